@@ -1,0 +1,132 @@
+package dhcp6
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"strings"
+	"time"
+)
+
+// DUID is a DHCP Unique Identifier (RFC 8415 section 11): the type and the
+// identifier, a view. It is opaque, to be compared for equality alone.
+type DUID []byte
+
+// The bounds of a DUID with its two octets of type (RFC 8415 section 11.1).
+const (
+	MinDUIDLen = 2 + 1
+	MaxDUIDLen = 2 + 128
+)
+
+// DUIDType is the type code of a DUID. Other types than these are legal.
+type DUIDType uint16
+
+// The DUID types of RFC 8415 section 11.1.
+const (
+	DUIDTypeLLT  DUIDType = 1
+	DUIDTypeEN   DUIDType = 2
+	DUIDTypeLL   DUIDType = 3
+	DUIDTypeUUID DUIDType = 4
+)
+
+// HardwareEthernet is the IANA hardware type of Ethernet.
+const HardwareEthernet uint16 = 1
+
+// Valid checks the length: ErrTruncated below MinDUIDLen, ErrMalformed above
+// MaxDUIDLen.
+func (d DUID) Valid() error {
+	switch {
+	case len(d) < MinDUIDLen:
+		return &Error{Field: "DUID", Offset: len(d), Err: ErrTruncated}
+	case len(d) > MaxDUIDLen:
+		return &Error{Field: "DUID", Offset: MaxDUIDLen, Err: ErrMalformed}
+	}
+	return nil
+}
+
+// Type returns the type code, 0 if d has less than two octets.
+func (d DUID) Type() DUIDType {
+	if len(d) < 2 {
+		return 0
+	}
+	return DUIDType(binary.BigEndian.Uint16(d))
+}
+
+// String returns the octets in hexadecimal with colons: "00:03:00:01:02:...".
+func (d DUID) String() string {
+	const digits = "0123456789abcdef"
+	s := make([]byte, 0, 3*len(d))
+	for i, octet := range d {
+		if i > 0 {
+			s = append(s, ':')
+		}
+		s = append(s, digits[octet>>4], digits[octet&0xf])
+	}
+	return string(s)
+}
+
+// ParseDUID reads a DUID that a person wrote: hexadecimal in either case, with a
+// colon between octets (one or two digits each) or none at all. The length is
+// checked as by Valid. The offset of an error counts characters if they are no
+// hexadecimal, octets if the length is wrong.
+func ParseDUID(text string) (DUID, error) {
+	var d DUID
+	for at := 0; at < len(text); {
+		digits, next := text[at:min(at+2, len(text))], at+2
+		if strings.Contains(text, ":") {
+			octet, _, _ := strings.Cut(text[at:], ":")
+			digits, next = octet, at+len(octet)+1
+			if len(digits) == 1 {
+				digits = "0" + digits
+			}
+			if next == len(text) { // a colon and nothing after it
+				digits = ""
+			}
+		}
+		octet, err := hex.DecodeString(digits)
+		if err != nil || len(octet) != 1 {
+			return nil, &Error{Field: "DUID text", Offset: at, Err: ErrMalformed}
+		}
+		d = append(d, octet[0])
+		at = next
+	}
+	if err := d.Valid(); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// DUIDTime returns t as a DUID-LLT counts it: seconds since the start of 2000 in
+// UTC, modulo 2^32 (RFC 8415 section 11.2).
+func DUIDTime(t time.Time) uint32 {
+	const year2000 = 946684800 // Unix seconds
+	return uint32(t.Unix() - year2000)
+}
+
+// AppendDUIDLLT appends a DUID of a link-layer address and the time when it was
+// made, as DUIDTime returns it (RFC 8415 section 11.2).
+func AppendDUIDLLT(b []byte, hardware uint16, time uint32, address []byte) []byte {
+	b = binary.BigEndian.AppendUint16(b, uint16(DUIDTypeLLT))
+	b = binary.BigEndian.AppendUint16(b, hardware)
+	b = binary.BigEndian.AppendUint32(b, time)
+	return append(b, address...)
+}
+
+// AppendDUIDEN appends a DUID that a vendor assigned (RFC 8415 section 11.3).
+func AppendDUIDEN(b []byte, enterprise uint32, id []byte) []byte {
+	b = binary.BigEndian.AppendUint16(b, uint16(DUIDTypeEN))
+	b = binary.BigEndian.AppendUint32(b, enterprise)
+	return append(b, id...)
+}
+
+// AppendDUIDLL appends a DUID of a link-layer address (RFC 8415 section 11.4).
+func AppendDUIDLL(b []byte, hardware uint16, address []byte) []byte {
+	b = binary.BigEndian.AppendUint16(b, uint16(DUIDTypeLL))
+	b = binary.BigEndian.AppendUint16(b, hardware)
+	return append(b, address...)
+}
+
+// AppendDUIDUUID appends a DUID of a UUID (RFC 8415 section 11.5, RFC 6355).
+func AppendDUIDUUID(b []byte, uuid [16]byte) []byte {
+	b = binary.BigEndian.AppendUint16(b, uint16(DUIDTypeUUID))
+	return append(b, uuid[:]...)
+}
