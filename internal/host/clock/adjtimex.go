@@ -1,0 +1,58 @@
+package clock
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// Status is what the kernel says of its wall clock.
+type Status struct {
+	Synced         bool   // disciplined by a time daemon, and no more
+	OffsetNanos    int64  // still to be corrected
+	MaxErrorMicros int64  // upper bound of the error, grows while nobody corrects it
+	EstErrorMicros int64  // the daemon's own estimate
+	State          string // "ok", "insert-leap", "delete-leap", "leap", "after-leap", "unsynchronised", or "state-N"
+}
+
+// Adjtimex asks the kernel for the state of the wall clock. It changes nothing
+// and needs no capability. Seccomp filters may refuse it: the error is then
+// unix.EPERM.
+func Adjtimex() (Status, error) { return system.status() }
+
+func (s *source) status() (Status, error) {
+	var tx unix.Timex // Modes 0: read only
+	state, err := s.kernel(&tx)
+	if err != nil {
+		return Status{}, fmt.Errorf("adjtimex: %w", err)
+	}
+	offset := int64(tx.Offset) // 32 bits wide on some machines
+	if tx.Status&unix.STA_NANO == 0 {
+		offset *= 1000
+	}
+	return Status{
+		Synced:         state != unix.TIME_ERROR && tx.Status&unix.STA_UNSYNC == 0,
+		OffsetNanos:    offset,
+		MaxErrorMicros: int64(tx.Maxerror),
+		EstErrorMicros: int64(tx.Esterror),
+		State:          stateName(state),
+	}, nil
+}
+
+func stateName(state int) string {
+	switch state {
+	case unix.TIME_OK:
+		return "ok"
+	case unix.TIME_INS:
+		return "insert-leap"
+	case unix.TIME_DEL:
+		return "delete-leap"
+	case unix.TIME_OOP:
+		return "leap"
+	case unix.TIME_WAIT:
+		return "after-leap"
+	case unix.TIME_ERROR:
+		return "unsynchronised"
+	}
+	return fmt.Sprintf("state-%d", state)
+}
