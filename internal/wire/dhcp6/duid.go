@@ -3,6 +3,7 @@ package dhcp6
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -66,28 +67,26 @@ func (d DUID) String() string {
 
 // ParseDUID reads a DUID that a person wrote: hexadecimal in either case, with a
 // colon between octets (one or two digits each) or none at all. The length is
-// checked as by Valid. The offset of an error counts characters if they are no
+// checked as by Valid. The offset of an error counts characters if they are not
 // hexadecimal, octets if the length is wrong.
 func ParseDUID(text string) (DUID, error) {
 	var d DUID
-	for at := 0; at < len(text); {
-		digits, next := text[at:min(at+2, len(text))], at+2
-		if strings.Contains(text, ":") {
-			octet, _, _ := strings.Cut(text[at:], ":")
-			digits, next = octet, at+len(octet)+1
-			if len(digits) == 1 {
-				digits = "0" + digits
+	if strings.Contains(text, ":") {
+		at := 0
+		for digits := range strings.SplitSeq(text, ":") {
+			octet, err := strconv.ParseUint(digits, 16, 8)
+			if err != nil || len(digits) > 2 {
+				return nil, &Error{Field: "DUID text", Offset: at, Err: ErrMalformed}
 			}
-			if next == len(text) { // a colon and nothing after it
-				digits = ""
-			}
+			d = append(d, byte(octet))
+			at += len(digits) + 1
 		}
-		octet, err := hex.DecodeString(digits)
-		if err != nil || len(octet) != 1 {
-			return nil, &Error{Field: "DUID text", Offset: at, Err: ErrMalformed}
+	} else {
+		octets, err := hex.AppendDecode(nil, []byte(text))
+		if err != nil {
+			return nil, &Error{Field: "DUID text", Offset: 2 * len(octets), Err: ErrMalformed}
 		}
-		d = append(d, octet[0])
-		at = next
+		d = octets
 	}
 	if err := d.Valid(); err != nil {
 		return nil, err

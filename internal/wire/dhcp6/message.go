@@ -27,7 +27,7 @@ func ParseMessage(b []byte) (Message, error) {
 
 // Type returns the msg-type.
 func (m Message) Type() MessageType {
-	if len(m.b) == 0 {
+	if len(m.b) < messageHeaderLen {
 		return 0
 	}
 	return MessageType(m.b[0])

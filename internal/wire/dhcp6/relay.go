@@ -10,7 +10,7 @@ const HopCountLimit = 8
 const relayHeaderLen = 2 + 16 + 16
 
 // RelayMessage is a view of a Relay-forward or Relay-reply (RFC 8415 section
-// 9). Of the zero value only Options and Inner may be called.
+// 9). The zero value has type 0, no addresses and no options.
 type RelayMessage struct{ b []byte }
 
 // ParseRelay checks the type, the header and the frame of the options, and does
@@ -32,17 +32,37 @@ func ParseRelay(b []byte) (RelayMessage, error) {
 }
 
 // Type returns RelayForward or RelayReply.
-func (m RelayMessage) Type() MessageType { return MessageType(m.b[0]) }
+func (m RelayMessage) Type() MessageType {
+	if len(m.b) < relayHeaderLen {
+		return 0
+	}
+	return MessageType(m.b[0])
+}
 
 // HopCount returns the hop-count.
-func (m RelayMessage) HopCount() uint8 { return m.b[1] }
+func (m RelayMessage) HopCount() uint8 {
+	if len(m.b) < relayHeaderLen {
+		return 0
+	}
+	return m.b[1]
+}
 
 // LinkAddress returns the link-address, without zone; "::" from a lightweight
 // relay agent (RFC 6221).
-func (m RelayMessage) LinkAddress() netip.Addr { return netip.AddrFrom16([16]byte(m.b[2:18])) }
+func (m RelayMessage) LinkAddress() netip.Addr {
+	if len(m.b) < relayHeaderLen {
+		return netip.Addr{}
+	}
+	return netip.AddrFrom16([16]byte(m.b[2:18]))
+}
 
 // PeerAddress returns the peer-address, without zone.
-func (m RelayMessage) PeerAddress() netip.Addr { return netip.AddrFrom16([16]byte(m.b[18:34])) }
+func (m RelayMessage) PeerAddress() netip.Addr {
+	if len(m.b) < relayHeaderLen {
+		return netip.Addr{}
+	}
+	return netip.AddrFrom16([16]byte(m.b[18:34]))
+}
 
 // Options returns the options of this relay layer.
 func (m RelayMessage) Options() Options {
