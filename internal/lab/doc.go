@@ -1,0 +1,33 @@
+// Package lab builds small virtual networks out of Linux network namespaces
+// and runs programs in them: ours and other people's. The system tests and the
+// demo stand on it.
+//
+// It is not part of the relay: nothing but tests and `fairlead demo` imports
+// it, and it needs root, iproute2 and util-linux. The programs come from
+// scripts/packages.
+//
+//	Net         a set of namespaces, their links and processes; Close removes all
+//	Node        one namespace: run a command in it, open a socket in it
+//	Proc        a program that runs in a node, with its log
+//	Topology    the usual network: clients - relay - core - server
+//	Pump        a point-to-point link between two nodes, as PPP would be
+//
+// The packages below it know the programs:
+//
+//	lab/peer     DHCPv6 servers and clients by other authors
+//	lab/script   a DHCPv6 server and client of our own, that do odd things
+//	lab/routing  FRR and BIRD
+//	lab/capture  tcpdump and tshark, and a strict reader of option lengths
+//	lab/relay    the fairlead program itself
+//
+// Nothing outside the namespaces is changed. Folders that a program insists on
+// (/var/lib/dhcpcd) are hidden from it by private ones. Several networks, in
+// one process or in many, do not meet: their namespaces have different names,
+// and interface names and addresses are local to a namespace.
+//
+// If the process dies without Close (a panic, a kill -9), a small shell that
+// waits on a pipe kills the programs and removes the namespaces and the files.
+//
+// All methods may be called from several goroutines at once. There are no
+// sleeps to wait for things: Until polls a condition and has a deadline.
+package lab

@@ -1,0 +1,54 @@
+package lab
+
+import (
+	"fmt"
+	"io"
+	"os/exec"
+	"syscall"
+)
+
+// A warden is a shell that outlives a process which dies without tidying up:
+// its standard input is a pipe that only that process holds. When the pipe
+// ends without a word, it kills what runs in the namespaces and removes them
+// and the folder.
+type warden struct {
+	cmd  *exec.Cmd
+	pipe io.WriteCloser
+}
+
+const wardenScript = `
+read -r word && exit 0
+for path in /run/netns/"$1"*; do
+	[ -e "$path" ] || continue
+	name=${path##*/}
+	for pid in $(ip netns pids "$name"); do
+		kill -KILL "$pid" 2>/dev/null
+	done
+	ip netns delete "$name"
+done
+[ -z "$2" ] || rm -rf "$2"
+`
+
+// startWarden has the namespaces with the prefix watched, and the folder dir
+// too unless that is empty.
+func startWarden(prefix, dir string) (*warden, error) {
+	cmd := exec.Command("/bin/sh", "-c", wardenScript, "sh", prefix, dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // not ended by the terminal's Ctrl-C
+	pipe, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, fmt.Errorf("lab: warden: %w", err)
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("lab: warden: %w", err)
+	}
+	return &warden{cmd: cmd, pipe: pipe}, nil
+}
+
+// dismiss says that everything was removed.
+func (w *warden) dismiss() error {
+	if _, err := io.WriteString(w.pipe, "done\n"); err != nil {
+		return fmt.Errorf("lab: warden: %w", err)
+	}
+	w.pipe.Close()
+	return w.cmd.Wait()
+}
