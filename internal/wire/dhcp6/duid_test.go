@@ -1,0 +1,113 @@
+package dhcp6_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"fairlead/internal/wire/dhcp6"
+)
+
+func TestDUIDBuilders(t *testing.T) {
+	mac := []byte{2, 0, 0, 0, 0, 0xc1}
+	uuid := [16]byte{0xde, 0xad, 0xbe, 0xef, 15: 1}
+	for _, tc := range []struct {
+		got  dhcp6.DUID
+		typ  dhcp6.DUIDType
+		want string
+	}{
+		{dhcp6.AppendDUIDLLT(nil, dhcp6.HardwareEthernet, 0x2c0ffee0, mac), dhcp6.DUIDTypeLLT, "00:01:00:01:2c:0f:fe:e0:02:00:00:00:00:c1"},
+		// RFC 8415 section 11.3, figure 6.
+		{dhcp6.AppendDUIDEN(nil, 9, []byte{12, 192, 132, 211, 3, 0, 9, 18}), dhcp6.DUIDTypeEN, "00:02:00:00:00:09:0c:c0:84:d3:03:00:09:12"},
+		{dhcp6.AppendDUIDLL(nil, dhcp6.HardwareEthernet, mac), dhcp6.DUIDTypeLL, "00:03:00:01:02:00:00:00:00:c1"},
+		{dhcp6.AppendDUIDUUID(nil, uuid), dhcp6.DUIDTypeUUID, "00:04:de:ad:be:ef:00:00:00:00:00:00:00:00:00:00:00:01"},
+	} {
+		if tc.got.String() != tc.want || tc.got.Type() != tc.typ {
+			t.Errorf("got %v of type %d, want %s of type %d", tc.got, tc.got.Type(), tc.want, tc.typ)
+		}
+		if err := tc.got.Valid(); err != nil {
+			t.Errorf("%v: %v", tc.got, err)
+		}
+		if again, err := dhcp6.ParseDUID(tc.want); err != nil || !bytes.Equal(again, tc.got) {
+			t.Errorf("%s is read back as %v, %v", tc.want, again, err)
+		}
+	}
+	if got := dhcp6.DUID(dhcp6.AppendDUIDLL([]byte{0xee}, 27, nil)).String(); got != "ee:00:03:00:1b" {
+		t.Errorf("appended to what was there: %s", got)
+	}
+}
+
+// RFC 8415 section 11.1: one octet of identifier at least, 128 at most, any type.
+func TestDUIDValid(t *testing.T) {
+	for _, n := range []int{3, 4, 129, 130} {
+		if err := dhcp6.DUID(bytes.Repeat([]byte{0xff}, n)).Valid(); err != nil {
+			t.Errorf("%d octets: %v", n, err)
+		}
+	}
+	wantError(t, dhcp6.DUID(nil).Valid(), dhcp6.ErrTruncated, "dhcp6: DUID at octet 0: truncated")
+	wantError(t, dhcp6.DUID{0, 1}.Valid(), dhcp6.ErrTruncated, "dhcp6: DUID at octet 2: truncated")
+	wantError(t, dhcp6.DUID(make([]byte, 131)).Valid(), dhcp6.ErrMalformed, "dhcp6: DUID at octet 130: malformed")
+	if got := (dhcp6.DUID{1}).Type(); got != 0 {
+		t.Errorf("the type of one octet is %d, want 0", got)
+	}
+}
+
+func TestParseDUID(t *testing.T) {
+	for _, tc := range []struct{ in, want string }{
+		{"000300010a0B0c", "00:03:00:01:0a:0b:0c"},
+		{"00:03:00:01:0A:0b", "00:03:00:01:0a:0b"},
+		{"0:3:0:1:a:b", "00:03:00:01:0a:0b"},
+		{"000401", "00:04:01"},
+		{strings.Repeat("ff", 130), strings.Repeat("ff:", 129) + "ff"},
+	} {
+		got, err := dhcp6.ParseDUID(tc.in)
+		if err != nil || got.String() != tc.want {
+			t.Errorf("%q: got %v, %v, want %s", tc.in, got, err, tc.want)
+		}
+	}
+}
+
+func TestParseDUIDRefused(t *testing.T) {
+	for _, tc := range []struct {
+		in    string
+		cause error
+		want  string
+	}{
+		{"", dhcp6.ErrTruncated, "dhcp6: DUID at octet 0: truncated"},
+		{"0003", dhcp6.ErrTruncated, "dhcp6: DUID at octet 2: truncated"},
+		{strings.Repeat("ff", 131), dhcp6.ErrMalformed, "dhcp6: DUID at octet 130: malformed"},
+		{"00030", dhcp6.ErrMalformed, "dhcp6: DUID text at octet 4: malformed"},
+		{"0003zz01", dhcp6.ErrMalformed, "dhcp6: DUID text at octet 4: malformed"},
+		{"0003 001", dhcp6.ErrMalformed, "dhcp6: DUID text at octet 4: malformed"},
+		{"00:03:", dhcp6.ErrMalformed, "dhcp6: DUID text at octet 6: malformed"},
+		{":00:03:01", dhcp6.ErrMalformed, "dhcp6: DUID text at octet 0: malformed"},
+		{"00::03:01", dhcp6.ErrMalformed, "dhcp6: DUID text at octet 3: malformed"},
+		{"00:003:01", dhcp6.ErrMalformed, "dhcp6: DUID text at octet 3: malformed"},
+		{"00:+3:01", dhcp6.ErrMalformed, "dhcp6: DUID text at octet 3: malformed"},
+		{"00-03-01", dhcp6.ErrMalformed, "dhcp6: DUID text at octet 2: malformed"},
+	} {
+		d, err := dhcp6.ParseDUID(tc.in)
+		wantError(t, err, tc.cause, tc.want)
+		if d != nil {
+			t.Errorf("%q: a DUID %v beside the error", tc.in, d)
+		}
+	}
+}
+
+// RFC 8415 section 11.2: seconds since the start of 2000, modulo 2^32.
+func TestDUIDTime(t *testing.T) {
+	for _, tc := range []struct {
+		when time.Time
+		want uint32
+	}{
+		{time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC), 0},
+		{time.Date(2000, 1, 2, 1, 0, 0, 0, time.FixedZone("east", 3600)), 86400},
+		{time.Date(1999, 12, 31, 23, 59, 59, 0, time.UTC), 0xffffffff},
+		{time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Add((1<<32 + 5) * time.Second), 5},
+	} {
+		if got := dhcp6.DUIDTime(tc.when); got != tc.want {
+			t.Errorf("%v: got %d, want %d", tc.when, got, tc.want)
+		}
+	}
+}
