@@ -1,0 +1,208 @@
+package hoststate
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+
+	"fairlead/internal/wire/linkaddr"
+)
+
+// holding says which elements a lease wants: two families at most, or none (0),
+// and the link-layer address in their keys.
+type holding struct {
+	source, loop Set
+	linkLayer    linkaddr.Addr
+}
+
+// wantsOf is the elements of one lease. None for a link that is not
+// client-facing, and none for an assigned address that an on-link prefix covers
+// anyway.
+func (rec *link) wantsOf(le *lease) holding {
+	var h holding
+	if rec.policy == nil || rec.covers(le.Prefix) {
+		return h
+	}
+	ethernet := le.LinkLayer.Len() == 6
+	switch {
+	case rec.policy.Filter == FilterStrict && ethernet:
+		h.source = SourceStrict
+	case rec.policy.Filter != FilterOff:
+		h.source = SourceLink
+	}
+	// RFC 8987 R-5: on a multi-access link a packet loops only if it came from
+	// the next hop, so without that address nothing can be told.
+	switch {
+	case rec.policy.Loop == LoopForward || le.LoopExempt:
+	case rec.PointToPoint || !rec.policy.Shared:
+		h.loop = LoopPoint
+	case ethernet:
+		h.loop = LoopShared
+	}
+	if h.source.HasLinkLayer() || h.loop.HasLinkLayer() {
+		h.linkLayer = le.LinkLayer
+	}
+	return h
+}
+
+// covers reports whether p is one address inside an on-link prefix of the link.
+func (rec *link) covers(p netip.Prefix) bool {
+	if p.Bits() != 128 {
+		return false
+	}
+	for _, on := range rec.onLink {
+		if on.Contains(p.Addr()) {
+			return true
+		}
+	}
+	return false
+}
+
+// elements appends the elements that h stands for.
+func (h holding) elements(dst []Element, name string, p netip.Prefix) []Element {
+	for _, set := range [...]Set{h.source, h.loop} {
+		if set == 0 {
+			continue
+		}
+		e := Element{Set: set, Link: name, Prefix: p}
+		if set.HasLinkLayer() {
+			e.LinkLayer = h.linkLayer
+		}
+		dst = append(dst, e)
+		if set == SourceStrict {
+			dst = append(dst, Element{Set: SourceKnown, Link: name, Prefix: p})
+		}
+	}
+	return dst
+}
+
+// hold changes what a lease holds. What is new is added before what is old goes,
+// so that the client's packets pass throughout. An element that the link holds
+// as well, without the lease, is left alone.
+func (s *State) hold(ops []Op, rec *link, le *lease, now holding) []Op {
+	if le.holds == now {
+		return ops
+	}
+	var a, b [4]Element
+	was := le.holds.elements(a[:0], rec.Name, le.Prefix)
+	wants := now.elements(b[:0], rec.Name, le.Prefix)
+	le.holds = now
+	for _, e := range wants {
+		if !slices.Contains(was, e) && !rec.static[e] {
+			ops = s.element(ops, e, false)
+		}
+	}
+	for _, e := range was {
+		if !slices.Contains(wants, e) && !rec.static[e] {
+			ops = s.element(ops, e, true)
+		}
+	}
+	return ops
+}
+
+// held reports whether a lease of the link holds e.
+func (rec *link) held(e Element) bool {
+	le := rec.leases[e.Prefix]
+	if le == nil {
+		return false
+	}
+	var a [4]Element
+	return slices.Contains(le.holds.elements(a[:0], rec.Name, le.Prefix), e)
+}
+
+// settleLink brings everything about one link up to date. A guard goes before
+// the elements that feed it and comes after them.
+func (s *State) settleLink(ops []Op, rec *link) []Op {
+	gates, static := rec.wants()
+	for _, e := range sortedElements(rec.gates) {
+		if !gates[e] {
+			ops = s.element(ops, e, true)
+		}
+	}
+	old := rec.static
+	for _, e := range sortedElements(static) {
+		if !old[e] && !rec.held(e) {
+			ops = s.element(ops, e, false)
+		}
+	}
+	rec.static = union(old, static)
+	for _, p := range sortedPrefixes(rec.leases) {
+		ops = s.settleLease(ops, rec, rec.leases[p])
+	}
+	rec.static = static
+	for _, e := range sortedElements(old) {
+		if !static[e] && !rec.held(e) {
+			ops = s.element(ops, e, true)
+		}
+	}
+	for _, e := range sortedElements(gates) {
+		if !rec.gates[e] {
+			ops = s.element(ops, e, false)
+		}
+	}
+	rec.gates = gates
+	return ops
+}
+
+// wants recomputes the on-link prefixes and the elements that no lease is
+// behind.
+func (rec *link) wants() (gates, static map[Element]bool) {
+	gates, static = map[Element]bool{}, map[Element]bool{}
+	rec.onLink = rec.onLink[:0]
+	for _, a := range rec.Addrs {
+		// An address of full length says nothing of its neighbours, and a client
+		// that used it as a source would be using ours.
+		if a.Addr().Is6() && a.Bits() < 128 && !a.Addr().IsLinkLocalUnicast() {
+			rec.onLink = append(rec.onLink, a.Masked())
+		}
+	}
+	if rec.policy == nil {
+		return gates, static
+	}
+	if rec.policy.Filter != FilterOff {
+		gates[Element{Set: Guarded, Link: rec.Name}] = true
+		rec.putAll(static, SourceLink, rec.onLink)
+		rec.putAll(static, SourceLink, rec.policy.Permit)
+	}
+	if rec.policy.Loop != LoopForward {
+		gates[Element{Set: Turning, Link: rec.Name}] = true
+		rec.putAll(static, LoopExempt, rec.policy.LoopExempt)
+	}
+	if rec.policy.Loop == LoopReject {
+		gates[Element{Set: Rejecting, Link: rec.Name}] = true
+	}
+	return gates, static
+}
+
+func (rec *link) putAll(dst map[Element]bool, set Set, prefixes []netip.Prefix) {
+	for _, p := range prefixes {
+		if p.IsValid() && p.Addr().Is6() {
+			dst[Element{Set: set, Link: rec.Name, Prefix: p.Masked()}] = true
+		}
+	}
+}
+
+// settleLease brings one lease up to date. The filter lets a source pass before
+// its route is there.
+func (s *State) settleLease(ops []Op, rec *link, le *lease) []Op {
+	ops = s.hold(ops, rec, le, rec.wantsOf(le))
+	return s.claimRoute(ops, le, rec.routeOf(le))
+}
+
+func (s *State) element(ops []Op, e Element, remove bool) []Op {
+	if remove {
+		s.counts.Elements--
+	} else {
+		s.counts.Elements++
+	}
+	return append(ops, Op{Remove: remove, Element: &e})
+}
+
+func union(a, b map[Element]bool) map[Element]bool {
+	if len(a) == 0 {
+		return b
+	}
+	u := maps.Clone(a)
+	maps.Copy(u, b)
+	return u
+}

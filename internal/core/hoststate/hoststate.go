@@ -1,0 +1,163 @@
+// Package hoststate is the state of the kernel as data: what the host says of
+// its links, and which routes and filter elements we want there. It computes
+// changes; host/netlink and host/nft carry them out. It touches nothing itself.
+//
+// The wanted state follows from three inputs: the links, the leases on them and
+// a policy per link. Every method that changes an input appends the operations
+// that bring the kernel there. Operations are idempotent, so that repeating them
+// does no harm.
+package hoststate
+
+import (
+	"net/netip"
+	"strconv"
+
+	"fairlead/internal/wire/linkaddr"
+)
+
+// Link is what the host says of one network interface.
+type Link struct {
+	Index        int
+	Name         string
+	Up           bool // administratively up
+	Running      bool // carrier is there
+	PointToPoint bool
+	MTU          int
+	HardwareType uint16 // ARPHRD_*
+	LinkLayer    linkaddr.Addr
+	VRF          string         // name of the VRF device it is enslaved to, else empty
+	Table        uint32         // routing table of that VRF; 254 (main) without one
+	Addrs        []netip.Prefix // address and on-link prefix length, in the kernel's order, tentative and failed ones left out
+}
+
+// FilterMode is how strictly sources are checked on a client-facing link (RFC
+// 8987 R-3, RFC 2827).
+type FilterMode uint8
+
+// FilterLink lets a delegated prefix be used as source by anyone on its link;
+// FilterStrict by its client's link-layer address alone.
+const (
+	FilterOff FilterMode = iota
+	FilterLink
+	FilterStrict
+)
+
+func (m FilterMode) String() string { return [...]string{"off", "link", "strict"}[m] }
+
+// LoopMode is what becomes of a packet that would leave by the link it came
+// from, towards a prefix delegated there (RFC 8987 R-5).
+type LoopMode uint8
+
+// LoopReject drops it and answers with ICMPv6 type 1 code 6 (RFC 4443 3.1).
+const (
+	LoopForward LoopMode = iota
+	LoopDrop
+	LoopReject
+)
+
+func (m LoopMode) String() string { return [...]string{"forward", "drop", "reject"}[m] }
+
+// Policy is what the operator wants of one client-facing link.
+type Policy struct {
+	Filter FilterMode
+	Permit []netip.Prefix // static sources allowed beside on-link and delegated ones
+	Loop   LoopMode
+	Table  uint32 // of the routes; 0: the link's own
+	Metric uint32 // of the routes
+	// LoopExempt lists destinations to which Loop does not apply (RFC 8987 R-5:
+	// per-destination policy).
+	LoopExempt []netip.Prefix
+	Shared     bool // several clients on the link: loops are told by link-layer address
+}
+
+// Lease is a delegated prefix or an assigned address, as far as the kernel is
+// concerned.
+type Lease struct {
+	Link       string // interface name: what survives a reboot
+	Prefix     netip.Prefix
+	NextHop    netip.Addr // the client's link-local address
+	LinkLayer  linkaddr.Addr
+	LoopExempt bool // the client is exempt from Loop (RFC 8987 R-5: per-client policy)
+}
+
+// Route is one wanted IPv6 route. Table, Prefix and Metric are its identity in
+// the kernel; the rest is its value.
+type Route struct {
+	Table   uint32
+	Prefix  netip.Prefix
+	Metric  uint32
+	Link    int        // interface index; 0: an unreachable route; OtherKind
+	Gateway netip.Addr // invalid for an unreachable route, or where the link itself is the next hop
+}
+
+// OtherKind in Route.Link marks a route that was read back and is of a kind
+// that is never wanted, such as one with several next hops.
+const OtherKind = -1
+
+// MainTable is the routing table of links outside a VRF. DefaultMetric is what
+// the kernel makes of metric 0; AggregateMetric is the default for aggregates,
+// so that a delegation of the same prefix wins.
+const (
+	MainTable       = 254
+	DefaultMetric   = 1024
+	AggregateMetric = 4096
+)
+
+// Aggregate is a prefix for which an unreachable route is kept, so that traffic
+// towards what is not delegated dies here instead of going round.
+type Aggregate struct {
+	Prefix netip.Prefix
+	Table  uint32 // 0: MainTable
+	Metric uint32 // 0: AggregateMetric
+}
+
+// Set names one family of nft sets; there is one set per prefix length in use.
+type Set uint8
+
+// The families. Their keys are, in this order: interface name, then link-layer
+// source where the name says Strict or Shared, then masked prefix.
+const (
+	SourceLink   Set = iota + 1 // source allowed on the link
+	SourceStrict                // source allowed from this link-layer address
+	LoopPoint                   // destination delegated on a point-to-point link
+	LoopShared                  // destination delegated to this link-layer address
+	LoopExempt                  // destination exempt from the loop drop (no link-layer address)
+	Guarded                     // link whose sources are checked (no prefix)
+	Rejecting                   // link on which loops are answered by ICMPv6 (no prefix)
+	Turning                     // link whose packets are looked at when they turn around (no prefix)
+	SourceKnown                 // source that SourceStrict binds to an address: tells a stolen source from a foreign one
+)
+
+var setNames = [...]string{
+	"none", "source-link", "source-strict", "loop-point", "loop-shared", "loop-exempt",
+	"guarded", "rejecting", "turning", "source-known",
+}
+
+func (s Set) String() string {
+	if int(s) >= len(setNames) {
+		return "set-" + strconv.Itoa(int(s))
+	}
+	return setNames[s]
+}
+
+// HasPrefix reports whether the keys of the family end in a prefix.
+func (s Set) HasPrefix() bool { return s != Guarded && s != Rejecting && s != Turning }
+
+// HasLinkLayer reports whether the keys of the family hold a link-layer address.
+func (s Set) HasLinkLayer() bool { return s == SourceStrict || s == LoopShared }
+
+// Element is one wanted element of a set.
+type Element struct {
+	Set       Set
+	Link      string
+	LinkLayer linkaddr.Addr
+	Prefix    netip.Prefix // masked; its length names the set; invalid where the family has no prefix
+}
+
+// Op is one change of the kernel: a route or an element, to be there or not to
+// be there. Exactly one of Route and Element is set.
+type Op struct {
+	Remove  bool
+	Route   *Route
+	Element *Element
+}
