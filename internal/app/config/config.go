@@ -1,0 +1,226 @@
+package config
+
+import (
+	"net/netip"
+	"time"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// Config is one configuration file, checked.
+type Config struct {
+	State   string // folder of the store, the made DUID and the like
+	Control Control
+	Metrics Metrics
+	Log     Log
+	Audit   Audit
+	RelayID RelayID
+	Peers   []trust.Peer // in the order of the file; at least one server
+	Relay6  Relay6
+	Host    Host
+	Store   Store
+	History History
+	Hook    Hook
+}
+
+// Control is the operators' way in.
+type Control struct {
+	Socket    string // path of the Unix socket
+	Group     string // group of the socket: a name or a number
+	Operators []Principal
+	Readers   []Principal // operators may read too
+	Listen    *ControlTLS // nil: the Unix socket alone
+}
+
+// Principal is who may use the control socket: a user, or every member of a
+// group.
+type Principal struct {
+	Group bool   // Name or ID is that of a group
+	Name  string // empty: ID holds
+	ID    uint32
+}
+
+// ControlTLS is the control API over TCP, for clients with a certificate.
+type ControlTLS struct {
+	Address     netip.AddrPort
+	Certificate string // paths of PEM files
+	Key         string
+	ClientCA    string
+}
+
+// Metrics is where Prometheus asks.
+type Metrics struct {
+	Listen netip.AddrPort // invalid: no metrics are served
+}
+
+// LogLevel is the least important kind of message that is logged.
+type LogLevel uint8
+
+// The levels, as in log/slog.
+const (
+	LogDebug LogLevel = iota
+	LogInfo
+	LogWarn
+	LogError
+)
+
+func (l LogLevel) String() string { return [...]string{"debug", "info", "warn", "error"}[l] }
+
+// LogFormat is how messages are written.
+type LogFormat uint8
+
+// LogText is for people, LogJSON for programs.
+const (
+	LogText LogFormat = iota
+	LogJSON
+)
+
+func (f LogFormat) String() string { return [...]string{"text", "json"}[f] }
+
+// Identifiers is how much of a client's DUID and addresses reaches the log.
+type Identifiers uint8
+
+// IdentifiersShort keeps the ends, IdentifiersHashed tells clients apart and no
+// more.
+const (
+	IdentifiersFull Identifiers = iota
+	IdentifiersShort
+	IdentifiersHashed
+)
+
+func (i Identifiers) String() string { return [...]string{"full", "short", "hashed"}[i] }
+
+// Log is what is logged on standard error.
+type Log struct {
+	Level       LogLevel
+	Format      LogFormat
+	Identifiers Identifiers
+	Every       time.Duration // least time between two messages about one kind of drop
+}
+
+// Audit is the record of who changed what.
+type Audit struct {
+	File string // path; empty: the journal, through the log
+}
+
+// RelayIDSource is where the relay-id comes from.
+type RelayIDSource uint8
+
+// RelayIDMade is a DUID that is made once and kept in the state folder;
+// RelayIDConfigured is RelayID.Value.
+const (
+	RelayIDMade RelayIDSource = iota
+	RelayIDConfigured
+)
+
+func (s RelayIDSource) String() string { return [...]string{"duid", "config"}[s] }
+
+// RelayID is the relay's identity in both families (RFC 5460 section 5.4, RFC
+// 6925).
+type RelayID struct {
+	Source RelayIDSource
+	Value  dhcp6.DUID // valid where Source is RelayIDConfigured
+}
+
+// Relay6 is the DHCPv6 relay.
+type Relay6 struct {
+	Forward        relay6.ForwardPolicy
+	SourcePort     uint16 // 547 unless configured
+	Infrastructure []netip.Prefix
+	Defaults       relay6.LinkRule   // what Links start from; without Match
+	Links          []relay6.LinkRule // in the order of the file; the first that matches holds
+}
+
+// Core is the configuration of the relay's core. The relay-id is the one in use,
+// hostname fills templates in.
+func (r Relay6) Core(peers []trust.Peer, relayID dhcp6.DUID, hostname string) relay6.Config {
+	return relay6.Config{
+		Peers:          peers,
+		Links:          r.Links,
+		Forward:        r.Forward,
+		RelayID:        relayID,
+		SourcePort:     r.SourcePort,
+		Infrastructure: r.Infrastructure,
+		Hostname:       hostname,
+	}
+}
+
+// Host is what is common to all state in the kernel.
+type Host struct {
+	Protocol   uint8 // rtm_protocol of our routes
+	Aggregates []hoststate.Route
+	Audit      time.Duration // between two comparisons of the kernel with what we want; 0: none
+}
+
+// Store is the store of delegations.
+type Store struct {
+	Reserve int64 // octets of disk that are kept free for extending what is granted
+}
+
+// History is who had which prefix when.
+type History struct {
+	Keep time.Duration // 0: no history
+}
+
+// Hook is a program that runs for events of delegations.
+type Hook struct {
+	Program string // path; empty: none
+	Timeout time.Duration
+	Events  []delegation.EventKind
+	Queue   int // events that may wait for the program
+}
+
+// Defaults of the file. The metric is a number that nothing else on a host uses:
+// FRR forgets the protocol number of a kernel route, so its metric is the best
+// thing to select the relay's routes by.
+const (
+	defaultState       = "/var/lib/fairlead"
+	defaultSocket      = "/run/fairlead/control.sock"
+	defaultGroup       = "fairlead"
+	defaultMetric      = 8700
+	defaultProtocol    = 87
+	defaultInterfaceID = "{interface}"
+)
+
+// Default is a configuration of defaults alone. It has neither peers nor links,
+// which every file must name.
+func Default() *Config {
+	interfaceID, err := relay6.ParseTemplate(defaultInterfaceID)
+	if err != nil {
+		panic("config: " + err.Error()) // a constant of ours
+	}
+	return &Config{
+		State:   defaultState,
+		Control: Control{Socket: defaultSocket, Group: defaultGroup, Operators: []Principal{{Name: "root"}}},
+		Metrics: Metrics{Listen: netip.AddrPortFrom(netip.IPv6Loopback(), 9547)},
+		Log:     Log{Level: LogInfo, Format: LogText, Identifiers: IdentifiersFull, Every: 10 * time.Second},
+		Relay6: Relay6{
+			SourcePort: 547,
+			Defaults: relay6.LinkRule{
+				SharedAuto:      true,
+				MoveAuto:        true,
+				InterfaceID:     interfaceID,
+				InsertRelayID:   true,
+				InsertLinkLayer: true,
+				Delegations: delegation.Policy{
+					ClientLimit: delegation.DefaultClientLimit,
+					LinkLimit:   delegation.DefaultLinkLimit,
+					HostLimit:   delegation.HostLimitAuto,
+				},
+				Host: hoststate.Policy{Filter: hoststate.FilterLink, Loop: hoststate.LoopDrop, Metric: defaultMetric},
+			},
+		},
+		Host:    Host{Protocol: defaultProtocol, Audit: time.Minute},
+		Store:   Store{Reserve: 16 << 20},
+		History: History{Keep: 30 * day},
+		Hook: Hook{
+			Timeout: 10 * time.Second,
+			Events:  []delegation.EventKind{delegation.Granted, delegation.Moved, delegation.Ended},
+			Queue:   1024,
+		},
+	}
+}

@@ -1,0 +1,218 @@
+package config
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/relay6"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// linkEntry is a rule for links in the making. A copy of the defaults is where
+// each rule starts, so nothing in it may be written through a pointer.
+type linkEntry struct {
+	rule    relay6.LinkRule
+	remote  relay6.RemoteID
+	network [6][]byte // payloads of the options 105 to 110; nil: none
+}
+
+// decode reads one entry of links, or the defaults where seen is nil.
+func (l *linkEntry) decode(v value, seen *matches) {
+	r := &l.rule
+	var borrow value
+	fields := []field{
+		optional("link-address", read(&r.LinkAddress, orWord("auto", netip.Addr{}, global))),
+		optional("borrow", func(v value) {
+			borrow = v
+			read(&r.Borrow, orWord("none", "", interfaceName))(v)
+		}),
+		optional("trusted", read(&r.Trusted, truth)),
+		optional("leasequery", read(&r.AllowLeasequery, truth)),
+		optional("shared", l.shared),
+		optional("interface-id", read(&r.InterfaceID, orWord("none", relay6.Template{}, linkTemplate))),
+		optional("remote-id", l.remoteID),
+		optional("subscriber-id", read(&r.SubscriberID, orWord("none", relay6.Template{}, template))),
+		optional("relay-id", read(&r.InsertRelayID, truth)),
+		optional("client-link-layer", read(&r.InsertLinkLayer, truth)),
+		optional("access-network", l.accessNetwork),
+		optional("limits", l.limits),
+		optional("move", l.move),
+		optional("unique-duid", read(&r.Delegations.UniqueDUID, truth)),
+		optional("delegable", func(v value) { r.Delegations.Delegable = decodeRanges(v) }),
+		optional("filter", read(&r.Host.Filter, oneOf(
+			choice[hoststate.FilterMode]{"off", hoststate.FilterOff}, choice[hoststate.FilterMode]{"link", hoststate.FilterLink},
+			choice[hoststate.FilterMode]{"strict", hoststate.FilterStrict}))),
+		optional("permit", readList(&r.Host.Permit, "prefixes", prefix)),
+		optional("loop", read(&r.Host.Loop, oneOf(
+			choice[hoststate.LoopMode]{"drop", hoststate.LoopDrop}, choice[hoststate.LoopMode]{"reject", hoststate.LoopReject},
+			choice[hoststate.LoopMode]{"forward", hoststate.LoopForward}))),
+		optional("loop-exempt", func(v value) {
+			v.mapping(
+				optional("clients", readList(&r.LoopExemptClient, "DUIDs", duid)),
+				optional("destinations", readList(&r.Host.LoopExempt, "prefixes", prefix)),
+			)
+		}),
+		optional("routes", func(v value) {
+			v.mapping(
+				optional("table", read(&r.Host.Table, orWord("auto", 0, table))),
+				optional("metric", read(&r.Host.Metric, metric)),
+			)
+		}),
+	}
+	if seen != nil {
+		fields = append([]field{required("match", func(v value) { seen.decode(v, &r.Match) })}, fields...)
+	}
+	v.mapping(fields...)
+	if borrow.node != nil && r.Borrow != "" && r.LinkAddress.IsValid() {
+		borrow.problem("an address to borrow beside the link-address %s (one of the two)", r.LinkAddress)
+	}
+}
+
+// finish is the rule that was read.
+func (l linkEntry) finish() relay6.LinkRule {
+	r := l.rule
+	r.RemoteID = nil
+	if !l.remote.ID.IsEmpty() {
+		remote := l.remote
+		r.RemoteID = &remote
+	}
+	r.AccessNetwork = nil
+	for i, payload := range l.network {
+		if payload != nil {
+			code := dhcp6.OptionANIAccessTechnology + dhcp6.OptionCode(i)
+			r.AccessNetwork = append(r.AccessNetwork, relay6.AccessNetwork{Code: code, Payload: payload})
+		}
+	}
+	return r
+}
+
+// shared reads what the link's own nature decides unless the operator does.
+func (l *linkEntry) shared(v value) {
+	r := &l.rule
+	got, ok := scalar(v, oneOf(choice[string]{"auto", "auto"}, choice[string]{"true", "true"}, choice[string]{"false", "false"}))
+	if !ok {
+		return
+	}
+	r.SharedAuto = got == "auto"
+	r.Shared = got == "true"
+	r.Host.Shared = r.Shared
+}
+
+func (l *linkEntry) move(v value) {
+	r := &l.rule
+	const auto = delegation.MovePolicy(255)
+	got, ok := scalar(v, oneOf(
+		choice[delegation.MovePolicy]{"auto", auto}, choice[delegation.MovePolicy]{"follow", delegation.MoveFollow},
+		choice[delegation.MovePolicy]{"probe", delegation.MoveProbe}, choice[delegation.MovePolicy]{"deny", delegation.MoveDeny}))
+	if !ok {
+		return
+	}
+	if r.MoveAuto = got == auto; r.MoveAuto {
+		got = delegation.MoveFollow
+	}
+	r.Delegations.Move = got
+}
+
+// most bounds the limits: more prefixes than a machine can hold are no limit.
+const most = 1 << 24
+
+func (l *linkEntry) limits(v value) {
+	p := &l.rule.Delegations
+	v.mapping(
+		optional("client", read(&p.ClientLimit, integer(1, most))),
+		optional("link", read(&p.LinkLimit, integer(1, most))),
+		optional("host", read(&p.HostLimit, orWord("auto", delegation.HostLimitAuto, orWord("none", 0, integer(1, most))))),
+		optional("on-limit", read(&p.OnLimit, oneOf(
+			choice[delegation.LimitPolicy]{"refuse", delegation.LimitRefuse},
+			choice[delegation.LimitPolicy]{"replace-unreachable", delegation.LimitReplaceUnreachable}))),
+	)
+}
+
+// linkTemplate parses a template whose text is the same for all clients of a
+// link: a Relay-reply finds its link by it (RFC 8415 section 19.2).
+func linkTemplate(text string) (relay6.Template, error) {
+	t, err := template(text)
+	if err == nil && t.PerClient() {
+		return relay6.Template{}, errors.New("{link-layer} names a client, and an interface-id a link (none, or a template without {link-layer})")
+	}
+	return t, err
+}
+
+func (l *linkEntry) remoteID(v value) {
+	if v.isScalar() {
+		scalar(v, oneOf(choice[bool]{"none", true}))
+		l.remote = relay6.RemoteID{}
+		return
+	}
+	had := !l.remote.ID.IsEmpty()
+	fields := []field{
+		required("enterprise", read(&l.remote.EnterpriseNumber, enterprise)),
+		required("id", read(&l.remote.ID, template)),
+	}
+	for i := range fields {
+		fields[i].required = !had // the defaults have the rest
+	}
+	v.mapping(fields...)
+}
+
+// enterprise is a private enterprise number; 0 is reserved.
+var enterprise = integer[uint32](1, 1<<32-1)
+
+// accessNetwork reads the options of RFC 7839.
+func (l *linkEntry) accessNetwork(v value) {
+	if v.isScalar() {
+		scalar(v, oneOf(choice[bool]{"none", true}))
+		l.network = [6][]byte{}
+		return
+	}
+	const technology, firstName, lastName = 0, 1, 3
+	before := len(v.d.problems)
+	ok := v.mapping(
+		optional("technology", read(&l.network[technology], accessTechnology)),
+		optional("network-name", read(&l.network[1], networkText)),
+		optional("access-point-name", read(&l.network[2], networkText)),
+		optional("access-point-bssid", read(&l.network[3], bssid)),
+		optional("operator-id", read(&l.network[4], operatorID)),
+		optional("operator-realm", read(&l.network[5], networkText)),
+	)
+	if !ok || len(v.d.problems) > before || l.network[technology] != nil {
+		return
+	}
+	for i := firstName; i <= lastName; i++ {
+		if l.network[i] != nil {
+			v.problem("technology is missing (RFC 7839 section 6: network-name and access-point-* go with it)")
+			return
+		}
+	}
+}
+
+func accessTechnology(text string) ([]byte, error) {
+	n, err := integer[uint8](1, 255)(text)
+	return []byte{0, n}, err
+}
+
+// networkText is a name of 1 to 255 octets, which DHCPv4 can carry as well.
+func networkText(text string) ([]byte, error) {
+	if len(text) > 255 {
+		return nil, fmt.Errorf("%d octets long (at most 255)", len(text))
+	}
+	return []byte(text), nil
+}
+
+func bssid(text string) ([]byte, error) {
+	mac, err := net.ParseMAC(text)
+	if err != nil || len(mac) != 6 {
+		return nil, fmt.Errorf("%q is no BSSID (6 octets, such as 02:00:5e:10:00:01)", text)
+	}
+	return mac, nil
+}
+
+func operatorID(text string) ([]byte, error) {
+	n, err := enterprise(text)
+	return binary.BigEndian.AppendUint32(nil, n), err
+}

@@ -1,0 +1,54 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// maxProblems bounds what one file can make us say.
+const maxProblems = 200
+
+// Problem is one thing that is wrong with a configuration file.
+type Problem struct {
+	File   string
+	Line   int    // from 1; 0 where the file as a whole is meant
+	Column int    // in characters, from 1
+	Path   string // such as "relay6.links[2].match"; empty for the file's form
+	Text   string // what is wrong, and what is allowed
+}
+
+func (p Problem) String() string {
+	var b strings.Builder
+	b.WriteString(p.File)
+	if p.Line > 0 {
+		fmt.Fprintf(&b, ":%d:%d", p.Line, p.Column)
+	}
+	b.WriteString(": ")
+	if p.Path != "" {
+		b.WriteString(p.Path)
+		b.WriteString(": ")
+	}
+	b.WriteString(p.Text)
+	return b.String()
+}
+
+// Problems is everything that is wrong with a file, in the order of the file.
+// It is the error that Parse returns, for errors.As.
+type Problems []Problem
+
+// Error is one line for each problem.
+func (p Problems) Error() string {
+	lines := make([]string, len(p))
+	for i := range p {
+		lines[i] = p[i].String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (p Problems) sort() {
+	slices.SortStableFunc(p, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+}

@@ -1,0 +1,104 @@
+package config
+
+import (
+	"fmt"
+	"path"
+
+	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/trust"
+)
+
+func (r *Relay6) decode(v value, peers []trust.Peer) {
+	defaults := linkEntry{rule: r.Defaults}
+	linksGiven := false
+	isMapping := v.mapping(
+		optional("forward", read(&r.Forward, oneOf(
+			choice[relay6.ForwardPolicy]{"all", relay6.ForwardAll}, choice[relay6.ForwardPolicy]{"first", relay6.ForwardFirst}))),
+		optional("source-port", read(&r.SourcePort, sourcePort)),
+		optional("infrastructure", readList(&r.Infrastructure, "prefixes", prefix)),
+		optional("defaults", func(v value) { defaults.decode(v, nil) }),
+		optional("links", func(v value) {
+			linksGiven = true
+			r.Links = decodeLinks(v, defaults)
+		}),
+	)
+	r.Defaults = defaults.finish()
+	relays := false
+	for _, p := range peers {
+		relays = relays || p.Role == trust.Relay
+	}
+	if isMapping && !linksGiven && !relays {
+		v.problem("links is missing (the client-facing links, or else a peer with role: relay)")
+	}
+}
+
+// sourcePort parses the port that we send to servers from (RFC 8357).
+func sourcePort(text string) (uint16, error) {
+	port, err := integer[uint16](1, 65535)(text)
+	if err == nil && port == 546 {
+		return 0, fmt.Errorf("546 is the port of clients (another port from 1 to 65535)")
+	}
+	return port, err
+}
+
+// decodeLinks reads the rules for client-facing links, each over the defaults.
+func decodeLinks(v value, defaults linkEntry) []relay6.LinkRule {
+	var rules []relay6.LinkRule
+	seen := &matches{of: make(map[string]string)}
+	v.list("links", func(v value) {
+		entry := defaults
+		entry.decode(v, seen)
+		rules = append(rules, entry.finish())
+	})
+	if v.isList() && len(rules) == 0 {
+		v.problem("no link (at least one)")
+	}
+	return rules
+}
+
+// matches are the globs of the rules so far.
+type matches struct {
+	globs []string
+	of    map[string]string // path of each glob
+}
+
+// decode reads the globs of one rule.
+func (m *matches) decode(v value, to *[]string) {
+	one := func(v value) {
+		glob, ok := scalar(v, interfaceGlob)
+		if !ok {
+			return
+		}
+		m.check(v, glob)
+		*to = append(*to, glob)
+	}
+	if v.isScalar() {
+		one(v)
+		return
+	}
+	v.list("names and globs, or one", one)
+	if v.isList() && len(*to) == 0 {
+		v.problem("no name (at least one name or glob)")
+	}
+}
+
+// check reports a glob that can never match, and a link that is an uplink.
+func (m *matches) check(v value, glob string) {
+	for _, earlier := range m.globs {
+		held := earlier == glob
+		if !held && !isGlob(glob) {
+			held, _ = path.Match(earlier, glob) // parsed before: no error
+		}
+		if held {
+			v.problem("%q is matched by %q of %s already (the first match wins: put the narrower one first)", glob, earlier, m.of[earlier])
+			break
+		}
+	}
+	if peer, ok := v.d.uplinks[glob]; ok {
+		v.problem("%q is the uplink of peer %q (a link faces clients or servers, not both)", glob, peer)
+	}
+	m.globs = append(m.globs, glob)
+	if _, ok := m.of[glob]; !ok {
+		m.of[glob] = v.path
+	}
+}

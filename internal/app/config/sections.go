@@ -1,0 +1,200 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/hoststate"
+)
+
+// config decodes the whole file over the defaults.
+func (d *decoder) config(text []byte) *Config {
+	c := Default()
+	node, ok := d.document(text)
+	if !ok {
+		return nil
+	}
+	if node == nil {
+		d.add(1, 1, "", "nothing in it (peers and relay6 are needed)")
+		return nil
+	}
+	d.uplinks = make(map[string]string)
+	value{d, node, ""}.mapping(
+		optional("state", read(&c.State, file)),
+		optional("control", c.Control.decode),
+		optional("metrics", func(v value) {
+			v.mapping(optional("listen", read(&c.Metrics.Listen, orWord("off", netip.AddrPort{}, listen))))
+		}),
+		optional("log", c.Log.decode),
+		optional("audit", func(v value) {
+			v.mapping(optional("log", read(&c.Audit.File, orWord("journal", "", file))))
+		}),
+		optional("relay-id", c.RelayID.decode),
+		required("peers", func(v value) { c.Peers = decodePeers(v) }),
+		required("relay6", func(v value) { c.Relay6.decode(v, c.Peers) }),
+		optional("host", c.Host.decode),
+		optional("store", func(v value) {
+			v.mapping(optional("reserve", read(&c.Store.Reserve, size(64<<10, 1<<40))))
+		}),
+		optional("history", func(v value) {
+			v.mapping(optional("keep", read(&c.History.Keep, orWord("off", 0, duration(0, 3650*day)))))
+		}),
+		optional("hook", c.Hook.decode),
+	)
+	return c
+}
+
+func (c *Control) decode(v value) {
+	v.mapping(
+		optional("socket", read(&c.Socket, socket)),
+		optional("group", read(&c.Group, accountName)),
+		optional("operators", readList(&c.Operators, "users and @groups", principal)),
+		optional("readers", readList(&c.Readers, "users and @groups", principal)),
+		optional("listen", func(v value) {
+			t := new(ControlTLS)
+			v.mapping(
+				required("address", read(&t.Address, listen)),
+				required("certificate", read(&t.Certificate, file)),
+				required("key", read(&t.Key, file)),
+				required("client-ca", read(&t.ClientCA, file)),
+			)
+			c.Listen = t
+		}),
+	)
+}
+
+var account = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,31}\$?$`)
+
+// accountName parses the name or the number of a user or a group.
+func accountName(text string) (string, error) {
+	if !account.MatchString(text) {
+		return "", fmt.Errorf("%q is no account (a name of letters, digits, _, . and -, or a number)", text)
+	}
+	return text, nil
+}
+
+// principal parses "user", "@group", or either as a number.
+func principal(text string) (Principal, error) {
+	name, group := strings.CutPrefix(text, "@")
+	if _, err := accountName(name); err != nil {
+		return Principal{}, fmt.Errorf("%q is no account (a user, or a group as \"@group\" in quotes, by name or number)", text)
+	}
+	// 2^32-1 stands for no user in the kernel.
+	if id, err := strconv.ParseUint(name, 10, 32); err == nil && id < 1<<32-1 {
+		return Principal{Group: group, ID: uint32(id)}, nil
+	}
+	if strings.Trim(name, "0123456789") == "" {
+		return Principal{}, fmt.Errorf("%q is too great for an account's number", text)
+	}
+	return Principal{Group: group, Name: name}, nil
+}
+
+func (l *Log) decode(v value) {
+	v.mapping(
+		optional("level", read(&l.Level, oneOf(
+			choice[LogLevel]{"debug", LogDebug}, choice[LogLevel]{"info", LogInfo},
+			choice[LogLevel]{"warn", LogWarn}, choice[LogLevel]{"error", LogError}))),
+		optional("format", read(&l.Format, oneOf(
+			choice[LogFormat]{"text", LogText}, choice[LogFormat]{"json", LogJSON}))),
+		optional("identifiers", read(&l.Identifiers, oneOf(
+			choice[Identifiers]{"full", IdentifiersFull}, choice[Identifiers]{"short", IdentifiersShort},
+			choice[Identifiers]{"hashed", IdentifiersHashed}))),
+		optional("every", read(&l.Every, duration(time.Second, day))),
+	)
+}
+
+func (r *RelayID) decode(v value) {
+	sources := oneOf(choice[RelayIDSource]{"duid", RelayIDMade}, choice[RelayIDSource]{"config", RelayIDConfigured})
+	var given value
+	v.mapping(
+		optional("source", read(&r.Source, notYet(sources, "token"))),
+		optional("value", func(v value) {
+			given = v
+			read(&r.Value, duid)(v)
+		}),
+		optional("required", func(v value) {
+			scalar(v, notYet(oneOf(choice[bool]{"none", false}), "token"))
+		}),
+	)
+	switch {
+	case r.Source == RelayIDConfigured && given.node == nil:
+		v.problem("source config needs a value (a DUID or a UUID)")
+	case r.Source != RelayIDConfigured && given.node != nil:
+		given.problem("a value is of use with source config alone (set source: config, or leave the value out)")
+	}
+}
+
+// notYet makes a parser that knows words whose meaning a later version brings.
+func notYet[T any](parse func(string) (T, error), words ...string) func(string) (T, error) {
+	return func(text string) (T, error) {
+		got, err := parse(text)
+		for _, w := range words {
+			if text == w {
+				_, allowed, _ := strings.Cut(err.Error(), " (")
+				return got, fmt.Errorf("%q is not available in this version (%s", text, allowed)
+			}
+		}
+		return got, err
+	}
+}
+
+func (h *Host) decode(v value) {
+	v.mapping(
+		optional("protocol", read(&h.Protocol, protocol)),
+		optional("aggregates", func(v value) {
+			h.Aggregates = nil
+			v.list("mappings with prefix, table and metric", func(v value) {
+				r := hoststate.Route{Table: mainTable, Metric: defaultMetric}
+				v.mapping(
+					required("prefix", read(&r.Prefix, prefix)),
+					optional("table", read(&r.Table, table)),
+					optional("metric", read(&r.Metric, metric)),
+				)
+				h.Aggregates = append(h.Aggregates, r)
+			})
+		}),
+		optional("audit", read(&h.Audit, orWord("off", 0, duration(time.Second, day)))),
+	)
+}
+
+// mainTable is the kernel's main routing table.
+const mainTable = 254
+
+// protocol parses a route protocol number. Routes of the kernel's numbers and of
+// FRR's would be taken for their own by others.
+func protocol(text string) (uint8, error) {
+	n, err := integer[uint8](0, 255)(text)
+	if err != nil || n <= 4 || n == 11 || 186 <= n && n <= 197 {
+		return 0, fmt.Errorf("%q (a number from 5 to 255, but 11 and 186 to 197 are FRR's)", text)
+	}
+	return n, nil
+}
+
+// table parses a routing table's number.
+func table(text string) (uint32, error) {
+	n, err := integer[uint32](1, 1<<32-1)(text)
+	if err == nil && n == 255 {
+		return 0, fmt.Errorf("255 is the kernel's table of local addresses (a number from 1 to 4294967295)")
+	}
+	return n, err
+}
+
+var metric = integer[uint32](1, 1<<32-1)
+
+func (h *Hook) decode(v value) {
+	kinds := make([]choice[delegation.EventKind], 0, 5)
+	for k := delegation.Granted; k <= delegation.Refused; k++ {
+		kinds = append(kinds, choice[delegation.EventKind]{k.String(), k})
+	}
+	v.mapping(
+		optional("program", read(&h.Program, orWord("none", "", file))),
+		optional("timeout", read(&h.Timeout, duration(100*time.Millisecond, time.Hour))),
+		optional("events", readList(&h.Events, "events", oneOf(kinds...))),
+		optional("queue", read(&h.Queue, integer(1, 1<<20))),
+	)
+}

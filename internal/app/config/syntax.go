@@ -1,0 +1,199 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+)
+
+// Limits of the text. The parser recurses with the depth, and keeps with each
+// value the keys that lead to it: both are bounded before it runs.
+const (
+	maxFile   = 1 << 20 // octets
+	maxDepth  = 16      // lists and mappings inside each other
+	maxIndent = 200     // columns before the first word of a line
+	maxKey    = 64      // octets
+)
+
+// octal is what YAML 1.1, YAML 1.2 or Go would read as an octal number, each in
+// its way.
+var octal = regexp.MustCompile(`^[-+]?0[oO]?[0-9_]+$`)
+
+// document parses the text into its only document; nil if it has none. What it
+// finds wrong goes to the decoder; ok is false if there is nothing to decode.
+func (d *decoder) document(text []byte) (body ast.Node, ok bool) {
+	if !d.encoding(text) {
+		return nil, false
+	}
+	defer func() {
+		// The parser is not ours, and holds no state: what breaks it is refused.
+		if r := recover(); r != nil {
+			d.add(0, 0, "", "not YAML that can be read: the parser stopped with %q", fmt.Sprint(r))
+			body, ok = nil, false
+		}
+	}()
+	tokens := lexer.Tokenize(string(text))
+	if !d.form(tokens) {
+		return nil, false
+	}
+	refused := len(d.problems)
+	d.features(tokens)
+	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
+	if err != nil {
+		// A forbidden feature is often bad syntax as well: once is enough.
+		if len(d.problems) == refused {
+			d.syntax(err)
+		}
+		return nil, false
+	}
+	for _, doc := range file.Docs {
+		if _, directive := doc.Body.(*ast.DirectiveNode); directive || doc.Body == nil {
+			continue
+		}
+		if body != nil {
+			at := start(doc.Body)
+			d.add(at.Line, at.Column, "", "a second document (one document in a file)")
+			break
+		}
+		body = doc.Body
+	}
+	return body, true
+}
+
+// encoding refuses what is not UTF-8 text of a reasonable size.
+func (d *decoder) encoding(text []byte) bool {
+	if len(text) > maxFile {
+		d.add(0, 0, "", "more than 1 MiB (a configuration is smaller)")
+		return false
+	}
+	line, column := 1, 1
+	for rest := text; len(rest) > 0; {
+		r, n := utf8.DecodeRune(rest)
+		switch {
+		case r == utf8.RuneError && n == 1:
+			d.add(line, column, "", "octet 0x%02x is not UTF-8 (write the file in UTF-8)", rest[0])
+			return false
+		case r == '\uFEFF':
+			d.add(line, column, "", "byte order mark (write the file in UTF-8 without one)")
+			return false
+		case r < ' ' && r != '\t' && r != '\n' && r != '\r', r == 0x7f:
+			d.add(line, column, "", "control character 0x%02x (text, tabs and ends of lines)", r)
+			return false
+		case r == '\r' && !bytes.HasPrefix(rest[n:], []byte("\n")):
+			d.add(line, column, "", "carriage return inside a line (end lines with a line feed)")
+			return false
+		}
+		column++
+		if r == '\n' {
+			line, column = line+1, 1
+		}
+		rest = rest[n:]
+	}
+	return true
+}
+
+// form refuses what the parser must not be given.
+func (d *decoder) form(tokens token.Tokens) bool {
+	flow, dashes, line := 0, 0, 0
+	for i, t := range tokens {
+		if t.Position.Line != line {
+			line, dashes = t.Position.Line, 0
+			if t.Position.Column > maxIndent && t.Type != token.CommentType {
+				d.at(t, "the line starts in column %d (at most %d)", t.Position.Column, maxIndent)
+				return false
+			}
+		}
+		switch t.Type {
+		case token.SequenceStartType, token.MappingStartType:
+			flow++
+		case token.SequenceEndType, token.MappingEndType:
+			flow--
+		case token.SequenceEntryType:
+			dashes++
+		case token.MappingValueType:
+			if i > 0 && len(tokens[i-1].Value) > maxKey {
+				d.at(tokens[i-1], "a key of %d octets (at most %d)", len(tokens[i-1].Value), maxKey)
+				return false
+			}
+		case token.InvalidType:
+			hint := ""
+			if strings.Contains(t.Error, "reserved character") {
+				hint = " (put quotes around the value)"
+			}
+			d.at(t, "not YAML: %s%s", t.Error, hint)
+			return false
+		}
+		if flow > maxDepth || dashes > maxDepth {
+			d.at(t, "lists or mappings nested more than %d deep", maxDepth)
+			return false
+		}
+	}
+	return true
+}
+
+// features refuses the parts of YAML that surprise people.
+func (d *decoder) features(tokens token.Tokens) {
+	for _, t := range tokens {
+		switch t.Type {
+		case token.AnchorType:
+			d.at(t, "an anchor (not allowed; relay6.defaults holds what links share; quote a value that starts with &)")
+		case token.AliasType:
+			d.at(t, "an alias (not allowed; quote a value that starts with *)")
+		case token.MergeKeyType:
+			d.at(t, "a merge key (not allowed; relay6.defaults holds what links share)")
+		case token.TagType:
+			d.at(t, "a tag (not allowed; quote a value that starts with !)")
+		case token.DirectiveType:
+			d.at(t, "a directive (not allowed; quote a value that starts with %%)")
+		case token.MappingKeyType:
+			d.at(t, "a key with ? (write key: value)")
+		case token.StringType, token.IntegerType, token.OctetIntegerType, token.FloatType:
+			if octal.MatchString(t.Value) {
+				d.at(t, "%s may be read as octal (decimal without leading zeros, or quotes if it is text)", t.Value)
+			}
+		}
+	}
+}
+
+// syntax reports the parser's error.
+func (d *decoder) syntax(err error) {
+	var e *yaml.SyntaxError
+	if !errors.As(err, &e) || e.Token == nil || e.Token.Position == nil {
+		d.add(0, 0, "", "not YAML: %s", strings.TrimSpace(err.Error()))
+		return
+	}
+	hint := ""
+	if prev := e.Token.Prev; prev != nil && (prev.Type == token.SequenceEndType || prev.Type == token.MappingEndType) {
+		hint = " (put quotes around a value that starts with [ or {)"
+	}
+	d.at(e.Token, "not YAML: %s%s", e.Message, hint)
+}
+
+func (d *decoder) at(t *token.Token, format string, args ...any) {
+	d.add(t.Position.Line, t.Position.Column, "", format, args...)
+}
+
+// start is where a node begins in the text.
+func start(n ast.Node) token.Position {
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		if !n.IsFlowStyle && len(n.Values) > 0 {
+			return start(n.Values[0].Key)
+		}
+	case *ast.MappingValueNode:
+		return start(n.Key)
+	}
+	if t := n.GetToken(); t != nil && t.Position != nil {
+		return *t.Position
+	}
+	return token.Position{}
+}

@@ -1,0 +1,304 @@
+package config
+
+import (
+	"cmp"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"fairlead/internal/core/relay6"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// day is a day of 24 hours, whatever the calendar says.
+const day = 24 * time.Hour
+
+var truth = oneOf(choice[bool]{"true", true}, choice[bool]{"false", false})
+
+// integer makes a parser of a decimal number.
+func integer[T ~int | ~uint8 | ~uint16 | ~uint32 | ~int64](least, most T) func(string) (T, error) {
+	return func(text string) (T, error) {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || text[0] == '+' || n < int64(least) || n > int64(most) {
+			return 0, fmt.Errorf("%q (a number from %d to %d)", text, least, most)
+		}
+		return T(n), nil
+	}
+}
+
+// orWord makes a parser that takes a word in place of what parse wants.
+func orWord[T any](word string, means T, parse func(string) (T, error)) func(string) (T, error) {
+	return func(text string) (T, error) {
+		if text == word {
+			return means, nil
+		}
+		got, err := parse(text)
+		if err != nil {
+			err = orElse{word, err}
+		}
+		return got, err
+	}
+}
+
+// orElse adds a word to what an error allows.
+type orElse struct {
+	word string
+	err  error
+}
+
+func (e orElse) Error() string {
+	text := e.err.Error()
+	if open := strings.LastIndex(text, " ("); open >= 0 && strings.HasSuffix(text, ")") {
+		return text[:open+2] + e.word + ", or " + text[open+2:]
+	}
+	return text
+}
+
+func (e orElse) Unwrap() error { return e.err }
+
+// units are in falling order, which is the order in a duration's text.
+var units = []struct {
+	name string
+	long time.Duration
+}{{"d", day}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}, {"ms", time.Millisecond}}
+
+var amount = regexp.MustCompile(`^([0-9]{1,15})([a-z]+)`)
+
+// duration makes a parser of durations such as 90s, 12h, 30d or 1h30m.
+func duration(least, most time.Duration) func(string) (time.Duration, error) {
+	return func(text string) (time.Duration, error) {
+		sum, ok := sumOf(text)
+		if !ok || sum < least || sum > most {
+			return 0, fmt.Errorf("%q (a time from %s to %s, such as 90s, 12h or 30d)", text, shortTime(least), shortTime(most))
+		}
+		return sum, nil
+	}
+}
+
+// sumOf adds up the amounts in a duration's text.
+func sumOf(text string) (time.Duration, bool) {
+	if text == "0" {
+		return 0, true
+	}
+	var sum time.Duration
+	next := 0
+	for rest := text; rest != ""; {
+		m := amount.FindStringSubmatch(rest)
+		if m == nil {
+			return 0, false
+		}
+		for next < len(units) && units[next].name != m[2] {
+			next++
+		}
+		n, err := strconv.ParseInt(m[1], 10, 64)
+		if next == len(units) || err != nil || n > int64((math.MaxInt64-sum)/units[next].long) {
+			return 0, false
+		}
+		sum += time.Duration(n) * units[next].long
+		next++
+		rest = rest[len(m[0]):]
+	}
+	return sum, text != ""
+}
+
+// shortTime writes a duration as the configuration file does.
+func shortTime(t time.Duration) string {
+	var b strings.Builder
+	for _, u := range units {
+		if n := t / u.long; n > 0 {
+			fmt.Fprintf(&b, "%d%s", n, u.name)
+			t -= n * u.long
+		}
+	}
+	return cmp.Or(b.String(), "0")
+}
+
+// size makes a parser of sizes in octets, such as 16MiB.
+func size(least, most int64) func(string) (int64, error) {
+	return func(text string) (int64, error) {
+		for _, u := range []struct {
+			name  string
+			shift int
+		}{{"KiB", 10}, {"MiB", 20}, {"GiB", 30}} {
+			digits, ok := strings.CutSuffix(text, u.name)
+			if !ok {
+				continue
+			}
+			n, err := strconv.ParseUint(digits, 10, 32)
+			if got := int64(n) << u.shift; err == nil && least <= got && got <= most {
+				return got, nil
+			}
+		}
+		return 0, fmt.Errorf("%q (a size from %dKiB to %dGiB, in KiB, MiB or GiB)", text, least>>10, most>>30)
+	}
+}
+
+// file parses the path of a file or a folder.
+func file(text string) (string, error) {
+	switch clean := filepath.Clean(text); {
+	case !filepath.IsAbs(text):
+		return "", fmt.Errorf("%q is relative (a path that starts with /)", text)
+	case clean != text:
+		return "", fmt.Errorf("%q (write %s)", text, clean)
+	}
+	return text, nil
+}
+
+// socket parses the path of a Unix socket, whose address holds 107 octets.
+func socket(text string) (string, error) {
+	if len(text) > 107 {
+		return "", fmt.Errorf("%d octets long (a socket's path has at most 107)", len(text))
+	}
+	return file(text)
+}
+
+// listen parses the address and port of a TCP listener.
+func listen(text string) (netip.AddrPort, error) {
+	at, err := netip.ParseAddrPort(text)
+	if err != nil || at.Port() == 0 || at.Addr().IsMulticast() {
+		return netip.AddrPort{}, fmt.Errorf("%q (an address and a port, such as \"[::1]:9547\" in quotes)", text)
+	}
+	return at, nil
+}
+
+// address parses an IPv6 address without zone.
+func address(text string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(text)
+	switch {
+	case err != nil:
+		return netip.Addr{}, fmt.Errorf("%q is not an address (an IPv6 address)", text)
+	case a.Zone() != "":
+		return netip.Addr{}, fmt.Errorf("%q has a zone (write %s, and name the interface in interfaces)", text, a.WithZone(""))
+	case a.Is4() || a.Is4In6():
+		return netip.Addr{}, fmt.Errorf("%q is IPv4 (an IPv6 address; DHCPv4 is not available in this version)", text)
+	case a.IsUnspecified() || a.IsLoopback():
+		return netip.Addr{}, fmt.Errorf("%q is no address of a network (an IPv6 address)", text)
+	}
+	return a, nil
+}
+
+// unicast parses a unicast IPv6 address without zone.
+func unicast(text string) (netip.Addr, error) {
+	a, err := address(text)
+	if err == nil && a.IsMulticast() {
+		return netip.Addr{}, fmt.Errorf("%q is multicast (a unicast address)", text)
+	}
+	return a, err
+}
+
+// global parses an IPv6 address that names a link on other links too.
+func global(text string) (netip.Addr, error) {
+	a, err := unicast(text)
+	if err == nil && a.IsLinkLocalUnicast() {
+		return netip.Addr{}, fmt.Errorf("%q is link-local (a global or unique local address)", text)
+	}
+	return a, err
+}
+
+// prefix parses an IPv6 prefix without host bits.
+func prefix(text string) (netip.Prefix, error) {
+	p, err := netip.ParsePrefix(text)
+	switch {
+	case err != nil:
+		return netip.Prefix{}, fmt.Errorf("%q is not a prefix (an address and a length from 1 to 128, such as 2001:db8::/32)", text)
+	case p.Addr().Is4() || p.Addr().Is4In6():
+		return netip.Prefix{}, fmt.Errorf("%q is IPv4 (an IPv6 prefix)", text)
+	case p.Bits() == 0:
+		return netip.Prefix{}, fmt.Errorf("%q holds every address (a length from 1 to 128)", text)
+	case p != p.Masked():
+		return netip.Prefix{}, fmt.Errorf("%q has bits beyond its length (write %s)", text, p.Masked())
+	}
+	return p, nil
+}
+
+// lengthRange parses "48-64" or "56".
+func lengthRange(text string) ([2]int, error) {
+	low, high, ok := strings.Cut(text, "-")
+	if !ok {
+		high = low
+	}
+	length := integer(1, 128)
+	least, err := length(low)
+	most, err2 := length(high)
+	if err != nil || err2 != nil || least > most {
+		return [2]int{}, fmt.Errorf("%q (a length from 1 to 128, or two such as 48-64, the smaller one first)", text)
+	}
+	return [2]int{least, most}, nil
+}
+
+// maxName is the longest name that Linux gives an interface.
+const maxName = 15
+
+// globSigns make a glob of a name.
+const globSigns = `*?[\`
+
+// isGlob reports whether the text can match more than one name.
+func isGlob(text string) bool { return strings.ContainsAny(text, globSigns) }
+
+// interfaceName parses the name of one interface.
+func interfaceName(text string) (string, error) {
+	switch {
+	case isGlob(text):
+		return "", fmt.Errorf("%q is a glob (the name of one interface)", text)
+	case len(text) > maxName:
+		return "", fmt.Errorf("%q has %d octets (an interface's name has at most %d)", text, len(text), maxName)
+	case strings.ContainsAny(text, "/: \t") || text == "." || text == "..":
+		return "", fmt.Errorf("%q is no interface's name (no space, slash or colon)", text)
+	}
+	return text, nil
+}
+
+// interfaceGlob parses the name of an interface, or a glob.
+func interfaceGlob(text string) (string, error) {
+	if !isGlob(text) {
+		return interfaceName(text)
+	}
+	if _, err := path.Match(text, ""); err != nil {
+		return "", fmt.Errorf("%q is not a glob (* for any text, ? for one character, [a-z] for one of several)", text)
+	}
+	if strings.ContainsAny(text, "/: \t") {
+		return "", fmt.Errorf("%q matches no interface's name (no space, slash or colon)", text)
+	}
+	return text, nil
+}
+
+// template parses a template of relay6; the problem stands where the template's
+// error is.
+func template(text string) (relay6.Template, error) {
+	t, err := relay6.ParseTemplate(text)
+	if err == nil {
+		return t, nil
+	}
+	var octet int
+	if _, scan := fmt.Sscanf(err.Error(), "template: octet %d: ", &octet); scan == nil {
+		_, rest, _ := strings.Cut(strings.TrimPrefix(err.Error(), "template: "), ": ")
+		return t, &offsetError{octet, errors.New(rest)}
+	}
+	return t, err
+}
+
+var uuid = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+
+// duid parses a DUID in hexadecimal, or a UUID, which becomes a DUID of type 4.
+func duid(text string) (dhcp6.DUID, error) {
+	if uuid.MatchString(text) {
+		octets, err := hex.DecodeString(strings.ReplaceAll(text, "-", ""))
+		if err != nil {
+			return nil, err
+		}
+		return dhcp6.AppendDUIDUUID(nil, [16]byte(octets)), nil
+	}
+	d, err := dhcp6.ParseDUID(text)
+	if err != nil {
+		return nil, fmt.Errorf("%q is not a DUID (3 to 130 octets in hexadecimal, such as 00:03:00:01:02:00:5e:10:00:01, or a UUID)", text)
+	}
+	return d, nil
+}
