@@ -1,0 +1,181 @@
+package netlink
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/host/netlink/bulk"
+	"fairlead/internal/wire/linkaddr"
+
+	"golang.org/x/sys/unix"
+)
+
+// device is one network interface as the kernel tells of it.
+type device struct {
+	hoststate.Link
+	master int    // index of the device that it is enslaved to, else 0
+	vrf    uint32 // of a VRF device: its table
+}
+
+const (
+	iflaVRFTable = 1 // IFLA_VRF_TABLE
+	kindVRF      = "vrf"
+)
+
+// parseLink reads the body of a link message. ok is false for what is not about
+// the interface itself, such as a bridge's word on one of its ports.
+func parseLink(b []byte) (d device, ok bool) {
+	if len(b) < unix.SizeofIfInfomsg || b[0] != unix.AF_UNSPEC {
+		return d, false
+	}
+	flags := binary.NativeEndian.Uint32(b[8:])
+	d.HardwareType = binary.NativeEndian.Uint16(b[2:])
+	d.Index = int(int32(binary.NativeEndian.Uint32(b[4:])))
+	d.Up = flags&unix.IFF_UP != 0
+	d.Running = flags&unix.IFF_LOWER_UP != 0
+	d.PointToPoint = flags&unix.IFF_POINTOPOINT != 0
+	bulk.Attrs(b[unix.SizeofIfInfomsg:], func(kind uint16, v []byte) {
+		switch {
+		case kind == unix.IFLA_IFNAME:
+			d.Name = text(v)
+		case kind == unix.IFLA_ADDRESS && (len(v) == 6 || len(v) == 8):
+			d.LinkLayer = linkaddr.From(v)
+		case kind == unix.IFLA_MTU && len(v) == 4:
+			d.MTU = int(binary.NativeEndian.Uint32(v))
+		case kind == unix.IFLA_MASTER && len(v) == 4:
+			d.master = int(binary.NativeEndian.Uint32(v))
+		case kind == unix.IFLA_LINKINFO:
+			d.vrf = parseVRF(v)
+		}
+	})
+	return d, d.Name != "" && d.Index > 0
+}
+
+// parseVRF reads the table of a VRF device, or 0 for another kind of device.
+func parseVRF(b []byte) (table uint32) {
+	vrf := false
+	var data []byte
+	bulk.Attrs(b, func(kind uint16, v []byte) {
+		switch kind {
+		case unix.IFLA_INFO_KIND:
+			vrf = text(v) == kindVRF
+		case unix.IFLA_INFO_DATA:
+			data = v
+		}
+	})
+	if !vrf {
+		return 0
+	}
+	bulk.Attrs(data, func(kind uint16, v []byte) {
+		if kind == iflaVRFTable && len(v) == 4 {
+			table = binary.NativeEndian.Uint32(v)
+		}
+	})
+	return table
+}
+
+func text(v []byte) string { return string(bytes.TrimRight(v, "\x00")) }
+
+// parseAddr reads the body of an address message. ok is false for an address
+// that cannot be used: not IPv6, or one whose uniqueness is not sure (RFC 4862
+// section 5.4).
+func parseAddr(b []byte) (index int, p netip.Prefix, ok bool) {
+	if len(b) < unix.SizeofIfAddrmsg || b[0] != unix.AF_INET6 || b[1] > 128 {
+		return 0, p, false
+	}
+	flags := uint32(b[2])
+	index = int(binary.NativeEndian.Uint32(b[4:]))
+	var addr, local netip.Addr
+	bulk.Attrs(b[unix.SizeofIfAddrmsg:], func(kind uint16, v []byte) {
+		switch {
+		case kind == unix.IFA_ADDRESS && len(v) == 16:
+			addr = netip.AddrFrom16([16]byte(v))
+		case kind == unix.IFA_LOCAL && len(v) == 16:
+			local = netip.AddrFrom16([16]byte(v))
+		case kind == unix.IFA_FLAGS && len(v) == 4:
+			flags = binary.NativeEndian.Uint32(v)
+		}
+	})
+	if flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) != 0 {
+		return index, p, false
+	}
+	bits := int(b[1])
+	// Where there is a local address, the other one and its length are the
+	// peer's.
+	if local.IsValid() && local != addr {
+		addr, bits = local, 128
+	}
+	return index, netip.PrefixFrom(addr, bits), addr.IsValid()
+}
+
+// Snapshot reads every interface, ordered by index, and its IPv6 addresses.
+func (c *Conn) Snapshot() ([]hoststate.Link, error) {
+	devices, err := c.devices()
+	if err != nil {
+		return nil, err
+	}
+	links := make([]hoststate.Link, 0, len(devices))
+	for _, i := range slices.Sorted(maps.Keys(devices)) {
+		links = append(links, devices.link(i))
+	}
+	return links, nil
+}
+
+// devices is every interface by its index.
+type devices map[int]device
+
+// link is a device with what its VRF adds.
+func (d devices) link(index int) hoststate.Link {
+	l := d[index].Link
+	l.Table = hoststate.MainTable
+	if m, ok := d[d[index].master]; ok && m.vrf != 0 {
+		l.VRF, l.Table = m.Name, m.vrf
+	}
+	return l
+}
+
+func (c *Conn) devices() (devices, error) {
+	all := devices{}
+	b, start := bulk.Begin(nil, unix.RTM_GETLINK, unix.NLM_F_DUMP, make([]byte, unix.SizeofIfInfomsg)...)
+	err := c.queries.Dump(bulk.End(b, start), func() { clear(all) }, func(kind uint16, body []byte) {
+		if d, ok := parseLink(body); ok && kind == unix.RTM_NEWLINK {
+			all[d.Index] = d
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("links: %w", err)
+	}
+	addrs, err := c.addrs(0)
+	if err != nil {
+		return nil, err
+	}
+	for i, d := range all {
+		d.Addrs = addrs[i]
+		all[i] = d
+	}
+	return all, nil
+}
+
+// addrs reads the usable addresses of one interface, or of all (0), in the
+// kernel's order.
+func (c *Conn) addrs(index int) (map[int][]netip.Prefix, error) {
+	fixed := make([]byte, unix.SizeofIfAddrmsg)
+	fixed[0] = unix.AF_INET6
+	binary.NativeEndian.PutUint32(fixed[4:], uint32(index))
+	b, start := bulk.Begin(nil, unix.RTM_GETADDR, unix.NLM_F_DUMP, fixed...)
+	all := map[int][]netip.Prefix{}
+	err := c.queries.Dump(bulk.End(b, start), func() { clear(all) }, func(kind uint16, body []byte) {
+		if i, p, ok := parseAddr(body); ok && kind == unix.RTM_NEWADDR {
+			all[i] = append(all[i], p)
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("addresses: %w", err)
+	}
+	return all, nil
+}

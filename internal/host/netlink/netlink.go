@@ -1,0 +1,71 @@
+// Package netlink carries out route operations and tells what happens to the
+// host's links, addresses and routes.
+//
+// Routes of ours carry a protocol number of their own; no other route is
+// changed or removed, ever, also not by replacing it. The package decides
+// nothing: which routes there should be is core/hoststate's business. It does
+// not name next-hop objects, which die with their routes on carrier loss.
+//
+// RFC 8987 and S-2 stand on it. A Conn is safe for concurrent use. It
+// belongs to the network namespace of the thread that opened it.
+package netlink
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"fairlead/internal/host/netlink/bulk"
+
+	"golang.org/x/sys/unix"
+)
+
+// Protocol is the number in our routes (rtm_protocol), named fairlead by a file
+// in rt_protos.d.
+const Protocol = 87
+
+// ErrRefused is the kernel's answer to a route whose device is down, gone or
+// without IPv6. Something else has to stand in for the route.
+var ErrRefused = errors.New("route refused")
+
+// ErrForeign says that a route of the same table, prefix and metric is there
+// that is not ours. It is left as it is.
+var ErrForeign = errors.New("foreign route in the way")
+
+// Options say how to open a Conn. The zero value is what the product uses.
+type Options struct {
+	Protocol uint8 // 0: Protocol
+}
+
+// Conn speaks rtnetlink.
+type Conn struct {
+	protocol uint8
+	requests *bulk.Conn // changes; their port marks notifications as ours
+	queries  *bulk.Conn // dumps, so that they do not hold up changes
+	owned    owned
+
+	mu      sync.Mutex // guards all following fields
+	batch   batch
+	answers []error
+}
+
+// Open opens a Conn in the network namespace of the calling thread.
+func Open(o Options) (*Conn, error) {
+	if o.Protocol == 0 {
+		o.Protocol = Protocol
+	}
+	requests, err := bulk.Open(unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("routes: %w", err)
+	}
+	queries, err := bulk.Open(unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("routes: %w", err), requests.Close())
+	}
+	return &Conn{protocol: o.Protocol, requests: requests, queries: queries, owned: newOwned()}, nil
+}
+
+// Close closes the Conn. What was installed stays.
+func (c *Conn) Close() error {
+	return errors.Join(c.requests.Close(), c.queries.Close())
+}

@@ -1,0 +1,122 @@
+package netlink
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/host/netlink/bulk"
+
+	"golang.org/x/sys/unix"
+)
+
+// appendRoute appends a request about r. Flags 0 are a deletion, which names the
+// protocol so that it cannot hit a foreign route.
+func appendRoute(b []byte, r hoststate.Route, protocol uint8, flags uint16) []byte {
+	kind := uint16(unix.RTM_NEWROUTE)
+	if flags == 0 {
+		kind = unix.RTM_DELROUTE
+	}
+	form := uint8(unix.RTN_UNICAST)
+	if r.Link == 0 && flags != 0 {
+		form = unix.RTN_UNREACHABLE
+	}
+	table := uint8(unix.RT_TABLE_UNSPEC)
+	if r.Table < 256 {
+		table = uint8(r.Table)
+	}
+	b, start := bulk.Begin(b, kind, flags|unix.NLM_F_ACK,
+		unix.AF_INET6, uint8(r.Prefix.Bits()), 0, 0, table, protocol, unix.RT_SCOPE_UNIVERSE, form, 0, 0, 0, 0)
+	dst := r.Prefix.Addr().As16()
+	b = bulk.Attr(b, unix.RTA_DST, dst[:])
+	b = bulk.AttrUint32(b, unix.RTA_TABLE, r.Table)
+	b = bulk.AttrUint32(b, unix.RTA_PRIORITY, r.Metric)
+	if flags != 0 && r.Link != 0 {
+		b = bulk.AttrUint32(b, unix.RTA_OIF, uint32(r.Link))
+		if r.Gateway.IsValid() {
+			via := r.Gateway.As16()
+			b = bulk.Attr(b, unix.RTA_GATEWAY, via[:])
+		}
+	}
+	return bulk.End(b, start)
+}
+
+// rtaNextHopID is RTA_NH_ID, which golang.org/x/sys does not name.
+const rtaNextHopID = 30
+
+// heard is a route as the kernel tells of it.
+type heard struct {
+	hoststate.Route
+	protocol uint8
+	unicast  bool
+	oif      int
+}
+
+// parseRoute reads the body of an IPv6 route message. ok is false for what is
+// not one, or is a clone made for one destination.
+func parseRoute(b []byte) (h heard, ok bool) {
+	if len(b) < unix.SizeofRtMsg || b[0] != unix.AF_INET6 || b[1] > 128 {
+		return h, false
+	}
+	if binary.NativeEndian.Uint32(b[8:])&unix.RTM_F_CLONED != 0 {
+		return h, false
+	}
+	dst, several := [16]byte{}, false
+	h.Table, h.protocol, h.unicast = uint32(b[4]), b[5], b[7] == unix.RTN_UNICAST
+	bulk.Attrs(b[unix.SizeofRtMsg:], func(kind uint16, v []byte) {
+		switch {
+		case kind == unix.RTA_DST && len(v) == 16:
+			copy(dst[:], v)
+		case kind == unix.RTA_TABLE && len(v) == 4:
+			h.Table = binary.NativeEndian.Uint32(v)
+		case kind == unix.RTA_PRIORITY && len(v) == 4:
+			h.Metric = binary.NativeEndian.Uint32(v)
+		case kind == unix.RTA_OIF && len(v) == 4:
+			h.oif = int(binary.NativeEndian.Uint32(v))
+		case kind == unix.RTA_GATEWAY && len(v) == 16:
+			h.Gateway = netip.AddrFrom16([16]byte(v))
+		case kind == unix.RTA_MULTIPATH, kind == rtaNextHopID, kind == unix.RTA_ENCAP:
+			several = true
+		}
+	})
+	h.Prefix = netip.PrefixFrom(netip.AddrFrom16(dst), int(b[1]))
+	switch {
+	case h.unicast && !several:
+		h.Link = h.oif
+	case b[7] == unix.RTN_UNREACHABLE:
+		h.Link, h.Gateway = 0, netip.Addr{}
+	default:
+		h.Link, h.Gateway = hoststate.OtherKind, netip.Addr{}
+	}
+	return h, true
+}
+
+// Routes reads back every route of our protocol, in all tables.
+func (c *Conn) Routes() ([]hoststate.Route, error) {
+	routes, err := c.routes(0)
+	if err != nil {
+		return nil, err
+	}
+	c.owned.replace(routes)
+	return routes, nil
+}
+
+// routes reads our routes in one table, or in all (0).
+func (c *Conn) routes(table uint32) ([]hoststate.Route, error) {
+	b, start := bulk.Begin(nil, unix.RTM_GETROUTE, unix.NLM_F_DUMP,
+		unix.AF_INET6, 0, 0, 0, 0, c.protocol, 0, 0, 0, 0, 0, 0)
+	if table != 0 {
+		b = bulk.AttrUint32(b, unix.RTA_TABLE, table)
+	}
+	b = bulk.End(b, start)
+	var routes []hoststate.Route
+	err := c.queries.Dump(b, func() { routes = routes[:0] }, func(kind uint16, body []byte) {
+		if kind != unix.RTM_NEWROUTE {
+			return
+		}
+		if h, ok := parseRoute(body); ok && h.protocol == c.protocol && (table == 0 || h.Table == table) {
+			routes = append(routes, h.Route)
+		}
+	})
+	return routes, err
+}

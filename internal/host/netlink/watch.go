@@ -1,0 +1,312 @@
+package netlink
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"fairlead/internal/core/hoststate"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// Event is one thing that happened to the host. Exactly one field is set.
+type Event struct {
+	Link         *hoststate.Link // an interface that appeared or changed
+	Removed      string          // the name of an interface that is gone, or has another name now
+	RouteChanged bool            // somebody else changed or removed routes of ours: an audit is due
+	Resync       bool            // the kernel's word was lost; links were told anew, an audit is due
+}
+
+// settle is how long changes to routes are gathered into one event.
+const settle = 250 * time.Millisecond
+
+// watchBuffer is room for a burst, in octets: an interface with many routes that
+// goes down has one message per route.
+const watchBuffer = 8 << 20
+
+// Watch tells first of every interface that is there and then of changes, until
+// ctx ends, which closes the channel. An event is told once per change of what
+// hoststate.Link holds. A reader that is slow loses nothing for good: when the
+// kernel's queue overflows, the state is read again, and Resync follows.
+func (c *Conn) Watch(ctx context.Context) (<-chan Event, error) {
+	nl, err := netlink.Dial(unix.NETLINK_ROUTE, nil)
+	if err != nil {
+		return nil, fmt.Errorf("watch: %w", err)
+	}
+	// As much as we may; too little shows as Resync.
+	_ = nl.SetReadBuffer(watchBuffer)
+	if err := c.subscribe(nl); err != nil {
+		return nil, errors.Join(err, nl.Close())
+	}
+	w := &watcher{conn: c, ctx: ctx, out: make(chan Event, 64), routes: make(chan struct{}, 1), told: map[int]hoststate.Link{}}
+	if w.devices, err = c.devices(); err != nil {
+		return nil, errors.Join(err, nl.Close())
+	}
+	stop := context.AfterFunc(ctx, func() { _ = nl.Close() })
+	var gather sync.WaitGroup
+	gather.Go(w.gather)
+	go func() {
+		defer close(w.out)
+		defer gather.Wait()
+		defer close(w.routes)
+		defer func() {
+			if stop() {
+				_ = nl.Close()
+			}
+		}()
+		w.tellAll()
+		w.read(nl)
+	}()
+	return w.out, nil
+}
+
+func (c *Conn) subscribe(nl *netlink.Conn) error {
+	program, err := bpf.Assemble(c.filter())
+	if err != nil {
+		return fmt.Errorf("watch: filter: %w", err)
+	}
+	if err := nl.SetBPF(program); err != nil {
+		return fmt.Errorf("watch: filter: %w", err)
+	}
+	for _, g := range []uint32{unix.RTNLGRP_LINK, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV6_ROUTE} {
+		if err := nl.JoinGroup(g); err != nil {
+			return fmt.Errorf("watch: group %d: %w", g, err)
+		}
+	}
+	return nil
+}
+
+// filter keeps the kernel from queueing what does not matter: of the route
+// messages only deletions of our protocol and replacements pass, and neither if
+// we asked for them ourselves, which the sender's port shows. A full routing
+// table of another daemon, or a restore of ours, costs nothing here.
+func (c *Conn) filter() []bpf.Instruction {
+	half := func(v uint16) uint32 {
+		return uint32(binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, v)))
+	}
+	port := binary.BigEndian.Uint32(binary.NativeEndian.AppendUint32(nil, c.requests.Port()))
+	return []bpf.Instruction{
+		bpf.LoadAbsolute{Off: 4, Size: 2}, // nlmsg_type
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: half(unix.RTM_DELROUTE), SkipTrue: 4},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: half(unix.RTM_NEWROUTE), SkipTrue: 7},
+		bpf.LoadAbsolute{Off: 6, Size: 2}, // nlmsg_flags
+		bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: half(unix.NLM_F_REPLACE | unix.NLM_F_APPEND), SkipTrue: 3},
+		bpf.RetConstant{Val: 0},
+		bpf.LoadAbsolute{Off: unix.SizeofNlMsghdr + 5, Size: 1}, // rtm_protocol
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(c.protocol), SkipTrue: 3},
+		bpf.LoadAbsolute{Off: 12, Size: 4}, // nlmsg_pid
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: port, SkipTrue: 1},
+		bpf.RetConstant{Val: 1 << 18},
+		bpf.RetConstant{Val: 0},
+	}
+}
+
+// watcher turns netlink messages into events. One goroutine owns it, but for
+// gather.
+type watcher struct {
+	conn    *Conn
+	ctx     context.Context //nolint:containedctx // lives exactly as long as the goroutine
+	out     chan Event
+	routes  chan struct{} // our routes were touched
+	devices devices
+	told    map[int]hoststate.Link
+}
+
+func (w *watcher) send(e Event) {
+	select {
+	case w.out <- e:
+	case <-w.ctx.Done():
+	}
+}
+
+func (w *watcher) read(nl *netlink.Conn) {
+	for w.ctx.Err() == nil {
+		messages, err := nl.Receive()
+		if err != nil {
+			if w.ctx.Err() != nil || !w.resync(err) {
+				return
+			}
+			continue
+		}
+		for _, m := range messages {
+			if err := w.hear(m); err != nil && !w.resync(err) {
+				return
+			}
+		}
+	}
+}
+
+// resync reads everything again, after a pause unless messages were only lost.
+// It reports false when the watch ends.
+func (w *watcher) resync(cause error) bool {
+	for cause != nil {
+		if !errors.Is(cause, unix.ENOBUFS) && !w.pause(time.Second) {
+			return false
+		}
+		var fresh devices
+		if fresh, cause = w.conn.devices(); cause == nil {
+			w.devices = fresh
+		}
+	}
+	w.tellAll()
+	w.send(Event{Resync: true})
+	return w.ctx.Err() == nil
+}
+
+// pause reports false when the watch ends meanwhile.
+func (w *watcher) pause(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-w.ctx.Done():
+		return false
+	}
+}
+
+// tellAll tells what differs from what was told.
+func (w *watcher) tellAll() {
+	for _, i := range slices.Sorted(maps.Keys(w.told)) {
+		w.tell(i)
+	}
+	for _, i := range slices.Sorted(maps.Keys(w.devices)) {
+		w.tell(i)
+	}
+}
+
+// tell tells of one interface if it differs from what was told.
+func (w *watcher) tell(index int) {
+	was, known := w.told[index]
+	_, there := w.devices[index]
+	if !there {
+		if known {
+			delete(w.told, index)
+			w.send(Event{Removed: was.Name})
+		}
+		return
+	}
+	is := w.devices.link(index)
+	if known && was.Name != is.Name {
+		w.send(Event{Removed: was.Name})
+		known = false
+	}
+	if known && equal(was, is) {
+		return
+	}
+	w.told[index] = is
+	is.Addrs = slices.Clone(is.Addrs)
+	w.send(Event{Link: &is})
+}
+
+func equal(a, b hoststate.Link) bool {
+	same := slices.Equal(a.Addrs, b.Addrs)
+	return same && a.Index == b.Index && a.Name == b.Name && a.Up == b.Up && a.Running == b.Running &&
+		a.PointToPoint == b.PointToPoint && a.MTU == b.MTU && a.HardwareType == b.HardwareType &&
+		a.LinkLayer == b.LinkLayer && a.VRF == b.VRF && a.Table == b.Table
+}
+
+func (w *watcher) hear(m netlink.Message) error {
+	switch m.Header.Type {
+	case unix.RTM_NEWLINK:
+		if d, ok := parseLink(m.Data); ok {
+			d.Addrs = w.devices[d.Index].Addrs
+			w.change(d.Index, d, true)
+		}
+	case unix.RTM_DELLINK:
+		if d, ok := parseLink(m.Data); ok {
+			w.change(d.Index, device{}, false)
+		}
+	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
+		return w.hearAddr(m.Data)
+	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
+		w.hearRoute(m)
+	}
+	return nil
+}
+
+// change notes what a device is now. A VRF is told of by the links in it.
+func (w *watcher) change(index int, d device, there bool) {
+	vrf := w.devices[index].vrf != 0 || d.vrf != 0
+	if there {
+		w.devices[index] = d
+	} else {
+		delete(w.devices, index)
+	}
+	w.tell(index)
+	if !vrf {
+		return
+	}
+	for _, i := range slices.Sorted(maps.Keys(w.devices)) {
+		if w.devices[i].master == index {
+			w.tell(i)
+		}
+	}
+}
+
+// hearAddr reads the addresses of the link again, which gives the kernel's
+// order, and costs little.
+func (w *watcher) hearAddr(b []byte) error {
+	if len(b) < unix.SizeofIfAddrmsg {
+		return nil
+	}
+	index := int(binary.NativeEndian.Uint32(b[4:]))
+	d, ok := w.devices[index]
+	if !ok {
+		return nil
+	}
+	addrs, err := w.conn.addrs(index)
+	if err != nil && !errors.Is(err, unix.ENODEV) {
+		return err
+	}
+	d.Addrs = addrs[index]
+	w.devices[index] = d
+	w.tell(index)
+	return nil
+}
+
+// hearRoute learns what others did to our routes. Routes that go with a device
+// that is down or gone are no news: the link's own event says it.
+func (w *watcher) hearRoute(m netlink.Message) {
+	h, ok := parseRoute(m.Data)
+	if !ok {
+		return
+	}
+	switch {
+	case m.Header.Type == unix.RTM_DELROUTE:
+		w.conn.owned.gone(h)
+		if h.unicast && !w.devices[h.oif].Up {
+			return
+		}
+	case h.protocol != w.conn.protocol:
+		k := keyOf(h.Route)
+		if !w.conn.owned.has(k) {
+			return
+		}
+		w.conn.owned.remove(k)
+	}
+	select {
+	case w.routes <- struct{}{}:
+	default:
+	}
+}
+
+// gather makes one event of many changes.
+func (w *watcher) gather() {
+	for range w.routes {
+		w.pause(settle)
+		select {
+		case <-w.routes:
+		default:
+		}
+		w.send(Event{RouteChanged: true})
+	}
+}
