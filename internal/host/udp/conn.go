@@ -1,0 +1,211 @@
+package udp
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Errors that Send reports for one message, besides those of the kernel.
+var (
+	// ErrNotClientLink says that Link is not one of SetLinks.
+	ErrNotClientLink = errors.New("udp: not a client link")
+	// ErrNoLocal says that no socket serves the source and VRF of a message.
+	ErrNoLocal = errors.New("udp: no socket at this local address")
+	// ErrTooBig says that a payload does not fit into a datagram.
+	ErrTooBig = errors.New("udp: message too big")
+	// ErrDestination says that the destination is not an IPv6 address and port.
+	ErrDestination = errors.New("udp: no IPv6 destination")
+)
+
+// Conn is all the datagram traffic of a relay.
+type Conn struct {
+	options Options
+	count   counters
+	poll    *os.File // an epoll descriptor over all sockets
+	wait    syscall.RawConn
+	closing atomic.Bool
+
+	admin  sync.Mutex // held by what changes links and sockets; taken before mu
+	groups *groups    // guarded by admin
+
+	mu      sync.RWMutex // guards all following fields; held for reading by one batch
+	links   map[int]*link
+	sockets map[endpoint]*socket
+	byFD    map[int32]*socket
+	frames  *socket
+
+	in  reader
+	out writer
+}
+
+// link is a client link and what serves it.
+type link struct {
+	Link
+	frames bool    // the frame path serves it
+	socket *socket // the wildcard of its VRF, nil when that could not be opened
+}
+
+// Open opens the packet socket and the wildcard socket. It needs CAP_NET_RAW
+// and CAP_NET_BIND_SERVICE.
+func Open(o Options) (*Conn, error) {
+	if err := o.complete(); err != nil {
+		return nil, err
+	}
+	c := &Conn{
+		options: o,
+		links:   map[int]*link{},
+		sockets: map[endpoint]*socket{},
+		byFD:    map[int32]*socket{},
+	}
+	c.groups = newGroups(&c.count)
+	c.in.init(c)
+	c.out.init(c)
+	if err := c.open(); err != nil {
+		c.Close()
+		return nil, fmt.Errorf("udp: %w", err)
+	}
+	return c, nil
+}
+
+func (c *Conn) open() error {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("epoll: %w", err)
+	}
+	// Only a descriptor marked so is given to the runtime's poller.
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return fmt.Errorf("epoll: %w", err)
+	}
+	c.poll = os.NewFile(uintptr(fd), "epoll")
+	if c.wait, err = c.poll.SyscallConn(); err != nil {
+		return fmt.Errorf("epoll: %w", err)
+	}
+	frames, err := openFrames(&c.options)
+	if err != nil {
+		return err
+	}
+	if err := c.add(frames); err != nil {
+		return err
+	}
+	wildcard, err := c.ensure(c.wildcard(""))
+	if err != nil {
+		return err
+	}
+	wildcard.wanted = true
+	return nil
+}
+
+func (c *Conn) wildcard(vrf string) endpoint {
+	return endpoint{addr: netip.IPv6Unspecified(), vrf: vrf, port: c.options.Port}
+}
+
+// ensure returns the socket at e, opened if need be. A VRF device that was
+// deleted and made anew leaves a socket behind that hears nothing: that one is
+// replaced.
+func (c *Conn) ensure(e endpoint) (*socket, error) {
+	old := c.sockets[e]
+	if old != nil && e.vrf == "" {
+		return old, nil
+	}
+	if old != nil {
+		if index, err := interfaceIndex(e.vrf); err == nil && index == old.vrfIndex {
+			return old, nil
+		}
+	}
+	s, err := openUDP(e, &c.options)
+	if err != nil {
+		return nil, err
+	}
+	if old != nil {
+		s.wanted = old.wanted
+		c.remove(old)
+	}
+	if err := c.add(s); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// add makes s part of c, which owns it even when add fails.
+func (c *Conn) add(s *socket) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	err := c.control(unix.EPOLL_CTL_ADD, s.fd)
+	if err != nil {
+		unix.Close(s.fd)
+		return fmt.Errorf("epoll: %w", err)
+	}
+	c.byFD[int32(s.fd)] = s
+	if s.frames {
+		c.frames = s
+		return nil
+	}
+	c.sockets[s.at] = s
+	for _, l := range c.links {
+		if s.at == c.wildcard(l.VRF) {
+			l.socket = s
+		}
+	}
+	return nil
+}
+
+func (c *Conn) control(op, fd int) error {
+	var err error
+	failed := c.wait.Control(func(poll uintptr) {
+		err = unix.EpollCtl(int(poll), op, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
+	})
+	return errors.Join(failed, err)
+}
+
+// remove closes s. No batch is running meanwhile, so nobody uses a descriptor
+// number that the kernel gives to something else.
+func (c *Conn) remove(s *socket) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.drop(s)
+}
+
+func (c *Conn) drop(s *socket) {
+	c.count.queueFullClosed.Add(s.kernelDrops())
+	delete(c.byFD, int32(s.fd))
+	if c.sockets[s.at] == s {
+		delete(c.sockets, s.at)
+	}
+	for _, l := range c.links {
+		if l.socket == s {
+			l.socket = nil
+		}
+	}
+	unix.Close(s.fd)
+}
+
+// Close closes all sockets and wakes up Receive. Further calls return
+// net.ErrClosed.
+func (c *Conn) Close() error {
+	if c.closing.Swap(true) {
+		return net.ErrClosed
+	}
+	var err error
+	if c.poll != nil {
+		err = c.poll.Close()
+	}
+	c.admin.Lock()
+	defer c.admin.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.groups.close()
+	for _, s := range c.byFD {
+		c.drop(s)
+	}
+	c.links = map[int]*link{}
+	return err
+}

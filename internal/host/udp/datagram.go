@@ -1,0 +1,109 @@
+package udp
+
+import (
+	"net"
+	"net/netip"
+)
+
+// AllRelayAgentsAndServers is All_DHCP_Relay_Agents_and_Servers, the group that
+// clients send to (RFC 8415 section 7.1).
+var AllRelayAgentsAndServers = netip.MustParseAddr("ff02::1:2")
+
+// Port is the port that servers and relay agents listen on (RFC 8415 section
+// 7.2).
+const Port = 547
+
+// Path says how a datagram came in.
+type Path uint8
+
+const (
+	// PathSocket is a UDP socket: no link-layer address is known.
+	PathSocket Path = iota
+	// PathFrame is the packet socket: the datagram came unfragmented and
+	// without extension headers from a node on the link itself.
+	PathFrame
+)
+
+// String is "socket" or "frame".
+func (p Path) String() string {
+	if p == PathFrame {
+		return "frame"
+	}
+	return "socket"
+}
+
+// Datagram is one received message. Payload is valid until the next Receive.
+type Datagram struct {
+	// Link is the index of the interface that the datagram came in on; in a
+	// VRF that is the enslaved interface, not the VRF device.
+	Link int
+	// Source has no zone; a link-local address belongs to Link.
+	Source netip.AddrPort
+	// Dest is the destination address of the IPv6 header.
+	Dest netip.Addr
+	// LocalPort is the destination port: 547, or another one that was given to
+	// AddLocal (RFC 8357).
+	LocalPort uint16
+	// MAC holds MACLen octets of link-layer source address. MACLen is 0 when
+	// none is known, always so on the socket path.
+	MAC    [8]byte
+	MACLen uint8
+	// HardwareType is the ARPHRD number of the link, 0 on the socket path.
+	HardwareType uint16
+	Path         Path
+	Payload      []byte
+}
+
+// Link is a client-facing link.
+type Link struct {
+	Index int
+	Name  string
+	// MTU is that of IPv6 on the link, in octets.
+	MTU int
+	MAC net.HardwareAddr
+	// Ethernet says that the link has link-layer addresses of 6 octets and is
+	// of type ARPHRD_ETHER.
+	Ethernet bool
+	// VRF is the name of the master VRF device, empty where there is none.
+	VRF string
+	// LinkLocal is the link's own link-local address, the source of frames.
+	// While it is not valid, answers leave by the socket.
+	LinkLocal netip.Addr
+}
+
+// Kind tells the two directions apart.
+type Kind uint8
+
+const (
+	// ToClient is for a client or a downstream relay agent on a client link.
+	ToClient Kind = iota
+	// ToPeer is for a server or another relay agent; it never leaves as a
+	// frame of our own making.
+	ToPeer
+)
+
+// Outgoing is one message to be sent.
+type Outgoing struct {
+	Kind Kind
+	// Link is the index of the interface to send on: always for ToClient; for
+	// ToPeer only where Dest is link-local or multicast.
+	Link int
+	// VRF is the VRF device that a peer is reached in, for ToPeer only.
+	VRF string
+	// Source is the local address. The zero value lets the kernel choose
+	// (ToPeer) or takes the link's link-local address (ToClient).
+	Source netip.Addr
+	// SourcePort is the local port, for ToPeer only; 0 is the port of Options.
+	SourcePort uint16
+	// Dest is where the message goes; a zone is ignored, Link counts.
+	Dest netip.AddrPort
+	// MAC holds MACLen octets of link-layer address of a node that is on the
+	// link itself and owns Dest. With MACLen 0, or on a link without
+	// link-layer addresses, the kernel finds the way.
+	MAC    [8]byte
+	MACLen uint8
+	// HopLimit 0 is the default: 8 for multicast to a peer (RFC 8415 section
+	// 19.1), else that of the kernel, and 64 in frames.
+	HopLimit uint8
+	Payload  []byte
+}

@@ -1,0 +1,43 @@
+// Package udp carries the datagrams of the DHCPv6 relay between the kernel and
+// its caller, in batches and without an allocation for each datagram. It knows
+// IPv6, UDP and link layers; it is not a DHCPv6 codec and decides nothing about
+// a message. RFC 8415 sections 7.1, 7.2 and 19, RFC 8357, RFC 8200.
+//
+// # Two ways in
+//
+// One packet socket for all links (the frame path) takes what clients on links
+// with link-layer addresses multicast to All_DHCP_Relay_Agents_and_Servers: it
+// tells the client's link-layer address, and answers to that address leave
+// through the same socket, so that the kernel's neighbour table, 1024 entries
+// for a whole machine, is never in the path.
+//
+// UDP sockets (the socket path) take the rest: unicast, links without
+// link-layer addresses, and multicast that was fragmented or carries extension
+// headers. The kernel shows every multicast datagram to both, so the socket
+// path drops one on a link that the frame path serves, unless its control
+// messages show that the frame path could not have taken it. That is counted
+// as [Stats.OtherPath] and is the normal case.
+//
+// # Sockets
+//
+// The kernel limits the groups that one socket may join, and when it looks for
+// the sockets that get a multicast datagram it asks whether they joined the
+// group on any interface, not whether on this one. So groups are joined on
+// sockets that are bound to nothing and receive nothing (as many as it takes;
+// IPV6_MULTICAST_ALL off), and one wildcard socket in each VRF receives for all
+// links. That one has IPV6_MULTICAST_ALL on, which is also why it sees other
+// groups that somebody else on this host joined: dropped and counted.
+//
+// Traffic with other relays and servers uses UDP sockets only, never frames, so
+// that routing, IPsec policy and packet filters apply to it.
+//
+// All descriptors are drained through one epoll descriptor that waits in the
+// runtime's poller: there is no goroutine and no blocked thread.
+//
+// # Concurrency and memory
+//
+// All methods may be called from several goroutines. Receive calls exclude each
+// other, and so do Send calls. A received payload belongs to the Conn and is
+// valid until the next Receive. Send reads payloads only while it runs. Sockets
+// are opened in the network namespace of the calling thread.
+package udp

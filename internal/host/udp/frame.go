@@ -1,0 +1,123 @@
+package udp
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// frame is the frame path: packet begins with an IPv6 header that passed
+// clientFilter, name is a sockaddr_ll.
+func (c *Conn) frame(d *Datagram, name *[nameRoom]byte, packet, oob []byte) bool {
+	d.Link = int(binary.NativeEndian.Uint32(name[4:]))
+	switch l := c.links[d.Link]; {
+	case l == nil:
+		c.count.notClientLink.Add(1)
+		return false
+	case !l.frames:
+		c.count.otherPath.Add(1)
+		return false
+	}
+	segment, ok := udpSegment(packet)
+	if !ok {
+		c.count.malformed.Add(1)
+		return false
+	}
+	if !checksumPending(oob) && !checksumRight(packet, segment) {
+		c.count.badChecksum.Add(1)
+		return false
+	}
+	d.HardwareType = binary.NativeEndian.Uint16(name[8:])
+	d.MACLen = name[11]
+	if d.MACLen > maxMAC {
+		d.MACLen = 0
+	}
+	copy(d.MAC[:d.MACLen], name[12:])
+	source := netip.AddrFrom16([16]byte(packet[8:24]))
+	if !answerable(source) || !unicastMAC(d.MAC[:d.MACLen]) {
+		c.count.badSource.Add(1)
+		return false
+	}
+	d.Source = netip.AddrPortFrom(source, binary.BigEndian.Uint16(segment))
+	d.Dest = AllRelayAgentsAndServers
+	d.LocalPort = c.options.Port
+	d.Path = PathFrame
+	d.Payload = segment[udpHeader:]
+	c.count.frameReceived.Add(1)
+	return true
+}
+
+// udpSegment is the UDP header and payload of an IPv6 packet without extension
+// headers. Link layers may pad, so what follows is ignored.
+func udpSegment(packet []byte) ([]byte, bool) {
+	if len(packet) < frameHeaders || packet[0]>>4 != 6 {
+		return nil, false
+	}
+	inIP := int(binary.BigEndian.Uint16(packet[4:]))
+	inUDP := int(binary.BigEndian.Uint16(packet[ipv6Header+4:]))
+	if inUDP < udpHeader || inUDP > inIP || ipv6Header+inIP > len(packet) {
+		return nil, false
+	}
+	return packet[ipv6Header : ipv6Header+inUDP], true
+}
+
+// checksumRight verifies the checksum, which RFC 8200 section 8.1 demands.
+func checksumRight(packet, segment []byte) bool {
+	if segment[6] == 0 && segment[7] == 0 {
+		return false
+	}
+	return fold(sum(segment, pseudoHeader(packet[8:40], len(segment)))) == 0xffff
+}
+
+// checksumPending says that the frame comes from this machine, a veth peer for
+// instance, and its checksum was left to hardware that it has not met.
+func checksumPending(oob []byte) bool {
+	for len(oob) >= unix.SizeofCmsghdr {
+		header, data, rest, err := unix.ParseOneSocketControlMessage(oob)
+		if err != nil {
+			return false
+		}
+		if header.Level == unix.SOL_PACKET && header.Type == unix.PACKET_AUXDATA && len(data) >= 4 {
+			return binary.NativeEndian.Uint32(data)&unix.TP_STATUS_CSUMNOTREADY != 0
+		}
+		oob = rest
+	}
+	return false
+}
+
+// unicastMAC says whether a frame can be sent to mac: not a group address and
+// not all zeros.
+func unicastMAC(mac []byte) bool {
+	if len(mac) == 0 || mac[0]&1 != 0 {
+		return false
+	}
+	for _, b := range mac {
+		if b != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// putFrameHeaders writes the IPv6 and UDP headers for payload to b, which has
+// frameHeaders octets.
+func putFrameHeaders(b []byte, source, dest netip.AddrPort, hopLimit uint8, payload []byte) {
+	length := udpHeader + len(payload)
+	binary.BigEndian.PutUint32(b, 6<<28)
+	binary.BigEndian.PutUint16(b[4:], uint16(length))
+	b[6], b[7] = protocolUDP, hopLimit
+	from, to := source.Addr().As16(), dest.Addr().As16()
+	copy(b[8:], from[:])
+	copy(b[24:], to[:])
+	segment := b[ipv6Header:frameHeaders]
+	binary.BigEndian.PutUint16(segment, source.Port())
+	binary.BigEndian.PutUint16(segment[2:], dest.Port())
+	binary.BigEndian.PutUint16(segment[4:], uint16(length))
+	segment[6], segment[7] = 0, 0
+	checksum := ^fold(sum(payload, sum(segment, pseudoHeader(b[8:40], length))))
+	if checksum == 0 {
+		checksum = 0xffff // zero would say that there is none
+	}
+	binary.BigEndian.PutUint16(segment[6:], checksum)
+}

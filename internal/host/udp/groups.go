@@ -1,0 +1,158 @@
+package udp
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxHolders bounds the descriptors that hold memberships. With the smallest
+// net.core.optmem_max in use, 20480, one of them holds 365.
+const maxHolders = 256
+
+var errTooManyHolders = fmt.Errorf("more than %d sockets would be needed to hold the memberships", maxHolders)
+
+// groups keeps the membership of ff02::1:2 on each client link. A membership
+// makes the network card pass the group's frames, the kernel accept its
+// datagrams and a snooping switch forward them. Its owner guards it.
+type groups struct {
+	holders     []*holder
+	joined      map[int]membership
+	nMembership *atomic.Int64
+	nHolder     *atomic.Int64
+}
+
+// holder is an unbound socket.
+type holder struct {
+	fd    int
+	count int
+	full  bool
+}
+
+// membership remembers which interface it was made on: after an interface was
+// deleted and made anew with the same index, it must be made anew as well.
+type membership struct {
+	on        *holder
+	name, mac string
+}
+
+func newGroups(n *counters) *groups {
+	return &groups{joined: map[int]membership{}, nMembership: &n.membershipsJoined, nHolder: &n.holderOpen}
+}
+
+// set makes the memberships those of links, which byIndex holds too. One that
+// cannot be made is tried again by the next call.
+func (g *groups) set(links []*link, byIndex map[int]*link) []error {
+	for index, m := range g.joined {
+		if l, ok := byIndex[index]; !ok || l.Name != m.name || string(l.MAC) != m.mac {
+			g.leave(index)
+		}
+	}
+	var errs []error
+	for _, l := range links {
+		if _, ok := g.joined[l.Index]; ok {
+			continue
+		}
+		if err := g.join(l); err != nil {
+			errs = append(errs, fmt.Errorf("link %s: join %v: %w", l.Name, AllRelayAgentsAndServers, err))
+		}
+	}
+	return errs
+}
+
+func (g *groups) join(l *link) error {
+	for {
+		h, err := g.roomy()
+		if err != nil {
+			return err
+		}
+		err = unix.SetsockoptIPv6Mreq(h.fd, unix.IPPROTO_IPV6, unix.IPV6_JOIN_GROUP, request(l.Index))
+		if errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.ENOMEM) {
+			// An empty one that has no room will not get it by being tried
+			// again.
+			if h.full = true; h.count == 0 {
+				g.closeHolder(h)
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			g.release(h)
+			return err
+		}
+		h.count++
+		g.joined[l.Index] = membership{on: h, name: l.Name, mac: string(l.MAC)}
+		g.nMembership.Store(int64(len(g.joined)))
+		return nil
+	}
+}
+
+func request(index int) *unix.IPv6Mreq {
+	return &unix.IPv6Mreq{Multiaddr: AllRelayAgentsAndServers.As16(), Interface: uint32(index)}
+}
+
+// roomy returns a holder that is not known to be full.
+func (g *groups) roomy() (*holder, error) {
+	for _, h := range g.holders {
+		if !h.full {
+			return h, nil
+		}
+	}
+	if len(g.holders) == maxHolders {
+		return nil, errTooManyHolders
+	}
+	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.IPPROTO_UDP)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL, 0); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	h := &holder{fd: fd}
+	g.holders = append(g.holders, h)
+	g.nHolder.Store(int64(len(g.holders)))
+	return h, nil
+}
+
+// leave ends the membership on an interface. It must be done even when the
+// interface is gone: the entry takes room on the holder.
+func (g *groups) leave(index int) {
+	m := g.joined[index]
+	delete(g.joined, index)
+	g.nMembership.Store(int64(len(g.joined)))
+	// The kernel removes the entry whatever it answers.
+	_ = unix.SetsockoptIPv6Mreq(m.on.fd, unix.IPPROTO_IPV6, unix.IPV6_LEAVE_GROUP, request(index))
+	m.on.count--
+	m.on.full = false
+	g.release(m.on)
+}
+
+// release closes h when it holds nothing.
+func (g *groups) release(h *holder) {
+	if h.count == 0 {
+		g.closeHolder(h)
+	}
+}
+
+func (g *groups) closeHolder(h *holder) {
+	for i := range g.holders {
+		if g.holders[i] == h {
+			g.holders = append(g.holders[:i], g.holders[i+1:]...)
+			break
+		}
+	}
+	unix.Close(h.fd)
+	g.nHolder.Store(int64(len(g.holders)))
+}
+
+func (g *groups) close() {
+	for _, h := range g.holders {
+		unix.Close(h.fd)
+	}
+	g.holders, g.joined = nil, map[int]membership{}
+	g.nMembership.Store(0)
+	g.nHolder.Store(0)
+}
