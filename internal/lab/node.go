@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -205,19 +206,29 @@ func (d *Node) Addresses(name string) ([]netip.Prefix, error) {
 	return list, nil
 }
 
+// settle is how long the kernel may take to give a link-local address to an
+// interface that has a carrier.
+const settle = 20 * time.Second
+
 // LinkLocal returns the first link-local address of an interface, without a
-// zone.
+// zone. It waits for one, as the kernel makes it a moment after the carrier is
+// there.
 func (d *Node) LinkLocal(name string) (netip.Addr, error) {
-	list, err := d.Addresses(name)
-	if err != nil {
-		return netip.Addr{}, err
-	}
-	for _, p := range list {
-		if p.Addr().IsLinkLocalUnicast() {
-			return p.Addr(), nil
+	var (
+		found netip.Addr
+		err   error
+	)
+	late := Until(settle, d.Name+": "+name+" has a link-local address", func() bool {
+		var list []netip.Prefix
+		list, err = d.Addresses(name)
+		for _, p := range list {
+			if p.Addr().IsLinkLocalUnicast() && !found.IsValid() {
+				found = p.Addr()
+			}
 		}
-	}
-	return netip.Addr{}, fmt.Errorf("%s: %s has no link-local address", d.Name, name)
+		return err != nil || found.IsValid()
+	})
+	return found, errors.Join(err, late)
 }
 
 // Ping sends one echo request to an address and waits a second for the answer.

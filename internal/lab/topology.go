@@ -171,7 +171,15 @@ func (t *Topology) addClient(number int) error {
 	if _, err := c.IP("-6 route add default via %s dev c0", router); err != nil {
 		return err
 	}
-	return c.Stub("lan0")
+	if err := c.Stub("lan0"); err != nil {
+		return err
+	}
+	for _, name := range []string{"c0", "lan0"} { // some clients give up without
+		if _, err := c.LinkLocal(name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // attach joins a client with the relay.
