@@ -1,0 +1,167 @@
+// Package delegation is the relay's table of delegated prefixes and assigned
+// addresses: which client on which link may use what, through which next hop,
+// until when (RFC 8987 section 4). It decides what may be learned, what a limit
+// refuses, who may take a prefix over, and when a delegation ends. It does not
+// care where knowledge comes from: a Reply, the store, a leasequery or an
+// operator; and it sends, keeps and installs nothing.
+//
+// A delegation's life:
+//
+//	        Learn                 Learn (longer)
+//	(none) -------> live <------------------------+
+//	                 |  \_________________________/
+//	                 |  Learn (other next hop): moved, if the policy agrees
+//	                 v
+//	               ended: expired, released, withdrawn (valid lifetime 0),
+//	                      moved away, cleared, evicted
+//
+// A Table belongs to one goroutine. Delegations are values; what is handed out
+// is a copy.
+package delegation
+
+import (
+	"net/netip"
+	"time"
+
+	"fairlead/internal/core/instant"
+	"fairlead/internal/wire/linkaddr"
+)
+
+// Kind tells a delegated prefix from an assigned address.
+type Kind uint8
+
+// Prefix is an IA_PD's IAPREFIX; Address an IA_NA's IAADDR outside the link's
+// own prefixes, held as a /128.
+const (
+	Prefix Kind = iota
+	Address
+	kinds
+)
+
+func (k Kind) String() string { return [...]string{"prefix", "address"}[k] }
+
+// Source is where a delegation was learned.
+type Source uint8
+
+// The sources. More come with leasequery.
+const (
+	FromReply Source = iota + 1
+	FromStore
+)
+
+func (s Source) String() string { return [...]string{"unknown", "reply", "store"}[s] }
+
+// Delegation is one prefix or address in the hands of one client.
+type Delegation struct {
+	Link   string // name of the client-facing interface
+	VRF    string // VRF of that interface: prefixes are unique within one
+	Prefix netip.Prefix
+	Kind   Kind
+
+	Client    string // DUID, its octets
+	IAID      uint32
+	NextHop   netip.Addr // where the client's messages come from
+	LinkLayer linkaddr.Addr
+
+	Preferred instant.Instant // when the preferred lifetime ends
+	Valid     instant.Instant // when the valid lifetime ends
+	Lifetime  time.Duration   // valid lifetime as last granted; instant.Never's distance if infinite
+
+	Server  string // name of the peer that it came through
+	Source  Source
+	Granted time.Time // when the client first got it
+	Changed time.Time // when it was last granted or extended
+}
+
+// Grant is what a source says of one prefix or address.
+type Grant struct {
+	Link, VRF           string
+	Prefix              netip.Prefix
+	Kind                Kind
+	Client              string
+	IAID                uint32
+	NextHop             netip.Addr
+	LinkLayer           linkaddr.Addr // invalid: unknown
+	Preferred, Lifetime time.Duration // math.MaxInt64: infinite
+	Server              string
+	Source              Source
+}
+
+// EventKind is what happened to a delegation.
+type EventKind uint8
+
+// The events.
+const (
+	Granted EventKind = iota + 1
+	Extended
+	Moved
+	Ended
+	Refused
+)
+
+func (k EventKind) String() string {
+	return [...]string{"none", "granted", "extended", "moved", "ended", "refused"}[k]
+}
+
+// Event is one change of the table, or one refusal to change it. Old is set for
+// Extended, Moved and Ended, New for all but Ended; for Refused, New is what
+// would have been.
+type Event struct {
+	Kind     EventKind
+	Reason   Reason
+	Old, New Delegation
+}
+
+// Reason is why a delegation ended, or why a grant was refused.
+type Reason uint8
+
+// Reasons of an end, then reasons of a refusal.
+const (
+	NoReason Reason = iota
+	Expired
+	Released
+	Withdrawn // the server gave it a valid lifetime of 0
+	MovedAway
+	Cleared
+	Evicted
+
+	LimitClient
+	LimitLink
+	LimitHost
+	NotDelegable
+	Overlap
+	MoveDenied
+	StillAnswers // the old next hop answered the probe
+	DuplicateDUID
+	Blocked
+	BadLifetimes
+	NotKept // the store failed
+	reasons
+)
+
+var reasonNames = [reasons]string{
+	"", "expired", "released", "withdrawn", "moved-away", "cleared", "evicted",
+	"limit-client", "limit-link", "limit-host", "not-delegable", "overlap", "move-denied", "still-answers", "duplicate-duid", "blocked", "bad-lifetimes", "not-kept",
+}
+
+func (r Reason) String() string { return reasonNames[r] }
+
+// IsLimit reports whether the reason is one of the limits.
+func (r Reason) IsLimit() bool { return r == LimitClient || r == LimitLink || r == LimitHost }
+
+// Reasons are all reasons there are, for counters.
+func Reasons() []Reason {
+	all := make([]Reason, 0, reasons-1)
+	for r := NoReason + 1; r < reasons; r++ {
+		all = append(all, r)
+	}
+	return all
+}
+
+// Subject is the delegation that an event is about: what is, or else what was.
+func (e *Event) Subject() *Delegation {
+	if e.Kind == Ended {
+		return &e.Old
+	}
+	return &e.New
+}

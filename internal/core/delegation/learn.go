@@ -1,0 +1,305 @@
+package delegation
+
+import (
+	"slices"
+
+	"net/netip"
+
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/linkaddr"
+)
+
+// NextHop is somebody who may or may not still be there: the client's
+// link-local address on a link, and its link-layer address where known.
+type NextHop struct {
+	Link      string
+	Addr      netip.Addr
+	LinkLayer linkaddr.Addr
+}
+
+// Terms are what a grant is judged by.
+type Terms struct {
+	Policy *Policy
+	// Peer bounds what this source may delegate; empty: no bound of its own.
+	Peer []trust.Range
+	// Reserved reports whether a prefix touches what no client may be given: a
+	// link's own prefixes or the infrastructure's.
+	Reserved func(vrf string, p netip.Prefix) bool
+	// Answered tells what is known of next hops that were probed.
+	Answered map[NextHop]bool
+}
+
+// NeedsProbe is the next hop whose answer decides on a grant and is not known
+// yet, or nil: probe it and put the result into Terms.Answered before Learn.
+func (t *Table) NeedsProbe(g Grant, terms Terms) *NextHop {
+	if g.Lifetime == 0 {
+		return nil
+	}
+	old := t.find(g.VRF, g.Prefix)
+	if t.forbidden(g, old, terms) != NoReason {
+		return nil
+	}
+	if old != nil && terms.Policy.Move == MoveProbe && g.movesFrom(&old.Delegation) {
+		if hop := old.hop(); !terms.knows(hop) {
+			return &hop
+		}
+	}
+	if t.isNew(g, old) && terms.Policy.OnLimit == LimitReplaceUnreachable && t.room(g, terms) == LimitLink {
+		if victim := t.oldestOther(g); victim != nil && !terms.knows(victim.hop()) {
+			hop := victim.hop()
+			return &hop
+		}
+	}
+	return nil
+}
+
+func (terms *Terms) knows(h NextHop) bool {
+	_, known := terms.Answered[h]
+	return known
+}
+
+// silent reports whether a next hop was probed and did not answer.
+func (terms *Terms) silent(h NextHop) bool {
+	answered, known := terms.Answered[h]
+	return known && !answered
+}
+
+// Learn takes in one grant and appends what happened: that it was granted,
+// extended, moved or refused, or, with a lifetime of 0, that it ended.
+func (t *Table) Learn(events []Event, now instant.Now, g Grant, terms Terms) []Event {
+	if g.Lifetime == 0 {
+		return t.withdraw(events, g)
+	}
+	fresh := g.delegation(now)
+	old := t.find(g.VRF, g.Prefix)
+	ev := Event{Kind: Granted}
+	if old != nil {
+		ev.Kind, ev.Old = Extended, old.Delegation
+		if g.movesFrom(&old.Delegation) {
+			ev.Kind = Moved
+		} else if !fresh.LinkLayer.IsValid() {
+			fresh.LinkLayer = old.LinkLayer
+		}
+	}
+	ev.Reason = t.forbidden(g, old, terms)
+	if ev.Reason == NoReason && ev.Kind == Moved {
+		ev.Reason = t.mayMove(old, terms)
+	}
+	if ev.Reason == NoReason && t.isNew(g, old) {
+		events, ev.Reason = t.makeRoom(events, g, terms)
+	}
+	if ev.Reason != NoReason {
+		ev.Kind, ev.New = Refused, fresh
+		return append(events, ev)
+	}
+	if old != nil {
+		if !t.isNew(g, old) {
+			fresh.Granted = old.Granted
+		}
+		t.remove(old)
+	}
+	t.insert(&entry{Delegation: fresh})
+	ev.New = fresh
+	return append(events, ev)
+}
+
+// isNew reports whether a grant adds to what its client holds on its link.
+func (t *Table) isNew(g Grant, old *entry) bool {
+	return old == nil || old.Link != g.Link || old.Client != g.Client
+}
+
+// withdraw is a valid lifetime of 0: the server takes the prefix back.
+func (t *Table) withdraw(events []Event, g Grant) []Event {
+	if e := t.find(g.VRF, g.Prefix); e != nil && e.Link == g.Link && e.Client == g.Client && e.IAID == g.IAID {
+		return append(events, t.end(e, Withdrawn))
+	}
+	return events
+}
+
+func (g Grant) delegation(now instant.Now) Delegation {
+	d := Delegation{
+		Link: g.Link, VRF: g.VRF, Prefix: g.Prefix, Kind: g.Kind,
+		Client: g.Client, IAID: g.IAID, NextHop: g.NextHop, LinkLayer: g.LinkLayer,
+		Lifetime: g.Lifetime, Server: g.Server, Source: g.Source,
+		Granted: now.Wall, Changed: now.Wall,
+	}
+	d.Preferred, d.Valid = lifetimes(now, g.Preferred, g.Lifetime)
+	return d
+}
+
+// movesFrom reports whether a grant would send traffic for old's prefix
+// elsewhere, or let another link-layer address use it.
+func (g Grant) movesFrom(old *Delegation) bool {
+	return g.Link != old.Link || g.NextHop != old.NextHop ||
+		g.LinkLayer.IsValid() && old.LinkLayer.IsValid() && g.LinkLayer != old.LinkLayer
+}
+
+// forbidden is why a grant may never be learned here, whatever the table holds
+// for its prefix.
+func (t *Table) forbidden(g Grant, old *entry, terms Terms) Reason {
+	switch {
+	case g.Preferred > g.Lifetime: // RFC 8415 section 21.22: to be discarded
+		return BadLifetimes
+	case t.isBlocked(g):
+		return Blocked
+	case !delegable(g, terms):
+		return NotDelegable
+	case terms.Policy.UniqueDUID && t.heldElsewhere(g, old):
+		return DuplicateDUID
+	case t.overlaps(g):
+		return Overlap
+	}
+	return NoReason
+}
+
+// never lists what is nobody's to delegate: the reserved low end of the address
+// space with ::, ::1 and mapped addresses, link-local and multicast.
+var never = []netip.Prefix{
+	netip.MustParsePrefix("::/8"),
+	netip.MustParsePrefix("fe80::/10"),
+	netip.MustParsePrefix("ff00::/8"),
+}
+
+func delegable(g Grant, terms Terms) bool {
+	if g.Prefix.Bits() == 0 || !g.Prefix.Addr().Is6() {
+		return false
+	}
+	for _, n := range never {
+		if n.Overlaps(g.Prefix) {
+			return false
+		}
+	}
+	if terms.Reserved(g.VRF, g.Prefix) {
+		return false
+	}
+	return g.Kind == Address || inRanges(terms.Peer, g.Prefix) && inRanges(terms.Policy.Delegable, g.Prefix)
+}
+
+func inRanges(ranges []trust.Range, p netip.Prefix) bool {
+	if len(ranges) == 0 {
+		return true
+	}
+	for _, r := range ranges {
+		if r.Holds(p) {
+			return true
+		}
+	}
+	return false
+}
+
+// overlaps reports whether another client holds a delegation that contains the
+// prefix or lies in it. The same prefix is not an overlap but a move.
+func (t *Table) overlaps(g Grant) bool {
+	s := t.spaces[g.VRF]
+	if s == nil {
+		return false
+	}
+	for p, e := range s.Supernets(g.Prefix) {
+		if p != g.Prefix && (e.Client != g.Client || e.Link != g.Link) {
+			return true
+		}
+	}
+	for p, e := range s.Subnets(g.Prefix) {
+		if p != g.Prefix && (e.Client != g.Client || e.Link != g.Link) {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *Table) heldElsewhere(g Grant, old *entry) bool {
+	n := t.duids[g.Client]
+	if len(t.clients[clientKey{g.Link, g.Client}]) > 0 {
+		n--
+	}
+	// The prefix that is about to move here does not count against itself.
+	if old != nil && old.Client == g.Client && old.Link != g.Link && len(t.clients[clientKey{old.Link, old.Client}]) == 1 {
+		n--
+	}
+	return n > 0
+}
+
+// mayMove applies the move policy to a live delegation that a grant would take
+// elsewhere.
+func (t *Table) mayMove(old *entry, terms Terms) Reason {
+	switch {
+	case terms.Policy.Move == MoveDeny:
+		return MoveDenied
+	case terms.Policy.Move == MoveProbe && !terms.silent(old.hop()):
+		return StillAnswers
+	}
+	return NoReason
+}
+
+func (d *Delegation) hop() NextHop {
+	return NextHop{Link: d.Link, Addr: d.NextHop, LinkLayer: d.LinkLayer}
+}
+
+// makeRoom checks the limits for one more delegation and, if the policy says
+// so, ends those of a client on the link that no longer answers.
+func (t *Table) makeRoom(events []Event, g Grant, terms Terms) ([]Event, Reason) {
+	r := t.room(g, terms)
+	if r != LimitLink || terms.Policy.OnLimit != LimitReplaceUnreachable {
+		return events, r
+	}
+	victim := t.oldestOther(g)
+	if victim == nil || !terms.silent(victim.hop()) {
+		return events, r
+	}
+	hop := victim.hop()
+	for _, e := range slices.Clone(t.clients[clientKey{victim.Link, victim.Client}]) {
+		if e.hop() == hop && e.Kind == g.Kind {
+			events = append(events, t.end(e, Evicted))
+		}
+	}
+	return events, t.room(g, terms)
+}
+
+func (t *Table) room(g Grant, terms Terms) Reason {
+	return t.Room(g.Link, g.Client, g.LinkLayer, g.Kind, 1, terms.Policy)
+}
+
+// Room is the limit that n more delegations of one client would exceed, or
+// NoReason (RFC 8987 G-5, G-6, G-7).
+func (t *Table) Room(link, client string, host linkaddr.Addr, k Kind, n int, p *Policy) Reason {
+	held := 0
+	for _, e := range t.clients[clientKey{link, client}] {
+		if e.Kind == k {
+			held++
+		}
+	}
+	switch {
+	case held+n > p.ClientLimit:
+		return LimitClient
+	case t.LinkLen(link, k)+n > p.LinkLimit:
+		return LimitLink
+	case p.HostLimit > 0 && host.IsValid() && t.hosts[hostKey{link, host, k}]+n > p.HostLimit:
+		return LimitHost
+	}
+	return NoReason
+}
+
+// Holds reports whether the client holds anything of this kind in that IA.
+func (t *Table) Holds(link, client string, iaid uint32, k Kind) bool {
+	for _, e := range t.clients[clientKey{link, client}] {
+		if e.IAID == iaid && e.Kind == k {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *Table) oldestOther(g Grant) *entry {
+	var oldest *entry
+	l := t.links[g.Link]
+	if l == nil {
+		return nil
+	}
+	for e := l.head; e != nil; e = e.next {
+		if e.Client != g.Client && e.Kind == g.Kind && (oldest == nil || e.Valid < oldest.Valid) {
+			oldest = e
+		}
+	}
+	return oldest
+}

@@ -1,0 +1,175 @@
+package delegation
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"fairlead/internal/core/instant"
+	"fairlead/internal/wire/linkaddr"
+)
+
+// Record is what is kept of a delegation. Instants of one boot mean nothing in
+// the next, so both clocks are kept, and the boot that the one belongs to.
+type Record struct {
+	Delegation
+	BootID    string
+	ValidWall time.Time // zero: never
+}
+
+// Key is where a delegation is kept: by VRF and prefix, which are unique.
+func Key(b []byte, vrf string, p netip.Prefix) []byte {
+	b = append(b, 'd')
+	b = append(b, vrf...)
+	b = append(b, 0)
+	a := p.Addr().As16()
+	b = append(b, a[:]...)
+	return append(b, byte(p.Bits()))
+}
+
+// KeyRange is the range of all keys of delegations, for a scan.
+func KeyRange() (from, to []byte) { return []byte{'d'}, []byte{'d' + 1} }
+
+const recordVersion = 1
+
+// AppendRecord appends the kept form of d.
+func AppendRecord(b []byte, d *Delegation, now instant.Now, bootID string) []byte {
+	b = append(b, recordVersion, byte(d.Kind), byte(d.Source))
+	a := d.Prefix.Addr().As16()
+	b = append(b, a[:]...)
+	b = append(b, byte(d.Prefix.Bits()))
+	a = d.NextHop.As16()
+	b = append(b, a[:]...)
+	b = binary.BigEndian.AppendUint32(b, d.IAID)
+	for _, v := range []int64{int64(d.Preferred), int64(d.Valid), int64(d.Lifetime), wallNanos(now.WallAt(d.Valid)), wallNanos(d.Granted), wallNanos(d.Changed)} {
+		b = binary.BigEndian.AppendUint64(b, uint64(v))
+	}
+	b = append(b, byte(d.LinkLayer.Len()))
+	b = d.LinkLayer.Append(b)
+	for _, s := range []string{d.Link, d.VRF, d.Client, d.Server, bootID} {
+		b = binary.AppendUvarint(b, uint64(len(s)))
+		b = append(b, s...)
+	}
+	return b
+}
+
+func wallNanos(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+func nanosWall(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, n)
+}
+
+// ErrRecord is a kept record that cannot be read.
+var ErrRecord = errors.New("delegation record: malformed")
+
+const recordFixed = 3 + 16 + 1 + 16 + 4 + 6*8 + 1
+
+// ParseRecord is the reverse of AppendRecord; errors wrap ErrRecord.
+func ParseRecord(b []byte) (Record, error) {
+	var r Record
+	if len(b) < recordFixed || b[0] != recordVersion {
+		return r, fmt.Errorf("%w: %d octets", ErrRecord, len(b))
+	}
+	r.Kind, r.Source = Kind(b[1]), Source(b[2])
+	r.Prefix = netip.PrefixFrom(netip.AddrFrom16([16]byte(b[3:19])), int(b[19]))
+	r.NextHop = netip.AddrFrom16([16]byte(b[20:36]))
+	r.IAID = binary.BigEndian.Uint32(b[36:40])
+	var n [6]int64
+	for i := range n {
+		n[i] = int64(binary.BigEndian.Uint64(b[40+8*i:]))
+	}
+	r.Preferred, r.Valid, r.Lifetime = instant.Instant(n[0]), instant.Instant(n[1]), time.Duration(n[2])
+	r.ValidWall, r.Granted, r.Changed = nanosWall(n[3]), nanosWall(n[4]), nanosWall(n[5])
+	ll := int(b[recordFixed-1])
+	b = b[recordFixed:]
+	if r.Kind >= kinds || r.Source > FromStore || !r.Prefix.IsValid() || r.Prefix != r.Prefix.Masked() || ll > linkaddr.MaxLen || len(b) < ll {
+		return Record{}, fmt.Errorf("%w: fields out of range", ErrRecord)
+	}
+	r.LinkLayer, b = linkaddr.From(b[:ll]), b[ll:]
+	for _, s := range []*string{&r.Link, &r.VRF, &r.Client, &r.Server, &r.BootID} {
+		l, used := binary.Uvarint(b)
+		if used <= 0 || l > uint64(len(b)-used) {
+			return Record{}, fmt.Errorf("%w: a text runs past the end", ErrRecord)
+		}
+		*s, b = string(b[used:used+int(l)]), b[used+int(l):]
+	}
+	if len(b) != 0 {
+		return Record{}, fmt.Errorf("%w: %d octets left over", ErrRecord, len(b))
+	}
+	return r, nil
+}
+
+// Restore takes in what was kept (RFC 8987 S-1), before any client speaks. In
+// the boot that a record was written in its instants hold. After a reboot the
+// wall clock says how much is left; while that clock is unsynchronised or
+// behind lastWall, the last instant kept, nothing is ended: a delegation then
+// gets its whole lifetime again, which is never too short, until Expire finds
+// the clock trustworthy and gives it its true end.
+func (t *Table) Restore(now instant.Now, r Record, bootID string, lastWall time.Time) {
+	e := &entry{Delegation: r.Delegation}
+	e.Source = FromStore
+	sameBoot := r.BootID == bootID
+	if !sameBoot && r.Valid != instant.Never {
+		if now.Synced && !now.Wall.Before(lastWall) {
+			left := r.ValidWall.Sub(now.Wall)
+			early := time.Duration(r.Valid - r.Preferred)
+			e.Valid = now.Boot.After(left)
+			e.Preferred = now.Boot.After(left - early)
+		} else {
+			e.Preferred, e.Valid = lifetimes(now, r.Lifetime, r.Lifetime)
+			e.wall = r.ValidWall
+			t.held = append(t.held, e)
+			t.minWall = lastWall
+		}
+	}
+	if old := t.find(e.VRF, e.Prefix); old != nil {
+		t.remove(old)
+	}
+	t.insert(e)
+}
+
+// BlockKey and ParseBlock keep a block: the key is all there is to it.
+func BlockKey(b []byte, k Block) []byte {
+	b = append(b, 'b')
+	var a [17]byte
+	if k.Prefix.IsValid() {
+		addr := k.Prefix.Addr().As16()
+		copy(a[:], addr[:])
+		a[16] = byte(k.Prefix.Bits()) + 1
+	}
+	b = append(b, a[:]...)
+	b = binary.AppendUvarint(b, uint64(len(k.Client)))
+	b = append(b, k.Client...)
+	return append(b, k.Link...)
+}
+
+// BlockRange is the range of all keys of blocks, for a scan.
+func BlockRange() (from, to []byte) { return []byte{'b'}, []byte{'b' + 1} }
+
+// ParseBlock is the reverse of BlockKey; errors wrap ErrRecord.
+func ParseBlock(key []byte) (Block, error) {
+	var k Block
+	if len(key) < 19 || key[0] != 'b' || key[17] > 129 {
+		return k, fmt.Errorf("%w: block of %d octets", ErrRecord, len(key))
+	}
+	if key[17] > 0 {
+		k.Prefix = netip.PrefixFrom(netip.AddrFrom16([16]byte(key[1:17])), int(key[17])-1)
+	}
+	l, used := binary.Uvarint(key[18:])
+	if used <= 0 || l > uint64(len(key)-18-used) {
+		return Block{}, fmt.Errorf("%w: a text runs past the end", ErrRecord)
+	}
+	rest := key[18+used:]
+	k.Client, k.Link = string(rest[:l]), string(rest[l:])
+	return k, nil
+}

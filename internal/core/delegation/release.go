@@ -1,0 +1,158 @@
+package delegation
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"fairlead/internal/core/instant"
+	"fairlead/internal/wire/linkaddr"
+)
+
+// Release is one IA of a client's Release (RFC 8987 G-9) or Decline.
+type Release struct {
+	Link, VRF string
+	Client    string
+	IAID      uint32
+	Kind      Kind
+	Source    netip.Addr    // where the message came from
+	LinkLayer linkaddr.Addr // invalid: unknown
+	Prefixes  []netip.Prefix
+}
+
+// Release ends what the client gives back: the prefixes that the IA lists, or
+// all of the IA if it lists none. It counts only if link, DUID, source and
+// link-layer source are those of the delegation: nothing else in a Release
+// proves who sent it. Mismatched is how many delegations were named and did not
+// match.
+func (t *Table) Release(events []Event, r Release) (_ []Event, mismatched int) {
+	own := append([]*entry(nil), t.clients[clientKey{r.Link, r.Client}]...)
+	for _, e := range own {
+		if e.IAID != r.IAID || e.Kind != r.Kind || len(r.Prefixes) > 0 && !slices.Contains(r.Prefixes, e.Prefix) {
+			continue
+		}
+		if e.NextHop != r.Source || e.LinkLayer.IsValid() && r.LinkLayer.IsValid() && e.LinkLayer != r.LinkLayer {
+			mismatched++
+			continue
+		}
+		events = append(events, t.end(e, Released))
+	}
+	return events, mismatched
+}
+
+// Selection names delegations: those that match every field that is set.
+type Selection struct {
+	Prefix netip.Prefix // exactly this one
+	Client string       // DUID
+	Link   string
+	All    bool // every delegation; otherwise at least one field must be set
+}
+
+func (s Selection) matches(d *Delegation) bool {
+	if s.All {
+		return true
+	}
+	if !s.Prefix.IsValid() && s.Client == "" && s.Link == "" {
+		return false
+	}
+	return (!s.Prefix.IsValid() || s.Prefix == d.Prefix) && (s.Client == "" || s.Client == d.Client) && (s.Link == "" || s.Link == d.Link)
+}
+
+// Clear ends the selected delegations by the operator's word (RFC 8987 O-2).
+func (t *Table) Clear(events []Event, s Selection) []Event {
+	var found []*entry
+	for _, l := range t.links {
+		for e := l.head; e != nil; e = e.next {
+			if s.matches(&e.Delegation) {
+				found = append(found, e)
+			}
+		}
+	}
+	slices.SortFunc(found, func(a, b *entry) int {
+		return cmp.Or(cmp.Compare(a.Link, b.Link), a.Prefix.Addr().Compare(b.Prefix.Addr()), cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()))
+	})
+	for _, e := range found {
+		events = append(events, t.end(e, Cleared))
+	}
+	return events
+}
+
+// Block is what may not be learned until the operator unblocks it: every field
+// that is set must match.
+type Block struct {
+	Prefix netip.Prefix
+	Client string
+	Link   string
+}
+
+// Block and Unblock add and take away a block; both report whether that changed
+// anything.
+func (t *Table) Block(b Block) bool {
+	_, had := t.blocks[b]
+	t.blocks[b] = struct{}{}
+	return !had
+}
+
+// Unblock is the reverse of Block.
+func (t *Table) Unblock(b Block) bool {
+	_, had := t.blocks[b]
+	delete(t.blocks, b)
+	return had
+}
+
+// Blocks are all blocks, in a stable order.
+func (t *Table) Blocks() []Block {
+	all := make([]Block, 0, len(t.blocks))
+	for b := range t.blocks {
+		all = append(all, b)
+	}
+	slices.SortFunc(all, func(a, b Block) int {
+		return cmp.Or(cmp.Compare(a.Link, b.Link), cmp.Compare(a.Client, b.Client), cmp.Compare(a.Prefix.String(), b.Prefix.String()))
+	})
+	return all
+}
+
+func (t *Table) isBlocked(g Grant) bool {
+	if len(t.blocks) == 0 {
+		return false
+	}
+	// A block names a subset of three fields: eight look-ups find any.
+	for mask := range 8 {
+		var b Block
+		if mask&1 != 0 {
+			b.Prefix = g.Prefix
+		}
+		if mask&2 != 0 {
+			b.Client = g.Client
+		}
+		if mask&4 != 0 {
+			b.Link = g.Link
+		}
+		if _, ok := t.blocks[b]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// settle gives delegations that were restored under an untrusted wall clock
+// their true end, once the clock can be trusted.
+func (t *Table) settle(now instant.Now) {
+	if len(t.held) == 0 || !now.Synced || now.Wall.Before(t.minWall) {
+		return
+	}
+	for _, e := range t.held {
+		if e.heapIndex < 0 || e.wall.IsZero() {
+			continue // ended meanwhile, or granted anew
+		}
+		d := e.Delegation
+		d.Valid = min(d.Valid, now.Boot.After(e.wall.Sub(now.Wall)))
+		d.Preferred = min(d.Preferred, d.Valid)
+		t.remove(e)
+		t.insert(&entry{Delegation: d})
+	}
+	t.held = nil
+}
+
+// Held is the number of restored delegations that wait for a trustworthy clock.
+func (t *Table) Held() int { return len(t.held) }

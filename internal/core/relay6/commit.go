@@ -1,0 +1,299 @@
+package relay6
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"time"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/instant"
+)
+
+// orderKey is a client on a link: its datagrams keep their order.
+type orderKey struct{ link, client string }
+
+// placeKey is where a delegation is kept and installed.
+type placeKey struct {
+	vrf    string
+	prefix netip.Prefix
+}
+
+// pending is a change whose outcome is not known yet, and what undoes it.
+type pending struct {
+	events []delegation.Event
+	grants bool // something in it is not durable until it is kept
+	order  orderKey
+}
+
+// commit turns events of the table into one Change: what to keep, then what to
+// install. It returns 0 where there is nothing to do.
+func (r *Relay) commit(now instant.Now, events []delegation.Event, eff *Effects) ChangeID {
+	var c Change
+	p := &pending{}
+	for _, e := range events {
+		eff.note(Note{Kind: NoteDelegation, Link: e.Subject().Link, Event: e, Client: e.Subject().Client, IAID: e.Subject().IAID, Reason: e.Reason.String(), Text: e.Kind.String()})
+		switch e.Kind {
+		case delegation.Ended:
+			c.Keep = append(c.Keep, r.forgetOp(&e.Old), r.historyOp(now, &e.Old, e.Reason.String()))
+			c.Host = r.host.Delete(c.Host, e.Old.Link, e.Old.Prefix)
+			delete(r.uninstalled, place(&e.Old))
+		case delegation.Moved:
+			c.Keep = append(c.Keep, r.historyOp(now, &e.Old, delegation.MovedAway.String()))
+			if e.Old.Link != e.New.Link {
+				c.Host = r.host.Delete(c.Host, e.Old.Link, e.Old.Prefix)
+			}
+			fallthrough
+		case delegation.Granted:
+			p.grants = true
+			fallthrough
+		case delegation.Extended:
+			c.Keep = append(c.Keep, r.keepOp(now, &e.New))
+			if _, ok := r.uninstalled[place(&e.New)]; ok {
+				c.Host = r.host.Delete(c.Host, e.New.Link, e.New.Prefix)
+				delete(r.uninstalled, place(&e.New))
+			}
+			c.Host = r.host.Put(c.Host, r.lease(&e.New))
+		default:
+			continue
+		}
+		p.events = append(p.events, e)
+	}
+	if len(c.Keep) == 0 && len(c.Host) == 0 {
+		return 0
+	}
+	c.Keep = append(c.Keep, clockOp(now))
+	return r.change(c, p, eff)
+}
+
+func (r *Relay) change(c Change, p *pending, eff *Effects) ChangeID {
+	r.lastChange++
+	c.ID = r.lastChange
+	r.pending[c.ID] = p
+	eff.Changes = append(eff.Changes, c)
+	return c.ID
+}
+
+// install makes a Change of operations that need no keeping.
+func (r *Relay) install(ops []hoststate.Op, eff *Effects) {
+	if len(ops) > 0 {
+		r.change(Change{Host: ops}, &pending{}, eff)
+	}
+}
+
+// inOrder is the change that a client's next datagram waits for: its own, or the
+// client's newest unfinished one, so that datagrams do not overtake each other.
+func (r *Relay) inOrder(k orderKey, own ChangeID, extends *bool) ChangeID {
+	prior := r.ordered[k]
+	if p := r.pending[prior]; p != nil && p.grants {
+		*extends = false // what it extends is not durable yet
+	}
+	if own == 0 {
+		return prior
+	}
+	r.ordered[k] = own
+	r.pending[own].order = k
+	return own
+}
+
+func (r *Relay) lease(d *delegation.Delegation) hoststate.Lease {
+	rule := r.ruleFor(d.Link)
+	return hoststate.Lease{
+		Link: d.Link, Prefix: d.Prefix, NextHop: d.NextHop, LinkLayer: d.LinkLayer,
+		LoopExempt: rule != nil && rule.loopExempt(d.Client),
+	}
+}
+
+func place(d *delegation.Delegation) placeKey { return placeKey{d.VRF, d.Prefix} }
+
+func (r *Relay) keepOp(now instant.Now, d *delegation.Delegation) KeepOp {
+	return KeepOp{Key: delegation.Key(nil, d.VRF, d.Prefix), Value: delegation.AppendRecord(nil, d, now, r.bootID)}
+}
+
+func (r *Relay) forgetOp(d *delegation.Delegation) KeepOp {
+	return KeepOp{Key: delegation.Key(nil, d.VRF, d.Prefix)}
+}
+
+// historyOp keeps who had what until when. The key sorts by the end; a sequence
+// number keeps ends of one instant apart.
+func (r *Relay) historyOp(now instant.Now, d *delegation.Delegation, reason string) KeepOp {
+	r.historySeq++
+	key := binary.BigEndian.AppendUint64([]byte{'h'}, uint64(now.Wall.UnixNano()))
+	key = binary.BigEndian.AppendUint16(key, r.historySeq)
+	value := append([]byte{byte(len(reason))}, reason...)
+	return KeepOp{Key: key, Value: delegation.AppendRecord(value, d, now, r.bootID)}
+}
+
+// HistoryRange is the range of keys of what ended in [from, to).
+func HistoryRange(from, to time.Time) (lo, hi []byte) {
+	edge := func(t time.Time) []byte {
+		return binary.BigEndian.AppendUint64([]byte{'h'}, uint64(max(0, t.UnixNano())))
+	}
+	return edge(from), edge(to)
+}
+
+// Past is one delegation that ended.
+type Past struct {
+	delegation.Delegation
+	Ended  time.Time
+	Reason string
+}
+
+// ParsePast reads one record of the history.
+func ParsePast(key, value []byte) (Past, error) {
+	if len(key) != 11 || len(value) < 1 || len(value) < 1+int(value[0]) {
+		return Past{}, delegation.ErrRecord
+	}
+	rec, err := delegation.ParseRecord(value[1+int(value[0]):])
+	if err != nil {
+		return Past{}, err
+	}
+	return Past{Delegation: rec.Delegation, Ended: time.Unix(0, int64(binary.BigEndian.Uint64(key[1:]))), Reason: string(value[1 : 1+int(value[0])])}, nil
+}
+
+var clockKey = []byte("m/wall")
+
+// ClockKey is where the last instant kept is kept.
+func ClockKey() []byte { return clockKey }
+
+func clockOp(now instant.Now) KeepOp {
+	return KeepOp{Key: clockKey, Value: binary.BigEndian.AppendUint64(nil, uint64(now.Wall.UnixNano()))}
+}
+
+// ParseClock reads the last instant kept; the zero time if there is none.
+func ParseClock(value []byte) time.Time {
+	if len(value) != 8 {
+		return time.Time{}
+	}
+	return time.Unix(0, int64(binary.BigEndian.Uint64(value)))
+}
+
+// Outcome is what became of a Change. Both errors nil: kept and installed.
+type Outcome struct {
+	ID      ChangeID
+	Keep    error
+	Install []FailedOp // operations that failed; the others were carried out
+}
+
+// FailedOp is an operation that the kernel did not take.
+type FailedOp struct {
+	Op  hoststate.Op
+	Err error
+}
+
+// ErrRefused, wrapped by a FailedOp's error, says that the kernel takes no route
+// over that link now: the device is down or gone.
+var ErrRefused = errors.New("route refused")
+
+// Settle takes in what became of a Change, before any datagram that waited for
+// it is let go.
+func (r *Relay) Settle(now instant.Now, o Outcome, eff *Effects) {
+	p := r.pending[o.ID]
+	if p == nil {
+		return
+	}
+	delete(r.pending, o.ID)
+	if r.ordered[p.order] == o.ID {
+		delete(r.ordered, p.order)
+	}
+	if o.Keep != nil {
+		r.failures.Keep++
+		eff.note(Note{Kind: NoteStore, Text: "not kept", Err: o.Keep})
+		r.undo(now, p, eff)
+	}
+	for _, f := range o.Install {
+		r.failures.Install++
+		r.notInstalled(f, eff)
+	}
+}
+
+// undo takes back what a change that could not be kept had granted. What it had
+// extended or ended stays so, for the old record is no worse than none, and is
+// kept once the store is back.
+func (r *Relay) undo(now instant.Now, p *pending, eff *Effects) {
+	if len(r.unkept) == 0 {
+		r.retryAt = now.Boot.After(retryEvery)
+	}
+	var ops []hoststate.Op
+	for i := len(p.events) - 1; i >= 0; i-- {
+		e := p.events[i]
+		switch e.Kind {
+		case delegation.Granted, delegation.Moved:
+			if d, ok := r.table.Lookup(e.New.VRF, e.New.Prefix); !ok || d.Link != e.New.Link || d.Client != e.New.Client {
+				continue // overtaken by what came after
+			}
+			r.table.Remove(e.New.VRF, e.New.Prefix)
+			ops = r.host.Delete(ops, e.New.Link, e.New.Prefix)
+			if e.Kind == delegation.Moved {
+				r.table.Put(e.Old)
+				ops = r.host.Put(ops, r.lease(&e.Old))
+			}
+			r.refusals[delegation.NotKept]++
+			r.unkept[place(&e.New)] = struct{}{}
+		case delegation.Extended:
+			r.unkept[place(&e.New)] = struct{}{}
+		case delegation.Ended:
+			r.unkept[place(&e.Old)] = struct{}{}
+		}
+	}
+	r.install(ops, eff)
+}
+
+// keepAgain keeps what the store has not got, as it is now.
+func (r *Relay) keepAgain(now instant.Now, eff *Effects) {
+	c := Change{}
+	p := &pending{}
+	for k := range r.unkept {
+		if len(c.Keep) == 1024 {
+			break
+		}
+		d, ok := r.table.Lookup(k.vrf, k.prefix)
+		e := delegation.Event{Kind: delegation.Extended, New: d}
+		op := KeepOp{Key: delegation.Key(nil, k.vrf, k.prefix)}
+		if ok {
+			op = r.keepOp(now, &d)
+		} else {
+			e = delegation.Event{Kind: delegation.Ended, Old: delegation.Delegation{VRF: k.vrf, Prefix: k.prefix}}
+		}
+		c.Keep = append(c.Keep, op)
+		p.events = append(p.events, e)
+		delete(r.unkept, k)
+	}
+	r.retryAt = now.Boot.After(retryEvery)
+	r.change(c, p, eff)
+}
+
+// notInstalled deals with an operation that the kernel did not take. A unicast
+// route over a device that is down or gone gets its stand-in; anything else is
+// left to the audit, and is tried again when the lease is next granted.
+func (r *Relay) notInstalled(f FailedOp, eff *Effects) {
+	if f.Op.Route != nil && !f.Op.Remove && errors.Is(f.Err, ErrRefused) {
+		r.install(r.host.Refused(nil, *f.Op.Route), eff)
+		return
+	}
+	eff.note(Note{Kind: NoteForeign, Text: "not installed", Err: f.Err})
+	if f.Op.Remove {
+		return
+	}
+	prefix := netip.Prefix{}
+	switch {
+	case f.Op.Route != nil:
+		prefix = f.Op.Route.Prefix
+	case f.Op.Element != nil:
+		prefix = f.Op.Element.Prefix
+	}
+	for vrf := range r.vrfs() {
+		if d, ok := r.table.Lookup(vrf, prefix); ok {
+			r.uninstalled[place(&d)] = struct{}{}
+		}
+	}
+}
+
+func (r *Relay) vrfs() map[string]struct{} {
+	all := map[string]struct{}{"": {}}
+	for _, l := range r.byName {
+		all[l.VRF] = struct{}{}
+	}
+	return all
+}

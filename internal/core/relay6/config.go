@@ -1,0 +1,78 @@
+package relay6
+
+import (
+	"net/netip"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// ForwardPolicy says which servers get a client's message.
+type ForwardPolicy uint8
+
+// ForwardAll sends to every server; ForwardFirst to the first in the order of
+// the configuration that has answered lately, and to all where none has.
+const (
+	ForwardAll ForwardPolicy = iota
+	ForwardFirst
+)
+
+func (p ForwardPolicy) String() string { return [...]string{"all", "first"}[p] }
+
+// Config is what the operator wants of the relay. It is immutable and replaced
+// whole; the application validates it.
+type Config struct {
+	Peers   []trust.Peer
+	Links   []LinkRule // the first rule that matches a link's name holds
+	Forward ForwardPolicy
+	RelayID dhcp6.DUID // option 53; empty where none is known
+	// SourcePort is the UDP port that we send to servers from (RFC 8357); 0 and
+	// 547 are the ordinary port.
+	SourcePort uint16
+	// Infrastructure lists prefixes that no client may ever be given.
+	Infrastructure []netip.Prefix
+	Aggregates     []hoststate.Aggregate
+	Hostname       string // for templates
+}
+
+// LinkRule is what the operator wants of the client-facing links whose names
+// match.
+type LinkRule struct {
+	Match []string // interface names or globs
+
+	// LinkAddress is the link-address to use; invalid: chosen from the link's
+	// addresses. Borrow names an interface whose global address an unnumbered
+	// link uses.
+	LinkAddress netip.Addr
+	Borrow      string
+
+	Trusted          bool // Relay-forwards from any source on the link are accepted
+	AllowLeasequery  bool // types 14, 22 and 23 from clients are forwarded
+	Shared           bool // several clients, told apart by link-layer address
+	SharedAuto       bool // Shared follows the link: point-to-point links are not
+	MoveAuto         bool // Delegations.Move follows Shared: probe where it is, else follow
+	InterfaceID      Template
+	RemoteID         *RemoteID
+	SubscriberID     Template
+	InsertRelayID    bool
+	InsertLinkLayer  bool
+	AccessNetwork    []AccessNetwork
+	Delegations      delegation.Policy
+	Host             hoststate.Policy
+	LoopExemptClient []dhcp6.DUID
+}
+
+// RemoteID is option 37 (RFC 4649) with its identifier as a template.
+type RemoteID struct {
+	EnterpriseNumber uint32
+	ID               Template
+}
+
+// AccessNetwork is one option of RFC 7839, codes 105 to 110, with its payload
+// ready for the wire.
+type AccessNetwork struct {
+	Code    dhcp6.OptionCode
+	Payload []byte
+}

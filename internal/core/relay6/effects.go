@@ -1,0 +1,161 @@
+package relay6
+
+import (
+	"net/netip"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/dhcp6"
+	"fairlead/internal/wire/linkaddr"
+)
+
+// Effects is what the core wants done, and the order is part of the type: a
+// Change is kept, then installed; a Send that names it leaves after that, a Send
+// that names none at once. Changes are carried out in the order of their IDs.
+//
+// The shell owns the value and reuses it: Reset, let the core decide on a batch,
+// carry it out. Payloads of Sends point into the received datagrams or into the
+// Effects; they are good until the next Reset or Receive.
+type Effects struct {
+	Changes []Change
+	Sends   []Send
+	Probes  []Probe
+	Notes   []Note
+	Drops   []Dropped
+
+	arena  []byte
+	events []delegation.Event
+}
+
+// Reset empties the Effects and keeps their memory.
+func (e *Effects) Reset() {
+	clear(e.Changes)
+	clear(e.Notes)
+	e.Changes, e.Sends, e.Probes, e.Notes, e.Drops = e.Changes[:0], e.Sends[:0], e.Probes[:0], e.Notes[:0], e.Drops[:0]
+	e.arena, e.events = e.arena[:0], e.events[:0]
+}
+
+// ChangeID numbers the changes, from 1, rising; 0 names none.
+type ChangeID uint64
+
+// Change is state to keep and to install. Every datagram that names it waits
+// until both are done; if either fails, none of them leaves, but for those that
+// need not be kept (Send.Extends).
+type Change struct {
+	ID   ChangeID
+	Keep []KeepOp
+	Host []hoststate.Op
+}
+
+// KeepOp is one record to keep; a nil Value deletes it.
+type KeepOp struct{ Key, Value []byte }
+
+// Send is one datagram to send.
+type Send struct {
+	After   ChangeID
+	Extends bool // it only extends what is durable: it may leave although keeping failed
+
+	ToPeer     bool // towards a server or relay: by socket, never as a frame
+	Peer       *trust.Peer
+	Link       int // interface index; 0: by route
+	Source     netip.Addr
+	SourcePort uint16
+	Dest       netip.AddrPort
+	LinkLayer  linkaddr.Addr // known: a frame, else by socket
+	HopLimit   uint8         // 0: the kernel's
+	Payload    []byte
+}
+
+// Probe asks whether a next hop still answers; the shell brings the result to
+// Probed within a second or two.
+type Probe struct {
+	Hop   delegation.NextHop
+	Index int // of the link; 0: the link is gone, nobody answers
+}
+
+// NoteKind is a kind of typed event for log, metrics, audit, watch and hooks.
+type NoteKind uint8
+
+// The notes.
+const (
+	NoteDelegation    NoteKind = iota + 1 // a delegation changed or was refused: Event is set
+	NoteRelease                           // a Release did not match the delegation it named
+	NoteServerUnicast                     // a server allows unicast, which passes the relay by
+	NoteLimit                             // a Request was not forwarded: a limit is met
+	NoteLink                              // a link appeared, changed or vanished
+	NoteStore                             // what could not be kept or installed: Err is set
+	NoteForeign                           // the kernel has another's route, or ours was changed
+	NoteTrace                             // one step of a message that is traced
+	NoteClock                             // delegations are held until the clock can be trusted
+)
+
+var noteNames = [...]string{"", "delegation", "release-mismatch", "server-unicast", "limit", "link", "store", "foreign", "trace", "clock"}
+
+func (k NoteKind) String() string { return noteNames[k] }
+
+// Note is one typed event. Which fields are set depends on the kind.
+type Note struct {
+	Kind   NoteKind
+	Link   string
+	Peer   string
+	Client string // DUID, its octets
+	IAID   uint32
+	Type   dhcp6.MessageType
+	XID    uint32
+	Text   string // constant words: what happened
+	Reason string
+	Err    error
+	Event  delegation.Event
+}
+
+// Drop is why a datagram was discarded. Every reason has a name, and every link
+// a counter for it.
+type Drop uint8
+
+// The reasons.
+const (
+	DropEmpty Drop = iota
+	DropMalformed
+	DropUnknownLink
+	DropNotClientLink
+	DropBadSource
+	DropServerMessage
+	DropLeasequery
+	DropUntrustedRelay
+	DropHopLimit
+	DropReplyFromClientLink
+	DropUntrustedServer
+	DropNoServer
+	DropNoRelayMessage
+	DropUnknownInterfaceID
+	DropNoLink
+	DropBadPeerAddress
+	DropTooBig
+	DropLimit
+	DropProbing
+	DropNotKept
+	DropNotInstalled
+	DropMuted
+	DropRefusedFingerprint
+	DropSendFailed
+	drops
+)
+
+var dropNames = [drops]string{
+	"empty", "malformed", "unknown-link", "not-client-link", "bad-source", "server-message", "leasequery", "untrusted-relay", "hop-limit",
+	"reply-from-client-link", "untrusted-server", "no-server", "no-relay-message", "unknown-interface-id", "no-link", "bad-peer-address", "too-big",
+	"limit", "probing", "not-kept", "not-installed", "muted", "refused-fingerprint", "send-failed",
+}
+
+func (d Drop) String() string { return dropNames[d] }
+
+// DropCount is the number of reasons.
+const DropCount = int(drops)
+
+// Dropped is one discarded datagram.
+type Dropped struct {
+	Reason Drop
+	Link   string
+	Source netip.Addr
+}

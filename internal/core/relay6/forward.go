@@ -1,0 +1,351 @@
+package relay6
+
+import (
+	"net/netip"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/dhcp6"
+	"fairlead/internal/wire/linkaddr"
+)
+
+// maxPayload is the largest UDP payload over IPv6 without jumbograms.
+const maxPayload = 65535 - 8
+
+// handleClient takes a message from a client: any type but the relay messages.
+//
+// RFC 8415 section 19: "If the relay agent receives a message other than
+// Relay-forward and Relay-reply and the relay agent does not recognize its
+// message type, it MUST forward the message".
+func (r *Relay) handleClient(now instant.Now, l *link, p *Packet, eff *Effects) {
+	if l.rule == nil {
+		r.drop(l, p, DropNotClientLink, eff)
+		return
+	}
+	source := p.Source.Addr()
+	if !validSource(source) {
+		r.drop(l, p, DropBadSource, eff)
+		return
+	}
+	t := dhcp6.MessageType(p.Payload[0])
+	l.counters.Received[typeSlot(p.Payload[0])]++
+	switch {
+	case t.FromServerOnly():
+		r.drop(l, p, DropServerMessage, eff)
+		return
+	case isLeasequery(t) && !l.rule.AllowLeasequery: // RFC 5007 section 5
+		r.drop(l, p, DropLeasequery, eff)
+		return
+	}
+	r.neighbours.learn(p.Link, source, p.LinkLayer)
+	if !r.observe(now, l, p, source, p.Payload, eff) {
+		return
+	}
+	// RFC 8415 section 19.1.1: a message from a client starts the chain.
+	r.forward(now, l, p, header{hops: 0, link: l.address, fromClient: true}, eff)
+}
+
+// handleRelayForward takes a Relay-forward from a relay below us: one that is
+// configured, or any on a link that is trusted.
+func (r *Relay) handleRelayForward(now instant.Now, l *link, p *Packet, eff *Effects) {
+	source := p.Source.Addr()
+	if !validSource(source) {
+		r.drop(l, p, DropBadSource, eff)
+		return
+	}
+	l.counters.Received[typeSlot(p.Payload[0])]++
+	peer := r.trust.Find(trust.Relay, source, l.Name)
+	if peer == nil && (l.rule == nil || !l.rule.Trusted) {
+		r.drop(l, p, DropUntrustedRelay, eff)
+		return
+	}
+	m, err := dhcp6.ParseRelay(p.Payload)
+	if err != nil {
+		r.drop(l, p, DropMalformed, eff)
+		return
+	}
+	// RFC 8415 section 19.1.2: a hop count that has reached the limit ends here.
+	if m.HopCount() >= dhcp6.HopCountLimit {
+		r.drop(l, p, DropHopLimit, eff)
+		return
+	}
+	if peer != nil {
+		r.heard(now, peer, dhcp6.RelayForward)
+	}
+	r.neighbours.learn(p.Link, source, p.LinkLayer)
+	h := header{hops: m.HopCount() + 1}
+	// RFC 8415 section 19.1.2: link-address 0 if the source is globally scoped;
+	// otherwise an address of the interface.
+	if rank(source) == rankLinkLocal {
+		h.link = l.address
+	}
+	if port := p.Source.Port(); port != ServerPort { // RFC 8357 section 5.2
+		h.downstreamPort = port
+	}
+	if client, inner, first := throughLDRAs(m); first && l.rule != nil {
+		h.firstHop = true
+		if !r.observe(now, l, p, client, inner, eff) {
+			return
+		}
+	}
+	r.forward(now, l, p, h, eff)
+}
+
+// throughLDRAs looks through the layers of lightweight relays (link-address ::,
+// RFC 6221) for the client's own message. First is false where a layer-3 relay
+// is below us: that one is the client's first hop (RFC 8987 section 1).
+func throughLDRAs(m dhcp6.RelayMessage) (client netip.Addr, inner []byte, first bool) {
+	for range dhcp6.HopCountLimit + 1 {
+		if !m.LinkAddress().IsUnspecified() {
+			return netip.Addr{}, nil, false
+		}
+		payload, ok := m.Inner()
+		if !ok || len(payload) == 0 {
+			return netip.Addr{}, nil, false
+		}
+		if !dhcp6.MessageType(payload[0]).IsRelay() {
+			return m.PeerAddress(), payload, true
+		}
+		next, err := dhcp6.ParseRelay(payload)
+		if err != nil {
+			return netip.Addr{}, nil, false
+		}
+		m = next
+	}
+	return netip.Addr{}, nil, false
+}
+
+func validSource(a netip.Addr) bool {
+	return a.Is6() && !a.IsUnspecified() && !a.IsMulticast() && !a.IsLoopback()
+}
+
+func isLeasequery(t dhcp6.MessageType) bool {
+	return t == dhcp6.LeasequeryRequest || t == dhcp6.ActiveLeasequery || t == dhcp6.StartTLS
+}
+
+// header is what a new Relay-forward says of the message in it.
+type header struct {
+	hops           uint8
+	link           netip.Addr
+	fromClient     bool   // the message is the client's own
+	firstHop       bool   // lightweight relays alone stand between the client and us
+	downstreamPort uint16 // of a relay below that does not use 547; else 0
+}
+
+// forward wraps a message and sends it towards the servers. The message itself
+// is copied octet by octet (RFC 8987 G-1).
+func (r *Relay) forward(now instant.Now, l *link, p *Packet, h header, eff *Effects) {
+	start := len(eff.arena)
+	b := dhcp6.AppendRelayHeader(eff.arena, dhcp6.RelayForward, h.hops, h.link, p.Source.Addr())
+	b = r.appendOptions(b, l, p, h)
+	if len(b)-start+4+len(p.Payload) > maxPayload {
+		r.drop(l, p, DropTooBig, eff)
+		return
+	}
+	b = dhcp6.AppendOption(b, dhcp6.OptionRelayMessage, p.Payload)
+	eff.arena = b
+	payload := b[start:len(b):len(b)]
+
+	only := r.preferredServer(now)
+	sent := false
+	for i := range r.cfg.Peers {
+		peer := &r.cfg.Peers[i]
+		if peer.Role != trust.Server || only != nil && peer != only {
+			continue
+		}
+		s := Send{
+			ToPeer: true, Peer: peer, Source: peer.Local, SourcePort: r.cfg.SourcePort,
+			Dest: netip.AddrPortFrom(peer.Address, ServerPort), Payload: payload,
+		}
+		if peer.Zone != "" {
+			zone := r.byName[peer.Zone]
+			if zone == nil {
+				continue
+			}
+			s.Link = zone.Index
+		}
+		if peer.Address.IsMulticast() {
+			s.HopLimit = 8 // RFC 8415 section 19
+		}
+		eff.Sends = append(eff.Sends, s)
+		st := r.peers[peer.Name]
+		st.Sent++
+		st.SinceAnswer++
+		sent = true
+	}
+	if !sent {
+		r.drop(l, p, DropNoServer, eff)
+		return
+	}
+	if r.trace != nil {
+		r.traceStep(eff, l, p.Source.Addr(), "", p.Payload, "forwarded")
+	}
+}
+
+// appendOptions adds what this relay has been told to say of the client and of
+// itself. Options about the client are the first relay's to add (RFC 6939
+// section 4, RFC 7839 section 5).
+func (r *Relay) appendOptions(b []byte, l *link, p *Packet, h header) []byte {
+	if l.interfaceID != "" {
+		var mark int
+		b, mark = dhcp6.BeginOption(b, dhcp6.OptionInterfaceID)
+		b = endOption(append(b, l.interfaceID...), mark)
+	}
+	if port := r.cfg.SourcePort; h.downstreamPort != 0 || port != 0 && port != ServerPort { // RFC 8357 section 5.2
+		b = dhcp6.AppendRelayPort(b, dhcp6.RelayPort(h.downstreamPort))
+	}
+	rule := l.rule
+	if rule == nil || rule.InsertRelayID {
+		if len(r.cfg.RelayID) > 0 {
+			b = dhcp6.AppendRelayID(b, r.cfg.RelayID)
+		}
+	}
+	if rule == nil || !h.fromClient && !h.firstHop {
+		return b
+	}
+	f := facts{link: l.Name, index: l.Index, hostname: r.cfg.Hostname, vrf: l.VRF, linkLayer: p.LinkLayer}
+	if rule.RemoteID != nil {
+		var mark int
+		b, mark = dhcp6.BeginOption(b, dhcp6.OptionRemoteID)
+		e := rule.RemoteID.EnterpriseNumber
+		b = append(b, byte(e>>24), byte(e>>16), byte(e>>8), byte(e))
+		b = endOption(rule.RemoteID.ID.append(b, f), mark)
+	}
+	if !rule.SubscriberID.IsEmpty() {
+		var mark int
+		b, mark = dhcp6.BeginOption(b, dhcp6.OptionSubscriberID)
+		b = endOption(rule.SubscriberID.append(b, f), mark)
+	}
+	for _, o := range rule.AccessNetwork {
+		b = dhcp6.AppendOption(b, o.Code, o.Payload)
+	}
+	if rule.InsertLinkLayer && h.fromClient && p.LinkLayer.IsValid() {
+		var mark int
+		b, mark = dhcp6.BeginOption(b, dhcp6.OptionClientLinkLayer)
+		b = append(b, byte(p.HardwareType>>8), byte(p.HardwareType))
+		b = endOption(p.LinkLayer.Append(b), mark)
+	}
+	return b
+}
+
+// endOption closes an option that configuration bounds: it always fits.
+func endOption(b []byte, mark int) []byte {
+	b, _ = dhcp6.EndOption(b, mark)
+	return b
+}
+
+// preferredServer is the one server that forward: first chooses; nil for all.
+func (r *Relay) preferredServer(now instant.Now) *trust.Peer {
+	if r.cfg.Forward != ForwardFirst {
+		return nil
+	}
+	for i := range r.cfg.Peers {
+		if p := &r.cfg.Peers[i]; p.Role == trust.Server && r.peers[p.Name].answering(now) {
+			return p
+		}
+	}
+	return nil
+}
+
+// A server counts as answering while it has answered within answerWithin, or
+// has not yet left patience messages without any answer.
+const (
+	answerWithin = 10e9 // nanoseconds
+	patience     = 8
+)
+
+func (s *peerState) answering(now instant.Now) bool {
+	return s.answered && (s.SinceAnswer < patience || now.Boot-s.lastAnswer < answerWithin)
+}
+
+func (r *Relay) heard(now instant.Now, p *trust.Peer, t dhcp6.MessageType) {
+	s := r.peers[p.Name]
+	s.Received++
+	s.LastReceived, s.LastType = now.Wall, t
+	s.lastAnswer, s.answered, s.SinceAnswer = now.Boot, true, 0
+}
+
+// observe reads a client's message for what RFC 8987 makes this relay's
+// business: a Request above a limit goes no further (G-5, G-6), a Release ends
+// what it gives back (G-9). What cannot be read is carried all the same. It
+// reports whether the message goes on.
+func (r *Relay) observe(now instant.Now, l *link, p *Packet, source netip.Addr, payload []byte, eff *Effects) bool {
+	t := dhcp6.MessageType(payload[0])
+	if t != dhcp6.Request && t != dhcp6.Release && t != dhcp6.Decline {
+		return true
+	}
+	m, err := dhcp6.ParseMessage(payload)
+	if err != nil {
+		return true
+	}
+	client, ok := m.ClientID()
+	if !ok {
+		return true
+	}
+	if t == dhcp6.Request {
+		if reason := r.exceeds(l, m, string(client), p.LinkLayer); reason != delegation.NoReason {
+			r.drop(l, p, DropLimit, eff)
+			eff.note(Note{Kind: NoteLimit, Link: l.Name, Client: string(client), Type: t, XID: m.TransactionID(), Reason: reason.String(), Text: "request not forwarded: limit met"})
+			return false
+		}
+		return true
+	}
+	r.release(now, l, m, string(client), source, p.LinkLayer, eff)
+	return true
+}
+
+// exceeds is the limit that a Request would exceed: every IA_PD that the client
+// does not hold yet asks for one prefix more at least.
+func (r *Relay) exceeds(l *link, m dhcp6.Message, client string, host linkaddr.Addr) delegation.Reason {
+	n := 0
+	for code, body := range m.Options().All() {
+		if code != dhcp6.OptionIAPD {
+			continue
+		}
+		if ia, err := dhcp6.ParseIA(body); err == nil && !r.table.Holds(l.Name, client, ia.IAID, delegation.Prefix) {
+			n++
+		}
+	}
+	if n == 0 {
+		return delegation.NoReason
+	}
+	reason := r.table.Room(l.Name, client, host, delegation.Prefix, n, &l.policy)
+	if reason == delegation.LimitLink && l.policy.OnLimit == delegation.LimitReplaceUnreachable {
+		return delegation.NoReason // the Reply decides, once the old next hop was probed
+	}
+	return reason
+}
+
+// release ends what a Release gives back, or what a Decline refuses.
+func (r *Relay) release(now instant.Now, l *link, m dhcp6.Message, client string, source netip.Addr, host linkaddr.Addr, eff *Effects) {
+	eff.events = eff.events[:0]
+	for code, body := range m.Options().All() {
+		if code != dhcp6.OptionIAPD && code != dhcp6.OptionIANA {
+			continue
+		}
+		ia, err := dhcp6.ParseIA(body)
+		if err != nil {
+			continue
+		}
+		rel := delegation.Release{Link: l.Name, VRF: l.VRF, Client: client, IAID: ia.IAID, Kind: kindOf(code), Source: source, LinkLayer: host}
+		for inner, b := range ia.Options.All() {
+			if p, _, _, ok := leaseOption(inner, b); ok {
+				rel.Prefixes = append(rel.Prefixes, p)
+			}
+		}
+		var mismatched int
+		eff.events, mismatched = r.table.Release(eff.events, rel)
+		if mismatched > 0 {
+			eff.note(Note{Kind: NoteRelease, Link: l.Name, Client: client, IAID: ia.IAID, Type: m.Type(), XID: m.TransactionID(), Text: "release does not match the delegation: ignored"})
+		}
+	}
+	r.commit(now, eff.events, eff)
+}
+
+func kindOf(ia dhcp6.OptionCode) delegation.Kind {
+	if ia == dhcp6.OptionIANA {
+		return delegation.Address
+	}
+	return delegation.Prefix
+}

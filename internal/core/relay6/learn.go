@@ -1,0 +1,161 @@
+package relay6
+
+import (
+	"net/netip"
+	"time"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// verdict is what learning from a Reply came to.
+type verdict struct {
+	probe      *delegation.NextHop // nothing was learned: probe this and try again
+	onlyExcess bool                // everything in it exceeds a limit
+	change     ChangeID            // what the Reply must wait for
+	extends    bool                // it grants nothing that is not durable already
+	client     string
+}
+
+// learn takes in every lease of every IA of a Reply, each with its own
+// lifetimes (RFC 8987 G-2, G-3, G-8). An IA or a prefix that is not there, and
+// an IA with only a status, say nothing: they end nothing.
+func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.NextHop]bool, eff *Effects) verdict {
+	var v verdict
+	m, err := dhcp6.ParseMessage(to.inner)
+	if err != nil {
+		return v
+	}
+	duid, ok := m.ClientID()
+	if !ok {
+		return v
+	}
+	v.client = string(duid)
+	l := to.link
+	if _, ok := m.Options().First(dhcp6.OptionUnicast); ok {
+		r.unicast++
+		eff.note(Note{Kind: NoteServerUnicast, Link: l.Name, Peer: to.peer.Name, Client: v.client, XID: m.TransactionID(), Text: "server allows unicast: renewals may pass the relay by"})
+	}
+	g := delegation.Grant{
+		Link: l.Name, VRF: l.VRF, Client: v.client, NextHop: to.client,
+		LinkLayer: r.neighbours.lookup(l.Index, to.client), Server: to.peer.Name, Source: delegation.FromReply,
+	}
+	terms := delegation.Terms{Policy: &l.policy, Peer: to.peer.Delegable, Reserved: r.reserved.touches, Answered: answered}
+
+	// Probes come first, so that a Reply is learned as a whole or not yet.
+	leases := r.leases(m, l)
+	for _, ls := range leases {
+		if hop := r.table.NeedsProbe(ls.grant(g), terms); hop != nil {
+			v.probe = hop
+			return v
+		}
+	}
+	eff.events = eff.events[:0]
+	for _, ls := range leases {
+		eff.events = r.table.Learn(eff.events, now, ls.grant(g), terms)
+	}
+	v.extends = true
+	learned, excess := 0, 0
+	for _, e := range eff.events {
+		switch e.Kind {
+		case delegation.Refused:
+			r.refusals[e.Reason]++
+			l.counters.Refused++
+			if e.Reason.IsLimit() {
+				excess++
+			}
+		case delegation.Granted, delegation.Moved:
+			v.extends = false
+			learned++
+		default:
+			learned++
+		}
+	}
+	v.onlyExcess = excess > 0 && excess == len(leases)
+	v.change = r.commit(now, eff.events, eff)
+	v.change = r.inOrder(orderKey{l.Name, v.client}, r.commit(now, eff.events, eff), &v.extends)
+	return v
+}
+
+// lease is one IAPREFIX or IAADDR of a Reply.
+type lease struct {
+	kind             delegation.Kind
+	iaid             uint32
+	prefix           netip.Prefix
+	preferred, valid time.Duration
+}
+
+func (ls lease) grant(g delegation.Grant) delegation.Grant {
+	g.Kind, g.IAID, g.Prefix, g.Preferred, g.Lifetime = ls.kind, ls.iaid, ls.prefix, ls.preferred, ls.valid
+	return g
+}
+
+// maxLeases bounds what one Reply can make us learn.
+const maxLeases = 256
+
+// leases reads the leases of a Reply that concern us: every prefix, and the
+// addresses that do not lie in a prefix of the link anyway. One that says by a
+// status of its own that it was not granted is passed over.
+func (r *Relay) leases(m dhcp6.Message, l *link) []lease {
+	var found []lease
+	for code, body := range m.Options().All() {
+		if code != dhcp6.OptionIAPD && code != dhcp6.OptionIANA {
+			continue
+		}
+		ia, err := dhcp6.ParseIA(body)
+		if err != nil {
+			continue
+		}
+		for inner, b := range ia.Options.All() {
+			p, preferred, valid, ok := leaseOption(inner, b)
+			if !ok || (inner == dhcp6.OptionIAPrefix) != (code == dhcp6.OptionIAPD) || len(found) == maxLeases {
+				continue
+			}
+			if inner == dhcp6.OptionIAAddr && l.covers(p.Addr()) {
+				continue
+			}
+			found = append(found, lease{kind: kindOf(code), iaid: ia.IAID, prefix: p, preferred: preferred, valid: valid})
+		}
+	}
+	return found
+}
+
+// covers reports whether an address lies in a prefix of the link.
+func (l *link) covers(a netip.Addr) bool {
+	for _, p := range l.Addrs {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// leaseOption reads an IAPREFIX or IAADDR; ok is false for anything else, and
+// for one with a status other than success.
+func leaseOption(code dhcp6.OptionCode, b []byte) (p netip.Prefix, preferred, valid time.Duration, ok bool) {
+	switch code {
+	case dhcp6.OptionIAPrefix:
+		v, err := dhcp6.ParseIAPrefix(b)
+		if err != nil || failed(v.Options) {
+			return p, 0, 0, false
+		}
+		return v.Prefix.Masked(), v.Preferred.Duration(), v.Valid.Duration(), true
+	case dhcp6.OptionIAAddr:
+		v, err := dhcp6.ParseIAAddr(b)
+		if err != nil || failed(v.Options) {
+			return p, 0, 0, false
+		}
+		return netip.PrefixFrom(v.Address, 128), v.Preferred.Duration(), v.Valid.Duration(), true
+	}
+	return p, 0, 0, false
+}
+
+func failed(o dhcp6.Options) bool {
+	b, ok := o.First(dhcp6.OptionStatusCode)
+	if !ok {
+		return false
+	}
+	s, err := dhcp6.ParseStatus(b)
+	return err != nil || s.Code != dhcp6.StatusSuccess
+}

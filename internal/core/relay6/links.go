@@ -1,0 +1,319 @@
+package relay6
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"github.com/gaissmai/bart"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// link is one interface of the host, client-facing if a rule matches it.
+type link struct {
+	hoststate.Link
+	rule        *LinkRule // nil: not client-facing
+	policy      delegation.Policy
+	interfaceID string     // what option 18 holds for this link; empty: not sent
+	address     netip.Addr // link-address for clients; invalid: none to be had
+	counters    LinkCounters
+}
+
+// LinkCounters count what happened on one link.
+type LinkCounters struct {
+	Received  [TypeCount]uint64 // by message type, from clients and relays below
+	Delivered [TypeCount]uint64 // by message type, to clients and relays below
+	Drops     [drops]uint64
+	Refused   uint64 // grants that were not learned
+}
+
+// TypeCount is the number of message types that are counted apart; slot 0 is
+// all others.
+const TypeCount = 37
+
+func typeSlot(b byte) int {
+	if b < TypeCount {
+		return int(b)
+	}
+	return 0
+}
+
+// reserved is what no client may be given: on-link prefixes, by VRF, counted
+// because several links may carry one, and the infrastructure's.
+type reserved struct {
+	spaces         map[string]*bart.Table[int]
+	infrastructure bart.Lite
+}
+
+func (s *reserved) reset() { s.spaces = make(map[string]*bart.Table[int]) }
+
+func (s *reserved) setInfrastructure(prefixes []netip.Prefix) {
+	s.infrastructure = bart.Lite{}
+	for _, p := range prefixes {
+		s.infrastructure.Insert(p)
+	}
+}
+
+func (s *reserved) add(vrf string, p netip.Prefix, n int) {
+	t := s.spaces[vrf]
+	if t == nil {
+		t = new(bart.Table[int])
+		s.spaces[vrf] = t
+	}
+	held, _ := t.Get(p)
+	if held += n; held > 0 {
+		t.Insert(p, held)
+	} else {
+		t.Delete(p)
+	}
+}
+
+func (s *reserved) touches(vrf string, p netip.Prefix) bool {
+	if s.infrastructure.OverlapsPrefix(p) {
+		return true
+	}
+	t := s.spaces[vrf]
+	return t != nil && t.OverlapsPrefix(p)
+}
+
+func onLink(l *hoststate.Link, yield func(netip.Prefix)) {
+	for _, a := range l.Addrs {
+		if a.Addr().Is6() && !a.Addr().IsLinkLocalUnicast() {
+			yield(a.Masked())
+		}
+	}
+}
+
+// SetLink takes in that an interface appeared or changed.
+func (r *Relay) SetLink(h hoststate.Link, eff *Effects) {
+	l := r.byName[h.Name]
+	if l == nil {
+		if other := r.links[h.Index]; other != nil { // renamed
+			r.dropLink(other, eff)
+		}
+		l = &link{}
+		r.byName[h.Name] = l
+		eff.note(Note{Kind: NoteLink, Link: h.Name, Text: "link appeared"})
+	} else {
+		delete(r.links, l.Index)
+		onLink(&l.Link, func(p netip.Prefix) { r.reserved.add(l.VRF, p, -1) })
+	}
+	l.Link = h
+	onLink(&h, func(p netip.Prefix) { r.reserved.add(h.VRF, p, 1) })
+	r.links[h.Index] = l
+	ops := r.host.SetLink(nil, h)
+	ops = r.applyRule(l, ops)
+	r.install(ops, eff)
+}
+
+// RemoveLink takes in that an interface is gone. What is delegated there stays
+// (RFC 8987 S-2).
+func (r *Relay) RemoveLink(name string, eff *Effects) {
+	if l := r.byName[name]; l != nil {
+		r.dropLink(l, eff)
+	}
+}
+
+func (r *Relay) dropLink(l *link, eff *Effects) {
+	delete(r.links, l.Index)
+	delete(r.byName, l.Name)
+	r.gone[l.Name] = l.counters
+	onLink(&l.Link, func(p netip.Prefix) { r.reserved.add(l.VRF, p, -1) })
+	if l.interfaceID != "" && r.byInterfaceID[l.interfaceID] == l {
+		delete(r.byInterfaceID, l.interfaceID)
+	}
+	r.install(r.host.RemoveLink(nil, l.Name), eff)
+	r.resolveBorrowers(l.Name)
+	eff.note(Note{Kind: NoteLink, Link: l.Name, Text: "link vanished"})
+}
+
+// ruleFor is the first rule that matches a link's name. An interface on which a
+// server is heard is never client-facing: that a Relay-reply may come from it
+// rules out that a client may.
+func (r *Relay) ruleFor(name string) *LinkRule {
+	if r.trust.HeardOn(trust.Server, name) {
+		return nil
+	}
+	for i := range r.cfg.Links {
+		if trust.MatchAny(r.cfg.Links[i].Match, name) {
+			return &r.cfg.Links[i]
+		}
+	}
+	return nil
+}
+
+// applyRule works out what the configuration means for a link as it now is.
+func (r *Relay) applyRule(l *link, ops []hoststate.Op) []hoststate.Op {
+	if l.interfaceID != "" && r.byInterfaceID[l.interfaceID] == l {
+		delete(r.byInterfaceID, l.interfaceID)
+	}
+	if c, ok := r.gone[l.Name]; ok {
+		l.counters = c
+		delete(r.gone, l.Name)
+	}
+	l.rule = r.ruleFor(l.Name)
+	f := facts{link: l.Name, index: l.Index, hostname: r.cfg.Hostname, vrf: l.VRF}
+	if l.rule != nil {
+		l.interfaceID = string(l.rule.InterfaceID.append(nil, f))
+	} else {
+		l.interfaceID = l.Name // for Relay-forwards of configured relays
+	}
+	if l.interfaceID != "" {
+		r.byInterfaceID[l.interfaceID] = l
+	}
+	r.resolveAddress(l)
+	r.resolveBorrowers(l.Name)
+	if l.rule == nil {
+		return r.host.SetPolicy(ops, l.Name, nil)
+	}
+	host, policy := l.rule.resolve(&l.Link)
+	l.policy = policy
+	return r.host.SetPolicy(ops, l.Name, &host)
+}
+
+// resolve settles what a rule leaves to the link itself.
+func (rule *LinkRule) resolve(h *hoststate.Link) (hoststate.Policy, delegation.Policy) {
+	host, policy := rule.Host, rule.Delegations
+	host.Shared = rule.Shared
+	if rule.SharedAuto {
+		host.Shared = !h.PointToPoint
+	}
+	if rule.MoveAuto {
+		policy.Move = delegation.MoveFollow
+		if host.Shared {
+			policy.Move = delegation.MoveProbe
+		}
+	}
+	if policy.HostLimit == delegation.HostLimitAuto {
+		policy.HostLimit = 0
+		if host.Shared {
+			policy.HostLimit = 2 * policy.ClientLimit
+		}
+	}
+	return host, policy
+}
+
+// resolveAddress chooses the link-address for clients on l (RFC 8415 section
+// 19.1.1): as configured, else a global address of the link, then a unique
+// local one, then one borrowed from another interface, and a link-local address
+// only as the last resort.
+func (r *Relay) resolveAddress(l *link) {
+	l.address = netip.Addr{}
+	if l.rule != nil && l.rule.LinkAddress.IsValid() {
+		l.address = l.rule.LinkAddress
+		return
+	}
+	if a := bestAddress(l.Addrs); rank(a) < rankLinkLocal {
+		l.address = a
+		return
+	}
+	if l.rule != nil && l.rule.Borrow != "" {
+		if lender := r.byName[l.rule.Borrow]; lender != nil {
+			if a := bestAddress(lender.Addrs); rank(a) < rankLinkLocal {
+				l.address = a
+				return
+			}
+		}
+	}
+	l.address = bestAddress(l.Addrs)
+}
+
+func (r *Relay) resolveBorrowers(lender string) {
+	for _, l := range r.byName {
+		if l.rule != nil && l.rule.Borrow == lender {
+			r.resolveAddress(l)
+		}
+	}
+}
+
+const (
+	rankGlobal = iota
+	rankUniqueLocal
+	rankLinkLocal
+	rankNone
+)
+
+func rank(a netip.Addr) int {
+	switch {
+	case !a.IsValid() || !a.Is6() || a.IsLoopback() || a.IsMulticast() || a.IsUnspecified():
+		return rankNone
+	case a.IsLinkLocalUnicast():
+		return rankLinkLocal
+	case a.IsPrivate():
+		return rankUniqueLocal
+	}
+	return rankGlobal
+}
+
+func bestAddress(addrs []netip.Prefix) netip.Addr {
+	best := netip.Addr{}
+	for _, p := range addrs {
+		if rank(p.Addr()) < rank(best) {
+			best = p.Addr()
+		}
+	}
+	return best
+}
+
+// linkByAddress is the link that a Relay-reply's link-address names.
+func (r *Relay) linkByAddress(a netip.Addr) *link {
+	var inside *link
+	for _, l := range r.byName {
+		if l.rule == nil {
+			continue
+		}
+		if l.address == a || l.rule.LinkAddress == a {
+			return l
+		}
+		for _, p := range l.Addrs {
+			if p.Addr() == a {
+				return l
+			}
+			if !p.Addr().IsLinkLocalUnicast() && p.Contains(a) && (inside == nil || cmp.Less(l.Name, inside.Name)) {
+				inside = l
+			}
+		}
+	}
+	return inside
+}
+
+// LinkView is what can be seen of a link.
+type LinkView struct {
+	hoststate.Link
+	ClientFacing bool
+	Shared       bool
+	LinkAddress  netip.Addr
+	InterfaceID  string
+	Trusted      bool
+	Limit        int
+	Prefixes     int
+	Addresses    int
+	Counters     LinkCounters
+}
+
+// Links are all links, by name.
+func (r *Relay) Links() []LinkView {
+	all := make([]LinkView, 0, len(r.byName))
+	for _, l := range r.byName {
+		v := LinkView{
+			Link: l.Link, ClientFacing: l.rule != nil, LinkAddress: l.address, InterfaceID: l.interfaceID,
+			Prefixes: r.table.LinkLen(l.Name, delegation.Prefix), Addresses: r.table.LinkLen(l.Name, delegation.Address), Counters: l.counters,
+		}
+		if l.rule != nil {
+			host, policy := l.rule.resolve(&l.Link)
+			v.Shared, v.Trusted, v.Limit = host.Shared, l.rule.Trusted, policy.LinkLimit
+		}
+		all = append(all, v)
+	}
+	slices.SortFunc(all, func(a, b LinkView) int { return cmp.Compare(a.Name, b.Name) })
+	return all
+}
+
+// loopExempt reports whether a client is exempt from the loop drop.
+func (rule *LinkRule) loopExempt(client string) bool {
+	return slices.ContainsFunc(rule.LoopExemptClient, func(d dhcp6.DUID) bool { return string(d) == client })
+}

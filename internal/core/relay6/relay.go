@@ -1,0 +1,273 @@
+// Package relay6 is the DHCPv6 relay agent's decisions: what becomes of each
+// datagram, link event, operator's command and finished deed (RFC 8415 section
+// 19, RFC 7283, RFC 8357, RFC 6221 as the layer above an LDRA, RFC 8987). It is
+// a function of (state, event, now) to Effects: it opens no socket, reads no
+// clock and logs nothing, and what leaves is ordered against what is kept and
+// installed by the Effects' own type.
+//
+// A message's way: Handle takes it by type. From a client or a relay below it
+// is wrapped and sent to the servers (forward.go); a Relay-reply is unwrapped
+// and sent down (reply.go), after what it grants has become a Change (learn.go,
+// commit.go). Messages are never altered: what is carried is the received
+// octets.
+//
+// A Relay belongs to one goroutine.
+package relay6
+
+import (
+	"net/netip"
+	"time"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/dhcp6"
+	"fairlead/internal/wire/linkaddr"
+)
+
+// UDP ports (RFC 8415 section 7.2).
+const (
+	ClientPort = 546
+	ServerPort = 547
+)
+
+// Relay is the relay agent's state.
+type Relay struct {
+	cfg    *Config
+	trust  *trust.Set
+	bootID string
+
+	links         map[int]*link // by interface index
+	byName        map[string]*link
+	byInterfaceID map[string]*link
+	gone          map[string]LinkCounters // of links that vanished
+	reserved      reserved
+	neighbours    neighbours
+
+	table *delegation.Table
+	host  *hoststate.State
+	peers map[string]*peerState
+
+	lastChange  ChangeID
+	pending     map[ChangeID]*pending
+	ordered     map[orderKey]ChangeID // a client's newest unfinished change
+	unkept      map[placeKey]struct{} // what the store has not got
+	uninstalled map[placeKey]struct{}
+	retryAt     instant.Instant
+	held        map[delegation.NextHop]*heldReply
+	historySeq  uint16
+
+	unknown  [drops]uint64 // datagrams of interfaces that are not known
+	refusals [64]uint64    // by delegation.Reason
+	unicast  uint64        // Replies with a Server Unicast option
+	failures Failures
+	trace    *Trace
+}
+
+// Failures counts deeds that failed.
+type Failures struct{ Keep, Install uint64 }
+
+type peerState struct {
+	PeerCounters
+	lastAnswer instant.Instant
+	answered   bool
+}
+
+// PeerCounters count what passed between a peer and us.
+type PeerCounters struct {
+	Sent, Received uint64
+	SinceAnswer    uint64    // messages sent since the last one that came back
+	LastReceived   time.Time // zero: never
+	LastType       dhcp6.MessageType
+}
+
+// Packet is one received datagram.
+type Packet struct {
+	Link         int // interface index
+	Source       netip.AddrPort
+	Dest         netip.Addr
+	LinkLayer    linkaddr.Addr // of the sender; invalid: unknown
+	HardwareType uint16
+	Payload      []byte
+}
+
+// New is a relay with a validated configuration, before it knows any link.
+func New(cfg *Config, bootID string) *Relay {
+	r := &Relay{
+		bootID:        bootID,
+		links:         make(map[int]*link),
+		byName:        make(map[string]*link),
+		byInterfaceID: make(map[string]*link),
+		gone:          make(map[string]LinkCounters),
+		neighbours:    newNeighbours(),
+		table:         delegation.New(),
+		host:          hoststate.New(),
+		peers:         make(map[string]*peerState),
+		pending:       make(map[ChangeID]*pending),
+		ordered:       make(map[orderKey]ChangeID),
+		unkept:        make(map[placeKey]struct{}),
+		uninstalled:   make(map[placeKey]struct{}),
+		held:          make(map[delegation.NextHop]*heldReply),
+	}
+	r.reserved.reset()
+	r.configure(cfg)
+	return r
+}
+
+// Start asks for what the configuration wants of the host whatever its links
+// are.
+func (r *Relay) Start(eff *Effects) { r.install(r.host.SetAggregates(nil, r.cfg.Aggregates), eff) }
+
+func (r *Relay) configure(cfg *Config) {
+	r.cfg, r.trust = cfg, trust.NewSet(cfg.Peers)
+	r.reserved.setInfrastructure(cfg.Infrastructure)
+	kept := make(map[string]*peerState, len(cfg.Peers))
+	for _, p := range cfg.Peers {
+		if s := r.peers[p.Name]; s != nil {
+			kept[p.Name] = s
+		} else {
+			kept[p.Name] = new(peerState)
+		}
+	}
+	r.peers = kept
+}
+
+// Reconfigure replaces the configuration. Delegations stay; what the new one
+// means for links and for the kernel becomes Changes.
+func (r *Relay) Reconfigure(cfg *Config, eff *Effects) {
+	r.configure(cfg)
+	r.install(r.host.SetAggregates(nil, cfg.Aggregates), eff)
+	for _, l := range r.byName {
+		r.install(r.applyRule(l, nil), eff)
+	}
+	for name := range r.lostLinks() {
+		r.install(r.applyLostPolicy(name), eff)
+	}
+	for d := range r.table.All() {
+		r.install(r.host.Put(nil, r.lease(&d)), eff)
+	}
+}
+
+// lostLinks are the links that hold delegations and do not exist now.
+func (r *Relay) lostLinks() map[string]struct{} {
+	lost := make(map[string]struct{})
+	for d := range r.table.All() {
+		if r.byName[d.Link] == nil {
+			lost[d.Link] = struct{}{}
+		}
+	}
+	return lost
+}
+
+// applyLostPolicy gives a link that is gone its policy, so that its delegations
+// keep their stand-ins and its name stays guarded.
+func (r *Relay) applyLostPolicy(name string) []hoststate.Op {
+	rule := r.ruleFor(name)
+	if rule == nil {
+		return r.host.SetPolicy(nil, name, nil)
+	}
+	host, _ := rule.resolve(&hoststate.Link{Name: name})
+	return r.host.SetPolicy(nil, name, &host)
+}
+
+// Handle decides on one received datagram.
+func (r *Relay) Handle(now instant.Now, p *Packet, eff *Effects) {
+	l := r.links[p.Link]
+	if l == nil {
+		r.unknown[DropUnknownLink]++
+		eff.drop(Dropped{Reason: DropUnknownLink, Source: p.Source.Addr()})
+		return
+	}
+	if len(p.Payload) == 0 {
+		r.drop(l, p, DropEmpty, eff)
+		return
+	}
+	switch dhcp6.MessageType(p.Payload[0]) {
+	case dhcp6.RelayReply:
+		r.handleReply(now, l, p, eff)
+	case dhcp6.RelayForward:
+		r.handleRelayForward(now, l, p, eff)
+	default:
+		r.handleClient(now, l, p, eff)
+	}
+}
+
+func (r *Relay) drop(l *link, p *Packet, d Drop, eff *Effects) {
+	l.counters.Drops[d]++
+	eff.drop(Dropped{Reason: d, Link: l.Name, Source: p.Source.Addr()})
+	if r.trace != nil {
+		r.traceStep(eff, l, p.Source.Addr(), "", p.Payload, "dropped: "+d.String())
+	}
+}
+
+// CountDrop counts a datagram that the shell discarded on a link.
+func (r *Relay) CountDrop(index int, d Drop) {
+	if l := r.links[index]; l != nil {
+		l.counters.Drops[d]++
+		return
+	}
+	r.unknown[d]++
+}
+
+// Deadline is when Tick wants to be called; false if nothing is due.
+func (r *Relay) Deadline() (instant.Instant, bool) {
+	at, ok := r.table.Deadline()
+	if len(r.unkept) > 0 && (!ok || r.retryAt < at) {
+		at, ok = r.retryAt, true
+	}
+	return at, ok
+}
+
+// retryEvery is how long what could not be kept waits for the next try.
+const retryEvery = 2 * time.Second
+
+// Tick does what is due: it ends delegations whose valid lifetime has elapsed
+// (RFC 8987 G-8), and keeps again what the store had not got.
+func (r *Relay) Tick(now instant.Now, eff *Effects) {
+	eff.events = r.table.Expire(eff.events[:0], now)
+	for rest := eff.events; len(rest) > 0; {
+		n := min(len(rest), 256)
+		r.commit(now, rest[:n], eff)
+		rest = rest[n:]
+	}
+	if len(r.unkept) > 0 && r.retryAt <= now.Boot {
+		r.keepAgain(now, eff)
+	}
+}
+
+func (e *Effects) drop(d Dropped) { e.Drops = append(e.Drops, d) }
+func (e *Effects) note(n Note)    { e.Notes = append(e.Notes, n) }
+
+// neighbours remembers the link-layer address that each client's messages came
+// from, so that answers need no neighbour table. It is bounded: an address that
+// was crowded out costs its client an answer by socket.
+type neighbours struct{ m map[neighbour]linkaddr.Addr }
+
+type neighbour struct {
+	link int
+	addr netip.Addr
+}
+
+const maxNeighbours = 1 << 16
+
+func newNeighbours() neighbours { return neighbours{make(map[neighbour]linkaddr.Addr)} }
+
+func (n *neighbours) learn(link int, a netip.Addr, l linkaddr.Addr) {
+	if !l.IsValid() {
+		return
+	}
+	k := neighbour{link, a}
+	if known, ok := n.m[k]; ok && known == l {
+		return
+	}
+	if len(n.m) >= maxNeighbours {
+		for crowded := range n.m {
+			delete(n.m, crowded)
+			break
+		}
+	}
+	n.m[k] = l
+}
+
+func (n *neighbours) lookup(link int, a netip.Addr) linkaddr.Addr { return n.m[neighbour{link, a}] }

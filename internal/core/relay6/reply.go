@@ -1,0 +1,228 @@
+package relay6
+
+import (
+	"net/netip"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// handleReply takes a Relay-reply. Only a configured server is believed, and
+// only on its uplinks: a client-facing link never carries one, whatever its
+// source says, because nothing on the way there checks sources.
+func (r *Relay) handleReply(now instant.Now, l *link, p *Packet, eff *Effects) {
+	if l.rule != nil {
+		r.drop(l, p, DropReplyFromClientLink, eff)
+		return
+	}
+	peer := r.trust.Find(trust.Server, p.Source.Addr(), l.Name)
+	if peer == nil {
+		r.drop(l, p, DropUntrustedServer, eff)
+		return
+	}
+	m, err := dhcp6.ParseRelay(p.Payload)
+	if err != nil {
+		r.drop(l, p, DropMalformed, eff)
+		return
+	}
+	inner, ok := m.Inner()
+	if !ok || len(inner) == 0 {
+		r.drop(l, p, DropNoRelayMessage, eff)
+		return
+	}
+	r.heard(now, peer, dhcp6.MessageType(inner[0]))
+	to, d := r.addressee(m, inner)
+	if d != delivered {
+		r.drop(l, p, d, eff)
+		return
+	}
+	to.uplink, to.peer = l, peer
+	r.deliver(now, p, to, nil, eff)
+}
+
+// delivered is no reason to drop.
+const delivered = drops
+
+// addressee is where the message in a Relay-reply goes.
+type addressee struct {
+	link    *link // nil: by route
+	dest    netip.AddrPort
+	message []byte
+	relay   bool // another relay, not a client
+
+	// What is left once the layers of lightweight relays are off; set where we
+	// are the client's first hop.
+	client netip.Addr
+	inner  []byte
+
+	uplink *link
+	peer   *trust.Peer
+}
+
+// addressee finds the way down. RFC 8415 section 19.2: the link is the one that
+// the Interface-Id option identifies, otherwise the one that the link-address
+// does; the address is the peer-address.
+func (r *Relay) addressee(m dhcp6.RelayMessage, inner []byte) (addressee, Drop) {
+	to := addressee{message: inner}
+	address := m.PeerAddress()
+	if !validSource(address) {
+		return to, DropBadPeerAddress
+	}
+	if id, ok := m.Options().First(dhcp6.OptionInterfaceID); ok {
+		if to.link = r.byInterfaceID[string(id)]; to.link == nil {
+			return to, DropUnknownInterfaceID
+		}
+	} else if a := m.LinkAddress(); !a.IsUnspecified() {
+		if to.link = r.linkByAddress(a); to.link == nil {
+			return to, DropNoLink
+		}
+	}
+	port := uint16(ClientPort)
+	if dhcp6.MessageType(inner[0]) == dhcp6.RelayReply {
+		to.relay = true
+		port = ServerPort
+		if b, ok := m.Options().First(dhcp6.OptionRelayPort); ok { // RFC 8357 section 5.2
+			if below, err := dhcp6.ParseRelayPort(b); err == nil && below != 0 {
+				port = uint16(below)
+			}
+		}
+	}
+	if to.link == nil && rank(address) == rankLinkLocal {
+		return to, DropNoLink
+	}
+	to.dest = netip.AddrPortFrom(address, port)
+	if to.link == nil || to.link.rule == nil {
+		return to, delivered
+	}
+	if !to.relay {
+		to.client, to.inner = address, inner
+		return to, delivered
+	}
+	if below, err := dhcp6.ParseRelay(inner); err == nil {
+		if client, message, first := throughLDRAs(below); first {
+			to.client, to.inner = client, message
+		}
+	}
+	return to, delivered
+}
+
+// deliver learns what a message grants, if we are the client's first hop, and
+// sends it down once that is kept and installed. RFC 8415 section 19.2: "Relay
+// agents MUST NOT modify the message."
+func (r *Relay) deliver(now instant.Now, p *Packet, to addressee, answered map[delegation.NextHop]bool, eff *Effects) {
+	s := Send{Payload: to.message, Dest: to.dest}
+	var duid string
+	if len(to.inner) > 0 && dhcp6.MessageType(to.inner[0]) == dhcp6.Reply {
+		v := r.learn(now, to, answered, eff)
+		if v.probe != nil {
+			r.hold(now, p, to, *v.probe, answered, eff)
+			return
+		}
+		if v.onlyExcess {
+			r.dropDown(to, p.Source.Addr(), DropLimit, eff)
+			return
+		}
+		s.After, s.Extends, duid = v.change, v.extends, v.client
+	}
+	if to.link != nil {
+		to.link.counters.Delivered[typeSlot(to.message[0])]++
+		if !to.relay || rank(to.dest.Addr()) == rankLinkLocal {
+			s.Link = to.link.Index
+		}
+	}
+	if below := r.relayPeer(to); to.relay && below != nil {
+		s.ToPeer, s.Peer, s.Source = true, below, below.Local
+		r.peers[below.Name].Sent++
+	} else if s.Link == 0 {
+		s.ToPeer = true
+	} else {
+		s.LinkLayer = r.neighbours.lookup(s.Link, to.dest.Addr())
+	}
+	eff.Sends = append(eff.Sends, s)
+	if r.trace != nil && to.link != nil {
+		r.traceStep(eff, to.link, to.client, duid, to.inner, "delivered")
+	}
+}
+
+// relayPeer is the configured relay that a Relay-reply goes down to, or nil.
+func (r *Relay) relayPeer(to addressee) *trust.Peer {
+	if to.link != nil {
+		return r.trust.Find(trust.Relay, to.dest.Addr(), to.link.Name)
+	}
+	for i := range r.cfg.Peers {
+		if p := &r.cfg.Peers[i]; p.Role == trust.Relay && p.Prefix.Contains(to.dest.Addr()) {
+			return p
+		}
+	}
+	return nil
+}
+
+func (r *Relay) dropDown(to addressee, source netip.Addr, d Drop, eff *Effects) {
+	to.link.counters.Drops[d]++
+	eff.drop(Dropped{Reason: d, Link: to.link.Name, Source: source})
+}
+
+// heldReply is a Reply that waits until a next hop was probed. There is one per
+// next hop, so that repeats cost nothing.
+type heldReply struct {
+	payload  []byte
+	link     int
+	source   netip.AddrPort
+	answered map[delegation.NextHop]bool
+	until    instant.Instant
+}
+
+const (
+	maxHeld = 256
+	holdFor = 5e9 // nanoseconds: a probe whose result never comes is forgotten
+)
+
+func (r *Relay) hold(now instant.Now, p *Packet, to addressee, hop delegation.NextHop, answered map[delegation.NextHop]bool, eff *Effects) {
+	if h := r.held[hop]; h != nil && now.Boot < h.until || len(r.held) >= maxHeld {
+		r.dropDown(to, p.Source.Addr(), DropProbing, eff)
+		return
+	}
+	r.held[hop] = &heldReply{
+		payload: append([]byte(nil), p.Payload...), link: p.Link, source: p.Source,
+		answered: answered, until: now.Boot + holdFor,
+	}
+	probe := Probe{Hop: hop}
+	if l := r.byName[hop.Link]; l != nil && l.Up {
+		probe.Index = l.Index
+	}
+	eff.Probes = append(eff.Probes, probe)
+}
+
+// Probed takes in whether a next hop answered, and decides on the Reply that
+// waited for it.
+func (r *Relay) Probed(now instant.Now, hop delegation.NextHop, answers bool, eff *Effects) {
+	h := r.held[hop]
+	if h == nil {
+		return
+	}
+	delete(r.held, hop)
+	answered := map[delegation.NextHop]bool{hop: answers}
+	for k, v := range h.answered {
+		answered[k] = v
+	}
+	l := r.links[h.link]
+	if l == nil {
+		return
+	}
+	p := &Packet{Link: h.link, Source: h.source, Payload: h.payload}
+	peer := r.trust.Find(trust.Server, h.source.Addr(), l.Name)
+	m, err := dhcp6.ParseRelay(h.payload)
+	if peer == nil || err != nil {
+		return
+	}
+	inner, _ := m.Inner()
+	to, d := r.addressee(m, inner)
+	if d != delivered {
+		r.drop(l, p, d, eff)
+		return
+	}
+	to.uplink, to.peer = l, peer
+	r.deliver(now, p, to, answered, eff)
+}

@@ -1,0 +1,131 @@
+package relay6
+
+import (
+	"time"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/instant"
+)
+
+// Restore takes in what was kept, before any socket opens (RFC 8987 S-1). Links
+// are told of before it. What it wants installed is in the Effects; AuditHost
+// then finds what the kernel already has.
+func (r *Relay) Restore(now instant.Now, records []delegation.Record, blocks []delegation.Block, lastWall time.Time, eff *Effects) {
+	for _, rec := range records {
+		r.table.Restore(now, rec, r.bootID, lastWall)
+	}
+	for _, b := range blocks {
+		r.table.Block(b)
+	}
+	for name := range r.lostLinks() {
+		r.install(r.applyLostPolicy(name), eff)
+	}
+	var ops []hoststate.Op
+	for d := range r.table.All() {
+		ops = r.host.Put(ops, r.lease(&d))
+	}
+	r.install(ops, eff)
+	if r.table.Held() > 0 {
+		eff.note(Note{Kind: NoteClock, Text: "wall clock cannot be trusted yet: nothing that was restored expires before its whole lifetime has passed"})
+	}
+}
+
+// AuditHost compares what the kernel has of ours with what is wanted, and mends
+// the difference.
+func (r *Relay) AuditHost(actual hoststate.Actual, eff *Effects) []hoststate.Finding {
+	ops, found := r.host.Audit(nil, actual)
+	r.install(ops, eff)
+	return found
+}
+
+// Blocks are the operator's blocks.
+func (r *Relay) Blocks() []delegation.Block { return r.table.Blocks() }
+
+// Delegations are the live delegations.
+func (r *Relay) Delegations(yield func(delegation.Delegation) bool) {
+	for d := range r.table.All() {
+		if !yield(d) {
+			return
+		}
+	}
+}
+
+// Clear ends delegations by the operator's word (RFC 8987 O-2) and returns how
+// many. With block, what the selection names is not learned again until it is
+// unblocked.
+func (r *Relay) Clear(now instant.Now, s delegation.Selection, block bool, eff *Effects) int {
+	eff.events = r.table.Clear(eff.events[:0], s)
+	n := len(eff.events)
+	for rest := eff.events; len(rest) > 0; {
+		k := min(len(rest), 256)
+		r.commit(now, rest[:k], eff)
+		rest = rest[k:]
+	}
+	if block {
+		b := delegation.Block{Prefix: s.Prefix, Client: s.Client, Link: s.Link}
+		if r.table.Block(b) {
+			r.change(Change{Keep: []KeepOp{{Key: delegation.BlockKey(nil, b), Value: []byte{}}}}, &pending{}, eff)
+		}
+	}
+	return n
+}
+
+// Unblock takes a block away; false if there was none.
+func (r *Relay) Unblock(b delegation.Block, eff *Effects) bool {
+	if !r.table.Unblock(b) {
+		return false
+	}
+	r.change(Change{Keep: []KeepOp{{Key: delegation.BlockKey(nil, b)}}}, &pending{}, eff)
+	return true
+}
+
+// PeerView is what can be seen of a peer.
+type PeerView struct {
+	Name      string
+	Counters  PeerCounters
+	Answered  bool
+	Preferred bool // forward: first sends to this one
+}
+
+// Peers are all peers, in the order of the configuration.
+func (r *Relay) Peers(now instant.Now) []PeerView {
+	only := r.preferredServer(now)
+	all := make([]PeerView, 0, len(r.cfg.Peers))
+	for i := range r.cfg.Peers {
+		p := &r.cfg.Peers[i]
+		s := r.peers[p.Name]
+		all = append(all, PeerView{Name: p.Name, Counters: s.PeerCounters, Answered: s.answered, Preferred: only == p})
+	}
+	return all
+}
+
+// Totals are figures of the relay as a whole.
+type Totals struct {
+	Prefixes, Addresses int
+	Links               int
+	Pending             int // changes whose outcome is not known
+	Unkept              int // records that the store has not got
+	Held                int // Replies that wait for a probe
+	HeldByClock         int // restored delegations that wait for a trustworthy clock
+	Neighbours          int
+	Failures            Failures
+	ServerUnicast       uint64
+	Unknown             [drops]uint64
+	Refusals            map[string]uint64
+}
+
+// Totals are the figures now.
+func (r *Relay) Totals() Totals {
+	t := Totals{
+		Prefixes: r.table.Len(delegation.Prefix), Addresses: r.table.Len(delegation.Address), Links: len(r.byName),
+		Pending: len(r.pending), Unkept: len(r.unkept), Held: len(r.held), HeldByClock: r.table.Held(), Neighbours: len(r.neighbours.m),
+		Failures: r.failures, ServerUnicast: r.unicast, Unknown: r.unknown, Refusals: make(map[string]uint64),
+	}
+	for _, reason := range delegation.Reasons() {
+		if n := r.refusals[reason]; n > 0 {
+			t.Refusals[reason.String()] = n
+		}
+	}
+	return t
+}

@@ -1,0 +1,117 @@
+// Package trust says who may talk to us and how: the configured peers, their
+// roles, their uplinks and the protection that each requires. It holds no
+// state; a Set is immutable and replaced whole when the configuration changes.
+package trust
+
+import (
+	"net/netip"
+	"path"
+)
+
+// Role is what a peer is to us.
+type Role uint8
+
+// The roles. A server takes Relay-forwards from us and sends Relay-replies; a
+// relay sends Relay-forwards to us and takes Relay-replies.
+const (
+	Server Role = iota + 1
+	Relay
+)
+
+func (r Role) String() string {
+	switch r {
+	case Server:
+		return "server"
+	case Relay:
+		return "relay"
+	}
+	return "unknown"
+}
+
+// Protection is what a peer's datagrams must come in.
+type Protection uint8
+
+// ProtectionNone is datagrams in clear, by the operator's explicit word; there
+// is no default.
+const ProtectionNone Protection = 1
+
+func (p Protection) String() string {
+	if p == ProtectionNone {
+		return "none"
+	}
+	return "unset"
+}
+
+// Range bounds what may be learned: prefixes inside Prefix whose lengths lie
+// in [Min, Max].
+type Range struct {
+	Prefix   netip.Prefix
+	Min, Max int
+}
+
+// Holds reports whether p lies in the range.
+func (r Range) Holds(p netip.Prefix) bool {
+	return r.Prefix.Bits() <= p.Bits() && r.Prefix.Contains(p.Addr()) && r.Min <= p.Bits() && p.Bits() <= r.Max
+}
+
+// Peer is one configured server or relay.
+type Peer struct {
+	Name       string
+	Address    netip.Addr   // unicast, link-local or multicast, without zone
+	Prefix     netip.Prefix // of the addresses that count as this peer; a host prefix unless configured
+	Zone       string       // interface of a link-local or multicast address, else empty
+	Local      netip.Addr   // address that our socket binds; invalid: the kernel chooses
+	Role       Role
+	Interfaces []string // interfaces on which it is heard: names or globs
+	Protection Protection
+	Delegable  []Range // empty: no bound of this peer's own
+}
+
+// On reports whether the peer may be heard on the named interface.
+func (p *Peer) On(link string) bool { return MatchAny(p.Interfaces, link) }
+
+// MatchAny reports whether one of the globs matches an interface's name.
+func MatchAny(globs []string, link string) bool {
+	for _, g := range globs {
+		if ok, err := path.Match(g, link); ok && err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// Set is the configured peers.
+type Set struct{ peers []Peer }
+
+// NewSet takes the peers in the order of the configuration.
+func NewSet(peers []Peer) *Set { return &Set{peers: peers} }
+
+// Peers are all peers, in the order of the configuration.
+func (s *Set) Peers() []Peer { return s.peers }
+
+// Find is the peer of that role that may send from this source on this link,
+// nil if there is none.
+func (s *Set) Find(role Role, source netip.Addr, link string) *Peer {
+	for i := range s.peers {
+		p := &s.peers[i]
+		if p.Role != role || !p.On(link) {
+			continue
+		}
+		// A multicast destination says nothing of who answers from there: any
+		// source on its uplinks is that peer.
+		if p.Address.IsMulticast() || p.Prefix.Contains(source) && (p.Zone == "" || p.Zone == link) {
+			return p
+		}
+	}
+	return nil
+}
+
+// HeardOn reports whether any peer of the role may be heard on the link.
+func (s *Set) HeardOn(role Role, link string) bool {
+	for i := range s.peers {
+		if s.peers[i].Role == role && s.peers[i].On(link) {
+			return true
+		}
+	}
+	return false
+}
