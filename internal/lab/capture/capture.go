@@ -1,0 +1,171 @@
+// Package capture looks at the wire with other people's eyes: tcpdump records,
+// tshark reads. As tshark 4.0 is silent about a DHCPv6 option that runs past
+// the end of its message, Walk adds a strict reader of lengths, written apart
+// from the relay's codec.
+//
+// A Capture may be used from several goroutines; its file belongs to the
+// network that it was made in.
+package capture
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"fairlead/internal/lab"
+)
+
+// DHCPv6 is the tcpdump filter for what DHCPv6 programs say over UDP.
+const DHCPv6 = "udp port 546 or udp port 547"
+
+// started counts captures, for their names.
+var started atomic.Int64
+
+// ready is how long tcpdump may take to start.
+const ready = 20 * time.Second
+
+// Capture is a recording, under way or finished.
+type Capture struct {
+	File string // in pcap format
+
+	node *lab.Node
+	proc *lab.Proc
+}
+
+// Start records what passes an interface of a node, in either direction, and
+// matches a tcpdump filter. The name "any" stands for all interfaces.
+func Start(d *lab.Node, name, filter string) (*Capture, error) {
+	program := fmt.Sprintf("tcpdump%d-%s", started.Add(1), name)
+	dir, err := d.Folder(program)
+	if err != nil {
+		return nil, err
+	}
+	c := &Capture{File: filepath.Join(dir, "packets.pcap"), node: d}
+	c.proc, err = d.Start(lab.Command{
+		Name: program,
+		Args: append([]string{
+			// Without -Z it gives up root and cannot write; without the two
+			// after it the last packets are lost when it is stopped.
+			"tcpdump", "-Z", "root", "-U", "--immediate-mode", "-n", "-i", name, "-w", c.File,
+		}, strings.Fields(filter)...),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c, c.proc.Logged(ready, "listening on")
+}
+
+// Stop ends the recording. The file stays until the network is closed.
+func (c *Capture) Stop() error { return c.proc.Stop() }
+
+// Fields has tshark print fields of the packets that match its display filter:
+// one row a packet, one column a field. Values of a field that occurs more
+// than once are separated by commas; for dhcpv6.msgtype the outermost comes
+// first ("12,1").
+func (c *Capture) Fields(filter string, fields ...string) ([][]string, error) {
+	args := []string{"-T", "fields", "-E", "separator=|"}
+	for _, f := range fields {
+		args = append(args, "-e", f)
+	}
+	out, err := c.tshark(filter, args...)
+	var rows [][]string
+	for line := range strings.Lines(out) {
+		rows = append(rows, strings.Split(strings.TrimRight(line, "\n"), "|"))
+	}
+	return rows, err
+}
+
+// JSON has tshark dissect the packets that match: a list of objects as its
+// documentation describes them, with repeated keys as lists.
+func (c *Capture) JSON(filter string) ([]any, error) {
+	out, err := c.tshark(filter, "-T", "json", "--no-duplicate-keys")
+	if err != nil {
+		return nil, err
+	}
+	var packets []any
+	if err := json.Unmarshal([]byte(out), &packets); err != nil {
+		return nil, fmt.Errorf("capture: tshark's JSON: %w", err)
+	}
+	return packets, nil
+}
+
+// Text has tshark print all that it understands of the packets that match.
+func (c *Capture) Text(filter string) (string, error) {
+	return c.tshark(filter, "-V", "-O", "dhcpv6")
+}
+
+// Wait waits until a packet that matches a display filter has been recorded,
+// and returns the rows of all that match.
+func (c *Capture) Wait(limit time.Duration, filter string, fields ...string) ([][]string, error) {
+	var rows [][]string
+	err := lab.Until(limit, fmt.Sprintf("a packet matches %s", filter), func() bool {
+		rows, _ = c.Fields(filter, fields...) // a file that grows may end inside a packet
+		return len(rows) > 0
+	})
+	return rows, err
+}
+
+// Datagram is a UDP datagram of a capture.
+type Datagram struct {
+	Frame    string // tshark's number of the (last) frame
+	Source   string // addresses and ports as tshark prints them
+	Dest     string
+	FromPort string
+	ToPort   string
+	Payload  []byte
+}
+
+// Datagrams returns the UDP datagrams that match a display filter, put together
+// if they came in fragments.
+func (c *Capture) Datagrams(filter string) ([]Datagram, error) {
+	rows, err := c.Fields(filter, "frame.number", "ipv6.src", "ipv6.dst", "udp.srcport", "udp.dstport", "udp.payload")
+	var list []Datagram
+	for _, row := range rows {
+		payload, bad := hex.DecodeString(strings.ReplaceAll(row[5], ":", ""))
+		if bad != nil {
+			return list, fmt.Errorf("capture: frame %s: payload %q: %w", row[0], row[5], bad)
+		}
+		if len(payload) > 0 {
+			list = append(list, Datagram{row[0], row[1], row[2], row[3], row[4], payload})
+		}
+	}
+	return list, err
+}
+
+// Check fails if the capture holds no DHCPv6 at all, or a packet that tshark
+// calls malformed or warns of, or a message in which a length does not fit.
+func (c *Capture) Check() error {
+	marked, err := c.Fields(`_ws.malformed || _ws.expert.severity >= "Warning"`,
+		"frame.number", "dhcpv6.msgtype", "_ws.expert.message")
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, row := range marked {
+		errs = append(errs, fmt.Errorf("capture: tshark objects to frame %s: %s", row[0], strings.Join(row[1:], " ")))
+	}
+	datagrams, err := c.Datagrams("(udp.port == 546 || udp.port == 547) && !icmpv6") // an ICMPv6 error quotes a part
+	if err != nil {
+		return err
+	}
+	if len(datagrams) == 0 {
+		errs = append(errs, fmt.Errorf("capture: %s holds no DHCPv6", c.File))
+	}
+	for _, d := range datagrams {
+		if err := Walk(d.Payload); err != nil {
+			errs = append(errs, fmt.Errorf("capture: frame %s: %w", d.Frame, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// tshark reads the file. It does not matter in which namespace.
+func (c *Capture) tshark(filter string, args ...string) (string, error) {
+	all := append([]string{"tshark", "-n", "-r", c.File, "-Y", filter}, args...)
+	return c.node.Run(all...)
+}
