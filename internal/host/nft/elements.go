@@ -1,0 +1,320 @@
+package nft
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/host/netlink/bulk"
+	"fairlead/internal/wire/linkaddr"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	sizeofNfgenmsg = 4
+	nameLen        = unix.IFNAMSIZ
+	etherLen       = 8 // 6 octets and padding
+	addrLen        = 16
+)
+
+// maxTransaction is how many elements change together. maxTries bounds how often
+// one transaction is tried, as what stands in its way is taken out.
+const (
+	maxTransaction = 2048
+	maxTries       = 6
+)
+
+// request begins a message to nftables about the inet family.
+func request(b []byte, kind, flags uint16) []byte {
+	b, _ = bulk.Begin(b, unix.NFNL_SUBSYS_NFTABLES<<8|kind, flags, unix.NFPROTO_INET, 0, 0, 0)
+	return b
+}
+
+// appendKey appends the key of an element, in the order of its set.
+func appendKey(b []byte, e hoststate.Element) []byte {
+	var name [nameLen]byte
+	copy(name[:], e.Link)
+	b = append(b, name[:]...)
+	if e.Set == hoststate.Turning {
+		b = append(b, name[:]...)
+	}
+	if e.Set.HasLinkLayer() {
+		b = append(e.LinkLayer.Append(b), 0, 0)
+	}
+	if e.Set.HasPrefix() {
+		a := e.Prefix.Addr().As16()
+		b = append(b, a[:]...)
+	}
+	return b
+}
+
+// parseKey is the inverse of appendKey. ok is false for what was not made by it.
+func parseKey(id setID, b []byte) (e hoststate.Element, ok bool) {
+	want := nameLen
+	switch {
+	case id.family == hoststate.Turning:
+		want += nameLen
+	case id.family.HasLinkLayer():
+		want += etherLen
+	}
+	if id.family.HasPrefix() {
+		want += addrLen
+	}
+	if len(b) != want {
+		return e, false
+	}
+	e = hoststate.Element{Set: id.family, Link: string(bytes.TrimRight(b[:nameLen], "\x00"))}
+	if id.family.HasLinkLayer() {
+		e.LinkLayer = linkaddr.From(b[nameLen : nameLen+6])
+	}
+	if id.family.HasPrefix() {
+		e.Prefix = netip.PrefixFrom(netip.AddrFrom16([16]byte(b[len(b)-addrLen:])), id.length)
+	}
+	return e, true
+}
+
+// check says what is wrong with an element that no set can hold.
+func check(e hoststate.Element) error {
+	switch {
+	case e.Set < hoststate.SourceLink || e.Set > hoststate.SourceKnown:
+		return errors.New("no such set")
+	case e.Link == "" || len(e.Link) >= nameLen:
+		return errors.New("not an interface name")
+	case e.Set.HasLinkLayer() && e.LinkLayer.Len() != 6:
+		return errors.New("not an Ethernet address")
+	case e.Set.HasPrefix() && (!e.Prefix.IsValid() || !e.Prefix.Addr().Is6() || e.Prefix != e.Prefix.Masked()):
+		return errors.New("not a masked IPv6 prefix")
+	}
+	return nil
+}
+
+// part is one operation of a transaction.
+type part struct {
+	hoststate.Op
+	at int // its place in the caller's list
+}
+
+// Apply carries out the element operations among ops, in order, and passes over
+// the others. Some thousands at a time take effect together, or not at all. To
+// add what is there and to remove what is not is success. For each that the
+// kernel did not take, failed is called with its place in ops and the reason;
+// the others take effect all the same. The error that is returned says that
+// nftables does not work; then nothing is known of the rest.
+func (t *Table) Apply(ops []hoststate.Op, failed func(i int, err error)) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	limit := min(maxTransaction, t.bulk.Limit()/2)
+	parts := make([]part, 0, min(len(ops), limit))
+	for i, op := range ops {
+		if op.Element == nil {
+			continue
+		}
+		if err := check(*op.Element); err != nil {
+			failed(i, fmt.Errorf("element %v: %w", op.Element, err))
+			continue
+		}
+		parts = append(parts, part{Op: op, at: i})
+		if len(parts) == limit {
+			if err := t.commit(parts, failed); err != nil {
+				return err
+			}
+			parts = parts[:0]
+		}
+	}
+	return t.commit(parts, failed)
+}
+
+// commit brings a group of operations about.
+func (t *Table) commit(parts []part, failed func(i int, err error)) error {
+	for range maxTries {
+		if parts = t.prepare(parts); len(parts) == 0 {
+			return nil
+		}
+		if err := t.ensure(parts); err != nil {
+			return err
+		}
+		done, err := t.transact(parts)
+		if done || err != nil {
+			return err
+		}
+		left, missing := t.judge(parts, failed)
+		if missing {
+			if err := t.rebuild(); err != nil {
+				return err
+			}
+		}
+		parts = left
+	}
+	for _, p := range parts {
+		failed(p.at, fmt.Errorf("element %v: %w", p.Element, bulk.ErrNoAnswer))
+	}
+	return nil
+}
+
+// prepare drops removals from sets that were never made.
+func (t *Table) prepare(parts []part) []part {
+	made := map[setID]bool{}
+	return slices.DeleteFunc(parts, func(p part) bool {
+		id := idOf(*p.Element)
+		if !p.Remove {
+			made[id] = true
+		}
+		return p.Remove && !t.sets[id] && !made[id]
+	})
+}
+
+// ensure makes the sets that are needed for the first time, each with the rule
+// that looks into it.
+func (t *Table) ensure(parts []part) error {
+	fresh := map[setID]bool{}
+	for _, p := range parts {
+		if id := idOf(*p.Element); !t.sets[id] {
+			fresh[id] = true
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	for _, id := range gates {
+		if !t.sets[id] {
+			return t.rebuild()
+		}
+	}
+	for _, id := range slices.SortedFunc(maps.Keys(fresh), compareIDs) {
+		if err := t.addSet(id); err != nil {
+			return err
+		}
+		t.addLookup(id)
+	}
+	if err := t.lib.Flush(); err != nil {
+		if !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("nft: sets: %w", err)
+		}
+		return t.rebuild() // somebody removed the table
+	}
+	maps.Copy(t.sets, fresh)
+	var err error
+	t.print, err = t.fingerprint()
+	return err
+}
+
+// transact sends one transaction. The kernel carries out all of it or nothing;
+// what it says to each part is in t.answers.
+func (t *Table) transact(parts []part) (done bool, err error) {
+	b := control(t.buf[:0], unix.NFNL_MSG_BATCH_BEGIN)
+	for i, p := range parts {
+		ack := uint16(0)
+		if i == len(parts)-1 {
+			ack = unix.NLM_F_ACK
+		}
+		kind, flags := uint16(unix.NFT_MSG_NEWSETELEM), uint16(unix.NLM_F_CREATE)
+		if p.Remove {
+			kind, flags = unix.NFT_MSG_DELSETELEM, 0
+		}
+		b = t.change(b, kind, flags|ack, *p.Element)
+	}
+	b = control(b, unix.NFNL_MSG_BATCH_END)
+	t.buf = b
+	if t.answers, err = t.bulk.Exchange(b, t.answers); err != nil {
+		return false, fmt.Errorf("nft: elements: %w", err)
+	}
+	// The frame of the transaction is answered only when all of it fails.
+	if err := t.answers[0]; err != nil && !errors.Is(err, bulk.ErrNoAnswer) {
+		return false, fmt.Errorf("nft: elements: %w", err)
+	}
+	return !slices.ContainsFunc(t.answers, func(err error) bool { return err != nil }), nil
+}
+
+// control appends the beginning or the end of a transaction.
+func control(b []byte, kind uint16) []byte {
+	b, start := bulk.Begin(b, kind, 0, unix.AF_UNSPEC, 0, 0, unix.NFNL_SUBSYS_NFTABLES)
+	return bulk.End(b, start)
+}
+
+func (t *Table) change(b []byte, kind, flags uint16, e hoststate.Element) []byte {
+	start := len(b)
+	b = request(b, kind, flags)
+	b = bulk.AttrString(b, unix.NFTA_SET_ELEM_LIST_TABLE, t.table.Name)
+	b = bulk.AttrString(b, unix.NFTA_SET_ELEM_LIST_SET, idOf(e).String())
+	b, list := bulk.Nest(b, unix.NFTA_SET_ELEM_LIST_ELEMENTS)
+	b, elem := bulk.Nest(b, unix.NFTA_LIST_ELEM)
+	b, key := bulk.Nest(b, unix.NFTA_SET_ELEM_KEY)
+	var k [2*nameLen + etherLen + addrLen]byte
+	b = bulk.Attr(b, unix.NFTA_DATA_VALUE, appendKey(k[:0], e))
+	b = bulk.EndNest(bulk.EndNest(bulk.EndNest(b, key), elem), list)
+	return bulk.End(b, start)
+}
+
+// judge takes out of a failed transaction what must not be tried again. missing
+// says that somebody removed a set or the table.
+func (t *Table) judge(parts []part, failed func(i int, err error)) (left []part, missing bool) {
+	left = parts[:0]
+	for i, p := range parts {
+		answer := t.answers[i+1]
+		switch {
+		case answer == nil, errors.Is(answer, bulk.ErrNoAnswer):
+		case errors.Is(answer, unix.ENOENT) && p.Remove:
+			continue
+		case errors.Is(answer, unix.ENOENT):
+			missing = true
+		default:
+			failed(p.at, fmt.Errorf("element %v: %w", p.Element, answer))
+			continue
+		}
+		left = append(left, p)
+	}
+	return left, missing
+}
+
+// Elements reads back every element of all sets of ours.
+func (t *Table) Elements() ([]hoststate.Element, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.findSets(); err != nil {
+		return nil, err
+	}
+	var all []hoststate.Element
+	for _, id := range slices.SortedFunc(maps.Keys(t.sets), compareIDs) {
+		start := len(all)
+		b := request(nil, unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP)
+		b = bulk.AttrString(b, unix.NFTA_SET_ELEM_LIST_TABLE, t.table.Name)
+		b = bulk.AttrString(b, unix.NFTA_SET_ELEM_LIST_SET, id.String())
+		err := t.bulk.Dump(bulk.End(b, 0), func() { all = all[:start] }, func(_ uint16, body []byte) {
+			eachKey(body, func(key []byte) {
+				if e, ok := parseKey(id, key); ok {
+					all = append(all, e)
+				}
+			})
+		})
+		if err != nil {
+			return nil, fmt.Errorf("nft: set %s: %w", id, err)
+		}
+	}
+	return all, nil
+}
+
+// eachKey walks the keys in an answer about the elements of a set.
+func eachKey(body []byte, f func(key []byte)) {
+	if len(body) < sizeofNfgenmsg {
+		return
+	}
+	within := func(kind uint16, then func([]byte)) func(uint16, []byte) {
+		return func(k uint16, v []byte) {
+			if k == kind {
+				then(v)
+			}
+		}
+	}
+	bulk.Attrs(body[sizeofNfgenmsg:], within(unix.NFTA_SET_ELEM_LIST_ELEMENTS, func(list []byte) {
+		bulk.Attrs(list, within(unix.NFTA_LIST_ELEM, func(elem []byte) {
+			bulk.Attrs(elem, within(unix.NFTA_SET_ELEM_KEY, func(key []byte) {
+				bulk.Attrs(key, within(unix.NFTA_DATA_VALUE, f))
+			}))
+		}))
+	}))
+}

@@ -1,0 +1,255 @@
+// Package nft carries out filter operations: the table inet fairlead, which is
+// ours alone. It drops packets from client-facing links whose source is nobody's
+// there (RFC 8987 R-3, RFC 2827), and packets that would go round between the
+// host and a client (RFC 8987 R-5). Nothing but this table is ever touched.
+//
+// The package decides nothing: which elements there should be is
+// core/hoststate's business. It does not use nft's interval sets, whose updates
+// take milliseconds when there are many elements, but one hash set per prefix
+// length in use, looked up with the masked address.
+//
+//	prerouting (raw)  IPv6, interface name in @guarded -> source
+//	source            :: and fe80::/10 pass; then permitted, stolen; the rest is spoofed: drop
+//	permitted         per length: name . masked source, or name . ether . masked source: accept
+//	stolen            per length: the right source with the wrong link-layer address: drop
+//	forward (filter)  name in . name out in @turning, that is, the packet turns around -> turned
+//	turned            exempt, looping
+//	exempt            per length: name . masked destination: accept
+//	looping           per length: name . [ether .] masked destination -> loop
+//	loop              name in @rejecting: answer type 1 code 6, else drop
+//
+// Interfaces go by name, because an interface made anew has another index and
+// would be open without a word. In a VRF the forward hook sees the VRF device as
+// the input interface; there the name of the interface below it counts
+// (sdifname). Prerouting sees that one first.
+//
+// A Table is safe for concurrent use. It belongs to the network namespace of the
+// thread that opened it.
+package nft
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/host/netlink/bulk"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// Name is the name of the table, in family inet.
+const Name = "fairlead"
+
+// layout is the name of an empty chain that tells which version of this package
+// made the table. It changes when the sets change.
+const layout = "layout-1"
+
+// Options say how to open a Table. The zero value is what the product uses.
+type Options struct {
+	Name string // of the table; empty: Name
+}
+
+// Table is the filter table in the kernel.
+type Table struct {
+	mu      sync.Mutex // guards all following fields
+	table   *nftables.Table
+	lib     *nftables.Conn // tables, chains, sets and rules
+	bulk    *bulk.Conn     // elements
+	sets    map[setID]bool // those that are there
+	print   [sha256.Size]byte
+	buf     []byte
+	answers []error
+}
+
+// setID is one set. Length is 0 for the families without a prefix.
+type setID struct {
+	family hoststate.Set
+	length int
+}
+
+// gates are the sets without a prefix, which are always there.
+var gates = []setID{{family: hoststate.Guarded}, {family: hoststate.Rejecting}, {family: hoststate.Turning}}
+
+func idOf(e hoststate.Element) setID {
+	if !e.Set.HasPrefix() {
+		return setID{family: e.Set}
+	}
+	return setID{family: e.Set, length: e.Prefix.Bits()}
+}
+
+func (id setID) String() string {
+	if !id.family.HasPrefix() {
+		return id.family.String()
+	}
+	return id.family.String() + "-" + strconv.Itoa(id.length)
+}
+
+// parseSetID is the inverse of String.
+func parseSetID(name string) (id setID, ok bool) {
+	for f := hoststate.SourceLink; f <= hoststate.SourceKnown; f++ {
+		if !f.HasPrefix() {
+			if name == f.String() {
+				return setID{family: f}, true
+			}
+			continue
+		}
+		digits, found := strings.CutPrefix(name, f.String()+"-")
+		if n, err := strconv.Atoi(digits); found && err == nil && n >= 0 && n <= 128 && strconv.Itoa(n) == digits {
+			return setID{family: f, length: n}, true
+		}
+	}
+	return setID{}, false
+}
+
+// Open adopts the table or makes it, in the network namespace of the calling
+// thread. Sets and counters of an adopted table stay as they are; its chains are
+// filled anew in one transaction, so that no packet passes that would not have.
+// A table of another layout is replaced whole, also in one transaction, and is
+// empty then.
+func Open(o Options) (*Table, error) {
+	if o.Name == "" {
+		o.Name = Name
+	}
+	lib, err := nftables.New(nftables.AsLasting())
+	if err != nil {
+		return nil, fmt.Errorf("nft: %w", err)
+	}
+	b, err := bulk.Open(unix.NETLINK_NETFILTER)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("nft: %w", err), lib.CloseLasting())
+	}
+	t := &Table{
+		table: &nftables.Table{Name: o.Name, Family: nftables.TableFamilyINet},
+		lib:   lib, bulk: b, sets: map[setID]bool{},
+	}
+	if err := t.adopt(); err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
+	return t, nil
+}
+
+// Close closes the Table. What was installed stays.
+func (t *Table) Close() error {
+	return errors.Join(t.lib.CloseLasting(), t.bulk.Close())
+}
+
+func (t *Table) adopt() error {
+	there, err := t.there()
+	if err != nil {
+		return err
+	}
+	if there {
+		chains, err := t.lib.ListChainsOfTableFamily(t.table.Family)
+		if err != nil {
+			return fmt.Errorf("nft: chains: %w", err)
+		}
+		known := slices.ContainsFunc(chains, func(c *nftables.Chain) bool {
+			return c.Table.Name == t.table.Name && c.Name == layout
+		})
+		if known {
+			if err := t.findSets(); err != nil {
+				return err
+			}
+		} else {
+			t.lib.DelTable(t.table)
+		}
+	}
+	return t.build()
+}
+
+// there reports whether the table exists.
+func (t *Table) there() (bool, error) {
+	tables, err := t.lib.ListTablesOfFamily(t.table.Family)
+	if err != nil {
+		return false, fmt.Errorf("nft: tables: %w", err)
+	}
+	return slices.ContainsFunc(tables, func(x *nftables.Table) bool { return x.Name == t.table.Name }), nil
+}
+
+// findSets learns which of our sets are there.
+func (t *Table) findSets() error {
+	clear(t.sets)
+	there, err := t.there()
+	if err != nil || !there {
+		return err
+	}
+	sets, err := t.lib.GetSets(t.table)
+	if err != nil {
+		return fmt.Errorf("nft: sets: %w", err)
+	}
+	for _, s := range sets {
+		if id, ok := parseSetID(s.Name); ok {
+			t.sets[id] = true
+		}
+	}
+	return nil
+}
+
+// Counter counts packets and their octets.
+type Counter struct {
+	Packets, Bytes uint64
+}
+
+// Counters say what was dropped, since the table was made.
+type Counters struct {
+	Spoofed  Counter // source is nobody's on the link (RFC 8987 R-3)
+	Stolen   Counter // source is right, the link-layer address is not its client's
+	Looped   Counter // would have gone round (RFC 8987 R-5), dropped without a word
+	Rejected Counter // the same, answered with ICMPv6 type 1 code 6
+}
+
+const (
+	counterSpoofed  = "spoofed"
+	counterStolen   = "spoofed-link-layer"
+	counterLooped   = "looped"
+	counterRejected = "rejected"
+)
+
+var counterNames = []string{counterSpoofed, counterStolen, counterLooped, counterRejected}
+
+// Counters reads the counters.
+func (t *Table) Counters() (Counters, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var c Counters
+	objects, err := t.lib.GetNamedObjects(t.table)
+	if err != nil {
+		return c, fmt.Errorf("nft: counters: %w", err)
+	}
+	where := map[string]*Counter{
+		counterSpoofed: &c.Spoofed, counterStolen: &c.Stolen, counterLooped: &c.Looped, counterRejected: &c.Rejected,
+	}
+	for _, o := range objects {
+		named, ok := o.(*nftables.NamedObj)
+		if !ok {
+			continue
+		}
+		if value, ok := named.Obj.(*expr.Counter); ok && where[named.Name] != nil {
+			*where[named.Name] = Counter{Packets: value.Packets, Bytes: value.Bytes}
+		}
+	}
+	return c, nil
+}
+
+// Purge removes the table. The Table must not be used any more, but closed.
+func (t *Table) Purge() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	there, err := t.there()
+	if err != nil || !there {
+		return err
+	}
+	t.lib.DelTable(t.table)
+	if err := t.lib.Flush(); err != nil {
+		return fmt.Errorf("nft: purge: %w", err)
+	}
+	clear(t.sets)
+	return nil
+}
