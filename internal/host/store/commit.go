@@ -1,0 +1,119 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"golang.org/x/sys/unix"
+)
+
+// Commit makes all changes of ops, in their order, or none, and returns when
+// they are durable. On a slow disk that takes as long as it takes. After a
+// failure the store is readable, and each call tries to open it for writing
+// again: how often is up to the caller.
+//
+// Errors: ErrFull, ErrBroken: nothing may be said on the strength of ops, which
+// may yet be found in the store, wholly or not at all. ErrTooLarge, ErrClosed.
+func (s *Store) Commit(ops []Op) error {
+	size, grows, err := measure(ops)
+	if err != nil {
+		return opError("commit", err)
+	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if err := s.commit(ops, size, grows); err != nil {
+		if !errors.Is(err, ErrClosed) {
+			s.facts.failed(err)
+		}
+		return opError("commit", err)
+	}
+	return nil
+}
+
+// commit is Commit with writing held.
+func (s *Store) commit(ops []Op, size uint64, grows bool) error {
+	if s.closed.Load() {
+		return ErrClosed
+	}
+	if err := s.revive(); err != nil {
+		return err
+	}
+	if len(ops) == 0 {
+		return nil
+	}
+	if grows && s.room() < s.reserve+size {
+		return fmt.Errorf("%w: less than %d octets are left", ErrFull, s.reserve+size)
+	}
+	seq := s.seq + 1
+	err := s.engine.apply(func(b *pebble.Batch) error { return fill(b, ops, seq) })
+	if err != nil {
+		s.retire()
+		return classify(err)
+	}
+	s.seq = seq
+	s.facts.committed()
+	return nil
+}
+
+// fill puts ops into a batch, and the number of the commit.
+func fill(b *pebble.Batch, ops []Op, seq uint64) error {
+	var key, frame []byte
+	set := func(space byte, k, v []byte) error {
+		key = append(append(key[:0], space), k...)
+		frame = appendFrame(frame[:0], key, seq, v)
+		return b.Set(key, frame, nil)
+	}
+	for _, op := range ops {
+		if op.Value == nil {
+			key = append(append(key[:0], spaceRecord), op.Key...)
+			if err := b.Delete(key, nil); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := set(spaceRecord, op.Key, op.Value); err != nil {
+			return err
+		}
+	}
+	return set(spaceMeta, metaSeq[1:], nil)
+}
+
+// measure returns how much a batch adds at most, and whether it adds anything.
+func measure(ops []Op) (size uint64, grows bool, err error) {
+	for _, op := range ops {
+		if len(op.Key) > MaxKeyBytes {
+			return 0, false, fmt.Errorf("%w: a key of %d octets, %d are allowed", ErrTooLarge, len(op.Key), MaxKeyBytes)
+		}
+		size += uint64(len(op.Key) + len(op.Value))
+		grows = grows || op.Value != nil
+	}
+	if size > MaxBatchBytes {
+		return 0, false, fmt.Errorf("%w: %d octets, %d are allowed", ErrTooLarge, size, MaxBatchBytes)
+	}
+	return size, grows, nil
+}
+
+// room returns the free octets of the file system. One that does not tell has
+// room enough.
+func (s *Store) room() uint64 {
+	usage, err := s.fs.GetDiskUsage(s.dir)
+	if err != nil {
+		return ^uint64(0)
+	}
+	return usage.AvailBytes
+}
+
+// classify puts the sentinel in front of what went wrong with the disk.
+func classify(err error) error {
+	switch {
+	case errors.Is(err, ErrFull), errors.Is(err, ErrBroken):
+		return err
+	case vfs.IsNoSpaceError(err), errors.Is(err, unix.EDQUOT):
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	}
+	return fmt.Errorf("%w: %w", ErrBroken, err)
+}
+
+func opError(op string, err error) error { return fmt.Errorf("store: %s: %w", op, err) }

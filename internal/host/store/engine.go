@@ -1,0 +1,155 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// engine is one Pebble instance with its view of the disk. It lives until its
+// view is cut off, and is then replaced.
+type engine struct {
+	db       *pebble.DB
+	fs       *cutFS
+	readOnly bool
+	fatal    chan struct{} // closed when Pebble gave up: it may hold locks for ever
+	giveUp   sync.Once
+}
+
+// What Pebble may use. A store of 100 000 records of 200 octets is 25 MB on disk
+// and needs a few of these in memory.
+const (
+	memTableBytes  = 1 << 20
+	memTables      = 4
+	cacheBytes     = 2 << 20
+	maxOpenFiles   = 128
+	tableFileBytes = 2 << 20
+)
+
+// errFatal stands for a call into Pebble that did not come back.
+var errFatal = errors.New("the database gave up")
+
+// openEngine opens the database in dir. onCut is called once if the engine is
+// cut off from the disk; it must not block.
+//
+// The error is the cause of the cut where there was one.
+func openEngine(disk vfs.FS, dir string, readOnly bool, log *slog.Logger, onCut func()) (*engine, error) {
+	e := &engine{
+		fs:       &cutFS{FS: disk, onCut: onCut},
+		readOnly: readOnly,
+		fatal:    make(chan struct{}),
+	}
+	err := guard(func() (err error) {
+		e.db, err = pebble.Open(dir, e.options(log))
+		return err
+	})
+	if cause := e.fs.cause(); cause != nil {
+		if err == nil {
+			err = e.close()
+		}
+		return nil, errors.Join(cause, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+func (e *engine) options(log *slog.Logger) *pebble.Options {
+	o := &pebble.Options{
+		FS:                          e.fs,
+		ReadOnly:                    e.readOnly,
+		Logger:                      &engineLogger{log: log, engine: e},
+		FormatMajorVersion:          pebble.FormatTableFormatV6,
+		CacheSize:                   cacheBytes,
+		MaxOpenFiles:                maxOpenFiles,
+		MemTableSize:                memTableBytes,
+		MemTableStopWritesThreshold: memTables,
+		// A compaction that cannot succeed must not make a commit wait for it.
+		L0StopWritesThreshold:      math.MaxInt32,
+		CompactionConcurrencyRange: func() (int, int) { return 1, 1 },
+		EventListener: &pebble.EventListener{
+			BackgroundError: e.backgroundError,
+			DataCorruption: func(i pebble.DataCorruptionInfo) {
+				e.fs.cut(fmt.Errorf("%w: %s: %w", ErrDamaged, i.Path, i.Details))
+			},
+		},
+	}
+	for i := range o.TargetFileSizes {
+		o.TargetFileSizes[i] = tableFileBytes
+	}
+	return o
+}
+
+// backgroundError cuts the engine off: Pebble would try a failed flush or
+// compaction again at once and for ever.
+func (e *engine) backgroundError(err error) {
+	if errors.Is(err, pebble.ErrCancelledCompaction) {
+		return
+	}
+	if pebble.IsCorruptionError(err) {
+		err = fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	e.fs.cut(fmt.Errorf("background work: %w", err))
+}
+
+// apply commits a batch and returns when it is durable.
+func (e *engine) apply(fill func(*pebble.Batch) error) error {
+	err := guard(func() error {
+		b := e.db.NewBatch()
+		if err := fill(b); err != nil {
+			return errors.Join(err, b.Close())
+		}
+		if err := e.db.Apply(b, pebble.Sync); err != nil {
+			return err
+		}
+		return b.Close()
+	})
+	if errors.Is(err, errFatal) {
+		e.abandon(err)
+	}
+	if cause := e.fs.cause(); cause != nil {
+		return cause
+	}
+	return err
+}
+
+// abandon marks the engine as one that cannot be closed, and takes it off the disk.
+func (e *engine) abandon(err error) {
+	e.fs.cut(err)
+	e.giveUp.Do(func() { close(e.fatal) })
+}
+
+// close ends the engine. One that gave up is left behind: errFatal.
+func (e *engine) close() error {
+	closed := make(chan error, 1)
+	go func() { closed <- guard(e.db.Close) }()
+	select {
+	case err := <-closed:
+		return err
+	case <-e.fatal:
+		return errFatal
+	}
+}
+
+// guard runs a call into Pebble that might end its goroutine or panic.
+func guard(call func() error) error {
+	err := errFatal
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() {
+			if r := recover(); r != nil {
+				err = fmt.Errorf("%w: %v", errFatal, r)
+			}
+		}()
+		err = call()
+	}()
+	<-done
+	return err
+}

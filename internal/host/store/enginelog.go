@@ -1,0 +1,26 @@
+package store
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime"
+)
+
+// engineLogger takes what Pebble says. Its prose is for those who debug it.
+type engineLogger struct {
+	log    *slog.Logger
+	engine *engine
+}
+
+func (l *engineLogger) Infof(string, ...any) {}
+
+func (l *engineLogger) Errorf(format string, args ...any) {
+	l.log.Debug("store: the database reports", "text", fmt.Sprintf(format, args...))
+}
+
+// Fatalf must not return and must not end the process: it cuts the engine off
+// and ends the goroutine that called.
+func (l *engineLogger) Fatalf(format string, args ...any) {
+	l.engine.abandon(fmt.Errorf("%w: %s", errFatal, fmt.Sprintf(format, args...)))
+	runtime.Goexit()
+}

@@ -1,0 +1,191 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxLost is how many engines may be left behind before the store stops making
+// new ones: each keeps its memory.
+const maxLost = 8
+
+// claim makes the folder and takes the lock that keeps other processes out.
+func (s *Store) claim() error {
+	if err := s.fs.MkdirAll(s.dir, 0o700); err != nil {
+		return opError("open", classify(err))
+	}
+	lock, err := s.fs.Lock(s.path("lock"))
+	if err != nil {
+		return opError("open", fmt.Errorf("%w: %w", ErrLocked, err))
+	}
+	s.lock = lock
+	return nil
+}
+
+func (s *Store) path(name string) string { return s.fs.PathJoin(s.dir, name) }
+
+// start opens the store for the first time, for reading only if its disk takes
+// no writes. It runs before anything else knows the store.
+func (s *Store) start() error {
+	err := s.openForWriting()
+	if err == nil {
+		return nil
+	}
+	err = classify(err)
+	if s.openForReading() != nil {
+		return opError("open", err)
+	}
+	s.facts.failed(err)
+	s.log.Warn("store: opened for reading only", "reason", err)
+	return nil
+}
+
+// keep takes an engine out of service soon after it was cut off, though nobody
+// commits: in its dream it may try failed work over and over.
+func (s *Store) keep() {
+	defer close(s.done)
+	for {
+		select {
+		case <-s.quit:
+			return
+		case <-s.cuts:
+			s.writing.Lock()
+			s.retire()
+			s.writing.Unlock()
+		}
+	}
+}
+
+// wake tells the keeper that an engine was cut off. It never blocks.
+func (s *Store) wake() {
+	select {
+	case s.cuts <- struct{}{}:
+	default:
+	}
+}
+
+// retire replaces an engine that was cut off by one that only reads. It needs
+// writing.
+func (s *Store) retire() {
+	if s.engine == nil || s.engine.fs.cause() == nil {
+		return
+	}
+	cause := classify(s.engine.fs.cause())
+	s.facts.failed(cause)
+	s.log.Warn("store: cut off from its disk", "reason", cause)
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	if err := s.drop(); err != nil {
+		s.log.Debug("store: closing the database", "reason", err)
+	}
+	if err := s.openForReading(); err != nil {
+		s.log.Warn("store: cannot be read", "reason", err)
+	}
+}
+
+// revive sees to it that there is an engine that writes. It needs writing.
+func (s *Store) revive() error {
+	s.retire()
+	if s.engine != nil && !s.engine.readOnly {
+		return nil
+	}
+	if s.lost >= maxLost {
+		return fmt.Errorf("%w: the database gave up %d times", ErrBroken, s.lost)
+	}
+	if room := s.room(); room < s.reserve {
+		return fmt.Errorf("%w: %d octets are left, %d are needed", ErrFull, room, s.reserve)
+	}
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	if err := s.drop(); err != nil {
+		s.log.Debug("store: closing the database", "reason", err)
+	}
+	if err := s.openForWriting(); err != nil {
+		return errors.Join(classify(err), s.openForReading())
+	}
+	s.log.Info("store: takes writes again")
+	return nil
+}
+
+// drop closes the engine, if there is one. It needs writing and reading.
+func (s *Store) drop() error {
+	old := s.engine
+	s.engine = nil
+	if old == nil {
+		return nil
+	}
+	err := old.close()
+	if errors.Is(err, errFatal) {
+		s.lost++
+	}
+	return err
+}
+
+// openForReading puts an engine in place that does not write. The disk must hold
+// a database.
+func (s *Store) openForReading() error {
+	e, err := openEngine(s.fs, s.path(databaseDir), true, s.log, s.wake)
+	if err != nil {
+		return err
+	}
+	s.engine = e
+	return nil
+}
+
+// openForWriting puts an engine in place that writes, after a look at every
+// record. What is damaged is set aside first.
+func (s *Store) openForWriting() error {
+	if err := s.finishSettingAside(); err != nil {
+		return err
+	}
+	e, found, err := s.openChecked()
+	if err != nil && isDamage(err) {
+		if err := s.setAside(err); err != nil {
+			return err
+		}
+		e, found, err = s.openChecked()
+	}
+	if err != nil {
+		return err
+	}
+	s.engine, s.seq = e, found.seq
+	s.facts.found(found)
+	return nil
+}
+
+// openChecked opens an engine that writes and looks at every record.
+func (s *Store) openChecked() (*engine, inventory, error) {
+	orphans, err := s.holdsOrphans()
+	if err != nil {
+		return nil, inventory{}, err
+	}
+	if orphans {
+		return nil, inventory{}, fmt.Errorf("%w: nothing points to its manifest", ErrDamaged)
+	}
+	e, err := openEngine(s.fs, s.path(databaseDir), false, s.log, s.wake)
+	if err != nil {
+		return nil, inventory{}, err
+	}
+	found, err := e.check(s.log)
+	if cause := e.fs.cause(); cause != nil {
+		err = cause
+	}
+	if err != nil {
+		return nil, inventory{}, errors.Join(err, e.close())
+	}
+	return e, found, nil
+}
+
+// isDamage tells a database that cannot be read from a disk that cannot be
+// written, a lack of rights or a lack of memory or descriptors: where those are
+// the cause, the same database may open later.
+func isDamage(err error) bool {
+	if errors.Is(err, ErrDamaged) {
+		return true
+	}
+	passing := []error{ErrFull, ErrBroken, unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.EACCES, unix.EPERM}
+	return !slices.ContainsFunc(passing, func(p error) bool { return errors.Is(err, p) })
+}

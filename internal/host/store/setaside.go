@@ -1,0 +1,127 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cockroachdb/errors/oserror"
+)
+
+// The folders in the folder of the store.
+const (
+	databaseDir  = "db"
+	salvagingDir = "db.salvaging" // a copy in the making: worth nothing
+	salvagedDir  = "db.salvaged"  // a whole copy that waits to become the database
+	corruptDir   = "corrupt-"     // and a number: a database that was set aside
+)
+
+// finishSettingAside goes on where a crash interrupted setAside.
+func (s *Store) finishSettingAside() error {
+	if err := s.fs.RemoveAll(s.path(salvagingDir)); err != nil && !oserror.IsNotExist(err) {
+		return classify(err)
+	}
+	whole, err := s.exists(salvagedDir)
+	if err != nil {
+		return classify(err)
+	}
+	if whole {
+		if err := s.swap(); err != nil {
+			return classify(err)
+		}
+	}
+	return s.listCorrupt()
+}
+
+// setAside copies what can be read of a damaged database, puts the copy in its
+// place and keeps the damaged one under another name.
+func (s *Store) setAside(why error) error {
+	s.log.Error("store: the database is damaged and will be set aside", "reason", why)
+	s.facts.failed(why)
+	if err := s.salvage(); err != nil {
+		return fmt.Errorf("salvage: %w", classify(err))
+	}
+	if err := s.rename(salvagingDir, salvagedDir); err != nil {
+		return classify(err)
+	}
+	if err := s.swap(); err != nil {
+		return classify(err)
+	}
+	return s.listCorrupt()
+}
+
+// swap puts the salvaged copy in the place of the database. It may be repeated
+// after a crash at any point.
+func (s *Store) swap() error {
+	damaged, err := s.exists(databaseDir)
+	if err != nil {
+		return err
+	}
+	if damaged {
+		name, err := s.freeName()
+		if err != nil {
+			return err
+		}
+		if err := s.rename(databaseDir, name); err != nil {
+			return err
+		}
+		s.log.Error("store: a damaged database was set aside", "path", s.path(name))
+	}
+	return s.rename(salvagedDir, databaseDir)
+}
+
+// rename renames in the folder of the store, durably.
+func (s *Store) rename(from, to string) error {
+	if err := s.fs.Rename(s.path(from), s.path(to)); err != nil {
+		return err
+	}
+	return s.syncDir()
+}
+
+func (s *Store) syncDir() error {
+	dir, err := s.fs.OpenDir(s.dir)
+	if err != nil {
+		return err
+	}
+	if err := dir.Sync(); err != nil {
+		_ = dir.Close() // the sync says more
+		return err
+	}
+	return dir.Close()
+}
+
+func (s *Store) exists(name string) (bool, error) {
+	_, err := s.fs.Stat(s.path(name))
+	if oserror.IsNotExist(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// freeName returns the first name for a damaged database that is not taken.
+func (s *Store) freeName() (string, error) {
+	for n := 1; ; n++ {
+		name := fmt.Sprintf("%s%d", corruptDir, n)
+		taken, err := s.exists(name)
+		if err != nil || !taken {
+			return name, err
+		}
+	}
+}
+
+// listCorrupt finds the databases that were set aside, now and in earlier runs.
+func (s *Store) listCorrupt() error {
+	names, err := s.fs.List(s.dir)
+	if err != nil {
+		return classify(err)
+	}
+	slices.Sort(names)
+	var paths []string
+	for _, name := range names {
+		if strings.HasPrefix(name, corruptDir) {
+			paths = append(paths, s.path(name))
+		}
+	}
+	s.facts.brokenDatabases(paths)
+	return nil
+}

@@ -1,0 +1,123 @@
+package store
+
+import (
+	"sort"
+	"sync"
+)
+
+// maxCorruptKept bounds the list of Corrupt.
+const maxCorruptKept = 1000
+
+// CorruptRecord is a record that was set aside.
+type CorruptRecord struct {
+	Key    []byte // as its owner named it
+	Reason string // what was wrong with the value
+}
+
+// Stats is the state of a store at one moment.
+type Stats struct {
+	Healthy           bool     // open for writing, and the disk has room
+	Full              bool     // less than the reserve is free
+	DiskBytes         uint64   // of the database; what was set aside is not in it
+	Commits           uint64   // since Open
+	Failures          uint64   // commits refused and cuts, since Open
+	RecordsSetAside   uint64   // in quarantine, earlier runs included
+	DatabasesSetAside []string // paths of folders, earlier runs included
+	LastError         string   // the last failure since Open, though it be over
+}
+
+// facts is what a store remembers of its own life.
+type facts struct {
+	mu        sync.Mutex // guards all following fields
+	commits   uint64
+	failures  uint64
+	lastError string
+	setAside  uint64
+	corrupt   map[string]string // key -> reason, at most maxCorruptKept
+	databases []string
+}
+
+func (f *facts) committed() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.commits++
+}
+
+// failed counts a failure and keeps its text.
+func (f *facts) failed(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.failures++
+	f.lastError = err.Error()
+}
+
+// Corrupt returns the records that were set aside because their checksum did not
+// fit, those of earlier runs included, sorted by key. The list ends after 1000;
+// Stats counts them all.
+func (s *Store) Corrupt() []CorruptRecord {
+	s.facts.mu.Lock()
+	defer s.facts.mu.Unlock()
+	list := make([]CorruptRecord, 0, len(s.facts.corrupt))
+	for key, reason := range s.facts.corrupt {
+		list = append(list, CorruptRecord{Key: []byte(key), Reason: reason})
+	}
+	sort.Slice(list, func(i, j int) bool { return string(list[i].Key) < string(list[j].Key) })
+	return list
+}
+
+// Stats returns the state of the store. It waits while the store is being
+// opened again.
+func (s *Store) Stats() Stats {
+	full := s.room() < s.reserve
+	s.reading.RLock()
+	var bytes uint64
+	writes := false
+	if e := s.engine; e != nil {
+		writes = !e.readOnly && e.fs.cause() == nil
+		bytes = e.db.Metrics().DiskSpaceUsage()
+	}
+	s.reading.RUnlock()
+
+	f := &s.facts
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return Stats{
+		Healthy:           writes && !full,
+		Full:              full,
+		DiskBytes:         bytes,
+		Commits:           f.commits,
+		Failures:          f.failures,
+		RecordsSetAside:   f.setAside,
+		DatabasesSetAside: append([]string(nil), f.databases...),
+		LastError:         f.lastError,
+	}
+}
+
+// found takes over what a look at the whole database told.
+func (f *facts) found(i inventory) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.setAside, f.corrupt = i.quarantined, i.corrupt
+}
+
+// corrupted adds records to the list; moved of them are in quarantine now.
+func (f *facts) corrupted(bad []badRecord, moved int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.corrupt == nil {
+		f.corrupt = make(map[string]string)
+	}
+	for _, b := range bad {
+		if len(f.corrupt) < maxCorruptKept {
+			f.corrupt[string(b.key)] = b.reason.Error()
+		}
+	}
+	f.setAside += uint64(moved)
+}
+
+// brokenDatabases replaces the list of databases that were set aside.
+func (f *facts) brokenDatabases(paths []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.databases = paths
+}
