@@ -1,0 +1,205 @@
+package control
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/host/clock"
+	"fairlead/internal/host/store"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// DelegationOf is a delegation as it stands now.
+func DelegationOf(d *delegation.Delegation, now instant.Now) Delegation {
+	return Delegation{
+		Prefix: d.Prefix, Kind: d.Kind.String(), Link: d.Link, VRF: d.VRF,
+		Client: DUID(d.Client), IAID: d.IAID, NextHop: d.NextHop, LinkLayer: d.LinkLayer.String(),
+		Preferred: Lifetime(now.Until(d.Preferred)), Valid: Lifetime(now.Until(d.Valid)),
+		Expires: now.WallAt(d.Valid), Lifetime: Lifetime(d.Lifetime),
+		Server: d.Server, Source: d.Source.String(), Granted: d.Granted, Changed: d.Changed,
+	}
+}
+
+// HistoryOf is a delegation that ended. One that has not has zero for ended and
+// no reason.
+func HistoryOf(d *delegation.Delegation, ended time.Time, reason string) HistoryEntry {
+	return HistoryEntry{
+		Prefix: d.Prefix, Kind: d.Kind.String(), Link: d.Link, VRF: d.VRF,
+		Client: DUID(d.Client), IAID: d.IAID, NextHop: d.NextHop, Server: d.Server,
+		Granted: d.Granted, Ended: ended, Reason: reason,
+	}
+}
+
+// LinkOf is a link with its counters.
+func LinkOf(v *relay6.LinkView) Link {
+	addrs := make([]netip.Prefix, len(v.Addrs))
+	copy(addrs, v.Addrs)
+	return Link{
+		Name: v.Name, Index: v.Index, ClientFacing: v.ClientFacing, Up: v.Up, Running: v.Running,
+		PointToPoint: v.PointToPoint, Shared: v.Shared, Trusted: v.Trusted, MTU: v.MTU,
+		LinkLayer: v.LinkLayer.String(), VRF: v.VRF, Table: v.Table, Addresses: addrs,
+		LinkAddress: v.LinkAddress, InterfaceID: v.InterfaceID,
+		Limit: v.Limit, Prefixes: v.Prefixes, Assigned: v.Addresses,
+		Counters: LinkCountersOf(&v.Counters),
+	}
+}
+
+// LinkCountsOf are the same link's figures for the metrics.
+func LinkCountsOf(v *relay6.LinkView) LinkCounts {
+	return LinkCounts{
+		Link: v.Name, Up: v.Up && v.Running, Prefixes: v.Prefixes, Addresses: v.Addresses,
+		LinkCounters: LinkCountersOf(&v.Counters),
+	}
+}
+
+// LinkCountersOf leaves out what is 0.
+func LinkCountersOf(c *relay6.LinkCounters) LinkCounters {
+	return LinkCounters{
+		Received: byType(&c.Received), Delivered: byType(&c.Delivered),
+		Drops: DropsOf(&c.Drops), Refused: c.Refused,
+	}
+}
+
+func byType(counts *[relay6.TypeCount]uint64) map[string]uint64 {
+	m := make(map[string]uint64)
+	for t, n := range counts {
+		if n > 0 {
+			m[TypeName(dhcp6.MessageType(t))] += n
+		}
+	}
+	return m
+}
+
+// TypeName is a message type's name in lower case, "other" for types that have
+// none.
+func TypeName(t dhcp6.MessageType) string {
+	if name := t.String(); !strings.HasPrefix(name, "message type") {
+		return strings.ToLower(name)
+	}
+	return "other"
+}
+
+// DropsOf are counts of discarded datagrams by reason, without those that are 0.
+func DropsOf(counts *[relay6.DropCount]uint64) map[string]uint64 {
+	m := make(map[string]uint64)
+	for d, n := range counts {
+		if n > 0 {
+			m[relay6.Drop(d).String()] = n
+		}
+	}
+	return m
+}
+
+// PeerOf is a peer by its configuration and by what passed.
+func PeerOf(p *trust.Peer, v *relay6.PeerView, protected bool) Peer {
+	peer := Peer{
+		Name: p.Name, Role: p.Role.String(), Address: p.Address, Prefix: p.Prefix, Local: p.Local,
+		Interfaces: append([]string{}, p.Interfaces...), Protection: p.Protection.String(), Protected: protected,
+		Sent: v.Counters.Sent, Received: v.Counters.Received, SinceAnswer: v.Counters.SinceAnswer,
+		LastReceived: v.Counters.LastReceived, Answered: v.Answered, Preferred: v.Preferred,
+	}
+	if p.Zone != "" {
+		peer.Address = p.Address.WithZone(p.Zone)
+	}
+	if !v.Counters.LastReceived.IsZero() {
+		peer.LastType = v.Counters.LastType.String()
+	}
+	return peer
+}
+
+// TotalsOf are the relay's own figures.
+func TotalsOf(t *relay6.Totals) Totals {
+	totals := Totals{
+		Links: t.Links, Prefixes: t.Prefixes, Addresses: t.Addresses,
+		Pending: t.Pending, Unkept: t.Unkept, Held: t.Held, HeldByClock: t.HeldByClock, Neighbours: t.Neighbours,
+		KeepFailed: t.Failures.Keep, InstallFailed: t.Failures.Install, ServerUnicast: t.ServerUnicast,
+	}
+	for _, n := range t.Unknown {
+		totals.UnknownDrops += n
+	}
+	for _, n := range t.Refusals {
+		totals.Refusals += n
+	}
+	return totals
+}
+
+// ClockOf is the kernel's answer about its clock, or why there is none.
+func ClockOf(s clock.Status, err error) ClockStatus {
+	if err != nil {
+		return ClockStatus{State: "unknown", Error: err.Error()}
+	}
+	return ClockStatus{
+		Synchronised: s.Synced, State: s.State,
+		OffsetNanos: s.OffsetNanos, MaxErrorMicros: s.MaxErrorMicros, EstErrorMicros: s.EstErrorMicros,
+	}
+}
+
+// StoreOf is the state of the store.
+func StoreOf(s store.Stats) StoreStatus {
+	return StoreStatus{
+		Healthy: s.Healthy, Full: s.Full, DiskBytes: s.DiskBytes, Commits: s.Commits, Failures: s.Failures,
+		RecordsSetAside: s.RecordsSetAside, DatabasesSetAside: s.DatabasesSetAside, LastError: s.LastError,
+	}
+}
+
+// HostOf is the state that is wanted of the kernel; the audit's part is the
+// caller's to fill in.
+func HostOf(c hoststate.Counts) HostStatus {
+	return HostStatus{
+		Links: c.Links, Leases: c.Leases, Routes: c.Routes, StandIns: c.StandIns,
+		Elements: c.Elements, Refused: c.Refused,
+	}
+}
+
+// EventOf is a note of the core as an event.
+func EventOf(n *relay6.Note, now instant.Now) Event {
+	e := Event{
+		Time: now.Wall, Kind: n.Kind.String(), Text: n.Text, Link: n.Link, Peer: n.Peer,
+		Client: DUID(n.Client), IAID: n.IAID, XID: n.XID, Reason: n.Reason,
+	}
+	if n.Type != 0 {
+		e.Type = n.Type.String()
+	}
+	if n.Err != nil {
+		e.Error = n.Err.Error()
+	}
+	if n.Kind != relay6.NoteDelegation {
+		return e
+	}
+	subject := DelegationOf(n.Event.Subject(), now)
+	e.Delegation = &subject
+	if n.Event.Kind == delegation.Extended || n.Event.Kind == delegation.Moved {
+		previous := DelegationOf(&n.Event.Old, now)
+		e.Previous = &previous
+	}
+	return e
+}
+
+// Prefix is what the event is about; invalid if it is about none.
+func (e *Event) Prefix() netip.Prefix {
+	if e.Delegation == nil {
+		return netip.Prefix{}
+	}
+	return e.Delegation.Prefix
+}
+
+// Selection is the request in the core's terms.
+func (r ClearRequest) Selection() delegation.Selection {
+	return delegation.Selection{Prefix: r.Prefix, Client: string(r.Client), Link: r.Link, All: r.All}
+}
+
+// BlockOf and Block.Core turn a block into this package's terms and back.
+func BlockOf(b delegation.Block) Block {
+	return Block{Prefix: b.Prefix, Client: DUID(b.Client), Link: b.Link}
+}
+
+// Core is the block in the core's terms.
+func (b Block) Core() delegation.Block {
+	return delegation.Block{Prefix: b.Prefix, Client: string(b.Client), Link: b.Link}
+}

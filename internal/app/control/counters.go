@@ -1,0 +1,76 @@
+package control
+
+import "time"
+
+// Counters are the figures behind the metrics, of one moment. Everything that
+// names one of many (links, peers) is bounded by the configuration and the host.
+type Counters struct {
+	Version  string
+	RelayID  DUID
+	Started  time.Time
+	Clock    ClockStatus
+	Store    StoreStatus
+	Host     HostStatus
+	Totals   Totals
+	Links    []LinkCounts
+	Peers    []PeerCounts
+	Refusals map[string]uint64 // grants not learned, by reason
+	Unknown  map[string]uint64 // drops of datagrams from interfaces that are not known, by reason
+	Filter   FilterCounters
+	Socket   SocketCounters
+	Hook     HookCounters
+	Config   ConfigCounters
+
+	HostFindings map[string]uint64 // differences that audits of the kernel found: "missing", "changed", "left-over"
+	Panics       uint64            // packets that cost a rebuild of the core
+	EventsLost   uint64            // by slow readers of watch and trace
+	Degraded     int               // reasons in Status.Degraded
+}
+
+// LinkCounts are the figures of one client-facing link.
+type LinkCounts struct {
+	Link      string
+	Up        bool // up, with carrier
+	Prefixes  int
+	Addresses int
+	LinkCounters
+}
+
+// PeerCounts are the figures of one peer.
+type PeerCounts struct {
+	Peer           string
+	Sent, Received uint64
+	SinceAnswer    uint64
+	LastReceived   time.Time // zero: never
+	Protected      bool
+}
+
+// FilterCounters are the packets that the kernel's filter discarded (RFC 8987
+//
+type FilterCounters struct {
+	Spoofed     uint64 // source not delegated on the link
+	WrongSender uint64 // source delegated there, but to another link-layer address
+	Looped      uint64 // would have left by the link that it came from
+}
+
+// SocketCounters are the datagrams that our sockets passed and discarded.
+type SocketCounters struct {
+	Received map[string]uint64 // by path: "frame", "socket"
+	Sent     map[string]uint64 // by path
+	Drops    map[string]uint64 // by reason: "bad-checksum", "queue-full", ...
+}
+
+// HookCounters are the runs of the hook program.
+type HookCounters struct {
+	Succeeded uint64
+	Failed    uint64 // exit status, timeout or not started
+	Dropped   uint64 // events for which the queue had no room
+	Waiting   int
+}
+
+// ConfigCounters are the reloads of the configuration.
+type ConfigCounters struct {
+	Reloads        uint64 // that succeeded
+	ReloadsRefused uint64
+	Loaded         time.Time
+}

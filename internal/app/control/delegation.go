@@ -1,0 +1,41 @@
+package control
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Delegation is one prefix or address in the hands of one client.
+type Delegation struct {
+	Prefix    netip.Prefix `json:"prefix"`
+	Kind      string       `json:"kind"` // "prefix" or "address"
+	Link      string       `json:"link"`
+	VRF       string       `json:"vrf,omitempty"`
+	Client    DUID         `json:"client"`
+	IAID      uint32       `json:"iaid"`
+	NextHop   netip.Addr   `json:"next_hop"`
+	LinkLayer string       `json:"link_layer,omitempty"`
+	Preferred Lifetime     `json:"preferred"` // what is left of the preferred lifetime
+	Valid     Lifetime     `json:"valid"`     // what is left of the valid lifetime
+	Expires   time.Time    `json:"expires,omitzero"`
+	Lifetime  Lifetime     `json:"lifetime"` // the valid lifetime as last granted
+	Server    string       `json:"server"`
+	Source    string       `json:"source"` // "reply" or "store"
+	Granted   time.Time    `json:"granted"`
+	Changed   time.Time    `json:"changed"`
+}
+
+// HistoryEntry is who had a prefix from when to when.
+type HistoryEntry struct {
+	Prefix  netip.Prefix `json:"prefix"`
+	Kind    string       `json:"kind"`
+	Link    string       `json:"link"`
+	VRF     string       `json:"vrf,omitempty"`
+	Client  DUID         `json:"client"`
+	IAID    uint32       `json:"iaid"`
+	NextHop netip.Addr   `json:"next_hop"`
+	Server  string       `json:"server"`
+	Granted time.Time    `json:"granted"`
+	Ended   time.Time    `json:"ended,omitzero"`   // absent: still theirs
+	Reason  string       `json:"reason,omitempty"` // why it ended
+}

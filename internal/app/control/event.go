@@ -1,0 +1,29 @@
+package control
+
+import "time"
+
+// Event is one thing that happened. Which fields are set depends on the kind.
+type Event struct {
+	Time time.Time `json:"time"`
+	// Kind is a relay6.NoteKind's word ("delegation", "limit", "link", "store",
+	// "foreign", "trace", "clock", ...), one of the daemon's own, or EventLost.
+	Kind   string `json:"kind"`
+	Text   string `json:"text,omitempty"` // what happened: "granted", "link vanished"
+	Link   string `json:"link,omitempty"`
+	Peer   string `json:"peer,omitempty"`
+	Client DUID   `json:"client,omitempty"`
+	IAID   uint32 `json:"iaid,omitempty"`
+	Type   string `json:"type,omitempty"` // message type
+	XID    uint32 `json:"xid,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	Error  string `json:"error,omitempty"`
+
+	Delegation *Delegation `json:"delegation,omitempty"` // what is, or what was refused or ended
+	Previous   *Delegation `json:"previous,omitempty"`   // what was before it was extended or moved
+
+	Lost uint64 `json:"lost,omitempty"` // EventLost: how many events are missing here
+}
+
+// EventLost is the kind of an event that stands where others are missing,
+// because the reader was too slow for them.
+const EventLost = "lost"

@@ -1,0 +1,136 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"sync"
+)
+
+// Feed hands events to whoever watches. Publish never waits: each reader has a
+// queue of its own, and one that falls behind finds an EventLost in the place of
+// what did not fit. The zero Feed is ready for use.
+type Feed struct {
+	mu      sync.Mutex // guards all following fields and all fields of readers
+	readers map[*reader]struct{}
+	lost    uint64
+}
+
+// The bounds of a Feed.
+const (
+	maxReaders = 64
+	feedQueue  = 1024 // events that wait for one reader
+)
+
+// reader is one subscription. Its queue is a ring that starts small.
+type reader struct {
+	wants  func(*Event) bool
+	queue  []Event
+	lost   uint64 // since the last event that went into the queue
+	lostAt Event  // the first of these: its time stands for all
+	wake   chan struct{}
+}
+
+// Active reports whether anyone watches, so that the publisher can spare itself
+// the work of making events.
+func (f *Feed) Active() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.readers) > 0
+}
+
+// Lost is how many events readers were too slow for.
+func (f *Feed) Lost() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.lost
+}
+
+// Publish hands an event to every reader that wants it, and returns at once.
+func (f *Feed) Publish(e Event) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for r := range f.readers {
+		if r.wants(&e) {
+			f.offer(r, e)
+		}
+	}
+}
+
+func (f *Feed) offer(r *reader, e Event) {
+	if len(r.queue) == feedQueue {
+		if r.lost == 0 {
+			r.lostAt = e
+		}
+		r.lost++
+		f.lost++
+		return
+	}
+	r.flushLost()
+	r.queue = append(r.queue, e)
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (r *reader) flushLost() {
+	if r.lost > 0 {
+		r.queue = append(r.queue, Event{Time: r.lostAt.Time, Kind: EventLost, Lost: r.lost})
+		r.lost, r.lostAt = 0, Event{}
+	}
+}
+
+// take empties a reader's queue.
+func (f *Feed) take(r *reader, into []Event) []Event {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r.flushLost()
+	into = append(into[:0], r.queue...)
+	clear(r.queue)
+	r.queue = r.queue[:0]
+	return into
+}
+
+// Subscribe returns the events that wants selects, from now until ctx is done;
+// then the channel is closed. wants is called by Publish and must be quick. The
+// error is ErrBusy where too many watch already.
+func (f *Feed) Subscribe(ctx context.Context, wants func(*Event) bool) (<-chan Event, error) {
+	r := &reader{wants: wants, wake: make(chan struct{}, 1)}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.readers) >= maxReaders {
+		return nil, fmt.Errorf("%w: %d watch already", ErrBusy, maxReaders)
+	}
+	if f.readers == nil {
+		f.readers = make(map[*reader]struct{})
+	}
+	f.readers[r] = struct{}{}
+	out := make(chan Event)
+	go f.deliver(ctx, r, out)
+	return out, nil
+}
+
+func (f *Feed) deliver(ctx context.Context, r *reader, out chan<- Event) {
+	defer close(out)
+	defer func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.readers, r)
+	}()
+	var batch []Event
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.wake:
+		}
+		batch = f.take(r, batch)
+		for _, e := range batch {
+			select {
+			case <-ctx.Done():
+				return
+			case out <- e:
+			}
+		}
+	}
+}

@@ -1,0 +1,57 @@
+package control
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Link is one interface of the host.
+type Link struct {
+	Name         string         `json:"name"`
+	Index        int            `json:"index"`
+	ClientFacing bool           `json:"client_facing"`
+	Up           bool           `json:"up"`
+	Running      bool           `json:"running"` // carrier is there
+	PointToPoint bool           `json:"point_to_point"`
+	Shared       bool           `json:"shared"`
+	Trusted      bool           `json:"trusted"`
+	MTU          int            `json:"mtu"`
+	LinkLayer    string         `json:"link_layer,omitempty"`
+	VRF          string         `json:"vrf,omitempty"`
+	Table        uint32         `json:"table"`
+	Addresses    []netip.Prefix `json:"addresses"`
+	LinkAddress  netip.Addr     `json:"link_address"` // as in relay messages; "" if there is none
+	InterfaceID  string         `json:"interface_id"`
+	Limit        int            `json:"limit"` // delegated prefixes at most; 0: not client-facing
+	Prefixes     int            `json:"delegated_prefixes"`
+	Assigned     int            `json:"assigned_addresses"`
+	Counters     LinkCounters   `json:"counters"`
+}
+
+// LinkCounters count what happened on a link. Message types are in lower case,
+// "solicit", "relay-forward", and "other" for those without a name.
+type LinkCounters struct {
+	Received  map[string]uint64 `json:"received"`  // by message type, from clients and relays below
+	Delivered map[string]uint64 `json:"delivered"` // by message type, to them
+	Drops     map[string]uint64 `json:"drops"`     // by reason
+	Refused   uint64            `json:"refused"`   // grants that were not learned
+}
+
+// Peer is one configured server or relay, and what passed between it and us.
+type Peer struct {
+	Name         string       `json:"name"`
+	Role         string       `json:"role"` // "server" or "relay"
+	Address      netip.Addr   `json:"address"`
+	Prefix       netip.Prefix `json:"prefix,omitzero"`
+	Local        netip.Addr   `json:"local,omitzero"`
+	Interfaces   []string     `json:"interfaces"`
+	Protection   string       `json:"protection"`
+	Protected    bool         `json:"protected"`
+	Sent         uint64       `json:"sent"`
+	Received     uint64       `json:"received"`
+	SinceAnswer  uint64       `json:"since_answer"` // messages sent since the last that came back
+	LastReceived time.Time    `json:"last_received,omitzero"`
+	LastType     string       `json:"last_type,omitempty"`
+	Answered     bool         `json:"answered"`
+	Preferred    bool         `json:"preferred"` // "forward: first" sends to this one
+}

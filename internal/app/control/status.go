@@ -1,0 +1,89 @@
+package control
+
+import "time"
+
+// Status is the relay at a glance.
+type Status struct {
+	Version  string            `json:"version"`
+	Started  time.Time         `json:"started"`
+	Uptime   Lifetime          `json:"uptime"`
+	RelayID  DUID              `json:"relay_id"`
+	Config   ConfigStatus      `json:"config"`
+	Clock    ClockStatus       `json:"clock"`
+	Store    StoreStatus       `json:"store"`
+	Host     HostStatus        `json:"host"`
+	Peers    []PeerSummary     `json:"peers"`
+	Totals   Totals            `json:"totals"`
+	Refusals map[string]uint64 `json:"refusals"` // grants that were not learned, by reason
+	// Degraded says in words what does not work as it should; empty: all well.
+	Degraded []string `json:"degraded"`
+}
+
+// ConfigStatus is which configuration runs.
+type ConfigStatus struct {
+	Path   string    `json:"path"`
+	Loaded time.Time `json:"loaded"`
+	// LastError is why the last reload was refused; empty: it was not.
+	LastError string `json:"last_error,omitempty"`
+}
+
+// ClockStatus is what the kernel says of its wall clock (RFC 8987 O-3).
+type ClockStatus struct {
+	Synchronised   bool   `json:"synchronised"`
+	State          string `json:"state"`
+	OffsetNanos    int64  `json:"offset_nanos"`
+	MaxErrorMicros int64  `json:"max_error_micros"`
+	EstErrorMicros int64  `json:"est_error_micros"`
+	Error          string `json:"error,omitempty"` // the kernel could not be asked
+}
+
+// StoreStatus is the health of the store.
+type StoreStatus struct {
+	Healthy           bool     `json:"healthy"`
+	Full              bool     `json:"full"`
+	DiskBytes         uint64   `json:"disk_bytes"`
+	Commits           uint64   `json:"commits"`
+	Failures          uint64   `json:"failures"`
+	RecordsSetAside   uint64   `json:"records_set_aside"`
+	DatabasesSetAside []string `json:"databases_set_aside,omitempty"`
+	LastError         string   `json:"last_error,omitempty"`
+}
+
+// HostStatus is the state that is wanted of the kernel, and the last comparison
+// with what is there.
+type HostStatus struct {
+	Links        int       `json:"links"`
+	Leases       int       `json:"leases"`
+	Routes       int       `json:"routes"`
+	StandIns     int       `json:"stand_ins"` // unreachable routes in place of a lease's own (RFC 8987 S-2)
+	Elements     int       `json:"elements"`
+	Refused      int       `json:"refused"` // leases whose route the kernel did not take
+	LastAudit    time.Time `json:"last_audit,omitzero"`
+	LastFindings int       `json:"last_findings"` // differences that it found
+}
+
+// PeerSummary is a peer's part in the Status.
+type PeerSummary struct {
+	Name       string `json:"name"`
+	Role       string `json:"role"`
+	Protection string `json:"protection"` // what is required: "none", and others to come
+	Protected  bool   `json:"protected"`  // what is required is in place
+	Answered   bool   `json:"answered"`
+}
+
+// Totals are figures of the relay as a whole.
+type Totals struct {
+	Links         int    `json:"links"`
+	Prefixes      int    `json:"prefixes"`
+	Addresses     int    `json:"addresses"`
+	Pending       int    `json:"pending"`        // changes that are being kept or installed
+	Unkept        int    `json:"unkept"`         // records that the store has not got
+	Held          int    `json:"held"`           // Replies that wait for a probe
+	HeldByClock   int    `json:"held_by_clock"`  // restored delegations that wait for a trustworthy clock
+	Neighbours    int    `json:"neighbours"`     // remembered link-layer addresses
+	KeepFailed    uint64 `json:"keep_failed"`    // changes that the store did not take
+	InstallFailed uint64 `json:"install_failed"` // operations that the kernel did not take
+	ServerUnicast uint64 `json:"server_unicast"` // Replies that let clients pass the relay by
+	UnknownDrops  uint64 `json:"unknown_drops"`  // datagrams dropped from interfaces that are not known
+	Refusals      uint64 `json:"grants_refused"` // grants that were not learned
+}

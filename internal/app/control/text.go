@@ -1,0 +1,97 @@
+package control
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"fairlead/internal/wire/dhcp6"
+)
+
+// DUID is a client's identifier or a relay-id: its octets. As text it is
+// hexadecimal with colons, "00:03:00:01:02:00:5e:10:00:01".
+type DUID string
+
+// ParseDUID reads what a person wrote: hexadecimal, with or without colons.
+// Errors are those of dhcp6.ParseDUID.
+func ParseDUID(text string) (DUID, error) {
+	d, err := dhcp6.ParseDUID(text)
+	if err != nil {
+		return "", fmt.Errorf("DUID %q: %w", text, err)
+	}
+	return DUID(d), nil
+}
+
+func (d DUID) String() string { return dhcp6.DUID(d).String() }
+
+// MarshalText writes the octets with colons.
+func (d DUID) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText reads what MarshalText writes. Unlike ParseDUID it takes any
+// length: a relay may have met a client whose DUID breaks the rules.
+func (d *DUID) UnmarshalText(b []byte) error {
+	octets, err := hex.DecodeString(strings.ReplaceAll(string(b), ":", ""))
+	if err != nil {
+		return fmt.Errorf("DUID %q: %w", b, err)
+	}
+	*d = DUID(octets)
+	return nil
+}
+
+// Lifetime is a time that is left or was granted. In JSON it is whole seconds,
+// never below 0, or "infinite" (RFC 8415 section 7.7).
+type Lifetime time.Duration
+
+// Infinite is a lifetime without end, as in package delegation.
+const Infinite Lifetime = math.MaxInt64
+
+// String writes two units, "6d 4h", "59m 30s", which is what a table has room
+// for, or "infinite".
+func (l Lifetime) String() string {
+	if l == Infinite {
+		return "infinite"
+	}
+	seconds := max(0, int64(time.Duration(l)/time.Second))
+	units := []struct {
+		name string
+		size int64
+	}{{"d", 86400}, {"h", 3600}, {"m", 60}, {"s", 1}}
+	for i, u := range units {
+		if seconds < u.size || i == len(units)-1 {
+			continue
+		}
+		s := strconv.FormatInt(seconds/u.size, 10) + u.name
+		next := units[i+1]
+		if rest := seconds % u.size / next.size; rest > 0 {
+			s += " " + strconv.FormatInt(rest, 10) + next.name
+		}
+		return s
+	}
+	return strconv.FormatInt(seconds, 10) + "s"
+}
+
+// MarshalJSON writes whole seconds or "infinite".
+func (l Lifetime) MarshalJSON() ([]byte, error) {
+	if l == Infinite {
+		return []byte(`"infinite"`), nil
+	}
+	return strconv.AppendInt(nil, max(0, int64(time.Duration(l)/time.Second)), 10), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (l *Lifetime) UnmarshalJSON(b []byte) error {
+	if string(b) == `"infinite"` {
+		*l = Infinite
+		return nil
+	}
+	var seconds int64
+	if err := json.Unmarshal(b, &seconds); err != nil || seconds < 0 || seconds > int64(math.MaxInt64/time.Second) {
+		return fmt.Errorf("lifetime %s: not whole seconds or \"infinite\"", b)
+	}
+	*l = Lifetime(time.Duration(seconds) * time.Second)
+	return nil
+}
