@@ -1,0 +1,323 @@
+package udp
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// patience is how long a test waits for what the kernel does at once.
+const patience = 10 * time.Second
+
+// namespace is a network namespace and the thread that lives in it.
+type namespace struct {
+	t     *testing.T
+	tid   int
+	calls chan func()
+}
+
+func newNamespace(t *testing.T) *namespace {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skipf("network namespaces need root: effective user is %d", os.Geteuid())
+	}
+	n := &namespace{t: t, calls: make(chan func())}
+	ready, ended := make(chan error), make(chan struct{})
+	go func() {
+		defer close(ended)
+		// Never unlocked: the thread ends with the goroutine.
+		runtime.LockOSThread()
+		n.tid = unix.Gettid()
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		ready <- err
+		if err != nil {
+			return
+		}
+		for f := range n.calls {
+			f()
+		}
+	}()
+	if err := <-ready; err != nil {
+		t.Fatalf("unshare: %v", err)
+	}
+	t.Cleanup(func() { close(n.calls); <-ended })
+	n.sysctl("net/ipv6/conf/default/accept_dad", "0")
+	n.ip("link set lo up")
+	return n
+}
+
+// do runs f in the namespace.
+func (n *namespace) do(f func() error) {
+	n.t.Helper()
+	done := make(chan error)
+	n.calls <- func() { done <- f() }
+	if err := <-done; err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+// ip runs commands of ip(8), one a line, and returns what they print.
+func (n *namespace) ip(lines ...string) string {
+	n.t.Helper()
+	var out []byte
+	n.do(func() (err error) {
+		command := exec.Command("ip", "-6", "-batch", "-")
+		command.Stdin = strings.NewReader(strings.Join(lines, "\n") + "\n")
+		if out, err = command.CombinedOutput(); err != nil {
+			return fmt.Errorf("ip %q: %w: %s", lines, err, out)
+		}
+		return nil
+	})
+	return string(out)
+}
+
+func (n *namespace) sysctl(name, value string) {
+	n.t.Helper()
+	n.do(func() error { return os.WriteFile("/proc/sys/"+name, []byte(value), 0o644) })
+}
+
+// link describes an interface as the daemon would.
+func (n *namespace) link(name string) Link {
+	n.t.Helper()
+	var l Link
+	n.do(func() error {
+		i, err := net.InterfaceByName(name)
+		if err != nil {
+			return err
+		}
+		l = Link{Index: i.Index, Name: name, MTU: i.MTU, MAC: i.HardwareAddr, Ethernet: len(i.HardwareAddr) == 6}
+		addrs, err := i.Addrs()
+		for _, a := range addrs {
+			ip := netip.MustParsePrefix(a.String()).Addr()
+			if ip.IsLinkLocalUnicast() {
+				l.LinkLocal = ip.WithZone("")
+			}
+		}
+		return err
+	})
+	return l
+}
+
+// upLink is link, waiting for the link-local address that follows the carrier.
+func (n *namespace) upLink(name string) (l Link) {
+	n.t.Helper()
+	eventually(n.t, name+" has a link-local address", func() bool {
+		l = n.link(name)
+		return l.LinkLocal.IsValid()
+	})
+	return l
+}
+
+// joined says on which interfaces the kernel has somebody in ff02::1:2.
+func (n *namespace) joined() map[string]bool {
+	n.t.Helper()
+	names := map[string]bool{}
+	n.do(func() error {
+		table, err := os.ReadFile("/proc/thread-self/net/igmp6")
+		for line := range strings.Lines(string(table)) {
+			if f := strings.Fields(line); len(f) > 2 && f[2] == "ff020000000000000000000000010002" {
+				names[f[1]] = true
+			}
+		}
+		return err
+	})
+	return names
+}
+
+// open opens a Conn in the namespace and closes it when the test ends.
+func (n *namespace) open(o Options) *Conn {
+	n.t.Helper()
+	var c *Conn
+	n.do(func() (err error) {
+		c, err = Open(o)
+		return err
+	})
+	n.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func (n *namespace) setLinks(c *Conn, links ...Link) {
+	n.t.Helper()
+	n.do(func() error { return c.SetLinks(links) })
+}
+
+// udp is an ordinary UDP socket.
+func (n *namespace) udp(addr string, ifindex int, port uint16) *node {
+	n.t.Helper()
+	p := &node{t: n.t}
+	n.do(func() (err error) {
+		a := netip.AddrPortFrom(zoned(netip.MustParseAddr(addr), ifindex), port)
+		p.conn, err = net.ListenUDP("udp6", net.UDPAddrFromAddrPort(a))
+		return err
+	})
+	n.t.Cleanup(func() { p.conn.Close() })
+	return p
+}
+
+// zoned gives link-local addresses a numeric zone: names mean nothing in
+// another namespace.
+func zoned(a netip.Addr, ifindex int) netip.Addr {
+	if a.IsLinkLocalUnicast() || a.IsLinkLocalMulticast() {
+		return a.WithZone(strconv.Itoa(ifindex))
+	}
+	return a
+}
+
+// node is another host with an ordinary socket.
+type node struct {
+	t    *testing.T
+	conn *net.UDPConn
+}
+
+func (p *node) send(dest netip.Addr, ifindex int, port uint16, payload []byte) {
+	p.t.Helper()
+	if _, err := p.conn.WriteToUDPAddrPort(payload, netip.AddrPortFrom(zoned(dest, ifindex), port)); err != nil {
+		p.t.Fatalf("send to %v: %v", dest, err)
+	}
+}
+
+// multicast sends as a client does.
+func (p *node) multicast(ifindex int, payload []byte) {
+	p.t.Helper()
+	p.send(AllRelayAgentsAndServers, ifindex, 547, payload)
+}
+
+// option sets a socket option of IPv6.
+func (p *node) option(name int, value []byte) {
+	p.t.Helper()
+	raw, err := p.conn.SyscallConn()
+	if err == nil {
+		err = errors.Join(raw.Control(func(fd uintptr) {
+			err = unix.SetsockoptString(int(fd), unix.IPPROTO_IPV6, name, string(value))
+		}), err)
+	}
+	if err != nil {
+		p.t.Fatalf("option %d: %v", name, err)
+	}
+}
+
+func (p *node) receive() (payload string, from netip.AddrPort) {
+	p.t.Helper()
+	b := make([]byte, 1<<16)
+	p.conn.SetReadDeadline(time.Now().Add(patience))
+	n, from, err := p.conn.ReadFromUDPAddrPort(b)
+	if err != nil {
+		p.t.Fatalf("receive: %v", err)
+	}
+	return string(b[:n]), netip.AddrPortFrom(from.Addr().WithZone(""), from.Port())
+}
+
+// inbox reads all that a Conn receives.
+type inbox struct {
+	t    *testing.T
+	mail chan Datagram
+}
+
+func read(t *testing.T, c *Conn) *inbox {
+	in := &inbox{t: t, mail: make(chan Datagram, 1<<14)}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		batch := make([]Datagram, 64)
+		for {
+			n, err := c.Receive(batch)
+			if err != nil {
+				return
+			}
+			for _, d := range batch[:n] {
+				d.Payload = append([]byte(nil), d.Payload...)
+				in.mail <- d
+			}
+		}
+	}()
+	t.Cleanup(func() { c.Close(); <-ended })
+	return in
+}
+
+func (in *inbox) next() Datagram {
+	in.t.Helper()
+	select {
+	case d := <-in.mail:
+		return d
+	case <-time.After(patience):
+		in.t.Fatal("no datagram came")
+		return Datagram{}
+	}
+}
+
+func (in *inbox) empty() {
+	in.t.Helper()
+	select {
+	case d := <-in.mail:
+		in.t.Errorf("one datagram too many: %q from %v on link %d by %v", d.Payload, d.Source, d.Link, d.Path)
+	default:
+	}
+}
+
+// eventually polls a real condition.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !condition(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// lab is a relay with one client link c0 and one uplink u0, both veth.
+type lab struct {
+	t                     *testing.T
+	relay, client, server *namespace
+	conn                  *Conn
+	in                    *inbox
+	c0, u0                Link    // the relay's ends
+	clientEnd             Link    // the client's end of c0
+	host                  *node   // the client's socket, port 546
+	packets               *tapped // the client's end, as frames
+}
+
+func newLab(t *testing.T) *lab {
+	l := &lab{t: t, relay: newNamespace(t), client: newNamespace(t), server: newNamespace(t)}
+	// The kernel is in no hurry, one second, to bring up a veth whose peer has
+	// the same index in another namespace.
+	l.relay.ip(fmt.Sprintf("link add c0 index 11 address 02:00:00:00:00:01 type veth peer name h0 index 101 address 02:00:00:00:00:c1 netns %d", l.client.tid),
+		fmt.Sprintf("link add u0 index 12 type veth peer name s0 index 102 netns %d", l.server.tid),
+		"link set c0 up", "link set u0 up",
+		"addr add 2001:db8:1::1/64 dev u0", "addr add 2001:db8:1::2/64 dev u0")
+	l.client.ip("link set h0 up")
+	l.server.ip("link set s0 up", "addr add 2001:db8:1::547/64 dev s0")
+	l.c0, l.u0, l.clientEnd = l.relay.upLink("c0"), l.relay.upLink("u0"), l.client.upLink("h0")
+	l.conn = l.relay.open(Options{})
+	l.relay.setLinks(l.conn, l.c0)
+	l.in = read(t, l.conn)
+	l.host = l.client.udp(l.clientEnd.LinkLocal.String(), l.clientEnd.Index, 546)
+	l.packets = l.client.tap("h0")
+	return l
+}
+
+// clientMAC is what newLab gives to the client.
+var clientMAC = [8]byte{2, 0, 0, 0, 0, 0xc1}
+
+// reply is a message to the lab's client.
+func (l *lab) reply(payload string) Outgoing {
+	return Outgoing{
+		Kind: ToClient, Link: l.c0.Index, Dest: netip.AddrPortFrom(l.clientEnd.LinkLocal, 546),
+		MAC: clientMAC, MACLen: 6, Payload: []byte(payload),
+	}
+}
+
+// send sends one batch; none of it may fail.
+func (l *lab) send(batch ...Outgoing) {
+	l.t.Helper()
+	l.conn.Send(batch, func(i int, err error) { l.t.Errorf("message %d: %v", i, err) })
+}

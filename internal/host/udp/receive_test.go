@@ -1,0 +1,255 @@
+package udp
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/gopacket/gopacket/layers"
+	"golang.org/x/sys/unix"
+)
+
+// A client's message comes by the frame path with its link-layer address, and
+// the socket path drops its copy.
+func TestMulticastComesOnceAsFrame(t *testing.T) {
+	l := newLab(t)
+	l.host.multicast(l.clientEnd.Index, []byte("solicit"))
+	got := l.in.next()
+	want := Datagram{
+		Link: l.c0.Index, Source: netip.AddrPortFrom(l.clientEnd.LinkLocal, 546),
+		Dest: netip.MustParseAddr("ff02::1:2"), LocalPort: 547,
+		MAC: clientMAC, MACLen: 6, HardwareType: 1, Path: PathFrame,
+	}
+	if payload := string(got.Payload); payload != "solicit" {
+		t.Errorf("payload %q, want %q", payload, "solicit")
+	}
+	got.Payload = nil
+	if !equal(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	eventually(t, "the socket path drops its copy", func() bool { return l.conn.Stats().OtherPath == 1 })
+	l.in.empty()
+	if s := l.conn.Stats(); s.FrameReceived != 1 || s.SocketReceived != 0 || s.BadChecksum != 0 {
+		t.Errorf("frames %d, sockets %d, bad checksums %d, want 1, 0, 0", s.FrameReceived, s.SocketReceived, s.BadChecksum)
+	}
+}
+
+func equal(a, b Datagram) bool {
+	a.Payload, b.Payload = nil, nil
+	return a.Link == b.Link && a.Source == b.Source && a.Dest == b.Dest && a.LocalPort == b.LocalPort &&
+		a.MAC == b.MAC && a.MACLen == b.MACLen && a.HardwareType == b.HardwareType && a.Path == b.Path
+}
+
+// Unicast comes by the socket path.
+func TestUnicastComesBySocket(t *testing.T) {
+	l := newLab(t)
+	server := l.server.udp("2001:db8:1::547", 0, 547)
+	server.send(netip.MustParseAddr("2001:db8:1::2"), 0, 547, []byte("relay-reply"))
+	got := l.in.next()
+	want := Datagram{
+		Link: l.u0.Index, Source: netip.MustParseAddrPort("[2001:db8:1::547]:547"),
+		Dest: netip.MustParseAddr("2001:db8:1::2"), LocalPort: 547, Path: PathSocket,
+	}
+	if !equal(got, want) || string(got.Payload) != "relay-reply" {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	// A client's unicast is seen as well; what to do with it is not decided here.
+	l.host.send(l.c0.LinkLocal, l.clientEnd.Index, 547, []byte("unicast"))
+	if got := l.in.next(); got.Path != PathSocket || got.Dest != l.c0.LinkLocal || got.Link != l.c0.Index || got.MACLen != 0 {
+		t.Errorf("unicast from a client: got %+v", got)
+	}
+}
+
+// The frame path cannot take what is fragmented or has extension headers: it
+// comes by the socket path, once.
+func TestFragmentsAndExtensionHeadersComeOnceBySocket(t *testing.T) {
+	padding := []byte{0, 0, 1, 4, 0, 0, 0, 0} // an options header with one PadN
+	for _, test := range []struct {
+		name   string
+		option int
+		size   int
+	}{
+		{"fragments", 0, 3000},
+		{"largest", 0, 65527},
+		{"hop-by-hop options", unix.IPV6_HOPOPTS, 20},
+		{"destination options", unix.IPV6_DSTOPTS, 20},
+		{"destination options in fragments", unix.IPV6_DSTOPTS, 3000},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := newLab(t)
+			if test.option != 0 {
+				l.host.option(test.option, padding)
+			}
+			payload := strings.Repeat("x", test.size)
+			l.host.multicast(l.clientEnd.Index, []byte(payload))
+			if got := l.in.next(); got.Path != PathSocket || got.Link != l.c0.Index || string(got.Payload) != payload {
+				t.Errorf("by %v on link %d with %d octets, want by socket on %d with %d",
+					got.Path, got.Link, len(got.Payload), l.c0.Index, test.size)
+			}
+			l.onlyOnce()
+		})
+	}
+}
+
+// Fragmented for no reason: an atomic fragment (RFC 6946), and fragments that
+// would have fitted the link together.
+func TestNeedlessFragmentsComeOnceBySocket(t *testing.T) {
+	for name, cut := range map[string]int{"atomic": 0, "two small ones": 16} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			whole := packet(t, l.clientEnd.LinkLocal, "needlessly fragmented", nil)
+			for _, f := range fragments(whole, cut) {
+				l.packets.write(f)
+			}
+			if got := l.in.next(); got.Path != PathSocket || string(got.Payload) != "needlessly fragmented" {
+				t.Errorf("got %q by %v", got.Payload, got.Path)
+			}
+			l.onlyOnce()
+		})
+	}
+}
+
+// fragments cuts the UDP segment of a packet at an offset, 0 for not at all.
+func fragments(packet []byte, cut int) [][]byte {
+	fragment := func(offset int, more byte, data []byte) []byte {
+		f := append([]byte(nil), packet[:40]...)
+		f[4], f[5], f[6] = 0, byte(8+len(data)), 44
+		f = append(f, 17, 0, byte(offset>>8), byte(offset)|more, 0, 0, 0, 7)
+		return append(f, data...)
+	}
+	segment := packet[40:]
+	if cut == 0 {
+		return [][]byte{fragment(0, 0, segment)}
+	}
+	return [][]byte{fragment(0, 1, segment[:cut]), fragment(cut, 0, segment[cut:])}
+}
+
+// onlyOnce sends one more message down each path: what was before it in the
+// queues has been handled when both have come.
+func (l *lab) onlyOnce() {
+	l.t.Helper()
+	last := l.client.udp(l.clientEnd.LinkLocal.String(), l.clientEnd.Index, 0)
+	last.multicast(l.clientEnd.Index, []byte("last"))
+	last.send(l.c0.LinkLocal, l.clientEnd.Index, 547, []byte("last"))
+	for range 2 {
+		if got := l.in.next(); string(got.Payload) != "last" {
+			l.t.Errorf("one datagram too many: %d octets by %v", len(got.Payload), got.Path)
+		}
+	}
+	l.in.empty()
+}
+
+// A frame is checked: what another host damaged must not pass, and there is no
+// message without a checksum in IPv6.
+func TestBadFramesAreCounted(t *testing.T) {
+	damage := func(at int, xor byte) func([]byte) { return func(p []byte) { p[at] ^= xor } }
+	for _, test := range []struct {
+		name   string
+		source string
+		damage func(p []byte)
+		count  func(Stats) uint64
+	}{
+		{"wrong checksum", "fe80::c1", damage(50, 1), func(s Stats) uint64 { return s.BadChecksum }},
+		{"no checksum", "fe80::c1", func(p []byte) { p[46], p[47] = 0, 0 }, func(s Stats) uint64 { return s.BadChecksum }},
+		{"another source", "fe80::c1", damage(23, 1), func(s Stats) uint64 { return s.BadChecksum }},
+		{"UDP longer than IPv6", "fe80::c1", damage(45, 0x40), func(s Stats) uint64 { return s.Malformed }},
+		{"UDP without room for its header", "fe80::c1", func(p []byte) { p[44], p[45] = 0, 7 }, func(s Stats) uint64 { return s.Malformed }},
+		{"IPv6 longer than the frame", "fe80::c1", damage(4, 1), func(s Stats) uint64 { return s.Malformed }},
+		{"multicast source", "ff02::1", damage(0, 0), func(s Stats) uint64 { return s.BadSource }},
+		{"no source", "::", damage(0, 0), func(s Stats) uint64 { return s.BadSource }},
+		{"loopback source", "::1", damage(0, 0), func(s Stats) uint64 { return s.BadSource }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := newLab(t)
+			p := packet(t, netip.MustParseAddr(test.source), "some payload", nil)
+			test.damage(p)
+			l.packets.write(p)
+			l.packets.write(packet(t, netip.MustParseAddr("fe80::c1"), "good", nil))
+			if got := l.in.next(); string(got.Payload) != "good" {
+				t.Errorf("got %q by %v, want only the good one", got.Payload, got.Path)
+			}
+			if n := test.count(l.conn.Stats()); n != 1 {
+				t.Errorf("counted %d, want 1: %+v", n, l.conn.Stats())
+			}
+		})
+	}
+}
+
+// Padding behind the packet is no part of the message.
+func TestFramePadding(t *testing.T) {
+	l := newLab(t)
+	p := packet(t, l.clientEnd.LinkLocal, "short", nil)
+	l.packets.write(append(p, make([]byte, 13)...))
+	if got := l.in.next(); string(got.Payload) != "short" || got.Path != PathFrame {
+		t.Errorf("got %q by %v", got.Payload, got.Path)
+	}
+}
+
+// Only ff02::1:2 port 547, and only frames for this host, concern the frame path.
+func TestFramesForOthersAreInvisible(t *testing.T) {
+	l := newLab(t)
+	other := func(change func(*layers.IPv6, *layers.UDP)) {
+		l.packets.write(packet(t, l.clientEnd.LinkLocal, "other", change))
+	}
+	other(func(ip *layers.IPv6, _ *layers.UDP) { ip.DstIP = netip.MustParseAddr("ff02::1:3").AsSlice() })
+	other(func(ip *layers.IPv6, _ *layers.UDP) { ip.DstIP = netip.MustParseAddr("ff05::1:2").AsSlice() })
+	other(func(_ *layers.IPv6, u *layers.UDP) { u.DstPort = 548 })
+	l.packets.writeTo([6]byte{2, 0, 0, 0, 0, 0x99}, packet(t, l.clientEnd.LinkLocal, "other host", nil))
+	// To this host alone (RFC 6085) is a way to send multicast.
+	l.packets.writeTo([6]byte(l.c0.MAC), packet(t, l.clientEnd.LinkLocal, "mine", nil))
+	if got := l.in.next(); string(got.Payload) != "mine" {
+		t.Errorf("got %q by %v, want only what was for this host", got.Payload, got.Path)
+	}
+	if s := l.conn.Stats(); s.FrameReceived != 1 || s.Malformed+s.NotClientLink+s.BadChecksum != 0 {
+		t.Errorf("the frame path saw more than its own: %+v", s)
+	}
+}
+
+// An interface that is no client link is not listened to, by either path, even
+// when somebody else on this host joined the group there.
+func TestNotAClientLink(t *testing.T) {
+	l := newLab(t)
+	foreign := l.relay.udp("::", 0, 5470)
+	foreign.option(unix.IPV6_JOIN_GROUP, membershipRequest("ff02::1:2", l.u0.Index))
+	foreign.option(unix.IPV6_JOIN_GROUP, membershipRequest("ff05::1:3", l.u0.Index))
+	s0 := l.server.upLink("s0")
+	server := l.server.udp(s0.LinkLocal.String(), s0.Index, 546)
+	server.multicast(s0.Index, []byte("plain"))
+	server.multicast(s0.Index, []byte(strings.Repeat("x", 3000)))
+	server.option(unix.IPV6_MULTICAST_IF, []byte{byte(s0.Index), 0, 0, 0})
+	server.send(netip.MustParseAddr("ff05::1:3"), 0, 547, []byte("to all servers"))
+	server.send(l.u0.LinkLocal, s0.Index, 547, []byte("last"))
+	if got := l.in.next(); string(got.Payload) != "last" {
+		t.Errorf("got %d octets by %v", len(got.Payload), got.Path)
+	}
+	// One frame that is not ours and its copy, one that came in fragments, one
+	// to another group.
+	eventually(t, "all four are counted", func() bool {
+		s := l.conn.Stats()
+		return s.NotClientLink == 2 && s.OtherPath == 1 && s.OtherGroup == 1
+	})
+}
+
+func membershipRequest(group string, ifindex int) []byte {
+	a := netip.MustParseAddr(group).As16()
+	return append(a[:], byte(ifindex), byte(ifindex>>8), 0, 0)
+}
+
+// Longer than the buffer is discarded, not cut.
+func TestTruncatedIsDiscarded(t *testing.T) {
+	l := newLab(t)
+	c := l.relay.open(Options{MaxDatagram: 1280, Port: 5547})
+	l.relay.setLinks(c, l.c0)
+	in := read(t, c)
+	l.host.send(AllRelayAgentsAndServers, l.clientEnd.Index, 5547, make([]byte, 1300)) // a frame of 1348
+	l.host.send(l.c0.LinkLocal, l.clientEnd.Index, 5547, make([]byte, 1281))
+	l.host.send(l.c0.LinkLocal, l.clientEnd.Index, 5547, make([]byte, 1280))
+	if got := in.next(); len(got.Payload) != 1280 {
+		t.Errorf("got %d octets by %v, want the 1280", len(got.Payload), got.Path)
+	}
+	eventually(t, "both are counted and the copy too", func() bool {
+		s := c.Stats()
+		// The frame's copy is too long for the socket path as well.
+		return s.Truncated == 3
+	})
+}
