@@ -34,18 +34,24 @@ const (
 // errFatal stands for a call into Pebble that did not come back.
 var errFatal = errors.New("the database gave up")
 
-// openEngine opens the database in dir. onCut is called once if the engine is
-// cut off from the disk; it must not block.
-//
-// The error is the cause of the cut where there was one.
-func openEngine(disk vfs.FS, dir string, readOnly bool, log *slog.Logger, onCut func()) (*engine, error) {
+// engineOptions is what all engines of a store have in common.
+type engineOptions struct {
+	disk     vfs.FS
+	memTable uint64
+	log      *slog.Logger
+	onCut    func() // called once if the engine is cut off from the disk; must not block
+}
+
+// open opens the database in dir. The error is the cause of the cut where there
+// was one.
+func (o engineOptions) open(dir string, readOnly bool) (*engine, error) {
 	e := &engine{
-		fs:       &cutFS{FS: disk, onCut: onCut},
+		fs:       &cutFS{FS: o.disk, onCut: o.onCut},
 		readOnly: readOnly,
 		fatal:    make(chan struct{}),
 	}
 	err := guard(func() (err error) {
-		e.db, err = pebble.Open(dir, e.options(log))
+		e.db, err = pebble.Open(dir, e.options(o))
 		return err
 	})
 	if cause := e.fs.cause(); cause != nil {
@@ -60,15 +66,15 @@ func openEngine(disk vfs.FS, dir string, readOnly bool, log *slog.Logger, onCut 
 	return e, nil
 }
 
-func (e *engine) options(log *slog.Logger) *pebble.Options {
+func (e *engine) options(of engineOptions) *pebble.Options {
 	o := &pebble.Options{
 		FS:                          e.fs,
 		ReadOnly:                    e.readOnly,
-		Logger:                      &engineLogger{log: log, engine: e},
+		Logger:                      &engineLogger{log: of.log, engine: e},
 		FormatMajorVersion:          pebble.FormatTableFormatV6,
 		CacheSize:                   cacheBytes,
 		MaxOpenFiles:                maxOpenFiles,
-		MemTableSize:                memTableBytes,
+		MemTableSize:                of.memTable,
 		MemTableStopWritesThreshold: memTables,
 		// A compaction that cannot succeed must not make a commit wait for it.
 		L0StopWritesThreshold:      math.MaxInt32,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/cockroachdb/errors/oserror"
 	"golang.org/x/sys/unix"
 )
 
@@ -14,7 +15,7 @@ const maxLost = 8
 
 // claim makes the folder and takes the lock that keeps other processes out.
 func (s *Store) claim() error {
-	if err := s.fs.MkdirAll(s.dir, 0o700); err != nil {
+	if err := s.makeDir(); err != nil {
 		return opError("open", classify(err))
 	}
 	lock, err := s.fs.Lock(s.path("lock"))
@@ -22,6 +23,31 @@ func (s *Store) claim() error {
 		return opError("open", fmt.Errorf("%w: %w", ErrLocked, err))
 	}
 	s.lock = lock
+	return nil
+}
+
+// makeDir makes the folder so that it survives a power cut: each folder above it
+// that was made for it is synced, and the one above those.
+func (s *Store) makeDir() error {
+	above := []string{s.fs.PathDir(s.dir)}
+	for {
+		last := above[len(above)-1]
+		next := s.fs.PathDir(last)
+		if _, err := s.fs.Stat(last); next == last || !oserror.IsNotExist(err) {
+			break
+		}
+		above = append(above, next)
+	}
+	if err := s.fs.MkdirAll(s.dir, 0o700); err != nil {
+		return err
+	}
+	for _, dir := range above {
+		// A folder that others made may be closed to us; what it holds is
+		// theirs to keep.
+		if err := s.syncDir(dir); err != nil && !oserror.IsPermission(err) {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -127,7 +153,7 @@ func (s *Store) drop() error {
 // openForReading puts an engine in place that does not write. The disk must hold
 // a database.
 func (s *Store) openForReading() error {
-	e, err := openEngine(s.fs, s.path(databaseDir), true, s.log, s.wake)
+	e, err := s.engines.open(s.path(databaseDir), true)
 	if err != nil {
 		return err
 	}
@@ -165,7 +191,7 @@ func (s *Store) openChecked() (*engine, inventory, error) {
 	if orphans {
 		return nil, inventory{}, fmt.Errorf("%w: nothing points to its manifest", ErrDamaged)
 	}
-	e, err := openEngine(s.fs, s.path(databaseDir), false, s.log, s.wake)
+	e, err := s.engines.open(s.path(databaseDir), false)
 	if err != nil {
 		return nil, inventory{}, err
 	}

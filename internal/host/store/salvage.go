@@ -24,7 +24,7 @@ func (s *Store) salvage() error {
 		return err
 	}
 	slices.Sort(names)
-	to, err := openEngine(s.fs, s.path(salvagingDir), false, s.log, func() {})
+	to, err := s.engines.open(s.path(salvagingDir), false)
 	if err != nil {
 		return err
 	}

@@ -75,11 +75,11 @@ func (s *Store) rename(from, to string) error {
 	if err := s.fs.Rename(s.path(from), s.path(to)); err != nil {
 		return err
 	}
-	return s.syncDir()
+	return s.syncDir(s.dir)
 }
 
-func (s *Store) syncDir() error {
-	dir, err := s.fs.OpenDir(s.dir)
+func (s *Store) syncDir(path string) error {
+	dir, err := s.fs.OpenDir(path)
 	if err != nil {
 		return err
 	}

@@ -62,6 +62,8 @@ type Options struct {
 	FS           vfs.FS       // nil: the file system of the machine
 	Logger       *slog.Logger // nil: silence
 	ReserveBytes int64        // 0: DefaultReserve; below 0: no reserve
+
+	memTable uint64 // 0: memTableBytes. Tests flush more often.
 }
 
 // Store is an open store.
@@ -70,6 +72,7 @@ type Store struct {
 	dir     string
 	log     *slog.Logger
 	reserve uint64
+	engines engineOptions
 	lock    io.Closer
 	closed  atomic.Bool
 
@@ -114,6 +117,10 @@ func Open(dir string, o Options) (*Store, error) {
 		s.reserve = uint64(o.ReserveBytes)
 	case o.ReserveBytes < 0:
 		s.reserve = 0
+	}
+	s.engines = engineOptions{disk: s.fs, memTable: memTableBytes, log: s.log, onCut: s.wake}
+	if o.memTable > 0 {
+		s.engines.memTable = o.memTable
 	}
 	if err := s.claim(); err != nil {
 		return nil, err

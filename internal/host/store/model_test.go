@@ -1,0 +1,158 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+)
+
+// memDir is where stores live in the file systems of these tests: two folders
+// deep, so that a parent that is not synced shows.
+const memDir = "/var/store"
+
+// testMemTable is so small that a short workload flushes often, and that a
+// commit of half of it goes the way of large batches.
+const testMemTable = 32 << 10
+
+// workload is a run of commits and the content that the first k of them leave
+// behind, for each k. It is made large enough to fill memory tables, so that
+// flushes, compactions and changes of the log happen.
+type workload struct {
+	commits [][]Op
+	after   []map[string]string // after[k]: tags by key after k commits
+}
+
+// newWorkload makes n commits. Each writes three keys anew, which may be there
+// already, and deletes one or rewrites it, so that half a commit is no content
+// that any number of whole ones leaves.
+func newWorkload(n, valueBytes int) *workload {
+	w := &workload{after: []map[string]string{{}}}
+	pad := strings.Repeat("x", valueBytes)
+	for i := range n {
+		state := maps.Clone(w.after[i])
+		tag := fmt.Sprintf("%06d", i)
+		var ops []Op
+		for _, group := range "abc" {
+			key := fmt.Sprintf("%c%02d", group, i%29)
+			ops = append(ops, put(key, tag+pad))
+			state[key] = tag
+		}
+		gone := fmt.Sprintf("b%02d", (i*7)%29)
+		ops = append(ops, del(gone))
+		delete(state, gone)
+		w.commits = append(w.commits, ops)
+		w.after = append(w.after, state)
+	}
+	return w
+}
+
+// tags reads a store as the states of a workload are written.
+func tags(s *Store) (map[string]string, error) {
+	got := make(map[string]string)
+	err := s.Scan(nil, nil, func(k, v []byte) bool {
+		got[string(k)] = string(v[:min(6, len(v))])
+		return true
+	})
+	return got, err
+}
+
+// verify opens what is left on a disk after acknowledged commits and checks that
+// each of them is there, that the next one is there wholly or not at all, and
+// that the store goes on working. It returns how many commits are there.
+func (w *workload) verify(disk vfs.FS, acknowledged int) (int, error) {
+	s, err := Open(memDir, Options{FS: disk, ReserveBytes: -1, memTable: testMemTable})
+	if err != nil {
+		return 0, fmt.Errorf("open: %w", err)
+	}
+	there, err := w.matches(s, acknowledged)
+	if err == nil {
+		err = s.Commit([]Op{put("later", "000000")})
+	}
+	if stats := s.Stats(); err == nil && (!stats.Healthy || stats.RecordsSetAside > 0 || len(stats.DatabasesSetAside) > 0) {
+		err = fmt.Errorf("stats: %+v", stats)
+	}
+	if err := errors.Join(err, s.Close()); err != nil {
+		return there, err
+	}
+	s, err = Open(memDir, Options{FS: disk, ReserveBytes: -1, memTable: testMemTable})
+	if err != nil {
+		return there, fmt.Errorf("second open: %w", err)
+	}
+	got, err := tags(s)
+	if err == nil && got["later"] != "000000" {
+		err = errors.New("the commit after the crash is lost")
+	}
+	return there, errors.Join(err, s.Close())
+}
+
+// matches reports how many commits the content of a store stands for, which must
+// be acknowledged or one more.
+func (w *workload) matches(s *Store, acknowledged int) (int, error) {
+	got, err := tags(s)
+	if err != nil {
+		return 0, err
+	}
+	for k := acknowledged; k <= min(acknowledged+1, len(w.commits)); k++ {
+		if maps.Equal(got, w.after[k]) {
+			return k, nil
+		}
+	}
+	return 0, fmt.Errorf("content is neither that of %d commits nor of one more:\n got %v\nwant %v", acknowledged, got, w.after[acknowledged])
+}
+
+// hooked calls before ahead of each write on disk, one at a time; an error is
+// returned in place of the write.
+func hooked(disk vfs.FS, before func(errorfs.Op) error) vfs.FS {
+	var mu sync.Mutex
+	return errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		switch op.Kind {
+		case errorfs.OpFilePreallocate, errorfs.OpLock:
+			return nil
+		case errorfs.OpOpenDir:
+		default:
+			if op.Kind.ReadOrWrite() != errorfs.OpIsWrite {
+				return nil
+			}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		return before(op)
+	}))
+}
+
+// at returns a hook that fails the nth write and those after it up to the last.
+func failing(from, to int, err error) (hook func(errorfs.Op) error, failed func() int) {
+	var n, hits int
+	return func(errorfs.Op) error {
+			n++
+			if n < from || n > to {
+				return nil
+			}
+			hits++
+			return err
+		}, func() int {
+			return hits
+		}
+}
+
+func crashable(t testing.TB) *vfs.MemFS {
+	t.Helper()
+	disk := vfs.NewCrashableMem()
+	if err := disk.MkdirAll("/var", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	root, err := disk.OpenDir("/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := root.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	return disk
+}
