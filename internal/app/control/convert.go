@@ -11,7 +11,9 @@ import (
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/host/clock"
+	"fairlead/internal/host/nft"
 	"fairlead/internal/host/store"
+	"fairlead/internal/host/udp"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -154,6 +156,28 @@ func HostOf(c hoststate.Counts) HostStatus {
 	return HostStatus{
 		Links: c.Links, Leases: c.Leases, Routes: c.Routes, StandIns: c.StandIns,
 		Elements: c.Elements, Refused: c.Refused,
+	}
+}
+
+// FilterOf is what the kernel's filter has dropped.
+func FilterOf(c nft.Counters) FilterCounters {
+	return FilterCounters{
+		Spoofed: c.Spoofed.Packets, SpoofedLinkLayer: c.SpoofedLinkLayer.Packets,
+		Looped: c.Looped.Packets, Rejected: c.Rejected.Packets,
+	}
+}
+
+// SocketsOf is what our sockets have passed and discarded. What the other path
+// handles is no discard and is left out.
+func SocketsOf(s udp.Stats) SocketCounters {
+	return SocketCounters{
+		Received: map[string]uint64{"frame": s.FrameReceived, "socket": s.SocketReceived},
+		Sent:     map[string]uint64{"frame": s.FrameSent, "socket": s.SocketSent},
+		Drops: map[string]uint64{
+			"send-failed": s.SendFailed, "bad-checksum": s.BadChecksum, "malformed": s.Malformed,
+			"bad-source": s.BadSource, "not-client-link": s.NotClientLink, "other-group": s.OtherGroup,
+			"truncated": s.Truncated, "queue-full": s.QueueFull, "receive-error": s.ReceiveErrors,
+		},
 	}
 }
 

@@ -48,9 +48,10 @@ type PeerCounts struct {
 // FilterCounters are the packets that the kernel's filter discarded (RFC 8987
 //
 type FilterCounters struct {
-	Spoofed     uint64 // source not delegated on the link
-	WrongSender uint64 // source delegated there, but to another link-layer address
-	Looped      uint64 // would have left by the link that it came from
+	Spoofed          uint64 // source is nobody's on the link
+	SpoofedLinkLayer uint64 // source is right, the link-layer address is not its client's
+	Looped           uint64 // would have gone round, dropped without a word
+	Rejected         uint64 // the same, answered with ICMPv6
 }
 
 // SocketCounters are the datagrams that our sockets passed and discarded.
