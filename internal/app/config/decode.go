@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -18,7 +19,8 @@ const maxText = 4096
 type decoder struct {
 	file     string
 	problems Problems
-	omitted  int // problems beyond maxProblems
+	omitted  int             // problems beyond maxProblems
+	refused  map[[2]int]bool // line and column of what has a forbidden form
 	// visit, if set, is told of each mapping: the keys that it may have, and
 	// those that it has.
 	visit func(path string, allowed, present []string)
@@ -28,6 +30,9 @@ type decoder struct {
 }
 
 func (d *decoder) add(line, column int, path, format string, args ...any) {
+	if path != "" && d.refused[[2]int{line, column}] {
+		return // its form is what is wrong
+	}
 	if len(d.problems) == maxProblems {
 		d.omitted++
 		return
@@ -63,12 +68,13 @@ func (v value) problemAt(octet int, format string, args ...any) {
 // table, whatever the order of the file.
 type field struct {
 	key      string
-	required bool
+	required string // what is wanted, if the key must be there
 	read     func(value)
 }
 
 func optional(key string, read func(value)) field { return field{key: key, read: read} }
-func required(key string, read func(value)) field { return field{key: key, required: true, read: read} }
+
+func required(key, want string, read func(value)) field { return field{key, want, read} }
 
 // mapping reads the value as a mapping with these keys. It reports whether the
 // value is a mapping at all.
@@ -83,65 +89,67 @@ func (v value) mapping(fields ...field) bool {
 		v.wrongKind("a mapping with " + keys(fields))
 		return false
 	}
-	present := make(map[string]value, len(pairs))
-	var order []string
+	present := make(map[string]*ast.MappingValueNode, len(pairs))
 	for _, pair := range pairs {
-		v.pair(pair, fields, present, &order)
+		v.pair(pair, fields, present)
 	}
 	if v.d.visit != nil {
-		allowed := make([]string, len(fields))
-		for i, f := range fields {
-			allowed[i] = f.key
-		}
-		v.d.visit(v.path, allowed, order)
+		v.visit(fields, present)
 	}
 	for _, f := range fields {
-		entry, ok := present[f.key]
+		pair, ok := present[f.key]
 		switch {
-		case ok && entry.node != nil:
-			f.read(entry)
-		case !ok && f.required:
-			v.problem("%s is missing", f.key)
+		case ok && !isNull(pair.Value):
+			f.read(value{v.d, pair.Value, v.child(f.key)})
+		case !ok && f.required != "":
+			value{v.d, v.node, v.child(f.key)}.problem("missing (%s)", f.required)
 		}
 	}
 	return true
 }
 
-// pair files one key and its value, with a nil node where the value cannot be
-// read.
-func (v value) pair(pair *ast.MappingValueNode, fields []field, present map[string]value, order *[]string) {
+// pair files one key and its value.
+func (v value) pair(pair *ast.MappingValueNode, fields []field, present map[string]*ast.MappingValueNode) {
 	key, ok := value{v.d, pair.Key, v.path}.raw()
 	if !ok {
 		return // a merge key or an alias, which is reported
 	}
-	entry := value{v.d, pair.Value, key}
-	if v.path != "" {
-		entry.path = v.path + "." + key
-	}
-	at := start(pair.Key)
+	at := value{v.d, pair.Key, v.child(key)}
 	if first, twice := present[key]; twice {
-		line := "above"
-		if first.node != nil {
-			line = fmt.Sprintf("on line %d", start(first.node).Line)
-		}
-		v.d.add(at.Line, at.Column, entry.path, "the key is there already, %s (once)", line)
+		at.problem("the key is there already, on line %d (once)", start(first.Key).Line)
 		return
 	}
-	known := false
-	for _, f := range fields {
-		known = known || f.key == key
-	}
-	if !known {
-		v.d.add(at.Line, at.Column, entry.path, "unknown key (%s)", keys(fields))
+	if !slices.ContainsFunc(fields, func(f field) bool { return f.key == key }) {
+		at.problem("unknown key (%s)", keys(fields))
 		return
 	}
-	*order = append(*order, key)
-	if pair.Value == nil || pair.Value.Type() == ast.NullType {
-		v.d.add(at.Line, at.Column, entry.path, "no value (leave the key out for its default)")
-		entry.node = nil
+	present[key] = pair
+	if isNull(pair.Value) {
+		at.problem("no value (leave the key out for its default)")
 	}
-	present[key] = entry
 }
+
+// visit tells the decoder's observer of a mapping.
+func (v value) visit(fields []field, present map[string]*ast.MappingValueNode) {
+	var allowed, found []string
+	for _, f := range fields {
+		allowed = append(allowed, f.key)
+		if present[f.key] != nil {
+			found = append(found, f.key)
+		}
+	}
+	v.d.visit(v.path, allowed, found)
+}
+
+// child is the path of a key of the value.
+func (v value) child(key string) string {
+	if v.path == "" {
+		return key
+	}
+	return v.path + "." + key
+}
+
+func isNull(n ast.Node) bool { return n == nil || n.Type() == ast.NullType }
 
 // list reads the value as a list.
 func (v value) list(what string, each func(value)) {
@@ -152,8 +160,11 @@ func (v value) list(what string, each func(value)) {
 	}
 	for i, node := range n.Values {
 		entry := value{v.d, node, fmt.Sprintf("%s[%d]", v.path, i)}
-		if node == nil || node.Type() == ast.NullType {
-			v.d.add(start(n).Line, start(n).Column, entry.path, "no value (leave the entry out)")
+		if isNull(node) {
+			if node == nil || start(node).Line == 0 {
+				entry.node = n
+			}
+			entry.problem("no value (leave the entry out)")
 			continue
 		}
 		each(entry)
@@ -184,6 +195,12 @@ func (v value) isList() bool {
 	return ok
 }
 
+// isEmptyList reports whether the value is a list without entries, good or bad.
+func (v value) isEmptyList() bool {
+	n, ok := v.node.(*ast.SequenceNode)
+	return ok && len(n.Values) == 0
+}
+
 // isScalar reports whether the value is neither list nor mapping.
 func (v value) isScalar() bool {
 	_, ok := v.raw()
@@ -195,6 +212,9 @@ func (v value) isScalar() bool {
 func (v value) raw() (string, bool) {
 	switch n := v.node.(type) {
 	case *ast.LiteralNode:
+		if n.Value == nil {
+			return "", true
+		}
 		return n.Value.Value, true
 	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
 		return n.GetToken().Value, true
@@ -208,13 +228,13 @@ func (v value) wrongKind(want string) {
 	case *ast.MappingNode, *ast.MappingValueNode:
 		hint := ""
 		if m, ok := n.(*ast.MappingNode); ok && m.IsFlowStyle {
-			hint = "; quote a value that starts with {"
+			hint = "; put quotes around a value that starts with {"
 		}
 		v.problem("a mapping (want %s%s)", want, hint)
 	case *ast.SequenceNode:
 		hint := ""
 		if n.IsFlowStyle {
-			hint = "; quote a value that starts with ["
+			hint = "; put quotes around a value that starts with ["
 		}
 		v.problem("a list (want %s%s)", want, hint)
 	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode, *ast.MappingKeyNode, *ast.MergeKeyNode:
@@ -283,7 +303,7 @@ func oneOf[T any](choices ...choice[T]) func(string) (T, error) {
 			words[i] = c.word
 		}
 		var none T
-		return none, fmt.Errorf("%q (one of: %s)", text, strings.Join(words, ", "))
+		return none, fmt.Errorf("%q (%s)", text, among(words))
 	}
 }
 
@@ -301,8 +321,13 @@ func keys(fields []field) string {
 	for i, f := range fields {
 		names[i] = f.key
 	}
-	if len(names) == 1 {
-		return "only: " + names[0]
+	return among(names)
+}
+
+// among says which words are allowed.
+func among(words []string) string {
+	if len(words) == 1 {
+		return "only: " + words[0]
 	}
-	return "one of: " + strings.Join(names, ", ")
+	return "one of: " + strings.Join(words, ", ")
 }

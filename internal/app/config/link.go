@@ -65,7 +65,7 @@ func (l *linkEntry) decode(v value, seen *matches) {
 		}),
 	}
 	if seen != nil {
-		fields = append([]field{required("match", func(v value) { seen.decode(v, &r.Match) })}, fields...)
+		fields = append([]field{required("match", "a name, a glob, or a list of them", func(v value) { seen.decode(v, &r.Match) })}, fields...)
 	}
 	v.mapping(fields...)
 	if borrow.node != nil && r.Borrow != "" && r.LinkAddress.IsValid() {
@@ -138,26 +138,38 @@ func (l *linkEntry) limits(v value) {
 func linkTemplate(text string) (relay6.Template, error) {
 	t, err := template(text)
 	if err == nil && t.PerClient() {
-		return relay6.Template{}, errors.New("{link-layer} names a client, and an interface-id a link (none, or a template without {link-layer})")
+		return relay6.Template{}, errors.New("{link-layer} names a client, and an interface-id a link (a template without {link-layer})")
 	}
 	return t, err
 }
 
 func (l *linkEntry) remoteID(v value) {
 	if v.isScalar() {
-		scalar(v, oneOf(choice[bool]{"none", true}))
+		scalar(v, noneOr("a mapping with enterprise and id"))
 		l.remote = relay6.RemoteID{}
 		return
 	}
 	had := !l.remote.ID.IsEmpty()
 	fields := []field{
-		required("enterprise", read(&l.remote.EnterpriseNumber, enterprise)),
-		required("id", read(&l.remote.ID, template)),
+		required("enterprise", "a private enterprise number", read(&l.remote.EnterpriseNumber, enterprise)),
+		required("id", "a template", read(&l.remote.ID, template)),
 	}
 	for i := range fields {
-		fields[i].required = !had // the defaults have the rest
+		if had {
+			fields[i].required = "" // the defaults have the rest
+		}
 	}
 	v.mapping(fields...)
+}
+
+// noneOr parses "none", which stands where a mapping may.
+func noneOr(mapping string) func(string) (bool, error) {
+	return func(text string) (bool, error) {
+		if text != "none" {
+			return false, fmt.Errorf("%q (none, or %s)", text, mapping)
+		}
+		return true, nil
+	}
 }
 
 // enterprise is a private enterprise number; 0 is reserved.
@@ -166,7 +178,7 @@ var enterprise = integer[uint32](1, 1<<32-1)
 // accessNetwork reads the options of RFC 7839.
 func (l *linkEntry) accessNetwork(v value) {
 	if v.isScalar() {
-		scalar(v, oneOf(choice[bool]{"none", true}))
+		scalar(v, noneOr("a mapping with technology and the like"))
 		l.network = [6][]byte{}
 		return
 	}
@@ -185,7 +197,7 @@ func (l *linkEntry) accessNetwork(v value) {
 	}
 	for i := firstName; i <= lastName; i++ {
 		if l.network[i] != nil {
-			v.problem("technology is missing (RFC 7839 section 6: network-name and access-point-* go with it)")
+			value{v.d, v.node, v.child("technology")}.problem("missing (RFC 7839 section 6: network-name and access-point-* go with it)")
 			return
 		}
 	}

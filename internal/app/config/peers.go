@@ -16,12 +16,10 @@ func decodePeers(v value) []trust.Peer {
 	broken := false
 	v.list("peers", func(v value) {
 		before := len(v.d.problems)
-		p := decodePeer(v)
+		p, at := decodePeer(v)
 		broken = broken || len(v.d.problems) > before
-		for _, other := range peers {
-			if p.Name != "" && p.Name == other.Name {
-				v.problem("another peer is named %q (names are unique)", p.Name)
-			}
+		for i := range peers {
+			compare(&p, &peers[i], at)
 		}
 		peers = append(peers, p)
 	})
@@ -32,7 +30,18 @@ func decodePeers(v value) []trust.Peer {
 	return peers
 }
 
-func decodePeer(v value) trust.Peer {
+// compare checks a peer against an earlier one.
+func compare(p, earlier *trust.Peer, at map[string]value) {
+	if p.Name != "" && p.Name == earlier.Name {
+		at["name"].problem("another peer is named %q (names are unique)", p.Name)
+	}
+	if p.Address.IsValid() && p.Address == earlier.Address && p.Role == earlier.Role && p.Zone == earlier.Zone {
+		at["address"].problem("peer %q has the same address and role (each peer once)", earlier.Name)
+	}
+}
+
+// decodePeer reads one peer, and keeps where its keys are.
+func decodePeer(v value) (trust.Peer, map[string]value) {
 	var p trust.Peer
 	at := make(map[string]value)
 	keep := func(key string, then func(value)) func(value) {
@@ -42,14 +51,14 @@ func decodePeer(v value) trust.Peer {
 		}
 	}
 	v.mapping(
-		required("name", read(&p.Name, peerName)),
-		required("address", keep("address", read(&p.Address, address))),
+		required("name", "a name for logs, metrics and commands", keep("name", read(&p.Name, peerName))),
+		required("address", "an IPv6 address", keep("address", read(&p.Address, address))),
 		optional("prefix", keep("prefix", read(&p.Prefix, prefix))),
 		optional("local", keep("local", read(&p.Local, orWord("auto", netip.Addr{}, unicast)))),
-		required("role", keep("role", read(&p.Role, oneOf(
+		required("role", "one of: server, relay", keep("role", read(&p.Role, oneOf(
 			choice[trust.Role]{"server", trust.Server}, choice[trust.Role]{"relay", trust.Relay})))),
-		required("interfaces", keep("interfaces", readList(&p.Interfaces, "interfaces", interfaceGlob))),
-		required("protection", read(&p.Protection, notYet(
+		required("interfaces", "a list of the interfaces it is heard on", keep("interfaces", readList(&p.Interfaces, "interfaces", interfaceGlob))),
+		required("protection", "there is no default; none: messages in clear; ipsec and tls are not available in this version", read(&p.Protection, notYet(
 			oneOf(choice[trust.Protection]{"none", trust.ProtectionNone}), "ipsec", "tls"))),
 		optional("delegable", func(v value) { p.Delegable = decodeRanges(v) }),
 	)
@@ -61,7 +70,7 @@ func decodePeer(v value) trust.Peer {
 			}
 		}
 	}
-	return p
+	return p, at
 }
 
 var nameForm = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$`)
@@ -77,7 +86,7 @@ func peerName(text string) (string, error) {
 // checkPeer checks the keys of a peer against each other, and fills in what
 // follows from them.
 func checkPeer(p *trust.Peer, at map[string]value) {
-	if v, ok := at["interfaces"]; ok && v.isList() && len(p.Interfaces) == 0 {
+	if v, ok := at["interfaces"]; ok && v.isEmptyList() {
 		v.problem("no interface (at least one name or glob)")
 	}
 	if !p.Address.IsValid() {
@@ -119,7 +128,7 @@ func decodeRanges(v value) []trust.Range {
 		var lengths [2]int
 		var at value
 		v.mapping(
-			required("prefix", read(&r.Prefix, prefix)),
+			required("prefix", "an IPv6 prefix", read(&r.Prefix, pool)),
 			optional("lengths", func(v value) {
 				at = v
 				read(&lengths, lengthRange)(v)

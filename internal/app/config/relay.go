@@ -28,7 +28,7 @@ func (r *Relay6) decode(v value, peers []trust.Peer) {
 		relays = relays || p.Role == trust.Relay
 	}
 	if isMapping && !linksGiven && !relays {
-		v.problem("links is missing (the client-facing links, or else a peer with role: relay)")
+		value{v.d, v.node, v.child("links")}.problem("missing (the client-facing links, or else a peer with role: relay)")
 	}
 }
 
@@ -50,7 +50,7 @@ func decodeLinks(v value, defaults linkEntry) []relay6.LinkRule {
 		entry.decode(v, seen)
 		rules = append(rules, entry.finish())
 	})
-	if v.isList() && len(rules) == 0 {
+	if v.isEmptyList() {
 		v.problem("no link (at least one)")
 	}
 	return rules
@@ -77,7 +77,7 @@ func (m *matches) decode(v value, to *[]string) {
 		return
 	}
 	v.list("names and globs, or one", one)
-	if v.isList() && len(*to) == 0 {
+	if v.isEmptyList() {
 		v.problem("no name (at least one name or glob)")
 	}
 }

@@ -35,8 +35,8 @@ func (d *decoder) config(text []byte) *Config {
 			v.mapping(optional("log", read(&c.Audit.File, orWord("journal", "", file))))
 		}),
 		optional("relay-id", c.RelayID.decode),
-		required("peers", func(v value) { c.Peers = decodePeers(v) }),
-		required("relay6", func(v value) { c.Relay6.decode(v, c.Peers) }),
+		required("peers", "a list of at least one server", func(v value) { c.Peers = decodePeers(v) }),
+		required("relay6", "a mapping with links", func(v value) { c.Relay6.decode(v, c.Peers) }),
 		optional("host", c.Host.decode),
 		optional("store", func(v value) {
 			v.mapping(optional("reserve", read(&c.Store.Reserve, size(64<<10, 1<<40))))
@@ -58,10 +58,10 @@ func (c *Control) decode(v value) {
 		optional("listen", func(v value) {
 			t := new(ControlTLS)
 			v.mapping(
-				required("address", read(&t.Address, listen)),
-				required("certificate", read(&t.Certificate, file)),
-				required("key", read(&t.Key, file)),
-				required("client-ca", read(&t.ClientCA, file)),
+				required("address", "an address and a port", read(&t.Address, listen)),
+				required("certificate", "a PEM file", read(&t.Certificate, file)),
+				required("key", "a PEM file", read(&t.Key, file)),
+				required("client-ca", "a PEM file of the authority that signs clients", read(&t.ClientCA, file)),
 			)
 			c.Listen = t
 		}),
@@ -123,7 +123,7 @@ func (r *RelayID) decode(v value) {
 	)
 	switch {
 	case r.Source == RelayIDConfigured && given.node == nil:
-		v.problem("source config needs a value (a DUID or a UUID)")
+		value{v.d, v.node, v.child("value")}.problem("missing (a DUID or a UUID, for source config)")
 	case r.Source != RelayIDConfigured && given.node != nil:
 		given.problem("a value is of use with source config alone (set source: config, or leave the value out)")
 	}
@@ -151,7 +151,7 @@ func (h *Host) decode(v value) {
 			v.list("mappings with prefix, table and metric", func(v value) {
 				r := hoststate.Route{Table: mainTable, Metric: defaultMetric}
 				v.mapping(
-					required("prefix", read(&r.Prefix, prefix)),
+					required("prefix", "an IPv6 prefix", read(&r.Prefix, pool)),
 					optional("table", read(&r.Table, table)),
 					optional("metric", read(&r.Metric, metric)),
 				)
@@ -170,7 +170,7 @@ const mainTable = 254
 func protocol(text string) (uint8, error) {
 	n, err := integer[uint8](0, 255)(text)
 	if err != nil || n <= 4 || n == 11 || 186 <= n && n <= 197 {
-		return 0, fmt.Errorf("%q (a number from 5 to 255, but 11 and 186 to 197 are FRR's)", text)
+		return 0, fmt.Errorf("%q (a number from 5 to 255, except 11 and 186 to 197, which are FRR's)", text)
 	}
 	return n, nil
 }

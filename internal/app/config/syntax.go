@@ -41,22 +41,21 @@ func (d *decoder) document(text []byte) (body ast.Node, ok bool) {
 			body, ok = nil, false
 		}
 	}()
-	tokens := lexer.Tokenize(string(text))
+	tokens := joinColons(lexer.Tokenize(string(text)))
 	if !d.form(tokens) {
 		return nil, false
 	}
-	refused := len(d.problems)
 	d.features(tokens)
 	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		// A forbidden feature is often bad syntax as well: once is enough.
-		if len(d.problems) == refused {
+		if len(d.refused) == 0 {
 			d.syntax(err)
 		}
 		return nil, false
 	}
 	for _, doc := range file.Docs {
-		if _, directive := doc.Body.(*ast.DirectiveNode); directive || doc.Body == nil {
+		if _, directive := doc.Body.(*ast.DirectiveNode); directive || isNull(doc.Body) {
 			continue
 		}
 		if body != nil {
@@ -75,7 +74,7 @@ func (d *decoder) encoding(text []byte) bool {
 		d.add(0, 0, "", "more than 1 MiB (a configuration is smaller)")
 		return false
 	}
-	line, column := 1, 1
+	line, column, indent := 1, 1, true
 	for rest := text; len(rest) > 0; {
 		r, n := utf8.DecodeRune(rest)
 		switch {
@@ -92,9 +91,13 @@ func (d *decoder) encoding(text []byte) bool {
 			d.add(line, column, "", "carriage return inside a line (end lines with a line feed)")
 			return false
 		}
-		column++
+		if indent && r == '\t' {
+			d.add(line, column, "", "a tab in the indentation (spaces)")
+			return false
+		}
+		column, indent = column+1, indent && r == ' '
 		if r == '\n' {
-			line, column = line+1, 1
+			line, column, indent = line+1, 1, true
 		}
 		rest = rest[n:]
 	}
@@ -142,23 +145,28 @@ func (d *decoder) form(tokens token.Tokens) bool {
 
 // features refuses the parts of YAML that surprise people.
 func (d *decoder) features(tokens token.Tokens) {
+	d.refused = make(map[[2]int]bool)
+	refuse := func(t *token.Token, format string, args ...any) {
+		d.at(t, format, args...)
+		d.refused[[2]int{t.Position.Line, t.Position.Column}] = true
+	}
 	for _, t := range tokens {
 		switch t.Type {
 		case token.AnchorType:
-			d.at(t, "an anchor (not allowed; relay6.defaults holds what links share; quote a value that starts with &)")
+			refuse(t, "an anchor (not allowed; relay6.defaults holds what links share; quote a value that starts with &)")
 		case token.AliasType:
-			d.at(t, "an alias (not allowed; quote a value that starts with *)")
+			refuse(t, "an alias (not allowed; quote a value that starts with *)")
 		case token.MergeKeyType:
-			d.at(t, "a merge key (not allowed; relay6.defaults holds what links share)")
+			refuse(t, "a merge key (not allowed; relay6.defaults holds what links share)")
 		case token.TagType:
-			d.at(t, "a tag (not allowed; quote a value that starts with !)")
+			refuse(t, "a tag (not allowed; quote a value that starts with !)")
 		case token.DirectiveType:
-			d.at(t, "a directive (not allowed; quote a value that starts with %%)")
+			refuse(t, "a directive (not allowed; quote a value that starts with %%)")
 		case token.MappingKeyType:
-			d.at(t, "a key with ? (write key: value)")
+			refuse(t, "a key with ? (write key: value)")
 		case token.StringType, token.IntegerType, token.OctetIntegerType, token.FloatType:
 			if octal.MatchString(t.Value) {
-				d.at(t, "%s may be read as octal (decimal without leading zeros, or quotes if it is text)", t.Value)
+				refuse(t, "%s may be read as octal (decimal without leading zeros, or quotes if it is text)", t.Value)
 			}
 		}
 	}
@@ -174,6 +182,8 @@ func (d *decoder) syntax(err error) {
 	hint := ""
 	if prev := e.Token.Prev; prev != nil && (prev.Type == token.SequenceEndType || prev.Type == token.MappingEndType) {
 		hint = " (put quotes around a value that starts with [ or {)"
+	} else if strings.HasPrefix(e.Message, "mapping value is not allowed") {
+		hint = " (look at the indentation of this line and the next, or put quotes around a value with a colon and a space)"
 	}
 	d.at(e.Token, "not YAML: %s%s", e.Message, hint)
 }

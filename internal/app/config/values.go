@@ -27,7 +27,7 @@ var truth = oneOf(choice[bool]{"true", true}, choice[bool]{"false", false})
 func integer[T ~int | ~uint8 | ~uint16 | ~uint32 | ~int64](least, most T) func(string) (T, error) {
 	return func(text string) (T, error) {
 		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || text[0] == '+' || n < int64(least) || n > int64(most) {
+		if err != nil || strconv.FormatInt(n, 10) != text || n < int64(least) || n > int64(most) {
 			return 0, fmt.Errorf("%q (a number from %d to %d)", text, least, most)
 		}
 		return T(n), nil
@@ -70,7 +70,7 @@ var units = []struct {
 	long time.Duration
 }{{"d", day}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}, {"ms", time.Millisecond}}
 
-var amount = regexp.MustCompile(`^([0-9]{1,15})([a-z]+)`)
+var amount = regexp.MustCompile(`^(0|[1-9][0-9]{0,14})([a-z]+)`)
 
 // duration makes a parser of durations such as 90s, 12h, 30d or 1h30m.
 func duration(least, most time.Duration) func(string) (time.Duration, error) {
@@ -132,8 +132,8 @@ func size(least, most int64) func(string) (int64, error) {
 			if !ok {
 				continue
 			}
-			n, err := strconv.ParseUint(digits, 10, 32)
-			if got := int64(n) << u.shift; err == nil && least <= got && got <= most {
+			n, err := integer[int64](0, 1<<32)(digits)
+			if got := n << u.shift; err == nil && least <= got && got <= most {
 				return got, nil
 			}
 		}
@@ -219,6 +219,15 @@ func prefix(text string) (netip.Prefix, error) {
 	return p, nil
 }
 
+// pool parses a prefix that clients may be given parts of.
+func pool(text string) (netip.Prefix, error) {
+	p, err := prefix(text)
+	if a := p.Addr(); err == nil && (a.IsMulticast() || a.IsLinkLocalUnicast() || a.IsLoopback() || a.IsUnspecified()) {
+		return netip.Prefix{}, fmt.Errorf("%q is no client's (a prefix of global or unique local unicast addresses)", text)
+	}
+	return p, err
+}
+
 // lengthRange parses "48-64" or "56".
 func lengthRange(text string) ([2]int, error) {
 	low, high, ok := strings.Cut(text, "-")
@@ -280,6 +289,9 @@ func template(text string) (relay6.Template, error) {
 	var octet int
 	if _, scan := fmt.Sscanf(err.Error(), "template: octet %d: ", &octet); scan == nil {
 		_, rest, _ := strings.Cut(strings.TrimPrefix(err.Error(), "template: "), ": ")
+		if !strings.HasSuffix(rest, ")") {
+			rest += " (write {{ or }} for a brace)"
+		}
 		return t, &offsetError{octet, errors.New(rest)}
 	}
 	return t, err

@@ -1,0 +1,244 @@
+package config
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/dhcp6"
+)
+
+func templateOf(t *testing.T, text string) relay6.Template {
+	t.Helper()
+	got, err := relay6.ParseTemplate(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// Every key reaches its field.
+func TestParseEverything(t *testing.T) {
+	addr, pfx, port := netip.MustParseAddr, netip.MustParsePrefix, netip.MustParseAddrPort
+	link := relay6.LinkRule{
+		LinkAddress:     addr("2001:db8:1::1"),
+		Trusted:         true,
+		AllowLeasequery: true,
+		Shared:          true,
+		InterfaceID:     templateOf(t, "{index}"),
+		RemoteID:        &relay6.RemoteID{EnterpriseNumber: 32473, ID: templateOf(t, "{hostname}")},
+		SubscriberID:    templateOf(t, "{link-layer}"),
+		AccessNetwork: []relay6.AccessNetwork{
+			{Code: 105, Payload: []byte{0, 4}},
+			{Code: 106, Payload: []byte("Net")},
+			{Code: 107, Payload: []byte("ap")},
+			{Code: 108, Payload: []byte{2, 0, 0x5e, 0x10, 0, 1}},
+			{Code: 109, Payload: []byte{0, 0, 1, 2}},
+			{Code: 110, Payload: []byte("example.com")},
+		},
+		Delegations: delegation.Policy{
+			ClientLimit: 1, LinkLimit: 2, HostLimit: 3, OnLimit: delegation.LimitReplaceUnreachable,
+			Move: delegation.MoveDeny, UniqueDUID: true,
+			Delegable: []trust.Range{{Prefix: pfx("2001:db8::/32"), Min: 56, Max: 56}},
+		},
+		Host: hoststate.Policy{
+			Filter: hoststate.FilterStrict, Permit: []netip.Prefix{pfx("2001:db8:2::/48"), pfx("2001:db8:3::/48")},
+			Loop: hoststate.LoopReject, LoopExempt: []netip.Prefix{pfx("2001:db8:9::/48")},
+			Table: 10, Metric: 20, Shared: true,
+		},
+		LoopExemptClient: []dhcp6.DUID{{0, 3, 0, 1, 2, 0, 0x5e, 0x10, 0, 1}},
+	}
+	matched := link
+	matched.Match = []string{"ppp0", "br?"}
+	uuid := dhcp6.DUID("\x00\x04\x7d\x44\x48\x40\x9d\xc0\x11\xd1\xb2\x45\x5f\xfd\xce\x74\xfa\xd2")
+	want := &Config{
+		State: "/srv/fairlead",
+		Control: Control{
+			Socket:    "/run/f.sock",
+			Group:     "netops",
+			Operators: []Principal{{Name: "alice"}, {Group: true, Name: "noc"}, {ID: 1000}},
+			Readers:   []Principal{{Group: true, ID: 1001}},
+			Listen: &ControlTLS{
+				Address: port("[2001:db8::1]:9548"), Certificate: "/etc/c.pem", Key: "/etc/c.key", ClientCA: "/etc/ca.pem",
+			},
+		},
+		Metrics: Metrics{Listen: port("192.0.2.1:80")},
+		Log:     Log{Level: LogDebug, Format: LogJSON, Identifiers: IdentifiersHashed, Every: 90 * time.Minute},
+		Audit:   Audit{File: "/var/log/fairlead-audit"},
+		RelayID: RelayID{Source: RelayIDConfigured, Value: uuid},
+		Peers: []trust.Peer{{
+			Name: "a", Address: addr("fe80::547"), Prefix: pfx("fe80::/64"), Zone: "eth0", Local: addr("fe80::1"),
+			Role: trust.Server, Interfaces: []string{"eth0"}, Protection: trust.ProtectionNone,
+			Delegable: []trust.Range{
+				{Prefix: pfx("2001:db8::/32"), Min: 48, Max: 64}, {Prefix: pfx("2001:db8:1::/48"), Min: 48, Max: 64},
+			},
+		}},
+		Relay6: Relay6{
+			Forward: relay6.ForwardFirst, SourcePort: 1547, Infrastructure: []netip.Prefix{pfx("2001:db8:ffff::/48")},
+			Defaults: link, Links: []relay6.LinkRule{matched},
+		},
+		Host: Host{
+			Protocol:   88,
+			Aggregates: []hoststate.Route{{Table: 100, Prefix: pfx("2001:db8:4000::/34"), Metric: 5}},
+		},
+		Store:   Store{Reserve: 1073741824},
+		History: History{Keep: 24 * time.Hour},
+		Hook:    Hook{Program: "/bin/true", Timeout: 90 * time.Second, Events: []delegation.EventKind{delegation.Refused}, Queue: 1},
+	}
+	got := parsed(t, allSetText())
+	if diff := cmp.Diff(want, got, asWritten); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+
+	core := got.Relay6.Core(got.Peers, uuid, "edge1")
+	wantCore := relay6.Config{
+		Peers: want.Peers, Links: want.Relay6.Links, Forward: relay6.ForwardFirst, RelayID: uuid,
+		SourcePort: 1547, Infrastructure: want.Relay6.Infrastructure, Hostname: "edge1",
+	}
+	if diff := cmp.Diff(wantCore, core, asWritten); diff != "" {
+		t.Errorf("core (-want +got)\n%s", diff)
+	}
+}
+
+// A link starts from the defaults, wherever these stand in the file, and what it
+// says holds: key by key inside mappings, whole for lists.
+func TestLinksStartFromDefaults(t *testing.T) {
+	c := parsed(t, whole(`relay6:
+  links:
+    - match: a
+    - match: b
+      limits: {link: 7}
+      permit: []
+      remote-id: {id: "{vrf}"}
+      access-network: {operator-realm: b.example}
+      shared: auto
+      interface-id: none
+    - match: c
+      remote-id: none
+      access-network: none
+      move: auto
+      link-address: auto
+      limits: {host: none}
+    - match: d
+  defaults:
+    limits: {client: 5, host: 6}
+    permit: [2001:db8:2::/48]
+    remote-id: {enterprise: 9, id: "{index}"}
+    access-network: {technology: 3, operator-realm: all.example}
+    shared: false
+    move: probe
+    link-address: fd00::1
+`))
+	type facts struct {
+		client, link, host   int
+		permit               int
+		enterprise           uint32
+		remote, realm, iface string
+		shared, sharedAuto   bool
+		moveAuto             bool
+		move                 delegation.MovePolicy
+		address              bool
+	}
+	all := facts{5, 4096, 6, 1, 9, "{index}", "all.example", "{interface}", false, false, false, delegation.MoveProbe, true}
+	b := all
+	b.link, b.permit, b.remote, b.realm, b.sharedAuto, b.iface = 7, 0, "{vrf}", "b.example", true, ""
+	cc := all
+	cc.enterprise, cc.remote, cc.realm, cc.moveAuto, cc.move, cc.address, cc.host = 0, "", "", true, delegation.MoveFollow, false, 0
+	for i, want := range []facts{all, b, cc, all} {
+		r := c.Relay6.Links[i]
+		got := facts{
+			client: r.Delegations.ClientLimit, link: r.Delegations.LinkLimit, host: r.Delegations.HostLimit,
+			permit: len(r.Host.Permit), iface: r.InterfaceID.String(), shared: r.Shared, sharedAuto: r.SharedAuto,
+			moveAuto: r.MoveAuto, move: r.Delegations.Move, address: r.LinkAddress.IsValid(),
+		}
+		if r.RemoteID != nil {
+			got.enterprise, got.remote = r.RemoteID.EnterpriseNumber, r.RemoteID.ID.String()
+		}
+		if n := len(r.AccessNetwork); n > 0 {
+			got.realm = string(r.AccessNetwork[n-1].Payload)
+		}
+		if got != want {
+			t.Errorf("link %s: %+v, want %+v", r.Match[0], got, want)
+		}
+	}
+}
+
+// The same text in three layouts is the same configuration: addresses keep their
+// colons inside braces too.
+func TestLayoutsAgree(t *testing.T) {
+	block := parsed(t, whole(`relay6:
+  links:
+    - match: ppp0
+      permit:
+        - 2001:db8:2::/48
+        - ::2:0:0/96
+        - fd00::/8
+      loop-exempt:
+        clients:
+          - 00:03:00:01:02:00:5e:10:00:01
+`))
+	for _, text := range []string{
+		`relay6: {links: [{match: ppp0, permit: [2001:db8:2::/48, ::2:0:0/96, fd00::/8], loop-exempt: {clients: [00:03:00:01:02:00:5e:10:00:01]}}]}`,
+		`"relay6": {"links": [{"match":"ppp0","permit":["2001:db8:2::/48","::2:0:0/96","fd00::/8"],"loop-exempt":{"clients":["00:03:00:01:02:00:5e:10:00:01"]}}]}`,
+		"relay6:\r\n  links:\r\n  - match: 'ppp0'  # a comment\r\n    permit: [2001:db8:2::/48,\r\n      ::2:0:0/96,  fd00::/8 ]\r\n    loop-exempt:\r\n      clients: [00:03:00:01:02:00:5e:10:00:01]\r\n",
+	} {
+		text = goodPeers + text + "\n"
+		if diff := cmp.Diff(block, parsed(t, text), asWritten); diff != "" {
+			t.Errorf("%s\n(-block +this)\n%s", text, diff)
+		}
+	}
+}
+
+func TestOneGlobIsAList(t *testing.T) {
+	c := parsed(t, whole("relay6: {links: [{match: \"ppp*\"}, {match: [eth1, br0]}]}\n"))
+	want := [][]string{{"ppp*"}, {"eth1", "br0"}}
+	got := [][]string{c.Relay6.Links[0].Match, c.Relay6.Links[1].Match}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// A relay below us is enough: no link of ours need face clients.
+func TestRelayPeerWithoutLinks(t *testing.T) {
+	c := parsed(t, goodPeers+
+		"  - {name: below, address: 2001:db8::2, role: relay, interfaces: [eth1], protection: none}\nrelay6: {forward: all}\n")
+	if len(c.Peers) != 2 || c.Peers[1].Role != trust.Relay || len(c.Relay6.Links) != 0 {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestValues(t *testing.T) {
+	for _, v := range []struct {
+		text  string
+		value func(*Config) any
+		want  any
+	}{
+		{"metrics: {listen: off}", func(c *Config) any { return c.Metrics.Listen.IsValid() }, false},
+		{"history: {keep: 0}", func(c *Config) any { return c.History.Keep }, time.Duration(0)},
+		{"history: {keep: off}", func(c *Config) any { return c.History.Keep }, time.Duration(0)},
+		{"history: {keep: 3650d}", func(c *Config) any { return c.History.Keep }, 3650 * 24 * time.Hour},
+		{"log: {every: 1m30s500ms}", func(c *Config) any { return c.Log.Every }, 90*time.Second + 500*time.Millisecond},
+		{"host: {protocol: 5}", func(c *Config) any { return c.Host.Protocol }, uint8(5)},
+		{"host: {protocol: 198}", func(c *Config) any { return c.Host.Protocol }, uint8(198)},
+		{"host: {protocol: 255}", func(c *Config) any { return c.Host.Protocol }, uint8(255)},
+		{"host: {audit: off}", func(c *Config) any { return c.Host.Audit }, time.Duration(0)},
+		{"store: {reserve: 64KiB}", func(c *Config) any { return c.Store.Reserve }, int64(65536)},
+		{"store: {reserve: 1024GiB}", func(c *Config) any { return c.Store.Reserve }, int64(1) << 40},
+		{"hook: {events: []}", func(c *Config) any { return len(c.Hook.Events) }, 0},
+		{"control: {group: 0}", func(c *Config) any { return c.Control.Group }, "0"},
+		{"control: {operators: [4294967294]}", func(c *Config) any { return c.Control.Operators[0].ID }, uint32(4294967294)},
+		{"relay-id: {source: config, value: \"00020000ab11\"}", func(c *Config) any { return c.RelayID.Value.String() }, "00:02:00:00:ab:11"},
+		{"host: {aggregates: [{prefix: fd00::/8}]}", func(c *Config) any { return c.Host.Aggregates[0] },
+			hoststate.Route{Table: 254, Prefix: netip.MustParsePrefix("fd00::/8"), Metric: 8700}},
+	} {
+		if got := v.value(parsed(t, whole(v.text+"\n"))); got != v.want {
+			t.Errorf("%s: %v, want %v", v.text, got, v.want)
+		}
+	}
+}

@@ -1,0 +1,273 @@
+package config
+
+import (
+	"maps"
+	"net/netip"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/trust"
+)
+
+// asWritten compares values of other packages as a reader sees them.
+var asWritten = cmp.Options{
+	cmpopts.EquateEmpty(),
+	cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}, netip.AddrPort{}),
+	cmp.Comparer(func(a, b relay6.Template) bool { return a.String() == b.String() }),
+}
+
+func parsed(t *testing.T, text string) *Config {
+	t.Helper()
+	c, err := Parse("f.yaml", []byte(text))
+	if err != nil {
+		t.Fatalf("%v\nin\n%s", err, text)
+	}
+	return c
+}
+
+// The reference file says what the defaults are.
+func TestReferenceHasTheDefaults(t *testing.T) {
+	got := parsed(t, Reference())
+	want := Default()
+	// These have no default; the file has examples.
+	want.Peers, want.Relay6.Links = got.Peers, got.Relay6.Links
+	if diff := cmp.Diff(want, got, asWritten); diff != "" {
+		t.Errorf("defaults of the program and of the file (-program +file)\n%s", diff)
+	}
+
+	link := Default().Relay6.Defaults
+	link.Match = []string{"ppp*", "br-cust*"}
+	if diff := cmp.Diff([]relay6.LinkRule{link}, got.Relay6.Links, asWritten); diff != "" {
+		t.Errorf("links (-want +got)\n%s", diff)
+	}
+	peer := trust.Peer{
+		Name: "kea1", Address: netip.MustParseAddr("2001:db8:ffff::547"), Prefix: netip.MustParsePrefix("2001:db8:ffff::547/128"),
+		Role: trust.Server, Interfaces: []string{"eth0"}, Protection: trust.ProtectionNone,
+	}
+	if diff := cmp.Diff([]trust.Peer{peer}, got.Peers, asWritten); diff != "" {
+		t.Errorf("peers (-want +got)\n%s", diff)
+	}
+}
+
+// The defaults are those that the documents promise.
+func TestDefaults(t *testing.T) {
+	c := Default()
+	d := c.Relay6.Defaults
+	for _, v := range []struct {
+		name      string
+		got, want any
+	}{
+		{"prefixes of a client (RFC 8987 G-7)", d.Delegations.ClientLimit, 8},
+		{"prefixes of a link", d.Delegations.LinkLimit, 4096},
+		{"prefixes of a host", d.Delegations.HostLimit, delegation.HostLimitAuto},
+		{"ingress filter (RFC 8987 R-3)", d.Host.Filter, hoststate.FilterLink},
+		{"loop drop (RFC 8987 R-5)", d.Host.Loop, hoststate.LoopDrop},
+		{"metric", d.Host.Metric, uint32(8700)},
+		{"route protocol", c.Host.Protocol, uint8(87)},
+		{"interface-id", d.InterfaceID.String(), "{interface}"},
+		{"leasequery from clients", d.AllowLeasequery, false},
+		{"relayed messages from clients", d.Trusted, false},
+		{"source port", c.Relay6.SourcePort, uint16(547)},
+		{"audit", c.Host.Audit, 60 * time.Second},
+		{"history", c.History.Keep, 720 * time.Hour},
+		{"reserve", c.Store.Reserve, int64(16777216)},
+	} {
+		if v.got != v.want {
+			t.Errorf("%s: %v, want %v", v.name, v.got, v.want)
+		}
+	}
+}
+
+// example is a key that the reference file shows without setting it: # and no
+// space.
+var example = regexp.MustCompile(`(?m)^( *)#(\S)`)
+
+// every is the reference file with its examples in force.
+func every(t *testing.T) string {
+	text := example.ReplaceAllString(Reference(), "$1$2")
+	const from, to = "\n  source: duid\n", "\n  source: config\n" // a value is of use with config
+	if strings.Count(text, from) != 1 {
+		t.Fatalf("the reference file has %d lines %q, want 1", strings.Count(text, from), from)
+	}
+	return strings.Replace(text, from, to, 1)
+}
+
+var index = regexp.MustCompile(`\[[0-9]+\]`)
+
+// Every key that the decoder knows is in the reference file, and the decoder
+// knows every key there: strictness makes the second half.
+func TestReferenceIsComplete(t *testing.T) {
+	allowed := make(map[string][]string)
+	present := make(map[string]map[string]bool)
+	d := &decoder{file: "every.yaml"}
+	d.visit = func(path string, all, found []string) {
+		path = index.ReplaceAllString(path, "[]")
+		allowed[path] = all
+		if present[path] == nil {
+			present[path] = make(map[string]bool)
+		}
+		for _, key := range found {
+			present[path][key] = true
+		}
+	}
+	d.config([]byte(every(t)))
+	if len(d.problems) > 0 {
+		t.Fatalf("the reference file with its examples in force:\n%v", d.problems)
+	}
+
+	// A link may have every key of the defaults, which are where they are shown.
+	wantLink := append([]string{"match"}, allowed["relay6.defaults"]...)
+	if got := allowed["relay6.links[]"]; !slices.Equal(got, wantLink) {
+		t.Errorf("keys of a link: %q, want %q", got, wantLink)
+	}
+	allowed["relay6.links[]"] = []string{"match"}
+
+	for path, keys := range allowed {
+		for _, key := range keys {
+			if !present[path][key] {
+				t.Errorf("%s.%s is not in docs/reference/fairlead.yaml", path, key)
+			}
+		}
+	}
+	// What is visited is what is compared.
+	want := []string{
+		"", "audit", "control", "control.listen", "history", "hook", "host", "host.aggregates[]", "log", "metrics",
+		"peers[]", "peers[].delegable[]", "relay-id", "relay6", "relay6.defaults", "relay6.defaults.access-network",
+		"relay6.defaults.limits", "relay6.defaults.loop-exempt", "relay6.defaults.remote-id", "relay6.defaults.routes",
+		"relay6.links[]", "store",
+	}
+	if got := slices.Sorted(maps.Keys(allowed)); !slices.Equal(got, want) {
+		t.Errorf("mappings in the reference file (-want +got)\n%s", cmp.Diff(want, got))
+	}
+}
+
+// Above every key of the reference file there is a comment, or a key of the same
+// block that has one: no key is left to be guessed.
+func TestReferenceExplains(t *testing.T) {
+	key := regexp.MustCompile(`^ *(?:- )?#?(?:- )?([a-z0-9-]+):`)
+	lines := strings.Split(Reference(), "\n")
+	for i, line := range lines {
+		if !key.MatchString(line) || i == 0 {
+			continue
+		}
+		if strings.TrimSpace(lines[i-1]) == "" {
+			t.Errorf("line %d, %q: no comment above it", i+1, line)
+		}
+	}
+	for i, line := range lines {
+		if len([]rune(line)) > 80 {
+			t.Errorf("line %d has more than 80 characters", i+1)
+		}
+	}
+}
+
+// allSet differs from the defaults in everything.
+const allSet = `
+state: /srv/fairlead
+control:
+  socket: /run/f.sock
+  group: netops
+  operators: [alice, "@noc", 1000]
+  readers: ["@1001"]
+  listen: {address: "[2001:db8::1]:9548", certificate: /etc/c.pem, key: /etc/c.key, client-ca: /etc/ca.pem}
+metrics: {listen: 192.0.2.1:80}
+log: {level: debug, format: json, identifiers: hashed, every: 1h30m}
+audit: {log: /var/log/fairlead-audit}
+relay-id: {source: config, value: 7d444840-9dc0-11d1-b245-5ffdce74fad2, required: none}
+peers:
+  - name: a
+    address: fe80::547
+    prefix: fe80::/64
+    local: fe80::1
+    role: server
+    interfaces: [eth0]
+    protection: none
+    delegable: [{prefix: 2001:db8::/32, lengths: 48-64}, {prefix: 2001:db8:1::/48}]
+relay6:
+  forward: first
+  source-port: 1547
+  infrastructure: [2001:db8:ffff::/48]
+  defaults: &
+  links:
+    - &
+host:
+  protocol: 88
+  aggregates: [{prefix: 2001:db8:4000::/34, table: 100, metric: 5}]
+  audit: off
+store: {reserve: 1GiB}
+history: {keep: 1d}
+hook: {program: /bin/true, timeout: 90s, events: [refused], queue: 1}
+`
+
+const linkSet = `{
+      link-address: 2001:db8:1::1, trusted: true, leasequery: true, shared: true, interface-id: "{index}",
+      remote-id: {enterprise: 32473, id: "{hostname}"}, subscriber-id: "{link-layer}", relay-id: false,
+      client-link-layer: false, access-network: {technology: 4, network-name: Net, access-point-name: ap,
+      access-point-bssid: 02:00:5e:10:00:01, operator-id: 258, operator-realm: example.com},
+      limits: {client: 1, link: 2, host: 3, on-limit: replace-unreachable}, move: deny, unique-duid: true,
+      delegable: [{prefix: 2001:db8::/32, lengths: 56}], filter: strict, permit: [2001:db8:2::/48, 2001:db8:3::/48],
+      loop: reject, loop-exempt: {clients: [00:03:00:01:02:00:5e:10:00:01], destinations: [2001:db8:9::/48]},
+      routes: {table: 10, metric: 20} }
+`
+
+func allSetText() string {
+	defaults := strings.ReplaceAll(linkSet, "\n", " ")
+	link := strings.Replace(defaults, "{", "{ match: [ppp0, br?],", 1)
+	text := strings.Replace(allSet, "defaults: &", "defaults: "+defaults, 1)
+	return strings.Replace(text, "- &", "- "+link, 1)
+}
+
+// Every field of the Go structs is filled in by some key.
+func TestEveryFieldHasAKey(t *testing.T) {
+	got := reflect.ValueOf(*parsed(t, allSetText()))
+	unset(t, "Config", got, reflect.ValueOf(*Default()))
+}
+
+// unset reports the fields that are as in the default.
+func unset(t *testing.T, path string, got, def reflect.Value) {
+	// Fields that another value of their neighbour rules out.
+	switch path {
+	case "Config.Relay6.Defaults.Borrow", "Config.Relay6.Links[].Borrow", "Config.Relay6.Defaults.Match":
+		return
+	}
+	_, isText := got.Interface().(interface{ String() string })
+	switch {
+	case got.Kind() == reflect.Struct && !isText:
+		for i := range got.NumField() {
+			unset(t, path+"."+got.Type().Field(i).Name, got.Field(i), def.Field(i))
+		}
+	case got.Kind() == reflect.Slice && got.Type().Elem().Kind() == reflect.Struct && !isText:
+		if got.Len() == 0 {
+			t.Errorf("%s: empty, though every key is set", path)
+			return
+		}
+		if _, ok := got.Index(0).Interface().(interface{ String() string }); ok {
+			return
+		}
+		none := reflect.Zero(got.Type().Elem())
+		if strings.HasSuffix(path, "Links") {
+			none = reflect.ValueOf(Default().Relay6.Defaults)
+		}
+		first := got.Index(0)
+		for i := range first.NumField() {
+			name := first.Type().Field(i).Name
+			if path == "Config.Control.Operators" || path == "Config.Control.Readers" ||
+				path == "Config.Host.Aggregates" && (name == "Link" || name == "Gateway") {
+				continue
+			}
+			unset(t, path+"[]."+name, first.Field(i), none.Field(i))
+		}
+	case reflect.DeepEqual(got.Interface(), def.Interface()):
+		t.Errorf("%s: %v, as in the default, though every key is set", path, got)
+	}
+}
