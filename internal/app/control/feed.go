@@ -6,9 +6,9 @@ import (
 	"sync"
 )
 
-// Feed hands events to whoever watches. Publish never waits: each reader has a
+// Feed hands events to whoever watches. Offer never waits: each reader has a
 // queue of its own, and one that falls behind finds an EventLost in the place of
-// what did not fit. The zero Feed is ready for use.
+// what did not fit.
 type Feed struct {
 	mu      sync.Mutex // guards all following fields and all fields of readers
 	readers map[*reader]struct{}
@@ -20,6 +20,9 @@ const (
 	maxReaders = 64
 	feedQueue  = 1024 // events that wait for one reader
 )
+
+// NewFeed is a Feed that nobody reads yet.
+func NewFeed() *Feed { return &Feed{readers: make(map[*reader]struct{})} }
 
 // reader is one subscription. Its queue is a ring that starts small.
 type reader struct {
@@ -45,18 +48,18 @@ func (f *Feed) Lost() uint64 {
 	return f.lost
 }
 
-// Publish hands an event to every reader that wants it, and returns at once.
-func (f *Feed) Publish(e Event) {
+// Offer hands an event to every reader that wants it, and returns at once.
+func (f *Feed) Offer(e Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for r := range f.readers {
 		if r.wants(&e) {
-			f.offer(r, e)
+			f.queue(r, e)
 		}
 	}
 }
 
-func (f *Feed) offer(r *reader, e Event) {
+func (f *Feed) queue(r *reader, e Event) {
 	if len(r.queue) == feedQueue {
 		if r.lost == 0 {
 			r.lostAt = e
@@ -92,7 +95,7 @@ func (f *Feed) take(r *reader, into []Event) []Event {
 }
 
 // Subscribe returns the events that wants selects, from now until ctx is done;
-// then the channel is closed. wants is called by Publish and must be quick. The
+// then the channel is closed. wants is called by Offer and must be quick. The
 // error is ErrBusy where too many watch already.
 func (f *Feed) Subscribe(ctx context.Context, wants func(*Event) bool) (<-chan Event, error) {
 	r := &reader{wants: wants, wake: make(chan struct{}, 1)}
@@ -100,9 +103,6 @@ func (f *Feed) Subscribe(ctx context.Context, wants func(*Event) bool) (<-chan E
 	defer f.mu.Unlock()
 	if len(f.readers) >= maxReaders {
 		return nil, fmt.Errorf("%w: %d watch already", ErrBusy, maxReaders)
-	}
-	if f.readers == nil {
-		f.readers = make(map[*reader]struct{})
 	}
 	f.readers[r] = struct{}{}
 	out := make(chan Event)
