@@ -45,14 +45,17 @@ type Proc struct {
 	exit error // valid when done is closed
 }
 
-// bindScript puts private folders over those of the machine, in a mount
-// namespace of its own, and becomes the program.
-const bindScript = `
+// startScript puts private folders over those of the machine, in a mount
+// namespace of its own, takes leave of the AppArmor profile that the machine
+// may have for the program (it forbids files elsewhere than usual), and
+// becomes the program.
+const startScript = `
 while [ "$1" != -- ]; do
 	mount -o bind "$1" "$2" || exit 126
 	shift 2
 done
 shift
+{ echo 'exec unconfined' >/proc/self/attr/exec; } 2>/dev/null || :
 exec "$@"
 `
 
@@ -79,11 +82,10 @@ func (d *Node) Start(c Command) (*Proc, error) {
 		Name: c.Name, Node: d, Dir: dir, LogFile: filepath.Join(dir, "log"),
 		done: make(chan struct{}),
 	}
-	args := c.Args
+	args := []string{"sh", "-c", startScript, "sh"}
 	attr := &syscall.SysProcAttr{Setpgid: true}
 	if len(c.Private) > 0 {
 		attr.Unshareflags = syscall.CLONE_NEWNS
-		args = []string{"sh", "-c", bindScript, "sh"}
 		for _, folder := range c.Private {
 			own, err := d.Private(c.Name, folder)
 			if err != nil {
@@ -91,8 +93,8 @@ func (d *Node) Start(c Command) (*Proc, error) {
 			}
 			args = append(args, own, folder)
 		}
-		args = append(append(args, "--"), c.Args...)
 	}
+	args = append(append(args, "--"), c.Args...)
 	log, err := os.OpenFile(p.LogFile, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("lab: start %s: %w", c.Name, err)
