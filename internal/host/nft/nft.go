@@ -199,10 +199,10 @@ type Counter struct {
 
 // Counters say what was dropped, since the table was made.
 type Counters struct {
-	Spoofed  Counter // source is nobody's on the link (RFC 8987 R-3)
-	Stolen   Counter // source is right, the link-layer address is not its client's
-	Looped   Counter // would have gone round (RFC 8987 R-5), dropped without a word
-	Rejected Counter // the same, answered with ICMPv6 type 1 code 6
+	Spoofed          Counter // source is nobody's on the link (RFC 8987 R-3)
+	SpoofedLinkLayer Counter // source is right, the link-layer address is not its client's
+	Looped           Counter // would have gone round (RFC 8987 R-5), dropped without a word
+	Rejected         Counter // the same, answered with ICMPv6 type 1 code 6
 }
 
 const (
@@ -224,7 +224,7 @@ func (t *Table) Counters() (Counters, error) {
 		return c, fmt.Errorf("nft: counters: %w", err)
 	}
 	where := map[string]*Counter{
-		counterSpoofed: &c.Spoofed, counterStolen: &c.Stolen, counterLooped: &c.Looped, counterRejected: &c.Rejected,
+		counterSpoofed: &c.Spoofed, counterStolen: &c.SpoofedLinkLayer, counterLooped: &c.Looped, counterRejected: &c.Rejected,
 	}
 	for _, o := range objects {
 		named, ok := o.(*nftables.NamedObj)

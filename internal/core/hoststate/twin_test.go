@@ -1,0 +1,240 @@
+package hoststate
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// twin is the slow and obvious form of State: it keeps what it was told and
+// recomputes everything that is wanted each time it is asked.
+type twin struct {
+	links      map[string]Link // those that are there
+	last       map[string]Link // as last seen, for those that are gone
+	policies   map[string]Policy
+	leases     map[twinKey]twinLease
+	refused    map[twinKey]bool
+	aggregates []Aggregate
+	clock      int
+}
+
+type twinKey struct {
+	link   string
+	prefix netip.Prefix
+}
+
+type twinLease struct {
+	Lease
+	when int
+}
+
+func newTwin() *twin {
+	return &twin{
+		links: map[string]Link{}, last: map[string]Link{}, policies: map[string]Policy{},
+		leases: map[twinKey]twinLease{}, refused: map[twinKey]bool{},
+	}
+}
+
+func (t *twin) setLink(l Link) {
+	t.links[l.Name], t.last[l.Name] = l, l
+	t.forgive(l.Name)
+}
+
+func (t *twin) removeLink(name string) {
+	if _, ok := t.links[name]; ok {
+		delete(t.links, name)
+		t.forgive(name)
+	}
+}
+
+func (t *twin) forgive(name string) {
+	for k := range t.refused {
+		if k.link == name {
+			delete(t.refused, k)
+		}
+	}
+}
+
+func (t *twin) put(l Lease) {
+	k := twinKey{l.Link, l.Prefix}
+	if old, ok := t.leases[k]; ok && old.NextHop != l.NextHop {
+		delete(t.refused, k)
+	}
+	t.clock++
+	t.leases[k] = twinLease{l, t.clock}
+}
+
+func (t *twin) remove(name string, p netip.Prefix) {
+	delete(t.leases, twinKey{name, p})
+	delete(t.refused, twinKey{name, p})
+}
+
+func (t *twin) setPolicy(name string, p *Policy) {
+	if p == nil {
+		delete(t.policies, name)
+		return
+	}
+	t.policies[name] = *p
+}
+
+// known is what matters of a link, from memory if it is gone and was not
+// forgotten: nothing is remembered of a name without lease or policy.
+func (t *twin) known(name string) Link {
+	if l, ok := t.last[name]; ok {
+		return l
+	}
+	return Link{Name: name, Table: 254}
+}
+
+func (t *twin) forget() {
+	for name := range t.last {
+		_, there := t.links[name]
+		_, policy := t.policies[name]
+		leases := false
+		for k := range t.leases {
+			leases = leases || k.link == name
+		}
+		if !there && !policy && !leases {
+			delete(t.last, name)
+		}
+	}
+}
+
+func (t *twin) onLink(name string, a netip.Addr) bool {
+	for _, p := range t.links[name].Addrs {
+		if !p.Addr().IsLinkLocalUnicast() && p.Bits() != 128 && p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// wanted says what the kernel should hold, in words.
+func (t *twin) wanted() map[string]bool {
+	w := map[string]bool{}
+	for _, r := range t.routes() {
+		w["route "+r.String()] = true
+	}
+	element := func(set Set, link, mac string, p netip.Prefix) {
+		s := fmt.Sprintf("element %v %s", set, link)
+		if mac != "" {
+			s += " " + mac
+		}
+		if p.IsValid() {
+			s += " " + p.String()
+		}
+		w[s] = true
+	}
+	for name, p := range t.policies {
+		if p.Filter != FilterOff {
+			element(Guarded, name, "", netip.Prefix{})
+			for _, x := range p.Permit {
+				element(SourceLink, name, "", x)
+			}
+			for _, x := range t.links[name].Addrs {
+				if !x.Addr().IsLinkLocalUnicast() && x.Bits() != 128 {
+					element(SourceLink, name, "", x.Masked())
+				}
+			}
+		}
+		if p.Loop != LoopForward {
+			element(Turning, name, "", netip.Prefix{})
+			for _, x := range p.LoopExempt {
+				element(LoopExempt, name, "", x)
+			}
+		}
+		if p.Loop == LoopReject {
+			element(Rejecting, name, "", netip.Prefix{})
+		}
+	}
+	for k, l := range t.leases {
+		p, ok := t.policies[k.link]
+		if !ok || k.prefix.Bits() == 128 && t.onLink(k.link, k.prefix.Addr()) {
+			continue
+		}
+		mac := l.LinkLayer.String()
+		switch {
+		case p.Filter == FilterStrict && mac != "":
+			element(SourceStrict, k.link, mac, k.prefix)
+			element(SourceKnown, k.link, "", k.prefix)
+		case p.Filter != FilterOff:
+			element(SourceLink, k.link, "", k.prefix)
+		}
+		if p.Loop != LoopForward && !l.LoopExempt {
+			if !p.Shared || t.known(k.link).PointToPoint {
+				element(LoopPoint, k.link, "", k.prefix)
+			} else if mac != "" {
+				element(LoopShared, k.link, mac, k.prefix)
+			}
+		}
+	}
+	return w
+}
+
+func (t *twin) routes() []Route {
+	byID := map[string]Route{}
+	when := map[string]int{}
+	for _, a := range t.aggregates {
+		r := Route{Table: a.Table, Prefix: a.Prefix, Metric: a.Metric}
+		if r.Table == 0 {
+			r.Table = 254
+		}
+		if r.Metric == 0 {
+			r.Metric = 4096
+		}
+		byID[fmt.Sprint(r.Table, r.Prefix, r.Metric)] = r
+	}
+	for k, l := range t.leases {
+		p, ok := t.policies[k.link]
+		if !ok || k.prefix.Bits() == 128 && t.onLink(k.link, k.prefix.Addr()) {
+			continue
+		}
+		r := Route{Table: p.Table, Prefix: k.prefix, Metric: p.Metric}
+		if r.Table == 0 {
+			r.Table = t.known(k.link).Table
+		}
+		if r.Metric == 0 {
+			r.Metric = 1024
+		}
+		id := fmt.Sprint(r.Table, r.Prefix, r.Metric)
+		link, there := t.links[k.link]
+		direct := link.PointToPoint || k.prefix.Bits() == 128
+		if there && link.Up && !t.refused[k] && (l.NextHop.IsValid() || direct) {
+			r.Link, r.Gateway = link.Index, l.NextHop
+		}
+		if l.when > when[id] {
+			byID[id], when[id] = r, l.when
+		}
+	}
+	var rs []Route
+	for _, r := range byID {
+		rs = append(rs, r)
+	}
+	return rs
+}
+
+// refuse marks the lease behind r, if r is what is wanted.
+func (t *twin) refuse(r Route) {
+	if r.Link == 0 || !slices.Contains(t.routes(), r) {
+		return
+	}
+	var winner twinKey
+	best := 0
+	for k, l := range t.leases {
+		p, ok := t.policies[k.link]
+		if !ok || k.prefix != r.Prefix || l.when < best {
+			continue
+		}
+		table, metric := p.Table, p.Metric
+		if table == 0 {
+			table = t.known(k.link).Table
+		}
+		if metric == 0 {
+			metric = 1024
+		}
+		if table == r.Table && metric == r.Metric && !(k.prefix.Bits() == 128 && t.onLink(k.link, k.prefix.Addr())) {
+			winner, best = k, l.when
+		}
+	}
+	t.refused[winner] = true
+}
