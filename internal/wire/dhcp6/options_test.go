@@ -84,17 +84,34 @@ func TestOptionsUnvalidatedEndEarly(t *testing.T) {
 	}
 }
 
-func TestOptionsPayloadsCannotGrowIntoNeighbours(t *testing.T) {
-	b := octets(t, "0001 0001 aa 0002 0001 bb")
-	o, err := dhcp6.ParseOptions(b[:5])
+// Whoever appends to a view gets a copy, and the octets behind it stay.
+func TestViewsCannotGrowIntoWhatFollows(t *testing.T) {
+	b := octets(t, "01 000001 0001 0001 aa 0002 0001 bb")
+	m, err := dhcp6.ParseMessage(b[:9])
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := dhcp6.ParseOptions(b[4:])
 	if err != nil {
 		t.Fatal(err)
 	}
 	payload, _ := o.First(1)
-	_ = append(payload, 0xcc)
-	_ = append(o, 0xdd)
-	if want := octets(t, "0001 0001 aa 0002 0001 bb"); !bytes.Equal(b, want) {
-		t.Errorf("appending to views changed the buffer: %x, want %x", b, want)
+	for name, view := range map[string][]byte{"payload": payload, "message": m.Bytes(), "its options": m.Options()} {
+		_ = append(view, 0xcc)
+		if want := octets(t, "01 000001 0001 0001 aa 0002 0001 bb"); !bytes.Equal(b, want) {
+			t.Fatalf("appending to the %s changed the buffer: %x, want %x", name, b, want)
+		}
+	}
+	r := dhcp6.AppendRelayHeader(nil, dhcp6.RelayForward, 0, addr("::"), addr("::"))
+	r = append(dhcp6.AppendInterfaceID(r, nil), 0xbb)
+	relay, err := dhcp6.ParseRelay(r[:38])
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = append(relay.Bytes(), 0xcc)
+	_ = append(relay.Options(), 0xcc)
+	if r[38] != 0xbb {
+		t.Fatalf("appending to the relay message changed the buffer: %x", r)
 	}
 }
 
