@@ -43,6 +43,8 @@ type Conn struct {
 	requests *bulk.Conn // changes; their port marks notifications as ours
 	queries  *bulk.Conn // dumps, so that they do not hold up changes
 	owned    owned
+	// watchBuffer is room for notifications, in octets.
+	watchBuffer int
 
 	mu      sync.Mutex // guards all following fields
 	batch   batch
@@ -62,7 +64,9 @@ func Open(o Options) (*Conn, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("routes: %w", err), requests.Close())
 	}
-	return &Conn{protocol: o.Protocol, requests: requests, queries: queries, owned: newOwned()}, nil
+	return &Conn{
+		protocol: o.Protocol, requests: requests, queries: queries, owned: newOwned(), watchBuffer: watchBuffer,
+	}, nil
 }
 
 // Close closes the Conn. What was installed stays.

@@ -42,7 +42,7 @@ func (c *Conn) Watch(ctx context.Context) (<-chan Event, error) {
 		return nil, fmt.Errorf("watch: %w", err)
 	}
 	// As much as we may; too little shows as Resync.
-	_ = nl.SetReadBuffer(watchBuffer)
+	_ = nl.SetReadBuffer(c.watchBuffer)
 	if err := c.subscribe(nl); err != nil {
 		return nil, errors.Join(err, nl.Close())
 	}

@@ -132,8 +132,8 @@ func (c *Conn) Limit() int { return c.limit }
 
 // Exchange numbers and sends the messages in b, all in one system call, and
 // appends the answer to each to answers[:0]: nil for success, ErrNoAnswer, or a
-// *Refusal. A message without NLM_F_ACK is taken to have succeeded unless the
-// kernel says otherwise. The error says that nothing could be sent or read.
+// *Refusal. A message without NLM_F_ACK has succeeded unless the kernel says
+// otherwise. The error says that nothing could be sent or read.
 func (c *Conn) Exchange(b []byte, answers []error) ([]error, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -175,22 +175,30 @@ func (c *Conn) send(b []byte) error {
 // collect reads until nothing is queued. The kernel has handled a request when
 // the system call that sent it returns, so there is nothing to wait for.
 func (c *Conn) collect(first uint32, answers []error) error {
+	heard := make([]bool, len(answers)) // the first answer counts
+	lost := false
 	for {
 		n, _, err := unix.Recvfrom(c.fd, c.buf, unix.MSG_DONTWAIT)
 		switch {
 		case errors.Is(err, unix.EAGAIN):
+			for i := range answers {
+				if lost && !heard[i] {
+					answers[i] = ErrNoAnswer
+				}
+			}
 			return nil
-		case errors.Is(err, unix.EINTR), errors.Is(err, unix.ENOBUFS):
-			continue // answers that were lost stay ErrNoAnswer
+		case errors.Is(err, unix.ENOBUFS):
+			lost = true
+			continue
+		case errors.Is(err, unix.EINTR):
+			continue
 		case err != nil:
 			return fmt.Errorf("netlink: receive: %w", err)
 		}
 		each(c.buf[:n], func(m message) bool {
-			i := m.seq - first
-			if m.kind != unix.NLMSG_ERROR || i >= uint32(len(answers)) {
-				return true
+			if i := m.seq - first; m.kind == unix.NLMSG_ERROR && i < uint32(len(answers)) && !heard[i] {
+				answers[i], heard[i] = m.refusal(), true
 			}
-			answers[i] = m.refusal()
 			return true
 		})
 	}

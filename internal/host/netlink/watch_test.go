@@ -1,0 +1,313 @@
+package netlink
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/host/netlink/bulk"
+	"fairlead/internal/wire/linkaddr"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+const patience = 20 * time.Second
+
+// open opens a Conn in a network namespace of the test's own, whose thread dies
+// with the test.
+func open(t *testing.T) *Conn {
+	t.Helper()
+	runtime.LockOSThread()
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		t.Fatalf("network namespace: %v (root is needed)", err)
+	}
+	c, err := Open(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func run(t *testing.T, line string) {
+	t.Helper()
+	words := strings.Fields(line)
+	if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", line, err, out)
+	}
+}
+
+// until reads events until one pleases, and returns it.
+func until(t *testing.T, events <-chan Event, what string, pleases func(Event) bool) Event {
+	t.Helper()
+	late := time.After(patience)
+	for {
+		select {
+		case e, ok := <-events:
+			if !ok {
+				t.Fatalf("%s: the watch ended", what)
+			}
+			if pleases(e) {
+				return e
+			}
+		case <-late:
+			t.Fatalf("%s: not heard of", what)
+		}
+	}
+}
+
+func link(name string, is func(l hoststate.Link) bool) func(Event) bool {
+	return func(e Event) bool { return e.Link != nil && e.Link.Name == name && is(*e.Link) }
+}
+
+func has(addr string) func(l hoststate.Link) bool {
+	return func(l hoststate.Link) bool { return slices.Contains(l.Addrs, netip.MustParsePrefix(addr)) }
+}
+
+// Everything that happens to a link is told: it appears, goes down and up, gets
+// addresses, another name, another index, and is gone.
+func TestWatchLink(t *testing.T) {
+	c := open(t)
+	run(t, "ip link add c0 type veth peer name p0")
+	run(t, "ip link set c0 address 02:00:00:00:00:01")
+	run(t, "ip link set p0 up")
+	ctx, cancel := context.WithCancel(t.Context())
+	events, err := c.Watch(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := until(t, events, "c0 as it is", link("c0", func(hoststate.Link) bool { return true })).Link
+	mac, _ := linkaddr.Parse("02:00:00:00:00:01")
+	want := hoststate.Link{Index: first.Index, Name: "c0", MTU: 1500, HardwareType: unix.ARPHRD_ETHER, LinkLayer: mac, Table: 254}
+	if !equal(*first, want) {
+		t.Errorf("c0:\ngot  %+v\nwant %+v", *first, want)
+	}
+
+	run(t, "ip link set c0 up")
+	until(t, events, "c0 up", link("c0", func(l hoststate.Link) bool { return l.Up && l.Running }))
+	run(t, "ip link set p0 down")
+	until(t, events, "carrier lost", link("c0", func(l hoststate.Link) bool { return l.Up && !l.Running }))
+	run(t, "ip link set p0 up")
+	run(t, "ip addr add 2001:db8:1::1/64 dev c0 nodad")
+	run(t, "ip addr add 2001:db8:2::1/64 dev c0 nodad")
+	e := until(t, events, "both addresses", link("c0", func(l hoststate.Link) bool {
+		return has("2001:db8:1::1/64")(l) && has("2001:db8:2::1/64")(l)
+	}))
+	snapshot, err := c.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(snapshot, func(l hoststate.Link) bool { return l.Name == "c0" })
+	globals := func(l hoststate.Link) (g []netip.Prefix) {
+		return slices.DeleteFunc(slices.Clone(l.Addrs), func(p netip.Prefix) bool { return p.Addr().IsLinkLocalUnicast() })
+	}
+	if got, want := globals(*e.Link), globals(snapshot[i]); !slices.Equal(got, want) || len(got) != 2 {
+		t.Errorf("order of addresses: event %v, snapshot %v", got, want)
+	}
+	run(t, "ip addr del 2001:db8:1::1/64 dev c0")
+	until(t, events, "address gone", link("c0", func(l hoststate.Link) bool { return !has("2001:db8:1::1/64")(l) }))
+
+	run(t, "ip link set c0 down")
+	run(t, "ip link set c0 name c9")
+	until(t, events, "old name gone", func(e Event) bool { return e.Removed == "c0" })
+	until(t, events, "new name", link("c9", func(l hoststate.Link) bool { return l.Index == first.Index }))
+	run(t, "ip link del c9")
+	until(t, events, "c9 gone", func(e Event) bool { return e.Removed == "c9" })
+	run(t, "ip link add c0 type veth peer name p0")
+	until(t, events, "c0 anew", link("c0", func(l hoststate.Link) bool { return l.Index != first.Index }))
+
+	cancel()
+	for range events { //nolint:revive // until it is closed
+	}
+}
+
+// RFC 4862 section 5.4: an address counts when its uniqueness is sure; one that
+// another host has does not count at all.
+func TestWatchLeavesDoubtfulAddressesOut(t *testing.T) {
+	c := open(t)
+	run(t, "ip link add c0 type veth peer name p0")
+	run(t, "ip link set p0 up")
+	run(t, "ip addr add 2001:db8:1::66/64 dev p0 nodad")
+	events, err := c.Watch(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, "ip link set c0 up")
+	run(t, "ip addr add 2001:db8:1::66/64 dev c0")
+	run(t, "ip addr add 2001:db8:1::1/64 dev c0")
+	e := until(t, events, "the good address", link("c0", has("2001:db8:1::1/64")))
+	if has("2001:db8:1::66/64")(*e.Link) {
+		t.Errorf("addresses %v, with one that is taken", e.Link.Addrs)
+	}
+	run(t, "ip addr add 2001:db8:1::2/64 dev c0 nodad")
+	e = until(t, events, "another address", link("c0", has("2001:db8:1::2/64")))
+	if has("2001:db8:1::66/64")(*e.Link) {
+		t.Errorf("addresses %v, with one that is taken", e.Link.Addrs)
+	}
+}
+
+// Only what others do to our routes passes the kernel's filter.
+func TestWatchFilter(t *testing.T) {
+	c := open(t)
+	run(t, "ip link add c0 type veth peer name p0")
+	run(t, "ip link set p0 up")
+	run(t, "ip link set c0 up")
+	nl, err := netlink.Dial(unix.NETLINK_ROUTE, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nl.Close()
+	if err := c.subscribe(nl); err != nil {
+		t.Fatal(err)
+	}
+	if err := nl.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	route := func(last byte) hoststate.Op {
+		p := netip.MustParseAddr("2001:db8::").As16()
+		p[7] = last
+		return hoststate.Op{Route: &hoststate.Route{Table: 254, Metric: 1024, Prefix: netip.PrefixFrom(netip.AddrFrom16(p), 64)}}
+	}
+	none := func(_ int, err error) { t.Error(err) }
+	again, gone := route(1), route(2)
+	gone.Remove = true
+	if err := c.Apply([]hoststate.Op{route(1), route(2), route(3), again, gone}, none); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "ip -6 route add 2001:db8:9::/64 dev c0 proto static")
+	run(t, "ip -6 route del 2001:db8:9::/64")
+	run(t, "ip -6 route del unreachable 2001:db8:0:3::/64")
+	run(t, "ip -6 route replace unreachable 2001:db8:0:1::/64 proto static")
+
+	var heard []string
+	for len(heard) < 2 {
+		ms, err := nl.Receive()
+		if err != nil {
+			t.Fatalf("after %v: %v", heard, err)
+		}
+		for _, m := range ms {
+			if h, ok := parseRoute(m.Data); ok && (m.Header.Type == unix.RTM_NEWROUTE || m.Header.Type == unix.RTM_DELROUTE) {
+				heard = append(heard, h.Prefix.String())
+			}
+		}
+	}
+	if want := []string{"2001:db8:0:3::/64", "2001:db8:0:1::/64"}; !slices.Equal(heard, want) {
+		t.Errorf("heard %v, want %v", heard, want)
+	}
+}
+
+// What others do to our routes is one event, and a route that was taken over is
+// not ours any more.
+func TestWatchForeignChange(t *testing.T) {
+	c := open(t)
+	run(t, "ip link add c0 type veth peer name p0")
+	run(t, "ip link set p0 up")
+	run(t, "ip link set c0 up")
+	events, err := c.Watch(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &hoststate.Route{Table: 254, Metric: 1024, Prefix: netip.MustParsePrefix("2001:db8:100::/56")}
+	put := func() (failure error) {
+		if err := c.Apply([]hoststate.Op{{Route: r}}, func(_ int, err error) { failure = err }); err != nil {
+			t.Fatal(err)
+		}
+		return failure
+	}
+	changed := func(e Event) bool { return e.RouteChanged }
+	if err := put(); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "ip -6 route del unreachable 2001:db8:100::/56")
+	until(t, events, "deletion", changed)
+	if c.owned.has(keyOf(*r)) {
+		t.Error("a route that was deleted counts as ours")
+	}
+	if err := put(); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "ip -6 route replace unreachable 2001:db8:100::/56 proto static")
+	until(t, events, "replacement", changed)
+	if err := put(); !errors.Is(err, ErrForeign) {
+		t.Errorf("route that was taken over: %v, want ErrForeign", err)
+	}
+}
+
+// When the kernel's word is lost, everything is read again.
+func TestWatchResync(t *testing.T) {
+	c := open(t)
+	c.watchBuffer = 1
+	run(t, "ip link add c0 type veth peer name p0")
+	events, err := c.Watch(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	snapshot, err := c.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(snapshot, func(l hoststate.Link) bool { return l.Name == "c0" })
+	// Nobody reads the events, so the kernel's queue fills.
+	var b []byte
+	for n := range uint32(1000) {
+		fixed := make([]byte, unix.SizeofIfInfomsg)
+		binary.NativeEndian.PutUint32(fixed[4:], uint32(snapshot[i].Index))
+		var start int
+		b, start = bulk.Begin(b, unix.RTM_NEWLINK, unix.NLM_F_ACK, fixed...)
+		b = bulk.End(bulk.AttrUint32(b, unix.IFLA_MTU, 1300+n%2), start)
+	}
+	if _, err := c.requests.Exchange(b, nil); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "ip link set c0 mtu 1400")
+	run(t, "ip link add late type veth peer name latep")
+	var c0 hoststate.Link
+	late := false
+	until(t, events, "resync", func(e Event) bool {
+		if e.Link != nil && e.Link.Name == "c0" {
+			c0 = *e.Link
+		}
+		late = late || e.Link != nil && e.Link.Name == "late"
+		return e.Resync
+	})
+	if c0.MTU != 1400 || !late {
+		until(t, events, "what came after", func(e Event) bool {
+			if e.Link != nil && e.Link.Name == "c0" {
+				c0 = *e.Link
+			}
+			late = late || e.Link != nil && e.Link.Name == "late"
+			return c0.MTU == 1400 && late
+		})
+	}
+}
+
+// A watch ends with its context, and its channel is closed.
+func TestWatchEnds(t *testing.T) {
+	c := open(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	events, err := c.Watch(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	late := time.After(patience)
+	for {
+		select {
+		case _, ok := <-events:
+			if !ok {
+				return
+			}
+		case <-late:
+			t.Fatal("the channel is still open")
+		}
+	}
+}
