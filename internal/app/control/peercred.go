@@ -41,16 +41,12 @@ func unixCaller(c *net.UnixConn) (*caller, error) {
 	return who, nil
 }
 
-// soPeerGroups is SO_PEERGROUPS (Linux 4.13). Its number is the generic one;
-// architectures with their own are not among those that we build for.
-const soPeerGroups = 59
-
 // peerGroups are the supplementary groups of the process that connected.
 func peerGroups(fd int) ([]uint32, error) {
 	groups := make([]uint32, 32)
 	for {
 		size := uint32(4 * len(groups))
-		_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, soPeerGroups,
+		_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_PEERGROUPS,
 			uintptr(unsafe.Pointer(unsafe.SliceData(groups))), uintptr(unsafe.Pointer(&size)), 0)
 		switch errno {
 		case 0:

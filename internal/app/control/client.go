@@ -1,0 +1,202 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Client speaks with a running Fairlead over its Unix socket. Errors are
+// *RemoteError where Fairlead itself refused, else they say why it could not be
+// asked.
+type Client struct {
+	socket string
+	http   http.Client
+}
+
+// NewClient does not connect yet.
+func NewClient(socket string) *Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}
+	return &Client{socket: socket, http: http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+}
+
+// RemoteError is what Fairlead answered instead of doing what it was asked.
+type RemoteError struct {
+	Code int // HTTP status
+	Failure
+}
+
+func (e *RemoteError) Error() string {
+	return strings.Join(append([]string{e.Text}, e.Problems...), "\n")
+}
+
+// Status is the relay at a glance.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	return get[Status](ctx, c, "status", nil)
+}
+
+// Links are all interfaces of the host.
+func (c *Client) Links(ctx context.Context) ([]Link, error) {
+	return get[[]Link](ctx, c, "links", nil)
+}
+
+// Peers are all configured servers and relays.
+func (c *Client) Peers(ctx context.Context) ([]Peer, error) {
+	return get[[]Peer](ctx, c, "peers", nil)
+}
+
+// Blocks are all blocks.
+func (c *Client) Blocks(ctx context.Context) ([]Block, error) {
+	return get[[]Block](ctx, c, "blocks", nil)
+}
+
+// Delegations are the live delegations that f selects.
+func (c *Client) Delegations(ctx context.Context, f Filter) ([]Delegation, error) {
+	return get[[]Delegation](ctx, c, "delegations", f.query())
+}
+
+// History is who had what when, the latest first.
+func (c *Client) History(ctx context.Context, f HistoryFilter) ([]HistoryEntry, error) {
+	q := f.query()
+	if !f.From.IsZero() {
+		q.Set("from", f.From.Format(time.RFC3339))
+	}
+	if !f.To.IsZero() {
+		q.Set("to", f.To.Format(time.RFC3339))
+	}
+	if f.Limit > 0 {
+		q.Set("limit", strconv.Itoa(f.Limit))
+	}
+	return get[[]HistoryEntry](ctx, c, "history", q)
+}
+
+// Clear ends delegations.
+func (c *Client) Clear(ctx context.Context, r ClearRequest) (ClearResult, error) {
+	return post[ClearResult](ctx, c, "clear", r)
+}
+
+// Unblock takes a block away.
+func (c *Client) Unblock(ctx context.Context, b Block) error {
+	_, err := post[struct{}](ctx, c, "unblock", b)
+	return err
+}
+
+// Reload makes Fairlead take its configuration file anew. A file with errors is
+// a RemoteError with Problems.
+func (c *Client) Reload(ctx context.Context) error {
+	_, err := post[struct{}](ctx, c, "reload", reloadRequest{})
+	return err
+}
+
+func (f Filter) query() url.Values {
+	q := make(url.Values)
+	if f.Client != "" {
+		q.Set("client", f.Client.String())
+	}
+	if f.Prefix.IsValid() {
+		q.Set("prefix", f.Prefix.String())
+	}
+	if f.Link != "" {
+		q.Set("link", f.Link)
+	}
+	return q
+}
+
+func (f TraceFilter) query() url.Values { return Filter{Client: f.Client, Link: f.Link}.query() }
+
+func get[T any](ctx context.Context, c *Client, path string, q url.Values) (T, error) {
+	return ask[T](ctx, c, http.MethodGet, path, q, nil)
+}
+
+func post[T any](ctx context.Context, c *Client, path string, body any) (answer T, err error) {
+	b, err := json.Marshal(body)
+	if err != nil {
+		return answer, fmt.Errorf("request: %w", err)
+	}
+	return ask[T](ctx, c, http.MethodPost, path, nil, b)
+}
+
+func ask[T any](ctx context.Context, c *Client, method, path string, q url.Values, body []byte) (answer T, err error) {
+	r, err := c.do(ctx, method, path, q, body)
+	if err != nil {
+		return answer, err
+	}
+	defer r.Body.Close()
+	if err := json.NewDecoder(r.Body).Decode(&answer); err != nil {
+		return answer, fmt.Errorf("answer of fairlead: %w", err)
+	}
+	return answer, nil
+}
+
+// do sends a request and returns the answer if it is one of success; the caller
+// closes its body.
+func (c *Client) do(ctx context.Context, method, path string, q url.Values, body []byte) (*http.Response, error) {
+	target := url.URL{Scheme: "http", Host: "fairlead", Path: "/v1/" + path, RawQuery: q.Encode()}
+	r, err := http.NewRequestWithContext(ctx, method, target.String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("request: %w", err)
+	}
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	answer, err := c.http.Do(r)
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	if answer.StatusCode != http.StatusOK {
+		defer answer.Body.Close()
+		return nil, remoteError(answer)
+	}
+	return answer, nil
+}
+
+func remoteError(r *http.Response) error {
+	e := &RemoteError{Code: r.StatusCode}
+	if err := json.NewDecoder(io.LimitReader(r.Body, 1<<20)).Decode(&e.Failure); err != nil || e.Text == "" {
+		e.Failure = Failure{Text: "fairlead answered " + r.Status}
+	}
+	return e
+}
+
+// explain says what it means that the socket could not be used. The address that
+// net/http would show is not the operator's.
+func (c *Client) explain(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ECONNREFUSED):
+		return fmt.Errorf("%s: fairlead does not run here, or listens elsewhere (--socket): %w", c.socket, innermost(err))
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s: only root and the socket's group can connect: %w", c.socket, innermost(err))
+	}
+	return fmt.Errorf("%s: %w", c.socket, unwrapURL(err))
+}
+
+func unwrapURL(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}
+
+// innermost is the error of the system call.
+func innermost(err error) error {
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return err
+}

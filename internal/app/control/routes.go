@@ -1,0 +1,211 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"time"
+
+	"fairlead/internal/app/config"
+)
+
+// maxBody bounds the body of a request.
+const maxBody = 64 << 10
+
+// routes are all paths of the interface.
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /v1/status", query(s, noFilter, func(ctx context.Context, _ struct{}) (Status, error) { return s.backend.Status(ctx) }))
+	mux.Handle("GET /v1/links", query(s, noFilter, func(ctx context.Context, _ struct{}) ([]Link, error) { return list(s.backend.Links(ctx)) }))
+	mux.Handle("GET /v1/peers", query(s, noFilter, func(ctx context.Context, _ struct{}) ([]Peer, error) { return list(s.backend.Peers(ctx)) }))
+	mux.Handle("GET /v1/blocks", query(s, noFilter, func(ctx context.Context, _ struct{}) ([]Block, error) { return list(s.backend.Blocks(ctx)) }))
+	mux.Handle("GET /v1/delegations", query(s, parseFilter, func(ctx context.Context, f Filter) ([]Delegation, error) {
+		return list(s.backend.Delegations(ctx, f))
+	}))
+	mux.Handle("GET /v1/history", query(s, parseHistoryFilter, func(ctx context.Context, f HistoryFilter) ([]HistoryEntry, error) {
+		return list(s.backend.History(ctx, f))
+	}))
+	mux.Handle("GET /v1/watch", stream(s, parseFilter, s.backend.Watch))
+	mux.Handle("GET /v1/trace", stream(s, parseTraceFilter, s.backend.Trace))
+	mux.Handle("POST /v1/clear", deed(s, "clear", s.backend.Clear))
+	mux.Handle("POST /v1/unblock", deed(s, "unblock", func(ctx context.Context, b Block, who string) (struct{}, error) {
+		return struct{}{}, s.backend.Unblock(ctx, b, who)
+	}))
+	mux.Handle("POST /v1/reload", deed(s, "reload", func(ctx context.Context, _ reloadRequest, who string) (struct{}, error) {
+		return struct{}{}, s.backend.Reload(ctx, who)
+	}))
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		s.fail(w, fmt.Errorf("%w: no such path: %s", ErrNotFound, r.URL.Path))
+	})
+	return http.MaxBytesHandler(mux, maxBody)
+}
+
+// list makes an empty list of none, which JSON would call null.
+func list[T any](values []T, err error) ([]T, error) {
+	if values == nil {
+		values = []T{}
+	}
+	return values, err
+}
+
+// query answers a request that changes nothing.
+func query[F, T any](s *Server, parse func(*http.Request) (F, error), ask func(context.Context, F) (T, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := s.admit(r, Reader); err != nil {
+			s.fail(w, err)
+			return
+		}
+		f, err := parse(r)
+		if err != nil {
+			s.fail(w, err)
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), s.bounds.answer)
+		defer cancel()
+		answer, err := ask(ctx, f)
+		if err != nil {
+			s.fail(w, err)
+			return
+		}
+		s.answer(w, http.StatusOK, answer)
+	})
+}
+
+// request is the body of a deed.
+type request interface {
+	check() error
+	attrs() []slog.Attr
+}
+
+// deed carries out a request that changes something, and records it.
+func deed[R request, T any](s *Server, name string, do func(context.Context, R, string) (T, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		who, err := s.admit(r, Operator)
+		if err != nil {
+			if who != nil {
+				s.audit.record(name, who, s.access.Load().role(who), err)
+			}
+			s.fail(w, err)
+			return
+		}
+		var req R
+		err = s.body(w, r, &req)
+		if err == nil {
+			err = req.check()
+		}
+		if err != nil {
+			s.fail(w, err)
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), s.bounds.deed)
+		defer cancel()
+		answer, err := do(ctx, req, who.String())
+		what := req.attrs()
+		if result, ok := any(answer).(interface{ attrs() []slog.Attr }); ok && err == nil {
+			what = append(what, result.attrs()...)
+		}
+		s.audit.record(name, who, Operator, err, what...)
+		if err != nil {
+			s.fail(w, err)
+			return
+		}
+		s.answer(w, http.StatusOK, answer)
+	})
+}
+
+// errForbidden is an answer to who is known and may not.
+var errForbidden = errors.New("not permitted")
+
+// admit says who asks, and whether they may do what needs a role.
+func (s *Server) admit(r *http.Request, needs Role) (*caller, error) {
+	who, err := callerOf(r)
+	if err != nil {
+		return nil, err
+	}
+	switch role := s.access.Load().role(who); {
+	case role >= needs:
+		return who, nil
+	case role == Refused:
+		return who, fmt.Errorf("%w: %s is among neither control.operators nor control.readers", errForbidden, who)
+	default:
+		return who, fmt.Errorf("%w: %s may look, but is not among control.operators", errForbidden, who)
+	}
+}
+
+// body reads the JSON of a deed, strictly.
+func (s *Server) body(w http.ResponseWriter, r *http.Request, into any) error {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		return fmt.Errorf("%w: the body must be application/json", ErrInvalid)
+	}
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return fmt.Errorf("%w: body: %w", ErrInvalid, err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: body: more than one value", ErrInvalid)
+	}
+	// The time to send a request is over; from here on a reset connection alone
+	// ends its context.
+	if err := http.NewResponseController(w).SetReadDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("connection: %w", err)
+	}
+	return nil
+}
+
+// Failure is the answer to a request that was not carried out.
+type Failure struct {
+	Text     string   `json:"error"`
+	Problems []string `json:"problems,omitempty"` // of a configuration, one a line
+}
+
+func (s *Server) fail(w http.ResponseWriter, err error) {
+	f := Failure{Text: err.Error()}
+	var problems config.Problems
+	if errors.As(err, &problems) {
+		f.Text = "the configuration has problems"
+		for _, p := range problems {
+			f.Problems = append(f.Problems, p.String())
+		}
+	}
+	s.answer(w, statusCode(err), f)
+}
+
+func statusCode(err error) int {
+	var tooLarge *http.MaxBytesError
+	var problems config.Problems
+	switch {
+	case errors.As(err, &tooLarge):
+		return http.StatusRequestEntityTooLarge
+	case errors.As(err, &problems):
+		return http.StatusUnprocessableEntity
+	case errors.Is(err, errForbidden):
+		return http.StatusForbidden
+	case errors.Is(err, ErrInvalid):
+		return http.StatusBadRequest
+	case errors.Is(err, ErrNotFound):
+		return http.StatusNotFound
+	case errors.Is(err, ErrBusy):
+		return http.StatusServiceUnavailable
+	case errors.Is(err, context.DeadlineExceeded):
+		return http.StatusGatewayTimeout
+	}
+	return http.StatusInternalServerError
+}
+
+// answer writes a value; a caller that does not take it is cut off.
+func (s *Server) answer(w http.ResponseWriter, code int, value any) {
+	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.bounds.write)); err != nil {
+		s.log.Debug("control: answer", "reason", err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	if err := json.NewEncoder(w).Encode(value); err != nil {
+		s.log.Debug("control: answer not taken", "reason", err)
+	}
+}

@@ -1,0 +1,99 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// stream sends events to a caller until one of the two goes away, or the caller
+// loses the role. What the caller is too slow for is lost in the Feed, where it
+// is counted; nothing is kept here.
+func stream[F any](s *Server, parse func(*http.Request) (F, error), open func(context.Context, F) (<-chan Event, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		who, err := s.admit(r, Reader)
+		if err != nil {
+			s.fail(w, err)
+			return
+		}
+		f, err := parse(r)
+		if err != nil {
+			s.fail(w, err)
+			return
+		}
+		out := http.NewResponseController(w)
+		if err := out.SetReadDeadline(time.Time{}); err != nil {
+			s.fail(w, fmt.Errorf("connection: %w", err))
+			return
+		}
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		events, err := open(ctx, f)
+		if err != nil {
+			s.fail(w, err)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(http.StatusOK)
+		if err := s.carry(ctx, w, out, who, events); err != nil {
+			s.log.Debug("control: stream ended", "reason", err)
+		}
+	})
+}
+
+// carry writes events as they come, each within its time. The first line tells
+// the caller that from now on nothing is missed.
+func (s *Server) carry(ctx context.Context, w http.ResponseWriter, out *http.ResponseController, who *caller, events <-chan Event) error {
+	send := func(b []byte) error {
+		if err := out.SetWriteDeadline(time.Now().Add(s.bounds.write)); err != nil {
+			return err
+		}
+		if _, err := w.Write(b); err != nil {
+			return err
+		}
+		return out.Flush()
+	}
+	if err := send([]byte(": ready\n\n")); err != nil {
+		return err
+	}
+	beat := time.NewTicker(s.bounds.beat)
+	defer beat.Stop()
+	var b bytes.Buffer
+	for {
+		b.Reset()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-beat.C:
+			if s.access.Load().role(who) < Reader {
+				return errForbidden
+			}
+			b.WriteString(": beat\n\n")
+		case e, ok := <-events:
+			if !ok {
+				return nil
+			}
+			if err := appendEvent(&b, &e); err != nil {
+				return err
+			}
+		}
+		if err := send(b.Bytes()); err != nil {
+			return err
+		}
+	}
+}
+
+// appendEvent writes an event in the form of server-sent events: its kind, then
+// its JSON, which has no newline in it.
+func appendEvent(b *bytes.Buffer, e *Event) error {
+	data, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("event: %w", err)
+	}
+	fmt.Fprintf(b, "event: %s\ndata: %s\n\n", e.Kind, data)
+	return nil
+}
