@@ -3,6 +3,7 @@ package control
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -49,7 +50,7 @@ func (c *Client) open(ctx context.Context, path string, q url.Values) (Stream, e
 	lines := bufio.NewScanner(answer.Body)
 	lines.Buffer(make([]byte, 0, 4096), maxLine)
 	if !lines.Scan() { // ": ready"
-		err := cmpErr(lines.Err(), io.EOF)
+		err := cmp.Or(lines.Err(), io.EOF)
 		cancel(err)
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), answer.Body.Close())
 	}
@@ -73,16 +74,6 @@ func (c *Client) open(ctx context.Context, path string, q url.Values) (Stream, e
 				return
 			}
 		}
-		yield(Event{}, cmpErr(context.Cause(ctx), lines.Err(), io.EOF))
+		yield(Event{}, cmp.Or(context.Cause(ctx), lines.Err(), io.EOF))
 	}, nil
-}
-
-// cmpErr is the first error that is one.
-func cmpErr(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -1,0 +1,136 @@
+// Package hook runs the operator's program for events of delegations. It is no
+// scripting interface: the program gets the facts in its environment, no shell
+// comes between, and what it returns changes nothing.
+//
+// Programs run one after another, in the order of the events, so that what is
+// told of one prefix is told in order. Events wait in a bounded queue; what does
+// not fit is dropped and counted. Offer never blocks. All methods may be used
+// from any goroutine.
+package hook
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+
+	"fairlead/internal/app/config"
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/instant"
+)
+
+// Runner runs the program.
+type Runner struct {
+	log  *slog.Logger
+	wake chan struct{}
+
+	mu       sync.Mutex // guards all following fields
+	cfg      config.Hook
+	queue    []call
+	stats    Stats
+	dropping bool // since the last event that found room
+}
+
+// call is one run to come.
+type call struct {
+	program     string
+	environment []string
+	event       string // for the log
+	prefix      string
+}
+
+// Stats counts runs.
+type Stats struct {
+	Succeeded uint64
+	Failed    uint64 // exit status, timeout, or not started
+	Dropped   uint64 // events for which the queue had no room
+	Waiting   int
+}
+
+// New is a Runner that runs nothing before Run.
+func New(c config.Hook, log *slog.Logger) *Runner {
+	return &Runner{log: log, cfg: c, wake: make(chan struct{}, 1)}
+}
+
+// Reconfigure holds for events from now on; what waits is run as it was to be.
+func (r *Runner) Reconfigure(c config.Hook) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cfg = c
+}
+
+// Stats are the counts now.
+func (r *Runner) Stats() Stats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.stats
+	s.Waiting = len(r.queue)
+	return s
+}
+
+// Offer lines the program up for an event, if it is configured for such.
+func (r *Runner) Offer(e delegation.Event, now instant.Now) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.cfg.Program == "" || !slices.Contains(r.cfg.Events, e.Kind) {
+		return
+	}
+	if len(r.queue) >= r.cfg.Queue {
+		r.stats.Dropped++
+		if !r.dropping {
+			r.log.Warn("hook: events are dropped, the program is too slow for them", "waiting", len(r.queue))
+		}
+		r.dropping = true
+		return
+	}
+	r.dropping = false
+	r.queue = append(r.queue, call{
+		program:     r.cfg.Program,
+		environment: environment(&e, now),
+		event:       e.Kind.String(),
+		prefix:      e.Subject().Prefix.String(),
+	})
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run runs programs until ctx ends. One that runs then has a few seconds to
+// finish; events that wait are dropped.
+func (r *Runner) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			r.abandon()
+			return nil
+		case <-r.wake:
+		}
+		for c, ok := r.next(); ok && ctx.Err() == nil; c, ok = r.next() {
+			r.run(ctx, c)
+		}
+	}
+}
+
+func (r *Runner) next() (call, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.queue) == 0 {
+		r.queue = nil
+		return call{}, false
+	}
+	c := r.queue[0]
+	r.queue[0] = call{}
+	r.queue = r.queue[1:]
+	return c, true
+}
+
+func (r *Runner) abandon() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n := len(r.queue); n > 0 {
+		r.log.Warn("hook: events are dropped, fairlead stops", "waiting", n)
+		r.stats.Dropped += uint64(n)
+		r.queue = nil
+	}
+}

@@ -1,0 +1,117 @@
+package hook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"time"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// environment is all that the program gets to know. Nothing of our own
+// environment is in it.
+func environment(e *delegation.Event, now instant.Now) []string {
+	d := e.Subject()
+	env := []string{
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"LANG=C.UTF-8",
+	}
+	add := func(name, value string) {
+		if value != "" {
+			env = append(env, "FAIRLEAD_"+name+"="+value)
+		}
+	}
+	add("EVENT", e.Kind.String())
+	add("REASON", e.Reason.String())
+	add("KIND", d.Kind.String())
+	add("PREFIX", d.Prefix.String())
+	add("CLIENT", dhcp6.DUID(d.Client).String())
+	add("IAID", strconv.FormatUint(uint64(d.IAID), 10))
+	add("LINK", d.Link)
+	add("VRF", d.VRF)
+	add("NEXT_HOP", d.NextHop.String())
+	add("LINK_LAYER", d.LinkLayer.String())
+	add("PREFERRED", seconds(now.Until(d.Preferred)))
+	add("VALID", seconds(now.Until(d.Valid)))
+	add("SERVER", d.Server)
+	if e.Kind == delegation.Moved {
+		add("OLD_LINK", e.Old.Link)
+		add("OLD_NEXT_HOP", e.Old.NextHop.String())
+		add("OLD_CLIENT", dhcp6.DUID(e.Old.Client).String())
+	}
+	return env
+}
+
+// seconds is what is left of a lifetime, or "infinite".
+func seconds(left time.Duration) string {
+	if left == delegation.Infinite {
+		return "infinite"
+	}
+	return strconv.FormatInt(max(0, int64(left/time.Second)), 10)
+}
+
+// grace is what a program has left when fairlead stops.
+const grace = 3 * time.Second
+
+// maxOutput is how much of what the program writes reaches the log.
+const maxOutput = 2048
+
+// run runs the program once and waits for it.
+func (r *Runner) run(ctx context.Context, c call) {
+	r.mu.Lock()
+	timeout := r.cfg.Timeout
+	r.mu.Unlock()
+	output, err := execute(ctx, c, timeout)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err == nil {
+		r.stats.Succeeded++
+		return
+	}
+	r.stats.Failed++
+	r.log.Warn("hook: program", "program", c.program, "event", c.event, "prefix", c.prefix, "error", err, "output", output)
+}
+
+var errTimeout = errors.New("timed out, and was killed with all that it started")
+
+func execute(ctx context.Context, c call, timeout time.Duration) (output string, err error) {
+	own, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), timeout, errTimeout)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() {
+		t := time.NewTimer(grace)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			cancel()
+		case <-own.Done():
+		}
+	})
+	defer stop()
+	cmd := exec.CommandContext(own, c.program)
+	cmd.Env = c.environment
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = time.Second // for a grandchild that holds the pipe
+	var out head
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err = cmd.Run()
+	if cause := context.Cause(own); err != nil && cause != nil {
+		err = fmt.Errorf("%w after %v", cause, timeout)
+	}
+	return string(out), err
+}
+
+// head keeps the first octets of what is written, and takes the rest.
+type head []byte
+
+func (h *head) Write(b []byte) (int, error) {
+	*h = append(*h, b[:min(len(b), maxOutput-len(*h))]...)
+	return len(b), nil
+}
