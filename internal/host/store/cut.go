@@ -1,12 +1,12 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"sync"
 
-	"github.com/cockroachdb/errors/oserror"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -22,7 +22,8 @@ import (
 // afterwards.
 type cutFS struct {
 	vfs.FS
-	onCut func()
+	readOnly bool // nothing is written at all, and that is no failure
+	onCut    func()
 
 	mu  sync.RWMutex // guards why
 	why error
@@ -48,61 +49,63 @@ func (c *cutFS) cut(why error) {
 	}
 }
 
-// try runs a write and reports whether it took place. That a file is missing or
-// there already is an answer, not a failure.
-func (c *cutFS) try(what, name string, write func() error) (took bool, err error) {
-	if c.cause() != nil {
+// try runs a write and reports whether it took place. The error is nil, or one of
+// the answers that Pebble is prepared for.
+func (c *cutFS) try(what, name string, write func() error, answers ...error) (took bool, err error) {
+	if c.readOnly || c.cause() != nil {
 		return false, nil
 	}
 	err = write()
-	if err == nil || oserror.IsNotExist(err) || oserror.IsExist(err) {
-		return true, err
+	for _, answer := range answers {
+		if errors.Is(err, answer) {
+			return true, err
+		}
 	}
-	c.cut(classify(fmt.Errorf("%s %s: %w", what, name, err)))
-	return false, nil
+	if err != nil {
+		c.cut(classify(fmt.Errorf("%s %s: %w", what, name, err)))
+	}
+	return err == nil, nil
 }
 
-func (c *cutFS) tryFile(what, name string, open func() (vfs.File, error)) (vfs.File, error) {
+// tryFile opens a file for writing. In the dream it is another that keeps nothing.
+func (c *cutFS) tryFile(what, name string, open func() (vfs.File, error)) vfs.File {
 	var f vfs.File
-	took, err := c.try(what, name, func() (err error) { f, err = open(); return err })
-	switch {
-	case err != nil:
-		return nil, err
-	case !took:
-		return dreamFile{}, nil
+	took, _ := c.try(what, name, func() (err error) { f, err = open(); return err })
+	if !took {
+		return newDreamFile()
 	}
-	return &cutFile{File: f, fs: c, name: name}, nil
+	return &cutFile{File: f, fs: c, name: name}
 }
 
 func (c *cutFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	return c.tryFile("create", name, func() (vfs.File, error) { return c.FS.Create(name, category) })
+	return c.tryFile("create", name, func() (vfs.File, error) { return c.FS.Create(name, category) }), nil
 }
 
 func (c *cutFS) OpenReadWrite(name string, category vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
-	return c.tryFile("open", name, func() (vfs.File, error) { return c.FS.OpenReadWrite(name, category, opts...) })
+	return c.tryFile("open", name, func() (vfs.File, error) { return c.FS.OpenReadWrite(name, category, opts...) }), nil
 }
 
 func (c *cutFS) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	return c.tryFile("reuse", newname, func() (vfs.File, error) { return c.FS.ReuseForWrite(oldname, newname, category) })
+	return c.tryFile("reuse", newname, func() (vfs.File, error) { return c.FS.ReuseForWrite(oldname, newname, category) }), nil
 }
 
 // OpenDir opens a directory for syncing.
 func (c *cutFS) OpenDir(name string) (vfs.File, error) {
-	return c.tryFile("open", name, func() (vfs.File, error) { return c.FS.OpenDir(name) })
+	return c.tryFile("open", name, func() (vfs.File, error) { return c.FS.OpenDir(name) }), nil
 }
 
 func (c *cutFS) Link(oldname, newname string) error {
-	_, err := c.try("link", newname, func() error { return c.FS.Link(oldname, newname) })
+	_, err := c.try("link", newname, func() error { return c.FS.Link(oldname, newname) }, os.ErrExist)
 	return err
 }
 
 func (c *cutFS) Remove(name string) error {
-	_, err := c.try("remove", name, func() error { return c.FS.Remove(name) })
+	_, err := c.try("remove", name, func() error { return c.FS.Remove(name) }, os.ErrNotExist)
 	return err
 }
 
 func (c *cutFS) RemoveAll(name string) error {
-	_, err := c.try("remove", name, func() error { return c.FS.RemoveAll(name) })
+	_, err := c.try("remove", name, func() error { return c.FS.RemoveAll(name) }, os.ErrNotExist)
 	return err
 }
 
@@ -170,29 +173,30 @@ func (f *cutFile) SyncTo(length int64) (bool, error) {
 	return full || !took, err
 }
 
+// Stat answers in any case: Pebble ends the process where a log that it has just
+// made cannot tell its size.
+func (f *cutFile) Stat() (vfs.FileInfo, error) {
+	info, err := f.File.Stat()
+	if err != nil {
+		f.fs.cut(classify(fmt.Errorf("stat %s: %w", f.name, err)))
+		return newDreamFile().Stat()
+	}
+	return info, nil
+}
+
 // Close closes the file on disk in the dream as well: descriptors are real.
 func (f *cutFile) Close() error {
-	err := f.File.Close()
-	if err != nil {
+	if err := f.File.Close(); err != nil {
 		f.fs.cut(classify(fmt.Errorf("close %s: %w", f.name, err)))
 	}
 	return nil
 }
 
-// dreamFile is a file made after the cut: all that is written to it is lost.
-type dreamFile struct{}
+// dreamFile is a file made after the cut: an empty one that takes all that is
+// written to it and keeps nothing.
+type dreamFile struct{ vfs.File }
 
-var errDream = fmt.Errorf("written after the cut: %w", ErrBroken)
+func newDreamFile() vfs.File { return dreamFile{vfs.NewMemFile(nil)} }
 
 func (dreamFile) Write(p []byte) (int, error)            { return len(p), nil }
 func (dreamFile) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
-func (dreamFile) Read([]byte) (int, error)               { return 0, errDream }
-func (dreamFile) ReadAt([]byte, int64) (int, error)      { return 0, errDream }
-func (dreamFile) Stat() (vfs.FileInfo, error)            { return nil, errDream }
-func (dreamFile) Close() error                           { return nil }
-func (dreamFile) Sync() error                            { return nil }
-func (dreamFile) SyncData() error                        { return nil }
-func (dreamFile) SyncTo(int64) (bool, error)             { return true, nil }
-func (dreamFile) Preallocate(int64, int64) error         { return nil }
-func (dreamFile) Prefetch(int64, int64) error            { return nil }
-func (dreamFile) Fd() uintptr                            { return vfs.InvalidFd }

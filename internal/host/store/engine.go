@@ -14,11 +14,10 @@ import (
 // engine is one Pebble instance with its view of the disk. It lives until its
 // view is cut off, and is then replaced.
 type engine struct {
-	db       *pebble.DB
-	fs       *cutFS
-	readOnly bool
-	fatal    chan struct{} // closed when Pebble gave up: it may hold locks for ever
-	giveUp   sync.Once
+	db     *pebble.DB
+	fs     *cutFS
+	fatal  chan struct{} // closed when Pebble gave up: it may hold locks for ever
+	giveUp sync.Once
 }
 
 // What Pebble may use. A store of 100 000 records of 200 octets is 25 MB on disk
@@ -29,6 +28,8 @@ const (
 	cacheBytes     = 2 << 20
 	maxOpenFiles   = 128
 	tableFileBytes = 2 << 20
+	// A damaged block is lost whole: the fewer records in one, the better.
+	tableBlockBytes = 1 << 10
 )
 
 // errFatal stands for a call into Pebble that did not come back.
@@ -46,9 +47,8 @@ type engineOptions struct {
 // was one.
 func (o engineOptions) open(dir string, readOnly bool) (*engine, error) {
 	e := &engine{
-		fs:       &cutFS{FS: o.disk, onCut: o.onCut},
-		readOnly: readOnly,
-		fatal:    make(chan struct{}),
+		fs:    &cutFS{FS: o.disk, readOnly: readOnly, onCut: o.onCut},
+		fatal: make(chan struct{}),
 	}
 	err := guard(func() (err error) {
 		e.db, err = pebble.Open(dir, e.options(o))
@@ -69,7 +69,7 @@ func (o engineOptions) open(dir string, readOnly bool) (*engine, error) {
 func (e *engine) options(of engineOptions) *pebble.Options {
 	o := &pebble.Options{
 		FS:                          e.fs,
-		ReadOnly:                    e.readOnly,
+		ReadOnly:                    e.fs.readOnly,
 		Logger:                      &engineLogger{log: of.log, engine: e},
 		FormatMajorVersion:          pebble.FormatTableFormatV6,
 		CacheSize:                   cacheBytes,
@@ -86,11 +86,15 @@ func (e *engine) options(of engineOptions) *pebble.Options {
 			},
 		},
 	}
-	for i := range o.TargetFileSizes {
+	for i := range o.Levels {
 		o.TargetFileSizes[i] = tableFileBytes
+		o.Levels[i].BlockSize = tableBlockBytes
 	}
 	return o
 }
+
+// writes reports whether the engine takes writes.
+func (e *engine) writes() bool { return !e.fs.readOnly && e.fs.cause() == nil }
 
 // backgroundError cuts the engine off: Pebble would try a failed flush or
 // compaction again at once and for ever.

@@ -115,7 +115,7 @@ func (s *Store) retire() {
 // revive sees to it that there is an engine that writes. It needs writing.
 func (s *Store) revive() error {
 	s.retire()
-	if s.engine != nil && !s.engine.readOnly {
+	if s.engine != nil && s.engine.writes() {
 		return nil
 	}
 	if s.lost >= maxLost {

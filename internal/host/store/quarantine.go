@@ -36,7 +36,7 @@ func (s *Store) quarantine(bad []badRecord) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	moved := 0
-	if e := s.engine; e != nil && !e.readOnly && e.fs.cause() == nil {
+	if e := s.engine; e != nil && e.writes() {
 		var err error
 		if moved, err = e.quarantine(bad); err != nil {
 			s.facts.failed(err)

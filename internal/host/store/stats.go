@@ -73,7 +73,7 @@ func (s *Store) Stats() Stats {
 	var bytes uint64
 	writes := false
 	if e := s.engine; e != nil {
-		writes = !e.readOnly && e.fs.cause() == nil
+		writes = e.writes()
 		bytes = e.db.Metrics().DiskSpaceUsage()
 	}
 	s.reading.RUnlock()

@@ -1,0 +1,149 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"syscall"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+)
+
+var diskErrors = []struct {
+	disk error
+	want error
+}{
+	{syscall.ENOSPC, ErrFull},
+	{syscall.EDQUOT, ErrFull},
+	{syscall.EIO, ErrBroken},
+	{syscall.EROFS, ErrBroken},
+}
+
+// One write fails, each in turn, and the disk is well again. Nothing ends the
+// process, the failure is an error, and the store helps itself: the very next
+// commit is kept.
+func TestEachWriteFailsOnce(t *testing.T) {
+	w := newWorkload(40, 4000)
+	for n, more := 1, true; more; n++ {
+		e := diskErrors[n%len(diskErrors)]
+		hook, failed := failing(n, n, e.disk)
+		err := w.runThroughFailure(vfs.NewMem(), hook, e.want)
+		if err != nil {
+			t.Fatalf("write %d fails with %v: %v", n, e.disk, err)
+		}
+		more = failed() > 0
+	}
+}
+
+// runThroughFailure runs the workload on a disk that fails once, and compares
+// what it leaves with the model.
+func (w *workload) runThroughFailure(disk vfs.FS, hook func(errorfs.Op) error, want error) error {
+	o := Options{FS: hooked(disk, hook), ReserveBytes: -1, memTable: testMemTable}
+	s, err := Open(memDir, o)
+	if err != nil {
+		if !errors.Is(err, want) {
+			return fmt.Errorf("open: %w", err)
+		}
+		if s, err = Open(memDir, o); err != nil {
+			return fmt.Errorf("second open: %w", err)
+		}
+	}
+	failures := 0
+	for k, ops := range w.commits {
+		for {
+			err := s.Commit(ops)
+			if err == nil {
+				break
+			}
+			failures++
+			if !errors.Is(err, want) || failures > 1 {
+				return errors.Join(fmt.Errorf("commit %d, failure %d: %w", k, failures, err), s.Close())
+			}
+			if _, err := w.matches(s, k); err != nil {
+				return errors.Join(fmt.Errorf("after the failure: %w", err), s.Close())
+			}
+		}
+	}
+	stats := s.Stats()
+	if _, err := w.matches(s, len(w.commits)); err != nil {
+		return errors.Join(err, s.Close())
+	}
+	if !stats.Healthy || stats.RecordsSetAside > 0 || len(stats.DatabasesSetAside) > 0 {
+		return errors.Join(fmt.Errorf("stats: %+v", stats), s.Close())
+	}
+	if s.lost > 0 {
+		return errors.Join(fmt.Errorf("%d engines were left behind", s.lost), s.Close())
+	}
+	// The failure may fall on the close itself, which then may say so: what was
+	// committed is durable all the same.
+	if err := s.Close(); err != nil && !errors.Is(err, want) {
+		return fmt.Errorf("close: %w", err)
+	}
+	_, err = w.verify(disk, len(w.commits))
+	return err
+}
+
+// From the nth write on all writes fail, and then the disk is well again. While
+// it fails, what was acknowledged can be read and commits are refused; then the
+// store goes on by itself.
+func TestAllWritesFailForAWhile(t *testing.T) {
+	w := newWorkload(30, 4000)
+	const step = 5
+	for n, more := 60, true; more; n += step {
+		e := diskErrors[n/step%len(diskErrors)]
+		more = w.runThroughOutage(t, n, e.disk, e.want)
+	}
+}
+
+func (w *workload) runThroughOutage(t *testing.T, n int, fault, want error) (failed bool) {
+	t.Helper()
+	down := true
+	hook, hits := failing(n, math.MaxInt, fault)
+	disk := vfs.NewMem()
+	s := open(t, memDir, Options{ReserveBytes: -1, memTable: testMemTable, FS: hooked(disk, func(op errorfs.Op) error {
+		if !down {
+			return nil
+		}
+		return hook(op)
+	})})
+	refused := 0
+	for k, ops := range w.commits {
+		err := s.Commit(ops)
+		if err == nil {
+			continue
+		}
+		for range 3 {
+			if refused++; !errors.Is(err, want) {
+				t.Fatalf("writes fail from %d on with %v: commit %d: err = %v, want %v", n, fault, k, err, want)
+			}
+			if _, err := w.matches(s, k); err != nil {
+				t.Fatalf("writes fail from %d on with %v: during commit %d: %v", n, fault, k, err)
+			}
+			if s.Stats().Healthy {
+				t.Fatalf("writes fail from %d on with %v: the store is healthy", n, fault)
+			}
+			err = s.Commit(ops)
+		}
+		down = false
+		if err := s.Commit(ops); err != nil {
+			t.Fatalf("writes failed from %d on with %v: commit %d once they do not: %v", n, fault, k, err)
+		}
+	}
+	if _, err := w.matches(s, len(w.commits)); err != nil {
+		t.Fatalf("writes failed from %d on with %v: %v", n, fault, err)
+	}
+	if s.lost > 0 {
+		t.Fatalf("writes failed from %d on with %v: %d engines were left behind", n, fault, s.lost)
+	}
+	failed = hits() > 0
+	down = false
+	if err := s.Close(); err != nil {
+		t.Fatalf("close: %v", err)
+	}
+	if _, err := w.verify(disk, len(w.commits)); err != nil {
+		t.Fatalf("writes failed from %d on with %v: %v", n, fault, err)
+	}
+	return failed
+}
