@@ -206,21 +206,25 @@ func (t *Topology) attach(c *Node, number int) error {
 	return t.Relay.Address(port, LinkAddress(number).String()+"/64")
 }
 
+// ExtraServerAddress is the address of a further server; see AddServer.
+func ExtraServerAddress(number int) netip.Addr {
+	return netip.MustParseAddr(fmt.Sprintf("2001:db8:ff%02x::2", number))
+}
+
 // AddServer makes a further server node, s2 or higher, on a link of its own
-// behind the core, and returns it with its address on s0.
-func (t *Topology) AddServer(number int) (*Node, netip.Addr, error) {
-	address := netip.MustParseAddr(fmt.Sprintf("2001:db8:ff%02x::2", number))
+// behind the core. Its interface is s0.
+func (t *Topology) AddServer(number int) (*Node, error) {
 	s, err := t.Node(fmt.Sprintf("s%d", number))
 	if err != nil {
-		return nil, address, err
+		return nil, err
 	}
 	port := fmt.Sprintf("k%d", number)
 	gateway := fmt.Sprintf("2001:db8:ff%02x::1", number)
-	return s, address, errors.Join(
+	return s, errors.Join(
 		t.Veth(t.Core, port, s, "s0"),
 		t.Core.Address(port, gateway+"/64"),
 		s.Batch(
-			fmt.Sprintf("addr add %s/64 dev s0 nodad", address),
+			fmt.Sprintf("addr add %s/64 dev s0 nodad", ExtraServerAddress(number)),
 			"route add default via "+gateway),
 	)
 }
