@@ -78,17 +78,23 @@ func (r *Runner) run(ctx context.Context, c call) {
 	r.log.Warn("hook: program", "program", c.program, "event", c.event, "prefix", c.prefix, "error", err, "output", output)
 }
 
-var errTimeout = errors.New("timed out, and was killed with all that it started")
+// Why a program was killed, with all that it started.
+var (
+	errTimeout  = errors.New("timed out")
+	errStopping = errors.New("fairlead stops")
+)
 
 func execute(ctx context.Context, c call, timeout time.Duration) (output string, err error) {
-	own, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), timeout, errTimeout)
-	defer cancel()
+	own, kill := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer kill(nil)
+	late := time.AfterFunc(timeout, func() { kill(fmt.Errorf("%w after %v", errTimeout, timeout)) })
+	defer late.Stop()
 	stop := context.AfterFunc(ctx, func() {
 		t := time.NewTimer(grace)
 		defer t.Stop()
 		select {
 		case <-t.C:
-			cancel()
+			kill(errStopping)
 		case <-own.Done():
 		}
 	})
@@ -103,7 +109,7 @@ func execute(ctx context.Context, c call, timeout time.Duration) (output string,
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err = cmd.Run()
 	if cause := context.Cause(own); err != nil && cause != nil {
-		err = fmt.Errorf("%w after %v", cause, timeout)
+		err = cause
 	}
 	return string(out), err
 }

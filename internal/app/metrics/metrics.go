@@ -1,0 +1,104 @@
+// Package metrics shows the relay's figures to Prometheus. It counts nothing
+// itself: each scrape takes one snapshot from the Backend, so that the figures
+// of one scrape belong together.
+//
+// Labels come from bounded sets alone: links, peers, directions, message types,
+// reasons. A client's identity is never a label. Counters of a link appear with
+// the first thing that they count; a machine of 4 000 links would else have a
+// hundred thousand series of zeros.
+package metrics
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
+
+	"fairlead/internal/app/config"
+	"fairlead/internal/app/control"
+)
+
+// Backend is where the figures come from; control.Backend has all of it.
+type Backend interface {
+	Counters(ctx context.Context) (control.Counters, error)
+	Status(ctx context.Context) (control.Status, error)
+}
+
+// The bounds of the listener.
+const (
+	maxConns     = 32
+	maxScrapes   = 4 // at the same time
+	answerWithin = 5 * time.Second
+)
+
+// Serve listens where c says, which must be somewhere, until ctx ends.
+func Serve(ctx context.Context, c config.Metrics, b Backend) error {
+	l, err := net.Listen("tcp", c.Listen.String())
+	if err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	return serve(ctx, l, b)
+}
+
+func serve(ctx context.Context, l net.Listener, b Backend) error {
+	web := &http.Server{
+		Handler:           handler(b),
+		ReadHeaderTimeout: answerWithin,
+		ReadTimeout:       2 * answerWithin,
+		WriteTimeout:      12 * answerWithin,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		// What goes wrong with a caller is the caller's to see.
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
+	}
+	served := make(chan error, 1)
+	go func() { served <- web.Serve(netutil.LimitListener(l, maxConns)) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("metrics: %w", err)
+	case <-ctx.Done():
+	}
+	err := web.Close()
+	if e := <-served; !errors.Is(e, http.ErrServerClosed) {
+		err = errors.Join(err, e)
+	}
+	return err
+}
+
+func handler(b Backend) http.Handler {
+	r := prometheus.NewRegistry()
+	r.MustRegister(NewCollector(b), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { healthz(w, r, b) })
+	return mux
+}
+
+// healthz answers 200 as long as the relay decides on messages at all, even if
+// it is degraded: then the text says why. Restarting it would mend nothing.
+func healthz(w http.ResponseWriter, r *http.Request, b Backend) {
+	ctx, cancel := context.WithTimeout(r.Context(), answerWithin)
+	defer cancel()
+	text := "ok\n"
+	s, err := b.Status(ctx)
+	switch {
+	case err != nil:
+		w.WriteHeader(http.StatusServiceUnavailable)
+		text = "the relay does not answer: " + err.Error() + "\n"
+	case len(s.Degraded) > 0:
+		text = "degraded: " + strings.Join(s.Degraded, "; ") + "\n"
+	}
+	if _, err := io.WriteString(w, text); err != nil {
+		return // the caller has gone
+	}
+}

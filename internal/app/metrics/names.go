@@ -1,0 +1,150 @@
+package metrics
+
+import (
+	"slices"
+	"time"
+
+	"fairlead/internal/app/control"
+)
+
+// metrics are all that there are. Names and labels are an interface:
+// testdata/metrics.txt lists them, and a change there is a change for operators.
+var metrics = slices.Concat(processMetrics, linkMetrics, peerMetrics, stateMetrics, hostMetrics)
+
+var processMetrics = []metric{
+	{"build_info", "The version that runs; always 1.", gauge, []string{"version", "go"}, buildInfo},
+	{
+		"relay_id_info", "The relay-id in use, in hexadecimal with colons; always 1.", gauge, []string{"relay_id"},
+		func(c *control.Counters, emit emit) { emit(1, c.RelayID.String()) },
+	},
+	{
+		"start_time_seconds", "When the process started, in seconds since 1970.", gauge, nil,
+		instant(func(c *control.Counters) time.Time { return c.Started }),
+	},
+	{
+		"degraded_reasons", "How many things do not work as they should; fairlead status says which.", gauge, nil,
+		one(func(c *control.Counters) int { return c.Degraded }),
+	},
+	{
+		"clock_synchronised", "1 if the kernel says that its wall clock is synchronised (RFC 8987 O-3).", gauge, nil,
+		flag(func(c *control.Counters) bool { return c.Clock.Synchronised }),
+	},
+	{
+		"clock_offset_seconds", "What the kernel still has to correct of its wall clock.", gauge, nil,
+		one(func(c *control.Counters) float64 { return float64(c.Clock.OffsetNanos) / 1e9 }),
+	},
+	{
+		"clock_max_error_seconds", "The kernel's upper bound for the error of its wall clock.", gauge, nil,
+		one(func(c *control.Counters) float64 { return float64(c.Clock.MaxErrorMicros) / 1e6 }),
+	},
+	{
+		"config_reloads_total", "Reloads of the configuration: done, or refused because of its problems.", counter, []string{"outcome"},
+		func(c *control.Counters, emit emit) {
+			emit(float64(c.Config.Reloads), "done")
+			emit(float64(c.Config.ReloadsRefused), "refused")
+		},
+	},
+	{
+		"config_loaded_timestamp_seconds", "When the configuration that runs was read.", gauge, nil,
+		instant(func(c *control.Counters) time.Time { return c.Config.Loaded }),
+	},
+	{
+		"hook_runs_total", "Runs of the hook program.", counter, []string{"outcome"},
+		func(c *control.Counters, emit emit) {
+			emit(float64(c.Hook.Succeeded), "succeeded")
+			emit(float64(c.Hook.Failed), "failed")
+		},
+	},
+	{
+		"hook_events_dropped_total", "Events for which the queue of the hook program had no room.", counter, nil,
+		one(func(c *control.Counters) uint64 { return c.Hook.Dropped }),
+	},
+	{
+		"hook_events_waiting", "Events that wait for the hook program.", gauge, nil,
+		one(func(c *control.Counters) int { return c.Hook.Waiting }),
+	},
+	{
+		"panics_total", "Datagrams that cost a rebuild of the relay's state: each is a defect to report.", counter, nil,
+		one(func(c *control.Counters) uint64 { return c.Panics }),
+	},
+	{
+		"events_lost_total", "Events that readers of watch and trace were too slow for.", counter, nil,
+		one(func(c *control.Counters) uint64 { return c.EventsLost }),
+	},
+}
+
+var linkMetrics = []metric{
+	{
+		"delegations", "Live delegated prefixes and assigned addresses.", gauge, []string{"link", "kind"},
+		eachLink(func(l *control.LinkCounts, emit emit) {
+			emit(float64(l.Prefixes), l.Link, "prefix")
+			emit(float64(l.Addresses), l.Link, "address")
+		}),
+	},
+	{
+		"link_up", "1 if a client-facing link is up and has a carrier.", gauge, []string{"link"},
+		eachLink(func(l *control.LinkCounts, emit emit) { emit(truth(l.Up), l.Link) }),
+	},
+	{
+		"messages_total", "Messages received from clients and relays below, and delivered to them.", counter, []string{"link", "direction", "type"},
+		eachLink(func(l *control.LinkCounts, emit emit) {
+			spread(l.Received, emit, l.Link, "received")
+			spread(l.Delivered, emit, l.Link, "delivered")
+		}),
+	},
+	{
+		"drops_total", "Discarded datagrams; the link is empty for those of interfaces that are not known.", counter, []string{"link", "reason"},
+		func(c *control.Counters, emit emit) {
+			for i := range c.Links {
+				spread(c.Links[i].Drops, emit, c.Links[i].Link)
+			}
+			spread(c.Unknown, emit, "")
+		},
+	},
+	{
+		"link_refusals_total", "Grants of servers that were not learned, by link.", counter, []string{"link"},
+		eachLink(func(l *control.LinkCounts, emit emit) { emit(float64(l.Refused), l.Link) }),
+	},
+	{
+		"refusals_total", "Grants of servers that were not learned, by reason.", counter, []string{"reason"},
+		each(func(c *control.Counters) map[string]uint64 { return c.Refusals }),
+	},
+}
+
+var peerMetrics = []metric{
+	{
+		"peer_messages_total", "Messages sent to and received from a peer.", counter, []string{"peer", "direction"},
+		eachPeer(func(p *control.PeerCounts, emit emit) {
+			emit(float64(p.Sent), p.Peer, "sent")
+			emit(float64(p.Received), p.Peer, "received")
+		}),
+	},
+	{
+		"peer_messages_since_answer", "Messages sent to a peer since the last one that came back.", gauge, []string{"peer"},
+		eachPeer(func(p *control.PeerCounts, emit emit) { emit(float64(p.SinceAnswer), p.Peer) }),
+	},
+	{
+		"peer_last_received_timestamp_seconds", "When a peer was last heard; absent if never.", gauge, []string{"peer"},
+		eachPeer(func(p *control.PeerCounts, emit emit) { at(p.LastReceived, emit, p.Peer) }),
+	},
+	{
+		"peer_protected", "1 if the protection that a peer requires is in place.", gauge, []string{"peer"},
+		eachPeer(func(p *control.PeerCounts, emit emit) { emit(truth(p.Protected), p.Peer) }),
+	},
+}
+
+func eachLink(read func(*control.LinkCounts, emit)) func(*control.Counters, emit) {
+	return func(c *control.Counters, emit emit) {
+		for i := range c.Links {
+			read(&c.Links[i], emit)
+		}
+	}
+}
+
+func eachPeer(read func(*control.PeerCounts, emit)) func(*control.Counters, emit) {
+	return func(c *control.Counters, emit emit) {
+		for i := range c.Peers {
+			read(&c.Peers[i], emit)
+		}
+	}
+}
