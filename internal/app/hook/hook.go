@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	"fairlead/internal/app/config"
+	"fairlead/internal/app/control"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/instant"
 )
@@ -27,7 +28,7 @@ type Runner struct {
 	mu       sync.Mutex // guards all following fields
 	cfg      config.Hook
 	queue    []call
-	stats    Stats
+	counters control.HookCounters
 	dropping bool // since the last event that found room
 }
 
@@ -37,14 +38,6 @@ type call struct {
 	environment []string
 	event       string // for the log
 	prefix      string
-}
-
-// Stats counts runs.
-type Stats struct {
-	Succeeded uint64
-	Failed    uint64 // exit status, timeout, or not started
-	Dropped   uint64 // events for which the queue had no room
-	Waiting   int
 }
 
 // New is a Runner that runs nothing before Run.
@@ -59,13 +52,13 @@ func (r *Runner) Reconfigure(c config.Hook) {
 	r.cfg = c
 }
 
-// Stats are the counts now.
-func (r *Runner) Stats() Stats {
+// Counters are the counts now.
+func (r *Runner) Counters() control.HookCounters {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := r.stats
-	s.Waiting = len(r.queue)
-	return s
+	c := r.counters
+	c.Waiting = len(r.queue)
+	return c
 }
 
 // Offer lines the program up for an event, if it is configured for such.
@@ -76,7 +69,7 @@ func (r *Runner) Offer(e delegation.Event, now instant.Now) {
 		return
 	}
 	if len(r.queue) >= r.cfg.Queue {
-		r.stats.Dropped++
+		r.counters.Dropped++
 		if !r.dropping {
 			r.log.Warn("hook: events are dropped, the program is too slow for them", "waiting", len(r.queue))
 		}
@@ -130,7 +123,7 @@ func (r *Runner) abandon() {
 	defer r.mu.Unlock()
 	if n := len(r.queue); n > 0 {
 		r.log.Warn("hook: events are dropped, fairlead stops", "waiting", n)
-		r.stats.Dropped += uint64(n)
+		r.counters.Dropped += uint64(n)
 		r.queue = nil
 	}
 }

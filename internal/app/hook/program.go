@@ -71,10 +71,10 @@ func (r *Runner) run(ctx context.Context, c call) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err == nil {
-		r.stats.Succeeded++
+		r.counters.Succeeded++
 		return
 	}
-	r.stats.Failed++
+	r.counters.Failed++
 	r.log.Warn("hook: program", "program", c.program, "event", c.event, "prefix", c.prefix, "error", err, "output", output)
 }
 
