@@ -52,8 +52,8 @@ func (r *Runner) Reconfigure(c config.Hook) {
 	r.cfg = c
 }
 
-// Counters are the counts now.
-func (r *Runner) Counters() control.HookCounters {
+// Stats are the counts now.
+func (r *Runner) Stats() control.HookCounters {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.counters
