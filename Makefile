@@ -1,0 +1,53 @@
+# Everything a person does with this tree. As root, or through sudo where one is
+# not: the laboratory makes network namespaces.
+
+GO      ?= go
+BUILD   := build
+SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E env "PATH=$$PATH")
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X fairlead/internal/app/daemon.version=$(VERSION)
+ARCHES  := linux-amd64 linux-arm64 linux-mipsle
+
+export CGO_ENABLED = 0
+
+.PHONY: all build demo test check unit kernel system vm mutants conformance bench fuzz clean packages-demo packages-test
+
+all: build
+
+build: $(addprefix $(BUILD)/fairlead-,$(ARCHES)) ## static binaries
+
+$(BUILD)/fairlead: FORCE
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/fairlead
+
+$(BUILD)/fairlead-linux-%: FORCE
+	GOOS=linux GOARCH=$* $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/fairlead
+
+FORCE:
+
+packages-demo packages-test: packages-%:
+	scripts/packages $*
+
+demo: packages-demo $(BUILD)/fairlead ## the main job, live, in namespaces; KEEP=1 leaves it running
+	$(SUDO) $(BUILD)/fairlead demo $(if $(KEEP),--keep)
+
+test: packages-test $(BUILD)/fairlead ## every layer; prints each layer's time
+	$(SUDO) scripts/test
+
+check: ## format, vet, lint, floors, generated files
+	scripts/check
+
+mutants: ## every RFC 8987 row's mutation makes its test fail
+	$(SUDO) $(GO) run ./tools/mutants
+
+conformance: ## docs/conformance.md from the tests and their last run
+	$(GO) run ./tools/conformance
+
+bench: ## the cores' and codecs' benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./internal/wire/... ./internal/core/... ./internal/host/store/...
+
+FUZZTIME ?= 30s
+fuzz: ## each fuzz target for FUZZTIME
+	scripts/fuzz $(FUZZTIME)
+
+clean:
+	rm -rf $(BUILD)

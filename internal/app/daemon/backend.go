@@ -1,0 +1,294 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"fairlead/internal/app/control"
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/host/clock"
+)
+
+// The daemon is the control interface's backend.
+var _ control.Backend = (*daemon)(nil)
+
+// errNetClosed is what a socket says that was closed before.
+var errNetClosed = net.ErrClosed
+
+// Version is the program's version, from the build.
+func Version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}
+
+func (d *daemon) Status(ctx context.Context) (control.Status, error) {
+	c, err := d.Counters(ctx)
+	if err != nil {
+		return control.Status{}, err
+	}
+	peers, err := d.Peers(ctx)
+	if err != nil {
+		return control.Status{}, err
+	}
+	d.mu.Lock()
+	lastErr := d.lastErr
+	d.mu.Unlock()
+	s := control.Status{
+		Version: c.Version, Started: c.Started, Uptime: control.Lifetime(time.Since(c.Started)), RelayID: c.RelayID,
+		Config: control.ConfigStatus{Path: d.path, Loaded: c.Config.Loaded, LastError: lastErr},
+		Clock:  c.Clock, Store: c.Store, Host: c.Host, Totals: c.Totals, Refusals: c.Refusals,
+	}
+	for _, p := range peers {
+		s.Peers = append(s.Peers, control.PeerSummary{Name: p.Name, Role: p.Role, Protection: p.Protection, Protected: p.Protected, Answered: p.Answered})
+	}
+	s.Degraded = degraded(c, s.Config, peers)
+	return s, nil
+}
+
+// silent is how many unanswered messages make a server a problem.
+const silent = 16
+
+func degraded(c control.Counters, cfg control.ConfigStatus, peers []control.Peer) []string {
+	words := []string{}
+	add := func(bad bool, text string) {
+		if bad {
+			words = append(words, text)
+		}
+	}
+	add(!c.Store.Healthy, "store: "+c.Store.LastError)
+	add(c.Totals.Unkept > 0, fmt.Sprintf("store: %d records not kept yet", c.Totals.Unkept))
+	add(len(c.Store.DatabasesSetAside) > 0, "store: a damaged database was set aside")
+	add(!c.Clock.Synchronised, "clock: not synchronised")
+	add(c.Totals.HeldByClock > 0, fmt.Sprintf("clock: %d delegations wait for a trustworthy clock", c.Totals.HeldByClock))
+	add(cfg.LastError != "", "configuration: the last reload was refused")
+	for _, p := range peers {
+		add(p.Role == trust.Server.String() && p.SinceAnswer >= silent, fmt.Sprintf("peer %s: %d messages without an answer", p.Name, p.SinceAnswer))
+	}
+	return words
+}
+
+func (d *daemon) Links(ctx context.Context) ([]control.Link, error) {
+	var views []relay6.LinkView
+	err := d.loop.call(ctx, func(instant.Now, *relay6.Effects) { views = d.loop.core.Links() })
+	links := make([]control.Link, 0, len(views))
+	for i := range views {
+		links = append(links, control.LinkOf(&views[i]))
+	}
+	return links, err
+}
+
+func (d *daemon) Peers(ctx context.Context) ([]control.Peer, error) {
+	var views []relay6.PeerView
+	var peers []trust.Peer
+	err := d.loop.call(ctx, func(n instant.Now, _ *relay6.Effects) {
+		views, peers = d.loop.core.Peers(n), d.config().Peers
+	})
+	if err != nil {
+		return nil, err
+	}
+	all := make([]control.Peer, 0, len(views))
+	for i := range views {
+		all = append(all, control.PeerOf(&peers[i], &views[i], peers[i].Protection == trust.ProtectionNone))
+	}
+	return all, nil
+}
+
+func (d *daemon) Delegations(ctx context.Context, f control.Filter) ([]control.Delegation, error) {
+	var found []control.Delegation
+	err := d.loop.call(ctx, func(n instant.Now, _ *relay6.Effects) {
+		d.loop.core.Delegations(func(one delegation.Delegation) bool {
+			if f.Matches(control.DUID(one.Client), one.Prefix, one.Link) {
+				found = append(found, control.DelegationOf(&one, n))
+			}
+			return true
+		})
+	})
+	slices.SortFunc(found, func(a, b control.Delegation) int { return comparePrefix(a.Prefix, b.Prefix) })
+	return found, err
+}
+
+func comparePrefix(a, b netip.Prefix) int {
+	if c := a.Addr().Compare(b.Addr()); c != 0 {
+		return c
+	}
+	return a.Bits() - b.Bits()
+}
+
+func (d *daemon) History(ctx context.Context, f control.HistoryFilter) ([]control.HistoryEntry, error) {
+	if f.To.IsZero() {
+		f.To = time.Now()
+	}
+	if f.Limit <= 0 || f.Limit > control.MaxHistory {
+		f.Limit = control.MaxHistory
+	}
+	var found []control.HistoryEntry
+	keep := func(one delegation.Delegation, ended time.Time, reason string) {
+		if one.Granted.Before(f.To) && (ended.IsZero() || !ended.Before(f.From)) && f.Matches(control.DUID(one.Client), one.Prefix, one.Link) {
+			found = append(found, control.HistoryOf(&one, ended, reason))
+		}
+	}
+	err := d.loop.call(ctx, func(instant.Now, *relay6.Effects) {
+		d.loop.core.Delegations(func(one delegation.Delegation) bool {
+			keep(one, time.Time{}, "")
+			return len(found) < f.Limit
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	from := f.From
+	if from.IsZero() {
+		from = time.Unix(0, 0)
+	}
+	// What ended after To may have been held before it.
+	lo, hi := relay6.HistoryRange(from, time.Now().Add(time.Hour))
+	err = d.store.Scan(lo, hi, func(k, v []byte) bool {
+		if past, err := relay6.ParsePast(k, v); err == nil {
+			keep(past.Delegation, past.Ended, past.Reason)
+		}
+		return ctx.Err() == nil && len(found) < 2*control.MaxHistory
+	})
+	slices.SortFunc(found, func(a, b control.HistoryEntry) int { return b.Granted.Compare(a.Granted) })
+	if len(found) > f.Limit {
+		found = found[:f.Limit]
+	}
+	return found, err
+}
+
+func (d *daemon) Clear(ctx context.Context, r control.ClearRequest, who string) (control.ClearResult, error) {
+	if r.Block && r.All {
+		return control.ClearResult{}, fmt.Errorf("%w: all and block: everything cannot be blocked", control.ErrInvalid)
+	}
+	var result control.ClearResult
+	err := d.loop.call(ctx, func(n instant.Now, eff *relay6.Effects) {
+		result = control.ClearResult{Cleared: d.loop.core.Clear(n, r.Selection(), r.Block, eff), Blocked: r.Block}
+	})
+	if err == nil {
+		d.log.Info("delegations cleared", "by", who, "cleared", result.Cleared, "blocked", result.Blocked)
+	}
+	return result, err
+}
+
+func (d *daemon) Unblock(ctx context.Context, b control.Block, who string) error {
+	found := false
+	err := d.loop.call(ctx, func(_ instant.Now, eff *relay6.Effects) {
+		found = d.loop.core.Unblock(b.Core(), eff)
+	})
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return fmt.Errorf("block: %w", control.ErrNotFound)
+	}
+	d.log.Info("unblocked", "by", who)
+	return nil
+}
+
+func (d *daemon) Blocks(ctx context.Context) ([]control.Block, error) {
+	var blocks []delegation.Block
+	err := d.loop.call(ctx, func(instant.Now, *relay6.Effects) { blocks = d.loop.core.Blocks() })
+	all := make([]control.Block, 0, len(blocks))
+	for _, b := range blocks {
+		all = append(all, control.BlockOf(b))
+	}
+	return all, err
+}
+
+func (d *daemon) Watch(ctx context.Context, f control.Filter) (<-chan control.Event, error) {
+	return d.feed.Subscribe(ctx, func(e *control.Event) bool {
+		return e.Kind != relay6.NoteTrace.String() && f.Matches(e.Client, e.Prefix(), e.Link)
+	})
+}
+
+// Trace turns tracing on while anybody reads it. One selection is traced at a
+// time: tracing costs every packet a look.
+func (d *daemon) Trace(ctx context.Context, f control.TraceFilter) (<-chan control.Event, error) {
+	d.mu.Lock()
+	if d.tracers > 0 {
+		d.mu.Unlock()
+		return nil, fmt.Errorf("trace: another trace is running: %w", control.ErrBusy)
+	}
+	d.tracers++
+	d.mu.Unlock()
+	set := func(ctx context.Context, t *relay6.Trace) error {
+		return d.loop.call(ctx, func(instant.Now, *relay6.Effects) { d.loop.core.SetTrace(t) })
+	}
+	end := func() {
+		bounded, cancel := context.WithTimeout(context.Background(), idle)
+		defer cancel()
+		if err := set(bounded, nil); err != nil {
+			d.log.Warn("trace not ended", "error", err)
+		}
+		d.mu.Lock()
+		d.tracers--
+		d.mu.Unlock()
+	}
+	if err := set(ctx, &relay6.Trace{Client: string(f.Client), Link: f.Link}); err != nil {
+		end()
+		return nil, err
+	}
+	context.AfterFunc(ctx, end)
+	return d.feed.Subscribe(ctx, func(e *control.Event) bool { return e.Kind == relay6.NoteTrace.String() })
+}
+
+func foundEvent(f hoststate.Finding) control.Event {
+	return control.Event{Time: time.Now(), Kind: relay6.NoteForeign.String(), Text: "kernel differed: mended", Reason: f.String()}
+}
+
+// Counters is one snapshot of every figure there is.
+func (d *daemon) Counters(ctx context.Context) (control.Counters, error) {
+	c := control.Counters{Version: Version(), Started: d.started}
+	var totals relay6.Totals
+	err := d.loop.call(ctx, func(n instant.Now, _ *relay6.Effects) {
+		core := d.loop.core
+		totals = core.Totals()
+		c.Host = control.HostOf(core.HostCounts())
+		for _, l := range core.Links() {
+			if l.ClientFacing {
+				c.Links = append(c.Links, control.LinkCountsOf(&l))
+			}
+		}
+		peers := d.config().Peers
+		for i, v := range core.Peers(n) {
+			c.Peers = append(c.Peers, control.PeerCounts{
+				Peer: v.Name, Sent: v.Counters.Sent, Received: v.Counters.Received, SinceAnswer: v.Counters.SinceAnswer,
+				LastReceived: v.Counters.LastReceived, Protected: peers[i].Protection == trust.ProtectionNone,
+			})
+		}
+		c.Panics = d.loop.guard.panics
+	})
+	if err != nil {
+		return c, err
+	}
+	c.Totals, c.Refusals, c.Unknown = control.TotalsOf(&totals), totals.Refusals, control.DropsOf(&totals.Unknown)
+	c.Clock = control.ClockOf(clock.Adjtimex())
+	c.Store = control.StoreOf(d.store.Stats())
+	c.Host.LastAudit, c.Host.LastFindings = d.audit.state()
+	filter, err := d.nft.Counters()
+	if err != nil {
+		return c, err
+	}
+	c.Filter = control.FilterOf(filter)
+	c.Socket = control.SocketsOf(d.conn.Stats())
+	h := d.hook.Stats()
+	c.Hook = control.HookCounters{Succeeded: h.Succeeded, Failed: h.Failed, Dropped: h.Dropped, Waiting: h.Waiting}
+	c.EventsLost = d.feed.Lost()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c.RelayID = control.DUID(d.relayID)
+	c.Config = control.ConfigCounters{Reloads: d.reloads, ReloadsRefused: d.refused, Loaded: d.loaded}
+	c.HostFindings = maps.Clone(d.findings)
+	return c, nil
+}

@@ -1,0 +1,195 @@
+package daemon
+
+import (
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/host/udp"
+	"fairlead/internal/wire/linkaddr"
+)
+
+// network keeps the sockets in step with links and configuration, and turns the
+// core's datagrams into the sockets'. It belongs to the loop.
+type network struct {
+	log    *slog.Logger
+	conn   *udp.Conn // nil until everything kept was restored
+	peers  []trust.Peer
+	port   uint16
+	links  map[string]hoststate.Link
+	locals map[local]struct{}
+	joined []udp.Link
+	vrfs   map[string]string // by peer name
+	last   string            // last error of SetLinks, so that it is logged once
+
+	failed func(udp.Outgoing, error)
+}
+
+// local is a socket for the traffic with peers.
+type local struct {
+	addr  netip.Addr
+	index int
+	vrf   string
+	port  uint16
+}
+
+func newNetwork(log *slog.Logger) *network {
+	return &network{log: log, links: make(map[string]hoststate.Link), locals: make(map[local]struct{}), vrfs: make(map[string]string)}
+}
+
+func (n *network) configure(peers []trust.Peer, port uint16) {
+	n.peers, n.port = peers, port
+}
+
+func (n *network) know(l hoststate.Link) { n.links[l.Name] = l }
+func (n *network) forget(name string)    { delete(n.links, name) }
+
+// update opens and closes what links and configuration ask for.
+func (n *network) update(core *relay6.Relay) {
+	if n.conn == nil {
+		return
+	}
+	n.updateLinks(core)
+	n.updateLocals()
+}
+
+func (n *network) updateLinks(core *relay6.Relay) {
+	var want []udp.Link
+	for name, l := range n.links {
+		if l.Up && l.Index > 0 && (core.ClientFacing(name) || n.hearsRelay(name)) {
+			want = append(want, clientLink(l))
+		}
+	}
+	slices.SortFunc(want, func(a, b udp.Link) int { return a.Index - b.Index })
+	if slices.EqualFunc(want, n.joined, sameLink) && n.last == "" {
+		return
+	}
+	text := ""
+	if err := n.conn.SetLinks(want); err != nil {
+		text = err.Error()
+		if text != n.last {
+			n.log.Warn("client links not all open", "error", err)
+		}
+	}
+	n.joined, n.last = want, text
+}
+
+func sameLink(a, b udp.Link) bool {
+	return a.Index == b.Index && a.Name == b.Name && a.MTU == b.MTU && a.Ethernet == b.Ethernet && a.VRF == b.VRF &&
+		a.LinkLocal == b.LinkLocal && slices.Equal(a.MAC, b.MAC)
+}
+
+func clientLink(l hoststate.Link) udp.Link {
+	u := udp.Link{Index: l.Index, Name: l.Name, MTU: l.MTU, VRF: l.VRF}
+	if l.HardwareType == unix.ARPHRD_ETHER && l.LinkLayer.Len() == 6 {
+		u.Ethernet, u.MAC = true, net.HardwareAddr(l.LinkLayer.Append(nil))
+	}
+	for _, a := range l.Addrs {
+		if a.Addr().IsLinkLocalUnicast() {
+			u.LinkLocal = a.Addr()
+			break
+		}
+	}
+	return u
+}
+
+func (n *network) hearsRelay(name string) bool {
+	for i := range n.peers {
+		if n.peers[i].Role == trust.Relay && n.peers[i].Address.IsLinkLocalUnicast() && n.peers[i].On(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// updateLocals opens the sockets that peers are talked to from.
+func (n *network) updateLocals() {
+	want := make(map[local]struct{})
+	for i := range n.peers {
+		p := &n.peers[i]
+		vrf := n.vrfOf(p)
+		n.vrfs[p.Name] = vrf
+		k := local{addr: p.Local, vrf: vrf}
+		if !p.Local.IsValid() {
+			k.addr = netip.IPv6Unspecified()
+		} else if p.Local.IsLinkLocalUnicast() {
+			k.index = n.links[p.Zone].Index
+		}
+		if p.Role == trust.Server && n.port != relay6.ServerPort {
+			k.port = n.port
+		}
+		want[k] = struct{}{}
+	}
+	for k := range n.locals {
+		if _, ok := want[k]; !ok {
+			if err := n.conn.RemoveLocal(k.addr, k.index, k.vrf, k.port); err != nil {
+				n.log.Warn("socket not closed", "local", k.addr, "error", err)
+			}
+			delete(n.locals, k)
+		}
+	}
+	for k := range want {
+		if _, ok := n.locals[k]; ok {
+			continue
+		}
+		if err := n.conn.AddLocal(k.addr, k.index, k.vrf, k.port); err != nil {
+			n.log.Warn("socket for peers not open yet", "local", k.addr, "error", err)
+			continue
+		}
+		n.locals[k] = struct{}{}
+	}
+}
+
+// vrfOf is the VRF of the interfaces that a peer is reached by.
+func (n *network) vrfOf(p *trust.Peer) string {
+	for name, l := range n.links {
+		if l.VRF != "" && p.On(name) {
+			return l.VRF
+		}
+	}
+	return ""
+}
+
+func (n *network) outgoing(s *relay6.Send) udp.Outgoing {
+	o := udp.Outgoing{Link: s.Link, Source: s.Source, SourcePort: s.SourcePort, Dest: s.Dest, HopLimit: s.HopLimit, Payload: s.Payload}
+	if s.ToPeer {
+		o.Kind = udp.ToPeer
+		if s.Peer != nil {
+			o.VRF = n.vrfs[s.Peer.Name]
+		}
+		return o
+	}
+	o.MACLen = uint8(len(s.LinkLayer.Append(o.MAC[:0])))
+	return o
+}
+
+func (n *network) send(batch []udp.Outgoing) {
+	if n.conn == nil {
+		return
+	}
+	n.conn.Send(batch, func(i int, err error) { n.sendFailed(batch[i], err) })
+}
+
+func (n *network) sendFailed(o udp.Outgoing, err error) { n.failed(o, err) }
+
+func linkLayer(d *udp.Datagram) linkaddr.Addr { return linkaddr.From(d.MAC[:d.MACLen]) }
+
+// failures counts and logs datagrams that did not leave. It is used from the
+// loop and from the pipeline.
+type failures struct {
+	log  *slog.Logger
+	once *limiter
+}
+
+func (f *failures) report(o udp.Outgoing, err error) {
+	if n, due := f.once.due("send "+o.Dest.Addr().String(), time.Now()); due {
+		f.log.Warn("datagram not sent", "dest", o.Dest, "link", o.Link, "error", err, "times", n)
+	}
+}

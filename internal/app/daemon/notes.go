@@ -1,0 +1,159 @@
+package daemon
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fairlead/internal/app/config"
+	"fairlead/internal/app/control"
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/relay6"
+)
+
+// notes takes the core's typed events to the log, to those who watch and to the
+// hook program. take is the loop's; the rest is safe for all.
+type notes struct {
+	log     *slog.Logger
+	clients identifiers
+	feed    *control.Feed
+	hook    func(delegation.Event, instant.Now)
+	once    *limiter
+	panics  atomic.Uint64
+}
+
+func (n *notes) rebuilt() { n.panics.Add(1) }
+
+func (n *notes) take(eff *relay6.Effects) {
+	if len(eff.Notes) == 0 && len(eff.Drops) == 0 {
+		return
+	}
+	at := now()
+	for i := range eff.Notes {
+		note := &eff.Notes[i]
+		n.write(note)
+		if n.feed.Active() {
+			n.feed.Offer(control.EventOf(note, at))
+		}
+		if note.Kind == relay6.NoteDelegation && n.hook != nil {
+			n.hook(note.Event, at)
+		}
+	}
+	for _, d := range eff.Drops {
+		if times, due := n.once.due(d.Reason.String()+" "+d.Link, at.Wall); due {
+			n.log.Info("datagrams dropped", "link", d.Link, "reason", d.Reason.String(), "source", d.Source, "times", times)
+		}
+	}
+	eff.Notes, eff.Drops = eff.Notes[:0], eff.Drops[:0]
+}
+
+func (n *notes) write(note *relay6.Note) {
+	attrs := make([]slog.Attr, 0, 8)
+	add := func(a slog.Attr) { attrs = append(attrs, a) }
+	if note.Link != "" {
+		add(slog.String("link", note.Link))
+	}
+	if note.Peer != "" {
+		add(slog.String("peer", note.Peer))
+	}
+	if note.Client != "" {
+		add(slog.String("client", n.clients.text(note.Client)))
+	}
+	if note.XID != 0 {
+		add(slog.Uint64("xid", uint64(note.XID)))
+	}
+	level := slog.LevelInfo
+	switch note.Kind {
+	case relay6.NoteDelegation:
+		d := note.Event.Subject()
+		add(slog.Uint64("iaid", uint64(d.IAID)))
+		add(slog.Any("prefix", d.Prefix))
+		add(slog.Any("next_hop", d.NextHop))
+		level = delegationLevel(note.Event.Kind)
+	case relay6.NoteTrace:
+		add(slog.String("type", note.Type.String()))
+		level = slog.LevelDebug
+	case relay6.NoteRelease, relay6.NoteServerUnicast, relay6.NoteLimit, relay6.NoteStore, relay6.NoteForeign, relay6.NoteClock:
+		level = slog.LevelWarn
+	}
+	if note.Reason != "" {
+		add(slog.String("reason", note.Reason))
+	}
+	if note.Err != nil {
+		add(slog.Any("error", note.Err))
+	}
+	if level >= slog.LevelWarn {
+		times, due := n.once.due(note.Text+note.Reason+note.Link, time.Now())
+		if !due {
+			return
+		}
+		add(slog.Uint64("times", times))
+	}
+	text := note.Text
+	if note.Kind == relay6.NoteDelegation {
+		text = "delegation " + text
+	}
+	n.log.LogAttrs(context.Background(), level, text, attrs...)
+}
+
+func delegationLevel(k delegation.EventKind) slog.Level {
+	switch k {
+	case delegation.Refused:
+		return slog.LevelWarn
+	case delegation.Extended:
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
+}
+
+// limiter lets each of a bounded number of subjects speak once an interval, and
+// says how often it wanted to.
+type limiter struct {
+	every time.Duration
+
+	mu   sync.Mutex // guards all following fields
+	last map[string]*spoken
+}
+
+type spoken struct {
+	at    time.Time
+	times uint64
+}
+
+const maxSubjects = 4096
+
+func newLimiter(every time.Duration) *limiter {
+	return &limiter{every: every, last: make(map[string]*spoken)}
+}
+
+func (l *limiter) due(subject string, at time.Time) (times uint64, due bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.last[subject]
+	if s == nil {
+		if len(l.last) >= maxSubjects {
+			clear(l.last)
+		}
+		s = &spoken{}
+		l.last[subject] = s
+	}
+	s.times++
+	if !s.at.IsZero() && at.Sub(s.at) < l.every {
+		return 0, false
+	}
+	times, s.times, s.at = s.times, 0, at
+	return times, true
+}
+
+// newLogger is the log as configured.
+func newLogger(c config.Log, w io.Writer) *slog.Logger {
+	o := &slog.HandlerOptions{Level: [...]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}[c.Level]}
+	if c.Format == config.LogJSON {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}

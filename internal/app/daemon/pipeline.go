@@ -1,0 +1,258 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/relay6"
+	"fairlead/internal/host/netlink"
+	"fairlead/internal/host/store"
+	"fairlead/internal/host/udp"
+)
+
+// keeper is where changes are kept: host/store.
+type keeper interface {
+	Commit(ops []store.Op) error
+}
+
+// installer is where changes are installed: routes and filter elements.
+type installer interface {
+	Apply(ops []hoststate.Op, failed func(i int, err error)) error
+}
+
+// sender is where datagrams leave: host/udp.
+type sender interface {
+	Send(batch []udp.Outgoing, failed func(i int, err error))
+}
+
+// job is what one batch of decisions wants done, in the order of the effects:
+// keep, install, send. A job with a probe function is a look at the kernel
+// after everything before it was installed.
+type job struct {
+	changes []relay6.Change
+	sends   []waiting
+	look    func()
+
+	keepErr error
+}
+
+// waiting is a datagram that leaves once the change it names is done.
+type waiting struct {
+	after   relay6.ChangeID
+	extends bool
+	out     udp.Outgoing
+}
+
+// pipeline carries changes out behind the core's back: one goroutine keeps,
+// grouping whatever has queued up into one commit; the next installs and sends.
+// The core goes on deciding meanwhile.
+type pipeline struct {
+	log      *slog.Logger
+	keep     keeper
+	hosts    []installer
+	send     sender
+	sendFail func(udp.Outgoing, error)
+
+	jobs     chan *job
+	kept     chan []*job
+	outcomes chan []relay6.Outcome
+
+	failed map[relay6.ChangeID]failure // changes whose datagrams are held back
+	order  []relay6.ChangeID           // of failed, oldest first
+}
+
+type failure struct {
+	err     error
+	notKept bool
+}
+
+const (
+	maxJobs    = 1024 // queued before new changes are refused
+	maxGroup   = 256  // jobs in one commit
+	maxFailed  = 4096 // failed changes remembered
+	slowCommit = time.Second
+)
+
+var errStalled = errors.New("store: the queue of changes is full")
+
+func newPipeline(log *slog.Logger, keep keeper, hosts []installer) *pipeline {
+	return &pipeline{
+		log: log, keep: keep, hosts: hosts,
+		jobs: make(chan *job, maxJobs), kept: make(chan []*job, 8), outcomes: make(chan []relay6.Outcome, 64),
+		failed: make(map[relay6.ChangeID]failure),
+	}
+}
+
+// offer queues a job without ever blocking; false if the queue is full.
+func (p *pipeline) offer(j *job) bool {
+	select {
+	case p.jobs <- j:
+		return true
+	default:
+		return false
+	}
+}
+
+// runKeep is the first stage.
+func (p *pipeline) runKeep(ctx context.Context) error {
+	defer close(p.kept)
+	for {
+		var group []*job
+		select {
+		case <-ctx.Done():
+			return nil
+		case j := <-p.jobs:
+			group = append(group, j)
+		}
+		for more := true; more && len(group) < maxGroup; {
+			select {
+			case j := <-p.jobs:
+				group = append(group, j)
+			default:
+				more = false
+			}
+		}
+		p.commit(group)
+		select {
+		case p.kept <- group:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (p *pipeline) commit(group []*job) {
+	var ops []store.Op
+	for _, j := range group {
+		for _, c := range j.changes {
+			for _, k := range c.Keep {
+				ops = append(ops, store.Op{Key: k.Key, Value: k.Value})
+			}
+		}
+	}
+	if len(ops) == 0 {
+		return
+	}
+	started := time.Now()
+	err := p.keep.Commit(ops)
+	if took := time.Since(started); took > slowCommit {
+		p.log.Warn("store is slow", "took", took, "records", len(ops))
+	}
+	for _, j := range group {
+		j.keepErr = err
+	}
+}
+
+// runInstall is the second stage.
+func (p *pipeline) runInstall(ctx context.Context) error {
+	for group := range p.kept {
+		outcomes := p.install(group)
+		for _, j := range group {
+			p.release(j)
+			if j.look != nil {
+				j.look()
+			}
+		}
+		if len(outcomes) == 0 {
+			continue
+		}
+		select {
+		case p.outcomes <- outcomes:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	return nil
+}
+
+// install carries out the host operations of a group of jobs and says what
+// became of each change.
+func (p *pipeline) install(group []*job) []relay6.Outcome {
+	var (
+		ops      []hoststate.Op
+		owner    []int // index into outcomes, by operation
+		outcomes []relay6.Outcome
+	)
+	for _, j := range group {
+		for _, c := range j.changes {
+			o := relay6.Outcome{ID: c.ID}
+			if len(c.Keep) > 0 {
+				o.Keep = j.keepErr
+			}
+			if o.Keep == nil || !c.Grants {
+				for _, op := range c.Host {
+					ops = append(ops, op)
+					owner = append(owner, len(outcomes))
+				}
+			}
+			outcomes = append(outcomes, o)
+		}
+	}
+	if len(ops) > 0 {
+		for _, h := range p.hosts {
+			p.apply(h, ops, func(i int, err error) {
+				o := &outcomes[owner[i]]
+				o.Install = append(o.Install, relay6.FailedOp{Op: ops[i], Err: err})
+			})
+		}
+	}
+	for _, o := range outcomes {
+		if o.Keep != nil {
+			p.fail(o.ID, failure{fmt.Errorf("not kept: %w", o.Keep), true})
+		} else if len(o.Install) > 0 {
+			p.fail(o.ID, failure{fmt.Errorf("not installed: %w", o.Install[0].Err), false})
+		}
+	}
+	return outcomes
+}
+
+func (p *pipeline) apply(h installer, ops []hoststate.Op, failed func(int, error)) {
+	told := make(map[int]bool)
+	err := h.Apply(ops, func(i int, err error) {
+		told[i] = true
+		if errors.Is(err, netlink.ErrRefused) {
+			err = fmt.Errorf("%w: %w", relay6.ErrRefused, err)
+		}
+		failed(i, err)
+	})
+	if err == nil {
+		return
+	}
+	p.log.Error("host state not installed", "error", err)
+	for i := range ops {
+		if !told[i] {
+			failed(i, err)
+		}
+	}
+}
+
+func (p *pipeline) fail(id relay6.ChangeID, f failure) {
+	if len(p.order) == maxFailed {
+		delete(p.failed, p.order[0])
+		p.order = p.order[1:]
+	}
+	p.failed[id] = f
+	p.order = append(p.order, id)
+}
+
+var errHeldBack = errors.New("held back")
+
+// release sends the datagrams of a job whose changes are done.
+func (p *pipeline) release(j *job) {
+	if len(j.sends) == 0 {
+		return
+	}
+	batch := make([]udp.Outgoing, 0, len(j.sends))
+	for _, w := range j.sends {
+		if f, bad := p.failed[w.after]; bad && !(w.extends && f.notKept) {
+			p.sendFail(w.out, fmt.Errorf("%w: %w", errHeldBack, f.err))
+			continue
+		}
+		batch = append(batch, w.out)
+	}
+	p.send.Send(batch, func(i int, err error) { p.sendFail(batch[i], err) })
+}
