@@ -1,0 +1,90 @@
+package udp
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Memberships by the thousand take few sockets, and each link is heard by both
+// paths.
+func TestManyLinks(t *testing.T) {
+	const count = 1500
+	relay, clients := newNamespace(t), newNamespace(t)
+	// The smallest default that kernels in use have: 365 groups a socket.
+	relay.sysctl("net/core/optmem_max", "20480")
+	inRelay, inClients := make([]string, 0, 2*count), make([]string, 0, count)
+	links := make([]Link, 0, count)
+	for i := range count {
+		name, index := fmt.Sprint("a", i), 10+i
+		inRelay = append(inRelay,
+			fmt.Sprintf("link add %s index %d type veth peer name b%d index %d netns %d", name, index, i, clientIndex(i), clients.tid),
+			fmt.Sprintf("link set %s up", name),
+			// The kernel does that too, but only to a hundred new interfaces a
+			// second, as with the queueing disciplines.
+			fmt.Sprintf("route replace multicast ff00::/8 dev %s table local", name))
+		inClients = append(inClients, fmt.Sprintf("link set b%d up", i))
+		links = append(links, Link{Index: index, Name: name, MTU: 1500, MAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}, Ethernet: true})
+	}
+	relay.ip(inRelay...)
+	clients.ip(inClients...)
+	c := relay.open(Options{})
+	for range 2 { // the second time changes nothing
+		relay.setLinks(c, links...)
+		s := c.Stats()
+		if got := relay.joined(); len(got) != count || s.Memberships != count {
+			t.Errorf("joined on %d, counted %d, want %d", len(got), s.Memberships, count)
+		}
+		if s.Holders < 2 || s.Holders > 8 || s.Sockets != 2 {
+			t.Errorf("%d sockets hold memberships, %d carry datagrams, want 2 to 8, and 2", s.Holders, s.Sockets)
+		}
+	}
+	in := read(t, c)
+	out := clients.tap("b0")
+	out.bypass()
+	source := netip.MustParseAddr("fe80::c1")
+	for i, l := range links {
+		out.ifindex = clientIndex(i)
+		in.insist(Datagram{Link: l.Index, Path: PathFrame}, func() { out.write(packet(t, source, "plain", nil)) })
+		in.insist(Datagram{Link: l.Index, Path: PathSocket}, func() {
+			for _, f := range fragments(packet(t, source, strings.Repeat("f", 40), nil), 16) {
+				out.write(f)
+			}
+		})
+	}
+	relay.setLinks(c, links[:3]...)
+	if got := relay.joined(); len(got) != 3 || c.Stats().Holders > 3 {
+		t.Errorf("three links left: joined on %d, held by %d sockets", len(got), c.Stats().Holders)
+	}
+}
+
+// insist sends until a datagram comes from the link and by the path of want. A
+// packet that meets a link in the moment when the kernel finds out about its
+// carrier may be lost, and clients send again, too.
+func (in *inbox) insist(want Datagram, send func()) {
+	in.t.Helper()
+	deadline := time.After(patience)
+	for {
+		send()
+		again := time.After(100 * time.Millisecond)
+	wait:
+		for {
+			select {
+			case d := <-in.mail:
+				if d.Link == want.Link && d.Path == want.Path {
+					return
+				}
+			case <-again:
+				break wait
+			case <-deadline:
+				in.t.Fatalf("link %d: nothing came by %v", want.Link, want.Path)
+			}
+		}
+	}
+}
+
+// clientIndex is the interface at the client's end of link i.
+func clientIndex(i int) int { return 10010 + i }

@@ -1,0 +1,275 @@
+package udp
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"golang.org/x/sys/unix"
+)
+
+// An answer to a link-layer address reaches an ordinary client, is a right
+// packet to a foreign decoder, and leaves the neighbour table alone.
+func TestAnswerAsFrame(t *testing.T) {
+	l := newLab(t)
+	for _, payload := range []string{"", "odd", "even", strings.Repeat("m", 1500-48)} {
+		l.send(l.reply(payload))
+		got, from := l.host.receive()
+		if want := netip.AddrPortFrom(l.c0.LinkLocal, 547); got != payload || from != want {
+			t.Errorf("got %d octets from %v, want %d from %v", len(got), from, len(payload), want)
+		}
+		sent, sender := l.packets.readUDP(546)
+		if want := recoded(t, sent); !bytes.Equal(sent, want) {
+			t.Errorf("packet\n%x, a foreign encoder writes\n%x", sent, want)
+		}
+		if !bytes.Equal(sender.Addr[:6], l.c0.MAC) {
+			t.Errorf("frame from %x, want %v", sender.Addr[:6], l.c0.MAC)
+		}
+		if hopLimit := sent[7]; hopLimit != 64 {
+			t.Errorf("hop limit %d, want 64", hopLimit)
+		}
+	}
+	if table := l.relay.ip("neigh show dev c0"); table != "" {
+		t.Errorf("neighbour table: %q, want nothing", table)
+	}
+	if s := l.conn.Stats(); s.FrameSent != 4 || s.SocketSent != 0 {
+		t.Errorf("frames %d, by socket %d, want 4 and 0", s.FrameSent, s.SocketSent)
+	}
+}
+
+// recoded is packet as a foreign encoder writes it again, with lengths and
+// checksum of its own.
+func recoded(t *testing.T, packet []byte) []byte {
+	t.Helper()
+	p := gopacket.NewPacket(packet, layers.LayerTypeIPv6, gopacket.Default)
+	ip, udp := p.Layer(layers.LayerTypeIPv6).(*layers.IPv6), p.Layer(layers.LayerTypeUDP).(*layers.UDP)
+	payload := append([]byte(nil), udp.Payload...)
+	udp.Checksum, udp.Length, ip.Length = 0, 0, 0
+	if err := udp.SetNetworkLayerForChecksum(ip); err != nil {
+		t.Fatal(err)
+	}
+	b := gopacket.NewSerializeBuffer()
+	options := gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}
+	if err := gopacket.SerializeLayers(b, options, ip, udp, gopacket.Payload(payload)); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// What a frame cannot carry leaves by the socket, and arrives.
+func TestAnswerBySocket(t *testing.T) {
+	for name, change := range map[string]func(*lab, *Outgoing){
+		"above the MTU":            func(_ *lab, o *Outgoing) { o.Payload = bytes.Repeat([]byte("b"), 1500-48+1) },
+		"far above the MTU":        func(_ *lab, o *Outgoing) { o.Payload = bytes.Repeat([]byte("B"), 60000) },
+		"no link-layer address":    func(_ *lab, o *Outgoing) { o.MAC, o.MACLen = [8]byte{}, 0 },
+		"EUI-64":                   func(_ *lab, o *Outgoing) { o.MACLen = 8 },
+		"group link-layer address": func(_ *lab, o *Outgoing) { o.MAC[0] |= 1 },
+		"all zeros":                func(_ *lab, o *Outgoing) { o.MAC = [8]byte{} },
+		"link-local address not known": func(l *lab, _ *Outgoing) {
+			c0 := l.c0
+			c0.LinkLocal = netip.Addr{}
+			l.relay.setLinks(l.conn, c0)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			o := l.reply("plain")
+			change(l, &o)
+			l.send(o)
+			got, from := l.host.receive()
+			if want := netip.AddrPortFrom(l.c0.LinkLocal, 547); got != string(o.Payload) || from != want {
+				t.Errorf("got %d octets from %v, want %d from %v", len(got), from, len(o.Payload), want)
+			}
+			if s := l.conn.Stats(); s.FrameSent != 0 || s.SocketSent != 1 {
+				t.Errorf("frames %d, by socket %d, want 0 and 1", s.FrameSent, s.SocketSent)
+			}
+		})
+	}
+}
+
+// A downstream relay agent may have another port (RFC 8357), and a hop limit
+// can be asked for on either path.
+func TestPortAndHopLimit(t *testing.T) {
+	l := newLab(t)
+	relay := l.client.udp(l.clientEnd.LinkLocal.String(), l.clientEnd.Index, 5470)
+	for _, macLen := range []uint8{6, 0} {
+		o := l.reply("relay-reply")
+		o.Dest = netip.AddrPortFrom(l.clientEnd.LinkLocal, 5470)
+		o.HopLimit, o.MACLen = 9, macLen
+		l.send(o)
+		if got, _ := relay.receive(); got != "relay-reply" {
+			t.Errorf("got %q", got)
+		}
+		if p, _ := l.packets.readUDP(5470); p[7] != 9 {
+			t.Errorf("hop limit %d with a link-layer address of %d octets, want 9", p[7], macLen)
+		}
+	}
+}
+
+// A peer is reached by sockets alone, even with a link-layer address at hand,
+// from the address that was asked for.
+func TestToPeer(t *testing.T) {
+	l := newLab(t)
+	server := l.server.udp("2001:db8:1::547", 0, 547)
+	to := netip.MustParseAddrPort("[2001:db8:1::547]:547")
+	second := netip.MustParseAddr("2001:db8:1::2")
+	l.relay.do(func() error { return l.conn.AddLocal(second, 0, "", 0) })
+	l.relay.do(func() error { return l.conn.AddLocal(second, 0, "", 5470) })
+	l.relay.do(func() error { return l.conn.AddLocal(netip.IPv6Unspecified(), 0, "", 5471) })
+	l.relay.do(func() error { return l.conn.AddLocal(l.u0.LinkLocal, l.u0.Index, "", 0) })
+	for _, test := range []struct {
+		name string
+		o    Outgoing
+		from string
+	}{
+		{"local socket", Outgoing{Source: second}, "[2001:db8:1::2]:547"},
+		{"wildcard socket", Outgoing{Source: netip.MustParseAddr("2001:db8:1::1")}, "[2001:db8:1::1]:547"},
+		{"source port of RFC 8357", Outgoing{Source: second, SourcePort: 5470}, "[2001:db8:1::2]:5470"},
+		{"source port of RFC 8357, wildcard", Outgoing{Source: second, SourcePort: 5471}, "[2001:db8:1::2]:5471"},
+		{"link-layer address given", Outgoing{Source: second, Link: l.c0.Index, MAC: clientMAC, MACLen: 6}, "[2001:db8:1::2]:547"},
+	} {
+		test.o.Kind, test.o.Dest, test.o.Payload = ToPeer, to, []byte(test.name)
+		l.send(test.o)
+		if got, from := server.receive(); got != test.name || from != netip.MustParseAddrPort(test.from) {
+			t.Errorf("%s: got %q from %v, want it from %s", test.name, got, from, test.from)
+		}
+	}
+	// Without a source the kernel chooses one of the two.
+	l.send(Outgoing{Kind: ToPeer, Dest: to, Payload: []byte("any")})
+	if got, from := server.receive(); got != "any" || !netip.MustParsePrefix("2001:db8:1::/126").Contains(from.Addr()) {
+		t.Errorf("got %q from %v", got, from)
+	}
+	// The peer answers to the port that the message came from.
+	server.send(second, 0, 5470, []byte("answer"))
+	if got := l.in.next(); string(got.Payload) != "answer" || got.LocalPort != 5470 || got.Dest != second || got.Link != l.u0.Index {
+		t.Errorf("got %+v", got)
+	}
+	s0 := l.server.upLink("s0")
+	scoped := l.server.udp(s0.LinkLocal.String(), s0.Index, 547)
+	l.send(Outgoing{
+		Kind: ToPeer, Link: l.u0.Index, Source: l.u0.LinkLocal,
+		Dest: netip.AddrPortFrom(s0.LinkLocal, 547), Payload: []byte("scoped"),
+	})
+	if got, from := scoped.receive(); got != "scoped" || from != netip.AddrPortFrom(l.u0.LinkLocal, 547) {
+		t.Errorf("got %q from %v", got, from)
+	}
+	if n := l.conn.Stats().FrameSent; n != 0 {
+		t.Errorf("%d frames to a peer, want none", n)
+	}
+	l.relay.do(func() error { return l.conn.RemoveLocal(second, 0, "", 5470) })
+	var got error
+	l.conn.Send([]Outgoing{{Kind: ToPeer, Source: second, SourcePort: 5470, Dest: to}}, func(_ int, err error) { got = err })
+	if !errors.Is(got, ErrNoLocal) {
+		t.Errorf("source port without a socket: %v, want %v", got, ErrNoLocal)
+	}
+}
+
+// RFC 8415 section 19.1: to a multicast address the hop limit is 8.
+func TestToMulticastPeer(t *testing.T) {
+	l := newLab(t)
+	packets := l.server.tap("s0")
+	for want, o := range map[byte]Outgoing{8: {}, 3: {HopLimit: 3}} {
+		o.Kind, o.Link = ToPeer, l.u0.Index
+		o.Dest, o.Payload = netip.MustParseAddrPort("[ff05::1:3]:547"), []byte("relay-forward")
+		l.send(o)
+		p, _ := packets.readUDP(547)
+		if p[7] != want || netip.AddrFrom16([16]byte(p[24:40])) != o.Dest.Addr() {
+			t.Errorf("hop limit %d to %x, want %d to %v", p[7], p[24:40], want, o.Dest.Addr())
+		}
+	}
+}
+
+// One bad destination stops nobody else, wherever it stands in the batch and
+// whichever socket it is for.
+func TestOneBadDestination(t *testing.T) {
+	const size, far = 64, "[2001:db8:dead::1]:547" // there is no route
+	server := netip.MustParseAddrPort("[2001:db8:1::547]:547")
+	for _, bad := range []int{0, 31, 63} {
+		t.Run(fmt.Sprint("sockets at ", bad), func(t *testing.T) {
+			l := newLab(t)
+			node := l.server.udp("2001:db8:1::547", 0, 547)
+			batch := make([]Outgoing, size)
+			for i := range batch {
+				batch[i] = Outgoing{Kind: ToPeer, Dest: server, Payload: fmt.Append(nil, i)}
+			}
+			batch[bad].Dest = netip.MustParseAddrPort(far)
+			l.sendWithOneBad(batch, bad, unix.ENETUNREACH, node)
+		})
+		t.Run(fmt.Sprint("frames at ", bad), func(t *testing.T) {
+			l := newLab(t)
+			gone := l.c0
+			gone.Index = 4711
+			_ = l.conn.SetLinks([]Link{l.c0, gone})
+			batch := make([]Outgoing, size)
+			for i := range batch {
+				batch[i] = l.reply(fmt.Sprint(i))
+			}
+			batch[bad].Link = gone.Index
+			l.sendWithOneBad(batch, bad, unix.ENXIO, l.host)
+		})
+	}
+}
+
+func (l *lab) sendWithOneBad(batch []Outgoing, bad int, want error, to *node) {
+	l.t.Helper()
+	failures := map[int]error{}
+	l.conn.Send(batch, func(i int, err error) { failures[i] = err })
+	if len(failures) != 1 || !errors.Is(failures[bad], want) {
+		l.t.Errorf("failed: %v, want only %d: %v", failures, bad, want)
+	}
+	for i := range batch {
+		if i == bad {
+			continue
+		}
+		if got, _ := to.receive(); got != fmt.Sprint(i) {
+			l.t.Errorf("got %q, want %d", got, i)
+		}
+	}
+	if n := l.conn.Stats().SendFailed; n != 1 {
+		l.t.Errorf("counted %d failures, want 1", n)
+	}
+}
+
+// What is wrong with a message itself is told before any system call, and the
+// rest of a batch longer than a system call's goes on.
+func TestRefused(t *testing.T) {
+	l := newLab(t)
+	c := l.relay.open(Options{Batch: 4, Port: 5547})
+	l.relay.setLinks(c, l.c0)
+	var batch []Outgoing
+	want := map[int]error{}
+	refuse := func(err error, change func(*Outgoing)) {
+		o := l.reply("refused")
+		change(&o)
+		want[len(batch)] = err
+		batch = append(batch, o, l.reply(fmt.Sprint(len(want))))
+	}
+	refuse(ErrNotClientLink, func(o *Outgoing) { o.Link = l.u0.Index })
+	refuse(ErrDestination, func(o *Outgoing) { o.Dest = netip.AddrPort{} })
+	refuse(ErrDestination, func(o *Outgoing) { o.Dest = netip.AddrPortFrom(o.Dest.Addr(), 0) })
+	refuse(ErrDestination, func(o *Outgoing) { o.Dest = netip.MustParseAddrPort("192.0.2.1:546") })
+	refuse(ErrDestination, func(o *Outgoing) { o.Dest = netip.MustParseAddrPort("[::ffff:192.0.2.1]:546") })
+	refuse(ErrTooBig, func(o *Outgoing) { o.Payload = make([]byte, 65528) })
+	refuse(ErrNoLocal, func(o *Outgoing) { o.Kind, o.VRF = ToPeer, "nowhere" })
+	failures := map[int]error{}
+	c.Send(batch, func(i int, err error) { failures[i] = err })
+	for i := range batch {
+		if !errors.Is(failures[i], want[i]) {
+			t.Errorf("message %d: %v, want %v", i, failures[i], want[i])
+		}
+	}
+	for i := range len(want) {
+		if got, from := l.host.receive(); got != fmt.Sprint(i+1) || from.Port() != 5547 {
+			t.Errorf("got %q from %v, want %d", got, from, i+1)
+		}
+	}
+	c.Send(batch[:1], nil) // nobody wants to know
+	if n := c.Stats().SendFailed; n != uint64(len(want))+1 {
+		t.Errorf("counted %d failures, want %d", n, len(want)+1)
+	}
+}
