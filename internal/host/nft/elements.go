@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/host/netlink/bulk"
@@ -280,22 +281,53 @@ func (t *Table) Elements() ([]hoststate.Element, error) {
 	}
 	var all []hoststate.Element
 	for _, id := range slices.SortedFunc(maps.Keys(t.sets), compareIDs) {
-		start := len(all)
-		b := request(nil, unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP)
-		b = bulk.AttrString(b, unix.NFTA_SET_ELEM_LIST_TABLE, t.table.Name)
-		b = bulk.AttrString(b, unix.NFTA_SET_ELEM_LIST_SET, id.String())
-		err := t.bulk.Dump(bulk.End(b, 0), func() { all = all[:start] }, func(_ uint16, body []byte) {
-			eachKey(body, func(key []byte) {
-				if e, ok := parseKey(id, key); ok {
-					all = append(all, e)
-				}
-			})
-		})
+		elements, err := t.read(id)
 		if err != nil {
 			return nil, fmt.Errorf("nft: set %s: %w", id, err)
 		}
+		for e := range elements {
+			all = append(all, e)
+		}
 	}
 	return all, nil
+}
+
+// maxReads bounds how often a set is read until it is read whole; growTime is
+// the pause between, which becomes longer.
+const (
+	maxReads = 40
+	growTime = 2 * time.Millisecond
+)
+
+// read reads one set. After many additions the kernel goes on enlarging its hash
+// table for a while. A listing that this comes between has as many elements as
+// the set, but some of them twice, and others not at all; then it is read again.
+func (t *Table) read(id setID) (map[hoststate.Element]bool, error) {
+	b := request(nil, unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP)
+	b = bulk.AttrString(b, unix.NFTA_SET_ELEM_LIST_TABLE, t.table.Name)
+	b = bulk.AttrString(b, unix.NFTA_SET_ELEM_LIST_SET, id.String())
+	b = bulk.End(b, 0)
+	elements := map[hoststate.Element]bool{}
+	for try := range time.Duration(maxReads) {
+		twice := false
+		restart := func() {
+			twice = false
+			clear(elements)
+		}
+		err := t.bulk.Dump(b, restart, func(_ uint16, body []byte) {
+			eachKey(body, func(key []byte) {
+				if e, ok := parseKey(id, key); ok {
+					twice = twice || elements[e]
+					elements[e] = true
+				}
+			})
+		})
+		if err != nil || !twice {
+			return elements, err
+		}
+		time.Sleep(try * growTime)
+	}
+	return nil, bulk.ErrInterrupted
 }
 
 // eachKey walks the keys in an answer about the elements of a set.

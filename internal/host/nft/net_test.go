@@ -1,0 +1,352 @@
+package nft_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/host/nft"
+	"fairlead/internal/wire/linkaddr"
+
+	"golang.org/x/sys/unix"
+)
+
+const patience = 20 * time.Second
+
+// node is a network namespace: a thread that lives in it, and does what it is
+// told.
+type node struct {
+	t    *testing.T
+	path string
+	work chan func()
+}
+
+func newNode(t *testing.T) *node {
+	n := &node{t: t, work: make(chan func())}
+	ready := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread dies here
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		n.path = fmt.Sprintf("/proc/%d/task/%d/ns/net", os.Getpid(), unix.Gettid())
+		ready <- err
+		for f := range n.work {
+			f()
+		}
+	}()
+	if err := <-ready; err != nil {
+		t.Fatalf("network namespace: %v (root is needed)", err)
+	}
+	t.Cleanup(func() { close(n.work) })
+	return n
+}
+
+func (n *node) do(f func()) {
+	done := make(chan struct{})
+	n.work <- func() { defer close(done); f() }
+	<-done
+}
+
+// run runs a program in the node, words parted by spaces.
+func (n *node) run(line string) string {
+	n.t.Helper()
+	var out []byte
+	var err error
+	words := strings.Fields(line)
+	n.do(func() { out, err = exec.Command(words[0], words[1:]...).CombinedOutput() })
+	if err != nil {
+		n.t.Fatalf("%s: %v\n%s", line, err, out)
+	}
+	return string(out)
+}
+
+// ready waits until an interface sends: the kernel lets it a while after its
+// other end is up, and drops everything until then.
+func (n *node) ready(name string) {
+	n.t.Helper()
+	for late := time.Now().Add(patience); time.Now().Before(late); {
+		if strings.Contains(n.run("ip -o link show "+name), "state UP") {
+			return
+		}
+	}
+	n.t.Fatalf("%s does not come up", name)
+}
+
+// tap is a raw socket on an interface of a node.
+type tap struct {
+	t     *testing.T
+	fd    int
+	index int
+	mac   net.HardwareAddr
+}
+
+func (n *node) tap(name string) *tap {
+	n.t.Helper()
+	p := &tap{t: n.t}
+	var err error
+	n.do(func() {
+		var i *net.Interface
+		if i, err = net.InterfaceByName(name); err != nil {
+			return
+		}
+		p.index, p.mac = i.Index, i.HardwareAddr
+		proto := binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, unix.ETH_P_IPV6))
+		if p.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, int(proto)); err == nil {
+			err = unix.Bind(p.fd, &unix.SockaddrLinklayer{Protocol: proto, Ifindex: i.Index})
+		}
+	})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	_ = unix.SetsockoptInt(p.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 32<<20)
+	_ = unix.SetsockoptTimeval(p.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: int64(patience / time.Second)})
+	n.t.Cleanup(func() { _ = unix.Close(p.fd) })
+	return p
+}
+
+// network is an edge with the filter, a client behind c0 and a core behind u0.
+// The neighbour tables are filled by hand, so that nothing but what a test sends
+// goes over the links.
+type network struct {
+	t                 *testing.T
+	edge, client, far *node
+	clientTap, farTap *tap
+	table             *nft.Table
+	sent              int
+}
+
+const (
+	rightMAC = "02:00:00:00:00:01"
+	otherMAC = "02:00:00:00:00:02"
+	edgeMAC  = "02:00:00:00:00:0a"
+)
+
+func newNetwork(t *testing.T) *network {
+	n := &network{t: t, edge: newNode(t), client: newNode(t), far: newNode(t)}
+	n.makeClientLink()
+	n.edge.run("ip link add u0 type veth peer name u0 netns " + n.far.path)
+	n.far.run("ip link set u0 address 02:00:00:00:00:f0")
+	n.far.run("ip link set u0 up")
+	n.edge.run("ip link set u0 up")
+	n.edge.run("sysctl -qw net.ipv6.conf.all.forwarding=1")
+	n.edge.run("ip addr add 2001:db8:ffff::1/64 dev u0 nodad")
+	n.edge.run("ip -6 neigh add 2001:db8:ffff::2 lladdr 02:00:00:00:00:f0 dev u0 nud permanent")
+	n.edge.run("ip -6 route add 2001:db8:cccc::/48 via 2001:db8:ffff::2")
+	n.edge.ready("u0")
+	n.far.ready("u0")
+	n.farTap = n.far.tap("u0")
+	n.open()
+	t.Cleanup(func() { _ = n.table.Close() })
+	return n
+}
+
+// makeClientLink makes c0 with an on-link prefix and routes to two delegations
+// of the client.
+func (n *network) makeClientLink() {
+	n.edge.run("ip link add c0 type veth peer name c0 netns " + n.client.path)
+	n.edge.run("ip link set c0 address " + edgeMAC)
+	n.client.run("ip link set c0 address " + rightMAC)
+	n.client.run("ip link set c0 up")
+	n.edge.run("ip link set c0 up")
+	n.edge.run("ip addr add 2001:db8:1::1/64 dev c0 nodad")
+	n.edge.run("ip -6 neigh add fe80::1 lladdr " + rightMAC + " dev c0 nud permanent")
+	n.edge.run("ip -6 route add 2001:db8:100::/56 via fe80::1 dev c0")
+	n.edge.run("ip -6 route add 2001:db8:200::/60 via fe80::1 dev c0")
+	n.edge.ready("c0")
+	n.client.ready("c0")
+	n.clientTap = n.client.tap("c0")
+}
+
+func (n *network) open() {
+	n.t.Helper()
+	var err error
+	n.edge.do(func() { n.table, err = nft.Open(nft.Options{}) })
+	if err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+// apply carries out operations of which none may fail.
+func (n *network) apply(ops ...hoststate.Op) {
+	n.t.Helper()
+	if err := n.table.Apply(ops, func(i int, err error) { n.t.Errorf("operation %d: %v", i, err) }); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+// counter reads a named counter with nft, not with our own code.
+func (n *network) counter(name string) int {
+	n.t.Helper()
+	words := strings.Fields(n.edge.run("nft list counter inet fairlead " + name))
+	for i, w := range words {
+		if w == "packets" {
+			v, err := strconv.Atoi(words[i+1])
+			if err != nil {
+				n.t.Fatal(err)
+			}
+			return v
+		}
+	}
+	n.t.Fatalf("no counter %s", name)
+	return 0
+}
+
+func add(set hoststate.Set, link, prefix string) hoststate.Op {
+	e := &hoststate.Element{Set: set, Link: link}
+	if prefix != "" {
+		e.Prefix = netip.MustParsePrefix(prefix)
+	}
+	return hoststate.Op{Element: e}
+}
+
+func addMAC(set hoststate.Set, link, mac, prefix string) hoststate.Op {
+	o := add(set, link, prefix)
+	o.Element.LinkLayer, _ = linkaddr.Parse(mac)
+	return o
+}
+
+func remove(o hoststate.Op) hoststate.Op {
+	o.Remove = true
+	return o
+}
+
+// packet is an IPv6 packet with a word in it to know it by. Its checksum is
+// right: the kernel answers no packet that is damaged.
+func packet(src, dst, word string) []byte {
+	udp := []byte{0x30, 0x39, 0, 9, 0, 0, 0, 0}
+	udp = append(append(udp, "WORD:"...), word...)
+	binary.BigEndian.PutUint16(udp[4:], uint16(len(udp)))
+	addrs := append(netip.MustParseAddr(src).AsSlice(), netip.MustParseAddr(dst).AsSlice()...)
+	sum := uint32(unix.IPPROTO_UDP + len(udp))
+	for _, b := range [][]byte{addrs, udp} {
+		for i, octet := range b {
+			sum += uint32(octet) << (8 * (1 - i%2))
+		}
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	binary.BigEndian.PutUint16(udp[6:], ^uint16(sum))
+	b := binary.BigEndian.AppendUint16([]byte{0x60, 0, 0, 0}, uint16(len(udp)))
+	b = append(b, unix.IPPROTO_UDP, 32)
+	return append(append(b, addrs...), udp...)
+}
+
+// send sends a packet from a link-layer address of the client to the edge.
+func (p *tap) send(mac string, payload []byte) {
+	p.t.Helper()
+	from, _ := net.ParseMAC(mac)
+	to, _ := net.ParseMAC(edgeMAC)
+	f := append(append(append([]byte{}, to...), from...), 0x86, 0xdd)
+	if err := unix.Sendto(p.fd, append(f, payload...), 0, &unix.SockaddrLinklayer{Ifindex: p.index, Halen: 6}); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// word is the word in a frame, or empty.
+func word(b []byte) string {
+	i := bytes.Index(b, []byte("WORD:"))
+	if i < 0 {
+		return ""
+	}
+	return string(b[i+5:])
+}
+
+// read reads frames until f is satisfied. A negative timeout of the socket ends
+// the test.
+func (p *tap) read(flags int, f func(frame []byte) (enough bool)) {
+	p.t.Helper()
+	b := make([]byte, 2048)
+	for {
+		n, _, err := unix.Recvfrom(p.fd, b, flags)
+		switch {
+		case errors.Is(err, unix.EINTR), errors.Is(err, unix.ENETDOWN):
+			continue
+		case errors.Is(err, unix.EAGAIN) && flags != 0:
+			return
+		case err != nil:
+			p.t.Fatalf("capture: %v", err)
+		}
+		if f(b[:n]) {
+			return
+		}
+	}
+}
+
+// until is the words that arrived before the last one, in order.
+func (p *tap) until(last string) (words []string) {
+	p.t.Helper()
+	p.read(0, func(frame []byte) bool {
+		w := word(frame)
+		if w != "" && w != last {
+			words = append(words, w)
+		}
+		return w == last
+	})
+	return words
+}
+
+// flush sends a packet that nothing stops, and waits until it has arrived: then
+// all that was sent before has been dealt with too. It returns what arrived at
+// the far end meanwhile.
+func (n *network) flush() []string {
+	n.t.Helper()
+	n.sent++
+	last := "flush-" + strconv.Itoa(n.sent)
+	n.clientTap.send(rightMAC, packet("2001:db8:1::f", "2001:db8:cccc::1", last))
+	return n.farTap.until(last)
+}
+
+// back is the frames that the client has received so far from the edge.
+func (n *network) back() (frames [][]byte) {
+	n.t.Helper()
+	n.clientTap.read(unix.MSG_DONTWAIT, func(f []byte) bool {
+		// Not what the client's own kernel says on the link.
+		if net.HardwareAddr(f[6:12]).String() == edgeMAC {
+			frames = append(frames, bytes.Clone(f))
+		}
+		return false
+	})
+	return frames
+}
+
+func (n *network) backWords() (words []string) {
+	n.t.Helper()
+	for _, f := range n.back() {
+		if w := word(f); w != "" && f[14+6] == unix.IPPROTO_UDP {
+			words = append(words, w)
+		}
+	}
+	return words
+}
+
+// farSend sends a packet from the far end to the edge.
+func (n *network) farSend(payload []byte) {
+	n.t.Helper()
+	var to [6]byte
+	if _, err := fmt.Sscanf(n.linkLayer("u0"), "%02x:%02x:%02x:%02x:%02x:%02x", &to[0], &to[1], &to[2], &to[3], &to[4], &to[5]); err != nil {
+		n.t.Fatal(err)
+	}
+	f := append(append(append([]byte{}, to[:]...), n.farTap.mac...), 0x86, 0xdd)
+	if err := unix.Sendto(n.farTap.fd, append(f, payload...), 0, &unix.SockaddrLinklayer{Ifindex: n.farTap.index, Halen: 6}); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+// linkLayer is the link-layer address of an interface of the edge.
+func (n *network) linkLayer(name string) string {
+	n.t.Helper()
+	words := strings.Fields(n.edge.run("ip -o link show " + name))
+	return words[slices.Index(words, "link/ether")+1]
+}

@@ -1,0 +1,191 @@
+package nft_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"fairlead/internal/core/hoststate"
+)
+
+func expect(t *testing.T, what string, got []string, want ...string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("%s: got %q, want %q", what, got, want)
+	}
+}
+
+// guarded is a network with the filter of a link with one client.
+func guarded(t *testing.T) *network {
+	n := newNetwork(t)
+	n.apply(
+		add(hoststate.SourceLink, "c0", "2001:db8:1::/64"), add(hoststate.SourceLink, "c0", "2001:db8:100::/56"),
+		add(hoststate.Guarded, "c0", ""),
+	)
+	return n
+}
+
+// RFC 8987 R-3: sources that are delegated, on-link or permitted pass, others do
+// not; the length is exactly that of the delegation; links that are not
+// client-facing are not looked at.
+func TestR3SourceFilter(t *testing.T) {
+	n := newNetwork(t)
+	n.edge.run("ip -6 route add 2001:db8:dddd::/48 via 2001:db8:ffff::2")
+	to := "2001:db8:cccc::1"
+	from := func(src, name string) { n.clientTap.send(rightMAC, packet(src, to, name)) }
+
+	from("2001:db8:666::1", "unfiltered")
+	expect(t, "before there is a guard", n.flush(), "unfiltered")
+
+	n.apply(
+		add(hoststate.SourceLink, "c0", "2001:db8:1::/64"), add(hoststate.SourceLink, "c0", "2001:db8:100::/56"),
+		add(hoststate.SourceLink, "c0", "2001:db8:5::/64"), add(hoststate.SourceLink, "c0", "2001:db8:7::7/128"),
+		add(hoststate.SourceLink, "c9", "2001:db8:9::/64"), add(hoststate.Guarded, "c0", ""),
+	)
+	for _, src := range []string{
+		"2001:db8:100::1", "2001:db8:100:ff:ffff::", // delegated: first and last /64
+		"2001:db8:100:100::1", "2001:db8:ff:ffff::1", // just outside
+		"2001:db8:1::77", "2001:db8:5::1", // on-link, permitted
+		"2001:db8:7::7", "2001:db8:7::8", // an assigned address, its neighbour
+		"2001:db8:666::1", "2001:db8:9::1", // nobody's, somebody's on another link
+	} {
+		from(src, src)
+	}
+	expect(
+		t, "guarded", n.flush(),
+		"2001:db8:100::1", "2001:db8:100:ff:ffff::", "2001:db8:1::77", "2001:db8:5::1", "2001:db8:7::7",
+	)
+	if got := n.counter("spoofed"); got != 5 {
+		t.Errorf("spoofed: %d, want 5", got)
+	}
+
+	n.apply(remove(add(hoststate.SourceLink, "c0", "2001:db8:100::/56")))
+	from("2001:db8:100::1", "released")
+	expect(t, "after release", n.flush())
+	if got := n.counter("spoofed"); got != 6 {
+		t.Errorf("spoofed: %d, want 6", got)
+	}
+	n.apply(remove(add(hoststate.Guarded, "c0", "")))
+	from("2001:db8:666::1", "free")
+	expect(t, "after the guard has gone", n.flush(), "free")
+}
+
+// RFC 8987 R-3: the unspecified and link-local addresses are always sources, or
+// no client could ask for anything. Both reach the edge itself.
+func TestR3NeighbourDiscoveryPasses(t *testing.T) {
+	n := guarded(t)
+	n.client.run("ip addr add fe80::77/64 dev c0 nodad")
+	n.edge.run("ip addr add fe80::a/64 dev c0 nodad")
+	n.client.run("ping -6 -n -c 1 -w 20 -I c0 fe80::a%c0")
+	if got := n.counter("spoofed"); got != 0 {
+		t.Errorf("spoofed: %d, want 0", got)
+	}
+	n.edge.run("nft add table inet eyes")
+	n.edge.run("nft add chain inet eyes in { type filter hook input priority 0 ; }")
+	n.edge.run("nft add rule inet eyes in ip6 saddr :: udp dport 9 counter")
+	n.clientTap.send(rightMAC, packet("::", "2001:db8:1::1", "from nowhere"))
+	n.flush()
+	if list := n.edge.run("nft list table inet eyes"); !strings.Contains(list, "counter packets 1 ") {
+		t.Errorf("packet from :: was not seen in the input hook:\n%s", list)
+	}
+}
+
+// RFC 8987 R-3, strict: a delegated source passes from its client's link-layer
+// address alone, and theft is counted apart from invention.
+func TestR3Strict(t *testing.T) {
+	n := newNetwork(t)
+	n.apply(
+		add(hoststate.SourceLink, "c0", "2001:db8:1::/64"),
+		addMAC(hoststate.SourceStrict, "c0", rightMAC, "2001:db8:100::/56"), add(hoststate.SourceKnown, "c0", "2001:db8:100::/56"),
+		addMAC(hoststate.SourceStrict, "c0", otherMAC, "2001:db8:200::/60"), add(hoststate.SourceKnown, "c0", "2001:db8:200::/60"),
+		add(hoststate.Guarded, "c0", ""),
+	)
+	for _, p := range []struct{ mac, src string }{
+		{rightMAC, "2001:db8:100::1"}, {otherMAC, "2001:db8:100::2"},
+		{otherMAC, "2001:db8:200::1"}, {rightMAC, "2001:db8:200::2"},
+		{otherMAC, "2001:db8:1::5"}, {rightMAC, "2001:db8:666::1"},
+	} {
+		n.clientTap.send(p.mac, packet(p.src, "2001:db8:cccc::1", p.src))
+	}
+	expect(t, "passed", n.flush(), "2001:db8:100::1", "2001:db8:200::1", "2001:db8:1::5")
+	if stolen, spoofed := n.counter("spoofed-link-layer"), n.counter("spoofed"); stolen != 2 || spoofed != 1 {
+		t.Errorf("with the wrong link-layer address %d, want 2; spoofed %d, want 1", stolen, spoofed)
+	}
+	got, err := n.table.Counters()
+	if err != nil || got.SpoofedLinkLayer.Packets != 2 || got.Spoofed.Packets != 1 || got.Spoofed.Bytes == 0 {
+		t.Errorf("our own reading: %+v, %v", got, err)
+	}
+}
+
+// RFC 8987 R-5: on a link with one client, a packet that came by it and would
+// leave by it again, towards a prefix delegated there, goes at its first turn.
+// Others go round, and packets from elsewhere are delivered.
+func TestR5OneClient(t *testing.T) {
+	n := newNetwork(t)
+	loop := func(dst, name string) { n.clientTap.send(rightMAC, packet("2001:db8:100::1", dst, name)) }
+	loop("2001:db8:100:1::1", "before")
+	n.flush()
+	expect(t, "without the rule", n.backWords(), "before")
+
+	n.apply(add(hoststate.LoopPoint, "c0", "2001:db8:100::/56"), add(hoststate.Turning, "c0", ""))
+	loop("2001:db8:100:1::1", "dropped")
+	loop("2001:db8:200::1", "not delegated there")
+	n.flush()
+	expect(t, "with the rule", n.backWords(), "not delegated there")
+	if looped, rejected := n.counter("looped"), n.counter("rejected"); looped != 1 || rejected != 0 {
+		t.Errorf("looped %d, want 1; rejected %d, want 0", looped, rejected)
+	}
+
+	n.edge.run("ip -6 route add 2001:db8:cccc:1::/64 via fe80::1 dev c0")
+	n.farSend(packet("2001:db8:cccc::1", "2001:db8:100:1::1", "from outside"))
+	for len(n.backWords()) == 0 { // ends with the test if it never comes
+		n.flush()
+	}
+
+	n.apply(add(hoststate.LoopExempt, "c0", "2001:db8:100:7::/64"))
+	loop("2001:db8:100:7::1", "exempt destination")
+	loop("2001:db8:100:8::1", "its neighbour")
+	n.flush()
+	expect(t, "with an exempt destination", n.backWords(), "exempt destination")
+
+	n.apply(remove(add(hoststate.LoopPoint, "c0", "2001:db8:100::/56")))
+	loop("2001:db8:100:8::1", "exempt client")
+	n.flush()
+	expect(t, "without the client's element", n.backWords(), "exempt client")
+}
+
+// RFC 8987 R-5: on a multi-access link only what comes from the next hop's own
+// link-layer address loops; between two clients of one link packets may pass.
+func TestR5MultiAccess(t *testing.T) {
+	n := newNetwork(t)
+	n.apply(addMAC(hoststate.LoopShared, "c0", rightMAC, "2001:db8:100::/56"), add(hoststate.Turning, "c0", ""))
+	n.clientTap.send(rightMAC, packet("2001:db8:100::1", "2001:db8:100:1::1", "from the next hop"))
+	n.clientTap.send(otherMAC, packet("2001:db8:200::1", "2001:db8:100:1::1", "from its neighbour"))
+	n.flush()
+	expect(t, "came back", n.backWords(), "from its neighbour")
+	if looped := n.counter("looped"); looped != 1 {
+		t.Errorf("looped %d, want 1", looped)
+	}
+}
+
+// RFC 8987 R-5 and RFC 4443 section 3.1: by choice a looping packet is answered
+// with type 1 code 6.
+func TestR5Reject(t *testing.T) {
+	n := newNetwork(t)
+	n.apply(
+		add(hoststate.LoopPoint, "c0", "2001:db8:100::/56"), add(hoststate.Turning, "c0", ""), add(hoststate.Rejecting, "c0", ""),
+	)
+	n.clientTap.send(rightMAC, packet("2001:db8:100::1", "2001:db8:100:1::1", "looping"))
+	n.flush()
+	var codes []string
+	for _, f := range n.back() {
+		const icmp, unreachable = 58, 1
+		if p := f[14:]; p[6] == icmp && p[40] == unreachable {
+			codes = append(codes, string(rune('0'+p[41]))+" about "+word(f))
+		}
+	}
+	expect(t, "unreachable messages by code", codes, "6 about looping")
+	if looped, rejected := n.counter("looped"), n.counter("rejected"); looped != 0 || rejected != 1 {
+		t.Errorf("looped %d, want 0; rejected %d, want 1", looped, rejected)
+	}
+}

@@ -1,0 +1,345 @@
+package nft_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/host/netlink/fakekernel"
+	"fairlead/internal/host/nft"
+)
+
+// both runs one body on the fake kernel and on the real one.
+func both(t *testing.T, body func(t *testing.T, k kernel)) {
+	t.Run("fake", func(t *testing.T) { body(t, fakekernel.New()) })
+	t.Run("real", func(t *testing.T) {
+		n := newNode(t)
+		var table *nft.Table
+		var err error
+		n.do(func() { table, err = nft.Open(nft.Options{}) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer table.Close()
+		body(t, table)
+	})
+}
+
+type kernel interface {
+	Apply(ops []hoststate.Op, failed func(i int, err error)) error
+	Elements() ([]hoststate.Element, error)
+}
+
+func apply(t *testing.T, k kernel, ops ...hoststate.Op) {
+	t.Helper()
+	if err := k.Apply(ops, func(i int, err error) { t.Errorf("operation %d: %v", i, err) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func holds(t *testing.T, k kernel, want ...string) {
+	t.Helper()
+	es, err := k.Elements()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range es {
+		got = append(got, e.String())
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	expect(t, "elements", got, want...)
+}
+
+// Elements of every family come and go; to add what is there and to remove what
+// is not there is no mistake, also among others, and in a set that never was.
+func TestElementLife(t *testing.T) {
+	both(t, func(t *testing.T, k kernel) {
+		all := []hoststate.Op{
+			add(hoststate.Guarded, "c0", ""), add(hoststate.Rejecting, "c0", ""), add(hoststate.Turning, "c0", ""),
+			add(hoststate.SourceLink, "c0", "2001:db8:100::/56"), addMAC(hoststate.SourceStrict, "c0", rightMAC, "2001:db8:100::/56"),
+			add(hoststate.SourceKnown, "a-name-of-15-ch", "::/0"), add(hoststate.LoopPoint, "c0", "2001:db8:100::1/128"),
+			addMAC(hoststate.LoopShared, "c0", otherMAC, "2001:db8:100::/56"), add(hoststate.LoopExempt, "c0", "2001:db8:100::/57"),
+		}
+		want := []string{
+			"guarded c0", "rejecting c0", "turning c0", "source-link c0 2001:db8:100::/56",
+			"source-strict c0 02:00:00:00:00:01 2001:db8:100::/56", "source-known a-name-of-15-ch ::/0",
+			"loop-point c0 2001:db8:100::1/128", "loop-shared c0 02:00:00:00:00:02 2001:db8:100::/56",
+			"loop-exempt c0 2001:db8:100::/57",
+		}
+		holds(t, k)
+		apply(t, k, all...)
+		holds(t, k, want...)
+		apply(t, k, all...)
+		holds(t, k, want...)
+		apply(
+			t, k, remove(add(hoststate.SourceLink, "c1", "2001:db8:100::/56")), remove(all[0]),
+			remove(add(hoststate.LoopPoint, "c0", "2001:db8::/33")), add(hoststate.SourceLink, "c2", "2001:db8:100::/56"),
+		)
+		holds(t, k, append(want[1:], "source-link c2 2001:db8:100::/56")...)
+		apply(t, k, all[0], remove(all[0]), add(hoststate.SourceLink, "c3", "2001:db8::/32"), remove(add(hoststate.SourceLink, "c3", "2001:db8::/32")), remove(all[1]), all[1])
+		holds(t, k, append(want[1:], "source-link c2 2001:db8:100::/56")...)
+		var none []hoststate.Op
+		for _, o := range append(all, add(hoststate.SourceLink, "c2", "2001:db8:100::/56")) {
+			none = append(none, remove(o))
+		}
+		apply(t, k, none...)
+		holds(t, k)
+	})
+}
+
+// What no set can hold fails alone.
+func TestElementThatCannotBe(t *testing.T) {
+	n := newNode(t)
+	var table *nft.Table
+	var err error
+	n.do(func() { table, err = nft.Open(nft.Options{}) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer table.Close()
+	unmasked := add(hoststate.SourceLink, "c0", "2001:db8::1/56")
+	ops := []hoststate.Op{
+		add(hoststate.SourceLink, "c0", "2001:db8:100::/56"), unmasked, add(hoststate.SourceLink, "", "2001:db8::/56"),
+		add(hoststate.SourceLink, "a-name-of-16-chr", "2001:db8::/56"), add(hoststate.SourceLink, "c0", "192.0.2.0/24"),
+		add(hoststate.SourceStrict, "c0", "2001:db8::/56"), add(hoststate.SourceLink, "c0", ""), {Element: &hoststate.Element{Link: "c0"}},
+		{Route: &hoststate.Route{}}, add(hoststate.Guarded, "c0", ""),
+	}
+	var failed []int
+	if err := table.Apply(ops, func(i int, _ error) { failed = append(failed, i) }); err != nil {
+		t.Fatal(err)
+	}
+	if want := []int{1, 2, 3, 4, 5, 6, 7}; !slices.Equal(failed, want) {
+		t.Errorf("failed %v, want %v", failed, want)
+	}
+	holds(t, table, "source-link c0 2001:db8:100::/56", "guarded c0")
+}
+
+// Very many elements go in, are read back, and go out.
+func TestTwentyThousandElements(t *testing.T) {
+	const many = 20_000
+	n := newNode(t)
+	var table *nft.Table
+	var err error
+	n.do(func() { table, err = nft.Open(nft.Options{}) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer table.Close()
+	ops := make([]hoststate.Op, many)
+	base := netip.MustParseAddr("2001:db8::").As16()
+	for i := range ops {
+		binary.BigEndian.PutUint16(base[4:], uint16(i))
+		ops[i] = hoststate.Op{Element: &hoststate.Element{Set: hoststate.SourceLink, Link: "c0", Prefix: netip.PrefixFrom(netip.AddrFrom16(base), 48)}}
+	}
+	apply(t, table, ops...)
+	es, err := table.Elements()
+	if err != nil || len(es) != many {
+		t.Fatalf("read back: %d, %v, want %d", len(es), err, many)
+	}
+	seen := map[hoststate.Element]bool{}
+	for _, e := range es {
+		seen[e] = true
+	}
+	for i := range ops {
+		if !seen[*ops[i].Element] {
+			t.Fatalf("element %d (%v) is not there", i, ops[i].Element)
+		}
+		ops[i].Remove = true
+	}
+	n.run("nft delete element inet fairlead source-link-48 { \"c0\" . 2001:db8:7:: }")
+	apply(t, table, ops...)
+	holds(t, table)
+}
+
+// An interface that is deleted and made anew is filtered from its first packet,
+// though its index is another.
+func TestInterfaceMadeAnew(t *testing.T) {
+	n := guarded(t)
+	n.apply(add(hoststate.LoopPoint, "c0", "2001:db8:100::/56"), add(hoststate.Turning, "c0", ""))
+	n.edge.run("ip link del c0")
+	n.edge.run("ip link add filler type veth peer name filler2")
+	n.makeClientLink()
+	n.clientTap.send(rightMAC, packet("2001:db8:666::1", "2001:db8:cccc::1", "spoofed"))
+	n.clientTap.send(rightMAC, packet("2001:db8:100::1", "2001:db8:cccc::1", "good"))
+	n.clientTap.send(rightMAC, packet("2001:db8:100::1", "2001:db8:100:1::1", "looping"))
+	expect(t, "passed", n.flush(), "good")
+	expect(t, "came back", n.backWords())
+	if spoofed, looped := n.counter("spoofed"), n.counter("looped"); spoofed != 1 || looped != 1 {
+		t.Errorf("spoofed %d, looped %d, want 1 and 1", spoofed, looped)
+	}
+}
+
+// A table that is adopted keeps elements and counters. While it is adopted again
+// and again, mended, and given sets of new lengths, no spoofed packet gets
+// through and no good one is lost.
+func TestNoGapWhileChanging(t *testing.T) {
+	n := guarded(t)
+	n.clientTap.send(rightMAC, packet("2001:db8:666::1", "2001:db8:cccc::1", "spoofed"))
+	n.flush()
+	if got := n.counter("spoofed"); got != 1 {
+		t.Fatalf("spoofed: %d, want 1", got)
+	}
+
+	changes := make(chan error, 1)
+	go func() { changes <- n.changeAll(40) }()
+	sent, good := 0, 0
+	for done := false; !done; {
+		select {
+		case err := <-changes:
+			if err != nil {
+				t.Fatal(err)
+			}
+			done = true
+		default:
+		}
+		// Few at a time, so that no queue on the way overflows.
+		for range 32 {
+			n.clientTap.send(rightMAC, packet("2001:db8:666::1", "2001:db8:cccc::1", "spoofed"))
+			n.clientTap.send(rightMAC, packet("2001:db8:100::1", "2001:db8:cccc::1", "good"))
+			sent++
+		}
+		for _, w := range n.flush() {
+			if w != "good" {
+				t.Fatalf("%s packet got through", w)
+			}
+			good++
+		}
+	}
+	if good != sent {
+		t.Errorf("of %d good packets %d arrived", sent, good)
+	}
+	if got := n.counter("spoofed"); got != sent+1 {
+		t.Errorf("spoofed: %d, want %d: the counter of an adopted table goes on", got, sent+1)
+	}
+}
+
+// changeAll does to the table whatever is done to it in its life, many times.
+func (n *network) changeAll(times int) error {
+	for i := range times {
+		var err error
+		n.edge.do(func() {
+			_ = n.table.Close()
+			if n.table, err = nft.Open(nft.Options{}); err != nil {
+				return
+			}
+			err = n.table.Apply([]hoststate.Op{
+				add(hoststate.SourceLink, "c0", fmt.Sprintf("2001:db8:300::/%d", 57+i)), add(hoststate.LoopPoint, "c0", fmt.Sprintf("2001:db8:300::/%d", 57+i)),
+				add(hoststate.SourceLink, "c0", "2001:db8:100::/56"),
+			}, func(_ int, e error) { err = e })
+			if err == nil {
+				err = exec.Command("nft", "add", "rule", "inet", "fairlead", "layout-1", "counter").Run()
+			}
+			mended := false
+			if err == nil {
+				mended, err = n.table.Mend()
+			}
+			if err == nil && !mended {
+				err = errors.New("a foreign rule was not found")
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A table of another layout is replaced whole.
+func TestOtherLayout(t *testing.T) {
+	n := newNode(t)
+	n.run("nft add table inet fairlead")
+	n.run("nft add set inet fairlead guarded { type ipv6_addr ; }")
+	n.run("nft add table inet theirs")
+	var table *nft.Table
+	var err error
+	n.do(func() { table, err = nft.Open(nft.Options{}) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer table.Close()
+	apply(t, table, add(hoststate.Guarded, "c0", ""))
+	holds(t, table, "guarded c0")
+	if err := table.Purge(); err != nil {
+		t.Fatal(err)
+	}
+	if err := table.Purge(); err != nil {
+		t.Errorf("purge of nothing: %v", err)
+	}
+	expect(t, "tables", strings.Split(strings.TrimSpace(n.run("nft list tables")), "\n"), "table inet theirs")
+}
+
+// What an operator broke is found and mended: an element, a rule, a set, the
+// whole table.
+func TestAuditMendsFilter(t *testing.T) {
+	n := newNetwork(t)
+	s := hoststate.New()
+	ops := s.SetPolicy(nil, "c0", &hoststate.Policy{Filter: hoststate.FilterLink, Loop: hoststate.LoopDrop, Permit: []netip.Prefix{netip.MustParsePrefix("2001:db8:1::/64")}})
+	ops = s.Put(ops, hoststate.Lease{Link: "c0", Prefix: netip.MustParsePrefix("2001:db8:100::/56")})
+	n.apply(ops...)
+	spoof := func() {
+		t.Helper()
+		n.clientTap.send(rightMAC, packet("2001:db8:666::1", "2001:db8:cccc::1", "spoofed"))
+		n.clientTap.send(rightMAC, packet("2001:db8:100::1", "2001:db8:cccc::1", "good"))
+		expect(t, "passed", n.flush(), "good")
+	}
+	audit := func() (found []string) {
+		t.Helper()
+		if mended, err := n.table.Mend(); err != nil {
+			t.Fatal(err)
+		} else if mended {
+			found = append(found, "rules")
+		}
+		es, err := n.table.Elements()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ops, fs := s.Audit(nil, hoststate.Actual{Elements: es})
+		for _, f := range fs {
+			if f.Element != nil {
+				found = append(found, f.String())
+			}
+		}
+		n.apply(slices.DeleteFunc(ops, func(o hoststate.Op) bool { return o.Route != nil })...)
+		return found
+	}
+	spoof()
+	expect(t, "nothing broken", audit())
+
+	n.edge.run(`nft delete element inet fairlead source-link-56 { "c0" . 2001:db8:100:: }`)
+	n.edge.run(`nft add element inet fairlead source-link-56 { "c0" . 2001:db8:600:: }`)
+	n.edge.run(`nft delete element inet fairlead guarded { "c0" }`)
+	expect(t, "elements", audit(), "missing element guarded c0", "missing element source-link c0 2001:db8:100::/56", "left over element source-link c0 2001:db8:600::/56")
+	spoof()
+
+	n.edge.run("nft flush chain inet fairlead prerouting")
+	expect(t, "rules", audit(), "rules")
+	spoof()
+
+	n.edge.run("nft flush chain inet fairlead permitted")
+	n.edge.run("nft delete set inet fairlead source-link-56")
+	expect(t, "set", audit(), "rules", "missing element source-link c0 2001:db8:100::/56")
+	spoof()
+
+	n.edge.run("nft delete table inet fairlead")
+	if found := audit(); len(found) != 6 || found[0] != "rules" {
+		t.Errorf("after deletion of the table: %q", found)
+	}
+	spoof()
+
+	// Without an audit: the next change finds the table gone.
+	n.edge.run("nft delete table inet fairlead")
+	n.apply(add(hoststate.SourceLink, "c0", "2001:db8:700::/56"))
+	n.edge.run("nft delete table inet fairlead")
+	n.apply(remove(add(hoststate.SourceLink, "c0", "2001:db8:700::/56")))
+	audit()
+	spoof()
+}
