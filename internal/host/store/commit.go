@@ -47,7 +47,8 @@ func (s *Store) commit(ops []Op, size uint64, grows bool) error {
 		return fmt.Errorf("%w: less than %d octets are left", ErrFull, s.reserve+size)
 	}
 	seq := s.seq + 1
-	err := s.engine.apply(func(b *pebble.Batch) error { return fill(b, ops, seq) })
+	manifest := s.engine.fs.manifestReach()
+	err := s.engine.apply(func(b *pebble.Batch) error { return fill(b, ops, seq, manifest) })
 	if err != nil {
 		s.retire()
 		return classify(err)
@@ -57,8 +58,8 @@ func (s *Store) commit(ops []Op, size uint64, grows bool) error {
 	return nil
 }
 
-// fill puts ops into a batch, and the number of the commit.
-func fill(b *pebble.Batch, ops []Op, seq uint64) error {
+// fill puts ops into a batch, and what each commit says of itself.
+func fill(b *pebble.Batch, ops []Op, seq uint64, manifest reach) error {
 	var key, frame []byte
 	set := func(space byte, k, v []byte) error {
 		key = append(append(key[:0], space), k...)
@@ -77,7 +78,7 @@ func fill(b *pebble.Batch, ops []Op, seq uint64) error {
 			return err
 		}
 	}
-	return set(spaceMeta, metaSeq[1:], nil)
+	return set(spaceMeta, metaSeq[1:], manifest.append(nil))
 }
 
 // measure returns how much a batch adds at most, and whether it adds anything.

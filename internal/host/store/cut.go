@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -25,8 +27,25 @@ type cutFS struct {
 	readOnly bool // nothing is written at all, and that is no failure
 	onCut    func()
 
-	mu  sync.RWMutex // guards why
-	why error
+	mu       sync.RWMutex // guards all following fields
+	why      error
+	manifest reach
+}
+
+// manifestReach returns how far the manifest in use is durable.
+func (c *cutFS) manifestReach() reach {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.manifest
+}
+
+// durable notes how far a file is durable, if it is a manifest.
+func (c *cutFS) durable(name string, size uint64) {
+	if base := c.PathBase(name); strings.HasPrefix(base, manifestPrefix) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.manifest = reach{base, size}
+	}
 }
 
 // cause returns why the engine was cut off, or nil.
@@ -135,6 +154,7 @@ type cutFile struct {
 	vfs.File
 	fs   *cutFS
 	name string
+	size atomic.Uint64 // written so far
 }
 
 func (f *cutFile) Write(p []byte) (int, error) {
@@ -142,6 +162,7 @@ func (f *cutFile) Write(p []byte) (int, error) {
 		_, err := f.File.Write(p)
 		return err
 	})
+	f.size.Add(uint64(len(p)))
 	return len(p), err
 }
 
@@ -154,7 +175,11 @@ func (f *cutFile) WriteAt(p []byte, off int64) (int, error) {
 }
 
 func (f *cutFile) Sync() error {
-	_, err := f.fs.try("sync", f.name, f.File.Sync)
+	size := f.size.Load()
+	took, err := f.fs.try("sync", f.name, f.File.Sync)
+	if took {
+		f.fs.durable(f.name, size)
+	}
 	return err
 }
 

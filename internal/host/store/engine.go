@@ -23,12 +23,12 @@ type engine struct {
 // What Pebble may use. A store of 100 000 records of 200 octets is 25 MB on disk
 // and needs a few of these in memory.
 const (
-	memTableBytes  = 1 << 20
-	memTables      = 4
-	cacheBytes     = 2 << 20
-	maxOpenFiles   = 128
-	tableFileBytes = 2 << 20
-	// A damaged block is lost whole: the fewer records in one, the better.
+	memTableBytes = 1 << 20
+	memTables     = 4
+	cacheBytes    = 2 << 20
+	maxOpenFiles  = 128
+	// What is damaged is lost whole: the fewer records in one, the better.
+	tableFileBytes  = 512 << 10
 	tableBlockBytes = 1 << 10
 )
 

@@ -182,20 +182,17 @@ func (s *Store) openForWriting() error {
 	return nil
 }
 
-// openChecked opens an engine that writes and looks at every record.
+// openChecked looks at every record and then opens an engine that writes.
 func (s *Store) openChecked() (*engine, inventory, error) {
-	orphans, err := s.holdsOrphans()
+	bad, err := s.look()
 	if err != nil {
 		return nil, inventory{}, err
-	}
-	if orphans {
-		return nil, inventory{}, fmt.Errorf("%w: nothing points to its manifest", ErrDamaged)
 	}
 	e, err := s.engines.open(s.path(databaseDir), false)
 	if err != nil {
 		return nil, inventory{}, err
 	}
-	found, err := e.check(s.log)
+	found, err := e.takeStock(bad > 0, s.log)
 	if cause := e.fs.cause(); cause != nil {
 		err = cause
 	}

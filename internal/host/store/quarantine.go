@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -23,9 +24,9 @@ func newBadRecord(key, frame []byte, reason error) badRecord {
 	return badRecord{key: bytes.Clone(key[1:]), frame: bytes.Clone(frame), reason: reason}
 }
 
-// inventory is what a look at the whole database tells.
+// inventory is what a database holds besides sound records.
 type inventory struct {
-	seq         uint64            // the highest number of a commit
+	seq         uint64            // of the last commit
 	quarantined uint64            // records in quarantine
 	corrupt     map[string]string // their keys and reasons, at most maxCorruptKept
 }
@@ -87,45 +88,68 @@ func (e *engine) holds(r badRecord) (bool, error) {
 	return bytes.Equal(frame, r.frame), closer.Close()
 }
 
-// check looks at every record, moves those to quarantine that do not fit their
-// frames, and returns what it found. An error means that the database cannot be
-// read whole.
-func (e *engine) check(log *slog.Logger) (found inventory, err error) {
+// takeStock returns what the database holds besides sound records. Where there
+// are damaged ones, it moves them to quarantine first.
+func (e *engine) takeStock(damaged bool, log *slog.Logger) (stock inventory, err error) {
 	err = guard(func() error {
-		for {
-			bad, seq, err := e.inspect()
+		for damaged {
+			found, err := e.inspect()
 			if err != nil {
 				return err
 			}
-			found.seq = seq
-			if len(bad) == 0 {
+			if len(found.bad) == 0 {
 				break
 			}
-			moved, err := e.quarantine(bad)
+			moved, err := e.quarantine(found.bad)
 			if err != nil {
 				return err
 			}
-			log.Error("store: damaged records set aside", "found", len(bad), "moved", moved)
+			log.Error("store: damaged records set aside", "found", len(found.bad), "moved", moved)
 		}
-		return e.listQuarantine(&found)
+		if stock.seq, _, err = e.lastCommit(); err != nil {
+			return err
+		}
+		return e.listQuarantine(&stock)
 	})
+	return stock, err
+}
+
+// findings are what a walk through the records shows.
+type findings struct {
+	bad      []badRecord // as many as one pass moves
+	manifest reach       // as the last commit knew it
+}
+
+// inspect reads all records.
+func (e *engine) inspect() (found findings, err error) {
+	err = e.walk([]byte{spaceRecord}, []byte{spaceRecord + 1}, func(key, frame []byte) bool {
+		if _, _, err := openFrame(key, frame); err != nil && len(found.bad) < maxQuarantineBatch {
+			found.bad = append(found.bad, newBadRecord(key, frame, err))
+		}
+		return true
+	})
+	if err != nil {
+		return found, err
+	}
+	_, found.manifest, err = e.lastCommit()
 	return found, err
 }
 
-// inspect reads all that carries a frame. It stops early when it has found as
-// many bad records as one pass moves.
-func (e *engine) inspect() (bad []badRecord, seq uint64, err error) {
-	err = e.walk([]byte{spaceRecord}, []byte{spaceMeta + 1}, func(key, frame []byte) bool {
-		_, n, err := openFrame(key, frame)
-		switch {
-		case err == nil:
-			seq = max(seq, n)
-		case key[0] == spaceRecord:
-			bad = append(bad, newBadRecord(key, frame, err))
-		}
-		return len(bad) < maxQuarantineBatch
-	})
-	return bad, seq, err
+// lastCommit returns the number of the last commit and how far the manifest was
+// durable then, zero values in a new database.
+func (e *engine) lastCommit() (seq uint64, manifest reach, err error) {
+	frame, closer, err := e.db.Get(metaSeq)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return 0, reach{}, nil
+	}
+	if err != nil {
+		return 0, reach{}, err
+	}
+	value, seq, err := openFrame(metaSeq, frame)
+	if err != nil {
+		return 0, reach{}, errors.Join(fmt.Errorf("%w: number of the last commit: %w", ErrDamaged, err), closer.Close())
+	}
+	return seq, parseReach(value), closer.Close()
 }
 
 func (e *engine) listQuarantine(found *inventory) error {

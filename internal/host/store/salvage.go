@@ -5,9 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/cockroachdb/errors/oserror"
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // salvage copies into a new database what can be read of a damaged one. It goes
@@ -28,9 +26,8 @@ func (s *Store) salvage() error {
 	if err != nil {
 		return err
 	}
-	w := &wreck{fs: s.fs, to: to, batch: to.db.NewBatch(), keys: make(map[string]versions)}
+	w := &wreck{store: s, to: to, batch: to.db.NewBatch(), keys: make(map[string]versions)}
 	for _, name := range names {
-		path := s.fs.PathJoin(s.path(databaseDir), name)
 		read := w.readTable
 		switch {
 		case strings.HasSuffix(name, ".sst"):
@@ -39,8 +36,8 @@ func (s *Store) salvage() error {
 		default:
 			continue
 		}
-		if err := guard(func() error { return read(path) }); err != nil {
-			s.log.Error("store: a part of the database cannot be read", "path", path, "reason", err)
+		if err := guard(func() error { return read(name) }); err != nil {
+			s.log.Error("store: a part of the database cannot be read", "file", name, "reason", err)
 		}
 		if w.err != nil {
 			break
@@ -49,26 +46,6 @@ func (s *Store) salvage() error {
 	err = w.finish()
 	s.log.Warn("store: salvaged what can be read", "keys", len(w.keys), "damaged", w.left)
 	return errors.Join(err, to.close())
-}
-
-// holdsOrphans reports whether a folder holds tables or logs but no pointer to a
-// manifest. Pebble would take it for a new database and delete them.
-func (s *Store) holdsOrphans() (bool, error) {
-	names, err := s.fs.List(s.path(databaseDir))
-	if err != nil {
-		if oserror.IsNotExist(err) {
-			err = nil
-		}
-		return false, err
-	}
-	orphans := false
-	for _, name := range names {
-		if strings.HasPrefix(name, "marker.manifest.") {
-			return false, nil
-		}
-		orphans = orphans || strings.HasSuffix(name, ".sst") || strings.HasSuffix(name, ".log")
-	}
-	return orphans, nil
 }
 
 // versions is what is known of one key: the numbers of its newest version and of
@@ -87,7 +64,7 @@ func (v versions) deleted() bool {
 
 // wreck is a salvage under way. Its first failure to write stays in err.
 type wreck struct {
-	fs    vfs.FS
+	store *Store
 	to    *engine
 	batch *pebble.Batch
 	keys  map[string]versions
@@ -164,7 +141,7 @@ func (w *wreck) finish() error {
 			w.write(w.batch.Delete([]byte(key), nil))
 		}
 	}
-	w.set(metaSeq, appendFrame(nil, metaSeq, w.seq, nil))
+	w.set(metaSeq, appendFrame(nil, metaSeq, w.seq, reach{}.append(nil)))
 	w.flush()
 	return errors.Join(w.err, w.batch.Close())
 }

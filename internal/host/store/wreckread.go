@@ -3,20 +3,18 @@ package store
 import (
 	"context"
 	"errors"
-	"io"
+	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/batchrepr"
-	"github.com/cockroachdb/pebble/v2/record"
 	"github.com/cockroachdb/pebble/v2/sstable"
-	"github.com/cockroachdb/pebble/v2/vfs"
-	"github.com/cockroachdb/pebble/v2/wal"
 )
 
 // readTable takes all that can be read of one table. From the front it comes up
 // to the first damaged block, from the back to the last.
-func (w *wreck) readTable(path string) error {
-	f, err := w.fs.Open(path)
+func (w *wreck) readTable(name string) error {
+	disk := w.store.fs
+	f, err := disk.Open(disk.PathJoin(w.store.path(databaseDir), name))
 	if err != nil {
 		return err
 	}
@@ -65,57 +63,16 @@ func (w *wreck) readPairs(table *sstable.Reader, backwards bool) error {
 	return errors.Join(it.Error(), it.Close())
 }
 
-// logBlock is the size of the blocks that a log is made of. No piece of a batch
-// straddles two, so that reading can start again at each.
-const logBlock = 32 << 10
-
-// readLog takes all whole batches of one log. Behind a damaged place it goes on
-// with the next block.
-func (w *wreck) readLog(path string) error {
-	number, _, ok := wal.ParseLogFilename(w.fs.PathBase(path))
-	if !ok {
-		return nil
-	}
-	f, err := w.fs.Open(path)
+// readLog takes all whole batches of one log.
+func (w *wreck) readLog(name string) error {
+	log, err := w.store.readLog(name)
 	if err != nil {
 		return err
 	}
-	stat, err := f.Stat()
-	if err != nil {
-		return errors.Join(err, f.Close())
+	if _, lost := log.walk(w.takeBatch); len(lost) > 0 {
+		return fmt.Errorf("%d places are damaged, the first at offset %d", len(lost), lost[0])
 	}
-	for at := int64(0); at < stat.Size() && w.err == nil; {
-		read, readErr := w.readBatches(f, at, stat.Size(), uint64(number))
-		if readErr == nil {
-			break
-		}
-		err = errors.Join(err, readErr)
-		at += max(read/logBlock*logBlock, 0) + logBlock
-	}
-	return errors.Join(err, f.Close())
-}
-
-// readBatches takes batches from offset at, the start of a block, and returns
-// how far it came.
-func (w *wreck) readBatches(f vfs.File, at, size int64, number uint64) (read int64, err error) {
-	from := io.NewSectionReader(f, at, size-at)
-	reader := numbered(record.NewReader, from, number)
-	for w.err == nil {
-		before := reader.Offset()
-		r, err := reader.Next()
-		if errors.Is(err, io.EOF) {
-			return before, nil
-		}
-		if err != nil {
-			return before, err
-		}
-		batch, err := io.ReadAll(r)
-		if err != nil {
-			return before, err
-		}
-		w.takeBatch(batch)
-	}
-	return 0, nil
+	return nil
 }
 
 // takeBatch takes what one commit wrote. Its number is in the frame of the record
@@ -154,9 +111,4 @@ func batchSeq(batch []byte) uint64 {
 			return seq
 		}
 	}
-}
-
-// numbered opens a log whose number has a type that Pebble keeps to itself.
-func numbered[N ~uint64](open func(io.Reader, N) *record.Reader, r io.Reader, number uint64) *record.Reader {
-	return open(r, N(number))
 }
