@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"fairlead/internal/app/config"
+	"fairlead/internal/app/control"
+)
+
+// How long a command waits for an answer.
+const (
+	lookWithin   = 20 * time.Second
+	changeWithin = 90 * time.Second
+)
+
+// ask is what all commands that talk to a running Fairlead have in common.
+type ask struct {
+	socket string
+	json   bool
+}
+
+func (a *ask) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&a.socket, "socket", config.Default().Control.Socket, "control socket of the running Fairlead")
+	cmd.Flags().BoolVar(&a.json, "json", false, "print JSON")
+}
+
+func (a *ask) client() *control.Client { return control.NewClient(a.socket) }
+
+// print writes a value as JSON, or lets table write it for people.
+func print[T any](cmd *cobra.Command, a *ask, value T, table func(io.Writer, T) error) error {
+	if a.json {
+		return writeJSON(cmd.OutOrStdout(), value)
+	}
+	return table(cmd.OutOrStdout(), value)
+}
+
+// look asks for a value and prints it.
+func look[T any](cmd *cobra.Command, a *ask, get func(context.Context, *control.Client) (T, error), table func(io.Writer, T) error) error {
+	ctx, cancel := context.WithTimeout(cmd.Context(), lookWithin)
+	defer cancel()
+	value, err := get(ctx, a.client())
+	if err != nil {
+		return err
+	}
+	return print(cmd, a, value, table)
+}
+
+// selection is --client, --prefix and --link.
+type selection struct{ client, prefix, link string }
+
+func (s *selection) flags(cmd *cobra.Command, a *ask, withPrefix bool) {
+	s.clientFlag(cmd)
+	s.linkFlag(cmd, a)
+	if withPrefix {
+		cmd.Flags().StringVar(&s.prefix, "prefix", "", "those in this prefix, or that it lies in")
+	}
+}
+
+func (s *selection) clientFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&s.client, "client", "", "those of this client: a DUID in hexadecimal")
+}
+
+func (s *selection) linkFlag(cmd *cobra.Command, a *ask) {
+	cmd.Flags().StringVar(&s.link, "link", "", "those on this link: an interface's name")
+	mustFlag(cmd.RegisterFlagCompletionFunc("link", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		return linkNames(cmd.Context(), a), cobra.ShellCompDirectiveNoFileComp
+	}))
+}
+
+// linkNames are the client-facing links, or none if nobody can say.
+func linkNames(ctx context.Context, a *ask) []string {
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	links, err := a.client().Links(ctx)
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, l := range links {
+		if l.ClientFacing {
+			names = append(names, l.Name)
+		}
+	}
+	return names
+}
+
+func (s *selection) filter() (f control.Filter, err error) {
+	f.Link = s.link
+	if s.client != "" {
+		if f.Client, err = control.ParseDUID(s.client); err != nil {
+			return f, usagef("--client: %w", err)
+		}
+	}
+	if s.prefix != "" {
+		if f.Prefix, err = control.ParsePrefix(s.prefix); err != nil {
+			return f, &usageError{err}
+		}
+	}
+	return f, nil
+}
+
+// count is "1 problem" or "2 problems".
+func count[N int | uint64](n N, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

@@ -1,0 +1,173 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+
+	"github.com/spf13/cobra"
+
+	"fairlead/internal/app/control"
+)
+
+// change asks for a deed.
+func change[T any](cmd *cobra.Command, a *ask, do func(context.Context, *control.Client) (T, error), text func(io.Writer, T) error) error {
+	ctx, cancel := context.WithTimeout(cmd.Context(), changeWithin)
+	defer cancel()
+	result, err := do(ctx, a.client())
+	if err != nil {
+		return err
+	}
+	return print(cmd, a, result, text)
+}
+
+// target is what a clear or an unblock names: [PREFIX] --client --link.
+func (s *selection) target(args []string) (p netip.Prefix, client control.DUID, err error) {
+	if len(args) > 0 {
+		s.prefix = args[0]
+	}
+	f, err := s.filter()
+	return f.Prefix, f.Client, err
+}
+
+var errNothing = errors.New("no delegation matches")
+
+func clearCommand() *cobra.Command {
+	var a ask
+	var s selection
+	var all, block bool
+	cmd := &cobra.Command{
+		Use:   "clear [PREFIX]",
+		Short: "End delegations: their routes and filters go at once",
+		Long: `End the delegations that match all that is named (RFC 8987 O-2): exactly this
+prefix, this client, this link. The client is not told; the server still has its
+lease, and may grant it again when the client next asks. With --block it is not
+learned again until "fairlead unblock" with the same words.`,
+		Example: `  fairlead clear 2001:db8:4000::/56
+  fairlead clear --client 00:03:00:01:02:00:5e:10:00:01 --link br-cust7 --block`,
+		Args: atMost(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r := control.ClearRequest{Link: s.link, All: all, Block: block}
+			var err error
+			if r.Prefix, r.Client, err = s.target(args); err != nil {
+				return err
+			}
+			switch named := r.Prefix.IsValid() || r.Client != "" || r.Link != ""; {
+			case !named && !all:
+				return usagef("clear needs a prefix, --client, --link or --all")
+			case all && (named || block):
+				return usagef("--all goes with nothing else")
+			}
+			do := func(ctx context.Context, c *control.Client) (control.ClearResult, error) { return c.Clear(ctx, r) }
+			return change(cmd, &a, do, writeCleared)
+		},
+	}
+	s.flags(cmd, &a, false)
+	cmd.Flags().BoolVar(&all, "all", false, "every delegation")
+	cmd.Flags().BoolVar(&block, "block", false, "and learn none like it until it is unblocked")
+	a.flags(cmd)
+	return cmd
+}
+
+func writeCleared(out io.Writer, r control.ClearResult) error {
+	if r.Cleared == 0 && !r.Blocked {
+		return errNothing
+	}
+	text := count(r.Cleared, "delegation", "delegations") + " cleared"
+	if r.Blocked {
+		text += ", blocked until \"fairlead unblock\""
+	}
+	_, err := fmt.Fprintln(out, text)
+	return err
+}
+
+func unblockCommand() *cobra.Command {
+	var a ask
+	var s selection
+	cmd := &cobra.Command{
+		Use:   "unblock [PREFIX]",
+		Short: "Take a block away that clear --block has set",
+		Long:  `Take away the block that names exactly this; "fairlead blocks" shows all.`,
+		Args:  atMost(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			b := control.Block{Link: s.link}
+			var err error
+			if b.Prefix, b.Client, err = s.target(args); err != nil {
+				return err
+			}
+			if !b.Prefix.IsValid() && b.Client == "" && b.Link == "" {
+				return usagef("unblock needs a prefix, --client or --link")
+			}
+			do := func(ctx context.Context, c *control.Client) (control.Block, error) { return b, c.Unblock(ctx, b) }
+			return change(cmd, &a, do, func(out io.Writer, _ control.Block) error {
+				_, err := fmt.Fprintln(out, "unblocked")
+				return err
+			})
+		},
+	}
+	s.flags(cmd, &a, false)
+	a.flags(cmd)
+	return cmd
+}
+
+func blocksCommand() *cobra.Command {
+	var a ask
+	cmd := &cobra.Command{
+		Use:   "blocks",
+		Short: "Show what must not be learned",
+		Args:  atMost(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			get := func(ctx context.Context, c *control.Client) ([]control.Block, error) { return c.Blocks(ctx) }
+			return look(cmd, &a, get, writeBlocks)
+		},
+	}
+	a.flags(cmd)
+	return cmd
+}
+
+func writeBlocks(out io.Writer, blocks []control.Block) error {
+	if len(blocks) == 0 {
+		_, err := fmt.Fprintln(out, "nothing is blocked")
+		return err
+	}
+	g := newGrid("prefix", "client", "link")
+	for _, b := range blocks {
+		prefix := "any"
+		if b.Prefix.IsValid() {
+			prefix = b.Prefix.String()
+		}
+		g.row(prefix, orAny(b.Client.String()), orAny(b.Link))
+	}
+	return g.write(out)
+}
+
+func orAny(s string) string {
+	if s == "" {
+		return "any"
+	}
+	return s
+}
+
+func reloadCommand() *cobra.Command {
+	var a ask
+	cmd := &cobra.Command{
+		Use:   "reload",
+		Short: "Take the configuration file anew, without losing a packet",
+		Long: `Take the configuration file anew, without losing a packet. If the file has
+problems they are shown, and Fairlead goes on with the configuration that it has.`,
+		Args: atMost(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			do := func(ctx context.Context, c *control.Client) (map[string]bool, error) {
+				return map[string]bool{"reloaded": true}, c.Reload(ctx)
+			}
+			return change(cmd, &a, do, func(out io.Writer, _ map[string]bool) error {
+				_, err := fmt.Fprintln(out, "the configuration was reloaded")
+				return err
+			})
+		},
+	}
+	a.flags(cmd)
+	return cmd
+}

@@ -1,0 +1,149 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"fairlead/internal/app/control"
+)
+
+func delegationsCommand() *cobra.Command {
+	var a ask
+	var s selection
+	cmd := &cobra.Command{
+		Use:     "delegations",
+		Aliases: []string{"leases"},
+		Short:   "Show who has which prefix now",
+		Args:    atMost(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			f, err := s.filter()
+			if err != nil {
+				return err
+			}
+			get := func(ctx context.Context, c *control.Client) ([]control.Delegation, error) {
+				return c.Delegations(ctx, f)
+			}
+			return look(cmd, &a, get, writeDelegations)
+		},
+	}
+	s.flags(cmd, &a, true)
+	a.flags(cmd)
+	return cmd
+}
+
+func writeDelegations(out io.Writer, all []control.Delegation) error {
+	if len(all) == 0 {
+		_, err := fmt.Fprintln(out, "no delegation")
+		return err
+	}
+	vrf := slices.ContainsFunc(all, func(d control.Delegation) bool { return d.VRF != "" })
+	g := newGrid("prefix", "client", "iaid", "link", "next hop", "preferred", "valid", "source")
+	g.right(3, 6, 7)
+	for i := range all {
+		d := &all[i]
+		link := d.Link
+		if vrf {
+			link += " (" + orDash(d.VRF) + ")"
+		}
+		g.row(d.Prefix, d.Client, d.IAID, link, d.NextHop, d.Preferred, d.Valid, fmt.Sprintf("%s of %s", d.Source, orDash(d.Server)))
+	}
+	if err := g.write(out); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(out, "\n%s\n", count(len(all), "delegation", "delegations"))
+	return err
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func historyCommand() *cobra.Command {
+	var a ask
+	var s selection
+	var from, to string
+	var limit int
+	cmd := &cobra.Command{
+		Use:   "history",
+		Short: "Show who had which prefix when",
+		Long: `Show who had which prefix when, the latest first. How long it is remembered is
+history.keep in the configuration. A time is a date, a date and a time in quotes
+("2026-05-01 12:00"), RFC 3339, or so long ago: 90s, 12h, 30d.`,
+		Args: atMost(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			f := control.HistoryFilter{Limit: limit}
+			var err error
+			if f.Filter, err = s.filter(); err != nil {
+				return err
+			}
+			now := time.Now()
+			if f.From, err = parseTime(from, now); err != nil {
+				return usagef("--from: %w", err)
+			}
+			if f.To, err = parseTime(to, now); err != nil {
+				return usagef("--to: %w", err)
+			}
+			if limit < 1 || limit > control.MaxHistory {
+				return usagef("--limit: %d is not from 1 to %d", limit, control.MaxHistory)
+			}
+			get := func(ctx context.Context, c *control.Client) ([]control.HistoryEntry, error) { return c.History(ctx, f) }
+			return look(cmd, &a, get, writeHistory)
+		},
+	}
+	s.flags(cmd, &a, true)
+	cmd.Flags().StringVar(&from, "from", "", "what was delegated at or after this time")
+	cmd.Flags().StringVar(&to, "to", "", "what was delegated before this time")
+	cmd.Flags().IntVar(&limit, "limit", 100, "so many entries at most")
+	a.flags(cmd)
+	return cmd
+}
+
+// parseTime reads a time in one of the forms that the help names; none is the
+// zero time.
+func parseTime(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	for _, layout := range []string{time.RFC3339, time.DateTime, "2006-01-02 15:04", time.DateOnly} {
+		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
+			return t, nil
+		}
+	}
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
+			return now.AddDate(0, 0, -int(n)), nil
+		}
+	}
+	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
+		return now.Add(-ago), nil
+	}
+	return time.Time{}, fmt.Errorf("%q is no time (2026-05-01, \"2026-05-01 12:00\", RFC 3339, or ago: 12h, 30d)", text)
+}
+
+func writeHistory(out io.Writer, all []control.HistoryEntry) error {
+	if len(all) == 0 {
+		_, err := fmt.Fprintln(out, "nothing in the history")
+		return err
+	}
+	g := newGrid("from", "until", "prefix", "client", "iaid", "link", "next hop", "ended")
+	g.right(5)
+	for i := range all {
+		e := &all[i]
+		until := "now"
+		if !e.Ended.IsZero() {
+			until = clockTime(e.Ended)
+		}
+		g.row(clockTime(e.Granted), until, e.Prefix, e.Client, e.IAID, e.Link, e.NextHop, dash(e.Reason))
+	}
+	return g.write(out)
+}

@@ -1,0 +1,176 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"fairlead/internal/app/control"
+)
+
+func linksCommand() *cobra.Command {
+	var a ask
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "links [LINK]",
+		Short: "Show client-facing links, or all that is known of one",
+		Args:  atMost(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return look(cmd, &a, oneLink(args[0]), writeLink)
+			}
+			return look(cmd, &a, someLinks(all), writeLinks)
+		},
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return linkNames(cmd.Context(), &a), cobra.ShellCompDirectiveNoFileComp
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "show links that face no clients, too")
+	a.flags(cmd)
+	return cmd
+}
+
+func someLinks(all bool) func(context.Context, *control.Client) ([]control.Link, error) {
+	return func(ctx context.Context, c *control.Client) ([]control.Link, error) {
+		links, err := c.Links(ctx)
+		if !all {
+			links = slices.DeleteFunc(links, func(l control.Link) bool { return !l.ClientFacing })
+		}
+		return links, err
+	}
+}
+
+func oneLink(name string) func(context.Context, *control.Client) (control.Link, error) {
+	return func(ctx context.Context, c *control.Client) (control.Link, error) {
+		links, err := c.Links(ctx)
+		if err != nil {
+			return control.Link{}, err
+		}
+		i := slices.IndexFunc(links, func(l control.Link) bool { return l.Name == name })
+		if i < 0 {
+			return control.Link{}, fmt.Errorf("%s: no such link", name)
+		}
+		return links[i], nil
+	}
+}
+
+func sum(counts map[string]uint64) (n uint64) {
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}
+
+// stateWord is what the kernel says of an interface.
+func stateWord(l *control.Link) string {
+	switch {
+	case !l.Up:
+		return "down"
+	case !l.Running:
+		return "no carrier"
+	}
+	return "up"
+}
+
+func facing(l *control.Link) string {
+	switch {
+	case !l.ClientFacing:
+		return "-"
+	case l.Shared:
+		return "shared"
+	}
+	return "single"
+}
+
+func writeLinks(out io.Writer, links []control.Link) error {
+	if len(links) == 0 {
+		_, err := fmt.Fprintln(out, "no link")
+		return err
+	}
+	g := newGrid("link", "state", "clients", "link-address", "vrf", "prefixes", "limit", "received", "delivered", "dropped", "refused")
+	g.right(6, 7, 8, 9, 10, 11)
+	for i := range links {
+		l := &links[i]
+		c := &l.Counters
+		address := "-"
+		if l.LinkAddress.IsValid() {
+			address = l.LinkAddress.String()
+		}
+		g.row(l.Name, stateWord(l), facing(l), address, dash(l.VRF), l.Prefixes, dash(l.Limit), sum(c.Received), sum(c.Delivered), sum(c.Drops), c.Refused)
+	}
+	return g.write(out)
+}
+
+func writeLink(out io.Writer, l control.Link) error {
+	c := &l.Counters
+	addresses := make([]string, len(l.Addresses))
+	for i, a := range l.Addresses {
+		addresses[i] = a.String()
+	}
+	g := newGrid()
+	g.row("link", fmt.Sprintf("%s (index %d)", l.Name, l.Index))
+	g.row("state", stateWord(&l))
+	g.row("clients", facing(&l))
+	g.row("trusted", yes(l.Trusted))
+	g.row("point-to-point", yes(l.PointToPoint))
+	g.row("mtu", l.MTU)
+	g.row("link-layer", dash(l.LinkLayer))
+	g.row("vrf", dash(l.VRF))
+	g.row("table", l.Table)
+	g.row("addresses", dash(strings.Join(addresses, " ")))
+	g.row("link-address", l.LinkAddress)
+	g.row("interface-id", dash(l.InterfaceID))
+	g.row("delegations", fmt.Sprintf("%s of at most %d, %s", count(l.Prefixes, "prefix", "prefixes"), l.Limit, count(l.Assigned, "address", "addresses")))
+	g.row("received", dash(countsText(c.Received)))
+	g.row("delivered", dash(countsText(c.Delivered)))
+	g.row("dropped", dash(countsText(c.Drops)))
+	g.row("refused", count(c.Refused, "grant", "grants"))
+	return g.write(out)
+}
+
+func peersCommand() *cobra.Command {
+	var a ask
+	cmd := &cobra.Command{
+		Use:   "peers",
+		Short: "Show servers and relays, and when each was last heard",
+		Args:  atMost(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			get := func(ctx context.Context, c *control.Client) ([]control.Peer, error) { return c.Peers(ctx) }
+			return look(cmd, &a, get, writePeers)
+		},
+	}
+	a.flags(cmd)
+	return cmd
+}
+
+func writePeers(out io.Writer, peers []control.Peer) error {
+	g := newGrid("peer", "role", "address", "interfaces", "protection", "sent", "received", "unanswered", "last heard", "with")
+	g.right(6, 7, 8)
+	for i := range peers {
+		p := &peers[i]
+		name := p.Name
+		if p.Preferred {
+			name += " *"
+		}
+		protection := p.Protection
+		if !p.Protected {
+			protection += " MISSING"
+		}
+		g.row(name, p.Role, p.Address, strings.Join(p.Interfaces, " "), protection, p.Sent, p.Received, p.SinceAnswer, clockTime(p.LastReceived), dash(p.LastType))
+	}
+	if err := g.write(out); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(peers, func(p control.Peer) bool { return p.Preferred }) {
+		_, err := fmt.Fprintln(out, "\n* gets the messages now (forward: first)")
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,109 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"runtime"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
+)
+
+// defaultConfig is where packages and the systemd unit have the configuration.
+const defaultConfig = "/etc/fairlead/fairlead.yaml"
+
+func configFlag(cmd *cobra.Command, path *string) {
+	cmd.Flags().StringVarP(path, "config", "c", defaultConfig, "configuration file")
+	mustFlag(cmd.MarkFlagFilename("config", "yaml", "yml"))
+}
+
+// mustFlag is for marks on flags that are there because we made them.
+func mustFlag(err error) {
+	if err != nil {
+		panic("cli: " + err.Error())
+	}
+}
+
+func runCommand(run func(context.Context, string) error) *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Relay until told to stop",
+		Long: `Relay until SIGTERM or SIGINT. SIGHUP takes the configuration anew, as
+"fairlead reload" does. What it does to the kernel stays when it stops, so that
+its clients keep their routes until it is back; "fairlead purge" removes it.`,
+		Args: atMost(0),
+		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), path) },
+	}
+	configFlag(cmd, &path)
+	return cmd
+}
+
+func purgeCommand(purge func(string) error) *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:   "purge",
+		Short: "Remove every route and filter of Fairlead from the kernel",
+		Long: `Remove every route and filter of Fairlead from the kernel, for a Fairlead that
+does not run and is not to come back. What it keeps on disk stays.`,
+		Args: atMost(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := purge(path); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "the kernel has no route and no filter of Fairlead any more")
+			return err
+		},
+	}
+	configFlag(cmd, &path)
+	return cmd
+}
+
+func demoCommand(demo func(context.Context, []string) error) *cobra.Command {
+	return &cobra.Command{
+		Use:   "demo",
+		Short: "Show on this machine what Fairlead does, in a network of its own",
+		RunE:  func(cmd *cobra.Command, args []string) error { return demo(cmd.Context(), args) },
+	}
+}
+
+func versionCommand(version string) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  atMost(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			out := cmd.OutOrStdout()
+			if asJSON {
+				return json.NewEncoder(out).Encode(map[string]string{"version": version, "go": runtime.Version()})
+			}
+			_, err := fmt.Fprintf(out, "fairlead %s (%s, %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func manCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:    "man FOLDER",
+		Short:  "Write man pages of all commands into a folder",
+		Hidden: true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usagef("man needs a folder")
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			root.DisableAutoGenTag = true
+			if err := doc.GenManTree(root, &doc.GenManHeader{Section: "8", Source: "Fairlead"}, args[0]); err != nil {
+				return fmt.Errorf("man pages: %w", err)
+			}
+			return nil
+		},
+	}
+}

@@ -1,0 +1,144 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"fairlead/internal/app/control"
+)
+
+func statusCommand() *cobra.Command {
+	var a ask
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show the relay at a glance, and what does not work as it should",
+		Args:  atMost(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			get := func(ctx context.Context, c *control.Client) (control.Status, error) { return c.Status(ctx) }
+			return look(cmd, &a, get, writeStatus)
+		},
+	}
+	a.flags(cmd)
+	return cmd
+}
+
+func writeStatus(out io.Writer, s control.Status) error {
+	t := &s.Totals
+	g := newGrid()
+	g.row("version", s.Version)
+	g.row("running", fmt.Sprintf("%s, since %s", s.Uptime, clockTime(s.Started)))
+	g.row("relay-id", s.RelayID)
+	g.row("configuration", fmt.Sprintf("%s, read %s", s.Config.Path, clockTime(s.Config.Loaded)))
+	if s.Config.LastError != "" {
+		g.row("last reload", "refused: "+s.Config.LastError)
+	}
+	g.row("clock", clockText(&s.Clock))
+	g.row("store", storeText(&s.Store))
+	g.row("kernel", hostText(&s.Host))
+	for i := range s.Peers {
+		g.row("peer "+s.Peers[i].Name, peerText(&s.Peers[i]))
+	}
+	g.row("links", t.Links)
+	g.row("delegations", count(t.Prefixes, "prefix", "prefixes")+", "+count(t.Addresses, "address", "addresses"))
+	g.row("in flight", fmt.Sprintf("%s, %s held for a probe", count(t.Pending, "change", "changes"), count(t.Held, "reply", "replies")))
+	g.row("grants refused", refusalsText(s.Refusals))
+	if err := g.write(out); err != nil {
+		return err
+	}
+	if len(s.Degraded) == 0 {
+		_, err := fmt.Fprintln(out, "\nAll is well.")
+		return err
+	}
+	_, err := fmt.Fprintf(out, "\nNot as it should be:\n  %s\n", strings.Join(s.Degraded, "\n  "))
+	return err
+}
+
+// clockText answers RFC 8987 O-3.
+func clockText(c *control.ClockStatus) string {
+	if c.Error != "" {
+		return "unknown: " + c.Error
+	}
+	word := "NOT synchronised"
+	if c.Synchronised {
+		word = "synchronised"
+	}
+	offset, worst := time.Duration(c.OffsetNanos), time.Duration(c.MaxErrorMicros)*time.Microsecond
+	return fmt.Sprintf("%s (%s, offset %s, error at most %s)", word, c.State, offset, worst)
+}
+
+func storeText(s *control.StoreStatus) string {
+	word := "healthy"
+	switch {
+	case s.Full:
+		word = "FULL"
+	case !s.Healthy:
+		word = "NOT healthy"
+	}
+	text := fmt.Sprintf("%s, %s on disk, %s, %s failed", word, size(s.DiskBytes), count(s.Commits, "commit", "commits"), fmt.Sprint(s.Failures))
+	if s.RecordsSetAside > 0 || len(s.DatabasesSetAside) > 0 {
+		text += fmt.Sprintf(", set aside: %s, %s", count(s.RecordsSetAside, "record", "records"), count(len(s.DatabasesSetAside), "database", "databases"))
+	}
+	if s.LastError != "" {
+		text += ", last error: " + s.LastError
+	}
+	return text
+}
+
+func hostText(h *control.HostStatus) string {
+	text := fmt.Sprintf("%s (%d unreachable for now), %s", count(h.Routes, "route", "routes"), h.StandIns, count(h.Elements, "filter element", "filter elements"))
+	if h.Refused > 0 {
+		text += fmt.Sprintf(", %s refused", count(h.Refused, "route", "routes"))
+	}
+	if h.LastAudit.IsZero() {
+		return text + ", not audited yet"
+	}
+	return text + fmt.Sprintf(", audited %s with %s", clockTime(h.LastAudit), count(h.LastFindings, "difference", "differences"))
+}
+
+func peerText(p *control.PeerSummary) string {
+	words := []string{p.Role, "protection " + p.Protection}
+	if !p.Protected {
+		words[1] += " MISSING"
+	}
+	if p.Role == "server" && !p.Answered {
+		words = append(words, "has not answered yet")
+	}
+	return strings.Join(words, ", ")
+}
+
+func refusalsText(byReason map[string]uint64) string {
+	if len(byReason) == 0 {
+		return "none"
+	}
+	return countsText(byReason)
+}
+
+// countsText is "3 limit-link, 1 overlap", in the order of the names.
+func countsText(counts map[string]uint64) string {
+	words := make([]string, 0, len(counts))
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		words = append(words, fmt.Sprintf("%d %s", counts[name], name))
+	}
+	return strings.Join(words, ", ")
+}
+
+// size is a number of octets in words.
+func size(n uint64) string {
+	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
+	value, unit := float64(n), 0
+	for value >= 1024 && unit < len(units)-1 {
+		value /= 1024
+		unit++
+	}
+	if unit == 0 {
+		return fmt.Sprintf("%d B", n)
+	}
+	return fmt.Sprintf("%.1f %s", value, units[unit])
+}

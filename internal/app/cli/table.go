@@ -1,0 +1,71 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+)
+
+// plain is columns with two spaces between, and nothing drawn.
+var plain = table.Style{
+	Name:    "plain",
+	Box:     table.BoxStyle{PaddingRight: "  "},
+	Options: table.OptionsNoBordersAndSeparators,
+	Format:  table.FormatOptions{Header: text.FormatUpper},
+}
+
+// grid is a table in the making.
+type grid struct{ w table.Writer }
+
+func newGrid(columns ...any) grid {
+	w := table.NewWriter()
+	w.SetStyle(plain)
+	w.SuppressTrailingSpaces()
+	if len(columns) > 0 {
+		w.AppendHeader(columns)
+	}
+	return grid{w}
+}
+
+func (g grid) row(cells ...any) { g.w.AppendRow(cells) }
+
+func (g grid) write(out io.Writer) error {
+	_, err := fmt.Fprintln(out, g.w.Render())
+	return err
+}
+
+// right aligns the columns with these numbers, from 1.
+func (g grid) right(columns ...int) {
+	configs := make([]table.ColumnConfig, len(columns))
+	for i, n := range columns {
+		configs[i] = table.ColumnConfig{Number: n, Align: text.AlignRight, AlignHeader: text.AlignRight}
+	}
+	g.w.SetColumnConfigs(configs)
+}
+
+// dash stands for what is not there.
+func dash[T comparable](v T) any {
+	var none T
+	if v == none {
+		return "-"
+	}
+	return v
+}
+
+// clockTime is a time as an operator reads it, in the zone of the terminal.
+func clockTime(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Local().Format(time.DateTime)
+}
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}

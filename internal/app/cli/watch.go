@@ -1,0 +1,129 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"fairlead/internal/app/control"
+)
+
+func watchCommand() *cobra.Command {
+	var a ask
+	var s selection
+	cmd := &cobra.Command{
+		Use:   "watch",
+		Short: "Show what happens, as it happens",
+		Long: `Show delegations that are granted, moved, refused or ended, links that come and
+go, and what goes wrong, as it happens. With --json each event is one line.`,
+		Args: atMost(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			f, err := s.filter()
+			if err != nil {
+				return err
+			}
+			return follow(cmd, &a, func(ctx context.Context, c *control.Client) (control.Stream, error) { return c.Watch(ctx, f) })
+		},
+	}
+	s.flags(cmd, &a, true)
+	a.flags(cmd)
+	return cmd
+}
+
+func traceCommand() *cobra.Command {
+	var a ask
+	var s selection
+	cmd := &cobra.Command{
+		Use:   "trace",
+		Short: "Show every step of the messages of one client or one link",
+		Args:  atMost(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			f, err := s.filter()
+			if err != nil {
+				return err
+			}
+			if (f.Client == "") == (f.Link == "") {
+				return usagef("trace needs --client or --link, and not both")
+			}
+			t := control.TraceFilter{Client: f.Client, Link: f.Link}
+			return follow(cmd, &a, func(ctx context.Context, c *control.Client) (control.Stream, error) { return c.Trace(ctx, t) })
+		},
+	}
+	s.flags(cmd, &a, false)
+	a.flags(cmd)
+	return cmd
+}
+
+// follow prints a stream until the user ends it, which is no error.
+func follow(cmd *cobra.Command, a *ask, open func(context.Context, *control.Client) (control.Stream, error)) error {
+	ctx := cmd.Context()
+	stream, err := open(ctx, a.client())
+	if err != nil {
+		return err
+	}
+	out := cmd.OutOrStdout()
+	lines := json.NewEncoder(out)
+	for e, err := range stream {
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return fmt.Errorf("the stream ended: %w", err)
+		}
+		if a.json {
+			err = lines.Encode(e)
+		} else {
+			err = writeEvent(out, &e)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeEvent is one event on one line: when, where, what, about what, why.
+func writeEvent(out io.Writer, e *control.Event) error {
+	if e.Kind == control.EventLost {
+		_, err := fmt.Fprintf(out, "%s  (%s lost here: this terminal was too slow)\n", clockTime(e.Time), count(e.Lost, "event was", "events were"))
+		return err
+	}
+	words := []string{clockTime(e.Time) + " "}
+	add := func(format string, value string) {
+		if value != "" {
+			words = append(words, fmt.Sprintf(format, value))
+		}
+	}
+	add("%s:", e.Link)
+	add("%s", e.Text)
+	add("%s", e.Type)
+	if e.XID != 0 {
+		words = append(words, fmt.Sprintf("xid %06x", e.XID))
+	}
+	if d := e.Delegation; d != nil {
+		words = append(words, d.Prefix.String())
+		add("client %s", e.Client.String())
+		words = append(words, fmt.Sprintf("iaid %d via %s", d.IAID, d.NextHop))
+		if p := e.Previous; p != nil && (p.NextHop != d.NextHop || p.Link != d.Link) {
+			words = append(words, fmt.Sprintf("(was %s on %s)", p.NextHop, p.Link))
+		}
+		if d.Valid > 0 {
+			words = append(words, "valid "+d.Valid.String())
+		}
+	} else {
+		add("client %s", e.Client.String())
+	}
+	add("peer %s", e.Peer)
+	if e.Kind == "trace" { // where the message comes from
+		add("from %s", e.Reason)
+	} else {
+		add("(%s)", e.Reason)
+	}
+	add("error: %s", e.Error)
+	_, err := fmt.Fprintln(out, strings.Join(words, " "))
+	return err
+}
