@@ -12,8 +12,12 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// maxText bounds one value of the file, in octets.
-const maxText = 4096
+// maxText bounds one value of the file, in octets; maxList a list, in entries:
+// some are compared each with each.
+const (
+	maxText = 4096
+	maxList = 4096
+)
 
 // decoder collects the problems of one file.
 type decoder struct {
@@ -156,6 +160,10 @@ func (v value) list(what string, each func(value)) {
 	n, ok := v.node.(*ast.SequenceNode)
 	if !ok {
 		v.wrongKind("a list of " + what)
+		return
+	}
+	if len(n.Values) > maxList {
+		v.problem("%d entries (at most %d)", len(n.Values), maxList)
 		return
 	}
 	for i, node := range n.Values {

@@ -103,6 +103,9 @@ func TestProblemsOfEncoding(t *testing.T) {
 		{"carriage return", "state: /a\rlog: b\n", "f.yaml:1:10: carriage return inside a line (end lines with a line feed)\n"},
 		{"large", strings.Repeat("#\n", 1<<19) + "\n", "f.yaml: more than 1 MiB (a configuration is smaller)\n"},
 		{"far right", strings.Repeat(" ", 300) + "a: b\n", "f.yaml:1:301: the line starts in column 301 (at most 200)\n"},
+		{"many keys", "state: /a\nlog:\n" + strings.Repeat("  level: info\n", 257), "f.yaml:259:3: more than 256 keys in one mapping\n"},
+		{"many entries", whole("relay6:\n  infrastructure:\n" + strings.Repeat("  - fd00::/8\n", 4097) + "  links: [{match: ppp0}]\n"), "f.yaml:3:3: relay6.infrastructure: 4097 entries (at most 4096)\n"},
+		{"anchors in anchors", whole("state: " + strings.Repeat("&a ", 17) + "x\n"), strings.Join(anchors(17), "\n") + "\n"},
 		{"long value", whole("state: /" + strings.Repeat("a", 5000) + "\n"), "f.yaml:1:8: state: 5001 octets long (at most 4096)\n"},
 		{"long name", whole("relay6:\n  links:\n    - match: ppp0\n      access-network: {technology: 3, operator-realm: " + strings.Repeat("a", 256) + "}\n"), "f.yaml:4:55: relay6.links[0].access-network.operator-realm: 256 octets long (at most 255)\n"},
 	} {
@@ -112,6 +115,15 @@ func TestProblemsOfEncoding(t *testing.T) {
 	}
 }
 
+// anchors are the problems of a line of anchors.
+func anchors(n int) []string {
+	var lines []string
+	for i := range n {
+		lines = append(lines, fmt.Sprintf("f.yaml:1:%d: an anchor (not allowed; relay6.defaults holds what links share; quote a value that starts with &)", 8+3*i))
+	}
+	return lines
+}
+
 // The largest file that is permitted is read, and CRLF ends a line.
 func TestLimitsOfTextHold(t *testing.T) {
 	text := whole("state: /a\r\n")
@@ -119,15 +131,20 @@ func TestLimitsOfTextHold(t *testing.T) {
 	if got := problems(t, text); got != "" {
 		t.Errorf("1 MiB exactly: %s", got)
 	}
+	// A mapping starts anew after each dash.
+	var peers strings.Builder
+	peers.WriteString("peers:\n")
+	for i := range 300 {
+		fmt.Fprintf(&peers, "  - name: p%d\n    address: 2001:db8::1:%x\n    role: server\n    interfaces: [eth0]\n    protection: none\n", i, i)
+	}
+	if got := problems(t, whole(peers.String())); got != "" {
+		t.Errorf("300 peers: %s", got)
+	}
 }
 
 // One file cannot make us say more than maxProblems things, but all are counted.
 func TestProblemsAreBounded(t *testing.T) {
-	var b strings.Builder
-	for i := range 1000 {
-		fmt.Fprintf(&b, "k%d: 1\n", i)
-	}
-	got := problems(t, whole(b.String()))
+	got := problems(t, whole("relay6:\n  links: [{match: ppp0}]\n  infrastructure:\n"+strings.Repeat("  - bad\n", 1000)))
 	lines := strings.Split(strings.TrimSpace(got), "\n")
 	if len(lines) != maxProblems+1 || lines[maxProblems] != "f.yaml: 800 more problems" {
 		t.Errorf("%d lines, the last is %q", len(lines), lines[len(lines)-1])

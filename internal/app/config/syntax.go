@@ -22,6 +22,7 @@ const (
 	maxDepth  = 16      // lists and mappings inside each other
 	maxIndent = 200     // columns before the first word of a line
 	maxKey    = 64      // octets
+	maxKeys   = 256     // in one mapping: the parser's time grows with the square
 )
 
 // octal is what YAML 1.1, YAML 1.2 or Go would read as an octal number, each in
@@ -46,6 +47,9 @@ func (d *decoder) document(text []byte) (body ast.Node, ok bool) {
 		return nil, false
 	}
 	d.features(tokens)
+	if len(d.refused) > maxDepth {
+		return nil, false // tags and anchors nest too
+	}
 	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		// A forbidden feature is often bad syntax as well: once is enough.
@@ -107,6 +111,7 @@ func (d *decoder) encoding(text []byte) bool {
 // form refuses what the parser must not be given.
 func (d *decoder) form(tokens token.Tokens) bool {
 	flow, dashes, line := 0, 0, 0
+	var blocks mappings
 	for i, t := range tokens {
 		if t.Position.Line != line {
 			line, dashes = t.Position.Line, 0
@@ -122,14 +127,22 @@ func (d *decoder) form(tokens token.Tokens) bool {
 			flow--
 		case token.SequenceEntryType:
 			dashes++
+			blocks.leave(t.Position.Column)
 		case token.MappingValueType:
 			if i > 0 && len(tokens[i-1].Value) > maxKey {
 				d.at(tokens[i-1], "a key of %d octets (at most %d)", len(tokens[i-1].Value), maxKey)
 				return false
 			}
+			if i > 0 && blocks.key(tokens[i-1].Position.Column) > maxKeys {
+				d.at(tokens[i-1], "more than %d keys in one mapping", maxKeys)
+				return false
+			}
+		case token.MappingKeyType:
+			d.at(t, "a key with ? (write key: value)")
+			return false
 		case token.InvalidType:
 			hint := ""
-			if strings.Contains(t.Error, "reserved character") {
+			if strings.Contains(t.Error, "reserved character") || strings.Contains(t.Error, "header option") {
 				hint = " (put quotes around the value)"
 			}
 			d.at(t, "not YAML: %s%s", t.Error, hint)
@@ -141,6 +154,28 @@ func (d *decoder) form(tokens token.Tokens) bool {
 		}
 	}
 	return true
+}
+
+// mappings counts the keys of the mappings that a token lies in, by the column
+// that their keys start in.
+type mappings []struct{ column, keys int }
+
+// leave ends the mappings to the right of a column.
+func (m *mappings) leave(column int) {
+	for len(*m) > 0 && (*m)[len(*m)-1].column > column {
+		*m = (*m)[:len(*m)-1]
+	}
+}
+
+// key counts a key, and returns how many its mapping has.
+func (m *mappings) key(column int) int {
+	m.leave(column)
+	if n := len(*m); n == 0 || (*m)[n-1].column < column {
+		*m = append(*m, struct{ column, keys int }{column, 0})
+	}
+	top := &(*m)[len(*m)-1]
+	top.keys++
+	return top.keys
 }
 
 // features refuses the parts of YAML that surprise people.
@@ -162,8 +197,6 @@ func (d *decoder) features(tokens token.Tokens) {
 			refuse(t, "a tag (not allowed; quote a value that starts with !)")
 		case token.DirectiveType:
 			refuse(t, "a directive (not allowed; quote a value that starts with %%)")
-		case token.MappingKeyType:
-			refuse(t, "a key with ? (write key: value)")
 		case token.StringType, token.IntegerType, token.OctetIntegerType, token.FloatType:
 			if octal.MatchString(t.Value) {
 				refuse(t, "%s may be read as octal (decimal without leading zeros, or quotes if it is text)", t.Value)
