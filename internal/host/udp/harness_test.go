@@ -21,12 +21,12 @@ const patience = 10 * time.Second
 
 // namespace is a network namespace and the thread that lives in it.
 type namespace struct {
-	t     *testing.T
+	t     testing.TB
 	tid   int
 	calls chan func()
 }
 
-func newNamespace(t *testing.T) *namespace {
+func newNamespace(t testing.TB) *namespace {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skipf("network namespaces need root: effective user is %d", os.Geteuid())
@@ -175,7 +175,7 @@ func zoned(a netip.Addr, ifindex int) netip.Addr {
 
 // node is another host with an ordinary socket.
 type node struct {
-	t    *testing.T
+	t    testing.TB
 	conn *net.UDPConn
 }
 
@@ -219,11 +219,11 @@ func (p *node) receive() (payload string, from netip.AddrPort) {
 
 // inbox reads all that a Conn receives.
 type inbox struct {
-	t    *testing.T
+	t    testing.TB
 	mail chan Datagram
 }
 
-func read(t *testing.T, c *Conn) *inbox {
+func read(t testing.TB, c *Conn) *inbox {
 	in := &inbox{t: t, mail: make(chan Datagram, 1<<14)}
 	ended := make(chan struct{})
 	go func() {
@@ -265,7 +265,7 @@ func (in *inbox) empty() {
 }
 
 // eventually polls a real condition.
-func eventually(t *testing.T, what string, condition func() bool) {
+func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !condition(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -276,7 +276,7 @@ func eventually(t *testing.T, what string, condition func() bool) {
 
 // lab is a relay with one client link c0 and one uplink u0, both veth.
 type lab struct {
-	t                     *testing.T
+	t                     testing.TB
 	relay, client, server *namespace
 	conn                  *Conn
 	in                    *inbox
@@ -287,6 +287,13 @@ type lab struct {
 }
 
 func newLab(t *testing.T) *lab {
+	l := newRig(t)
+	l.in = read(t, l.conn)
+	return l
+}
+
+// newRig is a lab whose Conn nobody reads yet.
+func newRig(t testing.TB) *lab {
 	l := &lab{t: t, relay: newNamespace(t), client: newNamespace(t), server: newNamespace(t)}
 	// The kernel is in no hurry, one second, to bring up a veth whose peer has
 	// the same index in another namespace.
@@ -299,7 +306,6 @@ func newLab(t *testing.T) *lab {
 	l.c0, l.u0, l.clientEnd = l.relay.upLink("c0"), l.relay.upLink("u0"), l.client.upLink("h0")
 	l.conn = l.relay.open(Options{})
 	l.relay.setLinks(l.conn, l.c0)
-	l.in = read(t, l.conn)
 	l.host = l.client.udp(l.clientEnd.LinkLocal.String(), l.clientEnd.Index, 546)
 	l.packets = l.client.tap("h0")
 	return l

@@ -12,7 +12,7 @@ import (
 // tapped is an interface that a test writes IPv6 packets to and reads them
 // from, as a foreign stack would.
 type tapped struct {
-	t       *testing.T
+	t       testing.TB
 	fd      int
 	ifindex int
 }

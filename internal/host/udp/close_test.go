@@ -1,0 +1,167 @@
+package udp
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Close wakes up Receive, ends all that Open began and is told by every method.
+func TestClose(t *testing.T) {
+	relay := newNamespace(t)
+	relay.ip("link add a0 index 11 type veth peer name b0 index 12", "link set a0 up", "link set b0 up")
+	a0 := relay.link("a0")
+	before, goroutines := descriptors(t), runtime.NumGoroutine()
+	c := relay.open(Options{})
+	relay.setLinks(c, a0)
+	if runtime.NumGoroutine() != goroutines {
+		t.Errorf("%d goroutines, %d before Open", runtime.NumGoroutine(), goroutines)
+	}
+	result := make(chan error)
+	go func() {
+		_, err := c.Receive(make([]Datagram, 8))
+		result <- err
+	}()
+	eventually(t, "Receive waits", func() bool { return waitingInPoller("Receive") })
+	if err := c.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	select {
+	case err := <-result:
+		if !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Receive: %v, want %v", err, net.ErrClosed)
+		}
+	case <-time.After(patience):
+		t.Fatal("Close did not wake up Receive")
+	}
+	if after := descriptors(t); after != before {
+		t.Errorf("%d descriptors, %d before Open", after, before)
+	}
+	var sent error
+	c.Send([]Outgoing{{Link: a0.Index, Dest: netip.MustParseAddrPort("[fe80::1]:546")}}, func(_ int, err error) { sent = err })
+	_, received := c.Receive(make([]Datagram, 1))
+	for name, err := range map[string]error{
+		"Close": c.Close(), "SetLinks": c.SetLinks(nil), "Receive": received, "Send": sent,
+		"AddLocal":    c.AddLocal(netip.IPv6Unspecified(), 0, "", 0),
+		"RemoveLocal": c.RemoveLocal(netip.IPv6Unspecified(), 0, "", 0),
+	} {
+		if !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%s after Close: %v, want %v", name, err, net.ErrClosed)
+		}
+	}
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(list)
+}
+
+// waitingInPoller says whether a goroutine waits for input below a method.
+func waitingInPoller(method string) bool {
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	for one := range strings.SplitSeq(string(stacks), "\n\n") {
+		if strings.Contains(one, "IO wait") && strings.Contains(one, "udp.(*Conn)."+method) {
+			return true
+		}
+	}
+	return false
+}
+
+// Sockets come and go under traffic: no message is lost that is not for them.
+func TestLocalsComeAndGoUnderTraffic(t *testing.T) {
+	l := newLab(t)
+	second := netip.MustParseAddr("2001:db8:1::2")
+	const messages = 500
+	stop, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			l.relay.do(func() error {
+				return errors.Join(l.conn.AddLocal(second, 0, "", 0), l.conn.SetLinks([]Link{l.c0, l.u0}),
+					l.conn.RemoveLocal(second, 0, "", 0), l.conn.SetLinks([]Link{l.c0}))
+			})
+		}
+	}()
+	for range messages {
+		l.host.multicast(l.clientEnd.Index, []byte("solicit"))
+		got := l.in.next()
+		if string(got.Payload) != "solicit" || got.Path != PathFrame {
+			t.Errorf("got %q by %v", got.Payload, got.Path)
+		}
+		l.send(l.reply("advertise"))
+		if answer, _ := l.host.receive(); answer != "advertise" {
+			t.Errorf("answer %q", answer)
+		}
+	}
+	close(stop)
+	<-ended
+	l.in.empty()
+}
+
+// The arguments of AddLocal and RemoveLocal.
+func TestLocalRefused(t *testing.T) {
+	l := newLab(t)
+	for _, addr := range []string{"192.0.2.1", "::ffff:192.0.2.1", "ff02::1:2", "fe80::1"} {
+		a := netip.MustParseAddr(addr)
+		if err := l.conn.AddLocal(a, 0, "", 0); err == nil || !strings.Contains(err.Error(), addr) {
+			t.Errorf("AddLocal(%s) = %v, want an error that names it", addr, err)
+		}
+	}
+	missing := netip.MustParseAddr("2001:db8:1::99")
+	var err error
+	l.relay.do(func() error { err = l.conn.AddLocal(missing, 0, "", 0); return nil })
+	if !errors.Is(err, unix.EADDRNOTAVAIL) {
+		t.Errorf("AddLocal with an address that the host does not have: %v", err)
+	}
+	if err := l.conn.RemoveLocal(missing, 0, "", 0); !errors.Is(err, ErrNoLocal) {
+		t.Errorf("RemoveLocal: %v, want %v", err, ErrNoLocal)
+	}
+	l.relay.do(func() error { err = l.conn.AddLocal(missing, 0, "novrf0", 0); return nil })
+	if err == nil || !strings.Contains(err.Error(), "novrf0") {
+		t.Errorf("AddLocal in a VRF that is not there: %v", err)
+	}
+	// The wildcard of Open stays.
+	if err := l.conn.RemoveLocal(netip.IPv6Unspecified(), 0, "", 0); err != nil {
+		t.Errorf("RemoveLocal of the wildcard: %v", err)
+	}
+	if n := l.conn.Stats().Sockets; n != 2 {
+		t.Errorf("%d sockets, want 2", n)
+	}
+}
+
+// Settings out of bounds are told before anything is opened.
+func TestOptionsOutOfBounds(t *testing.T) {
+	for want, o := range map[string]Options{
+		"batch is -1":               {Batch: -1},
+		"batch is 1025":             {Batch: 1025},
+		"receive buffer is 1048577": {ReceiveBuffer: 1<<20 + 1},
+		"send buffer is 16383":      {SendBuffer: 16<<10 - 1},
+		"longest datagram is 1279":  {MaxDatagram: 1279},
+		"longest datagram is 65536": {MaxDatagram: 65536},
+	} {
+		c, err := Open(o)
+		if err == nil {
+			c.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Open(%+v) = %v, want %q", o, err, want)
+		}
+	}
+}
