@@ -3,8 +3,10 @@ package delegation
 import (
 	"container/heap"
 	"iter"
+	"maps"
 	"math"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/gaissmai/bart"
@@ -79,11 +81,11 @@ func (t *Table) Lookup(vrf string, p netip.Prefix) (Delegation, bool) {
 	return Delegation{}, false
 }
 
-// All are the live delegations, link by link, in no particular order.
+// All are the live delegations, link by link in the order of their names.
 func (t *Table) All() iter.Seq[Delegation] {
 	return func(yield func(Delegation) bool) {
-		for _, l := range t.links {
-			for e := l.head; e != nil; e = e.next {
+		for _, name := range slices.Sorted(maps.Keys(t.links)) {
+			for e := t.links[name].head; e != nil; e = e.next {
 				if !yield(e.Delegation) {
 					return
 				}
@@ -145,6 +147,19 @@ func (t *Table) Put(d Delegation) {
 		t.remove(e)
 	}
 	t.insert(&entry{Delegation: d})
+}
+
+// Rehome moves a delegation to another VRF, as its link did; false if another
+// one is there.
+func (t *Table) Rehome(vrf string, p netip.Prefix, to string) bool {
+	e := t.find(vrf, p)
+	if e == nil || t.find(to, p) != nil {
+		return false
+	}
+	t.remove(e)
+	e.VRF = to
+	t.insert(e)
+	return true
 }
 
 // Remove takes a delegation away without an event: the undoing of a grant.

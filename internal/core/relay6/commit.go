@@ -1,9 +1,12 @@
 package relay6
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
+	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"fairlead/internal/core/delegation"
@@ -69,7 +72,7 @@ func (r *Relay) commit(now instant.Now, events []delegation.Event, eff *Effects)
 
 func (r *Relay) change(c Change, p *pending, eff *Effects) ChangeID {
 	r.lastChange++
-	c.ID = r.lastChange
+	c.ID, c.Grants = r.lastChange, p.grants
 	r.pending[c.ID] = p
 	eff.Changes = append(eff.Changes, c)
 	return c.ID
@@ -186,8 +189,7 @@ type FailedOp struct {
 // over that link now: the device is down or gone.
 var ErrRefused = errors.New("route refused")
 
-// Settle takes in what became of a Change, before any datagram that waited for
-// it is let go.
+// Settle takes in what became of a Change.
 func (r *Relay) Settle(now instant.Now, o Outcome, eff *Effects) {
 	p := r.pending[o.ID]
 	if p == nil {
@@ -240,14 +242,17 @@ func (r *Relay) undo(now instant.Now, p *pending, eff *Effects) {
 	r.install(ops, eff)
 }
 
+// keepAtOnce bounds one try to keep what the store has not got.
+const keepAtOnce = 1024
+
 // keepAgain keeps what the store has not got, as it is now.
 func (r *Relay) keepAgain(now instant.Now, eff *Effects) {
 	c := Change{}
 	p := &pending{}
-	for k := range r.unkept {
-		if len(c.Keep) == 1024 {
-			break
-		}
+	places := slices.SortedFunc(maps.Keys(r.unkept), func(a, b placeKey) int {
+		return cmp.Or(cmp.Compare(a.vrf, b.vrf), a.prefix.Compare(b.prefix))
+	})
+	for _, k := range places[:min(len(places), keepAtOnce)] {
 		d, ok := r.table.Lookup(k.vrf, k.prefix)
 		e := delegation.Event{Kind: delegation.Extended, New: d}
 		op := KeepOp{Key: delegation.Key(nil, k.vrf, k.prefix)}

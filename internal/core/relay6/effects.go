@@ -42,10 +42,14 @@ type ChangeID uint64
 // Change is state to keep and to install. Every datagram that names it waits
 // until both are done; if either fails, none of them leaves, but for those that
 // need not be kept (Send.Extends).
+//
+// Where keeping fails, a change that grants is not installed either; one that
+// only ends or extends is: the kernel follows the table.
 type Change struct {
-	ID   ChangeID
-	Keep []KeepOp
-	Host []hoststate.Op
+	ID     ChangeID
+	Grants bool
+	Keep   []KeepOp
+	Host   []hoststate.Op
 }
 
 // KeepOp is one record to keep; a nil Value deletes it.
@@ -158,4 +162,18 @@ type Dropped struct {
 	Reason Drop
 	Link   string
 	Source netip.Addr
+}
+
+// Mark is a place in Effects to go back to.
+type Mark struct{ changes, sends, probes, notes, drops int }
+
+// Mark remembers what there is now.
+func (e *Effects) Mark() Mark {
+	return Mark{len(e.Changes), len(e.Sends), len(e.Probes), len(e.Notes), len(e.Drops)}
+}
+
+// Rewind takes away what came after the mark: what a packet wanted whose
+// deciding did not end well.
+func (e *Effects) Rewind(m Mark) {
+	e.Changes, e.Sends, e.Probes, e.Notes, e.Drops = e.Changes[:m.changes], e.Sends[:m.sends], e.Probes[:m.probes], e.Notes[:m.notes], e.Drops[:m.drops]
 }

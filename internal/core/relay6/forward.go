@@ -117,7 +117,7 @@ func throughLDRAs(m dhcp6.RelayMessage) (client netip.Addr, inner []byte, first 
 }
 
 func validSource(a netip.Addr) bool {
-	return a.Is6() && !a.IsUnspecified() && !a.IsMulticast() && !a.IsLoopback()
+	return a.Is6() && !a.Is4In6() && !a.IsUnspecified() && !a.IsMulticast() && !a.IsLoopback()
 }
 
 func isLeasequery(t dhcp6.MessageType) bool {
@@ -187,10 +187,10 @@ func (r *Relay) forward(now instant.Now, l *link, p *Packet, h header, eff *Effe
 // itself. Options about the client are the first relay's to add (RFC 6939
 // section 4, RFC 7839 section 5).
 func (r *Relay) appendOptions(b []byte, l *link, p *Packet, h header) []byte {
-	if l.interfaceID != "" {
+	if id := r.sentInterfaceID(l); id != "" {
 		var mark int
 		b, mark = dhcp6.BeginOption(b, dhcp6.OptionInterfaceID)
-		b = endOption(append(b, l.interfaceID...), mark)
+		b = endOption(append(b, id...), mark)
 	}
 	if port := r.cfg.SourcePort; h.downstreamPort != 0 || port != 0 && port != ServerPort { // RFC 8357 section 5.2
 		b = dhcp6.AppendRelayPort(b, dhcp6.RelayPort(h.downstreamPort))

@@ -56,7 +56,7 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Nex
 		eff.events = r.table.Learn(eff.events, now, ls.grant(g), terms)
 	}
 	v.extends = true
-	learned, excess := 0, 0
+	excess := 0
 	for _, e := range eff.events {
 		switch e.Kind {
 		case delegation.Refused:
@@ -67,13 +67,9 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Nex
 			}
 		case delegation.Granted, delegation.Moved:
 			v.extends = false
-			learned++
-		default:
-			learned++
 		}
 	}
 	v.onlyExcess = excess > 0 && excess == len(leases)
-	v.change = r.commit(now, eff.events, eff)
 	v.change = r.inOrder(orderKey{l.Name, v.client}, r.commit(now, eff.events, eff), &v.extends)
 	return v
 }

@@ -18,8 +18,10 @@ type link struct {
 	hoststate.Link
 	rule        *LinkRule // nil: not client-facing
 	policy      delegation.Policy
-	interfaceID string     // what option 18 holds for this link; empty: not sent
+	interfaceID string     // what option 18 holds for this link
+	idOptional  bool       // it is sent only where the link-address does not identify the link
 	address     netip.Addr // link-address for clients; invalid: none to be had
+	claims      []netip.Addr
 	counters    LinkCounters
 }
 
@@ -91,10 +93,10 @@ func onLink(l *hoststate.Link, yield func(netip.Prefix)) {
 // SetLink takes in that an interface appeared or changed.
 func (r *Relay) SetLink(h hoststate.Link, eff *Effects) {
 	l := r.byName[h.Name]
+	if other := r.links[h.Index]; other != nil && other != l { // renamed
+		r.dropLink(other, eff)
+	}
 	if l == nil {
-		if other := r.links[h.Index]; other != nil { // renamed
-			r.dropLink(other, eff)
-		}
 		l = &link{}
 		r.byName[h.Name] = l
 		eff.note(Note{Kind: NoteLink, Link: h.Name, Text: "link appeared"})
@@ -105,9 +107,27 @@ func (r *Relay) SetLink(h hoststate.Link, eff *Effects) {
 	l.Link = h
 	onLink(&h, func(p netip.Prefix) { r.reserved.add(h.VRF, p, 1) })
 	r.links[h.Index] = l
+	r.rehome(l)
 	ops := r.host.SetLink(nil, h)
 	ops = r.applyRule(l, ops)
 	r.install(ops, eff)
+}
+
+// rehome moves the delegations of a link that has changed its VRF, as far as
+// their prefixes are free there; the store hears of it at the next Tick.
+func (r *Relay) rehome(l *link) {
+	var away []placeKey
+	for d := range r.table.OnLink(l.Name) {
+		if d.VRF != l.VRF {
+			away = append(away, place(&d))
+		}
+	}
+	for _, k := range away {
+		if r.table.Rehome(k.vrf, k.prefix, l.VRF) {
+			r.unkept[k], r.unkept[placeKey{l.VRF, k.prefix}] = struct{}{}, struct{}{}
+			r.retryAt = 0
+		}
+	}
 }
 
 // RemoveLink takes in that an interface is gone. What is delegated there stays
@@ -121,11 +141,10 @@ func (r *Relay) RemoveLink(name string, eff *Effects) {
 func (r *Relay) dropLink(l *link, eff *Effects) {
 	delete(r.links, l.Index)
 	delete(r.byName, l.Name)
-	r.gone[l.Name] = l.counters
+	r.gone.add(l.Name, l.counters)
 	onLink(&l.Link, func(p netip.Prefix) { r.reserved.add(l.VRF, p, -1) })
-	if l.interfaceID != "" && r.byInterfaceID[l.interfaceID] == l {
-		delete(r.byInterfaceID, l.interfaceID)
-	}
+	r.byInterfaceID.remove(l.interfaceID, l)
+	r.claim(l, nil)
 	r.install(r.host.RemoveLink(nil, l.Name), eff)
 	r.resolveBorrowers(l.Name)
 	eff.note(Note{Kind: NoteLink, Link: l.Name, Text: "link vanished"})
@@ -148,23 +167,19 @@ func (r *Relay) ruleFor(name string) *LinkRule {
 
 // applyRule works out what the configuration means for a link as it now is.
 func (r *Relay) applyRule(l *link, ops []hoststate.Op) []hoststate.Op {
-	if l.interfaceID != "" && r.byInterfaceID[l.interfaceID] == l {
-		delete(r.byInterfaceID, l.interfaceID)
-	}
-	if c, ok := r.gone[l.Name]; ok {
-		l.counters = c
-		delete(r.gone, l.Name)
-	}
+	r.gone.restore(l.Name, &l.counters)
+	r.byInterfaceID.remove(l.interfaceID, l)
 	l.rule = r.ruleFor(l.Name)
-	f := facts{link: l.Name, index: l.Index, hostname: r.cfg.Hostname, vrf: l.VRF}
+	l.interfaceID, l.idOptional = l.Name, false
 	if l.rule != nil {
-		l.interfaceID = string(l.rule.InterfaceID.append(nil, f))
-	} else {
-		l.interfaceID = l.Name // for Relay-forwards of configured relays
+		f := facts{link: l.Name, index: l.Index, hostname: r.cfg.Hostname, vrf: l.VRF}
+		if id := l.rule.InterfaceID.append(nil, f); len(id) > 0 {
+			l.interfaceID = string(id)
+		} else {
+			l.idOptional = true
+		}
 	}
-	if l.interfaceID != "" {
-		r.byInterfaceID[l.interfaceID] = l
-	}
+	r.byInterfaceID.add(l.interfaceID, l)
 	r.resolveAddress(l)
 	r.resolveBorrowers(l.Name)
 	if l.rule == nil {
@@ -197,29 +212,42 @@ func (rule *LinkRule) resolve(h *hoststate.Link) (hoststate.Policy, delegation.P
 	return host, policy
 }
 
-// resolveAddress chooses the link-address for clients on l (RFC 8415 section
+// resolveAddress settles the link-address for clients on l, and which addresses
+// name l in a Relay-reply.
+func (r *Relay) resolveAddress(l *link) {
+	l.address = r.chooseAddress(l)
+	names := make([]netip.Addr, 0, len(l.Addrs)+1)
+	if l.address.IsValid() {
+		names = append(names, l.address)
+	}
+	for _, p := range l.Addrs {
+		if !slices.Contains(names, p.Addr()) {
+			names = append(names, p.Addr())
+		}
+	}
+	r.claim(l, names)
+}
+
+// chooseAddress chooses the link-address for clients on l (RFC 8415 section
 // 19.1.1): as configured, else a global address of the link, then a unique
 // local one, then one borrowed from another interface, and a link-local address
 // only as the last resort.
-func (r *Relay) resolveAddress(l *link) {
-	l.address = netip.Addr{}
-	if l.rule != nil && l.rule.LinkAddress.IsValid() {
-		l.address = l.rule.LinkAddress
-		return
+func (r *Relay) chooseAddress(l *link) netip.Addr {
+	own := bestAddress(l.Addrs)
+	switch {
+	case l.rule == nil:
+		return own
+	case l.rule.LinkAddress.IsValid():
+		return l.rule.LinkAddress
+	case rank(own) < rankLinkLocal || l.rule.Borrow == "":
+		return own
 	}
-	if a := bestAddress(l.Addrs); rank(a) < rankLinkLocal {
-		l.address = a
-		return
-	}
-	if l.rule != nil && l.rule.Borrow != "" {
-		if lender := r.byName[l.rule.Borrow]; lender != nil {
-			if a := bestAddress(lender.Addrs); rank(a) < rankLinkLocal {
-				l.address = a
-				return
-			}
+	if lender := r.byName[l.rule.Borrow]; lender != nil {
+		if a := bestAddress(lender.Addrs); rank(a) < rankLinkLocal {
+			return a
 		}
 	}
-	l.address = bestAddress(l.Addrs)
+	return own
 }
 
 func (r *Relay) resolveBorrowers(lender string) {
@@ -259,28 +287,6 @@ func bestAddress(addrs []netip.Prefix) netip.Addr {
 	return best
 }
 
-// linkByAddress is the link that a Relay-reply's link-address names.
-func (r *Relay) linkByAddress(a netip.Addr) *link {
-	var inside *link
-	for _, l := range r.byName {
-		if l.rule == nil {
-			continue
-		}
-		if l.address == a || l.rule.LinkAddress == a {
-			return l
-		}
-		for _, p := range l.Addrs {
-			if p.Addr() == a {
-				return l
-			}
-			if !p.Addr().IsLinkLocalUnicast() && p.Contains(a) && (inside == nil || cmp.Less(l.Name, inside.Name)) {
-				inside = l
-			}
-		}
-	}
-	return inside
-}
-
 // LinkView is what can be seen of a link.
 type LinkView struct {
 	hoststate.Link
@@ -300,7 +306,7 @@ func (r *Relay) Links() []LinkView {
 	all := make([]LinkView, 0, len(r.byName))
 	for _, l := range r.byName {
 		v := LinkView{
-			Link: l.Link, ClientFacing: l.rule != nil, LinkAddress: l.address, InterfaceID: l.interfaceID,
+			Link: l.Link, ClientFacing: l.rule != nil, LinkAddress: l.address, InterfaceID: r.sentInterfaceID(l),
 			Prefixes: r.table.LinkLen(l.Name, delegation.Prefix), Addresses: r.table.LinkLen(l.Name, delegation.Address), Counters: l.counters,
 		}
 		if l.rule != nil {
@@ -317,3 +323,6 @@ func (r *Relay) Links() []LinkView {
 func (rule *LinkRule) loopExempt(client string) bool {
 	return slices.ContainsFunc(rule.LoopExemptClient, func(d dhcp6.DUID) bool { return string(d) == client })
 }
+
+// ClientFacing reports whether a rule makes the named link face clients.
+func (r *Relay) ClientFacing(name string) bool { return r.ruleFor(name) != nil }

@@ -15,7 +15,9 @@
 package relay6
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"fairlead/internal/core/delegation"
@@ -40,8 +42,9 @@ type Relay struct {
 
 	links         map[int]*link // by interface index
 	byName        map[string]*link
-	byInterfaceID map[string]*link
-	gone          map[string]LinkCounters // of links that vanished
+	byInterfaceID byKey[string]
+	byAddress     byKey[netip.Addr]
+	gone          goneCounters
 	reserved      reserved
 	neighbours    neighbours
 
@@ -98,8 +101,8 @@ func New(cfg *Config, bootID string) *Relay {
 		bootID:        bootID,
 		links:         make(map[int]*link),
 		byName:        make(map[string]*link),
-		byInterfaceID: make(map[string]*link),
-		gone:          make(map[string]LinkCounters),
+		byInterfaceID: make(byKey[string]),
+		byAddress:     make(byKey[netip.Addr]),
 		neighbours:    newNeighbours(),
 		table:         delegation.New(),
 		host:          hoststate.New(),
@@ -138,10 +141,10 @@ func (r *Relay) configure(cfg *Config) {
 func (r *Relay) Reconfigure(cfg *Config, eff *Effects) {
 	r.configure(cfg)
 	r.install(r.host.SetAggregates(nil, cfg.Aggregates), eff)
-	for _, l := range r.byName {
-		r.install(r.applyRule(l, nil), eff)
+	for _, name := range slices.Sorted(maps.Keys(r.byName)) {
+		r.install(r.applyRule(r.byName[name], nil), eff)
 	}
-	for name := range r.lostLinks() {
+	for _, name := range r.lostLinks() {
 		r.install(r.applyLostPolicy(name), eff)
 	}
 	for d := range r.table.All() {
@@ -149,12 +152,12 @@ func (r *Relay) Reconfigure(cfg *Config, eff *Effects) {
 	}
 }
 
-// lostLinks are the links that hold delegations and do not exist now.
-func (r *Relay) lostLinks() map[string]struct{} {
-	lost := make(map[string]struct{})
+// lostLinks are the links that hold delegations and do not exist now, by name.
+func (r *Relay) lostLinks() []string {
+	var lost []string
 	for d := range r.table.All() {
-		if r.byName[d.Link] == nil {
-			lost[d.Link] = struct{}{}
+		if r.byName[d.Link] == nil && !slices.Contains(lost[max(0, len(lost)-1):], d.Link) {
+			lost = append(lost, d.Link)
 		}
 	}
 	return lost
@@ -209,6 +212,9 @@ func (r *Relay) CountDrop(index int, d Drop) {
 	}
 	r.unknown[d]++
 }
+
+// LastChange is the newest change there is.
+func (r *Relay) LastChange() ChangeID { return r.lastChange }
 
 // Deadline is when Tick wants to be called; false if nothing is due.
 func (r *Relay) Deadline() (instant.Instant, bool) {

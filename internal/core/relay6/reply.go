@@ -71,7 +71,7 @@ func (r *Relay) addressee(m dhcp6.RelayMessage, inner []byte) (addressee, Drop) 
 		return to, DropBadPeerAddress
 	}
 	if id, ok := m.Options().First(dhcp6.OptionInterfaceID); ok {
-		if to.link = r.byInterfaceID[string(id)]; to.link == nil {
+		if to.link = only(r.byInterfaceID[string(id)]); to.link == nil {
 			return to, DropUnknownInterfaceID
 		}
 	} else if a := m.LinkAddress(); !a.IsUnspecified() {

@@ -1,6 +1,8 @@
 package relay6
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"fairlead/internal/core/delegation"
@@ -18,7 +20,10 @@ func (r *Relay) Restore(now instant.Now, records []delegation.Record, blocks []d
 	for _, b := range blocks {
 		r.table.Block(b)
 	}
-	for name := range r.lostLinks() {
+	for _, name := range slices.Sorted(maps.Keys(r.byName)) {
+		r.rehome(r.byName[name])
+	}
+	for _, name := range r.lostLinks() {
 		r.install(r.applyLostPolicy(name), eff)
 	}
 	var ops []hoststate.Op
@@ -129,3 +134,6 @@ func (r *Relay) Totals() Totals {
 	}
 	return t
 }
+
+// HostCounts are figures of what is wanted of the kernel.
+func (r *Relay) HostCounts() hoststate.Counts { return r.host.Counts() }
