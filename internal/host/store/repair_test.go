@@ -1,0 +1,157 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+)
+
+// damagedDisk returns a disk with a store whose manifest is gone: all its records
+// can be salvaged.
+func damagedDisk(t *testing.T) (disk *vfs.MemFS, want map[string]string) {
+	t.Helper()
+	w := newWorkload(40, 4000)
+	disk = crashable(t)
+	s := open(t, memDir, Options{FS: disk, ReserveBytes: -1, memTable: testMemTable})
+	for _, ops := range w.commits {
+		commit(t, s, ops...)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db := disk.PathJoin(memDir, databaseDir)
+	names, err := disk.List(db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, manifestPrefix) {
+			if err := disk.Remove(disk.PathJoin(db, name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	dir, err := disk.OpenDir(db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(dir.Sync(), dir.Close()); err != nil {
+		t.Fatal(err)
+	}
+	all := vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rand.New(rand.NewPCG(1, 1))}
+	return disk.CrashClone(all), w.after[len(w.commits)]
+}
+
+// repaired opens a store and checks that all of want is served and that a
+// database was set aside, records that were deleted before not counted: those may
+// come back.
+func repaired(disk vfs.FS, want map[string]string) error {
+	s, err := Open(memDir, Options{FS: disk, ReserveBytes: -1, memTable: testMemTable})
+	if err != nil {
+		return err
+	}
+	got, err := tags(s)
+	stats := s.Stats()
+	if err := errors.Join(err, s.Close()); err != nil {
+		return err
+	}
+	maps.DeleteFunc(got, func(k, _ string) bool { _, ok := want[k]; return !ok })
+	if !maps.Equal(got, want) {
+		return fmt.Errorf("got %v, want %v", got, want)
+	}
+	if len(stats.DatabasesSetAside) == 0 || !stats.Healthy {
+		return fmt.Errorf("stats: %+v", stats)
+	}
+	return nil
+}
+
+// The power is cut at every write while a damaged database is set aside. The next
+// start finishes the work, and nothing is lost.
+func TestPowerCutWhileSettingAside(t *testing.T) {
+	disk, want := damagedDisk(t)
+	rng := rand.New(rand.NewPCG(3, 4))
+	cuts := 0
+	hook := func(op errorfs.Op) error {
+		for _, survives := range []int{0, 100} {
+			cuts++
+			left := disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: survives, RNG: rng})
+			if err := repaired(left, want); err != nil {
+				t.Errorf("cut before %v %s, %d%% of the unsynced data survive: %v", op.Kind, op.Path, survives, err)
+			}
+		}
+		return nil
+	}
+	if err := repaired(hooked(disk, hook), want); err != nil {
+		t.Error(err)
+	}
+	t.Logf("%d cuts", cuts)
+}
+
+// Each write fails in turn while a damaged database is set aside. Open says so,
+// or goes on; the next one finishes the work.
+func TestEachWriteFailsWhileSettingAside(t *testing.T) {
+	disk, want := damagedDisk(t)
+	for n, more := 1, true; more; n++ {
+		copied := disk.CrashClone(vfs.CrashCloneCfg{})
+		hook, failed := failing(n, n, syscall.ENOSPC)
+		s, err := Open(memDir, Options{FS: hooked(copied, hook), ReserveBytes: -1, memTable: testMemTable})
+		if err == nil {
+			err = s.Close()
+		}
+		if err != nil && !errors.Is(err, ErrFull) {
+			t.Fatalf("write %d fails: err = %v, want ErrFull", n, err)
+		}
+		if err := repaired(copied, want); err != nil {
+			t.Fatalf("write %d failed: %v", n, err)
+		}
+		more = failed() > 0
+	}
+}
+
+// A disk on which nothing can be written does not keep an existing store from
+// being read, and a damaged one is not touched.
+func TestOpenOnAFailingDisk(t *testing.T) {
+	w := newWorkload(20, 4000)
+	disk := vfs.NewMem()
+	s := open(t, memDir, Options{FS: disk, ReserveBytes: -1, memTable: testMemTable})
+	for _, ops := range w.commits {
+		commit(t, s, ops...)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	down := true
+	hook, _ := failing(1, math.MaxInt, syscall.EROFS)
+	s = open(t, memDir, Options{ReserveBytes: -1, memTable: testMemTable, FS: hooked(disk, func(op errorfs.Op) error {
+		if !down || op.Kind == errorfs.OpMkdirAll || op.Kind == errorfs.OpOpenDir || op.Kind == errorfs.OpFileClose {
+			return nil
+		}
+		if op.Kind == errorfs.OpFileSync && op.Path == "/var" {
+			return nil
+		}
+		return hook(op)
+	})})
+	if _, err := w.matches(s, len(w.commits)); err != nil {
+		t.Error(err)
+	}
+	if err := s.Commit([]Op{put("k", "v")}); !errors.Is(err, ErrBroken) {
+		t.Errorf("Commit: err = %v, want ErrBroken", err)
+	}
+	if stats := s.Stats(); stats.Healthy || !strings.Contains(stats.LastError, "read-only file system") {
+		t.Errorf("stats: %+v", stats)
+	}
+	down = false
+	commit(t, s, put("k", "v"))
+	if !slices.Contains(content(t, s, nil, nil), "k=v") || !s.Stats().Healthy {
+		t.Errorf("the store did not recover: %+v", s.Stats())
+	}
+}
