@@ -83,18 +83,13 @@ func required(key, want string, read func(value)) field { return field{key, want
 // mapping reads the value as a mapping with these keys. It reports whether the
 // value is a mapping at all.
 func (v value) mapping(fields ...field) bool {
-	var pairs []*ast.MappingValueNode
-	switch n := v.node.(type) {
-	case *ast.MappingNode:
-		pairs = n.Values
-	case *ast.MappingValueNode:
-		pairs = []*ast.MappingValueNode{n}
-	default:
+	n, ok := v.node.(*ast.MappingNode)
+	if !ok {
 		v.wrongKind("a mapping with " + keys(fields))
 		return false
 	}
-	present := make(map[string]*ast.MappingValueNode, len(pairs))
-	for _, pair := range pairs {
+	present := make(map[string]*ast.MappingValueNode, len(n.Values))
+	for _, pair := range n.Values {
 		v.pair(pair, fields, present)
 	}
 	if v.d.visit != nil {
@@ -169,8 +164,8 @@ func (v value) list(what string, each func(value)) {
 	for i, node := range n.Values {
 		entry := value{v.d, node, fmt.Sprintf("%s[%d]", v.path, i)}
 		if isNull(node) {
-			if node == nil || start(node).Line == 0 {
-				entry.node = n
+			if node == nil {
+				entry.node = n // the list is where it is missing
 			}
 			entry.problem("no value (leave the entry out)")
 			continue
@@ -233,9 +228,9 @@ func (v value) raw() (string, bool) {
 // wrongKind reports a node of another kind than is wanted.
 func (v value) wrongKind(want string) {
 	switch n := v.node.(type) {
-	case *ast.MappingNode, *ast.MappingValueNode:
+	case *ast.MappingNode:
 		hint := ""
-		if m, ok := n.(*ast.MappingNode); ok && m.IsFlowStyle {
+		if n.IsFlowStyle {
 			hint = "; put quotes around a value that starts with {"
 		}
 		v.problem("a mapping (want %s%s)", want, hint)
@@ -322,7 +317,6 @@ type offsetError struct {
 }
 
 func (e *offsetError) Error() string { return e.err.Error() }
-func (e *offsetError) Unwrap() error { return e.err }
 
 func keys(fields []field) string {
 	names := make([]string, len(fields))

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -191,6 +192,28 @@ func TestLayoutsAgree(t *testing.T) {
 		text = goodPeers + text + "\n"
 		if diff := cmp.Diff(block, parsed(t, text), asWritten); diff != "" {
 			t.Errorf("%s\n(-block +this)\n%s", text, diff)
+		}
+	}
+}
+
+// A value's String is the word for it in the file.
+func TestWords(t *testing.T) {
+	c := parsed(t, allSetText())
+	for _, v := range []struct {
+		got  fmt.Stringer
+		want string
+	}{
+		{c.Log.Level, "debug"},
+		{c.Log.Format, "json"},
+		{c.Log.Identifiers, "hashed"},
+		{c.RelayID.Source, "config"},
+		{Default().Log.Level, "info"},
+		{Default().Log.Format, "text"},
+		{Default().Log.Identifiers, "full"},
+		{Default().RelayID.Source, "duid"},
+	} {
+		if v.got.String() != v.want {
+			t.Errorf("%T: %q, want %q", v.got, v.got, v.want)
 		}
 	}
 }

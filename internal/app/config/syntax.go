@@ -227,13 +227,8 @@ func (d *decoder) at(t *token.Token, format string, args ...any) {
 
 // start is where a node begins in the text.
 func start(n ast.Node) token.Position {
-	switch n := n.(type) {
-	case *ast.MappingNode:
-		if !n.IsFlowStyle && len(n.Values) > 0 {
-			return start(n.Values[0].Key)
-		}
-	case *ast.MappingValueNode:
-		return start(n.Key)
+	if m, ok := n.(*ast.MappingNode); ok && !m.IsFlowStyle && len(m.Values) > 0 {
+		return start(m.Values[0].Key)
 	}
 	if t := n.GetToken(); t != nil && t.Position != nil {
 		return *t.Position
