@@ -25,8 +25,14 @@ var _ control.Backend = (*daemon)(nil)
 // errNetClosed is what a socket says that was closed before.
 var errNetClosed = net.ErrClosed
 
+// version is set when a release is linked.
+var version string
+
 // Version is the program's version, from the build.
 func Version() string {
+	if version != "" {
+		return version
+	}
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version
 	}

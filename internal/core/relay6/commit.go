@@ -39,11 +39,11 @@ func (r *Relay) commit(now instant.Now, events []delegation.Event, eff *Effects)
 		eff.note(Note{Kind: NoteDelegation, Link: e.Subject().Link, Event: e, Client: e.Subject().Client, IAID: e.Subject().IAID, Reason: e.Reason.String(), Text: e.Kind.String()})
 		switch e.Kind {
 		case delegation.Ended:
-			c.Keep = append(c.Keep, r.forgetOp(&e.Old), r.historyOp(now, &e.Old, e.Reason.String()))
+			c.Keep = r.keepPast(append(c.Keep, r.forgetOp(&e.Old)), now, &e.Old, e.Reason)
 			c.Host = r.host.Delete(c.Host, e.Old.Link, e.Old.Prefix)
 			delete(r.uninstalled, place(&e.Old))
 		case delegation.Moved:
-			c.Keep = append(c.Keep, r.historyOp(now, &e.Old, delegation.MovedAway.String()))
+			c.Keep = r.keepPast(c.Keep, now, &e.Old, delegation.MovedAway)
 			if e.Old.Link != e.New.Link {
 				c.Host = r.host.Delete(c.Host, e.Old.Link, e.Old.Prefix)
 			}
@@ -118,14 +118,18 @@ func (r *Relay) forgetOp(d *delegation.Delegation) KeepOp {
 	return KeepOp{Key: delegation.Key(nil, d.VRF, d.Prefix)}
 }
 
-// historyOp keeps who had what until when. The key sorts by the end; a sequence
-// number keeps ends of one instant apart.
-func (r *Relay) historyOp(now instant.Now, d *delegation.Delegation, reason string) KeepOp {
+// keepPast appends the record of who had what until when, if a history is kept.
+// The key sorts by the end; a sequence number keeps ends of one instant apart.
+func (r *Relay) keepPast(ops []KeepOp, now instant.Now, d *delegation.Delegation, why delegation.Reason) []KeepOp {
+	if r.cfg.NoHistory {
+		return ops
+	}
 	r.historySeq++
 	key := binary.BigEndian.AppendUint64([]byte{'h'}, uint64(now.Wall.UnixNano()))
 	key = binary.BigEndian.AppendUint16(key, r.historySeq)
+	reason := why.String()
 	value := append([]byte{byte(len(reason))}, reason...)
-	return KeepOp{Key: key, Value: delegation.AppendRecord(value, d, now, r.bootID)}
+	return append(ops, KeepOp{Key: key, Value: delegation.AppendRecord(value, d, now, r.bootID)})
 }
 
 // HistoryRange is the range of keys of what ended in [from, to).

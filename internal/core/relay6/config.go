@@ -35,6 +35,7 @@ type Config struct {
 	Infrastructure []netip.Prefix
 	Aggregates     []hoststate.Aggregate
 	Hostname       string // for templates
+	NoHistory      bool   // what ended is not kept
 }
 
 // LinkRule is what the operator wants of the client-facing links whose names
