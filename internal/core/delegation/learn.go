@@ -45,8 +45,8 @@ func (t *Table) NeedsProbe(g Grant, terms Terms) *NextHop {
 			return &hop
 		}
 	}
-	if t.isNew(g, old) && terms.Policy.OnLimit == LimitReplaceUnreachable && t.room(g, terms) == LimitLink {
-		if victim := t.oldestOther(g); victim != nil && !terms.knows(victim.hop()) {
+	if g.isNew(old) && terms.Policy.OnLimit == LimitReplaceUnreachable && t.room(g, old, terms) == LimitLink {
+		if victim := t.oldestOther(g, old); victim != nil && !terms.knows(victim.hop()) {
 			hop := victim.hop()
 			return &hop
 		}
@@ -68,33 +68,35 @@ func (terms *Terms) silent(h NextHop) bool {
 // Learn takes in one grant and appends what happened: that it was granted,
 // extended, moved or refused, or, with a lifetime of 0, that it ended.
 func (t *Table) Learn(events []Event, now instant.Now, g Grant, terms Terms) []Event {
-	if g.Lifetime == 0 {
+	if g.Lifetime == 0 && g.Preferred == 0 {
 		return t.withdraw(events, g)
 	}
 	fresh := g.delegation(now)
 	old := t.find(g.VRF, g.Prefix)
 	ev := Event{Kind: Granted}
+	moves := old != nil && g.movesFrom(&old.Delegation)
 	if old != nil {
 		ev.Kind, ev.Old = Extended, old.Delegation
-		if g.movesFrom(&old.Delegation) {
-			ev.Kind = Moved
-		} else if !fresh.LinkLayer.IsValid() {
+		if moves || g.isNew(old) {
+			ev.Kind = Moved // to another place, or to another client in the same one
+		}
+		if !moves && !fresh.LinkLayer.IsValid() {
 			fresh.LinkLayer = old.LinkLayer
 		}
 	}
 	ev.Reason = t.forbidden(g, old, terms)
-	if ev.Reason == NoReason && ev.Kind == Moved {
+	if ev.Reason == NoReason && moves {
 		ev.Reason = t.mayMove(old, terms)
 	}
-	if ev.Reason == NoReason && t.isNew(g, old) {
-		events, ev.Reason = t.makeRoom(events, g, terms)
+	if ev.Reason == NoReason && g.isNew(old) {
+		events, ev.Reason = t.makeRoom(events, g, old, terms)
 	}
 	if ev.Reason != NoReason {
 		ev.Kind, ev.New = Refused, fresh
 		return append(events, ev)
 	}
 	if old != nil {
-		if !t.isNew(g, old) {
+		if !g.isNew(old) {
 			fresh.Granted = old.Granted
 		}
 		t.remove(old)
@@ -105,8 +107,8 @@ func (t *Table) Learn(events []Event, now instant.Now, g Grant, terms Terms) []E
 }
 
 // isNew reports whether a grant adds to what its client holds on its link.
-func (t *Table) isNew(g Grant, old *entry) bool {
-	return old == nil || old.Link != g.Link || old.Client != g.Client
+func (g Grant) isNew(old *entry) bool {
+	return old == nil || old.Link != g.Link || old.Client != g.Client || old.Kind != g.Kind
 }
 
 // withdraw is a valid lifetime of 0: the server takes the prefix back.
@@ -237,26 +239,31 @@ func (d *Delegation) hop() NextHop {
 }
 
 // makeRoom checks the limits for one more delegation and, if the policy says
-// so, ends those of a client on the link that no longer answers.
-func (t *Table) makeRoom(events []Event, g Grant, terms Terms) ([]Event, Reason) {
-	r := t.room(g, terms)
+// so, ends those of a client on the link that no longer answers. What the grant
+// takes the place of counts no more.
+func (t *Table) makeRoom(events []Event, g Grant, old *entry, terms Terms) ([]Event, Reason) {
+	r := t.room(g, old, terms)
 	if r != LimitLink || terms.Policy.OnLimit != LimitReplaceUnreachable {
 		return events, r
 	}
-	victim := t.oldestOther(g)
+	victim := t.oldestOther(g, old)
 	if victim == nil || !terms.silent(victim.hop()) {
 		return events, r
 	}
 	hop := victim.hop()
 	for _, e := range slices.Clone(t.clients[clientKey{victim.Link, victim.Client}]) {
-		if e.hop() == hop && e.Kind == g.Kind {
+		if e != old && e.hop() == hop && e.Kind == g.Kind {
 			events = append(events, t.end(e, Evicted))
 		}
 	}
-	return events, t.room(g, terms)
+	return events, t.room(g, old, terms)
 }
 
-func (t *Table) room(g Grant, terms Terms) Reason {
+func (t *Table) room(g Grant, old *entry, terms Terms) Reason {
+	if old != nil {
+		t.remove(old)
+		defer t.insert(old)
+	}
 	return t.Room(g.Link, g.Client, g.LinkLayer, g.Kind, 1, terms.Policy)
 }
 
@@ -290,14 +297,14 @@ func (t *Table) Holds(link, client string, iaid uint32, k Kind) bool {
 	return false
 }
 
-func (t *Table) oldestOther(g Grant) *entry {
+func (t *Table) oldestOther(g Grant, old *entry) *entry {
 	var oldest *entry
 	l := t.links[g.Link]
 	if l == nil {
 		return nil
 	}
 	for e := l.head; e != nil; e = e.next {
-		if e.Client != g.Client && e.Kind == g.Kind && (oldest == nil || e.Valid < oldest.Valid) {
+		if e != old && e.Client != g.Client && e.Kind == g.Kind && (oldest == nil || e.Valid < oldest.Valid) {
 			oldest = e
 		}
 	}

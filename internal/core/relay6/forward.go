@@ -80,7 +80,10 @@ func (r *Relay) handleRelayForward(now instant.Now, l *link, p *Packet, eff *Eff
 	if rank(source) == rankLinkLocal {
 		h.link = l.address
 	}
-	if port := p.Source.Port(); port != ServerPort { // RFC 8357 section 5.2
+	// RFC 8357 section 5.2. A lightweight relay just below speaks with its
+	// client's addresses, and may with its port, but hears on 547 alone (RFC 6221
+	// section 6.2).
+	if port := p.Source.Port(); port != ServerPort && !(m.LinkAddress().IsUnspecified() && m.PeerAddress() == source) {
 		h.downstreamPort = port
 	}
 	if client, inner, first := throughLDRAs(m); first && l.rule != nil {
@@ -105,10 +108,10 @@ func throughLDRAs(m dhcp6.RelayMessage) (client netip.Addr, inner []byte, first 
 			return netip.Addr{}, nil, false
 		}
 		if !dhcp6.MessageType(payload[0]).IsRelay() {
-			return m.PeerAddress(), payload, true
+			return m.PeerAddress(), payload, validSource(m.PeerAddress())
 		}
 		next, err := dhcp6.ParseRelay(payload)
-		if err != nil {
+		if err != nil || next.Type() != m.Type() {
 			return netip.Addr{}, nil, false
 		}
 		m = next
@@ -205,17 +208,12 @@ func (r *Relay) appendOptions(b []byte, l *link, p *Packet, h header) []byte {
 		return b
 	}
 	f := facts{link: l.Name, index: l.Index, hostname: r.cfg.Hostname, vrf: l.VRF, linkLayer: p.LinkLayer}
-	if rule.RemoteID != nil {
-		var mark int
-		b, mark = dhcp6.BeginOption(b, dhcp6.OptionRemoteID)
-		e := rule.RemoteID.EnterpriseNumber
-		b = append(b, byte(e>>24), byte(e>>16), byte(e>>8), byte(e))
-		b = endOption(rule.RemoteID.ID.append(b, f), mark)
+	if id := rule.RemoteID; id != nil {
+		e := id.EnterpriseNumber
+		b = appendText(b, dhcp6.OptionRemoteID, []byte{byte(e >> 24), byte(e >> 16), byte(e >> 8), byte(e)}, id.ID, f)
 	}
 	if !rule.SubscriberID.IsEmpty() {
-		var mark int
-		b, mark = dhcp6.BeginOption(b, dhcp6.OptionSubscriberID)
-		b = endOption(rule.SubscriberID.append(b, f), mark)
+		b = appendText(b, dhcp6.OptionSubscriberID, nil, rule.SubscriberID, f)
 	}
 	for _, o := range rule.AccessNetwork {
 		b = dhcp6.AppendOption(b, o.Code, o.Payload)
@@ -227,6 +225,19 @@ func (r *Relay) appendOptions(b []byte, l *link, p *Packet, h header) []byte {
 		b = endOption(p.LinkLayer.Append(b), mark)
 	}
 	return b
+}
+
+// appendText appends an option of some fixed octets and a text, and none where
+// the text is empty: RFC 4649 section 3 and RFC 4580 section 2 want one octet or
+// more.
+func appendText(b []byte, c dhcp6.OptionCode, fixed []byte, text Template, f facts) []byte {
+	b, mark := dhcp6.BeginOption(b, c)
+	b = append(b, fixed...)
+	empty := len(b)
+	if b = text.append(b, f); len(b) == empty {
+		return b[:mark]
+	}
+	return endOption(b, mark)
 }
 
 // endOption closes an option that configuration bounds: it always fits.
@@ -317,7 +328,8 @@ func (r *Relay) exceeds(l *link, m dhcp6.Message, client string, host linkaddr.A
 	return reason
 }
 
-// release ends what a Release gives back, or what a Decline refuses.
+// release ends what a Release gives back, or what a Decline refuses: addresses
+// alone, and those that it names (RFC 8415 section 18.2.8).
 func (r *Relay) release(now instant.Now, l *link, m dhcp6.Message, client string, source netip.Addr, host linkaddr.Addr, eff *Effects) {
 	eff.events = eff.events[:0]
 	for code, body := range m.Options().All() {
@@ -333,6 +345,9 @@ func (r *Relay) release(now instant.Now, l *link, m dhcp6.Message, client string
 			if p, _, _, ok := leaseOption(inner, b); ok {
 				rel.Prefixes = append(rel.Prefixes, p)
 			}
+		}
+		if m.Type() == dhcp6.Decline && (rel.Kind != delegation.Address || len(rel.Prefixes) == 0) {
+			continue
 		}
 		var mismatched int
 		eff.events, mismatched = r.table.Release(eff.events, rel)

@@ -44,7 +44,7 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Nex
 	terms := delegation.Terms{Policy: &l.policy, Peer: to.peer.Delegable, Reserved: r.reserved.touches, Answered: answered}
 
 	// Probes come first, so that a Reply is learned as a whole or not yet.
-	leases := r.leases(m, l)
+	leases, beside := r.leases(m, l)
 	for _, ls := range leases {
 		if hop := r.table.NeedsProbe(ls.grant(g), terms); hop != nil {
 			v.probe = hop
@@ -69,7 +69,7 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Nex
 			v.extends = false
 		}
 	}
-	v.onlyExcess = excess > 0 && excess == len(leases)
+	v.onlyExcess = excess > 0 && excess == len(leases) && !beside
 	v.change = r.inOrder(orderKey{l.Name, v.client}, r.commit(now, eff.events, eff), &v.extends)
 	return v
 }
@@ -91,30 +91,34 @@ func (ls lease) grant(g delegation.Grant) delegation.Grant {
 const maxLeases = 256
 
 // leases reads the leases of a Reply that concern us: every prefix, and the
-// addresses that do not lie in a prefix of the link anyway. One that says by a
-// status of its own that it was not granted is passed over.
-func (r *Relay) leases(m dhcp6.Message, l *link) []lease {
-	var found []lease
+// addresses that do not lie in a prefix of the link anyway. Beside reports
+// whether it brings the client anything else. What a client discards, or was
+// told by a status that it has not got, is passed over.
+func (r *Relay) leases(m dhcp6.Message, l *link) (found []lease, beside bool) {
+	if failed(m.Options()) {
+		return nil, false
+	}
 	for code, body := range m.Options().All() {
 		if code != dhcp6.OptionIAPD && code != dhcp6.OptionIANA {
 			continue
 		}
 		ia, err := dhcp6.ParseIA(body)
-		if err != nil {
+		if err != nil || failed(ia.Options) || ia.T1 > ia.T2 && ia.T2 > 0 { // RFC 8415 section 21.21
 			continue
 		}
 		for inner, b := range ia.Options.All() {
 			p, preferred, valid, ok := leaseOption(inner, b)
-			if !ok || (inner == dhcp6.OptionIAPrefix) != (code == dhcp6.OptionIAPD) || len(found) == maxLeases {
+			if !ok || (inner == dhcp6.OptionIAPrefix) != (code == dhcp6.OptionIAPD) {
 				continue
 			}
-			if inner == dhcp6.OptionIAAddr && l.covers(p.Addr()) {
+			if inner == dhcp6.OptionIAAddr && l.covers(p.Addr()) || len(found) == maxLeases {
+				beside = true
 				continue
 			}
 			found = append(found, lease{kind: kindOf(code), iaid: ia.IAID, prefix: p, preferred: preferred, valid: valid})
 		}
 	}
-	return found
+	return found, beside
 }
 
 // covers reports whether an address lies in a prefix of the link.
