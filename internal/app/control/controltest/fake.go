@@ -1,0 +1,144 @@
+// Package controltest has a small relay to put behind the control interface in
+// tests: a Backend with behaviour and fixed figures. It is imported by tests
+// alone.
+package controltest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"fairlead/internal/app/control"
+)
+
+// Fake is a Backend that holds what it was given. Clear, Unblock and Reload act
+// on it and remember who asked.
+type Fake struct {
+	Feed *control.Feed
+
+	Mu        sync.Mutex // guards all following fields
+	Figures   control.Counters
+	Overview  control.Status
+	LinkList  []control.Link
+	PeerList  []control.Peer
+	Live      []control.Delegation
+	Past      []control.HistoryEntry
+	Blocked   []control.Block
+	ReloadErr error    // what Reload answers
+	Deeds     []string // "clear by alice (uid ...)"
+	Fail      error    // what every question is answered with, if set
+}
+
+var _ control.Backend = (*Fake)(nil)
+
+// Status is Overview.
+func (f *Fake) Status(context.Context) (control.Status, error) {
+	f.Mu.Lock()
+	defer f.Mu.Unlock()
+	return f.Overview, f.Fail
+}
+
+// Links is LinkList.
+func (f *Fake) Links(context.Context) ([]control.Link, error) {
+	f.Mu.Lock()
+	defer f.Mu.Unlock()
+	return slices.Clone(f.LinkList), f.Fail
+}
+
+// Peers is PeerList.
+func (f *Fake) Peers(context.Context) ([]control.Peer, error) {
+	f.Mu.Lock()
+	defer f.Mu.Unlock()
+	return slices.Clone(f.PeerList), f.Fail
+}
+
+// Delegations are those of Live that the filter selects.
+func (f *Fake) Delegations(_ context.Context, filter control.Filter) ([]control.Delegation, error) {
+	f.Mu.Lock()
+	defer f.Mu.Unlock()
+	var found []control.Delegation
+	for _, d := range f.Live {
+		if filter.Matches(d.Client, d.Prefix, d.Link) {
+			found = append(found, d)
+		}
+	}
+	return found, f.Fail
+}
+
+// History are the entries of Past that the filter selects, by their order.
+func (f *Fake) History(_ context.Context, filter control.HistoryFilter) ([]control.HistoryEntry, error) {
+	f.Mu.Lock()
+	defer f.Mu.Unlock()
+	var found []control.HistoryEntry
+	for _, e := range f.Past {
+		late := !filter.To.IsZero() && !e.Granted.Before(filter.To)
+		early := !e.Ended.IsZero() && e.Ended.Before(filter.From)
+		if !late && !early && len(found) < filter.Limit && filter.Matches(e.Client, e.Prefix, e.Link) {
+			found = append(found, e)
+		}
+	}
+	return found, f.Fail
+}
+
+// Clear takes what matches out of Live.
+func (f *Fake) Clear(_ context.Context, r control.ClearRequest, who string) (control.ClearResult, error) {
+	f.Mu.Lock()
+	defer f.Mu.Unlock()
+	f.Deeds = append(f.Deeds, "clear by "+who)
+	before := len(f.Live)
+	f.Live = slices.DeleteFunc(f.Live, func(d control.Delegation) bool {
+		return r.All || (!r.Prefix.IsValid() || r.Prefix == d.Prefix) && (r.Client == "" || r.Client == d.Client) && (r.Link == "" || r.Link == d.Link)
+	})
+	if r.Block {
+		f.Blocked = append(f.Blocked, control.Block{Prefix: r.Prefix, Client: r.Client, Link: r.Link})
+	}
+	return control.ClearResult{Cleared: before - len(f.Live), Blocked: r.Block}, f.Fail
+}
+
+// Unblock takes a block out of Blocked.
+func (f *Fake) Unblock(_ context.Context, b control.Block, who string) error {
+	f.Mu.Lock()
+	defer f.Mu.Unlock()
+	f.Deeds = append(f.Deeds, "unblock by "+who)
+	i := slices.Index(f.Blocked, b)
+	if i < 0 {
+		return fmt.Errorf("block: %w", control.ErrNotFound)
+	}
+	f.Blocked = slices.Delete(f.Blocked, i, i+1)
+	return f.Fail
+}
+
+// Blocks is Blocked.
+func (f *Fake) Blocks(context.Context) ([]control.Block, error) {
+	f.Mu.Lock()
+	defer f.Mu.Unlock()
+	return slices.Clone(f.Blocked), f.Fail
+}
+
+// Reload answers ReloadErr.
+func (f *Fake) Reload(_ context.Context, who string) error {
+	f.Mu.Lock()
+	defer f.Mu.Unlock()
+	f.Deeds = append(f.Deeds, "reload by "+who)
+	return f.ReloadErr
+}
+
+// Watch hands out what is put into Feed.
+func (f *Fake) Watch(ctx context.Context, filter control.Filter) (<-chan control.Event, error) {
+	return f.Feed.Subscribe(ctx, func(e *control.Event) bool { return filter.Matches(e.Client, e.Prefix(), e.Link) })
+}
+
+// Trace hands out what is put into Feed.
+func (f *Fake) Trace(ctx context.Context, filter control.TraceFilter) (<-chan control.Event, error) {
+	return f.Feed.Subscribe(ctx, func(e *control.Event) bool {
+		return e.Kind == "trace" && (filter.Client == "" || filter.Client == e.Client) && (filter.Link == "" || filter.Link == e.Link)
+	})
+}
+
+// Counters is Figures.
+func (f *Fake) Counters(context.Context) (control.Counters, error) {
+	f.Mu.Lock()
+	defer f.Mu.Unlock()
+	return f.Figures, f.Fail
+}

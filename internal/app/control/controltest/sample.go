@@ -1,0 +1,164 @@
+package controltest
+
+import (
+	"net/netip"
+	"time"
+
+	"fairlead/internal/app/control"
+)
+
+// Start is when the sample relay started.
+var Start = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+
+// Clients of the sample relay.
+const (
+	Alice = control.DUID("\x00\x03\x00\x01\x02\x00\x5e\x10\x00\x01")
+	Bob   = control.DUID("\x00\x01\x00\x01\x2a\x2b\x2c\x2d\x02\x00\x5e\x10\x00\x02")
+)
+
+// New is a relay with two links, two servers, three delegations and a past.
+func New() *Fake {
+	return &Fake{
+		Feed:     control.NewFeed(),
+		Figures:  figures(),
+		Overview: overview(),
+		LinkList: links(),
+		PeerList: peers(),
+		Live:     live(),
+		Past:     past(),
+		Blocked:  []control.Block{{Link: "br-cust9"}, {Prefix: netip.MustParsePrefix("2001:db8:40ff::/56"), Client: Bob}},
+	}
+}
+
+func overview() control.Status {
+	return control.Status{
+		Version: "1.2.3", Started: Start, Uptime: control.Lifetime(76*time.Hour + 5*time.Minute),
+		RelayID: "\x00\x04\x7d\x44\x48\x40\x9d\xc0\x11\xd1\xb2\x45\x5f\xfd\xce\x74\xfa\xd2",
+		Config:  control.ConfigStatus{Path: "/etc/fairlead/fairlead.yaml", Loaded: Start.Add(time.Hour)},
+		Clock:   control.ClockStatus{Synchronised: true, State: "ok", OffsetNanos: 1500, MaxErrorMicros: 16000},
+		Store:   control.StoreStatus{Healthy: true, DiskBytes: 3 << 20, Commits: 120},
+		Host: control.HostStatus{
+			Links: 2, Leases: 3, Routes: 4, StandIns: 1, Elements: 12,
+			LastAudit: Start.Add(2 * time.Hour),
+		},
+		Peers: []control.PeerSummary{
+			{Name: "kea1", Role: "server", Protection: "none", Protected: true, Answered: true},
+			{Name: "kea2", Role: "server", Protection: "none", Protected: true},
+		},
+		Totals: control.Totals{
+			Links: 3, Prefixes: 2, Addresses: 1, Pending: 1, Neighbours: 7,
+			ServerUnicast: 1, UnknownDrops: 2, Refusals: 4,
+		},
+		Refusals: map[string]uint64{"limit-link": 3, "overlap": 1},
+		Degraded: []string{},
+	}
+}
+
+func links() []control.Link {
+	return []control.Link{
+		{
+			Name: "br-cust7", Index: 7, ClientFacing: true, Up: true, Running: true, Shared: true,
+			MTU: 1500, LinkLayer: "02:00:5e:00:53:07", Table: 254,
+			Addresses:   []netip.Prefix{netip.MustParsePrefix("2001:db8:7::1/64")},
+			LinkAddress: netip.MustParseAddr("2001:db8:7::1"), InterfaceID: "br-cust7",
+			Limit: 4096, Prefixes: 2, Assigned: 1,
+			Counters: control.LinkCounters{
+				Received:  map[string]uint64{"solicit": 5, "request": 3},
+				Delivered: map[string]uint64{"advertise": 5, "reply": 3},
+				Drops:     map[string]uint64{"malformed": 2, "server-message": 1},
+				Refused:   4,
+			},
+		},
+		{
+			Name: "eth0", Index: 2, Up: true, Running: true, MTU: 1500, LinkLayer: "02:00:5e:00:53:02", Table: 254,
+			Addresses: []netip.Prefix{netip.MustParsePrefix("2001:db8:ffff::1/64")},
+			Counters:  noCounts(),
+		},
+		{
+			Name: "ppp0", Index: 9, ClientFacing: true, Up: true, PointToPoint: true, MTU: 1492, VRF: "red", Table: 1001,
+			Addresses: []netip.Prefix{}, InterfaceID: "ppp0", Limit: 8, Counters: noCounts(),
+		},
+	}
+}
+
+func noCounts() control.LinkCounters {
+	return control.LinkCounters{Received: map[string]uint64{}, Delivered: map[string]uint64{}, Drops: map[string]uint64{}}
+}
+
+func peers() []control.Peer {
+	return []control.Peer{
+		{
+			Name: "kea1", Role: "server", Address: netip.MustParseAddr("2001:db8:ffff::547"), Interfaces: []string{"eth0"},
+			Protection: "none", Protected: true, Sent: 8, Received: 8, LastReceived: Start.Add(3 * time.Hour), LastType: "Relay-reply",
+			Answered: true, Preferred: true,
+		},
+		{
+			Name: "kea2", Role: "server", Address: netip.MustParseAddr("ff05::1:3%eth0"), Interfaces: []string{"eth0", "eth1*"},
+			Protection: "none", Protected: true, Sent: 3, SinceAnswer: 3,
+		},
+	}
+}
+
+func live() []control.Delegation {
+	hop := netip.MustParseAddr("fe80::5eff:fe10:1")
+	return []control.Delegation{
+		{
+			Prefix: netip.MustParsePrefix("2001:db8:4000::/56"), Kind: "prefix", Link: "br-cust7", Client: Alice, IAID: 1,
+			NextHop: hop, LinkLayer: "02:00:5e:10:00:01", Preferred: control.Lifetime(45 * time.Minute), Valid: control.Lifetime(time.Hour),
+			Expires: Start.Add(4 * time.Hour), Lifetime: control.Lifetime(2 * time.Hour), Server: "kea1", Source: "reply",
+			Granted: Start, Changed: Start.Add(2 * time.Hour),
+		},
+		{
+			Prefix: netip.MustParsePrefix("2001:db8:4100::/56"), Kind: "prefix", Link: "br-cust7", Client: Alice, IAID: 4294967295,
+			NextHop: hop, LinkLayer: "02:00:5e:10:00:01", Preferred: control.Infinite, Valid: control.Infinite,
+			Lifetime: control.Infinite, Server: "kea1", Source: "store", Granted: Start, Changed: Start,
+		},
+		{
+			Prefix: netip.MustParsePrefix("2001:db8:5000::17/128"), Kind: "address", Link: "ppp0", Client: Bob, IAID: 2,
+			NextHop: netip.MustParseAddr("fe80::2"), Preferred: 0, Valid: control.Lifetime(59 * time.Second),
+			Expires: Start.Add(time.Minute), Lifetime: control.Lifetime(time.Hour), Server: "kea1", Source: "reply",
+			Granted: Start, Changed: Start,
+		},
+	}
+}
+
+func past() []control.HistoryEntry {
+	entry := func(prefix string, client control.DUID, granted, ended time.Time, reason string) control.HistoryEntry {
+		return control.HistoryEntry{
+			Prefix: netip.MustParsePrefix(prefix), Kind: "prefix", Link: "br-cust7", Client: client, IAID: 1,
+			NextHop: netip.MustParseAddr("fe80::1"), Server: "kea1", Granted: granted, Ended: ended, Reason: reason,
+		}
+	}
+	return []control.HistoryEntry{
+		entry("2001:db8:4000::/56", Alice, Start, time.Time{}, ""),
+		entry("2001:db8:4000::/56", Bob, Start.Add(-48*time.Hour), Start.Add(-time.Hour), "expired"),
+		entry("2001:db8:4200::/56", Bob, Start.Add(-96*time.Hour), Start.Add(-72*time.Hour), "cleared"),
+	}
+}
+
+func figures() control.Counters {
+	o := overview()
+	l := links()
+	return control.Counters{
+		Version: o.Version, RelayID: o.RelayID, Started: o.Started, Clock: o.Clock, Store: o.Store, Host: o.Host, Totals: o.Totals,
+		Links: []control.LinkCounts{
+			{Link: "br-cust7", Up: true, Prefixes: 2, Addresses: 1, LinkCounters: l[0].Counters},
+			{Link: "ppp0", LinkCounters: l[2].Counters},
+		},
+		Peers: []control.PeerCounts{
+			{Peer: "kea1", Sent: 8, Received: 8, LastReceived: Start.Add(3 * time.Hour), Protected: true},
+			{Peer: "kea2", Sent: 3, SinceAnswer: 3, Protected: true},
+		},
+		Refusals: o.Refusals,
+		Unknown:  map[string]uint64{"unknown-link": 2},
+		Filter:   control.FilterCounters{Spoofed: 11, SpoofedLinkLayer: 12, Looped: 13, Rejected: 14},
+		Socket: control.SocketCounters{
+			Received: map[string]uint64{"frame": 21, "socket": 22}, Sent: map[string]uint64{"frame": 23, "socket": 24},
+			Drops: map[string]uint64{"bad-checksum": 25},
+		},
+		Hook:         control.HookCounters{Succeeded: 31, Failed: 32, Dropped: 33, Waiting: 34},
+		Config:       control.ConfigCounters{Reloads: 41, ReloadsRefused: 42, Loaded: o.Config.Loaded},
+		HostFindings: map[string]uint64{"missing": 51},
+		Panics:       61, EventsLost: 62, Degraded: 1,
+	}
+}

@@ -1,0 +1,26 @@
+package control
+
+import (
+	"log/slog"
+	"net"
+	"time"
+)
+
+// SetBounds shortens a server's patience.
+func (s *Server) SetBounds(request, answer, write, beat time.Duration) {
+	s.bounds.request, s.bounds.answer, s.bounds.write, s.bounds.beat = request, answer, write, beat
+}
+
+// NewBounded is the listener that counts connections.
+func NewBounded(l net.Listener, log *slog.Logger) net.Listener { return newBounded(l, log) }
+
+// TCPAddr is where the server listens for certificates.
+func (s *Server) TCPAddr() net.Addr { return s.tcp.Addr() }
+
+// The bounds, for tests that go one beyond.
+const (
+	MaxBody     = maxBody
+	MaxPerOwner = maxPerOwner
+	MaxReaders  = maxReaders
+	FeedQueue   = feedQueue
+)
