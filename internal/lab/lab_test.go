@@ -174,6 +174,30 @@ func TestCloseEndsEverything(t *testing.T) {
 	need(t, n.Close())
 }
 
+func TestLeaveAndRemove(t *testing.T) {
+	n, err := lab.New()
+	need(t, err)
+	a, err := n.Node("a")
+	need(t, err)
+	p, err := a.Start(lab.Command{Name: "sleeper", Args: []string{"sleep", "600"}})
+	need(t, err)
+	remove, err := n.Leave()
+	need(t, err)
+	need(t, n.Close()) // does nothing any more
+	if _, err := os.Stat("/run/netns/" + a.Namespace); err != nil || !p.Running() {
+		t.Errorf("left: namespace %v, program runs: %v; want both", err, p.Running())
+	}
+	if out, err := exec.Command(remove).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", remove, err, out)
+	}
+	need(t, lab.Until(patience, "the program is gone", func() bool { return !p.Running() }))
+	for _, path := range []string{"/run/netns/" + a.Namespace, n.Dir()} {
+		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: %v, want that it is gone", path, err)
+		}
+	}
+}
+
 // TestNothingIsLeftAfterPanic runs this test binary again as a program that
 // builds a network, starts a program in it, and dies.
 func TestNothingIsLeftAfterPanic(t *testing.T) {

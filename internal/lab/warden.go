@@ -1,9 +1,12 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 )
 
@@ -16,8 +19,9 @@ type warden struct {
 	pipe io.WriteCloser
 }
 
-const wardenScript = `
-read -r word && exit 0
+const wardenScript = "read -r word && exit 0\n" + removeScript
+
+const removeScript = `
 for path in /run/netns/"$1"*; do
 	[ -e "$path" ] || continue
 	name=${path##*/}
@@ -28,6 +32,25 @@ for path in /run/netns/"$1"*; do
 done
 [ -z "$2" ] || rm -rf "$2"
 `
+
+// Leave leaves everything running when the process ends: the namespaces, the
+// programs and the files. What lives in the process itself (point-to-point
+// links, scripted servers) ends with it. It returns the path of a shell script
+// that removes all; the Net must not be used any more.
+func (n *Net) Leave() (remove string, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return "", errors.New("lab: leave: the network is closed")
+	}
+	remove = filepath.Join(n.dir, "remove")
+	text := fmt.Sprintf("#!/bin/sh\nset -- '%s' '%s'\n%s", n.prefix, n.dir, removeScript)
+	if err := os.WriteFile(remove, []byte(text), 0o755); err != nil {
+		return "", fmt.Errorf("lab: leave: %w", err)
+	}
+	n.closed = true
+	return remove, n.warden.dismiss()
+}
 
 // startWarden has the namespaces with the prefix watched, and the folder dir
 // too unless that is empty.
