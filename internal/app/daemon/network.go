@@ -20,7 +20,7 @@ import (
 // core's datagrams into the sockets'. It belongs to the loop.
 type network struct {
 	log    *slog.Logger
-	conn   *udp.Conn // nil until everything kept was restored
+	conn   sockets // nil until everything kept was restored
 	peers  []trust.Peer
 	port   uint16
 	links  map[string]hoststate.Link
@@ -30,6 +30,14 @@ type network struct {
 	last   string            // last error of SetLinks, so that it is logged once
 
 	failed func(udp.Outgoing, error)
+}
+
+// sockets is host/udp.
+type sockets interface {
+	sender
+	SetLinks(client []udp.Link) error
+	AddLocal(addr netip.Addr, ifindex int, vrf string, port uint16) error
+	RemoveLocal(addr netip.Addr, ifindex int, vrf string, port uint16) error
 }
 
 // local is a socket for the traffic with peers.

@@ -1,0 +1,163 @@
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"testing"
+	"time"
+
+	"fairlead/internal/app/control"
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/host/udp"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// quiet is a loop with two client links and a server behind an uplink, over a
+// store, a kernel and sockets that always work.
+type quiet struct {
+	*bench
+	sent [][]byte
+}
+
+func (q *quiet) Send(batch []udp.Outgoing, _ func(int, error)) {
+	for _, o := range batch {
+		q.sent = append(q.sent, append([]byte(nil), o.Payload...))
+	}
+}
+func (q *quiet) SetLinks([]udp.Link) error                         { return nil }
+func (q *quiet) AddLocal(netip.Addr, int, string, uint16) error    { return nil }
+func (q *quiet) RemoveLocal(netip.Addr, int, string, uint16) error { return nil }
+
+const (
+	uplink = iota + 1
+	linkA
+	linkB
+)
+
+func newQuietLoop(t *testing.T) (*loop, *quiet) {
+	t.Helper()
+	q := &quiet{bench: newBench()}
+	server := trust.Peer{
+		Name: "server", Address: netip.MustParseAddr("2001:db8:ff::2"), Prefix: netip.MustParsePrefix("2001:db8:ff::2/128"),
+		Role: trust.Server, Interfaces: []string{"u0"}, Protection: trust.ProtectionNone,
+	}
+	cfg := &relay6.Config{Peers: []trust.Peer{server}, Links: []relay6.LinkRule{{Match: []string{"d*"}}}}
+	log := slog.New(slog.DiscardHandler)
+	l := &loop{
+		log: log, pipe: q.pipe, net: newNetwork(log), guard: newGuard(), auditDue: func() {},
+		notes: &notes{log: log, feed: control.NewFeed(), once: newLimiter(time.Hour)},
+	}
+	l.net.conn, q.pipe.send = q, q
+	l.net.failed = func(o udp.Outgoing, err error) { t.Errorf("not sent to %s: %v", o.Dest, err) }
+	l.net.configure(cfg.Peers, relay6.ServerPort)
+	l.build = func(_ instant.Now, eff *relay6.Effects) (*relay6.Relay, error) {
+		core := relay6.New(cfg, "boot")
+		for index, name := range map[int]string{uplink: "u0", linkA: "dA", linkB: "dB"} {
+			core.SetLink(hoststate.Link{Index: index, Name: name, Up: true, Running: true, MTU: 1500}, eff)
+		}
+		return core, nil
+	}
+	core, err := l.build(now(), &l.eff)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.core = core
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = l.pipe.runKeep(ctx) }()
+	installed := make(chan struct{})
+	go func() { defer close(installed); _ = l.pipe.runInstall(ctx) }()
+	t.Cleanup(func() { cancel(); <-done; <-installed })
+	return l, q
+}
+
+func solicit(link int, xid uint32) udp.Datagram {
+	return udp.Datagram{
+		Link: link, Source: netip.MustParseAddrPort("[fe80::1]:546"), Dest: udp.AllRelayAgentsAndServers,
+		Payload: dhcp6.AppendElapsedTime(dhcp6.AppendMessageHeader(nil, dhcp6.Solicit, xid), 0),
+	}
+}
+
+// DESIGN section 5: a panic costs one packet. A link whose packets make the core
+// panic a thousand times, each packet another, costs the other link nothing.
+func TestLoopPanicsCostOnePacketEach(t *testing.T) {
+	l, q := newQuietLoop(t)
+	panics := 0
+	l.planted = func(p *relay6.Packet) {
+		if p.Link == linkA {
+			panics++
+			panic("planted")
+		}
+	}
+	const rounds = 1000
+	for i := range rounds {
+		l.handle([]udp.Datagram{solicit(linkA, uint32(i)), solicit(linkB, uint32(rounds+i))})
+		l.carryOut(t.Context())
+	}
+	if len(q.sent) != rounds {
+		t.Errorf("%d messages of the other link forwarded, want %d", len(q.sent), rounds)
+	}
+	if panics != panicsToMute {
+		t.Errorf("%d packets reached the core, want %d before the link is muted", panics, panicsToMute)
+	}
+	muted := uint64(0)
+	for _, v := range l.core.Links() {
+		if v.Index == linkA {
+			muted = v.Counters.Drops[relay6.DropMuted]
+		}
+	}
+	if muted != rounds-panicsToMute {
+		t.Errorf("%d packets counted as muted, want %d", muted, rounds-panicsToMute)
+	}
+}
+
+// The packet that made the core panic is refused from then on; its neighbours in
+// the same batch, before and after, are served.
+func TestLoopRefusesTheFingerprint(t *testing.T) {
+	l, q := newQuietLoop(t)
+	bad := solicit(linkA, 666)
+	reached := 0
+	l.planted = func(p *relay6.Packet) {
+		if string(p.Payload) == string(bad.Payload) {
+			reached++
+			panic("planted")
+		}
+	}
+	for range 2 {
+		l.handle([]udp.Datagram{solicit(linkA, 1), bad, solicit(linkA, 2)})
+		l.carryOut(t.Context())
+	}
+	if reached != 1 {
+		t.Errorf("the packet reached the core %d times, want once", reached)
+	}
+	if len(q.sent) != 4 {
+		t.Errorf("%d messages forwarded, want 4", len(q.sent))
+	}
+}
+
+func TestGuardForgetsAndIsBounded(t *testing.T) {
+	g := newGuard()
+	at := instant.Instant(0)
+	for i := range 2 * maxFingerprints {
+		p := relay6.Packet{Link: i, Payload: []byte{byte(i), byte(i >> 8)}}
+		g.panicked(&p, at)
+	}
+	if len(g.refuse) != maxFingerprints || len(g.order) != maxFingerprints {
+		t.Errorf("%d fingerprints, want %d", len(g.refuse), maxFingerprints)
+	}
+	p := relay6.Packet{Link: 1, Payload: []byte("x")}
+	for range panicsToMute {
+		g.panicked(&p, at)
+	}
+	other := relay6.Packet{Link: 1, Payload: []byte("other")}
+	if d, refused := g.refuses(&other, at+1); !refused || d != relay6.DropMuted {
+		t.Errorf("right after %d panics: %v, %v; want %v", panicsToMute, d, refused, relay6.DropMuted)
+	}
+	if d, refused := g.refuses(&other, at+muteFor); refused {
+		t.Errorf("after the mute has ended: refused by %v", d)
+	}
+}

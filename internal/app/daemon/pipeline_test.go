@@ -1,0 +1,177 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/relay6"
+	"fairlead/internal/host/netlink"
+	"fairlead/internal/host/store"
+	"fairlead/internal/host/udp"
+)
+
+// bench is a pipeline between a store, a kernel and sockets that write down, in
+// one list, what was asked of them, and fail when told to.
+type bench struct {
+	mu    sync.Mutex // guards all following fields
+	trace []string
+	full  error           // what Commit says
+	bad   map[string]bool // prefixes that the kernel refuses
+
+	pipe *pipeline
+}
+
+func newBench() *bench {
+	b := &bench{bad: make(map[string]bool)}
+	b.pipe = newPipeline(slog.New(slog.DiscardHandler), b, []installer{b})
+	b.pipe.send = b
+	b.pipe.sendFail = func(o udp.Outgoing, err error) { b.write("held %s", o.Payload) }
+	return b
+}
+
+func (b *bench) write(format string, args ...any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.trace = append(b.trace, fmt.Sprintf(format, args...))
+}
+
+func (b *bench) Commit(ops []store.Op) error {
+	if b.full != nil {
+		b.write("full")
+		return b.full
+	}
+	var keys []string
+	for _, o := range ops {
+		keys = append(keys, string(o.Key))
+	}
+	b.write("keep %s", strings.Join(keys, " "))
+	return nil
+}
+
+func (b *bench) Apply(ops []hoststate.Op, failed func(int, error)) error {
+	for i, o := range ops {
+		if b.bad[o.Route.Prefix.String()] {
+			failed(i, netlink.ErrRefused)
+			continue
+		}
+		b.write("install %s", o.Route.Prefix)
+	}
+	return nil
+}
+
+func (b *bench) Send(batch []udp.Outgoing, _ func(int, error)) {
+	for _, o := range batch {
+		b.write("send %s", o.Payload)
+	}
+}
+
+// run carries jobs out as the two goroutines would, one group.
+func (b *bench) run(jobs ...*job) []relay6.Outcome {
+	b.pipe.commit(jobs)
+	outcomes := b.pipe.install(jobs)
+	for _, j := range jobs {
+		b.pipe.release(j)
+	}
+	return outcomes
+}
+
+func change(id relay6.ChangeID, grants bool, key, prefix string) relay6.Change {
+	c := relay6.Change{ID: id, Grants: grants, Keep: []relay6.KeepOp{{Key: []byte(key), Value: []byte("v")}}}
+	if prefix != "" {
+		c.Host = []hoststate.Op{{Route: &hoststate.Route{Prefix: netip.MustParsePrefix(prefix)}}}
+	}
+	return c
+}
+
+func datagram(after relay6.ChangeID, extends bool, text string) waiting {
+	return waiting{after, extends, udp.Outgoing{Payload: []byte(text)}}
+}
+
+func (b *bench) want(t *testing.T, want ...string) {
+	t.Helper()
+	if !slices.Equal(b.trace, want) {
+		t.Errorf("got\n  %s\nwant\n  %s", strings.Join(b.trace, "\n  "), strings.Join(want, "\n  "))
+	}
+}
+
+func TestPipelineKeepsThenInstallsThenSends(t *testing.T) {
+	b := newBench()
+	outcomes := b.run(
+		&job{changes: []relay6.Change{change(1, true, "a", "2001:db8:1::/56")}, sends: []waiting{datagram(1, false, "A")}},
+		&job{changes: []relay6.Change{change(2, true, "b", "2001:db8:2::/56")}, sends: []waiting{datagram(2, false, "B")}},
+	)
+	// One commit for the group; nothing leaves before both are installed.
+	b.want(t, "keep a b", "install 2001:db8:1::/56", "install 2001:db8:2::/56", "send A", "send B")
+	for i, o := range outcomes {
+		if o.ID != relay6.ChangeID(i+1) || o.Keep != nil || o.Install != nil {
+			t.Errorf("outcome %d = %+v, want change %d done", i, o, i+1)
+		}
+	}
+}
+
+func TestPipelineStoreFails(t *testing.T) {
+	b := newBench()
+	b.full = store.ErrFull
+	outcomes := b.run(
+		&job{changes: []relay6.Change{change(1, true, "grant", "2001:db8:1::/56")}, sends: []waiting{datagram(1, false, "GRANT")}},
+		&job{changes: []relay6.Change{change(2, false, "end", "2001:db8:2::/56")}},
+		&job{changes: []relay6.Change{change(3, false, "renew", "")}, sends: []waiting{datagram(3, true, "RENEW")}},
+		&job{sends: []waiting{datagram(1, true, "AFTER THE GRANT")}},
+	)
+	// What grants is neither installed nor sent; what ended is taken out of the
+	// kernel; what only extends leaves. A later datagram that waits for the
+	// grant and extends alone is the core's word that it may leave.
+	b.want(t, "full", "install 2001:db8:2::/56", "held GRANT", "send RENEW", "send AFTER THE GRANT")
+	for _, o := range outcomes {
+		if !errors.Is(o.Keep, store.ErrFull) {
+			t.Errorf("change %d: keep = %v, want %v", o.ID, o.Keep, store.ErrFull)
+		}
+	}
+}
+
+func TestPipelineKernelRefuses(t *testing.T) {
+	b := newBench()
+	b.bad["2001:db8:1::/56"] = true
+	outcomes := b.run(
+		&job{changes: []relay6.Change{change(1, true, "a", "2001:db8:1::/56")}, sends: []waiting{datagram(1, true, "A")}},
+		&job{changes: []relay6.Change{change(2, true, "b", "2001:db8:2::/56")}, sends: []waiting{datagram(2, false, "B")}},
+	)
+	b.want(t, "keep a b", "install 2001:db8:2::/56", "held A", "send B")
+	if len(outcomes[0].Install) != 1 || !errors.Is(outcomes[0].Install[0].Err, relay6.ErrRefused) {
+		t.Errorf("outcome 1 = %+v, want one operation with %v", outcomes[0], relay6.ErrRefused)
+	}
+	if outcomes[1].Install != nil {
+		t.Errorf("outcome 2 = %+v, want done", outcomes[1])
+	}
+}
+
+// A change that failed long ago is forgotten, and memory stays bounded.
+func TestPipelineForgetsOldFailures(t *testing.T) {
+	b := newBench()
+	b.full = store.ErrBroken
+	for id := relay6.ChangeID(1); id <= 2*maxFailed; id++ {
+		b.run(&job{changes: []relay6.Change{change(id, true, "k", "")}})
+	}
+	if len(b.pipe.failed) != maxFailed || len(b.pipe.order) != maxFailed {
+		t.Errorf("%d failures remembered in order of %d, want %d", len(b.pipe.failed), len(b.pipe.order), maxFailed)
+	}
+}
+
+func TestPipelineOfferNeverBlocks(t *testing.T) {
+	b := newBench()
+	for range maxJobs {
+		if !b.pipe.offer(&job{}) {
+			t.Fatal("refused a job although the queue has room")
+		}
+	}
+	if b.pipe.offer(&job{}) {
+		t.Error("took a job although the queue is full")
+	}
+}
