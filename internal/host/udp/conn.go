@@ -121,7 +121,11 @@ func (c *Conn) ensure(e endpoint) (*socket, error) {
 			return old, nil
 		}
 	}
-	s, err := openUDP(e, &c.options)
+	open := openUDP
+	if e == c.wildcard(e.vrf) {
+		open = openTwins
+	}
+	s, err := open(e, &c.options)
 	if err != nil {
 		return nil, err
 	}
@@ -135,38 +139,45 @@ func (c *Conn) ensure(e endpoint) (*socket, error) {
 	return s, nil
 }
 
-// add makes s part of c, which owns it even when add fails.
+// add makes s, and its twin, part of c, which owns them even when add fails.
 func (c *Conn) add(s *socket) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	err := c.control(unix.EPOLL_CTL_ADD, s.fd)
-	if err != nil {
-		unix.Close(s.fd)
-		return fmt.Errorf("epoll: %w", err)
-	}
 	c.byFD[int32(s.fd)] = s
+	if s.twin != nil {
+		c.byFD[int32(s.twin.fd)] = s.twin
+	}
 	if s.frames {
 		c.frames = s
-		return nil
+	} else {
+		c.sockets[s.at] = s
 	}
-	c.sockets[s.at] = s
 	for _, l := range c.links {
 		if s.at == c.wildcard(l.VRF) {
 			l.socket = s
 		}
 	}
+	err := c.watch(s.fd)
+	if err == nil && s.twin != nil {
+		err = c.watch(s.twin.fd)
+	}
+	if err != nil {
+		c.drop(s)
+		return fmt.Errorf("epoll: %w", err)
+	}
 	return nil
 }
 
-func (c *Conn) control(op, fd int) error {
+// watch has Receive wake up when fd has something.
+func (c *Conn) watch(fd int) error {
 	var err error
 	failed := c.wait.Control(func(poll uintptr) {
-		err = unix.EpollCtl(int(poll), op, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
+		err = unix.EpollCtl(int(poll), unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
 	})
 	return errors.Join(failed, err)
 }
 
-// remove closes s. No batch is running meanwhile, so nobody uses a descriptor
+// remove closes s and its twin. No batch is running meanwhile, so nobody uses a descriptor
 // number that the kernel gives to something else.
 func (c *Conn) remove(s *socket) {
 	c.mu.Lock()
@@ -175,8 +186,6 @@ func (c *Conn) remove(s *socket) {
 }
 
 func (c *Conn) drop(s *socket) {
-	c.count.queueFullClosed.Add(s.kernelDrops())
-	delete(c.byFD, int32(s.fd))
 	if c.sockets[s.at] == s {
 		delete(c.sockets, s.at)
 	}
@@ -185,6 +194,15 @@ func (c *Conn) drop(s *socket) {
 			l.socket = nil
 		}
 	}
+	c.shut(s)
+	if s.twin != nil {
+		c.shut(s.twin)
+	}
+}
+
+func (c *Conn) shut(s *socket) {
+	c.count.queueFullClosed.Add(s.queueFull())
+	delete(c.byFD, int32(s.fd))
 	unix.Close(s.fd)
 }
 
@@ -204,8 +222,9 @@ func (c *Conn) Close() error {
 	defer c.mu.Unlock()
 	c.groups.close()
 	for _, s := range c.byFD {
-		c.drop(s)
+		c.shut(s)
 	}
+	c.sockets = map[endpoint]*socket{}
 	c.links = map[int]*link{}
 	return err
 }

@@ -24,9 +24,11 @@
 // the sockets that get a multicast datagram it asks whether they joined the
 // group on any interface, not whether on this one. So groups are joined on
 // sockets that are bound to nothing and receive nothing (as many as it takes;
-// IPV6_MULTICAST_ALL off), and one wildcard socket in each VRF receives for all
-// links. That one has IPV6_MULTICAST_ALL on, which is also why it sees other
-// groups that somebody else on this host joined: dropped and counted.
+// IPV6_MULTICAST_ALL off), and one socket in each VRF receives the multicast of
+// all links. That one has IPV6_MULTICAST_ALL on, which is also why it sees other
+// groups that somebody else on this host joined: dropped and counted. Its twin
+// at the same endpoint receives unicast, so that a flood from clients does not
+// push the answers of servers out of a queue.
 //
 // Traffic with other relays and servers uses UDP sockets only, never frames, so
 // that routing, IPsec policy and packet filters apply to it.

@@ -8,9 +8,40 @@ const (
 	udpHeader    = 8
 	frameHeaders = ipv6Header + udpHeader
 
-	// From linux/filter.h: offsets that ask for metadata instead of octets.
+	// From linux/filter.h: offsets that ask for metadata, or for octets from the
+	// network header on, whatever the socket sees first.
 	skfADPktType = 0xfffff000 + 4
+	skfADHatype  = 0xfffff000 + 28
+	skfNetOff    = 0xfff00000
+
+	minimumMTU = 1280 // RFC 8200 section 5
 )
+
+// firstOfGroup has the first socket that was bound receive all unicast of those
+// that share an endpoint by SO_REUSEPORT. Multicast goes to each of them.
+var firstOfGroup = []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 0}}
+
+// smallCopies refuses what the frame path takes: to ff02::1:2 on links of type
+// ARPHRD_ETHER, no extension header left in the packet, and so small that no
+// node has reason to send it in fragments. In a VRF the type would be that of
+// the VRF device.
+func smallCopies() []unix.SockFilter {
+	group := AllRelayAgentsAndServers.As16()
+	return []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_LEN},
+		{Code: unix.BPF_JMP | unix.BPF_JGT | unix.BPF_K, Jt: 8, K: minimumMTU - ipv6Header},
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: skfNetOff + 24},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 6, K: word(group[0:4])},
+		{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: skfNetOff + 6},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 4, K: protocolUDP},
+		{Code: unix.BPF_LD | unix.BPF_H | unix.BPF_ABS, K: skfADHatype},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 2, K: unix.ARPHRD_ETHER},
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: skfNetOff + 36},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: 1, K: word(group[12:16])},
+		{Code: unix.BPF_RET | unix.BPF_K, K: 0xffffffff},
+		{Code: unix.BPF_RET | unix.BPF_K, K: 0},
+	}
+}
 
 // clientFilter lets through what the frame path handles: UDP to port without
 // extension headers to ff02::1:2, not sent by this host and not for another

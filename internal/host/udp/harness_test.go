@@ -286,14 +286,16 @@ type lab struct {
 	packets               *tapped // the client's end, as frames
 }
 
-func newLab(t *testing.T) *lab {
-	l := newRig(t)
+func newLab(t *testing.T) *lab { return newLabWith(t, Options{}) }
+
+func newLabWith(t *testing.T, o Options) *lab {
+	l := newRig(t, o)
 	l.in = read(t, l.conn)
 	return l
 }
 
 // newRig is a lab whose Conn nobody reads yet.
-func newRig(t testing.TB) *lab {
+func newRig(t testing.TB, o Options) *lab {
 	l := &lab{t: t, relay: newNamespace(t), client: newNamespace(t), server: newNamespace(t)}
 	// The kernel is in no hurry, one second, to bring up a veth whose peer has
 	// the same index in another namespace.
@@ -304,7 +306,7 @@ func newRig(t testing.TB) *lab {
 	l.client.ip("link set h0 up")
 	l.server.ip("link set s0 up", "addr add 2001:db8:1::547/64 dev s0")
 	l.c0, l.u0, l.clientEnd = l.relay.upLink("c0"), l.relay.upLink("u0"), l.client.upLink("h0")
-	l.conn = l.relay.open(Options{})
+	l.conn = l.relay.open(o)
 	l.relay.setLinks(l.conn, l.c0)
 	l.host = l.client.udp(l.clientEnd.LinkLocal.String(), l.clientEnd.Index, 546)
 	l.packets = l.client.tap("h0")

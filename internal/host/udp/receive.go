@@ -178,7 +178,7 @@ func (c *Conn) datagram(d *Datagram, s *socket, name *[nameRoom]byte, payload, o
 	d.Source = netip.AddrPortFrom(netip.AddrFrom16([16]byte(name[8:24])), binary.BigEndian.Uint16(name[2:]))
 	d.LocalPort = s.at.port
 	d.Payload = payload
-	if d.Dest.IsMulticast() && !c.multicast(d, s, hints.headers || cut) {
+	if s.multicast && !c.multicast(d, s, hints.headers || cut) {
 		return false
 	}
 	if !answerable(d.Source.Addr()) {
@@ -189,8 +189,8 @@ func (c *Conn) datagram(d *Datagram, s *socket, name *[nameRoom]byte, payload, o
 	return true
 }
 
-// multicast decides whether a multicast datagram is one for the socket path of
-// s. headers says that it was fragmented or had extension headers.
+// multicast decides whether what came by s, for multicast, is one for the socket
+// path. headers says that it was fragmented or had extension headers.
 func (c *Conn) multicast(d *Datagram, s *socket, headers bool) bool {
 	l := c.links[d.Link]
 	switch {
@@ -203,7 +203,7 @@ func (c *Conn) multicast(d *Datagram, s *socket, headers bool) bool {
 		c.count.otherPath.Add(1)
 	case l.frames && !headers:
 		c.count.otherPath.Add(1)
-	case s != l.socket:
+	case s.twin != l.socket:
 		// With net.ipv4.udp_l3mdev_accept the wildcard socket of the default
 		// VRF sees what comes in on enslaved links, too.
 		c.count.otherPath.Add(1)

@@ -68,15 +68,19 @@ func TestFragmentsAndExtensionHeadersComeOnceBySocket(t *testing.T) {
 		name   string
 		option int
 		size   int
+		skip   bool
 	}{
-		{"fragments", 0, 3000},
-		{"largest", 0, 65527},
-		{"hop-by-hop options", unix.IPV6_HOPOPTS, 20},
-		{"destination options", unix.IPV6_DSTOPTS, 20},
-		{"destination options in fragments", unix.IPV6_DSTOPTS, 3000},
+		{"fragments", 0, 3000, false},
+		{"largest", 0, 65527, false},
+		{"hop-by-hop options", unix.IPV6_HOPOPTS, 20, false},
+		{"destination options", unix.IPV6_DSTOPTS, 20, false},
+		{"destination options in fragments", unix.IPV6_DSTOPTS, 3000, false},
+		{"fragments, small copies skipped", 0, 1500, true},
+		{"hop-by-hop options, small copies skipped", unix.IPV6_HOPOPTS, 20, true},
+		{"destination options, small copies skipped", unix.IPV6_DSTOPTS, 20, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			l := newLab(t)
+			l := newLabWith(t, Options{SkipSmallCopies: test.skip})
 			if test.option != 0 {
 				l.host.option(test.option, padding)
 			}
@@ -88,6 +92,23 @@ func TestFragmentsAndExtensionHeadersComeOnceBySocket(t *testing.T) {
 			}
 			l.onlyOnce()
 		})
+	}
+}
+
+// With SkipSmallCopies the socket path never sees what the frame path took, up
+// to 1280 octets with the headers.
+func TestSmallCopiesSkipped(t *testing.T) {
+	l := newLabWith(t, Options{SkipSmallCopies: true})
+	for copies, size := range []int{1280 - 48, 1280 - 48 + 1} {
+		l.host.multicast(l.clientEnd.Index, make([]byte, size))
+		if got := l.in.next(); got.Path != PathFrame || len(got.Payload) != size {
+			t.Errorf("%d octets: got %d by %v", size, len(got.Payload), got.Path)
+		}
+		l.onlyOnce()
+		eventually(t, "the copies are counted", func() bool { return l.conn.Stats().OtherPath == uint64(copies) })
+	}
+	if s := l.conn.Stats(); s.QueueFull != 0 {
+		t.Errorf("what was skipped is counted as lost: %+v", s)
 	}
 }
 
@@ -172,6 +193,21 @@ func TestBadFramesAreCounted(t *testing.T) {
 				t.Errorf("counted %d, want 1: %+v", n, l.conn.Stats())
 			}
 		})
+	}
+}
+
+// A frame cannot come from a group, and could not be answered.
+func TestGroupAsLinkLayerSource(t *testing.T) {
+	l := newLab(t)
+	for _, source := range [][6]byte{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, {0x33, 0x33, 0, 0, 0, 1}, {}} {
+		l.packets.writeFrom(source, packet(t, l.clientEnd.LinkLocal, "from a group", nil))
+	}
+	l.packets.writeFrom([6]byte{2, 0, 0, 0, 0, 0x77}, packet(t, l.clientEnd.LinkLocal, "good", nil))
+	if got := l.in.next(); string(got.Payload) != "good" || got.MAC != [8]byte{2, 0, 0, 0, 0, 0x77} {
+		t.Errorf("got %q from %x", got.Payload, got.MAC)
+	}
+	if n := l.conn.Stats().BadSource; n != 3 {
+		t.Errorf("counted %d, want 3", n)
 	}
 }
 

@@ -38,7 +38,13 @@ type socket struct {
 	vrfIndex int  // index of the VRF device that it is bound to
 	wanted   bool // asked for by AddLocal, or by Open
 	links    int  // client links that use it
-	idle     bool // nothing left in this round of Receive
+
+	// The wildcard that serves clients is two sockets at one endpoint, so that
+	// clients cannot fill the queue that answers of peers wait in: one for
+	// unicast, and its twin for multicast, which only receives.
+	twin      *socket
+	multicast bool
+	refuses   bool // it has a filter, whose work the kernel counts as drops
 }
 
 func openFrames(o *Options) (*socket, error) {
@@ -47,9 +53,7 @@ func openFrames(o *Options) (*socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("packet socket: %w", err)
 	}
-	filter := clientFilter(o.Port)
-	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	err = unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program)
+	err = attach(fd, unix.SO_ATTACH_FILTER, clientFilter(o.Port))
 	if err == nil {
 		err = unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_AUXDATA, 1)
 	}
@@ -71,51 +75,110 @@ func networkOrder(v uint16) uint16 { return v<<8 | v>>8 }
 // openUDP opens a socket at e. EADDRNOTAVAIL means that the host does not have
 // the address, or not yet: duplicate address detection may still run.
 func openUDP(e endpoint, o *Options) (*socket, error) {
-	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_UDP)
-	if err != nil {
-		return nil, fmt.Errorf("socket at %v: %w", e, err)
-	}
-	s := &socket{fd: fd, at: e}
-	if err := s.prepare(o); err != nil {
-		unix.Close(fd)
-		return nil, fmt.Errorf("socket at %v: %w", e, err)
+	s := &socket{at: e}
+	if err := s.open(o); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
 
+// openTwins opens the two sockets at a wildcard and returns the one for
+// unicast.
+func openTwins(e endpoint, o *Options) (*socket, error) {
+	s, twin := &socket{at: e}, &socket{at: e, multicast: true}
+	s.twin, twin.twin = twin, s
+	if err := s.open(o); err != nil {
+		return nil, err
+	}
+	if err := twin.open(o); err != nil {
+		unix.Close(s.fd)
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *socket) open(o *Options) (err error) {
+	s.fd, err = unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_UDP)
+	if err != nil {
+		return fmt.Errorf("socket at %v: %w", s.at, err)
+	}
+	if err = s.prepare(o); err != nil {
+		unix.Close(s.fd)
+		return fmt.Errorf("socket at %v: %w", s.at, err)
+	}
+	return nil
+}
+
 func (s *socket) prepare(o *Options) error {
-	for _, opt := range []struct{ level, name int }{
+	for _, opt := range []struct {
+		level, name int
+		on          bool
+	}{
 		// Ours share a port among addresses, and other daemons on this host
 		// may serve other links on it.
-		{unix.SOL_SOCKET, unix.SO_REUSEADDR},
-		{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY},
-		{unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO},
-		{unix.IPPROTO_IPV6, unix.IPV6_RECVFRAGSIZE},
-		{unix.IPPROTO_IPV6, unix.IPV6_RECVHOPOPTS},
-		{unix.IPPROTO_IPV6, unix.IPV6_RECVDSTOPTS},
-		{unix.IPPROTO_IPV6, unix.IPV6_RECVRTHDR},
+		{unix.SOL_SOCKET, unix.SO_REUSEADDR, true},
+		{unix.SOL_SOCKET, unix.SO_REUSEPORT, s.twin != nil},
+		{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, true},
+		{unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL, s.multicast},
+		{unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, true},
+		{unix.IPPROTO_IPV6, unix.IPV6_RECVFRAGSIZE, s.multicast},
+		{unix.IPPROTO_IPV6, unix.IPV6_RECVHOPOPTS, s.multicast},
+		{unix.IPPROTO_IPV6, unix.IPV6_RECVDSTOPTS, s.multicast},
+		{unix.IPPROTO_IPV6, unix.IPV6_RECVRTHDR, s.multicast},
 	} {
-		if err := unix.SetsockoptInt(s.fd, opt.level, opt.name, 1); err != nil {
+		value := 0
+		if opt.on {
+			value = 1
+		}
+		if err := unix.SetsockoptInt(s.fd, opt.level, opt.name, value); err != nil {
 			return fmt.Errorf("option %d: %w", opt.name, err)
 		}
 	}
 	if err := boundQueues(s.fd, o); err != nil {
 		return err
 	}
-	if s.at.vrf != "" {
-		index, err := interfaceIndex(s.at.vrf)
-		if err != nil {
-			return fmt.Errorf("VRF %s: %w", s.at.vrf, err)
-		}
-		if err := unix.BindToDevice(s.fd, s.at.vrf); err != nil {
-			return fmt.Errorf("bind to VRF %s: %w", s.at.vrf, err)
-		}
-		s.vrfIndex = index
+	if err := s.filter(o); err != nil {
+		return fmt.Errorf("filter: %w", err)
+	}
+	if err := s.bindVRF(); err != nil {
+		return err
 	}
 	sa := unix.SockaddrInet6{Port: int(s.at.port), ZoneId: uint32(s.at.ifindex), Addr: s.at.addr.As16()}
 	if err := unix.Bind(s.fd, &sa); err != nil {
 		return fmt.Errorf("bind: %w", err)
 	}
+	return nil
+}
+
+// filter tells the kernel which twin gets what.
+func (s *socket) filter(o *Options) error {
+	switch {
+	case s.twin != nil && !s.multicast:
+		return attach(s.fd, unix.SO_ATTACH_REUSEPORT_CBPF, firstOfGroup)
+	case s.multicast && o.SkipSmallCopies && s.at.vrf == "":
+		s.refuses = true
+		return attach(s.fd, unix.SO_ATTACH_FILTER, smallCopies())
+	}
+	return nil
+}
+
+func attach(fd, option int, filter []unix.SockFilter) error {
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, option, &program)
+}
+
+func (s *socket) bindVRF() error {
+	if s.at.vrf == "" {
+		return nil
+	}
+	index, err := interfaceIndex(s.at.vrf)
+	if err != nil {
+		return fmt.Errorf("VRF %s: %w", s.at.vrf, err)
+	}
+	if err := unix.BindToDevice(s.fd, s.at.vrf); err != nil {
+		return fmt.Errorf("bind to VRF %s: %w", s.at.vrf, err)
+	}
+	s.vrfIndex = index
 	return nil
 }
 
@@ -156,8 +219,11 @@ func interfaceIndex(name string) (int, error) {
 	return int(req.Uint32()), nil
 }
 
-// kernelDrops is how many datagrams found the queue of s full.
-func (s *socket) kernelDrops() uint64 {
+// queueFull is how many datagrams found the queue of s full.
+func (s *socket) queueFull() uint64 {
+	if s.refuses {
+		return 0
+	}
 	var info [unix.SK_MEMINFO_VARS]uint32
 	size := uint32(unsafe.Sizeof(info))
 	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(s.fd), unix.SOL_SOCKET, unix.SO_MEMINFO,
@@ -166,29 +232,4 @@ func (s *socket) kernelDrops() uint64 {
 		return 0
 	}
 	return uint64(info[unix.SK_MEMINFO_DROPS])
-}
-
-// receiveMany fills vec with what is queued on fd and does not wait.
-func receiveMany(fd int, vec []unix.Mmsghdr) (int, unix.Errno) {
-	return messages(unix.SYS_RECVMMSG, fd, vec)
-}
-
-// sendMany sends from vec until one fails; the error is told only when that is
-// the first.
-func sendMany(fd int, vec []unix.Mmsghdr) (int, unix.Errno) {
-	return messages(unix.SYS_SENDMMSG, fd, vec)
-}
-
-func messages(call uintptr, fd int, vec []unix.Mmsghdr) (int, unix.Errno) {
-	for {
-		n, _, errno := unix.Syscall6(call, uintptr(fd), uintptr(unsafe.Pointer(&vec[0])), uintptr(len(vec)),
-			unix.MSG_DONTWAIT, 0, 0)
-		switch errno {
-		case 0:
-			return int(n), 0
-		case unix.EINTR:
-		default:
-			return 0, errno
-		}
-	}
 }

@@ -58,7 +58,7 @@ func (c *Conn) Stats() Stats {
 	defer c.mu.RUnlock()
 	s.QueueFull = n.queueFullClosed.Load()
 	for _, sock := range c.byFD {
-		s.QueueFull += sock.kernelDrops()
+		s.QueueFull += sock.queueFull()
 	}
 	s.Sockets = len(c.byFD)
 	return s

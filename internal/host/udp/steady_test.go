@@ -11,7 +11,7 @@ import (
 // A batch in and a batch out allocate nothing, on either path.
 func TestSteadyStateAllocatesNothing(t *testing.T) {
 	const size = 32
-	l := newRig(t)
+	l := newRig(t, Options{})
 	server := l.server.udp("2001:db8:1::547", 0, 547)
 	second := netip.MustParseAddr("2001:db8:1::2")
 	l.relay.do(func() error { return l.conn.AddLocal(second, 0, "", 0) })
@@ -72,7 +72,7 @@ var serverAddr = netip.MustParseAddr("2001:db8:1::547")
 // All sockets that have something get a share of a batch, however much one of
 // them has.
 func TestBatchIsShared(t *testing.T) {
-	l := newRig(t)
+	l := newRig(t, Options{})
 	server := l.server.udp("2001:db8:1::547", 0, 547)
 	second := netip.MustParseAddr("2001:db8:1::2")
 	l.relay.do(func() error { return l.conn.AddLocal(second, 0, "", 0) })
@@ -109,9 +109,34 @@ func TestBatchIsShared(t *testing.T) {
 	}
 }
 
+// A flood of clients does not push out what peers answer, even where no socket
+// is bound to a local address.
+func TestFloodLeavesRoomForAnswers(t *testing.T) {
+	l := newRig(t, Options{})
+	server := l.server.udp("2001:db8:1::547", 0, 547)
+	for range 5000 {
+		l.host.multicast(l.clientEnd.Index, []byte("flood"))
+	}
+	if l.conn.Stats().QueueFull == 0 {
+		t.Fatal("that was no flood")
+	}
+	server.send(netip.MustParseAddr("2001:db8:1::1"), 0, 547, []byte("answer"))
+	batch := make([]Datagram, 16)
+	n, err := l.conn.Receive(batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range batch[:n] {
+		if string(d.Payload) == "answer" {
+			return
+		}
+	}
+	t.Errorf("the answer is not among the first %d datagrams", n)
+}
+
 // A queue is bounded, and what the kernel dropped is told.
 func TestFullQueueIsCounted(t *testing.T) {
-	l := newRig(t)
+	l := newRig(t, Options{})
 	for i := range 5000 {
 		l.host.multicast(l.clientEnd.Index, fmt.Append(nil, i))
 	}
@@ -128,7 +153,7 @@ func TestFullQueueIsCounted(t *testing.T) {
 // path dropped, and an answer out as a frame. Only our half is timed.
 func BenchmarkRelayed(b *testing.B) {
 	const size = 64
-	l := newRig(b)
+	l := newRig(b, Options{})
 	received, out := make([]Datagram, size), make([]Outgoing, size)
 	message := make([]byte, 120)
 	drained := make([]byte, 2000)

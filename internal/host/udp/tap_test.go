@@ -13,6 +13,7 @@ import (
 // from, as a foreign stack would.
 type tapped struct {
 	t       testing.TB
+	in      *namespace
 	fd      int
 	ifindex int
 }
@@ -21,7 +22,7 @@ type tapped struct {
 // come in, from then on.
 func (n *namespace) tap(name string) *tapped {
 	n.t.Helper()
-	p := &tapped{t: n.t, ifindex: n.link(name).Index}
+	p := &tapped{t: n.t, in: n, ifindex: n.link(name).Index}
 	n.do(func() (err error) {
 		p.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
@@ -58,6 +59,22 @@ func (p *tapped) writeTo(mac [6]byte, packet []byte) {
 	copy(to.Addr[:], mac[:])
 	if err := unix.Sendto(p.fd, packet, 0, &to); err != nil {
 		p.t.Fatalf("write a packet: %v", err)
+	}
+}
+
+// writeFrom sends a packet under a link-layer source of choice.
+func (p *tapped) writeFrom(mac [6]byte, packet []byte) {
+	p.t.Helper()
+	var fd int
+	p.in.do(func() (err error) {
+		fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+		return err
+	})
+	defer unix.Close(fd)
+	frame := append([]byte{0x33, 0x33, 0, 1, 0, 2}, mac[:]...)
+	frame = append(append(frame, 0x86, 0xdd), packet...)
+	if err := unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: p.ifindex}); err != nil {
+		p.t.Fatalf("write a frame: %v", err)
 	}
 }
 

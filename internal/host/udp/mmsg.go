@@ -1,0 +1,32 @@
+package udp
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// receiveMany fills vec with what is queued on fd and does not wait.
+func receiveMany(fd int, vec []unix.Mmsghdr) (int, unix.Errno) {
+	return messages(unix.SYS_RECVMMSG, fd, vec)
+}
+
+// sendMany sends from vec until one fails; the error is told only when that is
+// the first.
+func sendMany(fd int, vec []unix.Mmsghdr) (int, unix.Errno) {
+	return messages(unix.SYS_SENDMMSG, fd, vec)
+}
+
+func messages(call uintptr, fd int, vec []unix.Mmsghdr) (int, unix.Errno) {
+	for {
+		n, _, errno := unix.Syscall6(call, uintptr(fd), uintptr(unsafe.Pointer(&vec[0])), uintptr(len(vec)),
+			unix.MSG_DONTWAIT, 0, 0)
+		switch errno {
+		case 0:
+			return int(n), 0
+		case unix.EINTR:
+		default:
+			return 0, errno
+		}
+	}
+}
