@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"fairlead/internal/lab"
 )
@@ -72,11 +75,32 @@ func (dhcpcd) prefixes(c *Client) []netip.Prefix { return c.hooked() }
 func (dhcpcd) ask(c *Client, what demand) error {
 	switch what {
 	case renew:
-		return c.proc.Signal(syscall.SIGUSR1)
+		return dhcpcdSignal(c, syscall.SIGUSR1)
 	case rebind:
-		return c.proc.Signal(syscall.SIGHUP)
+		return dhcpcdSignal(c, syscall.SIGHUP)
 	}
-	return c.signalAndEnd(syscall.SIGALRM)
+	if err := dhcpcdSignal(c, syscall.SIGALRM); err != nil {
+		return err
+	}
+	return lab.Until(ready, "dhcpcd ends", func() bool { return !c.proc.Running() })
+}
+
+// dhcpcdSignal sends a signal until the log says that it was received: one that
+// comes while a script runs can be lost.
+func dhcpcdSignal(c *Client, sig syscall.Signal) error {
+	word := "received " + unix.SignalName(sig)
+	before := strings.Count(c.proc.Log(), word)
+	for start := time.Now(); ; {
+		if err := c.proc.Signal(sig); err != nil {
+			return err
+		}
+		err := lab.Until(2*time.Second, "dhcpcd logs "+word, func() bool {
+			return strings.Count(c.proc.Log(), word) > before || !c.proc.Running()
+		})
+		if err == nil || time.Since(start) > ready {
+			return err
+		}
+	}
 }
 
 // colons writes octets as "00:03:00:01".
