@@ -1,0 +1,224 @@
+package control_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fairlead/internal/app/config"
+	"fairlead/internal/app/control"
+	"fairlead/internal/app/control/controltest"
+)
+
+func granted(text string) control.Event {
+	d := controltest.New().Live[0]
+	return control.Event{
+		Time: controltest.Start, Kind: "delegation", Text: text, Link: d.Link, Client: d.Client, IAID: d.IAID, Delegation: &d,
+	}
+}
+
+func TestWatch(t *testing.T) {
+	s := serve(t, nil, nil)
+	ctx, cancel := context.WithCancel(within(t))
+	defer cancel()
+	stream, err := s.Watch(ctx, control.Filter{Prefix: netip.MustParsePrefix("2001:db8:4000::/56")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []control.Event{granted("granted"), granted("ended")}
+	s.fake.Feed.Offer(want[0])
+	s.fake.Feed.Offer(control.Event{Kind: "link", Text: "link vanished", Link: "ppp0"})
+	s.fake.Feed.Offer(want[1])
+	var got []control.Event
+	for e, err := range stream {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got = append(got, e); len(got) == len(want) {
+			break
+		}
+	}
+	if diff := cmp.Diff(want, got, values); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
+func TestTrace(t *testing.T) {
+	s := serve(t, nil, nil)
+	stream, err := s.Trace(within(t), control.TraceFilter{Client: controltest.Bob})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := control.Event{Kind: "trace", Text: "forwarded", Client: controltest.Bob, Type: "Solicit", XID: 0x123456}
+	s.fake.Feed.Offer(control.Event{Kind: "trace", Client: controltest.Alice})
+	s.fake.Feed.Offer(want)
+	for got, err := range stream {
+		if diff := cmp.Diff(want, got, values); err != nil || diff != "" {
+			t.Errorf("first event: %v (-want +got):\n%s", err, diff)
+		}
+		break
+	}
+}
+
+// The form on the wire: ": ready", then an event per block, by server-sent
+// events' rules.
+func TestStreamWire(t *testing.T) {
+	s := serve(t, nil, nil)
+	lines := streamLines(t, s, "/v1/watch")
+	s.fake.Feed.Offer(control.Event{Time: controltest.Start, Kind: "link", Text: "link\nvanished", Link: "ppp0"})
+	want := []string{": ready", "", "event: link", `data: {"time":"2026-03-04T05:06:07Z","kind":"link","text":"link\nvanished","link":"ppp0"}`, ""}
+	for i, w := range want {
+		if !lines.Scan() || lines.Text() != w {
+			t.Fatalf("line %d: %q (%v), want %q", i, lines.Text(), lines.Err(), w)
+		}
+	}
+}
+
+func streamLines(t *testing.T, s *served, path string) *bufio.Scanner {
+	t.Helper()
+	r, err := http.NewRequestWithContext(within(t), http.MethodGet, "http://x"+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := s.raw().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { answer.Body.Close() })
+	if kind := answer.Header.Get("Content-Type"); kind != "text/event-stream" {
+		t.Errorf("Content-Type: %q, want text/event-stream", kind)
+	}
+	return bufio.NewScanner(answer.Body)
+}
+
+// A stream outlives the time that a request may take.
+func TestStreamOutlivesRequestTime(t *testing.T) {
+	const request = 20 * time.Millisecond
+	s := serve(t, nil, func(s *control.Server) { s.SetBounds(request, request, time.Minute, request/4) })
+	lines := streamLines(t, s, "/v1/watch")
+	for beats := 0; beats < 20; {
+		if !lines.Scan() {
+			t.Fatalf("ended after %d beats: %v", beats, lines.Err())
+		}
+		if lines.Text() == ": beat" {
+			beats++
+		}
+	}
+}
+
+// Over the socket as well: a reader that does not read loses events and learns
+// how many; the publisher never waits.
+func TestWatchOverflow(t *testing.T) {
+	s := serve(t, nil, nil)
+	stream, err := s.Watch(within(t), control.Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const offered = 8 * control.FeedQueue
+	e := control.Event{Kind: "link", Text: strings.Repeat("x", 1024)}
+	for range offered {
+		s.fake.Feed.Offer(e)
+	}
+	var came, lost uint64
+	for e, err := range stream {
+		if err != nil {
+			t.Fatalf("after %d events and %d lost: %v", came, lost, err)
+		}
+		if e.Kind == control.EventLost {
+			lost += e.Lost
+		} else {
+			came++
+		}
+		if came+lost == offered {
+			break
+		}
+	}
+	if lost == 0 || lost != s.fake.Feed.Lost() {
+		t.Errorf("told of %d lost events, the feed of %d, want the same and some", lost, s.fake.Feed.Lost())
+	}
+}
+
+// A reader that is stuck for good is cut off, and what it held is let go.
+func TestStuckReaderIsCutOff(t *testing.T) {
+	s := serve(t, nil, func(s *control.Server) { s.SetBounds(time.Minute, time.Minute, 50*time.Millisecond, time.Minute) })
+	ctx, cancel := context.WithCancel(within(t))
+	defer cancel()
+	if _, err := s.Watch(ctx, control.Filter{}); err != nil {
+		t.Fatal(err)
+	}
+	e := control.Event{Kind: "link", Text: strings.Repeat("x", 4096)}
+	for s.fake.Feed.Active() {
+		if ctx.Err() != nil {
+			t.Fatal("still a reader after 30 s")
+		}
+		s.fake.Feed.Offer(e)
+	}
+}
+
+// Who loses the role loses the stream at the next beat.
+func TestStreamEndsWithTheRole(t *testing.T) {
+	s := serve(t, func(c *config.Config) {
+		c.Control.Group = fmt.Sprint(socketGroup)
+		c.Control.Readers = numbers(20002)
+	}, func(s *control.Server) { s.SetBounds(time.Minute, time.Minute, time.Minute, 10*time.Millisecond) })
+	wait := startAs(t, account{20002, []uint32{socketGroup}}, "follow", s.config.Control.Socket)
+	for deadline := time.Now().Add(20 * time.Second); !s.fake.Feed.Active(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("nobody watches after 20 s")
+		}
+	}
+	next := *s.config
+	next.Control.Readers = nil
+	if err := s.Reconfigure(&next); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := wait(); got != "ended: EOF" {
+		t.Errorf("stream: %q, want its end", got)
+	}
+}
+
+func TestTooManyWatch(t *testing.T) {
+	s := serve(t, nil, nil)
+	for range control.MaxReaders {
+		if _, err := s.fake.Feed.Subscribe(t.Context(), everything); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := s.Watch(within(t), control.Filter{})
+	wantCode(t, "watch", err, http.StatusServiceUnavailable, "busy")
+}
+
+// When Fairlead stops, streams end at once and the client can tell.
+func TestStreamEndsWithTheServer(t *testing.T) {
+	c := config.Default()
+	c.Control.Socket, c.Control.Group = openDir(t)+"/c.sock", "0"
+	server, err := control.Listen(c, controltest.New(), discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx) }()
+	stream, err := control.NewClient(c.Control.Socket).Watch(within(t), control.Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	for e, err := range stream {
+		if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("event %+v, err = %v, want an end of file", e, err)
+		}
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}
