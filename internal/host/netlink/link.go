@@ -142,7 +142,7 @@ func (d devices) link(index int) hoststate.Link {
 func (c *Conn) devices() (devices, error) {
 	all := devices{}
 	b, start := bulk.Begin(nil, unix.RTM_GETLINK, unix.NLM_F_DUMP, make([]byte, unix.SizeofIfInfomsg)...)
-	err := c.queries.Dump(bulk.End(b, start), func() { clear(all) }, func(kind uint16, body []byte) {
+	err := c.queries.Dump(bulk.End(b, start), bulk.Tries, func() { clear(all) }, func(kind uint16, body []byte) {
 		if d, ok := parseLink(body); ok && kind == unix.RTM_NEWLINK {
 			all[d.Index] = d
 		}
@@ -169,7 +169,7 @@ func (c *Conn) addrs(index int) (map[int][]netip.Prefix, error) {
 	binary.NativeEndian.PutUint32(fixed[4:], uint32(index))
 	b, start := bulk.Begin(nil, unix.RTM_GETADDR, unix.NLM_F_DUMP, fixed...)
 	all := map[int][]netip.Prefix{}
-	err := c.queries.Dump(bulk.End(b, start), func() { clear(all) }, func(kind uint16, body []byte) {
+	err := c.queries.Dump(bulk.End(b, start), bulk.Tries, func() { clear(all) }, func(kind uint16, body []byte) {
 		if i, p, ok := parseAddr(body); ok && kind == unix.RTM_NEWADDR {
 			all[i] = append(all[i], p)
 		}

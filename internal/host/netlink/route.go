@@ -110,7 +110,7 @@ func (c *Conn) routes(table uint32) ([]hoststate.Route, error) {
 	}
 	b = bulk.End(b, start)
 	var routes []hoststate.Route
-	err := c.queries.Dump(b, func() { routes = routes[:0] }, func(kind uint16, body []byte) {
+	err := c.queries.Dump(b, bulk.Tries, func() { routes = routes[:0] }, func(kind uint16, body []byte) {
 		if kind != unix.RTM_NEWROUTE {
 			return
 		}

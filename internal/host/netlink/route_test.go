@@ -314,7 +314,7 @@ func TestSwapLeavesNoGap(t *testing.T) {
 func wayTo(c *bulk.Conn, a netip.Addr) (oif int) {
 	b, start := bulk.Begin(nil, unix.RTM_GETROUTE, unix.NLM_F_ACK, unix.AF_INET6, 128, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 	b = bulk.End(bulk.Attr(b, unix.RTA_DST, a.AsSlice()), start)
-	_ = c.Dump(b, func() {}, func(_ uint16, body []byte) {
+	_ = c.Dump(b, bulk.Tries, func() {}, func(_ uint16, body []byte) {
 		bulk.Attrs(body[unix.SizeofRtMsg:], func(kind uint16, v []byte) {
 			if kind == unix.RTA_OIF && body[7] == unix.RTN_UNICAST {
 				oif = int(binary.NativeEndian.Uint32(v))

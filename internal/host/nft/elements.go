@@ -17,10 +17,9 @@ import (
 )
 
 const (
-	sizeofNfgenmsg = 4
-	nameLen        = unix.IFNAMSIZ
-	etherLen       = 8 // 6 octets and padding
-	addrLen        = 16
+	nameLen  = unix.IFNAMSIZ
+	etherLen = 8 // 6 octets and padding
+	addrLen  = 16
 )
 
 // maxTransaction is how many elements change together. maxTries bounds how often
@@ -29,12 +28,6 @@ const (
 	maxTransaction = 2048
 	maxTries       = 6
 )
-
-// request begins a message to nftables about the inet family.
-func request(b []byte, kind, flags uint16) []byte {
-	b, _ = bulk.Begin(b, unix.NFNL_SUBSYS_NFTABLES<<8|kind, flags, unix.NFPROTO_INET, 0, 0, 0)
-	return b
-}
 
 // appendKey appends the key of an element, in the order of its set.
 func appendKey(b []byte, e hoststate.Element) []byte {
@@ -121,17 +114,17 @@ func (t *Table) Apply(ops []hoststate.Op, failed func(i int, err error)) error {
 		}
 		parts = append(parts, part{Op: op, at: i})
 		if len(parts) == limit {
-			if err := t.commit(parts, failed); err != nil {
+			if err := t.change(parts, failed); err != nil {
 				return err
 			}
 			parts = parts[:0]
 		}
 	}
-	return t.commit(parts, failed)
+	return t.change(parts, failed)
 }
 
-// commit brings a group of operations about.
-func (t *Table) commit(parts []part, failed func(i int, err error)) error {
+// change brings a group of operations about.
+func (t *Table) change(parts []part, failed func(i int, err error)) error {
 	for range maxTries {
 		if parts = t.prepare(parts); len(parts) == 0 {
 			return nil
@@ -139,11 +132,18 @@ func (t *Table) commit(parts []part, failed func(i int, err error)) error {
 		if err := t.ensure(parts); err != nil {
 			return err
 		}
-		done, err := t.transact(parts)
-		if done || err != nil {
+		x := begin(t.buf, t.name)
+		for i, p := range parts {
+			x.element(*p.Element, p.Remove, i == len(parts)-1)
+		}
+		answers, err := t.send(x)
+		if err != nil {
 			return err
 		}
-		left, missing := t.judge(parts, failed)
+		if !slices.ContainsFunc(answers, func(err error) bool { return err != nil }) {
+			return nil
+		}
+		left, missing := judge(parts, answers[1:], failed)
 		if missing {
 			if err := t.rebuild(); err != nil {
 				return err
@@ -186,15 +186,14 @@ func (t *Table) ensure(parts []part) error {
 			return t.rebuild()
 		}
 	}
+	x := begin(t.buf, t.name)
 	for _, id := range slices.SortedFunc(maps.Keys(fresh), compareIDs) {
-		if err := t.addSet(id); err != nil {
-			return err
-		}
-		t.addLookup(id)
+		x.addSet(id)
+		x.addLookup(id)
 	}
-	if err := t.lib.Flush(); err != nil {
+	if err := t.commit(x); err != nil {
 		if !errors.Is(err, unix.ENOENT) {
-			return fmt.Errorf("nft: sets: %w", err)
+			return err
 		}
 		return t.rebuild() // somebody removed the table
 	}
@@ -204,59 +203,12 @@ func (t *Table) ensure(parts []part) error {
 	return err
 }
 
-// transact sends one transaction. The kernel carries out all of it or nothing;
-// what it says to each part is in t.answers.
-func (t *Table) transact(parts []part) (done bool, err error) {
-	b := control(t.buf[:0], unix.NFNL_MSG_BATCH_BEGIN)
-	for i, p := range parts {
-		ack := uint16(0)
-		if i == len(parts)-1 {
-			ack = unix.NLM_F_ACK
-		}
-		kind, flags := uint16(unix.NFT_MSG_NEWSETELEM), uint16(unix.NLM_F_CREATE)
-		if p.Remove {
-			kind, flags = unix.NFT_MSG_DELSETELEM, 0
-		}
-		b = t.change(b, kind, flags|ack, *p.Element)
-	}
-	b = control(b, unix.NFNL_MSG_BATCH_END)
-	t.buf = b
-	if t.answers, err = t.bulk.Exchange(b, t.answers); err != nil {
-		return false, fmt.Errorf("nft: elements: %w", err)
-	}
-	// The frame of the transaction is answered only when all of it fails.
-	if err := t.answers[0]; err != nil && !errors.Is(err, bulk.ErrNoAnswer) {
-		return false, fmt.Errorf("nft: elements: %w", err)
-	}
-	return !slices.ContainsFunc(t.answers, func(err error) bool { return err != nil }), nil
-}
-
-// control appends the beginning or the end of a transaction.
-func control(b []byte, kind uint16) []byte {
-	b, start := bulk.Begin(b, kind, 0, unix.AF_UNSPEC, 0, 0, unix.NFNL_SUBSYS_NFTABLES)
-	return bulk.End(b, start)
-}
-
-func (t *Table) change(b []byte, kind, flags uint16, e hoststate.Element) []byte {
-	start := len(b)
-	b = request(b, kind, flags)
-	b = bulk.AttrString(b, unix.NFTA_SET_ELEM_LIST_TABLE, t.table.Name)
-	b = bulk.AttrString(b, unix.NFTA_SET_ELEM_LIST_SET, idOf(e).String())
-	b, list := bulk.Nest(b, unix.NFTA_SET_ELEM_LIST_ELEMENTS)
-	b, elem := bulk.Nest(b, unix.NFTA_LIST_ELEM)
-	b, key := bulk.Nest(b, unix.NFTA_SET_ELEM_KEY)
-	var k [2*nameLen + etherLen + addrLen]byte
-	b = bulk.Attr(b, unix.NFTA_DATA_VALUE, appendKey(k[:0], e))
-	b = bulk.EndNest(bulk.EndNest(bulk.EndNest(b, key), elem), list)
-	return bulk.End(b, start)
-}
-
 // judge takes out of a failed transaction what must not be tried again. missing
 // says that somebody removed a set or the table.
-func (t *Table) judge(parts []part, failed func(i int, err error)) (left []part, missing bool) {
+func judge(parts []part, answers []error, failed func(i int, err error)) (left []part, missing bool) {
 	left = parts[:0]
 	for i, p := range parts {
-		answer := t.answers[i+1]
+		answer := answers[i]
 		switch {
 		case answer == nil, errors.Is(answer, bulk.ErrNoAnswer):
 		case errors.Is(answer, unix.ENOENT) && p.Remove:
@@ -272,16 +224,26 @@ func (t *Table) judge(parts []part, failed func(i int, err error)) (left []part,
 	return left, missing
 }
 
-// Elements reads back every element of all sets of ours.
+// Elements reads back every element of all sets of ours. To read a set of a
+// hundred thousand takes the kernel a second, during which changes go on; what
+// they touch may be listed as it was or as it is.
 func (t *Table) Elements() ([]hoststate.Element, error) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if err := t.findSets(); err != nil {
+	err := t.findSets()
+	ids := slices.SortedFunc(maps.Keys(t.sets), compareIDs)
+	t.mu.Unlock()
+	if err != nil {
 		return nil, err
 	}
 	var all []hoststate.Element
-	for _, id := range slices.SortedFunc(maps.Keys(t.sets), compareIDs) {
-		elements, err := t.read(id)
+	for _, id := range ids {
+		elements, err := t.read(id, 2)
+		if errors.Is(err, bulk.ErrInterrupted) {
+			// So many changes that they have to wait.
+			t.mu.Lock()
+			elements, err = t.read(id, bulk.Tries)
+			t.mu.Unlock()
+		}
 		if err != nil {
 			return nil, fmt.Errorf("nft: set %s: %w", id, err)
 		}
@@ -299,12 +261,13 @@ const (
 	growTime = 2 * time.Millisecond
 )
 
-// read reads one set. After many additions the kernel goes on enlarging its hash
-// table for a while. A listing that this comes between has as many elements as
-// the set, but some of them twice, and others not at all; then it is read again.
-func (t *Table) read(id setID) (map[hoststate.Element]bool, error) {
+// read reads one set; tries is how often it may change meanwhile. After many
+// additions the kernel goes on enlarging its hash table for a while. A listing
+// that this comes between has as many elements as the set, but some of them
+// twice, and others not at all; then it is read again.
+func (t *Table) read(id setID, tries int) (map[hoststate.Element]bool, error) {
 	b := request(nil, unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP)
-	b = bulk.AttrString(b, unix.NFTA_SET_ELEM_LIST_TABLE, t.table.Name)
+	b = bulk.AttrString(b, unix.NFTA_SET_ELEM_LIST_TABLE, t.name)
 	b = bulk.AttrString(b, unix.NFTA_SET_ELEM_LIST_SET, id.String())
 	b = bulk.End(b, 0)
 	elements := map[hoststate.Element]bool{}
@@ -314,7 +277,7 @@ func (t *Table) read(id setID) (map[hoststate.Element]bool, error) {
 			twice = false
 			clear(elements)
 		}
-		err := t.bulk.Dump(b, restart, func(_ uint16, body []byte) {
+		err := t.reader.Dump(b, tries, restart, func(_ uint16, body []byte) {
 			eachKey(body, func(key []byte) {
 				if e, ok := parseKey(id, key); ok {
 					twice = twice || elements[e]

@@ -110,7 +110,8 @@ func (n *node) tap(name string) *tap {
 		n.t.Fatal(err)
 	}
 	_ = unix.SetsockoptInt(p.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 32<<20)
-	_ = unix.SetsockoptTimeval(p.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: int64(patience / time.Second)})
+	limit := unix.NsecToTimeval(int64(patience))
+	_ = unix.SetsockoptTimeval(p.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit)
 	n.t.Cleanup(func() { _ = unix.Close(p.fd) })
 	return p
 }

@@ -29,6 +29,7 @@ package nft
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -39,8 +40,6 @@ import (
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/host/netlink/bulk"
 
-	"github.com/google/nftables"
-	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 )
 
@@ -58,10 +57,11 @@ type Options struct {
 
 // Table is the filter table in the kernel.
 type Table struct {
+	name   string
+	reader *bulk.Conn // long listings
+
 	mu      sync.Mutex // guards all following fields
-	table   *nftables.Table
-	lib     *nftables.Conn // tables, chains, sets and rules
-	bulk    *bulk.Conn     // elements
+	bulk    *bulk.Conn
 	sets    map[setID]bool // those that are there
 	print   [sha256.Size]byte
 	buf     []byte
@@ -117,18 +117,15 @@ func Open(o Options) (*Table, error) {
 	if o.Name == "" {
 		o.Name = Name
 	}
-	lib, err := nftables.New(nftables.AsLasting())
+	b, err := bulk.Open(unix.NETLINK_NETFILTER)
 	if err != nil {
 		return nil, fmt.Errorf("nft: %w", err)
 	}
-	b, err := bulk.Open(unix.NETLINK_NETFILTER)
+	reader, err := bulk.Open(unix.NETLINK_NETFILTER)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("nft: %w", err), lib.CloseLasting())
+		return nil, errors.Join(fmt.Errorf("nft: %w", err), b.Close())
 	}
-	t := &Table{
-		table: &nftables.Table{Name: o.Name, Family: nftables.TableFamilyINet},
-		lib:   lib, bulk: b, sets: map[setID]bool{},
-	}
+	t := &Table{name: o.Name, reader: reader, bulk: b, sets: map[setID]bool{}}
 	if err := t.adopt(); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
@@ -137,40 +134,35 @@ func Open(o Options) (*Table, error) {
 
 // Close closes the Table. What was installed stays.
 func (t *Table) Close() error {
-	return errors.Join(t.lib.CloseLasting(), t.bulk.Close())
+	return errors.Join(t.bulk.Close(), t.reader.Close())
 }
 
 func (t *Table) adopt() error {
+	x := begin(nil, t.name)
 	there, err := t.there()
 	if err != nil {
 		return err
 	}
 	if there {
-		chains, err := t.lib.ListChainsOfTableFamily(t.table.Family)
+		chains, err := t.names(unix.NFT_MSG_GETCHAIN, unix.NFTA_CHAIN_NAME)
 		if err != nil {
-			return fmt.Errorf("nft: chains: %w", err)
+			return err
 		}
-		known := slices.ContainsFunc(chains, func(c *nftables.Chain) bool {
-			return c.Table.Name == t.table.Name && c.Name == layout
-		})
-		if known {
-			if err := t.findSets(); err != nil {
-				return err
-			}
-		} else {
-			t.lib.DelTable(t.table)
+		if !slices.Contains(chains, layout) {
+			x.dropTable()
+			return t.build(x)
 		}
 	}
-	return t.build()
+	if err := t.findSets(); err != nil {
+		return err
+	}
+	return t.build(x)
 }
 
 // there reports whether the table exists.
 func (t *Table) there() (bool, error) {
-	tables, err := t.lib.ListTablesOfFamily(t.table.Family)
-	if err != nil {
-		return false, fmt.Errorf("nft: tables: %w", err)
-	}
-	return slices.ContainsFunc(tables, func(x *nftables.Table) bool { return x.Name == t.table.Name }), nil
+	tables, err := t.names(unix.NFT_MSG_GETTABLE, unix.NFTA_TABLE_NAME)
+	return slices.Contains(tables, t.name), err
 }
 
 // findSets learns which of our sets are there.
@@ -180,16 +172,13 @@ func (t *Table) findSets() error {
 	if err != nil || !there {
 		return err
 	}
-	sets, err := t.lib.GetSets(t.table)
-	if err != nil {
-		return fmt.Errorf("nft: sets: %w", err)
-	}
-	for _, s := range sets {
-		if id, ok := parseSetID(s.Name); ok {
+	names, err := t.names(unix.NFT_MSG_GETSET, unix.NFTA_SET_NAME)
+	for _, n := range names {
+		if id, ok := parseSetID(n); ok {
 			t.sets[id] = true
 		}
 	}
-	return nil
+	return err
 }
 
 // Counter counts packets and their octets.
@@ -219,23 +208,37 @@ func (t *Table) Counters() (Counters, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var c Counters
-	objects, err := t.lib.GetNamedObjects(t.table)
-	if err != nil {
-		return c, fmt.Errorf("nft: counters: %w", err)
-	}
 	where := map[string]*Counter{
-		counterSpoofed: &c.Spoofed, counterStolen: &c.SpoofedLinkLayer, counterLooped: &c.Looped, counterRejected: &c.Rejected,
+		counterSpoofed: &c.Spoofed, counterStolen: &c.SpoofedLinkLayer,
+		counterLooped: &c.Looped, counterRejected: &c.Rejected,
 	}
-	for _, o := range objects {
-		named, ok := o.(*nftables.NamedObj)
-		if !ok {
-			continue
+	err := t.list(unix.NFT_MSG_GETOBJ, true, func() {}, func(attrs []byte) {
+		name, value := "", Counter{}
+		bulk.Attrs(attrs, func(kind uint16, v []byte) {
+			switch kind {
+			case unix.NFTA_OBJ_NAME:
+				name = text(v)
+			case unix.NFTA_OBJ_DATA:
+				value = parseCounter(v)
+			}
+		})
+		if c := where[name]; c != nil {
+			*c = value
 		}
-		if value, ok := named.Obj.(*expr.Counter); ok && where[named.Name] != nil {
-			*where[named.Name] = Counter{Packets: value.Packets, Bytes: value.Bytes}
+	})
+	return c, err
+}
+
+func parseCounter(b []byte) (c Counter) {
+	bulk.Attrs(b, func(kind uint16, v []byte) {
+		switch {
+		case kind == unix.NFTA_COUNTER_PACKETS && len(v) == 8:
+			c.Packets = binary.BigEndian.Uint64(v)
+		case kind == unix.NFTA_COUNTER_BYTES && len(v) == 8:
+			c.Bytes = binary.BigEndian.Uint64(v)
 		}
-	}
-	return c, nil
+	})
+	return c
 }
 
 // Purge removes the table. The Table must not be used any more, but closed.
@@ -246,10 +249,8 @@ func (t *Table) Purge() error {
 	if err != nil || !there {
 		return err
 	}
-	t.lib.DelTable(t.table)
-	if err := t.lib.Flush(); err != nil {
-		return fmt.Errorf("nft: purge: %w", err)
-	}
+	x := begin(t.buf, t.name)
+	x.dropTable()
 	clear(t.sets)
-	return nil
+	return t.commit(x)
 }

@@ -3,7 +3,6 @@ package nft
 import (
 	"cmp"
 	"crypto/sha256"
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -11,7 +10,6 @@ import (
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/host/netlink/bulk"
 
-	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
@@ -39,29 +37,27 @@ const (
 	regSet   = unix.NFT_REG_1 // the same register, for a lookup
 )
 
-// build makes whatever is missing and fills the chains anew, together with what
-// was queued before, in one transaction.
-func (t *Table) build() error {
-	t.lib.AddTable(t.table)
+// build makes whatever is missing and fills the chains anew, all in the
+// transaction x.
+func (t *Table) build(x *transaction) error {
+	x.addTable()
 	for _, n := range counterNames {
-		t.lib.AddObj(&nftables.CounterObj{Table: t.table, Name: n})
+		x.addCounter(n)
 	}
 	for _, id := range gates {
 		t.sets[id] = true
 	}
 	ids := slices.SortedFunc(maps.Keys(t.sets), compareIDs)
 	for _, id := range ids {
-		if err := t.addSet(id); err != nil {
-			return err
-		}
+		x.addSet(id)
 	}
-	t.addChains()
+	x.addChains()
 	for _, id := range ids {
-		t.addLookup(id)
+		x.addLookup(id)
 	}
-	if err := t.lib.Flush(); err != nil {
+	if err := t.commit(x); err != nil {
 		clear(t.sets)
-		return fmt.Errorf("nft: table %s: %w", t.table.Name, err)
+		return err
 	}
 	var err error
 	t.print, err = t.fingerprint()
@@ -72,79 +68,43 @@ func compareIDs(a, b setID) int {
 	return cmp.Or(cmp.Compare(a.family, b.family), cmp.Compare(a.length, b.length))
 }
 
-func (t *Table) addSet(id setID) error {
-	parts := []nftables.SetDatatype{nftables.TypeIFName}
-	switch {
-	case id.family == hoststate.Turning:
-		parts = append(parts, nftables.TypeIFName)
-	case id.family.HasLinkLayer():
-		parts = append(parts, nftables.TypeEtherAddr)
-	}
-	if id.family.HasPrefix() {
-		parts = append(parts, nftables.TypeIP6Addr)
-	}
-	// The byte order matters to nft's listing alone.
-	set := &nftables.Set{Table: t.table, Name: id.String(), KeyType: parts[0], KeyByteOrder: binaryutil.NativeEndian}
-	if len(parts) > 1 {
-		set.KeyByteOrder = nil
-		set.KeyType, set.Concatenation = nftables.MustConcatSetType(parts...), true
-	}
-	if err := t.lib.AddSet(set, nil); err != nil {
-		return fmt.Errorf("nft: set %s: %w", id, err)
-	}
-	return nil
-}
-
-// addChains queues all chains and their rules, but for those that look into a
-// set of one prefix length.
-func (t *Table) addChains() {
-	accept := nftables.ChainPolicyAccept
-	base := func(name string, hook *nftables.ChainHook, priority *nftables.ChainPriority) *nftables.Chain {
-		return &nftables.Chain{
-			Table: t.table, Name: name, Hooknum: hook, Priority: priority,
-			Type: nftables.ChainTypeFilter, Policy: &accept,
-		}
-	}
-	chains := []*nftables.Chain{
-		base(chainPrerouting, nftables.ChainHookPrerouting, nftables.ChainPriorityRaw),
-		base(chainForward, nftables.ChainHookForward, nftables.ChainPriorityFilter),
-	}
+// addChains makes all chains and their rules, but for those that look into a set
+// of one prefix length.
+func (x *transaction) addChains() {
+	x.addBaseChain(chainPrerouting, hookPrerouting, priorityRaw)
+	x.addBaseChain(chainForward, hookForward, priorityFilter)
 	for _, n := range []string{
 		chainSource, chainPermitted, chainStolen, chainTurned, chainExempt, chainLooping, chainLoop, layout,
 	} {
-		chains = append(chains, &nftables.Chain{Table: t.table, Name: n})
-	}
-	for _, c := range chains {
-		t.lib.AddChain(c)
-		t.lib.FlushChain(c)
+		x.addChain(n)
 	}
 
-	t.rule(chainPrerouting, ipv6(), meta(expr.MetaKeyIIFNAME, 0), lookup(setID{family: hoststate.Guarded}), to(expr.VerdictGoto, chainSource))
+	x.rule(chainPrerouting, ipv6(), meta(expr.MetaKeyIIFNAME, 0), lookup(setID{family: hoststate.Guarded}), to(expr.VerdictGoto, chainSource))
 
-	t.rule(chainSource, ipv6(), address(source, 0), equals(0, netip.IPv6Unspecified()), verdict(expr.VerdictAccept))
-	t.rule(chainSource, ipv6(), address(source, 0), mask(0, 10), equals(0, netip.MustParseAddr("fe80::")), verdict(expr.VerdictAccept))
-	t.rule(chainSource, to(expr.VerdictJump, chainPermitted))
-	t.rule(chainSource, to(expr.VerdictJump, chainStolen))
-	t.rule(chainSource, count(counterSpoofed), verdict(expr.VerdictDrop))
+	x.rule(chainSource, ipv6(), address(source, 0), equals(0, netip.IPv6Unspecified()), verdict(expr.VerdictAccept))
+	x.rule(chainSource, ipv6(), address(source, 0), mask(0, 10), equals(0, netip.MustParseAddr("fe80::")), verdict(expr.VerdictAccept))
+	x.rule(chainSource, to(expr.VerdictJump, chainPermitted))
+	x.rule(chainSource, to(expr.VerdictJump, chainStolen))
+	x.rule(chainSource, count(counterSpoofed), verdict(expr.VerdictDrop))
 
 	for _, in := range []expr.MetaKey{expr.MetaKeyIIFNAME, metaSDIFName} {
-		t.rule(chainForward, ipv6(), meta(in, 0), meta(expr.MetaKeyOIFNAME, 4),
+		x.rule(chainForward, ipv6(), meta(in, 0), meta(expr.MetaKeyOIFNAME, 4),
 			lookup(setID{family: hoststate.Turning}), to(expr.VerdictGoto, chainTurned))
 	}
-	t.rule(chainTurned, to(expr.VerdictJump, chainExempt))
-	t.rule(chainTurned, to(expr.VerdictJump, chainLooping))
+	x.rule(chainTurned, to(expr.VerdictJump, chainExempt))
+	x.rule(chainTurned, to(expr.VerdictJump, chainLooping))
 
-	t.rule(chainLoop, ipv6(), meta(expr.MetaKeyOIFNAME, 0), lookup(setID{family: hoststate.Rejecting}), count(counterRejected),
+	x.rule(chainLoop, ipv6(), meta(expr.MetaKeyOIFNAME, 0), lookup(setID{family: hoststate.Rejecting}), count(counterRejected),
 		match{&expr.Reject{Type: unix.NFT_REJECT_ICMP_UNREACH, Code: codeRejectRoute}})
-	t.rule(chainLoop, count(counterLooped), verdict(expr.VerdictDrop))
+	x.rule(chainLoop, count(counterLooped), verdict(expr.VerdictDrop))
 }
 
 // codeRejectRoute is ICMPv6 type 1 code 6 (RFC 4443 section 3.1).
 const codeRejectRoute = 6
 
-// addLookup queues the rule that looks into one set, or nothing for a gate. In a
+// addLookup appends the rule that looks into one set, or nothing for a gate. In a
 // chain these rules are alternatives: their order does not matter.
-func (t *Table) addLookup(id setID) {
+func (x *transaction) addLookup(id setID) {
 	if !id.family.HasPrefix() {
 		return
 	}
@@ -171,17 +131,11 @@ func (t *Table) addLookup(id setID) {
 	if id.length < 128 {
 		parts = append(parts, mask(at, id.length))
 	}
-	t.rule(chain, append(parts, lookup(id), end)...)
+	x.rule(chain, append(parts, lookup(id), end)...)
 }
 
 // match is a part of a rule.
 type match []expr.Any
-
-func (t *Table) rule(chain string, parts ...match) {
-	t.lib.AddRule(&nftables.Rule{
-		Table: t.table, Chain: &nftables.Chain{Table: t.table, Name: chain}, Exprs: slices.Concat(parts...),
-	})
-}
 
 // side is the offset of an address in the IPv6 header.
 type side uint32
@@ -262,27 +216,19 @@ func (t *Table) rebuild() error {
 	if err := t.findSets(); err != nil {
 		return err
 	}
-	return t.build()
+	return t.build(begin(t.buf, t.name))
 }
 
 // fingerprint is a digest of all rules. Counters are named objects, so no
 // running number is in it.
 func (t *Table) fingerprint() ([sha256.Size]byte, error) {
 	h := sha256.New()
-	b := request(nil, unix.NFT_MSG_GETRULE, unix.NLM_F_DUMP)
-	b = bulk.AttrString(b, unix.NFTA_RULE_TABLE, t.table.Name)
-	err := t.bulk.Dump(bulk.End(b, 0), h.Reset, func(_ uint16, body []byte) {
-		if len(body) < sizeofNfgenmsg {
-			return
-		}
-		bulk.Attrs(body[sizeofNfgenmsg:], func(kind uint16, v []byte) {
+	err := t.list(unix.NFT_MSG_GETRULE, true, h.Reset, func(attrs []byte) {
+		bulk.Attrs(attrs, func(kind uint16, v []byte) {
 			if kind == unix.NFTA_RULE_CHAIN || kind == unix.NFTA_RULE_EXPRESSIONS {
 				h.Write(v)
 			}
 		})
 	})
-	if err != nil {
-		return [sha256.Size]byte{}, fmt.Errorf("nft: rules: %w", err)
-	}
-	return [sha256.Size]byte(h.Sum(nil)), nil
+	return [sha256.Size]byte(h.Sum(nil)), err
 }

@@ -45,8 +45,10 @@ const (
 	answerCost   = 2048
 	bufferWanted = 16 << 20
 	maxMessages  = 4096
-	maxDumpTries = 8
 )
+
+// Tries is enough for a Dump of what seldom changes.
+const Tries = 8
 
 // Conn is a netlink socket.
 type Conn struct {
@@ -206,11 +208,12 @@ func (c *Conn) collect(first uint32, answers []error) error {
 
 // Dump sends the one request in b, which must have NLM_F_DUMP, and calls found
 // with type and body of each answer. When the kernel says that what it lists
-// has changed meanwhile, it calls again from the start, after a call of restart.
-func (c *Conn) Dump(b []byte, restart func(), found func(kind uint16, body []byte)) error {
+// has changed meanwhile, it asks again, after a call of restart, and gives up
+// with ErrInterrupted after that many tries.
+func (c *Conn) Dump(b []byte, tries int, restart func(), found func(kind uint16, body []byte)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for range maxDumpTries {
+	for range tries {
 		restart()
 		whole, err := c.dump(b, found)
 		if err != nil {

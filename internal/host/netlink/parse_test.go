@@ -1,0 +1,122 @@
+package netlink
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/host/netlink/bulk"
+	"fairlead/internal/wire/linkaddr"
+
+	"golang.org/x/sys/unix"
+)
+
+// ifInfo is an ifinfomsg: family, type, index, flags.
+func ifInfo(family byte, hardware uint16, index int, flags uint32) []byte {
+	return []byte{
+		family, 0, byte(hardware), byte(hardware >> 8), byte(index), byte(index >> 8), 0, 0,
+		byte(flags), byte(flags >> 8), byte(flags >> 16), byte(flags >> 24), 0, 0, 0, 0,
+	}
+}
+
+func vrfLink(index int, name string, table uint32) []byte {
+	b := bulk.AttrString(ifInfo(0, unix.ARPHRD_ETHER, index, unix.IFF_UP), unix.IFLA_IFNAME, name)
+	b, info := bulk.Nest(b, unix.IFLA_LINKINFO)
+	b = bulk.AttrString(b, unix.IFLA_INFO_KIND, "vrf")
+	b, data := bulk.Nest(b, unix.IFLA_INFO_DATA)
+	b = bulk.AttrUint32(b, iflaVRFTable, table)
+	return bulk.EndNest(bulk.EndNest(b, data), info)
+}
+
+func slaveLink(index int, name string, master uint32) []byte {
+	b := bulk.AttrString(ifInfo(0, unix.ARPHRD_ETHER, index, unix.IFF_UP|unix.IFF_LOWER_UP), unix.IFLA_IFNAME, name)
+	b = bulk.AttrUint32(bulk.Attr(b, unix.IFLA_ADDRESS, []byte{2, 0, 0, 0, 0, 1}), unix.IFLA_MTU, 1400)
+	if master != 0 {
+		b = bulk.AttrUint32(b, unix.IFLA_MASTER, master)
+	}
+	return b
+}
+
+// A link in a VRF has the VRF's name and table; one in a bridge, or in nothing,
+// the main table.
+func TestVRF(t *testing.T) {
+	d := devices{}
+	for _, b := range [][]byte{
+		vrfLink(2, "red", 1000), slaveLink(3, "c0", 2), slaveLink(4, "c1", 0), slaveLink(5, "br0", 0), slaveLink(6, "c2", 5),
+	} {
+		dev, ok := parseLink(b)
+		if !ok {
+			t.Fatalf("not parsed: %x", b)
+		}
+		d[dev.Index] = dev
+	}
+	mac := linkaddr.From([]byte{2, 0, 0, 0, 0, 1})
+	want := hoststate.Link{Index: 3, Name: "c0", Up: true, Running: true, MTU: 1400, HardwareType: unix.ARPHRD_ETHER, LinkLayer: mac, VRF: "red", Table: 1000}
+	if got := d.link(3); !equal(got, want) {
+		t.Errorf("in a VRF:\ngot  %+v\nwant %+v", got, want)
+	}
+	for _, i := range []int{2, 4, 6} {
+		if got := d.link(i); got.VRF != "" || got.Table != 254 {
+			t.Errorf("%s: VRF %q, table %d, want none and 254", got.Name, got.VRF, got.Table)
+		}
+	}
+	// A VRF that goes, or changes its table, changes the links in it.
+	w := &watcher{ctx: t.Context(), out: make(chan Event, 9), devices: d, told: map[int]hoststate.Link{2: d.link(2), 3: d.link(3), 4: d.link(4)}}
+	other, _ := parseLink(vrfLink(2, "red", 1001))
+	w.change(2, other, true)
+	w.change(2, device{}, false)
+	close(w.out)
+	var got []uint32
+	for e := range w.out {
+		if e.Link != nil && e.Link.Name == "c0" {
+			got = append(got, e.Link.Table)
+		}
+	}
+	if !slices.Equal(got, []uint32{1001, 254}) {
+		t.Errorf("tables of c0: %v, want 1001, then 254", got)
+	}
+}
+
+// A bridge's word on one of its ports is not about the port's life.
+func TestBridgeMessageIsNoLink(t *testing.T) {
+	b := slaveLink(3, "c0", 2)
+	b[0] = unix.AF_BRIDGE
+	if d, ok := parseLink(b); ok {
+		t.Errorf("parsed as %+v", d)
+	}
+}
+
+// An address with a peer has no on-link prefix of ours.
+func TestPeerAddress(t *testing.T) {
+	local, peer := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8:9::2")
+	b := []byte{unix.AF_INET6, 64, 0, 0, 7, 0, 0, 0}
+	b = bulk.Attr(bulk.Attr(b, unix.IFA_ADDRESS, peer.AsSlice()), unix.IFA_LOCAL, local.AsSlice())
+	index, p, ok := parseAddr(b)
+	if !ok || index != 7 || p != netip.PrefixFrom(local, 128) {
+		t.Errorf("got %d, %v, %v, want 7, %v/128", index, p, ok, local)
+	}
+}
+
+// Messages that are cut short are read as far as they go, or not at all.
+func TestTruncated(t *testing.T) {
+	route := []byte{unix.AF_INET6, 56, 0, 0, 254, 87, 0, unix.RTN_UNICAST, 0, 0, 0, 0}
+	route = bulk.Attr(route, unix.RTA_DST, netip.MustParseAddr("2001:db8::").AsSlice())
+	addr := bulk.Attr([]byte{unix.AF_INET6, 64, 0, 0, 7, 0, 0, 0}, unix.IFA_ADDRESS, netip.MustParseAddr("2001:db8::1").AsSlice())
+	vrf := vrfLink(2, "red", 1000)
+	for n := range vrf {
+		if d, ok := parseLink(vrf[:n]); ok && (d.Name != "red" || d.vrf == 1000 && n < len(vrf)) {
+			t.Errorf("link, first %d octets: %+v", n, d)
+		}
+	}
+	for n := range route {
+		if h, ok := parseRoute(route[:n]); ok != (n >= unix.SizeofRtMsg) || h.Prefix.Addr() == netip.MustParseAddr("2001:db8::") {
+			t.Errorf("route, first %d octets: %v, %v", n, h, ok)
+		}
+	}
+	for n := range addr {
+		if _, p, ok := parseAddr(addr[:n]); ok {
+			t.Errorf("address, first %d octets: %v", n, p)
+		}
+	}
+}
