@@ -43,12 +43,12 @@ func (s *Store) commit(ops []Op, size uint64, grows bool) error {
 	if len(ops) == 0 {
 		return nil
 	}
-	if grows && s.room() < s.reserve+size {
+	if grows && s.reserve > 0 && s.room() < s.reserve+size {
 		return fmt.Errorf("%w: less than %d octets are left", ErrFull, s.reserve+size)
 	}
 	seq := s.seq + 1
 	manifest := s.engine.fs.manifestReach()
-	err := s.engine.apply(func(b *pebble.Batch) error { return fill(b, ops, seq, manifest) })
+	err := s.engine.apply(func(b *pebble.Batch) error { return fillBatch(b, ops, seq, manifest) })
 	if err != nil {
 		s.retire()
 		return classify(err)
@@ -58,8 +58,8 @@ func (s *Store) commit(ops []Op, size uint64, grows bool) error {
 	return nil
 }
 
-// fill puts ops into a batch, and what each commit says of itself.
-func fill(b *pebble.Batch, ops []Op, seq uint64, manifest reach) error {
+// fillBatch puts ops into a batch, and what each commit says of itself.
+func fillBatch(b *pebble.Batch, ops []Op, seq uint64, manifest reach) error {
 	var key, frame []byte
 	set := func(space byte, k, v []byte) error {
 		key = append(append(key[:0], space), k...)

@@ -14,7 +14,7 @@ import (
 // each: nothing that was not synced survives, a random half of it, all of it.
 // What was acknowledged is there, and nothing is there by half.
 func TestPowerCutAtEveryWrite(t *testing.T) {
-	w := newWorkload(90, 4000)
+	w := newWorkload(70, 2000)
 	disk := crashable(t)
 	rng := rand.New(rand.NewPCG(1, 2))
 	var acknowledged atomic.Int64

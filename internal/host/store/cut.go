@@ -39,13 +39,18 @@ func (c *cutFS) manifestReach() reach {
 	return c.manifest
 }
 
-// durable notes how far a file is durable, if it is a manifest.
+// durable notes how far a manifest is durable. At first it makes the name durable
+// as well: Pebble does so only together with the pointer to it, and a disk may
+// keep the one and lose the other.
 func (c *cutFS) durable(name string, size uint64) {
-	if base := c.PathBase(name); strings.HasPrefix(base, manifestPrefix) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.manifest = reach{base, size}
+	base := c.PathBase(name)
+	if known := c.manifestReach(); known.name != base {
+		dir := c.PathDir(name)
+		_, _ = c.try("sync", dir, func() error { return syncDir(c.FS, dir) })
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.manifest = reach{base, size}
 }
 
 // cause returns why the engine was cut off, or nil.
@@ -177,7 +182,7 @@ func (f *cutFile) WriteAt(p []byte, off int64) (int, error) {
 func (f *cutFile) Sync() error {
 	size := f.size.Load()
 	took, err := f.fs.try("sync", f.name, f.File.Sync)
-	if took {
+	if took && strings.HasPrefix(f.fs.PathBase(f.name), manifestPrefix) {
 		f.fs.durable(f.name, size)
 	}
 	return err

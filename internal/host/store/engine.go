@@ -137,6 +137,11 @@ func (e *engine) abandon(err error) {
 
 // close ends the engine. One that gave up is left behind: errFatal.
 func (e *engine) close() error {
+	select {
+	case <-e.fatal:
+		return errFatal
+	default:
+	}
 	closed := make(chan error, 1)
 	go func() { closed <- guard(e.db.Close) }()
 	select {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -25,7 +26,7 @@ var diskErrors = []struct {
 // process, the failure is an error, and the store helps itself: the very next
 // commit is kept.
 func TestEachWriteFailsOnce(t *testing.T) {
-	w := newWorkload(40, 4000)
+	w := newWorkload(40, 2000)
 	for n, more := 1, true; more; n++ {
 		e := diskErrors[n%len(diskErrors)]
 		hook, failed := failing(n, n, e.disk)
@@ -33,7 +34,7 @@ func TestEachWriteFailsOnce(t *testing.T) {
 		if err != nil {
 			t.Fatalf("write %d fails with %v: %v", n, e.disk, err)
 		}
-		more = failed() > 0
+		more = failed.Load()
 	}
 }
 
@@ -89,7 +90,7 @@ func (w *workload) runThroughFailure(disk vfs.FS, hook func(errorfs.Op) error, w
 // it fails, what was acknowledged can be read and commits are refused; then the
 // store goes on by itself.
 func TestAllWritesFailForAWhile(t *testing.T) {
-	w := newWorkload(30, 4000)
+	w := newWorkload(30, 2000)
 	const step = 5
 	for n, more := 60, true; more; n += step {
 		e := diskErrors[n/step%len(diskErrors)]
@@ -99,11 +100,11 @@ func TestAllWritesFailForAWhile(t *testing.T) {
 
 func (w *workload) runThroughOutage(t *testing.T, n int, fault, want error) (failed bool) {
 	t.Helper()
-	down := true
+	var mended atomic.Bool
 	hook, hits := failing(n, math.MaxInt, fault)
 	disk := vfs.NewMem()
 	s := open(t, memDir, Options{ReserveBytes: -1, memTable: testMemTable, FS: hooked(disk, func(op errorfs.Op) error {
-		if !down {
+		if mended.Load() {
 			return nil
 		}
 		return hook(op)
@@ -126,7 +127,7 @@ func (w *workload) runThroughOutage(t *testing.T, n int, fault, want error) (fai
 			}
 			err = s.Commit(ops)
 		}
-		down = false
+		mended.Store(true)
 		if err := s.Commit(ops); err != nil {
 			t.Fatalf("writes failed from %d on with %v: commit %d once they do not: %v", n, fault, k, err)
 		}
@@ -137,8 +138,8 @@ func (w *workload) runThroughOutage(t *testing.T, n int, fault, want error) (fai
 	if s.lost > 0 {
 		t.Fatalf("writes failed from %d on with %v: %d engines were left behind", n, fault, s.lost)
 	}
-	failed = hits() > 0
-	down = false
+	failed = hits.Load()
+	mended.Store(true)
 	if err := s.Close(); err != nil {
 		t.Fatalf("close: %v", err)
 	}

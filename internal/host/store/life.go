@@ -44,7 +44,7 @@ func (s *Store) makeDir() error {
 	for _, dir := range above {
 		// A folder that others made may be closed to us; what it holds is
 		// theirs to keep.
-		if err := s.syncDir(dir); err != nil && !oserror.IsPermission(err) {
+		if err := syncDir(s.fs, dir); err != nil && !oserror.IsPermission(err) {
 			return err
 		}
 	}

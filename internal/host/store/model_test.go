@@ -6,6 +6,7 @@ import (
 	"maps"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -18,7 +19,7 @@ const memDir = "/var/store"
 
 // testMemTable is so small that a short workload flushes often, and that a
 // commit of half of it goes the way of large batches.
-const testMemTable = 32 << 10
+const testMemTable = 16 << 10
 
 // workload is a run of commits and the content that the first k of them leave
 // behind, for each k. It is made large enough to fill memory tables, so that
@@ -37,6 +38,10 @@ func newWorkload(n, valueBytes int) *workload {
 	for i := range n {
 		state := maps.Clone(w.after[i])
 		tag := fmt.Sprintf("%06d", i)
+		pad := pad
+		if i%10 == 9 {
+			pad = strings.Repeat(pad, 2)
+		}
 		var ops []Op
 		for _, group := range "abc" {
 			key := fmt.Sprintf("%c%02d", group, i%29)
@@ -126,19 +131,19 @@ func hooked(disk vfs.FS, before func(errorfs.Op) error) vfs.FS {
 	}))
 }
 
-// at returns a hook that fails the nth write and those after it up to the last.
-func failing(from, to int, err error) (hook func(errorfs.Op) error, failed func() int) {
-	var n, hits int
+// failing returns a hook that fails the writes with numbers from to to, counted
+// from 1, and tells whether it did.
+func failing(from, to int, err error) (hook func(errorfs.Op) error, failed *atomic.Bool) {
+	n := 0
+	failed = new(atomic.Bool)
 	return func(errorfs.Op) error {
-			n++
-			if n < from || n > to {
-				return nil
-			}
-			hits++
-			return err
-		}, func() int {
-			return hits
+		n++
+		if n < from || n > to {
+			return nil
 		}
+		failed.Store(true)
+		return err
+	}, failed
 }
 
 func crashable(t testing.TB) *vfs.MemFS {

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -19,7 +20,7 @@ import (
 // can be salvaged.
 func damagedDisk(t *testing.T) (disk *vfs.MemFS, want map[string]string) {
 	t.Helper()
-	w := newWorkload(40, 4000)
+	w := newWorkload(40, 2000)
 	disk = crashable(t)
 	s := open(t, memDir, Options{FS: disk, ReserveBytes: -1, memTable: testMemTable})
 	for _, ops := range w.commits {
@@ -113,14 +114,14 @@ func TestEachWriteFailsWhileSettingAside(t *testing.T) {
 		if err := repaired(copied, want); err != nil {
 			t.Fatalf("write %d failed: %v", n, err)
 		}
-		more = failed() > 0
+		more = failed.Load()
 	}
 }
 
 // A disk on which nothing can be written does not keep an existing store from
 // being read, and a damaged one is not touched.
 func TestOpenOnAFailingDisk(t *testing.T) {
-	w := newWorkload(20, 4000)
+	w := newWorkload(20, 2000)
 	disk := vfs.NewMem()
 	s := open(t, memDir, Options{FS: disk, ReserveBytes: -1, memTable: testMemTable})
 	for _, ops := range w.commits {
@@ -129,10 +130,10 @@ func TestOpenOnAFailingDisk(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	down := true
+	var mended atomic.Bool
 	hook, _ := failing(1, math.MaxInt, syscall.EROFS)
 	s = open(t, memDir, Options{ReserveBytes: -1, memTable: testMemTable, FS: hooked(disk, func(op errorfs.Op) error {
-		if !down || op.Kind == errorfs.OpMkdirAll || op.Kind == errorfs.OpOpenDir || op.Kind == errorfs.OpFileClose {
+		if mended.Load() || op.Kind == errorfs.OpMkdirAll || op.Kind == errorfs.OpOpenDir || op.Kind == errorfs.OpFileClose {
 			return nil
 		}
 		if op.Kind == errorfs.OpFileSync && op.Path == "/var" {
@@ -149,7 +150,7 @@ func TestOpenOnAFailingDisk(t *testing.T) {
 	if stats := s.Stats(); stats.Healthy || !strings.Contains(stats.LastError, "read-only file system") {
 		t.Errorf("stats: %+v", stats)
 	}
-	down = false
+	mended.Store(true)
 	commit(t, s, put("k", "v"))
 	if !slices.Contains(content(t, s, nil, nil), "k=v") || !s.Stats().Healthy {
 		t.Errorf("the store did not recover: %+v", s.Stats())

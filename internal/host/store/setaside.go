@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/cockroachdb/errors/oserror"
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // The folders in the folder of the store.
@@ -75,11 +76,11 @@ func (s *Store) rename(from, to string) error {
 	if err := s.fs.Rename(s.path(from), s.path(to)); err != nil {
 		return err
 	}
-	return s.syncDir(s.dir)
+	return syncDir(s.fs, s.dir)
 }
 
-func (s *Store) syncDir(path string) error {
-	dir, err := s.fs.OpenDir(path)
+func syncDir(disk vfs.FS, path string) error {
+	dir, err := disk.OpenDir(path)
 	if err != nil {
 		return err
 	}

@@ -61,7 +61,7 @@ type Op struct {
 type Options struct {
 	FS           vfs.FS       // nil: the file system of the machine
 	Logger       *slog.Logger // nil: silence
-	ReserveBytes int64        // 0: DefaultReserve; below 0: no reserve
+	ReserveBytes int64        // 0: DefaultReserve; below 0: the disk alone says when it is full
 
 	memTable uint64 // 0: memTableBytes. Tests flush more often.
 }
