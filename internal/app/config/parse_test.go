@@ -257,8 +257,10 @@ func TestValues(t *testing.T) {
 		{"control: {group: 0}", func(c *Config) any { return c.Control.Group }, "0"},
 		{"control: {operators: [4294967294]}", func(c *Config) any { return c.Control.Operators[0].ID }, uint32(4294967294)},
 		{"relay-id: {source: config, value: \"00020000ab11\"}", func(c *Config) any { return c.RelayID.Value.String() }, "00:02:00:00:ab:11"},
-		{"host: {aggregates: [{prefix: fd00::/8}]}", func(c *Config) any { return c.Host.Aggregates[0] },
-			hoststate.Route{Table: 254, Prefix: netip.MustParsePrefix("fd00::/8"), Metric: 8700}},
+		{
+			"host: {aggregates: [{prefix: fd00::/8}]}", func(c *Config) any { return c.Host.Aggregates[0] },
+			hoststate.Route{Table: 254, Prefix: netip.MustParsePrefix("fd00::/8"), Metric: 8700},
+		},
 	} {
 		if got := v.value(parsed(t, whole(v.text+"\n"))); got != v.want {
 			t.Errorf("%s: %v, want %v", v.text, got, v.want)

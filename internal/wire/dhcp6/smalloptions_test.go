@@ -95,12 +95,14 @@ var smallOptions = []struct {
 		func(b []byte) []byte { return dhcp6.AppendReconfMessage(b, dhcp6.Renew) },
 	},
 	{
-		"option request", "0006 0006 0019 0017 0052", dhcp6.ORO{0, 25, 0, 23, 0, 82},
+		"option request", "0006 0006 0019 0017 0052",
+		dhcp6.ORO{0, 25, 0, 23, 0, 82},
 		anyValue(dhcp6.ParseORO),
 		func(b []byte) []byte { return dhcp6.AppendORO(b, 25, 23, 82) },
 	},
 	{
-		"empty option request", "0006 0000", dhcp6.ORO{},
+		"empty option request", "0006 0000",
+		dhcp6.ORO{},
 		anyValue(dhcp6.ParseORO),
 		func(b []byte) []byte { return dhcp6.AppendORO(b) },
 	},
@@ -110,7 +112,8 @@ var smallOptions = []struct {
 		func(b []byte) []byte { return dhcp6.AppendANIAccessTechnology(b, 4) },
 	},
 	{
-		"BSSID", "006c 0006 0a0b0c0d0e0f", [6]byte{10, 11, 12, 13, 14, 15},
+		"BSSID", "006c 0006 0a0b0c0d0e0f",
+		[6]byte{10, 11, 12, 13, 14, 15},
 		anyValue(dhcp6.ParseANIAccessPointBSSID),
 		func(b []byte) []byte {
 			return dhcp6.AppendANIAccessPointBSSID(b, [6]byte{10, 11, 12, 13, 14, 15})
