@@ -1,0 +1,100 @@
+package demo_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"fairlead/internal/app/demo"
+	"fairlead/internal/lab/relay"
+)
+
+// TestDemo gives the demo once, as a user with KEEP=1 would see it who presses
+// Enter at the end.
+func TestDemo(t *testing.T) {
+	binary := build(t)
+	in, keys, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	defer keys.Close()
+	if _, err := keys.WriteString("\n"); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	started := time.Now()
+	err = demo.Run(t.Context(), demo.Options{Keep: true, In: in, Out: &out, Binary: binary})
+	t.Logf("%v\n%s", time.Since(started).Round(time.Second), out.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "Press Enter") {
+		t.Error("the demo did not say what it waits for")
+	}
+	if strings.Contains(out.String(), "\x1b") {
+		t.Error("colours, and there is no terminal")
+	}
+	nothingLeft(t)
+}
+
+// A program that is no relay makes the demo fail.
+func TestDemoFails(t *testing.T) {
+	var out strings.Builder
+	err := demo.Run(t.Context(), demo.Options{Out: &out, Binary: "/bin/false"})
+	if !errors.Is(err, demo.ErrFailed) {
+		t.Errorf("err = %v, want %v\n%s", err, demo.ErrFailed, out.String())
+	}
+	nothingLeft(t)
+}
+
+// stopper ends a context when a text is written.
+type stopper struct {
+	text string
+	stop func()
+}
+
+func (s stopper) Write(b []byte) (int, error) {
+	if strings.Contains(string(b), s.text) {
+		s.stop()
+	}
+	return len(b), nil
+}
+
+// A user who has seen enough leaves nothing behind.
+func TestDemoInterrupted(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	err := demo.Run(ctx, demo.Options{Out: stopper{"dhcpcd starts", stop}, Binary: build(t)})
+	if !errors.Is(err, demo.ErrInterrupted) {
+		t.Errorf("err = %v, want %v", err, demo.ErrInterrupted)
+	}
+	nothingLeft(t)
+}
+
+func build(t *testing.T) string {
+	t.Helper()
+	binary, remove, err := relay.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(remove)
+	return binary
+}
+
+// nothingLeft looks for network namespaces of this process.
+func nothingLeft(t *testing.T) {
+	t.Helper()
+	left, err := filepath.Glob(fmt.Sprintf("/run/netns/fl%d.*", os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}

@@ -1,0 +1,164 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"fairlead/internal/lab"
+	"fairlead/internal/lab/peer"
+)
+
+// patience is for what must happen: clients wait at random before they ask.
+const patience = 30 * time.Second
+
+// lead goes through the story. A check that fails does not end it, unless the
+// rest stands on it.
+func (t *tour) lead(ctx context.Context) error {
+	t.ctx = ctx
+	t.write("%s\n", t.paint(bold, "Fairlead: a DHCPv6 relay that delegates prefixes (RFC 8987)"))
+	t.say("A small access network, in network namespaces on this machine:")
+	t.write("%s\n", t.paint(dim, picture))
+	t.say("Clients and server are other people's programs. What follows is seen with ip, nft, ping, " +
+		"tcpdump and tshark; what Fairlead says of itself is shown, and proves nothing. Every command " +
+		"with a $ can be typed while the network is there (fairlead demo --keep).")
+	for _, prepare := range []func() error{t.build, t.serve} {
+		if err := prepare(); err != nil {
+			return err
+		}
+	}
+	steps := []struct {
+		title string
+		run   func() error
+		vital bool
+	}{
+		{"Two homes ask for a prefix", t.delegation, true},
+		{"What the relay said to the server, octet by octet", t.octets, false},
+		{"Routes", t.routes, false},
+		{"Packets go both ways", t.traffic, false},
+		{"A spoofed packet is dropped", t.spoof, false},
+		{"A loop is cut", t.loop, false},
+		{"A limit is met", t.limit, false},
+		{"A neighbour tries to take a prefix over", t.hijack, false},
+		{"kill -9", t.crash, false},
+		{"What the operator sees", t.operator, false},
+	}
+	for _, s := range steps {
+		t.chapter(s.title)
+		before := len(t.failed)
+		err := s.run()
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil && len(t.failed) == before {
+			_ = t.check(err, "the step can be taken")
+		}
+		if s.vital && len(t.failed) > before {
+			return errors.New("nothing else can be shown without this step")
+		}
+	}
+	return nil
+}
+
+func (t *tour) homes() []*home { return []*home{&t.home1, &t.home2} }
+
+// delegation starts the clients and waits for their prefixes.
+func (t *tour) delegation() (err error) {
+	t.say("Kea is running, and Fairlead between it and the homes, with this configuration:")
+	if _, err := t.here(30, "cat", t.relay.File); err != nil {
+		return err
+	}
+	t.say("dhcpcd starts in home1, and wide-dhcpv6-client in home2. Each asks for an address and a prefix.")
+	if t.home1.client, err = peer.StartClient(t.home1.node, peer.Dhcpcd, peer.ClientConfig{}); err != nil {
+		return err
+	}
+	if t.home2.client, err = peer.StartClient(t.home2.node, peer.Wide, peer.ClientConfig{}); err != nil {
+		return err
+	}
+	// Asked to end, they would wait in vain for an answer to their Release.
+	t.net.OnClose(t.home1.client.Crash)
+	t.net.OnClose(t.home2.client.Crash)
+	for i, h := range t.homes() {
+		err := t.awaitPrefix(h)
+		if t.check(err, "%s holds %s: %s says so, and has numbered its home network from it: %s", h.node.Name, h.prefix, h.client.Kind, h.inside) != nil {
+			return err
+		}
+		pool := lab.Delegable(i + 1)
+		if err := t.check(expect(pool.Contains(h.prefix.Addr()), "%s is not in %s", h.prefix, pool), "it is out of the pool that Kea has for the link %s", h.port); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tour) awaitPrefix(h *home) error {
+	return until(t.ctx, pace, patience, h.node.Name+" holds a prefix", func() bool {
+		held := h.client.Prefixes()
+		if len(held) != 1 {
+			return false
+		}
+		h.prefix = held[0]
+		h.inside = addressIn(h.node, h.prefix)
+		return h.inside.IsValid()
+	})
+}
+
+// addressIn is an address of the node's home network that lies in a prefix.
+func addressIn(d *lab.Node, p netip.Prefix) netip.Addr {
+	list, _ := d.Addresses("lan0")
+	for _, a := range list {
+		if p.Contains(a.Addr()) {
+			return a.Addr()
+		}
+	}
+	return netip.Addr{}
+}
+
+// routes looks at what the kernel of the edge was told.
+func (t *tour) routes() error {
+	t.say("Fairlead read the Replies as they passed. Before it let them go, it gave the kernel a route for each prefix " +
+		"(RFC 8987 R-1), as long as the prefix (R-2), marked with protocol 87:")
+	out, err := t.in(t.edge, "ip", "-6", "route", "show", "proto", "87")
+	if err != nil {
+		return err
+	}
+	for _, h := range t.homes() {
+		_ = t.check(h.routedIn(out), "%s goes to %s, by its link-local address on %s", h.prefix, h.node.Name, h.port)
+	}
+	_ = t.check(expect(countLines(out) == 2, "there are %d", countLines(out)), "there is no other route of Fairlead's")
+	return nil
+}
+
+// traffic pings out of the delegated prefixes and into them.
+func (t *tour) traffic() error {
+	t.say("From an address in each prefix to the server behind the core, and back from the server into the prefix:")
+	for _, h := range t.homes() {
+		err := t.ping(h.node, h.inside, lab.ServerAddress)
+		_ = t.check(err, "%s reaches the server from %s", h.node.Name, h.inside)
+		err = t.ping(t.server, netip.Addr{}, h.inside)
+		_ = t.check(err, "the server reaches %s in %s", h.inside, h.node.Name)
+	}
+	err := t.ping(t.home1.node, t.home1.inside, t.home2.inside)
+	_ = t.check(err, "home1 reaches home2, prefix to prefix")
+	return nil
+}
+
+// pings is how many packets the pings send.
+const pings = 3
+
+// ping sends some echo requests, and shows the command. The error says that
+// none was answered. The kernel chooses the source if from is not valid.
+func (t *tour) ping(d *lab.Node, from, to netip.Addr) error {
+	return t.pingTimes(pings, d, from, to)
+}
+
+func (t *tour) pingTimes(count int, d *lab.Node, from, to netip.Addr) error {
+	args := []string{"ping", "-6", "-n", "-q", "-c", strconv.Itoa(count), "-i", "0.2", "-W", "1"}
+	if from.IsValid() {
+		args = append(args, "-I", from.String())
+	}
+	_, err := t.inBriefly(d, "transmitted", append(args, to.String())...)
+	return err
+}

@@ -1,0 +1,140 @@
+package demo
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// width is that of the text; commands and what they print may be wider.
+const width = 78
+
+type style string
+
+// The styles of a terminal.
+const (
+	bold  style = "1"
+	dim   style = "2"
+	red   style = "1;31"
+	green style = "1;32"
+	cyan  style = "36"
+)
+
+// narrator writes the story and keeps the score.
+type narrator struct {
+	out    io.Writer
+	colour bool
+	step   int
+	held   int
+	failed []string
+
+	mu     sync.Mutex // guards the following field, and writing
+	silent bool
+}
+
+// isTerminal reports whether colours would be read by a person.
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(file.Fd()), unix.TCGETS)
+	return err == nil
+}
+
+func (n *narrator) paint(s style, text string) string {
+	if !n.colour {
+		return text
+	}
+	return "\x1b[" + string(s) + "m" + text + "\x1b[0m"
+}
+
+// write writes unless it was told to hush.
+func (n *narrator) write(format string, args ...any) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.silent {
+		fmt.Fprintf(n.out, format, args...)
+	}
+}
+
+// hush ends the story: what the interrupted tour still has to say is noise.
+func (n *narrator) hush() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.silent = true
+}
+
+// loud writes in any case.
+func (n *narrator) loud(format string, args ...any) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	fmt.Fprintf(n.out, format, args...)
+}
+
+// chapter begins the next step.
+func (n *narrator) chapter(title string) {
+	n.step++
+	n.write("\n%s\n", n.paint(bold, fmt.Sprintf("%d. %s", n.step, title)))
+}
+
+// say writes a paragraph.
+func (n *narrator) say(format string, args ...any) {
+	n.write("%s", wrap(fmt.Sprintf(format, args...), "   "))
+}
+
+// command shows a command, and what it printed, up to a number of lines.
+func (n *narrator) command(line, output string, lines int) {
+	n.write("   %s %s\n", n.paint(dim, "$"), n.paint(cyan, line))
+	if output = strings.TrimRight(output, "\n"); output == "" {
+		return
+	}
+	all := strings.Split(output, "\n")
+	cut := max(0, len(all)-lines)
+	for _, l := range all[:len(all)-cut] {
+		n.write("     %s\n", strings.ReplaceAll(l, "\t", "   "))
+	}
+	if cut > 0 {
+		n.write("     %s\n", n.paint(dim, fmt.Sprintf("... and %d lines more", cut)))
+	}
+}
+
+// check writes what should be so, with a tick if err is nil, else with a cross
+// and the reason. It returns err.
+func (n *narrator) check(err error, format string, args ...any) error {
+	claim := fmt.Sprintf(format, args...)
+	if err == nil {
+		n.held++
+		n.write("%s", n.mark(green, "✓", claim))
+		return nil
+	}
+	n.failed = append(n.failed, fmt.Sprintf("%d. %s: %v", n.step, claim, err))
+	n.write("%s", n.mark(red, "✗", claim))
+	n.write("%s", wrap("because: "+err.Error(), "     "))
+	return err
+}
+
+func (n *narrator) mark(s style, sign, claim string) string {
+	return "   " + n.paint(s, sign) + strings.TrimPrefix(wrap(claim, "     "), "    ")
+}
+
+// wrap breaks a text into lines of at most width columns, where it has spaces.
+func wrap(text, indent string) string {
+	var b strings.Builder
+	for paragraph := range strings.SplitSeq(text, "\n") {
+		line := indent
+		for _, word := range strings.Fields(paragraph) {
+			if len(line) > len(indent) && len(line)+len(word) > width {
+				b.WriteString(strings.TrimRight(line, " ") + "\n")
+				line = indent
+			}
+			line += word + " "
+		}
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	return b.String()
+}

@@ -1,0 +1,211 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"fairlead/internal/lab"
+	"fairlead/internal/lab/capture"
+	"fairlead/internal/lab/peer"
+	"fairlead/internal/lab/relay"
+)
+
+const picture = `
+   home1      c0 ───────────── d1 ┐
+   dhcpcd                         edge  u0 ── k0  core  k1 ── s0  server
+   home2      c0 ──┐              Fairlead                        Kea
+   dhcp6c          switch ──── d2 ┘
+   neighbour  c0 ──┘
+`
+
+// host is a customer's machine.
+type host struct {
+	node      *lab.Node
+	port      string     // of the edge, that leads to it
+	mac       string     // of its c0
+	linkLocal netip.Addr // on c0
+	wire      *capture.Capture
+}
+
+// home is a customer who asks for a prefix.
+type home struct {
+	host
+	client *peer.Client
+	prefix netip.Prefix
+	inside netip.Addr // on lan0, out of the prefix
+}
+
+// tour is the network and where the story is.
+type tour struct {
+	narrator
+	ctx    context.Context
+	net    *lab.Net
+	binary string
+
+	core, server *lab.Node
+	edge         *lab.Node
+	home1, home2 home
+	neighbour    host
+	kea          *lab.Proc
+	relay        *relay.Relay
+	serverWire   *capture.Capture
+}
+
+// timers keep the clients quiet, so that what is seen on the wire is what the
+// story has them do.
+var timers = peer.Timers{
+	T1: 10 * time.Minute, T2: 16 * time.Minute, Preferred: 20 * time.Minute, Valid: 30 * time.Minute,
+}
+
+// enterprise and remoteID are what the configuration has the relay say of a customer
+// (option 37).
+const enterprise = 32473
+
+func remoteID(port string) string { return "customer-on-" + port }
+
+// clientLimit is small, so that a limit can be met.
+const clientLimit = 2
+
+// configuration is that of the relay.
+func configuration() string {
+	return fmt.Sprintf(`peers:
+  - name: kea
+    address: %s
+    role: server
+    interfaces: [u0]
+    protection: none
+relay6:
+  defaults:
+    remote-id: {enterprise: %d, id: %q}
+    limits: {client: %d}
+  links:
+    - match: d1
+    - match: d2
+      filter: strict
+`, lab.ServerAddress, enterprise, remoteID("{interface}"), clientLimit)
+}
+
+// build makes the nodes, the cables and the addresses.
+func (t *tour) build() error {
+	nodes := map[string]**lab.Node{
+		"home1": &t.home1.node, "home2": &t.home2.node, "neighbour": &t.neighbour.node,
+		"edge": &t.edge, "core": &t.core, "server": &t.server,
+	}
+	for name, place := range nodes {
+		d, err := t.net.Node(name)
+		if err != nil {
+			return err
+		}
+		*place = d
+	}
+	if err := t.backbone(); err != nil {
+		return err
+	}
+	return t.access()
+}
+
+// backbone joins edge, core and server.
+func (t *tour) backbone() error {
+	return errors.Join(
+		t.edge.Sysctl("net/ipv6/conf/all/forwarding", "1"),
+		t.core.Sysctl("net/ipv6/conf/all/forwarding", "1"),
+		t.net.Veth(t.edge, "u0", t.core, "k0"),
+		t.net.Veth(t.core, "k1", t.server, "s0"),
+		t.edge.Batch(
+			"addr add 2001:db8:fe::1/64 dev u0 nodad",
+			"route add default via 2001:db8:fe::2"),
+		t.core.Batch(
+			"addr add 2001:db8:fe::2/64 dev k0 nodad",
+			"addr add 2001:db8:ff::1/64 dev k1 nodad",
+			"route add 2001:db8::/32 via 2001:db8:fe::1"),
+		t.server.Batch(
+			fmt.Sprintf("addr add %s/64 dev s0 nodad", lab.ServerAddress),
+			"route add default via 2001:db8:ff::1"),
+	)
+}
+
+// access joins the customers with the edge: home1 by a cable, the two others by
+// a switch.
+func (t *tour) access() error {
+	sw, err := t.net.Node("switch")
+	if err != nil {
+		return err
+	}
+	if err := t.net.Veth(t.edge, "d2", sw, "p1"); err != nil {
+		return err
+	}
+	t.home1.host = host{node: t.home1.node, port: "d1", mac: "02:00:00:00:01:c0"}
+	t.home2.host = host{node: t.home2.node, port: "d2", mac: "02:00:00:00:02:c0"}
+	t.neighbour = host{node: t.neighbour.node, port: "d2", mac: "02:00:00:00:66:c0"}
+	err = errors.Join(
+		plug(t.home1.host, t.edge, "d1"),
+		plug(t.home2.host, sw, "p2"),
+		plug(t.neighbour, sw, "p3"))
+	if err != nil {
+		return err
+	}
+	if err := sw.Bridge("br0", "p1", "p2", "p3"); err != nil {
+		return err
+	}
+	for i, port := range []string{"d1", "d2"} {
+		if err := t.edge.Address(port, lab.LinkAddress(i+1).String()+"/64"); err != nil {
+			return err
+		}
+	}
+	return errors.Join(t.settle(&t.home1.host), t.settle(&t.home2.host), t.settle(&t.neighbour))
+}
+
+// plug joins a customer's c0 with a port of another node.
+func plug(h host, to *lab.Node, port string) error {
+	_, err := h.node.IP("link add c0 address %s type veth peer %s netns %s", h.mac, port, to.Namespace)
+	if err != nil {
+		return err
+	}
+	if _, err := to.IP("link set %s up", port); err != nil {
+		return err
+	}
+	_, err = h.node.IP("link set c0 up")
+	return err
+}
+
+// settle gives a customer a home network and the way out, and starts to record
+// its DHCPv6.
+func (t *tour) settle(h *host) error {
+	gateway, err := t.edge.LinkLocal(h.port)
+	if err != nil {
+		return err
+	}
+	if h.linkLocal, err = h.node.LinkLocal("c0"); err != nil {
+		return err
+	}
+	if err := h.node.Sysctl("net/ipv6/conf/all/forwarding", "1"); err != nil {
+		return err
+	}
+	if err := h.node.Stub("lan0"); err != nil {
+		return err
+	}
+	if _, err := h.node.LinkLocal("lan0"); err != nil {
+		return err
+	}
+	if _, err := h.node.IP("-6 route add default via %s dev c0", gateway); err != nil {
+		return err
+	}
+	h.wire, err = capture.Start(h.node, "c0", capture.DHCPv6)
+	return err
+}
+
+// serve starts the server and the relay, and records what they say.
+func (t *tour) serve() (err error) {
+	if t.serverWire, err = capture.Start(t.server, "s0", capture.DHCPv6); err != nil {
+		return err
+	}
+	t.kea, err = peer.StartServer(t.server, peer.Kea, peer.ServerConfig{Links: peer.Links(2), Timers: timers})
+	if err != nil {
+		return err
+	}
+	t.relay, err = relay.Start(t.edge, relay.Config{Binary: t.binary, Text: configuration()})
+	return err
+}

@@ -1,0 +1,140 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"strings"
+	"time"
+
+	"fairlead/internal/lab"
+	"fairlead/internal/lab/capture"
+)
+
+// shownLines is how much of a command's output is shown, unless a step wants
+// more.
+const shownLines = 12
+
+// in runs a command in a node, and shows it as one types it.
+func (t *tour) in(d *lab.Node, args ...string) (string, error) {
+	return t.inBriefly(d, "", args...)
+}
+
+// inBriefly is in, and of what the command prints it shows the lines with a
+// word.
+func (t *tour) inBriefly(d *lab.Node, word string, args ...string) (string, error) {
+	out, err := d.Run(args...)
+	var shown strings.Builder
+	for line := range strings.Lines(out) {
+		if strings.Contains(line, word) {
+			shown.WriteString(strings.TrimLeft(line, "\t"))
+		}
+	}
+	if err != nil && out == "" {
+		_, diag, _ := strings.Cut(err.Error(), "exit status ") // what follows it wrote to standard error
+		shown.WriteString(diag)
+	}
+	t.command(commandLine(inside(d, args)), shown.String(), shownLines)
+	return out, err
+}
+
+// inside is how a command is typed that shall run in a node. ip knows the way
+// itself.
+func inside(d *lab.Node, args []string) []string {
+	if args[0] == "ip" {
+		return append([]string{"ip", "-n", d.Namespace}, args[1:]...)
+	}
+	return append([]string{"ip", "netns", "exec", d.Namespace}, args...)
+}
+
+// here runs a command that needs no node, and shows it.
+func (t *tour) here(lines int, args ...string) (string, error) {
+	var out, diag strings.Builder
+	cmd := exec.CommandContext(t.ctx, args[0], args[1:]...)
+	cmd.Stdout, cmd.Stderr = &out, &diag
+	err := cmd.Run()
+	if err != nil {
+		err = fmt.Errorf("%s: %w: %s", args[0], err, strings.TrimSpace(diag.String()))
+	}
+	t.command(commandLine(args), out.String(), lines)
+	return out.String(), err
+}
+
+// tshark prints fields of the packets of a recording, and shows the command.
+func (t *tour) tshark(c *capture.Capture, filter string, fields ...string) (string, error) {
+	args := []string{"tshark", "-n", "-r", c.File, "-Y", filter, "-T", "fields"}
+	for _, f := range fields {
+		args = append(args, "-e", f)
+	}
+	return t.here(shownLines, args...)
+}
+
+// commandWidth is where a long command is broken.
+const commandWidth = 100
+
+// commandLine joins a command's words so that a shell takes them apart again. A
+// long one is broken, but not between an option and its value.
+func commandLine(args []string) string {
+	var b strings.Builder
+	column := 0
+	for i := 0; i < len(args); i++ {
+		word := quote(args[i])
+		if isOption(args[i]) && i+1 < len(args) && !isOption(args[i+1]) {
+			i++
+			word += " " + quote(args[i])
+		}
+		switch {
+		case column == 0:
+		case column+len(word) > commandWidth:
+			b.WriteString(" \\\n       ")
+			column = 0
+		default:
+			b.WriteByte(' ')
+		}
+		b.WriteString(word)
+		column += len(word) + 1
+	}
+	return b.String()
+}
+
+func isOption(word string) bool { return strings.HasPrefix(word, "-") }
+
+// plain are the characters that mean nothing to a shell.
+const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:=,+@%"
+
+func quote(word string) string {
+	if word != "" && strings.Trim(word, plain) == "" {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+// How often a condition is looked at: by a look into a file or a table, and by
+// a program that has to be started for it.
+const (
+	pace     = 50 * time.Millisecond
+	slowPace = 250 * time.Millisecond
+)
+
+// until waits for a condition, or for the end of the demo.
+func until(ctx context.Context, every, patience time.Duration, what string, done func() bool) error {
+	late := time.After(patience)
+	for !done() {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-late:
+			return fmt.Errorf("waited %v in vain until %s", patience, what)
+		case <-time.After(every):
+		}
+	}
+	return nil
+}
+
+// expect is an error with that text unless ok.
+func expect(ok bool, format string, args ...any) error {
+	if ok {
+		return nil
+	}
+	return fmt.Errorf(format, args...)
+}
