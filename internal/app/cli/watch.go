@@ -123,7 +123,10 @@ func writeEvent(out io.Writer, e *control.Event) error {
 	} else {
 		add("(%s)", e.Reason)
 	}
-	add("error: %s", e.Error)
-	_, err := fmt.Fprintln(out, strings.Join(words, " "))
+	line := strings.Join(words, " ")
+	if e.Error != "" {
+		line += ": " + e.Error
+	}
+	_, err := fmt.Fprintln(out, line)
 	return err
 }

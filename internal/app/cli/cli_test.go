@@ -1,0 +1,205 @@
+package cli_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"fairlead/internal/app/cli"
+	"fairlead/internal/app/config"
+	"fairlead/internal/app/control"
+	"fairlead/internal/app/control/controltest"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"fairlead": func() { os.Exit(program()) }})
+}
+
+// program is cmd/fairlead with stand-ins for what this package is handed. What
+// it prints it also writes to the file $TEE, for scripts that wait for a line.
+func program() int {
+	var stdout io.Writer = os.Stdout
+	if path := os.Getenv("TEE"); path != "" {
+		f, err := os.Create(path)
+		if err != nil {
+			panic(err)
+		}
+		defer f.Close()
+		stdout = io.MultiWriter(f, os.Stdout)
+	}
+	say := func(what string) error {
+		fmt.Fprintln(stdout, what)
+		if strings.Contains(what, "bad") {
+			return errors.New(what + ": the device is on fire:\nat the back")
+		}
+		return nil
+	}
+	return cli.Main(cli.Commands{
+		Version: "1.2.3",
+		Run:     func(_ context.Context, path string) error { return say("run " + path) },
+		Purge:   func(path string) error { return say("purge " + path) },
+		Demo:    func(_ context.Context, args []string) error { return say("demo " + strings.Join(args, " ")) },
+	}, os.Args[1:], stdout, os.Stderr)
+}
+
+// What a user types and reads, against a control server over a small relay of
+// fixed figures. Set UPDATE=1 to write what is printed into the scripts, and
+// read the difference.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		UpdateScripts:       os.Getenv("UPDATE") == "1",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup:               setup,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exit":     exit,
+			"attached": attached,
+			"emit":     emit,
+			"lines":    lines,
+			"relay":    relay,
+		},
+	})
+}
+
+type fakeKey struct{}
+
+// setup starts the server of one script, on the socket $SOCKET.
+func setup(env *testscript.Env) error {
+	c := config.Default()
+	c.Control.Socket, c.Control.Group = filepath.Join(env.WorkDir, "c.sock"), "0"
+	fake := controltest.New()
+	s, err := control.Listen(c, fake, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	env.Defer(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			env.T().Log("server:", err)
+			env.T().FailNow()
+		}
+	})
+	env.Values[fakeKey{}] = fake
+	env.Setenv("SOCKET", c.Control.Socket)
+	env.Setenv("TZ", "UTC")
+	return nil
+}
+
+// exit runs a command and asserts its exit code: exit CODE COMMAND...
+func exit(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exit CODE COMMAND [ARG...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	code := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var failed interface{ ExitCode() int }
+		if !errors.As(err, &failed) {
+			ts.Fatalf("%v", err)
+		}
+		code = failed.ExitCode()
+	}
+	if code != want {
+		ts.Fatalf("exit code %d, want %d", code, want)
+	}
+}
+
+func poll(ts *testscript.TestScript, what string, is func() bool) {
+	for deadline := time.Now().Add(30 * time.Second); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			ts.Fatalf("after 30 s still not: %s", what)
+		}
+	}
+}
+
+func fakeOf(ts *testscript.TestScript) *controltest.Fake {
+	return ts.Value(fakeKey{}).(*controltest.Fake)
+}
+
+// attached waits until somebody watches.
+func attached(ts *testscript.TestScript, _ bool, _ []string) {
+	poll(ts, "somebody watches", fakeOf(ts).Feed.Active)
+}
+
+// lines waits until a file has so many lines: lines COUNT FILE
+func lines(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	path := ts.MkAbs(args[1])
+	poll(ts, args[1]+" has "+args[0]+" lines", func() bool {
+		b, err := os.ReadFile(path)
+		return err == nil && strings.Count(string(b), "\n") >= want
+	})
+}
+
+// relay makes the relay another: relay degraded|empty|broken|problems
+func relay(ts *testscript.TestScript, _ bool, args []string) {
+	f := fakeOf(ts)
+	f.Mu.Lock()
+	defer f.Mu.Unlock()
+	switch args[0] {
+	case "degraded":
+		o := &f.Overview
+		o.Clock = control.ClockStatus{State: "unsynchronised", MaxErrorMicros: 16000000}
+		o.Store = control.StoreStatus{Full: true, DiskBytes: 900, RecordsSetAside: 1, LastError: "store: commit: disk full"}
+		o.Host.Refused, o.Host.LastAudit, o.Refusals = 2, time.Time{}, nil
+		o.Config.LastError = "fairlead.yaml:3:1: peers: missing"
+		o.Peers[1].Protection, o.Peers[1].Protected = "ipsec", false
+		o.Degraded = []string{"store: full", "clock: not synchronised"}
+	case "empty":
+		f.Live, f.Past, f.Blocked, f.LinkList = nil, nil, nil, nil
+	case "broken":
+		f.Fail = errors.New("relay: does not answer")
+	case "problems":
+		f.ReloadErr = config.Problems{{File: "f.yaml", Line: 3, Column: 9, Path: "peers", Text: "missing"}, {File: "f.yaml", Line: 7, Column: 1, Text: "a tab"}}
+	default:
+		ts.Fatalf("no such relay: %s", args[0])
+	}
+}
+
+// emit makes something happen, to be watched.
+func emit(ts *testscript.TestScript, _ bool, args []string) {
+	fake := fakeOf(ts)
+	d := controltest.New().Live[0]
+	e := control.Event{Time: controltest.Start, Kind: "delegation", Text: args[0], Link: d.Link, Client: d.Client, IAID: d.IAID, Delegation: &d}
+	switch args[0] {
+	case "granted", "extended":
+	case "moved":
+		previous := controltest.New().Live[2]
+		e.Previous = &previous
+	case "ended":
+		d.Valid, e.Reason = 0, "expired"
+	case "refused":
+		e.Reason = "limit-link"
+	case "link":
+		e = control.Event{Time: controltest.Start, Kind: "link", Text: "link vanished", Link: "ppp0"}
+	case "store":
+		e = control.Event{Time: controltest.Start, Kind: "store", Text: "not kept", Error: "store: commit: disk full"}
+	case "lost":
+		e = control.Event{Time: controltest.Start, Kind: control.EventLost, Lost: 17}
+	case "trace":
+		e = control.Event{
+			Time: controltest.Start, Kind: "trace", Text: "forwarded", Link: "br-cust7", Peer: "kea1", Client: controltest.Alice,
+			Type: "Solicit", XID: 0x00abcd, Reason: "fe80::1",
+		}
+	default:
+		ts.Fatalf("nothing is called %s", args[0])
+	}
+	// Lost events come from the feed itself; everybody gets this one.
+	fake.Feed.Offer(e)
+}
