@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
@@ -24,6 +25,8 @@ import (
 type Runner struct {
 	log  *slog.Logger
 	wake chan struct{}
+	// grace is what a program has left when fairlead stops.
+	grace time.Duration
 
 	mu       sync.Mutex // guards all following fields
 	cfg      config.Hook
@@ -42,7 +45,7 @@ type call struct {
 
 // New is a Runner that runs nothing before Run.
 func New(c config.Hook, log *slog.Logger) *Runner {
-	return &Runner{log: log, cfg: c, wake: make(chan struct{}, 1)}
+	return &Runner{log: log, cfg: c, wake: make(chan struct{}, 1), grace: 3 * time.Second}
 }
 
 // Reconfigure holds for events from now on; what waits is run as it was to be.
@@ -99,7 +102,11 @@ func (r *Runner) Run(ctx context.Context) error {
 			return nil
 		case <-r.wake:
 		}
-		for c, ok := r.next(); ok && ctx.Err() == nil; c, ok = r.next() {
+		for ctx.Err() == nil {
+			c, ok := r.next()
+			if !ok {
+				break
+			}
 			r.run(ctx, c)
 		}
 	}

@@ -56,9 +56,6 @@ func seconds(left time.Duration) string {
 	return strconv.FormatInt(max(0, int64(left/time.Second)), 10)
 }
 
-// grace is what a program has left when fairlead stops.
-const grace = 3 * time.Second
-
 // maxOutput is how much of what the program writes reaches the log.
 const maxOutput = 2048
 
@@ -67,7 +64,7 @@ func (r *Runner) run(ctx context.Context, c call) {
 	r.mu.Lock()
 	timeout := r.cfg.Timeout
 	r.mu.Unlock()
-	output, err := execute(ctx, c, timeout)
+	output, err := execute(ctx, c, timeout, r.grace)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err == nil {
@@ -84,7 +81,7 @@ var (
 	errStopping = errors.New("fairlead stops")
 )
 
-func execute(ctx context.Context, c call, timeout time.Duration) (output string, err error) {
+func execute(ctx context.Context, c call, timeout, grace time.Duration) (output string, err error) {
 	own, kill := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer kill(nil)
 	late := time.AfterFunc(timeout, func() { kill(fmt.Errorf("%w after %v", errTimeout, timeout)) })

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -58,6 +59,9 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	}
 	for i, m := range metrics {
 		m.read(&counters, func(value float64, labels ...string) {
+			for j, l := range labels {
+				labels[j] = strings.ToValidUTF8(l, "?") // the kernel takes any octets for a link's name
+			}
 			out <- prometheus.MustNewConstMetric(c.descs[i], m.kind, value, labels...)
 		})
 	}
