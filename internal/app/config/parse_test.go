@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -265,5 +266,21 @@ func TestValues(t *testing.T) {
 		if got := v.value(parsed(t, whole(v.text+"\n"))); got != v.want {
 			t.Errorf("%s: %v, want %v", v.text, got, v.want)
 		}
+	}
+}
+
+// RFC 8415 section 19: "If the relay agent has not been explicitly configured, it
+// MUST use the All_DHCP_Servers multicast address as the default."
+func TestRFC8415_19_DefaultIsAllServers(t *testing.T) {
+	c, err := Parse("f.yaml", []byte("peers: [{name: any, role: server, interfaces: [eth0], protection: none}]\nrelay6: {links: [{match: ppp*}]}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := c.Peers[0]; p.Address != netip.MustParseAddr("ff05::1:3") || p.Zone != "eth0" {
+		t.Errorf("peer at %s on %q, want ff05::1:3 on eth0", p.Address, p.Zone)
+	}
+	_, err = Parse("f.yaml", []byte("peers: [{name: below, role: relay, interfaces: [eth0], protection: none}]\nrelay6: {links: [{match: ppp*}]}\n"))
+	if err == nil || !strings.Contains(err.Error(), "a relay without an address") {
+		t.Errorf("relay without an address: %v, want refused", err)
 	}
 }

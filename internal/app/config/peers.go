@@ -52,7 +52,7 @@ func decodePeer(v value) (trust.Peer, map[string]value) {
 	}
 	v.mapping(
 		required("name", "a name for logs, metrics and commands", keep("name", read(&p.Name, peerName))),
-		required("address", "an IPv6 address", keep("address", read(&p.Address, address))),
+		optional("address", keep("address", read(&p.Address, address))),
 		optional("prefix", keep("prefix", read(&p.Prefix, prefix))),
 		optional("local", keep("local", read(&p.Local, orWord("auto", netip.Addr{}, unicast)))),
 		required("role", "one of: server, relay", keep("role", read(&p.Role, oneOf(
@@ -83,11 +83,21 @@ func peerName(text string) (string, error) {
 	return text, nil
 }
 
+// allServers is All_DHCP_Servers, where a relay agent sends to that has not been
+// told better (RFC 8415 section 19).
+var allServers = netip.MustParseAddr("ff05::1:3")
+
 // checkPeer checks the keys of a peer against each other, and fills in what
 // follows from them.
 func checkPeer(p *trust.Peer, at map[string]value) {
 	if v, ok := at["interfaces"]; ok && v.isEmptyList() {
 		v.problem("no interface (at least one name or glob)")
+	}
+	if _, given := at["address"]; !given {
+		if p.Role == trust.Relay {
+			at["role"].problem("a relay without an address (address: an IPv6 address)")
+		}
+		p.Address = allServers
 	}
 	if !p.Address.IsValid() {
 		return
