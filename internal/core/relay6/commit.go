@@ -1,12 +1,9 @@
 package relay6
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
-	"maps"
 	"net/netip"
-	"slices"
 	"time"
 
 	"fairlead/internal/core/delegation"
@@ -27,7 +24,11 @@ type placeKey struct {
 type pending struct {
 	events []delegation.Event
 	grants bool // something in it is not durable until it is kept
+	builds bool // it extends what an unfinished change grants
 	order  orderKey
+	// redo is the part of its host operations that no grant asked for. The shell
+	// installs nothing of a change that grants and was not kept.
+	redo []hoststate.Op
 }
 
 // commit turns events of the table into one Change: what to keep, then what to
@@ -37,6 +38,7 @@ func (r *Relay) commit(now instant.Now, events []delegation.Event, eff *Effects)
 	p := &pending{}
 	for _, e := range events {
 		eff.note(Note{Kind: NoteDelegation, Link: e.Subject().Link, Event: e, Client: e.Subject().Client, IAID: e.Subject().IAID, Reason: e.Reason.String(), Text: e.Kind.String()})
+		before := len(c.Host)
 		switch e.Kind {
 		case delegation.Ended:
 			c.Keep = r.keepPast(append(c.Keep, r.forgetOp(&e.Old)), now, &e.Old, e.Reason)
@@ -44,9 +46,6 @@ func (r *Relay) commit(now instant.Now, events []delegation.Event, eff *Effects)
 			delete(r.uninstalled, place(&e.Old))
 		case delegation.Moved:
 			c.Keep = r.keepPast(c.Keep, now, &e.Old, delegation.MovedAway)
-			if e.Old.Link != e.New.Link {
-				c.Host = r.host.Delete(c.Host, e.Old.Link, e.Old.Prefix)
-			}
 			fallthrough
 		case delegation.Granted:
 			p.grants = true
@@ -58,8 +57,14 @@ func (r *Relay) commit(now instant.Now, events []delegation.Event, eff *Effects)
 				delete(r.uninstalled, place(&e.New))
 			}
 			c.Host = r.host.Put(c.Host, r.lease(&e.New))
+			if e.Kind == delegation.Moved && e.Old.Link != e.New.Link { // after Put, so that the route is never away
+				c.Host = r.host.Delete(c.Host, e.Old.Link, e.Old.Prefix)
+			}
 		default:
 			continue
+		}
+		if e.Kind == delegation.Ended || e.Kind == delegation.Extended {
+			p.redo = append(p.redo, c.Host[before:]...)
 		}
 		p.events = append(p.events, e)
 	}
@@ -89,8 +94,11 @@ func (r *Relay) install(ops []hoststate.Op, eff *Effects) {
 // client's newest unfinished one, so that datagrams do not overtake each other.
 func (r *Relay) inOrder(k orderKey, own ChangeID, extends *bool) ChangeID {
 	prior := r.ordered[k]
-	if p := r.pending[prior]; p != nil && p.grants {
+	if p := r.pending[prior]; p != nil && (p.grants || p.builds) {
 		*extends = false // what it extends is not durable yet
+		if own != 0 {
+			r.pending[own].builds = true
+		}
 	}
 	if own == 0 {
 		return prior
@@ -206,71 +214,12 @@ func (r *Relay) Settle(now instant.Now, o Outcome, eff *Effects) {
 	if o.Keep != nil {
 		r.failures.Keep++
 		eff.note(Note{Kind: NoteStore, Text: "not kept", Err: o.Keep})
-		r.undo(now, p, eff)
+		r.undo(now, o.ID, p, eff)
 	}
 	for _, f := range o.Install {
 		r.failures.Install++
 		r.notInstalled(f, eff)
 	}
-}
-
-// undo takes back what a change that could not be kept had granted. What it had
-// extended or ended stays so, for the old record is no worse than none, and is
-// kept once the store is back.
-func (r *Relay) undo(now instant.Now, p *pending, eff *Effects) {
-	if len(r.unkept) == 0 {
-		r.retryAt = now.Boot.After(retryEvery)
-	}
-	var ops []hoststate.Op
-	for i := len(p.events) - 1; i >= 0; i-- {
-		e := p.events[i]
-		switch e.Kind {
-		case delegation.Granted, delegation.Moved:
-			if d, ok := r.table.Lookup(e.New.VRF, e.New.Prefix); !ok || d.Link != e.New.Link || d.Client != e.New.Client {
-				continue // overtaken by what came after
-			}
-			r.table.Remove(e.New.VRF, e.New.Prefix)
-			ops = r.host.Delete(ops, e.New.Link, e.New.Prefix)
-			if e.Kind == delegation.Moved {
-				r.table.Put(e.Old)
-				ops = r.host.Put(ops, r.lease(&e.Old))
-			}
-			r.refusals[delegation.NotKept]++
-			r.unkept[place(&e.New)] = struct{}{}
-		case delegation.Extended:
-			r.unkept[place(&e.New)] = struct{}{}
-		case delegation.Ended:
-			r.unkept[place(&e.Old)] = struct{}{}
-		}
-	}
-	r.install(ops, eff)
-}
-
-// keepAtOnce bounds one try to keep what the store has not got.
-const keepAtOnce = 1024
-
-// keepAgain keeps what the store has not got, as it is now.
-func (r *Relay) keepAgain(now instant.Now, eff *Effects) {
-	c := Change{}
-	p := &pending{}
-	places := slices.SortedFunc(maps.Keys(r.unkept), func(a, b placeKey) int {
-		return cmp.Or(cmp.Compare(a.vrf, b.vrf), a.prefix.Compare(b.prefix))
-	})
-	for _, k := range places[:min(len(places), keepAtOnce)] {
-		d, ok := r.table.Lookup(k.vrf, k.prefix)
-		e := delegation.Event{Kind: delegation.Extended, New: d}
-		op := KeepOp{Key: delegation.Key(nil, k.vrf, k.prefix)}
-		if ok {
-			op = r.keepOp(now, &d)
-		} else {
-			e = delegation.Event{Kind: delegation.Ended, Old: delegation.Delegation{VRF: k.vrf, Prefix: k.prefix}}
-		}
-		c.Keep = append(c.Keep, op)
-		p.events = append(p.events, e)
-		delete(r.unkept, k)
-	}
-	r.retryAt = now.Boot.After(retryEvery)
-	r.change(c, p, eff)
 }
 
 // notInstalled deals with an operation that the kernel did not take. A unicast

@@ -35,7 +35,7 @@ type LinkCounters struct {
 
 // TypeCount is the number of message types that are counted apart; slot 0 is
 // all others.
-const TypeCount = 37
+const TypeCount = 38
 
 func typeSlot(b byte) int {
 	if b < TypeCount {

@@ -1,6 +1,7 @@
 package relay6
 
 import (
+	"maps"
 	"net/netip"
 
 	"fairlead/internal/core/delegation"
@@ -93,7 +94,13 @@ func (r *Relay) addressee(m dhcp6.RelayMessage, inner []byte) (addressee, Drop) 
 		return to, DropNoLink
 	}
 	to.dest = netip.AddrPortFrom(address, port)
-	if to.link == nil || to.link.rule == nil {
+	if to.link == nil {
+		return to, delivered
+	}
+	if to.link.rule == nil {
+		if !to.relay { // no client of ours is there (RFC 8987 G-4)
+			return to, DropNotClientLink
+		}
 		return to, delivered
 	}
 	if !to.relay {
@@ -125,6 +132,9 @@ func (r *Relay) deliver(now instant.Now, p *Packet, to addressee, answered map[d
 			return
 		}
 		s.After, s.Extends, duid = v.change, v.extends, v.client
+	} else if len(r.ordered) > 0 && len(to.inner) > 0 {
+		// It asks for nothing to be kept, but nothing overtakes within a client.
+		s.After, s.Extends = r.lastOf(to), true
 	}
 	if to.link != nil {
 		to.link.counters.Delivered[typeSlot(to.message[0])]++
@@ -132,18 +142,33 @@ func (r *Relay) deliver(now instant.Now, p *Packet, to addressee, answered map[d
 			s.Link = to.link.Index
 		}
 	}
-	if below := r.relayPeer(to); to.relay && below != nil {
+	var below *trust.Peer
+	if to.relay {
+		below = r.relayPeer(to)
+	}
+	switch {
+	case below != nil:
 		s.ToPeer, s.Peer, s.Source = true, below, below.Local
 		r.peers[below.Name].Sent++
-	} else if s.Link == 0 {
+	case s.Link == 0:
 		s.ToPeer = true
-	} else {
+	default:
 		s.LinkLayer = r.neighbours.lookup(s.Link, to.dest.Addr())
 	}
 	eff.Sends = append(eff.Sends, s)
 	if r.trace != nil && to.link != nil {
 		r.traceStep(eff, to.link, to.client, duid, to.inner, "delivered")
 	}
+}
+
+// lastOf is the newest unfinished change of the client that a message is for.
+func (r *Relay) lastOf(to addressee) ChangeID {
+	m, err := dhcp6.ParseMessage(to.inner)
+	if err != nil {
+		return 0
+	}
+	duid, _ := m.ClientID()
+	return r.ordered[orderKey{to.link.Name, string(duid)}]
 }
 
 // relayPeer is the configured relay that a Relay-reply goes down to, or nil.
@@ -180,6 +205,9 @@ const (
 )
 
 func (r *Relay) hold(now instant.Now, p *Packet, to addressee, hop delegation.NextHop, answered map[delegation.NextHop]bool, eff *Effects) {
+	if len(r.held) >= maxHeld {
+		maps.DeleteFunc(r.held, func(_ delegation.NextHop, h *heldReply) bool { return h.until <= now.Boot })
+	}
 	if h := r.held[hop]; h != nil && now.Boot < h.until || len(r.held) >= maxHeld {
 		r.dropDown(to, p.Source.Addr(), DropProbing, eff)
 		return
@@ -203,6 +231,9 @@ func (r *Relay) Probed(now instant.Now, hop delegation.NextHop, answers bool, ef
 		return
 	}
 	delete(r.held, hop)
+	if h.until <= now.Boot {
+		return // the client has asked again since
+	}
 	answered := map[delegation.NextHop]bool{hop: answers}
 	for k, v := range h.answered {
 		answered[k] = v
