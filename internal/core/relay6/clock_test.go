@@ -1,0 +1,126 @@
+package relay6_test
+
+import (
+	"testing"
+	"time"
+
+	"fairlead/internal/core/relay6"
+	"fairlead/internal/wire/dhcp6"
+)
+
+const leased = "lan0 2001:db8:100::/56 via fe80::a for "
+
+func TestRebootWithAGoodClock(t *testing.T) {
+	for _, tc := range []struct {
+		away time.Duration
+		want []string
+	}{
+		{time.Second, []string{leased + "59m59s"}},
+		{59 * time.Minute, []string{leased + "1m0s"}},
+		{time.Hour, nil},
+		{24 * time.Hour, nil},
+	} {
+		w := newWorld(t)
+		w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 3600)))
+		w.reboot(w.now.Wall.Add(tc.away), true)
+		w.tick()
+		w.wants(tc.want...)
+	}
+}
+
+// An unsynchronised clock, or one behind the last instant kept, ends nothing:
+// what was restored gets its whole lifetime until the clock can be trusted.
+func TestRebootWithABadClock(t *testing.T) {
+	for name, tc := range map[string]struct {
+		wall   time.Duration // against the true time
+		synced bool
+	}{
+		"unsynchronised":               {0, false},
+		"unsynchronised and far ahead": {10000 * time.Hour, false},
+		"synchronised, but behind":     {-10000 * time.Hour, true},
+		"1970":                         {-56 * 365 * 24 * time.Hour, true},
+	} {
+		w := newWorld(t)
+		w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 3600)))
+		right := w.now.Wall.Add(20 * time.Minute)
+		w.reboot(right.Add(tc.wall), tc.synced)
+		w.tick()
+		w.wants(leased + "1h0m0s")
+		if w.core.Totals().HeldByClock != 1 || len(w.noted(relay6.NoteClock)) != 1 {
+			t.Errorf("%s: %d held, notes %q", name, w.core.Totals().HeldByClock, w.noted(relay6.NoteClock))
+		}
+		// The clock is set right ten minutes later: 30 of 60 minutes have passed.
+		w.sleep(10 * time.Minute)
+		w.now.Wall, w.now.Synced = right.Add(10*time.Minute), true
+		w.tick()
+		w.wants(leased + "30m0s")
+		if n := w.core.Totals().HeldByClock; n != 0 {
+			t.Errorf("%s: %d held although the clock is right", name, n)
+		}
+		w.sleep(30 * time.Minute)
+		w.wants()
+	}
+}
+
+// What is granted anew while the clock is bad has its lifetime by the boot clock
+// and is not touched when the clock is set.
+func TestGrantUnderABadClock(t *testing.T) {
+	w := newWorld(t)
+	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
+	right := w.now.Wall.Add(24 * time.Hour)
+	w.reboot(right, false)
+	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 3600)))
+	w.now.Synced = true
+	w.tick()
+	w.wants(leased + "1h0m0s")
+}
+
+// A lifetime that never ends needs no clock.
+func TestInfiniteOverAReboot(t *testing.T) {
+	w := newWorld(t)
+	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", dhcp6.Infinity)))
+	for _, synced := range []bool{false, true} {
+		w.reboot(w.now.Wall.Add(100000*time.Hour), synced)
+		w.tick()
+		w.wants(leased + "ever")
+	}
+}
+
+// In the same boot the instants hold, whatever the wall clock did.
+func TestSameBootIgnoresTheWallClock(t *testing.T) {
+	w := newWorld(t)
+	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 3600)))
+	for _, step := range []time.Duration{1000 * time.Hour, -5000 * time.Hour} {
+		w.now.Wall = w.now.Wall.Add(step)
+		w.tick()
+		w.wants(leased + "1h0m0s")
+		w.restart()
+		w.wants(leased + "1h0m0s")
+	}
+	w.now.Boot += 10 * 60e9 // a suspend: the boot clock runs on
+	w.tick()
+	w.wants(leased + "50m0s")
+}
+
+// The preferred lifetime comes back as well.
+func TestPreferredOverAReboot(t *testing.T) {
+	w := newWorld(t)
+	w.lease(alice, iaPD(1, prefixOf("2001:db8:100::/56", 1200, 3600)))
+	w.reboot(w.now.Wall.Add(10*time.Minute), true)
+	for d := range w.core.Delegations {
+		if left := w.now.Until(d.Preferred); left != 10*time.Minute {
+			t.Errorf("preferred for %v more, want 10m", left)
+		}
+	}
+}
+
+// Two reboots with a clock that is never right: nothing is lost.
+func TestRebootTwiceWithoutAClock(t *testing.T) {
+	w := newWorld(t)
+	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
+	for range 3 {
+		w.reboot(time.Unix(0, 0), false)
+		w.tick()
+		w.wants(leased + "10m0s")
+	}
+}
