@@ -83,7 +83,7 @@ func waitingInPoller(method string) bool {
 func TestLocalsComeAndGoUnderTraffic(t *testing.T) {
 	l := newLab(t)
 	second := netip.MustParseAddr("2001:db8:1::2")
-	const messages = 500
+	const messages = 200
 	stop, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)

@@ -2,6 +2,7 @@ package udp
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net"
 	"net/netip"
 	"sync"
@@ -74,9 +75,13 @@ func (c *Conn) Receive(batch []Datagram) (int, error) {
 	defer r.mu.Unlock()
 	r.batch = batch[:min(len(batch), len(r.slots))]
 	r.n = 0
-	// The only error is that the descriptor was closed.
-	if err := c.wait.Read(r.drain); err != nil || c.closing.Load() {
+	err := c.wait.Read(r.drain)
+	r.batch = nil
+	if c.closing.Load() {
 		return 0, net.ErrClosed
+	}
+	if err != nil {
+		return 0, fmt.Errorf("udp: wait for datagrams: %w", err)
 	}
 	return r.n, nil
 }
@@ -85,7 +90,10 @@ func (c *Conn) Receive(batch []Datagram) (int, error) {
 func (r *reader) fill(poll uintptr) bool {
 	for !r.conn.closing.Load() {
 		n, err := unix.EpollWait(int(poll), r.events, 0)
-		if n <= 0 || err != nil {
+		if err == unix.EINTR {
+			continue
+		}
+		if n <= 0 {
 			return false
 		}
 		if r.round(r.events[:n]); r.n > 0 {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -14,8 +15,15 @@ import (
 func TestManyLinks(t *testing.T) {
 	const count = 1500
 	relay, clients := newNamespace(t), newNamespace(t)
-	// The smallest default that kernels in use have: 365 groups a socket.
-	relay.sysctl("net/core/optmem_max", "20480")
+	// The smallest default that kernels in use have, 365 groups a socket, where
+	// the kernel lets a namespace have its own.
+	fewest := 1
+	relay.do(func() error {
+		if os.WriteFile("/proc/sys/net/core/optmem_max", []byte("20480"), 0o644) == nil {
+			fewest = 2
+		}
+		return nil
+	})
 	inRelay, inClients := make([]string, 0, 2*count), make([]string, 0, count)
 	links := make([]Link, 0, count)
 	for i := range count {
@@ -38,8 +46,8 @@ func TestManyLinks(t *testing.T) {
 		if got := relay.joined(); len(got) != count || s.Memberships != count {
 			t.Errorf("joined on %d, counted %d, want %d", len(got), s.Memberships, count)
 		}
-		if s.Holders < 2 || s.Holders > 8 || s.Sockets != 3 {
-			t.Errorf("%d sockets hold memberships, %d carry datagrams, want 2 to 8, and 3", s.Holders, s.Sockets)
+		if s.Holders < fewest || s.Holders > 8 || s.Sockets != 3 {
+			t.Errorf("%d sockets hold memberships, %d carry datagrams, want %d to 8, and 3", s.Holders, s.Sockets, fewest)
 		}
 	}
 	in := read(t, c)

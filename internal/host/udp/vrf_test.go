@@ -1,0 +1,127 @@
+package udp
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// need skips a test on kernels that cannot make a device, and says what was
+// tried.
+func (n *namespace) need(command string) {
+	n.t.Helper()
+	var out []byte
+	var err error
+	n.do(func() error {
+		out, err = exec.Command("ip", strings.Fields(command)...).CombinedOutput()
+		return nil
+	})
+	if err != nil {
+		n.t.Skipf("ip %s: %v: %s", command, err, bytes.TrimSpace(out))
+	}
+}
+
+// Clients in one VRF and servers in another:
+// the frame path sees the enslaved link, sockets are bound to the VRF devices.
+func TestVRF(t *testing.T) {
+	for _, skip := range []bool{false, true} {
+		t.Run(fmt.Sprint("skip small copies ", skip), func(t *testing.T) {
+			newNamespace(t).need("link add red type vrf table 100")
+			l := newLabWith(t, Options{SkipSmallCopies: skip})
+			l.relay.ip("link add red type vrf table 100", "link add blue type vrf table 200", "link set red up", "link set blue up",
+				"link set c0 master red", "link set u0 master blue",
+				// Enslaving takes global addresses away.
+				"addr replace 2001:db8:1::1/64 dev u0", "addr replace 2001:db8:1::2/64 dev u0")
+			l.relay.upLink("c0")
+			l.c0.VRF = "red"
+			l.relay.setLinks(l.conn, l.c0)
+			second := netip.MustParseAddr("2001:db8:1::2")
+			l.relay.do(func() error { return l.conn.AddLocal(second, 0, "blue", 0) })
+			l.relay.do(func() error { return l.conn.AddLocal(netip.IPv6Unspecified(), 0, "blue", 0) })
+			l.clientsInVRF()
+			l.peersInVRF(second)
+			l.vrfMadeAnew()
+		})
+	}
+}
+
+func (l *lab) clientsInVRF() {
+	l.t.Helper()
+	l.host.multicast(l.clientEnd.Index, []byte("solicit"))
+	if got := l.in.next(); got.Path != PathFrame || got.Link != l.c0.Index || got.MAC != clientMAC {
+		l.t.Errorf("plain: got %+v", got)
+	}
+	l.host.multicast(l.clientEnd.Index, bytes.Repeat([]byte("f"), 3000))
+	if got := l.in.next(); got.Path != PathSocket || got.Link != l.c0.Index || len(got.Payload) != 3000 {
+		l.t.Errorf("fragments: got %d octets by %v on link %d, want 3000 by socket on %d", len(got.Payload), got.Path, got.Link, l.c0.Index)
+	}
+	l.onlyOnce()
+	bySocket := l.reply("by socket")
+	bySocket.MACLen = 0
+	for _, o := range []Outgoing{l.reply("by frame"), bySocket, l.reply(strings.Repeat("b", 3000))} {
+		l.send(o)
+		if got, from := l.host.receive(); got != string(o.Payload) || from != netip.AddrPortFrom(l.c0.LinkLocal, 547) {
+			l.t.Errorf("got %d octets from %v, want %d", len(got), from, len(o.Payload))
+		}
+	}
+}
+
+func (l *lab) peersInVRF(second netip.Addr) {
+	l.t.Helper()
+	server := l.server.udp("2001:db8:1::547", 0, 547)
+	defer server.conn.Close()
+	to := netip.AddrPortFrom(serverAddr, 547)
+	for _, source := range []netip.Addr{second, netip.MustParseAddr("2001:db8:1::1")} {
+		l.send(Outgoing{Kind: ToPeer, VRF: "blue", Source: source, Dest: to, Payload: []byte("relay-forward")})
+		if got, from := server.receive(); got != "relay-forward" || from != netip.AddrPortFrom(source, 547) {
+			l.t.Errorf("got %q from %v, want it from %v", got, from, source)
+		}
+		server.send(source, 0, 547, []byte("relay-reply"))
+		if got := l.in.next(); string(got.Payload) != "relay-reply" || got.Link != l.u0.Index || got.Dest != source {
+			l.t.Errorf("got %+v, want it on link %d", got, l.u0.Index)
+		}
+	}
+	var failed error
+	l.conn.Send([]Outgoing{{Kind: ToPeer, VRF: "red", Dest: to}}, func(_ int, err error) { failed = err })
+	if failed == nil {
+		l.t.Error("the server was reached in the VRF of the clients")
+	}
+}
+
+// The VRF device is deleted and made anew: SetLinks finds out.
+func (l *lab) vrfMadeAnew() {
+	l.t.Helper()
+	l.relay.ip("link del red", "link add red type vrf table 100", "link set red up", "link set c0 master red")
+	l.relay.setLinks(l.conn, l.c0)
+	l.host.multicast(l.clientEnd.Index, bytes.Repeat([]byte("f"), 3000))
+	if got := l.in.next(); got.Path != PathSocket || got.Link != l.c0.Index {
+		l.t.Errorf("in a new VRF device: got one by %v on link %d", got.Path, got.Link)
+	}
+	l.onlyOnce()
+}
+
+// A VLAN is a link of its own; what is tagged for another VLAN is not heard on
+// the trunk either.
+func TestVLAN(t *testing.T) {
+	l := newLab(t)
+	l.relay.need("link add link c0 name c0.5 type vlan id 5")
+	l.relay.ip("link set c0.5 up")
+	l.client.ip("link add link h0 name h0.5 type vlan id 5", "link set h0.5 up", "link add link h0 name h0.6 type vlan id 6", "link set h0.6 up")
+	tagged, host, stranger := l.relay.upLink("c0.5"), l.client.upLink("h0.5"), l.client.upLink("h0.6")
+	l.relay.setLinks(l.conn, l.c0, tagged)
+	l.client.udp(stranger.LinkLocal.String(), stranger.Index, 546).multicast(stranger.Index, []byte("nobody's"))
+	client := l.client.udp(host.LinkLocal.String(), host.Index, 546)
+	client.multicast(host.Index, []byte("tagged"))
+	got := l.in.next()
+	if string(got.Payload) != "tagged" || got.Link != tagged.Index || got.Path != PathFrame {
+		t.Errorf("got %q on link %d by %v, want it on %d by frame", got.Payload, got.Link, got.Path, tagged.Index)
+	}
+	l.send(Outgoing{Link: tagged.Index, Dest: got.Source, MAC: got.MAC, MACLen: got.MACLen, Payload: []byte("answer")})
+	if answer, from := client.receive(); answer != "answer" || from.Addr() != tagged.LinkLocal {
+		t.Errorf("got %q from %v", answer, from)
+	}
+	l.onlyOnce()
+}
