@@ -23,20 +23,16 @@ import (
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
 
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/hook"
 	"fairlead/internal/app/metrics"
-	"fairlead/internal/core/delegation"
-	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/clock"
 	"fairlead/internal/host/netlink"
 	"fairlead/internal/host/nft"
-	"fairlead/internal/host/probe"
 	"fairlead/internal/host/store"
 	"fairlead/internal/host/udp"
 	"fairlead/internal/wire/dhcp6"
@@ -60,6 +56,8 @@ type daemon struct {
 	hook  *hook.Runner
 	feed  *control.Feed
 	audit *auditor
+	api   *control.Server
+	level slog.LevelVar
 
 	mu       sync.Mutex // guards all following fields
 	cfg      *config.Config
@@ -79,7 +77,9 @@ func Run(ctx context.Context, path string) error {
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	d := &daemon{path: path, log: newLogger(cfg.Log, os.Stderr), started: time.Now(), cfg: cfg, loaded: time.Now(), findings: make(map[string]uint64)}
+	d := &daemon{path: path, started: time.Now(), cfg: cfg, loaded: time.Now(), findings: make(map[string]uint64)}
+	d.level.Set(logLevel(cfg.Log.Level))
+	d.log = newLogger(cfg.Log.Format, &d.level, os.Stderr)
 	if err := d.open(); err != nil {
 		return errors.Join(err, d.close())
 	}
@@ -129,144 +129,10 @@ func (d *daemon) assemble() {
 	d.loop = &loop{
 		log: d.log, pipe: d.pipe, net: network, build: d.buildCore, probe: d.answers,
 		notes:     &notes{log: d.log, clients: newIdentifiers(d.cfg.Log.Identifiers), feed: d.feed, hook: d.hook.Offer, once: once},
-		datagrams: make(chan []udp.Datagram), handled: make(chan struct{}),
+		datagrams: make(chan []udp.Datagram), handled: make(chan struct{}, 1),
 		probed: make(chan probeResult), calls: make(chan func(instant.Now, *relay6.Effects)),
 		auditDue: d.audit.soon, guard: newGuard(),
 	}
-}
-
-// answers reports whether a next hop still answers. Where it cannot be asked, it
-// counts as there: then nobody takes its place.
-func (d *daemon) answers(ctx context.Context, p relay6.Probe) bool {
-	there, err := probe.Answers(ctx, p.Index, p.Hop.Addr, p.Hop.LinkLayer)
-	if err != nil {
-		d.log.Warn("next hop not probed", "link", p.Hop.Link, "next_hop", p.Hop.Addr, "error", err)
-		return true
-	}
-	return there
-}
-
-func (d *daemon) coreConfig(cfg *config.Config) *relay6.Config {
-	c := cfg.Relay6.Core(cfg.Peers, d.relayID, d.host)
-	c.NoHistory = cfg.History.Keep == 0
-	for _, a := range cfg.Host.Aggregates {
-		c.Aggregates = append(c.Aggregates, hoststate.Aggregate{Prefix: a.Prefix, Table: a.Table, Metric: a.Metric})
-	}
-	return &c
-}
-
-// buildCore is a core that knows the links as they are and all that was kept.
-func (d *daemon) buildCore(n instant.Now, eff *relay6.Effects) (*relay6.Relay, error) {
-	core := relay6.New(d.coreConfig(d.config()), d.bootID)
-	core.Start(eff)
-	links, err := d.nl.Snapshot()
-	if err != nil {
-		return nil, err
-	}
-	for _, l := range links {
-		d.loop.net.know(l)
-		core.SetLink(l, eff)
-	}
-	records, blocks, lastWall, err := d.kept()
-	if err != nil {
-		return nil, err
-	}
-	core.Restore(n, records, blocks, lastWall, eff)
-	return core, nil
-}
-
-// kept reads what the store has of delegations and blocks. A record that cannot
-// be read is reported and left alone; the others count.
-func (d *daemon) kept() (records []delegation.Record, blocks []delegation.Block, lastWall time.Time, err error) {
-	from, to := delegation.KeyRange()
-	err = d.store.Scan(from, to, func(k, v []byte) bool {
-		r, err := delegation.ParseRecord(v)
-		if err != nil {
-			d.log.Error("record not understood: left alone", "key", fmt.Sprintf("%x", k), "error", err)
-			return true
-		}
-		records = append(records, r)
-		return true
-	})
-	if err != nil {
-		return nil, nil, lastWall, err
-	}
-	from, to = delegation.BlockRange()
-	err = d.store.Scan(from, to, func(k, _ []byte) bool {
-		if b, err := delegation.ParseBlock(k); err == nil {
-			blocks = append(blocks, b)
-		}
-		return true
-	})
-	if err != nil {
-		return nil, nil, lastWall, err
-	}
-	key := relay6.ClockKey()
-	err = d.store.Scan(key, append(append([]byte(nil), key...), 0), func(_, v []byte) bool {
-		lastWall = relay6.ParseClock(v)
-		return false
-	})
-	return records, blocks, lastWall, err
-}
-
-// restore brings the kernel to what was kept, before any socket is open (RFC
-// 8987 S-1), and takes in what the kernel had left of an earlier run.
-func (d *daemon) restore() error {
-	started := time.Now()
-	var eff relay6.Effects
-	core, err := d.buildCore(now(), &eff)
-	if err != nil {
-		return err
-	}
-	d.loop.core = core
-	d.carryOutNow(&eff)
-	for range 2 { // what is still refused the first time has its stand-in the second
-		actual, err := d.actual()
-		if err != nil {
-			return err
-		}
-		eff.Reset()
-		d.adopted(core.AuditHost(actual, &eff))
-		d.carryOutNow(&eff)
-	}
-	t := core.Totals()
-	d.log.Info("restored", "prefixes", t.Prefixes, "addresses", t.Addresses, "took", time.Since(started).Round(time.Millisecond))
-	return nil
-}
-
-// carryOutNow carries changes out without the pipeline, until nothing is left.
-func (d *daemon) carryOutNow(eff *relay6.Effects) {
-	for range 4 {
-		d.loop.notes.take(eff)
-		if len(eff.Changes) == 0 {
-			return
-		}
-		j := &job{changes: append([]relay6.Change(nil), eff.Changes...)}
-		d.pipe.commit([]*job{j})
-		outcomes := d.pipe.install([]*job{j})
-		eff.Reset()
-		for _, o := range outcomes {
-			d.loop.core.Settle(now(), o, eff)
-		}
-	}
-}
-
-func (d *daemon) adopted(found []hoststate.Finding) {
-	if len(found) > 0 {
-		d.log.Info("kernel brought to what was kept", "differences", len(found), "first", found[0].String())
-	}
-}
-
-func (d *daemon) actual() (hoststate.Actual, error) {
-	routes, err := d.nl.Routes()
-	if err != nil {
-		return hoststate.Actual{}, err
-	}
-	elements, err := d.nft.Elements()
-	if err != nil {
-		return hoststate.Actual{}, err
-	}
-	return hoststate.Actual{Routes: routes, Elements: elements}, nil
 }
 
 // serve opens the sockets and runs every part until ctx ends.
@@ -281,12 +147,11 @@ func (d *daemon) serve(ctx context.Context) error {
 	if d.loop.links, err = d.nl.Watch(ctx); err != nil {
 		return err
 	}
-	api, err := control.Listen(d.config(), d, d.log)
-	if err != nil {
+	if d.api, err = control.Listen(d.config(), d, d.log); err != nil {
 		return err
 	}
 	tasks := map[string]func(context.Context) error{
-		"loop": d.loop.run, "store": d.pipe.runKeep, "host": d.pipe.runInstall, "control": api.Run, "hook": d.hook.Run, "audit": d.audit.run,
+		"loop": d.loop.run, "store": d.pipe.runKeep, "host": d.pipe.runInstall, "control": d.api.Run, "hook": d.hook.Run, "audit": d.audit.run,
 		"history": d.forgetHistory, "signals": d.signals, "watchdog": d.watchdog,
 		"sockets": func(ctx context.Context) error { return d.loop.receive(ctx, d.conn) },
 		"close": func(ctx context.Context) error {
@@ -331,23 +196,6 @@ func closer(open bool, c io.Closer) io.Closer {
 	return c
 }
 
-// signals takes a new configuration on SIGHUP.
-func (d *daemon) signals(ctx context.Context) error {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-hup:
-			if err := d.Reload(ctx, "SIGHUP"); err != nil {
-				d.log.Error("configuration not reloaded: the old one stays", "error", err)
-			}
-		}
-	}
-}
-
 // watchdog tells the service manager that the loop is alive, as often as it
 // asks to be told.
 func (d *daemon) watchdog(ctx context.Context) error {
@@ -373,72 +221,6 @@ func (d *daemon) notify(state string) {
 	if _, err := sd.SdNotify(false, state); err != nil {
 		d.log.Warn("service manager not told", "state", state, "error", err)
 	}
-}
-
-// reloading is what notify-reload wants to hear: both in one message.
-func reloading() string {
-	var t unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) != nil {
-		return sd.SdNotifyReloading
-	}
-	return fmt.Sprintf("%s\nMONOTONIC_USEC=%d", sd.SdNotifyReloading, t.Nano()/1000)
-}
-
-// Reload takes the configuration file anew. A file with errors changes nothing.
-func (d *daemon) Reload(ctx context.Context, who string) error {
-	d.notify(reloading())
-	defer d.notify(sd.SdNotifyReady)
-	err := d.reload(ctx)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err != nil {
-		d.refused++
-		d.lastErr = err.Error()
-		return err
-	}
-	d.reloads++
-	d.lastErr, d.loaded = "", time.Now()
-	d.log.Info("configuration reloaded", "by", who, "config", d.path)
-	return nil
-}
-
-func (d *daemon) reload(ctx context.Context) error {
-	next, err := config.Load(d.path)
-	if err != nil {
-		return err
-	}
-	old := d.config()
-	if err := needsRestart(old, next); err != nil {
-		return err
-	}
-	id, err := relayID(next.RelayID, next.State)
-	if err != nil {
-		return err
-	}
-	return d.loop.call(ctx, func(_ instant.Now, eff *relay6.Effects) {
-		d.mu.Lock()
-		d.cfg, d.relayID = next, id
-		d.mu.Unlock()
-		d.loop.core.Reconfigure(d.coreConfig(next), eff)
-		d.hook.Reconfigure(next.Hook)
-		d.loop.net.configure(next.Peers, next.Relay6.SourcePort)
-		d.loop.net.update(d.loop.core)
-	})
-}
-
-// needsRestart refuses what a running process cannot change without letting go
-// of what it holds.
-func needsRestart(old, next *config.Config) error {
-	var parts []error
-	for name, same := range map[string]bool{
-		"state":         old.State == next.State,
-		"host.protocol": old.Host.Protocol == next.Host.Protocol,
-	} {
-		if !same {
-			parts = append(parts, fmt.Errorf("%s: cannot change while running: restart instead", name))
-		}
-	}
-	return errors.Join(parts...)
 }
 
 func (d *daemon) config() *config.Config {

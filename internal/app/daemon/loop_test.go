@@ -71,7 +71,7 @@ func newQuietLoop(t *testing.T) (*loop, *quiet) {
 	go func() { defer close(done); _ = l.pipe.runKeep(ctx) }()
 	installed := make(chan struct{})
 	go func() { defer close(installed); _ = l.pipe.runInstall(ctx) }()
-	t.Cleanup(func() { cancel(); <-done; <-installed })
+	t.Cleanup(func() { cancel(); close(l.pipe.jobs); <-done; <-installed })
 	return l, q
 }
 

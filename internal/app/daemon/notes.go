@@ -150,10 +150,14 @@ func (l *limiter) due(subject string, at time.Time) (times uint64, due bool) {
 }
 
 // newLogger is the log as configured.
-func newLogger(c config.Log, w io.Writer) *slog.Logger {
-	o := &slog.HandlerOptions{Level: [...]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}[c.Level]}
-	if c.Format == config.LogJSON {
+func newLogger(format config.LogFormat, level slog.Leveler, w io.Writer) *slog.Logger {
+	o := &slog.HandlerOptions{Level: level}
+	if format == config.LogJSON {
 		return slog.New(slog.NewJSONHandler(w, o))
 	}
 	return slog.New(slog.NewTextHandler(w, o))
+}
+
+func logLevel(l config.LogLevel) slog.Level {
+	return [...]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}[l]
 }

@@ -97,32 +97,26 @@ func (p *pipeline) offer(j *job) bool {
 	}
 }
 
-// runKeep is the first stage.
-func (p *pipeline) runKeep(ctx context.Context) error {
+// runKeep is the first stage. It ends when the loop has closed the queue and
+// everything in it is kept.
+func (p *pipeline) runKeep(context.Context) error {
 	defer close(p.kept)
-	for {
-		var group []*job
-		select {
-		case <-ctx.Done():
-			return nil
-		case j := <-p.jobs:
-			group = append(group, j)
-		}
+	for j := range p.jobs {
+		group := []*job{j}
 		for more := true; more && len(group) < maxGroup; {
 			select {
-			case j := <-p.jobs:
-				group = append(group, j)
+			case j, ok := <-p.jobs:
+				if more = ok; ok {
+					group = append(group, j)
+				}
 			default:
 				more = false
 			}
 		}
 		p.commit(group)
-		select {
-		case p.kept <- group:
-		case <-ctx.Done():
-			return nil
-		}
+		p.kept <- group
 	}
+	return nil
 }
 
 func (p *pipeline) commit(group []*job) {
@@ -147,7 +141,8 @@ func (p *pipeline) commit(group []*job) {
 	}
 }
 
-// runInstall is the second stage.
+// runInstall is the second stage. It ends when the first has; outcomes after ctx
+// has ended concern nobody any more.
 func (p *pipeline) runInstall(ctx context.Context) error {
 	for group := range p.kept {
 		outcomes := p.install(group)
@@ -163,7 +158,6 @@ func (p *pipeline) runInstall(ctx context.Context) error {
 		select {
 		case p.outcomes <- outcomes:
 		case <-ctx.Done():
-			return nil
 		}
 	}
 	return nil

@@ -1,0 +1,115 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	sd "github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sys/unix"
+
+	"fairlead/internal/app/config"
+	"fairlead/internal/app/control"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/relay6"
+)
+
+// signals takes a new configuration on SIGHUP.
+func (d *daemon) signals(ctx context.Context) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hup:
+			if err := d.Reload(ctx, "SIGHUP"); err != nil {
+				d.log.Error("configuration not reloaded: the old one stays", "error", err)
+			}
+		}
+	}
+}
+
+// reloading is what notify-reload wants to hear: both in one message.
+func reloading() string {
+	var t unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) != nil {
+		return sd.SdNotifyReloading
+	}
+	return fmt.Sprintf("%s\nMONOTONIC_USEC=%d", sd.SdNotifyReloading, t.Nano()/1000)
+}
+
+// Reload takes the configuration file anew. A file with errors, or one that
+// changes what a running process cannot, changes nothing.
+func (d *daemon) Reload(ctx context.Context, who string) error {
+	d.notify(reloading())
+	defer d.notify(sd.SdNotifyReady)
+	err := d.reload(ctx)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err != nil {
+		d.refused++
+		d.lastErr = err.Error()
+		return err
+	}
+	d.reloads++
+	d.lastErr, d.loaded = "", time.Now()
+	d.log.Info("configuration reloaded", "by", who, "config", d.path)
+	return nil
+}
+
+func (d *daemon) reload(ctx context.Context) error {
+	next, err := config.Load(d.path)
+	if err != nil {
+		return err
+	}
+	if err := needsRestart(d.config(), next); err != nil {
+		return err
+	}
+	id, err := relayID(next.RelayID, next.State)
+	if err != nil {
+		return err
+	}
+	if err := d.api.Reconfigure(next); err != nil {
+		return err
+	}
+	d.level.Set(logLevel(next.Log.Level))
+	d.hook.Reconfigure(next.Hook)
+	return d.loop.call(ctx, func(_ instant.Now, eff *relay6.Effects) {
+		d.mu.Lock()
+		d.cfg, d.relayID = next, id
+		d.mu.Unlock()
+		d.loop.notes.clients.mode = next.Log.Identifiers
+		d.loop.core.Reconfigure(d.coreConfig(next), eff)
+		d.loop.net.configure(next.Peers, next.Relay6.SourcePort)
+		d.loop.net.update(d.loop.core)
+	})
+}
+
+// needsRestart refuses what a running process cannot change without letting go
+// of what it holds.
+func needsRestart(old, next *config.Config) error {
+	var problems []error
+	for _, part := range []struct {
+		name    string
+		changed bool
+	}{
+		{"state", old.State != next.State},
+		{"host.protocol", old.Host.Protocol != next.Host.Protocol},
+		{"store", old.Store != next.Store},
+		{"metrics.listen", old.Metrics != next.Metrics},
+		{"log.format", old.Log.Format != next.Log.Format},
+		{"log.every", old.Log.Every != next.Log.Every},
+		{"control", control.NeedsRestart(&old.Control, &next.Control)},
+	} {
+		if part.changed {
+			problems = append(problems, fmt.Errorf("%s: cannot change while running: restart instead", part.name))
+		}
+	}
+	return errors.Join(problems...)
+}

@@ -1,0 +1,148 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"fairlead/internal/app/config"
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/relay6"
+	"fairlead/internal/host/probe"
+)
+
+// answers reports whether a next hop still answers. Where it cannot be asked, it
+// counts as there: then nobody takes its place.
+func (d *daemon) answers(ctx context.Context, p relay6.Probe) bool {
+	there, err := probe.Answers(ctx, p.Index, p.Hop.Addr, p.Hop.LinkLayer)
+	if err != nil {
+		d.log.Warn("next hop not probed", "link", p.Hop.Link, "next_hop", p.Hop.Addr, "error", err)
+		return true
+	}
+	return there
+}
+
+func (d *daemon) coreConfig(cfg *config.Config) *relay6.Config {
+	c := cfg.Relay6.Core(cfg.Peers, d.relayID, d.host)
+	c.NoHistory = cfg.History.Keep == 0
+	for _, a := range cfg.Host.Aggregates {
+		c.Aggregates = append(c.Aggregates, hoststate.Aggregate{Prefix: a.Prefix, Table: a.Table, Metric: a.Metric})
+	}
+	return &c
+}
+
+// buildCore is a core that knows the links as they are and all that was kept.
+func (d *daemon) buildCore(n instant.Now, eff *relay6.Effects) (*relay6.Relay, error) {
+	core := relay6.New(d.coreConfig(d.config()), d.bootID)
+	core.Start(eff)
+	links, err := d.nl.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range links {
+		d.loop.net.know(l)
+		core.SetLink(l, eff)
+	}
+	records, blocks, lastWall, err := d.kept()
+	if err != nil {
+		return nil, err
+	}
+	core.Restore(n, records, blocks, lastWall, eff)
+	return core, nil
+}
+
+// kept reads what the store has of delegations and blocks. A record that cannot
+// be read is reported and left alone; the others count.
+func (d *daemon) kept() (records []delegation.Record, blocks []delegation.Block, lastWall time.Time, err error) {
+	from, to := delegation.KeyRange()
+	err = d.store.Scan(from, to, func(k, v []byte) bool {
+		r, err := delegation.ParseRecord(v)
+		if err != nil {
+			d.log.Error("record not understood: left alone", "key", fmt.Sprintf("%x", k), "error", err)
+			return true
+		}
+		records = append(records, r)
+		return true
+	})
+	if err != nil {
+		return nil, nil, lastWall, err
+	}
+	from, to = delegation.BlockRange()
+	err = d.store.Scan(from, to, func(k, _ []byte) bool {
+		if b, err := delegation.ParseBlock(k); err == nil {
+			blocks = append(blocks, b)
+		}
+		return true
+	})
+	if err != nil {
+		return nil, nil, lastWall, err
+	}
+	key := relay6.ClockKey()
+	err = d.store.Scan(key, append(append([]byte(nil), key...), 0), func(_, v []byte) bool {
+		lastWall = relay6.ParseClock(v)
+		return false
+	})
+	return records, blocks, lastWall, err
+}
+
+// restore brings the kernel to what was kept, before any socket is open (RFC
+// 8987 S-1), and takes in what the kernel had left of an earlier run.
+func (d *daemon) restore() error {
+	started := time.Now()
+	var eff relay6.Effects
+	core, err := d.buildCore(now(), &eff)
+	if err != nil {
+		return err
+	}
+	d.loop.core = core
+	d.carryOutNow(&eff)
+	for range 2 { // what is still refused the first time has its stand-in the second
+		actual, err := d.actual()
+		if err != nil {
+			return err
+		}
+		eff.Reset()
+		d.adopted(core.AuditHost(actual, &eff))
+		d.carryOutNow(&eff)
+	}
+	t := core.Totals()
+	d.log.Info("restored", "prefixes", t.Prefixes, "addresses", t.Addresses, "took", time.Since(started).Round(time.Millisecond))
+	return nil
+}
+
+// carryOutNow carries changes out without the pipeline, until nothing is left.
+func (d *daemon) carryOutNow(eff *relay6.Effects) {
+	for range 4 {
+		d.loop.notes.take(eff)
+		if len(eff.Changes) == 0 {
+			return
+		}
+		j := &job{changes: append([]relay6.Change(nil), eff.Changes...)}
+		d.pipe.commit([]*job{j})
+		outcomes := d.pipe.install([]*job{j})
+		eff.Reset()
+		for _, o := range outcomes {
+			d.loop.core.Settle(now(), o, eff)
+		}
+	}
+}
+
+func (d *daemon) adopted(found []hoststate.Finding) {
+	if len(found) > 0 {
+		d.log.Info("kernel brought to what was kept", "differences", len(found), "first", found[0].String())
+	}
+}
+
+func (d *daemon) actual() (hoststate.Actual, error) {
+	routes, err := d.nl.Routes()
+	if err != nil {
+		return hoststate.Actual{}, err
+	}
+	elements, err := d.nft.Elements()
+	if err != nil {
+		return hoststate.Actual{}, err
+	}
+	return hoststate.Actual{Routes: routes, Elements: elements}, nil
+}
