@@ -1,0 +1,92 @@
+// Package systemd tests that the files here agree with the program, and that
+// systemd understands them.
+package systemd
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"fairlead/internal/app/config"
+)
+
+// settings are the last value of each key of the unit.
+func settings(t *testing.T) map[string]string {
+	t.Helper()
+	b, err := os.ReadFile("fairlead.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := make(map[string]string)
+	for line := range strings.Lines(string(b)) {
+		if key, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok && !strings.HasPrefix(line, "#") {
+			found[key] = value
+		}
+	}
+	return found
+}
+
+// The folders that systemd makes are those that the program uses by default.
+func TestUnitFitsTheDefaults(t *testing.T) {
+	unit, c := settings(t), config.Default()
+	for what, pair := range map[string][2]string{
+		"state folder":   {filepath.Join("/var/lib", unit["StateDirectory"]), c.State},
+		"control socket": {filepath.Join("/run", unit["RuntimeDirectory"]), filepath.Dir(c.Control.Socket)},
+		"group":          {unit["Group"], c.Control.Group},
+		"start":          {unit["ExecStart"], "/usr/bin/fairlead run --config /etc/" + unit["ConfigurationDirectory"] + "/fairlead.yaml"},
+		"type":           {unit["Type"], "notify-reload"},
+	} {
+		if pair[0] != pair[1] {
+			t.Errorf("%s: the unit has %q, the program %q", what, pair[0], pair[1])
+		}
+	}
+	const needed = "CAP_NET_ADMIN CAP_NET_RAW CAP_NET_BIND_SERVICE"
+	for _, key := range []string{"CapabilityBoundingSet", "AmbientCapabilities"} {
+		if unit[key] != needed {
+			t.Errorf("%s: %q, want %q and nothing else", key, unit[key], needed)
+		}
+	}
+}
+
+func TestProtocolName(t *testing.T) {
+	b, err := os.ReadFile("rt_protos.d/fairlead.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := strconv.Itoa(int(config.Default().Host.Protocol)) + " fairlead\n"
+	if !strings.HasSuffix(string(b), "\n"+want) {
+		t.Errorf("rt_protos.d names %q, want %q", b, want)
+	}
+}
+
+// systemd itself reads the unit, and has nothing to say but what it must.
+func TestUnitVerifies(t *testing.T) {
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("probe: systemd-analyze: ", err)
+	}
+	unit, err := os.ReadFile("fairlead.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.Executable() // stands in for a program that is not installed
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "fairlead.service")
+	if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(unit), "/usr/bin/fairlead", program)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(analyze, "verify", "--man=no", path).CombinedOutput()
+	if err != nil {
+		t.Errorf("systemd-analyze verify: %v", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		if !strings.Contains(line, "ignoring: notify-reload") { // before systemd 253
+			t.Errorf("systemd-analyze verify: %s", line)
+		}
+	}
+}
