@@ -1,0 +1,112 @@
+package probe_test
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+	"time"
+
+	"fairlead/internal/host/probe"
+	"fairlead/internal/lab"
+	"fairlead/internal/wire/linkaddr"
+)
+
+// pair is two nodes on one link.
+type pair struct{ here, there *lab.Node }
+
+func newPair(t *testing.T, join func(n *lab.Net, p pair) error) pair {
+	t.Helper()
+	n := lab.ForTest(t)
+	var p pair
+	for name, node := range map[string]**lab.Node{"here": &p.here, "there": &p.there} {
+		made, err := n.Node(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		*node = made
+	}
+	if err := join(n, p); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func cable(n *lab.Net, p pair) error { return n.Veth(p.here, "d0", p.there, "c0") }
+
+// ask probes from here, for as long as a probe of a next hop that is there may
+// take on a busy machine; one that is not there is asked a shorter time.
+func (p pair) ask(t *testing.T, addr netip.Addr, ll linkaddr.Addr, expected bool) {
+	t.Helper()
+	limit := 1500 * time.Millisecond
+	if expected {
+		limit = 20 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	ifi, err := p.here.Interface("d0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = p.here.Do(func() error {
+		got, err := probe.Answers(ctx, ifi.Index, addr, ll)
+		if got != expected {
+			t.Errorf("probe of %s at %q = %v, want %v", addr, ll, got, expected)
+		}
+		return err
+	})
+	if err != nil {
+		t.Errorf("probe of %s: %v", addr, err)
+	}
+}
+
+func linkLocal(t *testing.T, n *lab.Node, name string) netip.Addr {
+	t.Helper()
+	a, err := n.LinkLocal(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func TestNeighbourAnswers(t *testing.T) {
+	p := newPair(t, cable)
+	linkLocal(t, p.here, "d0")
+	there := linkLocal(t, p.there, "c0")
+	ifi, err := p.there.Interface("c0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mac := linkaddr.From(ifi.HardwareAddr)
+	p.ask(t, there, mac, true)
+	p.ask(t, there, linkaddr.Addr{}, true)
+
+	// The same address at another link-layer address is somebody else.
+	stranger, _ := linkaddr.Parse("02:00:5e:00:53:99")
+	p.ask(t, there, stranger, false)
+	p.ask(t, netip.MustParseAddr("fe80::dead"), mac, false)
+
+	if _, err := p.there.IP("link set c0 down"); err != nil {
+		t.Fatal(err)
+	}
+	p.ask(t, there, mac, false)
+}
+
+func TestPointToPointAnswers(t *testing.T) {
+	p := newPair(t, func(n *lab.Net, p pair) error {
+		_, err := n.Tun(p.here, "d0", "fe80::a/64", p.there, "c0", "fe80::b/64")
+		return err
+	})
+	p.ask(t, netip.MustParseAddr("fe80::b"), linkaddr.Addr{}, true)
+	p.ask(t, netip.MustParseAddr("fe80::dead"), linkaddr.Addr{}, false)
+}
+
+func TestNoSuchLink(t *testing.T) {
+	p := newPair(t, cable)
+	err := p.here.Do(func() error {
+		_, err := probe.Answers(t.Context(), 1<<20, netip.MustParseAddr("fe80::b"), linkaddr.Addr{})
+		return err
+	})
+	if err == nil {
+		t.Error("probe on an interface that does not exist: no error")
+	}
+}
