@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 
+	"fairlead/internal/lab"
 	"fairlead/internal/lab/capture"
 	"fairlead/internal/lab/script"
 	"fairlead/internal/wire/dhcp6"
@@ -85,16 +86,13 @@ func (t *tour) pretend(message []byte) error {
 
 // believed checks that the server granted home2's prefix to the neighbour.
 func (t *tour) believed() error {
-	filter := fmt.Sprintf("dhcpv6.msgtype == %d && dhcpv6.peeraddr == %s && dhcpv6.iaprefix.pref_addr == %s && ipv6.src == 2001:db8:ff::2",
-		reply, t.neighbour.linkLocal, t.home2.prefix.Addr())
-	if _, err := t.tshark(t.serverWire, filter, "dhcpv6.msgtype", "dhcpv6.peeraddr", "dhcpv6.iaprefix.pref_addr", "dhcpv6.iaprefix.valid_lifetime"); err != nil {
-		return err
-	}
-	rows, err := t.serverWire.Fields(filter, "frame.number")
+	filter := fmt.Sprintf("dhcpv6.msgtype == %d && dhcpv6.peeraddr == %s && dhcpv6.iaprefix.pref_addr == %s && ipv6.src == %s",
+		reply, t.neighbour.linkLocal, t.home2.prefix.Addr(), lab.ServerAddress)
+	out, err := t.tshark(t.serverWire, filter, "dhcpv6.msgtype", "dhcpv6.peeraddr", "dhcpv6.iaprefix.pref_addr", "dhcpv6.iaprefix.valid_lifetime")
 	if err != nil {
 		return err
 	}
-	return t.check(expect(len(rows) > 0, "no such Reply was seen"), "Kea's Reply gives %s to the neighbour", t.home2.prefix)
+	return t.check(expect(countLines(out) > 0, "no such Reply was seen"), "Kea's Reply gives %s to the neighbour", t.home2.prefix)
 }
 
 // askedHome2 checks that home2 was asked after the forged message, and answered.

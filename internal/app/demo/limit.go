@@ -2,6 +2,7 @@ package demo
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -37,10 +38,7 @@ func (t *tour) limit() error {
 		rows, _ := t.neighbour.wire.Fields(asked, "frame.number") // the file may end inside a packet
 		return len(rows) >= 2
 	})
-	if err != nil {
-		return err
-	}
-	if err := greedy.Proc().Stop(); err != nil {
+	if err := errors.Join(err, greedy.Proc().Stop()); err != nil {
 		return err
 	}
 	t.say("On the neighbour's cable: Solicit (1), Advertise (2), Request (3) and again. In front of Kea, wrapped by the relay (12, 13):")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -85,12 +86,15 @@ func (t *tour) octets() error {
 	t.say("The client's message itself must not change on the way (RFC 8987 G-1, RFC 8415 section 19). So all that passed the clients' cables is " +
 		"compared with what passed the server's:")
 	for _, h := range t.homes() {
-		var up, down int
+		var (
+			up, down int
+			reason   error
+		)
 		err := until(t.ctx, slowPace, patience, "the messages on both sides are the same", func() bool {
-			up, down, err = t.sameOnBothSides(h)
-			return err == nil
+			up, down, reason = t.compare(h)
+			return reason == nil
 		})
-		_ = t.check(err, "%s: %d messages to the server and %d from it, the same on both sides, octet for octet", h.node.Name, up, down)
+		_ = t.check(errors.Join(err, reason), "%s: %d messages to the server and %d from it, the same on both sides, octet for octet", h.node.Name, up, down)
 	}
 	for _, side := range []struct {
 		name string
@@ -139,36 +143,40 @@ func sameIdentity(forwards []relayed) error {
 	return expect(len(forwards) > 0, "there is no Relay-forward")
 }
 
-// sameOnBothSides counts the messages of a home that are on both cables, and
-// fails if one is on one of them only.
-func (t *tour) sameOnBothSides(h *home) (up, down int, err error) {
-	count := func(wireFilter string, kind byte) (int, error) {
-		wire, err := h.wire.Datagrams(wireFilter)
-		if err != nil {
-			return 0, err
-		}
-		far, err := t.atServer(fmt.Sprintf("dhcpv6.msgtype == %d", kind))
-		if err != nil {
-			return 0, err
-		}
-		far = slices.DeleteFunc(far, func(r relayed) bool { return r.kind != kind || r.peer != h.linkLocal })
-		for _, r := range far {
-			if !slices.ContainsFunc(wire, func(d capture.Datagram) bool { return bytes.Equal(d.Payload, r.options[relayMessage]) }) {
-				return 0, fmt.Errorf("on the server's side alone: %x", r.options[relayMessage])
-			}
-		}
-		for _, d := range wire {
-			if !slices.ContainsFunc(far, func(r relayed) bool { return bytes.Equal(d.Payload, r.options[relayMessage]) }) {
-				return 0, fmt.Errorf("on %s's side alone: %x", h.node.Name, d.Payload)
-			}
-		}
-		return len(wire), expect(len(wire) > 0 && len(wire) == len(far), "%d on %s's side, %d on the server's", len(wire), h.node.Name, len(far))
+// compare counts the messages of a home that passed its cable and the server's,
+// and fails if they are not the same there.
+func (t *tour) compare(h *home) (up, down int, err error) {
+	near, err := h.wire.Datagrams(fmt.Sprintf("ipv6.addr == %s && (udp.dstport == 546 || udp.dstport == 547)", h.linkLocal))
+	if err != nil {
+		return 0, 0, err
 	}
-	if up, err = count(fmt.Sprintf("udp.dstport == 547 && ipv6.src == %s", h.linkLocal), 12); err != nil {
-		return up, 0, err
+	far, err := t.atServer("dhcpv6.msgtype == 12 || dhcpv6.msgtype == 13")
+	if err != nil {
+		return 0, 0, err
 	}
-	down, err = count(fmt.Sprintf("udp.dstport == 546 && ipv6.dst == %s", h.linkLocal), 13)
-	return up, down, err
+	var cable, wrapped [2][]string // octets of messages: to the server, and from it
+	for _, d := range near {
+		way := 0
+		if d.ToPort == "546" {
+			way = 1
+		}
+		cable[way] = append(cable[way], string(d.Payload))
+	}
+	for _, r := range far {
+		if r.peer == h.linkLocal {
+			way := int(r.kind) - 12
+			wrapped[way] = append(wrapped[way], string(r.options[relayMessage]))
+		}
+	}
+	for way := range cable {
+		slices.Sort(cable[way])
+		slices.Sort(wrapped[way])
+		if !slices.Equal(cable[way], wrapped[way]) {
+			return 0, 0, fmt.Errorf("on the cable of %s: %x; on the server's: %x", h.node.Name, cable[way], wrapped[way])
+		}
+	}
+	up, down = len(cable[0]), len(cable[1])
+	return up, down, expect(up > 0 && down > 0, "%d messages to the server, %d from it", up, down)
 }
 
 // forwardedTypes are the types of the messages that went to the server with that
