@@ -1,0 +1,234 @@
+package traffic_test
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"fairlead/internal/lab"
+	"fairlead/internal/lab/relay"
+	"fairlead/internal/lab/script"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// patience is for conditions that a slow machine may take long to reach.
+const patience = 60 * time.Second
+
+// binary is the program under test.
+var binary string
+
+// atOnce bounds how many networks are alive together.
+var atOnce = make(chan struct{}, 2)
+
+func TestMain(m *testing.M) {
+	path, remove, err := relay.Build()
+	if err != nil {
+		println(err.Error())
+		os.Exit(1)
+	}
+	binary = path
+	code := m.Run()
+	remove()
+	os.Exit(code)
+}
+
+// need ends the test if there is an error.
+func need(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// until waits for a condition and ends the test if it never comes.
+func until(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	need(t, lab.Until(patience, what, done))
+}
+
+// parallel lets the test run beside one other.
+func parallel(t *testing.T) {
+	t.Parallel()
+	atOnce <- struct{}{}
+	t.Cleanup(func() { <-atOnce })
+}
+
+// rig is a network with a fairlead in its relay node and a server of the
+// laboratory that grants what its book says.
+type rig struct {
+	*lab.Topology
+	t      *testing.T
+	relay  *relay.Relay
+	server *script.Server
+	book   *book
+
+	clients map[int]*script.Client
+}
+
+// build makes a rig whose relay has the standard configuration with link keys
+// added ("filter: strict"). Nothing runs yet but the server.
+func build(t *testing.T, plan lab.Plan, linkKeys ...string) *rig {
+	t.Helper()
+	top, err := lab.ForTest(t).Topology(plan)
+	need(t, err)
+	return buildOn(t, top, standard(top, linkKeys...))
+}
+
+// standard is the standard configuration with link keys added.
+func standard(top *lab.Topology, linkKeys ...string) string {
+	text := relay.Standard(top)
+	for _, k := range linkKeys {
+		text += "      " + k + "\n"
+	}
+	return text
+}
+
+// buildOn is build on a topology, with a whole configuration.
+func buildOn(t *testing.T, top *lab.Topology, text string) *rig {
+	t.Helper()
+	r, err := relay.New(top.Relay, relay.Config{Binary: binary, Text: "metrics:\n  listen: off\n" + text})
+	need(t, err)
+	b := &book{grants: map[page][]dhcp6.IAPrefix{}}
+	server, err := script.StartServer(top.Server, lab.ServerAddress, b.answers().Answer)
+	need(t, err)
+	return &rig{Topology: top, t: t, relay: r, server: server, book: b}
+}
+
+// start is build, and the relay started.
+func start(t *testing.T, plan lab.Plan, linkKeys ...string) *rig {
+	t.Helper()
+	r := build(t, plan, linkKeys...)
+	need(t, r.relay.Start())
+	return r
+}
+
+// book is what the server grants.
+type book struct {
+	mu     sync.Mutex
+	grants map[page][]dhcp6.IAPrefix
+}
+
+// page names an IA_PD: on one link by its link-address, or, without, on all.
+type page struct {
+	link netip.Addr
+	iaid uint32
+}
+
+// answers is the server's behaviour.
+func (b *book) answers() script.Grants {
+	return script.Grants{T1: 1000, T2: 1600, Prefixes: func(r script.Request, ia dhcp6.IA) []dhcp6.IAPrefix {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if len(r.Relays) > 0 {
+			if own, ok := b.grants[page{r.Relays[len(r.Relays)-1].LinkAddress(), ia.IAID}]; ok {
+				return own
+			}
+		}
+		return b.grants[page{iaid: ia.IAID}]
+	}}
+}
+
+// grant has the server give these prefixes to an IA_PD from now on.
+func (r *rig) grant(iaid uint32, prefixes ...dhcp6.IAPrefix) {
+	r.grantOn(netip.Addr{}, iaid, prefixes...)
+}
+
+// grantOn is grant for the link with that link-address alone.
+func (r *rig) grantOn(link netip.Addr, iaid uint32, prefixes ...dhcp6.IAPrefix) {
+	r.book.mu.Lock()
+	defer r.book.mu.Unlock()
+	r.book.grants[page{link, iaid}] = prefixes
+}
+
+// pfx is a prefix.
+func pfx(format string, args ...any) netip.Prefix {
+	return netip.MustParsePrefix(fmt.Sprintf(format, args...))
+}
+
+// long is a prefix with lifetimes that outlast every test.
+func long(p netip.Prefix) dhcp6.IAPrefix {
+	return dhcp6.IAPrefix{Prefix: p, Preferred: 2000, Valid: 3000}
+}
+
+// lasting is a prefix with a valid lifetime in seconds.
+func lasting(p netip.Prefix, valid dhcp6.Lifetime) dhcp6.IAPrefix {
+	return dhcp6.IAPrefix{Prefix: p, Preferred: valid, Valid: valid}
+}
+
+// duid is the DUID of the client with that number.
+func duid(number int) dhcp6.DUID {
+	return dhcp6.AppendDUIDLL(nil, 1, []byte{2, 0, 0, 0, byte(number >> 8), byte(number)})
+}
+
+// client starts a client in the client node with that number.
+func (r *rig) client(number int) *script.Client {
+	r.t.Helper()
+	return r.clientAs(number, script.ClientConfig{DUID: duid(number)})
+}
+
+// clientAs is client with a configuration of its own.
+func (r *rig) clientAs(number int, c script.ClientConfig) *script.Client {
+	r.t.Helper()
+	got, err := script.StartClient(r.Client(number), c)
+	need(r.t, err)
+	r.t.Cleanup(func() { got.Close() })
+	return got
+}
+
+// obtain has a client go through the four messages for some IA_PDs.
+func (r *rig) obtain(c *script.Client, iaids ...uint32) dhcp6.Message {
+	r.t.Helper()
+	reply, err := c.Obtain(patience, iaids...)
+	need(r.t, err)
+	return reply
+}
+
+// delegate grants a prefix for IAID 1, 2 and so on to the client of that
+// number, and has the client ask for it.
+func (r *rig) delegate(number int, p netip.Prefix) (*script.Client, dhcp6.Message) {
+	r.t.Helper()
+	r.grant(uint32(number), long(p))
+	c := r.client(number)
+	return c, r.obtain(c, uint32(number))
+}
+
+// renew has a client renew what a Reply gave.
+func (r *rig) renew(c *script.Client, reply dhcp6.Message) dhcp6.Message {
+	r.t.Helper()
+	got, err := c.Renew(patience, reply)
+	need(r.t, err)
+	return got
+}
+
+// ask sends a message that the server answers, once everything sent before has
+// passed the relay: datagrams of one client stay in order.
+func (r *rig) passed(c *script.Client) {
+	r.t.Helper()
+	_, err := c.Exchange(patience, c.Message(dhcp6.InformationRequest))
+	need(r.t, err)
+}
+
+// heard are the messages of a transaction that the server has received.
+func (r *rig) heard(message []byte) (found []script.Request) {
+	for _, q := range r.server.Received() {
+		if len(q.Inner) >= 4 && string(q.Inner[:4]) == string(message[:4]) {
+			found = append(found, q)
+		}
+	}
+	return found
+}
+
+// clientOnce is client, or the one that it started before.
+func (r *rig) clientOnce(number int) *script.Client {
+	r.t.Helper()
+	if r.clients[number] == nil {
+		if r.clients == nil {
+			r.clients = map[int]*script.Client{}
+		}
+		r.clients[number] = r.client(number)
+	}
+	return r.clients[number]
+}
