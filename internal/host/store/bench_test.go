@@ -49,7 +49,7 @@ func BenchmarkLoad(b *testing.B) {
 	for n := 0; n < records; n += 500 {
 		commit(b, s, group(n, 500)...)
 	}
-	b.ReportMetric(float64(s.Stats().DiskBytes), "disk-bytes")
+	disk := s.Stats().DiskBytes
 	if err := s.Close(); err != nil {
 		b.Fatal(err)
 	}
@@ -66,4 +66,5 @@ func BenchmarkLoad(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(m.Sys)/(1<<20), "MB-sys")
+	b.ReportMetric(float64(disk)/(1<<20), "MB-disk")
 }

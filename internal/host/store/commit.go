@@ -81,6 +81,20 @@ func fillBatch(b *pebble.Batch, ops []Op, seq uint64, manifest reach) error {
 	return set(spaceMeta, metaSeq[1:], manifest.append(nil))
 }
 
+// sayGoodbye ends the log with an empty commit, which proves, if the one before it
+// is broken later, that it was whole.
+func (s *Store) sayGoodbye() error {
+	if s.engine == nil || !s.engine.writes() {
+		return nil
+	}
+	manifest := s.engine.fs.manifestReach()
+	err := s.engine.apply(func(b *pebble.Batch) error { return fillBatch(b, nil, s.seq+1, manifest) })
+	if err != nil {
+		return opError("close", classify(err))
+	}
+	return nil
+}
+
 // measure returns how much a batch adds at most, and whether it adds anything.
 func measure(ops []Op) (size uint64, grows bool, err error) {
 	for _, op := range ops {

@@ -319,7 +319,7 @@ func TestTornTail(t *testing.T) {
 	for _, k := range "abc" {
 		commit(t, s, put(string(k), strings.Repeat("1", 50)))
 	}
-	// Not closed: the log has no end mark. The copy is what a power cut leaves.
+	// Not closed: the copy is what a power cut leaves.
 	torn := sample{dir: dir}
 	logs := glob(t, dir, "*.log")
 	name := filepath.Base(logs[len(logs)-1])

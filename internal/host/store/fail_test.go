@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -27,6 +29,7 @@ var diskErrors = []struct {
 // commit is kept.
 func TestEachWriteFailsOnce(t *testing.T) {
 	w := newWorkload(40, 2000)
+	before := runtime.NumGoroutine()
 	for n, more := 1, true; more; n++ {
 		e := diskErrors[n%len(diskErrors)]
 		hook, failed := failing(n, n, e.disk)
@@ -35,6 +38,12 @@ func TestEachWriteFailsOnce(t *testing.T) {
 			t.Fatalf("write %d fails with %v: %v", n, e.disk, err)
 		}
 		more = failed.Load()
+	}
+	// Engines that were replaced are closed, not left behind.
+	for deadline := time.Now().Add(20 * time.Second); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+		}
 	}
 }
 

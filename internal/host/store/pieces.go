@@ -14,13 +14,14 @@ import (
 //	CRC-32C (4)  length (2)  type (1)  log number (4)                      types 5 to 8
 //	CRC-32C (4)  length (2)  type (1)  log number (4)  synced offset (8)   types 9 to 12
 //
-// in little-endian order. A log that was closed ends with a header of type 5 and
-// the next log number.
+// in little-endian order. What follows the last piece may be anything: files are
+// used again.
 //
 // Pebble takes a broken piece in the last block for a torn tail and forgets what
 // follows. Here every commit waits for the one before it to be durable, and so
-// does every edit: the beginning of a later one, or the end mark, proves that the
-// broken piece was whole once and that the disk has lost it since.
+// does every edit: the beginning of a later one proves that the broken piece was
+// whole once and that the disk has lost it since. The mark at the end of a log
+// proves nothing, it may be written together with the last batch.
 const (
 	logBlock       = 32 << 10
 	manifestHeader = 7
@@ -93,8 +94,7 @@ func (l pieceLog) walk(take func(batch []byte)) (end int, lost []int) {
 			continue
 		}
 		p, ok := l.at(off)
-		closed := !ok && l.closedAt(off)
-		if !ok && !closed || ok && !within && !p.first {
+		if !ok || !within && !p.first {
 			next := l.resume(off)
 			if next < 0 {
 				return end, lost
@@ -103,13 +103,10 @@ func (l pieceLog) walk(take func(batch []byte)) (end int, lost []int) {
 			off, within = next, false
 			continue
 		}
-		if within && (closed || p.first) {
-			lost = append(lost, off)
-		}
-		if closed {
-			return off, lost
-		}
 		if p.first {
+			if within {
+				lost = append(lost, off)
+			}
 			batch = batch[:0]
 		}
 		batch = append(batch, p.payload...)
@@ -122,8 +119,8 @@ func (l pieceLog) walk(take func(batch []byte)) (end int, lost []int) {
 	return end, lost
 }
 
-// resume returns where the first batch after a broken piece begins, or the end
-// mark, or -1. Where the length of the broken piece leads to another, that is
+// resume returns where the first batch after a broken piece begins, or -1. Where
+// the length of the broken piece leads to another, that is
 // where to go on; else it may be anywhere.
 func (l pieceLog) resume(off int) int {
 	if off+manifestHeader <= len(l.data) {
@@ -133,7 +130,7 @@ func (l pieceLog) resume(off int) int {
 		}
 	}
 	for next := off + 1; next+manifestHeader <= len(l.data); next++ {
-		if l.startsAt(next) || l.closedAt(next) {
+		if l.startsAt(next) {
 			return next
 		}
 	}
@@ -143,16 +140,6 @@ func (l pieceLog) resume(off int) int {
 func (l pieceLog) startsAt(off int) bool {
 	p, ok := l.at(off)
 	return ok && p.first && len(p.payload) > 0
-}
-
-// closedAt reports whether the end mark of the log is at an offset.
-func (l pieceLog) closedAt(off int) bool {
-	if l.manifest || l.data[min(off, len(l.data)-1)] != 0 {
-		return false
-	}
-	mark := [logHeader]byte{6: 5}
-	binary.LittleEndian.PutUint32(mark[7:], l.number+1)
-	return bytes.HasPrefix(l.data[off:], mark[:])
 }
 
 func zero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }

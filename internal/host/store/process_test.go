@@ -184,6 +184,7 @@ func fillDisk(t *testing.T, mnt string, reserve int64) {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(mnt, "store")
+	before := openFiles(t)
 	o := Options{ReserveBytes: reserve, memTable: testMemTable}
 	s := open(t, dir, o)
 	n, err := fill(t, s, 0)
@@ -212,6 +213,21 @@ func fillDisk(t *testing.T, mnt string, reserve int64) {
 		t.Fatalf("no commit succeeds with space again: %v", err)
 	}
 	wantBulky(t, s, more)
+	if err := s.Close(); err != nil && !errors.Is(err, ErrFull) {
+		t.Error(err)
+	}
+	if after := openFiles(t); after > before {
+		t.Errorf("%d files are open, %d before", after, before)
+	}
+}
+
+func openFiles(t *testing.T) int {
+	t.Helper()
+	names, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(names)
 }
 
 // bulky is the nth commit of those that fill a disk. Random octets cannot be

@@ -132,8 +132,9 @@ func Open(dir string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// Close ends the store; what was committed is durable already. It waits for a
-// Commit and for scans that are under way. A second Close returns ErrClosed.
+// Close ends the store. What was committed is durable already, so that an error
+// is of no consequence to it. It waits for a Commit and for scans that are under
+// way. A second Close returns ErrClosed.
 func (s *Store) Close() error {
 	if s.closed.Swap(true) {
 		return opError("close", ErrClosed)
@@ -144,6 +145,6 @@ func (s *Store) Close() error {
 	defer s.writing.Unlock()
 	s.reading.Lock()
 	defer s.reading.Unlock()
-	err := s.drop()
+	err := errors.Join(s.sayGoodbye(), s.drop())
 	return errors.Join(err, s.lock.Close())
 }
