@@ -22,7 +22,7 @@ type Commands struct {
 	Version string
 	Run     func(ctx context.Context, configPath string) error // returns when ctx ends
 	Purge   func(configPath string) error
-	Demo    func(ctx context.Context, args []string) error // nil: there is no demo command
+	Demo    func(ctx context.Context, keep bool) error // nil: there is no demo command
 }
 
 // The exit codes.

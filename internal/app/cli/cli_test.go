@@ -48,7 +48,7 @@ func program() int {
 		Version: "1.2.3",
 		Run:     func(_ context.Context, path string) error { return say("run " + path) },
 		Purge:   func(path string) error { return say("purge " + path) },
-		Demo:    func(_ context.Context, args []string) error { return say("demo " + strings.Join(args, " ")) },
+		Demo:    func(_ context.Context, keep bool) error { return say(fmt.Sprint("demo ", keep)) },
 	}, os.Args[1:], stdout, os.Stderr)
 }
 

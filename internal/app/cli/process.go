@@ -61,12 +61,19 @@ does not run and is not to come back. What it keeps on disk stays.`,
 	return cmd
 }
 
-func demoCommand(demo func(context.Context, []string) error) *cobra.Command {
-	return &cobra.Command{
+func demoCommand(demo func(context.Context, bool) error) *cobra.Command {
+	var keep bool
+	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Show on this machine what Fairlead does, in a network of its own",
-		RunE:  func(cmd *cobra.Command, args []string) error { return demo(cmd.Context(), args) },
+		Long: `Show on this machine what Fairlead does: clients and a server by other authors,
+with Fairlead between them, in network namespaces that go away at the end. Needs
+root, and leaves the machine's own network alone.`,
+		Args: atMost(0),
+		RunE: func(cmd *cobra.Command, _ []string) error { return demo(cmd.Context(), keep) },
 	}
+	cmd.Flags().BoolVar(&keep, "keep", false, "leave it running at the end, to be looked at, until Enter or Ctrl-C")
+	return cmd
 }
 
 func versionCommand(version string) *cobra.Command {

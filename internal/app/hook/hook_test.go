@@ -66,19 +66,23 @@ func TestEnvironment(t *testing.T) {
 		want  []string
 	}{
 		{
-			"granted", delegation.Event{Kind: delegation.Granted, New: d},
+			"granted",
+			delegation.Event{Kind: delegation.Granted, New: d},
 			slices.Concat(path, []string{"FAIRLEAD_EVENT=granted"}, facts, []string{"FAIRLEAD_PREFERRED=1800", "FAIRLEAD_VALID=3600", "FAIRLEAD_SERVER=kea1"}),
 		},
 		{
-			"for ever", delegation.Event{Kind: delegation.Extended, Old: d, New: forever},
+			"for ever",
+			delegation.Event{Kind: delegation.Extended, Old: d, New: forever},
 			slices.Concat(path, []string{"FAIRLEAD_EVENT=extended"}, slices.Delete(slices.Clone(facts), 5, 6), []string{"FAIRLEAD_PREFERRED=infinite", "FAIRLEAD_VALID=infinite"}),
 		},
 		{
-			"ended", delegation.Event{Kind: delegation.Ended, Reason: delegation.Expired, Old: over},
+			"ended",
+			delegation.Event{Kind: delegation.Ended, Reason: delegation.Expired, Old: over},
 			slices.Concat(path, []string{"FAIRLEAD_EVENT=ended", "FAIRLEAD_REASON=expired"}, facts, []string{"FAIRLEAD_PREFERRED=0", "FAIRLEAD_VALID=0", "FAIRLEAD_SERVER=kea1"}),
 		},
 		{
-			"moved", delegation.Event{Kind: delegation.Moved, Old: elsewhere, New: d},
+			"moved",
+			delegation.Event{Kind: delegation.Moved, Old: elsewhere, New: d},
 			slices.Concat(path, []string{"FAIRLEAD_EVENT=moved"}, facts, []string{
 				"FAIRLEAD_PREFERRED=1800", "FAIRLEAD_VALID=3600", "FAIRLEAD_SERVER=kea1",
 				"FAIRLEAD_OLD_LINK=lan9", "FAIRLEAD_OLD_NEXT_HOP=fe80::9", "FAIRLEAD_OLD_CLIENT=00:01:02",

@@ -14,7 +14,8 @@ var metrics = slices.Concat(processMetrics, linkMetrics, peerMetrics, stateMetri
 var processMetrics = []metric{
 	{"build_info", "The version that runs; always 1.", gauge, []string{"version", "go"}, buildInfo},
 	{
-		"relay_id_info", "The relay-id in use, in hexadecimal with colons; always 1.", gauge, []string{"relay_id"},
+		"relay_id_info", "The relay-id in use, in hexadecimal with colons; always 1.", gauge,
+		[]string{"relay_id"},
 		func(c *control.Counters, emit emit) { emit(1, c.RelayID.String()) },
 	},
 	{
@@ -38,7 +39,8 @@ var processMetrics = []metric{
 		one(func(c *control.Counters) float64 { return float64(c.Clock.MaxErrorMicros) / 1e6 }),
 	},
 	{
-		"config_reloads_total", "Reloads of the configuration: done, or refused because of its problems.", counter, []string{"outcome"},
+		"config_reloads_total", "Reloads of the configuration: done, or refused because of its problems.", counter,
+		[]string{"outcome"},
 		func(c *control.Counters, emit emit) {
 			emit(float64(c.Config.Reloads), "done")
 			emit(float64(c.Config.ReloadsRefused), "refused")
@@ -49,7 +51,8 @@ var processMetrics = []metric{
 		instant(func(c *control.Counters) time.Time { return c.Config.Loaded }),
 	},
 	{
-		"hook_runs_total", "Runs of the hook program.", counter, []string{"outcome"},
+		"hook_runs_total", "Runs of the hook program.", counter,
+		[]string{"outcome"},
 		func(c *control.Counters, emit emit) {
 			emit(float64(c.Hook.Succeeded), "succeeded")
 			emit(float64(c.Hook.Failed), "failed")
@@ -75,25 +78,29 @@ var processMetrics = []metric{
 
 var linkMetrics = []metric{
 	{
-		"delegations", "Live delegated prefixes and assigned addresses.", gauge, []string{"link", "kind"},
+		"delegations", "Live delegated prefixes and assigned addresses.", gauge,
+		[]string{"link", "kind"},
 		eachLink(func(l *control.LinkCounts, emit emit) {
 			emit(float64(l.Prefixes), l.Link, "prefix")
 			emit(float64(l.Addresses), l.Link, "address")
 		}),
 	},
 	{
-		"link_up", "1 if a client-facing link is up and has a carrier.", gauge, []string{"link"},
+		"link_up", "1 if a client-facing link is up and has a carrier.", gauge,
+		[]string{"link"},
 		eachLink(func(l *control.LinkCounts, emit emit) { emit(truth(l.Up), l.Link) }),
 	},
 	{
-		"messages_total", "Messages received from clients and relays below, and delivered to them.", counter, []string{"link", "direction", "type"},
+		"messages_total", "Messages received from clients and relays below, and delivered to them.", counter,
+		[]string{"link", "direction", "type"},
 		eachLink(func(l *control.LinkCounts, emit emit) {
 			spread(l.Received, emit, l.Link, "received")
 			spread(l.Delivered, emit, l.Link, "delivered")
 		}),
 	},
 	{
-		"drops_total", "Discarded datagrams; the link is empty for those of interfaces that are not known.", counter, []string{"link", "reason"},
+		"drops_total", "Discarded datagrams; the link is empty for those of interfaces that are not known.", counter,
+		[]string{"link", "reason"},
 		func(c *control.Counters, emit emit) {
 			for i := range c.Links {
 				spread(c.Links[i].Drops, emit, c.Links[i].Link)
@@ -102,33 +109,39 @@ var linkMetrics = []metric{
 		},
 	},
 	{
-		"link_refusals_total", "Grants of servers that were not learned, by link.", counter, []string{"link"},
+		"link_refusals_total", "Grants of servers that were not learned, by link.", counter,
+		[]string{"link"},
 		eachLink(func(l *control.LinkCounts, emit emit) { emit(float64(l.Refused), l.Link) }),
 	},
 	{
-		"refusals_total", "Grants of servers that were not learned, by reason.", counter, []string{"reason"},
+		"refusals_total", "Grants of servers that were not learned, by reason.", counter,
+		[]string{"reason"},
 		each(func(c *control.Counters) map[string]uint64 { return c.Refusals }),
 	},
 }
 
 var peerMetrics = []metric{
 	{
-		"peer_messages_total", "Messages sent to and received from a peer.", counter, []string{"peer", "direction"},
+		"peer_messages_total", "Messages sent to and received from a peer.", counter,
+		[]string{"peer", "direction"},
 		eachPeer(func(p *control.PeerCounts, emit emit) {
 			emit(float64(p.Sent), p.Peer, "sent")
 			emit(float64(p.Received), p.Peer, "received")
 		}),
 	},
 	{
-		"peer_messages_since_answer", "Messages sent to a peer since the last one that came back.", gauge, []string{"peer"},
+		"peer_messages_since_answer", "Messages sent to a peer since the last one that came back.", gauge,
+		[]string{"peer"},
 		eachPeer(func(p *control.PeerCounts, emit emit) { emit(float64(p.SinceAnswer), p.Peer) }),
 	},
 	{
-		"peer_last_received_timestamp_seconds", "When a peer was last heard; absent if never.", gauge, []string{"peer"},
+		"peer_last_received_timestamp_seconds", "When a peer was last heard; absent if never.", gauge,
+		[]string{"peer"},
 		eachPeer(func(p *control.PeerCounts, emit emit) { at(p.LastReceived, emit, p.Peer) }),
 	},
 	{
-		"peer_protected", "1 if the protection that a peer requires is in place.", gauge, []string{"peer"},
+		"peer_protected", "1 if the protection that a peer requires is in place.", gauge,
+		[]string{"peer"},
 		eachPeer(func(p *control.PeerCounts, emit emit) { emit(truth(p.Protected), p.Peer) }),
 	},
 }

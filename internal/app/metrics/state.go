@@ -88,11 +88,13 @@ var hostMetrics = []metric{
 		instant(func(c *control.Counters) time.Time { return c.Host.LastAudit }),
 	},
 	{
-		"host_findings_total", "Differences that audits of the kernel have found and mended.", counter, []string{"reason"},
+		"host_findings_total", "Differences that audits of the kernel have found and mended.", counter,
+		[]string{"reason"},
 		each(func(c *control.Counters) map[string]uint64 { return c.HostFindings }),
 	},
 	{
-		"filter_dropped_packets_total", "Packets that the kernel's filter dropped (RFC 8987 R-3, R-5).", counter, []string{"reason"},
+		"filter_dropped_packets_total", "Packets that the kernel's filter dropped (RFC 8987 R-3, R-5).", counter,
+		[]string{"reason"},
 		func(c *control.Counters, emit emit) {
 			emit(float64(c.Filter.Spoofed), "spoofed")
 			emit(float64(c.Filter.SpoofedLinkLayer), "spoofed-link-layer")
@@ -101,14 +103,16 @@ var hostMetrics = []metric{
 		},
 	},
 	{
-		"socket_datagrams_total", "Datagrams that our sockets passed, by path (frame, socket).", counter, []string{"direction", "path"},
+		"socket_datagrams_total", "Datagrams that our sockets passed, by path (frame, socket).", counter,
+		[]string{"direction", "path"},
 		func(c *control.Counters, emit emit) {
 			spread(c.Socket.Received, emit, "received")
 			spread(c.Socket.Sent, emit, "sent")
 		},
 	},
 	{
-		"socket_drops_total", "Datagrams that our sockets discarded before the relay saw them, or could not send.", counter, []string{"reason"},
+		"socket_drops_total", "Datagrams that our sockets discarded before the relay saw them, or could not send.", counter,
+		[]string{"reason"},
 		each(func(c *control.Counters) map[string]uint64 { return c.Socket.Drops }),
 	},
 }
