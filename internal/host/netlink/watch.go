@@ -131,7 +131,7 @@ func (w *watcher) read(nl *netlink.Conn) {
 	for w.ctx.Err() == nil {
 		messages, err := nl.Receive()
 		if err != nil {
-			if w.ctx.Err() != nil || !w.resync(err) {
+			if w.ctx.Err() != nil || !drain(nl) || !w.resync(err) {
 				return
 			}
 			continue
@@ -142,6 +142,24 @@ func (w *watcher) read(nl *netlink.Conn) {
 			}
 		}
 	}
+}
+
+// drain throws away what is queued. When messages were lost, those that are left
+// are older than them, and must not undo what is then read.
+func drain(nl *netlink.Conn) bool {
+	raw, err := nl.SyscallConn()
+	if err != nil {
+		return false
+	}
+	b := make([]byte, 1)
+	return raw.Control(func(fd uintptr) {
+		for {
+			_, _, err := unix.Recvfrom(int(fd), b, unix.MSG_DONTWAIT)
+			if err != nil && !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.EINTR) {
+				return
+			}
+		}
+	}) == nil
 }
 
 // resync reads everything again, after a pause unless messages were only lost.

@@ -270,23 +270,26 @@ func TestWatchResync(t *testing.T) {
 	}
 	run(t, "ip link set c0 mtu 1400")
 	run(t, "ip link add late type veth peer name latep")
-	var c0 hoststate.Link
-	late := false
-	until(t, events, "resync", func(e Event) bool {
-		if e.Link != nil && e.Link.Name == "c0" {
-			c0 = *e.Link
+	told := map[string]hoststate.Link{}
+	resync := false
+	note := func(e Event) {
+		if e.Link != nil {
+			told[e.Link.Name] = *e.Link
 		}
-		late = late || e.Link != nil && e.Link.Name == "late"
-		return e.Resync
+		resync = resync || e.Resync
+	}
+	until(t, events, "resync, and all that happened", func(e Event) bool {
+		note(e)
+		return resync && told["c0"].MTU == 1400 && told["late"].Index != 0
 	})
-	if c0.MTU != 1400 || !late {
-		until(t, events, "what came after", func(e Event) bool {
-			if e.Link != nil && e.Link.Name == "c0" {
-				c0 = *e.Link
-			}
-			late = late || e.Link != nil && e.Link.Name == "late"
-			return c0.MTU == 1400 && late
-		})
+	// Nothing older comes after that.
+	run(t, "ip link set late mtu 1450")
+	until(t, events, "what came after", func(e Event) bool {
+		note(e)
+		return told["late"].MTU == 1450
+	})
+	if told["c0"].MTU != 1400 {
+		t.Errorf("c0 has MTU %d in the end, want 1400", told["c0"].MTU)
 	}
 }
 

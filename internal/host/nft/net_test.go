@@ -124,6 +124,7 @@ type network struct {
 	edge, client, far *node
 	clientTap, farTap *tap
 	table             *nft.Table
+	vrf               string // of which both links are a part, or empty
 	sent              int
 }
 
@@ -133,17 +134,24 @@ const (
 	edgeMAC  = "02:00:00:00:00:0a"
 )
 
-func newNetwork(t *testing.T) *network {
-	n := &network{t: t, edge: newNode(t), client: newNode(t), far: newNode(t)}
+func newNetwork(t *testing.T) *network { return newNetworkIn(t, "") }
+
+func newNetworkIn(t *testing.T, vrf string) *network {
+	n := &network{t: t, edge: newNode(t), client: newNode(t), far: newNode(t), vrf: vrf}
+	if vrf != "" {
+		n.edge.run("ip link add " + vrf + " type vrf table 1000")
+		n.edge.run("ip link set " + vrf + " up")
+	}
 	n.makeClientLink()
 	n.edge.run("ip link add u0 type veth peer name u0 netns " + n.far.path)
+	n.enslave("u0")
 	n.far.run("ip link set u0 address 02:00:00:00:00:f0")
 	n.far.run("ip link set u0 up")
 	n.edge.run("ip link set u0 up")
 	n.edge.run("sysctl -qw net.ipv6.conf.all.forwarding=1")
 	n.edge.run("ip addr add 2001:db8:ffff::1/64 dev u0 nodad")
 	n.edge.run("ip -6 neigh add 2001:db8:ffff::2 lladdr 02:00:00:00:00:f0 dev u0 nud permanent")
-	n.edge.run("ip -6 route add 2001:db8:cccc::/48 via 2001:db8:ffff::2")
+	n.route("2001:db8:cccc::/48 via 2001:db8:ffff::2 dev u0")
 	n.edge.ready("u0")
 	n.far.ready("u0")
 	n.farTap = n.far.tap("u0")
@@ -156,17 +164,33 @@ func newNetwork(t *testing.T) *network {
 // of the client.
 func (n *network) makeClientLink() {
 	n.edge.run("ip link add c0 type veth peer name c0 netns " + n.client.path)
+	n.enslave("c0")
 	n.edge.run("ip link set c0 address " + edgeMAC)
 	n.client.run("ip link set c0 address " + rightMAC)
 	n.client.run("ip link set c0 up")
 	n.edge.run("ip link set c0 up")
 	n.edge.run("ip addr add 2001:db8:1::1/64 dev c0 nodad")
 	n.edge.run("ip -6 neigh add fe80::1 lladdr " + rightMAC + " dev c0 nud permanent")
-	n.edge.run("ip -6 route add 2001:db8:100::/56 via fe80::1 dev c0")
-	n.edge.run("ip -6 route add 2001:db8:200::/60 via fe80::1 dev c0")
+	n.route("2001:db8:100::/56 via fe80::1 dev c0")
+	n.route("2001:db8:200::/60 via fe80::1 dev c0")
 	n.edge.ready("c0")
 	n.client.ready("c0")
 	n.clientTap = n.client.tap("c0")
+}
+
+// enslave puts a link of the edge into the VRF, if there is one.
+func (n *network) enslave(name string) {
+	if n.vrf != "" {
+		n.edge.run("ip link set " + name + " master " + n.vrf)
+	}
+}
+
+// route adds a route at the edge, in the VRF if there is one.
+func (n *network) route(words string) {
+	if n.vrf != "" {
+		words += " vrf " + n.vrf
+	}
+	n.edge.run("ip -6 route add " + words)
 }
 
 func (n *network) open() {
