@@ -152,7 +152,7 @@ func everyOption(c *relay6.Config) {
 // (i.e., GUA or ULA) from a prefix assigned to the link on which the client
 // should be assigned leases into the link-address field. If such an address is
 // not available, the relay agent may set the link-address field to a link-local
-// address".
+// address" (RFC 8415 19.1.1b).
 func TestRFC8415_19_1_1a_LinkAddress(t *testing.T) {
 	for _, tc := range []struct {
 		addrs  []string

@@ -1,0 +1,87 @@
+// Package claims is what Fairlead says of itself against its RFCs: the sentences
+// that ask something of it, and for each requirement of RFC 8987 a small mutation
+// of the code that its tests must notice. The evidence is not here: it is in the
+// tests, which tools/conformance finds by their names and comments.
+package claims
+
+// Row is one requirement.
+type Row struct {
+	ID    string // as the document has it, "G-1"; for RFC 8415 the section and a letter that counts its sentences
+	Level string // MUST, SHOULD, MAY, or "states" for what it says without such a word
+	Text  string // the sentence, shortened
+	Note  string // what is to be known of it; "to come" says that it is not claimed yet
+}
+
+// Table is the rows of one document.
+type Table struct {
+	RFC     string // "8987"
+	Title   string // of the table, such as "RFC 8987"
+	Rows    []Row
+	Counted int // rows that the line above the table counts: the first ones
+}
+
+// Tables are all tables, in the order of the document.
+func Tables() []Table {
+	return []Table{
+		{RFC: "8987", Title: "RFC 8987", Rows: rfc8987, Counted: 20},
+		{RFC: "8415", Title: "RFC 8415 section 19", Rows: rfc8415, Counted: len(rfc8415)},
+	}
+}
+
+var rfc8987 = []Row{
+	{"G-1", "MUST", "forward messages bidirectionally without changing the contents of the message", ""},
+	{"G-2", "MUST", "allow multiple prefixes for the same IA_PD, which may have different lifetimes", ""},
+	{"G-3", "MUST", "allow multiple prefixes, with or without separate IA_PDs, for a single client (DUID) on a single interface", ""},
+	{"G-4", "SHOULD", "allow the same DUID to have active leases on more than one interface, unless uniqueness is necessary", ""},
+	{"G-5", "MUST", "the maximum number of prefixes delegated to a single client is configurable", ""},
+	{"G-6", "MUST", "limit the number of active delegations on a single port for all clients and IA_PDs; configurable", ""},
+	{"G-7", "SHOULD", "support at least 8 active leases per client and use this as the default limit", ""},
+	{"G-8", "MUST", "update lifetimes from the Replies that are forwarded; expire only when the valid lifetime has elapsed", ""},
+	{"G-9", "MUST", "on a Release, expire the active leases for each of the IA_PDs in it", "only where link, DUID, source and link-layer source are the delegation's: the message proves nothing else"},
+	{"R-1", "MUST", "maintain routes with leases and next hops as they are delegated; remove them on release or expiry", ""},
+	{"R-2", "MUST", "the route has the prefix length given in the IA_PD", ""},
+	{"R-3", "MUST", "update ingress filters with the leases, blocking invalid sources; same prefix length", ""},
+	{"R-4", "MAY", "advertise leases into a routing protocol; withdraw them (MUST) when released or expired", "by the kernel's routing table, which FRR and BIRD read"},
+	{"R-5", "SHOULD", "drop looping packets on client-facing interfaces; per client or per destination; ICMPv6 type 1 code 6 configurable", ""},
+	{"S-1", "SHOULD", "preserve delegations across restarts: Bulk Leasequery, or persistent storage", "persistent storage; Bulk Leasequery is to come"},
+	{"S-2", "MUST", "retain routes while the next hop is unreachable, unless released or expired", ""},
+	{"S-3", "SHOULD", "implement Active Leasequery (RFC 7653)", "to come"},
+	{"O-1", "SHOULD", "let the operator view delegations with client identifier, next hop, interface and remaining lifetimes", ""},
+	{"O-2", "SHOULD", "let the operator clear an individual lease, a client, or all bindings on a port", ""},
+	{"O-3", "SHOULD", "a time synchronization protocol is used by relays and servers", "the host's; whether it works is shown, exported and heeded"},
+	{"S4", "MUST", "section 4: forward packets with message codes or options that it does not understand", ""},
+}
+
+// Named are tests of RFC 8415 whose names say only the section.
+var Named = map[string]string{"TestRFC8415_19_DefaultIsAllServers": "19c"}
+
+const same = "RFC 9915: the same"
+
+var rfc8415 = []Row{
+	{"19a", "SHOULD", "be configured with a list of destination addresses that includes unicast addresses", same},
+	{"19b", "MAY", "the list may include the All_DHCP_Servers multicast address or others", same},
+	{"19c", "MUST", "use All_DHCP_Servers if not explicitly configured", same},
+	{"19d", "states", "messages to a multicast address have Hop Limit 8", same},
+	{"19e", "MUST", "forward a message whose type it does not recognize, as in 19.1.1", same},
+	{"19.1a", "states", "construct a new Relay-forward for a Relay-forward, a type that is not for itself, or an unrecognized one", same},
+	{"19.1b", "states", "copy the source address of the datagram into peer-address", same},
+	{"19.1c", "states", "copy the received message into a Relay Message option", same},
+	{"19.1d", "states", "add the options that it is configured to include", same},
+	{"19.1.1a", "states", "link-address is a global or unique local address from a prefix of the client's link", same},
+	{"19.1.1b", "MAY", "a link-local address if there is no such address", same},
+	{"19.1.1c", "states", "hop-count is 0 in a message from a client", same},
+	{"19.1.1d", "MUST", "include an Interface-Id option if the link-address does not identify the interface", same},
+	{"19.1.1e", "states", "set the link-address regardless of the Interface-Id option", same},
+	{"19.1.2a", "states", "discard a Relay-forward whose hop-count is HOP_COUNT_LIMIT or more", same},
+	{"19.1.2b", "states", "copy the source address into peer-address, and increment hop-count", same},
+	{"19.1.2c", "states", "link-address 0 if the source is global; else an address of the interface, or an Interface-Id option", same},
+	{"19.1.3", "states", "forward prefix delegation like addresses", same},
+	{"19.2a", "states", "process the options of a Relay-reply beside the Relay Message option", same},
+	{"19.2b", "states", "relay the message to the peer-address", same},
+	{"19.2c", "MUST NOT", "modify the message", same},
+	{"19.2d", "states", "on the link that the Interface-Id option identifies", same},
+	{"19.2e", "states", "otherwise on the link that the link-address identifies", same},
+	{"19.2f", "MUST", "process a Relay-reply regardless of the type of message in it", same},
+	{"19.4a", "MUST NOT", "change anything in the packet being encapsulated", same},
+	{"19.4b", "states", "remove one encapsulation level on the way back", same},
+}

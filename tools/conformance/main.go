@@ -1,0 +1,69 @@
+// Command conformance writes docs/conformance.md: every requirement of RFC 8987
+// and every sentence of RFC 8415 section 19 that asks something of a relay agent,
+// with the tests that show it.
+//
+// A test shows a row in one of two ways. By its name: TestRFC8987_G2_SeveralPrefixes
+// shows G-2, TestRFC8415_19_1_1d_InterfaceID shows 19.1.1d, and TestR3Strict, in a
+// folder of the host floor, shows R-3. Or by its doc comment, which names the rows
+// in full: "RFC 8987 G-1, G-2 and R-1." or "RFC 8415 19.2c.".
+//
+// A test runs against the kernel if it lies under internal/system, internal/vm,
+// internal/host/nft, internal/host/netlink or internal/host/udp and its name does
+// not say Fake. Everything else is the cores alone.
+//
+// With -check nothing is written: the file must be what would be written, every
+// test that it names must have run and passed in the last run of all layers
+// (build/test/*.json, events of go test -json), and no test of RFC 8987 may have
+// been skipped.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+const document = "docs/conformance.md"
+
+func main() {
+	check := flag.Bool("check", false, "compare with what is there, and with the last run of the tests")
+	root := flag.String("root", ".", "the tree")
+	results := flag.String("results", "build/test/*.json", "events of go test -json: a glob, from the root")
+	flag.Parse()
+	if err := run(*root, *results, *check); err != nil {
+		fmt.Fprintln(os.Stderr, "conformance:", err)
+		os.Exit(1)
+	}
+}
+
+func run(root, results string, check bool) error {
+	found, err := scan(root)
+	if err != nil {
+		return err
+	}
+	text, lines := render(found)
+	for _, l := range lines {
+		fmt.Println(l)
+	}
+	path := filepath.Join(root, document)
+	if !check {
+		return os.WriteFile(path, []byte(text), 0o644)
+	}
+	if err := compare(path, text); err != nil {
+		return err
+	}
+	return verify(found, filepath.Join(root, results))
+}
+
+// compare reports whether the document is what would be written.
+func compare(path, text string) error {
+	old, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("document: %w", err)
+	}
+	if string(old) != text {
+		return fmt.Errorf("%s is not what the tests say: run make conformance and look at the difference", path)
+	}
+	return nil
+}

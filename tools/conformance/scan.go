@@ -1,0 +1,137 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"fairlead/tools/conformance/claims"
+)
+
+// evidence is one test that shows a row.
+type evidence struct {
+	Package string // import path below the module
+	Test    string
+	Kernel  bool
+}
+
+// row is a requirement's place: document and identifier.
+type row struct{ rfc, id string }
+
+var (
+	byName     = regexp.MustCompile(`^TestRFC(\d+)_(.+)$`)
+	byShort    = regexp.MustCompile(`^Test([GRSO])([1-9])[A-Z_]`)
+	inComment  = regexp.MustCompile(`RFC (8987|8415) ([GRSO]-\d|19[.\d]*[a-z]?)((?:(?:,\s+|\s+and\s+|,\s+and\s+)(?:[GRSO]-\d|19[.\d]*[a-z]?))*)`)
+	identifier = regexp.MustCompile(`[GRSO]-\d|19[.\d]*[a-z]?`)
+)
+
+var kernelFolders = []string{"internal/system", "internal/vm", "internal/host/nft", "internal/host/netlink", "internal/host/udp"}
+
+// scan reads every test of the tree and finds what each shows.
+func scan(root string) (map[row][]evidence, error) {
+	known := make(map[row]bool)
+	for _, t := range claims.Tables() {
+		for _, r := range t.Rows {
+			known[row{t.RFC, r.ID}] = true
+		}
+	}
+	found := make(map[row][]evidence)
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || d.Name() == "build") {
+			return filepath.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		rel, err := filepath.Rel(root, filepath.Dir(path))
+		if err != nil {
+			return err
+		}
+		return scanFile(path, filepath.ToSlash(rel), known, found)
+	})
+	for _, tests := range found {
+		slices.SortFunc(tests, func(a, b evidence) int {
+			return cmp.Or(strings.Compare(a.Package, b.Package), strings.Compare(a.Test, b.Test))
+		})
+	}
+	return found, err
+}
+
+func scanFile(path, folder string, known map[row]bool, found map[row][]evidence) error {
+	f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments|parser.SkipObjectResolution)
+	if err != nil {
+		return err
+	}
+	for _, d := range f.Decls {
+		fn, ok := d.(*ast.FuncDecl)
+		if !ok || fn.Recv != nil || !strings.HasPrefix(fn.Name.Name, "Test") {
+			continue
+		}
+		rows, err := shows(fn, strings.HasPrefix(folder, "internal/host"), known)
+		if err != nil {
+			return fmt.Errorf("%s: %s: %w", path, fn.Name.Name, err)
+		}
+		kernel := !strings.Contains(fn.Name.Name, "Fake") && slices.ContainsFunc(kernelFolders, func(k string) bool {
+			return folder == k || strings.HasPrefix(folder, k+"/")
+		})
+		for _, r := range rows {
+			found[r] = append(found[r], evidence{Package: folder, Test: fn.Name.Name, Kernel: kernel})
+		}
+	}
+	return nil
+}
+
+// shows is the rows that a test shows by its name and its comment.
+func shows(fn *ast.FuncDecl, host bool, known map[row]bool) ([]row, error) {
+	var rows []row
+	add := func(r row) {
+		if known[r] && !slices.Contains(rows, r) {
+			rows = append(rows, r)
+		}
+	}
+	name := fn.Name.Name
+	if id, ok := claims.Named[name]; ok {
+		add(row{"8415", id})
+	} else if m := byName.FindStringSubmatch(name); m != nil && (m[1] == "8987" || m[1] == "8415") {
+		r, ok := rowOf(m[1], m[2], known)
+		if !ok {
+			return nil, fmt.Errorf("no row of RFC %s begins its name", m[1])
+		}
+		add(r)
+	}
+	if m := byShort.FindStringSubmatch(name); m != nil && host {
+		add(row{"8987", m[1] + "-" + m[2]})
+	}
+	for _, m := range inComment.FindAllStringSubmatch(fn.Doc.Text(), -1) {
+		for _, id := range identifier.FindAllString(m[2]+" "+m[3], -1) {
+			add(row{m[1], strings.TrimSuffix(id, ".")})
+		}
+	}
+	return rows, nil
+}
+
+// rowOf reads the row from the rest of a test's name: "G2_Several..." or
+// "19_1_1d_Interface...": the longest that there is.
+func rowOf(rfc, rest string, known map[row]bool) (row, bool) {
+	parts := strings.Split(rest, "_")
+	for n := len(parts) - 1; n > 0; n-- {
+		id := strings.Join(parts[:n], ".")
+		if rfc == "8987" && len(id) == 2 && !known[row{rfc, id}] {
+			id = id[:1] + "-" + id[1:]
+		}
+		if r := (row{rfc, id}); known[r] {
+			return r, true
+		}
+	}
+	return row{}, false
+}

@@ -1,0 +1,172 @@
+// Command mutants shows that the tests of each RFC 8987 requirement notice when
+// the code breaks it. For each mutation it copies the tree, makes the one change
+// and runs the tests of that requirement, which must fail. It prints a line per
+// mutant and exits 1 if one survives, or if a requirement's tests do not pass
+// without any change.
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"fairlead/tools/conformance/claims"
+)
+
+func main() {
+	root := flag.String("root", ".", "the tree")
+	only := flag.String("row", "", "one row alone, such as G-2")
+	flag.Parse()
+	ok, err := run(*root, *only)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "mutants:", err)
+	}
+	if err != nil || !ok {
+		os.Exit(1)
+	}
+}
+
+func run(root, only string) (bool, error) {
+	tree, err := os.MkdirTemp("", "fairlead-mutants-")
+	if err != nil {
+		return false, err
+	}
+	defer os.RemoveAll(tree)
+	if err := copyTree(root, tree); err != nil {
+		return false, err
+	}
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	defer table.Flush()
+	survivors := 0
+	for _, m := range claims.Mutations() {
+		if only != "" && m.Row != only {
+			continue
+		}
+		started := time.Now()
+		verdict, err := try(tree, m)
+		if err != nil {
+			return false, fmt.Errorf("%s: %w", m.Row, err)
+		}
+		if verdict != noticed {
+			survivors++
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%.1f s\n", m.Row, verdict, m.What, m.File, time.Since(started).Seconds())
+		table.Flush()
+	}
+	fmt.Fprintf(table, "%d mutants survive\n", survivors)
+	return survivors == 0, nil
+}
+
+// The verdicts.
+const (
+	noticed  = "noticed"
+	survived = "SURVIVED"
+	broken   = "TESTS FAIL WITHOUT IT"
+)
+
+// try makes one change in the tree, runs the tests of its row and takes the
+// change back.
+func try(tree string, m claims.Mutation) (verdict string, err error) {
+	path := filepath.Join(tree, m.File)
+	before, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	mutant, err := mutate(before, m)
+	if err != nil {
+		return "", err
+	}
+	// Without the change the tests must pass, or their failing would say nothing.
+	if out, ran, passed := test(tree, m); !passed || !ran {
+		fmt.Fprintf(os.Stderr, "%s without the mutation:\n%s\n", m.Row, out)
+		return broken, nil
+	}
+	if err := os.WriteFile(path, mutant, 0o644); err != nil {
+		return "", err
+	}
+	defer func() {
+		if back := os.WriteFile(path, before, 0o644); err == nil {
+			err = back
+		}
+	}()
+	out, ran, passed := test(tree, m)
+	switch {
+	case !ran:
+		return "", fmt.Errorf("%s: with the mutation nothing ran:\n%s", m.File, out)
+	case passed:
+		return survived, nil
+	}
+	return noticed, nil
+}
+
+// mutate makes the change; its original text must be there exactly once.
+func mutate(text []byte, m claims.Mutation) ([]byte, error) {
+	if n := bytes.Count(text, []byte(m.From)); n != 1 {
+		return nil, fmt.Errorf("%s has the text of the mutation %d times, want once: %q", m.File, n, m.From)
+	}
+	return bytes.Replace(text, []byte(m.From), []byte(m.To), 1), nil
+}
+
+const timeout = 3 * time.Minute
+
+// test runs the tests of a row. Ran is false where the package did not build or
+// has no such test.
+func test(tree string, m claims.Mutation) (out string, ran, passed bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	env := os.Environ()
+	if strings.HasPrefix(m.Package, "./internal/system") { // those drive the program itself
+		bin := filepath.Join(tree, "build", "fairlead")
+		build := exec.CommandContext(ctx, "go", "build", "-o", bin, "./cmd/fairlead")
+		build.Dir = tree
+		if b, err := build.CombinedOutput(); err != nil {
+			return string(b), false, false
+		}
+		env = append(env, "FAIRLEAD_BIN="+bin)
+	}
+	pattern := "^TestRFC8987_" + regexp.QuoteMeta(strings.ReplaceAll(m.Row, "-", "")) + "_"
+	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-failfast", "-v", "-run", pattern, m.Package)
+	cmd.Dir, cmd.Env = tree, env
+	b, err := cmd.CombinedOutput()
+	out = string(b)
+	return out, strings.Contains(out, "=== RUN"), err == nil && !strings.Contains(out, "--- SKIP")
+}
+
+// copyTree copies what the tests need: everything but the history and builds.
+func copyTree(from, to string) error {
+	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		switch {
+		case d.IsDir() && (rel == ".git" || rel == "build"):
+			return filepath.SkipDir
+		case d.IsDir():
+			return os.MkdirAll(filepath.Join(to, rel), 0o755)
+		case !d.Type().IsRegular():
+			return nil
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(to, rel), b, info.Mode().Perm())
+	})
+}

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"fairlead/tools/conformance/claims"
+)
+
+// Every mutation fits the code as it is, exactly once, and leaves Go behind.
+func TestMutationsFitTheCode(t *testing.T) {
+	for _, m := range claims.Mutations() {
+		text, err := os.ReadFile(filepath.Join("../..", m.File))
+		if err != nil {
+			t.Errorf("%s: %v", m.Row, err)
+			continue
+		}
+		mutant, err := mutate(text, m)
+		if err != nil {
+			t.Errorf("%s: %v", m.Row, err)
+			continue
+		}
+		if _, err := parser.ParseFile(token.NewFileSet(), m.File, mutant, 0); err != nil {
+			t.Errorf("%s: the mutant is not Go: %v", m.Row, err)
+		}
+	}
+}
