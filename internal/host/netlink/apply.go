@@ -102,7 +102,7 @@ func (c *Conn) exchange() error {
 		switch {
 		case op.Remove:
 			flags = 0
-		case c.owned.has(keyOf(*op.Route)):
+		case op.doubts && c.owned.has(keyOf(*op.Route)), c.owned.surely(*op.Route):
 			flags = unix.NLM_F_CREATE | unix.NLM_F_REPLACE
 		}
 		b = appendRoute(b, *op.Route, c.protocol, flags)
@@ -134,6 +134,7 @@ func (c *Conn) judge(failed func(i int, err error)) (again int, err error) {
 		case errors.Is(answer, unix.EEXIST):
 			p.doubts = true
 			doubt[p.Route.Table] = true
+			c.owned.remove(keyOf(*p.Route)) // what is read next decides
 		case errors.Is(answer, bulk.ErrNoAnswer):
 		default:
 			failed(p.at, fmt.Errorf("route %v: %w", p.Route, explain(p.Op, answer)))

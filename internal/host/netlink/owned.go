@@ -10,8 +10,9 @@ import (
 // is never replaced: the kernel's own replacement does not look at the protocol.
 // It forgets more readily than it remembers; what it does not know is looked up.
 type owned struct {
-	mu    sync.Mutex        // guards all following fields
-	kinds map[routeKey]bool // true: unicast
+	mu       sync.Mutex        // guards all following fields
+	kinds    map[routeKey]bool // true: unicast
+	removals uint64            // how many entries were taken out
 }
 
 type routeKey struct {
@@ -33,6 +34,16 @@ func (o *owned) has(k routeKey) bool {
 	return ok
 }
 
+// surely reports whether r may replace what is there. A unicast route of ours for
+// which an unreachable one is to stand in has most likely gone with its device,
+// and what is there now may be somebody else's: then it has to be looked at.
+func (o *owned) surely(r hoststate.Route) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	unicast, ok := o.kinds[keyOf(r)]
+	return ok && (!unicast || r.Link != 0)
+}
+
 func (o *owned) add(r hoststate.Route) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -42,6 +53,7 @@ func (o *owned) add(r hoststate.Route) {
 func (o *owned) remove(k routeKey) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.removals++
 	delete(o.kinds, k)
 }
 
@@ -56,17 +68,27 @@ func (o *owned) gone(h heard) bool {
 	if !ok || unicast != h.unicast {
 		return false
 	}
+	o.removals++
 	delete(o.kinds, k)
 	return true
 }
 
-// replace starts anew from what was read back.
-func (o *owned) replace(routes []hoststate.Route) {
+func (o *owned) removed() uint64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.removals
+}
+
+// replace starts anew from what was read back, unless anything was removed since
+// removals was asked for: it might be among what was read.
+func (o *owned) replace(routes []hoststate.Route, removals uint64) {
 	kinds := make(map[routeKey]bool, len(routes))
 	for _, r := range routes {
 		kinds[keyOf(r)] = r.Link > 0
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.kinds = kinds
+	if o.removals == removals {
+		o.kinds = kinds
+	}
 }

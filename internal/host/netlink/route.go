@@ -2,6 +2,7 @@ package netlink
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 
 	"fairlead/internal/core/hoststate"
@@ -93,11 +94,12 @@ func parseRoute(b []byte) (h heard, ok bool) {
 
 // Routes reads back every route of our protocol, in all tables.
 func (c *Conn) Routes() ([]hoststate.Route, error) {
+	removals := c.owned.removed()
 	routes, err := c.routes(0)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("routes: %w", err)
 	}
-	c.owned.replace(routes)
+	c.owned.replace(routes, removals)
 	return routes, nil
 }
 

@@ -137,6 +137,21 @@ func TestForeignRouteIsLeftAlone(t *testing.T) {
 	})
 }
 
+// A foreign route that took the place of one that went with its device is left
+// alone, though nobody told us (no watch is running here).
+func TestForeignRouteInTheGap(t *testing.T) {
+	both(t, func(t *testing.T, w world) {
+		apply(t, w, op{Route: unicast(w, "2001:db8:100::/56", "fe80::1")})
+		w.up("c0", false)
+		foreign := *unreachable("2001:db8:100::/56")
+		w.foreign(foreign)
+		if err := tryApply(t, w, op{Route: unreachable("2001:db8:100::/56")})[0]; !errors.Is(err, netlink.ErrForeign) {
+			t.Errorf("stand-in: %v, want ErrForeign", err)
+		}
+		expect(t, w, "unreachable 2001:db8:100::/56 table 254 proto 4 metric 1024")
+	})
+}
+
 // After a restart routes of the run before are ours still.
 func TestOwnRoutesAfterRestart(t *testing.T) {
 	both(t, func(t *testing.T, w world) {
@@ -253,11 +268,12 @@ func TestTwentyThousandRoutes(t *testing.T) {
 	w := newReal(t)
 	ops := make([]op, many)
 	base := netip.MustParseAddr("2001:db8::").As16()
+	like := *unicast(w, "2001:db8::/48", "fe80::1")
 	for i := range ops {
 		binary.BigEndian.PutUint16(base[4:], uint16(i))
-		r := unicast(w, "2001:db8::/56", "fe80::1")
+		r := like
 		r.Prefix = netip.PrefixFrom(netip.AddrFrom16(base), 48)
-		ops[i].Route = r
+		ops[i].Route = &r
 	}
 	foreign := unicast(w, "2001:db8:7::/48", "fe80::99")
 	w.foreign(*foreign)

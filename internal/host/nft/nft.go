@@ -111,8 +111,8 @@ func parseSetID(name string) (id setID, ok bool) {
 // Open adopts the table or makes it, in the network namespace of the calling
 // thread. Sets and counters of an adopted table stay as they are; its chains are
 // filled anew in one transaction, so that no packet passes that would not have.
-// A table of another layout is replaced whole, also in one transaction, and is
-// empty then.
+// A table of another layout, or one so broken that this fails, is replaced whole,
+// also in one transaction, and is empty then.
 func Open(o Options) (*Table, error) {
 	if o.Name == "" {
 		o.Name = Name
@@ -138,25 +138,22 @@ func (t *Table) Close() error {
 }
 
 func (t *Table) adopt() error {
-	x := begin(nil, t.name)
 	there, err := t.there()
 	if err != nil {
 		return err
 	}
+	drop := false
 	if there {
 		chains, err := t.names(unix.NFT_MSG_GETCHAIN, unix.NFTA_CHAIN_NAME)
 		if err != nil {
 			return err
 		}
-		if !slices.Contains(chains, layout) {
-			x.dropTable()
-			return t.build(x)
-		}
+		drop = !slices.Contains(chains, layout)
 	}
 	if err := t.findSets(); err != nil {
 		return err
 	}
-	return t.build(x)
+	return t.build(drop)
 }
 
 // there reports whether the table exists.

@@ -37,9 +37,29 @@ const (
 	regSet   = unix.NFT_REG_1 // the same register, for a lookup
 )
 
-// build makes whatever is missing and fills the chains anew, all in the
-// transaction x.
-func (t *Table) build(x *transaction) error {
+// build makes whatever is missing and fills the chains anew, all in one
+// transaction. With drop, and also if it cannot be done otherwise, the table is
+// removed first, in the same transaction.
+func (t *Table) build(drop bool) error {
+	err := t.tryBuild(drop)
+	if err != nil && !drop {
+		err = t.tryBuild(true)
+	}
+	if err != nil {
+		clear(t.sets)
+		return err
+	}
+	t.print, err = t.fingerprint()
+	return err
+}
+
+func (t *Table) tryBuild(drop bool) error {
+	x := begin(t.buf, t.name)
+	if drop {
+		x.addTable() // so that there is one
+		x.dropTable()
+		clear(t.sets)
+	}
 	x.addTable()
 	for _, n := range counterNames {
 		x.addCounter(n)
@@ -55,13 +75,7 @@ func (t *Table) build(x *transaction) error {
 	for _, id := range ids {
 		x.addLookup(id)
 	}
-	if err := t.commit(x); err != nil {
-		clear(t.sets)
-		return err
-	}
-	var err error
-	t.print, err = t.fingerprint()
-	return err
+	return t.commit(x)
 }
 
 func compareIDs(a, b setID) int {
@@ -216,7 +230,7 @@ func (t *Table) rebuild() error {
 	if err := t.findSets(); err != nil {
 		return err
 	}
-	return t.build(begin(t.buf, t.name))
+	return t.build(false)
 }
 
 // fingerprint is a digest of all rules. Counters are named objects, so no

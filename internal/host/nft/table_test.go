@@ -277,6 +277,24 @@ func TestOtherLayout(t *testing.T) {
 	expect(t, "tables", strings.Split(strings.TrimSpace(n.run("nft list tables")), "\n"), "table inet theirs")
 }
 
+// A table that somebody made a ruin of is replaced whole too.
+func TestRuinedTable(t *testing.T) {
+	n := newNode(t)
+	n.run("nft add table inet fairlead")
+	n.run("nft add chain inet fairlead layout-1")
+	n.run("nft add set inet fairlead guarded { type ipv6_addr ; }")
+	n.run("nft add set inet fairlead source-link-56 { type ifname ; }")
+	var table *nft.Table
+	var err error
+	n.do(func() { table, err = nft.Open(nft.Options{}) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer table.Close()
+	apply(t, table, add(hoststate.Guarded, "c0", ""), add(hoststate.SourceLink, "c0", "2001:db8:100::/56"))
+	holds(t, table, "guarded c0", "source-link c0 2001:db8:100::/56")
+}
+
 // What an operator broke is found and mended: an element, a rule, a set, the
 // whole table.
 func TestAuditMendsFilter(t *testing.T) {
