@@ -1,6 +1,7 @@
 package udp
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -96,16 +97,35 @@ func (n *namespace) link(name string) Link {
 			return err
 		}
 		l = Link{Index: i.Index, Name: name, MTU: i.MTU, MAC: i.HardwareAddr, Ethernet: len(i.HardwareAddr) == 6}
-		addrs, err := i.Addrs()
-		for _, a := range addrs {
-			ip := netip.MustParsePrefix(a.String()).Addr()
-			if ip.IsLinkLocalUnicast() {
-				l.LinkLocal = ip.WithZone("")
-			}
-		}
+		l.LinkLocal, err = linkLocal(name)
 		return err
 	})
 	return l
+}
+
+// linkLocal finds an address in the namespace of this thread that can be used
+// already.
+func linkLocal(name string) (netip.Addr, error) {
+	const tentative = 0x40
+	table, err := os.ReadFile("/proc/thread-self/net/if_inet6")
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	for line := range strings.Lines(string(table)) {
+		f := strings.Fields(line) // address, index, length, scope, flags, name
+		b, err := hex.DecodeString(f[0])
+		if err != nil {
+			return netip.Addr{}, err
+		}
+		flags, err := strconv.ParseUint(f[4], 16, 32)
+		if err != nil {
+			return netip.Addr{}, err
+		}
+		if a := netip.AddrFrom16([16]byte(b)); f[5] == name && a.IsLinkLocalUnicast() && flags&tentative == 0 {
+			return a, nil
+		}
+	}
+	return netip.Addr{}, nil
 }
 
 // upLink is link, waiting for the link-local address that follows the carrier.
@@ -302,9 +322,9 @@ func newRig(t testing.TB, o Options) *lab {
 	l.relay.ip(fmt.Sprintf("link add c0 index 11 address 02:00:00:00:00:01 type veth peer name h0 index 101 address 02:00:00:00:00:c1 netns %d", l.client.tid),
 		fmt.Sprintf("link add u0 index 12 type veth peer name s0 index 102 netns %d", l.server.tid),
 		"link set c0 up", "link set u0 up",
-		"addr add 2001:db8:1::1/64 dev u0", "addr add 2001:db8:1::2/64 dev u0")
+		"addr add 2001:db8:1::1/64 dev u0 nodad", "addr add 2001:db8:1::2/64 dev u0 nodad")
 	l.client.ip("link set h0 up")
-	l.server.ip("link set s0 up", "addr add 2001:db8:1::547/64 dev s0")
+	l.server.ip("link set s0 up", "addr add 2001:db8:1::547/64 dev s0 nodad")
 	l.c0, l.u0, l.clientEnd = l.relay.upLink("c0"), l.relay.upLink("u0"), l.client.upLink("h0")
 	l.conn = l.relay.open(o)
 	l.relay.setLinks(l.conn, l.c0)

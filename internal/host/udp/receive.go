@@ -235,7 +235,8 @@ type hints struct {
 
 // readControl reads the control messages of a UDP socket: RFC 3542 section 6.2
 // for the interface and the destination; the presence of others shows that the
-// packet was not just IPv6 and UDP.
+// packet was not just IPv6 and UDP. Of the other extension headers, the kernel
+// refuses routing headers in multicast.
 func readControl(oob []byte) hints {
 	var h hints
 	for len(oob) >= unix.SizeofCmsghdr {
@@ -253,7 +254,7 @@ func readControl(oob []byte) hints {
 				h.dest = netip.AddrFrom16([16]byte(data))
 				h.ifindex = int(binary.NativeEndian.Uint32(data[16:]))
 			}
-		case unix.IPV6_RECVFRAGSIZE, unix.IPV6_HOPOPTS, unix.IPV6_DSTOPTS, unix.IPV6_RTHDR:
+		case unix.IPV6_RECVFRAGSIZE, unix.IPV6_HOPOPTS, unix.IPV6_DSTOPTS:
 			h.headers = true
 		}
 	}

@@ -130,6 +130,18 @@ func TestNeedlessFragmentsComeOnceBySocket(t *testing.T) {
 	}
 }
 
+// The kernel refuses routing headers in multicast, so no path needs to know of
+// them: none may deliver one.
+func TestRoutingHeader(t *testing.T) {
+	l := newLab(t)
+	plain := packet(t, l.clientEnd.LinkLocal, "routed", nil)
+	routed := append([]byte(nil), plain[:40]...)
+	routed[5], routed[6] = plain[5]+8, 43
+	routed = append(routed, 17, 0, 253, 0, 0, 0, 0, 0) // experimental type, no segments left
+	l.packets.write(append(routed, plain[40:]...))
+	l.onlyOnce()
+}
+
 // fragments cuts the UDP segment of a packet at an offset, 0 for not at all.
 func fragments(packet []byte, cut int) [][]byte {
 	fragment := func(offset int, more byte, data []byte) []byte {

@@ -158,6 +158,14 @@ func TestToPeer(t *testing.T) {
 	if got, from := scoped.receive(); got != "scoped" || from != netip.AddrPortFrom(l.u0.LinkLocal, 547) {
 		t.Errorf("got %q from %v", got, from)
 	}
+	l.relay.do(func() error { return l.conn.AddLocal(l.u0.LinkLocal, l.u0.Index, "", 5472) })
+	l.send(Outgoing{
+		Kind: ToPeer, Link: l.u0.Index, Source: l.u0.LinkLocal, SourcePort: 5472,
+		Dest: netip.AddrPortFrom(s0.LinkLocal, 547), Payload: []byte("scoped"),
+	})
+	if got, from := scoped.receive(); got != "scoped" || from != netip.AddrPortFrom(l.u0.LinkLocal, 5472) {
+		t.Errorf("got %q from %v", got, from)
+	}
 	if n := l.conn.Stats().FrameSent; n != 0 {
 		t.Errorf("%d frames to a peer, want none", n)
 	}

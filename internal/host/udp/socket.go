@@ -124,7 +124,6 @@ func (s *socket) prepare(o *Options) error {
 		{unix.IPPROTO_IPV6, unix.IPV6_RECVFRAGSIZE, s.multicast},
 		{unix.IPPROTO_IPV6, unix.IPV6_RECVHOPOPTS, s.multicast},
 		{unix.IPPROTO_IPV6, unix.IPV6_RECVDSTOPTS, s.multicast},
-		{unix.IPPROTO_IPV6, unix.IPV6_RECVRTHDR, s.multicast},
 	} {
 		value := 0
 		if opt.on {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 )
@@ -106,6 +107,40 @@ func TestBatchIsShared(t *testing.T) {
 				t.Errorf("got %q", d.Payload)
 			}
 		}
+	}
+}
+
+// What is discarded between good datagrams leaves their payloads alone.
+func TestPayloadsSurviveDiscards(t *testing.T) {
+	const frames, answers = 10, 8
+	l := newRig(t, Options{})
+	server := l.server.udp("2001:db8:1::547", 0, 547)
+	want := map[string]bool{}
+	for i := range frames {
+		p := packet(t, l.clientEnd.LinkLocal, fmt.Sprint("frame ", i), nil)
+		if i%2 == 0 {
+			p[len(p)-1] ^= 1 // its checksum is wrong now
+		} else {
+			want[fmt.Sprint("frame ", i)] = true
+		}
+		l.packets.write(p)
+	}
+	for i := range answers {
+		// Longer than the headers that a frame's payload stands behind.
+		answer := fmt.Sprint("answer ", i, strings.Repeat(" ", 80))
+		server.send(netip.MustParseAddr("2001:db8:1::1"), 0, 547, []byte(answer))
+		want[answer] = true
+	}
+	batch := make([]Datagram, 64)
+	n, err := l.conn.Receive(batch)
+	if err != nil || n != len(want) {
+		t.Fatalf("received %d, %v, want all %d at once", n, err, len(want))
+	}
+	for _, d := range batch[:n] {
+		if !want[string(d.Payload)] {
+			t.Errorf("got %q, which is not one of %v, or came before", d.Payload, want)
+		}
+		delete(want, string(d.Payload))
 	}
 }
 

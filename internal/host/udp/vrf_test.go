@@ -34,7 +34,7 @@ func TestVRF(t *testing.T) {
 			l.relay.ip("link add red type vrf table 100", "link add blue type vrf table 200", "link set red up", "link set blue up",
 				"link set c0 master red", "link set u0 master blue",
 				// Enslaving takes global addresses away.
-				"addr replace 2001:db8:1::1/64 dev u0", "addr replace 2001:db8:1::2/64 dev u0")
+				"addr replace 2001:db8:1::1/64 dev u0 nodad", "addr replace 2001:db8:1::2/64 dev u0 nodad")
 			l.relay.upLink("c0")
 			l.c0.VRF = "red"
 			l.relay.setLinks(l.conn, l.c0)
@@ -44,6 +44,11 @@ func TestVRF(t *testing.T) {
 			l.clientsInVRF()
 			l.peersInVRF(second)
 			l.vrfMadeAnew()
+			before := l.conn.Stats().Sockets
+			l.relay.setLinks(l.conn)
+			if after := l.conn.Stats().Sockets; after != before-2 {
+				t.Errorf("%d sockets without a link in the VRF, %d with one, want two less", after, before)
+			}
 		})
 	}
 }
