@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -125,10 +124,12 @@ func classify(err error) error {
 	switch {
 	case errors.Is(err, ErrFull), errors.Is(err, ErrBroken):
 		return err
-	case vfs.IsNoSpaceError(err), errors.Is(err, unix.EDQUOT):
+	case isFull(err):
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	}
 	return fmt.Errorf("%w: %w", ErrBroken, err)
 }
+
+func isFull(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
 
 func opError(op string, err error) error { return fmt.Errorf("store: %s: %w", op, err) }

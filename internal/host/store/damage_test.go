@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -309,6 +310,68 @@ func TestFilesDestroyed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A table goes bad while the store is in use. The scan that meets it says so, and
+// the next commit repairs what can be.
+func TestDamageWhileOpen(t *testing.T) {
+	sample := newSample(t)
+	dir := sample.copy(t)
+	s := open(t, dir, Options{memTable: testMemTable})
+	commit(t, s, put("key000", "kept"))
+	if err := s.engine.db.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range glob(t, dir, "*.sst") {
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for at := range fileSize(t, path) / 1000 {
+			if _, err := f.WriteAt([]byte("damage"), at*1000); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := s.Scan([]byte("key1"), nil, func(_, _ []byte) bool { return true })
+	if !errors.Is(err, ErrDamaged) {
+		t.Fatalf("Scan: err = %v, want ErrDamaged", err)
+	}
+	if s.Stats().Healthy {
+		t.Error("a damaged store is healthy")
+	}
+	commit(t, s, put("later", "x"))
+	if stats := s.Stats(); len(stats.DatabasesSetAside) != 1 || !stats.Healthy {
+		t.Errorf("stats: %+v", stats)
+	}
+	if got := content(t, s, []byte("later"), nil); len(got) != 1 {
+		t.Errorf("content: %v", got)
+	}
+}
+
+// A batch that writes and deletes a key is taken whole from a log that is
+// salvaged.
+func TestSalvageKeepsTheOrderInABatch(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
+	s := open(t, dir, Options{})
+	commit(t, s, put("gone", "1"), put("back", "1"))
+	commit(t, s, put("gone", "2"), del("gone"), del("back"), put("back", "2"))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range glob(t, dir, "MANIFEST-*") {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s = open(t, dir, Options{})
+	if n := len(s.Stats().DatabasesSetAside); n != 1 {
+		t.Errorf("%d databases were set aside, want 1", n)
+	}
+	wantContent(t, s, "back=2")
 }
 
 // A commit that the power cut in two is gone, those before it are whole, and that

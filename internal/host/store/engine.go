@@ -104,6 +104,8 @@ func (e *engine) backgroundError(err error) {
 	}
 	if pebble.IsCorruptionError(err) {
 		err = fmt.Errorf("%w: %w", ErrDamaged, err)
+	} else {
+		err = classify(err)
 	}
 	e.fs.cut(fmt.Errorf("background work: %w", err))
 }
@@ -131,8 +133,8 @@ func (e *engine) apply(fill func(*pebble.Batch) error) error {
 
 // abandon marks the engine as one that cannot be closed, and takes it off the disk.
 func (e *engine) abandon(err error) {
-	e.fs.cut(err)
 	e.giveUp.Do(func() { close(e.fatal) })
+	e.fs.cut(err)
 }
 
 // close ends the engine. One that gave up is left behind: errFatal.

@@ -13,17 +13,31 @@ import (
 // new ones: each keeps its memory.
 const maxLost = 8
 
-// claim makes the folder and takes the lock that keeps other processes out.
+// claim takes the lock that keeps other processes out. A disk that takes no
+// writes needs none, until it does.
 func (s *Store) claim() error {
-	if err := s.makeDir(); err != nil {
-		return opError("open", classify(err))
+	if s.lock != nil {
+		return nil
 	}
 	lock, err := s.fs.Lock(s.path("lock"))
-	if err != nil {
-		return opError("open", fmt.Errorf("%w: %w", ErrLocked, err))
+	switch {
+	case err == nil:
+		s.lock = lock
+		return nil
+	case errors.Is(err, unix.EROFS), errors.Is(err, unix.EIO), isFull(err):
+		return classify(err)
+	case oserror.IsPermission(err):
+		return err
 	}
-	s.lock = lock
-	return nil
+	return fmt.Errorf("%w: %w", ErrLocked, err)
+}
+
+// release gives the lock back.
+func (s *Store) release() error {
+	if s.lock == nil {
+		return nil
+	}
+	return s.lock.Close()
 }
 
 // makeDir makes the folder so that it survives a power cut: each folder above it
@@ -56,13 +70,19 @@ func (s *Store) path(name string) string { return s.fs.PathJoin(s.dir, name) }
 // start opens the store for the first time, for reading only if its disk takes
 // no writes. It runs before anything else knows the store.
 func (s *Store) start() error {
-	err := s.openForWriting()
+	err := s.makeDir()
+	if err == nil {
+		err = s.openForWriting()
+	}
 	if err == nil {
 		return nil
 	}
+	if errors.Is(err, ErrLocked) || oserror.IsPermission(err) {
+		return err
+	}
 	err = classify(err)
 	if s.openForReading() != nil {
-		return opError("open", err)
+		return err
 	}
 	s.facts.failed(err)
 	s.log.Warn("store: opened for reading only", "reason", err)
@@ -164,6 +184,9 @@ func (s *Store) openForReading() error {
 // openForWriting puts an engine in place that writes, after a look at every
 // record. What is damaged is set aside first.
 func (s *Store) openForWriting() error {
+	if err := s.claim(); err != nil {
+		return err
+	}
 	if err := s.finishSettingAside(); err != nil {
 		return err
 	}

@@ -3,9 +3,11 @@ package store
 import (
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -118,6 +120,19 @@ func TestEachWriteFailsWhileSettingAside(t *testing.T) {
 	}
 }
 
+// noLockFS is a disk on which a lock cannot be made before it is mended.
+type noLockFS struct {
+	mended *atomic.Bool
+	vfs.FS
+}
+
+func (d noLockFS) Lock(name string) (io.Closer, error) {
+	if !d.mended.Load() {
+		return nil, &os.PathError{Op: "open", Path: name, Err: syscall.EROFS}
+	}
+	return d.FS.Lock(name)
+}
+
 // A disk on which nothing can be written does not keep an existing store from
 // being read, and a damaged one is not touched.
 func TestOpenOnAFailingDisk(t *testing.T) {
@@ -132,7 +147,7 @@ func TestOpenOnAFailingDisk(t *testing.T) {
 	}
 	var mended atomic.Bool
 	hook, _ := failing(1, math.MaxInt, syscall.EROFS)
-	s = open(t, memDir, Options{ReserveBytes: -1, memTable: testMemTable, FS: hooked(disk, func(op errorfs.Op) error {
+	s = open(t, memDir, Options{ReserveBytes: -1, memTable: testMemTable, FS: noLockFS{&mended, hooked(disk, func(op errorfs.Op) error {
 		if mended.Load() || op.Kind == errorfs.OpMkdirAll || op.Kind == errorfs.OpOpenDir || op.Kind == errorfs.OpFileClose {
 			return nil
 		}
@@ -140,7 +155,7 @@ func TestOpenOnAFailingDisk(t *testing.T) {
 			return nil
 		}
 		return hook(op)
-	})})
+	})}})
 	if _, err := w.matches(s, len(w.commits)); err != nil {
 		t.Error(err)
 	}

@@ -53,13 +53,15 @@ func (s *Store) salvage() error {
 // Pebble's count, which tables carry, and is 0 where Pebble knows that there is
 // nothing older.
 type versions struct {
-	own, engine               uint64
-	deletedOwn, deletedEngine uint64
-	exists                    bool
+	own, engine     uint64
+	exists          bool
+	deletedInLog    struct{ own, engine uint64 }
+	deletedInTables uint64 // by Pebble's count
 }
 
 func (v versions) deleted() bool {
-	return v.deletedOwn > v.own || v.deletedEngine > v.engine
+	d := v.deletedInLog
+	return d.own > v.own || d.own == v.own && d.engine > v.engine || v.deletedInTables > v.engine
 }
 
 // wreck is a salvage under way. Its first failure to write stays in err.
@@ -106,11 +108,12 @@ func (w *wreck) deleted(key []byte, own, engineSeq uint64) {
 		return
 	}
 	v := w.keys[string(key)]
-	if own != 0 {
-		v.deletedOwn = max(v.deletedOwn, own)
+	switch d := &v.deletedInLog; {
+	case own == 0:
+		v.deletedInTables = max(v.deletedInTables, engineSeq)
+	case own > d.own || own == d.own && engineSeq > d.engine:
+		d.own, d.engine = own, engineSeq
 		w.seq = max(w.seq, own)
-	} else {
-		v.deletedEngine = max(v.deletedEngine, engineSeq)
 	}
 	w.keys[string(key)] = v
 }

@@ -73,7 +73,6 @@ type Store struct {
 	log     *slog.Logger
 	reserve uint64
 	engines engineOptions
-	lock    io.Closer
 	closed  atomic.Bool
 
 	cuts chan struct{} // an engine was cut off from its disk
@@ -83,6 +82,7 @@ type Store struct {
 	writing sync.Mutex // held by whoever commits, opens, repairs or closes; guards all following fields
 	seq     uint64     // of the last commit
 	lost    int        // engines left behind
+	lock    io.Closer  // nil: not held
 
 	reading sync.RWMutex // held shared while engine is read, alone while it is replaced
 	engine  *engine      // nil: nothing to read from. Replaced only with writing held too.
@@ -122,11 +122,8 @@ func Open(dir string, o Options) (*Store, error) {
 	if o.memTable > 0 {
 		s.engines.memTable = o.memTable
 	}
-	if err := s.claim(); err != nil {
-		return nil, err
-	}
 	if err := s.start(); err != nil {
-		return nil, errors.Join(err, s.lock.Close())
+		return nil, opError("open", errors.Join(err, s.release()))
 	}
 	go s.keep()
 	return s, nil
@@ -146,5 +143,5 @@ func (s *Store) Close() error {
 	s.reading.Lock()
 	defer s.reading.Unlock()
 	err := errors.Join(s.sayGoodbye(), s.drop())
-	return errors.Join(err, s.lock.Close())
+	return errors.Join(err, s.release())
 }
