@@ -1,12 +1,15 @@
 package traffic_test
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/relay"
@@ -172,7 +175,15 @@ func (r *rig) client(number int) *script.Client {
 // clientAs is client with a configuration of its own.
 func (r *rig) clientAs(number int, c script.ClientConfig) *script.Client {
 	r.t.Helper()
-	got, err := script.StartClient(r.Client(number), c)
+	var got *script.Client
+	err := lab.Until(patience, "the client's address is usable", func() bool {
+		var bad error
+		got, bad = script.StartClient(r.Client(number), c)
+		if !errors.Is(bad, unix.EADDRNOTAVAIL) { // tentative, for a moment
+			need(r.t, bad)
+		}
+		return bad == nil
+	})
 	need(r.t, err)
 	r.t.Cleanup(func() { got.Close() })
 	return got
