@@ -1,0 +1,196 @@
+package trouble_test
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fairlead/internal/lab/script"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// crowd is many clients behind one link, and what they were told.
+type crowd struct {
+	link   int
+	socket *script.Client
+	next   int // number of the next client
+	told   map[netip.Prefix]dhcp6.Lifetime
+}
+
+// quiet is how long nothing comes before a crowd goes on, or believes that
+// nothing is on its way any more.
+const quiet = 50 * time.Millisecond
+
+// ask has further clients ask, until stop is closed, and then listens until
+// nothing comes any more.
+func (c *crowd) ask(stop <-chan struct{}, told func()) error {
+	for {
+		select {
+		case <-stop:
+			c.listen(1<<16, told)
+			return nil
+		default:
+		}
+		const burst = 8
+		for range burst {
+			c.socket.Config.DUID = duid(c.link<<12 + c.next)
+			c.next++
+			if err := c.socket.Send(request(c.socket, 1)); err != nil {
+				return err
+			}
+		}
+		c.listen(burst, told)
+	}
+}
+
+// listen records that many Replies, or fewer if nothing comes any more.
+func (c *crowd) listen(most int, told func()) {
+	for range most {
+		p, err := c.socket.Receive(quiet)
+		if err != nil {
+			return
+		}
+		m, err := dhcp6.ParseMessage(p.Data)
+		if err != nil || m.Type() != dhcp6.Reply {
+			continue
+		}
+		for _, d := range script.Delegations(m) {
+			c.told[d.Prefix] = d.Valid
+		}
+		told()
+	}
+}
+
+// load has all crowds ask until they have been told so many more things, then
+// kills the relay and waits until all have listened to the end.
+func (r *rig) load(crowds []*crowd, replies int) {
+	r.t.Helper()
+	var (
+		mu   sync.Mutex
+		left = replies
+		full = make(chan struct{})
+		stop = make(chan struct{})
+		done = make(chan error, len(crowds))
+	)
+	told := func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if left--; left == 0 {
+			close(full)
+		}
+	}
+	for _, c := range crowds {
+		go func() { done <- c.ask(stop, told) }()
+	}
+	select {
+	case <-full:
+	case <-time.After(patience):
+		r.t.Error("the crowds were not told enough in time")
+	}
+	need(r.t, r.relay.Kill())
+	close(stop)
+	for range crowds {
+		need(r.t, <-done)
+	}
+}
+
+// lease is what the test reads of a delegation.
+type lease struct {
+	Prefix   netip.Prefix
+	Link     string
+	Lifetime string
+	Source   string
+}
+
+func (r *rig) delegations() map[netip.Prefix]lease {
+	r.t.Helper()
+	code, body, err := r.relay.Call(http.MethodGet, "/v1/delegations", "")
+	need(r.t, err)
+	if code != http.StatusOK {
+		r.t.Fatalf("delegations: %d: %s", code, body)
+	}
+	var raw []struct {
+		lease
+		Lifetime json.RawMessage
+	}
+	need(r.t, json.Unmarshal(body, &raw))
+	all := map[netip.Prefix]lease{}
+	for _, d := range raw {
+		d.lease.Lifetime = string(d.Lifetime)
+		all[d.Prefix] = d.lease
+	}
+	return all
+}
+
+// TestRFC8987_S1_KilledUnderLoad kills the relay with SIGKILL, again and again,
+// while three crowds of clients ask it for prefixes, and takes its routes and
+// filters away. When it is back, and before any client speaks again, every prefix
+// that a client was told of is routed to that client and known with its lifetime.
+// (RFC 8987 section 4.3, S-1.)
+func TestRFC8987_S1_KilledUnderLoad(t *testing.T) {
+	parallel(t)
+	const seed, rounds = 8987, 12
+	random := rand.New(rand.NewPCG(seed, 1))
+	r := build(t, plan{clients: 3, links: []string{"limits: {link: 65000, host: none}"}})
+	var crowds []*crowd
+	for link := 1; link <= 3; link++ {
+		crowds = append(crowds, &crowd{link: link, socket: r.client(link, nil), told: map[netip.Prefix]dhcp6.Lifetime{}})
+	}
+	for round := range rounds {
+		need(t, r.relay.Start())
+		r.intact(crowds)
+		if t.Failed() {
+			t.Fatalf("in round %d of seed %d", round, seed)
+		}
+		r.load(crowds, 1+random.IntN(60))
+		if round%2 == 0 {
+			_, err := r.Relay.IP("-6 route flush table all proto 87")
+			need(t, err)
+			_, err = r.Relay.Run("nft", "delete", "table", "inet", "fairlead")
+			need(t, err)
+			if left := r.routes(); len(left) != 0 {
+				t.Fatalf("%d routes are left after the flush", len(left))
+			}
+		}
+	}
+	need(t, r.relay.Start())
+	r.intact(crowds)
+	total := 0
+	for _, c := range crowds {
+		total += len(c.told)
+	}
+	t.Logf("%d kills, %d prefixes told, %d granted by the server", rounds, total, len(r.book.prefixes))
+	if total < rounds {
+		t.Errorf("the clients were told of %d prefixes, which proves nothing", total)
+	}
+}
+
+// intact fails the test if anything that a client was told is not there.
+func (r *rig) intact(crowds []*crowd) {
+	r.t.Helper()
+	routes, leases := r.routes(), r.delegations()
+	for _, c := range crowds {
+		way := r.way(c.link)
+		for p, valid := range c.told {
+			if valid != validity(p) {
+				r.t.Errorf("%s was told with a lifetime of %d, want %d", p, valid, validity(p))
+			}
+			if got := routes[p]; !strings.HasPrefix(got, way) {
+				r.t.Errorf("told %s, routed %q, want %q", p, got, way)
+			}
+			want := lease{Prefix: p, Link: r.Downlink(c.link), Source: "store", Lifetime: lifetime(valid)}
+			if got := leases[p]; got != want {
+				r.t.Errorf("told %s, kept %+v, want %+v", p, got, want)
+			}
+		}
+	}
+}
+
+// lifetime is how the relay prints one.
+func lifetime(l dhcp6.Lifetime) string { return strconv.FormatUint(uint64(l), 10) }

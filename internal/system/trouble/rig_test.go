@@ -1,0 +1,280 @@
+package trouble_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fairlead/internal/lab"
+	"fairlead/internal/lab/relay"
+	"fairlead/internal/lab/script"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// patience is for conditions that a slow machine may take long to reach.
+const patience = 60 * time.Second
+
+// binary is the program under test.
+var binary string
+
+// atOnce bounds how many networks are alive together.
+var atOnce = make(chan struct{}, 2)
+
+func TestMain(m *testing.M) {
+	path, remove, err := relay.Build()
+	if err != nil {
+		println(err.Error())
+		os.Exit(1)
+	}
+	binary = path
+	code := m.Run()
+	remove()
+	os.Exit(code)
+}
+
+// need ends the test if there is an error.
+func need(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// until waits for a condition and ends the test if it never comes.
+func until(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	need(t, lab.Until(patience, what, done))
+}
+
+// parallel lets the test run beside one other.
+func parallel(t *testing.T) {
+	t.Parallel()
+	atOnce <- struct{}{}
+	t.Cleanup(func() { <-atOnce })
+}
+
+// plan says what a rig is made of, beside the clients, which have a cable each.
+type plan struct {
+	clients int
+	top     string   // keys of the configuration's top
+	links   []string // keys of its only link entry
+	env     []string
+	program string // instead of the program under test
+}
+
+// rig is a network with a fairlead in its relay node and a server of the
+// laboratory that gives every identity association a prefix of its own.
+type rig struct {
+	*lab.Topology
+	t      *testing.T
+	plan   plan
+	relay  *relay.Relay
+	server *script.Server
+	book   *book
+}
+
+// build makes a rig. Nothing runs yet but the server.
+func build(t *testing.T, p plan) *rig {
+	t.Helper()
+	top, err := lab.ForTest(t).Topology(lab.Plan{Clients: p.clients})
+	need(t, err)
+	if p.program == "" {
+		p.program = binary
+	}
+	r := &rig{Topology: top, t: t, plan: p, book: &book{prefixes: map[string]netip.Prefix{}}}
+	r.relay, err = relay.New(top.Relay, relay.Config{Binary: p.program, Text: r.config(p.links...), Env: p.env})
+	need(t, err)
+	r.server, err = script.StartServer(top.Server, lab.ServerAddress, r.book.answers().Answer)
+	need(t, err)
+	return r
+}
+
+// start is build, and the relay started.
+func start(t *testing.T, p plan) *rig {
+	t.Helper()
+	r := build(t, p)
+	need(t, r.relay.Start())
+	return r
+}
+
+// config is the configuration with these keys of the link entry.
+func (r *rig) config(links ...string) string {
+	text := r.plan.top
+	if !strings.Contains(text, "metrics:") {
+		text += "metrics:\n  listen: off\n"
+	}
+	text += relay.Standard(r.Topology)
+	for _, k := range links {
+		text += "      " + k + "\n"
+	}
+	return text
+}
+
+// book is what the server has granted.
+type book struct {
+	mu       sync.Mutex
+	prefixes map[string]netip.Prefix
+}
+
+// prefix is what a client's identity association gets, now and ever.
+func (b *book) prefix(client dhcp6.DUID, iaid uint32) netip.Prefix {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	key := fmt.Sprintf("%x/%d", client, iaid)
+	p, ok := b.prefixes[key]
+	if !ok {
+		a := lab.Delegable(1).Addr().As16()
+		a[5], a[6] = byte(len(b.prefixes)>>8), byte(len(b.prefixes))
+		p = netip.PrefixFrom(netip.AddrFrom16(a), 56)
+		b.prefixes[key] = p
+	}
+	return p
+}
+
+// validity is a valid lifetime that tells prefixes apart.
+func validity(p netip.Prefix) dhcp6.Lifetime {
+	a := p.Addr().As16()
+	return dhcp6.Lifetime(20000 + int(a[5])<<8 + int(a[6]))
+}
+
+func (b *book) answers() script.Grants {
+	return script.Grants{T1: 1000, T2: 1600, Prefixes: func(r script.Request, ia dhcp6.IA) []dhcp6.IAPrefix {
+		client, _ := r.Message.ClientID()
+		p := b.prefix(client, ia.IAID)
+		return []dhcp6.IAPrefix{{Prefix: p, Preferred: 2000, Valid: validity(p)}}
+	}}
+}
+
+// duid is a client's identifier.
+func duid(number int) dhcp6.DUID {
+	return dhcp6.DUID{0, 3, 0, 1, 2, 0, 0x5e, 0xab, byte(number >> 8), byte(number)}
+}
+
+// client opens the socket of the client on a link, with an identifier.
+func (r *rig) client(link int, id dhcp6.DUID) *script.Client {
+	r.t.Helper()
+	c, err := script.StartClient(r.Client(link), script.ClientConfig{DUID: id})
+	need(r.t, err)
+	return c
+}
+
+// obtain gets a prefix for each identity association.
+func (r *rig) obtain(c *script.Client, iaids ...uint32) dhcp6.Message {
+	r.t.Helper()
+	reply, err := c.Obtain(patience, iaids...)
+	need(r.t, err)
+	if got := len(script.Delegations(reply)); got != len(iaids) {
+		r.t.Fatalf("the Reply has %d prefixes, want %d", got, len(iaids))
+	}
+	return reply
+}
+
+// request is a Request with one IA_PD, to the laboratory's server.
+func request(c *script.Client, iaid uint32) []byte {
+	return c.Message(dhcp6.Request, script.ServerID(script.DefaultServerDUID), script.IAPD(iaid))
+}
+
+// routes are the relay's routes with our protocol number, by prefix, as ip
+// prints what follows the prefix.
+func (r *rig) routes() map[netip.Prefix]string {
+	r.t.Helper()
+	out, err := r.Relay.IP("-N -6 route show table all proto 87")
+	need(r.t, err)
+	all := map[netip.Prefix]string{}
+	for line := range strings.Lines(out) {
+		line = strings.TrimPrefix(line, "unreachable ")
+		word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		p, err := netip.ParsePrefix(word)
+		need(r.t, err)
+		all[p] = rest
+	}
+	return all
+}
+
+// way is how a route to the client on a link begins.
+func (r *rig) way(link int) string {
+	r.t.Helper()
+	next, err := r.Client(link).LinkLocal("c0")
+	need(r.t, err)
+	return "via " + next.String() + " dev " + r.Downlink(link) + " "
+}
+
+// routed waits until the relay's kernel sends a prefix to the client on a link.
+func (r *rig) routed(p netip.Prefix, link int) {
+	r.t.Helper()
+	way := r.way(link)
+	until(r.t, "the relay routes "+p.String()+" "+way, func() bool { return strings.HasPrefix(r.routes()[p], way) })
+}
+
+// status is what the test reads of the relay's own view.
+type status struct {
+	Clock struct {
+		Synchronised   bool
+		State          string
+		MaxErrorMicros int64 `json:"max_error_micros"`
+	}
+	Config struct {
+		LastError string `json:"last_error"`
+	}
+	Store struct {
+		Healthy           bool
+		Full              bool
+		RecordsSetAside   uint64   `json:"records_set_aside"`
+		DatabasesSetAside []string `json:"databases_set_aside"`
+		LastError         string   `json:"last_error"`
+	}
+	Host struct {
+		Routes       int
+		Elements     int
+		Refused      int
+		LastFindings int `json:"last_findings"`
+	}
+	Totals struct {
+		Prefixes      int
+		Pending       int
+		Unkept        int
+		KeepFailed    uint64 `json:"keep_failed"`
+		InstallFailed uint64 `json:"install_failed"`
+	}
+	Degraded []string
+}
+
+// status asks the relay how it is.
+func (r *rig) status() status {
+	r.t.Helper()
+	code, body, err := r.relay.Call(http.MethodGet, "/v1/status", "")
+	need(r.t, err)
+	var s status
+	if code != http.StatusOK {
+		r.t.Fatalf("status: %d: %s", code, body)
+	}
+	need(r.t, json.Unmarshal(body, &s))
+	return s
+}
+
+// logged waits until the relay's log has a line with all words.
+func (r *rig) logged(words ...string) {
+	r.t.Helper()
+	until(r.t, fmt.Sprintf("a line of the log has all of %q", words), func() bool { return r.lines(words...) > 0 })
+}
+
+// lines counts the log's lines with all words.
+func (r *rig) lines(words ...string) int {
+	count := 0
+next:
+	for line := range strings.Lines(r.relay.Proc().Log()) {
+		for _, w := range words {
+			if !strings.Contains(line, w) {
+				continue next
+			}
+		}
+		count++
+	}
+	return count
+}

@@ -1,0 +1,206 @@
+package trouble_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"fairlead/internal/lab/script"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// onSmallDisk is a program that runs fairlead with a state folder on a disk of
+// its own, which nobody else sees.
+func onSmallDisk(t *testing.T, state string) (program string) {
+	t.Helper()
+	program = filepath.Join(t.TempDir(), "fairlead")
+	text := fmt.Sprintf(`#!/bin/sh
+[ "$1" = run ] || exec %[1]s "$@"
+exec unshare -m sh -c 'mount -t tmpfs -o size=48m,mode=700 tmpfs %[2]s && exec %[1]s "$@"' sh "$@"
+`, binary, state)
+	need(t, os.WriteFile(program, []byte(text), 0o755))
+	return program
+}
+
+// TestFullDisk: when the disk is full nothing new is granted, what was granted
+// stays routed and can be extended, the operator is told, and all is well again
+// once there is room. (Design, Keeping.)
+func TestFullDisk(t *testing.T) {
+	parallel(t)
+	state := t.TempDir()
+	r := start(t, plan{
+		clients: 2, program: onSmallDisk(t, state),
+		top: "state: " + state + "\nstore:\n  reserve: 8MiB\n",
+	})
+	old, fresh := r.client(1, duid(1)), r.client(2, duid(2))
+	held := r.obtain(old, 1)
+	was := r.book.prefix(duid(1), 1)
+	r.routed(was, 1)
+	if s := r.status(); !s.Store.Healthy || s.Store.Full {
+		t.Fatalf("the store is in trouble before there is any: %+v", s.Store)
+	}
+
+	fill := filepath.Join(state, "filler")
+	_, err := r.relay.Proc().Run("sh", "-c", "head -c 64M /dev/zero >"+fill+" 2>/dev/null; truncate -s -1M "+fill)
+	need(t, err)
+	before := len(r.server.Received())
+	need(t, fresh.Send(request(fresh, 1)))
+	until(t, "the server has answered the Request", func() bool { return len(r.server.Received()) > before })
+	// What the relay does for the old client it does after that: the Reply to
+	// the new one would have been here before.
+	for _, t := range []dhcp6.MessageType{dhcp6.Renew, dhcp6.Rebind} {
+		reply := r.extend(old, t, held)
+		if got := script.Delegations(reply); len(got) != 1 || got[0].Prefix != was {
+			r.t.Errorf("the %v of a kept delegation got %v, want %s", t, got, was)
+		}
+	}
+	if p, err := fresh.Receive(quiet); err == nil {
+		t.Errorf("the disk is full and the new client was told %x", p.Data)
+	}
+	denied := r.book.prefix(duid(2), 1)
+	if got := r.routes()[denied]; got != "" {
+		t.Errorf("%s is not kept and routed %s", denied, got)
+	}
+	r.routed(was, 1)
+	s := r.status()
+	if s.Store.Healthy || !s.Store.Full || s.Totals.KeepFailed == 0 {
+		t.Errorf("the disk is full, and the status has %+v, %+v", s.Store, s.Totals)
+	}
+	if s.Totals.Unkept == 0 {
+		t.Error("a Reply left that the store does not know of, and the status does not say so")
+	}
+	flagged := func(w string) bool { return strings.HasPrefix(w, "store: ") }
+	if !slices.ContainsFunc(s.Degraded, flagged) {
+		t.Errorf("the disk is full, and degraded is %q", s.Degraded)
+	}
+	text, err := r.relay.CLI("status")
+	need(t, err)
+	if !strings.Contains(text, "store: ") {
+		t.Errorf("the disk is full, and fairlead status says\n%s", text)
+	}
+	r.logged("level=WARN", "full")
+
+	_, err = r.relay.Proc().Run("rm", fill)
+	need(t, err)
+	until(t, "the store is well again", func() bool {
+		s := r.status()
+		return s.Store.Healthy && !s.Store.Full && s.Totals.Unkept == 0 && !slices.ContainsFunc(s.Degraded, flagged)
+	})
+	r.obtain(fresh, 1)
+	r.routed(denied, 2)
+	r.routed(was, 1)
+}
+
+// extend sends a message with the IA_PDs of an earlier Reply.
+func (r *rig) extend(c *script.Client, t dhcp6.MessageType, held dhcp6.Message) dhcp6.Message {
+	r.t.Helper()
+	deed := c.Renew
+	if t == dhcp6.Rebind {
+		deed = c.Rebind
+	}
+	reply, err := deed(patience, held)
+	need(r.t, err)
+	return reply
+}
+
+// TestDamagedStore damages the files of a relay that does not run. It starts all
+// the same, says what is wrong, and serves. (Design, Keeping.)
+func TestDamagedStore(t *testing.T) {
+	for name, damage := range map[string]func(t *testing.T, db string){
+		"octets flipped in every file": func(t *testing.T, db string) {
+			random := rand.New(rand.NewPCG(17, 1))
+			change(t, db, "*", func(b []byte) []byte {
+				for range 1 + len(b)/64 {
+					if len(b) > 0 {
+						b[random.IntN(len(b))] ^= 0xff
+					}
+				}
+				return b
+			})
+		},
+		"manifests and markers gone": func(t *testing.T, db string) {
+			change(t, db, "MANIFEST*", func([]byte) []byte { return nil })
+			change(t, db, "marker*", func([]byte) []byte { return nil })
+			change(t, db, "CURRENT", func([]byte) []byte { return nil })
+		},
+		"manifests of zeros": func(t *testing.T, db string) {
+			change(t, db, "MANIFEST*", func(b []byte) []byte { return make([]byte, len(b)) })
+		},
+		"octets flipped in the middle of the log": func(t *testing.T, db string) {
+			change(t, db, "*.log", func(b []byte) []byte {
+				for i := len(b) / 3; i < len(b)/3+16 && i < len(b); i++ {
+					b[i] ^= 0x5a
+				}
+				return b
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			parallel(t)
+			r := start(t, plan{clients: 2, links: []string{"limits: {link: 65000, client: 1000, host: none}"}})
+			c := r.client(1, duid(1))
+			const granted = 20
+			for i := range uint32(granted) { // each in a commit of its own
+				r.obtain(c, i+1)
+			}
+			need(t, r.relay.Kill())
+			damage(t, filepath.Join(r.relay.State, "db"))
+			need(t, r.relay.Start())
+
+			s := r.status()
+			if s.Store.RecordsSetAside == 0 && len(s.Store.DatabasesSetAside) == 0 {
+				t.Errorf("the status has nothing of the damage: %+v", s.Store)
+			}
+			if !slices.ContainsFunc(s.Degraded, func(w string) bool { return strings.HasPrefix(w, "store: ") }) {
+				t.Errorf("the store is damaged, and degraded is %q", s.Degraded)
+			}
+			if r.lines("level=ERROR", "store")+r.lines("level=WARN", "store") == 0 {
+				t.Errorf("the store is damaged, and the log is\n%s", r.relay.Proc().Log())
+			}
+			// Whatever was saved, no route is there for what is not known.
+			leases := r.delegations()
+			for p := range r.routes() {
+				if _, ok := leases[p]; !ok {
+					t.Errorf("%s is routed and not known", p)
+				}
+			}
+			t.Logf("%d of %d delegations were saved", len(leases), granted)
+
+			other := r.client(2, duid(2))
+			r.obtain(other, 1)
+			r.routed(r.book.prefix(duid(2), 1), 2)
+			need(t, r.relay.Kill())
+			need(t, r.relay.Start())
+			r.routed(r.book.prefix(duid(2), 1), 2)
+		})
+	}
+}
+
+// change rewrites the files of a folder that match; nil removes them. It fails
+// the test if there is no file at all.
+func change(t *testing.T, folder, pattern string, f func([]byte) []byte) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(folder, pattern))
+	need(t, err)
+	for _, file := range files {
+		info, err := os.Stat(file)
+		need(t, err)
+		if !info.Mode().IsRegular() {
+			continue
+		}
+		b, err := os.ReadFile(file)
+		need(t, err)
+		if b = f(b); b == nil {
+			need(t, os.Remove(file))
+			continue
+		}
+		need(t, os.WriteFile(file, b, 0o600))
+	}
+	if all, err := os.ReadDir(folder); err != nil || len(all) == 0 && len(files) == 0 {
+		t.Fatalf("%s holds nothing to damage: %v", folder, err)
+	}
+}
