@@ -101,9 +101,12 @@ func TestR3Strict(t *testing.T) {
 		add(hoststate.Guarded, "c0", ""),
 	)
 	for _, p := range []struct{ mac, src string }{
-		{rightMAC, "2001:db8:100::1"}, {otherMAC, "2001:db8:100::2"},
-		{otherMAC, "2001:db8:200::1"}, {rightMAC, "2001:db8:200::2"},
-		{otherMAC, "2001:db8:1::5"}, {rightMAC, "2001:db8:666::1"},
+		{rightMAC, "2001:db8:100::1"},
+		{otherMAC, "2001:db8:100::2"},
+		{otherMAC, "2001:db8:200::1"},
+		{rightMAC, "2001:db8:200::2"},
+		{otherMAC, "2001:db8:1::5"},
+		{rightMAC, "2001:db8:666::1"},
 	} {
 		n.clientTap.send(p.mac, packet(p.src, "2001:db8:cccc::1", p.src))
 	}

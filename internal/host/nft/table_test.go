@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-
 	"os/exec"
 	"slices"
 	"strings"
@@ -110,8 +109,10 @@ func TestElementThatCannotBe(t *testing.T) {
 	ops := []hoststate.Op{
 		add(hoststate.SourceLink, "c0", "2001:db8:100::/56"), unmasked, add(hoststate.SourceLink, "", "2001:db8::/56"),
 		add(hoststate.SourceLink, "a-name-of-16-chr", "2001:db8::/56"), add(hoststate.SourceLink, "c0", "192.0.2.0/24"),
-		add(hoststate.SourceStrict, "c0", "2001:db8::/56"), add(hoststate.SourceLink, "c0", ""), {Element: &hoststate.Element{Link: "c0"}},
-		{Route: &hoststate.Route{}}, add(hoststate.Guarded, "c0", ""),
+		add(hoststate.SourceStrict, "c0", "2001:db8::/56"), add(hoststate.SourceLink, "c0", ""),
+		{Element: &hoststate.Element{Link: "c0"}},
+		{Route: &hoststate.Route{}},
+		add(hoststate.Guarded, "c0", ""),
 	}
 	var failed []int
 	if err := table.Apply(ops, func(i int, _ error) { failed = append(failed, i) }); err != nil {
