@@ -31,7 +31,7 @@ type counters struct {
 	badChecksum, malformed, badSource          atomic.Uint64
 	notClientLink, otherPath, otherGroup       atomic.Uint64
 	truncated, queueFullClosed, receiveErrors  atomic.Uint64
-	socketsOpen, membershipsJoined, holderOpen atomic.Int64
+	membershipsJoined, holderOpen              atomic.Int64
 }
 
 // Stats returns the counts of this moment.
