@@ -26,12 +26,12 @@ type Stats struct {
 }
 
 type counters struct {
-	frameReceived, socketReceived              atomic.Uint64
-	frameSent, socketSent, sendFailed          atomic.Uint64
-	badChecksum, malformed, badSource          atomic.Uint64
-	notClientLink, otherPath, otherGroup       atomic.Uint64
-	truncated, queueFullClosed, receiveErrors  atomic.Uint64
-	membershipsJoined, holderOpen              atomic.Int64
+	frameReceived, socketReceived             atomic.Uint64
+	frameSent, socketSent, sendFailed         atomic.Uint64
+	badChecksum, malformed, badSource         atomic.Uint64
+	notClientLink, otherPath, otherGroup      atomic.Uint64
+	truncated, queueFullClosed, receiveErrors atomic.Uint64
+	membershipsJoined, holderOpen             atomic.Int64
 }
 
 // Stats returns the counts of this moment.
