@@ -233,7 +233,8 @@ type status struct {
 		Routes       int
 		Elements     int
 		Refused      int
-		LastFindings int `json:"last_findings"`
+		LastAudit    time.Time `json:"last_audit"`
+		LastFindings int       `json:"last_findings"`
 	}
 	Totals struct {
 		Prefixes      int
