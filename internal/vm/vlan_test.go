@@ -1,0 +1,279 @@
+//go:build vm
+
+package vm_test
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fairlead/internal/lab"
+	"fairlead/internal/lab/script"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// vlan makes a VLAN on a trunk.
+func vlan(d *lab.Node, trunk string, id int, addresses ...string) error {
+	name := fmt.Sprintf("%s.%d", trunk, id)
+	lines := []string{
+		fmt.Sprintf("link add link %s name %s type vlan id %d", trunk, name, id),
+		"link set " + name + " up",
+	}
+	for _, a := range addresses {
+		lines = append(lines, "addr add "+a+" dev "+name+" nodad")
+	}
+	return d.Batch(lines...)
+}
+
+// onTrunk is a rig with a client node on a trunk with VLANs 10 and 20, d1.10 and
+// d1.20 on the relay. The clients on the two are as like as can be: one DUID,
+// one IAID, one link-layer address, one link-local address.
+type onTrunk struct {
+	*rig
+	server   *script.Server
+	c1       *lab.Node
+	on10     *script.Client
+	on20     *script.Client
+	replies  [2]dhcp6.Message // what was granted on VLAN 10 and 20
+	granting script.Answer
+}
+
+const (
+	prefix10 = "2001:db8:1000::/56"
+	prefix20 = "2001:db8:2000::/56"
+)
+
+func newTrunk(t *testing.T) *onTrunk {
+	t.Helper()
+	r := &onTrunk{rig: newRig(t)}
+	r.uplink(1, "")
+	_, err := r.far.IP("-6 route add default via %s", near(1))
+	need(t, err)
+	r.server = r.rig.server(1)
+	r.c1 = r.add("c1")
+	need(t, r.Veth(r.node, "d1", r.c1, "c0"))
+	for _, id := range []int{10, 20} {
+		need(t, vlan(r.node, "d1", id, linkAddress(id)+"/64"))
+		need(t, vlan(r.c1, "c0", id))
+	}
+	r.on10, r.on20 = r.client(r.c1, "c0.10", 1), r.client(r.c1, "c0.20", 1)
+	if r.on10.Source.Addr().WithZone("") != r.on20.Source.Addr().WithZone("") {
+		t.Fatalf("%v and %v are not alike", r.on10.Source, r.on20.Source)
+	}
+	r.granting = grants{linkAddress(10): prefix10, linkAddress(20): prefix20}.answer
+	return r
+}
+
+// obtainBoth has both clients obtain their prefixes at once, from a server that
+// answers when both have asked.
+func (r *onTrunk) obtainBoth() {
+	r.t.Helper()
+	r.server.Become(afterBoth(r.granting))
+	var both sync.WaitGroup
+	for i, c := range []*script.Client{r.on10, r.on20} {
+		both.Go(func() {
+			var err error
+			if r.replies[i], err = c.Obtain(patience, 1); err != nil {
+				r.t.Error(err)
+			}
+		})
+	}
+	both.Wait()
+	if r.t.Failed() {
+		r.t.FailNow()
+	}
+	r.server.Become(r.granting)
+}
+
+// afterBoth holds the answer on one link back until the other has asked the same,
+// and gives the later one first.
+func afterBoth(answer script.Answer) script.Answer {
+	held := map[dhcp6.MessageType]map[netip.Addr][][]byte{}
+	return func(q script.Request) [][]byte {
+		if len(q.Relays) == 0 {
+			return nil
+		}
+		link, kind := q.Relays[0].LinkAddress(), q.Message.Type()
+		if held[kind] == nil {
+			held[kind] = map[netip.Addr][][]byte{}
+		}
+		held[kind][link] = answer(q)
+		if len(held[kind]) < 2 {
+			return nil
+		}
+		out := held[kind][link]
+		delete(held[kind], link)
+		for _, first := range held[kind] {
+			out = append(out, first...)
+		}
+		clear(held[kind])
+		return out
+	}
+}
+
+// One client on two VLANs of one trunk holds a prefix on each, and gets each
+// answer on the VLAN that it asked on, also when the answer on the first comes
+// after the question on the second.
+func TestRFC8987_G4_SameDUIDOnTwoVLANs(t *testing.T) {
+	r := newTrunk(t)
+	r.start("  - match: d1.*\n", 1)
+	wire := listen(t, r.c1, "wire", "c0", "udp or vlan and udp", "-e", "-v")
+	r.obtainBoth()
+	holds(t, r.replies[0], prefix10)
+	holds(t, r.replies[1], prefix20)
+	r.routed(254, prefix10, r.on10, "d1.10")
+	r.routed(254, prefix20, r.on20, "d1.20")
+	onVLAN(t, wire, r.replies[0], 10)
+	onVLAN(t, wire, r.replies[1], 20)
+
+	// The answers were frames of our own: the kernel never asked for the client.
+	out, err := r.node.IP("-6 neigh show to %s", r.on10.Source.Addr().WithZone(""))
+	need(t, err)
+	if strings.TrimSpace(out) != "" {
+		t.Errorf("neighbours %q, want none", out)
+	}
+
+	// What happens on one VLAN is nothing to the other.
+	renewed, err := r.on20.Renew(patience, r.replies[1])
+	need(t, err)
+	holds(t, renewed, prefix20)
+	onVLAN(t, wire, renewed, 20)
+	_, err = r.on10.Release(patience, r.replies[0])
+	need(t, err)
+	r.becomes(254, prefix10, "")
+	r.routed(254, prefix20, r.on20, "d1.20")
+}
+
+// onVLAN checks that a message to a client was seen, and always with the tag of
+// its VLAN.
+func onVLAN(t *testing.T, wire *lab.Proc, m dhcp6.Message, id int) {
+	t.Helper()
+	want, xid := fmt.Sprintf("vlan %d,", id), fmt.Sprintf("dhcp6 reply (xid=%x ", m.TransactionID())
+	need(t, wire.Logged(patience, xid))
+	for line := range strings.Lines(wire.Log()) {
+		if strings.Contains(line, xid) && !strings.Contains(line, want) {
+			t.Errorf("not on VLAN %d: %s", id, line)
+		}
+	}
+}
+
+// traffic is a client's packets to the far end: from a source of its own, and
+// from one that is not.
+type traffic struct {
+	t           *testing.T
+	sink        *script.Server
+	good, wrong *script.Client
+}
+
+const (
+	goodSource  = "2001:db8:1000::1" // in prefix10
+	wrongSource = "2001:db8:666::1"
+	sinkAddress = "2001:db8:ff01::3"
+)
+
+func (r *onTrunk) traffic() *traffic {
+	r.t.Helper()
+	need(r.t, r.far.Address("s1", sinkAddress+"/64"))
+	need(r.t, r.c1.Address("lo", goodSource+"/128", wrongSource+"/128"))
+	r.defaultRoute(r.c1, "c0.10", "d1.10")
+	sink, err := script.StartServer(r.far, netip.MustParseAddr(sinkAddress), nil)
+	need(r.t, err)
+	from := func(source string) *script.Client {
+		c, err := script.StartClient(r.c1, script.ClientConfig{Interface: "c0.10", Source: netip.MustParseAddr(source), Port: 1000})
+		need(r.t, err)
+		return c
+	}
+	return &traffic{t: r.t, sink: sink, good: from(goodSource), wrong: from(wrongSource)}
+}
+
+// send sends one packet. That there is no way at the moment is no error.
+func (w *traffic) send(c *script.Client) {
+	_ = c.SendTo(netip.MustParseAddr(sinkAddress), []byte("traffic"))
+}
+
+// arrived is how many packets of a client the far end has received.
+func (w *traffic) arrived(c *script.Client) (n int) {
+	for _, p := range w.sink.Received() {
+		if p.From == c.Source {
+			n++
+		}
+	}
+	return n
+}
+
+// more waits until another packet of a client is received.
+func (w *traffic) more(c *script.Client, when string) {
+	w.t.Helper()
+	before := w.arrived(c)
+	need(w.t, lab.Until(patience, "a packet is received "+when, func() bool { return w.arrived(c) > before }))
+}
+
+// flow sends both kinds until stop is called.
+func (w *traffic) flow() (stop func()) {
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		beat := time.NewTicker(4 * time.Millisecond)
+		defer beat.Stop()
+		for {
+			select {
+			case <-end:
+				return
+			case <-beat.C:
+				w.send(w.wrong)
+				w.send(w.good)
+			}
+		}
+	}()
+	return func() {
+		close(end)
+		<-ended
+	}
+}
+
+// A VLAN device is deleted and made anew while packets flow: the route is kept
+// as an unreachable one and comes back without a word from the client, and the
+// filter, by name, is never open for a moment.
+func TestRFC8987_S2_VLANMadeAnewUnderTraffic(t *testing.T) {
+	r := newTrunk(t)
+	w := r.traffic()
+	need(t, lab.Until(patience, "a wrong source passes where there is no filter", func() bool {
+		w.send(w.wrong)
+		return w.arrived(w.wrong) > 0
+	}))
+	r.start("  - match: d1.*\n", 1)
+	r.obtainBoth()
+	passed := w.arrived(w.wrong)
+	stop := w.flow()
+	w.more(w.good, "at first")
+
+	was, err := r.node.Interface("d1.10")
+	need(t, err)
+	_, err = r.node.IP("link del d1.10")
+	need(t, err)
+	r.becomes(254, prefix10, standIn(prefix10))
+	need(t, vlan(r.node, "d1", 10, linkAddress(10)+"/64"))
+	is, err := r.node.Interface("d1.10")
+	need(t, err)
+	if is.Index == was.Index {
+		t.Fatalf("d1.10 has index %d again", is.Index)
+	}
+	r.becomesRouted(254, prefix10, r.on10, "d1.10")
+	w.more(w.good, "after the return")
+	stop()
+	if got := w.arrived(w.wrong) - passed; got != 0 {
+		t.Errorf("%d packets with a wrong source passed", got)
+	}
+	if r.counter("spoofed") == 0 {
+		t.Error("no packet with a wrong source was dropped")
+	}
+	r.routed(254, prefix20, r.on20, "d1.20")
+
+	// The new device is heard as the old one was.
+	renewed, err := r.on10.Renew(patience, r.replies[0])
+	need(t, err)
+	holds(t, renewed, prefix10)
+}

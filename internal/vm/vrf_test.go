@@ -1,0 +1,336 @@
+//go:build vm
+
+package vm_test
+
+import (
+	"bytes"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"fairlead/internal/lab"
+	"fairlead/internal/lab/script"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// The VRFs of the relay node and their tables.
+const (
+	red, green, blue = 100, 200, 300
+	main             = 254
+)
+
+// inVRFs is a rig with links in VRFs:
+//
+//	c1 c0 ------ d1 in red        u1 ------ s1  server 1
+//	c2 c0 ------ d2               u2 in blue -- s2  server 2
+//	c3 c0.30 --- d3.30 in green   u3 in red --- s3
+type inVRFs struct {
+	*rig
+	servers map[int]*script.Server
+	nodes   map[int]*lab.Node
+}
+
+// shared is built by the first test that wants it. What a test delegates it
+// also ends, and what it moves it puts back.
+var shared *inVRFs
+
+func vrfs(t *testing.T) *inVRFs {
+	t.Helper()
+	if shared == nil {
+		n, err := lab.New()
+		need(t, err)
+		shared = &inVRFs{rig: &rig{Net: n}}
+		shared.t = t
+		shared.build()
+	}
+	r := shared
+	r.t = t
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("%s", r.Logs(40))
+		}
+	})
+	for _, s := range r.servers {
+		s.Become(nil)
+	}
+	return r
+}
+
+func (r *inVRFs) build() {
+	r.t.Helper()
+	r.node, r.far = r.add("r"), r.add("s")
+	need(r.t, r.node.Sysctl("net/ipv6/conf/all/forwarding", "1"))
+	r.vrf("red", red)
+	r.vrf("green", green)
+	r.vrf("blue", blue)
+	r.uplink(1, "")
+	r.uplink(2, "blue")
+	r.uplink(3, "red")
+	_, err := r.far.IP("-6 route add default via %s", near(3))
+	need(r.t, err)
+	r.servers = map[int]*script.Server{1: r.server(1), 2: r.server(2)}
+	r.nodes = map[int]*lab.Node{1: r.clientNode(1, "red"), 2: r.clientNode(2, ""), 3: r.add("c3")}
+	need(r.t, r.Veth(r.node, "d3", r.nodes[3], "c0"))
+	need(r.t, vlan(r.node, "d3", 30))
+	r.enslave("d3.30", "green", linkAddress(3)+"/64")
+	need(r.t, vlan(r.nodes[3], "c0", 30))
+	r.start("  - match: d*\n", 1, 2)
+}
+
+// client is a client on the link with that number, as long as the test lasts.
+func (r *inVRFs) client(number int) *script.Client {
+	r.t.Helper()
+	link := "c0"
+	if number == 3 {
+		link = "c0.30"
+	}
+	c := r.rig.client(r.nodes[number], link, byte(number))
+	r.t.Cleanup(func() { need(r.t, c.Close()) })
+	return c
+}
+
+// releases ends what a client was granted.
+func (r *inVRFs) releases(c *script.Client, reply dhcp6.Message, table int, prefix string) {
+	r.t.Helper()
+	_, err := c.Release(patience, reply)
+	need(r.t, err)
+	r.becomes(table, prefix, "")
+}
+
+// Clients and servers need not be in one VRF. Routes come and go in that of the
+// client.
+func TestRFC8987_R1_ClientAndServerVRFsDiffer(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		client, server int
+		table          int
+		down, prefix   string
+	}{
+		{"client in a VRF", 1, 1, red, "d1", "2001:db8:1100::/56"},
+		{"server in a VRF", 2, 2, main, "d2", "2001:db8:1200::/60"},
+		{"both in different ones", 1, 2, red, "d1", "2001:db8:1300::/48"},
+		{"VLAN in a VRF", 3, 2, green, "d3.30", "2001:db8:1400::/64"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := vrfs(t)
+			client, server := r.client(c.client), r.servers[c.server]
+			server.Become(grants{linkAddress(c.client): c.prefix}.answer)
+			reply := obtains(t, client, c.prefix)
+			r.routed(c.table, c.prefix, client, c.down)
+			if c.table != main {
+				r.has(main, c.prefix, "")
+			}
+			q, err := server.Wait(patience, "the Request", func(q script.Request) bool {
+				return q.Message.Type() == dhcp6.Request && len(q.Relays) == 1 && q.Relays[0].LinkAddress() == netip.MustParseAddr(linkAddress(c.client))
+			})
+			need(t, err)
+			if from := netip.MustParseAddr(near(c.server)); q.From.Addr() != from {
+				t.Errorf("the Request came from %v, want %v", q.From, from)
+			}
+			r.releases(client, reply, c.table, c.prefix)
+		})
+	}
+}
+
+// In a VRF, a source passes while it is delegated to the link, with exactly the
+// length of the delegation.
+func TestRFC8987_R3_SourceFilterInVRF(t *testing.T) {
+	r := vrfs(t)
+	const (
+		prefix, inside = "2001:db8:3000:100::/56", "2001:db8:3000:1ff::1"
+		outside        = "2001:db8:3000:200::1"
+	)
+	c1, to := r.nodes[1], netip.MustParseAddr(beyond(3))
+	client := r.client(1)
+	need(t, c1.Address("lo", inside+"/128", outside+"/128"))
+	seen := listen(t, r.far, "far", "s3", "icmp6[0]==128")
+	passes := func(source string) bool { return c1.Ping(netip.MustParseAddr(source), to) == nil }
+	dropped := func(source, when string) {
+		t.Helper()
+		before := r.counter("spoofed")
+		if passes(source) {
+			t.Errorf("%s %s: passed", source, when)
+		}
+		if n := r.counter("spoofed") - before; n != 1 {
+			t.Errorf("%s %s: %d packets dropped as spoofed, want 1", source, when, n)
+		}
+	}
+
+	dropped(inside, "before it is delegated")
+	r.servers[1].Become(grants{linkAddress(1): prefix}.answer)
+	reply := obtains(t, client, prefix)
+	dropped(outside, "beside what is delegated")
+	need(t, lab.Until(patience, "a delegated source passes", func() bool { return passes(inside) }))
+	need(t, seen.Logged(patience, inside+" > "))
+	if strings.Contains(seen.Log(), outside+" > ") {
+		t.Errorf("the far end has seen %s:\n%s", outside, seen.Log())
+	}
+	r.releases(client, reply, red, prefix)
+	dropped(inside, "after its release")
+	need(t, seen.Stop())
+}
+
+// In a VRF the forward hook sees the VRF device as the input interface. A packet
+// that came from a client to its own prefix does not return all the same.
+func TestRFC8987_R5_LoopInVRF(t *testing.T) {
+	r := vrfs(t)
+	const (
+		prefix, used = "2001:db8:5000::/56", "2001:db8:5000::1"
+		unused       = "2001:db8:5000:ff::1"
+	)
+	c1, client := r.nodes[1], r.client(1)
+	need(t, c1.Address("lo", used+"/128"))
+	r.servers[1].Become(grants{linkAddress(1): prefix}.answer)
+	reply := obtains(t, client, prefix)
+	came := listen(t, c1, "came", "c0", "icmp6[0]==128", "-Q", "in")
+
+	before := r.counter("looped")
+	if c1.Ping(netip.MustParseAddr(used), netip.MustParseAddr(unused)) == nil {
+		t.Errorf("%s answers", unused)
+	}
+	if n := r.counter("looped") - before; n != 1 {
+		t.Errorf("%d packets dropped as looping, want 1", n)
+	}
+	// What comes from elsewhere to the same prefix does arrive.
+	need(t, lab.Until(patience, "the far end reaches the client", func() bool {
+		return r.far.Ping(netip.Addr{}, netip.MustParseAddr(used)) == nil
+	}))
+	need(t, came.Logged(patience, "> "+used))
+	if strings.Contains(came.Log(), "> "+unused) {
+		t.Errorf("a packet came back:\n%s", came.Log())
+	}
+	need(t, came.Stop())
+	r.releases(client, reply, red, prefix)
+}
+
+// A link moves into a VRF and out of it while the relay runs, and its route
+// with it.
+func TestRFC8987_R1_LinkMovesBetweenVRFs(t *testing.T) {
+	r := vrfs(t)
+	const prefix = "2001:db8:6000::/56"
+	client := r.client(2)
+	r.servers[1].Become(grants{linkAddress(2): prefix}.answer)
+	reply := obtains(t, client, prefix)
+	r.routed(main, prefix, client, "d2")
+	for _, to := range []struct {
+		vrf         string
+		here, there int
+	}{{"green", green, main}, {"red", red, green}, {"", main, red}} {
+		r.enslave("d2", to.vrf, linkAddress(2)+"/64")
+		r.becomesRouted(to.here, prefix, client, "d2")
+		r.becomes(to.there, prefix, "")
+		// It is heard and answered there.
+		var err error
+		reply, err = client.Renew(patience, reply)
+		need(t, err)
+		holds(t, reply, prefix)
+		r.routed(to.here, prefix, client, "d2")
+	}
+	r.releases(client, reply, main, prefix)
+}
+
+// One prefix is delegated in two VRFs. Each is kept and restored by itself.
+func TestRFC8987_S1_OnePrefixInTwoVRFs(t *testing.T) {
+	r := vrfs(t)
+	const prefix = "2001:db8:7000::/56"
+	inRed, inGreen := r.client(1), r.client(3)
+	r.servers[1].Become(grants{linkAddress(1): prefix, linkAddress(3): prefix}.answer)
+	both := func() {
+		t.Helper()
+		r.routed(red, prefix, inRed, "d1")
+		r.routed(green, prefix, inGreen, "d3.30")
+	}
+	replyRed := obtains(t, inRed, prefix)
+	replyGreen := obtains(t, inGreen, prefix)
+	both()
+
+	need(t, r.relay.Kill())
+	need(t, r.node.Batch("route flush table 100 proto 87", "route flush table 200 proto 87"))
+	r.has(red, prefix, "")
+	need(t, r.relay.Start())
+	both()
+
+	r.releases(inRed, replyRed, red, prefix)
+	r.routed(green, prefix, inGreen, "d3.30")
+	r.releases(inGreen, replyGreen, green, prefix)
+}
+
+// What is too long for one packet, and what is sent to the relay's own
+// addresses, comes by sockets, which must be those of the VRF. No octet changes
+// on the way.
+func TestRFC8987_G1_FragmentsAndUnicastInVRF(t *testing.T) {
+	r := vrfs(t)
+	client := r.client(1)
+	const unassigned = dhcp6.OptionCode(65001)
+	large := dhcp6.AppendOption(nil, unassigned, bytes.Repeat([]byte("large"), 700))
+	relayLocal, err := r.node.LinkLocal("d1")
+	need(t, err)
+	for _, c := range []struct {
+		name    string
+		to      netip.Addr
+		options []byte
+	}{
+		{"fragments", dhcp6.AllRelayAgentsAndServers, large},
+		{"to the link-local address", relayLocal, nil},
+		{"fragments to the link-local address", relayLocal, large},
+		{"to the global address", netip.MustParseAddr(linkAddress(1)), nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			server := r.servers[2]
+			message := client.Message(dhcp6.Solicit, script.IAPD(1), c.options)
+			down := append(dhcp6.AppendServerID(dhcp6.AppendMessageHeader(nil, dhcp6.Advertise, 7), script.DefaultServerDUID), c.options...)
+			server.Become(func(q script.Request) [][]byte { return [][]byte{q.Wrap(down)} })
+			defer server.Become(nil)
+			need(t, client.SendTo(c.to, message))
+			q, err := server.Wait(patience, "the Solicit", func(q script.Request) bool {
+				return q.Message.TransactionID() == (transaction(t, message))
+			})
+			need(t, err)
+			if !bytes.Equal(q.Inner, message) {
+				t.Errorf("the server received %x, want %x", q.Inner, message)
+			}
+			if got := q.Relays[0].LinkAddress().String(); got != linkAddress(1) {
+				t.Errorf("link-address %s, want %s", got, linkAddress(1))
+			}
+			p, err := client.Receive(patience)
+			need(t, err)
+			if !bytes.Equal(p.Data, down) {
+				t.Errorf("the client received %x, want %x", p.Data, down)
+			}
+		})
+	}
+}
+
+func transaction(t *testing.T, message []byte) uint32 {
+	t.Helper()
+	m, err := dhcp6.ParseMessage(message)
+	need(t, err)
+	return m.TransactionID()
+}
+
+// A VRF device is deleted and made anew, that of clients and that of a server,
+// in one breath: everything is heard there again.
+func TestVRFMadeAnew(t *testing.T) {
+	r := vrfs(t)
+	const prefix = "2001:db8:8000::/56"
+	client, server := r.client(3), r.servers[2]
+	server.Become(grants{linkAddress(3): prefix}.answer)
+	reply := obtains(t, client, prefix)
+	need(t, r.node.Batch(
+		"link del blue",
+		"link add blue type vrf table 300",
+		"link set blue up",
+		"link set u2 master blue",
+		"addr replace "+near(2)+"/64 dev u2 nodad",
+		"link del green",
+		"link add green type vrf table 200",
+		"link set green up",
+		"link set d3.30 master green",
+		"addr replace "+linkAddress(3)+"/64 dev d3.30 nodad"))
+	r.becomesRouted(green, prefix, client, "d3.30")
+	r.becomes(main, prefix, "")
+	reply, err := client.Renew(patience, reply)
+	need(t, err)
+	holds(t, reply, prefix)
+	r.releases(client, reply, green, prefix)
+}
