@@ -1,0 +1,274 @@
+package trouble_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fairlead/internal/lab"
+	"fairlead/internal/lab/script"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// talk has a client ask and be answered, over and over, each message once. It
+// ends with stop; unanswered is how many messages got no answer.
+type talk struct {
+	stop chan struct{}
+	done sync.WaitGroup
+
+	mu         sync.Mutex // guards all following fields
+	asked      int
+	unanswered int
+}
+
+// answered is how long an answer may take before the message counts as lost.
+const answered = 20 * time.Second
+
+// talkTo starts a talk of several messages at a time on each link.
+func talkTo(clients ...*script.Client) *talk {
+	k := &talk{stop: make(chan struct{})}
+	for _, c := range clients {
+		k.done.Go(func() { k.converse(c) })
+	}
+	return k
+}
+
+func (k *talk) converse(c *script.Client) {
+	for {
+		select {
+		case <-k.stop:
+			return
+		default:
+		}
+		const burst = 4
+		open := map[uint32]bool{}
+		for range burst {
+			m := c.Message(dhcp6.InformationRequest)
+			parsed, err := dhcp6.ParseMessage(m)
+			if err == nil {
+				err = c.Send(m)
+			}
+			if err == nil {
+				open[parsed.TransactionID()] = true
+			}
+		}
+		asked := len(open)
+		for len(open) > 0 {
+			p, err := c.Receive(answered)
+			if err != nil {
+				break
+			}
+			if m, err := dhcp6.ParseMessage(p.Data); err == nil {
+				delete(open, m.TransactionID())
+			}
+		}
+		k.mu.Lock()
+		k.asked += asked
+		k.unanswered += len(open)
+		k.mu.Unlock()
+	}
+}
+
+// so is how many messages were asked so far.
+func (k *talk) so() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.asked
+}
+
+// end ends the talk and fails the test if anything was lost.
+func (k *talk) end(t *testing.T) {
+	t.Helper()
+	close(k.stop)
+	k.done.Wait()
+	t.Logf("%d messages, %d without an answer", k.asked, k.unanswered)
+	if k.unanswered > 0 || k.asked == 0 {
+		t.Errorf("%d of %d messages were not answered", k.unanswered, k.asked)
+	}
+}
+
+// TestReloadUnderLoad reloads again and again, both ways, while clients ask
+// without a pause: each message that they send is answered, and what is new
+// holds. (RFC 8987 takes no notice of reloads; the design does: without dropping
+// a packet.)
+func TestReloadUnderLoad(t *testing.T) {
+	parallel(t)
+	r := start(t, plan{clients: 3})
+	c := r.client(3, duid(3))
+	r.obtain(c, 1)
+	held := r.book.prefix(duid(3), 1)
+	r.routed(held, 3)
+	k := talkTo(r.client(1, duid(1)), r.client(2, duid(2)))
+	more := func() {
+		was := k.so()
+		until(t, "the talk goes on", func() bool { return k.so() > was+8 })
+	}
+	for i := range 6 {
+		limit := i%2 + 1
+		name := fmt.Sprintf("sub-%d", i)
+		text := r.config(fmt.Sprintf("limits: {client: %d}", limit), "subscriber-id: "+name)
+		more()
+		if i%2 == 0 {
+			need(t, r.relay.Reload(text))
+		} else {
+			need(t, r.relay.Write(text))
+			_, err := r.relay.CLI("reload")
+			need(t, err)
+		}
+		more()
+		// The new rule holds: it is in what the server hears.
+		before := len(r.server.Received())
+		until(t, "the server hears of "+name, func() bool {
+			for _, q := range r.server.Received()[before:] {
+				if len(q.Relays) == 0 {
+					continue
+				}
+				if got, ok := q.Relays[0].Options().First(dhcp6.OptionSubscriberID); ok && string(got) == name {
+					return true
+				}
+			}
+			return false
+		})
+	}
+	k.end(t)
+	r.routed(held, 3)
+	if s := r.status(); s.Config.LastError != "" {
+		t.Errorf("the last reload was refused: %s", s.Config.LastError)
+	}
+}
+
+// TestReloadTakesLinksAndPeers: a reload begins to serve a link that the rules
+// had not named, and stops to serve one that they no longer name, whose
+// delegations and routes stay.
+func TestReloadTakesLinksAndPeers(t *testing.T) {
+	parallel(t)
+	r := build(t, plan{clients: 2})
+	only := func(link string) string { return strings.Replace(r.config(), `"d*"`, link, 1) }
+	need(t, r.relay.Write(only("d1")))
+	need(t, r.relay.Start())
+	one, two := r.client(1, duid(1)), r.client(2, duid(2))
+	r.obtain(one, 1)
+	first := r.book.prefix(duid(1), 1)
+	r.routed(first, 1)
+	need(t, two.Send(request(two, 1)))
+	r.obtain(one, 2) // what came to d2 was dropped before that
+	for _, q := range r.server.Received() {
+		if id, _ := q.Message.ClientID(); id.String() == duid(2).String() {
+			t.Fatal("a message came through from a link that faces no clients")
+		}
+	}
+	need(t, r.relay.Reload(only("d2")))
+	r.obtain(two, 1)
+	r.routed(r.book.prefix(duid(2), 1), 2)
+	heard := len(r.server.Received())
+	need(t, one.Send(request(one, 3)))
+	r.obtain(two, 2)
+	for _, q := range r.server.Received()[heard:] {
+		if id, _ := q.Message.ClientID(); id.String() == duid(1).String() {
+			t.Error("a message came through from a link that no longer faces clients")
+		}
+	}
+
+	// Another server, which is asked from then on.
+	node, err := r.AddServer(2)
+	need(t, err)
+	other, err := script.StartServer(node, lab.ExtraServerAddress(2), r.book.answers().Answer)
+	need(t, err)
+	need(t, r.relay.Reload(strings.Replace(only(`"d*"`), lab.ServerAddress.String(), lab.ExtraServerAddress(2).String(), 1)))
+	heard = len(r.server.Received())
+	r.obtain(one, 3)
+	if got := len(other.Received()); got == 0 || len(r.server.Received()) != heard {
+		t.Errorf("the new server heard %d messages, and the old one %d more", got, len(r.server.Received())-heard)
+	}
+	r.routed(first, 1)
+}
+
+// TestReloadRefused: a broken file, and one that changes what only a restart can,
+// are refused with words that help; what ran goes on, and answers everything.
+func TestReloadRefused(t *testing.T) {
+	parallel(t)
+	r := start(t, plan{clients: 2})
+	k := talkTo(r.client(1, duid(1)))
+	good := r.config()
+	for _, broken := range []struct {
+		name, text string
+		want       []string
+	}{
+		{"an unknown key", good + "no-such-key: 1\n", []string{"unknown", "no-such-key"}},
+		{"a bad value", good + "      limits: {client: many}\n", []string{"limits.client", "many"}},
+		{"not YAML", good + "\t{{{", []string{}},
+		{"an empty file", "", []string{"peers"}},
+	} {
+		t.Run(broken.name, func(t *testing.T) {
+			need(t, r.relay.Write(broken.text))
+			out, err := r.relay.CLI("reload")
+			if err == nil {
+				t.Fatalf("it was taken: %s", out)
+			}
+			text := err.Error()
+			if !strings.Contains(text, r.relay.File+":") {
+				t.Errorf("no file in %q", text)
+			}
+			if rest := text[strings.Index(text, r.relay.File)+len(r.relay.File):]; broken.text != "" {
+				var line, column int
+				if n, _ := fmt.Sscanf(rest, ":%d:%d:", &line, &column); n != 2 || line < 4 || column < 1 {
+					t.Errorf("no line and column after the file in %q", text)
+				}
+			}
+			for _, w := range broken.want {
+				if !strings.Contains(text, w) {
+					t.Errorf("%q does not contain %q", text, w)
+				}
+			}
+			refused(t, r)
+		})
+	}
+	need(t, os.Remove(r.relay.File))
+	if _, err := r.relay.CLI("reload"); err == nil || !strings.Contains(err.Error(), "no such file") {
+		t.Errorf("without a file: %v", err)
+	}
+	refused(t, r)
+	for name, change := range map[string]func(string) string{
+		"host.protocol":  func(s string) string { return s + "host:\n  protocol: 91\n" },
+		"store":          func(s string) string { return s + "store:\n  reserve: 1MiB\n" },
+		"metrics.listen": func(s string) string { return strings.Replace(s, "listen: off", `listen: "[::1]:9999"`, 1) },
+		"log.format":     func(s string) string { return s + "log:\n  format: json\n" },
+		"state":          func(s string) string { return "state: " + t.TempDir() + "\n" + s },
+		"control":        func(s string) string { return "control:\n  socket: " + r.relay.Socket + "2\n" + s },
+	} {
+		need(t, r.relay.Write(change(good)))
+		_, err := r.relay.CLI("reload")
+		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "restart") {
+			t.Errorf("a new %s: %v, want a refusal that names it", name, err)
+		}
+	}
+	// By signal the reason goes to the log.
+	need(t, r.relay.Reload(good+"no-such-key: 1\n"))
+	r.logged("level=ERROR", r.relay.File+":", "no-such-key")
+	refused(t, r)
+	need(t, r.relay.Reload(good))
+	if s := r.status(); s.Config.LastError != "" {
+		t.Errorf("after a good file the status still has %s", s.Config.LastError)
+	}
+	k.end(t)
+}
+
+// refused looks at what the status says after a refusal, and that all is served.
+func refused(t *testing.T, r *rig) {
+	t.Helper()
+	s := r.status()
+	if s.Config.LastError == "" || !strings.Contains(strings.Join(s.Degraded, "\n"), "configuration: the last reload was refused") {
+		t.Errorf("the status has %q and %q", s.Config.LastError, s.Degraded)
+	}
+	c := r.client(2, duid(2))
+	defer c.Close()
+	reply, err := c.Obtain(patience, 1)
+	need(t, err)
+	want := r.book.prefix(duid(2), 1)
+	if got := script.Delegations(reply); len(got) != 1 || got[0].Prefix != want {
+		t.Errorf("the client got %v, want %v", got, want)
+	}
+}
