@@ -96,6 +96,7 @@ func setup(env *testscript.Env) error {
 	env.Values[fakeKey{}] = fake
 	env.Setenv("SOCKET", c.Control.Socket)
 	env.Setenv("TZ", "UTC")
+	env.Setenv("GORACE", "atexit_sleep_ms=0") // a race detector would wait a second at each end
 	return nil
 }
 

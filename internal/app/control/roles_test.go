@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -31,7 +30,14 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if selfCopy != "" {
+		if err := os.RemoveAll(filepath.Dir(selfCopy)); err != nil {
+			fmt.Println(err)
+			code = 1
+		}
+	}
+	os.Exit(code)
 }
 
 // child does one thing and prints what came of it.
@@ -101,7 +107,7 @@ func startAs(t *testing.T, who account, deed, socket string) func() (string, int
 		t.Fatal("needs root, to become somebody else")
 	}
 	cmd := exec.Command(copyOfSelf(t), socket)
-	cmd.Env = append(os.Environ(), asChild+"="+deed)
+	cmd.Env = append(os.Environ(), asChild+"="+deed, "GORACE=atexit_sleep_ms=0") // a race detector would wait a second
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: who.uid, Gid: who.groups[0], Groups: who.groups[1:]}}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -117,28 +123,32 @@ func startAs(t *testing.T, who account, deed, socket string) func() (string, int
 	}
 }
 
+// selfCopy is where copyOfSelf has put its copy; empty before.
+var selfCopy string
+
 // copyOfSelf is this test binary where everybody can run it.
 func copyOfSelf(t *testing.T) string {
 	t.Helper()
+	if selfCopy != "" {
+		return selfCopy
+	}
+	dir, err := os.MkdirTemp("", "control")
+	if err != nil {
+		t.Fatal(err)
+	}
+	selfCopy = filepath.Join(dir, "control.test")
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	in, err := os.Open(self)
+	b, err := os.ReadFile(self)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer in.Close()
-	path := filepath.Join(openDir(t), "control.test")
-	out, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o755)
-	if err != nil {
+	if err := errors.Join(os.WriteFile(selfCopy, b, 0o755), os.Chmod(dir, 0o755)); err != nil {
 		t.Fatal(err)
 	}
-	_, err = io.Copy(out, in)
-	if err := errors.Join(err, out.Close()); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return selfCopy
 }
 
 const (
