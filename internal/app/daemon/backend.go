@@ -40,33 +40,52 @@ func Version() string {
 }
 
 func (d *daemon) Status(ctx context.Context) (control.Status, error) {
-	c, err := d.Counters(ctx)
+	c, peers, err := d.look(ctx)
 	if err != nil {
 		return control.Status{}, err
 	}
-	peers, err := d.Peers(ctx)
-	if err != nil {
-		return control.Status{}, err
-	}
-	d.mu.Lock()
-	lastErr := d.lastErr
-	d.mu.Unlock()
 	s := control.Status{
 		Version: c.Version, Started: c.Started, Uptime: control.Lifetime(time.Since(c.Started)), RelayID: c.RelayID,
-		Config: control.ConfigStatus{Path: d.path, Loaded: c.Config.Loaded, LastError: lastErr},
+		Config: control.ConfigStatus{Path: d.path, Loaded: c.Config.Loaded, LastError: d.refusal()},
 		Clock:  c.Clock, Store: c.Store, Host: c.Host, Totals: c.Totals, Refusals: c.Refusals,
 	}
 	for _, p := range peers {
 		s.Peers = append(s.Peers, control.PeerSummary{Name: p.Name, Role: p.Role, Protection: p.Protection, Protected: p.Protected, Answered: p.Answered})
 	}
-	s.Degraded = degraded(c, s.Config, peers)
+	s.Degraded = degraded(c, s.Config.LastError, peers)
 	return s, nil
+}
+
+// look is all that says how the relay is.
+func (d *daemon) look(ctx context.Context) (control.Counters, []control.Peer, error) {
+	c, err := d.counters(ctx)
+	if err != nil {
+		return c, nil, err
+	}
+	peers, err := d.Peers(ctx)
+	return c, peers, err
+}
+
+// refusal is why the last reload was refused, or nothing.
+func (d *daemon) refusal() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.lastErr
+}
+
+// Counters is one snapshot of every figure there is.
+func (d *daemon) Counters(ctx context.Context) (control.Counters, error) {
+	c, peers, err := d.look(ctx)
+	if err == nil {
+		c.Degraded = len(degraded(c, d.refusal(), peers))
+	}
+	return c, err
 }
 
 // silent is how many unanswered messages make a server a problem.
 const silent = 16
 
-func degraded(c control.Counters, cfg control.ConfigStatus, peers []control.Peer) []string {
+func degraded(c control.Counters, refusal string, peers []control.Peer) []string {
 	words := []string{}
 	add := func(bad bool, text string) {
 		if bad {
@@ -78,7 +97,7 @@ func degraded(c control.Counters, cfg control.ConfigStatus, peers []control.Peer
 	add(len(c.Store.DatabasesSetAside) > 0, "store: a damaged database was set aside")
 	add(!c.Clock.Synchronised, "clock: not synchronised")
 	add(c.Totals.HeldByClock > 0, fmt.Sprintf("clock: %d delegations wait for a trustworthy clock", c.Totals.HeldByClock))
-	add(cfg.LastError != "", "configuration: the last reload was refused")
+	add(refusal != "", "configuration: the last reload was refused")
 	for _, p := range peers {
 		add(p.Role == trust.Server.String() && p.SinceAnswer >= silent, fmt.Sprintf("peer %s: %d messages without an answer", p.Name, p.SinceAnswer))
 	}
@@ -253,8 +272,8 @@ func foundEvent(f hoststate.Finding) control.Event {
 	return control.Event{Time: time.Now(), Kind: relay6.NoteForeign.String(), Text: "kernel differed: mended", Reason: f.String()}
 }
 
-// Counters is one snapshot of every figure there is.
-func (d *daemon) Counters(ctx context.Context) (control.Counters, error) {
+// counters are Counters without the verdict.
+func (d *daemon) counters(ctx context.Context) (control.Counters, error) {
 	c := control.Counters{Version: Version(), Started: d.started}
 	var totals relay6.Totals
 	err := d.loop.call(ctx, func(n instant.Now, _ *relay6.Effects) {
@@ -282,10 +301,7 @@ func (d *daemon) Counters(ctx context.Context) (control.Counters, error) {
 	c.Clock = control.ClockOf(clock.Adjtimex())
 	c.Store = control.StoreOf(d.store.Stats())
 	c.Host.LastAudit, c.Host.LastFindings = d.audit.state()
-	filter, err := d.nft.Counters()
-	if err != nil {
-		return c, err
-	}
+	filter, filterErr := d.nft.Counters() // somebody may have flushed the ruleset: that is news, not the end of it
 	c.Filter = control.FilterOf(filter)
 	c.Socket = control.SocketsOf(d.conn.Stats())
 	h := d.hook.Stats()
@@ -293,6 +309,7 @@ func (d *daemon) Counters(ctx context.Context) (control.Counters, error) {
 	c.EventsLost = d.feed.Lost()
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.filterErr = filterErr
 	c.RelayID = control.DUID(d.relayID)
 	c.Config = control.ConfigCounters{Reloads: d.reloads, ReloadsRefused: d.refused, Loaded: d.loaded}
 	c.HostFindings = maps.Clone(d.findings)

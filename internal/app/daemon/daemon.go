@@ -59,14 +59,15 @@ type daemon struct {
 	api   *control.Server
 	level slog.LevelVar
 
-	mu       sync.Mutex // guards all following fields
-	cfg      *config.Config
-	loaded   time.Time
-	lastErr  string
-	reloads  uint64
-	refused  uint64
-	tracers  int
-	findings map[string]uint64
+	mu        sync.Mutex // guards all following fields
+	cfg       *config.Config
+	loaded    time.Time
+	lastErr   string
+	reloads   uint64
+	refused   uint64
+	tracers   int
+	findings  map[string]uint64
+	filterErr error
 }
 
 // Run relays until ctx ends or something without which it cannot go on fails.
