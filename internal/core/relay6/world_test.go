@@ -51,6 +51,8 @@ type world struct {
 	drops  []relay6.Dropped
 	held   []relay6.Send // datagrams that a failed change held back
 	order  []string      // what was done, in the order it was done
+
+	trace func(line string) // of a scenario; nil: none
 }
 
 type inFlight struct {
@@ -219,6 +221,7 @@ func (w *world) carryOut() {
 		}
 		w.send(s)
 	}
+	w.traceEffects()
 	w.probes = append(w.probes, w.eff.Probes...)
 	w.notes = append(w.notes, w.eff.Notes...)
 	w.drops = append(w.drops, w.eff.Drops...)
@@ -253,7 +256,9 @@ func (w *world) carryOutChange(f inFlight) {
 	}
 	if o.Keep == nil || !f.change.Grants {
 		for _, op := range f.change.Host {
-			if err := w.kernel.apply(op); err != nil {
+			err := w.kernel.apply(op)
+			w.traceOp(op, err)
+			if err != nil {
 				o.Install = append(o.Install, relay6.FailedOp{Op: op, Err: err})
 			}
 		}
@@ -263,6 +268,7 @@ func (w *world) carryOutChange(f inFlight) {
 	}
 	for _, s := range f.sends {
 		if len(o.Install) > 0 || o.Keep != nil && !s.Extends {
+			w.traceSend("held back", s)
 			w.held = append(w.held, s)
 			continue
 		}
@@ -273,6 +279,7 @@ func (w *world) carryOutChange(f inFlight) {
 }
 
 func (w *world) keep(k relay6.KeepOp) {
+	w.traceKeep(k)
 	if k.Value == nil {
 		delete(w.store, string(k.Key))
 	} else {
@@ -281,6 +288,7 @@ func (w *world) keep(k relay6.KeepOp) {
 }
 
 func (w *world) send(s relay6.Send) {
+	w.traceSend("", s)
 	w.order = append(w.order, "send")
 	w.sent = append(w.sent, s)
 }
