@@ -24,6 +24,7 @@ type network struct {
 	peers  []trust.Peer
 	port   uint16
 	links  map[string]hoststate.Link
+	gone   map[string]bool // names that a device has lost since the last update
 	locals map[local]struct{}
 	joined []udp.Link
 	vrfs   map[string]string // by peer name
@@ -49,7 +50,10 @@ type local struct {
 }
 
 func newNetwork(log *slog.Logger) *network {
-	return &network{log: log, links: make(map[string]hoststate.Link), locals: make(map[local]struct{}), vrfs: make(map[string]string)}
+	return &network{
+		log: log, links: make(map[string]hoststate.Link), gone: make(map[string]bool),
+		locals: make(map[local]struct{}), vrfs: make(map[string]string),
+	}
 }
 
 func (n *network) configure(peers []trust.Peer, port uint16) {
@@ -57,15 +61,40 @@ func (n *network) configure(peers []trust.Peer, port uint16) {
 }
 
 func (n *network) know(l hoststate.Link) { n.links[l.Name] = l }
-func (n *network) forget(name string)    { delete(n.links, name) }
+
+func (n *network) forget(name string) {
+	delete(n.links, name)
+	n.gone[name] = true
+}
 
 // update opens and closes what links and configuration ask for.
 func (n *network) update(core *relay6.Relay) {
 	if n.conn == nil {
 		return
 	}
+	n.letGo()
 	n.updateLinks(core)
 	n.updateLocals()
+}
+
+// letGo closes what belonged to devices that are gone, although there may be
+// another of that name by now: a socket bound to a VRF that was deleted hears
+// nothing, and the kernel has forgotten the memberships of a deleted link, also
+// where the new one has its index.
+func (n *network) letGo() {
+	if len(n.gone) == 0 {
+		return
+	}
+	left := slices.DeleteFunc(slices.Clone(n.joined), func(l udp.Link) bool { return n.gone[l.Name] || n.gone[l.VRF] })
+	if len(left) < len(n.joined) {
+		n.setLinks(left)
+	}
+	for k := range n.locals {
+		if n.gone[k.vrf] {
+			n.closeLocal(k)
+		}
+	}
+	clear(n.gone)
 }
 
 func (n *network) updateLinks(core *relay6.Relay) {
@@ -79,6 +108,10 @@ func (n *network) updateLinks(core *relay6.Relay) {
 	if slices.EqualFunc(want, n.joined, sameLink) && n.last == "" {
 		return
 	}
+	n.setLinks(want)
+}
+
+func (n *network) setLinks(want []udp.Link) {
 	text := ""
 	if err := n.conn.SetLinks(want); err != nil {
 		text = err.Error()
@@ -137,10 +170,7 @@ func (n *network) updateLocals() {
 	}
 	for k := range n.locals {
 		if _, ok := want[k]; !ok {
-			if err := n.conn.RemoveLocal(k.addr, k.index, k.vrf, k.port); err != nil {
-				n.log.Warn("socket not closed", "local", k.addr, "error", err)
-			}
-			delete(n.locals, k)
+			n.closeLocal(k)
 		}
 	}
 	for k := range want {
@@ -153,6 +183,13 @@ func (n *network) updateLocals() {
 		}
 		n.locals[k] = struct{}{}
 	}
+}
+
+func (n *network) closeLocal(k local) {
+	if err := n.conn.RemoveLocal(k.addr, k.index, k.vrf, k.port); err != nil {
+		n.log.Warn("socket not closed", "local", k.addr, "error", err)
+	}
+	delete(n.locals, k)
 }
 
 // vrfOf is the VRF of the interfaces that a peer is reached by.

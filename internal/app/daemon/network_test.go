@@ -1,0 +1,83 @@
+package daemon
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/host/netlink"
+	"fairlead/internal/host/udp"
+)
+
+// openings is sockets that write down what is opened and closed.
+type openings struct {
+	*quiet
+	trace []string
+}
+
+func (o *openings) SetLinks(links []udp.Link) error {
+	line := "links"
+	for _, l := range links {
+		line += fmt.Sprintf(" %s/%d/%s", l.Name, l.Index, l.VRF)
+	}
+	o.trace = append(o.trace, line)
+	return nil
+}
+
+func (o *openings) AddLocal(a netip.Addr, _ int, vrf string, _ uint16) error {
+	o.trace = append(o.trace, fmt.Sprintf("open %s %s", a, vrf))
+	return nil
+}
+
+func (o *openings) RemoveLocal(a netip.Addr, _ int, vrf string, _ uint16) error {
+	o.trace = append(o.trace, fmt.Sprintf("close %s %s", a, vrf))
+	return nil
+}
+
+func link(index int, name, vrf string) netlink.Event {
+	return netlink.Event{Link: &hoststate.Link{Index: index, Name: name, VRF: vrf, Up: true, Running: true, MTU: 1500}}
+}
+
+// tell hands events over as one burst.
+func (o *openings) tell(l *loop, events ...netlink.Event) {
+	o.trace = nil
+	queue := make(chan netlink.Event, len(events))
+	for _, e := range events[1:] {
+		queue <- e
+	}
+	l.links = queue
+	l.linkEvents(events[0])
+}
+
+func (o *openings) want(t *testing.T, want ...string) {
+	t.Helper()
+	if !slices.Equal(o.trace, want) {
+		t.Errorf("got\n  %s\nwant\n  %s", strings.Join(o.trace, "\n  "), strings.Join(want, "\n  "))
+	}
+}
+
+// A device that was deleted and made anew between two looks is not the old one,
+// even if it is like it in every way that can be seen.
+func TestNetworkLetsGoOfWhatIsGone(t *testing.T) {
+	l, q := newQuietLoop(t)
+	o := &openings{quiet: q}
+	l.net.conn = o
+	o.tell(l, link(10, "red", ""), link(11, "blue", ""), link(uplink, "u0", "blue"), link(linkA, "dA", "red"), link(linkB, "dB", ""))
+	o.want(t, "links dA/2/red dB/3/", "open :: blue")
+
+	o.tell(l, netlink.Event{Removed: "dB"}, link(linkB, "dB", ""))
+	o.want(t, "links dA/2/red", "links dA/2/red dB/3/")
+
+	o.tell(l, link(linkA, "dA", ""), netlink.Event{Removed: "red"}, link(12, "red", ""), link(linkA, "dA", "red"))
+	o.want(t, "links dB/3/", "links dA/2/red dB/3/")
+
+	o.tell(l, link(uplink, "u0", ""), netlink.Event{Removed: "blue"}, link(13, "blue", ""), link(uplink, "u0", "blue"))
+	o.want(t, "close :: blue", "open :: blue")
+
+	// What is gone and does not matter costs nothing.
+	o.tell(l, netlink.Event{Removed: "blue2"}, link(linkA, "dA", "red"))
+	o.want(t)
+}
