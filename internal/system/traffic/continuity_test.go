@@ -1,0 +1,235 @@
+package traffic_test
+
+import (
+	"net/netip"
+	"testing"
+
+	"fairlead/internal/lab"
+	"fairlead/internal/lab/capture"
+	"fairlead/internal/lab/peer"
+)
+
+// homed is a rig with one delegation, an address in it at the client, and a
+// recording of all DHCPv6 on the client's link since then.
+func homed(t *testing.T, access lab.Access) (r *rig, p netip.Prefix, inside netip.Addr) {
+	t.Helper()
+	r = start(t, lab.Plan{Clients: 1, Access: access})
+	p = pfx("2001:db8:1100::/56")
+	c, _ := r.delegate(1, p)
+	r.wantRoute(p, 1)
+	inside = r.settleIn(1, p)
+	reaches(t, r.Server, netip.Addr{}, inside)
+	need(t, c.Close()) // from now on the client is silent
+	return r, p, inside
+}
+
+// silent fails if the server has heard anything since it had heard that much.
+func (r *rig) silent(before int) {
+	r.t.Helper()
+	if more := len(r.server.Received()) - before; more != 0 {
+		r.t.Errorf("the server heard %d messages meanwhile, want none: routes must come back without DHCP", more)
+	}
+}
+
+// S-2: "If a client's next-hop link-local address becomes unreachable (e.g., due
+// to a link-down event on the relevant physical interface), routes for the
+// client's delegated prefixes MUST be retained by the delegating relay unless
+// they are released or removed due to expiring DHCP timers. This is to
+// reestablish routing for the delegated prefix if the client next hop becomes
+// reachable without the delegated prefixes needing to be relearned."
+func TestRFC8987_S2_CarrierLoss(t *testing.T) {
+	parallel(t)
+	r, p, inside := homed(t, lab.Cables)
+	heard := len(r.server.Received())
+	next, err := r.Client(1).LinkLocal("c0")
+	need(t, err)
+	_, err = r.Client(1).IP("link set c0 down")
+	need(t, err)
+	until(t, "d1 has no carrier", func() bool {
+		out, err := r.Relay.IP("-o link show d1")
+		return err == nil && contains(out, "NO-CARRIER")
+	})
+	r.wantRouteVia(p, next.String(), "d1") // as it was
+	_, err = r.Client(1).IP("link set c0 up")
+	need(t, err)
+	r.back(p, inside)
+	r.silent(heard)
+}
+
+// back gives client 1 its default route back, which it lost with its interface,
+// and waits until its prefix is reached.
+func (r *rig) back(p netip.Prefix, inside netip.Addr) {
+	r.t.Helper()
+	router, err := r.Relay.LinkLocal(r.Downlink(1))
+	need(r.t, err)
+	_, err = r.Client(1).IP("-6 route replace default via %s dev c0", router)
+	need(r.t, err)
+	r.wantRoute(p, 1)
+	reaches(r.t, r.Server, netip.Addr{}, inside)
+}
+
+// S-2: the kernel removes all routes of an interface that is set down; an
+// unreachable one of the same length stands in, and is swapped on the way up.
+func TestRFC8987_S2_AdminDownAndUp(t *testing.T) {
+	for name, access := range accesses {
+		t.Run(name, func(t *testing.T) {
+			parallel(t)
+			r, p, inside := homed(t, access)
+			heard := len(r.server.Received())
+			down := r.Downlink(1)
+			_, err := r.Relay.IP("link set %s down", down)
+			need(t, err)
+			r.wantStandIn(p)
+			if got := r.routeOf(p); got[0].Metric != 8700 || netip.MustParsePrefix(got[0].Dst).Bits() != 56 {
+				t.Errorf("the stand-in is %+v, want the route's length and metric", got[0])
+			}
+			// A packet for the prefix ends here, and does not go round by the default
+			// route.
+			out, _ := r.Relay.IP("-6 route get %s", inside)
+			if contains(out, "u0") {
+				t.Errorf("the kernel sends packets for the prefix back up: %s", out)
+			}
+			_, err = r.Relay.IP("link set %s up", down)
+			need(t, err)
+			switch access {
+			case lab.PPP: // what PPP negotiates is lost with the interface
+				need(t, r.Relay.Address(down, "fe80::1/64", lab.LinkAddress(1).String()+"/64"))
+			default:
+				need(t, r.Relay.Address(down, lab.LinkAddress(1).String()+"/64"))
+			}
+			r.back(p, inside)
+			r.silent(heard)
+		})
+	}
+}
+
+// S-2: an interface that is deleted and made anew, with another index.
+func TestRFC8987_S2_DeletionAndReturn(t *testing.T) {
+	parallel(t)
+	r, p, inside := homed(t, lab.Cables)
+	heard := len(r.server.Received())
+	_, err := r.Relay.IP("link del d1")
+	need(t, err)
+	r.wantStandIn(p)
+	for _, command := range []string{
+		"link add name d1 address 02:00:00:00:d0:01 type veth peer name c0 address 02:00:00:00:c0:01 netns " + r.Client(1).Namespace,
+		"link set d1 up",
+		"-6 addr add 2001:db8:1::1/64 dev d1 nodad",
+	} {
+		_, err := r.Relay.IP("%s", command)
+		need(t, err)
+	}
+	_, err = r.Client(1).IP("link set c0 up")
+	need(t, err)
+	r.back(p, inside)
+	r.silent(heard)
+}
+
+// S-2: "unless they are released or removed due to expiring DHCP timers", also
+// while the link is away, whose return brings nothing of it back.
+func TestRFC8987_S2_ExpiryMeanwhile(t *testing.T) {
+	parallel(t)
+	r := start(t, lab.Plan{Clients: 1})
+	p, stays := pfx("2001:db8:1100::/56"), pfx("2001:db8:1100:100::/56")
+	r.grant(1, lasting(p, 3), long(stays))
+	r.obtain(r.client(1), 1)
+	_, err := r.Relay.IP("link set d1 down")
+	need(t, err)
+	r.wantStandIn(stays)
+	r.wantNoRoute(p)
+	_, err = r.Relay.IP("link set d1 up")
+	need(t, err)
+	r.wantRoute(stays, 1)
+	if got := r.routeOf(p); len(got) > 0 {
+		t.Errorf("the link's return brought %+v back", got)
+	}
+}
+
+// S-2: a client that vanishes without a word keeps its routes.
+func TestRFC8987_S2_ClientCrashes(t *testing.T) {
+	parallel(t)
+	top, err := lab.ForTest(t).Topology(lab.Plan{Clients: 1})
+	need(t, err)
+	r := buildOn(t, top, standard(top))
+	need(t, r.server.Close())
+	_, err = peer.StartServer(top.Server, peer.Kea, peer.ServerConfig{Timers: peer.LongTimers})
+	need(t, err)
+	need(t, r.relay.Start())
+	c, err := peer.StartClient(top.Client(1), peer.Dhcpcd, peer.ClientConfig{})
+	need(t, err)
+	held, err := c.Await(patience, 1)
+	need(t, err)
+	r.wantRoute(held[0], 1)
+	inside, err := c.Inside()
+	need(t, err)
+	next, err := top.Client(1).LinkLocal("c0")
+	need(t, err)
+	need(t, c.Crash())
+	_, err = top.Client(1).IP("link set c0 down")
+	need(t, err)
+	r.wantRouteVia(held[0], next.String(), "d1")
+	_, err = top.Client(1).IP("link set c0 up")
+	need(t, err)
+	_, err = top.Client(1).IP("-6 addr replace %s/64 dev c0 nodad", next) // dhcpcd keeps the kernel from it
+	need(t, err)
+	record, err := capture.Start(top.Relay, "any", capture.DHCPv6)
+	need(t, err)
+	r.back(held[0], inside)
+	need(t, record.Stop())
+	rows, err := record.Fields("dhcpv6", "dhcpv6.msgtype")
+	need(t, err)
+	if len(rows) > 0 {
+		t.Errorf("DHCPv6 was spoken until the prefix was reached again: %v", rows)
+	}
+}
+
+// S-1: "To preserve active client prefix delegations across relay restarts, the
+// relay SHOULD [...] Store active prefix delegations in persistent storage so
+// they can be reread after the reboot." The routes and the filter are there
+// before any client speaks, also if a purge or a reboot has taken the old ones.
+func TestRFC8987_S1_RestartBeforeAnyClientSpeaks(t *testing.T) {
+	for name, access := range accesses {
+		t.Run(name, func(t *testing.T) {
+			parallel(t)
+			r, p, inside := homed(t, access)
+			heard := len(r.server.Received())
+			need(t, r.relay.Kill())
+			reaches(t, r.Server, netip.Addr{}, inside) // while it is dead
+			_, err := r.Relay.Run(binary, "purge", "--config", r.relay.File)
+			need(t, err)
+			if got := r.routed(); len(got) > 0 {
+				t.Fatalf("purge left routes: %v", got)
+			}
+			need(t, r.relay.Start())
+			// READY was said: from here on there is no waiting.
+			if got := r.routeOf(p); len(got) != 1 || got[0].Dev != r.Downlink(1) {
+				t.Errorf("routes to %s when the relay was ready: %+v, want the client's", p, got)
+			}
+			if got := r.permitted(p.Addr().String()); len(got) == 0 {
+				t.Errorf("the filter does not know %s when the relay is ready", p)
+			}
+			reaches(t, r.Server, netip.Addr{}, inside)
+			r.silent(heard)
+		})
+	}
+}
+
+// S-1: what ended while the relay was away does not come back, and what has
+// not keeps its time.
+func TestRFC8987_S1_TimeGoesOnMeanwhile(t *testing.T) {
+	parallel(t)
+	r := build(t, lab.Plan{Clients: 1})
+	need(t, r.relay.Start())
+	gone, brief, stays := pfx("2001:db8:1100::/56"), pfx("2001:db8:1100:100::/56"), pfx("2001:db8:1100:200::/56")
+	r.grant(1, lasting(gone, 2), lasting(brief, 9), long(stays))
+	c := r.client(1)
+	r.obtain(c, 1)
+	r.wantRoute(gone, 1)
+	need(t, r.relay.Stop())
+	r.wantRoute(stays, 1) // a stop in good order leaves traffic alone, too
+	need(t, r.relay.Start())
+	r.wantRoute(stays, 1)
+	r.wantNoRoute(gone)
+	r.wantNoRoute(brief)
+	r.wantRoute(stays, 1)
+}
