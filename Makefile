@@ -9,6 +9,13 @@ LDFLAGS := -s -w -X fairlead/internal/app/daemon.version=$(VERSION)
 ARCHES  := linux-amd64 linux-arm64 linux-mipsle
 
 export CGO_ENABLED = 0
+# The version is in LDFLAGS. go would ask git too, and fail where git does not
+# trust the tree, such as root in a clone of somebody else's.
+export GOFLAGS += -buildvcs=false
+# go keeps its caches below HOME, which a service or a container may not have.
+ifeq ($(HOME),)
+export HOME := $(shell getent passwd "$$(id -u)" | cut -d: -f6)
+endif
 
 .PHONY: all build demo test check unit kernel system vm mutants conformance bench fuzz clean packages-demo packages-test
 
