@@ -1,0 +1,145 @@
+package trouble_test
+
+import (
+	"net"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"fairlead/internal/lab"
+)
+
+// manager is a socket in the place of the service manager.
+type manager struct {
+	t    *testing.T
+	path string
+	conn *net.UnixConn
+}
+
+func newManager(t *testing.T) *manager {
+	t.Helper()
+	m := &manager{t: t, path: filepath.Join(t.TempDir(), "notify")}
+	var err error
+	m.conn, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: m.path, Net: "unixgram"})
+	need(t, err)
+	t.Cleanup(func() { m.conn.Close() })
+	return m
+}
+
+// next is the next datagram but for signs of life, of which it says how many
+// came before.
+func (m *manager) next() (lines []string, alive int) {
+	m.t.Helper()
+	buffer := make([]byte, 4096)
+	need(m.t, m.conn.SetReadDeadline(time.Now().Add(patience)))
+	for ; ; alive++ {
+		n, err := m.conn.Read(buffer)
+		need(m.t, err)
+		if text := string(buffer[:n]); text != "WATCHDOG=1" {
+			return strings.Split(strings.TrimSpace(text), "\n"), alive
+		}
+	}
+}
+
+// says ends the test if the next thing said is another.
+func (m *manager) says(want string) {
+	m.t.Helper()
+	if got, _ := m.next(); len(got) != 1 || got[0] != want {
+		m.t.Fatalf("the service manager was told %q, want %s", got, want)
+	}
+}
+
+// reloading is a reload in the two steps of Type=notify-reload, which needs the
+// time in the same datagram as the word.
+func (m *manager) reloading(after int64) {
+	m.t.Helper()
+	got, _ := m.next()
+	if len(got) != 2 || !slices.Contains(got, "RELOADING=1") {
+		m.t.Fatalf("the service manager was told %q, want RELOADING=1 and a time", got)
+	}
+	for _, line := range got {
+		text, ok := strings.CutPrefix(line, "MONOTONIC_USEC=")
+		if !ok {
+			continue
+		}
+		at, err := strconv.ParseInt(text, 10, 64)
+		if now := monotonic(m.t); err != nil || at < after || at > now {
+			m.t.Errorf("%s: not between %d and %d", line, after, now)
+		}
+		m.says("READY=1")
+		return
+	}
+	m.t.Errorf("no time in %q", got)
+}
+
+// monotonic is the clock that the service manager compares with.
+func monotonic(t *testing.T) int64 {
+	t.Helper()
+	var now unix.Timespec
+	need(t, unix.ClockGettime(unix.CLOCK_MONOTONIC, &now))
+	return now.Nano() / 1000
+}
+
+// TestServiceManagerIsTold follows a life as systemd sees it: ready once and not
+// before it can relay, alive at all times, reloading and ready again be the file
+// good or bad, stopping.
+func TestServiceManagerIsTold(t *testing.T) {
+	parallel(t)
+	m := newManager(t)
+	r := build(t, plan{clients: 1, env: []string{"NOTIFY_SOCKET=" + m.path, "WATCHDOG_USEC=300000"}})
+	need(t, r.relay.Launch())
+	m.says("READY=1")
+	r.obtain(r.client(1, duid(1)), 1) // it was true
+
+	buffer := make([]byte, 64)
+	for range 3 {
+		need(t, m.conn.SetReadDeadline(time.Now().Add(patience)))
+		n, err := m.conn.Read(buffer)
+		need(t, err)
+		if got := string(buffer[:n]); got != "WATCHDOG=1" {
+			t.Fatalf("the service manager was told %q, want WATCHDOG=1", got)
+		}
+	}
+	for _, text := range []string{r.config("subscriber-id: other"), r.config("no-such-key: 1")} {
+		need(t, r.relay.Write(text))
+		before := monotonic(t)
+		need(t, r.relay.Proc().Signal(syscall.SIGHUP))
+		m.reloading(before)
+		before = monotonic(t)
+		_, _ = r.relay.CLI("reload") // the second is refused
+		m.reloading(before)
+	}
+	need(t, r.relay.Stop())
+	m.says("STOPPING=1")
+	need(t, m.conn.SetReadDeadline(time.Now()))
+	if n, err := m.conn.Read(buffer); err == nil {
+		t.Errorf("after STOPPING=1 the service manager was told %q", buffer[:n])
+	}
+}
+
+// TestSilentWhereItCannotStart: a relay that cannot start never says that it is
+// ready, and its exit status says that it failed.
+func TestSilentWhereItCannotStart(t *testing.T) {
+	parallel(t)
+	m := newManager(t)
+	r := build(t, plan{env: []string{"NOTIFY_SOCKET=" + m.path}})
+	need(t, r.relay.Write(r.config("no-such-key: 1")))
+	need(t, r.relay.Launch())
+	need(t, lab.Until(patience, "it ends", func() bool { return !r.relay.Proc().Running() }))
+	if err := r.relay.Proc().Wait(patience); err == nil {
+		t.Error("it ends as if all were well")
+	}
+	if text := r.relay.Proc().Log(); !strings.Contains(text, r.relay.File+":") || !strings.Contains(text, "no-such-key") {
+		t.Errorf("the reason is not in\n%s", text)
+	}
+	need(t, m.conn.SetReadDeadline(time.Now()))
+	if n, err := m.conn.Read(make([]byte, 64)); err == nil {
+		t.Errorf("the service manager was told something of %d octets", n)
+	}
+}

@@ -1,0 +1,435 @@
+package trouble_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"golang.org/x/sys/unix"
+
+	"fairlead/internal/lab/script"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// nobody is a user, and a group, that are nothing special.
+const nobody = 65534
+
+// as runs a fairlead command as another user with another group.
+func (r *rig) as(uid, gid int, args ...string) (string, error) {
+	r.t.Helper()
+	program := filepath.Join(r.relay.Dir, "anyone") // where all may go
+	if _, err := os.Stat(program); err != nil {
+		b, err := os.ReadFile(binary)
+		need(r.t, err)
+		need(r.t, os.WriteFile(program, b, 0o755))
+	}
+	all := []string{"setpriv", "--reuid", strconv.Itoa(uid), "--regid", strconv.Itoa(gid), "--clear-groups", program}
+	return r.Relay.Run(append(append(all, args...), "--socket", r.relay.Socket)...)
+}
+
+// TestRolesAndAuditLog: who may look and who may change things is told by the
+// kernel's word for who connects, and whoever tries to change something is in
+// the audit log. (RFC 4778 section 2.2.2; RFC 8987 O-2 for clear.)
+func TestRolesAndAuditLog(t *testing.T) {
+	parallel(t)
+	const group, reader, operator = 54321, 54322, 54323
+	record := filepath.Join(t.TempDir(), "audit.log")
+	r := build(t, plan{clients: 1})
+	text := fmt.Sprintf("control:\n  socket: %s\n  group: \"%d\"\n  operators: [\"%d\"]\n  readers: [\"%d\"]\naudit:\n  log: %s\n",
+		r.relay.Socket, group, operator, reader, record)
+	need(t, r.relay.Write(text+r.config()))
+	need(t, r.relay.Start())
+	r.obtain(r.client(1, duid(1)), 1, 2)
+	first, second := r.book.prefix(duid(1), 1).String(), r.book.prefix(duid(1), 2).String()
+
+	for _, c := range []struct {
+		uid, gid int
+		args     string
+		refusal  string // empty: it is done
+	}{
+		{nobody, nobody, "status", "permission denied"},
+		{nobody, group, "status", "not permitted"},
+		{nobody, group, "clear --all", "not permitted"},
+		{reader, group, "status", ""},
+		{reader, group, "delegations --json", ""},
+		{reader, group, "clear --all", "not permitted"},
+		{reader, group, "reload", "not permitted"},
+		{operator, group, "status", ""},
+		{operator, group, "clear --block " + first, ""},
+		{operator, group, "unblock " + first, ""},
+		{operator, group, "unblock " + first, "not"},
+		{operator, group, "reload", ""},
+		{0, 0, "clear " + second, ""},
+	} {
+		out, err := r.as(c.uid, c.gid, strings.Fields(c.args)...)
+		switch {
+		case c.refusal == "" && err != nil:
+			t.Errorf("user %d: %s: %v", c.uid, c.args, err)
+		case c.refusal != "" && (err == nil || !strings.Contains(err.Error(), c.refusal)):
+			t.Errorf("user %d: %s: %q, %v, want a refusal with %q", c.uid, c.args, out, err, c.refusal)
+		}
+	}
+	until(t, "both routes are gone", func() bool { return len(r.routes()) == 0 })
+
+	b, err := os.ReadFile(record)
+	need(t, err)
+	var got []string
+	for line := range strings.Lines(string(b)) {
+		var e struct {
+			Time, Msg, Deed, Outcome, Prefix, Process string
+			UID, PID                                  int
+			Block                                     bool
+		}
+		need(t, json.Unmarshal([]byte(line), &e))
+		if e.Time == "" || e.Msg != "audit" || e.PID == 0 || e.Process == "" {
+			t.Errorf("the record does not say when or who: %s", line)
+		}
+		got = append(got, strings.TrimSpace(fmt.Sprint(e.UID, " ", e.Deed, " ", e.Outcome, " ", e.Prefix)))
+	}
+	want := []string{
+		"65534 clear refused", "54322 clear refused", "54322 reload refused",
+		"54323 clear done " + first, "54323 unblock done " + first, "54323 unblock failed " + first,
+		"54323 reload done", "0 clear done " + second,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the audit log has\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if info, err := os.Stat(record); err != nil || info.Mode().Perm()&0o007 != 0 {
+		t.Errorf("others may read the audit log: %v %v", info.Mode(), err)
+	}
+}
+
+// TestAuditInTheJournal: without a file of its own the audit goes with the log.
+func TestAuditInTheJournal(t *testing.T) {
+	parallel(t)
+	r := start(t, plan{clients: 1})
+	r.obtain(r.client(1, duid(1)), 1)
+	p := r.book.prefix(duid(1), 1).String()
+	for _, args := range [][]string{{"clear", "--block", p}, {"unblock", p}, {"reload"}} {
+		_, err := r.relay.CLI(args...)
+		need(t, err)
+	}
+	for _, words := range [][]string{{"deed=clear", p, "block=true", "cleared=1"}, {"deed=unblock", p}, {"deed=reload"}} {
+		r.logged(append(words, "msg=audit", "outcome=done", "uid=0", "pid=")...)
+	}
+}
+
+// stream reads events of a path until the test ends. It begins when nothing is
+// missed any more.
+func (r *rig) stream(path string) *bufio.Reader {
+	r.t.Helper()
+	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", r.relay.Socket)
+	}}}
+	ctx, cancel := context.WithCancel(context.Background())
+	r.t.Cleanup(cancel)
+	q, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://fairlead"+path, nil)
+	need(r.t, err)
+	answer, err := client.Do(q)
+	need(r.t, err)
+	r.t.Cleanup(func() { answer.Body.Close() })
+	b := bufio.NewReader(answer.Body)
+	if line, err := b.ReadString('\n'); err != nil || line != ": ready\n" {
+		r.t.Fatalf("%s: %d, begins with %q, %v", path, answer.StatusCode, line, err)
+	}
+	return b
+}
+
+// event is what the test reads of an event.
+type event struct {
+	Kind, Text, Link, Client, Type string
+	IAID                           uint32
+	XID                            uint32
+	Delegation                     struct{ Prefix string }
+}
+
+// next is the next event of a stream for which found is true.
+func next(t *testing.T, b *bufio.Reader, found func(event) bool) event {
+	t.Helper()
+	for {
+		line, err := b.ReadString('\n')
+		need(t, err)
+		data, ok := strings.CutPrefix(line, "data: ")
+		if !ok {
+			continue
+		}
+		var e event
+		need(t, json.Unmarshal([]byte(data), &e))
+		if found(e) {
+			return e
+		}
+	}
+}
+
+// TestWatchAndTrace: watch shows what becomes of delegations, and only what was
+// asked for; trace shows the steps of one client's messages and of nobody else's.
+func TestWatchAndTrace(t *testing.T) {
+	parallel(t)
+	r := start(t, plan{clients: 2})
+	one, two := r.client(1, duid(1)), r.client(2, duid(2))
+	all, d2 := r.stream("/v1/watch"), r.stream("/v1/watch?link=d2")
+	steps := r.stream("/v1/trace?client=" + duid(2).String())
+	r.obtain(one, 1)
+	reply := r.obtain(two, 7)
+	delegation := func(e event) bool { return e.Kind == "delegation" }
+	type short struct{ text, link, prefix, client string }
+	cut := func(e event) short { return short{e.Text, e.Link, e.Delegation.Prefix, e.Client} }
+	first := short{"granted", "d1", r.book.prefix(duid(1), 1).String(), duid(1).String()}
+	second := short{"granted", "d2", r.book.prefix(duid(2), 7).String(), duid(2).String()}
+	for _, want := range []short{first, second} {
+		if got := cut(next(t, all, delegation)); got != want {
+			t.Errorf("watch shows %+v, want %+v", got, want)
+		}
+	}
+	if got := cut(next(t, d2, delegation)); got != second {
+		t.Errorf("watch --link d2 shows %+v, want %+v", got, second)
+	}
+	_, err := two.Release(patience, reply)
+	need(t, err)
+	second.text = "ended"
+	if got := cut(next(t, all, delegation)); got != second {
+		t.Errorf("after the Release watch shows %+v, want %+v", got, second)
+	}
+	types := map[string]bool{}
+	for !types[dhcp6.Release.String()] || !types[dhcp6.Reply.String()] {
+		e := next(t, steps, func(e event) bool { return e.Kind == "trace" })
+		if e.Client != duid(2).String() || e.XID == 0 {
+			t.Fatalf("the trace of %s shows %+v", duid(2), e)
+		}
+		types[e.Type] = true
+	}
+	for _, want := range []dhcp6.MessageType{dhcp6.Solicit, dhcp6.Advertise, dhcp6.Request} {
+		if !types[want.String()] {
+			t.Errorf("the trace shows %v, and no %v", types, want)
+		}
+	}
+	if code, body, err := r.relay.Call(http.MethodGet, "/v1/trace?link=d1", ""); err != nil || code != http.StatusServiceUnavailable {
+		t.Errorf("a second trace: %d %s %v", code, body, err)
+	}
+}
+
+// TestHook: the hook program is called for the events that it is configured for,
+// with the facts in its environment and nothing of ours.
+func TestHook(t *testing.T) {
+	parallel(t)
+	dir := t.TempDir()
+	out, program := filepath.Join(dir, "out"), filepath.Join(dir, "hook")
+	need(t, os.WriteFile(program, []byte("#!/bin/sh\n{ env | grep -v '^_=\\|^PWD=\\|^SHLVL=' | sort; echo; } >>"+out+"\n"), 0o700))
+	r := start(t, plan{clients: 1, env: []string{"SECRET=ours"}, top: "hook:\n  program: " + program + "\n"})
+	c := r.client(1, duid(1))
+	reply := r.obtain(c, 9)
+	_, err := c.Renew(patience, reply) // extended: not asked for
+	need(t, err)
+	_, err = c.Release(patience, reply)
+	need(t, err)
+	var runs []string
+	until(t, "the hook has run twice", func() bool {
+		b, _ := os.ReadFile(out)
+		runs = strings.Split(strings.TrimSuffix(string(b), "\n\n"), "\n\n")
+		return len(runs) == 2 && strings.HasSuffix(string(b), "\n\n")
+	})
+	p := r.book.prefix(duid(1), 9)
+	next, err := r.Client(1).LinkLocal("c0")
+	need(t, err)
+	for i, name := range []string{"granted", "ended"} {
+		got := map[string]string{}
+		for _, line := range strings.Split(runs[i], "\n") {
+			key, value, _ := strings.Cut(line, "=")
+			got[key] = value
+		}
+		for key, want := range map[string]string{
+			"EVENT": name, "PREFIX": p.String(), "KIND": "prefix", "CLIENT": duid(1).String(), "IAID": "9", "LINK": "d1",
+			"NEXT_HOP": next.String(), "LINK_LAYER": "02:00:00:00:c0:01", "SERVER": "server",
+		} {
+			if got["FAIRLEAD_"+key] != want {
+				t.Errorf("%s: FAIRLEAD_%s is %q, want %q", name, key, got["FAIRLEAD_"+key], want)
+			}
+		}
+		left, err := strconv.Atoi(got["FAIRLEAD_VALID"])
+		if most := int(validity(p)); name == "granted" && (err != nil || left > most || left < most-600) {
+			t.Errorf("granted: FAIRLEAD_VALID is %q, want about %d", got["FAIRLEAD_VALID"], most)
+		}
+		for key := range got {
+			if !strings.HasPrefix(key, "FAIRLEAD_") && key != "PATH" && key != "LANG" {
+				t.Errorf("%s: %s is in the environment", name, key)
+			}
+		}
+	}
+}
+
+// TestMetrics scrapes the relay from inside its namespace, reads the answer with
+// the parser of others, and compares it with what was done.
+func TestMetrics(t *testing.T) {
+	parallel(t)
+	r := start(t, plan{clients: 1, top: "metrics:\n  listen: \"[::1]:9547\"\n"})
+	c := r.client(1, duid(1))
+	r.obtain(c, 1, 2)
+	need(t, c.Send([]byte{byte(dhcp6.Reply), 1, 2, 3})) // what only servers send
+	r.obtain(c, 1)
+	need(t, r.relay.Write(r.config("no-such-key: 1")))
+	_, _ = r.relay.CLI("reload") // refused
+	var conn net.Conn
+	need(t, r.Relay.Do(func() (err error) {
+		conn, err = net.Dial("tcp6", "[::1]:9547")
+		return err
+	}))
+	defer conn.Close()
+	client := http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil }}}
+	answer, err := client.Get("http://relay/metrics")
+	need(t, err)
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	need(t, err)
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(string(body)))
+	need(t, err)
+	value := func(name string, labels ...string) float64 {
+		t.Helper()
+		family := families["fairlead_"+name]
+		if family == nil {
+			t.Errorf("there is no fairlead_%s", name)
+			return -1
+		}
+	next:
+		for _, m := range family.Metric {
+			have := map[string]string{}
+			for _, l := range m.Label {
+				have[l.GetName()] = l.GetValue()
+			}
+			for i := 0; i < len(labels); i += 2 {
+				if have[labels[i]] != labels[i+1] {
+					continue next
+				}
+			}
+			return m.GetGauge().GetValue() + m.GetCounter().GetValue() + m.GetUntyped().GetValue()
+		}
+		t.Errorf("there is no fairlead_%s with %q", name, labels)
+		return -1
+	}
+	s := r.status()
+	for _, c := range []struct {
+		got, want float64
+		what      string
+	}{
+		{value("delegations", "link", "d1", "kind", "prefix"), 2, "delegations"},
+		{value("messages_total", "link", "d1", "direction", "received", "type", "solicit"), 2, "Solicits"},
+		{value("messages_total", "link", "d1", "direction", "delivered", "type", "reply"), 2, "Replies"},
+		{value("host_routes"), 2, "routes"},
+		{value("store_healthy"), 1, "a healthy store"},
+		{value("config_reloads_total", "outcome", "refused"), 1, "reloads refused"},
+		{value("peer_messages_total", "peer", "server", "direction", "sent"), 4, "messages to the server"},
+		{value("panics_total"), 0, "panics"},
+		{value("degraded_reasons"), float64(len(s.Degraded)), fmt.Sprintf("reasons of %q", s.Degraded)},
+	} {
+		if c.got != c.want {
+			t.Errorf("%v %s, want %v", c.got, c.what, c.want)
+		}
+	}
+	drops := 0.0
+	for _, m := range families["fairlead_drops_total"].GetMetric() {
+		drops += m.GetCounter().GetValue()
+	}
+	if drops < 1 {
+		t.Error("the Reply from a client is in no counter of drops")
+	}
+	if text := string(body); strings.Contains(text, duid(1).String()) {
+		t.Error("a client's DUID is in the metrics")
+	}
+}
+
+// TestRFC8987_O3_Clock: what the relay shows of the clock is what the kernel
+// says. (RFC 8987 section 4.4, O-3.)
+func TestRFC8987_O3_Clock(t *testing.T) {
+	parallel(t)
+	r := start(t, plan{})
+	// Another program may change it in between: then look once more.
+	until(t, "the relay shows the clock as it is", func() bool {
+		ask := func() bool {
+			var x unix.Timex
+			state, err := unix.Adjtimex(&x)
+			need(t, err)
+			return state != unix.TIME_ERROR && x.Status&unix.STA_UNSYNC == 0
+		}
+		before := ask()
+		s := r.status()
+		text, err := r.relay.CLI("status")
+		need(t, err)
+		if ask() != before {
+			return false
+		}
+		if s.Clock.Synchronised != before {
+			t.Errorf("the kernel says %v, the relay %+v", before, s.Clock)
+		}
+		if shown := !strings.Contains(text, "not synchronised") && !strings.Contains(text, "unsynchronised"); shown != before {
+			t.Errorf("the kernel says %v, fairlead status\n%s", before, text)
+		}
+		if degraded := slices.Contains(s.Degraded, "clock: not synchronised"); degraded == before {
+			t.Errorf("the kernel says %v, degraded is %q", before, s.Degraded)
+		}
+		return true
+	})
+}
+
+// TestIdentifiersInTheLog: where the operator wants identifiers short or hashed,
+// a client's is nowhere in the log, whatever happens to it.
+func TestIdentifiersInTheLog(t *testing.T) {
+	for _, mode := range []string{"full", "short", "hashed"} {
+		t.Run(mode, func(t *testing.T) {
+			parallel(t)
+			id := dhcp6.DUID{0, 2, 0, 0, 0x7e, 0xd9, 0xfa, 0xce, 0xb0, 0x0c, 0xba, 0xdc, 0x0f, 0xfe}
+			// The audit log has what the operator has written, as it was written.
+			audit := "audit:\n  log: " + filepath.Join(t.TempDir(), "audit.log") + "\n"
+			r := start(t, plan{
+				clients: 2, links: []string{"limits: {client: 2}", "unique-duid: true"},
+				top: audit + "log:\n  level: debug\n  every: 1s\n  identifiers: " + mode + "\n",
+			})
+			c := r.client(1, id)
+			r.stream("/v1/trace?client=" + id.String())
+			reply := r.obtain(c, 1, 2)
+			r.extend(c, dhcp6.Renew, reply)
+			need(t, c.Send(request(c, 3))) // beyond the limit
+			other := r.client(2, id)       // on another link, which is forbidden
+			need(t, other.Send(request(other, 4)))
+			_, err := r.relay.CLI("clear", "--client", id.String(), "--block")
+			need(t, err)
+			need(t, c.Send(request(c, 1)))
+			_, err = r.relay.CLI("unblock", "--client", id.String())
+			need(t, err)
+			reply = r.obtain(c, 1)
+			_, err = c.Release(patience, reply)
+			need(t, err)
+			need(t, r.relay.Stop())
+
+			log := strings.ToLower(r.relay.Proc().Log())
+			hex := fmt.Sprintf("%x", []byte(id))
+			shown := strings.Contains(log, id.String()) || strings.Contains(log, hex) || strings.Contains(log, "d9:fa:ce:b0:0c")
+			if shown != (mode == "full") {
+				for line := range strings.Lines(log) {
+					if strings.Contains(line, "fa:ce") {
+						t.Log(line)
+					}
+				}
+				t.Errorf("identifiers: %s, and the identifier is in the log: %v", mode, shown)
+			}
+			if !strings.Contains(log, "client=") {
+				t.Error("the log has no client at all")
+			}
+			if got := script.Delegations(reply); len(got) != 1 {
+				t.Errorf("the client got %v", got)
+			}
+		})
+	}
+}
