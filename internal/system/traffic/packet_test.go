@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fairlead/internal/lab"
+	"fairlead/internal/wire/dhcp6"
 )
 
 // marks is the UDP port of test packets. Their payload names them.
@@ -118,20 +119,35 @@ func (x *thrower) send(source, dest, name string) {
 // sendFrom is send with another link-layer source.
 func (x *thrower) sendFrom(mac net.HardwareAddr, source, dest, name string) {
 	x.t.Helper()
+	at := func(a string) netip.AddrPort { return netip.AddrPortFrom(netip.MustParseAddr(a), marks) }
+	x.datagram(mac, x.peer, at(source), at(dest), []byte(name))
+}
+
+// datagram puts a UDP datagram on the link.
+func (x *thrower) datagram(from, to net.HardwareAddr, source, dest netip.AddrPort, payload []byte) {
+	x.t.Helper()
 	ip := &layers.IPv6{
 		Version: 6, NextHeader: layers.IPProtocolUDP, HopLimit: 64,
-		SrcIP: netip.MustParseAddr(source).AsSlice(), DstIP: netip.MustParseAddr(dest).AsSlice(),
+		SrcIP: source.Addr().AsSlice(), DstIP: dest.Addr().AsSlice(),
 	}
-	udp := &layers.UDP{SrcPort: marks, DstPort: marks}
+	udp := &layers.UDP{SrcPort: layers.UDPPort(source.Port()), DstPort: layers.UDPPort(dest.Port())}
 	need(x.t, udp.SetNetworkLayerForChecksum(ip))
-	parts := []gopacket.SerializableLayer{ip, udp, gopacket.Payload(name)}
+	parts := []gopacket.SerializableLayer{ip, udp, gopacket.Payload(payload)}
 	if x.own != nil {
-		ether := &layers.Ethernet{SrcMAC: mac, DstMAC: x.peer, EthernetType: layers.EthernetTypeIPv6}
+		ether := &layers.Ethernet{SrcMAC: from, DstMAC: to, EthernetType: layers.EthernetTypeIPv6}
 		parts = append([]gopacket.SerializableLayer{ether}, parts...)
 	}
 	buffer := gopacket.NewSerializeBuffer()
 	need(x.t, gopacket.SerializeLayers(buffer, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, parts...))
 	x.put(buffer.Bytes())
+}
+
+// toRelays puts a DHCPv6 message on the link for all relays on it.
+func (x *thrower) toRelays(mac net.HardwareAddr, source netip.Addr, message []byte) {
+	x.t.Helper()
+	group := net.HardwareAddr{0x33, 0x33, 0, 1, 0, 2}
+	x.datagram(mac, group, netip.AddrPortFrom(source, dhcp6.ClientPort),
+		netip.AddrPortFrom(dhcp6.AllRelayAgentsAndServers, dhcp6.ServerPort), message)
 }
 
 // put puts a whole frame on the link.
