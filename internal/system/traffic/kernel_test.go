@@ -163,3 +163,6 @@ func contains(text, part string) bool { return strings.Contains(text, part) }
 
 // cut is strings.Cut at the first blank.
 func cut(text string) (before, after string, found bool) { return strings.Cut(text, " ") }
+
+// replaceOnce replaces the first occurrence of a text.
+func replaceOnce(text, old, by string) string { return strings.Replace(text, old, by, 1) }
