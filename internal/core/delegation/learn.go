@@ -1,9 +1,9 @@
 package delegation
 
 import (
-	"slices"
-
+	"cmp"
 	"net/netip"
+	"slices"
 
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/trust"
@@ -297,6 +297,7 @@ func (t *Table) Holds(link, client string, iaid uint32, k Kind) bool {
 	return false
 }
 
+// oldestOther is the delegation of another client on the link that ends first.
 func (t *Table) oldestOther(g Grant, old *entry) *entry {
 	var oldest *entry
 	l := t.links[g.Link]
@@ -304,7 +305,10 @@ func (t *Table) oldestOther(g Grant, old *entry) *entry {
 		return nil
 	}
 	for e := l.head; e != nil; e = e.next {
-		if e != old && e.Client != g.Client && e.Kind == g.Kind && (oldest == nil || e.Valid < oldest.Valid) {
+		if e == old || e.Client == g.Client || e.Kind != g.Kind {
+			continue
+		}
+		if oldest == nil || cmp.Or(cmp.Compare(e.Valid, oldest.Valid), e.Prefix.Compare(oldest.Prefix)) < 0 {
 			oldest = e
 		}
 	}

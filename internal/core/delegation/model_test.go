@@ -1,0 +1,383 @@
+package delegation_test
+
+import (
+	"cmp"
+	"math"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/linkaddr"
+)
+
+// The world of the model is small, so that everything meets everything.
+var (
+	modelLinks   = []string{"lan0", "lan1", "red0"}
+	modelClients = []string{"alice", "bob", "carol", "dave"}
+	modelHops    = []netip.Addr{netip.MustParseAddr("fe80::a"), netip.MustParseAddr("fe80::b"), netip.MustParseAddr("fe80::c")}
+	modelHosts   = []linkaddr.Addr{{}, linkaddr.From([]byte{2, 0, 0, 0, 0, 1}), linkaddr.From([]byte{2, 0, 0, 0, 0, 2})}
+	modelTimes   = []time.Duration{0, time.Second, 3 * time.Second, 10 * time.Second, time.Hour, delegation.Infinite}
+	modelPrefix  = prefixes(
+		"2001:db8:0:100::/56", "2001:db8:0:100::/60", "2001:db8:0:110::/60", "2001:db8:0:200::/56", "2001:db8:0:200::/64", "2001:db8:0:300::/56",
+		"2001:db8:0:400::/56", "2001:db8:0:500::/56", "2001:db8:0:600::/128", "2001:db8:0:300::1/128", "2001:db8:ff::/64", "fe80:1::/64", "::/0", "2001:db9::/56",
+	)
+)
+
+func prefixes(all ...string) (out []netip.Prefix) {
+	for _, p := range all {
+		out = append(out, netip.MustParsePrefix(p))
+	}
+	return out
+}
+
+func vrfOf(link string) string {
+	if link == "red0" {
+		return "red"
+	}
+	return ""
+}
+
+// model is a table beside its twin.
+type model struct {
+	table  *delegation.Table
+	twin   twin
+	now    instant.Now
+	policy delegation.Policy
+	peer   []trust.Range
+	steps  int
+}
+
+func pick[T any](t *rapid.T, label string, from []T) T { return rapid.SampledFrom(from).Draw(t, label) }
+
+func newModel(t *rapid.T) *model {
+	m := &model{table: delegation.New(), now: instant.Now{Boot: instant.Instant(time.Hour), Wall: time.Unix(1_700_000_000, 0), Synced: true}}
+	m.policy = delegation.Policy{
+		ClientLimit: rapid.IntRange(1, 4).Draw(t, "client limit"), LinkLimit: rapid.IntRange(1, 6).Draw(t, "link limit"),
+		HostLimit: rapid.IntRange(0, 4).Draw(t, "host limit"), UniqueDUID: rapid.Bool().Draw(t, "unique"),
+		OnLimit: pick(t, "on limit", []delegation.LimitPolicy{delegation.LimitRefuse, delegation.LimitReplaceUnreachable}),
+		Move:    pick(t, "move", []delegation.MovePolicy{delegation.MoveFollow, delegation.MoveProbe, delegation.MoveDeny}),
+	}
+	if rapid.Bool().Draw(t, "bounded") {
+		m.peer = []trust.Range{{Prefix: netip.MustParsePrefix("2001:db8::/32"), Min: 56, Max: 64}}
+	}
+	return m
+}
+
+func (m *model) terms(answered map[delegation.NextHop]bool) delegation.Terms {
+	reserved := netip.MustParsePrefix("2001:db8:ff::/48")
+	return delegation.Terms{
+		Policy: &m.policy, Peer: m.peer, Answered: answered,
+		Reserved: func(vrf string, p netip.Prefix) bool { return vrf == "" && reserved.Overlaps(p) },
+	}
+}
+
+func (m *model) learn(t *rapid.T) {
+	link := pick(t, "link", modelLinks)
+	g := delegation.Grant{
+		Link: link, VRF: vrfOf(link), Prefix: pick(t, "prefix", modelPrefix), Client: pick(t, "client", modelClients), IAID: rapid.Uint32Range(1, 2).Draw(t, "iaid"),
+		NextHop: pick(t, "next hop", modelHops), LinkLayer: pick(t, "host", modelHosts), Server: "srv", Source: delegation.FromReply,
+		Preferred: pick(t, "preferred", modelTimes), Lifetime: pick(t, "valid", modelTimes),
+	}
+	if g.Prefix.Bits() == 128 && rapid.Bool().Draw(t, "address") {
+		g.Kind = delegation.Address
+	}
+	answered := make(map[delegation.NextHop]bool)
+	terms := m.terms(answered)
+	for n := 0; ; n++ {
+		hop := m.table.NeedsProbe(g, terms)
+		if hop == nil {
+			break
+		}
+		if _, again := answered[*hop]; again || n > 10 {
+			t.Fatalf("asks to probe %+v again", *hop)
+		}
+		answered[*hop] = rapid.Bool().Draw(t, "answers")
+	}
+	got := m.table.Learn(nil, m.now, g, terms)
+	m.compare(t, got, m.twin.learn(m.now, g, terms))
+	for _, e := range got {
+		hop := delegation.NextHop{Link: e.Old.Link, Addr: e.Old.NextHop, LinkLayer: e.Old.LinkLayer}
+		if e.Reason == delegation.StillAnswers && !answered[hop] {
+			t.Fatalf("refused because %+v answers, which it was not asked or did not", hop)
+		}
+	}
+	m.limits(t, got)
+}
+
+// limits: what was granted never takes anyone above a limit.
+func (m *model) limits(t *rapid.T, events []delegation.Event) {
+	for _, e := range events {
+		if e.Kind != delegation.Granted && e.Kind != delegation.Moved {
+			continue
+		}
+		perClient, perLink := 0, 0
+		for d := range m.table.OnLink(e.New.Link) {
+			if d.Kind == e.New.Kind {
+				perLink++
+				if d.Client == e.New.Client {
+					perClient++
+				}
+			}
+		}
+		if perClient > m.policy.ClientLimit || perLink > m.policy.LinkLimit {
+			t.Fatalf("%d of the client and %d on the link, above %d and %d", perClient, perLink, m.policy.ClientLimit, m.policy.LinkLimit)
+		}
+	}
+}
+
+func (m *model) release(t *rapid.T) {
+	r := delegation.Release{
+		Link: pick(t, "link", modelLinks), Client: pick(t, "client", modelClients), IAID: rapid.Uint32Range(1, 2).Draw(t, "iaid"),
+		Source: pick(t, "source", modelHops), LinkLayer: pick(t, "host", modelHosts), Kind: pick(t, "kind", []delegation.Kind{delegation.Prefix, delegation.Address}),
+		Prefixes: rapid.SliceOfN(rapid.SampledFrom(modelPrefix), 0, 3).Draw(t, "prefixes"),
+	}
+	r.VRF = vrfOf(r.Link)
+	got, mismatched := m.table.Release(nil, r)
+	want, wantMismatched := m.twin.release(r)
+	m.compare(t, got, want)
+	if mismatched != wantMismatched {
+		t.Fatalf("%d delegations named that are not the sender's, want %d", mismatched, wantMismatched)
+	}
+}
+
+func (m *model) wait(t *rapid.T) {
+	d := time.Duration(rapid.IntRange(1, 5000).Draw(t, "ms")) * time.Millisecond
+	m.now.Boot, m.now.Wall = m.now.Boot.After(d), m.now.Wall.Add(d)
+	got := m.table.Expire(nil, m.now)
+	if !slices.IsSortedFunc(got, func(a, b delegation.Event) int { return cmp.Compare(a.Old.Valid, b.Old.Valid) }) {
+		t.Fatalf("expired out of order: %+v", got)
+	}
+	m.compare(t, got, m.twin.end(delegation.Expired, func(d delegation.Delegation) bool { return d.Valid <= m.now.Boot }))
+}
+
+func (m *model) clear(t *rapid.T) {
+	s := delegation.Selection{All: rapid.IntRange(0, 9).Draw(t, "all") == 0}
+	if rapid.Bool().Draw(t, "by prefix") {
+		s.Prefix = pick(t, "prefix", modelPrefix)
+	}
+	if rapid.Bool().Draw(t, "by client") {
+		s.Client = pick(t, "client", modelClients)
+	}
+	if rapid.Bool().Draw(t, "by link") {
+		s.Link = pick(t, "link", modelLinks)
+	}
+	m.compare(t, m.table.Clear(nil, s), m.twin.clear(s))
+}
+
+func (m *model) block(t *rapid.T) {
+	b := delegation.Block{Client: pick(t, "client", append([]string{""}, modelClients...)), Link: pick(t, "link", append([]string{""}, modelLinks...))}
+	if b.Client == "" && b.Link == "" || rapid.Bool().Draw(t, "by prefix") {
+		b.Prefix = pick(t, "prefix", modelPrefix)
+	}
+	at := slices.Index(m.twin.blocks, b)
+	if at < 0 && len(m.twin.blocks) < 2 {
+		m.twin.blocks = append(m.twin.blocks, b)
+		if !m.table.Block(b) {
+			t.Fatal("blocking changed nothing")
+		}
+		return
+	}
+	if len(m.twin.blocks) > 0 {
+		b = m.twin.blocks[0]
+		m.twin.blocks = m.twin.blocks[1:]
+		if !m.table.Unblock(b) {
+			t.Fatal("unblocking changed nothing")
+		}
+	}
+}
+
+// undo takes a grant back, or puts an older state in its place.
+func (m *model) undo(t *rapid.T) {
+	if len(m.twin.live) == 0 {
+		return
+	}
+	d := m.twin.live[rapid.IntRange(0, len(m.twin.live)-1).Draw(t, "which")]
+	m.twin.drop(d.VRF, d.Prefix)
+	if rapid.Bool().Draw(t, "remove") {
+		m.table.Remove(d.VRF, d.Prefix)
+		return
+	}
+	d.Valid = m.now.Boot.After(time.Duration(rapid.IntRange(1, 9).Draw(t, "s")) * time.Second)
+	d.NextHop = pick(t, "next hop", modelHops)
+	m.twin.live = append(m.twin.live, d)
+	m.table.Put(d)
+}
+
+// reboot writes every delegation out, reads it in again under another boot, and
+// goes on with what came back.
+func (m *model) reboot(t *rapid.T) {
+	var records [][]byte
+	for d := range m.table.All() {
+		records = append(records, delegation.AppendRecord(nil, &d, m.now, "boot"))
+	}
+	down := time.Duration(rapid.IntRange(0, 3000).Draw(t, "ms")) * time.Millisecond
+	before := m.now
+	m.now = instant.Now{Boot: instant.Instant(time.Minute), Wall: m.now.Wall.Add(down), Synced: true}
+	again := delegation.New()
+	for _, b := range m.twin.blocks {
+		again.Block(b)
+	}
+	for _, b := range records {
+		rec, err := delegation.ParseRecord(b)
+		if err != nil {
+			t.Fatalf("record %x: %v", b, err)
+		}
+		again.Restore(m.now, rec, "another boot", before.Wall)
+	}
+	m.table = again
+	for i := range m.twin.live {
+		d := &m.twin.live[i]
+		d.Source = delegation.FromStore
+		if d.Valid != instant.Never {
+			early := d.Valid - d.Preferred
+			d.Valid = m.now.Boot.After(time.Duration(d.Valid-before.Boot) - down)
+			d.Preferred = d.Valid - early
+		}
+	}
+}
+
+// compare holds the events of both sides against each other. The order of what
+// ends together is no promise.
+func (m *model) compare(t *rapid.T, got, want []delegation.Event) {
+	t.Helper()
+	byPlace := func(a, b delegation.Event) int {
+		x, y := a.Subject(), b.Subject()
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), strings.Compare(x.VRF, y.VRF), x.Prefix.Compare(y.Prefix))
+	}
+	slices.SortFunc(got, byPlace)
+	slices.SortFunc(want, byPlace)
+	if diff := gocmp.Diff(want, got, comparable...); diff != "" {
+		t.Fatalf("events (-twin +table)\n%s", diff)
+	}
+}
+
+var comparable = []gocmp.Option{
+	gocmp.Comparer(func(a, b netip.Addr) bool { return a == b }), gocmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+	gocmp.Comparer(func(a, b linkaddr.Addr) bool { return a == b }), gocmp.Comparer(func(a, b time.Time) bool { return a.Equal(b) }),
+}
+
+// check holds the table against its twin, and against itself.
+func (m *model) check(t *rapid.T) {
+	byPlace := func(a, b delegation.Delegation) int {
+		return cmp.Or(strings.Compare(a.VRF, b.VRF), a.Prefix.Compare(b.Prefix))
+	}
+	got, want := slices.SortedFunc(m.table.All(), byPlace), slices.SortedFunc(slices.Values(m.twin.live), byPlace)
+	if len(want) != len(got) {
+		t.Fatalf("%d live delegations, want %d:\n got  %+v\n want %+v", len(got), len(want), got, want)
+	}
+	next, kinds := instant.Never, [2]int{}
+	for i, d := range got {
+		if diff := gocmp.Diff(want[i], d, comparable...); diff != "" {
+			t.Fatalf("live delegations (-twin +table)\n%s", diff)
+		}
+		if at, ok := m.table.Lookup(d.VRF, d.Prefix); !ok || at.Client != d.Client || at.Link != d.Link {
+			t.Fatalf("%v is not found where it is: %+v", d.Prefix, at)
+		}
+		if !slices.ContainsFunc(slices.Collect(m.table.OfClient(d.Link, d.Client)), func(x delegation.Delegation) bool { return x.Prefix == d.Prefix }) {
+			t.Fatalf("%v is not among its client's", d.Prefix)
+		}
+		if !m.table.Holds(d.Link, d.Client, d.IAID, d.Kind) {
+			t.Fatalf("the client does not hold %v", d.Prefix)
+		}
+		for _, o := range got[:i] {
+			if o.VRF == d.VRF && o.Prefix.Overlaps(d.Prefix) && (o.Client != d.Client || o.Link != d.Link) {
+				t.Fatalf("%v of %s and %v of %s overlap", o.Prefix, o.Client, d.Prefix, d.Client)
+			}
+		}
+		next = min(next, d.Valid)
+		kinds[d.Kind]++
+	}
+	if at, ok := m.table.Deadline(); ok != (next != instant.Never) || ok && at != next {
+		t.Fatalf("the next end is at %v, %v; want %v", at, ok, next)
+	}
+	for k, n := range kinds {
+		if m.table.Len(delegation.Kind(k)) != n {
+			t.Fatalf("%d of kind %v, want %d", m.table.Len(delegation.Kind(k)), delegation.Kind(k), n)
+		}
+	}
+	for _, l := range modelLinks {
+		for k := range kinds {
+			n := m.twin.count(func(d delegation.Delegation) bool { return d.Link == l && d.Kind == delegation.Kind(k) })
+			if m.table.LinkLen(l, delegation.Kind(k)) != n {
+				t.Fatalf("%d of kind %d on %s, want %d", m.table.LinkLen(l, delegation.Kind(k)), k, l, n)
+			}
+		}
+	}
+}
+
+// TestModel does to the table and to its twin whatever comes to mind.
+func TestModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := newModel(t)
+		t.Repeat(map[string]func(*rapid.T){
+			"learn":   m.learn,
+			"learn 2": m.learn, // more often than the others
+			"learn 3": m.learn,
+			"release": m.release,
+			"wait":    m.wait,
+			"clear":   m.clear,
+			"block":   m.block,
+			"undo":    m.undo,
+			"reboot":  m.reboot,
+			"":        m.check,
+		})
+	})
+}
+
+// TestRecords: what is written is read again, whatever it is, and nothing else
+// is read at all.
+func TestRecords(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringN(0, 40, 200)
+		d := delegation.Delegation{
+			Link: text.Draw(t, "link"), VRF: text.Draw(t, "vrf"), Client: text.Draw(t, "client"), Server: text.Draw(t, "server"),
+			Prefix: pick(t, "prefix", modelPrefix), NextHop: pick(t, "hop", modelHops), LinkLayer: pick(t, "host", modelHosts), IAID: rapid.Uint32().Draw(t, "iaid"),
+			Kind: delegation.Address, Source: delegation.FromReply, Lifetime: pick(t, "lifetime", modelTimes),
+			Preferred: instant.Instant(rapid.Int64Range(0, math.MaxInt64/4).Draw(t, "preferred")), Valid: instant.Instant(rapid.Int64Range(0, math.MaxInt64/4).Draw(t, "valid")),
+			Granted: time.Unix(0, rapid.Int64Range(1, math.MaxInt64/2).Draw(t, "granted")), Changed: time.Unix(0, rapid.Int64Range(1, math.MaxInt64/2).Draw(t, "changed")),
+		}
+		now := instant.Now{Boot: 5, Wall: time.Unix(1_700_000_000, 0)}
+		b := delegation.AppendRecord(nil, &d, now, "this boot")
+		rec, err := delegation.ParseRecord(b)
+		if err != nil {
+			t.Fatalf("%x: %v", b, err)
+		}
+		if diff := gocmp.Diff(d, rec.Delegation, comparable...); diff != "" {
+			t.Fatalf("read again (-want +got)\n%s", diff)
+		}
+		if rec.BootID != "this boot" || !rec.ValidWall.Equal(now.Wall.Add(time.Duration(d.Valid-now.Boot))) {
+			t.Fatalf("boot %q, valid until %v", rec.BootID, rec.ValidWall)
+		}
+		if _, err := delegation.ParseRecord(b[:rapid.IntRange(0, len(b)-1).Draw(t, "torn")]); err == nil {
+			t.Fatal("a torn record was read")
+		}
+		if _, err := delegation.ParseRecord(append(b, 0)); err == nil {
+			t.Fatal("a record with an octet left over was read")
+		}
+	})
+}
+
+// FuzzRecord: a damaged record is an error, never a panic, and what is read is
+// written back the same.
+func FuzzRecord(f *testing.F) {
+	d := delegation.Delegation{Link: "lan0", Client: "alice", Prefix: modelPrefix[0], NextHop: modelHops[0], Source: delegation.FromReply}
+	f.Add(delegation.AppendRecord(nil, &d, instant.Now{Wall: time.Unix(1, 0)}, "boot"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if rec, err := delegation.ParseRecord(b); err == nil {
+			delegation.New().Restore(instant.Now{Wall: time.Unix(1_700_000_000, 0), Synced: true}, rec, "other", time.Time{})
+		}
+		if blk, err := delegation.ParseBlock(b); err == nil {
+			if again, err := delegation.ParseBlock(delegation.BlockKey(nil, blk)); err != nil || again != blk {
+				t.Fatalf("block %+v became %+v, %v", blk, again, err)
+			}
+		}
+	})
+}

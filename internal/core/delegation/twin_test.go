@@ -1,0 +1,217 @@
+package delegation_test
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/linkaddr"
+)
+
+// twin is the table again, slow and obvious: a list, searched from end to end.
+type twin struct {
+	live   []delegation.Delegation
+	blocks []delegation.Block
+}
+
+func (m *twin) at(vrf string, p netip.Prefix) (d delegation.Delegation, ok bool) {
+	for _, d := range m.live {
+		if d.VRF == vrf && d.Prefix == p {
+			return d, true
+		}
+	}
+	return d, false
+}
+
+func (m *twin) drop(vrf string, p netip.Prefix) {
+	m.live = slices.DeleteFunc(m.live, func(d delegation.Delegation) bool { return d.VRF == vrf && d.Prefix == p })
+}
+
+func ended(d delegation.Delegation, r delegation.Reason) delegation.Event {
+	return delegation.Event{Kind: delegation.Ended, Reason: r, Old: d}
+}
+
+// end takes away all that a test names.
+func (m *twin) end(r delegation.Reason, which func(delegation.Delegation) bool) (events []delegation.Event) {
+	for _, d := range slices.Clone(m.live) {
+		if which(d) {
+			m.drop(d.VRF, d.Prefix)
+			events = append(events, ended(d, r))
+		}
+	}
+	return events
+}
+
+func (m *twin) learn(now instant.Now, g delegation.Grant, terms delegation.Terms) []delegation.Event {
+	if g.Lifetime == 0 && g.Preferred == 0 {
+		return m.end(delegation.Withdrawn, func(d delegation.Delegation) bool {
+			return d.VRF == g.VRF && d.Prefix == g.Prefix && d.Link == g.Link && d.Client == g.Client && d.IAID == g.IAID
+		})
+	}
+	fresh := delegation.Delegation{
+		Link: g.Link, VRF: g.VRF, Prefix: g.Prefix, Kind: g.Kind, Client: g.Client, IAID: g.IAID, NextHop: g.NextHop, LinkLayer: g.LinkLayer,
+		Preferred: now.Boot.After(g.Preferred), Valid: now.Boot.After(g.Lifetime), Lifetime: g.Lifetime,
+		Server: g.Server, Source: g.Source, Granted: now.Wall, Changed: now.Wall,
+	}
+	old, had := m.at(g.VRF, g.Prefix)
+	elsewhere := had && (old.Link != g.Link || old.NextHop != g.NextHop || old.LinkLayer.IsValid() && g.LinkLayer.IsValid() && old.LinkLayer != g.LinkLayer)
+	sameHolder := had && old.Link == g.Link && old.Client == g.Client && old.Kind == g.Kind
+	ev := delegation.Event{Kind: delegation.Granted, New: fresh}
+	if had {
+		ev.Old = old
+		ev.Kind = delegation.Moved
+		if !elsewhere && sameHolder {
+			ev.Kind = delegation.Extended
+		}
+		if !elsewhere && !g.LinkLayer.IsValid() {
+			ev.New.LinkLayer = old.LinkLayer
+		}
+	}
+	reason := m.forbidden(g, terms)
+	if reason == delegation.NoReason && elsewhere {
+		hop := delegation.NextHop{Link: old.Link, Addr: old.NextHop, LinkLayer: old.LinkLayer}
+		answers, asked := terms.Answered[hop]
+		switch {
+		case terms.Policy.Move == delegation.MoveDeny:
+			reason = delegation.MoveDenied
+		case terms.Policy.Move == delegation.MoveProbe && (!asked || answers):
+			reason = delegation.StillAnswers
+		}
+	}
+	var events []delegation.Event
+	if reason == delegation.NoReason && !sameHolder {
+		m.drop(g.VRF, g.Prefix) // what is replaced takes no room
+		reason = m.room(g, terms.Policy)
+		if reason == delegation.LimitLink && terms.Policy.OnLimit == delegation.LimitReplaceUnreachable {
+			events = m.evict(g, terms)
+			if len(events) > 0 {
+				reason = m.room(g, terms.Policy)
+			}
+		}
+		if reason != delegation.NoReason && had {
+			m.live = append(m.live, old)
+		}
+	}
+	if reason != delegation.NoReason {
+		ev.Kind, ev.Reason = delegation.Refused, reason
+		return append(events, ev)
+	}
+	if sameHolder {
+		ev.New.Granted = old.Granted
+	}
+	m.drop(g.VRF, g.Prefix)
+	m.live = append(m.live, ev.New)
+	return append(events, ev)
+}
+
+func (m *twin) forbidden(g delegation.Grant, terms delegation.Terms) delegation.Reason {
+	if g.Preferred > g.Lifetime {
+		return delegation.BadLifetimes
+	}
+	for _, b := range m.blocks {
+		if (!b.Prefix.IsValid() || b.Prefix == g.Prefix) && (b.Client == "" || b.Client == g.Client) && (b.Link == "" || b.Link == g.Link) {
+			return delegation.Blocked
+		}
+	}
+	for _, never := range []string{"::/8", "fe80::/10", "ff00::/8"} {
+		if netip.MustParsePrefix(never).Overlaps(g.Prefix) {
+			return delegation.NotDelegable
+		}
+	}
+	if terms.Reserved(g.VRF, g.Prefix) {
+		return delegation.NotDelegable
+	}
+	if g.Kind == delegation.Prefix && (!within(terms.Peer, g.Prefix) || !within(terms.Policy.Delegable, g.Prefix)) {
+		return delegation.NotDelegable
+	}
+	for _, d := range m.live {
+		if terms.Policy.UniqueDUID && d.Client == g.Client && d.Link != g.Link && !(d.VRF == g.VRF && d.Prefix == g.Prefix) {
+			return delegation.DuplicateDUID
+		}
+	}
+	for _, d := range m.live {
+		if d.VRF == g.VRF && d.Prefix != g.Prefix && d.Prefix.Overlaps(g.Prefix) && (d.Client != g.Client || d.Link != g.Link) {
+			return delegation.Overlap
+		}
+	}
+	return delegation.NoReason
+}
+
+func within(ranges []trust.Range, p netip.Prefix) bool {
+	for _, r := range ranges {
+		if r.Prefix.Overlaps(p) && r.Prefix.Bits() <= p.Bits() && r.Min <= p.Bits() && p.Bits() <= r.Max {
+			return true
+		}
+	}
+	return len(ranges) == 0
+}
+
+func (m *twin) count(which func(delegation.Delegation) bool) (n int) {
+	for _, d := range m.live {
+		if which(d) {
+			n++
+		}
+	}
+	return n
+}
+
+func (m *twin) room(g delegation.Grant, p *delegation.Policy) delegation.Reason {
+	onLink := func(d delegation.Delegation) bool { return d.Link == g.Link && d.Kind == g.Kind }
+	switch {
+	case m.count(func(d delegation.Delegation) bool { return onLink(d) && d.Client == g.Client }) >= p.ClientLimit:
+		return delegation.LimitClient
+	case m.count(onLink) >= p.LinkLimit:
+		return delegation.LimitLink
+	case p.HostLimit > 0 && g.LinkLayer.IsValid() &&
+		m.count(func(d delegation.Delegation) bool { return onLink(d) && d.LinkLayer == g.LinkLayer }) >= p.HostLimit:
+		return delegation.LimitHost
+	}
+	return delegation.NoReason
+}
+
+// evict ends what the client of the first delegation to end has behind a next
+// hop that was asked and is silent.
+func (m *twin) evict(g delegation.Grant, terms delegation.Terms) []delegation.Event {
+	others := slices.Clone(m.live)
+	others = slices.DeleteFunc(others, func(d delegation.Delegation) bool {
+		return d.Link != g.Link || d.Kind != g.Kind || d.Client == g.Client
+	})
+	if len(others) == 0 {
+		return nil
+	}
+	v := slices.MinFunc(others, func(a, b delegation.Delegation) int {
+		return cmp.Or(cmp.Compare(a.Valid, b.Valid), a.Prefix.Compare(b.Prefix))
+	})
+	if answers, asked := terms.Answered[delegation.NextHop{Link: v.Link, Addr: v.NextHop, LinkLayer: v.LinkLayer}]; !asked || answers {
+		return nil
+	}
+	return m.end(delegation.Evicted, func(d delegation.Delegation) bool {
+		return d.Link == v.Link && d.Kind == v.Kind && d.Client == v.Client && d.NextHop == v.NextHop && d.LinkLayer == v.LinkLayer
+	})
+}
+
+func (m *twin) release(r delegation.Release) (events []delegation.Event, mismatched int) {
+	known := func(a, b linkaddr.Addr) bool { return a.IsValid() && b.IsValid() }
+	named := func(d delegation.Delegation) bool {
+		return d.Link == r.Link && d.Client == r.Client && d.IAID == r.IAID && d.Kind == r.Kind &&
+			(len(r.Prefixes) == 0 || slices.Contains(r.Prefixes, d.Prefix))
+	}
+	own := func(d delegation.Delegation) bool {
+		return named(d) && d.NextHop == r.Source && !(known(d.LinkLayer, r.LinkLayer) && d.LinkLayer != r.LinkLayer)
+	}
+	mismatched = m.count(named) - m.count(own)
+	return m.end(delegation.Released, own), mismatched
+}
+
+func (m *twin) clear(s delegation.Selection) []delegation.Event {
+	return m.end(delegation.Cleared, func(d delegation.Delegation) bool {
+		if s.All {
+			return true
+		}
+		any := s.Prefix.IsValid() || s.Client != "" || s.Link != ""
+		return any && (!s.Prefix.IsValid() || s.Prefix == d.Prefix) && (s.Client == "" || s.Client == d.Client) && (s.Link == "" || s.Link == d.Link)
+	})
+}
