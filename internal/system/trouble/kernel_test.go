@@ -175,7 +175,7 @@ func TestRoutesOfOthers(t *testing.T) {
 	if len(r.routes()) == 0 || r.elements() == "" {
 		t.Fatal("a relay that stops takes its routes away")
 	}
-	_, err = r.Relay.Run(binary, "purge", "--config", r.relay.File)
+	_, err = r.Relay.Run(fairlead, "purge", "--config", r.relay.File)
 	need(t, err)
 	if got := r.routes(); len(got) != 0 || r.elements() != "" {
 		t.Errorf("purge leaves %v and %s", got, r.elements())

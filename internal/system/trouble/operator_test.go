@@ -31,7 +31,7 @@ func (r *rig) as(uid, gid int, args ...string) (string, error) {
 	r.t.Helper()
 	program := filepath.Join(r.relay.Dir, "anyone") // where all may go
 	if _, err := os.Stat(program); err != nil {
-		b, err := os.ReadFile(binary)
+		b, err := os.ReadFile(fairlead)
 		need(r.t, err)
 		need(r.t, os.WriteFile(program, b, 0o755))
 	}

@@ -20,8 +20,8 @@ import (
 // patience is for conditions that a slow machine may take long to reach.
 const patience = 60 * time.Second
 
-// binary is the program under test.
-var binary string
+// fairlead is the path of the program under test.
+var fairlead string
 
 // atOnce bounds how many networks are alive together.
 var atOnce = make(chan struct{}, 2)
@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 		println(err.Error())
 		os.Exit(1)
 	}
-	binary = path
+	fairlead = path
 	code := m.Run()
 	remove()
 	os.Exit(code)
@@ -85,7 +85,7 @@ func build(t *testing.T, p plan) *rig {
 	top, err := lab.ForTest(t).Topology(lab.Plan{Clients: p.clients})
 	need(t, err)
 	if p.program == "" {
-		p.program = binary
+		p.program = fairlead
 	}
 	r := &rig{Topology: top, t: t, plan: p, book: &book{prefixes: map[string]netip.Prefix{}}}
 	r.relay, err = relay.New(top.Relay, relay.Config{Binary: p.program, Text: r.config(p.links...), Env: p.env})

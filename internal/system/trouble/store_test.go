@@ -21,7 +21,7 @@ func onSmallDisk(t *testing.T, state string) (program string) {
 	text := fmt.Sprintf(`#!/bin/sh
 [ "$1" = run ] || exec %[1]s "$@"
 exec unshare -m sh -c 'mount -t tmpfs -o size=48m,mode=700 tmpfs %[2]s && exec %[1]s "$@"' sh "$@"
-`, binary, state)
+`, fairlead, state)
 	need(t, os.WriteFile(program, []byte(text), 0o755))
 	return program
 }
