@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 
@@ -91,15 +92,20 @@ func newIdentifiers(mode config.Identifiers) identifiers {
 	return i
 }
 
-func (i identifiers) text(duid string) string {
-	full := dhcp6.DUID(duid).String()
+func (i identifiers) text(duid string) string { return i.hide(dhcp6.DUID(duid).String()) }
+
+// addr does the same for a client's own address, which often has its link-layer
+// address in it.
+func (i identifiers) addr(a netip.Addr) string { return i.hide(a.String()) }
+
+func (i identifiers) hide(full string) string {
 	switch i.mode {
 	case config.IdentifiersShort:
 		if len(full) > 14 {
 			return full[:5] + ".." + full[len(full)-5:]
 		}
 	case config.IdentifiersHashed:
-		sum := sha256.Sum256(append(i.salt[:], duid...))
+		sum := sha256.Sum256(append(i.salt[:], full...))
 		return "#" + hex.EncodeToString(sum[:6])
 	}
 	return full

@@ -45,7 +45,7 @@ func (n *notes) take(eff *relay6.Effects) {
 	}
 	for _, d := range eff.Drops {
 		if times, due := n.once.due(d.Reason.String()+" "+d.Link, at.Wall); due {
-			n.log.Info("datagrams dropped", "link", d.Link, "reason", d.Reason.String(), "source", d.Source, "times", times)
+			n.log.Info("datagrams dropped", "link", d.Link, "reason", d.Reason.String(), "source", n.clients.addr(d.Source), "times", times)
 		}
 	}
 	eff.Notes, eff.Drops = eff.Notes[:0], eff.Drops[:0]
@@ -72,7 +72,7 @@ func (n *notes) write(note *relay6.Note) {
 		d := note.Event.Subject()
 		add(slog.Uint64("iaid", uint64(d.IAID)))
 		add(slog.Any("prefix", d.Prefix))
-		add(slog.Any("next_hop", d.NextHop))
+		add(slog.String("next_hop", n.clients.addr(d.NextHop)))
 		level = delegationLevel(note.Event.Kind)
 	case relay6.NoteTrace:
 		add(slog.String("type", note.Type.String()))
@@ -80,7 +80,9 @@ func (n *notes) write(note *relay6.Note) {
 	case relay6.NoteRelease, relay6.NoteServerUnicast, relay6.NoteLimit, relay6.NoteStore, relay6.NoteForeign, relay6.NoteClock:
 		level = slog.LevelWarn
 	}
-	if note.Reason != "" {
+	if note.Kind == relay6.NoteTrace {
+		add(slog.String("source", n.clients.hide(note.Reason))) // where the message comes from
+	} else if note.Reason != "" {
 		add(slog.String("reason", note.Reason))
 	}
 	if note.Err != nil {

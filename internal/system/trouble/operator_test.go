@@ -416,6 +416,9 @@ func TestIdentifiersInTheLog(t *testing.T) {
 			log := strings.ToLower(r.relay.Proc().Log())
 			hex := fmt.Sprintf("%x", []byte(id))
 			shown := strings.Contains(log, id.String()) || strings.Contains(log, hex) || strings.Contains(log, "d9:fa:ce:b0:0c")
+			if addr := c.Source.Addr().WithZone("").String(); strings.Contains(log, addr) != (mode == "full") {
+				t.Errorf("identifiers: %s, and the address %s is in the log: %v", mode, addr, mode != "full")
+			}
 			if shown != (mode == "full") {
 				for line := range strings.Lines(log) {
 					if strings.Contains(line, "fa:ce") {
