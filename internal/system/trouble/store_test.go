@@ -9,33 +9,37 @@ import (
 	"strings"
 	"testing"
 
+	"fairlead/internal/lab"
 	"fairlead/internal/lab/script"
 	"fairlead/internal/wire/dhcp6"
 )
 
-// onSmallDisk is a program that runs fairlead with a state folder on a disk of
-// its own, which nobody else sees.
-func onSmallDisk(t *testing.T, state string) (program string) {
+// onSmallDisk is a rig whose relay has its state folder on a small disk of its
+// own, which nobody else sees and which outlives the relay. It is not started.
+func onSmallDisk(t *testing.T) (r *rig, disk *lab.Proc, state string) {
 	t.Helper()
-	program = filepath.Join(t.TempDir(), "fairlead")
-	text := fmt.Sprintf(`#!/bin/sh
-[ "$1" = run ] || exec %[1]s "$@"
-exec unshare -m sh -c 'mount -t tmpfs -o size=48m,mode=700 tmpfs %[2]s && exec %[1]s "$@"' sh "$@"
-`, fairlead, state)
-	need(t, os.WriteFile(program, []byte(text), 0o755))
-	return program
+	state = t.TempDir()
+	program := filepath.Join(t.TempDir(), "fairlead")
+	r = build(t, plan{clients: 2, program: program, top: "state: " + state + "\nstore:\n  reserve: 8MiB\n"})
+	script := "mount -t tmpfs -o size=48m,mode=700 tmpfs " + state + " && echo mounted && exec sleep infinity"
+	disk, err := r.Relay.Start(lab.Command{Name: "disk", Args: []string{"unshare", "-m", "sh", "-c", script}})
+	need(t, err)
+	need(t, disk.Logged(patience, "mounted"))
+	enter := fmt.Sprintf("#!/bin/sh\nexec nsenter -t %d -m %s \"$@\"\n", disk.Pid(), fairlead)
+	need(t, os.WriteFile(program, []byte(enter), 0o755))
+	return r, disk, state
 }
 
+// flagged says whether a reason of the status is about the store.
+func flagged(reason string) bool { return strings.HasPrefix(reason, "store: ") }
+
 // TestFullDisk: when the disk is full nothing new is granted, what was granted
-// stays routed and can be extended, the operator is told, and all is well again
-// once there is room. (Design, Keeping.)
+// stays routed and can be extended, also after a crash, the operator is told, and
+// all is well again once there is room. (Design, Keeping.)
 func TestFullDisk(t *testing.T) {
 	parallel(t)
-	state := t.TempDir()
-	r := start(t, plan{
-		clients: 2, program: onSmallDisk(t, state),
-		top: "state: " + state + "\nstore:\n  reserve: 8MiB\n",
-	})
+	r, disk, state := onSmallDisk(t)
+	need(t, r.relay.Start())
 	old, fresh := r.client(1, duid(1)), r.client(2, duid(2))
 	held := r.obtain(old, 1)
 	was := r.book.prefix(duid(1), 1)
@@ -45,23 +49,49 @@ func TestFullDisk(t *testing.T) {
 	}
 
 	fill := filepath.Join(state, "filler")
-	_, err := r.relay.Proc().Run("sh", "-c", "head -c 64M /dev/zero >"+fill+" 2>/dev/null; truncate -s -1M "+fill)
+	_, err := disk.Run("sh", "-c", "head -c 64M /dev/zero >"+fill+" 2>/dev/null; truncate -s -1M "+fill)
 	need(t, err)
+	r.withholds(old, fresh, held)
+	need(t, r.relay.Kill())
+	_, err = r.Relay.IP("-6 route flush table all proto 87")
+	need(t, err)
+	need(t, r.relay.Start())
+	if got := r.routes()[was]; !strings.HasPrefix(got, r.way(1)) {
+		t.Errorf("after a crash on a full disk %s is routed %q", was, got)
+	}
+	r.withholds(old, fresh, held)
+
+	_, err = disk.Run("rm", fill)
+	need(t, err)
+	until(t, "the store is well again", func() bool {
+		s := r.status()
+		return s.Store.Healthy && !s.Store.Full && s.Totals.Unkept == 0 && !slices.ContainsFunc(s.Degraded, flagged)
+	})
+	r.obtain(fresh, 1)
+	r.routed(r.book.prefix(duid(2), 1), 2)
+	r.routed(was, 1)
+}
+
+// withholds fails the test unless the relay, whose disk is full, grants the fresh
+// client nothing, extends what the old one holds, and says so.
+func (r *rig) withholds(old, fresh *script.Client, held dhcp6.Message) {
+	t := r.t
+	t.Helper()
+	was, denied := r.book.prefix(duid(1), 1), r.book.prefix(duid(2), 1)
 	before := len(r.server.Received())
 	need(t, fresh.Send(request(fresh, 1)))
 	until(t, "the server has answered the Request", func() bool { return len(r.server.Received()) > before })
 	// What the relay does for the old client it does after that: the Reply to
 	// the new one would have been here before.
-	for _, t := range []dhcp6.MessageType{dhcp6.Renew, dhcp6.Rebind} {
-		reply := r.extend(old, t, held)
+	for _, kind := range []dhcp6.MessageType{dhcp6.Renew, dhcp6.Rebind} {
+		reply := r.extend(old, kind, held)
 		if got := script.Delegations(reply); len(got) != 1 || got[0].Prefix != was {
-			r.t.Errorf("the %v of a kept delegation got %v, want %s", t, got, was)
+			t.Errorf("the %v of a kept delegation got %v, want %s", kind, got, was)
 		}
 	}
 	if p, err := fresh.Receive(quiet); err == nil {
 		t.Errorf("the disk is full and the new client was told %x", p.Data)
 	}
-	denied := r.book.prefix(duid(2), 1)
 	if got := r.routes()[denied]; got != "" {
 		t.Errorf("%s is not kept and routed %s", denied, got)
 	}
@@ -73,7 +103,6 @@ func TestFullDisk(t *testing.T) {
 	if s.Totals.Unkept == 0 {
 		t.Error("a Reply left that the store does not know of, and the status does not say so")
 	}
-	flagged := func(w string) bool { return strings.HasPrefix(w, "store: ") }
 	if !slices.ContainsFunc(s.Degraded, flagged) {
 		t.Errorf("the disk is full, and degraded is %q", s.Degraded)
 	}
@@ -83,16 +112,6 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("the disk is full, and fairlead status says\n%s", text)
 	}
 	r.logged("level=WARN", "full")
-
-	_, err = r.relay.Proc().Run("rm", fill)
-	need(t, err)
-	until(t, "the store is well again", func() bool {
-		s := r.status()
-		return s.Store.Healthy && !s.Store.Full && s.Totals.Unkept == 0 && !slices.ContainsFunc(s.Degraded, flagged)
-	})
-	r.obtain(fresh, 1)
-	r.routed(denied, 2)
-	r.routed(was, 1)
 }
 
 // extend sends a message with the IA_PDs of an earlier Reply.
@@ -155,7 +174,7 @@ func TestDamagedStore(t *testing.T) {
 			if s.Store.RecordsSetAside == 0 && len(s.Store.DatabasesSetAside) == 0 {
 				t.Errorf("the status has nothing of the damage: %+v", s.Store)
 			}
-			if !slices.ContainsFunc(s.Degraded, func(w string) bool { return strings.HasPrefix(w, "store: ") }) {
+			if !slices.ContainsFunc(s.Degraded, flagged) {
 				t.Errorf("the store is damaged, and degraded is %q", s.Degraded)
 			}
 			if r.lines("level=ERROR", "store")+r.lines("level=WARN", "store") == 0 {
