@@ -60,6 +60,7 @@ func TestRFC8415_19_1_3_PD() {}
 func TestPlain() {}
 func TestR3InACore() {}
 func TestRFC7283_4_Other() {}
+func TestRFC8415_19_1_SomeOfIt() {}
 `)
 	write("internal/host/nft/b_test.go", "package b\nfunc TestR3Strict() {}\nfunc TestR3Fake() {}\n")
 	write("internal/system/c/c_test.go", "package c\n// RFC 8987 G-1,\n// R-4.\nfunc TestAll() {}\n")
@@ -72,9 +73,9 @@ func TestRFC7283_4_Other() {}
 		{"8987", "G-2"}: "internal/core/a TestRFC8987_G2_Both", {"8987", "S4"}: "internal/core/a TestRFC8987_S4_Unknown",
 		{"8415", "19.1.1d"}: "internal/core/a TestRFC8415_19_1_1d_ID", {"8415", "19.1.3"}: "internal/core/a TestRFC8415_19_1_3_PD",
 		{"8987", "R-1"}: "internal/core/a TestPlain", {"8987", "S-2"}: "internal/core/a TestPlain", {"8987", "O-3"}: "internal/core/a TestPlain",
-		{"8415", "19.2c"}: "internal/core/a TestPlain",
-		{"8987", "R-3"}:   "internal/host/nft TestR3Fake, internal/host/nft TestR3Strict kernel",
-		{"8987", "G-1"}:   "internal/system/c TestAll kernel", {"8987", "R-4"}: "internal/system/c TestAll kernel",
+		{"8415", "19.2c"}: "internal/core/a TestPlain", {"8415", wholeSection}: "internal/core/a TestRFC8415_19_1_SomeOfIt",
+		{"8987", "R-3"}: "internal/host/nft TestR3Fake, internal/host/nft TestR3Strict kernel",
+		{"8987", "G-1"}: "internal/system/c TestAll kernel", {"8987", "R-4"}: "internal/system/c TestAll kernel",
 	}
 	for r, tests := range found {
 		var got []string

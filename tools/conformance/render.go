@@ -44,6 +44,9 @@ func render(found map[row][]evidence) (text string, lines []string) {
 			}
 			b.WriteByte('\n')
 		}
+		if whole := found[row{t.RFC, wholeSection}]; len(whole) > 0 {
+			fmt.Fprintf(&b, "\nTests of %s: %s\n", wholeSection, tests(whole))
+		}
 	}
 	return b.String(), lines
 }

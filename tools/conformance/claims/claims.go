@@ -52,8 +52,16 @@ var rfc8987 = []Row{
 	{"S4", "MUST", "section 4: forward packets with message codes or options that it does not understand", ""},
 }
 
-// Named are tests of RFC 8415 whose names say only the section.
-var Named = map[string]string{"TestRFC8415_19_DefaultIsAllServers": "19c"}
+// Named are the rows of tests of RFC 8415 whose names say only the section.
+var Named = map[string][]string{
+	"TestRFC8415_19_DefaultIsAllServers":           {"19c"},
+	"TestRFC8415_19_1_2_HopCountLimit":             {"19.1.2a"},
+	"TestRFC8415_19_1_2_DhcrelayBelowOurs":         {"19.1a", "19.1.2b", "19.4b"},
+	"TestRFC8415_19_1_2_AnotherFairleadBelowOurs":  {"19.1a", "19.1.2b", "19.4b"},
+	"TestRFC8415_19_2_DhcrelayAboveOurs":           {"19.2b", "19.2d"},
+	"TestRFC8415_19_2_AnotherFairleadAboveOurs":    {"19.2b", "19.2d"},
+	"TestRFC8415_19_2_UnknownOptionsOfARelayReply": {"19.2a"},
+}
 
 const same = "RFC 9915: the same"
 
