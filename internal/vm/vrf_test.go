@@ -24,6 +24,7 @@ const (
 //	c1 c0 ------ d1 in red        u1 ------ s1  server 1
 //	c2 c0 ------ d2               u2 in blue -- s2  server 2
 //	c3 c0.30 --- d3.30 in green   u3 in red --- s3
+//	c4 c0 ------ ppp4 in red
 type inVRFs struct {
 	*rig
 	servers map[int]*script.Server
@@ -74,7 +75,12 @@ func (r *inVRFs) build() {
 	need(r.t, vlan(r.node, "d3", 30))
 	r.enslave("d3.30", "green", linkAddress(3)+"/64")
 	need(r.t, vlan(r.nodes[3], "c0", 30))
-	r.start("  - match: d*\n", 1, 2)
+	r.nodes[4] = r.add("c4")
+	_, err = r.Tun(r.node, "ppp4", "fe80::1/64", r.nodes[4], "c0", "fe80::c4/64")
+	need(r.t, err)
+	r.enslave("ppp4", "red", "fe80::1/64", linkAddress(4)+"/64")
+	r.defaultRoute(r.nodes[4], "c0", "ppp4")
+	r.start("  - match: [d*, ppp*]\n", 1, 2)
 }
 
 // client is a client on the link with that number, as long as the test lasts.
@@ -110,6 +116,7 @@ func TestRFC8987_R1_ClientAndServerVRFsDiffer(t *testing.T) {
 		{"server in a VRF", 2, 2, main, "d2", "2001:db8:1200::/60"},
 		{"both in different ones", 1, 2, red, "d1", "2001:db8:1300::/48"},
 		{"VLAN in a VRF", 3, 2, green, "d3.30", "2001:db8:1400::/64"},
+		{"point-to-point link in a VRF", 4, 1, red, "ppp4", "2001:db8:1500::/56"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := vrfs(t)
@@ -174,33 +181,32 @@ func TestRFC8987_R3_SourceFilterInVRF(t *testing.T) {
 // that came from a client to its own prefix does not return all the same.
 func TestRFC8987_R5_LoopInVRF(t *testing.T) {
 	r := vrfs(t)
-	const (
-		prefix, used = "2001:db8:5000::/56", "2001:db8:5000::1"
-		unused       = "2001:db8:5000:ff::1"
-	)
-	c1, client := r.nodes[1], r.client(1)
-	need(t, c1.Address("lo", used+"/128"))
-	r.servers[1].Become(grants{linkAddress(1): prefix}.answer)
-	reply := obtains(t, client, prefix)
-	came := listen(t, c1, "came", "c0", "icmp6[0]==128", "-Q", "in")
+	for number, prefix := range map[int]string{1: "2001:db8:5000::/56", 4: "2001:db8:5001::/56"} {
+		used, unused := netip.MustParsePrefix(prefix).Addr().Next(), netip.MustParsePrefix(prefix).Addr().Next().Next()
+		node, client := r.nodes[number], r.client(number)
+		need(t, node.Address("lo", used.String()+"/128"))
+		r.servers[1].Become(grants{linkAddress(number): prefix}.answer)
+		reply := obtains(t, client, prefix)
+		came := listen(t, node, "came", "c0", "icmp6[0]==128", "-Q", "in")
 
-	before := r.counter("looped")
-	if c1.Ping(netip.MustParseAddr(used), netip.MustParseAddr(unused)) == nil {
-		t.Errorf("%s answers", unused)
+		before := r.counter("looped")
+		if node.Ping(used, unused) == nil {
+			t.Errorf("%s answers", unused)
+		}
+		if n := r.counter("looped") - before; n != 1 {
+			t.Errorf("from %s: %d packets dropped as looping, want 1", used, n)
+		}
+		// What comes from elsewhere to the same prefix does arrive.
+		need(t, lab.Until(patience, "the far end reaches "+used.String(), func() bool {
+			return r.far.Ping(netip.Addr{}, used) == nil
+		}))
+		need(t, came.Logged(patience, "> "+used.String()))
+		if strings.Contains(came.Log(), "> "+unused.String()) {
+			t.Errorf("a packet came back:\n%s", came.Log())
+		}
+		need(t, came.Stop())
+		r.releases(client, reply, red, prefix)
 	}
-	if n := r.counter("looped") - before; n != 1 {
-		t.Errorf("%d packets dropped as looping, want 1", n)
-	}
-	// What comes from elsewhere to the same prefix does arrive.
-	need(t, lab.Until(patience, "the far end reaches the client", func() bool {
-		return r.far.Ping(netip.Addr{}, netip.MustParseAddr(used)) == nil
-	}))
-	need(t, came.Logged(patience, "> "+used))
-	if strings.Contains(came.Log(), "> "+unused) {
-		t.Errorf("a packet came back:\n%s", came.Log())
-	}
-	need(t, came.Stop())
-	r.releases(client, reply, red, prefix)
 }
 
 // A link moves into a VRF and out of it while the relay runs, and its route
@@ -257,80 +263,59 @@ func TestRFC8987_S1_OnePrefixInTwoVRFs(t *testing.T) {
 
 // What is too long for one packet, and what is sent to the relay's own
 // addresses, comes by sockets, which must be those of the VRF. No octet changes
-// on the way.
+// on the way, and nothing is forwarded twice, also where the sockets of the
+// default VRF hear the others.
 func TestRFC8987_G1_FragmentsAndUnicastInVRF(t *testing.T) {
 	r := vrfs(t)
-	client := r.client(1)
-	const unassigned = dhcp6.OptionCode(65001)
-	large := dhcp6.AppendOption(nil, unassigned, bytes.Repeat([]byte("large"), 700))
+	large := dhcp6.AppendOption(nil, 65001, bytes.Repeat([]byte("large"), 700))
 	relayLocal, err := r.node.LinkLocal("d1")
 	need(t, err)
-	for _, c := range []struct {
-		name    string
-		to      netip.Addr
-		options []byte
-	}{
-		{"fragments", dhcp6.AllRelayAgentsAndServers, large},
-		{"to the link-local address", relayLocal, nil},
-		{"fragments to the link-local address", relayLocal, large},
-		{"to the global address", netip.MustParseAddr(linkAddress(1)), nil},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			server := r.servers[2]
-			message := client.Message(dhcp6.Solicit, script.IAPD(1), c.options)
-			down := append(dhcp6.AppendServerID(dhcp6.AppendMessageHeader(nil, dhcp6.Advertise, 7), script.DefaultServerDUID), c.options...)
-			server.Become(func(q script.Request) [][]byte { return [][]byte{q.Wrap(down)} })
-			defer server.Become(nil)
-			need(t, client.SendTo(c.to, message))
-			q, err := server.Wait(patience, "the Solicit", func(q script.Request) bool {
-				return q.Message.TransactionID() == (transaction(t, message))
+	const everywhere = "net/ipv4/udp_l3mdev_accept" // of IPv6 as well
+	defer func() { need(t, r.node.Sysctl(everywhere, "0")) }()
+	for _, accept := range []string{"0", "1"} {
+		need(t, r.node.Sysctl(everywhere, accept))
+		for _, c := range []struct {
+			name    string
+			client  int
+			to      netip.Addr
+			options []byte
+		}{
+			{"fragments", 1, dhcp6.AllRelayAgentsAndServers, large},
+			{"fragments outside VRFs", 2, dhcp6.AllRelayAgentsAndServers, large},
+			{"to the link-local address", 1, relayLocal, nil},
+			{"fragments to the link-local address", 1, relayLocal, large},
+			{"to the global address", 1, netip.MustParseAddr(linkAddress(1)), nil},
+			{"point-to-point", 4, dhcp6.AllRelayAgentsAndServers, nil},
+		} {
+			t.Run(c.name+" "+accept, func(t *testing.T) {
+				r.t = t
+				r.passes(r.client(c.client), c.client, c.to, c.options)
 			})
-			need(t, err)
-			if !bytes.Equal(q.Inner, message) {
-				t.Errorf("the server received %x, want %x", q.Inner, message)
-			}
-			if got := q.Relays[0].LinkAddress().String(); got != linkAddress(1) {
-				t.Errorf("link-address %s, want %s", got, linkAddress(1))
-			}
-			p, err := client.Receive(patience)
-			need(t, err)
-			if !bytes.Equal(p.Data, down) {
-				t.Errorf("the client received %x, want %x", p.Data, down)
-			}
-		})
+		}
 	}
 }
 
-func transaction(t *testing.T, message []byte) uint32 {
-	t.Helper()
-	m, err := dhcp6.ParseMessage(message)
-	need(t, err)
-	return m.TransactionID()
-}
-
-// A VRF device is deleted and made anew, that of clients and that of a server,
-// in one breath: everything is heard there again.
-func TestVRFMadeAnew(t *testing.T) {
-	r := vrfs(t)
-	const prefix = "2001:db8:8000::/56"
-	client, server := r.client(3), r.servers[2]
-	server.Become(grants{linkAddress(3): prefix}.answer)
-	reply := obtains(t, client, prefix)
-	need(t, r.node.Batch(
-		"link del blue",
-		"link add blue type vrf table 300",
-		"link set blue up",
-		"link set u2 master blue",
-		"addr replace "+near(2)+"/64 dev u2 nodad",
-		"link del green",
-		"link add green type vrf table 200",
-		"link set green up",
-		"link set d3.30 master green",
-		"addr replace "+linkAddress(3)+"/64 dev d3.30 nodad"))
-	r.becomesRouted(green, prefix, client, "d3.30")
-	r.becomes(main, prefix, "")
-	reply, err := client.Renew(patience, reply)
-	need(t, err)
-	holds(t, reply, prefix)
-	r.releases(client, reply, green, prefix)
+// passes has a message and its answer, both with the options, pass as they are
+// and once.
+func (r *inVRFs) passes(client *script.Client, number int, to netip.Addr, options []byte) {
+	r.t.Helper()
+	server := r.servers[2]
+	up := client.Message(dhcp6.Solicit, script.IAPD(1), options)
+	down := append(dhcp6.AppendServerID(dhcp6.AppendMessageHeader(nil, dhcp6.Advertise, 7), script.DefaultServerDUID), options...)
+	server.Become(func(q script.Request) [][]byte { return [][]byte{q.Wrap(down)} })
+	defer server.Become(nil)
+	before := len(server.Received())
+	need(r.t, client.SendTo(to, up))
+	p, err := client.Receive(patience)
+	need(r.t, err)
+	if !bytes.Equal(p.Data, down) {
+		r.t.Errorf("the client received %x, want %x", p.Data, down)
+	}
+	got := server.Received()[before:]
+	if len(got) != 1 || !bytes.Equal(got[0].Inner, up) {
+		r.t.Fatalf("the server received %d messages, the first %x; want one, %x", len(got), got[0].Inner, up)
+	}
+	if link := got[0].Relays[0].LinkAddress().String(); link != linkAddress(number) {
+		r.t.Errorf("link-address %s, want %s", link, linkAddress(number))
+	}
 }
