@@ -1,0 +1,290 @@
+package traffic_test
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"fairlead/internal/lab"
+	"fairlead/internal/lab/script"
+)
+
+// prefixes are those of a view, in order.
+func prefixes(all []shown) (list []string) {
+	for _, d := range all {
+		list = append(list, d.Prefix)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// O-1: "The relay SHOULD implement an interface allowing the operator to view
+// the active delegated prefixes. This SHOULD provide information about the
+// delegated lease and client details such as the client identifier, next-hop
+// address, connected interface, and remaining lifetimes."
+func TestRFC8987_O1_ActiveDelegationsOnView(t *testing.T) {
+	parallel(t)
+	r := start(t, lab.Plan{Clients: 2})
+	a, b := pfx("2001:db8:1100::/56"), pfx("2001:db8:1200:300::/60")
+	r.delegate(1, a)
+	r.delegate(2, b)
+	all := r.delegations()
+	if diff := cmp.Diff(texts(a, b), prefixes(all)); diff != "" {
+		t.Fatalf("delegations (-want +got):\n%s", diff)
+	}
+	i := slices.IndexFunc(all, func(d shown) bool { return d.Prefix == b.String() })
+	got := all[i]
+	next, err := r.Client(2).LinkLocal("c0")
+	need(t, err)
+	left := func(v any, most float64) bool {
+		n, ok := v.(float64)
+		return ok && n <= most && n > most-300 // a machine that is slower than this has other problems
+	}
+	if !left(got.Preferred, 2000) || !left(got.Valid, 3000) || got.Expires.Before(time.Now()) {
+		t.Errorf("remaining lifetimes %v and %v until %v, want nearly 2000 and 3000", got.Preferred, got.Valid, got.Expires)
+	}
+	got.Preferred, got.Valid, got.Expires = nil, nil, time.Time{}
+	want := shown{
+		Prefix: b.String(), Link: "d2", Client: duid(2).String(), IAID: 2, NextHop: next.String(),
+		Server: "server", Source: "reply",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the second delegation (-want +got):\n%s", diff)
+	}
+	for _, tt := range []struct {
+		flags []string
+		want  []string
+	}{
+		{[]string{"--client", duid(1).String()}, texts(a)},
+		{[]string{"--link", "d2"}, texts(b)},
+		{[]string{"--prefix", "2001:db8:1100::/40"}, texts(a)},
+		{[]string{"--client", duid(1).String(), "--link", "d2"}, nil},
+	} {
+		if diff := cmp.Diff(tt.want, prefixes(r.delegations(tt.flags...))); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", tt.flags, diff)
+		}
+	}
+	// What people read has it all, too.
+	table, err := r.relay.CLI("delegations")
+	need(t, err)
+	for _, part := range []string{a.String(), duid(1).String(), "d1", next.String(), "2 delegations"} {
+		if !contains(table, part) {
+			t.Errorf("the table lacks %q:\n%s", part, table)
+		}
+	}
+}
+
+// O-1: remaining lifetimes run down, and what has ended is not active.
+func TestRFC8987_O1_LifetimesRunDown(t *testing.T) {
+	parallel(t)
+	r := start(t, lab.Plan{Clients: 1})
+	p := pfx("2001:db8:1100::/56")
+	r.grant(1, lasting(p, 4))
+	r.obtain(r.client(1), 1)
+	seen := map[float64]bool{}
+	until(t, "the delegation is not on view any more", func() bool {
+		all := r.delegations()
+		for _, d := range all {
+			seen[d.Valid.(float64)] = true
+		}
+		return len(all) == 0
+	})
+	for s := range seen {
+		if s < 0 || s > 4 {
+			t.Errorf("a remaining lifetime of %v seconds was shown, want 0 to 4", s)
+		}
+	}
+	if len(seen) < 2 {
+		t.Errorf("remaining lifetimes shown: %v, want several", seen)
+	}
+	if got := r.routeOf(p); len(got) > 0 {
+		t.Errorf("not on view, and routed: %+v", got)
+	}
+}
+
+// O-2: "The relay SHOULD provide a method for the operator to clear active
+// bindings for an individual lease, client, or all bindings on a port." The
+// routes go at once, and the others stay.
+func TestRFC8987_O2_ClearByLeaseClientOrPort(t *testing.T) {
+	parallel(t)
+	r := start(t, lab.Plan{Clients: 3})
+	all := map[string]netip.Prefix{}
+	give := func(number int, iaids ...uint32) {
+		t.Helper()
+		c := r.clientOnce(number)
+		for _, iaid := range iaids {
+			p := pfx("2001:db8:1%d%02x::/56", number, iaid)
+			r.grantOn(lab.LinkAddress(number), iaid, long(p))
+			all[strconv.Itoa(number)+"/"+strconv.Itoa(int(iaid))] = p
+		}
+		r.obtain(c, iaids...)
+	}
+	give(1, 1, 2)
+	give(2, 1)
+	give(3, 1, 2)
+	clear := func(want int, args ...string) {
+		t.Helper()
+		var got struct{ Cleared int }
+		r.cli(&got, append([]string{"clear"}, args...)...)
+		if got.Cleared != want {
+			t.Errorf("clear %v: %d cleared, want %d", args, got.Cleared, want)
+		}
+	}
+	left := func(names ...string) {
+		t.Helper()
+		var want []netip.Prefix
+		for _, n := range names {
+			want = append(want, all[n])
+		}
+		var got []string
+		err := lab.Until(patience, "the routes follow", func() bool {
+			got = r.routed()
+			return slices.Equal(got, texts(want...))
+		})
+		if err != nil {
+			t.Errorf("routes: %v, want %v", got, texts(want...))
+		}
+	}
+	clear(1, all["1/1"].String())
+	left("1/2", "2/1", "3/1", "3/2")
+	clear(1, "--client", duid(2).String())
+	left("1/2", "3/1", "3/2")
+	clear(2, "--link", "d3")
+	left("1/2")
+	if got := r.permitted(`"` + all["3/1"].Addr().String() + `"`); len(got) > 0 {
+		t.Errorf("the filter still has what was cleared: %v", got)
+	}
+	// It stays cleared across a restart, until the server grants it anew.
+	need(t, r.relay.Kill())
+	need(t, r.relay.Start())
+	left("1/2")
+	give(3, 1)
+	left("1/2", "3/1")
+	clear(2, "--all")
+	left()
+	if out, err := r.relay.CLI("clear", "--all"); err == nil {
+		t.Errorf("clear of nothing succeeds: %q", out)
+	}
+	if out, err := r.relay.CLI("clear"); err == nil {
+		t.Errorf("clear without a selection succeeds: %q", out)
+	}
+}
+
+// O-2: with --block a cleared delegation is not learned again until it is
+// unblocked, whatever the server says, and across a restart. The client's
+// messages pass all the same (G-1).
+func TestRFC8987_O2_BlockAndUnblock(t *testing.T) {
+	for what, words := range map[string][]string{
+		"lease": {"2001:db8:1100::/56"}, "client": {"--client", duid(1).String()}, "port": {"--link", "d1"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			parallel(t)
+			r := start(t, lab.Plan{Clients: 2})
+			p, other := pfx("2001:db8:1100::/56"), pfx("2001:db8:1200::/56")
+			c, reply := r.delegate(1, p)
+			_, err := r.relay.CLI(append([]string{"clear", "--block"}, words...)...)
+			need(t, err)
+			r.wantNoRoute(p)
+			if got := held(r.renew(c, reply)); len(got) != 1 {
+				t.Errorf("the client's Reply has %v, want its prefix: messages are not changed", got)
+			}
+			r.delegate(2, other)
+			r.wantRoute(other, 2)
+			need(t, r.relay.Kill())
+			need(t, r.relay.Start())
+			r.renew(c, reply)
+			if diff := cmp.Diff(texts(other), r.routed()); diff != "" {
+				t.Errorf("routes while it is blocked (-want +got):\n%s", diff)
+			}
+			_, err = r.relay.CLI(append([]string{"unblock"}, words...)...)
+			need(t, err)
+			r.renew(c, reply)
+			r.wantRoute(p, 1)
+		})
+	}
+}
+
+// O-3: "To facilitate troubleshooting of operational problems between the
+// delegating relay and other elements, it is RECOMMENDED that a time
+// synchronization protocol be used by the delegating relays and DHCP servers."
+// Whether the clock is synchronised is shown, as the kernel has it.
+func TestRFC8987_O3_ClockIsShownAsTheKernelHasIt(t *testing.T) {
+	parallel(t)
+	r := start(t, lab.Plan{})
+	var kernel unix.Timex
+	state, err := unix.Adjtimex(&kernel)
+	need(t, err)
+	synced := kernel.Status&unix.STA_UNSYNC == 0 && state != unix.TIME_ERROR
+	var status struct {
+		Clock struct {
+			Synchronised bool `json:"synchronised"`
+		} `json:"clock"`
+		Degraded []string `json:"degraded"`
+	}
+	r.cli(&status, "status")
+	if status.Clock.Synchronised != synced {
+		t.Errorf("synchronised is shown as %v, and the kernel says %v (state %d, status %#x)", status.Clock.Synchronised, synced, state, kernel.Status)
+	}
+	warned := slices.ContainsFunc(status.Degraded, func(s string) bool { return strings.HasPrefix(s, "clock: not synchronised") })
+	if warned == synced {
+		t.Errorf("degraded: %q, want a word about the clock if it is not synchronised (%v)", status.Degraded, synced)
+	}
+	text, err := r.relay.CLI("status")
+	need(t, err)
+	if !contains(text, "clock") {
+		t.Errorf("the status for people says nothing of the clock:\n%s", text)
+	}
+}
+
+// RFC 4778 and the history: who had which prefix when, and why it ended, also
+// across a restart.
+func TestHistoryOfAPrefix(t *testing.T) {
+	parallel(t)
+	r := start(t, lab.Plan{Clients: 2})
+	p := pfx("2001:db8:1100::/56")
+	begin := time.Now().Add(-time.Second)
+	one, reply := r.delegate(1, p)
+	_, err := one.Release(patience, reply)
+	need(t, err)
+	r.wantNoRoute(p)
+	r.grant(2, lasting(p, 2))
+	r.obtain(r.client(2), 2)
+	r.wantNoRoute(p)
+	r.grant(2, long(p))
+	last := r.clientAs(2, script.ClientConfig{DUID: duid(3)})
+	r.obtain(last, 2)
+	need(t, r.relay.Kill())
+	need(t, r.relay.Start())
+	type entry struct {
+		Prefix  string    `json:"prefix"`
+		Link    string    `json:"link"`
+		Client  string    `json:"client"`
+		Granted time.Time `json:"granted"`
+		Ended   time.Time `json:"ended"`
+		Reason  string    `json:"reason"`
+	}
+	var all []entry
+	r.cli(&all, "history", "--prefix", p.String())
+	if len(all) != 3 {
+		t.Fatalf("%d entries, want 3: %+v", len(all), all)
+	}
+	for i, want := range []entry{ // the latest first
+		{Link: "d2", Client: duid(3).String()},
+		{Link: "d2", Client: duid(2).String(), Reason: "expired"},
+		{Link: "d1", Client: duid(1).String(), Reason: "released"},
+	} {
+		got := all[i]
+		if got.Prefix != p.String() || got.Link != want.Link || got.Client != want.Client || got.Reason != want.Reason {
+			t.Errorf("entry %d: %+v, want %+v", i, got, want)
+		}
+		if got.Granted.Before(begin) || got.Granted.After(time.Now()) || got.Ended.IsZero() != (i == 0) || i > 0 && got.Ended.Before(got.Granted) {
+			t.Errorf("entry %d: from %v to %v", i, got.Granted, got.Ended)
+		}
+	}
+}
