@@ -5,13 +5,10 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"net/netip"
 	"runtime/debug"
-	"slices"
 	"time"
 
 	"fairlead/internal/app/control"
-	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
@@ -52,7 +49,7 @@ func (d *daemon) Status(ctx context.Context) (control.Status, error) {
 	for _, p := range peers {
 		s.Peers = append(s.Peers, control.PeerSummary{Name: p.Name, Role: p.Role, Protection: p.Protection, Protected: p.Protected, Answered: p.Answered})
 	}
-	s.Degraded = degraded(c, s.Config.LastError, peers)
+	s.Degraded = d.degraded(&c, peers)
 	return s, nil
 }
 
@@ -77,7 +74,7 @@ func (d *daemon) refusal() string {
 func (d *daemon) Counters(ctx context.Context) (control.Counters, error) {
 	c, peers, err := d.look(ctx)
 	if err == nil {
-		c.Degraded = len(degraded(c, d.refusal(), peers))
+		c.Degraded = len(d.degraded(&c, peers))
 	}
 	return c, err
 }
@@ -85,7 +82,11 @@ func (d *daemon) Counters(ctx context.Context) (control.Counters, error) {
 // silent is how many unanswered messages make a server a problem.
 const silent = 16
 
-func degraded(c control.Counters, refusal string, peers []control.Peer) []string {
+// degraded is what an operator should see to, in words.
+func (d *daemon) degraded(c *control.Counters, peers []control.Peer) []string {
+	d.mu.Lock()
+	refusal, filterErr := d.lastErr, d.filterErr
+	d.mu.Unlock()
 	words := []string{}
 	add := func(bad bool, text string) {
 		if bad {
@@ -98,6 +99,9 @@ func degraded(c control.Counters, refusal string, peers []control.Peer) []string
 	add(!c.Clock.Synchronised, "clock: not synchronised")
 	add(c.Totals.HeldByClock > 0, fmt.Sprintf("clock: %d delegations wait for a trustworthy clock", c.Totals.HeldByClock))
 	add(refusal != "", "configuration: the last reload was refused")
+	if filterErr != nil {
+		add(true, "filter: "+filterErr.Error())
+	}
 	for _, p := range peers {
 		add(p.Role == trust.Server.String() && p.SinceAnswer >= silent, fmt.Sprintf("peer %s: %d messages without an answer", p.Name, p.SinceAnswer))
 	}
@@ -130,68 +134,6 @@ func (d *daemon) Peers(ctx context.Context) ([]control.Peer, error) {
 	return all, nil
 }
 
-func (d *daemon) Delegations(ctx context.Context, f control.Filter) ([]control.Delegation, error) {
-	var found []control.Delegation
-	err := d.loop.call(ctx, func(n instant.Now, _ *relay6.Effects) {
-		d.loop.core.Delegations(func(one delegation.Delegation) bool {
-			if f.Matches(control.DUID(one.Client), one.Prefix, one.Link) {
-				found = append(found, control.DelegationOf(&one, n))
-			}
-			return true
-		})
-	})
-	slices.SortFunc(found, func(a, b control.Delegation) int { return comparePrefix(a.Prefix, b.Prefix) })
-	return found, err
-}
-
-func comparePrefix(a, b netip.Prefix) int {
-	if c := a.Addr().Compare(b.Addr()); c != 0 {
-		return c
-	}
-	return a.Bits() - b.Bits()
-}
-
-func (d *daemon) History(ctx context.Context, f control.HistoryFilter) ([]control.HistoryEntry, error) {
-	if f.To.IsZero() {
-		f.To = time.Now()
-	}
-	if f.Limit <= 0 || f.Limit > control.MaxHistory {
-		f.Limit = control.MaxHistory
-	}
-	var found []control.HistoryEntry
-	keep := func(one delegation.Delegation, ended time.Time, reason string) {
-		if one.Granted.Before(f.To) && (ended.IsZero() || !ended.Before(f.From)) && f.Matches(control.DUID(one.Client), one.Prefix, one.Link) {
-			found = append(found, control.HistoryOf(&one, ended, reason))
-		}
-	}
-	err := d.loop.call(ctx, func(instant.Now, *relay6.Effects) {
-		d.loop.core.Delegations(func(one delegation.Delegation) bool {
-			keep(one, time.Time{}, "")
-			return len(found) < f.Limit
-		})
-	})
-	if err != nil {
-		return nil, err
-	}
-	from := f.From
-	if from.IsZero() {
-		from = time.Unix(0, 0)
-	}
-	// What ended after To may have been held before it.
-	lo, hi := relay6.HistoryRange(from, time.Now().Add(time.Hour))
-	err = d.store.Scan(lo, hi, func(k, v []byte) bool {
-		if past, err := relay6.ParsePast(k, v); err == nil {
-			keep(past.Delegation, past.Ended, past.Reason)
-		}
-		return ctx.Err() == nil && len(found) < 2*control.MaxHistory
-	})
-	slices.SortFunc(found, func(a, b control.HistoryEntry) int { return b.Granted.Compare(a.Granted) })
-	if len(found) > f.Limit {
-		found = found[:f.Limit]
-	}
-	return found, err
-}
-
 func (d *daemon) Clear(ctx context.Context, r control.ClearRequest, who string) (control.ClearResult, error) {
 	if r.Block && r.All {
 		return control.ClearResult{}, fmt.Errorf("%w: all and block: everything cannot be blocked", control.ErrInvalid)
@@ -219,16 +161,6 @@ func (d *daemon) Unblock(ctx context.Context, b control.Block, who string) error
 	}
 	d.log.Info("unblocked", "by", who)
 	return nil
-}
-
-func (d *daemon) Blocks(ctx context.Context) ([]control.Block, error) {
-	var blocks []delegation.Block
-	err := d.loop.call(ctx, func(instant.Now, *relay6.Effects) { blocks = d.loop.core.Blocks() })
-	all := make([]control.Block, 0, len(blocks))
-	for _, b := range blocks {
-		all = append(all, control.BlockOf(b))
-	}
-	return all, err
 }
 
 func (d *daemon) Watch(ctx context.Context, f control.Filter) (<-chan control.Event, error) {
@@ -276,15 +208,12 @@ func foundEvent(f hoststate.Finding) control.Event {
 func (d *daemon) counters(ctx context.Context) (control.Counters, error) {
 	c := control.Counters{Version: Version(), Started: d.started}
 	var totals relay6.Totals
+	var links []relay6.LinkView
 	err := d.loop.call(ctx, func(n instant.Now, _ *relay6.Effects) {
 		core := d.loop.core
 		totals = core.Totals()
 		c.Host = control.HostOf(core.HostCounts())
-		for _, l := range core.Links() {
-			if l.ClientFacing {
-				c.Links = append(c.Links, control.LinkCountsOf(&l))
-			}
-		}
+		links = core.Links()
 		peers := d.config().Peers
 		for i, v := range core.Peers(n) {
 			c.Peers = append(c.Peers, control.PeerCounts{
@@ -296,6 +225,11 @@ func (d *daemon) counters(ctx context.Context) (control.Counters, error) {
 	})
 	if err != nil {
 		return c, err
+	}
+	for i := range links {
+		if links[i].ClientFacing {
+			c.Links = append(c.Links, control.LinkCountsOf(&links[i]))
+		}
 	}
 	c.Totals, c.Refusals, c.Unknown = control.TotalsOf(&totals), totals.Refusals, control.DropsOf(&totals.Unknown)
 	c.Clock = control.ClockOf(clock.Adjtimex())

@@ -1,0 +1,119 @@
+package daemon
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"time"
+
+	"fairlead/internal/app/control"
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/relay6"
+)
+
+// live copies the live delegations out of the loop, which does nothing else for
+// a caller: what is chosen of them, and how it is shown, is worked out here.
+func (d *daemon) live(ctx context.Context) (all []delegation.Delegation, at instant.Now, err error) {
+	err = d.loop.call(ctx, func(n instant.Now, _ *relay6.Effects) {
+		core := d.loop.core
+		at = n
+		t := core.Totals()
+		all = make([]delegation.Delegation, 0, t.Prefixes+t.Addresses)
+		core.Delegations(func(one delegation.Delegation) bool {
+			all = append(all, one)
+			return true
+		})
+	})
+	return all, at, err
+}
+
+func matches(f *control.Filter, one *delegation.Delegation) bool {
+	return f.Matches(control.DUID(one.Client), one.Prefix, one.Link)
+}
+
+func (d *daemon) Delegations(ctx context.Context, f control.Filter) ([]control.Delegation, error) {
+	all, at, err := d.live(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var found []control.Delegation
+	for i := range all {
+		if matches(&f, &all[i]) {
+			found = append(found, control.DelegationOf(&all[i], at))
+		}
+	}
+	slices.SortFunc(found, func(a, b control.Delegation) int { return comparePrefix(a.Prefix, b.Prefix) })
+	return found, nil
+}
+
+func comparePrefix(a, b netip.Prefix) int {
+	if c := a.Addr().Compare(b.Addr()); c != 0 {
+		return c
+	}
+	return a.Bits() - b.Bits()
+}
+
+// History is the newest of what matches: what is held now, and what was held.
+func (d *daemon) History(ctx context.Context, f control.HistoryFilter) ([]control.HistoryEntry, error) {
+	if f.To.IsZero() {
+		f.To = time.Now()
+	}
+	if f.Limit <= 0 || f.Limit > control.MaxHistory {
+		f.Limit = control.MaxHistory
+	}
+	all, _, err := d.live(ctx)
+	if err != nil {
+		return nil, err
+	}
+	h := newest{limit: f.Limit}
+	for i := range all {
+		if all[i].Granted.Before(f.To) && matches(&f.Filter, &all[i]) {
+			h.add(control.HistoryOf(&all[i], time.Time{}, ""))
+		}
+	}
+	from := f.From
+	if from.IsZero() {
+		from = time.Unix(0, 0)
+	}
+	// What ended after To may have been held before it.
+	lo, hi := relay6.HistoryRange(from, time.Now().Add(time.Hour))
+	err = d.store.Scan(lo, hi, func(k, v []byte) bool {
+		past, err := relay6.ParsePast(k, v)
+		if err == nil && past.Granted.Before(f.To) && matches(&f.Filter, &past.Delegation) {
+			h.add(control.HistoryOf(&past.Delegation, past.Ended, past.Reason))
+		}
+		return ctx.Err() == nil
+	})
+	if err == nil {
+		err = ctx.Err() // a part of it would look like the whole
+	}
+	return h.take(), err
+}
+
+// newest keeps the entries that were granted last, a bounded number of them.
+type newest struct {
+	limit   int
+	entries []control.HistoryEntry
+}
+
+func (h *newest) add(e control.HistoryEntry) {
+	if h.entries = append(h.entries, e); len(h.entries) >= 2*h.limit {
+		h.entries = h.take()
+	}
+}
+
+func (h *newest) take() []control.HistoryEntry {
+	slices.SortStableFunc(h.entries, func(a, b control.HistoryEntry) int { return b.Granted.Compare(a.Granted) })
+	return h.entries[:min(len(h.entries), h.limit)]
+}
+
+func (d *daemon) Blocks(ctx context.Context) ([]control.Block, error) {
+	var blocks []delegation.Block
+	err := d.loop.call(ctx, func(instant.Now, *relay6.Effects) { blocks = d.loop.core.Blocks() })
+	all := make([]control.Block, 0, len(blocks))
+	for _, b := range blocks {
+		all = append(all, control.BlockOf(b))
+	}
+	return all, err
+}
