@@ -44,6 +44,12 @@ func (r *Relay) AuditHost(actual hoststate.Actual, eff *Effects) []hoststate.Fin
 	return found
 }
 
+// CompareHost is what AuditHost would find. It mends nothing.
+func (r *Relay) CompareHost(actual hoststate.Actual) []hoststate.Finding {
+	_, found := r.host.Audit(nil, actual)
+	return found
+}
+
 // Blocks are the operator's blocks.
 func (r *Relay) Blocks() []delegation.Block { return r.table.Blocks() }
 

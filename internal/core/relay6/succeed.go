@@ -1,0 +1,27 @@
+package relay6
+
+import (
+	"maps"
+	"slices"
+)
+
+// Succeed makes r, which knows neither links nor delegations yet, the successor
+// of a relay that panicked. Its figures go on where the old ones were, its
+// Changes are numbered after the old ones, and it knows the neighbours and what
+// is traced. What is delegated comes from the store. The old relay is not
+// changed.
+func (r *Relay) Succeed(old *Relay) {
+	r.lastChange, r.historySeq = old.lastChange, old.historySeq
+	r.trace, r.neighbours = old.trace, old.neighbours
+	r.unknown, r.refusals, r.unicast, r.failures = old.unknown, old.refusals, old.unicast, old.failures
+	for name, s := range old.peers {
+		if r.peers[name] != nil {
+			r.peers[name] = s
+		}
+	}
+	// A link finds its counters as if it had been away.
+	r.gone = goneCounters{byName: maps.Clone(old.gone.byName), names: slices.Clone(old.gone.names)}
+	for _, name := range slices.Sorted(maps.Keys(old.byName)) {
+		r.gone.add(name, old.byName[name].counters)
+	}
+}
