@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,28 +14,43 @@ import (
 // auditor compares the kernel with what is wanted: on a slow timer, and soon
 // after anything that may have put them apart.
 type auditor struct {
-	d   *daemon
-	due chan struct{}
+	d    *daemon
+	due  chan struct{}
+	late chan struct{}
 
 	mu    sync.Mutex // guards all following fields
 	last  time.Time
 	found int
 }
 
-// settleTime lets a burst of changes end before the kernel is read.
-const settleTime = 200 * time.Millisecond
+// settleTime lets a burst of changes end before the kernel is read. What the
+// kernel does not let us mend, such as a route of somebody else in the way of
+// ours, is tried again after twice the time, up to maxPause.
+const (
+	settleTime = 200 * time.Millisecond
+	maxPause   = time.Minute
+)
 
-func newAuditor(d *daemon) *auditor { return &auditor{d: d, due: make(chan struct{}, 1)} }
+func newAuditor(d *daemon) *auditor {
+	return &auditor{d: d, due: make(chan struct{}, 1), late: make(chan struct{}, 1)}
+}
 
 // soon asks for an audit; it never waits.
-func (a *auditor) soon() {
+func (a *auditor) soon() { ask(a.due) }
+
+// inAWhile asks for an audit after something could not be installed.
+func (a *auditor) inAWhile() { ask(a.late) }
+
+func ask(c chan struct{}) {
 	select {
-	case a.due <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
 
 func (a *auditor) run(ctx context.Context) error {
+	pause := settleTime
+	var later <-chan time.Time
 	for {
 		var slow <-chan time.Time
 		if every := a.d.config().Host.Audit; every > 0 {
@@ -44,6 +60,12 @@ func (a *auditor) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-slow:
+		case <-later:
+		case <-a.late:
+			if later == nil {
+				later = time.After(pause)
+			}
+			continue
 		case <-a.due:
 			select {
 			case <-time.After(settleTime):
@@ -51,42 +73,71 @@ func (a *auditor) run(ctx context.Context) error {
 				return nil
 			}
 		}
-		if err := a.audit(ctx); err != nil && ctx.Err() == nil {
+		later = nil
+		found, err := a.audit(ctx)
+		if err != nil && ctx.Err() == nil {
 			a.d.log.Error("kernel not compared with what is wanted", "error", err)
+			a.inAWhile()
+		}
+		if pause = min(2*pause, maxPause); err == nil && found == 0 {
+			pause = settleTime
 		}
 	}
 }
 
 // tries is how often an audit starts anew because something changed meanwhile.
-// After that it takes what it saw: mending is idempotent, only the report may
-// then name what was on its way.
+// After that it takes what it saw, for mending is idempotent, but reports only
+// what it had seen the time before as well: the rest may have been on its way.
 const tries = 5
 
-func (a *auditor) audit(ctx context.Context) error {
+func (a *auditor) audit(ctx context.Context) (n int, err error) {
+	var seen map[string]bool
 	for try := 1; ; try++ {
 		before, err := a.settled(ctx)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		if mended, err := a.d.nft.Mend(); err != nil {
-			return err
+			return 0, err
 		} else if mended {
 			a.d.log.Warn("filter rules were changed by somebody else: mended")
 		}
 		actual, err := a.d.actual()
 		if err != nil {
-			return err
+			return 0, err
 		}
+		var found []hoststate.Finding
 		stale := false
 		err = a.d.loop.call(ctx, func(_ instant.Now, eff *relay6.Effects) {
-			if stale = a.d.loop.core.LastChange() != before && try < tries; !stale {
-				a.report(a.d.loop.core.AuditHost(actual, eff))
+			core := a.d.loop.core
+			stale = core.LastChange() != before
+			switch {
+			case !stale || try == tries:
+				found = core.AuditHost(actual, eff)
+			case try == tries-1:
+				found = core.CompareHost(actual)
 			}
 		})
-		if err != nil || !stale {
-			return err
+		switch {
+		case err != nil:
+			return 0, err
+		case stale && try < tries:
+			seen = named(found)
+			continue
+		case stale:
+			found = slices.DeleteFunc(found, func(f hoststate.Finding) bool { return !seen[f.String()] })
 		}
+		a.report(found)
+		return len(found), nil
 	}
+}
+
+func named(found []hoststate.Finding) map[string]bool {
+	names := make(map[string]bool, len(found))
+	for _, f := range found {
+		names[f.String()] = true
+	}
+	return names
 }
 
 // settled waits until everything that was decided is installed, and returns the
@@ -98,8 +149,11 @@ func (a *auditor) settled(ctx context.Context) (newest relay6.ChangeID, err erro
 		newest = a.d.loop.core.LastChange()
 		offered = a.d.pipe.offer(&job{look: func() { close(done) }})
 	})
-	if err != nil || !offered {
+	switch {
+	case err != nil:
 		return newest, err
+	case !offered:
+		return newest, errStalled
 	}
 	select {
 	case <-done:
@@ -121,12 +175,15 @@ func (a *auditor) report(found []hoststate.Finding) {
 		a.d.findings[f.Kind.String()]++
 	}
 	a.d.mu.Unlock()
+	at := now().Boot
 	for i, f := range found {
 		if i == maxReported {
 			a.d.log.Warn("kernel differed: more was mended", "differences", len(found))
 			return
 		}
-		a.d.log.Warn("kernel differed: mended", "what", f.String())
+		if times, due := a.d.loop.notes.once.due("finding "+f.String(), at); due {
+			a.d.log.Warn("kernel differed: mended", "what", f.String(), "times", times)
+		}
 		a.d.feed.Offer(foundEvent(f))
 	}
 }

@@ -59,6 +59,10 @@ type daemon struct {
 	api   *control.Server
 	level slog.LevelVar
 
+	events  <-chan netlink.Event
+	hangups chan os.Signal
+	turn    sync.Mutex // held by one reload
+
 	mu        sync.Mutex // guards all following fields
 	cfg       *config.Config
 	loaded    time.Time
@@ -78,18 +82,34 @@ func Run(ctx context.Context, path string) error {
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends what hangs
 	d := &daemon{path: path, started: time.Now(), cfg: cfg, loaded: time.Now(), findings: make(map[string]uint64)}
+	d.hangups = make(chan os.Signal, 1)
+	signal.Notify(d.hangups, syscall.SIGHUP) // from the start: one that comes early must wait, not kill
+	defer signal.Stop(d.hangups)
 	d.level.Set(logLevel(cfg.Log.Level))
 	d.log = newLogger(cfg.Log.Format, &d.level, os.Stderr)
-	if err := d.open(); err != nil {
-		return errors.Join(err, d.close())
+	return d.run(ctx)
+}
+
+func (d *daemon) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	err := d.open(ctx)
+	if err == nil {
+		err = d.serve(ctx)
 	}
-	err = d.serve(ctx)
+	cancel()
+	if d.events != nil {
+		for range d.events { // until the watch has ended
+			continue
+		}
+	}
 	return errors.Join(err, d.close())
 }
 
 // open opens what the relay stands on and restores what was kept.
-func (d *daemon) open() (err error) {
+func (d *daemon) open(ctx context.Context) (err error) {
 	if d.bootID, err = clock.BootID(); err != nil {
 		return err
 	}
@@ -107,6 +127,10 @@ func (d *daemon) open() (err error) {
 	}
 	d.log.Info("relay-id", "relay_id", d.relayID.String())
 	if d.nl, err = netlink.Open(netlink.Options{Protocol: d.cfg.Host.Protocol}); err != nil {
+		return err
+	}
+	// Before the links are first read, so that none goes away unheard.
+	if d.events, err = d.nl.Watch(ctx); err != nil {
 		return err
 	}
 	if d.nft, err = nft.Open(nft.Options{}); err != nil {
@@ -132,7 +156,8 @@ func (d *daemon) assemble() {
 		notes:     &notes{log: d.log, clients: newIdentifiers(d.cfg.Log.Identifiers), feed: d.feed, hook: d.hook.Offer, once: once},
 		datagrams: make(chan []udp.Datagram), handled: make(chan struct{}, 1),
 		probed: make(chan probeResult), calls: make(chan func(instant.Now, *relay6.Effects)),
-		auditDue: d.audit.soon, guard: newGuard(),
+		ended: make(chan struct{}), links: d.events,
+		auditDue: d.audit.soon, auditLate: d.audit.inAWhile, guard: newGuard(),
 	}
 }
 
@@ -145,9 +170,6 @@ func (d *daemon) serve(ctx context.Context) error {
 	d.loop.net.conn, d.pipe.send = d.conn, d.conn
 	d.loop.net.update(d.loop.core)
 	group, ctx := errgroup.WithContext(ctx)
-	if d.loop.links, err = d.nl.Watch(ctx); err != nil {
-		return err
-	}
 	if d.api, err = control.Listen(d.config(), d, d.log); err != nil {
 		return err
 	}
@@ -155,10 +177,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		"loop": d.loop.run, "store": d.pipe.runKeep, "host": d.pipe.runInstall, "control": d.api.Run, "hook": d.hook.Run, "audit": d.audit.run,
 		"history": d.forgetHistory, "signals": d.signals, "watchdog": d.watchdog,
 		"sockets": func(ctx context.Context) error { return d.loop.receive(ctx, d.conn) },
-		"close": func(ctx context.Context) error {
-			<-ctx.Done()
-			return d.conn.Close()
-		},
+		"close":   d.closeSockets,
 	}
 	if m := d.config().Metrics; m.Listen.IsValid() {
 		tasks["metrics"] = func(ctx context.Context) error { return metrics.Serve(ctx, m, d) }
@@ -173,9 +192,15 @@ func (d *daemon) serve(ctx context.Context) error {
 	}
 	d.notify(sd.SdNotifyReady)
 	d.log.Info("relaying", "config", d.path)
-	err = group.Wait()
+	return group.Wait()
+}
+
+// closeSockets closes the sockets at the end, once what was decided has left.
+func (d *daemon) closeSockets(ctx context.Context) error {
+	<-ctx.Done()
 	d.notify(sd.SdNotifyStopping)
-	return err
+	<-d.pipe.done
+	return d.conn.Close()
 }
 
 func (d *daemon) close() error {

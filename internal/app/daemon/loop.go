@@ -2,9 +2,10 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
+	"sync"
 	"time"
 
 	"fairlead/internal/core/delegation"
@@ -32,11 +33,15 @@ type loop struct {
 	links     <-chan netlink.Event
 	probed    chan probeResult
 	calls     chan func(now instant.Now, eff *relay6.Effects)
-	auditDue  func()
+	ended     chan struct{} // closed when run has returned: nobody is called any more
+	probes    sync.WaitGroup
+	auditDue  func() // soon
+	auditLate func() // in a while: something could not be installed
 
 	eff      relay6.Effects
 	out      []udp.Outgoing
 	inflight int // changes in the pipeline
+	ticked   instant.Instant
 
 	guard   guard
 	planted func(*relay6.Packet) // tests plant panics here
@@ -56,9 +61,17 @@ func now() instant.Now {
 // settling want a look now and then.
 const idle = 5 * time.Second
 
+var (
+	errEnded     = errors.New("relay: it has ended")
+	errPanicked  = errors.New("relay: a panic, which is in the log")
+	errWatchGone = errors.New("links: the watch has ended")
+)
+
 // run ends with ctx. The pipeline then finishes what was decided and ends too.
 func (l *loop) run(ctx context.Context) error {
+	defer l.probes.Wait()
 	defer close(l.pipe.jobs)
+	defer close(l.ended)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -66,48 +79,57 @@ func (l *loop) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case batch := <-l.datagrams:
-			l.handle(batch)
+			l.handle(ctx, batch)
 			l.carryOut(ctx)
 			l.handled <- struct{}{}
 		case e, ok := <-l.links:
-			if !ok {
-				l.links = nil
-				continue
+			if !ok && ctx.Err() == nil {
+				return errWatchGone
 			}
-			l.linkEvents(e)
-			l.carryOut(ctx)
+			if ok {
+				l.linkEvents(e)
+				l.carryOut(ctx)
+			}
 		case outcomes := <-l.pipe.outcomes:
 			l.settle(outcomes)
 			l.carryOut(ctx)
 		case p := <-l.probed:
-			l.eff.Reset()
-			l.core.Probed(now(), p.hop, p.answers, &l.eff)
+			l.decideOn(ctx, func(n instant.Now, eff *relay6.Effects) { l.core.Probed(n, p.hop, p.answers, eff) })
 			l.carryOut(ctx)
 		case call := <-l.calls:
-			l.eff.Reset()
-			call(now(), &l.eff)
+			l.decideOn(ctx, call)
 			l.carryOut(ctx)
 		case <-timer.C:
-			l.eff.Reset()
-			l.core.Tick(now(), &l.eff)
+			l.tick()
 			l.carryOut(ctx)
 		}
+		l.net.retry(l.core)
 		timer.Reset(l.sleep())
 	}
 }
 
+func (l *loop) tick() {
+	l.eff.Reset()
+	n := now()
+	l.ticked = n.Boot
+	l.core.Tick(n, &l.eff)
+}
+
+// sleep is until the core wants a Tick; also on a busy relay it gets one now and
+// then.
 func (l *loop) sleep() time.Duration {
-	at, ok := l.core.Deadline()
-	if !ok {
-		return idle
+	n := now()
+	left := n.Until(l.ticked.After(idle))
+	if at, ok := l.core.Deadline(); ok {
+		left = min(left, n.Until(at))
 	}
-	return min(idle, max(0, now().Until(at)))
+	return max(0, left)
 }
 
 // handle lets the core decide on a batch. A packet that makes it panic costs
 // that packet: what the others wanted is kept, and the core is built anew from
 // the store.
-func (l *loop) handle(batch []udp.Datagram) {
+func (l *loop) handle(ctx context.Context, batch []udp.Datagram) {
 	l.eff.Reset()
 	n := now()
 	for i := range batch {
@@ -121,60 +143,39 @@ func (l *loop) handle(batch []udp.Datagram) {
 			continue
 		}
 		if cause := l.decide(n, &p); cause != nil {
-			l.rebuild(n, &p, cause)
+			if l.guard.panicked(&p, n.Boot) {
+				l.log.Warn("link muted: its packets make the core panic", "link", p.Link, "for", time.Duration(muteFor))
+			}
+			l.rebuild(ctx, cause)
 		}
 	}
 }
 
 func (l *loop) decide(n instant.Now, p *relay6.Packet) (cause any) {
-	mark := l.eff.Mark()
-	defer func() {
-		if cause = recover(); cause != nil {
-			l.log.Error("panic while deciding on a packet: it is refused from now on", "panic", cause, "stack", string(debug.Stack()))
-			l.eff.Rewind(mark)
+	return l.try(func() {
+		if l.planted != nil {
+			l.planted(p)
 		}
-	}()
-	if l.planted != nil {
-		l.planted(p)
-	}
-	l.core.Handle(n, p, &l.eff)
-	return nil
+		l.core.Handle(n, p, &l.eff)
+	})
 }
 
-// rebuild makes the core anew from the store, once everything that was decided
-// is kept.
-func (l *loop) rebuild(n instant.Now, p *relay6.Packet, cause any) {
-	l.guard.panicked(p, n.Boot)
-	l.carryOut(context.Background())
-	for l.inflight > 0 {
-		l.inflight -= len(<-l.pipe.outcomes)
-	}
-	l.eff.Reset()
-	core, err := l.build(n, &l.eff)
-	if err != nil {
-		// Without the store the old core is the only one there is.
-		l.log.Error("core not rebuilt: going on with the old one", "error", err, "panic", cause)
-		l.eff.Reset()
-		return
-	}
-	l.core = core
-	l.notes.rebuilt()
-}
+// maxLinkEvents bounds how long a burst of link events holds up everything else.
+const maxLinkEvents = 256
 
 func (l *loop) linkEvents(e netlink.Event) {
 	l.eff.Reset()
 	audit := l.linkEvent(e)
-	for more := true; more; {
+	for range maxLinkEvents {
+		var more bool
 		select {
-		case e, ok := <-l.links:
-			if !ok {
-				l.links, more = nil, false
-				break
-			}
-			audit = l.linkEvent(e) || audit
+		case e, more = <-l.links:
 		default:
-			more = false
 		}
+		if !more {
+			break
+		}
+		audit = l.linkEvent(e) || audit
 	}
 	l.net.update(l.core)
 	if audit {
@@ -196,26 +197,34 @@ func (l *loop) linkEvent(e netlink.Event) (audit bool) {
 	return false
 }
 
+// settle takes in outcomes. A route that was refused has its stand-in, and what
+// was not kept is undone; what failed otherwise is for the audit to mend.
 func (l *loop) settle(outcomes []relay6.Outcome) {
 	l.eff.Reset()
 	l.inflight -= len(outcomes)
 	n := now()
 	failed := false
 	for _, o := range outcomes {
-		failed = failed || o.Keep != nil || len(o.Install) > 0
+		for _, f := range o.Install {
+			failed = failed || !errors.Is(f.Err, relay6.ErrRefused)
+		}
 		l.core.Settle(n, o, &l.eff)
 	}
 	if failed {
-		l.auditDue()
+		l.auditLate()
 	}
 }
+
+// maxChanges bounds the changes of one job. Some events make thousands: what is
+// kept in one commit is bounded too.
+const maxChanges = 64
 
 // carryOut does what the Effects say: datagrams that wait for nothing leave at
 // once, changes and what waits for them go into the pipeline.
 func (l *loop) carryOut(ctx context.Context) {
 	l.notes.take(&l.eff)
 	l.out = l.out[:0]
-	j := &job{changes: l.eff.Changes}
+	j := &job{}
 	for i := range l.eff.Sends {
 		s := &l.eff.Sends[i]
 		o := l.net.outgoing(s)
@@ -230,24 +239,37 @@ func (l *loop) carryOut(ctx context.Context) {
 		l.net.send(l.out)
 	}
 	for _, p := range l.eff.Probes {
-		go l.runProbe(ctx, p)
+		l.probes.Go(func() { l.runProbe(ctx, p) })
 	}
-	if len(j.changes) == 0 && len(j.sends) == 0 {
+	if len(l.eff.Changes) == 0 && len(j.sends) == 0 {
 		return
 	}
-	j.changes = append([]relay6.Change(nil), l.eff.Changes...)
-	if l.pipe.offer(j) {
+	j.changes = append(j.changes, l.eff.Changes...)
+	for len(j.changes) > maxChanges && l.pipe.offer(&job{changes: j.changes[:maxChanges]}) {
+		l.inflight += maxChanges
+		j.changes = j.changes[maxChanges:]
+	}
+	if len(j.changes) <= maxChanges && l.pipe.offer(j) {
 		l.inflight += len(j.changes)
 		return
 	}
-	l.refuse(ctx, j)
+	l.refuse(j)
 }
 
 // refuse is what becomes of changes for which the pipeline has no room: they
-// fail at once, as if the store had.
-func (l *loop) refuse(ctx context.Context, j *job) {
+// fail at once, as if the store had. What only extends, and asks nothing of the
+// kernel, leaves.
+func (l *loop) refuse(j *job) {
+	l.out = l.out[:0]
 	for _, w := range j.sends {
+		if w.extends && j.onlyKeeps(w.after) {
+			l.out = append(l.out, w.out)
+			continue
+		}
 		l.net.sendFailed(w.out, errStalled)
+	}
+	if len(l.out) > 0 {
+		l.net.send(l.out)
 	}
 	l.eff.Reset()
 	n := now()
@@ -259,12 +281,13 @@ func (l *loop) refuse(ctx context.Context, j *job) {
 	for _, c := range l.eff.Changes {
 		l.core.Settle(n, relay6.Outcome{ID: c.ID}, &l.eff)
 	}
-	l.auditDue()
+	l.auditLate()
 }
 
 const probeTimeout = 3 * time.Second
 
-// runProbe asks one next hop; the core bounds how many there are.
+// runProbe asks one next hop; the core bounds how many there are. A probe that
+// was cut short tells nothing.
 func (l *loop) runProbe(ctx context.Context, p relay6.Probe) {
 	answers := false
 	if p.Index != 0 {
@@ -272,30 +295,37 @@ func (l *loop) runProbe(ctx context.Context, p relay6.Probe) {
 		answers = l.probe(bounded, p)
 		cancel()
 	}
+	if ctx.Err() != nil {
+		return
+	}
 	select {
 	case l.probed <- probeResult{p.Hop, answers}:
 	case <-ctx.Done():
 	}
 }
 
-// call runs f in the loop and waits for it.
+// call runs f in the loop and waits for it. Once the loop has taken it, f runs to
+// its end, whatever becomes of ctx: what f writes to is then the caller's alone.
 func (l *loop) call(ctx context.Context, f func(now instant.Now, eff *relay6.Effects)) error {
 	done := make(chan struct{})
+	whole := false
 	wrapped := func(n instant.Now, eff *relay6.Effects) {
 		defer close(done)
 		f(n, eff)
+		whole = true
 	}
 	select {
 	case l.calls <- wrapped:
+	case <-l.ended:
+		return errEnded
 	case <-ctx.Done():
 		return fmt.Errorf("relay: busy: %w", ctx.Err())
 	}
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("relay: busy: %w", ctx.Err())
+	<-done
+	if !whole {
+		return errPanicked
 	}
+	return nil
 }
 
 // receive brings datagrams to the loop, batch by batch: the buffers are the

@@ -20,7 +20,8 @@ import (
 // store, a kernel and sockets that always work.
 type quiet struct {
 	*bench
-	sent [][]byte
+	sent               [][]byte
+	audits, lateAudits int
 }
 
 func (q *quiet) Send(batch []udp.Outgoing, _ func(int, error)) {
@@ -48,7 +49,8 @@ func newQuietLoop(t *testing.T) (*loop, *quiet) {
 	cfg := &relay6.Config{Peers: []trust.Peer{server}, Links: []relay6.LinkRule{{Match: []string{"d*"}}}}
 	log := slog.New(slog.DiscardHandler)
 	l := &loop{
-		log: log, pipe: q.pipe, net: newNetwork(log), guard: newGuard(), auditDue: func() {},
+		log: log, pipe: q.pipe, net: newNetwork(log), guard: newGuard(),
+		auditDue: func() { q.audits++ }, auditLate: func() { q.lateAudits++ }, ended: make(chan struct{}),
 		notes: &notes{log: log, feed: control.NewFeed(), once: newLimiter(time.Hour)},
 	}
 	l.net.conn, q.pipe.send = q, q
@@ -56,6 +58,9 @@ func newQuietLoop(t *testing.T) (*loop, *quiet) {
 	l.net.configure(cfg.Peers, relay6.ServerPort)
 	l.build = func(_ instant.Now, eff *relay6.Effects) (*relay6.Relay, error) {
 		core := relay6.New(cfg, "boot")
+		if l.core != nil {
+			core.Succeed(l.core)
+		}
 		for index, name := range map[int]string{uplink: "u0", linkA: "dA", linkB: "dB"} {
 			core.SetLink(hoststate.Link{Index: index, Name: name, Up: true, Running: true, MTU: 1500}, eff)
 		}
@@ -95,7 +100,7 @@ func TestLoopPanicsCostOnePacketEach(t *testing.T) {
 	}
 	const rounds = 1000
 	for i := range rounds {
-		l.handle([]udp.Datagram{solicit(linkA, uint32(i)), solicit(linkB, uint32(rounds+i))})
+		l.handle(t.Context(), []udp.Datagram{solicit(linkA, uint32(i)), solicit(linkB, uint32(rounds+i))})
 		l.carryOut(t.Context())
 	}
 	if len(q.sent) != rounds {
@@ -128,7 +133,7 @@ func TestLoopRefusesTheFingerprint(t *testing.T) {
 		}
 	}
 	for range 2 {
-		l.handle([]udp.Datagram{solicit(linkA, 1), bad, solicit(linkA, 2)})
+		l.handle(t.Context(), []udp.Datagram{solicit(linkA, 1), bad, solicit(linkA, 2)})
 		l.carryOut(t.Context())
 	}
 	if reached != 1 {

@@ -2,14 +2,17 @@ package daemon
 
 import (
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/host/udp"
@@ -29,6 +32,9 @@ type network struct {
 	joined []udp.Link
 	vrfs   map[string]string // by peer name
 	last   string            // last error of SetLinks, so that it is logged once
+
+	unopened map[local]string // why, so that it is logged once
+	retryAt  instant.Instant
 
 	failed func(udp.Outgoing, error)
 }
@@ -52,7 +58,7 @@ type local struct {
 func newNetwork(log *slog.Logger) *network {
 	return &network{
 		log: log, links: make(map[string]hoststate.Link), gone: make(map[string]bool),
-		locals: make(map[local]struct{}), vrfs: make(map[string]string),
+		locals: make(map[local]struct{}), vrfs: make(map[string]string), unopened: make(map[local]string),
 	}
 }
 
@@ -75,6 +81,21 @@ func (n *network) update(core *relay6.Relay) {
 	n.letGo()
 	n.updateLinks(core)
 	n.updateLocals()
+}
+
+// retryEvery is how long what could not be opened waits, if no link or address
+// changes meanwhile: another process may have been in the way.
+const retryEvery = 5 * time.Second
+
+// retry tries again what could not be opened, if it is time.
+func (n *network) retry(core *relay6.Relay) {
+	if n.last == "" && len(n.unopened) == 0 {
+		return
+	}
+	if at := now().Boot; at >= n.retryAt {
+		n.retryAt = at.After(retryEvery)
+		n.update(core)
+	}
 }
 
 // letGo closes what belonged to devices that are gone, although there may be
@@ -173,15 +194,26 @@ func (n *network) updateLocals() {
 			n.closeLocal(k)
 		}
 	}
+	maps.DeleteFunc(n.unopened, func(k local, _ string) bool { _, ok := want[k]; return !ok })
 	for k := range want {
-		if _, ok := n.locals[k]; ok {
-			continue
+		if _, ok := n.locals[k]; !ok {
+			n.openLocal(k)
 		}
-		if err := n.conn.AddLocal(k.addr, k.index, k.vrf, k.port); err != nil {
+	}
+}
+
+func (n *network) openLocal(k local) {
+	if err := n.conn.AddLocal(k.addr, k.index, k.vrf, k.port); err != nil {
+		if text := err.Error(); n.unopened[k] != text {
+			n.unopened[k] = text
 			n.log.Warn("socket for peers not open yet", "local", k.addr, "error", err)
-			continue
 		}
-		n.locals[k] = struct{}{}
+		return
+	}
+	n.locals[k] = struct{}{}
+	if _, ok := n.unopened[k]; ok {
+		delete(n.unopened, k)
+		n.log.Info("socket for peers open", "local", k.addr)
 	}
 }
 
@@ -192,14 +224,16 @@ func (n *network) closeLocal(k local) {
 	delete(n.locals, k)
 }
 
-// vrfOf is the VRF of the interfaces that a peer is reached by.
+// vrfOf is the VRF of the interfaces that a peer is reached by; of several, that
+// of the first by name.
 func (n *network) vrfOf(p *trust.Peer) string {
+	first := ""
 	for name, l := range n.links {
-		if l.VRF != "" && p.On(name) {
-			return l.VRF
+		if l.VRF != "" && (first == "" || name < first) && p.On(name) {
+			first = name
 		}
 	}
-	return ""
+	return n.links[first].VRF
 }
 
 func (n *network) outgoing(s *relay6.Send) udp.Outgoing {
@@ -226,15 +260,19 @@ func (n *network) sendFailed(o udp.Outgoing, err error) { n.failed(o, err) }
 
 func linkLayer(d *udp.Datagram) linkaddr.Addr { return linkaddr.From(d.MAC[:d.MACLen]) }
 
-// failures counts and logs datagrams that did not leave. It is used from the
-// loop and from the pipeline.
+// failures logs datagrams that did not leave; the sockets count them. It is used
+// from the loop and from the pipeline.
 type failures struct {
 	log  *slog.Logger
 	once *limiter
 }
 
 func (f *failures) report(o udp.Outgoing, err error) {
-	if n, due := f.once.due("send "+o.Dest.Addr().String(), time.Now()); due {
+	subject := "send " + strconv.Itoa(o.Link) // a client's address would let clients fill the log
+	if o.Kind == udp.ToPeer {
+		subject += " " + o.Dest.Addr().String()
+	}
+	if n, due := f.once.due(subject, now().Boot); due {
 		f.log.Warn("datagram not sent", "dest", o.Dest, "link", o.Link, "error", err, "times", n)
 	}
 }

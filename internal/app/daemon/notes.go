@@ -5,7 +5,6 @@ import (
 	"io"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"fairlead/internal/app/config"
@@ -23,10 +22,7 @@ type notes struct {
 	feed    *control.Feed
 	hook    func(delegation.Event, instant.Now)
 	once    *limiter
-	panics  atomic.Uint64
 }
-
-func (n *notes) rebuilt() { n.panics.Add(1) }
 
 func (n *notes) take(eff *relay6.Effects) {
 	if len(eff.Notes) == 0 && len(eff.Drops) == 0 {
@@ -35,7 +31,7 @@ func (n *notes) take(eff *relay6.Effects) {
 	at := now()
 	for i := range eff.Notes {
 		note := &eff.Notes[i]
-		n.write(note)
+		n.write(note, at.Boot)
 		if n.feed.Active() {
 			n.feed.Offer(control.EventOf(note, at))
 		}
@@ -44,14 +40,14 @@ func (n *notes) take(eff *relay6.Effects) {
 		}
 	}
 	for _, d := range eff.Drops {
-		if times, due := n.once.due(d.Reason.String()+" "+d.Link, at.Wall); due {
+		if times, due := n.once.due(d.Reason.String()+" "+d.Link, at.Boot); due {
 			n.log.Info("datagrams dropped", "link", d.Link, "reason", d.Reason.String(), "source", n.clients.addr(d.Source), "times", times)
 		}
 	}
 	eff.Notes, eff.Drops = eff.Notes[:0], eff.Drops[:0]
 }
 
-func (n *notes) write(note *relay6.Note) {
+func (n *notes) write(note *relay6.Note, at instant.Instant) {
 	attrs := make([]slog.Attr, 0, 8)
 	add := func(a slog.Attr) { attrs = append(attrs, a) }
 	if note.Link != "" {
@@ -89,7 +85,7 @@ func (n *notes) write(note *relay6.Note) {
 		add(slog.Any("error", note.Err))
 	}
 	if level >= slog.LevelWarn {
-		times, due := n.once.due(note.Text+note.Reason+note.Link, time.Now())
+		times, due := n.once.due(note.Text+note.Reason+note.Link, at)
 		if !due {
 			return
 		}
@@ -122,7 +118,7 @@ type limiter struct {
 }
 
 type spoken struct {
-	at    time.Time
+	after instant.Instant // it may speak again
 	times uint64
 }
 
@@ -132,7 +128,9 @@ func newLimiter(every time.Duration) *limiter {
 	return &limiter{every: every, last: make(map[string]*spoken)}
 }
 
-func (l *limiter) due(subject string, at time.Time) (times uint64, due bool) {
+// due reports whether a subject may speak now, and how often it wanted to since
+// it last did.
+func (l *limiter) due(subject string, at instant.Instant) (times uint64, due bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.last[subject]
@@ -140,14 +138,14 @@ func (l *limiter) due(subject string, at time.Time) (times uint64, due bool) {
 		if len(l.last) >= maxSubjects {
 			clear(l.last)
 		}
-		s = &spoken{}
+		s = &spoken{after: at}
 		l.last[subject] = s
 	}
 	s.times++
-	if !s.at.IsZero() && at.Sub(s.at) < l.every {
+	if at < s.after {
 		return 0, false
 	}
-	times, s.times, s.at = s.times, 0, at
+	times, s.times, s.after = s.times, 0, at.After(l.every)
 	return times, true
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"fairlead/internal/core/hoststate"
@@ -30,14 +31,26 @@ type sender interface {
 }
 
 // job is what one batch of decisions wants done, in the order of the effects:
-// keep, install, send. A job with a probe function is a look at the kernel
-// after everything before it was installed.
+// keep, install, send. look is called once everything before it is installed.
 type job struct {
 	changes []relay6.Change
 	sends   []waiting
 	look    func()
 
 	keepErr error
+}
+
+// onlyKeeps reports whether a change of this job has nothing to install.
+func (j *job) onlyKeeps(id relay6.ChangeID) bool {
+	i := slices.IndexFunc(j.changes, func(c relay6.Change) bool { return c.ID == id })
+	return i >= 0 && len(j.changes[i].Host) == 0
+}
+
+func (j *job) records() (n int) {
+	for i := range j.changes {
+		n += len(j.changes[i].Keep)
+	}
+	return n
 }
 
 // waiting is a datagram that leaves once the change it names is done.
@@ -60,6 +73,7 @@ type pipeline struct {
 	jobs     chan *job
 	kept     chan []*job
 	outcomes chan []relay6.Outcome
+	done     chan struct{} // closed when all is carried out, after the queue was closed
 
 	failed map[relay6.ChangeID]failure // changes whose datagrams are held back
 	order  []relay6.ChangeID           // of failed, oldest first
@@ -73,6 +87,7 @@ type failure struct {
 const (
 	maxJobs    = 1024 // queued before new changes are refused
 	maxGroup   = 256  // jobs in one commit
+	maxRecords = 8192 // in one commit, but for its last job
 	maxFailed  = 4096 // failed changes remembered
 	slowCommit = time.Second
 )
@@ -83,6 +98,7 @@ func newPipeline(log *slog.Logger, keep keeper, hosts []installer) *pipeline {
 	return &pipeline{
 		log: log, keep: keep, hosts: hosts,
 		jobs: make(chan *job, maxJobs), kept: make(chan []*job, 8), outcomes: make(chan []relay6.Outcome, 64),
+		done:   make(chan struct{}),
 		failed: make(map[relay6.ChangeID]failure),
 	}
 }
@@ -103,11 +119,13 @@ func (p *pipeline) runKeep(context.Context) error {
 	defer close(p.kept)
 	for j := range p.jobs {
 		group := []*job{j}
-		for more := true; more && len(group) < maxGroup; {
+		records := j.records()
+		for more := true; more && len(group) < maxGroup && records < maxRecords; {
 			select {
 			case j, ok := <-p.jobs:
 				if more = ok; ok {
 					group = append(group, j)
+					records += j.records()
 				}
 			default:
 				more = false
@@ -144,6 +162,7 @@ func (p *pipeline) commit(group []*job) {
 // runInstall is the second stage. It ends when the first has; outcomes after ctx
 // has ended concern nobody any more.
 func (p *pipeline) runInstall(ctx context.Context) error {
+	defer close(p.done)
 	for group := range p.kept {
 		outcomes := p.install(group)
 		for _, j := range group {

@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
@@ -16,18 +13,16 @@ import (
 	"fairlead/internal/app/control"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
+	"fairlead/internal/wire/dhcp6"
 )
 
 // signals takes a new configuration on SIGHUP.
 func (d *daemon) signals(ctx context.Context) error {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-hup:
+		case <-d.hangups:
 			if err := d.Reload(ctx, "SIGHUP"); err != nil {
 				d.log.Error("configuration not reloaded: the old one stays", "error", err)
 			}
@@ -47,6 +42,8 @@ func reloading() string {
 // Reload takes the configuration file anew. A file with errors, or one that
 // changes what a running process cannot, changes nothing.
 func (d *daemon) Reload(ctx context.Context, who string) error {
+	d.turn.Lock()
+	defer d.turn.Unlock()
 	d.notify(reloading())
 	defer d.notify(sd.SdNotifyReady)
 	err := d.reload(ctx)
@@ -71,7 +68,7 @@ func (d *daemon) reload(ctx context.Context) error {
 	if err := needsRestart(d.config(), next); err != nil {
 		return err
 	}
-	id, err := relayID(next.RelayID, next.State)
+	id, err := d.nextRelayID(next)
 	if err != nil {
 		return err
 	}
@@ -80,7 +77,9 @@ func (d *daemon) reload(ctx context.Context) error {
 	}
 	d.level.Set(logLevel(next.Log.Level))
 	d.hook.Reconfigure(next.Hook)
-	return d.loop.call(ctx, func(_ instant.Now, eff *relay6.Effects) {
+	defer d.audit.soon()
+	// From here on it is done wholly, whatever becomes of who asked for it.
+	return d.loop.call(context.WithoutCancel(ctx), func(_ instant.Now, eff *relay6.Effects) {
 		d.mu.Lock()
 		d.cfg, d.relayID = next, id
 		d.mu.Unlock()
@@ -89,6 +88,17 @@ func (d *daemon) reload(ctx context.Context) error {
 		d.loop.net.configure(next.Peers, next.Relay6.SourcePort)
 		d.loop.net.update(d.loop.core)
 	})
+}
+
+// nextRelayID is the identity under a new configuration. One that was made stays,
+// whatever has become of its file.
+func (d *daemon) nextRelayID(next *config.Config) (dhcp6.DUID, error) {
+	if source := next.RelayID.Source; source != config.RelayIDConfigured && source == d.config().RelayID.Source {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return d.relayID, nil
+	}
+	return relayID(next.RelayID, next.State)
 }
 
 // needsRestart refuses what a running process cannot change without letting go

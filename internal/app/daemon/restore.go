@@ -2,7 +2,9 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"fairlead/internal/app/config"
@@ -11,6 +13,7 @@ import (
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/probe"
+	"fairlead/internal/host/store"
 )
 
 // answers reports whether a next hop still answers. Where it cannot be asked, it
@@ -18,7 +21,9 @@ import (
 func (d *daemon) answers(ctx context.Context, p relay6.Probe) bool {
 	there, err := probe.Answers(ctx, p.Index, p.Hop.Addr, p.Hop.LinkLayer)
 	if err != nil {
-		d.log.Warn("next hop not probed", "link", p.Hop.Link, "next_hop", p.Hop.Addr, "error", err)
+		if times, due := d.loop.notes.once.due("probe "+p.Hop.Link, now().Boot); due && ctx.Err() == nil {
+			d.log.Warn("next hop not probed", "link", p.Hop.Link, "error", err, "times", times)
+		}
 		return true
 	}
 	return there
@@ -33,9 +38,13 @@ func (d *daemon) coreConfig(cfg *config.Config) *relay6.Config {
 	return &c
 }
 
-// buildCore is a core that knows the links as they are and all that was kept.
+// buildCore is a core that knows the links as they are and all that was kept,
+// and the successor of the one before, if there is one.
 func (d *daemon) buildCore(n instant.Now, eff *relay6.Effects) (*relay6.Relay, error) {
 	core := relay6.New(d.coreConfig(d.config()), d.bootID)
+	if old := d.loop.core; old != nil {
+		core.Succeed(old)
+	}
 	core.Start(eff)
 	links, err := d.nl.Snapshot()
 	if err != nil {
@@ -54,37 +63,69 @@ func (d *daemon) buildCore(n instant.Now, eff *relay6.Effects) (*relay6.Relay, e
 }
 
 // kept reads what the store has of delegations and blocks. A record that cannot
-// be read is reported and left alone; the others count.
+// be read is reported and left alone; the others count. Where a part of the
+// database cannot be read, the store is let mend itself, once.
 func (d *daemon) kept() (records []delegation.Record, blocks []delegation.Block, lastWall time.Time, err error) {
-	from, to := delegation.KeyRange()
-	err = d.store.Scan(from, to, func(k, v []byte) bool {
+	k := keepsake{log: d.log}
+	if err = k.read(d.store); errors.Is(err, store.ErrDamaged) {
+		d.log.Error("store cannot be read: it is repaired", "error", err)
+		k = keepsake{log: d.log}
+		if err = d.store.Commit(nil); err == nil {
+			err = k.read(d.store)
+		}
+	}
+	return k.records, k.blocks, k.lastWall, err
+}
+
+// scanner is where records are read from: host/store.
+type scanner interface {
+	Scan(from, to []byte, fn func(k, v []byte) bool) error
+}
+
+// keepsake is what was kept.
+type keepsake struct {
+	log      *slog.Logger
+	records  []delegation.Record
+	blocks   []delegation.Block
+	lastWall time.Time
+}
+
+func (s *keepsake) read(from scanner) error {
+	lo, hi := delegation.KeyRange()
+	err := from.Scan(lo, hi, func(k, v []byte) bool {
 		r, err := delegation.ParseRecord(v)
 		if err != nil {
-			d.log.Error("record not understood: left alone", "key", fmt.Sprintf("%x", k), "error", err)
+			s.odd(k, err)
 			return true
 		}
-		records = append(records, r)
+		s.records = append(s.records, r)
 		return true
 	})
 	if err != nil {
-		return nil, nil, lastWall, err
+		return err
 	}
-	from, to = delegation.BlockRange()
-	err = d.store.Scan(from, to, func(k, _ []byte) bool {
-		if b, err := delegation.ParseBlock(k); err == nil {
-			blocks = append(blocks, b)
+	lo, hi = delegation.BlockRange()
+	err = from.Scan(lo, hi, func(k, _ []byte) bool {
+		b, err := delegation.ParseBlock(k)
+		if err != nil {
+			s.odd(k, err)
+			return true
 		}
+		s.blocks = append(s.blocks, b)
 		return true
 	})
 	if err != nil {
-		return nil, nil, lastWall, err
+		return err
 	}
 	key := relay6.ClockKey()
-	err = d.store.Scan(key, append(append([]byte(nil), key...), 0), func(_, v []byte) bool {
-		lastWall = relay6.ParseClock(v)
+	return from.Scan(key, append(append([]byte(nil), key...), 0), func(_, v []byte) bool {
+		s.lastWall = relay6.ParseClock(v)
 		return false
 	})
-	return records, blocks, lastWall, err
+}
+
+func (s *keepsake) odd(key []byte, err error) {
+	s.log.Error("record not understood: left alone", "key", fmt.Sprintf("%x", key), "error", err)
 }
 
 // restore brings the kernel to what was kept, before any socket is open (RFC

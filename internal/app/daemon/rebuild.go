@@ -1,0 +1,74 @@
+package daemon
+
+import (
+	"context"
+	"runtime/debug"
+
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/relay6"
+)
+
+// try lets the core decide and returns what it panicked with, if it did: then
+// nothing of what it had wanted is left in the Effects.
+func (l *loop) try(decide func()) (cause any) {
+	mark := l.eff.Mark()
+	defer func() {
+		if cause = recover(); cause != nil {
+			l.log.Error("panic while deciding: this event is lost, and a packet is refused from now on", "panic", cause, "stack", string(debug.Stack()))
+			l.eff.Rewind(mark)
+		}
+	}()
+	decide()
+	return nil
+}
+
+// decideOn lets the core decide on one event that is not a packet but may carry
+// what a packet or a caller had.
+func (l *loop) decideOn(ctx context.Context, event func(instant.Now, *relay6.Effects)) {
+	l.eff.Reset()
+	if cause := l.try(func() { event(now(), &l.eff) }); cause != nil {
+		l.guard.panics++
+		l.rebuild(ctx, cause)
+	}
+}
+
+// rebuild makes the core anew from the store, once everything that was decided
+// is kept.
+func (l *loop) rebuild(ctx context.Context, cause any) {
+	if !l.finish(ctx) {
+		return
+	}
+	if n := l.core.Totals().Unkept; n > 0 {
+		l.log.Error("core not rebuilt: the store has not got everything that it knows", "records", n, "panic", cause)
+		return
+	}
+	l.eff.Reset()
+	core, err := l.build(now(), &l.eff)
+	if err != nil {
+		// Without the store the old core is the only one there is.
+		l.log.Error("core not rebuilt: going on with the old one", "error", err, "panic", cause)
+		l.eff.Reset()
+		return
+	}
+	l.core = core
+	l.auditDue()
+}
+
+// finish waits until the pipeline has carried out everything, and leaves the
+// Effects empty. It reports false when ctx ends before.
+func (l *loop) finish(ctx context.Context) bool {
+	l.carryOut(ctx)
+	for l.inflight > 0 {
+		select {
+		case outcomes := <-l.pipe.outcomes:
+			if l.try(func() { l.settle(outcomes) }) == nil {
+				l.carryOut(ctx)
+			}
+		case <-ctx.Done():
+			l.eff.Reset()
+			return false
+		}
+	}
+	l.eff.Reset()
+	return true
+}
