@@ -26,9 +26,6 @@ type pending struct {
 	grants bool // something in it is not durable until it is kept
 	builds bool // it extends what an unfinished change grants
 	order  orderKey
-	// redo is the part of its host operations that no grant asked for. The shell
-	// installs nothing of a change that grants and was not kept.
-	redo []hoststate.Op
 }
 
 // commit turns events of the table into one Change: what to keep, then what to
@@ -38,7 +35,6 @@ func (r *Relay) commit(now instant.Now, events []delegation.Event, eff *Effects)
 	p := &pending{}
 	for _, e := range events {
 		eff.note(Note{Kind: NoteDelegation, Link: e.Subject().Link, Event: e, Client: e.Subject().Client, IAID: e.Subject().IAID, Reason: e.Reason.String(), Text: e.Kind.String()})
-		before := len(c.Host)
 		switch e.Kind {
 		case delegation.Ended:
 			c.Keep = r.keepPast(append(c.Keep, r.forgetOp(&e.Old)), now, &e.Old, e.Reason)
@@ -63,9 +59,6 @@ func (r *Relay) commit(now instant.Now, events []delegation.Event, eff *Effects)
 		default:
 			continue
 		}
-		if e.Kind == delegation.Ended || e.Kind == delegation.Extended {
-			p.redo = append(p.redo, c.Host[before:]...)
-		}
 		p.events = append(p.events, e)
 	}
 	if len(c.Keep) == 0 && len(c.Host) == 0 {
@@ -77,7 +70,7 @@ func (r *Relay) commit(now instant.Now, events []delegation.Event, eff *Effects)
 
 func (r *Relay) change(c Change, p *pending, eff *Effects) ChangeID {
 	r.lastChange++
-	c.ID, c.Grants = r.lastChange, p.grants
+	c.ID = r.lastChange
 	r.pending[c.ID] = p
 	eff.Changes = append(eff.Changes, c)
 	return c.ID

@@ -43,8 +43,9 @@ type ChangeID uint64
 // until both are done; if either fails, none of them leaves, but for those that
 // need not be kept (Send.Extends).
 //
-// Where keeping fails, a change that grants is not installed either; one that
-// only ends or extends is: the kernel follows the table.
+// Host operations are carried out in the order of the changes even where keeping
+// failed, so that the kernel follows the table; a change of its own then takes
+// away what a grant that was not kept had brought.
 type Change struct {
 	ID     ChangeID
 	Grants bool

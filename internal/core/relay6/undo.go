@@ -18,16 +18,11 @@ func (r *Relay) undo(now instant.Now, id ChangeID, p *pending, eff *Effects) {
 		r.retryAt = now.Boot.After(retryEvery)
 	}
 	var ops []hoststate.Op
-	if p.grants {
-		ops = p.redo
-	}
 	for i := len(p.events) - 1; i >= 0; i-- {
 		e := &p.events[i]
 		switch e.Kind {
 		case delegation.Granted, delegation.Moved:
-			if r.handOn(id, e) {
-				ops = r.installAgain(ops, &e.New)
-			} else {
+			if !r.handOn(id, e) {
 				ops = r.takeBack(ops, e)
 			}
 			r.unkept[place(&e.New)] = struct{}{}
@@ -56,16 +51,6 @@ func (r *Relay) takeBack(ops []hoststate.Op, e *delegation.Event) []hoststate.Op
 		}
 	}
 	return r.host.Delete(ops, e.New.Link, e.New.Prefix)
-}
-
-// installAgain wants what a change would have installed that was not kept.
-func (r *Relay) installAgain(ops []hoststate.Op, d *delegation.Delegation) []hoststate.Op {
-	now, ok := r.table.Lookup(d.VRF, d.Prefix)
-	if !ok {
-		return ops
-	}
-	ops = r.host.Delete(ops, now.Link, now.Prefix)
-	return r.host.Put(ops, r.lease(&now))
 }
 
 // handOn leaves the undoing of a grant to the next unfinished change of the same

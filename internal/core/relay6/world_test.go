@@ -52,7 +52,9 @@ type world struct {
 	held   []relay6.Send // datagrams that a failed change held back
 	order  []string      // what was done, in the order it was done
 
-	trace func(line string) // of a scenario; nil: none
+	trace  func(line string)       // of a scenario; nil: none
+	watch  func(*relay6.Effects)   // sees every Effects; nil: nobody does
+	onKeep func(delegation.Record) // sees every record that is kept; nil: nobody does
 }
 
 type inFlight struct {
@@ -222,6 +224,9 @@ func (w *world) carryOut() {
 		w.send(s)
 	}
 	w.traceEffects()
+	if w.watch != nil {
+		w.watch(&w.eff)
+	}
 	w.probes = append(w.probes, w.eff.Probes...)
 	w.notes = append(w.notes, w.eff.Notes...)
 	w.drops = append(w.drops, w.eff.Drops...)
@@ -254,17 +259,15 @@ func (w *world) carryOutChange(f inFlight) {
 			w.order = append(w.order, "keep")
 		}
 	}
-	if o.Keep == nil || !f.change.Grants {
-		for _, op := range f.change.Host {
-			err := w.kernel.apply(op)
-			w.traceOp(op, err)
-			if err != nil {
-				o.Install = append(o.Install, relay6.FailedOp{Op: op, Err: err})
-			}
+	for _, op := range f.change.Host {
+		err := w.kernel.apply(op)
+		w.traceOp(op, err)
+		if err != nil {
+			o.Install = append(o.Install, relay6.FailedOp{Op: op, Err: err})
 		}
-		if len(f.change.Host) > 0 {
-			w.order = append(w.order, "install")
-		}
+	}
+	if len(f.change.Host) > 0 {
+		w.order = append(w.order, "install")
 	}
 	for _, s := range f.sends {
 		if len(o.Install) > 0 || o.Keep != nil && !s.Extends {
@@ -280,6 +283,9 @@ func (w *world) carryOutChange(f inFlight) {
 
 func (w *world) keep(k relay6.KeepOp) {
 	w.traceKeep(k)
+	if rec, err := delegation.ParseRecord(k.Value); w.onKeep != nil && k.Key[0] == 'd' && err == nil {
+		w.onKeep(rec)
+	}
 	if k.Value == nil {
 		delete(w.store, string(k.Key))
 	} else {
@@ -366,94 +372,4 @@ func (w *world) lease(c client, options ...option) {
 	if got := w.exchange(c, dhcp6.Request, options...); len(got) != 1 {
 		w.Fatalf("Reply to %s: %d datagrams, want 1 (drops %v)", c.addr, len(got), w.drops)
 	}
-}
-
-// delegations are all live delegations as text, sorted: link, prefix, next hop,
-// seconds left.
-func (w *world) delegations() []string {
-	var all []string
-	for d := range w.core.Delegations {
-		all = append(all, d.Link+" "+d.Prefix.String()+" via "+d.NextHop.String()+" for "+w.left(d.Valid))
-	}
-	slices.Sort(all)
-	return all
-}
-
-func (w *world) left(i instant.Instant) string {
-	if i == instant.Never {
-		return "ever"
-	}
-	return w.now.Until(i).String()
-}
-
-func (w *world) counts(link string) relay6.LinkCounters {
-	for _, l := range w.core.Links() {
-		if l.Name == link {
-			return l.Counters
-		}
-	}
-	w.Fatalf("no link %s", link)
-	return relay6.LinkCounters{}
-}
-
-// setLink changes a link, in the kernel and then in the core.
-func (w *world) setLink(name string, change func(*hoststate.Link)) {
-	l := w.links[name]
-	if change != nil {
-		change(&l)
-	}
-	w.links[name] = l
-	w.kernel.link(l.Index, l.Up)
-	w.core.SetLink(l, &w.eff)
-	w.carryOut()
-}
-
-func (w *world) removeLink(name string) {
-	w.kernel.link(w.links[name].Index, false)
-	delete(w.links, name)
-	w.core.RemoveLink(name, &w.eff)
-	w.carryOut()
-}
-
-// wants compares the live delegations with what they should be.
-func (w *world) wants(want ...string) {
-	w.Helper()
-	slices.Sort(want)
-	if got := w.delegations(); !slices.Equal(got, want) {
-		w.Errorf("delegations:\n got  %q\n want %q", got, want)
-	}
-}
-
-// wantRoutes compares the kernel's routes of one prefix.
-func (w *world) wantRoutes(p string, want ...string) {
-	w.Helper()
-	if got := w.kernel.routesOf(p); !slices.Equal(got, want) {
-		w.Errorf("routes of %s:\n got  %q\n want %q", p, got, want)
-	}
-}
-
-// dropped reports how often a reason was given since the world began.
-func (w *world) dropped(d relay6.Drop) (n int) {
-	for _, x := range w.drops {
-		if x.Reason == d {
-			n++
-		}
-	}
-	return n
-}
-
-// noted are the reasons of all notes of a kind about refused delegations, or
-// the texts of any other kind.
-func (w *world) noted(k relay6.NoteKind) (all []string) {
-	for _, n := range w.notes {
-		switch {
-		case n.Kind != k:
-		case k == relay6.NoteDelegation && n.Event.Kind != delegation.Refused:
-		case k == relay6.NoteDelegation:
-			all = append(all, n.Event.Reason.String())
-		default:
-			all = append(all, n.Text)
-		}
-	}
-	return all
 }
