@@ -133,6 +133,9 @@ type devices map[int]device
 func (d devices) link(index int) hoststate.Link {
 	l := d[index].Link
 	l.Table = hoststate.MainTable
+	if d[index].vrf != 0 { // a VRF device is in its own VRF, with its addresses
+		l.VRF, l.Table = l.Name, d[index].vrf
+	}
 	if m, ok := d[d[index].master]; ok && m.vrf != 0 {
 		l.VRF, l.Table = m.Name, m.vrf
 	}

@@ -38,8 +38,8 @@ func slaveLink(index int, name string, master uint32) []byte {
 	return b
 }
 
-// A link in a VRF has the VRF's name and table; one in a bridge, or in nothing,
-// the main table.
+// A link in a VRF has the VRF's name and table, and so has the VRF's own device;
+// one in a bridge, or in nothing, has the main table.
 func TestVRF(t *testing.T) {
 	d := devices{}
 	for _, b := range [][]byte{
@@ -56,7 +56,10 @@ func TestVRF(t *testing.T) {
 	if got := d.link(3); !equal(got, want) {
 		t.Errorf("in a VRF:\ngot  %+v\nwant %+v", got, want)
 	}
-	for _, i := range []int{2, 4, 6} {
+	if got := d.link(2); got.VRF != "red" || got.Table != 1000 {
+		t.Errorf("the VRF device: VRF %q, table %d, want its own", got.VRF, got.Table)
+	}
+	for _, i := range []int{4, 6} {
 		if got := d.link(i); got.VRF != "" || got.Table != 254 {
 			t.Errorf("%s: VRF %q, table %d, want none and 254", got.Name, got.VRF, got.Table)
 		}
