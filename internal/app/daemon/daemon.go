@@ -93,13 +93,14 @@ func Run(ctx context.Context, path string) error {
 }
 
 func (d *daemon) run(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	err := d.open(ctx)
+	// The watch ends after the loop, which takes its end for a failure.
+	watch, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	err := d.open(watch)
 	if err == nil {
 		err = d.serve(ctx)
 	}
-	cancel()
+	end()
 	if d.events != nil {
 		for range d.events { // until the watch has ended
 			continue
@@ -109,7 +110,7 @@ func (d *daemon) run(ctx context.Context) error {
 }
 
 // open opens what the relay stands on and restores what was kept.
-func (d *daemon) open(ctx context.Context) (err error) {
+func (d *daemon) open(watch context.Context) (err error) {
 	if d.bootID, err = clock.BootID(); err != nil {
 		return err
 	}
@@ -130,7 +131,7 @@ func (d *daemon) open(ctx context.Context) (err error) {
 		return err
 	}
 	// Before the links are first read, so that none goes away unheard.
-	if d.events, err = d.nl.Watch(ctx); err != nil {
+	if d.events, err = d.nl.Watch(watch); err != nil {
 		return err
 	}
 	if d.nft, err = nft.Open(nft.Options{}); err != nil {
