@@ -5,8 +5,10 @@
 //
 // It does not use the kernel's neighbour table, which clients can fill. What it
 // tells is what was heard: an answer from the address and the link-layer
-// address asked for. Each Probe opens a socket of its own and closes it; how
-// many run at once is the caller's to bound.
+// address asked for. Silence counts only if the question was really asked for
+// the whole time; everything else is an error. Each call opens a socket of its
+// own, whose filter lets nothing but answers in, and closes it; how many run at
+// once is the caller's to bound. None of them holds a thread while it waits.
 package probe
 
 import (
@@ -16,6 +18,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -23,15 +27,22 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// every is the time between two tries (RFC 4861 section 10, RETRANS_TIMER, is a
-// second; a probe has three in all).
+// every is the time between two tries. RETRANS_TIMER of RFC 4861 section 10 is a
+// second; this is less, so that a loss does not cost a probe of a few seconds.
 const every = 700 * time.Millisecond
 
-// ErrNoAddress says that the link has no address to ask from.
-var ErrNoAddress = errors.New("no link-local address")
+// What a probe fails by, besides what the kernel says.
+var (
+	// ErrNoAddress says that the link has no address to ask from.
+	ErrNoAddress = errors.New("no link-local address")
+	// ErrNotAsked says that no question could leave: silence tells nothing.
+	ErrNotAsked = errors.New("the question did not leave")
+)
 
-// Answers asks addr on the interface with that index until it answers or ctx
-// ends. Where linkLayer is known, only an answer from it counts.
+// Answers asks addr on the interface with that index until it answers or ctx's
+// deadline has passed. Where linkLayer is known, only an answer from it counts.
+// A ctx that is cancelled ends it with an error that wraps context.Canceled. On
+// a link that is down nobody answers.
 func Answers(ctx context.Context, index int, addr netip.Addr, linkLayer linkaddr.Addr) (bool, error) {
 	ifi, err := net.InterfaceByIndex(index)
 	if err != nil {
@@ -50,8 +61,11 @@ func Answers(ctx context.Context, index int, addr netip.Addr, linkLayer linkaddr
 	if err != nil {
 		return false, fmt.Errorf("probe: %s: %w", ifi.Name, err)
 	}
-	defer unix.Close(q.fd)
-	return q.run(ctx)
+	there, err := q.run(ctx)
+	if err != nil {
+		return false, fmt.Errorf("probe: %s: %w", ifi.Name, err)
+	}
+	return there, nil
 }
 
 func linkLocal(ifi *net.Interface) (netip.Addr, error) {
@@ -69,43 +83,90 @@ func linkLocal(ifi *net.Interface) (netip.Addr, error) {
 
 // query is one question, where it goes, and what counts as its answer.
 type query struct {
-	fd      int
+	socket  *os.File
 	packet  []byte
 	to      unix.Sockaddr
 	answers func(packet []byte, from unix.Sockaddr) bool
 }
 
-func (q *query) run(ctx context.Context) (bool, error) {
+// slice is how soon a probe notices that its context was cancelled.
+const slice = 100 * time.Millisecond
+
+func (q *query) run(ctx context.Context) (there bool, err error) {
+	defer func() { err = errors.Join(err, q.socket.Close()) }()
+	raw, err := q.socket.SyscallConn()
+	if err != nil {
+		return false, err
+	}
 	buf := make([]byte, 2048)
+	var again time.Time
+	asked, full := false, false
 	for ctx.Err() == nil {
-		if err := unix.Sendto(q.fd, q.packet, 0, q.to); err != nil && !isDark(err) {
-			return false, fmt.Errorf("probe: send: %w", err)
+		if at := time.Now(); !at.Before(again) {
+			again = at.Add(every)
+			sent := q.ask(raw)
+			if sent != nil && !isDark(sent) && !errors.Is(sent, unix.ENOBUFS) {
+				return false, fmt.Errorf("send: %w", sent)
+			}
+			asked = asked || sent == nil
+			full = full || errors.Is(sent, unix.ENOBUFS)
 		}
-		for again := time.Now().Add(every); ctx.Err() == nil; {
-			left := time.Until(again)
-			if left <= 0 {
-				break
-			}
-			ready, err := unix.Poll([]unix.PollFd{{Fd: int32(q.fd), Events: unix.POLLIN}}, int(min(left, 100*time.Millisecond)/time.Millisecond)+1)
-			if err != nil && !errors.Is(err, unix.EINTR) {
-				return false, fmt.Errorf("probe: wait: %w", err)
-			}
-			if ready <= 0 {
-				continue
-			}
-			n, from, err := unix.Recvfrom(q.fd, buf, unix.MSG_DONTWAIT)
-			if err == nil && q.answers(buf[:n], from) {
-				return true, nil
+		if err := q.socket.SetReadDeadline(time.Now().Add(min(slice, time.Until(again)))); err != nil {
+			return false, err
+		}
+		if q.listen(raw, buf, true) {
+			return true, nil
+		}
+	}
+	switch {
+	case q.listen(raw, buf, false): // it came while this process had no turn
+		return true, nil
+	case errors.Is(ctx.Err(), context.Canceled):
+		return false, ctx.Err()
+	case full && !asked:
+		return false, ErrNotAsked
+	}
+	return false, nil
+}
+
+func (q *query) ask(raw syscall.RawConn) (err error) {
+	failed := raw.Control(func(fd uintptr) { err = unix.Sendto(int(fd), q.packet, unix.MSG_DONTWAIT, q.to) })
+	if errors.Is(err, unix.EAGAIN) {
+		err = unix.ENOBUFS
+	}
+	return errors.Join(failed, err)
+}
+
+// listen reads what there is, and waits for more until the deadline if it is to.
+func (q *query) listen(raw syscall.RawConn, buf []byte, wait bool) (found bool) {
+	read := func(fd uintptr) bool {
+		for {
+			n, from, err := unix.Recvfrom(int(fd), buf, unix.MSG_DONTWAIT)
+			switch {
+			case err == nil:
+				if found = q.answers(buf[:n], from); found {
+					return true
+				}
+			case errors.Is(err, unix.EAGAIN):
+				return !wait
+			case errors.Is(err, unix.EINTR), errors.Is(err, unix.ENETDOWN): // of the link: told once
+			default:
+				return true
 			}
 		}
 	}
-	return false, nil
+	if wait {
+		_ = raw.Read(read) // its error is that of the deadline
+	} else {
+		_ = raw.Control(func(fd uintptr) { read(fd) })
+	}
+	return found
 }
 
 // isDark reports whether an error is the link's own: it is down or has no
 // carrier, and nobody on it answers.
 func isDark(err error) bool {
-	return errors.Is(err, unix.ENETDOWN) || errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EHOSTUNREACH)
+	return errors.Is(err, unix.ENETDOWN) || errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EHOSTUNREACH)
 }
 
 const (
@@ -136,19 +197,25 @@ func newSolicitation(ifi *net.Interface, from, addr netip.Addr, linkLayer linkad
 	icmp = append(icmp, ifi.HardwareAddr...)
 	q.packet = packet(from.As16(), dest, icmp)
 
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, int(order(unix.ETH_P_IPV6)))
+	// Protocol 0: nothing arrives before the filter is in place.
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return q, err
 	}
-	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: order(unix.ETH_P_IPV6), Ifindex: ifi.Index}); err != nil {
+	filter := advertisements(target)
+	err = unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]})
+	if err == nil {
+		err = unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: order(unix.ETH_P_IPV6), Ifindex: ifi.Index})
+	}
+	if err != nil {
 		return q, errors.Join(err, unix.Close(fd))
 	}
 	to := &unix.SockaddrLinklayer{Protocol: order(unix.ETH_P_IPV6), Ifindex: ifi.Index, Halen: 6}
 	copy(to.Addr[:], mac)
-	q.fd, q.to = fd, to
+	q.socket, q.to = os.NewFile(uintptr(fd), "probe"), to
 	q.answers = func(p []byte, from unix.Sockaddr) bool {
 		ll, ok := from.(*unix.SockaddrLinklayer)
-		if !ok || len(p) < ipv6Header+neighbourLen || p[6] != nextICMP6 || p[7] != 255 || p[ipv6Header] != typeNA {
+		if !ok || ll.Pkttype == unix.PACKET_OUTGOING || len(p) < ipv6Header+neighbourLen || p[6] != nextICMP6 || p[7] != 255 || p[ipv6Header] != typeNA {
 			return false
 		}
 		if [16]byte(p[ipv6Header+8:]) != target {
@@ -157,6 +224,33 @@ func newSolicitation(ifi *net.Interface, from, addr netip.Addr, linkLayer linkad
 		return !linkLayer.IsValid() || linkaddr.From(ll.Addr[:ll.Halen]) == linkLayer
 	}
 	return q, nil
+}
+
+// advertisements lets Neighbor Advertisements for a target pass and nothing
+// else, so that a busy link does not crowd the answer out.
+func advertisements(target [16]byte) []unix.SockFilter {
+	tests := []struct {
+		size   uint16
+		offset uint32
+		want   uint32
+	}{
+		{unix.BPF_B, 6, nextICMP6},
+		{unix.BPF_B, ipv6Header, typeNA},
+		{unix.BPF_W, ipv6Header + 8, binary.BigEndian.Uint32(target[0:])},
+		{unix.BPF_W, ipv6Header + 12, binary.BigEndian.Uint32(target[4:])},
+		{unix.BPF_W, ipv6Header + 16, binary.BigEndian.Uint32(target[8:])},
+		{unix.BPF_W, ipv6Header + 20, binary.BigEndian.Uint32(target[12:])},
+	}
+	var filter []unix.SockFilter
+	for i, t := range tests {
+		rest := uint8(2*(len(tests)-i) - 1) // to the last instruction
+		filter = append(filter,
+			unix.SockFilter{Code: unix.BPF_LD | t.size | unix.BPF_ABS, K: t.offset},
+			unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: rest, K: t.want})
+	}
+	return append(filter,
+		unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: 0xffffffff},
+		unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: 0})
 }
 
 func order(v uint16) uint16 { return v<<8 | v>>8 }
@@ -184,18 +278,30 @@ func packet(from, to [16]byte, icmp []byte) []byte {
 // newEcho asks with an echo request, on links without link-layer addresses.
 func newEcho(ifi *net.Interface, addr netip.Addr) (query, error) {
 	q := query{packet: []byte{typeEcho, 0, 0, 0, 0xfa, 0x1e, 0, 1}}
-	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMPV6)
+	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_ICMPV6)
 	if err != nil {
 		return q, err
 	}
-	if err := unix.SetsockoptString(fd, unix.SOL_SOCKET, unix.SO_BINDTODEVICE, ifi.Name); err != nil {
+	var only unix.ICMPv6Filter // RFC 3542 section 3.2: a set bit blocks
+	for i := range only.Data {
+		only.Data[i] = ^uint32(0)
+	}
+	only.Data[typeEchoReply>>5] &^= 1 << (typeEchoReply & 31)
+	err = unix.SetsockoptICMPv6Filter(fd, unix.IPPROTO_ICMPV6, unix.ICMPV6_FILTER, &only)
+	if err == nil {
+		err = unix.SetsockoptString(fd, unix.SOL_SOCKET, unix.SO_BINDTODEVICE, ifi.Name)
+	}
+	if err != nil {
 		return q, errors.Join(err, unix.Close(fd))
 	}
-	q.fd = fd
+	q.socket = os.NewFile(uintptr(fd), "probe")
 	q.to = &unix.SockaddrInet6{ZoneId: uint32(ifi.Index), Addr: addr.As16()}
 	q.answers = func(p []byte, from unix.Sockaddr) bool {
 		a, ok := from.(*unix.SockaddrInet6)
-		return ok && a.Addr == addr.As16() && len(p) >= 8 && p[0] == typeEchoReply
+		if !ok || len(p) < 8 || p[0] != typeEchoReply || a.Addr != addr.As16() {
+			return false
+		}
+		return !addr.IsLinkLocalUnicast() || a.ZoneId == uint32(ifi.Index)
 	}
 	return q, nil
 }

@@ -2,9 +2,15 @@ package probe_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/netip"
+	"os"
+	"runtime"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"fairlead/internal/host/probe"
 	"fairlead/internal/lab"
@@ -108,5 +114,83 @@ func TestNoSuchLink(t *testing.T) {
 	})
 	if err == nil {
 		t.Error("probe on an interface that does not exist: no error")
+	}
+}
+
+// A probe that is cut short tells nothing: silence is no answer then.
+func TestCancelledProbeIsAnError(t *testing.T) {
+	p := newPair(t, cable)
+	linkLocal(t, p.here, "d0")
+	ifi, err := p.here.Interface("d0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = p.here.Do(func() error {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		there, err := probe.Answers(ctx, ifi.Index, netip.MustParseAddr("fe80::dead"), linkaddr.Addr{})
+		if there {
+			t.Error("nobody was there, and answered")
+		}
+		return err
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("err = %v, want %v", err, context.Canceled)
+	}
+}
+
+// Many probes on one link, of next hops that are there and that are not: each
+// hears what is for it alone.
+func TestManyProbesAtOnce(t *testing.T) {
+	p := newPair(t, cable)
+	linkLocal(t, p.here, "d0")
+	const many = 64
+	ifi, err := p.there.Interface("c0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mac := linkaddr.From(ifi.HardwareAddr)
+	for i := range many / 2 {
+		if _, err := p.there.IP("-6 addr add fe80::1:%x/64 dev c0 nodad", i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	here, err := p.here.Interface("d0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	type result struct {
+		n     int
+		there bool
+		err   error
+	}
+	results := make(chan result, many)
+	var space *os.File // the namespace of here
+	err = p.here.Do(func() (err error) {
+		space, err = os.Open("/proc/thread-self/ns/net")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer space.Close()
+	for i := range many {
+		go func() {
+			runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+			r := result{n: i}
+			addr := netip.MustParseAddr(fmt.Sprintf("fe80::1:%x", i))
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			defer cancel()
+			if r.err = unix.Setns(int(space.Fd()), unix.CLONE_NEWNET); r.err == nil {
+				r.there, r.err = probe.Answers(ctx, here.Index, addr, mac)
+			}
+			results <- r
+		}()
+	}
+	for range many {
+		r := <-results
+		if r.err != nil || r.there != (r.n < many/2) {
+			t.Errorf("next hop %d: there %v, error %v; want %v", r.n, r.there, r.err, r.n < many/2)
+		}
 	}
 }
