@@ -1,0 +1,180 @@
+package routing_test
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"fairlead/internal/lab"
+	"fairlead/internal/lab/routing"
+)
+
+// witness listens to the core's kernel: what it lost on the way can no longer be
+// seen afterwards.
+type witness struct {
+	*rig
+	monitor *lab.Proc
+}
+
+func watch(r *rig) *witness {
+	r.t.Helper()
+	m, err := r.Core.Start(lab.Command{Name: "monitor", Args: []string{"ip", "-6", "monitor", "route"}})
+	need(r.t, err)
+	w := &witness{r, m}
+	w.fence(netip.MustParsePrefix("2001:db8:f00::/64")) // it listens
+	return w
+}
+
+// fence adds a route to the core and waits until the monitor has shown it.
+func (w *witness) fence(p netip.Prefix) {
+	w.t.Helper()
+	need(w.t, lab.Until(patience, "the monitor shows the core's routes", func() bool {
+		if _, err := w.Core.IP("-6 route replace unreachable %s", p); err != nil {
+			return false
+		}
+		return strings.Contains(w.monitor.Log(), p.String())
+	}))
+}
+
+// lost says how often the core's kernel has lost a route to a prefix.
+func (w *witness) lost(p netip.Prefix) int {
+	return strings.Count(w.monitor.Log(), "Deleted "+p.String())
+}
+
+// keeps fails if the prefix was withdrawn, in the core's kernel or on the wire.
+// What was on its way has arrived when the core has seen a later withdrawal, the
+// marker's.
+func (w *witness) keeps(p netip.Prefix, s speaker) {
+	w.t.Helper()
+	_, err := w.relay.CLI("clear", marker.String())
+	need(w.t, err)
+	need(w.t, lab.Until(patience, "the core loses the marker", func() bool { return w.lost(marker) > 0 }))
+	if n := w.lost(p); n > 0 || !w.pair.Announced(p) {
+		w.t.Errorf("the core lost %s %d times, and has it now: %v", p, n, w.pair.Announced(p))
+	}
+	if s.config.OSPF {
+		return
+	}
+	need(w.t, lab.Until(patience, "the marker's withdrawal is recorded", func() bool {
+		return slices.Contains(w.withdrawn(), marker.Addr().String())
+	}))
+	if got := w.withdrawn(); slices.Contains(got, p.Addr().String()) {
+		w.t.Errorf("withdrawn on the wire: %v, want the marker alone", got)
+	}
+}
+
+// carrier flaps the client's end of the link.
+func (r *rig) carrier() {
+	r.t.Helper()
+	for _, to := range []struct{ state, shown string }{{"down", "NO-CARRIER"}, {"up", "LOWER_UP"}} {
+		_, err := r.Client(1).IP("link set c0 %s", to.state)
+		need(r.t, err)
+		need(r.t, lab.Until(patience, "d1 shows "+to.shown, func() bool {
+			out, err := r.Relay.IP("-o link show d1")
+			return err == nil && strings.Contains(out, to.shown)
+		}))
+	}
+}
+
+// R-4 and S-2: a carrier that flaps withdraws nothing, nor does a restart of the
+// relay, be it by kill -9.
+func noFlap(t *testing.T, name string) {
+	s := speakers[name]
+	r := newRig(t, s, "")
+	r.obtain(1)
+	r.comes(first)
+	w := watch(r)
+	for range 3 {
+		r.carrier()
+	}
+	need(t, r.relay.Kill())
+	r.carrier()
+	need(t, r.relay.Start())
+	need(t, r.relay.Stop())
+	need(t, r.relay.Start())
+	w.keeps(first, s)
+}
+
+func TestRFC8987_R4_FRRWithdrawsNothingOnACarrierFlap(t *testing.T) { noFlap(t, "FRR by metric") }
+
+func TestRFC8987_R4_OSPFWithdrawsNothingOnACarrierFlap(t *testing.T) {
+	noFlap(t, "FRR OSPF by prefix-list")
+}
+
+func TestRFC8987_R4_BIRDWithdrawsNothingOnACarrierFlap(t *testing.T) { noFlap(t, "BIRD by protocol") }
+
+// tries is how often an interface is set down. The kernel takes its routes away
+// before the relay can put the stand-in there; in between BGP may speak. FRR
+// waits some 60 ms before it does, and a relay that needs as long, on a machine
+// with other things to do, is no defect. One that never makes it is.
+const tries = 8
+
+// S-2 and R-4: a stand-in keeps the announcement while the interface is down or
+// gone, and after its return it is the client's route that is announced.
+func standsIn(t *testing.T, down, up func(r *rig)) {
+	s := speakers["FRR by metric"]
+	r := newRig(t, s, "")
+	r.obtain(1)
+	r.comes(first)
+	w := watch(r)
+	lost := w.lost(first)
+	for try := 1; ; try++ {
+		down(r)
+		r.standIn(first, true)
+		up(r)
+		r.standIn(first, false)
+		r.comes(first)
+		now := w.lost(first)
+		if now == lost {
+			break
+		}
+		if lost = now; try == tries {
+			t.Fatalf("the core lost the route %d times in %d tries", lost, tries)
+		}
+		t.Logf("try %d: the stand-in was late", try)
+	}
+	// While it is down, the prefix is announced, and packets end at the relay.
+	down(r)
+	r.standIn(first, true)
+	r.comes(first)
+	out, err := r.Server.Run("ping", "-6", "-n", "-c", "1", "-W", "2", first.Addr().Next().String())
+	if err == nil || !strings.Contains(out, "From "+lab.RelayAddress.String()) {
+		t.Errorf("a ping into the prefix says %q (%v), want that the relay calls it unreachable", out, err)
+	}
+	path, err := routing.Vtysh(r.Core, "show bgp ipv6 unicast "+first.String()+" json")
+	need(t, err)
+	if !strings.Contains(path, lab.RelayAddress.String()) {
+		t.Errorf("FRR in the core says of %s: %s, want it from the relay", first, path)
+	}
+	up(r)
+	r.standIn(first, false)
+	r.traffic(first)
+}
+
+func TestRFC8987_R4_StandInHoldsTheAnnouncementWhileAdminDown(t *testing.T) {
+	standsIn(
+		t,
+		func(r *rig) { r.ip("link set d1 down") },
+		func(r *rig) { r.ip("link set d1 up") },
+	)
+}
+
+func TestRFC8987_R4_StandInHoldsTheAnnouncementWhileDeleted(t *testing.T) {
+	standsIn(
+		t,
+		func(r *rig) { r.ip("link del d1") },
+		func(r *rig) {
+			r.ip("link add name d1 address 02:00:00:00:d0:01 type veth peer name c0 address 02:00:00:00:c0:01 netns %s", r.Client(1).Namespace)
+			_, err := r.Client(1).IP("link set c0 up")
+			need(r.t, err)
+			r.ip("link set d1 up")
+			router, err := r.Relay.LinkLocal("d1")
+			need(r.t, err)
+			need(r.t, lab.Until(patience, "the client has a default route", func() bool {
+				_, err := r.Client(1).IP("-6 route replace default via %s dev c0", router)
+				return err == nil
+			}))
+		},
+	)
+}
