@@ -121,6 +121,8 @@ func TestRFC8415_19_1_2_DhcrelayBelowOurs(t *testing.T) {
 	if got := b.routed(); len(got) > 0 {
 		t.Errorf("ours is not the first hop, and routes %v", got)
 	}
+	_, err = record.Wait(patience, "dhcpv6.msgtype == 7", "frame.number")
+	need(t, err)
 	need(t, record.Stop())
 	need(t, record.Check())
 }
@@ -283,10 +285,9 @@ func TestRFC8357_5_2_OwnSourcePort(t *testing.T) {
 			t.Errorf("relay source port option: %x (%v), want zero", got, ok)
 		}
 	}
-	need(t, record.Stop())
-	rows, err := record.Fields("udp.dstport == 547", "udp.srcport")
+	rows, err := record.Wait(patience, "udp.dstport == 547", "udp.srcport")
 	need(t, err)
-	back, err := record.Fields("udp.srcport == 547", "udp.dstport")
+	back, err := record.Wait(patience, "udp.srcport == 547", "udp.dstport")
 	need(t, err)
 	for _, row := range append(rows, back...) {
 		if row[0] != "5470" {

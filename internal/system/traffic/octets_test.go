@@ -118,17 +118,7 @@ func TestRFC8987_G1_TsharkSeesTheSameOctets(t *testing.T) {
 	up, err := capture.Start(r.Relay, "u0", capture.DHCPv6)
 	need(t, err)
 	r.delegate(1, pfx("2001:db8:1100::/56"))
-	for _, record := range []*capture.Capture{down, up} {
-		need(t, record.Stop())
-		need(t, record.Check())
-	}
-	below, err := down.Datagrams("dhcpv6")
-	need(t, err)
-	above, err := up.Datagrams("dhcpv6")
-	need(t, err)
-	if len(below) != 4 || len(above) != 4 {
-		t.Fatalf("%d datagrams on the client's link and %d towards the server, want 4 and 4", len(below), len(above))
-	}
+	below, above := all(t, down, 4), all(t, up, 4)
 	for i := range below {
 		// A Relay Message option with these octets as all it holds.
 		n := len(below[i].Payload)
@@ -137,6 +127,24 @@ func TestRFC8987_G1_TsharkSeesTheSameOctets(t *testing.T) {
 			t.Errorf("datagram %d: %x is not carried in %x", i, below[i].Payload, above[i].Payload)
 		}
 	}
+}
+
+// all are the datagrams of a recording, once there are that many; they must be
+// well formed.
+func all(t *testing.T, record *capture.Capture, count int) (list []capture.Datagram) {
+	t.Helper()
+	until(t, fmt.Sprintf("%d datagrams are recorded", count), func() bool {
+		list, _ = record.Datagrams("dhcpv6")
+		return len(list) >= count
+	})
+	need(t, record.Stop())
+	need(t, record.Check())
+	list, err := record.Datagrams("dhcpv6")
+	need(t, err)
+	if len(list) != count {
+		t.Fatalf("%d datagrams are recorded, want %d", len(list), count)
+	}
+	return list
 }
 
 // G-1: the relay sends nothing of its own to a client: what comes down is what
@@ -162,8 +170,7 @@ func TestRFC8987_G1_OriginatesNothing(t *testing.T) {
 	// The server's own answer is the first that the client hears.
 	q := r.server.Received()[5]
 	r.delivered(c, q, dhcp6.AppendMessageHeader(nil, dhcp6.Reply, 0x777777))
-	need(t, record.Stop())
-	rows, err := record.Fields("udp.dstport == 546", "dhcpv6.xid")
+	rows, err := record.Wait(patience, "udp.dstport == 546", "dhcpv6.xid")
 	need(t, err)
 	if len(rows) != 1 || rows[0][0] != "0x777777" {
 		t.Errorf("on the client's link: %v, want the server's Reply alone", rows)
