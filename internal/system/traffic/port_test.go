@@ -1,0 +1,141 @@
+package traffic_test
+
+import (
+	"bytes"
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fairlead/internal/lab"
+	"fairlead/internal/lab/script"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// Section 3.1: "the delegating relay already has an active PD lease entry for an
+// existing client on a port. A new client is connected to this port and sends a
+// Solicit message." It is served at once, and so is a third.
+func TestRFC8987_G1_NewClientOnABusyPort(t *testing.T) {
+	parallel(t)
+	r := start(t, lab.Plan{Clients: 1})
+	for i := 1; i <= 3; i++ {
+		p := pfx("2001:db8:11%02x::/56", i)
+		r.grant(uint32(i), long(p))
+		c := r.clientAs(1, script.ClientConfig{DUID: duid(i)})
+		r.obtain(c, uint32(i))
+		need(t, c.Close())
+		r.wantRoute(p, 1)
+	}
+	if n := len(r.routed()); n != 3 {
+		t.Errorf("%d routes, want 3: nobody's place was taken", n)
+	}
+}
+
+// G-4: "one or more interfaces on which it acts as a relay, as well as one or
+// more interfaces on which it does not".
+func TestRFC8987_G4_NoRelayOnOtherInterfaces(t *testing.T) {
+	parallel(t)
+	r := start(t, lab.Plan{Clients: 1})
+	var stranger *script.Client
+	until(t, "the core's address is usable", func() (ok bool) {
+		var err error
+		stranger, err = script.StartClient(r.Core, script.ClientConfig{Interface: "k0", DUID: duid(9)})
+		return err == nil
+	})
+	message := stranger.Message(dhcp6.Solicit, script.IAPD(1))
+	need(t, stranger.Send(message))
+	need(t, stranger.SendTo(lab.RelayAddress, message))
+	until(t, "the drop is counted", func() bool { return r.drops("u0")["not-client-link"] > 0 })
+	r.passed(r.client(1))
+	if n := len(r.heard(message)); n != 0 {
+		t.Errorf("the server got a message from the uplink %d times, want never", n)
+	}
+}
+
+// G-6 with on-limit: replace-unreachable, for ports of one customer: a router
+// that was swapped for another takes the place of the one that is gone, and not
+// of one that is there.
+func TestRFC8987_G6_SwappedRouterTakesTheOldPlace(t *testing.T) {
+	parallel(t)
+	r := start(t, lab.Plan{Clients: 2, Access: lab.Switch}, "limits:", "  link: 1", "  on-limit: replace-unreachable")
+	old, next := pfx("2001:db8:1100::/56"), pfx("2001:db8:1100:100::/56")
+	r.delegate(1, old)
+	r.wantRoute(old, 1)
+
+	r.grant(2, long(next))
+	two := r.client(2)
+	solicit := two.Message(dhcp6.Solicit, script.IAPD(2))
+	_, err := two.Exchange(patience, solicit)
+	need(t, err)
+	request := two.Message(dhcp6.Request, script.ServerID(script.DefaultServerDUID), script.IAPD(2))
+	need(t, two.Send(request))
+	_, err = r.server.Wait(patience, "the Request", func(q script.Request) bool { return bytes.Equal(q.Inner, request) })
+	need(t, err)
+	r.passed(two) // the Reply was refused by then, or waits for the old one's answer
+	r.wantRoute(old, 1)
+
+	_, err = r.Client(1).IP("link set c0 down")
+	need(t, err)
+	r.obtain(two, 2)
+	r.wantRoute(next, 2)
+	if diff := cmp.Diff(texts(next), r.routed()); diff != "" {
+		t.Errorf("routes (-want +got):\n%s", diff)
+	}
+}
+
+// An address that a server assigns outside the prefixes on the link gets a route
+// of its own, and passes the filter; one inside needs neither.
+func TestRFC8987_R1_AssignedAddressesOffLink(t *testing.T) {
+	parallel(t)
+	r := start(t, lab.Plan{Clients: 1})
+	off, on := netip.MustParseAddr("2001:db8:1900::5"), netip.MustParseAddr("2001:db8:1::55")
+	answers := r.book.answers()
+	answers.Addresses = func(script.Request, dhcp6.IA) []dhcp6.IAAddr {
+		return []dhcp6.IAAddr{{Address: off, Preferred: 2000, Valid: 3000}, {Address: on, Preferred: 2000, Valid: 3000}}
+	}
+	r.server.Become(answers.Answer)
+	c := r.client(1)
+	na, mark := dhcp6.BeginIA(nil, dhcp6.OptionIANA, 1, 0, 0)
+	na, err := dhcp6.EndOption(na, mark)
+	need(t, err)
+	reply, err := c.Exchange(patience, c.Message(dhcp6.Request, script.ServerID(script.DefaultServerDUID), na))
+	need(t, err)
+	until(t, "the address is routed", func() bool { return len(r.routed()) == 1 })
+	if got := r.routes()[0]; got.Dst != off.String() || got.Dev != "d1" {
+		t.Errorf("the route is %+v, want one to %s by d1", got, off)
+	}
+	need(t, r.Client(1).Address("c0", off.String()+"/128"))
+	reaches(t, r.Server, netip.Addr{}, off)
+	g := watch(r, 1)
+	g.stops(spoofed, "2001:db8:1900::6")
+	_, err = c.Release(patience, reply)
+	need(t, err)
+	until(t, "the route has gone", func() bool { return len(r.routed()) == 0 })
+}
+
+// A server that starts a conversation (Reconfigure, RFC 8415 section 18.3.11)
+// reaches its client, named by interface-id or by link-address.
+func TestRFC8415_19_2_ServerInitiatedReconfigure(t *testing.T) {
+	for name, access := range accesses {
+		t.Run(name, func(t *testing.T) {
+			parallel(t)
+			r := start(t, lab.Plan{Clients: 2, Access: access})
+			c := r.client(2)
+			own := c.Source.Addr().WithZone("")
+			message := c.Message(dhcp6.Reconfigure, script.ServerID(script.DefaultServerDUID), raw(19, 5))
+			link := lab.LinkAddress(2)
+			if access == lab.Switch {
+				link = lab.LinkAddress(1)
+			}
+			for _, options := range [][]byte{raw(dhcp6.OptionInterfaceID, []byte(r.Downlink(2))...), nil} {
+				head := dhcp6.AppendRelayHeader(nil, dhcp6.RelayReply, 0, link, own)
+				to := netip.AddrPortFrom(lab.RelayAddress, dhcp6.ServerPort)
+				need(t, r.server.Send(to, join(head, options, raw(dhcp6.OptionRelayMessage, message...))))
+				got, err := c.Receive(patience)
+				if err != nil || !bytes.Equal(got.Data, message) {
+					t.Errorf("the client got %x (%v), want %x", got.Data, err, message)
+				}
+			}
+		})
+	}
+}
