@@ -14,9 +14,11 @@ import (
 // auditor compares the kernel with what is wanted: on a slow timer, and soon
 // after anything that may have put them apart.
 type auditor struct {
-	d    *daemon
-	due  chan struct{}
-	late chan struct{}
+	d      *daemon
+	mend   func() (bool, error) // the filter's rules; true: they were changed by somebody
+	actual func() (hoststate.Actual, error)
+	due    chan struct{}
+	late   chan struct{}
 
 	mu    sync.Mutex // guards all following fields
 	last  time.Time
@@ -32,7 +34,7 @@ const (
 )
 
 func newAuditor(d *daemon) *auditor {
-	return &auditor{d: d, due: make(chan struct{}, 1), late: make(chan struct{}, 1)}
+	return &auditor{d: d, mend: d.nft.Mend, actual: d.actual, due: make(chan struct{}, 1), late: make(chan struct{}, 1)}
 }
 
 // soon asks for an audit; it never waits.
@@ -97,12 +99,12 @@ func (a *auditor) audit(ctx context.Context) (n int, err error) {
 		if err != nil {
 			return 0, err
 		}
-		if mended, err := a.d.nft.Mend(); err != nil {
+		if mended, err := a.mend(); err != nil {
 			return 0, err
 		} else if mended {
 			a.d.log.Warn("filter rules were changed by somebody else: mended")
 		}
-		actual, err := a.d.actual()
+		actual, err := a.actual()
 		if err != nil {
 			return 0, err
 		}

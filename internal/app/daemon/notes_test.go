@@ -1,0 +1,66 @@
+package daemon
+
+import (
+	"bytes"
+	"log/slog"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"fairlead/internal/app/control"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/relay6"
+)
+
+func TestLimiterSpeaksOncePerInterval(t *testing.T) {
+	l := newLimiter(time.Minute)
+	minute := instant.Instant(time.Minute)
+	for _, step := range []struct {
+		subject string
+		at      instant.Instant
+		times   uint64
+		due     bool
+	}{
+		{"a", 5, 1, true},
+		{"a", 6, 0, false},
+		{"b", 6, 1, true},
+		{"a", 4 + minute, 0, false},
+		{"a", 5 + minute, 3, true},
+		{"a", 5 + 2*minute, 1, true},
+	} {
+		times, due := l.due(step.subject, step.at)
+		if times != step.times || due != step.due {
+			t.Errorf("%s at %d: %d, %v; want %d, %v", step.subject, step.at, times, due, step.times, step.due)
+		}
+	}
+}
+
+func TestLimiterIsBounded(t *testing.T) {
+	l := newLimiter(time.Minute)
+	for i := range 3 * maxSubjects {
+		if _, due := l.due(strconv.Itoa(i), 1); !due {
+			t.Fatalf("subject %d may not speak although it never has", i)
+		}
+	}
+	if len(l.last) > maxSubjects {
+		t.Errorf("%d subjects remembered, want at most %d", len(l.last), maxSubjects)
+	}
+}
+
+// Many drops of one reason on one link are one line.
+func TestNotesGatherDrops(t *testing.T) {
+	var out bytes.Buffer
+	n := &notes{log: slog.New(slog.NewTextHandler(&out, nil)), feed: control.NewFeed(), once: newLimiter(time.Hour)}
+	eff := relay6.Effects{}
+	for range 100 {
+		eff.Drops = append(eff.Drops, relay6.Dropped{Reason: relay6.DropBadSource, Link: "d1"}, relay6.Dropped{Reason: relay6.DropBadSource, Link: "d2"})
+	}
+	n.take(&eff)
+	if got := strings.Count(out.String(), "reason=bad-source"); got != 2 {
+		t.Errorf("%d lines, want one for each link:\n%s", got, &out)
+	}
+	if len(eff.Drops) != 0 {
+		t.Errorf("%d drops left", len(eff.Drops))
+	}
+}
