@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ type quiet struct {
 	*bench
 	sent               [][]byte
 	audits, lateAudits int
+	runs               bool // the loop closes the queue
 }
 
 func (q *quiet) Send(batch []udp.Outgoing, _ func(int, error)) {
@@ -76,8 +78,32 @@ func newQuietLoop(t *testing.T) (*loop, *quiet) {
 	go func() { defer close(done); _ = l.pipe.runKeep(ctx) }()
 	installed := make(chan struct{})
 	go func() { defer close(installed); _ = l.pipe.runInstall(ctx) }()
-	t.Cleanup(func() { cancel(); close(l.pipe.jobs); <-done; <-installed })
+	t.Cleanup(func() {
+		cancel()
+		if !q.runs {
+			close(l.pipe.jobs)
+		}
+		<-done
+		<-installed
+	})
 	return l, q
+}
+
+// run runs the loop until end is called, or the test ends.
+func (q *quiet) run(t *testing.T, l *loop) (end func()) {
+	q.runs = true
+	l.calls = make(chan func(instant.Now, *relay6.Effects))
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- l.run(ctx) }()
+	end = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("the loop ended with %v", err)
+		}
+	})
+	t.Cleanup(end)
+	return end
 }
 
 func solicit(link int, xid uint32) udp.Datagram {

@@ -1,11 +1,15 @@
 package daemon
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/host/netlink"
@@ -15,10 +19,15 @@ import (
 // openings is sockets that write down what is opened and closed.
 type openings struct {
 	*quiet
-	trace []string
+	trace  []string
+	refuse error
 }
 
 func (o *openings) SetLinks(links []udp.Link) error {
+	if o.refuse != nil {
+		o.trace = append(o.trace, "links refused")
+		return o.refuse
+	}
 	line := "links"
 	for _, l := range links {
 		line += fmt.Sprintf(" %s/%d/%s", l.Name, l.Index, l.VRF)
@@ -28,6 +37,10 @@ func (o *openings) SetLinks(links []udp.Link) error {
 }
 
 func (o *openings) AddLocal(a netip.Addr, _ int, vrf string, _ uint16) error {
+	if o.refuse != nil {
+		o.trace = append(o.trace, fmt.Sprintf("open %s refused", a))
+		return o.refuse
+	}
 	o.trace = append(o.trace, fmt.Sprintf("open %s %s", a, vrf))
 	return nil
 }
@@ -79,5 +92,33 @@ func TestNetworkLetsGoOfWhatIsGone(t *testing.T) {
 
 	// What is gone and does not matter costs nothing.
 	o.tell(l, netlink.Event{Removed: "blue2"}, link(linkA, "dA", "red"))
+	o.want(t)
+}
+
+// What cannot be opened is tried again, when links change and now and then
+// without, and is told once.
+func TestNetworkRetriesWhatIsNotOpen(t *testing.T) {
+	l, q := newQuietLoop(t)
+	var out bytes.Buffer
+	l.net.log = slog.New(slog.NewTextHandler(&out, nil))
+	o := &openings{quiet: q, refuse: unix.EADDRNOTAVAIL}
+	l.net.conn = o
+	o.tell(l, link(linkA, "dA", ""))
+	o.tell(l, link(linkB, "dB", ""))
+	o.want(t, "links refused", "open :: refused")
+	o.trace = nil
+	l.net.retry(l.core)
+	o.want(t, "links refused", "open :: refused")
+	o.trace = nil
+	l.net.retry(l.core) // the time is not there yet
+	o.want(t)
+	if n := strings.Count(out.String(), "level=WARN"); n != 2 {
+		t.Errorf("%d warnings, want one for links and one for the socket:\n%s", n, &out)
+	}
+	o.refuse, l.net.retryAt = nil, 0
+	l.net.retry(l.core)
+	o.want(t, "links dA/2/ dB/3/", "open :: ")
+	o.trace, l.net.retryAt = nil, 0
+	l.net.retry(l.core) // nothing is left to try
 	o.want(t)
 }

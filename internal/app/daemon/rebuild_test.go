@@ -1,0 +1,202 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"testing"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/relay6"
+	"fairlead/internal/host/store"
+	"fairlead/internal/host/udp"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// relayReply is a Relay-reply from the server for clients on the link with that
+// link-address.
+func relayReply(linkAddress string, xid uint32) udp.Datagram {
+	inner := dhcp6.AppendMessageHeader(nil, dhcp6.Advertise, xid)
+	a := netip.MustParseAddr(linkAddress).As16()
+	peer := netip.MustParseAddr("fe80::1").As16()
+	b := append([]byte{byte(dhcp6.RelayReply), 0}, a[:]...)
+	b = append(b, peer[:]...)
+	b = append(b, 0, byte(dhcp6.OptionRelayMessage), 0, byte(len(inner)))
+	return udp.Datagram{Link: uplink, Source: netip.MustParseAddrPort("[2001:db8:ff::2]:547"), Payload: append(b, inner...)}
+}
+
+// One client whose answers make the core panic mutes what the server sends to its
+// link, not the uplink that all answers come by.
+func TestPanicsOfRepliesDoNotMuteTheUplink(t *testing.T) {
+	g := newGuard()
+	packet := func(d udp.Datagram) *relay6.Packet {
+		return &relay6.Packet{Link: d.Link, Source: d.Source, Payload: d.Payload}
+	}
+	for i := range uint32(panicsToMute) {
+		muted := g.panicked(packet(relayReply("2001:db8:1::1", i)), 1)
+		if want := i == panicsToMute-1; muted != want {
+			t.Errorf("panic %d: muted %v, want %v", i+1, muted, want)
+		}
+	}
+	if d, refused := g.refuses(packet(relayReply("2001:db8:1::1", 99)), 2); !refused || d != relay6.DropMuted {
+		t.Errorf("a reply for the same link: %v, %v; want %v", d, refused, relay6.DropMuted)
+	}
+	if d, refused := g.refuses(packet(relayReply("2001:db8:2::1", 99)), 2); refused {
+		t.Errorf("a reply for another link: refused by %v", d)
+	}
+}
+
+// A core that is built anew counts on, traces on, and numbers its changes after
+// the old one's: a failure of an old change must hold back no datagram of a new
+// one.
+func TestRebuildGoesOnWhereTheOldCoreWas(t *testing.T) {
+	l, _ := newQuietLoop(t)
+	l.handle(t.Context(), []udp.Datagram{solicit(linkB, 1), relayReply("2001:db8:9::1", 2)})
+	l.carryOut(t.Context())
+	l.decideOn(t.Context(), func(n instant.Now, eff *relay6.Effects) {
+		l.core.Clear(n, delegation.Selection{Link: "elsewhere"}, true, eff)
+	})
+	l.carryOut(t.Context())
+	l.core.SetTrace(&relay6.Trace{Link: "dB"})
+	before, old := l.core.LastChange(), l.core
+	l.planted = func(*relay6.Packet) { panic("planted") }
+	l.handle(t.Context(), []udp.Datagram{solicit(linkA, 3)})
+	l.carryOut(t.Context())
+	if l.core == old {
+		t.Fatal("the core was not built anew")
+	}
+	l.planted = nil
+	l.handle(t.Context(), []udp.Datagram{solicit(linkB, 4)})
+	traced := false
+	for _, n := range l.eff.Notes {
+		traced = traced || n.Kind == relay6.NoteTrace
+	}
+	if !traced {
+		t.Error("the trace has ended")
+	}
+	for _, v := range l.core.Links() {
+		if got := v.Counters.Received[dhcp6.Solicit]; v.Index == linkB && got != 2 {
+			t.Errorf("%d Solicits counted on %s, want 2", got, v.Name)
+		}
+	}
+	for _, p := range l.core.Peers(now()) {
+		if p.Counters.Sent != 2 {
+			t.Errorf("%d messages counted to %s, want 2", p.Counters.Sent, p.Name)
+		}
+	}
+	if got := l.core.LastChange(); before == 0 || got < before {
+		t.Errorf("newest change %d, it was %d: numbers are used again", got, before)
+	}
+}
+
+// What the store has not got would be lost with the core that knows it.
+func TestNoRebuildWhileTheStoreFails(t *testing.T) {
+	l, q := newQuietLoop(t)
+	q.mu.Lock()
+	q.full = store.ErrFull
+	q.mu.Unlock()
+	old := l.core
+	l.decideOn(t.Context(), func(n instant.Now, eff *relay6.Effects) {
+		d := delegation.Delegation{Prefix: netip.MustParsePrefix("2001:db8:5::/56"), Link: "dA", Client: "c", Valid: 1}
+		l.core.Restore(n, []delegation.Record{{Delegation: d, BootID: "boot"}}, nil, n.Wall, eff)
+		l.core.Clear(n, delegation.Selection{Link: "dA"}, false, eff)
+	})
+	l.rebuild(t.Context(), "planted")
+	if got := l.core.Totals().Unkept; got != 1 {
+		t.Fatalf("%d records not kept, want 1: the test tests nothing", got)
+	}
+	if l.core != old {
+		t.Error("the core was built anew, from a store that lacks what it knows")
+	}
+}
+
+// A loop that waits for the pipeline when the process is to end, ends.
+func TestRebuildEndsWithTheProcess(t *testing.T) {
+	l, _ := newQuietLoop(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	l.inflight = 1 // its outcome never comes
+	old := l.core
+	l.rebuild(ctx, "planted")
+	if l.core != old {
+		t.Error("built anew although the process ends")
+	}
+}
+
+// A caller whose call panics is told, and the loop goes on. One that comes after
+// the end is told at once.
+func TestCallsPanicAndEnd(t *testing.T) {
+	l, q := newQuietLoop(t)
+	end := q.run(t, l)
+	var old, is *relay6.Relay
+	err := l.call(t.Context(), func(instant.Now, *relay6.Effects) { old = l.core; panic("planted") })
+	if !errors.Is(err, errPanicked) {
+		t.Errorf("a call that panics: %v, want %v", err, errPanicked)
+	}
+	if err := l.call(t.Context(), func(instant.Now, *relay6.Effects) { is = l.core }); err != nil {
+		t.Errorf("the call after it: %v", err)
+	}
+	if is == old {
+		t.Error("the core was not built anew")
+	}
+	end()
+	if err := l.call(t.Context(), func(instant.Now, *relay6.Effects) { t.Error("called after the end") }); !errors.Is(err, errEnded) {
+		t.Errorf("a call after the end: %v, want %v", err, errEnded)
+	}
+}
+
+// A probe that the end of the process cut short is no proof that nobody is there.
+func TestProbeCutShortTellsNothing(t *testing.T) {
+	l, _ := newQuietLoop(t)
+	l.probed = make(chan probeResult, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	l.probe = func(context.Context, relay6.Probe) bool { cancel(); return false }
+	l.runProbe(ctx, relay6.Probe{Index: linkA})
+	if len(l.probed) != 0 {
+		t.Errorf("told %+v", <-l.probed)
+	}
+}
+
+// Where the pipeline has no room, what grants is held back, and what only extends
+// and asks nothing of the kernel leaves.
+func TestFullPipelineLetsRenewalsLeave(t *testing.T) {
+	l, q := newQuietLoop(t)
+	var held []string
+	l.net.failed = func(o udp.Outgoing, err error) {
+		if !errors.Is(err, errStalled) {
+			t.Errorf("%s held back by %v, want %v", o.Payload, err, errStalled)
+		}
+		held = append(held, string(o.Payload))
+	}
+	route := []hoststate.Op{{Route: &hoststate.Route{}}}
+	l.refuse(&job{
+		changes: []relay6.Change{{ID: 901}, {ID: 902, Host: route}},
+		sends: []waiting{
+			datagram(901, false, "grant"), datagram(901, true, "renewal"), datagram(902, true, "moved"), datagram(900, true, "behind another"),
+		},
+	})
+	if len(q.sent) != 1 || string(q.sent[0]) != "renewal" {
+		t.Errorf("sent %q, want the renewal", q.sent)
+	}
+	if len(held) != 3 || q.lateAudits != 1 {
+		t.Errorf("held back %q and asked for %d audits, want three and one", held, q.lateAudits)
+	}
+}
+
+// A route that the kernel refuses has its stand-in; only what else it did not
+// take is for an audit, and not at once: it may fail again.
+func TestSettleAsksForAnAuditOnlyIfNeeded(t *testing.T) {
+	l, q := newQuietLoop(t)
+	r := hoststate.Op{Route: &hoststate.Route{Prefix: netip.MustParsePrefix("2001:db8:5::/56")}}
+	id := l.core.LastChange()
+	l.settle([]relay6.Outcome{{ID: id, Keep: store.ErrFull}, {ID: id, Install: []relay6.FailedOp{{Op: r, Err: relay6.ErrRefused}}}})
+	if q.audits+q.lateAudits != 0 {
+		t.Error("an audit although nothing is left to mend")
+	}
+	l.settle([]relay6.Outcome{{ID: id, Install: []relay6.FailedOp{{Op: r, Err: errors.New("in the way")}}}})
+	if q.audits != 0 || q.lateAudits != 1 {
+		t.Errorf("%d audits at once, %d later; want one later", q.audits, q.lateAudits)
+	}
+}
