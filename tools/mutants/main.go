@@ -79,15 +79,15 @@ const (
 // passWithout runs the tests of all rows in the tree as it is: they must pass, or
 // their failing would say nothing.
 func passWithout(tree, only string) error {
-	rows := make(map[string][]string) // by package
+	rows := make(map[string][]claims.Mutation) // by package
 	for _, m := range claims.Mutations() {
 		if only == "" || m.Row == only {
-			rows[m.Package] = append(rows[m.Package], m.Row)
+			rows[m.Package] = append(rows[m.Package], m)
 		}
 	}
 	for _, pkg := range slices.Sorted(maps.Keys(rows)) {
 		if out, ran, passed := test(tree, pkg, rows[pkg]); !ran || !passed {
-			return fmt.Errorf("without any mutation the tests of %s in %s fail, are skipped or are not there:\n%s", strings.Join(rows[pkg], ", "), pkg, out)
+			return fmt.Errorf("without any mutation the tests in %s fail, are skipped or are not there:\n%s", pkg, out)
 		}
 	}
 	return nil
@@ -113,7 +113,7 @@ func try(tree string, m claims.Mutation) (verdict string, err error) {
 			err = back
 		}
 	}()
-	out, ran, passed := test(tree, m.Package, []string{m.Row})
+	out, ran, passed := test(tree, m.Package, []claims.Mutation{m})
 	switch {
 	case !ran:
 		return "", fmt.Errorf("%s: with the mutation nothing ran:\n%s", m.File, out)
@@ -133,9 +133,9 @@ func mutate(text []byte, m claims.Mutation) ([]byte, error) {
 
 const timeout = 3 * time.Minute
 
-// test runs the tests of some rows in one package. Ran is false where it did not
+// test runs the tests of some mutations' rows in one package. Ran is false where it did not
 // build or has no such test.
-func test(tree, pkg string, rows []string) (out string, ran, passed bool) {
+func test(tree, pkg string, rows []claims.Mutation) (out string, ran, passed bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	env := os.Environ()
@@ -148,7 +148,15 @@ func test(tree, pkg string, rows []string) (out string, ran, passed bool) {
 		}
 		env = append(env, "FAIRLEAD_BIN="+bin)
 	}
-	pattern := "^TestRFC8987_(" + strings.ReplaceAll(strings.Join(rows, "|"), "-", "") + ")_"
+	var names []string
+	for _, m := range rows {
+		name := "TestRFC8987_" + strings.ReplaceAll(m.Row, "-", "") + "_"
+		if m.Test != "" {
+			name += m.Test + "$"
+		}
+		names = append(names, name)
+	}
+	pattern := "^(" + strings.Join(names, "|") + ")"
 	cmd := exec.CommandContext(ctx, "go", "test", "-trimpath", "-vet=off", "-count=1", "-failfast", "-v", "-run", pattern, pkg)
 	cmd.Dir, cmd.Env = tree, env
 	b, err := cmd.CombinedOutput()
