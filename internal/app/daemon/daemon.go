@@ -145,7 +145,7 @@ func (d *daemon) open(watch context.Context) (err error) {
 
 func (d *daemon) assemble() {
 	once := newLimiter(d.cfg.Log.Every)
-	fails := &failures{log: d.log, once: once}
+	fails := newFailures(d.log, once)
 	network := newNetwork(d.log)
 	network.configure(d.cfg.Peers, d.cfg.Relay6.SourcePort)
 	network.failed = fails.report
@@ -153,7 +153,7 @@ func (d *daemon) assemble() {
 	d.pipe.sendFail = fails.report
 	d.audit = newAuditor(d)
 	d.loop = &loop{
-		log: d.log, pipe: d.pipe, net: network, build: d.buildCore, probe: d.answers,
+		log: d.log, pipe: d.pipe, net: network, lost: fails, build: d.buildCore, probe: d.answers,
 		notes:     &notes{log: d.log, clients: newIdentifiers(d.cfg.Log.Identifiers), feed: d.feed, hook: d.hook.Offer, once: once},
 		datagrams: make(chan []udp.Datagram), handled: make(chan struct{}, 1),
 		probed: make(chan probeResult), calls: make(chan func(instant.Now, *relay6.Effects)),

@@ -25,6 +25,7 @@ type loop struct {
 	build func(now instant.Now, eff *relay6.Effects) (*relay6.Relay, error) // the core anew, from the store
 	pipe  *pipeline
 	net   *network
+	lost  *failures
 	notes *notes
 	probe func(ctx context.Context, p relay6.Probe) bool
 
@@ -139,7 +140,7 @@ func (l *loop) handle(ctx context.Context, batch []udp.Datagram) {
 			HardwareType: d.HardwareType, Payload: d.Payload,
 		}
 		if drop, refused := l.guard.refuses(&p, n.Boot); refused {
-			l.core.CountDrop(p.Link, drop)
+			l.core.CountDrop(p.Link, drop, 1)
 			continue
 		}
 		if cause := l.decide(n, &p); cause != nil {
@@ -222,6 +223,7 @@ const maxChanges = 64
 // carryOut does what the Effects say: datagrams that wait for nothing leave at
 // once, changes and what waits for them go into the pipeline.
 func (l *loop) carryOut(ctx context.Context) {
+	l.lost.count(l.core)
 	l.notes.take(&l.eff)
 	l.out = l.out[:0]
 	j := &job{}
@@ -266,7 +268,7 @@ func (l *loop) refuse(j *job) {
 			l.out = append(l.out, w.out)
 			continue
 		}
-		l.net.sendFailed(w.out, errStalled)
+		l.net.sendFailed(w.out, fmt.Errorf("%w: %w", errNotKept, errStalled))
 	}
 	if len(l.out) > 0 {
 		l.net.send(l.out)

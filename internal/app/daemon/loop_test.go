@@ -2,6 +2,8 @@ package daemon
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"sync"
@@ -51,7 +53,7 @@ func newQuietLoop(t *testing.T) (*loop, *quiet) {
 	cfg := &relay6.Config{Peers: []trust.Peer{server}, Links: []relay6.LinkRule{{Match: []string{"d*"}}}}
 	log := slog.New(slog.DiscardHandler)
 	l := &loop{
-		log: log, pipe: q.pipe, net: newNetwork(log), guard: newGuard(),
+		log: log, pipe: q.pipe, net: newNetwork(log), lost: newFailures(log, newLimiter(time.Hour)), guard: newGuard(),
 		auditDue: func() { q.audits++ }, auditLate: func() { q.lateAudits++ }, ended: make(chan struct{}),
 		notes: &notes{log: log, feed: control.NewFeed(), once: newLimiter(time.Hour)},
 	}
@@ -190,5 +192,31 @@ func TestGuardForgetsAndIsBounded(t *testing.T) {
 	}
 	if d, refused := g.refuses(&other, at+muteFor); refused {
 		t.Errorf("after the mute has ended: refused by %v", d)
+	}
+}
+
+// Every discard has a counter on its link: what was held back and why, and what
+// a socket did not take.
+func TestLoopCountsWhatDidNotLeave(t *testing.T) {
+	l, _ := newQuietLoop(t)
+	to := udp.Outgoing{Link: linkA}
+	for _, err := range []error{
+		fmt.Errorf("%w: disk full", errNotKept), fmt.Errorf("%w: refused", errNotInstalled), fmt.Errorf("%w: refused", errNotInstalled), errors.New("no route"),
+	} {
+		l.lost.report(to, err)
+	}
+	l.eff.Reset()
+	l.carryOut(t.Context())
+	want := map[relay6.Drop]uint64{relay6.DropNotKept: 1, relay6.DropNotInstalled: 2, relay6.DropSendFailed: 1}
+	for _, v := range l.core.Links() {
+		for d, n := range v.Counters.Drops {
+			expected := uint64(0)
+			if v.Index == linkA {
+				expected = want[relay6.Drop(d)]
+			}
+			if n != expected {
+				t.Errorf("link %s: %d drops for %s, want %d", v.Name, n, relay6.Drop(d), expected)
+			}
+		}
 	}
 }

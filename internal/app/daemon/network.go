@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -240,7 +239,7 @@ func (n *network) outgoing(s *relay6.Send) udp.Outgoing {
 	o := udp.Outgoing{Link: s.Link, Source: s.Source, SourcePort: s.SourcePort, Dest: s.Dest, HopLimit: s.HopLimit, Payload: s.Payload}
 	if s.ToPeer {
 		o.Kind = udp.ToPeer
-		if s.Peer != nil {
+		if o.VRF = s.VRF; s.Peer != nil {
 			o.VRF = n.vrfs[s.Peer.Name]
 		}
 		return o
@@ -259,20 +258,3 @@ func (n *network) send(batch []udp.Outgoing) {
 func (n *network) sendFailed(o udp.Outgoing, err error) { n.failed(o, err) }
 
 func linkLayer(d *udp.Datagram) linkaddr.Addr { return linkaddr.From(d.MAC[:d.MACLen]) }
-
-// failures logs datagrams that did not leave; the sockets count them. It is used
-// from the loop and from the pipeline.
-type failures struct {
-	log  *slog.Logger
-	once *limiter
-}
-
-func (f *failures) report(o udp.Outgoing, err error) {
-	subject := "send " + strconv.Itoa(o.Link) // a client's address would let clients fill the log
-	if o.Kind == udp.ToPeer {
-		subject += " " + o.Dest.Addr().String()
-	}
-	if n, due := f.once.due(subject, now().Boot); due {
-		f.log.Warn("datagram not sent", "dest", o.Dest, "link", o.Link, "error", err, "times", n)
-	}
-}

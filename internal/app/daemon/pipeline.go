@@ -215,9 +215,9 @@ func (p *pipeline) install(group []*job) []relay6.Outcome {
 	}
 	for _, o := range outcomes {
 		if o.Keep != nil {
-			p.fail(o.ID, failure{fmt.Errorf("not kept: %w", o.Keep), true})
+			p.fail(o.ID, failure{fmt.Errorf("%w: %w", errNotKept, o.Keep), true})
 		} else if len(o.Install) > 0 {
-			p.fail(o.ID, failure{fmt.Errorf("not installed: %w", o.Install[0].Err), false})
+			p.fail(o.ID, failure{fmt.Errorf("%w: %w", errNotInstalled, o.Install[0].Err), false})
 		}
 	}
 	return outcomes
@@ -252,8 +252,6 @@ func (p *pipeline) fail(id relay6.ChangeID, f failure) {
 	p.order = append(p.order, id)
 }
 
-var errHeldBack = errors.New("held back")
-
 // release sends the datagrams of a job whose changes are done.
 func (p *pipeline) release(j *job) {
 	if len(j.sends) == 0 {
@@ -262,7 +260,7 @@ func (p *pipeline) release(j *job) {
 	batch := make([]udp.Outgoing, 0, len(j.sends))
 	for _, w := range j.sends {
 		if f, bad := p.failed[w.after]; bad && !(w.extends && f.notKept) {
-			p.sendFail(w.out, fmt.Errorf("%w: %w", errHeldBack, f.err))
+			p.sendFail(w.out, f.err)
 			continue
 		}
 		batch = append(batch, w.out)

@@ -63,7 +63,8 @@ type Send struct {
 
 	ToPeer     bool // towards a server or relay: by socket, never as a frame
 	Peer       *trust.Peer
-	Link       int // interface index; 0: by route
+	Link       int    // interface index; 0: by route
+	VRF        string // that the route is looked up in, where neither Peer nor Link tells
 	Source     netip.Addr
 	SourcePort uint16
 	Dest       netip.AddrPort

@@ -204,13 +204,13 @@ func (r *Relay) drop(l *link, p *Packet, d Drop, eff *Effects) {
 	}
 }
 
-// CountDrop counts a datagram that the shell discarded on a link.
-func (r *Relay) CountDrop(index int, d Drop) {
+// CountDrop counts n datagrams that the shell discarded on a link.
+func (r *Relay) CountDrop(index int, d Drop, n uint64) {
 	if l := r.links[index]; l != nil {
-		l.counters.Drops[d]++
+		l.counters.Drops[d] += n
 		return
 	}
-	r.unknown[d]++
+	r.unknown[d] += n
 }
 
 // LastChange is the newest change there is.

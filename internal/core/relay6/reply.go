@@ -152,6 +152,9 @@ func (r *Relay) deliver(now instant.Now, p *Packet, to addressee, answered map[d
 		r.peers[below.Name].Sent++
 	case s.Link == 0:
 		s.ToPeer = true
+		if to.link != nil {
+			s.VRF = to.link.VRF
+		}
 	default:
 		s.LinkLayer = r.neighbours.lookup(s.Link, to.dest.Addr())
 	}

@@ -60,7 +60,9 @@ func TestRFC8415_19_2c_MessageIsNotModified(t *testing.T) {
 	for _, inner := range [][]byte{
 		w.reply(alice, iaPD(1, prefix("2001:db8:100::/56", 600)), raw(12, make([]byte, 16)...), raw(888)),
 		message(dhcp6.Reply, 1, clientID(alice.duid), raw(25, 1)),
-		{7}, {7, 1, 2, 3, 0}, {1, 2},
+		{7},
+		{7, 1, 2, 3, 0},
+		{1, 2},
 	} {
 		got := w.serves(relayed(dhcp6.RelayReply, 0, "2001:db8:1::1", alice.addr, inner, interfaceID("lan0")))
 		if len(got) != 1 || !bytes.Equal(got[0].Payload, inner) {
