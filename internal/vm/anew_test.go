@@ -5,23 +5,11 @@ package vm_test
 import (
 	"fmt"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"fairlead/internal/wire/dhcp6"
 )
-
-// asleep has the kernel do something while the relay's process stands still, so
-// that it learns of all of it in one burst.
-func (r *rig) asleep(lines ...string) {
-	r.t.Helper()
-	p := r.relay.Proc()
-	need(r.t, p.Signal(syscall.SIGSTOP))
-	err := r.node.Batch(lines...)
-	need(r.t, p.Signal(syscall.SIGCONT))
-	need(r.t, err)
-}
 
 // The VRF devices of a client and of a server are deleted and made anew: the
 // sockets that were bound to the old ones hear nothing any more.
@@ -44,7 +32,7 @@ func TestVRFMadeAnew(t *testing.T) {
 		anew("green", green, "d3.30", linkAddress(3)),
 		anew("blue", blue, "u2", near(2)),
 	} {
-		r.asleep(lines...)
+		r.asleep(func() { need(t, r.node.Batch(lines...)) })
 		r.becomesRouted(green, prefix, client, "d3.30")
 		r.becomes(main, prefix, "")
 		var err error
@@ -66,12 +54,14 @@ func TestLinkMadeAnewWithItsIndex(t *testing.T) {
 	r.servers[1].Become(grants{}.answer)
 	was, err := r.node.Interface("d3.30")
 	need(t, err)
-	r.asleep(
-		"link del d3.30",
-		fmt.Sprintf("link add link d3 name d3.30 index %d type vlan id 30", was.Index),
-		"link set d3.30 master green",
-		"link set d3.30 up",
-		"addr replace "+linkAddress(3)+"/64 dev d3.30 nodad")
+	r.asleep(func() {
+		need(t, r.node.Batch(
+			"link del d3.30",
+			fmt.Sprintf("link add link d3 name d3.30 index %d type vlan id 30", was.Index),
+			"link set d3.30 master green",
+			"link set d3.30 up",
+			"addr replace "+linkAddress(3)+"/64 dev d3.30 nodad"))
+	})
 	_, err = client.Exchange(20*time.Second, client.Message(dhcp6.Rebind, tooLong()))
 	need(t, err)
 	out, err := r.node.Run("ip", "-6", "maddr", "show", "dev", "d3.30")

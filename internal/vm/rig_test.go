@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ import (
 )
 
 // patience is for conditions that the emulated machine may take long to reach.
-const patience = 60 * time.Second
+const patience = 30 * time.Second
 
 // asProgram has the test binary be the program: it is set for everything that
 // the tests start.
@@ -171,6 +172,16 @@ func (r *rig) start(rules string, uplinks ...int) {
 	need(r.t, err)
 	r.relay, err = relay.Start(r.node, relay.Config{Binary: program, Text: text + "relay6:\n  links:\n" + rules})
 	need(r.t, err)
+}
+
+// asleep has something happen while the relay's process stands still: it can do
+// nothing about it, and then learns of all of it in one burst.
+func (r *rig) asleep(happen func()) {
+	r.t.Helper()
+	p := r.relay.Proc()
+	need(r.t, p.Signal(syscall.SIGSTOP))
+	defer func() { need(r.t, p.Signal(syscall.SIGCONT)) }()
+	happen()
 }
 
 // routes returns the relay's routes to exactly a prefix in a table, as ip

@@ -236,7 +236,7 @@ func (w *traffic) flow() (stop func()) {
 
 // A VLAN device is deleted and made anew while packets flow: the route is kept
 // as an unreachable one and comes back without a word from the client, and the
-// filter, by name, is never open for a moment.
+// filter, by name, is never open for a moment, nor closed to the client.
 func TestRFC8987_S2_VLANMadeAnewUnderTraffic(t *testing.T) {
 	r := newTrunk(t)
 	w := r.traffic()
@@ -255,14 +255,16 @@ func TestRFC8987_S2_VLANMadeAnewUnderTraffic(t *testing.T) {
 	_, err = r.node.IP("link del d1.10")
 	need(t, err)
 	r.becomes(254, prefix10, standIn(prefix10))
-	need(t, vlan(r.node, "d1", 10, linkAddress(10)+"/64"))
+	r.asleep(func() {
+		need(t, vlan(r.node, "d1", 10, linkAddress(10)+"/64"))
+		w.more(w.good, "on the new device, before the relay knows of it")
+	})
 	is, err := r.node.Interface("d1.10")
 	need(t, err)
 	if is.Index == was.Index {
 		t.Fatalf("d1.10 has index %d again", is.Index)
 	}
 	r.becomesRouted(254, prefix10, r.on10, "d1.10")
-	w.more(w.good, "after the return")
 	stop()
 	if got := w.arrived(w.wrong) - passed; got != 0 {
 		t.Errorf("%d packets with a wrong source passed", got)
