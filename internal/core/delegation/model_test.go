@@ -52,7 +52,6 @@ type model struct {
 	now    instant.Now
 	policy delegation.Policy
 	peer   []trust.Range
-	steps  int
 }
 
 func pick[T any](t *rapid.T, label string, from []T) T { return rapid.SampledFrom(from).Draw(t, label) }
