@@ -78,6 +78,7 @@ func TestRFC8987_G9_ForgedReleaseEndsNothing(t *testing.T) {
 			need(t, err)
 			r.throw(2).toRelays(mac.HardwareAddr, victim, second)
 			r.passed(forger)
+			r.settled(forger)
 			r.wantRoute(p, 1)
 			for i, m := range [][]byte{first, second} {
 				if n := len(r.heard(m)); n != 1 {
@@ -173,6 +174,7 @@ func TestHijackWithACopiedAddressIsRefused(t *testing.T) {
 	_, err = r.server.Wait(patience, "the forged Request", func(q script.Request) bool { return string(q.Inner) == string(solicit) })
 	need(t, err)
 	r.passed(thief)
+	r.settled(thief)
 	own, err := r.Client(1).Interface("c0")
 	need(t, err)
 	r.watchStrict(p, own.HardwareAddr, mac.HardwareAddr)

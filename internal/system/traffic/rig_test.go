@@ -214,12 +214,23 @@ func (r *rig) renew(c *script.Client, reply dhcp6.Message) dhcp6.Message {
 	return got
 }
 
-// ask sends a message that the server answers, once everything sent before has
-// passed the relay: datagrams of one client stay in order.
+// passed waits until everything that a client has sent was decided on: datagrams
+// of one client stay in order.
 func (r *rig) passed(c *script.Client) {
 	r.t.Helper()
 	_, err := c.Exchange(patience, c.Message(dhcp6.InformationRequest))
 	need(r.t, err)
+}
+
+// fence is what settled delegates.
+var fence = pfx("2001:db8:1f00::/56")
+
+// settled waits until the kernel has all that was decided so far: changes are
+// installed in their order, and a Reply that grants waits for its own.
+func (r *rig) settled(c *script.Client) {
+	r.t.Helper()
+	r.grant(240, long(fence))
+	r.obtain(c, 240)
 }
 
 // heard are the messages of a transaction that the server has received.
