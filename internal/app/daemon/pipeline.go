@@ -196,11 +196,9 @@ func (p *pipeline) install(group []*job) []relay6.Outcome {
 			if len(c.Keep) > 0 {
 				o.Keep = j.keepErr
 			}
-			if o.Keep == nil || !c.Grants {
-				for _, op := range c.Host {
-					ops = append(ops, op)
-					owner = append(owner, len(outcomes))
-				}
+			for _, op := range c.Host {
+				ops = append(ops, op)
+				owner = append(owner, len(outcomes))
 			}
 			outcomes = append(outcomes, o)
 		}

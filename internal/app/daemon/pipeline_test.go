@@ -82,8 +82,8 @@ func (b *bench) run(jobs ...*job) []relay6.Outcome {
 	return outcomes
 }
 
-func change(id relay6.ChangeID, grants bool, key, prefix string) relay6.Change {
-	c := relay6.Change{ID: id, Grants: grants, Keep: []relay6.KeepOp{{Key: []byte(key), Value: []byte("v")}}}
+func change(id relay6.ChangeID, key, prefix string) relay6.Change {
+	c := relay6.Change{ID: id, Keep: []relay6.KeepOp{{Key: []byte(key), Value: []byte("v")}}}
 	if prefix != "" {
 		c.Host = []hoststate.Op{{Route: &hoststate.Route{Prefix: netip.MustParsePrefix(prefix)}}}
 	}
@@ -104,8 +104,8 @@ func (b *bench) want(t *testing.T, want ...string) {
 func TestPipelineKeepsThenInstallsThenSends(t *testing.T) {
 	b := newBench()
 	outcomes := b.run(
-		&job{changes: []relay6.Change{change(1, true, "a", "2001:db8:1::/56")}, sends: []waiting{datagram(1, false, "A")}},
-		&job{changes: []relay6.Change{change(2, true, "b", "2001:db8:2::/56")}, sends: []waiting{datagram(2, false, "B")}},
+		&job{changes: []relay6.Change{change(1, "a", "2001:db8:1::/56")}, sends: []waiting{datagram(1, false, "A")}},
+		&job{changes: []relay6.Change{change(2, "b", "2001:db8:2::/56")}, sends: []waiting{datagram(2, false, "B")}},
 	)
 	// One commit for the group; nothing leaves before both are installed.
 	b.want(t, "keep a b", "install 2001:db8:1::/56", "install 2001:db8:2::/56", "send A", "send B")
@@ -120,15 +120,15 @@ func TestPipelineStoreFails(t *testing.T) {
 	b := newBench()
 	b.full = store.ErrFull
 	outcomes := b.run(
-		&job{changes: []relay6.Change{change(1, true, "grant", "2001:db8:1::/56")}, sends: []waiting{datagram(1, false, "GRANT")}},
-		&job{changes: []relay6.Change{change(2, false, "end", "2001:db8:2::/56")}},
-		&job{changes: []relay6.Change{change(3, false, "renew", "")}, sends: []waiting{datagram(3, true, "RENEW")}},
+		&job{changes: []relay6.Change{change(1, "grant", "2001:db8:1::/56")}, sends: []waiting{datagram(1, false, "GRANT")}},
+		&job{changes: []relay6.Change{change(2, "end", "2001:db8:2::/56")}},
+		&job{changes: []relay6.Change{change(3, "renew", "")}, sends: []waiting{datagram(3, true, "RENEW")}},
 		&job{sends: []waiting{datagram(1, true, "AFTER THE GRANT")}},
 	)
-	// What grants is neither installed nor sent; what ended is taken out of the
-	// kernel; what only extends leaves. A later datagram that waits for the
+	// What grants is not sent, and the core takes it back by the next change; what
+	// ended is taken out of the kernel; what only extends leaves. A later datagram that waits for the
 	// grant and extends alone is the core's word that it may leave.
-	b.want(t, "full", "install 2001:db8:2::/56", "held GRANT", "send RENEW", "send AFTER THE GRANT")
+	b.want(t, "full", "install 2001:db8:1::/56", "install 2001:db8:2::/56", "held GRANT", "send RENEW", "send AFTER THE GRANT")
 	for _, o := range outcomes {
 		if !errors.Is(o.Keep, store.ErrFull) {
 			t.Errorf("change %d: keep = %v, want %v", o.ID, o.Keep, store.ErrFull)
@@ -140,8 +140,8 @@ func TestPipelineKernelRefuses(t *testing.T) {
 	b := newBench()
 	b.bad["2001:db8:1::/56"] = true
 	outcomes := b.run(
-		&job{changes: []relay6.Change{change(1, true, "a", "2001:db8:1::/56")}, sends: []waiting{datagram(1, true, "A")}},
-		&job{changes: []relay6.Change{change(2, true, "b", "2001:db8:2::/56")}, sends: []waiting{datagram(2, false, "B")}},
+		&job{changes: []relay6.Change{change(1, "a", "2001:db8:1::/56")}, sends: []waiting{datagram(1, true, "A")}},
+		&job{changes: []relay6.Change{change(2, "b", "2001:db8:2::/56")}, sends: []waiting{datagram(2, false, "B")}},
 	)
 	b.want(t, "keep a b", "install 2001:db8:2::/56", "held A", "send B")
 	if len(outcomes[0].Install) != 1 || !errors.Is(outcomes[0].Install[0].Err, relay6.ErrRefused) {
@@ -157,7 +157,7 @@ func TestPipelineForgetsOldFailures(t *testing.T) {
 	b := newBench()
 	b.full = store.ErrBroken
 	for id := relay6.ChangeID(1); id <= 2*maxFailed; id++ {
-		b.run(&job{changes: []relay6.Change{change(id, true, "k", "")}})
+		b.run(&job{changes: []relay6.Change{change(id, "k", "")}})
 	}
 	if len(b.pipe.failed) != maxFailed || len(b.pipe.order) != maxFailed {
 		t.Errorf("%d failures remembered in order of %d, want %d", len(b.pipe.failed), len(b.pipe.order), maxFailed)

@@ -47,10 +47,9 @@ type ChangeID uint64
 // failed, so that the kernel follows the table; a change of its own then takes
 // away what a grant that was not kept had brought.
 type Change struct {
-	ID     ChangeID
-	Grants bool
-	Keep   []KeepOp
-	Host   []hoststate.Op
+	ID   ChangeID
+	Keep []KeepOp
+	Host []hoststate.Op
 }
 
 // KeepOp is one record to keep; a nil Value deletes it.
