@@ -4,10 +4,13 @@ package vm_test
 
 import (
 	"fmt"
+	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"fairlead/internal/lab"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -73,3 +76,55 @@ func TestLinkMadeAnewWithItsIndex(t *testing.T) {
 
 // tooLong is an option that makes a message too long for one packet.
 func tooLong() []byte { return dhcp6.AppendOption(nil, 65001, make([]byte, 3000)) }
+
+// A VLAN of a VRF is made anew, and is outside the VRF for a moment. There its
+// client's prefix is another client's, whose route stays as it is.
+func TestLinkBornOutsideItsVRF(t *testing.T) {
+	r := vrfs(t)
+	const prefix = "2001:db8:9000::/56"
+	outside, inside := r.client(2), r.client(3)
+	r.servers[1].Become(grants{linkAddress(2): prefix, linkAddress(3): prefix}.answer)
+	replyOutside := obtains(t, outside, prefix)
+	replyInside := obtains(t, inside, prefix)
+	changes, err := r.node.Start(lab.Command{Name: "monitor", Args: []string{"ip", "-6", "-N", "monitor", "route"}})
+	need(t, err)
+
+	need(t, r.node.Batch("link del d3.30"))
+	r.becomes(green, prefix, standIn(prefix))
+	need(t, vlan(r.node, "d3", 30))
+	r.becomes(green, prefix, "")
+	r.routed(main, prefix, outside, "d2")
+	r.enslave("d3.30", "green", linkAddress(3)+"/64")
+	r.becomesRouted(green, prefix, inside, "d3.30")
+	r.routed(main, prefix, outside, "d2")
+	need(t, changes.Stop())
+	for line := range strings.Lines(changes.Log()) {
+		if strings.Contains(line, prefix) && !strings.Contains(line, "table 200") {
+			t.Errorf("outside the VRF: %s", line)
+		}
+	}
+	r.releases(inside, replyInside, green, prefix)
+	r.releases(outside, replyOutside, main, prefix)
+}
+
+// A glob that matches everything matches the loopback device and those of the
+// VRFs, too. What comes from this host, and what comes in by a VRF, passes.
+func TestGlobOfEverything(t *testing.T) {
+	r := vrfs(t)
+	text, err := os.ReadFile(r.relay.File)
+	need(t, err)
+	t.Cleanup(func() { need(t, r.relay.Reload(string(text))) })
+	need(t, r.relay.Reload(strings.Replace(string(text), "match: [d*, ppp*]", "match: \"*\"", 1)))
+	const prefix, source = "2001:db8:b000::/56", "2001:db8:b000::1"
+	client := r.client(1)
+	need(t, r.nodes[1].Address("lo", source+"/128"))
+	r.servers[1].Become(grants{linkAddress(1): prefix}.answer)
+	reply := obtains(t, client, prefix)
+	for what, ping := range map[string]func() error{
+		"the client reaches the far end": func() error { return r.nodes[1].Ping(netip.MustParseAddr(source), netip.MustParseAddr(beyond(3))) },
+		"the relay node reaches itself":  func() error { return r.node.Ping(netip.Addr{}, netip.IPv6Loopback()) },
+	} {
+		need(t, lab.Until(20*time.Second, what, func() bool { return ping() == nil }))
+	}
+	r.releases(client, reply, red, prefix)
+}

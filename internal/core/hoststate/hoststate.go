@@ -25,7 +25,7 @@ type Link struct {
 	MTU          int
 	HardwareType uint16 // ARPHRD_*
 	LinkLayer    linkaddr.Addr
-	VRF          string         // name of the VRF device it is enslaved to, else empty
+	VRF          string         // name of the VRF device it is enslaved to, its own if it is one, else empty
 	Table        uint32         // routing table of that VRF; 254 (main) without one
 	Addrs        []netip.Prefix // address and on-link prefix length, in the kernel's order, tentative and failed ones left out
 }

@@ -25,6 +25,12 @@ type link struct {
 	counters    LinkCounters
 }
 
+// loopback is ARPHRD_LOOPBACK.
+const loopback = 772
+
+// hollow reports whether the link is a device that nobody is behind.
+func (l *link) hollow() bool { return l.HardwareType == loopback || l.VRF == l.Name }
+
 // LinkCounters count what happened on one link.
 type LinkCounters struct {
 	Received  [TypeCount]uint64 // by message type, from clients and relays below
@@ -96,6 +102,7 @@ func (r *Relay) SetLink(h hoststate.Link, eff *Effects) {
 	if other := r.links[h.Index]; other != nil && other != l { // renamed
 		r.dropLink(other, eff)
 	}
+	elsewhere := l == nil || l.VRF != h.VRF
 	if l == nil {
 		l = &link{}
 		r.byName[h.Name] = l
@@ -108,9 +115,44 @@ func (r *Relay) SetLink(h hoststate.Link, eff *Effects) {
 	onLink(&h, func(p netip.Prefix) { r.reserved.add(h.VRF, p, 1) })
 	r.links[h.Index] = l
 	r.rehome(l)
-	ops := r.host.SetLink(nil, h)
+	var ops []hoststate.Op
+	if elsewhere {
+		ops = r.strand(ops, l)
+	}
+	ops = r.host.SetLink(ops, h)
+	if elsewhere {
+		for d := range r.table.OnLink(l.Name) {
+			ops = r.put(ops, &d)
+		}
+	}
 	ops = r.applyRule(l, ops)
 	r.install(ops, eff)
+}
+
+// stranded reports whether a delegation's link is in another VRF, where the
+// prefix is another client's. Until the link is back it has neither route nor
+// filter element, so that it takes nothing away.
+func (r *Relay) stranded(d *delegation.Delegation) bool {
+	l := r.byName[d.Link]
+	return l != nil && l.VRF != d.VRF
+}
+
+// strand takes out of the host what a link could not take along to its VRF.
+func (r *Relay) strand(ops []hoststate.Op, l *link) []hoststate.Op {
+	for d := range r.table.OnLink(l.Name) {
+		if r.stranded(&d) {
+			ops = r.host.Delete(ops, l.Name, d.Prefix)
+		}
+	}
+	return ops
+}
+
+// put wants a delegation in the host, unless it is stranded.
+func (r *Relay) put(ops []hoststate.Op, d *delegation.Delegation) []hoststate.Op {
+	if r.stranded(d) {
+		return ops
+	}
+	return r.host.Put(ops, r.lease(d))
 }
 
 // rehome moves the delegations of a link that has changed its VRF, as far as
@@ -152,9 +194,11 @@ func (r *Relay) dropLink(l *link, eff *Effects) {
 
 // ruleFor is the first rule that matches a link's name. An interface on which a
 // server is heard is never client-facing: that a Relay-reply may come from it
-// rules out that a client may.
+// rules out that a client may. Nor is one without anything at its other end: a
+// guard on the loopback device or on that of a VRF would drop what comes from
+// this host, and what comes in by any link of the VRF.
 func (r *Relay) ruleFor(name string) *LinkRule {
-	if r.trust.HeardOn(trust.Server, name) {
+	if l := r.byName[name]; r.trust.HeardOn(trust.Server, name) || l != nil && l.hollow() {
 		return nil
 	}
 	for i := range r.cfg.Links {

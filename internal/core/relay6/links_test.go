@@ -163,10 +163,54 @@ func TestSamePrefixInTwoVRFs(t *testing.T) {
 	if got := len(w.delegations()); got != 3 {
 		t.Errorf("%d delegations after a restart, want 3: %q", got, w.delegations())
 	}
-	// The other's VRF is taken when lan0 leaves its own: nothing is lost.
+	// The other's VRF is taken when lan0 leaves its own: nothing is lost, and
+	// nothing is taken from the other.
+	w.kernel.fail = func(o hoststate.Op) error {
+		if o.Route != nil && o.Route.Table == hoststate.MainTable && o.Route.Prefix == cidr("2001:db8:100::/56") && (o.Remove || o.Route.Link != lan1Index) {
+			t.Errorf("operation on the other's route: %v", o.Route)
+		}
+		return nil
+	}
+	others := "2001:db8:100::/56 via fe80::c dev 11 table 254 metric 1024"
 	w.setLink("lan0", func(l *hoststate.Link) { l.VRF, l.Table = "", hoststate.MainTable })
 	if got := len(w.delegations()); got != 3 {
 		t.Errorf("%d delegations after lan0 left its VRF, want 3: %q", got, w.delegations())
+	}
+	w.wantRoutes("2001:db8:100::/56", others)
+	if w.kernel.allows("lan0", "2001:db8:100::/56") {
+		t.Error("what is another's is a good source on lan0")
+	}
+	w.restart()
+	w.wantRoutes("2001:db8:100::/56", others)
+	w.setLink("lan0", func(l *hoststate.Link) { l.VRF, l.Table = "red", 100 })
+	w.wantRoutes("2001:db8:100::/56", "2001:db8:100::/56 via fe80::a dev 10 table 100 metric 1024", others)
+	if !w.kernel.allows("lan0", "2001:db8:100::/56") {
+		t.Error("what is delegated is no good source on lan0 after its return")
+	}
+	// The same by way of a link that is made anew outside its VRF.
+	w.removeLink("lan0")
+	w.links["lan0"] = hoststate.Link{Index: 12, Name: "lan0", Up: true, Running: true, MTU: 1500, HardwareType: 1, Table: hoststate.MainTable}
+	w.setLink("lan0", nil)
+	w.wantRoutes("2001:db8:100::/56", others)
+	w.setLink("lan0", func(l *hoststate.Link) { l.VRF, l.Table = "red", 100 })
+	w.wantRoutes("2001:db8:100::/56", "2001:db8:100::/56 via fe80::a dev 12 table 100 metric 1024", others)
+}
+
+// A glob may match devices that nobody is behind; they do not face clients.
+func TestHollowDevicesNeverFaceClients(t *testing.T) {
+	w := newWorld(t, rule(func(l *relay6.LinkRule) { l.Match = []string{"*"} }))
+	for name, l := range map[string]hoststate.Link{
+		"lo":  {Index: 1, Name: "lo", Up: true, HardwareType: 772, Table: hoststate.MainTable},
+		"red": {Index: 20, Name: "red", Up: true, HardwareType: 1, VRF: "red", Table: 100},
+	} {
+		w.links[name] = l
+		w.setLink(name, nil)
+		if w.core.ClientFacing(name) || w.kernel.elements[hoststate.Element{Set: hoststate.Guarded, Link: name}] {
+			t.Errorf("%s faces clients", name)
+		}
+	}
+	if !w.core.ClientFacing("lan0") {
+		t.Error("lan0 does not face clients")
 	}
 }
 

@@ -148,7 +148,7 @@ func (r *Relay) Reconfigure(cfg *Config, eff *Effects) {
 		r.install(r.applyLostPolicy(name), eff)
 	}
 	for d := range r.table.All() {
-		r.install(r.host.Put(nil, r.lease(&d)), eff)
+		r.install(r.put(nil, &d), eff)
 	}
 }
 

@@ -28,7 +28,7 @@ func (r *Relay) Restore(now instant.Now, records []delegation.Record, blocks []d
 	}
 	var ops []hoststate.Op
 	for d := range r.table.All() {
-		ops = r.host.Put(ops, r.lease(&d))
+		ops = r.put(ops, &d)
 	}
 	r.install(ops, eff)
 	if r.table.Held() > 0 {
