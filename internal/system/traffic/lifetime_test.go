@@ -19,14 +19,16 @@ import (
 func TestRFC8987_G8_ExpiresWhenTheValidLifetimeHasElapsed(t *testing.T) {
 	parallel(t)
 	r := start(t, lab.Plan{Clients: 1})
-	p := pfx("2001:db8:1100::/56")
-	// A preferred lifetime that has elapsed ends nothing.
-	r.grant(1, dhcp6.IAPrefix{Prefix: p, Preferred: 1, Valid: 3})
+	p, other := pfx("2001:db8:1100::/56"), pfx("2001:db8:1100:100::/56")
+	// A preferred lifetime that has elapsed ends nothing, nor does the end of
+	// another prefix meanwhile.
+	r.grant(1, dhcp6.IAPrefix{Prefix: p, Preferred: 1, Valid: 4}, lasting(other, 2))
 	begin := time.Now()
 	r.obtain(r.client(1), 1)
+	r.wantNoRoute(other)
 	until(t, "the route is gone", func() bool { return len(r.routeOf(p)) == 0 })
-	if lasted := time.Since(begin); lasted < 3*time.Second {
-		t.Errorf("the route was gone after %v, before the valid lifetime of 3 s", lasted)
+	if lasted := time.Since(begin); lasted < 4*time.Second {
+		t.Errorf("the route was gone after %v, before the valid lifetime of 4 s", lasted)
 	}
 }
 
