@@ -36,6 +36,9 @@ func machine(t *testing.T) string {
 			if err != nil {
 				return err
 			}
+			if path == folder && entry.IsDir() {
+				return nil // that it is there says nothing: FRR makes its own where a package has not
+			}
 			size := info.Size()
 			if entry.IsDir() {
 				size = 0

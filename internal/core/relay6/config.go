@@ -13,7 +13,8 @@ import (
 type ForwardPolicy uint8
 
 // ForwardAll sends to every server; ForwardFirst to the first in the order of
-// the configuration that has answered lately, and to all where none has.
+// the configuration that has answered lately, and to all where none has; one
+// before it that is silent gets a message now and then.
 const (
 	ForwardAll ForwardPolicy = iota
 	ForwardFirst

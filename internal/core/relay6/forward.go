@@ -154,7 +154,7 @@ func (r *Relay) forward(now instant.Now, l *link, p *Packet, h header, eff *Effe
 	sent := false
 	for i := range r.cfg.Peers {
 		peer := &r.cfg.Peers[i]
-		if peer.Role != trust.Server || only != nil && peer != only {
+		if peer.Role != trust.Server || only != nil && peer != only && !r.worthATry(now, i, only) {
 			continue
 		}
 		s := Send{
@@ -173,6 +173,7 @@ func (r *Relay) forward(now instant.Now, l *link, p *Packet, h header, eff *Effe
 		}
 		eff.Sends = append(eff.Sends, s)
 		st := r.peers[peer.Name]
+		st.lastSent = now.Boot
 		st.Sent++
 		st.SinceAnswer++
 		sent = true
@@ -259,11 +260,23 @@ func (r *Relay) preferredServer(now instant.Now) *trust.Peer {
 	return nil
 }
 
+// worthATry reports whether a silent server that stands before the chosen one
+// gets a message beside it, to show whether it is back.
+func (r *Relay) worthATry(now instant.Now, i int, chosen *trust.Peer) bool {
+	for _, after := range r.cfg.Peers[i+1:] {
+		if after.Name == chosen.Name {
+			return now.Boot-r.peers[r.cfg.Peers[i].Name].lastSent >= tryEvery
+		}
+	}
+	return false
+}
+
 // A server counts as answering while it has answered within answerWithin, or
 // has not yet left patience messages without any answer.
 const (
 	answerWithin = 10e9 // nanoseconds
 	patience     = 8
+	tryEvery     = 30e9 // nanoseconds
 )
 
 func (s *peerState) answering(now instant.Now) bool {

@@ -73,6 +73,7 @@ type Failures struct{ Keep, Install uint64 }
 
 type peerState struct {
 	PeerCounters
+	lastSent   instant.Instant
 	lastAnswer instant.Instant
 	answered   bool
 }

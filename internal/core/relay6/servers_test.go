@@ -51,7 +51,10 @@ func TestForwardFirst(t *testing.T) {
 				w.to()
 			}
 		}, two},
+		{"still silent: now and then it is tried", func() { w.sleep(time.Minute); w.speaks("2001:db8:ffff::5") }, both},
+		{"and not again at once", func() {}, two},
 		{"the first is back", func() { w.speaks(serverAddr) }, one},
+		{"the second is not tried: it stands behind", func() { w.sleep(time.Minute); w.speaks(serverAddr) }, one},
 	}
 	for _, s := range steps {
 		s.do()
