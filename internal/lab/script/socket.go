@@ -1,6 +1,7 @@
 package script
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -30,9 +31,27 @@ type socket struct {
 	err  error
 }
 
-// listen opens a socket bound to an address and port. The zone is an interface
-// index in digits.
+// tentative is how long an address may take to become usable after its link came
+// up.
+const tentative = 10 * time.Second
+
+// listen opens a socket bound to an address and port, once the address can be
+// used. The zone is an interface index in digits.
 func listen(d *lab.Node, local netip.AddrPort) (*socket, error) {
+	var s *socket
+	var err error
+	late := lab.Until(tentative, d.Name+" can use "+local.Addr().String(), func() bool {
+		s, err = bind(d, local)
+		return !errors.Is(err, unix.EADDRNOTAVAIL)
+	})
+	if err != nil {
+		return nil, errors.Join(err, late)
+	}
+	d.Net.OnClose(s.close)
+	return s, nil
+}
+
+func bind(d *lab.Node, local netip.AddrPort) (*socket, error) {
 	s := &socket{}
 	err := d.Do(func() error {
 		fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
@@ -52,7 +71,6 @@ func listen(d *lab.Node, local netip.AddrPort) (*socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("script: listen on %s in %s: %w", local, d.Name, err)
 	}
-	d.Net.OnClose(s.close)
 	return s, nil
 }
 
