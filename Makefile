@@ -17,7 +17,7 @@ ifeq ($(HOME),)
 export HOME := $(shell getent passwd "$$(id -u)" | cut -d: -f6)
 endif
 
-.PHONY: all build demo test check unit kernel system vm mutants conformance bench fuzz clean packages-demo packages-test
+.PHONY: all build demo test check unit kernel system vm mutants conformance bench benchmarks fuzz clean packages-demo packages-test packages-bench
 
 all: build
 
@@ -31,7 +31,7 @@ $(BUILD)/fairlead-linux-%: FORCE
 
 FORCE:
 
-packages-demo packages-test: packages-%:
+packages-demo packages-test packages-bench: packages-%:
 	scripts/packages $*
 
 demo: packages-demo $(BUILD)/fairlead ## the main job, live, in namespaces; KEEP=1 leaves it running
@@ -49,7 +49,13 @@ mutants: ## every RFC 8987 row's mutation makes its test fail
 conformance: ## docs/conformance.md from the tests and their last run
 	$(GO) run ./tools/conformance
 
-bench: ## the cores' and codecs' benchmarks
+$(BUILD)/bench: FORCE
+	$(GO) build -trimpath -o $@ ./tools/bench
+
+bench: packages-bench $(BUILD)/fairlead $(BUILD)/bench ## the relay against other relays, 25 minutes; writes docs/performance.md; BENCH=flags
+	$(SUDO) $(BUILD)/bench $(BENCH)
+
+benchmarks: ## the cores' and codecs' Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/wire/... ./internal/core/... ./internal/host/store/...
 
 FUZZTIME ?= 30s
