@@ -1,0 +1,210 @@
+package admission
+
+import "fairlead/internal/core/instant"
+
+// Verdict is what a Gate says about one message.
+type Verdict uint8
+
+// The verdicts. Known and Newcomer admit the message; the others name the limit
+// that it exceeds.
+const (
+	Known         Verdict = iota // from a source that was admitted before, or that needs not be known
+	Newcomer                     // from a source that is new on the link
+	OverLink                     // the link as a whole sends too much
+	OverSource                   // the source sends too much
+	OverNewcomers                // too many new sources at once
+)
+
+func (v Verdict) String() string {
+	return [...]string{"known", "newcomer", "over-link", "over-source", "over-newcomers"}[v]
+}
+
+// Admitted reports whether the message may go on.
+func (v Verdict) Admitted() bool { return v <= Newcomer }
+
+// DefaultSources is how many sources a Gate knows unless told otherwise, with 16
+// octets of memory each.
+const DefaultSources = 1 << 17
+
+// Gate holds the token buckets of links and of sources on links.
+//
+// A source that was admitted once is known, and what it sends is measured by its
+// own bucket and the link's. All others pay from one bucket of their link
+// besides: made-up addresses use that up, and take nothing from those who are
+// known. Where the table of sources is full, one that has sent nothing since it
+// was new makes room first; then, of those whose buckets are full, one of the
+// newcomer's own link or of a link that holds more than its share. One whose
+// bucket is in use never does: the newcomer then stays a newcomer.
+type Gate struct {
+	key    Key
+	table  table
+	places map[int]int // of a link's index in links
+	links  []gateLink
+	free   []int // places without link and entries
+	gone   int   // places without link, but with entries
+}
+
+// gateLink is one link of a Gate.
+type gateLink struct {
+	link, source, newcomers pace
+
+	full         instant.Instant // the link's bucket
+	newcomerFull instant.Instant
+	held         int // its entries in the table
+	gone         bool
+}
+
+// maxGone bounds the links that are gone and whose entries are still there.
+const maxGone = 1024
+
+// NewGate makes a gate without links that can know at least so many sources. All
+// memory for them is made at once.
+func NewGate(key Key, sources int) *Gate {
+	return &Gate{key: key, table: newTable(sources), places: make(map[int]int)}
+}
+
+// Set gives a link its limits. What is known of its sources stays.
+func (g *Gate) Set(link int, l Limits) {
+	p, ok := g.places[link]
+	if !ok {
+		p = g.place()
+		g.places[link] = p
+	}
+	at := &g.links[p]
+	at.link, at.source, at.newcomers = paceOf(l.Link), paceOf(l.Source), paceOf(l.Newcomers)
+}
+
+func (g *Gate) place() int {
+	if n := len(g.free); n > 0 {
+		p := g.free[n-1]
+		g.free = g.free[:n-1]
+		return p
+	}
+	g.links = append(g.links, gateLink{})
+	return len(g.links) - 1
+}
+
+// Remove forgets a link and its sources.
+func (g *Gate) Remove(link int) {
+	p, ok := g.places[link]
+	if !ok {
+		return
+	}
+	delete(g.places, link)
+	g.links[p] = gateLink{held: g.links[p].held, gone: true}
+	if g.links[p].held == 0 {
+		g.vacate(p)
+		return
+	}
+	if g.gone++; g.gone > maxGone {
+		g.sweep()
+	}
+}
+
+// vacate makes a place ready for another link.
+func (g *Gate) vacate(place int) {
+	g.links[place] = gateLink{}
+	g.free = append(g.free, place)
+}
+
+// sweep takes the entries of links that are gone out of the table.
+func (g *Gate) sweep() {
+	for i := range g.table.entries {
+		if e := &g.table.entries[i]; e.owner != 0 && g.links[e.owner.place()].gone {
+			g.evict(e)
+		}
+	}
+}
+
+// evict empties an entry.
+func (g *Gate) evict(e *entry) {
+	p := e.owner.place()
+	*e = entry{}
+	g.table.used--
+	l := &g.links[p]
+	if l.held--; l.held == 0 && l.gone {
+		g.gone--
+		g.vacate(p)
+	}
+}
+
+// Sources is how many sources are known.
+func (g *Gate) Sources() int { return g.table.used }
+
+// Admit decides on one message. A link that has no limits admits everything. A
+// message that is refused costs no bucket anything.
+func (g *Gate) Admit(now instant.Instant, link int, s Source) Verdict {
+	p, ok := g.places[link]
+	if !ok {
+		return Known
+	}
+	l := &g.links[p]
+	if s.many || (l.source.interval == 0 && l.newcomers.interval == 0) {
+		return l.admit(now, Known)
+	}
+	hash := g.key.of(link, s)
+	if e := g.table.find(hash, ownerOf(p)); e != nil {
+		if !l.source.allows(e.full, now) {
+			return OverSource
+		}
+		v := l.admit(now, Known)
+		if v == Known {
+			e.full = l.source.charge(e.full, now)
+			e.owner |= 1
+		}
+		return v
+	}
+	if !l.newcomers.allows(l.newcomerFull, now) {
+		return OverNewcomers
+	}
+	v := l.admit(now, Newcomer)
+	if v == Newcomer {
+		l.newcomerFull = l.newcomers.charge(l.newcomerFull, now)
+		g.remember(now, hash, p)
+	}
+	return v
+}
+
+// admit charges the link's bucket, if it has room.
+func (l *gateLink) admit(now instant.Instant, v Verdict) Verdict {
+	if !l.link.allows(l.full, now) {
+		return OverLink
+	}
+	l.full = l.link.charge(l.full, now)
+	return v
+}
+
+// remember makes a source known, if there is an entry for it.
+func (g *Gate) remember(now instant.Instant, hash uint64, place int) {
+	e := g.table.vacant(hash)
+	if e == nil {
+		if e = g.victim(now, hash, place); e == nil {
+			return
+		}
+		g.evict(e)
+	}
+	l := &g.links[place]
+	*e = entry{full: l.source.charge(0, now), print: uint32(hash >> 32), owner: ownerOf(place)}
+	l.held++
+	g.table.used++
+}
+
+// victim is the entry that makes room for a newcomer on the link at a place; nil
+// where none does.
+func (g *Gate) victim(now instant.Instant, hash uint64, place int) *entry {
+	share := len(g.table.entries) / len(g.places)
+	return g.table.worst(hash, func(e *entry) int {
+		l := &g.links[e.owner.place()]
+		switch {
+		case l.gone:
+			return 3
+		case e.full > now:
+			return 0
+		case !e.owner.settled():
+			return 2
+		case e.owner.place() == place || l.held > share:
+			return 1
+		}
+		return 0
+	})
+}
