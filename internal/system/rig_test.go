@@ -2,36 +2,21 @@ package system_test
 
 import (
 	"net/netip"
-	"os"
 	"strings"
 	"testing"
 
 	"fairlead/internal/lab"
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/relay"
 )
 
-// binary is the program under test.
-var binary string
+// patience is for conditions that a slow machine may take long to reach.
+const patience = labtest.Patience
 
-func TestMain(m *testing.M) {
-	path, remove, err := relay.Build()
-	if err != nil {
-		println(err.Error())
-		os.Exit(1)
-	}
-	binary = path
-	code := m.Run()
-	remove()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { labtest.Main(m) }
 
-// need ends the test if there is an error.
-func need(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+// need is what every test says often.
+var need = labtest.Need
 
 // rig is a topology with a fairlead in its relay node.
 type rig struct {
@@ -46,7 +31,7 @@ func newRig(t *testing.T, plan lab.Plan, more string) *rig {
 	t.Helper()
 	top, err := lab.ForTest(t).Topology(plan)
 	need(t, err)
-	r, err := relay.New(top.Relay, relay.Config{Binary: binary, Text: relay.Standard(top) + more})
+	r, err := relay.New(top.Relay, relay.Config{Binary: labtest.Program(), Text: relay.Standard(top) + more})
 	need(t, err)
 	return &rig{Topology: top, t: t, relay: r}
 }

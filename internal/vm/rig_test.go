@@ -16,6 +16,7 @@ import (
 	"fairlead/internal/app/cli"
 	"fairlead/internal/app/daemon"
 	"fairlead/internal/lab"
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/relay"
 	"fairlead/internal/lab/script"
 	"fairlead/internal/wire/dhcp6"
@@ -45,13 +46,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// need ends the test if there is an error.
-func need(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+// need is what every test says often.
+var need = labtest.Need
 
 // rig is a network around a relay node, r. Its other nodes are s, where the
 // servers are and whatever else is beyond the relay, and the clients.

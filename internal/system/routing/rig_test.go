@@ -6,9 +6,9 @@ import (
 	"os"
 	"slices"
 	"testing"
-	"time"
 
 	"fairlead/internal/lab"
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/relay"
 	"fairlead/internal/lab/routing"
 	"fairlead/internal/lab/script"
@@ -16,33 +16,12 @@ import (
 )
 
 // patience covers the meeting of neighbours on a slow machine.
-const patience = 60 * time.Second
+const patience = labtest.Patience
 
-// binary is the program under test.
-var binary string
+func TestMain(m *testing.M) { labtest.Main(m) }
 
-// atOnce bounds how many networks are alive together.
-var atOnce = make(chan struct{}, 2)
-
-func TestMain(m *testing.M) {
-	path, remove, err := relay.Build()
-	if err != nil {
-		println(err.Error())
-		os.Exit(1)
-	}
-	binary = path
-	code := m.Run()
-	remove()
-	os.Exit(code)
-}
-
-// need ends the test if there is an error.
-func need(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+// need is what every test says often.
+var need = labtest.Need
 
 // Prefixes that the clients may get, by IAID.
 var (
@@ -105,9 +84,7 @@ type rig struct {
 // has come to the core.
 func newRig(t *testing.T, s speaker, hostKeys string) *rig {
 	t.Helper()
-	t.Parallel()
-	atOnce <- struct{}{}
-	t.Cleanup(func() { <-atOnce })
+	labtest.Parallel(t)
 	top, err := lab.ForTest(t).Topology(lab.Plan{Clients: 1, Dynamic: true})
 	need(t, err)
 	_, err = script.StartServer(top.Server, lab.ServerAddress, script.Grants{
@@ -125,7 +102,7 @@ func newRig(t *testing.T, s speaker, hostKeys string) *rig {
 	_, err = top.Relay.IP("-6 route add %s via %s dev d1", s.foreign, next)
 	need(t, err)
 	text := "metrics: {listen: off}\n" + relay.Standard(top) + s.more + hostKeys
-	r.relay, err = relay.Start(top.Relay, relay.Config{Binary: binary, Text: text})
+	r.relay, err = relay.Start(top.Relay, relay.Config{Binary: labtest.Program(), Text: text})
 	need(t, err)
 	r.pair, err = s.start(top.Relay, top.Core, s.config)
 	need(t, err)

@@ -7,6 +7,7 @@ import (
 
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/capture"
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/peer"
 	"fairlead/internal/lab/relay"
 	"fairlead/internal/lab/script"
@@ -118,7 +119,7 @@ func TestRFC8415_19_1_2_DhcrelayBelowOurs(t *testing.T) {
 	if got := held(reply); len(got) != 1 || got[0] != p {
 		t.Errorf("the client holds %v, want %s", got, p)
 	}
-	if got := b.routed(); len(got) > 0 {
+	if got := b.Routed(); len(got) > 0 {
 		t.Errorf("ours is not the first hop, and routes %v", got)
 	}
 	_, err = record.Wait(patience, "dhcpv6.msgtype == 7", "frame.number")
@@ -144,7 +145,7 @@ relay6:
 			parallel(t)
 			b := buildBelow(t, text)
 			need(t, b.rig.relay.Start())
-			lower, err := relay.Start(b.Client(1), relay.Config{Binary: binary, Text: fmt.Sprintf(`metrics: {listen: off}
+			lower, err := relay.Start(b.Client(1), relay.Config{Binary: labtest.Program(), Text: fmt.Sprintf(`metrics: {listen: off}
 peers:
   - {name: above, address: "%s", role: server, interfaces: [c0], protection: none}
 relay6:
@@ -160,7 +161,7 @@ relay6:
 			need(t, err)
 			b.chained(solicit)
 			reply := b.obtain(c, 1)
-			if got := b.routed(); len(got) > 0 {
+			if got := b.Routed(); len(got) > 0 {
 				t.Errorf("the upper relay is not the first hop, and routes %v", got)
 			}
 			out, err := b.Client(1).IP("-N -6 route show %s proto 87", p)
@@ -210,7 +211,7 @@ func TestRFC8415_19_2_DhcrelayAboveOurs(t *testing.T) {
 		r.wantRoute(got[0], i)
 		_, err := c.Release(patience, reply)
 		need(t, err)
-		r.wantNoRoute(got[0])
+		r.WantNoRoute(got[0])
 	}
 }
 
@@ -219,7 +220,7 @@ func TestRFC8415_19_2_DhcrelayAboveOurs(t *testing.T) {
 func TestRFC8415_19_2_AnotherFairleadAboveOurs(t *testing.T) {
 	parallel(t)
 	r := above(t, 1)
-	_, err := relay.Start(r.Core, relay.Config{Binary: binary, Text: fmt.Sprintf(`metrics: {listen: off}
+	_, err := relay.Start(r.Core, relay.Config{Binary: labtest.Program(), Text: fmt.Sprintf(`metrics: {listen: off}
 peers:
   - {name: server, address: "%s", role: server, interfaces: [k1], protection: none}
   - {name: edge, address: "%s", role: relay, interfaces: [k0], protection: none}
@@ -236,7 +237,7 @@ relay6: {}
 	}
 	_, err = c.Release(patience, reply)
 	need(t, err)
-	r.wantNoRoute(p)
+	r.WantNoRoute(p)
 }
 
 // relayForward wraps a message as a relay below ours does.
@@ -345,9 +346,9 @@ func TestRFC6221_7_2_DelegationsBehindAnLDRA(t *testing.T) {
 	server := script.ServerID(script.DefaultServerDUID)
 	ask(ldra.Message(dhcp6.Solicit, script.IAPD(1)))
 	ask(ldra.Message(dhcp6.Request, server, script.IAPD(1)))
-	r.wantRouteVia(p, client.String(), "d1")
+	r.WantRouteVia(p, client.String(), "d1")
 	g := watch(r, 1)
 	g.passes("2001:db8:1100::1")
 	ask(ldra.Message(dhcp6.Release, server, script.IAPD(1)))
-	r.wantNoRoute(p)
+	r.WantNoRoute(p)
 }

@@ -7,6 +7,7 @@ import (
 
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/capture"
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/peer"
 	"fairlead/internal/lab/script"
 )
@@ -51,7 +52,7 @@ func TestRFC8987_S2_CarrierLoss(t *testing.T) {
 		out, err := r.Relay.IP("-o link show d1")
 		return err == nil && contains(out, "NO-CARRIER")
 	})
-	r.wantRouteVia(p, next.String(), "d1") // as it was
+	r.WantRouteVia(p, next.String(), "d1") // as it was
 	_, err = r.Client(1).IP("link set c0 up")
 	need(t, err)
 	r.back(p, inside)
@@ -81,8 +82,8 @@ func TestRFC8987_S2_AdminDownAndUp(t *testing.T) {
 			down := r.Downlink(1)
 			_, err := r.Relay.IP("link set %s down", down)
 			need(t, err)
-			r.wantStandIn(p)
-			if got := r.routeOf(p); got[0].Metric != 8700 || netip.MustParsePrefix(got[0].Dst).Bits() != 56 {
+			r.WantStandIn(p)
+			if got := r.RouteOf(p); got[0].Metric != 8700 || netip.MustParsePrefix(got[0].Dst).Bits() != 56 {
 				t.Errorf("the stand-in is %+v, want the route's length and metric", got[0])
 			}
 			// A packet for the prefix ends here, and does not go round by the default
@@ -112,7 +113,7 @@ func TestRFC8987_S2_DeletionAndReturn(t *testing.T) {
 	heard := len(r.server.Received())
 	_, err := r.Relay.IP("link del d1")
 	need(t, err)
-	r.wantStandIn(p)
+	r.WantStandIn(p)
 	for _, command := range []string{
 		"link add name d1 address 02:00:00:00:d0:01 type veth peer name c0 address 02:00:00:00:c0:01 netns " + r.Client(1).Namespace,
 		"link set d1 up",
@@ -137,12 +138,12 @@ func TestRFC8987_S2_ExpiryMeanwhile(t *testing.T) {
 	r.obtain(r.client(1), 1)
 	_, err := r.Relay.IP("link set d1 down")
 	need(t, err)
-	r.wantStandIn(stays)
-	r.wantNoRoute(p)
+	r.WantStandIn(stays)
+	r.WantNoRoute(p)
 	_, err = r.Relay.IP("link set d1 up")
 	need(t, err)
 	r.wantRoute(stays, 1)
-	if got := r.routeOf(p); len(got) > 0 {
+	if got := r.RouteOf(p); len(got) > 0 {
 		t.Errorf("the link's return brought %+v back", got)
 	}
 }
@@ -169,7 +170,7 @@ func TestRFC8987_S2_ClientCrashes(t *testing.T) {
 	need(t, c.Crash())
 	_, err = top.Client(1).IP("link set c0 down")
 	need(t, err)
-	r.wantRouteVia(held[0], next.String(), "d1")
+	r.WantRouteVia(held[0], next.String(), "d1")
 	_, err = top.Client(1).IP("link set c0 up")
 	need(t, err)
 	_, err = top.Client(1).IP("-6 addr replace %s/64 dev c0 nodad", next) // dhcpcd keeps the kernel from it
@@ -200,17 +201,17 @@ func TestRFC8987_S1_RestartBeforeAnyClientSpeaks(t *testing.T) {
 			heard := len(r.server.Received())
 			need(t, r.relay.Kill())
 			reaches(t, r.Server, netip.Addr{}, inside) // while it is dead
-			_, err := r.Relay.Run(binary, "purge", "--config", r.relay.File)
+			_, err := r.Relay.Run(labtest.Program(), "purge", "--config", r.relay.File)
 			need(t, err)
-			if got := r.routed(); len(got) > 0 {
+			if got := r.Routed(); len(got) > 0 {
 				t.Fatalf("purge left routes: %v", got)
 			}
 			need(t, r.relay.Start())
 			// READY was said: from here on there is no waiting.
-			if got := r.routeOf(p); len(got) != 1 || got[0].Dev != r.Downlink(1) {
+			if got := r.RouteOf(p); len(got) != 1 || got[0].Dev != r.Downlink(1) {
 				t.Errorf("routes to %s when the relay was ready: %+v, want the client's", p, got)
 			}
-			if got := r.permitted(p.Addr().String()); len(got) == 0 {
+			if got := r.Permitted(p.Addr().String()); len(got) == 0 {
 				t.Errorf("the filter does not know %s when the relay is ready", p)
 			}
 			reaches(t, r.Server, netip.Addr{}, inside)
@@ -234,7 +235,7 @@ func TestRFC8987_S1_TimeGoesOnMeanwhile(t *testing.T) {
 	r.wantRoute(stays, 1) // a stop in good order leaves traffic alone, too
 	need(t, r.relay.Start())
 	r.wantRoute(stays, 1)
-	r.wantNoRoute(gone)
-	r.wantNoRoute(brief)
+	r.WantNoRoute(gone)
+	r.WantNoRoute(brief)
 	r.wantRoute(stays, 1)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"fairlead/internal/lab"
+	"fairlead/internal/lab/labtest"
 )
 
 const (
@@ -22,51 +23,51 @@ const (
 // out on the other side.
 type guard struct {
 	*rig
-	*thrower
-	in *listener
+	*labtest.Thrower
+	in *labtest.Listener
 }
 
 func watch(r *rig, client int) *guard {
-	return &guard{rig: r, thrower: r.throw(client), in: listen(r.t, r.Server)}
+	return &guard{rig: r, Thrower: r.throw(client), in: labtest.Listen(r.t, r.Server)}
 }
 
 // passes throws a packet with each source and waits until all have come out.
 func (g *guard) passes(sources ...string) {
 	g.rig.t.Helper()
 	for _, s := range sources {
-		g.send(s, server, s)
+		g.Send(s, server, s)
 	}
 	for _, s := range sources {
-		g.in.wait(s)
+		g.in.Wait(s)
 	}
-	g.in.forget()
+	g.in.Forget()
 }
 
 // stops throws a packet with each source and waits until the filter has counted
 // that many more, and none has come out.
 func (g *guard) stops(counter string, sources ...string) {
 	g.rig.t.Helper()
-	g.stopsFrom(g.own, counter, sources...)
+	g.stopsFrom(g.Own, counter, sources...)
 }
 
 // stopsFrom is stops with another link-layer source.
 func (g *guard) stopsFrom(mac net.HardwareAddr, counter string, sources ...string) {
 	g.rig.t.Helper()
-	want := g.counter(counter) + len(sources)
+	want := g.Counter(counter) + len(sources)
 	for _, s := range sources {
-		g.sendFrom(mac, s, server, s)
+		g.SendFrom(mac, s, server, s)
 	}
 	var now int
 	err := lab.Until(patience, fmt.Sprintf("%s counts %d", counter, want), func() bool {
-		now = g.counter(counter)
-		return now >= want || len(g.in.got()) > 0
+		now = g.Counter(counter)
+		return now >= want || len(g.in.Got()) > 0
 	})
-	if got := g.in.got(); len(got) > 0 {
+	if got := g.in.Got(); len(got) > 0 {
 		g.rig.t.Errorf("came through: %v", got)
 	} else if err != nil || now != want {
 		g.rig.t.Errorf("%s counts %d, want %d after %v", counter, now, want, sources)
 	}
-	g.in.forget()
+	g.in.Forget()
 }
 
 // R-3: "The relay MUST provide a mechanism to dynamically update ingress filters
@@ -91,12 +92,12 @@ func TestRFC8987_R3_FilterFollowsGrantReleaseAndExpiry(t *testing.T) {
 			g.passes("2001:db8:1100:800::1", "2001:db8:1100:80f::1", "2001:db8:1100:300::1", "2001:db8:1100:3ff:ffff:ffff:ffff:ffff")
 			g.stops(spoofed, "2001:db8:1100:2ff::1", "2001:db8:1100:400::1", "2001:db8:1100:810::1", "2001:db8:1100::1", "2a00::1")
 
-			r.wantNoRoute(brief) // expired
+			r.WantNoRoute(brief) // expired
 			g.stops(spoofed, "2001:db8:1100:800::1")
 			g.passes("2001:db8:1100:300::2")
 			_, err := c.Release(patience, reply)
 			need(t, err)
-			r.wantNoRoute(p)
+			r.WantNoRoute(p)
 			g.stops(spoofed, "2001:db8:1100:300::1")
 			g.passes("2001:db8:1::77")
 		})
@@ -115,8 +116,8 @@ func TestRFC8987_R3_EachLinkHasItsOwn(t *testing.T) {
 	g.passes("2001:db8:1100::1")
 	g.stops(spoofed, "2001:db8:1200::1")
 	stranger := net.HardwareAddr{2, 0, 0, 0, 0, 0x99}
-	g.sendFrom(stranger, "2001:db8:1100::2", server, "from a stranger")
-	g.in.wait("from a stranger")
+	g.SendFrom(stranger, "2001:db8:1100::2", server, "from a stranger")
+	g.in.Wait("from a stranger")
 }
 
 // R-3, mode strict: a delegated source passes from its client's link-layer
@@ -135,7 +136,7 @@ func TestRFC8987_R3_StrictBindsToTheLinkLayerAddress(t *testing.T) {
 	g.stopsFrom(stranger, stolen, "2001:db8:1100:1::1")
 	_, err := c.Release(patience, reply)
 	need(t, err)
-	r.wantNoRoute(second)
+	r.WantNoRoute(second)
 	g.stops(spoofed, "2001:db8:1100:100::1")
 }
 
@@ -168,8 +169,8 @@ func TestRFC8987_R3_GuardSurvivesTheInterface(t *testing.T) {
 	need(t, err)
 	_, err = r.Relay.IP("link del d1")
 	need(t, err)
-	r.wantStandIn(p)
-	if got := r.permitted("d1"); len(got) == 0 {
+	r.WantStandIn(p)
+	if got := r.Permitted("d1"); len(got) == 0 {
 		t.Error("the filter forgot d1 with the interface")
 	}
 	need(t, r.Veth(r.Relay, "d1", r.Client(1), "c0"))
@@ -207,7 +208,7 @@ func TestRFC8987_R3_ElementsHaveTheLengthDelegated(t *testing.T) {
 		p := netip.MustParsePrefix(text)
 		r.grant(uint32(i+1), long(p))
 		r.obtain(r.clientOnce(1), uint32(i+1))
-		for _, e := range r.permitted(`"` + p.Addr().String() + `"`) {
+		for _, e := range r.Permitted(`"` + p.Addr().String() + `"`) {
 			if name, _, _ := cut(e); !contains(name, "loop") {
 				sets = append(sets, name)
 			}

@@ -7,6 +7,7 @@ import (
 
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/capture"
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/script"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -30,7 +31,7 @@ func (r *rig) untouched(p netip.Prefix, record *capture.Capture) {
 	c := r.client(2)
 	defer c.Close()
 	r.settled(c)
-	if got := r.routeOf(p); len(got) > 0 {
+	if got := r.RouteOf(p); len(got) > 0 {
 		r.t.Errorf("the forged Relay-reply made a route: %+v", got)
 	}
 	rows, err := record.Wait(patience, "udp.dstport == 546 && ipv6.dst == "+c.Source.Addr().WithZone("").String(), "dhcpv6.xid")
@@ -61,9 +62,9 @@ func TestRelayReplyFromAClientLinkIsDropped(t *testing.T) {
 			to := func(a netip.Addr) netip.AddrPort { return netip.AddrPortFrom(a, dhcp6.ServerPort) }
 			for _, source := range []netip.Addr{lab.ServerAddress, own} {
 				for _, dest := range []netip.Addr{lab.LinkAddress(1), lab.RelayAddress} {
-					x.datagram(x.own, x.peer, to(source), to(dest), message)
+					x.Datagram(x.Own, x.Peer, to(source), to(dest), message)
 				}
-				x.toRelays(x.own, source, message)
+				x.ToRelays(x.Own, source, message)
 			}
 			c := r.client(1)
 			r.passed(c)
@@ -78,13 +79,7 @@ func TestRelayReplyFromAClientLinkIsDropped(t *testing.T) {
 // drops are the discards on a link by reason, as the operator sees them.
 func (r *rig) drops(name string) map[string]int {
 	r.t.Helper()
-	var link struct {
-		Counters struct {
-			Drops map[string]int `json:"drops"`
-		} `json:"counters"`
-	}
-	r.cli(&link, "links", name)
-	return link.Counters.Drops
+	return labtest.LinkCounts(r.t, r.relay, name).Drops
 }
 
 // A Relay-reply on the uplink counts from the configured server alone.
@@ -184,7 +179,7 @@ func TestServerCannotDelegateWhatIsNotItsOwn(t *testing.T) {
 	)
 	r.obtain(r.client(2), 9)
 	r.wantRoute(ok, 2)
-	for _, p := range r.routed() {
+	for _, p := range r.Routed() {
 		if p != mine.String() && p != ok.String() {
 			t.Errorf("routed: %s", p)
 		}

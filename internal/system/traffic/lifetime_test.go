@@ -25,8 +25,8 @@ func TestRFC8987_G8_ExpiresWhenTheValidLifetimeHasElapsed(t *testing.T) {
 	r.grant(1, dhcp6.IAPrefix{Prefix: p, Preferred: 1, Valid: 4}, lasting(other, 2))
 	begin := time.Now()
 	r.obtain(r.client(1), 1)
-	r.wantNoRoute(other)
-	until(t, "the route is gone", func() bool { return len(r.routeOf(p)) == 0 })
+	r.WantNoRoute(other)
+	until(t, "the route is gone", func() bool { return len(r.RouteOf(p)) == 0 })
 	if lasted := time.Since(begin); lasted < 4*time.Second {
 		t.Errorf("the route was gone after %v, before the valid lifetime of 4 s", lasted)
 	}
@@ -50,7 +50,7 @@ func TestRFC8987_G8_EveryReplyExtends(t *testing.T) {
 			}
 			_, err := c.Exchange(patience, c.Message(mt, options))
 			need(t, err)
-			r.wantNoRoute(left)
+			r.WantNoRoute(left)
 			r.wantRoute(extended, 1)
 		})
 	}
@@ -66,7 +66,7 @@ func TestRFC8987_G8_ReplyShortens(t *testing.T) {
 	reply := r.obtain(c, 1)
 	r.grant(1, lasting(p, 2), long(stays))
 	r.renew(c, reply)
-	r.wantNoRoute(p)
+	r.WantNoRoute(p)
 	r.wantRoute(stays, 1)
 }
 
@@ -79,12 +79,12 @@ func TestRFC8987_G8_ZeroAndInfinity(t *testing.T) {
 	r.grant(1, long(zero), lasting(ever, dhcp6.Infinity))
 	c := r.client(1)
 	reply := r.obtain(c, 1)
-	if diff := cmp.Diff(texts(zero, ever), r.routed()); diff != "" {
+	if diff := cmp.Diff(texts(zero, ever), r.Routed()); diff != "" {
 		t.Errorf("routes (-want +got):\n%s", diff)
 	}
 	r.grant(1, lasting(zero, 0), lasting(ever, dhcp6.Infinity))
 	r.renew(c, reply)
-	if diff := cmp.Diff(texts(ever), r.routed()); diff != "" {
+	if diff := cmp.Diff(texts(ever), r.Routed()); diff != "" {
 		t.Errorf("routes after the Renew (-want +got):\n%s", diff)
 	}
 	need(t, r.relay.Kill())
@@ -120,7 +120,7 @@ func TestRFC8987_G8_AddressesAndRapidCommit(t *testing.T) {
 		t.Fatalf("the answer to the Solicit is a %v, want a Reply", reply.Type())
 	}
 	r.wantRoute(p, 1)
-	until(t, "the route is gone", func() bool { return len(r.routeOf(p)) == 0 })
+	until(t, "the route is gone", func() bool { return len(r.RouteOf(p)) == 0 })
 	if lasted := time.Since(begin); lasted < 4*time.Second {
 		t.Errorf("the route was gone after %v, before the prefix's own 4 s", lasted)
 	}
@@ -175,7 +175,7 @@ func TestRFC8987_G8_KeaAndDhcpcdRenew(t *testing.T) {
 		r.wantRoute(got[i][0], i+1)
 	}
 	need(t, clients[1].Crash())
-	r.wantNoRoute(got[1][0])
+	r.WantNoRoute(got[1][0])
 	// The other's was granted before that one's, and has been extended since.
 	r.wantRoute(got[0][0], 1)
 	inside, err := clients[0].Inside()

@@ -68,11 +68,11 @@ func TestRFC8987_R3_OnLinkPrefixesFollow(t *testing.T) {
 	g.stops(spoofed, "2001:db8:9::77")
 	_, err := r.Relay.IP("-6 addr add 2001:db8:9::9/64 dev d1 nodad")
 	need(t, err)
-	until(t, "the new on-link prefix is permitted", func() bool { return len(r.permitted(`"2001:db8:9::"`)) > 0 })
+	until(t, "the new on-link prefix is permitted", func() bool { return len(r.Permitted(`"2001:db8:9::"`)) > 0 })
 	g.passes("2001:db8:9::77")
 	_, err = r.Relay.IP("-6 addr del 2001:db8:9::9/64 dev d1")
 	need(t, err)
-	until(t, "it is not any more", func() bool { return len(r.permitted(`"2001:db8:9::"`)) == 0 })
+	until(t, "it is not any more", func() bool { return len(r.Permitted(`"2001:db8:9::"`)) == 0 })
 	g.stops(spoofed, "2001:db8:9::77")
 }
 
@@ -88,18 +88,18 @@ func TestLinkIsRenamed(t *testing.T) {
 		_, err := r.Relay.IP("%s", command)
 		need(t, err)
 	}
-	r.wantStandIn(p) // for the link of that name to come back
+	r.WantStandIn(p) // for the link of that name to come back
 	r.grant(2, long(next))
 	r.obtain(c, 2)
 	hop, err := r.Client(1).LinkLocal("c0")
 	need(t, err)
-	r.wantRouteVia(next, hop.String(), "d9")
+	r.WantRouteVia(next, hop.String(), "d9")
 	for _, command := range []string{"link set d9 down", "link set d9 name d1", "link set d1 up"} {
 		_, err := r.Relay.IP("%s", command)
 		need(t, err)
 	}
 	r.wantRoute(p, 1)
-	r.wantStandIn(next)
+	r.WantStandIn(next)
 }
 
 // Interfaces that a glob matches are served as they appear, at whatever state:
@@ -129,7 +129,7 @@ func TestLinksComeLater(t *testing.T) {
 			return err == nil
 		})
 		r.obtain(c, 7)
-		r.wantRouteVia(p, next.String(), "d77")
+		r.WantRouteVia(p, next.String(), "d77")
 	}
 	t.Run("after the start", func(t *testing.T) {
 		parallel(t)
@@ -169,7 +169,7 @@ func TestLinksComeLater(t *testing.T) {
 		served(t, r, node)
 		_, err := r.Relay.IP("link del d77")
 		need(t, err)
-		r.wantStandIn(pfx("2001:db8:7700::/56"))
+		r.WantStandIn(pfx("2001:db8:7700::/56"))
 		for _, c := range []string{"link add name d77 type veth peer name c0 netns " + node.Namespace, "link set d77 up"} {
 			_, err := r.Relay.IP("%s", c)
 			need(t, err)
@@ -219,7 +219,7 @@ func TestTwoHundredLinksAtOnce(t *testing.T) {
 	}
 	wrong := func() (n int) {
 		at := map[string]string{}
-		for _, one := range r.routes() {
+		for _, one := range r.Routes() {
 			at[one.Dst] = one.Dev
 		}
 		for i := 1; i <= links; i++ {

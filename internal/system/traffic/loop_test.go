@@ -11,6 +11,7 @@ import (
 
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/capture"
+	"fairlead/internal/lab/labtest"
 )
 
 // loop watches packets for a prefix whose client has forgotten it, so that it
@@ -26,7 +27,7 @@ func forgetful(r *rig, p netip.Prefix) *loop {
 	r.t.Helper()
 	r.delegate(1, p)
 	r.wantRoute(p, 1)
-	record, err := capture.Start(r.Client(1), "c0", fmt.Sprintf("icmp6 or udp port %d", marks))
+	record, err := capture.Start(r.Client(1), "c0", fmt.Sprintf("icmp6 or udp port %d", labtest.Marks))
 	need(r.t, err)
 	return &loop{rig: r, record: record}
 }
@@ -75,7 +76,7 @@ func (l *loop) loops(to string) {
 // fromServer sends one test packet from the server.
 func (r *rig) fromServer(to, name string) {
 	r.t.Helper()
-	_, err := r.Server.Feed(name, "socat", "-u", "-", fmt.Sprintf("UDP6-SENDTO:[%s]:%d,sourceport=%d", to, marks, marks))
+	_, err := r.Server.Feed(name, "socat", "-u", "-", fmt.Sprintf("UDP6-SENDTO:[%s]:%d,sourceport=%d", to, labtest.Marks, labtest.Marks))
 	need(r.t, err)
 }
 
@@ -107,9 +108,9 @@ func TestRFC8987_R5_LoopsEndOnEveryKindOfLink(t *testing.T) {
 			parallel(t)
 			r := start(t, lab.Plan{Clients: 1, Access: access}, anySource)
 			l := forgetful(r, pfx("2001:db8:1100::/56"))
-			before := r.counter("looped")
+			before := r.Counter("looped")
 			l.ends("2001:db8:1100::77")
-			if n := r.counter("looped") - before; n != 1 {
+			if n := r.Counter("looped") - before; n != 1 {
 				t.Errorf("nft counts %d looped packets, want 1", n)
 			}
 			// An ICMPv6 error is the choice of others.
@@ -177,7 +178,7 @@ func TestRFC8987_R5_RejectSendsICMPv6(t *testing.T) {
 			if len(rows) != 1 || rows[0][0] != "6" || !strings.HasSuffix(rows[0][1], "2001:db8:1100::77") || !strings.HasPrefix(rows[0][1], server) {
 				t.Errorf("ICMPv6 errors (code, destination and that of the quoted packet): %v, want one of code 6 to %s", rows, server)
 			}
-			if n := r.counter("rejected"); n != 1 {
+			if n := r.Counter("rejected"); n != 1 {
 				t.Errorf("nft counts %d rejected packets, want 1", n)
 			}
 		})
@@ -195,18 +196,18 @@ func TestRFC8987_R5_NeighboursReachEachOther(t *testing.T) {
 	one, two := r.settleIn(1, first), r.settleIn(2, second)
 	reaches(t, r.Client(1), one, two)
 	reaches(t, r.Client(2), two, one)
-	if n := r.counter("looped"); n > 0 {
+	if n := r.Counter("looped"); n > 0 {
 		t.Errorf("nft counts %d looped packets between neighbours, want none", n)
 	}
 	// From the next hop's own address into its own prefix: a loop.
 	g := r.throw(1)
-	before := r.counter("looped")
-	g.send("2001:db8:1100::1", "2001:db8:1100:9::9", "round")
-	until(t, "the packet of the next hop is counted", func() bool { return r.counter("looped") == before+1 })
-	g.sendFrom(net.HardwareAddr{2, 0, 0, 0, 0, 0x99}, "2001:db8:1100::1", "2001:db8:1100:9::9", "turned")
-	g.send("2001:db8:1100::1", "2001:db8:1100:9::9", "round")
-	until(t, "the second packet of the next hop is counted", func() bool { return r.counter("looped") >= before+2 })
+	before := r.Counter("looped")
+	g.Send("2001:db8:1100::1", "2001:db8:1100:9::9", "round")
+	until(t, "the packet of the next hop is counted", func() bool { return r.Counter("looped") == before+1 })
+	g.SendFrom(net.HardwareAddr{2, 0, 0, 0, 0, 0x99}, "2001:db8:1100::1", "2001:db8:1100:9::9", "turned")
+	g.Send("2001:db8:1100::1", "2001:db8:1100:9::9", "round")
+	until(t, "the second packet of the next hop is counted", func() bool { return r.Counter("looped") >= before+2 })
 	// The turned packet itself comes back from the next hop, which sends it to
 	// the relay once more, and there it ends.
-	until(t, "the turned packet ends where it comes from the next hop", func() bool { return r.counter("looped") >= before+3 })
+	until(t, "the turned packet ends where it comes from the next hop", func() bool { return r.Counter("looped") >= before+3 })
 }

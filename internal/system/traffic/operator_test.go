@@ -103,7 +103,7 @@ func TestRFC8987_O1_LifetimesRunDown(t *testing.T) {
 	if len(seen) < 2 {
 		t.Errorf("remaining lifetimes shown: %v, want several", seen)
 	}
-	if got := r.routeOf(p); len(got) > 0 {
+	if got := r.RouteOf(p); len(got) > 0 {
 		t.Errorf("not on view, and routed: %+v", got)
 	}
 }
@@ -144,7 +144,7 @@ func TestRFC8987_O2_ClearByLeaseClientOrPort(t *testing.T) {
 		}
 		var got []string
 		err := lab.Until(patience, "the routes follow", func() bool {
-			got = r.routed()
+			got = r.Routed()
 			return slices.Equal(got, texts(want...))
 		})
 		if err != nil {
@@ -157,7 +157,7 @@ func TestRFC8987_O2_ClearByLeaseClientOrPort(t *testing.T) {
 	left("1/2", "3/1", "3/2")
 	clear(2, "--link", "d3")
 	left("1/2")
-	if got := r.permitted(`"` + all["3/1"].Addr().String() + `"`); len(got) > 0 {
+	if got := r.Permitted(`"` + all["3/1"].Addr().String() + `"`); len(got) > 0 {
 		t.Errorf("the filter still has what was cleared: %v", got)
 	}
 	// It stays cleared across a restart, until the server grants it anew.
@@ -190,7 +190,7 @@ func TestRFC8987_O2_BlockAndUnblock(t *testing.T) {
 			c, reply := r.delegate(1, p)
 			_, err := r.relay.CLI(append([]string{"clear", "--block"}, words...)...)
 			need(t, err)
-			r.wantNoRoute(p)
+			r.WantNoRoute(p)
 			if got := held(r.renew(c, reply)); len(got) != 1 {
 				t.Errorf("the client's Reply has %v, want its prefix: messages are not changed", got)
 			}
@@ -199,7 +199,7 @@ func TestRFC8987_O2_BlockAndUnblock(t *testing.T) {
 			need(t, r.relay.Kill())
 			need(t, r.relay.Start())
 			r.renew(c, reply)
-			if diff := cmp.Diff(texts(other), r.routed()); diff != "" {
+			if diff := cmp.Diff(texts(other), r.Routed()); diff != "" {
 				t.Errorf("routes while it is blocked (-want +got):\n%s", diff)
 			}
 			_, err = r.relay.CLI(append([]string{"unblock"}, words...)...)
@@ -252,10 +252,10 @@ func TestHistoryOfAPrefix(t *testing.T) {
 	one, reply := r.delegate(1, p)
 	_, err := one.Release(patience, reply)
 	need(t, err)
-	r.wantNoRoute(p)
+	r.WantNoRoute(p)
 	r.grant(2, lasting(p, 2))
 	r.obtain(r.client(2), 2)
-	r.wantNoRoute(p)
+	r.WantNoRoute(p)
 	r.grant(2, long(p))
 	last := r.clientAs(2, script.ClientConfig{DUID: duid(3)})
 	r.obtain(last, 2)

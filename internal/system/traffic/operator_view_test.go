@@ -1,8 +1,9 @@
 package traffic_test
 
 import (
-	"encoding/json"
 	"time"
+
+	"fairlead/internal/lab/labtest"
 )
 
 // shown is a delegation as `fairlead delegations --json` shows it.
@@ -29,9 +30,5 @@ func (r *rig) delegations(flags ...string) (all []shown) {
 // cli runs a command with --json and reads what it prints.
 func (r *rig) cli(into any, args ...string) {
 	r.t.Helper()
-	out, err := r.relay.CLI(append(args, "--json")...)
-	need(r.t, err)
-	if err := json.Unmarshal([]byte(out), into); err != nil {
-		r.t.Fatalf("fairlead %v --json: %v in %q", args, err, out)
-	}
+	labtest.Show(r.t, r.relay, into, args...)
 }

@@ -26,7 +26,7 @@ func TestRFC8987_G1_NewClientOnABusyPort(t *testing.T) {
 		need(t, c.Close())
 		r.wantRoute(p, 1)
 	}
-	if n := len(r.routed()); n != 3 {
+	if n := len(r.Routed()); n != 3 {
 		t.Errorf("%d routes, want 3: nobody's place was taken", n)
 	}
 }
@@ -78,7 +78,7 @@ func TestRFC8987_G6_SwappedRouterTakesTheOldPlace(t *testing.T) {
 	need(t, err)
 	r.obtain(two, 2)
 	r.wantRoute(next, 2)
-	if diff := cmp.Diff(texts(next), r.routed()); diff != "" {
+	if diff := cmp.Diff(texts(next), r.Routed()); diff != "" {
 		t.Errorf("routes (-want +got):\n%s", diff)
 	}
 }
@@ -100,8 +100,8 @@ func TestRFC8987_R1_AssignedAddressesOffLink(t *testing.T) {
 	need(t, err)
 	reply, err := c.Exchange(patience, c.Message(dhcp6.Request, script.ServerID(script.DefaultServerDUID), na))
 	need(t, err)
-	until(t, "the address is routed", func() bool { return len(r.routed()) == 1 })
-	if got := r.routes()[0]; got.Dst != off.String() || got.Dev != "d1" {
+	until(t, "the address is routed", func() bool { return len(r.Routed()) == 1 })
+	if got := r.Routes()[0]; got.Dst != off.String() || got.Dev != "d1" {
 		t.Errorf("the route is %+v, want one to %s by d1", got, off)
 	}
 	need(t, r.Client(1).Address("c0", off.String()+"/128"))
@@ -110,7 +110,7 @@ func TestRFC8987_R1_AssignedAddressesOffLink(t *testing.T) {
 	g.stops(spoofed, "2001:db8:1900::6")
 	_, err = c.Release(patience, reply)
 	need(t, err)
-	until(t, "the route has gone", func() bool { return len(r.routed()) == 0 })
+	until(t, "the route has gone", func() bool { return len(r.Routed()) == 0 })
 }
 
 // A server that starts a conversation (Reconfigure, RFC 8415 section 18.3.11)

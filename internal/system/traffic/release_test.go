@@ -31,8 +31,8 @@ func TestRFC8987_G9_ReleaseEndsEachIAPDAtOnce(t *testing.T) {
 			r.server.Become(nil)
 			m := c.Message(dhcp6.Release, script.ServerID(script.DefaultServerDUID), script.IAPD(0), script.IAPD(2, long(all[2])))
 			need(t, c.Send(m))
-			r.wantNoRoute(all[0])
-			r.wantNoRoute(all[2])
+			r.WantNoRoute(all[0])
+			r.WantNoRoute(all[2])
 			r.wantRoute(all[1], 1)
 			if n := len(r.heard(m)); n != 1 {
 				t.Errorf("the server got the Release %d times, want once", n)
@@ -50,7 +50,7 @@ func TestRFC8987_G9_NamedPrefixesAlone(t *testing.T) {
 	c := r.client(1)
 	r.obtain(c, 1)
 	need(t, c.Send(c.Message(dhcp6.Release, script.ServerID(script.DefaultServerDUID), script.IAPD(1, long(a)))))
-	r.wantNoRoute(a)
+	r.WantNoRoute(a)
 	r.wantRoute(b, 1)
 }
 
@@ -76,7 +76,7 @@ func TestRFC8987_G9_ForgedReleaseEndsNothing(t *testing.T) {
 			need(t, err)
 			mac, err := r.Client(2).Interface("c0")
 			need(t, err)
-			r.throw(2).toRelays(mac.HardwareAddr, victim, second)
+			r.throw(2).ToRelays(mac.HardwareAddr, victim, second)
 			r.passed(forger)
 			r.settled(forger)
 			r.wantRoute(p, 1)
@@ -87,7 +87,7 @@ func TestRFC8987_G9_ForgedReleaseEndsNothing(t *testing.T) {
 			}
 			// The rightful one counts still.
 			need(t, c.Send(release()))
-			r.wantNoRoute(p)
+			r.WantNoRoute(p)
 		})
 	}
 }
@@ -117,8 +117,8 @@ func TestRFC8987_G9_ClientsByOthers(t *testing.T) {
 	for _, c := range clients {
 		p := c.Prefixes()[0]
 		need(t, c.Release())
-		r.wantNoRoute(p)
-		if left := r.permitted(`"` + p.Addr().String() + `"`); len(left) > 0 {
+		r.WantNoRoute(p)
+		if left := r.Permitted(`"` + p.Addr().String() + `"`); len(left) > 0 {
 			t.Errorf("%s: the filter still has %v", c.Kind, left)
 		}
 	}
@@ -170,7 +170,7 @@ func TestHijackWithACopiedAddressIsRefused(t *testing.T) {
 	need(t, err)
 	x := r.throw(2)
 	solicit := victim.Message(dhcp6.Request, script.ServerID(script.DefaultServerDUID), script.IAPD(1))
-	x.toRelays(mac.HardwareAddr, victim.Source.Addr().WithZone(""), solicit)
+	x.ToRelays(mac.HardwareAddr, victim.Source.Addr().WithZone(""), solicit)
 	_, err = r.server.Wait(patience, "the forged Request", func(q script.Request) bool { return string(q.Inner) == string(solicit) })
 	need(t, err)
 	r.passed(thief)
@@ -186,7 +186,7 @@ func (r *rig) watchStrict(p netip.Prefix, want, not net.HardwareAddr) {
 	r.t.Helper()
 	r.wantRoute(p, 1)
 	var bound []string
-	for _, e := range r.permitted(`"` + p.Addr().String() + `"`) {
+	for _, e := range r.Permitted(`"` + p.Addr().String() + `"`) {
 		if contains(e, "source-strict") {
 			bound = append(bound, e)
 		}
@@ -207,7 +207,7 @@ func TestMovePolicies(t *testing.T) {
 		_, err = r.Client(1).IP("link set c0 down")
 		need(t, err)
 		r.obtain(thief, 1)
-		r.wantRouteVia(p, next.String(), "br0")
+		r.WantRouteVia(p, next.String(), "br0")
 	})
 	t.Run("follow", func(t *testing.T) {
 		parallel(t)

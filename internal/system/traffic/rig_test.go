@@ -4,65 +4,35 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"fairlead/internal/lab"
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/relay"
 	"fairlead/internal/lab/script"
 	"fairlead/internal/wire/dhcp6"
 )
 
 // patience is for conditions that a slow machine may take long to reach.
-const patience = 60 * time.Second
+const patience = labtest.Patience
 
-// binary is the program under test.
-var binary string
+func TestMain(m *testing.M) { labtest.Main(m) }
 
-// atOnce bounds how many networks are alive together.
-var atOnce = make(chan struct{}, 2)
-
-func TestMain(m *testing.M) {
-	path, remove, err := relay.Build()
-	if err != nil {
-		println(err.Error())
-		os.Exit(1)
-	}
-	binary = path
-	code := m.Run()
-	remove()
-	os.Exit(code)
-}
-
-// need ends the test if there is an error.
-func need(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// until waits for a condition and ends the test if it never comes.
-func until(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	need(t, lab.Until(patience, what, done))
-}
-
-// parallel lets the test run beside one other.
-func parallel(t *testing.T) {
-	t.Parallel()
-	atOnce <- struct{}{}
-	t.Cleanup(func() { <-atOnce })
-}
+// What every test says often.
+var (
+	need     = labtest.Need
+	until    = labtest.Until
+	parallel = labtest.Parallel
+)
 
 // rig is a network with a fairlead in its relay node and a server of the
 // laboratory that grants what its book says.
 type rig struct {
 	*lab.Topology
+	*labtest.Kernel
 	t      *testing.T
 	relay  *relay.Relay
 	server *script.Server
@@ -92,12 +62,12 @@ func standard(top *lab.Topology, linkKeys ...string) string {
 // buildOn is build on a topology, with a whole configuration.
 func buildOn(t *testing.T, top *lab.Topology, text string) *rig {
 	t.Helper()
-	r, err := relay.New(top.Relay, relay.Config{Binary: binary, Text: "metrics:\n  listen: off\n" + text})
+	r, err := relay.New(top.Relay, relay.Config{Binary: labtest.Program(), Text: "metrics:\n  listen: off\n" + text})
 	need(t, err)
 	b := &book{grants: map[page][]dhcp6.IAPrefix{}}
 	server, err := script.StartServer(top.Server, lab.ServerAddress, b.answers().Answer)
 	need(t, err)
-	return &rig{Topology: top, t: t, relay: r, server: server, book: b}
+	return &rig{Topology: top, Kernel: labtest.KernelOf(t, top.Relay), t: t, relay: r, server: server, book: b}
 }
 
 // start is build, and the relay started.
@@ -253,4 +223,16 @@ func (r *rig) clientOnce(number int) *script.Client {
 		r.clients[number] = r.client(number)
 	}
 	return r.clients[number]
+}
+
+// throw prepares packets from a client's c0 towards the relay.
+func (r *rig) throw(client int) *labtest.Thrower {
+	r.t.Helper()
+	to, err := r.Relay.Interface(r.Downlink(client))
+	need(r.t, err)
+	peer := to.HardwareAddr
+	if r.Plan.Access == lab.PPP {
+		peer = nil
+	}
+	return labtest.Throw(r.t, r.Client(client), "c0", peer)
 }

@@ -25,7 +25,7 @@ func TestRFC8987_R1_RoutesComeAndGoOnEveryKindOfLink(t *testing.T) {
 			parallel(t)
 			r := start(t, lab.Plan{Clients: 2, Access: access})
 			first, second, brief := pfx("2001:db8:1100::/56"), pfx("2001:db8:1100:100::/56"), pfx("2001:db8:1100:200::/56")
-			if got := r.routed(); len(got) > 0 {
+			if got := r.Routed(); len(got) > 0 {
 				t.Errorf("before anything is delegated: %v", got)
 			}
 			r.grant(1, long(first), lasting(brief, 3))
@@ -39,12 +39,12 @@ func TestRFC8987_R1_RoutesComeAndGoOnEveryKindOfLink(t *testing.T) {
 			inside := r.settleIn(1, first)
 			reaches(t, r.Server, netip.Addr{}, inside)
 
-			r.wantNoRoute(brief) // expired
+			r.WantNoRoute(brief) // expired
 			r.wantRoute(first, 1)
 			_, err := one.Release(patience, reply)
 			need(t, err)
-			r.wantNoRoute(first)
-			if diff := cmp.Diff([]string{second.String()}, r.routed()); diff != "" {
+			r.WantNoRoute(first)
+			if diff := cmp.Diff([]string{second.String()}, r.Routed()); diff != "" {
 				t.Errorf("routes that are left (-want +got):\n%s", diff)
 			}
 			if err := r.Server.Ping(netip.Addr{}, inside); err == nil {
@@ -69,7 +69,7 @@ func TestRFC8987_R1_NextHopFollowsTheClient(t *testing.T) {
 	cfg.Source = netip.MustParseAddr("fe80::77")
 	other := r.clientAs(1, cfg)
 	r.obtain(other, 1)
-	r.wantRouteVia(p, "fe80::77", "d1")
+	r.WantRouteVia(p, "fe80::77", "d1")
 }
 
 // routes go where the configuration says, and the operator's own are not
@@ -85,12 +85,12 @@ func TestRFC8987_R1_TableAndMetric(t *testing.T) {
 	need(t, r.relay.Start())
 	c, reply := r.delegate(1, p)
 	r.wantRoute(p, 1)
-	if got := r.routeOf(p)[0]; got.Table != "87" || got.Metric != 77 {
+	if got := r.RouteOf(p)[0]; got.Table != "87" || got.Metric != 77 {
 		t.Errorf("the route is in table %s with metric %d, want table 87 and metric 77", got.Table, got.Metric)
 	}
 	_, err = c.Release(patience, reply)
 	need(t, err)
-	r.wantNoRoute(p)
+	r.WantNoRoute(p)
 	out, err := r.Relay.IP("-6 route show table 87")
 	need(t, err)
 	if want := own.String() + " via " + next.String(); !contains(out, want) {
@@ -118,7 +118,7 @@ func TestRFC8987_R2_ExactLength(t *testing.T) {
 	r.grant(1, list...)
 	r.obtain(r.client(1), 1)
 	slices.Sort(want)
-	if diff := cmp.Diff(want, r.routed()); diff != "" {
+	if diff := cmp.Diff(want, r.Routed()); diff != "" {
 		t.Errorf("routes (-want +got):\n%s", diff)
 	}
 	// The nearest addresses outside have no route to the client.
@@ -153,7 +153,7 @@ func TestRFC8987_R2_LengthsOfKea(t *testing.T) {
 	need(t, err)
 	for i, n := range lengths {
 		r.obtain(r.client(i+1), 1)
-		got := r.routes()
+		got := r.Routes()
 		if len(got) != i+1 {
 			t.Fatalf("%d routes after %d delegations: %+v", len(got), i+1, got)
 		}

@@ -39,17 +39,17 @@ func TestRFC8987_G2_SeveralPrefixesInOneIAPD(t *testing.T) {
 	short, middle, stays := pfx("2001:db8:1100::/56"), pfx("2001:db8:1101::/48"), pfx("2001:db8:1102:1::/64")
 	r.grant(1, lasting(short, 2), lasting(middle, 5), long(stays))
 	reply := r.obtain(r.client(1), 1)
-	if diff := cmp.Diff(texts(short, middle, stays), r.routed()); diff != "" {
+	if diff := cmp.Diff(texts(short, middle, stays), r.Routed()); diff != "" {
 		t.Errorf("routes when the Reply has come (-want +got):\n%s", diff)
 	}
 	if n := len(held(reply)); n != 3 {
 		t.Errorf("the Reply has %d prefixes, want 3", n)
 	}
 	// Each ends in its own time.
-	r.wantNoRoute(short)
+	r.WantNoRoute(short)
 	r.wantRoute(middle, 1)
 	r.wantRoute(stays, 1)
-	r.wantNoRoute(middle)
+	r.WantNoRoute(middle)
 	r.wantRoute(stays, 1)
 }
 
@@ -64,7 +64,7 @@ func TestRFC8987_G2_EachPrefixHasALifeOfItsOwn(t *testing.T) {
 	reply := r.obtain(c, 1)
 	r.grant(1, long(stays), lasting(back, 0), long(added))
 	r.renew(c, reply)
-	if diff := cmp.Diff(texts(stays, silent, added), r.routed()); diff != "" {
+	if diff := cmp.Diff(texts(stays, silent, added), r.Routed()); diff != "" {
 		t.Errorf("routes after the Renew (-want +got):\n%s", diff)
 	}
 }
@@ -94,9 +94,9 @@ func TestRFC8987_G3_SeveralIAPDsOfOneClient(t *testing.T) {
 			m := c.Message(dhcp6.Release, script.ServerID(script.DefaultServerDUID), script.IAPD(2))
 			_, err := c.Exchange(patience, m)
 			need(t, err)
-			r.wantNoRoute(all[4])
-			r.wantNoRoute(all[5])
-			if n := len(r.routed()); n != 6 {
+			r.WantNoRoute(all[4])
+			r.WantNoRoute(all[5])
+			if n := len(r.Routed()); n != 6 {
 				t.Errorf("%d routes after the release of one IA_PD of four, want 6", n)
 			}
 		})
@@ -127,7 +127,7 @@ func TestRFC8987_G3_ClientsByOthers(t *testing.T) {
 			r.wantRoute(p, i+1)
 		}
 	}
-	if n := len(r.routed()); n != 6 {
+	if n := len(r.Routed()); n != 6 {
 		t.Errorf("%d routes, want 6: three of each client", n)
 	}
 }
@@ -159,7 +159,7 @@ func TestRFC8987_G4_SameDUIDOnTwoInterfaces(t *testing.T) {
 			// What one gives back, the other keeps.
 			_, err := one.Release(patience, first)
 			need(t, err)
-			r.wantNoRoute(held(first)[0])
+			r.WantNoRoute(held(first)[0])
 			r.wantRoute(held(second)[0], 2)
 		})
 	}
@@ -181,12 +181,12 @@ func TestRFC8987_G4_UniqueByConfiguration(t *testing.T) {
 	if n := len(held(second)); n != 1 {
 		t.Errorf("the second client's Reply has %d prefixes, want the 1 that the server put there", n)
 	}
-	if diff := cmp.Diff([]string{"2001:db8:1100::/56"}, r.routed()); diff != "" {
+	if diff := cmp.Diff([]string{"2001:db8:1100::/56"}, r.Routed()); diff != "" {
 		t.Errorf("routes (-want +got):\n%s", diff)
 	}
 	_, err := one.Release(patience, first)
 	need(t, err)
-	r.wantNoRoute(held(first)[0])
+	r.WantNoRoute(held(first)[0])
 	r.obtain(two, 1)
 	r.wantRoute(held(second)[0], 2)
 }
@@ -201,7 +201,7 @@ func limited(r *rig, ask func(i int) bool, upTo int) int {
 			break
 		}
 	}
-	return len(r.routed())
+	return len(r.Routed())
 }
 
 // tries asks for one IA_PD more and reports whether it was answered. What is
@@ -255,7 +255,7 @@ func TestRFC8987_G5_ExcessInOneReply(t *testing.T) {
 	if n := len(held(reply)); n != 3 {
 		t.Errorf("the client's Reply has %d prefixes, want 3: it is not changed", n)
 	}
-	if diff := cmp.Diff(texts(a, b), r.routed()); diff != "" {
+	if diff := cmp.Diff(texts(a, b), r.Routed()); diff != "" {
 		t.Errorf("routes (-want +got):\n%s", diff)
 	}
 	g := watch(r, 1)

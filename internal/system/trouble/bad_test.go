@@ -3,10 +3,8 @@ package trouble_test
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"net/netip"
 	"os"
 	"strings"
@@ -16,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fairlead/internal/lab"
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/script"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -194,8 +193,8 @@ func (f *flood) fromClient(reasons []string) {
 	}
 	f.routed(f.book.prefix(duid(2), 1), 2) // nobody has released it
 	c := f.counts("d1")
-	if c.taken() < f.sent/2 {
-		t.Errorf("of %d messages %d were taken or dropped by name: the rest was never looked at", f.sent, c.taken())
+	if taken(c) < f.sent/2 {
+		t.Errorf("of %d messages %d were taken or dropped by name: the rest was never looked at", f.sent, taken(c))
 	}
 	for _, reason := range reasons {
 		if c.Drops[reason] == 0 {
@@ -284,34 +283,19 @@ func TestForgedReplies(t *testing.T) {
 	r.routed(forged, 2)
 }
 
-// linkCounts are the counters of a link: messages by type, drops by reason.
-type linkCounts struct{ Received, Drops map[string]uint64 }
-
 // taken is how many messages were either taken or dropped by name.
-func (c linkCounts) taken() (sum int) {
-	for _, m := range []map[string]uint64{c.Received, c.Drops} {
+func taken(c labtest.Counts) (sum int) {
+	for _, m := range []map[string]int{c.Received, c.Drops} {
 		for _, n := range m {
-			sum += int(n)
+			sum += n
 		}
 	}
 	return sum
 }
 
-func (r *rig) counts(link string) (c linkCounts) {
+func (r *rig) counts(link string) labtest.Counts {
 	r.t.Helper()
-	_, body, err := r.relay.Call(http.MethodGet, "/v1/links", "")
-	need(r.t, err)
-	var links []struct {
-		Name     string
-		Counters linkCounts
-	}
-	need(r.t, json.Unmarshal(body, &links))
-	for _, l := range links {
-		if l.Name == link {
-			return l.Counters
-		}
-	}
-	return c
+	return labtest.LinkCounts(r.t, r.relay, link)
 }
 
 // TestHugeMessages: a message of nearly 64 KiB goes both ways, in fragments, with

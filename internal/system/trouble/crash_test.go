@@ -3,7 +3,6 @@ package trouble_test
 import (
 	"encoding/json"
 	"math/rand/v2"
-	"net/http"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/script"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -110,16 +110,11 @@ type lease struct {
 
 func (r *rig) delegations() map[netip.Prefix]lease {
 	r.t.Helper()
-	code, body, err := r.relay.Call(http.MethodGet, "/v1/delegations", "")
-	need(r.t, err)
-	if code != http.StatusOK {
-		r.t.Fatalf("delegations: %d: %s", code, body)
-	}
 	var raw []struct {
 		lease
 		Lifetime json.RawMessage
 	}
-	need(r.t, json.Unmarshal(body, &raw))
+	labtest.Ask(r.t, r.relay, "/v1/delegations", &raw)
 	all := map[netip.Prefix]lease{}
 	for _, d := range raw {
 		d.lease.Lifetime = string(d.Lifetime)

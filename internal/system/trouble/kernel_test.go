@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"fairlead/internal/lab"
+	"fairlead/internal/lab/labtest"
 )
 
 // quickAudit has the relay compare the kernel with what it wants all the time.
@@ -175,7 +176,7 @@ func TestRoutesOfOthers(t *testing.T) {
 	if len(r.routes()) == 0 || r.elements() == "" {
 		t.Fatal("a relay that stops takes its routes away")
 	}
-	_, err = r.Relay.Run(fairlead, "purge", "--config", r.relay.File)
+	_, err = r.Relay.Run(labtest.Program(), "purge", "--config", r.relay.File)
 	need(t, err)
 	if got := r.routes(); len(got) != 0 || r.elements() != "" {
 		t.Errorf("purge leaves %v and %s", got, r.elements())

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/common/model"
 	"golang.org/x/sys/unix"
 
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/script"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -31,7 +32,7 @@ func (r *rig) as(uid, gid int, args ...string) (string, error) {
 	r.t.Helper()
 	program := filepath.Join(r.relay.Dir, "anyone") // where all may go
 	if _, err := os.Stat(program); err != nil {
-		b, err := os.ReadFile(fairlead)
+		b, err := os.ReadFile(labtest.Program())
 		need(r.t, err)
 		need(r.t, os.WriteFile(program, b, 0o755))
 	}

@@ -1,63 +1,31 @@
 package trouble_test
 
 import (
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"net/netip"
-	"os"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"fairlead/internal/lab"
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/relay"
 	"fairlead/internal/lab/script"
 	"fairlead/internal/wire/dhcp6"
 )
 
 // patience is for conditions that a slow machine may take long to reach.
-const patience = 60 * time.Second
+const patience = labtest.Patience
 
-// fairlead is the path of the program under test.
-var fairlead string
+func TestMain(m *testing.M) { labtest.Main(m) }
 
-// atOnce bounds how many networks are alive together.
-var atOnce = make(chan struct{}, 2)
-
-func TestMain(m *testing.M) {
-	path, remove, err := relay.Build()
-	if err != nil {
-		println(err.Error())
-		os.Exit(1)
-	}
-	fairlead = path
-	code := m.Run()
-	remove()
-	os.Exit(code)
-}
-
-// need ends the test if there is an error.
-func need(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// until waits for a condition and ends the test if it never comes.
-func until(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	need(t, lab.Until(patience, what, done))
-}
-
-// parallel lets the test run beside one other.
-func parallel(t *testing.T) {
-	t.Parallel()
-	atOnce <- struct{}{}
-	t.Cleanup(func() { <-atOnce })
-}
+// What every test says often.
+var (
+	need     = labtest.Need
+	until    = labtest.Until
+	parallel = labtest.Parallel
+)
 
 // plan says what a rig is made of, beside the clients, which have a cable each.
 type plan struct {
@@ -85,7 +53,7 @@ func build(t *testing.T, p plan) *rig {
 	top, err := lab.ForTest(t).Topology(lab.Plan{Clients: p.clients})
 	need(t, err)
 	if p.program == "" {
-		p.program = fairlead
+		p.program = labtest.Program()
 	}
 	r := &rig{Topology: top, t: t, plan: p, book: &book{prefixes: map[string]netip.Prefix{}}}
 	r.relay, err = relay.New(top.Relay, relay.Config{Binary: p.program, Text: r.config(p.links...), Env: p.env})
@@ -249,13 +217,8 @@ type status struct {
 // status asks the relay how it is.
 func (r *rig) status() status {
 	r.t.Helper()
-	code, body, err := r.relay.Call(http.MethodGet, "/v1/status", "")
-	need(r.t, err)
 	var s status
-	if code != http.StatusOK {
-		r.t.Fatalf("status: %d: %s", code, body)
-	}
-	need(r.t, json.Unmarshal(body, &s))
+	labtest.Ask(r.t, r.relay, "/v1/status", &s)
 	return s
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"fairlead/internal/lab"
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/script"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -25,7 +26,7 @@ func onSmallDisk(t *testing.T) (r *rig, disk *lab.Proc, state string) {
 	disk, err := r.Relay.Start(lab.Command{Name: "disk", Args: []string{"unshare", "-m", "sh", "-c", script}})
 	need(t, err)
 	need(t, disk.Logged(patience, "mounted"))
-	enter := fmt.Sprintf("#!/bin/sh\nexec nsenter -t %d -m %s \"$@\"\n", disk.Pid(), fairlead)
+	enter := fmt.Sprintf("#!/bin/sh\nexec nsenter -t %d -m %s \"$@\"\n", disk.Pid(), labtest.Program())
 	need(t, os.WriteFile(program, []byte(enter), 0o755))
 	return r, disk, state
 }

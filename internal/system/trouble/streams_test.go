@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"fairlead/internal/lab"
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -25,7 +26,7 @@ func TestStreamsOnTheTerminal(t *testing.T) {
 		"watchjson": {"watch --json --prefix " + p, []string{`"kind":"delegation"`, `"text":"granted"`, `"prefix":"` + p + `"`}},
 		"trace":     {"trace --client " + duid(1).String(), []string{"d1:", "delivered", dhcp6.Reply.String(), "xid "}},
 	} {
-		args := append(append([]string{fairlead}, strings.Fields(follow.args)...), "--socket", r.relay.Socket)
+		args := append(append([]string{labtest.Program()}, strings.Fields(follow.args)...), "--socket", r.relay.Socket)
 		screen, err := r.Relay.Start(lab.Command{Name: name, Args: args})
 		need(t, err)
 		until(t, "a line of "+follow.args+" has all of "+strings.Join(follow.want, " "), func() bool {

@@ -1,0 +1,57 @@
+package labtest
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"fairlead/internal/lab"
+	"fairlead/internal/lab/relay"
+)
+
+// Patience is for conditions that a slow machine may take long to reach.
+const Patience = 60 * time.Second
+
+// program is the path of the program under test, once Main has built it.
+var program string
+
+// atOnce bounds how many networks of a package are alive together.
+var atOnce = make(chan struct{}, 2)
+
+// Main is the TestMain of a package that runs the program.
+func Main(m *testing.M) {
+	path, remove, err := relay.Build()
+	if err != nil {
+		println(err.Error())
+		os.Exit(1)
+	}
+	program = path
+	code := m.Run()
+	remove()
+	os.Exit(code)
+}
+
+// Program is the path of the program under test. The package's TestMain is Main.
+func Program() string { return program }
+
+// Need ends the test if there is an error.
+func Need(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Until waits for a condition and ends the test if it never comes.
+func Until(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	Need(t, lab.Until(Patience, what, done))
+}
+
+// Parallel lets the test run beside one other.
+func Parallel(t *testing.T) {
+	t.Helper()
+	t.Parallel()
+	atOnce <- struct{}{}
+	t.Cleanup(func() { <-atOnce })
+}
