@@ -211,6 +211,7 @@ func Default() *Config {
 					LinkLimit:   delegation.DefaultLinkLimit,
 					HostLimit:   delegation.HostLimitAuto,
 				},
+				Rate: defaultRate().limits(false),
 				Host: hoststate.Policy{Filter: hoststate.FilterLink, Loop: hoststate.LoopDrop, Metric: defaultMetric},
 			},
 		},

@@ -17,6 +17,7 @@ import (
 // each rule starts, so nothing in it may be written through a pointer.
 type linkEntry struct {
 	rule    relay6.LinkRule
+	rate    linkRate
 	remote  relay6.RemoteID
 	network [6][]byte // payloads of the options 105 to 110; nil: none
 }
@@ -41,6 +42,7 @@ func (l *linkEntry) decode(v value, seen *matches) {
 		optional("client-link-layer", read(&r.InsertLinkLayer, truth)),
 		optional("access-network", l.accessNetwork),
 		optional("limits", l.limits),
+		optional("rate", l.rate.decode),
 		optional("move", l.move),
 		optional("unique-duid", read(&r.Delegations.UniqueDUID, truth)),
 		optional("delegable", func(v value) { r.Delegations.Delegable = decodeRanges(v) }),
@@ -76,6 +78,7 @@ func (l *linkEntry) decode(v value, seen *matches) {
 // finish is the rule that was read.
 func (l linkEntry) finish() relay6.LinkRule {
 	r := l.rule
+	r.Rate = l.rate.limits(r.Trusted)
 	r.RemoteID = nil
 	if !l.remote.ID.IsEmpty() {
 		remote := l.remote

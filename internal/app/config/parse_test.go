@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"fairlead/internal/core/admission"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/relay6"
@@ -55,6 +56,11 @@ func TestParseEverything(t *testing.T) {
 			Table: 10, Metric: 20, Shared: true,
 		},
 		LoopExemptClient: []dhcp6.DUID{{0, 3, 0, 1, 2, 0, 0x5e, 0x10, 0, 1}},
+		Rate: admission.Limits{
+			Link:      admission.Rate{PerSecond: 100, Burst: 10},
+			Source:    admission.Rate{PerSecond: 20, Burst: 5},
+			Newcomers: admission.Rate{PerSecond: 30, Burst: 3},
+		},
 	}
 	matched := link
 	matched.Match = []string{"ppp0", "br?"}

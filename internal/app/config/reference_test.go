@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"fairlead/internal/core/admission"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/relay6"
@@ -70,6 +71,9 @@ func TestDefaults(t *testing.T) {
 		{"prefixes of a client (RFC 8987 G-7)", d.Delegations.ClientLimit, 8},
 		{"prefixes of a link", d.Delegations.LinkLimit, 4096},
 		{"prefixes of a host", d.Delegations.HostLimit, delegation.HostLimitAuto},
+		{"messages of a link", d.Rate.Link, admission.Rate{PerSecond: 10000, Burst: 10000}},
+		{"messages of a source", d.Rate.Source, admission.Rate{PerSecond: 50, Burst: 200}},
+		{"messages of newcomers", d.Rate.Newcomers, admission.Rate{PerSecond: 5000, Burst: 5000}},
 		{"ingress filter (RFC 8987 R-3)", d.Host.Filter, hoststate.FilterLink},
 		{"loop drop (RFC 8987 R-5)", d.Host.Loop, hoststate.LoopDrop},
 		{"metric", d.Host.Metric, uint32(8700)},
@@ -143,7 +147,7 @@ func TestReferenceIsComplete(t *testing.T) {
 	want := []string{
 		"", "audit", "control", "control.listen", "history", "hook", "host", "host.aggregates[]", "log", "metrics",
 		"peers[]", "peers[].delegable[]", "relay-id", "relay6", "relay6.defaults", "relay6.defaults.access-network",
-		"relay6.defaults.limits", "relay6.defaults.loop-exempt", "relay6.defaults.remote-id", "relay6.defaults.routes",
+		"relay6.defaults.limits", "relay6.defaults.loop-exempt", "relay6.defaults.rate", "relay6.defaults.remote-id", "relay6.defaults.routes",
 		"relay6.links[]", "store",
 	}
 	if got := slices.Sorted(maps.Keys(allowed)); !slices.Equal(got, want) {
@@ -214,7 +218,8 @@ const linkSet = `{
       remote-id: {enterprise: 32473, id: "{hostname}"}, subscriber-id: "{link-layer}", relay-id: false,
       client-link-layer: false, access-network: {technology: 4, network-name: Net, access-point-name: ap,
       access-point-bssid: 02:00:5e:10:00:01, operator-id: 258, operator-realm: example.com},
-      limits: {client: 1, link: 2, host: 3, on-limit: replace-unreachable}, move: deny, unique-duid: true,
+      limits: {client: 1, link: 2, host: 3, on-limit: replace-unreachable},
+      rate: {link: 100, link-burst: 10, source: 20, source-burst: 5, newcomers: 30}, move: deny, unique-duid: true,
       delegable: [{prefix: 2001:db8::/32, lengths: 56}], filter: strict, permit: [2001:db8:2::/48, 2001:db8:3::/48],
       loop: reject, loop-exempt: {clients: [00:03:00:01:02:00:5e:10:00:01], destinations: [2001:db8:9::/48]},
       routes: {table: 10, metric: 20} }

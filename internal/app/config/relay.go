@@ -9,7 +9,7 @@ import (
 )
 
 func (r *Relay6) decode(v value, peers []trust.Peer) {
-	defaults := linkEntry{rule: r.Defaults}
+	defaults := linkEntry{rule: r.Defaults, rate: defaultRate()}
 	linksGiven := false
 	isMapping := v.mapping(
 		optional("forward", read(&r.Forward, oneOf(

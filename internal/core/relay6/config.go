@@ -3,6 +3,7 @@ package relay6
 import (
 	"net/netip"
 
+	"fairlead/internal/core/admission"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/trust"
@@ -64,6 +65,7 @@ type LinkRule struct {
 	Delegations      delegation.Policy
 	Host             hoststate.Policy
 	LoopExemptClient []dhcp6.DUID
+	Rate             admission.Limits // for the shell, which admits messages before they come here
 }
 
 // RemoteID is option 37 (RFC 4649) with its identifier as a template.

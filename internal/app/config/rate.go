@@ -1,0 +1,113 @@
+package config
+
+import (
+	"cmp"
+
+	"fairlead/internal/core/admission"
+)
+
+// linkRate is how many messages a link and those on it may send, as the file
+// says it. What is left to auto is told once the whole rule is known.
+type linkRate struct {
+	link, linkBurst     int
+	source, sourceBurst int
+	newcomers           int
+}
+
+// The words for numbers, and the defaults. They stand far above what clients
+// send of themselves, even all at once after a power cut, and well below what
+// keeps a relay busy.
+const (
+	unlimited  = 0
+	autoBurst  = 0
+	autoRate   = -1
+	linkRates  = 10000
+	hostRates  = 50
+	hostBursts = 4 // seconds of a source's rate: its burst
+)
+
+func defaultRate() linkRate {
+	return linkRate{link: linkRates, linkBurst: autoBurst, source: autoRate, sourceBurst: autoBurst, newcomers: autoRate}
+}
+
+// mostRate is more than one machine can take in.
+const mostRate = 10_000_000
+
+// decode reads the limits, and tells of those that contradict others beside them.
+func (r *linkRate) decode(v value) {
+	given := make(map[string]value)
+	number := func(key string, to *int, words func(func(string) (int, error)) func(string) (int, error)) field {
+		return optional(key, func(v value) {
+			if got, ok := scalar(v, words(integer(1, mostRate))); ok {
+				*to, given[key] = got, v
+			}
+		})
+	}
+	limit := func(n func(string) (int, error)) func(string) (int, error) { return orWord("unlimited", unlimited, n) }
+	orAuto := func(n func(string) (int, error)) func(string) (int, error) { return orWord("auto", autoRate, limit(n)) }
+	burst := func(n func(string) (int, error)) func(string) (int, error) { return orWord("auto", autoBurst, n) }
+	v.mapping(
+		number("link", &r.link, limit),
+		number("link-burst", &r.linkBurst, burst),
+		number("source", &r.source, orAuto),
+		number("source-burst", &r.sourceBurst, burst),
+		number("newcomers", &r.newcomers, orAuto),
+	)
+	r.check(given)
+}
+
+// check reports limits that can have no effect beside the others of the mapping.
+// What the defaults bring along is not the writer's contradiction.
+func (r *linkRate) check(given map[string]value) {
+	both := func(a, b string) (value, bool) {
+		v, here := given[a]
+		_, there := given[b]
+		return v, here && there
+	}
+	if v, ok := both("link-burst", "link"); ok && r.link == unlimited && r.linkBurst != autoBurst {
+		v.problem("a burst beside link: unlimited (auto, or a limit in link)")
+	}
+	if v, ok := both("source-burst", "source"); ok && r.source == unlimited && r.sourceBurst != autoBurst {
+		v.problem("a burst beside source: unlimited (auto, or a limit in source)")
+	}
+	for _, part := range []struct {
+		key  string
+		rate int
+	}{{"source", r.source}, {"newcomers", r.newcomers}} {
+		if v, ok := both(part.key, "link"); ok && r.link != unlimited && part.rate > r.link {
+			v.problem("%d is above the %d of the link, and never reached (at most %d, auto or unlimited)", part.rate, r.link, r.link)
+		}
+	}
+}
+
+// limits are the rates with what auto means. A relay agent on a trusted link
+// speaks for many clients, so nothing bounds one source there.
+func (r linkRate) limits(trusted bool) admission.Limits {
+	source, newcomers := r.source, r.newcomers
+	if source == autoRate {
+		source = hostRates
+		if trusted {
+			source = unlimited
+		}
+	}
+	if newcomers == autoRate {
+		newcomers = (r.link + 1) / 2 // of no limit: none
+	}
+	linkBurst := cmp.Or(r.linkBurst, r.link)
+	l := admission.Limits{
+		Link:      rateOf(r.link, linkBurst),
+		Source:    rateOf(source, cmp.Or(r.sourceBurst, hostBursts*source)),
+		Newcomers: rateOf(newcomers, newcomers),
+	}
+	if r.link != unlimited && newcomers != unlimited {
+		l.Newcomers.Burst = max(1, newcomers*linkBurst/r.link) // as many seconds as the link's
+	}
+	return l
+}
+
+func rateOf(perSecond, burst int) admission.Rate {
+	if perSecond == unlimited {
+		return admission.Rate{}
+	}
+	return admission.Rate{PerSecond: perSecond, Burst: burst}
+}
