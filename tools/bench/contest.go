@@ -1,0 +1,153 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+)
+
+// overloadFactor is how much more than its peak a relay is offered, and
+// enoughOverload what must really have been sent for it to count.
+const (
+	overloadFactor = 1.5
+	enoughOverload = 1.4
+)
+
+const (
+	window   = 64   // closed loop
+	openRate = 2000 // open loop, exchanges a second
+)
+
+// turn is what one contender did in one round with one of the loads.
+type turn struct {
+	Closed, Open, Overload result
+}
+
+// entry is a contender and what it did.
+type entry struct {
+	Name, About, Version string
+	Peer                 bool
+	Plain, Mix           []turn // one a round; Mix is fairlead's alone
+}
+
+// contest has every contender on its own rig, in turns.
+type contest struct {
+	rigs    map[string]*rig
+	entries []*entry
+	granted int // how many clients have got a delegation in fairlead
+}
+
+// enter builds the rigs of the contenders that take part and warms them up.
+func (b *bench) enter() (*contest, error) {
+	c := &contest{rigs: map[string]*rig{}}
+	for _, one := range contenders {
+		if !b.takesPart(one.name) {
+			continue
+		}
+		b.say("%s: start", one.name)
+		r, err := b.rig(false)
+		if err != nil {
+			return nil, err
+		}
+		c.rigs[one.name] = r
+		c.entries = append(c.entries, &entry{Name: one.name, About: one.about, Version: one.version(), Peer: one.isPeer()})
+		if err := b.warm(c, one, r); err != nil {
+			return nil, fmt.Errorf("%s: %w", one.name, err)
+		}
+	}
+	return c, nil
+}
+
+func (b *bench) takesPart(name string) bool {
+	return len(b.only) == 0 || slices.Contains(b.only, name)
+}
+
+// warm starts a contender, and leaves it stopped.
+func (b *bench) warm(c *contest, one contender, r *rig) error {
+	if err := r.know(b.clients); err != nil {
+		return err
+	}
+	if one.name == ours {
+		if _, err := b.startFairlead(r, plan{name: ours}); err != nil {
+			return err
+		}
+		if err := b.fill(r, b.present); err != nil {
+			return err
+		}
+		c.granted = b.present
+	} else if err := one.launch(b, r); err != nil {
+		return err
+	}
+	if _, err := r.play(b, load{clients: b.clients, mix: plain, window: window, length: b.length}); err != nil {
+		return err
+	}
+	return r.pause()
+}
+
+// rounds gives each contender its turn as often as was asked for.
+func (b *bench) turns(c *contest, mix bool) error {
+	for round := range b.rounds {
+		for _, e := range c.entries {
+			b.say("round %d of %d: %s", round+1, b.rounds, e.Name)
+			if err := b.turn(c, e, mix); err != nil {
+				return fmt.Errorf("%s: %w", e.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (b *bench) turn(c *contest, e *entry, mix bool) error {
+	r := c.rigs[e.Name]
+	if err := r.resume(); err != nil {
+		return err
+	}
+	done, err := b.loads(r, func() load { return load{clients: b.clients, mix: plain, length: b.length} }, true)
+	if err != nil {
+		return err
+	}
+	e.Plain = append(e.Plain, done)
+	if e.Name == ours && mix {
+		if done, err = b.loads(r, func() load { return c.mixedLoad(b) }, false); err != nil {
+			return err
+		}
+		e.Mix = append(e.Mix, done)
+	}
+	return r.pause()
+}
+
+// loads plays a kind of load in a closed loop, perhaps in an open one, and above
+// the peak that the closed loop has shown.
+func (b *bench) loads(r *rig, next func() load, open bool) (t turn, err error) {
+	l := next()
+	l.window = window
+	if t.Closed, err = r.play(b, l); err != nil {
+		return t, err
+	}
+	if open {
+		l = next()
+		l.rate = openRate
+		if t.Open, err = r.play(b, l); err != nil {
+			return t, err
+		}
+	}
+	l = next()
+	l.rate = overloadFactor * t.Closed.AnsweredRate
+	t.Overload, err = r.play(b, l)
+	return t, err
+}
+
+// mixedLoad is the mix among clients that nobody has seen before: some get a
+// delegation beforehand, which they renew, and the others are there to be granted
+// one.
+func (c *contest) mixedLoad(b *bench) load {
+	l := load{first: c.granted, clients: numbersOfMix, prepare: renewing, mix: mixed, length: b.length}
+	c.granted += numbersOfMix
+	return l
+}
+
+// numbersOfMix is how many clients a run of the mix may use, and renewing how
+// many of them hold a delegation from the start.
+const (
+	numbersOfMix = 1 << 16
+	renewing     = 1024
+)

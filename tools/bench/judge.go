@@ -1,0 +1,207 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+// bar is something that has to be reached, and what was.
+type bar struct {
+	Name   string
+	Figure string // what was measured, for people
+	Wanted string
+	Met    bool
+	Void   string // why it cannot be said; empty if it can
+}
+
+// verdict is the last word of the bar's line.
+func (b bar) verdict() string {
+	switch {
+	case b.Void != "":
+		return "void"
+	case b.Met:
+		return "met"
+	}
+	return "missed"
+}
+
+// String is the bar's line.
+func (b bar) String() string {
+	line := fmt.Sprintf("bar %s: %s, wanted %s: %s", b.Name, b.Figure, b.Wanted, b.verdict())
+	if b.Void != "" {
+		line += " (" + b.Void + ")"
+	}
+	return line
+}
+
+// limits of the bars, as the table of the issue has them.
+const (
+	wantVsBlind    = 1.2  // times the blind forwarder's CPU
+	wantVsPeer     = 0.75 // times the best peer's
+	wantMixVsPeer  = 1.0
+	wantOverload   = 0.9 // of the peak
+	wantColdP99    = 20 * time.Millisecond
+	wantAddresses  = 0.9 // of the warm rate
+	wantGrants     = 15_000
+	wantGrowth     = 1.3
+	wantSlowDisk   = 1.2
+	wantRestore    = 3 * time.Second
+	wantMemory     = 100e6 // octets
+	wantFlood      = 0.9
+	wantBlindVsISC = 3.5 // else the run is void
+)
+
+// barNames are all bars, in the order in which they are told.
+func barNames() []string {
+	return []string{
+		"relay6-cpu-vs-blind-c", "relay6-cpu-vs-best-peer", "relay6-mix-vs-best-peer", "relay6-overload",
+		"relay6-cold-clients", "relay6-4096-addresses", "relay6-allocs", "relay6-grants", "relay6-grant-growth",
+		"relay6-slow-disk", "relay6-restore", "relay6-memory", "relay6-flood",
+	}
+}
+
+// median is the middle of the figures, and NaN of none.
+func median(all []float64) float64 {
+	if len(all) == 0 {
+		return math.NaN()
+	}
+	sorted := slices.Sorted(slices.Values(all))
+	half := len(sorted) / 2
+	if len(sorted)%2 == 1 {
+		return sorted[half]
+	}
+	return (sorted[half-1] + sorted[half]) / 2
+}
+
+// medianOf is the median of what f says of each.
+func medianOf[T any](all []T, f func(T) float64) float64 {
+	figures := make([]float64, len(all))
+	for i, one := range all {
+		figures[i] = f(one)
+	}
+	return median(figures)
+}
+
+// perExchange is the relay's CPU time for an answered exchange in microseconds.
+func (r result) perExchange() float64 {
+	return float64(r.CPU) / float64(r.Answered) / float64(time.Microsecond)
+}
+
+// loss is the share of exchanges that were not answered in time.
+func (r result) loss() float64 {
+	if r.Offered == 0 {
+		return 0
+	}
+	return 1 - float64(r.Answered)/float64(r.Offered)
+}
+
+func closedCPU(t turn) float64  { return t.Closed.perExchange() }
+func closedRate(t turn) float64 { return t.Closed.AnsweredRate }
+
+// ratio is a bar of the form "at most N times" or "at least N times".
+func ratio(name string, figure, wanted float64, atLeast bool, of string) bar {
+	b := bar{Name: name, Figure: fmt.Sprintf("%.2f times %s", figure, of)}
+	if atLeast {
+		b.Wanted, b.Met = fmt.Sprintf("at least %g", wanted), figure >= wanted
+	} else {
+		b.Wanted, b.Met = fmt.Sprintf("at most %g", wanted), figure <= wanted
+	}
+	if math.IsNaN(figure) || math.IsInf(figure, 0) {
+		b.Void = "nothing was measured"
+	}
+	return b
+}
+
+// compare makes the bars that hold fairlead against the others.
+func compare(entries []*entry) []bar {
+	blind, our, peer := find(entries, limit), find(entries, ours), best(entries)
+	void := func(b bar, needed ...*entry) bar {
+		if why := voidRun(entries); why != "" {
+			b.Void = why
+		}
+		if slices.Contains(needed, nil) {
+			b.Void = "not everybody who is needed took part"
+		}
+		return b
+	}
+	name := "the best peer's"
+	if peer != nil {
+		name = peer.Name + "'s"
+	}
+	return []bar{
+		void(ratio("relay6-cpu-vs-blind-c", our.plainCPU()/blind.plainCPU(), wantVsBlind, false, "the blind forwarder's"), our, blind),
+		void(ratio("relay6-cpu-vs-best-peer", our.plainCPU()/peer.plainCPU(), wantVsPeer, false, name), our, peer),
+		void(ratio("relay6-mix-vs-best-peer", our.mixCPU()/peer.plainCPU(), wantMixVsPeer, false, name+" for plain"), our, peer),
+		overload(our),
+	}
+}
+
+func find(entries []*entry, name string) *entry {
+	i := slices.IndexFunc(entries, func(e *entry) bool { return e.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return entries[i]
+}
+
+// best is the peer with the least CPU time for a plain exchange.
+func best(entries []*entry) *entry {
+	var peers []*entry
+	for _, e := range entries {
+		if e.Peer {
+			peers = append(peers, e)
+		}
+	}
+	if len(peers) == 0 {
+		return nil
+	}
+	return slices.MinFunc(peers, func(a, b *entry) int { return cmp.Compare(a.plainCPU(), b.plainCPU()) })
+}
+
+// plainCPU is NaN for nobody.
+func (e *entry) plainCPU() float64 {
+	if e == nil {
+		return math.NaN()
+	}
+	return medianOf(e.Plain, closedCPU)
+}
+
+func (e *entry) mixCPU() float64 {
+	if e == nil {
+		return math.NaN()
+	}
+	return medianOf(e.Mix, closedCPU)
+}
+
+// voidRun says why nothing can be said about a run: a blind forwarder that is not
+// far ahead of ISC dhcrelay shows that something else than relays was measured.
+func voidRun(entries []*entry) string {
+	blind, slow := find(entries, limit), find(entries, isc)
+	if blind == nil || slow == nil {
+		return "the blind forwarder and ISC dhcrelay must take part"
+	}
+	if times := medianOf(blind.Plain, closedRate) / medianOf(slow.Plain, closedRate); !(times >= wantBlindVsISC) {
+		return fmt.Sprintf("the blind forwarder did %.1f times what ISC dhcrelay did, and %g are needed", times, wantBlindVsISC)
+	}
+	return ""
+}
+
+// overload is the bar of goodput above the peak, round by round.
+func overload(e *entry) bar {
+	const name = "relay6-overload"
+	if e == nil || len(e.Mix) == 0 {
+		b := ratio(name, math.NaN(), wantOverload, true, "the peak")
+		return b
+	}
+	peak := medianOf(e.Mix, closedRate)
+	offered := medianOf(e.Mix, func(t turn) float64 { return t.Overload.OfferedRate / t.Closed.AnsweredRate })
+	b := ratio(name, medianOf(e.Mix, func(t turn) float64 { return t.Overload.AnsweredRate / t.Closed.AnsweredRate }), wantOverload, true, "the peak")
+	b.Figure += fmt.Sprintf(" of %.0f/s, with %.2f times offered", peak, offered)
+	if offered < enoughOverload {
+		b.Void = fmt.Sprintf("only %.2f times the peak was sent, and %g are needed", offered, enoughOverload)
+	}
+	return b
+}
