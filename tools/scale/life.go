@@ -1,0 +1,160 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/relay6"
+	"fairlead/internal/host/store"
+
+	"golang.org/x/sys/unix"
+)
+
+// group is how many exchanges are kept and installed together: what queues up
+// behind a commit at full speed.
+const group = 512
+
+// grant lets clients [from, to) ask and be answered.
+func (w *world) grant(from, to int) error {
+	for from < to {
+		n := min(group, to-from)
+		w.eff.Reset()
+		packets := make([]relay6.Packet, 0, 2*n)
+		for i := range n {
+			c := w.client(from + i)
+			packets = append(packets, c.asks(), c.granted())
+		}
+		began := busy()
+		for i := range packets {
+			w.core.Handle(w.now, &packets[i], &w.eff)
+		}
+		w.spent.core += busy() - began
+		if len(w.eff.Changes) != n {
+			return fmt.Errorf("clients from %d: %d of %d were granted anything", from, len(w.eff.Changes), n)
+		}
+		if err := w.carryOut(); err != nil {
+			return err
+		}
+		from += n
+	}
+	return nil
+}
+
+// carryOut keeps and installs what the Effects hold, until nothing is left.
+func (w *world) carryOut() error {
+	for len(w.eff.Changes) > 0 {
+		changes := append([]relay6.Change(nil), w.eff.Changes...)
+		var ops []store.Op
+		for _, c := range changes {
+			for _, k := range c.Keep {
+				ops = append(ops, store.Op{Key: k.Key, Value: k.Value})
+			}
+		}
+		began := busy()
+		if len(ops) > 0 {
+			if err := w.store.Commit(ops); err != nil {
+				return err
+			}
+		}
+		w.spent.store += busy() - began
+		if err := w.install(changes); err != nil {
+			return err
+		}
+		w.eff.Reset()
+		began = busy()
+		for _, c := range changes {
+			w.core.Settle(w.now, relay6.Outcome{ID: c.ID}, &w.eff)
+		}
+		w.spent.core += busy() - began
+	}
+	return nil
+}
+
+func (w *world) install(changes []relay6.Change) error {
+	for _, c := range changes {
+		w.ops = append(w.ops, c.Host...)
+	}
+	took, err := w.kernel.apply(w.ops)
+	w.spent.kernel += took
+	clear(w.ops)
+	w.ops = w.ops[:0]
+	return err
+}
+
+// busy is the processor time that the process has used, the kernel's work for it
+// included: other programs do not count, nor does waiting for the disk.
+func busy() time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t); err != nil {
+		panic(err) // the clock is always there
+	}
+	return time.Duration(t.Nano())
+}
+
+// restart closes the store, opens it again and builds a core from it, with a
+// kernel that has nothing of ours.
+func (w *world) restart() (r restored, err error) {
+	if err := w.store.Close(); err != nil {
+		return r, err
+	}
+	w.core, w.eff = nil, relay6.Effects{}
+	began := busy()
+	if w.store, err = store.Open(w.dir, store.Options{}); err != nil {
+		return r, err
+	}
+	r.open = busy() - began
+	began = busy()
+	var records []delegation.Record
+	lo, hi := delegation.KeyRange()
+	err = w.store.Scan(lo, hi, func(_, v []byte) bool {
+		var rec delegation.Record
+		if rec, err = delegation.ParseRecord(v); err == nil {
+			records = append(records, rec)
+		}
+		return err == nil
+	})
+	if err != nil {
+		return r, err
+	}
+	r.read = busy() - began
+	began = busy()
+	w.begin()
+	w.core.Restore(w.now, records, nil, w.now.Wall, &w.eff)
+	r.core = busy() - began
+	w.spent = spent{}
+	if err := w.carryOut(); err != nil {
+		return r, err
+	}
+	r.kernel = w.spent.kernel
+	return r, nil
+}
+
+// restored is how long the parts of a restart took.
+type restored struct{ open, read, core, kernel time.Duration }
+
+func (r restored) total() time.Duration { return r.open + r.read + r.core + r.kernel }
+
+// settledHeap is the memory in use once everything that can be freed is.
+func settledHeap() uint64 {
+	runtime.GC()
+	debug.FreeOSMemory()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// resident is the memory of the process as the kernel sees it, in octets.
+func resident() uint64 {
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	pages, _ := strconv.ParseUint(strings.Fields(string(text))[1], 10, 64)
+	return pages * uint64(os.Getpagesize())
+}
