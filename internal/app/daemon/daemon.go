@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -149,18 +150,22 @@ func (d *daemon) assemble() {
 	network := newNetwork(d.log)
 	network.configure(d.cfg.Peers, d.cfg.Relay6.SourcePort)
 	network.failed = fails.report
+	network.intake = newIntake(fails)
 	d.pipe = newPipeline(d.log, d.store, []installer{d.nl, d.nft})
 	d.pipe.sendFail = fails.report
 	d.audit = newAuditor(d)
 	d.loop = &loop{
 		log: d.log, pipe: d.pipe, net: network, lost: fails, build: d.buildCore, probe: d.answers,
-		notes:     &notes{log: d.log, clients: newIdentifiers(d.cfg.Log.Identifiers), feed: d.feed, hook: d.hook.Offer, once: once},
-		datagrams: make(chan []udp.Datagram), handled: make(chan struct{}, 1),
+		notes:  &notes{log: d.log, clients: newIdentifiers(d.cfg.Log.Identifiers), feed: d.feed, hook: d.hook.Offer, once: once},
+		intake: network.intake, arrived: make(chan struct{}, 1), drained: make(chan struct{}, 1), turn: new(turn),
 		probed: make(chan probeResult), calls: make(chan func(instant.Now, *relay6.Effects)),
 		ended: make(chan struct{}), links: d.events,
 		auditDue: d.audit.soon, auditLate: d.audit.inAWhile, guard: newGuard(),
 	}
 }
+
+// fewCores is how many cores the loop and the pipeline keep busy by themselves.
+const fewCores = 2
 
 // serve opens the sockets and runs every part until ctx ends.
 func (d *daemon) serve(ctx context.Context) error {
@@ -168,7 +173,10 @@ func (d *daemon) serve(ctx context.Context) error {
 	if d.conn, err = udp.Open(udp.Options{Logger: d.log}); err != nil {
 		return err
 	}
-	d.loop.net.conn, d.pipe.send = d.conn, d.conn
+	d.loop.net.conn, d.pipe.send, d.loop.intake.conn = d.conn, d.conn, d.conn
+	if runtime.GOMAXPROCS(0) > fewCores {
+		d.loop.senders = newSenders(d.loop.net.send, d.loop.endTurn)
+	}
 	d.loop.net.update(d.loop.core)
 	group, ctx := errgroup.WithContext(ctx)
 	if d.api, err = control.Listen(d.config(), d, d.log); err != nil {
@@ -177,7 +185,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	tasks := map[string]func(context.Context) error{
 		"loop": d.loop.run, "store": d.pipe.runKeep, "host": d.pipe.runInstall, "control": d.api.Run, "hook": d.hook.Run, "audit": d.audit.run,
 		"history": d.forgetHistory, "signals": d.signals, "watchdog": d.watchdog,
-		"sockets": func(ctx context.Context) error { return d.loop.receive(ctx, d.conn) },
+		"sockets": d.loop.receive,
 		"close":   d.closeSockets,
 	}
 	if m := d.config().Metrics; m.Listen.IsValid() {

@@ -44,9 +44,7 @@ func (f *failures) report(o udp.Outgoing, err error) {
 	case errors.Is(err, errNotInstalled):
 		l.reason = relay6.DropNotInstalled
 	}
-	f.mu.Lock()
-	f.lost[l]++ // links and reasons bound it
-	f.mu.Unlock()
+	f.drop(l.link, l.reason)
 	subject := "send " + strconv.Itoa(o.Link) // a client's address would let clients fill the log
 	if o.Kind == udp.ToPeer {
 		subject += " " + o.Dest.Addr().String()
@@ -54,6 +52,13 @@ func (f *failures) report(o udp.Outgoing, err error) {
 	if n, due := f.once.due(subject, now().Boot); due {
 		f.log.Warn("datagram not sent", "dest", o.Dest, "link", o.Link, "error", err, "times", n)
 	}
+}
+
+// drop counts a datagram that was discarded before the core saw it, or after.
+func (f *failures) drop(link int, reason relay6.Drop) {
+	f.mu.Lock()
+	f.lost[loss{link, reason}]++ // links and reasons bound it
+	f.mu.Unlock()
 }
 
 // count hands what was lost since the last time to the core.

@@ -13,7 +13,6 @@ import (
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/clock"
 	"fairlead/internal/host/netlink"
-	"fairlead/internal/host/udp"
 )
 
 // loop is the one goroutine that owns the core. Everything else hands it
@@ -29,8 +28,12 @@ type loop struct {
 	notes *notes
 	probe func(ctx context.Context, p relay6.Probe) bool
 
-	datagrams chan []udp.Datagram
-	handled   chan struct{}
+	intake  *intake
+	arrived chan struct{} // something is in the sockets, or in the intake
+	drained chan struct{} // the sockets are empty: tell when they are not
+	senders *senders      // nil where there are no cores for them
+	batch   []*message
+
 	links     <-chan netlink.Event
 	probed    chan probeResult
 	calls     chan func(now instant.Now, eff *relay6.Effects)
@@ -39,8 +42,7 @@ type loop struct {
 	auditDue  func() // soon
 	auditLate func() // in a while: something could not be installed
 
-	eff      relay6.Effects
-	out      []udp.Outgoing
+	turn     *turn
 	inflight int // changes in the pipeline
 	ticked   instant.Instant
 
@@ -73,16 +75,22 @@ func (l *loop) run(ctx context.Context) error {
 	defer l.probes.Wait()
 	defer close(l.pipe.jobs)
 	defer close(l.ended)
+	if l.senders != nil {
+		defer l.senders.close()
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	arrived, always := l.arrived, make(chan struct{})
+	close(always)
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case batch := <-l.datagrams:
-			l.handle(ctx, batch)
-			l.carryOut(ctx)
-			l.handled <- struct{}{}
+		case <-arrived:
+			arrived = l.arrived
+			if l.takeTurn(ctx) {
+				arrived = always
+			}
 		case e, ok := <-l.links:
 			if !ok && ctx.Err() == nil {
 				return errWatchGone
@@ -110,10 +118,10 @@ func (l *loop) run(ctx context.Context) error {
 }
 
 func (l *loop) tick() {
-	l.eff.Reset()
+	l.turn.eff.Reset()
 	n := now()
 	l.ticked = n.Boot
-	l.core.Tick(n, &l.eff)
+	l.core.Tick(n, &l.turn.eff)
 }
 
 // sleep is until the core wants a Tick; also on a busy relay it gets one now and
@@ -130,14 +138,13 @@ func (l *loop) sleep() time.Duration {
 // handle lets the core decide on a batch. A packet that makes it panic costs
 // that packet: what the others wanted is kept, and the core is built anew from
 // the store.
-func (l *loop) handle(ctx context.Context, batch []udp.Datagram) {
-	l.eff.Reset()
+func (l *loop) handle(ctx context.Context, batch []*message) {
+	l.turn.eff.Reset()
 	n := now()
-	for i := range batch {
-		d := &batch[i]
+	for _, m := range batch {
 		p := relay6.Packet{
-			Link: d.Link, Source: d.Source, Dest: d.Dest, LinkLayer: linkLayer(d),
-			HardwareType: d.HardwareType, Payload: d.Payload,
+			Link: m.Link, Source: m.Source, Dest: m.Dest, LinkLayer: linkLayer(&m.Datagram),
+			HardwareType: m.HardwareType, Payload: m.Payload,
 		}
 		if drop, refused := l.guard.refuses(&p, n.Boot); refused {
 			l.core.CountDrop(p.Link, drop, 1)
@@ -157,7 +164,7 @@ func (l *loop) decide(n instant.Now, p *relay6.Packet) (cause any) {
 		if l.planted != nil {
 			l.planted(p)
 		}
-		l.core.Handle(n, p, &l.eff)
+		l.core.Handle(n, p, &l.turn.eff)
 	})
 }
 
@@ -165,7 +172,7 @@ func (l *loop) decide(n instant.Now, p *relay6.Packet) (cause any) {
 const maxLinkEvents = 256
 
 func (l *loop) linkEvents(e netlink.Event) {
-	l.eff.Reset()
+	l.turn.eff.Reset()
 	audit := l.linkEvent(e)
 	for range maxLinkEvents {
 		var more bool
@@ -188,10 +195,10 @@ func (l *loop) linkEvent(e netlink.Event) (audit bool) {
 	switch {
 	case e.Link != nil:
 		l.net.know(*e.Link)
-		l.core.SetLink(*e.Link, &l.eff)
+		l.core.SetLink(*e.Link, &l.turn.eff)
 	case e.Removed != "":
 		l.net.forget(e.Removed)
-		l.core.RemoveLink(e.Removed, &l.eff)
+		l.core.RemoveLink(e.Removed, &l.turn.eff)
 	default:
 		return true
 	}
@@ -201,7 +208,7 @@ func (l *loop) linkEvent(e netlink.Event) (audit bool) {
 // settle takes in outcomes. A route that was refused has its stand-in, and what
 // was not kept is undone; what failed otherwise is for the audit to mend.
 func (l *loop) settle(outcomes []relay6.Outcome) {
-	l.eff.Reset()
+	l.turn.eff.Reset()
 	l.inflight -= len(outcomes)
 	n := now()
 	failed := false
@@ -209,7 +216,7 @@ func (l *loop) settle(outcomes []relay6.Outcome) {
 		for _, f := range o.Install {
 			failed = failed || !errors.Is(f.Err, relay6.ErrRefused)
 		}
-		l.core.Settle(n, o, &l.eff)
+		l.core.Settle(n, o, &l.turn.eff)
 	}
 	if failed {
 		l.auditLate()
@@ -223,30 +230,47 @@ const maxChanges = 64
 // carryOut does what the Effects say: datagrams that wait for nothing leave at
 // once, changes and what waits for them go into the pipeline.
 func (l *loop) carryOut(ctx context.Context) {
+	eff := &l.turn.eff
 	l.lost.count(l.core)
-	l.notes.take(&l.eff)
-	l.out = l.out[:0]
-	j := &job{}
-	for i := range l.eff.Sends {
-		s := &l.eff.Sends[i]
-		o := l.net.outgoing(s)
-		if s.After == 0 {
-			l.out = append(l.out, o)
-			continue
-		}
-		o.Payload = append([]byte(nil), s.Payload...)
-		j.sends = append(j.sends, waiting{s.After, s.Extends, o})
-	}
-	if len(l.out) > 0 {
-		l.net.send(l.out)
-	}
-	for _, p := range l.eff.Probes {
+	l.notes.take(eff)
+	for _, p := range eff.Probes {
 		l.probes.Go(func() { l.runProbe(ctx, p) })
 	}
-	if len(l.eff.Changes) == 0 && len(j.sends) == 0 {
-		return
+	if j := l.share(); j != nil {
+		l.enqueue(j)
 	}
-	j.changes = append(j.changes, l.eff.Changes...)
+	l.dispatch()
+}
+
+// share divides what is to be sent into what leaves now and what waits for a
+// change; nil if nothing does, and nothing changes.
+func (l *loop) share() *job {
+	eff := &l.turn.eff
+	var j *job
+	if len(eff.Changes) > 0 {
+		j = &job{changes: append([]relay6.Change(nil), eff.Changes...)}
+	}
+	for i := range eff.Sends {
+		s := &eff.Sends[i]
+		o := l.net.outgoing(s)
+		switch {
+		case s.After != 0:
+			if j == nil {
+				j = &job{}
+			}
+			o.Payload = append([]byte(nil), s.Payload...)
+			j.sends = append(j.sends, waiting{s.After, s.Extends, o})
+		case s.ToPeer:
+			l.turn.toPeers = append(l.turn.toPeers, o)
+		default:
+			l.turn.toLinks = append(l.turn.toLinks, o)
+		}
+	}
+	return j
+}
+
+// enqueue hands a job to the pipeline, in parts where it is large.
+func (l *loop) enqueue(j *job) {
 	for len(j.changes) > maxChanges && l.pipe.offer(&job{changes: j.changes[:maxChanges]}) {
 		l.inflight += maxChanges
 		j.changes = j.changes[maxChanges:]
@@ -262,26 +286,22 @@ func (l *loop) carryOut(ctx context.Context) {
 // fail at once, as if the store had. What only extends, and asks nothing of the
 // kernel, leaves.
 func (l *loop) refuse(j *job) {
-	l.out = l.out[:0]
 	for _, w := range j.sends {
 		if w.extends && j.onlyKeeps(w.after) {
-			l.out = append(l.out, w.out)
+			l.turn.toLinks = append(l.turn.toLinks, w.out)
 			continue
 		}
 		l.net.sendFailed(w.out, fmt.Errorf("%w: %w", errNotKept, errStalled))
 	}
-	if len(l.out) > 0 {
-		l.net.send(l.out)
-	}
-	l.eff.Reset()
+	var undo relay6.Effects
 	n := now()
 	for _, c := range j.changes {
-		l.core.Settle(n, relay6.Outcome{ID: c.ID, Keep: errStalled}, &l.eff)
+		l.core.Settle(n, relay6.Outcome{ID: c.ID, Keep: errStalled}, &undo)
 	}
-	l.notes.take(&l.eff)
+	l.notes.take(&undo)
 	// What the undoing itself wants installed is found by the audit.
-	for _, c := range l.eff.Changes {
-		l.core.Settle(n, relay6.Outcome{ID: c.ID}, &l.eff)
+	for _, c := range undo.Changes {
+		l.core.Settle(n, relay6.Outcome{ID: c.ID}, &undo)
 	}
 	l.auditLate()
 }
@@ -328,29 +348,4 @@ func (l *loop) call(ctx context.Context, f func(now instant.Now, eff *relay6.Eff
 		return errPanicked
 	}
 	return nil
-}
-
-// receive brings datagrams to the loop, batch by batch: the buffers are the
-// socket's, so the next batch is taken once the loop is done with this one.
-func (l *loop) receive(ctx context.Context, conn *udp.Conn) error {
-	batch := make([]udp.Datagram, 128)
-	for {
-		n, err := conn.Receive(batch)
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return fmt.Errorf("sockets: %w", err)
-		}
-		select {
-		case l.datagrams <- batch[:n]:
-		case <-ctx.Done():
-			return nil
-		}
-		select {
-		case <-l.handled:
-		case <-ctx.Done():
-			return nil
-		}
-	}
 }

@@ -55,8 +55,10 @@ func newQuietLoop(t *testing.T) (*loop, *quiet) {
 	l := &loop{
 		log: log, pipe: q.pipe, net: newNetwork(log), lost: newFailures(log, newLimiter(time.Hour)), guard: newGuard(),
 		auditDue: func() { q.audits++ }, auditLate: func() { q.lateAudits++ }, ended: make(chan struct{}),
-		notes: &notes{log: log, feed: control.NewFeed(), once: newLimiter(time.Hour)},
+		notes: &notes{log: log, feed: control.NewFeed(), once: newLimiter(time.Hour)}, turn: new(turn),
 	}
+	l.intake = newIntake(l.lost)
+	l.net.intake = l.intake
 	l.net.conn, q.pipe.send = q, q
 	l.net.failed = func(o udp.Outgoing, err error) { t.Errorf("not sent to %s: %v", o.Dest, err) }
 	l.net.configure(cfg.Peers, relay6.ServerPort)
@@ -70,7 +72,7 @@ func newQuietLoop(t *testing.T) (*loop, *quiet) {
 		}
 		return core, nil
 	}
-	core, err := l.build(now(), &l.eff)
+	core, err := l.build(now(), &l.turn.eff)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,11 +110,11 @@ func (q *quiet) run(t *testing.T, l *loop) (end func()) {
 	return end
 }
 
-func solicit(link int, xid uint32) udp.Datagram {
-	return udp.Datagram{
+func solicit(link int, xid uint32) *message {
+	return &message{Datagram: udp.Datagram{
 		Link: link, Source: netip.MustParseAddrPort("[fe80::1]:546"), Dest: udp.AllRelayAgentsAndServers,
 		Payload: dhcp6.AppendElapsedTime(dhcp6.AppendMessageHeader(nil, dhcp6.Solicit, xid), 0),
-	}
+	}}
 }
 
 // DESIGN section 5: a panic costs one packet. A link whose packets make the core
@@ -128,7 +130,7 @@ func TestLoopPanicsCostOnePacketEach(t *testing.T) {
 	}
 	const rounds = 1000
 	for i := range rounds {
-		l.handle(t.Context(), []udp.Datagram{solicit(linkA, uint32(i)), solicit(linkB, uint32(rounds+i))})
+		l.handle(t.Context(), []*message{solicit(linkA, uint32(i)), solicit(linkB, uint32(rounds+i))})
 		l.carryOut(t.Context())
 	}
 	if len(q.sent) != rounds {
@@ -161,7 +163,7 @@ func TestLoopRefusesTheFingerprint(t *testing.T) {
 		}
 	}
 	for range 2 {
-		l.handle(t.Context(), []udp.Datagram{solicit(linkA, 1), bad, solicit(linkA, 2)})
+		l.handle(t.Context(), []*message{solicit(linkA, 1), bad, solicit(linkA, 2)})
 		l.carryOut(t.Context())
 	}
 	if reached != 1 {
@@ -205,7 +207,7 @@ func TestLoopCountsWhatDidNotLeave(t *testing.T) {
 	} {
 		l.lost.report(to, err)
 	}
-	l.eff.Reset()
+	l.turn.eff.Reset()
 	l.carryOut(t.Context())
 	want := map[relay6.Drop]uint64{relay6.DropNotKept: 1, relay6.DropNotInstalled: 2, relay6.DropSendFailed: 1}
 	for _, v := range l.core.Links() {

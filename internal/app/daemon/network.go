@@ -23,6 +23,7 @@ import (
 type network struct {
 	log    *slog.Logger
 	conn   sockets // nil until everything kept was restored
+	intake *intake
 	peers  []trust.Peer
 	port   uint16
 	links  map[string]hoststate.Link
@@ -119,11 +120,20 @@ func (n *network) letGo() {
 
 func (n *network) updateLinks(core *relay6.Relay) {
 	var want []udp.Link
+	sides := make(map[int]clientSide)
 	for name, l := range n.links {
-		if l.Up && l.Index > 0 && (core.ClientFacing(name) || n.hearsRelay(name)) {
+		if !l.Up || l.Index <= 0 {
+			continue
+		}
+		rule, relays := core.Rule(name), n.hearsRelay(name)
+		if rule != nil {
+			sides[l.Index] = clientSide{limits: rule.Rate, relays: relays || rule.Trusted}
+		}
+		if rule != nil || relays {
 			want = append(want, clientLink(l))
 		}
 	}
+	n.intake.set(sides)
 	slices.SortFunc(want, func(a, b udp.Link) int { return a.Index - b.Index })
 	if slices.EqualFunc(want, n.joined, sameLink) && n.last == "" {
 		return
@@ -249,7 +259,7 @@ func (n *network) outgoing(s *relay6.Send) udp.Outgoing {
 }
 
 func (n *network) send(batch []udp.Outgoing) {
-	if n.conn == nil {
+	if n.conn == nil || len(batch) == 0 {
 		return
 	}
 	n.conn.Send(batch, func(i int, err error) { n.sendFailed(batch[i], err) })

@@ -11,11 +11,11 @@ import (
 // try lets the core decide and returns what it panicked with, if it did: then
 // nothing of what it had wanted is left in the Effects.
 func (l *loop) try(decide func()) (cause any) {
-	mark := l.eff.Mark()
+	mark := l.turn.eff.Mark()
 	defer func() {
 		if cause = recover(); cause != nil {
 			l.log.Error("panic while deciding: this event is lost, and a packet is refused from now on", "panic", cause, "stack", string(debug.Stack()))
-			l.eff.Rewind(mark)
+			l.turn.eff.Rewind(mark)
 		}
 	}()
 	decide()
@@ -25,8 +25,8 @@ func (l *loop) try(decide func()) (cause any) {
 // decideOn lets the core decide on one event that is not a packet but may carry
 // what a packet or a caller had.
 func (l *loop) decideOn(ctx context.Context, event func(instant.Now, *relay6.Effects)) {
-	l.eff.Reset()
-	if cause := l.try(func() { event(now(), &l.eff) }); cause != nil {
+	l.turn.eff.Reset()
+	if cause := l.try(func() { event(now(), &l.turn.eff) }); cause != nil {
 		l.guard.panics++
 		l.rebuild(ctx, cause)
 	}
@@ -42,12 +42,12 @@ func (l *loop) rebuild(ctx context.Context, cause any) {
 		l.log.Error("core not rebuilt: the store has not got everything that it knows", "records", n, "panic", cause)
 		return
 	}
-	l.eff.Reset()
-	core, err := l.build(now(), &l.eff)
+	l.turn.eff.Reset()
+	core, err := l.build(now(), &l.turn.eff)
 	if err != nil {
 		// Without the store the old core is the only one there is.
 		l.log.Error("core not rebuilt: going on with the old one", "error", err, "panic", cause)
-		l.eff.Reset()
+		l.turn.eff.Reset()
 		return
 	}
 	l.core = core
@@ -65,10 +65,10 @@ func (l *loop) finish(ctx context.Context) bool {
 				l.carryOut(ctx)
 			}
 		case <-ctx.Done():
-			l.eff.Reset()
+			l.turn.eff.Reset()
 			return false
 		}
 	}
-	l.eff.Reset()
+	l.turn.eff.Reset()
 	return true
 }

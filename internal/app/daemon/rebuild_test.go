@@ -17,21 +17,21 @@ import (
 
 // relayReply is a Relay-reply from the server for clients on the link with that
 // link-address.
-func relayReply(linkAddress string, xid uint32) udp.Datagram {
+func relayReply(linkAddress string, xid uint32) *message {
 	inner := dhcp6.AppendMessageHeader(nil, dhcp6.Advertise, xid)
 	a := netip.MustParseAddr(linkAddress).As16()
 	peer := netip.MustParseAddr("fe80::1").As16()
 	b := append([]byte{byte(dhcp6.RelayReply), 0}, a[:]...)
 	b = append(b, peer[:]...)
 	b = append(b, 0, byte(dhcp6.OptionRelayMessage), 0, byte(len(inner)))
-	return udp.Datagram{Link: uplink, Source: netip.MustParseAddrPort("[2001:db8:ff::2]:547"), Payload: append(b, inner...)}
+	return &message{Datagram: udp.Datagram{Link: uplink, Source: netip.MustParseAddrPort("[2001:db8:ff::2]:547"), Payload: append(b, inner...)}}
 }
 
 // One client whose answers make the core panic mutes what the server sends to its
 // link, not the uplink that all answers come by.
 func TestPanicsOfRepliesDoNotMuteTheUplink(t *testing.T) {
 	g := newGuard()
-	packet := func(d udp.Datagram) *relay6.Packet {
+	packet := func(d *message) *relay6.Packet {
 		return &relay6.Packet{Link: d.Link, Source: d.Source, Payload: d.Payload}
 	}
 	for i := range uint32(panicsToMute) {
@@ -53,7 +53,7 @@ func TestPanicsOfRepliesDoNotMuteTheUplink(t *testing.T) {
 // one.
 func TestRebuildGoesOnWhereTheOldCoreWas(t *testing.T) {
 	l, _ := newQuietLoop(t)
-	l.handle(t.Context(), []udp.Datagram{solicit(linkB, 1), relayReply("2001:db8:9::1", 2)})
+	l.handle(t.Context(), []*message{solicit(linkB, 1), relayReply("2001:db8:9::1", 2)})
 	l.carryOut(t.Context())
 	l.decideOn(t.Context(), func(n instant.Now, eff *relay6.Effects) {
 		l.core.Clear(n, delegation.Selection{Link: "elsewhere"}, true, eff)
@@ -62,15 +62,15 @@ func TestRebuildGoesOnWhereTheOldCoreWas(t *testing.T) {
 	l.core.SetTrace(&relay6.Trace{Link: "dB"})
 	before, old := l.core.LastChange(), l.core
 	l.planted = func(*relay6.Packet) { panic("planted") }
-	l.handle(t.Context(), []udp.Datagram{solicit(linkA, 3)})
+	l.handle(t.Context(), []*message{solicit(linkA, 3)})
 	l.carryOut(t.Context())
 	if l.core == old {
 		t.Fatal("the core was not built anew")
 	}
 	l.planted = nil
-	l.handle(t.Context(), []udp.Datagram{solicit(linkB, 4)})
+	l.handle(t.Context(), []*message{solicit(linkB, 4)})
 	traced := false
-	for _, n := range l.eff.Notes {
+	for _, n := range l.turn.eff.Notes {
 		traced = traced || n.Kind == relay6.NoteTrace
 	}
 	if !traced {
@@ -177,6 +177,7 @@ func TestFullPipelineLetsRenewalsLeave(t *testing.T) {
 			datagram(901, false, "grant"), datagram(901, true, "renewal"), datagram(902, true, "moved"), datagram(900, true, "behind another"),
 		},
 	})
+	l.dispatch()
 	if len(q.sent) != 1 || string(q.sent[0]) != "renewal" {
 		t.Errorf("sent %q, want the renewal", q.sent)
 	}

@@ -368,5 +368,5 @@ func (rule *LinkRule) loopExempt(client string) bool {
 	return slices.ContainsFunc(rule.LoopExemptClient, func(d dhcp6.DUID) bool { return string(d) == client })
 }
 
-// ClientFacing reports whether a rule makes the named link face clients.
-func (r *Relay) ClientFacing(name string) bool { return r.ruleFor(name) != nil }
+// Rule is the rule that makes the named link face clients; nil if it does not.
+func (r *Relay) Rule(name string) *LinkRule { return r.ruleFor(name) }

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Close wakes up Receive, ends all that Open began and is told by every method.
+// Close wakes up Wait, ends all that Open began and is told by every method.
 func TestClose(t *testing.T) {
 	relay := newNamespace(t)
 	relay.ip("link add a0 index 11 type veth peer name b0 index 12", "link set a0 up", "link set b0 up")
@@ -26,29 +26,31 @@ func TestClose(t *testing.T) {
 	}
 	result := make(chan error)
 	go func() {
-		_, err := c.Receive(make([]Datagram, 8))
+		err := c.Wait()
 		result <- err
 	}()
-	eventually(t, "Receive waits", func() bool { return waitingInPoller("Receive") })
+	eventually(t, "Wait waits", func() bool { return waitingInPoller("Wait") })
 	if err := c.Close(); err != nil {
 		t.Errorf("Close: %v", err)
 	}
 	select {
 	case err := <-result:
 		if !errors.Is(err, net.ErrClosed) {
-			t.Errorf("Receive: %v, want %v", err, net.ErrClosed)
+			t.Errorf("Wait: %v, want %v", err, net.ErrClosed)
 		}
 	case <-time.After(patience):
-		t.Fatal("Close did not wake up Receive")
+		t.Fatal("Close did not wake up Wait")
 	}
 	if after := descriptors(t); after != before {
 		t.Errorf("%d descriptors, %d before Open", after, before)
 	}
 	var sent error
 	c.Send([]Outgoing{{Link: a0.Index, Dest: netip.MustParseAddrPort("[fe80::1]:546")}}, func(_ int, err error) { sent = err })
-	_, received := c.Receive(make([]Datagram, 1))
+	if n := c.Receive(1, func(*Datagram) { t.Error("a datagram after Close") }); n != 0 {
+		t.Errorf("Receive after Close: %d datagrams", n)
+	}
 	for name, err := range map[string]error{
-		"Close": c.Close(), "SetLinks": c.SetLinks(nil), "Receive": received, "Send": sent,
+		"Close": c.Close(), "SetLinks": c.SetLinks(nil), "Wait": c.Wait(), "Send": sent,
 		"AddLocal":    c.AddLocal(netip.IPv6Unspecified(), 0, "", 0),
 		"RemoveLocal": c.RemoveLocal(netip.IPv6Unspecified(), 0, "", 0),
 	} {

@@ -43,7 +43,9 @@ type Conn struct {
 	frames  *socket
 
 	in  reader
-	out writer
+	out chan *writer // those that are free
+
+	copies copies
 }
 
 // link is a client link and what serves it.
@@ -67,7 +69,10 @@ func Open(o Options) (*Conn, error) {
 	}
 	c.groups = newGroups(&c.count)
 	c.in.init(c)
-	c.out.init(c)
+	c.out = make(chan *writer, sendsAtOnce)
+	for range sendsAtOnce {
+		c.out <- newWriter(c)
+	}
 	if err := c.open(); err != nil {
 		c.Close()
 		return nil, fmt.Errorf("udp: %w", err)
@@ -201,9 +206,9 @@ func (c *Conn) drop(s *socket) {
 }
 
 func (c *Conn) shut(s *socket) {
-	c.count.queueFullClosed.Add(s.queueFull())
+	c.count.queueFull.Add(s.queueFull())
 	delete(c.byFD, int32(s.fd))
-	unix.Close(s.fd)
+	s.close()
 }
 
 // Close closes all sockets and wakes up Receive. Further calls return
@@ -216,6 +221,7 @@ func (c *Conn) Close() error {
 	if c.poll != nil {
 		err = c.poll.Close()
 	}
+	c.copies.close()
 	c.admin.Lock()
 	defer c.admin.Unlock()
 	c.mu.Lock()

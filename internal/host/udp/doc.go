@@ -9,14 +9,16 @@
 // with link-layer addresses multicast to All_DHCP_Relay_Agents_and_Servers: it
 // tells the client's link-layer address, and answers to that address leave
 // through the same socket, so that the kernel's neighbour table, 1024 entries
-// for a whole machine, is never in the path.
+// for a whole machine, is never in the path. The kernel puts these frames into
+// memory that it shares with us, a ring; they are read without a system call.
 //
 // UDP sockets (the socket path) take the rest: unicast, links without
-// link-layer addresses, and multicast that was fragmented or carries extension
-// headers. The kernel shows every multicast datagram to both, so the socket
-// path drops one on a link that the frame path serves, unless its control
-// messages show that the frame path could not have taken it. That is counted
-// as [Stats.OtherPath] and is the normal case.
+// link-layer addresses, and multicast that was fragmented, carries extension
+// headers or is longer than a frame of the ring. The kernel shows every multicast
+// datagram to both. It is asked to keep the socket path's copy back where it can
+// tell by the size (copies.go); else the socket path drops one on a link that the
+// frame path serves, unless its control messages or its length show that the
+// frame path could not have taken it. That is counted as [Stats.OtherPath].
 //
 // # Sockets
 //
@@ -33,13 +35,14 @@
 // Traffic with other relays and servers uses UDP sockets only, never frames, so
 // that routing, IPsec policy and packet filters apply to it.
 //
-// All descriptors are drained through one epoll descriptor that waits in the
-// runtime's poller: there is no goroutine and no blocked thread.
+// All descriptors are watched by one epoll descriptor that waits in the runtime's
+// poller: there is no goroutine and no blocked thread.
 //
 // # Concurrency and memory
 //
 // All methods may be called from several goroutines. Receive calls exclude each
-// other, and so do Send calls. A received payload belongs to the Conn and is
-// valid until the next Receive. Send reads payloads only while it runs. Sockets
-// are opened in the network namespace of the calling thread.
+// other; Send calls run side by side. A received payload belongs to the Conn and
+// is valid until the function that it was handed to returns. Send reads payloads
+// only while it runs. Sockets are opened in the network namespace of the calling
+// thread.
 package udp

@@ -3,10 +3,11 @@ package udp
 import "golang.org/x/sys/unix"
 
 const (
-	protocolUDP  = 17
-	ipv6Header   = 40
-	udpHeader    = 8
-	frameHeaders = ipv6Header + udpHeader
+	protocolUDP      = 17
+	protocolFragment = 44
+	ipv6Header       = 40
+	udpHeader        = 8
+	frameHeaders     = ipv6Header + udpHeader
 
 	// From linux/filter.h: offsets that ask for metadata, or for octets from the
 	// network header on, whatever the socket sees first.
@@ -23,8 +24,8 @@ var firstOfGroup = []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 0}}
 
 // smallCopies refuses what the frame path takes: to ff02::1:2 on links of type
 // ARPHRD_ETHER, no extension header left in the packet, and so small that no
-// node has reason to send it in fragments. In a VRF the type would be that of
-// the VRF device.
+// node has reason to send it in fragments (copies.go is about those that do). In
+// a VRF the type would be that of the VRF device.
 func smallCopies() []unix.SockFilter {
 	group := AllRelayAgentsAndServers.As16()
 	return []unix.SockFilter{
@@ -44,37 +45,44 @@ func smallCopies() []unix.SockFilter {
 }
 
 // clientFilter lets through what the frame path handles: UDP to port without
-// extension headers to ff02::1:2, not sent by this host and not for another
-// link-layer address. Each IPv6 packet that this host receives or forwards
-// passes here, so the test that nearly all of them fail comes first. The socket
-// is of type SOCK_DGRAM: offset 0 is the IPv6 header whatever the link.
+// extension headers to ff02::1:2, no longer than frameRoom, not sent by this host
+// and not for another link-layer address. Beside that, fragments to that group,
+// which show that somebody sends such. Each IPv6 packet that this host receives
+// or forwards passes here, so the test that nearly all of them fail comes first.
+// The socket is of type SOCK_DGRAM: offset 0 is the IPv6 header whatever the
+// link.
 func clientFilter(port uint16) []unix.SockFilter {
+	const accept, refuse = 17, 18
 	group := AllRelayAgentsAndServers.As16()
-	tests := []struct {
-		load   uint16
-		offset uint32
-		want   uint32
-	}{
-		{unix.BPF_W, 24, word(group[0:4])},
-		{unix.BPF_W, 36, word(group[12:16])},
-		{unix.BPF_W, 28, word(group[4:8])},
-		{unix.BPF_W, 32, word(group[8:12])},
-		{unix.BPF_B, 6, protocolUDP},
-		{unix.BPF_H, ipv6Header + 2, uint32(port)},
-	}
-	// After the tests: load the packet type, compare, accept, refuse.
-	length := 2*len(tests) + 4
 	var program []unix.SockFilter
-	for _, t := range tests {
-		program = append(program, unix.SockFilter{Code: unix.BPF_LD | t.load | unix.BPF_ABS, K: t.offset})
-		toRefuse := uint8(length - 1 - (len(program) + 1))
-		program = append(program, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: toRefuse, K: t.want})
+	load := func(size uint16, offset uint32) {
+		program = append(program, unix.SockFilter{Code: unix.BPF_LD | size | unix.BPF_ABS, K: offset})
 	}
+	// branch compares what was loaded and goes to an instruction by its number; 0
+	// is the next one.
+	branch := func(test uint16, value uint32, yes, no int) {
+		after := len(program) + 1
+		program = append(program, unix.SockFilter{
+			Code: unix.BPF_JMP | test | unix.BPF_K, K: value,
+			Jt: uint8(max(0, yes-after)), Jf: uint8(max(0, no-after)),
+		})
+	}
+	for _, w := range []int{0, 12, 4, 8} {
+		load(unix.BPF_W, uint32(24+w))
+		branch(unix.BPF_JEQ, word(group[w:]), 0, refuse)
+	}
+	load(unix.BPF_B, skfADPktType)
+	// PACKET_OTHERHOST and PACKET_OUTGOING are above PACKET_MULTICAST.
+	branch(unix.BPF_JGT, unix.PACKET_MULTICAST, refuse, 0)
+	load(unix.BPF_B, 6)
+	branch(unix.BPF_JEQ, protocolFragment, accept, 0)
+	branch(unix.BPF_JEQ, protocolUDP, 0, refuse)
+	load(unix.BPF_H, ipv6Header+2)
+	branch(unix.BPF_JEQ, uint32(port), 0, refuse)
+	load(unix.BPF_H, 4)
+	branch(unix.BPF_JGT, frameRoom-ipv6Header, refuse, 0)
 	return append(program,
-		unix.SockFilter{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: skfADPktType},
-		// PACKET_OTHERHOST and PACKET_OUTGOING are above PACKET_MULTICAST.
-		unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JGT | unix.BPF_K, Jt: 1, K: unix.PACKET_MULTICAST},
-		unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: 0xffffffff},
+		unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: frameRoom},
 		unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: 0},
 	)
 }

@@ -3,20 +3,29 @@ package udp
 import (
 	"encoding/binary"
 	"net/netip"
-
-	"golang.org/x/sys/unix"
 )
 
-// frame is the frame path: packet begins with an IPv6 header that passed
-// clientFilter, name is a sockaddr_ll.
-func (c *Conn) frame(d *Datagram, name *[nameRoom]byte, packet, oob []byte) bool {
+// frame is the frame path: f begins with an IPv6 header that passed
+// clientFilter.
+func (c *Conn) frame(d *Datagram, f rawFrame) bool {
+	name, packet := f.name, f.packet
 	d.Link = int(binary.NativeEndian.Uint32(name[4:]))
-	switch l := c.links[d.Link]; {
+	l := c.links[d.Link]
+	switch {
+	case len(packet) > 6 && packet[6] == protocolFragment:
+		if l != nil && l.frames {
+			c.hearFragments()
+		}
+		c.count.fragments.Add(1)
+		return false
 	case l == nil:
 		c.count.notClientLink.Add(1)
 		return false
 	case !l.frames:
 		c.count.otherPath.Add(1)
+		return false
+	case len(packet) > c.options.MaxDatagram:
+		c.count.truncated.Add(1)
 		return false
 	}
 	segment, ok := udpSegment(packet)
@@ -24,7 +33,7 @@ func (c *Conn) frame(d *Datagram, name *[nameRoom]byte, packet, oob []byte) bool
 		c.count.malformed.Add(1)
 		return false
 	}
-	if !checksumPending(oob) && !checksumRight(packet, segment) {
+	if !f.pending && !checksumRight(packet, segment) {
 		c.count.badChecksum.Add(1)
 		return false
 	}
@@ -68,22 +77,6 @@ func checksumRight(packet, segment []byte) bool {
 		return false
 	}
 	return fold(sum(segment, pseudoHeader(packet[8:40], len(segment)))) == 0xffff
-}
-
-// checksumPending says that the frame comes from this machine, a veth peer for
-// instance, and its checksum was left to hardware that it has not met.
-func checksumPending(oob []byte) bool {
-	for len(oob) >= unix.SizeofCmsghdr {
-		header, data, rest, err := unix.ParseOneSocketControlMessage(oob)
-		if err != nil {
-			return false
-		}
-		if header.Level == unix.SOL_PACKET && header.Type == unix.PACKET_AUXDATA && len(data) >= 4 {
-			return binary.NativeEndian.Uint32(data)&unix.TP_STATUS_CSUMNOTREADY != 0
-		}
-		oob = rest
-	}
-	return false
 }
 
 // unicastMAC says whether a frame can be sent to mac: not a group address and

@@ -248,20 +248,29 @@ func read(t testing.TB, c *Conn) *inbox {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		batch := make([]Datagram, 64)
-		for {
-			n, err := c.Receive(batch)
-			if err != nil {
-				return
-			}
-			for _, d := range batch[:n] {
-				d.Payload = append([]byte(nil), d.Payload...)
-				in.mail <- d
-			}
+		for c.Wait() == nil {
+			c.Receive(64, func(d *Datagram) { in.mail <- kept(d) })
 		}
 	}()
 	t.Cleanup(func() { c.Close(); <-ended })
 	return in
+}
+
+// kept is a copy that stays as it is.
+func kept(d *Datagram) Datagram {
+	k := *d
+	k.Payload = append([]byte(nil), d.Payload...)
+	return k
+}
+
+// receive waits for datagrams and takes at most limit of them at once.
+func receive(t testing.TB, c *Conn, limit int) (got []Datagram) {
+	t.Helper()
+	if err := c.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	c.Receive(limit, func(d *Datagram) { got = append(got, kept(d)) })
+	return got
 }
 
 func (in *inbox) next() Datagram {

@@ -151,8 +151,7 @@ func TestPointToPointLink(t *testing.T) {
 	if ppp.Ethernet {
 		t.Fatal("the tun device has link-layer addresses")
 	}
-	// Skipping small copies must not touch a link that has no other path.
-	c := relay.open(Options{SkipSmallCopies: true})
+	c := relay.open(Options{})
 	relay.setLinks(c, ppp)
 	in := read(t, c)
 	if _, err := unix.Write(device, packet(t, netip.MustParseAddr("fe80::b"), "solicit", nil)); err != nil {

@@ -31,14 +31,6 @@ type Options struct {
 	// MaxDatagram is the longest IPv6 packet that is received, without link
 	// header: 1280 to 65535, the default.
 	MaxDatagram int
-	// SkipSmallCopies has the kernel keep back the copy of what the frame path
-	// takes, where it can be told by its size: an IPv6 packet of up to 1280
-	// octets, which every link carries whole (RFC 8200 section 5), to
-	// ff02::1:2 on an Ethernet link outside VRFs. That saves about a sixth of
-	// the time that a client's message costs. The price: a node that cuts into
-	// fragments what fits into 1280 octets is not heard, and Stats.QueueFull
-	// does not cover multicast by the socket path.
-	SkipSmallCopies bool
 }
 
 func (o *Options) complete() error {

@@ -18,15 +18,14 @@ const (
 	maxSockets = 64  // ready sockets looked at in one round
 )
 
-// slot is the place of one datagram in a system call.
+// slot is the place of one datagram of a UDP socket in a system call.
 type slot struct {
 	oob  [oobRoom]byte
 	name [nameRoom]byte
 	iov  unix.Iovec
 }
 
-// reader is the receiving half. Slot i holds what becomes batch[i]; a datagram
-// that is discarded gives its buffer to the next one.
+// reader is the receiving half.
 type reader struct {
 	conn    *Conn
 	mu      sync.Mutex // held by one Receive; guards all following fields
@@ -35,9 +34,12 @@ type reader struct {
 	buffers [][]byte
 	events  []unix.EpollEvent
 	ready   []*socket
-	batch   []Datagram
-	n       int // how many of batch are filled
-	drain   func(poll uintptr) bool
+	d       Datagram           // the one that is handed out
+	left    int                // how many more are looked at
+	handle  func(*Datagram)    // of this Receive
+	drain   func(poll uintptr) // round, bound once
+	waiting func(uintptr) bool // something, bound once
+	first   [1]unix.EpollEvent // what something saw
 }
 
 func (r *reader) init(c *Conn) {
@@ -53,6 +55,7 @@ func (r *reader) init(c *Conn) {
 	arena := make([]byte, size*room)
 	for i := range r.slots {
 		r.buffers[i] = arena[i*room : (i+1)*room : (i+1)*room]
+		r.slots[i].iov.Base = &r.buffers[i][0]
 		r.slots[i].iov.SetLen(room)
 		h := &r.headers[i].Hdr
 		h.Name = &r.slots[i].name[0]
@@ -60,52 +63,58 @@ func (r *reader) init(c *Conn) {
 		h.Iov = &r.slots[i].iov
 		h.SetIovlen(1)
 	}
-	r.drain = r.fill
+	r.drain, r.waiting = r.round, r.something
 }
 
-// Receive waits for datagrams and fills batch with as many as there are, at
-// most Options.Batch. All sockets that have something get an equal share. It
-// returns net.ErrClosed after Close.
-func (c *Conn) Receive(batch []Datagram) (int, error) {
-	if len(batch) == 0 {
-		return 0, nil
+// Wait returns when there is something to receive, with net.ErrClosed after
+// Close.
+func (c *Conn) Wait() error {
+	err := c.wait.Read(c.in.waiting)
+	if c.closing.Load() {
+		return net.ErrClosed
 	}
+	if err != nil {
+		return fmt.Errorf("udp: wait for datagrams: %w", err)
+	}
+	return nil
+}
+
+// something is called by the runtime's poller; false means to wait. One
+// goroutine at a time waits.
+func (r *reader) something(poll uintptr) bool {
+	return r.conn.closing.Load() || pollNow(poll, r.first[:]) > 0
+}
+
+// pollNow asks which sockets have something, and does not wait.
+func pollNow(poll uintptr, events []unix.EpollEvent) int {
+	for {
+		n, err := unix.EpollWait(int(poll), events, 0)
+		if err != unix.EINTR {
+			return n
+		}
+	}
+}
+
+// Receive takes what has arrived, at most limit datagrams, and has handle look at
+// each. All sockets that have something get an equal share. It does not wait, and
+// returns how many datagrams there were, with those that were discarded.
+//
+// The Datagram and its payload are the Conn's and good until handle returns.
+// handle must not call the Conn.
+func (c *Conn) Receive(limit int, handle func(*Datagram)) int {
 	r := &c.in
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.batch = batch[:min(len(batch), len(r.slots))]
-	r.n = 0
-	err := c.wait.Read(r.drain)
-	r.batch = nil
-	if c.closing.Load() {
-		return 0, net.ErrClosed
-	}
-	if err != nil {
-		return 0, fmt.Errorf("udp: wait for datagrams: %w", err)
-	}
-	return r.n, nil
+	r.handle, r.left = handle, limit
+	_ = c.wait.Control(r.drain) // fails only after Close
+	r.handle = nil
+	return limit - r.left
 }
 
-// fill is called by the runtime's poller; false means to wait for more.
-func (r *reader) fill(poll uintptr) bool {
-	for !r.conn.closing.Load() {
-		n, err := unix.EpollWait(int(poll), r.events, 0)
-		if err == unix.EINTR {
-			continue
-		}
-		if n <= 0 {
-			return false
-		}
-		if r.round(r.events[:n]); r.n > 0 {
-			return true
-		}
-	}
-	return true
-}
-
-// round shares what is left of the batch among the sockets that are ready,
-// until it is full or they are empty.
-func (r *reader) round(events []unix.EpollEvent) {
+// round shares what is left among the sockets that are ready, until nothing is
+// left or they are empty.
+func (r *reader) round(poll uintptr) {
+	events := r.events[:max(0, pollNow(poll, r.events))]
 	r.conn.mu.RLock()
 	defer r.conn.mu.RUnlock()
 	r.ready = r.ready[:0]
@@ -115,15 +124,17 @@ func (r *reader) round(events []unix.EpollEvent) {
 			r.ready = append(r.ready, s)
 		}
 	}
-	for len(r.ready) > 0 && r.n < len(r.batch) {
-		share := max(1, (len(r.batch)-r.n)/len(r.ready))
+	for len(r.ready) > 0 && r.left > 0 {
+		share := max(1, r.left/len(r.ready))
 		busy := r.ready[:0]
 		for _, s := range r.ready {
-			room := min(share, len(r.batch)-r.n)
+			room := min(share, r.left)
 			if room == 0 {
 				break
 			}
-			if r.take(s, room) == room {
+			n := r.take(s, room)
+			r.left -= n
+			if n == room {
 				busy = append(busy, s)
 			}
 		}
@@ -131,14 +142,42 @@ func (r *reader) round(events []unix.EpollEvent) {
 	}
 }
 
-// take receives at most room datagrams from s, keeps the good ones and returns
-// how many there were.
+// take receives at most room datagrams from s and returns how many there were.
 func (r *reader) take(s *socket, room int) int {
-	first := r.n
-	vec := r.headers[first : first+room]
+	if s.ring != nil {
+		return r.takeFrames(s.ring, room)
+	}
+	taken := 0
+	for taken < room {
+		size := min(room-taken, len(r.slots))
+		n := r.takeSome(s, r.headers[:size])
+		taken += n
+		if n < size {
+			break
+		}
+	}
+	return taken
+}
+
+// takeFrames is take for the packet socket.
+func (r *reader) takeFrames(from *ring, room int) int {
+	for n := range room {
+		f, ok := from.peek()
+		if !ok {
+			return n
+		}
+		r.d = Datagram{}
+		if r.conn.frame(&r.d, f) {
+			r.handle(&r.d)
+		}
+		from.release()
+	}
+	return room
+}
+
+// takeSome fills vec with one system call.
+func (r *reader) takeSome(s *socket, vec []unix.Mmsghdr) int {
 	for i := range vec {
-		sl := &r.slots[first+i]
-		sl.iov.Base = &r.buffers[first+i][0]
 		vec[i].Hdr.Namelen = nameRoom
 		vec[i].Hdr.SetControllen(oobRoom)
 	}
@@ -151,14 +190,11 @@ func (r *reader) take(s *socket, room int) int {
 		}
 		return 0
 	}
-	for i := first; i < first+n; i++ {
-		d := &r.batch[r.n]
-		*d = Datagram{}
-		if !r.decode(s, i, d) {
-			continue
+	for i := range n {
+		r.d = Datagram{}
+		if r.decode(s, i, &r.d) {
+			r.handle(&r.d)
 		}
-		r.buffers[r.n], r.buffers[i] = r.buffers[i], r.buffers[r.n]
-		r.n++
 	}
 	return n
 }
@@ -172,9 +208,6 @@ func (r *reader) decode(s *socket, i int, d *Datagram) bool {
 	}
 	name, packet := &r.slots[i].name, r.buffers[i][:h.Len]
 	oob := r.slots[i].oob[:h.Hdr.Controllen]
-	if s.frames {
-		return r.conn.frame(d, name, packet, oob)
-	}
 	cut := h.Hdr.Flags&unix.MSG_CTRUNC != 0
 	return r.conn.datagram(d, s, name, packet, oob, cut)
 }
@@ -209,7 +242,7 @@ func (c *Conn) multicast(d *Datagram, s *socket, headers bool) bool {
 	case l == nil:
 		// The frame path sees it as well and counts it as not ours.
 		c.count.otherPath.Add(1)
-	case l.frames && !headers:
+	case l.frames && !headers && frameHeaders+len(d.Payload) <= frameRoom:
 		c.count.otherPath.Add(1)
 	case s.twin != l.socket:
 		// With net.ipv4.udp_l3mdev_accept the wildcard socket of the default

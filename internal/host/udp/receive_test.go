@@ -27,10 +27,9 @@ func TestMulticastComesOnceAsFrame(t *testing.T) {
 	if !equal(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-	eventually(t, "the socket path drops its copy", func() bool { return l.conn.Stats().OtherPath == 1 })
-	l.in.empty()
-	if s := l.conn.Stats(); s.FrameReceived != 1 || s.SocketReceived != 0 || s.BadChecksum != 0 {
-		t.Errorf("frames %d, sockets %d, bad checksums %d, want 1, 0, 0", s.FrameReceived, s.SocketReceived, s.BadChecksum)
+	l.onlyOnce()
+	if s := l.conn.Stats(); s.FrameReceived != 2 || s.SocketReceived != 1 || s.OtherPath != 0 || s.BadChecksum != 0 {
+		t.Errorf("frames %d, sockets %d, bad checksums %d, want 2, 1, 0 with the two of onlyOnce", s.FrameReceived, s.SocketReceived, s.BadChecksum)
 	}
 }
 
@@ -68,19 +67,16 @@ func TestFragmentsAndExtensionHeadersComeOnceBySocket(t *testing.T) {
 		name   string
 		option int
 		size   int
-		skip   bool
 	}{
-		{"fragments", 0, 3000, false},
-		{"largest", 0, 65527, false},
-		{"hop-by-hop options", unix.IPV6_HOPOPTS, 20, false},
-		{"destination options", unix.IPV6_DSTOPTS, 20, false},
-		{"destination options in fragments", unix.IPV6_DSTOPTS, 3000, false},
-		{"fragments, small copies skipped", 0, 1500, true},
-		{"hop-by-hop options, small copies skipped", unix.IPV6_HOPOPTS, 20, true},
-		{"destination options, small copies skipped", unix.IPV6_DSTOPTS, 20, true},
+		{"fragments", 0, 3000},
+		{"fragments just above the MTU", 0, 1500},
+		{"largest", 0, 65527},
+		{"hop-by-hop options", unix.IPV6_HOPOPTS, 20},
+		{"destination options", unix.IPV6_DSTOPTS, 20},
+		{"destination options in fragments", unix.IPV6_DSTOPTS, 3000},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			l := newLabWith(t, Options{SkipSmallCopies: test.skip})
+			l := newLab(t)
 			if test.option != 0 {
 				l.host.option(test.option, padding)
 			}
@@ -95,10 +91,10 @@ func TestFragmentsAndExtensionHeadersComeOnceBySocket(t *testing.T) {
 	}
 }
 
-// With SkipSmallCopies the socket path never sees what the frame path took, up
-// to 1280 octets with the headers.
+// The socket path never sees what the frame path took, up to 1280 octets with
+// the headers.
 func TestSmallCopiesSkipped(t *testing.T) {
-	l := newLabWith(t, Options{SkipSmallCopies: true})
+	l := newLab(t)
 	for copies, size := range []int{1280 - 48, 1280 - 48 + 1} {
 		l.host.multicast(l.clientEnd.Index, make([]byte, size))
 		if got := l.in.next(); got.Path != PathFrame || len(got.Payload) != size {
@@ -113,20 +109,59 @@ func TestSmallCopiesSkipped(t *testing.T) {
 }
 
 // Fragmented for no reason: an atomic fragment (RFC 6946), and fragments that
-// would have fitted the link together.
+// would have fitted the link together. The first such datagram makes the relay
+// listen for them; from the next on they are heard.
 func TestNeedlessFragmentsComeOnceBySocket(t *testing.T) {
 	for name, cut := range map[string]int{"atomic": 0, "two small ones": 16} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t)
-			whole := packet(t, l.clientEnd.LinkLocal, "needlessly fragmented", nil)
-			for _, f := range fragments(whole, cut) {
-				l.packets.write(f)
+			send := func(message string) {
+				for _, f := range fragments(packet(t, l.clientEnd.LinkLocal, message, nil), cut) {
+					l.packets.write(f)
+				}
 			}
-			if got := l.in.next(); got.Path != PathSocket || string(got.Payload) != "needlessly fragmented" {
+			send("lost, perhaps")
+			eventually(t, "the fragments are seen", func() bool { return l.conn.Stats().Fragments > 0 })
+			send("needlessly fragmented")
+			got := l.in.next()
+			if string(got.Payload) == "lost, perhaps" {
+				got = l.in.next()
+			}
+			if got.Path != PathSocket || string(got.Payload) != "needlessly fragmented" {
 				t.Errorf("got %q by %v", got.Payload, got.Path)
 			}
 			l.onlyOnce()
+			l.host.multicast(l.clientEnd.Index, []byte("whole"))
+			if got := l.in.next(); got.Path != PathFrame || string(got.Payload) != "whole" {
+				t.Errorf("got %q by %v", got.Payload, got.Path)
+			}
+			eventually(t, "the copy is dropped", func() bool { return l.conn.Stats().OtherPath > 0 })
+			l.onlyOnce()
+			l.conn.forgetFragments()
+			before := l.conn.Stats().OtherPath
+			l.host.multicast(l.clientEnd.Index, []byte("whole"))
+			l.in.next()
+			l.onlyOnce()
+			if after := l.conn.Stats().OtherPath; after != before {
+				t.Errorf("copies are not kept back again: %d, before %d", after, before)
+			}
 		})
+	}
+}
+
+// A datagram that is whole and longer than a frame of the ring comes by the
+// socket path, once, with all of its octets.
+func TestLongFramesComeOnceBySocket(t *testing.T) {
+	l := newLab(t)
+	l.relay.ip("link set c0 mtu 9000")
+	l.client.ip("link set h0 mtu 9000")
+	for size, path := range map[int]Path{frameRoom - frameHeaders: PathFrame, frameRoom - frameHeaders + 1: PathSocket, 8000: PathSocket} {
+		payload := strings.Repeat("x", size)
+		l.host.multicast(l.clientEnd.Index, []byte(payload))
+		if got := l.in.next(); got.Path != path || string(got.Payload) != payload {
+			t.Errorf("%d octets: got %d by %v, want them by %v", size, len(got.Payload), got.Path, path)
+		}
+		l.onlyOnce()
 	}
 }
 
@@ -270,11 +305,11 @@ func TestNotAClientLink(t *testing.T) {
 	if got := l.in.next(); string(got.Payload) != "last" {
 		t.Errorf("got %d octets by %v", len(got.Payload), got.Path)
 	}
-	// One frame that is not ours and its copy, one that came in fragments, one
-	// to another group.
-	eventually(t, "all four are counted", func() bool {
+	// One frame that is not ours, whose copy the kernel kept back; one that came in
+	// three fragments, each of them, and the whole; one to another group.
+	eventually(t, "all are counted", func() bool {
 		s := l.conn.Stats()
-		return s.NotClientLink == 2 && s.OtherPath == 1 && s.OtherGroup == 1
+		return s.NotClientLink == 2 && s.Fragments == 3 && s.OtherPath == 0 && s.OtherGroup == 1
 	})
 }
 

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"net"
 	"net/netip"
-	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -26,19 +25,18 @@ type parcel struct {
 
 const oobOutRoom = 64 // IPV6_PKTINFO and IPV6_HOPLIMIT: 40 and 24 octets
 
-// writer is the sending half.
+// writer is the memory of one Send.
 type writer struct {
 	conn    *Conn
-	mu      sync.Mutex // held by one Send; guards all following fields
 	parcels []parcel
 	headers []unix.Mmsghdr
 	route   []*socket // socket of each message, nil when it is done with
 	index   []int     // which message a parcel is
 }
 
-func (w *writer) init(c *Conn) {
+func newWriter(c *Conn) *writer {
 	size := c.options.Batch
-	w.conn = c
+	w := &writer{conn: c}
 	w.parcels = make([]parcel, size)
 	w.headers = make([]unix.Mmsghdr, size)
 	w.route = make([]*socket, size)
@@ -47,7 +45,11 @@ func (w *writer) init(c *Conn) {
 		h := &w.headers[i].Hdr
 		h.Name = &w.parcels[i].name[0]
 	}
+	return w
 }
+
+// sendsAtOnce bounds the Send calls that run at the same time; others wait.
+const sendsAtOnce = 3
 
 // Send sends batch, with one system call for all that leaves by one socket.
 // What cannot be sent does not stop the rest: failed, if not nil, is called for
@@ -55,9 +57,8 @@ func (w *writer) init(c *Conn) {
 // order is kept among messages that leave by one socket. A full queue is a
 // failure of that message (EAGAIN), never a wait.
 func (c *Conn) Send(batch []Outgoing, failed func(i int, err error)) {
-	w := &c.out
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	w := <-c.out
+	defer func() { c.out <- w }()
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	for first := 0; first < len(batch); first += len(w.parcels) {

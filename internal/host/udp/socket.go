@@ -44,7 +44,8 @@ type socket struct {
 	// unicast, and its twin for multicast, which only receives.
 	twin      *socket
 	multicast bool
-	refuses   bool // it has a filter, whose work the kernel counts as drops
+
+	ring *ring // of the packet socket
 }
 
 func openFrames(o *Options) (*socket, error) {
@@ -53,21 +54,32 @@ func openFrames(o *Options) (*socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("packet socket: %w", err)
 	}
-	err = attach(fd, unix.SO_ATTACH_FILTER, clientFilter(o.Port))
-	if err == nil {
-		err = unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_AUXDATA, 1)
-	}
-	if err == nil {
-		err = boundQueues(fd, o)
-	}
-	if err == nil {
-		err = unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: networkOrder(unix.ETH_P_IPV6)})
-	}
-	if err != nil {
-		unix.Close(fd)
+	s := &socket{fd: fd, frames: true, wanted: true}
+	if err := s.prepareFrames(o); err != nil {
+		s.close()
 		return nil, fmt.Errorf("packet socket: %w", err)
 	}
-	return &socket{fd: fd, frames: true, wanted: true}, nil
+	return s, nil
+}
+
+func (s *socket) prepareFrames(o *Options) (err error) {
+	if err = attach(s.fd, unix.SO_ATTACH_FILTER, clientFilter(o.Port)); err != nil {
+		return fmt.Errorf("filter: %w", err)
+	}
+	if err = boundQueues(s.fd, o); err != nil {
+		return err
+	}
+	if s.ring, err = openRing(s.fd); err != nil {
+		return err
+	}
+	return unix.Bind(s.fd, &unix.SockaddrLinklayer{Protocol: networkOrder(unix.ETH_P_IPV6)})
+}
+
+func (s *socket) close() {
+	if s.ring != nil {
+		s.ring.close()
+	}
+	unix.Close(s.fd)
 }
 
 func networkOrder(v uint16) uint16 { return v<<8 | v>>8 }
@@ -154,11 +166,22 @@ func (s *socket) filter(o *Options) error {
 	switch {
 	case s.twin != nil && !s.multicast:
 		return attach(s.fd, unix.SO_ATTACH_REUSEPORT_CBPF, firstOfGroup)
-	case s.multicast && o.SkipSmallCopies && s.at.vrf == "":
-		s.refuses = true
-		return attach(s.fd, unix.SO_ATTACH_FILTER, smallCopies())
+	case s.skipsCopies():
+		return s.skipCopies(true)
 	}
 	return nil
+}
+
+// skipsCopies says whether the kernel can be asked to keep back from s what the
+// frame path takes: in a VRF it would ask for the type of the wrong device.
+func (s *socket) skipsCopies() bool { return s.multicast && s.at.vrf == "" }
+
+// skipCopies has the kernel keep back copies, or no longer.
+func (s *socket) skipCopies(skip bool) error {
+	if skip {
+		return attach(s.fd, unix.SO_ATTACH_FILTER, smallCopies())
+	}
+	return unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
 }
 
 func attach(fd, option int, filter []unix.SockFilter) error {
@@ -218,10 +241,17 @@ func interfaceIndex(name string) (int, error) {
 	return int(req.Uint32()), nil
 }
 
-// queueFull is how many datagrams found the queue of s full.
+// queueFull is how many datagrams found the queue of s full, since the last call
+// for the packet socket, else since it was opened.
 func (s *socket) queueFull() uint64 {
-	if s.refuses {
+	switch {
+	case s.ring != nil:
+		if stats, err := unix.GetsockoptTpacketStats(s.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
+			return uint64(stats.Drops)
+		}
 		return 0
+	case s.skipsCopies():
+		return 0 // what the filter keeps back is counted as drops too
 	}
 	var info [unix.SK_MEMINFO_VARS]uint32
 	size := uint32(unsafe.Sizeof(info))

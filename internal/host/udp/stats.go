@@ -10,14 +10,15 @@ type Stats struct {
 	SocketSent     uint64
 	SendFailed     uint64 // reported through Send's failed function
 
+	Fragments     uint64 // seen by the frame path, which leaves them to the socket path: normal
 	BadChecksum   uint64 // a frame's UDP checksum was wrong or absent
 	Malformed     uint64 // a frame's lengths contradict each other
 	BadSource     uint64 // a source that cannot be answered: multicast, loopback, unspecified, or a group link-layer address
 	NotClientLink uint64 // multicast from an interface that is no client link
-	OtherPath     uint64 // the copy on one path of what the other path handles: normal
+	OtherPath     uint64 // the copy on one path of what the other path handles, where the kernel could not keep it back: normal
 	OtherGroup    uint64 // multicast to a group that is not ours
 	Truncated     uint64 // longer than Options.MaxDatagram
-	QueueFull     uint64 // dropped by the kernel because a socket's queue was full
+	QueueFull     uint64 // dropped by the kernel because a socket's queue was full; but not of multicast by the socket path
 	ReceiveErrors uint64 // errors that a socket reported and that were passed over, such as ENETDOWN
 
 	Sockets     int // open descriptors that receive or send
@@ -26,12 +27,13 @@ type Stats struct {
 }
 
 type counters struct {
-	frameReceived, socketReceived             atomic.Uint64
-	frameSent, socketSent, sendFailed         atomic.Uint64
-	badChecksum, malformed, badSource         atomic.Uint64
-	notClientLink, otherPath, otherGroup      atomic.Uint64
-	truncated, queueFullClosed, receiveErrors atomic.Uint64
-	membershipsJoined, holderOpen             atomic.Int64
+	frameReceived, socketReceived        atomic.Uint64
+	frameSent, socketSent, sendFailed    atomic.Uint64
+	fragments                            atomic.Uint64
+	badChecksum, malformed, badSource    atomic.Uint64
+	notClientLink, otherPath, otherGroup atomic.Uint64
+	truncated, queueFull, receiveErrors  atomic.Uint64
+	membershipsJoined, holderOpen        atomic.Int64
 }
 
 // Stats returns the counts of this moment.
@@ -43,6 +45,7 @@ func (c *Conn) Stats() Stats {
 		FrameSent:      n.frameSent.Load(),
 		SocketSent:     n.socketSent.Load(),
 		SendFailed:     n.sendFailed.Load(),
+		Fragments:      n.fragments.Load(),
 		BadChecksum:    n.badChecksum.Load(),
 		Malformed:      n.malformed.Load(),
 		BadSource:      n.badSource.Load(),
@@ -56,9 +59,12 @@ func (c *Conn) Stats() Stats {
 	}
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	s.QueueFull = n.queueFullClosed.Load()
+	// The kernel forgets what it has told of the packet socket.
+	s.QueueFull = n.queueFull.Add(c.frames.queueFull())
 	for _, sock := range c.byFD {
-		s.QueueFull += sock.queueFull()
+		if !sock.frames {
+			s.QueueFull += sock.queueFull()
+		}
 	}
 	s.Sockets = len(c.byFD)
 	return s

@@ -16,8 +16,14 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 	server := l.server.udp("2001:db8:1::547", 0, 547)
 	second := netip.MustParseAddr("2001:db8:1::2")
 	l.relay.do(func() error { return l.conn.AddLocal(second, 0, "", 0) })
-	received := make([]Datagram, 2*size)
 	up, down := make([]Outgoing, 0, 2*size), make([]Outgoing, 0, 2*size)
+	solicit := []byte("solicit")
+	answer := func(d *Datagram) {
+		if d.Path == PathFrame {
+			up = append(up, Outgoing{Kind: ToPeer, Source: second, Dest: netip.AddrPortFrom(serverAddr, 547), Payload: solicit})
+			down = append(down, Outgoing{Link: d.Link, Dest: d.Source, MAC: d.MAC, MACLen: d.MACLen, Payload: solicit})
+		}
+	}
 	failed := func(i int, err error) { t.Errorf("message %d: %v", i, err) }
 	drained := make([]byte, 2000)
 	for _, n := range []*node{l.host, server} {
@@ -28,25 +34,18 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 	const rounds = 50
 	for round := range rounds {
 		for range size {
-			l.host.multicast(l.clientEnd.Index, []byte("solicit"))
+			l.host.multicast(l.clientEnd.Index, solicit)
 			server.send(second, 0, 547, []byte("relay-reply"))
 		}
 		runtime.ReadMemStats(&before)
 		for n := 0; n < 2*size; {
-			got, err := l.conn.Receive(received)
-			if err != nil {
+			if err := l.conn.Wait(); err != nil {
 				t.Fatal(err)
 			}
 			up, down = up[:0], down[:0]
-			for _, d := range received[:got] {
-				if d.Path == PathFrame {
-					up = append(up, Outgoing{Kind: ToPeer, Source: second, Dest: netip.AddrPortFrom(serverAddr, 547), Payload: d.Payload})
-					down = append(down, Outgoing{Link: d.Link, Dest: d.Source, MAC: d.MAC, MACLen: d.MACLen, Payload: d.Payload})
-				}
-			}
+			n += l.conn.Receive(2*size, answer)
 			l.conn.Send(up, failed)
 			l.conn.Send(down, failed)
-			n += got
 		}
 		runtime.ReadMemStats(&after)
 		if round > 0 { // the runtime's poller allocates once
@@ -83,10 +82,9 @@ func TestBatchIsShared(t *testing.T) {
 	for range 4 {
 		server.send(second, 0, 547, []byte("answer"))
 	}
-	batch := make([]Datagram, 16)
-	n, err := l.conn.Receive(batch)
-	if err != nil || n != len(batch) {
-		t.Fatalf("received %d, %v, want a full batch", n, err)
+	batch := receive(t, l.conn, 16)
+	if len(batch) != 16 {
+		t.Fatalf("received %d, want a full batch", len(batch))
 	}
 	answers := 0
 	for _, d := range batch {
@@ -98,11 +96,9 @@ func TestBatchIsShared(t *testing.T) {
 		t.Errorf("%d answers beside the flood, want 4", answers)
 	}
 	// Everything else comes too, in order.
-	for total := n; total < 204; total += n {
-		if n, err = l.conn.Receive(batch); err != nil {
-			t.Fatal(err)
-		}
-		for _, d := range batch[:n] {
+	for total := len(batch); total < 204; total += len(batch) {
+		batch = receive(t, l.conn, 16)
+		for _, d := range batch {
 			if string(d.Payload) != "flood" {
 				t.Errorf("got %q", d.Payload)
 			}
@@ -131,12 +127,11 @@ func TestPayloadsSurviveDiscards(t *testing.T) {
 		server.send(netip.MustParseAddr("2001:db8:1::1"), 0, 547, []byte(answer))
 		want[answer] = true
 	}
-	batch := make([]Datagram, 64)
-	n, err := l.conn.Receive(batch)
-	if err != nil || n != len(want) {
-		t.Fatalf("received %d, %v, want all %d at once", n, err, len(want))
+	batch := receive(t, l.conn, 64)
+	if len(batch) != len(want) {
+		t.Fatalf("received %d, want all %d at once", len(batch), len(want))
 	}
-	for _, d := range batch[:n] {
+	for _, d := range batch {
 		if !want[string(d.Payload)] {
 			t.Errorf("got %q, which is not one of %v, or came before", d.Payload, want)
 		}
@@ -149,38 +144,35 @@ func TestPayloadsSurviveDiscards(t *testing.T) {
 func TestFloodLeavesRoomForAnswers(t *testing.T) {
 	l := newRig(t, Options{ReceiveBuffer: 16 << 10})
 	server := l.server.udp("2001:db8:1::547", 0, 547)
-	for range 300 {
+	for range 2 * ringFrames {
 		l.host.multicast(l.clientEnd.Index, []byte("flood"))
 	}
 	if l.conn.Stats().QueueFull == 0 {
 		t.Fatal("that was no flood")
 	}
 	server.send(netip.MustParseAddr("2001:db8:1::1"), 0, 547, []byte("answer"))
-	batch := make([]Datagram, 16)
-	n, err := l.conn.Receive(batch)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, d := range batch[:n] {
+	batch := receive(t, l.conn, 16)
+	for _, d := range batch {
 		if string(d.Payload) == "answer" {
 			return
 		}
 	}
-	t.Errorf("the answer is not among the first %d datagrams", n)
+	t.Errorf("the answer is not among the first %d datagrams", len(batch))
 }
 
 // A queue is bounded, and what the kernel dropped is told.
 func TestFullQueueIsCounted(t *testing.T) {
 	l := newRig(t, Options{ReceiveBuffer: 16 << 10})
-	for i := range 300 {
+	for i := range ringFrames + 10 {
 		l.host.multicast(l.clientEnd.Index, fmt.Append(nil, i))
 	}
-	if n := l.conn.Stats().QueueFull; n == 0 {
-		t.Error("300 datagrams that nobody read fitted into the queues")
+	for range 2 { // asked twice, told the same
+		if n := l.conn.Stats().QueueFull; n != 10 {
+			t.Errorf("%d datagrams found the queue full, want 10", n)
+		}
 	}
-	batch := make([]Datagram, 16)
-	if n, err := l.conn.Receive(batch); err != nil || string(batch[0].Payload) != "0" {
-		t.Errorf("first of %d after the flood: %q, %v, want the oldest", n, batch[0].Payload, err)
+	if batch := receive(t, l.conn, 16); string(batch[0].Payload) != "0" {
+		t.Errorf("first of %d after the flood: %q, want the oldest", len(batch), batch[0].Payload)
 	}
 }
 
@@ -189,7 +181,7 @@ func TestFullQueueIsCounted(t *testing.T) {
 func BenchmarkRelayed(b *testing.B) {
 	const size = 64
 	l := newRig(b, Options{})
-	received, out := make([]Datagram, size), make([]Outgoing, size)
+	out := make([]Outgoing, 0, size)
 	message := make([]byte, 120)
 	drained := make([]byte, 2000)
 	b.ReportAllocs()
@@ -199,16 +191,12 @@ func BenchmarkRelayed(b *testing.B) {
 			l.host.multicast(l.clientEnd.Index, message)
 		}
 		b.StartTimer()
-		for n := 0; n < size; {
-			got, err := l.conn.Receive(received)
-			if err != nil {
-				b.Fatal(err)
-			}
-			for i, d := range received[:got] {
-				out[i] = Outgoing{Link: d.Link, Dest: d.Source, MAC: d.MAC, MACLen: d.MACLen, Payload: d.Payload}
-			}
-			l.conn.Send(out[:got], func(_ int, err error) { b.Error(err) })
-			n += got
+		for n := 0; n < size; n += len(out) {
+			out = out[:0]
+			l.conn.Receive(size, func(d *Datagram) {
+				out = append(out, Outgoing{Link: d.Link, Dest: d.Source, MAC: d.MAC, MACLen: d.MACLen, Payload: message})
+			})
+			l.conn.Send(out, func(_ int, err error) { b.Error(err) })
 		}
 		b.StopTimer()
 		for range size {

@@ -2,7 +2,6 @@ package udp
 
 import (
 	"bytes"
-	"fmt"
 	"net/netip"
 	"os/exec"
 	"strings"
@@ -27,29 +26,25 @@ func (n *namespace) need(command string) {
 // Clients in one VRF and servers in another:
 // the frame path sees the enslaved link, sockets are bound to the VRF devices.
 func TestVRF(t *testing.T) {
-	for _, skip := range []bool{false, true} {
-		t.Run(fmt.Sprint("skip small copies ", skip), func(t *testing.T) {
-			newNamespace(t).need("link add red type vrf table 100")
-			l := newLabWith(t, Options{SkipSmallCopies: skip})
-			l.relay.ip("link add red type vrf table 100", "link add blue type vrf table 200", "link set red up", "link set blue up",
-				"link set c0 master red", "link set u0 master blue",
-				// Enslaving takes global addresses away.
-				"addr replace 2001:db8:1::1/64 dev u0 nodad", "addr replace 2001:db8:1::2/64 dev u0 nodad")
-			l.relay.upLink("c0")
-			l.c0.VRF = "red"
-			l.relay.setLinks(l.conn, l.c0)
-			second := netip.MustParseAddr("2001:db8:1::2")
-			l.relay.do(func() error { return l.conn.AddLocal(second, 0, "blue", 0) })
-			l.relay.do(func() error { return l.conn.AddLocal(netip.IPv6Unspecified(), 0, "blue", 0) })
-			l.clientsInVRF()
-			l.peersInVRF(second)
-			l.vrfMadeAnew()
-			before := l.conn.Stats().Sockets
-			l.relay.setLinks(l.conn)
-			if after := l.conn.Stats().Sockets; after != before-2 {
-				t.Errorf("%d sockets without a link in the VRF, %d with one, want two less", after, before)
-			}
-		})
+	newNamespace(t).need("link add red type vrf table 100")
+	l := newLab(t)
+	l.relay.ip("link add red type vrf table 100", "link add blue type vrf table 200", "link set red up", "link set blue up",
+		"link set c0 master red", "link set u0 master blue",
+		// Enslaving takes global addresses away.
+		"addr replace 2001:db8:1::1/64 dev u0 nodad", "addr replace 2001:db8:1::2/64 dev u0 nodad")
+	l.relay.upLink("c0")
+	l.c0.VRF = "red"
+	l.relay.setLinks(l.conn, l.c0)
+	second := netip.MustParseAddr("2001:db8:1::2")
+	l.relay.do(func() error { return l.conn.AddLocal(second, 0, "blue", 0) })
+	l.relay.do(func() error { return l.conn.AddLocal(netip.IPv6Unspecified(), 0, "blue", 0) })
+	l.clientsInVRF()
+	l.peersInVRF(second)
+	l.vrfMadeAnew()
+	before := l.conn.Stats().Sockets
+	l.relay.setLinks(l.conn)
+	if after := l.conn.Stats().Sockets; after != before-2 {
+		t.Errorf("%d sockets without a link in the VRF, %d with one, want two less", after, before)
 	}
 }
 

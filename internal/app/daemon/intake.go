@@ -1,0 +1,188 @@
+package daemon
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"sync"
+
+	"fairlead/internal/core/admission"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/relay6"
+	"fairlead/internal/host/udp"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// receiver is where datagrams come from: host/udp.
+type receiver interface {
+	Wait() error
+	Receive(limit int, handle func(*udp.Datagram)) int
+}
+
+// message is a datagram that was admitted, with a copy of its payload.
+type message struct {
+	udp.Datagram
+	room []byte
+}
+
+// clientSide is what the intake has to know of a link that clients are on.
+type clientSide struct {
+	limits admission.Limits
+	relays bool // relay agents below us may speak for many clients
+}
+
+// intake stands between the sockets and the core. It empties the sockets quickly,
+// so that who floods fills a queue of his own and not that of the kernel, which
+// all share: what is above a rate goes no further, the rest waits for its turn in
+// a queue that is short and fair.
+type intake struct {
+	conn receiver
+	lost *failures
+
+	mu    sync.Mutex // guards all following fields
+	gate  *admission.Gate
+	queue *admission.Queue[*message]
+	links map[int]clientSide
+	at    instant.Instant // of this drain
+	free  []*message
+	long  int // messages in use whose room is larger than ordinary
+	admit func(*udp.Datagram)
+}
+
+const (
+	drainAtOnce  = 512  // datagrams taken from the sockets between two turns of the core
+	ordinaryRoom = 1024 // octets that a message gets at first
+	maxLong      = 64   // longer ones at a time: no flood of them takes much memory
+)
+
+func newIntake(lost *failures) *intake {
+	var secret [16]byte
+	_, _ = rand.Read(secret[:]) // never fails
+	key := admission.Key{binary.NativeEndian.Uint64(secret[:8]), binary.NativeEndian.Uint64(secret[8:])}
+	in := &intake{
+		lost: lost, links: make(map[int]clientSide),
+		gate:  admission.NewGate(key, admission.DefaultSources),
+		queue: admission.NewQueue[*message](key, admission.DefaultBounds()...),
+	}
+	in.admit = in.judge
+	return in
+}
+
+// set says which links clients are on, and what may come from each.
+func (in *intake) set(links map[int]clientSide) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for index := range in.links {
+		if _, stays := links[index]; !stays {
+			in.gate.Remove(index)
+		}
+	}
+	for index, l := range links {
+		if old, known := in.links[index]; !known || old.limits != l.limits {
+			in.gate.Set(index, l.limits)
+		}
+	}
+	in.links = links
+}
+
+// drain takes what has arrived and reports whether there was anything.
+func (in *intake) drain(at instant.Instant) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.at = at
+	return in.conn.Receive(drainAtOnce, in.admit) > 0
+}
+
+// next appends to batch the messages whose turn it is, at most limit of them, and
+// says whether more are waiting.
+func (in *intake) next(batch []*message, limit int) (_ []*message, more bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for range limit {
+		m, ok := in.queue.Pop()
+		if !ok {
+			return batch, false
+		}
+		batch = append(batch, m)
+	}
+	return batch, in.queue.Len() > 0
+}
+
+// done takes messages back.
+func (in *intake) done(batch []*message) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for _, m := range batch {
+		in.put(m)
+	}
+}
+
+// judge admits or discards one datagram, which is the sockets'.
+func (in *intake) judge(d *udp.Datagram) {
+	class, source := admission.Clients, admission.SourceOf(linkLayer(d), d.Source.Addr())
+	kind := dhcp6.MessageType(0)
+	if len(d.Payload) > 0 {
+		kind = dhcp6.MessageType(d.Payload[0])
+	}
+	l, fromClients := in.links[d.Link]
+	switch {
+	case !fromClients && kind == dhcp6.RelayReply:
+		class, source = admission.Answers, source.ForMany()
+	case kind == dhcp6.RelayForward && (l.relays || !fromClients):
+		source = source.ForMany()
+	}
+	if fromClients {
+		verdict := in.gate.Admit(in.at, d.Link, source)
+		if !verdict.Admitted() {
+			in.lost.drop(d.Link, overRate[verdict])
+			return
+		}
+		if verdict == admission.Newcomer {
+			source = admission.Newcomers()
+		}
+	}
+	m := in.take(d)
+	if m == nil {
+		in.lost.drop(d.Link, relay6.DropQueueFull)
+		return
+	}
+	if shed, dropped := in.queue.Push(class, d.Link, source, m); dropped {
+		in.lost.drop(shed.Link, relay6.DropQueueFull)
+		in.put(shed)
+	}
+}
+
+// overRate is what a verdict is called where drops are counted.
+var overRate = [...]relay6.Drop{
+	admission.OverLink:      relay6.DropRateLink,
+	admission.OverSource:    relay6.DropRateSource,
+	admission.OverNewcomers: relay6.DropRateNewcomers,
+}
+
+// take copies a datagram; nil if too many long ones are there.
+func (in *intake) take(d *udp.Datagram) *message {
+	var m *message
+	if len(d.Payload) > ordinaryRoom {
+		if in.long == maxLong {
+			return nil
+		}
+		in.long++
+		m = &message{room: make([]byte, len(d.Payload))}
+	} else if n := len(in.free); n > 0 {
+		m = in.free[n-1]
+		in.free = in.free[:n-1]
+	} else {
+		m = &message{room: make([]byte, ordinaryRoom)}
+	}
+	m.Datagram = *d
+	m.Payload = m.room[:copy(m.room, d.Payload)]
+	return m
+}
+
+// put takes one message back.
+func (in *intake) put(m *message) {
+	if len(m.room) > ordinaryRoom {
+		in.long--
+		return
+	}
+	in.free = append(in.free, m)
+}

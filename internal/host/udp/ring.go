@@ -1,0 +1,94 @@
+package udp
+
+import (
+	"encoding/binary"
+	"fmt"
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// ring is the memory that the kernel puts frames into (PACKET_RX_RING). It is
+// version 2, which shows each frame at once; version 3 shows a block of them
+// when it is full or a timer ends, which makes answers late on a quiet link.
+//
+// The kernel and we go round it, frame by frame.
+type ring struct {
+	memory []byte
+	next   int // the frame to be looked at next
+}
+
+const (
+	ringFrames = 1024     // what waits when nobody reads
+	ringFrame  = 2048     // room of one, with the kernel's header
+	ringBlock  = 64 << 10 // contiguous memory that the kernel has to find
+
+	// From linux/if_packet.h, struct tpacket2_hdr: offsets of its fields, and of
+	// the sockaddr_ll that follows it.
+	ringStatus, ringSnapped, ringNetwork, ringName = 0, 8, 14, 32
+
+	// ringHeaders is more than the kernel puts before an IPv6 packet.
+	ringHeaders = 96
+	// frameRoom is the longest IPv6 packet that the frame path takes; longer
+	// ones, of links with a larger MTU, come by the socket path.
+	frameRoom = ringFrame - ringHeaders
+)
+
+// openRing gives the packet socket fd its ring.
+func openRing(fd int) (*ring, error) {
+	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V2); err != nil {
+		return nil, fmt.Errorf("ring version: %w", err)
+	}
+	request := unix.TpacketReq{
+		Block_size: ringBlock, Block_nr: ringFrames * ringFrame / ringBlock,
+		Frame_size: ringFrame, Frame_nr: ringFrames,
+	}
+	if err := unix.SetsockoptTpacketReq(fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &request); err != nil {
+		return nil, fmt.Errorf("ring of %d frames: %w", ringFrames, err)
+	}
+	memory, err := unix.Mmap(fd, 0, ringFrames*ringFrame, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("ring of %d frames: map: %w", ringFrames, err)
+	}
+	return &ring{memory: memory}, nil
+}
+
+func (r *ring) close() { _ = unix.Munmap(r.memory) } // can fail only for memory that is not mapped
+
+// rawFrame is a view of one frame in the ring.
+type rawFrame struct {
+	pending bool   // its checksum was left to hardware that it has not met
+	name    []byte // sockaddr_ll
+	packet  []byte
+}
+
+// peek returns the next frame, if the kernel has given one. It is ours until
+// release.
+func (r *ring) peek() (f rawFrame, ok bool) {
+	b := r.memory[r.next*ringFrame:][:ringFrame]
+	status := atomic.LoadUint32(statusOf(b))
+	if status&unix.TP_STATUS_USER == 0 {
+		return f, false
+	}
+	// The kernel's word is taken for both, but not for what lies outside.
+	start := min(ringFrame, int(binary.NativeEndian.Uint16(b[ringNetwork:])))
+	length := int(binary.NativeEndian.Uint32(b[ringSnapped:]))
+	return rawFrame{
+		pending: status&unix.TP_STATUS_CSUMNOTREADY != 0,
+		name:    b[ringName : ringName+nameRoom],
+		packet:  b[start:min(ringFrame, start+length)],
+	}, true
+}
+
+// release gives the kernel back the frame that peek returned.
+func (r *ring) release() {
+	atomic.StoreUint32(statusOf(r.memory[r.next*ringFrame:]), unix.TP_STATUS_KERNEL)
+	r.next = (r.next + 1) % ringFrames
+}
+
+// statusOf is the word by which the kernel and we tell each other whose a frame
+// is. Frames begin at multiples of their size in mapped pages.
+func statusOf(frame []byte) *uint32 {
+	return (*uint32)(unsafe.Pointer(&frame[ringStatus]))
+}
