@@ -97,7 +97,7 @@ func New(c Commands) *cobra.Command {
 	}
 	add(groupLook, statusCommand(), linksCommand(), peersCommand(), delegationsCommand(), historyCommand(), blocksCommand(), watchCommand(), traceCommand())
 	add(groupChange, clearCommand(), unblockCommand(), reloadCommand())
-	add(groupProcess, runCommand(c.Run), configCommand(), purgeCommand(c.Purge), versionCommand(c.Version))
+	add(groupProcess, runCommand(c.Run), configCommand(), purgeCommand(c.Purge), loadCommand(), versionCommand(c.Version))
 	if c.Demo != nil {
 		add(groupProcess, demoCommand(c.Demo))
 	}

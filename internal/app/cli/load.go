@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"fairlead/internal/app/load"
+	"fairlead/internal/core/loadgen"
+)
+
+// loadFlags are those that need reading.
+type loadFlags struct {
+	load.Options
+	mix, ias                   string
+	server, local, linkAddress string
+	direct                     bool
+}
+
+func loadCommand() *cobra.Command {
+	var f loadFlags
+	cmd := &cobra.Command{
+		Use:   "load (--interface NAME | --server ADDRESS --link-address ADDRESS)",
+		Short: "Play thousands of DHCPv6 clients, and measure who answers how fast",
+		Long: `Play thousands of DHCPv6 clients on an Ethernet link and measure what becomes of
+their messages. Each has its own DUID, link-local and link-layer address (client
+n: 02:fa and n in four octets). Neither the interface's own addresses nor its
+routes are touched, and nothing is configured with what is granted.
+
+It begins exchanges at a --rate, whatever comes back (latencies then count from
+when an exchange should have begun), or keeps a --window of them under way. What
+is not answered within --timeout is lost; what comes after it is late. Nothing is
+sent again.
+
+The kinds of --mix: solicit (Solicit, Advertise), request (Request, Reply: each by
+a client that holds no delegation), renew, rebind and release (by those that do;
+see --prepare), information-request, rapid (Solicit with Rapid Commit, Reply), and
+four-way (Solicit, Advertise, Request, Reply as one).
+
+With --server it speaks to a server as a relay agent in front of the clients.
+
+Ctrl-C ends the measurement and prints the result so far.`,
+		Example: `  fairlead load --interface eth1 --rate 2000 --duration 30s --clients 10000
+  fairlead load --interface eth1 --mix renew=9,request=1 --prepare 5000 --clients 50000
+  fairlead load --server 2001:db8::1 --link-address 2001:db8:1::1 --max-loss 0.5`,
+		Args: atMost(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o, err := f.options()
+			if err != nil {
+				return &usageError{err}
+			}
+			return load.Run(cmd.Context(), o, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&f.Interface, "interface", "i", "", "the link that the clients are on")
+	flags.BoolVar(&f.direct, "direct", false, "multicast on --interface, as clients do (the default without --server)")
+	flags.IntVar(&f.Clients, "clients", 1000, "how many clients")
+	flags.Uint32Var(&f.First, "first", 0, "index of the first client")
+	flags.StringVar(&f.mix, "mix", "four-way", "kinds of exchanges with weights: kind=weight,...")
+	flags.StringVar(&f.ias, "ia", "pd", "what the clients ask for: na, pd or both")
+	flags.Float64Var(&f.Rate, "rate", 0, "exchanges to begin in a second; 0: use --window")
+	flags.IntVar(&f.Window, "window", 64, "exchanges to have under way at a time")
+	flags.DurationVar(&f.Duration, "duration", 10*time.Second, "how long to measure; 0: until --count or Ctrl-C")
+	flags.Uint64Var(&f.Count, "count", 0, "how many exchanges; 0: until --duration")
+	flags.DurationVar(&f.Timeout, "timeout", 250*time.Millisecond, "an answer that takes longer is late")
+	flags.IntVar(&f.Prepare, "prepare", 0, "have so many clients get a delegation before measuring")
+	flags.Uint32Var(&f.Seed, "seed", 0, "number that the transaction-ids are made from; 0: another each time")
+	flags.StringVar(&f.server, "server", "", "send Relay-forwards to this server, with no link")
+	flags.StringVar(&f.local, "local", "", "with --server: address to send from")
+	flags.StringVar(&f.linkAddress, "link-address", "", "with --server: the link-address of the clients' link")
+	flags.StringVar(&f.InterfaceID, "interface-id", "", "with --server: an Interface-Id option with this text")
+	flags.Float64Var(&f.MaxLoss, "max-loss", -1, "exit with code 1 if more than so many percent are not answered in time; negative: never")
+	flags.BoolVar(&f.JSON, "json", false, "print JSON, one object a line")
+	cmd.MarkFlagsMutuallyExclusive("direct", "server")
+	return cmd
+}
+
+// options reads what is text on the command line.
+func (f *loadFlags) options() (load.Options, error) {
+	o := f.Options
+	var err error
+	if o.Mix, err = loadgen.ParseMix(f.mix); err != nil {
+		return o, fmt.Errorf("--%w", err)
+	}
+	switch f.ias {
+	case "na":
+		o.IAs.NA = true
+	case "pd":
+		o.IAs.PD = true
+	case "both":
+		o.IAs = loadgen.IAs{NA: true, PD: true}
+	}
+	for _, a := range []struct {
+		flag, text string
+		into       *netip.Addr
+	}{{"server", f.server, &o.Server}, {"local", f.local, &o.Local}, {"link-address", f.linkAddress, &o.LinkAddress}} {
+		if a.text == "" {
+			continue
+		}
+		if *a.into, err = netip.ParseAddr(a.text); err != nil {
+			return o, fmt.Errorf("--%s %q: is no address", a.flag, a.text)
+		}
+	}
+	if o.Seed == 0 {
+		o.Seed = uint32(time.Now().UnixNano())
+	}
+	return o, o.Check()
+}

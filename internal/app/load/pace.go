@@ -1,0 +1,49 @@
+package load
+
+import "time"
+
+// pace says when the next exchange may begin.
+type pace struct {
+	rate   float64 // a second; 0: as the window allows
+	window int
+	start  time.Duration
+	begun  uint64
+}
+
+// allowed is how many exchanges may begin now.
+func (p *pace) allowed(now time.Duration, underway int) int {
+	if p.rate == 0 {
+		return p.window - underway
+	}
+	due := uint64((now-p.start).Seconds()*p.rate) + 1
+	if due <= p.begun {
+		return 0
+	}
+	return int(due - p.begun)
+}
+
+// intended is when the next exchange is to begin: with a rate, whatever has held
+// up the generator or the network, so that a wait for one answer shows in the
+// latencies of all that should have begun meanwhile.
+func (p *pace) intended(now time.Duration) time.Duration {
+	if p.rate == 0 {
+		return now
+	}
+	return p.start + time.Duration(float64(p.begun)/p.rate*float64(time.Second))
+}
+
+const (
+	// From these on, the generator looks for answers every so often instead of
+	// being woken for each.
+	busyRate   = 20_000
+	busyWindow = 16
+	nap        = 50 * time.Microsecond
+)
+
+// busy says that there is always something to do soon.
+func (p *pace) busy() bool {
+	if p.rate == 0 {
+		return p.window >= busyWindow
+	}
+	return p.rate >= busyRate
+}

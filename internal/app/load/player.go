@@ -1,0 +1,101 @@
+package load
+
+import (
+	"time"
+
+	"fairlead/internal/core/loadgen"
+	"fairlead/internal/host/inject"
+)
+
+// port is where messages leave and arrive: inject.Port or inject.Relay.
+type port interface {
+	Room() []byte
+	Queue(client, number uint32, message []byte)
+	Flush()
+	Receive(limit int, each func(client uint32, arrived int64, message []byte)) int
+	Wait(d time.Duration)
+	Dropped() uint64
+	Close()
+}
+
+// player brings an Engine and a port together.
+type player struct {
+	engine *loadgen.Engine
+	port   port
+	base   time.Time     // instant 0
+	now    time.Duration // this turn
+	wall   int64         // the wall clock at instant 0
+	unsent int           // messages of this turn that could not be sent
+	hear   func(client uint32, arrived int64, message []byte)
+}
+
+func newPlayer(e *loadgen.Engine) *player {
+	// Instants are above 0.
+	p := &player{engine: e, base: time.Now().Add(-time.Second)}
+	p.hear = p.heard
+	return p
+}
+
+func (p *player) notSent(number uint32) {
+	p.unsent++
+	p.engine.Unsent(number)
+}
+
+// look reads the clocks.
+func (p *player) look() {
+	t := time.Now()
+	p.now = t.Sub(p.base)
+	p.wall = t.UnixNano() - int64(p.now)
+}
+
+// most frames handled, and exchanges begun, in one turn.
+const most = 256
+
+// listen begins a turn: what has come is handled.
+func (p *player) listen() (all bool) {
+	p.look()
+	p.unsent = 0
+	all = p.port.Receive(most, p.hear) < most
+	p.engine.Expire(p.now)
+	return all
+}
+
+func (p *player) heard(client uint32, arrived int64, message []byte) {
+	at := time.Duration(arrived - p.wall)
+	if b, m, more := p.engine.Answer(p.port.Room(), client, at, message); more {
+		p.port.Queue(m.Client, m.Number, b)
+	}
+}
+
+// begin begins one exchange, if there is a client for it.
+func (p *player) begin(k loadgen.Kind, intended time.Duration) bool {
+	b, m, ok := p.engine.Begin(p.port.Room(), k, intended, p.now)
+	if ok {
+		p.port.Queue(m.Client, m.Number, b)
+	}
+	return ok
+}
+
+// rest ends a turn: it sends, and sleeps until there may be something to do, at
+// most until an instant. It is woken by answers unless busy.
+func (p *player) rest(until time.Duration, busy bool) {
+	p.port.Flush()
+	if p.unsent > 0 {
+		inject.Nap(time.Millisecond) // what is full or down may be better then
+		return
+	}
+	if due, ok := p.engine.Due(); ok {
+		until = min(until, due+time.Microsecond)
+	}
+	d := min(until-p.now, longestRest)
+	switch {
+	case d <= 0:
+	case busy:
+		inject.Nap(min(d, nap))
+	default:
+		p.port.Wait(d)
+	}
+}
+
+// longestRest is how long a user waits at most for an interruption to be seen.
+const longestRest = 50 * time.Millisecond

@@ -1,0 +1,236 @@
+package loadgen
+
+import (
+	"time"
+
+	"fairlead/internal/wire/dhcp6"
+)
+
+// Config says who plays.
+type Config struct {
+	First   uint32 // index of the first client
+	Clients int    // how many, at least 1
+	Mix     Mix
+	IAs     IAs           // at least one
+	Timeout time.Duration // an answer that takes longer is late; above 0
+	// Slots is how many messages are remembered: at least as many as can be
+	// sent within a timeout, better a few times that, so that late answers are
+	// told from foreign ones.
+	Slots int
+	Seed  uint32 // of the transaction-ids
+}
+
+// Message says what was written by Begin or Answer.
+type Message struct {
+	Client uint32 // index of the sender
+	Number uint32 // for Unsent
+}
+
+// Engine is the clients and what they have under way. Instants are durations
+// since some point in time before the Engine was made, above 0.
+type Engine struct {
+	config   Config
+	picker   picker
+	pool     pool
+	ring     ring
+	general  *general
+	servers  []*server
+	current  *Tally
+	run      uint8
+	underway int
+}
+
+// maxServers is how many servers on one link are told apart; messages to others
+// are addressed to the first.
+const maxServers = 16
+
+// New makes clients that hold nothing. None is without a delegation in the eyes
+// of Begin until Admit.
+func New(c Config) *Engine {
+	return &Engine{
+		config:  c,
+		picker:  newPicker(c.Mix),
+		pool:    newPool(c.Clients),
+		ring:    newRing(c.Slots, c.Seed),
+		general: newGeneral(c.IAs),
+		current: new(Tally),
+	}
+}
+
+// Admit lets the clients from one position in the pool up to, and without,
+// another be granted delegations, in that order.
+func (e *Engine) Admit(from, to int) {
+	for n := from; n < to; n++ {
+		e.pool.waiting(uint32(n))
+	}
+}
+
+// Restart returns the present Tally and begins another. Answers to what was sent
+// before count as unexpected in it.
+func (e *Engine) Restart() *Tally {
+	old := e.current
+	e.current = new(Tally)
+	e.run++
+	return old
+}
+
+// Tally is what became of the exchanges since the last Restart. It goes on
+// changing.
+func (e *Engine) Tally() *Tally { return e.current }
+
+// Underway is how many exchanges wait for an answer.
+func (e *Engine) Underway() int { return e.underway }
+
+// Holders is how many clients hold a delegation.
+func (e *Engine) Holders() int { return len(e.pool.holders) }
+
+// KnowsServer: an answer has told who the server is.
+func (e *Engine) KnowsServer() bool { return len(e.servers) > 0 }
+
+// Next is the kind of the exchange that the mix has next. While nobody holds a
+// delegation, what only a holder can do gives way to what grants one.
+func (e *Engine) Next() Kind {
+	k := e.picker.pick()
+	if k.needsHolder() && len(e.pool.holders) == 0 {
+		for other, w := range e.config.Mix {
+			if w > 0 && Kind(other).grants() {
+				return Kind(other)
+			}
+		}
+	}
+	return k
+}
+
+// Begin appends the first message of an exchange that should begin at intended
+// and begins now. It returns false if there is no client for it: for Request
+// one that holds nothing, for Renew, Rebind and Release one that does. Request,
+// Renew and Release need KnowsServer.
+func (e *Engine) Begin(b []byte, k Kind, intended, now time.Duration) ([]byte, Message, bool) {
+	n, ok := e.choose(k)
+	if !ok {
+		return b, Message{}, false
+	}
+	if k == Release {
+		defer e.pool.drop(n) // once its message is written
+	}
+	e.underway++
+	e.current.Kinds[k].Offered++
+	b, m := e.send(b, n, slot{kind: k, intended: intended, sent: now})
+	return b, m, true
+}
+
+func (e *Engine) choose(k Kind) (uint32, bool) {
+	switch {
+	case k == Request && e.KnowsServer():
+		return e.pool.newcomer()
+	case k == Rebind, k.needsHolder() && e.KnowsServer():
+		return e.pool.holder()
+	case k == Request, k.needsHolder():
+		return 0, false
+	}
+	return e.pool.anyone(), true
+}
+
+// send appends the message that a slot stands for.
+func (e *Engine) send(b []byte, n uint32, s slot) ([]byte, Message) {
+	if e.ring.full() {
+		e.overdue(e.ring.at(e.ring.oldest))
+		e.ring.oldest++
+	}
+	number, place := e.ring.take()
+	s.xid, s.client, s.state, s.run = place.xid, n, waiting, e.run
+	*place = s
+	client := e.config.First + n
+	c := &e.pool.clients[n]
+	return e.template(s.kind, s.second, c).stamp(b, client, s.xid, &c.held), Message{Client: client, Number: number}
+}
+
+func (e *Engine) template(k Kind, second bool, c *client) *template {
+	v := c.held.variant()
+	switch {
+	case k == Request, second:
+		return &e.servers[c.server].request[v]
+	case k == Renew:
+		return &e.servers[c.server].renew[v]
+	case k == Release:
+		return &e.servers[c.server].release[v]
+	case k == Rebind:
+		return &e.general.rebind[v]
+	case k == InformationRequest:
+		return &e.general.information
+	case k == Rapid:
+		return &e.general.rapid
+	}
+	return &e.general.solicit
+}
+
+// Unsent takes back a message that could not be sent.
+func (e *Engine) Unsent(number uint32) {
+	s := e.ring.at(number)
+	if s.state != waiting || s.xid != e.ring.xid(number) {
+		return
+	}
+	s.state = settled
+	e.underway--
+	if s.run == e.run {
+		e.current.Kinds[s.kind].Offered--
+		e.current.Kinds[s.kind].SendFailed++
+	}
+	e.giveUp(s)
+}
+
+// Expire counts what was not answered in time as lost.
+func (e *Engine) Expire(now time.Duration) {
+	for r := &e.ring; r.oldest != r.next; r.oldest++ {
+		s := r.at(r.oldest)
+		if s.state == waiting && now-s.sent <= e.config.Timeout {
+			return
+		}
+		e.overdue(s)
+	}
+}
+
+// Due is when Expire will next have something to do, if nothing is answered.
+func (e *Engine) Due() (time.Duration, bool) {
+	for r := &e.ring; r.oldest != r.next; r.oldest++ {
+		if s := r.at(r.oldest); s.state == waiting {
+			return s.sent + e.config.Timeout, true
+		}
+	}
+	return 0, false
+}
+
+func (e *Engine) overdue(s *slot) {
+	if s.state != waiting {
+		return
+	}
+	s.state = overdue
+	e.underway--
+	if s.run == e.run {
+		e.current.Kinds[s.kind].Lost++
+	}
+	e.giveUp(s)
+}
+
+// giveUp puts a client back that was to be granted something, or has released
+// it and was not told that it could.
+func (e *Engine) giveUp(s *slot) {
+	if s.kind == Request || s.kind == Release {
+		e.pool.waiting(s.client)
+	}
+}
+
+// serverNumber is the place of a server with a valid identifier in e.servers,
+// made if there is none.
+func (e *Engine) serverNumber(id dhcp6.DUID) uint8 {
+	for i, s := range e.servers {
+		if string(s.id) == string(id) {
+			return uint8(i)
+		}
+	}
+	if len(e.servers) == maxServers {
+		return 0
+	}
+	e.servers = append(e.servers, newServer(append(dhcp6.DUID(nil), id...), e.config.IAs))
+	return uint8(len(e.servers) - 1)
+}

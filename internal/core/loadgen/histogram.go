@@ -1,0 +1,96 @@
+package loadgen
+
+import (
+	"math/bits"
+	"time"
+)
+
+const (
+	subBits     = 7 // each power of two has 128 steps: under 1 % apart
+	subBuckets  = 1 << subBits
+	maxExponent = 40 // 2^40 ns are 18 minutes; longer ones count as that
+	buckets     = (maxExponent - subBits + 1) * subBuckets
+)
+
+// Histogram counts durations to within 1 %, in a fixed 35 kB. The zero value is
+// ready.
+type Histogram struct {
+	count    [buckets]uint32
+	total    uint64
+	min, max time.Duration
+}
+
+// bucketOf: below 128 ns exact, then 128 steps for each power of two.
+func bucketOf(d time.Duration) int {
+	n := uint64(max(d, 0))
+	if n < subBuckets {
+		return int(n)
+	}
+	n = min(n, 1<<maxExponent-1)
+	shift := bits.Len64(n) - 1 - subBits
+	return (shift+1)<<subBits + int(n>>shift) - subBuckets
+}
+
+// middle of a bucket.
+func middle(bucket int) time.Duration {
+	if bucket < subBuckets {
+		return time.Duration(bucket)
+	}
+	shift := bucket>>subBits - 1
+	low := (uint64(bucket&(subBuckets-1)) + subBuckets) << shift
+	return time.Duration(low + 1<<shift/2)
+}
+
+// Add counts one duration; a negative one as 0.
+func (h *Histogram) Add(d time.Duration) {
+	d = max(d, 0)
+	if h.total == 0 || d < h.min {
+		h.min = d
+	}
+	h.max = max(h.max, d)
+	h.total++
+	h.count[bucketOf(d)]++
+}
+
+// Merge adds all that other has counted.
+func (h *Histogram) Merge(other *Histogram) {
+	if other.total == 0 {
+		return
+	}
+	if h.total == 0 || other.min < h.min {
+		h.min = other.min
+	}
+	h.max = max(h.max, other.max)
+	h.total += other.total
+	for i, n := range other.count {
+		h.count[i] += n
+	}
+}
+
+// Reset forgets everything.
+func (h *Histogram) Reset() { *h = Histogram{} }
+
+// Count is how many durations were added.
+func (h *Histogram) Count() uint64 { return h.total }
+
+// Min and Max are exact; 0 if there is nothing.
+func (h *Histogram) Min() time.Duration { return h.min }
+
+// Max is the longest.
+func (h *Histogram) Max() time.Duration { return h.max }
+
+// Quantile is the duration that the share q, from 0 to 1, of all does not
+// exceed; 0 if there is nothing.
+func (h *Histogram) Quantile(q float64) time.Duration {
+	if h.total == 0 {
+		return 0
+	}
+	rank := min(uint64(q*float64(h.total)), h.total-1) // those before it
+	var seen uint64
+	for i, n := range h.count {
+		if seen += uint64(n); seen > rank {
+			return min(max(middle(i), h.min), h.max)
+		}
+	}
+	return h.max
+}

@@ -1,0 +1,104 @@
+package loadgen
+
+// client is the state of one client.
+type client struct {
+	held    binding
+	server  uint8  // in Engine.servers: who granted
+	queued  bool   // it is in pool.fresh
+	holding bool   // it is in pool.holders
+	place   uint32 // where in pool.holders
+}
+
+// pool says which client may do what. Clients are counted from 0 here.
+type pool struct {
+	clients []client
+	next    int // of any, round robin
+
+	// Those without a delegation wait in a ring. One that came by a delegation
+	// another way meanwhile stays in it and is passed over.
+	fresh      []uint32
+	first, len int
+
+	holders []uint32
+	turn    int // of the holders, round robin
+}
+
+func newPool(clients int) pool {
+	return pool{
+		clients: make([]client, clients),
+		fresh:   make([]uint32, clients),
+		holders: make([]uint32, 0, clients),
+	}
+}
+
+// anyone is the next client of all.
+func (p *pool) anyone() uint32 {
+	n := p.next
+	if p.next++; p.next == len(p.clients) {
+		p.next = 0
+	}
+	return uint32(n)
+}
+
+// waiting puts a client without a delegation at the end of the line.
+func (p *pool) waiting(n uint32) {
+	c := &p.clients[n]
+	if c.queued || c.holding {
+		return
+	}
+	c.queued = true
+	p.fresh[(p.first+p.len)%len(p.fresh)] = n
+	p.len++
+}
+
+// newcomer is the client that has been without a delegation the longest. It is
+// nobody's any more until it holds one or is put back by waiting.
+func (p *pool) newcomer() (uint32, bool) {
+	for p.len > 0 {
+		n := p.fresh[p.first]
+		p.first = (p.first + 1) % len(p.fresh)
+		p.len--
+		p.clients[n].queued = false
+		if !p.clients[n].holding {
+			return n, true
+		}
+	}
+	return 0, false
+}
+
+// holder is the next of the clients that hold a delegation.
+func (p *pool) holder() (uint32, bool) {
+	if len(p.holders) == 0 {
+		return 0, false
+	}
+	if p.turn >= len(p.holders) {
+		p.turn = 0
+	}
+	n := p.holders[p.turn]
+	p.turn++
+	return n, true
+}
+
+// hold notes what a client was granted.
+func (p *pool) hold(n uint32, b binding, server uint8) {
+	c := &p.clients[n]
+	c.held, c.server = b, server
+	if c.holding {
+		return
+	}
+	c.holding, c.place = true, uint32(len(p.holders))
+	p.holders = append(p.holders, n)
+}
+
+// drop takes a client's delegation away.
+func (p *pool) drop(n uint32) {
+	c := &p.clients[n]
+	if !c.holding {
+		return
+	}
+	last := p.holders[len(p.holders)-1]
+	p.holders[c.place] = last
+	p.clients[last].place = c.place
+	p.holders = p.holders[:len(p.holders)-1]
+	c.holding, c.held = false, binding{}
+}

@@ -1,0 +1,161 @@
+package inject
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"fairlead/internal/core/loadgen"
+)
+
+// Options says who plays, and where.
+type Options struct {
+	Interface string // an Ethernet link that is up
+	First     uint32 // index of the first client
+	Clients   uint32 // how many; what comes for others is ignored
+	// Unsent is called by Flush for a message that could not be sent, with its
+	// number.
+	Unsent func(number uint32)
+}
+
+// Port is the clients' place on a link.
+type Port struct {
+	options  Options
+	receiver int // packet sockets
+	sender   int
+	ring     []byte // shared with the kernel
+	next     int    // the frame of ring that is filled next
+	dropped  uint64
+	messages batch
+	answers  batch // to Neighbor Solicitations
+}
+
+// ErrForbidden: the process may not send raw frames.
+var ErrForbidden = errors.New("raw frames need root or the capability CAP_NET_RAW")
+
+// Open takes the clients' place on a link. The link's other users are not
+// disturbed, but all its frames are received while the Port is open.
+func Open(o Options) (*Port, error) {
+	link, err := net.InterfaceByName(o.Interface)
+	if err != nil {
+		return nil, fmt.Errorf("interface %s: there is none", o.Interface)
+	}
+	switch {
+	case link.Flags&net.FlagLoopback != 0 || len(link.HardwareAddr) != 6:
+		return nil, fmt.Errorf("interface %s: is not Ethernet", o.Interface)
+	case link.Flags&net.FlagUp == 0:
+		return nil, fmt.Errorf("interface %s: is down", o.Interface)
+	}
+	p := &Port{options: o, receiver: -1, sender: -1}
+	if err := errors.Join(p.openReceiver(link.Index), p.openSender(link.Index)); err != nil {
+		p.Close()
+		if errors.Is(err, unix.EPERM) {
+			err = ErrForbidden
+		}
+		return nil, fmt.Errorf("interface %s: %w", o.Interface, err)
+	}
+	p.messages.init(p.sender)
+	p.answers.init(p.sender)
+	return p, nil
+}
+
+// Close gives the link back. No other method may be called any more.
+func (p *Port) Close() {
+	if p.ring != nil {
+		unix.Munmap(p.ring) // cannot fail for what Mmap returned
+	}
+	for _, fd := range []int{p.receiver, p.sender} {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
+}
+
+const sendBuffer = 8 << 20
+
+// openSender makes a socket that receives nothing and sends past the queueing
+// discipline: what a link cannot take at once is a failed send, not a delay that
+// would count as the network's.
+func (p *Port) openSender(ifindex int) (err error) {
+	p.sender, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("packet socket: %w", err)
+	}
+	if err := unix.SetsockoptInt(p.sender, unix.SOL_PACKET, unix.PACKET_QDISC_BYPASS, 1); err != nil {
+		return fmt.Errorf("packet socket: PACKET_QDISC_BYPASS: %w", err)
+	}
+	if err := unix.SetsockoptInt(p.sender, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer); err != nil {
+		// Without CAP_NET_ADMIN: as much as is allowed.
+		if err := unix.SetsockoptInt(p.sender, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer); err != nil {
+			return fmt.Errorf("packet socket: SO_SNDBUF: %w", err)
+		}
+	}
+	if err := unix.Bind(p.sender, &unix.SockaddrLinklayer{Ifindex: ifindex}); err != nil {
+		return fmt.Errorf("packet socket: bind: %w", err)
+	}
+	return nil
+}
+
+// The ring: 8 MB, of which only what arrives is ever touched.
+const (
+	ringFrame  = 2048
+	ringFrames = 4096
+	ringBlock  = 1 << 16
+)
+
+// openReceiver makes the ring into which the kernel puts what the filter lets
+// pass, at once and with the time of arrival (TPACKET_V2; the third version
+// hands over in blocks, late).
+func (p *Port) openReceiver(ifindex int) (err error) {
+	p.receiver, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("packet socket: %w", err)
+	}
+	program := toClients()
+	filter := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
+	if err := unix.SetsockoptSockFprog(p.receiver, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &filter); err != nil {
+		return fmt.Errorf("packet socket: filter: %w", err)
+	}
+	if err := unix.SetsockoptInt(p.receiver, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V2); err != nil {
+		return fmt.Errorf("packet socket: TPACKET_V2: %w", err)
+	}
+	ring := unix.TpacketReq{
+		Block_size: ringBlock, Block_nr: ringFrame * ringFrames / ringBlock,
+		Frame_size: ringFrame, Frame_nr: ringFrames,
+	}
+	if err := unix.SetsockoptTpacketReq(p.receiver, unix.SOL_PACKET, unix.PACKET_RX_RING, &ring); err != nil {
+		return fmt.Errorf("packet socket: ring: %w", err)
+	}
+	p.ring, err = unix.Mmap(p.receiver, 0, ringFrame*ringFrames, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return fmt.Errorf("packet socket: map the ring: %w", err)
+	}
+	at := unix.SockaddrLinklayer{Ifindex: ifindex, Protocol: networkOrder(unix.ETH_P_IPV6)}
+	if err := unix.Bind(p.receiver, &at); err != nil {
+		return fmt.Errorf("packet socket: bind: %w", err)
+	}
+	// The clients' link-layer addresses are not the card's.
+	all := unix.PacketMreq{Ifindex: int32(ifindex), Type: unix.PACKET_MR_PROMISC}
+	if err := unix.SetsockoptPacketMreq(p.receiver, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &all); err != nil {
+		return fmt.Errorf("packet socket: promiscuous mode: %w", err)
+	}
+	return nil
+}
+
+// networkOrder is v as it has to stand in memory for the kernel.
+func networkOrder(v uint16) uint16 {
+	b := [2]byte{byte(v >> 8), byte(v)}
+	return *(*uint16)(unsafe.Pointer(&b))
+}
+
+// ours says whether a client index is one that plays here.
+func (p *Port) ours(index uint32) bool { return index-p.options.First < p.options.Clients }
+
+// clientOf is the client with a link-local address.
+func (p *Port) clientOf(address []byte) (uint32, bool) {
+	n, ok := loadgen.Index(address)
+	return n, ok && p.ours(n)
+}

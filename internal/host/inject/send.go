@@ -1,0 +1,151 @@
+package inject
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"fairlead/internal/core/loadgen"
+)
+
+const (
+	// Batch is how many messages leave in one system call at most.
+	Batch = 64
+
+	frameRoom = atPayload + loadgen.MaxMessage
+	nobody    = 1<<32 - 1 // the number of what is nobody's message
+)
+
+// frame is room for one.
+type frame [frameRoom]byte
+
+// allServers is ff02::1:2, the address that every client's message goes to.
+var allServers = [16]byte{0: 0xff, 1: 0x02, 13: 1, 15: 2}
+
+// init writes what all clients' frames have in common.
+func (f *frame) init() {
+	copy(f[:], []byte{0x33, 0x33, 0, 1, 0, 2})
+	binary.BigEndian.PutUint16(f[12:], unix.ETH_P_IPV6)
+	f[atIP] = 6 << 4
+	f[atNext], f[atHops] = protoUDP, 1
+	copy(f[atDest:], allServers[:])
+	binary.BigEndian.PutUint16(f[atUpper:], clientPort)
+	binary.BigEndian.PutUint16(f[atUpper+2:], serverPort)
+}
+
+// address writes the sender and the length of a message, which is in its place
+// already, and the checksum.
+func (f *frame) address(client uint32, message int) int {
+	mac, source := loadgen.MAC(client), loadgen.LinkLocal(client)
+	copy(f[6:], mac[:])
+	copy(f[atSource:], source[:])
+	length := udp + message
+	binary.BigEndian.PutUint16(f[atIP+4:], uint16(length))
+	binary.BigEndian.PutUint16(f[atUpper+4:], uint16(length))
+	f.checksum(atUpper+6, protoUDP, length)
+	return atUpper + length
+}
+
+// checksum writes that of RFC 8200 section 8.1 over length octets of the upper
+// layer.
+func (f *frame) checksum(at int, protocol uint64, length int) {
+	f[at], f[at+1] = 0, 0
+	s := sum(f[atSource:atUpper], uint64(length)+protocol)
+	c := ^fold(sum(f[atUpper:atUpper+length], s))
+	if c == 0 {
+		c = 0xffff // the same number, and zero would say that there is none
+	}
+	binary.BigEndian.PutUint16(f[at:], c)
+}
+
+// sum adds b to a one's complement sum (RFC 1071).
+func sum(b []byte, s uint64) uint64 {
+	var carry uint64
+	for len(b) >= 8 {
+		s, carry = bits.Add64(s, binary.BigEndian.Uint64(b), 0)
+		s += carry
+		b = b[8:]
+	}
+	var last [8]byte
+	copy(last[:], b)
+	s, carry = bits.Add64(s, binary.BigEndian.Uint64(last[:]), 0)
+	return s + carry
+}
+
+// fold reduces a sum to 16 bits.
+func fold(s uint64) uint16 {
+	for s > 0xffff {
+		s = s>>16 + s&0xffff
+	}
+	return uint16(s)
+}
+
+// batch is what leaves together, by one socket.
+type batch struct {
+	fd      int
+	n       int
+	frames  [Batch]frame
+	iovs    [Batch]unix.Iovec
+	headers [Batch]unix.Mmsghdr
+	numbers [Batch]uint32
+}
+
+func (b *batch) init(fd int) {
+	b.fd = fd
+	for i := range b.frames {
+		b.frames[i].init()
+		b.iovs[i].Base = &b.frames[i][0]
+		b.headers[i].Hdr.Iov = &b.iovs[i]
+		b.headers[i].Hdr.SetIovlen(1)
+	}
+}
+
+// add takes the next frame as it stands, with a length.
+func (b *batch) add(number uint32, length int) {
+	b.iovs[b.n].SetLen(length)
+	b.numbers[b.n] = number
+	b.n++
+}
+
+// flush sends all, and goes on behind one that cannot be sent.
+func (b *batch) flush(unsent func(uint32)) {
+	for i := 0; i < b.n; {
+		done, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(b.fd), uintptr(unsafe.Pointer(&b.headers[i])),
+			uintptr(b.n-i), unix.MSG_DONTWAIT, 0, 0)
+		switch {
+		case errno == unix.EINTR:
+		case errno != 0:
+			if b.numbers[i] != nobody {
+				unsent(b.numbers[i])
+			}
+			i++
+		default:
+			i += int(done)
+		}
+	}
+	b.n = 0
+}
+
+// Room is where the next message is to be appended: loadgen.MaxMessage octets,
+// none used. It sends first if no more fit.
+func (p *Port) Room() []byte {
+	if p.messages.n == Batch {
+		p.Flush()
+	}
+	return p.messages.frames[p.messages.n][atPayload:atPayload:frameRoom]
+}
+
+// Queue takes the message that was appended to Room, from a client. The number
+// is for Options.Unsent.
+func (p *Port) Queue(client, number uint32, message []byte) {
+	length := p.messages.frames[p.messages.n].address(client, len(message))
+	p.messages.add(number, length)
+}
+
+// Flush sends what is queued.
+func (p *Port) Flush() {
+	p.answers.flush(p.options.Unsent)
+	p.messages.flush(p.options.Unsent)
+}
