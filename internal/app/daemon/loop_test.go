@@ -23,16 +23,29 @@ import (
 // store, a kernel and sockets that always work.
 type quiet struct {
 	*bench
+	mu                 sync.Mutex // guards sent
 	sent               [][]byte
 	audits, lateAudits int
 	runs               bool // the loop closes the queue
 }
 
 func (q *quiet) Send(batch []udp.Outgoing, _ func(int, error)) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	for _, o := range batch {
 		q.sent = append(q.sent, append([]byte(nil), o.Payload...))
 	}
 }
+
+// takeSent takes what has been sent since the last time.
+func (q *quiet) takeSent() [][]byte {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	sent := q.sent
+	q.sent = nil
+	return sent
+}
+
 func (q *quiet) SetLinks([]udp.Link) error                         { return nil }
 func (q *quiet) AddLocal(netip.Addr, int, string, uint16) error    { return nil }
 func (q *quiet) RemoveLocal(netip.Addr, int, string, uint16) error { return nil }
