@@ -13,6 +13,8 @@ import (
 type bench struct {
 	options
 
+	full *loaded // the fairlead that most single bars share, once it is there
+
 	mu   sync.Mutex // guards rigs: an interrupted run is tidied up from outside
 	rigs []*rig
 }
@@ -31,6 +33,9 @@ func newBench(o options) (*bench, error) {
 	}
 	if err := os.MkdirAll(b.dir, 0o755); err != nil {
 		return nil, err
+	}
+	if name, real, err := fileSystem(b.dir); err != nil || !real {
+		return nil, errors.Join(err, fmt.Errorf("store: %s is on a file system in %s: --dir names a better place", b.dir, name))
 	}
 	return b, nil
 }
@@ -108,11 +113,3 @@ func (b *bench) leave(c *contest) error {
 	}
 	return errors.Join(errs...)
 }
-
-// single is a bar that is measured on its own.
-type single struct {
-	name    string
-	measure func(*bench) (bar, error)
-}
-
-var singles = []single{}

@@ -48,12 +48,16 @@ relay6:
 }
 
 // unlimited are the keys that take the limits on rates away.
-const unlimited = ``
+const unlimited = `    rate:
+      link: unlimited
+      source: unlimited
+      newcomers: unlimited
+`
 
 // prepareFairlead makes a fairlead that is not started yet. Its store is on the
 // file system of the bench's folder.
 func (b *bench) prepareFairlead(r *rig, p plan) (*relay.Relay, error) {
-	state := filepath.Join(b.dir, r.relay.Namespace, p.name)
+	state := b.state(r, p.name)
 	if err := os.MkdirAll(state, 0o700); err != nil {
 		return nil, err
 	}
@@ -64,6 +68,11 @@ func (b *bench) prepareFairlead(r *rig, p plan) (*relay.Relay, error) {
 		return nil, err
 	}
 	return relay.New(r.relay, relay.Config{Binary: wrapper, Name: p.name, Text: p.configuration(state)})
+}
+
+// state is the folder of a fairlead's store.
+func (b *bench) state(r *rig, name string) string {
+	return filepath.Join(b.dir, r.relay.Namespace, name)
 }
 
 // startFairlead starts a fairlead and waits until it is ready.
@@ -100,7 +109,7 @@ func (r *rig) routes() (int, error) {
 }
 
 // elements counts what fairlead's filter knows of prefixes of 56 bits, in the
-// set that has the most.
+// set that has the least.
 func (r *rig) elements() (int, error) {
 	out, err := r.relay.Run("nft", "-j", "list", "table", "inet", "fairlead")
 	if err != nil {

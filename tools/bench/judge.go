@@ -14,11 +14,12 @@ type bar struct {
 	Figure string // what was measured, for people
 	Wanted string
 	Met    bool
-	Void   string // why it cannot be said; empty if it can
+	Void   string   // why it cannot be said; empty if it can
+	Notes  []string // sentences about how it came about
 }
 
-// verdict is the last word of the bar's line.
-func (b bar) verdict() string {
+// Verdict is the last word of the bar's line.
+func (b bar) Verdict() string {
 	switch {
 	case b.Void != "":
 		return "void"
@@ -30,7 +31,7 @@ func (b bar) verdict() string {
 
 // String is the bar's line.
 func (b bar) String() string {
-	line := fmt.Sprintf("bar %s: %s, wanted %s: %s", b.Name, b.Figure, b.Wanted, b.verdict())
+	line := fmt.Sprintf("bar %s: %s, wanted %s: %s", b.Name, b.Figure, b.Wanted, b.Verdict())
 	if b.Void != "" {
 		line += " (" + b.Void + ")"
 	}
@@ -110,7 +111,7 @@ func ratio(name string, figure, wanted float64, atLeast bool, of string) bar {
 		b.Wanted, b.Met = fmt.Sprintf("at most %g", wanted), figure <= wanted
 	}
 	if math.IsNaN(figure) || math.IsInf(figure, 0) {
-		b.Void = "nothing was measured"
+		b.Figure, b.Void = "unknown", "nothing was measured"
 	}
 	return b
 }

@@ -84,72 +84,83 @@ func (l load) arguments(port string) []string {
 
 // play runs the load on the rig's port, and measures the relay from the moment
 // when the generator starts to measure.
-func (r *rig) play(b *bench, l load) (result, error) {
-	cmd, events, err := r.generate(b, r.port, l)
+func (r *rig) play(b *bench, l load) (res result, err error) {
+	var before time.Duration
+	g, err := r.generate(b, r.port, l)
 	if err != nil {
-		return result{}, err
+		return res, err
 	}
-	stuck := time.AfterFunc(l.length+3*patience, func() { _ = cmd.Process.Kill() })
-	defer stuck.Stop()
-	res, err := r.follow(events)
-	if ended := cmd.Wait(); err == nil {
-		err = ended
-	}
+	res, err = g.follow(func() (err error) {
+		before, err = cpu(r.pid)
+		return err
+	})
 	if err != nil {
-		return res, fmt.Errorf("load: %w: %s", err, strings.TrimSpace(cmd.Stderr.(*strings.Builder).String()))
+		return res, err
 	}
-	return res, nil
-}
-
-// generate starts the load generator. Its events are to be read.
-func (r *rig) generate(b *bench, port string, l load) (*exec.Cmd, io.Reader, error) {
-	cmd := exec.Command("taskset", append([]string{"-c", otherCore, b.fairlead}, l.arguments(port)...)...)
-	cmd.Stderr = &strings.Builder{}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us, and we tidy up
-	events, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, nil, err
-	}
-	return cmd, events, r.gen.Do(cmd.Start)
-}
-
-// follow reads events until the result, and looks at the relay at both ends.
-func (r *rig) follow(events io.Reader) (result, error) {
-	var (
-		before time.Duration
-		found  bool
-		res    result
-	)
-	for lines := bufio.NewScanner(events); lines.Scan(); {
-		var event struct{ Event string }
-		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
-			return res, fmt.Errorf("event %q: %w", lines.Text(), err)
-		}
-		var err error
-		switch event.Event {
-		case "measure":
-			before, err = cpu(r.pid)
-		case "result":
-			found = true
-			err = errors.Join(json.Unmarshal(lines.Bytes(), &res), r.weigh(&res, before))
-		}
-		if err != nil {
-			return res, err
-		}
-	}
-	if !found {
-		return res, errors.New("no result")
-	}
-	return res, nil
-}
-
-// weigh adds what the relay has used since.
-func (r *rig) weigh(res *result, before time.Duration) error {
 	after, err := cpu(r.pid)
 	if err != nil {
-		return err
+		return res, err
 	}
 	res.CPU = after - before
 	res.RSS, err = resident(r.pid)
-	return err
+	return res, err
+}
+
+// generator is a load generator that runs.
+type generator struct {
+	cmd    *exec.Cmd
+	events io.Reader
+	diag   strings.Builder
+}
+
+// generate starts a load generator. It is to be followed.
+func (r *rig) generate(b *bench, port string, l load) (*generator, error) {
+	g := &generator{cmd: exec.Command("taskset", append([]string{"-c", otherCore, b.fairlead}, l.arguments(port)...)...)}
+	g.cmd.Stderr = &g.diag
+	g.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us, and we tidy up
+	var err error
+	if g.events, err = g.cmd.StdoutPipe(); err != nil {
+		return nil, err
+	}
+	return g, r.gen.Do(g.cmd.Start)
+}
+
+// follow reads what the generator tells until it ends, and calls measure when it
+// starts to measure.
+func (g *generator) follow(measure func() error) (result, error) {
+	stuck := time.AfterFunc(3*patience, func() { _ = g.cmd.Process.Kill() })
+	defer stuck.Stop()
+	res, err := read(g.events, measure)
+	if err != nil {
+		_ = g.cmd.Process.Kill() // it may have ended
+	}
+	if ended := g.cmd.Wait(); err == nil {
+		err = ended
+	}
+	if err != nil {
+		err = fmt.Errorf("load: %w: %s", err, strings.TrimSpace(g.diag.String()))
+	}
+	return res, err
+}
+
+// read reads events until the end; one of them must be the result.
+func read(events io.Reader, measure func() error) (res result, err error) {
+	found := false
+	for lines := bufio.NewScanner(events); lines.Scan() && err == nil; {
+		var event struct{ Event string }
+		if err = json.Unmarshal(lines.Bytes(), &event); err != nil {
+			return res, fmt.Errorf("event %q: %w", lines.Text(), err)
+		}
+		switch event.Event {
+		case "measure":
+			err = measure()
+		case "result":
+			found = true
+			err = json.Unmarshal(lines.Bytes(), &res)
+		}
+	}
+	if err == nil && !found {
+		err = errors.New("no result")
+	}
+	return res, err
 }

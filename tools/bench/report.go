@@ -19,7 +19,7 @@ type report struct {
 }
 
 func newReport(b *bench) *report {
-	return &report{When: time.Now().UTC(), Machine: describe(b.dir), Options: b.options}
+	return &report{When: time.Now().UTC(), Machine: describe(b.options), Options: b.options}
 }
 
 // add takes bars that were asked for.
@@ -36,8 +36,11 @@ func (r *report) finish(b *bench) error {
 	for _, t := range r.tables() {
 		fmt.Printf("\n%s\n%s\n", t.Title, t.text())
 	}
-	fmt.Println()
 	slices.SortStableFunc(r.Bars, func(x, y bar) int { return slices.Index(barNames(), x.Name) - slices.Index(barNames(), y.Name) })
+	for _, note := range r.notes() {
+		fmt.Printf("\n%s", note)
+	}
+	fmt.Print("\n\n")
 	for _, one := range r.Bars {
 		fmt.Println(one)
 	}
@@ -45,7 +48,21 @@ func (r *report) finish(b *bench) error {
 		b.say("not all was run: %s stays as it is", b.document)
 		return nil
 	}
-	return os.WriteFile(b.document, []byte(r.markdown()), 0o644)
+	text, err := r.markdown()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(b.document, []byte(text), 0o644)
+}
+
+// notes are those of all bars.
+func (r *report) notes() (all []string) {
+	for _, one := range r.Bars {
+		for _, note := range one.Notes {
+			all = append(all, one.Name+": "+note)
+		}
+	}
+	return all
 }
 
 // grid is a table, for the terminal and for the document.
