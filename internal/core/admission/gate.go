@@ -12,7 +12,7 @@ const (
 	Newcomer                     // from a source that is new on the link
 	OverLink                     // the link as a whole sends too much
 	OverSource                   // the source sends too much
-	OverNewcomers                // too many new sources at once
+	OverNewcomers                // too many sources at once that are new, or not yet settled
 )
 
 func (v Verdict) String() string {
@@ -31,10 +31,18 @@ const DefaultSources = 1 << 17
 // A source that was admitted once is known, and what it sends is measured by its
 // own bucket and the link's. All others pay from one bucket of their link
 // besides: made-up addresses use that up, and take nothing from those who are
-// known. Where the table of sources is full, one that has sent nothing since it
-// was new makes room first; then, of those whose buckets are full, one of the
-// newcomer's own link or of a link that holds more than its share. One whose
-// bucket is in use never does: the newcomer then stays a newcomer.
+// known.
+//
+// A source settles with its fourth message, and once half of the link's bucket is
+// used the other half is for those who have settled: addresses that are made up
+// for an exchange or two and left again take nothing from them either. (A host
+// that keeps on using more addresses than the link's limit serves is as many
+// sources as that; the ports of a switch can be told how many they may have.)
+//
+// Where the table of sources is full, one that has not settled makes room first;
+// then, of those whose buckets are full, one of the newcomer's own link or of a
+// link that holds more than its share. One whose bucket is in use never does:
+// the newcomer then stays a newcomer.
 type Gate struct {
 	key    Key
 	table  table
@@ -139,25 +147,27 @@ func (g *Gate) Admit(now instant.Instant, link int, s Source) Verdict {
 		return Known
 	}
 	l := &g.links[p]
+	l.link.bound(&l.full, now)
+	l.newcomers.bound(&l.newcomerFull, now)
 	if s.many || (l.source.interval == 0 && l.newcomers.interval == 0) {
-		return l.admit(now, Known)
+		return l.admit(now, Known, true)
 	}
 	hash := g.key.of(link, s)
 	if e := g.table.find(hash, ownerOf(p)); e != nil {
-		if !l.source.allows(e.full, now) {
+		if l.source.bound(&e.full, now); !l.source.allows(e.full, now) {
 			return OverSource
 		}
-		v := l.admit(now, Known)
+		v := l.admit(now, Known, e.owner.settled())
 		if v == Known {
 			e.full = l.source.charge(e.full, now)
-			e.owner |= 1
+			e.owner = e.owner.again()
 		}
 		return v
 	}
 	if !l.newcomers.allows(l.newcomerFull, now) {
 		return OverNewcomers
 	}
-	v := l.admit(now, Newcomer)
+	v := l.admit(now, Newcomer, false)
 	if v == Newcomer {
 		l.newcomerFull = l.newcomers.charge(l.newcomerFull, now)
 		g.remember(now, hash, p)
@@ -165,10 +175,14 @@ func (g *Gate) Admit(now instant.Instant, link int, s Source) Verdict {
 	return v
 }
 
-// admit charges the link's bucket, if it has room.
-func (l *gateLink) admit(now instant.Instant, v Verdict) Verdict {
+// admit charges the link's bucket, if it has room for a source that has settled
+// or not. Where newcomers are without limit, all have the whole of it.
+func (l *gateLink) admit(now instant.Instant, v Verdict, settled bool) Verdict {
 	if !l.link.allows(l.full, now) {
 		return OverLink
+	}
+	if !settled && l.newcomers.interval != 0 && !l.link.allowsHalf(l.full, now) {
+		return OverNewcomers
 	}
 	l.full = l.link.charge(l.full, now)
 	return v

@@ -35,16 +35,21 @@ func paceOf(r Rate) pace {
 
 // allows reports whether the bucket has room for one message.
 func (p pace) allows(full, now instant.Instant) bool {
-	return p.interval == 0 || p.bound(full, now)-now <= instant.Instant(p.slack)
+	return p.interval == 0 || full-now <= instant.Instant(p.slack)
+}
+
+// allowsHalf reports whether one message fits into the half that is used first.
+func (p pace) allowsHalf(full, now instant.Instant) bool {
+	return p.interval == 0 || full-now <= instant.Instant(p.slack/2)
 }
 
 // charge is the bucket after one more message.
 func (p pace) charge(full, now instant.Instant) instant.Instant {
-	return max(p.bound(full, now), now) + instant.Instant(p.interval)
+	return max(full, now) + instant.Instant(p.interval)
 }
 
-// bound is the bucket, at most empty: it may stand further ahead only where the
-// limits were looser, or the interval longer, when it was charged.
-func (p pace) bound(full, now instant.Instant) instant.Instant {
-	return min(full, now+instant.Instant(p.slack+p.interval))
+// bound makes the bucket at most empty: it stands further ahead where it was
+// charged under other limits. The other methods want it like that.
+func (p pace) bound(full *instant.Instant, now instant.Instant) {
+	*full = min(*full, now+instant.Instant(p.slack+p.interval))
 }

@@ -11,14 +11,26 @@ type entry struct {
 	owner owner
 }
 
-// owner is the place of a link plus one, and whether the source was admitted
-// more than once. Zero is an empty entry.
+// owner is the place of a link plus one, and how often the source was admitted
+// after it was new, up to what settles it. Zero is an empty entry.
 type owner uint32
 
-func ownerOf(place int) owner     { return owner(place+1) << 1 }
-func (o owner) place() int        { return int(o>>1) - 1 }
-func (o owner) settled() bool     { return o&1 != 0 }
-func (o owner) same(p owner) bool { return o>>1 == p>>1 }
+const (
+	countBits = 2
+	settles   = 1<<countBits - 1
+)
+
+func ownerOf(place int) owner     { return owner(place+1) << countBits }
+func (o owner) place() int        { return int(o>>countBits) - 1 }
+func (o owner) same(p owner) bool { return o>>countBits == p>>countBits }
+func (o owner) settled() bool     { return o&settles == settles }
+
+func (o owner) again() owner {
+	if o.settled() {
+		return o
+	}
+	return o + 1
+}
 
 // ways is the number of entries of a set: two cache lines.
 const ways = 8
