@@ -1,7 +1,10 @@
 package hoststate
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
+	"iter"
 	"maps"
 	"net/netip"
 	"slices"
@@ -96,100 +99,34 @@ func (s *State) Wanted(ops []Op) []Op {
 		}
 	}
 	for _, n := range names {
-		for e := range s.links[n].elements {
+		for e := range s.elements(s.links[n]) {
 			ops = append(ops, Op{Element: &e})
 		}
 	}
 	for _, id := range sortedIDs(s.routes) {
-		r := s.routes[id].now
+		r := s.routes[id].route(id)
 		ops = append(ops, Op{Route: &r})
 	}
 	return ops
 }
 
 // elements yields every element of a link once, but its gates, in order.
-func (rec *link) elements(yield func(Element) bool) {
-	for _, e := range sortedElements(rec.static) {
-		if !yield(e) {
-			return
-		}
-	}
-	var a [4]Element
-	for _, p := range sortedPrefixes(rec.leases) {
-		for _, e := range rec.leases[p].holds.elements(a[:0], rec.Name, p) {
-			if !rec.static[e] && !yield(e) {
+func (s *State) elements(rec *link) iter.Seq[Element] {
+	return func(yield func(Element) bool) {
+		for _, e := range sortedElements(rec.static) {
+			if !yield(e) {
 				return
 			}
 		}
-	}
-}
-
-// Audit compares what is wanted with what is there, and appends what mends the
-// difference. What it says of the kernel is right only if nothing was asked of
-// the kernel since actual was read. The state itself does not change.
-func (s *State) Audit(ops []Op, actual Actual) ([]Op, []Finding) {
-	ops, found := s.auditElements(ops, nil, actual.Elements)
-	return s.auditRoutes(ops, found, actual.Routes)
-}
-
-func (s *State) auditElements(ops []Op, found []Finding, actual []Element) ([]Op, []Finding) {
-	there := make(map[Element]bool, len(actual))
-	for _, e := range actual {
-		there[e] = true
-	}
-	want := func(e Element) bool {
-		if there[e] {
-			delete(there, e)
-			return true
-		}
-		ops = append(ops, Op{Element: &e})
-		found = append(found, Finding{Kind: Missing, Element: &e})
-		return true
-	}
-	for _, n := range slices.Sorted(maps.Keys(s.links)) {
-		rec := s.links[n]
-		for _, e := range sortedElements(rec.gates) {
-			want(e)
-		}
-		rec.elements(want)
-	}
-	for _, e := range sortedElements(there) {
-		ops = append(ops, Op{Remove: true, Element: &e})
-		found = append(found, Finding{Kind: LeftOver, Element: &e})
-	}
-	return ops, found
-}
-
-func (s *State) auditRoutes(ops []Op, found []Finding, actual []Route) ([]Op, []Finding) {
-	there := make(map[routeID][]Route, len(actual))
-	for _, r := range actual {
-		there[r.id()] = append(there[r.id()], r)
-	}
-	for _, id := range sortedIDs(s.routes) {
-		r := s.routes[id].now
-		is := there[id]
-		delete(there, id)
-		if len(is) == 1 && is[0] == r {
-			continue
-		}
-		kind := Missing
-		if len(is) > 0 {
-			kind = Changed
-		}
-		// Of several copies one replacement mends only one.
-		for i := 1; i < len(is); i++ {
-			ops = append(ops, Op{Remove: true, Route: &is[i]})
-		}
-		ops = append(ops, Op{Route: &r})
-		found = append(found, Finding{Kind: kind, Route: &r})
-	}
-	for _, id := range sortedIDs(there) {
-		for _, r := range there[id] {
-			ops = append(ops, Op{Remove: true, Route: &r})
-			found = append(found, Finding{Kind: LeftOver, Route: &r})
+		var a [4]Element
+		for _, le := range s.sorted(rec) {
+			for _, e := range le.holding().elements(a[:0], rec.Name, le.prefix.prefix()) {
+				if !rec.static[e] && !yield(e) {
+					return
+				}
+			}
 		}
 	}
-	return ops, found
 }
 
 func sortedElements[V any](m map[Element]V) []Element {
@@ -206,11 +143,7 @@ func compareElements(a, b Element) int {
 	if c := comparePrefixes(a.Prefix, b.Prefix); c != 0 {
 		return c
 	}
-	return strings.Compare(a.LinkLayer.String(), b.LinkLayer.String())
-}
-
-func sortedPrefixes[V any](m map[netip.Prefix]V) []netip.Prefix {
-	return slices.SortedFunc(maps.Keys(m), comparePrefixes)
+	return bytes.Compare(a.LinkLayer.Append(nil), b.LinkLayer.Append(nil))
 }
 
 func comparePrefixes(a, b netip.Prefix) int {
@@ -221,13 +154,9 @@ func comparePrefixes(a, b netip.Prefix) int {
 }
 
 func sortedIDs[V any](m map[routeID]V) []routeID {
-	return slices.SortedFunc(maps.Keys(m), func(a, b routeID) int {
-		if a.table != b.table {
-			return int(int64(a.table) - int64(b.table))
-		}
-		if c := comparePrefixes(a.prefix, b.prefix); c != 0 {
-			return c
-		}
-		return int(int64(a.metric) - int64(b.metric))
-	})
+	return slices.SortedFunc(maps.Keys(m), compareIDs)
+}
+
+func compareIDs(a, b routeID) int {
+	return cmp.Or(cmp.Compare(a.table, b.table), a.prefix.compare(b.prefix), cmp.Compare(a.metric, b.metric))
 }

@@ -15,15 +15,24 @@ type holding struct {
 	linkLayer    linkaddr.Addr
 }
 
+// holding is what the lease holds.
+func (le *lease) holding() holding {
+	h := holding{source: le.source, loop: le.loop}
+	if h.source.HasLinkLayer() || h.loop.HasLinkLayer() {
+		h.linkLayer = le.linkLayer
+	}
+	return h
+}
+
 // wantsOf is the elements of one lease. None for a link that is not
 // client-facing, and none for an assigned address that an on-link prefix covers
 // anyway.
 func (rec *link) wantsOf(le *lease) holding {
 	var h holding
-	if rec.policy == nil || rec.covers(le.Prefix) {
+	if rec.policy == nil || rec.covers(le.prefix) {
 		return h
 	}
-	ethernet := le.LinkLayer.Len() == 6
+	ethernet := le.linkLayer.Len() == 6
 	switch {
 	case rec.policy.Filter == FilterStrict && ethernet:
 		h.source = SourceStrict
@@ -33,25 +42,25 @@ func (rec *link) wantsOf(le *lease) holding {
 	// RFC 8987 R-5: on a multi-access link a packet loops only if it came from
 	// the next hop, so without that address nothing can be told.
 	switch {
-	case rec.policy.Loop == LoopForward || le.LoopExempt:
+	case rec.policy.Loop == LoopForward || le.exempt:
 	case rec.PointToPoint || !rec.policy.Shared:
 		h.loop = LoopPoint
 	case ethernet:
 		h.loop = LoopShared
 	}
 	if h.source.HasLinkLayer() || h.loop.HasLinkLayer() {
-		h.linkLayer = le.LinkLayer
+		h.linkLayer = le.linkLayer
 	}
 	return h
 }
 
 // covers reports whether p is one address inside an on-link prefix of the link.
-func (rec *link) covers(p netip.Prefix) bool {
-	if p.Bits() != 128 {
+func (rec *link) covers(p packed) bool {
+	if p.bits != 128 {
 		return false
 	}
 	for _, on := range rec.onLink {
-		if on.Contains(p.Addr()) {
+		if on.Contains(p.prefix().Addr()) {
 			return true
 		}
 	}
@@ -79,14 +88,15 @@ func (h holding) elements(dst []Element, name string, p netip.Prefix) []Element 
 // hold changes what a lease holds. What is new is added before what is old goes,
 // so that the client's packets pass throughout. An element that the link holds
 // as well, without the lease, is left alone.
-func (s *State) hold(ops []Op, rec *link, le *lease, now holding) []Op {
-	if le.holds == now {
+func (s *State) hold(ops []Op, rec *link, le *lease, old, now holding) []Op {
+	le.source, le.loop = now.source, now.loop
+	if old == now {
 		return ops
 	}
 	var a, b [4]Element
-	was := le.holds.elements(a[:0], rec.Name, le.Prefix)
-	wants := now.elements(b[:0], rec.Name, le.Prefix)
-	le.holds = now
+	prefix := le.prefix.prefix()
+	was := old.elements(a[:0], rec.Name, prefix)
+	wants := now.elements(b[:0], rec.Name, prefix)
 	for _, e := range wants {
 		if !slices.Contains(was, e) && !rec.static[e] {
 			ops = s.element(ops, e, false)
@@ -101,13 +111,13 @@ func (s *State) hold(ops []Op, rec *link, le *lease, now holding) []Op {
 }
 
 // held reports whether a lease of the link holds e.
-func (rec *link) held(e Element) bool {
-	le := rec.leases[e.Prefix]
+func (s *State) held(rec *link, e Element) bool {
+	le := s.leases.find(spot{rec.id, pack(e.Prefix)})
 	if le == nil {
 		return false
 	}
 	var a [4]Element
-	return slices.Contains(le.holds.elements(a[:0], rec.Name, le.Prefix), e)
+	return slices.Contains(le.holding().elements(a[:0], rec.Name, e.Prefix), e)
 }
 
 // settleLink brings everything about one link up to date. A guard goes before
@@ -121,17 +131,17 @@ func (s *State) settleLink(ops []Op, rec *link) []Op {
 	}
 	old := rec.static
 	for _, e := range sortedElements(static) {
-		if !old[e] && !rec.held(e) {
+		if !old[e] && !s.held(rec, e) {
 			ops = s.element(ops, e, false)
 		}
 	}
 	rec.static = union(old, static)
-	for _, p := range sortedPrefixes(rec.leases) {
-		ops = s.settleLease(ops, rec, rec.leases[p])
+	for _, le := range s.sorted(rec) {
+		ops = s.settleLease(ops, rec, le, le.holding())
 	}
 	rec.static = static
 	for _, e := range sortedElements(old) {
-		if !static[e] && !rec.held(e) {
+		if !static[e] && !s.held(rec, e) {
 			ops = s.element(ops, e, true)
 		}
 	}
@@ -182,10 +192,10 @@ func (rec *link) putAll(dst map[Element]bool, set Set, prefixes []netip.Prefix) 
 	}
 }
 
-// settleLease brings one lease up to date. The filter lets a source pass before
-// its route is there.
-func (s *State) settleLease(ops []Op, rec *link, le *lease) []Op {
-	ops = s.hold(ops, rec, le, rec.wantsOf(le))
+// settleLease brings one lease, which held was, up to date. The filter lets a
+// source pass before its route is there.
+func (s *State) settleLease(ops []Op, rec *link, le *lease, was holding) []Op {
+	ops = s.hold(ops, rec, le, was, rec.wantsOf(le))
 	return s.claimRoute(ops, le, rec.routeOf(le))
 }
 
@@ -195,6 +205,7 @@ func (s *State) element(ops []Op, e Element, remove bool) []Op {
 	} else {
 		s.counts.Elements++
 	}
+	s.comparison.touchElement(e)
 	return append(ops, Op{Remove: remove, Element: &e})
 }
 

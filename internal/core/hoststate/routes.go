@@ -1,48 +1,53 @@
 package hoststate
 
-import (
-	"net/netip"
-	"slices"
-)
-
 // routeID is what the kernel tells routes apart by. Its zero value is no route.
 type routeID struct {
 	table, metric uint32
-	prefix        netip.Prefix
+	prefix        packed
 }
 
 func (r Route) id() routeID {
-	return routeID{table: r.Table, metric: r.Metric, prefix: r.Prefix}
+	return routeID{table: r.Table, metric: r.Metric, prefix: pack(r.Prefix)}
 }
 
 func (a Aggregate) id() routeID {
-	return newID(a.Prefix, a.Table, a.Metric, AggregateMetric)
+	return newID(pack(a.Prefix.Masked()), a.Table, a.Metric, AggregateMetric)
 }
 
-func newID(p netip.Prefix, table, metric, fallback uint32) routeID {
+func newID(p packed, table, metric, fallback uint32) routeID {
 	if table == 0 {
 		table = MainTable
 	}
 	if metric == 0 {
 		metric = fallback
 	}
-	return routeID{table: table, metric: metric, prefix: p.Masked()}
+	return routeID{table: table, metric: metric, prefix: p}
 }
 
-// claim is one route with the leases that want it.
+// claim is one route: the leases that want it, and what was last asked of the
+// kernel.
 type claim struct {
-	by      []*lease // seldom more than one
-	now     Route
+	by      ref // the first of them, chained by rival; seldom more than one
+	link    int32
+	gateway hop
+	there   bool
 	standIn bool // unreachable, with a lease behind it
 }
 
+// route is what was last asked of the kernel.
+func (c claim) route(id routeID) Route {
+	return Route{Table: id.table, Prefix: id.prefix.prefix(), Metric: id.metric, Link: int(c.link), Gateway: c.gateway.addr()}
+}
+
 // winner is the lease that was put last.
-func (c *claim) winner() *lease {
+func (s *State) winner(c claim) *lease {
 	var w *lease
-	for _, le := range c.by {
+	for r := c.by; r != 0; {
+		le := s.leases.get(r)
 		if w == nil || le.put > w.put {
 			w = le
 		}
+		r = le.rival
 	}
 	return w
 }
@@ -51,92 +56,115 @@ func (c *claim) winner() *lease {
 // the policy's table, else in that of the link. No route for a link that is not
 // client-facing, nor for an address that an on-link prefix covers.
 func (rec *link) routeOf(le *lease) routeID {
-	if rec.policy == nil || rec.covers(le.Prefix) {
+	if rec.policy == nil || rec.covers(le.prefix) {
 		return routeID{}
 	}
 	table := rec.policy.Table
 	if table == 0 {
 		table = rec.Table
 	}
-	return newID(le.Prefix, table, rec.policy.Metric, DefaultMetric)
+	return newID(le.prefix, table, rec.policy.Metric, DefaultMetric)
 }
 
 // wanted is the value of a route. ok is false where there should be none.
-func (s *State) wanted(id routeID, w *lease) (r Route, ok bool) {
-	r = Route{Table: id.table, Prefix: id.prefix, Metric: id.metric}
+func (s *State) wanted(id routeID, w *lease) (link int32, gateway hop, ok bool) {
 	if w == nil {
-		return r, s.aggregates[id]
+		return 0, hop{}, s.aggregates[id]
 	}
 	// RFC 8987 S-2: the route stays while the next hop cannot be reached. While
 	// the kernel would not have it, an unreachable one stands in.
-	if !w.on.present || !w.on.Up || w.refused {
-		return r, true
+	on := s.byID[w.link]
+	if !on.present || !on.Up || w.refused {
+		return 0, hop{}, true
 	}
-	if !w.NextHop.IsValid() && !w.on.PointToPoint && id.prefix.Bits() != 128 {
-		return r, true
+	if w.nextHop == (hop{}) && !on.PointToPoint && id.prefix.bits != 128 {
+		return 0, hop{}, true
 	}
-	r.Link, r.Gateway = w.on.Index, w.NextHop
-	return r, true
+	return int32(on.Index), w.nextHop, true
 }
 
 // claimRoute moves the lease's claim to another route, or brings the same one up
 // to date. The new one comes before the old one goes.
 func (s *State) claimRoute(ops []Op, le *lease, id routeID) []Op {
-	old := le.route
-	le.route = id
+	old := routeID{le.table, le.metric, le.prefix}
+	if le.table == 0 {
+		old = routeID{}
+	}
+	if old != id {
+		s.unclaim(old, le)
+		le.table, le.metric = id.table, id.metric
+	}
 	if id != (routeID{}) {
-		c := s.routes[id]
-		if c == nil {
-			c = &claim{}
-			s.routes[id] = c
-		}
 		if old != id {
-			c.by = append(c.by, le)
+			c := s.routes[id]
+			le.rival, c.by = c.by, le.ref
+			s.routes[id] = c
 		}
 		ops = s.settleRoute(ops, id)
 	}
 	if old != id && old != (routeID{}) {
-		c := s.routes[old]
-		c.by = slices.DeleteFunc(c.by, func(x *lease) bool { return x == le })
 		ops = s.settleRoute(ops, old)
 	}
 	return ops
 }
 
+// unclaim takes a lease out of those that want a route.
+func (s *State) unclaim(id routeID, le *lease) {
+	if id == (routeID{}) {
+		return
+	}
+	c := s.routes[id]
+	if c.by == le.ref {
+		c.by = le.rival
+		s.routes[id] = c
+	}
+	for r := c.by; r != 0; {
+		other := s.leases.get(r)
+		if other.rival == le.ref {
+			other.rival = le.rival
+		}
+		r = other.rival
+	}
+	le.rival = 0
+}
+
 // settleRoute compares what is wanted of one route with what was last asked of
 // the kernel.
 func (s *State) settleRoute(ops []Op, id routeID) []Op {
-	c := s.routes[id]
-	var w *lease
-	if c != nil {
-		w = c.winner()
-	}
-	want, ok := s.wanted(id, w)
+	c, known := s.routes[id]
+	w := s.winner(c)
+	link, gateway, ok := s.wanted(id, w)
 	if !ok {
-		if c == nil {
+		if !known {
 			return ops
 		}
 		delete(s.routes, id)
-		s.standIn(c, false)
-		if c.now.Table == 0 {
+		s.standIn(&c, false)
+		if !c.there {
 			return ops
 		}
 		s.counts.Routes--
-		return append(ops, Op{Remove: true, Route: &c.now})
+		return s.routeOp(ops, c.route(id), true)
 	}
-	if c == nil {
-		c = &claim{}
-		s.routes[id] = c
-	}
-	s.standIn(c, w != nil && want.Link == 0)
-	if c.now == want {
-		return ops
-	}
-	if c.now.Table == 0 {
+	was := c
+	s.standIn(&c, w != nil && link == 0)
+	if !c.there {
 		s.counts.Routes++
 	}
-	c.now = want
-	return append(ops, Op{Route: &want})
+	c.link, c.gateway, c.there = link, gateway, true
+	if c == was {
+		return ops
+	}
+	s.routes[id] = c
+	if was.there && was.link == link && was.gateway == gateway {
+		return ops
+	}
+	return s.routeOp(ops, c.route(id), false)
+}
+
+func (s *State) routeOp(ops []Op, r Route, remove bool) []Op {
+	s.comparison.touchRoute(r.id())
+	return append(ops, Op{Remove: remove, Route: &r})
 }
 
 func (s *State) standIn(c *claim, now bool) {

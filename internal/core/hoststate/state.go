@@ -1,8 +1,11 @@
 package hoststate
 
 import (
+	"iter"
 	"net/netip"
 	"slices"
+
+	"fairlead/internal/wire/linkaddr"
 )
 
 // State is the wanted state of the kernel, kept as its inputs. It is not safe
@@ -10,11 +13,18 @@ import (
 // operations that it returns belong to the caller.
 type State struct {
 	links      map[string]*link
-	routes     map[routeID]*claim
+	byID       []*link // by linkID; nil: free
+	freed      []linkID
+	leases     leases
+	routes     map[routeID]claim
 	aggregates map[routeID]bool
 	puts       uint64 // number of the last Put
 	counts     Counts
+	comparison *Comparison // under way; nil: none
 }
+
+// linkID numbers the records of links.
+type linkID uint32
 
 // link is what is known of one interface name, there or not.
 type link struct {
@@ -22,26 +32,36 @@ type link struct {
 	present bool
 	policy  *Policy
 	onLink  []netip.Prefix
+	id      linkID
 	gates   map[Element]bool // elements without a prefix
 	static  map[Element]bool // elements that no lease is behind
-	leases  map[netip.Prefix]*lease
+	first   ref              // of its leases, chained by next
+	leases  int
 	refused int // leases whose route the kernel refused
 }
 
 type lease struct {
-	Lease
-	on      *link
-	put     uint64 // the later of two Puts wins the route
-	refused bool   // until the link's next event
-	route   routeID
-	holds   holding
+	spot
+	ref        ref
+	prev, next ref // of the same link
+	rival      ref // the next lease that wants the same route
+
+	put       uint64 // the later of two Puts wins the route
+	nextHop   hop
+	linkLayer linkaddr.Addr
+	exempt    bool
+	refused   bool // until the link's next event
+
+	source, loop  Set    // families of which it holds elements
+	table, metric uint32 // of its route; table 0: it has none
 }
 
 // New has nothing in it and wants nothing.
 func New() *State {
 	return &State{
 		links:      map[string]*link{},
-		routes:     map[routeID]*claim{},
+		leases:     leases{at: map[spot]ref{}},
+		routes:     map[routeID]claim{},
 		aggregates: map[routeID]bool{},
 	}
 }
@@ -104,43 +124,83 @@ func (s *State) Put(ops []Op, l Lease) []Op {
 	if !l.Prefix.IsValid() || !l.Prefix.Addr().Is6() || l.Prefix.Addr().Is4In6() {
 		return ops
 	}
-	l.Prefix = l.Prefix.Masked()
-	if l.NextHop = l.NextHop.WithZone(""); !l.NextHop.Is6() {
-		l.NextHop = netip.Addr{}
-	}
 	rec := s.link(l.Link)
-	l.Link = rec.Name
 	s.puts++
-	le := rec.leases[l.Prefix]
+	at := spot{rec.id, pack(l.Prefix.Masked())}
+	next := packHop(l.NextHop.WithZone(""))
+	le := s.leases.find(at)
 	if le == nil {
-		le = &lease{on: rec}
-		rec.leases[l.Prefix] = le
-		s.counts.Leases++
-	} else if le.NextHop != l.NextHop {
+		le = s.leases.add(at)
+		s.join(rec, le)
+	} else if le.nextHop != next {
 		s.pardon(le)
 	}
-	le.Lease, le.put = l, s.puts
-	return s.settleLease(ops, rec, le)
+	was := le.holding()
+	le.put, le.nextHop, le.linkLayer, le.exempt = s.puts, next, l.LinkLayer, l.LoopExempt
+	return s.settleLease(ops, rec, le, was)
 }
 
 // Delete takes note of a lease that ended. To delete what is not there is no
 // mistake.
 func (s *State) Delete(ops []Op, name string, p netip.Prefix) []Op {
 	rec := s.links[name]
-	if rec == nil {
+	if rec == nil || !p.IsValid() {
 		return ops
 	}
-	le := rec.leases[p.Masked()]
+	le := s.leases.find(spot{rec.id, pack(p.Masked())})
 	if le == nil {
 		return ops
 	}
 	s.pardon(le)
-	delete(rec.leases, le.Prefix)
-	s.counts.Leases--
-	ops = s.hold(ops, rec, le, holding{})
+	ops = s.hold(ops, rec, le, le.holding(), holding{})
 	ops = s.claimRoute(ops, le, routeID{})
+	s.part(rec, le)
+	s.leases.remove(le)
 	s.forget(rec)
 	return ops
+}
+
+// join and part keep the chain of a link's leases.
+func (s *State) join(rec *link, le *lease) {
+	if le.next = rec.first; le.next != 0 {
+		s.leases.get(le.next).prev = le.ref
+	}
+	rec.first = le.ref
+	rec.leases++
+	s.counts.Leases++
+}
+
+func (s *State) part(rec *link, le *lease) {
+	if le.prev != 0 {
+		s.leases.get(le.prev).next = le.next
+	} else {
+		rec.first = le.next
+	}
+	if le.next != 0 {
+		s.leases.get(le.next).prev = le.prev
+	}
+	rec.leases--
+	s.counts.Leases--
+}
+
+// each yields the leases of a link, the newest first.
+func (s *State) each(rec *link) iter.Seq[*lease] {
+	return func(yield func(*lease) bool) {
+		for r := rec.first; r != 0; {
+			le := s.leases.get(r)
+			r = le.next
+			if !yield(le) {
+				return
+			}
+		}
+	}
+}
+
+// sorted are the leases of a link in the order of their prefixes.
+func (s *State) sorted(rec *link) []*lease {
+	all := slices.AppendSeq(make([]*lease, 0, rec.leases), s.each(rec))
+	slices.SortFunc(all, func(a, b *lease) int { return a.prefix.compare(b.prefix) })
+	return all
 }
 
 // Refused takes note that the kernel did not take a route, because its device
@@ -148,17 +208,17 @@ func (s *State) Delete(ops []Op, name string, p netip.Prefix) []Op {
 // or until the lease's next hop changes (RFC 8987 S-2).
 func (s *State) Refused(ops []Op, r Route) []Op {
 	c := s.routes[r.id()]
-	if c == nil || r.Link == 0 || c.now.Link != r.Link || c.now.Gateway != r.Gateway {
+	if r.Link == 0 || !c.there || int(c.link) != r.Link || c.gateway != packHop(r.Gateway) {
 		return ops
 	}
-	le := c.winner()
+	le := s.winner(c)
 	if le == nil || le.refused {
 		return ops
 	}
 	le.refused = true
-	le.on.refused++
+	s.byID[le.link].refused++
 	s.counts.Refused++
-	return s.settleRoute(ops, le.route)
+	return s.settleRoute(ops, r.id())
 }
 
 // SetAggregates replaces the aggregates.
@@ -189,21 +249,30 @@ func (s *State) SetAggregates(ops []Op, aggregates []Aggregate) []Op {
 func (s *State) link(name string) *link {
 	rec := s.links[name]
 	if rec == nil {
-		rec = &link{
-			Link:   Link{Name: name, Table: MainTable},
-			gates:  map[Element]bool{},
-			static: map[Element]bool{},
-			leases: map[netip.Prefix]*lease{},
-		}
+		rec = &link{Link: Link{Name: name, Table: MainTable}, id: s.freeID()}
 		s.links[name] = rec
+		s.byID[rec.id] = rec
 	}
 	return rec
 }
 
+// freeID is a number that no record has.
+func (s *State) freeID() linkID {
+	if n := len(s.freed); n > 0 {
+		id := s.freed[n-1]
+		s.freed = s.freed[:n-1]
+		return id
+	}
+	s.byID = append(s.byID, nil)
+	return linkID(len(s.byID) - 1)
+}
+
 // forget drops the record of a name about which nothing is left to know.
 func (s *State) forget(rec *link) {
-	if !rec.present && rec.policy == nil && len(rec.leases) == 0 {
+	if !rec.present && rec.policy == nil && rec.leases == 0 {
 		delete(s.links, rec.Name)
+		s.byID[rec.id] = nil
+		s.freed = append(s.freed, rec.id)
 	}
 }
 
@@ -212,7 +281,7 @@ func (s *State) forgive(rec *link) {
 	if rec.refused == 0 {
 		return
 	}
-	for _, le := range rec.leases {
+	for le := range s.each(rec) {
 		s.pardon(le)
 	}
 }
@@ -220,7 +289,7 @@ func (s *State) forgive(rec *link) {
 func (s *State) pardon(le *lease) {
 	if le.refused {
 		le.refused = false
-		le.on.refused--
+		s.byID[le.link].refused--
 		s.counts.Refused--
 	}
 }

@@ -1,0 +1,95 @@
+package hoststate
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+// While the kernel is compared part by part, links, policies and leases go on
+// changing. In the end the kernel is what is wanted, whatever was damaged
+// before.
+func TestComparisonWhileThingsChange(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s, w, k := New(), newTwin(), newKernel()
+		for range rapid.IntRange(1, 30).Draw(t, "steps") {
+			ops, _ := step(t, s, w)
+			k.apply(ops)
+		}
+		damage(t, k)
+		c := s.Compare()
+		change := func() {
+			for range rapid.IntRange(0, 3).Draw(t, "changes") {
+				ops, _ := step(t, s, w)
+				k.apply(ops)
+			}
+		}
+		change()
+		r := Read(k.actual())
+		change()
+		for done := false; !done; {
+			var ops []Op
+			if !c.Valid() {
+				t.Fatal("the comparison is over before its end")
+			}
+			ops, _, done = c.Next(nil, r, rapid.IntRange(1, 4).Draw(t, "limit"))
+			if complaints := k.apply(ops); len(complaints) > 0 {
+				t.Fatalf("mending: %q", complaints)
+			}
+			change()
+		}
+		if diff := cmp.Diff(w.wanted(), k.holds()); diff != "" {
+			t.Fatalf("mended, -want +got:\n%s", diff)
+		}
+	})
+}
+
+// A part is no longer than was asked for, however much one link has.
+func TestComparisonInParts(t *testing.T) {
+	const leases, limit = 1000, 64
+	s := New()
+	s.SetLink(nil, Link{Index: 1, Name: "c0", Up: true})
+	s.SetPolicy(nil, "c0", &Policy{Filter: FilterStrict, Loop: LoopDrop, Shared: true})
+	for i := range leases {
+		a := netip.AddrFrom16([16]byte{0x20, 1, 0x0d, 0xb8, byte(i >> 8), byte(i)})
+		s.Put(nil, Lease{Link: "c0", Prefix: netip.PrefixFrom(a, 56), NextHop: someHops[1], LinkLayer: someMACs[1]})
+	}
+	c, r := s.Compare(), Read(Actual{})
+	total, parts := 0, 0
+	for done := false; !done; parts++ {
+		var ops []Op
+		ops, _, done = c.Next(nil, r, limit)
+		if len(ops) > limit+4 {
+			t.Fatalf("part %d: %d operations, want %d at most", parts, len(ops), limit+4)
+		}
+		total += len(ops)
+	}
+	// Each lease has a route and three elements; the link has two gates.
+	if want := 4*leases + 2; total != want || parts < want/(limit+4) {
+		t.Errorf("%d operations in %d parts, want %d in %d at least", total, parts, want, want/(limit+4))
+	}
+}
+
+// A newer comparison, or more changes than can be remembered, end one.
+func TestComparisonEnds(t *testing.T) {
+	s := New()
+	first := s.Compare()
+	second := s.Compare()
+	if first.Valid() || !second.Valid() {
+		t.Errorf("valid: first %v, second %v; want the second alone", first.Valid(), second.Valid())
+	}
+	s.SetLink(nil, Link{Index: 1, Name: "c0", Up: true})
+	s.SetPolicy(nil, "c0", &Policy{Filter: FilterLink})
+	for i := 0; second.Valid() && i <= maxTouched; i++ {
+		a := netip.AddrFrom16([16]byte{0x20, 1, 0x0d, 0xb8, byte(i >> 16), byte(i >> 8), byte(i)})
+		s.Put(nil, Lease{Link: "c0", Prefix: netip.PrefixFrom(a, 64), NextHop: someHops[1]})
+	}
+	if second.Valid() {
+		t.Error("a comparison that cannot remember what was touched goes on")
+	}
+	if ops, found, done := second.Next(nil, Read(Actual{}), 10); len(ops)+len(found) > 0 || !done {
+		t.Errorf("a comparison that is over: %d operations, %d findings, done %v; want none, and done", len(ops), len(found), done)
+	}
+}

@@ -1,0 +1,100 @@
+package hoststate
+
+import (
+	"net/netip"
+
+	"fairlead/internal/wire/linkaddr"
+)
+
+// Reading is what was read back from the kernel, in a form that is small and
+// quick to look things up in. Its zero value is empty. It stands for itself: who
+// fills it needs no State.
+type Reading struct {
+	names    names
+	elements map[element]struct{}
+	routes   map[routeID]reached
+	more     map[routeID][]reached // of which there are several
+}
+
+// names numbers interface names.
+type names struct {
+	ids   map[string]uint32
+	texts []string
+}
+
+func (n *names) id(name string) uint32 {
+	id, ok := n.ids[name]
+	if !ok {
+		if n.ids == nil {
+			n.ids = map[string]uint32{}
+		}
+		id = uint32(len(n.texts))
+		n.ids[name] = id
+		n.texts = append(n.texts, name)
+	}
+	return id
+}
+
+// element is an Element with a number for its link, without pointers.
+type element struct {
+	link      uint32
+	set       Set
+	linkLayer linkaddr.Addr
+	prefix    packed
+	whole     bool // it has a prefix
+}
+
+func (n *names) pack(e Element) element {
+	return element{n.id(e.Link), e.Set, e.LinkLayer, pack(e.Prefix), e.Prefix.IsValid()}
+}
+
+func (n *names) unpack(e element) Element {
+	p := netip.Prefix{}
+	if e.whole {
+		p = e.prefix.prefix()
+	}
+	return Element{Set: e.set, Link: n.texts[e.link], LinkLayer: e.linkLayer, Prefix: p}
+}
+
+// reached is the value of a route.
+type reached struct {
+	link    int32
+	gateway hop
+}
+
+func (r reached) route(id routeID) Route {
+	return Route{Table: id.table, Prefix: id.prefix.prefix(), Metric: id.metric, Link: int(r.link), Gateway: r.gateway.addr()}
+}
+
+// AddElement takes in one element. Once more is no harm.
+func (r *Reading) AddElement(e Element) {
+	if r.elements == nil {
+		r.elements = map[element]struct{}{}
+	}
+	r.elements[r.names.pack(e)] = struct{}{}
+}
+
+// AddRoute takes in one route. The kernel may have several of one identity.
+func (r *Reading) AddRoute(x Route) {
+	if r.routes == nil {
+		r.routes, r.more = map[routeID]reached{}, map[routeID][]reached{}
+	}
+	id, v := x.id(), reached{int32(x.Link), packHop(x.Gateway)}
+	if _, several := r.routes[id]; several {
+		r.more[id] = append(r.more[id], v)
+		return
+	}
+	r.routes[id] = v
+}
+
+// Read makes a Reading of what was read whole.
+func Read(a Actual) *Reading {
+	r := &Reading{}
+	for _, e := range a.Elements {
+		r.AddElement(e)
+	}
+	for _, x := range a.Routes {
+		r.AddRoute(x)
+	}
+	return r
+}
