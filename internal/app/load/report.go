@@ -91,7 +91,11 @@ func (r *reporter) announce() {
 	o := r.options
 	last := loadgen.MAC(o.First + uint32(o.Clients) - 1)
 	first := loadgen.MAC(o.First)
-	fmt.Fprintf(r.log, "interface %s: playing %d clients, %s to %s\n", o.Interface, o.Clients, macText(first), macText(last))
+	where := "interface " + o.Interface
+	if o.Server.IsValid() {
+		where = "server " + o.Server.String()
+	}
+	fmt.Fprintf(r.log, "%s: playing %d clients, %s to %s\n", where, o.Clients, macText(first), macText(last))
 }
 
 func macText(m [6]byte) string {

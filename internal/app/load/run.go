@@ -60,8 +60,18 @@ func Run(ctx context.Context, o Options, out, log io.Writer) error {
 	return <-done
 }
 
+// open opens what the options want: clients on a link, or a relay agent.
 func open(o Options, unsent func(uint32)) (port, error) {
-	p, err := inject.Open(inject.Options{Interface: o.Interface, First: o.First, Clients: uint32(o.Clients), Unsent: unsent})
+	var p port
+	var err error
+	if o.Server.IsValid() {
+		p, err = inject.OpenRelay(inject.RelayOptions{
+			Server: o.Server, Local: o.Local, LinkAddress: o.LinkAddress, InterfaceID: o.InterfaceID,
+			First: o.First, Clients: uint32(o.Clients), Unsent: unsent,
+		})
+	} else {
+		p, err = inject.Open(inject.Options{Interface: o.Interface, First: o.First, Clients: uint32(o.Clients), Unsent: unsent})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("load: %w", err)
 	}

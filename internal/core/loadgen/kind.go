@@ -13,15 +13,15 @@ type Kind uint8
 // it hold a delegation, as does Rapid; Renew, Rebind and Release are of clients
 // that hold one.
 const (
-	Solicit            Kind = iota // Solicit, Advertise
-	Request                        // Request, Reply; of a client that holds nothing
-	Renew                          // Renew, Reply
-	Rebind                         // Rebind, Reply
-	Release                        // Release, Reply
-	InformationRequest             // Information-request, Reply
-	Rapid                          // Solicit with Rapid Commit, Reply
-	FourWay                        // Solicit, Advertise, Request, Reply: one exchange
-	Kinds              = iota      // how many there are
+	Solicit            Kind   = iota // Solicit, Advertise
+	Request                          // Request, Reply; of a client that holds nothing
+	Renew                            // Renew, Reply
+	Rebind                           // Rebind, Reply
+	Release                          // Release, Reply
+	InformationRequest               // Information-request, Reply
+	Rapid                            // Solicit with Rapid Commit, Reply
+	FourWay                          // Solicit, Advertise, Request, Reply: one exchange
+	Kinds              = iota        // how many there are
 )
 
 var kindNames = [Kinds]string{"solicit", "request", "renew", "rebind", "release", "information-request", "rapid", "four-way"}

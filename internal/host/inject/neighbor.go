@@ -24,12 +24,9 @@ func (p *Port) solicitation(f []byte) {
 	if !ok {
 		return
 	}
-	if p.answers.n == Batch {
-		p.answers.flush(p.options.Unsent)
-	}
-	a := &p.answers.frames[p.answers.n]
+	a := frame(p.answers.room())
 	mac := loadgen.MAC(client)
-	copy(a[:], f[6:12])
+	copy(a, f[6:12])
 	copy(a[6:], mac[:])
 	binary.BigEndian.PutUint16(a[atIP+4:], advertLen)
 	a[atNext], a[atHops] = protoICMP6, ndHops
@@ -38,7 +35,7 @@ func (p *Port) solicitation(f []byte) {
 	flags := byte(flagAnswer | flagReplace)
 	if [16]byte(f[atSource:atSource+16]) == [16]byte{} {
 		// Somebody asks whether the address is free: all nodes are told.
-		copy(a[:], []byte{0x33, 0x33, 0, 0, 0, 1})
+		copy(a, []byte{0x33, 0x33, 0, 0, 0, 1})
 		copy(a[atDest:], []byte{0: 0xff, 1: 0x02, 15: 1})
 		flags = flagReplace
 	}

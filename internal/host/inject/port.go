@@ -29,8 +29,8 @@ type Port struct {
 	ring     []byte // shared with the kernel
 	next     int    // the frame of ring that is filled next
 	dropped  uint64
-	messages batch
-	answers  batch // to Neighbor Solicitations
+	messages *batch
+	answers  *batch // to Neighbor Solicitations
 }
 
 // ErrForbidden: the process may not send raw frames.
@@ -57,8 +57,8 @@ func Open(o Options) (*Port, error) {
 		}
 		return nil, fmt.Errorf("interface %s: %w", o.Interface, err)
 	}
-	p.messages.init(p.sender)
-	p.answers.init(p.sender)
+	p.messages = newBatch(p.sender, blank(), nil, o.Unsent)
+	p.answers = newBatch(p.sender, blank(), nil, o.Unsent)
 	return p, nil
 }
 

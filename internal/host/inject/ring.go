@@ -6,6 +6,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"fairlead/internal/wire/dhcp6"
 )
 
 // Offsets in an Ethernet frame with plain IPv6.
@@ -25,8 +27,6 @@ const (
 	protoUDP   = 17
 	protoICMP6 = 58
 	solicited  = 135 // Neighbor Solicitation, RFC 4861 section 4.3
-	clientPort = 546
-	serverPort = 547
 )
 
 // toClients lets pass UDP to the client port and Neighbor Solicitations.
@@ -41,7 +41,7 @@ func toClients() []unix.SockFilter {
 		{Code: load8, K: atNext},
 		{Code: equal, K: protoUDP, Jf: 2},
 		{Code: load16, K: atUpper + 2},
-		{Code: equal, K: clientPort, Jt: 3, Jf: 4},
+		{Code: equal, K: dhcp6.ClientPort, Jt: 3, Jf: 4},
 		{Code: equal, K: protoICMP6, Jf: 3},
 		{Code: load8, K: atUpper},
 		{Code: equal, K: solicited, Jf: 1},

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fairlead/internal/core/loadgen"
+	"fairlead/internal/wire/dhcp6"
 )
 
 const (
@@ -18,26 +19,28 @@ const (
 	nobody    = 1<<32 - 1 // the number of what is nobody's message
 )
 
-// frame is room for one.
-type frame [frameRoom]byte
+// frame is an Ethernet frame under way, or room for one.
+type frame []byte
 
 // allServers is ff02::1:2, the address that every client's message goes to.
 var allServers = [16]byte{0: 0xff, 1: 0x02, 13: 1, 15: 2}
 
-// init writes what all clients' frames have in common.
-func (f *frame) init() {
-	copy(f[:], []byte{0x33, 0x33, 0, 1, 0, 2})
+// blank is what all clients' frames have in common.
+func blank() frame {
+	f := make(frame, frameRoom)
+	copy(f, []byte{0x33, 0x33, 0, 1, 0, 2})
 	binary.BigEndian.PutUint16(f[12:], unix.ETH_P_IPV6)
 	f[atIP] = 6 << 4
 	f[atNext], f[atHops] = protoUDP, 1
 	copy(f[atDest:], allServers[:])
-	binary.BigEndian.PutUint16(f[atUpper:], clientPort)
-	binary.BigEndian.PutUint16(f[atUpper+2:], serverPort)
+	binary.BigEndian.PutUint16(f[atUpper:], dhcp6.ClientPort)
+	binary.BigEndian.PutUint16(f[atUpper+2:], dhcp6.ServerPort)
+	return f
 }
 
 // address writes the sender and the length of a message, which is in its place
 // already, and the checksum.
-func (f *frame) address(client uint32, message int) int {
+func (f frame) address(client uint32, message int) int {
 	mac, source := loadgen.MAC(client), loadgen.LinkLocal(client)
 	copy(f[6:], mac[:])
 	copy(f[atSource:], source[:])
@@ -50,7 +53,7 @@ func (f *frame) address(client uint32, message int) int {
 
 // checksum writes that of RFC 8200 section 8.1 over length octets of the upper
 // layer.
-func (f *frame) checksum(at int, protocol uint64, length int) {
+func (f frame) checksum(at int, protocol uint64, length int) {
 	f[at], f[at+1] = 0, 0
 	s := sum(f[atSource:atUpper], uint64(length)+protocol)
 	c := ^fold(sum(f[atUpper:atUpper+length], s))
@@ -86,23 +89,39 @@ func fold(s uint64) uint16 {
 type batch struct {
 	fd      int
 	n       int
-	frames  [Batch]frame
+	buffers [Batch][]byte
 	iovs    [Batch]unix.Iovec
 	headers [Batch]unix.Mmsghdr
 	numbers [Batch]uint32
+	unsent  func(number uint32)
 }
 
-func (b *batch) init(fd int) {
-	b.fd = fd
-	for i := range b.frames {
-		b.frames[i].init()
-		b.iovs[i].Base = &b.frames[i][0]
-		b.headers[i].Hdr.Iov = &b.iovs[i]
-		b.headers[i].Hdr.SetIovlen(1)
+// newBatch has all buffers begin as copies of one. A name is where messages go,
+// for a socket that does not know.
+func newBatch(fd int, like, name []byte, unsent func(uint32)) *batch {
+	b := &batch{fd: fd, unsent: unsent}
+	for i := range b.buffers {
+		b.buffers[i] = append([]byte(nil), like...)
+		b.iovs[i].Base = &b.buffers[i][0]
+		h := &b.headers[i].Hdr
+		h.Iov = &b.iovs[i]
+		h.SetIovlen(1)
+		if len(name) > 0 {
+			h.Name, h.Namelen = &name[0], uint32(len(name))
+		}
 	}
+	return b
 }
 
-// add takes the next frame as it stands, with a length.
+// room is the next buffer. If there is none, all are sent.
+func (b *batch) room() []byte {
+	if b.n == Batch {
+		b.flush()
+	}
+	return b.buffers[b.n]
+}
+
+// add takes the next buffer as it stands, with a length.
 func (b *batch) add(number uint32, length int) {
 	b.iovs[b.n].SetLen(length)
 	b.numbers[b.n] = number
@@ -110,7 +129,7 @@ func (b *batch) add(number uint32, length int) {
 }
 
 // flush sends all, and goes on behind one that cannot be sent.
-func (b *batch) flush(unsent func(uint32)) {
+func (b *batch) flush() {
 	for i := 0; i < b.n; {
 		done, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(b.fd), uintptr(unsafe.Pointer(&b.headers[i])),
 			uintptr(b.n-i), unix.MSG_DONTWAIT, 0, 0)
@@ -118,7 +137,7 @@ func (b *batch) flush(unsent func(uint32)) {
 		case errno == unix.EINTR:
 		case errno != 0:
 			if b.numbers[i] != nobody {
-				unsent(b.numbers[i])
+				b.unsent(b.numbers[i])
 			}
 			i++
 		default:
@@ -130,22 +149,17 @@ func (b *batch) flush(unsent func(uint32)) {
 
 // Room is where the next message is to be appended: loadgen.MaxMessage octets,
 // none used. It sends first if no more fit.
-func (p *Port) Room() []byte {
-	if p.messages.n == Batch {
-		p.Flush()
-	}
-	return p.messages.frames[p.messages.n][atPayload:atPayload:frameRoom]
-}
+func (p *Port) Room() []byte { return p.messages.room()[atPayload:atPayload:frameRoom] }
 
 // Queue takes the message that was appended to Room, from a client. The number
 // is for Options.Unsent.
 func (p *Port) Queue(client, number uint32, message []byte) {
-	length := p.messages.frames[p.messages.n].address(client, len(message))
-	p.messages.add(number, length)
+	f := frame(p.messages.buffers[p.messages.n])
+	p.messages.add(number, f.address(client, len(message)))
 }
 
 // Flush sends what is queued.
 func (p *Port) Flush() {
-	p.answers.flush(p.options.Unsent)
-	p.messages.flush(p.options.Unsent)
+	p.answers.flush()
+	p.messages.flush()
 }
