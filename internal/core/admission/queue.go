@@ -22,7 +22,8 @@ func DefaultBounds() []Bounds { return []Bounds{{Total: 2048}, {Total: 1024, Per
 // source the oldest item goes first. Where a class is full, the newest item of
 // the fullest source of the fullest link is shed, be it the one that has just
 // come: whoever sends most pays, and what has waited longest is answered soon.
-// Of links that hold equally much, and of sources, it is the one that grew last.
+// Of links that hold equally much, and of sources, it is the one that came to
+// that last.
 //
 // Push and Pop take the same time however much is queued, and allocate nothing.
 type Queue[T any] struct {
