@@ -183,7 +183,7 @@ func TestRFC8987_G1_OriginatesNothing(t *testing.T) {
 // from a client those that only servers send go no further.
 func TestRFC8987_S4_UnknownTypesAndOptions(t *testing.T) {
 	parallel(t)
-	r := start(t, lab.Plan{Clients: 1})
+	r := start(t, lab.Plan{Clients: 1}, "rate: {source: unlimited}") // one host sends all types at once
 	r.server.Become(nil)
 	c := r.client(1)
 	stays := map[int]string{
