@@ -15,7 +15,7 @@ type Bounds struct {
 
 // DefaultBounds are the bounds of Answers and Clients: a few milliseconds of
 // work, so that what is answered is not late.
-func DefaultBounds() []Bounds { return []Bounds{{Total: 2048}, {Total: 1024, PerSource: 64}} }
+func DefaultBounds() []Bounds { return []Bounds{{Total: 2048}, {Total: 1024, PerSource: 512}} }
 
 // Queue is a bounded fair queue. A lower class goes before a higher one. Within
 // a class the links take turns, within a link its sources do, and within a
