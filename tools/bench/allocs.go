@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"os/exec"
 	"regexp"
-	"strconv"
+	"strings"
 )
 
 var allocsLine = regexp.MustCompile(`(?m)^Benchmark(\w+).*\s(\d+) allocs/op$`)
@@ -20,20 +20,16 @@ func allocations(*bench) (bar, error) {
 }
 
 func judgeAllocations(output string) bar {
+	const name = "relay6-allocs"
 	found := allocsLine.FindAllStringSubmatch(output, -1)
-	a := bar{Name: "relay6-allocs", Wanted: "0 a message"}
-	worst := 0
-	for i, f := range found {
-		n, _ := strconv.Atoi(f[2])
-		worst = max(worst, n)
-		if i > 0 {
-			a.Figure += ", "
-		}
-		a.Figure += fmt.Sprintf("%d for %s", n, f[1])
-	}
-	a.Met = worst == 0
 	if len(found) != 2 {
-		a.Figure, a.Void = "unknown", fmt.Sprintf("%d of 2 benchmarks told", len(found))
+		return unknown(name, fmt.Sprintf("%d of 2 benchmarks told", len(found)))
 	}
-	return a
+	var figures []string
+	none := true
+	for _, f := range found {
+		figures = append(figures, fmt.Sprintf("%s for %s", f[2], f[1]))
+		none = none && f[2] == "0"
+	}
+	return judge(name, strings.Join(figures, ", "), none)
 }

@@ -73,21 +73,17 @@ func (b *bench) close() error {
 	return errors.Join(append(errs, os.RemoveAll(b.dir))...)
 }
 
-// run measures what was asked for, and tells.
+// run measures what was asked for, and tells. What goes wrong makes a bar void,
+// and the others go on.
 func (b *bench) run() error {
 	rep := newReport(b)
-	if b.wants("relay6-cpu-vs-blind-c", "relay6-cpu-vs-best-peer", "relay6-mix-vs-best-peer", "relay6-overload") {
-		c, err := b.enter()
-		if err != nil {
-			return err
-		}
-		if err := b.turns(c, b.wants("relay6-mix-vs-best-peer", "relay6-overload")); err != nil {
-			return err
-		}
-		rep.Entries = c.entries
-		rep.add(b, compare(c.entries)...)
-		if err := b.leave(c); err != nil {
-			return err
+	var errs []error
+	if b.wants(comparisons...) {
+		if err := b.compete(rep); err != nil {
+			errs = append(errs, err)
+			for _, name := range comparisons {
+				rep.add(b, unknown(name, err.Error()))
+			}
 		}
 	}
 	for _, one := range singles {
@@ -97,11 +93,29 @@ func (b *bench) run() error {
 		b.say("%s", one.name)
 		done, err := one.measure(b)
 		if err != nil {
-			return fmt.Errorf("%s: %w", one.name, err)
+			errs = append(errs, fmt.Errorf("%s: %w", one.name, err))
+			done = unknown(one.name, err.Error())
 		}
 		rep.add(b, done)
 	}
-	return rep.finish(b)
+	return errors.Join(append(errs, rep.finish(b, len(errs) == 0))...)
+}
+
+// comparisons are the bars for which contenders have their turns.
+var comparisons = []string{"relay6-cpu-vs-blind-c", "relay6-cpu-vs-best-peer", "relay6-mix-vs-best-peer", "relay6-overload"}
+
+// compete has the contenders take turns, and removes them.
+func (b *bench) compete(rep *report) error {
+	c, err := b.enter()
+	if err != nil {
+		return err
+	}
+	if err := b.turns(c, b.wants("relay6-mix-vs-best-peer", "relay6-overload")); err != nil {
+		return err
+	}
+	rep.Entries = c.entries
+	rep.add(b, compare(c.entries)...)
+	return b.leave(c)
 }
 
 // leave ends the contenders, so that they and their neighbours are out of the

@@ -55,13 +55,47 @@ const (
 	wantBlindVsISC = 3.5 // else the run is void
 )
 
-// barNames are all bars, in the order in which they are told.
-func barNames() []string {
-	return []string{
-		"relay6-cpu-vs-blind-c", "relay6-cpu-vs-best-peer", "relay6-mix-vs-best-peer", "relay6-overload",
-		"relay6-cold-clients", "relay6-4096-addresses", "relay6-allocs", "relay6-grants", "relay6-grant-growth",
-		"relay6-slow-disk", "relay6-restore", "relay6-memory", "relay6-flood",
+// standards are all bars, in the order in which they are told, with what is
+// wanted of each.
+var standards = []struct{ name, wanted string }{
+	{"relay6-cpu-vs-blind-c", fmt.Sprintf("at most %g", wantVsBlind)},
+	{"relay6-cpu-vs-best-peer", fmt.Sprintf("at most %g", wantVsPeer)},
+	{"relay6-mix-vs-best-peer", fmt.Sprintf("at most %g", wantMixVsPeer)},
+	{"relay6-overload", fmt.Sprintf("at least %g", wantOverload)},
+	{"relay6-cold-clients", fmt.Sprintf("all, under %d ms", wantColdP99.Milliseconds())},
+	{"relay6-4096-addresses", fmt.Sprintf("at least %g", wantAddresses)},
+	{"relay6-allocs", "0 a message"},
+	{"relay6-grants", fmt.Sprintf("at least %d/s", wantGrants)},
+	{"relay6-grant-growth", fmt.Sprintf("at most %g", wantGrowth)},
+	{"relay6-slow-disk", fmt.Sprintf("at most %g", wantSlowDisk)},
+	{"relay6-restore", fmt.Sprintf("under %g s", wantRestore.Seconds())},
+	{"relay6-memory", fmt.Sprintf("under %.0f MB", wantMemory/1e6)},
+	{"relay6-flood", fmt.Sprintf("at least %g", wantFlood)},
+}
+
+func barNames() (names []string) {
+	for _, s := range standards {
+		names = append(names, s.name)
 	}
+	return names
+}
+
+// judge makes a bar of what was measured.
+func judge(name, figure string, met bool) bar {
+	b := bar{Name: name, Figure: figure, Met: met}
+	for _, s := range standards {
+		if s.name == name {
+			b.Wanted = s.wanted
+		}
+	}
+	return b
+}
+
+// unknown is a bar about which nothing can be said.
+func unknown(name, why string) bar {
+	b := judge(name, "unknown", false)
+	b.Void = why
+	return b
 }
 
 // median is the middle of the figures, and NaN of none.
@@ -104,16 +138,14 @@ func closedRate(t turn) float64 { return t.Closed.AnsweredRate }
 
 // ratio is a bar of the form "at most N times" or "at least N times".
 func ratio(name string, figure, wanted float64, atLeast bool, of string) bar {
-	b := bar{Name: name, Figure: fmt.Sprintf("%.2f times %s", figure, of)}
-	if atLeast {
-		b.Wanted, b.Met = fmt.Sprintf("at least %g", wanted), figure >= wanted
-	} else {
-		b.Wanted, b.Met = fmt.Sprintf("at most %g", wanted), figure <= wanted
-	}
 	if math.IsNaN(figure) || math.IsInf(figure, 0) {
-		b.Figure, b.Void = "unknown", "nothing was measured"
+		return unknown(name, "nothing was measured")
 	}
-	return b
+	met := figure <= wanted
+	if atLeast {
+		met = figure >= wanted
+	}
+	return judge(name, fmt.Sprintf("%.2f times %s", figure, of), met)
 }
 
 // compare makes the bars that hold fairlead against the others.
@@ -194,8 +226,7 @@ func voidRun(entries []*entry) string {
 func overload(e *entry) bar {
 	const name = "relay6-overload"
 	if e == nil || len(e.Mix) == 0 {
-		b := ratio(name, math.NaN(), wantOverload, true, "the peak")
-		return b
+		return unknown(name, "nothing was measured")
 	}
 	peak := medianOf(e.Mix, closedRate)
 	offered := medianOf(e.Mix, func(t turn) float64 { return t.Overload.OfferedRate / t.Closed.AnsweredRate })

@@ -44,11 +44,9 @@ func restore(b *bench) (bar, error) {
 		return bar{}, err
 	}
 	took := median(times)
-	return bar{
-		Name: "relay6-restore", Figure: fmt.Sprintf("%.2f s for %d%s", took, want, missing),
-		Wanted: fmt.Sprintf("under %g s", wantRestore.Seconds()), Met: missing == "" && took < wantRestore.Seconds(),
-		Notes: []string{fmt.Sprintf("Memory after the last restart: %.1f MB.", float64(rss)/1e6)},
-	}, nil
+	r := judge("relay6-restore", fmt.Sprintf("%.2f s for %d%s", took, want, missing), missing == "" && took < wantRestore.Seconds())
+	r.Notes = []string{fmt.Sprintf("Memory after the last restart: %.1f MB.", float64(rss)/1e6)}
+	return r, nil
 }
 
 // restart stops fairlead, makes the start a cold one, and says how long it took

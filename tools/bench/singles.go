@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -113,11 +114,7 @@ func memory(b *bench) (bar, error) {
 	if err != nil {
 		return bar{}, err
 	}
-	m := bar{
-		Name: "relay6-memory", Figure: fmt.Sprintf("%.1f MB with %d delegations", float64(rss)/1e6, b.present),
-		Wanted: fmt.Sprintf("under %.0f MB", wantMemory/1e6), Met: float64(rss) < wantMemory,
-	}
-	return m, nil
+	return judge("relay6-memory", fmt.Sprintf("%.1f MB with %d delegations", float64(rss)/1e6, b.present), float64(rss) < wantMemory), nil
 }
 
 // coldClients has clients that the relay has never heard of ask once each.
@@ -144,12 +141,8 @@ func judgeCold(rounds []result) bar {
 		offered, answered = offered+r.Offered, answered+r.Answered
 	}
 	p99 := medianOf(rounds, func(r result) float64 { return r.Latency.P99 })
-	return bar{
-		Name:   "relay6-cold-clients",
-		Figure: fmt.Sprintf("%d of %d answered, p99 %.1f ms", answered, offered, p99/1e3),
-		Wanted: fmt.Sprintf("all, under %d ms", wantColdP99.Milliseconds()),
-		Met:    answered == offered && p99 < float64(wantColdP99.Microseconds()),
-	}
+	figure := fmt.Sprintf("%d of %d answered, p99 %.1f ms", answered, offered, p99/1e3)
+	return judge("relay6-cold-clients", figure, answered == offered && p99 < float64(wantColdP99.Microseconds()))
 }
 
 // manyAddresses compares clients that fill the neighbour table of the kernel
@@ -195,10 +188,7 @@ func grants(b *bench) (bar, error) {
 		rates = append(rates, res.AnsweredRate)
 	}
 	rate := median(rates)
-	return bar{
-		Name: "relay6-grants", Figure: fmt.Sprintf("%.0f/s", rate),
-		Wanted: fmt.Sprintf("at least %d/s", wantGrants), Met: rate >= wantGrants,
-	}, nil
+	return judge("relay6-grants", fmt.Sprintf("%.0f/s", rate), rate >= wantGrants), nil
 }
 
 // grantGrowth compares the CPU time of a grant among few delegations with that
@@ -220,16 +210,6 @@ func grantGrowth(b *bench) (bar, error) {
 	small := &loaded{rig: r, fairlead: f, fresh: freshNumbers}
 	var among []float64
 	for round := range b.rounds + 1 {
-		if _, err := f.CLI("clear", "--all"); err != nil {
-			return bar{}, err
-		}
-		err := lab.Until(patience, "all routes are gone", func() bool {
-			left, err := r.routes()
-			return err == nil && left == 0
-		})
-		if err != nil {
-			return bar{}, err
-		}
 		if err := b.fill(r, few); err != nil {
 			return bar{}, err
 		}
@@ -244,7 +224,24 @@ func grantGrowth(b *bench) (bar, error) {
 		if round > 0 { // the first warms both up
 			among = append(among, dear.perExchange()/cheap.perExchange())
 		}
+		if err := small.clear(); err != nil {
+			return bar{}, err
+		}
 	}
 	g := ratio("relay6-grant-growth", median(among), wantGrowth, false, "the cost among "+fmt.Sprint(few))
 	return g, r.close()
+}
+
+// clear ends all delegations, and waits until their routes are gone.
+func (l *loaded) clear() error {
+	if _, err := l.fairlead.CLI("clear", "--all"); err != nil {
+		return err
+	}
+	var left int
+	var err error
+	late := lab.Until(patience, "all routes are gone", func() bool {
+		left, err = l.routes()
+		return err != nil || left == 0
+	})
+	return errors.Join(err, late)
 }
