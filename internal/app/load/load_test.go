@@ -1,0 +1,198 @@
+package load_test
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"fairlead/internal/lab"
+	"fairlead/internal/lab/capture"
+	"fairlead/internal/lab/peer"
+)
+
+// everything is a mix in which every kind comes up; 16 is the sum of weights.
+const everything = "solicit=2,request=3,renew=3,rebind=1,release=1,information-request=1,rapid=2,four-way=3"
+
+// Kea on the link answers every kind of exchange, and tshark finds nothing wrong
+// with what is said. Nothing is lost however slow the machine: the timeout is
+// long.
+func TestKeaOnTheLink(t *testing.T) {
+	for _, ias := range []string{"pd", "both"} {
+		t.Run(ias, func(t *testing.T) {
+			c, s := cable(t)
+			kea(t, s)
+			tap, err := capture.Start(s, "s0", capture.DHCPv6)
+			need(t, err)
+			got := run(t, c, "--interface c0 --first 1000 --clients 300 --prepare 20 --ia "+ias+
+				" --mix "+everything+" --count 320 --duration 0 --window 8 --timeout 50s")
+			if got.code != 0 {
+				t.Fatalf("exit code %d: %s", got.code, got.err)
+			}
+			wantAllAnswered(t, got, 320)
+			for kind, weight := range map[string]int{"solicit": 2, "request": 3, "renew": 3, "rebind": 1, "release": 1, "information-request": 1, "rapid": 2, "four-way": 3} {
+				if k := got.Kinds[kind]; k.Offered != 20*weight || k.Answered != 20*weight {
+					t.Errorf("%s: offered %d, answered %d, want %d", kind, k.Offered, k.Answered, 20*weight)
+				}
+			}
+			if first := slices.Index(got.events, "measure"); first < 1 || got.events[first-1] != "prepare" || got.events[len(got.events)-1] != "result" {
+				t.Errorf("events %q: want prepare, then measure, and result last", got.events)
+			}
+			need(t, tap.Stop())
+			need(t, tap.Check())
+			wantSpoken(t, tap, ias)
+			wantLeases(t, leases(t, s, "kea", "leases.csv"), ias)
+		})
+	}
+}
+
+func wantAllAnswered(t *testing.T, got outcome, n int) {
+	t.Helper()
+	if got.Offered != n || got.Answered != n || got.Late+got.Lost+got.SendFailed+got.Unexpected != 0 || len(got.Status) != 0 || got.Exhausted {
+		t.Errorf("%s\nwant %d offered and answered, and nothing else", got.out, n)
+	}
+	if l := got.Latency; !(0 < l.Min && l.Min <= l.P50 && l.P50 <= l.P90 && l.P90 <= l.P99 && l.P99 <= l.Max) {
+		t.Errorf("latencies %+v are in no order", l)
+	}
+}
+
+// wantSpoken looks at the clients' messages with tshark's eyes: addresses of the
+// sender, its identifier and what it asks for.
+func wantSpoken(t *testing.T, tap *capture.Capture, ias string) {
+	t.Helper()
+	rows, err := tap.Fields("udp.dstport == 547", "eth.src", "ipv6.src", "dhcpv6.duid.bytes", "dhcpv6.iaid", "dhcpv6.msgtype", "udp.checksum.status", "dhcpv6.elapsed_time")
+	need(t, err)
+	types := map[string]bool{}
+	for _, row := range rows {
+		mac := strings.ReplaceAll(row[0], ":", "")
+		source := fmt.Sprintf("fe80::fa:%s:%s", strings.TrimLeft(mac[4:6]+"ff", "0"), "fe"+mac[6:8]+":"+mac[8:12])
+		if netip.MustParseAddr(source) != netip.MustParseAddr(row[1]) {
+			t.Fatalf("%q: the source of that link-layer address should be %s", row, source)
+		}
+		duid, _, _ := strings.Cut(row[2], ",")
+		if strings.ReplaceAll(duid, ":", "") != "00030001"+mac || !strings.HasPrefix(mac, "02fa0000") {
+			t.Fatalf("%q: want the identifier 00030001%s", row, mac)
+		}
+		if row[6] == "" {
+			t.Fatalf("%q: has no elapsed time", row)
+		}
+		types[row[4]] = true
+	}
+	for _, want := range []string{"1", "3", "5", "6", "8", "11"} {
+		if !types[want] {
+			t.Errorf("no message of type %s among %d", want, len(rows))
+		}
+	}
+	// IA_NA is option 3, IA_PD option 25.
+	for option, want := range map[string]bool{"3": ias == "both", "25": true} {
+		rows, err := tap.Fields("dhcpv6.msgtype == 3 && dhcpv6.option.type == "+option, "frame.number")
+		need(t, err)
+		if got := len(rows) > 0; got != want {
+			t.Errorf("--ia %s: Requests with option %s: %v, want %v", ias, option, got, want)
+		}
+	}
+}
+
+// wantLeases: Kea's file has a line for each grant, renewal and release. The
+// clients that have been granted something are those that play here.
+func wantLeases(t *testing.T, rows [][]string, ias string) {
+	t.Helper()
+	const prefix = "2" // lease_type of a delegation; 0 is of an address
+	granted := map[string]map[string]bool{}
+	for _, row := range rows {
+		duid, kind := strings.ReplaceAll(row[1], ":", ""), row[6]
+		if !strings.HasPrefix(duid, "0003000102fa000003") && !strings.HasPrefix(duid, "0003000102fa000004") && !strings.HasPrefix(duid, "0003000102fa000005") {
+			t.Fatalf("%q: is no client from 1000 to 1299", row)
+		}
+		if granted[kind] == nil {
+			granted[kind] = map[string]bool{}
+		}
+		granted[kind][duid] = true
+	}
+	// 20 prepared and 60 Requests of newcomers at least.
+	if n := len(granted[prefix]); n < 80 {
+		t.Errorf("%d clients have had a prefix, want 80 at least", n)
+	}
+	if n := len(granted["0"]); (n > 0) != (ias == "both") {
+		t.Errorf("--ia %s: %d clients have had an address", ias, n)
+	}
+}
+
+// As a relay agent in front of the clients, to a server beyond a router.
+func TestKeaRelayed(t *testing.T) {
+	top, err := lab.ForTest(t).Topology(lab.Plan{})
+	need(t, err)
+	_, err = peer.StartServer(top.Server, peer.Kea, peer.ServerConfig{Timers: peer.LongTimers})
+	need(t, err)
+	tap, err := capture.Start(top.Server, "s0", capture.DHCPv6)
+	need(t, err)
+	got := run(t, top.Relay, fmt.Sprintf("--server %s --local %s --link-address %s --interface-id port7 --clients 200 --prepare 10 "+
+		"--mix solicit=1,request=1,renew=1,rebind=1,four-way=1 --count 100 --duration 0 --window 8 --timeout 50s",
+		lab.ServerAddress, lab.RelayAddress, lab.LinkAddress(1)))
+	if got.code != 0 {
+		t.Fatalf("exit code %d: %s", got.code, got.err)
+	}
+	wantAllAnswered(t, got, 100)
+	need(t, tap.Stop())
+	need(t, tap.Check())
+	rows, err := tap.Fields("udp.dstport == 547 && dhcpv6.msgtype == 12", "dhcpv6.linkaddr", "dhcpv6.interface_id", "ipv6.src", "dhcpv6.hopcount")
+	need(t, err)
+	// 10 prepared and one that looked for the server; a four-way has two.
+	if len(rows) != 100+20+10+1 {
+		t.Errorf("%d Relay-forwards, want 131", len(rows))
+	}
+	for _, row := range rows {
+		if row[0] != lab.LinkAddress(1).String() || !strings.Contains(row[1], "port7") && !strings.Contains(row[1], "706f727437") && !strings.Contains(row[1], "70:6f:72:74:37") ||
+			row[2] != lab.RelayAddress.String() || row[3] != "0" {
+			t.Fatalf("tshark reads a Relay-forward as %q", row)
+		}
+	}
+}
+
+// A server that says nothing any more: everything is lost, nothing is made up.
+func TestLoss(t *testing.T) {
+	c, s := cable(t)
+	server := kea(t, s)
+	need(t, server.Kill())
+	got := run(t, c, "--interface c0 --mix solicit --count 100 --duration 0 --window 10 --timeout 50ms --max-loss 99.5")
+	if got.Offered != 100 || got.Lost != 100 || got.Answered+got.Late+got.SendFailed+got.Unexpected != 0 {
+		t.Errorf("%s\nwant 100 offered and lost", got.out)
+	}
+	if got.code != 1 || !strings.Contains(got.err, "100 % of the exchanges were not answered in time, --max-loss is 99.5") {
+		t.Errorf("exit code %d, %s", got.code, got.err)
+	}
+	// Each ten wait for their timeout.
+	if got.Seconds < 0.5 {
+		t.Errorf("%d exchanges ten at a time, each in vain for 50 ms, took %.3f s", got.Offered, got.Seconds)
+	}
+	if code := run(t, c, "--interface c0 --mix solicit --count 10 --duration 0 --timeout 50ms --max-loss 100").code; code != 0 {
+		t.Errorf("--max-loss 100: exit code %d", code)
+	}
+	// Without a server nobody can be granted anything.
+	got = run(t, c, "--interface c0 --mix request --count 10")
+	if got.code != 1 || !strings.Contains(got.err, "no server has answered a Solicit in 10s") || len(got.events) != 0 {
+		t.Errorf("exit code %d: %s, events %q", got.code, got.err, got.events)
+	}
+}
+
+// An open loop begins no exchange before its time.
+func TestRate(t *testing.T) {
+	c, s := cable(t)
+	kea(t, s)
+	got := run(t, c, "--interface c0 --mix solicit --clients 50 --rate 500 --count 251 --duration 0 --timeout 50s")
+	wantAllAnswered(t, got, 251)
+	if got.Seconds < 0.5 {
+		t.Errorf("251 exchanges, 2 ms from one to the next, took %.3f s", got.Seconds)
+	}
+}
+
+// Of clients that hold nothing there is an end.
+func TestExhausted(t *testing.T) {
+	c, s := cable(t)
+	kea(t, s)
+	got := run(t, c, "--interface c0 --mix request --clients 30 --window 4 --duration 50s --timeout 50s")
+	if got.code != 0 || !got.Exhausted || got.Answered != 30 || got.Offered != 30 {
+		t.Errorf("exit code %d, %s\nwant an early end after 30 Requests", got.code, got.out)
+	}
+}

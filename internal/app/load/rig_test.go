@@ -1,0 +1,148 @@
+package load_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"fairlead/internal/lab"
+	"fairlead/internal/lab/relay"
+)
+
+// binary is the program, built once.
+var binary string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		path, remove, err := relay.Build()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer remove()
+		binary = path
+		return m.Run()
+	}())
+}
+
+func need(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// patience is for what will surely happen, on a machine however slow.
+const patience = 60 * time.Second
+
+// cable is two hosts: clients are played on c0 of the first.
+func cable(t *testing.T) (clients, server *lab.Node) {
+	t.Helper()
+	n := lab.ForTest(t)
+	var err error
+	clients, err = n.Node("c")
+	need(t, err)
+	server, err = n.Node("s")
+	need(t, err)
+	need(t, n.Veth(clients, "c0", server, "s0"))
+	need(t, server.Address("s0", "2001:db8:1::1/64"))
+	return clients, server
+}
+
+// kea serves the clients of the link s0 themselves.
+func kea(t *testing.T, d *lab.Node) *lab.Proc {
+	t.Helper()
+	dir, err := d.Folder("kea")
+	need(t, err)
+	file := filepath.Join(dir, "kea.json")
+	need(t, os.WriteFile(file, []byte(`{"Dhcp6": {
+  "data-directory": "`+dir+`",
+  "interfaces-config": {"interfaces": ["s0"]},
+  "lease-database": {"type": "memfile", "persist": true, "name": "`+dir+`/leases.csv", "lfc-interval": 0},
+  "server-id": {"type": "LL", "htype": 1, "identifier": "0200000000ff", "persist": false},
+  "preferred-lifetime": 3000, "valid-lifetime": 4000,
+  "option-data": [{"name": "dns-servers", "data": "2001:db8::53"}],
+  "subnet6": [{"id": 1, "subnet": "2001:db8:1::/64", "interface": "s0", "rapid-commit": true,
+    "pools": [{"pool": "2001:db8:1::1:0 - 2001:db8:1::1:ffff"}],
+    "pd-pools": [{"prefix": "2001:db8:1000::", "prefix-len": 40, "delegated-len": 56}]}],
+  "loggers": [{"name": "kea-dhcp6", "severity": "INFO", "output_options": [{"output": "stderr", "flush": true}]}]
+}}`), 0o644))
+	p, err := d.Start(lab.Command{
+		Name: "kea",
+		Args: []string{"/usr/sbin/kea-dhcp6", "-c", file},
+		Env:  []string{"KEA_PIDFILE_DIR=" + dir, "KEA_LOCKFILE_DIR=" + dir, "KEA_LOGGER_DESTINATION=stderr"},
+	})
+	need(t, err)
+	need(t, p.Logged(patience, "DHCP6_STARTED"))
+	return p
+}
+
+// leases are the lines of Kea's own lease file.
+func leases(t *testing.T, d *lab.Node, folder, name string) [][]string {
+	t.Helper()
+	dir, err := d.Folder(folder)
+	need(t, err)
+	text, err := os.ReadFile(filepath.Join(dir, name))
+	need(t, err)
+	var rows [][]string
+	for line := range strings.Lines(string(text)) {
+		rows = append(rows, strings.Split(strings.TrimSpace(line), ","))
+	}
+	return rows[1:] // the first names the columns
+}
+
+// Report is what the program prints at the end, as its documentation has it.
+type Report struct {
+	Event      string
+	Seconds    float64
+	Offered    int
+	Answered   int
+	Late       int
+	Lost       int
+	SendFailed int                                       `json:"send-failed"`
+	Latency    struct{ Min, P50, P90, P99, Max float64 } `json:"latency-us"`
+	Kinds      map[string]struct{ Offered, Answered, Late, Lost int }
+	Unexpected int
+	Status     map[string]int
+	Exhausted  bool
+}
+
+// outcome is what a run left behind.
+type outcome struct {
+	events []string // in order
+	Report
+	out  string
+	err  string
+	code int
+}
+
+// run plays with --json and the words of a text added.
+func run(t *testing.T, d *lab.Node, words string) outcome {
+	t.Helper()
+	var o outcome
+	args := append([]string{binary, "load", "--json"}, strings.Fields(words)...)
+	var err error
+	o.out, err = d.Run(args...)
+	if err != nil {
+		var failed *exec.ExitError
+		if !errors.As(err, &failed) {
+			t.Fatal(err)
+		}
+		o.code, o.err = failed.ExitCode(), err.Error()
+	}
+	for line := range strings.Lines(o.out) {
+		var r Report
+		need(t, json.Unmarshal([]byte(line), &r))
+		o.events = append(o.events, r.Event)
+		if r.Event == "result" {
+			o.Report = r
+		}
+	}
+	return o
+}

@@ -1,0 +1,450 @@
+package loadgen_test
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv6"
+
+	"fairlead/internal/core/loadgen"
+	"fairlead/internal/wire/dhcp6"
+)
+
+const timeout = 100 * time.Millisecond
+
+// rig is an Engine, and a server that a foreign library answers for.
+type rig struct {
+	t *testing.T
+	*loadgen.Engine
+	now time.Duration
+}
+
+func newRig(t *testing.T, clients int, mix string) *rig {
+	t.Helper()
+	m, err := loadgen.ParseMix(mix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := loadgen.New(loadgen.Config{First: 7000, Clients: clients, Mix: m, IAs: loadgen.IAs{PD: true}, Timeout: timeout, Seed: 99})
+	e.Admit(0, clients)
+	return &rig{t: t, Engine: e, now: time.Second}
+}
+
+// sent is a message that the Engine wrote, as a foreign decoder reads it.
+type sent struct {
+	Client, Number uint32
+	*dhcpv6.Message
+}
+
+func (r *rig) read(m loadgen.Message, b []byte) sent {
+	r.t.Helper()
+	d, err := dhcpv6.MessageFromBytes(b)
+	if err != nil {
+		r.t.Fatalf("%x: %v", b, err)
+	}
+	return sent{m.Client, m.Number, d}
+}
+
+// say begins an exchange, which must be possible.
+func (r *rig) say(k loadgen.Kind) sent {
+	r.t.Helper()
+	b, m, ok := r.Begin(nil, k, r.now, r.now)
+	if !ok {
+		r.t.Fatalf("nobody can begin a %s", k)
+	}
+	return r.read(m, b)
+}
+
+var serverID = dhcp6.DUID{0, 3, 0, 1, 2, 0, 0, 0, 0, 0xff}
+
+// answer is what a server says to a message.
+func (r *rig) answer(to sent, t dhcp6.MessageType, add func(b []byte) []byte) []byte {
+	b := dhcp6.AppendMessageHeader(nil, t, uint32(to.TransactionID[0])<<16|uint32(to.TransactionID[1])<<8|uint32(to.TransactionID[2]))
+	b = dhcp6.AppendClientID(b, loadgen.DUID(to.Client))
+	b = dhcp6.AppendServerID(b, serverID)
+	if add != nil {
+		b = add(b)
+	}
+	return b
+}
+
+// hear hands the Engine an answer after a while.
+func (r *rig) hear(after time.Duration, to sent, t dhcp6.MessageType, add func([]byte) []byte) ([]byte, loadgen.Message, bool) {
+	r.now += after
+	return r.Answer(nil, to.Client, r.now, r.answer(to, t, add))
+}
+
+func granting(prefix string) func([]byte) []byte {
+	return func(b []byte) []byte {
+		b, mark := dhcp6.BeginIA(b, dhcp6.OptionIAPD, loadgen.IAID, 0, 0)
+		b = dhcp6.AppendIAPrefix(b, dhcp6.IAPrefix{Prefix: netip.MustParsePrefix(prefix), Preferred: 100, Valid: 200})
+		b, _ = dhcp6.EndOption(b, mark)
+		return b
+	}
+}
+
+func refusing(code dhcp6.StatusCode) func([]byte) []byte {
+	return func(b []byte) []byte {
+		b, mark := dhcp6.BeginIA(b, dhcp6.OptionIAPD, loadgen.IAID, 0, 0)
+		b = dhcp6.AppendStatus(b, dhcp6.Status{Code: code})
+		b, _ = dhcp6.EndOption(b, mark)
+		return b
+	}
+}
+
+// meet has the Engine learn who the server is.
+func (r *rig) meet() {
+	r.t.Helper()
+	r.hear(time.Millisecond, r.say(loadgen.Solicit), dhcp6.Advertise, nil)
+	if !r.KnowsServer() {
+		r.t.Fatal("an Advertise was heard, and the server is not known")
+	}
+	r.Restart()
+}
+
+// grant has the next newcomer hold a prefix.
+func (r *rig) grant(prefix string) sent {
+	r.t.Helper()
+	m := r.say(loadgen.Request)
+	r.hear(time.Millisecond, m, dhcp6.Reply, granting(prefix))
+	return m
+}
+
+// counts is the part of a Count that is compared.
+type counts struct{ offered, answered, late, lost, failed uint64 }
+
+func (r *rig) want(k loadgen.Kind, want counts) {
+	r.t.Helper()
+	c := &r.Tally().Kinds[k]
+	if got := (counts{c.Offered, c.Answered, c.Late, c.Lost, c.SendFailed}); got != want {
+		r.t.Errorf("%s: %+v, want %+v", k, got, want)
+	}
+}
+
+func (r *rig) wantUnexpected(want uint64) {
+	r.t.Helper()
+	if got := r.Tally().Unexpected; got != want {
+		r.t.Errorf("%d unexpected messages, want %d", got, want)
+	}
+}
+
+// heldPrefix is the prefix in a message of a client.
+func heldPrefix(m sent) string {
+	for _, ia := range m.Options.IAPD() {
+		for _, p := range ia.Options.Prefixes() {
+			return p.Prefix.String()
+		}
+	}
+	return ""
+}
+
+// A delegation from its grant to its release: what is said, and by whom.
+func TestDelegation(t *testing.T) {
+	r := newRig(t, 3, "request,renew,rebind,release")
+	r.meet()
+	request := r.grant("2001:db8:100::/56")
+	if request.Client != 7000 || request.MessageType != dhcpv6.MessageTypeRequest || heldPrefix(request) != "" {
+		t.Errorf("client %d says %s", request.Client, request.Summary())
+	}
+	r.grant("2001:db8:200::/56")
+	if r.Holders() != 2 {
+		t.Fatalf("%d clients hold a delegation, want 2", r.Holders())
+	}
+	for _, step := range []struct {
+		kind   loadgen.Kind
+		client uint32
+		prefix string
+	}{
+		{loadgen.Renew, 7000, "2001:db8:100::/56"},
+		{loadgen.Renew, 7001, "2001:db8:200::/56"},
+		{loadgen.Rebind, 7000, "2001:db8:100::/56"},
+		{loadgen.Release, 7001, "2001:db8:200::/56"},
+		{loadgen.Renew, 7000, "2001:db8:100::/56"},
+	} {
+		m := r.say(step.kind)
+		if m.Client != step.client || heldPrefix(m) != step.prefix {
+			t.Errorf("%s: client %d names %q, want client %d and %s", step.kind, m.Client, heldPrefix(m), step.client, step.prefix)
+		}
+		if names := m.Options.ServerID() != nil; names != (step.kind != loadgen.Rebind) {
+			t.Errorf("%s: names a server: %v", step.kind, names)
+		}
+		r.hear(time.Millisecond, m, dhcp6.Reply, granting(step.prefix))
+	}
+	if r.Holders() != 1 {
+		t.Errorf("%d clients hold a delegation after a Release, want 1", r.Holders())
+	}
+	// 7002 never held one, and 7001 none any more; in that order.
+	for _, want := range []uint32{7002, 7001} {
+		if m := r.grant("2001:db8:300::/56"); m.Client != want {
+			t.Errorf("client %d is the newcomer, want %d", m.Client, want)
+		}
+	}
+	if _, _, ok := r.Begin(nil, loadgen.Request, r.now, r.now); ok {
+		t.Error("a Request, and all clients hold a delegation")
+	}
+	r.wantUnexpected(0)
+}
+
+// A Renew that moves a client to another prefix, and one to which the server
+// knows nothing.
+func TestRenewMoves(t *testing.T) {
+	r := newRig(t, 1, "request,renew")
+	r.meet()
+	r.grant("2001:db8:100::/56")
+	r.hear(1, r.say(loadgen.Renew), dhcp6.Reply, granting("2001:db8:500::/60"))
+	m := r.say(loadgen.Renew)
+	if got := heldPrefix(m); got != "2001:db8:500::/60" {
+		t.Errorf("the next Renew names %s", got)
+	}
+	r.hear(1, m, dhcp6.Reply, refusing(dhcp6.StatusNoBinding))
+	if r.Holders() != 0 || r.Tally().Status[dhcp6.StatusNoBinding] != 1 {
+		t.Errorf("after NoBinding: %d holders, statuses %v", r.Holders(), r.Tally().Status)
+	}
+	if m := r.say(loadgen.Request); heldPrefix(m) != "" {
+		t.Errorf("a Request with the prefix %s", heldPrefix(m))
+	}
+}
+
+// The whole of four messages is one exchange, timed from its beginning, and the
+// Request names what was offered.
+func TestFourWay(t *testing.T) {
+	r := newRig(t, 1, "four-way")
+	solicit := r.say(loadgen.FourWay)
+	b, m, more := r.hear(10*time.Millisecond, solicit, dhcp6.Advertise, granting("2001:db8:100::/56"))
+	if !more || r.Underway() != 1 || r.Holders() != 0 {
+		t.Fatalf("after the Advertise: more %v, %d under way, %d holders", more, r.Underway(), r.Holders())
+	}
+	request := r.read(m, b)
+	if request.MessageType != dhcpv6.MessageTypeRequest || heldPrefix(request) != "2001:db8:100::/56" || request.TransactionID == solicit.TransactionID {
+		t.Errorf("after the Advertise: %s", request.Summary())
+	}
+	r.want(loadgen.FourWay, counts{offered: 1})
+	if _, _, more := r.hear(30*time.Millisecond, request, dhcp6.Reply, granting("2001:db8:100::/56")); more || r.Underway() != 0 || r.Holders() != 1 {
+		t.Errorf("after the Reply: more %v, %d under way, %d holders", more, r.Underway(), r.Holders())
+	}
+	r.want(loadgen.FourWay, counts{offered: 1, answered: 1})
+	if got := r.Tally().Kinds[loadgen.FourWay].Latency.Max(); got != 40*time.Millisecond {
+		t.Errorf("took %s, want 40ms", got)
+	}
+}
+
+// An Advertise that offers nothing ends a four-way exchange.
+func TestFourWayRefused(t *testing.T) {
+	r := newRig(t, 1, "four-way")
+	if _, _, more := r.hear(1, r.say(loadgen.FourWay), dhcp6.Advertise, refusing(dhcp6.StatusNoPrefixAvail)); more {
+		t.Error("a Request for nothing")
+	}
+	r.want(loadgen.FourWay, counts{offered: 1, answered: 1})
+	if n := r.Tally().Status[dhcp6.StatusNoPrefixAvail]; n != 1 || r.Underway() != 0 {
+		t.Errorf("NoPrefixAvail %d times, %d under way", n, r.Underway())
+	}
+}
+
+// Not answered in time is lost; answered after that is late and not lost; and a
+// second answer is nobody's.
+func TestLateAndLost(t *testing.T) {
+	r := newRig(t, 2, "solicit")
+	first, second := r.say(loadgen.Solicit), r.say(loadgen.Solicit)
+	r.now += timeout
+	r.Expire(r.now)
+	r.want(loadgen.Solicit, counts{offered: 2})
+	if due, ok := r.Due(); !ok || due != r.now {
+		t.Errorf("due %v %v, want %v", due, ok, r.now)
+	}
+	r.now++
+	r.Expire(r.now)
+	r.want(loadgen.Solicit, counts{offered: 2, lost: 2})
+	if r.Underway() != 0 {
+		t.Errorf("%d under way", r.Underway())
+	}
+	r.hear(1, first, dhcp6.Advertise, nil)
+	r.want(loadgen.Solicit, counts{offered: 2, late: 1, lost: 1})
+	r.hear(1, first, dhcp6.Advertise, nil)
+	r.want(loadgen.Solicit, counts{offered: 2, late: 1, lost: 1})
+	r.wantUnexpected(1)
+	// Late before it was looked for.
+	third := r.say(loadgen.Solicit)
+	r.hear(timeout+1, third, dhcp6.Advertise, nil)
+	r.want(loadgen.Solicit, counts{offered: 3, late: 2, lost: 1})
+	r.Expire(r.now)
+	r.want(loadgen.Solicit, counts{offered: 3, late: 2, lost: 1})
+	if r.Underway() != 0 {
+		t.Errorf("%d under way", r.Underway())
+	}
+	if n := r.Tally().Kinds[loadgen.Solicit].Latency.Count(); n != 0 {
+		t.Errorf("%d latencies of what was late", n)
+	}
+	_ = second
+}
+
+// A four-way exchange whose Advertise is late is lost, once.
+func TestLateAdvertise(t *testing.T) {
+	for name, expire := range map[string]bool{"looked for": true, "not yet": false} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, 1, "four-way")
+			m := r.say(loadgen.FourWay)
+			r.now += timeout + 1
+			if expire {
+				r.Expire(r.now)
+			}
+			if _, _, more := r.hear(0, m, dhcp6.Advertise, granting("2001:db8:100::/56")); more {
+				t.Error("it went on")
+			}
+			r.Expire(r.now)
+			r.want(loadgen.FourWay, counts{offered: 1, lost: 1})
+			if r.Underway() != 0 {
+				t.Errorf("%d under way", r.Underway())
+			}
+		})
+	}
+}
+
+// What was asked for and not granted may be asked for again; what was lost
+// grants when it comes late.
+func TestLostRequest(t *testing.T) {
+	r := newRig(t, 1, "request")
+	r.meet()
+	m := r.say(loadgen.Request)
+	if _, _, ok := r.Begin(nil, loadgen.Request, r.now, r.now); ok {
+		t.Error("the same client twice at a time")
+	}
+	r.now += timeout + 1
+	r.Expire(r.now)
+	again := r.say(loadgen.Request)
+	if again.Client != m.Client {
+		t.Errorf("client %d, want %d", again.Client, m.Client)
+	}
+	r.now += timeout + 1
+	r.Expire(r.now)
+	r.hear(1, m, dhcp6.Reply, granting("2001:db8:100::/56"))
+	if r.Holders() != 1 {
+		t.Fatalf("%d holders", r.Holders())
+	}
+	if _, _, ok := r.Begin(nil, loadgen.Request, r.now, r.now); ok {
+		t.Error("a Request of a client that holds a delegation")
+	}
+	r.want(loadgen.Request, counts{offered: 2, late: 1, lost: 1})
+}
+
+// What could not be sent was not offered.
+func TestUnsent(t *testing.T) {
+	r := newRig(t, 1, "request,four-way")
+	r.meet()
+	r.Unsent(r.say(loadgen.Request).Number)
+	r.want(loadgen.Request, counts{failed: 1})
+	m := r.say(loadgen.Request) // the client is free again
+	r.hear(1, m, dhcp6.Reply, refusing(dhcp6.StatusNoPrefixAvail))
+	r.Unsent(m.Number) // is settled
+	r.want(loadgen.Request, counts{offered: 1, answered: 1, failed: 1})
+	_, second, _ := r.hear(1, r.say(loadgen.FourWay), dhcp6.Advertise, granting("2001:db8:100::/56"))
+	r.Unsent(second.Number)
+	r.want(loadgen.FourWay, counts{failed: 1})
+	if r.Underway() != 0 {
+		t.Errorf("%d under way", r.Underway())
+	}
+}
+
+// Messages that are no answer to anything change nothing.
+func TestUnexpected(t *testing.T) {
+	r := newRig(t, 2, "solicit")
+	m := r.say(loadgen.Solicit)
+	good := r.answer(m, dhcp6.Advertise, nil)
+	for name, b := range map[string]struct {
+		client uint32
+		octets []byte
+	}{
+		"empty":            {m.Client, nil},
+		"cut":              {m.Client, good[:len(good)-1]},
+		"another client's": {m.Client + 1, good},
+		"another type":     {m.Client, r.answer(m, dhcp6.Reply, nil)},
+		"another id":       {m.Client, append([]byte{2, good[1] ^ 1}, good[2:]...)},
+		"no server":        {m.Client, good[:4+4+10]},
+		"a relay's":        {m.Client, dhcp6.AppendRelayHeader(nil, dhcp6.RelayReply, 0, netip.IPv6Unspecified(), netip.IPv6Unspecified())},
+	} {
+		before := r.Tally().Unexpected
+		if _, _, more := r.Answer(nil, b.client, r.now, b.octets); more || r.Tally().Unexpected != before+1 || r.Underway() != 1 {
+			t.Errorf("%s: more %v, %d unexpected, %d under way", name, more, r.Tally().Unexpected-before, r.Underway())
+		}
+	}
+	r.want(loadgen.Solicit, counts{offered: 1})
+	// An answer to what was asked before the count began is not counted in it.
+	r.Restart()
+	r.hear(1, m, dhcp6.Advertise, nil)
+	r.want(loadgen.Solicit, counts{})
+	r.wantUnexpected(1)
+	r.now += timeout + 1
+	r.Expire(r.now)
+	r.want(loadgen.Solicit, counts{})
+	if r.Underway() != 0 {
+		t.Errorf("%d under way", r.Underway())
+	}
+}
+
+// With more under way than is remembered, the oldest are given up.
+func TestRingFull(t *testing.T) {
+	r := newRig(t, 10, "solicit")
+	const remembered = 1024
+	oldest := r.say(loadgen.Solicit)
+	for range remembered - 1 {
+		r.say(loadgen.Solicit)
+	}
+	r.want(loadgen.Solicit, counts{offered: remembered})
+	r.say(loadgen.Solicit)
+	r.want(loadgen.Solicit, counts{offered: remembered + 1, lost: 1})
+	r.hear(1, oldest, dhcp6.Advertise, nil)
+	r.wantUnexpected(1)
+	if r.Underway() != remembered {
+		t.Errorf("%d under way, want %d", r.Underway(), remembered)
+	}
+}
+
+// While nobody holds a delegation, somebody is granted one first.
+func TestNextWithoutHolders(t *testing.T) {
+	r := newRig(t, 4, "renew=3,four-way=1,solicit=0")
+	for range 8 {
+		if k := r.Next(); k != loadgen.FourWay {
+			t.Fatalf("a %s, and nobody holds anything", k)
+		}
+	}
+	r.hear(1, r.say(loadgen.Rapid), dhcp6.Reply, granting("2001:db8:100::/56"))
+	seen := map[loadgen.Kind]int{}
+	for range 8 {
+		seen[r.Next()]++
+	}
+	if seen[loadgen.Renew] != 6 || seen[loadgen.FourWay] != 2 {
+		t.Errorf("of eight: %v, want 6 renew and 2 four-way", seen)
+	}
+}
+
+// An exchange allocates nothing.
+func TestNoAllocations(t *testing.T) {
+	r := newRig(t, 100, "four-way")
+	room := make([]byte, 0, loadgen.MaxMessage)
+	advertise := r.answer(r.say(loadgen.FourWay), dhcp6.Advertise, granting("2001:db8:100::/56"))
+	reply := r.answer(sent{Message: dhcpMessage(t, advertise)}, dhcp6.Reply, granting("2001:db8:100::/56"))
+	exchange := func() {
+		b, m, _ := r.Begin(room, loadgen.FourWay, r.now, r.now)
+		copy(advertise[1:4], b[1:4])
+		b, m, more := r.Answer(room, m.Client, r.now, advertise)
+		if !more {
+			t.Fatal("no Request")
+		}
+		copy(reply[1:4], b[1:4])
+		r.Answer(room, m.Client, r.now, reply)
+		r.Expire(r.now)
+	}
+	exchange()
+	if n := testing.AllocsPerRun(1000, exchange); n != 0 {
+		t.Errorf("%v allocations in an exchange", n)
+	}
+}
+
+func dhcpMessage(t *testing.T, b []byte) *dhcpv6.Message {
+	t.Helper()
+	m, err := dhcpv6.MessageFromBytes(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
