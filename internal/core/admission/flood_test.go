@@ -21,11 +21,11 @@ func settle(t *testing.T, g *Gate, now instant.Instant, link int) {
 	}
 }
 
-// flood sends a million messages at 100 000 a second, the k-th from attacker(k),
-// and has the honest send theirs meanwhile. It returns what became of either.
-func flood(g *Gate, now instant.Instant, attacker func(k int) Source) (bad, good tally) {
+// flood sends messages at 100 000 a second, the k-th from attacker(k), and has
+// the honest send theirs meanwhile. It returns what became of either.
+func flood(g *Gate, now instant.Instant, seconds int, attacker func(k int) Source) (bad, good tally) {
 	const each = second / 100_000
-	for k := range 1_000_000 {
+	for k := range 100_000 * seconds {
 		now += each
 		bad[g.Admit(now, 1, attacker(k))]++
 		if k%200 == 0 { // 50 clients, 10 a second: one in 2 ms
@@ -36,29 +36,31 @@ func flood(g *Gate, now instant.Instant, attacker func(k int) Source) (bad, good
 }
 
 func TestFloods(t *testing.T) {
-	const all = 5000 // messages of the honest, in ten seconds
 	for _, c := range []struct {
 		name     string
+		seconds  int
 		attacker func(k int) Source
-		most     int // that the flood gets through
-		least    int // that is left to the honest
+		rate     int // what of the flood gets through in a second, and at once
+		burst    int
+		share    float64 // of what the honest send, that is left to them
 	}{
-		{"one host", func(int) Source { return number(9999) }, 10*50 + 200, all},
-		{"each message from another address", func(k int) Source { return number(10_000 + k) }, 10*5000 + 5000, all},
-		{"each address twice", func(k int) Source { return number(10_000 + k/2) }, 10*10_000 + 10_000, all},
-		{"each address thrice, later again", func(k int) Source { return number(10_000 + k%333_333) }, 10*10_000 + 10_000, all},
+		{"one host", 10, func(int) Source { return number(9999) }, 50, 200, 1},
+		{"each message from another address", 3, func(k int) Source { return number(10_000 + k) }, 5000, 5000, 1},
+		{"each address twice", 3, func(k int) Source { return number(10_000 + k/2) }, 10_000, 10_000, 1},
+		{"each address thrice, later again", 3, func(k int) Source { return number(10_000 + k%100_000) }, 10_000, 10_000, 1},
 		// Their bursts together are twice what the link takes at once.
-		{"a hundred addresses that settle", func(k int) Source { return number(10_000 + k%100) }, 100 * (10*50 + 200), all * 9 / 10},
+		{"a hundred addresses that settle", 10, func(k int) Source { return number(10_000 + k%100) }, 100 * 50, 100 * 200, 0.9},
 	} {
 		g := NewGate(testKey, DefaultSources)
 		g.Set(1, usual)
 		settle(t, g, 0, 1)
-		bad, good := flood(g, 60*second, c.attacker)
-		if good[Known] < c.least || good[Known] > all {
-			t.Errorf("%s: of the honest %v, want %d of %d known", c.name, good, c.least, all)
+		bad, good := flood(g, 60*second, c.seconds, c.attacker)
+		sent := 500 * c.seconds
+		if least := int(c.share * float64(sent)); good[Known] < least || good[Known] > sent {
+			t.Errorf("%s: of the honest %v, want %d to %d known", c.name, good, least, sent)
 		}
-		if got := bad[Known] + bad[Newcomer]; got == 0 || got > c.most {
-			t.Errorf("%s: %d of the flood get through, want 1 to %d", c.name, got, c.most)
+		if got, most := bad[Known]+bad[Newcomer], c.rate*c.seconds+c.burst; got == 0 || got > most {
+			t.Errorf("%s: %d of the flood get through, want 1 to %d", c.name, got, most)
 		}
 		checkTable(t, g)
 	}

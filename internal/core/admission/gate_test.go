@@ -238,16 +238,19 @@ func TestLinksComeAndGo(t *testing.T) {
 	}
 
 	g = NewGate(testKey, 1<<14)
-	for i := range 100_000 {
+	const sources = 3
+	for i := range 50_000 {
 		link := 1000 + i
-		g.Set(link, l)
-		if v := g.Admit(0, link, number(i%7)); v != Newcomer {
-			t.Fatalf("link %d: %v, want %v", link, v, Newcomer)
+		g.Set(link, Limits{Source: Rate{1, 1}})
+		for n := range sources {
+			if v := g.Admit(0, link, number(i%7+n)); v != Newcomer {
+				t.Fatalf("link %d: %v, want %v", link, v, Newcomer)
+			}
 		}
 		if i >= 10 {
 			g.Remove(link - 10)
 		}
-		if len(g.links) > maxGone+20 || g.Sources() > maxGone+20 {
+		if len(g.links) > maxGone+20 || g.Sources() > sources*(maxGone+20) {
 			t.Fatalf("after %d links: %d places and %d sources for 10 links", i, len(g.links), g.Sources())
 		}
 	}
@@ -255,6 +258,32 @@ func TestLinksComeAndGo(t *testing.T) {
 		t.Errorf("%d links, want 10", got)
 	}
 	checkTable(t, g)
+}
+
+// Entries of links that are gone make room one by one, and a link that has lost
+// all its entries to another is still there.
+func TestLinksWithoutSources(t *testing.T) {
+	g := NewGate(testKey, 16)
+	l := Limits{Source: Rate{1, 5}}
+	for link := 1; link <= 3; link++ {
+		g.Set(link, l)
+		for n := range 4 {
+			send(g, 0, link, number(n), 1)
+		}
+	}
+	g.Remove(2)
+	for n := range 1000 { // idle by then, and none of them has settled
+		send(g, 100*second+instant.Instant(n)*second, 3, number(100+n), 1)
+		checkTable(t, g)
+	}
+	for p, at := range g.links {
+		if gone := p == 1; at.held > 0 != (p == 2) || (at == gateLink{}) != gone {
+			t.Errorf("link %d: %+v", p+1, at)
+		}
+	}
+	if got, want := send(g, 2000*second, 1, number(0), 6), (tally{Newcomer: 1, Known: 4, OverSource: 1}); got != want {
+		t.Errorf("a link that had lost its sources: %v, want %v", got, want)
+	}
 }
 
 // checkTable counts the entries anew.
