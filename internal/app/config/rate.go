@@ -15,8 +15,8 @@ type linkRate struct {
 }
 
 // The words for numbers, and the defaults. They stand far above what clients
-// send of themselves, even all at once after a power cut, and well below what
-// keeps a relay busy.
+// send of themselves (RFC 8415 section 14.1: 20 messages in 20 seconds), even all
+// at once after a power cut, and well below what keeps a relay busy.
 const (
 	unlimited  = 0
 	autoBurst  = 0

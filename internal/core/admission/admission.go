@@ -6,10 +6,11 @@
 //	datagram -> Gate.Admit -> Queue.Push ... Queue.Pop -> the relay
 //
 // It looks at who sent a message and over which link, never at what the message
-// says: that is the relay's. What stands here is the "rate limiting" that RFC
-// 8415 section 22 asks of those who can be flooded.
+// says: that is the relay's. Clients are to limit themselves (RFC 8415 section
+// 14.1); how those who forward limit what they forward is left open there, and
+// section 22 names the flood that makes it needful.
 //
-// A Gate and a Queue belong to one goroutine each. All memory is made with them
+// A Gate and a Queue are used by one goroutine at a time. All memory is made with them
 // and stays as it is, whatever comes in; only what the Gate knows of a link
 // grows with the links that it is told of. Items are handed over by value and
 // forgotten as they leave.
