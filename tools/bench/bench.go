@@ -28,10 +28,13 @@ func newBench(o options) (*bench, error) {
 	if _, err := os.Stat(b.fairlead); err != nil {
 		return nil, fmt.Errorf("%w (make %s)", err, o.fairlead)
 	}
+	if err := os.MkdirAll(o.dir, 0o755); err != nil {
+		return nil, err
+	}
 	if b.dir, err = filepath.Abs(o.dir); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(b.dir, 0o755); err != nil {
+	if b.dir, err = os.MkdirTemp(b.dir, "bench-"); err != nil { // another run may be under way
 		return nil, err
 	}
 	if name, real, err := fileSystem(b.dir); err != nil || !real {

@@ -108,12 +108,13 @@ func (r *rig) routes() (int, error) {
 	return strings.Count(out, "\n"), err
 }
 
-// elements counts what fairlead's filter knows of prefixes of 56 bits, in the
-// set that has the least.
-func (r *rig) elements() (int, error) {
+// elements counts the prefixes of 56 bits that fairlead's filter lets through:
+// from one link-layer address each (strict), and from anywhere on the link, which
+// is what becomes of a delegation to an address that was not known.
+func (r *rig) elements() (strict, loose int, err error) {
 	out, err := r.relay.Run("nft", "-j", "list", "table", "inet", "fairlead")
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	var table struct {
 		Objects []struct {
@@ -124,18 +125,18 @@ func (r *rig) elements() (int, error) {
 		} `json:"nftables"`
 	}
 	if err := json.Unmarshal([]byte(out), &table); err != nil {
-		return 0, fmt.Errorf("nft: %w", err)
+		return 0, 0, fmt.Errorf("nft: %w", err)
 	}
-	least, sets := 0, 0
 	for _, o := range table.Objects {
-		if o.Set == nil || !strings.HasSuffix(o.Set.Name, "-56") {
-			continue
-		}
-		if sets++; sets == 1 || len(o.Set.Elem) < least {
-			least = len(o.Set.Elem)
+		switch {
+		case o.Set == nil:
+		case o.Set.Name == "source-strict-56":
+			strict = len(o.Set.Elem)
+		case o.Set.Name == "source-link-56":
+			loose = len(o.Set.Elem)
 		}
 	}
-	return least, nil
+	return strict, loose, nil
 }
 
 // fileSystem is the kind of file system that a folder is on, and whether it

@@ -46,7 +46,7 @@ func main() {
 	}
 	var o options
 	flag.StringVar(&o.fairlead, "fairlead", "build/fairlead", "the program")
-	flag.StringVar(&o.dir, "dir", "build/bench-state", "a folder on a real file system, for the store")
+	flag.StringVar(&o.dir, "dir", "build", "a folder on a real file system, for the store")
 	flag.StringVar(&o.document, "document", "docs/performance.md", "what to write at the end of a run of all bars")
 	flag.IntVar(&o.rounds, "rounds", 5, "how often each contender has its turn")
 	flag.DurationVar(&o.length, "length", 2*time.Second, "how long one run of the load generator takes")
