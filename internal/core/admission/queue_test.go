@@ -110,7 +110,7 @@ func TestQueue(t *testing.T) {
 // one message in the time in which the queue hands out 100, and the flood fills
 // it up a hundred times over.
 func TestQueueUnderFlood(t *testing.T) {
-	const honest, rounds, served, flood = 50, 200, 100, 5000
+	const honest, rounds, served, flood = 50, 60, 100, 5000
 	for _, c := range []struct {
 		name     string
 		attacker func(k int) (link int, s Source)
