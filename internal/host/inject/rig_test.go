@@ -1,0 +1,124 @@
+package inject_test
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"fairlead/internal/core/loadgen"
+	"fairlead/internal/host/inject"
+	"fairlead/internal/lab"
+)
+
+const patience = 60 * time.Second
+
+func need(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// cable is two hosts: clients on c0 of the first, a server on s0 of the second.
+func cable(t *testing.T) (clients, server *lab.Node) {
+	t.Helper()
+	n := lab.ForTest(t)
+	var err error
+	clients, err = n.Node("c")
+	need(t, err)
+	server, err = n.Node("s")
+	need(t, err)
+	need(t, n.Veth(clients, "c0", server, "s0"))
+	need(t, clients.Address("c0", "2001:db8:1::c/64"))
+	need(t, server.Address("s0", "2001:db8:1::1/64"))
+	return clients, server
+}
+
+// unsent collects the numbers of messages that were not.
+type unsent []uint32
+
+func (u *unsent) note(number uint32) { *u = append(*u, number) }
+
+// openPort opens a Port for clients 1000 to 4999.
+func openPort(t *testing.T, d *lab.Node, u *unsent) *inject.Port {
+	t.Helper()
+	var p *inject.Port
+	need(t, d.Do(func() (err error) {
+		p, err = inject.Open(inject.Options{Interface: "c0", First: 1000, Clients: 4000, Unsent: u.note})
+		return err
+	}))
+	t.Cleanup(p.Close)
+	return p
+}
+
+// receiver is what Port and Relay have in common.
+type receiver interface {
+	Receive(limit int, each func(client uint32, arrived int64, message []byte)) int
+	Wait(d time.Duration)
+	Flush()
+}
+
+// heard is a message that came for a client.
+type heard struct {
+	client  uint32
+	arrived time.Time
+	message string
+}
+
+// hear receives until so many messages have come, and answers whoever asks for
+// neighbours meanwhile.
+func hear(t *testing.T, p receiver, count int) []heard {
+	t.Helper()
+	var all []heard
+	for end := time.Now().Add(patience); len(all) < count; p.Wait(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d messages came, want %d", len(all), count)
+		}
+		p.Receive(100, func(client uint32, arrived int64, message []byte) {
+			all = append(all, heard{client, time.Unix(0, arrived), string(message)})
+		})
+		p.Flush()
+	}
+	return all
+}
+
+// listen opens a UDP socket that the kernel serves, in the groups given, on s0.
+func listen(t *testing.T, d *lab.Node, address string, groups ...netip.Addr) *net.UDPConn {
+	t.Helper()
+	var c *net.UDPConn
+	need(t, d.Do(func() (err error) {
+		c, err = net.ListenUDP("udp6", net.UDPAddrFromAddrPort(netip.MustParseAddrPort(address)))
+		return err
+	}))
+	t.Cleanup(func() { c.Close() })
+	link, err := d.Interface("s0")
+	need(t, err)
+	raw, err := c.SyscallConn()
+	need(t, err)
+	for _, g := range groups {
+		need(t, raw.Control(func(fd uintptr) {
+			need(t, unix.SetsockoptIPv6Mreq(int(fd), unix.IPPROTO_IPV6, unix.IPV6_JOIN_GROUP,
+				&unix.IPv6Mreq{Multiaddr: g.As16(), Interface: uint32(link.Index)}))
+		}))
+	}
+	need(t, c.SetDeadline(time.Now().Add(patience)))
+	return c
+}
+
+// at is the address of a client, with a port. A zone is the index of the link
+// that it is on, as names mean another thing in this process's own namespace.
+func at(client uint32, port uint16, zone string) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom16(loadgen.LinkLocal(client)).WithZone(zone), port)
+}
+
+// linkIndex is for use on a node's thread.
+func linkIndex(name string) (int, error) {
+	link, err := net.InterfaceByName(name)
+	if err != nil {
+		return 0, err
+	}
+	return link.Index, nil
+}
