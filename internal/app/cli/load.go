@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -74,7 +75,6 @@ Ctrl-C ends the measurement and prints the result so far.`,
 	flags.StringVar(&f.InterfaceID, "interface-id", "", "with --server: an Interface-Id option with this text")
 	flags.Float64Var(&f.MaxLoss, "max-loss", -1, "exit with code 1 if more than so many percent are not answered in time; negative: never")
 	flags.BoolVar(&f.JSON, "json", false, "print JSON, one object a line")
-	cmd.MarkFlagsMutuallyExclusive("direct", "server")
 	return cmd
 }
 
@@ -103,6 +103,9 @@ func (f *loadFlags) options() (load.Options, error) {
 		if *a.into, err = netip.ParseAddr(a.text); err != nil {
 			return o, fmt.Errorf("--%s %q: is no address", a.flag, a.text)
 		}
+	}
+	if f.direct && o.Server.IsValid() {
+		return o, errors.New("--direct and --server: want one of them")
 	}
 	if o.Seed == 0 {
 		o.Seed = uint32(time.Now().UnixNano())

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"fairlead/internal/lab"
@@ -194,5 +195,38 @@ func TestExhausted(t *testing.T) {
 	got := run(t, c, "--interface c0 --mix request --clients 30 --window 4 --duration 50s --timeout 50s")
 	if got.code != 0 || !got.Exhausted || got.Answered != 30 || got.Offered != 30 {
 		t.Errorf("exit code %d, %s\nwant an early end after 30 Requests", got.code, got.out)
+	}
+}
+
+// Ctrl-C ends the measurement, and what was measured is told.
+func TestInterrupted(t *testing.T) {
+	c, s := cable(t)
+	kea(t, s)
+	p, err := c.Start(lab.Command{
+		Name: "load",
+		Args: []string{binary, "load", "--interface", "c0", "--mix", "solicit", "--clients", "20", "--rate", "100", "--duration", "0"},
+	})
+	need(t, err)
+	need(t, p.Logged(patience, "/s answered")) // a line of progress
+	need(t, p.Signal(syscall.SIGINT))
+	need(t, p.Wait(patience))
+	log := p.Log()
+	for _, want := range []string{
+		"interface c0: playing 20 clients, 02:fa:00:00:00:00 to 02:fa:00:00:00:13\n",
+		" exchange  offered  answered",
+		" exchanges a second offered and ",
+	} {
+		if !strings.Contains(log, want) {
+			t.Errorf("%s\nhas no %q", log, want)
+		}
+	}
+	// Before anything is measured there is nothing to tell.
+	p, err = s.Start(lab.Command{Name: "load", Args: []string{binary, "load", "--interface", "s0", "--mix", "renew", "--prepare", "5"}})
+	need(t, err)
+	need(t, p.Logged(patience, "playing"))
+	need(t, p.Signal(syscall.SIGINT))
+	err = p.Wait(patience)
+	if err == nil || !strings.Contains(p.Log(), "fairlead: load: interrupted") {
+		t.Errorf("%v: %s", err, p.Log())
 	}
 }

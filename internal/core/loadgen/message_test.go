@@ -176,13 +176,14 @@ func address(t *testing.T, ia *dhcpv6.OptIANA) string {
 	if ia.IaId != [4]byte{0, 0, 0, 1} || ia.T1 != 0 || ia.T2 != 0 {
 		t.Errorf("IA_NA %v %v %v", ia.IaId, ia.T1, ia.T2)
 	}
+	var all []string
 	for _, a := range ia.Options.Addresses() {
 		if a.PreferredLifetime != 0 || a.ValidLifetime != 0 {
 			t.Errorf("a client names lifetimes: %s", a)
 		}
-		return a.IPv6Addr.String()
+		all = append(all, a.IPv6Addr.String())
 	}
-	return ""
+	return strings.Join(all, " ")
 }
 
 func prefix(t *testing.T, ia *dhcpv6.OptIAPD) string {
@@ -190,11 +191,12 @@ func prefix(t *testing.T, ia *dhcpv6.OptIAPD) string {
 	if ia.IaId != [4]byte{0, 0, 0, 1} || ia.T1 != 0 || ia.T2 != 0 {
 		t.Errorf("IA_PD %v %v %v", ia.IaId, ia.T1, ia.T2)
 	}
+	var all []string
 	for _, p := range ia.Options.Prefixes() {
 		if p.PreferredLifetime != 0 || p.ValidLifetime != 0 {
 			t.Errorf("a client names lifetimes: %s", p)
 		}
-		return p.Prefix.String()
+		all = append(all, p.Prefix.String())
 	}
-	return ""
+	return strings.Join(all, " ")
 }
