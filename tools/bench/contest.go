@@ -83,7 +83,7 @@ func (b *bench) warm(c *contest, one contender, r *rig) error {
 	return r.pause()
 }
 
-// rounds gives each contender its turn as often as was asked for.
+// turns gives each contender its turn as often as was asked for.
 func (b *bench) turns(c *contest, mix bool) error {
 	for round := range b.rounds {
 		for _, e := range c.entries {
@@ -148,6 +148,6 @@ func (c *contest) mixedLoad(b *bench) load {
 // numbersOfMix is how many clients a run of the mix may use, and renewing how
 // many of them hold a delegation from the start.
 const (
-	numbersOfMix = 1 << 16
+	numbersOfMix = 1 << 15
 	renewing     = 1024
 )

@@ -157,8 +157,9 @@ func TestEventsOfTheGenerator(t *testing.T) {
 		t.Errorf("loss %v, want 0.2", loss)
 	}
 	for text, want := range map[string]string{
-		"{\"event\":\"measure\"}\n": "no result",
-		"panic: oh\n":               `event "panic: oh"`,
+		"{\"event\":\"measure\"}\n":                   "no result",
+		"{\"event\":\"result\",\"exhausted\":true}\n": "too few clients",
+		"panic: oh\n": `event "panic: oh"`,
 	} {
 		if _, err := read(strings.NewReader(text), func() error { return nil }); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error %v, want %q", text, err, want)

@@ -42,6 +42,7 @@ type result struct {
 	AnsweredRate float64         `json:"answered-rate"`
 	Latency      latency         `json:"latency-us"`
 	Kinds        map[string]kind `json:"kinds"`
+	Exhausted    bool            `json:"exhausted"` // it ended early: no client was left
 
 	CPU time.Duration `json:"-"` // of the relay
 	RSS int64         `json:"-"` // of the relay, at the end
@@ -82,9 +83,13 @@ func (l load) arguments(port string) []string {
 	return args
 }
 
-// play runs the load on the rig's port, and measures the relay from the moment
-// when the generator starts to measure.
+// play waits until the relay has nothing left to do, runs the load on the rig's
+// port, and measures the relay from the moment when the generator starts to
+// measure.
 func (r *rig) play(b *bench, l load) (res result, err error) {
+	if err := r.rest(); err != nil {
+		return res, err
+	}
 	var before time.Duration
 	g, err := r.generate(b, r.port, l)
 	if err != nil {
@@ -104,6 +109,25 @@ func (r *rig) play(b *bench, l load) (res result, err error) {
 	res.CPU = after - before
 	res.RSS, err = resident(r.pid)
 	return res, err
+}
+
+// rest waits until the relay does nothing, for instance with what an overload has
+// left in its queues. One that never rests is measured all the same.
+func (r *rig) rest() error {
+	const (
+		look  = 100 * time.Millisecond
+		limit = 10 * time.Second
+	)
+	before, err := cpu(r.pid)
+	for end := time.Now().Add(limit); err == nil && time.Now().Before(end); {
+		time.Sleep(look)
+		after, failed := cpu(r.pid)
+		if err = failed; after-before < look/50 {
+			break
+		}
+		before = after
+	}
+	return err
 }
 
 // generator is a load generator that runs.
@@ -159,8 +183,12 @@ func read(events io.Reader, measure func() error) (res result, err error) {
 			err = json.Unmarshal(lines.Bytes(), &res)
 		}
 	}
-	if err == nil && !found {
+	switch {
+	case err != nil:
+	case !found:
 		err = errors.New("no result")
+	case res.Exhausted:
+		err = errors.New("there were too few clients for the mix")
 	}
 	return res, err
 }

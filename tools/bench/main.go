@@ -49,7 +49,7 @@ func main() {
 	flag.StringVar(&o.dir, "dir", "build", "a folder on a real file system, for the store")
 	flag.StringVar(&o.document, "document", "docs/performance.md", "what to write at the end of a run of all bars")
 	flag.IntVar(&o.rounds, "rounds", 5, "how often each contender has its turn")
-	flag.DurationVar(&o.length, "length", 2*time.Second, "how long one run of the load generator takes")
+	flag.DurationVar(&o.length, "length", 2500*time.Millisecond, "how long one run of the load generator takes")
 	flag.IntVar(&o.clients, "clients", 256, "clients in the plain load")
 	flag.IntVar(&o.present, "present", 100_000, "delegations that are there beforehand")
 	only := flag.String("only", "", "contenders, with commas: "+strings.Join(names(contenders), ", "))
