@@ -120,32 +120,47 @@ func wantLeases(t *testing.T, rows [][]string, ias string) {
 	}
 }
 
-// As a relay agent in front of the clients, to a server beyond a router.
-func TestKeaRelayed(t *testing.T) {
-	top, err := lab.ForTest(t).Topology(lab.Plan{})
-	need(t, err)
-	_, err = peer.StartServer(top.Server, peer.Kea, peer.ServerConfig{Timers: peer.LongTimers})
-	need(t, err)
-	tap, err := capture.Start(top.Server, "s0", capture.DHCPv6)
-	need(t, err)
-	got := run(t, top.Relay, fmt.Sprintf("--server %s --local %s --link-address %s --interface-id port7 --clients 200 --prepare 10 "+
-		"--mix solicit=1,request=1,renew=1,rebind=1,four-way=1 --count 100 --duration 0 --window 8 --timeout 50s",
-		lab.ServerAddress, lab.RelayAddress, lab.LinkAddress(1)))
-	if got.code != 0 {
-		t.Fatalf("exit code %d: %s", got.code, got.err)
+// As a relay agent in front of the clients, to servers beyond a router.
+func TestRelayed(t *testing.T) {
+	for kind, words := range map[peer.ServerKind]string{
+		peer.Kea:           "--interface-id port7 --prepare 10 --mix solicit=1,request=1,renew=1,rebind=1,four-way=1",
+		peer.Dhcpd:         "--interface-id port7 --prepare 10 --mix solicit=1,request=1,renew=1,rebind=1,four-way=1",
+		// It answers a Rebind of a prefix with NoBinding.
+		peer.DibblerServer: "--prepare 10 --mix solicit=1,request=1,renew=2,four-way=1",
+	} {
+		t.Run(string(kind), func(t *testing.T) {
+			top, err := lab.ForTest(t).Topology(lab.Plan{})
+			need(t, err)
+			_, err = peer.StartServer(top.Server, kind, peer.ServerConfig{Timers: peer.LongTimers})
+			need(t, err)
+			tap, err := capture.Start(top.Server, "s0", capture.DHCPv6)
+			need(t, err)
+			got := run(t, top.Relay, fmt.Sprintf("--server %s --local %s --link-address %s --clients 200 --count 100 --duration 0 --window 8 --timeout 50s %s",
+				lab.ServerAddress, lab.RelayAddress, lab.LinkAddress(1), words))
+			if got.code != 0 {
+				t.Fatalf("exit code %d: %s", got.code, got.err)
+			}
+			wantAllAnswered(t, got, 100)
+			need(t, tap.Stop())
+			need(t, tap.Check())
+			wantRelayed(t, tap, strings.Contains(words, "port7"))
+		})
 	}
-	wantAllAnswered(t, got, 100)
-	need(t, tap.Stop())
-	need(t, tap.Check())
+}
+
+// wantRelayed looks at the Relay-forwards of 10 clients that were prepared, of
+// one that looked for the server, and of 100 exchanges of which 20 have two.
+func wantRelayed(t *testing.T, tap *capture.Capture, named bool) {
+	t.Helper()
 	rows, err := tap.Fields("udp.dstport == 547 && dhcpv6.msgtype == 12", "dhcpv6.linkaddr", "dhcpv6.interface_id", "ipv6.src", "dhcpv6.hopcount")
 	need(t, err)
-	// 10 prepared and one that looked for the server; a four-way has two.
-	if len(rows) != 100+20+10+1 {
+	if len(rows) != 10+1+120 {
 		t.Errorf("%d Relay-forwards, want 131", len(rows))
 	}
 	for _, row := range rows {
-		if row[0] != lab.LinkAddress(1).String() || !strings.Contains(row[1], "port7") && !strings.Contains(row[1], "706f727437") && !strings.Contains(row[1], "70:6f:72:74:37") ||
-			row[2] != lab.RelayAddress.String() || row[3] != "0" {
+		id := strings.ReplaceAll(row[1], ":", "")
+		if row[0] != lab.LinkAddress(1).String() || row[2] != lab.RelayAddress.String() || row[3] != "0" ||
+			named != (id == "port7" || id == "706f727437") || !named && id != "" {
 			t.Fatalf("tshark reads a Relay-forward as %q", row)
 		}
 	}
