@@ -82,6 +82,7 @@ type Grant struct {
 	IAID                uint32
 	NextHop             netip.Addr
 	LinkLayer           linkaddr.Addr // invalid: unknown
+	Contested           bool          // several hosts say that NextHop is theirs: LinkLayer is that of the last
 	Preferred, Lifetime time.Duration // math.MaxInt64: infinite
 	Server              string
 	Source              Source
@@ -135,13 +136,14 @@ const (
 	DuplicateDUID
 	Blocked
 	BadLifetimes
-	NotKept // the store failed
+	NotKept         // the store failed
+	ReleaseMismatch // a Release that is not the holder's: ignored
 	reasons
 )
 
 var reasonNames = [reasons]string{
 	"", "expired", "released", "withdrawn", "moved-away", "cleared", "evicted",
-	"limit-client", "limit-link", "limit-host", "not-delegable", "overlap", "move-denied", "still-answers", "duplicate-duid", "blocked", "bad-lifetimes", "not-kept",
+	"limit-client", "limit-link", "limit-host", "not-delegable", "overlap", "move-denied", "still-answers", "duplicate-duid", "blocked", "bad-lifetimes", "not-kept", "release-mismatch",
 }
 
 func (r Reason) String() string { return reasonNames[r] }

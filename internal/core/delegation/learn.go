@@ -3,7 +3,6 @@ package delegation
 import (
 	"cmp"
 	"net/netip"
-	"slices"
 
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/trust"
@@ -33,11 +32,13 @@ type Terms struct {
 // NeedsProbe is the next hop whose answer decides on a grant and is not known
 // yet, or nil: probe it and put the result into Terms.Answered before Learn.
 func (t *Table) NeedsProbe(g Grant, terms Terms) *NextHop {
-	if g.Lifetime == 0 {
-		return nil
-	}
 	old := t.find(g.VRF, g.Prefix)
-	if t.forbidden(g, old, terms) != NoReason {
+	switch {
+	case g.ends():
+		if old == nil || !g.isHolder(old) {
+			return nil
+		}
+	case g.Lifetime == 0 || t.forbidden(g, old, terms) != NoReason:
 		return nil
 	}
 	if old != nil && terms.Policy.Move == MoveProbe && g.movesFrom(&old.Delegation) {
@@ -45,7 +46,7 @@ func (t *Table) NeedsProbe(g Grant, terms Terms) *NextHop {
 			return &hop
 		}
 	}
-	if g.isNew(old) && terms.Policy.OnLimit == LimitReplaceUnreachable && t.room(g, old, terms) == LimitLink {
+	if !g.ends() && g.isNew(old) && terms.Policy.OnLimit == LimitReplaceUnreachable && t.room(g, old, terms) == LimitLink {
 		if victim := t.oldestOther(g, old); victim != nil && !terms.knows(victim.hop()) {
 			hop := victim.hop()
 			return &hop
@@ -68,13 +69,18 @@ func (terms *Terms) silent(h NextHop) bool {
 // Learn takes in one grant and appends what happened: that it was granted,
 // extended, moved or refused, or, with a lifetime of 0, that it ended.
 func (t *Table) Learn(events []Event, now instant.Now, g Grant, terms Terms) []Event {
-	if g.Lifetime == 0 && g.Preferred == 0 {
-		return t.withdraw(events, g)
+	if g.ends() {
+		return t.withdraw(events, now, g, terms)
 	}
 	fresh := g.delegation(now)
 	old := t.find(g.VRF, g.Prefix)
 	ev := Event{Kind: Granted}
 	moves := old != nil && g.movesFrom(&old.Delegation)
+	if moves && !g.isNew(old) && g.sameAddress(&old.Delegation) && t.mayMove(old, terms) != NoReason {
+		// Somebody else has written the holder's address into a message of its own.
+		// The grant is for that address, so it is the holder's.
+		moves, fresh.LinkLayer = false, old.LinkLayer
+	}
 	if old != nil {
 		ev.Kind, ev.Old = Extended, old.Delegation
 		if moves || g.isNew(old) {
@@ -83,6 +89,9 @@ func (t *Table) Learn(events []Event, now instant.Now, g Grant, terms Terms) []E
 		if !moves && !fresh.LinkLayer.IsValid() {
 			fresh.LinkLayer = old.LinkLayer
 		}
+	}
+	if g.Contested && (moves || g.isNew(old) || !old.LinkLayer.IsValid()) {
+		fresh.LinkLayer = linkaddr.Addr{}
 	}
 	ev.Reason = t.forbidden(g, old, terms)
 	if ev.Reason == NoReason && moves {
@@ -111,12 +120,28 @@ func (g Grant) isNew(old *entry) bool {
 	return old == nil || old.Link != g.Link || old.Client != g.Client || old.Kind != g.Kind
 }
 
-// withdraw is a valid lifetime of 0: the server takes the prefix back.
-func (t *Table) withdraw(events []Event, g Grant) []Event {
-	if e := t.find(g.VRF, g.Prefix); e != nil && e.Link == g.Link && e.Client == g.Client && e.IAID == g.IAID {
-		return append(events, t.end(e, Withdrawn))
+// ends reports whether the server takes the prefix back.
+func (g Grant) ends() bool { return g.Lifetime == 0 && g.Preferred == 0 }
+
+// isHolder reports whether a grant names what its client holds on its link.
+func (g Grant) isHolder(old *entry) bool {
+	return old.Link == g.Link && old.Client == g.Client && old.IAID == g.IAID
+}
+
+// withdraw is a valid lifetime of 0: the server takes the prefix back. In a Reply
+// that goes elsewhere than to the holder's next hop that is a move to nowhere:
+// whoever copied the holder's identifiers could have asked for it.
+func (t *Table) withdraw(events []Event, now instant.Now, g Grant, terms Terms) []Event {
+	e := t.find(g.VRF, g.Prefix)
+	if e == nil || !g.isHolder(e) {
+		return events
 	}
-	return events
+	if g.movesFrom(&e.Delegation) {
+		if reason := t.mayMove(e, terms); reason != NoReason {
+			return append(events, Event{Kind: Refused, Reason: reason, Old: e.Delegation, New: g.delegation(now)})
+		}
+	}
+	return append(events, t.end(e, Withdrawn))
 }
 
 func (g Grant) delegation(now instant.Now) Delegation {
@@ -130,10 +155,16 @@ func (g Grant) delegation(now instant.Now) Delegation {
 	return d
 }
 
+// sameAddress reports whether a grant goes to old's next hop, behind whatever
+// link-layer address.
+func (g Grant) sameAddress(old *Delegation) bool {
+	return g.Link == old.Link && g.NextHop == old.NextHop
+}
+
 // movesFrom reports whether a grant would send traffic for old's prefix
 // elsewhere, or let another link-layer address use it.
 func (g Grant) movesFrom(old *Delegation) bool {
-	return g.Link != old.Link || g.NextHop != old.NextHop ||
+	return !g.sameAddress(old) ||
 		g.LinkLayer.IsValid() && old.LinkLayer.IsValid() && g.LinkLayer != old.LinkLayer
 }
 
@@ -197,13 +228,18 @@ func (t *Table) overlaps(g Grant) bool {
 	if s == nil {
 		return false
 	}
-	for p, e := range s.Supernets(g.Prefix) {
-		if p != g.Prefix && (e.Client != g.Client || e.Link != g.Link) {
+	own := clientKey{t.names.find(g.Link), t.names.find(g.Client)}
+	others := func(p netip.Prefix, r ref) bool {
+		held := t.slots.get(r)
+		return p != g.Prefix && own != clientKey{held.link, held.client}
+	}
+	for p, r := range s.Supernets(g.Prefix) {
+		if others(p, r) {
 			return true
 		}
 	}
-	for p, e := range s.Subnets(g.Prefix) {
-		if p != g.Prefix && (e.Client != g.Client || e.Link != g.Link) {
+	for p, r := range s.Subnets(g.Prefix) {
+		if others(p, r) {
 			return true
 		}
 	}
@@ -211,13 +247,20 @@ func (t *Table) overlaps(g Grant) bool {
 }
 
 func (t *Table) heldElsewhere(g Grant, old *entry) bool {
-	n := t.duids[g.Client]
-	if len(t.clients[clientKey{g.Link, g.Client}]) > 0 {
+	client := t.names.find(g.Client)
+	if client == none {
+		return false
+	}
+	n := t.names.texts[client].links
+	if t.clients[clientKey{t.names.find(g.Link), client}] != 0 {
 		n--
 	}
 	// The prefix that is about to move here does not count against itself.
-	if old != nil && old.Client == g.Client && old.Link != g.Link && len(t.clients[clientKey{old.Link, old.Client}]) == 1 {
-		n--
+	if old != nil && old.Client == g.Client && old.Link != g.Link {
+		first := t.clients[clientKey{t.names.find(old.Link), client}]
+		if t.slots.get(first).sibling == 0 {
+			n--
+		}
 	}
 	return n > 0
 }
@@ -251,8 +294,8 @@ func (t *Table) makeRoom(events []Event, g Grant, old *entry, terms Terms) ([]Ev
 		return events, r
 	}
 	hop := victim.hop()
-	for _, e := range slices.Clone(t.clients[clientKey{victim.Link, victim.Client}]) {
-		if e != old && e.hop() == hop && e.Kind == g.Kind {
+	for s := range t.ofClient(victim.Link, victim.Client) {
+		if e := t.entry(s.ref); !e.is(old) && e.hop() == hop && e.Kind == g.Kind {
 			events = append(events, t.end(e, Evicted))
 		}
 	}
@@ -268,11 +311,13 @@ func (t *Table) room(g Grant, old *entry, terms Terms) Reason {
 }
 
 // Room is the limit that n more delegations of one client would exceed, or
-// NoReason (RFC 8987 G-5, G-6, G-7).
+// NoReason (RFC 8987 G-5, G-6, G-7). Where hosts have a bound of their own, what
+// is behind another host does not count against the client: that host may have
+// copied the client's DUID.
 func (t *Table) Room(link, client string, host linkaddr.Addr, k Kind, n int, p *Policy) Reason {
 	held := 0
-	for _, e := range t.clients[clientKey{link, client}] {
-		if e.Kind == k {
+	for s := range t.ofClient(link, client) {
+		if s.kind == k && (p.HostLimit <= 0 || mayBe(s.linkLayer, host)) {
 			held++
 		}
 	}
@@ -281,16 +326,19 @@ func (t *Table) Room(link, client string, host linkaddr.Addr, k Kind, n int, p *
 		return LimitClient
 	case t.LinkLen(link, k)+n > p.LinkLimit:
 		return LimitLink
-	case p.HostLimit > 0 && host.IsValid() && t.hosts[hostKey{link, host, k}]+n > p.HostLimit:
+	case p.HostLimit > 0 && host.IsValid() && int(t.hosts[hostKey{t.names.find(link), host, k}])+n > p.HostLimit:
 		return LimitHost
 	}
 	return NoReason
 }
 
+// mayBe reports whether two link-layer addresses are one, as far as is known.
+func mayBe(a, b linkaddr.Addr) bool { return a == b || !a.IsValid() || !b.IsValid() }
+
 // Holds reports whether the client holds anything of this kind in that IA.
 func (t *Table) Holds(link, client string, iaid uint32, k Kind) bool {
-	for _, e := range t.clients[clientKey{link, client}] {
-		if e.IAID == iaid && e.Kind == k {
+	for s := range t.ofClient(link, client) {
+		if s.iaid == iaid && s.kind == k {
 			return true
 		}
 	}
@@ -299,18 +347,18 @@ func (t *Table) Holds(link, client string, iaid uint32, k Kind) bool {
 
 // oldestOther is the delegation of another client on the link that ends first.
 func (t *Table) oldestOther(g Grant, old *entry) *entry {
-	var oldest *entry
-	l := t.links[g.Link]
-	if l == nil {
-		return nil
-	}
-	for e := l.head; e != nil; e = e.next {
-		if e == old || e.Client == g.Client || e.Kind != g.Kind {
+	var oldest *slot
+	client := t.names.find(g.Client)
+	for s := range t.onLink(t.names.find(g.Link)) {
+		if old != nil && s.ref == old.ref || s.client == client || s.kind != g.Kind {
 			continue
 		}
-		if oldest == nil || cmp.Or(cmp.Compare(e.Valid, oldest.Valid), e.Prefix.Compare(oldest.Prefix)) < 0 {
-			oldest = e
+		if oldest == nil || cmp.Or(cmp.Compare(s.valid, oldest.valid), s.where().Compare(oldest.where())) < 0 {
+			oldest = s
 		}
 	}
-	return oldest
+	if oldest == nil {
+		return nil
+	}
+	return t.entry(oldest.ref)
 }

@@ -83,7 +83,7 @@ func (m *model) learn(t *rapid.T) {
 	g := delegation.Grant{
 		Link: link, VRF: vrfOf(link), Prefix: pick(t, "prefix", modelPrefix), Client: pick(t, "client", modelClients), IAID: rapid.Uint32Range(1, 2).Draw(t, "iaid"),
 		NextHop: pick(t, "next hop", modelHops), LinkLayer: pick(t, "host", modelHosts), Server: "srv", Source: delegation.FromReply,
-		Preferred: pick(t, "preferred", modelTimes), Lifetime: pick(t, "valid", modelTimes),
+		Preferred: pick(t, "preferred", modelTimes), Lifetime: pick(t, "valid", modelTimes), Contested: rapid.IntRange(0, 3).Draw(t, "contested") == 0,
 	}
 	if g.Prefix.Bits() == 128 && rapid.Bool().Draw(t, "address") {
 		g.Kind = delegation.Address
@@ -114,14 +114,14 @@ func (m *model) learn(t *rapid.T) {
 // limits: what was granted never takes anyone above a limit.
 func (m *model) limits(t *rapid.T, events []delegation.Event) {
 	for _, e := range events {
-		if e.Kind != delegation.Granted && e.Kind != delegation.Moved {
-			continue
+		if e.Kind != delegation.Granted && (e.Kind != delegation.Moved || e.Old.Link == e.New.Link && e.Old.Client == e.New.Client) {
+			continue // it adds nothing
 		}
 		perClient, perLink := 0, 0
 		for d := range m.table.OnLink(e.New.Link) {
 			if d.Kind == e.New.Kind {
 				perLink++
-				if d.Client == e.New.Client {
+				if d.Client == e.New.Client && (m.policy.HostLimit == 0 || d.LinkLayer == e.New.LinkLayer) {
 					perClient++
 				}
 			}

@@ -118,7 +118,7 @@ func ParseRecord(b []byte) (Record, error) {
 func (t *Table) Restore(now instant.Now, r Record, bootID string, lastWall time.Time) {
 	e := &entry{Delegation: r.Delegation}
 	e.Source = FromStore
-	sameBoot := r.BootID == bootID
+	sameBoot, held := r.BootID == bootID, false
 	if !sameBoot && r.Valid != instant.Never {
 		if now.Synced && !now.Wall.Before(lastWall) {
 			left := r.ValidWall.Sub(now.Wall)
@@ -127,15 +127,15 @@ func (t *Table) Restore(now instant.Now, r Record, bootID string, lastWall time.
 			e.Preferred = now.Boot.After(left - early)
 		} else {
 			e.Preferred, e.Valid = lifetimes(now, r.Lifetime, r.Lifetime)
-			e.wall = r.ValidWall
-			t.held = append(t.held, e)
-			t.minWall = lastWall
+			held = true
 		}
 	}
-	if old := t.find(e.VRF, e.Prefix); old != nil {
-		t.remove(old)
-	}
+	t.Remove(e.VRF, e.Prefix)
 	t.insert(e)
+	if held && !r.ValidWall.IsZero() {
+		t.held[e.ref] = r.ValidWall.UnixNano()
+		t.minWall = lastWall
+	}
 }
 
 // BlockKey and ParseBlock keep a block: the key is all there is to it.

@@ -1,7 +1,7 @@
 package delegation
 
 import (
-	"container/heap"
+	"cmp"
 	"iter"
 	"maps"
 	"math"
@@ -17,49 +17,46 @@ import (
 
 // Table holds the live delegations.
 type Table struct {
-	spaces  map[string]*bart.Table[*entry] // by VRF; one live delegation per prefix
-	clients map[clientKey][]*entry
-	duids   map[string]int // links that a client holds delegations on
-	links   map[string]*linkState
-	hosts   map[hostKey]int
+	slots   slots
+	names   names
+	spaces  map[string]*bart.Table[ref] // by VRF; one live delegation per prefix
+	clients map[clientKey]ref           // the first of a client's, chained by sibling
+	links   map[nameID]*linkState
+	hosts   map[hostKey]int32
 	expiry  expiryHeap
 	blocks  map[Block]struct{}
 	count   [kinds]int
 
-	held    []*entry // restored while the wall clock could not be trusted
+	held    map[ref]int64 // restored while the wall clock could not be trusted: when they end by it, nanoseconds
 	minWall time.Time
 }
 
-type entry struct {
-	Delegation
-	heapIndex  int
-	prev, next *entry // of the same link
-	wall       time.Time
-}
-
-type clientKey struct{ link, client string }
+type clientKey struct{ link, client nameID }
 
 type hostKey struct {
-	link string
+	link nameID
 	host linkaddr.Addr
 	kind Kind
 }
 
 type linkState struct {
-	head  *entry
+	head  ref
 	count [kinds]int
 }
 
 // New is an empty table.
 func New() *Table {
-	return &Table{
-		spaces:  make(map[string]*bart.Table[*entry]),
-		clients: make(map[clientKey][]*entry),
-		duids:   make(map[string]int),
-		links:   make(map[string]*linkState),
-		hosts:   make(map[hostKey]int),
+	t := &Table{
+		names:   newNames(),
+		spaces:  make(map[string]*bart.Table[ref]),
+		clients: make(map[clientKey]ref),
+		links:   make(map[nameID]*linkState),
+		hosts:   make(map[hostKey]int32),
 		blocks:  make(map[Block]struct{}),
+		held:    make(map[ref]int64),
 	}
+	t.expiry.slots = &t.slots
+	return t
 }
 
 // Len is the number of live delegations of a kind.
@@ -67,7 +64,7 @@ func (t *Table) Len(k Kind) int { return t.count[k] }
 
 // LinkLen is the number of live delegations of a kind on a link.
 func (t *Table) LinkLen(link string, k Kind) int {
-	if l := t.links[link]; l != nil {
+	if l := t.links[t.names.find(link)]; l != nil {
 		return l.count[k]
 	}
 	return 0
@@ -75,8 +72,8 @@ func (t *Table) LinkLen(link string, k Kind) int {
 
 // Lookup is the live delegation of exactly this prefix.
 func (t *Table) Lookup(vrf string, p netip.Prefix) (Delegation, bool) {
-	if e := t.find(vrf, p); e != nil {
-		return e.Delegation, true
+	if r := t.at(vrf, p); r != 0 {
+		return t.read(t.slots.get(r)), true
 	}
 	return Delegation{}, false
 }
@@ -84,9 +81,9 @@ func (t *Table) Lookup(vrf string, p netip.Prefix) (Delegation, bool) {
 // All are the live delegations, link by link in the order of their names.
 func (t *Table) All() iter.Seq[Delegation] {
 	return func(yield func(Delegation) bool) {
-		for _, name := range slices.Sorted(maps.Keys(t.links)) {
-			for e := t.links[name].head; e != nil; e = e.next {
-				if !yield(e.Delegation) {
+		for _, id := range t.sortedLinks() {
+			for s := range t.onLink(id) {
+				if !yield(t.read(s)) {
 					return
 				}
 			}
@@ -97,16 +94,10 @@ func (t *Table) All() iter.Seq[Delegation] {
 // OnLink are the live delegations of one link.
 func (t *Table) OnLink(link string) iter.Seq[Delegation] {
 	return func(yield func(Delegation) bool) {
-		l := t.links[link]
-		if l == nil {
-			return
-		}
-		for e := l.head; e != nil; {
-			next := e.next
-			if !yield(e.Delegation) {
+		for s := range t.onLink(t.names.find(link)) {
+			if !yield(t.read(s)) {
 				return
 			}
-			e = next
 		}
 	}
 }
@@ -114,28 +105,39 @@ func (t *Table) OnLink(link string) iter.Seq[Delegation] {
 // OfClient are the live delegations that a client holds on one link.
 func (t *Table) OfClient(link, client string) iter.Seq[Delegation] {
 	return func(yield func(Delegation) bool) {
-		for _, e := range t.clients[clientKey{link, client}] {
-			if !yield(e.Delegation) {
+		for s := range t.ofClient(link, client) {
+			if !yield(t.read(s)) {
 				return
 			}
 		}
 	}
 }
 
-// Deadline is when the next delegation ends; false if none ever does.
-func (t *Table) Deadline() (instant.Instant, bool) {
-	if len(t.expiry) == 0 || t.expiry[0].Valid == instant.Never {
-		return 0, false
-	}
-	return t.expiry[0].Valid, true
+func (t *Table) sortedLinks() []nameID {
+	return slices.SortedFunc(maps.Keys(t.links), func(a, b nameID) int { return cmp.Compare(t.names.text(a), t.names.text(b)) })
 }
 
-// Expire ends every delegation whose valid lifetime has elapsed (RFC 8987 G-8)
-// and appends an event for each.
+// Deadline is when the next delegation ends; false if none ever does.
+func (t *Table) Deadline() (instant.Instant, bool) {
+	if len(t.expiry.due) == 0 || t.expiry.due[0].at == instant.Never {
+		return 0, false
+	}
+	return t.expiry.due[0].at, true
+}
+
+// expireAtOnce bounds how many delegations one Expire ends.
+const expireAtOnce = 1024
+
+// Expire ends delegations whose valid lifetime has elapsed (RFC 8987 G-8), a
+// bounded number of them, and appends an event for each. While more are due,
+// Deadline is not after now.
 func (t *Table) Expire(events []Event, now instant.Now) []Event {
 	t.settle(now)
-	for len(t.expiry) > 0 && t.expiry[0].Valid <= now.Boot {
-		events = append(events, t.end(t.expiry[0], Expired))
+	for range expireAtOnce {
+		if len(t.expiry.due) == 0 || t.expiry.due[0].at > now.Boot {
+			break
+		}
+		events = append(events, t.end(t.entry(t.expiry.due[0].ref), Expired))
 	}
 	return events
 }
@@ -143,9 +145,7 @@ func (t *Table) Expire(events []Event, now instant.Now) []Event {
 // Put sets a delegation as it is, without any check: to restore what was kept
 // or to undo what could not be.
 func (t *Table) Put(d Delegation) {
-	if e := t.find(d.VRF, d.Prefix); e != nil {
-		t.remove(e)
-	}
+	t.Remove(d.VRF, d.Prefix)
 	t.insert(&entry{Delegation: d})
 }
 
@@ -153,7 +153,7 @@ func (t *Table) Put(d Delegation) {
 // one is there.
 func (t *Table) Rehome(vrf string, p netip.Prefix, to string) bool {
 	e := t.find(vrf, p)
-	if e == nil || t.find(to, p) != nil {
+	if e == nil || t.at(to, p) != 0 {
 		return false
 	}
 	t.remove(e)
@@ -169,91 +169,58 @@ func (t *Table) Remove(vrf string, p netip.Prefix) {
 	}
 }
 
-func (t *Table) find(vrf string, p netip.Prefix) *entry {
-	s := t.spaces[vrf]
-	if s == nil {
-		return nil
+// at is where the live delegation of a prefix is, or 0.
+func (t *Table) at(vrf string, p netip.Prefix) ref {
+	space := t.spaces[vrf]
+	if space == nil {
+		return 0
 	}
-	e, _ := s.Get(p)
-	return e
+	r, _ := space.Get(p)
+	return r
 }
 
-func (t *Table) space(vrf string) *bart.Table[*entry] {
-	s := t.spaces[vrf]
-	if s == nil {
-		s = new(bart.Table[*entry])
-		t.spaces[vrf] = s
+func (t *Table) find(vrf string, p netip.Prefix) *entry {
+	if r := t.at(vrf, p); r != 0 {
+		return t.entry(r)
 	}
-	return s
+	return nil
 }
 
 func (t *Table) insert(e *entry) {
-	t.space(e.VRF).Insert(e.Prefix, e)
-	ck := clientKey{e.Link, e.Client}
-	if len(t.clients[ck]) == 0 {
-		t.duids[e.Client]++
+	s := t.slots.add()
+	e.ref = s.ref
+	t.fill(s, &e.Delegation)
+	space := t.spaces[e.VRF]
+	if space == nil {
+		space = new(bart.Table[ref])
+		t.spaces[e.VRF] = space
 	}
-	t.clients[ck] = append(t.clients[ck], e)
-	l := t.links[e.Link]
-	if l == nil {
-		l = new(linkState)
-		t.links[e.Link] = l
+	space.Insert(e.Prefix, s.ref)
+	t.joinClient(s)
+	t.joinLink(s)
+	t.count[s.kind]++
+	if s.linkLayer.IsValid() {
+		t.hosts[hostKey{s.link, s.linkLayer, s.kind}]++
 	}
-	e.prev, e.next = nil, l.head
-	if l.head != nil {
-		l.head.prev = e
-	}
-	l.head = e
-	l.count[e.Kind]++
-	t.count[e.Kind]++
-	if e.LinkLayer.IsValid() {
-		t.hosts[hostKey{e.Link, e.LinkLayer, e.Kind}]++
-	}
-	heap.Push(&t.expiry, e)
+	t.expiry.add(s)
 }
 
 func (t *Table) remove(e *entry) {
-	t.space(e.VRF).Delete(e.Prefix)
-	ck := clientKey{e.Link, e.Client}
-	own := t.clients[ck]
-	for i, o := range own {
-		if o == e {
-			own[i] = own[len(own)-1]
-			own[len(own)-1] = nil
-			own = own[:len(own)-1]
-			break
+	s := t.slots.get(e.ref)
+	t.spaces[e.VRF].Delete(e.Prefix)
+	delete(t.held, s.ref)
+	t.partClient(s)
+	t.partLink(s)
+	t.count[s.kind]--
+	if s.linkLayer.IsValid() {
+		host := hostKey{s.link, s.linkLayer, s.kind}
+		if t.hosts[host]--; t.hosts[host] == 0 {
+			delete(t.hosts, host)
 		}
 	}
-	if len(own) > 0 {
-		t.clients[ck] = own
-	} else {
-		delete(t.clients, ck)
-		if t.duids[e.Client]--; t.duids[e.Client] == 0 {
-			delete(t.duids, e.Client)
-		}
-	}
-	l := t.links[e.Link]
-	if e.prev != nil {
-		e.prev.next = e.next
-	} else {
-		l.head = e.next
-	}
-	if e.next != nil {
-		e.next.prev = e.prev
-	}
-	l.count[e.Kind]--
-	t.count[e.Kind]--
-	if l.head == nil {
-		delete(t.links, e.Link)
-	}
-	if e.LinkLayer.IsValid() {
-		hk := hostKey{e.Link, e.LinkLayer, e.Kind}
-		if t.hosts[hk]--; t.hosts[hk] == 0 {
-			delete(t.hosts, hk)
-		}
-	}
-	heap.Remove(&t.expiry, e.heapIndex)
-	e.heapIndex = -1
+	t.expiry.remove(s)
+	t.empty(s)
+	e.ref = 0
 }
 
 func (t *Table) end(e *entry, r Reason) Event {
@@ -268,26 +235,3 @@ func lifetimes(now instant.Now, preferred, valid time.Duration) (p, v instant.In
 
 // Infinite is the duration of an infinite lifetime.
 const Infinite time.Duration = math.MaxInt64
-
-type expiryHeap []*entry
-
-func (h expiryHeap) Len() int           { return len(h) }
-func (h expiryHeap) Less(i, j int) bool { return h[i].Valid < h[j].Valid }
-func (h expiryHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].heapIndex, h[j].heapIndex = i, j
-}
-
-func (h *expiryHeap) Push(x any) {
-	e := x.(*entry)
-	e.heapIndex = len(*h)
-	*h = append(*h, e)
-}
-
-func (h *expiryHeap) Pop() any {
-	old := *h
-	e := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	return e
-}

@@ -47,9 +47,7 @@ func (m *twin) end(r delegation.Reason, which func(delegation.Delegation) bool) 
 
 func (m *twin) learn(now instant.Now, g delegation.Grant, terms delegation.Terms) []delegation.Event {
 	if g.Lifetime == 0 && g.Preferred == 0 {
-		return m.end(delegation.Withdrawn, func(d delegation.Delegation) bool {
-			return d.VRF == g.VRF && d.Prefix == g.Prefix && d.Link == g.Link && d.Client == g.Client && d.IAID == g.IAID
-		})
+		return m.withdraw(now, g, terms)
 	}
 	fresh := delegation.Delegation{
 		Link: g.Link, VRF: g.VRF, Prefix: g.Prefix, Kind: g.Kind, Client: g.Client, IAID: g.IAID, NextHop: g.NextHop, LinkLayer: g.LinkLayer,
@@ -59,6 +57,9 @@ func (m *twin) learn(now instant.Now, g delegation.Grant, terms delegation.Terms
 	old, had := m.at(g.VRF, g.Prefix)
 	elsewhere := had && (old.Link != g.Link || old.NextHop != g.NextHop || old.LinkLayer.IsValid() && g.LinkLayer.IsValid() && old.LinkLayer != g.LinkLayer)
 	sameHolder := had && old.Link == g.Link && old.Client == g.Client && old.Kind == g.Kind
+	if elsewhere && sameHolder && old.NextHop == g.NextHop && m.stays(old, terms) != delegation.NoReason {
+		elsewhere, fresh.LinkLayer = false, old.LinkLayer // only the link-layer address differs
+	}
 	ev := delegation.Event{Kind: delegation.Granted, New: fresh}
 	if had {
 		ev.Old = old
@@ -70,16 +71,12 @@ func (m *twin) learn(now instant.Now, g delegation.Grant, terms delegation.Terms
 			ev.New.LinkLayer = old.LinkLayer
 		}
 	}
+	if g.Contested && !(had && sameHolder && !elsewhere && old.LinkLayer.IsValid()) {
+		ev.New.LinkLayer = linkaddr.Addr{}
+	}
 	reason := m.forbidden(g, terms)
 	if reason == delegation.NoReason && elsewhere {
-		hop := delegation.NextHop{Link: old.Link, Addr: old.NextHop, LinkLayer: old.LinkLayer}
-		answers, asked := terms.Answered[hop]
-		switch {
-		case terms.Policy.Move == delegation.MoveDeny:
-			reason = delegation.MoveDenied
-		case terms.Policy.Move == delegation.MoveProbe && (!asked || answers):
-			reason = delegation.StillAnswers
-		}
+		reason = m.stays(old, terms)
 	}
 	var events []delegation.Event
 	if reason == delegation.NoReason && !sameHolder {
@@ -105,6 +102,35 @@ func (m *twin) learn(now instant.Now, g delegation.Grant, terms delegation.Terms
 	m.drop(g.VRF, g.Prefix)
 	m.live = append(m.live, ev.New)
 	return append(events, ev)
+}
+
+// stays is why a delegation does not go elsewhere.
+func (m *twin) stays(old delegation.Delegation, terms delegation.Terms) delegation.Reason {
+	answers, asked := terms.Answered[delegation.NextHop{Link: old.Link, Addr: old.NextHop, LinkLayer: old.LinkLayer}]
+	switch {
+	case terms.Policy.Move == delegation.MoveDeny:
+		return delegation.MoveDenied
+	case terms.Policy.Move == delegation.MoveProbe && (!asked || answers):
+		return delegation.StillAnswers
+	}
+	return delegation.NoReason
+}
+
+// withdraw is a valid lifetime of 0, which counts for the holder's next hop, and
+// for another if the delegation could move there.
+func (m *twin) withdraw(now instant.Now, g delegation.Grant, terms delegation.Terms) []delegation.Event {
+	old, had := m.at(g.VRF, g.Prefix)
+	if !had || old.Link != g.Link || old.Client != g.Client || old.IAID != g.IAID {
+		return nil
+	}
+	there := old.NextHop == g.NextHop && (!old.LinkLayer.IsValid() || !g.LinkLayer.IsValid() || old.LinkLayer == g.LinkLayer)
+	if reason := m.stays(old, terms); !there && reason != delegation.NoReason {
+		return []delegation.Event{{Kind: delegation.Refused, Reason: reason, Old: old, New: delegation.Delegation{
+			Link: g.Link, VRF: g.VRF, Prefix: g.Prefix, Kind: g.Kind, Client: g.Client, IAID: g.IAID, NextHop: g.NextHop, LinkLayer: g.LinkLayer,
+			Preferred: now.Boot, Valid: now.Boot, Server: g.Server, Source: g.Source, Granted: now.Wall, Changed: now.Wall,
+		}}}
+	}
+	return m.end(delegation.Withdrawn, func(d delegation.Delegation) bool { return d == old })
 }
 
 func (m *twin) forbidden(g delegation.Grant, terms delegation.Terms) delegation.Reason {
@@ -160,8 +186,12 @@ func (m *twin) count(which func(delegation.Delegation) bool) (n int) {
 
 func (m *twin) room(g delegation.Grant, p *delegation.Policy) delegation.Reason {
 	onLink := func(d delegation.Delegation) bool { return d.Link == g.Link && d.Kind == g.Kind }
+	// Where hosts are counted, a client is one host's, as far as it is known.
+	same := func(d delegation.Delegation) bool {
+		return p.HostLimit == 0 || !d.LinkLayer.IsValid() || !g.LinkLayer.IsValid() || d.LinkLayer == g.LinkLayer
+	}
 	switch {
-	case m.count(func(d delegation.Delegation) bool { return onLink(d) && d.Client == g.Client }) >= p.ClientLimit:
+	case m.count(func(d delegation.Delegation) bool { return onLink(d) && d.Client == g.Client && same(d) }) >= p.ClientLimit:
 		return delegation.LimitClient
 	case m.count(onLink) >= p.LinkLimit:
 		return delegation.LimitLink
@@ -194,15 +224,19 @@ func (m *twin) evict(g delegation.Grant, terms delegation.Terms) []delegation.Ev
 }
 
 func (m *twin) release(r delegation.Release) (events []delegation.Event, mismatched int) {
-	known := func(a, b linkaddr.Addr) bool { return a.IsValid() && b.IsValid() }
+	holder := func(d delegation.Delegation) bool {
+		return d.Link == r.Link && d.Client == r.Client && d.IAID == r.IAID && d.Kind == r.Kind
+	}
 	named := func(d delegation.Delegation) bool {
-		return d.Link == r.Link && d.Client == r.Client && d.IAID == r.IAID && d.Kind == r.Kind &&
-			(len(r.Prefixes) == 0 || slices.Contains(r.Prefixes, d.Prefix))
+		return holder(d) && (len(r.Prefixes) == 0 || slices.Contains(r.Prefixes, d.Prefix))
 	}
 	own := func(d delegation.Delegation) bool {
-		return named(d) && d.NextHop == r.Source && !(known(d.LinkLayer, r.LinkLayer) && d.LinkLayer != r.LinkLayer)
+		return named(d) && d.NextHop == r.Source && (!d.LinkLayer.IsValid() || d.LinkLayer == r.LinkLayer)
 	}
 	mismatched = m.count(named) - m.count(own)
+	for _, p := range r.Prefixes {
+		mismatched += m.count(func(d delegation.Delegation) bool { return d.VRF == r.VRF && d.Prefix == p && !holder(d) })
+	}
 	return m.end(delegation.Released, own), mismatched
 }
 

@@ -17,12 +17,25 @@ type Comparison struct {
 	routes   map[routeID]struct{}
 	lost     bool // more was touched than is remembered
 
-	begun bool
-	links []string // still to be looked at
-	rec   *link    // under way
-	left  []ref    // of its leases, still to be looked at
-	ids   []routeID
+	stage  stage
+	links  []string  // still to be looked at
+	rec    *link     // under way
+	leases []ref     // of its, still to be looked at
+	ids    []routeID // of aggregates, still to be looked at
+	again  map[string]struct{}
+
+	leftElements []element // that nobody wants
+	leftRoutes   []routeID
 }
+
+// stage is how far a comparison is.
+type stage uint8
+
+const (
+	notBegun stage = iota
+	atWanted
+	atLeft
+)
 
 // maxTouched bounds what is remembered of the changes during one comparison.
 const maxTouched = 1 << 18
@@ -30,7 +43,9 @@ const maxTouched = 1 << 18
 // Compare begins a comparison, and ends the one before it. The kernel must be
 // read after everything asked for until now was carried out.
 func (s *State) Compare() *Comparison {
-	s.comparison = &Comparison{of: s, elements: map[element]struct{}{}, routes: map[routeID]struct{}{}}
+	s.comparison = &Comparison{
+		of: s, elements: map[element]struct{}{}, routes: map[routeID]struct{}{}, again: map[string]struct{}{},
+	}
 	return s.comparison
 }
 
@@ -54,6 +69,22 @@ func (c *Comparison) mayTouch() bool {
 	return !c.lost
 }
 
+// settled takes note that a link was brought up to date: what a lease of it held
+// may be the link's own now without a word to the kernel, and is looked at there.
+func (c *Comparison) settled(name string) {
+	if c != nil && c.stage == atWanted {
+		c.again[name] = struct{}{}
+	}
+}
+
+// adopted takes note of routes that somebody else wants as well now, without a
+// word to the kernel.
+func (c *Comparison) adopted(ids []routeID) {
+	if c != nil && c.stage == atWanted {
+		c.ids = append(c.ids, ids...)
+	}
+}
+
 // end lets go of everything.
 func (c *Comparison) end() {
 	c.elements, c.routes, c.names = nil, nil, names{}
@@ -67,30 +98,27 @@ func (c *Comparison) end() {
 func (c *Comparison) Valid() bool { return !c.lost && c.of.comparison == c }
 
 // Next looks at about limit things more, and appends what mends the differences
-// that it finds. It takes out of the Reading what it has looked at. Done says
-// that nothing is left; the Comparison is over then, as it is when it is not
-// Valid.
+// that it finds. It makes notes in the Reading. Done says that nothing is left;
+// the Comparison is over then, as it is when it is not Valid.
 func (c *Comparison) Next(ops []Op, r *Reading, limit int) (_ []Op, found []Finding, done bool) {
 	if !c.Valid() {
 		return ops, nil, true
 	}
-	if !c.begun {
-		c.begun = true
-		c.links = slices.Sorted(maps.Keys(c.of.links))
-		for id := range c.of.aggregates {
-			c.ids = append(c.ids, id)
-		}
-	}
 	p := partial{Comparison: c, r: r, ops: ops, limit: limit}
-	p.wanted()
-	if p.limit > 0 {
-		p.leftElements()
-		p.leftRoutes()
+	if c.stage == notBegun {
+		c.stage = atWanted
+		c.links = slices.Sorted(maps.Keys(c.of.links))
+		c.ids = slices.Collect(maps.Keys(c.of.aggregates))
 	}
-	if p.limit > 0 {
+	if c.stage == atWanted && p.wanted() {
+		c.stage = atLeft
+		p.findLeft()
+	}
+	if c.stage == atLeft && p.left() {
 		c.end()
+		return p.ops, p.found, true
 	}
-	return p.ops, p.found, p.limit > 0
+	return p.ops, p.found, false
 }
 
 // partial is one part of a comparison.
@@ -102,62 +130,75 @@ type partial struct {
 	limit int
 }
 
-// wanted goes through what is wanted.
-func (p *partial) wanted() {
-	var a [4]Element
+// wanted goes through what is wanted, and reports whether that is done.
+func (p *partial) wanted() (done bool) {
 	for p.limit > 0 {
 		switch {
-		case len(p.left) > 0:
-			le := p.of.leases.get(p.left[0])
-			p.left = p.left[1:]
-			if le.ref == 0 || le.link != p.rec.id {
-				continue // gone meanwhile
-			}
-			for _, e := range le.holding().elements(a[:0], p.rec.Name, le.prefix.prefix()) {
-				if !p.rec.static[e] {
-					p.element(e)
-				}
-			}
-			if id := (routeID{le.table, le.metric, le.prefix}); le.table != 0 && p.of.winner(p.of.routes[id]) == le {
-				p.route(id)
-			}
+		case len(p.leases) > 0:
+			p.lease(p.of.leases.get(p.leases[0]))
+			p.leases = p.leases[1:]
 		case len(p.links) > 0:
 			p.rec = p.of.links[p.links[0]]
 			p.links = p.links[1:]
-			if p.rec != nil {
-				p.link()
+			if p.rec == nil {
+				continue
+			}
+			p.link(p.rec)
+			for _, le := range p.of.sorted(p.rec) {
+				p.leases = append(p.leases, le.ref)
 			}
 		case len(p.ids) > 0:
-			id := p.ids[0]
+			p.route(p.ids[0])
 			p.ids = p.ids[1:]
-			if c, ok := p.of.routes[id]; ok && c.by == 0 {
-				p.route(id)
-			}
 		default:
-			return
+			return p.lookAgain()
 		}
 	}
+	return false
 }
 
-// link looks at what a link has without leases, and lines these up.
-func (p *partial) link() {
-	for _, e := range sortedElements(p.rec.gates) {
+// lease looks at what a lease has. The link may have lost it meanwhile.
+func (p *partial) lease(le *lease) {
+	if le.ref == 0 || le.link != p.rec.id {
+		return
+	}
+	var a [4]Element
+	for _, e := range le.holding().elements(a[:0], p.rec.Name, le.prefix.prefix()) {
 		p.element(e)
 	}
-	for _, e := range sortedElements(p.rec.static) {
-		p.element(e)
-	}
-	for _, le := range p.of.sorted(p.rec) {
-		p.left = append(p.left, le.ref)
+	if le.table != 0 {
+		p.route(routeID{le.table, le.metric, le.prefix})
 	}
 }
 
-// element looks at one wanted element.
+// link looks at what a link has without leases.
+func (p *partial) link(rec *link) {
+	for _, e := range sortedElements(rec.gates) {
+		p.element(e)
+	}
+	for _, e := range sortedElements(rec.static) {
+		p.element(e)
+	}
+}
+
+// lookAgain looks at links that were brought up to date after they were looked
+// at.
+func (p *partial) lookAgain() (done bool) {
+	for _, name := range slices.Sorted(maps.Keys(p.again)) {
+		if rec := p.of.links[name]; rec != nil {
+			p.link(rec)
+		}
+	}
+	clear(p.again)
+	return true
+}
+
+// element looks at one wanted element; once more is no harm.
 func (p *partial) element(e Element) {
 	p.limit--
 	k := p.r.names.pack(e)
 	_, there := p.r.elements[k]
-	delete(p.r.elements, k)
+	p.r.elements[k] = true
 	if there || p.touched(e) {
 		return
 	}
@@ -170,18 +211,20 @@ func (p *partial) touched(e Element) bool {
 	return ok
 }
 
-// route looks at one wanted route.
+// route looks at one wanted route; once more is no harm.
 func (p *partial) route(id routeID) {
 	p.limit--
-	c := p.of.routes[id]
+	c, wanted := p.of.routes[id]
 	is, there := p.r.routes[id]
-	more := p.r.more[id]
-	delete(p.r.routes, id)
-	delete(p.r.more, id)
-	if _, touched := p.routes[id]; touched {
+	if _, touched := p.routes[id]; !wanted || touched || is.seen {
 		return
 	}
-	if there && len(more) == 0 && is == (reached{c.link, c.gateway}) {
+	more := p.r.more[id]
+	delete(p.r.more, id)
+	want := reached{c.link, c.gateway, true}
+	p.r.routes[id] = want
+	is.seen = true
+	if there && len(more) == 0 && is == want {
 		return
 	}
 	kind := Missing
@@ -198,49 +241,52 @@ func (p *partial) route(id routeID) {
 	p.found = append(p.found, Finding{Kind: kind, Route: &r})
 }
 
-// leftElements deals with elements that nobody wants.
-func (p *partial) leftElements() {
-	var left []Element
-	for k := range p.r.elements {
-		if p.limit <= 0 {
-			break
+// findLeft finds what nobody wants.
+func (p *partial) findLeft() {
+	for k, seen := range p.r.elements {
+		if !seen {
+			p.leftElements = append(p.leftElements, k)
 		}
-		p.limit--
-		delete(p.r.elements, k)
+	}
+	for id, is := range p.r.routes {
+		if !is.seen {
+			p.leftRoutes = append(p.leftRoutes, id)
+		}
+	}
+	slices.SortFunc(p.leftRoutes, compareIDs)
+}
+
+// left removes what nobody wants, and reports whether that is done.
+func (p *partial) left() (done bool) {
+	n := min(max(p.limit, 0), len(p.leftElements))
+	var left []Element
+	for _, k := range p.leftElements[:n] {
 		if e := p.r.names.unpack(k); !p.touched(e) {
 			left = append(left, e)
 		}
 	}
+	p.leftElements = p.leftElements[n:]
 	slices.SortFunc(left, compareElements)
 	for _, e := range left {
 		p.ops = append(p.ops, Op{Remove: true, Element: &e})
 		p.found = append(p.found, Finding{Kind: LeftOver, Element: &e})
 	}
+	m := min(max(p.limit-n, 0), len(p.leftRoutes))
+	for _, id := range p.leftRoutes[:m] {
+		p.leftRoute(id)
+	}
+	p.leftRoutes = p.leftRoutes[m:]
+	return len(p.leftElements)+len(p.leftRoutes) == 0
 }
 
-// leftRoutes deals with routes that nobody wants.
-func (p *partial) leftRoutes() {
-	var left []routeID
-	for id := range p.r.routes {
-		if p.limit <= 0 {
-			break
-		}
-		p.limit--
-		left = append(left, id)
+func (p *partial) leftRoute(id routeID) {
+	if _, touched := p.routes[id]; touched {
+		return
 	}
-	slices.SortFunc(left, compareIDs)
-	for _, id := range left {
-		all := append([]reached{p.r.routes[id]}, p.r.more[id]...)
-		delete(p.r.routes, id)
-		delete(p.r.more, id)
-		if _, touched := p.routes[id]; touched {
-			continue
-		}
-		for _, x := range all {
-			r := x.route(id)
-			p.ops = append(p.ops, Op{Remove: true, Route: &r})
-			p.found = append(p.found, Finding{Kind: LeftOver, Route: &r})
-		}
+	for _, x := range append([]reached{p.r.routes[id]}, p.r.more[id]...) {
+		r := x.route(id)
+		p.ops = append(p.ops, Op{Remove: true, Route: &r})
+		p.found = append(p.found, Finding{Kind: LeftOver, Route: &r})
 	}
 }
 

@@ -123,6 +123,7 @@ func (s *State) held(rec *link, e Element) bool {
 // settleLink brings everything about one link up to date. A guard goes before
 // the elements that feed it and comes after them.
 func (s *State) settleLink(ops []Op, rec *link) []Op {
+	s.comparison.settled(rec.Name)
 	gates, static := rec.wants()
 	for _, e := range sortedElements(rec.gates) {
 		if !gates[e] {

@@ -11,7 +11,7 @@ import (
 // fills it needs no State.
 type Reading struct {
 	names    names
-	elements map[element]struct{}
+	elements map[element]bool // true: a comparison has come by
 	routes   map[routeID]reached
 	more     map[routeID][]reached // of which there are several
 }
@@ -60,6 +60,7 @@ func (n *names) unpack(e element) Element {
 type reached struct {
 	link    int32
 	gateway hop
+	seen    bool // a comparison has come by
 }
 
 func (r reached) route(id routeID) Route {
@@ -69,9 +70,9 @@ func (r reached) route(id routeID) Route {
 // AddElement takes in one element. Once more is no harm.
 func (r *Reading) AddElement(e Element) {
 	if r.elements == nil {
-		r.elements = map[element]struct{}{}
+		r.elements = map[element]bool{}
 	}
-	r.elements[r.names.pack(e)] = struct{}{}
+	r.elements[r.names.pack(e)] = false
 }
 
 // AddRoute takes in one route. The kernel may have several of one identity.
@@ -79,7 +80,7 @@ func (r *Reading) AddRoute(x Route) {
 	if r.routes == nil {
 		r.routes, r.more = map[routeID]reached{}, map[routeID][]reached{}
 	}
-	id, v := x.id(), reached{int32(x.Link), packHop(x.Gateway)}
+	id, v := x.id(), reached{link: int32(x.Link), gateway: packHop(x.Gateway)}
 	if _, several := r.routes[id]; several {
 		r.more[id] = append(r.more[id], v)
 		return
@@ -89,7 +90,7 @@ func (r *Reading) AddRoute(x Route) {
 
 // Read makes a Reading of what was read whole.
 func Read(a Actual) *Reading {
-	r := &Reading{}
+	r := &Reading{elements: map[element]bool{}, routes: map[routeID]reached{}, more: map[routeID][]reached{}}
 	for _, e := range a.Elements {
 		r.AddElement(e)
 	}

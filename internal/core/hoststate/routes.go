@@ -99,6 +99,9 @@ func (s *State) claimRoute(ops []Op, le *lease, id routeID) []Op {
 			c := s.routes[id]
 			le.rival, c.by = c.by, le.ref
 			s.routes[id] = c
+			if c.there {
+				s.comparison.adopted([]routeID{id})
+			}
 		}
 		ops = s.settleRoute(ops, id)
 	}

@@ -237,6 +237,7 @@ func (s *State) SetAggregates(ops []Op, aggregates []Aggregate) []Op {
 	for _, id := range order {
 		ops = s.settleRoute(ops, id)
 	}
+	s.comparison.adopted(order)
 	for _, id := range sortedIDs(old) {
 		if !s.aggregates[id] {
 			ops = s.settleRoute(ops, id)
