@@ -38,7 +38,7 @@ func (r *Relay) handleClient(now instant.Now, l *link, p *Packet, eff *Effects) 
 		r.drop(l, p, DropLeasequery, eff)
 		return
 	}
-	r.neighbours.learn(p.Link, source, p.LinkLayer)
+	r.neighbours.learn(now.Boot, p.Link, source, p.LinkLayer)
 	if !r.observe(now, l, p, source, p.Payload, eff) {
 		return
 	}
@@ -73,7 +73,7 @@ func (r *Relay) handleRelayForward(now instant.Now, l *link, p *Packet, eff *Eff
 	if peer != nil {
 		r.heard(now, peer, dhcp6.RelayForward)
 	}
-	r.neighbours.learn(p.Link, source, p.LinkLayer)
+	r.neighbours.learn(now.Boot, p.Link, source, p.LinkLayer)
 	h := header{hops: m.HopCount() + 1}
 	// RFC 8415 section 19.1.2: link-address 0 if the source is globally scoped;
 	// otherwise an address of the interface.
@@ -365,6 +365,7 @@ func (r *Relay) release(now instant.Now, l *link, m dhcp6.Message, client string
 		var mismatched int
 		eff.events, mismatched = r.table.Release(eff.events, rel)
 		if mismatched > 0 {
+			r.refusals[delegation.ReleaseMismatch] += uint64(mismatched)
 			eff.note(Note{Kind: NoteRelease, Link: l.Name, Client: client, IAID: ia.IAID, Type: m.Type(), XID: m.TransactionID(), Text: "release does not match the delegation: ignored"})
 		}
 	}

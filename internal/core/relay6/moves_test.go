@@ -2,6 +2,7 @@ package relay6_test
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
+	"fairlead/internal/wire/linkaddr"
 )
 
 func movePolicy(m delegation.MovePolicy) func(*relay6.Config) {
@@ -42,6 +44,17 @@ func TestMoveFollow(t *testing.T) {
 	}
 }
 
+// stays fails if a delegation is not bound to a link-layer address.
+func (w *world) stays(p string, want linkaddr.Addr) {
+	w.Helper()
+	w.core.Delegations(func(d delegation.Delegation) bool {
+		if d.Prefix == netip.MustParsePrefix(p) && d.LinkLayer != want {
+			w.Errorf("%s is bound to %s, want %s", p, d.LinkLayer, want)
+		}
+		return true
+	})
+}
+
 func TestMoveDeny(t *testing.T) {
 	for name, c := range elsewhere {
 		w := newWorld(t, movePolicy(delegation.MoveDeny))
@@ -49,11 +62,16 @@ func TestMoveDeny(t *testing.T) {
 		if got := w.exchange(c, dhcp6.Rebind, iaPD(1, prefix("2001:db8:100::/56", 900))); len(got) != 1 {
 			t.Errorf("%s: %d datagrams, want 1: the Reply is the server's word to its client", name, len(got))
 		}
-		w.wants("lan0 2001:db8:100::/56 via fe80::a for 10m0s")
-		if got := w.noted(relay6.NoteDelegation); !slices.Equal(got, []string{"move-denied"}) {
-			t.Errorf("%s: refusals %q, want move-denied", name, got)
+		left, refused := 10*time.Minute, []string{"move-denied"}
+		if c.addr == alice.addr && c.link == alice.link {
+			left, refused = 15*time.Minute, nil // her address: whoever asked, it is hers
 		}
-		w.sleep(10 * time.Minute) // until it ends
+		w.wants("lan0 2001:db8:100::/56 via fe80::a for " + left.String())
+		w.stays("2001:db8:100::/56", alice.mac)
+		if got := w.noted(relay6.NoteDelegation); !slices.Equal(got, refused) {
+			t.Errorf("%s: refusals %q, want %q", name, got, refused)
+		}
+		w.sleep(left) // until it ends
 		w.lease(c, iaPD(1, prefix("2001:db8:100::/56", 900)))
 		if got := len(w.delegations()); got != 1 {
 			t.Errorf("%s: %d delegations after the old one ended, want 1", name, got)
@@ -77,7 +95,12 @@ func TestMoveProbe(t *testing.T) {
 				t.Errorf("%s: after the probe %d datagrams, want 1", name, len(got))
 			}
 			if answers {
-				w.wants("lan0 2001:db8:100::/56 via fe80::a for 10m0s")
+				left := "10m0s"
+				if c.addr == alice.addr && c.link == alice.link {
+					left = "15m0s" // her address: whoever asked, it is hers
+				}
+				w.wants("lan0 2001:db8:100::/56 via fe80::a for " + left)
+				w.stays("2001:db8:100::/56", alice.mac)
 			} else if got := w.delegations(); len(got) != 1 || got[0][len(got[0])-5:] != "15m0s" {
 				t.Errorf("%s: the old next hop is silent: %q", name, got)
 			}

@@ -249,32 +249,51 @@ func (e *Effects) note(n Note)    { e.Notes = append(e.Notes, n) }
 // neighbours remembers the link-layer address that each client's messages came
 // from, so that answers need no neighbour table. It is bounded: an address that
 // was crowded out costs its client an answer by socket.
-type neighbours struct{ m map[neighbour]linkaddr.Addr }
+type neighbours struct{ m map[neighbour]claim }
 
 type neighbour struct {
 	link int
 	addr netip.Addr
 }
 
-const maxNeighbours = 1 << 16
+// claim is who says that an address is theirs. Anybody can write it into a
+// message as the source, so one that two hosts use is contested for a time:
+// which of them is meant is then for the kernel's neighbour discovery to find
+// out.
+type claim struct {
+	by        linkaddr.Addr // the last
+	contested instant.Instant
+}
 
-func newNeighbours() neighbours { return neighbours{make(map[neighbour]linkaddr.Addr)} }
+const (
+	maxNeighbours = 1 << 16
+	contestedFor  = 30e9 // nanoseconds
+)
 
-func (n *neighbours) learn(link int, a netip.Addr, l linkaddr.Addr) {
+func newNeighbours() neighbours { return neighbours{make(map[neighbour]claim)} }
+
+func (n *neighbours) learn(now instant.Instant, link int, a netip.Addr, l linkaddr.Addr) {
 	if !l.IsValid() {
 		return
 	}
 	k := neighbour{link, a}
-	if known, ok := n.m[k]; ok && known == l {
+	c, ok := n.m[k]
+	switch {
+	case ok && c.by == l:
 		return
-	}
-	if len(n.m) >= maxNeighbours {
+	case ok:
+		c.contested = now + contestedFor
+	case len(n.m) >= maxNeighbours:
 		for crowded := range n.m {
 			delete(n.m, crowded)
 			break
 		}
 	}
-	n.m[k] = l
+	c.by = l
+	n.m[k] = c
 }
 
-func (n *neighbours) lookup(link int, a netip.Addr) linkaddr.Addr { return n.m[neighbour{link, a}] }
+func (n *neighbours) lookup(now instant.Instant, link int, a netip.Addr) (by linkaddr.Addr, contested bool) {
+	c := n.m[neighbour{link, a}]
+	return c.by, now < c.contested
+}

@@ -156,7 +156,9 @@ func (r *Relay) deliver(now instant.Now, p *Packet, to addressee, answered map[d
 			s.VRF = to.link.VRF
 		}
 	default:
-		s.LinkLayer = r.neighbours.lookup(s.Link, to.dest.Addr())
+		if by, contested := r.neighbours.lookup(now.Boot, s.Link, to.dest.Addr()); !contested {
+			s.LinkLayer = by
+		}
 	}
 	eff.Sends = append(eff.Sends, s)
 	if r.trace != nil && to.link != nil {
