@@ -1,0 +1,170 @@
+package attack_test
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+
+	"fairlead/internal/lab"
+	"fairlead/internal/lab/script"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// A copied DUID with Renew and with Rebind on the victim's link: the server takes
+// the attacker for the victim and confirms the prefix; the victim answers the
+// probe, and keeps it.
+func TestCopiedDUIDOnTheLink(t *testing.T) {
+	for _, mt := range []dhcp6.MessageType{dhcp6.Renew, dhcp6.Rebind, dhcp6.Request} {
+		t.Run(mt.String(), func(t *testing.T) {
+			parallel(t)
+			r := withKea(t)
+			v := r.victim()
+			thief := r.client(r.Client(2), duid(1))
+			r.rises(func() int { return r.refused()["still-answers"] }, "still-answers", 1, func() {
+				reply, err := thief.Exchange(patience, v.says(mt))
+				need(t, err)
+				if got := script.Delegations(reply); len(got) != 1 || got[0].Prefix != v.prefix || got[0].Valid == 0 {
+					t.Fatalf("the server gave the thief %v, want %s: the test shows nothing", got, v.prefix)
+				}
+			})
+			v.unmoved()
+			r.cannotUse(r.Client(2), shared, "spoofed-link-layer", v)
+		})
+	}
+}
+
+// The same on another link. Kea knows that the prefix does not belong there and
+// says so, with lifetimes of 0; a server that does not is not believed.
+func TestCopiedDUIDOnAnotherLink(t *testing.T) {
+	for _, mt := range []dhcp6.MessageType{dhcp6.Renew, dhcp6.Rebind} {
+		t.Run("Kea "+mt.String(), func(t *testing.T) {
+			parallel(t)
+			r := withKea(t)
+			v := r.victim()
+			thief := r.client(r.far, duid(1))
+			_, err := thief.Exchange(patience, v.says(mt))
+			need(t, err)
+			v.unmoved()
+			r.cannotUse(r.far, other, "spoofed", v)
+		})
+		t.Run("careless "+mt.String(), func(t *testing.T) {
+			parallel(t)
+			r := withServer(t, always("2001:db8:1100::/56"))
+			v := r.victim()
+			thief := r.client(r.far, duid(1))
+			r.rises(func() int { return r.refused()["still-answers"] }, "still-answers", 1, func() {
+				_, err := thief.Exchange(patience, v.says(mt))
+				need(t, err)
+			})
+			v.unmoved()
+			r.cannotUse(r.far, other, "spoofed", v)
+		})
+	}
+}
+
+// always is a server that gives everyone the same prefixes.
+func always(prefixes ...string) script.Answer {
+	var all []dhcp6.IAPrefix
+	for _, p := range prefixes {
+		all = append(all, dhcp6.IAPrefix{Prefix: netip.MustParsePrefix(p), Preferred: 2000, Valid: 3000})
+	}
+	return script.Grants{T1: 1000, T2: 1600, Prefixes: script.Always(all...)}.Answer
+}
+
+// The server can be brought to take the prefix back in an answer to an attacker
+// on the victim's link: it has heard a Release in the victim's name, and leased
+// the prefix to somebody else since. That ends nothing while the victim answers.
+func TestWithdrawalByAnAnswerToAnAttacker(t *testing.T) {
+	parallel(t)
+	r := withServer(t, always("2001:db8:1100::/56"))
+	v := r.victim()
+	thief := r.client(r.Client(2), duid(1))
+	r.server.Become(script.Grants{Prefixes: script.Always(dhcp6.IAPrefix{Prefix: v.prefix})}.Answer)
+	r.rises(func() int { return r.refused()["still-answers"] }, "still-answers", 1, func() {
+		reply, err := thief.Exchange(patience, v.says(dhcp6.Renew))
+		need(t, err)
+		if got := script.Delegations(reply); len(got) != 1 || got[0].Valid != 0 {
+			t.Fatalf("the server gave the thief %v, want a lifetime of 0: the test shows nothing", got)
+		}
+	})
+	r.server.Become(always(v.prefix.String()))
+	v.unmoved()
+	// In an answer to the victim it counts.
+	r.server.Become(script.Grants{Prefixes: script.Always(dhcp6.IAPrefix{Prefix: v.prefix})}.Answer)
+	_, err := v.Renew(patience, v.reply)
+	need(t, err)
+	r.WantNoRoute(v.prefix)
+}
+
+// With Kea, from beginning to end: a Release in the victim's name frees the lease
+// at the server, and the attacker asks for the prefix under its own name.
+func TestReleasedAndTakenAtTheServer(t *testing.T) {
+	parallel(t)
+	r := withKea(t)
+	v := r.victim()
+	copied, thief := r.client(r.Client(2), duid(1)), duid(66)
+	r.mismatched(1, func() {
+		_, err := copied.Exchange(patience, v.says(dhcp6.Release))
+		need(t, err)
+	})
+	copied.Close()
+	own := r.client(r.Client(2), thief)
+	hint := dhcp6.IAPrefix{Prefix: v.prefix, Preferred: 2000, Valid: 3000}
+	advertise, err := own.Exchange(patience, own.Message(dhcp6.Solicit, iapd(iaid, hint)))
+	need(t, err)
+	r.rises(func() int { return r.refused()["still-answers"] }, "still-answers", 1, func() {
+		reply, err := own.Exchange(patience, own.Message(dhcp6.Request, serverID(advertise), iapd(iaid, hint)))
+		need(t, err)
+		if got := script.Delegations(reply); len(got) != 1 || got[0].Prefix != v.prefix {
+			t.Fatalf("the server gave the thief %v, want %s: the test shows nothing", got, v.prefix)
+		}
+	})
+	v.compare("after the server gave it to the thief")
+	v.reachable()
+	r.cannotUse(r.Client(2), shared, "spoofed-link-layer", v)
+}
+
+// Many prefixes under the victim's DUID, for a host that has copied it, do not
+// use up the victim's limit.
+func TestCopiedDUIDUsesUpTheLimit(t *testing.T) {
+	parallel(t)
+	r := withServer(t, numbered)
+	thief := r.client(r.Client(2), duid(1))
+	var iaids []uint32
+	for i := range uint32(8) {
+		iaids = append(iaids, 100+i)
+	}
+	reply, err := thief.Obtain(patience, iaids...)
+	need(t, err)
+	if got := script.Delegations(reply); len(got) != 8 {
+		t.Fatalf("the thief has %d prefixes, want 8, which is the limit", len(got))
+	}
+	r.dropped(shared, "limit", 1, func() {
+		need(t, thief.Send(thief.Message(dhcp6.Request, serverID(reply), iapd(108))))
+		r.passed(thief)
+	})
+	v := r.victim()
+	v.unmoved()
+}
+
+// numbered is a server that gives each IA_PD a prefix of its own.
+var numbered = script.Grants{T1: 1000, T2: 1600, Prefixes: func(r script.Request, ia dhcp6.IA) []dhcp6.IAPrefix {
+	client, _ := r.Message.ClientID()
+	a := lab.Delegable(1).Addr().As16()
+	a[4], a[5], a[6] = 0x11, client[len(client)-1], byte(ia.IAID)
+	return []dhcp6.IAPrefix{{Prefix: netip.PrefixFrom(netip.AddrFrom16(a), 56), Preferred: 2000, Valid: 3000}}
+}}.Answer
+
+// cannotUse fails if a host gets a packet with the victim's source through: the
+// filter's counter must rise by each.
+func (r *rig) cannotUse(d *lab.Node, link, counter string, v *victim) {
+	r.t.Helper()
+	x, in := r.throw(d, "c0", link), r.listener()
+	r.rises(func() int { return r.Counter(counter) }, counter, 2, func() {
+		x.Send(v.inside.String(), lab.ServerAddress.String(), "stolen")
+		x.Send(v.prefix.Addr().Next().Next().String(), lab.ServerAddress.String(), "stolen as well")
+	})
+	if slices.Contains(in.Got(), "stolen") || slices.Contains(in.Got(), "stolen as well") {
+		r.t.Errorf("came through: %v", in.Got())
+	}
+}

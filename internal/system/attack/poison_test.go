@@ -1,0 +1,93 @@
+package attack_test
+
+import (
+	"bytes"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"fairlead/internal/lab/script"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// An attacker that sends with the victim's IPv6 source and its own link-layer
+// address between the victim's message and the answer to it, so that the relay
+// has heard the attacker last when the answer comes: the victim gets it all the
+// same, and its renewals count.
+func TestVictimsAddressIsContested(t *testing.T) {
+	parallel(t)
+	r := withServer(t, always("2001:db8:1100::/56"))
+	v := r.victim()
+	r.server.Become(nil)
+	poisoned := r.poison()
+	for range 3 {
+		v.unmoved()
+	}
+	if poisoned.Load() == 0 {
+		t.Error("no message was poisoned: the test shows nothing")
+	}
+	r.cannotUse(r.Client(2), shared, "spoofed-link-layer", v)
+}
+
+// The same while the victim asks for the first time. The relay does not know
+// which of the two it serves, so the filter does not yet bind the prefix to a
+// link-layer address: it passes from the link.
+func TestVictimsAddressIsContestedFromTheBeginning(t *testing.T) {
+	parallel(t)
+	r := withServer(t, nil)
+	poisoned := r.poison()
+	v := r.victim()
+	v.unmoved()
+	if poisoned.Load() == 0 {
+		t.Error("no message was poisoned: the test shows nothing")
+	}
+	r.cannotUse(r.far, other, "spoofed", v)
+}
+
+// poison has the server answer each message after the attacker's was heard, and
+// counts them.
+func (r *rig) poison() *atomic.Int64 {
+	r.t.Helper()
+	x := r.thrower(r.Client(2), "c0", shared)
+	source := r.local(r.Client(1), "c0")
+	noise := r.client(r.Client(2), duid(66))
+	answer := always("2001:db8:1100::/56")
+	poisoned := new(atomic.Int64)
+	stop, done := make(chan struct{}), make(chan struct{})
+	r.t.Cleanup(func() {
+		close(stop)
+		<-done
+	})
+	next := len(r.server.Received())
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Millisecond): // the server shows what it has, and calls nobody
+			}
+			all := r.server.Received()
+			for ; next < len(all); next++ {
+				q := all[next]
+				if q.Message.Type() == dhcp6.InformationRequest {
+					continue
+				}
+				m := noise.Message(dhcp6.InformationRequest)
+				x.ToRelays(x.Own, source, m)
+				_, err := r.server.Wait(patience, "the attacker's message", func(q script.Request) bool { return bytes.Equal(q.Inner, m) })
+				if err != nil {
+					r.t.Error(err)
+					return
+				}
+				poisoned.Add(1)
+				for _, d := range answer(q) {
+					if err := r.server.Send(q.From, d); err != nil {
+						r.t.Error(err)
+					}
+				}
+			}
+		}
+	}()
+	return poisoned
+}

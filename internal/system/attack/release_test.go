@@ -1,0 +1,94 @@
+package attack_test
+
+import (
+	"bytes"
+	"net/netip"
+	"testing"
+
+	"github.com/gopacket/gopacket/layers"
+
+	"fairlead/internal/lab"
+	"fairlead/internal/lab/capture"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// mismatched is rises for Releases that are not the holder's.
+func (r *rig) mismatched(by int, attack func()) {
+	r.t.Helper()
+	r.rises(func() int { return r.refused()["release-mismatch"] }, "release-mismatch", by, attack)
+}
+
+// A Release, or a Decline, in the victim's name: from the attackers' own
+// addresses, on the victim's link and on another.
+func TestSpoofedRelease(t *testing.T) {
+	parallel(t)
+	r := withKea(t)
+	v := r.victim()
+	near, far := r.client(r.Client(2), duid(1)), r.client(r.far, duid(1))
+	r.mismatched(3, func() {
+		need(t, near.Send(v.says(dhcp6.Release)))
+		need(t, near.Send(v.Message(dhcp6.Release, serverID(v.reply), iapd(iaid)))) // that names none
+		need(t, near.Send(v.says(dhcp6.Decline)))
+		need(t, far.Send(v.says(dhcp6.Release)))
+		r.passed(near)
+		r.passed(far)
+	})
+	v.unmoved()
+	// The victim's own counts: the messages were no nonsense.
+	_, err := v.Release(patience, v.reply)
+	need(t, err)
+	r.WantNoRoute(v.prefix)
+}
+
+// The same with the victim's IPv6 source and the attacker's own link-layer
+// address, by every way to the relay that there is: multicast, and ways on which
+// the relay does not see who put the frame on the link.
+func TestSpoofedReleaseFromTheVictimsAddress(t *testing.T) {
+	for name, send := range map[string]func(r *rig, x *thrower, source netip.Addr, message []byte){
+		"multicast": func(_ *rig, x *thrower, source netip.Addr, message []byte) {
+			x.ToRelays(x.Own, source, message)
+		},
+		"unicast": func(r *rig, x *thrower, source netip.Addr, message []byte) {
+			to := netip.AddrPortFrom(r.local(r.Relay, shared), dhcp6.ServerPort)
+			x.Datagram(x.Own, x.Peer, netip.AddrPortFrom(source, dhcp6.ClientPort), to, message)
+		},
+		"to the link-address": func(_ *rig, x *thrower, source netip.Addr, message []byte) {
+			to := netip.AddrPortFrom(lab.LinkAddress(1), dhcp6.ServerPort)
+			x.Datagram(x.Own, x.Peer, netip.AddrPortFrom(source, dhcp6.ClientPort), to, message)
+		},
+		"in fragments": func(_ *rig, x *thrower, source netip.Addr, message []byte) {
+			for _, f := range fragments(x, source, message, 1024) {
+				x.Put(f)
+			}
+		},
+		"behind an extension header": func(_ *rig, x *thrower, source netip.Addr, message []byte) {
+			x.Put(x.frame(source, layers.IPProtocolIPv6Destination, join([]byte{17, 0, 1, 4, 0, 0, 0, 0}, segment(source, message))))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			parallel(t)
+			r := withKea(t)
+			v := r.victim()
+			x := r.thrower(r.Client(2), "c0", shared)
+			heard, err := capture.Start(r.Server, "s0", "ip6")
+			need(t, err)
+			release := v.says(dhcp6.Release)
+			if name == "in fragments" { // as a message that needs them
+				release = join(release, option(40000, make([]byte, 1400)...))
+			}
+			r.mismatched(1, func() { send(r, x, v.Source.Addr().WithZone(""), release) })
+			v.unmoved()
+			// It went on to the server all the same: what a relay knows of a client
+			// stops no message.
+			until(t, "the server hears the Release", func() bool {
+				all, _ := heard.Datagrams("dhcpv6.msgtype == 8")
+				for _, d := range all {
+					if bytes.Contains(d.Payload, release) {
+						return true
+					}
+				}
+				return false
+			})
+		})
+	}
+}
