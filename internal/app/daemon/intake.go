@@ -8,6 +8,7 @@ import (
 	"fairlead/internal/core/admission"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/trust"
 	"fairlead/internal/host/udp"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -24,10 +25,12 @@ type message struct {
 	room []byte
 }
 
-// clientSide is what the intake has to know of a link that clients are on.
-type clientSide struct {
-	limits admission.Limits
-	relays bool // relay agents below us may speak for many clients
+// inlet is what the intake has to know of a link.
+type inlet struct {
+	name    string
+	clients bool // clients are on it
+	trusted bool // relay agents on it may speak for many clients, whoever they are
+	limits  admission.Limits
 }
 
 // intake stands between the sockets and the core. It empties the sockets quickly,
@@ -41,7 +44,8 @@ type intake struct {
 	mu    sync.Mutex // guards all following fields
 	gate  *admission.Gate
 	queue *admission.Queue[*message]
-	links map[int]clientSide
+	peers *trust.Set
+	links map[int]inlet
 	at    instant.Instant // of this drain
 	free  []*message
 	long  int // messages in use whose room is larger than ordinary
@@ -59,7 +63,7 @@ func newIntake(lost *failures) *intake {
 	_, _ = rand.Read(secret[:]) // never fails
 	key := admission.Key{binary.NativeEndian.Uint64(secret[:8]), binary.NativeEndian.Uint64(secret[8:])}
 	in := &intake{
-		lost: lost, links: make(map[int]clientSide),
+		lost: lost, peers: trust.NewSet(nil), links: make(map[int]inlet),
 		gate:  admission.NewGate(key, admission.DefaultSources),
 		queue: admission.NewQueue[*message](key, admission.DefaultBounds()...),
 	}
@@ -67,10 +71,11 @@ func newIntake(lost *failures) *intake {
 	return in
 }
 
-// set says which links clients are on, and what may come from each.
-func (in *intake) set(links map[int]clientSide) {
+// set says who the peers are, and what may come from each link.
+func (in *intake) set(peers *trust.Set, links map[int]inlet) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	in.peers = peers
 	for index := range in.links {
 		if _, stays := links[index]; !stays {
 			in.gate.Remove(index)
@@ -118,19 +123,9 @@ func (in *intake) done(batch []*message) {
 
 // judge admits or discards one datagram, which is the sockets'.
 func (in *intake) judge(d *udp.Datagram) {
-	class, source := admission.Clients, admission.SourceOf(linkLayer(d), d.Source.Addr())
-	kind := dhcp6.MessageType(0)
-	if len(d.Payload) > 0 {
-		kind = dhcp6.MessageType(d.Payload[0])
-	}
-	l, fromClients := in.links[d.Link]
-	switch {
-	case !fromClients && kind == dhcp6.RelayReply:
-		class, source = admission.Answers, source.ForMany()
-	case kind == dhcp6.RelayForward && (l.relays || !fromClients):
-		source = source.ForMany()
-	}
-	if fromClients {
+	l := in.links[d.Link]
+	class, source := in.origin(d, &l)
+	if l.clients {
 		verdict := in.gate.Admit(in.at, d.Link, source)
 		if !verdict.Admitted() {
 			in.lost.drop(d.Link, overRate[verdict])
@@ -149,6 +144,27 @@ func (in *intake) judge(d *udp.Datagram) {
 		in.lost.drop(shed.Link, relay6.DropQueueFull)
 		in.put(shed)
 	}
+}
+
+// origin is whose turn a datagram waits for. Servers, and relay agents that we
+// know, speak for many clients; anybody else is one host.
+func (in *intake) origin(d *udp.Datagram, l *inlet) (class int, _ admission.Source) {
+	from := d.Source.Addr()
+	source := admission.SourceOf(linkLayer(d), from)
+	if len(d.Payload) == 0 {
+		return admission.Clients, source
+	}
+	switch dhcp6.MessageType(d.Payload[0]) {
+	case dhcp6.RelayReply:
+		if !l.clients && in.peers.Find(trust.Server, from, l.name) != nil {
+			return admission.Answers, source.ForMany()
+		}
+	case dhcp6.RelayForward:
+		if l.trusted || in.peers.Find(trust.Relay, from, l.name) != nil {
+			source = source.ForMany()
+		}
+	}
+	return admission.Clients, source
 }
 
 // overRate is what a verdict is called where drops are counted.

@@ -14,6 +14,7 @@ import (
 	"fairlead/internal/core/admission"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/trust"
 	"fairlead/internal/host/udp"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -64,10 +65,12 @@ func (a *arrivals) Receive(limit int, handle func(*udp.Datagram)) int {
 	return n
 }
 
+func addr(host byte) netip.Addr { return netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 15: host}) }
+
 // from is a datagram from a host on a link.
 func from(link int, host byte, payload ...byte) udp.Datagram {
 	return udp.Datagram{
-		Link: link, Source: netip.AddrPortFrom(netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 15: host}), 546),
+		Link: link, Source: netip.AddrPortFrom(addr(host), 546),
 		MAC: [8]byte{2, 0, 0, 0, 0, host}, MACLen: 6, Payload: payload,
 	}
 }
@@ -76,7 +79,14 @@ func newTestIntake(limits admission.Limits) (*intake, *arrivals) {
 	a := newArrivals()
 	in := newIntake(newFailures(slog.New(slog.DiscardHandler), newLimiter(time.Hour)))
 	in.conn = a
-	in.set(map[int]clientSide{linkA: {limits: limits}, linkB: {limits: limits, relays: true}})
+	in.set(trust.NewSet([]trust.Peer{
+		{Address: addr(4), Prefix: netip.PrefixFrom(addr(4), 128), Role: trust.Server, Interfaces: []string{"u0"}},
+		{Address: addr(5), Prefix: netip.PrefixFrom(addr(5), 128), Role: trust.Relay, Interfaces: []string{"dA"}},
+	}), map[int]inlet{
+		uplink: {name: "u0"},
+		linkA:  {name: "dA", clients: true, limits: limits},
+		linkB:  {name: "dB", clients: true, limits: limits, trusted: true},
+	})
 	return in, a
 }
 
@@ -143,34 +153,31 @@ func TestIntakeFullQueueIsFair(t *testing.T) {
 	}
 }
 
-// What servers answer goes before what clients ask, but for a Relay-reply that
-// comes from a client link, which is no server's.
+// What servers answer goes before what clients ask; a Relay-reply from a client
+// link, or from anybody else on the uplink, does not.
 func TestIntakeAnswersGoFirst(t *testing.T) {
 	in, a := newTestIntake(admission.Limits{})
-	a.come(from(linkA, 1, byte(dhcp6.Solicit)), from(linkA, 2, byte(dhcp6.RelayReply)),
-		from(uplink, 3, byte(dhcp6.RelayForward)), from(uplink, 4, byte(dhcp6.RelayReply)))
-	var order []byte
-	for _, m := range drainAll(in, 1e9) {
-		order = append(order, m.MAC[5])
-	}
-	if len(order) != 4 || order[0] != 4 {
-		t.Errorf("order of hosts %v, want 4 first", order)
+	a.come(from(linkA, 1, byte(dhcp6.Solicit)), from(linkA, 4, byte(dhcp6.RelayReply)), from(linkA, 2),
+		from(uplink, 3, byte(dhcp6.RelayReply)), from(uplink, 4, byte(dhcp6.RelayReply), 99))
+	got := drainAll(in, 1e9)
+	if len(got) != 5 || len(got[0].Payload) != 2 {
+		t.Errorf("%d messages, the first with %d octets; want 5, and the server's first", len(got), len(got[0].Payload))
 	}
 }
 
-// A relay below us on a link where that is expected speaks for many clients; on
-// another link it is a host like any other.
+// A relay below us that is trusted, by its link or by its address, speaks for many
+// clients; any other is a host like all.
 func TestIntakeRelaysSpeakForMany(t *testing.T) {
 	in, a := newTestIntake(admission.Limits{Source: admission.Rate{PerSecond: 1, Burst: 5}})
 	for range 100 {
-		a.come(from(linkA, 1, byte(dhcp6.RelayForward)), from(linkB, 2, byte(dhcp6.RelayForward)), from(linkB, 3, byte(dhcp6.Solicit)))
+		a.come(from(linkA, 1, byte(dhcp6.RelayForward)), from(linkB, 2, byte(dhcp6.RelayForward)), from(linkB, 3, byte(dhcp6.Solicit)), from(linkA, 5, byte(dhcp6.RelayForward)))
 	}
 	got := map[byte]int{}
 	for _, m := range drainAll(in, 1e9) {
 		got[m.MAC[5]]++
 	}
-	if got[1] != 5 || got[2] != 100 || got[3] != 5 {
-		t.Errorf("admitted by host %v, want 1:5 2:100 3:5", got)
+	if got[1] != 5 || got[2] != 100 || got[3] != 5 || got[5] != 100 {
+		t.Errorf("admitted by host %v, want 1:5 2:100 3:5 5:100", got)
 	}
 }
 
@@ -212,7 +219,7 @@ func TestLoopForwardsEverything(t *testing.T) {
 			a := newArrivals()
 			l.intake.conn = a
 			l.net.update(l.core)
-			l.intake.set(map[int]clientSide{linkA: {}, linkB: {}})
+			l.intake.set(trust.NewSet(nil), map[int]inlet{linkA: {clients: true}, linkB: {clients: true}})
 			l.arrived, l.drained = make(chan struct{}, 1), make(chan struct{}, 1)
 			if spread {
 				l.senders = newSenders(l.net.send, l.endTurn)
@@ -225,7 +232,7 @@ func TestLoopForwardsEverything(t *testing.T) {
 			for round := range uint32(rounds) {
 				for i := range uint32(clients) {
 					d := solicit(linkA+int(i%2), round<<16|i).Datagram
-					d.Source = netip.AddrPortFrom(netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 15: byte(i)}), 546)
+					d.Source = netip.AddrPortFrom(addr(byte(i)), 546)
 					a.come(d)
 				}
 				for len(seen) < int(round+1)*clients {

@@ -33,6 +33,7 @@ type loop struct {
 	drained chan struct{} // the sockets are empty: tell when they are not
 	senders *senders      // nil where there are no cores for them
 	batch   []*message
+	packet  relay6.Packet // the one that is decided on
 
 	links     <-chan netlink.Event
 	probed    chan probeResult
@@ -42,6 +43,7 @@ type loop struct {
 	auditDue  func() // soon
 	auditLate func() // in a while: something could not be installed
 
+	at       instant.Now // of what is being handled
 	turn     *turn
 	inflight int // changes in the pipeline
 	ticked   instant.Instant
@@ -87,6 +89,7 @@ func (l *loop) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-arrived:
+			l.at = now()
 			arrived = l.arrived
 			if l.takeTurn(ctx) {
 				arrived = always
@@ -96,41 +99,44 @@ func (l *loop) run(ctx context.Context) error {
 				return errWatchGone
 			}
 			if ok {
+				l.at = now()
 				l.linkEvents(e)
 				l.carryOut(ctx)
 			}
 		case outcomes := <-l.pipe.outcomes:
+			l.at = now()
 			l.settle(outcomes)
 			l.carryOut(ctx)
 		case p := <-l.probed:
+			l.at = now()
 			l.decideOn(ctx, func(n instant.Now, eff *relay6.Effects) { l.core.Probed(n, p.hop, p.answers, eff) })
 			l.carryOut(ctx)
 		case call := <-l.calls:
+			l.at = now()
 			l.decideOn(ctx, call)
 			l.carryOut(ctx)
 		case <-timer.C:
+			l.at = now()
 			l.tick()
 			l.carryOut(ctx)
 		}
-		l.net.retry(l.core)
+		l.net.retry(l.at.Boot, l.core)
 		timer.Reset(l.sleep())
 	}
 }
 
 func (l *loop) tick() {
 	l.turn.eff.Reset()
-	n := now()
-	l.ticked = n.Boot
-	l.core.Tick(n, &l.turn.eff)
+	l.ticked = l.at.Boot
+	l.core.Tick(l.at, &l.turn.eff)
 }
 
 // sleep is until the core wants a Tick; also on a busy relay it gets one now and
 // then.
 func (l *loop) sleep() time.Duration {
-	n := now()
-	left := n.Until(l.ticked.After(idle))
+	left := l.at.Until(l.ticked.After(idle))
 	if at, ok := l.core.Deadline(); ok {
-		left = min(left, n.Until(at))
+		left = min(left, l.at.Until(at))
 	}
 	return max(0, left)
 }
@@ -140,18 +146,18 @@ func (l *loop) sleep() time.Duration {
 // the store.
 func (l *loop) handle(ctx context.Context, batch []*message) {
 	l.turn.eff.Reset()
-	n := now()
 	for _, m := range batch {
-		p := relay6.Packet{
+		p := &l.packet
+		*p = relay6.Packet{
 			Link: m.Link, Source: m.Source, Dest: m.Dest, LinkLayer: linkLayer(&m.Datagram),
 			HardwareType: m.HardwareType, Payload: m.Payload,
 		}
-		if drop, refused := l.guard.refuses(&p, n.Boot); refused {
+		if drop, refused := l.guard.refuses(p, l.at.Boot); refused {
 			l.core.CountDrop(p.Link, drop, 1)
 			continue
 		}
-		if cause := l.decide(n, &p); cause != nil {
-			if l.guard.panicked(&p, n.Boot) {
+		if cause := l.decide(p); cause != nil {
+			if l.guard.panicked(p, l.at.Boot) {
 				l.log.Warn("link muted: its packets make the core panic", "link", p.Link, "for", time.Duration(muteFor))
 			}
 			l.rebuild(ctx, cause)
@@ -159,13 +165,13 @@ func (l *loop) handle(ctx context.Context, batch []*message) {
 	}
 }
 
-func (l *loop) decide(n instant.Now, p *relay6.Packet) (cause any) {
-	return l.try(func() {
-		if l.planted != nil {
-			l.planted(p)
-		}
-		l.core.Handle(n, p, &l.turn.eff)
-	})
+func (l *loop) decide(p *relay6.Packet) (cause any) {
+	defer l.caught(l.turn.eff.Mark(), &cause)
+	if l.planted != nil {
+		l.planted(p)
+	}
+	l.core.Handle(l.at, p, &l.turn.eff)
+	return nil
 }
 
 // maxLinkEvents bounds how long a burst of link events holds up everything else.
@@ -210,13 +216,12 @@ func (l *loop) linkEvent(e netlink.Event) (audit bool) {
 func (l *loop) settle(outcomes []relay6.Outcome) {
 	l.turn.eff.Reset()
 	l.inflight -= len(outcomes)
-	n := now()
 	failed := false
 	for _, o := range outcomes {
 		for _, f := range o.Install {
 			failed = failed || !errors.Is(f.Err, relay6.ErrRefused)
 		}
-		l.core.Settle(n, o, &l.turn.eff)
+		l.core.Settle(l.at, o, &l.turn.eff)
 	}
 	if failed {
 		l.auditLate()
@@ -294,14 +299,13 @@ func (l *loop) refuse(j *job) {
 		l.net.sendFailed(w.out, fmt.Errorf("%w: %w", errNotKept, errStalled))
 	}
 	var undo relay6.Effects
-	n := now()
 	for _, c := range j.changes {
-		l.core.Settle(n, relay6.Outcome{ID: c.ID, Keep: errStalled}, &undo)
+		l.core.Settle(l.at, relay6.Outcome{ID: c.ID, Keep: errStalled}, &undo)
 	}
 	l.notes.take(&undo)
 	// What the undoing itself wants installed is found by the audit.
 	for _, c := range undo.Changes {
-		l.core.Settle(n, relay6.Outcome{ID: c.ID}, &undo)
+		l.core.Settle(l.at, relay6.Outcome{ID: c.ID}, &undo)
 	}
 	l.auditLate()
 }

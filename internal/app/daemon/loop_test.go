@@ -46,9 +46,9 @@ func (q *quiet) takeSent() [][]byte {
 	return sent
 }
 
-func (q *quiet) SetLinks([]udp.Link) error                         { return nil }
-func (q *quiet) AddLocal(netip.Addr, int, string, uint16) error    { return nil }
-func (q *quiet) RemoveLocal(netip.Addr, int, string, uint16) error { return nil }
+func (q *quiet) SetLinks([]udp.Link) error   { return nil }
+func (q *quiet) AddLocal(udp.Local) error    { return nil }
+func (q *quiet) RemoveLocal(udp.Local) error { return nil }
 
 const (
 	uplink = iota + 1

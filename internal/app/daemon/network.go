@@ -28,12 +28,12 @@ type network struct {
 	port   uint16
 	links  map[string]hoststate.Link
 	gone   map[string]bool // names that a device has lost since the last update
-	locals map[local]struct{}
+	locals map[udp.Local]struct{}
 	joined []udp.Link
 	vrfs   map[string]string // by peer name
 	last   string            // last error of SetLinks, so that it is logged once
 
-	unopened map[local]string // why, so that it is logged once
+	unopened map[udp.Local]string // why, so that it is logged once
 	retryAt  instant.Instant
 
 	failed func(udp.Outgoing, error)
@@ -43,22 +43,14 @@ type network struct {
 type sockets interface {
 	sender
 	SetLinks(client []udp.Link) error
-	AddLocal(addr netip.Addr, ifindex int, vrf string, port uint16) error
-	RemoveLocal(addr netip.Addr, ifindex int, vrf string, port uint16) error
-}
-
-// local is a socket for the traffic with peers.
-type local struct {
-	addr  netip.Addr
-	index int
-	vrf   string
-	port  uint16
+	AddLocal(at udp.Local) error
+	RemoveLocal(at udp.Local) error
 }
 
 func newNetwork(log *slog.Logger) *network {
 	return &network{
 		log: log, links: make(map[string]hoststate.Link), gone: make(map[string]bool),
-		locals: make(map[local]struct{}), vrfs: make(map[string]string), unopened: make(map[local]string),
+		locals: make(map[udp.Local]struct{}), vrfs: make(map[string]string), unopened: make(map[udp.Local]string),
 	}
 }
 
@@ -88,11 +80,11 @@ func (n *network) update(core *relay6.Relay) {
 const retryEvery = 5 * time.Second
 
 // retry tries again what could not be opened, if it is time.
-func (n *network) retry(core *relay6.Relay) {
+func (n *network) retry(at instant.Instant, core *relay6.Relay) {
 	if n.last == "" && len(n.unopened) == 0 {
 		return
 	}
-	if at := now().Boot; at >= n.retryAt {
+	if at >= n.retryAt {
 		n.retryAt = at.After(retryEvery)
 		n.update(core)
 	}
@@ -111,7 +103,7 @@ func (n *network) letGo() {
 		n.setLinks(left)
 	}
 	for k := range n.locals {
-		if n.gone[k.vrf] {
+		if n.gone[k.VRF] {
 			n.closeLocal(k)
 		}
 	}
@@ -120,20 +112,21 @@ func (n *network) letGo() {
 
 func (n *network) updateLinks(core *relay6.Relay) {
 	var want []udp.Link
-	sides := make(map[int]clientSide)
+	inlets := make(map[int]inlet)
 	for name, l := range n.links {
 		if !l.Up || l.Index <= 0 {
 			continue
 		}
-		rule, relays := core.Rule(name), n.hearsRelay(name)
-		if rule != nil {
-			sides[l.Index] = clientSide{limits: rule.Rate, relays: relays || rule.Trusted}
+		in := inlet{name: name}
+		if rule := core.Rule(name); rule != nil {
+			in.clients, in.trusted, in.limits = true, rule.Trusted, rule.Rate
 		}
-		if rule != nil || relays {
+		inlets[l.Index] = in
+		if in.clients || n.hearsRelay(name) {
 			want = append(want, clientLink(l))
 		}
 	}
-	n.intake.set(sides)
+	n.intake.set(trust.NewSet(n.peers), inlets)
 	slices.SortFunc(want, func(a, b udp.Link) int { return a.Index - b.Index })
 	if slices.EqualFunc(want, n.joined, sameLink) && n.last == "" {
 		return
@@ -182,19 +175,24 @@ func (n *network) hearsRelay(name string) bool {
 
 // updateLocals opens the sockets that peers are talked to from.
 func (n *network) updateLocals() {
-	want := make(map[local]struct{})
+	want := make(map[udp.Local]struct{})
 	for i := range n.peers {
 		p := &n.peers[i]
 		vrf := n.vrfOf(p)
 		n.vrfs[p.Name] = vrf
-		k := local{addr: p.Local, vrf: vrf}
+		k := udp.Local{Addr: p.Local, VRF: vrf}
 		if !p.Local.IsValid() {
-			k.addr = netip.IPv6Unspecified()
+			k.Addr = netip.IPv6Unspecified()
 		} else if p.Local.IsLinkLocalUnicast() {
-			k.index = n.links[p.Zone].Index
+			k.Index = n.links[p.Zone].Index
 		}
 		if p.Role == trust.Server && n.port != relay6.ServerPort {
-			k.port = n.port
+			k.Port = n.port
+		}
+		if p.Local.IsGlobalUnicast() && p.Role == trust.Server && p.Address.IsGlobalUnicast() {
+			only := k
+			only.Peer = netip.AddrPortFrom(p.Address, relay6.ServerPort)
+			want[only] = struct{}{}
 		}
 		want[k] = struct{}{}
 	}
@@ -203,7 +201,7 @@ func (n *network) updateLocals() {
 			n.closeLocal(k)
 		}
 	}
-	maps.DeleteFunc(n.unopened, func(k local, _ string) bool { _, ok := want[k]; return !ok })
+	maps.DeleteFunc(n.unopened, func(k udp.Local, _ string) bool { _, ok := want[k]; return !ok })
 	for k := range want {
 		if _, ok := n.locals[k]; !ok {
 			n.openLocal(k)
@@ -211,24 +209,24 @@ func (n *network) updateLocals() {
 	}
 }
 
-func (n *network) openLocal(k local) {
-	if err := n.conn.AddLocal(k.addr, k.index, k.vrf, k.port); err != nil {
+func (n *network) openLocal(k udp.Local) {
+	if err := n.conn.AddLocal(k); err != nil {
 		if text := err.Error(); n.unopened[k] != text {
 			n.unopened[k] = text
-			n.log.Warn("socket for peers not open yet", "local", k.addr, "error", err)
+			n.log.Warn("socket for peers not open yet", "local", k.String(), "error", err)
 		}
 		return
 	}
 	n.locals[k] = struct{}{}
 	if _, ok := n.unopened[k]; ok {
 		delete(n.unopened, k)
-		n.log.Info("socket for peers open", "local", k.addr)
+		n.log.Info("socket for peers open", "local", k.String())
 	}
 }
 
-func (n *network) closeLocal(k local) {
-	if err := n.conn.RemoveLocal(k.addr, k.index, k.vrf, k.port); err != nil {
-		n.log.Warn("socket not closed", "local", k.addr, "error", err)
+func (n *network) closeLocal(k udp.Local) {
+	if err := n.conn.RemoveLocal(k); err != nil {
+		n.log.Warn("socket not closed", "local", k.String(), "error", err)
 	}
 	delete(n.locals, k)
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -36,17 +35,17 @@ func (o *openings) SetLinks(links []udp.Link) error {
 	return nil
 }
 
-func (o *openings) AddLocal(a netip.Addr, _ int, vrf string, _ uint16) error {
+func (o *openings) AddLocal(at udp.Local) error {
 	if o.refuse != nil {
-		o.trace = append(o.trace, fmt.Sprintf("open %s refused", a))
+		o.trace = append(o.trace, fmt.Sprintf("open %s refused", at.Addr))
 		return o.refuse
 	}
-	o.trace = append(o.trace, fmt.Sprintf("open %s %s", a, vrf))
+	o.trace = append(o.trace, fmt.Sprintf("open %s %s", at.Addr, at.VRF))
 	return nil
 }
 
-func (o *openings) RemoveLocal(a netip.Addr, _ int, vrf string, _ uint16) error {
-	o.trace = append(o.trace, fmt.Sprintf("close %s %s", a, vrf))
+func (o *openings) RemoveLocal(at udp.Local) error {
+	o.trace = append(o.trace, fmt.Sprintf("close %s %s", at.Addr, at.VRF))
 	return nil
 }
 
@@ -107,18 +106,18 @@ func TestNetworkRetriesWhatIsNotOpen(t *testing.T) {
 	o.tell(l, link(linkB, "dB", ""))
 	o.want(t, "links refused", "open :: refused")
 	o.trace = nil
-	l.net.retry(l.core)
+	l.net.retry(now().Boot, l.core)
 	o.want(t, "links refused", "open :: refused")
 	o.trace = nil
-	l.net.retry(l.core) // the time is not there yet
+	l.net.retry(now().Boot, l.core) // the time is not there yet
 	o.want(t)
 	if n := strings.Count(out.String(), "level=WARN"); n != 2 {
 		t.Errorf("%d warnings, want one for links and one for the socket:\n%s", n, &out)
 	}
 	o.refuse, l.net.retryAt = nil, 0
-	l.net.retry(l.core)
+	l.net.retry(now().Boot, l.core)
 	o.want(t, "links dA/2/ dB/3/", "open :: ")
 	o.trace, l.net.retryAt = nil, 0
-	l.net.retry(l.core) // nothing is left to try
+	l.net.retry(now().Boot, l.core) // nothing is left to try
 	o.want(t)
 }

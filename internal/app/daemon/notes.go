@@ -48,6 +48,10 @@ func (n *notes) take(eff *relay6.Effects) {
 }
 
 func (n *notes) write(note *relay6.Note, at instant.Instant) {
+	level := levelOf(note)
+	if !n.log.Enabled(context.Background(), level) {
+		return
+	}
 	attrs := make([]slog.Attr, 0, 8)
 	add := func(a slog.Attr) { attrs = append(attrs, a) }
 	if note.Link != "" {
@@ -62,21 +66,14 @@ func (n *notes) write(note *relay6.Note, at instant.Instant) {
 	if note.XID != 0 {
 		add(slog.Uint64("xid", uint64(note.XID)))
 	}
-	level := slog.LevelInfo
-	switch note.Kind {
-	case relay6.NoteDelegation:
+	if note.Kind == relay6.NoteDelegation {
 		d := note.Event.Subject()
 		add(slog.Uint64("iaid", uint64(d.IAID)))
 		add(slog.Any("prefix", d.Prefix))
 		add(slog.String("next_hop", n.clients.addr(d.NextHop)))
-		level = delegationLevel(note.Event.Kind)
-	case relay6.NoteTrace:
-		add(slog.String("type", note.Type.String()))
-		level = slog.LevelDebug
-	case relay6.NoteRelease, relay6.NoteServerUnicast, relay6.NoteLimit, relay6.NoteStore, relay6.NoteForeign, relay6.NoteClock:
-		level = slog.LevelWarn
 	}
 	if note.Kind == relay6.NoteTrace {
+		add(slog.String("type", note.Type.String()))
 		add(slog.String("source", n.clients.hide(note.Reason))) // where the message comes from
 	} else if note.Reason != "" {
 		add(slog.String("reason", note.Reason))
@@ -96,6 +93,18 @@ func (n *notes) write(note *relay6.Note, at instant.Instant) {
 		text = "delegation " + text
 	}
 	n.log.LogAttrs(context.Background(), level, text, attrs...)
+}
+
+func levelOf(note *relay6.Note) slog.Level {
+	switch note.Kind {
+	case relay6.NoteDelegation:
+		return delegationLevel(note.Event.Kind)
+	case relay6.NoteTrace:
+		return slog.LevelDebug
+	case relay6.NoteRelease, relay6.NoteServerUnicast, relay6.NoteLimit, relay6.NoteStore, relay6.NoteForeign, relay6.NoteClock:
+		return slog.LevelWarn
+	}
+	return slog.LevelInfo
 }
 
 func delegationLevel(k delegation.EventKind) slog.Level {

@@ -11,22 +11,24 @@ import (
 // try lets the core decide and returns what it panicked with, if it did: then
 // nothing of what it had wanted is left in the Effects.
 func (l *loop) try(decide func()) (cause any) {
-	mark := l.turn.eff.Mark()
-	defer func() {
-		if cause = recover(); cause != nil {
-			l.log.Error("panic while deciding: this event is lost, and a packet is refused from now on", "panic", cause, "stack", string(debug.Stack()))
-			l.turn.eff.Rewind(mark)
-		}
-	}()
+	defer l.caught(l.turn.eff.Mark(), &cause)
 	decide()
 	return nil
+}
+
+// caught is deferred around the core.
+func (l *loop) caught(mark relay6.Mark, cause *any) {
+	if *cause = recover(); *cause != nil {
+		l.log.Error("panic while deciding: this event is lost, and a packet is refused from now on", "panic", *cause, "stack", string(debug.Stack()))
+		l.turn.eff.Rewind(mark)
+	}
 }
 
 // decideOn lets the core decide on one event that is not a packet but may carry
 // what a packet or a caller had.
 func (l *loop) decideOn(ctx context.Context, event func(instant.Now, *relay6.Effects)) {
 	l.turn.eff.Reset()
-	if cause := l.try(func() { event(now(), &l.turn.eff) }); cause != nil {
+	if cause := l.try(func() { event(l.at, &l.turn.eff) }); cause != nil {
 		l.guard.panics++
 		l.rebuild(ctx, cause)
 	}

@@ -124,7 +124,7 @@ func (l *loop) receive(ctx context.Context) error {
 func (l *loop) takeTurn(ctx context.Context) (more bool) {
 	arrived := false
 	if l.senders == nil {
-		arrived = l.intake.drain(now().Boot)
+		arrived = l.intake.drain(l.at.Boot)
 	}
 	l.batch, more = l.intake.next(l.batch[:0], maxTurn)
 	l.handle(ctx, l.batch)

@@ -205,11 +205,11 @@ func TestHollowDevicesNeverFaceClients(t *testing.T) {
 	} {
 		w.links[name] = l
 		w.setLink(name, nil)
-		if w.core.ClientFacing(name) || w.kernel.elements[hoststate.Element{Set: hoststate.Guarded, Link: name}] {
+		if w.core.Rule(name) != nil || w.kernel.elements[hoststate.Element{Set: hoststate.Guarded, Link: name}] {
 			t.Errorf("%s faces clients", name)
 		}
 	}
-	if !w.core.ClientFacing("lan0") {
+	if w.core.Rule("lan0") == nil {
 		t.Error("lan0 does not face clients")
 	}
 }
@@ -239,7 +239,7 @@ func TestUplinkNeverFacesClients(t *testing.T) {
 	if got := w.says(stray, message(dhcp6.Solicit, 1)); len(got) != 0 || w.dropped(relay6.DropNotClientLink) != 1 {
 		t.Errorf("a client on the uplink: %+v, drops %v", got, w.drops)
 	}
-	if w.core.ClientFacing("up0") || !w.core.ClientFacing("lan0") {
+	if w.core.Rule("up0") != nil || w.core.Rule("lan0") == nil {
 		t.Error("up0 faces clients, or lan0 does not")
 	}
 	// Nor is a client's message delivered there.

@@ -51,8 +51,8 @@ func TestClose(t *testing.T) {
 	}
 	for name, err := range map[string]error{
 		"Close": c.Close(), "SetLinks": c.SetLinks(nil), "Wait": c.Wait(), "Send": sent,
-		"AddLocal":    c.AddLocal(netip.IPv6Unspecified(), 0, "", 0),
-		"RemoveLocal": c.RemoveLocal(netip.IPv6Unspecified(), 0, "", 0),
+		"AddLocal":    c.AddLocal(Local{Addr: netip.IPv6Unspecified()}),
+		"RemoveLocal": c.RemoveLocal(Local{Addr: netip.IPv6Unspecified()}),
 	} {
 		if !errors.Is(err, net.ErrClosed) {
 			t.Errorf("%s after Close: %v, want %v", name, err, net.ErrClosed)
@@ -96,8 +96,8 @@ func TestLocalsComeAndGoUnderTraffic(t *testing.T) {
 			default:
 			}
 			l.relay.do(func() error {
-				return errors.Join(l.conn.AddLocal(second, 0, "", 0), l.conn.SetLinks([]Link{l.c0, l.u0}),
-					l.conn.RemoveLocal(second, 0, "", 0), l.conn.SetLinks([]Link{l.c0}))
+				return errors.Join(l.conn.AddLocal(Local{Addr: second}), l.conn.SetLinks([]Link{l.c0, l.u0}),
+					l.conn.RemoveLocal(Local{Addr: second}), l.conn.SetLinks([]Link{l.c0}))
 			})
 		}
 	}()
@@ -122,25 +122,25 @@ func TestLocalRefused(t *testing.T) {
 	l := newLab(t)
 	for _, addr := range []string{"192.0.2.1", "::ffff:192.0.2.1", "ff02::1:2", "fe80::1"} {
 		a := netip.MustParseAddr(addr)
-		if err := l.conn.AddLocal(a, 0, "", 0); err == nil || !strings.Contains(err.Error(), addr) {
+		if err := l.conn.AddLocal(Local{Addr: a}); err == nil || !strings.Contains(err.Error(), addr) {
 			t.Errorf("AddLocal(%s) = %v, want an error that names it", addr, err)
 		}
 	}
 	missing := netip.MustParseAddr("2001:db8:1::99")
 	var err error
-	l.relay.do(func() error { err = l.conn.AddLocal(missing, 0, "", 0); return nil })
+	l.relay.do(func() error { err = l.conn.AddLocal(Local{Addr: missing}); return nil })
 	if !errors.Is(err, unix.EADDRNOTAVAIL) {
 		t.Errorf("AddLocal with an address that the host does not have: %v", err)
 	}
-	if err := l.conn.RemoveLocal(missing, 0, "", 0); !errors.Is(err, ErrNoLocal) {
+	if err := l.conn.RemoveLocal(Local{Addr: missing}); !errors.Is(err, ErrNoLocal) {
 		t.Errorf("RemoveLocal: %v, want %v", err, ErrNoLocal)
 	}
-	l.relay.do(func() error { err = l.conn.AddLocal(missing, 0, "novrf0", 0); return nil })
+	l.relay.do(func() error { err = l.conn.AddLocal(Local{Addr: missing, VRF: "novrf0"}); return nil })
 	if err == nil || !strings.Contains(err.Error(), "novrf0") {
 		t.Errorf("AddLocal in a VRF that is not there: %v", err)
 	}
 	// The wildcard of Open stays.
-	if err := l.conn.RemoveLocal(netip.IPv6Unspecified(), 0, "", 0); err != nil {
+	if err := l.conn.RemoveLocal(Local{Addr: netip.IPv6Unspecified()}); err != nil {
 		t.Errorf("RemoveLocal of the wildcard: %v", err)
 	}
 	if n := l.conn.Stats().Sockets; n != 3 {

@@ -38,7 +38,7 @@ type Conn struct {
 
 	mu      sync.RWMutex // guards all following fields; held for reading by one batch
 	links   map[int]*link
-	sockets map[endpoint]*socket
+	sockets map[Local]*socket
 	byFD    map[int32]*socket
 	frames  *socket
 
@@ -64,7 +64,7 @@ func Open(o Options) (*Conn, error) {
 	c := &Conn{
 		options: o,
 		links:   map[int]*link{},
-		sockets: map[endpoint]*socket{},
+		sockets: map[Local]*socket{},
 		byFD:    map[int32]*socket{},
 	}
 	c.groups = newGroups(&c.count)
@@ -109,25 +109,25 @@ func (c *Conn) open() error {
 	return nil
 }
 
-func (c *Conn) wildcard(vrf string) endpoint {
-	return endpoint{addr: netip.IPv6Unspecified(), vrf: vrf, port: c.options.Port}
+func (c *Conn) wildcard(vrf string) Local {
+	return Local{Addr: netip.IPv6Unspecified(), VRF: vrf, Port: c.options.Port}
 }
 
 // ensure returns the socket at e, opened if need be. A VRF device that was
 // deleted and made anew leaves a socket behind that hears nothing: that one is
 // replaced.
-func (c *Conn) ensure(e endpoint) (*socket, error) {
+func (c *Conn) ensure(e Local) (*socket, error) {
 	old := c.sockets[e]
-	if old != nil && e.vrf == "" {
+	if old != nil && e.VRF == "" {
 		return old, nil
 	}
 	if old != nil {
-		if index, err := interfaceIndex(e.vrf); err == nil && index == old.vrfIndex {
+		if index, err := interfaceIndex(e.VRF); err == nil && index == old.vrfIndex {
 			return old, nil
 		}
 	}
 	open := openUDP
-	if e == c.wildcard(e.vrf) {
+	if e == c.wildcard(e.VRF) {
 		open = openTwins
 	}
 	s, err := open(e, &c.options)
@@ -230,7 +230,7 @@ func (c *Conn) Close() error {
 	for _, s := range c.byFD {
 		c.shut(s)
 	}
-	c.sockets = map[endpoint]*socket{}
+	c.sockets = map[Local]*socket{}
 	c.links = map[int]*link{}
 	return err
 }

@@ -107,3 +107,21 @@ type Outgoing struct {
 	HopLimit uint8
 	Payload  []byte
 }
+
+// Local is the place of a socket for the traffic with peers.
+type Local struct {
+	// Addr is a unicast address of this host; the unspecified one is a wildcard,
+	// for a VRF or a port that has none yet.
+	Addr netip.Addr
+	// Index is that of Addr's interface where Addr is link-local; else it is
+	// ignored.
+	Index int
+	// VRF is the name of a VRF device, empty for the default VRF.
+	VRF string
+	// Port 0 is that of Options; another one is the source port of RFC 8357.
+	Port uint16
+	// Peer, if valid, is the only one that the socket is for. The kernel then
+	// keeps the way to it, which makes what is sent there cheaper. Others need a
+	// socket without Peer at the same place.
+	Peer netip.AddrPort
+}

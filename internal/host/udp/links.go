@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 )
 
 // SetLinks makes client the client links, all of them: joins ff02::1:2 on new
@@ -90,16 +89,12 @@ func (c *Conn) removeUnused() {
 	}
 }
 
-// AddLocal opens a socket at addr and port for the traffic with peers in a VRF
-// ("" is the default one). Port 0 is that of Options; another one is the source
-// port of RFC 8357. The unspecified address is a wildcard, for a VRF or a port
-// that has none yet. The index of the interface is needed for link-local
-// addresses and ignored for others. A socket that is there already is left
-// alone. An error that wraps EADDRNOTAVAIL means that the host does not have
-// the address, or that duplicate address detection has not ended: try again
-// when addresses change.
-func (c *Conn) AddLocal(addr netip.Addr, ifindex int, vrf string, port uint16) error {
-	e, err := c.local(addr, ifindex, vrf, port)
+// AddLocal opens a socket for the traffic with peers. One that is there already is
+// left alone. An error that wraps EADDRNOTAVAIL means that the host does not have
+// the address, or that duplicate address detection has not ended, and
+// ENETUNREACH that there is no way to the peer: try again when addresses change.
+func (c *Conn) AddLocal(at Local) error {
+	e, err := c.local(at)
 	if err != nil {
 		return err
 	}
@@ -116,10 +111,10 @@ func (c *Conn) AddLocal(addr netip.Addr, ifindex int, vrf string, port uint16) e
 	return nil
 }
 
-// RemoveLocal closes the socket that AddLocal opened with the same arguments,
-// unless client links use it. The wildcard socket of Open stays.
-func (c *Conn) RemoveLocal(addr netip.Addr, ifindex int, vrf string, port uint16) error {
-	e, err := c.local(addr, ifindex, vrf, port)
+// RemoveLocal closes the socket that AddLocal opened, unless client links use it.
+// The wildcard socket of Open stays.
+func (c *Conn) RemoveLocal(at Local) error {
+	e, err := c.local(at)
 	if err != nil {
 		return err
 	}
@@ -137,18 +132,22 @@ func (c *Conn) RemoveLocal(addr netip.Addr, ifindex int, vrf string, port uint16
 	return nil
 }
 
-func (c *Conn) local(addr netip.Addr, ifindex int, vrf string, port uint16) (endpoint, error) {
-	e := endpoint{addr: addr.WithZone(""), vrf: vrf, port: port}
-	if port == 0 {
-		e.port = c.options.Port
+// local is at in the form that sockets are found by.
+func (c *Conn) local(at Local) (Local, error) {
+	at.Addr = at.Addr.WithZone("")
+	if at.Port == 0 {
+		at.Port = c.options.Port
 	}
+	peer := at.Peer.Addr()
 	switch {
-	case !addr.Is6() || addr.Is4In6() || addr.IsMulticast():
-		return e, fmt.Errorf("udp: local address %v: not a unicast IPv6 address", addr)
-	case addr.IsLinkLocalUnicast() && ifindex <= 0:
-		return e, fmt.Errorf("udp: local address %v: link-local and no interface", addr)
-	case addr.IsLinkLocalUnicast():
-		e.ifindex = ifindex
+	case !at.Addr.Is6() || at.Addr.Is4In6() || at.Addr.IsMulticast():
+		return at, fmt.Errorf("udp: local address %v: not a unicast IPv6 address", at.Addr)
+	case at.Peer.IsValid() && (!peer.Is6() || peer.Is4In6() || !peer.IsGlobalUnicast() || at.Peer.Port() == 0):
+		return at, fmt.Errorf("udp: peer %v: not a global IPv6 address and port", at.Peer)
+	case !at.Addr.IsLinkLocalUnicast():
+		at.Index = 0
+	case at.Index <= 0:
+		return at, fmt.Errorf("udp: local address %v: link-local and no interface", at.Addr)
 	}
-	return e, nil
+	return at, nil
 }

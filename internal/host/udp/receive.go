@@ -217,7 +217,7 @@ func (c *Conn) datagram(d *Datagram, s *socket, name *[nameRoom]byte, payload, o
 	hints := readControl(oob)
 	d.Link, d.Dest = hints.ifindex, hints.dest
 	d.Source = netip.AddrPortFrom(netip.AddrFrom16([16]byte(name[8:24])), binary.BigEndian.Uint16(name[2:]))
-	d.LocalPort = s.at.port
+	d.LocalPort = s.at.Port
 	d.Payload = payload
 	if s.multicast && !c.multicast(d, s, hints.headers || cut) {
 		return false

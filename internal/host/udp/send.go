@@ -41,10 +41,6 @@ func newWriter(c *Conn) *writer {
 	w.headers = make([]unix.Mmsghdr, size)
 	w.route = make([]*socket, size)
 	w.index = make([]int, size)
-	for i := range w.parcels {
-		h := &w.headers[i].Hdr
-		h.Name = &w.parcels[i].name[0]
-	}
 	return w
 }
 
@@ -107,6 +103,10 @@ func (w *writer) flush(s *socket, n int, failed func(int, error)) {
 	}
 	for i := 0; i < n; {
 		done, errno := sendMany(s.fd, w.headers[i:n])
+		if errno == unix.ECONNREFUSED {
+			// That is about an earlier one, and it was told by this.
+			done, errno = sendMany(s.fd, w.headers[i:n])
+		}
 		if errno != 0 {
 			w.fail(w.index[i], errno, failed)
 			i++
@@ -151,21 +151,27 @@ func (l *link) takesFrame(o *Outgoing) bool {
 		frameHeaders+len(o.Payload) <= l.MTU
 }
 
-// toPeer prefers the socket at o.Source, then the wildcard of the VRF.
+// toPeer prefers the socket that is for this peer alone, then the one at
+// o.Source, then the wildcard of the VRF.
 func (c *Conn) toPeer(o *Outgoing) (*socket, error) {
-	e := endpoint{addr: o.Source, vrf: o.VRF, port: o.SourcePort}
-	if e.port == 0 {
-		e.port = c.options.Port
+	e := Local{Addr: o.Source, VRF: o.VRF, Port: o.SourcePort}
+	if e.Port == 0 {
+		e.Port = c.options.Port
 	}
 	if o.Source.Is6() {
 		if o.Source.IsLinkLocalUnicast() {
-			e.ifindex = o.Link
+			e.Index = o.Link
 		}
+		e.Peer = o.Dest
+		if s := c.sockets[e]; s != nil {
+			return s, nil
+		}
+		e.Peer = netip.AddrPort{}
 		if s := c.sockets[e]; s != nil {
 			return s, nil
 		}
 	}
-	e.addr, e.ifindex = netip.IPv6Unspecified(), 0
+	e.Addr, e.Index = netip.IPv6Unspecified(), 0
 	if s := c.sockets[e]; s != nil {
 		return s, nil
 	}
@@ -201,6 +207,10 @@ func (p *parcel) frame(h *unix.Msghdr, l *link, port uint16, o *Outgoing) {
 }
 
 func (p *parcel) datagram(h *unix.Msghdr, s *socket, o *Outgoing) {
+	if s.at.Peer.IsValid() && o.HopLimit == 0 {
+		p.load(h, 0, 0, nil, o.Payload)
+		return
+	}
 	dest := o.Dest.Addr()
 	scoped := dest.IsLinkLocalUnicast() || dest.IsMulticast()
 	p.name = [nameRoom]byte{}
@@ -217,7 +227,7 @@ func (p *parcel) datagram(h *unix.Msghdr, s *socket, o *Outgoing) {
 	}
 	size := 0
 	// A socket that is bound to an address needs no telling.
-	if source := o.Source.Is6() && s.at.addr.IsUnspecified(); source || ifindex != 0 {
+	if source := o.Source.Is6() && s.at.Addr.IsUnspecified(); source || ifindex != 0 {
 		size += p.putPacketInfo(size, source, o.Source, ifindex)
 	}
 	hopLimit := o.HopLimit
@@ -257,6 +267,10 @@ func (p *parcel) control(at, kind, length int) []byte {
 
 // load points h at what is to be sent.
 func (p *parcel) load(h *unix.Msghdr, nameLen, oobLen int, headers, payload []byte) {
+	h.Name = nil // as a connected socket wants it
+	if nameLen > 0 {
+		h.Name = &p.name[0]
+	}
 	h.Namelen = uint32(nameLen)
 	h.Control = nil
 	if oobLen > 0 {

@@ -118,10 +118,10 @@ func TestToPeer(t *testing.T) {
 	server := l.server.udp("2001:db8:1::547", 0, 547)
 	to := netip.MustParseAddrPort("[2001:db8:1::547]:547")
 	second := netip.MustParseAddr("2001:db8:1::2")
-	l.relay.do(func() error { return l.conn.AddLocal(second, 0, "", 0) })
-	l.relay.do(func() error { return l.conn.AddLocal(second, 0, "", 5470) })
-	l.relay.do(func() error { return l.conn.AddLocal(netip.IPv6Unspecified(), 0, "", 5471) })
-	l.relay.do(func() error { return l.conn.AddLocal(l.u0.LinkLocal, l.u0.Index, "", 0) })
+	l.relay.do(func() error { return l.conn.AddLocal(Local{Addr: second}) })
+	l.relay.do(func() error { return l.conn.AddLocal(Local{Addr: second, Port: 5470}) })
+	l.relay.do(func() error { return l.conn.AddLocal(Local{Addr: netip.IPv6Unspecified(), Port: 5471}) })
+	l.relay.do(func() error { return l.conn.AddLocal(Local{Addr: l.u0.LinkLocal, Index: l.u0.Index}) })
 	for _, test := range []struct {
 		name string
 		o    Outgoing
@@ -158,7 +158,7 @@ func TestToPeer(t *testing.T) {
 	if got, from := scoped.receive(); got != "scoped" || from != netip.AddrPortFrom(l.u0.LinkLocal, 547) {
 		t.Errorf("got %q from %v", got, from)
 	}
-	l.relay.do(func() error { return l.conn.AddLocal(l.u0.LinkLocal, l.u0.Index, "", 5472) })
+	l.relay.do(func() error { return l.conn.AddLocal(Local{Addr: l.u0.LinkLocal, Index: l.u0.Index, Port: 5472}) })
 	l.send(Outgoing{
 		Kind: ToPeer, Link: l.u0.Index, Source: l.u0.LinkLocal, SourcePort: 5472,
 		Dest: netip.AddrPortFrom(s0.LinkLocal, 547), Payload: []byte("scoped"),
@@ -169,7 +169,7 @@ func TestToPeer(t *testing.T) {
 	if n := l.conn.Stats().FrameSent; n != 0 {
 		t.Errorf("%d frames to a peer, want none", n)
 	}
-	l.relay.do(func() error { return l.conn.RemoveLocal(second, 0, "", 5470) })
+	l.relay.do(func() error { return l.conn.RemoveLocal(Local{Addr: second, Port: 5470}) })
 	var got error
 	l.conn.Send([]Outgoing{{Kind: ToPeer, Source: second, SourcePort: 5470, Dest: to}}, func(_ int, err error) { got = err })
 	if !errors.Is(got, ErrNoLocal) {

@@ -9,23 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// endpoint is what a UDP socket is bound to. The unspecified address is the
-// wildcard; ifindex counts for link-local addresses only; vrf "" is the default
-// VRF.
-type endpoint struct {
-	addr    netip.Addr
-	ifindex int
-	vrf     string
-	port    uint16
-}
-
-func (e endpoint) String() string {
-	s := netip.AddrPortFrom(e.addr, e.port).String()
-	if e.ifindex != 0 {
-		s += fmt.Sprintf(" on interface %d", e.ifindex)
+func (e Local) String() string {
+	s := netip.AddrPortFrom(e.Addr, e.Port).String()
+	if e.Index != 0 {
+		s += fmt.Sprintf(" on interface %d", e.Index)
 	}
-	if e.vrf != "" {
-		s += " in VRF " + e.vrf
+	if e.VRF != "" {
+		s += " in VRF " + e.VRF
+	}
+	if e.Peer.IsValid() {
+		s += " for " + e.Peer.String()
 	}
 	return s
 }
@@ -34,12 +27,12 @@ func (e endpoint) String() string {
 type socket struct {
 	fd       int
 	frames   bool // the packet socket
-	at       endpoint
+	at       Local
 	vrfIndex int  // index of the VRF device that it is bound to
 	wanted   bool // asked for by AddLocal, or by Open
 	links    int  // client links that use it
 
-	// The wildcard that serves clients is two sockets at one endpoint, so that
+	// The wildcard that serves clients is two sockets at one place, so that
 	// clients cannot fill the queue that answers of peers wait in: one for
 	// unicast, and its twin for multicast, which only receives.
 	twin      *socket
@@ -86,7 +79,7 @@ func networkOrder(v uint16) uint16 { return v<<8 | v>>8 }
 
 // openUDP opens a socket at e. EADDRNOTAVAIL means that the host does not have
 // the address, or not yet: duplicate address detection may still run.
-func openUDP(e endpoint, o *Options) (*socket, error) {
+func openUDP(e Local, o *Options) (*socket, error) {
 	s := &socket{at: e}
 	if err := s.open(o); err != nil {
 		return nil, err
@@ -96,7 +89,7 @@ func openUDP(e endpoint, o *Options) (*socket, error) {
 
 // openTwins opens the two sockets at a wildcard and returns the one for
 // unicast.
-func openTwins(e endpoint, o *Options) (*socket, error) {
+func openTwins(e Local, o *Options) (*socket, error) {
 	s, twin := &socket{at: e}, &socket{at: e, multicast: true}
 	s.twin, twin.twin = twin, s
 	if err := s.open(o); err != nil {
@@ -154,9 +147,16 @@ func (s *socket) prepare(o *Options) error {
 	if err := s.bindVRF(); err != nil {
 		return err
 	}
-	sa := unix.SockaddrInet6{Port: int(s.at.port), ZoneId: uint32(s.at.ifindex), Addr: s.at.addr.As16()}
+	sa := unix.SockaddrInet6{Port: int(s.at.Port), ZoneId: uint32(s.at.Index), Addr: s.at.Addr.As16()}
 	if err := unix.Bind(s.fd, &sa); err != nil {
 		return fmt.Errorf("bind: %w", err)
+	}
+	if !s.at.Peer.IsValid() {
+		return nil
+	}
+	peer := unix.SockaddrInet6{Port: int(s.at.Peer.Port()), Addr: s.at.Peer.Addr().As16()}
+	if err := unix.Connect(s.fd, &peer); err != nil {
+		return fmt.Errorf("connect: %w", err)
 	}
 	return nil
 }
@@ -174,7 +174,7 @@ func (s *socket) filter(o *Options) error {
 
 // skipsCopies says whether the kernel can be asked to keep back from s what the
 // frame path takes: in a VRF it would ask for the type of the wrong device.
-func (s *socket) skipsCopies() bool { return s.multicast && s.at.vrf == "" }
+func (s *socket) skipsCopies() bool { return s.multicast && s.at.VRF == "" }
 
 // skipCopies has the kernel keep back copies, or no longer.
 func (s *socket) skipCopies(skip bool) error {
@@ -190,15 +190,15 @@ func attach(fd, option int, filter []unix.SockFilter) error {
 }
 
 func (s *socket) bindVRF() error {
-	if s.at.vrf == "" {
+	if s.at.VRF == "" {
 		return nil
 	}
-	index, err := interfaceIndex(s.at.vrf)
+	index, err := interfaceIndex(s.at.VRF)
 	if err != nil {
-		return fmt.Errorf("VRF %s: %w", s.at.vrf, err)
+		return fmt.Errorf("VRF %s: %w", s.at.VRF, err)
 	}
-	if err := unix.BindToDevice(s.fd, s.at.vrf); err != nil {
-		return fmt.Errorf("bind to VRF %s: %w", s.at.vrf, err)
+	if err := unix.BindToDevice(s.fd, s.at.VRF); err != nil {
+		return fmt.Errorf("bind to VRF %s: %w", s.at.VRF, err)
 	}
 	s.vrfIndex = index
 	return nil

@@ -15,7 +15,7 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 	l := newRig(t, Options{})
 	server := l.server.udp("2001:db8:1::547", 0, 547)
 	second := netip.MustParseAddr("2001:db8:1::2")
-	l.relay.do(func() error { return l.conn.AddLocal(second, 0, "", 0) })
+	l.relay.do(func() error { return l.conn.AddLocal(Local{Addr: second}) })
 	up, down := make([]Outgoing, 0, 2*size), make([]Outgoing, 0, 2*size)
 	solicit := []byte("solicit")
 	answer := func(d *Datagram) {
@@ -75,7 +75,7 @@ func TestBatchIsShared(t *testing.T) {
 	l := newRig(t, Options{})
 	server := l.server.udp("2001:db8:1::547", 0, 547)
 	second := netip.MustParseAddr("2001:db8:1::2")
-	l.relay.do(func() error { return l.conn.AddLocal(second, 0, "", 0) })
+	l.relay.do(func() error { return l.conn.AddLocal(Local{Addr: second}) })
 	for range 200 {
 		l.host.multicast(l.clientEnd.Index, []byte("flood"))
 	}

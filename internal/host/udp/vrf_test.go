@@ -36,8 +36,8 @@ func TestVRF(t *testing.T) {
 	l.c0.VRF = "red"
 	l.relay.setLinks(l.conn, l.c0)
 	second := netip.MustParseAddr("2001:db8:1::2")
-	l.relay.do(func() error { return l.conn.AddLocal(second, 0, "blue", 0) })
-	l.relay.do(func() error { return l.conn.AddLocal(netip.IPv6Unspecified(), 0, "blue", 0) })
+	l.relay.do(func() error { return l.conn.AddLocal(Local{Addr: second, VRF: "blue"}) })
+	l.relay.do(func() error { return l.conn.AddLocal(Local{Addr: netip.IPv6Unspecified(), VRF: "blue"}) })
 	l.clientsInVRF()
 	l.peersInVRF(second)
 	l.vrfMadeAnew()
