@@ -3,7 +3,6 @@ package delegation
 import (
 	"cmp"
 	"net/netip"
-	"slices"
 
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/trust"
@@ -229,13 +228,18 @@ func (t *Table) overlaps(g Grant) bool {
 	if s == nil {
 		return false
 	}
-	for p, e := range s.Supernets(g.Prefix) {
-		if p != g.Prefix && (e.Client != g.Client || e.Link != g.Link) {
+	own := clientKey{t.names.find(g.Link), t.names.find(g.Client)}
+	others := func(p netip.Prefix, r ref) bool {
+		held := t.slots.get(r)
+		return p != g.Prefix && own != clientKey{held.link, held.client}
+	}
+	for p, r := range s.Supernets(g.Prefix) {
+		if others(p, r) {
 			return true
 		}
 	}
-	for p, e := range s.Subnets(g.Prefix) {
-		if p != g.Prefix && (e.Client != g.Client || e.Link != g.Link) {
+	for p, r := range s.Subnets(g.Prefix) {
+		if others(p, r) {
 			return true
 		}
 	}
@@ -243,13 +247,20 @@ func (t *Table) overlaps(g Grant) bool {
 }
 
 func (t *Table) heldElsewhere(g Grant, old *entry) bool {
-	n := t.duids[g.Client]
-	if len(t.clients[clientKey{g.Link, g.Client}]) > 0 {
+	client := t.names.find(g.Client)
+	if client == none {
+		return false
+	}
+	n := t.names.texts[client].links
+	if t.clients[clientKey{t.names.find(g.Link), client}] != 0 {
 		n--
 	}
 	// The prefix that is about to move here does not count against itself.
-	if old != nil && old.Client == g.Client && old.Link != g.Link && len(t.clients[clientKey{old.Link, old.Client}]) == 1 {
-		n--
+	if old != nil && old.Client == g.Client && old.Link != g.Link {
+		first := t.clients[clientKey{t.names.find(old.Link), client}]
+		if t.slots.get(first).sibling == 0 {
+			n--
+		}
 	}
 	return n > 0
 }
@@ -283,8 +294,8 @@ func (t *Table) makeRoom(events []Event, g Grant, old *entry, terms Terms) ([]Ev
 		return events, r
 	}
 	hop := victim.hop()
-	for _, e := range slices.Clone(t.clients[clientKey{victim.Link, victim.Client}]) {
-		if e != old && e.hop() == hop && e.Kind == g.Kind {
+	for s := range t.ofClient(victim.Link, victim.Client) {
+		if e := t.entry(s.ref); !e.is(old) && e.hop() == hop && e.Kind == g.Kind {
 			events = append(events, t.end(e, Evicted))
 		}
 	}
@@ -305,8 +316,8 @@ func (t *Table) room(g Grant, old *entry, terms Terms) Reason {
 // copied the client's DUID.
 func (t *Table) Room(link, client string, host linkaddr.Addr, k Kind, n int, p *Policy) Reason {
 	held := 0
-	for _, e := range t.clients[clientKey{link, client}] {
-		if e.Kind == k && (p.HostLimit <= 0 || mayBe(e.LinkLayer, host)) {
+	for s := range t.ofClient(link, client) {
+		if s.kind == k && (p.HostLimit <= 0 || mayBe(s.linkLayer, host)) {
 			held++
 		}
 	}
@@ -315,7 +326,7 @@ func (t *Table) Room(link, client string, host linkaddr.Addr, k Kind, n int, p *
 		return LimitClient
 	case t.LinkLen(link, k)+n > p.LinkLimit:
 		return LimitLink
-	case p.HostLimit > 0 && host.IsValid() && t.hosts[hostKey{link, host, k}]+n > p.HostLimit:
+	case p.HostLimit > 0 && host.IsValid() && int(t.hosts[hostKey{t.names.find(link), host, k}])+n > p.HostLimit:
 		return LimitHost
 	}
 	return NoReason
@@ -326,8 +337,8 @@ func mayBe(a, b linkaddr.Addr) bool { return a == b || !a.IsValid() || !b.IsVali
 
 // Holds reports whether the client holds anything of this kind in that IA.
 func (t *Table) Holds(link, client string, iaid uint32, k Kind) bool {
-	for _, e := range t.clients[clientKey{link, client}] {
-		if e.IAID == iaid && e.Kind == k {
+	for s := range t.ofClient(link, client) {
+		if s.iaid == iaid && s.kind == k {
 			return true
 		}
 	}
@@ -336,18 +347,18 @@ func (t *Table) Holds(link, client string, iaid uint32, k Kind) bool {
 
 // oldestOther is the delegation of another client on the link that ends first.
 func (t *Table) oldestOther(g Grant, old *entry) *entry {
-	var oldest *entry
-	l := t.links[g.Link]
-	if l == nil {
-		return nil
-	}
-	for e := l.head; e != nil; e = e.next {
-		if e == old || e.Client == g.Client || e.Kind != g.Kind {
+	var oldest *slot
+	client := t.names.find(g.Client)
+	for s := range t.onLink(t.names.find(g.Link)) {
+		if old != nil && s.ref == old.ref || s.client == client || s.kind != g.Kind {
 			continue
 		}
-		if oldest == nil || cmp.Or(cmp.Compare(e.Valid, oldest.Valid), e.Prefix.Compare(oldest.Prefix)) < 0 {
-			oldest = e
+		if oldest == nil || cmp.Or(cmp.Compare(s.valid, oldest.valid), s.where().Compare(oldest.where())) < 0 {
+			oldest = s
 		}
 	}
-	return oldest
+	if oldest == nil {
+		return nil
+	}
+	return t.entry(oldest.ref)
 }

@@ -2,8 +2,10 @@ package delegation
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	"fairlead/internal/core/instant"
 	"fairlead/internal/wire/linkaddr"
@@ -26,8 +28,8 @@ type Release struct {
 // proves who sent it. Mismatched is how many delegations were named and did not
 // match.
 func (t *Table) Release(events []Event, r Release) (_ []Event, mismatched int) {
-	own := append([]*entry(nil), t.clients[clientKey{r.Link, r.Client}]...)
-	for _, e := range own {
+	for s := range t.ofClient(r.Link, r.Client) {
+		e := t.entry(s.ref)
 		if e.IAID != r.IAID || e.Kind != r.Kind || len(r.Prefixes) > 0 && !slices.Contains(r.Prefixes, e.Prefix) {
 			continue
 		}
@@ -69,16 +71,18 @@ func (s Selection) matches(d *Delegation) bool {
 // Clear ends the selected delegations by the operator's word (RFC 8987 O-2).
 func (t *Table) Clear(events []Event, s Selection) []Event {
 	var found []*entry
-	for _, l := range t.links {
-		for e := l.head; e != nil; e = e.next {
-			if s.matches(&e.Delegation) {
+	for _, id := range t.sortedLinks() {
+		if !s.All && s.Link != "" && t.names.text(id) != s.Link {
+			continue
+		}
+		begin := len(found)
+		for held := range t.onLink(id) {
+			if e := t.entry(held.ref); s.matches(&e.Delegation) {
 				found = append(found, e)
 			}
 		}
+		slices.SortFunc(found[begin:], func(a, b *entry) int { return a.Prefix.Compare(b.Prefix) })
 	}
-	slices.SortFunc(found, func(a, b *entry) int {
-		return cmp.Or(cmp.Compare(a.Link, b.Link), a.Prefix.Addr().Compare(b.Prefix.Addr()), cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()))
-	})
 	for _, e := range found {
 		events = append(events, t.end(e, Cleared))
 	}
@@ -149,17 +153,14 @@ func (t *Table) settle(now instant.Now) {
 	if len(t.held) == 0 || !now.Synced || now.Wall.Before(t.minWall) {
 		return
 	}
-	for _, e := range t.held {
-		if e.heapIndex < 0 || e.wall.IsZero() {
-			continue // ended meanwhile, or granted anew
-		}
-		d := e.Delegation
-		d.Valid = min(d.Valid, now.Boot.After(e.wall.Sub(now.Wall)))
-		d.Preferred = min(d.Preferred, d.Valid)
+	for _, r := range slices.Sorted(maps.Keys(t.held)) {
+		e := t.entry(r)
+		e.Valid = min(e.Valid, now.Boot.After(time.Unix(0, t.held[r]).Sub(now.Wall)))
+		e.Preferred = min(e.Preferred, e.Valid)
 		t.remove(e)
-		t.insert(&entry{Delegation: d})
+		t.insert(e)
 	}
-	t.held = nil
+	clear(t.held)
 }
 
 // Held is the number of restored delegations that wait for a trustworthy clock.
