@@ -1,8 +1,10 @@
 package load_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -206,6 +208,38 @@ func TestExhausted(t *testing.T) {
 	got := run(t, c, "--interface c0 --mix request --clients 30 --window 4 --duration 50s --timeout 50s")
 	if got.code != 0 || !got.Exhausted || got.Answered != 30 || got.Offered != 30 {
 		t.Errorf("exit code %d, %s\nwant an early end after 30 Requests", got.code, got.out)
+	}
+}
+
+// A server that was away for a while: what it answers afterwards is late, and
+// nothing is counted twice.
+func TestLate(t *testing.T) {
+	c, s := cable(t)
+	server := kea(t, s)
+	need(t, server.Signal(syscall.SIGSTOP))
+	p, err := c.Start(lab.Command{
+		Name: "load",
+		Args: []string{binary, "load", "--json", "--interface", "c0", "--mix", "solicit", "--clients", "20", "--window", "5", "--timeout", "100ms", "--duration", "0"},
+	})
+	need(t, err)
+	lost := regexp.MustCompile(`"lost":[1-9][0-9]*,"p50-us"`)
+	need(t, lab.Until(patience, "exchanges are lost", func() bool { return lost.MatchString(p.Log()) }))
+	need(t, server.Signal(syscall.SIGCONT))
+	answered := regexp.MustCompile(`"answered":[1-9][0-9]*,"lost":[0-9]+,"p50-us"`)
+	need(t, lab.Until(patience, "exchanges are answered", func() bool { return answered.MatchString(p.Log()) }))
+	need(t, p.Signal(syscall.SIGINT))
+	need(t, p.Wait(patience))
+	var got Report
+	for line := range strings.Lines(p.Log()) {
+		if strings.Contains(line, `"result"`) {
+			need(t, json.Unmarshal([]byte(line), &got))
+		}
+	}
+	if got.Late == 0 || got.Answered == 0 || got.Answered+got.Late+got.Lost != got.Offered {
+		t.Errorf("%s\nwant some late, some answered, and the sum to be what was offered", p.Log())
+	}
+	if got.Latency.Max > 100_000 {
+		t.Errorf("%g us is the latency of something that was in time", got.Latency.Max)
 	}
 }
 

@@ -15,6 +15,9 @@ func (p *pace) allowed(now time.Duration, underway int) int {
 	if p.rate == 0 {
 		return p.window - underway
 	}
+	if now < p.start {
+		return 0
+	}
 	due := uint64((now-p.start).Seconds()*p.rate) + 1
 	if due <= p.begun {
 		return 0

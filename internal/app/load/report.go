@@ -119,7 +119,8 @@ func (r *reporter) measuring() {
 // progress tells about the time since it was last called.
 func (r *reporter) progress(since time.Duration, t *loadgen.Tally) {
 	total := t.Total()
-	answered, lost, offered := total.Answered-r.last.Answered, saturating(total.Lost, r.last.Lost), total.Offered-r.last.Offered
+	answered := total.Answered - r.last.Answered
+	lost, offered := risen(r.last.Lost, total.Lost), risen(r.last.Offered, total.Offered)
 	p50, p99 := t.Recent.Quantile(0.5), t.Recent.Quantile(0.99)
 	t.Recent.Reset()
 	r.last = *total
@@ -130,8 +131,9 @@ func (r *reporter) progress(since time.Duration, t *loadgen.Tally) {
 	fmt.Fprintf(r.log, "%4.0f s  %7d/s offered  %7d/s answered  %6d lost  p50 %s  p99 %s\n", since.Seconds(), offered, answered, lost, short(p50), short(p99))
 }
 
-// saturating: a loss that turned out to be late is none any more.
-func saturating(a, b uint64) uint64 { return max(a, b) - b }
+// risen is by how much a count has risen that may fall as well: what was lost may
+// turn out to be late, and what was offered not to be sendable.
+func risen(from, to uint64) uint64 { return max(from, to) - from }
 
 // short is a duration with three digits.
 func short(d time.Duration) string {
@@ -155,7 +157,7 @@ func statusMap(t *loadgen.Tally) map[string]uint64 {
 }
 
 // statusText is what servers said instead of granting, for an error.
-func (r *reporter) statusText(t *loadgen.Tally) string {
+func statusText(t *loadgen.Tally) string {
 	var b strings.Builder
 	for code, n := range t.Status {
 		if n > 0 {

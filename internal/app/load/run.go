@@ -93,7 +93,9 @@ func play(ctx context.Context, o Options, p *player, r *reporter) error {
 			return fmt.Errorf("load: prepare: %w", err)
 		}
 	}
-	p.engine.Admit(o.Prepare, o.Clients)
+	if o.Mix[loadgen.Request] > 0 {
+		p.engine.Admit(o.Prepare, o.Clients)
+	}
 	s.drain()
 	return s.measure()
 }
@@ -142,7 +144,7 @@ func (s *session) prepare() error {
 			return errInterrupted
 		}
 		if s.now-changed > patience {
-			return fmt.Errorf("%d of %d clients have a delegation, and no other got one in %s%s", last, o.Prepare, patience, s.report.statusText(s.engine.Tally()))
+			return fmt.Errorf("%d of %d clients have a delegation, and no other got one in %s%s", last, o.Prepare, patience, statusText(s.engine.Tally()))
 		}
 		for n := prepareWindow - s.engine.Underway(); n > 0 && s.begin(loadgen.Request, s.now); n-- {
 		}
