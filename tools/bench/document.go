@@ -66,7 +66,9 @@ on veth a sender's time includes the way of the packet into the receiver's queue
   then {{.Factor}} times what the closed loop did (overload).
 - Mix: of 100 exchanges 10 are a Request that grants a prefix to a client which had
   none, 50 Renews, 20 Solicits, 20 Information-requests. Only fairlead has state to
-  keep, so only fairlead plays it.
+  keep, so only fairlead plays it: with 64 exchanges under way, with {{.PeakWindow}}, so
+  that there is always something to do while the disk works, and then with {{.Factor}}
+  times the better of the two (overload).
 - fairlead: {{code "filter: strict"}}, {{code "loop: drop"}}, {{.Present}} delegations present at the start, each
   with its route and its filter elements, the store on the file system above, rates
   unlimited except for relay6-flood. The runs of the mix and of relay6-grants leave
@@ -100,7 +102,7 @@ func (r *report) markdown() (string, error) {
 	err := document.Execute(&w, map[string]any{
 		"When": r.When, "Machine": r.Machine, "Bars": r.Bars, "Entries": r.Entries, "Tables": r.tables(), "Notes": r.notes(),
 		"Rounds": r.Options.rounds, "Length": r.Options.length, "Clients": r.Options.clients, "Present": r.Options.present,
-		"OpenRate": openRate, "Factor": overloadFactor, "Enough": enoughOverload, "BlindVsISC": wantBlindVsISC,
+		"OpenRate": openRate, "PeakWindow": peakWindow, "Factor": overloadFactor, "Enough": enoughOverload, "BlindVsISC": wantBlindVsISC,
 	})
 	if err != nil {
 		return "", fmt.Errorf("document: %w", err)

@@ -23,7 +23,7 @@ func TestDocument(t *testing.T) {
 		Options: options{rounds: 5, length: 2 * time.Second, clients: 4096, present: 100_000},
 		Entries: []*entry{
 			{Name: limit, About: "looks at nothing", Plain: []turn{{Closed: one, Open: one, Overload: one}}},
-			{Name: ours, About: "this tree", Plain: []turn{{Closed: one, Open: one, Overload: one}}, Mix: []turn{{Closed: one, Overload: one}}},
+			{Name: ours, About: "this tree", Plain: []turn{{Closed: one, Open: one, Overload: one}}, Mix: []turn{{Closed: one, Peak: one, Overload: one}}},
 			{Name: "dnsmasq", About: "dnsmasq's relay", Version: "2.90", Peer: true, Plain: []turn{{Closed: one, Open: one, Overload: one}}},
 		},
 		Bars: []bar{

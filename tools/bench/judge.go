@@ -136,6 +136,9 @@ func (r result) loss() float64 {
 func closedCPU(t turn) float64  { return t.Closed.perExchange() }
 func closedRate(t turn) float64 { return t.Closed.AnsweredRate }
 
+// peak is the most that was answered in a second in a closed loop.
+func (t turn) peak() float64 { return max(t.Closed.AnsweredRate, t.Peak.AnsweredRate) }
+
 // ratio is a bar of the form "at most N times" or "at least N times".
 func ratio(name string, figure, wanted float64, atLeast bool, of string) bar {
 	if math.IsNaN(figure) || math.IsInf(figure, 0) {
@@ -228,9 +231,9 @@ func overload(e *entry) bar {
 	if e == nil || len(e.Mix) == 0 {
 		return unknown(name, "nothing was measured")
 	}
-	peak := medianOf(e.Mix, closedRate)
-	offered := medianOf(e.Mix, func(t turn) float64 { return t.Overload.OfferedRate / t.Closed.AnsweredRate })
-	b := ratio(name, medianOf(e.Mix, func(t turn) float64 { return t.Overload.AnsweredRate / t.Closed.AnsweredRate }), wantOverload, true, "the peak")
+	peak := medianOf(e.Mix, turn.peak)
+	offered := medianOf(e.Mix, func(t turn) float64 { return t.Overload.OfferedRate / t.peak() })
+	b := ratio(name, medianOf(e.Mix, func(t turn) float64 { return t.Overload.AnsweredRate / t.peak() }), wantOverload, true, "the peak")
 	b.Figure += fmt.Sprintf(" of %.0f/s, with %.2f times offered", peak, offered)
 	if offered < enoughOverload {
 		b.Void = fmt.Sprintf("only %.2f times the peak was sent, and %g are needed", offered, enoughOverload)

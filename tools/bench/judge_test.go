@@ -35,7 +35,9 @@ func did(name string, peer bool, rate, us float64) *entry {
 
 func withMix(e *entry, us, offered, goodput float64) *entry {
 	peak := result{Answered: 1000, AnsweredRate: 1000, CPU: time.Duration(1000 * us * 1000)}
-	e.Mix = []turn{{Closed: peak, Overload: result{OfferedRate: offered * 1000, AnsweredRate: goodput * 1000}}}
+	few := peak
+	few.AnsweredRate /= 2 // it waits for the disk
+	e.Mix = []turn{{Closed: few, Peak: peak, Overload: result{OfferedRate: offered * 1000, AnsweredRate: goodput * 1000}}}
 	return e
 }
 

@@ -107,7 +107,7 @@ func (r *report) tables() (all []grid) {
 	for _, e := range r.Entries {
 		g.Rows = append(g.Rows, cells(e.Name, e.Plain))
 		if len(e.Mix) > 0 {
-			m.Rows = append(m.Rows, cells(e.Name, e.Mix))
+			m.Rows = append(m.Rows, cells(e.Name, e.Mix), cells(fmt.Sprintf("%s, %d under way", e.Name, peakWindow), peaks(e.Mix)))
 		}
 	}
 	if len(g.Rows) > 0 {
@@ -119,29 +119,46 @@ func (r *report) tables() (all []grid) {
 	return all
 }
 
-// cells are a row: medians of the rounds.
+// peaks are turns of the wider closed loop alone.
+func peaks(turns []turn) (all []turn) {
+	for _, t := range turns {
+		all = append(all, turn{Closed: t.Peak})
+	}
+	return all
+}
+
+// cells are a row: medians of the rounds, and a dash for what was not played.
 func cells(name string, turns []turn) []string {
-	number := func(format string, f func(turn) float64) string { return fmt.Sprintf(format, medianOf(turns, f)) }
-	open := func(format string, f func(turn) float64) string {
-		if turns[0].Open.Offered == 0 {
-			return "-"
+	row := []string{name}
+	add := func(format string, of func(turn) result, figure func(result) float64) {
+		if of(turns[0]).Offered == 0 {
+			row = append(row, "-")
+			return
 		}
-		return number(format, f)
+		row = append(row, fmt.Sprintf(format, medianOf(turns, func(t turn) float64 { return figure(of(t)) })))
 	}
-	percent := "%.1f %%"
-	return []string{
-		name,
-		number("%.0f", closedRate),
-		number("%.1f", closedCPU),
-		number("%.0f", func(t turn) float64 { return t.Closed.Latency.P50 }),
-		number("%.0f", func(t turn) float64 { return t.Closed.Latency.P99 }),
-		open("%.0f", func(t turn) float64 { return t.Open.Latency.P50 }),
-		open("%.0f", func(t turn) float64 { return t.Open.Latency.P99 }),
-		open(percent, func(t turn) float64 { return 100 * t.Open.loss() }),
-		number("%.0f", func(t turn) float64 { return t.Overload.OfferedRate }),
-		number("%.0f", func(t turn) float64 { return t.Overload.AnsweredRate }),
-		number("%.0f", func(t turn) float64 { return t.Overload.Latency.P99 }),
-		number(percent, func(t turn) float64 { return 100 * t.Overload.loss() }),
-		number("%.0f", func(t turn) float64 { return float64(t.Closed.RSS) / 1e6 }),
-	}
+	var (
+		closed   = func(t turn) result { return t.Closed }
+		open     = func(t turn) result { return t.Open }
+		overload = func(t turn) result { return t.Overload }
+		offered  = func(r result) float64 { return r.OfferedRate }
+		answered = func(r result) float64 { return r.AnsweredRate }
+		p50      = func(r result) float64 { return r.Latency.P50 }
+		p99      = func(r result) float64 { return r.Latency.P99 }
+		loss     = func(r result) float64 { return 100 * r.loss() }
+		memory   = func(r result) float64 { return float64(r.RSS) / 1e6 }
+	)
+	add("%.0f", closed, answered)
+	add("%.1f", closed, result.perExchange)
+	add("%.0f", closed, p50)
+	add("%.0f", closed, p99)
+	add("%.0f", open, p50)
+	add("%.0f", open, p99)
+	add("%.1f %%", open, loss)
+	add("%.0f", overload, offered)
+	add("%.0f", overload, answered)
+	add("%.0f", overload, p99)
+	add("%.1f %%", overload, loss)
+	add("%.0f", closed, memory)
+	return row
 }
