@@ -33,6 +33,7 @@ func (p plan) configuration(state string) string {
 peers:
   - name: server
     address: %s
+    local: %s
     role: server
     interfaces: [u0]
     protection: none
@@ -44,7 +45,7 @@ relay6:
       link: 10000000
 %s  links:
     - match: d0
-`, state, serverAddress, rates)
+`, state, serverAddress, relayAddress, rates)
 }
 
 // unlimited are the keys that take the limits on rates away.
