@@ -139,6 +139,19 @@ func TestLocalRefused(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "novrf0") {
 		t.Errorf("AddLocal in a VRF that is not there: %v", err)
 	}
+	here := netip.MustParseAddr("2001:db8:1::1")
+	for _, peer := range []string{"[fe80::1]:547", "[ff05::1:3]:547", "192.0.2.1:547", "[2001:db8:1::547]:0"} {
+		if err := l.conn.AddLocal(Local{Addr: here, Peer: netip.MustParseAddrPort(peer)}); err == nil || !strings.Contains(err.Error(), peer) {
+			t.Errorf("AddLocal for the peer %s = %v, want an error that names it", peer, err)
+		}
+	}
+	l.relay.do(func() error {
+		err = l.conn.AddLocal(Local{Addr: here, Peer: netip.MustParseAddrPort("[2001:db8:dead::1]:547")})
+		return nil
+	})
+	if !errors.Is(err, unix.ENETUNREACH) {
+		t.Errorf("AddLocal for a peer without a way to it: %v", err)
+	}
 	// The wildcard of Open stays.
 	if err := l.conn.RemoveLocal(Local{Addr: netip.IPv6Unspecified()}); err != nil {
 		t.Errorf("RemoveLocal of the wildcard: %v", err)

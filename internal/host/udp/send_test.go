@@ -177,6 +177,44 @@ func TestToPeer(t *testing.T) {
 	}
 }
 
+// A socket for one peer carries what goes to it and what it answers; others go on
+// by the socket beside it. That the peer was away for a time, which the kernel
+// tells such a socket, costs no later message.
+func TestSocketForOnePeer(t *testing.T) {
+	l := newLab(t)
+	second, to := netip.MustParseAddr("2001:db8:1::2"), netip.MustParseAddrPort("[2001:db8:1::547]:547")
+	l.server.ip("addr add 2001:db8:1::548/64 dev s0 nodad")
+	only := Local{Addr: second, Peer: to}
+	l.relay.do(func() error { return errors.Join(l.conn.AddLocal(Local{Addr: second}), l.conn.AddLocal(only)) })
+	exchange := func(what, address string) {
+		t.Helper()
+		server := l.server.udp(address, 0, 547)
+		defer server.conn.Close()
+		l.send(Outgoing{Kind: ToPeer, Source: second, Dest: netip.AddrPortFrom(netip.MustParseAddr(address), 547), Payload: []byte(what)})
+		if got, from := server.receive(); got != what || from != netip.AddrPortFrom(second, 547) {
+			t.Errorf("got %q from %v, want %q from %v", got, from, what, second)
+		}
+		server.send(second, 0, 547, []byte(what))
+		if got := l.in.next(); string(got.Payload) != what || got.Dest != second || got.Link != l.u0.Index {
+			t.Errorf("got %+v, want %q on link %d", got, what, l.u0.Index)
+		}
+	}
+	exchange("the peer", "2001:db8:1::547")
+	exchange("another", "2001:db8:1::548")
+	// Nobody listens; the kernel says so in answer to the first.
+	l.send(Outgoing{Kind: ToPeer, Source: second, Dest: to, Payload: []byte("to nobody")})
+	eventually(t, "the peer's host refuses", func() bool { return l.conn.Stats().ReceiveErrors > 0 })
+	for _, again := range []string{"back", "and back"} {
+		l.send(Outgoing{Kind: ToPeer, Source: second, Dest: to, Payload: []byte("to nobody")})
+		exchange(again, "2001:db8:1::547")
+	}
+	if n := l.conn.Stats().SendFailed; n != 0 {
+		t.Errorf("%d messages were not sent", n)
+	}
+	l.relay.do(func() error { return l.conn.RemoveLocal(only) })
+	exchange("without its own socket", "2001:db8:1::547")
+}
+
 // RFC 8415 section 19.1: to a multicast address the hop limit is 8.
 func TestToMulticastPeer(t *testing.T) {
 	l := newLab(t)
