@@ -53,7 +53,7 @@ func (b *bench) enter() (*contest, error) {
 		c.rigs[one.name] = r
 		c.entries = append(c.entries, &entry{Name: one.name, About: one.about, Version: one.version(), Peer: one.isPeer()})
 		if err := b.warm(c, one, r); err != nil {
-			return nil, fmt.Errorf("%s: %w", one.name, err)
+			return nil, fmt.Errorf("%s: %w\n%s", one.name, err, r.net.Logs(10))
 		}
 	}
 	return c, nil

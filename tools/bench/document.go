@@ -71,7 +71,8 @@ on veth a sender's time includes the way of the packet into the receiver's queue
   times the better of the two (overload).
 - fairlead: {{code "filter: strict"}}, {{code "loop: drop"}}, {{.Present}} delegations present at the start, each
   with its route and its filter elements, the store on the file system above, rates
-  unlimited except for relay6-flood. The runs of the mix and of relay6-grants leave
+  unlimited except for relay6-flood, warnings logged and no grants (what the others
+  would log goes nowhere either). The runs of the mix and of relay6-grants leave
   more delegations behind than there were.
 - blind: {{code "tools/bench/blind/blind.c"}} puts 38 octets in front of a message and takes 38
   away from an answer, in batches, and looks at nothing: what UDP sockets permit.

@@ -23,13 +23,16 @@ type plan struct {
 }
 
 // configuration has filters strict, loop drop, and room for any number of
-// delegations on the one link.
+// delegations on the one link. It logs no grants: what the others say about what
+// they do goes nowhere either.
 func (p plan) configuration(state string) string {
 	rates := ""
 	if !p.protected {
 		rates = unlimited
 	}
 	return fmt.Sprintf(`state: %s
+log:
+  level: warn
 peers:
   - name: server
     address: %s
