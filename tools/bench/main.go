@@ -103,12 +103,6 @@ func reflect(address string) error {
 }
 
 func (o *options) check() error {
-	if os.Geteuid() != 0 {
-		return errors.New("network namespaces need root")
-	}
-	if runtime.NumCPU() < 2 {
-		return errors.New("two cores are needed: one for the relay, one for the clients and the server")
-	}
 	if o.rounds < 1 || o.clients < 1 || o.present < 1 {
 		return errors.New("rounds, clients and present must be at least 1")
 	}
@@ -129,6 +123,12 @@ func (o *options) check() error {
 func run(o options) error {
 	if err := o.check(); err != nil {
 		return err
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("network namespaces need root")
+	}
+	if runtime.NumCPU() < 2 {
+		return errors.New("two cores are needed: one for the relay, one for the clients and the server")
 	}
 	b, err := newBench(o)
 	if err != nil {
