@@ -18,7 +18,7 @@ import (
 type kernel interface {
 	apply(ops []hoststate.Op) (time.Duration, error)
 	// actual reads everything of ours back.
-	actual(w *world, n int) (hoststate.Actual, time.Duration, error)
+	actual(w *world, n int) (*hoststate.Reading, time.Duration, error)
 }
 
 // What the kernel needed on the machine that the page was written on: Linux
@@ -48,24 +48,24 @@ func (simulated) apply(ops []hoststate.Op) (took time.Duration, _ error) {
 }
 
 // actual is what a kernel would hold that holds what it should.
-func (simulated) actual(w *world, n int) (a hoststate.Actual, took time.Duration, _ error) {
+func (simulated) actual(w *world, n int) (*hoststate.Reading, time.Duration, error) {
+	r := hoststate.NewReading()
 	for i := range w.links {
 		for _, set := range []hoststate.Set{hoststate.Guarded, hoststate.Turning} {
-			a.Elements = append(a.Elements, hoststate.Element{Set: set, Link: linkName(i)})
+			r.AddElement(hoststate.Element{Set: set, Link: linkName(i)})
 		}
 	}
 	for i := range n {
 		c := w.client(i)
 		link := linkName(c.link)
-		a.Elements = append(a.Elements,
-			hoststate.Element{Set: hoststate.SourceStrict, Link: link, LinkLayer: c.mac, Prefix: c.prefix},
-			hoststate.Element{Set: hoststate.SourceKnown, Link: link, Prefix: c.prefix},
-			hoststate.Element{Set: hoststate.LoopShared, Link: link, LinkLayer: c.mac, Prefix: c.prefix})
-		a.Routes = append(a.Routes, hoststate.Route{
+		r.AddElement(hoststate.Element{Set: hoststate.SourceStrict, Link: link, LinkLayer: c.mac, Prefix: c.prefix})
+		r.AddElement(hoststate.Element{Set: hoststate.SourceKnown, Link: link, Prefix: c.prefix})
+		r.AddElement(hoststate.Element{Set: hoststate.LoopShared, Link: link, LinkLayer: c.mac, Prefix: c.prefix})
+		r.AddRoute(hoststate.Route{
 			Table: hoststate.MainTable, Prefix: c.prefix, Metric: hoststate.DefaultMetric, Link: firstLink + c.link, Gateway: c.addr,
 		})
 	}
-	return a, time.Duration(len(a.Routes))*routeReadCost + time.Duration(len(a.Elements))*elementReadCost, nil
+	return r, time.Duration(n)*(routeReadCost+3*elementReadCost) + time.Duration(2*w.links)*elementReadCost, nil
 }
 
 // real is the kernel of this machine, in a network namespace that ends with the
@@ -129,11 +129,15 @@ func (r *real) apply(ops []hoststate.Op) (time.Duration, error) {
 	return busy() - began, err
 }
 
-func (r *real) actual(*world, int) (a hoststate.Actual, took time.Duration, err error) {
+func (r *real) actual(*world, int) (*hoststate.Reading, time.Duration, error) {
 	began := busy()
-	if a.Routes, err = r.routes.Routes(); err != nil {
-		return a, 0, err
+	reading := hoststate.NewReading()
+	routes, err := r.routes.Routes()
+	for i := range routes {
+		reading.AddRoute(routes[i])
 	}
-	a.Elements, err = r.filter.Elements()
-	return a, busy() - began, err
+	if err == nil {
+		err = r.filter.Elements(reading.AddElement)
+	}
+	return reading, busy() - began, err
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/store"
 
@@ -110,35 +112,51 @@ func (w *world) restart() (r restored, err error) {
 	}
 	r.open = busy() - began
 	began = busy()
-	var records []delegation.Record
-	lo, hi := delegation.KeyRange()
-	err = w.store.Scan(lo, hi, func(_, v []byte) bool {
-		var rec delegation.Record
-		if rec, err = delegation.ParseRecord(v); err == nil {
-			records = append(records, rec)
-		}
-		return err == nil
-	})
-	if err != nil {
+	w.begin()
+	var bad error
+	records := func(yield func(delegation.Record) bool) {
+		lo, hi := delegation.KeyRange()
+		err = w.store.Scan(lo, hi, func(_, v []byte) bool {
+			var rec delegation.Record
+			if rec, bad = delegation.ParseRecord(v); bad != nil {
+				return false
+			}
+			return yield(rec)
+		})
+	}
+	w.core.Restore(w.now, records, nil, w.now.Wall, &w.eff)
+	if err := errors.Join(err, bad); err != nil {
 		return r, err
 	}
-	r.read = busy() - began
-	began = busy()
-	w.begin()
-	w.core.Restore(w.now, records, nil, w.now.Wall, &w.eff)
 	r.core = busy() - began
 	w.spent = spent{}
 	if err := w.carryOut(); err != nil {
 		return r, err
 	}
+	return r, w.mend(&r)
+}
+
+// mend has an audit find that the kernel has nothing, and gives it everything.
+func (w *world) mend(r *restored) error {
+	comparison := w.core.CompareHost()
+	reading := hoststate.NewReading()
+	for done := false; !done; {
+		w.eff.Reset()
+		began := busy()
+		_, done, _ = w.core.AuditPart(comparison, reading, &w.eff)
+		r.audit += busy() - began
+		if err := w.carryOut(); err != nil {
+			return err
+		}
+	}
 	r.kernel = w.spent.kernel
-	return r, nil
+	return nil
 }
 
 // restored is how long the parts of a restart took.
-type restored struct{ open, read, core, kernel time.Duration }
+type restored struct{ open, core, audit, kernel time.Duration }
 
-func (r restored) total() time.Duration { return r.open + r.read + r.core + r.kernel }
+func (r restored) total() time.Duration { return r.open + r.core + r.audit + r.kernel }
 
 // settledHeap is the memory in use once everything that can be freed is.
 func settledHeap() uint64 {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/hoststate"
 )
 
 func main() {
@@ -169,17 +170,21 @@ func (w *world) measured(from, to int) (spent, error) {
 
 // look compares the kernel with what is wanted.
 func (w *world) look(f *figures) error {
-	actual, took, err := w.kernel.actual(w, f.n)
+	reading, took, err := w.kernel.actual(w, f.n)
 	if err != nil {
 		return err
 	}
 	f.kernelGet = took
-	began := busy()
-	found := w.core.CompareHost(actual)
-	f.audit = busy() - began
-	f.pause = f.audit
-	if len(found) > 0 {
-		return fmt.Errorf("%d differences, the first: %v", len(found), found[0])
+	comparison := w.core.CompareHost()
+	for done := false; !done; {
+		began := busy()
+		var found []hoststate.Finding
+		if found, done, _ = w.core.AuditPart(comparison, reading, &w.eff); len(found) > 0 {
+			return fmt.Errorf("%d differences, the first: %v", len(found), found[0])
+		}
+		part := busy() - began
+		f.audit += part
+		f.pause = max(f.pause, part)
 	}
 	return nil
 }

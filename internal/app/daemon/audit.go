@@ -2,7 +2,7 @@ package daemon
 
 import (
 	"context"
-	"slices"
+	"errors"
 	"sync"
 	"time"
 
@@ -16,7 +16,7 @@ import (
 type auditor struct {
 	d      *daemon
 	mend   func() (bool, error) // the filter's rules; true: they were changed by somebody
-	actual func() (hoststate.Actual, error)
+	actual func() (*hoststate.Reading, error)
 	due    chan struct{}
 	late   chan struct{}
 
@@ -87,15 +87,15 @@ func (a *auditor) run(ctx context.Context) error {
 	}
 }
 
-// tries is how often an audit starts anew because something changed meanwhile.
-// After that it takes what it saw, for mending is idempotent, but reports only
-// what it had seen the time before as well: the rest may have been on its way.
+// tries is how often an audit starts anew because too much has changed meanwhile
+// to tell what was on its way.
 const tries = 5
 
+var errUnsettled = errors.New("too much changes meanwhile")
+
 func (a *auditor) audit(ctx context.Context) (n int, err error) {
-	var seen map[string]bool
-	for try := 1; ; try++ {
-		before, err := a.settled(ctx)
+	for range tries {
+		comparison, err := a.begin(ctx)
 		if err != nil {
 			return 0, err
 		}
@@ -104,64 +104,58 @@ func (a *auditor) audit(ctx context.Context) (n int, err error) {
 		} else if mended {
 			a.d.log.Warn("filter rules were changed by somebody else: mended")
 		}
-		actual, err := a.actual()
+		reading, err := a.actual()
 		if err != nil {
 			return 0, err
 		}
-		var found []hoststate.Finding
-		stale := false
-		err = a.d.loop.call(ctx, func(_ instant.Now, eff *relay6.Effects) {
-			core := a.d.loop.core
-			stale = core.LastChange() != before
-			switch {
-			case !stale || try == tries:
-				found = core.AuditHost(actual, eff)
-			case try == tries-1:
-				found = core.CompareHost(actual)
-			}
-		})
-		switch {
-		case err != nil:
+		found, whole, err := a.compare(ctx, comparison, reading)
+		if err != nil {
 			return 0, err
-		case stale && try < tries:
-			seen = named(found)
-			continue
-		case stale:
-			found = slices.DeleteFunc(found, func(f hoststate.Finding) bool { return !seen[f.String()] })
 		}
-		a.report(found)
-		return len(found), nil
+		if whole {
+			a.report(found)
+			return len(found), nil
+		}
 	}
+	return 0, errUnsettled
 }
 
-func named(found []hoststate.Finding) map[string]bool {
-	names := make(map[string]bool, len(found))
-	for _, f := range found {
-		names[f.String()] = true
+// compare goes through a comparison part by part: between two of them the loop
+// does whatever else there is to do.
+func (a *auditor) compare(ctx context.Context, c *hoststate.Comparison, r *hoststate.Reading) (found []hoststate.Finding, whole bool, err error) {
+	for done := false; !done; {
+		var more []hoststate.Finding
+		err := a.d.loop.call(ctx, func(_ instant.Now, eff *relay6.Effects) {
+			more, done, whole = a.d.loop.core.AuditPart(c, r, eff)
+		})
+		if err != nil {
+			return nil, false, err
+		}
+		found = append(found, more...)
 	}
-	return names
+	return found, whole, nil
 }
 
-// settled waits until everything that was decided is installed, and returns the
-// newest change there was.
-func (a *auditor) settled(ctx context.Context) (newest relay6.ChangeID, err error) {
+// begin begins a comparison, and waits until everything that was decided before
+// is installed.
+func (a *auditor) begin(ctx context.Context) (c *hoststate.Comparison, err error) {
 	done := make(chan struct{})
 	offered := false
 	err = a.d.loop.call(ctx, func(instant.Now, *relay6.Effects) {
-		newest = a.d.loop.core.LastChange()
+		c = a.d.loop.core.CompareHost()
 		offered = a.d.pipe.offer(&job{look: func() { close(done) }})
 	})
 	switch {
 	case err != nil:
-		return newest, err
+		return nil, err
 	case !offered:
-		return newest, errStalled
+		return nil, errStalled
 	}
 	select {
 	case <-done:
-		return newest, nil
+		return c, nil
 	case <-ctx.Done():
-		return newest, ctx.Err()
+		return nil, ctx.Err()
 	}
 }
 

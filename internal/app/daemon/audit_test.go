@@ -1,59 +1,116 @@
 package daemon
 
 import (
+	"errors"
 	"net/netip"
-	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
-	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
 )
 
-// Something changes each time that the kernel is read. The route that is left
-// over each time is reported; those that were on their way are not.
-func TestAuditUnderLoadReportsNoneThatIsOnItsWay(t *testing.T) {
+// newAuditBench is an auditor of a running loop. Its kernel is read by read.
+func newAuditBench(t *testing.T, read func() (*hoststate.Reading, error)) (*auditor, *loop, *quiet) {
+	t.Helper()
 	l, q := newQuietLoop(t)
 	q.run(t, l)
-	ctx := t.Context()
 	d := &daemon{log: l.log, loop: l, pipe: l.pipe, feed: control.NewFeed(), cfg: &config.Config{}, findings: map[string]uint64{}}
+	return &auditor{
+		d: d, mend: func() (bool, error) { return false, nil }, actual: read,
+		due: make(chan struct{}, 1), late: make(chan struct{}, 1),
+	}, l, q
+}
 
+func strayRoute(n int) hoststate.Route {
+	a := [16]byte{0x20, 0x01, 0x0d, 0xb8, 0xee, byte(n >> 8), byte(n)}
+	return hoststate.Route{Prefix: netip.PrefixFrom(netip.AddrFrom16(a), 56), Table: hoststate.MainTable, Metric: 1}
+}
+
+// What is asked of the kernel while it is read is on its way, and no finding.
+// What nobody wants is one.
+func TestAuditUnderLoadReportsNoneThatIsOnItsWay(t *testing.T) {
+	var a *auditor
+	var l *loop
 	looks := 0
-	change := func() {
-		err := l.call(ctx, func(n instant.Now, eff *relay6.Effects) {
-			l.core.Clear(n, delegation.Selection{Link: strconv.Itoa(looks)}, true, eff)
-		})
-		if err != nil {
-			t.Error(err)
-		}
-	}
-	foreign := func(n int) hoststate.Route {
-		a := [16]byte{0x20, 0x01, 0x0d, 0xb8, 0xee, byte(n)}
-		return hoststate.Route{Prefix: netip.PrefixFrom(netip.AddrFrom16(a), 48), Table: hoststate.MainTable, Metric: 1}
-	}
-	a := &auditor{d: d, mend: func() (bool, error) { return false, nil }, due: make(chan struct{}, 1), late: make(chan struct{}, 1)}
-	a.actual = func() (hoststate.Actual, error) {
+	a, l, _ = newAuditBench(t, func() (*hoststate.Reading, error) {
 		looks++
-		change()
-		return hoststate.Actual{Routes: []hoststate.Route{foreign(0), foreign(looks)}}, nil
-	}
+		err := l.call(t.Context(), func(_ instant.Now, eff *relay6.Effects) {
+			l.core.Reconfigure(&relay6.Config{Aggregates: []hoststate.Aggregate{{Prefix: netip.MustParsePrefix("2001:db8:aa::/48")}}}, eff)
+		})
+		return hoststate.Read(hoststate.Actual{Routes: []hoststate.Route{strayRoute(1)}}), err
+	})
 	began := time.Now()
-	found, err := a.audit(ctx)
+	found, err := a.audit(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if looks != tries {
-		t.Errorf("the kernel was read %d times, want %d", looks, tries)
+	if looks != 1 || found != 1 {
+		t.Errorf("%d differences in %d readings, want 1 in 1", found, looks)
 	}
-	left := d.findings[hoststate.LeftOver.String()]
-	if left != 1 {
-		t.Errorf("%d left over reported, want the one that was there each time", left)
+	if n := a.d.findings[hoststate.LeftOver.String()]; n != 1 {
+		t.Errorf("%d left over reported, want 1", n)
 	}
 	if last, n := a.state(); n != found || last.Before(began) {
 		t.Errorf("state %v, %d; want %d found after %v", last, n, found, began)
+	}
+}
+
+// An audit that is overtaken each time gives up.
+func TestAuditThatIsOvertakenGivesUp(t *testing.T) {
+	var l *loop
+	looks := 0
+	a, l, _ := newAuditBench(t, func() (*hoststate.Reading, error) {
+		looks++
+		err := l.call(t.Context(), func(instant.Now, *relay6.Effects) { l.core.CompareHost() })
+		return hoststate.NewReading(), err
+	})
+	if _, err := a.audit(t.Context()); !errors.Is(err, errUnsettled) || looks != tries {
+		t.Errorf("after %d readings: %v; want %v after %d", looks, err, errUnsettled, tries)
+	}
+}
+
+// A large audit comes to the loop in parts, so that packets pass between them.
+func TestAuditComesInParts(t *testing.T) {
+	const stray = 20_000
+	a, l, q := newAuditBench(t, func() (*hoststate.Reading, error) {
+		r := hoststate.NewReading()
+		for i := range stray {
+			r.AddRoute(strayRoute(i))
+		}
+		return r, nil
+	})
+	var before, after relay6.ChangeID
+	last := func(id *relay6.ChangeID) {
+		if err := l.call(t.Context(), func(instant.Now, *relay6.Effects) { *id = l.core.LastChange() }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last(&before)
+	found, err := a.audit(t.Context())
+	if err != nil || found != stray {
+		t.Fatalf("%d differences, %v; want %d", found, err, stray)
+	}
+	last(&after)
+	if parts := after - before; parts < 4 {
+		t.Errorf("%d routes mended in %d parts, want 4 or more", stray, parts)
+	}
+	if _, err := a.begin(t.Context()); err != nil { // all is installed
+		t.Fatal(err)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	removed := 0
+	for _, line := range q.trace {
+		if strings.HasPrefix(line, "install 2001:db8:ee") {
+			removed++
+		}
+	}
+	if removed != stray {
+		t.Errorf("%d routes removed, want %d", removed, stray)
 	}
 }

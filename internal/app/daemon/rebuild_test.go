@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"fairlead/internal/core/delegation"
@@ -100,7 +101,7 @@ func TestNoRebuildWhileTheStoreFails(t *testing.T) {
 	old := l.core
 	l.decideOn(t.Context(), func(n instant.Now, eff *relay6.Effects) {
 		d := delegation.Delegation{Prefix: netip.MustParsePrefix("2001:db8:5::/56"), Link: "dA", Client: "c", Valid: 1}
-		l.core.Restore(n, []delegation.Record{{Delegation: d, BootID: "boot"}}, nil, n.Wall, eff)
+		l.core.Restore(n, slices.Values([]delegation.Record{{Delegation: d, BootID: "boot"}}), nil, n.Wall, eff)
 		l.core.Clear(n, delegation.Selection{Link: "dA"}, false, eff)
 	})
 	l.rebuild(t.Context(), "planted")

@@ -39,8 +39,22 @@ func (d *daemon) coreConfig(cfg *config.Config) *relay6.Config {
 }
 
 // buildCore is a core that knows the links as they are and all that was kept,
-// and the successor of the one before, if there is one.
+// and the successor of the one before, if there is one. What is kept is not yet
+// compared with the kernel. Where a part of the database cannot be read, the
+// store is let mend itself, once.
 func (d *daemon) buildCore(n instant.Now, eff *relay6.Effects) (*relay6.Relay, error) {
+	core, err := d.coreOf(n, eff)
+	if errors.Is(err, store.ErrDamaged) {
+		d.log.Error("store cannot be read: it is repaired", "error", err)
+		if err = d.store.Commit(nil); err == nil {
+			eff.Reset()
+			core, err = d.coreOf(n, eff)
+		}
+	}
+	return core, err
+}
+
+func (d *daemon) coreOf(n instant.Now, eff *relay6.Effects) (*relay6.Relay, error) {
 	core := relay6.New(d.coreConfig(d.config()), d.bootID)
 	if old := d.loop.core; old != nil {
 		core.Succeed(old)
@@ -54,27 +68,15 @@ func (d *daemon) buildCore(n instant.Now, eff *relay6.Effects) (*relay6.Relay, e
 		d.loop.net.know(l)
 		core.SetLink(l, eff)
 	}
-	records, blocks, lastWall, err := d.kept()
-	if err != nil {
+	k := keepsake{log: d.log, from: d.store}
+	if err := k.readBlocks(); err != nil {
 		return nil, err
 	}
-	core.Restore(n, records, blocks, lastWall, eff)
-	return core, nil
-}
-
-// kept reads what the store has of delegations and blocks. A record that cannot
-// be read is reported and left alone; the others count. Where a part of the
-// database cannot be read, the store is let mend itself, once.
-func (d *daemon) kept() (records []delegation.Record, blocks []delegation.Block, lastWall time.Time, err error) {
-	k := keepsake{log: d.log}
-	if err = k.read(d.store); errors.Is(err, store.ErrDamaged) {
-		d.log.Error("store cannot be read: it is repaired", "error", err)
-		k = keepsake{log: d.log}
-		if err = d.store.Commit(nil); err == nil {
-			err = k.read(d.store)
-		}
+	if err := k.readClock(); err != nil {
+		return nil, err
 	}
-	return k.records, k.blocks, k.lastWall, err
+	core.Restore(n, k.records, k.blocks, k.lastWall, eff)
+	return core, k.err
 }
 
 // scanner is where records are read from: host/store.
@@ -82,30 +84,33 @@ type scanner interface {
 	Scan(from, to []byte, fn func(k, v []byte) bool) error
 }
 
-// keepsake is what was kept.
+// keepsake is what was kept. A record that cannot be read is reported and left
+// alone; the others count.
 type keepsake struct {
 	log      *slog.Logger
-	records  []delegation.Record
+	from     scanner
 	blocks   []delegation.Block
 	lastWall time.Time
+	err      error // of records
 }
 
-func (s *keepsake) read(from scanner) error {
+// records yields what is kept of delegations, one after another: there may be
+// very many.
+func (s *keepsake) records(yield func(delegation.Record) bool) {
 	lo, hi := delegation.KeyRange()
-	err := from.Scan(lo, hi, func(k, v []byte) bool {
+	s.err = s.from.Scan(lo, hi, func(k, v []byte) bool {
 		r, err := delegation.ParseRecord(v)
 		if err != nil {
 			s.odd(k, err)
 			return true
 		}
-		s.records = append(s.records, r)
-		return true
+		return yield(r)
 	})
-	if err != nil {
-		return err
-	}
-	lo, hi = delegation.BlockRange()
-	err = from.Scan(lo, hi, func(k, _ []byte) bool {
+}
+
+func (s *keepsake) readBlocks() error {
+	lo, hi := delegation.BlockRange()
+	return s.from.Scan(lo, hi, func(k, _ []byte) bool {
 		b, err := delegation.ParseBlock(k)
 		if err != nil {
 			s.odd(k, err)
@@ -114,11 +119,11 @@ func (s *keepsake) read(from scanner) error {
 		s.blocks = append(s.blocks, b)
 		return true
 	})
-	if err != nil {
-		return err
-	}
+}
+
+func (s *keepsake) readClock() error {
 	key := relay6.ClockKey()
-	return from.Scan(key, append(append([]byte(nil), key...), 0), func(_, v []byte) bool {
+	return s.from.Scan(key, append(append([]byte(nil), key...), 0), func(_, v []byte) bool {
 		s.lastWall = relay6.ParseClock(v)
 		return false
 	})
@@ -132,6 +137,7 @@ func (s *keepsake) odd(key []byte, err error) {
 // 8987 S-1), and takes in what the kernel had left of an earlier run.
 func (d *daemon) restore() error {
 	started := time.Now()
+	differences := 0
 	var eff relay6.Effects
 	core, err := d.buildCore(now(), &eff)
 	if err != nil {
@@ -139,14 +145,23 @@ func (d *daemon) restore() error {
 	}
 	d.loop.core = core
 	d.carryOutNow(&eff)
-	for range 2 { // what is still refused the first time has its stand-in the second
-		actual, err := d.actual()
-		if err != nil {
-			return err
-		}
+	reading, err := d.actual()
+	if err != nil {
+		return err
+	}
+	comparison := core.CompareHost()
+	for done := false; !done; {
 		eff.Reset()
-		d.adopted(core.AuditHost(actual, &eff))
+		var found []hoststate.Finding
+		found, done, _ = core.AuditPart(comparison, reading, &eff)
+		differences += len(found)
 		d.carryOutNow(&eff)
+	}
+	if differences > 0 {
+		d.log.Info("kernel brought to what was kept", "differences", differences)
+	}
+	if core.Totals().Failures.Install > 0 {
+		d.audit.soon()
 	}
 	t := core.Totals()
 	d.log.Info("restored", "prefixes", t.Prefixes, "addresses", t.Addresses, "took", time.Since(started).Round(time.Millisecond))
@@ -170,20 +185,15 @@ func (d *daemon) carryOutNow(eff *relay6.Effects) {
 	}
 }
 
-func (d *daemon) adopted(found []hoststate.Finding) {
-	if len(found) > 0 {
-		d.log.Info("kernel brought to what was kept", "differences", len(found), "first", found[0].String())
-	}
-}
-
-func (d *daemon) actual() (hoststate.Actual, error) {
+// actual reads back what the kernel has of ours.
+func (d *daemon) actual() (*hoststate.Reading, error) {
+	r := hoststate.NewReading()
 	routes, err := d.nl.Routes()
 	if err != nil {
-		return hoststate.Actual{}, err
+		return nil, err
 	}
-	elements, err := d.nft.Elements()
-	if err != nil {
-		return hoststate.Actual{}, err
+	for i := range routes {
+		r.AddRoute(routes[i])
 	}
-	return hoststate.Actual{Routes: routes, Elements: elements}, nil
+	return r, d.nft.Elements(r.AddElement)
 }

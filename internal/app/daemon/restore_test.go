@@ -2,8 +2,10 @@ package daemon
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,12 +42,13 @@ func TestBadRecordIsLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	k := keepsake{log: slog.New(slog.NewTextHandler(&out, nil))}
-	if err := k.read(kept); err != nil {
+	k := keepsake{log: slog.New(slog.NewTextHandler(&out, nil)), from: kept}
+	records := slices.Collect(k.records)
+	if err := errors.Join(k.err, k.readBlocks(), k.readClock()); err != nil {
 		t.Fatal(err)
 	}
-	if len(k.records) != 2 || k.records[0].Prefix != prefix(0) || k.records[1].Prefix != prefix(2) {
-		t.Errorf("read %v, want those of %v and %v", k.records, prefix(0), prefix(2))
+	if len(records) != 2 || records[0].Prefix != prefix(0) || records[1].Prefix != prefix(2) {
+		t.Errorf("read %v, want those of %v and %v", records, prefix(0), prefix(2))
 	}
 	if len(k.blocks) != 1 || k.blocks[0] != block {
 		t.Errorf("read blocks %v, want %v", k.blocks, block)

@@ -117,6 +117,9 @@ func (t *Table) sortedLinks() []nameID {
 	return slices.SortedFunc(maps.Keys(t.links), func(a, b nameID) int { return cmp.Compare(t.names.text(a), t.names.text(b)) })
 }
 
+// VRFs are all in which anything was ever delegated.
+func (t *Table) VRFs() iter.Seq[string] { return maps.Keys(t.spaces) }
+
 // Deadline is when the next delegation ends; false if none ever does.
 func (t *Table) Deadline() (instant.Instant, bool) {
 	if len(t.expiry.due) == 0 || t.expiry.due[0].at == instant.Never {

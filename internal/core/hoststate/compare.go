@@ -93,15 +93,15 @@ func (c *Comparison) end() {
 	}
 }
 
-// Valid reports whether the comparison still says anything: it is the newest of
-// its State, and not too much has changed meanwhile.
-func (c *Comparison) Valid() bool { return !c.lost && c.of.comparison == c }
+// Compares reports whether a comparison still says anything of this State: it is
+// the newest, and not too much has changed since it began.
+func (s *State) Compares(c *Comparison) bool { return c.of == s && s.comparison == c && !c.lost }
 
 // Next looks at about limit things more, and appends what mends the differences
 // that it finds. It makes notes in the Reading. Done says that nothing is left;
-// the Comparison is over then, as it is when it is not Valid.
+// the Comparison is over then, as it is when its State does not compare it.
 func (c *Comparison) Next(ops []Op, r *Reading, limit int) (_ []Op, found []Finding, done bool) {
-	if !c.Valid() {
+	if !c.of.Compares(c) {
 		return ops, nil, true
 	}
 	p := partial{Comparison: c, r: r, ops: ops, limit: limit}
@@ -144,7 +144,7 @@ func (p *partial) wanted() (done bool) {
 				continue
 			}
 			p.link(p.rec)
-			for _, le := range p.of.sorted(p.rec) {
+			for le := range p.of.each(p.rec) {
 				p.leases = append(p.leases, le.ref)
 			}
 		case len(p.ids) > 0:

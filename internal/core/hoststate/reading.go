@@ -7,8 +7,8 @@ import (
 )
 
 // Reading is what was read back from the kernel, in a form that is small and
-// quick to look things up in. Its zero value is empty. It stands for itself: who
-// fills it needs no State.
+// quick to look things up in; see NewReading. It stands for itself: who fills it
+// needs no State.
 type Reading struct {
 	names    names
 	elements map[element]bool // true: a comparison has come by
@@ -67,19 +67,18 @@ func (r reached) route(id routeID) Route {
 	return Route{Table: id.table, Prefix: id.prefix.prefix(), Metric: id.metric, Link: int(r.link), Gateway: r.gateway.addr()}
 }
 
+// NewReading has read nothing yet.
+func NewReading() *Reading {
+	return &Reading{elements: map[element]bool{}, routes: map[routeID]reached{}, more: map[routeID][]reached{}}
+}
+
 // AddElement takes in one element. Once more is no harm.
 func (r *Reading) AddElement(e Element) {
-	if r.elements == nil {
-		r.elements = map[element]bool{}
-	}
 	r.elements[r.names.pack(e)] = false
 }
 
 // AddRoute takes in one route. The kernel may have several of one identity.
 func (r *Reading) AddRoute(x Route) {
-	if r.routes == nil {
-		r.routes, r.more = map[routeID]reached{}, map[routeID][]reached{}
-	}
 	id, v := x.id(), reached{link: int32(x.Link), gateway: packHop(x.Gateway)}
 	if _, several := r.routes[id]; several {
 		r.more[id] = append(r.more[id], v)
@@ -90,7 +89,7 @@ func (r *Reading) AddRoute(x Route) {
 
 // Read makes a Reading of what was read whole.
 func Read(a Actual) *Reading {
-	r := &Reading{elements: map[element]bool{}, routes: map[routeID]reached{}, more: map[routeID][]reached{}}
+	r := NewReading()
 	for _, e := range a.Elements {
 		r.AddElement(e)
 	}

@@ -102,7 +102,12 @@ func (r *Relay) inOrder(k orderKey, own ChangeID, extends *bool) ChangeID {
 }
 
 func (r *Relay) lease(d *delegation.Delegation) hoststate.Lease {
-	rule := r.ruleFor(d.Link)
+	var rule *LinkRule
+	if l := r.byName[d.Link]; l != nil && l.rule != nil {
+		rule = l.rule
+	} else {
+		rule = r.ruleFor(d.Link)
+	}
 	return hoststate.Lease{
 		Link: d.Link, Prefix: d.Prefix, NextHop: d.NextHop, LinkLayer: d.LinkLayer,
 		LoopExempt: rule != nil && rule.loopExempt(d.Client),
@@ -234,17 +239,9 @@ func (r *Relay) notInstalled(f FailedOp, eff *Effects) {
 	case f.Op.Element != nil:
 		prefix = f.Op.Element.Prefix
 	}
-	for vrf := range r.vrfs() {
+	for vrf := range r.table.VRFs() {
 		if d, ok := r.table.Lookup(vrf, prefix); ok {
 			r.uninstalled[place(&d)] = struct{}{}
 		}
 	}
-}
-
-func (r *Relay) vrfs() map[string]struct{} {
-	all := map[string]struct{}{"": {}}
-	for _, l := range r.byName {
-		all[l.VRF] = struct{}{}
-	}
-	return all
 }

@@ -294,7 +294,11 @@ func (r *Relay) chooseAddress(l *link) netip.Addr {
 	return own
 }
 
+// resolveBorrowers brings up to date whoever uses an address of a link.
 func (r *Relay) resolveBorrowers(lender string) {
+	if !slices.ContainsFunc(r.cfg.Links, func(rule LinkRule) bool { return rule.Borrow == lender }) {
+		return
+	}
 	for _, l := range r.byName {
 		if l.rule != nil && l.rule.Borrow == lender {
 			r.resolveAddress(l)

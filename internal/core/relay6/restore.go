@@ -1,6 +1,7 @@
 package relay6
 
 import (
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -11,10 +12,10 @@ import (
 )
 
 // Restore takes in what was kept, before any socket opens (RFC 8987 S-1). Links
-// are told of before it. What it wants installed is in the Effects; AuditHost
-// then finds what the kernel already has.
-func (r *Relay) Restore(now instant.Now, records []delegation.Record, blocks []delegation.Block, lastWall time.Time, eff *Effects) {
-	for _, rec := range records {
+// are told of before it. What it wants of routes and filter elements is not in
+// the Effects: an audit finds what of it the kernel lacks.
+func (r *Relay) Restore(now instant.Now, records iter.Seq[delegation.Record], blocks []delegation.Block, lastWall time.Time, eff *Effects) {
+	for rec := range records {
 		r.table.Restore(now, rec, r.bootID, lastWall)
 	}
 	for _, b := range blocks {
@@ -28,25 +29,39 @@ func (r *Relay) Restore(now instant.Now, records []delegation.Record, blocks []d
 	}
 	var ops []hoststate.Op
 	for d := range r.table.All() {
-		ops = r.put(ops, &d)
+		ops = r.put(ops[:0], &d)
 	}
-	r.install(ops, eff)
 	if r.table.Held() > 0 {
 		eff.note(Note{Kind: NoteClock, Text: "wall clock cannot be trusted yet: nothing that was restored expires before its whole lifetime has passed"})
 	}
 }
 
-// AuditHost compares what the kernel has of ours with what is wanted, and mends
-// the difference.
+// CompareHost begins to compare what the kernel has of ours with what is wanted.
+// It goes on with AuditPart once everything that was asked of the kernel until
+// now is carried out and the kernel is read.
+func (r *Relay) CompareHost() *hoststate.Comparison { return r.host.Compare() }
+
+// partOfAudit is how many routes and elements are compared at once: a few
+// milliseconds at most, as packets wait meanwhile.
+const partOfAudit = 4096
+
+// AuditPart goes on with a comparison and mends the differences that it finds.
+// Whole is false where the comparison is worth nothing any more: too much has
+// changed since it began, or another core has come.
+func (r *Relay) AuditPart(c *hoststate.Comparison, reading *hoststate.Reading, eff *Effects) (found []hoststate.Finding, done, whole bool) {
+	if !r.host.Compares(c) {
+		return nil, true, false
+	}
+	ops, found, done := c.Next(nil, reading, partOfAudit)
+	r.install(ops, eff)
+	return found, done, true
+}
+
+// AuditHost does all of an audit at once. Nothing may have been asked of the
+// kernel since it was read.
 func (r *Relay) AuditHost(actual hoststate.Actual, eff *Effects) []hoststate.Finding {
 	ops, found := r.host.Audit(nil, actual)
 	r.install(ops, eff)
-	return found
-}
-
-// CompareHost is what AuditHost would find. It mends nothing.
-func (r *Relay) CompareHost(actual hoststate.Actual) []hoststate.Finding {
-	_, found := r.host.Audit(nil, actual)
 	return found
 }
 

@@ -135,7 +135,7 @@ func (w *world) start() {
 		w.core.SetLink(l, &w.eff)
 	}
 	records, blocks, lastWall := w.kept()
-	w.core.Restore(w.now, records, blocks, lastWall, &w.eff)
+	w.core.Restore(w.now, slices.Values(records), blocks, lastWall, &w.eff)
 	w.carryOut()
 	w.core.AuditHost(w.kernel.actual(), &w.eff)
 	w.core.Start(&w.eff)

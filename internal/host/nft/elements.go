@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"time"
 
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/host/netlink/bulk"
@@ -48,7 +47,8 @@ func appendKey(b []byte, e hoststate.Element) []byte {
 }
 
 // parseKey is the inverse of appendKey. ok is false for what was not made by it.
-func parseKey(id setID, b []byte) (e hoststate.Element, ok bool) {
+// Each interface's name is kept once, in names.
+func parseKey(id setID, b []byte, names map[string]string) (e hoststate.Element, ok bool) {
 	want := nameLen
 	switch {
 	case id.family == hoststate.Turning:
@@ -62,7 +62,13 @@ func parseKey(id setID, b []byte) (e hoststate.Element, ok bool) {
 	if len(b) != want {
 		return e, false
 	}
-	e = hoststate.Element{Set: id.family, Link: string(bytes.TrimRight(b[:nameLen], "\x00"))}
+	raw := bytes.TrimRight(b[:nameLen], "\x00")
+	name, known := names[string(raw)]
+	if !known {
+		name = string(raw)
+		names[name] = name
+	}
+	e = hoststate.Element{Set: id.family, Link: name}
 	if id.family.HasLinkLayer() {
 		e.LinkLayer = linkaddr.From(b[nameLen : nameLen+6])
 	}
@@ -222,94 +228,4 @@ func judge(parts []part, answers []error, failed func(i int, err error)) (left [
 		left = append(left, p)
 	}
 	return left, missing
-}
-
-// Elements reads back every element of all sets of ours. To read a set of a
-// hundred thousand takes the kernel a second, during which changes go on; what
-// they touch may be listed as it was or as it is.
-func (t *Table) Elements() ([]hoststate.Element, error) {
-	t.mu.Lock()
-	err := t.findSets()
-	ids := slices.SortedFunc(maps.Keys(t.sets), compareIDs)
-	t.mu.Unlock()
-	if err != nil {
-		return nil, err
-	}
-	var all []hoststate.Element
-	for _, id := range ids {
-		elements, err := t.read(id, 2)
-		if errors.Is(err, bulk.ErrInterrupted) {
-			// So many changes that they have to wait.
-			t.mu.Lock()
-			elements, err = t.read(id, bulk.Tries)
-			t.mu.Unlock()
-		}
-		if err != nil {
-			return nil, fmt.Errorf("nft: set %s: %w", id, err)
-		}
-		for e := range elements {
-			all = append(all, e)
-		}
-	}
-	return all, nil
-}
-
-// maxReads bounds how often a set is read until it is read whole; growTime is
-// the pause between, which becomes longer.
-const (
-	maxReads = 40
-	growTime = 2 * time.Millisecond
-)
-
-// read reads one set; tries is how often it may change meanwhile. After many
-// additions the kernel goes on enlarging its hash table for a while. A listing
-// that this comes between has as many elements as the set, but some of them
-// twice, and others not at all; then it is read again.
-func (t *Table) read(id setID, tries int) (map[hoststate.Element]bool, error) {
-	b := request(nil, unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP)
-	b = bulk.AttrString(b, unix.NFTA_SET_ELEM_LIST_TABLE, t.name)
-	b = bulk.AttrString(b, unix.NFTA_SET_ELEM_LIST_SET, id.String())
-	b = bulk.End(b, 0)
-	elements := map[hoststate.Element]bool{}
-	for try := range time.Duration(maxReads) {
-		twice := false
-		restart := func() {
-			twice = false
-			clear(elements)
-		}
-		err := t.reader.Dump(b, tries, restart, func(_ uint16, body []byte) {
-			eachKey(body, func(key []byte) {
-				if e, ok := parseKey(id, key); ok {
-					twice = twice || elements[e]
-					elements[e] = true
-				}
-			})
-		})
-		if err != nil || !twice {
-			return elements, err
-		}
-		time.Sleep(try * growTime)
-	}
-	return nil, bulk.ErrInterrupted
-}
-
-// eachKey walks the keys in an answer about the elements of a set.
-func eachKey(body []byte, f func(key []byte)) {
-	if len(body) < sizeofNfgenmsg {
-		return
-	}
-	within := func(kind uint16, then func([]byte)) func(uint16, []byte) {
-		return func(k uint16, v []byte) {
-			if k == kind {
-				then(v)
-			}
-		}
-	}
-	bulk.Attrs(body[sizeofNfgenmsg:], within(unix.NFTA_SET_ELEM_LIST_ELEMENTS, func(list []byte) {
-		bulk.Attrs(list, within(unix.NFTA_LIST_ELEM, func(elem []byte) {
-			bulk.Attrs(elem, within(unix.NFTA_SET_ELEM_KEY, func(key []byte) {
-				bulk.Attrs(key, within(unix.NFTA_DATA_VALUE, f))
-			}))
-		}))
-	}))
 }

@@ -33,7 +33,7 @@ func both(t *testing.T, body func(t *testing.T, k kernel)) {
 
 type kernel interface {
 	Apply(ops []hoststate.Op, failed func(i int, err error)) error
-	Elements() ([]hoststate.Element, error)
+	Elements(found func(hoststate.Element)) error
 }
 
 func apply(t *testing.T, k kernel, ops ...hoststate.Op) {
@@ -45,13 +45,9 @@ func apply(t *testing.T, k kernel, ops ...hoststate.Op) {
 
 func holds(t *testing.T, k kernel, want ...string) {
 	t.Helper()
-	es, err := k.Elements()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var got []string
-	for _, e := range es {
-		got = append(got, e.String())
+	if err := k.Elements(func(e hoststate.Element) { got = append(got, e.String()) }); err != nil {
+		t.Fatal(err)
 	}
 	slices.Sort(got)
 	slices.Sort(want)
@@ -142,7 +138,8 @@ func TestTwentyThousandElements(t *testing.T) {
 		ops[i] = hoststate.Op{Element: &hoststate.Element{Set: hoststate.SourceLink, Link: "c0", Prefix: netip.PrefixFrom(netip.AddrFrom16(base), 48)}}
 	}
 	apply(t, table, ops...)
-	es, err := table.Elements()
+	var es []hoststate.Element
+	err = table.Elements(func(e hoststate.Element) { es = append(es, e) })
 	if err != nil || len(es) != many {
 		t.Fatalf("read back: %d, %v, want %d", len(es), err, many)
 	}
@@ -317,8 +314,8 @@ func TestAuditMendsFilter(t *testing.T) {
 		} else if mended {
 			found = append(found, "rules")
 		}
-		es, err := n.table.Elements()
-		if err != nil {
+		var es []hoststate.Element
+		if err := n.table.Elements(func(e hoststate.Element) { es = append(es, e) }); err != nil {
 			t.Fatal(err)
 		}
 		ops, fs := s.Audit(nil, hoststate.Actual{Elements: es})

@@ -182,16 +182,17 @@ func (k *Kernel) Routes() ([]hoststate.Route, error) {
 	return rs, nil
 }
 
-// Elements is all elements, in order.
-func (k *Kernel) Elements() ([]hoststate.Element, error) {
+// Elements calls found with all elements, in order.
+func (k *Kernel) Elements(found func(hoststate.Element)) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.fail != nil {
-		return nil, k.fail
+		return k.fail
 	}
-	es := slices.Collect(maps.Keys(k.elements))
-	slices.SortFunc(es, func(a, b hoststate.Element) int { return strings.Compare(a.String(), b.String()) })
-	return es, nil
+	for _, e := range slices.SortedFunc(maps.Keys(k.elements), func(a, b hoststate.Element) int { return strings.Compare(a.String(), b.String()) }) {
+		found(e)
+	}
+	return nil
 }
 
 // Purge removes our routes and all elements, and returns how many routes these
