@@ -44,3 +44,17 @@ func TestPaceWindow(t *testing.T) {
 		t.Errorf("should begin at %s", at)
 	}
 }
+
+// Who is always busy is not woken for each answer; who is not, is.
+func TestPaceNap(t *testing.T) {
+	for p, want := range map[pace]time.Duration{
+		{rate: 2000, window: 64}:   0,
+		{rate: 20_000, window: 64}: 50 * time.Microsecond,
+		{window: 1}:                0,
+		{window: 64}:               100 * time.Microsecond,
+	} {
+		if got := p.nap(); got != want {
+			t.Errorf("%+v: a nap of %s, want %s", p, got, want)
+		}
+	}
+}

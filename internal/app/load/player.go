@@ -77,8 +77,8 @@ func (p *player) begin(k loadgen.Kind, intended time.Duration) bool {
 }
 
 // rest ends a turn: it sends, and sleeps until there may be something to do, at
-// most until an instant. It is woken by answers unless busy.
-func (p *player) rest(until time.Duration, busy bool) {
+// most until an instant. It is woken by answers, or looks for them after a nap.
+func (p *player) rest(until, nap time.Duration) {
 	p.port.Flush()
 	if p.unsent > 0 {
 		inject.Nap(time.Millisecond) // what is full or down may be better then
@@ -90,7 +90,7 @@ func (p *player) rest(until time.Duration, busy bool) {
 	d := min(until-p.now, longestRest)
 	switch {
 	case d <= 0:
-	case busy:
+	case nap > 0:
 		inject.Nap(min(d, nap))
 	default:
 		p.port.Wait(d)

@@ -125,7 +125,7 @@ func (s *session) findServer() error {
 			s.begin(loadgen.Solicit, s.now)
 			next = s.now + askAgain
 		}
-		s.rest(next, false)
+		s.rest(next, 0)
 	}
 }
 
@@ -148,7 +148,7 @@ func (s *session) prepare() error {
 		}
 		for n := prepareWindow - s.engine.Underway(); n > 0 && s.begin(loadgen.Request, s.now); n-- {
 		}
-		s.rest(math.MaxInt64, true)
+		s.rest(math.MaxInt64, napInWindow)
 	}
 	s.report.prepared(o.Prepare)
 	return nil
@@ -158,7 +158,7 @@ func (s *session) prepare() error {
 func (s *session) drain() {
 	for s.engine.Underway() > 0 {
 		s.listen()
-		s.rest(math.MaxInt64, false)
+		s.rest(math.MaxInt64, 0)
 	}
 }
 
@@ -170,7 +170,6 @@ func (s *session) measure() error {
 	s.report.measuring()
 	s.look()
 	pace := pace{rate: o.Rate, window: o.Window, start: s.now}
-	busy := pace.busy()
 	end := time.Duration(math.MaxInt64)
 	if o.Duration > 0 {
 		end = s.now + o.Duration
@@ -205,7 +204,7 @@ func (s *session) measure() error {
 		case pace.rate > 0 && !enough:
 			until = min(until, pace.intended(s.now))
 		}
-		s.rest(until, busy)
+		s.rest(until, pace.nap())
 	}
 	r := &result{seconds: (s.now - pace.start).Seconds(), inTime: e.Tally().Total().Answered, exhausted: exhausted}
 	s.drain()
