@@ -203,7 +203,9 @@ func (r *rig) rises(count func() int, what string, by int, attack func()) {
 	r.t.Helper()
 	before := count()
 	attack()
-	until(r.t, what+" is counted", func() bool { return count() >= before+by })
+	if err := lab.Until(patience, what+" is counted", func() bool { return count() >= before+by }); err != nil {
+		r.t.Fatalf("%v: %d counted, want %d", err, count()-before, by)
+	}
 	if got := count() - before; got != by {
 		r.t.Errorf("%s: %d counted, want %d", what, got, by)
 	}

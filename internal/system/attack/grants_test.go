@@ -1,0 +1,66 @@
+package attack_test
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+
+	"fairlead/internal/lab/script"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// A server gone wrong, or one that somebody else speaks for: whatever it grants
+// an attacker, neither the default route, nor the links, nor the infrastructure,
+// nor a part of the victim's prefix goes there. No bounds are configured.
+func TestGrantOfWhatIsNotTheServersToGive(t *testing.T) {
+	parallel(t)
+	r := withServer(t, always("2001:db8:1100::/56"))
+	v := r.victim()
+	unrelated := func() string {
+		out, err := r.Relay.IP("-6 route show table main")
+		need(t, err)
+		return out
+	}
+	before := unrelated()
+	reserved := []string{
+		"::/0", "::/3", "::/64", // everything, and what begins so
+		"2001:db8:1::/64", "2001:db8:1::/48", "2001:db8:9::/64", // the links
+		"2001:db8:1::1/128", "2001:db8:1::8000:0:0:0/65",
+		"2001:db8:fe::/64", "2001:db8:ff::/48", "2001:db8:ff::2/128", // the infrastructure
+		"2001:db8::/32", // all that is above
+		"fe80::/64", "ff00::/8", "ff02::/16",
+	}
+	overlapping := []string{"2001:db8:1100:5::/64", "2001:db8:1100:80::/57", "2001:db8:1100::/48", "2001:db8:1100::1/128"}
+	r.server.Become(always(append(slices.Concat(reserved, overlapping), spare.String())...))
+	thief := r.client(r.Client(2), duid(66))
+	count := func(reason string) func() int { return func() int { return r.refused()[reason] } }
+	r.rises(count("not-delegable"), "not-delegable", len(reserved), func() {
+		r.rises(count("overlap"), "overlap", len(overlapping), func() {
+			reply, err := thief.Obtain(patience, iaid)
+			need(t, err)
+			if got := len(script.Delegations(reply)); got != len(reserved)+len(overlapping)+1 {
+				t.Fatalf("the server's Reply has %d prefixes: the test shows nothing", got)
+			}
+		})
+	})
+	r.WantRouteVia(spare, thief.Source.Addr().WithZone("").String(), shared) // what is free is the server's to give
+	if got := r.Routed(); !slices.Equal(got, []string{v.prefix.String(), spare.String()}) {
+		t.Errorf("routed: %v, want %s and %s", got, v.prefix, spare)
+	}
+	r.server.Become(always(v.prefix.String()))
+	v.unmoved()
+	_, err := thief.Release(patience, replyWith(t, thief, spare))
+	need(t, err)
+	r.WantNoRoute(spare)
+	if after := unrelated(); after != before {
+		t.Errorf("the routing table is\n%swas\n%s", after, before)
+	}
+}
+
+// replyWith is a Reply to a client that holds a prefix.
+func replyWith(t *testing.T, c *script.Client, p netip.Prefix) dhcp6.Message {
+	t.Helper()
+	m, err := dhcp6.ParseMessage(c.Message(dhcp6.Reply, script.ServerID(script.DefaultServerDUID), iapd(iaid, dhcp6.IAPrefix{Prefix: p, Valid: 1})))
+	need(t, err)
+	return m
+}

@@ -1,0 +1,50 @@
+package attack_test
+
+import (
+	"testing"
+
+	"fairlead/internal/lab"
+	"fairlead/internal/lab/script"
+)
+
+// Packets with sources of others: the victim's prefix from the same link and from
+// another, the infrastructure's and the server's addresses, addresses of the
+// other link, and inventions. Each is counted, none comes through; the
+// attackers' own addresses pass.
+func TestSpoofedSources(t *testing.T) {
+	parallel(t)
+	r := withKea(t)
+	v := r.victim()
+	own := map[place]string{}
+	for i, at := range []place{onShared, onOther} {
+		reply, err := r.client(r.at(at), duid(60+i)).Obtain(patience, iaid)
+		need(t, err)
+		p := script.Delegations(reply)[0].Prefix
+		r.WantRouteVia(p, r.local(r.at(at), at.end).String(), at.link)
+		own[at] = p.Addr().Next().String()
+	}
+	in := r.listener()
+	throw := func(at place, sources ...string) {
+		x := r.throwAt(at)
+		for _, s := range sources {
+			x.Send(s, lab.ServerAddress.String(), "from "+s)
+		}
+	}
+	stops := func(counter string, at place, sources ...string) {
+		t.Helper()
+		r.rises(func() int { return r.Counter(counter) }, counter+" from "+at.link, len(sources), func() { throw(at, sources...) })
+	}
+	invented := []string{"2001:db8:1234::1", "2a00::1", lab.ServerAddress.String(), lab.RelayAddress.String(), lab.CoreAddress.String(), "::ffff:192.0.2.1"}
+	stops("spoofed-link-layer", onShared, v.inside.String(), v.prefix.Addr().String())
+	stops("spoofed", onShared, append(invented, own[onOther], "2001:db8:9::66")...)
+	stops("spoofed", onOther, append(invented, v.inside.String(), own[onShared], "2001:db8:1::66")...)
+	if got := in.Got(); len(got) != 0 {
+		t.Errorf("came through: %v", got)
+	}
+	throw(onShared, own[onShared], "2001:db8:1::66")
+	throw(onOther, own[onOther], "2001:db8:9::66")
+	for _, s := range []string{own[onShared], own[onOther], "2001:db8:1::66", "2001:db8:9::66"} {
+		in.Wait("from " + s)
+	}
+	v.unmoved()
+}
