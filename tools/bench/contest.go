@@ -16,12 +16,14 @@ const (
 	window     = 64   // closed loop
 	peakWindow = 512  // closed loop, where answers wait for a disk
 	openRate   = 2000 // open loop, exchanges a second
+
+	manyClients = 4096 // to see what costs more among many
 )
 
 // turn is what one contender did in one round with one of the loads. Peak is the
-// closed loop in which it did most.
+// closed loop in which it did most, and Many one with many clients.
 type turn struct {
-	Closed, Peak, Open, Overload result
+	Closed, Peak, Many, Open, Overload result
 }
 
 // entry is a contender and what it did.
@@ -65,7 +67,7 @@ func (b *bench) takesPart(name string) bool {
 
 // warm starts a contender, and leaves it stopped.
 func (b *bench) warm(c *contest, one contender, r *rig) error {
-	if err := r.know(b.clients); err != nil {
+	if err := r.know(max(b.clients, manyClients)); err != nil {
 		return err
 	}
 	if one.name == ours {
@@ -79,8 +81,10 @@ func (b *bench) warm(c *contest, one contender, r *rig) error {
 	} else if err := one.launch(b, r); err != nil {
 		return err
 	}
-	if _, err := r.play(b, load{clients: b.clients, mix: plain, window: window, length: b.length}); err != nil {
-		return err
+	for _, clients := range []int{manyClients, b.clients} {
+		if _, err := r.play(b, load{clients: clients, mix: plain, window: window, length: b.length}); err != nil {
+			return err
+		}
 	}
 	return r.pause()
 }
@@ -117,8 +121,8 @@ func (b *bench) turn(c *contest, e *entry, mix bool) error {
 	return r.pause()
 }
 
-// playPlain plays the plain load in a closed loop, in an open one, and above the
-// peak that the closed loop has shown.
+// playPlain plays the plain load in a closed loop, with few clients and with many,
+// in an open one, and above the peak that the first has shown.
 func (b *bench) playPlain(r *rig) (t turn, err error) {
 	l := load{clients: b.clients, mix: plain, length: b.length}
 	l.window = window
@@ -126,7 +130,11 @@ func (b *bench) playPlain(r *rig) (t turn, err error) {
 		return t, err
 	}
 	t.Peak = t.Closed
-	l.rate = openRate
+	l.clients = manyClients
+	if t.Many, err = r.play(b, l); err != nil {
+		return t, err
+	}
+	l.clients, l.rate = b.clients, openRate
 	if t.Open, err = r.play(b, l); err != nil {
 		return t, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -13,6 +14,9 @@ const diskDelay = 20_000
 // slow with that on one that is not. strace holds each sync back after it is
 // done, and is there in both cases.
 func slowDisk(b *bench) (bar, error) {
+	if err := b.unload(); err != nil {
+		return bar{}, err
+	}
 	quick, quickTrace, err := b.traced("quick", "")
 	if err != nil {
 		return bar{}, err
@@ -55,7 +59,7 @@ func slowDisk(b *bench) (bar, error) {
 	if after == before {
 		d.Void = "the store did not sync"
 	}
-	return d, nil
+	return d, errors.Join(quick.close(), slow.close())
 }
 
 // solicitsBesideGrants plays Solicits and as many grants that there is always one

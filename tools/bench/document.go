@@ -62,8 +62,9 @@ on veth a sender's time includes the way of the packet into the receiver's queue
 - Plain: {{.Clients}} clients, each with its own link-layer address, link-local address
   and DUID, one Solicit for one Information-request. The kernel below every relay
   is told all link-layer addresses beforehand, so that relays which need them lose
-  no time. 64 exchanges are under way at a time (closed loop); then {{.OpenRate}} a second;
-  then {{.Factor}} times what the closed loop did (overload).
+  no time. 64 exchanges are under way at a time (closed loop); then the same with {{.Many}}
+  clients, which counts for no bar; then {{.OpenRate}} exchanges a second; then {{.Factor}} times
+  what the first closed loop did (overload).
 - Mix: of 100 exchanges 10 are a Request that grants a prefix to a client which had
   none, 50 Renews, 20 Solicits, 20 Information-requests. Only fairlead has state to
   keep, so only fairlead plays it: with 64 exchanges under way, with {{.PeakWindow}}, so
@@ -103,7 +104,7 @@ func (r *report) markdown() (string, error) {
 	err := document.Execute(&w, map[string]any{
 		"When": r.When, "Machine": r.Machine, "Bars": r.Bars, "Entries": r.Entries, "Tables": r.tables(), "Notes": r.notes(),
 		"Rounds": r.Options.rounds, "Length": r.Options.length, "Clients": r.Options.clients, "Present": r.Options.present,
-		"OpenRate": openRate, "PeakWindow": peakWindow, "Factor": overloadFactor, "Enough": enoughOverload, "BlindVsISC": wantBlindVsISC,
+		"OpenRate": openRate, "PeakWindow": peakWindow, "Many": manyClients, "Factor": overloadFactor, "Enough": enoughOverload, "BlindVsISC": wantBlindVsISC,
 	})
 	if err != nil {
 		return "", fmt.Errorf("document: %w", err)

@@ -99,6 +99,7 @@ func (g grid) text() string {
 func (r *report) tables() (all []grid) {
 	head := []string{
 		"relay", "exchanges/s", "CPU us/exchange", "p50 us", "p99 us",
+		fmt.Sprintf("exchanges/s with %d clients", manyClients), "CPU us/exchange",
 		fmt.Sprintf("p50 us at %d/s", openRate), "p99 us", "loss",
 		"offered/s in overload", "answered/s", "p99 us", "loss", "RSS MB",
 	}
@@ -139,6 +140,7 @@ func cells(name string, turns []turn) []string {
 	}
 	var (
 		closed   = func(t turn) result { return t.Closed }
+		many     = func(t turn) result { return t.Many }
 		open     = func(t turn) result { return t.Open }
 		overload = func(t turn) result { return t.Overload }
 		offered  = func(r result) float64 { return r.OfferedRate }
@@ -152,6 +154,8 @@ func cells(name string, turns []turn) []string {
 	add("%.1f", closed, result.perExchange)
 	add("%.0f", closed, p50)
 	add("%.0f", closed, p99)
+	add("%.0f", many, answered)
+	add("%.1f", many, result.perExchange)
 	add("%.0f", open, p50)
 	add("%.0f", open, p99)
 	add("%.1f %%", open, loss)

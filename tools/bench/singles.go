@@ -46,7 +46,7 @@ type loaded struct {
 	fresh    int // the number of the next client that was never granted anything
 }
 
-// load starts it, once.
+// loaded starts it, once.
 func (b *bench) loaded() (*loaded, error) {
 	if b.full != nil {
 		return b.full, nil
@@ -64,6 +64,17 @@ func (b *bench) loaded() (*loaded, error) {
 	}
 	b.full = &loaded{rig: r, fairlead: f, fresh: freshNumbers}
 	return b.full, nil
+}
+
+// unload ends it: even a relay that has nothing to do looks after its routes now
+// and then.
+func (b *bench) unload() error {
+	if b.full == nil {
+		return nil
+	}
+	full := b.full
+	b.full = nil
+	return full.close()
 }
 
 // grant has that many new clients ask for a prefix each, and looks whether there
