@@ -11,9 +11,11 @@ import (
 	"syscall"
 	"testing"
 
+	"fairlead/internal/core/loadgen"
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/capture"
 	"fairlead/internal/lab/peer"
+	"fairlead/internal/lab/relay"
 )
 
 // everything is a mix in which every kind comes up; 16 is the sum of weights.
@@ -164,6 +166,33 @@ func wantRelayed(t *testing.T, tap *capture.Capture, named bool) {
 			named != (id == "port7" || id == "706f727437") || !named && id != "" {
 			t.Fatalf("tshark reads a Relay-forward as %q", row)
 		}
+	}
+}
+
+// Through a relay that delegates: its kernel has a route for each prefix that a
+// client holds.
+func TestThroughFairlead(t *testing.T) {
+	top, err := lab.ForTest(t).Topology(lab.Plan{Clients: 1})
+	need(t, err)
+	_, err = peer.StartServer(top.Server, peer.Kea, peer.ServerConfig{Timers: peer.LongTimers})
+	need(t, err)
+	_, err = relay.Start(top.Relay, relay.Config{Binary: binary, Text: relay.Standard(top)})
+	need(t, err)
+	got := run(t, top.Client(1), "--interface c0 --clients 60 --prepare 20 --count 80 --mix renew=1,solicit=1,information-request=1,rebind=1 --duration 0 --window 4 --timeout 50s")
+	if got.code != 0 {
+		t.Fatalf("exit code %d: %s", got.code, got.err)
+	}
+	wantAllAnswered(t, got, 80)
+	routes, err := top.Relay.IP("-6 route show proto 87")
+	need(t, err)
+	for n := range uint32(20) {
+		via := netip.AddrFrom16(loadgen.LinkLocal(n)).String()
+		if strings.Count(routes, " via "+via+" ") != 1 {
+			t.Errorf("%s\nhas not one route via client %d, %s", routes, n, via)
+		}
+	}
+	if n := strings.Count(routes, "\n"); n != 20 {
+		t.Errorf("%s\nwant 20 routes", routes)
 	}
 }
 
