@@ -116,6 +116,9 @@ func (b *bench) compete(rep *report) error {
 	if err := b.turns(c, b.wants("relay6-mix-vs-best-peer", "relay6-overload")); err != nil {
 		return err
 	}
+	if err := b.crowds(c); err != nil {
+		return err
+	}
 	rep.Entries = c.entries
 	rep.add(b, compare(c.entries)...)
 	return b.leave(c)

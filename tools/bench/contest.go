@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -21,16 +22,17 @@ const (
 )
 
 // turn is what one contender did in one round with one of the loads. Peak is the
-// closed loop in which it did most, and Many one with many clients.
+// closed loop in which it did most.
 type turn struct {
-	Closed, Peak, Many, Open, Overload result
+	Closed, Peak, Open, Overload result
 }
 
 // entry is a contender and what it did.
 type entry struct {
 	Name, About, Version string
 	Peer                 bool
-	Plain, Mix           []turn // one a round; Mix is fairlead's alone
+	Plain, Mix           []turn   // one a round; Mix is fairlead's alone
+	Many                 []result // one a round: closed loops with many clients
 }
 
 // contest has every contender on its own rig, in turns.
@@ -67,7 +69,7 @@ func (b *bench) takesPart(name string) bool {
 
 // warm starts a contender, and leaves it stopped.
 func (b *bench) warm(c *contest, one contender, r *rig) error {
-	if err := r.know(max(b.clients, manyClients)); err != nil {
+	if err := r.know(b.clients); err != nil {
 		return err
 	}
 	if one.name == ours {
@@ -81,10 +83,8 @@ func (b *bench) warm(c *contest, one contender, r *rig) error {
 	} else if err := one.launch(b, r); err != nil {
 		return err
 	}
-	for _, clients := range []int{manyClients, b.clients} {
-		if _, err := r.play(b, load{clients: clients, mix: plain, window: window, length: b.length}); err != nil {
-			return err
-		}
+	if _, err := r.play(b, load{clients: b.clients, mix: plain, window: window, length: b.length}); err != nil {
+		return err
 	}
 	return r.pause()
 }
@@ -121,8 +121,32 @@ func (b *bench) turn(c *contest, e *entry, mix bool) error {
 	return r.pause()
 }
 
-// playPlain plays the plain load in a closed loop, with few clients and with many,
-// in an open one, and above the peak that the first has shown.
+// crowds has every contender serve many clients, in turns. It comes last: what a
+// relay has learned of them may cost it time from then on.
+func (b *bench) crowds(c *contest) error {
+	for round := range b.rounds {
+		for _, e := range c.entries {
+			b.say("round %d of %d with %d clients: %s", round+1, b.rounds, manyClients, e.Name)
+			res, err := b.crowd(c.rigs[e.Name])
+			if err != nil {
+				return fmt.Errorf("%s: %w", e.Name, err)
+			}
+			e.Many = append(e.Many, res)
+		}
+	}
+	return nil
+}
+
+func (b *bench) crowd(r *rig) (result, error) {
+	if err := errors.Join(r.resume(), r.know(manyClients)); err != nil {
+		return result{}, err
+	}
+	res, err := r.play(b, load{clients: manyClients, mix: plain, window: window, length: b.length})
+	return res, errors.Join(err, r.pause())
+}
+
+// playPlain plays the plain load in a closed loop, in an open one, and above the
+// peak that the closed loop has shown.
 func (b *bench) playPlain(r *rig) (t turn, err error) {
 	l := load{clients: b.clients, mix: plain, length: b.length}
 	l.window = window
@@ -130,11 +154,7 @@ func (b *bench) playPlain(r *rig) (t turn, err error) {
 		return t, err
 	}
 	t.Peak = t.Closed
-	l.clients = manyClients
-	if t.Many, err = r.play(b, l); err != nil {
-		return t, err
-	}
-	l.clients, l.rate = b.clients, openRate
+	l.rate = openRate
 	if t.Open, err = r.play(b, l); err != nil {
 		return t, err
 	}

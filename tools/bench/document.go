@@ -56,15 +56,16 @@ The relay has one core to itself. On the other, {{code "fairlead load"}} plays t
 clients in gen, and a server that keeps no state (internal/lab/reflector) answers
 in srv. Contenders take turns, one round after another; those that wait are
 stopped. CPU time is what the relay's threads ran ({{code "/proc/PID/task/*/schedstat"}})
-from the start of the measurement to its end, by the exchanges that were answered;
-on veth a sender's time includes the way of the packet into the receiver's queue.
+from the start of the measurement to its end, by the exchanges that were answered
+in time or late; on veth a sender's time includes the way of the packet into the
+receiver's queue.
 
 - Plain: {{.Clients}} clients, each with its own link-layer address, link-local address
   and DUID, one Solicit for one Information-request. The kernel below every relay
   is told all link-layer addresses beforehand, so that relays which need them lose
-  no time. 64 exchanges are under way at a time (closed loop); then the same with {{.Many}}
-  clients, which counts for no bar; then {{.OpenRate}} exchanges a second; then {{.Factor}} times
-  what the first closed loop did (overload).
+  no time. 64 exchanges are under way at a time (closed loop); then there are {{.OpenRate}} a
+  second (open loop); then {{.Factor}} times what the closed loop did (overload). With {{.Many}}
+  clients there is one more closed loop, which counts for no bar.
 - Mix: of 100 exchanges 10 are a Request that grants a prefix to a client which had
   none, 50 Renews, 20 Solicits, 20 Information-requests. Only fairlead has state to
   keep, so only fairlead plays it: with 64 exchanges under way, with {{.PeakWindow}}, so

@@ -22,9 +22,9 @@ func TestDocument(t *testing.T) {
 		Machine: machine{Processor: "A processor", Cores: 2, Kernel: "Linux 6.18", Go: "go1.26", FileSystem: "ext4", Fairlead: "fairlead 1"},
 		Options: options{rounds: 5, length: 2 * time.Second, clients: 4096, present: 100_000},
 		Entries: []*entry{
-			{Name: limit, About: "looks at nothing", Plain: []turn{{Closed: one, Many: one, Open: one, Overload: one}}},
-			{Name: ours, About: "this tree", Plain: []turn{{Closed: one, Many: one, Open: one, Overload: one}}, Mix: []turn{{Closed: one, Peak: one, Overload: one}}},
-			{Name: "dnsmasq", About: "dnsmasq's relay", Version: "2.90", Peer: true, Plain: []turn{{Closed: one, Many: one, Open: one, Overload: one}}},
+			{Name: limit, About: "looks at nothing", Many: []result{one}, Plain: []turn{{Closed: one, Open: one, Overload: one}}},
+			{Name: ours, About: "this tree", Many: []result{one}, Plain: []turn{{Closed: one, Open: one, Overload: one}}, Mix: []turn{{Closed: one, Peak: one, Overload: one}}},
+			{Name: "dnsmasq", About: "dnsmasq's relay", Version: "2.90", Peer: true, Many: []result{one}, Plain: []turn{{Closed: one, Open: one, Overload: one}}},
 		},
 		Bars: []bar{
 			{Name: "relay6-grants", Figure: "16000/s", Wanted: "at least 15000/s", Met: true},

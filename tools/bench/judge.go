@@ -120,9 +120,10 @@ func medianOf[T any](all []T, f func(T) float64) float64 {
 	return median(figures)
 }
 
-// perExchange is the relay's CPU time for an answered exchange in microseconds.
+// perExchange is the relay's CPU time for an exchange in microseconds, late ones
+// counted as well: they are as much work.
 func (r result) perExchange() float64 {
-	return float64(r.CPU) / float64(r.Answered) / float64(time.Microsecond)
+	return float64(r.CPU) / float64(r.Answered+r.Late) / float64(time.Microsecond)
 }
 
 // loss is the share of exchanges that were not answered in time.

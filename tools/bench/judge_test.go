@@ -155,6 +155,10 @@ func TestEventsOfTheGenerator(t *testing.T) {
 	if res.Offered != 10 || res.Answered != 8 || res.AnsweredRate != 4 || res.Latency.P99 != 250.5 || res.Kinds["solicit"].Latency.P99 != 251 {
 		t.Errorf("result %+v", res)
 	}
+	res.CPU = 90 * time.Microsecond
+	if us := res.perExchange(); us != 10 {
+		t.Errorf("%v us for each of 8 exchanges and a late one, want 10", us)
+	}
 	if loss := res.loss(); math.Abs(loss-0.2) > 1e-9 {
 		t.Errorf("loss %v, want 0.2", loss)
 	}

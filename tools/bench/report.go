@@ -99,7 +99,6 @@ func (g grid) text() string {
 func (r *report) tables() (all []grid) {
 	head := []string{
 		"relay", "exchanges/s", "CPU us/exchange", "p50 us", "p99 us",
-		fmt.Sprintf("exchanges/s with %d clients", manyClients), "CPU us/exchange",
 		fmt.Sprintf("p50 us at %d/s", openRate), "p99 us", "loss",
 		"offered/s in overload", "answered/s", "p99 us", "loss", "RSS MB",
 	}
@@ -112,12 +111,28 @@ func (r *report) tables() (all []grid) {
 		}
 	}
 	if len(g.Rows) > 0 {
-		all = append(all, g)
+		all = append(all, g, r.crowded())
 	}
 	if len(m.Rows) > 0 {
 		all = append(all, m)
 	}
 	return all
+}
+
+// crowded is the plain load with many clients.
+func (r *report) crowded() grid {
+	g := grid{
+		Title: fmt.Sprintf("Plain, with %d clients", manyClients),
+		Head:  []string{"relay", "exchanges/s", "CPU us/exchange", "times the CPU with few"},
+	}
+	for _, e := range r.Entries {
+		us := medianOf(e.Many, result.perExchange)
+		g.Rows = append(g.Rows, []string{
+			e.Name, fmt.Sprintf("%.0f", medianOf(e.Many, func(r result) float64 { return r.AnsweredRate })),
+			fmt.Sprintf("%.1f", us), fmt.Sprintf("%.2f", us/e.plainCPU()),
+		})
+	}
+	return g
 }
 
 // peaks are turns of the wider closed loop alone.
@@ -140,7 +155,6 @@ func cells(name string, turns []turn) []string {
 	}
 	var (
 		closed   = func(t turn) result { return t.Closed }
-		many     = func(t turn) result { return t.Many }
 		open     = func(t turn) result { return t.Open }
 		overload = func(t turn) result { return t.Overload }
 		offered  = func(r result) float64 { return r.OfferedRate }
@@ -154,8 +168,6 @@ func cells(name string, turns []turn) []string {
 	add("%.1f", closed, result.perExchange)
 	add("%.0f", closed, p50)
 	add("%.0f", closed, p99)
-	add("%.0f", many, answered)
-	add("%.1f", many, result.perExchange)
 	add("%.0f", open, p50)
 	add("%.0f", open, p99)
 	add("%.1f %%", open, loss)
