@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -251,19 +252,24 @@ func (l *loop) carryOut(ctx context.Context) {
 // change; nil if nothing does, and nothing changes.
 func (l *loop) share() *job {
 	eff := &l.turn.eff
-	var j *job
-	if len(eff.Changes) > 0 {
-		j = &job{changes: append([]relay6.Change(nil), eff.Changes...)}
+	waits, octets := 0, 0
+	for i := range eff.Sends {
+		if s := &eff.Sends[i]; s.After != 0 {
+			waits, octets = waits+1, octets+len(s.Payload)
+		}
 	}
+	var j *job
+	if len(eff.Changes) > 0 || waits > 0 {
+		j = &job{changes: slices.Clone(eff.Changes), sends: make([]waiting, 0, waits)}
+	}
+	own := make([]byte, 0, octets) // the turn's memory is used again before a job is done
 	for i := range eff.Sends {
 		s := &eff.Sends[i]
 		o := l.net.outgoing(s)
 		switch {
 		case s.After != 0:
-			if j == nil {
-				j = &job{}
-			}
-			o.Payload = append([]byte(nil), s.Payload...)
+			own = append(own, s.Payload...)
+			o.Payload = own[len(own)-len(s.Payload):]
 			j.sends = append(j.sends, waiting{s.After, s.Extends, o})
 		case s.ToPeer:
 			l.turn.toPeers = append(l.turn.toPeers, o)

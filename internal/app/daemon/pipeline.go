@@ -77,6 +77,7 @@ type pipeline struct {
 
 	failed map[relay6.ChangeID]failure // changes whose datagrams are held back
 	order  []relay6.ChangeID           // of failed, oldest first
+	batch  []udp.Outgoing
 }
 
 type failure struct {
@@ -165,8 +166,8 @@ func (p *pipeline) runInstall(ctx context.Context) error {
 	defer close(p.done)
 	for group := range p.kept {
 		outcomes := p.install(group)
+		p.release(group)
 		for _, j := range group {
-			p.release(j)
 			if j.look != nil {
 				j.look()
 			}
@@ -250,18 +251,20 @@ func (p *pipeline) fail(id relay6.ChangeID, f failure) {
 	p.order = append(p.order, id)
 }
 
-// release sends the datagrams of a job whose changes are done.
-func (p *pipeline) release(j *job) {
-	if len(j.sends) == 0 {
-		return
-	}
-	batch := make([]udp.Outgoing, 0, len(j.sends))
-	for _, w := range j.sends {
-		if f, bad := p.failed[w.after]; bad && !(w.extends && f.notKept) {
-			p.sendFail(w.out, f.err)
-			continue
+// release sends the datagrams of jobs whose changes are done.
+func (p *pipeline) release(group []*job) {
+	p.batch = p.batch[:0]
+	for _, j := range group {
+		for _, w := range j.sends {
+			if f, bad := p.failed[w.after]; bad && !(w.extends && f.notKept) {
+				p.sendFail(w.out, f.err)
+				continue
+			}
+			p.batch = append(p.batch, w.out)
 		}
-		batch = append(batch, w.out)
 	}
-	p.send.Send(batch, func(i int, err error) { p.sendFail(batch[i], err) })
+	if len(p.batch) > 0 {
+		p.send.Send(p.batch, func(i int, err error) { p.sendFail(p.batch[i], err) })
+	}
+	clear(p.batch) // what was sent need not stay in memory
 }

@@ -77,7 +77,7 @@ func (b *bench) run(jobs ...*job) []relay6.Outcome {
 	b.pipe.commit(jobs)
 	outcomes := b.pipe.install(jobs)
 	for _, j := range jobs {
-		b.pipe.release(j)
+		b.pipe.release([]*job{j})
 	}
 	return outcomes
 }

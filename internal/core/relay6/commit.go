@@ -64,7 +64,10 @@ func (r *Relay) commit(now instant.Now, events []delegation.Event, eff *Effects)
 	if len(c.Keep) == 0 && len(c.Host) == 0 {
 		return 0
 	}
-	c.Keep = append(c.Keep, clockOp(now))
+	if since := now.Wall.Sub(r.wallKept); since < 0 || since >= wallEvery {
+		c.Keep = append(c.Keep, clockOp(now))
+		r.wallKept = now.Wall
+	}
 	return r.change(c, p, eff)
 }
 
@@ -166,6 +169,10 @@ func ParsePast(key, value []byte) (Past, error) {
 }
 
 var clockKey = []byte("m/wall")
+
+// wallEvery is how exactly the last instant kept is kept: a clock that comes back
+// less than that behind is not noticed.
+const wallEvery = time.Second
 
 // ClockKey is where the last instant kept is kept.
 func ClockKey() []byte { return clockKey }

@@ -60,6 +60,7 @@ type Relay struct {
 	retryAt     instant.Instant
 	held        map[delegation.NextHop]*heldReply
 	historySeq  uint16
+	wallKept    time.Time // the newest wall time that was given to be kept
 
 	unknown  [drops]uint64 // datagrams of interfaces that are not known
 	refusals [64]uint64    // by delegation.Reason
