@@ -55,7 +55,7 @@ Each contender has three network namespaces, joined by veth pairs:
 The relay has one core to itself. On the other, {{code "fairlead load"}} plays the
 clients in gen, and a server that keeps no state (internal/lab/reflector) answers
 in srv. Contenders take turns, one round after another; those that wait are
-stopped. CPU time is what the relay's threads ran ({{code "/proc/PID/task/*/schedstat"}})
+stopped. All of them have priority over what else the machine does. CPU time is what the relay's threads ran ({{code "/proc/PID/task/*/schedstat"}})
 from the start of the measurement to its end, by the exchanges that were answered
 in time or late; on veth a sender's time includes the way of the packet into the
 receiver's queue.

@@ -66,7 +66,7 @@ func (b *bench) prepareFairlead(r *rig, p plan) (*relay.Relay, error) {
 		return nil, err
 	}
 	wrapper := state + ".sh"
-	under := strings.Join(append([]string{"taskset", "-c", relayCore}, p.under...), " ")
+	under := strings.Join(pinned(relayCore, p.under...), " ")
 	text := fmt.Sprintf("#!/bin/sh\nexec %s %s \"$@\"\n", under, b.fairlead)
 	if err := os.WriteFile(wrapper, []byte(text), 0o755); err != nil {
 		return nil, err

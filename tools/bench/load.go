@@ -139,7 +139,8 @@ type generator struct {
 
 // generate starts a load generator. It is to be followed.
 func (r *rig) generate(b *bench, port string, l load) (*generator, error) {
-	g := &generator{cmd: exec.Command("taskset", append([]string{"-c", otherCore, b.fairlead}, l.arguments(port)...)...)}
+	args := pinned(otherCore, append([]string{b.fairlead}, l.arguments(port)...)...)
+	g := &generator{cmd: exec.Command(args[0], args[1:]...)}
 	g.cmd.Stderr = &g.diag
 	g.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us, and we tidy up
 	var err error

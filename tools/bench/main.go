@@ -134,6 +134,7 @@ func run(o options) error {
 	if err != nil {
 		return err
 	}
+	defer prefer()()
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	done := make(chan error, 1)

@@ -67,7 +67,7 @@ func (c *contender) launch(b *bench, r *rig) error {
 	}
 	p, err := r.relay.Start(lab.Command{
 		Name: c.name, Private: private,
-		Args: append([]string{"taskset", "-c", relayCore}, args...),
+		Args: pinned(relayCore, args...),
 	})
 	if err != nil {
 		return err

@@ -92,7 +92,7 @@ func (r *rig) startServer() error {
 	}
 	_, err = r.srv.Start(lab.Command{
 		Name: "reflector",
-		Args: []string{"taskset", "-c", otherCore, self, "reflector", serverAddress},
+		Args: pinned(otherCore, self, "reflector", serverAddress),
 	})
 	if err != nil {
 		return err
