@@ -58,6 +58,12 @@ func (x *Thrower) SendFrom(mac net.HardwareAddr, source, dest, name string) {
 // Datagram puts a UDP datagram on the link.
 func (x *Thrower) Datagram(from, to net.HardwareAddr, source, dest netip.AddrPort, payload []byte) {
 	x.t.Helper()
+	x.Put(x.Packet(from, to, source, dest, payload))
+}
+
+// Packet is what Datagram puts on the link.
+func (x *Thrower) Packet(from, to net.HardwareAddr, source, dest netip.AddrPort, payload []byte) []byte {
+	x.t.Helper()
 	ip := &layers.IPv6{
 		Version: 6, NextHeader: layers.IPProtocolUDP, HopLimit: 64,
 		SrcIP: source.Addr().AsSlice(), DstIP: dest.Addr().AsSlice(),
@@ -71,7 +77,7 @@ func (x *Thrower) Datagram(from, to net.HardwareAddr, source, dest netip.AddrPor
 	}
 	buffer := gopacket.NewSerializeBuffer()
 	Need(x.t, gopacket.SerializeLayers(buffer, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, parts...))
-	x.Put(buffer.Bytes())
+	return buffer.Bytes()
 }
 
 // allRelays is the link-layer address of ff02::1:2.
@@ -87,13 +93,16 @@ func (x *Thrower) ToRelays(mac net.HardwareAddr, source netip.Addr, message []by
 // Put puts a whole frame on the link.
 func (x *Thrower) Put(frame []byte) {
 	x.t.Helper()
+	Need(x.t, x.TryPut(frame))
+}
+
+// TryPut is Put for other goroutines than the test's.
+func (x *Thrower) TryPut(frame []byte) error {
 	to := &unix.SockaddrLinklayer{Ifindex: x.index, Protocol: 0xdd86} // ETH_P_IPV6 in network order
 	for {
 		err := unix.Sendto(x.fd, frame, 0, to)
-		if err == syscall.ENOBUFS || err == syscall.EINTR {
-			continue
+		if err != syscall.ENOBUFS && err != syscall.EINTR {
+			return err
 		}
-		Need(x.t, err)
-		return
 	}
 }

@@ -29,9 +29,14 @@ func (r *rig) thrower(d *lab.Node, name, to string) *thrower {
 
 // frame is a frame for all relays on the link, with what follows the IPv6 header.
 func (x *thrower) frame(source netip.Addr, next layers.IPProtocol, rest []byte) []byte {
+	return frame(x.Own, source, next, rest)
+}
+
+// frame is a frame from a link-layer address.
+func frame(mac net.HardwareAddr, source netip.Addr, next layers.IPProtocol, rest []byte) []byte {
 	buffer := gopacket.NewSerializeBuffer()
 	err := gopacket.SerializeLayers(buffer, gopacket.SerializeOptions{FixLengths: true},
-		&layers.Ethernet{SrcMAC: x.Own, DstMAC: allRelays, EthernetType: layers.EthernetTypeIPv6},
+		&layers.Ethernet{SrcMAC: mac, DstMAC: allRelays, EthernetType: layers.EthernetTypeIPv6},
 		&layers.IPv6{
 			Version: 6, NextHeader: next, HopLimit: 1,
 			SrcIP: source.AsSlice(), DstIP: dhcp6.AllRelayAgentsAndServers.AsSlice(),

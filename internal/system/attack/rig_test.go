@@ -27,7 +27,7 @@ var (
 
 // Interfaces of the relay, and what is on them.
 const (
-	shared = "br0" // the victim (c1) and an attacker (c2)
+	shared = "br0" // the victim (c1), an attacker (c2) and a neighbour (c3)
 	other  = "d9"  // an attacker alone (c9)
 	uplink = "u0"  // the way to the server, with a host on it (x)
 	aside  = "m0"  // neither for clients nor for servers (w)
@@ -43,6 +43,7 @@ var (
 // rig is the network of the attacks:
 //
 //	c1 victim ---.
+//	c3 ---------- |
 //	c2 ----------- br0 .
 //	c9 ----------- d9  r u0 ---.--- k --- s
 //	w  ----------- m0  .       x
@@ -85,7 +86,7 @@ func withServer(t *testing.T, answer script.Answer, linkKeys ...string) *rig {
 
 func build(t *testing.T, linkKeys []string) *rig {
 	t.Helper()
-	top, err := lab.ForTest(t).Topology(lab.Plan{Clients: 2, Access: lab.Switch})
+	top, err := lab.ForTest(t).Topology(lab.Plan{Clients: 3, Access: lab.Switch})
 	need(t, err)
 	r := &rig{Topology: top, Kernel: labtest.KernelOf(t, top.Relay), t: t}
 	r.addFar()

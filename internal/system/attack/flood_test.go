@@ -1,0 +1,212 @@
+package attack_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/gopacket/gopacket/layers"
+
+	"fairlead/internal/lab"
+	"fairlead/internal/lab/script"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// flood is frames that are sent as fast as the link takes them.
+type flood struct {
+	sent atomic.Int64
+	stop chan struct{}
+	done chan error
+}
+
+// start sends frames until the flood is ended.
+func (x *thrower) start(frame func() []byte) *flood {
+	f := &flood{stop: make(chan struct{}), done: make(chan error, 1)}
+	go func() {
+		for {
+			select {
+			case <-f.stop:
+				f.done <- nil
+				return
+			default:
+			}
+			if err := x.TryPut(frame()); err != nil {
+				f.done <- err
+				return
+			}
+			f.sent.Add(1)
+		}
+	}()
+	return f
+}
+
+// beside has a flood go on while honest people do what they do, from before its
+// first drop to after a later one.
+func (r *rig) beside(x *thrower, at place, reason string, frame func() []byte, honest func()) {
+	r.t.Helper()
+	f := x.start(frame)
+	dropped := func(above int) {
+		r.t.Helper()
+		until(r.t, "the flood meets "+reason, func() bool { return r.drops(at.link)[reason] > above })
+	}
+	dropped(0)
+	honest()
+	dropped(r.drops(at.link)[reason])
+	close(f.stop)
+	need(r.t, <-f.done)
+	r.t.Logf("%d frames sent; drops on %s: %v", f.sent.Load(), at.link, r.drops(at.link))
+}
+
+// solicits are Solicits of ever new clients. Mac and source say where one comes
+// from.
+func solicits(mac func() net.HardwareAddr, source func() netip.Addr) func() []byte {
+	return func() []byte {
+		m := dhcp6.AppendMessageHeader(nil, dhcp6.Solicit, rand.Uint32N(1<<24))
+		m = dhcp6.AppendClientID(m, dhcp6.AppendDUIDLL(nil, 1, []byte{6, byte(rand.Uint32()), byte(rand.Uint32()), byte(rand.Uint32()), byte(rand.Uint32()), 6}))
+		from := source()
+		return frame(mac(), from, layers.IPProtocolUDP, segment(from, join(m, iapd(iaid))))
+	}
+}
+
+// somebody is a random link-local address.
+func somebody() netip.Addr {
+	a := [16]byte{0: 0xfe, 1: 0x80, 8: 6}
+	for i := 9; i < 16; i++ {
+		a[i] = byte(rand.Uint32())
+	}
+	return netip.AddrFrom16(a)
+}
+
+// sober is a server that answers all but the flood.
+func sober(q script.Request) [][]byte {
+	if client, ok := q.Message.ClientID(); ok && len(client) == 10 && client[4] == 6 {
+		return nil
+	}
+	return numbered(q)
+}
+
+// served fails if a client does not get through an exchange of each kind.
+func (r *rig) served(c *script.Client) {
+	r.t.Helper()
+	reply, err := c.Obtain(patience, iaid)
+	need(r.t, err)
+	_, err = c.Renew(patience, reply)
+	need(r.t, err)
+}
+
+// A host that floods its link, with ever new DUIDs, link-local addresses and the
+// victim's among them: the victim's renewals, a neighbour that has never been
+// there and a client on another link are served, and its excess is dropped by
+// name.
+func TestFloodFromOneHost(t *testing.T) {
+	parallel(t)
+	r := withServer(t, sober)
+	v := r.victim()
+	x := r.thrower(r.Client(2), "c0", shared)
+	neighbour, far := r.client(r.Client(3), duid(3)), r.client(r.far, duid(9))
+	stolen := v.Source.Addr().WithZone("")
+	r.beside(x, onShared, "rate-source", solicits(func() net.HardwareAddr { return x.Own }, func() netip.Addr {
+		if rand.Uint32()&1 == 0 {
+			return stolen
+		}
+		return somebody()
+	}), func() {
+		v.unmoved()
+		r.served(neighbour)
+		r.served(far)
+		v.unmoved()
+	})
+	v.unmoved()
+}
+
+// A host that floods its link with a new link-layer address in every frame: who
+// was there before is served, and so is another link; the process does not grow
+// with the addresses.
+func TestFloodFromRandomLinkLayerAddresses(t *testing.T) {
+	parallel(t)
+	r := withServer(t, sober)
+	v := r.victim()
+	neighbour, far := r.client(r.Client(3), duid(3)), r.client(r.far, duid(9))
+	for range 2 { // settled
+		r.served(neighbour)
+		v.unmoved()
+	}
+	before := r.resident()
+	x := r.thrower(r.Client(2), "c0", shared)
+	r.beside(x, onShared, "rate-newcomers", solicits(func() net.HardwareAddr {
+		return net.HardwareAddr{2, 6, byte(rand.Uint32()), byte(rand.Uint32()), byte(rand.Uint32()), byte(rand.Uint32())}
+	}, somebody), func() {
+		v.unmoved()
+		r.served(neighbour)
+		r.served(far)
+		v.unmoved()
+		until(t, "the flood is long", func() bool { return r.drops(shared)["rate-newcomers"] > 30_000 })
+	})
+	v.unmoved()
+	const most = 64 << 10
+	grown := r.resident() - before
+	t.Logf("the process has grown by %d KiB", grown)
+	if grown > most {
+		t.Errorf("want %d KiB at most", most)
+	}
+}
+
+// The same with as many addresses as fill the link's rate at a host's own, used
+// again and again: that many busy hosts would look the same, and which port it is
+// the switch alone knows. It is its own link that the flood fills: elsewhere
+// everybody is served. Here the victim's traffic flows, and its renewal, for which
+// it has half its lease, goes through when the flood is over.
+func TestFloodFromManySettledLinkLayerAddresses(t *testing.T) {
+	parallel(t)
+	r := withServer(t, sober, "rate: {link: 1000, link-burst: 1000}")
+	v := r.victim()
+	far := r.client(r.far, duid(9))
+	x := r.thrower(r.Client(2), "c0", shared)
+	next := 0
+	r.beside(x, onShared, "rate-link", solicits(func() net.HardwareAddr {
+		next++
+		return net.HardwareAddr{2, 6, 0, 0, 0, byte(next)}
+	}, somebody), func() {
+		r.served(far)
+		v.compare("while the link is full")
+		v.reachable()
+	})
+	v.unmoved()
+}
+
+// A flood on the uplink of what a server could send, from a source that is none.
+func TestFloodOnTheUplink(t *testing.T) {
+	parallel(t)
+	r := withServer(t, sober)
+	v := r.victim()
+	x := r.thrower(r.path, "x0", uplink)
+	forged := v.replies(r.local(r.Client(2), "c0"))[0]
+	datagram := x.Packet(x.Own, x.Peer, netip.AddrPortFrom(pathAddress, dhcp6.ServerPort), netip.AddrPortFrom(lab.RelayAddress, dhcp6.ServerPort), forged)
+	far := r.client(r.far, duid(9))
+	r.beside(x, onPath, "untrusted-server", func() []byte { return datagram }, func() {
+		v.unmoved()
+		r.served(far)
+		v.unmoved()
+	})
+	v.unmoved()
+}
+
+// resident is the memory of the relay's process in KiB.
+func (r *rig) resident() int {
+	r.t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.relay.Proc().Pid()))
+	need(r.t, err)
+	_, after, found := strings.Cut(string(text), "VmRSS:")
+	if !found {
+		r.t.Fatalf("no VmRSS in %q", text)
+	}
+	n, err := strconv.Atoi(strings.Fields(after)[0])
+	need(r.t, err)
+	return n
+}
