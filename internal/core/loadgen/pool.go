@@ -15,7 +15,7 @@ type pool struct {
 	next    int // of any, round robin
 
 	// Those without a delegation wait in a ring. One that came by a delegation
-	// another way meanwhile stays in it and is passed over.
+	// another way meanwhile keeps its place, and is passed over while it holds it.
 	fresh      []uint32
 	first, len int
 
@@ -51,8 +51,8 @@ func (p *pool) waiting(n uint32) {
 	p.len++
 }
 
-// newcomer is the client that has been without a delegation the longest. It is
-// nobody's any more until it holds one or is put back by waiting.
+// newcomer is the next in line without a delegation. It is nobody's any more until
+// it holds one or is put back by waiting.
 func (p *pool) newcomer() (uint32, bool) {
 	for p.len > 0 {
 		n := p.fresh[p.first]

@@ -16,6 +16,7 @@ import (
 
 	"fairlead/internal/core/loadgen"
 	"fairlead/internal/host/inject"
+	"fairlead/internal/lab"
 	"fairlead/internal/lab/capture"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -51,6 +52,60 @@ func TestFramesArrive(t *testing.T) {
 	if len(u) != 0 {
 		t.Errorf("%d messages were not sent", len(u))
 	}
+}
+
+// A checksum of zero would say that there is none, and the kernel would refuse
+// it (RFC 8200 section 8.1).
+func TestChecksumZero(t *testing.T) {
+	c, s := cable(t)
+	var u unsent
+	p := openPort(t, c, &u)
+	server := listen(t, s, "[::]:547", dhcp6.AllRelayAgentsAndServers)
+	// The checksum of two octets of zero, sent as the two octets, makes it zero.
+	source := loadgen.LinkLocal(1000)
+	ip := &layers.IPv6{Version: 6, NextHeader: 17, HopLimit: 1, SrcIP: source[:], DstIP: dhcp6.AllRelayAgentsAndServers.AsSlice()}
+	segment := &layers.UDP{SrcPort: 546, DstPort: 547}
+	need(t, segment.SetNetworkLayerForChecksum(ip))
+	b := gopacket.NewSerializeBuffer()
+	need(t, gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, segment, gopacket.Payload{0, 0}))
+	message := []byte{byte(segment.Checksum >> 8), byte(segment.Checksum)}
+	p.Queue(1000, 0, append(p.Room(), message...))
+	p.Flush()
+	got := make([]byte, 10)
+	n, _, err := server.ReadFromUDPAddrPort(got)
+	if err != nil || string(got[:n]) != string(message) {
+		t.Errorf("got %x, %v, want %x", got[:n], err, message)
+	}
+}
+
+// The time of arrival is the kernel's, not that of the look.
+func TestArrival(t *testing.T) {
+	c, s := cable(t)
+	var u unsent
+	p := openPort(t, c, &u)
+	out := rawSocket(t, s, "s0")
+	packet := frame(t, 1001, 17, udp(546), gopacket.Payload("a message"))
+	wantArrival(t, p, func() error {
+		_, err := unix.Write(out, packet)
+		return err
+	})
+}
+
+// wantArrival has messages sent until one is found to have arrived before it was
+// looked for. (A kernel begins to note the time a moment after it was asked to.)
+func wantArrival(t *testing.T, p receiver, send func() error) {
+	t.Helper()
+	need(t, lab.Until(patience, "a message has the time of its arrival", func() bool {
+		before := time.Now()
+		need(t, send())
+		p.Wait(patience)
+		after := time.Now()
+		var arrived time.Time
+		if n := p.Receive(1, func(_ uint32, at int64, _ []byte) { arrived = time.Unix(0, at) }); n != 1 {
+			t.Fatalf("%d messages, want 1", n)
+		}
+		return !arrived.Before(before) && !arrived.After(after)
+	}))
 }
 
 // A kernel that has something for a client asks for its link-layer address

@@ -105,6 +105,20 @@ func badReplies() [][]byte {
 	}
 }
 
+// The time of arrival is the kernel's, not that of the look.
+func TestRelayArrival(t *testing.T) {
+	c, s := cable(t)
+	var u unsent
+	r := openRelay(t, c, relayOptions(&u))
+	server := listen(t, s, "[2001:db8:1::1]:547")
+	reply := dhcp6.AppendRelayHeader(nil, dhcp6.RelayReply, 0, netip.IPv6Unspecified(), netip.AddrFrom16(loadgen.LinkLocal(1001)))
+	reply = dhcp6.AppendOption(reply, dhcp6.OptionRelayMessage, solicit(1))
+	wantArrival(t, r, func() error {
+		_, err := server.WriteToUDPAddrPort(reply, netip.MustParseAddrPort("[2001:db8:1::c]:547"))
+		return err
+	})
+}
+
 // A server that is not there does no harm: what is sent to it is lost, not
 // refused.
 func TestRelayWithoutServer(t *testing.T) {

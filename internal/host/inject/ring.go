@@ -22,8 +22,8 @@ const (
 	atDest     = atIP + 24
 	atUpper    = atIP + ipv6 // UDP or ICMPv6
 	atPayload  = atUpper + udp
-	atTarget   = atUpper + 8 // of a neighbour solicitation
-	minimum    = atPayload + 4
+	atTarget   = atUpper + 8   // of a neighbour solicitation
+	minimum    = atPayload + 4 // a DHCPv6 message has no less
 	protoUDP   = 17
 	protoICMP6 = 58
 	solicited  = 135 // Neighbor Solicitation, RFC 4861 section 4.3
