@@ -1,0 +1,43 @@
+package attack_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"testing"
+)
+
+// SECURITY.md names the test of each attack, and every attack has its row.
+func TestSecurityNamesEveryAttack(t *testing.T) {
+	text, err := os.ReadFile("../../../SECURITY.md")
+	need(t, err)
+	var named []string
+	for _, m := range regexp.MustCompile(`(?:([a-z]+)\.)?(Test\w+)`).FindAllStringSubmatch(string(text), -1) {
+		folder := map[string]string{"": ".", "traffic": "../traffic", "trouble": "../trouble", "daemon": "../../app/daemon"}[m[1]]
+		if folder == "" || !slices.Contains(tests(t, folder), m[2]) {
+			t.Errorf("SECURITY.md names %s, and there is no such test", m[0])
+		}
+		named = append(named, m[2])
+	}
+	for _, name := range tests(t, ".") {
+		if !slices.Contains(named, name) && name != "TestNobodyAttacks" && name != "TestSecurityNamesEveryAttack" {
+			t.Errorf("SECURITY.md does not name %s", name)
+		}
+	}
+}
+
+// tests are the tests of the package in a folder.
+func tests(t *testing.T, folder string) (names []string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(folder, "*_test.go"))
+	need(t, err)
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		need(t, err)
+		for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing`).FindAllStringSubmatch(string(text), -1) {
+			names = append(names, m[1])
+		}
+	}
+	return names
+}
