@@ -139,24 +139,8 @@ func (a *auditor) compare(ctx context.Context, c *hoststate.Comparison, r *hosts
 // begin begins a comparison, and waits until everything that was decided before
 // is installed.
 func (a *auditor) begin(ctx context.Context) (c *hoststate.Comparison, err error) {
-	done := make(chan struct{})
-	offered := false
-	err = a.d.loop.call(ctx, func(instant.Now, *relay6.Effects) {
-		c = a.d.loop.core.CompareHost()
-		offered = a.d.pipe.offer(&job{look: func() { close(done) }})
-	})
-	switch {
-	case err != nil:
-		return nil, err
-	case !offered:
-		return nil, errStalled
-	}
-	select {
-	case <-done:
-		return c, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	err = a.d.settled(ctx, func() { c = a.d.loop.core.CompareHost() })
+	return c, err
 }
 
 // maxReported bounds how many differences of one audit are named in the log.

@@ -138,14 +138,43 @@ func (d *daemon) Clear(ctx context.Context, r control.ClearRequest, who string) 
 	if r.Block && r.All {
 		return control.ClearResult{}, fmt.Errorf("%w: all and block: everything cannot be blocked", control.ErrInvalid)
 	}
-	var result control.ClearResult
-	err := d.loop.call(ctx, func(n instant.Now, eff *relay6.Effects) {
-		result = control.ClearResult{Cleared: d.loop.core.Clear(n, r.Selection(), r.Block, eff), Blocked: r.Block}
-	})
-	if err == nil {
-		d.log.Info("delegations cleared", "by", who, "cleared", result.Cleared, "blocked", result.Blocked)
+	result := control.ClearResult{Blocked: r.Block}
+	for {
+		n := 0
+		err := d.loop.call(ctx, func(now instant.Now, eff *relay6.Effects) { n = d.loop.core.Clear(now, r.Selection(), r.Block, eff) })
+		result.Cleared += n
+		// There may be very many: they are carried out before the next ones end.
+		if err == nil && n > 0 {
+			err = d.settled(ctx, func() {})
+		}
+		if n == 0 || err != nil {
+			d.log.Info("delegations cleared", "by", who, "cleared", result.Cleared, "blocked", result.Blocked, "whole", err == nil)
+			return result, err
+		}
 	}
-	return result, err
+}
+
+// settled waits until everything is installed that was decided before the loop
+// called f.
+func (d *daemon) settled(ctx context.Context, f func()) error {
+	done := make(chan struct{})
+	offered := false
+	err := d.loop.call(ctx, func(instant.Now, *relay6.Effects) {
+		f()
+		offered = d.pipe.offer(&job{look: func() { close(done) }})
+	})
+	switch {
+	case err != nil:
+		return err
+	case !offered:
+		return errStalled
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (d *daemon) Unblock(ctx context.Context, b control.Block, who string) error {

@@ -58,17 +58,23 @@ type Selection struct {
 	All    bool // every delegation; otherwise at least one field must be set
 }
 
-func (s Selection) matches(d *Delegation) bool {
+// matches reports whether a slot is selected.
+func (t *Table) matches(s Selection, held *slot) bool {
 	if s.All {
 		return true
 	}
 	if !s.Prefix.IsValid() && s.Client == "" && s.Link == "" {
 		return false
 	}
-	return (!s.Prefix.IsValid() || s.Prefix == d.Prefix) && (s.Client == "" || s.Client == d.Client) && (s.Link == "" || s.Link == d.Link)
+	return (!s.Prefix.IsValid() || s.Prefix == held.where()) && (s.Client == "" || s.Client == t.names.text(held.client)) &&
+		(s.Link == "" || s.Link == t.names.text(held.link))
 }
 
-// Clear ends the selected delegations by the operator's word (RFC 8987 O-2).
+// clearAtOnce bounds how many delegations one Clear ends.
+const clearAtOnce = 1024
+
+// Clear ends selected delegations by the operator's word (RFC 8987 O-2), a
+// bounded number of them. It is called until it ends none.
 func (t *Table) Clear(events []Event, s Selection) []Event {
 	var found []*entry
 	for _, id := range t.sortedLinks() {
@@ -77,8 +83,11 @@ func (t *Table) Clear(events []Event, s Selection) []Event {
 		}
 		begin := len(found)
 		for held := range t.onLink(id) {
-			if e := t.entry(held.ref); s.matches(&e.Delegation) {
-				found = append(found, e)
+			if len(found) == clearAtOnce {
+				break
+			}
+			if t.matches(s, held) {
+				found = append(found, t.entry(held.ref))
 			}
 		}
 		slices.SortFunc(found[begin:], func(a, b *entry) int { return a.Prefix.Compare(b.Prefix) })

@@ -77,9 +77,9 @@ func (r *Relay) Delegations(yield func(delegation.Delegation) bool) {
 	}
 }
 
-// Clear ends delegations by the operator's word (RFC 8987 O-2) and returns how
-// many. With block, what the selection names is not learned again until it is
-// unblocked.
+// Clear ends delegations by the operator's word (RFC 8987 O-2), a bounded number
+// of them, and returns how many; it is called until that is none. With block,
+// what the selection names is not learned again until it is unblocked.
 func (r *Relay) Clear(now instant.Now, s delegation.Selection, block bool, eff *Effects) int {
 	eff.events = r.table.Clear(eff.events[:0], s)
 	n := len(eff.events)
