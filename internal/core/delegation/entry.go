@@ -141,12 +141,11 @@ func (t *Table) fill(s *slot, d *Delegation) {
 	s.granted, s.changed = wallNanos(d.Granted), wallNanos(d.Changed)
 }
 
-// empty lets go of what fill took.
-func (t *Table) empty(s *slot) {
+// letGo lets go of what fill took.
+func (t *Table) letGo(s *slot) {
 	for _, id := range [...]nameID{s.link, s.vrf, s.client, s.server} {
 		t.names.release(id)
 	}
-	t.slots.remove(s)
 }
 
 // read is what a slot holds.

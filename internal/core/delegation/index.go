@@ -118,6 +118,12 @@ func (h *expiryHeap) add(s *slot) {
 	heap.Fix(h, int(s.heapIndex))
 }
 
+// fix takes note of a slot whose end has changed.
+func (h *expiryHeap) fix(s *slot) {
+	h.due[s.heapIndex].at = s.valid
+	heap.Fix(h, int(s.heapIndex))
+}
+
 func (h *expiryHeap) remove(s *slot) { heap.Remove(h, int(s.heapIndex)) }
 
 func (h *expiryHeap) Len() int           { return len(h.due) }

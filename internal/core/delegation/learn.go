@@ -34,6 +34,8 @@ type Terms struct {
 func (t *Table) NeedsProbe(g Grant, terms Terms) *NextHop {
 	old := t.find(g.VRF, g.Prefix)
 	switch {
+	case old != nil && !g.ends() && !g.isNew(old) && !g.movesFrom(&old.Delegation):
+		return nil
 	case g.ends():
 		if old == nil || !g.isHolder(old) {
 			return nil
@@ -104,13 +106,18 @@ func (t *Table) Learn(events []Event, now instant.Now, g Grant, terms Terms) []E
 		ev.Kind, ev.New = Refused, fresh
 		return append(events, ev)
 	}
-	if old != nil {
-		if !g.isNew(old) {
-			fresh.Granted = old.Granted
-		}
-		t.remove(old)
+	if old != nil && !g.isNew(old) {
+		fresh.Granted = old.Granted
 	}
-	t.insert(&entry{Delegation: fresh})
+	switch {
+	case ev.Kind == Extended && fresh.NextHop == old.NextHop && fresh.LinkLayer == old.LinkLayer:
+		t.extend(old.ref, &fresh)
+	default:
+		if old != nil {
+			t.remove(old)
+		}
+		t.insert(&entry{Delegation: fresh})
+	}
 	ev.New = fresh
 	return append(events, ev)
 }

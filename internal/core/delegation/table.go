@@ -222,8 +222,19 @@ func (t *Table) remove(e *entry) {
 		}
 	}
 	t.expiry.remove(s)
-	t.empty(s)
+	t.letGo(s)
+	t.slots.remove(s)
 	e.ref = 0
+}
+
+// extend gives a delegation that stays where it is, and whose, new lifetimes.
+func (t *Table) extend(r ref, d *Delegation) {
+	s := t.slots.get(r)
+	delete(t.held, r)
+	before := *s
+	t.fill(s, d)
+	t.letGo(&before)
+	t.expiry.fix(s)
 }
 
 func (t *Table) end(e *entry, r Reason) Event {

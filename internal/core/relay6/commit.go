@@ -31,8 +31,11 @@ type pending struct {
 // commit turns events of the table into one Change: what to keep, then what to
 // install. It returns 0 where there is nothing to do.
 func (r *Relay) commit(now instant.Now, events []delegation.Event, eff *Effects) ChangeID {
-	var c Change
-	p := &pending{}
+	if len(events) == 0 {
+		return 0
+	}
+	c := Change{Keep: make([]KeepOp, 0, len(events)+1)}
+	p := &pending{events: make([]delegation.Event, 0, len(events))}
 	for _, e := range events {
 		eff.note(Note{Kind: NoteDelegation, Link: e.Subject().Link, Event: e, Client: e.Subject().Client, IAID: e.Subject().IAID, Reason: e.Reason.String(), Text: e.Kind.String()})
 		switch e.Kind {
@@ -120,8 +123,13 @@ func (r *Relay) lease(d *delegation.Delegation) hoststate.Lease {
 func place(d *delegation.Delegation) placeKey { return placeKey{d.VRF, d.Prefix} }
 
 func (r *Relay) keepOp(now instant.Now, d *delegation.Delegation) KeepOp {
-	return KeepOp{Key: delegation.Key(nil, d.VRF, d.Prefix), Value: delegation.AppendRecord(nil, d, now, r.bootID)}
+	key := delegation.Key(make([]byte, 0, ordinaryRecord), d.VRF, d.Prefix)
+	both := delegation.AppendRecord(key, d, now, r.bootID)
+	return KeepOp{Key: both[:len(key):len(key)], Value: both[len(key):]}
 }
+
+// ordinaryRecord is room for a record and its key, unless names are long.
+const ordinaryRecord = 288
 
 func (r *Relay) forgetOp(d *delegation.Delegation) KeepOp {
 	return KeepOp{Key: delegation.Key(nil, d.VRF, d.Prefix)}
