@@ -32,8 +32,8 @@ type socket struct {
 }
 
 // tentative is how long an address may take to become usable after its link came
-// up.
-const tentative = 10 * time.Second
+// up. One queue of the kernel does that for all namespaces.
+const tentative = 60 * time.Second
 
 // listen opens a socket bound to an address and port, once the address can be
 // used. The zone is an interface index in digits.

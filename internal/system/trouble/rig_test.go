@@ -71,13 +71,14 @@ func start(t *testing.T, p plan) *rig {
 	return r
 }
 
-// config is the configuration with these keys of the link entry.
+// config is the configuration with these keys of the link entry. One host stands
+// for a crowd, and may send like one.
 func (r *rig) config(links ...string) string {
 	text := r.plan.top
 	if !strings.Contains(text, "metrics:") {
 		text += "metrics:\n  listen: off\n"
 	}
-	text += relay.Standard(r.Topology)
+	text += relay.Standard(r.Topology) + "      rate: {link: unlimited, source: unlimited}\n"
 	for _, k := range links {
 		text += "      " + k + "\n"
 	}
