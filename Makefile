@@ -52,7 +52,7 @@ conformance: ## docs/conformance.md from the tests and their last run
 $(BUILD)/bench: FORCE
 	$(GO) build -trimpath -o $@ ./tools/bench
 
-bench: packages-bench $(BUILD)/fairlead $(BUILD)/bench ## the relay against other relays, 25 minutes; writes docs/performance.md; BENCH=flags
+bench: packages-bench $(BUILD)/fairlead $(BUILD)/bench ## the relay against other relays, a quarter of an hour; writes docs/performance.md; BENCH=flags
 	$(SUDO) $(BUILD)/bench $(BENCH)
 
 benchmarks: ## the cores' and codecs' Go benchmarks

@@ -78,6 +78,9 @@ func (b *bench) traced(name, tamper string) (l *loaded, trace string, err error)
 	if err != nil {
 		return nil, "", err
 	}
+	if err := r.know(0); err != nil {
+		return nil, "", err
+	}
 	trace = b.state(r, name) + ".strace"
 	const calls = "fdatasync,fsync"
 	under := []string{"strace", "-D", "-f", "--seccomp-bpf", "-q", "-o", trace, "-e", "trace=" + calls}

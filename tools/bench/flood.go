@@ -13,6 +13,9 @@ func flood(b *bench) (bar, error) {
 	if err != nil {
 		return bar{}, err
 	}
+	if err := r.know(0); err != nil {
+		return bar{}, err
+	}
 	f, err := b.startFairlead(r, plan{name: ours})
 	if err != nil {
 		return bar{}, err

@@ -109,7 +109,9 @@ func (r *rig) listens(d *lab.Node) error {
 }
 
 // know gives the relay's kernel the link-layer addresses of the first clients, as
-// if it had asked for them: the best that can happen to a relay with sockets.
+// if it had asked for them: the best that can happen to a relay with sockets. It
+// gives relay and server each other's too, since the machine has one neighbour
+// table, which something else may have filled.
 func (r *rig) know(clients int) error {
 	lines := make([]string, clients)
 	for n := range clients {
@@ -117,7 +119,19 @@ func (r *rig) know(clients int) error {
 		lines[n] = fmt.Sprintf("neigh replace fe80::fa:%02xff:fe%02x:%02x%02x lladdr 02:fa:%02x:%02x:%02x:%02x dev d0 nud permanent",
 			a, b, c, d, a, b, c, d)
 	}
-	return r.relay.Batch(lines...)
+	up, err := r.relay.Interface("u0")
+	if err != nil {
+		return err
+	}
+	server, err := r.srv.Interface("s0")
+	if err != nil {
+		return err
+	}
+	lines = append(lines, fmt.Sprintf("neigh replace %s lladdr %s dev u0 nud permanent", serverAddress, server.HardwareAddr))
+	return errors.Join(
+		r.relay.Batch(lines...),
+		r.srv.Batch(fmt.Sprintf("neigh replace %s lladdr %s dev s0 nud permanent", relayAddress, up.HardwareAddr)),
+	)
 }
 
 // pause stops the relay while others have their turn.
