@@ -23,8 +23,7 @@ const everything = "solicit=2,request=3,renew=3,rebind=1,release=1,information-r
 
 // Kea on the link answers every kind of exchange, and tshark finds nothing wrong
 // with what is said. Nothing is lost however slow the machine: the timeout is
-// long, and the clients so few that they fit into the neighbour table, of which
-// there is one for all namespaces.
+// long.
 func TestKeaOnTheLink(t *testing.T) {
 	for _, ias := range []string{"pd", "both"} {
 		t.Run(ias, func(t *testing.T) {
@@ -226,7 +225,7 @@ func TestLoss(t *testing.T) {
 func TestRate(t *testing.T) {
 	c, s := cable(t)
 	kea(t, s)
-	got := run(t, c, "--interface c0 --mix solicit --clients 50 --rate 500 --count 251 --duration 0 --timeout 50s")
+	got := run(t, c, "--interface c0 --mix solicit --first 1000 --clients 50 --rate 500 --count 251 --duration 0 --timeout 50s")
 	wantAllAnswered(t, got, 251)
 	if got.Seconds < 0.5 {
 		t.Errorf("251 exchanges, 2 ms from one to the next, took %.3f s", got.Seconds)
@@ -237,7 +236,7 @@ func TestRate(t *testing.T) {
 func TestExhausted(t *testing.T) {
 	c, s := cable(t)
 	kea(t, s)
-	got := run(t, c, "--interface c0 --mix request --clients 30 --window 4 --duration 50s --timeout 50s")
+	got := run(t, c, "--interface c0 --mix request --first 1000 --clients 30 --window 4 --duration 50s --timeout 50s")
 	if got.code != 0 || !got.Exhausted || got.Answered != 30 || got.Offered != 30 {
 		t.Errorf("exit code %d, %s\nwant an early end after 30 Requests", got.code, got.out)
 	}
@@ -251,7 +250,7 @@ func TestLate(t *testing.T) {
 	need(t, server.Signal(syscall.SIGSTOP))
 	p, err := c.Start(lab.Command{
 		Name: "load",
-		Args: []string{binary, "load", "--json", "--interface", "c0", "--mix", "solicit", "--clients", "20", "--window", "5", "--timeout", "100ms", "--duration", "0"},
+		Args: []string{binary, "load", "--json", "--interface", "c0", "--mix", "solicit", "--first", "1000", "--clients", "20", "--window", "5", "--timeout", "100ms", "--duration", "0"},
 	})
 	need(t, err)
 	lost := regexp.MustCompile(`"lost":[1-9][0-9]*,"p50-us"`)
@@ -281,7 +280,7 @@ func TestInterrupted(t *testing.T) {
 	kea(t, s)
 	p, err := c.Start(lab.Command{
 		Name: "load",
-		Args: []string{binary, "load", "--interface", "c0", "--mix", "solicit", "--clients", "20", "--rate", "100", "--duration", "0"},
+		Args: []string{binary, "load", "--interface", "c0", "--mix", "solicit", "--first", "1000", "--clients", "20", "--rate", "100", "--duration", "0"},
 	})
 	need(t, err)
 	need(t, p.Logged(patience, "/s answered")) // a line of progress
@@ -289,7 +288,7 @@ func TestInterrupted(t *testing.T) {
 	need(t, p.Wait(patience))
 	log := p.Log()
 	for _, want := range []string{
-		"interface c0: playing 20 clients, 02:fa:00:00:00:00 to 02:fa:00:00:00:13\n",
+		"interface c0: playing 20 clients, 02:fa:00:00:03:e8 to 02:fa:00:00:03:fb\n",
 		" exchange  offered  answered",
 		" exchanges a second offered and ",
 	} {

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"fairlead/internal/core/loadgen"
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/relay"
 )
@@ -52,12 +55,29 @@ func cable(t *testing.T) (clients, server *lab.Node) {
 	need(t, err)
 	need(t, n.Veth(clients, "c0", server, "s0"))
 	need(t, server.Address("s0", "2001:db8:1::1/64"))
+	_, err = server.LinkLocal("s0") // a server that finds none there never listens
+	need(t, err)
 	return clients, server
 }
 
-// kea serves the clients of the link s0 themselves.
+// played are the clients, by index, that tests with Kea on the link play.
+const (
+	playedFirst = 1000
+	played      = 60
+)
+
+// kea serves the clients of the link s0 themselves. Its kernel knows them already:
+// the neighbour table is one for all namespaces, and others may have filled it,
+// but has always room for entries that were made by hand.
 func kea(t *testing.T, d *lab.Node) *lab.Proc {
 	t.Helper()
+	var lines []string
+	for n := range uint32(played) {
+		mac := loadgen.MAC(playedFirst + n)
+		lines = append(lines, fmt.Sprintf("neigh add %s lladdr %s dev s0 nud permanent",
+			netip.AddrFrom16(loadgen.LinkLocal(playedFirst+n)), net.HardwareAddr(mac[:])))
+	}
+	need(t, d.Batch(lines...))
 	dir, err := d.Folder("kea")
 	need(t, err)
 	file := filepath.Join(dir, "kea.json")

@@ -34,6 +34,8 @@ func cable(t *testing.T) (clients, server *lab.Node) {
 	need(t, n.Veth(clients, "c0", server, "s0"))
 	need(t, clients.Address("c0", "2001:db8:1::c/64"))
 	need(t, server.Address("s0", "2001:db8:1::1/64"))
+	_, err = server.LinkLocal("s0") // to have a source for what goes to clients
+	need(t, err)
 	return clients, server
 }
 
