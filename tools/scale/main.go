@@ -7,6 +7,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -21,12 +22,19 @@ import (
 	"fairlead/internal/core/hoststate"
 )
 
+// heapProfile is where the memory in use is written to; empty: nowhere.
+var heapProfile string
+
 func main() {
 	sizes := flag.String("sizes", "1000,10000,100000,1000000", "how many delegations, several with commas")
 	inKernel := flag.Bool("kernel", false, "install in a network namespace of this machine (needs root)")
 	out := flag.String("o", "", "write the page to this file")
 	profile := flag.String("cpuprofile", "", "write a CPU profile to this file")
+	flag.StringVar(&heapProfile, "memprofile", "", "write a profile of the memory in use after the last fill to this file")
 	flag.Parse()
+	if heapProfile != "" {
+		runtime.MemProfileRate = 1 << 12
+	}
 	if err := run(*sizes, *inKernel, *out, *profile); err != nil {
 		fmt.Fprintln(os.Stderr, "scale:", err)
 		os.Exit(1)
@@ -140,6 +148,9 @@ func measure(n int, k kernel) (f figures, err error) {
 	w.eff.Reset()
 	f.heap = settledHeap() - min(empty, settledHeap())
 	f.resident = resident()
+	if err := writeHeap(); err != nil {
+		return f, err
+	}
 	f.disk = w.store.Stats().DiskBytes
 	if err := w.look(&f); err != nil {
 		return f, err
@@ -158,6 +169,17 @@ func measure(n int, k kernel) (f figures, err error) {
 	err = w.expire(&f)
 	runtime.KeepAlive(before)
 	return f, err
+}
+
+func writeHeap() error {
+	if heapProfile == "" {
+		return nil
+	}
+	f, err := os.Create(heapProfile)
+	if err != nil {
+		return err
+	}
+	return errors.Join(pprof.Lookup("heap").WriteTo(f, 0), f.Close())
 }
 
 func (w *world) measured(from, to int) (spent, error) {

@@ -1,0 +1,163 @@
+package scale
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"fairlead/internal/lab"
+	"fairlead/internal/lab/labtest"
+	"fairlead/internal/lab/script"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// crowd is a node behind very many links of the relay: d0 to c0, and so on.
+type crowd struct {
+	*rig
+	node   *lab.Node
+	socket int
+}
+
+// add makes links. The kernel finds out about the carrier of a hundred a second
+// alone, but for those that have it when they come up: the relay's ends are the
+// last, and the clients' ends are given what they would have to wait for.
+func (c *crowd) add(from, to int) {
+	c.t.Helper()
+	var made, there, up []string
+	for i := from; i < to; i++ {
+		made = append(made, fmt.Sprintf("link add d%d index %d type veth peer name c%d index %d netns %s", i, 1000+i, i, clientIndex(i), c.node.Namespace))
+		there = append(there, fmt.Sprintf("link set c%d addrgenmode none up", i),
+			fmt.Sprintf("addr add fe80::c/64 dev c%d nodad", i),
+			fmt.Sprintf("route replace multicast ff00::/8 dev c%d table local", i))
+		up = append(up, fmt.Sprintf("link set d%d up", i))
+	}
+	labtest.Need(c.t, c.rig.Relay.Batch(made...))
+	labtest.Need(c.t, c.node.Batch(there...))
+	labtest.Need(c.t, c.rig.Relay.Batch(up...))
+}
+
+func (c *crowd) remove(from, to int) {
+	c.t.Helper()
+	var lines []string
+	for i := from; i < to; i++ {
+		lines = append(lines, fmt.Sprintf("link del d%d", i))
+	}
+	labtest.Need(c.t, c.rig.Relay.Batch(lines...))
+}
+
+// clientIndex is the interface at the client's end of link i.
+func clientIndex(i int) int { return 100_000 + i }
+
+// listen opens the one socket that speaks on all links: what asks the kernel for
+// an interface by name is slow among thousands.
+func (c *crowd) listen() {
+	c.t.Helper()
+	labtest.Need(c.t, c.node.Do(func() (err error) {
+		c.socket, err = unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.IPPROTO_UDP)
+		return err
+	}))
+	c.t.Cleanup(func() { unix.Close(c.socket) })
+	labtest.Need(c.t, unix.Bind(c.socket, &unix.SockaddrInet6{Port: dhcp6.ClientPort}))
+	labtest.Need(c.t, unix.SetsockoptTimeval(c.socket, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 200_000}))
+}
+
+// answered has the clients on some links solicit, each until it is answered. A
+// link that is new to the kernel may lose what is sent at first.
+func (c *crowd) answered(links ...int) {
+	c.t.Helper()
+	open := map[int]bool{}
+	for _, i := range links {
+		open[i] = true
+	}
+	began := time.Now()
+	defer func() { c.t.Logf("%d links: %d not answered after %v", len(links), len(open), time.Since(began)) }()
+	labtest.Until(c.t, "a Solicit is answered on each link", func() bool {
+		for batch := range slices.Chunk(slices.Collect(maps.Keys(open)), 64) {
+			for _, i := range batch {
+				c.solicit(i)
+			}
+			for n := len(batch); n > 0; n-- {
+				i, ok := c.advertised()
+				if !ok {
+					break
+				}
+				delete(open, i)
+			}
+		}
+		return len(open) == 0
+	})
+}
+
+func (c *crowd) solicit(i int) {
+	b := dhcp6.AppendMessageHeader(nil, dhcp6.Solicit, uint32(i))
+	b = dhcp6.AppendClientID(b, dhcp6.DUID{0, 3, 0, 1, 2, 0, 0, byte(i >> 16), byte(i >> 8), byte(i)})
+	b = append(dhcp6.AppendElapsedTime(b, 0), script.IAPD(1)...)
+	to := &unix.SockaddrInet6{Port: dhcp6.ServerPort, ZoneId: uint32(clientIndex(i)), Addr: dhcp6.AllRelayAgentsAndServers.As16()}
+	// An interface may have no address for a moment.
+	if err := unix.Sendto(c.socket, b, 0, to); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) && !errors.Is(err, unix.ENETUNREACH) {
+		c.t.Fatalf("link %d: %v", i, err)
+	}
+}
+
+// advertised waits for an Advertise and says on which link it came.
+func (c *crowd) advertised() (link int, ok bool) {
+	b := make([]byte, 1500)
+	n, from, err := unix.Recvfrom(c.socket, b, 0)
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
+		return 0, false
+	}
+	labtest.Need(c.t, err)
+	m, err := dhcp6.ParseMessage(b[:n])
+	labtest.Need(c.t, err)
+	link = int(from.(*unix.SockaddrInet6).ZoneId) - clientIndex(0)
+	if m.Type() != dhcp6.Advertise || int(m.TransactionID()) != link {
+		c.t.Fatalf("link %d: a %v of transaction %d, want its Advertise", link, m.Type(), m.TransactionID())
+	}
+	return link, true
+}
+
+// each lists the numbers in [from, to).
+func each(from, to, step int) (all []int) {
+	for i := from; i < to; i += step {
+		all = append(all, i)
+	}
+	return all
+}
+
+// Four thousand links in one process, half of them there at its start: a client
+// is answered on each of them. Five hundred vanish and come back without a
+// reload; the others do not notice, and neither do the sockets.
+func TestFourThousandLinks(t *testing.T) {
+	const links, vanishing = 4000, 500
+	r := newRig(t, lab.Plan{}, "d*")
+	node, err := r.Net.Node("crowd")
+	labtest.Need(t, err)
+	c := &crowd{rig: r, node: node}
+	c.listen()
+	c.add(0, links/2)
+	labtest.Need(t, r.relay.Start())
+	t.Logf("%d links: %d MiB, %d descriptors", links/2, r.resident(), r.descriptors())
+	c.add(links/2, links)
+	c.answered(each(0, links, 1)...)
+	t.Logf("%d links: %d MiB, %d descriptors", links, r.resident(), r.descriptors())
+	// A membership per link, hundreds of them on one socket.
+	const enough = 64
+	if n := r.descriptors(); n > enough {
+		t.Errorf("%d descriptors are open, want %d at most", n, enough)
+	}
+
+	c.remove(links-vanishing, links)
+	c.answered(each(0, links-vanishing, 100)...)
+	c.add(links-vanishing, links)
+	c.answered(each(0, links, 50)...)
+	c.answered(each(links-vanishing, links, 1)...)
+	if n := r.descriptors(); n > enough {
+		t.Errorf("%d descriptors are open after links came back, want %d at most", n, enough)
+	}
+	labtest.Need(t, r.relay.Stop())
+}
