@@ -92,8 +92,8 @@ func (t *Table) Learn(events []Event, now instant.Now, g Grant, terms Terms) []E
 			fresh.LinkLayer = old.LinkLayer
 		}
 	}
-	if g.Contested && (moves || g.isNew(old) || !old.LinkLayer.IsValid()) {
-		fresh.LinkLayer = linkaddr.Addr{}
+	if g.Contested && (g.isNew(old) || !g.sameAddress(&old.Delegation) || !old.LinkLayer.IsValid()) {
+		fresh.LinkLayer = linkaddr.Addr{} // whose it is nobody can tell
 	}
 	ev.Reason = t.forbidden(g, old, terms)
 	if ev.Reason == NoReason && moves {

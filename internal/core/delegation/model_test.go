@@ -136,7 +136,7 @@ func (m *model) release(t *rapid.T) {
 	r := delegation.Release{
 		Link: pick(t, "link", modelLinks), Client: pick(t, "client", modelClients), IAID: rapid.Uint32Range(1, 2).Draw(t, "iaid"),
 		Source: pick(t, "source", modelHops), LinkLayer: pick(t, "host", modelHosts), Kind: pick(t, "kind", []delegation.Kind{delegation.Prefix, delegation.Address}),
-		Prefixes: rapid.SliceOfN(rapid.SampledFrom(modelPrefix), 0, 3).Draw(t, "prefixes"),
+		Prefixes: rapid.SliceOfN(rapid.SampledFrom(modelPrefix), 0, 3).Draw(t, "prefixes"), Contested: rapid.IntRange(0, 3).Draw(t, "contested") == 0,
 	}
 	r.VRF = vrfOf(r.Link)
 	got, mismatched := m.table.Release(nil, r)

@@ -19,6 +19,7 @@ type Release struct {
 	Kind      Kind
 	Source    netip.Addr    // where the message came from
 	LinkLayer linkaddr.Addr // invalid: unknown
+	Contested bool          // several hosts say that Source is theirs
 	Prefixes  []netip.Prefix
 }
 
@@ -33,10 +34,7 @@ func (t *Table) Release(events []Event, r Release) (_ []Event, mismatched int) {
 		if e.IAID != r.IAID || e.Kind != r.Kind || len(r.Prefixes) > 0 && !slices.Contains(r.Prefixes, e.Prefix) {
 			continue
 		}
-		// A source address is anybody's to write. Where the link-layer address is
-		// known that it must come from, a message that does not show its own (a
-		// unicast, a fragmented one) proves nothing.
-		if e.NextHop != r.Source || e.LinkLayer.IsValid() && e.LinkLayer != r.LinkLayer {
+		if !r.isFrom(&e.Delegation) {
 			mismatched++
 			continue
 		}
@@ -48,6 +46,17 @@ func (t *Table) Release(events []Event, r Release) (_ []Event, mismatched int) {
 		}
 	}
 	return events, mismatched
+}
+
+// isFrom reports whether a Release shows that it is the holder's. A source address
+// is anybody's to write. Where the link-layer address is known that it must come
+// from, a message that does not show its own (a unicast, a fragmented one) proves
+// nothing; and where it is not, because several hosts use the address, none does.
+func (r Release) isFrom(d *Delegation) bool {
+	if d.LinkLayer.IsValid() {
+		return d.NextHop == r.Source && d.LinkLayer == r.LinkLayer
+	}
+	return d.NextHop == r.Source && !r.Contested
 }
 
 // Selection names delegations: those that match every field that is set.

@@ -71,7 +71,7 @@ func (m *twin) learn(now instant.Now, g delegation.Grant, terms delegation.Terms
 			ev.New.LinkLayer = old.LinkLayer
 		}
 	}
-	if g.Contested && !(had && sameHolder && !elsewhere && old.LinkLayer.IsValid()) {
+	if g.Contested && !(sameHolder && old.NextHop == g.NextHop && old.LinkLayer.IsValid()) {
 		ev.New.LinkLayer = linkaddr.Addr{}
 	}
 	reason := m.forbidden(g, terms)
@@ -231,7 +231,7 @@ func (m *twin) release(r delegation.Release) (events []delegation.Event, mismatc
 		return holder(d) && (len(r.Prefixes) == 0 || slices.Contains(r.Prefixes, d.Prefix))
 	}
 	own := func(d delegation.Delegation) bool {
-		return named(d) && d.NextHop == r.Source && (!d.LinkLayer.IsValid() || d.LinkLayer == r.LinkLayer)
+		return named(d) && d.NextHop == r.Source && (d.LinkLayer == r.LinkLayer || !d.LinkLayer.IsValid()) && !(r.Contested && !d.LinkLayer.IsValid())
 	}
 	mismatched = m.count(named) - m.count(own)
 	for _, p := range r.Prefixes {

@@ -43,18 +43,39 @@ func TestContestedAddress(t *testing.T) {
 	}
 }
 
-// What is granted to a contested address is bound to nobody's link-layer address
-// until it is contested no more.
+// What is granted to a contested address is bound to nobody's link-layer address,
+// and no Release ends it, for as long as the other host may be just silent.
 func TestGrantToAContestedAddress(t *testing.T) {
 	w := newWorld(t, movePolicy(delegation.MoveProbe))
-	w.says(client{alice.link, bob.duid, alice.addr, bob.mac}, message(dhcp6.InformationRequest, 2, clientID(bob.duid)))
+	copied := client{alice.link, bob.duid, alice.addr, bob.mac}
+	asks := message(dhcp6.InformationRequest, 2, clientID(bob.duid))
+	w.says(copied, asks)
 	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
 	w.stays("2001:db8:100::/56", linkaddr.Addr{})
-	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
+	w.says(copied, asks) // and is the last, for long
+	w.move(w.now.Boot.After(time.Minute))
+	for _, c := range []client{{alice.link, alice.duid, alice.addr, bob.mac}, {alice.link, alice.duid, alice.addr, linkaddr.Addr{}}} {
+		w.says(c, message(dhcp6.Release, 3, clientID(alice.duid), iaPD(1)))
+		w.wants("lan0 2001:db8:100::/56 via fe80::a for 9m0s")
+	}
+	w.lease(client{alice.link, alice.duid, alice.addr, bob.mac}, iaPD(1, prefix("2001:db8:100::/56", 600)))
 	w.stays("2001:db8:100::/56", linkaddr.Addr{})
-	w.move(w.now.Boot.After(31 * time.Second))
+	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 90_000)))
+	w.stays("2001:db8:100::/56", linkaddr.Addr{})
+	w.move(w.now.Boot.After(24 * time.Hour))
 	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
 	w.stays("2001:db8:100::/56", alice.mac)
+}
+
+// A router that was swapped for one with the same address: the old one is silent,
+// and the new one gets what it held.
+func TestSwappedRouterWithTheSameAddress(t *testing.T) {
+	w := newWorld(t, movePolicy(delegation.MoveProbe))
+	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
+	w.exchange(client{alice.link, alice.duid, alice.addr, bob.mac}, dhcp6.Renew, iaPD(1, prefix("2001:db8:100::/56", 900)))
+	w.probed(false)
+	w.wants("lan0 2001:db8:100::/56 via fe80::a for 15m0s")
+	w.stays("2001:db8:100::/56", bob.mac)
 }
 
 // A Release shows nothing where it does not show the link-layer address that the

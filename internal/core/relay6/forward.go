@@ -345,6 +345,7 @@ func (r *Relay) exceeds(l *link, m dhcp6.Message, client string, host linkaddr.A
 // alone, and those that it names (RFC 8415 section 18.2.8).
 func (r *Relay) release(now instant.Now, l *link, m dhcp6.Message, client string, source netip.Addr, host linkaddr.Addr, eff *Effects) {
 	eff.events = eff.events[:0]
+	_, contested := r.neighbours.claimed(now.Boot, l.Index, source)
 	for code, body := range m.Options().All() {
 		if code != dhcp6.OptionIAPD && code != dhcp6.OptionIANA {
 			continue
@@ -353,7 +354,7 @@ func (r *Relay) release(now instant.Now, l *link, m dhcp6.Message, client string
 		if err != nil {
 			continue
 		}
-		rel := delegation.Release{Link: l.Name, VRF: l.VRF, Client: client, IAID: ia.IAID, Kind: kindOf(code), Source: source, LinkLayer: host}
+		rel := delegation.Release{Link: l.Name, VRF: l.VRF, Client: client, IAID: ia.IAID, Kind: kindOf(code), Source: source, LinkLayer: host, Contested: contested}
 		for inner, b := range ia.Options.All() {
 			if p, _, _, ok := leaseOption(inner, b); ok {
 				rel.Prefixes = append(rel.Prefixes, p)

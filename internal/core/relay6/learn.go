@@ -37,7 +37,7 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Nex
 		r.unicast++
 		eff.note(Note{Kind: NoteServerUnicast, Link: l.Name, Peer: to.peer.Name, Client: v.client, XID: m.TransactionID(), Text: "server allows unicast: renewals may pass the relay by"})
 	}
-	by, contested := r.neighbours.lookup(now.Boot, l.Index, to.client)
+	by, contested := r.neighbours.claimed(now.Boot, l.Index, to.client)
 	g := delegation.Grant{
 		Link: l.Name, VRF: l.VRF, Client: v.client, NextHop: to.client,
 		LinkLayer: by, Contested: contested, Server: to.peer.Name, Source: delegation.FromReply,

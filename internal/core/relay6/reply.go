@@ -156,9 +156,7 @@ func (r *Relay) deliver(now instant.Now, p *Packet, to addressee, answered map[d
 			s.VRF = to.link.VRF
 		}
 	default:
-		if by, contested := r.neighbours.lookup(now.Boot, s.Link, to.dest.Addr()); !contested {
-			s.LinkLayer = by
-		}
+		s.LinkLayer = r.neighbours.lookup(now.Boot, s.Link, to.dest.Addr())
 	}
 	eff.Sends = append(eff.Sends, s)
 	if r.trace != nil && to.link != nil {

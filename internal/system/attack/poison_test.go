@@ -30,8 +30,8 @@ func TestVictimsAddressIsContested(t *testing.T) {
 }
 
 // The same while the victim asks for the first time. The relay does not know
-// which of the two it serves, so the filter does not yet bind the prefix to a
-// link-layer address: it passes from the link.
+// which of the two it serves, so the filter does not bind the prefix to a
+// link-layer address, and it passes from the link; nor does a Release end it.
 func TestVictimsAddressIsContestedFromTheBeginning(t *testing.T) {
 	parallel(t)
 	r := withServer(t, nil)
@@ -41,6 +41,9 @@ func TestVictimsAddressIsContestedFromTheBeginning(t *testing.T) {
 	if poisoned.Load() == 0 {
 		t.Error("no message was poisoned: the test shows nothing")
 	}
+	x := r.thrower(r.Client(2), "c0", shared)
+	r.mismatched(1, func() { x.ToRelays(x.Own, v.Source.Addr().WithZone(""), v.says(dhcp6.Release)) })
+	v.unmoved()
 	r.cannotUse(r.far, other, "spoofed", v)
 }
 

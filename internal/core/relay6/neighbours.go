@@ -1,0 +1,78 @@
+package relay6
+
+import (
+	"net/netip"
+
+	"fairlead/internal/core/instant"
+	"fairlead/internal/wire/linkaddr"
+)
+
+// neighbours remembers the link-layer address that each client's messages came
+// from, so that answers need no neighbour table. It is bounded: an address that
+// was crowded out costs its client an answer by socket.
+type neighbours struct{ m map[neighbour]claim }
+
+type neighbour struct {
+	link int
+	addr netip.Addr
+}
+
+// claim is who says that an address is theirs. Anybody can write it into a
+// message as the source, so one that two hosts use belongs to neither for a time.
+type claim struct {
+	by    linkaddr.Addr   // the last
+	other instant.Instant // when the last took over from another; 0: never
+}
+
+const (
+	maxNeighbours = 1 << 16
+	// While two hosts use an address in turns, which of them is meant is for the
+	// kernel's neighbour discovery to find out.
+	inTurns = 30e9 // nanoseconds
+	// How long it takes until the last is believed to be the only one: longer than
+	// most clients are silent.
+	settled = 24 * 3600e9
+)
+
+func newNeighbours() neighbours { return neighbours{make(map[neighbour]claim)} }
+
+func (n *neighbours) learn(now instant.Instant, link int, a netip.Addr, l linkaddr.Addr) {
+	if !l.IsValid() {
+		return
+	}
+	k := neighbour{link, a}
+	c, ok := n.m[k]
+	switch {
+	case ok && c.by == l:
+		return
+	case ok:
+		c.other = now
+	case len(n.m) >= maxNeighbours:
+		for crowded := range n.m {
+			delete(n.m, crowded)
+			break
+		}
+	}
+	c.by = l
+	n.m[k] = c
+}
+
+// lookup is the link-layer address that an answer may be sent to; invalid: by
+// socket.
+func (n *neighbours) lookup(now instant.Instant, link int, a netip.Addr) linkaddr.Addr {
+	c := n.m[neighbour{link, a}]
+	if c.since(now, inTurns) {
+		return linkaddr.Addr{}
+	}
+	return c.by
+}
+
+// claimed is the link-layer address that an address was last used from, and
+// whether another has used it lately.
+func (n *neighbours) claimed(now instant.Instant, link int, a netip.Addr) (by linkaddr.Addr, contested bool) {
+	c := n.m[neighbour{link, a}]
+	return c.by, c.since(now, settled)
+}
+
+// since reports whether the last took over from another so short a time ago.
+func (c claim) since(now, span instant.Instant) bool { return c.other != 0 && now-c.other < span }
