@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"fairlead/internal/app/config"
@@ -163,6 +164,9 @@ func (d *daemon) restore() error {
 	if core.Totals().Failures.Install > 0 {
 		d.audit.soon()
 	}
+	// What was read and compared is garbage now, as much as the table itself. It
+	// would stay for minutes.
+	debug.FreeOSMemory()
 	t := core.Totals()
 	d.log.Info("restored", "prefixes", t.Prefixes, "addresses", t.Addresses, "took", time.Since(started).Round(time.Millisecond))
 	return nil
