@@ -109,6 +109,12 @@ var rules = []rule{
 		forbids: func(i string) bool { return under(i, "internal/lab") },
 	},
 	{
+		name:    "labtest is for tests alone",
+		reason:  "it needs package testing, which no program carries, the demo included",
+		applies: func(p string) bool { return !under(p, "internal/lab/labtest") },
+		forbids: func(i string) bool { return under(i, "internal/lab/labtest") },
+	},
+	{
 		name:   "no grab bag",
 		reason: "a package is explained in one sentence; util, common, helpers, types and models explain nothing",
 		applies: func(p string) bool {
