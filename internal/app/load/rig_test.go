@@ -55,8 +55,13 @@ func cable(t *testing.T) (clients, server *lab.Node) {
 	need(t, err)
 	need(t, n.Veth(clients, "c0", server, "s0"))
 	need(t, server.Address("s0", "2001:db8:1::1/64"))
-	_, err = server.LinkLocal("s0") // a server that finds none there never listens
+	// A server that finds no address to use there never listens.
+	_, err = server.LinkLocal("s0")
 	need(t, err)
+	need(t, lab.Until(patience, "the addresses of s0 can be used", func() bool {
+		tentative, err := server.IP("-6 addr show dev s0 tentative")
+		return err == nil && tentative == ""
+	}))
 	return clients, server
 }
 
