@@ -117,6 +117,6 @@ const explanation = `
   walks a set from its beginning for each few hundred elements that it lists. At
   a million it takes minutes, though none of ours: audits would have to be rare
   there.
-- **The end of all at once** comes in Ticks of 1 024 ends; packets pass between
+- **The end of all at once** comes in Ticks of 512 ends; packets pass between
   them.
 `

@@ -129,7 +129,7 @@ func (t *Table) Deadline() (instant.Instant, bool) {
 }
 
 // expireAtOnce bounds how many delegations one Expire ends.
-const expireAtOnce = 1024
+const expireAtOnce = 512
 
 // Expire ends delegations whose valid lifetime has elapsed (RFC 8987 G-8), a
 // bounded number of them, and appends an event for each. While more are due,

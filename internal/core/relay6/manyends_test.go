@@ -13,7 +13,7 @@ import (
 // of them, in bounded changes, and asks for the next at once until none is left,
 // neither in the store nor in the kernel. RFC 8987 G-8.
 func TestVeryManyExpireAtOnce(t *testing.T) {
-	const many, atOnce, perChange = 20_000, 1024, 256
+	const many, atOnce, perChange = 20_000, 512, 256
 	w := newWorld(t)
 	w.cfg.NoHistory = true
 	for i := range many {
