@@ -185,8 +185,8 @@ func (d *daemon) serve(ctx context.Context) error {
 	tasks := map[string]func(context.Context) error{
 		"loop": d.loop.run, "store": d.pipe.runKeep, "host": d.pipe.runInstall, "control": d.api.Run, "hook": d.hook.Run, "audit": d.audit.run,
 		"history": d.forgetHistory, "signals": d.signals, "watchdog": d.watchdog,
-		"sockets": d.loop.receive,
-		"close":   d.closeSockets,
+		"sockets": d.loop.receive, "memory": d.giveBack,
+		"close": d.closeSockets,
 	}
 	if m := d.config().Metrics; m.Listen.IsValid() {
 		tasks["metrics"] = func(ctx context.Context) error { return metrics.Serve(ctx, m, d) }

@@ -68,7 +68,9 @@ func Open(o Options) (*Conn, error) {
 		byFD:    map[int32]*socket{},
 	}
 	c.groups = newGroups(&c.count)
-	c.in.init(c)
+	if err := c.in.init(c); err != nil {
+		return nil, fmt.Errorf("udp: %w", err)
+	}
 	c.out = make(chan *writer, sendsAtOnce)
 	for range sendsAtOnce {
 		c.out <- newWriter(c)
@@ -230,6 +232,7 @@ func (c *Conn) Close() error {
 	for _, s := range c.byFD {
 		c.shut(s)
 	}
+	c.in.close()
 	c.sockets = map[Local]*socket{}
 	c.links = map[int]*link{}
 	return err

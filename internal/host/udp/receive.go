@@ -31,6 +31,9 @@ type reader struct {
 	mu      sync.Mutex // held by one Receive; guards all following fields
 	slots   []slot
 	headers []unix.Mmsghdr
+	// Of the arena, only what was written to is there. Outside the heap, it makes
+	// the collector wait for nothing.
+	arena   []byte
 	buffers [][]byte
 	events  []unix.EpollEvent
 	ready   []*socket
@@ -42,7 +45,7 @@ type reader struct {
 	first   [1]unix.EpollEvent // what something saw
 }
 
-func (r *reader) init(c *Conn) {
+func (r *reader) init(c *Conn) error {
 	size, room := c.options.Batch, c.options.MaxDatagram
 	r.conn = c
 	r.slots = make([]slot, size)
@@ -50,9 +53,11 @@ func (r *reader) init(c *Conn) {
 	r.buffers = make([][]byte, size)
 	r.events = make([]unix.EpollEvent, maxSockets)
 	r.ready = make([]*socket, 0, maxSockets)
-	// The kernel gives pages of this when they are first written to, so that
-	// what costs memory is what has arrived, not what may.
-	arena := make([]byte, size*room)
+	arena, err := unix.Mmap(-1, 0, size*room, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		return fmt.Errorf("memory for datagrams: %w", err)
+	}
+	r.arena = arena
 	for i := range r.slots {
 		r.buffers[i] = arena[i*room : (i+1)*room : (i+1)*room]
 		r.slots[i].iov.Base = &r.buffers[i][0]
@@ -64,6 +69,15 @@ func (r *reader) init(c *Conn) {
 		h.SetIovlen(1)
 	}
 	r.drain, r.waiting = r.round, r.something
+	return nil
+}
+
+// close gives back the memory; nobody receives any more.
+func (r *reader) close() {
+	if r.arena != nil {
+		_ = unix.Munmap(r.arena) // can fail only for memory that is not mapped
+		r.arena = nil
+	}
 }
 
 // Wait returns when there is something to receive, with net.ErrClosed after
