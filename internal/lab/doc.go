@@ -19,6 +19,7 @@
 //	lab/routing  FRR and BIRD
 //	lab/capture  tcpdump and tshark, and a strict reader of option lengths
 //	lab/relay    the fairlead program itself
+//	lab/labtest  what tests of that program have in common
 //
 // Nothing outside the namespaces is changed. Folders that a program insists on
 // (/var/lib/dhcpcd) are hidden from it by private ones. Several networks, in
