@@ -207,6 +207,9 @@ func (p *partial) element(e Element) {
 }
 
 func (p *partial) touched(e Element) bool {
+	if len(p.elements) == 0 {
+		return false
+	}
 	_, ok := p.elements[p.names.pack(e)]
 	return ok
 }

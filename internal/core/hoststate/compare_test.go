@@ -93,3 +93,23 @@ func TestComparisonEnds(t *testing.T) {
 		t.Errorf("a comparison that is over: %d operations, %d findings, done %v; want none, and done", len(ops), len(found), done)
 	}
 }
+
+// What is put silently is wanted all the same: an audit asks for it.
+func TestPutSilentlyIsFoundMissing(t *testing.T) {
+	s := New()
+	s.SetLink(nil, Link{Index: 1, Name: "c0", Up: true})
+	s.SetPolicy(nil, "c0", &Policy{Filter: FilterLink})
+	s.PutSilently(Lease{Link: "c0", Prefix: somePrefixes[0], NextHop: someHops[1]})
+	ops, found := s.Audit(nil, Actual{Elements: []Element{{Set: Guarded, Link: "c0"}}})
+	k := newKernel()
+	if c := k.apply(ops); len(c) > 0 || len(found) != 2 {
+		t.Fatalf("findings %v, complaints %q; want a route and an element", found, c)
+	}
+	want := map[string]bool{
+		"element source-link c0 2001:db8:100::/56":                        true,
+		"route 2001:db8:100::/56 via fe80::1 dev 1 table 254 metric 1024": true,
+	}
+	if diff := cmp.Diff(want, k.holds()); diff != "" {
+		t.Errorf("kernel, -want +got:\n%s", diff)
+	}
+}

@@ -206,6 +206,9 @@ func (s *State) element(ops []Op, e Element, remove bool) []Op {
 	} else {
 		s.counts.Elements++
 	}
+	if s.silent {
+		return ops
+	}
 	s.comparison.touchElement(e)
 	return append(ops, Op{Remove: remove, Element: &e})
 }

@@ -20,9 +20,18 @@ type Reading struct {
 type names struct {
 	ids   map[string]uint32
 	texts []string
+	last  uint32 // that was asked for: most come in a row
 }
 
 func (n *names) id(name string) uint32 {
+	if int(n.last) < len(n.texts) && n.texts[n.last] == name {
+		return n.last
+	}
+	n.last = n.find(name)
+	return n.last
+}
+
+func (n *names) find(name string) uint32 {
 	id, ok := n.ids[name]
 	if !ok {
 		if n.ids == nil {

@@ -166,6 +166,9 @@ func (s *State) settleRoute(ops []Op, id routeID) []Op {
 }
 
 func (s *State) routeOp(ops []Op, r Route, remove bool) []Op {
+	if s.silent {
+		return ops
+	}
 	s.comparison.touchRoute(r.id())
 	return append(ops, Op{Remove: remove, Route: &r})
 }

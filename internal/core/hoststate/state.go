@@ -21,6 +21,7 @@ type State struct {
 	puts       uint64 // number of the last Put
 	counts     Counts
 	comparison *Comparison // under way; nil: none
+	silent     bool        // no operations are wanted
 }
 
 // linkID numbers the records of links.
@@ -138,6 +139,14 @@ func (s *State) Put(ops []Op, l Lease) []Op {
 	was := le.holding()
 	le.put, le.nextHop, le.linkLayer, le.exempt = s.puts, next, l.LinkLayer, l.LoopExempt
 	return s.settleLease(ops, rec, le, was)
+}
+
+// PutSilently is Put without the operations: to take in what was kept before the
+// kernel is compared.
+func (s *State) PutSilently(l Lease) {
+	s.silent = true
+	s.Put(nil, l)
+	s.silent = false
 }
 
 // Delete takes note of a lease that ended. To delete what is not there is no

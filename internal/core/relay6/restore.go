@@ -27,9 +27,10 @@ func (r *Relay) Restore(now instant.Now, records iter.Seq[delegation.Record], bl
 	for _, name := range r.lostLinks() {
 		r.install(r.applyLostPolicy(name), eff)
 	}
-	var ops []hoststate.Op
 	for d := range r.table.All() {
-		ops = r.put(ops[:0], &d)
+		if !r.stranded(&d) {
+			r.host.PutSilently(r.lease(&d))
+		}
 	}
 	if r.table.Held() > 0 {
 		eff.note(Note{Kind: NoteClock, Text: "wall clock cannot be trusted yet: nothing that was restored expires before its whole lifetime has passed"})

@@ -3,6 +3,7 @@ package scale
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/labtest"
@@ -32,8 +33,9 @@ func TestHundredThousandDelegations(t *testing.T) {
 	if n := r.routes(); n != 0 {
 		t.Fatalf("%d routes are left of those that were flushed", n)
 	}
+	began := time.Now()
 	labtest.Need(t, r.relay.Start())
-	r.tell("restarted")
+	r.tell(fmt.Sprint("restarted in ", time.Since(began).Round(time.Millisecond)))
 	r.want(clients)
 
 	_, err = r.relay.CLI("clear", "--link", "d1")
