@@ -67,7 +67,7 @@ type Selection struct {
 	All    bool // every delegation; otherwise at least one field must be set
 }
 
-// matches reports whether a slot is selected.
+// matches reports whether a slot of a link that is selected is.
 func (t *Table) matches(s Selection, held *slot) bool {
 	if s.All {
 		return true
@@ -75,8 +75,7 @@ func (t *Table) matches(s Selection, held *slot) bool {
 	if !s.Prefix.IsValid() && s.Client == "" && s.Link == "" {
 		return false
 	}
-	return (!s.Prefix.IsValid() || s.Prefix == held.where()) && (s.Client == "" || s.Client == t.names.text(held.client)) &&
-		(s.Link == "" || s.Link == t.names.text(held.link))
+	return (!s.Prefix.IsValid() || s.Prefix == held.where()) && (s.Client == "" || s.Client == t.names.text(held.client))
 }
 
 // clearAtOnce bounds how many delegations one Clear ends.

@@ -67,8 +67,8 @@ var mutations = []Mutation{
 	},
 	{
 		"R-2", "every route is a /64", dir + "hoststate/routes.go",
-		"return newID(le.Prefix, table, rec.policy.Metric, DefaultMetric)",
-		"return newID(netip.PrefixFrom(le.Prefix.Addr(), 64), table, rec.policy.Metric, DefaultMetric)", relay, "",
+		"return newID(le.prefix, table, rec.policy.Metric, DefaultMetric)",
+		"return newID(packed{le.prefix.addr, 64}, table, rec.policy.Metric, DefaultMetric)", relay, "",
 	},
 	{
 		"R-3", "a delegated prefix is not let through", dir + "hoststate/elements.go",
@@ -81,7 +81,7 @@ var mutations = []Mutation{
 	},
 	{
 		"R-5", "the policy per client is not heeded", dir + "hoststate/elements.go",
-		"case rec.policy.Loop == LoopForward || le.LoopExempt:", "case rec.policy.Loop == LoopForward:", relay, "",
+		"case rec.policy.Loop == LoopForward || le.exempt:", "case rec.policy.Loop == LoopForward:", relay, "",
 	},
 	{
 		"S-1", "delegations are not kept", dir + "relay6/commit.go",
@@ -89,7 +89,7 @@ var mutations = []Mutation{
 	},
 	{
 		"S-2", "the route goes with its link", dir + "hoststate/routes.go",
-		"if !w.on.present || !w.on.Up || w.refused {\n		return r, true", "if !w.on.present || !w.on.Up || w.refused {\n		return r, false", relay, "",
+		"if !on.present || !on.Up || w.refused {\n		return 0, hop{}, true", "if !on.present || !on.Up || w.refused {\n		return 0, hop{}, false", relay, "",
 	},
 	{
 		"O-1", "the IAID is not on view", dir + "delegation/learn.go",
@@ -97,7 +97,7 @@ var mutations = []Mutation{
 	},
 	{
 		"O-2", "a client's leases are cleared on every port", dir + "delegation/release.go",
-		` && (s.Link == "" || s.Link == d.Link)`, "", relay, "",
+		`s.Link != "" && t.names.text(id) != s.Link`, `s.Link != "" && t.names.text(id) == ""`, relay, "",
 	},
 	{
 		"O-3", "an unsynchronised clock is believed", dir + "delegation/record.go",
