@@ -13,7 +13,7 @@ import (
 const (
 	lookEvery  = 2 * time.Second
 	calm       = 200     // datagrams in that time
-	worthwhile = 8 << 20 // octets, and a quarter of what is in use
+	worthwhile = 4 << 20 // octets, and an eighth of what is in use
 )
 
 // giveBack runs until ctx ends.
@@ -30,7 +30,7 @@ func (d *daemon) giveBack(ctx context.Context) error {
 		s := d.conn.Stats()
 		received := s.FrameReceived + s.SocketReceived
 		if received-before < calm {
-			if used, held := memory(); held > used+used/4+worthwhile {
+			if used, held := memory(); held > used+used/8+worthwhile {
 				debug.FreeOSMemory()
 			}
 		}
