@@ -135,6 +135,11 @@ func (t *Table) entry(r ref) *entry { return &entry{t.read(t.slots.get(r)), r} }
 // fill writes a delegation into a slot.
 func (t *Table) fill(s *slot, d *Delegation) {
 	s.link, s.vrf, s.client, s.server = t.names.hold(d.Link), t.names.hold(d.VRF), t.names.hold(d.Client), t.names.hold(d.Server)
+	t.fillRest(s, d)
+}
+
+// fillRest writes what is no text.
+func (t *Table) fillRest(s *slot, d *Delegation) {
 	s.iaid, s.linkLayer, s.kind, s.source = d.IAID, d.LinkLayer, d.Kind, d.Source
 	s.prefix, s.bits, s.nextHop = d.Prefix.Addr().As16(), uint8(d.Prefix.Bits()), d.NextHop.As16()
 	s.preferred, s.valid, s.lifetime = d.Preferred, d.Valid, d.Lifetime

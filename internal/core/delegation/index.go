@@ -101,7 +101,9 @@ func (t *Table) partLink(s *slot) {
 }
 
 // expiryHeap orders slots by the end of their valid lifetimes. The ends are kept
-// here as well, so that a slot is looked at only when it moves.
+// here as well, so that a slot is looked at only when it moves. One that is
+// extended, as most are again and again, does not move at once, but when the end
+// that it had before has come.
 type expiryHeap struct {
 	slots *slots
 	due   []due
@@ -120,8 +122,21 @@ func (h *expiryHeap) add(s *slot) {
 
 // fix takes note of a slot whose end has changed.
 func (h *expiryHeap) fix(s *slot) {
-	h.due[s.heapIndex].at = s.valid
-	heap.Fix(h, int(s.heapIndex))
+	if s.valid < h.due[s.heapIndex].at {
+		h.due[s.heapIndex].at = s.valid
+		heap.Fix(h, int(s.heapIndex))
+	}
+}
+
+// postpone moves the first to its present end; false if it has come.
+func (h *expiryHeap) postpone() bool {
+	at := h.slots.get(h.due[0].ref).valid
+	if at == h.due[0].at {
+		return false
+	}
+	h.due[0].at = at
+	heap.Fix(h, 0)
+	return true
 }
 
 func (h *expiryHeap) remove(s *slot) { heap.Remove(h, int(s.heapIndex)) }

@@ -120,7 +120,8 @@ func (t *Table) sortedLinks() []nameID {
 // VRFs are all in which anything was ever delegated.
 func (t *Table) VRFs() iter.Seq[string] { return maps.Keys(t.spaces) }
 
-// Deadline is when the next delegation ends; false if none ever does.
+// Deadline is when the next delegation may end, and Expire has something to look
+// at; false if none ever does. One that was extended since may be behind it.
 func (t *Table) Deadline() (instant.Instant, bool) {
 	if len(t.expiry.due) == 0 || t.expiry.due[0].at == instant.Never {
 		return 0, false
@@ -139,6 +140,9 @@ func (t *Table) Expire(events []Event, now instant.Now) []Event {
 	for range expireAtOnce {
 		if len(t.expiry.due) == 0 || t.expiry.due[0].at > now.Boot {
 			break
+		}
+		if t.expiry.postpone() {
+			continue
 		}
 		events = append(events, t.end(t.entry(t.expiry.due[0].ref), Expired))
 	}
@@ -231,9 +235,12 @@ func (t *Table) remove(e *entry) {
 func (t *Table) extend(r ref, d *Delegation) {
 	s := t.slots.get(r)
 	delete(t.held, r)
-	before := *s
-	t.fill(s, d)
-	t.letGo(&before)
+	if t.names.text(s.server) != d.Server {
+		before := s.server
+		s.server = t.names.hold(d.Server)
+		t.names.release(before)
+	}
+	t.fillRest(s, d)
 	t.expiry.fix(s)
 }
 

@@ -54,6 +54,8 @@ func (r *Relay) commit(now instant.Now, events []delegation.Event, eff *Effects)
 			if _, ok := r.uninstalled[place(&e.New)]; ok {
 				c.Host = r.host.Delete(c.Host, e.New.Link, e.New.Prefix)
 				delete(r.uninstalled, place(&e.New))
+			} else if e.Kind == delegation.Extended && e.Old.NextHop == e.New.NextHop && e.Old.LinkLayer == e.New.LinkLayer {
+				break // the kernel knows nothing of lifetimes
 			}
 			c.Host = r.host.Put(c.Host, r.lease(&e.New))
 			if e.Kind == delegation.Moved && e.Old.Link != e.New.Link { // after Put, so that the route is never away
@@ -157,6 +159,13 @@ func HistoryRange(from, to time.Time) (lo, hi []byte) {
 	return edge(from), edge(to)
 }
 
+// IsPast reports whether a key is one of the history.
+func IsPast(key []byte) bool { return len(key) == pastKey && key[0] == 'h' }
+
+// pastKey is the length of a key of the history: its letter, the instant of the
+// end, a sequence number.
+const pastKey = 1 + 8 + 2
+
 // Past is one delegation that ended.
 type Past struct {
 	delegation.Delegation
@@ -166,7 +175,7 @@ type Past struct {
 
 // ParsePast reads one record of the history.
 func ParsePast(key, value []byte) (Past, error) {
-	if len(key) != 11 || len(value) < 1 || len(value) < 1+int(value[0]) {
+	if len(key) != pastKey || len(value) < 1 || len(value) < 1+int(value[0]) {
 		return Past{}, delegation.ErrRecord
 	}
 	rec, err := delegation.ParseRecord(value[1+int(value[0]):])

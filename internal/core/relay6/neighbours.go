@@ -8,9 +8,11 @@ import (
 )
 
 // neighbours remembers the link-layer address that each client's messages came
-// from, so that answers need no neighbour table. It is bounded: an address that
-// was crowded out costs its client an answer by socket.
-type neighbours struct{ m map[neighbour]claim }
+// from, so that answers need no neighbour table. It is bounded: of addresses that
+// were not heard for long the oldest go, half of all at a time, so that made-up
+// ones never take the place of one that has just asked. An address that was
+// crowded out costs its client an answer by socket.
+type neighbours struct{ young, old map[neighbour]claim }
 
 type neighbour struct {
 	link int
@@ -25,7 +27,7 @@ type claim struct {
 }
 
 const (
-	maxNeighbours = 1 << 16
+	maxNeighbours = 1 << 16 // of both generations
 	// While two hosts use an address in turns, which of them is meant is for the
 	// kernel's neighbour discovery to find out.
 	inTurns = 30e9 // nanoseconds
@@ -34,33 +36,41 @@ const (
 	settled = 24 * 3600e9
 )
 
-func newNeighbours() neighbours { return neighbours{make(map[neighbour]claim)} }
+func newNeighbours() neighbours { return neighbours{young: make(map[neighbour]claim)} }
+
+func (n *neighbours) find(k neighbour) (c claim, ok bool) {
+	if c, ok = n.young[k]; !ok {
+		c, ok = n.old[k]
+	}
+	return c, ok
+}
 
 func (n *neighbours) learn(now instant.Instant, link int, a netip.Addr, l linkaddr.Addr) {
 	if !l.IsValid() {
 		return
 	}
 	k := neighbour{link, a}
-	c, ok := n.m[k]
-	switch {
-	case ok && c.by == l:
+	c, ok := n.young[k]
+	if ok && c.by == l {
 		return
-	case ok:
+	}
+	if !ok {
+		c, ok = n.old[k]
+	}
+	if ok && c.by != l {
 		c.other = now
-	case len(n.m) >= maxNeighbours:
-		for crowded := range n.m {
-			delete(n.m, crowded)
-			break
-		}
+	}
+	if len(n.young) >= maxNeighbours/2 {
+		n.young, n.old = make(map[neighbour]claim), n.young
 	}
 	c.by = l
-	n.m[k] = c
+	n.young[k] = c
 }
 
 // lookup is the link-layer address that an answer may be sent to; invalid: by
 // socket.
 func (n *neighbours) lookup(now instant.Instant, link int, a netip.Addr) linkaddr.Addr {
-	c := n.m[neighbour{link, a}]
+	c, _ := n.find(neighbour{link, a})
 	if c.since(now, inTurns) {
 		return linkaddr.Addr{}
 	}
@@ -70,7 +80,7 @@ func (n *neighbours) lookup(now instant.Instant, link int, a netip.Addr) linkadd
 // claimed is the link-layer address that an address was last used from, and
 // whether another has used it lately.
 func (n *neighbours) claimed(now instant.Instant, link int, a netip.Addr) (by linkaddr.Addr, contested bool) {
-	c := n.m[neighbour{link, a}]
+	c, _ := n.find(neighbour{link, a})
 	return c.by, c.since(now, settled)
 }
 
