@@ -146,7 +146,7 @@ type Totals struct {
 func (r *Relay) Totals() Totals {
 	t := Totals{
 		Prefixes: r.table.Len(delegation.Prefix), Addresses: r.table.Len(delegation.Address), Links: len(r.byName),
-		Pending: len(r.pending), Unkept: len(r.unkept), Held: len(r.held), HeldByClock: r.table.Held(), Neighbours: len(r.neighbours.m),
+		Pending: len(r.pending), Unkept: len(r.unkept), Held: len(r.held), HeldByClock: r.table.Held(), Neighbours: len(r.neighbours.young) + len(r.neighbours.old),
 		Failures: r.failures, ServerUnicast: r.unicast, Unknown: r.unknown, Refusals: make(map[string]uint64),
 	}
 	for _, reason := range delegation.Reasons() {
