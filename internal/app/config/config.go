@@ -163,7 +163,8 @@ type Store struct {
 
 // History is who had which prefix when.
 type History struct {
-	Keep time.Duration // 0: no history
+	Keep    time.Duration // 0: no history
+	Entries int64         // at most; the oldest go first
 }
 
 // Hook is a program that runs for events of delegations.
@@ -217,7 +218,7 @@ func Default() *Config {
 		},
 		Host:    Host{Protocol: defaultProtocol, Audit: time.Minute},
 		Store:   Store{Reserve: 16 << 20},
-		History: History{Keep: 30 * day},
+		History: History{Keep: 30 * day, Entries: 1e6},
 		Hook: Hook{
 			Timeout: 10 * time.Second,
 			Events:  []delegation.EventKind{delegation.Granted, delegation.Moved, delegation.Ended},

@@ -96,7 +96,7 @@ func TestParseEverything(t *testing.T) {
 			Aggregates: []hoststate.Route{{Table: 100, Prefix: pfx("2001:db8:4000::/34"), Metric: 5}},
 		},
 		Store:   Store{Reserve: 1073741824},
-		History: History{Keep: 24 * time.Hour},
+		History: History{Keep: 24 * time.Hour, Entries: 50000},
 		Hook:    Hook{Program: "/bin/true", Timeout: 90 * time.Second, Events: []delegation.EventKind{delegation.Refused}, Queue: 1},
 	}
 	got := parsed(t, allSetText())
@@ -253,6 +253,8 @@ func TestValues(t *testing.T) {
 		{"history: {keep: 0}", func(c *Config) any { return c.History.Keep }, time.Duration(0)},
 		{"history: {keep: off}", func(c *Config) any { return c.History.Keep }, time.Duration(0)},
 		{"history: {keep: 3650d}", func(c *Config) any { return c.History.Keep }, 3650 * 24 * time.Hour},
+		{"history: {entries: 1000}", func(c *Config) any { return c.History.Entries }, int64(1000)},
+		{"history: {entries: 100000000}", func(c *Config) any { return c.History.Entries }, int64(100000000)},
 		{"log: {every: 1m30s500ms}", func(c *Config) any { return c.Log.Every }, 90*time.Second + 500*time.Millisecond},
 		{"host: {protocol: 5}", func(c *Config) any { return c.Host.Protocol }, uint8(5)},
 		{"host: {protocol: 198}", func(c *Config) any { return c.Host.Protocol }, uint8(198)},

@@ -84,6 +84,7 @@ func TestDefaults(t *testing.T) {
 		{"source port", c.Relay6.SourcePort, uint16(547)},
 		{"audit", c.Host.Audit, 60 * time.Second},
 		{"history", c.History.Keep, 720 * time.Hour},
+		{"entries of the history", c.History.Entries, int64(1000000)},
 		{"reserve", c.Store.Reserve, int64(16777216)},
 	} {
 		if v.got != v.want {
@@ -209,7 +210,7 @@ host:
   aggregates: [{prefix: 2001:db8:4000::/34, table: 100, metric: 5}]
   audit: off
 store: {reserve: 1GiB}
-history: {keep: 1d}
+history: {keep: 1d, entries: 50000}
 hook: {program: /bin/true, timeout: 90s, events: [refused], queue: 1}
 `
 

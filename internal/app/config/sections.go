@@ -42,7 +42,10 @@ func (d *decoder) config(text []byte) *Config {
 			v.mapping(optional("reserve", read(&c.Store.Reserve, size(64<<10, 1<<40))))
 		}),
 		optional("history", func(v value) {
-			v.mapping(optional("keep", read(&c.History.Keep, orWord("off", 0, duration(0, 3650*day)))))
+			v.mapping(
+				optional("keep", read(&c.History.Keep, orWord("off", 0, duration(0, 3650*day)))),
+				optional("entries", read(&c.History.Entries, integer[int64](1000, 1e8))),
+			)
 		}),
 		optional("hook", c.Hook.decode),
 	)

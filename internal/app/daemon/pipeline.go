@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"fairlead/internal/core/hoststate"
@@ -75,6 +76,8 @@ type pipeline struct {
 	outcomes chan []relay6.Outcome
 	done     chan struct{} // closed when all is carried out, after the queue was closed
 
+	past atomic.Int64 // entries of the history that were kept
+
 	failed map[relay6.ChangeID]failure // changes whose datagrams are held back
 	order  []relay6.ChangeID           // of failed, oldest first
 	batch  []udp.Outgoing
@@ -91,6 +94,11 @@ const (
 	maxRecords = 8192 // in one commit, but for its last job
 	maxFailed  = 4096 // failed changes remembered
 	slowCommit = time.Second
+
+	// gather is the shortest time between two commits. A commit, and what it brings
+	// into the kernel, costs much the same for one change and for a hundred. Who
+	// comes alone does not wait.
+	gather = 1 * time.Microsecond
 )
 
 var errStalled = errors.New("store: the queue of changes is full")
@@ -118,7 +126,10 @@ func (p *pipeline) offer(j *job) bool {
 // everything in it is kept.
 func (p *pipeline) runKeep(context.Context) error {
 	defer close(p.kept)
+	var last time.Time
 	for j := range p.jobs {
+		time.Sleep(time.Until(last.Add(gather)))
+		last = time.Now()
 		group := []*job{j}
 		records := j.records()
 		for more := true; more && len(group) < maxGroup && records < maxRecords; {
@@ -140,10 +151,14 @@ func (p *pipeline) runKeep(context.Context) error {
 
 func (p *pipeline) commit(group []*job) {
 	var ops []store.Op
+	past := int64(0)
 	for _, j := range group {
 		for _, c := range j.changes {
 			for _, k := range c.Keep {
 				ops = append(ops, store.Op{Key: k.Key, Value: k.Value})
+				if k.Value != nil && relay6.IsPast(k.Key) {
+					past++
+				}
 			}
 		}
 	}
@@ -152,6 +167,9 @@ func (p *pipeline) commit(group []*job) {
 	}
 	started := time.Now()
 	err := p.keep.Commit(ops)
+	if err == nil {
+		p.past.Add(past)
+	}
 	if took := time.Since(started); took > slowCommit {
 		p.log.Warn("store is slow", "took", took, "records", len(ops))
 	}

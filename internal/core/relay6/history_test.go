@@ -52,6 +52,15 @@ func TestHistory(t *testing.T) {
 	if got := w.past(start.Add(10*time.Minute), start.Add(15*time.Minute)); !slices.Equal(got, want[1:2]) {
 		t.Errorf("from 12:10 until 12:15\n got  %q\n want %q", got, want[1:2])
 	}
+	known := 0
+	for k := range w.store {
+		if relay6.IsPast([]byte(k)) {
+			known++
+		}
+	}
+	if known != len(want) || known == len(w.store) {
+		t.Errorf("%d keys of %d are of the history, want %d", known, len(w.store), len(want))
+	}
 	for _, bad := range [][2][]byte{{nil, nil}, {make([]byte, 11), nil}, {make([]byte, 11), {200}}, {make([]byte, 11), {0}}, {make([]byte, 10), make([]byte, 100)}} {
 		if _, err := relay6.ParsePast(bad[0], bad[1]); err == nil {
 			t.Errorf("history %x %x was read", bad[0], bad[1])
