@@ -14,7 +14,7 @@ type Status struct {
 	Host     HostStatus        `json:"host"`
 	Peers    []PeerSummary     `json:"peers"`
 	Totals   Totals            `json:"totals"`
-	Refusals map[string]uint64 `json:"refusals"` // grants that were not learned, by reason
+	Refusals map[string]uint64 `json:"refusals"` // grants that were not learned and Releases that were not believed, by reason
 	// Degraded says in words what does not work as it should; empty: all well.
 	Degraded []string `json:"degraded"`
 }

@@ -114,7 +114,7 @@ var linkMetrics = []metric{
 		eachLink(func(l *control.LinkCounts, emit emit) { emit(float64(l.Refused), l.Link) }),
 	},
 	{
-		"refusals_total", "Grants of servers that were not learned, by reason.", counter,
+		"refusals_total", "Grants of servers that were not learned, and Releases that were not believed, by reason.", counter,
 		[]string{"reason"},
 		each(func(c *control.Counters) map[string]uint64 { return c.Refusals }),
 	},
