@@ -69,7 +69,8 @@ receiver's queue.
 - Mix: of 100 exchanges 10 are a Request that grants a prefix to a client which had
   none, 50 Renews, 20 Solicits, 20 Information-requests. Only fairlead has state to
   keep, so only fairlead plays it: with 64 exchanges under way, with {{.PeakWindow}}, so
-  that there is always something to do while the disk works, and then with {{.Factor}}
+  that there is always something to do while the disk works (relay6-mix-vs-best-peer
+  takes this one, and both are shown), and then with {{.Factor}}
   times the better of the two (overload).
 - fairlead: {{code "filter: strict"}}, {{code "loop: drop"}}, {{.Present}} delegations present at the start, each
   with its route and its filter elements, the store on the file system above, rates

@@ -206,11 +206,13 @@ func (e *entry) plainCPU() float64 {
 	return medianOf(e.Plain, closedCPU)
 }
 
+// mixCPU is of the wider closed loop: with few exchanges under way the relay has
+// little to do but to wait for its disk, and each group of commits holds little.
 func (e *entry) mixCPU() float64 {
 	if e == nil {
 		return math.NaN()
 	}
-	return medianOf(e.Mix, closedCPU)
+	return medianOf(peaks(e.Mix), closedCPU)
 }
 
 // voidRun says why nothing can be said about a run: a blind forwarder that is not

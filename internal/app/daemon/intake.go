@@ -48,14 +48,15 @@ type intake struct {
 	links map[int]inlet
 	at    instant.Instant // of this drain
 	free  []*message
-	long  int // messages in use whose room is larger than ordinary
+	long  int // messages in use whose room is above longRoom
 	admit func(*udp.Datagram)
 }
 
 const (
 	drainAtOnce  = 512  // datagrams taken from the sockets between two turns of the core
-	ordinaryRoom = 1024 // octets that a message gets at first
-	maxLong      = 64   // longer ones at a time: no flood of them takes much memory
+	ordinaryRoom = 512  // octets that most messages have room in
+	longRoom     = 2048 // octets of what comes in fragments, or over links of a large MTU
+	maxLong      = 64   // of these at a time: no flood of them takes much memory
 )
 
 func newIntake(lost *failures) *intake {
@@ -177,28 +178,38 @@ var overRate = [...]relay6.Drop{
 // take copies a datagram; nil if too many long ones are there.
 func (in *intake) take(d *udp.Datagram) *message {
 	var m *message
-	if len(d.Payload) > ordinaryRoom {
-		if in.long == maxLong {
-			return nil
-		}
-		in.long++
+	switch n := len(in.free); {
+	case len(d.Payload) > longRoom && in.long == maxLong:
+		return nil
+	case len(d.Payload) > ordinaryRoom:
 		m = &message{room: make([]byte, len(d.Payload))}
-	} else if n := len(in.free); n > 0 {
+	case n > 0:
 		m = in.free[n-1]
 		in.free = in.free[:n-1]
-	} else {
+	default:
 		m = &message{room: make([]byte, ordinaryRoom)}
+	}
+	if len(m.room) > longRoom {
+		in.long++
 	}
 	m.Datagram = *d
 	m.Payload = m.room[:copy(m.room, d.Payload)]
 	return m
 }
 
+// shrink lets go of messages that a burst needed.
+func (in *intake) shrink() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.free = nil
+}
+
 // put takes one message back.
 func (in *intake) put(m *message) {
-	if len(m.room) > ordinaryRoom {
+	switch {
+	case len(m.room) > longRoom:
 		in.long--
-		return
+	case len(m.room) == ordinaryRoom:
+		in.free = append(in.free, m)
 	}
-	in.free = append(in.free, m)
 }

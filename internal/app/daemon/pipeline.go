@@ -94,6 +94,11 @@ const (
 	maxRecords = 8192 // in one commit, but for its last job
 	maxFailed  = 4096 // failed changes remembered
 	slowCommit = time.Second
+
+	// gather is the shortest time between two commits. A commit, and what it brings
+	// into the kernel, costs much the same for one change and for a hundred. Who
+	// comes alone does not wait.
+	gather = 2 * time.Millisecond
 )
 
 var errStalled = errors.New("store: the queue of changes is full")
@@ -121,7 +126,10 @@ func (p *pipeline) offer(j *job) bool {
 // everything in it is kept.
 func (p *pipeline) runKeep(context.Context) error {
 	defer close(p.kept)
+	var last time.Time
 	for j := range p.jobs {
+		time.Sleep(time.Until(last.Add(gather)))
+		last = time.Now()
 		group := []*job{j}
 		records := j.records()
 		for more := true; more && len(group) < maxGroup && records < maxRecords; {

@@ -265,7 +265,7 @@ func TestNeighboursAreBounded(t *testing.T) {
 		w.core.Handle(w.now, &relay6.Packet{Link: lan0Index, Source: netip.AddrPortFrom(source, 546), LinkLayer: alice.mac, Payload: solicit}, &w.eff)
 		w.eff.Reset()
 	}
-	if n := w.core.Totals().Neighbours; n != 1<<16 {
-		t.Errorf("%d neighbours, want %d", n, 1<<16)
+	if n := w.core.Totals().Neighbours; n > 1<<16 || n < 1<<15 {
+		t.Errorf("%d neighbours, want %d at most, and half of that at least", n, 1<<16)
 	}
 }

@@ -24,7 +24,7 @@ type engine struct {
 // What Pebble may use. A store of 100 000 records of 200 octets is 25 MB on disk
 // and needs a few of these in memory.
 const (
-	memTableBytes = 4 << 20
+	memTableBytes = 2 << 20
 	memTables     = 4
 	cacheBytes    = 2 << 20
 	maxOpenFiles  = 128
