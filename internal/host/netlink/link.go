@@ -3,6 +3,7 @@ package netlink
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -142,19 +143,25 @@ func (d devices) link(index int) hoststate.Link {
 	return l
 }
 
+// devices reads what there is. Where so many interfaces come and go that no
+// listing stays whole, it takes what all of them together have shown: who watches
+// hears of the rest, and of those that have gone.
 func (c *Conn) devices() (devices, error) {
 	all := devices{}
 	b, start := bulk.Begin(nil, unix.RTM_GETLINK, unix.NLM_F_DUMP, make([]byte, unix.SizeofIfInfomsg)...)
-	err := c.queries.Dump(bulk.End(b, start), bulk.Tries, func() { clear(all) }, func(kind uint16, body []byte) {
+	err := c.queries.Dump(bulk.End(b, start), bulk.Tries, func() {}, func(kind uint16, body []byte) {
 		if d, ok := parseLink(body); ok && kind == unix.RTM_NEWLINK {
 			all[d.Index] = d
 		}
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, bulk.ErrInterrupted) {
 		return nil, fmt.Errorf("links: %w", err)
 	}
 	addrs, err := c.addrs(0)
-	if err != nil {
+	switch {
+	case errors.Is(err, bulk.ErrInterrupted):
+		return all, c.addressEach(all)
+	case err != nil:
 		return nil, err
 	}
 	for i, d := range all {
@@ -162,6 +169,20 @@ func (c *Conn) devices() (devices, error) {
 		all[i] = d
 	}
 	return all, nil
+}
+
+// addressEach reads the addresses of one interface after another: a listing that
+// is so short is whole, whatever changes elsewhere.
+func (c *Conn) addressEach(all devices) error {
+	for i, d := range all {
+		addrs, err := c.addrs(i)
+		if err != nil {
+			return err
+		}
+		d.Addrs = addrs[i]
+		all[i] = d
+	}
+	return nil
 }
 
 // addrs reads the usable addresses of one interface, or of all (0), in the
