@@ -1,0 +1,60 @@
+package netlink
+
+import (
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"fairlead/internal/host/netlink/bulk"
+)
+
+// Where addresses come and go without end, as on a machine with thousands of
+// subscribers at its start, no listing of all stays whole. A snapshot has
+// everything that stays, all the same.
+func TestSnapshotAmongChanges(t *testing.T) {
+	const staying, changes = 1500, 200_000
+	c := open(t)
+	run(t, "ip link add w0 type veth peer name w1")
+	run(t, "ip link set w0 up")
+	batch := func(lines *strings.Builder) *exec.Cmd {
+		cmd := exec.Command("ip", "-6", "-batch", "-")
+		cmd.Stdin = strings.NewReader(lines.String())
+		return cmd
+	}
+	var add, churn strings.Builder
+	for i := range staying {
+		fmt.Fprintf(&add, "addr add 2001:db8:%x::1/64 dev w0 nodad\n", i)
+	}
+	if out, err := batch(&add).CombinedOutput(); err != nil {
+		t.Fatalf("addresses: %v\n%s", err, out)
+	}
+	for range changes / 2 {
+		churn.WriteString("addr add 2001:db8:ffff::1/64 dev lo nodad\naddr del 2001:db8:ffff::1/64 dev lo\n")
+	}
+	changing := batch(&churn)
+	if err := changing.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = changing.Process.Kill(); _ = changing.Wait() })
+
+	interrupted := false
+	for end := time.Now().Add(patience); !interrupted; {
+		if time.Now().After(end) {
+			t.Fatal("no listing was ever interrupted, so this shows nothing")
+		}
+		_, err := c.addrs(0)
+		interrupted = errors.Is(err, bulk.ErrInterrupted)
+		links, err := c.Snapshot()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range links {
+			if l.Name == "w0" && len(l.Addrs) < staying {
+				t.Fatalf("%d addresses of w0, want %d", len(l.Addrs), staying)
+			}
+		}
+	}
+}
