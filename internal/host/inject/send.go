@@ -2,12 +2,12 @@ package inject
 
 import (
 	"encoding/binary"
-	"math/bits"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"fairlead/internal/core/loadgen"
+	"fairlead/internal/wire/checksum"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -53,36 +53,14 @@ func (f frame) address(client uint32, message int) int {
 
 // checksum writes that of RFC 8200 section 8.1 over length octets of the upper
 // layer.
-func (f frame) checksum(at int, protocol uint64, length int) {
+func (f frame) checksum(at int, protocol uint8, length int) {
 	f[at], f[at+1] = 0, 0
-	s := sum(f[atSource:atUpper], uint64(length)+protocol)
-	c := ^fold(sum(f[atUpper:atUpper+length], s))
+	s := checksum.Pseudo(f[atSource:atUpper], length, protocol)
+	c := ^checksum.Fold(checksum.Sum(f[atUpper:atUpper+length], s))
 	if c == 0 {
 		c = 0xffff // the same number, and zero would say that there is none
 	}
 	binary.BigEndian.PutUint16(f[at:], c)
-}
-
-// sum adds b to a one's complement sum (RFC 1071).
-func sum(b []byte, s uint64) uint64 {
-	var carry uint64
-	for len(b) >= 8 {
-		s, carry = bits.Add64(s, binary.BigEndian.Uint64(b), 0)
-		s += carry
-		b = b[8:]
-	}
-	var last [8]byte
-	copy(last[:], b)
-	s, carry = bits.Add64(s, binary.BigEndian.Uint64(last[:]), 0)
-	return s + carry
-}
-
-// fold reduces a sum to 16 bits.
-func fold(s uint64) uint16 {
-	for s > 0xffff {
-		s = s>>16 + s&0xffff
-	}
-	return uint16(s)
 }
 
 // batch is what leaves together, by one socket.

@@ -3,6 +3,8 @@ package udp
 import (
 	"encoding/binary"
 	"net/netip"
+
+	"fairlead/internal/wire/checksum"
 )
 
 // frame is the frame path: f begins with an IPv6 header that passed
@@ -76,7 +78,7 @@ func checksumRight(packet, segment []byte) bool {
 	if segment[6] == 0 && segment[7] == 0 {
 		return false
 	}
-	return fold(sum(segment, pseudoHeader(packet[8:40], len(segment)))) == 0xffff
+	return checksum.Fold(checksum.Sum(segment, checksum.Pseudo(packet[8:40], len(segment), protocolUDP))) == 0xffff
 }
 
 // unicastMAC says whether a frame can be sent to mac: not a group address and
@@ -108,9 +110,9 @@ func putFrameHeaders(b []byte, source, dest netip.AddrPort, hopLimit uint8, payl
 	binary.BigEndian.PutUint16(segment[2:], dest.Port())
 	binary.BigEndian.PutUint16(segment[4:], uint16(length))
 	segment[6], segment[7] = 0, 0
-	checksum := ^fold(sum(payload, sum(segment, pseudoHeader(b[8:40], length))))
-	if checksum == 0 {
-		checksum = 0xffff // zero would say that there is none
+	c := ^checksum.Fold(checksum.Sum(payload, checksum.Sum(segment, checksum.Pseudo(b[8:40], length, protocolUDP))))
+	if c == 0 {
+		c = 0xffff // zero would say that there is none
 	}
-	binary.BigEndian.PutUint16(segment[6:], checksum)
+	binary.BigEndian.PutUint16(segment[6:], c)
 }
