@@ -1,0 +1,116 @@
+package hop
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Charon is what strongSwan has of ours at one moment.
+type Charon struct {
+	Connections []string // names of the hops whose connections are loaded
+	IKE         []IKESA
+}
+
+// IKESA is an IKE SA of one of our connections.
+type IKESA struct {
+	Hop         string
+	ID          uint32 // strongSwan's number of it
+	Established bool
+	Age         time.Duration // since it was established
+	Probing     bool          // a dead peer detection waits for its answer
+	Children    []ChildSA
+}
+
+// ChildSA is a pair of ESP SAs, one each way, that strongSwan says it installed.
+type ChildSA struct {
+	Selector      string // name of the Selector
+	ID            uint32 // strongSwan's number of it
+	Installed     bool   // and not being rekeyed away or deleted
+	SPIIn, SPIOut uint32
+	Algorithms    string // as "AES_GCM_16-256"
+	Age           time.Duration
+	In, Out       Traffic
+}
+
+// Traffic is what has passed an SA.
+type Traffic struct {
+	Packets, Bytes uint64
+}
+
+// Kernel is what XFRM has at one moment, whoever installed it.
+type Kernel struct {
+	States   []XfrmState
+	Policies []XfrmPolicy
+}
+
+// XfrmState is one ESP SA in the kernel, larval ones left out.
+type XfrmState struct {
+	Source, Dest netip.Addr
+	SPI          uint32
+	Reqid        uint32
+	Traffic      Traffic
+	Age          time.Duration
+	ReplayErrors uint64
+	AuthErrors   uint64
+}
+
+// XfrmPolicy is one policy for input or output in the kernel.
+type XfrmPolicy struct {
+	Out                  bool // output; otherwise input
+	Source, Dest         netip.Prefix
+	Protocol             uint8
+	SourcePort, DestPort uint16 // 0: any
+	Reqid                uint32 // of its first template
+	ESP                  bool   // requires ESP in transport mode
+}
+
+// Event is what strongSwan tells of a hop between two observations.
+type Event struct {
+	Hop   string
+	Kind  EventKind
+	Text  string // in words, for EventFailed
+	Child string // name of the Selector, for child events
+}
+
+// EventKind says what happened.
+type EventKind uint8
+
+// The kinds of events.
+const (
+	EventIKEUp EventKind = iota + 1
+	EventIKEDown
+	EventChildUp
+	EventChildDown
+	EventIKERekeyed
+	EventChildRekeyed
+	EventFailed // negotiation failed, and why
+)
+
+// Guard is what the guard table says of itself at one moment.
+type Guard struct {
+	Intact    bool               // chains and rules are as they were installed
+	Hops      map[string]Dropped // by hop
+	Strangers Traffic            // relayed messages from nobody that is configured
+}
+
+// Dropped is what came or would have left outside ESP.
+type Dropped struct {
+	In, Out Traffic
+}
+
+// State is a hop as operators see it.
+type State struct {
+	Hop, Peer     string
+	Mode          string // "ike psk", "ike certificate" or "manual"
+	Local, Remote netip.Addr
+	Protected     bool          // ESP is in place both ways, and the guard
+	Problem       string        // why it is not; empty if it is
+	Algorithms    string        // of the ESP SAs in use
+	Age           time.Duration // of the ESP SAs in use; of the key with manual keys
+	In, Out       Traffic       // ESP since the hop was first seen, over all SAs
+	Rekeys        uint64
+	Dropped       Dropped
+	LastError     string // in words; empty: none yet
+	LastErrorAt   time.Time
+	Warnings      []string // standing ones: replay and key age with manual keys
+}
