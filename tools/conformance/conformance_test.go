@@ -29,7 +29,7 @@ func TestEveryClaimHasEvidence(t *testing.T) {
 	}
 	for _, table := range claims.Tables() {
 		for _, r := range table.Rows {
-			unclaimed := r.Note == "to come"
+			unclaimed := !r.Claimed()
 			if has := len(found[row{table.RFC, r.ID}]) > 0; has == unclaimed {
 				t.Errorf("RFC %s %s: claimed %v, has a test %v", table.RFC, r.ID, !unclaimed, has)
 			}
@@ -61,9 +61,15 @@ func TestPlain() {}
 func TestR3InACore() {}
 func TestRFC7283_4_Other() {}
 func TestRFC8415_19_1_SomeOfIt() {}
+func TestRFC8213_3a_Encrypts() {}
+func TestRFC8213_4_Chain() {}
+// RFC 8213 3d, 3i and 4e. RFC 8221 3b. RFC 8213 section 3a is no row, and RFC 8213 6c neither.
+func TestSeveral() {}
+func TestRFC8221_5_ESP() {}
 `)
 	write("internal/host/nft/b_test.go", "package b\nfunc TestR3Strict() {}\nfunc TestR3Fake() {}\n")
 	write("internal/system/c/c_test.go", "package c\n// RFC 8987 G-1,\n// R-4.\nfunc TestAll() {}\n")
+	write("internal/host/ipsec/d_test.go", "package d\n// RFC 8221 3b.\nfunc TestESP() {}\n// RFC 8221 3a.\nfunc TestScriptedESP() {}\n")
 	write(".git/x_test.go", "no Go at all")
 	found, err := scan(root)
 	if err != nil {
@@ -74,6 +80,10 @@ func TestRFC8415_19_1_SomeOfIt() {}
 		{"8415", "19.1.1d"}: "internal/core/a TestRFC8415_19_1_1d_ID", {"8415", "19.1.3"}: "internal/core/a TestRFC8415_19_1_3_PD",
 		{"8987", "R-1"}: "internal/core/a TestPlain", {"8987", "S-2"}: "internal/core/a TestPlain", {"8987", "O-3"}: "internal/core/a TestPlain",
 		{"8415", "19.2c"}: "internal/core/a TestPlain", {"8415", wholeSection}: "internal/core/a TestRFC8415_19_1_SomeOfIt",
+		{"8213", "3a"}: "internal/core/a TestRFC8213_3a_Encrypts", {"8213", wholeSection}: "internal/core/a TestRFC8213_4_Chain",
+		{"8213", "3d"}: "internal/core/a TestSeveral", {"8213", "3i"}: "internal/core/a TestSeveral",
+		{"8213", "4e"}: "internal/core/a TestSeveral", {"8221", "3b"}: "internal/core/a TestSeveral, internal/host/ipsec TestESP kernel",
+		{"8221", "3a"}: "internal/host/ipsec TestScriptedESP",
 		{"8987", "R-3"}: "internal/host/nft TestR3Fake, internal/host/nft TestR3Strict kernel",
 		{"8987", "G-1"}: "internal/system/c TestAll kernel", {"8987", "R-4"}: "internal/system/c TestAll kernel",
 	}
@@ -94,9 +104,11 @@ func TestRFC8415_19_1_SomeOfIt() {}
 	for r, w := range want {
 		t.Errorf("RFC %s %s: not found, want %q", r.rfc, r.id, w)
 	}
-	write("d_test.go", "package d\nfunc TestRFC8987_X9_What() {}\n")
-	if _, err := scan(root); err == nil || !strings.Contains(err.Error(), "no row of RFC 8987") {
-		t.Errorf("a test of a row that is not there: error %v", err)
+	for name, want := range map[string]string{"TestRFC8987_X9_What": "no row of RFC 8987", "TestRFC8213_3z_What": "no row of RFC 8213"} {
+		write("d_test.go", "package d\nfunc "+name+"() {}\n")
+		if _, err := scan(root); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s, of a row that is not there: error %v, want %q", name, err, want)
+		}
 	}
 }
 

@@ -1,15 +1,17 @@
-// Command conformance writes docs/conformance.md: every requirement of RFC 8987
-// and every sentence of RFC 8415 section 19 that asks something of a relay agent,
+// Command conformance writes docs/conformance.md: every requirement of RFC 8987,
+// every sentence of RFC 8415 section 19 that asks something of a relay agent, and
+// of RFC 8213 that asks something of the protection between relays and servers,
 // with the tests that show it.
 //
 // A test shows a row in one of two ways. By its name: TestRFC8987_G2_SeveralPrefixes
-// shows G-2, TestRFC8415_19_1_1d_InterfaceID shows 19.1.1d, and TestR3Strict, in a
-// folder of the host floor, shows R-3. Or by its doc comment, which names the rows
-// in full: "RFC 8987 G-1, G-2 and R-1." or "RFC 8415 19.2c.".
+// shows G-2, TestRFC8415_19_1_1d_InterfaceID shows 19.1.1d, TestRFC8213_3i_OnlyESP
+// shows 3i, and TestR3Strict, in a folder of the host floor, shows R-3. Or by its doc
+// comment, which names the rows in full: "RFC 8987 G-1, G-2 and R-1." or
+// "RFC 8213 3d and 3i.".
 //
 // A test runs against the kernel if it lies under internal/system, internal/vm,
-// internal/host/nft, internal/host/netlink or internal/host/udp and its name does
-// not say Fake. Everything else is the cores alone.
+// internal/host/nft, internal/host/netlink, internal/host/udp or internal/host/ipsec
+// and its name says neither Fake nor Scripted. Everything else is the cores alone.
 //
 // With -check nothing is written: the file must be what would be written, every
 // test that it names must have run and passed in the last run of all layers

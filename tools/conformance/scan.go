@@ -28,15 +28,27 @@ type row struct{ rfc, id string }
 var (
 	byName     = regexp.MustCompile(`^TestRFC(\d+)_(.+)$`)
 	byShort    = regexp.MustCompile(`^Test([GRSO])([1-9])[A-Z_]`)
-	inComment  = regexp.MustCompile(`RFC (8987|8415) ([GRSO]-\d|19[.\d]*[a-z]?)((?:(?:,\s+|\s+and\s+|,\s+and\s+)(?:[GRSO]-\d|19[.\d]*[a-z]?))*)`)
-	identifier = regexp.MustCompile(`[GRSO]-\d|19[.\d]*[a-z]?`)
+	inComment  = regexp.MustCompile(`RFC (8987|8415|8213|8221) (` + rowID + `)((?:(?:,\s+|\s+and\s+|,\s+and\s+)(?:` + rowID + `))*)`)
+	identifier = regexp.MustCompile(rowID)
 )
 
-// wholeSection stands for the rows of a test whose name says only a section of
-// RFC 8415, and whose rows nobody has said.
+// rowID is a row as comments name it.
+const rowID = `[GRSO]-\d|19[.\d]*[a-z]?|[34][a-z]\b`
+
+// wholeSection stands for the rows of a test whose name says only a section, and
+// whose rows nobody has said.
 const wholeSection = "a section as a whole"
 
-var kernelFolders = []string{"internal/system", "internal/vm", "internal/host/nft", "internal/host/netlink", "internal/host/udp"}
+// sections are how names begin that say only a section, in the documents in which
+// a test that is named after a document must name something of it.
+var sections = map[string][]string{"8987": nil, "8415": {"19_"}, "8213": {"3_", "4_"}}
+
+var (
+	kernelFolders = []string{
+		"internal/system", "internal/vm", "internal/host/nft", "internal/host/netlink", "internal/host/udp", "internal/host/ipsec",
+	}
+	noKernel = regexp.MustCompile(`Fake|Scripted`)
+)
 
 // scan reads every test of the tree and finds what each shows.
 func scan(root string) (map[row][]evidence, error) {
@@ -45,6 +57,7 @@ func scan(root string) (map[row][]evidence, error) {
 		for _, r := range t.Rows {
 			known[row{t.RFC, r.ID}] = true
 		}
+		known[row{t.RFC, wholeSection}] = true
 	}
 	found := make(map[row][]evidence)
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -85,7 +98,7 @@ func scanFile(path, folder string, known map[row]bool, found map[row][]evidence)
 		if err != nil {
 			return fmt.Errorf("%s: %s: %w", path, fn.Name.Name, err)
 		}
-		kernel := !strings.Contains(fn.Name.Name, "Fake") && slices.ContainsFunc(kernelFolders, func(k string) bool {
+		kernel := !noKernel.MatchString(fn.Name.Name) && slices.ContainsFunc(kernelFolders, func(k string) bool {
 			return folder == k || strings.HasPrefix(folder, k+"/")
 		})
 		for _, r := range rows {
@@ -107,17 +120,9 @@ func shows(fn *ast.FuncDecl, host bool, known map[row]bool) ([]row, error) {
 	for _, id := range claims.Named[name] {
 		add(row{"8415", id})
 	}
-	if m := byName.FindStringSubmatch(name); m != nil && (m[1] == "8987" || m[1] == "8415") {
-		r, ok := rowOf(m[1], m[2], known)
-		switch {
-		case ok:
-			add(r)
-		case m[1] == "8415" && strings.HasPrefix(m[2], "19_"):
-			if claims.Named[name] == nil {
-				rows = append(rows, row{"8415", wholeSection})
-			}
-		default:
-			return nil, fmt.Errorf("no row of RFC %s begins its name", m[1])
+	if m := byName.FindStringSubmatch(name); m != nil {
+		if err := addNamed(name, m[1], m[2], known, add); err != nil {
+			return nil, err
 		}
 	}
 	if m := byShort.FindStringSubmatch(name); m != nil && host {
@@ -129,6 +134,24 @@ func shows(fn *ast.FuncDecl, host bool, known map[row]bool) ([]row, error) {
 		}
 	}
 	return rows, nil
+}
+
+// addNamed adds the row that a test's name says. RFC 8415 has tests whose rows are
+// told apart from their names (claims.Named), other documents are cited freely.
+func addNamed(name, rfc, rest string, known map[row]bool, add func(row)) error {
+	whole, strict := sections[rfc]
+	if r, ok := rowOf(rfc, rest, known); ok {
+		add(r)
+		return nil
+	}
+	if !strict || claims.Named[name] != nil {
+		return nil
+	}
+	if !slices.ContainsFunc(whole, func(s string) bool { return strings.HasPrefix(rest, s) }) {
+		return fmt.Errorf("no row of RFC %s begins its name", rfc)
+	}
+	add(row{rfc, wholeSection})
+	return nil
 }
 
 // rowOf reads the row from the rest of a test's name: "G2_Several..." or

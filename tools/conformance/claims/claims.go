@@ -4,13 +4,18 @@
 // tests, which tools/conformance finds by their names and comments.
 package claims
 
+import "strings"
+
 // Row is one requirement.
 type Row struct {
-	ID    string // as the document has it, "G-1"; for RFC 8415 the section and a letter that counts its sentences
-	Level string // MUST, SHOULD, MAY, or "states" for what it says without such a word
+	ID    string // as the document has it, "G-1"; else the section and a letter that counts its sentences
+	Level string // MUST, SHOULD, MAY and the like, or "states" for what it says without such a word
 	Text  string // the sentence, shortened
-	Note  string // what is to be known of it; "to come" says that it is not claimed yet
+	Note  string // what is to be known of it; one that begins with "to come" says that it is not claimed yet
 }
+
+// Claimed reports whether there is to be evidence of the row.
+func (r Row) Claimed() bool { return !strings.HasPrefix(r.Note, "to come") }
 
 // Table is the rows of one document.
 type Table struct {
@@ -25,6 +30,8 @@ func Tables() []Table {
 	return []Table{
 		{RFC: "8987", Title: "RFC 8987", Rows: rfc8987, Counted: 20},
 		{RFC: "8415", Title: "RFC 8415 section 19", Rows: rfc8415, Counted: len(rfc8415)},
+		{RFC: "8213", Title: "RFC 8213", Rows: rfc8213, Counted: len(rfc8213)},
+		{RFC: "8221", Title: "RFC 8221 section 3, manual keying", Rows: rfc8221, Counted: len(rfc8221)},
 	}
 }
 

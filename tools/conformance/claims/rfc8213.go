@@ -1,0 +1,35 @@
+package claims
+
+// RFC 8213 section 3 and what section 4 says of its use. A sentence without a
+// keyword is here where the section's conditions would not be whole without it.
+var rfc8213 = []Row{
+	{"3a", "REQUIRED", "DHCPv6: relay and server support IPsec encryption of relay-to-relay and relay-to-server communication", "to come"},
+	{"3b", "REQUIRED", "DHCPv4: relay and server support IPsec encryption of relay-to-server communication", "to come"},
+	{"3c", "RECOMMENDED", "operators enable IPsec", "to come; the operator's: a peer without it must be marked as such, and is shown so"},
+	{"3d", "MUST", "be able to exchange messages using the IPsec mechanisms of RFC 4301, with the conditions below", "to come"},
+	{"3e", "MUST", "in a relay chain each of the relay agents has established independent, pairwise trust relationships", "to come"},
+	{"3f", "MUST", "relay agents A and B use IPsec for the messages that they exchange, and so do relay agent B and the server", "to come"},
+	{"3g", "MUST", "be configured also with a list of the relay agents to which messages will be returned", "to come"},
+	{"3h", "states", "the selectors are the pairs of addresses and the direction of exchange on DHCPv4 UDP port 67 or DHCPv6 UDP port 547", "to come"},
+	{"3i", "MUST", "use IPsec in transport mode and use ESP", "to come"},
+	{"3j", "REQUIRED", "combined mode, encryption and authentication algorithms as per RFC 7321 section 2", "to come; as RFC 8221 has them, which obsoletes RFC 7321"},
+	{"3k", "states", "encryption is required", "to come"},
+	{"3l", "MAY", "public key schemes are optional", "to come"},
+	{"3m", "MAY", "manually configured key management suffices, but does not provide defense against replayed messages", "to come"},
+	{"3n", "SHOULD", "IKEv2 with pre-shared secrets is supported", "to come"},
+	{"3o", "MAY", "IKEv2 with public keys is supported", "to come"},
+	{"3p", "MUST", "accept DHCP messages between relay agents and servers only from DHCP peers as identified in the local configuration", "to come"},
+	{"3q", "states", "shared keys, indexed to the source IP address of the received DHCP message, are adequate", "to come"},
+	{"3r", "SHOULD", "relay agents are configured to forward DHCP messages to unicast addresses", "to come"},
+	{"4a", "states", "the security model is hop by hop: each of these hops needs to be secured", "to come"},
+	{"4b", "states", "replay protection cannot be provided with manual keys", "to come; the operator is told"},
+	{"4c", "states", "manual keys are usually long lived, which gives an attacker time to discover them", "to come; their age is shown, and warned of"},
+	{"4d", "states", "securing the systems and the data in databases and logs also needs to be considered", "to come"},
+	{"4e", "states", "applicable to Lightweight DHCPv6 Relay Agents, by their link-local address", "to come"},
+}
+
+// RFC 8221 section 3 binds whoever sets up ESP with keys made by hand.
+var rfc8221 = []Row{
+	{"3a", "SHOULD NOT", "manual keying is used", "to come; RFC 8213 allows it: the operator is warned"},
+	{"3b", "MUST NOT", "counter modes, with or without integrity (AES-CTR, AES-CCM, AES-GCM, ChaCha20-Poly1305), are used with manual keys", "to come"},
+}
