@@ -25,6 +25,7 @@ type Config struct {
 	Store   Store
 	History History
 	Hook    Hook
+	Privacy Privacy
 }
 
 // Control is the operators' way in.
@@ -81,25 +82,11 @@ const (
 
 func (f LogFormat) String() string { return [...]string{"text", "json"}[f] }
 
-// Identifiers is how much of a client's DUID and addresses reaches the log.
-type Identifiers uint8
-
-// IdentifiersShort keeps the ends, IdentifiersHashed tells clients apart and no
-// more.
-const (
-	IdentifiersFull Identifiers = iota
-	IdentifiersShort
-	IdentifiersHashed
-)
-
-func (i Identifiers) String() string { return [...]string{"full", "short", "hashed"}[i] }
-
 // Log is what is logged on standard error.
 type Log struct {
-	Level       LogLevel
-	Format      LogFormat
-	Identifiers Identifiers
-	Every       time.Duration // least time between two messages about one kind of drop
+	Level  LogLevel
+	Format LogFormat
+	Every  time.Duration // least time between two messages about one kind of drop
 }
 
 // Audit is the record of who changed what.
@@ -198,7 +185,7 @@ func Default() *Config {
 		State:   defaultState,
 		Control: Control{Socket: defaultSocket, Group: defaultGroup, Operators: []Principal{{Name: "root"}}},
 		Metrics: Metrics{Listen: netip.AddrPortFrom(netip.IPv6Loopback(), 9547)},
-		Log:     Log{Level: LogInfo, Format: LogText, Identifiers: IdentifiersFull, Every: 10 * time.Second},
+		Log:     Log{Level: LogInfo, Format: LogText, Every: 10 * time.Second},
 		Relay6: Relay6{
 			SourcePort: 547,
 			Defaults: relay6.LinkRule{
@@ -224,5 +211,6 @@ func Default() *Config {
 			Events:  []delegation.EventKind{delegation.Granted, delegation.Moved, delegation.Ended},
 			Queue:   1024,
 		},
+		Privacy: Privacy{Crash: IdentifiersHashed},
 	}
 }

@@ -77,7 +77,7 @@ func TestParseEverything(t *testing.T) {
 			},
 		},
 		Metrics: Metrics{Listen: port("192.0.2.1:80")},
-		Log:     Log{Level: LogDebug, Format: LogJSON, Identifiers: IdentifiersHashed, Every: 90 * time.Minute},
+		Log:     Log{Level: LogDebug, Format: LogJSON, Every: 90 * time.Minute},
 		Audit:   Audit{File: "/var/log/fairlead-audit"},
 		RelayID: RelayID{Source: RelayIDConfigured, Value: uuid},
 		Peers: []trust.Peer{{
@@ -98,6 +98,9 @@ func TestParseEverything(t *testing.T) {
 		Store:   Store{Reserve: 1073741824},
 		History: History{Keep: 24 * time.Hour, Entries: 50000},
 		Hook:    Hook{Program: "/bin/true", Timeout: 90 * time.Second, Events: []delegation.EventKind{delegation.Refused}, Queue: 1},
+		Privacy: Privacy{
+			Log: IdentifiersHashed, History: IdentifiersShort, Trace: IdentifiersNone, StoreMinimal: true, SaltKept: true,
+		},
 	}
 	got := parsed(t, allSetText())
 	if diff := cmp.Diff(want, got, asWritten); diff != "" {
@@ -212,11 +215,11 @@ func TestWords(t *testing.T) {
 	}{
 		{c.Log.Level, "debug"},
 		{c.Log.Format, "json"},
-		{c.Log.Identifiers, "hashed"},
+		{c.Privacy.Log, "hashed"},
 		{c.RelayID.Source, "config"},
 		{Default().Log.Level, "info"},
 		{Default().Log.Format, "text"},
-		{Default().Log.Identifiers, "full"},
+		{Default().Privacy.Log, "full"},
 		{Default().RelayID.Source, "duid"},
 	} {
 		if v.got.String() != v.want {

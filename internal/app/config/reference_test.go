@@ -147,7 +147,7 @@ func TestReferenceIsComplete(t *testing.T) {
 	// What is visited is what is compared.
 	want := []string{
 		"", "audit", "control", "control.listen", "history", "hook", "host", "host.aggregates[]", "log", "metrics",
-		"peers[]", "peers[].delegable[]", "relay-id", "relay6", "relay6.defaults", "relay6.defaults.access-network",
+		"peers[]", "peers[].delegable[]", "privacy", "relay-id", "relay6", "relay6.defaults", "relay6.defaults.access-network",
 		"relay6.defaults.limits", "relay6.defaults.loop-exempt", "relay6.defaults.rate", "relay6.defaults.remote-id", "relay6.defaults.routes",
 		"relay6.links[]", "store",
 	}
@@ -186,7 +186,7 @@ control:
   readers: ["@1001"]
   listen: {address: "[2001:db8::1]:9548", certificate: /etc/c.pem, key: /etc/c.key, client-ca: /etc/ca.pem}
 metrics: {listen: 192.0.2.1:80}
-log: {level: debug, format: json, identifiers: hashed, every: 1h30m}
+log: {level: debug, format: json, every: 1h30m}
 audit: {log: /var/log/fairlead-audit}
 relay-id: {source: config, value: 7d444840-9dc0-11d1-b245-5ffdce74fad2, required: none}
 peers:
@@ -212,6 +212,7 @@ host:
 store: {reserve: 1GiB}
 history: {keep: 1d, entries: 50000}
 hook: {program: /bin/true, timeout: 90s, events: [refused], queue: 1}
+privacy: {log: hashed, history: short, store: minimal, trace: none, crash: full, salt: kept}
 `
 
 const linkSet = `{

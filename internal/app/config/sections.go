@@ -48,6 +48,7 @@ func (d *decoder) config(text []byte) *Config {
 			)
 		}),
 		optional("hook", c.Hook.decode),
+		optional("privacy", c.Privacy.decode),
 	)
 	return c
 }
@@ -104,9 +105,6 @@ func (l *Log) decode(v value) {
 			choice[LogLevel]{"warn", LogWarn}, choice[LogLevel]{"error", LogError}))),
 		optional("format", read(&l.Format, oneOf(
 			choice[LogFormat]{"text", LogText}, choice[LogFormat]{"json", LogJSON}))),
-		optional("identifiers", read(&l.Identifiers, oneOf(
-			choice[Identifiers]{"full", IdentifiersFull}, choice[Identifiers]{"short", IdentifiersShort},
-			choice[Identifiers]{"hashed", IdentifiersHashed}))),
 		optional("every", read(&l.Every, duration(time.Second, day))),
 	)
 }

@@ -156,7 +156,7 @@ func (d *daemon) assemble() {
 	d.audit = newAuditor(d)
 	d.loop = &loop{
 		log: d.log, pipe: d.pipe, net: network, lost: fails, build: d.buildCore, probe: d.answers,
-		notes:  &notes{log: d.log, clients: newIdentifiers(d.cfg.Log.Identifiers), feed: d.feed, hook: d.hook.Offer, once: once},
+		notes:  &notes{log: d.log, clients: newIdentifiers(d.cfg.Privacy.Log), feed: d.feed, hook: d.hook.Offer, once: once},
 		intake: network.intake, arrived: make(chan struct{}, 1), drained: make(chan struct{}, 1), turn: new(turn),
 		probed: make(chan probeResult), calls: make(chan func(instant.Now, *relay6.Effects)),
 		ended: make(chan struct{}), links: d.events,

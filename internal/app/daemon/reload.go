@@ -83,7 +83,7 @@ func (d *daemon) reload(ctx context.Context) error {
 		d.mu.Lock()
 		d.cfg, d.relayID = next, id
 		d.mu.Unlock()
-		d.loop.notes.clients.mode = next.Log.Identifiers
+		d.loop.notes.clients.mode = next.Privacy.Log
 		d.loop.core.Reconfigure(d.coreConfig(next), eff)
 		d.loop.net.configure(next.Peers, next.Relay6.SourcePort)
 		d.loop.net.update(d.loop.core)

@@ -31,13 +31,20 @@ func (r Role) String() string {
 // Protection is what a peer's datagrams must come in.
 type Protection uint8
 
-// ProtectionNone is datagrams in clear, by the operator's explicit word; there
-// is no default.
-const ProtectionNone Protection = 1
+// The protections. ProtectionNone is datagrams in clear, by the operator's
+// explicit word: there is no default. ProtectionIPsec is ESP between the two
+// addresses (RFC 8213), or nothing.
+const (
+	ProtectionNone Protection = iota + 1
+	ProtectionIPsec
+)
 
 func (p Protection) String() string {
-	if p == ProtectionNone {
+	switch p {
+	case ProtectionNone:
 		return "none"
+	case ProtectionIPsec:
+		return "ipsec"
 	}
 	return "unset"
 }

@@ -395,7 +395,7 @@ func TestIdentifiersInTheLog(t *testing.T) {
 			audit := "audit:\n  log: " + filepath.Join(t.TempDir(), "audit.log") + "\n"
 			r := start(t, plan{
 				clients: 2, links: []string{"limits: {client: 2}", "unique-duid: true"},
-				top: audit + "log:\n  level: debug\n  every: 1s\n  identifiers: " + mode + "\n",
+				top: audit + "log:\n  level: debug\n  every: 1s\nprivacy:\n  log: " + mode + "\n",
 			})
 			c := r.client(1, id)
 			r.stream("/v1/trace?client=" + id.String())
@@ -418,7 +418,7 @@ func TestIdentifiersInTheLog(t *testing.T) {
 			hex := fmt.Sprintf("%x", []byte(id))
 			shown := strings.Contains(log, id.String()) || strings.Contains(log, hex) || strings.Contains(log, "d9:fa:ce:b0:0c")
 			if addr := c.Source.Addr().WithZone("").String(); strings.Contains(log, addr) != (mode == "full") {
-				t.Errorf("identifiers: %s, and the address %s is in the log: %v", mode, addr, mode != "full")
+				t.Errorf("privacy.log: %s, and the address %s is in the log: %v", mode, addr, mode != "full")
 			}
 			if shown != (mode == "full") {
 				for line := range strings.Lines(log) {
@@ -426,7 +426,7 @@ func TestIdentifiersInTheLog(t *testing.T) {
 						t.Log(line)
 					}
 				}
-				t.Errorf("identifiers: %s, and the identifier is in the log: %v", mode, shown)
+				t.Errorf("privacy.log: %s, and the identifier is in the log: %v", mode, shown)
 			}
 			if !strings.Contains(log, "client=") {
 				t.Error("the log has no client at all")
