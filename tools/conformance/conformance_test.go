@@ -83,7 +83,7 @@ func TestRFC8221_5_ESP() {}
 		{"8213", "3a"}: "internal/core/a TestRFC8213_3a_Encrypts", {"8213", wholeSection}: "internal/core/a TestRFC8213_4_Chain",
 		{"8213", "3d"}: "internal/core/a TestSeveral", {"8213", "3i"}: "internal/core/a TestSeveral",
 		{"8213", "4e"}: "internal/core/a TestSeveral", {"8221", "3b"}: "internal/core/a TestSeveral, internal/host/ipsec TestESP kernel",
-		{"8221", "3a"}: "internal/host/ipsec TestScriptedESP",
+		{"8221", "3a"}:  "internal/host/ipsec TestScriptedESP",
 		{"8987", "R-3"}: "internal/host/nft TestR3Fake, internal/host/nft TestR3Strict kernel",
 		{"8987", "G-1"}: "internal/system/c TestAll kernel", {"8987", "R-4"}: "internal/system/c TestAll kernel",
 	}
