@@ -10,6 +10,7 @@
 package hop
 
 import (
+	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -123,8 +124,8 @@ func (s Secret) String() string {
 	return "key of " + strconv.Itoa(len(s)) + " octets"
 }
 
-// GoString hides the secret from %#v.
-func (s Secret) GoString() string { return s.String() }
+// Format hides the secret, whatever the verb.
+func (s Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, s.String()) }
 
 // MarshalText hides the secret from encoders.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

@@ -1,0 +1,356 @@
+package hop
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/trust"
+)
+
+// Seen is everything that was observed at one moment. A part that could not be
+// read is nil, and its error says why. Charon stays nil without an error where no
+// hop is keyed by IKE.
+type Seen struct {
+	Charon      *Charon
+	CharonError string
+	Kernel      *Kernel
+	KernelError string
+	Guard       *Guard
+	GuardError  string
+	Events      []Event // since the last time, in their order
+}
+
+// ActionKind is what the shell is asked to do.
+type ActionKind uint8
+
+// The actions. All of them may be asked for again while they have not helped.
+const (
+	InstallGuard  ActionKind = iota + 1 // the guard table, whole
+	InstallManual                       // states and policies of all hops with manual keys
+	Load                                // credentials and connections of all hops with IKE
+	Reinstall                           // one hop's connection: its SAs end, its traps are set anew
+	Initiate                            // one hop's SA for one selector
+)
+
+var actionNames = [...]string{"", "install guard", "install manual keys", "load connections", "reinstall connection", "initiate"}
+
+func (k ActionKind) String() string { return actionNames[k] }
+
+// Action is one thing to do. Hop and Selector are set for Reinstall and Initiate.
+type Action struct {
+	Kind     ActionKind
+	Hop      string
+	Selector string
+	Why      string // what was seen
+}
+
+// NoteKind is a kind of event for log, metrics and watch.
+type NoteKind uint8
+
+// The notes.
+const (
+	NoteUp      NoteKind = iota + 1 // a hop is protected
+	NoteLost                        // a hop is not protected any more: nothing passes
+	NoteRekeyed                     // a new ESP SA took an old one's place
+	NoteFailed                      // negotiation failed
+	NoteMended                      // somebody took away what is ours: it is asked for again
+)
+
+var noteNames = [...]string{"", "protected", "unprotected", "rekeyed", "failed", "mended"}
+
+func (k NoteKind) String() string { return noteNames[k] }
+
+// Note is one event of a hop.
+type Note struct {
+	Kind NoteKind
+	Hop  string
+	Peer string
+	Text string
+}
+
+// The monitor's patience. A dead peer shows by a probe that stays unanswered, a
+// negotiation that hangs by its age: strongSwan itself would go on for minutes.
+const (
+	deafAfter   = 4 * time.Second  // of an unanswered dead peer detection
+	hangAfter   = 8 * time.Second  // of an IKE SA that is not established
+	courtesy    = 3 * time.Second  // the peer that we serve is let to begin
+	firstRetry  = 2 * time.Second  // between two attempts of the same kind
+	longestWait = 30 * time.Second // after many attempts
+)
+
+// Monitor decides what is to be done so that every hop is protected, and keeps
+// what operators see of it. It is the twin of what strongSwan, XFRM and the guard
+// table are observed to hold: whatever is missing is asked for again, however it
+// went away.
+type Monitor struct {
+	hops    []Hop
+	watched map[string]*watched
+	guard   pace
+	manual  pace
+	load    pace
+}
+
+// watched is what is known of one hop.
+type watched struct {
+	hop   *Hop
+	state State
+
+	up        bool
+	lostSA    uint32 // child that the kernel did not have the last time
+	probing   map[uint32]instant.Instant
+	hanging   map[uint32]instant.Instant
+	missing   instant.Instant // since when there is no SA; 0: there is
+	reinstall pace
+	initiate  pace
+
+	children map[uint32]ChildSA // as they were last seen
+	past     [2]Traffic         // of children that are gone: in, out
+}
+
+// pace keeps attempts apart, the longer the more there were.
+type pace struct {
+	after instant.Instant
+	wait  time.Duration
+}
+
+// due reports whether an attempt may be made now, and counts it as made.
+func (p *pace) due(now instant.Instant) bool {
+	if now < p.after {
+		return false
+	}
+	p.wait = min(max(2*p.wait, firstRetry), longestWait)
+	p.after = now.After(p.wait)
+	return true
+}
+
+func (p *pace) reset() { *p = pace{} }
+
+// NewMonitor watches hops with distinct names.
+func NewMonitor(hops []Hop) *Monitor {
+	m := &Monitor{}
+	m.Reconfigure(hops)
+	return m
+}
+
+// Reconfigure takes new hops; what is known of a hop whose pair of addresses
+// stays is kept.
+func (m *Monitor) Reconfigure(hops []Hop) {
+	old := m.watched
+	m.hops, m.watched = slices.Clone(hops), make(map[string]*watched, len(hops))
+	m.guard.reset()
+	m.manual.reset()
+	m.load.reset()
+	for i := range m.hops {
+		h := &m.hops[i]
+		w := old[h.Name]
+		if w == nil || w.hop.Local != h.Local || w.hop.Remote != h.Remote {
+			w = &watched{probing: make(map[uint32]instant.Instant), hanging: make(map[uint32]instant.Instant), children: make(map[uint32]ChildSA)}
+			w.state.Problem = "not looked at yet"
+		}
+		w.hop = h
+		w.state.Hop, w.state.Peer, w.state.Local, w.state.Remote, w.state.Mode = h.Name, h.Peer, h.Local, h.Remote, h.Mode()
+		w.initiate.reset()
+		w.reinstall.reset()
+		m.watched[h.Name] = w
+	}
+}
+
+// Mode is how the hop is keyed, in words.
+func (h *Hop) Mode() string {
+	switch {
+	case h.Manual != nil:
+		return "manual"
+	case h.IKE.Public():
+		return "ike certificate"
+	}
+	return "ike psk"
+}
+
+// States are all hops as operators see them, in the order of the configuration.
+func (m *Monitor) States() []State {
+	states := make([]State, 0, len(m.hops))
+	for i := range m.hops {
+		s := m.watched[m.hops[i].Name].state
+		s.Warnings = slices.Clone(s.Warnings)
+		states = append(states, s)
+	}
+	return states
+}
+
+// Failed takes in that an action could not be carried out.
+func (m *Monitor) Failed(now instant.Now, a Action, text string) {
+	for name, w := range m.watched {
+		concerns := a.Hop == name
+		switch a.Kind {
+		case InstallGuard:
+			concerns = true
+		case InstallManual:
+			concerns = w.hop.Manual != nil
+		case Load:
+			concerns = w.hop.IKE != nil
+		}
+		if concerns {
+			w.fail(now, a.Kind.String()+": "+text)
+		}
+	}
+}
+
+func (w *watched) fail(now instant.Now, text string) {
+	w.state.LastError, w.state.LastErrorAt = text, now.Wall
+}
+
+// Observe compares what is with what shall be. It returns what to do, and what
+// there is to tell.
+func (m *Monitor) Observe(now instant.Now, seen *Seen) (actions []Action, notes []Note) {
+	for _, e := range seen.Events {
+		if w := m.watched[e.Hop]; w != nil {
+			notes = w.take(now, e, notes)
+		}
+	}
+	guard := seen.GuardError
+	if guard == "" {
+		guard = guardProblem(seen.Guard)
+	}
+	if guard == "" {
+		m.guard.reset()
+	} else if m.guard.due(now.Boot) {
+		actions = append(actions, Action{Kind: InstallGuard, Why: guard})
+	}
+	load, manual := "", ""
+	for i := range m.hops {
+		w := m.watched[m.hops[i].Name]
+		var problem string
+		var more []Action
+		if w.hop.Manual != nil {
+			problem = w.observeManual(now, seen)
+			if problem != "" && manual == "" && seen.Kernel != nil {
+				manual = problem
+			}
+		} else {
+			problem, more = w.observeIKE(now, seen)
+			if seen.Charon != nil && problem == notLoaded {
+				load = problem
+			}
+		}
+		if guard != "" {
+			problem = guard
+		}
+		if seen.Guard != nil {
+			w.state.Dropped = seen.Guard.Hops[w.hop.Name]
+		}
+		actions = append(actions, more...)
+		notes = w.settle(now, problem, more, notes)
+	}
+	if load == "" {
+		m.load.reset()
+	} else if m.load.due(now.Boot) {
+		actions = append(actions, Action{Kind: Load, Why: load})
+	}
+	if manual == "" {
+		m.manual.reset()
+	} else if m.manual.due(now.Boot) {
+		actions = append(actions, Action{Kind: InstallManual, Why: manual})
+	}
+	return actions, notes
+}
+
+func guardProblem(g *Guard) string {
+	if g == nil || !g.Intact {
+		return "the guard table is not as it was installed"
+	}
+	return ""
+}
+
+// settle brings a hop's state and what is told of it in line with its problem.
+func (w *watched) settle(now instant.Now, problem string, actions []Action, notes []Note) []Note {
+	note := func(k NoteKind, text string) {
+		notes = append(notes, Note{Kind: k, Hop: w.hop.Name, Peer: w.hop.Peer, Text: text})
+	}
+	for _, a := range actions {
+		if a.Kind == Reinstall {
+			note(NoteMended, a.Why)
+		}
+	}
+	w.state.Problem, w.state.Protected = problem, problem == ""
+	switch {
+	case problem == "" && !w.up:
+		w.up = true
+		note(NoteUp, w.state.Mode+", "+w.state.Algorithms)
+	case problem != "" && w.up:
+		w.up = false
+		w.fail(now, problem)
+		note(NoteLost, problem)
+	}
+	return notes
+}
+
+// take takes in what strongSwan told.
+func (w *watched) take(now instant.Now, e Event, notes []Note) []Note {
+	switch e.Kind {
+	case EventChildRekeyed:
+		w.state.Rekeys++
+		return append(notes, Note{Kind: NoteRekeyed, Hop: w.hop.Name, Peer: w.hop.Peer, Text: e.Child})
+	case EventFailed:
+		again := w.state.LastError == e.Text
+		w.fail(now, e.Text)
+		if !again {
+			return append(notes, Note{Kind: NoteFailed, Hop: w.hop.Name, Peer: w.hop.Peer, Text: e.Text})
+		}
+	}
+	return notes
+}
+
+// Problems of a hop, as operators read them.
+const (
+	notLoaded  = "strongSwan has not got the connection"
+	noPolicy   = "a policy is missing in the kernel"
+	noSA       = "no SA: not negotiated yet"
+	noState    = "an SA is missing in the kernel"
+	deaf       = "the peer does not answer"
+	noManual   = "a manual SA or policy is missing in the kernel"
+	noKernel   = "the kernel's SAs cannot be read: "
+	noCharon   = "strongSwan cannot be reached: "
+	notWatched = "strongSwan was not asked"
+)
+
+// hasPolicies reports whether the kernel requires ESP for all traffic of the hop.
+func (w *watched) hasPolicies(k *Kernel) bool {
+	for _, s := range w.hop.Selectors() {
+		out := XfrmPolicy{Out: true, Source: host(w.hop.Local), Dest: host(w.hop.Remote), Protocol: s.Protocol, SourcePort: s.Local, DestPort: s.Remote}
+		in := XfrmPolicy{Source: host(w.hop.Remote), Dest: host(w.hop.Local), Protocol: s.Protocol, SourcePort: s.Remote, DestPort: s.Local}
+		if !k.requires(out) || !k.requires(in) {
+			return false
+		}
+	}
+	return true
+}
+
+func host(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
+
+// requires reports whether there is a policy for just that traffic that asks for
+// ESP.
+func (k *Kernel) requires(want XfrmPolicy) bool {
+	return slices.ContainsFunc(k.Policies, func(p XfrmPolicy) bool {
+		esp := p.ESP
+		p.ESP, p.Reqid = false, 0
+		return esp && p == want
+	})
+}
+
+// state is the SA towards dest with that SPI, nil if there is none.
+func (k *Kernel) state(dest netip.Addr, spi uint32) *XfrmState {
+	for i := range k.States {
+		if s := &k.States[i]; s.SPI == spi && s.Dest == dest {
+			return s
+		}
+	}
+	return nil
+}
+
+// begins reports whether it is for us to negotiate: the relay does, which has
+// something to ask; the other side only after a while.
+func (w *watched) begins(now instant.Instant) bool {
+	return w.hop.Role == trust.Server || now >= w.missing.After(courtesy)
+}

@@ -1,0 +1,385 @@
+package hop_test
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"fairlead/internal/core/hop"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/trust"
+)
+
+var (
+	here  = netip.MustParseAddr("2001:db8::1")
+	there = netip.MustParseAddr("2001:db8::2")
+)
+
+// world is a machine in which a hop is protected, until a test takes something
+// away from it. It does what the monitor asks for, unless it is told not to.
+type world struct {
+	t       *testing.T
+	monitor *hop.Monitor
+	now     instant.Now
+	seen    hop.Seen
+	obeys   bool
+	asked   []string
+	told    []string
+	serial  uint32
+}
+
+func newWorld(t *testing.T, h hop.Hop) *world {
+	w := &world{t: t, obeys: true, monitor: hop.NewMonitor([]hop.Hop{h})}
+	w.now = instant.Now{Boot: 1e9, Wall: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)}
+	w.seen = hop.Seen{Charon: &hop.Charon{}, Kernel: &hop.Kernel{}, Guard: &hop.Guard{}}
+	return w
+}
+
+func ikeHop(role trust.Role) hop.Hop {
+	return hop.Hop{Name: "srv", Peer: "srv", Role: role, Local: here, Remote: there, IKE: &hop.IKE{PSK: hop.Secret("a secret of some length")}}
+}
+
+// step lets time pass and looks once.
+func (w *world) step(d time.Duration) []string {
+	w.t.Helper()
+	w.now.Boot, w.now.Wall = w.now.Boot.After(d), w.now.Wall.Add(d)
+	actions, notes := w.monitor.Observe(w.now, &w.seen)
+	w.seen.Events = nil
+	var asked []string
+	for _, a := range actions {
+		asked = append(asked, strings.TrimSpace(a.Kind.String()+" "+a.Hop+" "+a.Selector))
+		if a.Why == "" {
+			w.t.Errorf("%s: without a reason", a.Kind)
+		}
+		if w.obeys {
+			w.do(a)
+		}
+	}
+	for _, n := range notes {
+		w.told = append(w.told, n.Kind.String())
+	}
+	w.asked = append(w.asked, asked...)
+	return asked
+}
+
+func (w *world) do(a hop.Action) {
+	switch a.Kind {
+	case hop.InstallGuard:
+		w.seen.Guard = &hop.Guard{Intact: true, Hops: map[string]hop.Dropped{"srv": {In: hop.Traffic{Packets: 3}}}}
+	case hop.Load:
+		w.seen.Charon.Connections = []string{"srv"}
+		w.traps(7)
+	case hop.Reinstall:
+		w.seen.Charon.IKE = nil
+		w.seen.Kernel.States = nil
+		w.traps(7)
+	case hop.Initiate:
+		w.negotiated()
+	case hop.InstallManual:
+		w.traps(9)
+		w.state(there, here, 0x1001)
+		w.state(here, there, 0x2001)
+	}
+}
+
+func (w *world) traps(reqid uint32) {
+	k := w.seen.Kernel
+	k.Policies = nil
+	a, b := netip.PrefixFrom(here, 128), netip.PrefixFrom(there, 128)
+	for _, s := range []struct {
+		protocol      uint8
+		local, remote uint16
+	}{{17, 547, 547}, {6, 0, 547}} {
+		k.Policies = append(k.Policies,
+			hop.XfrmPolicy{Out: true, Source: a, Dest: b, Protocol: s.protocol, SourcePort: s.local, DestPort: s.remote, Reqid: reqid, ESP: true},
+			hop.XfrmPolicy{Source: b, Dest: a, Protocol: s.protocol, SourcePort: s.remote, DestPort: s.local, Reqid: reqid, ESP: true})
+	}
+}
+
+func (w *world) state(from, to netip.Addr, spi uint32) {
+	w.seen.Kernel.States = append(w.seen.Kernel.States, hop.XfrmState{Source: from, Dest: to, SPI: spi})
+}
+
+// negotiated has an IKE SA and a child more, of an age of nothing.
+func (w *world) negotiated() {
+	w.serial++
+	in, out := 0xc0000000+w.serial, 0xd0000000+w.serial
+	w.state(there, here, in)
+	w.state(here, there, out)
+	w.seen.Charon.IKE = append(w.seen.Charon.IKE, hop.IKESA{Hop: "srv", ID: w.serial, Established: true, Children: []hop.ChildSA{{
+		Selector: "dhcp", ID: w.serial, Installed: true, SPIIn: in, SPIOut: out, Algorithms: "AES_GCM_16-256",
+		In: hop.Traffic{Packets: 1, Bytes: 100}, Out: hop.Traffic{Packets: 2, Bytes: 300},
+	}}})
+}
+
+func (w *world) current() hop.State { return w.monitor.States()[0] }
+
+// settle looks until the hop is protected.
+func (w *world) settle() {
+	w.t.Helper()
+	for range 20 {
+		w.step(time.Second)
+		if w.current().Protected {
+			return
+		}
+	}
+	w.t.Fatalf("not protected: %+v; asked %v", w.current(), w.asked)
+}
+
+func (w *world) want(what string, got []string, want ...string) {
+	w.t.Helper()
+	if !slices.Equal(got, want) {
+		w.t.Errorf("%s: %q, want %q", what, got, want)
+	}
+}
+
+func TestFromNothingToProtected(t *testing.T) {
+	w := newWorld(t, ikeHop(trust.Server))
+	w.want("first", w.step(0), "install guard", "load connections")
+	w.want("then", w.step(time.Second), "initiate srv dhcp")
+	w.want("then", w.step(time.Second))
+	s := w.current()
+	if !s.Protected || s.Problem != "" || s.Mode != "ike psk" || s.Algorithms != "AES_GCM_16-256" || s.In.Bytes != 100 || s.Out.Packets != 2 || s.Dropped.In.Packets != 3 {
+		t.Errorf("state %+v", s)
+	}
+	w.want("notes", w.told, "protected")
+}
+
+// The relay begins; a server lets it, and begins itself if it does not.
+func TestWhoBegins(t *testing.T) {
+	w := newWorld(t, ikeHop(trust.Relay))
+	w.do(hop.Action{Kind: hop.InstallGuard})
+	w.do(hop.Action{Kind: hop.Load})
+	// The selectors of this side: the server is asked for leases.
+	for i := range w.seen.Kernel.Policies {
+		p := &w.seen.Kernel.Policies[i]
+		if p.Protocol == 6 {
+			p.SourcePort, p.DestPort = p.DestPort, p.SourcePort
+		}
+	}
+	for range 3 {
+		w.want("while the relay may begin", w.step(time.Second))
+	}
+	w.want("later", w.step(time.Second), "initiate srv dhcp")
+}
+
+// Everything that can be taken away comes back, is told, and is a problem
+// meanwhile.
+func TestTakenAway(t *testing.T) {
+	for name, tc := range map[string]struct {
+		take    func(*world)
+		problem string
+		asks    string
+	}{
+		"guard":                      {func(w *world) { w.seen.Guard = &hop.Guard{} }, "the guard table is not as it was installed", "install guard"},
+		"guard unreadable":           {func(w *world) { w.seen.Guard, w.seen.GuardError = nil, "no such table" }, "no such table", "install guard"},
+		"connection":                 {func(w *world) { w.seen.Charon.Connections = nil }, "strongSwan has not got the connection", "load connections"},
+		"a policy":                   {func(w *world) { w.seen.Kernel.Policies = w.seen.Kernel.Policies[1:] }, "a policy is missing in the kernel", "reinstall connection srv"},
+		"a policy's ESP":             {func(w *world) { w.seen.Kernel.Policies[0].ESP = false }, "a policy is missing in the kernel", "reinstall connection srv"},
+		"SA":                         {func(w *world) { w.seen.Charon.IKE = nil; w.seen.Kernel.States = nil }, "no SA: not negotiated yet", "initiate srv dhcp"},
+		"SA in the kernel, inbound":  {func(w *world) { w.seen.Kernel.States = w.seen.Kernel.States[1:] }, "an SA is missing in the kernel", "reinstall connection srv"},
+		"SA in the kernel, outbound": {func(w *world) { w.seen.Kernel.States = w.seen.Kernel.States[:1] }, "an SA is missing in the kernel", "reinstall connection srv"},
+		"answers":                    {func(w *world) { w.seen.Charon.IKE[0].Probing = true }, "the peer does not answer", "reinstall connection srv"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, ikeHop(trust.Server))
+			w.settle()
+			w.step(time.Minute)
+			tc.take(w)
+			w.told, w.asked, w.obeys = nil, nil, false
+			for range 8 {
+				w.step(time.Second)
+			}
+			if s := w.current(); s.Protected || s.Problem != tc.problem || !strings.Contains(s.LastError, tc.problem) || s.LastErrorAt.IsZero() {
+				t.Errorf("state %+v", s)
+			}
+			if !slices.Contains(w.asked, tc.asks) || !slices.Contains(w.told, "unprotected") {
+				t.Errorf("asked for %q and told %q", w.asked, w.told)
+			}
+			w.obeys, w.seen.GuardError = true, ""
+			w.now.Boot = w.now.Boot.After(time.Minute)
+			w.settle()
+			if w.told[len(w.told)-1] != "protected" {
+				t.Errorf("told %q", w.told)
+			}
+		})
+	}
+}
+
+// What strongSwan and the kernel say is not of one moment: one look at which an
+// SA is not in the kernel yet, or no more, is none of a loss.
+func TestOneLookIsNoLoss(t *testing.T) {
+	w := newWorld(t, ikeHop(trust.Server))
+	w.settle()
+	w.told = nil
+	was := w.seen.Kernel.States
+	w.seen.Kernel.States = was[:1]
+	w.want("at once", w.step(time.Second))
+	w.seen.Kernel.States = was
+	w.want("later", w.step(time.Second))
+	w.want("notes", w.told)
+}
+
+// strongSwan is away and comes back empty.
+func TestCharonRestarts(t *testing.T) {
+	w := newWorld(t, ikeHop(trust.Server))
+	w.settle()
+	w.told = nil
+	w.seen.Charon, w.seen.CharonError = nil, "connection refused"
+	w.want("while it is away", w.step(time.Second))
+	if s := w.current(); s.Protected || !strings.Contains(s.Problem, "connection refused") {
+		t.Errorf("state %+v", s)
+	}
+	w.seen.Charon, w.seen.CharonError = &hop.Charon{}, ""
+	w.seen.Kernel = &hop.Kernel{}
+	w.want("when it is back", w.step(time.Second), "load connections")
+	w.settle()
+	w.want("notes", w.told, "unprotected", "protected")
+}
+
+// A probe that is answered in time is none of a loss, and one after another is
+// not one that lasts.
+func TestProbesThatAreAnswered(t *testing.T) {
+	w := newWorld(t, ikeHop(trust.Server))
+	w.settle()
+	w.asked = nil
+	for range 10 {
+		w.seen.Charon.IKE[0].Probing = true
+		w.step(time.Second)
+		w.step(time.Second)
+		w.seen.Charon.IKE[0].Probing = false
+		w.step(time.Second)
+	}
+	w.want("asked", w.asked)
+}
+
+// A negotiation that hangs is begun again, and attempts come ever more rarely.
+func TestNegotiationThatHangs(t *testing.T) {
+	w := newWorld(t, ikeHop(trust.Server))
+	w.do(hop.Action{Kind: hop.InstallGuard})
+	w.do(hop.Action{Kind: hop.Load})
+	w.obeys = false
+	for i := range uint32(300) {
+		for _, a := range w.step(time.Second) {
+			if strings.HasPrefix(a, "initiate") || strings.HasPrefix(a, "reinstall") {
+				w.seen.Charon.IKE = []hop.IKESA{{Hop: "srv", ID: 100 + i}}
+			}
+		}
+	}
+	if n := len(w.asked); n < 8 || n > 40 {
+		t.Errorf("%d attempts in five minutes: %v", n, w.asked)
+	}
+}
+
+func TestRekeyedAndAdded(t *testing.T) {
+	w := newWorld(t, ikeHop(trust.Server))
+	w.settle()
+	old := w.seen.Charon.IKE[0].Children[0]
+	w.seen.Charon.IKE, w.seen.Kernel.States = nil, nil
+	w.negotiated()
+	w.seen.Events = []hop.Event{{Hop: "srv", Kind: hop.EventChildRekeyed, Child: "dhcp"}, {Hop: "another", Kind: hop.EventChildRekeyed}}
+	w.told = nil
+	w.step(time.Second)
+	s := w.current()
+	if s.Rekeys != 1 || s.In.Bytes != 2*old.In.Bytes || s.Out.Packets != 2*old.Out.Packets {
+		t.Errorf("state %+v", s)
+	}
+	w.want("notes", w.told, "rekeyed")
+}
+
+func TestFailuresAreTold(t *testing.T) {
+	w := newWorld(t, ikeHop(trust.Server))
+	w.seen.Events = []hop.Event{{Hop: "srv", Kind: hop.EventFailed, Text: "AUTHENTICATION_FAILED"}, {Hop: "srv", Kind: hop.EventFailed, Text: "AUTHENTICATION_FAILED"}}
+	w.step(time.Second)
+	if s := w.current(); s.LastError != "AUTHENTICATION_FAILED" || s.LastErrorAt != w.now.Wall {
+		t.Errorf("state %+v", s)
+	}
+	w.want("notes", w.told, "failed")
+	for _, kind := range []hop.ActionKind{hop.Load, hop.Reinstall, hop.InstallGuard} {
+		w.monitor.Failed(w.now, hop.Action{Kind: kind, Hop: "srv"}, "it broke")
+		if got, want := w.current().LastError, kind.String()+": it broke"; got != want {
+			t.Errorf("last error %q, want %q", got, want)
+		}
+	}
+	w.monitor.Failed(w.now, hop.Action{Kind: hop.InstallManual}, "none of ours")
+	if got := w.current().LastError; strings.Contains(got, "none of ours") {
+		t.Errorf("last error %q", got)
+	}
+}
+
+func manualHop(made time.Time) hop.Hop {
+	sa := func(spi uint32) hop.ManualSA {
+		return hop.ManualSA{SPI: spi, Suite: hop.AES256SHA256, Encryption: make(hop.Secret, 32), Integrity: make(hop.Secret, 32), Made: made}
+	}
+	return hop.Hop{Name: "srv", Peer: "srv", Role: trust.Server, Local: here, Remote: there, Manual: &hop.Manual{Out: sa(0x2001), In: []hop.ManualSA{sa(0x1001)}}}
+}
+
+// RFC 8213 4b and 4c: the known limitations of manual keys stand beside them.
+func TestManualKeys(t *testing.T) {
+	made := time.Date(2026, 4, 1, 12, 0, 0, 0, time.UTC)
+	w := newWorld(t, manualHop(made))
+	w.want("first", w.step(0), "install guard", "install manual keys")
+	w.settle()
+	s := w.current()
+	if s.Mode != "manual" || s.Algorithms != "aes256-sha256" || s.Age < 30*24*time.Hour || !slices.Equal(s.Warnings, []string{hop.WarnReplay}) {
+		t.Errorf("state %+v", s)
+	}
+	w.now.Wall = made.Add(91 * 24 * time.Hour)
+	w.step(time.Second)
+	if got := w.current().Warnings; !slices.Equal(got, []string{hop.WarnReplay, hop.WarnAge}) {
+		t.Errorf("warnings %q", got)
+	}
+	for i := range w.seen.Kernel.States {
+		w.seen.Kernel.States[i].Traffic = hop.Traffic{Packets: 5, Bytes: uint64(500 + i)}
+	}
+	w.step(time.Second)
+	if s := w.current(); s.In.Bytes != 500 || s.Out.Bytes != 501 {
+		t.Errorf("state %+v", s)
+	}
+	for name, take := range map[string]func(){
+		"state":  func() { w.seen.Kernel.States = w.seen.Kernel.States[1:] },
+		"policy": func() { w.seen.Kernel.Policies = w.seen.Kernel.Policies[1:] },
+	} {
+		take()
+		w.obeys = false
+		w.want(name, w.step(time.Minute), "install manual keys")
+		if s := w.current(); s.Protected || s.Problem != "a manual SA or policy is missing in the kernel" {
+			t.Errorf("%s: state %+v", name, s)
+		}
+		w.obeys = true
+		w.now.Boot = w.now.Boot.After(time.Minute)
+		w.seen.Kernel.States = nil
+		w.settle()
+	}
+}
+
+// A new configuration keeps what is known of a hop whose addresses stay.
+func TestReconfigure(t *testing.T) {
+	w := newWorld(t, ikeHop(trust.Server))
+	w.settle()
+	h := ikeHop(trust.Server)
+	other := h
+	other.Name, other.Remote = "new", netip.MustParseAddr("2001:db8::3")
+	w.monitor.Reconfigure([]hop.Hop{other, h})
+	states := w.monitor.States()
+	if len(states) != 2 || states[0].Hop != "new" || states[0].Protected || states[0].Problem == "" || !states[1].Protected || states[1].Out.Bytes != 300 {
+		t.Errorf("states %+v", states)
+	}
+	h.Remote = other.Remote
+	w.monitor.Reconfigure([]hop.Hop{h})
+	if s := w.current(); s.Protected || s.Out.Bytes != 0 {
+		t.Errorf("another pair of addresses: %+v", s)
+	}
+}
+
+func TestSecretsDoNotPrint(t *testing.T) {
+	h := ikeHop(trust.Server)
+	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		if text := fmt.Sprintf(format, *h.IKE); strings.Contains(text, "a secret") || strings.Contains(text, fmt.Sprint([]byte("a secret")[:4])) {
+			t.Errorf("%s prints %s", format, text)
+		}
+	}
+}
