@@ -22,8 +22,9 @@ import (
 // *RemoteError where Fairlead itself refused, else they say why it could not be
 // asked.
 type Client struct {
-	socket string
-	http   http.Client
+	socket  string
+	program string // whom it speaks with, for errors
+	http    http.Client
 }
 
 // NewClient does not connect yet.
@@ -31,7 +32,7 @@ func NewClient(socket string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
 	}
-	return &Client{socket: socket, http: http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+	return &Client{socket: socket, program: "fairlead", http: http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
 }
 
 // RemoteError is what Fairlead answered instead of doing what it was asked.
@@ -177,7 +178,7 @@ func remoteError(r *http.Response) error {
 func (c *Client) explain(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ECONNREFUSED):
-		return fmt.Errorf("%s: fairlead does not run here, or listens elsewhere (--socket): %w", c.socket, innermost(err))
+		return fmt.Errorf("%s: %s does not run here, or listens elsewhere (--socket): %w", c.socket, c.program, innermost(err))
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%s: only root and the socket's group can connect: %w", c.socket, innermost(err))
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/hop"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
@@ -98,11 +99,12 @@ func DropsOf(counts *[relay6.DropCount]uint64) map[string]uint64 {
 	return m
 }
 
-// PeerOf is a peer by its configuration and by what passed.
-func PeerOf(p *trust.Peer, v *relay6.PeerView, protected bool) Peer {
+// PeerOf is a peer by its configuration, by what passed, and with those of all
+// hops that are its own.
+func PeerOf(p *trust.Peer, v *relay6.PeerView, all []hop.State) Peer {
 	peer := Peer{
 		Name: p.Name, Role: p.Role.String(), Address: p.Address, Prefix: p.Prefix, Local: p.Local,
-		Interfaces: append([]string{}, p.Interfaces...), Protection: p.Protection.String(), Protected: protected,
+		Interfaces: append([]string{}, p.Interfaces...), Protection: p.Protection.String(), Protected: Protected(p, all), Hops: HopsOf(p.Name, all),
 		Sent: v.Counters.Sent, Received: v.Counters.Received, SinceAnswer: v.Counters.SinceAnswer,
 		LastReceived: v.Counters.LastReceived, Answered: v.Answered, Preferred: v.Preferred,
 	}
@@ -113,6 +115,14 @@ func PeerOf(p *trust.Peer, v *relay6.PeerView, protected bool) Peer {
 		peer.LastType = v.Counters.LastType.String()
 	}
 	return peer
+}
+
+// PeerCountsOf are the same peer's figures for the metrics.
+func PeerCountsOf(p *trust.Peer, v *relay6.PeerView, all []hop.State) PeerCounts {
+	return PeerCounts{
+		Peer: p.Name, Sent: v.Counters.Sent, Received: v.Counters.Received, SinceAnswer: v.Counters.SinceAnswer,
+		LastReceived: v.Counters.LastReceived, Protected: Protected(p, all), Hops: HopsOf(p.Name, all),
+	}
 }
 
 // TotalsOf are the relay's own figures.

@@ -137,11 +137,11 @@ func TestPeerOf(t *testing.T) {
 		Name: "kea", Role: "server", Address: netip.MustParseAddr("ff02::1:2%eth0"), Interfaces: []string{"eth0"},
 		Protection: "none", Protected: true, Sent: 3, LastReceived: wall, LastType: "Relay-reply", Answered: true,
 	}
-	if diff := cmp.Diff(want, control.PeerOf(&p, &v, true), values); diff != "" {
+	if diff := cmp.Diff(want, control.PeerOf(&p, &v, nil), values); diff != "" {
 		t.Errorf("peer (-want +got):\n%s", diff)
 	}
 	v.Counters.LastReceived = time.Time{}
-	if got := control.PeerOf(&p, &v, true).LastType; got != "" {
+	if got := control.PeerOf(&p, &v, nil).LastType; got != "" {
 		t.Errorf("never heard, and yet with %q", got)
 	}
 }

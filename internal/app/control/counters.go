@@ -21,6 +21,8 @@ type Counters struct {
 	Hook     HookCounters
 	Config   ConfigCounters
 
+	Strangers Traffic // relayed messages from nobody that is configured, which the guard table stopped
+
 	HostFindings map[string]uint64 // differences that audits of the kernel found: "missing", "changed", "left-over"
 	Panics       uint64            // packets that cost a rebuild of the core
 	EventsLost   uint64            // by slow readers of watch and trace
@@ -43,6 +45,7 @@ type PeerCounts struct {
 	SinceAnswer    uint64
 	LastReceived   time.Time // zero: never
 	Protected      bool
+	Hops           []Hop
 }
 
 // FilterCounters are the packets that the kernel's filter discarded (RFC 8987

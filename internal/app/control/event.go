@@ -6,11 +6,13 @@ import "time"
 type Event struct {
 	Time time.Time `json:"time"`
 	// Kind is a relay6.NoteKind's word ("delegation", "limit", "link", "store",
-	// "foreign", "trace", "clock", ...), one of the daemon's own, or EventLost.
+	// "foreign", "trace", "clock", ...), EventProtection, one of the daemon's
+	// own, or EventLost.
 	Kind   string `json:"kind"`
 	Text   string `json:"text,omitempty"` // what happened: "granted", "link vanished"
 	Link   string `json:"link,omitempty"`
 	Peer   string `json:"peer,omitempty"`
+	Hop    string `json:"hop,omitempty"` // EventProtection: of the peer's, by name
 	Client DUID   `json:"client,omitempty"`
 	IAID   uint32 `json:"iaid,omitempty"`
 	Type   string `json:"type,omitempty"` // message type
@@ -27,3 +29,8 @@ type Event struct {
 // EventLost is the kind of an event that stands where others are missing,
 // because the reader was too slow for them.
 const EventLost = "lost"
+
+// EventProtection is the kind of an event about the protection of a hop. Its
+// text is one of "protection up", "protection lost", "rekeyed", "negotiation
+// failed" and "mended", its reason says more.
+const EventProtection = "protection"

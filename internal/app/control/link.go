@@ -46,7 +46,8 @@ type Peer struct {
 	Local        netip.Addr   `json:"local,omitzero"`
 	Interfaces   []string     `json:"interfaces"`
 	Protection   string       `json:"protection"`
-	Protected    bool         `json:"protected"`
+	Protected    bool         `json:"protected"`      // every hop is, or none is required
+	Hops         []Hop        `json:"hops,omitempty"` // what is protected; none if nothing is required
 	Sent         uint64       `json:"sent"`
 	Received     uint64       `json:"received"`
 	SinceAnswer  uint64       `json:"since_answer"` // messages sent since the last that came back

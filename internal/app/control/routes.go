@@ -17,28 +17,37 @@ import (
 // maxBody bounds the body of a request.
 const maxBody = 64 << 10
 
-// routes are all paths of the interface.
-func (s *Server) routes() http.Handler {
+// relayRoutes are all paths of the relay's interface.
+func (s *Server) relayRoutes(b Backend) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /v1/status", query(s, noFilter, func(ctx context.Context, _ struct{}) (Status, error) { return s.backend.Status(ctx) }))
-	mux.Handle("GET /v1/links", query(s, noFilter, func(ctx context.Context, _ struct{}) ([]Link, error) { return list(s.backend.Links(ctx)) }))
-	mux.Handle("GET /v1/peers", query(s, noFilter, func(ctx context.Context, _ struct{}) ([]Peer, error) { return list(s.backend.Peers(ctx)) }))
-	mux.Handle("GET /v1/blocks", query(s, noFilter, func(ctx context.Context, _ struct{}) ([]Block, error) { return list(s.backend.Blocks(ctx)) }))
+	mux.Handle("GET /v1/status", query(s, noFilter, func(ctx context.Context, _ struct{}) (Status, error) { return b.Status(ctx) }))
+	mux.Handle("GET /v1/links", query(s, noFilter, func(ctx context.Context, _ struct{}) ([]Link, error) { return list(b.Links(ctx)) }))
+	mux.Handle("GET /v1/peers", query(s, noFilter, func(ctx context.Context, _ struct{}) ([]Peer, error) { return list(b.Peers(ctx)) }))
+	mux.Handle("GET /v1/blocks", query(s, noFilter, func(ctx context.Context, _ struct{}) ([]Block, error) { return list(b.Blocks(ctx)) }))
 	mux.Handle("GET /v1/delegations", query(s, parseFilter, func(ctx context.Context, f Filter) ([]Delegation, error) {
-		return list(s.backend.Delegations(ctx, f))
+		return list(b.Delegations(ctx, f))
 	}))
 	mux.Handle("GET /v1/history", query(s, parseHistoryFilter, func(ctx context.Context, f HistoryFilter) ([]HistoryEntry, error) {
-		return list(s.backend.History(ctx, f))
+		return list(b.History(ctx, f))
 	}))
-	mux.Handle("GET /v1/watch", stream(s, parseFilter, s.backend.Watch))
-	mux.Handle("GET /v1/trace", stream(s, parseTraceFilter, s.backend.Trace))
-	mux.Handle("POST /v1/clear", deed(s, "clear", s.backend.Clear))
-	mux.Handle("POST /v1/unblock", deed(s, "unblock", func(ctx context.Context, b Block, who string) (struct{}, error) {
-		return struct{}{}, s.backend.Unblock(ctx, b, who)
+	mux.Handle("GET /v1/watch", stream(s, parseFilter, b.Watch))
+	mux.Handle("GET /v1/trace", stream(s, parseTraceFilter, b.Trace))
+	mux.Handle("POST /v1/clear", deed(s, "clear", b.Clear))
+	mux.Handle("POST /v1/unblock", deed(s, "unblock", func(ctx context.Context, what Block, who string) (struct{}, error) {
+		return struct{}{}, b.Unblock(ctx, what, who)
 	}))
-	mux.Handle("POST /v1/reload", deed(s, "reload", func(ctx context.Context, _ reloadRequest, who string) (struct{}, error) {
-		return struct{}{}, s.backend.Reload(ctx, who)
-	}))
+	mux.Handle("POST /v1/reload", reload(s, b.Reload))
+	return s.bounded(mux)
+}
+
+func reload(s *Server, do func(context.Context, string) error) http.Handler {
+	return deed(s, "reload", func(ctx context.Context, _ reloadRequest, who string) (struct{}, error) {
+		return struct{}{}, do(ctx, who)
+	})
+}
+
+// bounded answers what the mux does not know, and bounds all bodies.
+func (s *Server) bounded(mux *http.ServeMux) http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, fmt.Errorf("%w: no such path: %s", ErrNotFound, r.URL.Path))
 	})

@@ -35,12 +35,12 @@ var defaultBounds = bounds{
 
 // Server is the control interface of one process.
 type Server struct {
-	backend Backend
-	log     *slog.Logger
-	audit   *audit
-	access  atomic.Pointer[access]
-	tls     atomic.Pointer[tls.Config]
-	bounds  bounds
+	routes func(*Server) http.Handler // what can be asked here
+	log    *slog.Logger
+	audit  *audit
+	access atomic.Pointer[access]
+	tls    atomic.Pointer[tls.Config]
+	bounds bounds
 
 	unix *net.UnixListener
 	tcp  net.Listener // nil: none
@@ -49,23 +49,27 @@ type Server struct {
 // Listen opens the Unix socket, and the TCP socket if there is one configured.
 // Connections wait until Run.
 func Listen(c *config.Config, b Backend, log *slog.Logger) (*Server, error) {
-	a, err := newAudit(c.Audit.File, log)
+	return open(&c.Control, c.Audit.File, log, func(s *Server) http.Handler { return s.relayRoutes(b) })
+}
+
+func open(c *config.Control, auditFile string, log *slog.Logger, routes func(*Server) http.Handler) (*Server, error) {
+	a, err := newAudit(auditFile, log)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{backend: b, log: log, audit: a, bounds: defaultBounds}
-	s.access.Store(newAccess(&c.Control, s.unknownAccount))
-	if c.Control.Listen != nil {
-		t, err := loadTLS(c.Control.Listen)
+	s := &Server{routes: routes, log: log, audit: a, bounds: defaultBounds}
+	s.access.Store(newAccess(c, s.unknownAccount))
+	if c.Listen != nil {
+		t, err := loadTLS(c.Listen)
 		if err != nil {
 			return nil, err
 		}
 		s.tls.Store(t)
-		if s.tcp, err = net.Listen("tcp", c.Control.Listen.Address.String()); err != nil {
+		if s.tcp, err = net.Listen("tcp", c.Listen.Address.String()); err != nil {
 			return nil, fmt.Errorf("control: %w", err)
 		}
 	}
-	if s.unix, err = listenUnix(c.Control.Socket, c.Control.Group, log); err != nil {
+	if s.unix, err = listenUnix(c.Socket, c.Group, log); err != nil {
 		if s.tcp != nil {
 			err = errors.Join(err, s.tcp.Close())
 		}
@@ -82,20 +86,25 @@ func (s *Server) unknownAccount(name string) {
 // and holds for open connections as well. The sockets themselves stay as they
 // are; NeedsRestart tells. An error means that nothing has changed.
 func (s *Server) Reconfigure(c *config.Config) error {
+	return s.ReconfigureGuard(&c.Control, c.Audit.File)
+}
+
+// ReconfigureGuard is Reconfigure with what ListenGuard takes.
+func (s *Server) ReconfigureGuard(c *config.Control, auditFile string) error {
 	var t *tls.Config
-	if s.tls.Load() != nil && c.Control.Listen != nil {
+	if s.tls.Load() != nil && c.Listen != nil {
 		var err error
-		if t, err = loadTLS(c.Control.Listen); err != nil {
+		if t, err = loadTLS(c.Listen); err != nil {
 			return err
 		}
 	}
-	if err := s.audit.use(c.Audit.File); err != nil {
+	if err := s.audit.use(auditFile); err != nil {
 		return err
 	}
 	if t != nil {
 		s.tls.Store(t)
 	}
-	s.access.Store(newAccess(&c.Control, s.unknownAccount))
+	s.access.Store(newAccess(c, s.unknownAccount))
 	return nil
 }
 
@@ -112,7 +121,7 @@ func NeedsRestart(old, next *config.Control) bool {
 func (s *Server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	web := &http.Server{
-		Handler:           s.routes(),
+		Handler:           s.routes(s),
 		ReadHeaderTimeout: s.bounds.request,
 		ReadTimeout:       s.bounds.request,
 		IdleTimeout:       time.Minute,

@@ -66,9 +66,18 @@ type HostStatus struct {
 type PeerSummary struct {
 	Name       string `json:"name"`
 	Role       string `json:"role"`
-	Protection string `json:"protection"` // what is required: "none", and others to come
+	Protection string `json:"protection"` // what is required: "none" or "ipsec"
 	Protected  bool   `json:"protected"`  // what is required is in place
 	Answered   bool   `json:"answered"`
+	Hops       []Hop  `json:"hops,omitempty"`
+}
+
+// Summary is the peer's part in the Status.
+func (p *Peer) Summary() PeerSummary {
+	return PeerSummary{
+		Name: p.Name, Role: p.Role, Protection: p.Protection, Protected: p.Protected,
+		Answered: p.Answered, Hops: p.Hops,
+	}
 }
 
 // Totals are figures of the relay as a whole.

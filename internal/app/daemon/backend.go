@@ -46,8 +46,8 @@ func (d *daemon) Status(ctx context.Context) (control.Status, error) {
 		Config: control.ConfigStatus{Path: d.path, Loaded: c.Config.Loaded, LastError: d.refusal()},
 		Clock:  c.Clock, Store: c.Store, Host: c.Host, Totals: c.Totals, Refusals: c.Refusals,
 	}
-	for _, p := range peers {
-		s.Peers = append(s.Peers, control.PeerSummary{Name: p.Name, Role: p.Role, Protection: p.Protection, Protected: p.Protected, Answered: p.Answered})
+	for i := range peers {
+		s.Peers = append(s.Peers, peers[i].Summary())
 	}
 	s.Degraded = d.degraded(&c, peers)
 	return s, nil
@@ -129,7 +129,7 @@ func (d *daemon) Peers(ctx context.Context) ([]control.Peer, error) {
 	}
 	all := make([]control.Peer, 0, len(views))
 	for i := range views {
-		all = append(all, control.PeerOf(&peers[i], &views[i], peers[i].Protection == trust.ProtectionNone))
+		all = append(all, control.PeerOf(&peers[i], &views[i], nil))
 	}
 	return all, nil
 }
@@ -244,11 +244,9 @@ func (d *daemon) counters(ctx context.Context) (control.Counters, error) {
 		c.Host = control.HostOf(core.HostCounts())
 		links = core.Links()
 		peers := d.config().Peers
-		for i, v := range core.Peers(n) {
-			c.Peers = append(c.Peers, control.PeerCounts{
-				Peer: v.Name, Sent: v.Counters.Sent, Received: v.Counters.Received, SinceAnswer: v.Counters.SinceAnswer,
-				LastReceived: v.Counters.LastReceived, Protected: peers[i].Protection == trust.ProtectionNone,
-			})
+		views := core.Peers(n)
+		for i := range views {
+			c.Peers = append(c.Peers, control.PeerCountsOf(&peers[i], &views[i], nil))
 		}
 		c.Panics = d.loop.guard.panics
 	})

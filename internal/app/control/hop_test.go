@@ -1,0 +1,110 @@
+package control_test
+
+import (
+	"encoding/json"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fairlead/internal/app/control"
+	"fairlead/internal/core/hop"
+	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/trust"
+)
+
+// state is a hop in which every field has a value of its own.
+func state() hop.State {
+	return hop.State{
+		Hop: "kea+1", Peer: "kea", Mode: "ike psk",
+		Local: netip.MustParseAddr("2001:db8::1"), Remote: netip.MustParseAddr("2001:db8::547"),
+		Protected: true, Problem: "p", Algorithms: "AES_GCM_16-256", Age: 90 * time.Second,
+		In: hop.Traffic{Packets: 1, Bytes: 2}, Out: hop.Traffic{Packets: 3, Bytes: 4}, Rekeys: 5,
+		Dropped:   hop.Dropped{In: hop.Traffic{Packets: 6, Bytes: 7}, Out: hop.Traffic{Packets: 8, Bytes: 9}},
+		LastError: "AUTHENTICATION_FAILED", LastErrorAt: wall, Warnings: []string{"w"},
+	}
+}
+
+// The text is an interface: this is what others parse.
+func TestHopOf(t *testing.T) {
+	s := state()
+	got, err := json.Marshal(control.HopOf(&s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"name":"kea+1","mode":"ike psk","local":"2001:db8::1","remote":"2001:db8::547","protected":true,"problem":"p",` +
+		`"algorithms":"AES_GCM_16-256","age":90,"in":{"packets":1,"bytes":2},"out":{"packets":3,"bytes":4},"rekeys":5,` +
+		`"dropped_in":{"packets":6,"bytes":7},"dropped_out":{"packets":8,"bytes":9},` +
+		`"last_error":"AUTHENTICATION_FAILED","last_error_at":"2026-03-04T05:06:07Z","warnings":["w"]}`
+	if string(got) != want {
+		t.Errorf("hop:\n got %s\nwant %s", got, want)
+	}
+}
+
+// What HopOf hands out is its own.
+func TestHopOfCopies(t *testing.T) {
+	s := state()
+	got := control.HopOf(&s)
+	s.Warnings[0] = "another"
+	if got.Warnings[0] != "w" {
+		t.Errorf("warning %q, want w", got.Warnings[0])
+	}
+}
+
+func TestProtected(t *testing.T) {
+	of := func(peer string, protected ...bool) (states []hop.State) {
+		for _, p := range protected {
+			states = append(states, hop.State{Peer: peer, Protected: p})
+		}
+		return states
+	}
+	for _, tt := range []struct {
+		name       string
+		protection trust.Protection
+		states     []hop.State
+		want       bool
+	}{
+		{"none is required", trust.ProtectionNone, nil, true},
+		{"ipsec, not looked at yet", trust.ProtectionIPsec, nil, false},
+		{"ipsec, only another peer's hop", trust.ProtectionIPsec, of("other", true), false},
+		{"ipsec, one hop", trust.ProtectionIPsec, of("kea", true), true},
+		{"ipsec, one hop without", trust.ProtectionIPsec, of("kea", false), false},
+		{"ipsec, the second hop without", trust.ProtectionIPsec, of("kea", true, false), false},
+		{"ipsec, another peer's hop without", trust.ProtectionIPsec, append(of("kea", true), of("other", false)...), true},
+	} {
+		p := trust.Peer{Name: "kea", Protection: tt.protection}
+		if got := control.Protected(&p, tt.states); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+// Peer, summary, figures and the guard's peer all have the peer's hops, and no
+// other's.
+func TestHopsOfPeers(t *testing.T) {
+	other := hop.State{Hop: "other", Peer: "other"}
+	all := []hop.State{other, state()}
+	s := state()
+	want := []control.Hop{control.HopOf(&s)}
+	p := trust.Peer{Name: "kea", Role: trust.Server, Protection: trust.ProtectionIPsec}
+	v := relay6.PeerView{Name: "kea"}
+	peer := control.PeerOf(&p, &v, all)
+	summary, counts, guarded := peer.Summary(), control.PeerCountsOf(&p, &v, all), control.GuardPeerOf(&p, all)
+	for what, got := range map[string]struct {
+		protected bool
+		hops      []control.Hop
+	}{
+		"peer":    {peer.Protected, peer.Hops},
+		"summary": {summary.Protected, summary.Hops},
+		"counts":  {counts.Protected, counts.Hops},
+		"guard":   {guarded.Protected, guarded.Hops},
+	} {
+		if diff := cmp.Diff(want, got.hops, values); diff != "" || !got.protected {
+			t.Errorf("%s: protected %v, want true; hops (-want +got):\n%s", what, got.protected, diff)
+		}
+	}
+	if guarded.Name != "kea" || guarded.Role != "server" || guarded.Protection != "ipsec" {
+		t.Errorf("guard's peer: %+v", guarded)
+	}
+}
