@@ -1,0 +1,24 @@
+package control
+
+import (
+	"time"
+
+	"fairlead/internal/core/hop"
+)
+
+// HopEvent is a note about a hop's protection as an event.
+func HopEvent(n *hop.Note, at time.Time) Event {
+	return Event{Time: at, Kind: EventProtection, Text: protectionText(n.Kind), Peer: n.Peer, Hop: n.Hop, Reason: n.Text}
+}
+
+func protectionText(k hop.NoteKind) string {
+	switch k {
+	case hop.NoteUp:
+		return "protection up"
+	case hop.NoteLost:
+		return "protection lost"
+	case hop.NoteFailed:
+		return "negotiation failed"
+	}
+	return k.String()
+}
