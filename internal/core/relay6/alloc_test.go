@@ -11,7 +11,7 @@ import (
 // In steady state a message that changes nothing costs no allocation, either
 // way.
 func TestForwardingAllocatesNothing(t *testing.T) {
-	w := newWorld(t, everyOption, func(c *relay6.Config) { c.Links[0].SubscriberID = template("s-{interface}") })
+	w := newWorld(t, everyOption, clearServer, func(c *relay6.Config) { c.Links[0].SubscriberID = template("s-{interface}") })
 	solicit := message(dhcp6.Solicit, 1, clientID(alice.duid), iaPD(1))
 	up := w.says(alice, solicit)
 	source := netip.AddrPortFrom(addr(alice.addr), 546)
@@ -20,7 +20,7 @@ func TestForwardingAllocatesNothing(t *testing.T) {
 		"Solicit":   {Link: lan0Index, Source: source, LinkLayer: alice.mac, HardwareType: 1, Payload: solicit},
 		"Renew":     {Link: lan0Index, Source: source, LinkLayer: alice.mac, HardwareType: 1, Payload: message(dhcp6.Renew, 1, clientID(alice.duid), iaPD(1))},
 		"Request":   {Link: lan0Index, Source: source, LinkLayer: alice.mac, HardwareType: 1, Payload: message(dhcp6.Request, 1, clientID(alice.duid), iaPD(1))},
-		"Advertise": {Link: upIndex, Source: server, Payload: w.answer(up[0].Payload, message(dhcp6.Advertise, 1, clientID(alice.duid), iaPD(1, prefix("2001:db8:100::/56", 60))))},
+		"Advertise": {Link: upIndex, Source: server, Dest: addr(localAddr), Payload: w.answer(up[0].Payload, message(dhcp6.Advertise, 1, clientID(alice.duid), iaPD(1, prefix("2001:db8:100::/56", 60))))},
 		"dropped":   {Link: lan0Index, Source: source, Payload: message(dhcp6.Reply, 1)},
 	} {
 		allocs := testing.AllocsPerRun(100, func() {
@@ -29,6 +29,9 @@ func TestForwardingAllocatesNothing(t *testing.T) {
 				w.core.Handle(w.now, &p, &w.eff)
 			}
 		})
+		if (len(w.eff.Drops) > 0) != (name == "dropped") {
+			t.Errorf("%s: dropped %v", name, w.eff.Drops)
+		}
 		if allocs != 0 {
 			t.Errorf("%s: %v allocations in a batch of 32, want none", name, allocs)
 		}
@@ -37,6 +40,21 @@ func TestForwardingAllocatesNothing(t *testing.T) {
 
 func BenchmarkSolicit(b *testing.B) {
 	w := newWorld(b)
+	p := relay6.Packet{
+		Link: lan0Index, Source: netip.AddrPortFrom(addr(alice.addr), 546), LinkLayer: alice.mac, HardwareType: 1,
+		Payload: message(dhcp6.Solicit, 1, clientID(alice.duid), iaPD(1)),
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		w.eff.Reset()
+		w.core.Handle(w.now, &p, &w.eff)
+	}
+}
+
+// BenchmarkSolicitBoth is one that is wrapped twice: for a server that is
+// protected, with options that another does not get.
+func BenchmarkSolicitBoth(b *testing.B) {
+	w := newWorld(b, everyOption, clearServer)
 	p := relay6.Packet{
 		Link: lan0Index, Source: netip.AddrPortFrom(addr(alice.addr), 546), LinkLayer: alice.mac, HardwareType: 1,
 		Payload: message(dhcp6.Solicit, 1, clientID(alice.duid), iaPD(1)),

@@ -68,10 +68,13 @@ type LinkRule struct {
 	Rate             admission.Limits // for the shell, which admits messages before they come here
 }
 
-// RemoteID is option 37 (RFC 4649) with its identifier as a template.
+// RemoteID is option 37 (RFC 4649) with its identifier as a template. Where it is
+// sensitive it goes to protected peers alone, as subscriber-id (RFC 4580) and the
+// options of RFC 7839 always do.
 type RemoteID struct {
 	EnterpriseNumber uint32
 	ID               Template
+	Sensitive        bool
 }
 
 // AccessNetwork is one option of RFC 7839, codes 105 to 110, with its payload

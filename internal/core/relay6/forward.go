@@ -10,9 +10,6 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// maxPayload is the largest UDP payload over IPv6 without jumbograms.
-const maxPayload = 65535 - 8
-
 // handleClient takes a message from a client: any type but the relay messages.
 //
 // RFC 8415 section 19: "If the relay agent receives a message other than
@@ -58,6 +55,10 @@ func (r *Relay) handleRelayForward(now instant.Now, l *link, p *Packet, eff *Eff
 	peer := r.trust.Find(trust.Relay, source, l.Name)
 	if peer == nil && (l.rule == nil || !l.rule.Trusted) {
 		r.drop(l, p, DropUntrustedRelay, eff)
+		return
+	}
+	if peer != nil && !p.protectedFrom(peer) {
+		r.drop(l, p, DropUnprotected, eff)
 		return
 	}
 	m, err := dhcp6.ParseRelay(p.Payload)
@@ -127,29 +128,10 @@ func isLeasequery(t dhcp6.MessageType) bool {
 	return t == dhcp6.LeasequeryRequest || t == dhcp6.ActiveLeasequery || t == dhcp6.StartTLS
 }
 
-// header is what a new Relay-forward says of the message in it.
-type header struct {
-	hops           uint8
-	link           netip.Addr
-	fromClient     bool   // the message is the client's own
-	firstHop       bool   // lightweight relays alone stand between the client and us
-	downstreamPort uint16 // of a relay below that does not use 547; else 0
-}
-
 // forward wraps a message and sends it towards the servers. The message itself
 // is copied octet by octet (RFC 8987 G-1).
 func (r *Relay) forward(now instant.Now, l *link, p *Packet, h header, eff *Effects) {
-	start := len(eff.arena)
-	b := dhcp6.AppendRelayHeader(eff.arena, dhcp6.RelayForward, h.hops, h.link, p.Source.Addr())
-	b = r.appendOptions(b, l, p, h)
-	if len(b)-start+4+len(p.Payload) > maxPayload {
-		r.drop(l, p, DropTooBig, eff)
-		return
-	}
-	b = dhcp6.AppendOption(b, dhcp6.OptionRelayMessage, p.Payload)
-	eff.arena = b
-	payload := b[start:len(b):len(b)]
-
+	w := r.wrapping(l, p, h)
 	only := r.preferredServer(now)
 	sent := false
 	for i := range r.cfg.Peers {
@@ -159,7 +141,7 @@ func (r *Relay) forward(now instant.Now, l *link, p *Packet, h header, eff *Effe
 		}
 		s := Send{
 			ToPeer: true, Peer: peer, Source: peer.Local, SourcePort: r.cfg.SourcePort,
-			Dest: netip.AddrPortFrom(peer.Address, ServerPort), Payload: payload,
+			Dest: netip.AddrPortFrom(peer.Address, ServerPort),
 		}
 		if peer.Zone != "" {
 			zone := r.byName[peer.Zone]
@@ -167,6 +149,9 @@ func (r *Relay) forward(now instant.Now, l *link, p *Packet, h header, eff *Effe
 				continue
 			}
 			s.Link = zone.Index
+		}
+		if s.Payload = r.wrapFor(&w, peer, eff); s.Payload == nil {
+			continue
 		}
 		if peer.Address.IsMulticast() {
 			s.HopLimit = 8 // RFC 8415 section 19
@@ -178,73 +163,16 @@ func (r *Relay) forward(now instant.Now, l *link, p *Packet, h header, eff *Effe
 		st.SinceAnswer++
 		sent = true
 	}
-	if !sent {
-		r.drop(l, p, DropNoServer, eff)
-		return
-	}
-	if r.trace != nil {
-		r.traceStep(eff, l, p.Source.Addr(), "", p.Payload, "forwarded")
-	}
-}
-
-// appendOptions adds what this relay has been told to say of the client and of
-// itself. Options about the client are the first relay's to add (RFC 6939
-// section 4, RFC 7839 section 5).
-func (r *Relay) appendOptions(b []byte, l *link, p *Packet, h header) []byte {
-	if id := r.sentInterfaceID(l); id != "" {
-		var mark int
-		b, mark = dhcp6.BeginOption(b, dhcp6.OptionInterfaceID)
-		b = endOption(append(b, id...), mark)
-	}
-	if port := r.cfg.SourcePort; h.downstreamPort != 0 || port != 0 && port != ServerPort { // RFC 8357 section 5.2
-		b = dhcp6.AppendRelayPort(b, dhcp6.RelayPort(h.downstreamPort))
-	}
-	rule := l.rule
-	if rule == nil || rule.InsertRelayID {
-		if len(r.cfg.RelayID) > 0 {
-			b = dhcp6.AppendRelayID(b, r.cfg.RelayID)
+	switch {
+	case sent:
+		if r.trace != nil {
+			r.traceStep(eff, l, p.Source.Addr(), "", p.Payload, "forwarded")
 		}
+	case w.tooBig:
+		r.drop(l, p, DropTooBig, eff)
+	default:
+		r.drop(l, p, DropNoServer, eff)
 	}
-	if rule == nil || !h.fromClient && !h.firstHop {
-		return b
-	}
-	f := facts{link: l.Name, index: l.Index, hostname: r.cfg.Hostname, vrf: l.VRF, linkLayer: p.LinkLayer}
-	if id := rule.RemoteID; id != nil {
-		e := id.EnterpriseNumber
-		b = appendText(b, dhcp6.OptionRemoteID, []byte{byte(e >> 24), byte(e >> 16), byte(e >> 8), byte(e)}, id.ID, f)
-	}
-	if !rule.SubscriberID.IsEmpty() {
-		b = appendText(b, dhcp6.OptionSubscriberID, nil, rule.SubscriberID, f)
-	}
-	for _, o := range rule.AccessNetwork {
-		b = dhcp6.AppendOption(b, o.Code, o.Payload)
-	}
-	if rule.InsertLinkLayer && h.fromClient && p.LinkLayer.IsValid() {
-		var mark int
-		b, mark = dhcp6.BeginOption(b, dhcp6.OptionClientLinkLayer)
-		b = append(b, byte(p.HardwareType>>8), byte(p.HardwareType))
-		b = endOption(p.LinkLayer.Append(b), mark)
-	}
-	return b
-}
-
-// appendText appends an option of some fixed octets and a text, and none where
-// the text is empty: RFC 4649 section 3 and RFC 4580 section 2 want one octet or
-// more.
-func appendText(b []byte, c dhcp6.OptionCode, fixed []byte, text Template, f facts) []byte {
-	b, mark := dhcp6.BeginOption(b, c)
-	b = append(b, fixed...)
-	empty := len(b)
-	if b = text.append(b, f); len(b) == empty {
-		return b[:mark]
-	}
-	return endOption(b, mark)
-}
-
-// endOption closes an option that configuration bounds: it always fits.
-func endOption(b []byte, mark int) []byte {
-	b, _ = dhcp6.EndOption(b, mark)
-	return b
 }
 
 // preferredServer is the one server that forward: first chooses; nil for all.

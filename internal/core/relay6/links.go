@@ -37,6 +37,10 @@ type LinkCounters struct {
 	Delivered [TypeCount]uint64 // by message type, to clients and relays below
 	Drops     [drops]uint64
 	Refused   uint64 // grants that were not learned
+
+	// SensitiveOmitted counts Relay-forwards that went without options which only
+	// a protected hop may carry (RFC 8213 section 3).
+	SensitiveOmitted uint64
 }
 
 // TypeCount is the number of message types that are counted apart; slot 0 is

@@ -63,12 +63,12 @@ func TestRFC4580_2_SubscriberID(t *testing.T) {
 	with := func(id string) func(*relay6.Config) {
 		return rule(func(r *relay6.LinkRule) { r.SubscriberID = template(id) })
 	}
-	if got := first(t, alice, with("{hostname}:{vrf}:{index}"), func(c *relay6.Config) { c.Hostname = "edge1" }).option(38); string(got) != "edge1::10" {
+	if got := first(t, alice, with("{hostname}:{vrf}:{index}"), protected, func(c *relay6.Config) { c.Hostname = "edge1" }).option(38); string(got) != "edge1::10" {
 		t.Errorf("option 38 %q, want edge1::10", got)
 	}
 	ppp := alice
 	ppp.mac = linkaddr.Addr{}
-	if l := first(t, ppp, with("{link-layer}")); l.count(38) != 0 {
+	if l := first(t, ppp, with("{link-layer}"), protected); l.count(38) != 0 {
 		t.Errorf("option 38 without a subscriber-id: %x", l.option(38))
 	}
 }
@@ -104,11 +104,11 @@ func TestRFC7839_AccessNetworkIdentifiers(t *testing.T) {
 			{Code: dhcp6.OptionCode(109), Payload: []byte{0, 0, 0x7e, 0xd9}},
 		}
 	})
-	l := first(t, alice, config)
+	l := first(t, alice, config, protected)
 	if !bytes.Equal(l.option(105), []byte{0, 4}) || string(l.option(106)) != "net" || !bytes.Equal(l.option(109), []byte{0, 0, 0x7e, 0xd9}) {
 		t.Errorf("options %+v", l.options)
 	}
-	w := newWorld(t, config, relayPeer("fe80::99"))
+	w := newWorld(t, config, protected, relayPeer("fe80::99"))
 	up := w.forwards("fe80::99", 547, relayed(dhcp6.RelayForward, 0, "2001:db8:7::1", "fe80::1", message(dhcp6.Solicit, 1)))
 	if l := readLayer(t, up[0].Payload); l.count(105)+l.count(106)+l.count(109) != 0 {
 		t.Errorf("for a client of a relay below: %+v", l.options)

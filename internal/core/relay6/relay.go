@@ -94,7 +94,17 @@ type Packet struct {
 	Dest         netip.Addr
 	LinkLayer    linkaddr.Addr // of the sender; invalid: unknown
 	HardwareType uint16
+	Framed       bool // read from a packet socket, which has no IPsec
 	Payload      []byte
+}
+
+// protectedFrom reports whether the datagram can have come under the protection
+// that the peer requires. The security associations of RFC 8213 section 3 are
+// between two addresses: what was sent to a group has come in none, and what a
+// packet socket saw has passed neither XFRM nor the guard table. That the rest
+// was protected is for those two to say.
+func (p *Packet) protectedFrom(peer *trust.Peer) bool {
+	return peer.Protection != trust.ProtectionIPsec || !p.Framed && p.Dest == peer.Local
 }
 
 // New is a relay with a validated configuration, before it knows any link.

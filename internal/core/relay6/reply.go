@@ -23,6 +23,10 @@ func (r *Relay) handleReply(now instant.Now, l *link, p *Packet, eff *Effects) {
 		r.drop(l, p, DropUntrustedServer, eff)
 		return
 	}
+	if !p.protectedFrom(peer) {
+		r.drop(l, p, DropUnprotected, eff)
+		return
+	}
 	m, err := dhcp6.ParseRelay(p.Payload)
 	if err != nil {
 		r.drop(l, p, DropMalformed, eff)

@@ -139,7 +139,9 @@ func TestRFC8415_19_1d_ConfiguredOptions(t *testing.T) {
 	}
 }
 
+// everyOption is a relay that says all there is to say: to a protected server.
 func everyOption(c *relay6.Config) {
+	protected(c)
 	c.RelayID = dhcp6.DUID("\x00\x02\x00\x00\x7e\x57relay")
 	r := &c.Links[0]
 	r.InsertRelayID, r.InsertLinkLayer = true, true

@@ -1,0 +1,160 @@
+package relay6
+
+import (
+	"net/netip"
+
+	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// maxPayload is the largest UDP payload over IPv6 without jumbograms.
+const maxPayload = 65535 - 8
+
+// header is what a new Relay-forward says of the message in it.
+type header struct {
+	hops           uint8
+	link           netip.Addr
+	fromClient     bool   // the message is the client's own
+	firstHop       bool   // lightweight relays alone stand between the client and us
+	downstreamPort uint16 // of a relay below that does not use 547; else 0
+}
+
+// wrapping is one message on its way to the servers. What a Relay-forward says
+// of the client may be for protected hops alone (RFC 8213 section 3), so there
+// are up to two of it; each is built when the first server needs it.
+type wrapping struct {
+	link   *link
+	packet *Packet
+	header header
+
+	private bool // there may be options for protected hops alone
+	built   [2]wrapped
+	tooBig  bool
+}
+
+// wrapped is one Relay-forward; nil while it is not built.
+type wrapped struct {
+	payload []byte
+	omitted bool // options were left out
+}
+
+func (r *Relay) wrapping(l *link, p *Packet, h header) wrapping {
+	return wrapping{link: l, packet: p, header: h, private: h.describes(l.rule) && l.rule.sensitive()}
+}
+
+// describes reports whether we add options about the client: they are the first
+// relay's to add (RFC 6939 section 4, RFC 7839 section 5).
+func (h header) describes(rule *LinkRule) bool { return rule != nil && (h.fromClient || h.firstHop) }
+
+// sensitive reports whether the rule has options for protected hops alone.
+func (rule *LinkRule) sensitive() bool {
+	return !rule.SubscriberID.IsEmpty() || len(rule.AccessNetwork) > 0 || rule.RemoteID != nil && rule.RemoteID.Sensitive
+}
+
+// wrapFor is the Relay-forward for one server, nil where it would be too big.
+func (r *Relay) wrapFor(w *wrapping, peer *trust.Peer, eff *Effects) []byte {
+	protected := !w.private || peer.Protection == trust.ProtectionIPsec
+	class := 0
+	if protected {
+		class = 1
+	}
+	b := &w.built[class]
+	if b.payload == nil {
+		b.payload, b.omitted = r.wrap(w, protected, eff)
+	}
+	switch {
+	case b.payload == nil:
+		w.tooBig = true
+	case b.omitted:
+		w.link.counters.SensitiveOmitted++
+	}
+	return b.payload
+}
+
+func (r *Relay) wrap(w *wrapping, protected bool, eff *Effects) (payload []byte, omitted bool) {
+	start := len(eff.arena)
+	b := dhcp6.AppendRelayHeader(eff.arena, dhcp6.RelayForward, w.header.hops, w.header.link, w.packet.Source.Addr())
+	b = r.appendOwn(b, w.link, w.header)
+	if w.header.describes(w.link.rule) {
+		b, omitted = r.appendClient(b, w, protected)
+	}
+	if len(b)-start+4+len(w.packet.Payload) > maxPayload {
+		return nil, false
+	}
+	b = dhcp6.AppendOption(b, dhcp6.OptionRelayMessage, w.packet.Payload)
+	eff.arena = b
+	return b[start:len(b):len(b)], omitted
+}
+
+// appendOwn adds what this relay has been told to say of itself.
+func (r *Relay) appendOwn(b []byte, l *link, h header) []byte {
+	if id := r.sentInterfaceID(l); id != "" {
+		var mark int
+		b, mark = dhcp6.BeginOption(b, dhcp6.OptionInterfaceID)
+		b = endOption(append(b, id...), mark)
+	}
+	if port := r.cfg.SourcePort; h.downstreamPort != 0 || port != 0 && port != ServerPort { // RFC 8357 section 5.2
+		b = dhcp6.AppendRelayPort(b, dhcp6.RelayPort(h.downstreamPort))
+	}
+	if (l.rule == nil || l.rule.InsertRelayID) && len(r.cfg.RelayID) > 0 {
+		b = dhcp6.AppendRelayID(b, r.cfg.RelayID)
+	}
+	return b
+}
+
+// appendClient adds what this relay has been told to say of the client, without
+// what is only for protected hops where this one is not; omitted reports whether
+// there was such.
+func (r *Relay) appendClient(b []byte, w *wrapping, protected bool) (_ []byte, omitted bool) {
+	l, p, rule := w.link, w.packet, w.link.rule
+	f := facts{link: l.Name, index: l.Index, hostname: r.cfg.Hostname, vrf: l.VRF, linkLayer: p.LinkLayer}
+	if id := rule.RemoteID; id != nil {
+		e, start := id.EnterpriseNumber, len(b)
+		b = appendText(b, dhcp6.OptionRemoteID, []byte{byte(e >> 24), byte(e >> 16), byte(e >> 8), byte(e)}, id.ID, f)
+		if id.Sensitive && !protected {
+			b, omitted = withhold(b, start, omitted)
+		}
+	}
+	start := len(b)
+	if !rule.SubscriberID.IsEmpty() {
+		b = appendText(b, dhcp6.OptionSubscriberID, nil, rule.SubscriberID, f)
+	}
+	for _, o := range rule.AccessNetwork {
+		b = dhcp6.AppendOption(b, o.Code, o.Payload)
+	}
+	if !protected {
+		b, omitted = withhold(b, start, omitted)
+	}
+	if rule.InsertLinkLayer && w.header.fromClient && p.LinkLayer.IsValid() {
+		var mark int
+		b, mark = dhcp6.BeginOption(b, dhcp6.OptionClientLinkLayer)
+		b = append(b, byte(p.HardwareType>>8), byte(p.HardwareType))
+		b = endOption(p.LinkLayer.Append(b), mark)
+	}
+	return b, omitted
+}
+
+// withhold takes away what was appended since start, and reports whether there
+// was anything, now or before. A text that turns out empty was no option.
+func withhold(b []byte, start int, before bool) ([]byte, bool) {
+	return b[:start], before || len(b) > start
+}
+
+// appendText appends an option of some fixed octets and a text, and none where
+// the text is empty: RFC 4649 section 3 and RFC 4580 section 2 want one octet or
+// more.
+func appendText(b []byte, c dhcp6.OptionCode, fixed []byte, text Template, f facts) []byte {
+	b, mark := dhcp6.BeginOption(b, c)
+	b = append(b, fixed...)
+	empty := len(b)
+	if b = text.append(b, f); len(b) == empty {
+		return b[:mark]
+	}
+	return endOption(b, mark)
+}
+
+// endOption closes an option that configuration bounds: it always fits.
+func endOption(b []byte, mark int) []byte {
+	b, _ = dhcp6.EndOption(b, mark)
+	return b
+}
