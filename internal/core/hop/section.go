@@ -1,0 +1,83 @@
+package hop
+
+import "strings"
+
+// Section is a section of strongSwan's configuration in the order in which it is
+// written: the same tree is printed for swanctl.conf and sent by VICI.
+type Section []Entry
+
+// Entry is one line of a section. Exactly one of Text, List, Blobs and Section
+// is set.
+type Entry struct {
+	Key     string
+	Text    string
+	List    []string // no element has a comma
+	Blobs   []Blob
+	Section Section
+}
+
+// Blob is a certificate: its octets go by VICI, its name stands in swanctl.conf.
+type Blob struct {
+	File string // in swanctl's folder of such files
+	DER  []byte
+}
+
+// String is the section as swanctl.conf has it (strongswan.conf(5)), two spaces
+// for each depth.
+func (s Section) String() string {
+	var b strings.Builder
+	s.print(&b, "")
+	return b.String()
+}
+
+func (s Section) print(b *strings.Builder, indent string) {
+	for _, e := range s {
+		if e.Section != nil {
+			b.WriteString(indent + sectionName(e.Key) + " {\n")
+			e.Section.print(b, indent+"  ")
+			b.WriteString(indent + "}\n")
+			continue
+		}
+		b.WriteString(indent + sectionName(e.Key) + " = " + e.value() + "\n")
+	}
+}
+
+// value is what stands behind the key. swanctl parts lists at commas.
+func (e *Entry) value() string {
+	switch {
+	case e.List != nil:
+		return quoted(strings.Join(e.List, ", "))
+	case e.Blobs != nil:
+		files := make([]string, len(e.Blobs))
+		for i := range e.Blobs {
+			files[i] = e.Blobs[i].File
+		}
+		return quoted(strings.Join(files, ", "))
+	}
+	return quoted(e.Text)
+}
+
+// sectionName is a name as it may stand in front of a brace or an equals sign.
+// It cannot be quoted there, so that what would end it becomes a tilde; the names
+// of our own sections have nothing of it.
+func sectionName(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r <= ' ' || r == 0x7f || strings.ContainsRune(`#{}:.,="`, r) {
+			return '~'
+		}
+		return r
+	}, name)
+}
+
+// quoted is a value as it may stand behind an equals sign: in quotation marks,
+// unless it is plain. In them strongSwan takes a backslash as C does.
+func quoted(value string) string {
+	if value != "" && strings.IndexFunc(value, func(r rune) bool { return !plain(r) }) < 0 {
+		return value
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(value) + `"`
+}
+
+func plain(r rune) bool {
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("._:%/[]@,*+|~- ", r)
+}
