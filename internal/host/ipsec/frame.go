@@ -1,0 +1,201 @@
+package ipsec
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+)
+
+// errFrame is any breach of the VICI framing by the other side.
+var errFrame = errors.New("not VICI")
+
+// The types of VICI packets that charon sends.
+const (
+	packetConfirm = 5
+	packetEvent   = 7
+)
+
+const (
+	// maxFrame is the longest message that charon makes.
+	maxFrame = 512 << 10
+	// maxDepth bounds sections within sections; charon uses four.
+	maxDepth = 16
+	// maxUnread bounds streamed events that nobody has taken yet. The library
+	// silently loses those beyond 128.
+	maxUnread = 64
+)
+
+// framed is a connection to charon whose messages are checked before the
+// library sees them, which trusts lengths, keeps no bound and loses events.
+type framed struct {
+	net.Conn
+	rest      []byte // of the message that is being read
+	streaming bool   // events answer commands, and are to be taken one by one
+	confirmed bool   // an event was registered
+	unread    chan struct{}
+	closed    chan struct{}
+	once      sync.Once
+}
+
+func newFramed(conn net.Conn, streaming bool) *framed {
+	return &framed{
+		Conn: conn, streaming: streaming,
+		unread: make(chan struct{}, maxUnread), closed: make(chan struct{}),
+	}
+}
+
+// Read gives octets of whole, well-formed messages only.
+func (f *framed) Read(p []byte) (int, error) {
+	if len(f.rest) == 0 {
+		if err := f.next(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, f.rest)
+	f.rest = f.rest[n:]
+	return n, nil
+}
+
+func (f *framed) next() error {
+	var head [4]byte
+	if _, err := io.ReadFull(f.Conn, head[:]); err != nil {
+		return err
+	}
+	n := binary.BigEndian.Uint32(head[:])
+	if n == 0 || n > maxFrame {
+		return fmt.Errorf("%w: message of %d octets", errFrame, n)
+	}
+	whole := make([]byte, 4+n)
+	copy(whole, head[:])
+	if _, err := io.ReadFull(f.Conn, whole[4:]); err != nil {
+		return err
+	}
+	if err := checkPacket(whole[4:]); err != nil {
+		return err
+	}
+	if err := f.admit(whole[4]); err != nil {
+		return err
+	}
+	f.rest = whole
+	return nil
+}
+
+// admit holds an event back until there is room for it. An event that comes
+// before any was asked for would lock the library up.
+func (f *framed) admit(kind byte) error {
+	switch kind {
+	case packetConfirm:
+		f.confirmed = true
+	case packetEvent:
+		if !f.confirmed {
+			return fmt.Errorf("%w: event before its confirmation", errFrame)
+		}
+		if !f.streaming {
+			return nil
+		}
+		select {
+		case f.unread <- struct{}{}:
+		case <-f.closed:
+			return net.ErrClosed
+		}
+	}
+	return nil
+}
+
+// taken makes room for another event.
+func (f *framed) taken() {
+	select {
+	case <-f.unread:
+	default:
+	}
+}
+
+// Close ends the connection and a Read that waits.
+func (f *framed) Close() error {
+	f.once.Do(func() { close(f.closed) })
+	return f.Conn.Close()
+}
+
+// The elements of a VICI message.
+const (
+	elementSection = iota + 1
+	elementSectionEnd
+	elementValue
+	elementList
+	elementItem
+	elementListEnd
+)
+
+// cursor walks a message.
+type cursor struct {
+	b   []byte
+	bad bool
+}
+
+func (c *cursor) octet() byte {
+	if len(c.b) == 0 {
+		c.bad = true
+		return 0
+	}
+	v := c.b[0]
+	c.b = c.b[1:]
+	return v
+}
+
+func (c *cursor) skip(n int) {
+	if n > len(c.b) {
+		c.bad, n = true, len(c.b)
+	}
+	c.b = c.b[n:]
+}
+
+func (c *cursor) name()  { c.skip(int(c.octet())) }
+func (c *cursor) value() { c.skip(int(c.octet())<<8 | int(c.octet())) }
+
+// checkPacket accepts what is a packet from its type to its last element.
+func checkPacket(b []byte) error {
+	c := &cursor{b: b}
+	kind := c.octet()
+	if kind > packetEvent {
+		return fmt.Errorf("%w: packet of type %d", errFrame, kind)
+	}
+	if kind == packetEvent {
+		c.name()
+	}
+	depth, list := 0, false
+	for len(c.b) > 0 && !c.bad {
+		element := c.octet()
+		if list != (element == elementItem || element == elementListEnd) {
+			return fmt.Errorf("%w: element %d is out of place", errFrame, element)
+		}
+		switch element {
+		case elementSection:
+			c.name()
+			depth++
+		case elementSectionEnd:
+			depth--
+		case elementValue:
+			c.name()
+			c.value()
+		case elementList:
+			c.name()
+			list = true
+		case elementItem:
+			c.value()
+		case elementListEnd:
+			list = false
+		default:
+			return fmt.Errorf("%w: element of type %d", errFrame, element)
+		}
+		if depth < 0 || depth > maxDepth {
+			return fmt.Errorf("%w: sections do not pair", errFrame)
+		}
+	}
+	if c.bad || list || depth != 0 {
+		return fmt.Errorf("%w: message ends within an element", errFrame)
+	}
+	return nil
+}

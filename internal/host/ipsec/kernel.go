@@ -1,0 +1,126 @@
+package ipsec
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"fairlead/internal/core/hop"
+	"fairlead/internal/host/netlink/bulk"
+)
+
+// Kernel is what one owner has in a network namespace's XFRM by hand.
+type Kernel struct {
+	owner hop.Owner
+
+	mu     sync.Mutex // guards all following fields
+	reader *bulk.Conn
+	writer *netlink.Handle
+}
+
+// OpenKernel opens XFRM in the network namespace of the calling thread.
+func OpenKernel(owner hop.Owner) (*Kernel, error) {
+	reader, err := bulk.Open(unix.NETLINK_XFRM)
+	if err != nil {
+		return nil, fmt.Errorf("xfrm: %w", err)
+	}
+	writer, err := netlink.NewHandle(unix.NETLINK_XFRM, unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("xfrm: %w", err), reader.Close())
+	}
+	return &Kernel{owner: owner, reader: reader, writer: writer}, nil
+}
+
+// Close gives the sockets back. What is installed stays.
+func (k *Kernel) Close() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.writer.Close()
+	return k.reader.Close()
+}
+
+// Observe is what XFRM has at this moment, whoever installed it.
+func (k *Kernel) Observe() (hop.Kernel, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var seen hop.Kernel
+	states, err := k.states()
+	if err != nil {
+		return seen, err
+	}
+	policies, err := k.policies()
+	if err != nil {
+		return seen, err
+	}
+	for i := range states {
+		seen.States = append(seen.States, states[i].XfrmState)
+	}
+	for i := range policies {
+		seen.Policies = append(seen.Policies, policies[i].XfrmPolicy)
+	}
+	return seen, nil
+}
+
+// Remove takes away all that is the owner's.
+func (k *Kernel) Remove() error { return k.Install(nil) }
+
+// Install brings it about that the owner's states and policies are exactly those
+// of the hops with manual keys.
+//
+// Keys roll over without loss (RFC 4301 section 4.4.2.1 lets both SAs be there):
+// states that are new are added before any is taken away, those that we receive
+// by first. The kernel sends by the newest of a policy's states, so that it
+// changes over at once. A state whose key is changed under the same SPI is taken
+// away and added again, which can lose packets.
+//
+// What has another request id is not changed. Where it is in the way, the error
+// names it; the other hops are installed all the same.
+func (k *Kernel) Install(hops []hop.Hop) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	p, err := k.look(hops)
+	if err != nil {
+		return err
+	}
+	return errors.Join(p.addStates(false), p.addStates(true), p.addPolicies(), p.removeStates(), p.removePolicies())
+}
+
+// pass is one reconciliation.
+type pass struct {
+	k            *Kernel
+	associations []hop.Association
+	policies     []hop.Policy
+	held         []held
+	laid         []laid
+	placed       map[place]bool // where policies are wanted
+}
+
+func (k *Kernel) look(hops []hop.Hop) (*pass, error) {
+	p := &pass{k: k}
+	for i := range hops {
+		p.associations = append(p.associations, k.owner.Associations(&hops[i])...)
+		p.policies = append(p.policies, k.owner.Policies(&hops[i])...)
+	}
+	var err error
+	if p.held, err = k.states(); err != nil {
+		return nil, err
+	}
+	p.laid, err = k.policies()
+	return p, err
+}
+
+// explain puts into words what the kernel's answer means here.
+func explain(err error) error {
+	switch {
+	case errors.Is(err, unix.EPROTONOSUPPORT):
+		return fmt.Errorf("the kernel has no ESP for this family: %w", err)
+	case errors.Is(err, unix.ENOSYS):
+		return fmt.Errorf("the kernel has not the algorithm: %w", err)
+	case errors.Is(err, unix.EPERM):
+		return fmt.Errorf("CAP_NET_ADMIN is needed: %w", err)
+	}
+	return err
+}

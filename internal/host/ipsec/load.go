@@ -1,0 +1,205 @@
+package ipsec
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+
+	"github.com/strongswan/govici/vici"
+
+	"fairlead/internal/core/hop"
+)
+
+// loaded is the digest of a connection and its secrets as we gave them to charon,
+// to see that they have changed.
+type loaded [sha256.Size]byte
+
+// Load brings it about that strongSwan has the connections and credentials of
+// exactly these hops and no others of the owner; hops with manual keys are
+// passed over. What is no longer wanted goes first, with its SAs. A connection
+// that has not changed keeps its SAs; the SAs of one that has end, so that nothing
+// goes on under an old key or identity.
+//
+// A hop that strongSwan refuses does not keep the others from being loaded; the
+// error joins what was said of each, as a *Refusal.
+func (s *Strongswan) Load(ctx context.Context, hops []hop.Hop) error {
+	return s.alone(ctx, func() error { return s.load(ctx, hops) })
+}
+
+// Unload ends the owner's SAs and takes its connections and credentials away.
+func (s *Strongswan) Unload(ctx context.Context) error {
+	return s.alone(ctx, func() error { return s.load(ctx, nil) })
+}
+
+func (s *Strongswan) load(ctx context.Context, hops []hop.Hop) error {
+	s.remember(hops)
+	var wanted []*hop.Hop
+	for i := range hops {
+		if hops[i].IKE != nil {
+			wanted = append(wanted, &hops[i])
+		}
+	}
+	if err := s.retire(ctx, wanted); err != nil {
+		return err
+	}
+	keys, err := s.openRing(ctx)
+	if err != nil {
+		return err
+	}
+	var refused []error
+	for _, h := range wanted {
+		keys.keep(h)
+		err := s.put(ctx, keys, h)
+		if err != nil {
+			err = fmt.Errorf("hop %s: %w", h.Name, err)
+		}
+		if err != nil && !s.session.up() {
+			return err
+		}
+		refused = append(refused, err)
+	}
+	return errors.Join(append(refused, keys.sweep(ctx))...)
+}
+
+func isRefusal(err error) bool {
+	var r *Refusal
+	return errors.As(err, &r)
+}
+
+// retire takes away the connections of hops that are not wanted, and all SAs
+// that belong to none that is.
+func (s *Strongswan) retire(ctx context.Context, wanted []*hop.Hop) error {
+	keep := make(map[string]bool, len(wanted))
+	for _, h := range wanted {
+		keep[s.owner.ConnectionName(h.Name)] = true
+	}
+	names, err := s.connections(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if !keep[name] {
+			if err := s.unloadConnection(ctx, name); err != nil {
+				return err
+			}
+		}
+	}
+	sas, err := s.sas(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range sas {
+		if name := s.owner.ConnectionName(sas[i].Hop); !keep[name] {
+			if err := s.terminate(ctx, name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// put loads a hop's credentials and its connection.
+func (s *Strongswan) put(ctx context.Context, keys *ring, h *hop.Hop) error {
+	name := s.owner.ConnectionName(h.Name)
+	body, err := message(s.owner.Connection(h))
+	if err != nil {
+		return err
+	}
+	connection, err := parameters(name, body)
+	if err != nil {
+		return err
+	}
+	if err := keys.load(ctx, h); err != nil {
+		return err
+	}
+	if _, err := s.session.call(ctx, "load-conn", connection); err != nil {
+		return err
+	}
+	digest := digestOf(connection, h.IKE)
+	old, known := s.loaded[name]
+	s.loaded[name] = digest
+	if known && old != digest {
+		return s.terminate(ctx, name)
+	}
+	return nil
+}
+
+func digestOf(connection *vici.Message, i *hop.IKE) loaded {
+	h := sha256.New()
+	for _, part := range []string{connection.String(), string(i.PSK), string(i.Key)} {
+		fmt.Fprintf(h, "%d:%s", len(part), part)
+	}
+	return loaded(h.Sum(nil))
+}
+
+// unloadConnection takes a connection and its traps away. Its SAs stay.
+func (s *Strongswan) unloadConnection(ctx context.Context, name string) error {
+	delete(s.loaded, name)
+	in, err := parameters("name", name)
+	if err != nil {
+		return err
+	}
+	_, err = s.session.call(ctx, "unload-conn", in)
+	return unlessGone(err)
+}
+
+// unlessGone takes a refusal for success, where what was to be taken away may
+// not be there.
+func unlessGone(err error) error {
+	if isRefusal(err) {
+		return nil
+	}
+	return err
+}
+
+// Terminate ends all SAs of a hop at once, without waiting for the peer.
+func (s *Strongswan) Terminate(ctx context.Context, h *hop.Hop) error {
+	return s.alone(ctx, func() error { return s.terminate(ctx, s.owner.ConnectionName(h.Name)) })
+}
+
+func (s *Strongswan) terminate(ctx context.Context, name string) error {
+	in, err := parameters("ike", name, "force", "yes", "timeout", "-1")
+	if err != nil {
+		return err
+	}
+	_, err = s.session.call(ctx, "terminate", in)
+	return unlessGone(err) // there are none
+}
+
+// Reinstall ends all SAs of a hop and loads its connection anew, so that its
+// policies are in the kernel again.
+func (s *Strongswan) Reinstall(ctx context.Context, h *hop.Hop) error {
+	return s.alone(ctx, func() error {
+		name := s.owner.ConnectionName(h.Name)
+		if err := s.terminate(ctx, name); err != nil {
+			return err
+		}
+		if err := s.unloadConnection(ctx, name); err != nil {
+			return err
+		}
+		keys, err := s.openRing(ctx)
+		if err != nil {
+			return err
+		}
+		if err := s.put(ctx, keys, h); err != nil {
+			return fmt.Errorf("hop %s: %w", h.Name, err)
+		}
+		return nil
+	})
+}
+
+// Initiate has strongSwan negotiate an SA for one selector of a hop, and does not
+// wait for it: Events and Observe tell what comes of it.
+func (s *Strongswan) Initiate(ctx context.Context, h *hop.Hop, selector string) error {
+	return s.alone(ctx, func() error {
+		in, err := parameters("ike", s.owner.ConnectionName(h.Name), "child", selector, "timeout", "-1")
+		if err != nil {
+			return err
+		}
+		if _, err := s.session.call(ctx, "initiate", in); err != nil {
+			return fmt.Errorf("hop %s: %w", h.Name, err)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,137 @@
+package ipsec
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/strongswan/govici/vici"
+
+	"fairlead/internal/core/hop"
+)
+
+// Observe is what strongSwan has of the owner at this moment. An error says that
+// it could not be asked.
+func (s *Strongswan) Observe(ctx context.Context) (hop.Charon, error) {
+	var seen hop.Charon
+	err := s.alone(ctx, func() error {
+		names, err := s.connections(ctx)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			seen.Connections = append(seen.Connections, s.hopOf(name))
+		}
+		seen.IKE, err = s.sas(ctx)
+		return err
+	})
+	if err != nil {
+		return hop.Charon{}, err
+	}
+	return seen, nil
+}
+
+// hopOf is the name of the hop that a connection of ours is for.
+func (s *Strongswan) hopOf(connection string) string {
+	return strings.ReplaceAll(strings.TrimPrefix(connection, s.owner.Prefix()), "~", ".")
+}
+
+func (s *Strongswan) ours(name string) bool { return strings.HasPrefix(name, s.owner.Prefix()) }
+
+// connections are the names of ours that are loaded, in order.
+func (s *Strongswan) connections(ctx context.Context) ([]string, error) {
+	return s.names(ctx, "get-conns", "conns")
+}
+
+// names are those of ours in the list that a command answers with.
+func (s *Strongswan) names(ctx context.Context, command, key string) ([]string, error) {
+	out, err := s.session.call(ctx, command, nil)
+	if err != nil {
+		return nil, err
+	}
+	names := slices.DeleteFunc(slices.Clone(list(out, key)), func(n string) bool { return !s.ours(n) })
+	slices.Sort(names)
+	return names, nil
+}
+
+// sas are the IKE SAs of our connections, in the order of their numbers.
+func (s *Strongswan) sas(ctx context.Context) ([]hop.IKESA, error) {
+	var all []hop.IKESA
+	err := s.session.stream(ctx, "list-sas", "list-sa", nil, func(m *vici.Message) error {
+		for _, name := range m.Keys() {
+			if s.ours(name) {
+				all = append(all, ikeSA(s.hopOf(name), section(m, name)))
+			}
+		}
+		return nil
+	})
+	slices.SortFunc(all, func(a, b hop.IKESA) int { return int(a.ID) - int(b.ID) })
+	return all, err
+}
+
+func ikeSA(name string, m *vici.Message) hop.IKESA {
+	sa := hop.IKESA{
+		Hop:         name,
+		ID:          number(m, "uniqueid"),
+		Established: text(m, "state") == "ESTABLISHED",
+		Age:         seconds(m, "established"),
+		Probing:     slices.Contains(list(m, "tasks-active"), "IKE_DPD"),
+	}
+	children := section(m, "child-sas")
+	for _, key := range children.Keys() {
+		sa.Children = append(sa.Children, childSA(section(children, key)))
+	}
+	slices.SortFunc(sa.Children, func(a, b hop.ChildSA) int { return int(a.ID) - int(b.ID) })
+	return sa
+}
+
+func childSA(m *vici.Message) hop.ChildSA {
+	return hop.ChildSA{
+		Selector:   text(m, "name"),
+		ID:         number(m, "uniqueid"),
+		Installed:  text(m, "state") == "INSTALLED",
+		SPIIn:      spi(m, "spi-in"),
+		SPIOut:     spi(m, "spi-out"),
+		Algorithms: algorithms(m),
+		Age:        seconds(m, "install-time"),
+		In:         hop.Traffic{Packets: large(m, "packets-in"), Bytes: large(m, "bytes-in")},
+		Out:        hop.Traffic{Packets: large(m, "packets-out"), Bytes: large(m, "bytes-out")},
+	}
+}
+
+// algorithms are written as strongSwan writes them: "AES_GCM_16-256",
+// "AES_CBC-128/HMAC_SHA2_256_128".
+func algorithms(m *vici.Message) string {
+	name := func(alg, size string) string {
+		a := text(m, alg)
+		if n := text(m, size); a != "" && n != "" {
+			a += "-" + n
+		}
+		return a
+	}
+	all := []string{name("encr-alg", "encr-keysize"), name("integ-alg", "integ-keysize")}
+	return strings.Join(slices.DeleteFunc(all, func(a string) bool { return a == "" }), "/")
+}
+
+// Numbers that strongSwan does not give, or not as numbers, are 0.
+
+func number(m *vici.Message, key string) uint32 {
+	n, _ := strconv.ParseUint(text(m, key), 10, 32)
+	return uint32(n)
+}
+
+func large(m *vici.Message, key string) uint64 {
+	n, _ := strconv.ParseUint(text(m, key), 10, 64)
+	return n
+}
+
+func spi(m *vici.Message, key string) uint32 {
+	n, _ := strconv.ParseUint(text(m, key), 16, 32)
+	return uint32(n)
+}
+
+func seconds(m *vici.Message, key string) time.Duration {
+	return time.Duration(number(m, key)) * time.Second
+}

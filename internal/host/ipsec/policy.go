@@ -1,0 +1,137 @@
+package ipsec
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"fairlead/internal/core/hop"
+)
+
+// place is all that a kernel tells policies apart by, of what we use.
+type place struct {
+	out                  bool
+	source, dest         netip.Prefix
+	protocol             uint8
+	sourcePort, destPort uint16
+	link                 int32
+}
+
+func (l *laid) place() place {
+	return place{l.Out, l.Source, l.Dest, l.Protocol, l.SourcePort, l.DestPort, l.link}
+}
+
+func placeOfPolicy(p *hop.Policy, link int32) place {
+	return place{p.Out, p.Source, p.Dest, p.Protocol, p.SourcePort, p.DestPort, link}
+}
+
+// addPolicies adds what is missing, and makes right what of ours is not.
+func (p *pass) addPolicies() error {
+	p.placed = make(map[place]bool, len(p.policies))
+	var refused []error
+	for i := range p.policies {
+		want := &p.policies[i]
+		if err := p.addPolicy(want); err != nil {
+			refused = append(refused, fmt.Errorf("xfrm: hop %s: policy %s: %w", want.Hop, describe(want), err))
+		}
+	}
+	return errors.Join(refused...)
+}
+
+func (p *pass) addPolicy(want *hop.Policy) error {
+	link, err := p.k.index(want.Link)
+	if err != nil {
+		return err
+	}
+	at := placeOfPolicy(want, link)
+	p.placed[at] = true
+	there := p.lying(at)
+	switch {
+	case there == nil:
+		return explain(p.k.writer.XfrmPolicyAdd(policyOf(want, link)))
+	case there.Reqid != want.Reqid:
+		return fmt.Errorf("another with reqid %#x and priority %d is there, which is not ours", there.Reqid, there.priority)
+	case there.ESP && there.priority == hop.ManualPriority:
+		return nil
+	}
+	return explain(p.k.writer.XfrmPolicyUpdate(policyOf(want, link)))
+}
+
+func (p *pass) lying(at place) *laid {
+	for i := range p.laid {
+		if p.laid[i].place() == at {
+			return &p.laid[i]
+		}
+	}
+	return nil
+}
+
+// removePolicies takes ours away that no hop has.
+func (p *pass) removePolicies() error {
+	var refused []error
+	for i := range p.laid {
+		l := &p.laid[i]
+		if l.Reqid != p.k.owner.Reqid() || p.placed[l.place()] {
+			continue
+		}
+		// By its number, which no other policy can have.
+		err := p.k.writer.XfrmPolicyDel(&netlink.XfrmPolicy{Dir: direction(l.Out), Index: int(l.index)})
+		if err != nil && !errors.Is(err, unix.ENOENT) {
+			refused = append(refused, fmt.Errorf("xfrm: policy %d: %w", l.index, explain(err)))
+		}
+	}
+	return errors.Join(refused...)
+}
+
+// index is the number of an interface; 0 stands for any.
+func (k *Kernel) index(name string) (int32, error) {
+	if name == "" {
+		return 0, nil
+	}
+	link, err := k.writer.LinkByName(name)
+	if err != nil {
+		return 0, fmt.Errorf("interface %s: %w", name, err)
+	}
+	return int32(link.Attrs().Index), nil
+}
+
+func direction(out bool) netlink.Dir {
+	if out {
+		return netlink.XFRM_DIR_OUT
+	}
+	return netlink.XFRM_DIR_IN
+}
+
+// policyOf is a policy as the library has it. Adding it fails if there is one
+// with the same selector, whosever it is.
+func policyOf(p *hop.Policy, link int32) *netlink.XfrmPolicy {
+	unspecified := net.IPv6unspecified
+	if p.Source.Addr().Is4() {
+		unspecified = net.IPv4zero
+	}
+	return &netlink.XfrmPolicy{
+		Src: network(p.Source), Dst: network(p.Dest), Proto: netlink.Proto(p.Protocol),
+		SrcPort: int(p.SourcePort), DstPort: int(p.DestPort),
+		Dir: direction(p.Out), Priority: hop.ManualPriority, Ifindex: int(link),
+		Tmpls: []netlink.XfrmPolicyTmpl{{
+			Src: unspecified, Dst: unspecified,
+			Proto: netlink.XFRM_PROTO_ESP, Mode: netlink.XFRM_MODE_TRANSPORT, Reqid: int(p.Reqid),
+		}},
+	}
+}
+
+func network(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}
+
+func describe(p *hop.Policy) string {
+	way := "in"
+	if p.Out {
+		way = "out"
+	}
+	return fmt.Sprintf("%s protocol %d from %v port %d to %v port %d", way, p.Protocol, p.Source, p.SourcePort, p.Dest, p.DestPort)
+}

@@ -1,0 +1,149 @@
+package ipsec
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"fairlead/internal/core/hop"
+)
+
+// ring is the credentials of the owner in charon.
+//
+// Shared keys have names there and private keys have none: their number, the
+// digest of the public key, is all there is. So that we know later, and after a
+// restart of ours, that we loaded a private key, a shared key with its number in
+// its name goes with it: a mark, which belongs to nobody and holds chance. A key
+// that was there before us has no mark, and stays.
+type ring struct {
+	s      *Strongswan
+	shared []string // names of ours, marks among them
+	marks  []string // all marks of private keys, other owners' among them
+	keys   []string // numbers of private keys, whoever loaded them
+	used   map[string]bool
+}
+
+// markTail parts a mark's owner from the number of the key.
+const markTail = "~key~"
+
+func (s *Strongswan) openRing(ctx context.Context) (*ring, error) {
+	r := &ring{s: s, used: make(map[string]bool)}
+	out, err := s.session.call(ctx, "get-shared", nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range list(out, "keys") {
+		if s.ours(name) {
+			r.shared = append(r.shared, name)
+		}
+		if strings.Contains(name, markTail) {
+			r.marks = append(r.marks, name)
+		}
+	}
+	if out, err = s.session.call(ctx, "get-keys", nil); err != nil {
+		return nil, err
+	}
+	r.keys = list(out, "keys")
+	return r, nil
+}
+
+// mark is the name of the mark for a private key.
+func (r *ring) mark(key string) string { return r.s.owner.Prefix() + markTail + key }
+
+// keep spares the credentials of a hop from the sweep.
+func (r *ring) keep(h *hop.Hop) {
+	if shared, is := r.s.owner.Shared(h); is {
+		r.used[shared.ID] = true
+	} else if key, err := h.IKE.KeyID(); err == nil {
+		r.used[r.mark(key)] = true
+	}
+}
+
+// load brings a hop's pre-shared or private key into charon, in place of the one
+// that the hop had before.
+func (r *ring) load(ctx context.Context, h *hop.Hop) error {
+	if shared, is := r.s.owner.Shared(h); is {
+		return r.put(ctx, shared.ID, "IKE", string(shared.Key), shared.Owners)
+	}
+	key, err := h.IKE.KeyID()
+	if err != nil {
+		return err
+	}
+	if err := r.claim(ctx, key); err != nil {
+		return err
+	}
+	in, err := parameters("type", "any", "data", string(h.IKE.Key))
+	if err != nil {
+		return err
+	}
+	out, err := r.s.session.call(ctx, "load-key", in)
+	if err != nil {
+		return err
+	}
+	got := text(out, "id")
+	if got == key {
+		return nil
+	}
+	if !slices.Contains(r.keys, got) {
+		err = r.remove(ctx, "unload-key", got)
+	}
+	return errors.Join(fmt.Errorf("private key: is not that of the certificate: its identifier is %s, not %s", got, key), err)
+}
+
+// claim marks a private key as ours, unless somebody else has loaded it.
+func (r *ring) claim(ctx context.Context, key string) error {
+	if slices.Contains(r.keys, key) && len(r.claims(key)) == 0 {
+		return nil
+	}
+	chance := make([]byte, 32)
+	if _, err := rand.Read(chance); err != nil {
+		return fmt.Errorf("strongswan: chance: %w", err)
+	}
+	name := r.mark(key)
+	return r.put(ctx, name, "PPK", string(chance), []string{name})
+}
+
+// claims are the marks of a private key.
+func (r *ring) claims(key string) []string {
+	return slices.DeleteFunc(slices.Clone(r.marks), func(n string) bool { return !strings.HasSuffix(n, markTail+key) })
+}
+
+func (r *ring) put(ctx context.Context, name, kind, data string, owners []string) error {
+	in, err := parameters("id", name, "type", kind, "data", data, "owners", owners)
+	if err != nil {
+		return err
+	}
+	_, err = r.s.session.call(ctx, "load-shared", in)
+	return err
+}
+
+// sweep takes away what no hop uses any more.
+func (r *ring) sweep(ctx context.Context) error {
+	for _, name := range r.shared {
+		if r.used[name] {
+			continue
+		}
+		_, key, is := strings.Cut(name, markTail)
+		if is && len(r.claims(key)) == 1 {
+			if err := r.remove(ctx, "unload-key", key); err != nil {
+				return err
+			}
+		}
+		if err := r.remove(ctx, "unload-shared", name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *ring) remove(ctx context.Context, command, id string) error {
+	in, err := parameters("id", id)
+	if err != nil {
+		return err
+	}
+	_, err = r.s.session.call(ctx, command, in)
+	return unlessGone(err)
+}

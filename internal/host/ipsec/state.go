@@ -1,0 +1,121 @@
+package ipsec
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"fairlead/internal/core/hop"
+)
+
+// addStates adds what is missing of the states that we send by, or of those that
+// we receive by.
+func (p *pass) addStates(out bool) error {
+	var refused []error
+	for i := range p.associations {
+		a := &p.associations[i]
+		if a.Out != out {
+			continue
+		}
+		if err := p.addState(a); err != nil {
+			refused = append(refused, fmt.Errorf("xfrm: hop %s: state to %v with SPI %#08x: %w", a.Hop, a.Dest, a.SPI, err))
+		}
+	}
+	return errors.Join(refused...)
+}
+
+func (p *pass) addState(a *hop.Association) error {
+	h := p.holding(a)
+	if h != nil && h.Reqid != a.Reqid {
+		return fmt.Errorf("another with reqid %#x is there, which is not ours", h.Reqid)
+	}
+	if h != nil && h.is(a) {
+		return nil
+	}
+	if h != nil {
+		if err := p.k.removeState(h); err != nil {
+			return err
+		}
+	}
+	return explain(p.k.writer.XfrmStateAdd(stateOf(a)))
+}
+
+// holding is the state in the kernel that has the place of an SA: there can be
+// but one to a destination with an SPI (RFC 4301 section 4.1).
+func (p *pass) holding(a *hop.Association) *held {
+	for i := range p.held {
+		if h := &p.held[i]; h.Dest == a.Dest && h.SPI == a.SPI {
+			return h
+		}
+	}
+	return nil
+}
+
+// removeStates takes ours away that no hop has.
+func (p *pass) removeStates() error {
+	wanted := make(map[string]bool, len(p.associations))
+	for i := range p.associations {
+		wanted[placeOf(p.associations[i].Dest, p.associations[i].SPI)] = true
+	}
+	var refused []error
+	for i := range p.held {
+		h := &p.held[i]
+		if h.Reqid != p.k.owner.Reqid() || wanted[placeOf(h.Dest, h.SPI)] {
+			continue
+		}
+		if err := p.k.removeState(h); err != nil {
+			refused = append(refused, fmt.Errorf("xfrm: state to %v with SPI %#08x: %w", h.Dest, h.SPI, err))
+		}
+	}
+	return errors.Join(refused...)
+}
+
+func placeOf(dest fmt.Stringer, spi uint32) string { return fmt.Sprintf("%v %d", dest, spi) }
+
+func (k *Kernel) removeState(h *held) error {
+	err := k.writer.XfrmStateDel(&netlink.XfrmState{
+		Src: h.Source.AsSlice(), Dst: h.Dest.AsSlice(), Proto: netlink.XFRM_PROTO_ESP, Spi: int(h.SPI),
+	})
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	return explain(err)
+}
+
+// stateOf is an SA as the library has it. It holds keys: never print it.
+func stateOf(a *hop.Association) *netlink.XfrmState {
+	return &netlink.XfrmState{
+		Src: a.Source.AsSlice(), Dst: a.Dest.AsSlice(),
+		Proto: netlink.XFRM_PROTO_ESP, Mode: netlink.XFRM_MODE_TRANSPORT,
+		Spi: int(a.SPI), Reqid: int(a.Reqid),
+		ReplayWindow: hop.ManualReplayWindow, OSeqMayWrap: hop.ManualMayWrap,
+		Crypt: &netlink.XfrmStateAlgo{Name: a.Encryption.Name, Key: a.Encryption.Key},
+		Auth:  &netlink.XfrmStateAlgo{Name: a.Integrity.Name, Key: a.Integrity.Key, TruncateLen: a.Integrity.Truncate},
+	}
+}
+
+// is reports whether a state is the SA, keys and all. A kernel under lockdown
+// shows zeros for keys: names and lengths must do then.
+func (h *held) is(a *hop.Association) bool {
+	if h.Source != a.Source || h.window != hop.ManualReplayWindow {
+		return false
+	}
+	return h.keys == keysOf(a, a.Encryption.Key, a.Integrity.Key) ||
+		h.keys == keysOf(a, make([]byte, len(a.Encryption.Key)), make([]byte, len(a.Integrity.Key)))
+}
+
+// keysOf is how the kernel shows algorithms with such keys.
+func keysOf(a *hop.Association, encryption, integrity []byte) string {
+	crypt := nl.XfrmAlgo{AlgKeyLen: uint32(8 * len(encryption)), AlgKey: encryption}
+	copy(crypt.AlgName[:], a.Encryption.Name)
+	auth := nl.XfrmAlgoAuth{AlgKeyLen: uint32(8 * len(integrity)), AlgTruncLen: uint32(a.Integrity.Truncate), AlgKey: integrity}
+	copy(auth.AlgName[:], a.Integrity.Name)
+	var b strings.Builder
+	b.Write(crypt.Serialize())
+	b.Write(auth.Serialize())
+	return b.String()
+}

@@ -1,0 +1,116 @@
+package ipsec
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"fairlead/internal/core/hop"
+)
+
+// DefaultSocket is where strongSwan listens for commands.
+const DefaultSocket = "/run/charon.vici"
+
+const (
+	// commandLimit is how long charon may take for one command. It answers in
+	// milliseconds unless it hangs or the machine does.
+	commandLimit = 10 * time.Second
+	// eventPause is between two attempts to hear of events.
+	eventPause = time.Second
+)
+
+// errClosed says that charon ended a session.
+var errClosed = errors.New("strongswan: session: closed")
+
+// Options say which strongSwan, and for whom.
+type Options struct {
+	Socket string    // path; empty: DefaultSocket
+	Owner  hop.Owner // whose connections and keys; those of others are left alone
+	Logger *slog.Logger
+	Limit  time.Duration // of one command; 0: ten seconds
+}
+
+// Strongswan is what one owner has in charon.
+type Strongswan struct {
+	owner hop.Owner
+	log   *slog.Logger
+	pause time.Duration
+
+	turn    chan struct{} // has room for one: who is in may use what follows
+	session session
+	loaded  map[string]loaded // by connection name
+
+	mu   sync.Mutex // guards all following fields
+	hops []ends
+}
+
+// ends are a hop's name and addresses, to find it by in strongSwan's log.
+type ends struct {
+	name          string
+	local, remote netip.Addr
+}
+
+// Open makes a Strongswan. Charon need not run: every call connects if it must.
+func Open(o Options) *Strongswan {
+	if o.Socket == "" {
+		o.Socket = DefaultSocket
+	}
+	if o.Limit == 0 {
+		o.Limit = commandLimit
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Strongswan{
+		owner: o.Owner, log: o.Logger, pause: min(eventPause, o.Limit),
+		turn:    make(chan struct{}, 1),
+		session: session{socket: o.Socket, limit: o.Limit},
+		loaded:  make(map[string]loaded),
+	}
+}
+
+// Close ends the connection to charon. What is loaded stays. A later call
+// connects anew.
+func (s *Strongswan) Close() {
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
+	s.session.drop()
+}
+
+// alone runs f while no other call uses the session.
+func (s *Strongswan) alone(ctx context.Context, f func() error) error {
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+		return f()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// remember keeps where the hops are, for failures that name addresses alone.
+func (s *Strongswan) remember(hops []hop.Hop) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hops = s.hops[:0]
+	for i := range hops {
+		s.hops = append(s.hops, ends{hops[i].Name, hops[i].Local, hops[i].Remote})
+	}
+}
+
+// between names the hops between two hosts. A local address that is not valid
+// is any.
+func (s *Strongswan) between(local, remote netip.Addr) (names []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, h := range s.hops {
+		if h.remote == remote && (h.local == local || !local.IsValid()) {
+			names = append(names, h.name)
+		}
+	}
+	return slices.Clip(names)
+}

@@ -1,0 +1,158 @@
+package ipsec
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"fairlead/internal/core/hop"
+	"fairlead/internal/host/netlink/bulk"
+)
+
+// Dumps are read here and not by the library, which guesses a family from an
+// address's last octets. Its structures are used. They alias the buffer, and are
+// read before the function returns.
+
+// held is a state in the kernel, and what tells it from others.
+type held struct {
+	hop.XfrmState
+	keys   string // algorithm names and keys; never printed
+	window uint8
+	link   int32 // of its selector
+}
+
+// laid is a policy in the kernel, and what tells it from others.
+type laid struct {
+	hop.XfrmPolicy
+	index    uint32
+	priority uint32
+	link     int32
+}
+
+// states lists the ESP SAs of the namespace, without those that wait for a key.
+func (k *Kernel) states() ([]held, error) {
+	var all []held
+	now := time.Now()
+	err := k.dump(nl.XFRM_MSG_GETSA, func() { all = all[:0] }, func(body []byte) {
+		if s, ok := parseState(body, now); ok {
+			all = append(all, s)
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("xfrm: states: %w", err)
+	}
+	return all, nil
+}
+
+// policies lists the policies for input and output of the namespace.
+func (k *Kernel) policies() ([]laid, error) {
+	var all []laid
+	err := k.dump(nl.XFRM_MSG_GETPOLICY, func() { all = all[:0] }, func(body []byte) {
+		if p, ok := parsePolicy(body); ok {
+			all = append(all, p)
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("xfrm: policies: %w", err)
+	}
+	return all, nil
+}
+
+func (k *Kernel) dump(kind uint16, restart func(), found func(body []byte)) error {
+	b, start := bulk.Begin(nil, kind, unix.NLM_F_DUMP)
+	return k.reader.Dump(bulk.End(b, start), bulk.Tries, restart, func(_ uint16, body []byte) { found(body) })
+}
+
+func parseState(b []byte, now time.Time) (held, bool) {
+	if len(b) < nl.SizeofXfrmUsersaInfo {
+		return held{}, false
+	}
+	m := nl.DeserializeXfrmUsersaInfo(b)
+	if m.Id.Proto != unix.IPPROTO_ESP {
+		return held{}, false
+	}
+	s := held{
+		XfrmState: hop.XfrmState{
+			Source: address(m.Saddr, m.Family), Dest: address(m.Id.Daddr, m.Family),
+			SPI: wide(m.Id.Spi), Reqid: m.Reqid,
+			Traffic:      hop.Traffic{Packets: m.Curlft.Packets, Bytes: m.Curlft.Bytes},
+			ReplayErrors: uint64(m.Stats.Replay), AuthErrors: uint64(m.Stats.IntegrityFailed),
+		},
+		window: m.ReplayWindow,
+		link:   m.Sel.Ifindex,
+	}
+	if added := time.Unix(int64(m.Curlft.AddTime), 0); now.After(added) {
+		s.Age = now.Sub(added)
+	}
+	keyed := false
+	bulk.Attrs(b[nl.SizeofXfrmUsersaInfo:], func(kind uint16, v []byte) {
+		switch kind {
+		case nl.XFRMA_ALG_CRYPT, nl.XFRMA_ALG_AEAD:
+			keyed = true
+			s.keys = string(v) + s.keys
+		case nl.XFRMA_ALG_AUTH_TRUNC:
+			s.keys += string(v)
+		}
+	})
+	return s, keyed && s.SPI != 0
+}
+
+func parsePolicy(b []byte) (laid, bool) {
+	if len(b) < nl.SizeofXfrmUserpolicyInfo {
+		return laid{}, false
+	}
+	m := nl.DeserializeXfrmUserpolicyInfo(b)
+	if m.Dir != uint8(netlink.XFRM_DIR_IN) && m.Dir != uint8(netlink.XFRM_DIR_OUT) {
+		return laid{}, false
+	}
+	p := laid{
+		XfrmPolicy: hop.XfrmPolicy{
+			Out:      m.Dir == uint8(netlink.XFRM_DIR_OUT),
+			Source:   netip.PrefixFrom(address(m.Sel.Saddr, m.Sel.Family), int(m.Sel.PrefixlenS)),
+			Dest:     netip.PrefixFrom(address(m.Sel.Daddr, m.Sel.Family), int(m.Sel.PrefixlenD)),
+			Protocol: m.Sel.Proto,
+			// A port under a mask that is not whole is a range, which covers more
+			// than we ask for: its own number is as good as any.
+			SourcePort: narrow(m.Sel.Sport & m.Sel.SportMask), DestPort: narrow(m.Sel.Dport & m.Sel.DportMask),
+		},
+		index:    m.Index,
+		priority: m.Priority,
+		link:     m.Sel.Ifindex,
+	}
+	allow := m.Action == uint8(netlink.XFRM_POLICY_ALLOW)
+	bulk.Attrs(b[nl.SizeofXfrmUserpolicyInfo:], func(kind uint16, v []byte) {
+		if kind != nl.XFRMA_TMPL || len(v) < nl.SizeofXfrmUserTmpl {
+			return
+		}
+		first := nl.DeserializeXfrmUserTmpl(v)
+		p.Reqid = first.Reqid
+		for ; len(v) >= nl.SizeofXfrmUserTmpl; v = v[nl.SizeofXfrmUserTmpl:] {
+			t := nl.DeserializeXfrmUserTmpl(v)
+			if allow && t.XfrmId.Proto == unix.IPPROTO_ESP && t.Mode == uint8(netlink.XFRM_MODE_TRANSPORT) && t.Optional == 0 {
+				p.ESP = true
+			}
+		}
+	})
+	return p, true
+}
+
+func address(a nl.XfrmAddress, family uint16) netip.Addr {
+	if family == unix.AF_INET {
+		return netip.AddrFrom4([4]byte(a[:4]))
+	}
+	return netip.AddrFrom16(a)
+}
+
+// wide and narrow read numbers in network byte order.
+func wide(v uint32) uint32 {
+	return binary.BigEndian.Uint32(binary.NativeEndian.AppendUint32(nil, v))
+}
+
+func narrow(v uint16) uint16 {
+	return binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, v))
+}
