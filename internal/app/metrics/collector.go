@@ -3,7 +3,6 @@ package metrics
 import (
 	"context"
 	"maps"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -14,26 +13,27 @@ import (
 )
 
 // metric is one metric: what it is called, and how it is read from a snapshot.
-type metric struct {
+type metric[T any] struct {
 	name   string
 	help   string
 	kind   prometheus.ValueType
 	labels []string
-	read   func(c *control.Counters, emit emit)
+	read   func(snapshot *T, emit emit)
 }
 
 // emit takes one sample with the values of the metric's labels.
 type emit func(value float64, labels ...string)
 
-// Collector turns one snapshot of the Backend into one scrape.
-type Collector struct {
-	backend Backend
+// collector turns one snapshot into one scrape.
+type collector[T any] struct {
+	look    func(context.Context) (T, error)
+	metrics []metric[T]
 	descs   []*prometheus.Desc // as metrics
 }
 
-// NewCollector is a collector for a registry of its own.
-func NewCollector(b Backend) *Collector {
-	c := &Collector{backend: b}
+// newCollector is a collector for a registry of its own.
+func newCollector[T any](metrics []metric[T], look func(context.Context) (T, error)) *collector[T] {
+	c := &collector[T]{look: look, metrics: metrics}
 	for _, m := range metrics {
 		c.descs = append(c.descs, prometheus.NewDesc("fairlead_"+m.name, m.help, m.labels, nil))
 	}
@@ -41,7 +41,7 @@ func NewCollector(b Backend) *Collector {
 }
 
 // Describe names all metrics that there can be.
-func (c *Collector) Describe(out chan<- *prometheus.Desc) {
+func (c *collector[T]) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range c.descs {
 		out <- d
 	}
@@ -49,16 +49,16 @@ func (c *Collector) Describe(out chan<- *prometheus.Desc) {
 
 // Collect takes one snapshot. Without an answer the scrape fails as a whole: old
 // figures would be worse than none.
-func (c *Collector) Collect(out chan<- prometheus.Metric) {
+func (c *collector[T]) Collect(out chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
 	defer cancel()
-	counters, err := c.backend.Counters(ctx)
+	snapshot, err := c.look(ctx)
 	if err != nil {
 		out <- prometheus.NewInvalidMetric(c.descs[0], err)
 		return
 	}
-	for i, m := range metrics {
-		m.read(&counters, func(value float64, labels ...string) {
+	for i, m := range c.metrics {
+		m.read(&snapshot, func(value float64, labels ...string) {
 			for j, l := range labels {
 				labels[j] = strings.ToValidUTF8(l, "?") // the kernel takes any octets for a link's name
 			}
@@ -73,8 +73,8 @@ const (
 )
 
 // one reads a metric that has no labels.
-func one[N int | int64 | uint64 | float64](read func(*control.Counters) N) func(*control.Counters, emit) {
-	return func(c *control.Counters, emit emit) { emit(float64(read(c))) }
+func one[T any, N int | int64 | uint64 | float64](read func(*T) N) func(*T, emit) {
+	return func(snapshot *T, emit emit) { emit(float64(read(snapshot))) }
 }
 
 // flag reads a metric that is 1 or 0.
@@ -83,8 +83,8 @@ func flag(read func(*control.Counters) bool) func(*control.Counters, emit) {
 }
 
 // instant reads a time, which is absent while there is none.
-func instant(read func(*control.Counters) time.Time) func(*control.Counters, emit) {
-	return func(c *control.Counters, emit emit) { at(read(c), emit) }
+func instant[T any](read func(*T) time.Time) func(*T, emit) {
+	return func(snapshot *T, emit emit) { at(read(snapshot), emit) }
 }
 
 // each reads a map from the only label to its count.
@@ -111,5 +111,3 @@ func at(t time.Time, emit emit, labels ...string) {
 		emit(float64(t.UnixNano())/1e9, labels...)
 	}
 }
-
-func buildInfo(c *control.Counters, emit emit) { emit(1, c.Version, runtime.Version()) }

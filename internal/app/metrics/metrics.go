@@ -1,8 +1,8 @@
-// Package metrics shows the relay's figures to Prometheus. It counts nothing
-// itself: each scrape takes one snapshot from the Backend, so that the figures
-// of one scrape belong together.
+// Package metrics shows the figures of the relay, or of a guard, to Prometheus.
+// It counts nothing itself: each scrape takes one snapshot from the Backend, so
+// that the figures of one scrape belong together.
 //
-// Labels come from bounded sets alone: links, peers, directions, message types,
+// Labels come from bounded sets alone: links, peers, hops, directions, message types,
 // reasons. A client's identity is never a label. Counters of a link appear with
 // the first thing that they count; a machine of 4 000 links would else have a
 // hundred thousand series of zeros.
@@ -43,16 +43,20 @@ const (
 
 // Serve listens where c says, which must be somewhere, until ctx ends.
 func Serve(ctx context.Context, c config.Metrics, b Backend) error {
+	return listen(ctx, c, relayHandler(b))
+}
+
+func listen(ctx context.Context, c config.Metrics, h http.Handler) error {
 	l, err := net.Listen("tcp", c.Listen.String())
 	if err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
-	return serve(ctx, l, b)
+	return serve(ctx, l, h)
 }
 
-func serve(ctx context.Context, l net.Listener, b Backend) error {
+func serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	web := &http.Server{
-		Handler:           handler(b),
+		Handler:           h,
 		ReadHeaderTimeout: answerWithin,
 		ReadTimeout:       2 * answerWithin,
 		WriteTimeout:      12 * answerWithin,
@@ -75,28 +79,44 @@ func serve(ctx context.Context, l net.Listener, b Backend) error {
 	return err
 }
 
-func handler(b Backend) http.Handler {
+func relayHandler(b Backend) http.Handler {
+	return handler(newCollector(relayMetrics, b.Counters), "relay", func(ctx context.Context) ([]string, error) {
+		s, err := b.Status(ctx)
+		return s.Degraded, err
+	})
+}
+
+func guardHandler(b GuardBackend) http.Handler {
+	return handler(newCollector(guardMetrics, b.Status), "guard", func(ctx context.Context) ([]string, error) {
+		s, err := b.Status(ctx)
+		return s.Degraded, err
+	})
+}
+
+// handler serves what a collector collects, and the health of what is called
+// name: why it is degraded, in words.
+func handler(c prometheus.Collector, name string, degraded func(context.Context) ([]string, error)) http.Handler {
 	r := prometheus.NewRegistry()
-	r.MustRegister(NewCollector(b), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	r.MustRegister(c, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { healthz(w, r, b) })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { healthz(w, r, name, degraded) })
 	return mux
 }
 
-// healthz answers 200 as long as the relay decides on messages at all, even if
-// it is degraded: then the text says why. Restarting it would mend nothing.
-func healthz(w http.ResponseWriter, r *http.Request, b Backend) {
+// healthz answers 200 as long as there are answers at all, even if something is
+// degraded: then the text says why. A restart would mend nothing.
+func healthz(w http.ResponseWriter, r *http.Request, name string, degraded func(context.Context) ([]string, error)) {
 	ctx, cancel := context.WithTimeout(r.Context(), answerWithin)
 	defer cancel()
 	text := "ok\n"
-	s, err := b.Status(ctx)
+	reasons, err := degraded(ctx)
 	switch {
 	case err != nil:
 		w.WriteHeader(http.StatusServiceUnavailable)
-		text = "the relay does not answer: " + err.Error() + "\n"
-	case len(s.Degraded) > 0:
-		text = "degraded: " + strings.Join(s.Degraded, "; ") + "\n"
+		text = "the " + name + " does not answer: " + err.Error() + "\n"
+	case len(reasons) > 0:
+		text = "degraded: " + strings.Join(reasons, "; ") + "\n"
 	}
 	if _, err := io.WriteString(w, text); err != nil {
 		return // the caller has gone

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
+	"fairlead/internal/app/control"
 	"fairlead/internal/app/control/controltest"
 )
 
@@ -40,8 +41,13 @@ func golden(t *testing.T, path, got string) {
 
 func gather(t *testing.T, b Backend) []*dto.MetricFamily {
 	t.Helper()
+	return gatherFrom(t, newCollector(relayMetrics, b.Counters))
+}
+
+func gatherFrom(t *testing.T, c prometheus.Collector) []*dto.MetricFamily {
+	t.Helper()
 	r := prometheus.NewPedanticRegistry() // checks each metric against its description
-	r.MustRegister(NewCollector(b))
+	r.MustRegister(c)
 	families, err := r.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -52,23 +58,41 @@ func gather(t *testing.T, b Backend) []*dto.MetricFamily {
 // Every metric, with its type, its labels and one sample each: the interface to
 // those who alert on it.
 func TestNames(t *testing.T) {
+	testNames(t, "testdata/metrics.txt", gather(t, protectedRelay()), len(relayMetrics))
+}
+
+// protectedRelay is a relay with some of everything.
+func protectedRelay() *controltest.Fake {
+	fake := controltest.New()
+	fake.Figures.Peers[0].Hops = []control.Hop{controltest.IKEHop("kea1")}
+	fake.Figures.Strangers = control.Traffic{Packets: 91, Bytes: 9100}
+	return fake
+}
+
+func testNames(t *testing.T, path string, families []*dto.MetricFamily, described int) {
+	t.Helper()
 	var b strings.Builder
-	for _, f := range gather(t, controltest.New()) {
+	for _, f := range families {
 		var labels []string
 		for _, l := range f.GetMetric()[0].GetLabel() {
 			labels = append(labels, l.GetName())
 		}
 		fmt.Fprintf(&b, "%s %s {%s}\n", f.GetName(), strings.ToLower(f.GetType().String()), strings.Join(labels, ","))
 	}
-	golden(t, "testdata/metrics.txt", b.String())
-	if got := strings.Count(b.String(), "\n"); got != len(metrics) {
-		t.Errorf("%d metrics have samples, %d are described: the sample relay must have some of each", got, len(metrics))
+	golden(t, path, b.String())
+	if got := strings.Count(b.String(), "\n"); got != described {
+		t.Errorf("%d metrics have samples, %d are described: the sample must have some of each", got, described)
 	}
 }
 
 // The same as Prometheus reads it, values included.
 func TestScrape(t *testing.T) {
-	server := httptest.NewServer(handler(controltest.New()))
+	testScrape(t, "testdata/scrape.txt", relayHandler(protectedRelay()))
+}
+
+func testScrape(t *testing.T, path string, h http.Handler) {
+	t.Helper()
+	server := httptest.NewServer(h)
 	defer server.Close()
 	code, text := fetch(t, server.URL+"/metrics")
 	if code != http.StatusOK {
@@ -80,7 +104,7 @@ func TestScrape(t *testing.T) {
 			ours = append(ours, line)
 		}
 	}
-	golden(t, "testdata/scrape.txt", strings.Join(ours, ""))
+	golden(t, path, strings.Join(ours, ""))
 	for _, name := range []string{"go_goroutines", "process_resident_memory_bytes", `fairlead_build_info{go="go1.`} {
 		if !strings.Contains(text, "\n"+name) {
 			t.Errorf("no %s in the scrape", name)
@@ -105,11 +129,18 @@ func fetch(t *testing.T, url string) (int, string) {
 // No label says who a client is: a series per client is memory without bound,
 // and private.
 func TestLabelsAreBounded(t *testing.T) {
-	allowed := []string{"link", "direction", "type", "reason", "peer", "kind", "path", "outcome", "version", "go", "relay_id"}
-	for _, m := range metrics {
-		for _, l := range m.labels {
+	allowed := []string{"link", "direction", "type", "reason", "peer", "hop", "kind", "path", "outcome", "version", "go", "relay_id"}
+	labels := make(map[string][]string)
+	for _, m := range relayMetrics {
+		labels[m.name] = m.labels
+	}
+	for _, m := range guardMetrics {
+		labels[m.name] = append(labels[m.name], m.labels...)
+	}
+	for name, labels := range labels {
+		for _, l := range labels {
 			if !slices.Contains(allowed, l) {
-				t.Errorf("%s: label %q is not among %q", m.name, l, allowed)
+				t.Errorf("%s: label %q is not among %q", name, l, allowed)
 			}
 		}
 	}
@@ -134,7 +165,7 @@ func TestLinkNameThatIsNoText(t *testing.T) {
 func TestNoAnswer(t *testing.T) {
 	fake := controltest.New()
 	fake.Fail = errors.New("the loop is stuck")
-	server := httptest.NewServer(handler(fake))
+	server := httptest.NewServer(relayHandler(fake))
 	defer server.Close()
 	if code, text := fetch(t, server.URL+"/metrics"); code != http.StatusInternalServerError || !strings.Contains(text, "the loop is stuck") {
 		t.Errorf("/metrics: %d %q, want 500 with the cause", code, text)
@@ -146,7 +177,7 @@ func TestNoAnswer(t *testing.T) {
 
 func TestHealthz(t *testing.T) {
 	fake := controltest.New()
-	server := httptest.NewServer(handler(fake))
+	server := httptest.NewServer(relayHandler(fake))
 	defer server.Close()
 	if code, text := fetch(t, server.URL+"/healthz"); code != http.StatusOK || text != "ok\n" {
 		t.Errorf("/healthz: %d %q, want 200 ok", code, text)
@@ -184,7 +215,7 @@ func TestServeEnds(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- serve(ctx, l, controltest.New()) }()
+	go func() { ended <- serve(ctx, l, relayHandler(controltest.New())) }()
 	if code, _ := fetch(t, "http://"+l.Addr().String()+"/healthz"); code != http.StatusOK {
 		t.Errorf("/healthz: %d, want 200", code)
 	}

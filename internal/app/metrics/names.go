@@ -1,18 +1,26 @@
 package metrics
 
 import (
+	"runtime"
 	"slices"
 	"time"
 
 	"fairlead/internal/app/control"
 )
 
-// metrics are all that there are. Names and labels are an interface:
-// testdata/metrics.txt lists them, and a change there is a change for operators.
-var metrics = slices.Concat(processMetrics, linkMetrics, peerMetrics, stateMetrics, hostMetrics)
+// relayMetric is a metric of the relay.
+type relayMetric = metric[control.Counters]
 
-var processMetrics = []metric{
-	{"build_info", "The version that runs; always 1.", gauge, []string{"version", "go"}, buildInfo},
+// relayMetrics are all that the relay has. Names and labels are an interface:
+// testdata/metrics.txt lists them, and a change there is a change for operators.
+var relayMetrics = slices.Concat(processMetrics, linkMetrics, peerMetrics, relayProtection, stateMetrics, hostMetrics)
+
+var processMetrics = []relayMetric{
+	{
+		"build_info", "The version that runs; always 1.", gauge,
+		[]string{"version", "go"},
+		func(c *control.Counters, emit emit) { emit(1, c.Version, runtime.Version()) },
+	},
 	{
 		"relay_id_info", "The relay-id in use, in hexadecimal with colons; always 1.", gauge,
 		[]string{"relay_id"},
@@ -76,7 +84,7 @@ var processMetrics = []metric{
 	},
 }
 
-var linkMetrics = []metric{
+var linkMetrics = []relayMetric{
 	{
 		"delegations", "Live delegated prefixes and assigned addresses.", gauge,
 		[]string{"link", "kind"},
@@ -120,7 +128,7 @@ var linkMetrics = []metric{
 	},
 }
 
-var peerMetrics = []metric{
+var peerMetrics = []relayMetric{
 	{
 		"peer_messages_total", "Messages sent to and received from a peer.", counter,
 		[]string{"peer", "direction"},
@@ -138,11 +146,6 @@ var peerMetrics = []metric{
 		"peer_last_received_timestamp_seconds", "When a peer was last heard; absent if never.", gauge,
 		[]string{"peer"},
 		eachPeer(func(p *control.PeerCounts, emit emit) { at(p.LastReceived, emit, p.Peer) }),
-	},
-	{
-		"peer_protected", "1 if the protection that a peer requires is in place.", gauge,
-		[]string{"peer"},
-		eachPeer(func(p *control.PeerCounts, emit emit) { emit(truth(p.Protected), p.Peer) }),
 	},
 }
 

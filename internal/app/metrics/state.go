@@ -6,7 +6,7 @@ import (
 	"fairlead/internal/app/control"
 )
 
-var stateMetrics = []metric{
+var stateMetrics = []relayMetric{
 	{
 		"changes_pending", "Changes of delegations that are being kept or installed.", gauge, nil,
 		one(func(c *control.Counters) int { return c.Totals.Pending }),
@@ -66,7 +66,7 @@ var stateMetrics = []metric{
 	},
 }
 
-var hostMetrics = []metric{
+var hostMetrics = []relayMetric{
 	{
 		"host_routes", "Routes that are wanted of the kernel.", gauge, nil,
 		one(func(c *control.Counters) int { return c.Host.Routes }),
