@@ -29,7 +29,6 @@ package nft
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -57,15 +56,12 @@ type Options struct {
 
 // Table is the filter table in the kernel.
 type Table struct {
-	name   string
 	reader *bulk.Conn // long listings
 
-	mu      sync.Mutex // guards all following fields
-	bulk    *bulk.Conn
-	sets    map[setID]bool // those that are there
-	print   [sha256.Size]byte
-	buf     []byte
-	answers []error
+	mu sync.Mutex // guards all following fields
+	session
+	sets  map[setID]bool // those that are there
+	print [sha256.Size]byte
 }
 
 // setID is one set. Length is 0 for the families without a prefix.
@@ -117,15 +113,15 @@ func Open(o Options) (*Table, error) {
 	if o.Name == "" {
 		o.Name = Name
 	}
-	b, err := bulk.Open(unix.NETLINK_NETFILTER)
+	s, err := openSession(o.Name)
 	if err != nil {
-		return nil, fmt.Errorf("nft: %w", err)
+		return nil, err
 	}
 	reader, err := bulk.Open(unix.NETLINK_NETFILTER)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("nft: %w", err), b.Close())
+		return nil, errors.Join(fmt.Errorf("nft: %w", err), s.bulk.Close())
 	}
-	t := &Table{name: o.Name, reader: reader, bulk: b, sets: map[setID]bool{}}
+	t := &Table{reader: reader, session: s, sets: map[setID]bool{}}
 	if err := t.adopt(); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
@@ -154,12 +150,6 @@ func (t *Table) adopt() error {
 		return err
 	}
 	return t.build(drop)
-}
-
-// there reports whether the table exists.
-func (t *Table) there() (bool, error) {
-	tables, err := t.names(unix.NFT_MSG_GETTABLE, unix.NFTA_TABLE_NAME)
-	return slices.Contains(tables, t.name), err
 }
 
 // findSets learns which of our sets are there.
@@ -209,33 +199,12 @@ func (t *Table) Counters() (Counters, error) {
 		counterSpoofed: &c.Spoofed, counterStolen: &c.SpoofedLinkLayer,
 		counterLooped: &c.Looped, counterRejected: &c.Rejected,
 	}
-	err := t.list(unix.NFT_MSG_GETOBJ, true, func() {}, func(attrs []byte) {
-		name, value := "", Counter{}
-		bulk.Attrs(attrs, func(kind uint16, v []byte) {
-			switch kind {
-			case unix.NFTA_OBJ_NAME:
-				name = text(v)
-			case unix.NFTA_OBJ_DATA:
-				value = parseCounter(v)
-			}
-		})
+	err := t.eachCounter(func(name string, value Counter) {
 		if c := where[name]; c != nil {
 			*c = value
 		}
 	})
 	return c, err
-}
-
-func parseCounter(b []byte) (c Counter) {
-	bulk.Attrs(b, func(kind uint16, v []byte) {
-		switch {
-		case kind == unix.NFTA_COUNTER_PACKETS && len(v) == 8:
-			c.Packets = binary.BigEndian.Uint64(v)
-		case kind == unix.NFTA_COUNTER_BYTES && len(v) == 8:
-			c.Bytes = binary.BigEndian.Uint64(v)
-		}
-	})
-	return c
 }
 
 // Purge removes the table. The Table must not be used any more, but closed.

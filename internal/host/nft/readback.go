@@ -97,21 +97,28 @@ func (t *Table) read(id setID, tries int) (map[key]struct{}, error) {
 
 // eachKey walks the keys in an answer about the elements of a set.
 func eachKey(body []byte, f func(key []byte)) {
+	eachElement(body, func(elem []byte) {
+		bulk.Attrs(elem, within(unix.NFTA_SET_ELEM_KEY, func(key []byte) {
+			bulk.Attrs(key, within(unix.NFTA_DATA_VALUE, f))
+		}))
+	})
+}
+
+// eachElement walks the elements in such an answer.
+func eachElement(body []byte, f func(elem []byte)) {
 	if len(body) < sizeofNfgenmsg {
 		return
 	}
-	within := func(kind uint16, then func([]byte)) func(uint16, []byte) {
-		return func(k uint16, v []byte) {
-			if k == kind {
-				then(v)
-			}
+	bulk.Attrs(body[sizeofNfgenmsg:], within(unix.NFTA_SET_ELEM_LIST_ELEMENTS, func(list []byte) {
+		bulk.Attrs(list, within(unix.NFTA_LIST_ELEM, f))
+	}))
+}
+
+// within calls then with the attributes of one kind.
+func within(kind uint16, then func([]byte)) func(uint16, []byte) {
+	return func(k uint16, v []byte) {
+		if k == kind {
+			then(v)
 		}
 	}
-	bulk.Attrs(body[sizeofNfgenmsg:], within(unix.NFTA_SET_ELEM_LIST_ELEMENTS, func(list []byte) {
-		bulk.Attrs(list, within(unix.NFTA_LIST_ELEM, func(elem []byte) {
-			bulk.Attrs(elem, within(unix.NFTA_SET_ELEM_KEY, func(key []byte) {
-				bulk.Attrs(key, within(unix.NFTA_DATA_VALUE, f))
-			}))
-		}))
-	}))
 }

@@ -1,7 +1,6 @@
 package nft
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -23,12 +22,16 @@ const (
 	setFieldLen      = 1    // NFTA_SET_FIELD_LEN
 	udataKeyOrder    = 0    // NFTNL_UDATA_SET_KEYBYTEORDER
 	orderOfMachine   = 1    // BYTEORDER_HOST_ENDIAN
+	orderOfNetwork   = 2    // BYTEORDER_BIG_ENDIAN
 	chainTypeFilter  = "filter"
 	policyAccept     = 1 // NF_ACCEPT
 	priorityRaw      = -300
 	priorityFilter   = 0
 	hookPrerouting   = 0 // NF_INET_PRE_ROUTING
+	hookInput        = 1 // NF_INET_LOCAL_IN
 	hookForward      = 2 // NF_INET_FORWARD
+	hookOutput       = 3 // NF_INET_LOCAL_OUT
+	hookPostrouting  = 4 // NF_INET_POST_ROUTING
 	familyOfTheTable = unix.NFPROTO_INET
 )
 
@@ -72,17 +75,25 @@ func (x *transaction) addTable() {
 	x.message(unix.NFT_MSG_NEWTABLE, unix.NLM_F_CREATE, func(b []byte) []byte { return b })
 }
 
-func (x *transaction) addCounter(name string) {
+func (x *transaction) addCounter(name string) { x.addCounterAt(name, Counter{}) }
+
+// addCounterAt makes a counter that goes on from c. One that is there stays as it
+// is.
+func (x *transaction) addCounterAt(name string, c Counter) {
 	x.message(unix.NFT_MSG_NEWOBJ, unix.NLM_F_CREATE, func(b []byte) []byte {
 		b = bulk.AttrString(b, unix.NFTA_OBJ_NAME, name)
 		b = number(b, unix.NFTA_OBJ_TYPE, unix.NFT_OBJECT_COUNTER)
 		b, data := bulk.Nest(b, unix.NFTA_OBJ_DATA)
+		if c != (Counter{}) {
+			b = bulk.Attr(b, unix.NFTA_COUNTER_BYTES, binary.BigEndian.AppendUint64(nil, c.Bytes))
+			b = bulk.Attr(b, unix.NFTA_COUNTER_PACKETS, binary.BigEndian.AppendUint64(nil, c.Packets))
+		}
 		return bulk.EndNest(b, data)
 	})
 }
 
-// addSet makes a hash set. What it says of the key beyond its length serves nft,
-// which could not list the elements otherwise.
+// addSet makes the set of an ID. What it says of the key beyond its length serves
+// nft, which could not list the elements otherwise.
 func (x *transaction) addSet(id setID) {
 	fields := []nftables.SetDatatype{nftables.TypeIFName}
 	switch {
@@ -94,24 +105,35 @@ func (x *transaction) addSet(id setID) {
 	if id.family.HasPrefix() {
 		fields = append(fields, nftables.TypeIP6Addr)
 	}
+	x.addSetOf(id.String(), uint32(id.family)<<8|uint32(id.length), fields, false)
+}
+
+// addSetOf makes a hash set, or a map to counters. id is any number that is its
+// alone in the transaction.
+func (x *transaction) addSetOf(name string, id uint32, fields []nftables.SetDatatype, counters bool) {
 	key, err := nftables.ConcatSetType(fields...)
 	if err != nil {
-		x.err = errors.Join(x.err, fmt.Errorf("nft: set %s: %w", id, err))
+		x.err = errors.Join(x.err, fmt.Errorf("nft: set %s: %w", name, err))
 		return
 	}
-	flags := uint32(0)
-	if len(fields) > 1 {
-		flags = setConcat
+	flags := uint32(setConcat)
+	if len(fields) == 1 {
+		key, flags = fields[0], 0 // whose length is not rounded up to registers
+	}
+	if counters {
+		flags |= unix.NFT_SET_OBJECT
 	}
 	x.message(unix.NFT_MSG_NEWSET, unix.NLM_F_CREATE, func(b []byte) []byte {
-		b = bulk.AttrString(b, unix.NFTA_SET_NAME, id.String())
+		b = bulk.AttrString(b, unix.NFTA_SET_NAME, name)
 		b = number(b, unix.NFTA_SET_FLAGS, flags)
 		b = number(b, unix.NFTA_SET_KEY_TYPE, key.GetNFTMagic())
 		b = number(b, unix.NFTA_SET_KEY_LEN, key.Bytes)
-		b = number(b, unix.NFTA_SET_ID, uint32(id.family)<<8|uint32(id.length))
+		b = number(b, unix.NFTA_SET_ID, id)
+		if counters {
+			b = number(b, unix.NFTA_SET_OBJ_TYPE, unix.NFT_OBJECT_COUNTER)
+		}
 		if len(fields) == 1 {
-			order := binary.NativeEndian.AppendUint32([]byte{udataKeyOrder, 4}, orderOfMachine)
-			return bulk.Attr(b, unix.NFTA_SET_USERDATA, order)
+			return bulk.Attr(b, unix.NFTA_SET_USERDATA, keyOrder(fields[0]))
 		}
 		b, desc := bulk.Nest(b, unix.NFTA_SET_DESC)
 		b, concat := bulk.Nest(b, setDescConcat)
@@ -122,6 +144,15 @@ func (x *transaction) addSet(id setID) {
 		}
 		return bulk.EndNest(bulk.EndNest(b, concat), desc)
 	})
+}
+
+// keyOrder tells nft how the key is written.
+func keyOrder(f nftables.SetDatatype) []byte {
+	order := uint32(orderOfNetwork)
+	if f == nftables.TypeIFName {
+		order = orderOfMachine
+	}
+	return binary.NativeEndian.AppendUint32([]byte{udataKeyOrder, 4}, order)
 }
 
 // addChain makes a chain that others jump to, empty if it is there already.
@@ -151,17 +182,26 @@ func (x *transaction) flushChain(name string) {
 
 // rule appends a rule to a chain.
 func (x *transaction) rule(chain string, parts ...match) {
+	var bodies [][]byte
+	for _, p := range parts {
+		for _, e := range p {
+			body, err := expr.Marshal(familyOfTheTable, e)
+			if err != nil {
+				x.err = errors.Join(x.err, fmt.Errorf("nft: rule in %s: %w", chain, err))
+			}
+			bodies = append(bodies, body)
+		}
+	}
+	x.ruleOf(chain, bodies)
+}
+
+// ruleOf appends a rule that is made of encoded expressions.
+func (x *transaction) ruleOf(chain string, bodies [][]byte) {
 	x.message(unix.NFT_MSG_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_APPEND, func(b []byte) []byte {
 		b = bulk.AttrString(b, unix.NFTA_RULE_CHAIN, chain)
 		b, list := bulk.Nest(b, unix.NFTA_RULE_EXPRESSIONS)
-		for _, p := range parts {
-			for _, e := range p {
-				body, err := expr.Marshal(familyOfTheTable, e)
-				if err != nil {
-					x.err = errors.Join(x.err, fmt.Errorf("nft: rule in %s: %w", chain, err))
-				}
-				b = bulk.Attr(b, unix.NFTA_LIST_ELEM|unix.NLA_F_NESTED, body)
-			}
+		for _, body := range bodies {
+			b = bulk.Attr(b, unix.NFTA_LIST_ELEM|unix.NLA_F_NESTED, body)
 		}
 		return bulk.EndNest(b, list)
 	})
@@ -192,77 +232,3 @@ func (x *transaction) element(e hoststate.Element, remove, last bool) {
 func number(b []byte, kind uint16, v uint32) []byte {
 	return bulk.Attr(b, kind, binary.BigEndian.AppendUint32(nil, v))
 }
-
-// send carries out a transaction. The answers are those to the beginning, to
-// each message, and to the end; without any of them an error, all of it took
-// effect, else nothing did.
-func (t *Table) send(x *transaction) (answers []error, err error) {
-	if x.err != nil {
-		return nil, x.err
-	}
-	x.b = control(x.b, unix.NFNL_MSG_BATCH_END)
-	t.buf = x.b
-	if t.answers, err = t.bulk.Exchange(x.b, t.answers); err != nil {
-		return nil, fmt.Errorf("nft: %w", err)
-	}
-	// The frame is answered only when all of it fails.
-	if err := t.answers[0]; err != nil && !errors.Is(err, bulk.ErrNoAnswer) {
-		return nil, fmt.Errorf("nft: %w", err)
-	}
-	return t.answers, nil
-}
-
-// commit carries out a transaction of which nothing may fail.
-func (t *Table) commit(x *transaction) error {
-	answers, err := t.send(x)
-	if err != nil {
-		return err
-	}
-	for _, a := range answers {
-		if a != nil {
-			return fmt.Errorf("nft: table %s: %w", t.name, a)
-		}
-	}
-	return nil
-}
-
-// list calls found with the attributes of everything of one kind. table limits it
-// to what is in our table.
-func (t *Table) list(kind uint16, table bool, restart func(), found func(attrs []byte)) error {
-	b := request(nil, kind, unix.NLM_F_DUMP)
-	if table {
-		b = bulk.AttrString(b, unix.NFTA_TABLE_NAME, t.name)
-	}
-	err := t.bulk.Dump(bulk.End(b, 0), bulk.Tries, restart, func(_ uint16, body []byte) {
-		if len(body) >= sizeofNfgenmsg {
-			found(body[sizeofNfgenmsg:])
-		}
-	})
-	if err != nil {
-		return fmt.Errorf("nft: %w", err)
-	}
-	return nil
-}
-
-// names lists the names, which are in attribute name, of what of one kind is in
-// our table.
-func (t *Table) names(kind, name uint16) ([]string, error) {
-	var names []string
-	err := t.list(kind, kind != unix.NFT_MSG_GETTABLE, func() { names = nil }, func(attrs []byte) {
-		ours, n := kind == unix.NFT_MSG_GETTABLE, ""
-		bulk.Attrs(attrs, func(k uint16, v []byte) {
-			switch k {
-			case name:
-				n = text(v)
-			case unix.NFTA_TABLE_NAME:
-				ours = text(v) == t.name
-			}
-		})
-		if ours {
-			names = append(names, n)
-		}
-	})
-	return names, err
-}
-
-func text(v []byte) string { return string(bytes.TrimRight(v, "\x00")) }

@@ -1,0 +1,204 @@
+package hop
+
+import (
+	"math"
+	"net/netip"
+	"strings"
+
+	"fairlead/internal/core/trust"
+)
+
+// GuardTable is the whole content of an owner's guard table, in family inet: the
+// part of RFC 8213 that fails closed. It knows nothing of strongSwan's policies,
+// so it holds when they are missing.
+//
+//	output, postrouting  UDP and TCP of this host -> leaving -> outbound
+//	outbound             comes into ESP: accept; to a peer's address and port: drop
+//	input                UDP and TCP -> arriving -> inbound
+//	inbound              came out of ESP -> senders; from a peer: drop; else -> senders
+//	senders              relayed messages from nobody that is configured: drop
+//
+// A port is looked for first, so that what is not DHCP costs two lookups. Peers
+// are elements of hash maps, which also name the counter: a packet costs the same
+// whether there is one peer or a thousand.
+//
+// What a rule cannot read (a datagram cut off in its header) makes the rule not
+// match. Rules are therefore ordered so that what proves a packet harmless
+// accepts it, and what is left over is dropped.
+type GuardTable struct {
+	Name     string
+	Counters []string
+	Sets     []GuardSet
+	Chains   []GuardChain
+}
+
+// GuardSet is a set of addresses and ports. In a map each element has the name of
+// a counter.
+type GuardSet struct {
+	Name     string
+	Key      []GuardField // what the parts of an element are compared with
+	Map      bool
+	Elements []GuardElement
+}
+
+// GuardElement is an element. Only the parts that are in the set's key count.
+type GuardElement struct {
+	Link    string
+	Address netip.Addr
+	Port    uint16
+	Counter string // of an element of a map
+}
+
+// Hook is where the kernel calls a chain; NoHook where other chains go to it.
+type Hook uint8
+
+// The hooks.
+const (
+	NoHook Hook = iota
+	HookInput
+	HookOutput
+	HookPostrouting
+)
+
+// GuardChain is a chain. Its policy is accept.
+type GuardChain struct {
+	Name     string
+	Hook     Hook
+	Priority int32
+	Rules    []GuardRule
+}
+
+// GuardRule is a rule: if all matches hold, count, then the verdict.
+type GuardRule struct {
+	Match   []GuardMatch
+	Counter string // empty: none
+	Verdict GuardVerdict
+	Chain   string // of VerdictGoto
+}
+
+// GuardMatch compares fields with a value (one field) or with a set. With Count
+// the set is a map, and the counter of the element that is found counts.
+type GuardMatch struct {
+	Fields []GuardField
+	Not    bool
+	Value  uint32
+	Set    string
+	Count  bool
+}
+
+// GuardVerdict ends a rule.
+type GuardVerdict uint8
+
+// The verdicts.
+const (
+	VerdictAccept GuardVerdict = iota + 1
+	VerdictDrop
+	VerdictGoto
+)
+
+// GuardField is what a rule reads of a packet.
+type GuardField uint8
+
+// The fields.
+const (
+	FieldFamily     GuardField = iota + 1 // 1 octet: FamilyIPv4 or FamilyIPv6
+	FieldProtocol                         // 1 octet: UDP or TCP
+	FieldSource4                          // 4 octets
+	FieldDest4                            // 4 octets
+	FieldSource6                          // 16 octets
+	FieldDest6                            // 16 octets
+	FieldSourcePort                       // 2 octets
+	FieldDestPort                         // 2 octets
+	FieldLinkIn                           // name of the input interface; the VRF's in a VRF
+	FieldSlaveIn                          // name of the interface below it, in a VRF
+	FieldLinkOut                          // name of the output interface
+	FieldIndexIn                          // number of the input interface; 0: made by this host
+	FieldUser                             // user of the socket that sends; cannot be read without one
+	FieldESPOut                           // 1 octet: 1 if the packet will be transformed
+	FieldESPIn                            // 1 octet: 1 if the packet was transformed
+	FieldFirst                            // first octet of a datagram's payload
+	FieldGiaddr                           // 4 octets at offset 24 of a datagram's payload (RFC 2131 section 2)
+)
+
+// Values of FieldFamily.
+const (
+	FamilyIPv4 = 2
+	FamilyIPv6 = 10
+)
+
+// nobody is a user that no socket has.
+const nobody = math.MaxUint32
+
+// Priorities of the chains. On the way in the guard comes early, before a nat
+// chain can change the source. On the way out it comes last: route and nat chains
+// choose another route for a packet, and with it another policy or none. They do
+// so at postrouting too (masquerade), after the output hook has let the packet
+// pass; therefore the guard is at both.
+const (
+	priorityInput = -300
+	priorityLast  = math.MaxInt32
+)
+
+// CounterStrangers is the counter of relayed messages from nobody that is configured.
+const CounterStrangers = "strangers"
+
+// CounterName is the guard's counter of a hop. The sign + of further addresses,
+// which nft does not read, becomes a stroke, which no peer's name has.
+func CounterName(hop string, out bool) string {
+	direction := "in-"
+	if out {
+		direction = "out-"
+	}
+	return direction + strings.ReplaceAll(hop, "+", "/")
+}
+
+// GuardTable decides what the owner's guard holds. Of hops with the same remote
+// address (one per giaddr of ours, say) the first has the counts of all.
+//
+// With others, relayed messages from anybody may come in: for a program that
+// checks them itself. Without, those of DHCPv6 (Relay-forward from a relay,
+// Relay-reply from a server) and of DHCPv4 (requests with a giaddr from a relay,
+// replies to a relay from a server) come in from the remote addresses of hops
+// and of open alone, each by its role.
+func (o Owner) GuardTable(hops []Hop, others bool, open ...Open) GuardTable {
+	g := guardBuilder{seen: map[string]bool{}, sets: map[string]*GuardSet{}}
+	g.counter(CounterStrangers)
+	for i := range hops {
+		g.hop(&hops[i])
+	}
+	if !others {
+		g.port(ports, Port6)
+		g.port(ports, Port4)
+		g.port(ports6, Port6)
+		g.port(ports4, Port4)
+		for i := range hops {
+			h := &hops[i]
+			g.sender(h.Role, h.Remote, h.Link)
+			if h.Role == trust.Server && h.RelayPort != 0 {
+				g.port(relayedPorts(h.Local), h.RelayPort)
+			}
+		}
+		for _, p := range open {
+			g.sender(p.Role, p.Address, p.Link)
+		}
+	}
+	t := GuardTable{Name: o.Table(), Counters: g.counters, Chains: g.chains(others)}
+	for _, name := range g.order {
+		t.Sets = append(t.Sets, *g.sets[name])
+	}
+	return t
+}
+
+// Open is a peer that is configured to be heard in clear.
+type Open struct {
+	Role    trust.Role
+	Address netip.Addr
+	Link    string // interface of a link-local address, else empty
+}
+
+// GuardText is the guard as nft reads it: a transaction that makes the table
+// anew, whatever was in it.
+func GuardText(o Owner, hops []Hop, others bool, open ...Open) string {
+	t := o.GuardTable(hops, others, open...)
+	return t.String()
+}

@@ -1,0 +1,162 @@
+package hop
+
+// Names of the chains, in the order of GuardTable's picture.
+const (
+	chainOutput      = "output"
+	chainPostrouting = "postrouting"
+	chainLeaving     = "leaving"
+	chainOutbound    = "outbound"
+	chainInput       = "input"
+	chainArriving    = "arriving"
+	chainInbound     = "inbound"
+	chainSenders     = "senders"
+	chainRelayed4    = "relayed4"
+	chainRelayed6    = "relayed6"
+)
+
+// Message types and operations that only relay agents and servers use among
+// themselves.
+const (
+	relayForward = 12 // RFC 8415 section 7.3
+	relayReply   = 13
+	bootRequest  = 1 // RFC 2131 section 2
+	bootReply    = 2
+)
+
+func is(f GuardField, value uint32) GuardMatch {
+	return GuardMatch{Fields: []GuardField{f}, Value: value}
+}
+
+func isNot(f GuardField, value uint32) GuardMatch {
+	return GuardMatch{Fields: []GuardField{f}, Value: value, Not: true}
+}
+
+func in(set string, fields ...GuardField) GuardMatch { return GuardMatch{Fields: fields, Set: set} }
+
+func accept(m ...GuardMatch) GuardRule { return GuardRule{Match: m, Verdict: VerdictAccept} }
+
+func goTo(chain string, m ...GuardMatch) GuardRule {
+	return GuardRule{Match: m, Verdict: VerdictGoto, Chain: chain}
+}
+
+// chains are all chains, those that are gone to before those that go there.
+func (g *guardBuilder) chains(others bool) []GuardChain {
+	var cs []GuardChain
+	add := func(name string, rules ...GuardRule) { cs = append(cs, GuardChain{Name: name, Rules: rules}) }
+	if !others {
+		add(chainRelayed6, g.relayed6()...)
+		add(chainRelayed4, g.relayed4()...)
+		add(chainSenders, senders()...)
+	}
+	add(chainOutbound, g.outbound()...)
+	add(chainInbound, g.inbound(others)...)
+	add(chainLeaving, gate(chainOutbound)...)
+	add(chainArriving, gate(chainInbound)...)
+	return append(cs,
+		GuardChain{Name: chainOutput, Hook: HookOutput, Priority: priorityLast, Rules: transport(chainLeaving)},
+		GuardChain{Name: chainPostrouting, Hook: HookPostrouting, Priority: priorityLast, Rules: postrouting()},
+		GuardChain{Name: chainInput, Hook: HookInput, Priority: priorityInput, Rules: transport(chainArriving)},
+	)
+}
+
+// transport sends UDP and TCP on.
+func transport(chain string, before ...GuardMatch) []GuardRule {
+	var rules []GuardRule
+	for _, protocol := range []uint32{UDP, TCP} {
+		rules = append(rules, goTo(chain, append(before[:len(before):len(before)], is(FieldProtocol, protocol))...))
+	}
+	return rules
+}
+
+// postrouting sends on what this host made itself: what is only forwarded is none
+// of our business. In a VRF such a packet seems to have come in from the VRF
+// device, but it has a socket.
+func postrouting() []GuardRule {
+	return append(transport(chainLeaving, is(FieldIndexIn, 0)), transport(chainLeaving, isNot(FieldUser, nobody))...)
+}
+
+// gate sends on what has one of the ports at either end. Whoever answers from
+// another port is a peer all the same.
+func gate(chain string) []GuardRule {
+	return []GuardRule{goTo(chain, in(ports, FieldDestPort)), goTo(chain, in(ports, FieldSourcePort))}
+}
+
+// outbound drops what would go to a peer in clear, from whichever address.
+func (g *guardBuilder) outbound() []GuardRule {
+	return append([]GuardRule{accept(is(FieldESPOut, 1))}, g.clear(setOut, FieldDest4, FieldDest6, FieldLinkOut)...)
+}
+
+// inbound drops what came from a peer in clear. A fragment after the first has no
+// ports and passes, but without the first it is never put together.
+func (g *guardBuilder) inbound(others bool) []GuardRule {
+	proven, rest := accept(is(FieldESPIn, 1)), []GuardRule(nil)
+	if !others {
+		proven = goTo(chainSenders, is(FieldESPIn, 1))
+		rest = []GuardRule{goTo(chainSenders)}
+	}
+	rules := append([]GuardRule{proven}, g.clear(setIn, FieldSource4, FieldSource6, FieldLinkIn, FieldSlaveIn)...)
+	return append(rules, rest...)
+}
+
+// clear drops what the maps of one direction have, by either port.
+func (g *guardBuilder) clear(kind string, four, six GuardField, links ...GuardField) []GuardRule {
+	var rules []GuardRule
+	look := func(family uint32, set string, key ...GuardField) {
+		if g.sets[set] == nil {
+			return
+		}
+		for _, port := range []GuardField{FieldDestPort, FieldSourcePort} {
+			m := in(set, append(key[:len(key):len(key)], port)...)
+			m.Count = true
+			rules = append(rules, GuardRule{Match: []GuardMatch{is(FieldFamily, family), m}, Verdict: VerdictDrop})
+		}
+	}
+	look(FamilyIPv4, kind+"4", four)
+	look(FamilyIPv6, kind+"6", six)
+	for _, link := range links {
+		look(FamilyIPv4, kind+"4-link", link, four)
+		look(FamilyIPv6, kind+"6-link", link, six)
+	}
+	return rules
+}
+
+// senders sorts out the datagrams to which the roles of peers apply.
+func senders() []GuardRule {
+	return []GuardRule{
+		goTo(chainRelayed6, is(FieldProtocol, UDP), is(FieldFamily, FamilyIPv6), in(ports6, FieldDestPort)),
+		goTo(chainRelayed4, is(FieldProtocol, UDP), is(FieldFamily, FamilyIPv4), in(ports4, FieldDestPort)),
+	}
+}
+
+// relayed6 lets a Relay-forward in from relays, a Relay-reply from servers, and
+// what is neither from anybody.
+func (g *guardBuilder) relayed6() []GuardRule {
+	rules := []GuardRule{accept(isNot(FieldFirst, relayForward), isNot(FieldFirst, relayReply))}
+	rules = append(rules, g.from(FamilyIPv6, setRelays+"6", FieldSource6, is(FieldFirst, relayForward))...)
+	rules = append(rules, g.from(FamilyIPv6, setServers+"6", FieldSource6, is(FieldFirst, relayReply))...)
+	return append(rules, GuardRule{Counter: CounterStrangers, Verdict: VerdictDrop})
+}
+
+// relayed4 lets requests in from clients, which have no giaddr, and from relays,
+// and replies from servers.
+func (g *guardBuilder) relayed4() []GuardRule {
+	rules := []GuardRule{accept(is(FieldFirst, bootRequest), is(FieldGiaddr, 0))}
+	rules = append(rules, g.from(FamilyIPv4, setRelays+"4", FieldSource4, is(FieldFirst, bootRequest))...)
+	rules = append(rules, g.from(FamilyIPv4, setServers+"4", FieldSource4, is(FieldFirst, bootReply))...)
+	return append(rules, GuardRule{Counter: CounterStrangers, Verdict: VerdictDrop})
+}
+
+// from accepts what comes from an address in a set, on its interface where that
+// counts.
+func (g *guardBuilder) from(family uint32, set string, address GuardField, m GuardMatch) []GuardRule {
+	var rules []GuardRule
+	if g.sets[set] != nil {
+		rules = append(rules, accept(is(FieldFamily, family), m, in(set, address)))
+	}
+	if set += "-link"; g.sets[set] != nil {
+		for _, link := range []GuardField{FieldLinkIn, FieldSlaveIn} {
+			rules = append(rules, accept(is(FieldFamily, family), m, in(set, link, address)))
+		}
+	}
+	return rules
+}

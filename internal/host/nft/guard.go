@@ -1,0 +1,226 @@
+package nft
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"fairlead/internal/core/hop"
+	"fairlead/internal/host/netlink/bulk"
+
+	"golang.org/x/sys/unix"
+)
+
+// Guard is a guard table in the kernel: the rules of core/hop that let nothing
+// pass in clear between peers (RFC 8213). What it holds stays when the process
+// ends. It is safe for concurrent use.
+type Guard struct {
+	mu sync.Mutex // guards all following fields
+	session
+	owner  hop.Owner
+	table  *hop.GuardTable    // as last installed; nil: nothing was
+	counts map[string]Counter // last seen: they survive the table
+	hops   map[string]counters
+	print  print
+	seen   uint32 // number of the rule set when everything was last found intact; 0: never
+}
+
+// counters are the names of a hop's counters.
+type counters struct {
+	in, out string
+}
+
+// OpenGuard opens the owner's guard, in the network namespace of the calling
+// thread. It changes nothing.
+func OpenGuard(owner hop.Owner) (*Guard, error) {
+	s, err := openSession(owner.Table())
+	if err != nil {
+		return nil, err
+	}
+	return &Guard{session: s, owner: owner, counts: map[string]Counter{}}, nil
+}
+
+// Close closes the Guard. What was installed stays.
+func (g *Guard) Close() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.bulk.Close()
+}
+
+// Install makes the table hold what core/hop decides for these hops, whatever was
+// in it, all in one transaction: there is no moment without the old rules or the
+// new. Counters go on from where they were, but for what is counted in the
+// milliseconds of the transaction. hop.Owner.GuardTable says what others and open
+// mean.
+func (g *Guard) Install(hops []hop.Hop, others bool) error {
+	return g.InstallOpen(hops, others)
+}
+
+// InstallOpen is Install with peers that may be heard in clear.
+func (g *Guard) InstallOpen(hops []hop.Hop, others bool, open ...hop.Open) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	t := g.owner.GuardTable(hops, others, open...)
+	if err := checkGuard(&t); err != nil {
+		return err
+	}
+	if err := g.count(); err != nil {
+		return err
+	}
+	x := begin(g.buf, g.name)
+	x.addTable() // so that there is one
+	x.dropTable()
+	x.addGuardTable(&t, g.counts)
+	if err := g.commit(x); err != nil {
+		return err
+	}
+	p, err := g.look(&t)
+	if err != nil {
+		return err
+	}
+	if !p.holds(&t) {
+		return fmt.Errorf("nft: table %s: changed by somebody else while it was made", g.name)
+	}
+	g.table, g.print, g.seen = &t, p, 0
+	g.remember(hops)
+	return nil
+}
+
+// checkGuard says what is wrong with a table that the kernel would misread.
+func checkGuard(t *hop.GuardTable) error {
+	for i := range t.Sets {
+		s := &t.Sets[i]
+		for _, e := range s.Elements {
+			if len(e.Link) >= nameLen {
+				return fmt.Errorf("nft: table %s: %q is not an interface name", t.Name, e.Link)
+			}
+		}
+	}
+	return nil
+}
+
+// addGuardTable makes a table that is not there.
+func (x *transaction) addGuardTable(t *hop.GuardTable, counts map[string]Counter) {
+	x.addTable()
+	for _, c := range t.Counters {
+		x.addCounterAt(c, counts[c])
+	}
+	for i := range t.Sets {
+		x.addGuardSet(&t.Sets[i], uint32(i)+1)
+	}
+	hooks := map[hop.Hook]uint32{hop.HookInput: hookInput, hop.HookOutput: hookOutput, hop.HookPostrouting: hookPostrouting}
+	for _, c := range t.Chains {
+		if c.Hook == hop.NoHook {
+			x.addChain(c.Name)
+		} else {
+			x.addBaseChain(c.Name, hooks[c.Hook], c.Priority)
+		}
+	}
+	for i := range t.Chains {
+		x.addGuardChain(&t.Chains[i])
+	}
+}
+
+// remember keeps which counters belong to which hop, and forgets the counts of
+// those that are no more.
+func (g *Guard) remember(hops []hop.Hop) {
+	kept := map[string]Counter{}
+	for _, c := range g.table.Counters {
+		kept[c] = g.counts[c]
+	}
+	g.counts, g.hops = kept, map[string]counters{}
+	for i := range hops {
+		name := hops[i].Name
+		g.hops[name] = counters{in: hop.CounterName(name, false), out: hop.CounterName(name, true)}
+	}
+}
+
+// count reads the counters. One that began anew goes on from what it was: nobody
+// sees it fall.
+func (g *Guard) count() error {
+	return g.eachCounter(func(name string, c Counter) {
+		if last := g.counts[name]; c.Packets >= last.Packets {
+			g.counts[name] = c
+		}
+	})
+}
+
+// Observe says whether everything is as it was installed, and what was dropped
+// so far. It costs little while nobody changes anything in nftables.
+func (g *Guard) Observe() (hop.Guard, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.table == nil {
+		return hop.Guard{}, nil
+	}
+	intact, err := g.intact()
+	if err != nil {
+		return hop.Guard{}, err
+	}
+	if err := g.count(); err != nil {
+		return hop.Guard{}, err
+	}
+	o := hop.Guard{Intact: intact, Hops: map[string]hop.Dropped{}, Strangers: traffic(g.counts[hop.CounterStrangers])}
+	for name, c := range g.hops {
+		o.Hops[name] = hop.Dropped{In: traffic(g.counts[c.in]), Out: traffic(g.counts[c.out])}
+	}
+	return o, nil
+}
+
+func traffic(c Counter) hop.Traffic { return hop.Traffic(c) }
+
+// intact compares what there is with what was installed, unless nothing at all
+// has changed in nftables since that was last the same.
+func (g *Guard) intact() (bool, error) {
+	number, err := g.generation()
+	if err != nil {
+		return false, err
+	}
+	if g.seen != 0 && number == g.seen {
+		return true, nil
+	}
+	p, err := g.look(g.table)
+	if err != nil {
+		return false, err
+	}
+	if p != g.print {
+		g.seen = 0
+		return false, nil
+	}
+	g.seen = number
+	return true, nil
+}
+
+// Remove removes the table, and with it all protection against what is in clear.
+func (g *Guard) Remove() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.table, g.seen = nil, 0
+	x := begin(g.buf, g.name)
+	x.addTable() // so that there is one
+	x.dropTable()
+	return g.commit(x)
+}
+
+// generation is the number of the rule set of the network namespace, which every
+// transaction of anybody changes.
+func (g *Guard) generation() (number uint32, err error) {
+	b, start := bulk.Begin(nil, unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_GETGEN, unix.NLM_F_ACK, unix.AF_UNSPEC, 0, 0, 0)
+	err = g.bulk.Dump(bulk.End(b, start), 1, func() {}, func(_ uint16, body []byte) {
+		if len(body) < sizeofNfgenmsg {
+			return
+		}
+		bulk.Attrs(body[sizeofNfgenmsg:], func(kind uint16, v []byte) {
+			if kind == unix.NFTA_GEN_ID && len(v) == 4 {
+				number = bigEndian32(v)
+			}
+		})
+	})
+	if err != nil {
+		return 0, fmt.Errorf("nft: generation: %w", err)
+	}
+	if number == 0 {
+		return 0, errors.New("nft: generation: the kernel did not say")
+	}
+	return number, nil
+}
