@@ -162,12 +162,14 @@ problems they are shown, and Fairlead goes on with the configuration that it has
 			do := func(ctx context.Context, c *control.Client) (map[string]bool, error) {
 				return map[string]bool{"reloaded": true}, c.Reload(ctx)
 			}
-			return change(cmd, &a, do, func(out io.Writer, _ map[string]bool) error {
-				_, err := fmt.Fprintln(out, "the configuration was reloaded")
-				return err
-			})
+			return change(cmd, &a, do, writeReloaded)
 		},
 	}
 	a.flags(cmd)
 	return cmd
+}
+
+func writeReloaded(out io.Writer, _ map[string]bool) error {
+	_, err := fmt.Fprintln(out, "the configuration was reloaded")
+	return err
 }

@@ -1,6 +1,7 @@
 // Package cli is what a user types and reads. The commands that look at a
 // running Fairlead or change it are clients of its control interface; what is
-// behind run, purge and demo is handed in, so that this package knows no relay.
+// behind run, guard, plan, purge and demo is handed in, so that this package
+// knows no relay.
 //
 // Exit codes: 0 done, 1 not done (stderr says why), 2 the command line is wrong.
 package cli
@@ -22,7 +23,12 @@ type Commands struct {
 	Version string
 	Run     func(ctx context.Context, configPath string) error // returns when ctx ends
 	Purge   func(configPath string) error
-	Demo    func(ctx context.Context, keep bool) error // nil: there is no demo command
+	// Plan is what a configuration, of the relay or of a guard, sets up so that
+	// peers are protected, without its keys.
+	Plan       func(configPath string, guard bool) (string, error)
+	Guard      func(ctx context.Context, configPath string) error // returns when ctx ends
+	PurgeGuard func(configPath string) error
+	Demo       func(ctx context.Context, keep bool) error // nil: there is no demo command
 }
 
 // The exit codes.
@@ -97,7 +103,7 @@ func New(c Commands) *cobra.Command {
 	}
 	add(groupLook, statusCommand(), linksCommand(), peersCommand(), delegationsCommand(), historyCommand(), blocksCommand(), watchCommand(), traceCommand())
 	add(groupChange, clearCommand(), unblockCommand(), reloadCommand())
-	add(groupProcess, runCommand(c.Run), configCommand(), purgeCommand(c.Purge), loadCommand(), versionCommand(c.Version))
+	add(groupProcess, runCommand(c.Run), guardCommand(c.Guard, c.PurgeGuard), ipsecCommand(c.Plan), configCommand(), purgeCommand(c.Purge), loadCommand(), versionCommand(c.Version))
 	if c.Demo != nil {
 		add(groupProcess, demoCommand(c.Demo))
 	}

@@ -48,7 +48,12 @@ func program() int {
 		Version: "1.2.3",
 		Run:     func(_ context.Context, path string) error { return say("run " + path) },
 		Purge:   func(path string) error { return say("purge " + path) },
-		Demo:    func(_ context.Context, keep bool) error { return say(fmt.Sprint("demo ", keep)) },
+		Plan: func(path string, guard bool) (string, error) {
+			return fmt.Sprintf("the plan of %s, guard %v\n", path, guard), say("plan " + path)
+		},
+		Guard:      func(_ context.Context, path string) error { return say("guard " + path) },
+		PurgeGuard: func(path string) error { return say("purge guard " + path) },
+		Demo:       func(_ context.Context, keep bool) error { return say(fmt.Sprint("demo ", keep)) },
 	}, os.Args[1:], stdout, os.Stderr)
 }
 
@@ -68,21 +73,45 @@ func TestScripts(t *testing.T) {
 			"emit":     emit,
 			"lines":    lines,
 			"relay":    relay,
+			"guard":    guard,
 		},
 	})
 }
 
-type fakeKey struct{}
+type (
+	fakeKey  struct{}
+	guardKey struct{}
+)
 
-// setup starts the server of one script, on the socket $SOCKET.
+// setup starts the servers of one script: a relay's on the socket $SOCKET, a
+// guard's on $GUARD.
 func setup(env *testscript.Env) error {
 	c := config.Default()
 	c.Control.Socket, c.Control.Group = filepath.Join(env.WorkDir, "c.sock"), "0"
-	fake := controltest.New()
-	s, err := control.Listen(c, fake, slog.New(slog.DiscardHandler))
+	fake, fakeGuard := controltest.New(), controltest.NewGuard()
+	log := slog.New(slog.DiscardHandler)
+	relay, err := control.Listen(c, fake, log)
 	if err != nil {
 		return err
 	}
+	serve(env, relay)
+	g := c.Control
+	g.Socket = filepath.Join(env.WorkDir, "g.sock")
+	guard, err := control.ListenGuard(&g, "", fakeGuard, log)
+	if err != nil {
+		return err
+	}
+	serve(env, guard)
+	env.Values[fakeKey{}], env.Values[guardKey{}] = fake, fakeGuard
+	env.Setenv("SOCKET", c.Control.Socket)
+	env.Setenv("GUARD", g.Socket)
+	env.Setenv("TZ", "UTC")
+	env.Setenv("GORACE", "atexit_sleep_ms=0") // a race detector would wait a second at each end
+	return nil
+}
+
+// serve runs a server until the script ends.
+func serve(env *testscript.Env, s *control.Server) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
@@ -93,11 +122,6 @@ func setup(env *testscript.Env) error {
 			env.T().FailNow()
 		}
 	})
-	env.Values[fakeKey{}] = fake
-	env.Setenv("SOCKET", c.Control.Socket)
-	env.Setenv("TZ", "UTC")
-	env.Setenv("GORACE", "atexit_sleep_ms=0") // a race detector would wait a second at each end
-	return nil
 }
 
 // exit runs a command and asserts its exit code: exit CODE COMMAND...
@@ -132,9 +156,13 @@ func fakeOf(ts *testscript.TestScript) *controltest.Fake {
 	return ts.Value(fakeKey{}).(*controltest.Fake)
 }
 
-// attached waits until somebody watches.
+func guardOf(ts *testscript.TestScript) *controltest.FakeGuard {
+	return ts.Value(guardKey{}).(*controltest.FakeGuard)
+}
+
+// attached waits until somebody watches relay or guard.
 func attached(ts *testscript.TestScript, _ bool, _ []string) {
-	poll(ts, "somebody watches", fakeOf(ts).Feed.Active)
+	poll(ts, "somebody watches", func() bool { return fakeOf(ts).Feed.Active() || guardOf(ts).Feed.Active() })
 }
 
 // lines waits until a file has so many lines: lines COUNT FILE
@@ -148,7 +176,8 @@ func lines(ts *testscript.TestScript, _ bool, args []string) {
 	})
 }
 
-// relay makes the relay another: relay degraded|empty|broken|problems
+// relay makes the relay another: relay
+// degraded|empty|broken|problems|protected|unprotected
 func relay(ts *testscript.TestScript, _ bool, args []string) {
 	f := fakeOf(ts)
 	f.Mu.Lock()
@@ -166,10 +195,50 @@ func relay(ts *testscript.TestScript, _ bool, args []string) {
 		f.Live, f.Past, f.Blocked, f.LinkList = nil, nil, nil, nil
 	case "broken":
 		f.Fail = errors.New("relay: does not answer")
+	case "protected":
+		protect(f, controltest.IKEHop("kea1"))
+	case "unprotected":
+		up, down, unseen := controltest.IKEHop("kea1"), controltest.IKEHop("kea1+1"), f.PeerList[1]
+		down.Protected, down.Problem, down.Algorithms, down.Age, down.DroppedOut = false, "no SA: the peer does not answer", "", 0, control.Traffic{Packets: 9}
+		unseen.Protection, unseen.Protected = "ipsec", false
+		f.PeerList[1], f.Overview.Peers[1] = unseen, unseen.Summary()
+		protect(f, up, down)
 	case "problems":
 		f.ReloadErr = config.Problems{{File: "f.yaml", Line: 3, Column: 9, Path: "peers", Text: "missing"}, {File: "f.yaml", Line: 7, Column: 1, Text: "a tab"}}
 	default:
 		ts.Fatalf("no such relay: %s", args[0])
+	}
+}
+
+// protect makes kea1 one that requires protection.
+func protect(f *controltest.Fake, hops ...control.Hop) {
+	p := &f.PeerList[0]
+	p.Protection, p.Hops = "ipsec", hops
+	for _, h := range hops {
+		p.Protected = p.Protected && h.Protected
+	}
+	f.Overview.Peers[0] = p.Summary()
+}
+
+// guard makes the guard another: guard degraded|broken|problems
+func guard(ts *testscript.TestScript, _ bool, args []string) {
+	f := guardOf(ts)
+	f.Mu.Lock()
+	defer f.Mu.Unlock()
+	switch args[0] {
+	case "degraded":
+		o := &f.Overview
+		o.Peers[0].Protected, o.Peers[0].Hops[1].Protected = false, false
+		o.Peers[0].Hops[1].Problem = "policies are missing"
+		o.Config.LastError = "guard.yaml:3:1: peers: missing"
+		o.Programs = []control.Program{{PID: 812, Name: "dhcpd", Problem: "reads packets below IP"}}
+		o.Degraded = []string{"peer attic: not protected", "dhcpd: cannot be protected"}
+	case "broken":
+		f.Fail = errors.New("guard: does not answer")
+	case "problems":
+		f.ReloadErr = config.Problems{{File: "g.yaml", Line: 3, Column: 9, Path: "peers", Text: "missing"}}
+	default:
+		ts.Fatalf("no such guard: %s", args[0])
 	}
 }
 
@@ -198,9 +267,15 @@ func emit(ts *testscript.TestScript, _ bool, args []string) {
 			Time: controltest.Start, Kind: "trace", Text: "forwarded", Link: "br-cust7", Peer: "kea1", Client: controltest.Alice,
 			Type: "Solicit", XID: 0x00abcd, Reason: "fe80::1",
 		}
+	case "lost-protection", "rekeyed":
+		e = control.Event{Time: controltest.Start, Kind: control.EventProtection, Text: "protection lost", Peer: "kea1", Hop: "kea1+1", Reason: "no SA"}
+		if args[0] == "rekeyed" {
+			e.Text, e.Hop, e.Reason = "rekeyed", "kea1", ""
+		}
 	default:
 		ts.Fatalf("nothing is called %s", args[0])
 	}
 	// Lost events come from the feed itself; everybody gets this one.
 	fake.Feed.Offer(e)
+	guardOf(ts).Feed.Offer(e)
 }

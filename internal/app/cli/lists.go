@@ -159,11 +159,7 @@ func writePeers(out io.Writer, peers []control.Peer) error {
 		if p.Preferred {
 			name += " *"
 		}
-		protection := p.Protection
-		if !p.Protected {
-			protection += " MISSING"
-		}
-		g.row(name, p.Role, p.Address, strings.Join(p.Interfaces, " "), protection, p.Sent, p.Received, p.SinceAnswer, clockTime(p.LastReceived), dash(p.LastType))
+		g.row(name, p.Role, p.Address, strings.Join(p.Interfaces, " "), protectionText(p.Protection, p.Protected, p.Hops), p.Sent, p.Received, p.SinceAnswer, clockTime(p.LastReceived), dash(p.LastType))
 	}
 	if err := g.write(out); err != nil {
 		return err

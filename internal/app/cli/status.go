@@ -52,12 +52,7 @@ func writeStatus(out io.Writer, s control.Status) error {
 	if err := g.write(out); err != nil {
 		return err
 	}
-	if len(s.Degraded) == 0 {
-		_, err := fmt.Fprintln(out, "\nAll is well.")
-		return err
-	}
-	_, err := fmt.Fprintf(out, "\nNot as it should be:\n  %s\n", strings.Join(s.Degraded, "\n  "))
-	return err
+	return writeVerdict(out, s.Degraded)
 }
 
 // clockText answers RFC 8987 O-3.
@@ -103,10 +98,7 @@ func hostText(h *control.HostStatus) string {
 }
 
 func peerText(p *control.PeerSummary) string {
-	words := []string{p.Role, "protection " + p.Protection}
-	if !p.Protected {
-		words[1] += " MISSING"
-	}
+	words := []string{p.Role, "protection " + protectionText(p.Protection, p.Protected, p.Hops)}
 	if p.Role == "server" && !p.Answered {
 		words = append(words, "has not answered yet")
 	}

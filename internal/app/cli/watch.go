@@ -19,14 +19,15 @@ func watchCommand() *cobra.Command {
 		Use:   "watch",
 		Short: "Show what happens, as it happens",
 		Long: `Show delegations that are granted, moved, refused or ended, links that come and
-go, and what goes wrong, as it happens. With --json each event is one line.`,
+go, protection that is lost or back, and what goes wrong, as it happens. With
+--json each event is one line.`,
 		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f, err := s.filter()
 			if err != nil {
 				return err
 			}
-			return follow(cmd, &a, func(ctx context.Context, c *control.Client) (control.Stream, error) { return c.Watch(ctx, f) })
+			return follow(cmd, &a, func(ctx context.Context) (control.Stream, error) { return a.client().Watch(ctx, f) })
 		},
 	}
 	s.flags(cmd, &a, true)
@@ -50,7 +51,7 @@ func traceCommand() *cobra.Command {
 				return usagef("trace needs --client or --link, and not both")
 			}
 			t := control.TraceFilter{Client: f.Client, Link: f.Link}
-			return follow(cmd, &a, func(ctx context.Context, c *control.Client) (control.Stream, error) { return c.Trace(ctx, t) })
+			return follow(cmd, &a, func(ctx context.Context) (control.Stream, error) { return a.client().Trace(ctx, t) })
 		},
 	}
 	s.flags(cmd, &a, false)
@@ -59,9 +60,9 @@ func traceCommand() *cobra.Command {
 }
 
 // follow prints a stream until the user ends it, which is no error.
-func follow(cmd *cobra.Command, a *ask, open func(context.Context, *control.Client) (control.Stream, error)) error {
+func follow(cmd *cobra.Command, a *ask, open func(context.Context) (control.Stream, error)) error {
 	ctx := cmd.Context()
-	stream, err := open(ctx, a.client())
+	stream, err := open(ctx)
 	if err != nil {
 		return err
 	}
@@ -99,6 +100,9 @@ func writeEvent(out io.Writer, e *control.Event) error {
 		}
 	}
 	add("%s:", e.Link)
+	if e.Kind == control.EventProtection {
+		add("%s:", hopName(e))
+	}
 	add("%s", e.Text)
 	add("%s", e.Type)
 	if e.XID != 0 {
@@ -117,7 +121,9 @@ func writeEvent(out io.Writer, e *control.Event) error {
 	} else {
 		add("client %s", e.Client.String())
 	}
-	add("peer %s", e.Peer)
+	if e.Kind != control.EventProtection {
+		add("peer %s", e.Peer)
+	}
 	if e.Kind == "trace" { // where the message comes from
 		add("from %s", e.Reason)
 	} else {
@@ -129,4 +135,13 @@ func writeEvent(out io.Writer, e *control.Event) error {
 	}
 	_, err := fmt.Fprintln(out, line)
 	return err
+}
+
+// hopName is the peer that an event is about, and which of its hops if its name
+// does not say it.
+func hopName(e *control.Event) string {
+	if e.Hop == e.Peer {
+		return "peer " + e.Peer
+	}
+	return "peer " + e.Peer + ", hop " + e.Hop
 }

@@ -1,0 +1,166 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"fairlead/internal/app/control"
+)
+
+// protectionText is what a peer requires and what of it is there: "none",
+// "ipsec ok (ike psk, AES_GCM_16-256, 12m, 3 rekeys)", "ipsec MISSING: why".
+func protectionText(required string, protected bool, hops []control.Hop) string {
+	i := slices.IndexFunc(hops, func(h control.Hop) bool { return !h.Protected })
+	switch {
+	case protected && len(hops) == 0:
+		return required
+	case protected && len(hops) == 1:
+		return fmt.Sprintf("%s ok (%s)", required, hopText(&hops[0]))
+	case protected:
+		return fmt.Sprintf("%s ok (%d hops)", required, len(hops))
+	case i < 0:
+		return required + " MISSING"
+	case len(hops) == 1:
+		return required + " MISSING: " + orUnseen(hops[0].Problem)
+	}
+	missing := 0
+	for i := range hops {
+		if !hops[i].Protected {
+			missing++
+		}
+	}
+	return fmt.Sprintf("%s MISSING on %d of %d hops: %s: %s", required, missing, len(hops), hops[i].Name, orUnseen(hops[i].Problem))
+}
+
+func orUnseen(problem string) string {
+	if problem == "" {
+		return "not looked at yet"
+	}
+	return problem
+}
+
+// hopText is how a hop is protected.
+func hopText(h *control.Hop) string {
+	text := h.Mode
+	if h.Algorithms != "" {
+		text += ", " + h.Algorithms
+	}
+	if h.Mode == modeManual {
+		return text + ", key " + h.Age.String() + " old"
+	}
+	return text + ", " + h.Age.String() + ", " + count(h.Rekeys, "rekey", "rekeys")
+}
+
+// modeManual is control.Hop's mode of keys that do not change by themselves.
+const modeManual = "manual"
+
+func ipsecStatusCommand() *cobra.Command {
+	var a ask
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show how each peer of the running relay is protected, hop by hop",
+		Long: `Show how each peer of the running relay is protected, hop by hop: keying,
+algorithms, age and traffic of the ESP SAs, and what was dropped because it came
+or would have left in clear. "fairlead guard status" shows the same of a guard.`,
+		Args: atMost(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return look(cmd, &a, protectedPeers, writeProtection)
+		},
+	}
+	a.flags(cmd)
+	return cmd
+}
+
+// protectedPeers are the peers that require protection.
+func protectedPeers(ctx context.Context, c *control.Client) ([]control.PeerSummary, error) {
+	all, err := c.Peers(ctx)
+	found := []control.PeerSummary{}
+	for i := range all {
+		if p := &all[i]; !p.Protected || len(p.Hops) > 0 {
+			found = append(found, p.Summary())
+		}
+	}
+	return found, err
+}
+
+func writeProtection(out io.Writer, peers []control.PeerSummary) error {
+	if len(peers) == 0 {
+		_, err := fmt.Fprintln(out, "no peer requires protection")
+		return err
+	}
+	var hops []control.Hop
+	for i := range peers {
+		if len(peers[i].Hops) == 0 {
+			hops = append(hops, control.Hop{Name: peers[i].Name})
+		}
+		hops = append(hops, peers[i].Hops...)
+	}
+	return writeHops(out, hops)
+}
+
+// writeHops is a table of hops, and under it what does not fit into one.
+func writeHops(out io.Writer, hops []control.Hop) error {
+	g := newGrid("hop", "state", "keys", "local", "remote", "algorithms", "age", "rekeys", "sent", "received", "clear out", "clear in")
+	g.right(8, 9, 10, 11, 12)
+	for i := range hops {
+		h := &hops[i]
+		state, age := "ok", h.Age.String()
+		if !h.Protected {
+			state, age = "MISSING", "-"
+		}
+		g.row(h.Name, state, dash(h.Mode), addressText(h.Local), addressText(h.Remote), dash(h.Algorithms), age, h.Rekeys,
+			trafficText(h.Out), trafficText(h.In), h.DroppedOut.Packets, h.DroppedIn.Packets)
+	}
+	if err := g.write(out); err != nil {
+		return err
+	}
+	return writeLines(out, "", hopNotes(hops))
+}
+
+func hopNotes(hops []control.Hop) []string {
+	var notes []string
+	for i := range hops {
+		h := &hops[i]
+		if !h.Protected {
+			notes = append(notes, h.Name+": MISSING: "+orUnseen(h.Problem))
+		}
+		if h.LastError != "" {
+			notes = append(notes, fmt.Sprintf("%s: last error, %s: %s", h.Name, clockTime(h.LastErrorAt), h.LastError))
+		}
+		for _, w := range h.Warnings {
+			notes = append(notes, h.Name+": warning: "+w)
+		}
+	}
+	return notes
+}
+
+// writeLines writes a title, if there is one, and lines under it; nothing
+// without lines.
+func writeLines(out io.Writer, title string, lines []string) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	indent := ""
+	if title != "" {
+		title, indent = title+"\n", "  "
+	}
+	text := "\n" + title
+	for _, l := range lines {
+		text += indent + l + "\n"
+	}
+	_, err := io.WriteString(out, text)
+	return err
+}
+
+func addressText(a fmt.Stringer) string {
+	if v, ok := a.(interface{ IsValid() bool }); ok && !v.IsValid() {
+		return "-"
+	}
+	return a.String()
+}
+
+func trafficText(t control.Traffic) string { return fmt.Sprintf("%d (%s)", t.Packets, size(t.Bytes)) }
