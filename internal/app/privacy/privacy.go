@@ -1,0 +1,213 @@
+// Package privacy decides how the identifiers of clients and relays leave the
+// process: in the log, in what watches and traces tell, in the history, in the
+// report of a panic (RFC 8213 section 4: "securing these systems and the data in
+// databases and logs also needs to be considered"). Each of these places has a
+// Mask, by the configuration's section "privacy". What operators ask about the
+// present is not masked; docs/privacy.md has the whole list.
+//
+// An identifier is a DUID, an address or prefix of a client, a link-layer
+// address. Addresses of configured peers and of this host are not: they are in
+// the configuration, and without them no message about a peer helps.
+//
+// Rules may be used and changed from any goroutine; a Mask is a value.
+package privacy
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+
+	"fairlead/internal/app/config"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/dhcp6"
+	"fairlead/internal/wire/linkaddr"
+)
+
+// Key is the key of hashes. Who has it can tell by trying whether a hash is that
+// of an identifier he knows of.
+type Key [32]byte
+
+// NewKey is a random key.
+func NewKey() Key {
+	var k Key
+	_, _ = rand.Read(k[:]) // never fails
+	return k
+}
+
+// Rules are the masks of all places.
+type Rules struct{ current atomic.Pointer[rules] }
+
+type rules struct {
+	key    Key
+	config config.Privacy
+	public []netip.Prefix
+}
+
+// New are the rules of a configuration with its peers.
+func New(k Key, c config.Privacy, peers []trust.Peer) *Rules {
+	r := new(Rules)
+	r.current.Store(&rules{key: k, config: c, public: public(peers)})
+	return r
+}
+
+// Reconfigure holds from now on; the key stays.
+func (r *Rules) Reconfigure(c config.Privacy, peers []trust.Peer) {
+	r.current.Store(&rules{key: r.current.Load().key, config: c, public: public(peers)})
+}
+
+// UseKey replaces the key: hashes made before mean nothing to those made after.
+func (r *Rules) UseKey(k Key) {
+	next := *r.current.Load()
+	next.key = k
+	r.current.Store(&next)
+}
+
+// public is what the configuration itself says of peers. A prefix that stands
+// for many relays may hold clients too.
+func public(peers []trust.Peer) []netip.Prefix {
+	var all []netip.Prefix
+	for i := range peers {
+		p := &peers[i]
+		if p.Role == trust.Server && p.Prefix.IsValid() {
+			all = append(all, p.Prefix)
+		}
+		for _, a := range []netip.Addr{p.Address, p.Local} {
+			if a.IsValid() {
+				all = append(all, netip.PrefixFrom(a, a.BitLen()))
+			}
+		}
+	}
+	return all
+}
+
+func (r *Rules) mask(of func(*config.Privacy) config.Identifiers) Mask {
+	c := r.current.Load()
+	return Mask{how: of(&c.config), rules: c}
+}
+
+// Log is how the log has identifiers.
+func (r *Rules) Log() Mask {
+	return r.mask(func(c *config.Privacy) config.Identifiers { return c.Log })
+}
+
+// Trace is how watches and traces have them.
+func (r *Rules) Trace() Mask {
+	return r.mask(func(c *config.Privacy) config.Identifiers { return c.Trace })
+}
+
+// History is how records of ended delegations have them.
+func (r *Rules) History() Mask {
+	return r.mask(func(c *config.Privacy) config.Identifiers { return c.History })
+}
+
+// Crash is how the report of a panic has them.
+func (r *Rules) Crash() Mask {
+	return r.mask(func(c *config.Privacy) config.Identifiers { return c.Crash })
+}
+
+// Mask is how one place has identifiers. The zero Mask shows them.
+type Mask struct {
+	how   config.Identifiers
+	rules *rules
+}
+
+// Shows reports whether the mask hides nothing.
+func (m Mask) Shows() bool { return m.how == config.IdentifiersFull }
+
+// kind keeps hashes of different kinds apart.
+type kind byte
+
+const (
+	kindDUID kind = iota + 1
+	kindAddr
+	kindPrefix
+	kindLinkLayer
+	kindText
+)
+
+const hashLen = 6
+
+// hash tells identifiers apart and no more: HMAC-SHA-256 (RFC 2104), cut short.
+func (m Mask) hash(k kind, octets ...[]byte) [hashLen]byte {
+	h := hmac.New(sha256.New, m.rules.key[:])
+	h.Write([]byte{byte(k)})
+	for _, o := range octets {
+		h.Write(o)
+	}
+	return [hashLen]byte(h.Sum(nil))
+}
+
+// hidden stands for what is not written at all.
+const hidden = "-"
+
+// text is an identifier as the log has it: "00:03..53:0a", "#5d1c0f2a9b3e", "-".
+func (m Mask) text(full string, k kind, octets ...[]byte) string {
+	switch m.how {
+	case config.IdentifiersShort:
+		return ends(full)
+	case config.IdentifiersHashed:
+		sum := m.hash(k, octets...)
+		return "#" + hex.EncodeToString(sum[:])
+	case config.IdentifiersNone:
+		return hidden
+	}
+	return full
+}
+
+// ends are the first and the last few characters.
+func ends(s string) string {
+	n := min(5, len(s)/4)
+	return s[:n] + ".." + s[len(s)-n:]
+}
+
+// DUIDText is a DUID, of which duid has the octets.
+func (m Mask) DUIDText(duid string) string {
+	if duid == "" {
+		return ""
+	}
+	return m.text(dhcp6.DUID(duid).String(), kindDUID, []byte(duid))
+}
+
+// AddrText is an address.
+func (m Mask) AddrText(a netip.Addr) string {
+	if !m.hides(a) {
+		return a.String()
+	}
+	octets := a.WithZone("").As16()
+	text := m.text(a.WithZone("").String(), kindAddr, octets[:])
+	if a.Zone() != "" {
+		text += "%" + a.Zone()
+	}
+	return text
+}
+
+// hides reports whether an address is somebody's and not in the configuration.
+func (m Mask) hides(a netip.Addr) bool {
+	if m.Shows() || !a.IsValid() || a.IsUnspecified() || a.IsLoopback() || a.IsMulticast() {
+		return false
+	}
+	return !slices.ContainsFunc(m.rules.public, func(p netip.Prefix) bool { return p.Contains(a.WithZone("")) })
+}
+
+// PrefixText is a delegated prefix or an assigned address. Its length tells
+// nothing of whose it is, and stays.
+func (m Mask) PrefixText(p netip.Prefix) string {
+	if !p.IsValid() || p.Bits() == 0 || !m.hides(p.Addr()) {
+		return p.String()
+	}
+	octets := p.Addr().As16()
+	text := m.text(p.Addr().String(), kindPrefix, octets[:], []byte{byte(p.Bits())})
+	return text + p.String()[len(p.Addr().String()):]
+}
+
+// LinkLayerText is a link-layer address.
+func (m Mask) LinkLayerText(a linkaddr.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return m.text(a.String(), kindLinkLayer, a.Append(nil))
+}

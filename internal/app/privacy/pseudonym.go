@@ -1,0 +1,152 @@
+package privacy
+
+import (
+	"context"
+	"net/netip"
+
+	"fairlead/internal/app/config"
+	"fairlead/internal/app/control"
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/wire/linkaddr"
+)
+
+// A pseudonym stands where a value of the identifier's own type has to. It has
+// the octets of the same hash that the log shows after a #.
+//
+//   - a DUID of a type that does not exist, ff:ff, and the hash;
+//   - an address in 100::/64, which is nobody's (RFC 6666), and ends with the
+//     hash; for a prefix, a /128 of this kind.
+//
+// What is shortened keeps its ends, with zeros between; of a prefix 32 bits. What
+// is hidden is an empty DUID, :: and ::/0.
+
+var (
+	pseudonymType  = "\xff\xff"
+	pseudonymSpace = netip.MustParsePrefix("100::/64")
+	nobody         = netip.IPv6Unspecified()
+	nothing        = netip.PrefixFrom(nobody, 0)
+)
+
+// DUID is a DUID's octets, or those of its pseudonym.
+func (m Mask) DUID(duid string) string {
+	if duid == "" {
+		return duid
+	}
+	switch m.how {
+	case config.IdentifiersShort:
+		return blank(duid, 2)
+	case config.IdentifiersHashed:
+		sum := m.hash(kindDUID, []byte(duid))
+		return pseudonymType + string(sum[:])
+	case config.IdentifiersNone:
+		return ""
+	}
+	return duid
+}
+
+// blank has zeros in the place of all octets but for keep at either end, of
+// short ones of all.
+func blank(s string, keep int) string {
+	b := []byte(s)
+	if len(b) <= 2*keep+2 {
+		keep = 0
+	}
+	clear(b[keep : len(b)-keep])
+	return string(b)
+}
+
+// Addr is an address or its pseudonym.
+func (m Mask) Addr(a netip.Addr) netip.Addr {
+	if !m.hides(a) {
+		return a
+	}
+	octets := a.WithZone("").As16()
+	switch m.how {
+	case config.IdentifiersShort:
+		clear(octets[4:14])
+		return netip.AddrFrom16(octets)
+	case config.IdentifiersHashed:
+		return inPseudonymSpace(m.hash(kindAddr, octets[:]))
+	}
+	return nobody
+}
+
+// Prefix is a prefix or its pseudonym.
+func (m Mask) Prefix(p netip.Prefix) netip.Prefix {
+	if !p.IsValid() || p.Bits() == 0 || !m.hides(p.Addr()) {
+		return p
+	}
+	octets := p.Addr().As16()
+	switch m.how {
+	case config.IdentifiersShort:
+		clear(octets[4:])
+		return netip.PrefixFrom(netip.AddrFrom16(octets), p.Bits()).Masked()
+	case config.IdentifiersHashed:
+		return netip.PrefixFrom(inPseudonymSpace(m.hash(kindPrefix, octets[:], []byte{byte(p.Bits())})), 128)
+	}
+	return nothing
+}
+
+func inPseudonymSpace(sum [hashLen]byte) netip.Addr {
+	octets := pseudonymSpace.Addr().As16()
+	copy(octets[len(octets)-hashLen:], sum[:])
+	return netip.AddrFrom16(octets)
+}
+
+// Past masks what is kept of a delegation that has ended. Its link-layer address
+// served the living one, and is not kept unless all is.
+func (m Mask) Past(d *delegation.Delegation) {
+	if m.Shows() || pseudonym(d) {
+		return
+	}
+	d.Client, d.NextHop, d.Prefix = m.DUID(d.Client), m.Addr(d.NextHop), m.Prefix(d.Prefix)
+	d.LinkLayer = linkaddr.Addr{}
+}
+
+// pseudonym reports whether a record has hashes already, maybe of another key.
+func pseudonym(d *delegation.Delegation) bool {
+	return pseudonymSpace.Contains(d.Prefix.Addr())
+}
+
+// Event masks what a watch or a trace tells.
+func (m Mask) Event(e *control.Event) {
+	if m.Shows() {
+		return
+	}
+	e.Client = control.DUID(m.DUID(string(e.Client)))
+	e.Reason, e.Error = m.Text(e.Reason), m.Text(e.Error)
+	e.Delegation, e.Previous = m.delegation(e.Delegation), m.delegation(e.Previous)
+}
+
+// delegation is a masked copy: others read the same event.
+func (m Mask) delegation(d *control.Delegation) *control.Delegation {
+	if d == nil {
+		return nil
+	}
+	c := *d
+	c.Client = control.DUID(m.DUID(string(d.Client)))
+	c.NextHop, c.Prefix = m.Addr(d.NextHop), m.Prefix(d.Prefix)
+	c.LinkLayer = ""
+	if a, ok := linkaddr.Parse(d.LinkLayer); ok {
+		c.LinkLayer = m.LinkLayerText(a)
+	}
+	return &c
+}
+
+// Events are the events of in, masked, until ctx ends. A selection of events has
+// been made before: who asks for one client knows him.
+func (r *Rules) Events(ctx context.Context, in <-chan control.Event) <-chan control.Event {
+	out := make(chan control.Event)
+	go func() {
+		defer close(out)
+		for e := range in {
+			r.Trace().Event(&e)
+			select {
+			case out <- e:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
+}

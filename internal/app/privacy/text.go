@@ -1,0 +1,134 @@
+package privacy
+
+import (
+	"encoding/hex"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"fairlead/internal/wire/dhcp6"
+	"fairlead/internal/wire/linkaddr"
+)
+
+// Text masks the identifiers in a text of which only the words are known, such
+// as an error of the kernel's: addresses and prefixes, and octets in hexadecimal
+// with colons, with hyphens, or twelve digits and more without either. It rather
+// masks too much. Where the type of a value is known, the other methods are
+// right.
+func (m Mask) Text(s string) string {
+	if m.Shows() {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		if i == 0 || !isWord(s[i-1]) {
+			if text, n := m.identifier(s[i:]); n > 0 {
+				b.WriteString(text)
+				i += n
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+		i++
+	}
+	return b.String()
+}
+
+// identifier is what s begins with, masked, and how long it was; 0 if it does
+// not begin with an identifier.
+func (m Mask) identifier(s string) (text string, n int) {
+	n = span(s, ":.")
+	for ; n >= 2; n-- {
+		if n < len(s) && isWord(s[n]) || s[n-1] == '.' {
+			continue
+		}
+		if a, err := netip.ParseAddr(s[:n]); err == nil {
+			if bits, digits := length(s[n:]); digits > 0 && bits <= a.BitLen() {
+				return m.PrefixText(netip.PrefixFrom(a, bits)), n + digits
+			}
+			return m.AddrText(a), n
+		}
+		if octets, ok := pairs(s[:n], ":"); ok {
+			return m.octets(octets), n
+		}
+	}
+	n = span(s, "-")
+	for ; n >= 8; n-- {
+		if n < len(s) && isWord(s[n]) {
+			continue
+		}
+		if octets, ok := pairs(s[:n], "-"); ok {
+			return m.octets(octets), n
+		}
+	}
+	n = span(s, "")
+	if octets, err := hex.DecodeString(s[:n]); err == nil && n >= 12 && (n == len(s) || !isWord(s[n])) {
+		return m.octets(octets), n
+	}
+	return "", 0
+}
+
+// maxIdentifier bounds how far an identifier is looked for: the text of a DUID
+// of 130 octets.
+const maxIdentifier = 3 * 130
+
+// span is how far s has hexadecimal digits and the separators given.
+func span(s, separators string) int {
+	for i := range min(len(s), maxIdentifier) {
+		if !isHex(s[i]) && strings.IndexByte(separators, s[i]) < 0 {
+			return i
+		}
+	}
+	return min(len(s), maxIdentifier)
+}
+
+// length is the prefix length that s begins with, and how long its text is.
+func length(s string) (bits, n int) {
+	if s == "" || s[0] != '/' {
+		return 0, 0
+	}
+	n = 1
+	for n < len(s) && '0' <= s[n] && s[n] <= '9' {
+		n++
+	}
+	bits, err := strconv.Atoi(s[1:n])
+	if err != nil {
+		return 0, 0
+	}
+	return bits, n
+}
+
+// pairs reads three octets or more with a separator between them.
+func pairs(s, separator string) ([]byte, bool) {
+	if len(s) < 8 || len(s)%3 != 2 {
+		return nil, false
+	}
+	var octets []byte
+	for p := range strings.SplitSeq(s, separator) {
+		o, err := hex.DecodeString(p)
+		if err != nil || len(o) != 1 {
+			return nil, false
+		}
+		octets = append(octets, o[0])
+	}
+	return octets, true
+}
+
+// octets masks what is a link-layer address by its length, and else a DUID.
+func (m Mask) octets(b []byte) string {
+	if len(b) == 6 {
+		return m.LinkLayerText(linkaddr.From(b))
+	}
+	if len(b) > dhcp6.MaxDUIDLen {
+		return m.text(hex.EncodeToString(b), kindText, b)
+	}
+	return m.DUIDText(string(b))
+}
+
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+}
+
+func isWord(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_' || c >= 0x80
+}
