@@ -132,6 +132,9 @@ func writeLink(out io.Writer, l control.Link) error {
 	g.row("delivered", dash(countsText(c.Delivered)))
 	g.row("dropped", dash(countsText(c.Drops)))
 	g.row("refused", count(c.Refused, "grant", "grants"))
+	if c.SensitiveOmitted > 0 {
+		g.row("sensitive", fmt.Sprintf("options left out of %s to unprotected peers", count(c.SensitiveOmitted, "message", "messages")))
+	}
 	return g.write(out)
 }
 

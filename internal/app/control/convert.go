@@ -65,7 +65,7 @@ func LinkCountsOf(v *relay6.LinkView) LinkCounts {
 func LinkCountersOf(c *relay6.LinkCounters) LinkCounters {
 	return LinkCounters{
 		Received: byType(&c.Received), Delivered: byType(&c.Delivered),
-		Drops: DropsOf(&c.Drops), Refused: c.Refused,
+		Drops: DropsOf(&c.Drops), Refused: c.Refused, SensitiveOmitted: c.SensitiveOmitted,
 	}
 }
 

@@ -114,12 +114,12 @@ func TestLinkCountersOf(t *testing.T) {
 	c.Received[dhcp6.Solicit], c.Received[dhcp6.RelayForward], c.Received[0] = 5, 6, 7
 	c.Delivered[dhcp6.Reply] = 8
 	c.Drops[relay6.DropMalformed], c.Drops[relay6.DropSendFailed] = 9, 10
-	c.Refused = 11
+	c.Refused, c.SensitiveOmitted = 11, 12
 	want := control.LinkCounters{
 		Received:  map[string]uint64{"solicit": 5, "relay-forward": 6, "other": 7},
 		Delivered: map[string]uint64{"reply": 8},
 		Drops:     map[string]uint64{"malformed": 9, "send-failed": 10},
-		Refused:   11,
+		Refused:   11, SensitiveOmitted: 12,
 	}
 	if diff := cmp.Diff(want, control.LinkCountersOf(&c)); diff != "" {
 		t.Errorf("counters (-want +got):\n%s", diff)

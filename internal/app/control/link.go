@@ -35,6 +35,9 @@ type LinkCounters struct {
 	Delivered map[string]uint64 `json:"delivered"` // by message type, to them
 	Drops     map[string]uint64 `json:"drops"`     // by reason
 	Refused   uint64            `json:"refused"`   // grants that were not learned
+	// SensitiveOmitted counts Relay-forwards that went without options which only
+	// protected peers may see (RFC 8213 section 3).
+	SensitiveOmitted uint64 `json:"sensitive_omitted"`
 }
 
 // Peer is one configured server or relay, and what passed between it and us.

@@ -122,6 +122,11 @@ var linkMetrics = []relayMetric{
 		eachLink(func(l *control.LinkCounts, emit emit) { emit(float64(l.Refused), l.Link) }),
 	},
 	{
+		"sensitive_omitted_total", "Relay-forwards that went without options which only protected peers may see (RFC 8213 section 3).", counter,
+		[]string{"link"},
+		eachLink(func(l *control.LinkCounts, emit emit) { emit(float64(l.SensitiveOmitted), l.Link) }),
+	},
+	{
 		"refusals_total", "Grants of servers that were not learned, and Releases that were not believed, by reason.", counter,
 		[]string{"reason"},
 		each(func(c *control.Counters) map[string]uint64 { return c.Refusals }),

@@ -66,7 +66,7 @@ func links() []control.Link {
 				Received:  map[string]uint64{"solicit": 5, "request": 3},
 				Delivered: map[string]uint64{"advertise": 5, "reply": 3},
 				Drops:     map[string]uint64{"malformed": 2, "server-message": 1},
-				Refused:   4,
+				Refused:   4, SensitiveOmitted: 6,
 			},
 		},
 		{
