@@ -59,7 +59,7 @@ func New(d *lab.Node, config Config) (*Charon, error) {
 		}
 	}
 	filelog {
-		stdout {
+		stderr {
 			default = 1
 			flush_line = yes
 			time_format = %%T

@@ -1,0 +1,160 @@
+package peer
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"fairlead/internal/lab"
+)
+
+// Server4Kind names a DHCPv4 server program, and how it listens.
+type Server4Kind string
+
+// The DHCPv4 servers. Kea by default, and dhcpd always, read frames from packet
+// sockets; the others read UDP sockets.
+const (
+	Kea4UDP  Server4Kind = "kea-dhcp4"
+	Kea4Raw  Server4Kind = "kea-dhcp4-raw"
+	Dhcpd4   Server4Kind = "dhcpd4"
+	Dnsmasq4 Server4Kind = "dnsmasq4"
+)
+
+// Server4Config says what a DHCPv4 server does: from each subnet it leases the
+// addresses from .0.100 to .0.200, or .100 to .200, for an hour.
+type Server4Config struct {
+	Interface string
+	Address   netip.Addr     // its own
+	Subnets   []netip.Prefix // of relayed clients, by giaddr; at most /24 long
+}
+
+// pool4 returns the first and last address of a subnet that servers lease.
+func pool4(subnet netip.Prefix) (first, last netip.Addr) {
+	b := subnet.Masked().Addr().As4()
+	b[3] = 100
+	first = netip.AddrFrom4(b)
+	b[3] = 200
+	return first, netip.AddrFrom4(b)
+}
+
+// StartServer4 starts a DHCPv4 server in the node and waits until it listens.
+func StartServer4(d *lab.Node, kind Server4Kind, c Server4Config) (*lab.Proc, error) {
+	switch kind {
+	case Kea4UDP, Kea4Raw:
+		return startKea4(d, kind, c)
+	case Dhcpd4:
+		return startDhcpd4(d, c)
+	case Dnsmasq4:
+		return startDnsmasq4(d, c)
+	}
+	return nil, fmt.Errorf("peer: no DHCPv4 server %q", kind)
+}
+
+func startKea4(d *lab.Node, kind Server4Kind, c Server4Config) (*lab.Proc, error) {
+	dir, err := d.Folder(string(kind))
+	if err != nil {
+		return nil, err
+	}
+	type m map[string]any
+	var subnets []m
+	for i, s := range c.Subnets {
+		first, last := pool4(s)
+		subnets = append(subnets, m{"id": i + 1, "subnet": s.String(), "pools": []m{{"pool": first.String() + "-" + last.String()}}})
+	}
+	listen := "udp"
+	if kind == Kea4Raw {
+		listen = "raw"
+	}
+	text, err := json.MarshalIndent(m{"Dhcp4": m{
+		"interfaces-config": m{"interfaces": []string{c.Interface + "/" + c.Address.String()}, "dhcp-socket-type": listen},
+		"lease-database":    m{"type": "memfile", "persist": false},
+		"valid-lifetime":    3600,
+		"subnet4":           subnets,
+		"loggers":           []m{{"name": "kea-dhcp4", "severity": "INFO", "output_options": []m{{"output": "stderr", "flush": true}}}},
+	}}, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(dir, "kea.json")
+	if err := os.WriteFile(file, text, 0o644); err != nil {
+		return nil, fmt.Errorf("peer: %w", err)
+	}
+	p, err := d.Start(lab.Command{
+		Name: string(kind),
+		Args: []string{"/usr/sbin/kea-dhcp4", "-c", file},
+		Env:  []string{"KEA_PIDFILE_DIR=" + dir, "KEA_LOCKFILE_DIR=" + dir, "KEA_LOGGER_DESTINATION=stderr"},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p, p.Logged(ready, "DHCP4_STARTED")
+}
+
+// netmask is a prefix's length as dhcpd and dnsmasq want it.
+func netmask(p netip.Prefix) string {
+	b := netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	mask, _ := b.Prefix(p.Bits())
+	return mask.Addr().String()
+}
+
+func startDhcpd4(d *lab.Node, c Server4Config) (*lab.Proc, error) {
+	dir, err := d.Folder(string(Dhcpd4))
+	if err != nil {
+		return nil, err
+	}
+	var b strings.Builder
+	b.WriteString("authoritative;\ndefault-lease-time 3600;\n")
+	own, err := c.Address.Prefix(24)
+	if err != nil {
+		return nil, fmt.Errorf("peer: server address: %w", err)
+	}
+	fmt.Fprintf(&b, "subnet %s netmask %s { }\n", own.Addr(), netmask(own))
+	for _, s := range c.Subnets {
+		first, last := pool4(s)
+		fmt.Fprintf(&b, "subnet %s netmask %s {\n\trange %s %s;\n}\n", s.Masked().Addr(), netmask(s), first, last)
+	}
+	file, leases := filepath.Join(dir, "dhcpd.conf"), filepath.Join(dir, "leases")
+	if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
+		return nil, fmt.Errorf("peer: %w", err)
+	}
+	if err := touch(leases); err != nil {
+		return nil, err
+	}
+	p, err := d.Start(lab.Command{
+		Name: string(Dhcpd4),
+		Args: []string{"/usr/sbin/dhcpd", "-4", "-d", "-f", "--no-pid", "-user", "root", "-group", "root", "-cf", file, "-lf", leases, c.Interface},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p, p.Logged(ready, "Server starting service")
+}
+
+// dnsmasqArgs are what every dnsmasq here is started with: in the foreground,
+// without DNS, without the machine's files.
+func dnsmasqArgs(dir string) []string {
+	return []string{
+		"/usr/sbin/dnsmasq", "-k", "-C", "/dev/null", "-p", "0", "-u", "root", "-g", "root", "--log-facility=-", "--log-dhcp",
+		"--pid-file=", "--dhcp-leasefile=" + filepath.Join(dir, "leases"), "--no-ping",
+	}
+}
+
+func startDnsmasq4(d *lab.Node, c Server4Config) (*lab.Proc, error) {
+	dir, err := d.Folder(string(Dnsmasq4))
+	if err != nil {
+		return nil, err
+	}
+	args := append(dnsmasqArgs(dir), "-i", c.Interface)
+	for _, s := range c.Subnets {
+		first, last := pool4(s)
+		args = append(args, fmt.Sprintf("--dhcp-range=%s,%s,%s,1h", first, last, netmask(s)))
+	}
+	p, err := d.Start(lab.Command{Name: string(Dnsmasq4), Args: args})
+	if err != nil {
+		return nil, err
+	}
+	return p, p.Logged(ready, "started")
+}
