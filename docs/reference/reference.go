@@ -13,3 +13,8 @@ var Fairlead string
 //
 //go:embed minimal.yaml
 var Minimal string
+
+// Guard is the reference file of "fairlead guard".
+//
+//go:embed guard.yaml
+var Guard string

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/hop"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
@@ -26,6 +27,25 @@ type Config struct {
 	History History
 	Hook    Hook
 	Privacy Privacy
+	IPsec   IPsec
+
+	// Warnings are what is not wrong and should be known all the same.
+	Warnings Problems
+
+	hops []hop.Hop
+}
+
+// Hops are the protected hops of all peers, in the order of the file. They hold
+// the keys.
+func (c *Config) Hops() []hop.Hop { return c.hops }
+
+// IPsec is what is common to all protected peers.
+type IPsec struct {
+	Strongswan string // path of its VICI socket
+	// RemoveOnStop: what is ours in strongSwan, in the kernel's XFRM and in the
+	// packet filter goes when the process stops, and traffic to the peers may
+	// pass in clear again; otherwise it stays, and the filter goes on refusing.
+	RemoveOnStop bool
 }
 
 // Control is the operators' way in.
@@ -168,6 +188,7 @@ type Hook struct {
 const (
 	defaultState       = "/var/lib/fairlead"
 	defaultSocket      = "/run/fairlead/control.sock"
+	defaultVICI        = "/run/charon.vici"
 	defaultGroup       = "fairlead"
 	defaultMetric      = 8700
 	defaultProtocol    = 87
@@ -212,5 +233,6 @@ func Default() *Config {
 			Queue:   1024,
 		},
 		Privacy: Privacy{Crash: IdentifiersHashed},
+		IPsec:   IPsec{Strongswan: defaultVICI},
 	}
 }

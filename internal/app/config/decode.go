@@ -1,10 +1,12 @@
 package config
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -30,7 +32,12 @@ type decoder struct {
 	visit func(path string, allowed, present []string)
 	// uplinks names the server that is reached over each interface that is
 	// named in full.
-	uplinks map[string]string
+	uplinks  map[string]string
+	guard    bool // the file is one of "fairlead guard"
+	files    keyFiles
+	keys     map[[sha256.Size]byte]string // paths of the values whose files hold them
+	now      time.Time                    // at which certificates are looked at
+	warnings Problems
 }
 
 func (d *decoder) add(line, column int, path, format string, args ...any) {
@@ -73,12 +80,18 @@ func (v value) problemAt(octet int, format string, args ...any) {
 type field struct {
 	key      string
 	required string // what is wanted, if the key must be there
+	later    string // why the key is known and refused, if it is for a later version
 	read     func(value)
 }
 
 func optional(key string, read func(value)) field { return field{key: key, read: read} }
 
-func required(key, want string, read func(value)) field { return field{key, want, read} }
+func required(key, want string, read func(value)) field {
+	return field{key: key, required: want, read: read}
+}
+
+// later is a key that has its place, and no meaning yet.
+func later(key, why string) field { return field{key: key, later: why} }
 
 // mapping reads the value as a mapping with these keys. It reports whether the
 // value is a mapping at all.
@@ -118,8 +131,12 @@ func (v value) pair(pair *ast.MappingValueNode, fields []field, present map[stri
 		at.problem("the key is there already, on line %d (once)", start(first.Key).Line)
 		return
 	}
-	if !slices.ContainsFunc(fields, func(f field) bool { return f.key == key }) {
+	switch i := slices.IndexFunc(fields, func(f field) bool { return f.key == key }); {
+	case i < 0:
 		at.problem("unknown key (%s)", keys(fields))
+		return
+	case fields[i].later != "":
+		at.problem("%s", fields[i].later)
 		return
 	}
 	present[key] = pair
@@ -132,6 +149,9 @@ func (v value) pair(pair *ast.MappingValueNode, fields []field, present map[stri
 func (v value) visit(fields []field, present map[string]*ast.MappingValueNode) {
 	var allowed, found []string
 	for _, f := range fields {
+		if f.later != "" {
+			continue
+		}
 		allowed = append(allowed, f.key)
 		if present[f.key] != nil {
 			found = append(found, f.key)
@@ -319,9 +339,11 @@ type offsetError struct {
 func (e *offsetError) Error() string { return e.err.Error() }
 
 func keys(fields []field) string {
-	names := make([]string, len(fields))
-	for i, f := range fields {
-		names[i] = f.key
+	var names []string
+	for _, f := range fields {
+		if f.later == "" {
+			names = append(names, f.key)
+		}
 	}
 	return among(names)
 }

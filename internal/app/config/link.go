@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
+	"strings"
 
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/hoststate"
@@ -20,6 +22,8 @@ type linkEntry struct {
 	rate    linkRate
 	remote  relay6.RemoteID
 	network [6][]byte // payloads of the options 105 to 110; nil: none
+	require bool      // sensitive options are not to be left out
+	at      value     // where the entry says so itself
 }
 
 // decode reads one entry of links, or the defaults where seen is nil.
@@ -41,6 +45,10 @@ func (l *linkEntry) decode(v value, seen *matches) {
 		optional("relay-id", read(&r.InsertRelayID, truth)),
 		optional("client-link-layer", read(&r.InsertLinkLayer, truth)),
 		optional("access-network", l.accessNetwork),
+		optional("sensitive", func(v value) {
+			l.at = v
+			read(&l.require, oneOf(choice[bool]{"omit", false}, choice[bool]{"require", true}))(v)
+		}),
 		optional("limits", l.limits),
 		optional("rate", l.rate.decode),
 		optional("move", l.move),
@@ -92,6 +100,32 @@ func (l linkEntry) finish() relay6.LinkRule {
 		}
 	}
 	return r
+}
+
+// checkSensitive reports options that the operator requires and that a server in
+// clear is not told (RFC 8213 section 3, "Encryption").
+func (l *linkEntry) checkSensitive(v value, clear []string) {
+	if !l.require || len(clear) == 0 {
+		return
+	}
+	var options []string
+	if !l.rule.SubscriberID.IsEmpty() {
+		options = append(options, "subscriber-id")
+	}
+	if slices.ContainsFunc(l.network[:], func(payload []byte) bool { return payload != nil }) {
+		options = append(options, "access-network")
+	}
+	if !l.remote.ID.IsEmpty() && l.remote.Sensitive {
+		options = append(options, "remote-id")
+	}
+	if len(options) == 0 {
+		return
+	}
+	if l.at.node != nil {
+		v = l.at
+	}
+	v.problem("%s would be left out towards %s, where protection is none (protection: ipsec there, or sensitive: omit)",
+		strings.Join(options, " and "), strings.Join(clear, ", "))
 }
 
 // shared reads what the link's own nature decides unless the operator does.
@@ -156,6 +190,7 @@ func (l *linkEntry) remoteID(v value) {
 	fields := []field{
 		required("enterprise", "a private enterprise number", read(&l.remote.EnterpriseNumber, enterprise)),
 		required("id", "a template", read(&l.remote.ID, template)),
+		optional("sensitive", read(&l.remote.Sensitive, truth)),
 	}
 	for i := range fields {
 		if had {

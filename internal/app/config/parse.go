@@ -4,28 +4,68 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"fairlead/docs/reference"
 )
 
-// Parse reads a configuration from text; name stands for it in problems. The
-// error is Problems, sorted by position.
+// Parse reads a configuration from text, and the key files that it names; name
+// stands for it in problems. The error is Problems, sorted by position.
 func Parse(name string, text []byte) (*Config, error) {
-	d := &decoder{file: name}
+	d := newDecoder(name)
 	c := d.config(text)
+	if err := d.failed(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// ParseGuard reads a configuration of "fairlead guard", as Parse does.
+func ParseGuard(name string, text []byte) (*Guard, error) {
+	d := newDecoder(name)
+	d.guard = true
+	g := d.guardFile(text)
+	if err := d.failed(); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+func newDecoder(name string) *decoder { return &decoder{file: name, files: onDisk, now: time.Now()} }
+
+// failed is Problems, or nil if there is none.
+func (d *decoder) failed() error {
 	if len(d.problems) == 0 {
-		return c, nil
+		return nil
 	}
 	d.problems.sort()
 	if d.omitted > 0 {
-		d.problems = append(d.problems, Problem{File: name, Text: fmt.Sprintf("%d more problems", d.omitted)})
+		d.problems = append(d.problems, Problem{File: d.file, Text: fmt.Sprintf("%d more problems", d.omitted)})
 	}
-	return nil, d.problems
+	return d.problems
 }
 
-// Load reads a configuration file. It refuses a file that others than its owner
-// may write. The error is Problems if the file could be read.
+// Load reads a configuration file, and the key files that it names. It refuses a
+// file that others than its owner may write. The error is Problems if the file
+// could be read.
 func Load(path string) (*Config, error) {
+	text, err := load(path)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, text)
+}
+
+// LoadGuard reads a configuration file of "fairlead guard", as Load does.
+func LoadGuard(path string) (*Guard, error) {
+	text, err := load(path)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGuard(path, text)
+}
+
+func load(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
@@ -45,12 +85,15 @@ func Load(path string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	return Parse(path, text)
+	return text, nil
 }
 
 // Reference is the commented reference file: every key with its default and its
 // meaning. It is a valid configuration.
 func Reference() string { return reference.Fairlead }
+
+// GuardReference is the commented reference file of "fairlead guard".
+func GuardReference() string { return reference.Guard }
 
 // Minimal is the smallest configuration that relays.
 func Minimal() string { return reference.Minimal }

@@ -11,66 +11,72 @@ import (
 )
 
 // decodePeers reads the list of peers.
-func decodePeers(v value) []trust.Peer {
-	var peers []trust.Peer
+func decodePeers(v value) []*stanza {
+	var peers []*stanza
 	broken := false
 	v.list("peers", func(v value) {
 		before := len(v.d.problems)
-		p, at := decodePeer(v)
+		s := decodeStanza(v)
 		broken = broken || len(v.d.problems) > before
-		for i := range peers {
-			compare(&p, &peers[i], at)
+		for _, earlier := range peers {
+			s.compare(earlier)
 		}
-		peers = append(peers, p)
+		peers = append(peers, s)
 	})
-	// A peer that is misspelt may be the server.
-	if v.isList() && !broken && !slices.ContainsFunc(peers, func(p trust.Peer) bool { return p.Role == trust.Server }) {
+	checkPairs(peers)
+	// A peer that is misspelt may be the one that is wanted.
+	switch {
+	case !v.isList() || broken:
+	case v.d.guard && !slices.ContainsFunc(peers, func(s *stanza) bool { return s.peer.Protection == trust.ProtectionIPsec }):
+		v.problem("no protected peer (at least one with protection: ipsec)")
+	case !v.d.guard && !slices.ContainsFunc(peers, func(s *stanza) bool { return s.peer.Role == trust.Server }):
 		v.problem("no server among the peers (at least one with role: server)")
+	}
+	for _, s := range peers {
+		s.noteUplinks()
 	}
 	return peers
 }
 
-// compare checks a peer against an earlier one.
-func compare(p, earlier *trust.Peer, at map[string]value) {
-	if p.Name != "" && p.Name == earlier.Name {
-		at["name"].problem("another peer is named %q (names are unique)", p.Name)
+// trusted are the peers as the core knows them.
+func trusted(peers []*stanza) []trust.Peer {
+	var all []trust.Peer
+	for _, s := range peers {
+		all = append(all, s.peer)
 	}
-	if p.Address.IsValid() && p.Address == earlier.Address && p.Role == earlier.Role && p.Zone == earlier.Zone {
-		at["address"].problem("peer %q has the same address and role (each peer once)", earlier.Name)
+	return all
+}
+
+// compare checks a peer against an earlier one.
+func (s *stanza) compare(earlier *stanza) {
+	p, other := &s.peer, &earlier.peer
+	if p.Name != "" && p.Name == other.Name {
+		s.at["name"].problem("another peer is named %q (names are unique)", p.Name)
+	}
+	if !p.Address.IsValid() || p.Address != other.Address || p.Zone != other.Zone {
+		return
+	}
+	v, ok := s.at["address"]
+	if !ok {
+		v = s.whole
+	}
+	// A guard may stand before a program that uses two addresses of its host.
+	two := s.whole.d.guard && p.Protection == trust.ProtectionIPsec && p.Local != other.Local
+	if p.Role == other.Role && !two {
+		v.problem("peer %q has the same address and role (each peer once)", other.Name)
 	}
 }
 
-// decodePeer reads one peer, and keeps where its keys are.
-func decodePeer(v value) (trust.Peer, map[string]value) {
-	var p trust.Peer
-	at := make(map[string]value)
-	keep := func(key string, then func(value)) func(value) {
-		return func(v value) {
-			at[key] = v
-			then(v)
+// noteUplinks keeps in mind which interfaces lead to a server.
+func (s *stanza) noteUplinks() {
+	if s.peer.Role != trust.Server {
+		return
+	}
+	for _, name := range s.peer.Interfaces {
+		if !isGlob(name) {
+			s.whole.d.uplinks[name] = s.peer.Name
 		}
 	}
-	v.mapping(
-		required("name", "a name for logs, metrics and commands", keep("name", read(&p.Name, peerName))),
-		optional("address", keep("address", read(&p.Address, address))),
-		optional("prefix", keep("prefix", read(&p.Prefix, prefix))),
-		optional("local", keep("local", read(&p.Local, orWord("auto", netip.Addr{}, unicast)))),
-		required("role", "one of: server, relay", keep("role", read(&p.Role, oneOf(
-			choice[trust.Role]{"server", trust.Server}, choice[trust.Role]{"relay", trust.Relay})))),
-		required("interfaces", "a list of the interfaces it is heard on", keep("interfaces", readList(&p.Interfaces, "interfaces", interfaceGlob))),
-		required("protection", "there is no default; none: messages in clear; ipsec and tls are not available in this version", read(&p.Protection, notYet(
-			oneOf(choice[trust.Protection]{"none", trust.ProtectionNone}), "ipsec", "tls"))),
-		optional("delegable", func(v value) { p.Delegable = decodeRanges(v) }),
-	)
-	checkPeer(&p, at)
-	if p.Role == trust.Server {
-		for _, name := range p.Interfaces {
-			if !isGlob(name) {
-				v.d.uplinks[name] = p.Name
-			}
-		}
-	}
-	return p, at
 }
 
 var nameForm = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$`)
@@ -87,35 +93,31 @@ func peerName(text string) (string, error) {
 // told better (RFC 8415 section 19).
 var allServers = netip.MustParseAddr("ff05::1:3")
 
-// checkPeer checks the keys of a peer against each other, and fills in what
-// follows from them.
-func checkPeer(p *trust.Peer, at map[string]value) {
-	if v, ok := at["interfaces"]; ok && v.isEmptyList() {
+// checkAddress checks who the peer is and where it is heard.
+func (s *stanza) checkAddress() {
+	p := &s.peer
+	if v, ok := s.at["interfaces"]; ok && v.isEmptyList() {
 		v.problem("no interface (at least one name or glob)")
 	}
-	if _, given := at["address"]; !given {
-		if p.Role == trust.Relay {
-			at["role"].problem("a relay without an address (address: an IPv6 address)")
+	if _, given := s.at["address"]; !given {
+		switch {
+		case s.whole.d.guard:
+			s.missing("address", "the peer's address")
+			return
+		case p.Role == trust.Relay:
+			s.at["role"].problem("a relay without an address (address: an IPv6 address)")
 		}
 		p.Address = allServers
 	}
 	if !p.Address.IsValid() {
 		return
 	}
-	scoped := p.Address.IsLinkLocalUnicast() || p.Address.IsMulticast()
-	if scoped && len(p.Interfaces) > 0 {
-		if len(p.Interfaces) > 1 || isGlob(p.Interfaces[0]) {
-			at["interfaces"].problem("%s (exactly one interface by its name, because %s has a meaning on one link only)",
-				strings.Join(p.Interfaces, ", "), p.Address)
-		} else {
-			p.Zone = p.Interfaces[0]
-		}
-	}
+	s.checkZone()
 	if p.Address.IsMulticast() {
 		if p.Role == trust.Relay {
-			at["role"].problem("a relay at a multicast address (role server, or a unicast address)")
+			s.at["role"].problem("a relay at a multicast address (role server, or a unicast address)")
 		}
-		if v, ok := at["prefix"]; ok {
+		if v, ok := s.at["prefix"]; ok {
 			v.problem("a prefix beside a multicast address (leave it out)")
 		}
 	}
@@ -123,10 +125,29 @@ func checkPeer(p *trust.Peer, at map[string]value) {
 	case !p.Prefix.IsValid():
 		p.Prefix = netip.PrefixFrom(p.Address, p.Address.BitLen())
 	case !p.Prefix.Contains(p.Address):
-		at["prefix"].problem("%s does not hold the peer's address %s", p.Prefix, p.Address)
+		s.at["prefix"].problem("%s does not hold the peer's address %s", p.Prefix, p.Address)
 	}
-	if p.Local.IsLinkLocalUnicast() && !scoped {
-		at["local"].problem("%s is link-local, and the peer's address %s is not (a global or unique local address, or auto)", p.Local, p.Address)
+	if p.Local.Is6() && p.Local.IsLinkLocalUnicast() && !p.Address.IsLinkLocalUnicast() && !p.Address.IsMulticast() {
+		s.at["local"].problem("%s is link-local, and the peer's address %s is not (a global or unique local address, or auto)", p.Local, p.Address)
+	}
+}
+
+// checkZone finds the link that an address of one link's scope is on.
+func (s *stanza) checkZone() {
+	p := &s.peer
+	if p.Address.Is4() || !p.Address.IsLinkLocalUnicast() && !p.Address.IsMulticast() {
+		return
+	}
+	v, given := s.at["interfaces"]
+	switch {
+	case !given && s.whole.d.guard:
+		s.missing("interfaces", "exactly one interface by its name, because "+p.Address.String()+" has a meaning on one link only")
+	case len(p.Interfaces) == 0: // missing, empty or misspelt, which is reported
+	case len(p.Interfaces) > 1 || isGlob(p.Interfaces[0]):
+		v.problem("%s (exactly one interface by its name, because %s has a meaning on one link only)",
+			strings.Join(p.Interfaces, ", "), p.Address)
+	default:
+		p.Zone = p.Interfaces[0]
 	}
 }
 

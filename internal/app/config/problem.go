@@ -47,6 +47,16 @@ func (p Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// warn notes what the operator should know of a value that is taken all the
+// same. An empty text is nothing.
+func (v value) warn(text string) {
+	if text == "" || len(v.d.warnings) == maxProblems {
+		return
+	}
+	at := start(v.node)
+	v.d.warnings = append(v.d.warnings, Problem{v.d.file, at.Line, at.Column, v.path, text})
+}
+
 func (p Problems) sort() {
 	slices.SortStableFunc(p, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))

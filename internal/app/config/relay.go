@@ -11,6 +11,12 @@ import (
 func (r *Relay6) decode(v value, peers []trust.Peer) {
 	defaults := linkEntry{rule: r.Defaults, rate: defaultRate()}
 	linksGiven := false
+	var clear []string // servers without protection
+	for i := range peers {
+		if peers[i].Role == trust.Server && peers[i].Protection == trust.ProtectionNone {
+			clear = append(clear, peers[i].Name)
+		}
+	}
 	isMapping := v.mapping(
 		optional("forward", read(&r.Forward, oneOf(
 			choice[relay6.ForwardPolicy]{"all", relay6.ForwardAll}, choice[relay6.ForwardPolicy]{"first", relay6.ForwardFirst}))),
@@ -19,7 +25,7 @@ func (r *Relay6) decode(v value, peers []trust.Peer) {
 		optional("defaults", func(v value) { defaults.decode(v, nil) }),
 		optional("links", func(v value) {
 			linksGiven = true
-			r.Links = decodeLinks(v, defaults)
+			r.Links = decodeLinks(v, defaults, clear)
 		}),
 	)
 	r.Defaults = defaults.finish()
@@ -42,12 +48,14 @@ func sourcePort(text string) (uint16, error) {
 }
 
 // decodeLinks reads the rules for client-facing links, each over the defaults.
-func decodeLinks(v value, defaults linkEntry) []relay6.LinkRule {
+func decodeLinks(v value, defaults linkEntry, clear []string) []relay6.LinkRule {
 	var rules []relay6.LinkRule
 	seen := &matches{of: make(map[string]string)}
 	v.list("links", func(v value) {
 		entry := defaults
+		entry.at = value{}
 		entry.decode(v, seen)
+		entry.checkSensitive(v, clear)
 		rules = append(rules, entry.finish())
 	})
 	if v.isEmptyList() {

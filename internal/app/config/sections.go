@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"net/netip"
 	"regexp"
@@ -9,33 +10,30 @@ import (
 	"time"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/hop"
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/trust"
 )
 
 // config decodes the whole file over the defaults.
 func (d *decoder) config(text []byte) *Config {
 	c := Default()
-	node, ok := d.document(text)
+	var peers []*stanza
+	whole, ok := d.top(text, "peers and relay6 are needed")
 	if !ok {
 		return nil
 	}
-	if node == nil {
-		d.add(1, 1, "", "nothing in it (peers and relay6 are needed)")
-		return nil
-	}
-	d.uplinks = make(map[string]string)
-	value{d, node, ""}.mapping(
+	whole.mapping(
 		optional("state", read(&c.State, file)),
 		optional("control", c.Control.decode),
-		optional("metrics", func(v value) {
-			v.mapping(optional("listen", read(&c.Metrics.Listen, orWord("off", netip.AddrPort{}, listen))))
-		}),
+		optional("metrics", c.Metrics.decode),
 		optional("log", c.Log.decode),
-		optional("audit", func(v value) {
-			v.mapping(optional("log", read(&c.Audit.File, orWord("journal", "", file))))
-		}),
+		optional("audit", c.Audit.decode),
 		optional("relay-id", c.RelayID.decode),
-		required("peers", "a list of at least one server", func(v value) { c.Peers = decodePeers(v) }),
+		required("peers", "a list of at least one server", func(v value) {
+			peers = decodePeers(v)
+			c.Peers = trusted(peers)
+		}),
 		required("relay6", "a mapping with links", func(v value) { c.Relay6.decode(v, c.Peers) }),
 		optional("host", c.Host.decode),
 		optional("store", func(v value) {
@@ -49,8 +47,38 @@ func (d *decoder) config(text []byte) *Config {
 		}),
 		optional("hook", c.Hook.decode),
 		optional("privacy", c.Privacy.decode),
+		optional("ipsec", c.IPsec.decode),
 	)
+	for _, s := range peers {
+		if s.peer.Role == trust.Server && c.Relay6.SourcePort != hop.Port6 {
+			s.sourcePort = c.Relay6.SourcePort
+		}
+		c.hops = append(c.hops, s.hops()...)
+	}
+	c.Warnings = d.warnings
 	return c
+}
+
+// top is the only document of a text as a value; ok is false if there is none.
+func (d *decoder) top(text []byte, needed string) (whole value, ok bool) {
+	node, ok := d.document(text)
+	if !ok {
+		return value{}, false
+	}
+	if node == nil {
+		d.add(1, 1, "", "nothing in it (%s)", needed)
+		return value{}, false
+	}
+	d.uplinks = make(map[string]string)
+	d.keys = make(map[[sha256.Size]byte]string)
+	return value{d, node, ""}, true
+}
+
+func (i *IPsec) decode(v value) {
+	v.mapping(
+		optional("strongswan", read(&i.Strongswan, socket)),
+		optional("on-stop", read(&i.RemoveOnStop, oneOf(choice[bool]{"keep", false}, choice[bool]{"remove", true}))),
+	)
 }
 
 func (c *Control) decode(v value) {
@@ -70,6 +98,14 @@ func (c *Control) decode(v value) {
 			c.Listen = t
 		}),
 	)
+}
+
+func (m *Metrics) decode(v value) {
+	v.mapping(optional("listen", read(&m.Listen, orWord("off", netip.AddrPort{}, listen))))
+}
+
+func (a *Audit) decode(v value) {
+	v.mapping(optional("log", read(&a.File, orWord("journal", "", file))))
 }
 
 var account = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,31}\$?$`)

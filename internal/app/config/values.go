@@ -171,32 +171,61 @@ func listen(text string) (netip.AddrPort, error) {
 
 // address parses an IPv6 address without zone.
 func address(text string) (netip.Addr, error) {
-	a, err := netip.ParseAddr(text)
-	switch {
-	case err != nil:
-		return netip.Addr{}, fmt.Errorf("%q is not an address (an IPv6 address)", text)
-	case a.Zone() != "":
-		return netip.Addr{}, fmt.Errorf("%q has a zone (write %s, and name the interface in interfaces)", text, a.WithZone(""))
-	case a.Is4() || a.Is4In6():
-		return netip.Addr{}, fmt.Errorf("%q is IPv4 (an IPv6 address; DHCPv4 is not available in this version)", text)
-	case a.IsUnspecified() || a.IsLoopback():
-		return netip.Addr{}, fmt.Errorf("%q is no address of a network (an IPv6 address)", text)
-	}
-	return a, nil
-}
-
-// unicast parses a unicast IPv6 address without zone.
-func unicast(text string) (netip.Addr, error) {
-	a, err := address(text)
-	if err == nil && a.IsMulticast() {
-		return netip.Addr{}, fmt.Errorf("%q is multicast (a unicast address)", text)
+	a, err := anyAddress(text, "an IPv6 address")
+	if err == nil && a.Is4() {
+		return netip.Addr{}, fmt.Errorf("%q is IPv4 (an IPv6 address; DHCPv4 is not relayed in this version, but \"fairlead guard\" protects other programs)", text)
 	}
 	return a, err
 }
 
+// hostAddress parses a unicast address of either family without zone.
+func hostAddress(text string) (netip.Addr, error) {
+	a, err := anyAddress(text, "an IPv6 or IPv4 address")
+	if err == nil && (a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255})) {
+		return netip.Addr{}, fmt.Errorf("%q is of many hosts (a unicast address)", text)
+	}
+	return a, err
+}
+
+// giaddrAddress parses an IPv4 address of a relay.
+func giaddrAddress(text string) (netip.Addr, error) {
+	a, err := hostAddress(text)
+	if err == nil && !a.Is4() {
+		return netip.Addr{}, fmt.Errorf("%q is IPv6 (an IPv4 address: giaddr is a field of DHCPv4)", text)
+	}
+	return a, err
+}
+
+// anyAddress parses an address of a network, without zone.
+func anyAddress(text, want string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(text)
+	switch {
+	case err != nil:
+		return netip.Addr{}, fmt.Errorf("%q is not an address (%s)", text, want)
+	case a.Zone() != "":
+		return netip.Addr{}, fmt.Errorf("%q has a zone (write %s, and name the interface in interfaces)", text, a.WithZone(""))
+	case a.Is4In6():
+		return netip.Addr{}, fmt.Errorf("%q is IPv4 in the form of IPv6 (%s)", text, want)
+	case a.IsUnspecified() || a.IsLoopback():
+		return netip.Addr{}, fmt.Errorf("%q is no address of a network (%s)", text, want)
+	}
+	return a, nil
+}
+
+// unicastOf makes a parser of a unicast address from one of addresses.
+func unicastOf(parse func(string) (netip.Addr, error)) func(string) (netip.Addr, error) {
+	return func(text string) (netip.Addr, error) {
+		a, err := parse(text)
+		if err == nil && a.IsMulticast() {
+			return netip.Addr{}, fmt.Errorf("%q is multicast (a unicast address)", text)
+		}
+		return a, err
+	}
+}
+
 // global parses an IPv6 address that names a link on other links too.
 func global(text string) (netip.Addr, error) {
-	a, err := unicast(text)
+	a, err := unicastOf(address)(text)
 	if err == nil && a.IsLinkLocalUnicast() {
 		return netip.Addr{}, fmt.Errorf("%q is link-local (a global or unique local address)", text)
 	}
@@ -205,11 +234,20 @@ func global(text string) (netip.Addr, error) {
 
 // prefix parses an IPv6 prefix without host bits.
 func prefix(text string) (netip.Prefix, error) {
+	p, err := hostPrefix(text)
+	if a, bad := netip.ParsePrefix(text); bad == nil && a.Addr().Is4() {
+		return netip.Prefix{}, fmt.Errorf("%q is IPv4 (an IPv6 prefix)", text)
+	}
+	return p, err
+}
+
+// hostPrefix parses a prefix of either family without host bits.
+func hostPrefix(text string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(text)
 	switch {
 	case err != nil:
 		return netip.Prefix{}, fmt.Errorf("%q is not a prefix (an address and a length from 1 to 128, such as 2001:db8::/32)", text)
-	case p.Addr().Is4() || p.Addr().Is4In6():
+	case p.Addr().Is4In6():
 		return netip.Prefix{}, fmt.Errorf("%q is IPv4 (an IPv6 prefix)", text)
 	case p.Bits() == 0:
 		return netip.Prefix{}, fmt.Errorf("%q holds every address (a length from 1 to 128)", text)
@@ -295,6 +333,20 @@ func template(text string) (relay6.Template, error) {
 		return t, &offsetError{octet, errors.New(rest)}
 	}
 	return t, err
+}
+
+// spi parses a security parameters index, in decimal or, as it is often written,
+// in hexadecimal after 0x. Those below 256 are reserved (RFC 4303 section 2.1).
+func spi(text string) (uint32, error) {
+	digits, base := text, 10
+	if rest, ok := strings.CutPrefix(text, "0x"); ok {
+		digits, base = rest, 16
+	}
+	n, err := strconv.ParseUint(digits, base, 32)
+	if err != nil || n < leastSPI || digits[0] == '+' || base == 10 && digits[0] == '0' {
+		return 0, fmt.Errorf("%q (a number from %d to 4294967295, or 0x100 to 0xffffffff)", text, leastSPI)
+	}
+	return uint32(n), nil
 }
 
 var uuid = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)

@@ -1,0 +1,93 @@
+package config
+
+import (
+	"net/netip"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fairlead/internal/core/hop"
+	"fairlead/internal/core/trust"
+)
+
+// The guard's reference file says what the defaults are.
+func TestGuardReferenceHasTheDefaults(t *testing.T) {
+	got := parseGuardKeys(t, GuardReference())
+	addr := netip.MustParseAddr
+	want := DefaultGuard()
+	want.Peers = []trust.Peer{{
+		Name: "relay1", Address: addr("2001:db8:ffff::1"), Prefix: netip.MustParsePrefix("2001:db8:ffff::1/128"),
+		Local: addr("2001:db8:ffff::547"), Role: trust.Relay, Protection: trust.ProtectionIPsec,
+	}}
+	want.hops = []hop.Hop{{
+		Name: "relay1", Peer: "relay1", Role: trust.Relay, Local: addr("2001:db8:ffff::547"), Remote: addr("2001:db8:ffff::1"),
+		IKE: &hop.IKE{PSK: octets("relay1.psk", 32), Lifetime: hop.DefaultLifetime},
+	}}
+	if diff := cmp.Diff(want, got, asWritten); diff != "" {
+		t.Errorf("defaults of the program and of the file (-program +file)\n%s", diff)
+	}
+}
+
+// The guard's defaults are those that the documents promise.
+func TestGuardDefaults(t *testing.T) {
+	g := DefaultGuard()
+	for _, v := range []struct {
+		name      string
+		got, want any
+	}{
+		{"socket", g.Control.Socket, "/run/fairlead/guard.sock"},
+		{"metrics", g.Metrics.Listen.String(), "[::1]:9548"},
+		{"others (RFC 8213 section 3)", g.AllowOthers, false},
+		{"strongSwan", g.IPsec.Strongswan, "/run/charon.vici"},
+		{"on stop", g.IPsec.RemoveOnStop, false},
+		{"log", g.Log.Every, 10 * time.Second},
+	} {
+		if v.got != v.want {
+			t.Errorf("%s: %v, want %v", v.name, v.got, v.want)
+		}
+	}
+}
+
+// Every key that the guard's file may have is in its reference.
+func TestGuardReferenceIsComplete(t *testing.T) {
+	d := withKeys(true)
+	allowed, present := visited(t, d, func() { d.guardFile([]byte(example.ReplaceAllString(GuardReference(), "$1$2"))) })
+	complete(t, "guard.yaml", allowed, present, []string{
+		"", "audit", "control", "control.listen", "ipsec", "log", "metrics",
+		"peers[]", "peers[].giaddrs[]", "peers[].giaddrs[].manual", "peers[].giaddrs[].manual.in[]", "peers[].giaddrs[].manual.out",
+		"peers[].ike", "peers[].manual", "peers[].manual.in[]", "peers[].manual.out", "privacy",
+	})
+}
+
+// Every field of the guard's structs is filled in by some key.
+func TestGuardEveryFieldHasAKey(t *testing.T) {
+	got := parseGuardKeys(t, `
+control: {socket: /run/g.sock, group: netops, operators: [alice], readers: [bob], listen: {address: "[::1]:1", certificate: /c, key: /k, client-ca: /a}}
+metrics: {listen: off}
+log: {level: debug, format: json, every: 1m}
+audit: {log: /var/log/a}
+privacy: {log: hashed}
+peers:
+  - {name: a, address: 192.0.2.1, local: 192.0.2.2, role: server, interfaces: [eth0], protection: ipsec, ike: {psk-file: /a.psk}}
+others: allow
+ipsec: {strongswan: /srv/charon.vici, on-stop: remove}
+`)
+	for _, v := range []struct {
+		got, def any
+		name     string
+	}{
+		{got.Control, DefaultGuard().Control, "Guard.Control"},
+		{got.Metrics, DefaultGuard().Metrics, "Guard.Metrics"},
+		{got.Log, DefaultGuard().Log, "Guard.Log"},
+		{got.Audit, DefaultGuard().Audit, "Guard.Audit"},
+		{got.Privacy.Log, DefaultGuard().Privacy.Log, "Guard.Privacy.Log"},
+		{got.AllowOthers, DefaultGuard().AllowOthers, "Guard.AllowOthers"},
+		{got.IPsec, DefaultGuard().IPsec, "Guard.IPsec"},
+	} {
+		if reflect.DeepEqual(v.got, v.def) {
+			t.Errorf("%s is %+v, as in the default", v.name, v.got)
+		}
+	}
+}

@@ -1,0 +1,143 @@
+package config
+
+import (
+	"crypto"
+	"crypto/x509"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"fairlead/internal/app/keyfile"
+	"fairlead/internal/core/hop"
+)
+
+// Bounds of the time after which an ESP SA is rekeyed.
+const (
+	leastLifetime = 10 * time.Second
+	mostLifetime  = 7 * day
+)
+
+// ikeEntry is a mapping ike in the making.
+type ikeEntry struct {
+	hop.IKE
+	at          map[string]value
+	certificate *x509.Certificate
+	public      crypto.PublicKey // of the private key
+	authorities []*x509.Certificate
+}
+
+// decodeIKE reads how strongSwan makes the keys.
+func (s *stanza) decodeIKE(v value) {
+	e := &ikeEntry{at: make(map[string]value)}
+	keep := func(key string, then func(value)) func(value) {
+		return func(v value) {
+			e.at[key] = v
+			then(v)
+		}
+	}
+	files := v.d.files
+	v.mapping(
+		optional("psk-file", keep("psk-file", readKey(&e.PSK, files.secret, keyfile.PSK))),
+		optional("certificate", keep("certificate", readKey(&e.certificate, files.public, keyfile.Certificate))),
+		optional("key", keep("key", readKey(&e.Key, files.secret, func(text []byte) (key hop.Secret, err error) {
+			key, e.public, err = keyfile.PrivateKey(text)
+			return key, err
+		}))),
+		optional("ca", keep("ca", readKey(&e.authorities, files.public, keyfile.Authorities))),
+		optional("local-id", keep("local-id", read(&e.LocalID, keyfile.Identity))),
+		optional("remote-id", keep("remote-id", read(&e.RemoteID, keyfile.Identity))),
+		optional("proposals", readList(&e.Proposals, "proposals in strongSwan's words", checked(hop.CheckIKE))),
+		optional("esp", readList(&e.ESP, "proposals in strongSwan's words", checked(hop.CheckESP))),
+		optional("lifetime", read(&e.Lifetime, duration(leastLifetime, mostLifetime))),
+	)
+	e.check(v)
+	s.ike = e.made()
+	s.entry = e
+}
+
+// checked makes a parser of a text that has to pass a check.
+func checked(check func(string) error) func(string) (string, error) {
+	return func(text string) (string, error) { return text, check(text) }
+}
+
+// check checks the keys of the mapping against each other.
+func (e *ikeEntry) check(v value) {
+	psk, shared := e.at["psk-file"]
+	of := []string{"certificate", "key", "ca"}
+	var have, lack []string
+	for _, key := range of {
+		if _, ok := e.at[key]; ok {
+			have = append(have, key)
+		} else {
+			lack = append(lack, key)
+		}
+	}
+	switch {
+	case shared && len(have) > 0:
+		psk.problem("a pre-shared key beside %s (psk-file, or certificate, key and ca)", strings.Join(have, " and "))
+	case shared:
+		psk.once(e.PSK)
+	case len(have) == 0:
+		v.problem("no keys (psk-file, or certificate, key and ca)")
+	case len(lack) > 0:
+		v.problem("%s without %s (psk-file, or certificate, key and ca)", strings.Join(have, " and "), strings.Join(lack, " and "))
+	}
+	if e.certificate != nil && e.public != nil && !keyfile.Matches(e.certificate, e.public) {
+		e.at["key"].problem("not the key of the certificate (the private key that belongs to it)")
+	}
+	if e.certificate != nil {
+		e.at["certificate"].warn(keyfile.Validity(e.certificate, v.d.now))
+	}
+	for _, c := range e.authorities {
+		e.at["ca"].warn(keyfile.Validity(c, v.d.now))
+	}
+}
+
+// made is what was read.
+func (e *ikeEntry) made() *hop.IKE {
+	ike := e.IKE
+	if e.certificate != nil {
+		ike.Certificate = e.certificate.Raw
+	}
+	for _, c := range e.authorities {
+		ike.Authorities = append(ike.Authorities, c.Raw)
+	}
+	return &ike
+}
+
+// checkLocalIdentity: the peer looks for who we say that we are in our
+// certificate (RFC 7296 section 4).
+func (s *stanza) checkLocalIdentity() {
+	e := s.entry
+	if e == nil || e.certificate == nil {
+		return
+	}
+	prove := func(identity, hint string) {
+		if !keyfile.Proves(e.certificate, identity) {
+			e.at["certificate"].problem("it does not say that we are %s, but %s (%s)",
+				identity, strings.Join(keyfile.Names(e.certificate), "; "), hint)
+		}
+	}
+	switch {
+	case e.LocalID != "":
+		prove(e.LocalID, "local-id: one of these, or a certificate with that name")
+	case e.at["local-id"].node != nil:
+	default:
+		const hint = "local-id: one of these, or a certificate with the local address among its alternative names"
+		for _, a := range s.locals() {
+			prove(a.String(), hint)
+		}
+	}
+}
+
+// locals are our addresses towards the peer.
+func (s *stanza) locals() []netip.Addr {
+	var all []netip.Addr
+	for _, h := range s.hops() {
+		if h.Local.IsValid() && !slices.Contains(all, h.Local) {
+			all = append(all, h.Local)
+		}
+	}
+	return all
+}

@@ -1,0 +1,125 @@
+package config
+
+import (
+	"crypto"
+	"crypto/ed25519"
+	"crypto/sha512"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"fairlead/internal/app/keyfile"
+	"fairlead/internal/core/hop"
+)
+
+// today is when the files of these tests are read, and made when a key was last
+// changed.
+var (
+	today = time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
+	made  = time.Date(2027, 1, 31, 23, 59, 59, 0, time.UTC)
+)
+
+// testFiles are key files that are nowhere on a disk: what they hold follows from
+// their names.
+//
+//	*.psk       a pre-shared key of its own
+//	*.keys      manual keys of its own, for aes256-sha256
+//	NAME.key    a private key of its own
+//	NAME.pem    the certificate for NAME.key; an authority's if NAME starts with ca
+//
+// A certificate's alternative names are NAME.example.com and 2001:db8:ffff::1.
+var testFiles = keyFiles{secret: testSecret, public: testPublic}
+
+// octets are as good as random, and always the same for one name.
+func octets(name string, n int) []byte {
+	sum := sha512.Sum512([]byte(name))
+	return sum[:n]
+}
+
+func privateOf(name string) ed25519.PrivateKey {
+	return ed25519.NewKeyFromSeed(octets(name+".key", ed25519.SeedSize))
+}
+
+func testSecret(path string) (keyfile.File, error) {
+	name := filepath.Base(path)
+	switch {
+	case strings.HasPrefix(name, "absent"):
+		return keyfile.File{}, fs.ErrNotExist
+	case strings.HasSuffix(name, ".psk"):
+		return keyfile.File{Text: fmt.Appendf(nil, "0x%x\n", octets(name, 32)), Changed: made}, nil
+	case strings.HasSuffix(name, ".key"):
+		der, err := x509.MarshalPKCS8PrivateKey(privateOf(strings.TrimSuffix(name, ".key")))
+		return keyfile.File{Text: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})}, err
+	}
+	keys := octets(name, 64)
+	return keyfile.File{Text: fmt.Appendf(nil, "encryption %x\nintegrity %x\n", keys[:32], keys[32:]), Changed: made}, nil
+}
+
+func testPublic(path string) (keyfile.File, error) {
+	name := strings.TrimSuffix(filepath.Base(path), ".pem")
+	der, err := x509.CreateCertificate(nil, template509(name), template509("ca"), privateOf(name).Public(), crypto.Signer(privateOf("ca")))
+	return keyfile.File{Text: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}, err
+}
+
+// template509 is what is said in the certificate of that name. That of old-* has
+// expired, that of young-* is not valid yet, and that of late-* ends in a week.
+func template509(name string) *x509.Certificate {
+	from, to := today.AddDate(-1, 0, 0), today.AddDate(1, 0, 0)
+	switch kind, _, _ := strings.Cut(name, "-"); kind {
+	case "old":
+		to = today.AddDate(0, 0, -1)
+	case "young":
+		from = today.AddDate(0, 0, 1)
+	case "late":
+		to = today.AddDate(0, 0, 7)
+	}
+	return &x509.Certificate{
+		SerialNumber: big.NewInt(7), Subject: pkix.Name{Organization: []string{"Example"}, CommonName: name},
+		NotBefore: from, NotAfter: to,
+		DNSNames: []string{name + ".example.com"}, IPAddresses: []net.IP{net.ParseIP("2001:db8:ffff::1")},
+		BasicConstraintsValid: true, IsCA: strings.HasPrefix(name, "ca"),
+	}
+}
+
+// withKeys is a decoder that knows the test's files and no others.
+func withKeys(guard bool) *decoder {
+	d := newDecoder("f.yaml")
+	d.files, d.now, d.guard = testFiles, today, guard
+	return d
+}
+
+// parseKeys is Parse with the test's files.
+func parseKeys(t *testing.T, text string) *Config {
+	t.Helper()
+	d := withKeys(false)
+	c := d.config([]byte(text))
+	if err := d.failed(); err != nil {
+		t.Fatalf("%v\nin\n%s", err, text)
+	}
+	return c
+}
+
+// parseGuardKeys is ParseGuard with the test's files.
+func parseGuardKeys(t *testing.T, text string) *Guard {
+	t.Helper()
+	d := withKeys(true)
+	g := d.guardFile([]byte(text))
+	if err := d.failed(); err != nil {
+		t.Fatalf("%v\nin\n%s", err, text)
+	}
+	return g
+}
+
+// manualSA is the SA that a test file makes.
+func manualSA(spi uint32, file string) hop.ManualSA {
+	keys := octets(file, 64)
+	return hop.ManualSA{SPI: spi, Suite: hop.AES256SHA256, Encryption: keys[:32], Integrity: keys[32:], Made: made}
+}

@@ -1,0 +1,136 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+
+	"fairlead/internal/core/hop"
+	"fairlead/internal/core/trust"
+)
+
+// pair is two addresses between which ESP runs.
+type pair struct {
+	local, remote netip.Addr
+	link          string
+}
+
+// hops are the protected pairs of a peer: the first is that of its own address.
+func (s *stanza) hops() []hop.Hop {
+	p := &s.peer
+	if p.Protection != trust.ProtectionIPsec {
+		return nil
+	}
+	first := hop.Hop{
+		Name: p.Name, Peer: p.Name, Role: p.Role, Local: p.Local, Remote: p.Address, Link: p.Zone,
+		RelayPort: s.sourcePort, IKE: s.ike, Manual: s.manual,
+	}
+	all := []hop.Hop{first}
+	for i, g := range s.giaddrs {
+		h := first
+		h.Name = fmt.Sprintf("%s+%d", p.Name, i+1)
+		// The giaddr is an address of the relay, which is we where the peer is a
+		// server.
+		if p.Role == trust.Server {
+			h.Local = g.address
+		} else {
+			h.Remote = g.address
+		}
+		if s.manual != nil {
+			h.Manual = g.manual
+		}
+		all = append(all, h)
+	}
+	return all
+}
+
+// checkPairs checks protected peers against all others.
+func checkPairs(peers []*stanza) {
+	seen := make(map[pair]*stanza)
+	identities := make(map[string]string)
+	spis := make(map[inbound]string)
+	clear := make(map[netip.Addr]*stanza)
+	for _, s := range peers {
+		if s.peer.Protection == trust.ProtectionNone && s.peer.Address.IsValid() {
+			clear[s.peer.Address.WithZone(s.peer.Zone)] = s
+		}
+	}
+	for _, s := range peers {
+		for i, h := range s.hops() {
+			if !h.Local.IsValid() || !h.Remote.IsValid() {
+				continue
+			}
+			at := s.place(i)
+			if other := clear[h.Remote.WithZone(h.Link)]; other != nil {
+				at.problem("%s is the address of peer %q too, which has protection none (one protection for an address)", h.Remote, other.peer.Name)
+			}
+			key := pair{h.Local, h.Remote, h.Link}
+			if other := seen[key]; other != nil {
+				// Peers with the same address and role are reported as such.
+				if i > 0 || other.peer.Role != s.peer.Role || other.peer.Address != s.peer.Address {
+					at.problem("peer %q has the same two addresses, %s and %s (one stanza for a pair)", other.peer.Name, h.Local, h.Remote)
+				}
+				continue
+			}
+			seen[key] = s
+			s.checkIdentity(&h, at, identities)
+			s.checkSPIs(&h, i, spis)
+		}
+	}
+}
+
+// place is where the address of a peer's hop is.
+func (s *stanza) place(i int) value {
+	if i > 0 {
+		return s.giaddrs[i-1].at
+	}
+	if v, ok := s.at["address"]; ok {
+		return v
+	}
+	return s.whole
+}
+
+// checkIdentity: charon finds a pre-shared key by whose it is (RFC 8213 section
+// 3, "Authentication"), so no two peers may be one identity.
+func (s *stanza) checkIdentity(h *hop.Hop, at value, identities map[string]string) {
+	if h.IKE == nil || len(h.IKE.PSK) == 0 {
+		return
+	}
+	identity := h.IKE.RemoteID
+	if identity == "" {
+		identity = h.Remote.String()
+	}
+	other, taken := identities[identity]
+	if taken && other != s.peer.Name {
+		at.problem("peer %q has the identity %s too, and pre-shared keys are found by it (ike.remote-id: another one)", other, identity)
+	}
+	identities[identity] = s.peer.Name
+}
+
+// inbound names an SA where it comes in: RFC 4301 section 4.1.
+type inbound struct {
+	dest netip.Addr
+	link string
+	spi  uint32
+}
+
+// checkSPIs: the kernel finds an SA by the address that it ends at and its SPI.
+func (s *stanza) checkSPIs(h *hop.Hop, i int, spis map[inbound]string) {
+	if h.Manual == nil {
+		return
+	}
+	at := s.at["manual"]
+	if i > 0 {
+		at = s.giaddrs[i-1].at
+	}
+	check := func(dest netip.Addr, spi uint32) {
+		key := inbound{dest, h.Link, spi}
+		if other, ok := spis[key]; ok && spi != 0 {
+			at.problem("SPI %d towards %s is that of peer %q already (each its own)", spi, dest, other)
+		}
+		spis[key] = s.peer.Name
+	}
+	check(h.Remote, h.Manual.Out.SPI)
+	for _, sa := range h.Manual.In {
+		check(h.Local, sa.SPI)
+	}
+}

@@ -1,0 +1,209 @@
+package config
+
+import (
+	"net/netip"
+
+	"fairlead/internal/core/hop"
+	"fairlead/internal/core/trust"
+)
+
+// stanza is one entry of peers in the making.
+type stanza struct {
+	peer       trust.Peer
+	whole      value
+	at         map[string]value // where the keys are
+	sourcePort uint16           // of the relay of the two; 0: not given
+	ike        *hop.IKE
+	entry      *ikeEntry // what ike was made of
+	manual     *hop.Manual
+	giaddrs    []giaddr
+}
+
+// giaddr is a further address of a DHCPv4 relay, which a server answers to.
+type giaddr struct {
+	address netip.Addr
+	manual  *hop.Manual // with manual keys alone
+	at      value
+}
+
+// keep makes a reader that remembers where the key is.
+func (s *stanza) keep(key string, then func(value)) func(value) {
+	return func(v value) {
+		s.at[key] = v
+		then(v)
+	}
+}
+
+// decodeStanza reads one peer.
+func decodeStanza(v value) *stanza {
+	s := &stanza{whole: v, at: make(map[string]value)}
+	p := &s.peer
+	interfaces := required("interfaces", "a list of the interfaces it is heard on",
+		s.keep("interfaces", readList(&p.Interfaces, "interfaces", interfaceGlob)))
+	host, network := address, prefix
+	if v.d.guard {
+		interfaces.required = ""
+		host, network = hostAddress, hostPrefix
+	}
+	fields := []field{
+		required("name", "a name for logs, metrics and commands", s.keep("name", read(&p.Name, peerName))),
+		optional("address", s.keep("address", read(&p.Address, host))),
+		optional("prefix", s.keep("prefix", read(&p.Prefix, network))),
+		optional("local", s.keep("local", read(&p.Local, orWord("auto", netip.Addr{}, unicastOf(host))))),
+		required("role", "one of: server, relay", s.keep("role", read(&p.Role, oneOf(
+			choice[trust.Role]{"server", trust.Server}, choice[trust.Role]{"relay", trust.Relay})))),
+		interfaces,
+		required("protection", "there is no default; none: messages in clear; ipsec: in ESP or not at all",
+			s.keep("protection", read(&p.Protection, protection))),
+		optional("ike", s.keep("ike", s.decodeIKE)),
+		optional("manual", s.keep("manual", func(v value) { s.manual = decodeManual(v) })),
+		later("tls", noTLS),
+		optional("source-port", s.keep("source-port", read(&s.sourcePort, sourcePort))),
+	}
+	if v.d.guard {
+		fields = append(fields, optional("giaddrs", s.keep("giaddrs", s.decodeGiaddrs)))
+	} else {
+		fields = append(fields, optional("delegable", func(v value) { p.Delegable = decodeRanges(v) }))
+	}
+	v.mapping(fields...)
+	s.check()
+	return s
+}
+
+// noTLS says what a protection is for that is not here yet.
+const noTLS = "not available in this version: it will be for leasequery, which runs over TCP"
+
+func protection(text string) (trust.Protection, error) {
+	if text == "tls" {
+		return 0, errNoTLS
+	}
+	return oneOf(choice[trust.Protection]{"none", trust.ProtectionNone}, choice[trust.Protection]{"ipsec", trust.ProtectionIPsec})(text)
+}
+
+// check checks the keys of a peer against each other, and fills in what follows
+// from them.
+func (s *stanza) check() {
+	s.checkAddress()
+	s.checkUnneeded()
+	if s.peer.Protection == trust.ProtectionIPsec {
+		s.checkIPsec()
+	}
+	s.checkSourcePort()
+}
+
+// checkUnneeded reports keys that protection none has no use for.
+func (s *stanza) checkUnneeded() {
+	if s.peer.Protection != trust.ProtectionNone {
+		return
+	}
+	for _, key := range []string{"ike", "manual", "giaddrs", "source-port"} {
+		if v, ok := s.at[key]; ok {
+			v.problem("beside protection: none (protection: ipsec, or leave %s out)", key)
+		}
+	}
+}
+
+// checkSourcePort: where the relay is ourselves, its port is said elsewhere.
+func (s *stanza) checkSourcePort() {
+	v, ok := s.at["source-port"]
+	if ok && !v.d.guard && s.peer.Role == trust.Server {
+		v.problem("the port of a relay, beside role: server (relay6.source-port is ours)")
+	}
+}
+
+// checkIPsec checks what IPsec asks of a peer (RFC 8213 section 3).
+func (s *stanza) checkIPsec() {
+	p := &s.peer
+	if p.Address.IsMulticast() {
+		s.at["protection"].problem("ipsec towards %s, which is multicast (address: the peer's own, because ipsec is between two hosts)", p.Address)
+	}
+	local, given := s.at["local"]
+	switch text, _ := local.raw(); {
+	case !given:
+		s.missing("local", "an address of this host: ipsec is between two addresses that are known")
+	case text == "auto":
+		local.problem("auto beside protection: ipsec (an address of this host: ipsec is between two addresses that are known)")
+	case !p.Local.IsValid() || !p.Address.IsValid() || p.Address.IsMulticast():
+	case p.Local.Is4() != p.Address.Is4():
+		local.problem("%s and the peer's address %s are of two families (one of %s)", p.Local, p.Address, family(p.Address))
+	case p.Local == p.Address:
+		local.problem("%s is the peer's address as well (an address of this host)", p.Local)
+	case p.Address.IsLinkLocalUnicast() && !p.Local.IsLinkLocalUnicast():
+		local.problem("%s is not link-local, and the peer's address %s is (both, or none)", p.Local, p.Address)
+	}
+	if v, ok := s.at["prefix"]; ok && p.Prefix.IsValid() && !p.Prefix.IsSingleIP() {
+		v.problem("%s holds more than one address (leave it out: ipsec is between two hosts)", p.Prefix)
+	}
+	_, ike := s.at["ike"]
+	manual, byHand := s.at["manual"]
+	switch {
+	case ike && byHand:
+		manual.problem("manual keys beside ike (one of the two)")
+	case !ike && !byHand:
+		s.at["protection"].problem("ipsec without keys (one of: ike, manual)")
+	}
+	s.checkGiaddrs()
+	s.checkLocalIdentity()
+}
+
+// missing reports a key of the peer that is not there.
+func (s *stanza) missing(key, want string) {
+	value{s.whole.d, s.whole.node, s.whole.child(key)}.problem("missing (%s)", want)
+}
+
+func family(a netip.Addr) string {
+	if a.Is4() {
+		return "IPv4"
+	}
+	return "IPv6"
+}
+
+// decodeGiaddrs reads further addresses of a DHCPv4 relay: alone where IKE makes
+// the keys, with keys of their own where they are manual.
+func (s *stanza) decodeGiaddrs(v value) {
+	v.list("addresses, or mappings with address and manual", func(v value) {
+		g := giaddr{at: v}
+		if v.isScalar() {
+			read(&g.address, giaddrAddress)(v)
+		} else {
+			v.mapping(
+				required("address", "an IPv4 address", read(&g.address, giaddrAddress)),
+				optional("manual", func(v value) { g.manual = decodeManual(v) }),
+			)
+		}
+		s.giaddrs = append(s.giaddrs, g)
+	})
+}
+
+// checkGiaddrs: each further address is an end of a pair of its own.
+func (s *stanza) checkGiaddrs() {
+	v, ok := s.at["giaddrs"]
+	if !ok {
+		return
+	}
+	if s.peer.Address.IsValid() && !s.peer.Address.Is4() {
+		v.problem("of DHCPv4, and the peer's address is %s (leave it out)", s.peer.Address)
+		return
+	}
+	end, name := s.peer.Address, "the peer's address"
+	if s.peer.Role == trust.Server {
+		end, name = s.peer.Local, "the local address"
+	}
+	seen := map[netip.Addr]bool{end: true}
+	for i := range s.giaddrs {
+		g := &s.giaddrs[i]
+		_, manual := s.at["manual"]
+		switch {
+		case !g.address.IsValid():
+		case g.address == end:
+			g.at.problem("%s is %s, which needs no entry (further addresses)", end, name)
+		case seen[g.address]:
+			g.at.problem("%s is there already (once)", g.address)
+		case manual && g.manual == nil:
+			g.at.problem("%s without keys of its own (a mapping with address and manual: manual keys are for one pair of addresses)", g.address)
+		case !manual && g.manual != nil:
+			g.at.problem("manual keys beside ike (the address alone)")
+		}
+		seen[g.address] = true
+	}
+}

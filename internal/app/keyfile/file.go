@@ -1,0 +1,74 @@
+package keyfile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"syscall"
+	"time"
+)
+
+// maxFile bounds a file of keys or certificates, in octets.
+const maxFile = 256 << 10
+
+// File is what a file held when it was read.
+type File struct {
+	Text    []byte
+	Changed time.Time // when the content was last changed
+}
+
+// Secret reads a file with a key in it. The file must be root's or our own, and
+// nobody else may read or write it.
+func Secret(path string) (File, error) {
+	return read(path, 0o077, "lets others than its owner in (chmod 600)")
+}
+
+// Public reads a file whose content is no secret, but decides who is believed:
+// it must be root's or our own, and nobody else may write it.
+func Public(path string) (File, error) {
+	return read(path, 0o022, "lets others than its owner write to it (chmod go-w)")
+}
+
+// read reads a regular file of ours that has none of the forbidden permissions.
+func read(path string, forbidden fs.FileMode, why string) (File, error) {
+	// Opening a pipe would otherwise wait for somebody to write.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return File{}, withoutPath(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return File{}, withoutPath(err)
+	}
+	if !info.Mode().IsRegular() {
+		return File{}, errors.New("not a regular file")
+	}
+	if owner, ok := info.Sys().(*syscall.Stat_t); ok && owner.Uid != 0 && int(owner.Uid) != os.Geteuid() {
+		return File{}, fmt.Errorf("belongs to user %d (it must be root's, or of the user that Fairlead runs as)", owner.Uid)
+	}
+	if mode := info.Mode().Perm(); mode&forbidden != 0 {
+		return File{}, fmt.Errorf("mode %04o %s", mode, why)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	switch {
+	case err != nil:
+		return File{}, withoutPath(err)
+	case len(text) > maxFile:
+		return File{}, fmt.Errorf("more than %d KiB (a key file is smaller)", maxFile>>10)
+	case len(text) == 0:
+		return File{}, errors.New("empty")
+	}
+	return File{Text: text, Changed: info.ModTime()}, nil
+}
+
+// withoutPath is the error without the path, which whoever asked knows.
+func withoutPath(err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		return at.Err
+	}
+	return err
+}
