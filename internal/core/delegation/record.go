@@ -36,6 +36,15 @@ const recordVersion = 1
 
 // AppendRecord appends the kept form of d.
 func AppendRecord(b []byte, d *Delegation, now instant.Now, bootID string) []byte {
+	return appendRecord(b, d, now.WallAt(d.Valid), bootID)
+}
+
+// Append appends the kept form of a record that was read.
+func (r *Record) Append(b []byte) []byte {
+	return appendRecord(b, &r.Delegation, r.ValidWall, r.BootID)
+}
+
+func appendRecord(b []byte, d *Delegation, validWall time.Time, bootID string) []byte {
 	b = append(b, recordVersion, byte(d.Kind), byte(d.Source))
 	a := d.Prefix.Addr().As16()
 	b = append(b, a[:]...)
@@ -43,7 +52,7 @@ func AppendRecord(b []byte, d *Delegation, now instant.Now, bootID string) []byt
 	a = d.NextHop.As16()
 	b = append(b, a[:]...)
 	b = binary.BigEndian.AppendUint32(b, d.IAID)
-	for _, v := range []int64{int64(d.Preferred), int64(d.Valid), int64(d.Lifetime), wallNanos(now.WallAt(d.Valid)), wallNanos(d.Granted), wallNanos(d.Changed)} {
+	for _, v := range []int64{int64(d.Preferred), int64(d.Valid), int64(d.Lifetime), wallNanos(validWall), wallNanos(d.Granted), wallNanos(d.Changed)} {
 		b = binary.BigEndian.AppendUint64(b, uint64(v))
 	}
 	b = append(b, byte(d.LinkLayer.Len()))

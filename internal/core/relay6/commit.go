@@ -125,6 +125,11 @@ func (r *Relay) lease(d *delegation.Delegation) hoststate.Lease {
 func place(d *delegation.Delegation) placeKey { return placeKey{d.VRF, d.Prefix} }
 
 func (r *Relay) keepOp(now instant.Now, d *delegation.Delegation) KeepOp {
+	if r.cfg.KeepMinimal {
+		needed := *d
+		needed.Granted, needed.Changed, needed.Server = time.Time{}, time.Time{}, ""
+		d = &needed
+	}
 	key := delegation.Key(make([]byte, 0, ordinaryRecord), d.VRF, d.Prefix)
 	both := delegation.AppendRecord(key, d, now, r.bootID)
 	return KeepOp{Key: both[:len(key):len(key)], Value: both[len(key):]}
@@ -146,9 +151,16 @@ func (r *Relay) keepPast(ops []KeepOp, now instant.Now, d *delegation.Delegation
 	r.historySeq++
 	key := binary.BigEndian.AppendUint64([]byte{'h'}, uint64(now.Wall.UnixNano()))
 	key = binary.BigEndian.AppendUint16(key, r.historySeq)
-	reason := why.String()
-	value := append([]byte{byte(len(reason))}, reason...)
-	return append(ops, KeepOp{Key: key, Value: delegation.AppendRecord(value, d, now, r.bootID)})
+	past := *d
+	if r.cfg.MaskPast != nil {
+		r.cfg.MaskPast(&past)
+	}
+	return append(ops, KeepOp{Key: key, Value: delegation.AppendRecord(pastReason(why.String()), &past, now, r.bootID)})
+}
+
+// pastReason is what the record of an ended delegation begins with.
+func pastReason(reason string) []byte {
+	return append([]byte{byte(len(reason))}, reason...)
 }
 
 // HistoryRange is the range of keys of what ended in [from, to).
@@ -168,7 +180,7 @@ const pastKey = 1 + 8 + 2
 
 // Past is one delegation that ended.
 type Past struct {
-	delegation.Delegation
+	delegation.Record
 	Ended  time.Time
 	Reason string
 }
@@ -182,8 +194,11 @@ func ParsePast(key, value []byte) (Past, error) {
 	if err != nil {
 		return Past{}, err
 	}
-	return Past{Delegation: rec.Delegation, Ended: time.Unix(0, int64(binary.BigEndian.Uint64(key[1:]))), Reason: string(value[1 : 1+int(value[0])])}, nil
+	return Past{Record: rec, Ended: time.Unix(0, int64(binary.BigEndian.Uint64(key[1:]))), Reason: string(value[1 : 1+int(value[0])])}, nil
 }
+
+// Value is the record as it is kept under its key.
+func (p *Past) Value() []byte { return p.Append(pastReason(p.Reason)) }
 
 var clockKey = []byte("m/wall")
 

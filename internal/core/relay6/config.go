@@ -38,6 +38,13 @@ type Config struct {
 	Aggregates     []hoststate.Aggregate
 	Hostname       string // for templates
 	NoHistory      bool   // what ended is not kept
+
+	// MaskPast takes out of a delegation that has ended what its record in the
+	// history need not have; nil: nothing. It is a function of its argument alone.
+	MaskPast func(*delegation.Delegation)
+	// KeepMinimal leaves out of the store what no decision needs: when a client
+	// first had a prefix, when it last asked, and through which server.
+	KeepMinimal bool
 }
 
 // LinkRule is what the operator wants of the client-facing links whose names

@@ -2,6 +2,7 @@ package relay6_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -100,5 +101,69 @@ func TestTrace(t *testing.T) {
 	}
 	if got := steps(relay6.Trace{Link: "lan0"}); !slices.Equal(got, append(alices, bobs...)) {
 		t.Errorf("lan0's steps %q, want %q", got, append(alices, bobs...))
+	}
+}
+
+// What the configuration does not want to have in the history is not in its
+// records, and the living keep it.
+func TestHistoryIsMasked(t *testing.T) {
+	masked := delegation.Delegation{Prefix: cidr("100::7/128"), Client: "somebody", NextHop: addr("100::8")}
+	w := newWorld(t, func(c *relay6.Config) {
+		c.MaskPast = func(d *delegation.Delegation) {
+			d.Prefix, d.Client, d.NextHop, d.LinkLayer = masked.Prefix, masked.Client, masked.NextHop, masked.LinkLayer
+		}
+	})
+	start := w.now.Wall
+	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600), prefix("2001:db8:101::/56", 7200)))
+	w.sleep(30 * time.Minute)
+	if got, want := w.past(start, start.Add(time.Hour)), []string{w.name("somebody") + " 100::7/128 expired 12:10:00"}; !slices.Equal(got, want) {
+		t.Errorf("history %q, want %q", got, want)
+	}
+	for k, v := range w.store {
+		if relay6.IsPast([]byte(k)) && (strings.Contains(string(v), alice.duid) || strings.Contains(string(v), string(alice.mac.Append(nil)))) {
+			t.Errorf("the record %x has the client", v)
+		}
+	}
+	w.restart()
+	if d, ok := w.holder("2001:db8:101::/56"); !ok || d.Client != alice.duid || d.NextHop != addr(alice.addr) {
+		t.Errorf("what she still holds is %+v, %v", d, ok)
+	}
+}
+
+// A record that was read and is kept again under its key says the same.
+func TestPastIsKeptAgain(t *testing.T) {
+	w := newWorld(t)
+	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
+	w.sleep(time.Hour)
+	n := 0
+	for k, v := range w.store {
+		if !relay6.IsPast([]byte(k)) {
+			continue
+		}
+		n++
+		p, err := relay6.ParsePast([]byte(k), v)
+		if err != nil || string(p.Value()) != string(v) {
+			t.Errorf("%x became %x, %v", v, p.Value(), err)
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d records, want 1", n)
+	}
+}
+
+// Where little is to be kept, what no decision needs is not: the delegation is
+// the same after a restart, but for when it began and through whom.
+func TestKeepMinimal(t *testing.T) {
+	w := newWorld(t, func(c *relay6.Config) { c.KeepMinimal = true })
+	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 3600)))
+	before, _ := w.holder("2001:db8:100::/56")
+	if before.Granted.IsZero() || before.Changed.IsZero() || before.Server != "srv" {
+		t.Errorf("the living: %+v", before)
+	}
+	w.restart()
+	want := before
+	want.Granted, want.Changed, want.Server, want.Source = time.Time{}, time.Time{}, "", delegation.FromStore
+	if got, ok := w.holder("2001:db8:100::/56"); !ok || got != want {
+		t.Errorf("after a restart\n got  %+v\n want %+v", got, want)
 	}
 }

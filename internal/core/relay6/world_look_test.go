@@ -98,3 +98,14 @@ func (w *world) noted(k relay6.NoteKind) (all []string) {
 	}
 	return all
 }
+
+// holder is who holds a prefix now.
+func (w *world) holder(p string) (found delegation.Delegation, ok bool) {
+	w.core.Delegations(func(d delegation.Delegation) bool {
+		if d.Prefix == cidr(p) {
+			found, ok = d, true
+		}
+		return !ok
+	})
+	return found, ok
+}
