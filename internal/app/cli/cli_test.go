@@ -68,12 +68,13 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup:               setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exit":     exit,
-			"attached": attached,
-			"emit":     emit,
-			"lines":    lines,
-			"relay":    relay,
-			"guard":    guard,
+			"exit":         exit,
+			"attached":     attached,
+			"emit":         emit,
+			"lines":        lines,
+			"relay":        relay,
+			"guard":        guard,
+			"certificates": certificates,
 		},
 	})
 }
@@ -231,7 +232,7 @@ func guard(ts *testscript.TestScript, _ bool, args []string) {
 		o.Peers[0].Protected, o.Peers[0].Hops[1].Protected = false, false
 		o.Peers[0].Hops[1].Problem = "policies are missing"
 		o.Config.LastError = "guard.yaml:3:1: peers: missing"
-		o.Programs = []control.Program{{PID: 812, Name: "dhcpd", Problem: "reads packets below IP"}}
+		o.Programs = []control.Program{{PID: 812, Name: "dhcpd\x1b[2J", Problem: "reads packets below IP"}}
 		o.Degraded = []string{"peer attic: not protected", "dhcpd: cannot be protected"}
 	case "broken":
 		f.Fail = errors.New("guard: does not answer")
@@ -266,6 +267,11 @@ func emit(ts *testscript.TestScript, _ bool, args []string) {
 		e = control.Event{
 			Time: controltest.Start, Kind: "trace", Text: "forwarded", Link: "br-cust7", Peer: "kea1", Client: controltest.Alice,
 			Type: "Solicit", XID: 0x00abcd, Reason: "fe80::1",
+		}
+	case "hostile":
+		e = control.Event{
+			Time: controltest.Start, Kind: control.EventProtection, Text: "negotiation failed", Peer: "kea1", Hop: "kea1",
+			Reason: "CN=\x1b]0;gone\a\n2026-03-04 05:06:07  all is well",
 		}
 	case "lost-protection", "rekeyed":
 		e = control.Event{Time: controltest.Start, Kind: control.EventProtection, Text: "protection lost", Peer: "kea1", Hop: "kea1+1", Reason: "no SA"}

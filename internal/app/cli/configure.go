@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -31,79 +32,120 @@ func checkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check [FILE]",
 		Short: "Check a configuration file and show everything that is wrong with it",
-		Long: `Check a configuration file and show everything that is wrong with it, each with
-file, line and column. Nothing is changed, and Fairlead need not run. The file
-is ` + defaultConfig + ` unless it is named.`,
+		Long: `Check a configuration file, and the key files that it names, and show everything
+that is wrong, each with file, line and column. Nothing is changed, and Fairlead
+need not run. The file is ` + defaultConfig + ` unless it is named.`,
 		Args: atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path := defaultConfig
 			if len(args) > 0 {
 				path = args[0]
 			}
-			return check(cmd, path, asJSON)
+			return check(cmd, path, asJSON, loadRelay)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON: a list of problems")
 	return cmd
 }
 
-// problem is a config.Problem in JSON.
+// problem is a config.Problem in JSON. A warning does not keep the file from
+// being used.
 type problem struct {
-	File   string `json:"file"`
-	Line   int    `json:"line,omitempty"`
-	Column int    `json:"column,omitempty"`
-	Path   string `json:"path,omitempty"`
-	Text   string `json:"text"`
+	File    string `json:"file"`
+	Line    int    `json:"line,omitempty"`
+	Column  int    `json:"column,omitempty"`
+	Path    string `json:"path,omitempty"`
+	Text    string `json:"text"`
+	Warning bool   `json:"warning,omitempty"`
 }
 
-func check(cmd *cobra.Command, path string, asJSON bool) error {
-	_, err := config.Load(path)
+func problemOf(p config.Problem, warning bool) problem {
+	return problem{File: p.File, Line: p.Line, Column: p.Column, Path: p.Path, Text: p.Text, Warning: warning}
+}
+
+// loadRelay and loadGuard are warnings about a file, and what is wrong with it.
+func loadRelay(path string) (config.Problems, error) {
+	c, err := config.Load(path)
+	if err != nil {
+		return nil, err
+	}
+	return c.Warnings, nil
+}
+
+func loadGuard(path string) (config.Problems, error) {
+	g, err := config.LoadGuard(path)
+	if err != nil {
+		return nil, err
+	}
+	return g.Warnings, nil
+}
+
+func check(cmd *cobra.Command, path string, asJSON bool, load func(string) (config.Problems, error)) error {
+	warnings, err := load(path)
 	var problems config.Problems
 	if err != nil && !errors.As(err, &problems) {
 		return err
 	}
 	out := cmd.OutOrStdout()
 	if asJSON {
-		list := make([]problem, len(problems))
-		for i, p := range problems {
-			list[i] = problem(p)
-		}
-		if err := writeJSON(out, list); err != nil {
+		err = writeJSON(out, append(jsonProblems(problems, false), jsonProblems(warnings, true)...))
+	} else {
+		err = writeProblems(out, path, problems, warnings)
+	}
+	if n := len(problems); n > 0 && err == nil {
+		return fmt.Errorf("%s: %s", path, count(n, "problem", "problems"))
+	}
+	return err
+}
+
+func jsonProblems(problems config.Problems, warnings bool) []problem {
+	list := make([]problem, len(problems))
+	for i, p := range problems {
+		list[i] = problemOf(p, warnings)
+	}
+	return list
+}
+
+func writeProblems(out io.Writer, path string, problems, warnings config.Problems) error {
+	for _, p := range problems {
+		if _, err := fmt.Fprintln(out, p); err != nil {
 			return err
 		}
-	} else {
-		for _, p := range problems {
-			if _, err := fmt.Fprintln(out, p); err != nil {
-				return err
-			}
+	}
+	for _, w := range warnings {
+		if _, err := fmt.Fprintf(out, "%s (a warning)\n", w); err != nil {
+			return err
 		}
 	}
-	switch n := len(problems); {
-	case n > 0:
-		return fmt.Errorf("%s: %s", path, count(n, "problem", "problems"))
-	case asJSON:
+	if len(problems) > 0 {
 		return nil
 	}
-	_, err = fmt.Fprintf(out, "%s: no problems\n", path)
+	_, err := fmt.Fprintf(out, "%s: no problems\n", path)
 	return err
 }
 
 func referenceCommand() *cobra.Command {
-	var minimal bool
+	var minimal, guard bool
 	cmd := &cobra.Command{
 		Use:   "reference",
 		Short: "Print a configuration file with every key, its default and its meaning",
 		Args:  atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			text := config.Reference()
-			if minimal {
+			switch {
+			case minimal && guard:
+				return usagef("--minimal and --guard: want one of them")
+			case minimal:
 				text = config.Minimal()
+			case guard:
+				text = config.GuardReference()
 			}
 			_, err := fmt.Fprint(cmd.OutOrStdout(), text)
 			return err
 		},
 	}
 	cmd.Flags().BoolVar(&minimal, "minimal", false, "print the smallest file that relays instead")
+	cmd.Flags().BoolVar(&guard, "guard", false, "print the file of \"fairlead guard\" instead")
 	return cmd
 }
 

@@ -7,17 +7,16 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 )
 
-// Where a guard has its configuration and its socket unless told otherwise.
-const (
-	defaultGuardConfig = "/etc/fairlead/guard.yaml"
-	defaultGuardSocket = "/run/fairlead/guard.sock"
-)
+// defaultGuardConfig is where packages and the systemd unit have the guard's
+// configuration.
+const defaultGuardConfig = "/etc/fairlead/guard.yaml"
 
 func guardCommand(run func(context.Context, string) error, purge func(string) error) *cobra.Command {
-	commands := []*cobra.Command{guardStatusCommand(), guardWatchCommand(), guardReloadCommand(), guardPurgeCommand(purge)}
+	commands := []*cobra.Command{guardCheckCommand(), guardStatusCommand(), guardWatchCommand(), guardReloadCommand(), guardPurgeCommand(purge)}
 	var path string
 	cmd := &cobra.Command{
 		Use:   "guard",
@@ -42,6 +41,23 @@ reported: IPsec never sees what it does.`,
 func guardConfigFlag(cmd *cobra.Command, path *string) {
 	cmd.Flags().StringVarP(path, "config", "c", defaultGuardConfig, "configuration file")
 	mustFlag(cmd.MarkFlagFilename("config", "yaml", "yml"))
+}
+
+func guardCheckCommand() *cobra.Command {
+	var path string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Check a guard's configuration file and show everything that is wrong with it",
+		Long: `Check a guard's configuration file, and the key files that it names, and show
+everything that is wrong, each with file, line and column. Nothing is changed, and
+the guard need not run. "fairlead config reference --guard" explains every key.`,
+		Args: atMost(0),
+		RunE: func(cmd *cobra.Command, _ []string) error { return check(cmd, path, asJSON, loadGuard) },
+	}
+	guardConfigFlag(cmd, &path)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON: a list of problems")
+	return cmd
 }
 
 func guardPurgeCommand(purge func(string) error) *cobra.Command {
@@ -69,7 +85,7 @@ From then on messages travel in clear again.`,
 type askGuard struct{ ask }
 
 func (a *askGuard) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&a.socket, "socket", defaultGuardSocket, "control socket of the running guard")
+	cmd.Flags().StringVar(&a.socket, "socket", config.DefaultGuard().Control.Socket, "control socket of the running guard")
 	cmd.Flags().BoolVar(&a.json, "json", false, "print JSON")
 }
 

@@ -150,7 +150,7 @@ func writeLines(out io.Writer, title string, lines []string) error {
 	}
 	text := "\n" + title
 	for _, l := range lines {
-		text += indent + l + "\n"
+		text += indent + line(l) + "\n"
 	}
 	_, err := io.WriteString(out, text)
 	return err

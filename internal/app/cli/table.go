@@ -3,7 +3,9 @@ package cli
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -33,9 +35,23 @@ func newGrid(columns ...any) grid {
 func (g grid) row(cells ...any) { g.w.AppendRow(cells) }
 
 func (g grid) write(out io.Writer) error {
-	_, err := fmt.Fprintln(out, g.w.Render())
+	_, err := fmt.Fprintln(out, printable(g.w.Render()))
 	return err
 }
+
+// printable is a text without what a terminal would obey: names of programs and
+// links, and what a peer says in a negotiation, are others' to choose.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// line is a text that stays on its line.
+func line(s string) string { return strings.ReplaceAll(printable(s), "\n", " ") }
 
 // right aligns the columns with these numbers, from 1.
 func (g grid) right(columns ...int) {

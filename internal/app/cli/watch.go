@@ -129,11 +129,11 @@ func writeEvent(out io.Writer, e *control.Event) error {
 	} else {
 		add("(%s)", e.Reason)
 	}
-	line := strings.Join(words, " ")
+	text := strings.Join(words, " ")
 	if e.Error != "" {
-		line += ": " + e.Error
+		text += ": " + e.Error
 	}
-	_, err := fmt.Fprintln(out, line)
+	_, err := fmt.Fprintln(out, line(text))
 	return err
 }
 
