@@ -178,7 +178,7 @@ func lines(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // relay makes the relay another: relay
-// degraded|empty|broken|problems|protected|unprotected
+// degraded|empty|broken|problems|protected|manual|unprotected
 func relay(ts *testscript.TestScript, _ bool, args []string) {
 	f := fakeOf(ts)
 	f.Mu.Lock()
@@ -198,6 +198,8 @@ func relay(ts *testscript.TestScript, _ bool, args []string) {
 		f.Fail = errors.New("relay: does not answer")
 	case "protected":
 		protect(f, controltest.IKEHop("kea1"))
+	case "manual":
+		protect(f, controltest.ManualHop("kea1", "192.0.2.1"))
 	case "unprotected":
 		up, down, unseen := controltest.IKEHop("kea1"), controltest.IKEHop("kea1+1"), f.PeerList[1]
 		down.Protected, down.Problem, down.Algorithms, down.Age, down.DroppedOut = false, "no SA: the peer does not answer", "", 0, control.Traffic{Packets: 9}

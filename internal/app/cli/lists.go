@@ -167,9 +167,14 @@ func writePeers(out io.Writer, peers []control.Peer) error {
 	if err := g.write(out); err != nil {
 		return err
 	}
+	var notes []string
 	if slices.ContainsFunc(peers, func(p control.Peer) bool { return p.Preferred }) {
-		_, err := fmt.Fprintln(out, "\n* gets the messages now (forward: first)")
-		return err
+		notes = append(notes, "* gets the messages now (forward: first)")
 	}
-	return nil
+	for i := range peers {
+		for j := range peers[i].Hops {
+			notes = append(notes, hopWarnings(&peers[i].Hops[j])...)
+		}
+	}
+	return writeLines(out, "", notes)
 }

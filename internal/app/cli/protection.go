@@ -131,11 +131,17 @@ func hopNotes(hops []control.Hop) []string {
 		if h.LastError != "" {
 			notes = append(notes, fmt.Sprintf("%s: last error, %s: %s", h.Name, clockTime(h.LastErrorAt), h.LastError))
 		}
-		for _, w := range h.Warnings {
-			notes = append(notes, h.Name+": warning: "+w)
-		}
+		notes = append(notes, hopWarnings(h)...)
 	}
 	return notes
+}
+
+func hopWarnings(h *control.Hop) []string {
+	warnings := make([]string, len(h.Warnings))
+	for i, w := range h.Warnings {
+		warnings[i] = h.Name + ": warning: " + w
+	}
+	return warnings
 }
 
 // writeLines writes a title, if there is one, and lines under it; nothing

@@ -71,6 +71,11 @@ func protection[T any](peers func(*T) []protectedPeer, strangers func(*T) contro
 			eachHop(func(h *control.Hop, emit emit) { at(h.LastErrorAt, emit, h.Name) }),
 		},
 		{
+			"ipsec_warnings", "Standing warnings about a hop, such as the age of a manual key; fairlead ipsec status has them in words.", gauge,
+			[]string{"hop"},
+			eachHop(func(h *control.Hop, emit emit) { emit(float64(len(h.Warnings)), h.Name) }),
+		},
+		{
 			"clear_dropped_packets_total", "Packets of a hop that came or would have left outside ESP, and were dropped.", counter,
 			[]string{"hop", "direction"},
 			eachHop(func(h *control.Hop, emit emit) {
