@@ -161,9 +161,12 @@ func guardOf(ts *testscript.TestScript) *controltest.FakeGuard {
 	return ts.Value(guardKey{}).(*controltest.FakeGuard)
 }
 
-// attached waits until somebody watches relay or guard.
-func attached(ts *testscript.TestScript, _ bool, _ []string) {
-	poll(ts, "somebody watches", func() bool { return fakeOf(ts).Feed.Active() || guardOf(ts).Feed.Active() })
+// attached waits until somebody watches relay or guard, ! attached until nobody
+// does: a server hears a moment later that a reader has gone.
+func attached(ts *testscript.TestScript, neg bool, _ []string) {
+	poll(ts, fmt.Sprintf("somebody watches: %v", !neg), func() bool {
+		return (fakeOf(ts).Feed.Active() || guardOf(ts).Feed.Active()) != neg
+	})
 }
 
 // lines waits until a file has so many lines: lines COUNT FILE
