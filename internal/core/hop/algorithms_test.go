@@ -54,7 +54,8 @@ func checkTable(t *testing.T, section string, check func(string) error, rows []r
 	}
 }
 
-func TestESPEncryption(t *testing.T) {
+// TestRFC8213_3j_ESPEncryption is RFC 8213 3j and 3k.
+func TestRFC8213_3j_ESPEncryption(t *testing.T) {
 	checkTable(t, "RFC 8221 section 5", hop.CheckESP, []ruled{
 		{"ENCR_DES_IV64", "MUST NOT", "des_iv64-sha256", "broken"},
 		{"ENCR_DES", "MUST NOT", "des-sha256", "broken"},
@@ -84,7 +85,7 @@ func TestESPEncryption(t *testing.T) {
 	})
 }
 
-func TestESPAuthentication(t *testing.T) {
+func TestRFC8213_3j_ESPAuthentication(t *testing.T) {
 	checkTable(t, "RFC 8221 section 6", hop.CheckESP, []ruled{
 		{"AUTH_NONE", "MUST NOT", "aes256-auth_none", "RFC 8221 section 4"},
 		{"AUTH_HMAC_MD5_96", "MUST NOT", "aes256-md5", "MD5 is broken"},
@@ -219,7 +220,7 @@ func TestAllowedWords(t *testing.T) {
 	}
 }
 
-func TestDefaultsAreAllowed(t *testing.T) {
+func TestRFC8213_3j_DefaultsAreAllowed(t *testing.T) {
 	for _, p := range hop.DefaultESP() {
 		mentions(t, p, hop.CheckESP(p))
 	}

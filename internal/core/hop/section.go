@@ -1,6 +1,9 @@
 package hop
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Section is a section of strongSwan's configuration in the order in which it is
 // written: the same tree is printed for swanctl.conf and sent by VICI.
@@ -44,17 +47,14 @@ func (s Section) print(b *strings.Builder, indent string) {
 
 // value is what stands behind the key. swanctl parts lists at commas.
 func (e *Entry) value() string {
-	switch {
-	case e.List != nil:
-		return quoted(strings.Join(e.List, ", "))
-	case e.Blobs != nil:
-		files := make([]string, len(e.Blobs))
-		for i := range e.Blobs {
-			files[i] = e.Blobs[i].File
-		}
-		return quoted(strings.Join(files, ", "))
+	list := e.List
+	for i := range e.Blobs {
+		list = append(list, e.Blobs[i].File)
 	}
-	return quoted(e.Text)
+	if len(list) > 0 && !slices.ContainsFunc(list, needsQuotes) {
+		return strings.Join(list, ", ")
+	}
+	return quoted(e.Text + strings.Join(list, ", "))
 }
 
 // sectionName is a name as it may stand in front of a brace or an equals sign.
@@ -72,12 +72,15 @@ func sectionName(name string) string {
 // quoted is a value as it may stand behind an equals sign: in quotation marks,
 // unless it is plain. In them strongSwan takes a backslash as C does.
 func quoted(value string) string {
-	if value != "" && strings.IndexFunc(value, func(r rune) bool { return !plain(r) }) < 0 {
+	if !needsQuotes(value) {
 		return value
 	}
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(value) + `"`
 }
 
-func plain(r rune) bool {
-	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("._:%/[]@,*+|~- ", r)
+func needsQuotes(value string) bool {
+	return value == "" || strings.ContainsFunc(value, func(r rune) bool {
+		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
+		return !letter && !strings.ContainsRune("._:%/[]@*+|~-", r)
+	})
 }
