@@ -17,12 +17,12 @@ import (
 type Guard struct {
 	mu sync.Mutex // guards all following fields
 	session
-	owner  hop.Owner
-	table  *hop.GuardTable    // as last installed; nil: nothing was
-	counts map[string]Counter // last seen: they survive the table
-	hops   map[string]counters
-	print  print
-	seen   uint32 // number of the rule set when everything was last found intact; 0: never
+	owner hop.Owner
+	table *hop.GuardTable  // as last installed; nil: nothing was
+	tally map[string]tally // of each counter
+	hops  map[string]counters
+	print print
+	seen  uint32 // number of the rule set when everything was last found intact; 0: never
 }
 
 // counters are the names of a hop's counters.
@@ -37,7 +37,7 @@ func OpenGuard(owner hop.Owner) (*Guard, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Guard{session: s, owner: owner, counts: map[string]Counter{}}, nil
+	return &Guard{session: s, owner: owner, tally: map[string]tally{}}, nil
 }
 
 // Close closes the Guard. What was installed stays.
@@ -49,9 +49,8 @@ func (g *Guard) Close() error {
 
 // Install makes the table hold what core/hop decides for these hops, whatever was
 // in it, all in one transaction: there is no moment without the old rules or the
-// new. Counters go on from where they were, but for what is counted in the
-// milliseconds of the transaction. hop.Owner.GuardTable says what others and open
-// mean.
+// new. Counters go on from where they were. hop.Owner.GuardTable says what others
+// means.
 func (g *Guard) Install(hops []hop.Hop, others bool) error {
 	return g.InstallOpen(hops, others)
 }
@@ -67,11 +66,7 @@ func (g *Guard) InstallOpen(hops []hop.Hop, others bool, open ...hop.Open) error
 	if err := g.count(); err != nil {
 		return err
 	}
-	x := begin(g.buf, g.name)
-	x.addTable() // so that there is one
-	x.dropTable()
-	x.addGuardTable(&t, g.counts)
-	if err := g.commit(x); err != nil {
+	if err := g.bringAbout(&t); err != nil {
 		return err
 	}
 	p, err := g.look(&t)
@@ -82,7 +77,11 @@ func (g *Guard) InstallOpen(hops []hop.Hop, others bool, open ...hop.Open) error
 		return fmt.Errorf("nft: table %s: changed by somebody else while it was made", g.name)
 	}
 	g.table, g.print, g.seen = &t, p, 0
-	g.remember(hops)
+	g.hops = map[string]counters{}
+	for i := range hops {
+		name := hops[i].Name
+		g.hops[name] = counters{in: hop.CounterName(name, false), out: hop.CounterName(name, true)}
+	}
 	return nil
 }
 
@@ -97,52 +96,6 @@ func checkGuard(t *hop.GuardTable) error {
 		}
 	}
 	return nil
-}
-
-// addGuardTable makes a table that is not there.
-func (x *transaction) addGuardTable(t *hop.GuardTable, counts map[string]Counter) {
-	x.addTable()
-	for _, c := range t.Counters {
-		x.addCounterAt(c, counts[c])
-	}
-	for i := range t.Sets {
-		x.addGuardSet(&t.Sets[i], uint32(i)+1)
-	}
-	hooks := map[hop.Hook]uint32{hop.HookInput: hookInput, hop.HookOutput: hookOutput, hop.HookPostrouting: hookPostrouting}
-	for _, c := range t.Chains {
-		if c.Hook == hop.NoHook {
-			x.addChain(c.Name)
-		} else {
-			x.addBaseChain(c.Name, hooks[c.Hook], c.Priority)
-		}
-	}
-	for i := range t.Chains {
-		x.addGuardChain(&t.Chains[i])
-	}
-}
-
-// remember keeps which counters belong to which hop, and forgets the counts of
-// those that are no more.
-func (g *Guard) remember(hops []hop.Hop) {
-	kept := map[string]Counter{}
-	for _, c := range g.table.Counters {
-		kept[c] = g.counts[c]
-	}
-	g.counts, g.hops = kept, map[string]counters{}
-	for i := range hops {
-		name := hops[i].Name
-		g.hops[name] = counters{in: hop.CounterName(name, false), out: hop.CounterName(name, true)}
-	}
-}
-
-// count reads the counters. One that began anew goes on from what it was: nobody
-// sees it fall.
-func (g *Guard) count() error {
-	return g.eachCounter(func(name string, c Counter) {
-		if last := g.counts[name]; c.Packets >= last.Packets {
-			g.counts[name] = c
-		}
-	})
 }
 
 // Observe says whether everything is as it was installed, and what was dropped
@@ -160,14 +113,12 @@ func (g *Guard) Observe() (hop.Guard, error) {
 	if err := g.count(); err != nil {
 		return hop.Guard{}, err
 	}
-	o := hop.Guard{Intact: intact, Hops: map[string]hop.Dropped{}, Strangers: traffic(g.counts[hop.CounterStrangers])}
+	o := hop.Guard{Intact: intact, Hops: map[string]hop.Dropped{}, Strangers: g.total(hop.CounterStrangers)}
 	for name, c := range g.hops {
-		o.Hops[name] = hop.Dropped{In: traffic(g.counts[c.in]), Out: traffic(g.counts[c.out])}
+		o.Hops[name] = hop.Dropped{In: g.total(c.in), Out: g.total(c.out)}
 	}
 	return o, nil
 }
-
-func traffic(c Counter) hop.Traffic { return hop.Traffic(c) }
 
 // intact compares what there is with what was installed, unless nothing at all
 // has changed in nftables since that was last the same.

@@ -90,6 +90,9 @@ func (g *Guard) objects(kind uint16, attributes []uint16) (found [][]byte, err e
 			found = append(found, chosen(attrs, attributes))
 		}
 	})
+	if errors.Is(err, unix.ENOENT) {
+		return nil, nil // no table, nothing in it
+	}
 	return found, err
 }
 

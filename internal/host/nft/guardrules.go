@@ -140,11 +140,7 @@ func counterOf(set string) []byte {
 
 // addGuardSet makes a set with its elements.
 func (x *transaction) addGuardSet(s *hop.GuardSet, id uint32) {
-	var types []nftables.SetDatatype
-	for _, f := range s.Key {
-		types = append(types, fields[f].datatype)
-	}
-	x.addSetOf(s.Name, id, types, s.Map)
+	x.addSetOf(s.Name, id, datatypes(s), s.Map)
 	for i := range s.Elements {
 		e := &s.Elements[i]
 		x.message(unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE, func(b []byte) []byte {
@@ -180,4 +176,17 @@ func appendGuardKey(b []byte, key []hop.GuardField, e *hop.GuardElement) []byte 
 		}
 	}
 	return b
+}
+
+func datatypes(s *hop.GuardSet) (types []nftables.SetDatatype) {
+	for _, f := range s.Key {
+		types = append(types, fields[f].datatype)
+	}
+	return types
+}
+
+// shapeOf is what the set is without its elements.
+func shapeOf(s *hop.GuardSet) shape {
+	key, flags, _ := keyOf(datatypes(s), s.Map)
+	return shape{flags: flags, length: key.Bytes}
 }

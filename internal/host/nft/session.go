@@ -136,4 +136,3 @@ func parseCounter(b []byte) (c Counter) {
 	})
 	return c
 }
-

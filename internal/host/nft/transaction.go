@@ -111,17 +111,10 @@ func (x *transaction) addSet(id setID) {
 // addSetOf makes a hash set, or a map to counters. id is any number that is its
 // alone in the transaction.
 func (x *transaction) addSetOf(name string, id uint32, fields []nftables.SetDatatype, counters bool) {
-	key, err := nftables.ConcatSetType(fields...)
+	key, flags, err := keyOf(fields, counters)
 	if err != nil {
 		x.err = errors.Join(x.err, fmt.Errorf("nft: set %s: %w", name, err))
 		return
-	}
-	flags := uint32(setConcat)
-	if len(fields) == 1 {
-		key, flags = fields[0], 0 // whose length is not rounded up to registers
-	}
-	if counters {
-		flags |= unix.NFT_SET_OBJECT
 	}
 	x.message(unix.NFT_MSG_NEWSET, unix.NLM_F_CREATE, func(b []byte) []byte {
 		b = bulk.AttrString(b, unix.NFTA_SET_NAME, name)
@@ -144,6 +137,20 @@ func (x *transaction) addSetOf(name string, id uint32, fields []nftables.SetData
 		}
 		return bulk.EndNest(bulk.EndNest(b, concat), desc)
 	})
+}
+
+// keyOf is the type of a key, and the flags of its set.
+func keyOf(fields []nftables.SetDatatype, counters bool) (key nftables.SetDatatype, flags uint32, err error) {
+	if len(fields) == 1 {
+		key = fields[0] // whose length is not rounded up to registers
+	} else {
+		flags = setConcat
+		key, err = nftables.ConcatSetType(fields...)
+	}
+	if counters {
+		flags |= unix.NFT_SET_OBJECT
+	}
+	return key, flags, err
 }
 
 // keyOrder tells nft how the key is written.

@@ -1,0 +1,205 @@
+package nft
+
+import (
+	"encoding/binary"
+	"maps"
+	"slices"
+	"strings"
+
+	"fairlead/internal/core/hop"
+	"fairlead/internal/host/netlink/bulk"
+
+	"golang.org/x/sys/unix"
+)
+
+// bringAbout makes the table what t says. What is there of it is filled anew, in
+// its place. To remove a chain with a hook and to make it again in the same
+// transaction lets packets through that are between the two just then; that is
+// done only where the table is not one of ours any more, and holds nothing back
+// anyhow.
+func (g *Guard) bringAbout(t *hop.GuardTable) error {
+	there, err := g.inventory()
+	if err != nil {
+		return err
+	}
+	if there.fits(t) {
+		x := begin(g.buf, g.name)
+		x.addTable()
+		x.empty(t, there)
+		x.fill(t, nil)
+		x.dropCounters(t, there)
+		if g.commit(x) == nil {
+			g.forget(t, false)
+			return nil
+		}
+	}
+	x := begin(g.buf, g.name)
+	x.addTable() // so that there is one
+	x.dropTable()
+	x.addTable()
+	x.fill(t, g.total)
+	if err := g.commit(x); err != nil {
+		return err
+	}
+	g.forget(t, true)
+	return nil
+}
+
+// inventory is what there is in a table.
+type inventory struct {
+	dormant  bool
+	chains   map[string]hook
+	sets     map[string]shape
+	counters []string
+}
+
+// hook is where the kernel calls a chain; number is -1 for one that others go to.
+type hook struct {
+	number, priority int32
+}
+
+// shape is what a set has besides its elements.
+type shape struct {
+	flags, length uint32
+}
+
+// inventory lists the table. Of one that is not there it is empty.
+func (g *Guard) inventory() (inventory, error) {
+	i := inventory{chains: map[string]hook{}, sets: map[string]shape{}}
+	tables, err := g.objects(unix.NFT_MSG_GETTABLE, ofTables)
+	if err != nil {
+		return i, err
+	}
+	for _, attrs := range tables {
+		i.dormant = numbered(attrs, unix.NFTA_TABLE_FLAGS)&unix.NFT_TABLE_F_DORMANT != 0
+	}
+	chains, err := g.objects(unix.NFT_MSG_GETCHAIN, ofChains)
+	if err != nil {
+		return i, err
+	}
+	for _, attrs := range chains {
+		name, h := "", hook{number: -1}
+		bulk.Attrs(attrs, func(kind uint16, v []byte) {
+			switch kind {
+			case unix.NFTA_CHAIN_NAME:
+				name = text(v)
+			case unix.NFTA_CHAIN_HOOK:
+				h = hook{int32(numbered(v, unix.NFTA_HOOK_HOOKNUM)), int32(numbered(v, unix.NFTA_HOOK_PRIORITY))}
+			}
+		})
+		i.chains[name] = h
+	}
+	sets, err := g.objects(unix.NFT_MSG_GETSET, ofSets)
+	if err != nil {
+		return i, err
+	}
+	for _, attrs := range sets {
+		bulk.Attrs(attrs, within(unix.NFTA_SET_NAME, func(v []byte) {
+			i.sets[text(v)] = shape{numbered(attrs, unix.NFTA_SET_FLAGS), numbered(attrs, unix.NFTA_SET_KEY_LEN)}
+		}))
+	}
+	i.counters = slices.Sorted(maps.Keys(g.tally))
+	return i, nil
+}
+
+// numbered is the attribute of a kind that is a number, or 0.
+func numbered(attrs []byte, wanted uint16) (n uint32) {
+	bulk.Attrs(attrs, within(wanted, func(v []byte) {
+		if len(v) == 4 {
+			n = binary.BigEndian.Uint32(v)
+		}
+	}))
+	return n
+}
+
+var hooks = map[hop.Hook]int32{
+	hop.NoHook: -1, hop.HookInput: hookInput, hop.HookOutput: hookOutput, hop.HookPostrouting: hookPostrouting,
+}
+
+// hookOf is where a chain should be called.
+func hookOf(c *hop.GuardChain) hook { return hook{hooks[c.Hook], c.Priority} }
+
+// fits reports whether what is there can be filled anew. What is too much can be
+// removed, but what is there under a name of ours must be what we would make.
+func (i *inventory) fits(t *hop.GuardTable) bool {
+	if i.dormant || len(i.chains) == 0 {
+		return false
+	}
+	for n := range t.Chains {
+		if h, ok := i.chains[t.Chains[n].Name]; ok && h != hookOf(&t.Chains[n]) {
+			return false
+		}
+	}
+	for n := range t.Sets {
+		s := &t.Sets[n]
+		if there, ok := i.sets[s.Name]; ok && there != shapeOf(s) {
+			return false
+		}
+	}
+	return true
+}
+
+// empty removes what the table must not have, and all rules and elements.
+func (x *transaction) empty(t *hop.GuardTable, there inventory) {
+	x.message(unix.NFT_MSG_DELRULE, 0, func(b []byte) []byte { return b })
+	for _, name := range slices.Sorted(maps.Keys(there.chains)) {
+		if !slices.ContainsFunc(t.Chains, func(c hop.GuardChain) bool { return c.Name == name }) {
+			x.drop(unix.NFT_MSG_DELCHAIN, unix.NFTA_CHAIN_NAME, name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(there.sets)) {
+		switch {
+		case strings.HasPrefix(name, "__"): // part of a rule, and gone with it
+		case slices.ContainsFunc(t.Sets, func(s hop.GuardSet) bool { return s.Name == name }):
+			x.drop(unix.NFT_MSG_DELSETELEM, unix.NFTA_SET_ELEM_LIST_SET, name)
+		default:
+			x.drop(unix.NFT_MSG_DELSET, unix.NFTA_SET_NAME, name)
+		}
+	}
+}
+
+// dropCounters removes the counters of hops that are no more.
+func (x *transaction) dropCounters(t *hop.GuardTable, there inventory) {
+	wanted := make(map[string]bool, len(t.Counters))
+	for _, c := range t.Counters {
+		wanted[c] = true
+	}
+	for _, name := range there.counters {
+		if !wanted[name] {
+			x.message(unix.NFT_MSG_DELOBJ, 0, func(b []byte) []byte {
+				return number(bulk.AttrString(b, unix.NFTA_OBJ_NAME, name), unix.NFTA_OBJ_TYPE, unix.NFT_OBJECT_COUNTER)
+			})
+		}
+	}
+}
+
+// drop removes an object by its name.
+func (x *transaction) drop(kind, attribute uint16, name string) {
+	x.message(kind, 0, func(b []byte) []byte { return bulk.AttrString(b, attribute, name) })
+}
+
+// fill makes everything that is not there. from is where counters begin; nil: at
+// nothing.
+func (x *transaction) fill(t *hop.GuardTable, from func(counter string) hop.Traffic) {
+	for _, c := range t.Counters {
+		begin := Counter{}
+		if from != nil {
+			begin = Counter(from(c))
+		}
+		x.addCounterAt(c, begin)
+	}
+	for i := range t.Sets {
+		x.addGuardSet(&t.Sets[i], uint32(i)+1)
+	}
+	for i := range t.Chains {
+		c := &t.Chains[i]
+		if c.Hook == hop.NoHook {
+			x.addChain(c.Name)
+		} else {
+			x.addBaseChain(c.Name, uint32(hookOf(c).number), c.Priority)
+		}
+	}
+	for i := range t.Chains {
+		x.addGuardChain(&t.Chains[i])
+	}
+}
