@@ -75,13 +75,13 @@ func (e *ikeEntry) check(v value) {
 	}
 	switch {
 	case shared && len(have) > 0:
-		psk.problem("a pre-shared key beside %s (psk-file, or certificate, key and ca)", strings.Join(have, " and "))
+		psk.problem("a pre-shared key beside %s (psk-file, or certificate, key and ca)", strings.Join(have, ", "))
 	case shared:
 		psk.once(e.PSK)
 	case len(have) == 0:
 		v.problem("no keys (psk-file, or certificate, key and ca)")
 	case len(lack) > 0:
-		v.problem("%s without %s (psk-file, or certificate, key and ca)", strings.Join(have, " and "), strings.Join(lack, " and "))
+		v.problem("%s without %s (psk-file, or certificate, key and ca)", strings.Join(have, ", "), strings.Join(lack, ", "))
 	}
 	if e.certificate != nil && e.public != nil && !keyfile.Matches(e.certificate, e.public) {
 		e.at["key"].problem("not the key of the certificate (the private key that belongs to it)")

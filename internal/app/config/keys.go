@@ -49,9 +49,20 @@ func readKey[T any](to *T, open func(string) (keyfile.File, error), parse func([
 	}
 }
 
+// manualEntry is a mapping manual in the making.
+type manualEntry struct {
+	hop.Manual
+	out value   // where the SPIs are
+	in  []value // as many as SAs
+}
+
+// replayed is what RFC 8213 section 4 and RFC 8221 section 3 say of manual keys.
+const replayed = "manual keys: a message that is sent again is not noticed, and the keys stay until they are changed by hand (ike has neither fault)"
+
 // decodeManual reads the keys of one pair of addresses.
-func decodeManual(v value) *hop.Manual {
-	m := new(hop.Manual)
+func decodeManual(v value) *manualEntry {
+	m := new(manualEntry)
+	v.warn(replayed)
 	suite := hop.AES256SHA256
 	var suites []choice[hop.Suite]
 	for s := hop.AES128SHA256; s <= hop.AES256SHA512; s++ {
@@ -59,13 +70,17 @@ func decodeManual(v value) *hop.Manual {
 	}
 	v.mapping(
 		optional("algorithm", read(&suite, oneOf(suites...))),
-		required("out", "a mapping with spi and key-file", func(v value) { m.Out = decodeSA(v, suite) }),
+		required("out", "a mapping with spi and key-file", func(v value) { m.Out, m.out = decodeSA(v, suite) }),
 		required("in", "a mapping with spi and key-file, or a list of two while keys roll over", func(v value) {
+			each := func(v value) {
+				sa, at := decodeSA(v, suite)
+				m.In, m.in = append(m.In, sa), append(m.in, at)
+			}
 			if !v.isList() {
-				m.In = []hop.ManualSA{decodeSA(v, suite)}
+				each(v)
 				return
 			}
-			v.list("mappings with spi and key-file", func(v value) { m.In = append(m.In, decodeSA(v, suite)) })
+			v.list("mappings with spi and key-file", each)
 			if n := len(m.In); n < 1 || n > 2 {
 				v.problem("%d entries (one, or two while keys roll over)", n)
 			}
@@ -77,11 +92,14 @@ func decodeManual(v value) *hop.Manual {
 // leastSPI: those below are reserved (RFC 4303 section 2.1).
 const leastSPI = 256
 
-// decodeSA reads the key of one direction.
-func decodeSA(v value, suite hop.Suite) hop.ManualSA {
-	sa := hop.ManualSA{Suite: suite}
+// decodeSA reads the key of one direction, and says where its SPI is.
+func decodeSA(v value, suite hop.Suite) (sa hop.ManualSA, at value) {
+	sa.Suite, at = suite, v
 	v.mapping(
-		required("spi", "a number from 256", read(&sa.SPI, spi)),
+		required("spi", "a number from 256", func(v value) {
+			at = v
+			read(&sa.SPI, spi)(v)
+		}),
 		required("key-file", "a file with the keys", func(v value) {
 			path, f, ok := v.keyFile(v.d.files.secret)
 			if !ok {
@@ -95,7 +113,7 @@ func decodeSA(v value, suite hop.Suite) hop.ManualSA {
 			v.once(sa.Encryption, sa.Integrity)
 		}),
 	)
-	return sa
+	return sa, at
 }
 
 // once reports keys that are in force elsewhere in the file: trust is pairwise

@@ -34,7 +34,10 @@ var (
 //	*.keys      manual keys of its own, for aes256-sha256
 //	NAME.key    a private key of its own
 //	NAME.pem    the certificate for NAME.key; an authority's if NAME starts with ca
+//	absent*     none
+//	short*      a file that is too short for a key
 //
+// What comes before + in a name makes no difference: a+x.psk holds what x.psk does.
 // A certificate's alternative names are NAME.example.com and 2001:db8:ffff::1.
 var testFiles = keyFiles{secret: testSecret, public: testPublic}
 
@@ -50,9 +53,14 @@ func privateOf(name string) ed25519.PrivateKey {
 
 func testSecret(path string) (keyfile.File, error) {
 	name := filepath.Base(path)
+	if _, same, ok := strings.Cut(name, "+"); ok {
+		name = same
+	}
 	switch {
 	case strings.HasPrefix(name, "absent"):
 		return keyfile.File{}, fs.ErrNotExist
+	case strings.HasPrefix(name, "short"):
+		return keyfile.File{Text: []byte("0x0102\n")}, nil
 	case strings.HasSuffix(name, ".psk"):
 		return keyfile.File{Text: fmt.Appendf(nil, "0x%x\n", octets(name, 32)), Changed: made}, nil
 	case strings.HasSuffix(name, ".key"):
@@ -65,6 +73,12 @@ func testSecret(path string) (keyfile.File, error) {
 
 func testPublic(path string) (keyfile.File, error) {
 	name := strings.TrimSuffix(filepath.Base(path), ".pem")
+	switch {
+	case strings.HasPrefix(name, "absent"):
+		return keyfile.File{}, fs.ErrNotExist
+	case strings.HasPrefix(name, "short"):
+		return keyfile.File{Text: []byte("----\n")}, nil
+	}
 	der, err := x509.CreateCertificate(nil, template509(name), template509("ca"), privateOf(name).Public(), crypto.Signer(privateOf("ca")))
 	return keyfile.File{Text: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}, err
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"fairlead/internal/core/hop"
 	"fairlead/internal/core/trust"
@@ -22,7 +23,7 @@ func (s *stanza) hops() []hop.Hop {
 	}
 	first := hop.Hop{
 		Name: p.Name, Peer: p.Name, Role: p.Role, Local: p.Local, Remote: p.Address, Link: p.Zone,
-		RelayPort: s.sourcePort, IKE: s.ike, Manual: s.manual,
+		RelayPort: s.sourcePort, IKE: s.ike, Manual: s.manual.keys(),
 	}
 	all := []hop.Hop{first}
 	for i, g := range s.giaddrs {
@@ -36,11 +37,19 @@ func (s *stanza) hops() []hop.Hop {
 			h.Remote = g.address
 		}
 		if s.manual != nil {
-			h.Manual = g.manual
+			h.Manual = g.manual.keys()
 		}
 		all = append(all, h)
 	}
 	return all
+}
+
+// keys are the keys that were read, nil if there are none.
+func (m *manualEntry) keys() *hop.Manual {
+	if m == nil {
+		return nil
+	}
+	return &m.Manual
 }
 
 // checkPairs checks protected peers against all others.
@@ -56,8 +65,8 @@ func checkPairs(peers []*stanza) {
 	}
 	for _, s := range peers {
 		for i, h := range s.hops() {
-			if !h.Local.IsValid() || !h.Remote.IsValid() {
-				continue
+			if !h.Local.IsValid() || !h.Remote.IsValid() || h.Remote.IsMulticast() {
+				continue // reported
 			}
 			at := s.place(i)
 			if other := clear[h.Remote.WithZone(h.Link)]; other != nil {
@@ -65,8 +74,10 @@ func checkPairs(peers []*stanza) {
 			}
 			key := pair{h.Local, h.Remote, h.Link}
 			if other := seen[key]; other != nil {
-				// Peers with the same address and role are reported as such.
-				if i > 0 || other.peer.Role != s.peer.Role || other.peer.Address != s.peer.Address {
+				// Peers with the same address and role are reported as such, and so
+				// are giaddrs that are there twice.
+				alike := other.peer.Role == s.peer.Role && other.peer.Address == s.peer.Address
+				if other != s && (i > 0 || !alike) {
 					at.problem("peer %q has the same two addresses, %s and %s (one stanza for a pair)", other.peer.Name, h.Local, h.Remote)
 				}
 				continue
@@ -99,6 +110,7 @@ func (s *stanza) checkIdentity(h *hop.Hop, at value, identities map[string]strin
 	if identity == "" {
 		identity = h.Remote.String()
 	}
+	identity = strings.ToLower(identity)
 	other, taken := identities[identity]
 	if taken && other != s.peer.Name {
 		at.problem("peer %q has the identity %s too, and pre-shared keys are found by it (ike.remote-id: another one)", other, identity)
@@ -118,19 +130,19 @@ func (s *stanza) checkSPIs(h *hop.Hop, i int, spis map[inbound]string) {
 	if h.Manual == nil {
 		return
 	}
-	at := s.at["manual"]
+	m := s.manual
 	if i > 0 {
-		at = s.giaddrs[i-1].at
+		m = s.giaddrs[i-1].manual
 	}
-	check := func(dest netip.Addr, spi uint32) {
+	check := func(at value, dest netip.Addr, spi uint32) {
 		key := inbound{dest, h.Link, spi}
 		if other, ok := spis[key]; ok && spi != 0 {
 			at.problem("SPI %d towards %s is that of peer %q already (each its own)", spi, dest, other)
 		}
 		spis[key] = s.peer.Name
 	}
-	check(h.Remote, h.Manual.Out.SPI)
-	for _, sa := range h.Manual.In {
-		check(h.Local, sa.SPI)
+	check(m.out, h.Remote, m.Out.SPI)
+	for j, sa := range m.In {
+		check(m.in[j], h.Local, sa.SPI)
 	}
 }

@@ -35,15 +35,28 @@ func whole(text string) string {
 	return text
 }
 
-// problems is what Parse says of a text, one line for each problem.
+// problems is what is said of a text, one line for each problem; key files are
+// those of the tests.
 func problems(t *testing.T, text string) string {
 	t.Helper()
-	c, err := Parse("f.yaml", []byte(text))
+	d := withKeys(false)
+	d.config([]byte(text))
+	return said(t, d)
+}
+
+// guardProblems is the same for a file of the guard.
+func guardProblems(t *testing.T, text string) string {
+	t.Helper()
+	d := withKeys(true)
+	d.guardFile([]byte(text))
+	return said(t, d)
+}
+
+func said(t *testing.T, d *decoder) string {
+	t.Helper()
+	err := d.failed()
 	if err == nil {
 		return ""
-	}
-	if c != nil {
-		t.Errorf("a configuration beside the error %v", err)
 	}
 	var p Problems
 	if !errors.As(err, &p) {
@@ -72,10 +85,14 @@ func TestProblems(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			text := string(f.Data)
-			if !strings.HasPrefix(name, "form-") {
+			look := problems
+			switch {
+			case strings.HasPrefix(name, "guard-"):
+				look = guardProblems
+			case !strings.HasPrefix(name, "form-"):
 				text = whole(text)
 			}
-			got := problems(t, text)
+			got := look(t, text)
 			if got == "" {
 				t.Errorf("no problem in\n%s", text)
 			}

@@ -15,14 +15,14 @@ type stanza struct {
 	sourcePort uint16           // of the relay of the two; 0: not given
 	ike        *hop.IKE
 	entry      *ikeEntry // what ike was made of
-	manual     *hop.Manual
+	manual     *manualEntry
 	giaddrs    []giaddr
 }
 
 // giaddr is a further address of a DHCPv4 relay, which a server answers to.
 type giaddr struct {
 	address netip.Addr
-	manual  *hop.Manual // with manual keys alone
+	manual  *manualEntry // with manual keys alone
 	at      value
 }
 
@@ -185,18 +185,20 @@ func (s *stanza) checkGiaddrs() {
 		v.problem("of DHCPv4, and the peer's address is %s (leave it out)", s.peer.Address)
 		return
 	}
-	end, name := s.peer.Address, "the peer's address"
+	relay, server := s.peer.Address, s.peer.Local
 	if s.peer.Role == trust.Server {
-		end, name = s.peer.Local, "the local address"
+		relay, server = server, relay
 	}
-	seen := map[netip.Addr]bool{end: true}
+	seen := make(map[netip.Addr]bool)
 	for i := range s.giaddrs {
 		g := &s.giaddrs[i]
 		_, manual := s.at["manual"]
 		switch {
 		case !g.address.IsValid():
-		case g.address == end:
-			g.at.problem("%s is %s, which needs no entry (further addresses)", end, name)
+		case g.address == relay:
+			g.at.problem("%s is in the stanza already (further addresses of the relay)", relay)
+		case g.address == server:
+			g.at.problem("%s is the server's address (addresses of the relay)", server)
 		case seen[g.address]:
 			g.at.problem("%s is there already (once)", g.address)
 		case manual && g.manual == nil:

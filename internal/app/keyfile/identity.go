@@ -27,11 +27,11 @@ var attributes = map[string]string{
 // order of the certificate). Wildcards are refused: one identity is one peer.
 func Identity(text string) (string, error) {
 	const allowed = "an address, a domain name, user@domain, or a distinguished name such as \"O=Example, CN=relay1\""
-	if _, err := netip.ParseAddr(text); err == nil {
-		if strings.Contains(text, "%") {
+	if a, err := netip.ParseAddr(text); err == nil {
+		if a.Zone() != "" {
 			return "", fmt.Errorf("%q has a zone (the address alone)", text)
 		}
-		return text, nil
+		return a.String(), nil
 	}
 	switch user, host, mail := strings.Cut(text, "@"); {
 	case strings.ContainsAny(text, "*%"):
@@ -110,7 +110,7 @@ func distinguished(text string) ([][2]string, error) {
 		key, content, ok := strings.Cut(strings.TrimSpace(part), "=")
 		oid, known := attributes[key]
 		if !ok || !known || content == "" {
-			return nil, fmt.Errorf("%q is no part of a distinguished name (C, ST, L, O, OU, CN, SN, DC, UID or E, = and text, parted by commas)", part)
+			return nil, fmt.Errorf("%q is no part of a distinguished name (C, ST, L, O, OU, CN, SN, DC, UID or E, = and text, parted by commas)", strings.TrimSpace(part))
 		}
 		parts = append(parts, [2]string{oid, content})
 	}
