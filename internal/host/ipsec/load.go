@@ -11,9 +11,12 @@ import (
 	"fairlead/internal/core/hop"
 )
 
-// loaded is the digest of a connection and its secrets as we gave them to charon,
-// to see that they have changed.
-type loaded [sha256.Size]byte
+// loaded is what charon was given for a connection.
+type loaded struct {
+	digest [sha256.Size]byte // of the connection and its secrets, to see a change
+	shared string            // name of its pre-shared key, or of its private key's mark
+	key    string            // number of its private key; empty with a pre-shared one
+}
 
 // Load brings it about that strongSwan has the connections and credentials of
 // exactly these hops and no others of the owner; hops with manual keys are
@@ -110,27 +113,28 @@ func (s *Strongswan) put(ctx context.Context, keys *ring, h *hop.Hop) error {
 	if err != nil {
 		return err
 	}
-	if err := keys.load(ctx, h); err != nil {
+	now, err := keys.load(ctx, h)
+	if err != nil {
 		return err
 	}
 	if _, err := s.session.call(ctx, "load-conn", connection); err != nil {
 		return err
 	}
-	digest := digestOf(connection, h.IKE)
+	now.digest = digestOf(connection, h.IKE)
 	old, known := s.loaded[name]
-	s.loaded[name] = digest
-	if known && old != digest {
+	s.loaded[name] = now
+	if known && old.digest != now.digest {
 		return s.terminate(ctx, name)
 	}
 	return nil
 }
 
-func digestOf(connection *vici.Message, i *hop.IKE) loaded {
+func digestOf(connection *vici.Message, i *hop.IKE) [sha256.Size]byte {
 	h := sha256.New()
 	for _, part := range []string{connection.String(), string(i.PSK), string(i.Key)} {
 		fmt.Fprintf(h, "%d:%s", len(part), part)
 	}
-	return loaded(h.Sum(nil))
+	return [sha256.Size]byte(h.Sum(nil))
 }
 
 // unloadConnection takes a connection and its traps away. Its SAs stay.

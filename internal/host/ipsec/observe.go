@@ -12,17 +12,15 @@ import (
 	"fairlead/internal/core/hop"
 )
 
-// Observe is what strongSwan has of the owner at this moment. An error says that
-// it could not be asked.
+// Observe is what strongSwan has of the owner at this moment. Connections are
+// those that this Strongswan loaded and whose credentials are there too: what an
+// earlier process left behind is to be loaded again, which costs no SA. An error
+// says that strongSwan could not be asked.
 func (s *Strongswan) Observe(ctx context.Context) (hop.Charon, error) {
 	var seen hop.Charon
-	err := s.alone(ctx, func() error {
-		names, err := s.connections(ctx)
-		if err != nil {
+	err := s.alone(ctx, func() (err error) {
+		if seen.Connections, err = s.whole(ctx); err != nil {
 			return err
-		}
-		for _, name := range names {
-			seen.Connections = append(seen.Connections, s.hopOf(name))
 		}
 		seen.IKE, err = s.sas(ctx)
 		return err
@@ -31,6 +29,24 @@ func (s *Strongswan) Observe(ctx context.Context) (hop.Charon, error) {
 		return hop.Charon{}, err
 	}
 	return seen, nil
+}
+
+// whole are the hops whose connections and credentials are there.
+func (s *Strongswan) whole(ctx context.Context) (hops []string, err error) {
+	names, err := s.connections(ctx)
+	if err != nil || len(names) == 0 {
+		return nil, err
+	}
+	keys, err := s.openRing(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if l, known := s.loaded[name]; known && keys.has(&l) {
+			hops = append(hops, s.hopOf(name))
+		}
+	}
+	return hops, nil
 }
 
 // hopOf is the name of the hop that a connection of ours is for.
@@ -42,16 +58,11 @@ func (s *Strongswan) ours(name string) bool { return strings.HasPrefix(name, s.o
 
 // connections are the names of ours that are loaded, in order.
 func (s *Strongswan) connections(ctx context.Context) ([]string, error) {
-	return s.names(ctx, "get-conns", "conns")
-}
-
-// names are those of ours in the list that a command answers with.
-func (s *Strongswan) names(ctx context.Context, command, key string) ([]string, error) {
-	out, err := s.session.call(ctx, command, nil)
+	out, err := s.session.call(ctx, "get-conns", nil)
 	if err != nil {
 		return nil, err
 	}
-	names := slices.DeleteFunc(slices.Clone(list(out, key)), func(n string) bool { return !s.ours(n) })
+	names := slices.DeleteFunc(slices.Clone(list(out, "conns")), func(n string) bool { return !s.ours(n) })
 	slices.Sort(names)
 	return names, nil
 }

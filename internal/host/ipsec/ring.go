@@ -20,8 +20,7 @@ import (
 // that was there before us has no mark, and stays.
 type ring struct {
 	s      *Strongswan
-	shared []string // names of ours, marks among them
-	marks  []string // all marks of private keys, other owners' among them
+	shared []string // names of shared keys, whoever loaded them
 	keys   []string // numbers of private keys, whoever loaded them
 	used   map[string]bool
 }
@@ -35,14 +34,7 @@ func (s *Strongswan) openRing(ctx context.Context) (*ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range list(out, "keys") {
-		if s.ours(name) {
-			r.shared = append(r.shared, name)
-		}
-		if strings.Contains(name, markTail) {
-			r.marks = append(r.marks, name)
-		}
-	}
+	r.shared = list(out, "keys")
 	if out, err = s.session.call(ctx, "get-keys", nil); err != nil {
 		return nil, err
 	}
@@ -62,20 +54,34 @@ func (r *ring) keep(h *hop.Hop) {
 	}
 }
 
+// has reports whether the credentials of a connection are still there. Other
+// administrators' programs take away all that they do not know: swanctl's
+// --load-creds does.
+func (r *ring) has(l *loaded) bool {
+	if l.key != "" {
+		return slices.Contains(r.keys, l.key)
+	}
+	return slices.Contains(r.shared, l.shared)
+}
+
 // load brings a hop's pre-shared or private key into charon, in place of the one
 // that the hop had before.
-func (r *ring) load(ctx context.Context, h *hop.Hop) error {
+func (r *ring) load(ctx context.Context, h *hop.Hop) (loaded, error) {
 	if shared, is := r.s.owner.Shared(h); is {
-		return r.put(ctx, shared.ID, "IKE", string(shared.Key), shared.Owners)
+		return loaded{shared: shared.ID}, r.put(ctx, shared.ID, "IKE", string(shared.Key), shared.Owners)
 	}
 	key, err := h.IKE.KeyID()
 	if err != nil {
-		return err
+		return loaded{}, err
 	}
 	if err := r.claim(ctx, key); err != nil {
-		return err
+		return loaded{}, err
 	}
-	in, err := parameters("type", "any", "data", string(h.IKE.Key))
+	return loaded{shared: r.mark(key), key: key}, r.putKey(ctx, key, h.IKE.Key)
+}
+
+func (r *ring) putKey(ctx context.Context, key string, secret hop.Secret) error {
+	in, err := parameters("type", "any", "data", string(secret))
 	if err != nil {
 		return err
 	}
@@ -106,9 +112,9 @@ func (r *ring) claim(ctx context.Context, key string) error {
 	return r.put(ctx, name, "PPK", string(chance), []string{name})
 }
 
-// claims are the marks of a private key.
+// claims are the marks of a private key, other owners' among them.
 func (r *ring) claims(key string) []string {
-	return slices.DeleteFunc(slices.Clone(r.marks), func(n string) bool { return !strings.HasSuffix(n, markTail+key) })
+	return slices.DeleteFunc(slices.Clone(r.shared), func(n string) bool { return !strings.HasSuffix(n, markTail+key) })
 }
 
 func (r *ring) put(ctx context.Context, name, kind, data string, owners []string) error {
@@ -123,7 +129,7 @@ func (r *ring) put(ctx context.Context, name, kind, data string, owners []string
 // sweep takes away what no hop uses any more.
 func (r *ring) sweep(ctx context.Context) error {
 	for _, name := range r.shared {
-		if r.used[name] {
+		if !r.s.ours(name) || r.used[name] {
 			continue
 		}
 		_, key, is := strings.Cut(name, markTail)

@@ -1,0 +1,380 @@
+package ipsec_test
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"fairlead/internal/core/hop"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/host/ipsec"
+	"fairlead/internal/lab"
+	"fairlead/internal/lab/ike"
+	"fairlead/internal/lab/labtest"
+)
+
+// These tests speak to strongSwan as Debian has it. The kernel may have no ESP:
+// connections are loaded and IKE SAs come about all the same, ESP SAs do not.
+
+var need = labtest.Need
+
+// rig is two hosts, each with a charon, and the Strongswan of one of them.
+type rig struct {
+	t    *testing.T
+	a, b *ike.Charon
+	s    *ipsec.Strongswan
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	labtest.Parallel(t)
+	n := lab.ForTest(t)
+	a, err := n.Node("a")
+	need(t, err)
+	b, err := n.Node("b")
+	need(t, err)
+	need(t, n.Veth(a, "a0", b, "b0"))
+	need(t, a.Address("a0", "2001:db8::1/64"))
+	need(t, b.Address("b0", "2001:db8::2/64"))
+	for d, address := range map[*lab.Node]string{a: "192.0.2.1/24 dev a0", b: "192.0.2.2/24 dev b0"} {
+		_, err := d.IP("addr add %s", address)
+		need(t, err)
+	}
+	r := &rig{t: t}
+	config := ike.Config{Charon: "retransmit_timeout = 1.0\nretransmit_tries = 2"}
+	r.a, err = ike.Start(a, config)
+	need(t, err)
+	r.b, err = ike.Start(b, config)
+	need(t, err)
+	r.s = r.open(r.a, hop.OwnerRelay)
+	return r
+}
+
+func (r *rig) open(c *ike.Charon, owner hop.Owner) *ipsec.Strongswan {
+	s := ipsec.Open(ipsec.Options{Socket: c.Socket, Owner: owner, Limit: labtest.Patience})
+	r.t.Cleanup(s.Close)
+	return s
+}
+
+func (r *rig) swanctl(c *ike.Charon, args ...string) string {
+	r.t.Helper()
+	out, err := c.Swanctl(args...)
+	need(r.t, err)
+	return out
+}
+
+// listed are the connections that swanctl lists, in order.
+func (r *rig) listed(c *ike.Charon) (names []string) {
+	r.t.Helper()
+	for line := range strings.Lines(r.swanctl(c, "--list-conns")) {
+		if name, _, is := strings.Cut(line, ": IKEv2"); is {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (r *rig) wantListed(c *ike.Charon, want ...string) {
+	r.t.Helper()
+	if got := r.listed(c); !slices.Equal(got, want) {
+		r.t.Errorf("charon has connections %q, want %q", got, want)
+	}
+}
+
+func (r *rig) observe(s *ipsec.Strongswan) hop.Charon {
+	r.t.Helper()
+	seen, err := s.Observe(r.t.Context())
+	need(r.t, err)
+	return seen
+}
+
+func (r *rig) wantSeen(s *ipsec.Strongswan, want ...string) {
+	r.t.Helper()
+	if got := r.observe(s).Connections; !slices.Equal(got, want) {
+		r.t.Errorf("observed connections %q, want %q", got, want)
+	}
+}
+
+// keyed is a hop with a pre-shared key.
+func keyed(name, local, remote, key string) hop.Hop {
+	return hop.Hop{
+		Name: name, Peer: name, Role: trust.Server,
+		Local: netip.MustParseAddr(local), Remote: netip.MustParseAddr(remote),
+		IKE: &hop.IKE{PSK: hop.Secret(key)},
+	}
+}
+
+// turned is a hop as the other end has it.
+func turned(h hop.Hop) hop.Hop {
+	h.Local, h.Remote, h.Role = h.Remote, h.Local, trust.Relay
+	return h
+}
+
+var (
+	six  = keyed("srv.six", "2001:db8::1", "2001:db8::2", "one key for one pair of hosts")
+	four = keyed("srv4", "192.0.2.1", "192.0.2.2", "another key for another pair")
+)
+
+const foreign = `connections {
+	theirs {
+		version = 2
+		local_addrs = 192.0.2.1
+		remote_addrs = 192.0.2.7
+		local {
+			auth = psk
+		}
+		remote {
+			auth = psk
+		}
+		children {
+			net {
+				mode = transport
+				start_action = trap
+			}
+		}
+	}
+}
+secrets {
+	ike-theirs {
+		id = 192.0.2.7
+		secret = "the key of another administrator"
+	}
+}
+`
+
+// What is loaded is exactly what is asked for; another administrator's
+// connection and key are as they were.
+func TestLoad(t *testing.T) {
+	r := newRig(t)
+	need(t, r.a.Load(foreign))
+	theirs := r.swanctl(r.a, "--list-conns")
+	need(t, r.s.Load(t.Context(), []hop.Hop{six, four}))
+	r.wantListed(r.a, "fairlead-relay-srv4", "fairlead-relay-srv~six", "theirs")
+	r.wantSeen(r.s, "srv4", "srv.six")
+	need(t, r.s.Load(t.Context(), []hop.Hop{four}))
+	r.wantListed(r.a, "fairlead-relay-srv4", "theirs")
+	r.wantSeen(r.s, "srv4")
+	need(t, r.s.Unload(t.Context()))
+	if got := r.swanctl(r.a, "--list-conns"); got != theirs {
+		t.Errorf("connections were\n%s\nand are\n%s", theirs, got)
+	}
+	r.wantKeys(r.a, "ike-theirs")
+}
+
+// wantKeys are the names of the shared keys that charon has.
+func (r *rig) wantKeys(c *ike.Charon, want ...string) {
+	r.t.Helper()
+	got := sharedKeys(r.t, c)
+	if !slices.Equal(got, want) {
+		r.t.Errorf("charon has keys %q, want %q", got, want)
+	}
+}
+
+// A relay and a guard on one host have each their own.
+func TestTwoOwners(t *testing.T) {
+	r := newRig(t)
+	guard := r.open(r.a, hop.OwnerGuard)
+	need(t, r.s.Load(t.Context(), []hop.Hop{six}))
+	need(t, guard.Load(t.Context(), []hop.Hop{four}))
+	r.wantListed(r.a, "fairlead-guard-srv4", "fairlead-relay-srv~six")
+	r.wantSeen(guard, "srv4")
+	need(t, r.s.Unload(t.Context()))
+	r.wantListed(r.a, "fairlead-guard-srv4")
+	r.wantKeys(r.a, "fairlead-guard-srv4")
+}
+
+// A killed charon is noticed, and its successor given all that it must have,
+// without a new Strongswan.
+func TestCharonRestarts(t *testing.T) {
+	r := newRig(t)
+	need(t, r.s.Load(t.Context(), []hop.Hop{six}))
+	need(t, r.a.Kill())
+	if _, err := r.s.Observe(t.Context()); err == nil {
+		t.Fatal("a charon that was killed is observed")
+	} else if isRefusal(err) {
+		t.Fatalf("a charon that was killed refuses: %v", err)
+	}
+	need(t, r.a.Start())
+	r.wantSeen(r.s)
+	need(t, r.s.Load(t.Context(), []hop.Hop{six}))
+	r.wantSeen(r.s, "srv.six")
+	r.wantListed(r.a, "fairlead-relay-srv~six")
+}
+
+// Another administrator's program may take ours away, wholly or in part.
+func TestTakenAway(t *testing.T) {
+	r := newRig(t)
+	need(t, r.s.Load(t.Context(), []hop.Hop{six, four}))
+	r.wantSeen(r.s, "srv4", "srv.six")
+	need(t, r.a.Load(foreign)) // swanctl unloads what is not in its file
+	r.wantSeen(r.s)
+	need(t, r.s.Load(t.Context(), []hop.Hop{six, four}))
+	r.wantSeen(r.s, "srv4", "srv.six")
+	r.wantListed(r.a, "fairlead-relay-srv4", "fairlead-relay-srv~six", "theirs")
+	r.swanctl(r.a, "--load-creds", "--noprompt")
+	r.wantListed(r.a, "fairlead-relay-srv4", "fairlead-relay-srv~six", "theirs")
+	r.wantSeen(r.s)
+	need(t, r.s.Load(t.Context(), []hop.Hop{six, four}))
+	r.wantSeen(r.s, "srv4", "srv.six")
+	r.wantKeys(r.a, "fairlead-relay-srv4", "fairlead-relay-srv~six", "ike-theirs")
+}
+
+func isRefusal(err error) bool {
+	var refusal *ipsec.Refusal
+	return errors.As(err, &refusal)
+}
+
+// One hop that strongSwan cannot take is named, and does not keep others out.
+func TestRefusedHop(t *testing.T) {
+	r := newRig(t)
+	odd := keyed("odd", "192.0.2.1", "192.0.2.9", "some key for that one")
+	odd.IKE.Proposals = []string{"rot13-x25519"}
+	err := r.s.Load(t.Context(), []hop.Hop{odd, six})
+	var refusal *ipsec.Refusal
+	if !errors.As(err, &refusal) || refusal.Command != "load-conn" || !strings.Contains(refusal.Text, "proposals") {
+		t.Fatalf("a cipher that nobody knows: %v", err)
+	}
+	if !strings.Contains(err.Error(), "hop odd: ") {
+		t.Errorf("the error names no hop: %v", err)
+	}
+	r.wantSeen(r.s, "srv.six")
+}
+
+// established waits for an IKE SA of a hop.
+func (r *rig) established(s *ipsec.Strongswan, name string) (found hop.IKESA) {
+	r.t.Helper()
+	labtest.Until(r.t, "an IKE SA of "+name, func() bool {
+		for _, sa := range r.observe(s).IKE {
+			if sa.Hop == name && sa.Established {
+				found = sa
+			}
+		}
+		return found.ID != 0
+	})
+	return found
+}
+
+// An SA stays with a connection that is loaded again as it was, and goes with one
+// that changes or is no longer wanted. It is found again by a new process.
+func TestSAs(t *testing.T) {
+	r := newRig(t)
+	other := r.open(r.b, hop.OwnerGuard)
+	need(t, other.Load(t.Context(), []hop.Hop{turned(six)}))
+	need(t, r.s.Load(t.Context(), []hop.Hop{six, four}))
+	_ = r.s.Initiate(t.Context(), &six, "dhcp") // an ESP SA may not be possible
+	sa := r.established(r.s, "srv.six")
+
+	successor := r.open(r.a, hop.OwnerRelay)
+	r.wantSeen(successor)
+	need(t, successor.Load(t.Context(), []hop.Hop{six, four}))
+	if again := r.established(successor, "srv.six"); again.ID != sa.ID {
+		t.Errorf("loading the same again made SA %d out of %d", again.ID, sa.ID)
+	}
+	changed := six
+	changed.IKE = &hop.IKE{PSK: hop.Secret("a new key for the pair of hosts")}
+	need(t, successor.Load(t.Context(), []hop.Hop{changed, four}))
+	for _, left := range r.observe(successor).IKE {
+		if left.ID == sa.ID {
+			t.Errorf("SA %d outlives its key", left.ID)
+		}
+	}
+	need(t, other.Load(t.Context(), []hop.Hop{turned(changed)}))
+	_ = successor.Initiate(t.Context(), &six, "dhcp")
+	r.established(successor, "srv.six")
+	need(t, successor.Load(t.Context(), []hop.Hop{four}))
+	if left := r.observe(successor).IKE; len(left) != 0 {
+		t.Errorf("SAs of a hop that is gone: %+v", left)
+	}
+}
+
+// heard waits for an event that satisfies a condition. As nobody tells when the
+// first listener is heard by charon, the cause is brought about again and again.
+func heard(t *testing.T, events <-chan hop.Event, what string, provoke func(), is func(hop.Event) bool) {
+	t.Helper()
+	deadline := time.After(labtest.Patience)
+	again := time.NewTicker(2 * time.Second)
+	defer again.Stop()
+	var others []hop.Event
+	for provoke(); ; {
+		select {
+		case e, ok := <-events:
+			if !ok {
+				t.Fatalf("%s: events have ended", what)
+			}
+			if is(e) {
+				return
+			}
+			others = append(others, e)
+		case <-again.C:
+			provoke()
+		case <-deadline:
+			t.Fatalf("%s: never heard; others were %+v", what, others)
+		}
+	}
+}
+
+func failed(name, text string) func(hop.Event) bool {
+	return func(e hop.Event) bool {
+		return e.Kind == hop.EventFailed && e.Hop == name && strings.Contains(e.Text, text)
+	}
+}
+
+// Both ends are told why a negotiation fails, in strongSwan's words.
+func TestFailures(t *testing.T) {
+	wrong := keyed("srv.six", "2001:db8::1", "2001:db8::2", "not the key of that pair of hosts")
+	strict := turned(six)
+	strict.IKE = &hop.IKE{PSK: six.IKE.PSK, Proposals: []string{"aes256-sha512-ecp521"}}
+	weak := six
+	weak.IKE = &hop.IKE{PSK: six.IKE.PSK, Proposals: []string{"aes128-sha256-modp3072"}}
+	elsewhere := six
+	elsewhere.IKE = &hop.IKE{PSK: six.IKE.PSK, LocalID: "someone-else"}
+	for _, c := range []struct {
+		name         string
+		ours, theirs hop.Hop
+		here, there  string
+	}{
+		{"key", wrong, turned(six), "AUTHENTICATION_FAILED", "MAC mismatched"},
+		{"proposals", weak, strict, "NO_PROPOSAL_CHOSEN", "received proposals unacceptable"},
+		{"identity", elsewhere, turned(six), "AUTHENTICATION_FAILED", "no matching peer config found"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t)
+			other := r.open(r.b, hop.OwnerGuard)
+			need(t, other.Load(t.Context(), []hop.Hop{c.theirs}))
+			need(t, r.s.Load(t.Context(), []hop.Hop{c.ours}))
+			here, there := r.s.Events(t.Context()), other.Events(t.Context())
+			begin := func() { _ = r.s.Initiate(t.Context(), &c.ours, "dhcp") }
+			heard(t, here, "the initiator", begin, failed("srv.six", c.here))
+			heard(t, there, "the responder", begin, failed("srv.six", c.there))
+		})
+	}
+}
+
+// Events go on with a new charon, and the channel closes when nobody wants them.
+func TestEventsOutliveCharon(t *testing.T) {
+	r := newRig(t)
+	other := r.open(r.b, hop.OwnerGuard)
+	need(t, other.Load(t.Context(), []hop.Hop{turned(six)}))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	events := r.s.Events(ctx)
+	need(t, r.a.Kill())
+	need(t, r.a.Start())
+	need(t, r.s.Load(t.Context(), []hop.Hop{six}))
+	both := func() {
+		_ = r.s.Initiate(t.Context(), &six, "dhcp")
+		r.established(r.s, "srv.six")
+		need(t, r.s.Terminate(t.Context(), &six))
+	}
+	for kind, what := range map[hop.EventKind]string{hop.EventIKEUp: "IKE SA up", hop.EventIKEDown: "IKE SA down"} {
+		heard(t, events, what, both, func(e hop.Event) bool { return e.Kind == kind && e.Hop == "srv.six" })
+	}
+	cancel()
+	for range events { //nolint:revive // until it closes
+	}
+}
