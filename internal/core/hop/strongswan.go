@@ -89,6 +89,10 @@ func (o Owner) localAuthentication(h *Hop) Section {
 	}
 }
 
+// strongKeys is authentication by a public key, where no key in the chain is
+// shorter than RFC 8247 section 3.1.1 wants RSA keys, or its like.
+const strongKeys = "rsa-2048-ecdsa-256"
+
 // remoteAuthentication names the authorities in the peer's own section: what one
 // peer's authority has signed does not open another peer's connection.
 func (o Owner) remoteAuthentication(h *Hop) Section {
@@ -100,7 +104,7 @@ func (o Owner) remoteAuthentication(h *Hop) Section {
 		authorities[i] = Blob{File: o.ConnectionName(h.Name) + "-ca" + strconv.Itoa(i+1) + ".crt", DER: der}
 	}
 	return Section{
-		{Key: "auth", Text: "pubkey"},
+		{Key: "auth", Text: strongKeys},
 		{Key: "cacerts", Blobs: authorities},
 		{Key: "id", Text: h.RemoteIdentity()},
 	}

@@ -112,7 +112,7 @@ func TestRFC8213_3e_AuthoritiesOfThePeer(t *testing.T) {
 		t.Error("a pre-shared key with certificates")
 	}
 	s := hop.OwnerRelay.Connection(&h)
-	for path, want := range map[string]string{"local.auth": "pubkey", "remote.auth": "pubkey", "local.id": "2001:db8::1", "remote.id": "2001:db8::2", "send_cert": "always"} {
+	for path, want := range map[string]string{"local.auth": "pubkey", "remote.auth": "rsa-2048-ecdsa-256", "local.id": "2001:db8::1", "remote.id": "2001:db8::2", "send_cert": "always"} {
 		if got := text(t, s, strings.Split(path, ".")...); got != want {
 			t.Errorf("%s = %q, want %q", path, got, want)
 		}
