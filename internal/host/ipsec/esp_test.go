@@ -1,0 +1,339 @@
+//go:build vm
+
+package ipsec_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"fairlead/internal/core/hop"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/host/ipsec"
+	"fairlead/internal/lab"
+	"fairlead/internal/lab/ike"
+	"fairlead/internal/lab/labtest"
+)
+
+// These tests need a kernel with ESP: they run in the virtual machine.
+
+// ends are two hosts with an ESP hop between them, and a socket each.
+type ends struct {
+	t            *testing.T
+	a, b         *lab.Node
+	ka, kb       *ipsec.Kernel
+	from, to     *net.UDPConn
+	addrA, addrB string
+}
+
+func newEnds(t *testing.T, family int) *ends {
+	t.Helper()
+	n := lab.ForTest(t)
+	e := &ends{t: t, addrA: "2001:db8::1", addrB: "2001:db8::2"}
+	length, port := 64, hop.Port6
+	if family == 4 {
+		e.addrA, e.addrB, length, port = "192.0.2.1", "192.0.2.2", 24, hop.Port4
+	}
+	var err error
+	e.a, err = n.Node("a")
+	need(t, err)
+	e.b, err = n.Node("b")
+	need(t, err)
+	need(t, n.Veth(e.a, "a0", e.b, "b0"))
+	for d, address := range map[*lab.Node]string{e.a: e.addrA, e.b: e.addrB} {
+		options := ""
+		if family == 6 {
+			options = " nodad"
+		}
+		_, err := d.IP("addr add %s/%d dev %s0%s", address, length, d.Name, options)
+		need(t, err)
+	}
+	e.ka, e.kb = openKernel(t, e.a, hop.OwnerRelay), openKernel(t, e.b, hop.OwnerGuard)
+	e.from, e.to = udp(t, e.a, e.addrA, port), udp(t, e.b, e.addrB, port)
+	return e
+}
+
+func udp(t *testing.T, d *lab.Node, address string, port int) *net.UDPConn {
+	t.Helper()
+	var conn *net.UDPConn
+	need(t, d.Do(func() (err error) {
+		conn, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(address), uint16(port))))
+		return err
+	}))
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// hopA and hopB are the hop as its two ends have it.
+func (e *ends) hopA(out uint32, in ...uint32) hop.Hop {
+	return manual("b", e.addrA, e.addrB, out, in...)
+}
+
+func (e *ends) hopB(out uint32, in ...uint32) hop.Hop {
+	h := manual("a", e.addrB, e.addrA, out, in...)
+	h.Role = trust.Relay
+	return h
+}
+
+// pass sends a datagram and reports whether it arrives.
+func (e *ends) pass(text string, within time.Duration) bool {
+	e.t.Helper()
+	if _, err := e.from.WriteToUDP([]byte(text), e.to.LocalAddr().(*net.UDPAddr)); err != nil {
+		return false // no SA to send it by
+	}
+	buffer := make([]byte, 100)
+	need(e.t, e.to.SetReadDeadline(time.Now().Add(within)))
+	for {
+		n, _, err := e.to.ReadFromUDP(buffer)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return false
+		}
+		need(e.t, err)
+		if string(buffer[:n]) == text {
+			return true
+		}
+	}
+}
+
+func (e *ends) wantPasses(text string) {
+	e.t.Helper()
+	if !e.pass(text, labtest.Patience) {
+		e.t.Fatalf("%s: the datagram is lost", text)
+	}
+}
+
+// state is one observed SA; the test ends if it is not there.
+func state(t *testing.T, k *ipsec.Kernel, spi uint32) hop.XfrmState {
+	t.Helper()
+	seen, err := k.Observe()
+	need(t, err)
+	for _, s := range seen.States {
+		if s.SPI == spi {
+			return s
+		}
+	}
+	t.Fatalf("no state with SPI %#x among %+v", spi, seen.States)
+	return hop.XfrmState{}
+}
+
+func TestESPManual(t *testing.T) {
+	for _, family := range []int{4, 6} {
+		for _, suite := range []hop.Suite{hop.AES128SHA256, hop.AES256SHA256, hop.AES256SHA512} {
+			t.Run(fmt.Sprintf("IPv%d %v", family, suite), func(t *testing.T) {
+				e := newEnds(t, family)
+				// An SPI whose highest bit is set is negative in some of the library's types.
+				a, b := e.hopA(0xff000001, 0x102), e.hopB(0x102, 0xff000001)
+				for _, h := range []*hop.Hop{&a, &b} {
+					h.Manual.Out = manualSA(h.Manual.Out.SPI, suite)
+					h.Manual.In[0] = manualSA(h.Manual.In[0].SPI, suite)
+				}
+				need(t, e.kb.Install([]hop.Hop{b}))
+				need(t, e.ka.Install([]hop.Hop{a}))
+				e.wantPasses("once")
+				out, in := state(t, e.ka, 0xff000001), state(t, e.kb, 0xff000001)
+				for _, s := range []hop.XfrmState{out, in} {
+					if s.Source.String() != e.addrA || s.Dest.String() != e.addrB || s.Traffic.Packets != 1 || s.Traffic.Bytes == 0 || s.Age > labtest.Patience {
+						t.Errorf("state %+v", s)
+					}
+				}
+				if out.Reqid != hop.OwnerRelay.Reqid() || in.Reqid != hop.OwnerGuard.Reqid() {
+					t.Errorf("request ids %#x, %#x", out.Reqid, in.Reqid)
+				}
+				// Installing the same again disturbs nothing.
+				need(t, e.ka.Install([]hop.Hop{a}))
+				if again := state(t, e.ka, 0xff000001); again.Traffic.Packets != 1 {
+					t.Errorf("the state was made anew: %+v", again)
+				}
+				need(t, e.ka.Remove())
+				seen, err := e.ka.Observe()
+				need(t, err)
+				if len(seen.States)+len(seen.Policies) != 0 {
+					t.Errorf("left behind: %+v", seen)
+				}
+				if e.pass("in clear", time.Second) {
+					t.Error("the other end takes what is not in ESP")
+				}
+			})
+		}
+	}
+}
+
+// Keys that differ let nothing through, and it is counted.
+func TestESPWrongKey(t *testing.T) {
+	e := newEnds(t, 6)
+	a, b := e.hopA(0x101, 0x102), e.hopB(0x102, 0x101)
+	b.Manual.In[0].Integrity = secret(0xee, 32)
+	need(t, e.ka.Install([]hop.Hop{a}))
+	need(t, e.kb.Install([]hop.Hop{b}))
+	if e.pass("forged", time.Second) {
+		t.Error("a datagram under another key passes")
+	}
+	if got := state(t, e.kb, 0x101); got.AuthErrors == 0 {
+		t.Errorf("not counted: %+v", got)
+	}
+	// The key is changed under the same SPI.
+	need(t, e.kb.Install([]hop.Hop{e.hopB(0x102, 0x101)}))
+	e.wantPasses("under the right key")
+}
+
+// Rolling keys over by two SPIs loses nothing of a stream.
+func TestESPRollover(t *testing.T) {
+	e := newEnds(t, 6)
+	need(t, e.kb.Install([]hop.Hop{e.hopB(0x102, 0x101)}))
+	need(t, e.ka.Install([]hop.Hop{e.hopA(0x101, 0x102)}))
+	e.wantPasses("at first")
+
+	sent, stop := make(chan uint32, 1), make(chan struct{})
+	go func() {
+		n := uint32(0)
+		defer func() { sent <- n }()
+		pace := time.NewTicker(2 * time.Millisecond)
+		defer pace.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-pace.C:
+			}
+			if _, err := e.from.WriteToUDP(binary.BigEndian.AppendUint32(nil, n), e.to.LocalAddr().(*net.UDPAddr)); err != nil {
+				t.Errorf("datagram %d: %v", n, err)
+			}
+			n++
+		}
+	}()
+	next := uint32(0)
+	receive := func(k *ipsec.Kernel, spi uint32, n int) {
+		t.Helper()
+		before := uint64(0)
+		if spi != 0 {
+			before = state(t, k, spi).Traffic.Packets
+		}
+		buffer := make([]byte, 100)
+		need(t, e.to.SetReadDeadline(time.Now().Add(labtest.Patience)))
+		for range n {
+			_, _, err := e.to.ReadFromUDP(buffer)
+			need(t, err)
+			if got := binary.BigEndian.Uint32(buffer); got != next {
+				t.Fatalf("datagram %d came, want %d", got, next)
+			}
+			next++
+		}
+		if spi != 0 && state(t, k, spi).Traffic.Packets == before {
+			t.Errorf("SPI %#x is not used", spi)
+		}
+	}
+	for old := uint32(0x101); old < 0x108; old++ {
+		receive(e.ka, old, 20)
+		need(t, e.kb.Install([]hop.Hop{e.hopB(0x102, old, old+1)}))
+		receive(e.ka, old, 20)
+		need(t, e.ka.Install([]hop.Hop{e.hopA(old+1, 0x102)}))
+		receive(e.ka, 0, 20) // those under way by the old one
+		receive(e.ka, old+1, 20)
+		need(t, e.kb.Install([]hop.Hop{e.hopB(0x102, old+1)}))
+	}
+	close(stop)
+	receive(nil, 0, int(<-sent-next))
+}
+
+// Somebody else's state is not touched, and named where it is in the way.
+func TestESPForeignState(t *testing.T) {
+	e := newEnds(t, 6)
+	_, err := e.a.Run("ip", "xfrm", "state", "add", "src", e.addrA, "dst", e.addrB, "proto", "esp", "spi", "0x101", "reqid", "9",
+		"mode", "transport", "aead", "rfc4106(gcm(aes))", "0x"+strings.Repeat("11", 20), "128")
+	need(t, err)
+	err = e.ka.Install([]hop.Hop{e.hopA(0x101, 0x102)})
+	if err == nil || !strings.Contains(err.Error(), "hop b: state to "+e.addrB+" with SPI 0x00000101: another with reqid 0x9 is there") {
+		t.Errorf("error: %v", err)
+	}
+	need(t, e.ka.Remove())
+	if got := state(t, e.ka, 0x101); got.Reqid != 9 {
+		t.Errorf("it is now %+v", got)
+	}
+}
+
+// child waits for a hop's installed ESP SA.
+func (r *rig) child(s *ipsec.Strongswan, name string, not uint32) (found hop.ChildSA) {
+	r.t.Helper()
+	labtest.Until(r.t, "an ESP SA of "+name, func() bool {
+		for _, sa := range r.observe(s).IKE {
+			for _, c := range sa.Children {
+				if sa.Hop == name && c.Selector == "dhcp" && c.Installed && c.ID != not {
+					found = c
+				}
+			}
+		}
+		return found.ID != 0
+	})
+	return found
+}
+
+// An SA that strongSwan made is in the kernel as it says, stays when its
+// connection is loaded again, is told of when it is rekeyed, and is made anew with
+// its policies when these have been taken away.
+func TestESPStrongswan(t *testing.T) {
+	r := newRig(t)
+	k := openKernel(t, r.a.Node, hop.OwnerRelay)
+	other := r.open(r.b, hop.OwnerGuard)
+	need(t, other.Load(t.Context(), []hop.Hop{turned(six)}))
+	need(t, r.s.Load(t.Context(), []hop.Hop{six}))
+	events := r.s.Events(t.Context())
+	need(t, r.s.Initiate(t.Context(), &six, "dhcp"))
+	first := r.child(r.s, "srv.six", 0)
+	if first.Algorithms != "AES_GCM_16-256" {
+		t.Errorf("algorithms %q", first.Algorithms)
+	}
+	out, in := state(t, k, first.SPIOut), state(t, k, first.SPIIn)
+	if out.Dest != six.Remote || in.Dest != six.Local {
+		t.Errorf("states %+v, %+v", out, in)
+	}
+	need(t, r.s.Load(t.Context(), []hop.Hop{six}))
+	if again := r.child(r.s, "srv.six", 0); again.ID != first.ID {
+		t.Errorf("child %d became %d", first.ID, again.ID)
+	}
+	rekey := func() { r.swanctl(r.a, "--rekey", "--child", "dhcp") }
+	heard(t, events, "rekeyed", rekey, func(e hop.Event) bool {
+		return e.Kind == hop.EventChildRekeyed && e.Hop == "srv.six" && e.Child == "dhcp"
+	})
+	second := r.child(r.s, "srv.six", first.ID)
+
+	_, err := r.a.Node.IP("xfrm policy flush")
+	need(t, err)
+	need(t, r.s.Reinstall(t.Context(), &six))
+	seen, err := k.Observe()
+	need(t, err)
+	want := hop.XfrmPolicy{
+		Out: true, Source: netip.PrefixFrom(six.Local, 128), Dest: netip.PrefixFrom(six.Remote, 128),
+		Protocol: hop.UDP, SourcePort: 547, DestPort: 547, ESP: true,
+	}
+	if !slices.ContainsFunc(seen.Policies, func(p hop.XfrmPolicy) bool { p.Reqid = 0; return p == want }) {
+		t.Errorf("no such policy again: %+v among %+v", want, seen.Policies)
+	}
+	for _, s := range seen.States {
+		if s.SPI == second.SPIOut {
+			t.Errorf("the SA from before is still there: %+v", s)
+		}
+	}
+	need(t, r.s.Initiate(t.Context(), &six, "dhcp"))
+	r.child(r.s, "srv.six", second.ID)
+}
+
+// Certificates: the right one makes an SA; the reason is told for others.
+func TestESPCertificates(t *testing.T) {
+	r := newRig(t)
+	ours, theirs := authority(t, "ours"), authority(t, "theirs")
+	mine := issue(t, ours, ike.Request{Name: "a", Addresses: []netip.Addr{six.Local}})
+	yours := issue(t, theirs, ike.Request{Name: "b", Addresses: []netip.Addr{six.Remote}})
+	other := r.open(r.b, hop.OwnerGuard)
+	need(t, other.Load(t.Context(), []hop.Hop{turned(certified(yours, ours))}))
+	h := certified(mine, theirs)
+	need(t, r.s.Load(t.Context(), []hop.Hop{h}))
+	need(t, r.s.Initiate(t.Context(), &h, "dhcp"))
+	r.child(r.s, "srv.six", 0)
+}
