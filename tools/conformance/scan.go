@@ -117,10 +117,10 @@ func shows(fn *ast.FuncDecl, host bool, known map[row]bool) ([]row, error) {
 		}
 	}
 	name := fn.Name.Name
-	for _, id := range claims.Named[name] {
-		add(row{"8415", id})
-	}
 	if m := byName.FindStringSubmatch(name); m != nil {
+		for _, id := range claims.Named[name] {
+			add(row{m[1], id})
+		}
 		if err := addNamed(name, m[1], m[2], known, add); err != nil {
 			return nil, err
 		}
@@ -136,8 +136,8 @@ func shows(fn *ast.FuncDecl, host bool, known map[row]bool) ([]row, error) {
 	return rows, nil
 }
 
-// addNamed adds the row that a test's name says. RFC 8415 has tests whose rows are
-// told apart from their names (claims.Named), other documents are cited freely.
+// addNamed adds the row that a test's name says, and for a test whose name says only
+// a section, and whose rows claims.Named does not have, the section as a whole.
 func addNamed(name, rfc, rest string, known map[row]bool, add func(row)) error {
 	whole, strict := sections[rfc]
 	if r, ok := rowOf(rfc, rest, known); ok {

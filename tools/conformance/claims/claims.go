@@ -59,7 +59,7 @@ var rfc8987 = []Row{
 	{"S4", "MUST", "section 4: forward packets with message codes or options that it does not understand", ""},
 }
 
-// Named are the rows of tests of RFC 8415 whose names say only the section.
+// Named are the rows of tests whose names say only the section of their document.
 var Named = map[string][]string{
 	"TestRFC8415_19_DefaultIsAllServers":           {"19c"},
 	"TestRFC8415_19_1_2_HopCountLimit":             {"19.1.2a"},
@@ -68,6 +68,15 @@ var Named = map[string][]string{
 	"TestRFC8415_19_2_DhcrelayAboveOurs":           {"19.2b", "19.2d"},
 	"TestRFC8415_19_2_AnotherFairleadAboveOurs":    {"19.2b", "19.2d"},
 	"TestRFC8415_19_2_UnknownOptionsOfARelayReply": {"19.2a"},
+
+	"TestRFC8213_3_Exchange6":                    {"3a", "3d", "3h", "3i", "3l", "3m", "3n", "3o"},
+	"TestRFC8213_3_FailsClosedInKernel":          {"3p"},
+	"TestRFC8213_3_FailsClosedWithoutStrongSwan": {"3p"},
+	"TestRFC8213_3_FailsClosedManual":            {"3m", "3p"},
+	"TestRFC8213_3_RekeyUnderLoad":               {"3n"},
+	"TestRFC8213_3_ReplayIsRejected":             {"4b"},
+	"TestRFC8213_3_ManualRollOver":               {"4c"},
+	"TestRFC8213_4_ManualKeysKnowNoReplay":       {"3m", "4b"},
 }
 
 const same = "RFC 9915: the same"
