@@ -8,6 +8,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"fairlead/internal/core/hop"
+	"fairlead/internal/core/trust"
 )
 
 // FuzzParse: no text makes the decoder panic; what it refuses, it refuses with
@@ -17,6 +20,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(Reference()))
 	f.Add([]byte(Minimal()))
 	f.Add([]byte(allSetText()))
+	f.Add([]byte(example.ReplaceAllString(Reference(), "$1$2")))
 	archive, err := txtar.ParseFile("testdata/problems.txtar")
 	if err != nil {
 		f.Fatal(err)
@@ -27,8 +31,8 @@ func FuzzParse(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		c, err := Parse("f.yaml", text)
-		again, err2 := Parse("f.yaml", text)
+		c, err := parseTest(text)
+		again, err2 := parseTest(text)
 		if diff := cmp.Diff(c, again, asWritten); diff != "" || (err == nil) != (err2 == nil) {
 			t.Errorf("parsed twice: %v, %v\n%s", err, err2, diff)
 		}
@@ -38,6 +42,59 @@ func FuzzParse(f *testing.F) {
 		}
 		accepted(t, c)
 	})
+}
+
+// parseTest is Parse with the key files of the tests: a text that was made up must
+// not have us read what it names.
+func parseTest(text []byte) (*Config, error) {
+	d := withKeys(false)
+	c := d.config(text)
+	if err := d.failed(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// FuzzParseGuard: the same for a file of the guard.
+func FuzzParseGuard(f *testing.F) {
+	f.Add([]byte(GuardReference()))
+	f.Add([]byte(example.ReplaceAllString(GuardReference(), "$1$2")))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		d := withKeys(true)
+		g := d.guardFile(text)
+		if err := d.failed(); err != nil {
+			refused(t, text, nil, err)
+			return
+		}
+		acceptedHops(t, g.Peers, g.Hops())
+	})
+}
+
+// acceptedHops are what protects the peers: each under ipsec has its pairs.
+func acceptedHops(t *testing.T, peers []trust.Peer, hops []hop.Hop) {
+	names := make(map[string]bool)
+	first := make(map[string]bool)
+	for i := range hops {
+		h := &hops[i]
+		if names[h.Name] || h.Name == "" {
+			t.Errorf("hop %q is there twice", h.Name)
+		}
+		names[h.Name], first[h.Peer] = true, true
+		if !h.Local.IsValid() || h.Local.Is4() != h.Remote.Is4() || h.Remote.IsMulticast() || (h.IKE == nil) == (h.Manual == nil) {
+			t.Errorf("hop %+v", h)
+		}
+		if h.IKE != nil && h.IKE.Public() == (len(h.IKE.PSK) > 0) {
+			t.Errorf("hop %s has a pre-shared key and a certificate, or neither", h.Name)
+		}
+		if h.Manual != nil && (h.Manual.Out.SPI < 256 || len(h.Manual.In) < 1 || len(h.Manual.In) > 2) {
+			t.Errorf("hop %s: %+v", h.Name, h.Manual)
+		}
+	}
+	for i := range peers {
+		if got, want := first[peers[i].Name], peers[i].Protection == trust.ProtectionIPsec; got != want {
+			t.Errorf("peer %s has hops: %v, want %v", peers[i].Name, got, want)
+		}
+	}
 }
 
 func refused(t *testing.T, text []byte, c *Config, err error) {
@@ -76,6 +133,7 @@ func accepted(t *testing.T, c *Config) {
 			t.Errorf("peer %+v", p)
 		}
 	}
+	acceptedHops(t, c.Peers, c.Hops())
 	if servers == 0 {
 		t.Error("no server")
 	}

@@ -137,3 +137,31 @@ func manualSA(spi uint32, file string) hop.ManualSA {
 	keys := octets(file, 64)
 	return hop.ManualSA{SPI: spi, Suite: hop.AES256SHA256, Encryption: keys[:32], Integrity: keys[32:], Made: made}
 }
+
+// decodePEM is what the first block of a PEM file holds.
+func decodePEM(t *testing.T, text []byte) []byte {
+	t.Helper()
+	block, _ := pem.Decode(text)
+	if block == nil {
+		t.Fatalf("no PEM in %q", text)
+	}
+	return block.Bytes
+}
+
+// printAll prints a hop in the ways in which one might be printed by mistake.
+func printAll(h hop.Hop) string {
+	text := fmt.Sprintf("%v %+v %#v", h, h, h)
+	if h.IKE != nil {
+		text += fmt.Sprintf("%v %+v %#v %s %x", *h.IKE, *h.IKE, *h.IKE, h.IKE.PSK, h.IKE.PSK.String())
+	}
+	if h.Manual != nil {
+		text += fmt.Sprintf("%v %+v %#v", *h.Manual, *h.Manual, *h.Manual)
+	}
+	return text
+}
+
+// spellings are the ways in which octets are written.
+func spellings(b []byte) []string {
+	list := fmt.Sprint(b)
+	return []string{string(b), fmt.Sprintf("%x", b), fmt.Sprintf("%X", b), list[1 : len(list)-1], fmt.Sprintf("%#v", b)}
+}

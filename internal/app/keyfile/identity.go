@@ -37,8 +37,10 @@ func Identity(text string) (string, error) {
 	case strings.ContainsAny(text, "*%"):
 		return "", fmt.Errorf("%q stands for many (%s)", text, allowed)
 	case strings.Contains(text, "="):
-		_, err := distinguished(text)
-		return text, err
+		if _, err := distinguished(text); err != nil {
+			return "", err
+		}
+		return text, nil
 	case len(text) > 253:
 		return "", fmt.Errorf("%d octets long (%s)", len(text), allowed)
 	case mail && userForm.MatchString(user) && hostForm.MatchString(host), !mail && hostForm.MatchString(text):
