@@ -256,6 +256,24 @@ func TestProbesThatAreAnswered(t *testing.T) {
 	w.want("asked", w.asked)
 }
 
+// The peer was switched off and on: it has a new SA with us, while the stale one
+// waits for an answer. The new one is left alone.
+func TestStaleSABesideANewOne(t *testing.T) {
+	w := newWorld(t, ikeHop(trust.Server))
+	w.settle()
+	w.seen.Charon.IKE[0].Probing = true
+	w.negotiated()
+	w.asked, w.told = nil, nil
+	for range 30 {
+		w.step(time.Second)
+	}
+	if s := w.current(); !s.Protected {
+		t.Errorf("state %+v", s)
+	}
+	w.want("asked", w.asked)
+	w.want("told", w.told)
+}
+
 // A negotiation that hangs is begun again, and attempts come ever more rarely.
 func TestNegotiationThatHangs(t *testing.T) {
 	w := newWorld(t, ikeHop(trust.Server))

@@ -35,9 +35,9 @@ func (w *watched) observeIKE(now instant.Now, seen *Seen) (problem string, actio
 		return notLoaded, nil
 	case !w.hasPolicies(k):
 		return again(noPolicy)
-	case w.lasts(now.Boot, c, w.probing, deafAfter, func(s *IKESA) bool { return s.Probing }):
-		return again(deaf)
 	}
+	// After a reboot of the peer there may be a good SA beside the stale one.
+	silent := w.lasting(now.Boot, c, w.probing, deafAfter, func(s *IKESA) bool { return s.Probing })
 	if lost, twice := w.lacksState(c, k); twice {
 		return again(noState)
 	} else if lost {
@@ -47,14 +47,18 @@ func (w *watched) observeIKE(now instant.Now, seen *Seen) (problem string, actio
 		if s.Protocol != UDP {
 			continue // a connection is there only while somebody asks for leases
 		}
-		if w.serving(c, k, s.Name) == nil {
+		switch {
+		case w.serving(c, k, s.Name, silent) != nil:
+		case len(silent) > 0:
+			return again(deaf)
+		default:
 			return w.negotiate(now.Boot, c, s.Name)
 		}
 	}
 	w.missing = 0
 	w.initiate.reset()
 	w.reinstall.reset()
-	main := w.serving(c, k, "dhcp")
+	main := w.serving(c, k, "dhcp", silent)
 	w.state.Algorithms, w.state.Age = main.Algorithms, main.Age
 	return "", nil
 }
@@ -64,7 +68,7 @@ func (w *watched) negotiate(now instant.Instant, c *Charon, selector string) (st
 	if w.missing == 0 {
 		w.missing = now
 	}
-	hangs := w.lasts(now, c, w.hanging, hangAfter, func(s *IKESA) bool { return !s.Established })
+	hangs := len(w.lasting(now, c, w.hanging, hangAfter, func(s *IKESA) bool { return !s.Established })) > 0
 	switch {
 	case hangs && w.reinstall.due(now):
 		w.initiate.reset()
@@ -85,11 +89,10 @@ func (w *watched) negotiating(c *Charon) bool {
 	return false
 }
 
-// lasts reports whether something has been true of one of the hop's IKE SAs for
+// lasting are those of the hop's IKE SAs of which something has been true for
 // that long. since keeps when it became true.
-func (w *watched) lasts(now instant.Instant, c *Charon, since map[uint32]instant.Instant, long time.Duration, is func(*IKESA) bool) bool {
-	holds := make(map[uint32]bool)
-	lasts := false
+func (w *watched) lasting(now instant.Instant, c *Charon, since map[uint32]instant.Instant, long time.Duration, is func(*IKESA) bool) map[uint32]bool {
+	holds, lasting := make(map[uint32]bool), make(map[uint32]bool)
 	for i := range c.IKE {
 		s := &c.IKE[i]
 		if s.Hop != w.hop.Name || !is(s) {
@@ -99,34 +102,37 @@ func (w *watched) lasts(now instant.Instant, c *Charon, since map[uint32]instant
 		if _, known := since[s.ID]; !known {
 			since[s.ID] = now
 		}
-		lasts = lasts || now >= since[s.ID].After(long)
+		if now >= since[s.ID].After(long) {
+			lasting[s.ID] = true
+		}
 	}
 	for id := range since {
 		if !holds[id] {
 			delete(since, id)
 		}
 	}
-	return lasts
+	return lasting
 }
 
 // each calls f with every child of the hop that strongSwan holds for installed.
-func (w *watched) each(c *Charon, f func(*ChildSA)) {
+func (w *watched) each(c *Charon, f func(*IKESA, *ChildSA)) {
 	for i := range c.IKE {
 		if c.IKE[i].Hop != w.hop.Name {
 			continue
 		}
 		for j := range c.IKE[i].Children {
 			if s := &c.IKE[i].Children[j]; s.Installed {
-				f(s)
+				f(&c.IKE[i], s)
 			}
 		}
 	}
 }
 
-// serving is the newest child for a selector whose SAs the kernel has both ways.
-func (w *watched) serving(c *Charon, k *Kernel, selector string) (newest *ChildSA) {
-	w.each(c, func(s *ChildSA) {
-		if s.Selector == selector && w.inKernel(k, s) && (newest == nil || s.Age < newest.Age) {
+// serving is the newest child for a selector whose SAs the kernel has both ways,
+// and whose peer is not silent.
+func (w *watched) serving(c *Charon, k *Kernel, selector string, silent map[uint32]bool) (newest *ChildSA) {
+	w.each(c, func(i *IKESA, s *ChildSA) {
+		if !silent[i.ID] && s.Selector == selector && w.inKernel(k, s) && (newest == nil || s.Age < newest.Age) {
 			newest = s
 		}
 	})
@@ -142,7 +148,7 @@ func (w *watched) inKernel(k *Kernel, s *ChildSA) bool {
 // second time counts.
 func (w *watched) lacksState(c *Charon, k *Kernel) (lost, twice bool) {
 	id := uint32(0)
-	w.each(c, func(s *ChildSA) {
+	w.each(c, func(_ *IKESA, s *ChildSA) {
 		if !w.inKernel(k, s) {
 			id = s.ID
 		}
@@ -155,7 +161,7 @@ func (w *watched) lacksState(c *Charon, k *Kernel) (lost, twice bool) {
 // account adds up what has passed all SAs of the hop.
 func (w *watched) account(c *Charon) {
 	now := make(map[uint32]ChildSA)
-	w.each(c, func(s *ChildSA) { now[s.ID] = *s })
+	w.each(c, func(_ *IKESA, s *ChildSA) { now[s.ID] = *s })
 	w.total(now)
 }
 

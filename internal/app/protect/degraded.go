@@ -1,0 +1,20 @@
+package protect
+
+import "fairlead/internal/core/hop"
+
+// Degraded is what an operator should see to, in words.
+func Degraded(states []hop.State) []string {
+	words := []string{}
+	for i := range states {
+		s := &states[i]
+		if !s.Protected {
+			words = append(words, "peer "+s.Peer+": not protected, nothing passes: "+s.Problem)
+		}
+		for _, w := range s.Warnings {
+			if w == hop.WarnAge {
+				words = append(words, "peer "+s.Peer+": "+w)
+			}
+		}
+	}
+	return words
+}

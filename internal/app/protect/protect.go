@@ -1,0 +1,398 @@
+// Package protect keeps the hops of a configuration protected (RFC 8213): it
+// looks at strongSwan, at XFRM and at the guard table once a second and whenever
+// strongSwan tells something, asks core/hop what is to be done, and has it done.
+// The relay daemon and "fairlead guard" run it, each for its own peers.
+//
+// The guard comes first: it is in the kernel before Open returns, and it stays
+// when the process ends, so that nothing passes in clear meanwhile. A Supervisor
+// is safe for concurrent use.
+package protect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"fairlead/internal/app/service"
+	"fairlead/internal/core/hop"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/host/ipsec"
+	"fairlead/internal/host/nft"
+)
+
+// Settings are what of a configuration concerns protection.
+type Settings struct {
+	Hops   []hop.Hop
+	Others bool // relayed messages from those that are no peers are let through
+	Remove bool // at the end strongSwan and XFRM forget what is ours; the guard stays
+}
+
+// guards reports whether there is anything to guard.
+func (s *Settings) guards() bool { return len(s.Hops) > 0 || !s.Others }
+
+// find is the hop of that name; the monitor asks for none but those it was given.
+func (s *Settings) find(name string) *hop.Hop {
+	return &s.Hops[slices.IndexFunc(s.Hops, func(h hop.Hop) bool { return h.Name == name })]
+}
+
+// strongswan is host/ipsec's Strongswan.
+type strongswan interface {
+	Load(ctx context.Context, hops []hop.Hop) error
+	Unload(ctx context.Context) error
+	Initiate(ctx context.Context, h *hop.Hop, selector string) error
+	Reinstall(ctx context.Context, h *hop.Hop) error
+	Observe(ctx context.Context) (hop.Charon, error)
+	Events(ctx context.Context) <-chan hop.Event
+	Close()
+}
+
+// xfrm is host/ipsec's Kernel.
+type xfrm interface {
+	Install(hops []hop.Hop) error
+	Remove() error
+	Observe() (hop.Kernel, error)
+	Close() error
+}
+
+// guard is host/nft's Guard.
+type guard interface {
+	Install(hops []hop.Hop, others bool) error
+	Observe() (hop.Guard, error)
+	Remove() error
+	Close() error
+}
+
+// Supervisor keeps hops protected.
+type Supervisor struct {
+	log    *slog.Logger
+	note   func(hop.Note)
+	charon strongswan
+	xfrm   xfrm
+	guard  guard
+	now    func() instant.Now
+	every  time.Duration
+	kick   chan struct{}
+
+	turn sync.Mutex // held by one look, or one change of settings
+
+	mu        sync.Mutex // guards all following fields
+	settings  Settings
+	monitor   *hop.Monitor
+	strangers hop.Traffic
+	states    []hop.State
+}
+
+// Options say how to open a Supervisor.
+type Options struct {
+	Owner  hop.Owner
+	Socket string         // strongSwan's; empty: where its packages have it
+	Log    *slog.Logger   // never nil
+	Note   func(hop.Note) // called for every event, from Run; nil: only the log gets them
+}
+
+// Open installs the guard, in the network namespace of the calling thread, and
+// the keys that are in the configuration. strongSwan need not run yet.
+func Open(o Options, s Settings) (*Supervisor, error) {
+	table, err := nft.OpenGuard(o.Owner)
+	if err != nil {
+		return nil, fmt.Errorf("guard: %w", err)
+	}
+	kernel, err := ipsec.OpenKernel(o.Owner)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("ipsec: %w", err), table.Close())
+	}
+	charon := ipsec.Open(ipsec.Options{Socket: o.Socket, Owner: o.Owner, Logger: o.Log})
+	v := newSupervisor(o, charon, kernel, table)
+	if err := v.install(s); err != nil {
+		return nil, errors.Join(err, v.Close())
+	}
+	return v, nil
+}
+
+// interval is how often everything is looked at.
+const interval = time.Second
+
+func newSupervisor(o Options, charon strongswan, kernel xfrm, table guard) *Supervisor {
+	note := o.Note
+	if note == nil {
+		note = func(hop.Note) {}
+	}
+	return &Supervisor{
+		log: o.Log, note: note, charon: charon, xfrm: kernel, guard: table, now: service.Now, every: interval,
+		kick: make(chan struct{}, 1), monitor: hop.NewMonitor(nil),
+	}
+}
+
+// Close closes what Open opened. What was installed stays.
+func (v *Supervisor) Close() error {
+	v.charon.Close()
+	return errors.Join(v.xfrm.Close(), v.guard.Close())
+}
+
+// install brings the guard and the manual keys about. The guard of new hops is
+// there before anything else of them, and that of old ones goes last.
+func (v *Supervisor) install(s Settings) error {
+	v.mu.Lock()
+	before := v.settings
+	v.mu.Unlock()
+	if s.guards() {
+		if err := v.guard.Install(s.Hops, s.Others); err != nil {
+			return fmt.Errorf("guard: %w", err)
+		}
+	}
+	if err := v.xfrm.Install(s.Hops); err != nil {
+		// The guard holds, and the monitor tries again: a machine whose kernel
+		// lacks a module must still say so.
+		v.log.Error("manual keys not installed", "error", err)
+	}
+	if !s.guards() {
+		if err := v.guard.Remove(); err != nil {
+			return fmt.Errorf("guard: %w", err)
+		}
+	}
+	v.mu.Lock()
+	v.settings = s
+	v.monitor.Reconfigure(s.Hops)
+	v.states = v.monitor.States()
+	v.mu.Unlock()
+	if usesIKE(before.Hops) && !usesIKE(s.Hops) {
+		v.unload()
+	}
+	for i := range s.Hops {
+		if s.Hops[i].Manual != nil {
+			v.log.Warn("manual keys: replayed packets are not detected, and whoever finds a key out reads everything; IKE has neither weakness (RFC 8213 section 4)",
+				"peer", s.Hops[i].Peer)
+		}
+	}
+	return nil
+}
+
+// Reconfigure takes new settings. The guard of what is new holds when it
+// returns; connections follow.
+func (v *Supervisor) Reconfigure(s Settings) error {
+	v.turn.Lock()
+	defer v.turn.Unlock()
+	if err := v.install(s); err != nil {
+		return err
+	}
+	if usesIKE(s.Hops) {
+		v.do(context.Background(), hop.Action{Kind: hop.Load, Why: "new configuration"})
+	}
+	v.look()
+	return nil
+}
+
+func usesIKE(hops []hop.Hop) bool {
+	return slices.ContainsFunc(hops, func(h hop.Hop) bool { return h.IKE != nil })
+}
+
+// look asks Run to look soon.
+func (v *Supervisor) look() {
+	select {
+	case v.kick <- struct{}{}:
+	default:
+	}
+}
+
+// maxEvents bounds the events that one look takes in.
+const maxEvents = 256
+
+// Run looks and acts until ctx ends.
+func (v *Supervisor) Run(ctx context.Context) error {
+	events := v.charon.Events(ctx)
+	tick := time.NewTicker(v.every)
+	defer tick.Stop()
+	v.look()
+	var seen []hop.Event
+	for {
+		select {
+		case <-ctx.Done():
+			v.end()
+			return nil
+		case <-tick.C:
+		case <-v.kick:
+		case e, ok := <-events:
+			if !ok {
+				events = nil
+				continue
+			}
+			if len(seen) < maxEvents {
+				seen = append(seen, e)
+			}
+			if len(events) > 0 {
+				continue // more of them are waiting
+			}
+		}
+		v.turn.Lock()
+		v.step(ctx, seen)
+		v.turn.Unlock()
+		seen = seen[:0]
+	}
+}
+
+func (v *Supervisor) end() {
+	v.turn.Lock()
+	defer v.turn.Unlock()
+	if v.current().Remove {
+		v.unload()
+		if err := v.xfrm.Remove(); err != nil {
+			v.log.Error("manual keys not removed", "error", err)
+		}
+	}
+}
+
+func (v *Supervisor) current() Settings {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.settings
+}
+
+// Deadlines of what strongSwan is asked: it may hang.
+const (
+	lookLimit = 2 * time.Second
+	deedLimit = 10 * time.Second
+)
+
+func (v *Supervisor) unload() {
+	ctx, cancel := context.WithTimeout(context.Background(), deedLimit)
+	defer cancel()
+	if err := v.charon.Unload(ctx); err != nil {
+		v.log.Warn("connections not removed from strongSwan", "error", err)
+	}
+}
+
+// step looks once, and does what is to be done.
+func (v *Supervisor) step(ctx context.Context, events []hop.Event) {
+	settings := v.current()
+	if !settings.guards() {
+		return
+	}
+	seen := v.observe(ctx, settings.Hops)
+	seen.Events = events
+	v.mu.Lock()
+	actions, notes := v.monitor.Observe(v.now(), seen)
+	v.states = v.monitor.States()
+	if seen.Guard != nil {
+		v.strangers = seen.Guard.Strangers
+	}
+	v.mu.Unlock()
+	for _, n := range notes {
+		v.tell(n)
+	}
+	for _, a := range actions {
+		v.do(ctx, a)
+	}
+}
+
+func (v *Supervisor) observe(ctx context.Context, hops []hop.Hop) *hop.Seen {
+	seen := new(hop.Seen)
+	if g, err := v.guard.Observe(); err != nil {
+		seen.GuardError = "the guard table cannot be read: " + err.Error()
+	} else {
+		seen.Guard = &g
+	}
+	if usesIKE(hops) {
+		limited, cancel := context.WithTimeout(ctx, lookLimit)
+		c, err := v.charon.Observe(limited)
+		cancel()
+		if err != nil {
+			seen.CharonError = err.Error()
+		} else {
+			seen.Charon = &c
+		}
+	}
+	if k, err := v.xfrm.Observe(); err != nil {
+		seen.KernelError = err.Error()
+	} else {
+		seen.Kernel = &k
+	}
+	return seen
+}
+
+// do carries one action out. What fails is told, and asked for again by the
+// monitor.
+func (v *Supervisor) do(ctx context.Context, a hop.Action) {
+	settings := v.current()
+	ctx, cancel := context.WithTimeout(ctx, deedLimit)
+	defer cancel()
+	var err error
+	switch a.Kind {
+	case hop.InstallGuard:
+		v.log.Warn("guard table changed by somebody else: installed again", "what", a.Why)
+		err = v.guard.Install(settings.Hops, settings.Others)
+	case hop.InstallManual:
+		err = v.xfrm.Install(settings.Hops)
+	case hop.Load:
+		err = v.charon.Load(ctx, settings.Hops)
+	case hop.Reinstall:
+		err = v.charon.Reinstall(ctx, settings.find(a.Hop))
+	case hop.Initiate:
+		err = v.charon.Initiate(ctx, settings.find(a.Hop), a.Selector)
+	}
+	if err == nil {
+		v.log.Debug("protection", "did", a.Kind.String(), "hop", a.Hop, "why", a.Why)
+		if a.Kind != hop.Initiate {
+			v.look() // what it did shows at once
+		}
+		return
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return
+	}
+	v.mu.Lock()
+	v.monitor.Failed(v.now(), a, err.Error())
+	v.states = v.monitor.States()
+	v.mu.Unlock()
+	v.log.Warn("protection: not done", "what", a.Kind.String(), "hop", a.Hop, "why", a.Why, "error", err)
+}
+
+func (v *Supervisor) tell(n hop.Note) {
+	level := slog.LevelInfo
+	text := "peer protected"
+	switch n.Kind {
+	case hop.NoteLost:
+		level, text = slog.LevelError, "peer not protected: nothing passes"
+	case hop.NoteFailed:
+		level, text = slog.LevelWarn, "protection not negotiated"
+	case hop.NoteMended:
+		level, text = slog.LevelWarn, "protection set up anew"
+	case hop.NoteRekeyed:
+		text = "protection rekeyed"
+	}
+	v.log.Log(context.Background(), level, text, "peer", n.Peer, "hop", n.Hop, "what", n.Text)
+	v.note(n)
+}
+
+// States are the hops as operators see them, in the order of the configuration.
+func (v *Supervisor) States() []hop.State {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return slices.Clone(v.states)
+}
+
+// Strangers is what the guard has dropped of those that are no peers.
+func (v *Supervisor) Strangers() hop.Traffic {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.strangers
+}
+
+// Purge takes everything of the owner out of strongSwan, XFRM and the packet
+// filter. A strongSwan that does not run has nothing of ours.
+func Purge(o Options) error {
+	table, err := nft.OpenGuard(o.Owner)
+	if err != nil {
+		return fmt.Errorf("guard: %w", err)
+	}
+	kernel, err := ipsec.OpenKernel(o.Owner)
+	if err != nil {
+		return errors.Join(fmt.Errorf("ipsec: %w", err), table.Close())
+	}
+	v := newSupervisor(o, ipsec.Open(ipsec.Options{Socket: o.Socket, Owner: o.Owner, Logger: o.Log}), kernel, table)
+	v.unload()
+	return errors.Join(v.xfrm.Remove(), v.guard.Remove(), v.Close())
+}

@@ -1,0 +1,394 @@
+package protect
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"fairlead/internal/core/hop"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/trust"
+)
+
+// machine has what host/ipsec and host/nft would: it protects a hop once it was
+// told everything, and keeps the order in which it was told.
+type machine struct {
+	mu       sync.Mutex
+	done     []string
+	loaded   []string
+	up       map[string]bool
+	table    bool
+	manual   []string
+	fail     map[string]error
+	hang     bool // strongSwan does not answer
+	events   chan hop.Event
+	observed int
+}
+
+func newMachine() *machine {
+	return &machine{up: map[string]bool{}, fail: map[string]error{}}
+}
+
+// did notes a deed, and says whether it fails.
+func (m *machine) did(what string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.done = append(m.done, what)
+	return m.fail[what]
+}
+
+func (m *machine) deeds() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.done)
+}
+
+// change changes the machine while nobody looks.
+func (m *machine) change(f func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f()
+}
+
+func names(hops []hop.Hop, is func(*hop.Hop) bool) (found []string) {
+	for i := range hops {
+		if is(&hops[i]) {
+			found = append(found, hops[i].Name)
+		}
+	}
+	return found
+}
+
+type fakeCharon struct{ *machine }
+
+func (f fakeCharon) wait(ctx context.Context) error {
+	f.mu.Lock()
+	hang := f.hang
+	f.mu.Unlock()
+	if hang {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return nil
+}
+
+func (f fakeCharon) Load(ctx context.Context, hops []hop.Hop) error {
+	err := errors.Join(f.did("load"), f.wait(ctx))
+	f.change(func() { f.loaded = names(hops, func(h *hop.Hop) bool { return h.IKE != nil }) })
+	return err
+}
+
+func (f fakeCharon) Unload(context.Context) error {
+	f.change(func() { f.loaded = nil; clear(f.up) })
+	return f.did("unload")
+}
+
+func (f fakeCharon) Initiate(_ context.Context, h *hop.Hop, selector string) error {
+	f.change(func() { f.up[h.Name] = true })
+	return f.did("initiate " + h.Name + " " + selector)
+}
+
+func (f fakeCharon) Reinstall(_ context.Context, h *hop.Hop) error {
+	f.change(func() { delete(f.up, h.Name) })
+	return f.did("reinstall " + h.Name)
+}
+
+func (f fakeCharon) Observe(ctx context.Context) (c hop.Charon, err error) {
+	if err := f.wait(ctx); err != nil {
+		return c, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.observed++
+	c.Connections = slices.Clone(f.loaded)
+	for name := range f.up {
+		c.IKE = append(c.IKE, hop.IKESA{Hop: name, ID: 1, Established: true, Children: []hop.ChildSA{
+			{Selector: "dhcp", ID: 1, Installed: true, SPIIn: 1, SPIOut: 2, Algorithms: "AES_GCM_16-256"},
+		}})
+	}
+	return c, nil
+}
+
+func (f fakeCharon) Events(ctx context.Context) <-chan hop.Event {
+	out := make(chan hop.Event)
+	go func() {
+		defer close(out)
+		for {
+			select {
+			case e := <-f.events:
+				out <- e
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
+}
+
+func (f fakeCharon) Close() {}
+
+type fakeXfrm struct{ *machine }
+
+func (f fakeXfrm) Install(hops []hop.Hop) error {
+	keyed := names(hops, func(h *hop.Hop) bool { return h.Manual != nil })
+	f.change(func() { f.manual = keyed })
+	return f.did("xfrm " + strings.Join(keyed, " "))
+}
+
+func (f fakeXfrm) Remove() error { return f.did("xfrm removed") }
+func (f fakeXfrm) Close() error  { return nil }
+
+func (f fakeXfrm) Observe() (k hop.Kernel, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	a, b := netip.PrefixFrom(here, 128), netip.PrefixFrom(there, 128)
+	if len(f.loaded)+len(f.manual) > 0 {
+		for _, s := range [][3]uint16{{17, 547, 547}, {6, 0, 547}} {
+			k.Policies = append(k.Policies,
+				hop.XfrmPolicy{Out: true, Source: a, Dest: b, Protocol: uint8(s[0]), SourcePort: s[1], DestPort: s[2], ESP: true},
+				hop.XfrmPolicy{Source: b, Dest: a, Protocol: uint8(s[0]), SourcePort: s[2], DestPort: s[1], ESP: true})
+		}
+		k.States = []hop.XfrmState{{Source: there, Dest: here, SPI: 1}, {Source: here, Dest: there, SPI: 2}}
+	}
+	return k, nil
+}
+
+type fakeGuard struct{ *machine }
+
+func (f fakeGuard) Install(hops []hop.Hop, _ bool) error {
+	f.change(func() { f.table = true })
+	return f.did("guard " + strings.Join(names(hops, func(*hop.Hop) bool { return true }), " "))
+}
+
+func (f fakeGuard) Observe() (hop.Guard, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return hop.Guard{Intact: f.table, Strangers: hop.Traffic{Packets: 5}}, nil
+}
+
+func (f fakeGuard) Remove() error { return f.did("guard removed") }
+func (f fakeGuard) Close() error  { return nil }
+
+var (
+	here  = netip.MustParseAddr("2001:db8::1")
+	there = netip.MustParseAddr("2001:db8::2")
+)
+
+func keyed(name string) hop.Hop {
+	return hop.Hop{Name: name, Peer: name, Role: trust.Server, Local: here, Remote: there, IKE: &hop.IKE{PSK: hop.Secret("0123456789abcdef")}}
+}
+
+func byHand(name string) hop.Hop {
+	h := keyed(name)
+	sa := hop.ManualSA{SPI: 1, Suite: hop.AES256SHA256}
+	out := sa
+	out.SPI = 2
+	h.IKE, h.Manual = nil, &hop.Manual{Out: out, In: []hop.ManualSA{sa}}
+	return h
+}
+
+// supervised runs f beside a Supervisor of the machine, in a bubble.
+func supervised(t *testing.T, m *machine, s Settings, f func(v *Supervisor, log *strings.Builder)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		m.events = make(chan hop.Event) // a channel belongs to the bubble that it was made in
+		log := new(strings.Builder)
+		v := newSupervisor(Options{Log: slog.New(slog.NewTextHandler(log, nil))}, fakeCharon{m}, fakeXfrm{m}, fakeGuard{m})
+		began := time.Now()
+		v.now = func() instant.Now {
+			return instant.Now{Boot: instant.Instant(time.Since(began)) + 1e9, Wall: time.Now()}
+		}
+		if err := v.install(s); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- v.Run(ctx) }()
+		synctest.Wait()
+		f(v, log)
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// The guard is there before anything else, and the hop is up a second after
+// strongSwan is.
+func TestFromStartToProtected(t *testing.T) {
+	m := newMachine()
+	supervised(t, m, Settings{Hops: []hop.Hop{keyed("srv")}, Others: true}, func(v *Supervisor, _ *strings.Builder) {
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		want := []string{"guard srv", "xfrm ", "load", "initiate srv dhcp"}
+		if got := m.deeds(); !slices.Equal(got, want) {
+			t.Errorf("did %q, want %q", got, want)
+		}
+		if s := v.States(); len(s) != 1 || !s[0].Protected || s[0].Algorithms != "AES_GCM_16-256" || len(Degraded(s)) != 0 {
+			t.Errorf("states %+v", s)
+		}
+		if got := v.Strangers().Packets; got != 5 {
+			t.Errorf("%d strangers, want 5", got)
+		}
+	})
+	if got := m.deeds(); slices.Contains(got, "unload") || slices.Contains(got, "guard removed") {
+		t.Errorf("at the end it did %q", got)
+	}
+}
+
+// With remove, strongSwan and XFRM forget what was ours; the guard stays.
+func TestRemoveAtTheEnd(t *testing.T) {
+	m := newMachine()
+	supervised(t, m, Settings{Hops: []hop.Hop{keyed("srv")}, Remove: true}, func(*Supervisor, *strings.Builder) {})
+	got := m.deeds()
+	if !slices.Contains(got, "unload") || !slices.Contains(got, "xfrm removed") || slices.Contains(got, "guard removed") {
+		t.Errorf("did %q", got)
+	}
+}
+
+// Whatever is taken away is noticed within three seconds, told, and back.
+func TestNoticedAndRecovered(t *testing.T) {
+	for name, tc := range map[string]struct {
+		take func(m *machine)
+		deed string
+	}{
+		"guard":       {func(m *machine) { m.table = false }, "guard srv"},
+		"connections": {func(m *machine) { m.loaded = nil; clear(m.up) }, "load"},
+		"SA":          {func(m *machine) { clear(m.up) }, "initiate srv dhcp"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine()
+			supervised(t, m, Settings{Hops: []hop.Hop{keyed("srv")}, Others: true}, func(v *Supervisor, log *strings.Builder) {
+				time.Sleep(time.Minute)
+				m.change(func() { m.done = nil; tc.take(m) })
+				time.Sleep(3 * time.Second)
+				synctest.Wait()
+				if !slices.Contains(m.deeds(), tc.deed) || !strings.Contains(log.String(), "nothing passes") {
+					t.Errorf("did %q, logged %s", m.deeds(), log)
+				}
+				time.Sleep(7 * time.Second)
+				synctest.Wait()
+				if s := v.States(); !s[0].Protected || s[0].LastError == "" {
+					t.Errorf("state %+v", s[0])
+				}
+			})
+		})
+	}
+}
+
+// A strongSwan that hangs holds nothing else up for long, and is a problem.
+func TestCharonHangs(t *testing.T) {
+	m := newMachine()
+	supervised(t, m, Settings{Hops: []hop.Hop{keyed("srv")}, Others: true}, func(v *Supervisor, _ *strings.Builder) {
+		time.Sleep(time.Minute)
+		m.change(func() { m.hang = true })
+		time.Sleep(5 * time.Second)
+		m.change(func() { m.table = false; m.done = nil })
+		time.Sleep(3 * lookLimit)
+		synctest.Wait()
+		if s := v.States()[0]; s.Protected || !strings.Contains(s.Problem, "strongSwan cannot be reached") {
+			t.Errorf("state %+v", s)
+		}
+		if !slices.Contains(m.deeds(), "guard srv") {
+			t.Errorf("the guard was not mended meanwhile: did %q", m.deeds())
+		}
+		m.change(func() { m.hang = false })
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if s := v.States()[0]; !s.Protected {
+			t.Errorf("state %+v", s)
+		}
+	})
+}
+
+// What fails is told in the hop's last error, and tried again.
+func TestDeedsThatFail(t *testing.T) {
+	m := newMachine()
+	m.fail["load"] = errors.New("no such algorithm")
+	supervised(t, m, Settings{Hops: []hop.Hop{keyed("srv")}, Others: true}, func(v *Supervisor, log *strings.Builder) {
+		time.Sleep(500 * time.Millisecond)
+		synctest.Wait()
+		if s := v.States()[0]; !strings.Contains(s.LastError, "no such algorithm") || !strings.Contains(log.String(), "no such algorithm") {
+			t.Errorf("state %+v, logged %s", s, log)
+		}
+	})
+}
+
+func TestReconfigure(t *testing.T) {
+	m := newMachine()
+	supervised(t, m, Settings{Hops: []hop.Hop{keyed("srv")}, Others: true}, func(v *Supervisor, log *strings.Builder) {
+		time.Sleep(time.Minute)
+		step := func(s Settings, want ...string) {
+			t.Helper()
+			m.change(func() { m.done = nil })
+			if err := v.Reconfigure(s); err != nil {
+				t.Fatal(err)
+			}
+			if got := m.deeds(); !slices.Equal(got, want) {
+				t.Errorf("did %q, want %q", got, want)
+			}
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+		}
+		step(Settings{Hops: []hop.Hop{keyed("srv"), keyed("new")}, Others: true}, "guard srv new", "xfrm ", "load")
+		step(Settings{Hops: []hop.Hop{byHand("srv")}, Others: true}, "guard srv", "xfrm srv", "unload")
+		if s := v.States(); len(s) != 1 || s[0].Mode != "manual" || !s[0].Protected {
+			t.Errorf("states %+v", s)
+		}
+		if !strings.Contains(log.String(), "replayed packets are not detected") {
+			t.Errorf("no warning of manual keys: %s", log)
+		}
+		// Nothing to guard any more: the table goes, after the rest.
+		step(Settings{Others: true}, "xfrm ", "guard removed")
+		// Strangers alone are guarded against without any hop.
+		step(Settings{}, "guard ", "xfrm ")
+		m.fail["guard "] = errors.New("no nftables")
+		if err := v.Reconfigure(Settings{}); err == nil || !strings.Contains(err.Error(), "no nftables") {
+			t.Errorf("a guard that cannot be installed: %v", err)
+		}
+	})
+}
+
+// Events come into the next look, and many of them do not fill the memory.
+func TestEvents(t *testing.T) {
+	m := newMachine()
+	var told []hop.Note
+	synctest.Test(t, func(t *testing.T) {
+		m.events = make(chan hop.Event)
+		v := newSupervisor(Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Note: func(n hop.Note) { told = append(told, n) }}, fakeCharon{m}, fakeXfrm{m}, fakeGuard{m})
+		if err := v.install(Settings{Hops: []hop.Hop{keyed("srv")}, Others: true}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- v.Run(ctx) }()
+		time.Sleep(time.Minute)
+		m.events <- hop.Event{Hop: "srv", Kind: hop.EventChildRekeyed, Child: "dhcp"}
+		for range 3 {
+			m.events <- hop.Event{Hop: "srv", Kind: hop.EventFailed, Text: "AUTHENTICATION_FAILED"}
+		}
+		synctest.Wait()
+		if s := v.States()[0]; s.Rekeys != 1 || s.LastError != "AUTHENTICATION_FAILED" {
+			t.Errorf("state %+v", s)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	kinds := make([]string, 0, len(told))
+	for _, n := range told {
+		kinds = append(kinds, n.Kind.String())
+	}
+	if want := []string{"protected", "rekeyed", "failed"}; !slices.Equal(kinds, want) {
+		t.Errorf("told %q, want %q", kinds, want)
+	}
+}
