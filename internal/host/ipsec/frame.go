@@ -38,6 +38,9 @@ type framed struct {
 	unread    chan struct{}
 	closed    chan struct{}
 	once      sync.Once
+
+	mu    sync.Mutex // guards what follows
+	cause error      // that ended reading, which the library tells sometimes
 }
 
 func newFramed(conn net.Conn, streaming bool) *framed {
@@ -51,6 +54,9 @@ func newFramed(conn net.Conn, streaming bool) *framed {
 func (f *framed) Read(p []byte) (int, error) {
 	if len(f.rest) == 0 {
 		if err := f.next(); err != nil {
+			f.mu.Lock()
+			f.cause = err
+			f.mu.Unlock()
 			return 0, err
 		}
 	}
@@ -103,6 +109,13 @@ func (f *framed) admit(kind byte) error {
 		}
 	}
 	return nil
+}
+
+// broken is what ended reading, or nil.
+func (f *framed) broken() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.cause
 }
 
 // taken makes room for another event.

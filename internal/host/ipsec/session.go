@@ -118,10 +118,18 @@ func refusal(command string, m *vici.Message) error {
 	return &Refusal{Command: command, Text: text}
 }
 
+// fail drops the connection and says what was wrong with it: with what came, or
+// that nothing came in time, or else what the library says.
 func (s *session) fail(ctx context.Context, command string, err error) error {
+	broken, late := s.conn.broken(), context.Cause(ctx)
 	s.drop()
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, errFrame) {
-		err = cause
+	switch {
+	case errors.Is(broken, errFrame):
+		err = broken
+	case late != nil:
+		err = late
+	case broken != nil:
+		err = broken
 	}
 	return fmt.Errorf("strongswan: %s: %w", command, err)
 }
