@@ -25,6 +25,7 @@ const text = `connections {
 		}
 		remote {
 			auth = psk
+			id = 2001:db8::2
 		}
 		children {
 			dhcp {
