@@ -41,11 +41,11 @@ func (c *Config) Hops() []hop.Hop { return c.hops }
 
 // IPsec is what is common to all protected peers.
 type IPsec struct {
-	Strongswan string // path of its VICI socket
-	// RemoveOnStop: what is ours in strongSwan, in the kernel's XFRM and in the
-	// packet filter goes when the process stops, and traffic to the peers may
-	// pass in clear again; otherwise it stays, and the filter goes on refusing.
-	RemoveOnStop bool
+	Socket string // path of strongSwan's VICI socket
+	// Remove: what is ours in strongSwan and in the kernel's XFRM goes when the
+	// process stops; otherwise it stays. The filter that refuses clear text stays
+	// either way.
+	Remove bool
 }
 
 // Control is the operators' way in.
@@ -233,6 +233,6 @@ func Default() *Config {
 			Queue:   1024,
 		},
 		Privacy: Privacy{Crash: IdentifiersHashed},
-		IPsec:   IPsec{Strongswan: defaultVICI},
+		IPsec:   IPsec{Socket: defaultVICI},
 	}
 }
