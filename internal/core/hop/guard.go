@@ -162,11 +162,11 @@ func CounterName(hop string, out bool) string {
 // and of open alone, each by its role.
 func (o Owner) GuardTable(hops []Hop, others bool, open ...Open) GuardTable {
 	g := guardBuilder{seen: map[string]bool{}, sets: map[string]*GuardSet{}}
-	g.counter(CounterStrangers)
 	for i := range hops {
 		g.hop(&hops[i])
 	}
 	if !others {
+		g.counter(CounterStrangers)
 		g.port(ports, Port6)
 		g.port(ports, Port4)
 		g.port(ports6, Port6)

@@ -1,6 +1,7 @@
 package nft_test
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -39,6 +41,7 @@ func newPair(t *testing.T, vrf string) *pair {
 	p := &pair{t: t, host: newNode(t), other: newNode(t)}
 	p.host.run("ip link add e0 address " + edgeMAC + " type veth peer name e0 netns " + p.other.path)
 	if vrf != "" {
+		p.host.vrf = vrf
 		p.host.run("ip link add " + vrf + " type vrf table 1000")
 		p.host.run("ip link set " + vrf + " up")
 		p.host.run("ip link set e0 master " + vrf)
@@ -122,22 +125,67 @@ func endpoint(a string, port int) string {
 	return net.JoinHostPort(a, strconv.Itoa(port))
 }
 
-// udp opens a socket of a node; the node's end of everything is e0.
-func (n *node) udp(a string, port int) *net.UDPConn {
-	n.t.Helper()
-	var c *net.UDPConn
+// udp opens a socket of a node.
+func (n *node) udp(t *testing.T, a string, port int) *net.UDPConn {
+	t.Helper()
+	var c net.PacketConn
 	var err error
 	n.do(func() {
-		to, failed := net.ResolveUDPAddr("udp", endpoint(a, port))
-		if err = failed; err == nil {
-			c, err = net.ListenUDP("udp", to)
-		}
+		l := net.ListenConfig{Control: n.bound(a)}
+		c, err = l.ListenPacket(context.Background(), "udp", endpoint(a, port))
 	})
 	if err != nil {
-		n.t.Fatal(err)
+		t.Fatal(err)
 	}
-	n.t.Cleanup(func() { _ = c.Close() })
-	return c
+	t.Cleanup(func() { _ = c.Close() })
+	return c.(*net.UDPConn)
+}
+
+// tcp opens a listener of a node.
+func (n *node) tcp(t *testing.T, a string, port int) *net.TCPListener {
+	t.Helper()
+	var c net.Listener
+	var err error
+	n.do(func() {
+		l := net.ListenConfig{Control: n.bound(a)}
+		c, err = l.Listen(context.Background(), "tcp", endpoint(a, port))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c.(*net.TCPListener)
+}
+
+// dials makes a connection from an address and closes it.
+func (n *node) dials(from string, to *net.TCPListener, limit time.Duration) error {
+	a := to.Addr().(*net.TCPAddr)
+	var err error
+	n.do(func() {
+		local, failed := net.ResolveTCPAddr("tcp", endpoint(from, 0))
+		if err = failed; err != nil {
+			return
+		}
+		d := net.Dialer{LocalAddr: local, Timeout: limit, FallbackDelay: -1, Control: n.bound(from)}
+		var c net.Conn
+		if c, err = d.Dial("tcp", endpoint(a.IP.String(), a.Port)); err == nil {
+			err = c.Close()
+		}
+	})
+	return err
+}
+
+// bound binds a socket to the node's VRF. A link-local address binds it to its
+// link.
+func (n *node) bound(a string) func(string, string, syscall.RawConn) error {
+	return func(_, _ string, c syscall.RawConn) error {
+		if n.vrf == "" || strings.HasPrefix(a, "fe80") {
+			return nil
+		}
+		var err error
+		failed := c.Control(func(fd uintptr) { err = unix.BindToDevice(int(fd), n.vrf) })
+		return errors.Join(failed, err)
+	}
 }
 
 // send sends a datagram; a filter of the sender may refuse it.

@@ -56,8 +56,8 @@ var fromStrangers = []message{
 // clients' come in from anybody.
 func TestGuardStrangers(t *testing.T) {
 	p := newPair(t, "")
-	host := map[bool]*net.UDPConn{true: p.host.udp(host6, 547), false: p.host.udp(host4, 67)}
-	other := map[bool]*net.UDPConn{true: p.other.udp(else6, 5470), false: p.other.udp(else4, 5470)}
+	host := map[bool]*net.UDPConn{true: p.host.udp(t, host6, 547), false: p.host.udp(t, host4, 67)}
+	other := map[bool]*net.UDPConn{true: p.other.udp(t, else6, 5470), false: p.other.udp(t, else4, 5470)}
 	for _, others := range []bool{false, true} {
 		p.install(others, threeHops()...)
 		for _, m := range fromStrangers {
@@ -70,8 +70,8 @@ func TestGuardStrangers(t *testing.T) {
 // from their address and link.
 func TestGuardOpenPeers(t *testing.T) {
 	p := newPair(t, "")
-	host6Port, host4Port := p.host.udp("::", 547), p.host.udp(host4, 67)
-	other6, other4, linked := p.other.udp(else6, 5470), p.other.udp(else4, 5470), p.other.udp(elseLink, 5470)
+	host6Port, host4Port := p.host.udp(t, "::", 547), p.host.udp(t, host4, 67)
+	other6, other4, linked := p.other.udp(t, else6, 5470), p.other.udp(t, else4, 5470), p.other.udp(t, elseLink, 5470)
 	open := func(role trust.Role, link string) {
 		t.Helper()
 		var peers []hop.Open
@@ -116,7 +116,7 @@ func TestGuardStrangersAtRelayPort(t *testing.T) {
 	h := hopTo("six", trust.Server, host6, peer6)
 	h.RelayPort = 1547
 	p.install(false, h)
-	host, other := p.host.udp(host6, 1547), p.other.udp(else6, 547)
+	host, other := p.host.udp(t, host6, 1547), p.other.udp(t, else6, 547)
 	p.sees(t, message{name: "a reply", payload: []byte{relayReply, 0}}, other, address(host), host, true)
 	p.sees(t, message{name: "no reply", payload: []byte{7, 0}}, other, address(host), host, false)
 }

@@ -26,7 +26,7 @@ func TestGuardNoticesTampering(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	host, peer := p.host.udp(host6, 547), p.other.udp(peer6, 547)
+	host, peer := p.host.udp(t, host6, 547), p.other.udp(t, peer6, 547)
 	install()
 	whole := p.content()
 	for _, script := range []string{
@@ -126,7 +126,7 @@ func TestGuardIgnoresOtherTables(t *testing.T) {
 func TestGuardCountsSurvive(t *testing.T) {
 	p := newPair(t, "")
 	p.install(false, threeHops()...)
-	host, peer, other := p.host.udp(host6, 547), p.other.udp(peer6, 547), p.other.udp(else6, 547)
+	host, peer, other := p.host.udp(t, host6, 547), p.other.udp(t, peer6, 547), p.other.udp(t, else6, 547)
 	wantIn, wantOut, wantStrangers := 0, 0, 0
 	clear := func() {
 		t.Helper()
@@ -175,7 +175,7 @@ func TestGuardIsNeverAbsent(t *testing.T) {
 	const times = 200
 	p := newPair(t, "")
 	p.install(false, threeHops()...)
-	host, peer := p.host.udp(host6, 547), p.other.udp(peer6, 547)
+	host, peer := p.host.udp(t, host6, 547), p.other.udp(t, peer6, 547)
 	toHost, toPeer := host.LocalAddr(), peer.LocalAddr()
 	var stop atomic.Bool
 	var sent, refused, passed atomic.Int64
@@ -226,7 +226,7 @@ func TestGuardThousandHops(t *testing.T) {
 	looked := time.Now()
 	p.observe()
 	t.Logf("installed in %v, looked at in %v, and in %v when nothing had changed", installed.Sub(start), looked.Sub(installed), time.Since(looked))
-	host, peer := p.host.udp(host6, 547), p.other.udp("2001:db8::13e7", 547)
+	host, peer := p.host.udp(t, host6, 547), p.other.udp(t, "2001:db8::13e7", 547)
 	send(t, peer, address(host), plain)
 	until(t, "counted", func() bool { return p.observe().Hops["peer999"].In.Packets == 1 })
 	p.host.nft("delete element " + table + " in6 { 2001:db8::13e7 . 2999 }")

@@ -30,6 +30,7 @@ const patience = 20 * time.Second
 type node struct {
 	t    *testing.T
 	path string
+	vrf  string // to which its sockets are bound, or empty
 	work chan func()
 }
 

@@ -1,0 +1,128 @@
+//go:build vm
+
+package nft_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"fairlead/internal/core/hop"
+)
+
+// withESP keys the two hosts by hand, for everything between the addresses of a
+// hop. The machine's kernel has ESP only in one of its images.
+func withESP(t *testing.T, p *pair) {
+	if os.Getenv("FAIRLEAD_VM_IMAGE") != "ipsec" {
+		t.Skip("the plain image has no ESP")
+	}
+	keys := "enc cbc(aes) 0x" + strings.Repeat("11", 32) + " auth-trunc hmac(sha256) 0x" + strings.Repeat("22", 32) + " 128"
+	for i, w := range ways {
+		for n, ends := range [][2]string{{w.host, w.peer}, {w.peer, w.host}} {
+			for _, at := range []*node{p.host, p.other} {
+				between := fmt.Sprintf("src %s dst %s ", ends[0], ends[1])
+				at.run(fmt.Sprintf("ip xfrm state add %s proto esp spi %d reqid 7 mode transport %s", between, 0x1000+2*i+n, keys))
+				way := "in"
+				if (n == 0) == (at == p.host) {
+					way = "out"
+				}
+				for _, protocol := range []string{"udp", "tcp"} {
+					at.run("ip xfrm policy add " + between + " proto " + protocol + " dir " + way + " tmpl " + between + " proto esp reqid 7 mode transport")
+				}
+			}
+		}
+	}
+}
+
+// What goes in ESP passes both ways, the guard counts nothing; without the keys
+// nothing passes.
+func TestGuardESP(t *testing.T) { guardESP(t, newPair(t, "")) }
+
+// In a VRF as well, but for link-local addresses: Linux 6.1 loses what comes out of
+// ESP for one there, guard or no guard.
+func TestGuardESPApart(t *testing.T) { guardESP(t, newPair(t, "red")) }
+
+func guardESP(t *testing.T, p *pair) {
+	withESP(t, p)
+	p.install(false, threeHops()...)
+	served := ways
+	if p.host.vrf != "" {
+		served = ways[:2]
+	}
+	for _, w := range served {
+		t.Run(w.name, func(t *testing.T) {
+			host, peer := p.host.udp(t, w.host, w.port), p.other.udp(t, w.peer, w.port)
+			relayed := []byte{relayForward, 0}
+			if w.name == "four" {
+				relayed = bootp(bootRequest, peer4)
+			}
+			for _, payload := range [][]byte{relayed, append(relayed, make([]byte, 4000)...)} {
+				send(t, peer, address(host), payload)
+				received(t, host)
+				if send(t, host, address(peer), payload) {
+					t.Error("refused to the sender, though there is ESP")
+				}
+				received(t, peer)
+			}
+			listener := p.host.tcp(t, w.host, w.port)
+			if err := p.other.dials(w.peer, listener, patience); err != nil {
+				t.Errorf("leasequery: %v", err)
+			}
+			// A relayed message of the other kind is a stranger's even in ESP.
+			before := p.observe()
+			reply := []byte{relayReply, 0}
+			if w.name == "four" {
+				reply = bootp(bootReply, "0.0.0.0")
+			}
+			send(t, peer, address(host), reply)
+			until(t, "counted", func() bool { return p.observe().Strangers.Packets == before.Strangers.Packets+1 })
+		})
+	}
+	if in, out, strangers := totals(p.observe()); in+out != 0 || strangers != len(served) {
+		t.Errorf("counted %d in, %d out, %d strangers", in, out, strangers)
+	}
+	for _, n := range []*node{p.host, p.other} {
+		n.run("ip xfrm policy flush")
+		n.run("ip xfrm state flush")
+	}
+	p.install(true, threeHops()...)
+	clearDatagrams(t, p)
+}
+
+// A rule that changes the source after the output hook (masquerade) takes a packet
+// out of its policy. Without the guard it leaves in clear; with it, not at all.
+func TestGuardESPAndMasquerade(t *testing.T) {
+	p := newPair(t, "")
+	withESP(t, p)
+	p.host.run("ip addr add 2001:db8::77/64 dev e0 nodad")
+	p.host.nft("table ip6 nat {\n chain post { type nat hook postrouting priority 100; oifname e0 udp dport 547 snat to 2001:db8::77; }\n}\n")
+	host, peer := p.host.udp(t, host6, 547), p.other.udp(t, peer6, 547)
+	// The peer takes what is not from us in clear, as any program would.
+	send(t, host, address(peer), plain)
+	received(t, peer)
+	p.install(true, threeHops()...)
+	fresh := p.host.udp(t, host6, 546) // another connection for nat
+	if !send(t, fresh, address(peer), plain) {
+		t.Error("not refused")
+	}
+	if o := p.observe().Hops["six"]; o.Out.Packets != 1 {
+		t.Errorf("counted %+v, want one out", o)
+	}
+	if n := waiting(t, peer); n != 0 {
+		t.Errorf("%d datagrams left in clear", n)
+	}
+}
+
+// What a VRF changes: the names of interfaces that the hooks see.
+func TestGuardInVRF(t *testing.T) {
+	p := newPair(t, "red")
+	p.install(true, threeHops()...)
+	clearDatagrams(t, p)
+	p.host.run("nft flush chain inet " + hop.OwnerGuard.Table() + " output")
+	for _, w := range ways {
+		before := p.observe().Hops[w.name].Out.Packets
+		send(t, p.host.udp(t, w.host, w.port), endpoint(w.peer, w.port), plain)
+		until(t, w.name+": counted without the output chain", func() bool { return p.observe().Hops[w.name].Out.Packets == before+1 })
+	}
+}
