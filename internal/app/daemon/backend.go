@@ -193,9 +193,10 @@ func (d *daemon) Unblock(ctx context.Context, b control.Block, who string) error
 }
 
 func (d *daemon) Watch(ctx context.Context, f control.Filter) (<-chan control.Event, error) {
-	return d.feed.Subscribe(ctx, func(e *control.Event) bool {
+	events, err := d.feed.Subscribe(ctx, func(e *control.Event) bool {
 		return e.Kind != relay6.NoteTrace.String() && f.Matches(e.Client, e.Prefix(), e.Link)
 	})
+	return d.privacy.Events(ctx, events), err
 }
 
 // Trace turns tracing on while anybody reads it. One selection is traced at a
@@ -226,7 +227,8 @@ func (d *daemon) Trace(ctx context.Context, f control.TraceFilter) (<-chan contr
 		return nil, err
 	}
 	context.AfterFunc(ctx, end)
-	return d.feed.Subscribe(ctx, func(e *control.Event) bool { return e.Kind == relay6.NoteTrace.String() })
+	events, err := d.feed.Subscribe(ctx, func(e *control.Event) bool { return e.Kind == relay6.NoteTrace.String() })
+	return d.privacy.Events(ctx, events), err
 }
 
 func foundEvent(f hoststate.Finding) control.Event {

@@ -29,6 +29,7 @@ import (
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/hook"
 	"fairlead/internal/app/metrics"
+	"fairlead/internal/app/privacy"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/clock"
@@ -47,6 +48,7 @@ type daemon struct {
 	bootID  string
 	relayID dhcp6.DUID
 	host    string
+	privacy *privacy.Rules
 
 	store *store.Store
 	nl    *netlink.Conn
@@ -89,7 +91,9 @@ func Run(ctx context.Context, path string) error {
 	signal.Notify(d.hangups, syscall.SIGHUP) // from the start: one that comes early must wait, not kill
 	defer signal.Stop(d.hangups)
 	d.level.Set(logLevel(cfg.Log.Level))
-	d.log = newLogger(cfg.Log.Format, &d.level, os.Stderr)
+	d.privacy = privacy.New(privacy.NewKey(), cfg.Privacy, cfg.Peers)
+	d.privacy.Quiet()
+	d.log = privacy.Logger(newLogger(cfg.Log.Format, &d.level, os.Stderr), d.privacy)
 	return d.run(ctx)
 }
 
@@ -121,6 +125,11 @@ func (d *daemon) open(watch context.Context) (err error) {
 	if err = os.MkdirAll(d.cfg.State, 0o700); err != nil {
 		return fmt.Errorf("state folder: %w", err)
 	}
+	key, err := privacyKey(d.cfg.Privacy.SaltKept, d.cfg.State)
+	if err != nil {
+		return err
+	}
+	d.privacy.UseKey(key)
 	if d.store, err = store.Open(d.cfg.State, store.Options{Logger: d.log, ReserveBytes: d.cfg.Store.Reserve}); err != nil {
 		return err
 	}
@@ -156,7 +165,7 @@ func (d *daemon) assemble() {
 	d.audit = newAuditor(d)
 	d.loop = &loop{
 		log: d.log, pipe: d.pipe, net: network, lost: fails, build: d.buildCore, probe: d.answers,
-		notes:  &notes{log: d.log, clients: newIdentifiers(d.cfg.Privacy.Log), feed: d.feed, hook: d.hook.Offer, once: once},
+		notes:  &notes{log: d.log, privacy: d.privacy, feed: d.feed, hook: d.hook.Offer, once: once},
 		intake: network.intake, arrived: make(chan struct{}, 1), drained: make(chan struct{}, 1), turn: new(turn),
 		probed: make(chan probeResult), calls: make(chan func(instant.Now, *relay6.Effects)),
 		ended: make(chan struct{}), links: d.events,
@@ -193,7 +202,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	}
 	for name, run := range tasks {
 		group.Go(func() error {
-			if err := run(ctx); err != nil && ctx.Err() == nil {
+			if err := d.privacy.Part(d.log, run)(ctx); err != nil && ctx.Err() == nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 			return nil

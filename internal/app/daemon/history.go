@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"fairlead/internal/app/config"
+	"fairlead/internal/app/privacy"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/store"
 )
@@ -14,6 +15,7 @@ const (
 	ageEvery     = time.Hour        // between two looks for what is too old
 	excessEvery  = 10 * time.Second // between two looks for what is too much
 	forgetAtOnce = 1000             // entries in one commit
+	maskAtOnce   = 1000
 )
 
 // forgetHistory takes away what is older, and what is more, than the
@@ -22,10 +24,10 @@ func (d *daemon) forgetHistory(ctx context.Context) error {
 	age, excess := time.NewTicker(ageEvery), time.NewTicker(excessEvery)
 	defer age.Stop()
 	defer excess.Stop()
-	h := history{from: d.store, added: d.pipe.past.Load}
+	h := history{from: d.store, added: d.pipe.past.Load, privacy: d.privacy}
 	failing := false
 	for old := true; ; {
-		err := h.shorten(ctx, d.config().History, time.Now(), old)
+		err := h.shorten(ctx, historyOf(d.config()), time.Now(), old)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -44,6 +46,17 @@ func (d *daemon) forgetHistory(ctx context.Context) error {
 	}
 }
 
+// historyOf is how much of the past the configuration lets stay. Where the store
+// keeps as little as it can, and where identifiers may not even be told apart,
+// there is none.
+func historyOf(c *config.Config) config.History {
+	h := c.History
+	if c.Privacy.StoreMinimal || c.Privacy.History == config.IdentifiersNone {
+		h.Keep = 0
+	}
+	return h
+}
+
 // archive is where the history is: host/store.
 type archive interface {
 	keeper
@@ -53,9 +66,11 @@ type archive interface {
 // history knows how long the history is without reading it each time: it counts
 // once, and then adds what the pipeline kept and takes off what it deleted.
 type history struct {
-	from  archive
-	added func() int64 // entries kept since the process began
+	from    archive
+	added   func() int64   // entries kept since the process began
+	privacy *privacy.Rules // nil: nothing is masked
 
+	masked  config.Identifiers // what the entries are known to be, at least
 	counted bool
 	base    int64 // entries, less what added tells
 }
@@ -67,6 +82,9 @@ func (h *history) entries() int64 { return h.base + h.added() }
 func (h *history) shorten(ctx context.Context, limits config.History, now time.Time, old bool) error {
 	if old {
 		if err := h.forgetBefore(ctx, now.Add(-limits.Keep)); err != nil {
+			return err
+		}
+		if err := h.mask(ctx); err != nil {
 			return err
 		}
 	}
@@ -95,6 +113,45 @@ func (h *history) count(ctx context.Context) error {
 		h.base, h.counted = base, true
 	}
 	return err
+}
+
+// mask masks what was kept before the configuration wanted it masked, once. What
+// is kept meanwhile is masked already.
+func (h *history) mask(ctx context.Context) error {
+	m := h.privacy.History()
+	if m.How() == h.masked {
+		return nil
+	}
+	lo, hi := wholeHistory()
+	for more := true; more && ctx.Err() == nil; {
+		var ops []store.Op
+		more = false
+		err := h.from.Scan(lo, hi, func(k, v []byte) bool {
+			past, err := relay6.ParsePast(k, v)
+			if err != nil {
+				return true // it is nobody's to tell whose it is
+			}
+			before := past.Delegation
+			if m.Past(&past.Delegation); past.Delegation != before {
+				ops = append(ops, store.Op{Key: append([]byte(nil), k...), Value: past.Value()})
+			}
+			more = len(ops) == maskAtOnce
+			return !more
+		})
+		if err == nil && len(ops) > 0 {
+			err = h.from.Commit(ops)
+		}
+		if err != nil {
+			return err
+		}
+		if more {
+			lo = append(ops[len(ops)-1].Key, 0)
+		}
+	}
+	if ctx.Err() == nil {
+		h.masked = m.How()
+	}
+	return ctx.Err()
 }
 
 func wholeHistory() (lo, hi []byte) {

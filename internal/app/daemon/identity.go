@@ -2,16 +2,15 @@ package daemon
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"os"
 	"path/filepath"
 
 	"fairlead/internal/app/config"
+	"fairlead/internal/app/privacy"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -79,34 +78,31 @@ func writeDurably(path string, text []byte) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// identifiers writes client identifiers as far as the configuration lets the
-// log have them.
-type identifiers struct {
-	mode config.Identifiers
-	salt [16]byte
-}
-
-func newIdentifiers(mode config.Identifiers) identifiers {
-	i := identifiers{mode: mode}
-	_, _ = rand.Read(i.salt[:]) // crypto/rand.Read never fails
-	return i
-}
-
-func (i identifiers) text(duid string) string { return i.hide(dhcp6.DUID(duid).String()) }
-
-// addr does the same for a client's own address, which often has its link-layer
-// address in it.
-func (i identifiers) addr(a netip.Addr) string { return i.hide(a.String()) }
-
-func (i identifiers) hide(full string) string {
-	switch i.mode {
-	case config.IdentifiersShort:
-		if len(full) > 14 {
-			return full[:5] + ".." + full[len(full)-5:]
+// privacyKey is the key of hashes: made anew at each start, or once and kept in
+// the state folder.
+func privacyKey(kept bool, state string) (privacy.Key, error) {
+	key := privacy.NewKey()
+	path := filepath.Join(state, "privacy-key")
+	if !kept {
+		// One that is not wanted any more would still tell whose hashes are whose.
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return key, fmt.Errorf("privacy key: %w", err)
 		}
-	case config.IdentifiersHashed:
-		sum := sha256.Sum256(append(i.salt[:], full...))
-		return "#" + hex.EncodeToString(sum[:6])
+		return key, nil
 	}
-	return full
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := writeDurably(path, []byte(hex.EncodeToString(key[:])+"\n")); err != nil {
+			return key, fmt.Errorf("privacy key: %w", err)
+		}
+		return key, nil
+	}
+	if err != nil {
+		return key, fmt.Errorf("privacy key: %w", err)
+	}
+	octets, err := hex.DecodeString(string(trimNewline(text)))
+	if err != nil || len(octets) != len(key) {
+		return key, fmt.Errorf("privacy key: %s: not %d octets in hexadecimal", path, len(key))
+	}
+	return privacy.Key(octets), nil
 }

@@ -14,6 +14,7 @@ import (
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/clock"
 	"fairlead/internal/host/netlink"
+	"fairlead/internal/host/udp"
 )
 
 // loop is the one goroutine that owns the core. Everything else hands it
@@ -151,7 +152,7 @@ func (l *loop) handle(ctx context.Context, batch []*message) {
 		p := &l.packet
 		*p = relay6.Packet{
 			Link: m.Link, Source: m.Source, Dest: m.Dest, LinkLayer: linkLayer(&m.Datagram),
-			HardwareType: m.HardwareType, Payload: m.Payload,
+			HardwareType: m.HardwareType, Framed: m.Path == udp.PathFrame, Payload: m.Payload,
 		}
 		if drop, refused := l.guard.refuses(p, l.at.Boot); refused {
 			l.core.CountDrop(p.Link, drop, 1)

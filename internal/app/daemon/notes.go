@@ -9,16 +9,19 @@ import (
 
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
+	"fairlead/internal/app/privacy"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
+	"fairlead/internal/wire/dhcp6"
 )
 
 // notes takes the core's typed events to the log, to those who watch and to the
-// hook program. take is the loop's; the rest is safe for all.
+// hook program. What of a client the first two get is masked behind it, by type;
+// the hook program needs it all. take is the loop's; the rest is safe for all.
 type notes struct {
 	log     *slog.Logger
-	clients identifiers
+	privacy *privacy.Rules // nil: of nobody's concern
 	feed    *control.Feed
 	hook    func(delegation.Event, instant.Now)
 	once    *limiter
@@ -41,7 +44,7 @@ func (n *notes) take(eff *relay6.Effects) {
 	}
 	for _, d := range eff.Drops {
 		if times, due := n.once.due(d.Reason.String()+" "+d.Link, at.Boot); due {
-			n.log.Info("datagrams dropped", "link", d.Link, "reason", d.Reason.String(), "source", n.clients.addr(d.Source), "times", times)
+			n.log.Info("datagrams dropped", "link", d.Link, "reason", d.Reason.String(), "source", d.Source, "times", times)
 		}
 	}
 	eff.Notes, eff.Drops = eff.Notes[:0], eff.Drops[:0]
@@ -61,7 +64,7 @@ func (n *notes) write(note *relay6.Note, at instant.Instant) {
 		add(slog.String("peer", note.Peer))
 	}
 	if note.Client != "" {
-		add(slog.String("client", n.clients.text(note.Client)))
+		add(slog.Any("client", dhcp6.DUID(note.Client)))
 	}
 	if note.XID != 0 {
 		add(slog.Uint64("xid", uint64(note.XID)))
@@ -70,11 +73,11 @@ func (n *notes) write(note *relay6.Note, at instant.Instant) {
 		d := note.Event.Subject()
 		add(slog.Uint64("iaid", uint64(d.IAID)))
 		add(slog.Any("prefix", d.Prefix))
-		add(slog.String("next_hop", n.clients.addr(d.NextHop)))
+		add(slog.Any("next_hop", d.NextHop))
 	}
 	if note.Kind == relay6.NoteTrace {
 		add(slog.String("type", note.Type.String()))
-		add(slog.String("source", n.clients.hide(note.Reason))) // where the message comes from
+		add(slog.String("source", note.Reason)) // where the message comes from
 	} else if note.Reason != "" {
 		add(slog.String("reason", note.Reason))
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/instant"
@@ -78,9 +79,10 @@ func (d *daemon) History(ctx context.Context, f control.HistoryFilter) ([]contro
 	}
 	// What ended after To may have been held before it.
 	lo, hi := relay6.HistoryRange(from, time.Now().Add(time.Hour))
+	masked := d.maskedFilter(f.Filter)
 	err = d.store.Scan(lo, hi, func(k, v []byte) bool {
 		past, err := relay6.ParsePast(k, v)
-		if err == nil && past.Granted.Before(f.To) && matches(&f.Filter, &past.Delegation) {
+		if err == nil && past.Granted.Before(f.To) && (matches(&f.Filter, &past.Delegation) || matches(&masked, &past.Delegation)) {
 			h.add(control.HistoryOf(&past.Delegation, past.Ended, past.Reason))
 		}
 		return ctx.Err() == nil
@@ -89,6 +91,17 @@ func (d *daemon) History(ctx context.Context, f control.HistoryFilter) ([]contro
 		err = ctx.Err() // a part of it would look like the whole
 	}
 	return h.take(), err
+}
+
+// maskedFilter selects what a filter does among records that are masked: who asks
+// for one client, or for one prefix, knows him.
+func (d *daemon) maskedFilter(f control.Filter) control.Filter {
+	m := d.privacy.History()
+	if m.How() == config.IdentifiersNone { // there is nothing to be found
+		return f
+	}
+	f.Client, f.Prefix = control.DUID(m.DUID(string(f.Client))), m.Prefix(f.Prefix)
+	return f
 }
 
 // newest keeps the entries that were granted last, a bounded number of them.

@@ -2,7 +2,7 @@ package daemon
 
 import (
 	"context"
-	"runtime/debug"
+	"log/slog"
 
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
@@ -19,7 +19,7 @@ func (l *loop) try(decide func()) (cause any) {
 // caught is deferred around the core.
 func (l *loop) caught(mark relay6.Mark, cause *any) {
 	if *cause = recover(); *cause != nil {
-		l.log.Error("panic while deciding: this event is lost, and a packet is refused from now on", "panic", *cause, "stack", string(debug.Stack()))
+		l.log.LogAttrs(context.Background(), slog.LevelError, "panic while deciding: this event is lost, and a packet is refused from now on", l.notes.privacy.Panic(*cause)...)
 		l.turn.eff.Rewind(mark)
 	}
 }
@@ -41,14 +41,14 @@ func (l *loop) rebuild(ctx context.Context, cause any) {
 		return
 	}
 	if n := l.core.Totals().Unkept; n > 0 {
-		l.log.Error("core not rebuilt: the store has not got everything that it knows", "records", n, "panic", cause)
+		l.log.Error("core not rebuilt: the store has not got everything that it knows", "records", n, "panic", l.notes.privacy.Cause(cause))
 		return
 	}
 	l.turn.eff.Reset()
 	core, err := l.build(now(), &l.turn.eff)
 	if err != nil {
 		// Without the store the old core is the only one there is.
-		l.log.Error("core not rebuilt: going on with the old one", "error", err, "panic", cause)
+		l.log.Error("core not rebuilt: going on with the old one", "error", err, "panic", l.notes.privacy.Cause(cause))
 		l.turn.eff.Reset()
 		return
 	}

@@ -83,7 +83,7 @@ func (d *daemon) reload(ctx context.Context) error {
 		d.mu.Lock()
 		d.cfg, d.relayID = next, id
 		d.mu.Unlock()
-		d.loop.notes.clients.mode = next.Privacy.Log
+		d.privacy.Reconfigure(next.Privacy, next.Peers)
 		d.loop.core.Reconfigure(d.coreConfig(next), eff)
 		d.loop.net.configure(next.Peers, next.Relay6.SourcePort)
 		d.loop.net.update(d.loop.core)
@@ -115,6 +115,7 @@ func needsRestart(old, next *config.Config) error {
 		{"metrics.listen", old.Metrics != next.Metrics},
 		{"log.format", old.Log.Format != next.Log.Format},
 		{"log.every", old.Log.Every != next.Log.Every},
+		{"privacy.salt", old.Privacy.SaltKept != next.Privacy.SaltKept},
 		{"control", control.NeedsRestart(&old.Control, &next.Control)},
 	} {
 		if part.changed {

@@ -32,7 +32,9 @@ func (d *daemon) answers(ctx context.Context, p relay6.Probe) bool {
 
 func (d *daemon) coreConfig(cfg *config.Config) *relay6.Config {
 	c := cfg.Relay6.Core(cfg.Peers, d.relayID, d.host)
-	c.NoHistory = cfg.History.Keep == 0
+	c.NoHistory = historyOf(cfg).Keep == 0
+	c.KeepMinimal = cfg.Privacy.StoreMinimal
+	c.MaskPast = func(past *delegation.Delegation) { d.privacy.History().Past(past) }
 	for _, a := range cfg.Host.Aggregates {
 		c.Aggregates = append(c.Aggregates, hoststate.Aggregate{Prefix: a.Prefix, Table: a.Table, Metric: a.Metric})
 	}

@@ -1,6 +1,7 @@
 package privacy
 
 import (
+	"context"
 	"encoding/hex"
 	"fmt"
 	"log/slog"
@@ -19,10 +20,13 @@ import (
 func (r *Rules) Panic(cause any) []slog.Attr {
 	m := r.Crash()
 	return []slog.Attr{
-		slog.Any("panic", Verbatim(m.Cause(cause))),
+		slog.Any("panic", r.Cause(cause)),
 		slog.Any("stack", Verbatim(m.stack())),
 	}
 }
+
+// Cause is the first of these as a text.
+func (r *Rules) Cause(cause any) Verbatim { return Verbatim(r.Crash().Cause(cause)) }
 
 // Cause is what a panic was caused by, in words.
 func (m Mask) Cause(cause any) string {
@@ -39,6 +43,29 @@ func (m Mask) Cause(cause any) string {
 		return kind + " #" + hex.EncodeToString(sum[:])
 	}
 	return kind
+}
+
+// Part runs a part of the process so that a panic in it is reported as Panic does,
+// and then ends it as a failure would. The runtime's own report would have all
+// arguments.
+func (r *Rules) Part(log *slog.Logger, run func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) (err error) {
+		defer func() {
+			if cause := recover(); cause != nil {
+				log.LogAttrs(ctx, slog.LevelError, "panic: this part of the process has ended", r.Panic(cause)...)
+				err = fmt.Errorf("panic: %s", r.Cause(cause))
+			}
+		}()
+		return run(ctx)
+	}
+}
+
+// Quiet has the runtime report an uncaught panic without any stack, unless all
+// may be shown.
+func (r *Rules) Quiet() {
+	if !r.Crash().Shows() {
+		debug.SetTraceback("none")
+	}
 }
 
 func (m Mask) stack() string {

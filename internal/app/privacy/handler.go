@@ -15,7 +15,7 @@ import (
 type Verbatim string
 
 // Logger is a log whose attributes are masked on their way: by their type, and
-// texts and errors by what is found in them. Messages are constant words.
+// texts, errors and the message by what is found in them.
 func Logger(log *slog.Logger, r *Rules) *slog.Logger {
 	return slog.New(&handler{next: log.Handler(), rules: r})
 }
@@ -29,7 +29,7 @@ func (h *handler) Enabled(ctx context.Context, l slog.Level) bool { return h.nex
 
 func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 	m := h.rules.Log()
-	masked := slog.NewRecord(r.Time, r.Level, r.Message, r.PC)
+	masked := slog.NewRecord(r.Time, r.Level, m.Text(r.Message), r.PC)
 	r.Attrs(func(a slog.Attr) bool {
 		masked.AddAttrs(m.attr(a))
 		return true

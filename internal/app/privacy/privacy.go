@@ -38,7 +38,7 @@ func NewKey() Key {
 	return k
 }
 
-// Rules are the masks of all places.
+// Rules are the masks of all places. Nil Rules hide nothing.
 type Rules struct{ current atomic.Pointer[rules] }
 
 type rules struct {
@@ -85,6 +85,9 @@ func public(peers []trust.Peer) []netip.Prefix {
 }
 
 func (r *Rules) mask(of func(*config.Privacy) config.Identifiers) Mask {
+	if r == nil {
+		return Mask{}
+	}
 	c := r.current.Load()
 	return Mask{how: of(&c.config), rules: c}
 }
@@ -114,6 +117,9 @@ type Mask struct {
 	how   config.Identifiers
 	rules *rules
 }
+
+// How is the configuration's word for it.
+func (m Mask) How() config.Identifiers { return m.how }
 
 // Shows reports whether the mask hides nothing.
 func (m Mask) Shows() bool { return m.how == config.IdentifiersFull }

@@ -135,14 +135,26 @@ func (m Mask) delegation(d *control.Delegation) *control.Delegation {
 
 // Events are the events of in, masked, until ctx ends. A selection of events has
 // been made before: who asks for one client knows him.
+// Of none there are none.
 func (r *Rules) Events(ctx context.Context, in <-chan control.Event) <-chan control.Event {
+	if in == nil {
+		return nil
+	}
 	out := make(chan control.Event)
 	go func() {
 		defer close(out)
-		for e := range in {
-			r.Trace().Event(&e)
+		for {
 			select {
-			case out <- e:
+			case e, ok := <-in:
+				if !ok {
+					return
+				}
+				r.Trace().Event(&e)
+				select {
+				case out <- e:
+				case <-ctx.Done():
+					return
+				}
 			case <-ctx.Done():
 				return
 			}

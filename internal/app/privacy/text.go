@@ -12,8 +12,8 @@ import (
 
 // Text masks the identifiers in a text of which only the words are known, such
 // as an error of the kernel's: addresses and prefixes, and octets in hexadecimal
-// with colons, with hyphens, or twelve digits and more without either. It rather
-// masks too much. Where the type of a value is known, the other methods are
+// with colons, with hyphens, after 0x, or twelve digits and more without either.
+// It rather masks too much. Where the type of a value is known, the other methods are
 // right.
 func (m Mask) Text(s string) string {
 	if m.Shows() {
@@ -59,6 +59,11 @@ func (m Mask) identifier(s string) (text string, n int) {
 		}
 		if octets, ok := pairs(s[:n], "-"); ok {
 			return m.octets(octets), n
+		}
+	}
+	if strings.HasPrefix(s, "0x") { // a word of a stack may be half an address
+		if n = 2 + span(s[2:], ""); n > 2+8 {
+			return m.text(s[:n], kindText, []byte(s[:n])), n
 		}
 	}
 	n = span(s, "")
