@@ -1,6 +1,16 @@
 package ipsec_test
 
 import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"math/big"
 	"net/netip"
 	"slices"
 	"strings"
@@ -93,6 +103,34 @@ func TestPrivateKeys(t *testing.T) {
 		t.Errorf("private keys %q, want %q", got, theirs)
 	}
 	r.wantKeys(r.a, "ike-theirs")
+}
+
+// The number by which strongSwan knows a private key is foreseen for each kind.
+func TestKeyKinds(t *testing.T) {
+	r := newRig(t)
+	elliptical, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	need(t, err)
+	large, err := rsa.GenerateKey(rand.Reader, 2048)
+	need(t, err)
+	_, edwards, err := ed25519.GenerateKey(rand.Reader)
+	need(t, err)
+	for _, key := range []crypto.Signer{elliptical, large, edwards} {
+		t.Run(fmt.Sprintf("%T", key), func(t *testing.T) {
+			template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "one"}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+			h := six
+			h.IKE = &hop.IKE{}
+			h.IKE.Certificate, err = x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+			need(t, err)
+			h.IKE.Key, err = x509.MarshalPKCS8PrivateKey(key)
+			need(t, err)
+			h.IKE.Authorities = [][]byte{h.IKE.Certificate}
+			need(t, r.s.Load(t.Context(), []hop.Hop{h}))
+			r.wantSeen(r.s, "srv.six")
+			if got := ask(t, r.a, "get-keys", "keys"); len(got) != 1 {
+				t.Errorf("private keys %q", got)
+			}
+		})
+	}
 }
 
 // A private key that is another certificate's is refused, and not left behind.

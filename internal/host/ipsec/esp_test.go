@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -191,7 +192,8 @@ func TestESPRollover(t *testing.T) {
 	e.wantPasses("at first")
 
 	sent, stop := make(chan uint32, 1), make(chan struct{})
-	go func() {
+	var sender sync.WaitGroup
+	sender.Go(func() {
 		n := uint32(0)
 		defer func() { sent <- n }()
 		pace := time.NewTicker(2 * time.Millisecond)
@@ -200,14 +202,18 @@ func TestESPRollover(t *testing.T) {
 			select {
 			case <-stop:
 				return
+			case <-t.Context().Done():
+				return
 			case <-pace.C:
 			}
 			if _, err := e.from.WriteToUDP(binary.BigEndian.AppendUint32(nil, n), e.to.LocalAddr().(*net.UDPAddr)); err != nil {
 				t.Errorf("datagram %d: %v", n, err)
+				return
 			}
 			n++
 		}
-	}()
+	})
+	t.Cleanup(sender.Wait)
 	next := uint32(0)
 	receive := func(k *ipsec.Kernel, spi uint32, n int) {
 		t.Helper()

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/strongswan/govici/vici"
 
@@ -77,6 +78,7 @@ func (s *Strongswan) retire(ctx context.Context, wanted []*hop.Hop) error {
 	for _, h := range wanted {
 		keep[s.owner.ConnectionName(h.Name)] = true
 	}
+	maps.DeleteFunc(s.loaded, func(name string, _ loaded) bool { return !keep[name] })
 	names, err := s.connections(ctx)
 	if err != nil {
 		return err
