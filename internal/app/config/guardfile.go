@@ -17,9 +17,9 @@ type Guard struct {
 	Privacy Privacy      // of which the guard has Log
 	Peers   []trust.Peer // IPv4 and IPv6, in the order of the file; at least one under IPsec
 	IPsec   IPsec
-	// AllowOthers: relayed messages from those who are not among the peers may
-	// come in; otherwise they are dropped.
-	AllowOthers bool
+	// Others: relayed messages from those who are not among the peers may come
+	// in; otherwise they are dropped.
+	Others bool
 
 	// Warnings are what is not wrong and should be known all the same.
 	Warnings Problems
@@ -62,7 +62,7 @@ func (d *decoder) guardFile(text []byte) *Guard {
 				g.hops = append(g.hops, s.hops()...)
 			}
 		}),
-		optional("others", read(&g.AllowOthers, oneOf(choice[bool]{"refuse", false}, choice[bool]{"allow", true}))),
+		optional("others", read(&g.Others, oneOf(choice[bool]{"refuse", false}, choice[bool]{"allow", true}))),
 		optional("ipsec", g.IPsec.decode),
 	)
 	g.Warnings = d.warnings

@@ -39,8 +39,8 @@ func TestGuardDefaults(t *testing.T) {
 	}{
 		{"socket", g.Control.Socket, "/run/fairlead/guard.sock"},
 		{"metrics", g.Metrics.Listen.String(), "[::1]:9548"},
-		{"others (RFC 8213 section 3)", g.AllowOthers, false},
-		{"strongSwan", g.IPsec.Strongswan, "/run/charon.vici"},
+		{"others (RFC 8213 section 3)", g.Others, false},
+		{"strongSwan", g.IPsec.Socket, "/run/charon.vici"},
 		{"on stop", g.IPsec.Remove, false},
 		{"log", g.Log.Every, 10 * time.Second},
 	} {
@@ -83,7 +83,7 @@ ipsec: {strongswan: /srv/charon.vici, on-stop: remove}
 		{got.Log, DefaultGuard().Log, "Guard.Log"},
 		{got.Audit, DefaultGuard().Audit, "Guard.Audit"},
 		{got.Privacy.Log, DefaultGuard().Privacy.Log, "Guard.Privacy.Log"},
-		{got.AllowOthers, DefaultGuard().AllowOthers, "Guard.AllowOthers"},
+		{got.Others, DefaultGuard().Others, "Guard.Others"},
 		{got.IPsec, DefaultGuard().IPsec, "Guard.IPsec"},
 	} {
 		if reflect.DeepEqual(v.got, v.def) {

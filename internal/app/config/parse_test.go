@@ -101,7 +101,7 @@ func TestParseEverything(t *testing.T) {
 		Privacy: Privacy{
 			Log: IdentifiersHashed, History: IdentifiersShort, Trace: IdentifiersNone, StoreMinimal: true, SaltKept: true,
 		},
-		IPsec: IPsec{Strongswan: "/srv/charon.vici", Remove: true},
+		IPsec: IPsec{Socket: "/srv/charon.vici", Remove: true},
 	}
 	got := parsed(t, allSetText())
 	if diff := cmp.Diff(want, got, asWritten); diff != "" {

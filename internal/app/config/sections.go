@@ -76,7 +76,7 @@ func (d *decoder) top(text []byte, needed string) (whole value, ok bool) {
 
 func (i *IPsec) decode(v value) {
 	v.mapping(
-		optional("strongswan", read(&i.Strongswan, socket)),
+		optional("strongswan", read(&i.Socket, socket)),
 		optional("on-stop", read(&i.Remove, oneOf(choice[bool]{"keep", false}, choice[bool]{"remove", true}))),
 	)
 }
