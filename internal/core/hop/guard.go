@@ -76,14 +76,17 @@ type GuardRule struct {
 	Chain   string // of VerdictGoto
 }
 
-// GuardMatch compares fields with a value (one field) or with a set. With Count
-// the set is a map, and the counter of the element that is found counts.
+// GuardMatch compares fields with a set, or one field with a prefix, a link or a
+// value: the first of these that is there. With Count the set is a map, and the
+// counter of the element that is found counts.
 type GuardMatch struct {
 	Fields []GuardField
-	Not    bool
-	Value  uint32
 	Set    string
 	Count  bool
+	Prefix netip.Prefix
+	Link   string
+	Value  uint32
+	Not    bool // another value
 }
 
 // GuardVerdict ends a rule.
@@ -179,7 +182,11 @@ func (o Owner) GuardTable(hops []Hop, others bool, open ...Open) GuardTable {
 			}
 		}
 		for _, p := range open {
-			g.sender(p.Role, p.Address, p.Link)
+			if _, ok := p.wide(); ok {
+				g.wide = append(g.wide, p)
+			} else {
+				g.sender(p.Role, p.Address, p.Link)
+			}
 		}
 	}
 	t := GuardTable{Name: o.Table(), Counters: g.counters, Chains: g.chains(others)}
@@ -189,11 +196,21 @@ func (o Owner) GuardTable(hops []Hop, others bool, open ...Open) GuardTable {
 	return t
 }
 
-// Open is a peer that is configured to be heard in clear.
+// Open is a peer that is configured to be heard in clear. A prefix wider than an
+// address costs a rule of its own.
 type Open struct {
 	Role    trust.Role
-	Address netip.Addr
-	Link    string // interface of a link-local address, else empty
+	Address netip.Addr   // of multicast: anybody on the link
+	Prefix  netip.Prefix // of the addresses that count as this peer; invalid: Address alone
+	Link    string       // interface of a link-local or multicast address, else empty
+}
+
+// wide is the prefix of a peer that is more than one address.
+func (p Open) wide() (w netip.Prefix, ok bool) {
+	if p.Address.IsMulticast() {
+		return netip.PrefixFrom(p.Address, 0).Masked(), true
+	}
+	return p.Prefix.Masked(), p.Prefix.IsValid() && !p.Prefix.IsSingleIP()
 }
 
 // GuardText is the guard as nft reads it: a transaction that makes the table

@@ -141,6 +141,11 @@ func matches(t *hop.GuardTable, m hop.GuardMatch, p *seen) (counter string, ok b
 	if m.Set == "" {
 		var want []byte
 		switch {
+		case m.Prefix.IsValid():
+			a, _ := netip.AddrFromSlice(parts[0])
+			return "", m.Prefix.Contains(a)
+		case m.Link != "":
+			want = []byte(m.Link)
 		case len(parts[0]) == 1:
 			want = []byte{byte(m.Value)}
 		case m.Fields[0] == hop.FieldGiaddr:
@@ -202,7 +207,8 @@ func must(hops []hop.Hop, others bool, open []hop.Open, p *seen) string {
 		}
 	}
 	for _, o := range open {
-		if o.Role == role && o.Address == p.source && (o.Link == "" || o.Link == p.linkIn || o.Link == p.linkSlave) {
+		is := o.Address == p.source || o.Prefix.IsValid() && o.Prefix.Contains(p.source) || o.Address.IsMulticast() && p.source.Is6()
+		if o.Role == role && is && (o.Link == "" || o.Link == p.linkIn || o.Link == p.linkSlave) {
 			return ""
 		}
 	}
@@ -250,6 +256,14 @@ var clearPeers = []hop.Open{
 	{Role: trust.Relay, Address: netip.MustParseAddr("2001:db8::4")},
 	{Role: trust.Server, Address: netip.MustParseAddr("fe80::4"), Link: "e1"},
 }
+
+var widePeers = append([]hop.Open{
+	{Role: trust.Relay, Address: netip.MustParseAddr("192.0.2.5"), Prefix: netip.MustParsePrefix("192.0.2.4/30")},
+	{Role: trust.Server, Address: netip.MustParseAddr("2001:db8::5"), Prefix: netip.MustParsePrefix("2001:db8::/32")},
+	{Role: trust.Relay, Address: netip.MustParseAddr("fe80::5"), Prefix: netip.MustParsePrefix("fe80::/125"), Link: "e0"},
+	{Role: trust.Server, Address: netip.MustParseAddr("ff02::1:3"), Link: "e1"},
+	{Role: trust.Server, Address: netip.MustParseAddr("2001:db8::7"), Prefix: netip.MustParsePrefix("2001:db8::7/128")},
+}, clearPeers...)
 
 // anyPacket is a packet of the sort that the hooks may see.
 func anyPacket(r *rand.Rand) *seen {
@@ -307,6 +321,8 @@ func TestGuardTableIsTheLaw(t *testing.T) {
 		{guarded(), false, clearPeers, 10},
 		{nil, false, nil, 2},
 		{nil, false, clearPeers, 2},
+		{guarded(), false, widePeers, 10},
+		{nil, false, widePeers, 2},
 		{guarded()[2:4], false, nil, 6},
 	} {
 		table := hop.OwnerRelay.GuardTable(c.hops, c.others, c.open...)

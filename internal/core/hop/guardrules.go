@@ -1,5 +1,7 @@
 package hop
 
+import "fairlead/internal/core/trust"
+
 // Names of the chains, in the order of GuardTable's picture.
 const (
 	chainOutput      = "output"
@@ -132,6 +134,7 @@ func senders() []GuardRule {
 // what is neither from anybody.
 func (g *guardBuilder) relayed6() []GuardRule {
 	rules := []GuardRule{accept(isNot(FieldFirst, relayForward), isNot(FieldFirst, relayReply))}
+	rules = append(rules, g.wider(FamilyIPv6, FieldSource6, relayForward, relayReply)...)
 	rules = append(rules, g.from(FamilyIPv6, setRelays+"6", FieldSource6, is(FieldFirst, relayForward))...)
 	rules = append(rules, g.from(FamilyIPv6, setServers+"6", FieldSource6, is(FieldFirst, relayReply))...)
 	return append(rules, GuardRule{Counter: CounterStrangers, Verdict: VerdictDrop})
@@ -141,6 +144,7 @@ func (g *guardBuilder) relayed6() []GuardRule {
 // and replies from servers.
 func (g *guardBuilder) relayed4() []GuardRule {
 	rules := []GuardRule{accept(is(FieldFirst, bootRequest), is(FieldGiaddr, 0))}
+	rules = append(rules, g.wider(FamilyIPv4, FieldSource4, bootRequest, bootReply)...)
 	rules = append(rules, g.from(FamilyIPv4, setRelays+"4", FieldSource4, is(FieldFirst, bootRequest))...)
 	rules = append(rules, g.from(FamilyIPv4, setServers+"4", FieldSource4, is(FieldFirst, bootReply))...)
 	return append(rules, GuardRule{Counter: CounterStrangers, Verdict: VerdictDrop})
@@ -156,6 +160,34 @@ func (g *guardBuilder) from(family uint32, set string, address GuardField, m Gua
 	if set += "-link"; g.sets[set] != nil {
 		for _, link := range []GuardField{FieldLinkIn, FieldSlaveIn} {
 			rules = append(rules, accept(is(FieldFamily, family), m, in(set, link, address)))
+		}
+	}
+	return rules
+}
+
+// wider accepts what comes from peers that are more than one address: relay is
+// what begins a relay's message, server what begins a server's.
+func (g *guardBuilder) wider(family uint32, address GuardField, relay, server uint32) []GuardRule {
+	var rules []GuardRule
+	for _, p := range g.wide {
+		prefix, _ := p.wide()
+		if prefix.Addr().Is4() != (family == FamilyIPv4) {
+			continue
+		}
+		first := server
+		if p.Role == trust.Relay {
+			first = relay
+		}
+		m := []GuardMatch{is(FieldFamily, family), is(FieldFirst, first)}
+		if prefix.Bits() > 0 {
+			m = append(m, GuardMatch{Fields: []GuardField{address}, Prefix: prefix})
+		}
+		if p.Link == "" {
+			rules = append(rules, accept(m...))
+			continue
+		}
+		for _, link := range []GuardField{FieldLinkIn, FieldSlaveIn} {
+			rules = append(rules, accept(append(m[:len(m):len(m)], GuardMatch{Fields: []GuardField{link}, Link: p.Link})...))
 		}
 	}
 	return rules

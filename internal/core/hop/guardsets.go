@@ -46,6 +46,7 @@ type guardBuilder struct {
 	counters []string
 	sets     map[string]*GuardSet
 	order    []string // of sets, as they were first needed
+	wide     []Open
 }
 
 func (g *guardBuilder) counter(name string) {

@@ -125,6 +125,10 @@ func (m GuardMatch) String() string {
 		return "counter name " + key + " map @" + m.Set
 	case m.Set != "":
 		return key + " @" + m.Set
+	case m.Prefix.IsValid():
+		return key + " " + m.Prefix.String()
+	case m.Link != "":
+		return key + " " + strconv.Quote(m.Link)
 	case m.Not:
 		return key + " != " + strconv.FormatUint(uint64(m.Value), 10)
 	}

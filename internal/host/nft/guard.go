@@ -87,12 +87,22 @@ func (g *Guard) InstallOpen(hops []hop.Hop, others bool, open ...hop.Open) error
 
 // checkGuard says what is wrong with a table that the kernel would misread.
 func checkGuard(t *hop.GuardTable) error {
-	for i := range t.Sets {
-		s := &t.Sets[i]
+	var links []string
+	for _, s := range t.Sets {
 		for _, e := range s.Elements {
-			if len(e.Link) >= nameLen {
-				return fmt.Errorf("nft: table %s: %q is not an interface name", t.Name, e.Link)
+			links = append(links, e.Link)
+		}
+	}
+	for _, c := range t.Chains {
+		for _, r := range c.Rules {
+			for _, m := range r.Match {
+				links = append(links, m.Link)
 			}
+		}
+	}
+	for _, l := range links {
+		if len(l) >= nameLen {
+			return fmt.Errorf("nft: table %s: %q is not an interface name", t.Name, l)
 		}
 	}
 	return nil

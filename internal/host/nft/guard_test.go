@@ -3,6 +3,7 @@ package nft_test
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -288,10 +289,20 @@ func TestGuardTextIsWhatIsInstalled(t *testing.T) {
 	}{
 		{"nobody", nil, false, nil},
 		{"hops", threeHops(), true, nil},
+		{"wide peers", nil, false, []hop.Open{
+			{Role: trust.Relay, Address: netip.MustParseAddr(else4), Prefix: netip.MustParsePrefix("192.0.2.0/26")},
+			{Role: trust.Relay, Address: netip.MustParseAddr(else6), Prefix: netip.MustParsePrefix("2001:db8::/61")},
+			{Role: trust.Server, Address: netip.MustParseAddr(else6), Prefix: netip.MustParsePrefix("2001:db8::/56")},
+			{Role: trust.Server, Address: netip.MustParseAddr(elseLink), Prefix: netip.MustParsePrefix("fe80::/64"), Link: "e0"},
+			{Role: trust.Server, Address: netip.MustParseAddr("ff02::1:3"), Link: "e0"},
+		}},
 		{"hops alone", append(threeHops(), server, linked), false, []hop.Open{{Role: trust.Server, Address: server.Local}, {Role: trust.Relay, Address: server.Remote}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := openGuard(t, n, hop.OwnerRelay)
+			if err := g.Remove(); err != nil { // so that chains come in the text's order
+				t.Fatal(err)
+			}
 			if err := g.InstallOpen(c.hops, c.others, c.open...); err != nil {
 				t.Fatal(err)
 			}

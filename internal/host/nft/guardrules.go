@@ -101,23 +101,48 @@ func guardVerdict(r hop.GuardRule) *expr.Verdict {
 
 // guardMatch loads the fields one after the other and compares them.
 func (x *transaction) guardMatch(m hop.GuardMatch) (bodies [][]byte) {
+	if m.Set == "" {
+		return x.comparison(m)
+	}
 	reg := uint32(regFirst)
 	for _, f := range m.Fields {
 		bodies = append(bodies, x.encode(fields[f].load(reg)))
 		reg += uint32(fields[f].size+3) / 4
 	}
-	switch {
-	case m.Count:
+	if m.Count {
 		return append(bodies, counterOf(m.Set))
-	case m.Set != "":
-		return append(bodies, x.encode(&expr.Lookup{SourceRegister: regSet, SetName: m.Set}))
 	}
-	op := expr.CmpOpEq
-	if m.Not {
-		op = expr.CmpOpNeq
+	return append(bodies, x.encode(&expr.Lookup{SourceRegister: regSet, SetName: m.Set}))
+}
+
+// comparison compares one field with a prefix, a name or a number.
+func (x *transaction) comparison(m hop.GuardMatch) [][]byte {
+	f := fields[m.Fields[0]]
+	load, op := f.load(regFirst), expr.CmpOpEq
+	var data []byte
+	var masked [][]byte
+	switch {
+	case m.Prefix.IsValid():
+		data = m.Prefix.Addr().AsSlice()
+		bits := m.Prefix.Bits()
+		if p, ok := load.(*expr.Payload); ok && bits%8 == 0 {
+			// The octets that count, and no others.
+			data, p.Len = data[:bits/8], uint32(bits/8)
+			break
+		}
+		masked = append(masked, x.encode(&expr.Bitwise{
+			SourceRegister: regFirst, DestRegister: regFirst, Len: uint32(len(data)), Mask: ones(len(data), bits), Xor: make([]byte, len(data)),
+		}))
+	case m.Link != "":
+		data = append([]byte(m.Link), make([]byte, nameLen-len(m.Link))...)
+	default:
+		data = f.appendValue(nil, m.Value)
+		if m.Not {
+			op = expr.CmpOpNeq
+		}
 	}
-	value := fields[m.Fields[0]].appendValue(nil, m.Value)
-	return append(bodies, x.encode(&expr.Cmp{Op: op, Register: regFirst, Data: value}))
+	bodies := append([][]byte{x.encode(load)}, masked...)
+	return append(bodies, x.encode(&expr.Cmp{Op: op, Register: regFirst, Data: data}))
 }
 
 func (x *transaction) encode(e expr.Any) []byte {

@@ -187,13 +187,18 @@ func address(s side, reg uint32) match {
 }
 
 func mask(reg uint32, bits int) match {
-	ones := make([]byte, 16)
-	for i := range bits {
-		ones[i/8] |= 0x80 >> (i % 8)
-	}
 	return match{&expr.Bitwise{
-		SourceRegister: regFirst + reg, DestRegister: regFirst + reg, Len: 16, Mask: ones, Xor: make([]byte, 16),
+		SourceRegister: regFirst + reg, DestRegister: regFirst + reg, Len: 16, Mask: ones(16, bits), Xor: make([]byte, 16),
 	}}
+}
+
+// ones is a mask of a length in octets whose first bits are set.
+func ones(length, bits int) []byte {
+	b := make([]byte, length)
+	for i := range bits {
+		b[i/8] |= 0x80 >> (i % 8)
+	}
+	return b
 }
 
 func equals(reg uint32, a netip.Addr) match {
