@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"slices"
 
 	"fairlead/internal/core/hop"
 	"fairlead/internal/core/trust"
@@ -40,15 +41,14 @@ func decodeStanza(v value) *stanza {
 	p := &s.peer
 	interfaces := required("interfaces", "a list of the interfaces it is heard on",
 		s.keep("interfaces", readList(&p.Interfaces, "interfaces", interfaceGlob)))
-	host, network := address, prefix
+	host := address
 	if v.d.guard {
 		interfaces.required = ""
-		host, network = hostAddress, hostPrefix
+		host = hostAddress
 	}
 	fields := []field{
 		required("name", "a name for logs, metrics and commands", s.keep("name", read(&p.Name, peerName))),
 		optional("address", s.keep("address", read(&p.Address, host))),
-		optional("prefix", s.keep("prefix", read(&p.Prefix, network))),
 		optional("local", s.keep("local", read(&p.Local, orWord("auto", netip.Addr{}, unicastOf(host))))),
 		required("role", "one of: server, relay", s.keep("role", read(&p.Role, oneOf(
 			choice[trust.Role]{"server", trust.Server}, choice[trust.Role]{"relay", trust.Relay})))),
@@ -64,6 +64,7 @@ func decodeStanza(v value) *stanza {
 		fields = append(fields, optional("giaddrs", s.keep("giaddrs", s.decodeGiaddrs)))
 	} else {
 		fields = append(fields, optional("delegable", func(v value) { p.Delegable = decodeRanges(v) }))
+		fields = slices.Insert(fields, 2, optional("prefix", s.keep("prefix", read(&p.Prefix, prefix))))
 	}
 	v.mapping(fields...)
 	s.check()

@@ -234,20 +234,11 @@ func global(text string) (netip.Addr, error) {
 
 // prefix parses an IPv6 prefix without host bits.
 func prefix(text string) (netip.Prefix, error) {
-	p, err := hostPrefix(text)
-	if a, bad := netip.ParsePrefix(text); bad == nil && a.Addr().Is4() {
-		return netip.Prefix{}, fmt.Errorf("%q is IPv4 (an IPv6 prefix)", text)
-	}
-	return p, err
-}
-
-// hostPrefix parses a prefix of either family without host bits.
-func hostPrefix(text string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(text)
 	switch {
 	case err != nil:
 		return netip.Prefix{}, fmt.Errorf("%q is not a prefix (an address and a length from 1 to 128, such as 2001:db8::/32)", text)
-	case p.Addr().Is4In6():
+	case p.Addr().Is4() || p.Addr().Is4In6():
 		return netip.Prefix{}, fmt.Errorf("%q is IPv4 (an IPv6 prefix)", text)
 	case p.Bits() == 0:
 		return netip.Prefix{}, fmt.Errorf("%q holds every address (a length from 1 to 128)", text)
