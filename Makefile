@@ -5,7 +5,7 @@ GO      ?= go
 BUILD   := build
 SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E env "PATH=$$PATH")
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS := -s -w -X fairlead/internal/app/daemon.version=$(VERSION)
+LDFLAGS := -s -w -X fairlead/internal/app/service.version=$(VERSION)
 ARCHES  := linux-amd64 linux-arm64 linux-mipsle
 
 export CGO_ENABLED = 0

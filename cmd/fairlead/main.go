@@ -8,13 +8,27 @@ import (
 	"fairlead/internal/app/cli"
 	"fairlead/internal/app/daemon"
 	"fairlead/internal/app/demo"
+	"fairlead/internal/app/guard"
+	"fairlead/internal/app/service"
 )
 
 func main() {
 	os.Exit(cli.Main(cli.Commands{
-		Version: daemon.Version(),
-		Run:     daemon.Run,
-		Purge:   daemon.Purge,
-		Demo:    func(ctx context.Context, keep bool) error { return demo.Run(ctx, demo.Options{Keep: keep}) },
+		Version:    service.Version(),
+		Run:        daemon.Run,
+		Purge:      daemon.Purge,
+		Plan:       plan,
+		Guard:      guard.Run,
+		PurgeGuard: guard.Purge,
+		Demo:       func(ctx context.Context, keep bool) error { return demo.Run(ctx, demo.Options{Keep: keep}) },
 	}, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// plan is what a configuration, of the relay or of a guard, sets up so that peers
+// are protected.
+func plan(path string, ofGuard bool) (string, error) {
+	if ofGuard {
+		return guard.Plan(path)
+	}
+	return daemon.Plan(path)
 }

@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"runtime/debug"
 	"time"
 
 	"fairlead/internal/app/control"
+	"fairlead/internal/app/protect"
+	"fairlead/internal/app/service"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
@@ -21,20 +22,6 @@ var _ control.Backend = (*daemon)(nil)
 
 // errNetClosed is what a socket says that was closed before.
 var errNetClosed = net.ErrClosed
-
-// version is set when a release is linked.
-var version string
-
-// Version is the program's version, from the build.
-func Version() string {
-	if version != "" {
-		return version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "unknown"
-}
 
 func (d *daemon) Status(ctx context.Context) (control.Status, error) {
 	c, peers, err := d.look(ctx)
@@ -103,9 +90,9 @@ func (d *daemon) degraded(c *control.Counters, peers []control.Peer) []string {
 		add(true, "filter: "+filterErr.Error())
 	}
 	for _, p := range peers {
-		add(p.Role == trust.Server.String() && p.SinceAnswer >= silent, fmt.Sprintf("peer %s: %d messages without an answer", p.Name, p.SinceAnswer))
+		add(p.Protected && p.Role == trust.Server.String() && p.SinceAnswer >= silent, fmt.Sprintf("peer %s: %d messages without an answer", p.Name, p.SinceAnswer))
 	}
-	return words
+	return append(words, protect.Degraded(d.hops.States())...)
 }
 
 func (d *daemon) Links(ctx context.Context) ([]control.Link, error) {
@@ -127,9 +114,10 @@ func (d *daemon) Peers(ctx context.Context) ([]control.Peer, error) {
 	if err != nil {
 		return nil, err
 	}
+	states := d.hops.States()
 	all := make([]control.Peer, 0, len(views))
 	for i := range views {
-		all = append(all, control.PeerOf(&peers[i], &views[i], nil))
+		all = append(all, control.PeerOf(&peers[i], &views[i], states))
 	}
 	return all, nil
 }
@@ -237,7 +225,7 @@ func foundEvent(f hoststate.Finding) control.Event {
 
 // counters are Counters without the verdict.
 func (d *daemon) counters(ctx context.Context) (control.Counters, error) {
-	c := control.Counters{Version: Version(), Started: d.started}
+	c := control.Counters{Version: service.Version(), Started: d.started}
 	var totals relay6.Totals
 	var links []relay6.LinkView
 	err := d.loop.call(ctx, func(n instant.Now, _ *relay6.Effects) {
@@ -246,9 +234,9 @@ func (d *daemon) counters(ctx context.Context) (control.Counters, error) {
 		c.Host = control.HostOf(core.HostCounts())
 		links = core.Links()
 		peers := d.config().Peers
-		views := core.Peers(n)
+		views, states := core.Peers(n), d.hops.States()
 		for i := range views {
-			c.Peers = append(c.Peers, control.PeerCountsOf(&peers[i], &views[i], nil))
+			c.Peers = append(c.Peers, control.PeerCountsOf(&peers[i], &views[i], states))
 		}
 		c.Panics = d.loop.guard.panics
 	})

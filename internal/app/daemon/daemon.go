@@ -30,6 +30,8 @@ import (
 	"fairlead/internal/app/hook"
 	"fairlead/internal/app/metrics"
 	"fairlead/internal/app/privacy"
+	"fairlead/internal/app/protect"
+	"fairlead/internal/core/hop"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/clock"
@@ -53,6 +55,7 @@ type daemon struct {
 	store *store.Store
 	nl    *netlink.Conn
 	nft   *nft.Table
+	hops  *protect.Supervisor
 	conn  *udp.Conn
 	loop  *loop
 	pipe  *pipeline
@@ -94,7 +97,15 @@ func Run(ctx context.Context, path string) error {
 	d.privacy = privacy.New(privacy.NewKey(), cfg.Privacy, cfg.Peers)
 	d.privacy.Quiet()
 	d.log = privacy.Logger(newLogger(cfg.Log.Format, &d.level, os.Stderr), d.privacy)
+	d.warn(cfg)
 	return d.run(ctx)
+}
+
+// warn says what is not wrong with a configuration and should be known.
+func (d *daemon) warn(cfg *config.Config) {
+	for _, w := range cfg.Warnings {
+		d.log.Warn("configuration", "warning", w.String())
+	}
 }
 
 func (d *daemon) run(ctx context.Context) error {
@@ -148,6 +159,10 @@ func (d *daemon) open(watch context.Context) (err error) {
 		return err
 	}
 	d.feed = control.NewFeed()
+	// Before the first socket: nothing leaves for a protected peer in clear.
+	if d.hops, err = protect.Open(d.protection(), protected(d.cfg)); err != nil {
+		return err
+	}
 	d.hook = hook.New(d.cfg.Hook, d.log)
 	d.assemble()
 	return d.restore()
@@ -195,7 +210,8 @@ func (d *daemon) serve(ctx context.Context) error {
 		"loop": d.loop.run, "store": d.pipe.runKeep, "host": d.pipe.runInstall, "control": d.api.Run, "hook": d.hook.Run, "audit": d.audit.run,
 		"history": d.forgetHistory, "signals": d.signals, "watchdog": d.watchdog,
 		"sockets": d.loop.receive, "memory": d.giveBack,
-		"close": d.closeSockets,
+		"protection": d.hops.Run,
+		"close":      d.closeSockets,
 	}
 	if m := d.config().Metrics; m.Listen.IsValid() {
 		tasks["metrics"] = func(ctx context.Context) error { return metrics.Serve(ctx, m, d) }
@@ -223,7 +239,7 @@ func (d *daemon) closeSockets(ctx context.Context) error {
 
 func (d *daemon) close() error {
 	var errs []error
-	for _, c := range []io.Closer{closer(d.conn != nil, d.conn), closer(d.nft != nil, d.nft), closer(d.nl != nil, d.nl), closer(d.store != nil, d.store)} {
+	for _, c := range []io.Closer{closer(d.conn != nil, d.conn), closer(d.hops != nil, d.hops), closer(d.nft != nil, d.nft), closer(d.nl != nil, d.nl), closer(d.store != nil, d.store)} {
 		if c != nil {
 			if err := c.Close(); err != nil && !errors.Is(err, os.ErrClosed) && !errors.Is(err, errNetClosed) {
 				errs = append(errs, err)
@@ -273,8 +289,34 @@ func (d *daemon) config() *config.Config {
 	return d.cfg
 }
 
-// Purge takes everything of ours out of the kernel: routes, filter table. The
-// store stays; its folder says how to forget that too.
+// protection is whose hops the daemon protects, and who hears of them.
+func (d *daemon) protection() protect.Options {
+	return protect.Options{
+		Owner: hop.OwnerRelay, Socket: d.cfg.IPsec.Socket, Log: d.log,
+		Note: func(n hop.Note) { d.feed.Offer(control.HopEvent(&n, time.Now())) },
+	}
+}
+
+// protected is what a configuration wants protected. Messages of those that are
+// no peers are the core's to refuse: it knows links, where the guard knows
+// addresses.
+func protected(cfg *config.Config) protect.Settings {
+	return protect.Settings{Hops: cfg.Hops(), Others: true, Remove: cfg.IPsec.Remove}
+}
+
+// Plan is what the configuration of the relay sets up so that peers are
+// protected.
+func Plan(path string) (string, error) {
+	cfg, err := config.Load(path)
+	if err != nil {
+		return "", err
+	}
+	return protect.Plan(hop.OwnerRelay, protected(cfg)), nil
+}
+
+// Purge takes everything of ours out of the kernel and out of strongSwan: routes,
+// filter table, protection of peers. The store stays; its folder says how to
+// forget that too.
 func Purge(path string) error {
 	cfg, err := config.Load(path)
 	if err != nil {
@@ -290,5 +332,7 @@ func Purge(path string) error {
 	if openErr != nil {
 		return errors.Join(err, openErr)
 	}
-	return errors.Join(err, table.Purge(), table.Close())
+	log := newLogger(cfg.Log.Format, logLevel(cfg.Log.Level), os.Stderr)
+	return errors.Join(err, table.Purge(), table.Close(),
+		protect.Purge(protect.Options{Owner: hop.OwnerRelay, Socket: cfg.IPsec.Socket, Log: log}))
 }

@@ -164,9 +164,13 @@ func clientLink(l hoststate.Link) udp.Link {
 	return u
 }
 
+// hearsRelay reports whether a relay may speak on the link to ff02::1:2, which
+// IPsec does not protect: one that must be protected is heard at our own address
+// alone.
 func (n *network) hearsRelay(name string) bool {
 	for i := range n.peers {
-		if n.peers[i].Role == trust.Relay && n.peers[i].Address.IsLinkLocalUnicast() && n.peers[i].On(name) {
+		p := &n.peers[i]
+		if p.Role == trust.Relay && p.Protection == trust.ProtectionNone && p.Address.IsLinkLocalUnicast() && p.On(name) {
 			return true
 		}
 	}

@@ -75,7 +75,12 @@ func (d *daemon) reload(ctx context.Context) error {
 	if err := d.api.Reconfigure(next); err != nil {
 		return err
 	}
+	// New peers' guard holds before anything is sent to them.
+	if err := d.hops.Reconfigure(protected(next)); err != nil {
+		return err
+	}
 	d.level.Set(logLevel(next.Log.Level))
+	d.warn(next)
 	d.hook.Reconfigure(next.Hook)
 	defer d.audit.soon()
 	// From here on it is done wholly, whatever becomes of who asked for it.
@@ -115,6 +120,7 @@ func needsRestart(old, next *config.Config) error {
 		{"metrics.listen", old.Metrics != next.Metrics},
 		{"log.format", old.Log.Format != next.Log.Format},
 		{"log.every", old.Log.Every != next.Log.Every},
+		{"ipsec.strongswan", old.IPsec.Socket != next.IPsec.Socket},
 		{"privacy.salt", old.Privacy.SaltKept != next.Privacy.SaltKept},
 		{"control", control.NeedsRestart(&old.Control, &next.Control)},
 	} {

@@ -27,8 +27,9 @@ import (
 // Settings are what of a configuration concerns protection.
 type Settings struct {
 	Hops   []hop.Hop
-	Others bool // relayed messages from those that are no peers are let through
-	Remove bool // at the end strongSwan and XFRM forget what is ours; the guard stays
+	Others bool       // relayed messages from those that are no peers are let through
+	Open   []hop.Open // peers that may be heard in clear
+	Remove bool       // at the end strongSwan and XFRM forget what is ours; the guard stays
 }
 
 // guards reports whether there is anything to guard.
@@ -60,7 +61,7 @@ type xfrm interface {
 
 // guard is host/nft's Guard.
 type guard interface {
-	Install(hops []hop.Hop, others bool) error
+	InstallOpen(hops []hop.Hop, others bool, open ...hop.Open) error
 	Observe() (hop.Guard, error)
 	Remove() error
 	Close() error
@@ -140,7 +141,7 @@ func (v *Supervisor) install(s Settings) error {
 	before := v.settings
 	v.mu.Unlock()
 	if s.guards() {
-		if err := v.guard.Install(s.Hops, s.Others); err != nil {
+		if err := v.guard.InstallOpen(s.Hops, s.Others, s.Open...); err != nil {
 			return fmt.Errorf("guard: %w", err)
 		}
 	}
@@ -237,11 +238,12 @@ func (v *Supervisor) Run(ctx context.Context) error {
 func (v *Supervisor) end() {
 	v.turn.Lock()
 	defer v.turn.Unlock()
-	if v.current().Remove {
-		v.unload()
-		if err := v.xfrm.Remove(); err != nil {
-			v.log.Error("manual keys not removed", "error", err)
-		}
+	if !v.current().Remove {
+		return
+	}
+	v.unload()
+	if err := v.xfrm.Remove(); err != nil {
+		v.log.Error("manual keys not removed", "error", err)
 	}
 }
 
@@ -323,7 +325,7 @@ func (v *Supervisor) do(ctx context.Context, a hop.Action) {
 	switch a.Kind {
 	case hop.InstallGuard:
 		v.log.Warn("guard table changed by somebody else: installed again", "what", a.Why)
-		err = v.guard.Install(settings.Hops, settings.Others)
+		err = v.guard.InstallOpen(settings.Hops, settings.Others, settings.Open...)
 	case hop.InstallManual:
 		err = v.xfrm.Install(settings.Hops)
 	case hop.Load:

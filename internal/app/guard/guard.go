@@ -1,0 +1,300 @@
+// Package guard is "fairlead guard": it protects the DHCP traffic of somebody
+// else's server or relay agent on this host as RFC 8213 asks for, with the same
+// configuration of peers as the relay's own. The program that it protects knows
+// nothing of it. It relays nothing itself.
+package guard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	sd "github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sync/errgroup"
+
+	"fairlead/internal/app/config"
+	"fairlead/internal/app/control"
+	"fairlead/internal/app/metrics"
+	"fairlead/internal/app/protect"
+	"fairlead/internal/app/service"
+	"fairlead/internal/core/hop"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/host/bypass"
+)
+
+// guard is all parts of the running process. It is the backend of its control
+// interface.
+type guard struct {
+	path       string
+	log        *slog.Logger
+	level      slog.LevelVar
+	started    time.Time
+	supervisor *protect.Supervisor
+	api        *control.Server
+	feed       *control.Feed
+	hangups    chan os.Signal
+	turn       sync.Mutex // held by one reload
+
+	mu       sync.Mutex // guards all following fields
+	cfg      *config.Guard
+	loaded   time.Time
+	lastErr  string
+	programs []control.Program
+	hidden   string // why there may be more of them
+}
+
+// Run guards until ctx ends or something without which it cannot go on fails.
+// What holds clear messages back stays when it returns.
+func Run(ctx context.Context, path string) error {
+	cfg, err := config.LoadGuard(path)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends what hangs
+	g := &guard{path: path, started: time.Now(), cfg: cfg, loaded: time.Now(), feed: control.NewFeed(), hangups: make(chan os.Signal, 1)}
+	signal.Notify(g.hangups, syscall.SIGHUP) // from the start: one that comes early must wait, not kill
+	defer signal.Stop(g.hangups)
+	g.level.Set(service.Level(cfg.Log.Level))
+	g.log = service.NewLogger(cfg.Log.Format, &g.level, os.Stderr)
+	g.warn(cfg.Warnings)
+	g.supervisor, err = protect.Open(g.options(), settings(cfg))
+	if err != nil {
+		return err
+	}
+	return errors.Join(g.serve(ctx), g.supervisor.Close())
+}
+
+func (g *guard) options() protect.Options {
+	return protect.Options{
+		Owner: hop.OwnerGuard, Socket: g.cfg.IPsec.Socket, Log: g.log,
+		Note: func(n hop.Note) { g.feed.Offer(control.HopEvent(&n, time.Now())) },
+	}
+}
+
+func settings(cfg *config.Guard) protect.Settings {
+	s := protect.Settings{Hops: cfg.Hops(), Others: cfg.Others, Remove: cfg.IPsec.Remove}
+	for i := range cfg.Peers {
+		if p := &cfg.Peers[i]; p.Protection == trust.ProtectionNone {
+			s.Open = append(s.Open, hop.Open{Role: p.Role, Address: p.Address, Link: p.Zone})
+		}
+	}
+	return s
+}
+
+func (g *guard) warn(warnings config.Problems) {
+	for _, w := range warnings {
+		g.log.Warn("configuration", "warning", w.String())
+	}
+}
+
+func (g *guard) serve(ctx context.Context) error {
+	cfg := g.config()
+	var err error
+	if g.api, err = control.ListenGuard(&cfg.Control, cfg.Audit.File, g, g.log); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	tasks := map[string]func(context.Context) error{
+		"protection": g.supervisor.Run, "control": g.api.Run, "programs": g.watchPrograms, "signals": g.signals,
+	}
+	if cfg.Metrics.Listen.IsValid() {
+		tasks["metrics"] = func(ctx context.Context) error { return metrics.ServeGuard(ctx, cfg.Metrics, g) }
+	}
+	for name, run := range tasks {
+		group.Go(func() error {
+			if err := run(ctx); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			return nil
+		})
+	}
+	service.Notify(g.log, sd.SdNotifyReady)
+	g.log.Info("guarding", "config", g.path, "peers", len(cfg.Peers))
+	<-ctx.Done()
+	service.Notify(g.log, sd.SdNotifyStopping)
+	return group.Wait()
+}
+
+func (g *guard) config() *config.Guard {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.cfg
+}
+
+// signals takes a new configuration on SIGHUP.
+func (g *guard) signals(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-g.hangups:
+			if err := g.Reload(ctx, "SIGHUP"); err != nil {
+				g.log.Error("configuration not reloaded: the old one stays", "error", err)
+			}
+		}
+	}
+}
+
+// Reload takes the configuration file anew. A file with errors, or one that
+// changes what a running process cannot, changes nothing.
+func (g *guard) Reload(_ context.Context, who string) error {
+	g.turn.Lock()
+	defer g.turn.Unlock()
+	service.Notify(g.log, service.Reloading())
+	defer service.Notify(g.log, sd.SdNotifyReady)
+	err := g.reload()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err != nil {
+		g.lastErr = err.Error()
+		return err
+	}
+	g.lastErr, g.loaded = "", time.Now()
+	g.log.Info("configuration reloaded", "by", who, "config", g.path)
+	return nil
+}
+
+func (g *guard) reload() error {
+	next, err := config.LoadGuard(g.path)
+	if err != nil {
+		return err
+	}
+	old := g.config()
+	for name, changed := range map[string]bool{
+		"ipsec.strongswan": old.IPsec.Socket != next.IPsec.Socket, "metrics.listen": old.Metrics != next.Metrics,
+		"log.format": old.Log.Format != next.Log.Format, "control": control.NeedsRestart(&old.Control, &next.Control),
+	} {
+		if changed {
+			return fmt.Errorf("%s: cannot change while running: restart instead", name)
+		}
+	}
+	if err := g.supervisor.Reconfigure(settings(next)); err != nil {
+		return err
+	}
+	g.level.Set(service.Level(next.Log.Level))
+	g.warn(next.Warnings)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.cfg = next
+	return nil
+}
+
+// Watch tells of what happens to the protection.
+func (g *guard) Watch(ctx context.Context) (<-chan control.Event, error) {
+	return g.feed.Subscribe(ctx, func(*control.Event) bool { return true })
+}
+
+// Status is the guard at a glance.
+func (g *guard) Status(context.Context) (control.GuardStatus, error) {
+	states := g.supervisor.States()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := control.GuardStatus{
+		Version: service.Version(), Started: g.started, Uptime: control.Lifetime(time.Since(g.started)),
+		Config:    control.ConfigStatus{Path: g.path, Loaded: g.loaded, LastError: g.lastErr},
+		Strangers: control.TrafficOf(g.supervisor.Strangers()), Programs: append([]control.Program(nil), g.programs...),
+	}
+	for i := range g.cfg.Peers {
+		s.Peers = append(s.Peers, control.GuardPeerOf(&g.cfg.Peers[i], states))
+	}
+	s.Degraded = append(protect.Degraded(states), g.hiddenWords()...)
+	for _, p := range g.programs {
+		s.Degraded = append(s.Degraded, fmt.Sprintf("program %s (%d): %s", p.Name, p.PID, p.Problem))
+	}
+	if g.lastErr != "" {
+		s.Degraded = append(s.Degraded, "configuration: the last reload was refused")
+	}
+	return s, nil
+}
+
+func (g *guard) hiddenWords() []string {
+	if g.hidden == "" {
+		return nil
+	}
+	return []string{g.hidden}
+}
+
+// watchEvery is how often programs are looked for that IPsec cannot protect.
+const watchEvery = 5 * time.Second
+
+// watchPrograms looks for programs that pass IPsec by, and says so once for each.
+func (g *guard) watchPrograms(ctx context.Context) error {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	told := make(map[int]bool)
+	for {
+		g.look(told)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (g *guard) look(told map[int]bool) {
+	found, err := bypass.Programs(g.ports()...)
+	programs := make([]control.Program, 0, len(found))
+	there := make(map[int]bool, len(found))
+	for _, p := range found {
+		c := control.Program{PID: p.PID, Name: p.Name, Problem: "reads and sends packets past IPsec, by a packet socket: it cannot be protected"}
+		if strings.HasPrefix(p.Name, "kea-dhcp4") {
+			c.Problem += "; set dhcp-socket-type to udp"
+		}
+		programs = append(programs, c)
+		if there[p.PID] = true; !told[p.PID] {
+			g.log.Warn("a DHCP program passes IPsec by", "program", p.Name, "pid", p.PID, "ports", p.Port, "problem", c.Problem)
+		}
+	}
+	clear(told)
+	for pid := range there {
+		told[pid] = true
+	}
+	hidden := ""
+	if err != nil {
+		hidden = "programs that pass IPsec by may be overlooked: " + err.Error()
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if hidden != "" && g.hidden == "" {
+		g.log.Warn("programs that pass IPsec by may be overlooked", "error", err)
+	}
+	g.programs, g.hidden = programs, hidden
+}
+
+// ports are those of the families that have protected peers.
+func (g *guard) ports() (ports []uint16) {
+	for _, h := range g.config().Hops() {
+		ports = append(ports, h.Port())
+	}
+	return ports
+}
+
+// Plan is what the configuration of a guard sets up.
+func Plan(path string) (string, error) {
+	cfg, err := config.LoadGuard(path)
+	if err != nil {
+		return "", err
+	}
+	return protect.Plan(hop.OwnerGuard, settings(cfg)), nil
+}
+
+// Purge takes everything of the guard out of strongSwan, XFRM and the packet
+// filter: what it held back passes from then on.
+func Purge(path string) error {
+	cfg, err := config.LoadGuard(path)
+	if err != nil {
+		return err
+	}
+	log := service.NewLogger(cfg.Log.Format, service.Level(cfg.Log.Level), os.Stderr)
+	return protect.Purge(protect.Options{Owner: hop.OwnerGuard, Socket: cfg.IPsec.Socket, Log: log})
+}

@@ -1,0 +1,31 @@
+package protect
+
+import (
+	"strings"
+
+	"fairlead/internal/core/hop"
+)
+
+// Plan is what is set up for an owner's hops, as the tools of each part read it:
+// strongSwan's swanctl.conf, commands of ip-xfrm(8), and nftables' own language.
+// No key is in it.
+func Plan(o hop.Owner, s Settings) string {
+	var b strings.Builder
+	part := func(heading, text string) {
+		if text != "" {
+			b.WriteString("# " + heading + "\n" + strings.TrimRight(text, "\n") + "\n\n")
+		}
+	}
+	if !s.guards() {
+		return "# no peer is protected by IPsec: nothing is set up\n"
+	}
+	part("strongSwan, over VICI, as swanctl.conf has it", hop.StrongswanText(o, s.Hops))
+	part("the kernel's XFRM, for manual keys", hop.XfrmText(o, s.Hops))
+	for i := range s.Hops {
+		if s.Hops[i].Manual != nil {
+			part("warning: "+s.Hops[i].Name+": "+hop.WarnReplay, "#   IKE has neither this weakness nor keys that never change (RFC 8213 section 4)")
+		}
+	}
+	part("the guard, in nftables", hop.GuardText(o, s.Hops, s.Others, s.Open...))
+	return strings.TrimRight(b.String(), "\n") + "\n"
+}
