@@ -45,15 +45,18 @@ func purgeCommand(purge func(string) error) *cobra.Command {
 	var path string
 	cmd := &cobra.Command{
 		Use:   "purge",
-		Short: "Remove every route and filter of Fairlead from the kernel",
-		Long: `Remove every route and filter of Fairlead from the kernel, for a Fairlead that
-does not run and is not to come back. What it keeps on disk stays.`,
+		Short: "Remove every route, filter and IPsec key of Fairlead",
+		Long: `Remove every route, filter and IPsec key of Fairlead from the kernel, and its
+connections from strongSwan, for a Fairlead that does not run and is not to come
+back. What goes to and from protected peers travels in clear from then on. What
+Fairlead keeps on disk stays, and so does what belongs to "fairlead guard", which
+has a purge of its own.`,
 		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := purge(path); err != nil {
 				return err
 			}
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), "the kernel has no route and no filter of Fairlead any more")
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "the kernel has no route, no filter and no key of Fairlead any more")
 			return err
 		},
 	}
