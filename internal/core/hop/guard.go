@@ -22,6 +22,12 @@ import (
 // are elements of hash maps, which also name the counter: a packet costs the same
 // whether there is one peer or a thousand.
 //
+// What the guard does not do: it cannot tell which SA a packet came out of (that
+// it is the peer's own is checked by the kernel, against the state's selector and
+// the policy), nor what ESP does to it. It does not see what a program writes to
+// or reads from packet sockets, and leaves alone what the host only forwards, and
+// what is no UDP or TCP.
+//
 // What a rule cannot read (a datagram cut off in its header) makes the rule not
 // match. Rules are therefore ordered so that what proves a packet harmless
 // accepts it, and what is left over is dropped.

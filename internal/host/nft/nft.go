@@ -23,8 +23,11 @@
 // the input interface; there the name of the interface below it counts
 // (sdifname). Prerouting sees that one first.
 //
-// A Table is safe for concurrent use. It belongs to the network namespace of the
-// thread that opened it.
+// Beside it a Guard is the table of hops that IPsec protects (RFC 8213): what it
+// holds is core/hop's GuardTable, with addresses in hash maps to counters.
+//
+// A Table and a Guard are safe for concurrent use. They belong to the network
+// namespace of the thread that opened them.
 package nft
 
 import (
