@@ -1,7 +1,9 @@
 // Package config turns the text of a configuration file into validated Go
 // structs, or into all the problems of the file at once, each with its line and
 // column. It resolves no user name, opens no socket and reads no interface: what
-// depends on the machine is decided by whoever uses the values.
+// depends on the machine is decided by whoever uses the values. The one thing that it
+// reads beside the text are the key files of protected peers (RFC 8213), so that a
+// key that cannot be used is a problem of the line that names it.
 //
 // The language is a strict part of YAML: one document of mappings, lists and
 // scalars, without anchors, aliases, tags or merge keys. An unknown key is an

@@ -1,8 +1,12 @@
 package config
 
 import (
+	"errors"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -89,5 +93,36 @@ ipsec: {strongswan: /srv/charon.vici, on-stop: remove}
 		if reflect.DeepEqual(v.got, v.def) {
 			t.Errorf("%s is %+v, as in the default", v.name, v.got)
 		}
+	}
+}
+
+// LoadGuard reads files as Load does, and the key files with them.
+func TestLoadGuard(t *testing.T) {
+	dir := t.TempDir()
+	path, psk := filepath.Join(dir, "guard.yaml"), filepath.Join(dir, "a.psk")
+	text := "peers:\n  - {name: a, address: 192.0.2.1, local: 192.0.2.2, role: relay, protection: ipsec, ike: {psk-file: " + psk + "}}\n"
+	for file, content := range map[string]string{path: text, psk: "0x000102030405060708090a0b0c0d0e0f\n"} {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g, err := LoadGuard(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := hop.Secret{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
+	if hops := g.Hops(); len(hops) != 1 || !slices.Equal(hops[0].IKE.PSK, want) {
+		t.Errorf("hops %+v", hops)
+	}
+
+	if err := os.WriteFile(psk, []byte("0x00\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantErr := path + ":" + place(text, psk) + ": peers[0].ike.psk-file: " + psk + ": a key of 1 octets (at least 16, random: RFC 7296 section 2.15)"
+	if g, err := LoadGuard(path); g != nil || err == nil || err.Error() != wantErr {
+		t.Errorf("short key: %v, error %v, want %s", g, err, wantErr)
+	}
+	if _, err := LoadGuard(filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no file: %v, want %v", err, os.ErrNotExist)
 	}
 }

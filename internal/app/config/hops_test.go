@@ -43,8 +43,6 @@ func privateDER(t *testing.T, name string) []byte {
 // TestRFC8213_3g_PeersOfTheRelay: servers that messages go to and relays that
 // they are returned to, each keyed in its own way, become hops in the order of
 // the file.
-//
-// RFC 8213 3l, 3m, 3n and 3o.
 func TestRFC8213_3g_PeersOfTheRelay(t *testing.T) {
 	c := parseKeys(t, `
 relay6: {source-port: 1547, links: [{match: ppp0}]}

@@ -94,10 +94,7 @@ func (s *stanza) place(i int) value {
 	if i > 0 {
 		return s.giaddrs[i-1].at
 	}
-	if v, ok := s.at["address"]; ok {
-		return v
-	}
-	return s.whole
+	return s.at["address"] // a protected peer without one is reported, and has no pair
 }
 
 // checkIdentity: charon finds a pre-shared key by whose it is (RFC 8213 section

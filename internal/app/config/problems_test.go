@@ -197,6 +197,35 @@ func TestLoad(t *testing.T) {
 		}
 	}
 
+	// So may key files, and others may not even read them.
+	psk := filepath.Join(dir, "a.psk")
+	keyed := whole("peers:\n" + server("a", "2001:db8::a", ipsec+"ike: {psk-file: "+psk+"}"))
+	for _, c := range []struct {
+		mode os.FileMode
+		want string
+	}{
+		{0o600, ""},
+		{0o640, path + ":" + place(keyed, psk) + ": peers[0].ike.psk-file: " + psk + ": mode 0640 lets others than its owner in (chmod 600)"},
+	} {
+		for file, content := range map[string]string{path: keyed, psk: "correct horse battery\n"} {
+			if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := errors.Join(os.Chmod(path, 0o644), os.Chmod(psk, c.mode)); err != nil {
+			t.Fatal(err)
+		}
+		config, err := Load(path)
+		switch {
+		case c.want == "" && err == nil:
+			if hops := config.Hops(); len(hops) != 1 || string(hops[0].IKE.PSK) != "correct horse battery" {
+				t.Errorf("hops %v", hops)
+			}
+		case err == nil || err.Error() != c.want:
+			t.Errorf("key file of mode %o: error %v, want %q", c.mode, err, c.want)
+		}
+	}
+
 	if err := os.WriteFile(path, bytes.Repeat([]byte("\n"), maxFile+2), 0o600); err != nil {
 		t.Fatal(err)
 	}
