@@ -47,8 +47,8 @@ func (s *stanza) decodeIKE(v value) {
 		optional("ca", keep("ca", readKey(&e.authorities, files.public, keyfile.Authorities))),
 		optional("local-id", keep("local-id", read(&e.LocalID, keyfile.Identity))),
 		optional("remote-id", keep("remote-id", read(&e.RemoteID, keyfile.Identity))),
-		optional("proposals", readList(&e.Proposals, "proposals in strongSwan's words", checked(hop.CheckIKE))),
-		optional("esp", readList(&e.ESP, "proposals in strongSwan's words", checked(hop.CheckESP))),
+		optional("proposals", proposals(&e.Proposals, hop.CheckIKE)),
+		optional("esp", proposals(&e.ESP, hop.CheckESP)),
 		optional("lifetime", read(&e.Lifetime, duration(leastLifetime, mostLifetime))),
 	)
 	e.check(v)
@@ -56,9 +56,14 @@ func (s *stanza) decodeIKE(v value) {
 	s.entry = e
 }
 
-// checked makes a parser of a text that has to pass a check.
-func checked(check func(string) error) func(string) (string, error) {
-	return func(text string) (string, error) { return text, check(text) }
+// proposals makes a reader of proposals that have to pass a check.
+func proposals(to *[]string, check func(string) error) func(value) {
+	return func(v value) {
+		readList(to, "proposals in strongSwan's words", func(text string) (string, error) { return text, check(text) })(v)
+		if v.isEmptyList() {
+			v.problem("no proposal (at least one, or leave the key out for its default)")
+		}
+	}
 }
 
 // check checks the keys of the mapping against each other.
@@ -82,6 +87,9 @@ func (e *ikeEntry) check(v value) {
 		v.problem("no keys (psk-file, or certificate, key and ca)")
 	case len(lack) > 0:
 		v.problem("%s without %s (psk-file, or certificate, key and ca)", strings.Join(have, ", "), strings.Join(lack, ", "))
+	}
+	if e.RemoteID != "" && strings.EqualFold(e.RemoteID, e.LocalID) {
+		e.at["remote-id"].problem("%s is local-id as well (each end has its own)", e.RemoteID)
 	}
 	if e.certificate != nil && e.public != nil && !keyfile.Matches(e.certificate, e.public) {
 		e.at["key"].problem("not the key of the certificate (the private key that belongs to it)")
