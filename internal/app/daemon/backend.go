@@ -255,6 +255,7 @@ func (d *daemon) counters(ctx context.Context) (control.Counters, error) {
 	filter, filterErr := d.nft.Counters() // somebody may have flushed the ruleset: that is news, not the end of it
 	c.Filter = control.FilterOf(filter)
 	c.Socket = control.SocketsOf(d.conn.Stats())
+	c.Strangers = control.TrafficOf(d.hops.Strangers())
 	h := d.hook.Stats()
 	c.Hook = control.HookCounters{Succeeded: h.Succeeded, Failed: h.Failed, Dropped: h.Dropped, Waiting: h.Waiting}
 	c.EventsLost = d.feed.Lost()
