@@ -5,10 +5,12 @@ package nft_test
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"fairlead/internal/core/hop"
+	"fairlead/internal/core/trust"
 )
 
 // withESP keys the two hosts by hand, for everything between the addresses of a
@@ -124,5 +126,36 @@ func TestGuardInVRF(t *testing.T) {
 		before := p.observe().Hops[w.name].Out.Packets
 		send(t, p.host.udp(t, w.host, w.port), endpoint(w.peer, w.port), plain)
 		until(t, w.name+": counted without the output chain", func() bool { return p.observe().Hops[w.name].Out.Packets == before+1 })
+	}
+}
+
+// The guard cannot tell whose SA a packet came out of: that is the selector of the
+// state. Without one, a peer sends under another's address with its own key.
+func TestGuardESPReliesOnSelectors(t *testing.T) {
+	if os.Getenv("FAIRLEAD_VM_IMAGE") != "ipsec" {
+		t.Skip("the plain image has no ESP")
+	}
+	for _, selector := range []string{"", " sel src " + else6 + " dst " + host6} {
+		p := newPair(t, "")
+		state := " proto esp spi 0x2000 reqid 7 mode transport enc cbc(aes) 0x" + strings.Repeat("11", 32) + " auth-trunc hmac(sha256) 0x" + strings.Repeat("22", 32) + " 128"
+		p.host.run("ip xfrm state add src " + else6 + " dst " + host6 + state + selector)
+		p.other.run("ip xfrm state add src " + peer6 + " dst " + host6 + state)
+		tmpl := " tmpl src " + peer6 + " dst " + host6 + " proto esp reqid 7 mode transport"
+		p.host.run("ip xfrm policy add src " + peer6 + " dst " + host6 + " proto udp dir in" + tmpl)
+		p.other.run("ip xfrm policy add src " + peer6 + " dst " + host6 + " proto udp dir out" + tmpl)
+		p.install(true, hopTo("six", trust.Relay, host6, peer6), hopTo("else", trust.Relay, host6, else6))
+		host := p.host.udp(t, host6, 547)
+		send(t, p.other.udp(t, peer6, 547), address(host), plain)
+		if selector == "" {
+			received(t, host)
+			continue
+		}
+		until(t, "mismatch counted", func() bool {
+			words := strings.Fields(p.host.run("cat /proc/net/xfrm_stat"))
+			return words[slices.Index(words, "XfrmInStateMismatch")+1] == "1"
+		})
+		if n := waiting(t, host); n != 0 {
+			t.Errorf("%d datagrams arrived", n)
+		}
 	}
 }
