@@ -1,0 +1,133 @@
+//go:build vm
+
+package ipsec_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// cut is one way to take a hop's protection away, at one end.
+type cut struct {
+	name   string
+	notice string // in what the end says of it
+	happen func(*end)
+	heal   func(*end) // nil: fairlead does it alone
+}
+
+// ip and nft run that command at the end, in words as people type them.
+func (e *end) ip(words string) {
+	e.t.Helper()
+	_, err := e.node.IP("%s", words)
+	need(e.t, err)
+}
+
+func (e *end) nft(words string) {
+	e.t.Helper()
+	_, err := e.node.Run(append([]string{"nft"}, strings.Fields(words)...)...)
+	need(e.t, err)
+}
+
+// Somebody takes away what is in the kernel.
+var cutsInKernel = []cut{
+	{name: "SAs deleted", notice: "SA", happen: func(e *end) { e.ip("xfrm state deleteall") }},
+	{name: "output policies deleted", notice: "policy is missing", happen: func(e *end) { e.ip("xfrm policy deleteall dir out") }},
+	{name: "input policies deleted", notice: "policy is missing", happen: func(e *end) { e.ip("xfrm policy deleteall dir in") }},
+	{name: "guard deleted", notice: "guard table", happen: func(e *end) { e.nft("delete table inet " + e.table()) }},
+	{name: "guard emptied", notice: "guard table", happen: func(e *end) { e.nft("flush table inet " + e.table()) }},
+}
+
+// strongSwan is not what it was.
+var cutsOfCharon = []cut{
+	{
+		name: "strongSwan killed", notice: "strongSwan cannot be reached",
+		happen: func(e *end) { need(e.t, e.charon.Kill()) }, heal: func(e *end) { need(e.t, e.charon.Start()) },
+	},
+	{
+		name: "strongSwan stopped", notice: "strongSwan cannot be reached",
+		happen: func(e *end) { need(e.t, e.charon.Stop()) }, heal: func(e *end) { need(e.t, e.charon.Start()) },
+	},
+	{name: "SA expired", notice: "SA", happen: func(e *end) { e.expire() }},
+	{
+		name: "connections unloaded", notice: "connection", happen: func(e *end) {
+			_, err := e.charon.Swanctl("--load-conns")
+			need(e.t, err)
+		},
+	},
+}
+
+// expire has the kernel end the end's outgoing SAs as if their time had come.
+func (e *end) expire() {
+	e.t.Helper()
+	out, err := e.node.IP("-o xfrm state")
+	need(e.t, err)
+	for line := range strings.Lines(out) {
+		f := strings.Fields(strings.ReplaceAll(line, `\`, " "))
+		// src A dst B proto esp spi S reqid R ...
+		if len(f) < 10 || f[4] != "proto" {
+			e.t.Fatalf("ip xfrm state says %q", line)
+		}
+		e.ip(fmt.Sprintf("xfrm state update %s mode transport reqid %s aead rfc4106(gcm(aes)) 0x%s 128 limit time-hard 1",
+			strings.Join(f[:8], " "), f[9], strings.Repeat("ab", 20)))
+	}
+}
+
+// during has traffic go on while a hop is cut and until both ends are protected
+// again, and fails if anything passes in clear or an intruder is heard.
+func (w *world) during(at *end, c cut) {
+	w.t.Helper()
+	w.settled()
+	from := len(w.wire.lines())
+	f := w.busy()
+	started := time.Now()
+	c.happen(at)
+	at.noticesSince(started, c.notice)
+	noticed := time.Since(started)
+	if c.heal != nil {
+		c.heal(at)
+	}
+	healed := time.Now()
+	w.relay.becomesProtected()
+	w.server.becomesProtected()
+	recovered := time.Since(healed)
+	atClient, atServer := f.stop()
+	w.exchange()
+	if atClient+atServer > 0 {
+		w.t.Errorf("taken in clear: %d messages at the client, %d at the server", atClient, atServer)
+	}
+	_, esp := w.wire.onlyESP(from)
+	w.t.Logf("%s at %s: noticed after %v, protected again %v later; %d solicits, %d answers, %d ESP packets",
+		c.name, at.node.Name, noticed, recovered, f.sent, f.answers, esp)
+}
+
+// cuts tries ways to take the protection away at both ends.
+func (w *world) cuts(t *testing.T, list []cut) {
+	for _, c := range list {
+		for _, at := range []*end{w.relay, w.server} {
+			t.Run(c.name+" at "+at.node.Name, func(t *testing.T) {
+				outer := w.t
+				w.under(t)
+				defer w.under(outer)
+				w.during(at, c)
+			})
+		}
+	}
+}
+
+// Whatever is taken away in the kernel: not one message leaves or is taken in
+// clear, it is noticed, and it comes back by itself.
+func TestRFC8213_3_FailsClosedInKernel(t *testing.T) {
+	protected(t, "psk").cuts(t, cutsInKernel)
+}
+
+// The same where strongSwan ends, or forgets.
+func TestRFC8213_3_FailsClosedWithoutStrongSwan(t *testing.T) {
+	protected(t, "psk").cuts(t, cutsOfCharon)
+}
+
+// The same with manual keys.
+func TestRFC8213_3_FailsClosedManual(t *testing.T) {
+	protected(t, "manual").cuts(t, cutsInKernel)
+}

@@ -1,0 +1,187 @@
+//go:build vm
+
+package ipsec_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"fairlead/internal/app/control"
+	"fairlead/internal/lab"
+	"fairlead/internal/lab/script"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// once solicits once, and waits for the Advertise. Nothing is sent again, so a
+// message that is lost on the way stays lost.
+func (w *world) once() error {
+	message := w.client.Message(dhcp6.Solicit, script.IAPD(1))
+	sent, err := dhcp6.ParseMessage(message)
+	if err != nil {
+		return err
+	}
+	if err := w.client.Send(message); err != nil {
+		return err
+	}
+	for end := time.Now().Add(patience); ; {
+		p, err := w.client.Receive(time.Until(end))
+		if err != nil {
+			return fmt.Errorf("an exchange was lost: %w", err)
+		}
+		if m, err := dhcp6.ParseMessage(p.Data); err == nil && m.TransactionID() == sent.TransactionID() {
+			return nil
+		}
+	}
+}
+
+// withoutLoss runs exchanges, one after another, while something happens, which
+// may ask for a few more to be completed first. None may be lost, and nothing
+// pass in clear.
+func (w *world) withoutLoss(what string, happen func(more func())) {
+	w.t.Helper()
+	w.settled()
+	from := len(w.wire.lines())
+	end, ended := make(chan struct{}), make(chan error, 1)
+	var count atomic.Int64
+	go func() {
+		for {
+			select {
+			case <-end:
+				ended <- nil
+				return
+			default:
+			}
+			if err := w.once(); err != nil {
+				ended <- err
+				return
+			}
+			count.Add(1)
+		}
+	}()
+	happen(func() {
+		w.t.Helper()
+		before := count.Load()
+		need(w.t, lab.Until(patience, "exchanges go on", func() bool { return count.Load() >= before+3 }))
+	})
+	close(end)
+	need(w.t, <-ended)
+	_, esp := w.wire.onlyESP(from)
+	if n := int(count.Load()); n == 0 || esp < 2*n {
+		w.t.Errorf("%d exchanges, %d ESP packets", n, esp)
+	}
+	w.t.Logf("%s: %d exchanges, %d ESP packets", what, count.Load(), esp)
+}
+
+// SAs that live for seconds are renewed while exchanges go on, and none of these
+// is lost (RFC 7296 section 2.8).
+func TestRFC8213_3_RekeyUnderLoad(t *testing.T) {
+	w := newWorld(t)
+	w.keyed(true, func(t *testing.T, dir string, a, b netip.Addr) (string, string) {
+		atA, atB := preshared(t, dir, a, b)
+		return atA + "      lifetime: 10s\n", atB + "      lifetime: 10s\n"
+	})
+	w.serve()
+	w.relay.start()
+	w.server.start()
+	w.withoutLoss("rekeyed", func(func()) {
+		for _, e := range []*end{w.relay, w.server} {
+			e.becomes("three rekeys", func(h []control.Hop) bool { return len(h) == 1 && h[0].Rekeys >= 3 })
+		}
+	})
+	if spis := w.wire.spis(0, relayAddress); len(spis) < 3 {
+		t.Errorf("the relay sent under the SPIs %v, want at least three", spis)
+	}
+}
+
+// Manual keys roll over by a second SPI: the receivers take both, the senders
+// change over, the receivers forget the old one. No exchange is lost.
+func TestRFC8213_3_ManualRollOver(t *testing.T) {
+	w := newWorld(t)
+	type keys struct {
+		spi  int
+		file string
+	}
+	stanza := func(out keys, in ...keys) string {
+		text := fmt.Sprintf("    manual:\n      out: {spi: %d, key-file: %s}\n      in:\n", out.spi, out.file)
+		for _, k := range in {
+			text += fmt.Sprintf("        - {spi: %d, key-file: %s}\n", k.spi, k.file)
+		}
+		return text
+	}
+	fresh := func(spi int) keys { return keys{spi, manualKeys(t, w.Dir())} }
+	to, from := fresh(0x1001), fresh(0x2001)
+	newTo, newFrom := fresh(0x1002), fresh(0x2002)
+	configure := func(atRelay, atServer string) {
+		relay, server := stanzas(atRelay, atServer)
+		w.relay.configure(relay)
+		w.server.configure(server)
+	}
+	configure(stanza(to, from), stanza(from, to))
+	w.serve()
+	w.relay.start()
+	w.server.start()
+	w.withoutLoss("rolled over", func(more func()) {
+		for _, step := range [][2]string{
+			{stanza(to, from, newFrom), stanza(from, to, newTo)},
+			{stanza(newTo, from, newFrom), stanza(newFrom, to, newTo)},
+			{stanza(newTo, newFrom), stanza(newFrom, newTo)},
+		} {
+			configure(step[0], step[1])
+			w.relay.reload()
+			w.server.reload()
+			more()
+		}
+	})
+	if spis := w.wire.spis(0, relayAddress); spis["0x00001001"] == 0 || spis["0x00001002"] == 0 || len(spis) != 2 {
+		t.Errorf("the relay sent under the SPIs %v, want 0x1001 and 0x1002", spis)
+	}
+}
+
+// Relay and guard may be started in any order, and killed: meanwhile nothing
+// passes in clear, and then messages pass again.
+func TestRFC8213_3_AnyOrder(t *testing.T) {
+	w := newWorld(t)
+	w.protect("psk")
+	w.serve()
+	w.relay.start()
+	if err := w.client.Send(w.client.Message(dhcp6.Solicit, script.IAPD(1))); err != nil {
+		t.Fatal(err)
+	}
+	w.relay.becomes("it says that it is not protected", func(h []control.Hop) bool { return len(h) == 1 && !h[0].Protected && h[0].LastError != "" })
+	w.server.start()
+	w.settled()
+	for _, c := range []struct {
+		name  string
+		first *end
+		then  *end
+	}{{"relay", w.relay, w.server}, {"guard", w.server, w.relay}} {
+		f := w.busy()
+		need(t, c.first.proc.Kill())
+		need(t, c.then.proc.Kill())
+		c.first.start()
+		c.then.start()
+		w.relay.becomesProtected()
+		w.server.becomesProtected()
+		if atClient, atServer := f.stop(); atClient+atServer > 0 {
+			t.Errorf("%s first: %d and %d messages taken in clear", c.name, atClient, atServer)
+		}
+		w.exchange()
+	}
+	w.wire.onlyESP(0)
+}
+
+// reload has the program take its configuration anew, and waits until it has.
+func (e *end) reload() {
+	e.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if e.guards {
+		need(e.t, control.NewGuardClient(e.socket).Reload(ctx))
+		return
+	}
+	need(e.t, control.NewClient(e.socket).Reload(ctx))
+}

@@ -1,0 +1,126 @@
+//go:build vm
+
+package ipsec_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"fairlead/internal/lab"
+)
+
+// frames are those of a recording, as they were on the wire.
+func (x *wire) frames() (frames [][]byte) {
+	x.t.Helper()
+	b, err := os.ReadFile(x.capture.File)
+	need(x.t, err)
+	const head, each = 24, 16 // of the file, and of a packet, in the order of this machine
+	for b = b[min(head, len(b)):]; len(b) >= each; {
+		size := int(binary.NativeEndian.Uint32(b[8:]))
+		if len(b) < each+size {
+			break // still being written
+		}
+		frames = append(frames, b[each:each+size])
+		b = b[each+size:]
+	}
+	return frames
+}
+
+// toServer reports whether a frame is ESP for the server.
+func toServer(frame []byte) bool {
+	const next, dest = 14 + 6, 14 + 24
+	return len(frame) > dest+16 && frame[next] == 50 && bytes.Equal(frame[dest:dest+16], serverAddress.AsSlice())
+}
+
+// counter is one of XFRM's at the end: XfrmInStateSeqError and the like.
+func (e *end) counter(name string) int {
+	e.t.Helper()
+	out, err := e.node.Run("cat", "/proc/net/xfrm_stat")
+	need(e.t, err)
+	for line := range strings.Lines(out) {
+		if f := strings.Fields(line); len(f) == 2 && f[0] == name {
+			n, err := strconv.Atoi(f[1])
+			need(e.t, err)
+			return n
+		}
+	}
+	e.t.Fatalf("no counter %s in %s", name, out)
+	return 0
+}
+
+// recorded has an exchange and returns the ESP frames that went to the server.
+func (w *world) recorded() (sent [][]byte) {
+	w.t.Helper()
+	before := len(w.wire.frames())
+	w.exchange()
+	need(w.t, lab.Until(patience, "ESP for the server is recorded", func() bool {
+		sent = nil
+		for _, frame := range w.wire.frames()[before:] {
+			if toServer(frame) {
+				sent = append(sent, frame)
+			}
+		}
+		return len(sent) > 0
+	}))
+	return sent
+}
+
+// Packets that were recorded and are sent again are rejected, and so are altered
+// ones, where IKE has made the keys (RFC 4303 section 3.4.3).
+func TestRFC8213_3_ReplayIsRejected(t *testing.T) {
+	w := protected(t, "psk")
+	sent := w.recorded()
+	for _, c := range []struct {
+		name, counter string
+		frame         func([]byte) []byte
+	}{
+		{"again", "XfrmInStateSeqError", bytes.Clone},
+		{"with a later number", "XfrmInStateProtoError", func(frame []byte) []byte {
+			later := bytes.Clone(frame)
+			binary.BigEndian.PutUint32(later[14+40+4:], 1000)
+			return later
+		}},
+		{"under an SPI that there is not", "XfrmInNoStates", func(frame []byte) []byte {
+			other := bytes.Clone(frame)
+			binary.BigEndian.PutUint32(other[14+40:], 0x1234)
+			return other
+		}},
+	} {
+		before, received := w.server.counter(c.counter), len(w.scripted.Received())
+		for _, frame := range sent {
+			w.intruder.toServer.Put(c.frame(frame))
+		}
+		need(t, lab.Until(patience, c.name+": "+c.counter+" counts them", func() bool {
+			return w.server.counter(c.counter) >= before+len(sent)
+		}))
+		if now := len(w.scripted.Received()); now != received {
+			t.Errorf("%s: the server has received %d messages", c.name, now-received)
+		}
+	}
+	w.exchange()
+}
+
+// Manual keys cannot reject what is sent again: RFC 8213 section 4 warns of it,
+// and so do we.
+func TestRFC8213_4_ManualKeysKnowNoReplay(t *testing.T) {
+	w := protected(t, "manual")
+	sent := w.recorded()
+	received := len(w.scripted.Received())
+	for _, frame := range sent {
+		w.intruder.toServer.Put(frame)
+	}
+	need(t, lab.Until(patience, "a replayed packet is taken", func() bool {
+		return len(w.scripted.Received()) >= received+len(sent)
+	}))
+	for _, e := range []*end{w.relay, w.server} {
+		hops, err := e.hops()
+		need(t, err)
+		if len(hops[0].Warnings) == 0 || !strings.Contains(strings.Join(hops[0].Warnings, " "), "replay") {
+			t.Errorf("%s warns of %q, not of replay", e.node.Name, hops[0].Warnings)
+		}
+	}
+}
