@@ -71,7 +71,7 @@ func (n *notes) write(note *relay6.Note, at instant.Instant) {
 	}
 	if note.Kind == relay6.NoteDelegation {
 		d := note.Event.Subject()
-		add(slog.Uint64("iaid", uint64(d.IAID)))
+		add(slog.Uint64("iaid", uint64(n.privacy.Log().IAID(d.Client, d.IAID))))
 		add(slog.Any("prefix", d.Prefix))
 		add(slog.Any("next_hop", d.NextHop))
 	}

@@ -36,7 +36,7 @@ const (
 // traces are parts of these, in every spelling that one might write them in, in
 // lower case.
 var traces = []string{
-	"2a:3b:4c:5d", "2a3b4c5d", "2a-3b-4c-5d", `\x2a`, `\u0001`, `*;l]`, "00:5e:77:88:99", "005e778899", "00-5e-77-88-99", "77:88:99", "77-88-99", "778899",
+	"2a:3b:4c:5d", "2a3b4c5d", "2a-3b-4c-5d", `\x2a`, `\u0001`, `*;l]`, "00:5e:77:88:99", "005e778899", "00-5e-77-88-99", "77:88:99", "77-88-99", "778899", "1584892057",
 	"5eff:fe77", "fe77:8899", "5efffe77", "fe778899", "beef:77", "beef77",
 }
 
@@ -68,7 +68,7 @@ var hidings = []config.Identifiers{config.IdentifiersHashed, config.IdentifiersN
 func hers() delegation.Delegation {
 	mac, _ := linkaddr.Parse("02:00:5e:77:88:99")
 	return delegation.Delegation{
-		Link: "d1", Client: somebody, IAID: 7, Prefix: netip.MustParsePrefix(somebodysRoute), NextHop: netip.MustParseAddr(somebodysHop),
+		Link: "d1", Client: somebody, IAID: 0x5e778899, Prefix: netip.MustParsePrefix(somebodysRoute), NextHop: netip.MustParseAddr(somebodysHop),
 		LinkLayer: mac, Server: "server", Granted: time.Unix(1e9, 0), Changed: time.Unix(1e9, 0), Lifetime: time.Hour,
 	}
 }
@@ -77,7 +77,7 @@ func hers() delegation.Delegation {
 func every() (all []relay6.Note) {
 	route := hoststate.Route{Prefix: netip.MustParsePrefix(somebodysRoute), Gateway: netip.MustParseAddr(somebodysHop), Link: 3, Table: 254, Metric: 1024}
 	for k := relay6.NoteDelegation; k <= relay6.NoteClock; k++ {
-		n := relay6.Note{Kind: k, Link: "d1", Peer: "server", Client: somebody, IAID: 7, Type: dhcp6.Request, XID: 9, Text: "happened to " + k.String()}
+		n := relay6.Note{Kind: k, Link: "d1", Peer: "server", Client: somebody, IAID: 0x5e778899, Type: dhcp6.Request, XID: 9, Text: "happened to " + k.String()}
 		switch k {
 		case relay6.NoteDelegation:
 			n.Event = delegation.Event{Kind: delegation.Moved, Old: hers(), New: hers()}

@@ -133,6 +133,7 @@ const (
 	kindPrefix
 	kindLinkLayer
 	kindText
+	kindIAID
 )
 
 const hashLen = 6

@@ -2,6 +2,7 @@ package privacy
 
 import (
 	"context"
+	"encoding/binary"
 	"net/netip"
 
 	"fairlead/internal/app/config"
@@ -55,6 +56,21 @@ func blank(s string, keep int) string {
 	return string(b)
 }
 
+// IAID is an IAID of a client, or its pseudonym: clients like to make it of a
+// link-layer address. What is short keeps half of it.
+func (m Mask) IAID(duid string, iaid uint32) uint32 {
+	switch m.how {
+	case config.IdentifiersShort:
+		return iaid & 0xffff
+	case config.IdentifiersHashed:
+		sum := m.hash(kindIAID, binary.BigEndian.AppendUint32(nil, iaid), []byte(duid))
+		return binary.BigEndian.Uint32(sum[:])
+	case config.IdentifiersNone:
+		return 0
+	}
+	return iaid
+}
+
 // Addr is an address or its pseudonym.
 func (m Mask) Addr(a netip.Addr) netip.Addr {
 	if !m.hides(a) {
@@ -99,6 +115,7 @@ func (m Mask) Past(d *delegation.Delegation) {
 	if m.Shows() || pseudonym(d) {
 		return
 	}
+	d.IAID = m.IAID(d.Client, d.IAID)
 	d.Client, d.NextHop, d.Prefix = m.DUID(d.Client), m.Addr(d.NextHop), m.Prefix(d.Prefix)
 	d.LinkLayer = linkaddr.Addr{}
 }
@@ -113,6 +130,7 @@ func (m Mask) Event(e *control.Event) {
 	if m.Shows() {
 		return
 	}
+	e.IAID = m.IAID(string(e.Client), e.IAID)
 	e.Client = control.DUID(m.DUID(string(e.Client)))
 	e.Reason, e.Error = m.Text(e.Reason), m.Text(e.Error)
 	e.Delegation, e.Previous = m.delegation(e.Delegation), m.delegation(e.Previous)
@@ -124,6 +142,7 @@ func (m Mask) delegation(d *control.Delegation) *control.Delegation {
 		return nil
 	}
 	c := *d
+	c.IAID = m.IAID(string(d.Client), d.IAID)
 	c.Client = control.DUID(m.DUID(string(d.Client)))
 	c.NextHop, c.Prefix = m.Addr(d.NextHop), m.Prefix(d.Prefix)
 	c.LinkLayer = ""
