@@ -157,15 +157,22 @@ func (in *intake) origin(d *udp.Datagram, l *inlet) (class int, _ admission.Sour
 	}
 	switch dhcp6.MessageType(d.Payload[0]) {
 	case dhcp6.RelayReply:
-		if !l.clients && in.peers.Find(trust.Server, from, l.name) != nil {
+		if !l.clients && in.fromPeer(trust.Server, d, l) {
 			return admission.Answers, source.ForMany()
 		}
 	case dhcp6.RelayForward:
-		if l.trusted || in.peers.Find(trust.Relay, from, l.name) != nil {
+		if l.trusted || in.fromPeer(trust.Relay, d, l) {
 			source = source.ForMany()
 		}
 	}
 	return admission.Clients, source
+}
+
+// fromPeer reports whether a datagram may be a peer's, by its source, and by the
+// way it came where the peer is protected.
+func (in *intake) fromPeer(role trust.Role, d *udp.Datagram, l *inlet) bool {
+	p := in.peers.Find(role, d.Source.Addr(), l.name)
+	return p != nil && relay6.Protected(p, d.Dest, d.Path == udp.PathFrame)
 }
 
 // overRate is what a verdict is called where drops are counted.

@@ -181,6 +181,40 @@ func TestIntakeRelaysSpeakForMany(t *testing.T) {
 	}
 }
 
+// Who only has the address of a protected peer, and not its key, is a host like
+// all: his messages come as frames, or to the group.
+func TestIntakeForgersOfProtectedPeers(t *testing.T) {
+	in, a := newTestIntake(admission.Limits{Source: admission.Rate{PerSecond: 1, Burst: 5}})
+	local := addr(9)
+	peers := in.peers.Peers()
+	for i := range peers {
+		peers[i].Protection, peers[i].Local = trust.ProtectionIPsec, local
+	}
+	frame := from(linkA, 5, byte(dhcp6.RelayForward))
+	frame.Path, frame.Dest = udp.PathFrame, udp.AllRelayAgentsAndServers
+	own := udp.Datagram{Link: linkA, Source: netip.AddrPortFrom(addr(5), 547), Dest: local, Payload: []byte{byte(dhcp6.RelayForward)}}
+	for range 100 {
+		a.come(frame, own)
+	}
+	frames := 0
+	all := drainAll(in, 1e9)
+	for _, m := range all {
+		if m.Path == udp.PathFrame {
+			frames++
+		}
+	}
+	if frames != 5 || len(all)-frames != 100 {
+		t.Errorf("%d frames and %d by UDP, want 5 and 100", frames, len(all)-frames)
+	}
+	forged := from(uplink, 4, byte(dhcp6.RelayReply))
+	forged.Path, forged.Dest = udp.PathFrame, udp.AllRelayAgentsAndServers
+	answer := udp.Datagram{Link: uplink, Source: netip.AddrPortFrom(addr(4), 547), Dest: local, Payload: []byte{byte(dhcp6.RelayReply), 1}}
+	a.come(forged, answer)
+	if got := drainAll(in, 2e9); len(got) != 2 || len(got[0].Payload) != 2 {
+		t.Errorf("%d messages, the first with %d octets; want 2, and the server's own first", len(got), len(got[0].Payload))
+	}
+}
+
 // What is admitted is the intake's own, and memory is used again; long messages
 // are bounded in number.
 func TestIntakeKeepsItsOwnCopies(t *testing.T) {

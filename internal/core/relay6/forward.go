@@ -57,7 +57,7 @@ func (r *Relay) handleRelayForward(now instant.Now, l *link, p *Packet, eff *Eff
 		r.drop(l, p, DropUntrustedRelay, eff)
 		return
 	}
-	if peer != nil && !p.protectedFrom(peer) {
+	if peer != nil && !Protected(peer, p.Dest, p.Framed) {
 		r.drop(l, p, DropUnprotected, eff)
 		return
 	}

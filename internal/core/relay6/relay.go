@@ -98,13 +98,14 @@ type Packet struct {
 	Payload      []byte
 }
 
-// protectedFrom reports whether the datagram can have come under the protection
-// that the peer requires. The security associations of RFC 8213 section 3 are
-// between two addresses: what was sent to a group has come in none, and what a
-// packet socket saw has passed neither XFRM nor the guard table. That the rest
-// was protected is for those two to say.
-func (p *Packet) protectedFrom(peer *trust.Peer) bool {
-	return peer.Protection != trust.ProtectionIPsec || !p.Framed && p.Dest == peer.Local
+// Protected reports whether a datagram, by where it was sent to and whether it was
+// read from a packet socket, can have come under the protection that the peer
+// requires. The security associations of RFC 8213 section 3 are between two
+// addresses: what was sent to a group has come in none, and what a packet socket
+// saw has passed neither XFRM nor the guard table. That the rest was protected is
+// for those two to say.
+func Protected(peer *trust.Peer, dest netip.Addr, framed bool) bool {
+	return peer.Protection != trust.ProtectionIPsec || !framed && dest == peer.Local
 }
 
 // New is a relay with a validated configuration, before it knows any link.

@@ -23,7 +23,7 @@ func (r *Relay) handleReply(now instant.Now, l *link, p *Packet, eff *Effects) {
 		r.drop(l, p, DropUntrustedServer, eff)
 		return
 	}
-	if !p.protectedFrom(peer) {
+	if !Protected(peer, p.Dest, p.Framed) {
 		r.drop(l, p, DropUnprotected, eff)
 		return
 	}
