@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -219,5 +220,41 @@ func TestKeysStayInside(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// What is taken: link-local addresses are of one link, and so are SPIs towards
+// them; sensitive options may be required where every server is protected.
+func TestTaken(t *testing.T) {
+	c := parseKeys(t, `
+peers:
+  - {name: kea, address: 2001:db8::a, local: 2001:db8::1, role: server, interfaces: [eth9], protection: ipsec, ike: {psk-file: /a.psk}}
+  - {name: clear, address: fe80::7, role: relay, interfaces: [eth0], protection: none}
+  - name: one
+    address: fe80::7
+    local: fe80::1
+    role: relay
+    interfaces: [eth1]
+    protection: ipsec
+    manual: {out: {spi: 257, key-file: /o1.keys}, in: {spi: 257, key-file: /i1.keys}}
+  - name: two
+    address: fe80::7
+    local: fe80::1
+    role: relay
+    interfaces: [eth2]
+    protection: ipsec
+    manual: {out: {spi: 257, key-file: /o2.keys}, in: {spi: 257, key-file: /i2.keys}}
+relay6:
+  links: [{match: ppp0, sensitive: require, subscriber-id: x, remote-id: {enterprise: 32473, id: y, sensitive: true}}]
+`)
+	var links []string
+	for _, h := range c.Hops() {
+		links = append(links, h.Name+" "+h.Link)
+	}
+	if want := []string{"kea ", "one eth1", "two eth2"}; !slices.Equal(links, want) {
+		t.Errorf("hops and links %q, want %q", links, want)
+	}
+	if remote := c.Relay6.Links[0].RemoteID; remote == nil || !remote.Sensitive {
+		t.Errorf("remote-id %+v, want it sensitive", remote)
 	}
 }

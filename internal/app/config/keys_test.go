@@ -37,7 +37,8 @@ var (
 //	absent*     none
 //	short*      a file that is too short for a key
 //
-// What comes before + in a name makes no difference: a+x.psk holds what x.psk does.
+// What comes before + in a name makes no difference: a+x.psk holds what x.psk does;
+// but half+x.keys shares the integrity key alone.
 // A certificate's alternative names are NAME.example.com and 2001:db8:ffff::1.
 var testFiles = keyFiles{secret: testSecret, public: testPublic}
 
@@ -68,6 +69,9 @@ func testSecret(path string) (keyfile.File, error) {
 		return keyfile.File{Text: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})}, err
 	}
 	keys := octets(name, 64)
+	if strings.HasPrefix(filepath.Base(path), "half+") {
+		copy(keys, octets("half", 32))
+	}
 	return keyfile.File{Text: fmt.Appendf(nil, "encryption %x\nintegrity %x\n", keys[:32], keys[32:]), Changed: made}, nil
 }
 

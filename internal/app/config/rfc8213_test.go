@@ -61,6 +61,8 @@ func TestRFC8213_3e_TrustIsPairwise(t *testing.T) {
 	}
 	refusedWith(t, "one manual key", c+server("d", "2001:db8::d", ipsec+"manual: {out: {spi: 257, key-file: /copy+c-out.keys}, in: {spi: 258, key-file: /d-in.keys}}"), "/copy",
 		"peers[1].manual.out.key-file: the same key as peers[0].manual.out.key-file (each peer, direction and SPI has its own)")
+	refusedWith(t, "one integrity key", c+server("d", "2001:db8::d", ipsec+"manual: {out: {spi: 257, key-file: /half+c-out.keys}, in: {spi: 258, key-file: /d-in.keys}}"), "/half",
+		"peers[1].manual.out.key-file: the same key as peers[0].manual.out.key-file (each peer, direction and SPI has its own)")
 }
 
 // TestRFC8213_3j_AlgorithmsAreChecked: lists that RFC 8221 and RFC 8247 warn of
