@@ -31,6 +31,7 @@ type ends struct {
 	a, b         *lab.Node
 	ka, kb       *ipsec.Kernel
 	from, to     *net.UDPConn
+	dest         *net.UDPAddr // of to, as from sees it
 	addrA, addrB string
 }
 
@@ -57,8 +58,14 @@ func newEnds(t *testing.T, family int) *ends {
 		need(t, err)
 	}
 	e.ka, e.kb = openKernel(t, e.a, hop.OwnerRelay), openKernel(t, e.b, hop.OwnerGuard)
-	e.from, e.to = udp(t, e.a, e.addrA, port), udp(t, e.b, e.addrB, port)
+	e.listen(port, "", "")
 	return e
+}
+
+// listen opens the sockets; link-local addresses have zones.
+func (e *ends) listen(port int, zoneA, zoneB string) {
+	e.from, e.to = udp(e.t, e.a, e.addrA+zoneA, port), udp(e.t, e.b, e.addrB+zoneB, port)
+	e.dest = net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(e.addrB+zoneA), uint16(port)))
 }
 
 func udp(t *testing.T, d *lab.Node, address string, port int) *net.UDPConn {
@@ -86,7 +93,7 @@ func (e *ends) hopB(out uint32, in ...uint32) hop.Hop {
 // pass sends a datagram and reports whether it arrives.
 func (e *ends) pass(text string, within time.Duration) bool {
 	e.t.Helper()
-	if _, err := e.from.WriteToUDP([]byte(text), e.to.LocalAddr().(*net.UDPAddr)); err != nil {
+	if _, err := e.from.WriteToUDP([]byte(text), e.dest); err != nil {
 		return false // no SA to send it by
 	}
 	buffer := make([]byte, 100)
@@ -125,44 +132,67 @@ func state(t *testing.T, k *ipsec.Kernel, spi uint32) hop.XfrmState {
 }
 
 func TestESPManual(t *testing.T) {
-	for _, family := range []int{4, 6} {
-		for _, suite := range []hop.Suite{hop.AES128SHA256, hop.AES256SHA256, hop.AES256SHA512} {
-			t.Run(fmt.Sprintf("IPv%d %v", family, suite), func(t *testing.T) {
-				e := newEnds(t, family)
-				// An SPI whose highest bit is set is negative in some of the library's types.
-				a, b := e.hopA(0xff000001, 0x102), e.hopB(0x102, 0xff000001)
-				for _, h := range []*hop.Hop{&a, &b} {
-					h.Manual.Out = manualSA(h.Manual.Out.SPI, suite)
-					h.Manual.In[0] = manualSA(h.Manual.In[0].SPI, suite)
+	for _, c := range []struct {
+		family int
+		suite  hop.Suite
+	}{{4, hop.AES128SHA256}, {6, hop.AES256SHA256}, {6, hop.AES256SHA512}} {
+		t.Run(fmt.Sprintf("IPv%d %v", c.family, c.suite), func(t *testing.T) {
+			e := newEnds(t, c.family)
+			// An SPI whose highest bit is set is negative in some of the library's types.
+			a, b := e.hopA(0xff000001, 0x102), e.hopB(0x102, 0xff000001)
+			for _, h := range []*hop.Hop{&a, &b} {
+				h.Manual.Out = manualSA(h.Manual.Out.SPI, c.suite)
+				h.Manual.In[0] = manualSA(h.Manual.In[0].SPI, c.suite)
+			}
+			need(t, e.kb.Install([]hop.Hop{b}))
+			need(t, e.ka.Install([]hop.Hop{a}))
+			e.wantPasses("once")
+			out, in := state(t, e.ka, 0xff000001), state(t, e.kb, 0xff000001)
+			for _, s := range []hop.XfrmState{out, in} {
+				if s.Source.String() != e.addrA || s.Dest.String() != e.addrB || s.Traffic.Packets != 1 || s.Traffic.Bytes == 0 || s.Age > labtest.Patience {
+					t.Errorf("state %+v", s)
 				}
-				need(t, e.kb.Install([]hop.Hop{b}))
-				need(t, e.ka.Install([]hop.Hop{a}))
-				e.wantPasses("once")
-				out, in := state(t, e.ka, 0xff000001), state(t, e.kb, 0xff000001)
-				for _, s := range []hop.XfrmState{out, in} {
-					if s.Source.String() != e.addrA || s.Dest.String() != e.addrB || s.Traffic.Packets != 1 || s.Traffic.Bytes == 0 || s.Age > labtest.Patience {
-						t.Errorf("state %+v", s)
-					}
-				}
-				if out.Reqid != hop.OwnerRelay.Reqid() || in.Reqid != hop.OwnerGuard.Reqid() {
-					t.Errorf("request ids %#x, %#x", out.Reqid, in.Reqid)
-				}
-				// Installing the same again disturbs nothing.
-				need(t, e.ka.Install([]hop.Hop{a}))
-				if again := state(t, e.ka, 0xff000001); again.Traffic.Packets != 1 {
-					t.Errorf("the state was made anew: %+v", again)
-				}
-				need(t, e.ka.Remove())
-				seen, err := e.ka.Observe()
-				need(t, err)
-				if len(seen.States)+len(seen.Policies) != 0 {
-					t.Errorf("left behind: %+v", seen)
-				}
-				if e.pass("in clear", time.Second) {
-					t.Error("the other end takes what is not in ESP")
-				}
-			})
-		}
+			}
+			if out.Reqid != hop.OwnerRelay.Reqid() || in.Reqid != hop.OwnerGuard.Reqid() {
+				t.Errorf("request ids %#x, %#x", out.Reqid, in.Reqid)
+			}
+			// Installing the same again disturbs nothing.
+			need(t, e.ka.Install([]hop.Hop{a}))
+			if again := state(t, e.ka, 0xff000001); again.Traffic.Packets != 1 {
+				t.Errorf("the state was made anew: %+v", again)
+			}
+			need(t, e.ka.Remove())
+			seen, err := e.ka.Observe()
+			need(t, err)
+			if len(seen.States)+len(seen.Policies) != 0 {
+				t.Errorf("left behind: %+v", seen)
+			}
+			if e.pass("in clear", time.Second) {
+				t.Error("the other end takes what is not in ESP")
+			}
+		})
+	}
+}
+
+// Between link-local addresses a hop holds for one link.
+func TestESPLinkLocal(t *testing.T) {
+	e := newEnds(t, 6)
+	for d, address := range map[*lab.Node]*string{e.a: &e.addrA, e.b: &e.addrB} {
+		found, err := d.LinkLocal(d.Name + "0")
+		need(t, err)
+		*address = found.String()
+	}
+	e.listen(hop.Port6, "%a0", "%b0")
+	a, b := e.hopA(0x101, 0x102), e.hopB(0x102, 0x101)
+	a.Link, b.Link = "a0", "b0"
+	need(t, e.kb.Install([]hop.Hop{b}))
+	if e.pass("in clear", time.Second) {
+		t.Error("what is not in ESP is taken")
+	}
+	need(t, e.ka.Install([]hop.Hop{a}))
+	e.wantPasses("by the link")
+	if got := state(t, e.kb, 0x101); got.Traffic.Packets != 1 {
+		t.Errorf("not by ESP: %+v", got)
 	}
 }
 
@@ -187,8 +217,8 @@ func TestESPWrongKey(t *testing.T) {
 // Rolling keys over by two SPIs loses nothing of a stream.
 func TestESPRollover(t *testing.T) {
 	e := newEnds(t, 6)
-	need(t, e.kb.Install([]hop.Hop{e.hopB(0x102, 0x101)}))
-	need(t, e.ka.Install([]hop.Hop{e.hopA(0x101, 0x102)}))
+	need(t, e.kb.Install([]hop.Hop{e.hopB(0x900, 0x101)}))
+	need(t, e.ka.Install([]hop.Hop{e.hopA(0x101, 0x900)}))
 	e.wantPasses("at first")
 
 	sent, stop := make(chan uint32, 1), make(chan struct{})
@@ -206,7 +236,7 @@ func TestESPRollover(t *testing.T) {
 				return
 			case <-pace.C:
 			}
-			if _, err := e.from.WriteToUDP(binary.BigEndian.AppendUint32(nil, n), e.to.LocalAddr().(*net.UDPAddr)); err != nil {
+			if _, err := e.from.WriteToUDP(binary.BigEndian.AppendUint32(nil, n), e.dest); err != nil {
 				t.Errorf("datagram %d: %v", n, err)
 				return
 			}
@@ -215,12 +245,8 @@ func TestESPRollover(t *testing.T) {
 	})
 	t.Cleanup(sender.Wait)
 	next := uint32(0)
-	receive := func(k *ipsec.Kernel, spi uint32, n int) {
+	receive := func(n int) {
 		t.Helper()
-		before := uint64(0)
-		if spi != 0 {
-			before = state(t, k, spi).Traffic.Packets
-		}
 		buffer := make([]byte, 100)
 		need(t, e.to.SetReadDeadline(time.Now().Add(labtest.Patience)))
 		for range n {
@@ -231,21 +257,45 @@ func TestESPRollover(t *testing.T) {
 			}
 			next++
 		}
-		if spi != 0 && state(t, k, spi).Traffic.Packets == before {
-			t.Errorf("SPI %#x is not used", spi)
+	}
+	until := func(what string, done func() bool) {
+		t.Helper()
+		for end := time.Now().Add(labtest.Patience); !done(); receive(20) {
+			if time.Now().After(end) {
+				t.Fatalf("never: %s", what)
+			}
 		}
 	}
-	for old := uint32(0x101); old < 0x108; old++ {
-		receive(e.ka, old, 20)
-		need(t, e.kb.Install([]hop.Hop{e.hopB(0x102, old, old+1)}))
-		receive(e.ka, old, 20)
-		need(t, e.ka.Install([]hop.Hop{e.hopA(old+1, 0x102)}))
-		receive(e.ka, 0, 20) // those under way by the old one
-		receive(e.ka, old+1, 20)
-		need(t, e.kb.Install([]hop.Hop{e.hopB(0x102, old+1)}))
+	for old := uint32(0x101); old < 0x103; old++ {
+		used := func(spi uint32) func() bool {
+			before := state(t, e.ka, spi).Traffic.Packets
+			return func() bool { return state(t, e.ka, spi).Traffic.Packets > before }
+		}
+		until("the old SA is used", used(old))
+		need(t, e.kb.Install([]hop.Hop{e.hopB(0x900, old, old+1)}))
+		need(t, e.ka.Install([]hop.Hop{e.hopA(old+1, 0x900)}))
+		until("the new SA is used", used(old+1))
+		need(t, e.ka.Install([]hop.Hop{e.hopA(old+1, 0x900)})) // again, which hastens nothing
+		until("the old SA has run out", func() bool {
+			seen, err := e.ka.Observe()
+			need(t, err)
+			return !slices.ContainsFunc(seen.States, func(s hop.XfrmState) bool { return s.SPI == old })
+		})
+		need(t, e.kb.Install([]hop.Hop{e.hopB(0x900, old+1)}))
 	}
+	// Back and forth: the first is wanted again before it has run out.
+	need(t, e.kb.Install([]hop.Hop{e.hopB(0x900, 0x103, 0x104)}))
+	need(t, e.ka.Install([]hop.Hop{e.hopA(0x104, 0x900)}))
+	need(t, e.ka.Install([]hop.Hop{e.hopA(0x103, 0x900)}))
+	until("the other one has run out", func() bool {
+		seen, err := e.ka.Observe()
+		need(t, err)
+		return !slices.ContainsFunc(seen.States, func(s hop.XfrmState) bool { return s.SPI == 0x104 })
+	})
+	receive(20)
+	state(t, e.ka, 0x103)
 	close(stop)
-	receive(nil, 0, int(<-sent-next))
+	receive(int(<-sent - next))
 }
 
 // Somebody else's state is not touched, and named where it is in the way.

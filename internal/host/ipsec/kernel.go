@@ -72,9 +72,9 @@ func (k *Kernel) Remove() error { return k.Install(nil) }
 //
 // Keys roll over without loss (RFC 4301 section 4.4.2.1 lets both SAs be there):
 // states that are new are added before any is taken away, those that we receive
-// by first. The kernel sends by the newest of a policy's states, so that it
-// changes over at once. A state whose key is changed under the same SPI is taken
-// away and added again, which can lose packets.
+// by first. The kernel sends by the new one within two seconds; the old one runs
+// out after five. A state whose key is changed under the same SPI is taken away
+// and added again, which can lose packets.
 //
 // What has another request id is not changed. Where it is in the way, the error
 // names it; the other hops are installed all the same.

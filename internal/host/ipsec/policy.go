@@ -43,11 +43,14 @@ func (p *pass) addPolicies() error {
 }
 
 func (p *pass) addPolicy(want *hop.Policy) error {
-	link, err := p.k.index(want.Link)
+	link, err := p.k.index(want)
 	if err != nil {
 		return err
 	}
 	at := placeOfPolicy(want, link)
+	if p.placed[at] {
+		return nil
+	}
 	p.placed[at] = true
 	there := p.lying(at)
 	switch {
@@ -87,14 +90,16 @@ func (p *pass) removePolicies() error {
 	return errors.Join(refused...)
 }
 
-// index is the number of an interface; 0 stands for any.
-func (k *Kernel) index(name string) (int32, error) {
-	if name == "" {
+// index is the number of a policy's interface; 0 stands for any. On input the
+// kernel does not compare the interface by which a packet came: a policy for one
+// would hold for nothing there, and so it is for all.
+func (k *Kernel) index(p *hop.Policy) (int32, error) {
+	if p.Link == "" || !p.Out {
 		return 0, nil
 	}
-	link, err := k.writer.LinkByName(name)
+	link, err := k.writer.LinkByName(p.Link)
 	if err != nil {
-		return 0, fmt.Errorf("interface %s: %w", name, err)
+		return 0, fmt.Errorf("interface %s: %w", p.Link, err)
 	}
 	return int32(link.Attrs().Index), nil
 }

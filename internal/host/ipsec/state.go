@@ -3,6 +3,7 @@ package ipsec
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -34,6 +35,9 @@ func (p *pass) addState(a *hop.Association) error {
 		return fmt.Errorf("another with reqid %#x is there, which is not ours", h.Reqid)
 	}
 	if h != nil && h.is(a) {
+		if h.ends { // it was superseded, and is wanted again
+			return explain(p.k.writer.XfrmStateUpdate(stateOf(a)))
+		}
 		return nil
 	}
 	if h != nil {
@@ -55,7 +59,8 @@ func (p *pass) holding(a *hop.Association) *held {
 	return nil
 }
 
-// removeStates takes ours away that no hop has.
+// removeStates takes ours away that no hop has, and lets those run out that we
+// sent by until now.
 func (p *pass) removeStates() error {
 	wanted := make(map[string]bool, len(p.associations))
 	for i := range p.associations {
@@ -67,11 +72,48 @@ func (p *pass) removeStates() error {
 		if h.Reqid != p.k.owner.Reqid() || wanted[placeOf(h.Dest, h.SPI)] {
 			continue
 		}
-		if err := p.k.removeState(h); err != nil {
+		take := p.k.removeState
+		if p.superseded(h) {
+			take = p.k.runOut
+		}
+		if err := take(h); err != nil {
 			refused = append(refused, fmt.Errorf("xfrm: state to %v with SPI %#08x: %w", h.Dest, h.SPI, err))
 		}
 	}
 	return errors.Join(refused...)
+}
+
+// superseded reports whether we send between a state's hosts by another one now.
+func (p *pass) superseded(h *held) bool {
+	return slices.ContainsFunc(p.associations, func(a hop.Association) bool {
+		return a.Out && a.Source == h.Source && a.Dest == h.Dest
+	})
+}
+
+// linger is how long a superseded state stays, in seconds. Packets that have
+// chosen it must get through: deleted under them, the kernel throws them away.
+const linger = 5
+
+// runOut has the kernel pass a state over within a second or two, in favour of
+// one that does not end, and delete it after a while. The algorithms of the
+// request are not used, but must be there.
+func (k *Kernel) runOut(h *held) error {
+	if h.ends {
+		return nil
+	}
+	age := uint64(h.Age.Seconds())
+	err := k.writer.XfrmStateUpdate(&netlink.XfrmState{
+		Src: h.Source.AsSlice(), Dst: h.Dest.AsSlice(),
+		Proto: netlink.XFRM_PROTO_ESP, Mode: netlink.XFRM_MODE_TRANSPORT,
+		Spi: int(h.SPI), Reqid: int(h.Reqid),
+		Limits: netlink.XfrmStateLimits{TimeSoft: age + 1, TimeHard: age + linger},
+		Crypt:  &netlink.XfrmStateAlgo{Name: "cbc(aes)", Key: make([]byte, 16)},
+		Auth:   &netlink.XfrmStateAlgo{Name: "hmac(sha256)", Key: make([]byte, 32), TruncateLen: 128},
+	})
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	return explain(err)
 }
 
 func placeOf(dest fmt.Stringer, spi uint32) string { return fmt.Sprintf("%v %d", dest, spi) }

@@ -23,7 +23,7 @@ type held struct {
 	hop.XfrmState
 	keys   string // algorithm names and keys; never printed
 	window uint8
-	link   int32 // of its selector
+	ends   bool // it has a lifetime
 }
 
 // laid is a policy in the kernel, and what tells it from others.
@@ -84,7 +84,7 @@ func parseState(b []byte, now time.Time) (held, bool) {
 			ReplayErrors: uint64(m.Stats.Replay), AuthErrors: uint64(m.Stats.IntegrityFailed),
 		},
 		window: m.ReplayWindow,
-		link:   m.Sel.Ifindex,
+		ends:   m.Lft.HardAddExpiresSeconds != 0,
 	}
 	if added := time.Unix(int64(m.Curlft.AddTime), 0); now.After(added) {
 		s.Age = now.Sub(added)
