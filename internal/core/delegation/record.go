@@ -12,7 +12,9 @@ import (
 )
 
 // Record is what is kept of a delegation. Instants of one boot mean nothing in
-// the next, so both clocks are kept, and the boot that the one belongs to.
+// the next, so both clocks are kept, and the boot that the one belongs to. All
+// but Preferred, Granted, Changed, Server and Source serves a decision after a
+// restart; those five serve operators, who are to see the same as before.
 type Record struct {
 	Delegation
 	BootID    string
