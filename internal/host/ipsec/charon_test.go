@@ -243,6 +243,15 @@ func TestRefusedHop(t *testing.T) {
 		t.Errorf("the error names no hop: %v", err)
 	}
 	r.wantSeen(r.s, "srv.six")
+	// One that was good before is not taken for what it should be now.
+	odd.IKE.Proposals = nil
+	need(t, r.s.Load(t.Context(), []hop.Hop{odd, six}))
+	r.wantSeen(r.s, "odd", "srv.six")
+	odd.IKE.Proposals = []string{"rot13-x25519"}
+	if err := r.s.Load(t.Context(), []hop.Hop{odd, six}); !isRefusal(err) {
+		t.Errorf("refused the second time: %v", err)
+	}
+	r.wantSeen(r.s, "srv.six")
 }
 
 // established waits for an IKE SA of a hop.

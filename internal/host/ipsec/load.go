@@ -17,6 +17,7 @@ type loaded struct {
 	digest [sha256.Size]byte // of the connection and its secrets, to see a change
 	shared string            // name of its pre-shared key, or of its private key's mark
 	key    string            // number of its private key; empty with a pre-shared one
+	stale  bool              // charon refused what was to take its place
 }
 
 // Load brings it about that strongSwan has the connections and credentials of
@@ -115,6 +116,12 @@ func (s *Strongswan) put(ctx context.Context, keys *ring, h *hop.Hop) error {
 	if err != nil {
 		return err
 	}
+	old, known := s.loaded[name]
+	if known {
+		aged := old
+		aged.stale = true
+		s.loaded[name] = aged
+	}
 	now, err := keys.load(ctx, h)
 	if err != nil {
 		return err
@@ -123,7 +130,6 @@ func (s *Strongswan) put(ctx context.Context, keys *ring, h *hop.Hop) error {
 		return err
 	}
 	now.digest = digestOf(connection, h.IKE)
-	old, known := s.loaded[name]
 	s.loaded[name] = now
 	if known && old.digest != now.digest {
 		return s.terminate(ctx, name)

@@ -42,7 +42,7 @@ func (s *Strongswan) whole(ctx context.Context) (hops []string, err error) {
 		return nil, err
 	}
 	for _, name := range names {
-		if l, known := s.loaded[name]; known && keys.has(&l) {
+		if l, known := s.loaded[name]; known && !l.stale && keys.has(&l) {
 			hops = append(hops, s.hopOf(name))
 		}
 	}
