@@ -84,7 +84,7 @@ func settings(cfg *config.Guard) protect.Settings {
 	s := protect.Settings{Hops: cfg.Hops(), Others: cfg.Others, Remove: cfg.IPsec.Remove}
 	for i := range cfg.Peers {
 		if p := &cfg.Peers[i]; p.Protection == trust.ProtectionNone {
-			s.Open = append(s.Open, hop.Open{Role: p.Role, Address: p.Address, Link: p.Zone})
+			s.Open = append(s.Open, hop.Open{Role: p.Role, Address: p.Address, Prefix: p.Prefix, Link: p.Zone})
 		}
 	}
 	return s

@@ -82,6 +82,7 @@ type Supervisor struct {
 
 	mu        sync.Mutex // guards all following fields
 	settings  Settings
+	installed bool // settings have been installed once
 	monitor   *hop.Monitor
 	strangers hop.Traffic
 	states    []hop.State
@@ -138,7 +139,8 @@ func (v *Supervisor) Close() error {
 // there before anything else of them, and that of old ones goes last.
 func (v *Supervisor) install(s Settings) error {
 	v.mu.Lock()
-	before := v.settings
+	before, first := v.settings, !v.installed
+	v.installed = true
 	v.mu.Unlock()
 	if s.guards() {
 		if err := v.guard.InstallOpen(s.Hops, s.Others, s.Open...); err != nil {
@@ -146,9 +148,9 @@ func (v *Supervisor) install(s Settings) error {
 		}
 	}
 	if err := v.xfrm.Install(s.Hops); err != nil {
-		// The guard holds, and the monitor tries again: a machine whose kernel
-		// lacks a module must still say so.
-		v.log.Error("manual keys not installed", "error", err)
+		// The guard holds, and the monitor tries again and says so. A kernel
+		// without XFRM is none of a problem to those who do not need it.
+		v.log.Debug("manual keys not installed", "error", err)
 	}
 	if !s.guards() {
 		if err := v.guard.Remove(); err != nil {
@@ -160,8 +162,8 @@ func (v *Supervisor) install(s Settings) error {
 	v.monitor.Reconfigure(s.Hops)
 	v.states = v.monitor.States()
 	v.mu.Unlock()
-	if usesIKE(before.Hops) && !usesIKE(s.Hops) {
-		v.unload()
+	if (first || usesIKE(before.Hops)) && !usesIKE(s.Hops) {
+		v.unload() // also what an earlier process left
 	}
 	for i := range s.Hops {
 		if s.Hops[i].Manual != nil {
@@ -263,7 +265,8 @@ func (v *Supervisor) unload() {
 	ctx, cancel := context.WithTimeout(context.Background(), deedLimit)
 	defer cancel()
 	if err := v.charon.Unload(ctx); err != nil {
-		v.log.Warn("connections not removed from strongSwan", "error", err)
+		// A strongSwan that does not run has nothing of ours.
+		v.log.Debug("connections not removed from strongSwan", "error", err)
 	}
 }
 
