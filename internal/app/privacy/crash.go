@@ -5,9 +5,12 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"os"
+	"os/signal"
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"syscall"
 
 	"fairlead/internal/app/config"
 )
@@ -60,12 +63,43 @@ func (r *Rules) Part(log *slog.Logger, run func(context.Context) error) func(con
 	}
 }
 
-// Quiet has the runtime report an uncaught panic without any stack, unless all
-// may be shown.
+// Quiet has SIGQUIT and SIGABRT, by which operators and service managers ask for
+// the stacks of all goroutines, be answered without arguments, unless all may be
+// shown. It holds until the process ends. What the runtime writes of a panic that
+// nobody recovers, only the environment can hold back: GOTRACEBACK=none, which
+// does not count where all may be shown.
 func (r *Rules) Quiet() {
-	if !r.Crash().Shows() {
-		debug.SetTraceback("none")
+	if r.Crash().Shows() {
+		debug.SetTraceback("all")
+		return
 	}
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGQUIT, syscall.SIGABRT)
+	go func() {
+		s := <-asked
+		fmt.Fprintf(os.Stderr, "%v\n\n%s", s, bare(stacks()))
+		os.Exit(2) // as the runtime does
+	}()
+}
+
+// maxStacks bounds what is written of all goroutines.
+const maxStacks = 4 << 20
+
+func stacks() string {
+	b := make([]byte, maxStacks)
+	return string(b[:runtime.Stack(b, true)])
+}
+
+// bare takes the arguments out of stacks.
+func bare(stacks string) string {
+	var b strings.Builder
+	for line := range strings.Lines(stacks) {
+		if end := strings.LastIndexByte(line, '('); end > 0 && !strings.HasPrefix(line, "goroutine ") && strings.HasSuffix(line, ")\n") {
+			line = line[:end] + "\n"
+		}
+		b.WriteString(line)
+	}
+	return b.String()
 }
 
 func (m Mask) stack() string {
