@@ -108,8 +108,8 @@ func TestReloadUnderLoad(t *testing.T) {
 	}
 	for i := range 6 {
 		limit := i%2 + 1
-		name := fmt.Sprintf("sub-%d", i)
-		text := r.config(fmt.Sprintf("limits: {client: %d}", limit), "subscriber-id: "+name)
+		name := fmt.Sprintf("line-%d", i)
+		text := r.config(fmt.Sprintf("limits: {client: %d}", limit), "remote-id: {enterprise: 32473, id: "+name+"}")
 		more()
 		if i%2 == 0 {
 			need(t, r.relay.Reload(text))
@@ -126,7 +126,7 @@ func TestReloadUnderLoad(t *testing.T) {
 				if len(q.Relays) == 0 {
 					continue
 				}
-				if got, ok := q.Relays[0].Options().First(dhcp6.OptionSubscriberID); ok && string(got) == name {
+				if got, ok := q.Relays[0].Options().First(dhcp6.OptionRemoteID); ok && string(got[4:]) == name {
 					return true
 				}
 			}
