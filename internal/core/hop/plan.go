@@ -83,8 +83,8 @@ func XfrmText(o Owner, hops []Hop) string {
 
 // command is the state as ip-xfrm(8) adds it.
 func (a *Association) command() string {
-	return fmt.Sprintf("ip xfrm state add src %v dst %v proto esp spi %#08x reqid %#x mode transport replay-window %d extra-flag oseq-may-wrap enc '%s' '%s' auth-trunc '%s' '%s' %d",
-		a.Source, a.Dest, a.SPI, a.Reqid, ManualReplayWindow,
+	return fmt.Sprintf("ip xfrm state add src %v dst %v proto esp spi %#08x reqid %#x mode transport sel src %v dst %v replay-window %d extra-flag oseq-may-wrap enc '%s' '%s' auth-trunc '%s' '%s' %d",
+		a.Source, a.Dest, a.SPI, a.Reqid, a.Source, a.Dest, ManualReplayWindow,
 		a.Encryption.Name, hidden(a.Encryption.Key),
 		a.Integrity.Name, hidden(a.Integrity.Key), a.Integrity.Truncate)
 }

@@ -15,7 +15,7 @@ const (
 )
 
 // Association is an ESP SA of a hop with manual keys, for XFRM: from Source to
-// Dest, for the templates of Reqid.
+// Dest and for packets between the two alone, for the templates of Reqid.
 type Association struct {
 	Hop          string
 	Out          bool // we send by it
@@ -72,7 +72,8 @@ func (o Owner) association(h *Hop, sa *ManualSA, out bool) Association {
 }
 
 // Policies are what keeps the selectors of a hop with manual keys in ESP: for each
-// one for output, and one for input.
+// one for output, and one for input. One for input holds on every link: with a link
+// the kernel matches nothing.
 func (o Owner) Policies(h *Hop) []Policy {
 	if h.Manual == nil {
 		return nil
@@ -82,7 +83,7 @@ func (o Owner) Policies(h *Hop) []Policy {
 	for _, s := range h.Selectors() {
 		all = append(all,
 			Policy{Hop: h.Name, Out: true, Source: local, Dest: remote, Protocol: s.Protocol, SourcePort: s.Local, DestPort: s.Remote, Link: h.Link, Reqid: o.Reqid()},
-			Policy{Hop: h.Name, Source: remote, Dest: local, Protocol: s.Protocol, SourcePort: s.Remote, DestPort: s.Local, Link: h.Link, Reqid: o.Reqid()},
+			Policy{Hop: h.Name, Source: remote, Dest: local, Protocol: s.Protocol, SourcePort: s.Remote, DestPort: s.Local, Reqid: o.Reqid()},
 		)
 	}
 	return all

@@ -75,11 +75,11 @@ func TestManualPolicies(t *testing.T) {
 	}
 	want := []string{
 		"core1 out=true fe80::1/128.547>fe80::2/128.547 17 lan0 0xfa1d0002",
-		"core1 out=false fe80::2/128.547>fe80::1/128.547 17 lan0 0xfa1d0002",
+		"core1 out=false fe80::2/128.547>fe80::1/128.547 17  0xfa1d0002",
 		"core1 out=true fe80::1/128.547>fe80::2/128.1547 17 lan0 0xfa1d0002",
-		"core1 out=false fe80::2/128.1547>fe80::1/128.547 17 lan0 0xfa1d0002",
+		"core1 out=false fe80::2/128.1547>fe80::1/128.547 17  0xfa1d0002",
 		"core1 out=true fe80::1/128.547>fe80::2/128.0 6 lan0 0xfa1d0002",
-		"core1 out=false fe80::2/128.0>fe80::1/128.547 6 lan0 0xfa1d0002",
+		"core1 out=false fe80::2/128.0>fe80::1/128.547 6  0xfa1d0002",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

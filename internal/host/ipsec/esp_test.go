@@ -214,6 +214,26 @@ func TestESPWrongKey(t *testing.T) {
 	e.wantPasses("under the right key")
 }
 
+// RFC 8213 3e and 3q. A peer's key is good for its own address alone: what it sends
+// with it under another peer's address is not taken.
+func TestESPKeyOfAnotherPeer(t *testing.T) {
+	e := newEnds(t, 6)
+	other := manual("other", e.addrB, "2001:db8::3", 0x202, 0x201)
+	other.Role = trust.Relay
+	need(t, e.kb.Install([]hop.Hop{e.hopB(0x102, 0x101), other}))
+	need(t, e.ka.Install([]hop.Hop{e.hopA(0x201, 0x900)}))
+	if e.pass("under another's name", time.Second) {
+		t.Error("a peer's key opens another peer's hop")
+	}
+	counted, err := e.b.Run("grep", "XfrmInStateMismatch", "/proc/net/xfrm_stat")
+	need(t, err)
+	if fields := strings.Fields(counted); len(fields) != 2 || fields[1] != "1" {
+		t.Errorf("counted %q", counted)
+	}
+	need(t, e.ka.Install([]hop.Hop{e.hopA(0x101, 0x900)}))
+	e.wantPasses("with the right one")
+}
+
 // Rolling keys over by two SPIs loses nothing of a stream.
 func TestESPRollover(t *testing.T) {
 	e := newEnds(t, 6)

@@ -3,6 +3,7 @@ package ipsec
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -128,10 +129,13 @@ func (k *Kernel) removeState(h *held) error {
 	return explain(err)
 }
 
-// stateOf is an SA as the library has it. It holds keys: never print it.
+// stateOf is an SA as the library has it. It holds keys: never print it. The
+// selector keeps each peer to its own address: in transport mode the kernel finds
+// a state by its destination and SPI alone, and does not look at who sends.
 func stateOf(a *hop.Association) *netlink.XfrmState {
 	return &netlink.XfrmState{
-		Src: a.Source.AsSlice(), Dst: a.Dest.AsSlice(),
+		Selector: &netlink.XfrmPolicy{Src: network(host(a.Source)), Dst: network(host(a.Dest))},
+		Src:      a.Source.AsSlice(), Dst: a.Dest.AsSlice(),
 		Proto: netlink.XFRM_PROTO_ESP, Mode: netlink.XFRM_MODE_TRANSPORT,
 		Spi: int(a.SPI), Reqid: int(a.Reqid),
 		ReplayWindow: hop.ManualReplayWindow, OSeqMayWrap: hop.ManualMayWrap,
@@ -143,12 +147,15 @@ func stateOf(a *hop.Association) *netlink.XfrmState {
 // is reports whether a state is the SA, keys and all. A kernel under lockdown
 // shows zeros for keys: names and lengths must do then.
 func (h *held) is(a *hop.Association) bool {
-	if h.Source != a.Source || h.window != hop.ManualReplayWindow {
+	if h.Source != a.Source || h.window != hop.ManualReplayWindow || h.from != host(a.Source) || h.to != host(a.Dest) {
 		return false
 	}
 	return h.keys == keysOf(a, a.Encryption.Key, a.Integrity.Key) ||
 		h.keys == keysOf(a, make([]byte, len(a.Encryption.Key)), make([]byte, len(a.Integrity.Key)))
 }
+
+// host is the prefix of one address.
+func host(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 
 // keysOf is how the kernel shows algorithms with such keys.
 func keysOf(a *hop.Association, encryption, integrity []byte) string {

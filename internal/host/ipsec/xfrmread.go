@@ -21,9 +21,10 @@ import (
 // held is a state in the kernel, and what tells it from others.
 type held struct {
 	hop.XfrmState
-	keys   string // algorithm names and keys; never printed
-	window uint8
-	ends   bool // it has a lifetime
+	from, to netip.Prefix // its selector: whose packets it is for
+	keys     string       // algorithm names and keys; never printed
+	window   uint8
+	ends     bool // it has a lifetime
 }
 
 // laid is a policy in the kernel, and what tells it from others.
@@ -83,6 +84,8 @@ func parseState(b []byte, now time.Time) (held, bool) {
 			Traffic:      hop.Traffic{Packets: m.Curlft.Packets, Bytes: m.Curlft.Bytes},
 			ReplayErrors: uint64(m.Stats.Replay), AuthErrors: uint64(m.Stats.IntegrityFailed),
 		},
+		from:   netip.PrefixFrom(address(m.Sel.Saddr, m.Sel.Family), int(m.Sel.PrefixlenS)),
+		to:     netip.PrefixFrom(address(m.Sel.Daddr, m.Sel.Family), int(m.Sel.PrefixlenD)),
 		window: m.ReplayWindow,
 		ends:   m.Lft.HardAddExpiresSeconds != 0,
 	}
