@@ -31,7 +31,7 @@ type Guard struct {
 // the keys.
 func (g *Guard) Hops() []hop.Hop { return g.hops }
 
-const defaultGuardSocket = "/run/fairlead/guard.sock"
+const defaultGuardSocket = "/run/fairlead-guard/control.sock"
 
 // DefaultGuard is a configuration of defaults alone. It has no peers, which every
 // file must name.

@@ -41,7 +41,7 @@ func TestGuardDefaults(t *testing.T) {
 		name      string
 		got, want any
 	}{
-		{"socket", g.Control.Socket, "/run/fairlead/guard.sock"},
+		{"socket", g.Control.Socket, "/run/fairlead-guard/control.sock"},
 		{"metrics", g.Metrics.Listen.String(), "[::1]:9548"},
 		{"others (RFC 8213 section 3)", g.Others, false},
 		{"strongSwan", g.IPsec.Socket, "/run/charon.vici"},

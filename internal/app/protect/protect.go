@@ -61,7 +61,7 @@ type xfrm interface {
 
 // guard is host/nft's Guard.
 type guard interface {
-	InstallOpen(hops []hop.Hop, others bool, open ...hop.Open) error
+	Install(hops []hop.Hop, others bool, open ...hop.Open) error
 	Observe() (hop.Guard, error)
 	Remove() error
 	Close() error
@@ -143,7 +143,7 @@ func (v *Supervisor) install(s Settings) error {
 	v.installed = true
 	v.mu.Unlock()
 	if s.guards() {
-		if err := v.guard.InstallOpen(s.Hops, s.Others, s.Open...); err != nil {
+		if err := v.guard.Install(s.Hops, s.Others, s.Open...); err != nil {
 			return fmt.Errorf("guard: %w", err)
 		}
 	}
@@ -328,7 +328,7 @@ func (v *Supervisor) do(ctx context.Context, a hop.Action) {
 	switch a.Kind {
 	case hop.InstallGuard:
 		v.log.Warn("guard table changed by somebody else: installed again", "what", a.Why)
-		err = v.guard.InstallOpen(settings.Hops, settings.Others, settings.Open...)
+		err = v.guard.Install(settings.Hops, settings.Others, settings.Open...)
 	case hop.InstallManual:
 		err = v.xfrm.Install(settings.Hops)
 	case hop.Load:

@@ -163,7 +163,7 @@ func (f fakeXfrm) Observe() (k hop.Kernel, err error) {
 
 type fakeGuard struct{ *machine }
 
-func (f fakeGuard) InstallOpen(hops []hop.Hop, _ bool, _ ...hop.Open) error {
+func (f fakeGuard) Install(hops []hop.Hop, _ bool, _ ...hop.Open) error {
 	f.change(func() { f.table = true })
 	return f.did("guard " + strings.Join(names(hops, func(*hop.Hop) bool { return true }), " "))
 }

@@ -49,14 +49,9 @@ func (g *Guard) Close() error {
 
 // Install makes the table hold what core/hop decides for these hops, whatever was
 // in it, all in one transaction: there is no moment without the old rules or the
-// new. Counters go on from where they were. hop.Owner.GuardTable says what others
-// means.
-func (g *Guard) Install(hops []hop.Hop, others bool) error {
-	return g.InstallOpen(hops, others)
-}
-
-// InstallOpen is Install with peers that may be heard in clear.
-func (g *Guard) InstallOpen(hops []hop.Hop, others bool, open ...hop.Open) error {
+// new. Counters go on from where they were. Peers that are open may be heard in
+// clear; hop.Owner.GuardTable says what others means.
+func (g *Guard) Install(hops []hop.Hop, others bool, open ...hop.Open) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	t := g.owner.GuardTable(hops, others, open...)

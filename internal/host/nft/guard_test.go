@@ -303,7 +303,7 @@ func TestGuardTextIsWhatIsInstalled(t *testing.T) {
 			if err := g.Remove(); err != nil { // so that chains come in the text's order
 				t.Fatal(err)
 			}
-			if err := g.InstallOpen(c.hops, c.others, c.open...); err != nil {
+			if err := g.Install(c.hops, c.others, c.open...); err != nil {
 				t.Fatal(err)
 			}
 			text := hop.GuardText(hop.OwnerRelay, c.hops, c.others, c.open...)

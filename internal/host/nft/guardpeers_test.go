@@ -82,7 +82,7 @@ func TestGuardOpenPeers(t *testing.T) {
 			}
 			peers = append(peers, o)
 		}
-		if err := p.guard.InstallOpen(threeHops(), false, peers...); err != nil {
+		if err := p.guard.Install(threeHops(), false, peers...); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -22,7 +22,7 @@ func TestGuardNoticesTampering(t *testing.T) {
 	open := hop.Open{Role: trust.Relay, Address: netip.MustParseAddr(else6)}
 	install := func() {
 		t.Helper()
-		if err := p.guard.InstallOpen(threeHops(), false, open); err != nil {
+		if err := p.guard.Install(threeHops(), false, open); err != nil {
 			t.Fatal(err)
 		}
 	}
