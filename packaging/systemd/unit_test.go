@@ -13,10 +13,10 @@ import (
 	"fairlead/internal/app/config"
 )
 
-// settings are the last value of each key of the unit.
-func settings(t *testing.T) map[string]string {
+// settings are the last value of each key of a unit.
+func settings(t *testing.T, file string) map[string]string {
 	t.Helper()
-	b, err := os.ReadFile("fairlead.service")
+	b, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func settings(t *testing.T) map[string]string {
 
 // The folders that systemd makes are those that the program uses by default.
 func TestUnitFitsTheDefaults(t *testing.T) {
-	unit, c := settings(t), config.Default()
+	unit, c := settings(t, "fairlead.service"), config.Default()
 	for what, pair := range map[string][2]string{
 		"state folder":   {filepath.Join("/var/lib", unit["StateDirectory"]), c.State},
 		"control socket": {filepath.Join("/run", unit["RuntimeDirectory"]), filepath.Dir(c.Control.Socket)},
@@ -51,6 +51,25 @@ func TestUnitFitsTheDefaults(t *testing.T) {
 	}
 }
 
+func TestGuardUnitFitsTheDefaults(t *testing.T) {
+	unit, c := settings(t, "fairlead-guard.service"), config.DefaultGuard()
+	for what, pair := range map[string][2]string{
+		"control socket": {filepath.Join("/run", unit["RuntimeDirectory"]), filepath.Dir(c.Control.Socket)},
+		"group":          {unit["Group"], c.Control.Group},
+		"start":          {unit["ExecStart"], "/usr/bin/fairlead guard --config /etc/" + unit["ConfigurationDirectory"] + "/guard.yaml"},
+		"type":           {unit["Type"], "notify-reload"},
+		"capabilities":   {unit["CapabilityBoundingSet"], "CAP_NET_ADMIN CAP_SYS_PTRACE"},
+	} {
+		if pair[0] != pair[1] {
+			t.Errorf("%s: the unit has %q, the program %q", what, pair[0], pair[1])
+		}
+	}
+	// Two units with one runtime folder would take it from each other when they stop.
+	if other := settings(t, "fairlead.service")["RuntimeDirectory"]; unit["RuntimeDirectory"] == other {
+		t.Errorf("both units have the runtime folder %s", other)
+	}
+}
+
 func TestProtocolName(t *testing.T) {
 	b, err := os.ReadFile("rt_protos.d/fairlead.conf")
 	if err != nil {
@@ -62,31 +81,33 @@ func TestProtocolName(t *testing.T) {
 	}
 }
 
-// systemd itself reads the unit, and has nothing to say but what it must.
-func TestUnitVerifies(t *testing.T) {
+// systemd itself reads the units, and has nothing to say but what it must.
+func TestUnitsVerify(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {
 		t.Skip("probe: systemd-analyze: ", err)
-	}
-	unit, err := os.ReadFile("fairlead.service")
-	if err != nil {
-		t.Fatal(err)
 	}
 	program, err := os.Executable() // stands in for a program that is not installed
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "fairlead.service")
-	if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(unit), "/usr/bin/fairlead", program)), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.Command(analyze, "verify", "--man=no", path).CombinedOutput()
-	if err != nil {
-		t.Errorf("systemd-analyze verify: %v", err)
-	}
-	for line := range strings.Lines(string(out)) {
-		if !strings.Contains(line, "ignoring: notify-reload") { // before systemd 253
-			t.Errorf("systemd-analyze verify: %s", line)
+	for _, file := range []string{"fairlead.service", "fairlead-guard.service"} {
+		unit, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), file)
+		if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(unit), "/usr/bin/fairlead", program)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command(analyze, "verify", "--man=no", path).CombinedOutput()
+		if err != nil {
+			t.Errorf("systemd-analyze verify: %v", err)
+		}
+		for line := range strings.Lines(string(out)) {
+			if !strings.Contains(line, "ignoring: notify-reload") { // before systemd 253
+				t.Errorf("systemd-analyze verify: %s", line)
+			}
 		}
 	}
 }

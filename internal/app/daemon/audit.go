@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"fairlead/internal/app/service"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
@@ -155,7 +156,7 @@ func (a *auditor) report(found []hoststate.Finding) {
 		a.d.findings[f.Kind.String()]++
 	}
 	a.d.mu.Unlock()
-	at := now().Boot
+	at := service.Now().Boot
 	for i, f := range found {
 		if i == maxReported {
 			a.d.log.Warn("kernel differed: more was mended", "differences", len(found))

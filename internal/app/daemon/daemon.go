@@ -31,6 +31,7 @@ import (
 	"fairlead/internal/app/metrics"
 	"fairlead/internal/app/privacy"
 	"fairlead/internal/app/protect"
+	"fairlead/internal/app/service"
 	"fairlead/internal/core/hop"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
@@ -93,10 +94,10 @@ func Run(ctx context.Context, path string) error {
 	d.hangups = make(chan os.Signal, 1)
 	signal.Notify(d.hangups, syscall.SIGHUP) // from the start: one that comes early must wait, not kill
 	defer signal.Stop(d.hangups)
-	d.level.Set(logLevel(cfg.Log.Level))
+	d.level.Set(service.Level(cfg.Log.Level))
 	d.privacy = privacy.New(privacy.NewKey(), cfg.Privacy, cfg.Peers)
 	d.privacy.Quiet()
-	d.log = privacy.Logger(newLogger(cfg.Log.Format, &d.level, os.Stderr), d.privacy)
+	d.log = privacy.Logger(service.NewLogger(cfg.Log.Format, &d.level, os.Stderr), d.privacy)
 	d.warn(cfg)
 	return d.run(ctx)
 }
@@ -224,7 +225,7 @@ func (d *daemon) serve(ctx context.Context) error {
 			return nil
 		})
 	}
-	d.notify(sd.SdNotifyReady)
+	service.Notify(d.log, sd.SdNotifyReady)
 	d.log.Info("relaying", "config", d.path)
 	return group.Wait()
 }
@@ -232,7 +233,7 @@ func (d *daemon) serve(ctx context.Context) error {
 // closeSockets closes the sockets at the end, once what was decided has left.
 func (d *daemon) closeSockets(ctx context.Context) error {
 	<-ctx.Done()
-	d.notify(sd.SdNotifyStopping)
+	service.Notify(d.log, sd.SdNotifyStopping)
 	<-d.pipe.done
 	return d.conn.Close()
 }
@@ -271,15 +272,9 @@ func (d *daemon) watchdog(ctx context.Context) error {
 			return nil
 		case <-t.C:
 			if d.loop.call(ctx, func(instant.Now, *relay6.Effects) {}) == nil {
-				d.notify(sd.SdNotifyWatchdog)
+				service.Notify(d.log, sd.SdNotifyWatchdog)
 			}
 		}
-	}
-}
-
-func (d *daemon) notify(state string) {
-	if _, err := sd.SdNotify(false, state); err != nil {
-		d.log.Warn("service manager not told", "state", state, "error", err)
 	}
 }
 
@@ -332,7 +327,7 @@ func Purge(path string) error {
 	if openErr != nil {
 		return errors.Join(err, openErr)
 	}
-	log := newLogger(cfg.Log.Format, logLevel(cfg.Log.Level), os.Stderr)
+	log := service.NewLogger(cfg.Log.Format, service.Level(cfg.Log.Level), os.Stderr)
 	return errors.Join(err, table.Purge(), table.Close(),
 		protect.Purge(protect.Options{Owner: hop.OwnerRelay, Socket: cfg.IPsec.Socket, Log: log}))
 }

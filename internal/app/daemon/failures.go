@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"sync"
 
+	"fairlead/internal/app/service"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/udp"
 )
@@ -49,7 +50,7 @@ func (f *failures) report(o udp.Outgoing, err error) {
 	if o.Kind == udp.ToPeer {
 		subject += " " + o.Dest.Addr().String()
 	}
-	if n, due := f.once.due(subject, now().Boot); due {
+	if n, due := f.once.due(subject, service.Now().Boot); due {
 		f.log.Warn("datagram not sent", "dest", o.Dest, "link", o.Link, "error", err, "times", n)
 	}
 }

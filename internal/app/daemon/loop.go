@@ -9,10 +9,10 @@ import (
 	"sync"
 	"time"
 
+	"fairlead/internal/app/service"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
-	"fairlead/internal/host/clock"
 	"fairlead/internal/host/netlink"
 	"fairlead/internal/host/udp"
 )
@@ -59,11 +59,6 @@ type probeResult struct {
 	answers bool
 }
 
-func now() instant.Now {
-	c := clock.Now()
-	return instant.Now{Boot: instant.Instant(c.Boot), Wall: c.Wall, Synced: c.Synced}
-}
-
 // idle is the longest that the loop sleeps: the watchdog and the clock's
 // settling want a look now and then.
 const idle = 5 * time.Second
@@ -91,7 +86,7 @@ func (l *loop) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-arrived:
-			l.at = now()
+			l.at = service.Now()
 			arrived = l.arrived
 			if l.takeTurn(ctx) {
 				arrived = always
@@ -101,24 +96,24 @@ func (l *loop) run(ctx context.Context) error {
 				return errWatchGone
 			}
 			if ok {
-				l.at = now()
+				l.at = service.Now()
 				l.linkEvents(e)
 				l.carryOut(ctx)
 			}
 		case outcomes := <-l.pipe.outcomes:
-			l.at = now()
+			l.at = service.Now()
 			l.settle(outcomes)
 			l.carryOut(ctx)
 		case p := <-l.probed:
-			l.at = now()
+			l.at = service.Now()
 			l.decideOn(ctx, func(n instant.Now, eff *relay6.Effects) { l.core.Probed(n, p.hop, p.answers, eff) })
 			l.carryOut(ctx)
 		case call := <-l.calls:
-			l.at = now()
+			l.at = service.Now()
 			l.decideOn(ctx, call)
 			l.carryOut(ctx)
 		case <-timer.C:
-			l.at = now()
+			l.at = service.Now()
 			l.tick()
 			l.carryOut(ctx)
 		}

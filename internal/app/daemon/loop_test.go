@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fairlead/internal/app/control"
+	"fairlead/internal/app/service"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
@@ -85,7 +86,7 @@ func newQuietLoop(t *testing.T) (*loop, *quiet) {
 		}
 		return core, nil
 	}
-	core, err := l.build(now(), &l.turn.eff)
+	core, err := l.build(service.Now(), &l.turn.eff)
 	if err != nil {
 		t.Fatal(err)
 	}

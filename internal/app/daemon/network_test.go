@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fairlead/internal/app/service"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/host/netlink"
 	"fairlead/internal/host/udp"
@@ -106,18 +107,18 @@ func TestNetworkRetriesWhatIsNotOpen(t *testing.T) {
 	o.tell(l, link(linkB, "dB", ""))
 	o.want(t, "links refused", "open :: refused")
 	o.trace = nil
-	l.net.retry(now().Boot, l.core)
+	l.net.retry(service.Now().Boot, l.core)
 	o.want(t, "links refused", "open :: refused")
 	o.trace = nil
-	l.net.retry(now().Boot, l.core) // the time is not there yet
+	l.net.retry(service.Now().Boot, l.core) // the time is not there yet
 	o.want(t)
 	if n := strings.Count(out.String(), "level=WARN"); n != 2 {
 		t.Errorf("%d warnings, want one for links and one for the socket:\n%s", n, &out)
 	}
 	o.refuse, l.net.retryAt = nil, 0
-	l.net.retry(now().Boot, l.core)
+	l.net.retry(service.Now().Boot, l.core)
 	o.want(t, "links dA/2/ dB/3/", "open :: ")
 	o.trace, l.net.retryAt = nil, 0
-	l.net.retry(now().Boot, l.core) // nothing is left to try
+	l.net.retry(service.Now().Boot, l.core) // nothing is left to try
 	o.want(t)
 }

@@ -2,14 +2,13 @@ package daemon
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"sync"
 	"time"
 
-	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/privacy"
+	"fairlead/internal/app/service"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
@@ -31,7 +30,7 @@ func (n *notes) take(eff *relay6.Effects) {
 	if len(eff.Notes) == 0 && len(eff.Drops) == 0 {
 		return
 	}
-	at := now()
+	at := service.Now()
 	for i := range eff.Notes {
 		note := &eff.Notes[i]
 		n.write(note, at.Boot)
@@ -159,17 +158,4 @@ func (l *limiter) due(subject string, at instant.Instant) (times uint64, due boo
 	}
 	times, s.times, s.after = s.times, 0, at.After(l.every)
 	return times, true
-}
-
-// newLogger is the log as configured.
-func newLogger(format config.LogFormat, level slog.Leveler, w io.Writer) *slog.Logger {
-	o := &slog.HandlerOptions{Level: level}
-	if format == config.LogJSON {
-		return slog.New(slog.NewJSONHandler(w, o))
-	}
-	return slog.New(slog.NewTextHandler(w, o))
-}
-
-func logLevel(l config.LogLevel) slog.Level {
-	return [...]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}[l]
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 
+	"fairlead/internal/app/service"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
 )
@@ -45,7 +46,7 @@ func (l *loop) rebuild(ctx context.Context, cause any) {
 		return
 	}
 	l.turn.eff.Reset()
-	core, err := l.build(now(), &l.turn.eff)
+	core, err := l.build(service.Now(), &l.turn.eff)
 	if err != nil {
 		// Without the store the old core is the only one there is.
 		l.log.Error("core not rebuilt: going on with the old one", "error", err, "panic", l.notes.privacy.Cause(cause))

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"fairlead/internal/app/service"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
@@ -82,7 +83,7 @@ func TestRebuildGoesOnWhereTheOldCoreWas(t *testing.T) {
 			t.Errorf("%d Solicits counted on %s, want 2", got, v.Name)
 		}
 	}
-	for _, p := range l.core.Peers(now()) {
+	for _, p := range l.core.Peers(service.Now()) {
 		if p.Counters.Sent != 2 {
 			t.Errorf("%d messages counted to %s, want 2", p.Counters.Sent, p.Name)
 		}

@@ -7,10 +7,10 @@ import (
 	"time"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
-	"golang.org/x/sys/unix"
 
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
+	"fairlead/internal/app/service"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
@@ -30,22 +30,13 @@ func (d *daemon) signals(ctx context.Context) error {
 	}
 }
 
-// reloading is what notify-reload wants to hear: both in one message.
-func reloading() string {
-	var t unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) != nil {
-		return sd.SdNotifyReloading
-	}
-	return fmt.Sprintf("%s\nMONOTONIC_USEC=%d", sd.SdNotifyReloading, t.Nano()/1000)
-}
-
 // Reload takes the configuration file anew. A file with errors, or one that
 // changes what a running process cannot, changes nothing.
 func (d *daemon) Reload(ctx context.Context, who string) error {
 	d.turn.Lock()
 	defer d.turn.Unlock()
-	d.notify(reloading())
-	defer d.notify(sd.SdNotifyReady)
+	service.Notify(d.log, service.Reloading())
+	defer service.Notify(d.log, sd.SdNotifyReady)
 	err := d.reload(ctx)
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -79,7 +70,7 @@ func (d *daemon) reload(ctx context.Context) error {
 	if err := d.hops.Reconfigure(protected(next)); err != nil {
 		return err
 	}
-	d.level.Set(logLevel(next.Log.Level))
+	d.level.Set(service.Level(next.Log.Level))
 	d.warn(next)
 	d.hook.Reconfigure(next.Hook)
 	defer d.audit.soon()

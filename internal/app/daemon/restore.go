@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fairlead/internal/app/config"
+	"fairlead/internal/app/service"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
@@ -22,7 +23,7 @@ import (
 func (d *daemon) answers(ctx context.Context, p relay6.Probe) bool {
 	there, err := probe.Answers(ctx, p.Index, p.Hop.Addr, p.Hop.LinkLayer)
 	if err != nil {
-		if times, due := d.loop.notes.once.due("probe "+p.Hop.Link, now().Boot); due && ctx.Err() == nil {
+		if times, due := d.loop.notes.once.due("probe "+p.Hop.Link, service.Now().Boot); due && ctx.Err() == nil {
 			d.log.Warn("next hop not probed", "link", p.Hop.Link, "error", err, "times", times)
 		}
 		return true
@@ -142,7 +143,7 @@ func (d *daemon) restore() error {
 	started := time.Now()
 	differences := 0
 	var eff relay6.Effects
-	core, err := d.buildCore(now(), &eff)
+	core, err := d.buildCore(service.Now(), &eff)
 	if err != nil {
 		return err
 	}
@@ -186,7 +187,7 @@ func (d *daemon) carryOutNow(eff *relay6.Effects) {
 		outcomes := d.pipe.install([]*job{j})
 		eff.Reset()
 		for _, o := range outcomes {
-			d.loop.core.Settle(now(), o, eff)
+			d.loop.core.Settle(service.Now(), o, eff)
 		}
 	}
 }

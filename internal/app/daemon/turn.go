@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"fairlead/internal/app/service"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/udp"
 )
@@ -98,7 +99,7 @@ func (l *loop) receive(ctx context.Context) error {
 			return err
 		}
 		if l.senders != nil {
-			for l.intake.drain(now().Boot) {
+			for l.intake.drain(service.Now().Boot) {
 				select {
 				case l.arrived <- struct{}{}:
 				default: // it has been told

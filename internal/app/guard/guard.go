@@ -22,6 +22,7 @@ import (
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/metrics"
+	"fairlead/internal/app/privacy"
 	"fairlead/internal/app/protect"
 	"fairlead/internal/app/service"
 	"fairlead/internal/core/hop"
@@ -36,6 +37,7 @@ type guard struct {
 	log        *slog.Logger
 	level      slog.LevelVar
 	started    time.Time
+	privacy    *privacy.Rules
 	supervisor *protect.Supervisor
 	api        *control.Server
 	feed       *control.Feed
@@ -64,7 +66,9 @@ func Run(ctx context.Context, path string) error {
 	signal.Notify(g.hangups, syscall.SIGHUP) // from the start: one that comes early must wait, not kill
 	defer signal.Stop(g.hangups)
 	g.level.Set(service.Level(cfg.Log.Level))
-	g.log = service.NewLogger(cfg.Log.Format, &g.level, os.Stderr)
+	g.privacy = privacy.New(privacy.NewKey(), cfg.Privacy, cfg.Peers)
+	g.privacy.Quiet()
+	g.log = privacy.Logger(service.NewLogger(cfg.Log.Format, &g.level, os.Stderr), g.privacy)
 	g.warn(cfg.Warnings)
 	g.supervisor, err = protect.Open(g.options(), settings(cfg))
 	if err != nil {
@@ -181,6 +185,7 @@ func (g *guard) reload() error {
 		return err
 	}
 	g.level.Set(service.Level(next.Log.Level))
+	g.privacy.Reconfigure(next.Privacy, next.Peers)
 	g.warn(next.Warnings)
 	g.mu.Lock()
 	defer g.mu.Unlock()
