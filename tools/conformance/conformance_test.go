@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -109,6 +110,17 @@ func TestRFC8221_5_ESP() {}
 		if _, err := scan(root); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s, of a row that is not there: error %v, want %q", name, err, want)
 		}
+	}
+}
+
+func TestShortNames(t *testing.T) {
+	got := shortNames(map[row][]evidence{
+		{"8213", "3a"}: {{Package: "internal/vm/ipsec"}, {Package: "internal/core/hop"}},
+		{"8213", "3b"}: {{Package: "internal/host/ipsec"}, {Package: "internal/core/hop"}},
+	})
+	want := map[string]string{"internal/vm/ipsec": "vm/ipsec", "internal/host/ipsec": "host/ipsec", "internal/core/hop": "hop"}
+	if !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }
 

@@ -24,6 +24,7 @@ RFC 8987 that its tests notice when the code breaks it.
 func render(found map[row][]evidence) (text string, lines []string) {
 	var b strings.Builder
 	b.WriteString(header)
+	short := shortNames(found)
 	for _, t := range claims.Tables() {
 		line := summary(t, found)
 		lines = append(lines, line)
@@ -38,14 +39,14 @@ func render(found map[row][]evidence) (text string, lines []string) {
 			if r.Note != "" {
 				text += " (" + r.Note + ")"
 			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s |", r.ID, r.Level, text, tests(found[row{t.RFC, r.ID}]))
+			fmt.Fprintf(&b, "| %s | %s | %s | %s |", r.ID, r.Level, text, tests(found[row{t.RFC, r.ID}], short))
 			if t.RFC == "8987" {
 				fmt.Fprintf(&b, " %s |", mutation(r.ID))
 			}
 			b.WriteByte('\n')
 		}
 		if whole := found[row{t.RFC, wholeSection}]; len(whole) > 0 {
-			fmt.Fprintf(&b, "\nTests of %s: %s\n", wholeSection, tests(whole))
+			fmt.Fprintf(&b, "\nTests of %s: %s\n", wholeSection, tests(whole, short))
 		}
 	}
 	return b.String(), lines
@@ -66,8 +67,33 @@ func summary(t claims.Table, found map[row][]evidence) string {
 	return fmt.Sprintf("%s: %d of %d shown, %d in the kernel", t.Title, shown, t.Counted, kernel)
 }
 
+// shortNames are what folders with evidence are called: the last element of the
+// path, or the last two where another folder has the same.
+func shortNames(found map[row][]evidence) map[string]string {
+	folders := make(map[string]map[string]bool) // by last element
+	for _, all := range found {
+		for _, e := range all {
+			base := path.Base(e.Package)
+			if folders[base] == nil {
+				folders[base] = make(map[string]bool)
+			}
+			folders[base][e.Package] = true
+		}
+	}
+	short := make(map[string]string)
+	for base, same := range folders {
+		for folder := range same {
+			short[folder] = base
+			if len(same) > 1 {
+				short[folder] = path.Join(path.Base(path.Dir(folder)), base)
+			}
+		}
+	}
+	return short
+}
+
 // tests are the names of a row's tests, by folder.
-func tests(all []evidence) string {
+func tests(all []evidence, short map[string]string) string {
 	if len(all) == 0 {
 		return "-"
 	}
@@ -77,7 +103,7 @@ func tests(all []evidence) string {
 		name := "`" + e.Test + "`"
 		if e.Package != folder {
 			folder = e.Package
-			where := path.Base(folder)
+			where := short[folder]
 			if e.Kernel {
 				where += ", **kernel**"
 			}
