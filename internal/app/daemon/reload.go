@@ -66,7 +66,8 @@ func (d *daemon) reload(ctx context.Context) error {
 	if err := d.api.Reconfigure(next); err != nil {
 		return err
 	}
-	// New peers' guard holds before anything is sent to them.
+	// New peers' guard holds before anything is sent to them, that of old ones
+	// until nothing is.
 	if err := d.hops.Reconfigure(protected(next)); err != nil {
 		return err
 	}
@@ -75,7 +76,7 @@ func (d *daemon) reload(ctx context.Context) error {
 	d.hook.Reconfigure(next.Hook)
 	defer d.audit.soon()
 	// From here on it is done wholly, whatever becomes of who asked for it.
-	return d.loop.call(context.WithoutCancel(ctx), func(_ instant.Now, eff *relay6.Effects) {
+	err = d.loop.call(context.WithoutCancel(ctx), func(_ instant.Now, eff *relay6.Effects) {
 		d.mu.Lock()
 		d.cfg, d.relayID = next, id
 		d.mu.Unlock()
@@ -84,6 +85,10 @@ func (d *daemon) reload(ctx context.Context) error {
 		d.loop.net.configure(next.Peers, next.Relay6.SourcePort)
 		d.loop.net.update(d.loop.core)
 	})
+	if err == nil {
+		d.hops.Release()
+	}
+	return err
 }
 
 // nextRelayID is the identity under a new configuration. One that was made stays,

@@ -184,6 +184,7 @@ func (g *guard) reload() error {
 	if err := g.supervisor.Reconfigure(settings(next)); err != nil {
 		return err
 	}
+	g.supervisor.Release() // what is no longer in the file may be in clear
 	g.level.Set(service.Level(next.Log.Level))
 	g.privacy.Reconfigure(next.Privacy, next.Peers)
 	g.warn(next.Warnings)

@@ -82,7 +82,8 @@ type Supervisor struct {
 
 	mu        sync.Mutex // guards all following fields
 	settings  Settings
-	installed bool // settings have been installed once
+	installed bool      // settings have been installed once
+	held      []hop.Hop // no longer in the settings, but guarded until they are released
 	monitor   *hop.Monitor
 	strangers hop.Traffic
 	states    []hop.State
@@ -136,29 +137,23 @@ func (v *Supervisor) Close() error {
 }
 
 // install brings the guard and the manual keys about. The guard of new hops is
-// there before anything else of them, and that of old ones goes last.
+// there before anything else of them, and that of old ones stays until Release.
 func (v *Supervisor) install(s Settings) error {
 	v.mu.Lock()
 	before, first := v.settings, !v.installed
+	held := gone(slices.Concat(before.Hops, v.held), s.Hops)
 	v.installed = true
 	v.mu.Unlock()
-	if s.guards() {
-		if err := v.guard.Install(s.Hops, s.Others, s.Open...); err != nil {
-			return fmt.Errorf("guard: %w", err)
-		}
+	if err := v.setGuard(&s, held); err != nil {
+		return err
 	}
 	if err := v.xfrm.Install(s.Hops); err != nil {
 		// The guard holds, and the monitor tries again and says so. A kernel
 		// without XFRM is none of a problem to those who do not need it.
 		v.log.Debug("manual keys not installed", "error", err)
 	}
-	if !s.guards() {
-		if err := v.guard.Remove(); err != nil {
-			return fmt.Errorf("guard: %w", err)
-		}
-	}
 	v.mu.Lock()
-	v.settings = s
+	v.settings, v.held = s, held
 	v.monitor.Reconfigure(s.Hops)
 	v.states = v.monitor.States()
 	v.mu.Unlock()
@@ -174,8 +169,33 @@ func (v *Supervisor) install(s Settings) error {
 	return nil
 }
 
+// setGuard makes the guard hold for the settings, and for hops that were in them.
+func (v *Supervisor) setGuard(s *Settings, held []hop.Hop) error {
+	if s.guards() || len(held) > 0 {
+		if err := v.guard.Install(slices.Concat(s.Hops, held), s.Others, s.Open...); err != nil {
+			return fmt.Errorf("guard: %w", err)
+		}
+		return nil
+	}
+	if err := v.guard.Remove(); err != nil {
+		// Nothing is to be guarded: a machine without nftables will do.
+		v.log.Warn("guard table not removed: if there is one, it goes on holding back", "error", err)
+	}
+	return nil
+}
+
+// gone are those of the hops before whose peer is not guarded after.
+func gone(before, after []hop.Hop) []hop.Hop {
+	return slices.DeleteFunc(before, func(b hop.Hop) bool {
+		return slices.ContainsFunc(after, func(a hop.Hop) bool {
+			return a.Remote == b.Remote && a.Link == b.Link && (a.RelayPort == b.RelayPort || b.RelayPort == 0)
+		})
+	})
+}
+
 // Reconfigure takes new settings. The guard of what is new holds when it
-// returns; connections follow.
+// returns; connections follow. What is no longer in the settings is guarded until
+// Release, since whoever sends may not know yet.
 func (v *Supervisor) Reconfigure(s Settings) error {
 	v.turn.Lock()
 	defer v.turn.Unlock()
@@ -187,6 +207,26 @@ func (v *Supervisor) Reconfigure(s Settings) error {
 	}
 	v.look()
 	return nil
+}
+
+// Release lets go of what the settings had before the last Reconfigure: nobody
+// sends there any more, or may do so in clear.
+func (v *Supervisor) Release() {
+	v.turn.Lock()
+	defer v.turn.Unlock()
+	v.mu.Lock()
+	s, held := v.settings, v.held
+	v.mu.Unlock()
+	if len(held) == 0 {
+		return
+	}
+	if err := v.setGuard(&s, nil); err != nil {
+		v.log.Warn("peers that are no more are still held back", "error", err)
+		return
+	}
+	v.mu.Lock()
+	v.held = nil
+	v.mu.Unlock()
 }
 
 func usesIKE(hops []hop.Hop) bool {
@@ -253,6 +293,12 @@ func (v *Supervisor) current() Settings {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.settings
+}
+
+func (v *Supervisor) holding() []hop.Hop {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.held
 }
 
 // Deadlines of what strongSwan is asked: it may hang.
@@ -328,7 +374,7 @@ func (v *Supervisor) do(ctx context.Context, a hop.Action) {
 	switch a.Kind {
 	case hop.InstallGuard:
 		v.log.Warn("guard table changed by somebody else: installed again", "what", a.Why)
-		err = v.guard.Install(settings.Hops, settings.Others, settings.Open...)
+		err = v.setGuard(&settings, v.holding())
 	case hop.InstallManual:
 		err = v.xfrm.Install(settings.Hops)
 	case hop.Load:

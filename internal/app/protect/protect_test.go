@@ -347,12 +347,62 @@ func TestReconfigure(t *testing.T) {
 			t.Errorf("no warning of manual keys: %s", log)
 		}
 		// Nothing to guard any more: the table goes, after the rest.
-		step(Settings{Others: true}, "xfrm ", "guard removed")
+		step(Settings{Others: true}, "guard srv", "xfrm ")
+		v.Release()
+		if got := m.deeds(); got[len(got)-1] != "guard removed" {
+			t.Errorf("did %q, want the table to go at the end", got)
+		}
 		// Strangers alone are guarded against without any hop.
 		step(Settings{}, "guard ", "xfrm ")
 		m.fail["guard "] = errors.New("no nftables")
 		if err := v.Reconfigure(Settings{}); err == nil || !strings.Contains(err.Error(), "no nftables") {
 			t.Errorf("a guard that cannot be installed: %v", err)
+		}
+	})
+}
+
+// Whoever sends to a peer that is no more, or has moved, finds out later than we
+// do. Until then the peer is guarded, also by a table that had to be mended.
+func TestGuardOfWhatIsNoMore(t *testing.T) {
+	moved, gone := keyed("moved"), keyed("gone")
+	moved.Remote, gone.Remote = netip.MustParseAddr("2001:db8::3"), netip.MustParseAddr("2001:db8::4")
+	m := newMachine()
+	supervised(t, m, Settings{Hops: []hop.Hop{keyed("srv"), moved, gone}, Others: true}, func(v *Supervisor, _ *strings.Builder) {
+		time.Sleep(time.Minute)
+		m.change(func() { m.done = nil })
+		moved.Remote = netip.MustParseAddr("2001:db8::5")
+		reconfigure := func() {
+			t.Helper()
+			if err := v.Reconfigure(Settings{Hops: []hop.Hop{keyed("srv"), moved}, Others: true}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		reconfigure()
+		reconfigure() // the first one was never released
+		m.change(func() { m.table = false })
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		guards := slices.DeleteFunc(m.deeds(), func(d string) bool { return !strings.HasPrefix(d, "guard ") })
+		if want := "guard srv moved moved gone"; len(guards) < 3 || slices.ContainsFunc(guards, func(d string) bool { return d != want }) {
+			t.Errorf("did %q, want %q alone", guards, want)
+		}
+		v.Release()
+		v.Release() // changes nothing any more
+		guards = slices.DeleteFunc(m.deeds(), func(d string) bool { return !strings.HasPrefix(d, "guard ") })
+		if len(guards) != 4 || guards[3] != "guard srv moved" {
+			t.Errorf("did %q", guards)
+		}
+	})
+}
+
+// A machine without nftables has no table of ours, and need not have one where
+// nothing is to be guarded.
+func TestNothingToGuard(t *testing.T) {
+	m := newMachine()
+	m.fail["guard removed"] = errors.New("no nftables")
+	supervised(t, m, Settings{Others: true}, func(_ *Supervisor, log *strings.Builder) {
+		if !strings.Contains(log.String(), "no nftables") {
+			t.Errorf("logged %s", log)
 		}
 	})
 }
