@@ -3,6 +3,7 @@ package ipsec
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/vishvananda/netlink"
@@ -14,16 +15,25 @@ import (
 
 // Kernel is what one owner has in a network namespace's XFRM by hand.
 type Kernel struct {
-	owner hop.Owner
+	owner  hop.Owner
+	absent error // why there is no XFRM at all; nil: there is
 
 	mu     sync.Mutex // guards all following fields
 	reader *bulk.Conn
 	writer *netlink.Handle
 }
 
-// OpenKernel opens XFRM in the network namespace of the calling thread.
-func OpenKernel(owner hop.Owner) (*Kernel, error) {
-	reader, err := bulk.Open(unix.NETLINK_XFRM)
+// OpenKernel opens XFRM in the network namespace of the calling thread. A kernel
+// without it is no error: it has nothing of anybody's, and Observe and Install say
+// so when they are asked for more.
+func OpenKernel(owner hop.Owner) (*Kernel, error) { return openFamily(owner, unix.NETLINK_XFRM) }
+
+// openFamily opens the netlink family that has XFRM.
+func openFamily(owner hop.Owner, family int) (*Kernel, error) {
+	reader, err := bulk.Open(family)
+	if errors.Is(err, unix.EPROTONOSUPPORT) {
+		return &Kernel{owner: owner, absent: fmt.Errorf("xfrm: the kernel has none: %w", err)}, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("xfrm: %w", err)
 	}
@@ -36,6 +46,9 @@ func OpenKernel(owner hop.Owner) (*Kernel, error) {
 
 // Close gives the sockets back. What is installed stays.
 func (k *Kernel) Close() error {
+	if k.absent != nil {
+		return nil
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.writer.Close()
@@ -44,6 +57,9 @@ func (k *Kernel) Close() error {
 
 // Observe is what XFRM has at this moment, whoever installed it.
 func (k *Kernel) Observe() (hop.Kernel, error) {
+	if k.absent != nil {
+		return hop.Kernel{}, k.absent
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var seen hop.Kernel
@@ -79,6 +95,12 @@ func (k *Kernel) Remove() error { return k.Install(nil) }
 // What has another request id is not changed. Where it is in the way, the error
 // names it; the other hops are installed all the same.
 func (k *Kernel) Install(hops []hop.Hop) error {
+	if k.absent != nil {
+		if slices.ContainsFunc(hops, func(h hop.Hop) bool { return h.Manual != nil }) {
+			return k.absent
+		}
+		return nil
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	p, err := k.look(hops)
