@@ -15,6 +15,8 @@ import (
 //	output, postrouting  UDP and TCP of this host -> leaving -> outbound
 //	outbound             comes into ESP: accept; to a peer's address and port: drop
 //	input                UDP and TCP -> arriving -> inbound
+//	output, postrouting  ICMP of this host -> quoting4, quoting6 -> quoted
+//	quoted               an error to a peer that quotes a message of such a port: drop
 //	inbound              came out of ESP -> senders; from a peer: drop; else -> senders
 //	senders              relayed messages from nobody that is configured: drop
 //
@@ -25,8 +27,11 @@ import (
 // What the guard does not do: it cannot tell which SA a packet came out of (that
 // it is the peer's own is checked by the kernel, against the state's selector and
 // the policy), nor what ESP does to it. It does not see what a program writes to
-// or reads from packet sockets, and leaves alone what the host only forwards, and
-// what is no UDP or TCP.
+// or reads from packet sockets, and leaves alone what the host only forwards.
+//
+// ICMP errors are held back because they quote: where nobody listens, the kernel
+// answers a datagram that came in ESP with an error in clear, with the message in
+// it (RFC 4443 section 3.1; RFC 1812 section 4.3.2.3).
 //
 // What a rule cannot read (a datagram cut off in its header) makes the rule not
 // match. Rules are therefore ordered so that what proves a packet harmless
@@ -110,23 +115,30 @@ type GuardField uint8
 
 // The fields.
 const (
-	FieldFamily     GuardField = iota + 1 // 1 octet: FamilyIPv4 or FamilyIPv6
-	FieldProtocol                         // 1 octet: UDP or TCP
-	FieldSource4                          // 4 octets
-	FieldDest4                            // 4 octets
-	FieldSource6                          // 16 octets
-	FieldDest6                            // 16 octets
-	FieldSourcePort                       // 2 octets
-	FieldDestPort                         // 2 octets
-	FieldLinkIn                           // name of the input interface; the VRF's in a VRF
-	FieldSlaveIn                          // name of the interface below it, in a VRF
-	FieldLinkOut                          // name of the output interface
-	FieldIndexIn                          // number of the input interface; 0: made by this host
-	FieldUser                             // user of the socket that sends; cannot be read without one
-	FieldESPOut                           // 1 octet: 1 if the packet will be transformed
-	FieldESPIn                            // 1 octet: 1 if the packet was transformed
-	FieldFirst                            // first octet of a datagram's payload
-	FieldGiaddr                           // 4 octets at offset 24 of a datagram's payload (RFC 2131 section 2)
+	FieldFamily          GuardField = iota + 1 // 1 octet: FamilyIPv4 or FamilyIPv6
+	FieldProtocol                              // 1 octet: UDP or TCP
+	FieldSource4                               // 4 octets
+	FieldDest4                                 // 4 octets
+	FieldSource6                               // 16 octets
+	FieldDest6                                 // 16 octets
+	FieldSourcePort                            // 2 octets
+	FieldDestPort                              // 2 octets
+	FieldLinkIn                                // name of the input interface; the VRF's in a VRF
+	FieldSlaveIn                               // name of the interface below it, in a VRF
+	FieldLinkOut                               // name of the output interface
+	FieldIndexIn                               // number of the input interface; 0: made by this host
+	FieldUser                                  // user of the socket that sends; cannot be read without one
+	FieldESPOut                                // 1 octet: 1 if the packet will be transformed
+	FieldESPIn                                 // 1 octet: 1 if the packet was transformed
+	FieldFirst                                 // first octet of a datagram's payload
+	FieldGiaddr                                // 4 octets at offset 24 of a datagram's payload (RFC 2131 section 2)
+	FieldICMPType                              // 1 octet, of ICMP and ICMPv6
+	FieldQuotedProtocol4                       // 1 octet: of the packet without options that an ICMP error quotes
+	FieldQuotedSource4                         // 2 octets: its source port
+	FieldQuotedDest4                           // 2 octets: its destination port
+	FieldQuotedProtocol6                       // the same of ICMPv6, of a packet without extension headers
+	FieldQuotedSource6
+	FieldQuotedDest6
 )
 
 // Values of FieldFamily.

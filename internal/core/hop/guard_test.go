@@ -28,6 +28,14 @@ type seen struct {
 	socket            bool
 	esp               bool // came out of it, or will go into it
 	payload           []byte
+	quotes            *quote // an ICMP error, or something like it
+}
+
+// quote is what an ICMP message says of another packet.
+type quote struct {
+	kind, protocol byte
+	sport, dport   uint16
+	short          bool // too short for ports
 }
 
 // read is what the kernel loads of the packet; ok is false for what is not there,
@@ -43,6 +51,20 @@ func (p *seen) read(f hop.GuardField) (b []byte, ok bool) {
 			return nil, false
 		}
 		return p.payload[from:to], true
+	}
+	if q := p.quotes; q != nil {
+		switch f {
+		case hop.FieldProtocol:
+			return map[bool][]byte{false: {1}, true: {58}}[six], true
+		case hop.FieldICMPType:
+			return []byte{q.kind}, true
+		case hop.FieldQuotedProtocol4, hop.FieldQuotedProtocol6:
+			return []byte{q.protocol}, six == (f == hop.FieldQuotedProtocol6)
+		case hop.FieldQuotedSource4, hop.FieldQuotedSource6:
+			return binary.BigEndian.AppendUint16(nil, q.sport), !q.short && six == (f == hop.FieldQuotedSource6)
+		case hop.FieldQuotedDest4, hop.FieldQuotedDest6:
+			return binary.BigEndian.AppendUint16(nil, q.dport), !q.short && six == (f == hop.FieldQuotedDest6)
+		}
 	}
 	switch f {
 	case hop.FieldFamily:
@@ -148,6 +170,8 @@ func matches(t *hop.GuardTable, m hop.GuardMatch, p *seen) (counter string, ok b
 			want = []byte(m.Link)
 		case len(parts[0]) == 1:
 			want = []byte{byte(m.Value)}
+		case len(parts[0]) == 2:
+			want = binary.BigEndian.AppendUint16(nil, uint16(m.Value))
 		case m.Fields[0] == hop.FieldGiaddr:
 			want = binary.BigEndian.AppendUint32(nil, m.Value)
 		default:
@@ -178,7 +202,10 @@ func keyPart(f hop.GuardField, e hop.GuardElement) []byte {
 // counts it, or empty if it may pass.
 func must(hops []hop.Hop, others bool, open []hop.Open, p *seen) string {
 	if p.hook == hop.HookPostrouting && p.forwarded || !p.ports {
-		return ""
+		return "" // not ours, or a fragment after the first
+	}
+	if p.quotes != nil {
+		return mustQuoting(hops, others, p)
 	}
 	remote, out := p.source, p.hook != hop.HookInput
 	if out {
@@ -213,6 +240,26 @@ func must(hops []hop.Hop, others bool, open []hop.Open, p *seen) string {
 		}
 	}
 	return hop.CounterStrangers
+}
+
+// mustQuoting is what the law wants of ICMP: an error towards a peer that quotes
+// a message of a guarded port does not leave in clear.
+func mustQuoting(hops []hop.Hop, others bool, p *seen) string {
+	q := p.quotes
+	isError := map[bool]string{false: "\x03\x04\x05\x0b\x0c", true: "\x01\x02\x03\x04"}[p.source.Is6()]
+	guarded := slices.ContainsFunc([]uint16{q.sport, q.dport}, func(v uint16) bool {
+		return !others && (v == hop.Port4 || v == hop.Port6) ||
+			slices.ContainsFunc(hops, func(h hop.Hop) bool { return v == h.Port() || h.RelayPort != 0 && v == h.RelayPort })
+	})
+	if p.hook == hop.HookInput || p.esp || !strings.Contains(isError, string(rune(q.kind))) || q.protocol != 17 && q.protocol != 6 || q.short || !guarded {
+		return ""
+	}
+	for _, h := range hops {
+		if h.Remote == p.dest && (h.Link == "" || h.Link == p.linkOut) {
+			return hop.CounterName(h.Name, true)
+		}
+	}
+	return ""
 }
 
 // relayPort reports whether relayed messages come to the packet's port.
@@ -298,6 +345,13 @@ func anyPacket(r *rand.Rand) *seen {
 	default:
 		p.linkOut = pick("e0", "e1")
 	}
+	if r.IntN(4) == 0 {
+		p.ports = true
+		p.quotes = &quote{
+			kind: byte(r.IntN(14)), protocol: []byte{6, 17, 17, 17, 50, 58}[r.IntN(6)],
+			sport: ports[r.IntN(len(ports))], dport: ports[r.IntN(len(ports))], short: r.IntN(8) == 0,
+		}
+	}
 	p.payload = make([]byte, []int{0, 1, 4, 27, 28, 240}[r.IntN(6)])
 	if len(p.payload) > 0 {
 		p.payload[0] = []byte{1, 2, 3, 7, 12, 13}[r.IntN(6)]
@@ -381,7 +435,7 @@ func TestGuardTableGrowsInSetsAlone(t *testing.T) {
 	}
 	one, few := rules(1)
 	many, lot := rules(1000)
-	if one != many || lot-few != 999*5 {
+	if one != many || lot-few != 999*6 {
 		t.Errorf("%d rules and %d elements for one, %d and %d for a thousand", one, few, many, lot)
 	}
 }

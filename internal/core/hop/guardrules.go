@@ -8,6 +8,9 @@ const (
 	chainPostrouting = "postrouting"
 	chainLeaving     = "leaving"
 	chainOutbound    = "outbound"
+	chainQuoting4    = "quoting4"
+	chainQuoting6    = "quoting6"
+	chainQuoted      = "quoted"
 	chainInput       = "input"
 	chainArriving    = "arriving"
 	chainInbound     = "inbound"
@@ -23,6 +26,17 @@ const (
 	relayReply   = 13
 	bootRequest  = 1 // RFC 2131 section 2
 	bootReply    = 2
+)
+
+// ICMP is the protocol of either family, and the types of its errors.
+const (
+	icmp4 = 1
+	icmp6 = 58
+)
+
+var (
+	errors4 = []uint32{3, 4, 5, 11, 12} // RFC 792
+	errors6 = []uint32{1, 2, 3, 4}      // RFC 4443 section 3
 )
 
 func is(f GuardField, value uint32) GuardMatch {
@@ -52,10 +66,13 @@ func (g *guardBuilder) chains(others bool) []GuardChain {
 	}
 	add(chainOutbound, g.outbound()...)
 	add(chainInbound, g.inbound(others)...)
+	add(chainQuoted, g.quoted()...)
+	add(chainQuoting4, g.quoting(errors4, FieldQuotedProtocol4, FieldQuotedSource4, FieldQuotedDest4)...)
+	add(chainQuoting6, g.quoting(errors6, FieldQuotedProtocol6, FieldQuotedSource6, FieldQuotedDest6)...)
 	add(chainLeaving, gate(chainOutbound)...)
 	add(chainArriving, gate(chainInbound)...)
 	return append(cs,
-		GuardChain{Name: chainOutput, Hook: HookOutput, Priority: priorityLast, Rules: transport(chainLeaving)},
+		GuardChain{Name: chainOutput, Hook: HookOutput, Priority: priorityLast, Rules: leaving()},
 		GuardChain{Name: chainPostrouting, Hook: HookPostrouting, Priority: priorityLast, Rules: postrouting()},
 		GuardChain{Name: chainInput, Hook: HookInput, Priority: priorityInput, Rules: transport(chainArriving)},
 	)
@@ -70,11 +87,57 @@ func transport(chain string, before ...GuardMatch) []GuardRule {
 	return rules
 }
 
+// leaving sends on what may carry a message, or quote one.
+func leaving(before ...GuardMatch) []GuardRule {
+	quotes := func(chain string, protocol uint32) GuardRule {
+		return goTo(chain, append(before[:len(before):len(before)], is(FieldProtocol, protocol))...)
+	}
+	return append(transport(chainLeaving, before...), quotes(chainQuoting4, icmp4), quotes(chainQuoting6, icmp6))
+}
+
 // postrouting sends on what this host made itself: what is only forwarded is none
 // of our business. In a VRF such a packet seems to have come in from the VRF
 // device, but it has a socket.
 func postrouting() []GuardRule {
-	return append(transport(chainLeaving, is(FieldIndexIn, 0)), transport(chainLeaving, isNot(FieldUser, nobody))...)
+	return append(leaving(is(FieldIndexIn, 0)), leaving(isNot(FieldUser, nobody))...)
+}
+
+// quoting sends on errors that quote UDP or TCP of one of the ports. One that is
+// too short to have ports has nothing of a message either.
+func (g *guardBuilder) quoting(types []uint32, protocol, source, dest GuardField) []GuardRule {
+	var others []GuardMatch
+	for _, t := range types {
+		others = append(others, isNot(FieldICMPType, t))
+	}
+	rules := []GuardRule{
+		accept(is(FieldESPOut, 1)),
+		accept(others...),
+		accept(isNot(protocol, UDP), isNot(protocol, TCP)),
+	}
+	if g.sets[ports] == nil {
+		return rules
+	}
+	for _, e := range g.sets[ports].Elements {
+		rules = append(rules, goTo(chainQuoted, is(dest, uint32(e.Port))), goTo(chainQuoted, is(source, uint32(e.Port))))
+	}
+	return rules
+}
+
+// quoted drops what goes to a peer.
+func (g *guardBuilder) quoted() []GuardRule {
+	var rules []GuardRule
+	look := func(family uint32, set string, key ...GuardField) {
+		if g.sets[set] != nil {
+			m := in(set, key...)
+			m.Count = true
+			rules = append(rules, GuardRule{Match: []GuardMatch{is(FieldFamily, family), m}, Verdict: VerdictDrop})
+		}
+	}
+	look(FamilyIPv4, setTo+"4", FieldDest4)
+	look(FamilyIPv6, setTo+"6", FieldDest6)
+	look(FamilyIPv4, setTo+"4-link", FieldLinkOut, FieldDest4)
+	look(FamilyIPv6, setTo+"6-link", FieldLinkOut, FieldDest6)
+	return rules
 }
 
 // gate sends on what has one of the ports at either end. Whoever answers from

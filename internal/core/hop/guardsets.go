@@ -16,6 +16,7 @@ const (
 
 	setIn      = "in"  // clear packets from peers: address and port, to a counter
 	setOut     = "out" // clear packets to peers
+	setTo      = "to"  // peers, whatever the port
 	setRelays  = "relays"
 	setServers = "servers"
 )
@@ -88,6 +89,8 @@ func (g *guardBuilder) hop(h *Hop) {
 	if h.RelayPort != 0 && h.RelayPort != h.Port() {
 		numbers = append(numbers, h.RelayPort)
 	}
+	g.add(g.set(setOf(setTo, h.Remote, h.Link), true, onLink(h.Link, FieldLinkOut, dest)...),
+		GuardElement{Link: h.Link, Address: h.Remote, Counter: out})
 	for _, p := range numbers {
 		g.port(ports, p)
 		e := GuardElement{Link: h.Link, Address: h.Remote, Port: p, Counter: in}

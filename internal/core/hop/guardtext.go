@@ -25,6 +25,14 @@ var words = map[GuardField][2]string{
 	FieldESPIn:      {"meta ipsec"},
 	FieldFirst:      {"@th,64,8"},
 	FieldGiaddr:     {"@th,256,32"},
+
+	FieldICMPType:        {"@th,0,8"},
+	FieldQuotedProtocol4: {"@th,136,8"},
+	FieldQuotedSource4:   {"@th,224,16"},
+	FieldQuotedDest4:     {"@th,240,16"},
+	FieldQuotedProtocol6: {"@th,112,8"},
+	FieldQuotedSource6:   {"@th,384,16"},
+	FieldQuotedDest6:     {"@th,400,16"},
 }
 
 var hookWords = map[Hook]string{HookInput: "input", HookOutput: "output", HookPostrouting: "postrouting"}
@@ -146,6 +154,10 @@ func value(f GuardField, v uint32) string {
 		return "udp"
 	case f == FieldProtocol && v == TCP:
 		return "tcp"
+	case f == FieldProtocol && v == icmp4:
+		return "icmp"
+	case f == FieldProtocol && v == icmp6:
+		return "ipv6-icmp"
 	case f == FieldESPIn || f == FieldESPOut:
 		return "exists"
 	}

@@ -292,6 +292,36 @@ func TestNegotiationThatHangs(t *testing.T) {
 	}
 }
 
+// strongSwan counts its SAs from the start when it is restarted: what is known of
+// a number is not true of another SA that gets it.
+func TestNumbersAreUsedAgain(t *testing.T) {
+	w := newWorld(t, ikeHop(trust.Server))
+	w.do(hop.Action{Kind: hop.InstallGuard})
+	w.do(hop.Action{Kind: hop.Load})
+	w.obeys = false
+	w.want("first", w.step(time.Second), "initiate srv dhcp")
+	w.seen.Charon.IKE = []hop.IKESA{{Hop: "srv", ID: 1}}
+	w.want("on its way", w.step(time.Second))
+	w.seen.Charon.IKE = nil
+	w.negotiated()
+	w.seen.Charon.IKE[0].Probing = true
+	w.step(time.Second)
+	w.seen.Charon, w.seen.CharonError = nil, "connection refused"
+	w.step(time.Minute)
+	w.seen.Charon, w.seen.CharonError = &hop.Charon{}, ""
+	w.seen.Kernel.States = nil
+	w.do(hop.Action{Kind: hop.Load})
+	w.seen.Charon.IKE = []hop.IKESA{{Hop: "srv", ID: 1}}
+	w.want("on its way again", w.step(time.Second))
+	w.seen.Charon.IKE, w.serial = nil, 0
+	w.negotiated()
+	w.seen.Charon.IKE[0].Probing = true
+	w.want("and there", w.step(time.Second))
+	if s := w.current(); !s.Protected {
+		t.Errorf("state %+v", s)
+	}
+}
+
 func TestRekeyedAndAdded(t *testing.T) {
 	w := newWorld(t, ikeHop(trust.Server))
 	w.settle()

@@ -10,6 +10,10 @@ import (
 // it, and what is to be done for it alone.
 func (w *watched) observeIKE(now instant.Now, seen *Seen) (problem string, actions []Action) {
 	c, k := seen.Charon, seen.Kernel
+	if c == nil { // it may come back, and number its SAs from the start
+		clear(w.probing)
+		clear(w.hanging)
+	}
 	switch {
 	case c == nil && seen.CharonError == "":
 		return notWatched, nil
@@ -19,6 +23,9 @@ func (w *watched) observeIKE(now instant.Now, seen *Seen) (problem string, actio
 		return noKernel + seen.KernelError, nil
 	}
 	w.account(c)
+	// After a reboot of the peer there may be a good SA beside the stale one.
+	silent := w.lasting(now.Boot, c, w.probing, deafAfter, func(s *IKESA) bool { return s.Probing })
+	hangs := len(w.lasting(now.Boot, c, w.hanging, hangAfter, func(s *IKESA) bool { return !s.Established })) > 0
 	again := func(why string) (string, []Action) {
 		if !w.reinstall.due(now.Boot) {
 			return why, nil
@@ -36,8 +43,6 @@ func (w *watched) observeIKE(now instant.Now, seen *Seen) (problem string, actio
 	case !w.hasPolicies(k):
 		return again(noPolicy)
 	}
-	// After a reboot of the peer there may be a good SA beside the stale one.
-	silent := w.lasting(now.Boot, c, w.probing, deafAfter, func(s *IKESA) bool { return s.Probing })
 	if lost, twice := w.lacksState(c, k); twice {
 		return again(noState)
 	} else if lost {
@@ -52,7 +57,7 @@ func (w *watched) observeIKE(now instant.Now, seen *Seen) (problem string, actio
 		case len(silent) > 0:
 			return again(deaf)
 		default:
-			return w.negotiate(now.Boot, c, s.Name)
+			return w.negotiate(now.Boot, c, s.Name, hangs)
 		}
 	}
 	w.missing = 0
@@ -64,11 +69,10 @@ func (w *watched) observeIKE(now instant.Now, seen *Seen) (problem string, actio
 }
 
 // negotiate begins what has not begun, and begins again what hangs.
-func (w *watched) negotiate(now instant.Instant, c *Charon, selector string) (string, []Action) {
+func (w *watched) negotiate(now instant.Instant, c *Charon, selector string, hangs bool) (string, []Action) {
 	if w.missing == 0 {
 		w.missing = now
 	}
-	hangs := len(w.lasting(now, c, w.hanging, hangAfter, func(s *IKESA) bool { return !s.Established })) > 0
 	switch {
 	case hangs && w.reinstall.due(now):
 		w.initiate.reset()

@@ -42,6 +42,11 @@ const (
 	network   = expr.PayloadBaseNetworkHeader
 	transport = expr.PayloadBaseTransportHeader
 	udpHeader = 8
+
+	// Where an ICMP error begins to quote, and the headers that it quotes.
+	quote   = 8
+	header4 = 20
+	header6 = 40
 )
 
 var fields = map[hop.GuardField]field{
@@ -62,6 +67,14 @@ var fields = map[hop.GuardField]field{
 	hop.FieldESPIn:      {load: loadMeta(metaSecpath), size: 1},
 	hop.FieldFirst:      {load: loadPayload(transport, udpHeader, 1), size: 1},
 	hop.FieldGiaddr:     {load: loadPayload(transport, udpHeader+24, 4), size: 4},
+
+	hop.FieldICMPType:        {load: loadPayload(transport, 0, 1), size: 1},
+	hop.FieldQuotedProtocol4: {load: loadPayload(transport, quote+9, 1), size: 1},
+	hop.FieldQuotedSource4:   {load: loadPayload(transport, quote+header4, 2), size: 2},
+	hop.FieldQuotedDest4:     {load: loadPayload(transport, quote+header4+2, 2), size: 2},
+	hop.FieldQuotedProtocol6: {load: loadPayload(transport, quote+6, 1), size: 1},
+	hop.FieldQuotedSource6:   {load: loadPayload(transport, quote+header6, 2), size: 2},
+	hop.FieldQuotedDest6:     {load: loadPayload(transport, quote+header6+2, 2), size: 2},
 }
 
 // appendValue appends a value as the kernel compares it.
@@ -69,6 +82,8 @@ func (f field) appendValue(b []byte, v uint32) []byte {
 	switch {
 	case f.size == 1:
 		return append(b, byte(v))
+	case f.size == 2:
+		return binary.BigEndian.AppendUint16(b, uint16(v))
 	case f.native:
 		return binary.NativeEndian.AppendUint32(b, v)
 	}
