@@ -17,7 +17,7 @@ ifeq ($(HOME),)
 export HOME := $(shell getent passwd "$$(id -u)" | cut -d: -f6)
 endif
 
-.PHONY: all build demo test check unit kernel system vm mutants conformance bench benchmarks fuzz clean packages-demo packages-test packages-bench
+.PHONY: all build demo demo-ipsec test check unit kernel system vm mutants conformance bench benchmarks fuzz clean packages-demo packages-demo-ipsec packages-test packages-bench packages-bench-ipsec
 
 all: build
 
@@ -31,11 +31,14 @@ $(BUILD)/fairlead-linux-%: FORCE
 
 FORCE:
 
-packages-demo packages-test packages-bench: packages-%:
+packages-demo packages-demo-ipsec packages-test packages-bench packages-bench-ipsec: packages-%:
 	scripts/packages $*
 
 demo: packages-demo $(BUILD)/fairlead ## the main job, live, in namespaces; KEEP=1 leaves it running
 	$(SUDO) $(BUILD)/fairlead demo $(if $(KEEP),--keep)
+
+demo-ipsec: packages-demo-ipsec $(BUILD)/fairlead ## relays and a server under IPsec; in a virtual machine where the kernel has no ESP
+	$(SUDO) scripts/esp $(BUILD)/fairlead demo --ipsec $(if $(KEEP),--keep)
 
 test: packages-test $(BUILD)/fairlead ## every layer; prints each layer's time
 	$(SUDO) scripts/test
@@ -54,6 +57,12 @@ $(BUILD)/bench: FORCE
 
 bench: packages-bench $(BUILD)/fairlead $(BUILD)/bench ## the relay against other relays, a quarter of an hour; writes docs/performance.md; BENCH=flags
 	$(SUDO) $(BUILD)/bench $(BENCH)
+
+$(BUILD)/ipsecbench: FORCE
+	$(GO) build -trimpath -ldflags '-s -w' -o $@ ./tools/ipsecbench
+
+bench-ipsec: packages-bench-ipsec $(BUILD)/fairlead $(BUILD)/ipsecbench ## what IPsec costs, and how fast it comes and comes back; writes docs/ipsec-figures.md
+	$(SUDO) tools/ipsecbench/run $(BUILD)
 
 benchmarks: ## the cores' and codecs' Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/wire/... ./internal/core/... ./internal/host/store/...

@@ -20,7 +20,9 @@ func main() {
 		Plan:       plan,
 		Guard:      guard.Run,
 		PurgeGuard: guard.Purge,
-		Demo:       func(ctx context.Context, keep bool) error { return demo.Run(ctx, demo.Options{Keep: keep}) },
+		Demo: func(ctx context.Context, ipsec, keep bool) error {
+			return demo.Run(ctx, demo.Options{IPsec: ipsec, Keep: keep})
+		},
 	}, os.Args[1:], os.Stdout, os.Stderr))
 }
 

@@ -28,7 +28,9 @@ type Commands struct {
 	Plan       func(configPath string, guard bool) (string, error)
 	Guard      func(ctx context.Context, configPath string) error // returns when ctx ends
 	PurgeGuard func(configPath string) error
-	Demo       func(ctx context.Context, keep bool) error // nil: there is no demo command
+	// Demo tells the story of delegated prefixes, or that of IPsec. nil: there is
+	// no demo command.
+	Demo func(ctx context.Context, ipsec, keep bool) error
 }
 
 // The exit codes.

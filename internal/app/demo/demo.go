@@ -1,6 +1,8 @@
 // Package demo is `fairlead demo`: it makes a small access network on this
 // machine, lets other people's DHCPv6 clients and server talk through Fairlead,
-// and says in plain English what happens, step by step.
+// and says in plain English what happens, step by step. `fairlead demo --ipsec`
+// tells another story, of messages between relays and server that nobody on the
+// way can read (RFC 8213); see chain.
 //
 // It is not a test of Fairlead against itself. What a step claims is seen with
 // foreign eyes: octets by tcpdump and tshark, routes by ip, the filter by nft,
@@ -33,11 +35,10 @@ import (
 	"fairlead/internal/lab"
 )
 
-// limit is how long the demo may take.
-const limit = 115 * time.Second
-
 // Options say how the demo is given. The zero value is what a user gets.
 type Options struct {
+	// IPsec tells the story of protected hops instead of that of prefixes.
+	IPsec bool
 	// Keep leaves the network running after the last step, until a line comes
 	// from In or a signal.
 	Keep bool
@@ -54,21 +55,41 @@ type Options struct {
 var (
 	ErrFailed      = errors.New("demo: not everything held")
 	ErrInterrupted = errors.New("demo: interrupted")
-	ErrTooLong     = fmt.Errorf("demo: not done within %v", limit)
+	ErrTooLong     = errors.New("demo: not done in time")
 )
 
-// programs are what the demo runs, besides the shell.
-var programs = []string{
-	"ip", "nft", "ping", "tcpdump", "tshark", "nsenter", "mount", "kea-dhcp6", "dhcpcd", "dhcp6c",
+// story is what is told on a stage.
+type story struct {
+	limit    time.Duration // how long it may take
+	packages string        // what scripts/packages calls its programs
+	programs []string      // besides the shell
+	// tell is given what all stories have, and returns how they are led, and how
+	// they are looked at when they are kept.
+	tell func(*stage) (lead func(context.Context) error, linger func())
+}
+
+// prefixes is the story of the main job.
+var prefixes = story{
+	limit:    115 * time.Second,
+	packages: "demo",
+	programs: []string{"ip", "nft", "ping", "tcpdump", "tshark", "nsenter", "mount", "kea-dhcp6", "dhcpcd", "dhcp6c"},
+	tell: func(s *stage) (func(context.Context) error, func()) {
+		t := &tour{stage: s}
+		return t.lead, t.linger
+	},
 }
 
 // Run gives the demo and removes all of it again, also when ctx ends or SIGINT,
-// SIGTERM or SIGHUP comes. It needs root.
+// SIGTERM or SIGHUP comes. It needs root, and for IPsec a kernel that has ESP.
 func Run(ctx context.Context, o Options) (err error) {
 	if err := o.complete(); err != nil {
 		return err
 	}
-	if err := findPrograms(); err != nil {
+	told := &prefixes
+	if o.IPsec {
+		told = &hops
+	}
+	if err := told.findPrograms(); err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
@@ -77,10 +98,11 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
-	t := &tour{narrator: narrator{out: o.Out, colour: isTerminal(o.Out)}, net: n, binary: o.Binary}
-	err = t.within(ctx)
-	if o.Keep && ctx.Err() == nil && t.relay != nil {
-		t.keep(ctx, o.In)
+	s := &stage{narrator: narrator{out: o.Out, colour: isTerminal(o.Out)}, net: n, binary: o.Binary}
+	lead, linger := told.tell(s)
+	err = s.within(ctx, told.limit, lead)
+	if o.Keep && ctx.Err() == nil && s.built {
+		s.keep(ctx, o.In, linger)
 	}
 	return errors.Join(err, n.Close())
 }
@@ -104,81 +126,18 @@ func (o *Options) complete() error {
 
 // findPrograms says which programs are missing, all at once. Those for root are
 // not in the path of everyone who becomes root.
-func findPrograms() error {
+func (t *story) findPrograms() error {
 	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin"); err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
 	var missing []string
-	for _, p := range programs {
+	for _, p := range t.programs {
 		if _, err := exec.LookPath(p); err != nil {
 			missing = append(missing, p)
 		}
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("demo: not on this machine: %s: `make demo` or `scripts/packages demo` installs them", strings.Join(missing, ", "))
+		return fmt.Errorf("demo: not on this machine: %s: `make %s` or `scripts/packages %s` installs them", strings.Join(missing, ", "), t.packages, t.packages)
 	}
 	return nil
 }
-
-// within leads the tour and tells how it ended. When ctx ends or time runs out
-// it takes the network away from under the tour, and waits until the tour has
-// noticed.
-func (t *tour) within(ctx context.Context) error {
-	started := time.Now()
-	timed, cancel := context.WithTimeoutCause(ctx, limit, ErrTooLong)
-	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- t.lead(timed) }()
-	var err, closed error
-	select {
-	case err = <-done:
-		if err != nil {
-			// Ctrl-C reaches the commands that we wait for as well, and their
-			// end may be noticed before the signal.
-			select {
-			case <-timed.Done():
-			case <-time.After(settle):
-			}
-		}
-	case <-timed.Done():
-		t.hush()
-		closed = t.net.Close()
-		<-done
-	}
-	switch {
-	case ctx.Err() != nil:
-		err = errors.Join(ErrInterrupted, closed, t.net.Close())
-		t.loud("\nInterrupted. Everything is removed.\n")
-		return err
-	case timed.Err() != nil:
-		err = errors.Join(ErrTooLong, closed, t.net.Close())
-		t.loud("\nThis takes too long. Everything is removed.\n")
-		return err
-	}
-	return t.verdict(err, time.Since(started))
-}
-
-// settle is how long a signal may be on its way to us after a command has ended
-// by it.
-const settle = 300 * time.Millisecond
-
-// verdict sums up.
-func (t *tour) verdict(err error, took time.Duration) error {
-	if err == nil && len(t.failed) == 0 {
-		t.say("")
-		t.loud("%s\n", t.paint(green, fmt.Sprintf("All %d checks held, in %.0f seconds.", t.held, took.Seconds())))
-		return nil
-	}
-	if err != nil {
-		t.failed = append(t.failed, err.Error())
-	}
-	t.loud("\n%s\n", t.paint(red, fmt.Sprintf("%d checks held, and this did not:", t.held)))
-	for _, f := range t.failed {
-		t.loud("  %s\n", f)
-	}
-	t.loud("\nThe ends of the logs of all programs:\n%s", t.net.Logs(logLines))
-	return ErrFailed
-}
-
-// logLines is how much of each log a failed demo shows.
-const logLines = 12

@@ -2,7 +2,6 @@ package demo
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"strconv"
 	"time"
@@ -14,8 +13,7 @@ import (
 // patience is for what must happen: clients wait at random before they ask.
 const patience = 30 * time.Second
 
-// lead goes through the story. A check that fails does not end it, unless the
-// rest stands on it.
+// lead goes through the story.
 func (t *tour) lead(ctx context.Context) error {
 	t.ctx = ctx
 	t.write("%s\n", t.paint(bold, "Fairlead: a DHCPv6 relay that delegates prefixes (RFC 8987)"))
@@ -29,11 +27,7 @@ func (t *tour) lead(ctx context.Context) error {
 			return err
 		}
 	}
-	steps := []struct {
-		title string
-		run   func() error
-		vital bool
-	}{
+	return t.tell(ctx, []step{
 		{"Two homes ask for a prefix", t.delegation, true},
 		{"What the relay said to the server, octet by octet", t.octets, false},
 		{"Routes", t.routes, false},
@@ -44,22 +38,7 @@ func (t *tour) lead(ctx context.Context) error {
 		{"A neighbour tries to take a prefix over", t.hijack, false},
 		{"kill -9", t.crash, false},
 		{"What the operator sees", t.operator, false},
-	}
-	for _, s := range steps {
-		t.chapter(s.title)
-		before := len(t.failed)
-		err := s.run()
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if err != nil && len(t.failed) == before {
-			_ = t.check(err, "the step can be taken")
-		}
-		if s.vital && len(t.failed) > before {
-			return errors.New("nothing else can be shown without this step")
-		}
-	}
-	return nil
+	})
 }
 
 func (t *tour) homes() []*home { return []*home{&t.home1, &t.home2} }

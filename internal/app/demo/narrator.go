@@ -99,7 +99,11 @@ func (n *narrator) command(line, output string, lines int) {
 		n.write("     %s\n", strings.ReplaceAll(l, "\t", "   "))
 	}
 	if cut > 0 {
-		n.write("     %s\n", n.paint(dim, fmt.Sprintf("... and %d lines more", cut)))
+		more := fmt.Sprintf("... and %d lines more", cut)
+		if cut == 1 {
+			more = "... and one line more"
+		}
+		n.write("     %s\n", n.paint(dim, more))
 	}
 }
 

@@ -1,7 +1,6 @@
 package demo
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -40,11 +39,7 @@ type home struct {
 
 // tour is the network and where the story is.
 type tour struct {
-	narrator
-	ctx    context.Context
-	net    *lab.Net
-	binary string
-
+	*stage
 	core, server *lab.Node
 	edge         *lab.Node
 	home1, home2 home
@@ -207,5 +202,6 @@ func (t *tour) serve() (err error) {
 		return err
 	}
 	t.relay, err = relay.Start(t.edge, relay.Config{Binary: t.binary, Text: configuration()})
+	t.built = err == nil
 	return err
 }

@@ -16,13 +16,13 @@ import (
 const shownLines = 12
 
 // in runs a command in a node, and shows it as one types it.
-func (t *tour) in(d *lab.Node, args ...string) (string, error) {
-	return t.inBriefly(d, "", args...)
+func (s *stage) in(d *lab.Node, args ...string) (string, error) {
+	return s.inBriefly(d, "", args...)
 }
 
 // inBriefly is in, and of what the command prints it shows the lines with a
 // word.
-func (t *tour) inBriefly(d *lab.Node, word string, args ...string) (string, error) {
+func (s *stage) inBriefly(d *lab.Node, word string, args ...string) (string, error) {
 	out, err := d.Run(args...)
 	var shown strings.Builder
 	for line := range strings.Lines(out) {
@@ -34,7 +34,7 @@ func (t *tour) inBriefly(d *lab.Node, word string, args ...string) (string, erro
 		_, diag, _ := strings.Cut(err.Error(), "exit status ") // what follows it wrote to standard error
 		shown.WriteString(diag)
 	}
-	t.command(commandLine(inside(d, args)), shown.String(), shownLines)
+	s.command(commandLine(inside(d, args)), shown.String(), shownLines)
 	return out, err
 }
 
@@ -48,25 +48,25 @@ func inside(d *lab.Node, args []string) []string {
 }
 
 // here runs a command that needs no node, and shows it.
-func (t *tour) here(lines int, args ...string) (string, error) {
+func (s *stage) here(lines int, args ...string) (string, error) {
 	var out, diag strings.Builder
-	cmd := exec.CommandContext(t.ctx, args[0], args[1:]...)
+	cmd := exec.CommandContext(s.ctx, args[0], args[1:]...)
 	cmd.Stdout, cmd.Stderr = &out, &diag
 	err := cmd.Run()
 	if err != nil {
 		err = fmt.Errorf("%s: %w: %s", args[0], err, strings.TrimSpace(diag.String()))
 	}
-	t.command(commandLine(args), out.String(), lines)
+	s.command(commandLine(args), out.String(), lines)
 	return out.String(), err
 }
 
 // tshark prints fields of the packets of a recording, and shows the command.
-func (t *tour) tshark(c *capture.Capture, filter string, fields ...string) (string, error) {
+func (s *stage) tshark(c *capture.Capture, filter string, fields ...string) (string, error) {
 	args := []string{"tshark", "-n", "-r", c.File, "-Y", filter, "-T", "fields"}
 	for _, f := range fields {
 		args = append(args, "-e", f)
 	}
-	return t.here(shownLines, args...)
+	return s.here(shownLines, args...)
 }
 
 // commandWidth is where a long command is broken.

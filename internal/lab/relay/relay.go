@@ -41,6 +41,9 @@ type Config struct {
 	Env []string
 	// Name is that of its folder in the node: "fairlead" if empty.
 	Name string
+	// Guard has it run "fairlead guard" in place of "fairlead run". The text is
+	// that of a guard's configuration, and there is no state.
+	Guard bool
 }
 
 // Relay is a fairlead in a node. It runs after Start, and again after Start
@@ -131,10 +134,11 @@ func Start(d *lab.Node, c Config) (*Relay, error) {
 // Write replaces the configuration file; the program reads it when it is
 // started or told to reload.
 func (r *Relay) Write(text string) error {
-	for key, value := range map[string]string{
-		"state":   "state: " + r.State + "\n",
-		"control": "control:\n  socket: " + r.Socket + "\n",
-	} {
+	added := map[string]string{"control": "control:\n  socket: " + r.Socket + "\n"}
+	if !r.config.Guard {
+		added["state"] = "state: " + r.State + "\n"
+	}
+	for key, value := range added {
 		if !regexp.MustCompile(`(?m)^` + key + `:`).MatchString(text) {
 			text = value + text
 		}
@@ -148,10 +152,14 @@ func (r *Relay) Write(text string) error {
 // Launch starts the program and does not wait for it.
 func (r *Relay) Launch() error {
 	r.notify.forget()
+	what := "run"
+	if r.config.Guard {
+		what = "guard"
+	}
 	var err error
 	r.proc, err = r.Node.Start(lab.Command{
 		Name: r.config.Name,
-		Args: []string{r.config.Binary, "run", "--config", r.File},
+		Args: []string{r.config.Binary, what, "--config", r.File},
 		Env:  append([]string{"NOTIFY_SOCKET=" + r.notify.path}, r.config.Env...),
 	})
 	return err

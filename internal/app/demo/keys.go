@@ -1,0 +1,51 @@
+package demo
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+
+	"fairlead/internal/lab/ike"
+)
+
+// preshared makes a key for a pair of hosts, and returns what both say of it in
+// their stanzas.
+func (c *chain) preshared() (string, error) {
+	key := make([]byte, 32)
+	rand.Read(key)
+	file := filepath.Join(c.net.Dir(), "relaya-relayb.psk")
+	if err := os.WriteFile(file, []byte("0x"+hex.EncodeToString(key)+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("demo: key: %w", err)
+	}
+	return "    protection: ipsec\n    ike:\n      psk-file: " + file + "\n", nil
+}
+
+// certified makes certificates for relayb and the server, and returns what each
+// says of its own in its stanza.
+func (c *chain) certified() (stanzas [2]string, err error) {
+	authority, err := ike.NewAuthority("authority")
+	if err != nil {
+		return stanzas, err
+	}
+	for i, host := range []struct {
+		name    string
+		address netip.Addr
+	}{{"relayb", addressAbove}, {"server", addressServer}} {
+		own, err := authority.Issue(ike.Request{Name: host.name, Addresses: []netip.Addr{host.address}})
+		if err != nil {
+			return stanzas, err
+		}
+		files, err := own.Write(c.net.Dir(), authority)
+		if err != nil {
+			return stanzas, err
+		}
+		stanzas[i] = fmt.Sprintf("    protection: ipsec\n    ike:\n      certificate: %s\n      key: %s\n      ca: %s\n", files.Certificate, files.Key, files.Authority)
+	}
+	return stanzas, nil
+}
+
+// viaCharon is the part of a configuration that says where strongSwan is.
+func viaCharon(at *ike.Charon) string { return "ipsec:\n  strongswan: " + at.Socket + "\n" }

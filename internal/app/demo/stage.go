@@ -1,0 +1,142 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"fairlead/internal/lab"
+)
+
+// stage is where a story is told: the network, and what was told so far.
+type stage struct {
+	narrator
+	ctx    context.Context
+	net    *lab.Net
+	binary string
+	built  bool // there is something to look at
+}
+
+// step is a chapter of a story. Nothing can be told after a vital one that
+// failed.
+type step struct {
+	title string
+	run   func() error
+	vital bool
+}
+
+// tell goes through the steps. A check that fails does not end the story, unless
+// the rest stands on it.
+func (s *stage) tell(ctx context.Context, steps []step) error {
+	for _, one := range steps {
+		s.chapter(one.title)
+		before := len(s.failed)
+		err := one.run()
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil && len(s.failed) == before {
+			_ = s.check(err, "the step can be taken")
+		}
+		if one.vital && len(s.failed) > before {
+			return errors.New("nothing else can be shown without this step")
+		}
+	}
+	return nil
+}
+
+// within has a story led and tells how it ended. When ctx ends or time runs out
+// it takes the network away from under the story, and waits until that has been
+// noticed.
+func (s *stage) within(ctx context.Context, limit time.Duration, lead func(context.Context) error) error {
+	started := time.Now()
+	timed, cancel := context.WithTimeoutCause(ctx, limit, ErrTooLong)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- lead(timed) }()
+	var err, closed error
+	select {
+	case err = <-done:
+		if err != nil {
+			// Ctrl-C reaches the commands that we wait for as well, and their
+			// end may be noticed before the signal.
+			select {
+			case <-timed.Done():
+			case <-time.After(settle):
+			}
+		}
+	case <-timed.Done():
+		s.hush()
+		closed = s.net.Close()
+		<-done
+	}
+	switch {
+	case ctx.Err() != nil:
+		err = errors.Join(ErrInterrupted, closed, s.net.Close())
+		s.loud("\nInterrupted. Everything is removed.\n")
+		return err
+	case timed.Err() != nil:
+		err = errors.Join(fmt.Errorf("%w: it may take %v", ErrTooLong, limit), closed, s.net.Close())
+		s.loud("\nThis takes too long. Everything is removed.\n")
+		return err
+	}
+	return s.verdict(err, time.Since(started))
+}
+
+// settle is how long a signal may be on its way to us after a command has ended
+// by it.
+const settle = 300 * time.Millisecond
+
+// verdict sums up.
+func (s *stage) verdict(err error, took time.Duration) error {
+	if err == nil && len(s.failed) == 0 {
+		s.say("")
+		s.loud("%s\n", s.paint(green, fmt.Sprintf("All %d checks held, in %.0f seconds.", s.held, took.Seconds())))
+		return nil
+	}
+	if err != nil {
+		s.failed = append(s.failed, err.Error())
+	}
+	s.loud("\n%s\n", s.paint(red, fmt.Sprintf("%d checks held, and this did not:", s.held)))
+	for _, f := range s.failed {
+		s.loud("  %s\n", f)
+	}
+	s.loud("\nThe ends of the logs of all programs:\n%s", s.net.Logs(logLines))
+	return ErrFailed
+}
+
+// logLines is how much of each log a failed demo shows.
+const logLines = 12
+
+// keep says how to talk to what is there, and waits.
+func (s *stage) keep(ctx context.Context, in *os.File, linger func()) {
+	s.write("\n%s\n", s.paint(bold, "All of this is left running. To look around, in another terminal, as root:"))
+	linger()
+	s.write("\n%s", s.paint(bold, "Press Enter to remove everything: "))
+	waitForLine(ctx, in)
+	s.write("\n")
+}
+
+// suggest lists commands that a reader may type.
+func (s *stage) suggest(title string, commands ...[]string) {
+	s.say("")
+	s.say("%s", title)
+	for _, c := range commands {
+		s.command(commandLine(c), "", 0)
+	}
+}
+
+// shells are the commands that enter nodes.
+func shells(nodes ...*lab.Node) (all [][]string) {
+	for _, d := range nodes {
+		all = append(all, inside(d, []string{"bash"}))
+	}
+	return all
+}
+
+// cli is a fairlead command that asks the program behind a control socket.
+func (s *stage) cli(socket string, words ...string) []string {
+	return append(append([]string{s.binary}, words...), "--socket", socket)
+}

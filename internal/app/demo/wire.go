@@ -1,0 +1,117 @@
+package demo
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"fairlead/internal/lab/capture"
+)
+
+// noise is what is on every cable and is not looked at.
+const noise = "not icmp6 and not arp"
+
+// record begins to record both cables, each into a new file.
+func (c *chain) record() (err error) {
+	for _, w := range c.wires {
+		if w.capture != nil {
+			if err := w.capture.Stop(); err != nil {
+				return err
+			}
+		}
+		if w.capture, err = capture.Start(w.node, w.link, noise); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// printed is what tcpdump prints of a cable's recording so far. It does not give
+// up root, as the user that it would become need not be there.
+func (w *wire) printed() []string {
+	return []string{"tcpdump", "-Z", "root", "-n", "-r", w.capture.File}
+}
+
+// lines are what tcpdump prints, a packet each.
+func (w *wire) lines() ([]string, error) {
+	out, err := w.node.Run(w.printed()...)
+	if err != nil && out == "" { // a file that grows may end inside a packet
+		return nil, err
+	}
+	return strings.FieldsFunc(out, func(r rune) bool { return r == '\n' }), nil
+}
+
+// onlyESP fails if anything but ESP and the IKE that makes its keys has passed. It
+// returns how many packets were ESP.
+func (w *wire) onlyESP() (esp int, err error) {
+	lines, err := w.lines()
+	if err != nil {
+		return 0, err
+	}
+	for _, line := range lines {
+		switch {
+		case strings.Contains(line, ": ESP(spi=0x"):
+			esp++
+		case !strings.Contains(line, ": isakmp: ") && !strings.Contains(line, "isakmp-nat-keep-alive"):
+			err = errors.Join(err, fmt.Errorf("in clear: %s", line))
+		}
+	}
+	return esp, err
+}
+
+// says fails unless that text can be read in what has passed.
+func (w *wire) says(text string) error {
+	found, err := w.contains(text)
+	if err != nil {
+		return err
+	}
+	return expect(found, "it is not in the recording")
+}
+
+// hides fails if that text can be read in what has passed.
+func (w *wire) hides(text string) error {
+	found, err := w.contains(text)
+	if err != nil {
+		return err
+	}
+	return expect(!found, "it is in the recording")
+}
+
+func (w *wire) contains(text string) (bool, error) {
+	b, err := os.ReadFile(w.capture.File)
+	if err != nil {
+		return false, fmt.Errorf("demo: recording: %w", err)
+	}
+	return bytes.Contains(b, []byte(text)), nil
+}
+
+// show shows what tcpdump prints of a cable, up to a number of lines with a word.
+func (c *chain) show(w *wire, lines int, word string, options ...string) error {
+	args := append([]string{"tcpdump"}, append(options, w.printed()[1:]...)...)
+	out, err := w.node.Run(args...)
+	if err != nil && out == "" {
+		return err
+	}
+	var kept strings.Builder
+	for line := range strings.Lines(out) {
+		if strings.Contains(line, word) {
+			kept.WriteString(visible(line))
+		}
+	}
+	c.command(commandLine(inside(w.node, args)), kept.String(), lines)
+	return nil
+}
+
+// widest is how much of a line of octets is shown.
+const widest = 110
+
+// visible shortens a line of octets to where its text is.
+func visible(line string) string {
+	line = strings.TrimRight(line, "\n")
+	if i := strings.Index(line, subscriber); i > 0 && len(line) > widest {
+		line = "... " + line[max(0, i-widest/2):]
+	}
+	return line[:min(len(line), widest)] + "\n"
+}
