@@ -1,0 +1,163 @@
+//go:build vm
+
+package ipsec4_test
+
+import (
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fairlead/internal/lab"
+	"fairlead/internal/lab/peer"
+)
+
+// cut is one way to take a hop's protection away, at one end.
+type cut struct {
+	name   string
+	notice string // in what the guard says of it
+	happen func(*end)
+	heal   func(*end) // nil: the guard does it alone
+}
+
+var cuts = []cut{
+	{
+		name: "strongSwan killed", notice: "strongSwan cannot be reached",
+		happen: func(e *end) { need(e.t, e.charon.Kill()) }, heal: func(e *end) { need(e.t, e.charon.Start()) },
+	},
+	{name: "SAs deleted", notice: "SA", happen: func(e *end) { ip(e.t, e.node, "xfrm state deleteall") }},
+	{name: "policies deleted", notice: "policy is missing", happen: func(e *end) { ip(e.t, e.node, "xfrm policy deleteall") }},
+	{name: "guard deleted", notice: "guard table", happen: func(e *end) {
+		_, err := e.node.Run("nft", "delete", "table", "inet", table)
+		need(e.t, err)
+	}},
+}
+
+// Whatever is taken away at either end: not one octet of DHCPv4 passes in clear,
+// it is noticed, and it comes back by itself. All the while a client asks, and a
+// host on the wire sends in clear what both ends would. Before there are guards,
+// it is heard.
+func TestRFC8213_3_FailsClosed4(t *testing.T) {
+	w := newWorld(t)
+	w.protect("psk", giaddr1)
+	f := &forger{w: w, program: w.serve(peer.Dnsmasq4), heard: record(t, w.c1, "c0")}
+	w.relays(peer.DnsmasqRelay)
+	f.forge()
+	need(t, lab.Until(patience, "server and client hear the host on the wire", func() bool {
+		atServer, atClient := f.taken()
+		return atServer > 0 && atClient > 0
+	}))
+	w.guard()
+	w.leases(w.c1, "10.1.0.0/16")
+	for _, c := range cuts {
+		for _, at := range []*end{w.relay, w.server} {
+			t.Run(c.name+" at "+at.node.Name, func(t *testing.T) {
+				w.under(t)
+				w.during(f, at, c)
+			})
+		}
+	}
+	w.under(t)
+}
+
+// during has traffic go on while a hop is cut and until both ends are protected
+// again.
+func (w *world) during(f *forger, at *end, c cut) {
+	w.t.Helper()
+	w.relay.becomesProtected()
+	w.server.becomesProtected()
+	from := len(w.wire.lines())
+	atServer, atClient := f.taken()
+	stop := f.start()
+	started := time.Now()
+	c.happen(at)
+	at.notices(started, c.notice)
+	noticed := time.Since(started)
+	if c.heal != nil {
+		c.heal(at)
+	}
+	healed := time.Now()
+	w.relay.becomesProtected()
+	w.server.becomesProtected()
+	recovered := time.Since(healed)
+	stop()
+	w.leases(w.c1, "10.1.0.0/16")
+	_, esp := w.wire.onlyESP(from)
+	w.t.Logf("noticed after %v, protected again %v later; %d ESP packets", noticed, recovered, esp)
+	if s, c := f.taken(); s != atServer || c != atClient {
+		w.t.Errorf("taken in clear: %d messages at the server, %d at the client", s-atServer, c-atClient)
+	}
+}
+
+// forger is a host on the wire that sends as if it were either end.
+type forger struct {
+	w       *world
+	program *lab.Proc // the server
+	heard   *wire     // a client's link
+}
+
+// forge sends one message to each end, from the other's address.
+func (f *forger) forge() {
+	relayPort, serverPort := netip.AddrPortFrom(giaddr1, 67), netip.AddrPortFrom(server, 67)
+	send(f.w.t, f.w.m, relayPort, serverPort, request(f.w.t, giaddr1))
+	send(f.w.t, f.w.m, serverPort, relayPort, offer(f.w.t, giaddr1))
+}
+
+// taken are how many of the messages the server and a client have heard.
+func (f *forger) taken() (atServer, atClient int) {
+	return strings.Count(f.program.Log(), "DHCPDISCOVER(s0) "+forgedMAC), strings.Count(strings.Join(f.heard.lines("-v"), "\n"), "Your-IP "+forgedLease)
+}
+
+// start forges, and has a client ask, until it is stopped.
+func (f *forger) start() (stop func()) {
+	end := make(chan struct{})
+	var done sync.WaitGroup
+	done.Go(func() {
+		for {
+			select {
+			case <-end:
+				return
+			case <-time.After(100 * time.Millisecond):
+				f.forge()
+				_, _ = f.w.asks(f.w.c1, time.Second) // whether it is answered does not matter now
+			}
+		}
+	})
+	return func() {
+		close(end)
+		done.Wait()
+	}
+}
+
+// A hop whose ends have two keys lets nothing pass, says so, and recovers when
+// one gets the other's.
+//
+// RFC 8213 3p and 3q.
+func TestRFC8213_3p_WrongKey4(t *testing.T) {
+	w := newWorld(t)
+	w.protect("psk", giaddr1)
+	right, err := os.ReadFile(w.server.file)
+	need(t, err)
+	_, other := preshared(t, w.Dir(), server, giaddr1)
+	_, wrong, _ := strings.Cut(string(right), "    ike:\n")
+	_, wrong, _ = strings.Cut(wrong, "\n")
+	before, _, _ := strings.Cut(string(right), "    ike:\n")
+	need(t, os.WriteFile(w.server.file, []byte(before+other+wrong), 0o644))
+	w.serve(peer.Kea4UDP)
+	w.relays(peer.DnsmasqRelay)
+	started := time.Now()
+	w.guard()
+	if got, err := w.asks(w.c1, enough); err == nil {
+		t.Errorf("the client got %s with two keys", got)
+	}
+	w.relay.notices(started, "AUTHENTICATION_FAILED")
+	if _, esp := w.wire.onlyESP(0); esp > 0 {
+		t.Errorf("%d ESP packets with two keys", esp)
+	}
+	need(t, os.WriteFile(w.server.file, right, 0o644))
+	w.server.reload()
+	w.leases(w.c1, "10.1.0.0/16")
+	w.wire.onlyESP(0)
+}

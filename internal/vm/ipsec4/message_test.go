@@ -1,0 +1,79 @@
+//go:build vm
+
+package ipsec4_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"syscall"
+	"testing"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"golang.org/x/sys/unix"
+
+	"fairlead/internal/lab"
+)
+
+// What the forged messages say, which nothing else does.
+const (
+	forgedMAC   = "02:00:00:00:66:67"
+	forgedLease = "10.1.66.66"
+)
+
+// request is a Discover as a relay passes it on, from a client that is not there.
+func request(t *testing.T, giaddr netip.Addr) []byte {
+	t.Helper()
+	return message(t, giaddr, layers.DHCPOpRequest, layers.DHCPMsgTypeDiscover, netip.IPv4Unspecified())
+}
+
+// offer is what a server would answer, to be broadcast to clients.
+func offer(t *testing.T, giaddr netip.Addr) []byte {
+	t.Helper()
+	return message(t, giaddr, layers.DHCPOpReply, layers.DHCPMsgTypeOffer, netip.MustParseAddr(forgedLease))
+}
+
+func message(t *testing.T, giaddr netip.Addr, op layers.DHCPOp, kind layers.DHCPMsgType, lease netip.Addr) []byte {
+	t.Helper()
+	mac, err := net.ParseMAC(forgedMAC)
+	need(t, err)
+	m := &layers.DHCPv4{
+		Operation: op, HardwareType: layers.LinkTypeEthernet, HardwareLen: 6, Xid: 0x66666666, Flags: 0x8000,
+		ClientIP: net.IPv4zero, YourClientIP: lease.AsSlice(), NextServerIP: net.IPv4zero, RelayAgentIP: giaddr.AsSlice(),
+		ClientHWAddr: mac,
+		Options: layers.DHCPOptions{
+			layers.NewDHCPOption(layers.DHCPOptMessageType, []byte{byte(kind)}),
+			layers.NewDHCPOption(layers.DHCPOptServerID, server.AsSlice()),
+		},
+	}
+	if op == layers.DHCPOpRequest {
+		m.Options = m.Options[:1]
+	}
+	buffer := gopacket.NewSerializeBuffer()
+	need(t, gopacket.SerializeLayers(buffer, gopacket.SerializeOptions{FixLengths: true}, m))
+	return buffer.Bytes()
+}
+
+// open opens a UDP socket in a node, for as long as the test lasts. Its address
+// may be somebody else's. With a link, it sends and hears there alone.
+func open(t *testing.T, d *lab.Node, at netip.AddrPort, link string) *net.UDPConn {
+	t.Helper()
+	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
+		var err error
+		return errors.Join(raw.Control(func(fd uintptr) {
+			err = unix.SetsockoptInt(int(fd), unix.SOL_IP, unix.IP_TRANSPARENT, 1)
+			if err == nil && link != "" {
+				err = unix.BindToDevice(int(fd), link)
+			}
+		}), err)
+	}}
+	var conn net.PacketConn
+	need(t, d.Do(func() (err error) {
+		conn, err = config.ListenPacket(context.Background(), "udp4", at.String())
+		return err
+	}))
+	t.Cleanup(func() { conn.Close() })
+	return conn.(*net.UDPConn)
+}
