@@ -241,8 +241,10 @@ func (v *Supervisor) look() {
 	}
 }
 
-// maxEvents bounds the events that one look takes in.
-const maxEvents = 256
+const (
+	maxEvents = 256                    // that one look takes in
+	gather    = 100 * time.Millisecond // from an event to the look, which takes in those that follow
+)
 
 // Run looks and acts until ctx ends.
 func (v *Supervisor) Run(ctx context.Context) error {
@@ -251,6 +253,7 @@ func (v *Supervisor) Run(ctx context.Context) error {
 	defer tick.Stop()
 	v.look()
 	var seen []hop.Event
+	var gathered <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -258,6 +261,7 @@ func (v *Supervisor) Run(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		case <-v.kick:
+		case <-gathered:
 		case e, ok := <-events:
 			if !ok {
 				events = nil
@@ -266,10 +270,12 @@ func (v *Supervisor) Run(ctx context.Context) error {
 			if len(seen) < maxEvents {
 				seen = append(seen, e)
 			}
-			if len(events) > 0 {
-				continue // more of them are waiting
+			if gathered == nil {
+				gathered = time.After(gather)
 			}
+			continue
 		}
+		gathered = nil
 		v.turn.Lock()
 		v.step(ctx, seen)
 		v.turn.Unlock()

@@ -407,6 +407,24 @@ func TestNothingToGuard(t *testing.T) {
 	})
 }
 
+// A look costs more than a packet that makes strongSwan say something.
+func TestEventsThatFlood(t *testing.T) {
+	m := newMachine()
+	supervised(t, m, Settings{Hops: []hop.Hop{keyed("srv")}, Others: true}, func(*Supervisor, *strings.Builder) {
+		time.Sleep(time.Minute)
+		m.change(func() { m.observed = 0 })
+		for range 1000 {
+			m.events <- hop.Event{Hop: "srv", Kind: hop.EventFailed, Text: "no proposal"}
+			time.Sleep(time.Millisecond)
+		}
+		m.change(func() {
+			if m.observed < 5 || m.observed > 15 {
+				t.Errorf("looked %d times in a second", m.observed)
+			}
+		})
+	})
+}
+
 // Events come into the next look, and many of them do not fill the memory.
 func TestEvents(t *testing.T) {
 	m := newMachine()
@@ -425,6 +443,7 @@ func TestEvents(t *testing.T) {
 		for range 3 {
 			m.events <- hop.Event{Hop: "srv", Kind: hop.EventFailed, Text: "AUTHENTICATION_FAILED"}
 		}
+		time.Sleep(time.Second)
 		synctest.Wait()
 		if s := v.States()[0]; s.Rekeys != 1 || s.LastError != "AUTHENTICATION_FAILED" {
 			t.Errorf("state %+v", s)

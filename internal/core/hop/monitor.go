@@ -80,6 +80,10 @@ const (
 	longestWait = 30 * time.Second // after many attempts
 )
 
+// maxTold is how many failures of a hop are told in a minute: who sends as the
+// peer has a say in them.
+const maxTold = 5
+
 // Monitor decides what is to be done so that every hop is protected, and keeps
 // what operators see of it. It is the twin of what strongSwan, XFRM and the guard
 // table are observed to hold: whatever is missing is asked for again, however it
@@ -104,6 +108,8 @@ type watched struct {
 	missing   instant.Instant // since when there is no SA; 0: there is
 	reinstall pace
 	initiate  pace
+	telling   instant.Instant // the minute in which failures are counted
+	told      int
 
 	children map[uint32]ChildSA // as they were last seen
 	past     [2]Traffic         // of children that are gone: in, out
@@ -295,11 +301,20 @@ func (w *watched) take(now instant.Now, e Event, notes []Note) []Note {
 	case EventFailed:
 		again := w.state.LastError == e.Text
 		w.fail(now, e.Text)
-		if !again {
+		if !again && w.mayTell(now.Boot) {
 			return append(notes, Note{Kind: NoteFailed, Hop: w.hop.Name, Peer: w.hop.Peer, Text: e.Text})
 		}
 	}
 	return notes
+}
+
+// mayTell counts a failure, and reports whether it is one of few.
+func (w *watched) mayTell(now instant.Instant) bool {
+	if w.told == 0 || now >= w.telling.After(time.Minute) {
+		w.telling, w.told = now, 0
+	}
+	w.told++
+	return w.told <= maxTold
 }
 
 // Problems of a hop, as operators read them.

@@ -358,6 +358,31 @@ func TestFailuresAreTold(t *testing.T) {
 	}
 }
 
+// Whoever sends as the peer can make strongSwan complain as fast as packets come,
+// in ever other words: that fills no log.
+func TestFailuresThatFlood(t *testing.T) {
+	w := newWorld(t, ikeHop(trust.Server))
+	flood := func() {
+		for i := range 600 {
+			w.seen.Events = append(w.seen.Events, hop.Event{Hop: "srv", Kind: hop.EventFailed, Text: fmt.Sprintf("complaint %d", i)})
+			w.step(10 * time.Millisecond)
+		}
+	}
+	flood()
+	if n := len(w.told); n < 2 || n > 10 {
+		t.Errorf("%d told in six seconds", n)
+	}
+	if s := w.current(); s.LastError != "complaint 599" {
+		t.Errorf("state %+v", s)
+	}
+	w.told = nil
+	w.step(time.Minute)
+	flood()
+	if n := len(w.told); n < 2 || n > 10 {
+		t.Errorf("%d told a minute later", n)
+	}
+}
+
 func manualHop(made time.Time) hop.Hop {
 	sa := func(spi uint32) hop.ManualSA {
 		return hop.ManualSA{SPI: spi, Suite: hop.AES256SHA256, Encryption: make(hop.Secret, 32), Integrity: make(hop.Secret, 32), Made: made}
