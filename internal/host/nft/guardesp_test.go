@@ -159,3 +159,26 @@ func TestGuardESPReliesOnSelectors(t *testing.T) {
 		}
 	}
 }
+
+// Where nobody listens, the kernel answers what came in ESP with an error that
+// quotes it, in clear: the guard holds that back. The port that counts may be at
+// either end.
+func TestGuardESPQuotesNothing(t *testing.T) {
+	p := newPair(t, "")
+	withESP(t, p)
+	p.install(true, threeHops()...)
+	for _, w := range ways {
+		peer := p.other.udp(t, w.peer, w.port)
+		for held, port := range []int{w.port, 5470} {
+			gone := p.host.udp(t, w.host, port)
+			to := address(gone)
+			if err := gone.Close(); err != nil {
+				t.Fatal(err)
+			}
+			send(t, peer, to, plain)
+			until(t, fmt.Sprintf("%s: the error about port %d is held back", w.name, port), func() bool {
+				return p.observe().Hops[w.name].Out.Packets == uint64(held+1)
+			})
+		}
+	}
+}
