@@ -3,16 +3,17 @@
 package ipsec_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"fairlead/internal/app/control"
 )
 
 // cut is one way to take a hop's protection away, at one end.
 type cut struct {
 	name   string
-	notice string // in what the end says of it
+	notice string // in what the end says of it; empty: it may be over before it looks
 	happen func(*end)
 	heal   func(*end) // nil: fairlead does it alone
 }
@@ -49,7 +50,7 @@ var cutsOfCharon = []cut{
 		name: "strongSwan stopped", notice: "strongSwan cannot be reached",
 		happen: func(e *end) { need(e.t, e.charon.Stop()) }, heal: func(e *end) { need(e.t, e.charon.Start()) },
 	},
-	{name: "SA expired", notice: "SA", happen: func(e *end) { e.expire() }},
+	{name: "SA expired", happen: func(e *end) { e.expire() }},
 	{
 		name: "connections unloaded", notice: "connection", happen: func(e *end) {
 			_, err := e.charon.Swanctl("--load-conns")
@@ -58,20 +59,33 @@ var cutsOfCharon = []cut{
 	},
 }
 
-// expire has the kernel end the end's outgoing SAs as if their time had come.
+// expire has the kernel end the SAs of an end at their next packet, as they may
+// carry no more, and waits until there are new ones: they come at once, so that
+// nothing need be missed in between.
 func (e *end) expire() {
 	e.t.Helper()
+	started := time.Now()
 	out, err := e.node.IP("-o xfrm state")
 	need(e.t, err)
+	ended := 0
 	for line := range strings.Lines(out) {
 		f := strings.Fields(strings.ReplaceAll(line, `\`, " "))
 		// src A dst B proto esp spi S reqid R ...
 		if len(f) < 10 || f[4] != "proto" {
 			e.t.Fatalf("ip xfrm state says %q", line)
 		}
-		e.ip(fmt.Sprintf("xfrm state update %s mode transport reqid %s aead rfc4106(gcm(aes)) 0x%s 128 limit time-hard 1",
-			strings.Join(f[:8], " "), f[9], strings.Repeat("ab", 20)))
+		_, err := e.node.IP("xfrm state update %s mode transport reqid %s aead rfc4106(gcm(aes)) 0x%s 128 limit packet-hard 1",
+			strings.Join(f[:8], " "), f[9], strings.Repeat("ab", 20))
+		if err == nil {
+			ended++
+		}
 	}
+	if ended == 0 { // the second of a pair goes with the first
+		e.t.Fatalf("no SA was there to expire:\n%s", out)
+	}
+	e.becomes("new SAs are in use", func(hops []control.Hop) bool {
+		return len(hops) == 1 && hops[0].Protected && time.Duration(hops[0].Age) < time.Since(started)
+	})
 }
 
 // during has traffic go on while a hop is cut and until both ends are protected
@@ -83,7 +97,9 @@ func (w *world) during(at *end, c cut) {
 	f := w.busy()
 	started := time.Now()
 	c.happen(at)
-	at.noticesSince(started, c.notice)
+	if c.notice != "" {
+		at.noticesSince(started, c.notice)
+	}
 	noticed := time.Since(started)
 	if c.heal != nil {
 		c.heal(at)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,10 +42,14 @@ type wire struct {
 
 func record(t *testing.T, d *lab.Node, link string) *wire {
 	t.Helper()
-	c, err := capture.Start(d, link, "not icmp6 and not arp and not ether src "+intruderMAC)
+	c, err := capture.Start(d, link, "not arp and not ether src "+intruderMAC)
 	need(t, err)
 	return &wire{t: t, node: d, capture: c}
 }
+
+// neighbourly is what hosts on a link say about themselves, in tcpdump's words.
+// Errors of ICMP are not: they quote what they are about.
+var neighbourly = []string{"neighbor solicitation", "neighbor advertisement", "multicast listener", "router solicitation", "igmp"}
 
 // lines is what tcpdump prints of all that was recorded so far, but for the
 // neighbours' talk about themselves.
@@ -56,16 +61,20 @@ func (x *wire) lines() (lines []string) {
 		need(x.t, err)
 	}
 	for line := range strings.Lines(out) {
-		if !strings.Contains(line, "ICMP6") && !strings.Contains(line, "igmp") {
+		if !slices.ContainsFunc(neighbourly, func(word string) bool { return strings.Contains(line, word) }) {
 			lines = append(lines, strings.TrimSpace(line))
 		}
 	}
 	return lines
 }
 
-// isESP and isIKE tell by tcpdump's words.
+// isESP and isIKE tell by tcpdump's words. An ICMP error about IKE quotes nothing
+// of DHCP.
 func isESP(line string) bool { return strings.Contains(line, ": ESP(spi=0x") }
-func isIKE(line string) bool { return strings.Contains(line, ": isakmp: ") }
+
+func isIKE(line string) bool {
+	return strings.Contains(line, ": isakmp: ") || strings.Contains(line, "udp port 500, length")
+}
 
 // onlyESP fails unless every packet since the line of that number is ESP or IKE.
 // It returns how many lines there are now, and how many of the new ones are ESP.
