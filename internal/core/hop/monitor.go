@@ -102,6 +102,7 @@ type watched struct {
 	state State
 
 	up        bool
+	unheard   int    // how often in a row strongSwan did not answer
 	lostSA    uint32 // child that the kernel did not have the last time
 	probing   map[uint32]instant.Instant
 	hanging   map[uint32]instant.Instant

@@ -230,6 +230,10 @@ func TestCharonRestarts(t *testing.T) {
 	w.told = nil
 	w.seen.Charon, w.seen.CharonError = nil, "connection refused"
 	w.want("while it is away", w.step(time.Second))
+	if s := w.current(); !s.Protected {
+		t.Errorf("strongSwan was late once: %+v", s)
+	}
+	w.want("while it is away", w.step(time.Second))
 	if s := w.current(); s.Protected || !strings.Contains(s.Problem, "connection refused") {
 		t.Errorf("state %+v", s)
 	}

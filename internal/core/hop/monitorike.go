@@ -18,6 +18,10 @@ func (w *watched) observeIKE(now instant.Now, seen *Seen) (problem string, actio
 	case c == nil && seen.CharonError == "":
 		return notWatched, nil
 	case c == nil:
+		// It may be late once, on a machine that is busy; traffic goes on meanwhile.
+		if w.unheard++; w.unheard == 1 && w.up {
+			return w.state.Problem, nil
+		}
 		return noCharon + seen.CharonError, nil
 	case k == nil:
 		return noKernel + seen.KernelError, nil
