@@ -3,11 +3,13 @@
 package systemd
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"fairlead/internal/app/config"
@@ -58,7 +60,7 @@ func TestGuardUnitFitsTheDefaults(t *testing.T) {
 		"group":          {unit["Group"], c.Control.Group},
 		"start":          {unit["ExecStart"], "/usr/bin/fairlead guard --config /etc/" + unit["ConfigurationDirectory"] + "/guard.yaml"},
 		"type":           {unit["Type"], "notify-reload"},
-		"capabilities":   {unit["CapabilityBoundingSet"], "CAP_NET_ADMIN CAP_SYS_PTRACE"},
+		"capabilities":   {unit["CapabilityBoundingSet"], "CAP_NET_ADMIN CAP_SYS_PTRACE CAP_DAC_READ_SEARCH"},
 	} {
 		if pair[0] != pair[1] {
 			t.Errorf("%s: the unit has %q, the program %q", what, pair[0], pair[1])
@@ -67,6 +69,35 @@ func TestGuardUnitFitsTheDefaults(t *testing.T) {
 	// Two units with one runtime folder would take it from each other when they stop.
 	if other := settings(t, "fairlead.service")["RuntimeDirectory"]; unit["RuntimeDirectory"] == other {
 		t.Errorf("both units have the runtime folder %s", other)
+	}
+}
+
+// With no more than its capabilities the guard sees the sockets of a program that
+// another user runs.
+func TestGuardUnitSeesOthersSockets(t *testing.T) {
+	setpriv, err := exec.LookPath("setpriv")
+	if err != nil {
+		t.Skip("probe: setpriv: ", err)
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("probe: not root")
+	}
+	other := exec.Command("sleep", "60")
+	other.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = other.Process.Kill()
+		_ = other.Wait()
+	}()
+	bounds := "-all"
+	for _, c := range strings.Fields(settings(t, "fairlead-guard.service")["CapabilityBoundingSet"]) {
+		bounds += ",+" + strings.ToLower(strings.TrimPrefix(c, "CAP_"))
+	}
+	fds := fmt.Sprintf("/proc/%d/fd", other.Process.Pid)
+	if out, err := exec.Command(setpriv, "--bounding-set", bounds, "readlink", fds+"/0").CombinedOutput(); err != nil {
+		t.Errorf("%s: %v: %s", bounds, err, out)
 	}
 }
 
