@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"fairlead/tools/bench/bars"
 )
 
 // diskDelay is how much longer each sync takes, in microseconds.
@@ -53,8 +55,8 @@ func slowDisk(b *bench) (bar, error) {
 	if err != nil {
 		return bar{}, err
 	}
-	d := ratio("relay6-slow-disk", median(times), wantSlowDisk, false, "the p99 of Solicits")
-	d.Figure += fmt.Sprintf(" (%.2f ms, %.2f ms without the delay)", median(p99s[1])/1e3, median(p99s[0])/1e3)
+	d := ratio("relay6-slow-disk", bars.Median(times), wantSlowDisk, false, "the p99 of Solicits")
+	d.Figure += fmt.Sprintf(" (%.2f ms, %.2f ms without the delay)", bars.Median(p99s[1])/1e3, bars.Median(p99s[0])/1e3)
 	d.Notes = []string{fmt.Sprintf("Synced to disk: strace saw %d fdatasync and fsync calls while %d prefixes were granted at a rate of 400/s.", after-before, granted)}
 	if after == before {
 		d.Void = "the store did not sync"

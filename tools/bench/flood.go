@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+
+	"fairlead/tools/bench/bars"
 )
 
 // flood has honest clients at a steady rate, alone and beside a host on the same
@@ -42,7 +44,7 @@ func flood(b *bench) (bar, error) {
 			sent[i] = append(sent[i], offered)
 		}
 	}
-	return judgeFlood(median(kept[0]), median(kept[1]), median(sent[0]), median(sent[1])), nil
+	return judgeFlood(bars.Median(kept[0]), bars.Median(kept[1]), bars.Median(sent[0]), bars.Median(sent[1])), nil
 }
 
 // honestRate is the messages a second of the honest clients, and leastFlood what

@@ -6,37 +6,12 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"fairlead/tools/bench/bars"
 )
 
 // bar is something that has to be reached, and what was.
-type bar struct {
-	Name   string
-	Figure string // what was measured, for people
-	Wanted string
-	Met    bool
-	Void   string   // why it cannot be said; empty if it can
-	Notes  []string // sentences about how it came about
-}
-
-// Verdict is the last word of the bar's line.
-func (b bar) Verdict() string {
-	switch {
-	case b.Void != "":
-		return "void"
-	case b.Met:
-		return "met"
-	}
-	return "missed"
-}
-
-// String is the bar's line.
-func (b bar) String() string {
-	line := fmt.Sprintf("bar %s: %s, wanted %s: %s", b.Name, b.Figure, b.Wanted, b.Verdict())
-	if b.Void != "" {
-		line += " (" + b.Void + ")"
-	}
-	return line
-}
+type bar = bars.Bar
 
 // limits of the bars, as the table of the issue has them.
 const (
@@ -96,28 +71,6 @@ func unknown(name, why string) bar {
 	b := judge(name, "unknown", false)
 	b.Void = why
 	return b
-}
-
-// median is the middle of the figures, and NaN of none.
-func median(all []float64) float64 {
-	if len(all) == 0 {
-		return math.NaN()
-	}
-	sorted := slices.Sorted(slices.Values(all))
-	half := len(sorted) / 2
-	if len(sorted)%2 == 1 {
-		return sorted[half]
-	}
-	return (sorted[half-1] + sorted[half]) / 2
-}
-
-// medianOf is the median of what f says of each.
-func medianOf[T any](all []T, f func(T) float64) float64 {
-	figures := make([]float64, len(all))
-	for i, one := range all {
-		figures[i] = f(one)
-	}
-	return median(figures)
 }
 
 // perExchange is the relay's CPU time for an exchange in microseconds, late ones
@@ -203,7 +156,7 @@ func (e *entry) plainCPU() float64 {
 	if e == nil {
 		return math.NaN()
 	}
-	return medianOf(e.Plain, closedCPU)
+	return bars.MedianOf(e.Plain, closedCPU)
 }
 
 // mixCPU is of the wider closed loop: with few exchanges under way the relay has
@@ -212,7 +165,7 @@ func (e *entry) mixCPU() float64 {
 	if e == nil {
 		return math.NaN()
 	}
-	return medianOf(peaks(e.Mix), closedCPU)
+	return bars.MedianOf(peaks(e.Mix), closedCPU)
 }
 
 // voidRun says why nothing can be said about a run: a blind forwarder that is not
@@ -222,7 +175,7 @@ func voidRun(entries []*entry) string {
 	if blind == nil || slow == nil {
 		return "the blind forwarder and ISC dhcrelay must take part"
 	}
-	if times := medianOf(blind.Plain, closedRate) / medianOf(slow.Plain, closedRate); !(times >= wantBlindVsISC) {
+	if times := bars.MedianOf(blind.Plain, closedRate) / bars.MedianOf(slow.Plain, closedRate); !(times >= wantBlindVsISC) {
 		return fmt.Sprintf("the blind forwarder did %.1f times what ISC dhcrelay did, and %g are needed", times, wantBlindVsISC)
 	}
 	return ""
@@ -234,9 +187,9 @@ func overload(e *entry) bar {
 	if e == nil || len(e.Mix) == 0 {
 		return unknown(name, "nothing was measured")
 	}
-	peak := medianOf(e.Mix, turn.peak)
-	offered := medianOf(e.Mix, func(t turn) float64 { return t.Overload.OfferedRate / t.peak() })
-	b := ratio(name, medianOf(e.Mix, func(t turn) float64 { return t.Overload.AnsweredRate / t.peak() }), wantOverload, true, "the peak")
+	peak := bars.MedianOf(e.Mix, turn.peak)
+	offered := bars.MedianOf(e.Mix, func(t turn) float64 { return t.Overload.OfferedRate / t.peak() })
+	b := ratio(name, bars.MedianOf(e.Mix, func(t turn) float64 { return t.Overload.AnsweredRate / t.peak() }), wantOverload, true, "the peak")
 	b.Figure += fmt.Sprintf(" of %.0f/s, with %.2f times offered", peak, offered)
 	if offered < enoughOverload {
 		b.Void = fmt.Sprintf("only %.2f times the peak was sent, and %g are needed", offered, enoughOverload)

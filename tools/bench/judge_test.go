@@ -7,24 +7,6 @@ import (
 	"time"
 )
 
-func TestMedian(t *testing.T) {
-	for _, c := range []struct {
-		all  []float64
-		want float64
-	}{
-		{[]float64{3}, 3},
-		{[]float64{9, 1, 5}, 5},
-		{[]float64{8, 1, 4, 2}, 3},
-	} {
-		if got := median(c.all); got != c.want {
-			t.Errorf("median of %v is %v, want %v", c.all, got, c.want)
-		}
-	}
-	if got := median(nil); !math.IsNaN(got) {
-		t.Errorf("median of nothing is %v, want NaN", got)
-	}
-}
-
 // did is a contender that did rate exchanges a second and used us microseconds of
 // CPU time for each, in every one of three rounds but one, which was bad.
 func did(name string, peer bool, rate, us float64) *entry {

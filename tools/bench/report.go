@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
+
+	"fairlead/tools/bench/bars"
 )
 
 // report is all that a run has found, and what the document is made from.
@@ -23,8 +25,8 @@ func newReport(b *bench) *report {
 }
 
 // add takes bars that were asked for.
-func (r *report) add(b *bench, bars ...bar) {
-	for _, one := range bars {
+func (r *report) add(b *bench, judged ...bar) {
+	for _, one := range judged {
 		if b.wants(one.Name) {
 			r.Bars = append(r.Bars, one)
 		}
@@ -126,9 +128,9 @@ func (r *report) crowded() grid {
 		Head:  []string{"relay", "exchanges/s", "CPU us/exchange", "times the CPU with few"},
 	}
 	for _, e := range r.Entries {
-		us := medianOf(e.Many, result.perExchange)
+		us := bars.MedianOf(e.Many, result.perExchange)
 		g.Rows = append(g.Rows, []string{
-			e.Name, fmt.Sprintf("%.0f", medianOf(e.Many, func(r result) float64 { return r.AnsweredRate })),
+			e.Name, fmt.Sprintf("%.0f", bars.MedianOf(e.Many, func(r result) float64 { return r.AnsweredRate })),
 			fmt.Sprintf("%.1f", us), fmt.Sprintf("%.2f", us/e.plainCPU()),
 		})
 	}
@@ -151,7 +153,7 @@ func cells(name string, turns []turn) []string {
 			row = append(row, "-")
 			return
 		}
-		row = append(row, fmt.Sprintf(format, medianOf(turns, func(t turn) float64 { return figure(of(t)) })))
+		row = append(row, fmt.Sprintf(format, bars.MedianOf(turns, func(t turn) float64 { return figure(of(t)) })))
 	}
 	var (
 		closed   = func(t turn) result { return t.Closed }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fairlead/tools/bench/bars"
 )
 
 // restore starts a fairlead whose delegations are in the store alone: nothing in
@@ -45,7 +47,7 @@ func restore(b *bench) (bar, error) {
 	if err != nil {
 		return bar{}, err
 	}
-	took := median(times)
+	took := bars.Median(times)
 	r := judge("relay6-restore", fmt.Sprintf("%.2f s for %d%s", took, want, missing), missing == "" && took < wantRestore.Seconds())
 	r.Notes = []string{
 		fmt.Sprintf("Memory after the last restart: %.1f MB.", float64(rss)/1e6),

@@ -7,6 +7,7 @@ import (
 
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/relay"
+	"fairlead/tools/bench/bars"
 )
 
 // single is a bar that is measured on its own.
@@ -151,7 +152,7 @@ func judgeCold(rounds []result) bar {
 	for _, r := range rounds {
 		offered, answered = offered+r.Offered, answered+r.Answered
 	}
-	p99 := medianOf(rounds, func(r result) float64 { return r.Latency.P99 })
+	p99 := bars.MedianOf(rounds, func(r result) float64 { return r.Latency.P99 })
 	figure := fmt.Sprintf("%d of %d answered, p99 %.1f ms", answered, offered, p99/1e3)
 	return judge("relay6-cold-clients", figure, answered == offered && p99 < float64(wantColdP99.Microseconds()))
 }
@@ -176,7 +177,7 @@ func manyAddresses(b *bench) (bar, error) {
 		}
 		shares = append(shares, all.AnsweredRate/warm.AnsweredRate)
 	}
-	a := ratio("relay6-4096-addresses", median(shares), wantAddresses, true, "the warm rate")
+	a := ratio("relay6-4096-addresses", bars.Median(shares), wantAddresses, true, "the warm rate")
 	if room := neighbours(); room >= many {
 		a.Void = fmt.Sprintf("this machine's neighbour table holds %d, not the usual 1024", room)
 	}
@@ -198,7 +199,7 @@ func grants(b *bench) (bar, error) {
 		}
 		rates = append(rates, res.AnsweredRate)
 	}
-	rate := median(rates)
+	rate := bars.Median(rates)
 	return judge("relay6-grants", fmt.Sprintf("%.0f/s", rate), rate >= wantGrants), nil
 }
 
@@ -239,7 +240,7 @@ func grantGrowth(b *bench) (bar, error) {
 			return bar{}, err
 		}
 	}
-	g := ratio("relay6-grant-growth", median(among), wantGrowth, false, "the cost among "+fmt.Sprint(few))
+	g := ratio("relay6-grant-growth", bars.Median(among), wantGrowth, false, "the cost among "+fmt.Sprint(few))
 	return g, r.close()
 }
 
