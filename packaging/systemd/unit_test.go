@@ -131,6 +131,11 @@ func TestUnitsVerify(t *testing.T) {
 		if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(unit), "/usr/bin/fairlead", program)), 0o644); err != nil {
 			t.Fatal(err)
 		}
+		if file == "fairlead.service" {
+			if err := os.CopyFS(path+".d", os.DirFS(file+".d")); err != nil {
+				t.Fatal(err)
+			}
+		}
 		out, err := exec.Command(analyze, "verify", "--man=no", path).CombinedOutput()
 		if err != nil {
 			t.Errorf("systemd-analyze verify: %v", err)
