@@ -13,8 +13,11 @@ func TestSecurityNamesEveryAttack(t *testing.T) {
 	text, err := os.ReadFile("../../../SECURITY.md")
 	need(t, err)
 	var named []string
-	for _, m := range regexp.MustCompile(`(?:([a-z]+)\.)?(Test\w+)`).FindAllStringSubmatch(string(text), -1) {
-		folder := map[string]string{"": ".", "traffic": "../traffic", "trouble": "../trouble", "daemon": "../../app/daemon"}[m[1]]
+	for _, m := range regexp.MustCompile(`(?:([a-z0-9/]+)\.)?(Test\w+)`).FindAllStringSubmatch(string(text), -1) {
+		folder := map[string]string{
+			"": ".", "traffic": "../traffic", "trouble": "../trouble", "system/guard": "../guard", "daemon": "../../app/daemon",
+			"host/nft": "../../host/nft", "host/ipsec": "../../host/ipsec", "vm/ipsec": "../../vm/ipsec", "vm/ipsec4": "../../vm/ipsec4",
+		}[m[1]]
 		if folder == "" || !slices.Contains(tests(t, folder), m[2]) {
 			t.Errorf("SECURITY.md names %s, and there is no such test", m[0])
 		}
