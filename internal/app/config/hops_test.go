@@ -184,6 +184,36 @@ peers:
 	}
 }
 
+// One peer acts for no other: not with a certificate of the identity that another
+// has too, nor with a key that is found by the identity that is ours (RFC 8213
+// section 3, pairwise trust).
+func TestIdentitiesAreNotShared(t *testing.T) {
+	const pem = "certificate: /b.pem, key: /b.key, ca: /ca.pem, local-id: 2001:db8:ffff::1"
+	for text, want := range map[string]string{
+		`
+peers:
+  - {name: a, address: fe80::1, local: fe80::2, role: relay, interfaces: [eth0], protection: ipsec, ike: {` + pem + `}}
+  - {name: b, address: fe80::1, local: fe80::2, role: relay, interfaces: [eth1], protection: ipsec, ike: {` + pem + `}}
+`: "f.yaml:4:24: peers[1].address: peer \"a\" has the identity fe80::1 too, and may have a certificate of it (ike.remote-id: another one)\n",
+		`
+peers:
+  - {name: a, address: 2001:db8::a, local: 2001:db8::1, role: relay, protection: ipsec, ike: {` + pem + `}}
+  - {name: b, address: 2001:db8::a, local: 2001:db8::2, role: relay, protection: ipsec, ike: {` + pem + `}}
+`: "",
+		`
+peers:
+  - {name: a, address: 2001:db8::a, local: 2001:db8::1, role: relay, protection: ipsec, ike: {psk-file: /a.psk, local-id: dhcp.example.com}}
+  - {name: b, address: 2001:db8::b, local: 2001:db8::1, role: relay, protection: ipsec, ike: {psk-file: /b.psk, remote-id: DHCP.example.com}}
+`: "f.yaml:4:24: peers[1].address: its identity dhcp.example.com is ours towards peer \"a\", and pre-shared keys are found by either (ike.remote-id: another one)\n",
+	} {
+		if want == "" {
+			parseGuardKeys(t, text)
+		} else if got := guardProblems(t, text); got != want {
+			t.Errorf("problems (-want +got)\n%s", cmp.Diff(want, got))
+		}
+	}
+}
+
 // What an operator should know of a file that is taken all the same.
 func TestWarnings(t *testing.T) {
 	const stanza = "address: 2001:db8:ffff::b, local: 2001:db8:ffff::1, role: server, interfaces: [eth0], protection: ipsec"

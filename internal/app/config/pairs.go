@@ -55,12 +55,19 @@ func (m *manualEntry) keys() *hop.Manual {
 // checkPairs checks protected peers against all others.
 func checkPairs(peers []*stanza) {
 	seen := make(map[pair]*stanza)
-	identities := make(map[string]string)
+	ids := identities{ours: make(map[string]string), keyed: make(map[string]string), certified: make(map[string]*hop.Hop)}
 	spis := make(map[inbound]string)
 	clear := make(map[netip.Addr]*stanza)
 	for _, s := range peers {
 		if s.peer.Protection == trust.ProtectionNone && s.peer.Address.IsValid() {
 			clear[s.peer.Address.WithZone(s.peer.Zone)] = s
+		}
+	}
+	for _, s := range peers {
+		for _, h := range s.hops() {
+			if h.IKE != nil && len(h.IKE.PSK) > 0 && h.Local.IsValid() {
+				ids.ours[strings.ToLower(h.LocalIdentity())] = s.peer.Name
+			}
 		}
 	}
 	for _, s := range peers {
@@ -83,7 +90,7 @@ func checkPairs(peers []*stanza) {
 				continue
 			}
 			seen[key] = s
-			s.checkIdentity(&h, at, identities)
+			s.checkIdentity(&h, at, &ids)
 			s.checkSPIs(&h, i, spis)
 		}
 	}
@@ -97,22 +104,39 @@ func (s *stanza) place(i int) value {
 	return s.at["address"] // a protected peer without one is reported, and has no pair
 }
 
-// checkIdentity: charon finds a pre-shared key by whose it is (RFC 8213 section
-// 3, "Authentication"), so no two peers may be one identity.
-func (s *stanza) checkIdentity(h *hop.Hop, at value, identities map[string]string) {
-	if h.IKE == nil || len(h.IKE.PSK) == 0 {
+// identities are who is who in IKE, in lower case.
+type identities struct {
+	ours      map[string]string   // who we are, where keys are shared, to the name of a peer to whom
+	keyed     map[string]string   // peers with a pre-shared key, to their names
+	certified map[string]*hop.Hop // peers with a certificate
+}
+
+// checkIdentity: charon finds a pre-shared key by whose it is, the peer's or our
+// own, and asks of a certificate no more than the identity (RFC 8213 section 3,
+// "Authentication"). So no two peers may be one identity, nor a peer be we.
+func (s *stanza) checkIdentity(h *hop.Hop, at value, ids *identities) {
+	if h.IKE == nil {
 		return
 	}
-	identity := h.IKE.RemoteID
-	if identity == "" {
-		identity = h.Remote.String()
+	identity := strings.ToLower(h.RemoteIdentity())
+	if h.IKE.Public() {
+		if other := ids.certified[identity]; other != nil && (other.Remote != h.Remote || other.Link != h.Link) {
+			at.problem("peer %q has the identity %s too, and may have a certificate of it (ike.remote-id: another one)", other.Peer, identity)
+		}
+		ids.certified[identity] = h
+		return
 	}
-	identity = strings.ToLower(identity)
-	other, taken := identities[identity]
-	if taken && other != s.peer.Name {
+	if len(h.IKE.PSK) == 0 {
+		return // reported
+	}
+	if other, taken := ids.keyed[identity]; taken && other != s.peer.Name {
 		at.problem("peer %q has the identity %s too, and pre-shared keys are found by it (ike.remote-id: another one)", other, identity)
 	}
-	identities[identity] = s.peer.Name
+	ids.keyed[identity] = s.peer.Name
+	reported := h.Local == h.Remote || strings.EqualFold(h.IKE.LocalID, identity)
+	if to, we := ids.ours[identity]; we && !reported {
+		at.problem("its identity %s is ours towards peer %q, and pre-shared keys are found by either (ike.remote-id: another one)", identity, to)
+	}
 }
 
 // inbound names an SA where it comes in: RFC 4301 section 4.1.
