@@ -61,8 +61,8 @@ bench: packages-bench $(BUILD)/fairlead $(BUILD)/bench ## the relay against othe
 $(BUILD)/ipsecbench: FORCE
 	$(GO) build -trimpath -ldflags '-s -w' -o $@ ./tools/ipsecbench
 
-bench-ipsec: packages-bench-ipsec $(BUILD)/fairlead $(BUILD)/ipsecbench ## what IPsec costs, and how fast it comes and comes back; writes docs/ipsec-figures.md
-	$(SUDO) tools/ipsecbench/run $(BUILD)
+bench-ipsec: packages-bench-ipsec $(BUILD)/fairlead $(BUILD)/ipsecbench ## what IPsec costs, and how fast it comes and comes back; writes docs/ipsec-figures.md; BENCH=flags
+	$(SUDO) $(BUILD)/ipsecbench $(BENCH)
 
 benchmarks: ## the cores' and codecs' Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/wire/... ./internal/core/... ./internal/host/store/...
