@@ -157,7 +157,8 @@ func (m *Monitor) Reconfigure(hops []Hop) {
 			w.state.Problem = "not looked at yet"
 		}
 		w.hop = h
-		w.state.Hop, w.state.Peer, w.state.Local, w.state.Remote, w.state.Mode = h.Name, h.Peer, h.Local, h.Remote, h.Mode()
+		w.state.Hop, w.state.Peer, w.state.Mode = h.Name, h.Peer, h.Mode()
+		w.state.Local, w.state.Remote = h.Local.WithZone(h.Link), h.Remote.WithZone(h.Link)
 		w.initiate.reset()
 		w.reinstall.reset()
 		m.watched[h.Name] = w

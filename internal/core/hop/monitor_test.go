@@ -244,6 +244,21 @@ func TestCharonRestarts(t *testing.T) {
 	w.want("notes", w.told, "unprotected", "protected")
 }
 
+// A busy machine is late now and then: that adds up to no loss.
+func TestLateAnswersDoNotAddUp(t *testing.T) {
+	w := newWorld(t, ikeHop(trust.Server))
+	w.settle()
+	w.told = nil
+	charon := w.seen.Charon
+	for range 3 {
+		w.seen.Charon, w.seen.CharonError = nil, "timeout"
+		w.step(time.Second)
+		w.seen.Charon, w.seen.CharonError = charon, ""
+		w.step(time.Second)
+	}
+	w.want("notes", w.told)
+}
+
 // A probe that is answered in time is none of a loss, and one after another is
 // not one that lasts.
 func TestProbesThatAreAnswered(t *testing.T) {
@@ -311,6 +326,7 @@ func TestNumbersAreUsedAgain(t *testing.T) {
 	w.seen.Charon.IKE[0].Probing = true
 	w.step(time.Second)
 	w.seen.Charon, w.seen.CharonError = nil, "connection refused"
+	w.step(time.Second)
 	w.step(time.Minute)
 	w.seen.Charon, w.seen.CharonError = &hop.Charon{}, ""
 	w.seen.Kernel.States = nil

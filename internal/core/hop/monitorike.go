@@ -10,9 +10,8 @@ import (
 // it, and what is to be done for it alone.
 func (w *watched) observeIKE(now instant.Now, seen *Seen) (problem string, actions []Action) {
 	c, k := seen.Charon, seen.Kernel
-	if c == nil { // it may come back, and number its SAs from the start
-		clear(w.probing)
-		clear(w.hanging)
+	if c != nil {
+		w.unheard = 0
 	}
 	switch {
 	case c == nil && seen.CharonError == "":
@@ -22,6 +21,9 @@ func (w *watched) observeIKE(now instant.Now, seen *Seen) (problem string, actio
 		if w.unheard++; w.unheard == 1 && w.up {
 			return w.state.Problem, nil
 		}
+		// It may come back, and number its SAs from the start.
+		clear(w.probing)
+		clear(w.hanging)
 		return noCharon + seen.CharonError, nil
 	case k == nil:
 		return noKernel + seen.KernelError, nil

@@ -101,8 +101,8 @@ type Dropped struct {
 // State is a hop as operators see it.
 type State struct {
 	Hop, Peer     string
-	Mode          string // "ike psk", "ike certificate" or "manual"
-	Local, Remote netip.Addr
+	Mode          string        // "ike psk", "ike certificate" or "manual"
+	Local, Remote netip.Addr    // link-local ones with the interface as zone
 	Protected     bool          // ESP is in place both ways, and the guard
 	Problem       string        // why it is not; empty if it is
 	Algorithms    string        // of the ESP SAs in use
