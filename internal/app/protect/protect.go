@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"fairlead/internal/app/service"
@@ -157,8 +158,12 @@ func (v *Supervisor) install(s Settings) error {
 	v.monitor.Reconfigure(s.Hops)
 	v.states = v.monitor.States()
 	v.mu.Unlock()
-	if (first || usesIKE(before.Hops)) && !usesIKE(s.Hops) {
-		v.unload() // also what an earlier process left
+	switch {
+	case usesIKE(s.Hops):
+	case usesIKE(before.Hops):
+		v.tellOf(slog.LevelWarn, v.unload())
+	case first: // an earlier process may have left something; who never had IKE may have no rights to strongSwan
+		v.tellOf(slog.LevelDebug, v.unload())
 	}
 	for i := range s.Hops {
 		if s.Hops[i].Manual != nil {
@@ -289,7 +294,7 @@ func (v *Supervisor) end() {
 	if !v.current().Remove {
 		return
 	}
-	v.unload()
+	v.tellOf(slog.LevelWarn, v.unload())
 	if err := v.xfrm.Remove(); err != nil {
 		v.log.Error("manual keys not removed", "error", err)
 	}
@@ -313,12 +318,21 @@ const (
 	deedLimit = 10 * time.Second
 )
 
-func (v *Supervisor) unload() {
+// unload takes what is ours out of strongSwan. One that does not run has nothing
+// of ours.
+func (v *Supervisor) unload() error {
 	ctx, cancel := context.WithTimeout(context.Background(), deedLimit)
 	defer cancel()
-	if err := v.charon.Unload(ctx); err != nil {
-		// A strongSwan that does not run has nothing of ours.
-		v.log.Debug("connections not removed from strongSwan", "error", err)
+	err := v.charon.Unload(ctx)
+	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {
+		return nil
+	}
+	return err
+}
+
+func (v *Supervisor) tellOf(level slog.Level, err error) {
+	if err != nil {
+		v.log.Log(context.Background(), level, "connections not removed from strongSwan", "error", err)
 	}
 }
 
@@ -450,6 +464,10 @@ func Purge(o Options) error {
 		return errors.Join(fmt.Errorf("ipsec: %w", err), table.Close())
 	}
 	v := newSupervisor(o, ipsec.Open(ipsec.Options{Socket: o.Socket, Owner: o.Owner, Logger: o.Log}), kernel, table)
-	v.unload()
-	return errors.Join(v.xfrm.Remove(), v.guard.Remove(), v.Close())
+	return v.purge()
+}
+
+// purge takes the guard away last, and whatever became of the rest.
+func (v *Supervisor) purge() error {
+	return errors.Join(v.unload(), v.xfrm.Remove(), v.guard.Remove(), v.Close())
 }

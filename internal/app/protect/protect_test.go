@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +18,7 @@ import (
 	"fairlead/internal/core/hop"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/trust"
+	"fairlead/internal/host/ipsec"
 )
 
 // machine has what host/ipsec and host/nft would: it protects a hop once it was
@@ -393,6 +396,36 @@ func TestGuardOfWhatIsNoMore(t *testing.T) {
 			t.Errorf("did %q", guards)
 		}
 	})
+}
+
+// What cannot be taken out of strongSwan is told, unless there is no strongSwan.
+func TestPurge(t *testing.T) {
+	absent := ipsec.Open(ipsec.Options{Socket: filepath.Join(t.TempDir(), "none"), Owner: hop.OwnerRelay}).Unload(t.Context())
+	closed := filepath.Join(t.TempDir(), "closed")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: closed, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	gone := ipsec.Open(ipsec.Options{Socket: closed, Owner: hop.OwnerRelay}).Unload(t.Context())
+	forbidden := errors.New("no rights to it")
+	for _, tc := range []struct{ says, want error }{{absent, nil}, {gone, nil}, {forbidden, forbidden}} {
+		m := newMachine()
+		m.fail["unload"] = tc.says
+		v := newSupervisor(Options{Log: slog.New(slog.DiscardHandler)}, fakeCharon{m}, fakeXfrm{m}, fakeGuard{m})
+		if err := v.purge(); !errors.Is(err, tc.want) {
+			t.Errorf("strongSwan says %v: got %v, want %v", tc.says, err, tc.want)
+		}
+		if got, want := m.deeds(), []string{"unload", "xfrm removed", "guard removed"}; !slices.Equal(got, want) {
+			t.Errorf("did %q, want %q", got, want)
+		}
+	}
+	if absent == nil || gone == nil {
+		t.Errorf("nobody is there, and says %v and %v", absent, gone)
+	}
 }
 
 // A machine without nftables has no table of ours, and need not have one where
