@@ -15,7 +15,6 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"fairlead/internal/app/service"
@@ -174,30 +173,6 @@ func (v *Supervisor) install(s Settings) error {
 	return nil
 }
 
-// setGuard makes the guard hold for the settings, and for hops that were in them.
-func (v *Supervisor) setGuard(s *Settings, held []hop.Hop) error {
-	if s.guards() || len(held) > 0 {
-		if err := v.guard.Install(slices.Concat(s.Hops, held), s.Others, s.Open...); err != nil {
-			return fmt.Errorf("guard: %w", err)
-		}
-		return nil
-	}
-	if err := v.guard.Remove(); err != nil {
-		// Nothing is to be guarded: a machine without nftables will do.
-		v.log.Warn("guard table not removed: if there is one, it goes on holding back", "error", err)
-	}
-	return nil
-}
-
-// gone are those of the hops before whose peer is not guarded after.
-func gone(before, after []hop.Hop) []hop.Hop {
-	return slices.DeleteFunc(before, func(b hop.Hop) bool {
-		return slices.ContainsFunc(after, func(a hop.Hop) bool {
-			return a.Remote == b.Remote && a.Link == b.Link && (a.RelayPort == b.RelayPort || b.RelayPort == 0)
-		})
-	})
-}
-
 // Reconfigure takes new settings. The guard of what is new holds when it
 // returns; connections follow. What is no longer in the settings is guarded until
 // Release, since whoever sends may not know yet.
@@ -306,36 +281,6 @@ func (v *Supervisor) current() Settings {
 	return v.settings
 }
 
-func (v *Supervisor) holding() []hop.Hop {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.held
-}
-
-// Deadlines of what strongSwan is asked: it may hang.
-const (
-	lookLimit = 2 * time.Second
-	deedLimit = 10 * time.Second
-)
-
-// unload takes what is ours out of strongSwan. One that does not run has nothing
-// of ours.
-func (v *Supervisor) unload() error {
-	ctx, cancel := context.WithTimeout(context.Background(), deedLimit)
-	defer cancel()
-	err := v.charon.Unload(ctx)
-	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {
-		return nil
-	}
-	return err
-}
-
-func (v *Supervisor) tellOf(level slog.Level, err error) {
-	if err != nil {
-		v.log.Log(context.Background(), level, "connections not removed from strongSwan", "error", err)
-	}
-}
-
 // step looks once, and does what is to be done.
 func (v *Supervisor) step(ctx context.Context, events []hop.Event) {
 	settings := v.current()
@@ -354,8 +299,12 @@ func (v *Supervisor) step(ctx context.Context, events []hop.Event) {
 	for _, n := range notes {
 		v.tell(n)
 	}
+	hangs := false
 	for _, a := range actions {
-		v.do(ctx, a)
+		if hangs && asksStrongswan(a.Kind) {
+			continue // the monitor asks for it again
+		}
+		hangs = v.do(ctx, a) || hangs
 	}
 }
 
@@ -384,60 +333,6 @@ func (v *Supervisor) observe(ctx context.Context, hops []hop.Hop) *hop.Seen {
 	return seen
 }
 
-// do carries one action out. What fails is told, and asked for again by the
-// monitor.
-func (v *Supervisor) do(ctx context.Context, a hop.Action) {
-	settings := v.current()
-	ctx, cancel := context.WithTimeout(ctx, deedLimit)
-	defer cancel()
-	var err error
-	switch a.Kind {
-	case hop.InstallGuard:
-		v.log.Warn("guard table changed by somebody else: installed again", "what", a.Why)
-		err = v.setGuard(&settings, v.holding())
-	case hop.InstallManual:
-		err = v.xfrm.Install(settings.Hops)
-	case hop.Load:
-		err = v.charon.Load(ctx, settings.Hops)
-	case hop.Reinstall:
-		err = v.charon.Reinstall(ctx, settings.find(a.Hop))
-	case hop.Initiate:
-		err = v.charon.Initiate(ctx, settings.find(a.Hop), a.Selector)
-	}
-	if err == nil {
-		v.log.Debug("protection", "did", a.Kind.String(), "hop", a.Hop, "why", a.Why)
-		if a.Kind != hop.Initiate {
-			v.look() // what it did shows at once
-		}
-		return
-	}
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		return
-	}
-	v.mu.Lock()
-	v.monitor.Failed(v.now(), a, err.Error())
-	v.states = v.monitor.States()
-	v.mu.Unlock()
-	v.log.Warn("protection: not done", "what", a.Kind.String(), "hop", a.Hop, "why", a.Why, "error", err)
-}
-
-func (v *Supervisor) tell(n hop.Note) {
-	level := slog.LevelInfo
-	text := "peer protected"
-	switch n.Kind {
-	case hop.NoteLost:
-		level, text = slog.LevelError, "peer not protected: nothing passes"
-	case hop.NoteFailed:
-		level, text = slog.LevelWarn, "protection not negotiated"
-	case hop.NoteMended:
-		level, text = slog.LevelWarn, "protection set up anew"
-	case hop.NoteRekeyed:
-		text = "protection rekeyed"
-	}
-	v.log.Log(context.Background(), level, text, "peer", n.Peer, "hop", n.Hop, "what", n.Text)
-	v.note(n)
-}
-
 // States are the hops as operators see them, in the order of the configuration.
 func (v *Supervisor) States() []hop.State {
 	v.mu.Lock()
@@ -450,24 +345,4 @@ func (v *Supervisor) Strangers() hop.Traffic {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.strangers
-}
-
-// Purge takes everything of the owner out of strongSwan, XFRM and the packet
-// filter. A strongSwan that does not run has nothing of ours.
-func Purge(o Options) error {
-	table, err := nft.OpenGuard(o.Owner)
-	if err != nil {
-		return fmt.Errorf("guard: %w", err)
-	}
-	kernel, err := ipsec.OpenKernel(o.Owner)
-	if err != nil {
-		return errors.Join(fmt.Errorf("ipsec: %w", err), table.Close())
-	}
-	v := newSupervisor(o, ipsec.Open(ipsec.Options{Socket: o.Socket, Owner: o.Owner, Logger: o.Log}), kernel, table)
-	return v.purge()
-}
-
-// purge takes the guard away last, and whatever became of the rest.
-func (v *Supervisor) purge() error {
-	return errors.Join(v.unload(), v.xfrm.Remove(), v.guard.Remove(), v.Close())
 }

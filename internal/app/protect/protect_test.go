@@ -3,6 +3,7 @@ package protect
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -32,6 +33,7 @@ type machine struct {
 	manual   []string
 	fail     map[string]error
 	hang     bool // strongSwan does not answer
+	slow     bool // it negotiates nothing, and says so never
 	events   chan hop.Event
 	observed int
 }
@@ -94,7 +96,14 @@ func (f fakeCharon) Unload(context.Context) error {
 	return f.did("unload")
 }
 
-func (f fakeCharon) Initiate(_ context.Context, h *hop.Hop, selector string) error {
+func (f fakeCharon) Initiate(ctx context.Context, h *hop.Hop, selector string) error {
+	f.mu.Lock()
+	slow := f.slow
+	f.mu.Unlock()
+	if slow {
+		<-ctx.Done()
+		return fmt.Errorf("initiate: %w", ctx.Err())
+	}
 	f.change(func() { f.up[h.Name] = true })
 	return f.did("initiate " + h.Name + " " + selector)
 }
@@ -308,6 +317,28 @@ func TestCharonHangs(t *testing.T) {
 		synctest.Wait()
 		if s := v.States()[0]; !s.Protected {
 			t.Errorf("state %+v", s)
+		}
+	})
+}
+
+// One that answers questions and hangs over deeds costs one deed's patience, not
+// one for each hop.
+func TestCharonHangsOverDeeds(t *testing.T) {
+	m := newMachine()
+	var hops []hop.Hop
+	for i := range 50 {
+		hops = append(hops, keyed(fmt.Sprintf("srv%d", i)))
+	}
+	hops = append(hops, byHand("manual"))
+	supervised(t, m, Settings{Hops: hops, Others: true}, func(*Supervisor, *strings.Builder) {
+		time.Sleep(time.Minute)
+		m.change(func() { m.slow, m.done = true, nil; clear(m.up) })
+		time.Sleep(2 * time.Second)
+		m.change(func() { m.table = false })
+		time.Sleep(deedLimit + 3*time.Second)
+		synctest.Wait()
+		if !slices.ContainsFunc(m.deeds(), func(d string) bool { return strings.HasPrefix(d, "guard ") }) {
+			t.Errorf("the guard was not mended meanwhile: did %q", m.deeds())
 		}
 	})
 }

@@ -1,0 +1,148 @@
+package protect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"syscall"
+	"time"
+
+	"fairlead/internal/core/hop"
+	"fairlead/internal/host/ipsec"
+	"fairlead/internal/host/nft"
+)
+
+// Deadlines of what strongSwan is asked: it may hang.
+const (
+	lookLimit = 2 * time.Second
+	deedLimit = 10 * time.Second
+)
+
+// do carries one action out, and reports whether time was up before it was done.
+// What fails is told, and asked for again by the monitor.
+func (v *Supervisor) do(ctx context.Context, a hop.Action) (late bool) {
+	settings := v.current()
+	ctx, cancel := context.WithTimeout(ctx, deedLimit)
+	defer cancel()
+	var err error
+	switch a.Kind {
+	case hop.InstallGuard:
+		v.log.Warn("guard table changed by somebody else: installed again", "what", a.Why)
+		err = v.setGuard(&settings, v.holding())
+	case hop.InstallManual:
+		err = v.xfrm.Install(settings.Hops)
+	case hop.Load:
+		err = v.charon.Load(ctx, settings.Hops)
+	case hop.Reinstall:
+		err = v.charon.Reinstall(ctx, settings.find(a.Hop))
+	case hop.Initiate:
+		err = v.charon.Initiate(ctx, settings.find(a.Hop), a.Selector)
+	}
+	if err == nil {
+		v.log.Debug("protection", "did", a.Kind.String(), "hop", a.Hop, "why", a.Why)
+		if a.Kind != hop.Initiate {
+			v.look() // what it did shows at once
+		}
+		return false
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return false
+	}
+	v.mu.Lock()
+	v.monitor.Failed(v.now(), a, err.Error())
+	v.states = v.monitor.States()
+	v.mu.Unlock()
+	v.log.Warn("protection: not done", "what", a.Kind.String(), "hop", a.Hop, "why", a.Why, "error", err)
+	return errors.Is(err, context.DeadlineExceeded)
+}
+
+func asksStrongswan(k hop.ActionKind) bool {
+	return k == hop.Load || k == hop.Reinstall || k == hop.Initiate
+}
+
+func (v *Supervisor) tell(n hop.Note) {
+	level := slog.LevelInfo
+	text := "peer protected"
+	switch n.Kind {
+	case hop.NoteLost:
+		level, text = slog.LevelError, "peer not protected: nothing passes"
+	case hop.NoteFailed:
+		level, text = slog.LevelWarn, "protection not negotiated"
+	case hop.NoteMended:
+		level, text = slog.LevelWarn, "protection set up anew"
+	case hop.NoteRekeyed:
+		text = "protection rekeyed"
+	}
+	v.log.Log(context.Background(), level, text, "peer", n.Peer, "hop", n.Hop, "what", n.Text)
+	v.note(n)
+}
+
+// unload takes what is ours out of strongSwan. One that does not run has nothing
+// of ours.
+func (v *Supervisor) unload() error {
+	ctx, cancel := context.WithTimeout(context.Background(), deedLimit)
+	defer cancel()
+	err := v.charon.Unload(ctx)
+	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {
+		return nil
+	}
+	return err
+}
+
+func (v *Supervisor) tellOf(level slog.Level, err error) {
+	if err != nil {
+		v.log.Log(context.Background(), level, "connections not removed from strongSwan", "error", err)
+	}
+}
+
+// Purge takes everything of the owner out of strongSwan, XFRM and the packet
+// filter. A strongSwan that does not run has nothing of ours.
+func Purge(o Options) error {
+	table, err := nft.OpenGuard(o.Owner)
+	if err != nil {
+		return fmt.Errorf("guard: %w", err)
+	}
+	kernel, err := ipsec.OpenKernel(o.Owner)
+	if err != nil {
+		return errors.Join(fmt.Errorf("ipsec: %w", err), table.Close())
+	}
+	v := newSupervisor(o, ipsec.Open(ipsec.Options{Socket: o.Socket, Owner: o.Owner, Logger: o.Log}), kernel, table)
+	return v.purge()
+}
+
+// purge takes the guard away last, and whatever became of the rest.
+func (v *Supervisor) purge() error {
+	return errors.Join(v.unload(), v.xfrm.Remove(), v.guard.Remove(), v.Close())
+}
+
+// setGuard makes the guard hold for the settings, and for hops that were in them.
+func (v *Supervisor) setGuard(s *Settings, held []hop.Hop) error {
+	if s.guards() || len(held) > 0 {
+		if err := v.guard.Install(slices.Concat(s.Hops, held), s.Others, s.Open...); err != nil {
+			return fmt.Errorf("guard: %w", err)
+		}
+		return nil
+	}
+	if err := v.guard.Remove(); err != nil {
+		// Nothing is to be guarded: a machine without nftables will do.
+		v.log.Warn("guard table not removed: if there is one, it goes on holding back", "error", err)
+	}
+	return nil
+}
+
+// gone are those of the hops before whose peer is not guarded after.
+func gone(before, after []hop.Hop) []hop.Hop {
+	return slices.DeleteFunc(before, func(b hop.Hop) bool {
+		return slices.ContainsFunc(after, func(a hop.Hop) bool {
+			return a.Remote == b.Remote && a.Link == b.Link && (a.RelayPort == b.RelayPort || b.RelayPort == 0)
+		})
+	})
+}
+
+func (v *Supervisor) holding() []hop.Hop {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.held
+}
