@@ -14,6 +14,7 @@ import (
 	"fairlead/internal/core/loadgen"
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/capture"
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/peer"
 	"fairlead/internal/lab/relay"
 )
@@ -175,7 +176,7 @@ func TestThroughFairlead(t *testing.T) {
 	need(t, err)
 	_, err = peer.StartServer(top.Server, peer.Kea, peer.ServerConfig{Timers: peer.LongTimers})
 	need(t, err)
-	_, err = relay.Start(top.Relay, relay.Config{Binary: binary, Text: relay.Standard(top)})
+	_, err = relay.Start(top.Relay, relay.Config{Binary: labtest.Program(), Text: relay.Standard(top)})
 	need(t, err)
 	got := run(t, top.Client(1), "--interface c0 --clients 60 --prepare 20 --count 80 --mix renew=1,solicit=1,information-request=1,rebind=1 --duration 0 --window 4 --timeout 50s")
 	if got.code != 0 {
@@ -250,7 +251,7 @@ func TestLate(t *testing.T) {
 	need(t, server.Signal(syscall.SIGSTOP))
 	p, err := c.Start(lab.Command{
 		Name: "load",
-		Args: []string{binary, "load", "--json", "--interface", "c0", "--mix", "solicit", "--first", "1000", "--clients", "20", "--window", "5", "--timeout", "100ms", "--duration", "0"},
+		Args: []string{labtest.Program(), "load", "--json", "--interface", "c0", "--mix", "solicit", "--first", "1000", "--clients", "20", "--window", "5", "--timeout", "100ms", "--duration", "0"},
 	})
 	need(t, err)
 	lost := regexp.MustCompile(`"lost":[1-9][0-9]*,"p50-us"`)
@@ -280,7 +281,7 @@ func TestInterrupted(t *testing.T) {
 	kea(t, s)
 	p, err := c.Start(lab.Command{
 		Name: "load",
-		Args: []string{binary, "load", "--interface", "c0", "--mix", "solicit", "--first", "1000", "--clients", "20", "--rate", "100", "--duration", "0"},
+		Args: []string{labtest.Program(), "load", "--interface", "c0", "--mix", "solicit", "--first", "1000", "--clients", "20", "--rate", "100", "--duration", "0"},
 	})
 	need(t, err)
 	need(t, p.Logged(patience, "/s answered")) // a line of progress
@@ -297,7 +298,7 @@ func TestInterrupted(t *testing.T) {
 		}
 	}
 	// Before anything is measured there is nothing to tell.
-	p, err = s.Start(lab.Command{Name: "load", Args: []string{binary, "load", "--interface", "s0", "--mix", "renew", "--prepare", "5"}})
+	p, err = s.Start(lab.Command{Name: "load", Args: []string{labtest.Program(), "load", "--interface", "s0", "--mix", "renew", "--prepare", "5"}})
 	need(t, err)
 	need(t, p.Logged(patience, "playing"))
 	need(t, p.Signal(syscall.SIGINT))

@@ -11,59 +11,22 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"fairlead/internal/core/loadgen"
 	"fairlead/internal/lab"
-	"fairlead/internal/lab/relay"
+	"fairlead/internal/lab/labtest"
 )
 
-// binary is the program, built once.
-var binary string
-
-func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		path, remove, err := relay.Build()
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer remove()
-		binary = path
-		return m.Run()
-	}())
-}
-
-func need(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+func TestMain(m *testing.M) { labtest.Main(m) }
 
 // patience is for what will surely happen, on a machine however slow.
-const patience = 60 * time.Second
+const patience = labtest.Patience
 
-// cable is two hosts: clients are played on c0 of the first.
-func cable(t *testing.T) (clients, server *lab.Node) {
-	t.Helper()
-	n := lab.ForTest(t)
-	var err error
-	clients, err = n.Node("c")
-	need(t, err)
-	server, err = n.Node("s")
-	need(t, err)
-	need(t, n.Veth(clients, "c0", server, "s0"))
-	need(t, server.Address("s0", "2001:db8:1::1/64"))
-	// A server that finds no address to use there never listens.
-	_, err = server.LinkLocal("s0")
-	need(t, err)
-	need(t, lab.Until(patience, "the addresses of s0 can be used", func() bool {
-		tentative, err := server.IP("-6 addr show dev s0 tentative")
-		return err == nil && tentative == ""
-	}))
-	return clients, server
-}
+// What every test says often.
+var (
+	need  = labtest.Need
+	cable = labtest.Cable
+)
 
 // played are the clients, by index, that tests with Kea on the link play.
 const (
@@ -151,7 +114,7 @@ type outcome struct {
 func run(t *testing.T, d *lab.Node, words string) outcome {
 	t.Helper()
 	var o outcome
-	args := append([]string{binary, "load", "--json"}, strings.Fields(words)...)
+	args := append([]string{labtest.Program(), "load", "--json"}, strings.Fields(words)...)
 	var err error
 	o.out, err = d.Run(args...)
 	if err != nil {

@@ -11,36 +11,18 @@ import (
 	"fairlead/internal/core/loadgen"
 	"fairlead/internal/host/inject"
 	"fairlead/internal/lab"
+	"fairlead/internal/lab/labtest"
 )
 
-const patience = 60 * time.Second
+const patience = labtest.Patience
 
-func need(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var need = labtest.Need
 
-// cable is two hosts: clients on c0 of the first, a server on s0 of the second.
+// cable is a cable with the address of a relay on c0.
 func cable(t *testing.T) (clients, server *lab.Node) {
 	t.Helper()
-	n := lab.ForTest(t)
-	var err error
-	clients, err = n.Node("c")
-	need(t, err)
-	server, err = n.Node("s")
-	need(t, err)
-	need(t, n.Veth(clients, "c0", server, "s0"))
+	clients, server = labtest.Cable(t)
 	need(t, clients.Address("c0", "2001:db8:1::c/64"))
-	need(t, server.Address("s0", "2001:db8:1::1/64"))
-	// A server that finds no address to use there never listens.
-	_, err = server.LinkLocal("s0")
-	need(t, err)
-	need(t, lab.Until(patience, "the addresses of s0 can be used", func() bool {
-		tentative, err := server.IP("-6 addr show dev s0 tentative")
-		return err == nil && tentative == ""
-	}))
 	return clients, server
 }
 
