@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"fairlead/internal/app/control"
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/script"
 	"fairlead/internal/wire/dhcp6"
@@ -20,7 +21,8 @@ func peerOf(name, role string, address, local netip.Addr, link, keys string) str
 }
 
 // Hop by hop: each of the two hops of a chain has SAs of its own, with its own
-// keys, and neither end of the chain knows those of the other hop.
+// keys, and neither end of the chain knows those of the other hop. If one hop's
+// keys are wrong the other stays as it is. RFC 8213 3e, 3f and 4a.
 //
 //	c c0 --- d1 a u0 --- x0 b u0 --- s0 s
 func TestRFC8213_3_HopByHop(t *testing.T) {
@@ -93,9 +95,16 @@ func TestRFC8213_3_HopByHop(t *testing.T) {
 			t.Errorf("%s holds SAs with %s:\n%s", ends[i].node.Name, other, out)
 		}
 	}
+	wrong, _ := preshared(t, n.Dir(), lower, below)
+	ends[0].configure(peerOf("b", "server", below, lower, "u0", wrong))
+	ends[0].reload()
+	ends[1].becomes("the lower hop is lost, and the upper one is not", func(hops []control.Hop) bool {
+		return len(hops) == 2 && hops[0].Name == "s" && hops[0].Protected && hops[1].Name == "a" && !hops[1].Protected
+	})
 }
 
 // A hop between link-local addresses, as towards a relay that has no others.
+// RFC 8213 4e.
 func TestRFC8213_3_LinkLocal(t *testing.T) {
 	w := newWorld(t)
 	a, err := w.r.LinkLocal("u0")

@@ -138,9 +138,17 @@ func TestRFC8213_3_FailsClosedInKernel(t *testing.T) {
 	protected(t, "psk").cuts(t, cutsInKernel)
 }
 
-// The same where strongSwan ends, or forgets.
+// The same where strongSwan ends, or forgets, and where the peer falls silent.
 func TestRFC8213_3_FailsClosedWithoutStrongSwan(t *testing.T) {
-	protected(t, "psk").cuts(t, cutsOfCharon)
+	w := protected(t, "psk")
+	w.cuts(t, cutsOfCharon)
+	bridge := func(words string) func(*end) {
+		return func(*end) {
+			_, err := w.m.IP("link set m1 %s", words)
+			need(w.t, err)
+		}
+	}
+	w.cuts(t, []cut{{name: "cable cut", notice: "the peer does not answer", happen: bridge("nomaster"), heal: bridge("master br0")}})
 }
 
 // The same with manual keys.

@@ -26,6 +26,7 @@ type end struct {
 	dir    string
 	file   string // the configuration
 	socket string // of the control interface
+	relay6 string // more of the relay's section of that name, in YAML
 	proc   *lab.Proc
 }
 
@@ -63,7 +64,7 @@ func (e *end) configure(peers string) {
 		text += "ipsec:\n  strongswan: " + e.charon.Socket + "\n"
 	}
 	if !e.guards {
-		text += "state: " + filepath.Join(e.dir, "state") + "\nrelay6:\n  links:\n    - match: \"d*\"\n"
+		text += "state: " + filepath.Join(e.dir, "state") + "\nrelay6:\n" + e.relay6 + "  links:\n    - match: \"d*\"\n"
 	}
 	need(e.t, os.WriteFile(e.file, []byte(text), 0o644))
 }
@@ -94,6 +95,17 @@ func (e *end) launch() {
 	}
 	e.proc, err = e.node.Start(lab.Command{Name: e.name(), Args: args})
 	need(e.t, err)
+}
+
+// strangers is how many relayed messages of nobody that is configured a guard has
+// dropped.
+func (e *end) strangers() uint64 {
+	e.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	status, err := control.NewGuardClient(e.socket).Status(ctx)
+	need(e.t, err)
+	return status.Strangers.Packets
 }
 
 // hops is what the program says of its hops.

@@ -141,27 +141,30 @@ func TestRFC8213_3_ManualRollOver(t *testing.T) {
 	}
 }
 
-// Relay and guard may be started in any order, and killed: meanwhile nothing
-// passes in clear, and then messages pass again.
+// strongSwan, relay and guard may be started in any order, stopped and killed:
+// meanwhile nothing passes in clear, and then messages pass again. RFC 8213 3d.
 func TestRFC8213_3_AnyOrder(t *testing.T) {
 	w := newWorld(t)
 	w.protect("psk")
+	need(t, w.relay.charon.Stop())
 	w.serve()
 	w.relay.start()
-	if err := w.client.Send(w.client.Message(dhcp6.Solicit, script.IAPD(1))); err != nil {
-		t.Fatal(err)
-	}
-	w.relay.becomes("it says that it is not protected", func(h []control.Hop) bool { return len(h) == 1 && !h[0].Protected && h[0].LastError != "" })
+	need(t, w.client.Send(w.client.Message(dhcp6.Solicit, script.IAPD(1))))
+	w.relay.noticesSince(time.Time{}, "strongSwan cannot be reached")
 	w.server.start()
+	need(t, w.relay.charon.Start())
 	w.settled()
 	for _, c := range []struct {
-		name  string
-		first *end
-		then  *end
-	}{{"relay", w.relay, w.server}, {"guard", w.server, w.relay}} {
+		name        string
+		first, then *end
+		ends        func(*lab.Proc) error
+	}{
+		{"relay, after both were stopped", w.relay, w.server, (*lab.Proc).Stop},
+		{"guard, after both were killed", w.server, w.relay, (*lab.Proc).Kill},
+	} {
 		f := w.busy()
-		need(t, c.first.proc.Kill())
-		need(t, c.then.proc.Kill())
+		need(t, c.ends(c.first.proc))
+		need(t, c.ends(c.then.proc))
 		c.first.start()
 		c.then.start()
 		w.relay.becomesProtected()

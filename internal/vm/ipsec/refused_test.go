@@ -57,7 +57,7 @@ var refusals = []refusal{
 }
 
 // Where the two ends do not believe each other nothing passes, both say why, and
-// with the right keys it goes on.
+// with the right keys it goes on. RFC 8213 3p and 3q.
 func TestRFC8213_3_Refused(t *testing.T) {
 	w := protected(t, "psk")
 	right := [2]string{}

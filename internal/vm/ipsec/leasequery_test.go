@@ -1,0 +1,62 @@
+//go:build vm
+
+package ipsec_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"fairlead/internal/lab"
+)
+
+// A connection to TCP port 547 of the server, which leasequery uses (RFC 5460,
+// RFC 7653), is in ESP from its first segment. RFC 8213 3d.
+func TestRFC8213_3_Leasequery(t *testing.T) {
+	w := protected(t, "psk")
+	from := len(w.wire.lines())
+	var listener net.Listener
+	need(t, w.s.Do(func() (err error) {
+		listener, err = net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(serverAddress, 547)))
+		return err
+	}))
+	defer listener.Close()
+	heard := make(chan string, 1)
+	go func() {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		text, _ := io.ReadAll(conn)
+		heard <- string(text)
+	}()
+	// The first segments are lost while the SA is negotiated, and refused to the
+	// sender; a leasequery client tries again, too.
+	err := lab.Until(patience, "a connection is made", func() bool {
+		return w.r.Do(func() error {
+			d := net.Dialer{Timeout: 5 * time.Second, LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(relayAddress, 0))}
+			conn, err := d.Dial("tcp", netip.AddrPortFrom(serverAddress, 547).String())
+			if err != nil {
+				return err
+			}
+			_, err = conn.Write([]byte("who has it?"))
+			return errors.Join(err, conn.Close())
+		}) == nil
+	})
+	need(t, err)
+	select {
+	case text := <-heard:
+		if text != "who has it?" {
+			t.Errorf("heard %q", text)
+		}
+	case <-time.After(patience):
+		t.Error("nothing was heard")
+	}
+	if _, esp := w.wire.onlyESP(from); esp < 4 {
+		t.Errorf("%d ESP packets, want at least 4", esp)
+	}
+}
