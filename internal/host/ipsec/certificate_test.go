@@ -71,6 +71,31 @@ func TestCertificateFailures(t *testing.T) {
 	}
 }
 
+// RFC 8213 3e: what one peer's authority has signed does not open another peer's
+// connection, though strongSwan knows both authorities.
+func TestAuthorityOfAnotherPeer(t *testing.T) {
+	ours, theirs, other := authority(t, "ours"), authority(t, "theirs"), authority(t, "another")
+	r := newRig(t)
+	mine := issue(t, ours, ike.Request{Name: "a", Addresses: []netip.Addr{six.Local, four.Local}})
+	h, beside := certified(mine, theirs), four
+	beside.IKE = certified(mine, other).IKE
+	need(t, r.s.Load(t.Context(), []hop.Hop{h, beside}))
+	far := r.open(r.b, hop.OwnerGuard)
+	forged := turned(certified(issue(t, other, ike.Request{Name: "b", Addresses: []netip.Addr{six.Remote}}), ours))
+	need(t, far.Load(t.Context(), []hop.Hop{forged}))
+	here := r.s.Events(t.Context())
+	heard(t, here, "the initiator", func() { _ = r.s.Initiate(t.Context(), &h, "dhcp") }, failed("srv.six", "constraint check failed"))
+	heard(t, here, "the responder", func() { _ = far.Initiate(t.Context(), &forged, "dhcp") }, failed("srv.six", ""))
+	for _, sa := range r.observe(r.s).IKE {
+		if sa.Established {
+			t.Errorf("SA %+v", sa)
+		}
+	}
+	need(t, far.Load(t.Context(), []hop.Hop{turned(certified(issue(t, theirs, ike.Request{Name: "b", Addresses: []netip.Addr{six.Remote}}), ours))}))
+	_ = r.s.Initiate(t.Context(), &h, "dhcp")
+	r.established(r.s, "srv.six")
+}
+
 // Private keys have no names in strongSwan: those that we loaded are told by
 // marks. One that was there before stays, and so does one that another owner uses.
 func TestPrivateKeys(t *testing.T) {
