@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"fairlead/internal/lab"
+	"fairlead/internal/lab/labtest"
 )
 
 // patience is for conditions that a slow machine may take long to reach.
@@ -26,12 +27,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func need(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var need = labtest.Need
 
 func reaches(t *testing.T, from *lab.Node, source, to string) {
 	t.Helper()

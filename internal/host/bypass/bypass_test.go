@@ -9,14 +9,10 @@ import (
 
 	"fairlead/internal/host/bypass"
 	"fairlead/internal/lab"
+	"fairlead/internal/lab/labtest"
 )
 
-func need(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var need = labtest.Need
 
 // look is what is found in a node.
 func look(t *testing.T, d *lab.Node, ports ...uint16) (found []bypass.Program) {
@@ -31,13 +27,8 @@ func look(t *testing.T, d *lab.Node, ports ...uint16) (found []bypass.Program) {
 // A program with both kinds of sockets is found, by name, in its own namespace
 // alone; one with either kind is not.
 func TestPrograms(t *testing.T) {
-	n := lab.ForTest(t)
-	host, err := n.Node("host")
-	need(t, err)
-	other, err := n.Node("other")
-	need(t, err)
-	need(t, n.Veth(host, "h0", other, "o0"))
-	_, err = host.IP("addr add 192.0.2.1/24 dev h0")
+	host, other := labtest.Pair(t, "host", "h0", "other", "o0")
+	_, err := host.IP("addr add 192.0.2.1/24 dev h0")
 	need(t, err)
 	if got := look(t, host, 67, 547); len(got) != 0 {
 		t.Fatalf("nobody is there, found %+v", got)

@@ -32,12 +32,7 @@ type rig struct {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	labtest.Parallel(t)
-	n := lab.ForTest(t)
-	a, err := n.Node("a")
-	need(t, err)
-	b, err := n.Node("b")
-	need(t, err)
-	need(t, n.Veth(a, "a0", b, "b0"))
+	a, b := labtest.Pair(t, "a", "a0", "b", "b0")
 	need(t, a.Address("a0", "2001:db8::1/64"))
 	need(t, b.Address("b0", "2001:db8::2/64"))
 	for d, address := range map[*lab.Node]string{a: "192.0.2.1/24 dev a0", b: "192.0.2.2/24 dev b0"} {
@@ -46,6 +41,7 @@ func newRig(t *testing.T) *rig {
 	}
 	r := &rig{t: t}
 	config := ike.Config{Charon: "retransmit_timeout = 1.0\nretransmit_tries = 2"}
+	var err error
 	r.a, err = ike.Start(a, config)
 	need(t, err)
 	r.b, err = ike.Start(b, config)

@@ -37,18 +37,12 @@ type ends struct {
 
 func newEnds(t *testing.T, family int) *ends {
 	t.Helper()
-	n := lab.ForTest(t)
 	e := &ends{t: t, addrA: "2001:db8::1", addrB: "2001:db8::2"}
 	length, port := 64, hop.Port6
 	if family == 4 {
 		e.addrA, e.addrB, length, port = "192.0.2.1", "192.0.2.2", 24, hop.Port4
 	}
-	var err error
-	e.a, err = n.Node("a")
-	need(t, err)
-	e.b, err = n.Node("b")
-	need(t, err)
-	need(t, n.Veth(e.a, "a0", e.b, "b0"))
+	e.a, e.b = labtest.Pair(t, "a", "a0", "b", "b0")
 	for d, address := range map[*lab.Node]string{e.a: e.addrA, e.b: e.addrB} {
 		options := ""
 		if family == 6 {

@@ -7,30 +7,20 @@ import (
 	"testing"
 	"time"
 
-	"fairlead/internal/lab"
 	"fairlead/internal/lab/capture"
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/script"
 	"fairlead/internal/wire/dhcp6"
 )
 
 const patience = 30 * time.Second
 
-func need(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var need = labtest.Need
 
 // wire joins a client and a server with a cable that is being recorded.
 func wire(t *testing.T) (*script.Client, *script.Server, *capture.Capture) {
 	t.Helper()
-	n := lab.ForTest(t)
-	a, err := n.Node("a")
-	need(t, err)
-	b, err := n.Node("b")
-	need(t, err)
-	need(t, n.Veth(a, "c0", b, "s0"))
+	a, b := labtest.Pair(t, "a", "c0", "b", "s0")
 	server, err := script.StartServer(b, netip.IPv6Unspecified(), nil)
 	need(t, err)
 	need(t, server.Join("s0", dhcp6.AllRelayAgentsAndServers))

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"fairlead/internal/lab"
 	"fairlead/internal/lab/ike"
+	"fairlead/internal/lab/labtest"
 )
 
 // patience is long, because the machine is emulated.
@@ -18,12 +18,7 @@ const patience = 60 * time.Second
 // strongSwan and libreswan agree on a hop in transport mode: each sends a
 // datagram, and it arrives in ESP.
 func TestLibreswan(t *testing.T) {
-	n := lab.ForTest(t)
-	a, err := n.Node("a")
-	need(t, err)
-	b, err := n.Node("b")
-	need(t, err)
-	need(t, n.Veth(a, "a0", b, "b0"))
+	a, b := labtest.Pair(t, "a", "a0", "b", "b0")
 	need(t, a.Address("a0", "2001:db8::1/64"))
 	need(t, b.Address("b0", "2001:db8::2/64"))
 	c, err := ike.Start(a, ike.Config{})

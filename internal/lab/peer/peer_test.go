@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"fairlead/internal/lab"
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/peer"
 	"fairlead/internal/lab/script"
 	"fairlead/internal/wire/dhcp6"
@@ -19,12 +20,7 @@ import (
 // slow machine.
 const patience = 60 * time.Second
 
-func need(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var need = labtest.Need
 
 // granted are the prefixes that the scripted server gives to the first and the
 // second IA_PD of a message.
@@ -53,12 +49,7 @@ func generous() script.Answer {
 // street joins a home router and a scripted server with a cable.
 func street(t *testing.T) (*lab.Node, *script.Server) {
 	t.Helper()
-	n := lab.ForTest(t)
-	home, err := n.Node("home")
-	need(t, err)
-	isp, err := n.Node("isp")
-	need(t, err)
-	need(t, n.Veth(home, "c0", isp, "s0"))
+	home, isp := labtest.Pair(t, "home", "c0", "isp", "s0")
 	need(t, home.Stub("lan0"))
 	for _, name := range []string{"c0", "lan0"} {
 		_, err := home.LinkLocal(name)

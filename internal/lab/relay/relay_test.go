@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"fairlead/internal/lab"
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/relay"
 )
 
@@ -73,12 +74,7 @@ func tell(text string) {
 	}
 }
 
-func need(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var need = labtest.Need
 
 func TestLife(t *testing.T) {
 	d, err := lab.ForTest(t).Node("r")

@@ -8,18 +8,14 @@ import (
 	"time"
 
 	"fairlead/internal/lab"
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/routing"
 )
 
 // patience covers the meeting of neighbours on a slow machine.
 const patience = 60 * time.Second
 
-func need(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var need = labtest.Need
 
 func TestPairs(t *testing.T) {
 	type start func(edge, core *lab.Node, c routing.Config) (*routing.Pair, error)

@@ -7,29 +7,19 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"fairlead/internal/lab"
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/script"
 	"fairlead/internal/wire/dhcp6"
 )
 
 const patience = 20 * time.Second
 
-func need(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var need = labtest.Need
 
 // link joins a client and a server with a cable.
 func link(t *testing.T, answer script.Answer) (*script.Client, *script.Server) {
 	t.Helper()
-	n := lab.ForTest(t)
-	a, err := n.Node("a")
-	need(t, err)
-	b, err := n.Node("b")
-	need(t, err)
-	need(t, n.Veth(a, "c0", b, "s0"))
+	a, b := labtest.Pair(t, "a", "c0", "b", "s0")
 	server, err := script.StartServer(b, netip.IPv6Unspecified(), answer)
 	need(t, err)
 	need(t, server.Join("s0", dhcp6.AllRelayAgentsAndServers))

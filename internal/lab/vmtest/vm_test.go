@@ -9,27 +9,17 @@ import (
 	"time"
 
 	"fairlead/internal/lab"
+	"fairlead/internal/lab/labtest"
 )
 
 // patience is long, because the machine is emulated.
 const patience = 60 * time.Second
 
-func need(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var need = labtest.Need
 
-func pair(t *testing.T) (*lab.Node, *lab.Node) {
+func pair(t *testing.T) (a, b *lab.Node) {
 	t.Helper()
-	n := lab.ForTest(t)
-	a, err := n.Node("a")
-	need(t, err)
-	b, err := n.Node("b")
-	need(t, err)
-	need(t, n.Veth(a, "a0", b, "b0"))
-	return a, b
+	return labtest.Pair(t, "a", "a0", "b", "b0")
 }
 
 func reaches(t *testing.T, from *lab.Node, to string) {

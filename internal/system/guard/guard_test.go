@@ -44,15 +44,9 @@ type rig struct {
 
 func start(t *testing.T) *rig {
 	t.Helper()
-	n := lab.ForTest(t)
 	r := &rig{t: t, heard: make(chan string, 64)}
-	var err error
-	r.host, err = n.Node("host")
-	need(t, err)
-	r.others, err = n.Node("others")
-	need(t, err)
-	need(t, n.Veth(r.host, "h0", r.others, "o0"))
-	_, err = r.host.IP("addr add %s/24 dev h0", server)
+	r.host, r.others = labtest.Pair(t, "host", "h0", "others", "o0")
+	_, err := r.host.IP("addr add %s/24 dev h0", server)
 	need(t, err)
 	for _, a := range []string{relay, known, stranger} {
 		_, err = r.others.IP("addr add %s/24 dev o0", a)
