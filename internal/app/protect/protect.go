@@ -228,23 +228,25 @@ const (
 
 // Run looks and acts until ctx ends.
 func (v *Supervisor) Run(ctx context.Context) error {
-	events := v.charon.Events(ctx)
+	ear := ear{charon: v.charon}
 	tick := time.NewTicker(v.every)
 	defer tick.Stop()
 	v.look()
 	var seen []hop.Event
 	var gathered <-chan time.Time
 	for {
+		ear.listen(ctx, usesIKE(v.current().Hops))
 		select {
 		case <-ctx.Done():
+			ear.listen(ctx, false)
 			v.end()
 			return nil
 		case <-tick.C:
 		case <-v.kick:
 		case <-gathered:
-		case e, ok := <-events:
+		case e, ok := <-ear.events:
 			if !ok {
-				events = nil
+				ear.listen(ctx, false)
 				continue
 			}
 			if len(seen) < maxEvents {

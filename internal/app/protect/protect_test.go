@@ -36,6 +36,8 @@ type machine struct {
 	slow     bool // it negotiates nothing, and says so never
 	events   chan hop.Event
 	observed int
+
+	listeners int // to events
 }
 
 func newMachine() *machine {
@@ -131,8 +133,10 @@ func (f fakeCharon) Observe(ctx context.Context) (c hop.Charon, err error) {
 
 func (f fakeCharon) Events(ctx context.Context) <-chan hop.Event {
 	out := make(chan hop.Event)
+	f.change(func() { f.listeners++ })
 	go func() {
 		defer close(out)
+		defer f.change(func() { f.listeners-- })
 		for {
 			select {
 			case e := <-f.events:
@@ -457,6 +461,29 @@ func TestPurge(t *testing.T) {
 	if absent == nil || gone == nil {
 		t.Errorf("nobody is there, and says %v and %v", absent, gone)
 	}
+}
+
+// strongSwan is another's, or not there at all, where no peer is keyed by IKE: then
+// nobody listens to it.
+func TestNobodyListensInVain(t *testing.T) {
+	m := newMachine()
+	supervised(t, m, Settings{Others: true}, func(v *Supervisor, _ *strings.Builder) {
+		for _, step := range []struct {
+			hops []hop.Hop
+			want int
+		}{{nil, 0}, {[]hop.Hop{byHand("srv")}, 0}, {[]hop.Hop{keyed("srv")}, 1}, {[]hop.Hop{keyed("srv"), keyed("two")}, 1}, {nil, 0}, {[]hop.Hop{keyed("srv")}, 1}} {
+			if err := v.Reconfigure(Settings{Hops: step.hops, Others: true}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			m.change(func() {
+				if m.listeners != step.want {
+					t.Errorf("with %d hops %d listen, want %d", len(step.hops), m.listeners, step.want)
+				}
+			})
+		}
+	})
 }
 
 // A machine without nftables has no table of ours, and need not have one where
