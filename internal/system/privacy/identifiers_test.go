@@ -1,0 +1,310 @@
+package privacy_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"fairlead/internal/host/store"
+	"fairlead/internal/lab"
+	"fairlead/internal/lab/labtest"
+	"fairlead/internal/lab/peer"
+	"fairlead/internal/lab/script"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// somebody is who a client is on the link of that number.
+type somebody int
+
+func (s somebody) mac() []byte { return []byte{2, 0, 0x5e, 0x70 + byte(s), 0x88, 0x99} }
+
+func (s somebody) duid() dhcp6.DUID {
+	return append(dhcp6.DUID{0, 1, 0, 1, 0x2a, 0x3b, 0x4c, 0x5d}, s.mac()...)
+}
+
+// iaid is made of the link-layer address, as clients like to do. Its prefix is
+// that of a number without meaning.
+func (s somebody) iaid() uint32 { return 0x5e708899 + uint32(s)<<16 }
+
+func (s somebody) address() netip.Addr {
+	return netip.MustParseAddr(fmt.Sprintf("fe80::5eff:fe7%d:8899", int(s)))
+}
+
+// spellings are parts of what somebody is known by, in lower case and in every
+// way that one might write them: to search in texts.
+func (s somebody) spellings() []string {
+	mac, duid, n := s.mac(), []byte(s.duid()), int(s)
+	all := []string{
+		fmt.Sprint(s.iaid()), fmt.Sprintf("%x", s.iaid()),
+		fmt.Sprintf("5eff:fe7%d", n), fmt.Sprintf("fe7%d:8899", n), fmt.Sprintf("5efffe7%d", n), fmt.Sprintf("fe7%d8899", n),
+		fmt.Sprintf("1%dbe:e", n), fmt.Sprintf("1%dbee", n), `*;l]`, `\u0000\u0001\u0000`, `\x00\x01\x00\x01`,
+	}
+	for _, separator := range []string{":", "-", "", " ", ", ", ".", `\x`} {
+		for _, octets := range [][]byte{mac[2:], duid[4:8]} {
+			all = append(all, joined(octets, "%02x", separator), joined(octets, "%d", separator+" "))
+		}
+	}
+	return all
+}
+
+func joined(octets []byte, format, separator string) string {
+	var parts []string
+	for _, o := range octets {
+		parts = append(parts, fmt.Sprintf(format, o))
+	}
+	return strings.Join(parts, separator)
+}
+
+// octets are the same as they stand in memory and in records: to search in
+// octets.
+func (s somebody) octets() [][]byte {
+	a, p := s.address().As16(), prefixOf(int(s), 0).Addr().As16()
+	return [][]byte{s.mac(), []byte(s.duid())[2:10], a[8:], p[:6]}
+}
+
+// found are the spellings of somebody in a text.
+func found(text string, all ...somebody) (list []string) {
+	text = strings.ToLower(text)
+	for _, s := range all {
+		for _, spelling := range s.spellings() {
+			if strings.Contains(text, spelling) {
+				list = append(list, spelling)
+			}
+		}
+	}
+	return list
+}
+
+// want compares what is found in a place with what the operator allowed.
+func want(t *testing.T, place, text string, shown bool, all ...somebody) {
+	t.Helper()
+	list := found(text, all...)
+	if text == "" {
+		t.Errorf("%s: there is nothing at all", place)
+	}
+	if shown == (len(list) > 0) {
+		return
+	}
+	t.Errorf("%s: %q is there: %v", place, list, !shown)
+	lines := 0
+	for line := range strings.Lines(text) {
+		if lines < 5 && len(found(line, all...)) > 0 {
+			lines++
+			t.Log(line)
+		}
+	}
+}
+
+// become gives a client node somebody's link-layer address.
+func (r *rig) become(s somebody) {
+	r.t.Helper()
+	node := r.Client(int(s))
+	need(r.t, node.Batch("link set c0 down", "link set c0 address "+joined(s.mac(), "%02x", ":"), "link set c0 up"))
+	until(r.t, "the client has the address", func() bool {
+		list, err := node.Addresses("c0")
+		return err == nil && slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Addr() == s.address() })
+	})
+	got, err := node.LinkLocal("c0")
+	need(r.t, err)
+	if got != s.address() {
+		r.t.Fatalf("the client has %s, want %s", got, s.address())
+	}
+}
+
+// follow runs a command that prints events until the test's relay ends.
+func (r *rig) follow(name string, args ...string) *lab.Proc {
+	r.t.Helper()
+	all := append([]string{labtest.Program()}, args...)
+	p, err := r.Relay.Start(lab.Command{Name: name, Args: append(all, "--socket", r.relay.Socket)})
+	need(r.t, err)
+	return p
+}
+
+// lives has three clients do and suffer what clients do: a dhcpcd, and two of the
+// laboratory. dhcpcd still has its prefix at the end.
+func (r *rig) lives() (held *peer.Client) {
+	t := r.t
+	real, err := peer.StartClient(r.Client(1), peer.Dhcpcd, peer.ClientConfig{NoAddress: true, DUID: somebody(1).duid()})
+	need(t, err)
+	_, err = real.Await(patience, 1)
+	need(t, err)
+
+	two := r.client(2, somebody(2).duid())
+	reply, err := two.Obtain(patience, somebody(2).iaid())
+	need(t, err)
+	_, err = two.Renew(patience, reply)
+	need(t, err)
+	_, err = two.Release(patience, reply)
+	need(t, err)
+	_, err = two.Obtain(patience, brief) // and does not renew
+	need(t, err)
+	_, err = two.Obtain(patience, unwanted)
+	need(t, err)
+	_, err = two.Obtain(patience, 5)
+	need(t, err)
+	need(t, two.Send(two.Message(dhcp6.Request, script.ServerID(script.DefaultServerDUID), script.IAPD(6)))) // above the limit
+	need(t, two.Send(two.Message(dhcp6.Reply, script.IAPD(1))))                                              // from a client
+	need(t, two.Send(dhcp6.AppendRelayHeader(nil, dhcp6.RelayForward, 0, netip.IPv6Unspecified(), somebody(2).address())))
+	r.asks(two)
+
+	three := r.client(3, somebody(2).duid()) // elsewhere: unique-duid
+	need(t, three.Send(three.Message(dhcp6.Request, script.ServerID(script.DefaultServerDUID), script.IAPD(1))))
+	three.Close()
+	three = r.client(3, somebody(3).duid())
+	_, err = three.Obtain(patience, somebody(3).iaid())
+	need(t, err)
+	_, err = r.relay.CLI("clear", "--client", somebody(3).duid().String(), "--block")
+	need(t, err)
+	need(t, three.Send(three.Message(dhcp6.Request, script.ServerID(script.DefaultServerDUID), script.IAPD(somebody(3).iaid())))) // blocked
+	if _, err = r.relay.CLI("clear", prefixOf(3, 9).String()); err == nil {
+		t.Error("what nobody has was cleared")
+	}
+	until(t, "the brief delegation has ended, dhcpcd's has not", func() bool {
+		var all []struct{ Prefix netip.Prefix }
+		labtest.Show(t, r.relay, &all, "delegations")
+		has := func(p netip.Prefix) bool {
+			return slices.ContainsFunc(all, func(d struct{ Prefix netip.Prefix }) bool { return d.Prefix == p })
+		}
+		return !has(prefixOf(2, brief)) && has(prefixOf(1, 11)) && has(prefixOf(2, 5))
+	})
+	return real
+}
+
+// TestIdentifiers: three clients live through everything, and then foreign eyes
+// look for them: in the log, in what watch, trace and history print, in the
+// report of all goroutines, in each record of the store. They find what the
+// section privacy lets them, and the present in full (RFC 8987 O-1).
+// RFC 8213 section 4: "Securing these systems and the data in databases and logs
+// also needs to be considered".
+func TestIdentifiers(t *testing.T) {
+	for name, c := range map[string]struct {
+		privacy string
+		shown   bool // all is shown: the search finds what there is to be found
+		past    bool // there is a history
+	}{
+		"full":   {"{log: full, history: full, trace: full, crash: full}", true, true},
+		"hashed": {"{log: hashed, history: hashed, trace: hashed, crash: hashed, salt: kept}", false, true},
+		"none":   {"{log: none, history: none, trace: none, crash: none}", false, false},
+		"least":  {"{log: hashed, history: hashed, trace: none, crash: hashed, store: minimal, salt: kept}", false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			parallel(t)
+			everybody := []somebody{1, 2, 3}
+			r := build(t, len(everybody), 1)
+			for _, s := range everybody {
+				r.become(s)
+			}
+			hook := filepath.Join(r.relay.Dir, "hook")
+			need(t, os.WriteFile(hook, []byte("#!/bin/sh\nunset FAIRLEAD_IAID # a number: in a program's output nobody can tell what it means\nenv\nexit 1\n"), 0o755))
+			r.start(r.config(fmt.Sprintf("log: {level: debug, every: 1s}\nhook: {program: %s, events: [granted, extended, moved, ended, refused]}\nprivacy: %s\n", hook, c.privacy),
+				"", "limits: {client: 2}", "unique-duid: true", "delegable: [{prefix: \"2001:db8:1000::/36\", lengths: 56}]"))
+			watch := r.follow("watch", "watch", "--json")
+			trace := r.follow("trace", "trace", "--json", "--client", somebody(2).duid().String())
+			screen := r.follow("screen", "watch")
+			held := r.lives()
+			now, err := r.relay.CLI("delegations", "--json")
+			need(t, err)
+			var entries []json.RawMessage
+			until(t, "the past is written", func() bool {
+				labtest.Show(t, r.relay, &entries, "history")
+				return !c.past || len(entries) >= 3
+			})
+			past, err := r.relay.CLI("history", "--json")
+			need(t, err)
+			if !c.past {
+				past = strings.ReplaceAll(past, "null", "[]")
+			}
+			past = r.presentOut(past)
+			need(t, held.Release())
+			until(t, "dhcpcd's is gone", func() bool {
+				all, err := r.relay.CLI("delegations")
+				need(t, err)
+				return !strings.Contains(all, prefixOf(1, 11).String())
+			})
+			_, err = r.relay.CLI("clear", "--all")
+			need(t, err)
+			need(t, r.relay.Proc().Signal(syscall.SIGQUIT))
+			_ = r.relay.Proc().Wait(patience) // it ends badly, as told
+
+			for place, text := range map[string]string{
+				"log": r.relay.Proc().Log(), "watch --json": watch.Log(), "watch": screen.Log(), "trace --json": trace.Log(),
+			} {
+				want(t, place, text, c.shown, everybody...)
+			}
+			want(t, "history --json", past, c.shown, everybody...)
+			for _, whole := range []string{
+				somebody(1).duid().String(), somebody(1).address().String(), prefixOf(1, 11).String(), joined(somebody(1).mac(), "%02x", ":"),
+			} {
+				if !strings.Contains(now, whole) {
+					t.Errorf("fairlead delegations does not show %s:\n%s", whole, now)
+				}
+			}
+			r.lookIntoTheStore(c.shown, c.past)
+		})
+	}
+}
+
+// presentOut takes delegations that last out of a history: they are the present.
+func (r *rig) presentOut(history string) string {
+	r.t.Helper()
+	var all []map[string]any
+	need(r.t, json.Unmarshal([]byte(history), &all))
+	all = slices.DeleteFunc(all, func(d map[string]any) bool { return d["ended"] == nil })
+	b, err := json.Marshal(all)
+	need(r.t, err)
+	return string(b)
+}
+
+// lookIntoTheStore looks for everybody in all records and other files of a state
+// folder in which nothing is delegated any more.
+func (r *rig) lookIntoTheStore(shown, past bool) {
+	t := r.t
+	t.Helper()
+	s, err := store.Open(r.relay.State, store.Options{ReserveBytes: -1})
+	need(t, err)
+	defer s.Close()
+	kinds, traces := map[byte]int{}, 0
+	need(t, s.Scan(nil, nil, func(k, v []byte) bool {
+		kinds[k[0]]++
+		if k[0] == 'b' {
+			return true // an operator's order, until he takes it back
+		}
+		for _, n := range []somebody{1, 2, 3} {
+			for _, o := range n.octets() {
+				if bytes.Contains(k, o) || bytes.Contains(v, o) {
+					traces++
+					if !shown {
+						t.Errorf("a record of the store has %x: %q %x", o, k, v)
+					}
+				}
+			}
+		}
+		return true
+	}))
+	if kinds['d'] != 0 || kinds['b'] != 1 || past != (kinds['h'] >= 4) || !past && kinds['h'] != 0 {
+		t.Errorf("the store has records %v", kinds)
+	}
+	if shown && traces == 0 {
+		t.Error("the search finds nobody in a store where all are")
+	}
+	key, err := os.Stat(filepath.Join(r.relay.State, "privacy-key"))
+	kept := strings.Contains(r.text(), "salt: kept")
+	if kept != (err == nil) || kept && key.Mode().Perm() != 0o600 {
+		t.Errorf("the key of hashes: %v %v", key, err)
+	}
+}
+
+// text is the relay's configuration.
+func (r *rig) text() string {
+	r.t.Helper()
+	b, err := os.ReadFile(r.relay.File)
+	need(r.t, err)
+	return string(b)
+}
