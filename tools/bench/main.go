@@ -38,6 +38,7 @@ import (
 	"time"
 
 	"fairlead/internal/lab/reflector"
+	"fairlead/tools/bench/priority"
 )
 
 func main() {
@@ -134,7 +135,7 @@ func run(o options) error {
 	if err != nil {
 		return err
 	}
-	defer prefer()()
+	defer priority.Prefer()()
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	done := make(chan error, 1)

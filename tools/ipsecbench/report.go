@@ -130,8 +130,8 @@ proposals that are there by default.
 
 - ipsec-start: strongSwan has been started, and holds nothing. {{code "fairlead run"}} and
   {{code "fairlead guard"}} are started at the same moment, each round in new namespaces,
-  and a client asks every 50 ms. The time ends with the first answer. What the
-  kernel loads for ESP was loaded before.
+  and a client asks every 50 ms. The time ends with the first answer. A start
+  before the first one, for which the kernel loads its modules, does not count.
 - ipsec-notice: {{code "ip xfrm state deleteall"}} in relay, while a client asks every 50 ms.
   The time ends when the relay's control interface says that the peer is not protected.
 - ipsec-recover: from the same moment to the first answer to what was asked after it.
@@ -139,6 +139,8 @@ proposals that are there by default.
   run: {{code .Load}}
   (Solicit and Advertise, Information-request and Reply). Load generator, relay,
   server and both kernels' ends share the machine's cores.
+
+All of it has priority over what else the machine does.
 
 To repeat it: {{code "make bench-ipsec"}}.
 `))

@@ -59,6 +59,9 @@ func (c *chain) protect() error {
 
 // configure starts strongSwan and writes the configurations of all ends.
 func (c *chain) configure() error {
+	if c.a == nil || c.b == nil {
+		return errors.New("a relay could not be prepared, see above")
+	}
 	for i, d := range c.hosts() {
 		var err error
 		if c.charons[i], err = ike.Start(d, ike.Config{}); err != nil {
