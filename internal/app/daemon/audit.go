@@ -10,16 +10,29 @@ import (
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
+	"fairlead/internal/host/nft"
 )
 
 // auditor compares the kernel with what is wanted: on a slow timer, and soon
 // after anything that may have put them apart.
+//
+// To list large sets takes the kernel seconds. On the slow timer the filter is not
+// read while nobody else has changed anything in nftables since it last was, and
+// nothing of ours failed: then it is what the core believes. With another program
+// that changes nftables all the time, such as one that bans addresses, it is read
+// each time.
 type auditor struct {
-	d      *daemon
-	mend   func() (bool, error) // the filter's rules; true: they were changed by somebody
-	actual func() (*hoststate.Reading, error)
-	due    chan struct{}
-	late   chan struct{}
+	d       *daemon
+	version func() (nft.Version, error)
+	mend    func() (bool, error) // the filter's rules; true: they were changed by somebody
+	actual  func() (*hoststate.Reading, error)
+	routes  func() ([]hoststate.Route, error)
+	due     chan struct{}
+	late    chan struct{}
+
+	seen   nft.Version // of the filter when it was last read and mended
+	panics uint64      // of the core until then
+	spared int         // audits since then
 
 	mu    sync.Mutex // guards all following fields
 	last  time.Time
@@ -34,8 +47,14 @@ const (
 	maxPause   = time.Minute
 )
 
+// maxSpared is how many audits in a row may go by the filter's Version alone.
+const maxSpared = 63
+
 func newAuditor(d *daemon) *auditor {
-	return &auditor{d: d, mend: d.nft.Mend, actual: d.actual, due: make(chan struct{}, 1), late: make(chan struct{}, 1)}
+	return &auditor{
+		d: d, version: d.nft.Version, mend: d.nft.Mend, actual: d.actual, routes: d.nl.Routes,
+		due: make(chan struct{}, 1), late: make(chan struct{}, 1),
+	}
 }
 
 // soon asks for an audit; it never waits.
@@ -59,10 +78,12 @@ func (a *auditor) run(ctx context.Context) error {
 		if every := a.d.config().Host.Audit; every > 0 {
 			slow = time.After(every)
 		}
+		whole := true
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-slow:
+			whole = false
 		case <-later:
 		case <-a.late:
 			if later == nil {
@@ -77,7 +98,7 @@ func (a *auditor) run(ctx context.Context) error {
 			}
 		}
 		later = nil
-		found, err := a.audit(ctx)
+		found, err := a.audit(ctx, whole)
 		if err != nil && ctx.Err() == nil {
 			a.d.log.Error("kernel not compared with what is wanted", "error", err)
 			a.inAWhile()
@@ -94,26 +115,37 @@ const tries = 5
 
 var errUnsettled = errors.New("too much changes meanwhile")
 
-func (a *auditor) audit(ctx context.Context) (n int, err error) {
+// audit compares once. Whole says that something may have come apart of which
+// the filter's Version does not tell.
+func (a *auditor) audit(ctx context.Context, whole bool) (n int, err error) {
+	if whole {
+		a.seen = nft.Version{}
+	}
 	for range tries {
-		comparison, err := a.begin(ctx)
+		comparison, panics, err := a.begin(ctx)
 		if err != nil {
 			return 0, err
 		}
-		if mended, err := a.mend(); err != nil {
-			return 0, err
-		} else if mended {
-			a.d.log.Warn("filter rules were changed by somebody else: mended")
-		}
-		reading, err := a.actual()
+		version, err := a.version()
 		if err != nil {
 			return 0, err
 		}
-		found, whole, err := a.compare(ctx, comparison, reading)
+		read := a.readAll
+		if version == a.seen && panics == a.panics && a.spared < maxSpared {
+			read = a.readRoutes
+		} else {
+			a.seen = nft.Version{} // until all is compared
+		}
+		reading, err := read()
 		if err != nil {
 			return 0, err
 		}
-		if whole {
+		found, settled, err := a.compare(ctx, comparison, reading)
+		if err != nil {
+			return 0, err
+		}
+		if settled {
+			a.seen, a.panics = version, panics
 			a.report(found)
 			return len(found), nil
 		}
@@ -121,27 +153,45 @@ func (a *auditor) audit(ctx context.Context) (n int, err error) {
 	return 0, errUnsettled
 }
 
+// readAll reads everything of ours back. The filter's rules are mended at once.
+func (a *auditor) readAll() (*hoststate.Reading, error) {
+	a.spared = 0
+	if mended, err := a.mend(); err != nil {
+		return nil, err
+	} else if mended {
+		a.d.log.Warn("filter rules were changed by somebody else: mended")
+	}
+	return a.actual()
+}
+
+// readRoutes reads back what the filter's Version does not speak for.
+func (a *auditor) readRoutes() (*hoststate.Reading, error) {
+	a.spared++
+	routes, err := a.routes()
+	return hoststate.OfRoutes(routes), err
+}
+
 // compare goes through a comparison part by part: between two of them the loop
 // does whatever else there is to do.
-func (a *auditor) compare(ctx context.Context, c *hoststate.Comparison, r *hoststate.Reading) (found []hoststate.Finding, whole bool, err error) {
+func (a *auditor) compare(ctx context.Context, c *hoststate.Comparison, r *hoststate.Reading) (found []hoststate.Finding, settled bool, err error) {
 	for done := false; !done; {
 		var more []hoststate.Finding
 		err := a.d.loop.call(ctx, func(_ instant.Now, eff *relay6.Effects) {
-			more, done, whole = a.d.loop.core.AuditPart(c, r, eff)
+			more, done, settled = a.d.loop.core.AuditPart(c, r, eff)
 		})
 		if err != nil {
 			return nil, false, err
 		}
 		found = append(found, more...)
 	}
-	return found, whole, nil
+	return found, settled, nil
 }
 
 // begin begins a comparison, and waits until everything that was decided before
-// is installed.
-func (a *auditor) begin(ctx context.Context) (c *hoststate.Comparison, err error) {
-	err = a.d.settled(ctx, func() { c = a.d.loop.core.CompareHost() })
-	return c, err
+// is installed. After a panic the core may believe what it never asked for.
+func (a *auditor) begin(ctx context.Context) (c *hoststate.Comparison, panics uint64, err error) {
+	err = a.d.settled(ctx, func() { c, panics = a.d.loop.core.CompareHost(), a.d.loop.guard.panics })
+	return c, panics, err
 }
 
 // maxReported bounds how many differences of one audit are named in the log.

@@ -12,6 +12,7 @@ import (
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
+	"fairlead/internal/host/nft"
 )
 
 // newAuditBench is an auditor of a running loop. Its kernel is read by read.
@@ -21,7 +22,8 @@ func newAuditBench(t *testing.T, read func() (*hoststate.Reading, error)) (*audi
 	q.run(t, l)
 	d := &daemon{log: l.log, loop: l, pipe: l.pipe, feed: control.NewFeed(), cfg: &config.Config{}, findings: map[string]uint64{}}
 	return &auditor{
-		d: d, mend: func() (bool, error) { return false, nil }, actual: read,
+		d: d, version: func() (nft.Version, error) { return nft.Version{Others: 1}, nil },
+		mend: func() (bool, error) { return false, nil }, actual: read,
 		due: make(chan struct{}, 1), late: make(chan struct{}, 1),
 	}, l, q
 }
@@ -45,7 +47,7 @@ func TestAuditUnderLoadReportsNoneThatIsOnItsWay(t *testing.T) {
 		return hoststate.Read(hoststate.Actual{Routes: []hoststate.Route{strayRoute(1)}}), err
 	})
 	began := time.Now()
-	found, err := a.audit(t.Context())
+	found, err := a.audit(t.Context(), true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +71,7 @@ func TestAuditThatIsOvertakenGivesUp(t *testing.T) {
 		err := l.call(t.Context(), func(instant.Now, *relay6.Effects) { l.core.CompareHost() })
 		return hoststate.NewReading(), err
 	})
-	if _, err := a.audit(t.Context()); !errors.Is(err, errUnsettled) || looks != tries {
+	if _, err := a.audit(t.Context(), true); !errors.Is(err, errUnsettled) || looks != tries {
 		t.Errorf("after %d readings: %v; want %v after %d", looks, err, errUnsettled, tries)
 	}
 }
@@ -91,7 +93,7 @@ func TestAuditComesInParts(t *testing.T) {
 		}
 	}
 	last(&before)
-	found, err := a.audit(t.Context())
+	found, err := a.audit(t.Context(), true)
 	if err != nil || found != stray {
 		t.Fatalf("%d differences, %v; want %d", found, err, stray)
 	}
@@ -99,7 +101,7 @@ func TestAuditComesInParts(t *testing.T) {
 	if parts := after - before; parts < 4 {
 		t.Errorf("%d routes mended in %d parts, want 4 or more", stray, parts)
 	}
-	if _, err := a.begin(t.Context()); err != nil { // all is installed
+	if _, _, err := a.begin(t.Context()); err != nil { // all is installed
 		t.Fatal(err)
 	}
 	q.mu.Lock()

@@ -163,8 +163,12 @@ func (p *partial) lease(le *lease) {
 		return
 	}
 	var a [4]Element
-	for _, e := range le.holding().elements(a[:0], p.rec.Name, le.prefix.prefix()) {
-		p.element(e)
+	if p.r.elements == nil {
+		p.limit-- // a lease with neither element nor route is to count too
+	} else {
+		for _, e := range le.holding().elements(a[:0], p.rec.Name, le.prefix.prefix()) {
+			p.element(e)
+		}
 	}
 	if le.table != 0 {
 		p.route(routeID{le.table, le.metric, le.prefix})
@@ -196,6 +200,9 @@ func (p *partial) lookAgain() (done bool) {
 // element looks at one wanted element; once more is no harm.
 func (p *partial) element(e Element) {
 	p.limit--
+	if p.r.elements == nil {
+		return
+	}
 	k := p.r.names.pack(e)
 	_, there := p.r.elements[k]
 	p.r.elements[k] = true

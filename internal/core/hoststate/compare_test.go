@@ -113,3 +113,44 @@ func TestPutSilentlyIsFoundMissing(t *testing.T) {
 		t.Errorf("kernel, -want +got:\n%s", diff)
 	}
 }
+
+// Where the elements are known, routes alone are compared: nothing is said of
+// elements, whatever there is.
+func TestComparisonOfRoutes(t *testing.T) {
+	prefix := func(n byte) netip.Prefix {
+		return netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, 0x0d, 0xb8, n}), 56)
+	}
+	s, k := New(), newKernel()
+	ops := s.SetLink(nil, Link{Index: 1, Name: "c0", Up: true})
+	ops = s.SetPolicy(ops, "c0", &Policy{Filter: FilterStrict, Loop: LoopDrop, Shared: true, Permit: []netip.Prefix{prefix(100)}})
+	ops = s.Put(ops, Lease{Link: "c0", Prefix: prefix(1), NextHop: someHops[1], LinkLayer: someMACs[1]})
+	ops = s.Put(ops, Lease{Link: "c0", Prefix: prefix(2), NextHop: someHops[1], LinkLayer: someMACs[1]})
+	k.apply(ops)
+	routes := k.actual().Routes
+	if len(routes) != 2 || len(k.elements) == 0 {
+		t.Fatalf("%d routes, %d elements: want two, and some", len(routes), len(k.elements))
+	}
+	found := func(routes ...Route) (words []string) {
+		c, r := s.Compare(), OfRoutes(routes)
+		for done := false; !done; {
+			var ops []Op
+			var fs []Finding
+			ops, fs, done = c.Next(nil, r, 1)
+			if len(ops) != len(fs) {
+				t.Errorf("%d operations for %d findings", len(ops), len(fs))
+			}
+			for _, f := range fs {
+				words = append(words, f.String())
+			}
+		}
+		return words
+	}
+	if got := found(routes...); len(got) != 0 {
+		t.Errorf("nothing was changed: %q", got)
+	}
+	stray := Route{Table: MainTable, Prefix: prefix(9), Metric: 1}
+	want := []string{"missing route " + routes[0].String(), "left over route " + stray.String()}
+	if diff := cmp.Diff(want, found(routes[1], stray)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}

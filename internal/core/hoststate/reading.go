@@ -11,7 +11,7 @@ import (
 // needs no State.
 type Reading struct {
 	names    names
-	elements map[element]bool // true: a comparison has come by
+	elements map[element]bool // true: a comparison has come by; nil: they are known to be as wanted
 	routes   map[routeID]reached
 	more     map[routeID][]reached // of which there are several
 }
@@ -81,7 +81,17 @@ func NewReading() *Reading {
 	return &Reading{elements: map[element]bool{}, routes: map[routeID]reached{}, more: map[routeID][]reached{}}
 }
 
-// AddElement takes in one element. Once more is no harm.
+// OfRoutes makes a Reading of what was read whole, of a kernel whose elements are
+// known to be what is wanted, or was before a comparison began: they were neither
+// read nor are they compared.
+func OfRoutes(routes []Route) *Reading {
+	r := Read(Actual{Routes: routes})
+	r.elements = nil
+	return r
+}
+
+// AddElement takes in one element. Once more is no harm. A Reading OfRoutes takes
+// none.
 func (r *Reading) AddElement(e Element) {
 	r.elements[r.names.pack(e)] = false
 }

@@ -108,6 +108,17 @@ type part struct {
 func (t *Table) Apply(ops []hoststate.Op, failed func(i int, err error)) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	err := t.applyAll(ops, func(i int, err error) {
+		t.lapses++
+		failed(i, err)
+	})
+	if err != nil {
+		t.lapses++
+	}
+	return err
+}
+
+func (t *Table) applyAll(ops []hoststate.Op, failed func(i int, err error)) error {
 	limit := min(maxTransaction, t.bulk.Limit()/2)
 	parts := make([]part, 0, min(len(ops), limit))
 	for i, op := range ops {
@@ -146,7 +157,7 @@ func (t *Table) change(parts []part, failed func(i int, err error)) error {
 		if err != nil {
 			return err
 		}
-		if !slices.ContainsFunc(answers, func(err error) bool { return err != nil }) {
+		if !slices.ContainsFunc(answers, isError) {
 			return nil
 		}
 		left, missing := judge(parts, answers[1:], failed)
@@ -216,9 +227,9 @@ func judge(parts []part, answers []error, failed func(i int, err error)) (left [
 	for i, p := range parts {
 		answer := answers[i]
 		switch {
-		case answer == nil, errors.Is(answer, bulk.ErrNoAnswer):
-		case errors.Is(answer, unix.ENOENT) && p.Remove:
-			continue
+		case answer == nil, isUnknown(answer):
+		case errors.Is(answer, unix.ENOENT) && p.Remove, errors.Is(answer, unix.EEXIST) && !p.Remove:
+			continue // it is so already
 		case errors.Is(answer, unix.ENOENT):
 			missing = true
 		default:

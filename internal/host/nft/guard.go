@@ -1,14 +1,10 @@
 package nft
 
 import (
-	"errors"
 	"fmt"
 	"sync"
 
 	"fairlead/internal/core/hop"
-	"fairlead/internal/host/netlink/bulk"
-
-	"golang.org/x/sys/unix"
 )
 
 // Guard is a guard table in the kernel: the rules of core/hop that let nothing
@@ -156,27 +152,4 @@ func (g *Guard) Remove() error {
 	x.addTable() // so that there is one
 	x.dropTable()
 	return g.commit(x)
-}
-
-// generation is the number of the rule set of the network namespace, which every
-// transaction of anybody changes.
-func (g *Guard) generation() (number uint32, err error) {
-	b, start := bulk.Begin(nil, unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_GETGEN, unix.NLM_F_ACK, unix.AF_UNSPEC, 0, 0, 0)
-	err = g.bulk.Dump(bulk.End(b, start), 1, func() {}, func(_ uint16, body []byte) {
-		if len(body) < sizeofNfgenmsg {
-			return
-		}
-		bulk.Attrs(body[sizeofNfgenmsg:], func(kind uint16, v []byte) {
-			if kind == unix.NFTA_GEN_ID && len(v) == 4 {
-				number = bigEndian32(v)
-			}
-		})
-	})
-	if err != nil {
-		return 0, fmt.Errorf("nft: generation: %w", err)
-	}
-	if number == 0 {
-		return 0, errors.New("nft: generation: the kernel did not say")
-	}
-	return number, nil
 }

@@ -18,6 +18,8 @@ type session struct {
 	bulk    *bulk.Conn
 	buf     []byte
 	answers []error
+	own     uint64 // transactions that the kernel carried out
+	lapses  uint64 // times that not all came about that was asked for, or may not have
 }
 
 // openSession opens a session in the network namespace of the calling thread.
@@ -31,7 +33,8 @@ func openSession(name string) (session, error) {
 
 // send carries out a transaction. The answers are those to the beginning, to
 // each message, and to the end; without any of them an error, all of it took
-// effect, else nothing did.
+// effect, else nothing did. Each must change something if it succeeds: the kernel
+// does not number one that changes nothing.
 func (s *session) send(x *transaction) (answers []error, err error) {
 	if x.err != nil {
 		return nil, x.err
@@ -39,14 +42,24 @@ func (s *session) send(x *transaction) (answers []error, err error) {
 	x.b = control(x.b, unix.NFNL_MSG_BATCH_END)
 	s.buf = x.b
 	if s.answers, err = s.bulk.Exchange(x.b, s.answers); err != nil {
+		s.lapses++
 		return nil, fmt.Errorf("nft: %w", err)
 	}
 	// The frame is answered only when all of it fails.
 	if err := s.answers[0]; err != nil && !errors.Is(err, bulk.ErrNoAnswer) {
 		return nil, fmt.Errorf("nft: %w", err)
 	}
+	switch {
+	case slices.ContainsFunc(s.answers, isUnknown):
+		s.lapses++ // it may have been carried out or not
+	case !slices.ContainsFunc(s.answers, isError):
+		s.own++
+	}
 	return s.answers, nil
 }
+
+func isError(err error) bool   { return err != nil }
+func isUnknown(err error) bool { return errors.Is(err, bulk.ErrNoAnswer) }
 
 // commit carries out a transaction of which nothing may fail.
 func (s *session) commit(x *transaction) error {

@@ -214,10 +214,12 @@ func (x *transaction) ruleOf(chain string, bodies [][]byte) {
 	})
 }
 
-// element adds or removes an element. The last of a transaction asks for an
-// answer, so that silence is told from success.
+// element adds or removes an element. To add what is there is refused, as is to
+// remove what is not, so that a transaction that succeeds has changed something.
+// The last of a transaction asks for an answer, so that silence is told from
+// success.
 func (x *transaction) element(e hoststate.Element, remove, last bool) {
-	kind, flags := uint16(unix.NFT_MSG_NEWSETELEM), uint16(unix.NLM_F_CREATE)
+	kind, flags := uint16(unix.NFT_MSG_NEWSETELEM), uint16(unix.NLM_F_CREATE|unix.NLM_F_EXCL)
 	if remove {
 		kind, flags = unix.NFT_MSG_DELSETELEM, 0
 	}
