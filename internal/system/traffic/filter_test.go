@@ -174,6 +174,10 @@ func TestRFC8987_R3_GuardSurvivesTheInterface(t *testing.T) {
 		t.Error("the filter forgot d1 with the interface")
 	}
 	need(t, r.Veth(r.Relay, "d1", r.Client(1), "c0"))
+	for node, name := range map[*lab.Node]string{r.Relay: "d1", r.Client(1): "c0"} {
+		_, err := node.LinkLocal(name) // what is sent before the cable carries anything is lost
+		need(t, err)
+	}
 	after, err := r.Relay.Interface("d1")
 	need(t, err)
 	if before.Index == after.Index {
