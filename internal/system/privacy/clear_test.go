@@ -2,6 +2,7 @@ package privacy_test
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +29,10 @@ type shown struct {
 	Degraded  []string
 	Name      string
 	Protected bool
-	Hops      []struct{ Problem string }
+	Hops      []struct {
+		Problem   string
+		DroppedIn struct{ Packets int } `json:"dropped_in"`
+	}
 }
 
 // why is what the relay says of the second server: in status, and in peers.
@@ -104,6 +108,47 @@ func TestNothingInClear(t *testing.T) {
 			if most := 10 + int(10*time.Since(began).Minutes()); lines == 0 || lines > most {
 				t.Errorf("%d warnings after %v, want some and at most %d:\n%s", lines, time.Since(began), most, r.relay.Proc().Log())
 			}
+		})
+	}
+}
+
+// TestClearAnswersAreNotTaken: what the second server sends in clear is not
+// believed while it is to be protected, and counted; once a reload lets it speak
+// in clear the same octets are.
+func TestClearAnswersAreNotTaken(t *testing.T) {
+	for _, keying := range []string{"ike", "manual"} {
+		t.Run(keying, func(t *testing.T) {
+			parallel(t)
+			r := build(t, 1, 2)
+			k := r.keyings()[keying]
+			r.start(r.config(k[0], r.second(k[1])))
+			c := r.client(1, somebody(1).duid())
+			_, err := c.Obtain(patience, 1)
+			need(t, err)
+			asked := r.server.Received()[0]
+			p := dhcp6.IAPrefix{Prefix: prefixOf(1, 7), Preferred: 2000, Valid: 3000}
+			reply := script.Grants{T1: 1000, T2: 1600, Prefixes: script.Always(p)}
+			asked.Message, err = dhcp6.ParseMessage(c.Message(dhcp6.Request, script.IAPD(7)))
+			need(t, err)
+			answer := reply.Answer(asked)[0]
+			to := netip.AddrPortFrom(lab.RelayAddress, dhcp6.ServerPort)
+			routed := func() bool {
+				out, err := r.Relay.IP("-N -6 route show table all proto 87")
+				need(t, err)
+				return strings.Contains(out, p.Prefix.String())
+			}
+			need(t, r.another.Send(to, answer))
+			until(t, "the guard has counted it", func() bool { // so it has come
+				_, peer := r.why()
+				return len(peer.Hops) == 1 && peer.Hops[0].DroppedIn.Packets > 0
+			})
+			r.asks(c)
+			if routed() {
+				t.Error("an answer in clear was believed")
+			}
+			need(t, r.relay.Reload(r.config(k[0], r.second("protection: none"))))
+			need(t, r.another.Send(to, answer))
+			until(t, "the same answer is believed", routed)
 		})
 	}
 }

@@ -384,10 +384,10 @@ func TestRFC8987_O3_Clock(t *testing.T) {
 	})
 }
 
-// TestIdentifiersInTheLog: where the operator wants identifiers short or hashed,
-// a client's is nowhere in the log, whatever happens to it.
+// TestIdentifiersInTheLog: where the operator wants identifiers short, hashed or
+// not at all, a client's is nowhere in the log, whatever happens to it.
 func TestIdentifiersInTheLog(t *testing.T) {
-	for _, mode := range []string{"full", "short", "hashed"} {
+	for _, mode := range []string{"full", "short", "hashed", "none"} {
 		t.Run(mode, func(t *testing.T) {
 			parallel(t)
 			id := dhcp6.DUID{0, 2, 0, 0, 0x7e, 0xd9, 0xfa, 0xce, 0xb0, 0x0c, 0xba, 0xdc, 0x0f, 0xfe}

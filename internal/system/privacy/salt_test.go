@@ -1,0 +1,48 @@
+package privacy_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+)
+
+// pseudonym is how the log has the only client, after a run of the relay.
+func (r *rig) pseudonym(number int) string {
+	r.t.Helper()
+	c := r.client(1, somebody(1).duid())
+	defer c.Close()
+	_, err := c.Obtain(patience, uint32(number))
+	need(r.t, err)
+	var got []string
+	until(r.t, "the log has the client", func() bool {
+		got = regexp.MustCompile(`msg="delegation granted".* client=(#[0-9a-f]{12}) `).FindStringSubmatch(r.relay.Proc().Log())
+		return got != nil
+	})
+	return got[1]
+}
+
+// With salt: kept one client is the same after a restart, and with boot another.
+// Whoever goes back to boot leaves no key behind.
+func TestSalt(t *testing.T) {
+	parallel(t)
+	r := build(t, 1, 1)
+	r.become(1)
+	again := func(number int, salt string) string {
+		r.start(r.config("privacy: {log: hashed, salt: "+salt+"}\n", ""))
+		name := r.pseudonym(number)
+		need(t, r.relay.Stop())
+		_, err := os.Stat(filepath.Join(r.relay.State, "privacy-key"))
+		if kept := err == nil; kept != (salt == "kept") {
+			t.Errorf("salt: %s, and the key is kept: %v", salt, kept)
+		}
+		return name
+	}
+	first, second, third, fourth := again(1, "kept"), again(2, "kept"), again(5, "boot"), again(6, "boot")
+	if first != second {
+		t.Errorf("kept: %s became %s", first, second)
+	}
+	if third == second || fourth == third {
+		t.Errorf("boot: %s, %s and %s, want different names", second, third, fourth)
+	}
+}
