@@ -5,11 +5,12 @@ import (
 	"time"
 
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/slab"
 	"fairlead/internal/wire/linkaddr"
 )
 
-// There may be a hundred thousand delegations and more. What is kept of each has
-// no pointers, so that it is small and costs the garbage collector nothing.
+// slot is what is kept of a delegation. There may be a hundred thousand and more:
+// it has no pointers, so that it is small and costs the garbage collector nothing.
 type slot struct {
 	ref        ref
 	prev, next ref // of the same link
@@ -30,37 +31,7 @@ type slot struct {
 }
 
 // ref names a slot; 0 names none.
-type ref uint32
-
-const chunk = 256
-
-// slots keeps them side by side, found by number.
-type slots struct {
-	chunks [][]slot
-	free   ref // the first of those that are free, chained by next
-	used   ref // the highest number given out
-}
-
-func (s *slots) get(r ref) *slot { return &s.chunks[(r-1)/chunk][(r-1)%chunk] }
-
-// add makes a slot. Pointers to others stay good.
-func (s *slots) add() *slot {
-	r := s.free
-	if r != 0 {
-		s.free = s.get(r).next
-	} else {
-		s.used++
-		r = s.used
-		if int(r-1)/chunk == len(s.chunks) {
-			s.chunks = append(s.chunks, make([]slot, chunk))
-		}
-	}
-	e := s.get(r)
-	*e = slot{ref: r}
-	return e
-}
-
-func (s *slots) remove(e *slot) { *e, s.free = slot{next: s.free}, e.ref }
+type ref = slab.Ref
 
 // names keeps each text once, for as long as somebody holds it.
 type names struct {
@@ -130,7 +101,7 @@ type entry struct {
 // is reports whether two entries are one; old may be nil.
 func (e *entry) is(old *entry) bool { return old != nil && e.ref == old.ref }
 
-func (t *Table) entry(r ref) *entry { return &entry{t.read(t.slots.get(r)), r} }
+func (t *Table) entry(r ref) *entry { return &entry{t.read(t.slots.At(r)), r} }
 
 // fill writes a delegation into a slot.
 func (t *Table) fill(s *slot, d *Delegation) {

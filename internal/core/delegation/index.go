@@ -5,6 +5,7 @@ import (
 	"iter"
 
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/slab"
 )
 
 // onLink yields the slots of a link; the one that was yielded may be removed.
@@ -15,7 +16,7 @@ func (t *Table) onLink(link nameID) iter.Seq[*slot] {
 			return
 		}
 		for r := l.head; r != 0; {
-			s := t.slots.get(r)
+			s := t.slots.At(r)
 			r = s.next
 			if !yield(s) {
 				return
@@ -29,7 +30,7 @@ func (t *Table) onLink(link nameID) iter.Seq[*slot] {
 func (t *Table) ofClient(link, client string) iter.Seq[*slot] {
 	return func(yield func(*slot) bool) {
 		for r := t.clients[clientKey{t.names.find(link), t.names.find(client)}]; r != 0; {
-			s := t.slots.get(r)
+			s := t.slots.At(r)
 			r = s.sibling
 			if !yield(s) {
 				return
@@ -47,9 +48,9 @@ func (t *Table) joinClient(s *slot) {
 		t.names.texts[s.client].links++
 		return
 	}
-	last := t.slots.get(r)
+	last := t.slots.At(r)
 	for last.sibling != 0 {
-		last = t.slots.get(last.sibling)
+		last = t.slots.At(last.sibling)
 	}
 	last.sibling = s.ref
 }
@@ -58,9 +59,9 @@ func (t *Table) partClient(s *slot) {
 	k := clientKey{s.link, s.client}
 	switch {
 	case t.clients[k] != s.ref:
-		before := t.slots.get(t.clients[k])
+		before := t.slots.At(t.clients[k])
 		for before.sibling != s.ref {
-			before = t.slots.get(before.sibling)
+			before = t.slots.At(before.sibling)
 		}
 		before.sibling = s.sibling
 	case s.sibling != 0:
@@ -79,7 +80,7 @@ func (t *Table) joinLink(s *slot) {
 		t.links[s.link] = l
 	}
 	if s.next = l.head; s.next != 0 {
-		t.slots.get(s.next).prev = s.ref
+		t.slots.At(s.next).prev = s.ref
 	}
 	l.head = s.ref
 	l.count[s.kind]++
@@ -88,12 +89,12 @@ func (t *Table) joinLink(s *slot) {
 func (t *Table) partLink(s *slot) {
 	l := t.links[s.link]
 	if s.prev != 0 {
-		t.slots.get(s.prev).next = s.next
+		t.slots.At(s.prev).next = s.next
 	} else {
 		l.head = s.next
 	}
 	if s.next != 0 {
-		t.slots.get(s.next).prev = s.prev
+		t.slots.At(s.next).prev = s.prev
 	}
 	if l.count[s.kind]--; l.head == 0 {
 		delete(t.links, s.link)
@@ -105,7 +106,7 @@ func (t *Table) partLink(s *slot) {
 // extended, as most are again and again, does not move at once, but when the end
 // that it had before has come.
 type expiryHeap struct {
-	slots *slots
+	slots *slab.Slab[slot]
 	due   []due
 }
 
@@ -130,7 +131,7 @@ func (h *expiryHeap) fix(s *slot) {
 
 // postpone moves the first to its present end; false if it has come.
 func (h *expiryHeap) postpone() bool {
-	at := h.slots.get(h.due[0].ref).valid
+	at := h.slots.At(h.due[0].ref).valid
 	if at == h.due[0].at {
 		return false
 	}
@@ -146,7 +147,7 @@ func (h *expiryHeap) Less(i, j int) bool { return h.due[i].at < h.due[j].at }
 
 func (h *expiryHeap) Swap(i, j int) {
 	h.due[i], h.due[j] = h.due[j], h.due[i]
-	h.slots.get(h.due[i].ref).heapIndex, h.slots.get(h.due[j].ref).heapIndex = int32(i), int32(j)
+	h.slots.At(h.due[i].ref).heapIndex, h.slots.At(h.due[j].ref).heapIndex = int32(i), int32(j)
 }
 
 // Push is never called: add appends. Pop takes the last one away; who it was is

@@ -237,7 +237,7 @@ func (t *Table) overlaps(g Grant) bool {
 	}
 	own := clientKey{t.names.find(g.Link), t.names.find(g.Client)}
 	others := func(p netip.Prefix, r ref) bool {
-		held := t.slots.get(r)
+		held := t.slots.At(r)
 		return p != g.Prefix && own != clientKey{held.link, held.client}
 	}
 	for p, r := range s.Supernets(g.Prefix) {
@@ -265,7 +265,7 @@ func (t *Table) heldElsewhere(g Grant, old *entry) bool {
 	// The prefix that is about to move here does not count against itself.
 	if old != nil && old.Client == g.Client && old.Link != g.Link {
 		first := t.clients[clientKey{t.names.find(old.Link), client}]
-		if t.slots.get(first).sibling == 0 {
+		if t.slots.At(first).sibling == 0 {
 			n--
 		}
 	}

@@ -12,12 +12,13 @@ import (
 	"github.com/gaissmai/bart"
 
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/slab"
 	"fairlead/internal/wire/linkaddr"
 )
 
 // Table holds the live delegations.
 type Table struct {
-	slots   slots
+	slots   slab.Slab[slot]
 	names   names
 	spaces  map[string]*bart.Table[ref] // by VRF; one live delegation per prefix
 	clients map[clientKey]ref           // the first of a client's, chained by sibling
@@ -73,7 +74,7 @@ func (t *Table) LinkLen(link string, k Kind) int {
 // Lookup is the live delegation of exactly this prefix.
 func (t *Table) Lookup(vrf string, p netip.Prefix) (Delegation, bool) {
 	if r := t.at(vrf, p); r != 0 {
-		return t.read(t.slots.get(r)), true
+		return t.read(t.slots.At(r)), true
 	}
 	return Delegation{}, false
 }
@@ -194,8 +195,8 @@ func (t *Table) find(vrf string, p netip.Prefix) *entry {
 }
 
 func (t *Table) insert(e *entry) {
-	s := t.slots.add()
-	e.ref = s.ref
+	r, s := t.slots.Add()
+	s.ref, e.ref = r, r
 	t.fill(s, &e.Delegation)
 	space := t.spaces[e.VRF]
 	if space == nil {
@@ -213,7 +214,7 @@ func (t *Table) insert(e *entry) {
 }
 
 func (t *Table) remove(e *entry) {
-	s := t.slots.get(e.ref)
+	s := t.slots.At(e.ref)
 	t.spaces[e.VRF].Delete(e.Prefix)
 	delete(t.held, s.ref)
 	t.partClient(s)
@@ -227,13 +228,13 @@ func (t *Table) remove(e *entry) {
 	}
 	t.expiry.remove(s)
 	t.letGo(s)
-	t.slots.remove(s)
+	t.slots.Remove(s.ref)
 	e.ref = 0
 }
 
 // extend gives a delegation that stays where it is, and whose, new lifetimes.
 func (t *Table) extend(r ref, d *Delegation) {
-	s := t.slots.get(r)
+	s := t.slots.At(r)
 	delete(t.held, r)
 	if t.names.text(s.server) != d.Server {
 		before := s.server

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"net/netip"
+
+	"fairlead/internal/core/slab"
 )
 
 // There may be a hundred thousand leases and more. What is kept of each has no
@@ -51,16 +53,12 @@ func (h hop) addr() netip.Addr {
 }
 
 // ref names a lease; 0 names none.
-type ref uint32
+type ref = slab.Ref
 
-const chunk = 256
-
-// leases keeps leases side by side, found by number and by place.
+// leases are found by number and by place.
 type leases struct {
-	chunks [][]lease
-	free   ref // the first of those that are free, chained by next
-	used   ref // the highest number given out
-	at     map[spot]ref
+	all slab.Slab[lease]
+	at  map[spot]ref
 }
 
 // spot is a prefix on a link.
@@ -69,7 +67,7 @@ type spot struct {
 	prefix packed
 }
 
-func (s *leases) get(r ref) *lease { return &s.chunks[(r-1)/chunk][(r-1)%chunk] }
+func (s *leases) get(r ref) *lease { return s.all.At(r) }
 
 func (s *leases) find(p spot) *lease {
 	if r := s.at[p]; r != 0 {
@@ -80,23 +78,13 @@ func (s *leases) find(p spot) *lease {
 
 // add makes a lease. Pointers to others stay good.
 func (s *leases) add(p spot) *lease {
-	r := s.free
-	if r != 0 {
-		s.free = s.get(r).next
-	} else {
-		s.used++
-		r = s.used
-		if int(r-1)/chunk == len(s.chunks) {
-			s.chunks = append(s.chunks, make([]lease, chunk))
-		}
-	}
-	le := s.get(r)
-	*le = lease{spot: p, ref: r}
+	r, le := s.all.Add()
+	le.spot, le.ref = p, r
 	s.at[p] = r
 	return le
 }
 
 func (s *leases) remove(le *lease) {
 	delete(s.at, le.spot)
-	*le, s.free = lease{next: s.free}, le.ref
+	s.all.Remove(le.ref)
 }
