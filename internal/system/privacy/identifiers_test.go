@@ -185,14 +185,15 @@ func (r *rig) lives() (held *peer.Client) {
 // also needs to be considered".
 func TestIdentifiers(t *testing.T) {
 	for name, c := range map[string]struct {
+		format  string
 		privacy string
 		shown   bool // all is shown: the search finds what there is to be found
 		past    bool // there is a history
 	}{
-		"full":   {"{log: full, history: full, trace: full, crash: full}", true, true},
-		"hashed": {"{log: hashed, history: hashed, trace: hashed, crash: hashed, salt: kept}", false, true},
-		"none":   {"{log: none, history: none, trace: none, crash: none}", false, false},
-		"least":  {"{log: hashed, history: hashed, trace: none, crash: hashed, store: minimal, salt: kept}", false, false},
+		"full":   {"text", "{log: full, history: full, trace: full, crash: full}", true, true},
+		"hashed": {"text", "{log: hashed, history: hashed, trace: hashed, crash: hashed, salt: kept}", false, true},
+		"none":   {"json", "{log: none, history: none, trace: none, crash: none}", false, false},
+		"least":  {"json", "{log: hashed, history: hashed, trace: none, crash: hashed, store: minimal, salt: kept}", false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			parallel(t)
@@ -203,7 +204,7 @@ func TestIdentifiers(t *testing.T) {
 			}
 			hook := filepath.Join(r.relay.Dir, "hook")
 			need(t, os.WriteFile(hook, []byte("#!/bin/sh\nunset FAIRLEAD_IAID # a number: in a program's output nobody can tell what it means\nenv\nexit 1\n"), 0o755))
-			r.start(r.config(fmt.Sprintf("log: {level: debug, every: 1s}\nhook: {program: %s, events: [granted, extended, moved, ended, refused]}\nprivacy: %s\n", hook, c.privacy),
+			r.start(r.config(fmt.Sprintf("log: {level: debug, every: 1s, format: %s}\nhook: {program: %s, events: [granted, extended, moved, ended, refused]}\nprivacy: %s\n", c.format, hook, c.privacy),
 				"", "limits: {client: 2}", "unique-duid: true", "delegable: [{prefix: \"2001:db8:1000::/36\", lengths: 56}]"))
 			watch := r.follow("watch", "watch", "--json")
 			trace := r.follow("trace", "trace", "--json", "--client", somebody(2).duid().String())
