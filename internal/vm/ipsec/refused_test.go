@@ -73,12 +73,15 @@ func TestRFC8213_3_Refused(t *testing.T) {
 			f := w.busy()
 			w.server.noticesSince(started, c.atServer)
 			w.relay.noticesSince(started, c.atRelay)
+			noticed := time.Since(started)
 			if atClient, atServer := f.stop(); atClient+atServer+f.answers > 0 {
 				t.Errorf("%d and %d messages of an intruder were taken, %d answered", atClient, atServer, f.answers)
 			}
 			w.wire.onlyESP(from)
+			corrected := time.Now()
 			w.rekeyed(right[0], right[1])
 			w.settled()
+			t.Logf("noticed after %v; with the right keys protected after %v", noticed, time.Since(corrected))
 		})
 	}
 }
