@@ -26,6 +26,9 @@ type end struct {
 	proc   *lab.Proc
 }
 
+// pace is how often a guard is asked: it looks at its hops once a second.
+const pace = 200 * time.Millisecond
+
 // table is the name of the guard's table.
 const table = "fairlead-guard-guard"
 
@@ -104,7 +107,11 @@ func (e *end) becomes(what string, is func([]control.Hop) bool) []control.Hop {
 	var hops []control.Hop
 	late := lab.Until(patience, e.node.Name+": "+what, func() bool {
 		hops = e.hops()
-		return is(hops)
+		if is(hops) {
+			return true
+		}
+		time.Sleep(pace) // each question is work for the machine
+		return false
 	})
 	if late != nil {
 		e.t.Fatalf("%v; its hops are %+v", late, hops)
