@@ -374,7 +374,7 @@ func TestEventsOutliveCharon(t *testing.T) {
 	both := func() {
 		_ = r.s.Initiate(t.Context(), &six, "dhcp")
 		r.established(r.s, "srv.six")
-		need(t, r.s.Terminate(t.Context(), &six))
+		need(t, r.s.Reinstall(t.Context(), &six))
 	}
 	for kind, what := range map[hop.EventKind]string{hop.EventIKEUp: "IKE SA up", hop.EventIKEDown: "IKE SA down"} {
 		heard(t, events, what, both, func(e hop.Event) bool { return e.Kind == kind && e.Hop == "srv.six" })

@@ -165,11 +165,7 @@ func unlessGone(err error) error {
 	return err
 }
 
-// Terminate ends all SAs of a hop at once, without waiting for the peer.
-func (s *Strongswan) Terminate(ctx context.Context, h *hop.Hop) error {
-	return s.alone(ctx, func() error { return s.terminate(ctx, s.owner.ConnectionName(h.Name)) })
-}
-
+// terminate ends all SAs of a hop at once, without waiting for the peer.
 func (s *Strongswan) terminate(ctx context.Context, name string) error {
 	in, err := parameters("ike", name, "force", "yes", "timeout", "-1")
 	if err != nil {
