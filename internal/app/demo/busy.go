@@ -13,8 +13,8 @@ type traffic struct {
 	once sync.Once
 	done chan struct{}
 
-	mu            sync.Mutex // guards all following fields
-	sent, replies int
+	mu      sync.Mutex      // guards all following fields
+	pending map[uint32]bool // transaction-ids of what was asked; false once it was answered
 }
 
 // between is how long the client waits before it asks again.
@@ -23,7 +23,7 @@ const between = 300 * time.Millisecond
 // busy has the client ask again and again until stop is called. Nobody else may
 // use the client meanwhile.
 func (c *chain) busy() *traffic {
-	f := &traffic{end: make(chan struct{}), done: make(chan struct{})}
+	f := &traffic{end: make(chan struct{}), done: make(chan struct{}), pending: make(map[uint32]bool)}
 	go func() {
 		defer close(f.done)
 		for {
@@ -40,11 +40,12 @@ func (c *chain) busy() *traffic {
 	return f
 }
 
-// ask sends one Solicit, and counts what comes back for a moment.
+// ask sends one Solicit, and takes what comes back for a moment.
 func (f *traffic) ask(c *chain) {
-	if c.asker.Send(c.solicit()) == nil {
+	message := c.solicit()
+	if m, err := dhcp6.ParseMessage(message); err == nil && c.asker.Send(message) == nil {
 		f.mu.Lock()
-		f.sent++
+		f.pending[m.TransactionID()] = true
 		f.mu.Unlock()
 	}
 	for end := time.Now().Add(between); ; {
@@ -52,9 +53,12 @@ func (f *traffic) ask(c *chain) {
 		if err != nil {
 			return
 		}
-		if _, err := dhcp6.ParseMessage(p.Data); err == nil {
+		// What was asked before may be answered late.
+		if m, err := dhcp6.ParseMessage(p.Data); err == nil {
 			f.mu.Lock()
-			f.replies++
+			if f.pending[m.TransactionID()] {
+				f.pending[m.TransactionID()] = false
+			}
 			f.mu.Unlock()
 		}
 	}
@@ -66,14 +70,14 @@ func (f *traffic) stop() {
 	<-f.done
 }
 
-func (f *traffic) asked() int {
+// count is how often the client has asked, and how often it was answered.
+func (f *traffic) count() (asked, answered int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.sent
-}
-
-func (f *traffic) answered() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.replies
+	for _, pending := range f.pending {
+		if !pending {
+			answered++
+		}
+	}
+	return len(f.pending), answered
 }

@@ -94,7 +94,7 @@ func (c *chain) discreet() (err error) {
 	if err := c.a.Start(); err != nil {
 		return err
 	}
-	reply, err := c.asker.Exchange(patience, c.solicit())
+	reply, err := c.asker.Exchange(ample, c.solicit())
 	if err == nil {
 		err = expect(len(script.Delegations(reply)) == 0, "Kea offers %v", script.Delegations(reply))
 	}
@@ -110,7 +110,7 @@ func (c *chain) discreet() (err error) {
 
 // obtain has the client ask for a prefix, and take it.
 func (c *chain) obtain() (netip.Prefix, error) {
-	reply, err := c.asker.Obtain(patience, 1)
+	reply, err := c.asker.Obtain(ample, 1)
 	if err != nil {
 		return netip.Prefix{}, err
 	}

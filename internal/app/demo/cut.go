@@ -67,11 +67,16 @@ func (c *chain) killed() error {
 	}
 	busy := c.busy()
 	defer busy.stop()
-	if err := until(c.ctx, pace, patience, "the client has asked several times", func() bool { return busy.asked() >= asks }); err != nil {
+	err = until(c.ctx, pace, ample, "the client has asked several times", func() bool {
+		asked, _ := busy.count()
+		return asked >= asks
+	})
+	if err != nil {
 		return err
 	}
 	busy.stop()
-	_ = c.check(expect(busy.answered() == 0, "%d were answered", busy.answered()), "the client asks %d times, and no message comes back: the traffic has stopped", busy.asked())
+	asked, answered := busy.count()
+	_ = c.check(expect(answered == 0, "%d were answered", answered), "the client asks %d times, and no answer comes: the traffic has stopped", asked)
 	c.nothingInClear()
 
 	c.say("strongSwan is started again, as empty as it was at the beginning:")

@@ -1,24 +1,15 @@
 package demo
 
 import (
-	"encoding/json"
-	"fmt"
-	"os"
-	"path/filepath"
-
 	"fairlead/internal/lab"
+	"fairlead/internal/lab/peer"
 )
 
 // startKea starts the server. It is told to have prefixes for one subscriber, by
 // what the relay next to the client says.
 func (c *chain) startKea() error {
-	dir, err := c.server.Folder("kea-dhcp6")
-	if err != nil {
-		return err
-	}
-	type m map[string]any
-	text, err := json.MarshalIndent(m{"Dhcp6": m{
-		"data-directory":    dir,
+	type m = map[string]any
+	_, err := peer.RunKea(c.server, "kea-dhcp6", 6, m{
 		"interfaces-config": m{"interfaces": []string{"s0/" + addressServer.String()}},
 		"lease-database":    m{"type": "memfile", "persist": false},
 		"server-id":         m{"type": "LL", "htype": 1, "identifier": "0200000000ff", "persist": false},
@@ -27,24 +18,8 @@ func (c *chain) startKea() error {
 			"id": 1, "subnet": chainLink.String(),
 			"pd-pools": []m{{"prefix": chainPool.Addr().String(), "prefix-len": chainPool.Bits(), "delegated-len": 56, "client-class": "known"}},
 		}},
-		"loggers": []m{{"name": "kea-dhcp6", "severity": "INFO", "output_options": []m{{"output": "stderr", "flush": true}}}},
-	}}, "", "  ")
-	if err != nil {
-		return fmt.Errorf("demo: kea: %w", err)
-	}
-	file := filepath.Join(dir, "kea.json")
-	if err := os.WriteFile(file, text, 0o644); err != nil {
-		return fmt.Errorf("demo: kea: %w", err)
-	}
-	p, err := c.server.Start(lab.Command{
-		Name: "kea-dhcp6",
-		Args: []string{"kea-dhcp6", "-c", file},
-		Env:  []string{"KEA_PIDFILE_DIR=" + dir, "KEA_LOCKFILE_DIR=" + dir, "KEA_LOGGER_DESTINATION=stderr"},
 	})
-	if err != nil {
-		return err
-	}
-	return p.Logged(patience, "DHCP6_STARTED")
+	return err
 }
 
 // keaTest is how Kea knows the subscriber: option 38 of the relay next to the
@@ -59,5 +34,5 @@ func (c *chain) startDhcrelay() (*lab.Proc, error) {
 		return nil, err
 	}
 	c.command(commandLine(inside(c.relaya, args))+" &", "", 0)
-	return p, p.Logged(patience, "Sending on   Socket/d1")
+	return p, p.Logged(ample, "Sending on   Socket/d1")
 }

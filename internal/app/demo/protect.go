@@ -127,7 +127,7 @@ func (c *chain) filter() error {
 
 // hopsOf are the hops of one of the three programs, by its own word.
 func (c *chain) hopsOf(r *relay.Relay) (all []control.Hop, err error) {
-	ctx, cancel := context.WithTimeout(c.ctx, patience)
+	ctx, cancel := context.WithTimeout(c.ctx, ample)
 	defer cancel()
 	if r == c.guard {
 		status, err := control.NewGuardClient(r.Socket).Status(ctx)
@@ -156,5 +156,5 @@ func (c *chain) protected() bool {
 
 // hears waits for something that the programs say of themselves.
 func (c *chain) hears(what func() bool) error {
-	return until(c.ctx, pace, patience, "they say so", what)
+	return until(c.ctx, pace, ample, "they say so", what)
 }
