@@ -15,6 +15,7 @@ import (
 	"fairlead/internal/core/loadgen"
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/labtest"
+	"fairlead/internal/lab/peer"
 )
 
 func TestMain(m *testing.M) { labtest.Main(m) }
@@ -48,26 +49,20 @@ func kea(t *testing.T, d *lab.Node) *lab.Proc {
 	need(t, d.Batch(lines...))
 	dir, err := d.Folder("kea")
 	need(t, err)
-	file := filepath.Join(dir, "kea.json")
-	need(t, os.WriteFile(file, []byte(`{"Dhcp6": {
-  "data-directory": "`+dir+`",
-  "interfaces-config": {"interfaces": ["s0"]},
-  "lease-database": {"type": "memfile", "persist": true, "name": "`+dir+`/leases.csv", "lfc-interval": 0},
-  "server-id": {"type": "LL", "htype": 1, "identifier": "0200000000ff", "persist": false},
-  "preferred-lifetime": 3000, "valid-lifetime": 4000,
-  "option-data": [{"name": "dns-servers", "data": "2001:db8::53"}],
-  "subnet6": [{"id": 1, "subnet": "2001:db8:1::/64", "interface": "s0", "rapid-commit": true,
-    "pools": [{"pool": "2001:db8:1::1:0 - 2001:db8:1::1:ffff"}],
-    "pd-pools": [{"prefix": "2001:db8:1000::", "prefix-len": 40, "delegated-len": 56}]}],
-  "loggers": [{"name": "kea-dhcp6", "severity": "INFO", "output_options": [{"output": "stderr", "flush": true}]}]
-}}`), 0o644))
-	p, err := d.Start(lab.Command{
-		Name: "kea",
-		Args: []string{"/usr/sbin/kea-dhcp6", "-c", file},
-		Env:  []string{"KEA_PIDFILE_DIR=" + dir, "KEA_LOCKFILE_DIR=" + dir, "KEA_LOGGER_DESTINATION=stderr"},
+	type m = map[string]any
+	p, err := peer.RunKea(d, "kea", 6, m{
+		"interfaces-config":  m{"interfaces": []string{"s0"}},
+		"lease-database":     m{"type": "memfile", "persist": true, "name": filepath.Join(dir, "leases.csv"), "lfc-interval": 0},
+		"server-id":          m{"type": "LL", "htype": 1, "identifier": "0200000000ff", "persist": false},
+		"preferred-lifetime": 3000, "valid-lifetime": 4000,
+		"option-data": []m{{"name": "dns-servers", "data": "2001:db8::53"}},
+		"subnet6": []m{{
+			"id": 1, "subnet": "2001:db8:1::/64", "interface": "s0", "rapid-commit": true,
+			"pools":    []m{{"pool": "2001:db8:1::1:0 - 2001:db8:1::1:ffff"}},
+			"pd-pools": []m{{"prefix": "2001:db8:1000::", "prefix-len": 40, "delegated-len": 56}},
+		}},
 	})
 	need(t, err)
-	need(t, p.Logged(patience, "DHCP6_STARTED"))
 	return p
 }
 

@@ -1,7 +1,6 @@
 package peer
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/netip"
 	"os"
@@ -13,7 +12,7 @@ import (
 )
 
 // ready is how long a program may take to start.
-const ready = 30 * time.Second
+const ready = 60 * time.Second
 
 // Timers are those of all leases that a server gives, in whole seconds. The
 // zero value stands for ShortTimers.
@@ -122,7 +121,6 @@ func startKea(d *lab.Node, c ServerConfig) (*lab.Proc, error) {
 	if err != nil {
 		return nil, err
 	}
-	type m map[string]any
 	var subnets []m
 	for i, l := range c.Links {
 		first, last := pool(l.Link)
@@ -136,8 +134,7 @@ func startKea(d *lab.Node, c ServerConfig) (*lab.Proc, error) {
 		}
 		subnets = append(subnets, s)
 	}
-	text, err := json.MarshalIndent(m{"Dhcp6": m{
-		"data-directory":    dir,
+	return RunKea(d, string(Kea), 6, m{
 		"interfaces-config": m{"interfaces": []string{c.Interface + "/" + c.Address.String()}},
 		"lease-database":    m{"type": "memfile", "persist": true, "name": filepath.Join(dir, "leases.csv"), "lfc-interval": 0},
 		"server-id":         m{"type": "LL", "htype": 1, "identifier": "0200000000ff", "persist": false},
@@ -146,31 +143,10 @@ func startKea(d *lab.Node, c ServerConfig) (*lab.Proc, error) {
 		"expired-leases-processing": m{"reclaim-timer-wait-time": 1, "flush-reclaimed-timer-wait-time": 1, "hold-reclaimed-time": 0},
 		"mac-sources":               []string{"any"},
 		"subnet6":                   subnets,
-		"loggers":                   []m{{"name": "kea-dhcp6", "severity": "INFO", "output_options": []m{{"output": "stderr", "flush": true}}}},
-	}}, "", "  ")
-	if err != nil {
-		return nil, err
-	}
-	file := filepath.Join(dir, "kea.json")
-	if err := os.WriteFile(file, text, 0o644); err != nil {
-		return nil, fmt.Errorf("peer: %w", err)
-	}
-	p, err := d.Start(lab.Command{
-		Name: string(Kea),
-		Args: []string{"/usr/sbin/kea-dhcp6", "-c", file},
-		Env:  []string{"KEA_PIDFILE_DIR=" + dir, "KEA_LOCKFILE_DIR=" + dir, "KEA_LOGGER_DESTINATION=stderr"},
 	})
-	if err != nil {
-		return nil, err
-	}
-	return p, p.Logged(ready, "DHCP6_STARTED")
 }
 
 func startDhcpd(d *lab.Node, c ServerConfig) (*lab.Proc, error) {
-	dir, err := d.Folder(string(Dhcpd))
-	if err != nil {
-		return nil, err
-	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "authoritative;\nserver-duid ll ethernet 02:00:00:00:00:fe;\ndefault-lease-time %d;\npreferred-lifetime %d;\n",
 		seconds(c.Timers.Valid), seconds(c.Timers.Preferred))
@@ -185,21 +161,7 @@ func startDhcpd(d *lab.Node, c ServerConfig) (*lab.Proc, error) {
 		fmt.Fprintf(&b, "subnet6 %s {\n\trange6 %s %s;\n\tprefix6 %s %s /%d;\n}\n",
 			l.Link, first, last, l.Delegable.Addr(), lastPrefix(l.Delegable, l.Length), l.Length)
 	}
-	file, leases := filepath.Join(dir, "dhcpd.conf"), filepath.Join(dir, "leases")
-	if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
-		return nil, fmt.Errorf("peer: %w", err)
-	}
-	if err := touch(leases); err != nil {
-		return nil, err
-	}
-	p, err := d.Start(lab.Command{
-		Name: string(Dhcpd),
-		Args: []string{"/usr/sbin/dhcpd", "-6", "-d", "-f", "--no-pid", "-user", "root", "-group", "root", "-cf", file, "-lf", leases, c.Interface},
-	})
-	if err != nil {
-		return nil, err
-	}
-	return p, p.Logged(ready, "Server starting service")
+	return runDhcpd(d, string(Dhcpd), "-6", b.String(), c.Interface)
 }
 
 // lastPrefix returns the last prefix of a length inside another.
@@ -249,12 +211,3 @@ func startDibblerServer(d *lab.Node, c ServerConfig) (*lab.Proc, error) {
 
 // dibblerFolders are those that dibbler's programs have built in.
 var dibblerFolders = []string{"/etc/dibbler", "/var/lib/dibbler", "/var/log/dibbler"}
-
-// touch makes a file that must exist.
-func touch(path string) error {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
-		return fmt.Errorf("peer: %w", err)
-	}
-	return file.Close()
-}

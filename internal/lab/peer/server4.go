@@ -1,10 +1,8 @@
 package peer
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -54,11 +52,6 @@ func StartServer4(d *lab.Node, kind Server4Kind, c Server4Config) (*lab.Proc, er
 }
 
 func startKea4(d *lab.Node, kind Server4Kind, c Server4Config) (*lab.Proc, error) {
-	dir, err := d.Folder(string(kind))
-	if err != nil {
-		return nil, err
-	}
-	type m map[string]any
 	var subnets []m
 	for i, s := range c.Subnets {
 		first, last := pool4(s)
@@ -68,29 +61,12 @@ func startKea4(d *lab.Node, kind Server4Kind, c Server4Config) (*lab.Proc, error
 	if kind == Kea4Raw {
 		listen = "raw"
 	}
-	text, err := json.MarshalIndent(m{"Dhcp4": m{
+	return RunKea(d, string(kind), 4, m{
 		"interfaces-config": m{"interfaces": []string{c.Interface + "/" + c.Address.String()}, "dhcp-socket-type": listen},
 		"lease-database":    m{"type": "memfile", "persist": false},
 		"valid-lifetime":    3600,
 		"subnet4":           subnets,
-		"loggers":           []m{{"name": "kea-dhcp4", "severity": "INFO", "output_options": []m{{"output": "stderr", "flush": true}}}},
-	}}, "", "  ")
-	if err != nil {
-		return nil, err
-	}
-	file := filepath.Join(dir, "kea.json")
-	if err := os.WriteFile(file, text, 0o644); err != nil {
-		return nil, fmt.Errorf("peer: %w", err)
-	}
-	p, err := d.Start(lab.Command{
-		Name: string(kind),
-		Args: []string{"/usr/sbin/kea-dhcp4", "-c", file},
-		Env:  []string{"KEA_PIDFILE_DIR=" + dir, "KEA_LOCKFILE_DIR=" + dir, "KEA_LOGGER_DESTINATION=stderr"},
 	})
-	if err != nil {
-		return nil, err
-	}
-	return p, p.Logged(ready, "DHCP4_STARTED")
 }
 
 // netmask is a prefix's length as dhcpd and dnsmasq want it.
@@ -101,10 +77,6 @@ func netmask(p netip.Prefix) string {
 }
 
 func startDhcpd4(d *lab.Node, c Server4Config) (*lab.Proc, error) {
-	dir, err := d.Folder(string(Dhcpd4))
-	if err != nil {
-		return nil, err
-	}
 	var b strings.Builder
 	b.WriteString("authoritative;\ndefault-lease-time 3600;\n")
 	own, err := c.Address.Prefix(24)
@@ -116,21 +88,7 @@ func startDhcpd4(d *lab.Node, c Server4Config) (*lab.Proc, error) {
 		first, last := pool4(s)
 		fmt.Fprintf(&b, "subnet %s netmask %s {\n\trange %s %s;\n}\n", s.Masked().Addr(), netmask(s), first, last)
 	}
-	file, leases := filepath.Join(dir, "dhcpd.conf"), filepath.Join(dir, "leases")
-	if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
-		return nil, fmt.Errorf("peer: %w", err)
-	}
-	if err := touch(leases); err != nil {
-		return nil, err
-	}
-	p, err := d.Start(lab.Command{
-		Name: string(Dhcpd4),
-		Args: []string{"/usr/sbin/dhcpd", "-4", "-d", "-f", "--no-pid", "-user", "root", "-group", "root", "-cf", file, "-lf", leases, c.Interface},
-	})
-	if err != nil {
-		return nil, err
-	}
-	return p, p.Logged(ready, "Server starting service")
+	return runDhcpd(d, string(Dhcpd4), "-4", b.String(), c.Interface)
 }
 
 // dnsmasqArgs are what every dnsmasq here is started with: in the foreground,
