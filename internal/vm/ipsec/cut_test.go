@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fairlead/internal/app/control"
+	"fairlead/internal/lab"
 )
 
 // cut is one way to take a hop's protection away, at one end.
@@ -154,4 +155,38 @@ func TestRFC8213_3_FailsClosedWithoutStrongSwan(t *testing.T) {
 // The same with manual keys.
 func TestRFC8213_3_FailsClosedManual(t *testing.T) {
 	protected(t, "manual").cuts(t, cutsInKernel)
+}
+
+// Manual keys that are not the other end's: what is sent in ESP is not taken, and
+// nothing is sent otherwise. With the right ones it goes on.
+func TestRFC8213_3_FailsClosedManualKeysWrong(t *testing.T) {
+	w := newWorld(t)
+	atRelay, atServer := byHand(t, w.Dir(), relayAddress, serverAddress)
+	relay, server := stanzas(atRelay, atServer)
+	w.relay.configure(relay)
+	w.server.configure(server)
+	w.serve()
+	w.relay.start()
+	w.server.start()
+	w.settled()
+	wrong, _ := byHand(t, w.Dir(), relayAddress, serverAddress)
+	wrong, _ = stanzas(wrong, "")
+	w.relay.configure(wrong)
+	w.relay.reload()
+	from, heard := len(w.wire.lines()), len(w.scripted.Received())
+	failed := w.server.counter("XfrmInStateProtoError")
+	f := w.busy()
+	need(t, lab.Until(patience, "packets fail authentication", func() bool {
+		return w.server.counter("XfrmInStateProtoError") >= failed+10
+	}))
+	if atClient, atServer := f.stop(); atClient+atServer+f.answers > 0 {
+		t.Errorf("%d and %d messages of an intruder were taken, %d answered", atClient, atServer, f.answers)
+	}
+	if now := len(w.scripted.Received()); now != heard {
+		t.Errorf("the server has received %d messages", now-heard)
+	}
+	w.wire.onlyESP(from)
+	w.relay.configure(relay)
+	w.relay.reload()
+	w.settled()
 }
