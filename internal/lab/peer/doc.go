@@ -1,9 +1,11 @@
-// Package peer runs DHCPv6 servers and clients by other authors in the nodes of
-// a network, and says what they hold.
+// Package peer runs DHCP servers, relays and clients by other authors in the
+// nodes of a network, and says what they hold.
 //
 // Servers: Kea, ISC dhcpd, dibbler-server. Clients: dhcpcd, wide-dhcpv6-client
-// (dhcp6c), dibbler-client, ISC dhclient. Each writes its configuration into its
-// own folder and sees private versions of the folders that it insists on.
+// (dhcp6c), dibbler-client, ISC dhclient. For DHCPv4 (names that end in 4), Kea,
+// dhcpd and dnsmasq as servers, dhcrelay and dnsmasq as relays, and a client of
+// our own. Each writes its configuration into its own folder and sees private
+// versions of the folders that it insists on.
 //
 // What the programs cannot do, these wrappers do not fake: see ErrUnable.
 // Habits to know when a test is written with them:
