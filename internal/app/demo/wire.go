@@ -28,25 +28,10 @@ func (c *chain) record() (err error) {
 	return nil
 }
 
-// printed is what tcpdump prints of a cable's recording so far. It does not give
-// up root, as the user that it would become need not be there.
-func (w *wire) printed() []string {
-	return []string{"tcpdump", "-Z", "root", "-n", "-r", w.capture.File}
-}
-
-// lines are what tcpdump prints, a packet each.
-func (w *wire) lines() ([]string, error) {
-	out, err := w.node.Run(w.printed()...)
-	if err != nil && out == "" { // a file that grows may end inside a packet
-		return nil, err
-	}
-	return strings.FieldsFunc(out, func(r rune) bool { return r == '\n' }), nil
-}
-
 // onlyESP fails if anything but ESP and the IKE that makes its keys has passed. It
 // returns how many packets were ESP.
 func (w *wire) onlyESP() (esp int, err error) {
-	lines, err := w.lines()
+	lines, err := w.capture.Lines()
 	if err != nil {
 		return 0, err
 	}
@@ -89,18 +74,17 @@ func (w *wire) contains(text string) (bool, error) {
 
 // show shows what tcpdump prints of a cable, up to a number of lines with a word.
 func (c *chain) show(w *wire, lines int, word string, options ...string) error {
-	args := append([]string{"tcpdump"}, append(options, w.printed()[1:]...)...)
-	out, err := w.node.Run(args...)
-	if err != nil && out == "" {
+	printed, err := w.capture.Lines(options...)
+	if err != nil {
 		return err
 	}
 	var kept strings.Builder
-	for line := range strings.Lines(out) {
+	for _, line := range printed {
 		if strings.Contains(line, word) {
 			kept.WriteString(visible(line))
 		}
 	}
-	c.command(commandLine(inside(w.node, args)), kept.String(), lines)
+	c.command(commandLine(inside(w.node, w.capture.Tcpdump(options...))), kept.String(), lines)
 	return nil
 }
 
@@ -109,7 +93,6 @@ const widest = 110
 
 // visible shortens a line of octets to where its text is.
 func visible(line string) string {
-	line = strings.TrimRight(line, "\n")
 	if i := strings.Index(line, subscriber); i > 0 && len(line) > widest {
 		line = "... " + line[max(0, i-widest/2):]
 	}

@@ -63,6 +63,23 @@ func Start(d *lab.Node, name, filter string) (*Capture, error) {
 // Stop ends the recording. The file stays until the network is closed.
 func (c *Capture) Stop() error { return c.proc.Stop() }
 
+// Tcpdump is the command by which tcpdump prints what was recorded, with options
+// and a filter of the caller's at its end.
+func (c *Capture) Tcpdump(options ...string) []string {
+	return append([]string{"tcpdump", "-Z", "root", "-n", "-r", c.File}, options...)
+}
+
+// Lines are what Tcpdump prints of what was recorded so far: one for each packet,
+// unless the options ask for more.
+func (c *Capture) Lines(options ...string) ([]string, error) {
+	// A file that grows may end inside a packet: tcpdump fails after the others.
+	out, err := c.node.Run(c.Tcpdump(options...)...)
+	if err != nil && out == "" {
+		return nil, err
+	}
+	return strings.FieldsFunc(out, func(r rune) bool { return r == '\n' }), nil
+}
+
 // Fields has tshark print fields of the packets that match its display filter:
 // one row a packet, one column a field. Values of a field that occurs more
 // than once are separated by commas; for dhcpv6.msgtype the outermost comes

@@ -45,6 +45,14 @@ func TestGoodTrafficPasses(t *testing.T) {
 	}
 	need(t, c.Stop())
 	need(t, c.Check())
+	lines, err := c.Lines("udp", "dst", "port", "547")
+	need(t, err)
+	if len(lines) < 2 || !strings.Contains(lines[0], "dhcp6 solicit") || !strings.Contains(lines[len(lines)-1], "dhcp6 request") {
+		t.Errorf("tcpdump reads what the client sent as %q", lines)
+	}
+	if lines, err := c.Lines("port", "53"); err != nil || len(lines) != 0 {
+		t.Errorf("of what there is none tcpdump reads %q, %v", lines, err)
+	}
 	packets, err := c.JSON("dhcpv6.msgtype == 1")
 	need(t, err)
 	if len(packets) == 0 {
