@@ -28,7 +28,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net/netip"
 	"os"
 	"os/signal"
 	"runtime"
@@ -43,7 +42,7 @@ import (
 
 func main() {
 	if len(os.Args) == 3 && os.Args[1] == "reflector" {
-		exit(reflect(os.Args[2]))
+		exit(reflector.Run(os.Args[2]))
 	}
 	var o options
 	flag.StringVar(&o.fairlead, "fairlead", "build/fairlead", "the program")
@@ -89,18 +88,6 @@ func list(text, prefix string) (words []string) {
 		}
 	}
 	return words
-}
-
-func reflect(address string) error {
-	at, err := netip.ParseAddr(address)
-	if err != nil {
-		return err
-	}
-	s, err := reflector.Listen(at)
-	if err != nil {
-		return err
-	}
-	return s.Serve()
 }
 
 func (o *options) check() error {

@@ -24,7 +24,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -41,7 +40,7 @@ func main() {
 	var err error
 	switch {
 	case len(os.Args) == 3 && os.Args[1] == "reflector":
-		err = reflect(os.Args[2])
+		err = reflector.Run(os.Args[2])
 	case len(os.Args) == 3 && os.Args[1] == "measure":
 		err = measure(os.Args[2])
 	default:
@@ -51,18 +50,6 @@ func main() {
 		fmt.Fprintln(os.Stderr, "ipsecbench:", err)
 		os.Exit(1)
 	}
-}
-
-func reflect(address string) error {
-	at, err := netip.ParseAddr(address)
-	if err != nil {
-		return err
-	}
-	s, err := reflector.Listen(at)
-	if err != nil {
-		return err
-	}
-	return s.Serve()
 }
 
 // bench has everything measured where there is ESP, and writes the document.

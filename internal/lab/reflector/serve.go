@@ -58,6 +58,20 @@ func Listen(at netip.Addr) (*Server, error) {
 	return s, nil
 }
 
+// Run answers at an address for as long as the process lives: it is for programs
+// that start themselves again in the namespace of the server.
+func Run(address string) error {
+	at, err := netip.ParseAddr(address)
+	if err != nil {
+		return fmt.Errorf("reflector: address: %w", err)
+	}
+	s, err := Listen(at)
+	if err != nil {
+		return err
+	}
+	return s.Serve()
+}
+
 // Close has Serve end, without an error.
 func (s *Server) Close() {
 	s.closed.Store(true)
