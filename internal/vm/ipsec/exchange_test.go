@@ -69,7 +69,6 @@ func TestRFC8213_3_Exchange6(t *testing.T) {
 				if want := map[string]string{"psk": "ike psk", "certificate": "ike certificate", "manual": "manual"}[kind]; hop.Mode != want {
 					t.Errorf("%s: mode %q, want %q", e.node.Name, hop.Mode, want)
 				}
-				t.Logf("%s: %+v", e.node.Name, hop)
 			}
 			w.otherPortsPass()
 		})
