@@ -103,6 +103,8 @@ type watched struct {
 
 	up        bool
 	unheard   int    // how often in a row strongSwan did not answer
+	forged    uint64 // packets that the kernel rejected of the SAs that there are
+	replayed  uint64
 	lostSA    uint32 // child that the kernel did not have the last time
 	probing   map[uint32]instant.Instant
 	hanging   map[uint32]instant.Instant
@@ -245,6 +247,7 @@ func (m *Monitor) Observe(now instant.Now, seen *Seen) (actions []Action, notes 
 		if guard != "" {
 			problem = guard
 		}
+		w.countRejected(now, seen.Kernel)
 		if seen.Guard != nil {
 			w.state.Dropped = seen.Guard.Hops[w.hop.Name]
 		}

@@ -403,6 +403,31 @@ func TestFailuresThatFlood(t *testing.T) {
 	}
 }
 
+// What the kernel throws away of what comes in ESP is counted and told, and does
+// not make the hop unprotected: anybody can send it.
+func TestRejectedPackets(t *testing.T) {
+	w := newWorld(t, ikeHop(trust.Server))
+	w.settle()
+	w.asked = nil
+	in := &w.seen.Kernel.States[0]
+	for _, tc := range []struct {
+		forged, replayed, rejected uint64
+		says                       string
+	}{
+		{3, 0, 3, "packets fail authentication: the peer has another key, or they are forged"},
+		{3, 2, 5, "packets came twice: they are replayed"},
+		{0, 0, 5, "packets came twice: they are replayed"}, // another SA
+		{1, 0, 6, "packets fail authentication: the peer has another key, or they are forged"},
+	} {
+		in.AuthErrors, in.ReplayErrors = tc.forged, tc.replayed
+		w.step(time.Second)
+		if s := w.current(); s.Rejected != tc.rejected || s.LastError != tc.says || !s.Protected {
+			t.Errorf("%+v: state %+v", tc, s)
+		}
+	}
+	w.want("asked", w.asked)
+}
+
 func manualHop(made time.Time) hop.Hop {
 	sa := func(spi uint32) hop.ManualSA {
 		return hop.ManualSA{SPI: spi, Suite: hop.AES256SHA256, Encryption: make(hop.Secret, 32), Integrity: make(hop.Secret, 32), Made: made}

@@ -110,6 +110,7 @@ type State struct {
 	In, Out       Traffic       // ESP since the hop was first seen, over all SAs
 	Rekeys        uint64
 	Dropped       Dropped
+	Rejected      uint64 // packets in ESP that failed authentication, or came twice
 	LastError     string // in words; empty: none yet
 	LastErrorAt   time.Time
 	Warnings      []string // standing ones: replay and key age with manual keys
