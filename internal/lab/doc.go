@@ -14,7 +14,8 @@
 //
 // The packages below it know the programs:
 //
-//	lab/peer     DHCPv6 servers and clients by other authors
+//	lab/peer     DHCP servers, relays and clients by other authors
+//	lab/ike      strongSwan, libreswan and certificates for them
 //	lab/script   a DHCPv6 server and client of our own, that do odd things
 //	lab/routing  FRR and BIRD
 //	lab/capture  tcpdump and tshark, and a strict reader of option lengths
