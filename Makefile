@@ -37,7 +37,7 @@ packages-demo packages-demo-ipsec packages-test packages-bench packages-bench-ip
 demo: packages-demo $(BUILD)/fairlead ## the main job, live, in namespaces; KEEP=1 leaves it running
 	$(SUDO) $(BUILD)/fairlead demo $(if $(KEEP),--keep)
 
-demo-ipsec: packages-demo-ipsec $(BUILD)/fairlead ## relays and a server under IPsec; in a virtual machine where the kernel has no ESP
+demo-ipsec: packages-demo-ipsec $(BUILD)/fairlead ## relays and a server under IPsec; in a virtual machine, where KEEP=1 is of no use, if the kernel has no ESP
 	$(SUDO) scripts/esp $(BUILD)/fairlead demo --ipsec $(if $(KEEP),--keep)
 
 test: packages-test $(BUILD)/fairlead ## every layer; prints each layer's time

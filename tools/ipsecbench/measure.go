@@ -166,11 +166,12 @@ func (r *rig) cut() (notice, back time.Duration, err error) {
 		return 0, 0, err
 	}
 	go func() {
-		noticed <- lab.Until(patience, "the relay says that it is not protected", func() bool {
+		err := lab.Until(patience, "the relay says that it is not protected", func() bool {
 			ok, err := r.relaySays()
 			return err == nil && !ok
 		})
 		notice = time.Since(began)
+		noticed <- err
 	}()
 	err = a.answered()
 	back = time.Since(began)
