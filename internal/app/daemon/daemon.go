@@ -207,7 +207,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	if d.api, err = control.Listen(d.config(), d, d.log); err != nil {
 		return err
 	}
-	tasks := map[string]func(context.Context) error{
+	tasks := map[string]service.Task{
 		"loop": d.loop.run, "store": d.pipe.runKeep, "host": d.pipe.runInstall, "control": d.api.Run, "hook": d.hook.Run, "audit": d.audit.run,
 		"history": d.forgetHistory, "signals": d.signals, "watchdog": d.watchdog,
 		"sockets": d.loop.receive, "memory": d.giveBack,
@@ -217,14 +217,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	if m := d.config().Metrics; m.Listen.IsValid() {
 		tasks["metrics"] = func(ctx context.Context) error { return metrics.Serve(ctx, m, d) }
 	}
-	for name, run := range tasks {
-		group.Go(func() error {
-			if err := d.privacy.Part(d.log, run)(ctx); err != nil && ctx.Err() == nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-			return nil
-		})
-	}
+	service.Start(ctx, group, func(run service.Task) service.Task { return d.privacy.Part(d.log, run) }, tasks)
 	service.Notify(d.log, sd.SdNotifyReady)
 	d.log.Info("relaying", "config", d.path)
 	return group.Wait()

@@ -18,16 +18,7 @@ import (
 
 // signals takes a new configuration on SIGHUP.
 func (d *daemon) signals(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-d.hangups:
-			if err := d.Reload(ctx, "SIGHUP"); err != nil {
-				d.log.Error("configuration not reloaded: the old one stays", "error", err)
-			}
-		}
-	}
+	return service.Hangups(ctx, d.hangups, d.log, d.Reload)
 }
 
 // Reload takes the configuration file anew. A file with errors, or one that

@@ -107,20 +107,13 @@ func (g *guard) serve(ctx context.Context) error {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	tasks := map[string]func(context.Context) error{
+	tasks := map[string]service.Task{
 		"protection": g.supervisor.Run, "control": g.api.Run, "programs": g.watchPrograms, "signals": g.signals,
 	}
 	if cfg.Metrics.Listen.IsValid() {
 		tasks["metrics"] = func(ctx context.Context) error { return metrics.ServeGuard(ctx, cfg.Metrics, g) }
 	}
-	for name, run := range tasks {
-		group.Go(func() error {
-			if err := run(ctx); err != nil && ctx.Err() == nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-			return nil
-		})
-	}
+	service.Start(ctx, group, func(run service.Task) service.Task { return g.privacy.Part(g.log, run) }, tasks)
 	service.Notify(g.log, sd.SdNotifyReady)
 	g.log.Info("guarding", "config", g.path, "peers", len(cfg.Peers))
 	<-ctx.Done()
@@ -136,16 +129,7 @@ func (g *guard) config() *config.Guard {
 
 // signals takes a new configuration on SIGHUP.
 func (g *guard) signals(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-g.hangups:
-			if err := g.Reload(ctx, "SIGHUP"); err != nil {
-				g.log.Error("configuration not reloaded: the old one stays", "error", err)
-			}
-		}
-	}
+	return service.Hangups(ctx, g.hangups, g.log, g.Reload)
 }
 
 // Reload takes the configuration file anew. A file with errors, or one that
