@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -25,7 +26,7 @@ func protectionText(required string, protected bool, hops []control.Hop) string 
 	case i < 0:
 		return required + " MISSING"
 	case len(hops) == 1:
-		return required + " MISSING: " + orUnseen(hops[0].Problem)
+		return required + " MISSING: " + inShort(hops[0].Problem)
 	}
 	missing := 0
 	for i := range hops {
@@ -33,7 +34,14 @@ func protectionText(required string, protected bool, hops []control.Hop) string 
 			missing++
 		}
 	}
-	return fmt.Sprintf("%s MISSING on %d of %d hops: %s: %s", required, missing, len(hops), hops[i].Name, orUnseen(hops[i].Problem))
+	return fmt.Sprintf("%s MISSING on %d of %d hops: %s: %s", required, missing, len(hops), hops[i].Name, inShort(hops[i].Problem))
+}
+
+// inShort is a problem without its cause, which would make a table too wide:
+// "fairlead ipsec status" has it whole.
+func inShort(problem string) string {
+	short, _, _ := strings.Cut(orUnseen(problem), ": ")
+	return short
 }
 
 func orUnseen(problem string) string {

@@ -37,6 +37,8 @@ func (v *Supervisor) do(ctx context.Context, a hop.Action) (late bool) {
 		err = v.charon.Load(ctx, settings.Hops)
 	case hop.Reinstall:
 		err = v.charon.Reinstall(ctx, settings.find(a.Hop))
+	case hop.Prune:
+		err = v.charon.Terminate(ctx, a.IKE...)
 	case hop.Initiate:
 		err = v.charon.Initiate(ctx, settings.find(a.Hop), a.Selector)
 	}
@@ -59,7 +61,7 @@ func (v *Supervisor) do(ctx context.Context, a hop.Action) (late bool) {
 }
 
 func asksStrongswan(k hop.ActionKind) bool {
-	return k == hop.Load || k == hop.Reinstall || k == hop.Initiate
+	return k == hop.Load || k == hop.Reinstall || k == hop.Initiate || k == hop.Prune
 }
 
 func (v *Supervisor) tell(n hop.Note) {

@@ -45,6 +45,7 @@ type strongswan interface {
 	Load(ctx context.Context, hops []hop.Hop) error
 	Unload(ctx context.Context) error
 	Initiate(ctx context.Context, h *hop.Hop, selector string) error
+	Terminate(ctx context.Context, ike ...uint32) error
 	Reinstall(ctx context.Context, h *hop.Hop) error
 	Observe(ctx context.Context) (hop.Charon, error)
 	Events(ctx context.Context) <-chan hop.Event

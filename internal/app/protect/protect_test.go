@@ -110,6 +110,10 @@ func (f fakeCharon) Initiate(ctx context.Context, h *hop.Hop, selector string) e
 	return f.did("initiate " + h.Name + " " + selector)
 }
 
+func (f fakeCharon) Terminate(_ context.Context, ike ...uint32) error {
+	return f.did(fmt.Sprint("terminate ", ike))
+}
+
 func (f fakeCharon) Reinstall(_ context.Context, h *hop.Hop) error {
 	f.change(func() { delete(f.up, h.Name) })
 	return f.did("reinstall " + h.Name)

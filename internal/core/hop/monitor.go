@@ -32,18 +32,21 @@ const (
 	Load                                // credentials and connections of all hops with IKE
 	Reinstall                           // one hop's connection: its SAs end, its traps are set anew
 	Initiate                            // one hop's SA for one selector
+	Prune                               // IKE SAs that are too many
 )
 
-var actionNames = [...]string{"", "install guard", "install manual keys", "load connections", "reinstall connection", "initiate"}
+var actionNames = [...]string{"", "install guard", "install manual keys", "load connections", "reinstall connection", "initiate", "prune"}
 
 func (k ActionKind) String() string { return actionNames[k] }
 
-// Action is one thing to do. Hop and Selector are set for Reinstall and Initiate.
+// Action is one thing to do. Hop is set for Reinstall, Initiate and Prune, Selector
+// for Initiate.
 type Action struct {
 	Kind     ActionKind
 	Hop      string
 	Selector string
-	Why      string // what was seen
+	IKE      []uint32 // strongSwan's numbers of IKE SAs, for Prune
+	Why      string   // what was seen
 }
 
 // NoteKind is a kind of event for log, metrics and watch.
@@ -74,7 +77,7 @@ type Note struct {
 // negotiation that hangs by its age: strongSwan itself would go on for minutes.
 const (
 	deafAfter   = 4 * time.Second  // of an unanswered dead peer detection
-	hangAfter   = 8 * time.Second  // of an IKE SA that is not established
+	hangAfter   = 20 * time.Second // of an IKE SA that is not established: a peer may be slow
 	courtesy    = 3 * time.Second  // the peer that we serve is let to begin
 	firstRetry  = 2 * time.Second  // between two attempts of the same kind
 	longestWait = 30 * time.Second // after many attempts
@@ -109,6 +112,7 @@ type watched struct {
 	probing   map[uint32]instant.Instant
 	hanging   map[uint32]instant.Instant
 	missing   instant.Instant // since when there is no SA; 0: there is
+	twins     twins
 	reinstall pace
 	initiate  pace
 	telling   instant.Instant // the minute in which failures are counted

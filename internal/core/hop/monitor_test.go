@@ -78,6 +78,8 @@ func (w *world) do(a hop.Action) {
 		w.traps(7)
 	case hop.Initiate:
 		w.negotiated()
+	case hop.Prune:
+		w.seen.Charon.IKE = slices.DeleteFunc(w.seen.Charon.IKE, func(s hop.IKESA) bool { return slices.Contains(a.IKE, s.ID) })
 	case hop.InstallManual:
 		w.traps(9)
 		w.state(there, here, 0x1001)
@@ -276,7 +278,7 @@ func TestProbesThatAreAnswered(t *testing.T) {
 }
 
 // The peer was switched off and on: it has a new SA with us, while the stale one
-// waits for an answer. The new one is left alone.
+// waits for an answer. The new one is left alone, and the stale one goes.
 func TestStaleSABesideANewOne(t *testing.T) {
 	w := newWorld(t, ikeHop(trust.Server))
 	w.settle()
@@ -289,7 +291,7 @@ func TestStaleSABesideANewOne(t *testing.T) {
 	if s := w.current(); !s.Protected {
 		t.Errorf("state %+v", s)
 	}
-	w.want("asked", w.asked)
+	w.want("asked", w.asked, "prune srv")
 	w.want("told", w.told)
 }
 
@@ -401,6 +403,81 @@ func TestFailuresThatFlood(t *testing.T) {
 	if n := len(w.told); n < 2 || n > 10 {
 		t.Errorf("%d told a minute later", n)
 	}
+}
+
+// Of several SAs for one hop the one stays by which packets come in, else the newest.
+// Whoever asks takes the others away first.
+func TestTooManySAs(t *testing.T) {
+	for _, tc := range []struct {
+		role  trust.Role
+		by    int // the SA by which the peer sends; -1: none
+		after int // looks, a second apart
+		goes  []uint32
+	}{
+		{trust.Server, 0, 11, []uint32{2, 3}},
+		{trust.Server, 1, 11, []uint32{1, 3}},
+		{trust.Server, -1, 11, []uint32{1, 2}},
+		{trust.Relay, 0, 16, []uint32{2, 3}},
+	} {
+		w := newWorld(t, ikeHop(tc.role))
+		w.do(hop.Action{Kind: hop.InstallGuard})
+		w.do(hop.Action{Kind: hop.Load})
+		if tc.role == trust.Relay {
+			for i := range w.seen.Kernel.Policies {
+				if p := &w.seen.Kernel.Policies[i]; p.Protocol == 6 {
+					p.SourcePort, p.DestPort = p.DestPort, p.SourcePort
+				}
+			}
+		}
+		for range 3 {
+			w.negotiated()
+		}
+		sas := w.seen.Charon.IKE
+		for i := range sas {
+			sas[i].Children[0].In.Packets = 1000 - uint64(i)*100 // how many came before tells nothing
+			sas[i].Children[0].Age = time.Duration(10-i) * time.Second
+		}
+		var pruned []hop.Action
+		looks := 0
+		for ; looks < 30 && pruned == nil; looks++ {
+			if tc.by >= 0 {
+				sas[tc.by].Children[0].In.Packets++
+			}
+			w.now.Boot = w.now.Boot.After(time.Second)
+			actions, _ := w.monitor.Observe(w.now, &w.seen)
+			for _, a := range actions {
+				if a.Kind == hop.Prune {
+					pruned = append(pruned, a)
+				}
+			}
+		}
+		if len(pruned) != 1 || looks != tc.after || pruned[0].Hop != "srv" {
+			t.Errorf("%+v: %+v after %d looks", tc, pruned, looks)
+			continue
+		}
+		if got := slices.Sorted(slices.Values(pruned[0].IKE)); !slices.Equal(got, tc.goes) {
+			t.Errorf("%+v: %d go", tc, got)
+		}
+		if s := w.current(); !s.Protected {
+			t.Errorf("state %+v", s)
+		}
+	}
+}
+
+// Two for a moment are none of a matter: an IKE SA that is rekeyed.
+func TestTwoSAsForAMoment(t *testing.T) {
+	w := newWorld(t, ikeHop(trust.Server))
+	w.settle()
+	w.asked = nil
+	w.negotiated()
+	for range 5 {
+		w.step(time.Second)
+	}
+	w.seen.Charon.IKE = w.seen.Charon.IKE[1:]
+	for range 20 {
+		w.step(time.Second)
+	}
+	w.want("asked", w.asked)
 }
 
 // What the kernel throws away of what comes in ESP is counted and told, and does

@@ -71,6 +71,9 @@ func (w *watched) observeIKE(now instant.Now, seen *Seen) (problem string, actio
 	w.reinstall.reset()
 	main := w.serving(c, k, "dhcp", silent)
 	w.state.Algorithms, w.state.Age = main.Algorithms, main.Age
+	if many := w.prune(now.Boot, c); len(many) > 0 {
+		return "", []Action{{Kind: Prune, Hop: w.hop.Name, IKE: many, Why: manySAs}}
+	}
 	return "", nil
 }
 

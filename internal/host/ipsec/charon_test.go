@@ -374,7 +374,11 @@ func TestEventsOutliveCharon(t *testing.T) {
 	both := func() {
 		_ = r.s.Initiate(t.Context(), &six, "dhcp")
 		r.established(r.s, "srv.six")
-		need(t, r.s.Reinstall(t.Context(), &six))
+		seen, err := r.s.Observe(t.Context())
+		need(t, err)
+		for _, sa := range seen.IKE {
+			need(t, r.s.Terminate(t.Context(), sa.ID))
+		}
 	}
 	for kind, what := range map[hop.EventKind]string{hop.EventIKEUp: "IKE SA up", hop.EventIKEDown: "IKE SA down"} {
 		heard(t, events, what, both, func(e hop.Event) bool { return e.Kind == kind && e.Hop == "srv.six" })

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strconv"
 
 	"github.com/strongswan/govici/vici"
 
@@ -173,6 +174,23 @@ func (s *Strongswan) terminate(ctx context.Context, name string) error {
 	}
 	_, err = s.session.call(ctx, "terminate", in)
 	return unlessGone(err) // there are none
+}
+
+// Terminate ends IKE SAs, by the numbers that Observe gave them, without waiting for
+// the peer.
+func (s *Strongswan) Terminate(ctx context.Context, ike ...uint32) error {
+	return s.alone(ctx, func() error {
+		for _, id := range ike {
+			in, err := parameters("ike-id", strconv.FormatUint(uint64(id), 10), "force", "yes", "timeout", "-1")
+			if err != nil {
+				return err
+			}
+			if _, err := s.session.call(ctx, "terminate", in); unlessGone(err) != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // Reinstall ends all SAs of a hop and loads its connection anew, so that its

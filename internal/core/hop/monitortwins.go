@@ -1,0 +1,85 @@
+package hop
+
+import (
+	"time"
+
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/trust"
+)
+
+// Both ends may begin at once, and an end that lost patience with a negotiation may
+// not know what came of it. Then there are several SAs for one hop, of which the peer
+// may know but one; the kernel sends by the newest, and nothing may arrive. So all but
+// one go, after a while: those by which nothing comes in.
+const manySAs = "several SAs for one hop: the peer may know of one alone"
+
+// How long several SAs are borne. The side that serves waits longer, so that both do
+// not take away what the other keeps.
+const (
+	bearTwins       = 10 * time.Second
+	bearTwinsLonger = 15 * time.Second
+)
+
+// twins are IKE SAs of one hop that have an SA for DHCP each.
+type twins struct {
+	since instant.Instant
+	in    map[uint32]uint64 // packets that had come in by each, then
+}
+
+// prune returns those of a hop's IKE SAs that are too many, once there have been
+// several for a while.
+func (w *watched) prune(now instant.Instant, c *Charon) (many []uint32) {
+	holders := make(map[uint32]*ChildSA)
+	w.each(c, func(i *IKESA, s *ChildSA) {
+		if best := holders[i.ID]; s.Selector == "dhcp" && (best == nil || s.Age < best.Age) {
+			holders[i.ID] = s
+		}
+	})
+	if len(holders) < 2 {
+		w.twins = twins{}
+		return nil
+	}
+	for id := range holders {
+		if _, known := w.twins.in[id]; !known { // there is one more: from the start
+			w.twins = twins{since: now, in: make(map[uint32]uint64, len(holders))}
+			for id, s := range holders {
+				w.twins.in[id] = s.In.Packets
+			}
+			return nil
+		}
+	}
+	patience := bearTwinsLonger
+	if w.hop.Role == trust.Server {
+		patience = bearTwins
+	}
+	if now < w.twins.since.After(patience) {
+		return nil
+	}
+	best := uint32(0)
+	for id, s := range holders {
+		if best == 0 || w.twins.better(id, s, best, holders[best]) {
+			best = id
+		}
+	}
+	for id := range holders {
+		if id != best {
+			many = append(many, id)
+		}
+	}
+	w.twins = twins{}
+	return many
+}
+
+// better reports whether SA a is rather the one that the peer uses than b: more came
+// in by it, or it is newer.
+func (t *twins) better(a uint32, sa *ChildSA, b uint32, sb *ChildSA) bool {
+	// A rekeyed child counts from the start.
+	gain := func(id uint32, s *ChildSA) uint64 { return s.In.Packets - min(t.in[id], s.In.Packets) }
+	if ga, gb := gain(a, sa), gain(b, sb); ga != gb {
+		return ga > gb
+	}
+	if sa.Age != sb.Age {
+		return sa.Age < sb.Age
+	}
+	return a > b
+}
