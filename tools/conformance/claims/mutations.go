@@ -22,9 +22,9 @@ func Mutations() []Mutation { return mutations }
 
 var mutations = []Mutation{
 	{
-		"G-1", "the last octet of a message is lost", dir + "relay6/forward.go",
-		"dhcp6.AppendOption(b, dhcp6.OptionRelayMessage, p.Payload)",
-		"dhcp6.AppendOption(b, dhcp6.OptionRelayMessage, p.Payload[:len(p.Payload)-1])", relay, "",
+		"G-1", "the last octet of a message is lost", dir + "relay6/wrap.go",
+		"dhcp6.AppendOption(b, dhcp6.OptionRelayMessage, w.packet.Payload)",
+		"dhcp6.AppendOption(b, dhcp6.OptionRelayMessage, w.packet.Payload[:len(w.packet.Payload)-1])", relay, "",
 	},
 	{
 		"G-2", "only the first prefix of an IA_PD is learned", dir + "relay6/learn.go",
