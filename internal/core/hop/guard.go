@@ -14,9 +14,9 @@ import (
 //
 //	output, postrouting  UDP and TCP of this host -> leaving -> outbound
 //	outbound             comes into ESP: accept; to a peer's address and port: drop
-//	input                UDP and TCP -> arriving -> inbound
 //	output, postrouting  ICMP of this host -> quoting4, quoting6 -> quoted
 //	quoted               an error to a peer that quotes a message of such a port: drop
+//	input                UDP and TCP -> arriving -> inbound
 //	inbound              came out of ESP -> senders; from a peer: drop; else -> senders
 //	senders              relayed messages from nobody that is configured: drop
 //
@@ -31,7 +31,8 @@ import (
 //
 // ICMP errors are held back because they quote: where nobody listens, the kernel
 // answers a datagram that came in ESP with an error in clear, with the message in
-// it (RFC 4443 section 3.1; RFC 1812 section 4.3.2.3).
+// it (RFC 4443 section 3.1; RFC 1812 section 4.3.2.3). Quoted packets with IPv4
+// options or IPv6 extension headers are not looked into: DHCP has none.
 //
 // What a rule cannot read (a datagram cut off in its header) makes the rule not
 // match. Rules are therefore ordered so that what proves a packet harmless
