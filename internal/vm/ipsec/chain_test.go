@@ -11,6 +11,7 @@ import (
 	"fairlead/internal/app/control"
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/script"
+	"fairlead/internal/system/protected"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -46,25 +47,25 @@ func TestRFC8213_3_HopByHop(t *testing.T) {
 	}{{a, "d1", "2001:db8:1::1"}, {a, "u0", lower.String()}, {b, "x0", below.String()}, {b, "u0", above.String()}, {s, "s0", server.String()}} {
 		need(t, at.d.Address(at.link, at.address+"/64"))
 	}
-	ends := []*end{newEnd(t, a, false), newEnd(t, b, false), newEnd(t, s, true)}
+	ends := []*protected.End{newEnd(t, a, false), newEnd(t, b, false), newEnd(t, s, true)}
 	for _, e := range ends {
-		e.strongswan()
+		e.Strongswan()
 	}
-	atA, atBelow := preshared(t, n.Dir(), lower, below)
-	atAbove, atServer := certificates(t, n.Dir(), above, server)
-	ends[0].configure(peerOf("b", "server", below, lower, "u0", atA))
-	ends[1].configure(peerOf("s", "server", server, above, "u0", atAbove) + peerOf("a", "relay", lower, below, "x0", atBelow))
-	ends[2].configure(peerOf("b", "relay", above, server, "s0", atServer))
-	wires := []*wire{record(t, b, "x0"), record(t, s, "s0")}
+	atA, atBelow := protected.Preshared(t, n.Dir(), below, lower)
+	atAbove, atServer := protected.Certificates(t, n.Dir(), server, above)
+	ends[0].Configure(peerOf("b", "server", below, lower, "u0", atA))
+	ends[1].Configure(peerOf("s", "server", server, above, "u0", atAbove) + peerOf("a", "relay", lower, below, "x0", atBelow))
+	ends[2].Configure(peerOf("b", "relay", above, server, "s0", atServer))
+	wires := []*protected.Wire{record(t, b, "x0"), record(t, s, "s0")}
 	scripted, err := script.StartServer(s, server, script.Grants{T1: 1000, T2: 1600, Prefixes: func(script.Request, dhcp6.IA) []dhcp6.IAPrefix {
 		return []dhcp6.IAPrefix{{Prefix: delegated, Preferred: 2000, Valid: 3000}}
 	}}.Answer)
 	need(t, err)
 	for _, e := range ends {
-		e.start()
+		e.Start()
 	}
 	for _, e := range ends {
-		e.becomesProtected()
+		e.BecomesProtected()
 	}
 	client, err := script.StartClient(c, script.ClientConfig{DUID: dhcp6.DUID{0, 3, 0, 1, 2, 0, 0, 0, 0xc0, 1}})
 	need(t, err)
@@ -76,9 +77,9 @@ func TestRFC8213_3_HopByHop(t *testing.T) {
 	if q := scripted.Received()[0]; len(q.Relays) != 2 {
 		t.Errorf("the server's message came through %d relays, want 2", len(q.Relays))
 	}
-	spis := []map[string]int{wires[0].spis(0, lower), wires[1].spis(0, above)}
+	spis := []map[string]int{wires[0].SPIs(0, lower), wires[1].SPIs(0, above)}
 	for i, x := range wires {
-		if _, esp := x.onlyESP(0); esp < 4 || len(spis[i]) == 0 {
+		if _, esp := x.OnlyESP(0); esp < 4 || len(spis[i]) == 0 {
 			t.Errorf("hop %d: %d ESP packets under %v, want at least 4", i+1, esp, spis[i])
 		}
 	}
@@ -89,16 +90,16 @@ func TestRFC8213_3_HopByHop(t *testing.T) {
 	}
 	// What the lower end holds says nothing of the upper hop, and the reverse.
 	for i, other := range map[int]netip.Addr{0: server, 2: lower} {
-		out, err := ends[i].node.IP("xfrm state")
+		out, err := ends[i].Node.IP("xfrm state")
 		need(t, err)
 		if strings.Contains(out, other.String()) {
-			t.Errorf("%s holds SAs with %s:\n%s", ends[i].node.Name, other, out)
+			t.Errorf("%s holds SAs with %s:\n%s", ends[i].Node.Name, other, out)
 		}
 	}
-	wrong, _ := preshared(t, n.Dir(), lower, below)
-	ends[0].configure(peerOf("b", "server", below, lower, "u0", wrong))
-	ends[0].reload()
-	ends[1].becomes("the lower hop is lost, and the upper one is not", func(hops []control.Hop) bool {
+	wrong, _ := protected.Preshared(t, n.Dir(), below, lower)
+	ends[0].Configure(peerOf("b", "server", below, lower, "u0", wrong))
+	ends[0].Reload()
+	ends[1].Becomes("the lower hop is lost, and the upper one is not", func(hops []control.Hop) bool {
 		return len(hops) == 2 && hops[0].Name == "s" && hops[0].Protected && hops[1].Name == "a" && !hops[1].Protected
 	})
 }
@@ -111,27 +112,29 @@ func TestRFC8213_3_LinkLocal(t *testing.T) {
 	need(t, err)
 	b, err := w.s.LinkLocal("s0")
 	need(t, err)
-	w.relay.strongswan()
-	w.server.strongswan()
-	atRelay, atServer := preshared(t, w.Dir(), a, b)
-	w.relay.configure(peerOf("server", "server", b, a, "u0", atRelay))
-	w.server.configure(peerOf("relay", "relay", a, b, "s0", atServer))
+	w.relay.Strongswan()
+	w.server.Strongswan()
+	atRelay, atServer := protected.Preshared(t, w.Dir(), b, a)
+	w.relay.Configure(peerOf("server", "server", b, a, "u0", atRelay))
+	w.server.Configure(peerOf("relay", "relay", a, b, "s0", atServer))
 	link, err := w.s.Interface("s0")
 	need(t, err)
 	_, err = script.StartServer(w.s, b.WithZone(fmt.Sprint(link.Index)), script.Grants{T1: 1000, T2: 1600, Prefixes: func(script.Request, dhcp6.IA) []dhcp6.IAPrefix {
 		return []dhcp6.IAPrefix{{Prefix: delegated, Preferred: 2000, Valid: 3000}}
 	}}.Answer)
 	need(t, err)
-	w.relay.start()
-	w.server.start()
+	w.relay.Start()
+	w.server.Start()
 	w.settled()
-	if _, esp := w.wire.onlyESP(0); esp < 2 {
+	if _, esp := w.wire.OnlyESP(0); esp < 2 {
 		t.Errorf("%d ESP packets, want at least 2", esp)
 	}
-	for _, e := range []*end{w.relay, w.server} {
-		hop := e.becomesProtected()[0]
-		if !hop.Local.IsLinkLocalUnicast() || hop.In.Packets == 0 || hop.Out.Packets == 0 {
-			t.Errorf("%s: %+v", e.node.Name, hop)
+	for _, e := range []*protected.End{w.relay, w.server} {
+		hop := e.Becomes("packets in ESP are counted", func(hops []control.Hop) bool {
+			return hops[0].Protected && hops[0].In.Packets > 0 && hops[0].Out.Packets > 0
+		})[0]
+		if !hop.Local.IsLinkLocalUnicast() {
+			t.Errorf("%s: %+v", e.Node.Name, hop)
 		}
 	}
 }

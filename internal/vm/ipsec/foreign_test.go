@@ -9,26 +9,27 @@ import (
 
 	"fairlead/internal/app/control"
 	"fairlead/internal/lab/ike"
+	"fairlead/internal/system/protected"
 )
 
 // The other end is somebody's, set up by hand with ip and nft alone.
 func TestRFC8213_3_ForeignByHand(t *testing.T) {
 	w := newWorld(t)
-	keys := [2][2]string{{random(32), random(32)}, {random(32), random(32)}} // to the server, from the server
+	keys := [2][2]string{{protected.Random(32), protected.Random(32)}, {protected.Random(32), protected.Random(32)}} // to the server, from the server
 	var files [2]string
 	for i, k := range keys {
-		files[i] = secret(t, w.Dir(), "encryption "+k[0]+"\nintegrity "+k[1]+"\n")
+		files[i] = protected.KeyFile(t, w.Dir(), "encryption "+k[0]+"\nintegrity "+k[1]+"\n")
 	}
 	relay, _ := stanzas(fmt.Sprintf("    manual:\n      out: {spi: 0x1001, key-file: %s}\n      in: {spi: 0x2001, key-file: %s}\n", files[0], files[1]), "")
-	w.relay.configure(relay)
+	w.relay.Configure(relay)
 	for i, at := range [][3]string{
 		{relayAddress.String(), serverAddress.String(), "0x1001"},
 		{serverAddress.String(), relayAddress.String(), "0x2001"},
 	} {
-		w.server.ip(fmt.Sprintf("xfrm state add src %s dst %s proto esp spi %s mode transport reqid 7 enc cbc(aes) 0x%s auth-trunc hmac(sha256) 0x%s 128",
+		w.server.IP(fmt.Sprintf("xfrm state add src %s dst %s proto esp spi %s mode transport reqid 7 enc cbc(aes) 0x%s auth-trunc hmac(sha256) 0x%s 128",
 			at[0], at[1], at[2], keys[i][0], keys[i][1]))
 		direction := [2]string{"in", "out"}[i]
-		w.server.ip(fmt.Sprintf("xfrm policy add src %s dst %s proto udp sport 547 dport 547 dir %s tmpl proto esp mode transport reqid 7 level required",
+		w.server.IP(fmt.Sprintf("xfrm policy add src %s dst %s proto udp sport 547 dport 547 dir %s tmpl proto esp mode transport reqid 7 level required",
 			at[0], at[1], direction))
 	}
 	_, err := w.s.Feed(fmt.Sprintf(`table inet hand {
@@ -44,10 +45,10 @@ func TestRFC8213_3_ForeignByHand(t *testing.T) {
 `, relayAddress), "nft", "-f", "-")
 	need(t, err)
 	w.serve()
-	w.relay.start()
-	w.relay.becomesProtected()
+	w.relay.Start()
+	w.relay.BecomesProtected()
 	w.exchange()
-	if _, esp := w.wire.onlyESP(0); esp < 2 {
+	if _, esp := w.wire.OnlyESP(0); esp < 2 {
 		t.Errorf("%d ESP packets, want at least 2", esp)
 	}
 }
@@ -55,12 +56,12 @@ func TestRFC8213_3_ForeignByHand(t *testing.T) {
 // The other end is a strongSwan set up by its administrator, without fairlead.
 func TestRFC8213_3_ForeignStrongSwan(t *testing.T) {
 	w := newWorld(t)
-	key := random(32)
-	w.relay.strongswan()
-	w.server.strongswan()
-	relay, _ := stanzas("    ike:\n      psk-file: "+secret(t, w.Dir(), "0x"+key+"\n")+"\n", "")
-	w.relay.configure(relay)
-	need(t, w.server.charon.Load(fmt.Sprintf(`connections {
+	key := protected.Random(32)
+	w.relay.Strongswan()
+	w.server.Strongswan()
+	relay, _ := stanzas(protected.PSK(t, w.Dir(), key), "")
+	w.relay.Configure(relay)
+	need(t, w.server.Charon.Load(fmt.Sprintf(`connections {
 	relay {
 		version = 2
 		local_addrs = %[1]s
@@ -89,14 +90,14 @@ secrets {
 }
 `, serverAddress, relayAddress, key)))
 	w.serve()
-	w.relay.start()
-	w.relay.becomesProtected()
+	w.relay.Start()
+	w.relay.BecomesProtected()
 	w.exchange()
-	if _, esp := w.wire.onlyESP(0); esp < 2 {
+	if _, esp := w.wire.OnlyESP(0); esp < 2 {
 		t.Errorf("%d ESP packets, want at least 2", esp)
 	}
 	// What is the administrator's stays as it is, there and here.
-	out, err := w.server.charon.Swanctl("--list-conns")
+	out, err := w.server.Charon.Swanctl("--list-conns")
 	need(t, err)
 	if !strings.Contains(out, "relay: IKEv2") {
 		t.Errorf("the other's connection is gone:\n%s", out)
@@ -106,10 +107,10 @@ secrets {
 // The other end is libreswan.
 func TestRFC8213_3_ForeignLibreswan(t *testing.T) {
 	w := newWorld(t)
-	key := random(32)
-	w.relay.strongswan()
-	relay, _ := stanzas("    ike:\n      psk-file: "+secret(t, w.Dir(), "0x"+key+"\n")+"\n", "")
-	w.relay.configure(relay)
+	key := protected.Random(32)
+	w.relay.Strongswan()
+	relay, _ := stanzas(protected.PSK(t, w.Dir(), key), "")
+	w.relay.Configure(relay)
 	pluto, err := ike.StartLibreswan(w.s, fmt.Sprintf(`conn relay
 	left=%s
 	right=%s
@@ -122,13 +123,13 @@ func TestRFC8213_3_ForeignLibreswan(t *testing.T) {
 `, serverAddress, relayAddress), fmt.Sprintf("%s %s : PSK 0x%s\n", serverAddress, relayAddress, key))
 	need(t, err)
 	w.serve()
-	w.relay.start()
-	w.relay.becomesProtected()
+	w.relay.Start()
+	w.relay.BecomesProtected()
 	w.exchange()
-	if _, esp := w.wire.onlyESP(0); esp < 2 {
+	if _, esp := w.wire.OnlyESP(0); esp < 2 {
 		t.Errorf("%d ESP packets, want at least 2", esp)
 	}
 	// It goes away without a word, and comes back without knowing us.
 	need(t, pluto.Proc().Kill())
-	w.relay.becomes("its silence is noticed", func(h []control.Hop) bool { return !h[0].Protected })
+	w.relay.Becomes("its silence is noticed", func(h []control.Hop) bool { return !h[0].Protected })
 }

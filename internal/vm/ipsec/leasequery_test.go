@@ -16,8 +16,8 @@ import (
 // A connection to TCP port 547 of the server, which leasequery uses (RFC 5460,
 // RFC 7653), is in ESP from its first segment. RFC 8213 3d.
 func TestRFC8213_3_Leasequery(t *testing.T) {
-	w := protected(t, "psk")
-	from := len(w.wire.lines())
+	w := protectedWorld(t, "psk")
+	from := len(w.wire.Lines())
 	var listener net.Listener
 	need(t, w.s.Do(func() (err error) {
 		listener, err = net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(serverAddress, 547)))
@@ -56,7 +56,7 @@ func TestRFC8213_3_Leasequery(t *testing.T) {
 	case <-time.After(patience):
 		t.Error("nothing was heard")
 	}
-	if _, esp := w.wire.onlyESP(from); esp < 4 {
+	if _, esp := w.wire.OnlyESP(from); esp < 4 {
 		t.Errorf("%d ESP packets, want at least 4", esp)
 	}
 }

@@ -3,7 +3,6 @@
 package ipsec_test
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"sync/atomic"
@@ -13,6 +12,7 @@ import (
 	"fairlead/internal/app/control"
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/script"
+	"fairlead/internal/system/protected"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -44,7 +44,7 @@ func (w *world) once() error {
 func (w *world) withoutLoss(what string, happen func(more func())) {
 	w.t.Helper()
 	w.settled()
-	from := len(w.wire.lines())
+	from := len(w.wire.Lines())
 	end, ended := make(chan struct{}), make(chan error, 1)
 	var count atomic.Int64
 	go func() {
@@ -69,7 +69,7 @@ func (w *world) withoutLoss(what string, happen func(more func())) {
 	})
 	close(end)
 	need(w.t, <-ended)
-	_, esp := w.wire.onlyESP(from)
+	_, esp := w.wire.OnlyESP(from)
 	if n := int(count.Load()); n == 0 || esp < 2*n {
 		w.t.Errorf("%d exchanges, %d ESP packets", n, esp)
 	}
@@ -80,19 +80,19 @@ func (w *world) withoutLoss(what string, happen func(more func())) {
 // is lost (RFC 7296 section 2.8).
 func TestRFC8213_3_RekeyUnderLoad(t *testing.T) {
 	w := newWorld(t)
-	w.keyed(true, func(t *testing.T, dir string, a, b netip.Addr) (string, string) {
-		atA, atB := preshared(t, dir, a, b)
-		return atA + "      lifetime: 10s\n", atB + "      lifetime: 10s\n"
+	w.keyed(true, func(t *testing.T, dir string, server netip.Addr, relay ...netip.Addr) (string, string) {
+		atRelay, atServer := protected.Preshared(t, dir, server, relay...)
+		return atRelay + "      lifetime: 10s\n", atServer + "      lifetime: 10s\n"
 	})
 	w.serve()
-	w.relay.start()
-	w.server.start()
+	w.relay.Start()
+	w.server.Start()
 	w.withoutLoss("rekeyed", func(func()) {
-		for _, e := range []*end{w.relay, w.server} {
-			e.becomes("three rekeys", func(h []control.Hop) bool { return len(h) == 1 && h[0].Rekeys >= 3 })
+		for _, e := range []*protected.End{w.relay, w.server} {
+			e.Becomes("three rekeys", func(h []control.Hop) bool { return len(h) == 1 && h[0].Rekeys >= 3 })
 		}
 	})
-	if spis := w.wire.spis(0, relayAddress); len(spis) < 3 {
+	if spis := w.wire.SPIs(0, relayAddress); len(spis) < 3 {
 		t.Errorf("the relay sent under the SPIs %v, want at least three", spis)
 	}
 }
@@ -112,18 +112,18 @@ func TestRFC8213_3_ManualRollOver(t *testing.T) {
 		}
 		return text
 	}
-	fresh := func(spi int) keys { return keys{spi, manualKeys(t, w.Dir())} }
+	fresh := func(spi int) keys { return keys{spi, protected.ManualKeys(t, w.Dir())} }
 	to, from := fresh(0x1001), fresh(0x2001)
 	newTo, newFrom := fresh(0x1002), fresh(0x2002)
 	configure := func(atRelay, atServer string) {
 		relay, server := stanzas(atRelay, atServer)
-		w.relay.configure(relay)
-		w.server.configure(server)
+		w.relay.Configure(relay)
+		w.server.Configure(server)
 	}
 	configure(stanza(to, from), stanza(from, to))
 	w.serve()
-	w.relay.start()
-	w.server.start()
+	w.relay.Start()
+	w.server.Start()
 	w.withoutLoss("rolled over", func(more func()) {
 		for _, step := range [][2]string{
 			{stanza(to, from, newFrom), stanza(from, to, newTo)},
@@ -131,12 +131,12 @@ func TestRFC8213_3_ManualRollOver(t *testing.T) {
 			{stanza(newTo, newFrom), stanza(newFrom, newTo)},
 		} {
 			configure(step[0], step[1])
-			w.relay.reload()
-			w.server.reload()
+			w.relay.Reload()
+			w.server.Reload()
 			more()
 		}
 	})
-	if spis := w.wire.spis(0, relayAddress); spis["0x00001001"] == 0 || spis["0x00001002"] == 0 || len(spis) != 2 {
+	if spis := w.wire.SPIs(0, relayAddress); spis["0x00001001"] == 0 || spis["0x00001002"] == 0 || len(spis) != 2 {
 		t.Errorf("the relay sent under the SPIs %v, want 0x1001 and 0x1002", spis)
 	}
 }
@@ -146,45 +146,33 @@ func TestRFC8213_3_ManualRollOver(t *testing.T) {
 func TestRFC8213_3_AnyOrder(t *testing.T) {
 	w := newWorld(t)
 	w.protect("psk")
-	need(t, w.relay.charon.Stop())
+	need(t, w.relay.Charon.Stop())
 	w.serve()
-	w.relay.start()
+	w.relay.Start()
 	need(t, w.client.Send(w.client.Message(dhcp6.Solicit, script.IAPD(1))))
-	w.relay.noticesSince(time.Time{}, "strongSwan cannot be reached")
-	w.server.start()
-	need(t, w.relay.charon.Start())
+	w.relay.Notices(time.Time{}, "strongSwan cannot be reached")
+	w.server.Start()
+	need(t, w.relay.Charon.Start())
 	w.settled()
 	for _, c := range []struct {
 		name        string
-		first, then *end
+		first, then *protected.End
 		ends        func(*lab.Proc) error
 	}{
 		{"relay, after both were stopped", w.relay, w.server, (*lab.Proc).Stop},
 		{"guard, after both were killed", w.server, w.relay, (*lab.Proc).Kill},
 	} {
 		f := w.busy()
-		need(t, c.ends(c.first.proc))
-		need(t, c.ends(c.then.proc))
-		c.first.start()
-		c.then.start()
-		w.relay.becomesProtected()
-		w.server.becomesProtected()
+		need(t, c.ends(c.first.Program.Proc()))
+		need(t, c.ends(c.then.Program.Proc()))
+		c.first.Start()
+		c.then.Start()
+		w.relay.BecomesProtected()
+		w.server.BecomesProtected()
 		if atClient, atServer := f.stop(); atClient+atServer > 0 {
 			t.Errorf("%s first: %d and %d messages taken in clear", c.name, atClient, atServer)
 		}
 		w.exchange()
 	}
-	w.wire.onlyESP(0)
-}
-
-// reload has the program take its configuration anew, and waits until it has.
-func (e *end) reload() {
-	e.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if e.guards {
-		need(e.t, control.NewGuardClient(e.socket).Reload(ctx))
-		return
-	}
-	need(e.t, control.NewClient(e.socket).Reload(ctx))
+	w.wire.OnlyESP(0)
 }

@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"fairlead/internal/lab/ike"
+	"fairlead/internal/system/protected"
 )
 
 // refusal is keys that one end does not believe, and what each end says of it.
 type refusal struct {
 	name              string
-	keys              keying
+	keys              protected.Keying
 	atRelay, atServer string // part of the last error
 }
 
@@ -22,8 +23,8 @@ const denied = "AUTHENTICATION_FAILED"
 
 // badly has certificates of which the relay's is as the request and the
 // authorities say.
-func badly(r func(a netip.Addr) ike.Request, stranger bool) keying {
-	return func(t *testing.T, dir string, a, b netip.Addr) (atA, atB string) {
+func badly(r func(relay []netip.Addr) ike.Request, stranger bool) protected.Keying {
+	return func(t *testing.T, dir string, server netip.Addr, relay ...netip.Addr) (atRelay, atServer string) {
 		t.Helper()
 		good, err := ike.NewAuthority("authority")
 		need(t, err)
@@ -33,51 +34,51 @@ func badly(r func(a netip.Addr) ike.Request, stranger bool) keying {
 		if stranger {
 			by = other
 		}
-		return certificate(t, dir, by, good, a, r(a)), certificate(t, dir, good, good, b, ike.Request{})
+		return protected.Certificate(t, dir, by, good, r(relay)), protected.Certificate(t, dir, good, good, ike.Request{Addresses: []netip.Addr{server}})
 	}
 }
 
 var refusals = []refusal{
-	{"wrong pre-shared key", func(t *testing.T, dir string, a, b netip.Addr) (string, string) {
-		atA, _ := preshared(t, dir, a, b)
-		_, atB := preshared(t, dir, a, b)
-		return atA, atB
+	{"wrong pre-shared key", func(t *testing.T, dir string, server netip.Addr, relay ...netip.Addr) (string, string) {
+		atRelay, _ := protected.Preshared(t, dir, server, relay...)
+		_, atServer := protected.Preshared(t, dir, server, relay...)
+		return atRelay, atServer
 	}, denied, "MAC mismatched"},
-	{"expired certificate", badly(func(netip.Addr) ike.Request {
-		return ike.Request{From: time.Now().Add(-48 * time.Hour), Until: time.Now().Add(-24 * time.Hour)}
+	{"expired certificate", badly(func(relay []netip.Addr) ike.Request {
+		return ike.Request{Addresses: relay, From: time.Now().Add(-48 * time.Hour), Until: time.Now().Add(-24 * time.Hour)}
 	}, false), denied, "certificate"},
-	{"unknown authority", badly(func(netip.Addr) ike.Request { return ike.Request{} }, true), denied, "no trusted"},
-	{"somebody else's certificate", func(t *testing.T, dir string, a, b netip.Addr) (string, string) {
+	{"unknown authority", badly(func(relay []netip.Addr) ike.Request { return ike.Request{Addresses: relay} }, true), denied, "no trusted"},
+	{"somebody else's certificate", func(t *testing.T, dir string, server netip.Addr, relay ...netip.Addr) (string, string) {
 		authority, err := ike.NewAuthority("authority")
 		need(t, err)
 		other := netip.MustParseAddr("2001:db8:ff::99")
-		return certificate(t, dir, authority, authority, other, ike.Request{}) + "      local-id: " + other.String() + "\n",
-			certificate(t, dir, authority, authority, b, ike.Request{})
+		return protected.Certificate(t, dir, authority, authority, ike.Request{Addresses: []netip.Addr{other}}) + "      local-id: " + other.String() + "\n",
+			protected.Certificate(t, dir, authority, authority, ike.Request{Addresses: []netip.Addr{server}})
 	}, denied, "no matching peer config found"},
 }
 
 // Where the two ends do not believe each other nothing passes, both say why, and
 // with the right keys it goes on. RFC 8213 3p and 3q.
 func TestRFC8213_3_Refused(t *testing.T) {
-	w := protected(t, "psk")
+	w := protectedWorld(t, "psk")
 	right := [2]string{}
-	right[0], right[1] = stanzas(preshared(t, w.Dir(), relayAddress, serverAddress))
+	right[0], right[1] = stanzas(protected.Preshared(t, w.Dir(), serverAddress, relayAddress))
 	for _, c := range refusals {
 		t.Run(c.name, func(t *testing.T) {
 			outer := w.t
 			w.under(t)
 			defer w.under(outer)
-			from := len(w.wire.lines())
+			from := len(w.wire.Lines())
 			started := time.Now()
-			w.rekeyed(stanzas(c.keys(t, w.Dir(), relayAddress, serverAddress)))
+			w.rekeyed(stanzas(c.keys(t, w.Dir(), serverAddress, relayAddress)))
 			f := w.busy()
-			w.server.noticesSince(started, c.atServer)
-			w.relay.noticesSince(started, c.atRelay)
+			w.server.Notices(started, c.atServer)
+			w.relay.Notices(started, c.atRelay)
 			noticed := time.Since(started)
 			if atClient, atServer := f.stop(); atClient+atServer+f.answers > 0 {
 				t.Errorf("%d and %d messages of an intruder were taken, %d answered", atClient, atServer, f.answers)
 			}
-			w.wire.onlyESP(from)
+			w.wire.OnlyESP(from)
 			corrected := time.Now()
 			w.rekeyed(right[0], right[1])
 			w.settled()
@@ -89,11 +90,11 @@ func TestRFC8213_3_Refused(t *testing.T) {
 // rekeyed gives both ends other peers, and ends what they had negotiated.
 func (w *world) rekeyed(relay, server string) {
 	w.t.Helper()
-	w.relay.configure(relay)
-	w.server.configure(server)
-	w.relay.reload()
-	w.server.reload()
-	_, err := w.relay.charon.Swanctl("--terminate", "--ike", "fairlead-relay-server")
+	w.relay.Configure(relay)
+	w.server.Configure(server)
+	w.relay.Reload()
+	w.server.Reload()
+	_, err := w.relay.Charon.Swanctl("--terminate", "--ike", "fairlead-relay-server")
 	if err != nil {
 		w.t.Logf("terminate: %v", err) // the change of keys may have ended it already
 	}

@@ -11,13 +11,14 @@ import (
 	"testing"
 
 	"fairlead/internal/lab"
+	"fairlead/internal/system/protected"
 )
 
-// frames are those of a recording, as they were on the wire.
-func (x *wire) frames() (frames [][]byte) {
-	x.t.Helper()
-	b, err := os.ReadFile(x.capture.File)
-	need(x.t, err)
+// recordedBy are the frames of a recording, as they were on the wire.
+func recordedBy(x *protected.Wire) (frames [][]byte) {
+	x.T.Helper()
+	b, err := os.ReadFile(x.Capture.File)
+	need(x.T, err)
 	const head, each = 24, 16 // of the file, and of a packet, in the order of this machine
 	for b = b[min(head, len(b)):]; len(b) >= each; {
 		size := int(binary.NativeEndian.Uint32(b[8:]))
@@ -37,29 +38,29 @@ func toServer(frame []byte) bool {
 }
 
 // counter is one of XFRM's at the end: XfrmInStateSeqError and the like.
-func (e *end) counter(name string) int {
-	e.t.Helper()
-	out, err := e.node.Run("cat", "/proc/net/xfrm_stat")
-	need(e.t, err)
+func counter(e *protected.End, name string) int {
+	e.T.Helper()
+	out, err := e.Node.Run("cat", "/proc/net/xfrm_stat")
+	need(e.T, err)
 	for line := range strings.Lines(out) {
 		if f := strings.Fields(line); len(f) == 2 && f[0] == name {
 			n, err := strconv.Atoi(f[1])
-			need(e.t, err)
+			need(e.T, err)
 			return n
 		}
 	}
-	e.t.Fatalf("no counter %s in %s", name, out)
+	e.T.Fatalf("no counter %s in %s", name, out)
 	return 0
 }
 
 // recorded has an exchange and returns the ESP frames that went to the server.
 func (w *world) recorded() (sent [][]byte) {
 	w.t.Helper()
-	before := len(w.wire.frames())
+	before := len(recordedBy(w.wire))
 	w.exchange()
 	need(w.t, lab.Until(patience, "ESP for the server is recorded", func() bool {
 		sent = nil
-		for _, frame := range w.wire.frames()[before:] {
+		for _, frame := range recordedBy(w.wire)[before:] {
 			if toServer(frame) {
 				sent = append(sent, frame)
 			}
@@ -72,7 +73,7 @@ func (w *world) recorded() (sent [][]byte) {
 // Packets that were recorded and are sent again are rejected, and so are altered
 // ones, where IKE has made the keys (RFC 4303 section 3.4.3).
 func TestRFC8213_3_ReplayIsRejected(t *testing.T) {
-	w := protected(t, "psk")
+	w := protectedWorld(t, "psk")
 	sent := w.recorded()
 	for _, c := range []struct {
 		name, counter string
@@ -90,12 +91,12 @@ func TestRFC8213_3_ReplayIsRejected(t *testing.T) {
 			return other
 		}},
 	} {
-		before, received := w.server.counter(c.counter), len(w.scripted.Received())
+		before, received := counter(w.server, c.counter), len(w.scripted.Received())
 		for _, frame := range sent {
 			w.intruder.toServer.Put(c.frame(frame))
 		}
 		need(t, lab.Until(patience, c.name+": "+c.counter+" counts them", func() bool {
-			return w.server.counter(c.counter) >= before+len(sent)
+			return counter(w.server, c.counter) >= before+len(sent)
 		}))
 		if now := len(w.scripted.Received()); now != received {
 			t.Errorf("%s: the server has received %d messages", c.name, now-received)
@@ -107,7 +108,7 @@ func TestRFC8213_3_ReplayIsRejected(t *testing.T) {
 // Manual keys cannot reject what is sent again: RFC 8213 section 4 warns of it,
 // and so do we.
 func TestRFC8213_4_ManualKeysKnowNoReplay(t *testing.T) {
-	w := protected(t, "manual")
+	w := protectedWorld(t, "manual")
 	sent := w.recorded()
 	received := len(w.scripted.Received())
 	for _, frame := range sent {
@@ -116,11 +117,11 @@ func TestRFC8213_4_ManualKeysKnowNoReplay(t *testing.T) {
 	need(t, lab.Until(patience, "a replayed packet is taken", func() bool {
 		return len(w.scripted.Received()) >= received+len(sent)
 	}))
-	for _, e := range []*end{w.relay, w.server} {
-		hops, err := e.hops()
+	for _, e := range []*protected.End{w.relay, w.server} {
+		hops, err := e.Hops()
 		need(t, err)
 		if len(hops[0].Warnings) == 0 || !strings.Contains(strings.Join(hops[0].Warnings, " "), "replay") {
-			t.Errorf("%s warns of %q, not of replay", e.node.Name, hops[0].Warnings)
+			t.Errorf("%s warns of %q, not of replay", e.Node.Name, hops[0].Warnings)
 		}
 	}
 }

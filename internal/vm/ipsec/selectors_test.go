@@ -8,6 +8,7 @@ import (
 
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/script"
+	"fairlead/internal/system/protected"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -15,22 +16,22 @@ import (
 // RFC 8213 3h.
 func TestRFC8213_3_RelaySourcePort(t *testing.T) {
 	w := newWorld(t)
-	w.relay.strongswan()
-	w.server.strongswan()
-	relay, server := stanzas(preshared(t, w.Dir(), relayAddress, serverAddress))
-	w.relay.relay6 = "  source-port: 1547\n"
-	w.relay.configure(relay)
-	w.server.configure(server + "    source-port: 1547\n")
+	w.relay.Strongswan()
+	w.server.Strongswan()
+	relay, server := stanzas(protected.Preshared(t, w.Dir(), serverAddress, relayAddress))
+	w.relay.Relay6 = "  source-port: 1547\n"
+	w.relay.Configure(relay)
+	w.server.Configure(server + "    source-port: 1547\n")
 	w.serve()
-	w.relay.start()
-	w.server.start()
+	w.relay.Start()
+	w.server.Start()
 	w.settled()
 	q, err := w.scripted.Wait(patience, "a request", func(q script.Request) bool { return len(q.Relays) > 0 })
 	need(t, err)
 	if q.From.Port() != 1547 {
 		t.Errorf("the request came from port %d, want 1547", q.From.Port())
 	}
-	if _, esp := w.wire.onlyESP(0); esp < 2 {
+	if _, esp := w.wire.OnlyESP(0); esp < 2 {
 		t.Errorf("%d ESP packets, want at least 2", esp)
 	}
 }
@@ -38,17 +39,17 @@ func TestRFC8213_3_RelaySourcePort(t *testing.T) {
 // A relayed message from nobody that is configured does not reach a guarded
 // server, and is counted; a client's own message does. RFC 8213 3g and 3p.
 func TestRFC8213_3_Strangers(t *testing.T) {
-	w := protected(t, "manual")
+	w := protectedWorld(t, "manual")
 	stranger := netip.MustParseAddrPort("[2001:db8:ff::66]:547")
 	to := netip.AddrPortFrom(serverAddress, 547)
 	client := dhcp6.AppendMessageHeader(nil, dhcp6.InformationRequest, forged)
 	relayed := dhcp6.AppendOption(dhcp6.AppendRelayHeader(nil, dhcp6.RelayForward, 0, netip.MustParseAddr("2001:db8:6::1"),
 		netip.MustParseAddr("fe80::6")), dhcp6.OptionRelayMessage, client)
-	before := w.server.strangers()
+	before := w.server.Strangers()
 	for range 3 {
 		w.intruder.toServer.Put(w.intruder.packet(w.intruder.toServer, stranger, to, relayed))
 	}
-	need(t, lab.Until(patience, "three strangers are counted", func() bool { return w.server.strangers() == before+3 }))
+	need(t, lab.Until(patience, "three strangers are counted", func() bool { return w.server.Strangers() == before+3 }))
 	w.intruder.toServer.Put(w.intruder.packet(w.intruder.toServer, netip.AddrPortFrom(stranger.Addr(), 546), to, client))
 	q, err := w.scripted.Wait(patience, "the client's message", func(q script.Request) bool { return q.From.Addr() == stranger.Addr() })
 	need(t, err)

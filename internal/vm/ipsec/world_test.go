@@ -13,6 +13,7 @@ import (
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/script"
+	"fairlead/internal/system/protected"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -33,8 +34,8 @@ type world struct {
 	*lab.Net
 	t             *testing.T
 	c, r, m, s    *lab.Node
-	relay, server *end
-	wire          *wire
+	relay, server *protected.End
+	wire          *protected.Wire
 	client        *script.Client
 	scripted      *script.Server // nil where Kea serves
 	intruder      *intruder
@@ -65,6 +66,12 @@ func newWorld(t *testing.T) *world {
 		toRelay: labtest.Throw(t, w.m, "m1", hardware(t, w.r, "u0")), toServer: labtest.Throw(t, w.m, "m2", hardware(t, w.s, "s0")),
 	}
 	return w
+}
+
+// newEnd prepares the relay, or a guard.
+func newEnd(t *testing.T, d *lab.Node, guards bool) *protected.End {
+	t.Helper()
+	return protected.New(t, d, protected.Config{Guards: guards, Patience: patience})
 }
 
 func hardware(t *testing.T, d *lab.Node, link string) net.HardwareAddr {
@@ -98,40 +105,40 @@ func stanzas(atRelay, atServer string) (relay, server string) {
 // they are made by hand.
 func (w *world) protect(kind string) {
 	w.t.Helper()
-	w.keyed(kind != "manual", keyings[kind])
+	w.keyed(kind != "manual", protected.Keyings[kind])
 }
 
-func (w *world) keyed(strongswan bool, keys keying) {
+func (w *world) keyed(strongswan bool, keys protected.Keying) {
 	w.t.Helper()
 	if strongswan {
-		w.relay.strongswan()
-		w.server.strongswan()
+		w.relay.Strongswan()
+		w.server.Strongswan()
 	}
-	relay, server := stanzas(keys(w.t, w.Dir(), relayAddress, serverAddress))
-	w.relay.configure(relay)
-	w.server.configure(server)
+	relay, server := stanzas(keys(w.t, w.Dir(), serverAddress, relayAddress))
+	w.relay.Configure(relay)
+	w.server.Configure(server)
 }
 
-// protected is a world whose ends are protected, with the scripted server.
-func protected(t *testing.T, kind string) *world {
+// protectedWorld is a world whose ends are protected, with the scripted server.
+func protectedWorld(t *testing.T, kind string) *world {
 	t.Helper()
 	w := newWorld(t)
 	w.protect(kind)
 	w.serve()
-	w.relay.start()
-	w.server.start()
+	w.relay.Start()
+	w.server.Start()
 	w.settled()
 	return w
 }
 
 // under has what goes wrong from now on be that test's fault.
-func (w *world) under(t *testing.T) { w.t, w.relay.t, w.server.t, w.wire.t = t, t, t, t }
+func (w *world) under(t *testing.T) { w.t, w.relay.T, w.server.T, w.wire.T = t, t, t, t }
 
 // settled waits until both ends say that they are protected, and messages pass.
 func (w *world) settled() {
 	w.t.Helper()
-	w.relay.becomesProtected()
-	w.server.becomesProtected()
+	w.relay.BecomesProtected()
+	w.server.BecomesProtected()
 	w.exchange()
 }
 

@@ -12,27 +12,15 @@ import (
 
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/peer"
+	"fairlead/internal/system/protected"
 )
 
-// cut is one way to take a hop's protection away, at one end.
-type cut struct {
-	name   string
-	notice string // in what the guard says of it
-	happen func(*end)
-	heal   func(*end) // nil: the guard does it alone
-}
-
-var cuts = []cut{
-	{
-		name: "strongSwan killed", notice: "strongSwan cannot be reached",
-		happen: func(e *end) { need(e.t, e.charon.Kill()) }, heal: func(e *end) { need(e.t, e.charon.Start()) },
-	},
-	{name: "SAs deleted", notice: "SA", happen: func(e *end) { ip(e.t, e.node, "xfrm state deleteall") }},
-	{name: "policies deleted", notice: "policy is missing", happen: func(e *end) { ip(e.t, e.node, "xfrm policy deleteall") }},
-	{name: "guard deleted", notice: "guard table", happen: func(e *end) {
-		_, err := e.node.Run("nft", "delete", "table", "inet", table)
-		need(e.t, err)
-	}},
+// cuts are tried at both ends.
+var cuts = []protected.Cut{
+	protected.StrongSwanKilled,
+	protected.SAsDeleted,
+	{Name: "policies deleted", Notice: "policy is missing", Happen: func(e *protected.End) { e.IP("xfrm policy deleteall") }},
+	protected.GuardDeleted,
 }
 
 // Whatever is taken away at either end: not one octet of DHCPv4 passes in clear,
@@ -52,8 +40,8 @@ func TestRFC8213_3_FailsClosed4(t *testing.T) {
 	w.guard()
 	w.leases(w.c1, "10.1.0.0/16")
 	for _, c := range cuts {
-		for _, at := range []*end{w.relay, w.server} {
-			t.Run(c.name+" at "+at.node.Name, func(t *testing.T) {
+		for _, at := range []*protected.End{w.relay, w.server} {
+			t.Run(c.Name+" at "+at.Node.Name, func(t *testing.T) {
 				w.under(t)
 				w.during(f, at, c)
 			})
@@ -64,27 +52,17 @@ func TestRFC8213_3_FailsClosed4(t *testing.T) {
 
 // during has traffic go on while a hop is cut and until both ends are protected
 // again.
-func (w *world) during(f *forger, at *end, c cut) {
+func (w *world) during(f *forger, at *protected.End, c protected.Cut) {
 	w.t.Helper()
-	w.relay.becomesProtected()
-	w.server.becomesProtected()
-	from := len(w.wire.lines())
+	w.relay.BecomesProtected()
+	w.server.BecomesProtected()
+	from := len(w.wire.Lines())
 	atServer, atClient := f.taken()
 	stop := f.start()
-	started := time.Now()
-	c.happen(at)
-	at.notices(started, c.notice)
-	noticed := time.Since(started)
-	if c.heal != nil {
-		c.heal(at)
-	}
-	healed := time.Now()
-	w.relay.becomesProtected()
-	w.server.becomesProtected()
-	recovered := time.Since(healed)
+	noticed, recovered := c.Try(at, w.relay, w.server)
 	stop()
 	w.leases(w.c1, "10.1.0.0/16")
-	_, esp := w.wire.onlyESP(from)
+	_, esp := w.wire.OnlyESP(from)
 	w.t.Logf("noticed after %v, protected again %v later; %d ESP packets", noticed, recovered, esp)
 	if s, c := f.taken(); s != atServer || c != atClient {
 		w.t.Errorf("taken in clear: %d messages at the server, %d at the client", s-atServer, c-atClient)
@@ -94,8 +72,8 @@ func (w *world) during(f *forger, at *end, c cut) {
 // forger is a host on the wire that sends as if it were either end.
 type forger struct {
 	w       *world
-	program *lab.Proc // the server
-	heard   *wire     // a client's link
+	program *lab.Proc       // the server
+	heard   *protected.Wire // a client's link
 }
 
 // forge sends one message to each end, from the other's address.
@@ -107,7 +85,7 @@ func (f *forger) forge() {
 
 // taken are how many of the messages the server and a client have heard.
 func (f *forger) taken() (atServer, atClient int) {
-	return strings.Count(f.program.Log(), "DHCPDISCOVER(s0) "+forgedMAC), strings.Count(strings.Join(f.heard.lines("-v"), "\n"), "Your-IP "+forgedLease)
+	return strings.Count(f.program.Log(), "DHCPDISCOVER(s0) "+forgedMAC), strings.Count(strings.Join(f.heard.Lines("-v"), "\n"), "Your-IP "+forgedLease)
 }
 
 // start forges, and has a client ask, until it is stopped.
@@ -138,13 +116,13 @@ func (f *forger) start() (stop func()) {
 func TestRFC8213_3p_WrongKey4(t *testing.T) {
 	w := newWorld(t)
 	w.protect("psk", giaddr1)
-	right, err := os.ReadFile(w.server.file)
+	right, err := os.ReadFile(w.server.Program.File)
 	need(t, err)
-	_, other := preshared(t, w.Dir(), server, giaddr1)
+	_, other := protected.Preshared(t, w.Dir(), server, giaddr1)
 	_, wrong, _ := strings.Cut(string(right), "    ike:\n")
 	_, wrong, _ = strings.Cut(wrong, "\n")
 	before, _, _ := strings.Cut(string(right), "    ike:\n")
-	need(t, os.WriteFile(w.server.file, []byte(before+other+wrong), 0o644))
+	need(t, os.WriteFile(w.server.Program.File, []byte(before+other+wrong), 0o644))
 	w.serve(peer.Kea4UDP)
 	w.relays(peer.DnsmasqRelay)
 	started := time.Now()
@@ -152,12 +130,12 @@ func TestRFC8213_3p_WrongKey4(t *testing.T) {
 	if got, err := w.asks(w.c1, enough); err == nil {
 		t.Errorf("the client got %s with two keys", got)
 	}
-	w.relay.notices(started, "AUTHENTICATION_FAILED")
-	if _, esp := w.wire.onlyESP(0); esp > 0 {
+	w.relay.Notices(started, "AUTHENTICATION_FAILED")
+	if _, esp := w.wire.OnlyESP(0); esp > 0 {
 		t.Errorf("%d ESP packets with two keys", esp)
 	}
-	need(t, os.WriteFile(w.server.file, right, 0o644))
-	w.server.reload()
+	need(t, os.WriteFile(w.server.Program.File, right, 0o644))
+	w.server.Reload()
 	w.leases(w.c1, "10.1.0.0/16")
-	w.wire.onlyESP(0)
+	w.wire.OnlyESP(0)
 }

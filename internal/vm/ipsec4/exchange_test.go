@@ -3,14 +3,12 @@
 package ipsec4_test
 
 import (
-	"fmt"
-	"net/netip"
 	"strings"
 	"testing"
 
 	"fairlead/internal/app/control"
-	"fairlead/internal/lab"
 	"fairlead/internal/lab/peer"
+	"fairlead/internal/system/protected"
 )
 
 // With each keying, and one giaddr from which the relay sends too: a client gets
@@ -27,42 +25,29 @@ func TestRFC8213_3b_Exchange4(t *testing.T) {
 			w.serve(program)
 			w.relays(peer.DnsmasqRelay)
 			w.leases(w.c1, "10.1.0.0/16")
-			if n := len(w.wire.clear(0)); n < 4 {
-				t.Errorf("%d messages in clear before there are guards, want an exchange of four: %q", n, w.wire.lines())
+			if n := len(readable(w.wire, 0)); n < 4 {
+				t.Errorf("%d messages in clear before there are guards, want an exchange of four: %q", n, w.wire.Lines())
 			}
 			w.guard()
-			from := len(w.wire.lines())
+			from := len(w.wire.Lines())
 			w.leases(w.c1, "10.1.0.0/16")
-			w.wire.onlyESP(from)
-			if to, from := w.wire.esp(giaddr1, server), w.wire.esp(server, giaddr1); to < 2 || from < 2 {
+			w.wire.OnlyESP(from)
+			if to, from := w.wire.ESP(giaddr1, server), w.wire.ESP(server, giaddr1); to < 2 || from < 2 {
 				t.Errorf("%d ESP packets to the server and %d back, want at least 2 each", to, from)
 			}
 			mode := map[string]string{"psk": "ike psk", "certificate": "ike certificate", "manual": "manual"}[kind]
-			for _, e := range []*end{w.relay, w.server} {
-				hops := e.becomes("four messages are counted", func(hops []control.Hop) bool {
+			for _, e := range []*protected.End{w.relay, w.server} {
+				hops := e.Becomes("four messages are counted", func(hops []control.Hop) bool {
 					return hops[0].Protected && hops[0].In.Packets >= 2 && hops[0].Out.Packets >= 2
 				})
 				if hops[0].Mode != mode {
-					t.Errorf("%s: mode %s, want %s", e.node.Name, hops[0].Mode, mode)
+					t.Errorf("%s: mode %s, want %s", e.Node.Name, hops[0].Mode, mode)
 				}
 			}
-			if said := w.server.says(); !strings.Contains(said, "All is well.") {
+			if said := w.server.Says(); !strings.Contains(said, "All is well.") {
 				t.Errorf("the server's guard says\n%s", said)
 			}
-			w.otherPortsPass()
+			w.wire.OtherPortsPass(w.relay, giaddr1, w.server, server)
 		})
 	}
-}
-
-// otherPortsPass checks that what is no DHCP is left as it is.
-func (w *world) otherPortsPass() {
-	w.t.Helper()
-	from, to := netip.AddrPortFrom(giaddr1, 5470), netip.AddrPortFrom(server, 5470)
-	got := listenAt(w.t, w.s, to)
-	send(w.t, w.r, from, to, []byte("not DHCP"))
-	need(w.t, lab.Until(patience, "a datagram to another port arrives", func() bool { return got.contains("not DHCP") }))
-	want := fmt.Sprintf("%s.5470 > %s.5470: UDP", giaddr1, server)
-	need(w.t, lab.Until(patience, "it is seen in clear", func() bool {
-		return strings.Contains(strings.Join(w.wire.lines(), "\n"), want)
-	}))
 }

@@ -29,24 +29,24 @@ func TestRFC8213_3g_Giaddrs(t *testing.T) {
 				w.passed(server, giaddr)
 			}
 			need(t, program.Stop())
-			if n := w.wire.esp(uplink, server); n > 0 {
+			if n := w.wire.ESP(uplink, server); n > 0 {
 				t.Errorf("%d ESP packets from %s, want none as yet", n, uplink)
 			}
 			// One that sends from its address on the wire: requests go by one SA,
 			// and answers, to giaddr, by another.
-			before := w.wire.esp(server, giaddr1)
+			before := w.wire.ESP(server, giaddr1)
 			w.relayFromUplink()
 			w.leases(w.c1, "10.1.0.0/16")
 			w.passed(uplink, server)
-			if after := w.wire.esp(server, giaddr1); after < before+2 {
+			if after := w.wire.ESP(server, giaddr1); after < before+2 {
 				t.Errorf("%d ESP packets from the server to %s, of which %d were before; want at least 2 more", after, giaddr1, before)
 			}
-			if n := w.wire.esp(server, uplink); n > 0 {
+			if n := w.wire.ESP(server, uplink); n > 0 {
 				t.Errorf("%d ESP packets from the server to %s, want none", n, uplink)
 			}
-			w.wire.onlyESP(0)
-			w.relay.becomesProtected()
-			if hops := w.server.becomesProtected(); len(hops) != 3 {
+			w.wire.OnlyESP(0)
+			w.relay.BecomesProtected()
+			if hops := w.server.BecomesProtected(); len(hops) != 3 {
 				t.Errorf("the server's hops are %+v, want three", hops)
 			}
 		})
@@ -56,7 +56,7 @@ func TestRFC8213_3g_Giaddrs(t *testing.T) {
 // passed fails unless there were two ESP packets or more.
 func (w *world) passed(source, dest netip.Addr) {
 	w.t.Helper()
-	if n := w.wire.esp(source, dest); n < 2 {
+	if n := w.wire.ESP(source, dest); n < 2 {
 		w.t.Errorf("%d ESP packets from %s to %s, want at least 2", n, source, dest)
 	}
 }

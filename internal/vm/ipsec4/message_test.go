@@ -77,3 +77,12 @@ func open(t *testing.T, d *lab.Node, at netip.AddrPort, link string) *net.UDPCon
 	t.Cleanup(func() { conn.Close() })
 	return conn.(*net.UDPConn)
 }
+
+// send sends one datagram from a node, whose own address the source need not be.
+func send(t *testing.T, d *lab.Node, from, to netip.AddrPort, text []byte) {
+	t.Helper()
+	conn := open(t, d, from, "")
+	defer conn.Close()
+	_, err := conn.WriteToUDPAddrPort(text, to)
+	need(t, err)
+}

@@ -9,6 +9,7 @@ import (
 
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/peer"
+	"fairlead/internal/system/protected"
 )
 
 // A relay that is no peer is not heard by the server, nor a server that is no
@@ -23,7 +24,7 @@ func TestRFC8213_3p_Strangers4(t *testing.T) {
 	w.guard()
 	from := netip.AddrPortFrom(stranger, 67)
 	for _, c := range []struct {
-		at      *end
+		at      *protected.End
 		to      netip.Addr
 		message []byte
 	}{
@@ -31,15 +32,15 @@ func TestRFC8213_3p_Strangers4(t *testing.T) {
 		{w.server, server, request(t, giaddr1)}, // it says that it is the relay, from its own address
 		{w.relay, uplink, offer(t, giaddr1)},
 	} {
-		before := c.at.strangers()
+		before := c.at.Strangers()
 		send(t, w.m, from, netip.AddrPortFrom(c.to, 67), c.message)
-		need(t, lab.Until(patience, "a stranger is counted", func() bool { return c.at.strangers() == before+1 }))
+		need(t, lab.Until(patience, "a stranger is counted", func() bool { return c.at.Strangers() == before+1 }))
 	}
 	w.leases(w.m, "192.0.2.0/24")
 	if log := program.Log(); strings.Contains(log, forgedMAC) {
 		t.Errorf("the server has heard a stranger:\n%s", log)
 	}
-	w.server.allow()
+	w.server.Allow()
 	send(t, w.m, from, netip.AddrPortFrom(server, 67), request(t, giaddr1))
 	need(t, program.Logged(patience, forgedMAC))
 }

@@ -23,7 +23,7 @@ func TestRFC8213_3_NobodyThereQuotesNothing(t *testing.T) {
 		need(t, err)
 		return strings.Contains(out, "\nUdp: 0 1 ") // InDatagrams, NoPorts
 	}))
-	if _, esp := w.wire.onlyESP(0); esp != 1 {
+	if _, esp := w.wire.OnlyESP(0); esp != 1 {
 		t.Errorf("%d ESP packets, want the one that was sent", esp)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/peer"
+	"fairlead/internal/system/protected"
 )
 
 // Addresses of the relay towards its two links of clients, and of the wire.
@@ -34,8 +35,8 @@ type world struct {
 	*lab.Net
 	t               *testing.T
 	c1, c2, r, m, s *lab.Node
-	relay, server   *end
-	wire            *wire
+	relay, server   *protected.End
+	wire            *protected.Wire
 }
 
 // newWorld makes the network and records the wire. Nothing runs yet.
@@ -65,6 +66,21 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
+// newEnd prepares a guard. Its strongSwan gives up on a silent peer within a few
+// seconds instead of minutes.
+func newEnd(t *testing.T, d *lab.Node) *protected.End {
+	t.Helper()
+	return protected.New(t, d, protected.Config{
+		Guards: true, Charon: "retransmit_timeout = 1.0\nretransmit_tries = 3", Patience: patience,
+	})
+}
+
+// record records what passes a link, but for the host on the wire.
+func record(t *testing.T, d *lab.Node, link string) *protected.Wire {
+	t.Helper()
+	return protected.Record(t, d, link, "ip and not ether src "+strangerMAC+" and not host "+stranger.String())
+}
+
 func ip(t *testing.T, d *lab.Node, format string, args ...any) {
 	t.Helper()
 	_, err := d.IP(format, args...)
@@ -76,22 +92,22 @@ func ip(t *testing.T, d *lab.Node, format string, args ...any) {
 func (w *world) protect(kind string, giaddrs ...netip.Addr) {
 	w.t.Helper()
 	if kind != "manual" {
-		w.relay.strongswan()
-		w.server.strongswan()
+		w.relay.Strongswan()
+		w.server.Strongswan()
 	}
-	atRelay, atServer := keyings[kind](w.t, w.Dir(), server, giaddrs...)
+	atRelay, atServer := protected.Keyings[kind](w.t, w.Dir(), server, giaddrs...)
 	stanza := func(name string, remote, local netip.Addr) string {
 		return fmt.Sprintf("  - name: %[1]s4\n    address: %[2]s\n    local: %[3]s\n    role: %[1]s\n    protection: ipsec\n", name, remote, local)
 	}
-	w.relay.configure(stanza("server", server, giaddrs[0]) + atRelay)
-	w.server.configure(stanza("relay", giaddrs[0], server) + atServer)
+	w.relay.Configure(stanza("server", server, giaddrs[0]) + atRelay)
+	w.server.Configure(stanza("relay", giaddrs[0], server) + atServer)
 }
 
 // guard starts both guards.
 func (w *world) guard() {
 	w.t.Helper()
-	w.relay.start()
-	w.server.start()
+	w.relay.Start()
+	w.server.Start()
 }
 
 // serve starts a server of somebody else.

@@ -1,0 +1,59 @@
+package protected
+
+import (
+	"strings"
+	"time"
+)
+
+// Cut is one way to take a hop's protection away, at one end.
+type Cut struct {
+	Name   string
+	Notice string // in what the end says of it; empty: it may be over before it looks
+	Happen func(*End)
+	Heal   func(*End) // nil: fairlead does it alone
+}
+
+// Cuts that both families have.
+var (
+	StrongSwanKilled = Cut{
+		Name: "strongSwan killed", Notice: "strongSwan cannot be reached",
+		Happen: func(e *End) { need(e.T, e.Charon.Kill()) }, Heal: func(e *End) { need(e.T, e.Charon.Start()) },
+	}
+	SAsDeleted   = Cut{Name: "SAs deleted", Notice: "SA", Happen: func(e *End) { e.IP("xfrm state deleteall") }}
+	GuardDeleted = Cut{Name: "guard deleted", Notice: "guard table", Happen: func(e *End) { e.NFT("delete table inet " + e.Table()) }}
+)
+
+// Try cuts at one end, waits until it is noticed there, heals, and waits until all
+// ends are protected again. It returns how long it took until it was noticed, and
+// from there, healed, until all was well.
+func (c *Cut) Try(at *End, all ...*End) (noticed, recovered time.Duration) {
+	at.T.Helper()
+	started := time.Now()
+	c.Happen(at)
+	if c.Notice != "" {
+		at.Notices(started, c.Notice)
+	}
+	noticed = time.Since(started)
+	if c.Heal != nil {
+		c.Heal(at)
+	}
+	healed := time.Now()
+	for _, e := range all {
+		e.BecomesProtected()
+	}
+	return noticed, time.Since(healed)
+}
+
+// IP runs ip at the end, in words as people type them.
+func (e *End) IP(words string) {
+	e.T.Helper()
+	_, err := e.Node.IP("%s", words)
+	need(e.T, err)
+}
+
+// NFT runs nft likewise.
+func (e *End) NFT(words string) {
+	e.T.Helper()
+	_, err := e.Node.Run(append([]string{"nft"}, strings.Fields(words)...)...)
+	need(e.T, err)
+}

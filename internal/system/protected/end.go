@@ -1,0 +1,215 @@
+package protected
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"fairlead/internal/app/control"
+	"fairlead/internal/lab"
+	"fairlead/internal/lab/ike"
+	"fairlead/internal/lab/relay"
+)
+
+// Config says what an end is.
+type Config struct {
+	// Guards has it run "fairlead guard", beside somebody else's program, in place
+	// of "fairlead run".
+	Guards bool
+	// Charon is added to the section charon of strongswan.conf.
+	Charon string
+	// Patience is how long the end may take for anything that is waited for.
+	Patience time.Duration
+}
+
+// End is one host of a hop: a node, its strongSwan, and the fairlead that keeps
+// the hop protected, be it the relay itself or a guard.
+type End struct {
+	T       *testing.T // that fails if the end does
+	Node    *lab.Node
+	Charon  *ike.Charon // nil where keys are made by hand
+	Program *relay.Relay
+	Relay6  string // more of the relay's section of that name, in YAML
+
+	config Config
+}
+
+// pace is how often an end is asked: it looks at its hops once a second, and each
+// question is work for an emulated machine.
+const pace = 200 * time.Millisecond
+
+// New prepares an end without starting anything.
+func New(t *testing.T, d *lab.Node, c Config) *End {
+	t.Helper()
+	binary, err := os.Executable()
+	need(t, err)
+	e := &End{T: t, Node: d, config: c}
+	name := "fairlead"
+	if c.Guards {
+		name = "guard"
+	}
+	e.Program, err = relay.New(d, relay.Config{Name: name, Guard: c.Guards, Binary: binary})
+	need(t, err)
+	return e
+}
+
+// need ends the test if there is an error.
+func need(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Strongswan starts a charon at this end.
+func (e *End) Strongswan() {
+	e.T.Helper()
+	var err error
+	e.Charon, err = ike.Start(e.Node, ike.Config{Charon: e.config.Charon})
+	need(e.T, err)
+}
+
+// Configure writes the configuration: peers in YAML, and for a relay the links,
+// which are those whose names begin with d.
+func (e *End) Configure(peers string) {
+	e.T.Helper()
+	text := "metrics:\n  listen: \"off\"\npeers:\n" + peers
+	if e.Charon != nil {
+		text += "ipsec:\n  strongswan: " + e.Charon.Socket + "\n"
+	}
+	if !e.config.Guards {
+		text += "relay6:\n" + e.Relay6 + "  links:\n    - match: \"d*\"\n"
+	}
+	need(e.T, e.Program.Write(text))
+}
+
+// Start starts the program and waits until it says that it is ready.
+func (e *End) Start() {
+	e.T.Helper()
+	need(e.T, e.Program.Start())
+}
+
+// asking bounds one question to the program.
+func (e *End) asking() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), e.config.Patience)
+}
+
+// Reload has the program take its configuration anew, and waits until it has.
+func (e *End) Reload() {
+	e.T.Helper()
+	ctx, cancel := e.asking()
+	defer cancel()
+	if e.config.Guards {
+		need(e.T, control.NewGuardClient(e.Program.Socket).Reload(ctx))
+		return
+	}
+	need(e.T, control.NewClient(e.Program.Socket).Reload(ctx))
+}
+
+// Allow has a guard let messages of relays in that are not configured.
+func (e *End) Allow() {
+	e.T.Helper()
+	text, err := os.ReadFile(e.Program.File)
+	need(e.T, err)
+	need(e.T, e.Program.Write(string(text)+"others: allow\n"))
+	e.Reload()
+}
+
+// GuardStatus is what a guard says of itself.
+func (e *End) GuardStatus() (control.GuardStatus, error) {
+	ctx, cancel := e.asking()
+	defer cancel()
+	return control.NewGuardClient(e.Program.Socket).Status(ctx)
+}
+
+// Says is what "fairlead guard status" prints.
+func (e *End) Says() string {
+	e.T.Helper()
+	out, err := e.Program.CLI("guard", "status")
+	need(e.T, err)
+	return out
+}
+
+// Strangers is how many relayed messages of nobody that is configured a guard has
+// dropped.
+func (e *End) Strangers() uint64 {
+	e.T.Helper()
+	status, err := e.GuardStatus()
+	need(e.T, err)
+	return status.Strangers.Packets
+}
+
+// Hops is what the program says of its hops, those of all peers.
+func (e *End) Hops() (hops []control.Hop, err error) {
+	if e.config.Guards {
+		status, err := e.GuardStatus()
+		for i := range status.Peers {
+			hops = append(hops, status.Peers[i].Hops...)
+		}
+		return hops, err
+	}
+	ctx, cancel := e.asking()
+	defer cancel()
+	peers, err := control.NewClient(e.Program.Socket).Peers(ctx)
+	for i := range peers {
+		hops = append(hops, peers[i].Hops...)
+	}
+	return hops, err
+}
+
+// Becomes waits until something is true of the end's hops.
+func (e *End) Becomes(what string, is func([]control.Hop) bool) []control.Hop {
+	e.T.Helper()
+	var hops []control.Hop
+	var err error
+	late := lab.Until(e.config.Patience, e.Node.Name+": "+what, func() bool {
+		if hops, err = e.Hops(); err == nil && is(hops) {
+			return true
+		}
+		time.Sleep(pace)
+		return false
+	})
+	if late != nil {
+		e.T.Fatalf("%v; its hops are %+v, %v", late, hops, err)
+	}
+	return hops
+}
+
+// BecomesProtected waits until all hops are protected.
+func (e *End) BecomesProtected() []control.Hop {
+	e.T.Helper()
+	return e.Becomes("all hops are protected", func(hops []control.Hop) bool {
+		for i := range hops {
+			if !hops[i].Protected {
+				return false
+			}
+		}
+		return len(hops) > 0
+	})
+}
+
+// Notices waits until one of the hops has, or has had since then, a problem with a
+// text in it.
+func (e *End) Notices(since time.Time, text string) {
+	e.T.Helper()
+	e.Becomes(fmt.Sprintf("%q is noticed", text), func(hops []control.Hop) bool {
+		for i := range hops {
+			h := &hops[i]
+			if strings.Contains(h.Problem, text) || h.LastErrorAt.After(since) && strings.Contains(h.LastError, text) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// Table is the name of the end's guard table.
+func (e *End) Table() string {
+	if e.config.Guards {
+		return "fairlead-guard-guard"
+	}
+	return "fairlead-relay-guard"
+}
