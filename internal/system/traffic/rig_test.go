@@ -203,6 +203,14 @@ func (r *rig) settled(c *script.Client) {
 	r.obtain(c, 240)
 }
 
+// ended waits until the kernel has neither route nor filter element of a prefix. The
+// one goes after the other.
+func (r *rig) ended(p netip.Prefix) {
+	r.t.Helper()
+	r.WantNoRoute(p)
+	until(r.t, fmt.Sprintf("the filter has let go of %s", p), func() bool { return len(r.Permitted(`"`+p.Addr().String()+`"`)) == 0 })
+}
+
 // heard are the messages of a transaction that the server has received.
 func (r *rig) heard(message []byte) (found []script.Request) {
 	for _, q := range r.server.Received() {
