@@ -32,8 +32,8 @@ func TestRFC8213_3_FailsClosed4(t *testing.T) {
 	w.protect("psk", giaddr1)
 	f := &forger{w: w, program: w.serve(peer.Dnsmasq4), heard: record(t, w.c1, "c0")}
 	w.relays(peer.DnsmasqRelay)
-	f.forge()
 	need(t, lab.Until(patience, "server and client hear the host on the wire", func() bool {
+		f.forge() // again: the relay may not be there yet
 		atServer, atClient := f.taken()
 		return atServer > 0 && atClient > 0
 	}))
