@@ -17,7 +17,7 @@ import (
 // hop. The machine's kernel has ESP only in one of its images.
 func withESP(t *testing.T, p *pair) {
 	if os.Getenv("FAIRLEAD_VM_IMAGE") != "ipsec" {
-		t.Skip("the plain image has no ESP")
+		t.Skip("probe: FAIRLEAD_VM_IMAGE is not ipsec: the plain image has no ESP")
 	}
 	keys := "enc cbc(aes) 0x" + strings.Repeat("11", 32) + " auth-trunc hmac(sha256) 0x" + strings.Repeat("22", 32) + " 128"
 	for i, w := range ways {
@@ -133,7 +133,7 @@ func TestGuardInVRF(t *testing.T) {
 // state. Without one, a peer sends under another's address with its own key.
 func TestGuardESPReliesOnSelectors(t *testing.T) {
 	if os.Getenv("FAIRLEAD_VM_IMAGE") != "ipsec" {
-		t.Skip("the plain image has no ESP")
+		t.Skip("probe: FAIRLEAD_VM_IMAGE is not ipsec: the plain image has no ESP")
 	}
 	for _, selector := range []string{"", " sel src " + else6 + " dst " + host6} {
 		p := newPair(t, "")
