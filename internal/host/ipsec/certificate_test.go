@@ -53,9 +53,9 @@ func TestCertificateFailures(t *testing.T) {
 		yours *ike.Credential
 		why   string // the initiator's, of the responder
 	}{
-		{"authority", issue(t, other, ike.Request{Name: "b", Addresses: there}), "no issuer certificate found"},
-		{"expired", issue(t, theirs, ike.Request{Name: "b", Addresses: there, From: past, Until: past.Add(time.Hour)}), "certificate invalid (valid from"},
-		{"name", issue(t, theirs, ike.Request{Name: "b", Addresses: []netip.Addr{netip.MustParseAddr("2001:db8::9")}}), "no trusted"},
+		{"authority", issue(t, other, ike.Request{Name: "b", Addresses: there}), "no trusted ECDSA public key found for '2001:db8::2': no issuer certificate found"},
+		{"expired", issue(t, theirs, ike.Request{Name: "b", Addresses: there, From: past, Until: past.Add(time.Hour)}), "no trusted ECDSA public key found for '2001:db8::2': subject certificate invalid (valid from"},
+		{"name", issue(t, theirs, ike.Request{Name: "b", Addresses: []netip.Addr{netip.MustParseAddr("2001:db8::9")}}), "no trusted ECDSA public key found for '2001:db8::2'"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t)
