@@ -44,7 +44,8 @@ func clearCommand() *cobra.Command {
 		Long: `End the delegations that match all that is named (RFC 8987 O-2): exactly this
 prefix, this client, this link. The client is not told; the server still has its
 lease, and may grant it again when the client next asks. With --block it is not
-learned again until "fairlead unblock" with the same words.`,
+learned again until "fairlead unblock" with the same words. All cannot be blocked:
+servers would go on granting prefixes that nobody can be reached by.`,
 		Example: `  fairlead clear 2001:db8:4000::/56
   fairlead clear --client 00:03:00:01:02:00:5e:10:00:01 --link br-cust7 --block`,
 		Args: atMost(1),
@@ -57,8 +58,10 @@ learned again until "fairlead unblock" with the same words.`,
 			switch named := r.Prefix.IsValid() || r.Client != "" || r.Link != ""; {
 			case !named && !all:
 				return usagef("clear needs a prefix, --client, --link or --all")
-			case all && (named || block):
+			case all && named:
 				return usagef("--all goes with nothing else")
+			case all && block:
+				return usagef("--all cannot be blocked: servers would go on granting what nobody is routed; name a --link, or stop the relay")
 			}
 			do := func(ctx context.Context, c *control.Client) (control.ClearResult, error) { return c.Clear(ctx, r) }
 			return change(cmd, &a, do, writeCleared)

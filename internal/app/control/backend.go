@@ -76,7 +76,8 @@ type TraceFilter struct {
 
 // ClearRequest names the delegations to end (RFC 8987 O-2): those that match
 // every field that is set, exactly. At least one of Prefix, Client, Link and
-// All is set. With Block, what is named is not learned again until unblocked.
+// All is set. With Block, which does not go with All, what is named is not learned
+// again until unblocked.
 type ClearRequest struct {
 	Prefix netip.Prefix `json:"prefix,omitzero"`
 	Client DUID         `json:"client,omitempty"`

@@ -116,8 +116,10 @@ func (r ClearRequest) check() error {
 	switch {
 	case r.Prefix.IsValid() && r.Prefix != r.Prefix.Masked():
 		return fmt.Errorf("%w: prefix: bits are set beyond its length", ErrInvalid)
-	case r.All && (named || r.Block):
+	case r.All && named:
 		return fmt.Errorf("%w: all goes with nothing else", ErrInvalid)
+	case r.All && r.Block: // a Reply is no less forwarded for it (G-1): every client would have a prefix and no route
+		return fmt.Errorf("%w: all cannot be blocked", ErrInvalid)
 	case !r.All && !named:
 		return fmt.Errorf("%w: clear needs a prefix, a client, a link or all", ErrInvalid)
 	}

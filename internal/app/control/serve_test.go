@@ -280,7 +280,7 @@ func TestRefusedRequests(t *testing.T) {
 		{"two values", "POST", "/v1/clear", json, `{"all":true}{}`, 400, "more than one"},
 		{"clear of nothing", "POST", "/v1/clear", json, `{}`, 400, "clear needs"},
 		{"clear of all and one", "POST", "/v1/clear", json, `{"all":true,"link":"a"}`, 400, "nothing else"},
-		{"all blocked", "POST", "/v1/clear", json, `{"all":true,"block":true}`, 400, "nothing else"},
+		{"all blocked", "POST", "/v1/clear", json, `{"all":true,"block":true}`, 400, "cannot be blocked"},
 		{"clear with host bits", "POST", "/v1/clear", json, `{"prefix":"2001:db8::1/32"}`, 400, "bits are set"},
 		{"unblock of nothing", "POST", "/v1/unblock", json, `{}`, 400, "unblock needs"},
 		{"body too large", "POST", "/v1/clear", json, `{"link":"` + strings.Repeat("x", control.MaxBody) + `"}`, 413, "too large"},
