@@ -1,7 +1,6 @@
 package hop
 
 import (
-	"net/netip"
 	"slices"
 	"time"
 
@@ -105,10 +104,9 @@ type watched struct {
 	state State
 
 	up        bool
-	unheard   int    // how often in a row strongSwan did not answer
-	forged    uint64 // packets that the kernel rejected of the SAs that there are
-	replayed  uint64
-	lostSA    uint32 // child that the kernel did not have the last time
+	unheard   int       // how often in a row strongSwan did not answer
+	rejected  rejection // of the SAs that there are
+	lostSA    uint32    // child that the kernel did not have the last time
 	probing   map[uint32]instant.Instant
 	hanging   map[uint32]instant.Instant
 	missing   instant.Instant // since when there is no SA; 0: there is
@@ -233,17 +231,18 @@ func (m *Monitor) Observe(now instant.Now, seen *Seen) (actions []Action, notes 
 		actions = append(actions, Action{Kind: InstallGuard, Why: guard})
 	}
 	load, manual := "", ""
+	v := newView(seen)
 	for i := range m.hops {
 		w := m.watched[m.hops[i].Name]
 		var problem string
 		var more []Action
 		if w.hop.Manual != nil {
-			problem = w.observeManual(now, seen)
+			problem = w.observeManual(now, v)
 			if problem != "" && manual == "" && seen.Kernel != nil {
 				manual = problem
 			}
 		} else {
-			problem, more = w.observeIKE(now, seen)
+			problem, more = w.observeIKE(now, v)
 			if seen.Charon != nil && problem == notLoaded {
 				load = problem
 			}
@@ -251,7 +250,7 @@ func (m *Monitor) Observe(now instant.Now, seen *Seen) (actions []Action, notes 
 		if guard != "" {
 			problem = guard
 		}
-		w.countRejected(now, seen.Kernel)
+		w.countRejected(now, v)
 		if seen.Guard != nil {
 			w.state.Dropped = seen.Guard.Hops[w.hop.Name]
 		}
@@ -340,37 +339,13 @@ const (
 )
 
 // hasPolicies reports whether the kernel requires ESP for all traffic of the hop.
-func (w *watched) hasPolicies(k *Kernel) bool {
+func (w *watched) hasPolicies(v *view) bool {
 	for _, s := range w.hop.Selectors() {
-		out := XfrmPolicy{Out: true, Source: host(w.hop.Local), Dest: host(w.hop.Remote), Protocol: s.Protocol, SourcePort: s.Local, DestPort: s.Remote}
-		in := XfrmPolicy{Source: host(w.hop.Remote), Dest: host(w.hop.Local), Protocol: s.Protocol, SourcePort: s.Remote, DestPort: s.Local}
-		if !k.requires(out) || !k.requires(in) {
+		if !v.requires(w.hop, s) {
 			return false
 		}
 	}
 	return true
-}
-
-func host(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
-
-// requires reports whether there is a policy for just that traffic that asks for
-// ESP.
-func (k *Kernel) requires(want XfrmPolicy) bool {
-	return slices.ContainsFunc(k.Policies, func(p XfrmPolicy) bool {
-		esp := p.ESP
-		p.ESP, p.Reqid = false, 0
-		return esp && p == want
-	})
-}
-
-// state is the SA towards dest with that SPI, nil if there is none.
-func (k *Kernel) state(dest netip.Addr, spi uint32) *XfrmState {
-	for i := range k.States {
-		if s := &k.States[i]; s.SPI == spi && s.Dest == dest {
-			return s
-		}
-	}
-	return nil
 }
 
 // begins reports whether it is for us to negotiate: the relay does, which has

@@ -1,6 +1,7 @@
 package hop
 
 import (
+	"slices"
 	"time"
 
 	"fairlead/internal/core/instant"
@@ -8,15 +9,15 @@ import (
 
 // observeIKE looks at a hop that strongSwan keys. It returns what is wrong with
 // it, and what is to be done for it alone.
-func (w *watched) observeIKE(now instant.Now, seen *Seen) (problem string, actions []Action) {
-	c, k := seen.Charon, seen.Kernel
-	if c != nil {
+func (w *watched) observeIKE(now instant.Now, v *view) (problem string, actions []Action) {
+	mine := v.ike[w.hop.Name]
+	if v.Charon != nil {
 		w.unheard = 0
 	}
 	switch {
-	case c == nil && seen.CharonError == "":
+	case v.Charon == nil && v.CharonError == "":
 		return notWatched, nil
-	case c == nil:
+	case v.Charon == nil:
 		// It may be late once, on a machine that is busy; traffic goes on meanwhile.
 		if w.unheard++; w.unheard == 1 && w.up {
 			return w.state.Problem, nil
@@ -24,14 +25,14 @@ func (w *watched) observeIKE(now instant.Now, seen *Seen) (problem string, actio
 		// It may come back, and number its SAs from the start.
 		clear(w.probing)
 		clear(w.hanging)
-		return noCharon + seen.CharonError, nil
-	case k == nil:
-		return noKernel + seen.KernelError, nil
+		return noCharon + v.CharonError, nil
+	case v.Kernel == nil:
+		return noKernel + v.KernelError, nil
 	}
-	w.account(c)
+	w.account(mine)
 	// After a reboot of the peer there may be a good SA beside the stale one.
-	silent := w.lasting(now.Boot, c, w.probing, deafAfter, func(s *IKESA) bool { return s.Probing })
-	hangs := len(w.lasting(now.Boot, c, w.hanging, hangAfter, func(s *IKESA) bool { return !s.Established })) > 0
+	silent := lasting(now.Boot, mine, w.probing, deafAfter, func(s *IKESA) bool { return s.Probing })
+	hangs := len(lasting(now.Boot, mine, w.hanging, hangAfter, func(s *IKESA) bool { return !s.Established })) > 0
 	again := func(why string) (string, []Action) {
 		if !w.reinstall.due(now.Boot) {
 			return why, nil
@@ -39,17 +40,13 @@ func (w *watched) observeIKE(now instant.Now, seen *Seen) (problem string, actio
 		w.initiate.reset()
 		return why, []Action{{Kind: Reinstall, Hop: w.hop.Name, Why: why}}
 	}
-	loaded := false
-	for _, name := range c.Connections {
-		loaded = loaded || name == w.hop.Name
-	}
 	switch {
-	case !loaded:
+	case !v.loaded[w.hop.Name]:
 		return notLoaded, nil
-	case !w.hasPolicies(k):
+	case !w.hasPolicies(v):
 		return again(noPolicy)
 	}
-	if lost, twice := w.lacksState(c, k); twice {
+	if lost, twice := w.lacksState(v, mine); twice {
 		return again(noState)
 	} else if lost {
 		return w.state.Problem, nil
@@ -59,26 +56,26 @@ func (w *watched) observeIKE(now instant.Now, seen *Seen) (problem string, actio
 			continue // a connection is there only while somebody asks for leases
 		}
 		switch {
-		case w.serving(c, k, s.Name, silent) != nil:
+		case w.serving(v, mine, s.Name, silent) != nil:
 		case len(silent) > 0:
 			return again(deaf)
 		default:
-			return w.negotiate(now.Boot, c, s.Name, hangs)
+			return w.negotiate(now.Boot, mine, s.Name, hangs)
 		}
 	}
 	w.missing = 0
 	w.initiate.reset()
 	w.reinstall.reset()
-	main := w.serving(c, k, "dhcp", silent)
+	main := w.serving(v, mine, "dhcp", silent)
 	w.state.Algorithms, w.state.Age = main.Algorithms, main.Age
-	if many := w.prune(now.Boot, c); len(many) > 0 {
+	if many := w.prune(now.Boot, mine); len(many) > 0 {
 		return "", []Action{{Kind: Prune, Hop: w.hop.Name, IKE: many, Why: manySAs}}
 	}
 	return "", nil
 }
 
 // negotiate begins what has not begun, and begins again what hangs.
-func (w *watched) negotiate(now instant.Instant, c *Charon, selector string, hangs bool) (string, []Action) {
+func (w *watched) negotiate(now instant.Instant, mine []*IKESA, selector string, hangs bool) (string, []Action) {
 	if w.missing == 0 {
 		w.missing = now
 	}
@@ -86,37 +83,31 @@ func (w *watched) negotiate(now instant.Instant, c *Charon, selector string, han
 	case hangs && w.reinstall.due(now):
 		w.initiate.reset()
 		return deaf, []Action{{Kind: Reinstall, Hop: w.hop.Name, Why: deaf}}
-	case hangs || w.negotiating(c) || !w.begins(now) || !w.initiate.due(now):
+	case hangs || negotiating(mine) || !w.begins(now) || !w.initiate.due(now):
 		return noSA, nil
 	}
 	return noSA, []Action{{Kind: Initiate, Hop: w.hop.Name, Selector: selector, Why: noSA}}
 }
 
-// negotiating reports whether an IKE SA of the hop is on its way.
-func (w *watched) negotiating(c *Charon) bool {
-	for i := range c.IKE {
-		if c.IKE[i].Hop == w.hop.Name && !c.IKE[i].Established {
-			return true
-		}
-	}
-	return false
+// negotiating reports whether one of a hop's IKE SAs is on its way.
+func negotiating(mine []*IKESA) bool {
+	return slices.ContainsFunc(mine, func(s *IKESA) bool { return !s.Established })
 }
 
-// lasting are those of the hop's IKE SAs of which something has been true for
+// lasting are those of a hop's IKE SAs of which something has been true for
 // that long. since keeps when it became true.
-func (w *watched) lasting(now instant.Instant, c *Charon, since map[uint32]instant.Instant, long time.Duration, is func(*IKESA) bool) map[uint32]bool {
-	holds, lasting := make(map[uint32]bool), make(map[uint32]bool)
-	for i := range c.IKE {
-		s := &c.IKE[i]
-		if s.Hop != w.hop.Name || !is(s) {
+func lasting(now instant.Instant, mine []*IKESA, since map[uint32]instant.Instant, patience time.Duration, is func(*IKESA) bool) map[uint32]bool {
+	holds, long := make(map[uint32]bool), make(map[uint32]bool)
+	for _, s := range mine {
+		if !is(s) {
 			continue
 		}
 		holds[s.ID] = true
 		if _, known := since[s.ID]; !known {
 			since[s.ID] = now
 		}
-		if now >= since[s.ID].After(long) {
-			lasting[s.ID] = true
+		if now >= since[s.ID].After(patience) {
+			long[s.ID] = true
 		}
 	}
 	for id := range since {
@@ -124,18 +115,15 @@ func (w *watched) lasting(now instant.Instant, c *Charon, since map[uint32]insta
 			delete(since, id)
 		}
 	}
-	return lasting
+	return long
 }
 
-// each calls f with every child of the hop that strongSwan holds for installed.
-func (w *watched) each(c *Charon, f func(*IKESA, *ChildSA)) {
-	for i := range c.IKE {
-		if c.IKE[i].Hop != w.hop.Name {
-			continue
-		}
-		for j := range c.IKE[i].Children {
-			if s := &c.IKE[i].Children[j]; s.Installed {
-				f(&c.IKE[i], s)
+// each calls f with every child of a hop that strongSwan holds for installed.
+func each(mine []*IKESA, f func(*IKESA, *ChildSA)) {
+	for _, i := range mine {
+		for j := range i.Children {
+			if s := &i.Children[j]; s.Installed {
+				f(i, s)
 			}
 		}
 	}
@@ -143,26 +131,26 @@ func (w *watched) each(c *Charon, f func(*IKESA, *ChildSA)) {
 
 // serving is the newest child for a selector whose SAs the kernel has both ways,
 // and whose peer is not silent.
-func (w *watched) serving(c *Charon, k *Kernel, selector string, silent map[uint32]bool) (newest *ChildSA) {
-	w.each(c, func(i *IKESA, s *ChildSA) {
-		if !silent[i.ID] && s.Selector == selector && w.inKernel(k, s) && (newest == nil || s.Age < newest.Age) {
+func (w *watched) serving(v *view, mine []*IKESA, selector string, silent map[uint32]bool) (newest *ChildSA) {
+	each(mine, func(i *IKESA, s *ChildSA) {
+		if !silent[i.ID] && s.Selector == selector && w.inKernel(v, s) && (newest == nil || s.Age < newest.Age) {
 			newest = s
 		}
 	})
 	return newest
 }
 
-func (w *watched) inKernel(k *Kernel, s *ChildSA) bool {
-	return k.state(w.hop.Local, s.SPIIn) != nil && k.state(w.hop.Remote, s.SPIOut) != nil
+func (w *watched) inKernel(v *view, s *ChildSA) bool {
+	return v.state(w.hop.Local, s.SPIIn) != nil && v.state(w.hop.Remote, s.SPIOut) != nil
 }
 
 // lacksState reports whether the kernel is without an SA that strongSwan holds
 // for installed. strongSwan and kernel are not read at one moment, so only the
 // second time counts.
-func (w *watched) lacksState(c *Charon, k *Kernel) (lost, twice bool) {
+func (w *watched) lacksState(v *view, mine []*IKESA) (lost, twice bool) {
 	id := uint32(0)
-	w.each(c, func(_ *IKESA, s *ChildSA) {
-		if !w.inKernel(k, s) {
+	each(mine, func(_ *IKESA, s *ChildSA) {
+		if !w.inKernel(v, s) {
 			id = s.ID
 		}
 	})
@@ -172,9 +160,9 @@ func (w *watched) lacksState(c *Charon, k *Kernel) (lost, twice bool) {
 }
 
 // account adds up what has passed all SAs of the hop.
-func (w *watched) account(c *Charon) {
+func (w *watched) account(mine []*IKESA) {
 	now := make(map[uint32]ChildSA)
-	w.each(c, func(_ *IKESA, s *ChildSA) { now[s.ID] = *s })
+	each(mine, func(_ *IKESA, s *ChildSA) { now[s.ID] = *s })
 	w.total(now)
 }
 

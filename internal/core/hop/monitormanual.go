@@ -17,7 +17,7 @@ const oldKey = 90 * 24 * time.Hour
 
 // observeManual looks at a hop whose keys are in the configuration, and returns
 // what is wrong with it.
-func (w *watched) observeManual(now instant.Now, seen *Seen) string {
+func (w *watched) observeManual(now instant.Now, v *view) string {
 	m := w.hop.Manual
 	made := m.Out.Made
 	for _, in := range m.In {
@@ -30,18 +30,17 @@ func (w *watched) observeManual(now instant.Now, seen *Seen) string {
 	if w.state.Age > oldKey {
 		w.state.Warnings = append(w.state.Warnings, WarnAge)
 	}
-	k := seen.Kernel
-	if k == nil {
-		return noKernel + seen.KernelError
+	if v.Kernel == nil {
+		return noKernel + v.KernelError
 	}
 	children := map[uint32]ChildSA{}
-	out := k.state(w.hop.Remote, m.Out.SPI)
+	out := v.state(w.hop.Remote, m.Out.SPI)
 	missing := out == nil
 	if out != nil {
 		children[m.Out.SPI] = ChildSA{Out: out.Traffic}
 	}
 	for _, sa := range m.In {
-		in := k.state(w.hop.Local, sa.SPI)
+		in := v.state(w.hop.Local, sa.SPI)
 		missing = missing || in == nil
 		if in != nil {
 			c := children[sa.SPI]
@@ -50,7 +49,7 @@ func (w *watched) observeManual(now instant.Now, seen *Seen) string {
 		}
 	}
 	w.total(children)
-	if missing || !w.hasPolicies(k) {
+	if missing || !w.hasPolicies(v) {
 		return noManual
 	}
 	return ""

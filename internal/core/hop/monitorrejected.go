@@ -10,24 +10,18 @@ const (
 )
 
 // countRejected takes in what the kernel has thrown away of what came for the hop.
-func (w *watched) countRejected(now instant.Now, k *Kernel) {
-	if k == nil {
+func (w *watched) countRejected(now instant.Now, v *view) {
+	if v.Kernel == nil {
 		return
 	}
-	forged, again := uint64(0), uint64(0)
-	for i := range k.States {
-		if s := &k.States[i]; s.Source == w.hop.Remote && s.Dest == w.hop.Local {
-			forged += s.AuthErrors
-			again += s.ReplayErrors
-		}
-	}
-	if forged > w.forged {
-		w.state.Rejected += forged - w.forged
+	r := v.rejected[flow{w.hop.Remote, w.hop.Local}]
+	if r.forged > w.rejected.forged {
+		w.state.Rejected += r.forged - w.rejected.forged
 		w.fail(now, unauthentic)
 	}
-	if again > w.replayed {
-		w.state.Rejected += again - w.replayed
+	if r.replayed > w.rejected.replayed {
+		w.state.Rejected += r.replayed - w.rejected.replayed
 		w.fail(now, replayed)
 	}
-	w.forged, w.replayed = forged, again
+	w.rejected = r
 }

@@ -28,9 +28,9 @@ type twins struct {
 
 // prune returns those of a hop's IKE SAs that are too many, once there have been
 // several for a while.
-func (w *watched) prune(now instant.Instant, c *Charon) (many []uint32) {
+func (w *watched) prune(now instant.Instant, mine []*IKESA) (many []uint32) {
 	holders := make(map[uint32]*ChildSA)
-	w.each(c, func(i *IKESA, s *ChildSA) {
+	each(mine, func(i *IKESA, s *ChildSA) {
 		if best := holders[i.ID]; s.Selector == "dhcp" && (best == nil || s.Age < best.Age) {
 			holders[i.ID] = s
 		}

@@ -1,0 +1,76 @@
+package hop
+
+import "net/netip"
+
+// view is what was seen at one moment, sorted so that each of many hops finds its
+// own at once. It points into the Seen that it was made of.
+type view struct {
+	*Seen
+	loaded   map[string]bool // hops whose connections strongSwan has
+	ike      map[string][]*IKESA
+	states   map[arrival]*XfrmState
+	demanded map[XfrmPolicy]bool // what ESP is required for; without ESP and Reqid
+	rejected map[flow]rejection
+}
+
+// arrival is where an SA ends: the kernel has one for each (RFC 4301 section 4.1).
+type arrival struct {
+	dest netip.Addr
+	spi  uint32
+}
+
+// flow is a pair of hosts, one way.
+type flow struct{ source, dest netip.Addr }
+
+// rejection is how many packets the kernel rejected, and why.
+type rejection struct{ forged, replayed uint64 }
+
+func newView(seen *Seen) *view {
+	v := &view{Seen: seen}
+	if c := seen.Charon; c != nil {
+		v.loaded, v.ike = make(map[string]bool, len(c.Connections)), make(map[string][]*IKESA, len(c.IKE))
+		for _, name := range c.Connections {
+			v.loaded[name] = true
+		}
+		for i := range c.IKE {
+			name := c.IKE[i].Hop
+			v.ike[name] = append(v.ike[name], &c.IKE[i])
+		}
+	}
+	if seen.Kernel != nil {
+		v.sortKernel(seen.Kernel)
+	}
+	return v
+}
+
+func (v *view) sortKernel(k *Kernel) {
+	v.states = make(map[arrival]*XfrmState, len(k.States))
+	v.rejected = make(map[flow]rejection, len(k.States))
+	for i := range k.States {
+		s := &k.States[i]
+		v.states[arrival{s.Dest, s.SPI}] = s
+		way := flow{s.Source, s.Dest}
+		r := v.rejected[way]
+		v.rejected[way] = rejection{r.forged + s.AuthErrors, r.replayed + s.ReplayErrors}
+	}
+	v.demanded = make(map[XfrmPolicy]bool, len(k.Policies))
+	for _, p := range k.Policies {
+		if p.ESP {
+			p.ESP, p.Reqid = false, 0
+			v.demanded[p] = true
+		}
+	}
+}
+
+// requires reports whether there is a policy that asks for ESP for just the traffic
+// of a selector, both ways.
+func (v *view) requires(h *Hop, s Selector) bool {
+	local, remote := host(h.Local), host(h.Remote)
+	return v.demanded[XfrmPolicy{Out: true, Source: local, Dest: remote, Protocol: s.Protocol, SourcePort: s.Local, DestPort: s.Remote}] &&
+		v.demanded[XfrmPolicy{Source: remote, Dest: local, Protocol: s.Protocol, SourcePort: s.Remote, DestPort: s.Local}]
+}
+
+func host(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
+
+// state is the SA towards dest with that SPI, nil if there is none.
+func (v *view) state(dest netip.Addr, spi uint32) *XfrmState { return v.states[arrival{dest, spi}] }
