@@ -70,9 +70,16 @@ func Run(ctx context.Context, path string) error {
 	g.privacy.Quiet()
 	g.log = privacy.Logger(service.NewLogger(cfg.Log.Format, &g.level, os.Stderr), g.privacy)
 	g.warn(cfg.Warnings)
-	g.supervisor, err = protect.Open(g.options(), settings(cfg))
-	if err != nil {
-		return err
+	var unheard error
+	if g.api, unheard = control.ListenGuard(&cfg.Control, cfg.Audit.File, g, g.log); errors.Is(unheard, control.ErrInUse) {
+		return unheard // a guard runs: what is installed is that one's
+	}
+	// Whatever else is wrong, nothing passes in clear.
+	if g.supervisor, err = protect.Open(g.options(), settings(cfg)); err != nil {
+		return errors.Join(err, unheard)
+	}
+	if unheard != nil {
+		return errors.Join(unheard, g.supervisor.Close())
 	}
 	return errors.Join(g.serve(ctx), g.supervisor.Close())
 }
@@ -102,10 +109,6 @@ func (g *guard) warn(warnings config.Problems) {
 
 func (g *guard) serve(ctx context.Context) error {
 	cfg := g.config()
-	var err error
-	if g.api, err = control.ListenGuard(&cfg.Control, cfg.Audit.File, g, g.log); err != nil {
-		return err
-	}
 	group, ctx := errgroup.WithContext(ctx)
 	tasks := map[string]service.Task{
 		"protection": g.supervisor.Run, "control": g.api.Run, "programs": g.watchPrograms, "signals": g.signals,
@@ -164,6 +167,9 @@ func (g *guard) reload() error {
 		if changed {
 			return fmt.Errorf("%s: cannot change while running: restart instead", name)
 		}
+	}
+	if err := g.api.ReconfigureGuard(&next.Control, next.Audit.File); err != nil {
+		return err
 	}
 	if err := g.supervisor.Reconfigure(settings(next)); err != nil {
 		return err

@@ -203,13 +203,19 @@ func TestGuardHolds(t *testing.T) {
 		until(t, words+": noticed", func() bool { return strings.Count(r.proc.Log(), "guard table changed by somebody else") > 0 })
 		until(t, words+": mended", func() bool { return r.table() && !r.hears(relay, request(relay)) })
 	}
+	purge := func() error {
+		_, err := r.host.Run(labtest.Program(), "guard", "purge", "--config", r.path("guard.yaml"))
+		return err
+	}
+	if err := purge(); err == nil || !strings.Contains(err.Error(), "systemctl stop fairlead-guard") || !r.table() {
+		t.Errorf("a purge beside a guard that runs: %v, the table is there: %v", err, r.table())
+	}
 	need(t, r.proc.Signal(syscall.SIGTERM))
 	need(t, r.proc.Wait(labtest.Patience))
 	if !r.table() || r.hears(relay, request(relay)) {
 		t.Error("the guard went with its process")
 	}
-	_, err := r.host.Run(labtest.Program(), "guard", "purge", "--config", r.path("guard.yaml"))
-	need(t, err)
+	need(t, purge())
 	if r.table() || !r.hears(relay, request(relay)) {
 		t.Error("the guard is still there after a purge")
 	}
@@ -240,6 +246,43 @@ func TestReload(t *testing.T) {
 	}
 	if s := r.status(); s.Config.LastError == "" || len(s.Peers) != 3 {
 		t.Errorf("status %+v", s)
+	}
+}
+
+// Who may command the guard and where that is written down are taken over too: an
+// operator who was struck out must not go on.
+func TestReloadTakesControl(t *testing.T) {
+	r := start(t)
+	r.launch()
+	reload := func() {
+		t.Helper()
+		_, err := r.host.Run(labtest.Program(), "reload", "--socket", r.path("control.sock"))
+		need(t, err)
+	}
+	r.configure(fmt.Sprintf("audit: {log: %s}\n", r.path("audit")))
+	reload()
+	reload()
+	b, err := os.ReadFile(r.path("audit"))
+	if err != nil || !strings.Contains(string(b), `"deed":"reload"`) {
+		t.Errorf("the audit log of the new configuration: %s, %v", b, err)
+	}
+}
+
+// Whoever starts a second guard beside the first by mistake does not take the
+// first one's table away.
+func TestSecondGuardTakesNothing(t *testing.T) {
+	r := start(t)
+	r.launch()
+	before, err := r.host.Run("nft", "-a", "list", "table", "inet", "fairlead-guard-guard")
+	need(t, err)
+	_, err = r.host.Run(labtest.Program(), "guard", "--config", r.path("guard.yaml"))
+	if err == nil || !strings.Contains(err.Error(), "another process's") {
+		t.Errorf("a second guard: %v", err)
+	}
+	after, err := r.host.Run("nft", "-a", "list", "table", "inet", "fairlead-guard-guard")
+	need(t, err)
+	if before != after {
+		t.Errorf("the table is another one than before:\n%s\nbefore:\n%s", after, before)
 	}
 }
 
