@@ -66,8 +66,8 @@ func guardPurgeCommand(purge func(string) error) *cobra.Command {
 		Use:   "purge",
 		Short: "Remove the guard's filter and keys, for a guard that is not to come back",
 		Long: `Remove the guard's filter from the kernel, and its connections and keys from
-strongSwan and the kernel, for a guard that does not run and is not to come back.
-From then on messages travel in clear again.`,
+strongSwan and the kernel, for a guard that is not to come back. One that runs is
+left alone: stop it first. From then on messages travel in clear again.`,
 		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := purge(path); err != nil {

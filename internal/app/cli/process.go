@@ -47,10 +47,10 @@ func purgeCommand(purge func(string) error) *cobra.Command {
 		Use:   "purge",
 		Short: "Remove every route, filter and IPsec key of Fairlead",
 		Long: `Remove every route, filter and IPsec key of Fairlead from the kernel, and its
-connections from strongSwan, for a Fairlead that does not run and is not to come
-back. What goes to and from protected peers travels in clear from then on. What
-Fairlead keeps on disk stays, and so does what belongs to "fairlead guard", which
-has a purge of its own.`,
+connections from strongSwan, for a Fairlead that is not to come back. One that
+runs is left alone: stop it first. What goes to and from protected peers travels
+in clear from then on. What Fairlead keeps on disk stays, and so does what belongs
+to "fairlead guard", which has a purge of its own.`,
 		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := purge(path); err != nil {

@@ -304,11 +304,14 @@ func Plan(path string) (string, error) {
 
 // Purge takes everything of ours out of the kernel and out of strongSwan: routes,
 // filter table, protection of peers. The store stays; its folder says how to
-// forget that too.
+// forget that too. A daemon that runs is an error, and loses nothing.
 func Purge(path string) error {
 	cfg, err := config.Load(path)
 	if err != nil {
 		return err
+	}
+	if err := control.Stopped(cfg.Control.Socket, "fairlead", "fairlead"); err != nil {
+		return fmt.Errorf("purge: %w", err)
 	}
 	nl, err := netlink.Open(netlink.Options{Protocol: cfg.Host.Protocol})
 	if err != nil {

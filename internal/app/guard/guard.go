@@ -285,11 +285,15 @@ func Plan(path string) (string, error) {
 }
 
 // Purge takes everything of the guard out of strongSwan, XFRM and the packet
-// filter: what it held back passes from then on.
+// filter: what it held back passes from then on. A guard that runs is an error,
+// and loses nothing.
 func Purge(path string) error {
 	cfg, err := config.LoadGuard(path)
 	if err != nil {
 		return err
+	}
+	if err := control.Stopped(cfg.Control.Socket, "fairlead guard", "fairlead-guard"); err != nil {
+		return fmt.Errorf("purge: %w", err)
 	}
 	log := service.NewLogger(cfg.Log.Format, service.Level(cfg.Log.Level), os.Stderr)
 	return protect.Purge(protect.Options{Owner: hop.OwnerGuard, Socket: cfg.IPsec.Socket, Log: log})
