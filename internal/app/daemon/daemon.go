@@ -53,18 +53,19 @@ type daemon struct {
 	host    string
 	privacy *privacy.Rules
 
-	store *store.Store
-	nl    *netlink.Conn
-	nft   *nft.Table
-	hops  *protect.Supervisor
-	conn  *udp.Conn
-	loop  *loop
-	pipe  *pipeline
-	hook  *hook.Runner
-	feed  *control.Feed
-	audit *auditor
-	api   *control.Server
-	level slog.LevelVar
+	store   *store.Store
+	nl      *netlink.Conn
+	nft     *nft.Table
+	hops    *protect.Supervisor
+	conn    *udp.Conn
+	loop    *loop
+	pipe    *pipeline
+	hook    *hook.Runner
+	feed    *control.Feed
+	audit   *auditor
+	api     *control.Server
+	scrapes *metrics.Server // nil: none are answered
+	level   slog.LevelVar
 
 	events  <-chan netlink.Event
 	hangups chan os.Signal
@@ -203,6 +204,11 @@ func (d *daemon) serve(ctx context.Context) error {
 		d.loop.senders = newSenders(d.loop.net.send, d.loop.endTurn)
 	}
 	d.loop.net.update(d.loop.core)
+	if m := d.config().Metrics; m.Listen.IsValid() {
+		if d.scrapes, err = metrics.Listen(m, d); err != nil {
+			return err
+		}
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	if d.api, err = control.Listen(d.config(), d, d.log); err != nil {
 		return err
@@ -214,8 +220,8 @@ func (d *daemon) serve(ctx context.Context) error {
 		"protection": d.hops.Run,
 		"close":      d.closeSockets,
 	}
-	if m := d.config().Metrics; m.Listen.IsValid() {
-		tasks["metrics"] = func(ctx context.Context) error { return metrics.Serve(ctx, m, d) }
+	if d.scrapes != nil {
+		tasks["metrics"] = d.scrapes.Run
 	}
 	service.Start(ctx, group, func(run service.Task) service.Task { return d.privacy.Part(d.log, run) }, tasks)
 	service.Notify(d.log, sd.SdNotifyReady)
@@ -233,7 +239,7 @@ func (d *daemon) closeSockets(ctx context.Context) error {
 
 func (d *daemon) close() error {
 	var errs []error
-	for _, c := range []io.Closer{closer(d.conn != nil, d.conn), closer(d.hops != nil, d.hops), closer(d.nft != nil, d.nft), closer(d.nl != nil, d.nl), closer(d.store != nil, d.store)} {
+	for _, c := range []io.Closer{closer(d.conn != nil, d.conn), closer(d.scrapes != nil, d.scrapes), closer(d.hops != nil, d.hops), closer(d.nft != nil, d.nft), closer(d.nl != nil, d.nl), closer(d.store != nil, d.store)} {
 		if c != nil {
 			if err := c.Close(); err != nil && !errors.Is(err, os.ErrClosed) && !errors.Is(err, errNetClosed) {
 				errs = append(errs, err)

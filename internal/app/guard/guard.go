@@ -109,12 +109,20 @@ func (g *guard) warn(warnings config.Problems) {
 
 func (g *guard) serve(ctx context.Context) error {
 	cfg := g.config()
+	var err error
+	var scrapes *metrics.Server
+	if cfg.Metrics.Listen.IsValid() {
+		if scrapes, err = metrics.ListenGuard(cfg.Metrics, g); err != nil {
+			return err
+		}
+		defer scrapes.Close()
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	tasks := map[string]service.Task{
 		"protection": g.supervisor.Run, "control": g.api.Run, "programs": g.watchPrograms, "signals": g.signals,
 	}
-	if cfg.Metrics.Listen.IsValid() {
-		tasks["metrics"] = func(ctx context.Context) error { return metrics.ServeGuard(ctx, cfg.Metrics, g) }
+	if scrapes != nil {
+		tasks["metrics"] = scrapes.Run
 	}
 	service.Start(ctx, group, func(run service.Task) service.Task { return g.privacy.Part(g.log, run) }, tasks)
 	service.Notify(g.log, sd.SdNotifyReady)

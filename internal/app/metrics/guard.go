@@ -16,9 +16,9 @@ type GuardBackend interface {
 	Status(ctx context.Context) (control.GuardStatus, error)
 }
 
-// ServeGuard is Serve for a guard.
-func ServeGuard(ctx context.Context, c config.Metrics, b GuardBackend) error {
-	return listen(ctx, c, guardHandler(b))
+// ListenGuard is Listen for a guard.
+func ListenGuard(c config.Metrics, b GuardBackend) (*Server, error) {
+	return listen(c, guardHandler(b))
 }
 
 // guardMetrics are all that a guard has; testdata/guard-metrics.txt lists them.

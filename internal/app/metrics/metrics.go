@@ -41,22 +41,39 @@ const (
 	answerWithin = 5 * time.Second
 )
 
-// Serve listens where c says, which must be somewhere, until ctx ends.
-func Serve(ctx context.Context, c config.Metrics, b Backend) error {
-	return listen(ctx, c, relayHandler(b))
+// Server is a socket at which the figures can be had. It is open, and takes
+// connections, before Run answers them.
+type Server struct {
+	listener net.Listener
+	handler  http.Handler
 }
 
-func listen(ctx context.Context, c config.Metrics, h http.Handler) error {
+// Listen opens a Server where c says, which must be somewhere. An address that
+// another program has is an error that wraps EADDRINUSE.
+func Listen(c config.Metrics, b Backend) (*Server, error) {
+	return listen(c, relayHandler(b))
+}
+
+func listen(c config.Metrics, h http.Handler) (*Server, error) {
 	l, err := net.Listen("tcp", c.Listen.String())
 	if err != nil {
-		return fmt.Errorf("metrics: %w", err)
+		return nil, fmt.Errorf("metrics: %w", err)
 	}
-	return serve(ctx, l, h)
+	return &Server{l, h}, nil
 }
 
-func serve(ctx context.Context, l net.Listener, h http.Handler) error {
+// Close closes the socket of a Server that may not have run.
+func (s *Server) Close() error {
+	if err := s.listener.Close(); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// Run answers until ctx ends, and closes the socket.
+func (s *Server) Run(ctx context.Context) error {
 	web := &http.Server{
-		Handler:           h,
+		Handler:           s.handler,
 		ReadHeaderTimeout: answerWithin,
 		ReadTimeout:       2 * answerWithin,
 		WriteTimeout:      12 * answerWithin,
@@ -66,7 +83,7 @@ func serve(ctx context.Context, l net.Listener, h http.Handler) error {
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
 	}
 	served := make(chan error, 1)
-	go func() { served <- web.Serve(netutil.LimitListener(l, maxConns)) }()
+	go func() { served <- web.Serve(netutil.LimitListener(s.listener, maxConns)) }()
 	select {
 	case err := <-served:
 		return fmt.Errorf("metrics: %w", err)

@@ -8,9 +8,11 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
+	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/control/controltest"
 )
@@ -209,14 +212,15 @@ func TestClockBothWays(t *testing.T) {
 }
 
 func TestServeEnds(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	s, err := Listen(config.Metrics{Listen: netip.MustParseAddrPort("127.0.0.1:0")}, controltest.New())
 	if err != nil {
 		t.Fatal(err)
 	}
+	at := s.listener.Addr().String()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- serve(ctx, l, relayHandler(controltest.New())) }()
-	if code, _ := fetch(t, "http://"+l.Addr().String()+"/healthz"); code != http.StatusOK {
+	go func() { ended <- s.Run(ctx) }()
+	if code, _ := fetch(t, "http://"+at+"/healthz"); code != http.StatusOK {
 		t.Errorf("/healthz: %d, want 200", code)
 	}
 	cancel()
@@ -228,7 +232,27 @@ func TestServeEnds(t *testing.T) {
 	case <-time.After(30 * time.Second):
 		t.Fatal("serve did not end with its context")
 	}
-	if _, err := net.Dial("tcp", l.Addr().String()); err == nil {
+	if _, err := net.Dial("tcp", at); err == nil {
 		t.Error("still listening")
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("close after Run: %v", err)
+	}
+}
+
+// A port that somebody else has is an error before anything is relayed, not
+// after the service manager was told that all is well.
+func TestListenWhereAnotherDoes(t *testing.T) {
+	theirs, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirs.Close()
+	c := config.Metrics{Listen: netip.MustParseAddrPort(theirs.Addr().String())}
+	if _, err := Listen(c, controltest.New()); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("a relay: err = %v, want %v", err, syscall.EADDRINUSE)
+	}
+	if _, err := ListenGuard(c, controltest.NewGuard()); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("a guard: err = %v, want %v", err, syscall.EADDRINUSE)
 	}
 }

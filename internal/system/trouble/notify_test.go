@@ -129,17 +129,35 @@ func TestSilentWhereItCannotStart(t *testing.T) {
 	parallel(t)
 	m := newManager(t)
 	r := build(t, plan{env: []string{"NOTIFY_SOCKET=" + m.path}})
-	need(t, r.relay.Write(r.config("no-such-key: 1")))
-	need(t, r.relay.Launch())
-	need(t, lab.Until(patience, "it ends", func() bool { return !r.relay.Proc().Running() }))
-	if err := r.relay.Proc().Wait(patience); err == nil {
-		t.Error("it ends as if all were well")
-	}
-	if text := r.relay.Proc().Log(); !strings.Contains(text, r.relay.File+":") || !strings.Contains(text, "no-such-key") {
-		t.Errorf("the reason is not in\n%s", text)
-	}
-	need(t, m.conn.SetReadDeadline(time.Now()))
-	if n, err := m.conn.Read(make([]byte, 64)); err == nil {
-		t.Errorf("the service manager was told something of %d octets", n)
+	need(t, r.Relay.Do(func() error {
+		theirs, err := net.Listen("tcp6", "[::1]:9547")
+		if err == nil {
+			t.Cleanup(func() { theirs.Close() })
+		}
+		return err
+	}))
+	good := r.config()
+	for name, c := range map[string]struct {
+		text string
+		says []string
+	}{
+		"a wrong key":     {r.config("no-such-key: 1"), []string{r.relay.File + ":", "no-such-key"}},
+		"a port is taken": {strings.Replace(good, "listen: off", `listen: "[::1]:9547"`, 1), []string{"metrics: ", "[::1]:9547", "address already in use"}},
+	} {
+		need(t, r.relay.Write(c.text))
+		need(t, r.relay.Launch())
+		need(t, lab.Until(patience, "it ends", func() bool { return !r.relay.Proc().Running() }))
+		if err := r.relay.Proc().Wait(patience); err == nil {
+			t.Errorf("%s: it ends as if all were well", name)
+		}
+		for _, word := range c.says {
+			if text := r.relay.Proc().Log(); !strings.Contains(text, word) {
+				t.Errorf("%s: %q is not in\n%s", name, word, text)
+			}
+		}
+		need(t, m.conn.SetReadDeadline(time.Now()))
+		if n, err := m.conn.Read(make([]byte, 64)); err == nil {
+			t.Errorf("%s: the service manager was told something of %d octets", name, n)
+		}
 	}
 }
