@@ -79,8 +79,9 @@ func (v value) problemAt(octet int, format string, args ...any) {
 // table, whatever the order of the file.
 type field struct {
 	key      string
-	required string // what is wanted, if the key must be there
-	later    string // why the key is known and refused, if it is for a later version
+	required string      // what is wanted, if the key must be there
+	spared   func() bool // the key need not be there after all, by what was read before; nil: it must
+	later    string      // why the key is known and refused, if it is for a later version
 	read     func(value)
 }
 
@@ -88,6 +89,12 @@ func optional(key string, read func(value)) field { return field{key: key, read:
 
 func required(key, want string, read func(value)) field {
 	return field{key: key, required: want, read: read}
+}
+
+// unless is a key that must be there unless what was read before spares it.
+func (f field) unless(spared func() bool) field {
+	f.spared = spared
+	return f
 }
 
 // later is a key that has its place, and no meaning yet.
@@ -113,7 +120,7 @@ func (v value) mapping(fields ...field) bool {
 		switch {
 		case ok && !isNull(pair.Value):
 			f.read(value{v.d, pair.Value, v.child(f.key)})
-		case !ok && f.required != "":
+		case !ok && f.required != "" && (f.spared == nil || !f.spared()):
 			value{v.d, v.node, v.child(f.key)}.problem("missing (%s)", f.required)
 		}
 	}

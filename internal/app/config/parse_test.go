@@ -240,10 +240,15 @@ func TestOneGlobIsAList(t *testing.T) {
 
 // A relay below us is enough: no link of ours need face clients.
 func TestRelayPeerWithoutLinks(t *testing.T) {
-	c := parsed(t, goodPeers+
-		"  - {name: below, address: 2001:db8::2, role: relay, interfaces: [eth1], protection: none}\nrelay6: {forward: all}\n")
-	if len(c.Peers) != 2 || c.Peers[1].Role != trust.Relay || len(c.Relay6.Links) != 0 {
-		t.Errorf("%+v", c)
+	peers := goodPeers + "  - {name: below, address: 2001:db8::2, role: relay, interfaces: [eth1], protection: none}\n"
+	for _, text := range []string{peers, peers + "relay6: {}\n", "relay6: {forward: all}\n" + peers} {
+		c := parsed(t, text)
+		if len(c.Peers) != 2 || c.Peers[1].Role != trust.Relay || len(c.Relay6.Links) != 0 {
+			t.Errorf("%+v", c)
+		}
+		if diff := cmp.Diff(Default().Relay6, c.Relay6, asWritten); diff != "" {
+			t.Errorf("%s (-default +got)\n%s", text, diff)
+		}
 	}
 }
 

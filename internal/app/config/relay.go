@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"path"
+	"slices"
 
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
@@ -29,13 +30,15 @@ func (r *Relay6) decode(v value, peers []trust.Peer) {
 		}),
 	)
 	r.Defaults = defaults.finish()
-	relays := false
-	for _, p := range peers {
-		relays = relays || p.Role == trust.Relay
-	}
-	if isMapping && !linksGiven && !relays {
+	if isMapping && !linksGiven && !anyRelay(peers) {
 		value{v.d, v.node, v.child("links")}.problem("missing (the client-facing links, or else a peer with role: relay)")
 	}
+}
+
+// anyRelay reports whether there is a relay below us: then no link of ours need face
+// clients.
+func anyRelay(peers []trust.Peer) bool {
+	return slices.ContainsFunc(peers, func(p trust.Peer) bool { return p.Role == trust.Relay })
 }
 
 // sourcePort parses the port that we send to servers from (RFC 8357).

@@ -34,7 +34,8 @@ func (d *decoder) config(text []byte) *Config {
 			peers = decodePeers(v)
 			c.Peers = trusted(peers)
 		}),
-		required("relay6", "a mapping with links", func(v value) { c.Relay6.decode(v, c.Peers) }),
+		required("relay6", "a mapping with links, unless a peer has role: relay", func(v value) { c.Relay6.decode(v, c.Peers) }).
+			unless(func() bool { return anyRelay(c.Peers) }),
 		optional("host", c.Host.decode),
 		optional("store", func(v value) {
 			v.mapping(optional("reserve", read(&c.Store.Reserve, size(64<<10, 1<<40))))
