@@ -24,6 +24,7 @@ type linkEntry struct {
 	network [6][]byte // payloads of the options 105 to 110; nil: none
 	require bool      // sensitive options are not to be left out
 	at      value     // where the entry says so itself
+	id      value     // where it says its interface-id itself
 }
 
 // decode reads one entry of links, or the defaults where seen is nil.
@@ -39,7 +40,10 @@ func (l *linkEntry) decode(v value, seen *matches) {
 		optional("trusted", read(&r.Trusted, truth)),
 		optional("leasequery", read(&r.AllowLeasequery, truth)),
 		optional("shared", l.shared),
-		optional("interface-id", read(&r.InterfaceID, orWord("none", relay6.Template{}, linkTemplate))),
+		optional("interface-id", func(v value) {
+			l.id = v
+			read(&r.InterfaceID, orWord("none", relay6.Template{}, linkTemplate))(v)
+		}),
 		optional("remote-id", l.remoteID),
 		optional("subscriber-id", read(&r.SubscriberID, orWord("none", relay6.Template{}, template))),
 		optional("relay-id", read(&r.InsertRelayID, truth)),
@@ -126,6 +130,30 @@ func (l *linkEntry) checkSensitive(v value, clear []string) {
 	}
 	v.problem("%s would be left out towards %s, where protection is none (protection: ipsec there, or sensitive: omit)",
 		strings.Join(options, " and "), strings.Join(clear, ", "))
+}
+
+// checkInterfaceID warns of links that could have the same interface-id: to which
+// of them an answer belongs nobody could tell (RFC 8415 section 19.2), so that it
+// is dropped. Seen are the texts of the entries before, and where they are.
+func (l *linkEntry) checkInterfaceID(v value, seen map[string]string) {
+	r := &l.rule
+	if r.InterfaceID.IsEmpty() || r.InterfaceID.PerLink() {
+		return
+	}
+	text := r.InterfaceID.String()
+	if l.id.node != nil {
+		v = l.id
+	}
+	earlier, again := seen[text]
+	if !again {
+		seen[text] = v.path
+	}
+	switch {
+	case again:
+		v.warn(fmt.Sprintf("%q is the interface-id of %s too: where links have the same, answers to them are dropped (a text of its own, or a template with {interface})", text, earlier))
+	case len(r.Match) > 1 || len(r.Match) == 1 && isGlob(r.Match[0]):
+		v.warn(fmt.Sprintf("%q is the same for all links that match: where there are several, answers to them are dropped (a template with {interface})", text))
+	}
 }
 
 // shared reads what the link's own nature decides unless the operator does.

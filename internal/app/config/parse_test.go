@@ -301,3 +301,31 @@ func TestRFC8415_19_DefaultIsAllServers(t *testing.T) {
 		t.Errorf("relay without an address: %v, want refused", err)
 	}
 }
+
+// Links that could have the same interface-id are warned of, where it is said;
+// the answers to them would be dropped.
+func TestSameInterfaceID(t *testing.T) {
+	for text, want := range map[string]string{
+		`{match: "ppp*"}`:                                                      "",
+		`{match: "ppp*", interface-id: none}`:                                  "",
+		`{match: "ppp*", interface-id: "x-{index}"}`:                           "",
+		`{match: ppp0, interface-id: x}`:                                       "",
+		`{match: ppp0, interface-id: x}, {match: ppp1, interface-id: y}`:       "",
+		`{match: "ppp*", interface-id: "{vrf}"}`:                               `links[0].interface-id: "{vrf}" is the same for all links that match`,
+		`{match: [a, b], interface-id: "{hostname}-x"}`:                        `links[0].interface-id: "{hostname}-x" is the same for all links that match`,
+		`{match: a, interface-id: x}, {match: b}, {match: c, interface-id: x}`: `links[2].interface-id: "x" is the interface-id of relay6.links[0].interface-id too`,
+	} {
+		c := parsed(t, whole("relay6: {links: ["+text+"]}\n"))
+		var got string
+		for _, w := range c.Warnings {
+			got += w.String() + "\n"
+		}
+		if strings.Count(got, "\n") > 1 || (got == "") != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("%s: warned of %q, want %q", text, got, want)
+		}
+	}
+	c := parsed(t, whole("relay6: {defaults: {interface-id: x}, links: [{match: a}, {match: b}]}\n"))
+	if len(c.Warnings) != 1 || c.Warnings[0].Path != "relay6.links[1]" || !strings.Contains(c.Warnings[0].Text, "of relay6.links[0] too") {
+		t.Errorf("one for all by the defaults: warned of %v", c.Warnings)
+	}
+}

@@ -54,11 +54,13 @@ func sourcePort(text string) (uint16, error) {
 func decodeLinks(v value, defaults linkEntry, clear []string) []relay6.LinkRule {
 	var rules []relay6.LinkRule
 	seen := &matches{of: make(map[string]string)}
+	ids := make(map[string]string)
 	v.list("links", func(v value) {
 		entry := defaults
-		entry.at = value{}
+		entry.at, entry.id = value{}, value{}
 		entry.decode(v, seen)
 		entry.checkSensitive(v, clear)
+		entry.checkInterfaceID(v, ids)
 		rules = append(rules, entry.finish())
 	})
 	if v.isEmptyList() {

@@ -2,6 +2,7 @@ package relay6
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -83,13 +84,13 @@ func (t Template) String() string { return t.text }
 func (t Template) IsEmpty() bool { return len(t.parts) == 0 }
 
 // PerClient reports whether the text depends on the client's message.
-func (t Template) PerClient() bool {
-	for _, p := range t.parts {
-		if p.field == fieldLinkLayer {
-			return true
-		}
-	}
-	return false
+func (t Template) PerClient() bool { return t.has(fieldLinkLayer) }
+
+// PerLink reports whether no two links have the same text.
+func (t Template) PerLink() bool { return t.has(fieldInterface) || t.has(fieldIndex) }
+
+func (t Template) has(f field) bool {
+	return slices.ContainsFunc(t.parts, func(p part) bool { return p.field == f })
 }
 
 // facts are what placeholders stand for.
