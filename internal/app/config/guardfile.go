@@ -12,9 +12,9 @@ import (
 type Guard struct {
 	Control Control
 	Metrics Metrics
-	Log     Log
+	Log     Log // without Every
 	Audit   Audit
-	Privacy Privacy      // of which the guard has Log
+	Privacy Privacy      // of which the guard has Log and Crash
 	Peers   []trust.Peer // IPv4 and IPv6, in the order of the file; at least one under IPsec
 	IPsec   IPsec
 	// Others: relayed messages from those who are not among the peers may come
@@ -37,7 +37,8 @@ const defaultGuardSocket = "/run/fairlead-guard/control.sock"
 // file must name.
 func DefaultGuard() *Guard {
 	d := Default()
-	g := &Guard{Control: d.Control, Metrics: d.Metrics, Log: d.Log, Audit: d.Audit, IPsec: d.IPsec}
+	g := &Guard{Control: d.Control, Metrics: d.Metrics, Log: d.Log, Audit: d.Audit, Privacy: d.Privacy, IPsec: d.IPsec}
+	g.Log.Every = 0
 	g.Control.Socket = defaultGuardSocket
 	g.Metrics.Listen = netip.AddrPortFrom(netip.IPv6Loopback(), 9548)
 	return g
@@ -53,9 +54,11 @@ func (d *decoder) guardFile(text []byte) *Guard {
 	whole.mapping(
 		optional("control", g.Control.decode),
 		optional("metrics", g.Metrics.decode),
-		optional("log", g.Log.decode),
+		optional("log", func(v value) { v.mapping(g.Log.fields()...) }),
 		optional("audit", g.Audit.decode),
-		optional("privacy", func(v value) { v.mapping(optional("log", read(&g.Privacy.Log, identifiers))) }),
+		optional("privacy", func(v value) {
+			v.mapping(optional("log", read(&g.Privacy.Log, identifiers)), optional("crash", read(&g.Privacy.Crash, identifiers)))
+		}),
 		required("peers", "a list of at least one peer under ipsec", func(v value) {
 			for _, s := range decodePeers(v) {
 				g.Peers = append(g.Peers, s.peer)

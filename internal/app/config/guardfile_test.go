@@ -8,7 +8,6 @@ import (
 	"reflect"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -46,7 +45,7 @@ func TestGuardDefaults(t *testing.T) {
 		{"others (RFC 8213 section 3)", g.Others, false},
 		{"strongSwan", g.IPsec.Socket, "/run/charon.vici"},
 		{"on stop", g.IPsec.Remove, false},
-		{"log", g.Log.Every, 10 * time.Second},
+		{"crash, as the relay's", g.Privacy.Crash, IdentifiersHashed},
 	} {
 		if v.got != v.want {
 			t.Errorf("%s: %v, want %v", v.name, v.got, v.want)
@@ -70,9 +69,9 @@ func TestGuardEveryFieldHasAKey(t *testing.T) {
 	got := parseGuardKeys(t, `
 control: {socket: /run/g.sock, group: netops, operators: [alice], readers: [bob], listen: {address: "[::1]:1", certificate: /c, key: /k, client-ca: /a}}
 metrics: {listen: off}
-log: {level: debug, format: json, every: 1m}
+log: {level: debug, format: json}
 audit: {log: /var/log/a}
-privacy: {log: hashed}
+privacy: {log: hashed, crash: full}
 peers:
   - {name: a, address: 192.0.2.1, local: 192.0.2.2, role: server, interfaces: [eth0], protection: ipsec, ike: {psk-file: /a.psk}}
 others: allow
@@ -87,6 +86,7 @@ ipsec: {strongswan: /srv/charon.vici, on-stop: remove}
 		{got.Log, DefaultGuard().Log, "Guard.Log"},
 		{got.Audit, DefaultGuard().Audit, "Guard.Audit"},
 		{got.Privacy.Log, DefaultGuard().Privacy.Log, "Guard.Privacy.Log"},
+		{got.Privacy.Crash, DefaultGuard().Privacy.Crash, "Guard.Privacy.Crash"},
 		{got.Others, DefaultGuard().Others, "Guard.Others"},
 		{got.IPsec, DefaultGuard().IPsec, "Guard.IPsec"},
 	} {

@@ -136,14 +136,17 @@ func principal(text string) (Principal, error) {
 }
 
 func (l *Log) decode(v value) {
-	v.mapping(
+	v.mapping(append(l.fields(), optional("every", read(&l.Every, duration(time.Second, day))))...)
+}
+
+func (l *Log) fields() []field {
+	return []field{
 		optional("level", read(&l.Level, oneOf(
 			choice[LogLevel]{"debug", LogDebug}, choice[LogLevel]{"info", LogInfo},
 			choice[LogLevel]{"warn", LogWarn}, choice[LogLevel]{"error", LogError}))),
 		optional("format", read(&l.Format, oneOf(
 			choice[LogFormat]{"text", LogText}, choice[LogFormat]{"json", LogJSON}))),
-		optional("every", read(&l.Every, duration(time.Second, day))),
-	)
+	}
 }
 
 func (r *RelayID) decode(v value) {
