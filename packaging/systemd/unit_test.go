@@ -66,9 +66,13 @@ func TestGuardUnitFitsTheDefaults(t *testing.T) {
 			t.Errorf("%s: the unit has %q, the program %q", what, pair[0], pair[1])
 		}
 	}
-	// Two units with one runtime folder would take it from each other when they stop.
-	if other := settings(t, "fairlead.service")["RuntimeDirectory"]; unit["RuntimeDirectory"] == other {
-		t.Errorf("both units have the runtime folder %s", other)
+	// Two units with one folder would take it from each other: what is for the time of
+	// running goes when one stops, and all that is in others changes its owner, who is
+	// another one in each unit, when one starts.
+	for _, folder := range []string{"RuntimeDirectory", "StateDirectory", "LogsDirectory"} {
+		if other := settings(t, "fairlead.service")[folder]; other != "" && unit[folder] == other {
+			t.Errorf("%s: both units have %s", folder, other)
+		}
 	}
 }
 
