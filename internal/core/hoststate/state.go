@@ -1,6 +1,7 @@
 package hoststate
 
 import (
+	"container/list"
 	"iter"
 	"net/netip"
 	"slices"
@@ -15,6 +16,7 @@ type State struct {
 	links      map[string]*link
 	byID       []*link // by linkID; nil: free
 	freed      []linkID
+	vacant     *list.List // of *link, those that left first in front
 	leases     leases
 	routes     map[routeID]claim
 	aggregates map[routeID]bool
@@ -38,8 +40,14 @@ type link struct {
 	static  map[Element]bool // elements that no lease is behind
 	first   ref              // of its leases, chained by next
 	leases  int
-	refused int // leases whose route the kernel refused
+	refused int           // leases whose route the kernel refused
+	vacant  *list.Element // among State.vacant; nil: it is not
 }
+
+// maxVacant bounds the names that stay guarded although no interface has them and
+// nothing is leased there: names may come and never come back. A name that comes
+// back later than that is guarded once it is told.
+const maxVacant = 4096
 
 type lease struct {
 	spot
@@ -61,6 +69,7 @@ type lease struct {
 func New() *State {
 	return &State{
 		links:      map[string]*link{},
+		vacant:     list.New(),
 		leases:     leases{at: map[spot]ref{}},
 		routes:     map[routeID]claim{},
 		aggregates: map[routeID]bool{},
@@ -81,6 +90,7 @@ func (s *State) SetLink(ops []Op, l Link) []Op {
 	}
 	l.Addrs = slices.Clone(l.Addrs)
 	rec.Link, rec.present = l, true
+	s.occupy(rec)
 	if same && rec.refused == 0 {
 		return ops
 	}
@@ -91,7 +101,7 @@ func (s *State) SetLink(ops []Op, l Link) []Op {
 // RemoveLink takes note that an interface is gone. Its leases stay, with
 // unreachable routes standing in for theirs (RFC 8987 S-2), and so do the
 // elements, which go by name: an interface made anew is filtered from its first
-// packet.
+// packet. Of the names without leases that holds for the newest maxVacant.
 func (s *State) RemoveLink(ops []Op, name string) []Op {
 	rec := s.links[name]
 	if rec == nil || !rec.present {
@@ -100,9 +110,7 @@ func (s *State) RemoveLink(ops []Op, name string) []Op {
 	s.counts.Links--
 	rec.present, rec.Index, rec.Up, rec.Running, rec.Addrs = false, 0, false, false, nil
 	s.forgive(rec)
-	ops = s.settleLink(ops, rec)
-	s.forget(rec)
-	return ops
+	return s.forget(s.settleLink(ops, rec), rec)
 }
 
 // SetPolicy makes a link client-facing, changes how, or ends it (nil): then its
@@ -113,9 +121,7 @@ func (s *State) SetPolicy(ops []Op, name string, p *Policy) []Op {
 	}
 	rec := s.link(name)
 	rec.policy = p.clone()
-	ops = s.settleLink(ops, rec)
-	s.forget(rec)
-	return ops
+	return s.forget(s.settleLink(ops, rec), rec)
 }
 
 // Put takes note of a lease that is new, or whose next hop, link-layer address
@@ -133,6 +139,7 @@ func (s *State) Put(ops []Op, l Lease) []Op {
 	if le == nil {
 		le = s.leases.add(at)
 		s.join(rec, le)
+		s.occupy(rec)
 	} else if le.nextHop != next {
 		s.pardon(le)
 	}
@@ -165,8 +172,7 @@ func (s *State) Delete(ops []Op, name string, p netip.Prefix) []Op {
 	ops = s.claimRoute(ops, le, routeID{})
 	s.part(rec, le)
 	s.leases.remove(le)
-	s.forget(rec)
-	return ops
+	return s.forget(ops, rec)
 }
 
 // join and part keep the chain of a link's leases.
@@ -277,12 +283,33 @@ func (s *State) freeID() linkID {
 	return linkID(len(s.byID) - 1)
 }
 
-// forget drops the record of a name about which nothing is left to know.
-func (s *State) forget(rec *link) {
-	if !rec.present && rec.policy == nil && rec.leases == 0 {
+// forget drops the record of a name about which nothing is left to know. One of
+// which only its policy is known is vacant; of too many, that of the one that has
+// been so the longest is dropped.
+func (s *State) forget(ops []Op, rec *link) []Op {
+	switch {
+	case rec.present || rec.leases > 0:
+		return ops
+	case rec.policy == nil:
+		s.occupy(rec)
 		delete(s.links, rec.Name)
 		s.byID[rec.id] = nil
 		s.freed = append(s.freed, rec.id)
+		return ops
+	case rec.vacant == nil:
+		rec.vacant = s.vacant.PushBack(rec)
+	}
+	if s.vacant.Len() > maxVacant {
+		return s.SetPolicy(ops, s.vacant.Front().Value.(*link).Name, nil)
+	}
+	return ops
+}
+
+// occupy takes a name out of those that are vacant.
+func (s *State) occupy(rec *link) {
+	if rec.vacant != nil {
+		s.vacant.Remove(rec.vacant)
+		rec.vacant = nil
 	}
 }
 

@@ -1,0 +1,66 @@
+package hoststate
+
+import (
+	"strconv"
+	"testing"
+)
+
+// Interfaces whose names come and never come back, such as one for each session
+// of a customer, do not make the filter grow for ever. What is leased stays, and
+// so does the guard of the names that went last.
+func TestVacantNamesAreBounded(t *testing.T) {
+	s, k := New(), newKernel()
+	come := func(name string) {
+		l := ppp
+		l.Name = name
+		follow(t, k, s.SetPolicy(s.SetLink(nil, l), name, &guard))
+	}
+	guarded := func(name string) bool {
+		_, filter := k.elements[Element{Set: Guarded, Link: name}.String()]
+		_, loop := k.elements[Element{Set: Turning, Link: name}.String()]
+		if filter != loop {
+			t.Errorf("%s: half of it is guarded", name)
+		}
+		return filter
+	}
+	come("leased")
+	lease := granted
+	lease.Link = "leased"
+	follow(t, k, s.Put(nil, lease))
+	come("back")
+	for _, name := range []string{"leased", "back"} {
+		follow(t, k, s.RemoveLink(nil, name))
+	}
+	come("back")
+
+	const over = 100
+	name := func(i int) string { return "ppp" + strconv.Itoa(i) }
+	for i := range maxVacant + over {
+		come(name(i))
+		follow(t, k, s.RemoveLink(nil, name(i)))
+	}
+	for i, want := range map[int]bool{0: false, over - 1: false, over: true, maxVacant + over - 1: true} {
+		if got := guarded(name(i)); got != want {
+			t.Errorf("%s guarded: %v, want %v", name(i), got, want)
+		}
+	}
+	if !guarded("leased") || !guarded("back") {
+		t.Error("a link that is there, or has a lease, is not guarded")
+	}
+	if got, want := len(s.links), maxVacant+2; got != want {
+		t.Errorf("%d names are known, want %d", got, want)
+	}
+
+	// The lease's end makes its name the newest that is vacant; what is there is not.
+	follow(t, k, s.Delete(nil, "leased", lease.Prefix))
+	if !guarded("leased") || guarded(name(over)) || !guarded(name(over+1)) {
+		t.Error("the end of a lease on a link that is gone does not push the oldest name out")
+	}
+	follow(t, k, s.RemoveLink(nil, "back"))
+	if !guarded("back") || guarded(name(over+1)) {
+		t.Error("a name that came back and left does not push the oldest name out")
+	}
+	if got := s.vacant.Len(); got != maxVacant || len(s.links) != maxVacant {
+		t.Errorf("%d names are vacant of %d, want %d of as many", got, len(s.links), maxVacant)
+	}
+}
