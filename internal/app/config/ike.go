@@ -38,7 +38,7 @@ func (s *stanza) decodeIKE(v value) {
 	}
 	files := v.d.files
 	v.mapping(
-		optional("psk-file", keep("psk-file", readKey(&e.PSK, files.secret, keyfile.PSK))),
+		optional("psk-file", keep("psk-file", readKey(&e.PSK, e.noting(files.secret), keyfile.PSK))),
 		optional("certificate", keep("certificate", readKey(&e.certificate, files.public, keyfile.Certificate))),
 		optional("key", keep("key", readKey(&e.Key, files.secret, func(text []byte) (key hop.Secret, err error) {
 			key, e.public, err = keyfile.PrivateKey(text)
@@ -54,6 +54,15 @@ func (s *stanza) decodeIKE(v value) {
 	e.check(v)
 	s.ike = e.made()
 	s.entry = e
+}
+
+// noting has the edition of the key file that is opened kept.
+func (e *ikeEntry) noting(open func(string) (keyfile.File, error)) func(string) (keyfile.File, error) {
+	return func(path string) (keyfile.File, error) {
+		f, err := open(path)
+		e.Edition = f.Edition
+		return f, err
+	}
 }
 
 // proposals makes a reader of proposals that have to pass a check.

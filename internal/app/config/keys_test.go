@@ -169,3 +169,21 @@ func spellings(b []byte) []string {
 	list := fmt.Sprint(b)
 	return []string{string(b), fmt.Sprintf("%x", b), fmt.Sprintf("%X", b), list[1 : len(list)-1], fmt.Sprintf("%#v", b)}
 }
+
+// A pre-shared key's file is known again by its edition, the key itself by nobody.
+func TestEditionOfAKey(t *testing.T) {
+	d := withKeys(true)
+	d.files.secret = func(path string) (keyfile.File, error) {
+		f, err := testFiles.secret(path)
+		f.Edition = "third"
+		return f, err
+	}
+	g := d.guardFile([]byte("peers: [{name: a, address: 192.0.2.1, local: 192.0.2.2, role: relay, giaddrs: [192.0.2.9], protection: ipsec, ike: {psk-file: /a.psk}}]\n"))
+	if err := d.failed(); err != nil {
+		t.Fatal(err)
+	}
+	hops := g.Hops()
+	if len(hops) != 2 || hops[0].IKE.Edition != "third" || hops[1].IKE.Edition != "third" {
+		t.Errorf("hops %+v", hops)
+	}
+}

@@ -16,7 +16,8 @@ const maxFile = 256 << 10
 // File is what a file held when it was read.
 type File struct {
 	Text    []byte
-	Changed time.Time // when the content was last changed
+	Changed time.Time // when the content was last changed, if its time is to be believed
+	Edition string    // another one once the file is written to or another takes its place; says nothing of the content
 }
 
 // Secret reads a file with a key in it. The file must be root's or our own, and
@@ -61,7 +62,17 @@ func read(path string, forbidden fs.FileMode, why string) (File, error) {
 	case len(text) == 0:
 		return File{}, errors.New("empty")
 	}
-	return File{Text: text, Changed: info.ModTime()}, nil
+	return File{Text: text, Changed: info.ModTime(), Edition: edition(info)}, nil
+}
+
+// edition is made of what nobody can set: which file it is, and when the kernel last
+// saw it change. A time of modification is copied along with a file.
+func edition(info fs.FileInfo) string {
+	s, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("%d %d %d.%09d", s.Dev, s.Ino, s.Ctim.Sec, s.Ctim.Nsec)
 }
 
 // withoutPath is the error without the path, which whoever asked knows.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"fairlead/internal/app/keyfile"
+	"fairlead/internal/lab/labtest"
 )
 
 // Who may read or write a key decides whether it is one.
@@ -46,6 +47,41 @@ func TestFilesOfOthers(t *testing.T) {
 		check(t, "stranger's", keyfile.Secret, path, keyfile.File{}, want)
 		check(t, "stranger's, public", keyfile.Public, path, keyfile.File{}, want)
 	}
+}
+
+// A file that was written to or exchanged has another edition, whatever is done about
+// its times; one that was not has the same.
+func TestEditions(t *testing.T) {
+	dir := t.TempDir()
+	path, next := filepath.Join(dir, "key"), filepath.Join(dir, "next")
+	edition := func() string {
+		t.Helper()
+		f, err := keyfile.Secret(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f.Edition
+	}
+	write(t, path, "one\n", 0o600)
+	first := edition()
+	if again := edition(); first == "" || again != first {
+		t.Errorf("read twice: %q and %q", first, again)
+	}
+	if strings.Contains(first, "1900000000") {
+		t.Errorf("%q has the time that was set", first)
+	}
+	write(t, next, "two\n", 0o600)
+	if err := os.Rename(next, path); err != nil {
+		t.Fatal(err)
+	}
+	second := edition()
+	if second == first {
+		t.Errorf("another file in its place: %q as before", second)
+	}
+	labtest.Until(t, "a file that was written to has another edition", func() bool { // clocks of files tick slowly
+		write(t, path, "one\n", 0o600)
+		return edition() != second
+	})
 }
 
 // What is no file of a reasonable size is refused, and nothing waits for a pipe.

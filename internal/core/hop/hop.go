@@ -134,6 +134,7 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 // Authorities are set.
 type IKE struct {
 	PSK         Secret
+	Edition     string   // tells the PSK from others that were or will be in its place, but nothing of it; empty: nobody knows
 	Certificate []byte   // DER
 	Key         Secret   // DER, PKCS #8
 	Authorities [][]byte // DER: who may have signed the peer's certificate

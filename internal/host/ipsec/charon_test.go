@@ -265,10 +265,12 @@ func (r *rig) established(s *ipsec.Strongswan, name string) (found hop.IKESA) {
 }
 
 // An SA stays with a connection that is loaded again as it was, and goes with one
-// that changes or is no longer wanted. It is found again by a new process.
+// that changes or is no longer wanted. It is found again by a new process, and stays
+// if that knows that nothing has changed.
 func TestSAs(t *testing.T) {
 	r := newRig(t)
 	other := r.open(r.b, hop.OwnerGuard)
+	six := edition(six, "1")
 	need(t, other.Load(t.Context(), []hop.Hop{turned(six)}))
 	need(t, r.s.Load(t.Context(), []hop.Hop{six, four}))
 	_ = r.s.Initiate(t.Context(), &six, "dhcp") // an ESP SA may not be possible
@@ -295,6 +297,58 @@ func TestSAs(t *testing.T) {
 	if left := r.observe(successor).IKE; len(left) != 0 {
 		t.Errorf("SAs of a hop that is gone: %+v", left)
 	}
+}
+
+// edition is a hop with a pre-shared key whose file is known.
+func edition(h hop.Hop, name string) hop.Hop {
+	ike := *h.IKE
+	ike.Edition, h.IKE = name, &ike
+	return h
+}
+
+// What an earlier process's key made goes when a new one has another key, or does
+// not know whether it has: also where that one was interrupted, and where its key is
+// taken back. Names in charon tell nothing of the key.
+func TestKeyChangesWhileNobodyRuns(t *testing.T) {
+	r := newRig(t)
+	other := r.open(r.b, hop.OwnerGuard)
+	asked := func(h hop.Hop) hop.IKESA {
+		t.Helper()
+		need(t, other.Load(t.Context(), []hop.Hop{turned(h)}))
+		need(t, r.open(r.a, hop.OwnerRelay).Load(t.Context(), []hop.Hop{h}))
+		_ = r.s.Initiate(t.Context(), &h, "dhcp")
+		return r.established(r.s, "srv.six")
+	}
+	outlives := func(what string, sa hop.IKESA, next hop.Hop, want bool) {
+		t.Helper()
+		need(t, r.open(r.a, hop.OwnerRelay).Load(t.Context(), []hop.Hop{next}))
+		left := slices.ContainsFunc(r.observe(r.s).IKE, func(s hop.IKESA) bool { return s.ID == sa.ID })
+		if left != want {
+			t.Errorf("%s: the SA is there: %v", what, left)
+		}
+	}
+	first, second := edition(six, "1"), edition(six, "2")
+	second.IKE.PSK = hop.Secret("a new key for the pair of hosts")
+	outlives("the same key", asked(first), first, true)
+	outlives("another key", asked(first), second, false)
+	sa := asked(second)
+	names := sharedKeys(t, r.a)
+	if len(names) != 2 || !strings.HasPrefix(names[1], "fairlead-relay-~made~srv~six~") {
+		t.Fatalf("names of shared keys: %q", names)
+	}
+	same := second
+	same.IKE = &hop.IKE{PSK: hop.Secret("this is not in the name"), Edition: "2"}
+	need(t, r.open(r.a, hop.OwnerRelay).Load(t.Context(), []hop.Hop{same}))
+	if again := sharedKeys(t, r.a); !slices.Equal(again, names) {
+		t.Errorf("another key makes other names: %q and %q", names, again)
+	}
+	outlives("an unknown key", sa, six, false)
+	sa = asked(first)
+	second.IKE.Proposals = []string{"rot13-x25519"}
+	if err := r.open(r.a, hop.OwnerRelay).Load(t.Context(), []hop.Hop{second}); !isRefusal(err) {
+		t.Fatalf("a cipher that nobody knows: %v", err)
+	}
+	outlives("the first key again, after another that did not come far", sa, first, false)
 }
 
 // heard waits for an event that satisfies a condition. As nobody tells when the

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/strongswan/govici/vici"
@@ -25,7 +26,8 @@ type loaded struct {
 // exactly these hops and no others of the owner; hops with manual keys are
 // passed over. What is no longer wanted goes first, with its SAs. A connection
 // that has not changed keeps its SAs; the SAs of one that has end, so that nothing
-// goes on under an old key or identity.
+// goes on under an old key or identity. So do those of an earlier process, unless
+// it is known that nothing has changed since.
 //
 // A hop that strongSwan refuses does not keep the others from being loaded; the
 // error joins what was said of each, as a *Refusal.
@@ -117,6 +119,11 @@ func (s *Strongswan) put(ctx context.Context, keys *ring, h *hop.Hop) error {
 	if err != nil {
 		return err
 	}
+	made := s.made(h, connection)
+	keys.used[made] = true
+	if err := keys.doubt(ctx, h, made); err != nil {
+		return err
+	}
 	old, known := s.loaded[name]
 	if known {
 		aged := old
@@ -131,11 +138,17 @@ func (s *Strongswan) put(ctx context.Context, keys *ring, h *hop.Hop) error {
 		return err
 	}
 	now.digest = digestOf(connection, h.IKE)
-	s.loaded[name] = now
-	if known && old.digest != now.digest {
-		return s.terminate(ctx, name)
+	same := old.digest == now.digest
+	if !known {
+		same = slices.Contains(keys.shared, made)
 	}
-	return nil
+	if !same {
+		if err := s.terminate(ctx, name); err != nil {
+			return err
+		}
+	}
+	s.loaded[name] = now
+	return keys.vouch(ctx, made)
 }
 
 func digestOf(connection *vici.Message, i *hop.IKE) [sha256.Size]byte {

@@ -2,7 +2,6 @@ package ipsec
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -104,12 +103,7 @@ func (r *ring) claim(ctx context.Context, key string) error {
 	if slices.Contains(r.keys, key) && len(r.claims(key)) == 0 {
 		return nil
 	}
-	chance := make([]byte, 32)
-	if _, err := rand.Read(chance); err != nil {
-		return fmt.Errorf("strongswan: chance: %w", err)
-	}
-	name := r.mark(key)
-	return r.put(ctx, name, "PPK", string(chance), []string{name})
+	return r.chance(ctx, r.mark(key))
 }
 
 // claims are the marks of a private key, other owners' among them.

@@ -1,0 +1,82 @@
+package ipsec
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/strongswan/govici/vici"
+
+	"fairlead/internal/core/hop"
+)
+
+// What the SAs of a connection were made with must be known beyond a restart of
+// ours: those that an old key made must go. charon tells no secrets, but the names
+// of shared keys; so with each connection whose SAs are all made with what is loaded
+// goes one more, which holds chance, and whose name says what that was: by a digest
+// of the connection, certificates and all, and of the edition of a pre-shared key.
+// A digest of the key itself would let everybody who sees it try keys.
+//
+// It goes before anything is changed and comes once old SAs have ended, so that one
+// that is there is true, wherever we were interrupted. It vanishes with charon, and
+// so do the SAs.
+
+// madeTail parts the owner from the connection; so many digits of the digest end the
+// name.
+const (
+	madeTail     = "~made~"
+	digestLength = 32
+)
+
+// made is the name that says what a hop's SAs are made with; empty if that cannot
+// be said.
+func (s *Strongswan) made(h *hop.Hop, connection *vici.Message) string {
+	if !h.IKE.Public() && h.IKE.Edition == "" {
+		return ""
+	}
+	sum := sha256.New()
+	for _, part := range []string{connection.String(), h.IKE.Edition} {
+		fmt.Fprintf(sum, "%d:%s", len(part), part)
+	}
+	return s.madeOf(h) + hex.EncodeToString(sum.Sum(nil))[:digestLength]
+}
+
+// madeOf begins all such names of a hop.
+func (s *Strongswan) madeOf(h *hop.Hop) string {
+	return s.owner.Prefix() + madeTail + strings.TrimPrefix(s.owner.ConnectionName(h.Name), s.owner.Prefix()) + "~"
+}
+
+// doubt takes away what says that a hop's SAs are made with something else.
+func (r *ring) doubt(ctx context.Context, h *hop.Hop, made string) error {
+	begins := r.s.madeOf(h)
+	for _, name := range r.shared {
+		if name == made || !strings.HasPrefix(name, begins) || len(name) != len(begins)+digestLength {
+			continue
+		}
+		if err := r.remove(ctx, "unload-shared", name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// vouch says that all SAs of a hop are made with what is loaded.
+func (r *ring) vouch(ctx context.Context, made string) error {
+	if made == "" || slices.Contains(r.shared, made) {
+		return nil
+	}
+	return r.chance(ctx, made)
+}
+
+// chance loads a shared key that is nobody's, and nothing but a name.
+func (r *ring) chance(ctx context.Context, name string) error {
+	octets := make([]byte, 32)
+	if _, err := rand.Read(octets); err != nil {
+		return fmt.Errorf("strongswan: chance: %w", err)
+	}
+	return r.put(ctx, name, "PPK", string(octets), []string{name})
+}
