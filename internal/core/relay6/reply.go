@@ -183,12 +183,7 @@ func (r *Relay) relayPeer(to addressee) *trust.Peer {
 	if to.link != nil {
 		return r.trust.Find(trust.Relay, to.dest.Addr(), to.link.Name)
 	}
-	for i := range r.cfg.Peers {
-		if p := &r.cfg.Peers[i]; p.Role == trust.Relay && p.Prefix.Contains(to.dest.Addr()) {
-			return p
-		}
-	}
-	return nil
+	return r.trust.FindAddress(trust.Relay, to.dest.Addr())
 }
 
 func (r *Relay) dropDown(to addressee, source netip.Addr, d Drop, eff *Effects) {

@@ -97,21 +97,36 @@ func NewSet(peers []Peer) *Set { return &Set{peers: peers} }
 func (s *Set) Peers() []Peer { return s.peers }
 
 // Find is the peer of that role that may send from this source on this link,
-// nil if there is none.
+// nil if there is none. Of several the one that has just this address counts,
+// then the first.
 func (s *Set) Find(role Role, source netip.Addr, link string) *Peer {
+	return s.find(role, source, func(p *Peer) bool { return p.On(link) && (p.Zone == "" || p.Zone == link) })
+}
+
+// FindAddress is Find for an address that is not one link's, whatever the link.
+func (s *Set) FindAddress(role Role, a netip.Addr) *Peer {
+	return s.find(role, a, func(*Peer) bool { return true })
+}
+
+func (s *Set) find(role Role, a netip.Addr, may func(*Peer) bool) (first *Peer) {
 	for i := range s.peers {
 		p := &s.peers[i]
-		if p.Role != role || !p.On(link) {
+		if p.Role != role || !p.counts(a) || !may(p) {
 			continue
 		}
-		// A multicast destination says nothing of who answers from there: any
-		// source on its uplinks is that peer.
-		if p.Address.IsMulticast() || p.Prefix.Contains(source) && (p.Zone == "" || p.Zone == link) {
+		if p.Address == a {
 			return p
 		}
+		if first == nil {
+			first = p
+		}
 	}
-	return nil
+	return first
 }
+
+// counts reports whether an address counts as the peer. A multicast destination
+// says nothing of who answers from there: any source on its uplinks is that peer.
+func (p *Peer) counts(a netip.Addr) bool { return p.Address.IsMulticast() || p.Prefix.Contains(a) }
 
 // HeardOn reports whether any peer of the role may be heard on the link.
 func (s *Set) HeardOn(role Role, link string) bool {

@@ -55,6 +55,37 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// A peer's own stanza counts, and with it its protection, whatever wider ones stand
+// before it.
+func TestFindTheNearest(t *testing.T) {
+	farm := peer("farm", "2001:db8:f::1", trust.Relay, "", "up0")
+	farm.Prefix = netip.MustParsePrefix("2001:db8:f::/64")
+	own := peer("own", "2001:db8:f::7", trust.Relay, "", "up0")
+	own.Protection = trust.ProtectionIPsec
+	all := peer("all", "ff05::1:3", trust.Server, "up0", "up0")
+	server := peer("server", "2001:db8::1", trust.Server, "", "up0")
+	server.Protection = trust.ProtectionIPsec
+	set := trust.NewSet([]trust.Peer{farm, all, own, server})
+	for _, tc := range []struct {
+		role   trust.Role
+		source string
+		want   trust.Protection
+	}{
+		{trust.Relay, "2001:db8:f::7", trust.ProtectionIPsec},
+		{trust.Relay, "2001:db8:f::8", trust.ProtectionNone},
+		{trust.Server, "2001:db8::1", trust.ProtectionIPsec},
+		{trust.Server, "2001:db8::2", trust.ProtectionNone},
+	} {
+		source := netip.MustParseAddr(tc.source)
+		if p := set.Find(tc.role, source, "up0"); p == nil || p.Protection != tc.want {
+			t.Errorf("%v %s is %+v, want protection %v", tc.role, source, p, tc.want)
+		}
+		if p := set.FindAddress(tc.role, source); p == nil || p.Protection != tc.want {
+			t.Errorf("%v %s, whatever the link, is %+v, want protection %v", tc.role, source, p, tc.want)
+		}
+	}
+}
+
 func TestRange(t *testing.T) {
 	r := trust.Range{Prefix: netip.MustParsePrefix("2001:db8::/32"), Min: 48, Max: 60}
 	for p, want := range map[string]bool{
