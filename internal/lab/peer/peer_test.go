@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -77,6 +80,31 @@ func sends(t *testing.T, server *script.Server, skip int, want dhcp6.MessageType
 	return r
 }
 
+// hooks is what a client's hook has written down of answers so far.
+type hooks struct {
+	path  string
+	lines int
+}
+
+func told(c *peer.Client) *hooks {
+	h := &hooks{path: filepath.Join(c.Dir, "events")}
+	h.lines = h.count()
+	return h
+}
+
+// count counts what the client was given: a prefix each.
+func (h *hooks) count() int {
+	text, _ := os.ReadFile(h.path)
+	return strings.Count(string(text), "add ")
+}
+
+// more waits until both prefixes were written down once more.
+func (h *hooks) more(t *testing.T) {
+	t.Helper()
+	need(t, lab.Until(patience, "the client takes the answer in", func() bool { return h.count() >= h.lines+len(granted) }))
+	h.lines = h.count()
+}
+
 func TestClients(t *testing.T) {
 	for _, kind := range peer.ClientKinds {
 		t.Run(string(kind), func(t *testing.T) {
@@ -99,16 +127,19 @@ func TestClients(t *testing.T) {
 				t.Errorf("address %s is in none of the prefixes", inside)
 			}
 
-			// On demand.
-			before := len(server.Received())
+			// On demand. What comes next is asked once the answer is taken in: a
+			// client in between may end without a Release.
+			before, told := len(server.Received()), told(c)
 			if err := c.Renew(); err == nil {
 				sends(t, server, before, dhcp6.Renew)
+				told.more(t)
 			} else if !errors.Is(err, peer.ErrUnable) || kind == peer.Dhcpcd {
 				t.Errorf("Renew: %v", err)
 			}
 			before = len(server.Received())
 			if err := c.Rebind(); err == nil {
 				sends(t, server, before, dhcp6.Rebind)
+				told.more(t)
 			} else if !errors.Is(err, peer.ErrUnable) || kind == peer.Dhcpcd || kind == peer.Dhclient {
 				t.Errorf("Rebind: %v", err)
 			}
