@@ -27,7 +27,8 @@ import (
 // What the guard does not do: it cannot tell which SA a packet came out of (that
 // it is the peer's own is checked by the kernel, against the state's selector and
 // the policy), nor what ESP does to it. It does not see what a program writes to
-// or reads from packet sockets, and leaves alone what the host only forwards.
+// packet sockets, which is FrameTable's, nor what one reads from them, and leaves
+// alone what the host only forwards.
 //
 // ICMP errors are held back because they quote: where nobody listens, the kernel
 // answers a datagram that came in ESP with an error in clear, with the message in
@@ -38,11 +39,22 @@ import (
 // match. Rules are therefore ordered so that what proves a packet harmless
 // accepts it, and what is left over is dropped.
 type GuardTable struct {
+	Family   TableFamily
 	Name     string
 	Counters []string
 	Sets     []GuardSet
 	Chains   []GuardChain
 }
+
+// TableFamily is what the chains of a table are called with.
+type TableFamily uint8
+
+// The families of tables: packets of IPv4 and IPv6 on their way through the
+// stack, and frames that leave by a device.
+const (
+	Inet TableFamily = iota
+	Netdev
+)
 
 // GuardSet is a set of addresses and ports. In a map each element has the name of
 // a counter.
@@ -70,12 +82,14 @@ const (
 	HookInput
 	HookOutput
 	HookPostrouting
+	HookEgress // of a device, in Netdev
 )
 
 // GuardChain is a chain. Its policy is accept.
 type GuardChain struct {
 	Name     string
 	Hook     Hook
+	Device   string // of HookEgress
 	Priority int32
 	Rules    []GuardRule
 }
@@ -117,6 +131,7 @@ type GuardField uint8
 // The fields.
 const (
 	FieldFamily          GuardField = iota + 1 // 1 octet: FamilyIPv4 or FamilyIPv6
+	FieldEther                                 // 2 octets, in Netdev: EtherIPv4 or EtherIPv6
 	FieldProtocol                              // 1 octet: UDP or TCP
 	FieldSource4                               // 4 octets
 	FieldDest4                                 // 4 octets
@@ -146,6 +161,12 @@ const (
 const (
 	FamilyIPv4 = 2
 	FamilyIPv6 = 10
+)
+
+// Values of FieldEther.
+const (
+	EtherIPv4 = 0x0800
+	EtherIPv6 = 0x86dd
 )
 
 // nobody is a user that no socket has.
@@ -183,7 +204,7 @@ func CounterName(hop string, out bool) string {
 // replies to a relay from a server) come in from the remote addresses of hops
 // and of open alone, each by its role.
 func (o Owner) GuardTable(hops []Hop, others bool, open ...Open) GuardTable {
-	g := guardBuilder{seen: map[string]bool{}, sets: map[string]*GuardSet{}}
+	g := newGuard(Inet)
 	for i := range hops {
 		g.hop(&hops[i])
 	}
@@ -208,11 +229,7 @@ func (o Owner) GuardTable(hops []Hop, others bool, open ...Open) GuardTable {
 			}
 		}
 	}
-	t := GuardTable{Name: o.Table(), Counters: g.counters, Chains: g.chains(others)}
-	for _, name := range g.order {
-		t.Sets = append(t.Sets, *g.sets[name])
-	}
-	return t
+	return g.table(o, g.chains(others))
 }
 
 // Open is a peer that is configured to be heard in clear. A prefix wider than an

@@ -67,8 +67,10 @@ func (p *seen) read(f hop.GuardField) (b []byte, ok bool) {
 		}
 	}
 	switch f {
-	case hop.FieldFamily:
-		return map[bool][]byte{false: {2}, true: {10}}[six], true
+	case hop.FieldFamily: // at a device there is another
+		return map[bool][]byte{false: {2}, true: {10}}[six], p.hook != hop.HookEgress
+	case hop.FieldEther:
+		return map[bool][]byte{false: {0x08, 0x00}, true: {0x86, 0xdd}}[six], p.hook == hop.HookEgress
 	case hop.FieldProtocol:
 		return map[bool][]byte{false: {17}, true: {6}}[p.tcp], true
 	case hop.FieldSource4:
@@ -96,7 +98,7 @@ func (p *seen) read(f hop.GuardField) (b []byte, ok bool) {
 		return b, p.socket
 	case hop.FieldESPOut:
 		b, _ := flag(p.esp)
-		return b, p.hook != hop.HookInput
+		return b, p.hook != hop.HookInput && p.hook != hop.HookEgress
 	case hop.FieldESPIn:
 		b, _ := flag(p.esp)
 		return b, p.hook == hop.HookInput
@@ -112,7 +114,7 @@ func (p *seen) read(f hop.GuardField) (b []byte, ok bool) {
 // that count it, and whether it is dropped.
 func carriesOut(t *hop.GuardTable, p *seen) (counted []string, dropped bool) {
 	for i := range t.Chains {
-		if t.Chains[i].Hook == p.hook {
+		if c := &t.Chains[i]; c.Hook == p.hook && (c.Device == "" || c.Device == p.linkOut) {
 			return walk(t, &t.Chains[i], p)
 		}
 	}

@@ -17,6 +17,7 @@ const (
 	chainSenders     = "senders"
 	chainRelayed4    = "relayed4"
 	chainRelayed6    = "relayed6"
+	chainLink        = "link-" // and an index
 )
 
 // Message types and operations that only relay agents and servers use among
@@ -45,6 +46,17 @@ func is(f GuardField, value uint32) GuardMatch {
 
 func isNot(f GuardField, value uint32) GuardMatch {
 	return GuardMatch{Fields: []GuardField{f}, Value: value, Not: true}
+}
+
+// of is the match of a family of addresses.
+func (g *guardBuilder) of(family uint32) GuardMatch {
+	if g.family == Inet {
+		return is(FieldFamily, family)
+	}
+	if family == FamilyIPv4 {
+		return is(FieldEther, EtherIPv4)
+	}
+	return is(FieldEther, EtherIPv6)
 }
 
 func in(set string, fields ...GuardField) GuardMatch { return GuardMatch{Fields: fields, Set: set} }
@@ -173,7 +185,7 @@ func (g *guardBuilder) clear(kind string, four, six GuardField, links ...GuardFi
 		for _, port := range []GuardField{FieldDestPort, FieldSourcePort} {
 			m := in(set, append(key[:len(key):len(key)], port)...)
 			m.Count = true
-			rules = append(rules, GuardRule{Match: []GuardMatch{is(FieldFamily, family), m}, Verdict: VerdictDrop})
+			rules = append(rules, GuardRule{Match: []GuardMatch{g.of(family), m}, Verdict: VerdictDrop})
 		}
 	}
 	look(FamilyIPv4, kind+"4", four)

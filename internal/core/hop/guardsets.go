@@ -43,11 +43,26 @@ func setOf(kind string, a netip.Addr, link string) string {
 
 // guardBuilder gathers sets and counters, each element once.
 type guardBuilder struct {
+	family   TableFamily
 	seen     map[string]bool
 	counters []string
 	sets     map[string]*GuardSet
 	order    []string // of sets, as they were first needed
 	wide     []Open
+}
+
+// newGuard begins a table of a family.
+func newGuard(f TableFamily) *guardBuilder {
+	return &guardBuilder{family: f, seen: map[string]bool{}, sets: map[string]*GuardSet{}}
+}
+
+// table is what was gathered, with its chains.
+func (g *guardBuilder) table(o Owner, chains []GuardChain) GuardTable {
+	t := GuardTable{Family: g.family, Name: o.Table(), Counters: g.counters, Chains: chains}
+	for _, name := range g.order {
+		t.Sets = append(t.Sets, *g.sets[name])
+	}
+	return t
 }
 
 func (g *guardBuilder) counter(name string) {
@@ -85,19 +100,29 @@ func (g *guardBuilder) hop(h *Hop) {
 	g.counter(in)
 	g.counter(out)
 	source, dest := addresses(h.Remote)
-	numbers := []uint16{h.Port()}
-	if h.RelayPort != 0 && h.RelayPort != h.Port() {
-		numbers = append(numbers, h.RelayPort)
-	}
 	g.add(g.set(setOf(setTo, h.Remote, h.Link), true, onLink(h.Link, FieldLinkOut, dest)...),
 		GuardElement{Link: h.Link, Address: h.Remote, Counter: out})
-	for _, p := range numbers {
+	for _, p := range h.ports() {
 		g.port(ports, p)
 		e := GuardElement{Link: h.Link, Address: h.Remote, Port: p, Counter: in}
 		g.add(g.set(setOf(setIn, h.Remote, h.Link), true, onLink(h.Link, FieldLinkIn, source, FieldDestPort)...), e)
-		e.Counter = out
-		g.add(g.set(setOf(setOut, h.Remote, h.Link), true, onLink(h.Link, FieldLinkOut, dest, FieldDestPort)...), e)
+		g.outgoing(h, p)
 	}
+}
+
+// ports are those of the hop's datagrams.
+func (h *Hop) ports() []uint16 {
+	if h.RelayPort != 0 && h.RelayPort != h.Port() {
+		return []uint16{h.Port(), h.RelayPort}
+	}
+	return []uint16{h.Port()}
+}
+
+// outgoing guards what goes to a hop's peer from or to a port.
+func (g *guardBuilder) outgoing(h *Hop, port uint16) {
+	_, dest := addresses(h.Remote)
+	g.add(g.set(setOf(setOut, h.Remote, h.Link), true, onLink(h.Link, FieldLinkOut, dest, FieldDestPort)...),
+		GuardElement{Link: h.Link, Address: h.Remote, Port: port, Counter: CounterName(h.Name, true)})
 }
 
 // sender lets relayed messages of an address in.

@@ -9,6 +9,7 @@ import (
 // words are how nft writes a field in a rule, and its type in a set.
 var words = map[GuardField][2]string{
 	FieldFamily:     {"meta nfproto"},
+	FieldEther:      {"meta protocol"},
 	FieldProtocol:   {"meta l4proto"},
 	FieldSource4:    {"ip saddr", "ipv4_addr"},
 	FieldDest4:      {"ip daddr", "ipv4_addr"},
@@ -35,13 +36,16 @@ var words = map[GuardField][2]string{
 	FieldQuotedDest6:     {"@th,400,16"},
 }
 
-var hookWords = map[Hook]string{HookInput: "input", HookOutput: "output", HookPostrouting: "postrouting"}
+var hookWords = map[Hook]string{HookInput: "input", HookOutput: "output", HookPostrouting: "postrouting", HookEgress: "egress"}
+
+var familyWords = map[TableFamily]string{Inet: "inet", Netdev: "netdev"}
 
 // String is the table as nft reads it: a transaction that makes it anew.
 func (t *GuardTable) String() string {
 	var b strings.Builder
 	// The first line is for the second, which fails where there is no table.
-	fmt.Fprintf(&b, "table inet %s\ndelete table inet %s\ntable inet %s {\n", t.Name, t.Name, t.Name)
+	name := familyWords[t.Family] + " " + t.Name
+	fmt.Fprintf(&b, "table %s\ndelete table %s\ntable %s {\n", name, name, name)
 	for _, c := range t.Counters {
 		fmt.Fprintf(&b, "\tcounter %s {\n\t}\n", c)
 	}
@@ -97,7 +101,11 @@ func (s *GuardSet) element(e *GuardElement) string {
 func (c *GuardChain) write(b *strings.Builder) {
 	fmt.Fprintf(b, "\tchain %s {\n", c.Name)
 	if c.Hook != NoHook {
-		fmt.Fprintf(b, "\t\ttype filter hook %s priority %d; policy accept;\n", hookWords[c.Hook], c.Priority)
+		hook := hookWords[c.Hook]
+		if c.Device != "" {
+			hook += " device " + strconv.Quote(c.Device)
+		}
+		fmt.Fprintf(b, "\t\ttype filter hook %s priority %d; policy accept;\n", hook, c.Priority)
 	}
 	for _, r := range c.Rules {
 		fmt.Fprintf(b, "\t\t%s\n", r)
@@ -150,6 +158,10 @@ func value(f GuardField, v uint32) string {
 		return "ipv4"
 	case f == FieldFamily && v == FamilyIPv6:
 		return "ipv6"
+	case f == FieldEther && v == EtherIPv4:
+		return "ip"
+	case f == FieldEther && v == EtherIPv6:
+		return "ip6"
 	case f == FieldProtocol && v == UDP:
 		return "udp"
 	case f == FieldProtocol && v == TCP:

@@ -91,6 +91,7 @@ type Guard struct {
 	Intact    bool               // chains and rules are as they were installed
 	Hops      map[string]Dropped // by hop
 	Strangers Traffic            // relayed messages from nobody that is configured
+	Frames    string             // why what programs send by packet sockets is not held back; empty: it is
 }
 
 // Dropped is what came or would have left outside ESP.

@@ -149,7 +149,7 @@ func (t *Table) change(parts []part, failed func(i int, err error)) error {
 		if err := t.ensure(parts); err != nil {
 			return err
 		}
-		x := begin(t.buf, t.name)
+		x := t.begin()
 		for i, p := range parts {
 			x.element(*p.Element, p.Remove, i == len(parts)-1)
 		}
@@ -203,7 +203,7 @@ func (t *Table) ensure(parts []part) error {
 			return t.rebuild()
 		}
 	}
-	x := begin(t.buf, t.name)
+	x := t.begin()
 	for _, id := range slices.SortedFunc(maps.Keys(fresh), compareIDs) {
 		x.addSet(id)
 		x.addLookup(id)

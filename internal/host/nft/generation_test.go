@@ -83,7 +83,7 @@ func TestGenerationCountsTransactions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		x := begin(nil, Name)
+		x := begin(nil, unix.NFPROTO_INET, Name)
 		c.fill(x)
 		if _, err := table.send(x); err != nil {
 			t.Fatalf("%s: %v", c.name, err)
@@ -106,7 +106,7 @@ func TestLostAnswersAreALapse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := begin(nil, Name)
+	x := begin(nil, unix.NFPROTO_INET, Name)
 	x.addSet(idOf(numbered56(1)))
 	for i := range tooMany {
 		x.element(numbered56(i), true, i == tooMany-1) // each refused

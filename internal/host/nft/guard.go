@@ -1,24 +1,29 @@
 package nft
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"fairlead/internal/core/hop"
+	"fairlead/internal/host/netlink/bulk"
+
+	"golang.org/x/sys/unix"
 )
 
-// Guard is a guard table in the kernel: the rules of core/hop that let nothing
-// pass in clear between peers (RFC 8213). What it holds stays when the process
+// Guard is a guard's tables in the kernel: the rules of core/hop that let nothing
+// pass in clear between peers (RFC 8213). What they hold stays when the process
 // ends. It is safe for concurrent use.
 type Guard struct {
-	mu sync.Mutex // guards all following fields
-	session
-	owner hop.Owner
-	table *hop.GuardTable  // as last installed; nil: nothing was
-	tally map[string]tally // of each counter
-	hops  map[string]counters
-	print print
-	seen  uint32 // number of the rule set when everything was last found intact; 0: never
+	mu      sync.Mutex // guards all following fields
+	owner   hop.Owner
+	rules   kept       // hop.Owner.GuardTable
+	frames  kept       // hop.Owner.FrameTable; of owners that have it
+	devices *bulk.Conn // lists links
+	links   []hop.GuardLink
+	guarded []hop.Hop // as last installed
+	hops    map[string]counters
 }
 
 // counters are the names of a hop's counters.
@@ -28,25 +33,32 @@ type counters struct {
 
 // OpenGuard opens the owner's guard, in the network namespace of the calling
 // thread. It changes nothing.
-func OpenGuard(owner hop.Owner) (*Guard, error) {
-	s, err := openSession(owner.Table())
-	if err != nil {
+func OpenGuard(owner hop.Owner) (_ *Guard, err error) {
+	g := &Guard{owner: owner}
+	if g.rules, err = openKept(unix.NFPROTO_INET, owner.Table()); err != nil {
 		return nil, err
 	}
-	return &Guard{session: s, owner: owner, tally: map[string]tally{}}, nil
+	if g.frames, err = openKept(unix.NFPROTO_NETDEV, owner.Table()); err != nil {
+		return nil, errors.Join(err, g.rules.bulk.Close())
+	}
+	if g.devices, err = bulk.Open(unix.NETLINK_ROUTE); err != nil {
+		return nil, errors.Join(fmt.Errorf("nft: links: %w", err), g.rules.bulk.Close(), g.frames.bulk.Close())
+	}
+	return g, nil
 }
 
 // Close closes the Guard. What was installed stays.
 func (g *Guard) Close() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.bulk.Close()
+	return errors.Join(g.rules.bulk.Close(), g.frames.bulk.Close(), g.devices.Close())
 }
 
-// Install makes the table hold what core/hop decides for these hops, whatever was
-// in it, all in one transaction: there is no moment without the old rules or the
-// new. Counters go on from where they were. Peers that are open may be heard in
-// clear; hop.Owner.GuardTable says what others means.
+// Install makes the tables hold what core/hop decides for these hops, whatever was
+// in them, each in one transaction: there is no moment without the old rules or
+// the new. Counters go on from where they were. Peers that are open may be heard
+// in clear; hop.Owner.GuardTable says what others means. That the table of frames
+// cannot be had is no error: Observe tells.
 func (g *Guard) Install(hops []hop.Hop, others bool, open ...hop.Open) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -54,25 +66,17 @@ func (g *Guard) Install(hops []hop.Hop, others bool, open ...hop.Open) error {
 	if err := checkGuard(&t); err != nil {
 		return err
 	}
-	if err := g.count(); err != nil {
+	if err := g.rules.install(&t); err != nil {
 		return err
 	}
-	if err := g.bringAbout(&t); err != nil {
-		return err
-	}
-	p, err := g.look(&t)
-	if err != nil {
-		return err
-	}
-	if !p.holds(&t) {
-		return fmt.Errorf("nft: table %s: changed by somebody else while it was made", g.name)
-	}
-	g.table, g.print, g.seen = &t, p, 0
+	g.guarded = slices.Clone(hops)
 	g.hops = map[string]counters{}
 	for i := range hops {
 		name := hops[i].Name
 		g.hops[name] = counters{in: hop.CounterName(name, false), out: hop.CounterName(name, true)}
 	}
+	g.links, g.frames.table = nil, nil
+	g.follow()
 	return nil
 }
 
@@ -100,56 +104,37 @@ func checkGuard(t *hop.GuardTable) error {
 }
 
 // Observe says whether everything is as it was installed, and what was dropped
-// so far. It costs little while nobody changes anything in nftables.
+// so far. It costs little while nobody changes anything in nftables. Interfaces
+// that came since are guarded when it returns.
 func (g *Guard) Observe() (hop.Guard, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.table == nil {
+	if g.rules.table == nil {
 		return hop.Guard{}, nil
 	}
-	intact, err := g.intact()
+	intact, err := g.rules.intact()
 	if err != nil {
 		return hop.Guard{}, err
 	}
-	if err := g.count(); err != nil {
+	framesIntact, problem := g.follow()
+	if err := errors.Join(g.rules.count(), g.frames.count()); err != nil {
 		return hop.Guard{}, err
 	}
-	o := hop.Guard{Intact: intact, Hops: map[string]hop.Dropped{}, Strangers: g.total(hop.CounterStrangers)}
+	o := hop.Guard{
+		Intact: intact && framesIntact, Hops: map[string]hop.Dropped{},
+		Strangers: g.rules.total(hop.CounterStrangers), Frames: problem,
+	}
 	for name, c := range g.hops {
-		o.Hops[name] = hop.Dropped{In: g.total(c.in), Out: g.total(c.out)}
+		o.Hops[name] = hop.Dropped{In: g.rules.total(c.in), Out: sum(g.rules.total(c.out), g.frames.total(c.out))}
 	}
 	return o, nil
 }
 
-// intact compares what there is with what was installed, unless nothing at all
-// has changed in nftables since that was last the same.
-func (g *Guard) intact() (bool, error) {
-	number, err := g.generation()
-	if err != nil {
-		return false, err
-	}
-	if g.seen != 0 && number == g.seen {
-		return true, nil
-	}
-	p, err := g.look(g.table)
-	if err != nil {
-		return false, err
-	}
-	if p != g.print {
-		g.seen = 0
-		return false, nil
-	}
-	g.seen = number
-	return true, nil
-}
-
-// Remove removes the table, and with it all protection against what is in clear.
+// Remove removes the tables, and with them all protection against what is in
+// clear.
 func (g *Guard) Remove() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.table, g.seen = nil, 0
-	x := begin(g.buf, g.name)
-	x.addTable() // so that there is one
-	x.dropTable()
-	return g.commit(x)
+	g.links, g.guarded = nil, nil
+	return errors.Join(g.rules.remove(), g.frames.remove())
 }

@@ -322,11 +322,13 @@ func TestGuardTextIsWhatIsInstalled(t *testing.T) {
 
 // listed is the table as nft reads it back and as the kernel carries it out,
 // without numbers of rules and in an order of elements that means something.
-func listed(n *node) string {
+func listed(n *node) string { return listedAs(n, "inet", hop.OwnerRelay.Table()) }
+
+func listedAs(n *node, family, name string) string {
 	var lines []string
-	for line := range strings.Lines(n.run("nft --debug=netlink list table inet " + hop.OwnerRelay.Table())) {
+	for line := range strings.Lines(n.run("nft --debug=netlink list table " + family + " " + name)) {
 		words := strings.Fields(line)
-		if len(words) > 3 && words[0] == "inet" {
+		if len(words) > 3 && words[0] == family {
 			words = words[:3]
 		}
 		lines = append(lines, strings.Join(words, " "))

@@ -16,14 +16,14 @@ type tally struct {
 
 // count reads the counters. One that began anew goes on from what it was: nobody
 // sees it fall.
-func (g *Guard) count() error {
-	err := g.eachCounter(func(name string, c Counter) {
-		t := g.tally[name]
+func (k *kept) count() error {
+	err := k.eachCounter(func(name string, c Counter) {
+		t := k.tally[name]
 		if c.Packets < t.last.Packets {
 			t.before = Counter{Packets: t.before.Packets + t.last.Packets, Bytes: t.before.Bytes + t.last.Bytes}
 		}
 		t.last = c
-		g.tally[name] = t
+		k.tally[name] = t
 	})
 	if errors.Is(err, unix.ENOENT) {
 		return nil // no table: the tallies tell
@@ -31,20 +31,24 @@ func (g *Guard) count() error {
 	return err
 }
 
-func (g *Guard) total(name string) hop.Traffic {
-	t := g.tally[name]
+func (k *kept) total(name string) hop.Traffic {
+	t := k.tally[name]
 	return hop.Traffic{Packets: t.before.Packets + t.last.Packets, Bytes: t.before.Bytes + t.last.Bytes}
 }
 
 // forget keeps the tallies of the table's counters alone. With anew the kernel's
 // counters went on from the totals.
-func (g *Guard) forget(t *hop.GuardTable, anew bool) {
+func (k *kept) forget(t *hop.GuardTable, anew bool) {
 	kept := make(map[string]tally, len(t.Counters))
 	for _, name := range t.Counters {
-		kept[name] = g.tally[name]
+		kept[name] = k.tally[name]
 		if anew {
-			kept[name] = tally{last: Counter(g.total(name))}
+			kept[name] = tally{last: Counter(k.total(name))}
 		}
 	}
-	g.tally = kept
+	k.tally = kept
+}
+
+func sum(a, b hop.Traffic) hop.Traffic {
+	return hop.Traffic{Packets: a.Packets + b.Packets, Bytes: a.Bytes + b.Bytes}
 }

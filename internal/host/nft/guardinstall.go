@@ -17,31 +17,31 @@ import (
 // transaction lets packets through that are between the two just then; that is
 // done only where the table is not one of ours any more, and holds nothing back
 // anyhow.
-func (g *Guard) bringAbout(t *hop.GuardTable) error {
-	there, err := g.inventory()
+func (k *kept) bringAbout(t *hop.GuardTable) error {
+	there, err := k.inventory()
 	if err != nil {
 		return err
 	}
 	if there.fits(t) {
-		x := begin(g.buf, g.name)
+		x := k.begin()
 		x.addTable()
 		x.empty(t, there)
 		x.fill(t, nil)
 		x.dropCounters(t, there)
-		if g.commit(x) == nil {
-			g.forget(t, false)
+		if k.commit(x) == nil {
+			k.forget(t, false)
 			return nil
 		}
 	}
-	x := begin(g.buf, g.name)
+	x := k.begin()
 	x.addTable() // so that there is one
 	x.dropTable()
 	x.addTable()
-	x.fill(t, g.total)
-	if err := g.commit(x); err != nil {
+	x.fill(t, k.total)
+	if err := k.commit(x); err != nil {
 		return err
 	}
-	g.forget(t, true)
+	k.forget(t, true)
 	return nil
 }
 
@@ -56,6 +56,7 @@ type inventory struct {
 // hook is where the kernel calls a chain; number is -1 for one that others go to.
 type hook struct {
 	number, priority int32
+	device           string // of hooks that belong to one
 }
 
 // shape is what a set has besides its elements.
@@ -64,16 +65,16 @@ type shape struct {
 }
 
 // inventory lists the table. Of one that is not there it is empty.
-func (g *Guard) inventory() (inventory, error) {
+func (k *kept) inventory() (inventory, error) {
 	i := inventory{chains: map[string]hook{}, sets: map[string]shape{}}
-	tables, err := g.objects(unix.NFT_MSG_GETTABLE, ofTables)
+	tables, err := k.objects(unix.NFT_MSG_GETTABLE, ofTables)
 	if err != nil {
 		return i, err
 	}
 	for _, attrs := range tables {
 		i.dormant = numbered(attrs, unix.NFTA_TABLE_FLAGS)&unix.NFT_TABLE_F_DORMANT != 0
 	}
-	chains, err := g.objects(unix.NFT_MSG_GETCHAIN, ofChains)
+	chains, err := k.objects(unix.NFT_MSG_GETCHAIN, ofChains)
 	if err != nil {
 		return i, err
 	}
@@ -84,12 +85,13 @@ func (g *Guard) inventory() (inventory, error) {
 			case unix.NFTA_CHAIN_NAME:
 				name = text(v)
 			case unix.NFTA_CHAIN_HOOK:
-				h = hook{int32(numbered(v, unix.NFTA_HOOK_HOOKNUM)), int32(numbered(v, unix.NFTA_HOOK_PRIORITY))}
+				h = hook{number: int32(numbered(v, unix.NFTA_HOOK_HOOKNUM)), priority: int32(numbered(v, unix.NFTA_HOOK_PRIORITY))}
+				bulk.Attrs(v, within(unix.NFTA_HOOK_DEV, func(device []byte) { h.device = text(device) }))
 			}
 		})
 		i.chains[name] = h
 	}
-	sets, err := g.objects(unix.NFT_MSG_GETSET, ofSets)
+	sets, err := k.objects(unix.NFT_MSG_GETSET, ofSets)
 	if err != nil {
 		return i, err
 	}
@@ -98,7 +100,7 @@ func (g *Guard) inventory() (inventory, error) {
 			i.sets[text(v)] = shape{numbered(attrs, unix.NFTA_SET_FLAGS), numbered(attrs, unix.NFTA_SET_KEY_LEN)}
 		}))
 	}
-	i.counters = slices.Sorted(maps.Keys(g.tally))
+	i.counters = slices.Sorted(maps.Keys(k.tally))
 	return i, nil
 }
 
@@ -114,10 +116,11 @@ func numbered(attrs []byte, wanted uint16) (n uint32) {
 
 var hooks = map[hop.Hook]int32{
 	hop.NoHook: -1, hop.HookInput: hookInput, hop.HookOutput: hookOutput, hop.HookPostrouting: hookPostrouting,
+	hop.HookEgress: hookEgress,
 }
 
 // hookOf is where a chain should be called.
-func hookOf(c *hop.GuardChain) hook { return hook{hooks[c.Hook], c.Priority} }
+func hookOf(c *hop.GuardChain) hook { return hook{hooks[c.Hook], c.Priority, c.Device} }
 
 // fits reports whether what is there can be filled anew. What is too much can be
 // removed, but what is there under a name of ours must be what we would make.
@@ -196,7 +199,7 @@ func (x *transaction) fill(t *hop.GuardTable, from func(counter string) hop.Traf
 		if c.Hook == hop.NoHook {
 			x.addChain(c.Name)
 		} else {
-			x.addBaseChain(c.Name, uint32(hookOf(c).number), c.Priority)
+			x.addBaseChain(c.Name, uint32(hookOf(c).number), c.Priority, c.Device)
 		}
 	}
 	for i := range t.Chains {

@@ -47,12 +47,12 @@ var (
 )
 
 // look takes the print of what there is of a table now.
-func (g *Guard) look(t *hop.GuardTable) (p print, err error) {
+func (k *kept) look(t *hop.GuardTable) (p print, err error) {
 	var all []byte
 	take := func(kind uint16, attributes []uint16) (n int) {
 		var found [][]byte
 		if err == nil {
-			found, err = g.objects(kind, attributes)
+			found, err = k.objects(kind, attributes)
 		}
 		if kind == unix.NFT_MSG_GETSET || kind == unix.NFT_MSG_GETTABLE {
 			slices.SortFunc(found, bytes.Compare)
@@ -69,7 +69,7 @@ func (g *Guard) look(t *hop.GuardTable) (p print, err error) {
 	for i := range t.Sets {
 		var found [][]byte
 		if err == nil {
-			found, err = g.elements(t.Sets[i].Name)
+			found, err = k.elements(t.Sets[i].Name)
 		}
 		p.elements += len(found)
 		for _, f := range found {
@@ -82,10 +82,10 @@ func (g *Guard) look(t *hop.GuardTable) (p print, err error) {
 
 // objects lists the chosen attributes of the table's objects of a kind, in the
 // kernel's order.
-func (g *Guard) objects(kind uint16, attributes []uint16) (found [][]byte, err error) {
-	err = g.list(kind, kind != unix.NFT_MSG_GETTABLE, func() { found = nil }, func(attrs []byte) {
+func (k *kept) objects(kind uint16, attributes []uint16) (found [][]byte, err error) {
+	err = k.list(kind, kind != unix.NFT_MSG_GETTABLE, func() { found = nil }, func(attrs []byte) {
 		ours := false
-		bulk.Attrs(attrs, func(k uint16, v []byte) { ours = ours || k == unix.NFTA_TABLE_NAME && text(v) == g.name })
+		bulk.Attrs(attrs, func(kind uint16, v []byte) { ours = ours || kind == unix.NFTA_TABLE_NAME && text(v) == k.name })
 		if ours {
 			found = append(found, chosen(attrs, attributes))
 		}
@@ -98,11 +98,11 @@ func (g *Guard) objects(kind uint16, attributes []uint16) (found [][]byte, err e
 
 // elements lists the elements of a set, sorted: their order in the kernel means
 // nothing. A set that is not there has none.
-func (g *Guard) elements(set string) (found [][]byte, err error) {
-	b := request(nil, unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP)
-	b = bulk.AttrString(b, unix.NFTA_SET_ELEM_LIST_TABLE, g.name)
+func (k *kept) elements(set string) (found [][]byte, err error) {
+	b := request(nil, k.family, unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP)
+	b = bulk.AttrString(b, unix.NFTA_SET_ELEM_LIST_TABLE, k.name)
 	b = bulk.End(bulk.AttrString(b, unix.NFTA_SET_ELEM_LIST_SET, set), 0)
-	err = g.bulk.Dump(b, bulk.Tries, func() { found = nil }, func(_ uint16, body []byte) {
+	err = k.bulk.Dump(b, bulk.Tries, func() { found = nil }, func(_ uint16, body []byte) {
 		eachElement(body, func(elem []byte) { found = append(found, chosen(elem, ofElems)) })
 	})
 	if errors.Is(err, unix.ENOENT) {

@@ -51,6 +51,7 @@ const (
 
 var fields = map[hop.GuardField]field{
 	hop.FieldFamily:     {load: loadMeta(expr.MetaKeyNFPROTO), size: 1},
+	hop.FieldEther:      {load: loadMeta(expr.MetaKeyPROTOCOL), size: 2},
 	hop.FieldProtocol:   {load: loadMeta(expr.MetaKeyL4PROTO), size: 1},
 	hop.FieldSource4:    {load: loadPayload(network, 12, 4), size: 4, datatype: nftables.TypeIPAddr},
 	hop.FieldDest4:      {load: loadPayload(network, 16, 4), size: 4, datatype: nftables.TypeIPAddr},
@@ -161,7 +162,7 @@ func (x *transaction) comparison(m hop.GuardMatch) [][]byte {
 }
 
 func (x *transaction) encode(e expr.Any) []byte {
-	body, err := expr.Marshal(familyOfTheTable, e)
+	body, err := expr.Marshal(x.family, e)
 	if err != nil && x.err == nil {
 		x.err = fmt.Errorf("nft: guard rule: %w", err)
 	}

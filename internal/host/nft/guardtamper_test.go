@@ -116,7 +116,7 @@ func TestGuardIgnoresOtherTables(t *testing.T) {
 	if !p.observe().Intact {
 		t.Error("the guard's table is not intact")
 	}
-	if got := p.host.run("nft list tables"); strings.Count(got, "\n") != 2 {
+	if got := p.host.run("nft list tables"); strings.Count(got, "\n") != 3 {
 		t.Errorf("tables that are left: %s", got)
 	}
 }

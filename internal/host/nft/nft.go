@@ -23,8 +23,9 @@
 // the input interface; there the name of the interface below it counts
 // (sdifname). Prerouting sees that one first.
 //
-// Beside it a Guard is the table of hops that IPsec protects (RFC 8213): what it
-// holds is core/hop's GuardTable, with addresses in hash maps to counters.
+// Beside it a Guard is the tables of hops that IPsec protects (RFC 8213): what they
+// hold is core/hop's GuardTable and FrameTable, with addresses in hash maps to
+// counters.
 //
 // A Table and a Guard are safe for concurrent use. They belong to the network
 // namespace of the thread that opened them.
@@ -116,7 +117,7 @@ func Open(o Options) (*Table, error) {
 	if o.Name == "" {
 		o.Name = Name
 	}
-	s, err := openSession(o.Name)
+	s, err := openSession(unix.NFPROTO_INET, o.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -218,7 +219,7 @@ func (t *Table) Purge() error {
 	if err != nil || !there {
 		return err
 	}
-	x := begin(t.buf, t.name)
+	x := t.begin()
 	x.dropTable()
 	clear(t.sets)
 	return t.commit(x)

@@ -64,7 +64,7 @@ const (
 // twice, and others not at all; then it is read again, until as many different
 // ones were seen.
 func (t *Table) read(id setID, tries int) (map[key]struct{}, error) {
-	b := request(nil, unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP)
+	b := request(nil, t.family, unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP)
 	b = bulk.AttrString(b, unix.NFTA_SET_ELEM_LIST_TABLE, t.name)
 	b = bulk.AttrString(b, unix.NFTA_SET_ELEM_LIST_SET, id.String())
 	b = bulk.End(b, 0)

@@ -54,7 +54,7 @@ func (t *Table) build(drop bool) error {
 }
 
 func (t *Table) tryBuild(drop bool) error {
-	x := begin(t.buf, t.name)
+	x := t.begin()
 	if drop {
 		x.addTable() // so that there is one
 		x.dropTable()
@@ -85,8 +85,8 @@ func compareIDs(a, b setID) int {
 // addChains makes all chains and their rules, but for those that look into a set
 // of one prefix length.
 func (x *transaction) addChains() {
-	x.addBaseChain(chainPrerouting, hookPrerouting, priorityRaw)
-	x.addBaseChain(chainForward, hookForward, priorityFilter)
+	x.addBaseChain(chainPrerouting, hookPrerouting, priorityRaw, "")
+	x.addBaseChain(chainForward, hookForward, priorityFilter, "")
 	for _, n := range []string{
 		chainSource, chainPermitted, chainStolen, chainTurned, chainExempt, chainLooping, chainLoop, layout,
 	} {

@@ -14,6 +14,7 @@ import (
 
 // session speaks to the kernel about one table.
 type session struct {
+	family  byte
 	name    string
 	bulk    *bulk.Conn
 	buf     []byte
@@ -22,14 +23,18 @@ type session struct {
 	lapses  uint64 // times that not all came about that was asked for, or may not have
 }
 
-// openSession opens a session in the network namespace of the calling thread.
-func openSession(name string) (session, error) {
+// openSession opens a session about the table of that family and name, in the
+// network namespace of the calling thread.
+func openSession(family byte, name string) (session, error) {
 	b, err := bulk.Open(unix.NETLINK_NETFILTER)
 	if err != nil {
 		return session{}, fmt.Errorf("nft: %w", err)
 	}
-	return session{name: name, bulk: b}, nil
+	return session{family: family, name: name, bulk: b}, nil
 }
+
+// begin begins a transaction about the table.
+func (s *session) begin() *transaction { return begin(s.buf, s.family, s.name) }
 
 // send carries out a transaction. The answers are those to the beginning, to
 // each message, and to the end; without any of them an error, all of it took
@@ -78,7 +83,7 @@ func (s *session) commit(x *transaction) error {
 // list calls found with the attributes of everything of one kind. table limits it
 // to what is in our table.
 func (s *session) list(kind uint16, table bool, restart func(), found func(attrs []byte)) error {
-	b := request(nil, kind, unix.NLM_F_DUMP)
+	b := request(nil, s.family, kind, unix.NLM_F_DUMP)
 	if table {
 		b = bulk.AttrString(b, unix.NFTA_TABLE_NAME, s.name)
 	}

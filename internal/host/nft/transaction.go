@@ -17,34 +17,35 @@ const sizeofNfgenmsg = 4
 
 // Numbers that golang.org/x/sys does not name.
 const (
-	setConcat        = 0x80 // NFT_SET_CONCAT
-	setDescConcat    = 2    // NFTA_SET_DESC_CONCAT
-	setFieldLen      = 1    // NFTA_SET_FIELD_LEN
-	udataKeyOrder    = 0    // NFTNL_UDATA_SET_KEYBYTEORDER
-	orderOfMachine   = 1    // BYTEORDER_HOST_ENDIAN
-	orderOfNetwork   = 2    // BYTEORDER_BIG_ENDIAN
-	chainTypeFilter  = "filter"
-	policyAccept     = 1 // NF_ACCEPT
-	priorityRaw      = -300
-	priorityFilter   = 0
-	hookPrerouting   = 0 // NF_INET_PRE_ROUTING
-	hookInput        = 1 // NF_INET_LOCAL_IN
-	hookForward      = 2 // NF_INET_FORWARD
-	hookOutput       = 3 // NF_INET_LOCAL_OUT
-	hookPostrouting  = 4 // NF_INET_POST_ROUTING
-	familyOfTheTable = unix.NFPROTO_INET
+	setConcat       = 0x80 // NFT_SET_CONCAT
+	setDescConcat   = 2    // NFTA_SET_DESC_CONCAT
+	setFieldLen     = 1    // NFTA_SET_FIELD_LEN
+	udataKeyOrder   = 0    // NFTNL_UDATA_SET_KEYBYTEORDER
+	orderOfMachine  = 1    // BYTEORDER_HOST_ENDIAN
+	orderOfNetwork  = 2    // BYTEORDER_BIG_ENDIAN
+	chainTypeFilter = "filter"
+	policyAccept    = 1 // NF_ACCEPT
+	priorityRaw     = -300
+	priorityFilter  = 0
+	hookPrerouting  = 0 // NF_INET_PRE_ROUTING
+	hookInput       = 1 // NF_INET_LOCAL_IN
+	hookForward     = 2 // NF_INET_FORWARD
+	hookOutput      = 3 // NF_INET_LOCAL_OUT
+	hookPostrouting = 4 // NF_INET_POST_ROUTING
+	hookEgress      = 1 // NF_NETDEV_EGRESS
 )
 
 // transaction gathers changes that take effect together, or not at all.
 type transaction struct {
-	table string
-	b     []byte
-	err   error // of the first change that could not be written
+	family byte
+	table  string
+	b      []byte
+	err    error // of the first change that could not be written
 }
 
 // begin begins a transaction in the buffer b.
-func begin(b []byte, table string) *transaction {
-	return &transaction{table: table, b: control(b[:0], unix.NFNL_MSG_BATCH_BEGIN)}
+func begin(b []byte, family byte, table string) *transaction {
+	return &transaction{family: family, table: table, b: control(b[:0], unix.NFNL_MSG_BATCH_BEGIN)}
 }
 
 // control appends the beginning or the end of a transaction.
@@ -53,9 +54,9 @@ func control(b []byte, kind uint16) []byte {
 	return bulk.End(b, start)
 }
 
-// request begins a message to nftables about our family.
-func request(b []byte, kind, flags uint16) []byte {
-	b, _ = bulk.Begin(b, unix.NFNL_SUBSYS_NFTABLES<<8|kind, flags, familyOfTheTable, 0, 0, 0)
+// request begins a message to nftables about a family of tables.
+func request(b []byte, family byte, kind, flags uint16) []byte {
+	b, _ = bulk.Begin(b, unix.NFNL_SUBSYS_NFTABLES<<8|kind, flags, family, 0, 0, 0)
 	return b
 }
 
@@ -63,7 +64,7 @@ func request(b []byte, kind, flags uint16) []byte {
 // the table.
 func (x *transaction) message(kind, flags uint16, attrs func(b []byte) []byte) {
 	start := len(x.b)
-	x.b = bulk.AttrString(request(x.b, kind, flags), unix.NFTA_TABLE_NAME, x.table)
+	x.b = bulk.AttrString(request(x.b, x.family, kind, flags), unix.NFTA_TABLE_NAME, x.table)
 	x.b = bulk.End(attrs(x.b), start)
 }
 
@@ -171,12 +172,15 @@ func (x *transaction) addChain(name string) {
 }
 
 // addBaseChain makes a chain that the kernel calls, empty if it is there
-// already.
-func (x *transaction) addBaseChain(name string, hook uint32, priority int32) {
+// already. device is of hooks that belong to one, else empty.
+func (x *transaction) addBaseChain(name string, hook uint32, priority int32, device string) {
 	x.message(unix.NFT_MSG_NEWCHAIN, unix.NLM_F_CREATE, func(b []byte) []byte {
 		b = bulk.AttrString(b, unix.NFTA_CHAIN_NAME, name)
 		b, nest := bulk.Nest(b, unix.NFTA_CHAIN_HOOK)
 		b = number(number(b, unix.NFTA_HOOK_HOOKNUM, hook), unix.NFTA_HOOK_PRIORITY, uint32(priority))
+		if device != "" {
+			b = bulk.AttrString(b, unix.NFTA_HOOK_DEV, device)
+		}
 		b = number(bulk.EndNest(b, nest), unix.NFTA_CHAIN_POLICY, policyAccept)
 		return bulk.AttrString(b, unix.NFTA_CHAIN_TYPE, chainTypeFilter)
 	})
@@ -192,7 +196,7 @@ func (x *transaction) rule(chain string, parts ...match) {
 	var bodies [][]byte
 	for _, p := range parts {
 		for _, e := range p {
-			body, err := expr.Marshal(familyOfTheTable, e)
+			body, err := expr.Marshal(x.family, e)
 			if err != nil {
 				x.err = errors.Join(x.err, fmt.Errorf("nft: rule in %s: %w", chain, err))
 			}

@@ -1,0 +1,60 @@
+package hop
+
+import "strconv"
+
+// GuardLink is an interface of the host.
+type GuardLink struct {
+	Index int
+	Name  string
+}
+
+// HoldsFrames reports whether the owner holds back what programs send by packet
+// sockets. The relay does not: it speaks to peers by UDP sockets alone, and what
+// it sends by packet sockets, in great numbers, goes to clients.
+func (o Owner) HoldsFrames() bool { return o == OwnerGuard }
+
+// FrameTable is the guard's second table, in family netdev: some DHCP programs
+// answer by packet sockets, past XFRM and past GuardTable. Their frames are seen
+// where they leave by a device. What went through ESP is no UDP any more there, or
+// has other ports, so whatever of UDP goes to a peer's address and port is in
+// clear.
+//
+//	egress of each link  UDP -> leaving
+//	leaving              of a socket of this host, from or to a port -> outbound
+//	outbound             to a peer's address and port: drop
+//
+// What the host only forwards or bridges has no socket of this host and is left
+// alone, as by GuardTable. A frame passes each device that it goes through, a
+// VLAN's and then its parent's; the first of them drops it.
+//
+// Not seen are frames that have a VLAN tag when the program sends them, fragments
+// after the first, which have no ports, and what is sent by AF_XDP. No DHCP
+// program is known to send any.
+//
+// A chain is named after the index of its link, so that an interface that is made
+// anew under an old name is told from the old one.
+func (o Owner) FrameTable(hops []Hop, links []GuardLink) GuardTable {
+	g := newGuard(Netdev)
+	for i := range hops {
+		g.counter(CounterName(hops[i].Name, true))
+		for _, p := range hops[i].ports() {
+			g.port(ports, p)
+			g.outgoing(&hops[i], p)
+		}
+	}
+	ours := isNot(FieldUser, nobody)
+	chains := []GuardChain{
+		{Name: chainOutbound, Rules: g.clear(setOut, FieldDest4, FieldDest6, FieldLinkOut)},
+		{Name: chainLeaving, Rules: []GuardRule{
+			goTo(chainOutbound, in(ports, FieldDestPort), ours),
+			goTo(chainOutbound, in(ports, FieldSourcePort), ours),
+		}},
+	}
+	for _, l := range links {
+		chains = append(chains, GuardChain{
+			Name: chainLink + strconv.Itoa(l.Index), Hook: HookEgress, Device: l.Name, Priority: priorityLast,
+			Rules: []GuardRule{goTo(chainLeaving, is(FieldProtocol, UDP))},
+		})
+	}
+	return g.table(o, chains)
+}

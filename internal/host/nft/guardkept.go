@@ -1,0 +1,75 @@
+package nft
+
+import (
+	"fmt"
+
+	"fairlead/internal/core/hop"
+)
+
+// kept is one table of a guard, and what of it was installed.
+type kept struct {
+	session
+	table *hop.GuardTable  // as last installed; nil: nothing was
+	tally map[string]tally // of each counter
+	print print
+	seen  uint32 // number of the rule set when everything was last found intact; 0: never
+}
+
+func openKept(family byte, name string) (kept, error) {
+	s, err := openSession(family, name)
+	return kept{session: s, tally: map[string]tally{}}, err
+}
+
+// install makes the table hold what t says, whatever was in it.
+func (k *kept) install(t *hop.GuardTable) error {
+	if err := k.count(); err != nil {
+		return err
+	}
+	if err := k.bringAbout(t); err != nil {
+		return err
+	}
+	p, err := k.look(t)
+	if err != nil {
+		return err
+	}
+	if !p.holds(t) {
+		return fmt.Errorf("nft: table %s: changed by somebody else while it was made", k.name)
+	}
+	k.table, k.print, k.seen = t, p, 0
+	return nil
+}
+
+// intact compares what there is with what was installed, unless nothing at all
+// has changed in nftables since that was last the same.
+func (k *kept) intact() (bool, error) {
+	number, err := k.generation()
+	if err != nil {
+		return false, err
+	}
+	if k.seen != 0 && number == k.seen {
+		return true, nil
+	}
+	p, err := k.look(k.table)
+	if err != nil {
+		return false, err
+	}
+	if p != k.print {
+		k.seen = 0
+		return false, nil
+	}
+	k.seen = number
+	return true, nil
+}
+
+// remove removes the table if it is there.
+func (k *kept) remove() error {
+	k.table, k.seen = nil, 0
+	there, err := k.there()
+	if err != nil || !there {
+		return err
+	}
+	x := k.begin()
+	x.addTable() // so that there is one still
+	x.dropTable()
+	return k.commit(x)
+}
