@@ -24,6 +24,7 @@ type slot struct {
 	bits                      uint8
 	kind                      Kind
 	source                    Source
+	apart                     uint32 // Table.unchecked when it last overlapped with nobody else's
 
 	preferred, valid instant.Instant
 	lifetime         time.Duration

@@ -32,6 +32,9 @@ type Terms struct {
 // NeedsProbe is the next hop whose answer decides on a grant and is not known
 // yet, or nil: probe it and put the result into Terms.Answered before Learn.
 func (t *Table) NeedsProbe(g Grant, terms Terms) *NextHop {
+	if t.renewed(&g) != nil {
+		return nil
+	}
 	old := t.find(g.VRF, g.Prefix)
 	switch {
 	case old != nil && !g.ends() && !g.isNew(old) && !g.movesFrom(&old.Delegation):
@@ -73,6 +76,9 @@ func (terms *Terms) silent(h NextHop) bool {
 func (t *Table) Learn(events []Event, now instant.Now, g Grant, terms Terms) []Event {
 	if g.ends() {
 		return t.withdraw(events, now, g, terms)
+	}
+	if s := t.renewed(&g); s != nil && t.mayRenew(s, &g, &terms) {
+		return t.renew(events, now, s, &g)
 	}
 	fresh := g.delegation(now)
 	old := t.find(g.VRF, g.Prefix)
@@ -116,7 +122,7 @@ func (t *Table) Learn(events []Event, now instant.Now, g Grant, terms Terms) []E
 		if old != nil {
 			t.remove(old)
 		}
-		t.insert(&entry{Delegation: fresh})
+		t.add(&entry{Delegation: fresh}).apart = t.unchecked
 	}
 	ev.New = fresh
 	return append(events, ev)
@@ -181,13 +187,13 @@ func (t *Table) forbidden(g Grant, old *entry, terms Terms) Reason {
 	switch {
 	case g.Preferred > g.Lifetime: // RFC 8415 section 21.22: to be discarded
 		return BadLifetimes
-	case t.isBlocked(g):
+	case t.isBlocked(&g):
 		return Blocked
-	case !delegable(g, terms):
+	case !delegable(&g, &terms):
 		return NotDelegable
 	case terms.Policy.UniqueDUID && t.heldElsewhere(g, old):
 		return DuplicateDUID
-	case t.overlaps(g):
+	case t.overlaps(&g):
 		return Overlap
 	}
 	return NoReason
@@ -201,7 +207,7 @@ var never = []netip.Prefix{
 	netip.MustParsePrefix("ff00::/8"),
 }
 
-func delegable(g Grant, terms Terms) bool {
+func delegable(g *Grant, terms *Terms) bool {
 	if g.Prefix.Bits() == 0 || !g.Prefix.Addr().Is6() {
 		return false
 	}
@@ -230,7 +236,7 @@ func inRanges(ranges []trust.Range, p netip.Prefix) bool {
 
 // overlaps reports whether another client holds a delegation that contains the
 // prefix or lies in it. The same prefix is not an overlap but a move.
-func (t *Table) overlaps(g Grant) bool {
+func (t *Table) overlaps(g *Grant) bool {
 	s := t.spaces[g.VRF]
 	if s == nil {
 		return false

@@ -141,7 +141,7 @@ func (t *Table) Blocks() []Block {
 	return all
 }
 
-func (t *Table) isBlocked(g Grant) bool {
+func (t *Table) isBlocked(g *Grant) bool {
 	if len(t.blocks) == 0 {
 		return false
 	}

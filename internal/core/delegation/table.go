@@ -28,6 +28,8 @@ type Table struct {
 	blocks  map[Block]struct{}
 	count   [kinds]int
 
+	unchecked uint32 // delegations that were put in without a look for overlaps, plus 1
+
 	held    map[ref]int64 // restored while the wall clock could not be trusted: when they end by it, nanoseconds
 	minWall time.Time
 }
@@ -55,6 +57,8 @@ func New() *Table {
 		hosts:   make(map[hostKey]int32),
 		blocks:  make(map[Block]struct{}),
 		held:    make(map[ref]int64),
+
+		unchecked: 1,
 	}
 	t.expiry.slots = &t.slots
 	return t
@@ -194,7 +198,14 @@ func (t *Table) find(vrf string, p netip.Prefix) *entry {
 	return nil
 }
 
+// insert puts in what nobody has looked at: it may overlap with anything.
 func (t *Table) insert(e *entry) {
+	t.unchecked++
+	t.add(e)
+}
+
+// add puts in what overlaps with nobody else's.
+func (t *Table) add(e *entry) *slot {
 	r, s := t.slots.Add()
 	s.ref, e.ref = r, r
 	t.fill(s, &e.Delegation)
@@ -211,6 +222,7 @@ func (t *Table) insert(e *entry) {
 		t.hosts[hostKey{s.link, s.linkLayer, s.kind}]++
 	}
 	t.expiry.add(s)
+	return s
 }
 
 func (t *Table) remove(e *entry) {
