@@ -176,7 +176,7 @@ func killedUnderLoad(t *testing.T, rounds int, env ...string) {
 	for _, c := range crowds {
 		total += len(c.told)
 	}
-	t.Logf("%d ends, %d prefixes told, %d granted by the server", rounds, total, len(r.book.prefixes))
+	t.Logf("%d ends, %d prefixes told, %d granted by the server", rounds, total, r.book.granted())
 	if total < rounds {
 		t.Errorf("the clients were told of %d prefixes, which proves nothing", total)
 	}

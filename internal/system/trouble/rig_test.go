@@ -106,6 +106,13 @@ func (b *book) prefix(client dhcp6.DUID, iaid uint32) netip.Prefix {
 	return p
 }
 
+// granted is how many prefixes were given out.
+func (b *book) granted() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.prefixes)
+}
+
 // validity is a valid lifetime that tells prefixes apart.
 func validity(p netip.Prefix) dhcp6.Lifetime {
 	a := p.Addr().As16()
