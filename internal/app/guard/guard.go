@@ -28,6 +28,7 @@ import (
 	"fairlead/internal/core/hop"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/host/bypass"
+	"fairlead/internal/host/nft"
 )
 
 // guard is all parts of the running process. It is the backend of its control
@@ -211,6 +212,9 @@ func (g *guard) Status(context.Context) (control.GuardStatus, error) {
 		s.Peers = append(s.Peers, control.GuardPeerOf(&g.cfg.Peers[i], states))
 	}
 	s.Degraded = append(protect.Degraded(states), g.hiddenWords()...)
+	if why := g.supervisor.Frames(); why != "" {
+		s.Degraded = append(s.Degraded, "what programs send to peers by packet sockets is not held back: "+why)
+	}
 	for _, p := range g.programs {
 		s.Degraded = append(s.Degraded, fmt.Sprintf("program %s (%d): %s", p.Name, p.PID, p.Problem))
 	}
@@ -250,7 +254,10 @@ func (g *guard) look(told map[int]bool) {
 	programs := make([]control.Program, 0, len(found))
 	there := make(map[int]bool, len(found))
 	for _, p := range found {
-		c := control.Program{PID: p.PID, Name: p.Name, Problem: "reads and sends packets past IPsec, by a packet socket: it cannot be protected"}
+		c := control.Program{PID: p.PID, Name: p.Name, Problem: "reads packets past IPsec, by a packet socket: it cannot be protected; what it sends to peers by one is held back"}
+		if g.supervisor.Frames() != "" {
+			c.Problem = "reads and sends packets past IPsec, by a packet socket: it cannot be protected"
+		}
 		if strings.HasPrefix(p.Name, "kea-dhcp4") {
 			c.Problem += "; set dhcp-socket-type to udp"
 		}
@@ -289,7 +296,11 @@ func Plan(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return protect.Plan(hop.OwnerGuard, settings(cfg)), nil
+	links, err := nft.Links()
+	if err != nil {
+		return "", err
+	}
+	return protect.Plan(hop.OwnerGuard, settings(cfg), links...), nil
 }
 
 // Purge takes everything of the guard out of strongSwan, XFRM and the packet

@@ -8,8 +8,9 @@ import (
 
 // Plan is what is set up for an owner's hops, as the tools of each part read it:
 // strongSwan's swanctl.conf, commands of ip-xfrm(8), and nftables' own language.
-// No key is in it.
-func Plan(o hop.Owner, s Settings) string {
+// No key is in it. links are the host's interfaces, of which the guard of frames
+// has a chain each.
+func Plan(o hop.Owner, s Settings, links ...hop.GuardLink) string {
 	var b strings.Builder
 	part := func(heading, text string) {
 		if text != "" {
@@ -27,5 +28,9 @@ func Plan(o hop.Owner, s Settings) string {
 		}
 	}
 	part("the guard, in nftables", hop.GuardText(o, s.Hops, s.Others, s.Open...))
+	if o.HoldsFrames() && len(s.Hops) > 0 {
+		frames := o.FrameTable(s.Hops, links)
+		part("the guard for what programs send by packet sockets, at each interface that this host has now", frames.String())
+	}
 	return strings.TrimRight(b.String(), "\n") + "\n"
 }

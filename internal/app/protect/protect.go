@@ -87,6 +87,7 @@ type Supervisor struct {
 	held      []hop.Hop // no longer in the settings, but guarded until they are released
 	monitor   *hop.Monitor
 	strangers hop.Traffic
+	frames    string // why what programs send by packet sockets is not held back; empty: it is
 	states    []hop.State
 }
 
@@ -295,10 +296,16 @@ func (v *Supervisor) step(ctx context.Context, events []hop.Event) {
 	v.mu.Lock()
 	actions, notes := v.monitor.Observe(v.now(), seen)
 	v.states = v.monitor.States()
+	frames := v.frames
 	if seen.Guard != nil {
-		v.strangers = seen.Guard.Strangers
+		v.strangers, v.frames = seen.Guard.Strangers, seen.Guard.Frames
 	}
+	unguarded := v.frames != frames && v.frames != ""
+	frames = v.frames
 	v.mu.Unlock()
+	if unguarded {
+		v.log.Warn("what programs send to peers by packet sockets is not held back", "why", frames)
+	}
 	for _, n := range notes {
 		v.tell(n)
 	}
@@ -348,4 +355,12 @@ func (v *Supervisor) Strangers() hop.Traffic {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.strangers
+}
+
+// Frames is why what programs send to peers by packet sockets is not held back;
+// empty: it is.
+func (v *Supervisor) Frames() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.frames
 }

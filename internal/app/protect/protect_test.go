@@ -30,6 +30,7 @@ type machine struct {
 	loaded   []string
 	up       map[string]bool
 	table    bool
+	frames   string // why the guard does not hold frames back
 	manual   []string
 	fail     map[string]error
 	hang     bool // strongSwan does not answer
@@ -191,7 +192,7 @@ func (f fakeGuard) Install(hops []hop.Hop, _ bool, _ ...hop.Open) error {
 func (f fakeGuard) Observe() (hop.Guard, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return hop.Guard{Intact: f.table, Strangers: hop.Traffic{Packets: 5}}, nil
+	return hop.Guard{Intact: f.table, Strangers: hop.Traffic{Packets: 5}, Frames: f.frames}, nil
 }
 
 func (f fakeGuard) Remove() error { return f.did("guard removed") }
@@ -261,6 +262,47 @@ func TestFromStartToProtected(t *testing.T) {
 	})
 	if got := m.deeds(); slices.Contains(got, "unload") || slices.Contains(got, "guard removed") {
 		t.Errorf("at the end it did %q", got)
+	}
+}
+
+// A kernel that cannot hold frames back is told of once, and no hop suffers.
+func TestFramesThatAreNotHeldBack(t *testing.T) {
+	m := newMachine()
+	m.frames = "no such hook"
+	supervised(t, m, Settings{Hops: []hop.Hop{keyed("srv")}, Others: true}, func(v *Supervisor, log *strings.Builder) {
+		time.Sleep(4 * time.Second)
+		synctest.Wait()
+		if got := v.Frames(); got != "no such hook" {
+			t.Errorf("frames: %q", got)
+		}
+		if s := v.States(); len(s) != 1 || !s[0].Protected {
+			t.Errorf("states %+v", s)
+		}
+		m.change(func() { m.frames = "" })
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if got := v.Frames(); got != "" {
+			t.Errorf("frames, once they are: %q", got)
+		}
+		if got := strings.Count(log.String(), "by packet sockets is not held back\" why=\"no such hook\""); got != 1 {
+			t.Errorf("%d lines in the log:\n%s", got, log)
+		}
+	})
+}
+
+// The plan of a guard has both tables, that of a relay the first.
+func TestPlanOfFrames(t *testing.T) {
+	s := Settings{Hops: []hop.Hop{keyed("srv")}}
+	link := hop.GuardLink{Index: 7, Name: "eth7"}
+	guard, relay := Plan(hop.OwnerGuard, s, link), Plan(hop.OwnerRelay, s, link)
+	if !strings.Contains(guard, "table inet fairlead-guard-guard {") || !strings.Contains(guard, `hook egress device "eth7"`) {
+		t.Errorf("a guard's plan:\n%s", guard)
+	}
+	if !strings.Contains(relay, "table inet fairlead-relay-guard {") || strings.Contains(relay, "egress") {
+		t.Errorf("a relay's plan:\n%s", relay)
+	}
+	if got := Plan(hop.OwnerGuard, Settings{}, link); strings.Contains(got, "egress") {
+		t.Errorf("without hops:\n%s", got)
 	}
 }
 
