@@ -14,7 +14,9 @@ import (
 )
 
 // auditor compares the kernel with what is wanted: on a slow timer, and soon
-// after anything that may have put them apart.
+// after anything that may have put them apart. Between audits it watches whether
+// anybody else has changed nftables, which is cheap to ask, and mends the filter's
+// rules at once: without them nothing is filtered.
 //
 // To list large sets takes the kernel seconds. On the slow timer the filter is not
 // read while nobody else has changed anything in nftables since it last was, and
@@ -156,12 +158,57 @@ func (a *auditor) audit(ctx context.Context, whole bool) (n int, err error) {
 // readAll reads everything of ours back. The filter's rules are mended at once.
 func (a *auditor) readAll() (*hoststate.Reading, error) {
 	a.spared = 0
-	if mended, err := a.mend(); err != nil {
+	if _, err := a.mendRules(); err != nil {
 		return nil, err
-	} else if mended {
-		a.d.log.Warn("filter rules were changed by somebody else: mended")
 	}
 	return a.actual()
+}
+
+func (a *auditor) mendRules() (mended bool, err error) {
+	if mended, err = a.mend(); err == nil && mended {
+		a.d.log.Warn("filter rules were changed by somebody else: mended")
+	}
+	return mended, err
+}
+
+// filterEvery is how often the filter's Version is asked for. To be told of each
+// change by the kernel would cost more: most are our own.
+const filterEvery = time.Second
+
+// watch looks at the filter's rules whenever somebody else has changed nftables.
+func (a *auditor) watch(ctx context.Context) error {
+	t := time.NewTicker(filterEvery)
+	defer t.Stop()
+	var seen nft.Version
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		if a.d.config().Host.Audit > 0 {
+			seen = a.look(seen)
+		}
+	}
+}
+
+// look mends the filter's rules unless nobody else has changed nftables since a
+// Version, and returns the one for the next look. After rules went, elements may
+// have gone with them: an audit is due. What fails is tried again, and told by the
+// slow audit.
+func (a *auditor) look(since nft.Version) nft.Version {
+	version, err := a.version()
+	if err != nil || version == since {
+		return since
+	}
+	mended, err := a.mendRules()
+	if err != nil {
+		return since
+	}
+	if mended {
+		a.soon()
+	}
+	return version
 }
 
 // readRoutes reads back what the filter's Version does not speak for.

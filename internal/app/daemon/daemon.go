@@ -214,7 +214,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		return err
 	}
 	tasks := map[string]service.Task{
-		"loop": d.loop.run, "store": d.pipe.runKeep, "host": d.pipe.runInstall, "control": d.api.Run, "hook": d.hook.Run, "audit": d.audit.run,
+		"loop": d.loop.run, "store": d.pipe.runKeep, "host": d.pipe.runInstall, "control": d.api.Run, "hook": d.hook.Run, "audit": d.audit.run, "filter": d.audit.watch,
 		"history": d.forgetHistory, "signals": d.signals, "watchdog": d.watchdog,
 		"sockets": d.loop.receive, "memory": d.giveBack,
 		"protection": d.hops.Run,

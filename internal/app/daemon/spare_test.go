@@ -125,3 +125,48 @@ func TestAuditTakesTheVersionFirst(t *testing.T) {
 	w.reads(t, "the next", false, 1, 0, nil)
 	w.reads(t, "the one after that", false, 0, 1, nil)
 }
+
+// Rules that somebody took away are made again before the next audit, and all is
+// compared then. They are not read while nobody else changes anything, and where
+// that is not known they are looked at again.
+func TestRulesAreWatched(t *testing.T) {
+	w := newWatched(t)
+	broken := errors.New("no answer")
+	reads, mended := 0, false
+	var mendErr error
+	w.auditor.mend = func() (bool, error) { reads++; return mended, mendErr }
+	var seen nft.Version
+	look := func(what string, wantReads int, wantDue bool) {
+		t.Helper()
+		reads = 0
+		seen = w.look(seen)
+		due := false
+		select {
+		case <-w.due:
+			due = true
+		default:
+		}
+		if reads != wantReads || due != wantDue {
+			t.Errorf("%s: rules read %d times, an audit is due: %v; want %d, %v", what, reads, due, wantReads, wantDue)
+		}
+	}
+	look("the first", 1, false)
+	look("nothing happened", 0, false)
+	w.version.Others++
+	look("somebody changed what is theirs", 1, false)
+	look("nothing more", 0, false)
+
+	w.version.Others++
+	mended = true
+	look("somebody took the rules away", 1, true)
+	mended = false
+	look("they are there again", 0, false)
+
+	w.version.Others++
+	w.versionErr = broken
+	look("the kernel does not say", 0, false)
+	w.versionErr, mendErr = nil, broken
+	look("the rules cannot be read", 1, false)
+	mendErr, mended = nil, true
+	look("they can again", 1, true)
+}

@@ -96,6 +96,21 @@ func TestOthersChangeOurState(t *testing.T) {
 	}
 }
 
+// TestFilterIsMadeAgain: what empties the machine's whole rule set, such as another
+// firewall's reload, does not leave the filter open until the next audit.
+func TestFilterIsMadeAgain(t *testing.T) {
+	parallel(t)
+	r := start(t, plan{clients: 1, top: "host:\n  audit: 1d\n"})
+	r.obtain(r.client(1, duid(1)), 1)
+	r.routed(r.book.prefix(duid(1), 1), 1)
+	elements := r.elements()
+	for _, deed := range []string{"nft flush ruleset", "nft flush table inet fairlead", "nft flush ruleset"} {
+		_, err := r.Relay.Run(strings.Fields(deed)...)
+		need(t, err)
+		until(t, "what "+deed+" took is there again", func() bool { return r.elements() == elements })
+	}
+}
+
 // sets are the names of the relay's sets.
 func (r *rig) sets() string {
 	var names []string
