@@ -22,10 +22,18 @@ type placeKey struct {
 
 // pending is a change whose outcome is not known yet, and what undoes it.
 type pending struct {
-	events []delegation.Event
+	deeds  []deed
 	grants bool // something in it is not durable until it is kept
 	builds bool // it extends what an unfinished change grants
 	order  orderKey
+}
+
+// deed is one event of a pending change.
+type deed struct {
+	kind         delegation.EventKind
+	place        placeKey
+	link, client string                 // whose the delegation is now
+	old          *delegation.Delegation // what was in its place, if it moved
 }
 
 // commit turns events of the table into one Change: what to keep, then what to
@@ -34,10 +42,12 @@ func (r *Relay) commit(now instant.Now, events []delegation.Event, eff *Effects)
 	if len(events) == 0 {
 		return 0
 	}
-	c := Change{Keep: make([]KeepOp, 0, len(events)+1)}
-	p := &pending{events: make([]delegation.Event, 0, len(events))}
-	for _, e := range events {
-		eff.note(Note{Kind: NoteDelegation, Link: e.Subject().Link, Event: e, Client: e.Subject().Client, IAID: e.Subject().IAID, Reason: e.Reason.String(), Text: e.Kind.String()})
+	c := Change{Keep: r.rooms.operations(len(events) + 1)}
+	p := &pending{deeds: make([]deed, 0, len(events))}
+	for i := range events {
+		e := &events[i]
+		subject := e.Subject()
+		eff.noteEvent(e, subject)
 		switch e.Kind {
 		case delegation.Ended:
 			c.Keep = r.keepPast(append(c.Keep, r.forgetOp(&e.Old)), now, &e.Old, e.Reason)
@@ -51,20 +61,11 @@ func (r *Relay) commit(now instant.Now, events []delegation.Event, eff *Effects)
 			fallthrough
 		case delegation.Extended:
 			c.Keep = append(c.Keep, r.keepOp(now, &e.New))
-			if _, ok := r.uninstalled[place(&e.New)]; ok {
-				c.Host = r.host.Delete(c.Host, e.New.Link, e.New.Prefix)
-				delete(r.uninstalled, place(&e.New))
-			} else if e.Kind == delegation.Extended && e.Old.NextHop == e.New.NextHop && e.Old.LinkLayer == e.New.LinkLayer {
-				break // the kernel knows nothing of lifetimes
-			}
-			c.Host = r.host.Put(c.Host, r.lease(&e.New))
-			if e.Kind == delegation.Moved && e.Old.Link != e.New.Link { // after Put, so that the route is never away
-				c.Host = r.host.Delete(c.Host, e.Old.Link, e.Old.Prefix)
-			}
+			c.Host = r.hostOps(c.Host, e)
 		default:
 			continue
 		}
-		p.events = append(p.events, e)
+		p.deeds = append(p.deeds, deedOf(e, subject))
 	}
 	if len(c.Keep) == 0 && len(c.Host) == 0 {
 		return 0
@@ -74,6 +75,34 @@ func (r *Relay) commit(now instant.Now, events []delegation.Event, eff *Effects)
 		r.wallKept = now.Wall
 	}
 	return r.change(c, p, eff)
+}
+
+// hostOps appends what installs a delegation that was granted, extended or moved.
+func (r *Relay) hostOps(ops []hoststate.Op, e *delegation.Event) []hoststate.Op {
+	missing := false
+	if len(r.uninstalled) > 0 {
+		_, missing = r.uninstalled[place(&e.New)]
+	}
+	if missing {
+		ops = r.host.Delete(ops, e.New.Link, e.New.Prefix)
+		delete(r.uninstalled, place(&e.New))
+	} else if e.Kind == delegation.Extended && e.Old.NextHop == e.New.NextHop && e.Old.LinkLayer == e.New.LinkLayer {
+		return ops // the kernel knows nothing of lifetimes
+	}
+	ops = r.host.Put(ops, r.lease(&e.New))
+	if e.Kind == delegation.Moved && e.Old.Link != e.New.Link { // after Put, so that the route is never away
+		ops = r.host.Delete(ops, e.Old.Link, e.Old.Prefix)
+	}
+	return ops
+}
+
+func deedOf(e *delegation.Event, subject *delegation.Delegation) deed {
+	d := deed{kind: e.Kind, place: place(subject), link: subject.Link, client: subject.Client}
+	if e.Kind == delegation.Moved {
+		old := e.Old
+		d.old = &old
+	}
+	return d
 }
 
 func (r *Relay) change(c Change, p *pending, eff *Effects) ChangeID {
@@ -130,13 +159,11 @@ func (r *Relay) keepOp(now instant.Now, d *delegation.Delegation) KeepOp {
 		needed.Granted, needed.Changed, needed.Server = time.Time{}, time.Time{}, ""
 		d = &needed
 	}
-	key := delegation.Key(make([]byte, 0, ordinaryRecord), d.VRF, d.Prefix)
+	key := delegation.Key(r.rooms.record(), d.VRF, d.Prefix)
 	both := delegation.AppendRecord(key, d, now, r.bootID)
-	return KeepOp{Key: both[:len(key):len(key)], Value: both[len(key):]}
+	r.rooms.taken(both)
+	return KeepOp{Key: both[:len(key):len(key)], Value: both[len(key):len(both):len(both)]}
 }
-
-// ordinaryRecord is room for a record and its key, unless names are long.
-const ordinaryRecord = 288
 
 func (r *Relay) forgetOp(d *delegation.Delegation) KeepOp {
 	return KeepOp{Key: delegation.Key(nil, d.VRF, d.Prefix)}

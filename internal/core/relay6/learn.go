@@ -58,8 +58,8 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Nex
 	}
 	v.extends = true
 	excess := 0
-	for _, e := range eff.events {
-		switch e.Kind {
+	for i := range eff.events {
+		switch e := &eff.events[i]; e.Kind {
 		case delegation.Refused:
 			r.refusals[e.Reason]++
 			l.counters.Refused++

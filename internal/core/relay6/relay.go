@@ -67,6 +67,7 @@ type Relay struct {
 	unicast  uint64        // Replies with a Server Unicast option
 	failures Failures
 	trace    *Trace
+	rooms    rooms
 }
 
 // Failures counts deeds that failed.
@@ -257,3 +258,11 @@ func (r *Relay) Tick(now instant.Now, eff *Effects) {
 
 func (e *Effects) drop(d Dropped) { e.Drops = append(e.Drops, d) }
 func (e *Effects) note(n Note)    { e.Notes = append(e.Notes, n) }
+
+// noteEvent is note for what happened to a delegation, which comes often.
+func (e *Effects) noteEvent(ev *delegation.Event, subject *delegation.Delegation) {
+	e.Notes = append(e.Notes, Note{})
+	n := &e.Notes[len(e.Notes)-1]
+	n.Kind, n.Text, n.Reason = NoteDelegation, ev.Kind.String(), ev.Reason.String()
+	n.Link, n.Client, n.IAID, n.Event = subject.Link, subject.Client, subject.IAID, *ev
+}

@@ -18,54 +18,47 @@ func (r *Relay) undo(now instant.Now, id ChangeID, p *pending, eff *Effects) {
 		r.retryAt = now.Boot.After(retryEvery)
 	}
 	var ops []hoststate.Op
-	for i := len(p.events) - 1; i >= 0; i-- {
-		e := &p.events[i]
-		switch e.Kind {
-		case delegation.Granted, delegation.Moved:
-			if !r.handOn(id, e) {
-				ops = r.takeBack(ops, e)
-			}
-			r.unkept[place(&e.New)] = struct{}{}
-		case delegation.Extended:
-			r.unkept[place(&e.New)] = struct{}{}
-		case delegation.Ended:
-			r.unkept[place(&e.Old)] = struct{}{}
+	for i := len(p.deeds) - 1; i >= 0; i-- {
+		d := &p.deeds[i]
+		if (d.kind == delegation.Granted || d.kind == delegation.Moved) && !r.handOn(id, d) {
+			ops = r.takeBack(ops, d)
 		}
+		r.unkept[d.place] = struct{}{}
 	}
 	r.install(ops, eff)
 }
 
 // takeBack undoes one grant that was not kept, if it still stands.
-func (r *Relay) takeBack(ops []hoststate.Op, e *delegation.Event) []hoststate.Op {
-	d, ok := r.table.Lookup(e.New.VRF, e.New.Prefix)
-	if !ok || d.Link != e.New.Link || d.Client != e.New.Client {
+func (r *Relay) takeBack(ops []hoststate.Op, d *deed) []hoststate.Op {
+	held, ok := r.table.Lookup(d.place.vrf, d.place.prefix)
+	if !ok || held.Link != d.link || held.Client != d.client {
 		return ops
 	}
 	r.refusals[delegation.NotKept]++
-	r.table.Remove(e.New.VRF, e.New.Prefix)
-	if e.Kind == delegation.Moved {
-		r.table.Put(e.Old)
-		ops = r.host.Put(ops, r.lease(&e.Old))
-		if e.Old.Link == e.New.Link {
+	r.table.Remove(d.place.vrf, d.place.prefix)
+	if d.kind == delegation.Moved {
+		r.table.Put(*d.old)
+		ops = r.host.Put(ops, r.lease(d.old))
+		if d.old.Link == d.link {
 			return ops
 		}
 	}
-	return r.host.Delete(ops, e.New.Link, e.New.Prefix)
+	return r.host.Delete(ops, d.link, d.place.prefix)
 }
 
 // handOn leaves the undoing of a grant to the next unfinished change of the same
 // place, which may yet be kept: what that one extends is new now as well. It
 // reports whether there is such a change.
-func (r *Relay) handOn(id ChangeID, e *delegation.Event) bool {
-	var heir *delegation.Event
+func (r *Relay) handOn(id ChangeID, d *deed) bool {
+	var heir *deed
 	var of ChangeID
 	for other, p := range r.pending {
 		if other < id || of != 0 && other > of {
 			continue
 		}
-		for i := range p.events {
-			if place(p.events[i].Subject()) == place(&e.New) {
-				heir, of = &p.events[i], other
+		for i := range p.deeds {
+			if p.deeds[i].place == d.place {
+				heir, of = &p.deeds[i], other
 				break
 			}
 		}
@@ -74,13 +67,13 @@ func (r *Relay) handOn(id ChangeID, e *delegation.Event) bool {
 		return false
 	}
 	switch {
-	case heir.Kind == delegation.Extended:
-		heir.Kind, heir.Old = e.Kind, e.Old
+	case heir.kind == delegation.Extended:
+		heir.kind, heir.old = d.kind, d.old
 		r.pending[of].grants = true
-	case heir.Kind == delegation.Moved && e.Kind == delegation.Granted:
-		heir.Kind = delegation.Granted
-	case heir.Kind == delegation.Moved:
-		heir.Old = e.Old
+	case heir.kind == delegation.Moved && d.kind == delegation.Granted:
+		heir.kind, heir.old = delegation.Granted, nil
+	case heir.kind == delegation.Moved:
+		heir.old = d.old
 	}
 	return true
 }
@@ -97,15 +90,12 @@ func (r *Relay) keepAgain(now instant.Now, eff *Effects) {
 	})
 	for _, k := range places[:min(len(places), keepAtOnce)] {
 		d, ok := r.table.Lookup(k.vrf, k.prefix)
-		e := delegation.Event{Kind: delegation.Extended, New: d}
-		op := KeepOp{Key: delegation.Key(nil, k.vrf, k.prefix)}
+		op, kind := KeepOp{Key: delegation.Key(nil, k.vrf, k.prefix)}, delegation.Ended
 		if ok {
-			op = r.keepOp(now, &d)
-		} else {
-			e = delegation.Event{Kind: delegation.Ended, Old: delegation.Delegation{VRF: k.vrf, Prefix: k.prefix}}
+			op, kind = r.keepOp(now, &d), delegation.Extended
 		}
 		c.Keep = append(c.Keep, op)
-		p.events = append(p.events, e)
+		p.deeds = append(p.deeds, deed{kind: kind, place: k, link: d.Link, client: d.Client})
 		delete(r.unkept, k)
 	}
 	r.retryAt = now.Boot.After(retryEvery)
