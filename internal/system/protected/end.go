@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -192,7 +193,8 @@ func (e *End) BecomesProtected() []control.Hop {
 }
 
 // Notices waits until one of the hops has, or has had since then, a problem with a
-// text in it.
+// text in it. The log is asked, too: a hop's last error may give way to another
+// between two looks.
 func (e *End) Notices(since time.Time, text string) {
 	e.T.Helper()
 	e.Becomes(fmt.Sprintf("%q is noticed", text), func(hops []control.Hop) bool {
@@ -202,8 +204,38 @@ func (e *End) Notices(since time.Time, text string) {
 				return true
 			}
 		}
-		return false
+		return e.logged(since, text)
 	})
+}
+
+// logged reports whether this run of the program has told since then of a hop that
+// is lost or cannot be negotiated, for a reason with a text in it.
+func (e *End) logged(since time.Time, text string) bool {
+	for line := range strings.Lines(e.Program.Proc().Log()) {
+		stamp, rest, _ := strings.Cut(strings.TrimPrefix(line, "time="), " ")
+		at, err := time.Parse(time.RFC3339Nano, stamp)
+		if err == nil && at.After(since) && strings.Contains(rest, text) &&
+			(strings.Contains(rest, "peer not protected") || strings.Contains(rest, "protection not negotiated")) {
+			return true
+		}
+	}
+	return false
+}
+
+// XFRM is one of the kernel's counters at the end: XfrmInStateSeqError and the like.
+func (e *End) XFRM(name string) int {
+	e.T.Helper()
+	out, err := e.Node.Run("cat", "/proc/net/xfrm_stat")
+	need(e.T, err)
+	for line := range strings.Lines(out) {
+		if f := strings.Fields(line); len(f) == 2 && f[0] == name {
+			n, err := strconv.Atoi(f[1])
+			need(e.T, err)
+			return n
+		}
+	}
+	e.T.Fatalf("no counter %s in %s", name, out)
+	return 0
 }
 
 // Table is the name of the end's guard table.

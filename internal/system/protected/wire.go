@@ -15,28 +15,40 @@ import (
 type Wire struct {
 	T       *testing.T // that fails if the recording does
 	Capture *capture.Capture
+
+	node  *lab.Node
+	link  string
+	marks uint16 // how many there were
 }
 
 // Record records what passes an interface and matches a tcpdump filter.
 func Record(t *testing.T, d *lab.Node, link, filter string) *Wire {
 	t.Helper()
-	c, err := capture.Start(d, link, filter)
+	c, err := capture.Start(d, link, "("+filter+") or ether proto 0x9000")
 	need(t, err)
-	return &Wire{T: t, Capture: c}
+	return &Wire{T: t, Capture: c, node: d, link: link}
 }
 
 // neighbourly is what hosts on a link say about themselves, in tcpdump's words.
 // Errors of ICMP are not: they quote what they are about.
 var neighbourly = []string{"neighbor solicitation", "neighbor advertisement", "multicast listener", "router solicitation", "igmp"}
 
-// Lines is what tcpdump prints of all that was recorded so far, but for the
+// Lines is what tcpdump prints of all that has passed so far, but for the
 // neighbours' talk about themselves.
-func (x *Wire) Lines(options ...string) []string {
+func (x *Wire) Lines(options ...string) (lines []string) {
 	x.T.Helper()
-	lines, err := x.Capture.Lines(options...)
-	need(x.T, err)
+	x.marks++
+	word := fmt.Sprintf("%s%d,", marked, x.marks)
+	need(x.T, lab.Until(written, "the recording has "+word, func() (found bool) {
+		need(x.T, x.mark())
+		var err error
+		lines, err = x.Capture.Lines(options...)
+		need(x.T, err)
+		return slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, word) })
+	}))
 	return slices.DeleteFunc(lines, func(line string) bool {
-		return slices.ContainsFunc(neighbourly, func(word string) bool { return strings.Contains(line, word) })
+		return strings.Contains(line, marked) ||
+			slices.ContainsFunc(neighbourly, func(word string) bool { return strings.Contains(line, word) })
 	})
 }
 
