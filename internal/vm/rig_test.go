@@ -23,7 +23,7 @@ import (
 )
 
 // patience is for conditions that the emulated machine may take long to reach.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // asProgram has the test binary be the program: it is set for everything that
 // the tests start.

@@ -246,6 +246,10 @@ func TestRFC8987_S2_VLANMadeAnewUnderTraffic(t *testing.T) {
 	}))
 	r.start("  - match: d1.*\n", 1)
 	r.obtainBoth()
+	need(t, lab.Until(patience, "all that has passed before has arrived", func() bool {
+		w.send(w.good)
+		return w.arrived(w.good) > 0
+	}))
 	passed := w.arrived(w.wrong)
 	stop := w.flow()
 	w.more(w.good, "at first")

@@ -81,7 +81,7 @@ func (w *world) during(at *protected.End, c protected.Cut) {
 	}
 	_, esp := w.wire.OnlyESP(from)
 	w.t.Logf("%s at %s: noticed after %v, protected again %v later; %d solicits, %d answers, %d ESP packets",
-		c.Name, at.Node.Name, noticed, recovered, f.sent, f.answers, esp)
+		c.Name, at.Node.Name, noticed, recovered, len(f.sent), f.answers, esp)
 }
 
 // cuts tries ways to take the protection away at both ends.
@@ -136,13 +136,14 @@ func TestRFC8213_3_FailsClosedManualKeysWrong(t *testing.T) {
 	w.settled()
 	wrong, _ := protected.ByHand(t, w.Dir(), serverAddress, relayAddress)
 	wrong, _ = stanzas(wrong, "")
+	w.drained()
 	w.relay.Configure(wrong)
 	w.relay.Reload()
 	from, heard := len(w.wire.Lines()), len(w.scripted.Received())
-	failed := counter(w.server, "XfrmInStateProtoError")
+	failed := w.server.XFRM("XfrmInStateProtoError")
 	f := w.busy()
 	need(t, lab.Until(patience, "packets fail authentication", func() bool {
-		return counter(w.server, "XfrmInStateProtoError") >= failed+10
+		return w.server.XFRM("XfrmInStateProtoError") >= failed+10
 	}))
 	if atClient, atServer := f.stop(); atClient+atServer+f.answers > 0 {
 		t.Errorf("%d and %d messages of an intruder were taken, %d answered", atClient, atServer, f.answers)

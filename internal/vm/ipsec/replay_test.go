@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"os"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -37,27 +36,12 @@ func toServer(frame []byte) bool {
 	return len(frame) > dest+16 && frame[next] == 50 && bytes.Equal(frame[dest:dest+16], serverAddress.AsSlice())
 }
 
-// counter is one of XFRM's at the end: XfrmInStateSeqError and the like.
-func counter(e *protected.End, name string) int {
-	e.T.Helper()
-	out, err := e.Node.Run("cat", "/proc/net/xfrm_stat")
-	need(e.T, err)
-	for line := range strings.Lines(out) {
-		if f := strings.Fields(line); len(f) == 2 && f[0] == name {
-			n, err := strconv.Atoi(f[1])
-			need(e.T, err)
-			return n
-		}
-	}
-	e.T.Fatalf("no counter %s in %s", name, out)
-	return 0
-}
-
 // recorded has an exchange and returns the ESP frames that went to the server.
 func (w *world) recorded() (sent [][]byte) {
 	w.t.Helper()
+	w.drained()
 	before := len(recordedBy(w.wire))
-	w.exchange()
+	w.drained()
 	need(w.t, lab.Until(patience, "ESP for the server is recorded", func() bool {
 		sent = nil
 		for _, frame := range recordedBy(w.wire)[before:] {
@@ -91,12 +75,12 @@ func TestRFC8213_3_ReplayIsRejected(t *testing.T) {
 			return other
 		}},
 	} {
-		before, received := counter(w.server, c.counter), len(w.scripted.Received())
+		before, received := w.server.XFRM(c.counter), len(w.scripted.Received())
 		for _, frame := range sent {
 			w.intruder.toServer.Put(c.frame(frame))
 		}
 		need(t, lab.Until(patience, c.name+": "+c.counter+" counts them", func() bool {
-			return counter(w.server, c.counter) >= before+len(sent)
+			return w.server.XFRM(c.counter) >= before+len(sent)
 		}))
 		if now := len(w.scripted.Received()); now != received {
 			t.Errorf("%s: the server has received %d messages", c.name, now-received)

@@ -152,6 +152,13 @@ func (w *world) exchange() {
 	}
 }
 
+// drained waits until what was sent so far has come to the server or is lost: a
+// message that overtakes nothing has come. It passes, so both ends are protected.
+func (w *world) drained() {
+	w.t.Helper()
+	need(w.t, w.once())
+}
+
 // traffic is what goes on while a hop is cut: a client solicits, the server
 // sends what nobody asked for, and an intruder does in clear what they do.
 type traffic struct {
@@ -159,10 +166,10 @@ type traffic struct {
 	end  chan struct{}
 	done sync.WaitGroup
 
-	mu      sync.Mutex // guards all following fields
-	sent    int
-	answers int
-	forged  int // messages of the intruder that came to the client
+	mu      sync.Mutex      // guards all following fields
+	sent    map[uint32]bool // transaction-ids of the client
+	answers int             // to these: others may be late ones, to what was sent before
+	forged  int             // messages of the intruder that came to the client
 }
 
 // Transaction-ids of messages that are not the client's own.
@@ -179,7 +186,7 @@ func (w *world) busy() *traffic {
 	message := func(xid uint32) []byte {
 		return dhcp6.AppendServerID(dhcp6.AppendMessageHeader(nil, dhcp6.Advertise, xid), script.DefaultServerDUID)
 	}
-	f := &traffic{w: w, end: make(chan struct{})}
+	f := &traffic{w: w, end: make(chan struct{}), sent: make(map[uint32]bool)}
 	relay, server := netip.AddrPortFrom(relayAddress, 547), netip.AddrPortFrom(serverAddress, 547)
 	toRelay := w.intruder.packet(w.intruder.toRelay, server, relay, q.Wrap(message(forged)))
 	inner := dhcp6.AppendMessageHeader(nil, dhcp6.Solicit, forged)
@@ -195,17 +202,25 @@ func (w *world) busy() *traffic {
 				return
 			default:
 			}
-			_ = w.client.Send(w.client.Message(dhcp6.Solicit, script.IAPD(1)))
+			f.solicit()
 			_ = w.scripted.Send(relay, own) // refused while the guard drops it
 			_ = w.intruder.toRelay.TryPut(toRelay)
 			_ = w.intruder.toServer.TryPut(toServer)
-			f.mu.Lock()
-			f.sent++
-			f.mu.Unlock()
 			f.hear()
 		}
 	}()
 	return f
+}
+
+// solicit has the client solicit, and not wait for the answer.
+func (f *traffic) solicit() {
+	b := f.w.client.Message(dhcp6.Solicit, script.IAPD(1))
+	if m, err := dhcp6.ParseMessage(b); err == nil {
+		f.mu.Lock()
+		f.sent[m.TransactionID()] = true
+		f.mu.Unlock()
+	}
+	_ = f.w.client.Send(b)
 }
 
 // hear takes what has come to the client in a tenth of a second.
@@ -220,11 +235,10 @@ func (f *traffic) hear() {
 			continue
 		}
 		f.mu.Lock()
-		switch m.TransactionID() {
-		case forged:
+		switch id := m.TransactionID(); {
+		case id == forged:
 			f.forged++
-		case unasked:
-		default:
+		case f.sent[id]:
 			f.answers++
 		}
 		f.mu.Unlock()
@@ -236,10 +250,17 @@ func (f *traffic) hear() {
 func (f *traffic) stop() (atClient, atServer int) {
 	close(f.end)
 	f.done.Wait()
+	return f.taken()
+}
+
+// taken is how many messages of the intruder client and server have taken so far.
+func (f *traffic) taken() (atClient, atServer int) {
 	for _, q := range f.w.scripted.Received() {
 		if len(q.Inner) >= 4 && q.Message.TransactionID() == forged {
 			atServer++
 		}
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	return f.forged, atServer
 }
