@@ -19,9 +19,11 @@ import (
 var cuts = []protected.Cut{
 	protected.StrongSwanKilled,
 	protected.SAsDeleted,
-	{Name: "policies deleted", Notice: "policy is missing", Happen: func(e *protected.End) { e.IP("xfrm policy deleteall") }},
+	policiesDeleted,
 	protected.GuardDeleted,
 }
+
+var policiesDeleted = protected.Cut{Name: "policies deleted", Notice: "policy is missing", Happen: func(e *protected.End) { e.IP("xfrm policy deleteall") }}
 
 // Whatever is taken away at either end: not one octet of DHCPv4 passes in clear,
 // it is noticed, and it comes back by itself. All the while a client asks, and a
@@ -30,24 +32,37 @@ var cuts = []protected.Cut{
 func TestRFC8213_3_FailsClosed4(t *testing.T) {
 	w := newWorld(t)
 	w.protect("psk", giaddr1)
-	f := &forger{w: w, program: w.serve(peer.Dnsmasq4), heard: record(t, w.c1, "c0")}
+	w.cuts(w.forger(), cuts)
+}
+
+// forger has programs of others run at both ends, heard by a host on the wire, and
+// then guards.
+func (w *world) forger() *forger {
+	w.t.Helper()
+	f := &forger{w: w, program: w.serve(peer.Dnsmasq4), heard: record(w.t, w.c1, "c0")}
 	w.relays(peer.DnsmasqRelay)
-	need(t, lab.Until(patience, "server and client hear the host on the wire", func() bool {
+	need(w.t, lab.Until(patience, "server and client hear the host on the wire", func() bool {
 		f.forge() // again: the relay may not be there yet
 		atServer, atClient := f.taken()
 		return atServer > 0 && atClient > 0
 	}))
 	w.guard()
 	w.leases(w.c1, "10.1.0.0/16")
-	for _, c := range cuts {
+	return f
+}
+
+// cuts tries ways to take the protection away at both ends.
+func (w *world) cuts(f *forger, list []protected.Cut) {
+	outer := w.t
+	defer w.under(outer)
+	for _, c := range list {
 		for _, at := range []*protected.End{w.relay, w.server} {
-			t.Run(c.Name+" at "+at.Node.Name, func(t *testing.T) {
+			outer.Run(c.Name+" at "+at.Node.Name, func(t *testing.T) {
 				w.under(t)
 				w.during(f, at, c)
 			})
 		}
 	}
-	w.under(t)
 }
 
 // during has traffic go on while a hop is cut and until both ends are protected

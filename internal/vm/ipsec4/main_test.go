@@ -13,7 +13,7 @@ import (
 )
 
 // patience is for conditions that the emulated machine may take long to reach.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // asProgram has the test binary be the program: it is set for everything that
 // the tests start.

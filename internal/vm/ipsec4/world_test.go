@@ -96,11 +96,13 @@ func (w *world) protect(kind string, giaddrs ...netip.Addr) {
 		w.server.Strongswan()
 	}
 	atRelay, atServer := protected.Keyings[kind](w.t, w.Dir(), server, giaddrs...)
-	stanza := func(name string, remote, local netip.Addr) string {
-		return fmt.Sprintf("  - name: %[1]s4\n    address: %[2]s\n    local: %[3]s\n    role: %[1]s\n    protection: ipsec\n", name, remote, local)
-	}
 	w.relay.Configure(stanza("server", server, giaddrs[0]) + atRelay)
 	w.server.Configure(stanza("relay", giaddrs[0], server) + atServer)
+}
+
+// stanza is a peer of that role, but for its keys.
+func stanza(role string, remote, local netip.Addr) string {
+	return fmt.Sprintf("  - name: %[1]s4\n    address: %[2]s\n    local: %[3]s\n    role: %[1]s\n    protection: ipsec\n", role, remote, local)
 }
 
 // guard starts both guards.
