@@ -1,8 +1,8 @@
 // Package peer runs DHCP servers, relays and clients by other authors in the
 // nodes of a network, and says what they hold.
 //
-// Servers: Kea, ISC dhcpd, dibbler-server. Clients: dhcpcd, wide-dhcpv6-client
-// (dhcp6c), dibbler-client, ISC dhclient. For DHCPv4 (names that end in 4), Kea,
+// Servers: Kea, ISC dhcpd, dibbler-server, dnsmasq. Relay: ISC dhcrelay. Clients:
+// dhcpcd, wide-dhcpv6-client (dhcp6c), dibbler-client, ISC dhclient. For DHCPv4 (names that end in 4), Kea,
 // dhcpd and dnsmasq as servers, dhcrelay and dnsmasq as relays, and a client of
 // our own. Each writes its configuration into its own folder and sees private
 // versions of the folders that it insists on.

@@ -84,9 +84,11 @@ const (
 	Kea           ServerKind = "kea-dhcp6"
 	Dhcpd         ServerKind = "dhcpd"
 	DibblerServer ServerKind = "dibbler-server"
+	// Dnsmasq6 leases addresses, and delegates no prefixes.
+	Dnsmasq6 ServerKind = "dnsmasq6"
 )
 
-// ServerKinds lists all servers.
+// ServerKinds lists all servers that delegate prefixes.
 var ServerKinds = []ServerKind{Kea, Dhcpd, DibblerServer}
 
 // StartServer starts a server in the node and waits until it listens. Started
@@ -100,6 +102,8 @@ func StartServer(d *lab.Node, kind ServerKind, c ServerConfig) (*lab.Proc, error
 		return startDhcpd(d, c)
 	case DibblerServer:
 		return startDibblerServer(d, c)
+	case Dnsmasq6:
+		return startDnsmasq6(d, c)
 	}
 	return nil, fmt.Errorf("peer: no server %q", kind)
 }
@@ -207,6 +211,23 @@ func startDibblerServer(d *lab.Node, c ServerConfig) (*lab.Proc, error) {
 		return nil, err
 	}
 	return p, p.Logged(ready, "Accepting connections")
+}
+
+func startDnsmasq6(d *lab.Node, c ServerConfig) (*lab.Proc, error) {
+	dir, err := d.Folder(string(Dnsmasq6))
+	if err != nil {
+		return nil, err
+	}
+	args := append(dnsmasqArgs(dir), "-i", c.Interface)
+	for _, l := range c.Links {
+		first, last := pool(l.Link)
+		args = append(args, fmt.Sprintf("--dhcp-range=%s,%s,%d,%d", first, last, l.Link.Bits(), seconds(c.Timers.Valid)))
+	}
+	p, err := d.Start(lab.Command{Name: string(Dnsmasq6), Args: args})
+	if err != nil {
+		return nil, err
+	}
+	return p, p.Logged(ready, "started")
 }
 
 // dibblerFolders are those that dibbler's programs have built in.

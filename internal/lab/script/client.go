@@ -159,6 +159,20 @@ func (c *Client) Obtain(limit time.Duration, iaids ...uint32) (dhcp6.Message, er
 	return c.again(limit, dhcp6.Request, advertise)
 }
 
+// Lease is Obtain for one IA_NA.
+func (c *Client) Lease(limit time.Duration, iaid uint32) (dhcp6.Message, error) {
+	b, mark := dhcp6.BeginIA(nil, dhcp6.OptionIANA, iaid, 0, 0)
+	ia, err := dhcp6.EndOption(b, mark)
+	if err != nil {
+		return dhcp6.Message{}, err
+	}
+	advertise, err := c.Exchange(limit, c.Message(dhcp6.Solicit, ia))
+	if err != nil {
+		return advertise, err
+	}
+	return c.again(limit, dhcp6.Request, advertise)
+}
+
 // Renew, Rebind and Release send that message with all IA_PDs of an earlier
 // Reply as they are there, and return the answer.
 func (c *Client) Renew(limit time.Duration, reply dhcp6.Message) (dhcp6.Message, error) {
@@ -212,6 +226,28 @@ func Delegations(m dhcp6.Message) []Delegation {
 			}
 			if p, err := dhcp6.ParseIAPrefix(payload); err == nil {
 				list = append(list, Delegation{IAID: ia.IAID, IAPrefix: p})
+			}
+		}
+	}
+	return list
+}
+
+// Leases lists the addresses of all IA_NAs of a message, in wire order.
+func Leases(m dhcp6.Message) (list []dhcp6.IAAddr) {
+	for code, payload := range m.Options().All() {
+		if code != dhcp6.OptionIANA {
+			continue
+		}
+		ia, err := dhcp6.ParseIA(payload)
+		if err != nil {
+			continue
+		}
+		for code, payload := range ia.Options.All() {
+			if code != dhcp6.OptionIAAddr {
+				continue
+			}
+			if a, err := dhcp6.ParseIAAddr(payload); err == nil {
+				list = append(list, a)
 			}
 		}
 	}
