@@ -105,6 +105,10 @@ const explanation = `
 - **Memory** grows in step with the delegations. What is kept of each has no
   pointers, so that the garbage collector's work does not grow with it. What one
   delegation takes among a thousand is mostly what the links take.
+- **The disk** has each record once, in some 190 octets, and beside them what was
+  written last: a log of a few megabytes, and tables that have yet to be merged.
+  Nothing is compressed: that would save three fifths of the disk and cost a fifth
+  of a commit's time.
 - **One grant** costs the same among a million as among a thousand: every index is
   a hash table or a trie, the next end comes from a heap whose depth is the
   logarithm, the kernel's routes are a trie and its sets hash tables.
