@@ -232,6 +232,12 @@ const maxChanges = 64
 // carryOut does what the Effects say: datagrams that wait for nothing leave at
 // once, changes and what waits for them go into the pipeline.
 func (l *loop) carryOut(ctx context.Context) {
+	l.begin(ctx)
+	l.dispatch()
+}
+
+// begin is carryOut but for the datagrams that leave at once.
+func (l *loop) begin(ctx context.Context) {
 	eff := &l.turn.eff
 	l.lost.count(l.core)
 	l.notes.take(eff)
@@ -241,7 +247,6 @@ func (l *loop) carryOut(ctx context.Context) {
 	if j := l.share(); j != nil {
 		l.enqueue(j)
 	}
-	l.dispatch()
 }
 
 // share divides what is to be sent into what leaves now and what waits for a

@@ -58,9 +58,11 @@ func (l *loop) rebuild(ctx context.Context, cause any) {
 }
 
 // finish waits until the pipeline has carried out everything, and leaves the
-// Effects empty. It reports false when ctx ends before.
+// Effects empty. It reports false when ctx ends before. What it sends points into
+// messages that the turn does not hold yet: the rest of the batch is to come.
 func (l *loop) finish(ctx context.Context) bool {
-	l.carryOut(ctx)
+	l.begin(ctx)
+	l.sendHere()
 	for l.inflight > 0 {
 		select {
 		case outcomes := <-l.pipe.outcomes:

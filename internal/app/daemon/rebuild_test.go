@@ -203,3 +203,34 @@ func TestSettleAsksForAnAuditOnlyIfNeeded(t *testing.T) {
 		t.Errorf("%d audits at once, %d later; want one later", q.audits, q.lateAudits)
 	}
 }
+
+// What a batch wanted before one of its messages made the core panic points into
+// messages of that batch. Where others send, it has left before any of them is
+// given back and used for something else.
+func TestPanicGivesNothingBackTooEarly(t *testing.T) {
+	l, q := newQuietLoop(t)
+	gate := make(chan struct{})
+	l.senders = newSenders(func(batch []udp.Outgoing) { <-gate; l.net.send(batch) }, l.endTurn)
+	t.Cleanup(l.senders.close)
+	t.Cleanup(func() { close(gate) })
+	l.core.SetLink(hoststate.Link{Index: linkA, Name: "dA", Up: true, Addrs: []netip.Prefix{netip.MustParsePrefix("2001:db8:1::1/64")}}, &l.turn.eff)
+	l.planted = func(p *relay6.Packet) {
+		if p.Link == linkB {
+			panic("planted")
+		}
+	}
+	answer := relayReply("2001:db8:1::1", 7)
+	answer.room = append(make([]byte, 0, ordinaryRoom), answer.Payload...)[:ordinaryRoom]
+	want := slices.Clone(answer.Payload[len(answer.Payload)-4:])
+	answer.Payload = answer.room[:len(answer.Payload)]
+	l.batch = []*message{answer, solicit(linkB, 8)}
+	l.handle(t.Context(), l.batch)
+	l.turn.messages = append(l.turn.messages, l.batch...)
+	l.carryOut(t.Context())
+	for _, m := range l.intake.free {
+		clear(m.room) // as what comes next does
+	}
+	if sent := q.takeSent(); len(sent) != 1 || !slices.Equal(sent[0], want) {
+		t.Errorf("when the messages are given back %x has been sent, want %x", sent, want)
+	}
+}

@@ -69,15 +69,20 @@ func (s *senders) close() {
 func (l *loop) dispatch() {
 	t := l.turn
 	if l.senders == nil || len(t.toPeers)+len(t.toLinks) == 0 {
-		l.net.send(t.toPeers)
-		l.net.send(t.toLinks)
-		l.endTurn(t)
+		l.sendHere()
 		return
 	}
 	t.left.Store(2)
 	l.senders.toPeers <- t
 	l.senders.toLinks <- t
 	l.turn = <-l.senders.free
+}
+
+// sendHere is dispatch without the senders: when it returns, all has left.
+func (l *loop) sendHere() {
+	l.net.send(l.turn.toPeers)
+	l.net.send(l.turn.toLinks)
+	l.endTurn(l.turn)
 }
 
 // endTurn gives back what a turn held.
