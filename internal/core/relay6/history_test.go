@@ -167,3 +167,34 @@ func TestKeepMinimal(t *testing.T) {
 		t.Errorf("after a restart\n got  %+v\n want %+v", got, want)
 	}
 }
+
+// What was kept in full before less was wanted is written anew with the next
+// renewal, and not sooner.
+func TestKeepMinimalFromNowOn(t *testing.T) {
+	w := newWorld(t)
+	granted := iaPD(1, prefix("2001:db8:100::/56", 3600))
+	told := func() bool {
+		records, _, _ := w.kept()
+		if len(records) != 1 {
+			t.Fatalf("%d records, want 1", len(records))
+		}
+		d := records[0].Delegation
+		if d.Granted.IsZero() != (d.Server == "") {
+			t.Errorf("half of it is there: %+v", d)
+		}
+		return d.Server != ""
+	}
+	w.lease(alice, granted)
+	less := *w.cfg
+	less.KeepMinimal = true
+	w.core.Reconfigure(&less, &w.eff)
+	w.carryOut()
+	if !told() {
+		t.Error("the record was written anew without a renewal")
+	}
+	w.sleep(time.Minute)
+	w.lease(alice, granted)
+	if told() {
+		t.Error("after a renewal the record has what no decision needs")
+	}
+}
