@@ -33,14 +33,8 @@ func (v *Supervisor) do(ctx context.Context, a hop.Action) (late bool) {
 		err = v.setGuard(&settings, v.holding())
 	case hop.InstallManual:
 		err = v.xfrm.Install(settings.Hops)
-	case hop.Load:
-		err = v.charon.Load(ctx, settings.Hops)
-	case hop.Reinstall:
-		err = v.charon.Reinstall(ctx, settings.find(a.Hop))
-	case hop.Prune:
-		err = v.charon.Terminate(ctx, a.IKE...)
-	case hop.Initiate:
-		err = v.charon.Initiate(ctx, settings.find(a.Hop), a.Selector)
+	default:
+		err = v.guarded(ctx, new(hop.Seen), func() error { return v.ask(ctx, &settings, a) })
 	}
 	if err == nil {
 		v.log.Debug("protection", "did", a.Kind.String(), "hop", a.Hop, "why", a.Why)
@@ -58,6 +52,20 @@ func (v *Supervisor) do(ctx context.Context, a hop.Action) (late bool) {
 	v.mu.Unlock()
 	v.log.Warn("protection: not done", "what", a.Kind.String(), "hop", a.Hop, "why", a.Why, "error", err)
 	return errors.Is(err, context.DeadlineExceeded)
+}
+
+// ask has strongSwan do its part.
+func (v *Supervisor) ask(ctx context.Context, s *Settings, a hop.Action) error {
+	switch a.Kind {
+	case hop.Load:
+		return v.charon.Load(ctx, s.Hops)
+	case hop.Reinstall:
+		return v.charon.Reinstall(ctx, s.find(a.Hop))
+	case hop.Prune:
+		return v.charon.Terminate(ctx, a.IKE...)
+	default:
+		return v.charon.Initiate(ctx, s.find(a.Hop), a.Selector)
+	}
 }
 
 func asksStrongswan(k hop.ActionKind) bool {

@@ -291,8 +291,9 @@ func (v *Supervisor) step(ctx context.Context, events []hop.Event) {
 	if !settings.guards() {
 		return
 	}
-	seen := v.observe(ctx, settings.Hops)
-	seen.Events = events
+	seen := &hop.Seen{Events: events}
+	v.observeGuard(ctx, seen)
+	v.observe(ctx, settings.Hops, seen)
 	v.mu.Lock()
 	actions, notes := v.monitor.Observe(v.now(), seen)
 	v.states = v.monitor.States()
@@ -316,31 +317,6 @@ func (v *Supervisor) step(ctx context.Context, events []hop.Event) {
 		}
 		hangs = v.do(ctx, a) || hangs
 	}
-}
-
-func (v *Supervisor) observe(ctx context.Context, hops []hop.Hop) *hop.Seen {
-	seen := new(hop.Seen)
-	if g, err := v.guard.Observe(); err != nil {
-		seen.GuardError = "the guard table cannot be read: " + err.Error()
-	} else {
-		seen.Guard = &g
-	}
-	if usesIKE(hops) {
-		limited, cancel := context.WithTimeout(ctx, lookLimit)
-		c, err := v.charon.Observe(limited)
-		cancel()
-		if err != nil {
-			seen.CharonError = err.Error()
-		} else {
-			seen.Charon = &c
-		}
-	}
-	if k, err := v.xfrm.Observe(); err != nil {
-		seen.KernelError = err.Error()
-	} else {
-		seen.Kernel = &k
-	}
-	return seen
 }
 
 // States are the hops as operators see them, in the order of the configuration.

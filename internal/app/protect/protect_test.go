@@ -346,6 +346,23 @@ func TestNoticedAndRecovered(t *testing.T) {
 	}
 }
 
+// While strongSwan keeps one deed waiting, the guard is looked at and mended all the
+// same.
+func TestGuardWhileCharonHangs(t *testing.T) {
+	m := newMachine()
+	supervised(t, m, Settings{Hops: []hop.Hop{keyed("srv")}, Others: true}, func(*Supervisor, *strings.Builder) {
+		time.Sleep(time.Minute)
+		m.change(func() { m.slow = true; clear(m.up) })
+		time.Sleep(2 * time.Second) // negotiating has begun, and goes on until its limit
+		m.change(func() { m.table = false; m.done = nil })
+		time.Sleep(1500 * time.Millisecond)
+		synctest.Wait()
+		if got := m.deeds(); !slices.Contains(got, "guard srv") {
+			t.Errorf("did %q", got)
+		}
+	})
+}
+
 // A strongSwan that hangs holds nothing else up for long, and is a problem.
 func TestCharonHangs(t *testing.T) {
 	m := newMachine()

@@ -221,15 +221,8 @@ func (m *Monitor) Observe(now instant.Now, seen *Seen) (actions []Action, notes 
 			notes = w.take(now, e, notes)
 		}
 	}
-	guard := seen.GuardError
-	if guard == "" {
-		guard = guardProblem(seen.Guard)
-	}
-	if guard == "" {
-		m.guard.reset()
-	} else if m.guard.due(now.Boot) {
-		actions = append(actions, Action{Kind: InstallGuard, Why: guard})
-	}
+	actions = m.ObserveGuard(now, seen)
+	guard := guardProblem(seen)
 	load, manual := "", ""
 	v := newView(seen)
 	for i := range m.hops {
@@ -270,8 +263,25 @@ func (m *Monitor) Observe(now instant.Now, seen *Seen) (actions []Action, notes 
 	return actions, notes
 }
 
-func guardProblem(g *Guard) string {
-	if g == nil || !g.Intact {
+// ObserveGuard is the part of Observe that nothing else may hold up: it looks at the
+// guard table alone, of which it needs no more than Seen's Guard and GuardError.
+func (m *Monitor) ObserveGuard(now instant.Now, seen *Seen) []Action {
+	problem := guardProblem(seen)
+	if problem == "" {
+		m.guard.reset()
+		return nil
+	}
+	if !m.guard.due(now.Boot) {
+		return nil
+	}
+	return []Action{{Kind: InstallGuard, Why: problem}}
+}
+
+func guardProblem(seen *Seen) string {
+	switch {
+	case seen.GuardError != "":
+		return seen.GuardError
+	case seen.Guard == nil || !seen.Guard.Intact:
 		return "the guard table is not as it was installed"
 	}
 	return ""

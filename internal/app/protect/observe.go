@@ -1,0 +1,65 @@
+package protect
+
+import (
+	"context"
+	"time"
+
+	"fairlead/internal/core/hop"
+)
+
+// observeGuard looks at the guard table, and mends it before anything else is done:
+// strongSwan may take its time.
+func (v *Supervisor) observeGuard(ctx context.Context, seen *hop.Seen) {
+	seen.Guard, seen.GuardError = nil, ""
+	if g, err := v.guard.Observe(); err != nil {
+		seen.GuardError = "the guard table cannot be read: " + err.Error()
+	} else {
+		seen.Guard = &g
+	}
+	v.mu.Lock()
+	actions := v.monitor.ObserveGuard(v.now(), seen)
+	v.mu.Unlock()
+	for _, a := range actions {
+		v.do(ctx, a)
+	}
+}
+
+// guarded does what strongSwan may keep waiting, and goes on looking at the guard
+// table meanwhile. seen has what was last seen of that.
+func (v *Supervisor) guarded(ctx context.Context, seen *hop.Seen, deed func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- deed() }()
+	tick := time.NewTicker(v.every)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-tick.C:
+			v.observeGuard(ctx, seen)
+		}
+	}
+}
+
+// observe looks at all that is not the guard.
+func (v *Supervisor) observe(ctx context.Context, hops []hop.Hop, seen *hop.Seen) {
+	if usesIKE(hops) {
+		limited, cancel := context.WithTimeout(ctx, lookLimit)
+		defer cancel()
+		err := v.guarded(ctx, seen, func() error {
+			c, err := v.charon.Observe(limited)
+			if err == nil {
+				seen.Charon = &c
+			}
+			return err
+		})
+		if err != nil {
+			seen.CharonError = err.Error()
+		}
+	}
+	if k, err := v.xfrm.Observe(); err != nil {
+		seen.KernelError = err.Error()
+	} else {
+		seen.Kernel = &k
+	}
+}
