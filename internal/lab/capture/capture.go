@@ -27,7 +27,7 @@ const DHCPv6 = "udp port 546 or udp port 547"
 var started atomic.Int64
 
 // ready is how long tcpdump may take to start.
-const ready = 20 * time.Second
+const ready = 3 * time.Minute
 
 // Capture is a recording, under way or finished.
 type Capture struct {

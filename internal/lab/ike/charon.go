@@ -12,7 +12,7 @@ import (
 )
 
 // ready is how long charon may take to open its socket.
-const ready = 60 * time.Second
+const ready = 3 * time.Minute
 
 // plugins are what charon loads: those of Debian's packages that IKEv2 between
 // two hosts can use.

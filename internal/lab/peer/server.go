@@ -12,7 +12,7 @@ import (
 )
 
 // ready is how long a program may take to start.
-const ready = 60 * time.Second
+const ready = 3 * time.Minute
 
 // Timers are those of all leases that a server gives, in whole seconds. The
 // zero value stands for ShortTimers.

@@ -28,7 +28,7 @@ import (
 )
 
 // ready is how long the program may take to start or to reload.
-const ready = 60 * time.Second
+const ready = 3 * time.Minute
 
 // Config says what to run.
 type Config struct {
