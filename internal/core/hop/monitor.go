@@ -82,8 +82,8 @@ const (
 	longestWait = 30 * time.Second // after many attempts
 )
 
-// maxTold is how many failures of a hop are told in a minute: who sends as the
-// peer has a say in them.
+// maxTold is how many failures, and how many rekeyings, of a hop are told in a minute:
+// who sends as the peer has a say in them.
 const maxTold = 5
 
 // Monitor decides what is to be done so that every hop is protected, and keeps
@@ -113,8 +113,8 @@ type watched struct {
 	twins     twins
 	reinstall pace
 	initiate  pace
-	telling   instant.Instant // the minute in which failures are counted
-	told      int
+	failures  telling
+	rekeyings telling
 
 	children map[uint32]ChildSA // as they were last seen
 	past     [2]Traffic         // of children that are gone: in, out
@@ -236,6 +236,7 @@ func (m *Monitor) Observe(now instant.Now, seen *Seen) (actions []Action, notes 
 			}
 		} else {
 			problem, more = w.observeIKE(now, v)
+			more = append(more, w.crowd(v)...)
 			if seen.Charon != nil && problem == notLoaded {
 				load = problem
 			}
@@ -315,24 +316,32 @@ func (w *watched) take(now instant.Now, e Event, notes []Note) []Note {
 	switch e.Kind {
 	case EventChildRekeyed:
 		w.state.Rekeys++
-		return append(notes, Note{Kind: NoteRekeyed, Hop: w.hop.Name, Peer: w.hop.Peer, Text: e.Child})
+		if w.rekeyings.may(now.Boot) {
+			return append(notes, Note{Kind: NoteRekeyed, Hop: w.hop.Name, Peer: w.hop.Peer, Text: e.Child})
+		}
 	case EventFailed:
 		again := w.state.LastError == e.Text
 		w.fail(now, e.Text)
-		if !again && w.mayTell(now.Boot) {
+		if !again && w.failures.may(now.Boot) {
 			return append(notes, Note{Kind: NoteFailed, Hop: w.hop.Name, Peer: w.hop.Peer, Text: e.Text})
 		}
 	}
 	return notes
 }
 
-// mayTell counts a failure, and reports whether it is one of few.
-func (w *watched) mayTell(now instant.Instant) bool {
-	if w.told == 0 || now >= w.telling.After(time.Minute) {
-		w.telling, w.told = now, 0
+// telling is what was told in a minute.
+type telling struct {
+	since instant.Instant
+	told  int
+}
+
+// may counts what is to be told, and reports whether it is one of few.
+func (t *telling) may(now instant.Instant) bool {
+	if t.told == 0 || now >= t.since.After(time.Minute) {
+		*t = telling{since: now}
 	}
-	w.told++
-	return w.told <= maxTold
+	t.told++
+	return t.told <= maxTold
 }
 
 // Problems of a hop, as operators read them.

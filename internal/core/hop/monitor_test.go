@@ -464,6 +464,64 @@ func TestTooManySAs(t *testing.T) {
 	}
 }
 
+// A peer that opens ever more IKE SAs, with or without a child, does not fill the
+// machine: few are left, and the hop stays protected.
+func TestEverMoreSAs(t *testing.T) {
+	for _, children := range []bool{false, true} {
+		w := newWorld(t, ikeHop(trust.Server))
+		w.settle()
+		w.asked = nil
+		for n := range 100 {
+			if children {
+				w.negotiated()
+			} else {
+				w.serial++
+				w.seen.Charon.IKE = append(w.seen.Charon.IKE, hop.IKESA{Hop: "srv", ID: w.serial, Established: true, Age: time.Duration(n) * time.Second})
+			}
+			w.step(2 * time.Second)
+			if got := len(w.seen.Charon.IKE); got > 10 {
+				t.Fatalf("children %v: %d SAs after %d", children, got, n+1)
+			}
+		}
+		if s := w.current(); !s.Protected {
+			t.Errorf("children %v: state %+v", children, s)
+		}
+		for _, a := range w.asked {
+			if a != "prune srv" {
+				t.Errorf("children %v: asked for %q", children, a)
+			}
+		}
+	}
+	w := newWorld(t, ikeHop(trust.Server))
+	w.settle()
+	for n := range 9 { // the oldest goes
+		w.serial++
+		w.seen.Charon.IKE = append(w.seen.Charon.IKE, hop.IKESA{Hop: "srv", ID: w.serial, Established: true, Age: time.Duration(100-n) * time.Second})
+	}
+	w.want("nine", w.step(time.Second), "prune srv")
+	left := w.seen.Charon.IKE
+	if len(left) != 9 || len(left[0].Children) != 1 || left[1].ID != 3 {
+		t.Errorf("left are %+v", left)
+	}
+}
+
+// A peer decides how often it rekeys: all are counted, few are told.
+func TestRekeyingsThatFlood(t *testing.T) {
+	w := newWorld(t, ikeHop(trust.Server))
+	w.settle()
+	w.told = nil
+	for range 600 {
+		w.seen.Events = append(w.seen.Events, hop.Event{Hop: "srv", Kind: hop.EventChildRekeyed, Child: "dhcp"})
+		w.step(10 * time.Millisecond)
+	}
+	if n := len(w.told); n < 2 || n > 10 {
+		t.Errorf("%d told in six seconds", n)
+	}
+	if s := w.current(); s.Rekeys != 600 {
+		t.Errorf("state %+v", s)
+	}
+}
+
 // Two for a moment are none of a matter: an IKE SA that is rekeyed.
 func TestTwoSAsForAMoment(t *testing.T) {
 	w := newWorld(t, ikeHop(trust.Server))

@@ -1,6 +1,8 @@
 package hop
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"fairlead/internal/core/instant"
@@ -26,6 +28,34 @@ type twins struct {
 	in    map[uint32]uint64 // packets that had come in by each, then
 }
 
+// Why IKE SAs go that carry nothing, and how many of a hop are borne at all: one may be
+// on its way to a child, or be rekeyed.
+const (
+	idleSAs = "IKE SAs without an SA of ESP: the peer has no use for so many"
+	maxSAs  = 8
+)
+
+// crowd has those of a hop's IKE SAs ended that carry nothing, once they are many: the
+// oldest first. A peer with a good key may open as many as it likes, and all hops of
+// the host would pay for them.
+func (w *watched) crowd(v *view) []Action {
+	var idle []*IKESA
+	for _, s := range v.ike[w.hop.Name] {
+		if s.Established && !slices.ContainsFunc(s.Children, func(c ChildSA) bool { return c.Installed }) {
+			idle = append(idle, s)
+		}
+	}
+	if len(idle) <= maxSAs {
+		return nil
+	}
+	slices.SortFunc(idle, func(a, b *IKESA) int { return cmp.Or(cmp.Compare(b.Age, a.Age), cmp.Compare(a.ID, b.ID)) })
+	a := Action{Kind: Prune, Hop: w.hop.Name, Why: idleSAs}
+	for _, s := range idle[:len(idle)-maxSAs] {
+		a.IKE = append(a.IKE, s.ID)
+	}
+	return []Action{a}
+}
+
 // prune returns those of a hop's IKE SAs that are too many, once there have been
 // several for a while.
 func (w *watched) prune(now instant.Instant, mine []*IKESA) (many []uint32) {
@@ -39,8 +69,9 @@ func (w *watched) prune(now instant.Instant, mine []*IKESA) (many []uint32) {
 		w.twins = twins{}
 		return nil
 	}
+	crowded := len(holders) > maxSAs // by a peer that makes more and more
 	for id := range holders {
-		if _, known := w.twins.in[id]; !known { // there is one more: from the start
+		if _, known := w.twins.in[id]; !known && !crowded { // there is one more: from the start
 			w.twins = twins{since: now, in: make(map[uint32]uint64, len(holders))}
 			for id, s := range holders {
 				w.twins.in[id] = s.In.Packets
@@ -52,7 +83,7 @@ func (w *watched) prune(now instant.Instant, mine []*IKESA) (many []uint32) {
 	if w.hop.Role == trust.Server {
 		patience = bearTwins
 	}
-	if now < w.twins.since.After(patience) {
+	if !crowded && now < w.twins.since.After(patience) {
 		return nil
 	}
 	best := uint32(0)
