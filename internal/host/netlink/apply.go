@@ -94,10 +94,12 @@ func (c *Conn) flush(failed func(i int, err error)) error {
 
 // exchange sends the batch. A route that is not known to be ours is only created
 // (NLM_F_EXCL): NLM_F_REPLACE would take over a foreign one without a word, and
-// NLM_F_CREATE alone would make one route with two next hops of both.
+// NLM_F_CREATE alone would make one route with two next hops of both. The last
+// request asks for an answer, so that silence is told from success.
 func (c *Conn) exchange() error {
 	b := c.batch.buf[:0]
-	for _, op := range c.batch.parts {
+	last := len(c.batch.parts) - 1
+	for i, op := range c.batch.parts {
 		flags := uint16(unix.NLM_F_CREATE | unix.NLM_F_EXCL)
 		switch {
 		case op.Remove:
@@ -105,12 +107,19 @@ func (c *Conn) exchange() error {
 		case op.doubts && c.owned.has(keyOf(*op.Route)), c.owned.surely(*op.Route):
 			flags = unix.NLM_F_CREATE | unix.NLM_F_REPLACE
 		}
-		b = appendRoute(b, *op.Route, c.protocol, flags)
+		b = appendRoute(b, op.Route, c.protocol, flags, i == last)
 	}
 	c.batch.buf = b
 	var err error
 	if c.answers, err = c.requests.Exchange(b, c.answers); err != nil {
 		return fmt.Errorf("routes: %w", err)
+	}
+	if errors.Is(c.answers[last], bulk.ErrNoAnswer) { // then it says nothing of the others either
+		for i, answer := range c.answers {
+			if answer == nil {
+				c.answers[i] = bulk.ErrNoAnswer
+			}
+		}
 	}
 	return nil
 }

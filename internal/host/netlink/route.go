@@ -12,8 +12,9 @@ import (
 )
 
 // appendRoute appends a request about r. Flags 0 are a deletion, which names the
-// protocol so that it cannot hit a foreign route.
-func appendRoute(b []byte, r hoststate.Route, protocol uint8, flags uint16) []byte {
+// protocol so that it cannot hit a foreign route. Without answer the kernel says
+// something only if it does not do it.
+func appendRoute(b []byte, r *hoststate.Route, protocol uint8, flags uint16, answer bool) []byte {
 	kind := uint16(unix.RTM_NEWROUTE)
 	if flags == 0 {
 		kind = unix.RTM_DELROUTE
@@ -26,7 +27,11 @@ func appendRoute(b []byte, r hoststate.Route, protocol uint8, flags uint16) []by
 	if r.Table < 256 {
 		table = uint8(r.Table)
 	}
-	b, start := bulk.Begin(b, kind, flags|unix.NLM_F_ACK,
+	ask := flags
+	if answer {
+		ask |= unix.NLM_F_ACK
+	}
+	b, start := bulk.Begin(b, kind, ask,
 		unix.AF_INET6, uint8(r.Prefix.Bits()), 0, 0, table, protocol, unix.RT_SCOPE_UNIVERSE, form, 0, 0, 0, 0)
 	dst := r.Prefix.Addr().As16()
 	b = bulk.Attr(b, unix.RTA_DST, dst[:])
