@@ -286,3 +286,48 @@ func TestLoopForwardsEverything(t *testing.T) {
 		})
 	}
 }
+
+// On one core the loop looks at the sockets when it is asked to, although nobody
+// has told it that something is there; and whoever waits for empty sockets hears of
+// them once.
+func TestLoopGlances(t *testing.T) {
+	l, q := newQuietLoop(t)
+	a := newArrivals()
+	l.intake.conn = a
+	l.net.update(l.core)
+	l.intake.set(trust.NewSet(nil), map[int]inlet{linkA: {clients: true}})
+	l.arrived, l.drained, l.glances = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
+	end := q.run(t, l)
+	for round := range uint32(20) {
+		a.come(solicit(linkA, round).Datagram)
+		for sent := 0; sent == 0; sent = len(q.takeSent()) {
+			l.glance()
+		}
+		if len(l.drained) != 0 {
+			t.Fatal("somebody is told of empty sockets who has not asked")
+		}
+		l.arrived <- struct{}{}
+		<-l.drained
+	}
+	end()
+}
+
+// A busy loop looks by itself, and one with cores for it is told by another
+// goroutine.
+func TestLoopNeedsNoGlance(t *testing.T) {
+	l, _ := newQuietLoop(t)
+	l.glances = make(chan struct{}, 1)
+	l.busy.Store(true)
+	l.glance()
+	l.busy.Store(false)
+	l.senders = &senders{}
+	l.glance()
+	if len(l.glances) != 0 {
+		t.Error("the loop was asked to look")
+	}
+	l.senders = nil
+	l.glance()
+	if len(l.glances) != 1 {
+		t.Error("the loop was not asked to look")
+	}
+}

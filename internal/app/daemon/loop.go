@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fairlead/internal/app/service"
@@ -33,6 +34,9 @@ type loop struct {
 	intake  *intake
 	arrived chan struct{} // something is in the sockets, or in the intake
 	drained chan struct{} // the sockets are empty: tell when they are not
+	awaited bool          // somebody waits for that
+	glances chan struct{} // look at the sockets now
+	busy    atomic.Bool   // more is known to be in the sockets, or in the intake
 	senders *senders      // nil where there are no cores for them
 	batch   []*message
 	packet  relay6.Packet // the one that is decided on
@@ -87,7 +91,13 @@ func (l *loop) run(ctx context.Context) error {
 			return nil
 		case <-arrived:
 			l.at = service.Now()
+			l.awaited = l.awaited || arrived == l.arrived && l.senders == nil
 			arrived = l.arrived
+			if l.takeTurn(ctx) {
+				arrived = always
+			}
+		case <-l.glances:
+			l.at = service.Now()
 			if l.takeTurn(ctx) {
 				arrived = always
 			}

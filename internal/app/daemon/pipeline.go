@@ -75,6 +75,7 @@ type pipeline struct {
 	kept     chan []*job
 	outcomes chan []relay6.Outcome
 	done     chan struct{} // closed when all is carried out, after the queue was closed
+	breathe  func()        // called between two pieces of work, which others may have waited for
 
 	past atomic.Int64 // entries of the history that were kept
 
@@ -107,7 +108,7 @@ func newPipeline(log *slog.Logger, keep keeper, hosts []installer) *pipeline {
 	return &pipeline{
 		log: log, keep: keep, hosts: hosts,
 		jobs: make(chan *job, maxJobs), kept: make(chan []*job, 8), outcomes: make(chan []relay6.Outcome, 64),
-		done:   make(chan struct{}),
+		done: make(chan struct{}), breathe: func() {},
 		failed: make(map[relay6.ChangeID]failure),
 	}
 }
@@ -183,8 +184,11 @@ func (p *pipeline) commit(group []*job) {
 func (p *pipeline) runInstall(ctx context.Context) error {
 	defer close(p.done)
 	for group := range p.kept {
+		group = p.join(group)
 		outcomes := p.install(group)
+		p.breathe()
 		p.release(group)
+		p.breathe()
 		for _, j := range group {
 			if j.look != nil {
 				j.look()
@@ -199,6 +203,23 @@ func (p *pipeline) runInstall(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// join makes one group of all that are kept by now: where the core is busy, groups
+// come faster than this stage gets to run, and each would wait for the ones before.
+func (p *pipeline) join(group []*job) []*job {
+	for len(group) < maxGroup {
+		select {
+		case next, ok := <-p.kept:
+			if !ok {
+				return group
+			}
+			group = append(group, next...)
+		default:
+			return group
+		}
+	}
+	return group
 }
 
 // install carries out the host operations of a group of jobs and says what
@@ -224,6 +245,7 @@ func (p *pipeline) install(group []*job) []relay6.Outcome {
 	}
 	if len(ops) > 0 {
 		for _, h := range p.hosts {
+			p.breathe()
 			p.apply(h, ops, func(i int, err error) {
 				o := &outcomes[owner[i]]
 				o.Install = append(o.Install, relay6.FailedOp{Op: ops[i], Err: err})

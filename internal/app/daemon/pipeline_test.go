@@ -175,3 +175,22 @@ func TestPipelineOfferNeverBlocks(t *testing.T) {
 		t.Error("took a job although the queue is full")
 	}
 }
+
+// Groups that were kept while the kernel was busy are installed as one, in their
+// order, and nothing leaves before.
+func TestPipelineInstallsTogetherWhatWaits(t *testing.T) {
+	b := newBench()
+	for i, text := range []string{"A", "B", "C"} {
+		id := relay6.ChangeID(i + 1)
+		b.pipe.kept <- []*job{{changes: []relay6.Change{change(id, text, fmt.Sprintf("2001:db8:%d::/56", id))}, sends: []waiting{datagram(id, false, text)}}}
+	}
+	close(b.pipe.kept)
+	if err := b.pipe.runInstall(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.want(t, "install 2001:db8:1::/56", "install 2001:db8:2::/56", "install 2001:db8:3::/56", "send A", "send B", "send C")
+	outcomes := <-b.pipe.outcomes
+	if len(outcomes) != 3 || outcomes[0].ID != 1 || outcomes[2].ID != 3 {
+		t.Errorf("outcomes %+v, want those of changes 1 to 3", outcomes)
+	}
+}

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -136,11 +137,25 @@ func (l *loop) takeTurn(ctx context.Context) (more bool) {
 	l.handle(ctx, l.batch)
 	l.turn.messages = append(l.turn.messages, l.batch...)
 	l.carryOut(ctx)
-	if more || arrived {
-		return true
-	}
-	if l.senders == nil {
+	more = more || arrived
+	l.busy.Store(more)
+	if !more && l.awaited {
+		l.awaited = false
 		l.drained <- struct{}{}
 	}
-	return false
+	return more
+}
+
+// glance has the loop look at the sockets before its caller goes on, who shares
+// the one core with it. The runtime would do that only once no goroutine wants
+// to run any more: it does not ask the kernel before. A busy loop looks anyway.
+func (l *loop) glance() {
+	if l.senders != nil || l.busy.Load() {
+		return
+	}
+	select {
+	case l.glances <- struct{}{}:
+	default: // it has been told
+	}
+	runtime.Gosched()
 }
