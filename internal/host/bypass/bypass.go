@@ -1,6 +1,7 @@
 // Package bypass finds the DHCP programs of this host that IPsec cannot protect:
 // those that read the wire by a packet socket see a datagram before XFRM and the
-// packet filter do, and what they send by one passes both by.
+// packet filter do. What they send by one passes XFRM by; core/hop's FrameTable
+// holds it back where it leaves.
 //
 // Such a program gives itself away by holding both a packet socket and a UDP
 // socket at a port of DHCP servers and relay agents: ISC dhcpd and dhcrelay for
@@ -19,7 +20,7 @@ import (
 	"strings"
 )
 
-// Program is a process that reads or sends DHCP past IPsec.
+// Program is a process that reads DHCP, and may send it, past IPsec.
 type Program struct {
 	PID  int
 	Name string   // of its executable, as the kernel has it

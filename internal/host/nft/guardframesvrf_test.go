@@ -14,6 +14,9 @@ func TestGuardFramesVRF(t *testing.T) {
 	p.install(true, threeHops()...)
 	clearFrames(t, p)
 	f := p.host.framer(t, p.other)
+	if !p.dropped(f, "red") {
+		t.Error("a frame left by the VRF's device")
+	}
 	// Older kernels remove a chain with its device.
 	p.host.run("ip link add e1 up type dummy")
 	if o := p.observe(); !o.Intact || !p.dropped(f, "e1") {

@@ -13,6 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// skipStatistics is RTEXT_FILTER_SKIP_STATS: counters are most of what the kernel
+// tells of a link.
+const skipStatistics = 8
+
 // Links are the interfaces by which frames to peers may leave this host, in the
 // network namespace of the calling thread, by rising index. Those that are left
 // out: loopback; point-to-point interfaces, since programs that use packet sockets
@@ -29,6 +33,7 @@ func Links() ([]hop.GuardLink, error) {
 
 func listLinks(c *bulk.Conn) (links []hop.GuardLink, err error) {
 	b, start := bulk.Begin(nil, unix.RTM_GETLINK, unix.NLM_F_DUMP, make([]byte, unix.SizeofIfInfomsg)...)
+	b = bulk.AttrUint32(b, unix.IFLA_EXT_MASK, skipStatistics)
 	err = c.Dump(bulk.End(b, start), bulk.Tries, func() { links = nil }, func(kind uint16, body []byte) {
 		if l, ok := parseLink(body); ok && kind == unix.RTM_NEWLINK {
 			links = append(links, l)
