@@ -235,7 +235,7 @@ func guard(ts *testscript.TestScript, _ bool, args []string) {
 	case "degraded":
 		o := &f.Overview
 		o.Peers[0].Protected, o.Peers[0].Hops[1].Protected = false, false
-		o.Peers[0].Hops[1].Problem = "policies are missing"
+		o.Peers[0].Hops[1].Problem, o.Peers[0].Hops[1].DroppedAt = "policies are missing", "attic"
 		o.Config.LastError = "guard.yaml:3:1: peers: missing"
 		o.Programs = []control.Program{{PID: 812, Name: "dhcpd\x1b[2J", Problem: "reads packets below IP"}}
 		o.Degraded = []string{"peer attic: not protected", "dhcpd: cannot be protected"}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -121,12 +122,20 @@ func writeHops(out io.Writer, hops []control.Hop) error {
 			state, age = "MISSING", "-"
 		}
 		g.row(h.Name, state, dash(h.Mode), addressText(h.Local), addressText(h.Remote), dash(h.Algorithms), age, h.Rekeys,
-			trafficText(h.Out), trafficText(h.In), h.DroppedOut.Packets, h.DroppedIn.Packets)
+			trafficText(h.Out), trafficText(h.In), droppedText(h, h.DroppedOut), droppedText(h, h.DroppedIn))
 	}
 	if err := g.write(out); err != nil {
 		return err
 	}
 	return writeLines(out, "", hopNotes(hops))
+}
+
+// droppedText is how much was dropped of a hop, unless another counts it.
+func droppedText(h *control.Hop, t control.Traffic) string {
+	if h.DroppedAt != "" {
+		return "-"
+	}
+	return strconv.FormatUint(t.Packets, 10)
 }
 
 func hopNotes(hops []control.Hop) []string {
@@ -138,6 +147,9 @@ func hopNotes(hops []control.Hop) []string {
 		}
 		if h.LastError != "" {
 			notes = append(notes, fmt.Sprintf("%s: last error, %s: %s", h.Name, clockTime(h.LastErrorAt), h.LastError))
+		}
+		if h.DroppedAt != "" {
+			notes = append(notes, h.Name+": what comes or would leave in clear is counted at "+h.DroppedAt+", which is to the same address")
 		}
 		notes = append(notes, hopWarnings(h)...)
 	}

@@ -24,7 +24,8 @@ type Hop struct {
 	Rekeys     uint64     `json:"rekeys"`
 	DroppedIn  Traffic    `json:"dropped_in"` // came outside ESP, and was discarded
 	DroppedOut Traffic    `json:"dropped_out"`
-	Rejected   uint64     `json:"rejected"` // packets in ESP that failed authentication, or came twice
+	DroppedAt  string     `json:"dropped_at,omitempty"` // hop to the same address that counts what was dropped of this one too
+	Rejected   uint64     `json:"rejected"`             // packets in ESP that failed authentication, or came twice
 	LastError  string     `json:"last_error,omitempty"`
 	// LastErrorAt is absent while there was no error.
 	LastErrorAt time.Time `json:"last_error_at,omitzero"`
@@ -43,7 +44,7 @@ func HopOf(s *hop.State) Hop {
 		Name: s.Hop, Mode: s.Mode, Local: s.Local, Remote: s.Remote,
 		Protected: s.Protected, Problem: s.Problem, Algorithms: s.Algorithms, Age: Lifetime(s.Age),
 		In: TrafficOf(s.In), Out: TrafficOf(s.Out), Rekeys: s.Rekeys,
-		DroppedIn: TrafficOf(s.Dropped.In), DroppedOut: TrafficOf(s.Dropped.Out), Rejected: s.Rejected,
+		DroppedIn: TrafficOf(s.Dropped.In), DroppedOut: TrafficOf(s.Dropped.Out), DroppedAt: s.DroppedAt, Rejected: s.Rejected,
 		LastError: s.LastError, LastErrorAt: s.LastErrorAt, Warnings: append([]string(nil), s.Warnings...),
 	}
 }

@@ -21,7 +21,7 @@ func state() hop.State {
 		Local: netip.MustParseAddr("2001:db8::1"), Remote: netip.MustParseAddr("2001:db8::547"),
 		Protected: true, Problem: "p", Algorithms: "AES_GCM_16-256", Age: 90 * time.Second,
 		In: hop.Traffic{Packets: 1, Bytes: 2}, Out: hop.Traffic{Packets: 3, Bytes: 4}, Rekeys: 5,
-		Dropped: hop.Dropped{In: hop.Traffic{Packets: 6, Bytes: 7}, Out: hop.Traffic{Packets: 8, Bytes: 9}}, Rejected: 11,
+		Dropped: hop.Dropped{In: hop.Traffic{Packets: 6, Bytes: 7}, Out: hop.Traffic{Packets: 8, Bytes: 9}}, DroppedAt: "kea", Rejected: 11,
 		LastError: "AUTHENTICATION_FAILED", LastErrorAt: wall, Warnings: []string{"w"},
 	}
 }
@@ -35,7 +35,7 @@ func TestHopOf(t *testing.T) {
 	}
 	want := `{"name":"kea+1","mode":"ike psk","local":"2001:db8::1","remote":"2001:db8::547","protected":true,"problem":"p",` +
 		`"algorithms":"AES_GCM_16-256","age":90,"in":{"packets":1,"bytes":2},"out":{"packets":3,"bytes":4},"rekeys":5,` +
-		`"dropped_in":{"packets":6,"bytes":7},"dropped_out":{"packets":8,"bytes":9},"rejected":11,` +
+		`"dropped_in":{"packets":6,"bytes":7},"dropped_out":{"packets":8,"bytes":9},"dropped_at":"kea","rejected":11,` +
 		`"last_error":"AUTHENTICATION_FAILED","last_error_at":"2026-03-04T05:06:07Z","warnings":["w"]}`
 	if string(got) != want {
 		t.Errorf("hop:\n got %s\nwant %s", got, want)

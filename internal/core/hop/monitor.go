@@ -1,6 +1,7 @@
 package hop
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -153,6 +154,7 @@ func (m *Monitor) Reconfigure(hops []Hop) {
 	m.guard.reset()
 	m.manual.reset()
 	m.load.reset()
+	counts := make(map[netip.Addr]string) // the hop that has the guard's counter, by the peer's address
 	for i := range m.hops {
 		h := &m.hops[i]
 		w := old[h.Name]
@@ -163,6 +165,9 @@ func (m *Monitor) Reconfigure(hops []Hop) {
 		w.hop = h
 		w.state.Hop, w.state.Peer, w.state.Mode = h.Name, h.Peer, h.Mode()
 		w.state.Local, w.state.Remote = h.Local.WithZone(h.Link), h.Remote.WithZone(h.Link)
+		if w.state.DroppedAt = counts[w.state.Remote]; w.state.DroppedAt == "" {
+			counts[w.state.Remote] = h.Name
+		}
 		w.initiate.reset()
 		w.reinstall.reset()
 		m.watched[h.Name] = w

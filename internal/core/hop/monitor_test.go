@@ -628,6 +628,31 @@ func TestReconfigure(t *testing.T) {
 	}
 }
 
+// The guard knows a peer by its address: of hops to the same one the first counts what
+// is dropped, and the others say so. Links tell addresses of their scope apart.
+func TestWhoCountsWhatIsDropped(t *testing.T) {
+	a, b := ikeHop(trust.Server), ikeHop(trust.Server)
+	b.Name, b.Local = "srv+1", netip.MustParseAddr("2001:db8::11")
+	c, d, e := a, a, a
+	c.Name, c.Remote = "other", netip.MustParseAddr("2001:db8::3")
+	d.Name, d.Remote, d.Link = "here", netip.MustParseAddr("fe80::2"), "eth0"
+	e.Name, e.Remote, e.Link = "there", d.Remote, "eth1"
+	m := hop.NewMonitor([]hop.Hop{a, b, c, d, e})
+	at := func() (all []string) {
+		for _, s := range m.States() {
+			all = append(all, s.DroppedAt)
+		}
+		return all
+	}
+	if got, want := at(), []string{"", "srv", "", "", ""}; !slices.Equal(got, want) {
+		t.Errorf("counted at %q, want %q", got, want)
+	}
+	m.Reconfigure([]hop.Hop{b, c})
+	if got, want := at(), []string{"", ""}; !slices.Equal(got, want) {
+		t.Errorf("without the first: counted at %q, want %q", got, want)
+	}
+}
+
 func TestSecretsDoNotPrint(t *testing.T) {
 	h := ikeHop(trust.Server)
 	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {

@@ -111,6 +111,7 @@ type State struct {
 	In, Out       Traffic       // ESP since the hop was first seen, over all SAs
 	Rekeys        uint64
 	Dropped       Dropped
+	DroppedAt     string // hop to the same address that counts what was dropped of this one too: the guard knows a peer by its address alone; empty: Dropped is the hop's own
 	Rejected      uint64 // packets in ESP that failed authentication, or came twice
 	LastError     string // in words; empty: none yet
 	LastErrorAt   time.Time
