@@ -18,7 +18,7 @@ import (
 type Record struct {
 	Delegation
 	BootID    string
-	ValidWall time.Time // zero: never
+	ValidWall time.Time // zero: never, or the wall clock could not be trusted when it was kept
 }
 
 // Key is where a delegation is kept: by VRF and prefix, which are unique.
@@ -36,9 +36,15 @@ func KeyRange() (from, to []byte) { return []byte{'d'}, []byte{'d' + 1} }
 
 const recordVersion = 1
 
-// AppendRecord appends the kept form of d.
+// AppendRecord appends the kept form of d. By a wall clock that cannot be trusted,
+// such as that of a machine without a battery before it has asked the network, it
+// says no end: once the clock is right that would long have passed.
 func AppendRecord(b []byte, d *Delegation, now instant.Now, bootID string) []byte {
-	return appendRecord(b, d, now.WallAt(d.Valid), bootID)
+	end := time.Time{}
+	if now.Synced {
+		end = now.WallAt(d.Valid)
+	}
+	return appendRecord(b, d, end, bootID)
 }
 
 // Append appends the kept form of a record that was read.
@@ -125,25 +131,26 @@ func ParseRecord(b []byte) (Record, error) {
 // wall clock says how much is left; while that clock is unsynchronised or
 // behind lastWall, the last instant kept, nothing is ended: a delegation then
 // gets its whole lifetime again, which is never too short, until Expire finds
-// the clock trustworthy and gives it its true end.
+// the clock trustworthy and gives it its true end. So does, for good, one that
+// was kept while the clock could not be trusted.
 func (t *Table) Restore(now instant.Now, r Record, bootID string, lastWall time.Time) {
 	e := &entry{Delegation: r.Delegation}
 	e.Source = FromStore
-	sameBoot, held := r.BootID == bootID, false
-	if !sameBoot && r.Valid != instant.Never {
-		if now.Synced && !now.Wall.Before(lastWall) {
+	held := false
+	if r.BootID != bootID && r.Valid != instant.Never {
+		if known := !r.ValidWall.IsZero(); known && now.Synced && !now.Wall.Before(lastWall) {
 			left := r.ValidWall.Sub(now.Wall)
 			early := time.Duration(r.Valid - r.Preferred)
 			e.Valid = now.Boot.After(left)
 			e.Preferred = now.Boot.After(left - early)
 		} else {
 			e.Preferred, e.Valid = lifetimes(now, r.Lifetime, r.Lifetime)
-			held = true
+			held = known
 		}
 	}
 	t.Remove(e.VRF, e.Prefix)
 	t.insert(e)
-	if held && !r.ValidWall.IsZero() {
+	if held {
 		t.held[e.ref] = r.ValidWall.UnixNano()
 		t.minWall = lastWall
 	}

@@ -124,3 +124,23 @@ func TestRebootTwiceWithoutAClock(t *testing.T) {
 		w.wants(leased + "10m0s")
 	}
 }
+
+// What was granted before the clock was set does not end by what the clock said
+// then: after the next reboot it has its whole lifetime again, once, twice, and
+// however good the clock has become.
+func TestGrantUnderABadClockOverAReboot(t *testing.T) {
+	w := newWorld(t)
+	right := w.now.Wall
+	w.now.Wall, w.now.Synced = right.Add(-6*365*24*time.Hour), false // as without a battery
+	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 3600)))
+	for _, synced := range []bool{true, false} {
+		w.reboot(right.Add(10*time.Minute), synced)
+		w.wants(leased + "1h0m0s")
+		w.now.Synced = true
+		w.tick()
+		w.wants(leased + "1h0m0s")
+	}
+	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 3600))) // renewed by a clock that is right
+	w.reboot(right.Add(40*time.Minute), true)
+	w.wants(leased + "30m0s")
+}
