@@ -3,6 +3,7 @@ package ipsec
 import (
 	"context"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -74,6 +75,7 @@ func TestReadEvents(t *testing.T) {
 			logged("fairlead-relay-a", "5", "received AUTHENTICATION_FAILED notify error"),
 			logged("(unnamed)", "7", "looking for peer configs matching 2001:db8::1[me]...2001:db8::2[you]"),
 			logged("(unnamed)", "7", "no matching peer config found"),
+			logged("theirs", "7", "received NO_PROPOSAL_CHOSEN notify error"), // it turned out to be another administrator's
 			logged("(unnamed)", "8", "2001:db8::9 is initiating an IKE_SA"),
 			logged("(unnamed)", "8", "received proposals unacceptable"),
 			logged("", "", "no IKE config found for 2001:db8::1...2001:db8::2, sending NO_PROPOSAL_CHOSEN"),
@@ -103,6 +105,29 @@ func TestReadEvents(t *testing.T) {
 	cancel()
 	for e := range events {
 		t.Errorf("one more event: %+v", e)
+	}
+}
+
+// What is remembered of SAs that have no name yet is bounded: whoever sends as a
+// peer begins as many as he likes.
+func TestTracesAreBounded(t *testing.T) {
+	s := Open(Options{Owner: hop.OwnerRelay})
+	s.remember([]hop.Hop{{Name: "six", Local: netip.MustParseAddr("2001:db8::1"), Remote: netip.MustParseAddr("2001:db8::2")}})
+	f := newFailures(s)
+	for id := range 4 * maxTraced {
+		for _, text := range []string{"2001:db8::2 is initiating an IKE_SA", "no issuer certificate found for \"CN=a\""} {
+			m, err := parameters("ikesa-name", "(unnamed)", "ikesa-uniqueid", strconv.Itoa(id+1), "msg", text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.read(m)
+		}
+		if f.peers[strconv.Itoa(id+1)] == nil || f.doubts[strconv.Itoa(id+1)] == "" {
+			t.Fatalf("nothing is known of SA %d", id+1)
+		}
+	}
+	if len(f.peers) > maxTraced || len(f.doubts) > maxTraced {
+		t.Errorf("%d and %d SAs are remembered, more than %d", len(f.peers), len(f.doubts), maxTraced)
 	}
 }
 
