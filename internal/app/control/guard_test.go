@@ -18,6 +18,7 @@ import (
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/control/controltest"
+	"fairlead/internal/lab/labtest"
 )
 
 // servedGuard is a running server over a fake guard.
@@ -27,12 +28,12 @@ type servedGuard struct {
 	config config.Control
 	audit  string
 	fake   *controltest.FakeGuard
-	log    *logged
+	log    *labtest.Log
 }
 
 func serveGuard(t *testing.T, tune func(*servedGuard)) *servedGuard {
 	t.Helper()
-	s := &servedGuard{fake: controltest.NewGuard(), log: new(logged)}
+	s := &servedGuard{fake: controltest.NewGuard(), log: new(labtest.Log)}
 	s.config.Socket, s.config.Group = filepath.Join(openDir(t), "g.sock"), "0"
 	if tune != nil {
 		tune(s)

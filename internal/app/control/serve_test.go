@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +20,7 @@ import (
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/control/controltest"
+	"fairlead/internal/lab/labtest"
 )
 
 // values lets cmp compare what has its own equality.
@@ -35,25 +35,7 @@ type served struct {
 	*control.Client
 	config *config.Config
 	fake   *controltest.Fake
-	log    *logged
-}
-
-// logged is what a server logs.
-type logged struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *logged) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	log    *labtest.Log
 }
 
 // openDir is a temporary folder that other users can enter.
@@ -78,7 +60,7 @@ func openDir(t *testing.T) string {
 // the server before it runs.
 func serve(t *testing.T, tune func(*config.Config), before func(*control.Server)) *served {
 	t.Helper()
-	s := &served{config: config.Default(), fake: controltest.New(), log: new(logged)}
+	s := &served{config: config.Default(), fake: controltest.New(), log: new(labtest.Log)}
 	s.config.Control.Socket = filepath.Join(openDir(t), "c.sock")
 	s.config.Control.Group = "0"
 	if tune != nil {

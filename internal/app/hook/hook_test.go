@@ -22,6 +22,7 @@ import (
 	"fairlead/internal/app/control"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/instant"
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/wire/linkaddr"
 )
 
@@ -96,28 +97,10 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// logged is what a Runner logs.
-type logged struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *logged) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // running is a Runner at work.
 type running struct {
 	*Runner
-	log  *logged
+	log  *labtest.Log
 	stop func() // waits for its end
 }
 
@@ -133,7 +116,7 @@ func start(t *testing.T, script string, tune func(*config.Hook)) *running {
 	if tune != nil {
 		tune(&c)
 	}
-	r := &running{log: new(logged)}
+	r := &running{log: new(labtest.Log)}
 	r.Runner = New(c, slog.New(slog.NewTextHandler(r.log, nil)))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
