@@ -123,6 +123,12 @@ type Files struct {
 	Certificate, Key, Authority string
 }
 
+// Stanza is the key ike of a peer in Fairlead's configuration, whose certificate
+// this is, indented by four.
+func (f Files) Stanza() string {
+	return fmt.Sprintf("    ike:\n      certificate: %s\n      key: %s\n      ca: %s\n", f.Certificate, f.Key, f.Authority)
+}
+
 // Write writes a credential, and the certificate of the authority that its owner
 // believes in, into a folder, in PEM and readable by their owner alone.
 func (c *Credential) Write(folder string, trusted *Authority) (Files, error) {
