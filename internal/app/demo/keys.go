@@ -42,7 +42,7 @@ func (c *chain) certified() (stanzas [2]string, err error) {
 		if err != nil {
 			return stanzas, err
 		}
-		stanzas[i] = fmt.Sprintf("    protection: ipsec\n    ike:\n      certificate: %s\n      key: %s\n      ca: %s\n", files.Certificate, files.Key, files.Authority)
+		stanzas[i] = "    protection: ipsec\n" + files.Stanza()
 	}
 	return stanzas, nil
 }

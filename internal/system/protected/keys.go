@@ -80,7 +80,7 @@ func Certificate(t *testing.T, dir string, by, trusted *ike.Authority, r ike.Req
 	need(t, err)
 	files, err := c.Write(dir, trusted)
 	need(t, err)
-	return fmt.Sprintf("    ike:\n      certificate: %s\n      key: %s\n      ca: %s\n", files.Certificate, files.Key, files.Authority)
+	return files.Stanza()
 }
 
 // ManualKeys is a file with a new pair of keys.
