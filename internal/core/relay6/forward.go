@@ -57,6 +57,13 @@ func (r *Relay) handleRelayForward(now instant.Now, l *link, p *Packet, eff *Eff
 		r.drop(l, p, DropUntrustedRelay, eff)
 		return
 	}
+	if peer == nil && rank(source) != rankLinkLocal {
+		// A link that trusts every relay trusts none in the name of a protected one.
+		if named := r.trust.FindAddress(trust.Relay, source); named != nil && named.Protection == trust.ProtectionIPsec {
+			r.drop(l, p, DropUnprotected, eff)
+			return
+		}
+	}
 	if peer != nil && !Protected(peer, p.Dest, p.Framed) {
 		r.drop(l, p, DropUnprotected, eff)
 		return

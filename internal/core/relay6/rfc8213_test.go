@@ -168,6 +168,9 @@ func TestRFC8213_3p_ProtectedPeersAreHeardUnderIPsecAlone(t *testing.T) {
 	answer := func(dest string, framed bool) relay6.Packet {
 		return relay6.Packet{Link: upIndex, Source: netip.AddrPortFrom(addr(serverAddr), 547), Dest: addr(dest), Framed: framed, Payload: reply}
 	}
+	elsewhere := func(source string) relay6.Packet {
+		return relay6.Packet{Link: lan0Index, Source: netip.AddrPortFrom(addr(source), 547), Dest: addr("ff02::1:2"), Framed: true, Payload: below}
+	}
 	trustedLink := rule(trusted)
 	for _, tc := range []struct {
 		name   string
@@ -181,6 +184,9 @@ func TestRFC8213_3p_ProtectedPeersAreHeardUnderIPsecAlone(t *testing.T) {
 		{"relay, to the group by UDP", []func(*relay6.Config){relayPeer(relayAddr), protected}, forward("ff02::1:2", false), "unprotected"},
 		{"relay, to another address of ours", []func(*relay6.Config){relayPeer(relayAddr), protected}, forward("2001:db8:2::1", false), "unprotected"},
 		{"relay, as a frame on a link where all relays are trusted", []func(*relay6.Config){relayPeer(relayAddr), protected, trustedLink}, forward("ff02::1:2", true), "unprotected"},
+		{"relay, on another link, where all relays are trusted", []func(*relay6.Config){relayPeer(relayAddr), protected, trustedLink}, elsewhere(relayAddr), "unprotected"},
+		{"relay in clear, on another link, where all relays are trusted", []func(*relay6.Config){protected, relayPeer(relayAddr), trustedLink}, elsewhere(relayAddr), ""},
+		{"a link-local address of another link, where all relays are trusted", []func(*relay6.Config){relayPeer("fe80::99"), protected, trustedLink}, elsewhere("fe80::99"), ""},
 		{"relay in clear, as a frame", []func(*relay6.Config){protected, relayPeer(relayAddr)}, forward("ff02::1:2", true), ""},
 		{"server, by UDP to our address", []func(*relay6.Config){protected}, answer(localAddr, false), ""},
 		{"server, as a frame", []func(*relay6.Config){protected}, answer("ff02::1:2", true), "unprotected"},
