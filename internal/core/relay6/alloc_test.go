@@ -38,45 +38,36 @@ func TestForwardingAllocatesNothing(t *testing.T) {
 	}
 }
 
-func BenchmarkSolicit(b *testing.B) {
-	w := newWorld(b)
-	p := relay6.Packet{
-		Link: lan0Index, Source: netip.AddrPortFrom(addr(alice.addr), 546), LinkLayer: alice.mac, HardwareType: 1,
-		Payload: message(dhcp6.Solicit, 1, clientID(alice.duid), iaPD(1)),
-	}
+// handles measures what one packet costs.
+func handles(b *testing.B, w *world, p relay6.Packet) {
 	b.ReportAllocs()
 	for b.Loop() {
 		w.eff.Reset()
 		w.core.Handle(w.now, &p, &w.eff)
 	}
 }
+
+// solicit is a Solicit of Alice.
+func solicit() relay6.Packet {
+	return relay6.Packet{
+		Link: lan0Index, Source: netip.AddrPortFrom(addr(alice.addr), 546), LinkLayer: alice.mac, HardwareType: 1,
+		Payload: message(dhcp6.Solicit, 1, clientID(alice.duid), iaPD(1)),
+	}
+}
+
+func BenchmarkSolicit(b *testing.B) { handles(b, newWorld(b), solicit()) }
 
 // BenchmarkSolicitBoth is one that is wrapped twice: for a server that is
 // protected, with options that another does not get.
 func BenchmarkSolicitBoth(b *testing.B) {
-	w := newWorld(b, everyOption, clearServer)
-	p := relay6.Packet{
-		Link: lan0Index, Source: netip.AddrPortFrom(addr(alice.addr), 546), LinkLayer: alice.mac, HardwareType: 1,
-		Payload: message(dhcp6.Solicit, 1, clientID(alice.duid), iaPD(1)),
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		w.eff.Reset()
-		w.core.Handle(w.now, &p, &w.eff)
-	}
+	handles(b, newWorld(b, everyOption, clearServer), solicit())
 }
 
 func BenchmarkAdvertise(b *testing.B) {
-	w := newWorld(b)
-	p := relay6.Packet{
+	handles(b, newWorld(b), relay6.Packet{
 		Link: upIndex, Source: netip.AddrPortFrom(addr(serverAddr), 547),
 		Payload: relayed(dhcp6.RelayReply, 0, "2001:db8:1::1", alice.addr, message(dhcp6.Advertise, 1, clientID(alice.duid)), interfaceID("lan0")),
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		w.eff.Reset()
-		w.core.Handle(w.now, &p, &w.eff)
-	}
+	})
 }
 
 // BenchmarkRenew is a Renew and its Reply, with the change that keeps it.

@@ -18,17 +18,20 @@ import (
 // both runs one body on the fake kernel and on the real one.
 func both(t *testing.T, body func(t *testing.T, k kernel)) {
 	t.Run("fake", func(t *testing.T) { body(t, fakekernel.New()) })
-	t.Run("real", func(t *testing.T) {
-		n := newNode(t)
-		var table *nft.Table
-		var err error
-		n.do(func() { table, err = nft.Open(nft.Options{}) })
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer table.Close()
-		body(t, table)
-	})
+	t.Run("real", func(t *testing.T) { body(t, tableOf(t, newNode(t))) })
+}
+
+// tableOf opens the table of a node, until the test ends.
+func tableOf(t *testing.T, n *node) *nft.Table {
+	t.Helper()
+	var table *nft.Table
+	var err error
+	n.do(func() { table, err = nft.Open(nft.Options{}) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = table.Close() })
+	return table
 }
 
 type kernel interface {
@@ -94,13 +97,7 @@ func TestElementLife(t *testing.T) {
 // What no set can hold fails alone.
 func TestElementThatCannotBe(t *testing.T) {
 	n := newNode(t)
-	var table *nft.Table
-	var err error
-	n.do(func() { table, err = nft.Open(nft.Options{}) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer table.Close()
+	table := tableOf(t, n)
 	unmasked := add(hoststate.SourceLink, "c0", "2001:db8::1/56")
 	ops := []hoststate.Op{
 		add(hoststate.SourceLink, "c0", "2001:db8:100::/56"), unmasked, add(hoststate.SourceLink, "", "2001:db8::/56"),
@@ -124,13 +121,7 @@ func TestElementThatCannotBe(t *testing.T) {
 func TestTwentyThousandElements(t *testing.T) {
 	const many = 20_000
 	n := newNode(t)
-	var table *nft.Table
-	var err error
-	n.do(func() { table, err = nft.Open(nft.Options{}) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer table.Close()
+	table := tableOf(t, n)
 	ops := make([]hoststate.Op, many)
 	base := netip.MustParseAddr("2001:db8::").As16()
 	for i := range ops {
@@ -139,7 +130,7 @@ func TestTwentyThousandElements(t *testing.T) {
 	}
 	apply(t, table, ops...)
 	var es []hoststate.Element
-	err = table.Elements(func(e hoststate.Element) { es = append(es, e) })
+	err := table.Elements(func(e hoststate.Element) { es = append(es, e) })
 	if err != nil || len(es) != many {
 		t.Fatalf("read back: %d, %v, want %d", len(es), err, many)
 	}
@@ -257,13 +248,7 @@ func TestOtherLayout(t *testing.T) {
 	n.run("nft add table inet fairlead")
 	n.run("nft add set inet fairlead guarded { type ipv6_addr ; }")
 	n.run("nft add table inet theirs")
-	var table *nft.Table
-	var err error
-	n.do(func() { table, err = nft.Open(nft.Options{}) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer table.Close()
+	table := tableOf(t, n)
 	apply(t, table, add(hoststate.Guarded, "c0", ""))
 	holds(t, table, "guarded c0")
 	if err := table.Purge(); err != nil {
@@ -282,13 +267,7 @@ func TestRuinedTable(t *testing.T) {
 	n.run("nft add chain inet fairlead layout-1")
 	n.run("nft add set inet fairlead guarded { type ipv6_addr ; }")
 	n.run("nft add set inet fairlead source-link-56 { type ifname ; }")
-	var table *nft.Table
-	var err error
-	n.do(func() { table, err = nft.Open(nft.Options{}) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer table.Close()
+	table := tableOf(t, n)
 	apply(t, table, add(hoststate.Guarded, "c0", ""), add(hoststate.SourceLink, "c0", "2001:db8:100::/56"))
 	holds(t, table, "guarded c0", "source-link c0 2001:db8:100::/56")
 }

@@ -19,14 +19,8 @@ type opened struct {
 
 func open(t *testing.T) *opened {
 	t.Helper()
-	o := &opened{node: newNode(t)}
-	var err error
-	o.do(func() { o.Table, err = nft.Open(nft.Options{}) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = o.Close() })
-	return o
+	n := newNode(t)
+	return &opened{node: n, Table: tableOf(t, n)}
 }
 
 func (o *opened) version() nft.Version {
