@@ -10,6 +10,7 @@ import (
 
 	"fairlead/internal/app/control"
 	"fairlead/internal/lab"
+	"fairlead/internal/lab/peer"
 	"fairlead/internal/lab/script"
 	"fairlead/internal/system/protected"
 	"fairlead/internal/wire/dhcp6"
@@ -21,87 +22,122 @@ func peerOf(name, role string, address, local netip.Addr, link, keys string) str
 		name, address, local, role, link, keys)
 }
 
-// Hop by hop: each of the two hops of a chain has SAs of its own, with its own
-// keys, and neither end of the chain knows those of the other hop. If one hop's
-// keys are wrong the other stays as it is. RFC 8213 3e, 3f and 4a.
+// chain is a client, two relays and a server, with addresses of the relays' and
+// the server's ends of the two hops. The lower hop has a pre-shared key, the upper
+// one certificates.
 //
 //	c c0 --- d1 a u0 --- x0 b u0 --- s0 s
-func TestRFC8213_3_HopByHop(t *testing.T) {
-	n := lab.ForTest(t)
-	nodes := make(map[string]*lab.Node)
-	for _, name := range []string{"c", "a", "b", "s"} {
-		d, err := n.Node(name)
+type chain struct {
+	*lab.Net
+	t                           *testing.T
+	c, a, b, s                  *lab.Node
+	lower, below, above, server netip.Addr
+	ends                        []*protected.End  // of a, b and s
+	wires                       []*protected.Wire // of the lower hop and the upper one
+}
+
+// newChain makes the network and configures all ends. Relay a is fairlead itself,
+// or somebody else's program under guard. Of the programs none runs.
+func newChain(t *testing.T, guarded bool) *chain {
+	t.Helper()
+	h := &chain{
+		Net: lab.ForTest(t), t: t,
+		lower: netip.MustParseAddr("2001:db8:ab::a"), below: netip.MustParseAddr("2001:db8:ab::b"),
+		above: netip.MustParseAddr("2001:db8:b5::b"), server: netip.MustParseAddr("2001:db8:b5::5"),
+	}
+	for name, d := range map[string]**lab.Node{"c": &h.c, "a": &h.a, "b": &h.b, "s": &h.s} {
+		var err error
+		*d, err = h.Node(name)
 		need(t, err)
-		nodes[name] = d
 	}
-	c, a, b, s := nodes["c"], nodes["a"], nodes["b"], nodes["s"]
-	need(t, n.Veth(c, "c0", a, "d1"))
-	need(t, n.Veth(a, "u0", b, "x0"))
-	need(t, n.Veth(b, "u0", s, "s0"))
-	lower, below := netip.MustParseAddr("2001:db8:ab::a"), netip.MustParseAddr("2001:db8:ab::b")
-	above, server := netip.MustParseAddr("2001:db8:b5::b"), netip.MustParseAddr("2001:db8:b5::5")
-	for _, at := range []struct {
-		d       *lab.Node
-		link    string
-		address string
-	}{{a, "d1", "2001:db8:1::1"}, {a, "u0", lower.String()}, {b, "x0", below.String()}, {b, "u0", above.String()}, {s, "s0", server.String()}} {
-		need(t, at.d.Address(at.link, at.address+"/64"))
-	}
-	ends := []*protected.End{newEnd(t, a, false), newEnd(t, b, false), newEnd(t, s, true)}
-	for _, e := range ends {
+	need(t, h.Veth(h.c, "c0", h.a, "d1"))
+	need(t, h.Veth(h.a, "u0", h.b, "x0"))
+	need(t, h.Veth(h.b, "u0", h.s, "s0"))
+	need(t, h.a.Address("d1", "2001:db8:1::1/64"))
+	need(t, h.a.Address("u0", h.lower.String()+"/64"))
+	need(t, h.b.Address("x0", h.below.String()+"/64"))
+	need(t, h.b.Address("u0", h.above.String()+"/64"))
+	need(t, h.s.Address("s0", h.server.String()+"/64"))
+	h.ends = []*protected.End{newEnd(t, h.a, guarded), newEnd(t, h.b, false), newEnd(t, h.s, true)}
+	for _, e := range h.ends {
 		e.Strongswan()
 	}
-	atA, atBelow := protected.Preshared(t, n.Dir(), below, lower)
-	atAbove, atServer := protected.Certificates(t, n.Dir(), server, above)
-	ends[0].Configure(peerOf("b", "server", below, lower, "u0", atA))
-	ends[1].Configure(peerOf("s", "server", server, above, "u0", atAbove) + peerOf("a", "relay", lower, below, "x0", atBelow))
-	ends[2].Configure(peerOf("b", "relay", above, server, "s0", atServer))
-	wires := []*protected.Wire{record(t, b, "x0"), record(t, s, "s0")}
-	scripted, err := script.StartServer(s, server, script.Grants{T1: 1000, T2: 1600, Prefixes: func(script.Request, dhcp6.IA) []dhcp6.IAPrefix {
+	atA, atBelow := protected.Preshared(t, h.Dir(), h.below, h.lower)
+	atAbove, atServer := protected.Certificates(t, h.Dir(), h.server, h.above)
+	h.ends[0].Configure(peerOf("b", "server", h.below, h.lower, "u0", atA))
+	h.ends[1].Configure(peerOf("s", "server", h.server, h.above, "u0", atAbove) + peerOf("a", "relay", h.lower, h.below, "x0", atBelow))
+	h.ends[2].Configure(peerOf("b", "relay", h.above, h.server, "s0", atServer))
+	h.wires = []*protected.Wire{record(t, h.b, "x0"), record(t, h.s, "s0")}
+	return h
+}
+
+// obtains starts all ends and a scripted server, has the client obtain a prefix
+// through both relays, and fails unless both hops were in ESP, each by SAs of its
+// own.
+func (h *chain) obtains() {
+	h.t.Helper()
+	scripted, err := script.StartServer(h.s, h.server, script.Grants{T1: 1000, T2: 1600, Prefixes: func(script.Request, dhcp6.IA) []dhcp6.IAPrefix {
 		return []dhcp6.IAPrefix{{Prefix: delegated, Preferred: 2000, Valid: 3000}}
 	}}.Answer)
-	need(t, err)
-	for _, e := range ends {
+	need(h.t, err)
+	for _, e := range h.ends {
 		e.Start()
 	}
-	for _, e := range ends {
+	for _, e := range h.ends {
 		e.BecomesProtected()
 	}
-	client, err := script.StartClient(c, script.ClientConfig{DUID: dhcp6.DUID{0, 3, 0, 1, 2, 0, 0, 0, 0xc0, 1}})
-	need(t, err)
+	client, err := script.StartClient(h.c, script.ClientConfig{DUID: dhcp6.DUID{0, 3, 0, 1, 2, 0, 0, 0, 0xc0, 1}})
+	need(h.t, err)
 	reply, err := client.Obtain(patience, 1)
-	need(t, err)
+	need(h.t, err)
 	if got := script.Delegations(reply); len(got) != 1 || got[0].Prefix != delegated {
-		t.Errorf("delegated: %v, want %v", got, delegated)
+		h.t.Errorf("delegated: %v, want %v", got, delegated)
 	}
 	if q := scripted.Received()[0]; len(q.Relays) != 2 {
-		t.Errorf("the server's message came through %d relays, want 2", len(q.Relays))
+		h.t.Errorf("the server's message came through %d relays, want 2", len(q.Relays))
 	}
-	spis := []map[string]int{wires[0].SPIs(0, lower), wires[1].SPIs(0, above)}
-	for i, x := range wires {
+	spis := []map[string]int{h.wires[0].SPIs(0, h.lower), h.wires[1].SPIs(0, h.above)}
+	for i, x := range h.wires {
 		if _, esp := x.OnlyESP(0); esp < 4 || len(spis[i]) == 0 {
-			t.Errorf("hop %d: %d ESP packets under %v, want at least 4", i+1, esp, spis[i])
+			h.t.Errorf("hop %d: %d ESP packets under %v, want at least 4", i+1, esp, spis[i])
 		}
 	}
 	for spi := range spis[0] {
 		if spis[1][spi] > 0 {
-			t.Errorf("SPI %s is on both hops", spi)
+			h.t.Errorf("SPI %s is on both hops", spi)
 		}
 	}
+}
+
+// Hop by hop: each of the two hops of a chain has SAs of its own, with its own
+// keys, and neither end of the chain knows those of the other hop. If one hop's
+// keys are wrong the other stays as it is. RFC 8213 3e, 3f and 4a.
+func TestRFC8213_3_HopByHop(t *testing.T) {
+	h := newChain(t, false)
+	h.obtains()
 	// What the lower end holds says nothing of the upper hop, and the reverse.
-	for i, other := range map[int]netip.Addr{0: server, 2: lower} {
-		out, err := ends[i].Node.IP("xfrm state")
+	for i, other := range map[int]netip.Addr{0: h.server, 2: h.lower} {
+		out, err := h.ends[i].Node.IP("xfrm state")
 		need(t, err)
 		if strings.Contains(out, other.String()) {
-			t.Errorf("%s holds SAs with %s:\n%s", ends[i].Node.Name, other, out)
+			t.Errorf("%s holds SAs with %s:\n%s", h.ends[i].Node.Name, other, out)
 		}
 	}
-	wrong, _ := protected.Preshared(t, n.Dir(), below, lower)
-	ends[0].Configure(peerOf("b", "server", below, lower, "u0", wrong))
-	ends[0].Reload()
-	ends[1].Becomes("the lower hop is lost, and the upper one is not", func(hops []control.Hop) bool {
+	wrong, _ := protected.Preshared(t, h.Dir(), h.below, h.lower)
+	h.ends[0].Configure(peerOf("b", "server", h.below, h.lower, "u0", wrong))
+	h.ends[0].Reload()
+	h.ends[1].Becomes("the lower hop is lost, and the upper one is not", func(hops []control.Hop) bool {
 		return len(hops) == 2 && hops[0].Name == "s" && hops[0].Protected && hops[1].Name == "a" && !hops[1].Protected
 	})
+}
+
+// The lower relay is somebody else's, and a guard beside it protects its hop to
+// ours. RFC 8213 3a and 3f.
+func TestRFC8213_3_ForeignRelayBelow(t *testing.T) {
+	h := newChain(t, true)
+	_, err := peer.StartRelay(h.a, peer.RelayConfig{Down: "d1", Up: "u0", Server: h.below})
+	need(t, err)
+	h.obtains()
 }
 
 // A hop between link-local addresses, as towards a relay that has no others.
