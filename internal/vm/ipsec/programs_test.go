@@ -12,7 +12,7 @@ import (
 )
 
 // Servers by other authors (Kea is in TestRFC8213_3_Exchange6) are protected by
-// the guard beside them: each leases through ESP alone.
+// the guard beside them: each leases through ESP alone. RFC 8213 3a and 3m.
 func TestRFC8213_3_ForeignServers(t *testing.T) {
 	w := newWorld(t)
 	w.protect("manual")

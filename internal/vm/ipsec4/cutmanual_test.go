@@ -11,7 +11,7 @@ import (
 
 // With manual keys, too, nothing passes in clear whatever is taken away. Where the
 // keys are not the other end's, what is sent in ESP is not taken, and nothing is
-// sent otherwise; with the right ones it goes on.
+// sent otherwise; with the right ones it goes on. RFC 8213 3b, 3m and 3p.
 func TestRFC8213_3_FailsClosedManual4(t *testing.T) {
 	w := newWorld(t)
 	w.protect("manual", giaddr1)
