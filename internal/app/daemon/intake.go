@@ -99,7 +99,7 @@ func (in *intake) drain(at instant.Instant) bool {
 }
 
 // next appends to batch the messages whose turn it is, at most limit of them, and
-// says whether more are waiting.
+// says whether more are waiting for theirs.
 func (in *intake) next(batch []*message, limit int) (_ []*message, more bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -110,7 +110,14 @@ func (in *intake) next(batch []*message, limit int) (_ []*message, more bool) {
 		}
 		batch = append(batch, m)
 	}
-	return batch, in.queue.Len() > 0
+	return batch, in.queue.Ready()
+}
+
+// hold has messages that ask for changes wait, or no longer.
+func (in *intake) hold(held bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.queue.Hold(admission.Changes, held)
 }
 
 // done takes messages back.
@@ -135,6 +142,9 @@ func (in *intake) judge(d *udp.Datagram) {
 		if verdict == admission.Newcomer {
 			source = admission.Newcomers()
 		}
+	}
+	if class == admission.Clients && asksForChange(d.Payload) {
+		class = admission.Changes
 	}
 	m := in.take(d)
 	if m == nil {

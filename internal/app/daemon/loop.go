@@ -52,6 +52,9 @@ type loop struct {
 	at       instant.Now // of what is being handled
 	turn     *turn
 	inflight int // changes in the pipeline
+	backlog  backlog
+	holds    bool // there are too many of them
+	released bool // no longer, and something may have waited for that
 	ticked   instant.Instant
 
 	guard   guard
@@ -126,6 +129,10 @@ func (l *loop) run(ctx context.Context) error {
 			l.at = service.Now()
 			l.tick()
 			l.carryOut(ctx)
+		}
+		if l.released {
+			l.released = false
+			arrived = always
 		}
 		l.net.retry(l.at.Boot, l.core)
 		timer.Reset(l.sleep())
@@ -223,6 +230,7 @@ func (l *loop) linkEvent(e netlink.Event) (audit bool) {
 func (l *loop) settle(outcomes []relay6.Outcome) {
 	l.turn.eff.Reset()
 	l.inflight -= len(outcomes)
+	l.backlog.settled(l.at.Boot, len(outcomes))
 	failed := false
 	for _, o := range outcomes {
 		for _, f := range o.Install {
@@ -257,6 +265,7 @@ func (l *loop) begin(ctx context.Context) {
 	if j := l.share(); j != nil {
 		l.enqueue(j)
 	}
+	l.hold()
 }
 
 // share divides what is to be sent into what leaves now and what waits for a

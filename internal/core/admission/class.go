@@ -5,6 +5,7 @@ package admission
 type class[T any] struct {
 	total, perSource int
 	count            int
+	held             bool // nothing is popped
 
 	turn     int32 // head of the ring of links
 	linkRank int32 // head of the list of links in ofLinks
@@ -87,6 +88,9 @@ func (c *class[T]) push(source int32, item T) {
 	c.linkRank = c.ofLinks.gain(c.linkRank, s.link)
 	c.count++
 }
+
+// ready reports whether there is something to pop.
+func (c *class[T]) ready() bool { return c.count > 0 && !c.held }
 
 // pop takes the oldest item of the source whose turn it is on the link whose
 // turn it is, and passes both turns on.

@@ -10,6 +10,8 @@ import (
 type twinQueue struct {
 	bounds  []Bounds
 	classes []twinClass
+	held    map[int]bool
+	last    int // class, of those that take turns
 	clock   int
 }
 
@@ -76,12 +78,32 @@ func (q *twinQueue) push(class, link int, source Source, item int) (shed int, dr
 	return shed, true
 }
 
+// order is the classes in the order in which they are asked.
+func (q *twinQueue) order() []int {
+	order := []int{0}
+	for i := 1; i < len(q.classes); i++ {
+		order = append(order, i)
+	}
+	sorted := order[1:]
+	slices.SortFunc(sorted, func(a, b int) int { return q.distance(a) - q.distance(b) })
+	return order
+}
+
+// distance is how many turns a class has to wait.
+func (q *twinQueue) distance(class int) int {
+	n := len(q.classes)
+	return (class - q.last - 1 + 2*(n-1)) % (n - 1)
+}
+
 func (q *twinQueue) pop() (int, bool) {
 	q.clock++
-	for i := range q.classes {
+	for _, i := range q.order() {
 		c := &q.classes[i]
-		if len(c.links) == 0 {
+		if len(c.links) == 0 || q.held[i] {
 			continue
+		}
+		if i > 0 {
+			q.last = i
 		}
 		l := c.links[0]
 		s := l.queue[0]
@@ -117,9 +139,14 @@ func TestQueueModel(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 2))
 		bounds := shapes[seed%uint64(len(shapes))]
 		q := NewQueue[int](Key{seed, 1}, bounds...)
-		twin := &twinQueue{bounds: bounds, classes: make([]twinClass, len(bounds))}
+		twin := &twinQueue{bounds: bounds, classes: make([]twinClass, len(bounds)), held: make(map[int]bool)}
 		sheds := 0
 		for step := range 4000 {
+			if random.IntN(50) == 0 {
+				class, held := random.IntN(len(bounds)), random.IntN(3) == 0
+				q.Hold(class, held)
+				twin.held[class] = held
+			}
 			// Full and empty by turns.
 			if random.IntN(100) < 35+30*(step/200%2) {
 				got, ok := q.Pop()
@@ -141,9 +168,10 @@ func TestQueueModel(t *testing.T) {
 					sheds++
 				}
 			}
-			all := 0
+			all, ready := 0, false
 			for i := range bounds {
 				n := twin.classes[i].total()
+				ready = ready || n > 0 && !twin.held[i]
 				if all += n; q.LenOf(i) != n {
 					t.Fatalf("seed %d, step %d: class %d holds %d, want %d", seed, step, i, q.LenOf(i), n)
 				}
@@ -151,9 +179,15 @@ func TestQueueModel(t *testing.T) {
 			if q.Len() != all {
 				t.Fatalf("seed %d, step %d: %d items, want %d", seed, step, q.Len(), all)
 			}
+			if q.Ready() != ready {
+				t.Fatalf("seed %d, step %d: ready: %v, want %v", seed, step, q.Ready(), ready)
+			}
 		}
 		if sheds == 0 {
 			t.Errorf("seed %d: nothing was shed", seed)
+		}
+		for i := range bounds {
+			q.Hold(i, false)
 		}
 		for {
 			if _, ok := q.Pop(); !ok {
