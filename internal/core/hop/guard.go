@@ -28,7 +28,8 @@ import (
 // it is the peer's own is checked by the kernel, against the state's selector and
 // the policy), nor what ESP does to it. It does not see what a program writes to
 // packet sockets, which is FrameTable's, nor what one reads from them, and leaves
-// alone what the host only forwards.
+// alone what the host only forwards. What it bridges is not seen either, unless
+// br_netfilter is loaded: then it looks as if it were the host's own.
 //
 // ICMP errors are held back because they quote: where nobody listens, the kernel
 // answers a datagram that came in ESP with an error in clear, with the message in
