@@ -29,7 +29,7 @@ type Hop struct {
 	LastError  string     `json:"last_error,omitempty"`
 	// LastErrorAt is absent while there was no error.
 	LastErrorAt time.Time `json:"last_error_at,omitzero"`
-	Warnings    []string  `json:"warnings,omitempty"` // standing ones, of manual keys
+	Warnings    []string  `json:"warnings,omitempty"` // standing ones, of manual keys and the like
 }
 
 // Traffic is packets and the octets in them.

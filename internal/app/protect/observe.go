@@ -57,6 +57,7 @@ func (v *Supervisor) observe(ctx context.Context, hops []hop.Hop, seen *hop.Seen
 			seen.CharonError = err.Error()
 		}
 	}
+	seen.VRF = v.xfrm.VRF(hops)
 	if k, err := v.xfrm.Observe(); err != nil {
 		seen.KernelError = err.Error()
 	} else {

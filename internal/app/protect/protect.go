@@ -57,6 +57,7 @@ type xfrm interface {
 	Install(hops []hop.Hop) error
 	Remove() error
 	Observe() (hop.Kernel, error)
+	VRF(hops []hop.Hop) map[string]bool
 	Close() error
 }
 

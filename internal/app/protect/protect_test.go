@@ -164,6 +164,8 @@ func (f fakeXfrm) Install(hops []hop.Hop) error {
 	return f.did("xfrm " + strings.Join(keyed, " "))
 }
 
+func (f fakeXfrm) VRF([]hop.Hop) map[string]bool { return nil }
+
 func (f fakeXfrm) Remove() error { return f.did("xfrm removed") }
 func (f fakeXfrm) Close() error  { return nil }
 

@@ -19,7 +19,8 @@ type Seen struct {
 	KernelError string
 	Guard       *Guard
 	GuardError  string
-	Events      []Event // since the last time, in their order
+	VRF         map[string]bool // interfaces of link-local hops that are in a VRF
+	Events      []Event         // since the last time, in their order
 }
 
 // ActionKind is what the shell is asked to do.
@@ -234,6 +235,10 @@ func (m *Monitor) Observe(now instant.Now, seen *Seen) (actions []Action, notes 
 		w := m.watched[m.hops[i].Name]
 		var problem string
 		var more []Action
+		w.state.Warnings = w.state.Warnings[:0]
+		if w.hop.Link != "" && seen.VRF[w.hop.Link] {
+			w.state.Warnings = append(w.state.Warnings, WarnVRF)
+		}
 		if w.hop.Manual != nil {
 			problem = w.observeManual(now, v)
 			if problem != "" && manual == "" && seen.Kernel != nil {
@@ -361,6 +366,10 @@ const (
 	noCharon   = "strongSwan cannot be reached: "
 	notWatched = "strongSwan was not asked"
 )
+
+// WarnVRF is the standing warning about a link-local hop in a VRF, where Linux 6.1 does
+// not find the receiver of what came out of ESP.
+const WarnVRF = "link-local addresses in a VRF: Linux 6.1 loses what comes in ESP (take global addresses, or the interface out of the VRF)"
 
 // hasPolicies reports whether the kernel requires ESP for all traffic of the hop.
 func (w *watched) hasPolicies(v *view) bool {

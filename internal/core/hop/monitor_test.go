@@ -609,6 +609,34 @@ func TestManualKeys(t *testing.T) {
 	}
 }
 
+// What Linux 6.1 cannot do in a VRF is said of link-local hops there, whatever their
+// keys, as long as they are there.
+func TestWarningOfVRF(t *testing.T) {
+	for _, h := range []hop.Hop{ikeHop(trust.Server), manualHop(time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC))} {
+		w := newWorld(t, h)
+		w.settle()
+		warned := func() bool { return slices.Contains(w.current().Warnings, hop.WarnVRF) }
+		w.seen.VRF = map[string]bool{"eth0": true}
+		w.step(time.Second)
+		if warned() {
+			t.Errorf("%s: addresses that are not link-local: %v", h.Mode(), w.current())
+		}
+		h.Link = "eth0"
+		w.monitor.Reconfigure([]hop.Hop{h})
+		for range 2 {
+			w.step(time.Second)
+		}
+		if n := len(w.current().Warnings); !warned() || n > 2 || h.IKE != nil && n > 1 {
+			t.Errorf("%s: in a VRF: %+v", h.Mode(), w.current())
+		}
+		w.seen.VRF = map[string]bool{"eth1": true}
+		w.step(time.Second)
+		if warned() {
+			t.Errorf("%s: no longer in a VRF: %+v", h.Mode(), w.current())
+		}
+	}
+}
+
 // A new configuration keeps what is known of a hop whose addresses stay.
 func TestReconfigure(t *testing.T) {
 	w := newWorld(t, ikeHop(trust.Server))

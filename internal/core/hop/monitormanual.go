@@ -26,7 +26,7 @@ func (w *watched) observeManual(now instant.Now, v *view) string {
 		}
 	}
 	w.state.Algorithms, w.state.Age = m.Out.Suite.String(), now.Wall.Sub(made)
-	w.state.Warnings = append(w.state.Warnings[:0], WarnReplay)
+	w.state.Warnings = append(w.state.Warnings, WarnReplay)
 	if w.state.Age > oldKey {
 		w.state.Warnings = append(w.state.Warnings, WarnAge)
 	}

@@ -115,5 +115,5 @@ type State struct {
 	Rejected      uint64 // packets in ESP that failed authentication, or came twice
 	LastError     string // in words; empty: none yet
 	LastErrorAt   time.Time
-	Warnings      []string // standing ones: replay and key age with manual keys
+	Warnings      []string // standing ones: replay and key age with manual keys, link-local addresses in a VRF
 }

@@ -104,6 +104,34 @@ func (k *Kernel) index(p *hop.Policy) (int32, error) {
 	return int32(link.Attrs().Index), nil
 }
 
+// VRF tells of the interfaces of link-local hops which ones are in a VRF. One that is
+// not there, or of which the kernel says nothing, is in none.
+func (k *Kernel) VRF(hops []hop.Hop) map[string]bool {
+	in := make(map[string]bool)
+	if k.absent != nil {
+		return in
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i := range hops {
+		name := hops[i].Link
+		if _, known := in[name]; known || name == "" {
+			continue
+		}
+		in[name] = k.inVRF(name)
+	}
+	return in
+}
+
+func (k *Kernel) inVRF(name string) bool {
+	link, err := k.writer.LinkByName(name)
+	if err != nil || link.Attrs().MasterIndex == 0 {
+		return false
+	}
+	master, err := k.writer.LinkByIndex(link.Attrs().MasterIndex)
+	return err == nil && master.Type() == "vrf"
+}
+
 func direction(out bool) netlink.Dir {
 	if out {
 		return netlink.XFRM_DIR_OUT
