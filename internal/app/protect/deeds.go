@@ -18,13 +18,22 @@ import (
 const (
 	lookLimit = 2 * time.Second
 	deedLimit = 10 * time.Second
+	loadEach  = 50 * time.Millisecond // more for each hop that is loaded: one that hangs ends before
 )
+
+// limit is how long a deed may take.
+func limit(a hop.Action, hops int) time.Duration {
+	if a.Kind == hop.Load {
+		return deedLimit + time.Duration(hops)*loadEach
+	}
+	return deedLimit
+}
 
 // do carries one action out, and reports whether time was up before it was done.
 // What fails is told, and asked for again by the monitor.
 func (v *Supervisor) do(ctx context.Context, a hop.Action) (late bool) {
 	settings := v.current()
-	ctx, cancel := context.WithTimeout(ctx, deedLimit)
+	ctx, cancel := context.WithTimeout(ctx, limit(a, len(settings.Hops)))
 	defer cancel()
 	var err error
 	switch a.Kind {

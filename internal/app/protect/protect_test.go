@@ -37,6 +37,7 @@ type machine struct {
 	slow     bool // it negotiates nothing, and says so never
 	events   chan hop.Event
 	observed int
+	limit    time.Duration // of the last load
 
 	listeners int // to events
 }
@@ -89,6 +90,8 @@ func (f fakeCharon) wait(ctx context.Context) error {
 }
 
 func (f fakeCharon) Load(ctx context.Context, hops []hop.Hop) error {
+	until, _ := ctx.Deadline()
+	f.change(func() { f.limit = time.Until(until) })
 	err := errors.Join(f.did("load"), f.wait(ctx))
 	f.change(func() { f.loaded = names(hops, func(h *hop.Hop) bool { return h.IKE != nil }) })
 	return err
@@ -342,6 +345,27 @@ func TestNoticedAndRecovered(t *testing.T) {
 				synctest.Wait()
 				if s := v.States(); !s[0].Protected || s[0].LastError == "" {
 					t.Errorf("state %+v", s[0])
+				}
+			})
+		})
+	}
+}
+
+// Many hops are given the time to be loaded that they need: a load that is cut off
+// would begin with the first one again.
+func TestTimeToLoad(t *testing.T) {
+	for n, want := range map[int]time.Duration{1: 10050 * time.Millisecond, 100: 15 * time.Second} {
+		m := newMachine()
+		hops := make([]hop.Hop, n)
+		for i := range hops {
+			hops[i] = keyed(fmt.Sprintf("srv%d", i))
+		}
+		supervised(t, m, Settings{Hops: hops, Others: true}, func(*Supervisor, *strings.Builder) {
+			time.Sleep(5 * time.Second)
+			synctest.Wait()
+			m.change(func() {
+				if m.limit != want {
+					t.Errorf("%d hops: %v, want %v", n, m.limit, want)
 				}
 			})
 		})
