@@ -101,7 +101,7 @@ func (o Owner) ConnectionName(hop string) string {
 	return o.Prefix() + strings.ReplaceAll(hop, ".", "~")
 }
 
-// Table is the name of the owner's guard table in family inet.
+// Table is the name of the owner's guard tables, in families inet and netdev.
 func (o Owner) Table() string { return prefix + string(o) + "-guard" }
 
 // Reqid is the XFRM request id of manual policies and states, which marks them

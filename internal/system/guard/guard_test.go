@@ -287,7 +287,7 @@ func TestSecondGuardTakesNothing(t *testing.T) {
 }
 
 // A program that reads the wire by a packet socket cannot be protected: the guard
-// says so as long as it runs.
+// says so as long as it runs, and that what it sends so is held back.
 func TestProgramsThatPassIPsecBy(t *testing.T) {
 	r := start(t)
 	r.launch()
@@ -295,7 +295,8 @@ func TestProgramsThatPassIPsecBy(t *testing.T) {
 	need(t, err)
 	until(t, "dhcrelay is named", func() bool {
 		s := r.status()
-		return len(s.Programs) == 1 && s.Programs[0].Name == "dhcrelay" && s.Programs[0].PID == program.Pid()
+		return len(s.Programs) == 1 && s.Programs[0].Name == "dhcrelay" && s.Programs[0].PID == program.Pid() &&
+			strings.Contains(s.Programs[0].Problem, "what it sends to peers by one is held back")
 	})
 	if log := r.proc.Log(); !strings.Contains(log, "a DHCP program passes IPsec by") {
 		t.Errorf("the log says nothing of it:\n%s", log)
