@@ -141,7 +141,7 @@ func TestCopiedDUIDUsesUpTheLimit(t *testing.T) {
 	}
 	r.dropped(shared, "limit", 1, func() {
 		need(t, thief.Send(thief.Message(dhcp6.Request, serverID(reply), iapd(108))))
-		r.passed(thief)
+		passed(r.t, thief)
 	})
 	v := r.victim()
 	v.unmoved()

@@ -167,7 +167,7 @@ func TestServerMessagesAndLeasequeriesOfClients(t *testing.T) {
 						x.ToRelays(x.Own, lab.ServerAddress, v.says(mt))
 					}
 				})
-				r.passed(own)
+				passed(r.t, own)
 			}
 			for _, q := range r.server.Received()[asked:] {
 				if slices.Contains(c.types, q.Message.Type()) {

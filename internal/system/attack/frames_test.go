@@ -136,7 +136,7 @@ func TestOddPackets(t *testing.T) {
 			until(t, c.name+" arrives", func() bool { return heard(messages[i]) >= c.want })
 		}
 	}
-	r.passed(noise) // what came by frame before it was decided on, and by socket:
+	passed(r.t, noise) // what came by frame before it was decided on, and by socket:
 	_, err := noise.Exchange(patience, noise.Message(dhcp6.InformationRequest, option(40000, make([]byte, 1400)...)))
 	need(t, err)
 	passed := 0

@@ -25,7 +25,7 @@ func TestOneHostAsksForAll(t *testing.T) {
 				need(t, err)
 			} else {
 				need(t, c.Send(request))
-				r.passed(c)
+				passed(r.t, c)
 			}
 			c.Close()
 		}

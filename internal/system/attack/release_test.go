@@ -30,8 +30,8 @@ func TestSpoofedRelease(t *testing.T) {
 		need(t, near.Send(v.Message(dhcp6.Release, serverID(v.reply), iapd(iaid)))) // that names none
 		need(t, near.Send(v.says(dhcp6.Decline)))
 		need(t, far.Send(v.says(dhcp6.Release)))
-		r.passed(near)
-		r.passed(far)
+		passed(r.t, near)
+		passed(r.t, far)
 	})
 	v.unmoved()
 	// The victim's own counts: the messages were no nonsense.

@@ -23,6 +23,8 @@ var (
 	need     = labtest.Need
 	until    = labtest.Until
 	parallel = labtest.Parallel
+	passed   = labtest.Passed
+	duid     = labtest.DUID
 )
 
 // Interfaces of the relay, and what is on them.
@@ -162,26 +164,10 @@ func (r *rig) throw(d *lab.Node, name, to string) *labtest.Thrower {
 	return labtest.Throw(r.t, d, name, near.HardwareAddr)
 }
 
-// duid is the DUID of the client with that number.
-func duid(number int) dhcp6.DUID {
-	return dhcp6.AppendDUIDLL(nil, 1, []byte{2, 0, 0, 0, byte(number >> 8), byte(number)})
-}
-
 // client is a client on a node's c0 that says it has that DUID.
 func (r *rig) client(d *lab.Node, id dhcp6.DUID) *script.Client {
 	r.t.Helper()
-	c, err := script.StartClient(d, script.ClientConfig{DUID: id})
-	need(r.t, err)
-	r.t.Cleanup(func() { c.Close() })
-	return c
-}
-
-// passed waits until everything that a client has sent was decided on: datagrams
-// of one sender stay in order.
-func (r *rig) passed(c *script.Client) {
-	r.t.Helper()
-	_, err := c.Exchange(patience, c.Message(dhcp6.InformationRequest))
-	need(r.t, err)
+	return labtest.Client(r.t, d, script.ClientConfig{DUID: id})
 }
 
 // drops are the discards on a link by reason, and refused how often a grant, or

@@ -79,7 +79,7 @@ func TestNothingInClear(t *testing.T) {
 			_, err := c.Obtain(patience, 1)
 			need(t, err)
 			for range 200 {
-				r.asks(c)
+				passed(r.t, c)
 			}
 			if keying == "ike" {
 				until(t, "status says why", func() bool {
@@ -90,7 +90,7 @@ func TestNothingInClear(t *testing.T) {
 			}
 			// It takes more than one look at strongSwan to flood a log.
 			until(t, "a while has passed", func() bool {
-				r.asks(c)
+				passed(r.t, c)
 				return time.Since(began) > 8*time.Second
 			})
 			if got := len(r.another.Received()); got != 0 {
@@ -142,7 +142,7 @@ func TestClearAnswersAreNotTaken(t *testing.T) {
 				_, peer := r.why()
 				return len(peer.Hops) == 1 && peer.Hops[0].DroppedIn.Packets > 0
 			})
-			r.asks(c)
+			passed(r.t, c)
 			if routed() {
 				t.Error("an answer in clear was believed")
 			}
@@ -169,12 +169,12 @@ func TestReloadToIPsecAndBack(t *testing.T) {
 			go func() { ended <- talk(busy, stop) }()
 			c := r.client(1, somebody(1).duid())
 			for range 3 {
-				m := r.asks(c)
+				m := passed(r.t, c)
 				until(t, "the second server hears in clear", func() bool { return heard(r.another, m) })
 				need(t, r.relay.Reload(ipsec))
 				record := r.uplink()
 				for range 20 {
-					if m := r.asks(c); heard(r.another, m) {
+					if m := passed(r.t, c); heard(r.another, m) {
 						t.Error("the second server heard in clear after the reload")
 					}
 				}
@@ -183,7 +183,7 @@ func TestReloadToIPsecAndBack(t *testing.T) {
 				}
 				need(t, r.relay.Reload(none))
 			}
-			m := r.asks(c)
+			m := passed(r.t, c)
 			until(t, "the second server hears in clear again", func() bool { return heard(r.another, m) })
 			close(stop)
 			need(t, <-ended)

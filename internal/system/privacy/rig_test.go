@@ -26,6 +26,7 @@ var (
 	need     = labtest.Need
 	until    = labtest.Until
 	parallel = labtest.Parallel
+	passed   = labtest.Passed
 )
 
 // rig is a network with a fairlead, a server in clear, and, if it was asked for,
@@ -132,19 +133,7 @@ func (r *rig) start(text string) {
 // client opens the socket of the client on a link.
 func (r *rig) client(link int, id dhcp6.DUID) *script.Client {
 	r.t.Helper()
-	c, err := script.StartClient(r.Client(link), script.ClientConfig{DUID: id})
-	need(r.t, err)
-	return c
-}
-
-// asks has a client ask until it is answered. What it has sent before was decided
-// on then.
-func (r *rig) asks(c *script.Client) []byte {
-	r.t.Helper()
-	m := c.Message(dhcp6.InformationRequest)
-	_, err := c.Exchange(patience, m)
-	need(r.t, err)
-	return m
+	return labtest.Client(r.t, r.Client(link), script.ClientConfig{DUID: id})
 }
 
 // uplink records what passes the relay's interface towards the servers.

@@ -59,7 +59,7 @@ func TestSensitiveOptionsStayOnProtectedHops(t *testing.T) {
 	c := r.client(1, somebody(1).duid())
 	_, err := c.Obtain(patience, 1)
 	need(t, err)
-	r.asks(c)
+	passed(r.t, c)
 	received := r.server.Received()
 	if len(received) < 3 {
 		t.Fatalf("the server has %d messages", len(received))
@@ -92,7 +92,7 @@ func TestSensitiveOptionsStayOnProtectedHops(t *testing.T) {
 	// Not marked, it is an option like others.
 	need(t, r.relay.Reload(r.config(top, r.second(protection), strings.Replace(described[1], ", sensitive: true", "", 1))))
 	before := r.omitted("d1")
-	m := r.asks(c)
+	m := passed(r.t, c)
 	for _, q := range r.server.Received() {
 		if !bytes.Equal(q.Inner[:4], m[:4]) {
 			continue

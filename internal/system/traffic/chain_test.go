@@ -256,7 +256,7 @@ func TestRFC8415_19_1_2_HopCountLimit(t *testing.T) {
 	for hops, want := range map[byte]int{0: 1, 7: 1, 8: 0, 9: 0, 32: 0, 255: 0} {
 		inner := c.Message(dhcp6.InformationRequest)
 		need(t, c.Send(relayForward(hops, behind, netip.MustParseAddr("fe80::77"), inner)))
-		r.passed(c)
+		passed(r.t, c)
 		got := r.heard(inner)
 		if len(got) != want {
 			t.Errorf("hop count %d: the server got it %d times, want %d", hops, len(got), want)

@@ -67,7 +67,7 @@ func TestRelayReplyFromAClientLinkIsDropped(t *testing.T) {
 				x.ToRelays(x.Own, source, message)
 			}
 			c := r.client(1)
-			r.passed(c)
+			passed(r.t, c)
 			r.untouched(p, record)
 			if n := r.drops(r.Downlink(1))["reply-from-client-link"]; n == 0 {
 				t.Errorf("no drop of that name on the link: %v", r.drops(r.Downlink(1)))
@@ -119,7 +119,7 @@ func TestRFC5007_5_LeasequeryFromAClientLink(t *testing.T) {
 			for _, mt := range []dhcp6.MessageType{14, 22, 23} {
 				m := c.Message(mt, raw(44, 1))
 				need(t, c.Send(m))
-				r.passed(c)
+				passed(r.t, c)
 				if n := len(r.heard(m)); n != want {
 					t.Errorf("type %d: the server got it %d times, want %d", mt, n, want)
 				}
@@ -137,7 +137,7 @@ func TestServersAndRelaysAreNotOnClientLinks(t *testing.T) {
 	for _, mt := range []dhcp6.MessageType{dhcp6.Advertise, dhcp6.Reply, dhcp6.Reconfigure} {
 		m := c.Message(mt, script.ServerID(script.DefaultServerDUID))
 		need(t, c.Send(m))
-		r.passed(c)
+		passed(r.t, c)
 		if n := len(r.heard(m)); n != 0 {
 			t.Errorf("%v: the server got it %d times, want never", mt, n)
 		}
@@ -145,7 +145,7 @@ func TestServersAndRelaysAreNotOnClientLinks(t *testing.T) {
 	inner := c.Message(dhcp6.Solicit, script.IAPD(1))
 	layer := dhcp6.AppendRelayHeader(nil, dhcp6.RelayForward, 0, netip.MustParseAddr("2001:db8:77::1"), netip.MustParseAddr("fe80::77"))
 	need(t, c.Send(join(layer, raw(dhcp6.OptionRelayMessage, inner...))))
-	r.passed(c)
+	passed(r.t, c)
 	if n := len(r.heard(inner)); n != 0 {
 		t.Errorf("Relay-forward: the server got it %d times, want never", n)
 	}

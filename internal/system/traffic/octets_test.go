@@ -25,7 +25,7 @@ func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 func (r *rig) carried(c *script.Client, message []byte) {
 	r.t.Helper()
 	need(r.t, c.Send(message))
-	r.passed(c)
+	passed(r.t, c)
 	got := r.heard(message)
 	if len(got) != 1 {
 		r.t.Errorf("%.40x (%d octets): the server got it %d times, want once", message, len(message), len(got))

@@ -46,7 +46,7 @@ func TestRFC8987_G4_NoRelayOnOtherInterfaces(t *testing.T) {
 	need(t, stranger.Send(message))
 	need(t, stranger.SendTo(lab.RelayAddress, message))
 	until(t, "the drop is counted", func() bool { return r.drops("u0")["not-client-link"] > 0 })
-	r.passed(r.client(1))
+	passed(r.t, r.client(1))
 	if n := len(r.heard(message)); n != 0 {
 		t.Errorf("the server got a message from the uplink %d times, want never", n)
 	}

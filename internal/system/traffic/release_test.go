@@ -79,7 +79,7 @@ func TestRFC8987_G9_ForgedReleaseEndsNothing(t *testing.T) {
 			mac, err := r.Client(2).Interface("c0")
 			need(t, err)
 			r.throw(2).ToRelays(mac.HardwareAddr, victim, second)
-			r.passed(forger)
+			passed(r.t, forger)
 			r.settled(forger)
 			r.wantRoute(p, 1)
 			for i, m := range [][]byte{first, second} {
@@ -98,16 +98,10 @@ func TestRFC8987_G9_ForgedReleaseEndsNothing(t *testing.T) {
 // and from the filter.
 func TestRFC8987_G9_ClientsByOthers(t *testing.T) {
 	parallel(t)
-	top, err := lab.ForTest(t).Topology(lab.Plan{Clients: len(peer.ClientKinds)})
-	need(t, err)
-	r := buildOn(t, top, standard(top))
-	need(t, r.server.Close())
-	_, err = peer.StartServer(top.Server, peer.Kea, peer.ServerConfig{Timers: peer.LongTimers})
-	need(t, err)
-	need(t, r.relay.Start())
+	r := startWithKea(t, len(peer.ClientKinds))
 	var clients []*peer.Client
 	for i, kind := range peer.ClientKinds {
-		c, err := peer.StartClient(top.Client(i+1), kind, peer.ClientConfig{})
+		c, err := peer.StartClient(r.Client(i+1), kind, peer.ClientConfig{})
 		need(t, err)
 		clients = append(clients, c)
 	}
@@ -172,7 +166,7 @@ func TestHijackWithACopiedAddressIsRefused(t *testing.T) {
 	x.ToRelays(mac.HardwareAddr, victim.Source.Addr().WithZone(""), solicit)
 	_, err = r.server.Wait(patience, "the forged Request", func(q script.Request) bool { return string(q.Inner) == string(solicit) })
 	need(t, err)
-	r.passed(thief)
+	passed(r.t, thief)
 	r.settled(thief)
 	own, err := r.Client(1).Interface("c0")
 	need(t, err)

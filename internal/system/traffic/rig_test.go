@@ -1,16 +1,14 @@
 package traffic_test
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"sync"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/labtest"
+	"fairlead/internal/lab/peer"
 	"fairlead/internal/lab/relay"
 	"fairlead/internal/lab/script"
 	"fairlead/internal/wire/dhcp6"
@@ -26,6 +24,8 @@ var (
 	need     = labtest.Need
 	until    = labtest.Until
 	parallel = labtest.Parallel
+	passed   = labtest.Passed
+	duid     = labtest.DUID
 )
 
 // rig is a network with a fairlead in its relay node and a server of the
@@ -74,6 +74,17 @@ func buildOn(t *testing.T, top *lab.Topology, text string) *rig {
 func start(t *testing.T, plan lab.Plan, linkKeys ...string) *rig {
 	t.Helper()
 	r := build(t, plan, linkKeys...)
+	need(t, r.relay.Start())
+	return r
+}
+
+// startWithKea is start with Kea as the server, and nothing out of the ordinary.
+func startWithKea(t *testing.T, clients int) *rig {
+	t.Helper()
+	r := build(t, lab.Plan{Clients: clients})
+	need(t, r.server.Close())
+	_, err := peer.StartServer(r.Server, peer.Kea, peer.ServerConfig{Timers: peer.LongTimers})
+	need(t, err)
 	need(t, r.relay.Start())
 	return r
 }
@@ -131,11 +142,6 @@ func lasting(p netip.Prefix, valid dhcp6.Lifetime) dhcp6.IAPrefix {
 	return dhcp6.IAPrefix{Prefix: p, Preferred: valid, Valid: valid}
 }
 
-// duid is the DUID of the client with that number.
-func duid(number int) dhcp6.DUID {
-	return dhcp6.AppendDUIDLL(nil, 1, []byte{2, 0, 0, 0, byte(number >> 8), byte(number)})
-}
-
 // client starts a client in the client node with that number.
 func (r *rig) client(number int) *script.Client {
 	r.t.Helper()
@@ -145,18 +151,7 @@ func (r *rig) client(number int) *script.Client {
 // clientAs is client with a configuration of its own.
 func (r *rig) clientAs(number int, c script.ClientConfig) *script.Client {
 	r.t.Helper()
-	var got *script.Client
-	err := lab.Until(patience, "the client's address is usable", func() bool {
-		var bad error
-		got, bad = script.StartClient(r.Client(number), c)
-		if !errors.Is(bad, unix.EADDRNOTAVAIL) { // tentative, for a moment
-			need(r.t, bad)
-		}
-		return bad == nil
-	})
-	need(r.t, err)
-	r.t.Cleanup(func() { got.Close() })
-	return got
+	return labtest.Client(r.t, r.Client(number), c)
 }
 
 // obtain has a client go through the four messages for some IA_PDs.
@@ -182,14 +177,6 @@ func (r *rig) renew(c *script.Client, reply dhcp6.Message) dhcp6.Message {
 	got, err := c.Renew(patience, reply)
 	need(r.t, err)
 	return got
-}
-
-// passed waits until everything that a client has sent was decided on: datagrams
-// of one client stay in order.
-func (r *rig) passed(c *script.Client) {
-	r.t.Helper()
-	_, err := c.Exchange(patience, c.Message(dhcp6.InformationRequest))
-	need(r.t, err)
 }
 
 // fence is what settled delegates.

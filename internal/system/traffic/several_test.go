@@ -107,16 +107,10 @@ func TestRFC8987_G3_SeveralIAPDsOfOneClient(t *testing.T) {
 func TestRFC8987_G3_ClientsByOthers(t *testing.T) {
 	parallel(t)
 	kinds := []peer.ClientKind{peer.Dhcpcd, peer.DibblerClient}
-	top, err := lab.ForTest(t).Topology(lab.Plan{Clients: len(kinds)})
-	need(t, err)
-	r := buildOn(t, top, standard(top))
-	need(t, r.server.Close())
-	_, err = peer.StartServer(top.Server, peer.Kea, peer.ServerConfig{Timers: peer.LongTimers})
-	need(t, err)
-	need(t, r.relay.Start())
+	r := startWithKea(t, len(kinds))
 	var clients []*peer.Client
 	for i, kind := range kinds {
-		c, err := peer.StartClient(top.Client(i+1), kind, peer.ClientConfig{Prefixes: 3})
+		c, err := peer.StartClient(r.Client(i+1), kind, peer.ClientConfig{Prefixes: 3})
 		need(t, err)
 		clients = append(clients, c)
 	}
@@ -213,7 +207,7 @@ func (r *rig) tries(c *script.Client, iaid uint32) bool {
 	need(r.t, err)
 	request := c.Message(dhcp6.Request, script.ServerID(script.DefaultServerDUID), script.IAPD(iaid, long(pfx("2001:db8:11%02x::/56", iaid))))
 	need(r.t, c.Send(request))
-	r.passed(c)
+	passed(r.t, c)
 	return len(r.heard(request)) > 0
 }
 

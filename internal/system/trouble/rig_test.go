@@ -25,6 +25,7 @@ var (
 	need     = labtest.Need
 	until    = labtest.Until
 	parallel = labtest.Parallel
+	duid     = labtest.DUID
 )
 
 // plan says what a rig is made of, beside the clients, which have a cable each.
@@ -127,17 +128,10 @@ func (b *book) answers() script.Grants {
 	}}
 }
 
-// duid is a client's identifier.
-func duid(number int) dhcp6.DUID {
-	return dhcp6.DUID{0, 3, 0, 1, 2, 0, 0x5e, 0xab, byte(number >> 8), byte(number)}
-}
-
 // client opens the socket of the client on a link, with an identifier.
 func (r *rig) client(link int, id dhcp6.DUID) *script.Client {
 	r.t.Helper()
-	c, err := script.StartClient(r.Client(link), script.ClientConfig{DUID: id})
-	need(r.t, err)
-	return c
+	return labtest.Client(r.t, r.Client(link), script.ClientConfig{DUID: id})
 }
 
 // obtain gets a prefix for each identity association.
