@@ -193,7 +193,7 @@ func TestIdentitiesAreNotShared(t *testing.T) {
 		`
 peers:
   - {name: a, address: fe80::1, local: fe80::2, role: relay, interfaces: [eth0], protection: ipsec, ike: {` + pem + `}}
-  - {name: b, address: fe80::1, local: fe80::2, role: relay, interfaces: [eth1], protection: ipsec, ike: {` + pem + `}}
+  - {name: b, address: fe80::1, local: fe80::3, role: relay, interfaces: [eth1], protection: ipsec, ike: {` + pem + `}}
 `: "f.yaml:4:24: peers[1].address: peer \"a\" has the identity fe80::1 too, and may have a certificate of it (ike.remote-id: another one)\n",
 		`
 peers:
@@ -253,8 +253,9 @@ func TestKeysStayInside(t *testing.T) {
 	}
 }
 
-// What is taken: link-local addresses are of one link, and so are SPIs towards
-// them; sensitive options may be required where every server is protected.
+// What is taken: link-local addresses are of one link, so that a peer may have
+// another's on another link, towards another address of ours; sensitive options may be
+// required where every server is protected.
 func TestTaken(t *testing.T) {
 	c := parseKeys(t, `
 peers:
@@ -269,11 +270,11 @@ peers:
     manual: {out: {spi: 257, key-file: /o1.keys}, in: {spi: 257, key-file: /i1.keys}}
   - name: two
     address: fe80::7
-    local: fe80::1
+    local: fe80::3
     role: relay
     interfaces: [eth2]
     protection: ipsec
-    manual: {out: {spi: 257, key-file: /o2.keys}, in: {spi: 257, key-file: /i2.keys}}
+    manual: {out: {spi: 258, key-file: /o2.keys}, in: {spi: 257, key-file: /i2.keys}}
 relay6:
   links: [{match: ppp0, sensitive: require, subscriber-id: x, remote-id: {enterprise: 32473, id: y, sensitive: true}}]
 `)

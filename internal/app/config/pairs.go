@@ -9,11 +9,9 @@ import (
 	"fairlead/internal/core/trust"
 )
 
-// pair is two addresses between which ESP runs.
-type pair struct {
-	local, remote netip.Addr
-	link          string
-}
+// pair is two addresses between which ESP runs. An SA knows no link: with one pair
+// on two links, the kernel would send to both peers with the key of one.
+type pair struct{ local, remote netip.Addr }
 
 // hops are the protected pairs of a peer: the first is that of its own address.
 func (s *stanza) hops() []hop.Hop {
@@ -79,12 +77,15 @@ func checkPairs(peers []*stanza) {
 			if other := clear[h.Remote.WithZone(h.Link)]; other != nil {
 				at.problem("%s is the address of peer %q too, which has protection none (one protection for an address)", h.Remote, other.peer.Name)
 			}
-			key := pair{h.Local, h.Remote, h.Link}
+			key := pair{h.Local, h.Remote}
 			if other := seen[key]; other != nil {
 				// Peers with the same address and role are reported as such, and so
 				// are giaddrs that are there twice.
 				alike := other.peer.Role == s.peer.Role && other.peer.Address == s.peer.Address
-				if other != s && (i > 0 || !alike) {
+				switch {
+				case other.peer.Zone != h.Link:
+					at.problem("peer %q has the same two addresses on another link, %s and %s, and IPsec knows no links (local: another address on one of them)", other.peer.Name, h.Local, h.Remote)
+				case other != s && (i > 0 || !alike):
 					at.problem("peer %q has the same two addresses, %s and %s (one stanza for a pair)", other.peer.Name, h.Local, h.Remote)
 				}
 				continue
@@ -139,10 +140,9 @@ func (s *stanza) checkIdentity(h *hop.Hop, at value, ids *identities) {
 	}
 }
 
-// inbound names an SA where it comes in: RFC 4301 section 4.1.
+// inbound names an SA where it comes in, whichever the link: RFC 4301 section 4.1.
 type inbound struct {
 	dest netip.Addr
-	link string
 	spi  uint32
 }
 
@@ -156,7 +156,7 @@ func (s *stanza) checkSPIs(h *hop.Hop, i int, spis map[inbound]string) {
 		m = s.giaddrs[i-1].manual
 	}
 	check := func(at value, dest netip.Addr, spi uint32) {
-		key := inbound{dest, h.Link, spi}
+		key := inbound{dest, spi}
 		if other, ok := spis[key]; ok && spi != 0 {
 			at.problem("SPI %d towards %s is that of peer %q already (each its own)", spi, dest, other)
 		}
