@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -120,12 +121,15 @@ func delegationLevel(k delegation.EventKind) slog.Level {
 }
 
 // limiter lets each of a bounded number of subjects speak once an interval, and
-// says how often it wanted to.
+// says how often it wanted to. Those that find no room are one subject together:
+// with more subjects than room the log would else be as long as the flood.
 type limiter struct {
 	every time.Duration
 
-	mu   sync.Mutex // guards all following fields
-	last map[string]*spoken
+	mu    sync.Mutex // guards all following fields
+	last  map[string]*spoken
+	rest  spoken          // those without room
+	again instant.Instant // when room is looked for next
 }
 
 type spoken struct {
@@ -146,11 +150,7 @@ func (l *limiter) due(subject string, at instant.Instant) (times uint64, due boo
 	defer l.mu.Unlock()
 	s := l.last[subject]
 	if s == nil {
-		if len(l.last) >= maxSubjects {
-			clear(l.last)
-		}
-		s = &spoken{after: at}
-		l.last[subject] = s
+		s = l.add(subject, at)
 	}
 	s.times++
 	if at < s.after {
@@ -158,4 +158,19 @@ func (l *limiter) due(subject string, at instant.Instant) (times uint64, due boo
 	}
 	times, s.times, s.after = s.times, 0, at.After(l.every)
 	return times, true
+}
+
+// add makes room for a subject, if need be in the place of those that may speak
+// again anyway.
+func (l *limiter) add(subject string, at instant.Instant) *spoken {
+	if len(l.last) >= maxSubjects && at >= l.again {
+		l.again = at.After(l.every)
+		maps.DeleteFunc(l.last, func(_ string, s *spoken) bool { return at >= s.after })
+	}
+	if len(l.last) >= maxSubjects {
+		return &l.rest
+	}
+	s := &spoken{after: at}
+	l.last[subject] = s
+	return s
 }
