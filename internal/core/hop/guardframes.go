@@ -17,7 +17,8 @@ func (o Owner) HoldsFrames() bool { return o == OwnerGuard }
 // answer by packet sockets, past XFRM and past GuardTable. Their frames are seen
 // where they leave by a device. What went through ESP is no UDP any more there, or
 // has other ports, so whatever of UDP goes to a peer's address and port is in
-// clear.
+// clear. (A device that does the whole of ESP itself would be shown it in clear;
+// nothing of ours asks for such an offload.)
 //
 //	egress of each link  UDP -> leaving
 //	leaving              of a socket of this host, from or to a port -> outbound
