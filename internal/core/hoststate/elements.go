@@ -98,17 +98,21 @@ func (s *State) hold(ops []Op, rec *link, le *lease, old, now holding) []Op {
 	was := old.elements(a[:0], rec.Name, prefix)
 	wants := now.elements(b[:0], rec.Name, prefix)
 	for _, e := range wants {
-		if !slices.Contains(was, e) && !rec.static[e] {
+		if !slices.Contains(was, e) && !rec.holds(e) {
 			ops = s.element(ops, e, false)
 		}
 	}
 	for _, e := range was {
-		if !slices.Contains(wants, e) && !rec.static[e] {
+		if !slices.Contains(wants, e) && !rec.holds(e) {
 			ops = s.element(ops, e, true)
 		}
 	}
 	return ops
 }
+
+// holds reports whether the link holds an element of a lease without the lease as
+// well: of the families that leases are in, links have elements in one.
+func (rec *link) holds(e Element) bool { return e.Set == SourceLink && rec.static[e] }
 
 // held reports whether a lease of the link holds e.
 func (s *State) held(rec *link, e Element) bool {

@@ -95,15 +95,15 @@ func (s *State) claimRoute(ops []Op, le *lease, id routeID) []Op {
 		le.table, le.metric = id.table, id.metric
 	}
 	if id != (routeID{}) {
+		c, known := s.routes[id]
+		was := c
 		if old != id {
-			c := s.routes[id]
 			le.rival, c.by = c.by, le.ref
-			s.routes[id] = c
 			if c.there {
 				s.comparison.adopted([]routeID{id})
 			}
 		}
-		ops = s.settleRoute(ops, id)
+		ops = s.settleClaim(ops, id, c, was, known)
 	}
 	if old != id && old != (routeID{}) {
 		ops = s.settleRoute(ops, old)
@@ -135,6 +135,11 @@ func (s *State) unclaim(id routeID, le *lease) {
 // the kernel.
 func (s *State) settleRoute(ops []Op, id routeID) []Op {
 	c, known := s.routes[id]
+	return s.settleClaim(ops, id, c, c, known)
+}
+
+// settleClaim is settleRoute for a claim that was, if it was known, and is c now.
+func (s *State) settleClaim(ops []Op, id routeID, c, was claim, known bool) []Op {
 	w := s.winner(c)
 	link, gateway, ok := s.wanted(id, w)
 	if !ok {
@@ -149,7 +154,6 @@ func (s *State) settleRoute(ops []Op, id routeID) []Op {
 		s.counts.Routes--
 		return s.routeOp(ops, c.route(id), true)
 	}
-	was := c
 	s.standIn(&c, w != nil && link == 0)
 	if !c.there {
 		s.counts.Routes++
