@@ -30,7 +30,7 @@ const (
 	maxOpenFiles  = 128
 	// The same records come again and again, as clients renew: the more of them are
 	// merged at once, the less is written again for each.
-	mergeAt = 8
+	mergeAt = 16
 	// What is damaged is lost whole: the fewer records in one, the better.
 	tableFileBytes  = 512 << 10
 	tableBlockBytes = 1 << 10
