@@ -1,6 +1,7 @@
 package netlink
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"testing"
@@ -120,6 +121,47 @@ func TestTruncated(t *testing.T) {
 	for n := range addr {
 		if _, p, ok := parseAddr(addr[:n]); ok {
 			t.Errorf("address, first %d octets: %v", n, p)
+		}
+	}
+}
+
+// Where messages were lost, names may have changed hands meanwhile. Whoever hears
+// of it must never be told that a name is gone after it was told who has it now.
+func TestNamesThatChangeHands(t *testing.T) {
+	named := func(names map[int]string) devices {
+		all := devices{}
+		for i, n := range names {
+			all[i] = device{Link: hoststate.Link{Index: i, Name: n}}
+		}
+		return all
+	}
+	for what, step := range map[string]struct{ before, after map[int]string }{
+		"swapped":                      {map[int]string{5: "a", 6: "b"}, map[int]string{5: "b", 6: "a"}},
+		"passed on by one that went":   {map[int]string{4: "x", 5: "a"}, map[int]string{4: "a"}},
+		"passed on to a new one":       {map[int]string{5: "a"}, map[int]string{5: "b", 9: "a"}},
+		"in a ring":                    {map[int]string{1: "a", 2: "b", 3: "c"}, map[int]string{1: "b", 2: "c", 3: "a"}},
+		"kept":                         {map[int]string{5: "a"}, map[int]string{5: "a"}},
+		"made anew under its old name": {map[int]string{5: "a"}, map[int]string{7: "a"}},
+	} {
+		w := &watcher{ctx: t.Context(), out: make(chan Event, 64), devices: named(step.before), told: map[int]hoststate.Link{}}
+		w.tellAll()
+		w.devices = named(step.after)
+		w.tellAll()
+		close(w.out)
+		believed := map[string]int{} // as who hears of it does
+		for e := range w.out {
+			if e.Link != nil {
+				believed[e.Link.Name] = e.Link.Index
+			} else {
+				delete(believed, e.Removed)
+			}
+		}
+		want := map[string]int{}
+		for i, n := range step.after {
+			want[n] = i
+		}
+		if !maps.Equal(believed, want) {
+			t.Errorf("%s: who listens believes %v, want %v", what, believed, want)
 		}
 	}
 }

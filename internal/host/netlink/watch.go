@@ -191,10 +191,14 @@ func (w *watcher) pause(d time.Duration) bool {
 	}
 }
 
-// tellAll tells what differs from what was told.
+// tellAll tells what differs from what was told: first which names are free, as
+// some may be another's by now.
 func (w *watcher) tellAll() {
 	for _, i := range slices.Sorted(maps.Keys(w.told)) {
-		w.tell(i)
+		if was := w.told[i]; was.Name != w.devices[i].Name {
+			delete(w.told, i)
+			w.send(Event{Removed: was.Name})
+		}
 	}
 	for _, i := range slices.Sorted(maps.Keys(w.devices)) {
 		w.tell(i)
