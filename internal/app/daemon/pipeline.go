@@ -151,11 +151,15 @@ func (p *pipeline) runKeep(context.Context) error {
 }
 
 func (p *pipeline) commit(group []*job) {
-	var ops []store.Op
+	records := 0
+	for _, j := range group {
+		records += j.records()
+	}
+	ops := make([]store.Op, 0, records)
 	past := int64(0)
 	for _, j := range group {
-		for _, c := range j.changes {
-			for _, k := range c.Keep {
+		for i := range j.changes {
+			for _, k := range j.changes[i].Keep {
 				ops = append(ops, store.Op{Key: k.Key, Value: k.Value})
 				if k.Value != nil && relay6.IsPast(k.Key) {
 					past++
@@ -225,13 +229,19 @@ func (p *pipeline) join(group []*job) []*job {
 // install carries out the host operations of a group of jobs and says what
 // became of each change.
 func (p *pipeline) install(group []*job) []relay6.Outcome {
-	var (
-		ops      []hoststate.Op
-		owner    []int // index into outcomes, by operation
-		outcomes []relay6.Outcome
-	)
+	changes, deeds := 0, 0
 	for _, j := range group {
-		for _, c := range j.changes {
+		changes += len(j.changes)
+		for i := range j.changes {
+			deeds += len(j.changes[i].Host)
+		}
+	}
+	ops := make([]hoststate.Op, 0, deeds)
+	owner := make([]int, 0, deeds) // index into outcomes, by operation
+	outcomes := make([]relay6.Outcome, 0, changes)
+	for _, j := range group {
+		for i := range j.changes {
+			c := &j.changes[i]
 			o := relay6.Outcome{ID: c.ID}
 			if len(c.Keep) > 0 {
 				o.Keep = j.keepErr
