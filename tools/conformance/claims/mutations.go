@@ -101,7 +101,7 @@ var mutations = []Mutation{
 	},
 	{
 		"O-3", "an unsynchronised clock is believed", dir + "delegation/record.go",
-		"if now.Synced && !now.Wall.Before(lastWall) {", "if !now.Wall.Before(lastWall) {", relay, "",
+		"known && now.Synced && !now.Wall.Before(lastWall) {", "known && !now.Wall.Before(lastWall) {", relay, "",
 	},
 	{
 		"S4", "unknown types are dropped", dir + "relay6/forward.go",
