@@ -35,9 +35,9 @@ func (b *backlog) settled(now instant.Instant, changes int) {
 func (b *backlog) full(underway int) bool { return underway > max(leastBacklog, b.rate) }
 
 // hold has the intake hold back what asks for changes while there are too many,
-// and let go of it afterwards.
+// or too many jobs of few changes each, and let go of it afterwards.
 func (l *loop) hold() {
-	full := l.backlog.full(l.inflight)
+	full := l.backlog.full(l.inflight) || len(l.pipe.jobs) > maxJobs/2
 	if full == l.holds {
 		return
 	}

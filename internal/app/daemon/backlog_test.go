@@ -37,6 +37,29 @@ func TestBacklogFollowsThePipeline(t *testing.T) {
 	}
 }
 
+// Many jobs of few changes each fill the pipeline too, long before it refuses one.
+func TestLoopHoldsBackWhenJobsAreMany(t *testing.T) {
+	in, a := newTestIntake(admission.Limits{})
+	l := &loop{intake: in, pipe: newBench().pipe}
+	a.come(from(linkA, 1, byte(dhcp6.Renew)), from(linkA, 1, byte(dhcp6.Solicit)))
+	for range maxJobs / 2 {
+		l.pipe.offer(&job{})
+	}
+	if l.hold(); l.holds {
+		t.Error("held back with half of the room taken")
+	}
+	l.pipe.offer(&job{})
+	l.hold()
+	if got := drainAll(in, 1e9); len(got) != 1 || got[0].Payload[0] != byte(dhcp6.Solicit) || !l.holds {
+		t.Errorf("%d messages, held back: %v; want the Solicit alone", len(got), l.holds)
+	}
+	<-l.pipe.jobs
+	l.hold()
+	if got := drainAll(in, 1e9); len(got) != 1 || !l.released {
+		t.Errorf("%d messages, released: %v; want the Renew", len(got), l.released)
+	}
+}
+
 func TestAsksForChange(t *testing.T) {
 	relayed := func(layers int, message []byte) []byte {
 		for hops := range layers {
