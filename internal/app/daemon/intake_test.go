@@ -275,11 +275,11 @@ func TestLoopForwardsEverything(t *testing.T) {
 					}
 				}
 			}
-			end()
 			close(a.closed)
-			if err := <-received; err == nil {
+			if err := <-received; err == nil { // it may be waiting for the loop until then
 				t.Error("the receiver ended as if nothing were closed")
 			}
+			end()
 			if counts := slices.Collect(maps.Values(seen)); slices.Max(counts) != 1 {
 				t.Error("a message was forwarded more than once")
 			}
