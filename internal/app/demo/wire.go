@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"fairlead/internal/lab"
 	"fairlead/internal/lab/capture"
 )
 
@@ -46,13 +47,14 @@ func (w *wire) onlyESP() (esp int, err error) {
 	return esp, err
 }
 
-// says fails unless that text can be read in what has passed.
-func (w *wire) says(text string) error {
-	found, err := w.contains(text)
-	if err != nil {
-		return err
-	}
-	return expect(found, "it is not in the recording")
+// says fails unless that text can be read in what has passed: the recorder may be
+// a little behind.
+func (w *wire) says(text string) (err error) {
+	late := lab.Until(ample, fmt.Sprintf("%q is in the recording", text), func() (found bool) {
+		found, err = w.contains(text)
+		return found || err != nil
+	})
+	return errors.Join(err, late)
 }
 
 // hides fails if that text can be read in what has passed.
