@@ -114,14 +114,21 @@ func (c *Conn) exchange() error {
 	if c.answers, err = c.requests.Exchange(b, c.answers); err != nil {
 		return fmt.Errorf("routes: %w", err)
 	}
-	if errors.Is(c.answers[last], bulk.ErrNoAnswer) { // then it says nothing of the others either
-		for i, answer := range c.answers {
-			if answer == nil {
-				c.answers[i] = bulk.ErrNoAnswer
-			}
+	doubtSilence(c.answers)
+	return nil
+}
+
+// doubtSilence takes no silence for success where the last answer, which was asked
+// for, is missing.
+func doubtSilence(answers []error) {
+	if !errors.Is(answers[len(answers)-1], bulk.ErrNoAnswer) {
+		return
+	}
+	for i, answer := range answers {
+		if answer == nil {
+			answers[i] = bulk.ErrNoAnswer
 		}
 	}
-	return nil
 }
 
 // judge looks at the answers. It moves to the front of the batch what is to be
