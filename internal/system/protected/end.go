@@ -209,13 +209,15 @@ func (e *End) Notices(since time.Time, text string) {
 }
 
 // logged reports whether this run of the program has told since then of a hop that
-// is lost or cannot be negotiated, for a reason with a text in it.
+// is lost or cannot be negotiated, for a reason with a text in it, or of the guard:
+// that may be mended before its hops are looked at.
 func (e *End) logged(since time.Time, text string) bool {
 	for line := range strings.Lines(e.Program.Proc().Log()) {
 		stamp, rest, _ := strings.Cut(strings.TrimPrefix(line, "time="), " ")
 		at, err := time.Parse(time.RFC3339Nano, stamp)
 		if err == nil && at.After(since) && strings.Contains(rest, text) &&
-			(strings.Contains(rest, "peer not protected") || strings.Contains(rest, "protection not negotiated")) {
+			(strings.Contains(rest, "peer not protected") || strings.Contains(rest, "protection not negotiated") ||
+				strings.Contains(rest, "guard table changed by somebody else")) {
 			return true
 		}
 	}

@@ -74,6 +74,7 @@ func (w *world) during(f *forger, at *protected.End, c protected.Cut) {
 	from := len(w.wire.Lines())
 	atServer, atClient := f.taken()
 	stop := f.start()
+	defer stop()
 	noticed, recovered := c.Try(at, w.relay, w.server)
 	stop()
 	w.leases(w.c1, "10.1.0.0/16")
@@ -118,10 +119,10 @@ func (f *forger) start() (stop func()) {
 			}
 		}
 	})
-	return func() {
+	return sync.OnceFunc(func() {
 		close(end)
 		done.Wait()
-	}
+	})
 }
 
 // A hop whose ends have two keys lets nothing pass, says so, and recovers when
