@@ -129,6 +129,10 @@ func (d *daemon) run(ctx context.Context) error {
 
 // open opens what the relay stands on and restores what was kept.
 func (d *daemon) open(watch context.Context) (err error) {
+	// What a relay that runs has in the kernel is its own.
+	if err = control.Stopped(d.cfg.Control.Socket, "fairlead", "fairlead"); err != nil {
+		return err
+	}
 	if d.bootID, err = clock.BootID(); err != nil {
 		return err
 	}

@@ -58,7 +58,8 @@ type loop struct {
 	ticked   instant.Instant
 
 	guard   guard
-	planted func(*relay6.Packet) // tests plant panics here
+	planted func(*relay6.Packet) // tests plant panics here: nil is an event that is no packet
+	tripped bool                 // the last Tick panicked
 }
 
 type probeResult struct {
@@ -110,12 +111,12 @@ func (l *loop) run(ctx context.Context) error {
 			}
 			if ok {
 				l.at = service.Now()
-				l.linkEvents(e)
+				l.linkEvents(ctx, e)
 				l.carryOut(ctx)
 			}
 		case outcomes := <-l.pipe.outcomes:
 			l.at = service.Now()
-			l.settle(outcomes)
+			l.settle(ctx, outcomes)
 			l.carryOut(ctx)
 		case p := <-l.probed:
 			l.at = service.Now()
@@ -127,7 +128,7 @@ func (l *loop) run(ctx context.Context) error {
 			l.carryOut(ctx)
 		case <-timer.C:
 			l.at = service.Now()
-			l.tick()
+			l.tick(ctx)
 			l.carryOut(ctx)
 		}
 		if l.released {
@@ -139,17 +140,16 @@ func (l *loop) run(ctx context.Context) error {
 	}
 }
 
-func (l *loop) tick() {
-	l.turn.eff.Reset()
+func (l *loop) tick(ctx context.Context) {
 	l.ticked = l.at.Boot
-	l.core.Tick(l.at, &l.turn.eff)
+	l.tripped = !l.decideOn(ctx, func(n instant.Now, eff *relay6.Effects) { l.core.Tick(n, eff) })
 }
 
 // sleep is until the core wants a Tick; also on a busy relay it gets one now and
-// then.
+// then. A core that panicked in the last one wants the next at once: it waits.
 func (l *loop) sleep() time.Duration {
 	left := l.at.Until(l.ticked.After(idle))
-	if at, ok := l.core.Deadline(); ok {
+	if at, ok := l.core.Deadline(); ok && !l.tripped {
 		left = min(left, l.at.Until(at))
 	}
 	return max(0, left)
@@ -191,20 +191,22 @@ func (l *loop) decide(p *relay6.Packet) (cause any) {
 // maxLinkEvents bounds how long a burst of link events holds up everything else.
 const maxLinkEvents = 256
 
-func (l *loop) linkEvents(e netlink.Event) {
-	l.turn.eff.Reset()
-	audit := l.linkEvent(e)
-	for range maxLinkEvents {
-		var more bool
-		select {
-		case e, more = <-l.links:
-		default:
+func (l *loop) linkEvents(ctx context.Context, e netlink.Event) {
+	audit := false
+	l.decideOn(ctx, func(instant.Now, *relay6.Effects) {
+		audit = l.linkEvent(e)
+		for range maxLinkEvents {
+			var more bool
+			select {
+			case e, more = <-l.links:
+			default:
+			}
+			if !more {
+				break
+			}
+			audit = l.linkEvent(e) || audit
 		}
-		if !more {
-			break
-		}
-		audit = l.linkEvent(e) || audit
-	}
+	})
 	l.net.update(l.core)
 	if audit {
 		l.auditDue()
@@ -227,18 +229,22 @@ func (l *loop) linkEvent(e netlink.Event) (audit bool) {
 
 // settle takes in outcomes. A route that was refused has its stand-in, and what
 // was not kept is undone; what failed otherwise is for the audit to mend.
-func (l *loop) settle(outcomes []relay6.Outcome) {
-	l.turn.eff.Reset()
+func (l *loop) settle(ctx context.Context, outcomes []relay6.Outcome) {
+	l.returned(outcomes)
+	l.decideOn(ctx, func(n instant.Now, eff *relay6.Effects) {
+		for _, o := range outcomes {
+			l.core.Settle(n, o, eff)
+		}
+	})
+}
+
+// returned is what outcomes mean but for the core.
+func (l *loop) returned(outcomes []relay6.Outcome) {
 	l.inflight -= len(outcomes)
 	l.backlog.settled(l.at.Boot, len(outcomes))
-	failed := false
-	for _, o := range outcomes {
-		for _, f := range o.Install {
-			failed = failed || !errors.Is(f.Err, relay6.ErrRefused)
-		}
-		l.core.Settle(l.at, o, &l.turn.eff)
-	}
-	if failed {
+	if slices.ContainsFunc(outcomes, func(o relay6.Outcome) bool {
+		return slices.ContainsFunc(o.Install, func(f relay6.FailedOp) bool { return !errors.Is(f.Err, relay6.ErrRefused) })
+	}) {
 		l.auditLate()
 	}
 }

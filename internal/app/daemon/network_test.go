@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -62,7 +63,7 @@ func (o *openings) tell(l *loop, events ...netlink.Event) {
 		queue <- e
 	}
 	l.links = queue
-	l.linkEvents(events[0])
+	l.linkEvents(context.Background(), events[0])
 }
 
 func (o *openings) want(t *testing.T, want ...string) {

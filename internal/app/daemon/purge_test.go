@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -9,16 +10,18 @@ import (
 	"testing"
 )
 
-// Beside a relay that runs nothing is taken away, and the error says what to do.
-func TestPurgeBesideARelayThatRuns(t *testing.T) {
+// Beside a relay that runs nothing is taken away, by a purge or by a second relay
+// that was started by mistake, and the error says what to do.
+func TestBesideARelayThatRuns(t *testing.T) {
 	dir := t.TempDir()
-	path, socket := filepath.Join(dir, "fairlead.yaml"), filepath.Join(dir, "control.sock")
+	path, socket, state := filepath.Join(dir, "fairlead.yaml"), filepath.Join(dir, "control.sock"), filepath.Join(dir, "state")
 	text := fmt.Sprintf(`
 peers:
   - {name: kea1, address: 2001:db8::547, role: server, interfaces: [eth0], protection: none}
 relay6: {links: [{match: "ppp*"}]}
 control: {socket: %s}
-`, socket)
+state: %s
+`, socket, state)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +30,13 @@ control: {socket: %s}
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if err := Purge(path); err == nil || !strings.Contains(err.Error(), "fairlead runs, and listens at "+socket+": stop it first") {
-		t.Errorf("purge: %v", err)
+	second := func(path string) error { return Run(context.Background(), path) }
+	for what, deed := range map[string]func(path string) error{"purge": Purge, "a second relay": second} {
+		if err := deed(path); err == nil || !strings.Contains(err.Error(), "fairlead runs, and listens at "+socket+": stop it first") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if _, err := os.Stat(state); err == nil {
+		t.Error("the second one made its folder")
 	}
 }

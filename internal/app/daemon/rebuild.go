@@ -25,14 +25,21 @@ func (l *loop) caught(mark relay6.Mark, cause *any) {
 	}
 }
 
-// decideOn lets the core decide on one event that is not a packet but may carry
-// what a packet or a caller had.
-func (l *loop) decideOn(ctx context.Context, event func(instant.Now, *relay6.Effects)) {
+// decideOn lets the core decide on one event that is not a packet, and reports
+// whether it did. One that makes it panic costs that event, as a packet does.
+func (l *loop) decideOn(ctx context.Context, event func(instant.Now, *relay6.Effects)) bool {
 	l.turn.eff.Reset()
-	if cause := l.try(func() { event(l.at, &l.turn.eff) }); cause != nil {
+	cause := l.try(func() {
+		if l.planted != nil {
+			l.planted(nil)
+		}
+		event(l.at, &l.turn.eff)
+	})
+	if cause != nil {
 		l.guard.panics++
 		l.rebuild(ctx, cause)
 	}
+	return cause == nil
 }
 
 // rebuild makes the core anew from the store, once everything that was decided
@@ -46,7 +53,9 @@ func (l *loop) rebuild(ctx context.Context, cause any) {
 		return
 	}
 	l.turn.eff.Reset()
-	core, err := l.build(service.Now(), &l.turn.eff)
+	var core *relay6.Relay
+	err := errPanicked
+	_ = l.try(func() { core, err = l.build(service.Now(), &l.turn.eff) })
 	if err != nil {
 		// Without the store the old core is the only one there is.
 		l.log.Error("core not rebuilt: going on with the old one", "error", err, "panic", l.notes.privacy.Cause(cause))
@@ -66,9 +75,14 @@ func (l *loop) finish(ctx context.Context) bool {
 	for l.inflight > 0 {
 		select {
 		case outcomes := <-l.pipe.outcomes:
-			if l.try(func() { l.settle(outcomes) }) == nil {
-				l.carryOut(ctx)
-			}
+			l.returned(outcomes)
+			l.turn.eff.Reset()
+			_ = l.try(func() {
+				for _, o := range outcomes {
+					l.core.Settle(l.at, o, &l.turn.eff)
+				}
+			})
+			l.carryOut(ctx)
 		case <-ctx.Done():
 			l.turn.eff.Reset()
 			return false

@@ -12,6 +12,7 @@ import (
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
+	"fairlead/internal/host/netlink"
 	"fairlead/internal/host/store"
 	"fairlead/internal/host/udp"
 	"fairlead/internal/wire/dhcp6"
@@ -194,11 +195,11 @@ func TestSettleAsksForAnAuditOnlyIfNeeded(t *testing.T) {
 	l, q := newQuietLoop(t)
 	r := hoststate.Op{Route: &hoststate.Route{Prefix: netip.MustParsePrefix("2001:db8:5::/56")}}
 	id := l.core.LastChange()
-	l.settle([]relay6.Outcome{{ID: id, Keep: store.ErrFull}, {ID: id, Install: []relay6.FailedOp{{Op: r, Err: relay6.ErrRefused}}}})
+	l.settle(t.Context(), []relay6.Outcome{{ID: id, Keep: store.ErrFull}, {ID: id, Install: []relay6.FailedOp{{Op: r, Err: relay6.ErrRefused}}}})
 	if q.audits+q.lateAudits != 0 {
 		t.Error("an audit although nothing is left to mend")
 	}
-	l.settle([]relay6.Outcome{{ID: id, Install: []relay6.FailedOp{{Op: r, Err: errors.New("in the way")}}}})
+	l.settle(t.Context(), []relay6.Outcome{{ID: id, Install: []relay6.FailedOp{{Op: r, Err: errors.New("in the way")}}}})
 	if q.audits != 0 || q.lateAudits != 1 {
 		t.Errorf("%d audits at once, %d later; want one later", q.audits, q.lateAudits)
 	}
@@ -215,7 +216,7 @@ func TestPanicGivesNothingBackTooEarly(t *testing.T) {
 	t.Cleanup(func() { close(gate) })
 	l.core.SetLink(hoststate.Link{Index: linkA, Name: "dA", Up: true, Addrs: []netip.Prefix{netip.MustParsePrefix("2001:db8:1::1/64")}}, &l.turn.eff)
 	l.planted = func(p *relay6.Packet) {
-		if p.Link == linkB {
+		if p != nil && p.Link == linkB {
 			panic("planted")
 		}
 	}
@@ -232,5 +233,52 @@ func TestPanicGivesNothingBackTooEarly(t *testing.T) {
 	}
 	if sent := q.takeSent(); len(sent) != 1 || !slices.Equal(sent[0], want) {
 		t.Errorf("when the messages are given back %x has been sent, want %x", sent, want)
+	}
+}
+
+// A panic in anything that the core decides on costs that event: the process goes
+// on with a core that is built anew.
+func TestEveryEventMayPanic(t *testing.T) {
+	for what, event := range map[string]func(l *loop){
+		"timer":   func(l *loop) { l.tick(t.Context()) },
+		"outcome": func(l *loop) { l.settle(t.Context(), nil) },
+		"link":    func(l *loop) { l.linkEvents(t.Context(), netlink.Event{Removed: "gone"}) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			l, q := newQuietLoop(t)
+			old := l.core
+			l.planted = func(*relay6.Packet) { panic("planted") }
+			event(l)
+			l.carryOut(t.Context())
+			if l.core == old || l.guard.panics != 1 {
+				t.Errorf("built anew: %v, %d panics counted", l.core != old, l.guard.panics)
+			}
+			l.planted = nil
+			l.handle(t.Context(), []*message{solicit(linkB, 4)})
+			l.carryOut(t.Context())
+			if len(q.sent) != 1 {
+				t.Errorf("%d messages forwarded afterwards, want 1", len(q.sent))
+			}
+		})
+	}
+}
+
+// A core that panics whenever it is told the time does not keep the process from
+// everything else by asking for it again at once.
+func TestTickThatPanicsWaits(t *testing.T) {
+	l, _ := newQuietLoop(t)
+	l.at = service.Now()
+	l.decideOn(t.Context(), func(n instant.Now, eff *relay6.Effects) {
+		d := delegation.Delegation{Prefix: netip.MustParsePrefix("2001:db8:5::/56"), Link: "dA", Client: "c", Valid: 1}
+		l.core.Restore(n, slices.Values([]delegation.Record{{Delegation: d, BootID: "boot"}}), nil, n.Wall, eff)
+	})
+	if got := l.sleep(); got != 0 {
+		t.Fatalf("with a delegation that has ended: sleeps %v: the test tests nothing", got)
+	}
+	l.build = func(instant.Now, *relay6.Effects) (*relay6.Relay, error) { panic("planted, too") }
+	l.planted = func(*relay6.Packet) { panic("planted") }
+	l.tick(t.Context())
+	if got := l.sleep(); got <= 0 {
+		t.Errorf("sleeps %v", got)
 	}
 }
