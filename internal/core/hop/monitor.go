@@ -285,6 +285,11 @@ func (m *Monitor) ObserveGuard(now instant.Now, seen *Seen) []Action {
 	if !m.guard.due(now.Boot) {
 		return nil
 	}
+	for _, w := range m.watched {
+		if w.up { // it may be mended before the hops are looked at
+			w.fail(now, problem)
+		}
+	}
 	return []Action{{Kind: InstallGuard, Why: problem}}
 }
 

@@ -689,3 +689,21 @@ func TestSecretsDoNotPrint(t *testing.T) {
 		}
 	}
 }
+
+// A guard table that is mended before anybody looks at the hops was missed all the
+// same: each of them says so.
+func TestGuardThatIsMendedAtOnceIsTold(t *testing.T) {
+	w := newWorld(t, ikeHop(trust.Server))
+	w.settle()
+	if s := w.current(); s.LastError != "" {
+		t.Fatalf("last error %q before anything happened", s.LastError)
+	}
+	w.now.Boot, w.now.Wall = w.now.Boot.After(time.Minute), w.now.Wall.Add(time.Minute)
+	actions := w.monitor.ObserveGuard(w.now, &hop.Seen{GuardError: "no such table"})
+	if len(actions) != 1 || actions[0].Kind != hop.InstallGuard {
+		t.Errorf("actions %+v", actions)
+	}
+	if s := w.current(); s.LastError != "no such table" || !s.LastErrorAt.Equal(w.now.Wall) {
+		t.Errorf("last error %q at %v", s.LastError, s.LastErrorAt)
+	}
+}
