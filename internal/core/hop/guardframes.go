@@ -29,8 +29,8 @@ func (o Owner) HoldsFrames() bool { return o == OwnerGuard }
 // VLAN's and then its parent's; the first of them drops it.
 //
 // Not seen are frames that have a VLAN tag when the program sends them, fragments
-// after the first, which have no ports, and what is sent by AF_XDP. No DHCP
-// program is known to send any.
+// after the first, which have no ports, and what goes past the queues of links
+// (AF_XDP, PACKET_QDISC_BYPASS). No DHCP program is known to send any.
 //
 // A chain is named after the index of its link, so that an interface that is made
 // anew under an old name is told from the old one.
