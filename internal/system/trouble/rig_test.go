@@ -150,6 +150,10 @@ func request(c *script.Client, iaid uint32) []byte {
 	return c.Message(dhcp6.Request, script.ServerID(script.DefaultServerDUID), script.IAPD(iaid))
 }
 
+// unreachable begins the line of such a route, which ip writes as a number where it
+// is asked for numbers.
+const unreachable = "7 "
+
 // routes are the relay's routes with our protocol number, by prefix, as ip
 // prints what follows the prefix.
 func (r *rig) routes() map[netip.Prefix]string {
@@ -158,7 +162,7 @@ func (r *rig) routes() map[netip.Prefix]string {
 	need(r.t, err)
 	all := map[netip.Prefix]string{}
 	for line := range strings.Lines(out) {
-		line = strings.TrimPrefix(line, "unreachable ")
+		line = strings.TrimPrefix(line, unreachable)
 		word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 		p, err := netip.ParsePrefix(word)
 		need(r.t, err)
