@@ -3,6 +3,7 @@ package script
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -210,23 +211,10 @@ type Delegation struct {
 }
 
 // Delegations lists the prefixes of all IA_PDs of a message, in wire order.
-func Delegations(m dhcp6.Message) []Delegation {
-	var list []Delegation
-	for code, payload := range m.Options().All() {
-		if code != dhcp6.OptionIAPD {
-			continue
-		}
-		ia, err := dhcp6.ParseIA(payload)
-		if err != nil {
-			continue
-		}
-		for code, payload := range ia.Options.All() {
-			if code != dhcp6.OptionIAPrefix {
-				continue
-			}
-			if p, err := dhcp6.ParseIAPrefix(payload); err == nil {
-				list = append(list, Delegation{IAID: ia.IAID, IAPrefix: p})
-			}
+func Delegations(m dhcp6.Message) (list []Delegation) {
+	for iaid, payload := range bound(m, dhcp6.OptionIAPD, dhcp6.OptionIAPrefix) {
+		if p, err := dhcp6.ParseIAPrefix(payload); err == nil {
+			list = append(list, Delegation{IAID: iaid, IAPrefix: p})
 		}
 	}
 	return list
@@ -234,24 +222,30 @@ func Delegations(m dhcp6.Message) []Delegation {
 
 // Leases lists the addresses of all IA_NAs of a message, in wire order.
 func Leases(m dhcp6.Message) (list []dhcp6.IAAddr) {
-	for code, payload := range m.Options().All() {
-		if code != dhcp6.OptionIANA {
-			continue
-		}
-		ia, err := dhcp6.ParseIA(payload)
-		if err != nil {
-			continue
-		}
-		for code, payload := range ia.Options.All() {
-			if code != dhcp6.OptionIAAddr {
-				continue
-			}
-			if a, err := dhcp6.ParseIAAddr(payload); err == nil {
-				list = append(list, a)
-			}
+	for _, payload := range bound(m, dhcp6.OptionIANA, dhcp6.OptionIAAddr) {
+		if a, err := dhcp6.ParseIAAddr(payload); err == nil {
+			list = append(list, a)
 		}
 	}
 	return list
+}
+
+// bound are the payloads of one kind of option in all identity associations of one
+// kind, each with its IAID.
+func bound(m dhcp6.Message, association, option dhcp6.OptionCode) iter.Seq2[uint32, []byte] {
+	return func(yield func(uint32, []byte) bool) {
+		for code, payload := range m.Options().All() {
+			ia, err := dhcp6.ParseIA(payload)
+			if code != association || err != nil {
+				continue
+			}
+			for code, payload := range ia.Options.All() {
+				if code == option && !yield(ia.IAID, payload) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Close closes the socket.
