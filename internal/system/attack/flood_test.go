@@ -168,10 +168,10 @@ func TestFloodFromManySettledLinkLayerAddresses(t *testing.T) {
 	v := r.victim()
 	far := r.client(r.far, duid(9))
 	x := r.thrower(r.Client(2), "c0", shared)
-	next := 0
+	// In turns they would keep step with the link's bucket: the same few would always
+	// come when it has room, and the others take long to settle.
 	r.beside(x, onShared, "rate-link", solicits(func() net.HardwareAddr {
-		next++
-		return net.HardwareAddr{2, 6, 0, 0, 0, byte(next)}
+		return net.HardwareAddr{2, 6, 0, 0, 0, byte(rand.Uint32())}
 	}, somebody), func() {
 		r.served(far)
 		v.compare("while the link is full")
