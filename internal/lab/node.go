@@ -208,7 +208,7 @@ func (d *Node) Addresses(name string) ([]netip.Prefix, error) {
 
 // settle is how long the kernel may take to give a link-local address to an
 // interface that has a carrier.
-const settle = 20 * time.Second
+const settle = 60 * time.Second
 
 // LinkLocal returns the first link-local address of an interface, without a
 // zone. It waits for one, as the kernel makes it a moment after the carrier is
