@@ -213,7 +213,7 @@ func FuzzRelay(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, server bool, payload []byte) {
 		if len(payload) > 65527 {
-			t.Skip("more than a datagram holds")
+			return // more than a datagram holds
 		}
 		w := wilder(t)
 		w.lease(alice, iaPD(1, prefix("2001:db8:a00::/56", 600)))
