@@ -74,7 +74,8 @@ func (e *End) Strongswan() {
 }
 
 // Configure writes the configuration: peers in YAML, and for a relay the links,
-// which are those whose names begin with d.
+// which are those whose names begin with d. One client there sends as fast as it
+// is answered, which the usual limit of a source's rate would not let pass.
 func (e *End) Configure(peers string) {
 	e.T.Helper()
 	text := "metrics:\n  listen: \"off\"\npeers:\n" + peers
@@ -82,7 +83,7 @@ func (e *End) Configure(peers string) {
 		text += "ipsec:\n  strongswan: " + e.Charon.Socket + "\n"
 	}
 	if !e.config.Guards {
-		text += "relay6:\n" + e.Relay6 + "  links:\n    - match: \"d*\"\n"
+		text += "relay6:\n" + e.Relay6 + "  links:\n    - match: \"d*\"\n      rate: {source: unlimited}\n"
 	}
 	need(e.T, e.Program.Write(text))
 }
