@@ -17,7 +17,7 @@ ifeq ($(HOME),)
 export HOME := $(shell getent passwd "$$(id -u)" | cut -d: -f6)
 endif
 
-.PHONY: all build demo demo-ipsec test check unit kernel system vm mutants conformance bench benchmarks fuzz clean packages-demo packages-demo-ipsec packages-test packages-bench packages-bench-ipsec
+.PHONY: all build demo demo-ipsec test check unit kernel system vm mutants conformance man bench benchmarks fuzz clean packages-demo packages-demo-ipsec packages-test packages-bench packages-bench-ipsec
 
 all: build
 
@@ -51,6 +51,9 @@ mutants: ## every RFC 8987 row's mutation makes its test fail
 
 conformance: ## docs/conformance.md from the tests and their last run
 	$(GO) run ./tools/conformance
+
+man: ## man pages of all commands, for packages: build/man8
+	$(GO) run ./tools/man $(BUILD)/man8
 
 $(BUILD)/bench: FORCE
 	$(GO) build -trimpath -o $@ ./tools/bench

@@ -109,7 +109,6 @@ func New(c Commands) *cobra.Command {
 	if c.Demo != nil {
 		add(groupProcess, demoCommand(c.Demo))
 	}
-	root.AddCommand(manCommand(root))
 	root.SetHelpCommandGroupID(groupProcess)
 	root.SetCompletionCommandGroupID(groupProcess)
 	return root

@@ -1,0 +1,39 @@
+// Command man writes the man pages of all of fairlead's commands into a folder,
+// for those who make packages:
+//
+//	man FOLDER
+//
+// It stands apart from the program, which would carry what turns Markdown into
+// man pages about with it on every router.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra/doc"
+
+	"fairlead/internal/app/cli"
+)
+
+func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: man FOLDER")
+		os.Exit(2)
+	}
+	if err := write(os.Args[1]); err != nil {
+		fmt.Fprintln(os.Stderr, "man:", err)
+		os.Exit(1)
+	}
+}
+
+// write writes a page for each command, NAME.8.
+func write(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	root := cli.New(cli.Commands{Demo: func(context.Context, bool, bool) error { return nil }})
+	root.DisableAutoGenTag = true // no date: the same sources make the same pages
+	return doc.GenManTree(root, &doc.GenManHeader{Section: "8", Source: "Fairlead"}, dir)
+}
