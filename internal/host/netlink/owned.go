@@ -10,27 +10,59 @@ import (
 // is never replaced: the kernel's own replacement does not look at the protocol.
 // It forgets more readily than it remembers; what it does not know is looked up.
 type owned struct {
-	mu       sync.Mutex        // guards all following fields
-	kinds    map[routeKey]bool // true: unicast
-	removals uint64            // how many entries were taken out
+	mu       sync.Mutex // guards all following fields
+	kinds    kinds
+	removals uint64 // how many entries were taken out
 }
 
+// kinds are routes, and whether each is unicast. Nearly all share table and metric,
+// so these are not kept with each of what may be a hundred thousand.
+type kinds map[space]map[target]bool
+
+type space struct{ table, metric uint32 }
+
+type target struct {
+	addr [16]byte
+	bits uint8
+}
+
+// routeKey is what the kernel tells routes apart by.
 type routeKey struct {
-	table, metric uint32
-	addr          [16]byte
-	bits          uint8
+	space
+	target
 }
 
 func keyOf(r hoststate.Route) routeKey {
-	return routeKey{table: r.Table, metric: r.Metric, addr: r.Prefix.Addr().As16(), bits: uint8(r.Prefix.Bits())}
+	return routeKey{space{r.Table, r.Metric}, target{r.Prefix.Addr().As16(), uint8(r.Prefix.Bits())}}
 }
 
-func newOwned() owned { return owned{kinds: map[routeKey]bool{}} }
+func (k kinds) get(at routeKey) (unicast, ok bool) {
+	unicast, ok = k[at.space][at.target]
+	return unicast, ok
+}
+
+func (k kinds) put(at routeKey, unicast bool) {
+	targets := k[at.space]
+	if targets == nil {
+		targets = make(map[target]bool)
+		k[at.space] = targets
+	}
+	targets[at.target] = unicast
+}
+
+func (k kinds) remove(at routeKey) {
+	targets := k[at.space]
+	if delete(targets, at.target); len(targets) == 0 {
+		delete(k, at.space)
+	}
+}
+
+func newOwned() owned { return owned{kinds: kinds{}} }
 
 func (o *owned) has(k routeKey) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	_, ok := o.kinds[k]
+	_, ok := o.kinds.get(k)
 	return ok
 }
 
@@ -40,21 +72,21 @@ func (o *owned) has(k routeKey) bool {
 func (o *owned) surely(r hoststate.Route) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	unicast, ok := o.kinds[keyOf(r)]
+	unicast, ok := o.kinds.get(keyOf(r))
 	return ok && (!unicast || r.Link != 0)
 }
 
 func (o *owned) add(r hoststate.Route) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.kinds[keyOf(r)] = r.Link > 0
+	o.kinds.put(keyOf(r), r.Link > 0)
 }
 
 func (o *owned) remove(k routeKey) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.removals++
-	delete(o.kinds, k)
+	o.kinds.remove(k)
 }
 
 // gone takes note of a deletion that the kernel told of, and reports whether it
@@ -64,12 +96,12 @@ func (o *owned) gone(h heard) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	k := keyOf(h.Route)
-	unicast, ok := o.kinds[k]
+	unicast, ok := o.kinds.get(k)
 	if !ok || unicast != h.unicast {
 		return false
 	}
 	o.removals++
-	delete(o.kinds, k)
+	o.kinds.remove(k)
 	return true
 }
 
@@ -82,13 +114,13 @@ func (o *owned) removed() uint64 {
 // replace starts anew from what was read back, unless anything was removed since
 // removals was asked for: it might be among what was read.
 func (o *owned) replace(routes []hoststate.Route, removals uint64) {
-	kinds := make(map[routeKey]bool, len(routes))
+	read := kinds{}
 	for _, r := range routes {
-		kinds[keyOf(r)] = r.Link > 0
+		read.put(keyOf(r), r.Link > 0)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.removals == removals {
-		o.kinds = kinds
+		o.kinds = read
 	}
 }
