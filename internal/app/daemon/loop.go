@@ -159,7 +159,7 @@ func (l *loop) sleep() time.Duration {
 // that packet: what the others wanted is kept, and the core is built anew from
 // the store.
 func (l *loop) handle(ctx context.Context, batch []*message) {
-	l.turn.eff.Reset()
+	l.startAfresh()
 	for _, m := range batch {
 		p := &l.packet
 		*p = relay6.Packet{
@@ -177,6 +177,12 @@ func (l *loop) handle(ctx context.Context, batch []*message) {
 			l.rebuild(ctx, cause)
 		}
 	}
+}
+
+// startAfresh empties the Effects for what comes next.
+func (l *loop) startAfresh() {
+	l.turn.eff.Reset()
+	l.turn.eff.OmitExtensions = !l.notes.hearExtensions()
 }
 
 func (l *loop) decide(p *relay6.Packet) (cause any) {

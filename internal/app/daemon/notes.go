@@ -23,8 +23,20 @@ type notes struct {
 	log     *slog.Logger
 	privacy *privacy.Rules // nil: of nobody's concern
 	feed    *control.Feed
-	hook    func(delegation.Event, instant.Now)
+	hook    hooked
 	once    *limiter
+}
+
+// hooked is app/hook.
+type hooked interface {
+	Wants(k delegation.EventKind) bool
+	Offer(e delegation.Event, now instant.Now)
+}
+
+// hearExtensions reports whether anybody hears of delegations that are extended.
+func (n *notes) hearExtensions() bool {
+	return n.log.Enabled(context.Background(), delegationLevel(delegation.Extended)) ||
+		n.feed.Active() || n.hook != nil && n.hook.Wants(delegation.Extended)
 }
 
 func (n *notes) take(eff *relay6.Effects) {
@@ -39,7 +51,7 @@ func (n *notes) take(eff *relay6.Effects) {
 			n.feed.Offer(control.EventOf(note, at))
 		}
 		if note.Kind == relay6.NoteDelegation && n.hook != nil {
-			n.hook(note.Event, at)
+			n.hook.Offer(note.Event, at)
 		}
 	}
 	for _, d := range eff.Drops {

@@ -28,7 +28,7 @@ func (l *loop) caught(mark relay6.Mark, cause *any) {
 // decideOn lets the core decide on one event that is not a packet, and reports
 // whether it did. One that makes it panic costs that event, as a packet does.
 func (l *loop) decideOn(ctx context.Context, event func(instant.Now, *relay6.Effects)) bool {
-	l.turn.eff.Reset()
+	l.startAfresh()
 	cause := l.try(func() {
 		if l.planted != nil {
 			l.planted(nil)

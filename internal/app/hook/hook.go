@@ -64,11 +64,22 @@ func (r *Runner) Stats() control.HookCounters {
 	return c
 }
 
+// Wants reports whether the program is configured for events of a kind.
+func (r *Runner) Wants(k delegation.EventKind) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.wants(k)
+}
+
+func (r *Runner) wants(k delegation.EventKind) bool {
+	return r.cfg.Program != "" && slices.Contains(r.cfg.Events, k)
+}
+
 // Offer lines the program up for an event, if it is configured for such.
 func (r *Runner) Offer(e delegation.Event, now instant.Now) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.cfg.Program == "" || !slices.Contains(r.cfg.Events, e.Kind) {
+	if !r.wants(e.Kind) {
 		return
 	}
 	if len(r.queue) >= r.cfg.Queue {

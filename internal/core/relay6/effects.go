@@ -24,11 +24,15 @@ type Effects struct {
 	Notes   []Note
 	Drops   []Dropped
 
+	// OmitExtensions leaves out the notes of delegations that are extended, by far
+	// the most of all: the shell sets it while nobody would hear them.
+	OmitExtensions bool
+
 	arena  []byte
 	events []delegation.Event
 }
 
-// Reset empties the Effects and keeps their memory.
+// Reset empties the Effects and keeps their memory, and what is to be left out.
 func (e *Effects) Reset() {
 	clear(e.Changes)
 	clear(e.Notes)

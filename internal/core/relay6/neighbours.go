@@ -14,10 +14,14 @@ import (
 // crowded out costs its client an answer by socket.
 type neighbours struct{ young, old map[neighbour]claim }
 
+// neighbour is an address on a link, without a pointer for the garbage collector:
+// there may be very many.
 type neighbour struct {
-	link int
-	addr netip.Addr
+	addr [16]byte
+	link int32
 }
+
+func neighbourOf(link int, a netip.Addr) neighbour { return neighbour{a.As16(), int32(link)} }
 
 // claim is who says that an address is theirs. Anybody can write it into a
 // message as the source, so one that two hosts use belongs to neither for a time.
@@ -49,7 +53,7 @@ func (n *neighbours) learn(now instant.Instant, link int, a netip.Addr, l linkad
 	if !l.IsValid() {
 		return
 	}
-	k := neighbour{link, a}
+	k := neighbourOf(link, a)
 	c, ok := n.young[k]
 	if ok && c.by == l {
 		return
@@ -70,7 +74,7 @@ func (n *neighbours) learn(now instant.Instant, link int, a netip.Addr, l linkad
 // lookup is the link-layer address that an answer may be sent to; invalid: by
 // socket.
 func (n *neighbours) lookup(now instant.Instant, link int, a netip.Addr) linkaddr.Addr {
-	c, _ := n.find(neighbour{link, a})
+	c, _ := n.find(neighbourOf(link, a))
 	if c.since(now, inTurns) {
 		return linkaddr.Addr{}
 	}
@@ -80,7 +84,7 @@ func (n *neighbours) lookup(now instant.Instant, link int, a netip.Addr) linkadd
 // claimed is the link-layer address that an address was last used from, and
 // whether another has used it lately.
 func (n *neighbours) claimed(now instant.Instant, link int, a netip.Addr) (by linkaddr.Addr, contested bool) {
-	c, _ := n.find(neighbour{link, a})
+	c, _ := n.find(neighbourOf(link, a))
 	return c.by, c.since(now, settled)
 }
 

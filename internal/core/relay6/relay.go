@@ -261,6 +261,9 @@ func (e *Effects) note(n Note)    { e.Notes = append(e.Notes, n) }
 
 // noteEvent is note for what happened to a delegation, which comes often.
 func (e *Effects) noteEvent(ev *delegation.Event, subject *delegation.Delegation) {
+	if e.OmitExtensions && ev.Kind == delegation.Extended {
+		return
+	}
 	e.Notes = append(e.Notes, Note{})
 	n := &e.Notes[len(e.Notes)-1]
 	n.Kind, n.Text, n.Reason = NoteDelegation, ev.Kind.String(), ev.Reason.String()
