@@ -186,13 +186,13 @@ func (d *daemon) assemble() {
 	d.audit = newAuditor(d)
 	d.loop = &loop{
 		log: d.log, pipe: d.pipe, net: network, lost: fails, build: d.buildCore, probe: d.answers,
-		notes:  &notes{log: d.log, privacy: d.privacy, feed: d.feed, hook: d.hook.Offer, once: once},
+		notes:  &notes{log: d.log, privacy: d.privacy, feed: d.feed, hook: d.hook, once: once},
 		intake: network.intake, arrived: make(chan struct{}, 1), drained: make(chan struct{}, 1), glances: make(chan struct{}, 1), turn: new(turn),
 		probed: make(chan probeResult), calls: make(chan func(instant.Now, *relay6.Effects)),
 		ended: make(chan struct{}), links: d.events,
 		auditDue: d.audit.soon, auditLate: d.audit.inAWhile, guard: newGuard(),
 	}
-	d.pipe.breathe = d.loop.glance
+	d.pipe.breathe, d.pipe.hurried = d.loop.glance, d.loop.hurried
 }
 
 // fewCores is how many cores the loop and the pipeline keep busy by themselves.

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"bytes"
+	"io"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"fairlead/internal/app/control"
+	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
 )
@@ -78,5 +80,39 @@ func TestNotesGatherDrops(t *testing.T) {
 	}
 	if len(eff.Drops) != 0 {
 		t.Errorf("%d drops left", len(eff.Drops))
+	}
+}
+
+// only is a hook program for events of one kind.
+type only delegation.EventKind
+
+func (o only) Wants(k delegation.EventKind) bool   { return k == delegation.EventKind(o) }
+func (o only) Offer(delegation.Event, instant.Now) {}
+
+// What is extended is told of while somebody would hear it: the log, who watches,
+// or the hook program.
+func TestExtensionsAreHeard(t *testing.T) {
+	logger := func(level slog.Level) *slog.Logger {
+		return slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: level}))
+	}
+	watched := control.NewFeed()
+	if _, err := watched.Subscribe(t.Context(), func(*control.Event) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		notes notes
+		want  bool
+	}{
+		"nobody":        {notes{log: logger(slog.LevelInfo), feed: control.NewFeed()}, false},
+		"the log":       {notes{log: logger(slog.LevelDebug), feed: control.NewFeed()}, true},
+		"who watches":   {notes{log: logger(slog.LevelInfo), feed: watched}, true},
+		"the program":   {notes{log: logger(slog.LevelInfo), feed: control.NewFeed(), hook: only(delegation.Extended)}, true},
+		"not a program": {notes{log: logger(slog.LevelInfo), feed: control.NewFeed(), hook: only(delegation.Ended)}, false},
+	} {
+		l := &loop{notes: &c.notes, turn: new(turn)}
+		l.startAfresh()
+		if got := !l.turn.eff.OmitExtensions; got != c.want {
+			t.Errorf("%s: extensions are told: %v, want %v", name, got, c.want)
+		}
 	}
 }

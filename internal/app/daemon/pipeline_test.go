@@ -194,3 +194,50 @@ func TestPipelineInstallsTogetherWhatWaits(t *testing.T) {
 		t.Errorf("outcomes %+v, want those of changes 1 to 3", outcomes)
 	}
 }
+
+// While there is time, a large group is finished a few changes at a time, and the
+// loop gets its turn between any two pieces of work. In a hurry it is done at once.
+func TestPipelineWorksInPiecesWhileCalm(t *testing.T) {
+	const jobs = 2*pieceChanges + 1
+	piece := func(n int) string {
+		return "breathe " + strings.Repeat("install ", n) + "breathe " + strings.Repeat("send ", n) + "breathe "
+	}
+	for hurried, want := range map[bool]string{
+		true:  piece(jobs),
+		false: piece(pieceChanges) + piece(pieceChanges) + piece(1),
+	} {
+		b := newBench()
+		b.pipe.hurried = func() bool { return hurried }
+		b.pipe.breathe = func() { b.write("breathe") }
+		var group []*job
+		for i := range jobs {
+			id := relay6.ChangeID(i + 1)
+			group = append(group, &job{changes: []relay6.Change{change(id, "k", fmt.Sprintf("2001:db8:%x::/56", id))}, sends: []waiting{datagram(id, false, "A")}})
+		}
+		b.pipe.kept <- group
+		close(b.pipe.kept)
+		if err := b.pipe.runInstall(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, line := range b.trace {
+			word, _, _ := strings.Cut(line, " ")
+			got += word + " "
+		}
+		if got != want {
+			t.Errorf("hurried %v:\n got %s\nwant %s", hurried, got, want)
+		}
+		close(b.pipe.outcomes)
+		last := relay6.ChangeID(0)
+		for outcomes := range b.pipe.outcomes {
+			for _, o := range outcomes {
+				if last++; o.ID != last {
+					t.Errorf("hurried %v: the outcome of change %d where that of %d was to come", hurried, o.ID, last)
+				}
+			}
+		}
+		if last != jobs {
+			t.Errorf("hurried %v: %d outcomes, want %d", hurried, last, jobs)
+		}
+	}
+}

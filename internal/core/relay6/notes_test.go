@@ -1,0 +1,34 @@
+package relay6_test
+
+import (
+	"slices"
+	"testing"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/relay6"
+)
+
+// Notes of extensions, by far the most, may be left out. What is granted is told
+// anyway, and nothing else changes.
+func TestNotesOfExtensionsMayBeLeftOut(t *testing.T) {
+	for _, omit := range []bool{false, true} {
+		w := newWorld(t)
+		w.eff.OmitExtensions = omit
+		for range 3 {
+			w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 3600)))
+		}
+		var got []delegation.EventKind
+		for _, n := range w.notes {
+			if n.Kind == relay6.NoteDelegation {
+				got = append(got, n.Event.Kind)
+			}
+		}
+		want := []delegation.EventKind{delegation.Granted, delegation.Extended, delegation.Extended}
+		if omit {
+			want = want[:1]
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("left out %v: told of %v, want %v", omit, got, want)
+		}
+	}
+}
