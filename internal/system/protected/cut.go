@@ -8,7 +8,7 @@ import (
 // Cut is one way to take a hop's protection away, at one end.
 type Cut struct {
 	Name   string
-	Notice string // in what the end says of it; empty: it may be over before it looks
+	Notice []string // one of these is in what the end says of it; nil: it may be over before it looks
 	Happen func(*End)
 	Heal   func(*End) // nil: fairlead does it alone
 }
@@ -16,11 +16,11 @@ type Cut struct {
 // Cuts that both families have.
 var (
 	StrongSwanKilled = Cut{
-		Name: "strongSwan killed", Notice: "strongSwan cannot be reached",
+		Name: "strongSwan killed", Notice: []string{"strongSwan cannot be reached"},
 		Happen: func(e *End) { need(e.T, e.Charon.Kill()) }, Heal: func(e *End) { need(e.T, e.Charon.Start()) },
 	}
-	SAsDeleted   = Cut{Name: "SAs deleted", Notice: "SA", Happen: func(e *End) { e.IP("xfrm state deleteall") }}
-	GuardDeleted = Cut{Name: "guard deleted", Notice: "guard table", Happen: func(e *End) { e.NFT("delete table inet " + e.Table()) }}
+	SAsDeleted   = Cut{Name: "SAs deleted", Notice: []string{"SA"}, Happen: func(e *End) { e.IP("xfrm state deleteall") }}
+	GuardDeleted = Cut{Name: "guard deleted", Notice: []string{"guard table"}, Happen: func(e *End) { e.NFT("delete table inet " + e.Table()) }}
 )
 
 // Try cuts at one end, waits until it is noticed there, heals, and waits until all
@@ -30,8 +30,8 @@ func (c *Cut) Try(at *End, all ...*End) (noticed, recovered time.Duration) {
 	at.T.Helper()
 	started := time.Now()
 	c.Happen(at)
-	if c.Notice != "" {
-		at.Notices(started, c.Notice)
+	if c.Notice != nil {
+		at.Notices(started, c.Notice...)
 	}
 	noticed = time.Since(started)
 	if c.Heal != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -193,30 +194,34 @@ func (e *End) BecomesProtected() []control.Hop {
 	})
 }
 
-// Notices waits until one of the hops has, or has had since then, a problem with a
-// text in it. The log is asked, too: a hop's last error may give way to another
+// Notices waits until one of the hops has, or has had since then, a problem with one
+// of the texts in it. The log is asked, too: a hop's last error may give way to another
 // between two looks.
-func (e *End) Notices(since time.Time, text string) {
+func (e *End) Notices(since time.Time, texts ...string) {
 	e.T.Helper()
-	e.Becomes(fmt.Sprintf("%q is noticed", text), func(hops []control.Hop) bool {
+	e.Becomes(fmt.Sprintf("one of %q is noticed", texts), func(hops []control.Hop) bool {
 		for i := range hops {
 			h := &hops[i]
-			if strings.Contains(h.Problem, text) || h.LastErrorAt.After(since) && strings.Contains(h.LastError, text) {
+			if contains(h.Problem, texts) || h.LastErrorAt.After(since) && contains(h.LastError, texts) {
 				return true
 			}
 		}
-		return e.logged(since, text)
+		return e.logged(since, texts)
 	})
 }
 
+func contains(what string, texts []string) bool {
+	return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(what, text) })
+}
+
 // logged reports whether this run of the program has told since then of a hop that
-// is lost or cannot be negotiated, for a reason with a text in it, or of the guard:
+// is lost or cannot be negotiated, for a reason with one of the texts in it, or of the guard:
 // that may be mended before its hops are looked at.
-func (e *End) logged(since time.Time, text string) bool {
+func (e *End) logged(since time.Time, texts []string) bool {
 	for line := range strings.Lines(e.Program.Proc().Log()) {
 		stamp, rest, _ := strings.Cut(strings.TrimPrefix(line, "time="), " ")
 		at, err := time.Parse(time.RFC3339Nano, stamp)
-		if err == nil && at.After(since) && strings.Contains(rest, text) &&
+		if err == nil && at.After(since) && contains(rest, texts) &&
 			(strings.Contains(rest, "peer not protected") || strings.Contains(rest, "protection not negotiated") ||
 				strings.Contains(rest, "guard table changed by somebody else")) {
 			return true

@@ -15,22 +15,23 @@ import (
 // Somebody takes away what is in the kernel.
 var cutsInKernel = []protected.Cut{
 	protected.SAsDeleted,
-	{Name: "output policies deleted", Notice: "policy is missing", Happen: func(e *protected.End) { e.IP("xfrm policy deleteall dir out") }},
-	{Name: "input policies deleted", Notice: "policy is missing", Happen: func(e *protected.End) { e.IP("xfrm policy deleteall dir in") }},
+	{Name: "output policies deleted", Notice: []string{"policy is missing"}, Happen: func(e *protected.End) { e.IP("xfrm policy deleteall dir out") }},
+	{Name: "input policies deleted", Notice: []string{"policy is missing"}, Happen: func(e *protected.End) { e.IP("xfrm policy deleteall dir in") }},
 	protected.GuardDeleted,
-	{Name: "guard emptied", Notice: "guard table", Happen: func(e *protected.End) { e.NFT("flush table inet " + e.Table()) }},
+	{Name: "guard emptied", Notice: []string{"guard table"}, Happen: func(e *protected.End) { e.NFT("flush table inet " + e.Table()) }},
 }
 
 // strongSwan is not what it was.
 var cutsOfCharon = []protected.Cut{
 	protected.StrongSwanKilled,
 	{
-		Name: "strongSwan stopped", Notice: "strongSwan cannot be reached",
+		Name: "strongSwan stopped", Notice: []string{"strongSwan cannot be reached"},
 		Happen: func(e *protected.End) { need(e.T, e.Charon.Stop()) }, Heal: func(e *protected.End) { need(e.T, e.Charon.Start()) },
 	},
 	{Name: "SA expired", Happen: expire},
 	{
-		Name: "connections unloaded", Notice: "connection", Happen: func(e *protected.End) {
+		// strongSwan takes apart what belongs to one before the connection itself is gone.
+		Name: "connections unloaded", Notice: []string{"has not got the connection", "policy is missing", "no SA"}, Happen: func(e *protected.End) {
 			_, err := e.Charon.Swanctl("--load-conns")
 			need(e.T, err)
 		},
@@ -114,7 +115,7 @@ func TestRFC8213_3_FailsClosedWithoutStrongSwan(t *testing.T) {
 			need(w.t, err)
 		}
 	}
-	w.cuts(t, []protected.Cut{{Name: "cable cut", Notice: "the peer does not answer", Happen: bridge("nomaster"), Heal: bridge("master br0")}})
+	w.cuts(t, []protected.Cut{{Name: "cable cut", Notice: []string{"the peer does not answer"}, Happen: bridge("nomaster"), Heal: bridge("master br0")}})
 }
 
 // The same with manual keys.
