@@ -192,7 +192,7 @@ func (d *daemon) assemble() {
 		ended: make(chan struct{}), links: d.events,
 		auditDue: d.audit.soon, auditLate: d.audit.inAWhile, guard: newGuard(),
 	}
-	d.pipe.breathe, d.pipe.hurried = d.loop.glance, d.loop.hurried
+	d.pipe.breathe = d.loop.glance
 }
 
 // fewCores is how many cores the loop and the pipeline keep busy by themselves.

@@ -76,13 +76,15 @@ type pipeline struct {
 	outcomes chan []relay6.Outcome
 	done     chan struct{} // closed when all is carried out, after the queue was closed
 	breathe  func()        // called between two pieces of work, which others may have waited for
-	hurried  func() bool   // there is so much to do that pieces are as large as they can be
+	now      func() time.Time
 
 	past atomic.Int64 // entries of the history that were kept
 
 	failed map[relay6.ChangeID]failure // changes whose datagrams are held back
 	order  []relay6.ChangeID           // of failed, oldest first
 	batch  []udp.Outgoing
+
+	finished time.Time // when the second stage last was
 }
 
 type failure struct {
@@ -101,13 +103,10 @@ const (
 	// into the kernel, costs much the same for one change and for a hundred. Who
 	// comes alone does not wait.
 	gather = 2 * time.Millisecond
-	// So many records at once say that there are always more: then it pays to wait
-	// for as many again.
-	plenty = 48
-
-	// pieceChanges is how many changes are brought into the kernel before others have
-	// a turn, while there is time.
-	pieceChanges = 8
+	// After so long a pause the second stage has time: it divides what comes into
+	// pieces, at most so many, between which others have a turn.
+	calmAfter = 2 * gather
+	pieces    = 16
 )
 
 var errStalled = errors.New("store: the queue of changes is full")
@@ -116,7 +115,7 @@ func newPipeline(log *slog.Logger, keep keeper, hosts []installer) *pipeline {
 	return &pipeline{
 		log: log, keep: keep, hosts: hosts,
 		jobs: make(chan *job, maxJobs), kept: make(chan []*job, 8), outcomes: make(chan []relay6.Outcome, 64),
-		done: make(chan struct{}), breathe: func() {}, hurried: func() bool { return true },
+		done: make(chan struct{}), breathe: func() {}, now: time.Now,
 		failed: make(map[relay6.ChangeID]failure),
 	}
 }
@@ -138,33 +137,24 @@ func (p *pipeline) runKeep(context.Context) error {
 	var last time.Time
 	for j := range p.jobs {
 		time.Sleep(time.Until(last.Add(gather)))
-		group, records := p.collect([]*job{j}, j.records())
-		if records >= plenty {
-			time.Sleep(gather)
-			group, _ = p.collect(group, records)
-		}
 		last = time.Now()
+		group := []*job{j}
+		records := j.records()
+		for more := true; more && len(group) < maxGroup && records < maxRecords; {
+			select {
+			case j, ok := <-p.jobs:
+				if more = ok; ok {
+					group = append(group, j)
+					records += j.records()
+				}
+			default:
+				more = false
+			}
+		}
 		p.commit(group)
 		p.kept <- group
 	}
 	return nil
-}
-
-// collect adds the jobs that have queued up to a group of so many records.
-func (p *pipeline) collect(group []*job, records int) ([]*job, int) {
-	for len(group) < maxGroup && records < maxRecords {
-		select {
-		case j, ok := <-p.jobs:
-			if !ok {
-				return group, records
-			}
-			group = append(group, j)
-			records += j.records()
-		default:
-			return group, records
-		}
-	}
-	return group, records
 }
 
 func (p *pipeline) commit(group []*job) {
@@ -205,18 +195,26 @@ func (p *pipeline) commit(group []*job) {
 func (p *pipeline) runInstall(ctx context.Context) error {
 	defer close(p.done)
 	for group := range p.kept {
-		for group = p.join(group); len(group) > 0; {
-			n := p.piece(group)
-			p.finish(ctx, group[:n])
-			group = group[n:]
-		}
+		p.finish(ctx, p.join(group))
 	}
 	return nil
 }
 
 // finish installs a group of jobs, sends what waited for it, and says what became
-// of it.
+// of it. It would cost least to take all at once; in pieces it is kinder to who
+// comes meanwhile.
 func (p *pipeline) finish(ctx context.Context, group []*job) {
+	piece := len(group)
+	if p.now().Sub(p.finished) >= calmAfter {
+		piece = (len(group) + pieces - 1) / pieces
+	}
+	for part := range slices.Chunk(group, piece) {
+		p.finishPiece(ctx, part)
+	}
+	p.finished = p.now()
+}
+
+func (p *pipeline) finishPiece(ctx context.Context, group []*job) {
 	outcomes := p.install(group)
 	p.breathe()
 	p.release(group)
@@ -233,21 +231,6 @@ func (p *pipeline) finish(ctx context.Context, group []*job) {
 	case p.outcomes <- outcomes:
 	case <-ctx.Done():
 	}
-}
-
-// piece is how many jobs of a group are finished together. It costs least to take
-// all; a few at a time is kinder to who comes meanwhile.
-func (p *pipeline) piece(group []*job) int {
-	if p.hurried() {
-		return len(group)
-	}
-	changes := 0
-	for i, j := range group {
-		if changes += len(j.changes); changes >= pieceChanges {
-			return i + 1
-		}
-	}
-	return len(group)
 }
 
 // join makes one group of all that are kept by now: where the core is busy, groups

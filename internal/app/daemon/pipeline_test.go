@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/relay6"
@@ -180,6 +181,7 @@ func TestPipelineOfferNeverBlocks(t *testing.T) {
 // order, and nothing leaves before.
 func TestPipelineInstallsTogetherWhatWaits(t *testing.T) {
 	b := newBench()
+	b.pipe.now = func() time.Time { return b.pipe.finished } // no pause before
 	for i, text := range []string{"A", "B", "C"} {
 		id := relay6.ChangeID(i + 1)
 		b.pipe.kept <- []*job{{changes: []relay6.Change{change(id, text, fmt.Sprintf("2001:db8:%d::/56", id))}, sends: []waiting{datagram(id, false, text)}}}
@@ -195,49 +197,46 @@ func TestPipelineInstallsTogetherWhatWaits(t *testing.T) {
 	}
 }
 
-// While there is time, a large group is finished a few changes at a time, and the
-// loop gets its turn between any two pieces of work. In a hurry it is done at once.
+// After a pause a large group is finished in pieces, and the loop gets its turn
+// between any two of them. Groups that come one upon another are finished whole.
 func TestPipelineWorksInPiecesWhileCalm(t *testing.T) {
-	const jobs = 2*pieceChanges + 1
+	const jobs = 2*pieces + 1 // in pieces of 3
+	b := newBench()
+	b.pipe.breathe = func() { b.write("breathe") }
+	at := time.Unix(1, 0)
+	id := relay6.ChangeID(0)
+	for _, pause := range []time.Duration{0, calmAfter - 1, calmAfter} {
+		at = at.Add(pause)
+		b.pipe.now = func() time.Time { return at }
+		var group []*job
+		for range jobs {
+			id++
+			group = append(group, &job{changes: []relay6.Change{change(id, "k", fmt.Sprintf("2001:db8:%x::/56", id))}, sends: []waiting{datagram(id, false, "A")}})
+		}
+		b.pipe.finish(t.Context(), group)
+	}
 	piece := func(n int) string {
 		return "breathe " + strings.Repeat("install ", n) + "breathe " + strings.Repeat("send ", n) + "breathe "
 	}
-	for hurried, want := range map[bool]string{
-		true:  piece(jobs),
-		false: piece(pieceChanges) + piece(pieceChanges) + piece(1),
-	} {
-		b := newBench()
-		b.pipe.hurried = func() bool { return hurried }
-		b.pipe.breathe = func() { b.write("breathe") }
-		var group []*job
-		for i := range jobs {
-			id := relay6.ChangeID(i + 1)
-			group = append(group, &job{changes: []relay6.Change{change(id, "k", fmt.Sprintf("2001:db8:%x::/56", id))}, sends: []waiting{datagram(id, false, "A")}})
-		}
-		b.pipe.kept <- group
-		close(b.pipe.kept)
-		if err := b.pipe.runInstall(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		got := ""
-		for _, line := range b.trace {
-			word, _, _ := strings.Cut(line, " ")
-			got += word + " "
-		}
-		if got != want {
-			t.Errorf("hurried %v:\n got %s\nwant %s", hurried, got, want)
-		}
-		close(b.pipe.outcomes)
-		last := relay6.ChangeID(0)
-		for outcomes := range b.pipe.outcomes {
-			for _, o := range outcomes {
-				if last++; o.ID != last {
-					t.Errorf("hurried %v: the outcome of change %d where that of %d was to come", hurried, o.ID, last)
-				}
+	inPieces := strings.Repeat(piece(3), jobs/3)
+	want, got := inPieces+piece(jobs)+inPieces, ""
+	for _, line := range b.trace {
+		word, _, _ := strings.Cut(line, " ")
+		got += word + " "
+	}
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	close(b.pipe.outcomes)
+	last := relay6.ChangeID(0)
+	for outcomes := range b.pipe.outcomes {
+		for _, o := range outcomes {
+			if last++; o.ID != last {
+				t.Errorf("the outcome of change %d where that of %d was to come", o.ID, last)
 			}
 		}
-		if last != jobs {
-			t.Errorf("hurried %v: %d outcomes, want %d", hurried, last, jobs)
-		}
+	}
+	if last != 3*jobs {
+		t.Errorf("%d outcomes, want %d", last, 3*jobs)
 	}
 }

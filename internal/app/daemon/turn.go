@@ -146,15 +146,11 @@ func (l *loop) takeTurn(ctx context.Context) (more bool) {
 	return more
 }
 
-// hurried reports whether the loop needs no help to look at the sockets: it is busy
-// with what comes, or others do that on cores of their own.
-func (l *loop) hurried() bool { return l.senders != nil || l.busy.Load() }
-
 // glance has the loop look at the sockets before its caller goes on, who shares
 // the one core with it. The runtime would do that only once no goroutine wants
 // to run any more: it does not ask the kernel before. A busy loop looks anyway.
 func (l *loop) glance() {
-	if l.hurried() {
+	if l.senders != nil || l.busy.Load() {
 		return
 	}
 	select {
