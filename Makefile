@@ -17,7 +17,7 @@ ifeq ($(HOME),)
 export HOME := $(shell getent passwd "$$(id -u)" | cut -d: -f6)
 endif
 
-.PHONY: all build demo demo-ipsec test check unit kernel system vm mutants conformance man bench benchmarks fuzz clean packages-demo packages-demo-ipsec packages-test packages-bench packages-bench-ipsec
+.PHONY: all build demo demo-ipsec test check unit kernel system vm mutants conformance man profile bench benchmarks fuzz clean packages-demo packages-demo-ipsec packages-test packages-bench packages-bench-ipsec
 
 all: build
 
@@ -60,6 +60,14 @@ $(BUILD)/bench: FORCE
 
 bench: packages-bench $(BUILD)/fairlead $(BUILD)/bench ## the relay against other relays, a quarter of an hour; writes docs/performance.md; BENCH=flags
 	$(SUDO) $(BUILD)/bench $(BENCH)
+
+# A profile names the program's path: one that is the same everywhere.
+PROFILED := /tmp/fairlead-profile
+profile: packages-bench $(BUILD)/bench ## what the compiler is told of the relay's hot paths, from the bench's load: cmd/fairlead/default.pgo
+	$(GO) build -trimpath -pgo=off -tags profile -o $(PROFILED) ./cmd/fairlead
+	$(SUDO) env FAIRLEAD_PROFILE=$(PROFILED).pgo $(BUILD)/bench -fairlead $(PROFILED) -rounds 3 -only fairlead,dnsmasq -bars mix-vs-best-peer
+	cp $(PROFILED).pgo cmd/fairlead/default.pgo
+	$(SUDO) rm $(PROFILED) $(PROFILED).pgo
 
 $(BUILD)/ipsecbench: FORCE
 	$(GO) build -trimpath -ldflags '-s -w' -o $@ ./tools/ipsecbench
