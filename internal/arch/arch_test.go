@@ -87,7 +87,7 @@ var rules = []rule{
 	{
 		name:    "nothing below stands on app or cmd",
 		reason:  "imports point one way only: app -> host -> core -> wire",
-		applies: func(p string) bool { return !under(p, "internal/app", "cmd", "internal/system") },
+		applies: func(p string) bool { return !under(p, "internal/app", "cmd", "internal/system", "tools/man") },
 		forbids: func(i string) bool { return under(i, "internal/app", "cmd") },
 	},
 	{

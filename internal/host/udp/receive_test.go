@@ -243,6 +243,32 @@ func TestBadFramesAreCounted(t *testing.T) {
 	}
 }
 
+// A frame of a host on the same machine, at the other end of a veth, has no
+// checksum yet: the kernel says so (TP_STATUS_CSUMNOTREADY), and its word is taken.
+func TestChecksumThatIsNotReady(t *testing.T) {
+	l := newLab(t)
+	beside := l.relay.tap("c0")
+	l.host.multicast(l.clientEnd.Index, []byte("solicit"))
+	got := l.in.next()
+	frame, _ := beside.readUDP(547)
+	segment, ok := udpSegment(frame)
+	if !ok || checksumRight(frame, segment) {
+		t.Fatalf("the frame has its checksum, and shows nothing: %x", frame)
+	}
+	if s := l.conn.Stats(); string(got.Payload) != "solicit" || got.Path != PathFrame || s.BadChecksum != 0 {
+		t.Errorf("got %q by %v, with %d bad checksums; want it by frame", got.Payload, got.Path, s.BadChecksum)
+	}
+	// The same octets from elsewhere are damaged.
+	l.packets.write(frame)
+	l.host.multicast(l.clientEnd.Index, []byte("next"))
+	if got := l.in.next(); string(got.Payload) != "next" {
+		t.Errorf("got %q by %v, want the next", got.Payload, got.Path)
+	}
+	if n := l.conn.Stats().BadChecksum; n != 1 {
+		t.Errorf("%d bad checksums counted, want 1", n)
+	}
+}
+
 // A frame cannot come from a group, and could not be answered.
 func TestGroupAsLinkLayerSource(t *testing.T) {
 	l := newLab(t)
