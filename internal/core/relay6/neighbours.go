@@ -1,6 +1,7 @@
 package relay6
 
 import (
+	"encoding/binary"
 	"net/netip"
 
 	"fairlead/internal/core/instant"
@@ -17,11 +18,14 @@ type neighbours struct{ young, old map[neighbour]claim }
 // neighbour is an address on a link, without a pointer for the garbage collector:
 // there may be very many.
 type neighbour struct {
-	addr [16]byte
-	link int32
+	high, low uint64
+	link      int
 }
 
-func neighbourOf(link int, a netip.Addr) neighbour { return neighbour{a.As16(), int32(link)} }
+func neighbourOf(link int, a netip.Addr) neighbour {
+	b := a.As16()
+	return neighbour{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:]), link}
+}
 
 // claim is who says that an address is theirs. Anybody can write it into a
 // message as the source, so one that two hosts use belongs to neither for a time.
