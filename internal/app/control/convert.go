@@ -1,6 +1,7 @@
 package control
 
 import (
+	"maps"
 	"net/netip"
 	"strings"
 	"time"
@@ -56,7 +57,7 @@ func LinkOf(v *relay6.LinkView) Link {
 // LinkCountsOf are the same link's figures for the metrics.
 func LinkCountsOf(v *relay6.LinkView) LinkCounts {
 	return LinkCounts{
-		Link: v.Name, Up: v.Up && v.Running, Prefixes: v.Prefixes, Addresses: v.Addresses,
+		Link: v.Name, ClientFacing: v.ClientFacing, Up: v.Up && v.Running, Limit: v.Limit, Prefixes: v.Prefixes, Addresses: v.Addresses,
 		LinkCounters: LinkCountersOf(&v.Counters),
 	}
 }
@@ -69,13 +70,32 @@ func LinkCountersOf(c *relay6.LinkCounters) LinkCounters {
 	}
 }
 
-func byType(counts *[relay6.TypeCount]uint64) map[string]uint64 {
-	m := make(map[string]uint64)
-	for t, n := range counts {
-		if n > 0 {
-			m[TypeName(dhcp6.MessageType(t))] += n
+// TrafficOfAll are the figures of the whole process. What is 0 is there as well.
+func TrafficOfAll(t *relay6.Totals) TrafficCounts {
+	refusals := make(map[string]uint64)
+	for _, reason := range delegation.Reasons() {
+		if reason.Refuses() {
+			refusals[reason.String()] = t.Refusals[reason.String()]
 		}
 	}
+	return TrafficCounts{
+		Received: allTypes(&t.Sum.Received), Delivered: allTypes(&t.Sum.Delivered), Drops: allDrops(&t.Sum.Drops),
+		Refusals: refusals,
+	}
+}
+
+func byType(counts *[relay6.TypeCount]uint64) map[string]uint64 { return nonZero(allTypes(counts)) }
+
+func allTypes(counts *[relay6.TypeCount]uint64) map[string]uint64 {
+	m := make(map[string]uint64)
+	for t, n := range counts {
+		m[TypeName(dhcp6.MessageType(t))] += n
+	}
+	return m
+}
+
+func nonZero(m map[string]uint64) map[string]uint64 {
+	maps.DeleteFunc(m, func(_ string, n uint64) bool { return n == 0 })
 	return m
 }
 
@@ -89,12 +109,12 @@ func TypeName(t dhcp6.MessageType) string {
 }
 
 // DropsOf are counts of discarded datagrams by reason, without those that are 0.
-func DropsOf(counts *[relay6.DropCount]uint64) map[string]uint64 {
+func DropsOf(counts *[relay6.DropCount]uint64) map[string]uint64 { return nonZero(allDrops(counts)) }
+
+func allDrops(counts *[relay6.DropCount]uint64) map[string]uint64 {
 	m := make(map[string]uint64)
 	for d, n := range counts {
-		if n > 0 {
-			m[relay6.Drop(d).String()] = n
-		}
+		m[relay6.Drop(d).String()] = n
 	}
 	return m
 }

@@ -14,8 +14,9 @@ type Counters struct {
 	Totals   Totals
 	Links    []LinkCounts
 	Peers    []PeerCounts
-	Refusals map[string]uint64 // grants not learned, by reason
+	Refusals map[string]uint64 // grants not learned, by reason; without those that are 0
 	Unknown  map[string]uint64 // drops of datagrams from interfaces that are not known, by reason
+	Sum      TrafficCounts     // of all links that ever were, and of unknown interfaces
 	Filter   FilterCounters
 	Socket   SocketCounters
 	Hook     HookCounters
@@ -29,12 +30,24 @@ type Counters struct {
 	Degraded     int               // reasons in Status.Degraded
 }
 
-// LinkCounts are the figures of one client-facing link.
+// TrafficCounts are figures of the whole process. Every type and reason that there
+// is has its place, from the start.
+type TrafficCounts struct {
+	Received  map[string]uint64 // by message type, from clients and relays below
+	Delivered map[string]uint64 // by message type, to them
+	Drops     map[string]uint64 // by reason
+	Refusals  map[string]uint64 // grants not learned and Releases not believed, by reason
+}
+
+// LinkCounts are the figures of one link: of one that faces clients, or of another
+// one where something was discarded.
 type LinkCounts struct {
-	Link      string
-	Up        bool // up, with carrier
-	Prefixes  int
-	Addresses int
+	Link         string
+	ClientFacing bool
+	Up           bool // up, with carrier
+	Limit        int  // delegated prefixes at most
+	Prefixes     int
+	Addresses    int
 	LinkCounters
 }
 
@@ -76,5 +89,7 @@ type HookCounters struct {
 type ConfigCounters struct {
 	Reloads        uint64 // that succeeded
 	ReloadsRefused uint64
+	LastRefused    bool      // the last reload was refused
+	LastReload     time.Time // when it was tried; zero: never
 	Loaded         time.Time
 }

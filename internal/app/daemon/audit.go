@@ -52,6 +52,15 @@ const (
 // maxSpared is how many audits in a row may go by the filter's Version alone.
 const maxSpared = 63
 
+// noFindings counts nothing of each kind: figures are there before the first event.
+func noFindings() map[string]uint64 {
+	counts := make(map[string]uint64)
+	for _, k := range []hoststate.FindingKind{hoststate.Missing, hoststate.Changed, hoststate.LeftOver} {
+		counts[k.String()] = 0
+	}
+	return counts
+}
+
 func newAuditor(d *daemon) *auditor {
 	return &auditor{
 		d: d, version: d.nft.Version, mend: d.nft.Mend, actual: d.actual, routes: d.nl.Routes,

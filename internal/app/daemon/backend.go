@@ -92,6 +92,10 @@ func (d *daemon) degraded(c *control.Counters, peers []control.Peer) []string {
 	for _, p := range peers {
 		add(p.Protected && p.Role == trust.Server.String() && p.SinceAnswer >= silent, fmt.Sprintf("peer %s: %d messages without an answer", p.Name, p.SinceAnswer))
 	}
+	if d.scrapes != nil {
+		trouble := d.scrapes.Trouble()
+		add(trouble != "", trouble)
+	}
 	return append(words, protect.Degraded(d.hops.States())...)
 }
 
@@ -244,11 +248,12 @@ func (d *daemon) counters(ctx context.Context) (control.Counters, error) {
 		return c, err
 	}
 	for i := range links {
-		if links[i].ClientFacing {
+		if links[i].ClientFacing || links[i].Counters.Traffic != (relay6.Traffic{}) {
 			c.Links = append(c.Links, control.LinkCountsOf(&links[i]))
 		}
 	}
 	c.Totals, c.Refusals, c.Unknown = control.TotalsOf(&totals), totals.Refusals, control.DropsOf(&totals.Unknown)
+	c.Sum = control.TrafficOfAll(&totals)
 	c.Clock = control.ClockOf(clock.Adjtimex())
 	c.Store = control.StoreOf(d.store.Stats())
 	c.Host.LastAudit, c.Host.LastFindings = d.audit.state()
@@ -263,7 +268,7 @@ func (d *daemon) counters(ctx context.Context) (control.Counters, error) {
 	defer d.mu.Unlock()
 	d.filterErr = filterErr
 	c.RelayID = control.DUID(d.relayID)
-	c.Config = control.ConfigCounters{Reloads: d.reloads, ReloadsRefused: d.refused, Loaded: d.loaded}
+	c.Config = control.ConfigCounters{Reloads: d.reloads, ReloadsRefused: d.refused, Loaded: d.loaded, LastRefused: d.lastErr != "", LastReload: d.lastReload}
 	c.HostFindings = maps.Clone(d.findings)
 	return c, nil
 }

@@ -71,15 +71,16 @@ type daemon struct {
 	hangups chan os.Signal
 	turn    sync.Mutex // held by one reload
 
-	mu        sync.Mutex // guards all following fields
-	cfg       *config.Config
-	loaded    time.Time
-	lastErr   string
-	reloads   uint64
-	refused   uint64
-	tracers   int
-	findings  map[string]uint64
-	filterErr error
+	mu         sync.Mutex // guards all following fields
+	cfg        *config.Config
+	loaded     time.Time
+	lastErr    string
+	reloads    uint64
+	refused    uint64
+	lastReload time.Time // when the last reload was tried; zero: never
+	tracers    int
+	findings   map[string]uint64
+	filterErr  error
 }
 
 // Run relays until ctx ends or something without which it cannot go on fails.
@@ -91,7 +92,7 @@ func Run(ctx context.Context, path string) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends what hangs
-	d := &daemon{path: path, started: time.Now(), cfg: cfg, loaded: time.Now(), findings: make(map[string]uint64)}
+	d := &daemon{path: path, started: time.Now(), cfg: cfg, loaded: time.Now(), findings: noFindings()}
 	d.hangups = make(chan os.Signal, 1)
 	signal.Notify(d.hangups, syscall.SIGHUP) // from the start: one that comes early must wait, not kill
 	defer signal.Stop(d.hangups)
@@ -210,9 +211,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	}
 	d.loop.net.update(d.loop.core)
 	if m := d.config().Metrics; m.Listen.IsValid() {
-		if d.scrapes, err = metrics.Listen(m, d); err != nil {
-			return err
-		}
+		d.scrapes = metrics.Listen(m, d, d.log)
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	if d.api, err = control.Listen(d.config(), d, d.log); err != nil {

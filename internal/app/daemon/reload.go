@@ -31,6 +31,7 @@ func (d *daemon) Reload(ctx context.Context, who string) error {
 	err := d.reload(ctx)
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.lastReload = time.Now()
 	if err != nil {
 		d.refused++
 		d.lastErr = err.Error()

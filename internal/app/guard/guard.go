@@ -41,6 +41,7 @@ type guard struct {
 	privacy    *privacy.Rules
 	supervisor *protect.Supervisor
 	api        *control.Server
+	scrapes    *metrics.Server // nil: none are answered
 	feed       *control.Feed
 	hangups    chan os.Signal
 	turn       sync.Mutex // held by one reload
@@ -110,20 +111,16 @@ func (g *guard) warn(warnings config.Problems) {
 
 func (g *guard) serve(ctx context.Context) error {
 	cfg := g.config()
-	var err error
-	var scrapes *metrics.Server
 	if cfg.Metrics.Listen.IsValid() {
-		if scrapes, err = metrics.ListenGuard(cfg.Metrics, g); err != nil {
-			return err
-		}
-		defer scrapes.Close()
+		g.scrapes = metrics.ListenGuard(cfg.Metrics, g, g.log)
+		defer g.scrapes.Close()
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	tasks := map[string]service.Task{
 		"protection": g.supervisor.Run, "control": g.api.Run, "programs": g.watchPrograms, "signals": g.signals,
 	}
-	if scrapes != nil {
-		tasks["metrics"] = scrapes.Run
+	if g.scrapes != nil {
+		tasks["metrics"] = g.scrapes.Run
 	}
 	service.Start(ctx, group, func(run service.Task) service.Task { return g.privacy.Part(g.log, run) }, tasks)
 	service.Notify(g.log, sd.SdNotifyReady)
@@ -217,6 +214,11 @@ func (g *guard) Status(context.Context) (control.GuardStatus, error) {
 	}
 	for _, p := range g.programs {
 		s.Degraded = append(s.Degraded, fmt.Sprintf("program %s (%d): %s", p.Name, p.PID, p.Problem))
+	}
+	if g.scrapes != nil {
+		if trouble := g.scrapes.Trouble(); trouble != "" {
+			s.Degraded = append(s.Degraded, trouble)
+		}
 	}
 	if g.lastErr != "" {
 		s.Degraded = append(s.Degraded, "configuration: the last reload was refused")

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"context"
+	"log/slog"
 	"runtime"
 	"slices"
 	"time"
@@ -17,8 +18,8 @@ type GuardBackend interface {
 }
 
 // ListenGuard is Listen for a guard.
-func ListenGuard(c config.Metrics, b GuardBackend) (*Server, error) {
-	return listen(c, guardHandler(b))
+func ListenGuard(c config.Metrics, b GuardBackend, log *slog.Logger) *Server {
+	return listen(c, guardHandler(b), log)
 }
 
 // guardMetrics are all that a guard has; testdata/guard-metrics.txt lists them.

@@ -3,28 +3,22 @@
 // that the figures of one scrape belong together.
 //
 // Labels come from bounded sets alone: links, peers, hops, directions, message types,
-// reasons. A client's identity is never a label. Counters of a link appear with
-// the first thing that they count; a machine of 4 000 links would else have a
-// hundred thousand series of zeros.
+// reasons. A client's identity is never a label. The counters of the whole process
+// are there from the start, with 0, so that an alert sees the first event. The
+// counters of one link (fairlead_link_...) appear with the first thing that they
+// count: a machine of 4 000 links would else have a hundred thousand series of zeros.
 package metrics
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
-	"log/slog"
-	"net"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"golang.org/x/net/netutil"
 
-	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 )
 
@@ -32,68 +26,6 @@ import (
 type Backend interface {
 	Counters(ctx context.Context) (control.Counters, error)
 	Status(ctx context.Context) (control.Status, error)
-}
-
-// The bounds of the listener.
-const (
-	maxConns     = 32
-	maxScrapes   = 4 // at the same time
-	answerWithin = 5 * time.Second
-)
-
-// Server is a socket at which the figures can be had. It is open, and takes
-// connections, before Run answers them.
-type Server struct {
-	listener net.Listener
-	handler  http.Handler
-}
-
-// Listen opens a Server where c says, which must be somewhere. An address that
-// another program has is an error that wraps EADDRINUSE.
-func Listen(c config.Metrics, b Backend) (*Server, error) {
-	return listen(c, relayHandler(b))
-}
-
-func listen(c config.Metrics, h http.Handler) (*Server, error) {
-	l, err := net.Listen("tcp", c.Listen.String())
-	if err != nil {
-		return nil, fmt.Errorf("metrics: %w", err)
-	}
-	return &Server{l, h}, nil
-}
-
-// Close closes the socket of a Server that may not have run.
-func (s *Server) Close() error {
-	if err := s.listener.Close(); !errors.Is(err, net.ErrClosed) {
-		return err
-	}
-	return nil
-}
-
-// Run answers until ctx ends, and closes the socket.
-func (s *Server) Run(ctx context.Context) error {
-	web := &http.Server{
-		Handler:           s.handler,
-		ReadHeaderTimeout: answerWithin,
-		ReadTimeout:       2 * answerWithin,
-		WriteTimeout:      12 * answerWithin,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		// What goes wrong with a caller is the caller's to see.
-		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
-	}
-	served := make(chan error, 1)
-	go func() { served <- web.Serve(netutil.LimitListener(s.listener, maxConns)) }()
-	select {
-	case err := <-served:
-		return fmt.Errorf("metrics: %w", err)
-	case <-ctx.Done():
-	}
-	err := web.Close()
-	if e := <-served; !errors.Is(e, http.ErrServerClosed) {
-		err = errors.Join(err, e)
-	}
-	return err
 }
 
 func relayHandler(b Backend) http.Handler {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -153,7 +154,7 @@ func TestLabelsAreBounded(t *testing.T) {
 // the scrape.
 func TestLinkNameThatIsNoText(t *testing.T) {
 	fake := controltest.New()
-	fake.Figures.Links[1].Link = "a\xff\xfeb"
+	fake.Figures.Links[len(fake.Figures.Links)-1].Link = "a\xff\xfeb"
 	for _, f := range gather(t, fake) {
 		if f.GetName() == "fairlead_link_up" {
 			if got := f.GetMetric()[0].GetLabel()[0].GetValue(); got != "a?b" {
@@ -211,48 +212,79 @@ func TestClockBothWays(t *testing.T) {
 	}
 }
 
-func TestServeEnds(t *testing.T) {
-	s, err := Listen(config.Metrics{Listen: netip.MustParseAddrPort("127.0.0.1:0")}, controltest.New())
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := s.listener.Addr().String()
+// served opens a Server at an address, and runs it until the test ends.
+func served(t *testing.T, at string) *Server {
+	t.Helper()
+	s := Listen(config.Metrics{Listen: netip.MustParseAddrPort(at)}, controltest.New(), slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
-	if code, _ := fetch(t, "http://"+at+"/healthz"); code != http.StatusOK {
-		t.Errorf("/healthz: %d, want 200", code)
-	}
-	cancel()
-	select {
-	case err := <-ended:
-		if err != nil {
-			t.Errorf("serve: %v", err)
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("run: %v", err)
 		}
-	case <-time.After(30 * time.Second):
-		t.Fatal("serve did not end with its context")
-	}
-	if _, err := net.Dial("tcp", at); err == nil {
+		if err := s.Close(); err != nil {
+			t.Errorf("close after Run: %v", err)
+		}
+	})
+	return s
+}
+
+func TestServeEnds(t *testing.T) {
+	var at string
+	t.Run("served", func(t *testing.T) {
+		at = served(t, "127.0.0.1:0").listener.Addr().String()
+		if code, _ := fetch(t, "http://"+at+"/healthz"); code != http.StatusOK {
+			t.Errorf("/healthz: %d, want 200", code)
+		}
+	})
+	if c, err := net.Dial("tcp", at); err == nil {
+		_ = c.Close()
 		t.Error("still listening")
-	}
-	if err := s.Close(); err != nil {
-		t.Errorf("close after Run: %v", err)
 	}
 }
 
-// A port that somebody else has is an error before anything is relayed, not
-// after the service manager was told that all is well.
-func TestListenWhereAnotherDoes(t *testing.T) {
+// An address that another program has does not stop the relay, whose figures are
+// only shown: it is said, and tried again until it is free.
+func TestAddressThatAnotherHas(t *testing.T) {
 	theirs, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer theirs.Close()
-	c := config.Metrics{Listen: netip.MustParseAddrPort(theirs.Addr().String())}
-	if _, err := Listen(c, controltest.New()); !errors.Is(err, syscall.EADDRINUSE) {
-		t.Errorf("a relay: err = %v, want %v", err, syscall.EADDRINUSE)
+	at := theirs.Addr().String()
+	s := served(t, at)
+	if got := s.Trouble(); !strings.Contains(got, syscall.EADDRINUSE.Error()) {
+		t.Errorf("trouble %q, want it to name %q", got, syscall.EADDRINUSE)
 	}
-	if _, err := ListenGuard(c, controltest.NewGuard()); !errors.Is(err, syscall.EADDRINUSE) {
-		t.Errorf("a guard: err = %v, want %v", err, syscall.EADDRINUSE)
+	if err := theirs.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for s.Trouble() != "" { // until it is tried again, or the test's time is over
+		time.Sleep(10 * time.Millisecond)
+	}
+	if code, _ := fetch(t, "http://"+at+"/healthz"); code != http.StatusOK {
+		t.Errorf("/healthz: %d, want 200", code)
+	}
+}
+
+// Those who connect and ask nothing, and those who ask and do not read, do not
+// keep out who asks.
+func TestCrowd(t *testing.T) {
+	at := served(t, "127.0.0.1:0").listener.Addr().String()
+	for _, first := range []string{"", "GET /met", "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"} {
+		for range 200 {
+			c, err := net.Dial("tcp", at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			if _, err := io.WriteString(c, first); err != nil && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
+				t.Fatal(err)
+			}
+		}
+		if code, text := fetch(t, "http://"+at+"/healthz"); code != http.StatusOK {
+			t.Errorf("beside 200 that said %q: %d %q, want 200", first, code, text)
+		}
 	}
 }

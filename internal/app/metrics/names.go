@@ -55,6 +55,14 @@ var processMetrics = []relayMetric{
 		},
 	},
 	{
+		"config_last_reload_successful", "1 unless the last reload of the configuration was refused.", gauge, nil,
+		flag(func(c *control.Counters) bool { return !c.Config.LastRefused }),
+	},
+	{
+		"config_last_reload_timestamp_seconds", "When a reload of the configuration was last tried; absent if never.", gauge, nil,
+		instant(func(c *control.Counters) time.Time { return c.Config.LastReload }),
+	},
+	{
 		"config_loaded_timestamp_seconds", "When the configuration that runs was read.", gauge, nil,
 		instant(func(c *control.Counters) time.Time { return c.Config.Loaded }),
 	},
@@ -88,7 +96,7 @@ var linkMetrics = []relayMetric{
 	{
 		"delegations", "Live delegated prefixes and assigned addresses.", gauge,
 		[]string{"link", "kind"},
-		eachLink(func(l *control.LinkCounts, emit emit) {
+		eachClientLink(func(l *control.LinkCounts, emit emit) {
 			emit(float64(l.Prefixes), l.Link, "prefix")
 			emit(float64(l.Addresses), l.Link, "address")
 		}),
@@ -96,10 +104,23 @@ var linkMetrics = []relayMetric{
 	{
 		"link_up", "1 if a client-facing link is up and has a carrier.", gauge,
 		[]string{"link"},
-		eachLink(func(l *control.LinkCounts, emit emit) { emit(truth(l.Up), l.Link) }),
+		eachClientLink(func(l *control.LinkCounts, emit emit) { emit(truth(l.Up), l.Link) }),
+	},
+	{
+		"link_delegations_limit", "How many delegated prefixes a client-facing link may have (limits.link).", gauge,
+		[]string{"link"},
+		eachClientLink(func(l *control.LinkCounts, emit emit) { emit(float64(l.Limit), l.Link) }),
 	},
 	{
 		"messages_total", "Messages received from clients and relays below, and delivered to them.", counter,
+		[]string{"direction", "type"},
+		func(c *control.Counters, emit emit) {
+			spread(c.Sum.Received, emit, "received")
+			spread(c.Sum.Delivered, emit, "delivered")
+		},
+	},
+	{
+		"link_messages_total", "The same on one link.", counter,
 		[]string{"link", "direction", "type"},
 		eachLink(func(l *control.LinkCounts, emit emit) {
 			spread(l.Received, emit, l.Link, "received")
@@ -107,7 +128,12 @@ var linkMetrics = []relayMetric{
 		}),
 	},
 	{
-		"drops_total", "Discarded datagrams; the link is empty for those of interfaces that are not known.", counter,
+		"drops_total", "Discarded datagrams, of clients, relays and servers.", counter,
+		[]string{"reason"},
+		each(func(c *control.Counters) map[string]uint64 { return c.Sum.Drops }),
+	},
+	{
+		"link_drops_total", "The same on one link, uplinks included; the link is empty for those of interfaces that are not known.", counter,
 		[]string{"link", "reason"},
 		func(c *control.Counters, emit emit) {
 			for i := range c.Links {
@@ -119,17 +145,17 @@ var linkMetrics = []relayMetric{
 	{
 		"link_refusals_total", "Grants of servers that were not learned, by link.", counter,
 		[]string{"link"},
-		eachLink(func(l *control.LinkCounts, emit emit) { emit(float64(l.Refused), l.Link) }),
+		eachClientLink(func(l *control.LinkCounts, emit emit) { emit(float64(l.Refused), l.Link) }),
 	},
 	{
-		"sensitive_omitted_total", "Relay-forwards that went without options which only protected peers may see (RFC 8213 section 3).", counter,
+		"link_sensitive_omitted_total", "Relay-forwards that went without options which only protected peers may see (RFC 8213 section 3).", counter,
 		[]string{"link"},
-		eachLink(func(l *control.LinkCounts, emit emit) { emit(float64(l.SensitiveOmitted), l.Link) }),
+		eachClientLink(func(l *control.LinkCounts, emit emit) { emit(float64(l.SensitiveOmitted), l.Link) }),
 	},
 	{
 		"refusals_total", "Grants of servers that were not learned, and Releases that were not believed, by reason.", counter,
 		[]string{"reason"},
-		each(func(c *control.Counters) map[string]uint64 { return c.Refusals }),
+		each(func(c *control.Counters) map[string]uint64 { return c.Sum.Refusals }),
 	},
 }
 
@@ -160,6 +186,14 @@ func eachLink(read func(*control.LinkCounts, emit)) func(*control.Counters, emit
 			read(&c.Links[i], emit)
 		}
 	}
+}
+
+func eachClientLink(read func(*control.LinkCounts, emit)) func(*control.Counters, emit) {
+	return eachLink(func(l *control.LinkCounts, emit emit) {
+		if l.ClientFacing {
+			read(l, emit)
+		}
+	})
 }
 
 func eachPeer(read func(*control.PeerCounts, emit)) func(*control.Counters, emit) {

@@ -160,6 +160,10 @@ func Reasons() []Reason {
 	return all
 }
 
+// Refuses reports whether a grant is refused, or a Release not believed, for the
+// reason; the others are those of an end.
+func (r Reason) Refuses() bool { return r >= LimitClient }
+
 // Subject is the delegation that an event is about: what is, or else what was.
 func (e *Event) Subject() *Delegation {
 	if e.Kind == Ended {

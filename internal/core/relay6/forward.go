@@ -26,7 +26,7 @@ func (r *Relay) handleClient(now instant.Now, l *link, p *Packet, eff *Effects) 
 		return
 	}
 	t := dhcp6.MessageType(p.Payload[0])
-	l.counters.Received[typeSlot(p.Payload[0])]++
+	r.countReceived(l, p.Payload[0])
 	switch {
 	case t.FromServerOnly():
 		r.drop(l, p, DropServerMessage, eff)
@@ -51,7 +51,7 @@ func (r *Relay) handleRelayForward(now instant.Now, l *link, p *Packet, eff *Eff
 		r.drop(l, p, DropBadSource, eff)
 		return
 	}
-	l.counters.Received[typeSlot(p.Payload[0])]++
+	r.countReceived(l, p.Payload[0])
 	peer := r.trust.Find(trust.Relay, source, l.Name)
 	if peer == nil && (l.rule == nil || !l.rule.Trusted) {
 		r.drop(l, p, DropUntrustedRelay, eff)

@@ -31,29 +31,6 @@ const loopback = 772
 // hollow reports whether the link is a device that nobody is behind.
 func (l *link) hollow() bool { return l.HardwareType == loopback || l.VRF == l.Name }
 
-// LinkCounters count what happened on one link.
-type LinkCounters struct {
-	Received  [TypeCount]uint64 // by message type, from clients and relays below
-	Delivered [TypeCount]uint64 // by message type, to clients and relays below
-	Drops     [drops]uint64
-	Refused   uint64 // grants that were not learned
-
-	// SensitiveOmitted counts Relay-forwards that went without options which only
-	// a protected hop may carry (RFC 8213 section 3).
-	SensitiveOmitted uint64
-}
-
-// TypeCount is the number of message types that are counted apart; slot 0 is
-// all others.
-const TypeCount = 38
-
-func typeSlot(b byte) int {
-	if b < TypeCount {
-		return int(b)
-	}
-	return 0
-}
-
 // reserved is what no client may be given: on-link prefixes, by VRF, counted
 // because several links may carry one, and the infrastructure's.
 type reserved struct {

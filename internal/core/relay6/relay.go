@@ -63,6 +63,7 @@ type Relay struct {
 	wallKept    time.Time // the newest wall time that was given to be kept
 
 	unknown  [drops]uint64 // datagrams of interfaces that are not known
+	sum      Traffic       // of all links that ever were, and of unknown
 	refusals [64]uint64    // by delegation.Reason
 	unicast  uint64        // Replies with a Server Unicast option
 	failures Failures
@@ -192,7 +193,7 @@ func (r *Relay) applyLostPolicy(name string) []hoststate.Op {
 func (r *Relay) Handle(now instant.Now, p *Packet, eff *Effects) {
 	l := r.links[p.Link]
 	if l == nil {
-		r.unknown[DropUnknownLink]++
+		r.countDrop(nil, DropUnknownLink, 1)
 		eff.drop(Dropped{Reason: DropUnknownLink, Source: p.Source.Addr()})
 		return
 	}
@@ -211,7 +212,7 @@ func (r *Relay) Handle(now instant.Now, p *Packet, eff *Effects) {
 }
 
 func (r *Relay) drop(l *link, p *Packet, d Drop, eff *Effects) {
-	l.counters.Drops[d]++
+	r.countDrop(l, d, 1)
 	eff.drop(Dropped{Reason: d, Link: l.Name, Source: p.Source.Addr()})
 	if r.trace != nil {
 		r.traceStep(eff, l, p.Source.Addr(), "", p.Payload, "dropped: "+d.String())
@@ -220,11 +221,7 @@ func (r *Relay) drop(l *link, p *Packet, d Drop, eff *Effects) {
 
 // CountDrop counts n datagrams that the shell discarded on a link.
 func (r *Relay) CountDrop(index int, d Drop, n uint64) {
-	if l := r.links[index]; l != nil {
-		l.counters.Drops[d] += n
-		return
-	}
-	r.unknown[d] += n
+	r.countDrop(r.links[index], d, n)
 }
 
 // LastChange is the newest change there is.

@@ -141,7 +141,7 @@ func (r *Relay) deliver(now instant.Now, p *Packet, to addressee, answered map[d
 		s.After, s.Extends = r.lastOf(to), true
 	}
 	if to.link != nil {
-		to.link.counters.Delivered[typeSlot(to.message[0])]++
+		r.countDelivered(to.link, to.message[0])
 		if !to.relay || rank(to.dest.Addr()) == rankLinkLocal {
 			s.Link = to.link.Index
 		}
@@ -187,7 +187,7 @@ func (r *Relay) relayPeer(to addressee) *trust.Peer {
 }
 
 func (r *Relay) dropDown(to addressee, source netip.Addr, d Drop, eff *Effects) {
-	to.link.counters.Drops[d]++
+	r.countDrop(to.link, d, 1)
 	eff.drop(Dropped{Reason: d, Link: to.link.Name, Source: source})
 }
 

@@ -139,6 +139,7 @@ type Totals struct {
 	Failures            Failures
 	ServerUnicast       uint64
 	Unknown             [drops]uint64
+	Sum                 Traffic // of all links that ever were, and of unknown interfaces
 	Refusals            map[string]uint64
 }
 
@@ -147,7 +148,7 @@ func (r *Relay) Totals() Totals {
 	t := Totals{
 		Prefixes: r.table.Len(delegation.Prefix), Addresses: r.table.Len(delegation.Address), Links: len(r.byName),
 		Pending: len(r.pending), Unkept: len(r.unkept), Held: len(r.held), HeldByClock: r.table.Held(), Neighbours: len(r.neighbours.young) + len(r.neighbours.old),
-		Failures: r.failures, ServerUnicast: r.unicast, Unknown: r.unknown, Refusals: make(map[string]uint64),
+		Failures: r.failures, ServerUnicast: r.unicast, Unknown: r.unknown, Sum: r.sum, Refusals: make(map[string]uint64),
 	}
 	for _, reason := range delegation.Reasons() {
 		if n := r.refusals[reason]; n > 0 {

@@ -13,7 +13,7 @@ import (
 func (r *Relay) Succeed(old *Relay) {
 	r.lastChange, r.historySeq = old.lastChange, old.historySeq
 	r.trace, r.neighbours = old.trace, old.neighbours
-	r.unknown, r.refusals, r.unicast, r.failures = old.unknown, old.refusals, old.unicast, old.failures
+	r.unknown, r.sum, r.refusals, r.unicast, r.failures = old.unknown, old.sum, old.refusals, old.unicast, old.failures
 	for name, s := range old.peers {
 		if r.peers[name] != nil {
 			r.peers[name] = s

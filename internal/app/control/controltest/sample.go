@@ -142,8 +142,9 @@ func figures() control.Counters {
 	return control.Counters{
 		Version: o.Version, RelayID: o.RelayID, Started: o.Started, Clock: o.Clock, Store: o.Store, Host: o.Host, Totals: o.Totals,
 		Links: []control.LinkCounts{
-			{Link: "br-cust7", Up: true, Prefixes: 2, Addresses: 1, LinkCounters: l[0].Counters},
-			{Link: "ppp0", LinkCounters: l[2].Counters},
+			{Link: "br-cust7", ClientFacing: true, Up: true, Limit: 4096, Prefixes: 2, Addresses: 1, LinkCounters: l[0].Counters},
+			{Link: "eth0", Up: true, LinkCounters: control.LinkCounters{Drops: map[string]uint64{"untrusted-server": 9}}},
+			{Link: "ppp0", ClientFacing: true, Limit: 8, LinkCounters: l[2].Counters},
 		},
 		Peers: []control.PeerCounts{
 			{Peer: "kea1", Sent: 8, Received: 8, LastReceived: Start.Add(3 * time.Hour), Protected: true},
@@ -151,13 +152,19 @@ func figures() control.Counters {
 		},
 		Refusals: o.Refusals,
 		Unknown:  map[string]uint64{"unknown-link": 2},
-		Filter:   control.FilterCounters{Spoofed: 11, SpoofedLinkLayer: 12, Looped: 13, Rejected: 14},
+		Sum: control.TrafficCounts{
+			Received:  map[string]uint64{"solicit": 5, "request": 3, "renew": 0},
+			Delivered: map[string]uint64{"advertise": 5, "reply": 3},
+			Drops:     map[string]uint64{"malformed": 2, "server-message": 1, "unknown-link": 2, "untrusted-server": 9, "limit": 0},
+			Refusals:  map[string]uint64{"limit-link": 3, "overlap": 1, "blocked": 0},
+		},
+		Filter: control.FilterCounters{Spoofed: 11, SpoofedLinkLayer: 12, Looped: 13, Rejected: 14},
 		Socket: control.SocketCounters{
 			Received: map[string]uint64{"frame": 21, "socket": 22}, Sent: map[string]uint64{"frame": 23, "socket": 24},
 			Drops: map[string]uint64{"bad-checksum": 25},
 		},
 		Hook:         control.HookCounters{Succeeded: 31, Failed: 32, Dropped: 33, Waiting: 34},
-		Config:       control.ConfigCounters{Reloads: 41, ReloadsRefused: 42, Loaded: o.Config.Loaded},
+		Config:       control.ConfigCounters{Reloads: 41, ReloadsRefused: 42, Loaded: o.Config.Loaded, LastReload: Start.Add(time.Hour)},
 		HostFindings: map[string]uint64{"missing": 51},
 		Panics:       61, EventsLost: 62, Degraded: 1,
 	}

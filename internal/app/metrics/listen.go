@@ -1,0 +1,203 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"fairlead/internal/app/config"
+)
+
+// The bounds of the listener.
+const (
+	maxConns     = 64
+	maxScrapes   = 4 // at the same time
+	answerWithin = 5 * time.Second
+	retryEvery   = 2 * time.Second
+)
+
+// Server answers scrapes at one address. Figures are there to be looked at, and
+// the relay does not depend on anybody's looking: an address that another program
+// has, or that no interface has yet, is logged, shown by Trouble and tried again.
+type Server struct {
+	address string
+	handler http.Handler
+	log     *slog.Logger
+
+	mu       sync.Mutex // guards all following fields
+	listener net.Listener
+	trouble  error // why the listener is nil
+}
+
+// Listen makes a Server for the address of c, which must be valid, and tries to
+// open the address at once. A scrape is answered from Run on.
+func Listen(c config.Metrics, b Backend, log *slog.Logger) *Server {
+	return listen(c, relayHandler(b), log)
+}
+
+func listen(c config.Metrics, h http.Handler, log *slog.Logger) *Server {
+	s := &Server{address: c.Listen.String(), handler: h, log: log}
+	s.open()
+	return s
+}
+
+// Trouble is why no scrape can be answered; empty where one can.
+func (s *Server) Trouble() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.trouble == nil {
+		return ""
+	}
+	return "metrics: " + s.trouble.Error()
+}
+
+// open opens the address if it is not open, and logs a trouble that is new.
+func (s *Server) open() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listener != nil {
+		return
+	}
+	before := s.trouble
+	s.listener, s.trouble = net.Listen("tcp", s.address)
+	switch {
+	case s.trouble != nil && (before == nil || before.Error() != s.trouble.Error()):
+		s.log.Warn("metrics are not served: the address is tried again until it can be opened", "address", s.address, "error", s.trouble)
+	case s.trouble == nil && before != nil:
+		s.log.Info("metrics are served", "address", s.address)
+	}
+}
+
+// Close closes the address.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listener == nil {
+		return nil
+	}
+	if err := s.listener.Close(); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// Run answers until ctx ends, and closes the address.
+func (s *Server) Run(ctx context.Context) error {
+	again := time.NewTicker(retryEvery)
+	defer again.Stop()
+	for s.Trouble() != "" {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-again.C:
+			s.open()
+		}
+	}
+	crowd := &crowd{Listener: s.listener}
+	web := &http.Server{
+		Handler:           crowd.marked(s.handler),
+		ConnContext:       remember,
+		ReadHeaderTimeout: answerWithin,
+		ReadTimeout:       2 * answerWithin,
+		WriteTimeout:      12 * answerWithin,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		// What goes wrong with a caller is the caller's to see.
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
+	}
+	served := make(chan error, 1)
+	go func() { served <- web.Serve(crowd) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("metrics: %w", err)
+	case <-ctx.Done():
+	}
+	err := web.Close()
+	if e := <-served; !errors.Is(e, http.ErrServerClosed) {
+		err = errors.Join(err, e)
+	}
+	return err
+}
+
+// crowd is a listener that holds at most maxConns connections. A connection above
+// that takes the place of the oldest one that is not being answered, or else of
+// the oldest one. So those who connect and ask nothing, however many they are,
+// cannot keep out who asks.
+type crowd struct {
+	net.Listener
+
+	mu    sync.Mutex // guards all following fields
+	conns []*visitor // the oldest first
+}
+
+// visitor is one connection.
+type visitor struct {
+	net.Conn
+	crowd *crowd
+	asked bool // a request of it is being answered; guarded by crowd.mu
+}
+
+// Accept waits for the next connection.
+func (c *crowd) Accept() (net.Conn, error) {
+	conn, err := c.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	v := &visitor{Conn: conn, crowd: c}
+	if victim := c.admit(v); victim != nil {
+		_ = victim.Conn.Close() // its reader and writer see it, and end
+	}
+	return v, nil
+}
+
+// admit takes a connection in, and returns the one that must go for it, or nil.
+func (c *crowd) admit(v *visitor) (victim *visitor) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.conns) >= maxConns {
+		i := max(0, slices.IndexFunc(c.conns, func(o *visitor) bool { return !o.asked }))
+		victim = c.conns[i]
+		c.conns = slices.Delete(c.conns, i, i+1)
+	}
+	c.conns = append(c.conns, v)
+	return victim
+}
+
+// Close ends one connection.
+func (v *visitor) Close() error {
+	v.crowd.mu.Lock()
+	if i := slices.Index(v.crowd.conns, v); i >= 0 {
+		v.crowd.conns = slices.Delete(v.crowd.conns, i, i+1)
+	}
+	v.crowd.mu.Unlock()
+	return v.Conn.Close()
+}
+
+// visitorKey is the key of a connection in the context of its requests.
+type visitorKey struct{}
+
+func remember(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, visitorKey{}, conn)
+}
+
+// marked marks the connection of each request while h answers it.
+func (c *crowd) marked(h http.Handler) http.Handler {
+	mark := func(r *http.Request, asked bool) {
+		if v, ok := r.Context().Value(visitorKey{}).(*visitor); ok {
+			c.mu.Lock()
+			v.asked = asked
+			c.mu.Unlock()
+		}
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mark(r, true)
+		defer mark(r, false)
+		h.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,52 @@
+package relay6
+
+// Traffic counts what came from below, went down and was discarded.
+type Traffic struct {
+	Received  [TypeCount]uint64 // by message type, from clients and relays below
+	Delivered [TypeCount]uint64 // by message type, to clients and relays below
+	Drops     [drops]uint64
+}
+
+// LinkCounters count what happened on one link.
+type LinkCounters struct {
+	Traffic
+	Refused uint64 // grants that were not learned
+
+	// SensitiveOmitted counts Relay-forwards that went without options which only
+	// a protected hop may carry (RFC 8213 section 3).
+	SensitiveOmitted uint64
+}
+
+// TypeCount is the number of message types that are counted apart; slot 0 is
+// all others.
+const TypeCount = 38
+
+func typeSlot(b byte) int {
+	if b < TypeCount {
+		return int(b)
+	}
+	return 0
+}
+
+// countReceived counts a message of type t that came from below on l.
+func (r *Relay) countReceived(l *link, t byte) {
+	l.counters.Received[typeSlot(t)]++
+	r.sum.Received[typeSlot(t)]++
+}
+
+// countDelivered counts a message of type t that goes down on l.
+func (r *Relay) countDelivered(l *link, t byte) {
+	l.counters.Delivered[typeSlot(t)]++
+	r.sum.Delivered[typeSlot(t)]++
+}
+
+// countDrop counts n datagrams that were discarded on l; l is nil for those of
+// interfaces that are not known.
+func (r *Relay) countDrop(l *link, d Drop, n uint64) {
+	r.sum.Drops[d] += n
+	if l == nil {
+		r.unknown[d] += n
+		return
+	}
+	l.counters.Drops[d] += n
+}

@@ -1,0 +1,36 @@
+package relay6_test
+
+import (
+	"net/netip"
+	"testing"
+
+	"fairlead/internal/core/relay6"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// The figures of the whole process are those of all links together, uplinks and
+// unknown interfaces included, and do not go back when a link goes away.
+func TestSumOfAllLinks(t *testing.T) {
+	w := newWorld(t)
+	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
+	w.says(alice, message(dhcp6.Reply, 1))                                                                               // what only servers send
+	w.packet(relay6.Packet{Link: upIndex, Source: netip.AddrPortFrom(addr("2001:db8:66::1"), 547), Payload: []byte{13}}) // no server of ours
+	w.packet(relay6.Packet{Link: 99, Source: netip.AddrPortFrom(addr("fe80::99"), 546), Payload: []byte{1}})
+	w.core.CountDrop(lan1Index, relay6.DropQueueFull, 5)
+	w.core.RemoveLink("lan0", &w.eff)
+	w.carryOut()
+
+	sum := w.core.Totals().Sum
+	var want relay6.Traffic
+	want.Received[dhcp6.Request], want.Received[dhcp6.Reply] = 1, 1
+	want.Delivered[dhcp6.Reply] = 1
+	want.Drops[relay6.DropServerMessage], want.Drops[relay6.DropUntrustedServer], want.Drops[relay6.DropUnknownLink], want.Drops[relay6.DropQueueFull] = 1, 1, 1, 5
+	if sum != want {
+		t.Errorf("sum %+v, want %+v", sum, want)
+	}
+	for _, l := range w.core.Links() {
+		if l.Name == "up0" && l.Counters.Drops[relay6.DropUntrustedServer] != 1 {
+			t.Errorf("the uplink counts %+v", l.Counters.Drops)
+		}
+	}
+}
