@@ -53,10 +53,14 @@ func (d *decoder) add(line, column int, path, format string, args ...any) {
 
 // value is a node of the document and the path that leads to it.
 type value struct {
-	d    *decoder
-	node ast.Node
-	path string
+	d      *decoder
+	node   ast.Node
+	path   string
+	secret bool // a key may stand here by mistake: it is never repeated
 }
+
+// part is something in the value.
+func (v value) part(node ast.Node, path string) value { return value{d: v.d, node: node, path: path} }
 
 // problem reports what is wrong with the value as a whole.
 func (v value) problem(format string, args ...any) {
@@ -80,6 +84,7 @@ func (v value) problemAt(octet int, format string, args ...any) {
 type field struct {
 	key      string
 	required string      // what is wanted, if the key must be there
+	secret   bool        // see value
 	spared   func() bool // the key need not be there after all, by what was read before; nil: it must
 	later    string      // why the key is known and refused, if it is for a later version
 	read     func(value)
@@ -119,9 +124,11 @@ func (v value) mapping(fields ...field) bool {
 		pair, ok := present[f.key]
 		switch {
 		case ok && !isNull(pair.Value):
-			f.read(value{v.d, pair.Value, v.child(f.key)})
+			at := v.part(pair.Value, v.child(f.key))
+			at.secret = f.secret
+			f.read(at)
 		case !ok && f.required != "" && (f.spared == nil || !f.spared()):
-			value{v.d, v.node, v.child(f.key)}.problem("missing (%s)", f.required)
+			v.part(v.node, v.child(f.key)).problem("missing (%s)", f.required)
 		}
 	}
 	return true
@@ -129,16 +136,19 @@ func (v value) mapping(fields ...field) bool {
 
 // pair files one key and its value.
 func (v value) pair(pair *ast.MappingValueNode, fields []field, present map[string]*ast.MappingValueNode) {
-	key, ok := value{v.d, pair.Key, v.path}.raw()
+	key, ok := v.part(pair.Key, v.path).raw()
 	if !ok {
 		return // a merge key or an alias, which is reported
 	}
-	at := value{v.d, pair.Key, v.child(key)}
+	at := v.part(pair.Key, v.child(key))
 	if first, twice := present[key]; twice {
 		at.problem("the key is there already, on line %d (once)", start(first.Key).Line)
 		return
 	}
 	switch i := slices.IndexFunc(fields, func(f field) bool { return f.key == key }); {
+	case i < 0 && v.hides(key):
+		v.part(pair.Key, v.path).problem("unknown key, %s (%s)", unrepeated, keys(fields))
+		return
 	case i < 0:
 		at.problem("unknown key (%s)", keys(fields))
 		return
@@ -189,7 +199,8 @@ func (v value) list(what string, each func(value)) {
 		return
 	}
 	for i, node := range n.Values {
-		entry := value{v.d, node, fmt.Sprintf("%s[%d]", v.path, i)}
+		entry := v.part(node, fmt.Sprintf("%s[%d]", v.path, i))
+		entry.secret = v.secret
 		if isNull(node) {
 			if node == nil {
 				entry.node = n // the list is where it is missing
@@ -211,6 +222,8 @@ func (v value) text() (string, bool) {
 		v.problem("empty (leave the key out for its default)")
 	case len(text) > maxText:
 		v.problem("%d octets long (at most %d)", len(text), maxText)
+	case v.hides(text) && strings.IndexFunc(text, unicode.IsControl) >= 0:
+		v.problem("more than one line of text, %s (one line)", unrepeated)
 	case strings.IndexFunc(text, unicode.IsControl) >= 0:
 		v.problem("%q has a control character (one line of text)", text)
 	default:
@@ -271,6 +284,10 @@ func (v value) wrongKind(want string) {
 		// Reported with the document's form.
 	default:
 		text, _ := v.raw()
+		if v.hides(text) {
+			v.problem("a single value, %s (want %s)", unrepeated, want)
+			return
+		}
 		v.problem("%q (want %s)", text, want)
 	}
 }
@@ -295,6 +312,8 @@ func scalar[T any](v value, parse func(string) (T, error)) (T, bool) {
 	got, err := parse(text)
 	var at *offsetError
 	switch {
+	case err != nil && v.hides(text):
+		v.problem("wrong, and %s (%s)", unrepeated, ownFile)
 	case errors.As(err, &at):
 		v.problemAt(at.octet, "%v", err)
 	case err != nil:

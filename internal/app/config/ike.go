@@ -38,13 +38,13 @@ func (s *stanza) decodeIKE(v value) {
 	}
 	files := v.d.files
 	v.mapping(
-		optional("psk-file", keep("psk-file", readKey(&e.PSK, e.noting(files.secret), keyfile.PSK))),
-		optional("certificate", keep("certificate", readKey(&e.certificate, files.public, keyfile.Certificate))),
+		optional("psk-file", keep("psk-file", readKey(&e.PSK, e.noting(files.secret), keyfile.PSK))).hidden(),
+		optional("certificate", keep("certificate", readKey(&e.certificate, files.public, keyfile.Certificate))).hidden(),
 		optional("key", keep("key", readKey(&e.Key, files.secret, func(text []byte) (key hop.Secret, err error) {
 			key, e.public, err = keyfile.PrivateKey(text)
 			return key, err
-		}))),
-		optional("ca", keep("ca", readKey(&e.authorities, files.public, keyfile.Authorities))),
+		}))).hidden(),
+		optional("ca", keep("ca", readKey(&e.authorities, files.public, keyfile.Authorities))).hidden(),
 		optional("local-id", keep("local-id", read(&e.LocalID, keyfile.Identity))),
 		optional("remote-id", keep("remote-id", read(&e.RemoteID, keyfile.Identity))),
 		optional("proposals", proposals(&e.Proposals, hop.CheckIKE)),

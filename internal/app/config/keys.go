@@ -27,7 +27,7 @@ func (v value) keyFile(open func(string) (keyfile.File, error)) (path string, f 
 	}
 	f, err := open(path)
 	if err != nil {
-		v.problem("%s: %v", path, err)
+		v.unopened(err)
 		return path, f, false
 	}
 	return path, f, true
@@ -70,7 +70,7 @@ func decodeManual(v value) *manualEntry {
 	}
 	v.mapping(
 		optional("algorithm", read(&suite, oneOf(suites...))),
-		required("out", "a mapping with spi and key-file", func(v value) { m.Out, m.out = decodeSA(v, suite) }),
+		required("out", "a mapping with spi and key-file", func(v value) { m.Out, m.out = decodeSA(v, suite) }).hidden(),
 		required("in", "a mapping with spi and key-file, or a list of two while keys roll over", func(v value) {
 			each := func(v value) {
 				sa, at := decodeSA(v, suite)
@@ -84,7 +84,7 @@ func decodeManual(v value) *manualEntry {
 			if n := len(m.In); n < 1 || n > 2 {
 				v.problem("%d entries (one, or two while keys roll over)", n)
 			}
-		}),
+		}).hidden(),
 	)
 	return m
 }
@@ -111,7 +111,7 @@ func decodeSA(v value, suite hop.Suite) (sa hop.ManualSA, at value) {
 			}
 			sa.Made = f.Changed
 			v.once(sa.Encryption, sa.Integrity)
-		}),
+		}).hidden(),
 	)
 	return sa, at
 }

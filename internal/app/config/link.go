@@ -263,7 +263,7 @@ func (l *linkEntry) accessNetwork(v value) {
 	}
 	for i := firstName; i <= lastName; i++ {
 		if l.network[i] != nil {
-			value{v.d, v.node, v.child("technology")}.problem("missing (RFC 7839 section 6: network-name and access-point-* go with it)")
+			v.part(v.node, v.child("technology")).problem("missing (RFC 7839 section 6: network-name and access-point-* go with it)")
 			return
 		}
 	}

@@ -205,7 +205,7 @@ func TestLoad(t *testing.T) {
 		want string
 	}{
 		{0o600, ""},
-		{0o640, path + ":" + place(keyed, psk) + ": peers[0].ike.psk-file: " + psk + ": mode 0640 lets others than its owner in (chmod 600)"},
+		{0o640, path + ":" + place(keyed, psk) + ": peers[0].ike.psk-file: mode 0640 lets others than its owner in (chmod 600)"},
 	} {
 		for file, content := range map[string]string{path: keyed, psk: "correct horse battery\n"} {
 			if err := os.WriteFile(file, []byte(content), 0o600); err != nil {

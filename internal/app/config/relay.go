@@ -31,7 +31,7 @@ func (r *Relay6) decode(v value, peers []trust.Peer) {
 	)
 	r.Defaults = defaults.finish()
 	if isMapping && !linksGiven && !anyRelay(peers) {
-		value{v.d, v.node, v.child("links")}.problem("missing (the client-facing links, or else a peer with role: relay)")
+		v.part(v.node, v.child("links")).problem("missing (the client-facing links, or else a peer with role: relay)")
 	}
 }
 

@@ -72,7 +72,7 @@ func (d *decoder) top(text []byte, needed string) (whole value, ok bool) {
 	}
 	d.uplinks = make(map[string]string)
 	d.keys = make(map[[sha256.Size]byte]string)
-	return value{d, node, ""}, true
+	return value{d: d, node: node}, true
 }
 
 func (i *IPsec) decode(v value) {
@@ -92,9 +92,9 @@ func (c *Control) decode(v value) {
 			t := new(ControlTLS)
 			v.mapping(
 				required("address", "an address and a port", read(&t.Address, listen)),
-				required("certificate", "a PEM file", read(&t.Certificate, file)),
-				required("key", "a PEM file", read(&t.Key, file)),
-				required("client-ca", "a PEM file of the authority that signs clients", read(&t.ClientCA, file)),
+				required("certificate", "a PEM file", read(&t.Certificate, file)).hidden(),
+				required("key", "a PEM file", read(&t.Key, file)).hidden(),
+				required("client-ca", "a PEM file of the authority that signs clients", read(&t.ClientCA, file)).hidden(),
 			)
 			c.Listen = t
 		}),
@@ -164,7 +164,7 @@ func (r *RelayID) decode(v value) {
 	)
 	switch {
 	case r.Source == RelayIDConfigured && given.node == nil:
-		value{v.d, v.node, v.child("value")}.problem("missing (a DUID or a UUID, for source config)")
+		v.part(v.node, v.child("value")).problem("missing (a DUID or a UUID, for source config)")
 	case r.Source != RelayIDConfigured && given.node != nil:
 		given.problem("a value is of use with source config alone (set source: config, or leave the value out)")
 	}

@@ -55,8 +55,8 @@ func decodeStanza(v value) *stanza {
 		interfaces,
 		required("protection", "there is no default; none: messages in clear; ipsec: in ESP or not at all",
 			s.keep("protection", read(&p.Protection, protection))),
-		optional("ike", s.keep("ike", s.decodeIKE)),
-		optional("manual", s.keep("manual", func(v value) { s.manual = decodeManual(v) })),
+		optional("ike", s.keep("ike", s.decodeIKE)).hidden(),
+		optional("manual", s.keep("manual", func(v value) { s.manual = decodeManual(v) })).hidden(),
 		later("tls", noTLS),
 		optional("source-port", s.keep("source-port", read(&s.sourcePort, sourcePort))),
 	}
@@ -149,7 +149,7 @@ func (s *stanza) checkIPsec() {
 
 // missing reports a key of the peer that is not there.
 func (s *stanza) missing(key, want string) {
-	value{s.whole.d, s.whole.node, s.whole.child(key)}.problem("missing (%s)", want)
+	s.whole.part(s.whole.node, s.whole.child(key)).problem("missing (%s)", want)
 }
 
 func family(a netip.Addr) string {
@@ -169,7 +169,7 @@ func (s *stanza) decodeGiaddrs(v value) {
 		} else {
 			v.mapping(
 				required("address", "an IPv4 address", read(&g.address, giaddrAddress)),
-				optional("manual", func(v value) { g.manual = decodeManual(v) }),
+				optional("manual", func(v value) { g.manual = decodeManual(v) }).hidden(),
 			)
 		}
 		s.giaddrs = append(s.giaddrs, g)

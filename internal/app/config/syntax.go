@@ -3,7 +3,6 @@ package config
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"regexp"
 	"strings"
 	"unicode/utf8"
@@ -38,7 +37,7 @@ func (d *decoder) document(text []byte) (body ast.Node, ok bool) {
 	defer func() {
 		// The parser is not ours, and holds no state: what breaks it is refused.
 		if r := recover(); r != nil {
-			d.add(0, 0, "", "not YAML that can be read: the parser stopped with %q", fmt.Sprint(r))
+			d.add(0, 0, "", "not YAML that can be read: the parser stopped") // its words may quote the text
 			body, ok = nil, false
 		}
 	}()
@@ -145,7 +144,7 @@ func (d *decoder) form(tokens token.Tokens) bool {
 			if strings.Contains(t.Error, "reserved character") || strings.Contains(t.Error, "header option") {
 				hint = " (put quotes around the value)"
 			}
-			d.at(t, "not YAML: %s%s", t.Error, hint)
+			d.at(t, "not YAML: %s%s", unquoted(t.Error), hint)
 			return false
 		}
 		if flow > maxDepth || dashes > maxDepth {
@@ -199,7 +198,7 @@ func (d *decoder) features(tokens token.Tokens) {
 			refuse(t, "a directive (not allowed; quote a value that starts with %%)")
 		case token.StringType, token.IntegerType, token.OctetIntegerType, token.FloatType:
 			if octal.MatchString(t.Value) {
-				refuse(t, "%s may be read as octal (decimal without leading zeros, or quotes if it is text)", t.Value)
+				refuse(t, "a number with leading zeros may be read as octal (decimal without them, or quotes if it is text)")
 			}
 		}
 	}
@@ -209,7 +208,7 @@ func (d *decoder) features(tokens token.Tokens) {
 func (d *decoder) syntax(err error) {
 	var e *yaml.SyntaxError
 	if !errors.As(err, &e) || e.Token == nil || e.Token.Position == nil {
-		d.add(0, 0, "", "not YAML: %s", strings.TrimSpace(err.Error()))
+		d.add(0, 0, "", "not YAML") // the error's own text quotes lines
 		return
 	}
 	hint := ""
@@ -218,7 +217,7 @@ func (d *decoder) syntax(err error) {
 	} else if strings.HasPrefix(e.Message, "mapping value is not allowed") {
 		hint = " (look at the indentation of this line and the next, or put quotes around a value with a colon and a space)"
 	}
-	d.at(e.Token, "not YAML: %s%s", e.Message, hint)
+	d.at(e.Token, "not YAML: %s%s", unquoted(e.Message), hint)
 }
 
 func (d *decoder) at(t *token.Token, format string, args ...any) {

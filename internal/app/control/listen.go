@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fairlead/internal/app/config"
+	"fairlead/internal/app/keyfile"
 )
 
 // listenUnix binds the socket so that at no moment anyone but root and the group
@@ -86,26 +87,28 @@ func groupID(group string) (int, error) {
 }
 
 // loadTLS reads the certificate, the key and the authority of the clients. A key
-// that others can read is refused.
+// that others can read is refused, and so are files that others can write. Errors
+// name no path that could not be opened: it may be a key that stands in its place.
 func loadTLS(c *config.ControlTLS) (*tls.Config, error) {
-	info, err := os.Stat(c.Key)
+	key, err := keyfile.Secret(c.Key)
 	if err != nil {
-		return nil, fmt.Errorf("control key: %w", err)
+		return nil, fmt.Errorf("control.listen.key: %w", err)
 	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("control key: %s: mode %04o lets others than its owner read it (chmod 600)", c.Key, info.Mode().Perm())
-	}
-	pair, err := tls.LoadX509KeyPair(c.Certificate, c.Key)
+	certificate, err := keyfile.Public(c.Certificate)
 	if err != nil {
-		return nil, fmt.Errorf("control certificate: %w", err)
+		return nil, fmt.Errorf("control.listen.certificate: %w", err)
 	}
-	pem, err := os.ReadFile(c.ClientCA)
+	pair, err := tls.X509KeyPair(certificate.Text, key.Text)
 	if err != nil {
-		return nil, fmt.Errorf("control client-ca: %w", err)
+		return nil, fmt.Errorf("control.listen: certificate and key: %w", err)
+	}
+	authority, err := keyfile.Public(c.ClientCA)
+	if err != nil {
+		return nil, fmt.Errorf("control.listen.client-ca: %w", err)
 	}
 	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("control client-ca: %s: no certificate in it", c.ClientCA)
+	if !pool.AppendCertsFromPEM(authority.Text) {
+		return nil, fmt.Errorf("control.listen.client-ca: %s: no certificate in it", c.ClientCA)
 	}
 	return &tls.Config{
 		MinVersion:   tls.VersionTLS13,

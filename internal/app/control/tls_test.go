@@ -214,6 +214,22 @@ func TestCertificatesChange(t *testing.T) {
 	}
 }
 
+// A key that stands where its file's path belongs is not repeated, whatever it
+// begins with.
+func TestListenFilesThatAreKeys(t *testing.T) {
+	const key = "/U3VwZXJTZWNyZXRLZXlPZlRoZVBlZXI="
+	for _, field := range []string{"certificate", "key", "client-ca"} {
+		a := newAuthority(t, "a")
+		c := config.Default()
+		c.Control.Socket, c.Control.Group, c.Control.Listen = filepath.Join(t.TempDir(), "c.sock"), "0", a.files(t, a)
+		*map[string]*string{"certificate": &c.Control.Listen.Certificate, "key": &c.Control.Listen.Key, "client-ca": &c.Control.Listen.ClientCA}[field] = key
+		_, err := control.Listen(c, controltest.New(), discard)
+		if want := "control.listen." + field + ": no such file or directory"; err == nil || err.Error() != want {
+			t.Errorf("%s: err = %v, want %s", field, err, want)
+		}
+	}
+}
+
 // Secret files that others can read are refused.
 func TestKeyThatOthersCanRead(t *testing.T) {
 	a := newAuthority(t, "a")
@@ -224,7 +240,7 @@ func TestKeyThatOthersCanRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := control.Listen(c, controltest.New(), discard)
-		if err == nil || !strings.Contains(err.Error(), "lets others than its owner read it") {
+		if err == nil || !strings.Contains(err.Error(), "lets others than its owner in") {
 			t.Errorf("mode %v: err = %v, want a refusal", mode, err)
 		}
 	}
