@@ -32,7 +32,8 @@ type Config struct {
 	// Warnings are what is not wrong and should be known all the same.
 	Warnings Problems
 
-	hops []hop.Hop
+	hops     []hop.Hop
+	mentions []mention
 }
 
 // Hops are the protected hops of all peers, in the order of the file. They hold

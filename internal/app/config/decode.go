@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -38,6 +39,7 @@ type decoder struct {
 	keys     map[[sha256.Size]byte]string // paths of the values whose files hold them
 	now      time.Time                    // at which certificates are looked at
 	warnings Problems
+	mentions []mention
 }
 
 func (d *decoder) add(line, column int, path, format string, args ...any) {
@@ -56,7 +58,8 @@ type value struct {
 	d      *decoder
 	node   ast.Node
 	path   string
-	secret bool // a key may stand here by mistake: it is never repeated
+	secret bool   // a key may stand here by mistake: it is never repeated
+	want   string // what is wanted, where the value must be there
 }
 
 // part is something in the value.
@@ -125,7 +128,7 @@ func (v value) mapping(fields ...field) bool {
 		switch {
 		case ok && !isNull(pair.Value):
 			at := v.part(pair.Value, v.child(f.key))
-			at.secret = f.secret
+			at.secret, at.want = f.secret, f.required
 			f.read(at)
 		case !ok && f.required != "" && (f.spared == nil || !f.spared()):
 			v.part(v.node, v.child(f.key)).problem("missing (%s)", f.required)
@@ -145,7 +148,8 @@ func (v value) pair(pair *ast.MappingValueNode, fields []field, present map[stri
 		at.problem("the key is there already, on line %d (once)", start(first.Key).Line)
 		return
 	}
-	switch i := slices.IndexFunc(fields, func(f field) bool { return f.key == key }); {
+	i := slices.IndexFunc(fields, func(f field) bool { return f.key == key })
+	switch {
 	case i < 0 && v.hides(key):
 		v.part(pair.Key, v.path).problem("unknown key, %s (%s)", unrepeated, keys(fields))
 		return
@@ -158,7 +162,7 @@ func (v value) pair(pair *ast.MappingValueNode, fields []field, present map[stri
 	}
 	present[key] = pair
 	if isNull(pair.Value) {
-		at.problem("no value (leave the key out for its default)")
+		at.problem("no value (%s)", cmp.Or(fields[i].required, orLeaveOut))
 	}
 }
 
@@ -185,6 +189,9 @@ func (v value) child(key string) string {
 	return v.path + "." + key
 }
 
+// orLeaveOut is what may be done where nothing has to stand.
+const orLeaveOut = "a value, or leave the key out"
+
 func isNull(n ast.Node) bool { return n == nil || n.Type() == ast.NullType }
 
 // list reads the value as a list.
@@ -200,12 +207,12 @@ func (v value) list(what string, each func(value)) {
 	}
 	for i, node := range n.Values {
 		entry := v.part(node, fmt.Sprintf("%s[%d]", v.path, i))
-		entry.secret = v.secret
+		entry.secret, entry.want = v.secret, "a value, or leave the entry out"
 		if isNull(node) {
 			if node == nil {
 				entry.node = n // the list is where it is missing
 			}
-			entry.problem("no value (leave the entry out)")
+			entry.problem("no value (%s)", entry.want)
 			continue
 		}
 		each(entry)
@@ -219,7 +226,7 @@ func (v value) text() (string, bool) {
 	case !ok:
 		v.wrongKind("a single value")
 	case text == "":
-		v.problem("empty (leave the key out for its default)")
+		v.problem("empty (%s)", cmp.Or(v.want, orLeaveOut))
 	case len(text) > maxText:
 		v.problem("%d octets long (at most %d)", len(text), maxText)
 	case v.hides(text) && strings.IndexFunc(text, unicode.IsControl) >= 0:
@@ -324,10 +331,16 @@ func scalar[T any](v value, parse func(string) (T, error)) (T, bool) {
 
 // readList makes a reader of a list; it replaces what the default may hold.
 func readList[T any](to *[]T, what string, parse func(string) (T, error)) func(value) {
+	return readEach(to, what, parse, func(value, T) {})
+}
+
+// readEach is readList with a look at each entry.
+func readEach[T any](to *[]T, what string, parse func(string) (T, error), look func(value, T)) func(value) {
 	return func(v value) {
 		var all []T
 		v.list(what, func(entry value) {
 			if got, ok := scalar(entry, parse); ok {
+				look(entry, got)
 				all = append(all, got)
 			}
 		})

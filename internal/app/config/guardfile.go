@@ -24,7 +24,8 @@ type Guard struct {
 	// Warnings are what is not wrong and should be known all the same.
 	Warnings Problems
 
-	hops []hop.Hop
+	hops     []hop.Hop
+	mentions []mention
 }
 
 // Hops are the protected hops of all peers, in the order of the file. They hold
@@ -68,6 +69,6 @@ func (d *decoder) guardFile(text []byte) *Guard {
 		optional("others", read(&g.Others, oneOf(choice[bool]{"refuse", false}, choice[bool]{"allow", true}))),
 		optional("ipsec", g.IPsec.decode),
 	)
-	g.Warnings = d.warnings
+	g.Warnings, g.mentions = d.warnings, d.mentions
 	return g
 }

@@ -188,14 +188,33 @@ const most = 1 << 24
 
 func (l *linkEntry) limits(v value) {
 	p := &l.rule.Delegations
+	given := make(map[string]value)
+	keep := func(key string, then func(value)) field {
+		return optional(key, func(v value) {
+			given[key] = v
+			then(v)
+		})
+	}
 	v.mapping(
-		optional("client", read(&p.ClientLimit, integer(1, most))),
-		optional("link", read(&p.LinkLimit, integer(1, most))),
-		optional("host", read(&p.HostLimit, orWord("auto", delegation.HostLimitAuto, orWord("none", 0, integer(1, most))))),
+		keep("client", read(&p.ClientLimit, integer(1, most))),
+		keep("link", read(&p.LinkLimit, integer(1, most))),
+		keep("host", read(&p.HostLimit, orWord("auto", delegation.HostLimitAuto, orWord("none", 0, integer(1, most))))),
 		optional("on-limit", read(&p.OnLimit, oneOf(
 			choice[delegation.LimitPolicy]{"refuse", delegation.LimitRefuse},
 			choice[delegation.LimitPolicy]{"replace-unreachable", delegation.LimitReplaceUnreachable}))),
 	)
+	for _, part := range []struct {
+		key   string
+		limit int
+	}{{"client", p.ClientLimit}, {"host", p.HostLimit}} {
+		at, here := given[part.key]
+		if !here {
+			at, here = given["link"]
+		}
+		if here && part.limit > p.LinkLimit {
+			at.warn(fmt.Sprintf("limits.%s is %d and limits.link %d: the link's limit is met first, and one %s can take all of it", part.key, part.limit, p.LinkLimit, part.key))
+		}
+	}
 }
 
 // linkTemplate parses a template whose text is the same for all clients of a

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 	"time"
 
 	"fairlead/docs/reference"
@@ -66,7 +67,8 @@ func LoadGuard(path string) (*Guard, error) {
 }
 
 func load(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	// Opening a pipe would otherwise wait for somebody to write.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}

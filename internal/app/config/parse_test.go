@@ -46,7 +46,7 @@ func TestParseEverything(t *testing.T) {
 			{Code: 110, Payload: []byte("example.com")},
 		},
 		Delegations: delegation.Policy{
-			ClientLimit: 1, LinkLimit: 2, HostLimit: 3, OnLimit: delegation.LimitReplaceUnreachable,
+			ClientLimit: 1, LinkLimit: 3, HostLimit: 2, OnLimit: delegation.LimitReplaceUnreachable,
 			Move: delegation.MoveDeny, UniqueDUID: true,
 			Delegable: []trust.Range{{Prefix: pfx("2001:db8::/32"), Min: 56, Max: 56}},
 		},

@@ -114,7 +114,9 @@ func TestProblemsOfEncoding(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"not UTF-8", "state: /a\nlog: \xff\n", "f.yaml:2:6: octet 0xff is not UTF-8 (write the file in UTF-8)\n"},
 		{"latin 1 after UTF-8", "# ü\n# ü \xfc\n", "f.yaml:2:5: octet 0xfc is not UTF-8 (write the file in UTF-8)\n"},
-		{"UTF-16", "\xfe\xff\x00s", "f.yaml:1:1: octet 0xfe is not UTF-8 (write the file in UTF-8)\n"},
+		{"UTF-16", "\xfe\xff\x00s", "f.yaml:1:1: UTF-16 (write the file in UTF-8)\n"},
+		{"UTF-16, the other order", "\xff\xfes\x00", "f.yaml:1:1: UTF-16 (write the file in UTF-8)\n"},
+		{"UTF-16 without a mark", "s\x00t\x00", "f.yaml:1:1: UTF-16 (write the file in UTF-8)\n"},
 		{"byte order mark", "\uFEFFstate: /a\n", "f.yaml:1:1: byte order mark (write the file in UTF-8 without one)\n"},
 		{"NUL", "state: /a\x00b\n", "f.yaml:1:10: control character 0x00 (text, tabs and ends of lines)\n"},
 		{"carriage return", "state: /a\rlog: b\n", "f.yaml:1:10: carriage return inside a line (end lines with a line feed)\n"},

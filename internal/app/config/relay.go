@@ -83,6 +83,9 @@ func (m *matches) decode(v value, to *[]string) {
 			return
 		}
 		m.check(v, glob)
+		v.checkGlob(glob)
+		v.checkCover(glob)
+		v.mention(mentionMatch, glob)
 		*to = append(*to, glob)
 	}
 	if v.isScalar() {

@@ -56,7 +56,7 @@ func (d *decoder) config(text []byte) *Config {
 		}
 		c.hops = append(c.hops, s.hops()...)
 	}
-	c.Warnings = d.warnings
+	c.Warnings, c.mentions = d.warnings, d.mentions
 	return c
 }
 
@@ -85,9 +85,14 @@ func (i *IPsec) decode(v value) {
 func (c *Control) decode(v value) {
 	v.mapping(
 		optional("socket", read(&c.Socket, socket)),
-		optional("group", read(&c.Group, accountName)),
-		optional("operators", readList(&c.Operators, "users and @groups", principal)),
-		optional("readers", readList(&c.Readers, "users and @groups", principal)),
+		optional("group", func(v value) {
+			read(&c.Group, accountName)(v)
+			if !isNumber(c.Group) {
+				v.mention(mentionGroup, c.Group)
+			}
+		}),
+		optional("operators", readEach(&c.Operators, "users and @groups", principal, mentionPrincipal)),
+		optional("readers", readEach(&c.Readers, "users and @groups", principal, mentionPrincipal)),
 		optional("listen", func(v value) {
 			t := new(ControlTLS)
 			v.mapping(
@@ -129,11 +134,23 @@ func principal(text string) (Principal, error) {
 	if id, err := strconv.ParseUint(name, 10, 32); err == nil && id < 1<<32-1 {
 		return Principal{Group: group, ID: uint32(id)}, nil
 	}
-	if strings.Trim(name, "0123456789") == "" {
+	if isNumber(name) {
 		return Principal{}, fmt.Errorf("%q is too great for an account's number", text)
 	}
 	return Principal{Group: group, Name: name}, nil
 }
+
+func mentionPrincipal(v value, p Principal) {
+	switch {
+	case p.Name == "":
+	case p.Group:
+		v.mention(mentionGroup, p.Name)
+	default:
+		v.mention(mentionUser, p.Name)
+	}
+}
+
+func isNumber(account string) bool { return strings.Trim(account, "0123456789") == "" }
 
 func (l *Log) decode(v value) {
 	v.mapping(append(l.fields(), optional("every", read(&l.Every, duration(time.Second, day))))...)
@@ -233,7 +250,12 @@ func (h *Hook) decode(v value) {
 		kinds = append(kinds, choice[delegation.EventKind]{k.String(), k})
 	}
 	v.mapping(
-		optional("program", read(&h.Program, orWord("none", "", file))),
+		optional("program", func(v value) {
+			read(&h.Program, orWord("none", "", file))(v)
+			if h.Program != "" {
+				v.mention(mentionProgram, h.Program)
+			}
+		}),
 		optional("timeout", read(&h.Timeout, duration(100*time.Millisecond, time.Hour))),
 		optional("events", readList(&h.Events, "events", oneOf(kinds...))),
 		optional("queue", read(&h.Queue, integer(1, 1<<20))),

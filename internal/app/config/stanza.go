@@ -40,7 +40,10 @@ func decodeStanza(v value) *stanza {
 	s := &stanza{whole: v, at: make(map[string]value)}
 	p := &s.peer
 	interfaces := required("interfaces", "a list of the interfaces it is heard on",
-		s.keep("interfaces", readList(&p.Interfaces, "interfaces", interfaceGlob)))
+		s.keep("interfaces", readEach(&p.Interfaces, "interfaces", interfaceGlob, func(v value, glob string) {
+			v.checkGlob(glob)
+			v.mention(mentionPeer, glob)
+		})))
 	host := address
 	if v.d.guard {
 		interfaces.required = ""

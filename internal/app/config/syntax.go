@@ -45,16 +45,12 @@ func (d *decoder) document(text []byte) (body ast.Node, ok bool) {
 	if !d.form(tokens) {
 		return nil, false
 	}
-	d.features(tokens)
-	if len(d.refused) > maxDepth {
-		return nil, false // tags and anchors nest too
+	if !d.features(tokens) || !d.layout(string(text), tokens) {
+		return nil, false
 	}
 	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
-		// A forbidden feature is often bad syntax as well: once is enough.
-		if len(d.refused) == 0 {
-			d.syntax(err)
-		}
+		d.syntax(err)
 		return nil, false
 	}
 	for _, doc := range file.Docs {
@@ -75,6 +71,10 @@ func (d *decoder) document(text []byte) (body ast.Node, ok bool) {
 func (d *decoder) encoding(text []byte) bool {
 	if len(text) > maxFile {
 		d.add(0, 0, "", "more than 1 MiB (a configuration is smaller)")
+		return false
+	}
+	if bytes.HasPrefix(text, []byte("\xfe\xff")) || bytes.HasPrefix(text, []byte("\xff\xfe")) || len(text) > 1 && (text[0] == 0) != (text[1] == 0) {
+		d.add(1, 1, "", "UTF-16 (write the file in UTF-8)")
 		return false
 	}
 	line, column, indent := 1, 1, true
@@ -177,12 +177,16 @@ func (m *mappings) key(column int) int {
 	return top.keys
 }
 
-// features refuses the parts of YAML that surprise people.
-func (d *decoder) features(tokens token.Tokens) {
+// features refuses the parts of YAML that surprise people. It reports whether what
+// is left says what the writer meant: without what a merge key or an alias stands
+// for, much would seem to be missing.
+func (d *decoder) features(tokens token.Tokens) bool {
 	d.refused = make(map[[2]int]bool)
+	whole := true
 	refuse := func(t *token.Token, format string, args ...any) {
 		d.at(t, format, args...)
 		d.refused[[2]int{t.Position.Line, t.Position.Column}] = true
+		whole = whole && isPlain(t)
 	}
 	for _, t := range tokens {
 		switch t.Type {
@@ -202,6 +206,7 @@ func (d *decoder) features(tokens token.Tokens) {
 			}
 		}
 	}
+	return whole
 }
 
 // syntax reports the parser's error.

@@ -122,6 +122,17 @@ func (t *Table) sortedLinks() []nameID {
 	return slices.SortedFunc(maps.Keys(t.links), func(a, b nameID) int { return cmp.Compare(t.names.text(a), t.names.text(b)) })
 }
 
+// Links are the names of the links that hold anything, in their order.
+func (t *Table) Links() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, id := range t.sortedLinks() {
+			if !yield(t.names.text(id)) {
+				return
+			}
+		}
+	}
+}
+
 // VRFs are all in which anything was ever delegated.
 func (t *Table) VRFs() iter.Seq[string] { return maps.Keys(t.spaces) }
 

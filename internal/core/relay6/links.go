@@ -178,13 +178,16 @@ func (r *Relay) dropLink(l *link, eff *Effects) {
 // rules out that a client may. Nor is one without anything at its other end: a
 // guard on the loopback device or on that of a VRF would drop what comes from
 // this host, and what comes in by any link of the VRF.
-func (r *Relay) ruleFor(name string) *LinkRule {
-	if l := r.byName[name]; r.trust.HeardOn(trust.Server, name) || l != nil && l.hollow() {
+func (r *Relay) ruleFor(name string) *LinkRule { return r.ruleUnder(r.cfg, r.trust, name) }
+
+// ruleUnder is ruleFor under a configuration with these peers.
+func (r *Relay) ruleUnder(cfg *Config, peers *trust.Set, name string) *LinkRule {
+	if l := r.byName[name]; peers.HeardOn(trust.Server, name) || l != nil && l.hollow() {
 		return nil
 	}
-	for i := range r.cfg.Links {
-		if trust.MatchAny(r.cfg.Links[i].Match, name) {
-			return &r.cfg.Links[i]
+	for i := range cfg.Links {
+		if trust.MatchAny(cfg.Links[i].Match, name) {
+			return &cfg.Links[i]
 		}
 	}
 	return nil

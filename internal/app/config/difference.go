@@ -1,0 +1,183 @@
+package config
+
+import (
+	"cmp"
+	"encoding/hex"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"fairlead/internal/core/admission"
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/hop"
+	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/trust"
+)
+
+// KeyChange is a key of the file whose value another file changes.
+type KeyChange struct{ Key, Old, New string }
+
+// PeerChange is what becomes of a peer: "added", "removed" or "changed".
+type PeerChange struct{ Peer, Change string }
+
+// PeersChanged is what next makes of the peers, by name. A peer has changed also
+// where its keys have; neither is told.
+func (c *Config) PeersChanged(next *Config) []PeerChange {
+	return peersChanged(c.Peers, next.Peers, c.hops, next.hops)
+}
+
+// PeersChanged is what next makes of the peers, as of those of a relay.
+func (g *Guard) PeersChanged(next *Guard) []PeerChange {
+	return peersChanged(g.Peers, next.Peers, g.hops, next.hops)
+}
+
+func peersChanged(old, next []trust.Peer, oldHops, nextHops []hop.Hop) []PeerChange {
+	var all []PeerChange
+	named := func(peers []trust.Peer, name string) int {
+		return slices.IndexFunc(peers, func(p trust.Peer) bool { return p.Name == name })
+	}
+	for i := range old {
+		name := old[i].Name
+		switch j := named(next, name); {
+		case j < 0:
+			all = append(all, PeerChange{name, "removed"})
+		case !reflect.DeepEqual(old[i], next[j]) || !reflect.DeepEqual(hopsOf(oldHops, name), hopsOf(nextHops, name)):
+			all = append(all, PeerChange{name, "changed"})
+		}
+	}
+	for i := range next {
+		if named(old, next[i].Name) < 0 {
+			all = append(all, PeerChange{next[i].Name, "added"})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b PeerChange) int { return cmp.Compare(a.Peer, b.Peer) })
+	return all
+}
+
+func hopsOf(all []hop.Hop, peer string) []hop.Hop {
+	return slices.DeleteFunc(slices.Clone(all), func(h hop.Hop) bool { return h.Peer != peer })
+}
+
+// SettingsChanged are the keys of the file, beside peers and rules for links,
+// whose values differ in next.
+func (c *Config) SettingsChanged(next *Config) []string {
+	var keys []string
+	for _, s := range []struct {
+		key      string
+		old, new any
+	}{
+		{"state", c.State, next.State},
+		{"control", c.Control, next.Control},
+		{"metrics", c.Metrics, next.Metrics},
+		{"log", c.Log, next.Log},
+		{"audit", c.Audit, next.Audit},
+		{"relay-id", c.RelayID, next.RelayID},
+		{"relay6.forward", c.Relay6.Forward, next.Relay6.Forward},
+		{"relay6.source-port", c.Relay6.SourcePort, next.Relay6.SourcePort},
+		{"relay6.infrastructure", c.Relay6.Infrastructure, next.Relay6.Infrastructure},
+		{"host", c.Host, next.Host},
+		{"store", c.Store, next.Store},
+		{"history", c.History, next.History},
+		{"hook", c.Hook, next.Hook},
+		{"privacy", c.Privacy, next.Privacy},
+		{"ipsec", c.IPsec, next.IPsec},
+	} {
+		if !reflect.DeepEqual(s.old, s.new) {
+			keys = append(keys, s.key)
+		}
+	}
+	return keys
+}
+
+// RuleChanged are the keys in which two rules for a link differ.
+func RuleChanged(old, next *relay6.LinkRule) []KeyChange {
+	var changed []KeyChange
+	was, is := ruleTexts(old), ruleTexts(next)
+	for i := range was {
+		if was[i] != is[i] {
+			changed = append(changed, KeyChange{was[i].key, was[i].text, is[i].text})
+		}
+	}
+	return changed
+}
+
+type keyText struct{ key, text string }
+
+// ruleTexts are the values of a rule as the file says them, in the order of the
+// reference.
+func ruleTexts(r *relay6.LinkRule) []keyText {
+	d, h := &r.Delegations, &r.Host
+	remote := "none"
+	if r.RemoteID != nil {
+		remote = fmt.Sprintf("%d %s sensitive %v", r.RemoteID.EnterpriseNumber, r.RemoteID.ID, r.RemoteID.Sensitive)
+	}
+	var network []string
+	for _, a := range r.AccessNetwork {
+		network = append(network, fmt.Sprintf("%d:%s", a.Code, hex.EncodeToString(a.Payload)))
+	}
+	var delegable []string
+	for _, p := range d.Delegable {
+		delegable = append(delegable, fmt.Sprintf("%s %d-%d", p.Prefix, p.Min, p.Max))
+	}
+	return []keyText{
+		{"link-address", orAuto(r.LinkAddress.IsValid(), r.LinkAddress.String())},
+		{"borrow", cmp.Or(r.Borrow, "none")},
+		{"trusted", strconv.FormatBool(r.Trusted)},
+		{"leasequery", strconv.FormatBool(r.AllowLeasequery)},
+		{"shared", orAuto(!r.SharedAuto, strconv.FormatBool(r.Shared))},
+		{"interface-id", cmp.Or(r.InterfaceID.String(), "none")},
+		{"remote-id", remote},
+		{"subscriber-id", cmp.Or(r.SubscriberID.String(), "none")},
+		{"relay-id", strconv.FormatBool(r.InsertRelayID)},
+		{"client-link-layer", strconv.FormatBool(r.InsertLinkLayer)},
+		{"access-network", cmp.Or(strings.Join(network, ", "), "none")},
+		{"limits.client", strconv.Itoa(d.ClientLimit)},
+		{"limits.link", strconv.Itoa(d.LinkLimit)},
+		{"limits.host", orAuto(d.HostLimit != delegation.HostLimitAuto, numberOr("none", d.HostLimit))},
+		{"limits.on-limit", d.OnLimit.String()},
+		{"rate.link", rateText(r.Rate.Link)},
+		{"rate.source", rateText(r.Rate.Source)},
+		{"rate.newcomers", rateText(r.Rate.Newcomers)},
+		{"move", orAuto(!r.MoveAuto, d.Move.String())},
+		{"unique-duid", strconv.FormatBool(d.UniqueDUID)},
+		{"delegable", cmp.Or(strings.Join(delegable, ", "), "none")},
+		{"filter", h.Filter.String()},
+		{"permit", listText(h.Permit)},
+		{"loop", h.Loop.String()},
+		{"loop-exempt.clients", listText(r.LoopExemptClient)},
+		{"loop-exempt.destinations", listText(h.LoopExempt)},
+		{"routes.table", orAuto(h.Table != 0, strconv.FormatUint(uint64(h.Table), 10))},
+		{"routes.metric", strconv.FormatUint(uint64(h.Metric), 10)},
+	}
+}
+
+func orAuto(given bool, text string) string {
+	if given {
+		return text
+	}
+	return "auto"
+}
+
+func numberOr(word string, n int) string {
+	if n == 0 {
+		return word
+	}
+	return strconv.Itoa(n)
+}
+
+func rateText(r admission.Rate) string {
+	if r == (admission.Rate{}) {
+		return "unlimited"
+	}
+	return fmt.Sprintf("%d burst %d", r.PerSecond, r.Burst)
+}
+
+func listText[T fmt.Stringer](all []T) string {
+	words := make([]string, len(all))
+	for i, v := range all {
+		words[i] = v.String()
+	}
+	return cmp.Or(strings.Join(words, ", "), "none")
+}

@@ -1,0 +1,41 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// regexpSigns finds what means something in a regular expression, in a list of the
+// shell or in SQL, and nothing in a glob. ".*" after a digit is how VLANs are
+// named.
+var regexpSigns = regexp.MustCompile(`^\^|[^0-9]\.\*|^\.\*|\.\+|\\[dwsDWS]|[$()|+{},;%]|\[!`)
+
+// checkGlob warns of a name or glob that means something else than it seems to.
+func (v value) checkGlob(glob string) {
+	if i := strings.IndexFunc(glob, func(r rune) bool { return r > unicode.MaxASCII }); i >= 0 {
+		r := []rune(glob[i:])[0]
+		v.warn(fmt.Sprintf("%q has %q (U+%04X), which stands for itself alone (* for any text, ? for one character)", glob, r, r))
+		return
+	}
+	if sign := regexpSigns.FindString(glob); sign != "" {
+		v.warn(fmt.Sprintf("%q has %q, which stands for itself in a glob (* for any text, ? for one character, [a-z] for one of several, [^a-z] for any other)", glob, sign))
+	}
+}
+
+// checkCover warns of a glob for client-facing links that covers others.
+func (v value) checkCover(glob string) {
+	if strings.Trim(glob, "*") == "" && glob != "" {
+		v.warn(fmt.Sprintf("%q matches every interface that no server is heard on, one for management too: filters and rates would hold there (name the links)", glob))
+		return
+	}
+	for _, uplink := range slices.Sorted(maps.Keys(v.d.uplinks)) {
+		if covers, _ := path.Match(glob, uplink); covers && glob != uplink { // parsed before: no error
+			v.warn(fmt.Sprintf("%q covers %s, on which peer %q is heard: clients are not served there (a narrower glob)", glob, uplink, v.d.uplinks[uplink]))
+		}
+	}
+}

@@ -1,0 +1,178 @@
+package config
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/goccy/go-yaml/token"
+)
+
+// layout says what is wrong with spaces, which the parser tells of elsewhere or in
+// other words. It reports whether the parser may be asked.
+func (d *decoder) layout(text string, tokens token.Tokens) bool {
+	before := len(d.problems)
+	lines := strings.Split(text, "\n")
+	words := slices.DeleteFunc(slices.Clone(tokens), func(t *token.Token) bool { return t.Type == token.CommentType })
+	d.oddSpaces(lines, words)
+	d.missingSpaces(words)
+	if len(d.problems) == before {
+		d.indentation(lines, words)
+	}
+	return len(d.problems) == before
+}
+
+// oddSpaces reports characters that look like a space, or like nothing, and are
+// text to YAML.
+func (d *decoder) oddSpaces(lines []string, words token.Tokens) {
+	for i, t := range words {
+		if !isPlain(t) || strings.IndexFunc(t.Value, isOddSpace) < 0 {
+			continue
+		}
+		last := len(lines)
+		if i+1 < len(words) {
+			last = min(last, words[i+1].Position.Line)
+		}
+		for line := t.Position.Line; line <= last; line++ {
+			from := 1
+			if line == t.Position.Line {
+				from = t.Position.Column
+			}
+			if column, r := oddSpaceIn(lines[line-1], from); r != 0 {
+				d.add(line, column, "", "the character U+%04X, which looks like a space or like nothing and is neither (a space, or quotes around the text)", r)
+				break
+			}
+		}
+	}
+}
+
+// oddSpaceIn is the first such character of a line from a column on, and 0 if
+// there is none.
+func oddSpaceIn(line string, from int) (column int, r rune) {
+	for _, r := range line {
+		column++
+		if column >= from && isOddSpace(r) {
+			return column, r
+		}
+	}
+	return 0, 0
+}
+
+func isOddSpace(r rune) bool {
+	return r > unicode.MaxASCII && (unicode.IsSpace(r) || unicode.Is(unicode.Zs, r) || unicode.Is(unicode.Cf, r))
+}
+
+var (
+	// joined is a key without a space after its colon, dashed one without a space
+	// before it.
+	joined = regexp.MustCompile(`^([a-z][a-z0-9-]*):[^\s:\p{Z}\p{Cf}]`)
+	dashed = regexp.MustCompile(`^-([a-z][a-z0-9-]*)(:|$)`)
+)
+
+// missingSpaces reports keys without a space after the colon: YAML takes them for
+// a text that goes on in the next line.
+func (d *decoder) missingSpaces(words token.Tokens) {
+	for i, t := range words {
+		if t.Type != token.StringType || !keyMayStart(words, i) {
+			continue
+		}
+		if m := dashed.FindStringSubmatch(t.Value); m != nil && slices.Contains(knownKeys, m[1]) {
+			d.at(t, "no space between the dash and %q", m[1])
+		} else if m := joined.FindStringSubmatch(t.Value); m != nil && slices.Contains(knownKeys, m[1]) {
+			d.at(t, "no space after the colon of %q (%s: and a space before the value)", m[1], m[1])
+		}
+	}
+}
+
+// keyMayStart reports whether a key could stand where the word does. A text that a
+// key has as its value is none, even if it looks like one.
+func keyMayStart(words token.Tokens, i int) bool {
+	if i == 0 {
+		return true
+	}
+	switch before := words[i-1]; before.Type {
+	case token.SequenceEntryType, token.MappingStartType, token.CollectEntryType, token.DocumentHeaderType:
+		return true
+	case token.MappingValueType:
+		return before.Position.Line < words[i].Position.Line && i > 1 && slices.ContainsFunc(sectionKeys, func(key string) bool {
+			return key == words[i-2].Value || strings.HasSuffix(words[i-2].Value, " "+key) // after what was taken for a text
+		})
+	default:
+		return before.Position.Line < words[i].Position.Line
+	}
+}
+
+// indentation reports a key in a column of its own: it belongs to no mapping.
+func (d *decoder) indentation(lines []string, words token.Tokens) {
+	flow := 0
+	var columns []int // of the keys of the mappings that are open
+	for i, t := range words {
+		switch t.Type {
+		case token.SequenceStartType, token.MappingStartType:
+			flow++
+		case token.SequenceEndType, token.MappingEndType:
+			flow--
+		case token.DocumentHeaderType:
+			columns = nil
+		case token.SequenceEntryType:
+			for len(columns) > 0 && columns[len(columns)-1] > t.Position.Column {
+				columns = columns[:len(columns)-1]
+			}
+		case token.MappingValueType:
+			if flow > 0 || i == 0 {
+				continue
+			}
+			key := words[i-1]
+			if key.Position.Line < t.Position.Line { // it was taken for more of the value before it
+				if i > 2 && words[i-2].Type == token.MappingValueType {
+					line := lines[t.Position.Line-1]
+					word := strings.TrimLeft(line, " ")
+					d.misplaced(t.Position.Line, len(line)-len(word)+1, word, words[i-3].Position.Column)
+				}
+				return
+			}
+			column, left := key.Position.Column, 0
+			for len(columns) > 0 && columns[len(columns)-1] > column {
+				left = columns[len(columns)-1]
+				columns = columns[:len(columns)-1]
+			}
+			if n := len(columns); n > 0 && columns[n-1] == column {
+				continue
+			}
+			if i > 1 && words[i-2].Type != token.MappingValueType && words[i-2].Type != token.SequenceEntryType && words[i-2].Type != token.DocumentHeaderType {
+				if left == 0 && len(columns) > 0 {
+					left = columns[len(columns)-1]
+				}
+				d.misplaced(t.Position.Line, column, key.Value, left)
+				return
+			}
+			columns = append(columns, column)
+		}
+	}
+}
+
+// misplaced reports a key in a column where no key of its mapping starts; what
+// starts a line names it.
+func (d *decoder) misplaced(line, column int, word string, others int) {
+	key, _, _ := strings.Cut(word, ":")
+	if !slices.Contains(knownKeys, key) {
+		key = "a key"
+	} else {
+		key = fmt.Sprintf("%q", key)
+	}
+	d.add(line, column, "", "%s starts in column %d, and the keys before it in column %d (all keys of a mapping start in the same column)", key, column, others)
+}
+
+// sectionKeys are the keys whose values are mappings or lists of them: what
+// stands under one without a space after its colon is a key.
+var sectionKeys = []string{
+	"access-network", "aggregates", "audit", "control", "defaults", "delegable", "giaddrs", "history", "hook", "host", "ike", "in", "ipsec", "limits", "links", "listen", "log",
+	"loop-exempt", "manual", "metrics", "out", "peers", "privacy", "rate", "relay-id", "relay6", "remote-id", "routes", "store",
+}
+
+// knownKeys are all keys of both files.
+var knownKeys = []string{
+	"access-network", "access-point-bssid", "access-point-name", "address", "aggregates", "algorithm", "audit", "borrow", "ca", "certificate", "client", "client-ca", "client-link-layer", "clients", "control", "crash", "defaults", "delegable", "destinations", "enterprise", "entries", "esp", "events", "every", "filter", "format", "forward", "giaddrs", "group", "history", "hook", "host", "id", "ike", "in", "infrastructure", "interface-id", "interfaces", "ipsec", "keep", "key", "key-file", "leasequery", "lengths", "level", "lifetime", "limits", "link", "link-address", "link-burst", "links", "listen", "local", "local-id", "log", "loop", "loop-exempt", "manual", "match", "metric", "metrics", "move", "name", "network-name", "newcomers", "on-limit", "on-stop", "operator-id", "operator-realm", "operators", "others", "out", "peers", "permit", "prefix", "privacy", "program", "proposals", "protection", "protocol", "psk-file", "queue", "rate", "readers", "relay-id", "relay6", "remote-id", "required", "reserve", "role", "routes", "salt", "sensitive", "shared", "socket", "source", "source-burst", "source-port", "spi", "state", "store", "strongswan", "subscriber-id", "table", "technology", "timeout", "tls", "trace", "trusted", "unique-duid", "value",
+}

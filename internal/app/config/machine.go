@@ -1,0 +1,116 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/trust"
+)
+
+// Machine is the host that a configuration is for, as far as a file can name what
+// is not there. Whoever checks a file looks at the host and hands it in.
+type Machine struct {
+	Interfaces []string       // names of all that are there now
+	Held       map[string]int // live delegations by link, as far as they are known
+	User       func(name string) bool
+	Group      func(name string) bool
+	Program    func(path string) error // why it cannot be run
+}
+
+// mention is a name in the file of something on the host.
+type mention struct {
+	kind mentionKind
+	text string
+	at   Problem // without a text
+}
+
+type mentionKind uint8
+
+const (
+	mentionMatch mentionKind = iota // of a client-facing link
+	mentionPeer                     // of an interface that a peer is heard on
+	mentionUser
+	mentionGroup
+	mentionProgram
+)
+
+// mention notes a name, to be looked for on the host.
+func (v value) mention(kind mentionKind, text string) {
+	at := start(v.node)
+	v.d.mentions = append(v.d.mentions, mention{kind, text, Problem{v.d.file, at.Line, at.Column, v.path, ""}})
+}
+
+// Misfits are warnings of what the file names and the host does not have.
+// Interfaces come and go, so a glob is warned of only where delegations have no
+// rule: then it is likely to be misspelt.
+func (c *Config) Misfits(m *Machine) Problems {
+	return misfits(c.mentions, m, c.unmatched(m.Held))
+}
+
+// Misfits are warnings of what the file names and the host does not have.
+func (g *Guard) Misfits(m *Machine) Problems { return misfits(g.mentions, m, nil) }
+
+// unmatched are the links with delegations that no rule matches, in words.
+func (c *Config) unmatched(held map[string]int) []string {
+	peers := trust.NewSet(c.Peers)
+	var words []string
+	for _, link := range slices.Sorted(maps.Keys(held)) {
+		served := !peers.HeardOn(trust.Server, link) && slices.ContainsFunc(c.Relay6.Links, func(r relay6.LinkRule) bool { return trust.MatchAny(r.Match, link) })
+		if !served && held[link] > 0 {
+			words = append(words, fmt.Sprintf("%s (%d)", link, held[link]))
+		}
+	}
+	return words
+}
+
+// maxNamed bounds the names in one warning.
+const maxNamed = 8
+
+func misfits(mentions []mention, m *Machine, unmatched []string) Problems {
+	if n := len(unmatched); n > maxNamed {
+		unmatched = append(unmatched[:maxNamed:maxNamed], fmt.Sprintf("%d more", n-maxNamed))
+	}
+	var found Problems
+	for _, n := range mentions {
+		if text := n.misfit(m, unmatched); text != "" && len(found) < maxProblems {
+			p := n.at
+			p.Text = text
+			found = append(found, p)
+		}
+	}
+	found.sort()
+	return found
+}
+
+// misfit is what is wrong with one name, or nothing.
+func (n *mention) misfit(m *Machine, unmatched []string) string {
+	matches := func(link string) bool { return trust.MatchAny([]string{n.text}, link) }
+	switch n.kind {
+	case mentionMatch, mentionPeer:
+		switch there := slices.ContainsFunc(m.Interfaces, matches); {
+		case there:
+		case !isGlob(n.text) && n.kind == mentionPeer:
+			return fmt.Sprintf("no interface is named %q now: nothing is heard there until there is one", n.text)
+		case !isGlob(n.text):
+			return fmt.Sprintf("no interface is named %q now: nobody is served there until there is one", n.text)
+		case n.kind == mentionMatch && len(unmatched) > 0 && !slices.ContainsFunc(slices.Collect(maps.Keys(m.Held)), matches):
+			return fmt.Sprintf("%q matches no interface now, and no rule matches these links with delegations: %s", n.text, strings.Join(unmatched, ", "))
+		}
+	case mentionUser:
+		if !m.User(n.text) {
+			return fmt.Sprintf("no user is named %q here", n.text)
+		}
+	case mentionGroup:
+		if !m.Group(n.text) {
+			return fmt.Sprintf("no group is named %q here", n.text)
+		}
+	case mentionProgram:
+		if err := m.Program(n.text); err != nil {
+			return fmt.Sprintf("%s cannot be run: %v", n.text, err)
+		}
+	}
+	return ""
+}

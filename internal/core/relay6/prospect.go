@@ -1,0 +1,51 @@
+package relay6
+
+import (
+	"maps"
+	"slices"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/trust"
+)
+
+// Prospect is what a configuration means for one link, beside what the present
+// one does.
+type Prospect struct {
+	Link      string
+	Now, Then *LinkRule // nil: the link does not face clients
+	Prefixes  int       // live delegations of the link
+	Addresses int
+}
+
+// Holds reports whether the link has live delegations.
+func (p *Prospect) Holds() bool { return p.Prefixes+p.Addresses > 0 }
+
+// Prospects are what cfg would mean for each link that is there or holds
+// delegations, by name, as far as it has a rule now, then, or holds any. Nothing
+// changes.
+func (r *Relay) Prospects(cfg *Config) []Prospect {
+	names := maps.Clone(r.byName)
+	for name := range r.table.Links() {
+		if names[name] == nil {
+			names[name] = nil // gone, and still the holder's
+		}
+	}
+	peers := trust.NewSet(cfg.Peers)
+	var all []Prospect
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		p := Prospect{
+			Link: name, Now: r.ruleFor(name), Then: r.ruleUnder(cfg, peers, name),
+			Prefixes: r.table.LinkLen(name, delegation.Prefix), Addresses: r.table.LinkLen(name, delegation.Address),
+		}
+		if p.Now != nil || p.Then != nil || p.Holds() {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// Unmatched are the links whose delegations no rule matches: these have neither
+// route nor filter until one does.
+func (r *Relay) Unmatched() []Prospect {
+	return slices.DeleteFunc(r.Prospects(r.cfg), func(p Prospect) bool { return p.Now != nil })
+}
