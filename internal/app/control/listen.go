@@ -48,9 +48,6 @@ func listenUnix(path, group string, log *slog.Logger) (*net.UnixListener, error)
 	return l.(*net.UnixListener), nil
 }
 
-// ErrInUse says that the control socket is that of a process that runs.
-var ErrInUse = errors.New("is another process's")
-
 // removeStale removes the socket of a process that is no more.
 func removeStale(path string) error {
 	info, err := os.Lstat(path)
@@ -64,7 +61,7 @@ func removeStale(path string) error {
 	}
 	c, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
-		return errors.Join(fmt.Errorf("control socket: %s %w", path, ErrInUse), c.Close())
+		return errors.Join(fmt.Errorf("control socket: %s is another process's", path), c.Close())
 	}
 	if !errors.Is(err, unix.ECONNREFUSED) {
 		return fmt.Errorf("control socket: %w", err)

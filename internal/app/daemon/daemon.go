@@ -53,6 +53,7 @@ type daemon struct {
 	host    string
 	privacy *privacy.Rules
 
+	owner   *nft.Owner // of the network namespace, from the first deed to the last
 	store   *store.Store
 	nl      *netlink.Conn
 	nft     *nft.Table
@@ -130,8 +131,8 @@ func (d *daemon) run(ctx context.Context) error {
 
 // open opens what the relay stands on and restores what was kept.
 func (d *daemon) open(watch context.Context) (err error) {
-	// What a relay that runs has in the kernel is its own.
-	if err = control.Stopped(d.cfg.Control.Socket, "fairlead", "fairlead"); err != nil {
+	// Before anything else: what a relay that runs has in the kernel is its own.
+	if d.owner, err = nft.Own(nft.RoleRelay, "fairlead run"); err != nil {
 		return err
 	}
 	if d.bootID, err = clock.BootID(); err != nil {
@@ -243,7 +244,7 @@ func (d *daemon) closeSockets(ctx context.Context) error {
 
 func (d *daemon) close() error {
 	var errs []error
-	for _, c := range []io.Closer{closer(d.conn != nil, d.conn), closer(d.scrapes != nil, d.scrapes), closer(d.hops != nil, d.hops), closer(d.nft != nil, d.nft), closer(d.nl != nil, d.nl), closer(d.store != nil, d.store)} {
+	for _, c := range []io.Closer{closer(d.conn != nil, d.conn), closer(d.scrapes != nil, d.scrapes), closer(d.hops != nil, d.hops), closer(d.nft != nil, d.nft), closer(d.nl != nil, d.nl), closer(d.store != nil, d.store), closer(d.owner != nil, d.owner)} {
 		if c != nil {
 			if err := c.Close(); err != nil && !errors.Is(err, os.ErrClosed) && !errors.Is(err, errNetClosed) {
 				errs = append(errs, err)
@@ -320,9 +321,14 @@ func Purge(path string) error {
 	if err != nil {
 		return err
 	}
-	if err := control.Stopped(cfg.Control.Socket, "fairlead", "fairlead"); err != nil {
+	owner, err := nft.Own(nft.RoleRelay, "fairlead purge")
+	if err != nil {
 		return fmt.Errorf("purge: %w", err)
 	}
+	return errors.Join(purge(cfg), owner.Close())
+}
+
+func purge(cfg *config.Config) error {
 	nl, err := netlink.Open(netlink.Options{Protocol: cfg.Host.Protocol})
 	if err != nil {
 		return err

@@ -72,10 +72,18 @@ func Run(ctx context.Context, path string) error {
 	g.privacy.Quiet()
 	g.log = privacy.Logger(service.NewLogger(cfg.Log.Format, &g.level, os.Stderr), g.privacy)
 	g.warn(cfg.Warnings)
-	var unheard error
-	if g.api, unheard = control.ListenGuard(&cfg.Control, cfg.Audit.File, g, g.log); errors.Is(unheard, control.ErrInUse) {
-		return unheard // a guard runs: what is installed is that one's
+	// Before anything else: what a guard that runs has in the kernel is its own.
+	owner, err := nft.Own(nft.RoleGuard, "fairlead guard")
+	if err != nil {
+		return err
 	}
+	return errors.Join(g.run(ctx), owner.Close())
+}
+
+func (g *guard) run(ctx context.Context) error {
+	cfg := g.config()
+	var err, unheard error
+	g.api, unheard = control.ListenGuard(&cfg.Control, cfg.Audit.File, g, g.log)
 	// Whatever else is wrong, nothing passes in clear.
 	if g.supervisor, err = protect.Open(g.options(), settings(cfg)); err != nil {
 		return errors.Join(err, unheard)
@@ -313,9 +321,11 @@ func Purge(path string) error {
 	if err != nil {
 		return err
 	}
-	if err := control.Stopped(cfg.Control.Socket, "fairlead guard", "fairlead-guard"); err != nil {
+	owner, err := nft.Own(nft.RoleGuard, "fairlead guard purge")
+	if err != nil {
 		return fmt.Errorf("purge: %w", err)
 	}
 	log := service.NewLogger(cfg.Log.Format, service.Level(cfg.Log.Level), os.Stderr)
-	return protect.Purge(protect.Options{Owner: hop.OwnerGuard, Socket: cfg.IPsec.Socket, Log: log})
+	err = protect.Purge(protect.Options{Owner: hop.OwnerGuard, Socket: cfg.IPsec.Socket, Log: log})
+	return errors.Join(err, owner.Close())
 }

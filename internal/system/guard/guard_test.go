@@ -275,9 +275,15 @@ func TestSecondGuardTakesNothing(t *testing.T) {
 	r.launch()
 	before, err := r.host.Run("nft", "-a", "list", "table", "inet", "fairlead-guard-guard")
 	need(t, err)
-	_, err = r.host.Run(labtest.Program(), "guard", "--config", r.path("guard.yaml"))
-	if err == nil || !strings.Contains(err.Error(), "another process's") {
-		t.Errorf("a second guard: %v", err)
+	text, err := os.ReadFile(r.path("guard.yaml"))
+	need(t, err)
+	need(t, os.WriteFile(r.path("other.yaml"), []byte(strings.Replace(string(text), "control.sock", "other.sock", 1)), 0o644))
+	holder := fmt.Sprintf("(fairlead guard, process %d)", r.proc.Pid())
+	for _, file := range []string{"guard.yaml", "other.yaml"} {
+		_, err = r.host.Run(labtest.Program(), "guard", "--config", r.path(file))
+		if err == nil || !strings.Contains(err.Error(), holder) {
+			t.Errorf("a second guard with %s: %v, want an error with %q", file, err, holder)
+		}
 	}
 	after, err := r.host.Run("nft", "-a", "list", "table", "inet", "fairlead-guard-guard")
 	need(t, err)

@@ -1,0 +1,118 @@
+package nft
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"fairlead/internal/host/netlink/bulk"
+
+	"golang.org/x/sys/unix"
+)
+
+// Role is what one process at a time may be in a network namespace.
+type Role struct {
+	program string // as an operator calls it
+	unit    string // of systemd
+	table   string // that the owner holds
+}
+
+// The roles.
+var (
+	RoleRelay = Role{program: "fairlead", unit: "fairlead", table: "fairlead-owner"}
+	RoleGuard = Role{program: "fairlead guard", unit: "fairlead-guard", table: "fairlead-guard-owner"}
+)
+
+// ErrOwned says that another process has a Role in this network namespace.
+var ErrOwned = errors.New("runs in this network namespace already")
+
+// Owner is the right to a Role in one network namespace. It is an empty table whose
+// flag "owner" (Linux 5.12) ties it to our socket: nobody can make it without
+// CAP_NET_ADMIN, nobody else can change it, a flush of the rule set leaves it, and
+// the kernel removes it when the process ends, whatever the end.
+type Owner struct{ bulk *bulk.Conn }
+
+// Own takes a Role in the network namespace of the calling thread. doing says, for
+// whoever asks in vain, what the owner does. The error is ErrOwned where another
+// process has the Role; it names that process.
+func Own(r Role, doing string) (*Owner, error) {
+	s, err := openSession(unix.NFPROTO_INET, r.table)
+	if err != nil {
+		return nil, err
+	}
+	x := s.begin()
+	x.addTable() // so that there is one, which somebody may have left that is nobody's
+	x.dropTable()
+	x.ownTable(fmt.Sprintf("%s, process %d", doing, os.Getpid()))
+	if err = s.commit(x); err == nil {
+		return &Owner{bulk: s.bulk}, nil
+	}
+	switch {
+	case errors.Is(err, unix.EPERM):
+		err = s.holder(r, err)
+	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL):
+		err = fmt.Errorf("%w (nftables needs tables with an owner, since Linux 5.12)", err)
+	}
+	return nil, errors.Join(err, s.bulk.Close())
+}
+
+// Close gives the Role up.
+func (o *Owner) Close() error { return o.bulk.Close() }
+
+// holder says why a Role was refused: who has it, or that we may not.
+func (s *session) holder(r Role, refusal error) error {
+	comment := ""
+	err := s.list(unix.NFT_MSG_GETTABLE, false, func() { comment = "" }, func(attrs []byte) {
+		name, owned, words := "", false, ""
+		bulk.Attrs(attrs, func(kind uint16, v []byte) {
+			switch kind {
+			case unix.NFTA_TABLE_NAME:
+				name = text(v)
+			case tableOwner:
+				owned = true
+			case tableUserdata:
+				words = commentOf(v)
+			}
+		})
+		if name == s.name && owned {
+			comment = words
+		}
+	})
+	switch {
+	case err != nil:
+		return errors.Join(refusal, err)
+	case comment == "":
+		return refusal
+	}
+	return fmt.Errorf("%s %w (%s): stop it first (systemctl stop %s)", r.program, ErrOwned, comment, r.unit)
+}
+
+// ownTable makes a table that goes with our socket, with a comment that nft shows.
+func (x *transaction) ownTable(comment string) {
+	x.message(unix.NFT_MSG_NEWTABLE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, func(b []byte) []byte {
+		b = number(b, unix.NFTA_TABLE_FLAGS, flagOwner)
+		comment = comment[:min(len(comment), maxComment)]
+		return bulk.Attr(b, tableUserdata, append(append([]byte{udataComment, byte(len(comment) + 1)}, comment...), 0))
+	})
+}
+
+// Numbers that golang.org/x/sys does not name.
+const (
+	flagOwner     = 2   // NFT_TABLE_F_OWNER
+	tableUserdata = 6   // NFTA_TABLE_USERDATA
+	tableOwner    = 7   // NFTA_TABLE_OWNER
+	udataComment  = 0   // NFTNL_UDATA_TABLE_COMMENT
+	maxComment    = 127 // and a zero octet
+)
+
+// commentOf reads a comment as nft writes it: kind, length, text, a zero octet.
+func commentOf(udata []byte) string {
+	for len(udata) >= 2 && int(udata[1]) <= len(udata)-2 {
+		v := udata[2 : 2+udata[1]]
+		if udata[0] == udataComment {
+			return text(v)
+		}
+		udata = udata[2+len(v):]
+	}
+	return ""
+}
