@@ -80,6 +80,7 @@ func (d *daemon) degraded(c *control.Counters, peers []control.Peer) []string {
 			words = append(words, text)
 		}
 	}
+	words = append(words, d.unwritten...)
 	add(!c.Store.Healthy, "store: "+c.Store.LastError)
 	add(c.Totals.Unkept > 0, fmt.Sprintf("store: %d records not kept yet", c.Totals.Unkept))
 	add(len(c.Store.DatabasesSetAside) > 0, "store: a damaged database was set aside")

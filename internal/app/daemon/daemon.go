@@ -53,20 +53,21 @@ type daemon struct {
 	host    string
 	privacy *privacy.Rules
 
-	owner   *nft.Owner // of the network namespace, from the first deed to the last
-	store   *store.Store
-	nl      *netlink.Conn
-	nft     *nft.Table
-	hops    *protect.Supervisor
-	conn    *udp.Conn
-	loop    *loop
-	pipe    *pipeline
-	hook    *hook.Runner
-	feed    *control.Feed
-	audit   *auditor
-	api     *control.Server
-	scrapes *metrics.Server // nil: none are answered
-	level   slog.LevelVar
+	unwritten []string   // what the state folder would not take, and what that costs
+	owner     *nft.Owner // of the network namespace, from the first deed to the last
+	store     *store.Store
+	nl        *netlink.Conn
+	nft       *nft.Table
+	hops      *protect.Supervisor
+	conn      *udp.Conn
+	loop      *loop
+	pipe      *pipeline
+	hook      *hook.Runner
+	feed      *control.Feed
+	audit     *auditor
+	api       *control.Server
+	scrapes   *metrics.Server // nil: none are answered
+	level     slog.LevelVar
 
 	events  <-chan netlink.Event
 	hangups chan os.Signal
@@ -141,18 +142,16 @@ func (d *daemon) open(watch context.Context) (err error) {
 	if d.host, err = os.Hostname(); err != nil {
 		return fmt.Errorf("hostname: %w", err)
 	}
-	if err = os.MkdirAll(d.cfg.State, 0o700); err != nil {
-		return fmt.Errorf("state folder: %w", err)
-	}
-	key, err := privacyKey(d.cfg.Privacy.SaltKept, d.cfg.State)
-	if err != nil {
-		return err
-	}
-	d.privacy.UseKey(key)
 	if d.store, err = store.Open(d.cfg.State, store.Options{Logger: d.log, ReserveBytes: d.cfg.Store.Reserve}); err != nil {
 		return err
 	}
-	if d.relayID, err = relayID(d.cfg.RelayID, d.cfg.State); err != nil {
+	key, err := privacyKey(d.cfg.Privacy.SaltKept, d.cfg.State)
+	if err = d.bear(err); err != nil {
+		return err
+	}
+	d.privacy.UseKey(key)
+	d.relayID, err = relayID(d.cfg.RelayID, d.cfg.State)
+	if err = d.bear(err); err != nil {
 		return err
 	}
 	d.log.Info("relay-id", "relay_id", d.relayID.String())

@@ -2,11 +2,15 @@ package daemon
 
 import (
 	"bytes"
+	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"fairlead/internal/app/config"
+	"fairlead/internal/app/privacy"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -49,7 +53,9 @@ func TestRelayIDConfigured(t *testing.T) {
 // is worse than none.
 func TestRelayIDFileRefused(t *testing.T) {
 	for name, text := range map[string]string{
-		"empty": "", "newline": "\n", "not hexadecimal": "00:04:zz\n", "too short": "00:04\n", "words": "my relay\n",
+		"empty": "", "newline": "\n", "a bad digit": "00:04:zz\n", "too short": "00:04\n", "words": "my relay\n",
+		"cut in half": "00:04:c1:0f:7e:1a:2b", "cut in half, with a newline": "00:04:c1:0f:7e:1a:2b\n",
+		"the newline is cut off": "00:02:00:00:00:09:0c:c0:84:d3",
 	} {
 		t.Run(name, func(t *testing.T) {
 			state := t.TempDir()
@@ -57,8 +63,8 @@ func TestRelayIDFileRefused(t *testing.T) {
 			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if id, err := relayID(config.RelayID{}, state); err == nil {
-				t.Errorf("file with %q: relay-id %s, want an error", text, id)
+			if id, err := relayID(config.RelayID{}, state); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "or remove the file") {
+				t.Errorf("file with %q: relay-id %s, %v; want an error that says where and what to do", text, id, err)
 			}
 			if left, err := os.ReadFile(path); err != nil || string(left) != text {
 				t.Errorf("file holds %q, %v; want %q as before", left, err, text)
@@ -67,9 +73,25 @@ func TestRelayIDFileRefused(t *testing.T) {
 	}
 }
 
-func TestRelayIDNoFolder(t *testing.T) {
-	if id, err := relayID(config.RelayID{}, filepath.Join(t.TempDir(), "gone")); err == nil {
-		t.Errorf("relay-id %s without a place to keep it, want an error", id)
+// Without a place to keep it there is no identity, and no key of hashes that stays;
+// that is all it costs.
+func TestNothingCanBeWritten(t *testing.T) {
+	d := &daemon{log: slog.New(slog.DiscardHandler)}
+	gone := filepath.Join(t.TempDir(), "gone")
+	id, err := relayID(config.RelayID{}, gone)
+	if err := d.bear(err); err != nil || id != nil || len(d.unwritten) != 1 || !strings.Contains(d.unwritten[0], "relay-id: ") {
+		t.Errorf("relay-id %s, %v, told %q; want none, and to be told", id, err, d.unwritten)
+	}
+	key, err := privacyKey(true, gone)
+	if err := d.bear(err); err != nil || key == (privacy.Key{}) || len(d.unwritten) != 2 || !strings.Contains(d.unwritten[1], "privacy key: ") {
+		t.Errorf("a key that is kept: %v, told %q; want one that is not kept, and to be told", err, d.unwritten)
+	}
+	if key, err := privacyKey(false, gone); err != nil || key == (privacy.Key{}) {
+		t.Errorf("a key that is not kept: %v", err)
+	}
+	other := errors.New("something else")
+	if err := d.bear(other); !errors.Is(err, other) || len(d.unwritten) != 2 {
+		t.Errorf("another error is %v", err)
 	}
 }
 

@@ -24,10 +24,8 @@ func (s *Store) claim() error {
 	case err == nil:
 		s.lock = lock
 		return nil
-	case errors.Is(err, unix.EROFS), errors.Is(err, unix.EIO), isFull(err):
+	case errors.Is(err, unix.EROFS), errors.Is(err, unix.EIO), isFull(err), oserror.IsPermission(err):
 		return classify(err)
-	case oserror.IsPermission(err):
-		return err
 	}
 	return fmt.Errorf("%w: %w", ErrLocked, err)
 }
@@ -68,24 +66,20 @@ func (s *Store) makeDir() error {
 func (s *Store) path(name string) string { return s.fs.PathJoin(s.dir, name) }
 
 // start opens the store for the first time, for reading only if its disk takes
-// no writes. It runs before anything else knows the store.
+// no writes; where there is no database either, it is an empty one. It runs before
+// anything else knows the store.
 func (s *Store) start() error {
-	err := s.makeDir()
-	if err == nil {
-		err = s.openForWriting()
-	}
-	if err == nil {
-		return nil
-	}
-	if errors.Is(err, ErrLocked) || oserror.IsPermission(err) {
+	err := s.openForWriting()
+	if err == nil || errors.Is(err, ErrLocked) {
 		return err
 	}
 	err = classify(err)
-	if s.openForReading() != nil {
+	there, unseen := s.exists(databaseDir)
+	if s.empty = unseen == nil && !there; !s.empty && s.openForReading() != nil {
 		return err
 	}
 	s.facts.failed(err)
-	s.log.Warn("store: opened for reading only", "reason", err)
+	s.log.Warn("store: opened for reading only", "reason", err, "empty", s.empty)
 	return nil
 }
 
@@ -150,7 +144,10 @@ func (s *Store) revive() error {
 		s.log.Debug("store: closing the database", "reason", err)
 	}
 	if err := s.openForWriting(); err != nil {
-		return errors.Join(classify(err), s.openForReading())
+		if err = classify(err); !s.empty {
+			err = errors.Join(err, s.openForReading())
+		}
+		return err
 	}
 	s.log.Info("store: takes writes again")
 	return nil
@@ -184,6 +181,9 @@ func (s *Store) openForReading() error {
 // openForWriting puts an engine in place that writes, after a look at every
 // record. What is damaged is set aside first.
 func (s *Store) openForWriting() error {
+	if err := s.makeDir(); err != nil {
+		return err
+	}
 	if err := s.claim(); err != nil {
 		return err
 	}
@@ -200,7 +200,7 @@ func (s *Store) openForWriting() error {
 	if err != nil {
 		return err
 	}
-	s.engine, s.seq = e, found.seq
+	s.engine, s.seq, s.empty = e, found.seq, false
 	s.facts.found(found)
 	return nil
 }

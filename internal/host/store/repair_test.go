@@ -123,12 +123,13 @@ func TestEachWriteFailsWhileSettingAside(t *testing.T) {
 // noLockFS is a disk on which a lock cannot be made before it is mended.
 type noLockFS struct {
 	mended *atomic.Bool
+	fault  error
 	vfs.FS
 }
 
 func (d noLockFS) Lock(name string) (io.Closer, error) {
 	if !d.mended.Load() {
-		return nil, &os.PathError{Op: "open", Path: name, Err: syscall.EROFS}
+		return nil, &os.PathError{Op: "open", Path: name, Err: d.fault}
 	}
 	return d.FS.Lock(name)
 }
@@ -136,6 +137,12 @@ func (d noLockFS) Lock(name string) (io.Closer, error) {
 // A disk on which nothing can be written does not keep an existing store from
 // being read, and a damaged one is not touched.
 func TestOpenOnAFailingDisk(t *testing.T) {
+	for _, fault := range []syscall.Errno{syscall.EROFS, syscall.EACCES} {
+		t.Run(fault.Error(), func(t *testing.T) { openOnAFailingDisk(t, fault) })
+	}
+}
+
+func openOnAFailingDisk(t *testing.T, fault error) {
 	w := newWorkload(20, 2000)
 	disk := vfs.NewMem()
 	s := open(t, memDir, Options{FS: disk, ReserveBytes: -1, memTable: testMemTable})
@@ -146,8 +153,8 @@ func TestOpenOnAFailingDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	var mended atomic.Bool
-	hook, _ := failing(1, math.MaxInt, syscall.EROFS)
-	s = open(t, memDir, Options{ReserveBytes: -1, memTable: testMemTable, FS: noLockFS{&mended, hooked(disk, func(op errorfs.Op) error {
+	hook, _ := failing(1, math.MaxInt, fault)
+	s = open(t, memDir, Options{ReserveBytes: -1, memTable: testMemTable, FS: noLockFS{&mended, fault, hooked(disk, func(op errorfs.Op) error {
 		if mended.Load() || op.Kind == errorfs.OpMkdirAll || op.Kind == errorfs.OpOpenDir || op.Kind == errorfs.OpFileClose {
 			return nil
 		}
@@ -162,12 +169,40 @@ func TestOpenOnAFailingDisk(t *testing.T) {
 	if err := s.Commit([]Op{put("k", "v")}); !errors.Is(err, ErrBroken) {
 		t.Errorf("Commit: err = %v, want ErrBroken", err)
 	}
-	if stats := s.Stats(); stats.Healthy || !strings.Contains(stats.LastError, "read-only file system") {
+	if stats := s.Stats(); stats.Healthy || !strings.Contains(stats.LastError, fault.Error()) {
 		t.Errorf("stats: %+v", stats)
 	}
 	mended.Store(true)
 	commit(t, s, put("k", "v"))
 	if !slices.Contains(content(t, s, nil, nil), "k=v") || !s.Stats().Healthy {
 		t.Errorf("the store did not recover: %+v", s.Stats())
+	}
+}
+
+// Where nothing was ever kept and nothing can be written, the store is empty until
+// something can.
+func TestOpenWhereNothingCanBeWritten(t *testing.T) {
+	for _, fault := range []syscall.Errno{syscall.EROFS, syscall.EACCES, syscall.ENOSPC} {
+		var mended atomic.Bool
+		s := open(t, memDir, Options{ReserveBytes: -1, FS: noLockFS{&mended, fault, hooked(vfs.NewMem(), func(errorfs.Op) error {
+			if mended.Load() {
+				return nil
+			}
+			return fault
+		})}})
+		wantContent(t, s)
+		if err := s.Commit([]Op{put("k", "v")}); !errors.Is(err, fault) {
+			t.Errorf("%v: Commit: err = %v", fault, err)
+		}
+		wantContent(t, s)
+		if stats := s.Stats(); stats.Healthy || !strings.Contains(stats.LastError, fault.Error()) {
+			t.Errorf("%v: stats: %+v", fault, stats)
+		}
+		mended.Store(true)
+		commit(t, s, put("k", "v"))
+		wantContent(t, s, "k=v")
+		if !s.Stats().Healthy {
+			t.Errorf("%v: the store did not recover: %+v", fault, s.Stats())
+		}
 	}
 }

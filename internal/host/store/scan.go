@@ -35,6 +35,8 @@ func (s *Store) scan(from, to []byte, fn func(k, v []byte) bool) (bad []badRecor
 	switch {
 	case s.closed.Load():
 		return nil, ErrClosed
+	case s.empty:
+		return nil, nil
 	case s.engine == nil:
 		return nil, ErrBroken
 	}

@@ -86,14 +86,16 @@ type Store struct {
 
 	reading sync.RWMutex // held shared while engine is read, alone while it is replaced
 	engine  *engine      // nil: nothing to read from. Replaced only with writing held too.
+	empty   bool         // there is no database yet, and none could be made; guarded as engine is
 
 	facts facts
 }
 
 // Open opens the store in dir, and makes it if need be, readable by its owner
 // alone. A torn tail is cut. A damaged database does not stop it: see
-// Stats.DatabasesSetAside. On a full or failing disk an existing store is opened
-// for reading and Commit goes on trying.
+// Stats.DatabasesSetAside. On a disk that takes no writes, whatever the reason, the
+// store is opened for reading, empty if nothing was ever kept, and Commit goes on
+// trying.
 //
 // Errors: ErrLocked, ErrFull, ErrBroken, or what the file system said.
 func Open(dir string, o Options) (*Store, error) {

@@ -73,6 +73,68 @@ func TestFullDisk(t *testing.T) {
 	r.routed(was, 1)
 }
 
+// TestReadOnlyStateFolder: a state folder that takes no writes costs new grants,
+// and nothing else. What the store holds is routed after a reboot, and can be
+// extended; the status names what cannot be kept.
+func TestReadOnlyStateFolder(t *testing.T) {
+	parallel(t)
+	r, disk, state := onSmallDisk(t)
+	remount := func(how string) {
+		t.Helper()
+		_, err := disk.Run("mount", "-o", "remount,"+how, state)
+		need(t, err)
+	}
+	remount("ro")
+	need(t, r.relay.Start()) // nothing was ever kept
+	told := strings.Join(r.status().Degraded, "\n")
+	if !strings.Contains(told, "relay-id: cannot be made and kept") || !strings.Contains(told, "store: ") {
+		t.Errorf("nothing can be written, and degraded is\n%s", told)
+	}
+	need(t, r.relay.Stop())
+	remount("rw")
+
+	need(t, r.relay.Start())
+	old, fresh := r.client(1, duid(1)), r.client(2, duid(2))
+	held := r.obtain(old, 1)
+	was, denied := r.book.prefix(duid(1), 1), r.book.prefix(duid(2), 1)
+	r.routed(was, 1)
+	if s := r.status(); !s.Store.Healthy || slices.ContainsFunc(s.Degraded, flagged) {
+		t.Fatalf("the folder can be written, and the status is %+v", s)
+	}
+	need(t, r.relay.Kill())
+	remount("ro")
+	_, err := r.Relay.IP("-6 route flush table all proto 87")
+	need(t, err)
+	_, err = r.Relay.Run("nft", "flush", "ruleset")
+	need(t, err)
+
+	need(t, r.relay.Start())
+	if got := r.routes()[was]; !strings.HasPrefix(got, r.way(1)) {
+		t.Errorf("after a start with a read-only folder %s is routed %q", was, got)
+	}
+	if s := r.status(); s.Store.Healthy || !slices.ContainsFunc(s.Degraded, flagged) {
+		t.Errorf("the folder is read-only, and the status is %+v", s)
+	}
+	r.logged("level=WARN", "opened for reading only")
+	before := len(r.server.Received())
+	need(t, fresh.Send(request(fresh, 1)))
+	until(t, "the server has answered the Request", func() bool { return len(r.server.Received()) > before })
+	if got := script.Delegations(r.extend(old, dhcp6.Renew, held)); len(got) != 1 || got[0].Prefix != was {
+		t.Errorf("the Renew of a kept delegation got %v, want %s", got, was)
+	}
+	if got := r.routes()[denied]; got != "" {
+		t.Errorf("%s is not kept and routed %s", denied, got)
+	}
+
+	remount("rw")
+	until(t, "the store is well again", func() bool {
+		s := r.status()
+		return s.Store.Healthy && s.Totals.Unkept == 0 && !slices.ContainsFunc(s.Degraded, flagged)
+	})
+	r.obtain(fresh, 1)
+	r.routed(denied, 2)
+}
+
 // withholds fails the test unless the relay, whose disk is full, grants the fresh
 // client nothing, extends what the old one holds, and says so.
 func (r *rig) withholds(old, fresh *script.Client, held dhcp6.Message) {

@@ -44,6 +44,42 @@ func (d DUID) Valid() error {
 	return nil
 }
 
+// Whole is Valid, and checks the lengths that types with one have: of a UUID, and
+// of a link-layer address of Ethernet. It is for identities that are written down,
+// which may have been cut; those of others are opaque.
+func (d DUID) Whole() error {
+	if err := d.Valid(); err != nil {
+		return err
+	}
+	ethernet := len(d) >= 4 && binary.BigEndian.Uint16(d[2:]) == HardwareEthernet
+	least, exact := MinDUIDLen, ethernet
+	switch d.Type() {
+	case DUIDTypeLLT:
+		least = 2 + 2 + 4 + 1
+		if ethernet {
+			least += 5
+		}
+	case DUIDTypeEN:
+		least, exact = 2+4+1, false
+	case DUIDTypeLL:
+		least = 2 + 2 + 1
+		if ethernet {
+			least += 5
+		}
+	case DUIDTypeUUID:
+		least, exact = 2+16, true
+	default:
+		exact = false
+	}
+	switch {
+	case len(d) < least:
+		return &Error{Field: "DUID", Offset: len(d), Err: ErrTruncated}
+	case exact && len(d) > least:
+		return &Error{Field: "DUID", Offset: least, Err: ErrMalformed}
+	}
+	return nil
+}
+
 // Type returns the type code, 0 if d has less than two octets.
 func (d DUID) Type() DUIDType {
 	if len(d) < 2 {

@@ -2,6 +2,7 @@ package dhcp6_test
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +51,46 @@ func TestDUIDValid(t *testing.T) {
 	wantError(t, dhcp6.DUID(make([]byte, 131)).Valid(), dhcp6.ErrMalformed, "dhcp6: DUID at octet 130: malformed")
 	if got := (dhcp6.DUID{1}).Type(); got != 0 {
 		t.Errorf("the type of one octet is %d, want 0", got)
+	}
+}
+
+// What is written down must have the length of its type, where that has one: all
+// that is left of one that was cut is refused.
+func TestDUIDWhole(t *testing.T) {
+	for _, text := range []string{
+		"00:04:de:ad:be:ef:00:00:00:00:00:00:00:00:00:00:00:01", // UUID
+		"00:01:00:01:2c:0f:fe:e0:02:00:00:00:00:c1",             // link-layer address and time, Ethernet
+		"00:03:00:01:02:00:00:00:00:c1",                         // link-layer address, Ethernet
+	} {
+		whole, err := dhcp6.ParseDUID(text)
+		if err != nil || whole.Whole() != nil {
+			t.Fatalf("%s: %v, %v", text, err, whole.Whole())
+		}
+		for n := range whole {
+			if err := whole[:n].Whole(); !errors.Is(err, dhcp6.ErrTruncated) {
+				t.Errorf("the first %d octets of %s: %v, want ErrTruncated", n, text, err)
+			}
+		}
+		if err := append(whole, 0).Whole(); !errors.Is(err, dhcp6.ErrMalformed) {
+			t.Errorf("%s and an octet more: %v, want ErrMalformed", text, err)
+		}
+	}
+	for text, want := range map[string]error{
+		"00:02:00:00:00:09:0c":             nil, // a vendor's may have any length
+		"00:02:00:00:00:09":                dhcp6.ErrTruncated,
+		"00:03:00:20:01:02:03:04:05:06:07": nil, // and so may an address that is not Ethernet's
+		"00:03:00:20":                      dhcp6.ErrTruncated,
+		"00:01:00:20:00:00:00:01:09":       nil,
+		"00:01:00:20:00:00:00:01":          dhcp6.ErrTruncated,
+		"00:05:00":                         nil, // of a type that we do not know
+	} {
+		d, err := dhcp6.ParseDUID(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Whole(); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", text, err, want)
+		}
 	}
 }
 
