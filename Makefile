@@ -17,7 +17,7 @@ ifeq ($(HOME),)
 export HOME := $(shell getent passwd "$$(id -u)" | cut -d: -f6)
 endif
 
-.PHONY: all build demo demo-ipsec test check unit kernel system vm mutants conformance man profile bench benchmarks fuzz clean packages-demo packages-demo-ipsec packages-test packages-bench packages-bench-ipsec
+.PHONY: all build demo demo-ipsec test outside check unit kernel system vm mutants conformance man profile bench benchmarks fuzz clean packages-demo packages-demo-ipsec packages-test packages-bench packages-bench-ipsec
 
 all: build
 
@@ -40,8 +40,11 @@ demo: packages-demo $(BUILD)/fairlead ## the main job, live, in namespaces; KEEP
 demo-ipsec: packages-demo-ipsec $(BUILD)/fairlead ## relays and a server under IPsec; in a virtual machine, where KEEP=1 is of no use, if the kernel has no ESP
 	$(SUDO) scripts/esp $(BUILD)/fairlead demo --ipsec $(if $(KEEP),--keep)
 
-test: packages-test $(BUILD)/fairlead ## every layer; prints each layer's time
+test: outside $(BUILD)/fairlead ## every layer; prints each layer's time
 	$(SUDO) scripts/test
+
+outside: ## what the tests need from outside: packages, Go modules, the virtual machines' kernel
+	scripts/outside $(SUDO)
 
 check: ## format, vet, lint, floors, generated files
 	scripts/check

@@ -1,7 +1,10 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
+	"slices"
+	"syscall"
 	"time"
 )
 
@@ -22,4 +25,24 @@ func Until(limit time.Duration, what string, done func() bool) error {
 		time.Sleep(pace)
 	}
 	return nil
+}
+
+// Momentary reports whether an error of a send may be gone in a moment. The neighbour
+// table is one for the machine, and a send says EINVAL or ENOBUFS while it is full of
+// what others have sent; a link that has just come up has no address and no route.
+func Momentary(err error) bool {
+	return slices.ContainsFunc([]error{syscall.EINVAL, syscall.ENOBUFS, syscall.EADDRNOTAVAIL, syscall.ENETUNREACH}, func(e error) bool {
+		return errors.Is(err, e)
+	})
+}
+
+// Insist has a client send until the kernel no longer refuses it for a moment, and
+// returns the last error.
+func Insist(send func() error) error {
+	var err error
+	for start := time.Now(); ; time.Sleep(pace) {
+		if err = send(); !Momentary(err) || time.Since(start) > settle {
+			return err
+		}
+	}
 }

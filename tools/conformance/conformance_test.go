@@ -132,6 +132,13 @@ func TestVerify(t *testing.T) {
 		`{"Action":"fail","Package":"fairlead/internal/a","Test":"TestOne"}`: "fail",
 		`{"Action":"skip","Package":"fairlead/internal/a","Test":"TestOne/sub"}
 {"Action":"pass","Package":"fairlead/internal/a","Test":"TestOne"}`: "skip",
+		// It failed, and passed when it ran once more alone: the second result counts.
+		`{"Action":"run","Package":"fairlead/internal/a","Test":"TestOne"}
+{"Action":"fail","Package":"fairlead/internal/a","Test":"TestOne"}
+{"Action":"fail","Package":"fairlead/internal/a"}
+{"Action":"run","Package":"fairlead/internal/a","Test":"TestOne"}
+{"Action":"pass","Package":"fairlead/internal/a","Test":"TestOne"}
+{"Action":"pass","Package":"fairlead/internal/a"}`: "",
 		`{"Action":"output","Package":"fairlead/internal/a","Test":"TestOne"}`: "no results",
 	} {
 		name := filepath.Join(t.TempDir(), "x.json")

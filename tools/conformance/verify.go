@@ -1,14 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"fairlead/tools/events"
 )
 
 // verify reads the last run: every test that the document names must have run
@@ -21,7 +20,7 @@ func verify(found map[row][]evidence, glob string) error {
 	results := make(map[string]string) // by folder and test
 	for _, name := range files {
 		if err := readResults(name, results); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return err
 		}
 	}
 	if len(results) == 0 {
@@ -47,30 +46,19 @@ func verify(found map[row][]evidence, glob string) error {
 }
 
 // readResults takes in how each test ended. A subtest that was skipped or failed
-// counts against its test.
+// counts against its test, and so does another layer in which the test did not pass.
 func readResults(name string, results map[string]string) error {
-	f, err := os.Open(name)
+	run, err := events.Read(name)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	for d := json.NewDecoder(f); ; {
-		var e struct{ Action, Package, Test string }
-		if err := d.Decode(&e); err == io.EOF {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		if e.Test == "" || !slices.Contains([]string{"pass", "fail", "skip"}, e.Action) {
-			continue
-		}
-		test, _, sub := strings.Cut(e.Test, "/")
-		key := strings.TrimPrefix(e.Package, "fairlead/") + " " + test
-		switch {
-		case e.Action != "pass":
-			results[key] = e.Action
-		case !sub && results[key] == "":
-			results[key] = "pass"
+	worse := []string{"", "pass", "skip", "fail"}
+	for t, r := range run.Results {
+		test, _, _ := strings.Cut(t.Name, "/")
+		key := strings.TrimPrefix(t.Package, "fairlead/") + " " + test
+		if slices.Index(worse, r.Action) > slices.Index(worse, results[key]) {
+			results[key] = r.Action
 		}
 	}
+	return nil
 }

@@ -99,7 +99,11 @@ func (c *Client4) exchange(deadline time.Time, xid uint32, send, want byte, opti
 	to := netip.MustParseAddrPort("255.255.255.255:67")
 	buffer := make([]byte, 2048)
 	for time.Now().Before(deadline) {
-		if _, err := c.conn.WriteToUDPAddrPort(out, to); err != nil {
+		err := lab.Insist(func() error {
+			_, err := c.conn.WriteToUDPAddrPort(out, to)
+			return err
+		})
+		if err != nil {
 			return nil, fmt.Errorf("peer: client: %w", err)
 		}
 		if err := c.conn.SetReadDeadline(time.Now().Add(time.Second)); err != nil {

@@ -74,8 +74,13 @@ func bind(d *lab.Node, local netip.AddrPort) (*socket, error) {
 	return s, nil
 }
 
-// send sends one datagram.
+// send sends one datagram, as soon as the kernel takes it.
 func (s *socket) send(to netip.AddrPort, data []byte) error {
+	return lab.Insist(func() error { return s.try(to, data) })
+}
+
+// try sends one datagram, or returns why the kernel does not take it now.
+func (s *socket) try(to netip.AddrPort, data []byte) error {
 	var sent error
 	err := s.raw.Write(func(fd uintptr) bool {
 		sent = unix.Sendto(int(fd), data, 0, sockaddr(to))

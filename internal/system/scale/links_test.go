@@ -98,8 +98,8 @@ func (c *crowd) solicit(i int) {
 	b = dhcp6.AppendClientID(b, dhcp6.DUID{0, 3, 0, 1, 2, 0, 0, byte(i >> 16), byte(i >> 8), byte(i)})
 	b = append(dhcp6.AppendElapsedTime(b, 0), script.IAPD(1)...)
 	to := &unix.SockaddrInet6{Port: dhcp6.ServerPort, ZoneId: uint32(clientIndex(i)), Addr: dhcp6.AllRelayAgentsAndServers.As16()}
-	// An interface may have no address for a moment.
-	if err := unix.Sendto(c.socket, b, 0, to); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) && !errors.Is(err, unix.ENETUNREACH) {
+	// What the kernel refuses for a moment is sent again with the next round.
+	if err := unix.Sendto(c.socket, b, 0, to); err != nil && !lab.Momentary(err) {
 		c.t.Fatalf("link %d: %v", i, err)
 	}
 }

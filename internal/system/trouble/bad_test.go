@@ -373,7 +373,7 @@ func (f *flood) torn(count int) {
 		b = binary.BigEndian.AppendUint32(append(b, 17, 0, 0, 1), uint32(id)) // more follows
 		b = append(b, 2, 34, 2, 35, 4, 0, 0, 0, byte(dhcp6.Solicit), 1, 2, 3)
 		b = append(b, make([]byte, 40+8+part-len(b))...)
-		need(f.t, unix.Sendto(fd, b, 0, to))
+		need(f.t, lab.Insist(func() error { return unix.Sendto(fd, b, 0, to) }))
 		f.after()
 	}
 }
