@@ -116,7 +116,7 @@ func levelOf(note *relay6.Note) slog.Level {
 		return delegationLevel(note.Event.Kind)
 	case relay6.NoteTrace:
 		return slog.LevelDebug
-	case relay6.NoteRelease, relay6.NoteServerUnicast, relay6.NoteLimit, relay6.NoteStore, relay6.NoteForeign, relay6.NoteClock:
+	case relay6.NoteRelease, relay6.NoteServerUnicast, relay6.NoteLimit, relay6.NoteStore, relay6.NoteForeign, relay6.NoteClock, relay6.NotePeer:
 		return slog.LevelWarn
 	}
 	return slog.LevelInfo

@@ -358,6 +358,23 @@ func (t *Table) Holds(link, client string, iaid uint32, k Kind) bool {
 	return false
 }
 
+// HoldsOf reports whether the client holds anything that came from the server.
+func (t *Table) HoldsOf(link string, client []byte, server string) bool {
+	id, known := t.names.ids[string(client)]
+	if !known {
+		return false
+	}
+	from := t.names.find(server)
+	for r := t.clients[clientKey{t.names.find(link), id}]; r != 0; {
+		s := t.slots.At(r)
+		if s.server == from {
+			return true
+		}
+		r = s.sibling
+	}
+	return false
+}
+
 // oldestOther is the delegation of another client on the link that ends first.
 func (t *Table) oldestOther(g Grant, old *entry) *entry {
 	var oldest *slot

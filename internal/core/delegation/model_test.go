@@ -289,6 +289,9 @@ func (m *model) check(t *rapid.T) {
 		if !m.table.Holds(d.Link, d.Client, d.IAID, d.Kind) {
 			t.Fatalf("the client does not hold %v", d.Prefix)
 		}
+		if !m.table.HoldsOf(d.Link, []byte(d.Client), d.Server) || m.table.HoldsOf(d.Link, []byte(d.Client), "no server") {
+			t.Fatalf("the client holds nothing of %q, or of another server", d.Server)
+		}
 		for _, o := range got[:i] {
 			if o.VRF == d.VRF && o.Prefix.Overlaps(d.Prefix) && (o.Client != d.Client || o.Link != d.Link) {
 				t.Fatalf("%v of %s and %v of %s overlap", o.Prefix, o.Client, d.Prefix, d.Client)

@@ -97,9 +97,10 @@ const (
 	NoteForeign                           // the kernel has another's route, or ours was changed
 	NoteTrace                             // one step of a message that is traced
 	NoteClock                             // delegations are held until the clock can be trusted
+	NotePeer                              // a server fell silent, cannot be reached, answers again, or is chosen
 )
 
-var noteNames = [...]string{"", "delegation", "release-mismatch", "server-unicast", "limit", "link", "store", "foreign", "trace", "clock"}
+var noteNames = [...]string{"", "delegation", "release-mismatch", "server-unicast", "limit", "link", "store", "foreign", "trace", "clock", "peer"}
 
 func (k NoteKind) String() string { return noteNames[k] }
 

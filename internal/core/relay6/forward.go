@@ -40,7 +40,7 @@ func (r *Relay) handleClient(now instant.Now, l *link, p *Packet, eff *Effects) 
 		return
 	}
 	// RFC 8415 section 19.1.1: a message from a client starts the chain.
-	r.forward(now, l, p, header{hops: 0, link: l.address, fromClient: true}, eff)
+	r.forward(now, l, p, header{hops: 0, link: l.address, fromClient: true, client: source}, eff)
 }
 
 // handleRelayForward takes a Relay-forward from a relay below us: one that is
@@ -79,10 +79,10 @@ func (r *Relay) handleRelayForward(now instant.Now, l *link, p *Packet, eff *Eff
 		return
 	}
 	if peer != nil {
-		r.heard(now, peer, dhcp6.RelayForward)
+		r.heard(now, peer, dhcp6.RelayForward, eff)
 	}
 	r.neighbours.learn(now.Boot, p.Link, source, p.LinkLayer)
-	h := header{hops: m.HopCount() + 1}
+	h := header{hops: m.HopCount() + 1, client: m.PeerAddress()}
 	// RFC 8415 section 19.1.2: link-address 0 if the source is globally scoped;
 	// otherwise an address of the interface.
 	if rank(source) == rankLinkLocal {
@@ -95,7 +95,7 @@ func (r *Relay) handleRelayForward(now instant.Now, l *link, p *Packet, eff *Eff
 		h.downstreamPort = port
 	}
 	if client, inner, first := throughLDRAs(m); first && l.rule != nil {
-		h.firstHop = true
+		h.firstHop, h.client, h.message = true, client, inner
 		if !r.observe(now, l, p, client, inner, eff) {
 			return
 		}
@@ -139,7 +139,7 @@ func isLeasequery(t dhcp6.MessageType) bool {
 // is copied octet by octet (RFC 8987 G-1).
 func (r *Relay) forward(now instant.Now, l *link, p *Packet, h header, eff *Effects) {
 	w := r.wrapping(l, p, h)
-	only := r.preferredServer(now)
+	only := r.preferredServer()
 	sent := false
 	for i := range r.cfg.Peers {
 		peer := &r.cfg.Peers[i]
@@ -168,6 +168,7 @@ func (r *Relay) forward(now instant.Now, l *link, p *Packet, h header, eff *Effe
 		st.lastSent = now.Boot
 		st.Sent++
 		st.SinceAnswer++
+		r.asked(now.Boot, l, p, &h, peer, st)
 		sent = true
 	}
 	switch {
@@ -183,12 +184,12 @@ func (r *Relay) forward(now instant.Now, l *link, p *Packet, h header, eff *Effe
 }
 
 // preferredServer is the one server that forward: first chooses; nil for all.
-func (r *Relay) preferredServer(now instant.Now) *trust.Peer {
+func (r *Relay) preferredServer() *trust.Peer {
 	if r.cfg.Forward != ForwardFirst {
 		return nil
 	}
 	for i := range r.cfg.Peers {
-		if p := &r.cfg.Peers[i]; p.Role == trust.Server && r.peers[p.Name].answering(now) {
+		if p := &r.cfg.Peers[i]; p.Role == trust.Server && r.peers[p.Name].answering() {
 			return p
 		}
 	}
@@ -206,24 +207,10 @@ func (r *Relay) worthATry(now instant.Now, i int, chosen *trust.Peer) bool {
 	return false
 }
 
-// A server counts as answering while it has answered within answerWithin, or
-// has not yet left patience messages without any answer.
-const (
-	answerWithin = 10e9 // nanoseconds
-	patience     = 8
-	tryEvery     = 30e9 // nanoseconds
-)
+// tryEvery is how often a silent server is tried, in nanoseconds.
+const tryEvery = 30e9
 
-func (s *peerState) answering(now instant.Now) bool {
-	return s.answered && (s.SinceAnswer < patience || now.Boot-s.lastAnswer < answerWithin)
-}
-
-func (r *Relay) heard(now instant.Now, p *trust.Peer, t dhcp6.MessageType) {
-	s := r.peers[p.Name]
-	s.Received++
-	s.LastReceived, s.LastType = now.Wall, t
-	s.lastAnswer, s.answered, s.SinceAnswer = now.Boot, true, 0
-}
+func (s *peerState) answering() bool { return s.answered && !s.silent }
 
 // observe reads a client's message for what RFC 8987 makes this relay's
 // business: a Request above a limit goes no further (G-5, G-6), a Release ends

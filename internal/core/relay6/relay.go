@@ -52,6 +52,8 @@ type Relay struct {
 	host  *hoststate.State
 	peers map[string]*peerState
 
+	chosen string // the server that forward: first sends to, or everyServer
+
 	lastChange  ChangeID
 	pending     map[ChangeID]*pending
 	ordered     map[orderKey]ChangeID // a client's newest unfinished change
@@ -76,15 +78,23 @@ type Failures struct{ Keep, Install uint64 }
 
 type peerState struct {
 	PeerCounters
-	lastSent   instant.Instant
-	lastAnswer instant.Instant
-	answered   bool
+	lastSent instant.Instant
+	answered bool
+
+	// Of a server: what it owes, whether it is silent, and since when nothing came.
+	owed        owed
+	silent      bool
+	silentSince time.Time
+
+	failure  error // the network's last word about what was sent, since the peer's own
+	failedAt time.Time
 }
 
 // PeerCounters count what passed between a peer and us.
 type PeerCounters struct {
 	Sent, Received uint64
 	SinceAnswer    uint64    // messages sent since the last one that came back
+	Unreachable    uint64    // errors from the network about what was sent
 	LastReceived   time.Time // zero: never
 	LastType       dhcp6.MessageType
 }
@@ -149,6 +159,7 @@ func (r *Relay) configure(cfg *Config) {
 		}
 	}
 	r.peers = kept
+	r.chosen = r.choice()
 }
 
 // Reconfigure replaces the configuration. Delegations stay; what the new one
@@ -233,6 +244,11 @@ func (r *Relay) Deadline() (instant.Instant, bool) {
 	if len(r.unkept) > 0 && (!ok || r.retryAt < at) {
 		at, ok = r.retryAt, true
 	}
+	for _, s := range r.peers {
+		if silent, may := s.silentAt(); may && (!ok || silent < at) {
+			at, ok = silent, true
+		}
+	}
 	return at, ok
 }
 
@@ -240,7 +256,8 @@ func (r *Relay) Deadline() (instant.Instant, bool) {
 const retryEvery = 2 * time.Second
 
 // Tick does what is due: it ends delegations whose valid lifetime has elapsed
-// (RFC 8987 G-8), and keeps again what the store had not got.
+// (RFC 8987 G-8), keeps again what the store had not got, and finds servers that
+// have fallen silent.
 func (r *Relay) Tick(now instant.Now, eff *Effects) {
 	eff.events = r.table.Expire(eff.events[:0], now)
 	for rest := eff.events; len(rest) > 0; {
@@ -251,6 +268,7 @@ func (r *Relay) Tick(now instant.Now, eff *Effects) {
 	if len(r.unkept) > 0 && r.retryAt <= now.Boot {
 		r.keepAgain(now, eff)
 	}
+	r.tickPeers(now, eff)
 }
 
 func (e *Effects) drop(d Dropped) { e.Drops = append(e.Drops, d) }

@@ -37,8 +37,9 @@ func (r *Relay) handleReply(now instant.Now, l *link, p *Packet, eff *Effects) {
 		r.drop(l, p, DropNoRelayMessage, eff)
 		return
 	}
-	r.heard(now, peer, dhcp6.MessageType(inner[0]))
+	r.heard(now, peer, dhcp6.MessageType(inner[0]), eff)
 	to, d := r.addressee(m, inner)
+	r.peers[peer.Name].owed.answered(to.index(), m.PeerAddress())
 	if d != delivered {
 		r.drop(l, p, d, eff)
 		return
@@ -64,6 +65,14 @@ type addressee struct {
 
 	uplink *link
 	peer   *trust.Peer
+}
+
+// index is the link's interface, 0 if it is not known.
+func (to *addressee) index() int {
+	if to.link == nil {
+		return 0
+	}
+	return to.link.Index
 }
 
 // addressee finds the way down. RFC 8415 section 19.2: the link is the one that

@@ -112,17 +112,34 @@ type PeerView struct {
 	Name      string
 	Counters  PeerCounters
 	Answered  bool
-	Preferred bool // forward: first sends to this one
+	Preferred bool      // forward: first sends to this one
+	Silent    time.Time // since when; zero: it is not
+	Failure   error     // the network's last word about what was sent, since the peer's own last word
+	FailedAt  time.Time
+	Waiting   []Waiting // clients that wait for its answer
 }
 
 // Peers are all peers, in the order of the configuration.
 func (r *Relay) Peers(now instant.Now) []PeerView {
-	only := r.preferredServer(now)
+	only := r.preferredServer()
 	all := make([]PeerView, 0, len(r.cfg.Peers))
 	for i := range r.cfg.Peers {
 		p := &r.cfg.Peers[i]
 		s := r.peers[p.Name]
-		all = append(all, PeerView{Name: p.Name, Counters: s.PeerCounters, Answered: s.answered, Preferred: only == p})
+		v := PeerView{
+			Name: p.Name, Counters: s.PeerCounters, Answered: s.answered, Preferred: only == p,
+			Failure: s.failure, FailedAt: s.failedAt,
+		}
+		if s.silent {
+			v.Silent = s.silentSince
+		}
+		for _, w := range s.owed.waiting(now.Boot) {
+			if l := r.links[w.index]; l != nil {
+				w.Link = l.Name
+				v.Waiting = append(v.Waiting, w)
+			}
+		}
+		all = append(all, v)
 	}
 	return all
 }

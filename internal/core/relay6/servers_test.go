@@ -40,17 +40,13 @@ func TestForwardFirst(t *testing.T) {
 		{"nobody has answered yet", func() {}, both},
 		{"the second answers", func() { w.speaks("2001:db8:ffff::5") }, two},
 		{"the first answers as well", func() { w.speaks(serverAddr) }, one},
-		{"a few messages without an answer", func() {
-			for range 5 {
+		{"one client has no answer", func() {
+			for range 20 {
 				w.to()
+				w.sleep(time.Minute)
 			}
 		}, one},
-		{"many, for a while", func() {
-			w.sleep(time.Minute)
-			for range 2 {
-				w.to()
-			}
-		}, two},
+		{"four clients, for ten seconds", func() { w.crowd(0, 4); w.sleep(10 * time.Second) }, two},
 		{"still silent: now and then it is tried", func() { w.sleep(time.Minute); w.speaks("2001:db8:ffff::5") }, both},
 		{"and not again at once", func() {}, two},
 		{"the first is back", func() { w.speaks(serverAddr) }, one},

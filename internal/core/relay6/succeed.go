@@ -19,6 +19,7 @@ func (r *Relay) Succeed(old *Relay) {
 			r.peers[name] = s
 		}
 	}
+	r.chosen = r.choice()
 	// A link finds its counters as if it had been away.
 	r.gone = goneCounters{byName: maps.Clone(old.gone.byName), names: slices.Clone(old.gone.names)}
 	for _, name := range slices.Sorted(maps.Keys(old.byName)) {

@@ -14,6 +14,8 @@ const maxPayload = 65535 - 8
 type header struct {
 	hops           uint8
 	link           netip.Addr
+	client         netip.Addr
+	message        []byte // the client's own where firstHop is set, else nil
 	fromClient     bool   // the message is the client's own
 	firstHop       bool   // lightweight relays alone stand between the client and us
 	downstreamPort uint16 // of a relay below that does not use 547; else 0
