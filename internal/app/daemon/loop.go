@@ -293,6 +293,10 @@ func (l *loop) share() *job {
 	var j *job
 	if len(eff.Changes) > 0 || waits > 0 {
 		j = &job{changes: slices.Clone(eff.Changes), sends: make([]waiting, 0, waits)}
+		if slices.ContainsFunc(j.changes, func(c relay6.Change) bool { return c.Follows }) {
+			l.turn.gone = make(chan struct{})
+			j.left = l.turn.gone
+		}
 	}
 	own := make([]byte, 0, octets) // the turn's memory is used again before a job is done
 	for i := range eff.Sends {
@@ -314,15 +318,25 @@ func (l *loop) share() *job {
 
 // enqueue hands a job to the pipeline, in parts where it is large.
 func (l *loop) enqueue(j *job) {
-	for len(j.changes) > maxChanges && l.pipe.offer(&job{changes: j.changes[:maxChanges]}) {
-		l.inflight += maxChanges
-		j.changes = j.changes[maxChanges:]
+	for len(j.changes) > maxChanges {
+		part := j.split(maxChanges)
+		if !l.offer(part) {
+			l.refuse(part)
+			l.refuse(j)
+			return
+		}
 	}
-	if len(j.changes) <= maxChanges && l.pipe.offer(j) {
-		l.inflight += len(j.changes)
-		return
+	if !l.offer(j) {
+		l.refuse(j)
 	}
-	l.refuse(j)
+}
+
+func (l *loop) offer(j *job) bool {
+	if !l.pipe.offer(j) {
+		return false
+	}
+	l.inflight += len(j.changes)
+	return true
 }
 
 // refuse is what becomes of changes for which the pipeline has no room: they
@@ -341,9 +355,14 @@ func (l *loop) refuse(j *job) {
 		l.core.Settle(l.at, relay6.Outcome{ID: c.ID, Keep: errStalled}, &undo)
 	}
 	l.notes.take(&undo)
-	// What the undoing itself wants installed is found by the audit.
-	for _, c := range undo.Changes {
-		l.core.Settle(l.at, relay6.Outcome{ID: c.ID}, &undo)
+	// What the undoing itself wants installed is found by the audit, and what it wants
+	// kept is kept later.
+	for i := 0; i < len(undo.Changes); i++ {
+		o := relay6.Outcome{ID: undo.Changes[i].ID}
+		if len(undo.Changes[i].Keep) > 0 {
+			o.Keep = errStalled
+		}
+		l.core.Settle(l.at, o, &undo)
 	}
 	l.auditLate()
 }

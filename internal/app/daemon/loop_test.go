@@ -57,7 +57,7 @@ const (
 	linkB
 )
 
-func newQuietLoop(t *testing.T) (*loop, *quiet) {
+func newQuietLoop(t *testing.T, change ...func(*relay6.Config)) (*loop, *quiet) {
 	t.Helper()
 	q := &quiet{bench: newBench()}
 	server := trust.Peer{
@@ -65,6 +65,9 @@ func newQuietLoop(t *testing.T) (*loop, *quiet) {
 		Role: trust.Server, Interfaces: []string{"u0"}, Protection: trust.ProtectionNone,
 	}
 	cfg := &relay6.Config{Peers: []trust.Peer{server}, Links: []relay6.LinkRule{{Match: []string{"d*"}}}}
+	for _, c := range change {
+		c(cfg)
+	}
 	log := slog.New(slog.DiscardHandler)
 	l := &loop{
 		log: log, pipe: q.pipe, net: newNetwork(log), lost: newFailures(log, newLimiter(time.Hour)), guard: newGuard(),

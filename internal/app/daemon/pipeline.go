@@ -37,14 +37,34 @@ type job struct {
 	changes []relay6.Change
 	sends   []waiting
 	look    func()
+	left    <-chan struct{} // closed when what leaves at once has left, which a change follows; nil: none does
 
 	keepErr error
 }
 
-// onlyKeeps reports whether a change of this job has nothing to install.
+// onlyKeeps reports whether a change of this job has something to keep and nothing
+// to install.
 func (j *job) onlyKeeps(id relay6.ChangeID) bool {
 	i := slices.IndexFunc(j.changes, func(c relay6.Change) bool { return c.ID == id })
-	return i >= 0 && len(j.changes[i].Host) == 0
+	return i >= 0 && len(j.changes[i].Keep) > 0 && len(j.changes[i].Host) == 0
+}
+
+// split takes the first n changes off a job, and the datagrams that wait for none
+// that is left: who is told that a change is carried out may count on that they have
+// left.
+func (j *job) split(n int) *job {
+	first := &job{changes: j.changes[:n], left: j.left}
+	last := first.changes[n-1].ID
+	var rest []waiting
+	for _, w := range j.sends {
+		if w.after <= last {
+			first.sends = append(first.sends, w)
+		} else {
+			rest = append(rest, w)
+		}
+	}
+	j.changes, j.sends = j.changes[n:], rest
+	return first
 }
 
 func (j *job) records() (n int) {
@@ -161,6 +181,9 @@ func (p *pipeline) commit(group []*job) {
 	records := 0
 	for _, j := range group {
 		records += j.records()
+		if j.left != nil {
+			<-j.left
+		}
 	}
 	ops := make([]store.Op, 0, records)
 	past := int64(0)

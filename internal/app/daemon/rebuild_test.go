@@ -175,17 +175,18 @@ func TestFullPipelineLetsRenewalsLeave(t *testing.T) {
 	}
 	route := []hoststate.Op{{Route: &hoststate.Route{}}}
 	l.refuse(&job{
-		changes: []relay6.Change{{ID: 901}, {ID: 902, Host: route}},
+		changes: []relay6.Change{change(901, "k", ""), {ID: 902, Host: route}, {ID: 903}},
 		sends: []waiting{
 			datagram(901, false, "grant"), datagram(901, true, "renewal"), datagram(902, true, "moved"), datagram(900, true, "behind another"),
+			datagram(903, true, "behind another, too"),
 		},
 	})
 	l.dispatch()
 	if len(q.sent) != 1 || string(q.sent[0]) != "renewal" {
 		t.Errorf("sent %q, want the renewal", q.sent)
 	}
-	if len(held) != 3 || q.lateAudits != 1 {
-		t.Errorf("held back %q and asked for %d audits, want three and one", held, q.lateAudits)
+	if len(held) != 4 || q.lateAudits != 1 {
+		t.Errorf("held back %q and asked for %d audits, want four and one", held, q.lateAudits)
 	}
 }
 

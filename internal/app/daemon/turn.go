@@ -19,6 +19,8 @@ type turn struct {
 	toPeers  []udp.Outgoing
 	toLinks  []udp.Outgoing
 	left     atomic.Int32 // senders that are not done with it
+
+	gone chan struct{} // closed once all has left; nil: no change follows
 }
 
 const (
@@ -92,6 +94,10 @@ func (l *loop) endTurn(t *turn) {
 		l.intake.done(t.messages)
 	}
 	t.messages, t.toPeers, t.toLinks = t.messages[:0], t.toPeers[:0], t.toLinks[:0]
+	if t.gone != nil {
+		close(t.gone)
+		t.gone = nil
+	}
 }
 
 // receive has the loop look at the sockets whenever something has arrived. Where

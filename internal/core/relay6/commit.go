@@ -28,6 +28,9 @@ type pending struct {
 	order  orderKey
 }
 
+// durable reports whether nothing is lost if the change is not kept.
+func (p *pending) durable() bool { return p == nil || !p.grants && !p.builds }
+
 // deed is one event of a pending change.
 type deed struct {
 	kind         delegation.EventKind
@@ -42,58 +45,94 @@ func (r *Relay) commit(now instant.Now, events []delegation.Event, eff *Effects)
 	if len(events) == 0 {
 		return 0
 	}
-	c := Change{Keep: r.rooms.operations(len(events) + 1)}
-	p := &pending{deeds: make([]deed, 0, len(events))}
+	d := r.draft(len(events))
 	for i := range events {
-		e := &events[i]
-		subject := e.Subject()
-		eff.noteEvent(e, subject)
-		switch e.Kind {
-		case delegation.Ended:
-			c.Keep = r.keepPast(append(c.Keep, r.forgetOp(&e.Old)), now, &e.Old, e.Reason)
-			c.Host = r.host.Delete(c.Host, e.Old.Link, e.Old.Prefix)
-			delete(r.uninstalled, place(&e.Old))
-		case delegation.Moved:
-			c.Keep = r.keepPast(c.Keep, now, &e.Old, delegation.MovedAway)
-			fallthrough
-		case delegation.Granted:
-			p.grants = true
-			fallthrough
-		case delegation.Extended:
-			c.Keep = append(c.Keep, r.keepOp(now, &e.New))
-			c.Host = r.hostOps(c.Host, e)
-		default:
-			continue
-		}
-		p.deeds = append(p.deeds, deedOf(e, subject))
+		eff.noteEvent(&events[i], events[i].Subject())
+		r.enter(now, &d, &events[i])
 	}
-	if len(c.Keep) == 0 && len(c.Host) == 0 {
+	return r.submit(now, d, eff)
+}
+
+// draft is a change in the making.
+type draft struct {
+	Change
+	p *pending
+}
+
+func (r *Relay) draft(events int) draft {
+	return draft{
+		Change: Change{Keep: r.rooms.operations(events + 1)},
+		p:      &pending{deeds: make([]deed, 0, events)},
+	}
+}
+
+func (d *draft) empty() bool { return len(d.Keep) == 0 && len(d.Host) == 0 }
+
+// enter adds an event to a change.
+func (r *Relay) enter(now instant.Now, d *draft, e *delegation.Event) {
+	switch e.Kind {
+	case delegation.Ended:
+		d.Keep = r.keepPast(append(d.Keep, r.forgetOp(&e.Old)), now, &e.Old, e.Reason)
+		d.Host = r.host.Delete(d.Host, e.Old.Link, e.Old.Prefix)
+		delete(r.uninstalled, place(&e.Old))
+	case delegation.Moved:
+		d.Keep = r.keepPast(d.Keep, now, &e.Old, delegation.MovedAway)
+		fallthrough
+	case delegation.Granted:
+		d.p.grants = true
+		fallthrough
+	case delegation.Extended:
+		d.Keep = append(d.Keep, r.keepOp(now, &e.New))
+		d.Host = r.hostOps(d.Host, e)
+	default:
+		return
+	}
+	d.p.deeds = append(d.p.deeds, deedOf(e, e.Subject()))
+	if r.waiting.n > 0 {
+		r.overtake(now, d, e)
+	}
+}
+
+// submit hands a change over, if there is anything in it.
+func (r *Relay) submit(now instant.Now, d draft, eff *Effects) ChangeID {
+	if d.empty() {
 		return 0
 	}
 	if since := now.Wall.Sub(r.wallKept); since < 0 || since >= wallEvery {
-		c.Keep = append(c.Keep, clockOp(now))
+		d.Keep = append(d.Keep, clockOp(now))
 		r.wallKept = now.Wall
 	}
-	return r.change(c, p, eff)
+	return r.change(d.Change, d.p, eff)
 }
 
 // hostOps appends what installs a delegation that was granted, extended or moved.
 func (r *Relay) hostOps(ops []hoststate.Op, e *delegation.Event) []hoststate.Op {
-	missing := false
-	if len(r.uninstalled) > 0 {
-		_, missing = r.uninstalled[place(&e.New)]
+	if !r.changesHost(e) {
+		return ops
 	}
-	if missing {
+	if r.isUninstalled(&e.New) {
 		ops = r.host.Delete(ops, e.New.Link, e.New.Prefix)
 		delete(r.uninstalled, place(&e.New))
-	} else if e.Kind == delegation.Extended && e.Old.NextHop == e.New.NextHop && e.Old.LinkLayer == e.New.LinkLayer {
-		return ops // the kernel knows nothing of lifetimes
 	}
 	ops = r.host.Put(ops, r.lease(&e.New))
 	if e.Kind == delegation.Moved && e.Old.Link != e.New.Link { // after Put, so that the route is never away
 		ops = r.host.Delete(ops, e.Old.Link, e.Old.Prefix)
 	}
 	return ops
+}
+
+// changesHost reports whether an event asks anything of the kernel, which knows
+// nothing of lifetimes.
+func (r *Relay) changesHost(e *delegation.Event) bool {
+	return e.Kind != delegation.Extended || e.Old.NextHop != e.New.NextHop || e.Old.LinkLayer != e.New.LinkLayer || r.isUninstalled(&e.New)
+}
+
+func (r *Relay) isUninstalled(d *delegation.Delegation) bool {
+	if len(r.uninstalled) == 0 {
+		return false
+	}
+	_, missing := r.uninstalled[place(d)]
+	return missing
 }
 
 func deedOf(e *delegation.Event, subject *delegation.Delegation) deed {
@@ -124,7 +163,7 @@ func (r *Relay) install(ops []hoststate.Op, eff *Effects) {
 // client's newest unfinished one, so that datagrams do not overtake each other.
 func (r *Relay) inOrder(k orderKey, own ChangeID, extends *bool) ChangeID {
 	prior := r.ordered[k]
-	if p := r.pending[prior]; p != nil && (p.grants || p.builds) {
+	if !r.pending[prior].durable() {
 		*extends = false // what it extends is not durable yet
 		if own != 0 {
 			r.pending[own].builds = true
@@ -265,7 +304,8 @@ type FailedOp struct {
 // over that link now: the device is down or gone.
 var ErrRefused = errors.New("route refused")
 
-// Settle takes in what became of a Change.
+// Settle takes in what became of a Change, once all datagrams of its Effects that
+// name it have left or were given up.
 func (r *Relay) Settle(now instant.Now, o Outcome, eff *Effects) {
 	p := r.pending[o.ID]
 	if p == nil {
@@ -279,6 +319,10 @@ func (r *Relay) Settle(now instant.Now, o Outcome, eff *Effects) {
 		r.failures.Keep++
 		eff.note(Note{Kind: NoteStore, Text: "not kept", Err: o.Keep})
 		r.undo(now, o.ID, p, eff)
+	}
+	if f := r.following[o.ID]; f != nil {
+		delete(r.following, o.ID)
+		r.follow(now, f, eff)
 	}
 	for _, f := range o.Install {
 		r.failures.Install++

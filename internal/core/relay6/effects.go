@@ -10,9 +10,23 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// Effects is what the core wants done, and the order is part of the type: a
-// Change is kept, then installed; a Send that names it leaves after that, a Send
-// that names none at once. Changes are carried out in the order of their IDs.
+// Effects is what the core wants done, and the order is part of the type. After a
+// crash at any point the store must not lack what a client was told that it has:
+//
+//   - What is granted or extended is kept, then installed, then told. A Send waits
+//     for the Change that it names; a Send that names none leaves at once.
+//   - What ends or is shortened is told, then kept, then taken out. A Change that
+//     Follows is kept after the Sends of the same Effects that leave at once. What is
+//     told by a Send that waits for a Change comes as another Change, out of the
+//     Settle of the first: the shell settles a Change once the Sends of the same
+//     Effects that name it have left or were given up.
+//   - What ends without a word to its client (it expired, an operator cleared it, it
+//     made room for another), or is granted to another at the same time, is kept at
+//     once.
+//
+// Changes are carried out in the order of their IDs, so that of two changes of one
+// prefix the later one is in the store. A Reply that both grants and ends is thus two
+// changes around one Send.
 //
 // The shell owns the value and reuses it: Reset, let the core decide on a batch,
 // carry it out. Payloads of Sends point into the received datagrams or into the
@@ -51,9 +65,10 @@ type ChangeID uint64
 // failed, so that the kernel follows the table; a change of its own then takes
 // away what a grant that was not kept had brought.
 type Change struct {
-	ID   ChangeID
-	Keep []KeepOp
-	Host []hoststate.Op
+	ID      ChangeID
+	Follows bool // it is kept after what leaves at once has left, or was given up
+	Keep    []KeepOp
+	Host    []hoststate.Op
 }
 
 // KeepOp is one record to keep; a nil Value deletes it.

@@ -292,7 +292,11 @@ func (r *Relay) release(now instant.Now, l *link, m dhcp6.Message, client string
 			eff.note(Note{Kind: NoteRelease, Link: l.Name, Client: client, IAID: ia.IAID, Type: m.Type(), XID: m.TransactionID(), Text: "release does not match the delegation: ignored"})
 		}
 	}
-	r.commit(now, eff.events, eff)
+	if r.commit(now, eff.events, eff) != 0 {
+		// The Release is on its way first. It ends what it gives back even if no
+		// server can be reached: the client has stopped using it.
+		eff.Changes[len(eff.Changes)-1].Follows = true
+	}
 }
 
 func kindOf(ia dhcp6.OptionCode) delegation.Kind {

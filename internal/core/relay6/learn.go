@@ -71,7 +71,7 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Nex
 		}
 	}
 	v.onlyExcess = excess > 0 && excess == len(leases) && !beside
-	v.change = r.inOrder(orderKey{l.Name, v.client}, r.commit(now, eff.events, eff), &v.extends)
+	v.change = r.tell(now, orderKey{l.Name, v.client}, eff.events, &v.extends, eff)
 	return v
 }
 

@@ -56,8 +56,10 @@ type Relay struct {
 
 	lastChange  ChangeID
 	pending     map[ChangeID]*pending
-	ordered     map[orderKey]ChangeID // a client's newest unfinished change
-	unkept      map[placeKey]struct{} // what the store has not got
+	ordered     map[orderKey]ChangeID   // a client's newest unfinished change
+	following   map[ChangeID]*following // what is kept once a change's datagrams have left
+	waiting     waiting                 // the same, by its place
+	unkept      map[placeKey]struct{}   // what the store has not got
 	uninstalled map[placeKey]struct{}
 	retryAt     instant.Instant
 	held        map[delegation.NextHop]*heldReply
@@ -134,6 +136,7 @@ func New(cfg *Config, bootID string) *Relay {
 		peers:         make(map[string]*peerState),
 		pending:       make(map[ChangeID]*pending),
 		ordered:       make(map[orderKey]ChangeID),
+		following:     make(map[ChangeID]*following),
 		unkept:        make(map[placeKey]struct{}),
 		uninstalled:   make(map[placeKey]struct{}),
 		held:          make(map[delegation.NextHop]*heldReply),

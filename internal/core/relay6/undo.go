@@ -89,6 +89,9 @@ func (r *Relay) keepAgain(now instant.Now, eff *Effects) {
 		return cmp.Or(cmp.Compare(a.vrf, b.vrf), a.prefix.Compare(b.prefix))
 	})
 	for _, k := range places[:min(len(places), keepAtOnce)] {
+		if r.waiting.find(k) != nil {
+			continue // it is kept once it is told
+		}
 		d, ok := r.table.Lookup(k.vrf, k.prefix)
 		op, kind := KeepOp{Key: delegation.Key(nil, k.vrf, k.prefix)}, delegation.Ended
 		if ok {
@@ -99,5 +102,7 @@ func (r *Relay) keepAgain(now instant.Now, eff *Effects) {
 		delete(r.unkept, k)
 	}
 	r.retryAt = now.Boot.After(retryEvery)
-	r.change(c, p, eff)
+	if len(c.Keep) > 0 {
+		r.change(c, p, eff)
+	}
 }

@@ -27,8 +27,9 @@ const (
 )
 
 // world plays the shell around the core: a store, a kernel and a network, and
-// the rule that holds them together. A change is kept, then installed, then the
-// datagrams that name it leave; those that name none leave at once.
+// the rules that hold them together (relay6.Effects). A change is kept, then
+// installed, then the datagrams that name it leave; those that name none leave at
+// once, before a change that follows.
 type world struct {
 	testing.TB
 	cfg    *relay6.Config
@@ -54,7 +55,22 @@ type world struct {
 
 	trace  func(line string)       // of a scenario; nil: none
 	watch  func(*relay6.Effects)   // sees every Effects; nil: nobody does
+	sees   func(deed)              // sees every deed once it is done; nil: nobody does
 	onKeep func(delegation.Record) // sees every record that is kept; nil: nobody does
+}
+
+// deed is one step of the shell. A crash may come after any.
+type deed struct {
+	name string       // keep, install, send, or held: a datagram that was given up
+	send *relay6.Send // for the last two
+	keep error        // of the change that the datagram waited for
+}
+
+func (w *world) did(d deed) {
+	w.order = append(w.order, d.name)
+	if w.sees != nil {
+		w.sees(d)
+	}
 }
 
 type inFlight struct {
@@ -210,29 +226,44 @@ func (w *world) tick() {
 	w.carryOut()
 }
 
-// carryOut does what the Effects want, as the shell must.
+// carryOut does what the Effects want, as the shell must. Where the Effects leave the
+// order open, what leaves at once leaves last.
 func (w *world) carryOut() {
+	follows := false
 	for _, c := range w.eff.Changes {
 		w.flight = append(w.flight, inFlight{change: c})
+		follows = follows || c.Follows
 	}
+	var atOnce []relay6.Send
 	for _, s := range w.eff.Sends {
 		s.Payload = slices.Clone(s.Payload)
 		if i := w.inFlight(s.After); i >= 0 {
 			w.flight[i].sends = append(w.flight[i].sends, s)
 			continue
 		}
-		w.send(s)
+		atOnce = append(atOnce, s)
 	}
-	w.traceEffects()
 	if w.watch != nil {
 		w.watch(&w.eff)
 	}
+	if follows || w.slow || len(w.eff.Changes) == 0 {
+		w.sendAll(atOnce)
+		atOnce = nil
+	}
+	w.traceEffects()
 	w.probes = append(w.probes, w.eff.Probes...)
 	w.notes = append(w.notes, w.eff.Notes...)
 	w.drops = append(w.drops, w.eff.Drops...)
 	w.eff.Reset()
 	if !w.slow {
 		w.finish(len(w.flight))
+	}
+	w.sendAll(atOnce)
+}
+
+func (w *world) sendAll(all []relay6.Send) {
+	for _, s := range all {
+		w.send(s, nil)
 	}
 }
 
@@ -256,7 +287,7 @@ func (w *world) carryOutChange(f inFlight) {
 			for _, k := range f.change.Keep {
 				w.keep(k)
 			}
-			w.order = append(w.order, "keep")
+			w.did(deed{name: "keep"})
 		}
 	}
 	for _, op := range f.change.Host {
@@ -267,15 +298,16 @@ func (w *world) carryOutChange(f inFlight) {
 		}
 	}
 	if len(f.change.Host) > 0 {
-		w.order = append(w.order, "install")
+		w.did(deed{name: "install"})
 	}
 	for _, s := range f.sends {
 		if len(o.Install) > 0 || o.Keep != nil && !s.Extends {
 			w.traceSend("held back", s)
 			w.held = append(w.held, s)
+			w.did(deed{"held", &s, o.Keep})
 			continue
 		}
-		w.send(s)
+		w.send(s, o.Keep)
 	}
 	w.core.Settle(w.now, o, &w.eff)
 	w.carryOut()
@@ -293,10 +325,11 @@ func (w *world) keep(k relay6.KeepOp) {
 	}
 }
 
-func (w *world) send(s relay6.Send) {
+// send has a datagram leave, after a change that could not be kept if keep is set.
+func (w *world) send(s relay6.Send, keep error) {
 	w.traceSend("", s)
-	w.order = append(w.order, "send")
 	w.sent = append(w.sent, s)
+	w.did(deed{"send", &s, keep})
 }
 
 // packet hands the core one datagram and returns what left because of it.

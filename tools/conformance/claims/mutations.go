@@ -62,7 +62,7 @@ var mutations = []Mutation{
 	},
 	{
 		"R-1", "a route stays when its lease ends", dir + "relay6/commit.go",
-		"c.Host = r.host.Delete(c.Host, e.Old.Link, e.Old.Prefix)\n			delete(r.uninstalled, place(&e.Old))",
+		"d.Host = r.host.Delete(d.Host, e.Old.Link, e.Old.Prefix)\n		delete(r.uninstalled, place(&e.Old))",
 		"delete(r.uninstalled, place(&e.Old))", relay, "",
 	},
 	{
@@ -76,7 +76,7 @@ var mutations = []Mutation{
 	},
 	{
 		"R-4", "a route stays when its lease ends, and so does its announcement", dir + "relay6/commit.go",
-		"c.Host = r.host.Delete(c.Host, e.Old.Link, e.Old.Prefix)\n			delete(r.uninstalled, place(&e.Old))",
+		"d.Host = r.host.Delete(d.Host, e.Old.Link, e.Old.Prefix)\n		delete(r.uninstalled, place(&e.Old))",
 		"delete(r.uninstalled, place(&e.Old))", "./internal/system/routing", "BIRDByProtocolSeesPrefixesComeAndGo",
 	},
 	{
@@ -85,7 +85,7 @@ var mutations = []Mutation{
 	},
 	{
 		"S-1", "delegations are not kept", dir + "relay6/commit.go",
-		"			c.Keep = append(c.Keep, r.keepOp(now, &e.New))\n", "", relay, "",
+		"		d.Keep = append(d.Keep, r.keepOp(now, &e.New))\n", "", relay, "",
 	},
 	{
 		"S-2", "the route goes with its link", dir + "hoststate/routes.go",
