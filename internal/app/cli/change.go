@@ -152,27 +152,3 @@ func orAny(s string) string {
 	}
 	return s
 }
-
-func reloadCommand() *cobra.Command {
-	var a ask
-	cmd := &cobra.Command{
-		Use:   "reload",
-		Short: "Take the configuration file anew, without losing a packet",
-		Long: `Take the configuration file anew, without losing a packet. If the file has
-problems they are shown, and Fairlead goes on with the configuration that it has.`,
-		Args: atMost(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			do := func(ctx context.Context, c *control.Client) (map[string]bool, error) {
-				return map[string]bool{"reloaded": true}, c.Reload(ctx)
-			}
-			return change(cmd, &a, do, writeReloaded)
-		},
-	}
-	a.flags(cmd)
-	return cmd
-}
-
-func writeReloaded(out io.Writer, _ map[string]bool) error {
-	_, err := fmt.Fprintln(out, "the configuration was reloaded")
-	return err
-}

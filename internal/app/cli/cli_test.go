@@ -193,6 +193,7 @@ func relay(ts *testscript.TestScript, _ bool, args []string) {
 		o.Store = control.StoreStatus{Full: true, DiskBytes: 900, RecordsSetAside: 1, LastError: "store: commit: disk full"}
 		o.Host.Refused, o.Host.LastAudit, o.Refusals = 2, time.Time{}, nil
 		o.Config.LastError = "fairlead.yaml:3:1: peers: missing"
+		o.Unmatched = []control.LinkHoldings{{Link: "ppp2", Prefixes: 1}, {Link: "ppp3", Prefixes: 2, Addresses: 1}}
 		o.Peers[1].Protection, o.Peers[1].Protected = "ipsec", false
 		o.Degraded = []string{"store: full", "clock: not synchronised"}
 	case "empty":
@@ -209,6 +210,22 @@ func relay(ts *testscript.TestScript, _ bool, args []string) {
 		unseen.Protection, unseen.Protected = "ipsec", false
 		f.PeerList[1], f.Overview.Peers[1] = unseen, unseen.Summary()
 		protect(f, up, down)
+	case "changes", "loss":
+		held := control.LinkHoldings{Link: "br-cust7", Prefixes: 2, Addresses: 1}
+		gone := control.LinkHoldings{Link: "ppp2", Prefixes: 1}
+		f.Reloaded = control.ReloadResult{
+			Peers: []control.PeerChange{{Peer: "kea2", Change: "added"}, {Peer: "kea3", Change: "removed"}},
+			Links: []control.LinkChange{
+				{LinkHoldings: held, Change: control.LinkChanged, Keys: []control.KeyChange{{Key: "limits.client", Old: "8", New: "1"}, {Key: "filter", Old: "link", New: "strict"}}},
+				{LinkHoldings: control.LinkHoldings{Link: "ppp0"}, Change: control.LinkGained},
+				{LinkHoldings: control.LinkHoldings{Link: "ppp1"}, Change: control.LinkLost},
+				{LinkHoldings: gone, Change: control.LinkLost},
+			},
+			Settings: []string{"log", "hook"}, Unmatched: []control.LinkHoldings{gone}, Warnings: []string{"f.yaml:1:2: peers: a warning"},
+		}
+		if args[0] == "loss" {
+			f.ReloadErr = &control.LossError{Links: []control.LinkHoldings{held}}
+		}
 	case "problems":
 		f.ReloadErr = config.Problems{{File: "f.yaml", Line: 3, Column: 9, Path: "peers", Text: "missing"}, {File: "f.yaml", Line: 7, Column: 1, Text: "a tab"}}
 	default:

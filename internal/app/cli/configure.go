@@ -1,14 +1,18 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"fairlead/internal/app/config"
+	"fairlead/internal/app/control"
+	"fairlead/internal/app/service"
 )
 
 func configCommand() *cobra.Command {
@@ -29,21 +33,29 @@ func configCommand() *cobra.Command {
 
 func checkCommand() *cobra.Command {
 	var asJSON bool
+	var path string
 	cmd := &cobra.Command{
 		Use:   "check [FILE]",
 		Short: "Check a configuration file and show everything that is wrong with it",
 		Long: `Check a configuration file, and the key files that it names, and show everything
 that is wrong, each with file, line and column. Nothing is changed, and Fairlead
-need not run. The file is ` + defaultConfig + ` unless it is named.`,
+need not run. The file is ` + defaultConfig + ` unless it is named.
+
+Warnings tell of what is likely to be a mistake, and of interfaces, accounts and
+programs that this machine does not have; the file can be used all the same. Where
+Fairlead runs, they also tell of a glob that misses links with delegations.`,
 		Args: atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			path := defaultConfig
 			if len(args) > 0 {
+				if cmd.Flags().Changed("config") {
+					return usagef("FILE and --config: want one of them")
+				}
 				path = args[0]
 			}
 			return check(cmd, path, asJSON, loadRelay)
 		},
 	}
+	configFlag(cmd, &path)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON: a list of problems")
 	return cmd
 }
@@ -64,24 +76,48 @@ func problemOf(p config.Problem, warning bool) problem {
 }
 
 // loadRelay and loadGuard are warnings about a file, and what is wrong with it.
-func loadRelay(path string) (config.Problems, error) {
+func loadRelay(ctx context.Context, path string) (config.Problems, error) {
 	c, err := config.Load(path)
 	if err != nil {
 		return nil, err
 	}
-	return c.Warnings, nil
+	m, err := service.Machine(heldAt(ctx, c.Control.Socket))
+	if err != nil {
+		return nil, fmt.Errorf("interfaces of this machine: %w", err)
+	}
+	return slices.Concat(c.Warnings, c.Misfits(m)), nil
 }
 
-func loadGuard(path string) (config.Problems, error) {
+func loadGuard(_ context.Context, path string) (config.Problems, error) {
 	g, err := config.LoadGuard(path)
 	if err != nil {
 		return nil, err
 	}
-	return g.Warnings, nil
+	m, err := service.Machine(nil)
+	if err != nil {
+		return nil, fmt.Errorf("interfaces of this machine: %w", err)
+	}
+	return slices.Concat(g.Warnings, g.Misfits(m)), nil
 }
 
-func check(cmd *cobra.Command, path string, asJSON bool, load func(string) (config.Problems, error)) error {
-	warnings, err := load(path)
+// heldAt are the live delegations by link of the relay that listens at a socket;
+// none if it does not run or does not answer us.
+func heldAt(ctx context.Context, socket string) map[string]int {
+	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
+	all, err := control.NewClient(socket).Delegations(ctx, control.Filter{})
+	if err != nil {
+		return nil
+	}
+	held := make(map[string]int)
+	for i := range all {
+		held[all[i].Link]++
+	}
+	return held
+}
+
+func check(cmd *cobra.Command, path string, asJSON bool, load func(context.Context, string) (config.Problems, error)) error {
+	warnings, err := load(cmd.Context(), path)
 	var problems config.Problems
 	if err != nil && !errors.As(err, &problems) {
 		return err

@@ -168,21 +168,17 @@ func guardWatchCommand() *cobra.Command {
 
 func guardReloadCommand() *cobra.Command {
 	var a askGuard
+	var r control.ReloadRequest
 	cmd := &cobra.Command{
 		Use:   "reload",
 		Short: "Make a running guard take its configuration file anew",
-		Long: `Make a running guard take its configuration file anew. If the file has problems
-they are shown, and the guard goes on with the configuration that it has.`,
+		Long: `Make a running guard take its configuration file anew, and show what that changes.
+If the file has problems they are shown, and the guard goes on with the
+configuration that it has.`,
 		Args: atMost(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, cancel := context.WithTimeout(cmd.Context(), changeWithin)
-			defer cancel()
-			if err := a.client().Reload(ctx); err != nil {
-				return err
-			}
-			return print(cmd, &a.ask, map[string]bool{"reloaded": true}, writeReloaded)
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return reload(cmd, &a.ask, r, a.client().Reload) },
 	}
+	cmd.Flags().BoolVar(&r.DryRun, "dry-run", false, "show what would change, and change nothing")
 	a.flags(cmd)
 	return cmd
 }

@@ -47,6 +47,9 @@ func writeStatus(out io.Writer, s control.Status) error {
 	}
 	g.row("links", t.Links)
 	g.row("delegations", count(t.Prefixes, "prefix", "prefixes")+", "+count(t.Addresses, "address", "addresses"))
+	if len(s.Unmatched) > 0 {
+		g.row("without a rule", control.HoldingsText(s.Unmatched))
+	}
 	g.row("in flight", fmt.Sprintf("%s, %s held for a probe", count(t.Pending, "change", "changes"), count(t.Held, "reply", "replies")))
 	g.row("grants refused", refusalsText(s.Refusals))
 	if err := g.write(out); err != nil {

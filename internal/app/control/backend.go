@@ -22,9 +22,11 @@ type Backend interface {
 	// Unblock takes a block away; ErrNotFound if there is none like it.
 	Unblock(ctx context.Context, b Block, who string) error
 	Blocks(ctx context.Context) ([]Block, error)
-	// Reload takes the configuration file anew. A file with errors changes
-	// nothing, and comes back as config.Problems.
-	Reload(ctx context.Context, who string) error
+	// Reload takes the configuration file anew, and says what that changes. A file
+	// with errors changes nothing, and comes back as config.Problems. One that
+	// takes the rule from links with delegations is a *LossError unless it is
+	// forced.
+	Reload(ctx context.Context, r ReloadRequest, who string) (ReloadResult, error)
 	// Watch and Trace close their channel soon after the context is done, and
 	// never wait for a reader: see Feed.
 	Watch(ctx context.Context, f Filter) (<-chan Event, error)

@@ -96,11 +96,11 @@ func (c *Client) Unblock(ctx context.Context, b Block) error {
 	return err
 }
 
-// Reload makes Fairlead take its configuration file anew. A file with errors is
-// a RemoteError with Problems.
-func (c *Client) Reload(ctx context.Context) error {
-	_, err := post[struct{}](ctx, c, "reload", reloadRequest{})
-	return err
+// Reload makes Fairlead take its configuration file anew, and says what that
+// changes. A file with errors is a RemoteError with Problems, one that takes the
+// rule from links with delegations a RemoteError with Lost.
+func (c *Client) Reload(ctx context.Context, r ReloadRequest) (ReloadResult, error) {
+	return post[ReloadResult](ctx, c, "reload", r)
 }
 
 func (f Filter) query() url.Values {

@@ -5,22 +5,23 @@ import "time"
 // Counters are the figures behind the metrics, of one moment. Everything that
 // names one of many (links, peers) is bounded by the configuration and the host.
 type Counters struct {
-	Version  string
-	RelayID  DUID
-	Started  time.Time
-	Clock    ClockStatus
-	Store    StoreStatus
-	Host     HostStatus
-	Totals   Totals
-	Links    []LinkCounts
-	Peers    []PeerCounts
-	Refusals map[string]uint64 // grants not learned, by reason; without those that are 0
-	Unknown  map[string]uint64 // drops of datagrams from interfaces that are not known, by reason
-	Sum      TrafficCounts     // of all links that ever were, and of unknown interfaces
-	Filter   FilterCounters
-	Socket   SocketCounters
-	Hook     HookCounters
-	Config   ConfigCounters
+	Version   string
+	RelayID   DUID
+	Started   time.Time
+	Clock     ClockStatus
+	Store     StoreStatus
+	Host      HostStatus
+	Totals    Totals
+	Links     []LinkCounts
+	Peers     []PeerCounts
+	Refusals  map[string]uint64 // grants not learned, by reason; without those that are 0
+	Unmatched []LinkHoldings    // links with delegations that no rule matches
+	Unknown   map[string]uint64 // drops of datagrams from interfaces that are not known, by reason
+	Sum       TrafficCounts     // of all links that ever were, and of unknown interfaces
+	Filter    FilterCounters
+	Socket    SocketCounters
+	Hook      HookCounters
+	Config    ConfigCounters
 
 	Strangers Traffic // relayed messages from nobody that is configured, which the guard table stopped
 

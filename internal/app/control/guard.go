@@ -15,9 +15,10 @@ import (
 // commands, as Backend is for the relay.
 type GuardBackend interface {
 	Status(ctx context.Context) (GuardStatus, error)
-	// Reload takes the configuration file anew. A file with errors changes
-	// nothing, and comes back as config.Problems.
-	Reload(ctx context.Context, who string) error
+	// Reload takes the configuration file anew, and says what that changes: peers,
+	// settings and warnings. A file with errors changes nothing, and comes back as
+	// config.Problems.
+	Reload(ctx context.Context, r ReloadRequest, who string) (ReloadResult, error)
 	// Watch closes its channel soon after the context is done, and never waits
 	// for a reader: see Feed.
 	Watch(ctx context.Context) (<-chan Event, error)
@@ -106,7 +107,9 @@ func (g *GuardClient) Status(ctx context.Context) (GuardStatus, error) {
 
 // Reload makes the guard take its configuration file anew. A file with errors is
 // a RemoteError with Problems.
-func (g *GuardClient) Reload(ctx context.Context) error { return g.c.Reload(ctx) }
+func (g *GuardClient) Reload(ctx context.Context, r ReloadRequest) (ReloadResult, error) {
+	return g.c.Reload(ctx, r)
+}
 
 // Watch opens a stream of what happens to the protection, as Client.Watch does.
 func (g *GuardClient) Watch(ctx context.Context) (Stream, error) {

@@ -164,11 +164,11 @@ func TestGuardRoles(t *testing.T) {
 
 func TestGuardReload(t *testing.T) {
 	s := serveGuard(t, nil)
-	if err := s.Reload(within(t)); err != nil {
+	if _, err := s.Reload(within(t), control.ReloadRequest{}); err != nil {
 		t.Errorf("reload: %v", err)
 	}
 	s.fake.ReloadErr = config.Problems{{File: "g.yaml", Line: 3, Column: 9, Path: "peers", Text: "missing"}}
-	err := s.Reload(within(t))
+	_, err := s.Reload(within(t), control.ReloadRequest{})
 	wantCode(t, "reload with problems", err, http.StatusUnprocessableEntity, "the configuration has problems")
 	if !strings.Contains(err.Error(), "g.yaml:3:9: peers: missing") {
 		t.Errorf("reload: err = %v, want one with the problem", err)

@@ -161,9 +161,3 @@ func selectionAttrs(p netip.Prefix, client DUID, link string) []slog.Attr {
 	}
 	return a
 }
-
-// reloadRequest has nothing in it yet.
-type reloadRequest struct{}
-
-func (reloadRequest) check() error       { return nil }
-func (reloadRequest) attrs() []slog.Attr { return nil }

@@ -65,7 +65,7 @@ func child(deed, socket string) error {
 	case "unblock":
 		err = c.Unblock(ctx, control.Block{Link: "br-cust9"})
 	case "reload":
-		err = c.Reload(ctx)
+		_, err = c.Reload(ctx, control.ReloadRequest{})
 	case "flood": // refused deeds, as fast as it goes
 		for range 300 {
 			_, err = c.Clear(ctx, control.ClearRequest{All: true})
@@ -388,7 +388,7 @@ func TestAuditFileGoesAway(t *testing.T) {
 
 func TestAuditToTheLog(t *testing.T) {
 	s := serve(t, nil, nil)
-	if err := s.Reload(within(t)); err != nil {
+	if _, err := s.Reload(within(t), control.ReloadRequest{}); err != nil {
 		t.Fatal(err)
 	}
 	want := fmt.Sprintf("level=INFO msg=audit deed=reload outcome=done role=operator user=root uid=0 pid=%d", os.Getpid())

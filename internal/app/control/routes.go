@@ -40,9 +40,10 @@ func (s *Server) relayRoutes(b Backend) http.Handler {
 	return s.bounded(mux)
 }
 
-func reload(s *Server, do func(context.Context, string) error) http.Handler {
-	return deed(s, "reload", func(ctx context.Context, _ reloadRequest, who string) (struct{}, error) {
-		return struct{}{}, do(ctx, who)
+func reload(s *Server, do func(context.Context, ReloadRequest, string) (ReloadResult, error)) http.Handler {
+	return deed(s, "reload", func(ctx context.Context, r ReloadRequest, who string) (ReloadResult, error) {
+		result, err := do(ctx, r, who)
+		return result.whole(), err
 	})
 }
 
@@ -171,6 +172,8 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request, into any) error {
 type Failure struct {
 	Text     string   `json:"error"`
 	Problems []string `json:"problems,omitempty"` // of a configuration, one a line
+	// Lost are the links with delegations that would lose their rule.
+	Lost []LinkHoldings `json:"lost,omitempty"`
 }
 
 func (s *Server) fail(w http.ResponseWriter, err error) {
@@ -182,13 +185,20 @@ func (s *Server) fail(w http.ResponseWriter, err error) {
 			f.Problems = append(f.Problems, p.String())
 		}
 	}
+	var loss *LossError
+	if errors.As(err, &loss) {
+		f.Lost = loss.Links
+	}
 	s.answer(w, statusCode(err), f)
 }
 
 func statusCode(err error) int {
 	var tooLarge *http.MaxBytesError
 	var problems config.Problems
+	var loss *LossError
 	switch {
+	case errors.As(err, &loss):
+		return http.StatusConflict
 	case errors.As(err, &tooLarge):
 		return http.StatusRequestEntityTooLarge
 	case errors.As(err, &problems):

@@ -201,13 +201,14 @@ func TestDeeds(t *testing.T) {
 		t.Errorf("unblock: %v", err)
 	}
 	wantCode(t, "unblock again", s.Unblock(ctx, block), http.StatusNotFound, "not found")
-	if err := s.Reload(ctx); err != nil {
+	reload := control.ReloadRequest{}
+	if _, err := s.Reload(ctx, reload); err != nil {
 		t.Errorf("reload: %v", err)
 	}
 	s.fake.ReloadErr = fmt.Errorf("reload: %w", config.Problems{
 		{File: "f.yaml", Line: 3, Column: 9, Path: "peers", Text: "missing"}, {File: "f.yaml", Line: 7, Column: 1, Text: "a tab"},
 	})
-	err = s.Reload(ctx)
+	_, err = s.Reload(ctx, reload)
 	wantCode(t, "reload with problems", err, http.StatusUnprocessableEntity, "the configuration has problems")
 	var remote *control.RemoteError
 	if errors.As(err, &remote) {

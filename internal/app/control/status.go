@@ -15,6 +15,9 @@ type Status struct {
 	Peers    []PeerSummary     `json:"peers"`
 	Totals   Totals            `json:"totals"`
 	Refusals map[string]uint64 `json:"refusals"` // grants that were not learned and Releases that were not believed, by reason
+	// Unmatched are the links with delegations that no rule matches: these have
+	// neither route nor filter.
+	Unmatched []LinkHoldings `json:"unmatched"`
 	// Degraded says in words what does not work as it should; empty: all well.
 	Degraded []string `json:"degraded"`
 }

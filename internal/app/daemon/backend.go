@@ -32,6 +32,7 @@ func (d *daemon) Status(ctx context.Context) (control.Status, error) {
 		Version: c.Version, Started: c.Started, Uptime: control.Lifetime(time.Since(c.Started)), RelayID: c.RelayID,
 		Config: control.ConfigStatus{Path: d.path, Loaded: c.Config.Loaded, LastError: d.refusal()},
 		Clock:  c.Clock, Store: c.Store, Host: c.Host, Totals: c.Totals, Refusals: c.Refusals,
+		Unmatched: c.Unmatched,
 	}
 	for i := range peers {
 		s.Peers = append(s.Peers, peers[i].Summary())
@@ -87,6 +88,9 @@ func (d *daemon) degraded(c *control.Counters, peers []control.Peer) []string {
 	add(!c.Clock.Synchronised, "clock: not synchronised")
 	add(c.Totals.HeldByClock > 0, fmt.Sprintf("clock: %d delegations wait for a trustworthy clock", c.Totals.HeldByClock))
 	add(refusal != "", "configuration: the last reload was refused")
+	if len(c.Unmatched) > 0 {
+		add(true, "delegations without routes and filters, because no rule matches their links: "+control.HoldingsText(c.Unmatched))
+	}
 	if filterErr != nil {
 		add(true, "filter: "+filterErr.Error())
 	}
@@ -237,6 +241,7 @@ func (d *daemon) counters(ctx context.Context) (control.Counters, error) {
 		core := d.loop.core
 		totals = core.Totals()
 		c.Host = control.HostOf(core.HostCounts())
+		c.Unmatched = unmatched(core.Unmatched())
 		links = core.Links()
 		peers := d.config().Peers
 		views, states := core.Peers(n), d.hops.States()

@@ -102,13 +102,13 @@ func Run(ctx context.Context, path string) error {
 	d.privacy = privacy.New(privacy.NewKey(), cfg.Privacy, cfg.Peers)
 	d.privacy.Quiet()
 	d.log = privacy.Logger(service.NewLogger(cfg.Log.Format, &d.level, os.Stderr), d.privacy)
-	d.warn(cfg)
+	d.warn(cfg.Warnings)
 	return d.run(ctx)
 }
 
 // warn says what is not wrong with a configuration and should be known.
-func (d *daemon) warn(cfg *config.Config) {
-	for _, w := range cfg.Warnings {
+func (d *daemon) warn(warnings config.Problems) {
+	for _, w := range warnings {
 		d.log.Warn("configuration", "warning", w.String())
 	}
 }
@@ -172,7 +172,14 @@ func (d *daemon) open(watch context.Context) (err error) {
 	}
 	d.hook = hook.New(d.cfg.Hook, d.log)
 	d.assemble()
-	return d.restore()
+	if err = d.restore(); err != nil {
+		return err
+	}
+	d.warn(d.misfits(d.cfg, d.loop.core.Prospects(d.coreConfig(d.cfg))))
+	if lost := unmatched(d.loop.core.Unmatched()); len(lost) > 0 {
+		d.log.Warn("no rule matches links with delegations: these have neither routes nor filters", "links", control.HoldingsText(lost))
+	}
+	return nil
 }
 
 func (d *daemon) assemble() {

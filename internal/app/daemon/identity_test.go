@@ -94,16 +94,3 @@ func TestNothingCanBeWritten(t *testing.T) {
 		t.Errorf("another error is %v", err)
 	}
 }
-
-// A reload neither reads nor makes an identity that is in use.
-func TestRelayIDStaysOverAReload(t *testing.T) {
-	id := dhcp6.DUID{0, 3, 0, 1, 2, 0, 0x5e, 0, 0x53, 1}
-	d := &daemon{cfg: &config.Config{State: t.TempDir()}, relayID: id}
-	got, err := d.nextRelayID(&config.Config{State: d.cfg.State})
-	if err != nil || !bytes.Equal(got, id) {
-		t.Errorf("got %s, %v; want %s", got, err, id)
-	}
-	if files, _ := os.ReadDir(d.cfg.State); len(files) != 0 {
-		t.Errorf("%d files made, want none", len(files))
-	}
-}

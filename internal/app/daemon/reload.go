@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"reflect"
 	"time"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
@@ -13,48 +15,76 @@ import (
 	"fairlead/internal/app/service"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
-	"fairlead/internal/wire/dhcp6"
 )
 
 // signals takes a new configuration on SIGHUP.
 func (d *daemon) signals(ctx context.Context) error {
-	return service.Hangups(ctx, d.hangups, d.log, d.Reload)
+	return service.Hangups(ctx, d.hangups, d.log, func(ctx context.Context, who string) error {
+		_, err := d.Reload(ctx, control.ReloadRequest{}, who)
+		return err
+	})
 }
 
-// Reload takes the configuration file anew. A file with errors, or one that
-// changes what a running process cannot, changes nothing.
-func (d *daemon) Reload(ctx context.Context, who string) error {
+// Reload takes the configuration file anew, and says what that changes. A file
+// with errors, one that changes what a running process cannot, or one that takes
+// the rule from links with delegations, changes nothing.
+func (d *daemon) Reload(ctx context.Context, r control.ReloadRequest, who string) (control.ReloadResult, error) {
 	d.turn.Lock()
 	defer d.turn.Unlock()
+	if r.DryRun {
+		return d.reload(ctx, r)
+	}
 	service.Notify(d.log, service.Reloading())
 	defer service.Notify(d.log, sd.SdNotifyReady)
-	err := d.reload(ctx)
+	result, err := d.reload(ctx, r)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.lastReload = time.Now()
 	if err != nil {
 		d.refused++
 		d.lastErr = err.Error()
-		return err
+		return control.ReloadResult{}, err
 	}
 	d.reloads++
 	d.lastErr, d.loaded = "", time.Now()
-	d.log.Info("configuration reloaded", "by", who, "config", d.path)
-	return nil
+	attrs := append([]slog.Attr{slog.String("by", who), slog.String("config", d.path)}, result.Attrs()...)
+	d.log.LogAttrs(ctx, slog.LevelInfo, "configuration reloaded", attrs...)
+	return result, nil
 }
 
-func (d *daemon) reload(ctx context.Context) error {
+func (d *daemon) reload(ctx context.Context, r control.ReloadRequest) (control.ReloadResult, error) {
 	next, err := config.Load(d.path)
 	if err != nil {
-		return err
+		return control.ReloadResult{}, err
 	}
 	if err := needsRestart(d.config(), next); err != nil {
-		return err
+		return control.ReloadResult{}, err
 	}
-	id, err := d.nextRelayID(next)
-	if err != nil {
-		return err
+	result, err := d.prospect(ctx, next)
+	switch {
+	case err != nil:
+		return result, err
+	case r.DryRun:
+		if lost := lostOf(&result); lost != nil {
+			result.Refused = lost.Error()
+		}
+		return result, nil
 	}
+	if lost := lostOf(&result); lost != nil && !r.Force {
+		return result, lost
+	}
+	if err := d.take(ctx, next); err != nil {
+		return result, err
+	}
+	result.Reloaded = true
+	for _, w := range result.Warnings {
+		d.log.Warn("configuration", "warning", w)
+	}
+	return result, nil
+}
+
+// take has a configuration hold that is good.
+func (d *daemon) take(ctx context.Context, next *config.Config) error {
 	if err := d.api.Reconfigure(next); err != nil {
 		return err
 	}
@@ -64,13 +94,12 @@ func (d *daemon) reload(ctx context.Context) error {
 		return err
 	}
 	d.level.Set(service.Level(next.Log.Level))
-	d.warn(next)
 	d.hook.Reconfigure(next.Hook)
 	defer d.audit.soon()
 	// From here on it is done wholly, whatever becomes of who asked for it.
-	err = d.loop.call(context.WithoutCancel(ctx), func(_ instant.Now, eff *relay6.Effects) {
+	err := d.loop.call(context.WithoutCancel(ctx), func(_ instant.Now, eff *relay6.Effects) {
 		d.mu.Lock()
-		d.cfg, d.relayID = next, id
+		d.cfg = next
 		d.mu.Unlock()
 		d.privacy.Reconfigure(next.Privacy, next.Peers)
 		d.loop.core.Reconfigure(d.coreConfig(next), eff)
@@ -81,17 +110,6 @@ func (d *daemon) reload(ctx context.Context) error {
 		d.hops.Release()
 	}
 	return err
-}
-
-// nextRelayID is the identity under a new configuration. One that was made stays,
-// whatever has become of its file.
-func (d *daemon) nextRelayID(next *config.Config) (dhcp6.DUID, error) {
-	if source := next.RelayID.Source; source != config.RelayIDConfigured && source == d.config().RelayID.Source {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		return d.relayID, nil
-	}
-	return relayID(next.RelayID, next.State)
 }
 
 // needsRestart refuses what a running process cannot change without letting go
@@ -106,6 +124,7 @@ func needsRestart(old, next *config.Config) error {
 		{"host.protocol", old.Host.Protocol != next.Host.Protocol},
 		{"store", old.Store != next.Store},
 		{"metrics.listen", old.Metrics != next.Metrics},
+		{"relay-id", !reflect.DeepEqual(old.RelayID, next.RelayID)},
 		{"log.format", old.Log.Format != next.Log.Format},
 		{"log.every", old.Log.Every != next.Log.Every},
 		{"ipsec.strongswan", old.IPsec.Socket != next.IPsec.Socket},

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fairlead/internal/app/config"
+	"fairlead/internal/wire/dhcp6"
 )
 
 func TestReloadRefusesWhatNeedsARestart(t *testing.T) {
@@ -17,7 +18,10 @@ func TestReloadRefusesWhatNeedsARestart(t *testing.T) {
 		"metrics.listen": func(c *config.Config) { c.Metrics.Listen = netip.MustParseAddrPort("[::1]:9100") },
 		"log.format":     func(c *config.Config) { c.Log.Format = config.LogJSON },
 		"log.every":      func(c *config.Config) { c.Log.Every += time.Second },
-		"control":        func(c *config.Config) { c.Control.Socket = "/elsewhere" },
+		"relay-id": func(c *config.Config) {
+			c.RelayID = config.RelayID{Source: config.RelayIDConfigured, Value: dhcp6.DUID("\x00\x02ab")}
+		},
+		"control": func(c *config.Config) { c.Control.Socket = "/elsewhere" },
 	} {
 		var old, next config.Config
 		change(&next)

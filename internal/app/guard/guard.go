@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -71,7 +72,7 @@ func Run(ctx context.Context, path string) error {
 	g.privacy = privacy.New(privacy.NewKey(), cfg.Privacy, cfg.Peers)
 	g.privacy.Quiet()
 	g.log = privacy.Logger(service.NewLogger(cfg.Log.Format, &g.level, os.Stderr), g.privacy)
-	g.warn(cfg.Warnings)
+	g.warn(g.warnings(cfg))
 	// Before anything else: what a guard that runs has in the kernel is its own.
 	owner, err := nft.Own(nft.RoleGuard, "fairlead guard")
 	if err != nil {
@@ -111,6 +112,16 @@ func settings(cfg *config.Guard) protect.Settings {
 	return s
 }
 
+// warnings are what is not wrong with a configuration and should be known.
+func (g *guard) warnings(cfg *config.Guard) config.Problems {
+	m, err := service.Machine(nil)
+	if err != nil {
+		g.log.Warn("interfaces not read: the names in the configuration are not compared with them", "error", err)
+		return cfg.Warnings
+	}
+	return slices.Concat(cfg.Warnings, cfg.Misfits(m))
+}
+
 func (g *guard) warn(warnings config.Problems) {
 	for _, w := range warnings {
 		g.log.Warn("configuration", "warning", w.String())
@@ -146,32 +157,39 @@ func (g *guard) config() *config.Guard {
 
 // signals takes a new configuration on SIGHUP.
 func (g *guard) signals(ctx context.Context) error {
-	return service.Hangups(ctx, g.hangups, g.log, g.Reload)
+	return service.Hangups(ctx, g.hangups, g.log, func(ctx context.Context, who string) error {
+		_, err := g.Reload(ctx, control.ReloadRequest{}, who)
+		return err
+	})
 }
 
-// Reload takes the configuration file anew. A file with errors, or one that
-// changes what a running process cannot, changes nothing.
-func (g *guard) Reload(_ context.Context, who string) error {
+// Reload takes the configuration file anew, and says what that changes. A file
+// with errors, or one that changes what a running process cannot, changes nothing.
+func (g *guard) Reload(_ context.Context, r control.ReloadRequest, who string) (control.ReloadResult, error) {
 	g.turn.Lock()
 	defer g.turn.Unlock()
+	if r.DryRun {
+		return g.reload(r)
+	}
 	service.Notify(g.log, service.Reloading())
 	defer service.Notify(g.log, sd.SdNotifyReady)
-	err := g.reload()
+	result, err := g.reload(r)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if err != nil {
 		g.lastErr = err.Error()
-		return err
+		return control.ReloadResult{}, err
 	}
 	g.lastErr, g.loaded = "", time.Now()
-	g.log.Info("configuration reloaded", "by", who, "config", g.path)
-	return nil
+	g.log.Info("configuration reloaded", "by", who, "config", g.path, "peers_changed", len(result.Peers))
+	return result, nil
 }
 
-func (g *guard) reload() error {
+func (g *guard) reload(r control.ReloadRequest) (control.ReloadResult, error) {
+	result := control.ReloadResult{Reloaded: !r.DryRun}
 	next, err := config.LoadGuard(g.path)
 	if err != nil {
-		return err
+		return result, err
 	}
 	old := g.config()
 	for name, changed := range map[string]bool{
@@ -179,23 +197,33 @@ func (g *guard) reload() error {
 		"log.format": old.Log.Format != next.Log.Format, "control": control.NeedsRestart(&old.Control, &next.Control),
 	} {
 		if changed {
-			return fmt.Errorf("%s: cannot change while running: restart instead", name)
+			return result, fmt.Errorf("%s: cannot change while running: restart instead", name)
 		}
 	}
+	for _, p := range old.PeersChanged(next) {
+		result.Peers = append(result.Peers, control.PeerChange{Peer: p.Peer, Change: p.Change})
+	}
+	warnings := g.warnings(next)
+	for _, w := range warnings {
+		result.Warnings = append(result.Warnings, w.String())
+	}
+	if r.DryRun {
+		return result, nil
+	}
 	if err := g.api.ReconfigureGuard(&next.Control, next.Audit.File); err != nil {
-		return err
+		return result, err
 	}
 	if err := g.supervisor.Reconfigure(settings(next)); err != nil {
-		return err
+		return result, err
 	}
 	g.supervisor.Release() // what is no longer in the file may be in clear
 	g.level.Set(service.Level(next.Log.Level))
 	g.privacy.Reconfigure(next.Privacy, next.Peers)
-	g.warn(next.Warnings)
+	g.warn(warnings)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.cfg = next
-	return nil
+	return result, nil
 }
 
 // Watch tells of what happens to the protection.

@@ -106,10 +106,12 @@ func (e *End) Reload() {
 	ctx, cancel := e.asking()
 	defer cancel()
 	if e.config.Guards {
-		need(e.T, control.NewGuardClient(e.Program.Socket).Reload(ctx))
+		_, err := control.NewGuardClient(e.Program.Socket).Reload(ctx, control.ReloadRequest{})
+		need(e.T, err)
 		return
 	}
-	need(e.T, control.NewClient(e.Program.Socket).Reload(ctx))
+	_, err := control.NewClient(e.Program.Socket).Reload(ctx, control.ReloadRequest{})
+	need(e.T, err)
 }
 
 // Allow has a guard let messages of relays in that are not configured.

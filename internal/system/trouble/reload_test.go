@@ -2,6 +2,7 @@ package trouble_test
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"fairlead/internal/lab"
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/script"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -160,7 +162,9 @@ func TestReloadTakesLinksAndPeers(t *testing.T) {
 			t.Fatal("a message came through from a link that faces no clients")
 		}
 	}
-	need(t, r.relay.Reload(only("d2")))
+	need(t, r.relay.Write(only("d2")))
+	_, err := r.relay.CLI("reload", "--force")
+	need(t, err)
 	r.obtain(two, 1)
 	r.routed(r.book.prefix(duid(2), 1), 2)
 	heard := len(r.server.Received())
@@ -237,6 +241,7 @@ func TestReloadRefused(t *testing.T) {
 		"metrics.listen": func(s string) string { return strings.Replace(s, "listen: off", `listen: "[::1]:9999"`, 1) },
 		"log.format":     func(s string) string { return s + "log:\n  format: json\n" },
 		"state":          func(s string) string { return "state: " + t.TempDir() + "\n" + s },
+		"relay-id":       func(s string) string { return s + "relay-id: {source: config, value: \"00:02:00:00:ab:11\"}\n" },
 		"control":        func(s string) string { return "control:\n  socket: " + r.relay.Socket + "2\n" + s },
 	} {
 		need(t, r.relay.Write(change(good)))
@@ -270,5 +275,105 @@ func refused(t *testing.T, r *rig) {
 	want := r.book.prefix(duid(2), 1)
 	if got := script.Delegations(reply); len(got) != 1 || got[0].Prefix != want {
 		t.Errorf("the client got %v, want %v", got, want)
+	}
+}
+
+// TestReloadThatLosesLinks: a glob that is misspelt takes the rule from links with
+// delegations. Neither the command nor the signal does that: both name the links
+// and the numbers, and everything stays. A dry run says it beforehand. Where it is
+// meant, --force has it done, and status lists what no rule matches until a rule
+// does.
+func TestReloadThatLosesLinks(t *testing.T) {
+	parallel(t)
+	r := start(t, plan{clients: 2})
+	one, two := r.client(1, duid(1)), r.client(2, duid(2))
+	r.obtain(one, 1, 2)
+	r.obtain(two, 1)
+	held := []netip.Prefix{r.book.prefix(duid(1), 1), r.book.prefix(duid(1), 2)}
+	other := r.book.prefix(duid(2), 1)
+	good := r.config()
+	rules := func(match string) string { return strings.Replace(good, `"d*"`, match, 1) }
+	ruled := func() {
+		t.Helper()
+		for _, p := range held {
+			r.routed(p, 1)
+		}
+		r.routed(other, 2)
+		r.obtain(one, 1)
+		r.obtain(two, 1)
+	}
+	ruled()
+	lost := fmt.Sprintf("%s (2 prefixes), %s (1 prefix)", r.Downlink(1), r.Downlink(2))
+
+	need(t, r.relay.Write(rules(`"cusst*"`)))
+	for _, how := range [][]string{{"reload"}, {"reload", "--json"}, {"reload", "--dry-run"}} {
+		out, err := r.relay.CLI(how...)
+		if err == nil || !strings.Contains(err.Error(), lost) || !strings.Contains(err.Error(), "--force") {
+			t.Errorf("%v: %s, %v; want a refusal that names %s and says how to force it", how, out, err, lost)
+		}
+	}
+	ruled()
+	need(t, r.relay.Reload(rules(`"cusst*"`))) // by signal
+	r.logged("level=ERROR", "configuration not reloaded", lost, "fairlead reload --force")
+	ruled()
+	if s := r.status(); !strings.Contains(s.Config.LastError, lost) || len(s.Unmatched) != 0 {
+		t.Errorf("after the refusals the status has the error %q and unmatched %v", s.Config.LastError, s.Unmatched)
+	}
+	checked, err := r.Relay.Run(labtest.Program(), "config", "check", r.relay.File)
+	if want := fmt.Sprintf(`"cusst*" matches no interface now, and no rule matches these links with delegations: %s (2), %s (1) (a warning)`, r.Downlink(1), r.Downlink(2)); err != nil || !strings.Contains(checked, want) {
+		t.Errorf("the check says\n%s%v\nwant %s", checked, err, want)
+	}
+
+	// One of the two.
+	need(t, r.relay.Write(rules("["+r.Downlink(2)+", absent0]")))
+	if out, err := r.relay.CLI("reload"); err == nil || !strings.Contains(err.Error(), ": "+r.Downlink(1)+" (2 prefixes) (") {
+		t.Errorf("%s, %v; want %s named alone", out, err, r.Downlink(1))
+	}
+	out, err := r.relay.CLI("reload", "--force")
+	need(t, err)
+	for _, want := range []string{
+		"link " + r.Downlink(1) + " (2 prefixes): lost, ",
+		"no rule matches these links with delegations: " + r.Downlink(1) + " (2 prefixes)",
+		`warning: ` + r.relay.File, `no interface is named "absent0" now`,
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the answer is\n%s\nwant %q in it", out, want)
+		}
+	}
+	r.logged("level=WARN", "configuration", `no interface is named \"absent0\" now`)
+	r.logged("level=INFO", "configuration reloaded", "links_lost=1", "links_unmatched=1")
+	r.routed(other, 2)
+	unmatched := func() {
+		t.Helper()
+		s := r.status()
+		if len(s.Unmatched) != 1 || s.Unmatched[0].Link != r.Downlink(1) || s.Unmatched[0].Prefixes != 2 {
+			t.Errorf("status has unmatched %v, want %s with 2 prefixes", s.Unmatched, r.Downlink(1))
+		}
+		if want := "no rule matches their links: " + r.Downlink(1) + " (2 prefixes)"; !strings.Contains(strings.Join(s.Degraded, "\n"), want) {
+			t.Errorf("what is not as it should be: %q, want %q", s.Degraded, want)
+		}
+	}
+	unmatched()
+
+	// A start says it too, and the rule brings all back: nothing is lost to look at it.
+	need(t, r.relay.Stop())
+	need(t, r.relay.Start())
+	r.logged("level=WARN", "no rule matches links with delegations", r.Downlink(1)+" (2 prefixes)")
+	r.logged("level=WARN", "configuration", `no interface is named \"absent0\" now`)
+	unmatched()
+	need(t, r.relay.Write(good))
+	out, err = r.relay.CLI("reload", "--dry-run")
+	need(t, err)
+	if want := "link " + r.Downlink(1) + " (2 prefixes): gained, faces clients"; !strings.Contains(out, "a reload would change:") || !strings.Contains(out, want) {
+		t.Errorf("the dry run says\n%s\nwant %q", out, want)
+	}
+	unmatched() // it was dry
+	need(t, r.relay.Reload(good))
+	ruled()
+	need(t, r.relay.Write(r.config("limits: {client: 3}")))
+	out, err = r.relay.CLI("reload")
+	need(t, err)
+	if want := "link " + r.Downlink(1) + " (2 prefixes): changed: limits.client from 8 to 3"; !strings.Contains(out, want) {
+		t.Errorf("the answer is\n%s\nwant %q", out, want)
 	}
 }

@@ -217,6 +217,10 @@ type status struct {
 		KeepFailed    uint64 `json:"keep_failed"`
 		InstallFailed uint64 `json:"install_failed"`
 	}
+	Unmatched []struct {
+		Link     string
+		Prefixes int
+	}
 	Degraded []string
 }
 

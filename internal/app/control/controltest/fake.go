@@ -25,9 +25,10 @@ type Fake struct {
 	Live      []control.Delegation
 	Past      []control.HistoryEntry
 	Blocked   []control.Block
-	ReloadErr error    // what Reload answers
-	Deeds     []string // "clear by alice (uid ...)"
-	Fail      error    // what every question is answered with, if set
+	Reloaded  control.ReloadResult // what Reload answers
+	ReloadErr error                // if set, instead
+	Deeds     []string             // "clear by alice (uid ...)"
+	Fail      error                // what every question is answered with, if set
 }
 
 var _ control.Backend = (*Fake)(nil)
@@ -116,12 +117,20 @@ func (f *Fake) Blocks(context.Context) ([]control.Block, error) {
 	return slices.Clone(f.Blocked), f.Fail
 }
 
-// Reload answers ReloadErr.
-func (f *Fake) Reload(_ context.Context, who string) error {
+// Reload answers Reloaded or ReloadErr, which Force has it do without.
+func (f *Fake) Reload(_ context.Context, r control.ReloadRequest, who string) (control.ReloadResult, error) {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
 	f.Deeds = append(f.Deeds, "reload by "+who)
-	return f.ReloadErr
+	result := f.Reloaded
+	if result.Reloaded = !r.DryRun; r.DryRun && f.ReloadErr != nil {
+		result.Refused = f.ReloadErr.Error()
+		return result, nil
+	}
+	if f.ReloadErr != nil && !r.Force {
+		return control.ReloadResult{}, f.ReloadErr
+	}
+	return result, nil
 }
 
 // Watch hands out what is put into Feed.

@@ -15,9 +15,10 @@ type FakeGuard struct {
 
 	Mu        sync.Mutex // guards all following fields
 	Overview  control.GuardStatus
-	ReloadErr error    // what Reload answers
-	Deeds     []string // "reload by alice (uid ...)"
-	Fail      error    // what every question is answered with, if set
+	Reloaded  control.ReloadResult // what Reload answers
+	ReloadErr error                // if set, instead
+	Deeds     []string             // "reload by alice (uid ...)"
+	Fail      error                // what every question is answered with, if set
 }
 
 var _ control.GuardBackend = (*FakeGuard)(nil)
@@ -71,12 +72,20 @@ func (f *FakeGuard) Status(context.Context) (control.GuardStatus, error) {
 	return f.Overview, f.Fail
 }
 
-// Reload answers ReloadErr.
-func (f *FakeGuard) Reload(_ context.Context, who string) error {
+// Reload answers Reloaded or ReloadErr, which Force has it do without.
+func (f *FakeGuard) Reload(_ context.Context, r control.ReloadRequest, who string) (control.ReloadResult, error) {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
 	f.Deeds = append(f.Deeds, "reload by "+who)
-	return f.ReloadErr
+	result := f.Reloaded
+	if result.Reloaded = !r.DryRun; r.DryRun && f.ReloadErr != nil {
+		result.Refused = f.ReloadErr.Error()
+		return result, nil
+	}
+	if f.ReloadErr != nil && !r.Force {
+		return control.ReloadResult{}, f.ReloadErr
+	}
+	return result, nil
 }
 
 // Watch hands out what is put into Feed.

@@ -1,0 +1,149 @@
+package control
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+)
+
+// ReloadRequest asks for the configuration file to be taken anew.
+type ReloadRequest struct {
+	DryRun bool `json:"dry_run,omitempty"` // say what would change, and change nothing
+	Force  bool `json:"force,omitempty"`   // also where links with delegations lose their rule
+}
+
+// ReloadResult is what a reload has changed, or would change.
+type ReloadResult struct {
+	Reloaded bool `json:"reloaded"` // false: it was a dry run
+	// Refused says why a reload would be refused unless it is forced, after a dry
+	// run; empty: it would not.
+	Refused  string       `json:"refused,omitempty"`
+	Peers    []PeerChange `json:"peers"`
+	Links    []LinkChange `json:"links"`
+	Settings []string     `json:"settings"` // other keys of the file whose values differ
+	// Unmatched are the links with delegations that no rule matches afterwards.
+	Unmatched []LinkHoldings `json:"unmatched"`
+	Warnings  []string       `json:"warnings"` // of the configuration, each with its place
+}
+
+// PeerChange is what becomes of a peer: it is "added", "removed" or "changed".
+type PeerChange struct {
+	Peer   string `json:"peer"`
+	Change string `json:"change"`
+}
+
+// LinkChange is what becomes of a link: it is "gained" and faces clients from now
+// on, it is "lost" and does not any more, or its rule has "changed".
+type LinkChange struct {
+	LinkHoldings
+	Change string      `json:"change"`
+	Keys   []KeyChange `json:"keys,omitempty"` // of its rule, where that has changed
+}
+
+// The words of LinkChange.
+const (
+	LinkGained  = "gained"
+	LinkLost    = "lost"
+	LinkChanged = "changed"
+)
+
+// KeyChange is a key of a rule with its value before and after.
+type KeyChange struct {
+	Key string `json:"key"`
+	Old string `json:"old"`
+	New string `json:"new"`
+}
+
+// LinkHoldings is how much is delegated on a link.
+type LinkHoldings struct {
+	Link      string `json:"link"`
+	Prefixes  int    `json:"prefixes"`
+	Addresses int    `json:"addresses"`
+}
+
+func (h LinkHoldings) String() string {
+	var words []string
+	for _, w := range []struct {
+		n         int
+		one, many string
+	}{{h.Prefixes, "prefix", "prefixes"}, {h.Addresses, "address", "addresses"}} {
+		switch {
+		case w.n == 1:
+			words = append(words, "1 "+w.one)
+		case w.n > 1:
+			words = append(words, fmt.Sprintf("%d %s", w.n, w.many))
+		}
+	}
+	if words == nil {
+		return h.Link
+	}
+	return fmt.Sprintf("%s (%s)", h.Link, strings.Join(words, ", "))
+}
+
+// maxNamed bounds the links that one text names.
+const maxNamed = 16
+
+// HoldingsText names links with what is delegated on each; where there are very
+// many, the first of them.
+func HoldingsText(links []LinkHoldings) string {
+	var words []string
+	for i, l := range links {
+		if i == maxNamed {
+			words = append(words, fmt.Sprintf("%d more links", len(links)-i))
+			break
+		}
+		words = append(words, l.String())
+	}
+	return strings.Join(words, ", ")
+}
+
+// LossError refuses a reload by which links with delegations would lose their
+// rule, and with it the routes and filters of these.
+type LossError struct{ Links []LinkHoldings }
+
+func (e *LossError) Error() string {
+	return fmt.Sprintf("no rule would match these links with delegations any more, which would lose their routes and filters: %s (correct match; or use \"fairlead reload --force\" if it is meant)", HoldingsText(e.Links))
+}
+
+func (r ReloadRequest) check() error {
+	if r.DryRun && r.Force {
+		return fmt.Errorf("%w: dry_run and force: one of them", ErrInvalid)
+	}
+	return nil
+}
+
+func (r ReloadRequest) attrs() []slog.Attr {
+	var a []slog.Attr
+	if r.DryRun {
+		a = append(a, slog.Bool("dry_run", true))
+	}
+	if r.Force {
+		a = append(a, slog.Bool("force", true))
+	}
+	return a
+}
+
+// Attrs are the figures of a reload, for logs.
+func (r *ReloadResult) Attrs() []slog.Attr {
+	a := []slog.Attr{slog.Int("peers_changed", len(r.Peers))}
+	for _, change := range []string{LinkGained, LinkLost, LinkChanged} {
+		n := 0
+		for i := range r.Links {
+			if r.Links[i].Change == change {
+				n++
+			}
+		}
+		a = append(a, slog.Int("links_"+change, n))
+	}
+	return append(a, slog.Int("settings_changed", len(r.Settings)), slog.Int("links_unmatched", len(r.Unmatched)))
+}
+
+// whole has empty lists where there were none, which JSON would call null.
+func (r ReloadResult) whole() ReloadResult {
+	r.Peers, _ = list(r.Peers, nil)
+	r.Links, _ = list(r.Links, nil)
+	r.Settings, _ = list(r.Settings, nil)
+	r.Unmatched, _ = list(r.Unmatched, nil)
+	r.Warnings, _ = list(r.Warnings, nil)
+	return r
+}
