@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"fairlead/internal/core/hoststate"
 )
@@ -175,6 +176,40 @@ func r5MultiAccess(t *testing.T, n *network) {
 // RFC 8987 R-5 and RFC 4443 section 3.1: by choice a looping packet is answered
 // with type 1 code 6.
 func TestR5Reject(t *testing.T) { r5Reject(t, newNetwork(t)) }
+
+// What a client sends back of the Internet's packets has a source that is nobody's
+// on the link. It is a loop and is answered as one, although the source filter sees
+// it first. To an exempt destination, and to one that is not delegated on the link,
+// it is spoofed. A link has so many answers and no more.
+func TestR5RejectBesideTheSourceFilter(t *testing.T) { r5RejectFiltered(t, newNetwork(t)) }
+
+func r5RejectFiltered(t *testing.T, n *network) {
+	n.apply(
+		add(hoststate.LoopPoint, "c0", "2001:db8:100::/56"), add(hoststate.Turning, "c0", ""), add(hoststate.Rejecting, "c0", ""),
+		add(hoststate.Guarded, "c0", ""), add(hoststate.SourceLink, "c0", "2001:db8:100::/56"), add(hoststate.SourceLink, "c0", "2001:db8:1::/64"),
+		add(hoststate.LoopExempt, "c0", "2001:db8:100:7::/64"),
+	)
+	n.clientTap.send(rightMAC, packet("2001:db8:cccc::1", "2001:db8:100:1::1", "sent back"))
+	n.clientTap.send(rightMAC, packet("2001:db8:cccc::1", "2001:db8:100:7::1", "to an exempt destination"))
+	n.clientTap.send(rightMAC, packet("2001:db8:cccc::1", "2001:db8:200::1", "to a destination that is not delegated here"))
+	n.flush()
+	for name, want := range map[string]int{"looped": 0, "rejected": 1, "spoofed": 2} {
+		if got := n.counter(name); got != want {
+			t.Errorf("%s %d, want %d", name, got, want)
+		}
+	}
+	const many = 2000
+	begin := time.Now()
+	for range many {
+		n.clientTap.send(rightMAC, packet("2001:db8:cccc::1", "2001:db8:100:1::1", "again"))
+	}
+	n.flush()
+	looped, rejected := n.counter("looped"), n.counter("rejected")
+	atMost := 1 + 51 + 51*int(1+time.Since(begin)/time.Second) // the first one, a burst, and 50 a second
+	if looped+rejected != many+1 || rejected < 50 || rejected > atMost {
+		t.Errorf("of %d looped packets %d were answered and %d not, want 50 to %d answered", many+1, rejected, looped, atMost)
+	}
+}
 
 func r5Reject(t *testing.T, n *network) {
 	n.apply(

@@ -20,6 +20,10 @@ const (
 	chainSource     = "source"
 	chainPermitted  = "permitted"
 	chainStolen     = "stolen"
+	chainReturning  = "returning"
+	chainStaying    = "staying"
+	chainBack       = "back"
+	chainSpoofed    = "spoofed"
 	chainForward    = "forward"
 	chainTurned     = "turned"
 	chainExempt     = "exempt"
@@ -71,6 +75,7 @@ func (t *Table) tryBuild(drop bool) error {
 	for _, id := range ids {
 		x.addSet(id)
 	}
+	x.addRates(answers)
 	x.addChains()
 	for _, id := range ids {
 		x.addLookup(id)
@@ -88,7 +93,8 @@ func (x *transaction) addChains() {
 	x.addBaseChain(chainPrerouting, hookPrerouting, priorityRaw, "")
 	x.addBaseChain(chainForward, hookForward, priorityFilter, "")
 	for _, n := range []string{
-		chainSource, chainPermitted, chainStolen, chainTurned, chainExempt, chainLooping, chainLoop, layout,
+		chainSource, chainPermitted, chainStolen, chainReturning, chainStaying, chainBack, chainSpoofed,
+		chainTurned, chainExempt, chainLooping, chainLoop, layout,
 	} {
 		x.addChain(n)
 	}
@@ -99,7 +105,15 @@ func (x *transaction) addChains() {
 	x.rule(chainSource, ipv6(), address(source, 0), mask(0, 10), equals(0, netip.MustParseAddr("fe80::")), verdict(expr.VerdictAccept))
 	x.rule(chainSource, to(expr.VerdictJump, chainPermitted))
 	x.rule(chainSource, to(expr.VerdictJump, chainStolen))
-	x.rule(chainSource, count(counterSpoofed), verdict(expr.VerdictDrop))
+	x.rule(chainSource, to(expr.VerdictGoto, chainReturning))
+
+	// A packet of the Internet that a client sends back has a source that is not the
+	// client's. It is in a loop all the same, and would be dropped as spoofed before
+	// it was seen to turn around.
+	x.rule(chainReturning, to(expr.VerdictJump, chainStaying))
+	x.rule(chainReturning, to(expr.VerdictJump, chainBack))
+	x.rule(chainReturning, to(expr.VerdictGoto, chainSpoofed))
+	x.rule(chainSpoofed, count(counterSpoofed), verdict(expr.VerdictDrop))
 
 	for _, in := range []expr.MetaKey{expr.MetaKeyIIFNAME, metaSDIFName} {
 		x.rule(chainForward, ipv6(), meta(in, 0), meta(expr.MetaKeyOIFNAME, 4),
@@ -108,9 +122,34 @@ func (x *transaction) addChains() {
 	x.rule(chainTurned, to(expr.VerdictJump, chainExempt))
 	x.rule(chainTurned, to(expr.VerdictJump, chainLooping))
 
-	x.rule(chainLoop, ipv6(), meta(expr.MetaKeyOIFNAME, 0), lookup(setID{family: hoststate.Rejecting}), count(counterRejected),
-		match{&expr.Reject{Type: unix.NFT_REJECT_ICMP_UNREACH, Code: codeRejectRoute}})
+	// The link is the input interface before routing, and the output interface of a
+	// packet that is forwarded, whose input interface may be a VRF. The source may be
+	// forged, so that the answer would go to somebody who did not send the packet: a
+	// link has so many answers a second and no more.
+	for _, link := range []expr.MetaKey{expr.MetaKeyOIFNAME, expr.MetaKeyIIFNAME} {
+		x.rule(chainLoop, ipv6(), meta(link, 0), lookup(setID{family: hoststate.Rejecting}), withinRate(answers), count(counterRejected),
+			match{&expr.Reject{Type: unix.NFT_REJECT_ICMP_UNREACH, Code: codeRejectRoute}})
+	}
 	x.rule(chainLoop, count(counterLooped), verdict(expr.VerdictDrop))
+}
+
+// answers is the set of links that were answered lately, each with its rate.
+const answers = "answers"
+
+// Of loops, a link has answersEach a second answered by ICMPv6, and answersBurst at
+// once.
+const (
+	answersEach  = 50
+	answersBurst = 50
+)
+
+// withinRate is true for as many packets as the rate of the link whose name is in the
+// first register allows.
+func withinRate(set string) match {
+	return match{&expr.Dynset{
+		SrcRegKey: regSet, SetName: set, Operation: unix.NFT_DYNSET_OP_UPDATE,
+		Exprs: []expr.Any{&expr.Limit{Type: expr.LimitTypePkts, Rate: answersEach, Unit: expr.LimitTimeSecond, Burst: answersBurst}},
+	}}
 }
 
 // codeRejectRoute is ICMPv6 type 1 code 6 (RFC 4443 section 3.1).
@@ -122,21 +161,29 @@ func (x *transaction) addLookup(id setID) {
 	if !id.family.HasPrefix() {
 		return
 	}
-	chain, name, end, side := chainPermitted, expr.MetaKeyIIFNAME, verdict(expr.VerdictAccept), source
 	switch id.family {
 	case hoststate.SourceKnown:
-		chain, end = chainStolen, append(count(counterStolen), verdict(expr.VerdictDrop)...)
+		x.addLookupTo(chainStolen, id, expr.MetaKeyIIFNAME, source, append(count(counterStolen), verdict(expr.VerdictDrop)...))
 	case hoststate.LoopExempt:
-		chain, name, side = chainExempt, expr.MetaKeyOIFNAME, destination
+		x.addLookupTo(chainExempt, id, expr.MetaKeyOIFNAME, destination, verdict(expr.VerdictAccept))
+		x.addLookupTo(chainStaying, id, expr.MetaKeyIIFNAME, destination, to(expr.VerdictGoto, chainSpoofed))
 	case hoststate.LoopPoint, hoststate.LoopShared:
-		chain, name, end, side = chainLooping, expr.MetaKeyOIFNAME, to(expr.VerdictGoto, chainLoop), destination
+		x.addLookupTo(chainLooping, id, expr.MetaKeyOIFNAME, destination, to(expr.VerdictGoto, chainLoop))
+		x.addLookupTo(chainBack, id, expr.MetaKeyIIFNAME, destination, to(expr.VerdictGoto, chainLoop))
+	default:
+		x.addLookupTo(chainPermitted, id, expr.MetaKeyIIFNAME, source, verdict(expr.VerdictAccept))
 	}
+}
+
+// addLookupTo appends a rule to a chain: where the set has the link, the link-layer
+// source if the set has such, and the address of one side, masked, end decides.
+func (x *transaction) addLookupTo(chain string, id setID, link expr.MetaKey, side side, end match) {
 	parts := []match{ipv6()}
 	at := uint32(4)
 	if id.family.HasLinkLayer() {
 		parts = append(parts, ethernet())
 	}
-	parts = append(parts, meta(name, 0))
+	parts = append(parts, meta(link, 0))
 	if id.family.HasLinkLayer() {
 		parts = append(parts, etherSource(at))
 		at += 2

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/host/netlink/bulk"
@@ -139,6 +140,31 @@ func (x *transaction) addSetOf(name string, id uint32, fields []nftables.SetData
 		return bulk.EndNest(bulk.EndNest(b, concat), desc)
 	})
 }
+
+// ratesTimeout is how long a link stays in a set of rates after its last packet:
+// longer than any rate takes to be as if the link had never sent.
+const ratesTimeout = time.Minute
+
+// maxRates bounds how many links a set of rates holds.
+const maxRates = 65535
+
+// addRates makes a set that rules fill: links by name, each with a rate of its own.
+func (x *transaction) addRates(name string) {
+	x.message(unix.NFT_MSG_NEWSET, unix.NLM_F_CREATE, func(b []byte) []byte {
+		b = bulk.AttrString(b, unix.NFTA_SET_NAME, name)
+		b = number(b, unix.NFTA_SET_FLAGS, unix.NFT_SET_EVAL|unix.NFT_SET_TIMEOUT)
+		b = number(b, unix.NFTA_SET_KEY_TYPE, nftables.TypeIFName.GetNFTMagic())
+		b = number(b, unix.NFTA_SET_KEY_LEN, nftables.TypeIFName.Bytes)
+		b = number(b, unix.NFTA_SET_ID, ratesID)
+		b = bulk.Attr(b, unix.NFTA_SET_TIMEOUT, binary.BigEndian.AppendUint64(nil, uint64(ratesTimeout.Milliseconds())))
+		b = bulk.Attr(b, unix.NFTA_SET_USERDATA, keyOrder(nftables.TypeIFName))
+		b, desc := bulk.Nest(b, unix.NFTA_SET_DESC)
+		return bulk.EndNest(number(b, unix.NFTA_SET_DESC_SIZE, maxRates), desc)
+	})
+}
+
+// ratesID is no setID's number in a transaction.
+const ratesID = 1 << 24
 
 // keyOf is the type of a key, and the flags of its set.
 func keyOf(fields []nftables.SetDatatype, counters bool) (key nftables.SetDatatype, flags uint32, err error) {
