@@ -21,7 +21,7 @@ import (
 type Event struct {
 	Link         *hoststate.Link // an interface that appeared or changed
 	Removed      string          // the name of an interface that is gone, or has another name now
-	RouteChanged bool            // somebody else changed or removed routes of ours: an audit is due
+	RouteChanged bool            // somebody else added, changed or removed routes with our protocol: an audit is due
 	Resync       bool            // the kernel's word was lost; links were told anew, an audit is due
 }
 
@@ -85,9 +85,9 @@ func (c *Conn) subscribe(nl *netlink.Conn) error {
 }
 
 // filter keeps the kernel from queueing what does not matter: of the route
-// messages only deletions of our protocol and replacements pass, and neither if
-// we asked for them ourselves, which the sender's port shows. A full routing
-// table of another daemon, or a restore of ours, costs nothing here.
+// messages only those of our protocol and replacements pass, and neither if we
+// asked for them ourselves, which the sender's port shows. A full routing table of
+// another daemon, or a restore of ours, costs nothing here.
 func (c *Conn) filter() []bpf.Instruction {
 	half := func(v uint16) uint32 {
 		return uint32(binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, v)))
@@ -95,11 +95,10 @@ func (c *Conn) filter() []bpf.Instruction {
 	port := binary.BigEndian.Uint32(binary.NativeEndian.AppendUint32(nil, c.requests.Port()))
 	return []bpf.Instruction{
 		bpf.LoadAbsolute{Off: 4, Size: 2}, // nlmsg_type
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: half(unix.RTM_DELROUTE), SkipTrue: 4},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: half(unix.RTM_NEWROUTE), SkipTrue: 7},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: half(unix.RTM_DELROUTE), SkipTrue: 3},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: half(unix.RTM_NEWROUTE), SkipTrue: 6},
 		bpf.LoadAbsolute{Off: 6, Size: 2}, // nlmsg_flags
-		bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: half(unix.NLM_F_REPLACE | unix.NLM_F_APPEND), SkipTrue: 3},
-		bpf.RetConstant{Val: 0},
+		bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: half(unix.NLM_F_REPLACE | unix.NLM_F_APPEND), SkipTrue: 2},
 		bpf.LoadAbsolute{Off: unix.SizeofNlMsghdr + 5, Size: 1}, // rtm_protocol
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(c.protocol), SkipTrue: 3},
 		bpf.LoadAbsolute{Off: 12, Size: 4}, // nlmsg_pid

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os/exec"
 	"runtime"
@@ -187,9 +188,10 @@ func TestWatchFilter(t *testing.T) {
 	run(t, "ip -6 route del 2001:db8:9::/64")
 	run(t, "ip -6 route del unreachable 2001:db8:0:3::/64")
 	run(t, "ip -6 route replace unreachable 2001:db8:0:1::/64 proto static")
+	run(t, fmt.Sprintf("ip -6 route add unreachable 2001:db8:0:4::/64 proto %d", c.protocol))
 
 	var heard []string
-	for len(heard) < 2 {
+	for len(heard) < 3 {
 		ms, err := nl.Receive()
 		if err != nil {
 			t.Fatalf("after %v: %v", heard, err)
@@ -200,7 +202,7 @@ func TestWatchFilter(t *testing.T) {
 			}
 		}
 	}
-	if want := []string{"2001:db8:0:3::/64", "2001:db8:0:1::/64"}; !slices.Equal(heard, want) {
+	if want := []string{"2001:db8:0:3::/64", "2001:db8:0:1::/64", "2001:db8:0:4::/64"}; !slices.Equal(heard, want) {
 		t.Errorf("heard %v, want %v", heard, want)
 	}
 }
@@ -240,6 +242,8 @@ func TestWatchForeignChange(t *testing.T) {
 	if err := put(); !errors.Is(err, ErrForeign) {
 		t.Errorf("route that was taken over: %v, want ErrForeign", err)
 	}
+	run(t, fmt.Sprintf("ip -6 route add unreachable 2001:db8:200::/56 proto %d", c.protocol))
+	until(t, events, "a route that somebody made with our protocol", changed)
 }
 
 // When the kernel's word is lost, everything is read again.
