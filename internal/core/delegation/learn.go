@@ -27,6 +27,9 @@ type Terms struct {
 	Reserved func(vrf string, p netip.Prefix) bool
 	// Answered tells what is known of next hops that were probed.
 	Answered map[NextHop]bool
+	// Ending is how many of the client's delegations of each kind end before the grant
+	// is learned, so that they take no room any more.
+	Ending [kinds]int
 }
 
 // NeedsProbe is the next hop whose answer decides on a grant and is not known
@@ -135,6 +138,15 @@ func (g Grant) isNew(old *entry) bool {
 
 // ends reports whether the server takes the prefix back.
 func (g Grant) ends() bool { return g.Lifetime == 0 && g.Preferred == 0 }
+
+// WouldEnd reports whether a grant ends what its client holds.
+func (t *Table) WouldEnd(g Grant) bool {
+	if !g.ends() {
+		return false
+	}
+	old := t.find(g.VRF, g.Prefix)
+	return old != nil && g.isHolder(old)
+}
 
 // isHolder reports whether a grant names what its client holds on its link.
 func (g Grant) isHolder(old *entry) bool {
@@ -320,7 +332,7 @@ func (t *Table) room(g Grant, old *entry, terms Terms) Reason {
 		t.remove(old)
 		defer t.insert(old)
 	}
-	return t.Room(g.Link, g.Client, g.LinkLayer, g.Kind, 1, terms.Policy)
+	return t.Room(g.Link, g.Client, g.LinkLayer, g.Kind, 1-terms.Ending[g.Kind], terms.Policy)
 }
 
 // Room is the limit that n more delegations of one client would exceed, or

@@ -2,6 +2,7 @@ package relay6
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"fairlead/internal/core/delegation"
@@ -47,11 +48,17 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Nex
 	// Probes come first, so that a Reply is learned as a whole or not yet.
 	leases, beside := r.leases(m, l)
 	for _, ls := range leases {
+		if r.table.WouldEnd(ls.grant(g)) {
+			terms.Ending[ls.kind]++
+		}
+	}
+	for _, ls := range leases {
 		if hop := r.table.NeedsProbe(ls.grant(g), terms); hop != nil {
 			v.probe = hop
 			return v
 		}
 	}
+	clear(terms.Ending[:])
 	eff.events = eff.events[:0]
 	for _, ls := range leases {
 		eff.events = r.table.Learn(eff.events, now, ls.grant(g), terms)
@@ -88,13 +95,15 @@ func (ls lease) grant(g delegation.Grant) delegation.Grant {
 	return g
 }
 
-// maxLeases bounds what one Reply can make us learn.
-const maxLeases = 256
+// ends reports whether the server takes the lease back.
+func (ls lease) ends() bool { return ls.valid == 0 && ls.preferred == 0 }
 
 // leases reads the leases of a Reply that concern us: every prefix, and the
-// addresses that do not lie in a prefix of the link anyway. Beside reports
-// whether it brings the client anything else. What a client discards, or was
-// told by a status that it has not got, is passed over.
+// addresses that do not lie in a prefix of the link anyway. Those that end come first,
+// wherever they stand in the Reply, so that they make room for the others. Beside
+// reports whether it brings the client anything else. What a client discards, or was
+// told by a status that it has not got, is passed over. There are as many as there is
+// room for in a datagram.
 func (r *Relay) leases(m dhcp6.Message, l *link) (found []lease, beside bool) {
 	if failed(m.Options()) {
 		return nil, false
@@ -112,13 +121,22 @@ func (r *Relay) leases(m dhcp6.Message, l *link) (found []lease, beside bool) {
 			if !ok || (inner == dhcp6.OptionIAPrefix) != (code == dhcp6.OptionIAPD) {
 				continue
 			}
-			if inner == dhcp6.OptionIAAddr && l.covers(p.Addr()) || len(found) == maxLeases {
+			if inner == dhcp6.OptionIAAddr && l.covers(p.Addr()) {
 				beside = true
 				continue
 			}
 			found = append(found, lease{kind: kindOf(code), iaid: ia.IAID, prefix: p, preferred: preferred, valid: valid})
 		}
 	}
+	slices.SortStableFunc(found, func(a, b lease) int {
+		switch {
+		case a.ends() == b.ends():
+			return 0
+		case a.ends():
+			return -1
+		}
+		return 1
+	})
 	return found, beside
 }
 
