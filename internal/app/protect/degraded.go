@@ -1,6 +1,10 @@
 package protect
 
-import "fairlead/internal/core/hop"
+import (
+	"strings"
+
+	"fairlead/internal/core/hop"
+)
 
 // Degraded is what an operator should see to, in words.
 func Degraded(states []hop.State) []string {
@@ -11,7 +15,7 @@ func Degraded(states []hop.State) []string {
 			words = append(words, "peer "+s.Peer+": not protected, nothing passes: "+s.Problem)
 		}
 		for _, w := range s.Warnings {
-			if w == hop.WarnAge {
+			if w == hop.WarnAge || strings.HasPrefix(w, hop.WarnBlocks) {
 				words = append(words, "peer "+s.Peer+": "+w)
 			}
 		}

@@ -7,14 +7,18 @@ import (
 	"fairlead/internal/core/hop"
 )
 
-// observeGuard looks at the guard table, and mends it before anything else is done:
-// strongSwan may take its time.
+// observeGuard looks at the guard table and the block policies, and mends them before
+// anything else is done: strongSwan may take its time.
 func (v *Supervisor) observeGuard(ctx context.Context, seen *hop.Seen) {
 	seen.Guard, seen.GuardError = nil, ""
 	if g, err := v.guard.Observe(); err != nil {
 		seen.GuardError = "the guard table cannot be read: " + err.Error()
 	} else {
 		seen.Guard = &g
+	}
+	var err error
+	if seen.Unblocked, err = v.xfrm.Unblocked(); err != nil {
+		seen.Unblocked = "they cannot be read: " + err.Error()
 	}
 	v.mu.Lock()
 	actions := v.monitor.ObserveGuard(v.now(), seen)

@@ -3,8 +3,9 @@
 // strongSwan tells something, asks core/hop what is to be done, and has it done.
 // The relay daemon and "fairlead guard" run it, each for its own peers.
 //
-// The guard comes first: it is in the kernel before Open returns, and it stays
-// when the process ends, so that nothing passes in clear meanwhile. A Supervisor
+// Two barriers come first: the guard table, and policies of XFRM that block. They are
+// in the kernel before Open returns, and stay when the process ends, so that nothing
+// passes in clear meanwhile. A Supervisor
 // is safe for concurrent use.
 package protect
 
@@ -56,6 +57,8 @@ type strongswan interface {
 type xfrm interface {
 	Install(hops []hop.Hop) error
 	Remove() error
+	Block(hops []hop.Hop) error
+	Unblocked() (string, error)
 	Observe() (hop.Kernel, error)
 	VRF(hops []hop.Hop) map[string]bool
 	Close() error
@@ -147,7 +150,7 @@ func (v *Supervisor) install(s Settings) error {
 	held := gone(slices.Concat(before.Hops, v.held), s.Hops)
 	v.installed = true
 	v.mu.Unlock()
-	if err := v.setGuard(&s, held); err != nil {
+	if err := v.setBarriers(&s, held); err != nil {
 		return err
 	}
 	if err := v.xfrm.Install(s.Hops); err != nil {
@@ -203,7 +206,7 @@ func (v *Supervisor) Release() {
 	if len(held) == 0 {
 		return
 	}
-	if err := v.setGuard(&s, nil); err != nil {
+	if err := v.setBarriers(&s, nil); err != nil {
 		v.log.Warn("peers that are no more are still held back", "error", err)
 		return
 	}

@@ -30,6 +30,8 @@ type machine struct {
 	loaded   []string
 	up       map[string]bool
 	table    bool
+	blocks   bool
+	noBlocks bool   // they cannot be had
 	frames   string // why the guard does not hold frames back
 	manual   []string
 	fail     map[string]error
@@ -167,6 +169,20 @@ func (f fakeXfrm) Install(hops []hop.Hop) error {
 	return f.did("xfrm " + strings.Join(keyed, " "))
 }
 
+func (f fakeXfrm) Block(hops []hop.Hop) error {
+	f.change(func() { f.blocks = !f.noBlocks })
+	return f.did("blocks " + strings.Join(names(hops, func(*hop.Hop) bool { return true }), " "))
+}
+
+func (f fakeXfrm) Unblocked() (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.blocks {
+		return "flushed", nil
+	}
+	return "", nil
+}
+
 func (f fakeXfrm) VRF([]hop.Hop) map[string]bool { return nil }
 
 func (f fakeXfrm) Remove() error { return f.did("xfrm removed") }
@@ -254,7 +270,7 @@ func TestFromStartToProtected(t *testing.T) {
 	supervised(t, m, Settings{Hops: []hop.Hop{keyed("srv")}, Others: true}, func(v *Supervisor, _ *strings.Builder) {
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		want := []string{"guard srv", "xfrm ", "load", "initiate srv dhcp"}
+		want := []string{"blocks srv", "guard srv", "xfrm ", "load", "initiate srv dhcp"}
 		if got := m.deeds(); !slices.Equal(got, want) {
 			t.Errorf("did %q, want %q", got, want)
 		}
@@ -319,6 +335,35 @@ func TestRemoveAtTheEnd(t *testing.T) {
 	if want := []string{"unload", "xfrm removed"}; len(got) < 2 || !slices.Equal(got[len(got)-2:], want) {
 		t.Errorf("did %q, want %q at the end", got, want)
 	}
+}
+
+// Block policies that are taken away are back within a second or two, and that is
+// told; who cannot have them reads it in the status. The guard table holds meanwhile:
+// the peer is protected.
+func TestBlocksAreMended(t *testing.T) {
+	m := newMachine()
+	supervised(t, m, Settings{Hops: []hop.Hop{keyed("srv")}, Others: true}, func(v *Supervisor, log *strings.Builder) {
+		time.Sleep(time.Minute)
+		m.change(func() { m.done = nil; m.blocks = false })
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if got := m.deeds(); !slices.Equal(got, []string{"blocks srv"}) || !strings.Contains(log.String(), "block policies changed by somebody else") {
+			t.Errorf("did %q, logged %s", got, log)
+		}
+		m.change(func() { m.blocks, m.noBlocks = false, true })
+		time.Sleep(4 * time.Second)
+		synctest.Wait()
+		s := v.States()
+		if words := Degraded(s); !s[0].Protected || len(words) != 1 || !strings.Contains(words[0], hop.WarnBlocks+"flushed") {
+			t.Errorf("state %+v, degraded %q", s[0], words)
+		}
+		m.change(func() { m.noBlocks = false })
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if s := v.States(); len(s[0].Warnings) != 0 {
+			t.Errorf("state %+v", s[0])
+		}
+	})
 }
 
 // Whatever is taken away is noticed within three seconds, told, and back.
@@ -465,8 +510,8 @@ func TestReconfigure(t *testing.T) {
 			time.Sleep(10 * time.Second)
 			synctest.Wait()
 		}
-		step(Settings{Hops: []hop.Hop{keyed("srv"), keyed("new")}, Others: true}, "guard srv new", "xfrm ", "load")
-		step(Settings{Hops: []hop.Hop{byHand("srv")}, Others: true}, "guard srv", "xfrm srv", "unload")
+		step(Settings{Hops: []hop.Hop{keyed("srv"), keyed("new")}, Others: true}, "blocks srv new", "guard srv new", "xfrm ", "load")
+		step(Settings{Hops: []hop.Hop{byHand("srv")}, Others: true}, "blocks srv", "guard srv", "xfrm srv", "unload")
 		if s := v.States(); len(s) != 1 || s[0].Mode != "manual" || !s[0].Protected {
 			t.Errorf("states %+v", s)
 		}
@@ -474,13 +519,13 @@ func TestReconfigure(t *testing.T) {
 			t.Errorf("no warning of manual keys: %s", log)
 		}
 		// Nothing to guard any more: the table goes, after the rest.
-		step(Settings{Others: true}, "guard srv", "xfrm ")
+		step(Settings{Others: true}, "blocks srv", "guard srv", "xfrm ")
 		v.Release()
 		if got := m.deeds(); got[len(got)-1] != "guard removed" {
 			t.Errorf("did %q, want the table to go at the end", got)
 		}
 		// Strangers alone are guarded against without any hop.
-		step(Settings{}, "guard ", "xfrm ")
+		step(Settings{}, "blocks ", "guard ", "xfrm ")
 		m.fail["guard "] = errors.New("no nftables")
 		if err := v.Reconfigure(Settings{}); err == nil || !strings.Contains(err.Error(), "no nftables") {
 			t.Errorf("a guard that cannot be installed: %v", err)
@@ -543,7 +588,7 @@ func TestPurge(t *testing.T) {
 		if err := v.purge(); !errors.Is(err, tc.want) {
 			t.Errorf("strongSwan says %v: got %v, want %v", tc.says, err, tc.want)
 		}
-		if got, want := m.deeds(), []string{"unload", "xfrm removed", "guard removed"}; !slices.Equal(got, want) {
+		if got, want := m.deeds(), []string{"unload", "xfrm removed", "blocks ", "guard removed"}; !slices.Equal(got, want) {
 			t.Errorf("did %q, want %q", got, want)
 		}
 	}

@@ -19,6 +19,7 @@ type Seen struct {
 	KernelError string
 	Guard       *Guard
 	GuardError  string
+	Unblocked   string          // why the block policies are not all there; empty: they are
 	VRF         map[string]bool // interfaces of link-local hops that are in a VRF
 	Events      []Event         // since the last time, in their order
 }
@@ -29,6 +30,7 @@ type ActionKind uint8
 // The actions. All of them may be asked for again while they have not helped.
 const (
 	InstallGuard  ActionKind = iota + 1 // the guard table, whole
+	InstallBlocks                       // the block policies, all
 	InstallManual                       // states and policies of all hops with manual keys
 	Load                                // credentials and connections of all hops with IKE
 	Reinstall                           // one hop's connection: its SAs end, its traps are set anew
@@ -36,7 +38,7 @@ const (
 	Prune                               // IKE SAs that are too many
 )
 
-var actionNames = [...]string{"", "install guard", "install manual keys", "load connections", "reinstall connection", "initiate", "prune"}
+var actionNames = [...]string{"", "install guard", "install block policies", "install manual keys", "load connections", "reinstall connection", "initiate", "prune"}
 
 func (k ActionKind) String() string { return actionNames[k] }
 
@@ -96,6 +98,8 @@ type Monitor struct {
 	hops    []Hop
 	watched map[string]*watched
 	guard   pace
+	blocks  pace
+	missed  int // how often in a row block policies were missing
 	manual  pace
 	load    pace
 }
@@ -153,6 +157,7 @@ func (m *Monitor) Reconfigure(hops []Hop) {
 	old := m.watched
 	m.hops, m.watched = slices.Clone(hops), make(map[string]*watched, len(hops))
 	m.guard.reset()
+	m.blocks.reset()
 	m.manual.reset()
 	m.load.reset()
 	counts := make(map[netip.Addr]string) // the hop that has the guard's counter, by the peer's address
@@ -202,7 +207,7 @@ func (m *Monitor) Failed(now instant.Now, a Action, text string) {
 	for name, w := range m.watched {
 		concerns := a.Hop == name
 		switch a.Kind {
-		case InstallGuard:
+		case InstallGuard, InstallBlocks:
 			concerns = true
 		case InstallManual:
 			concerns = w.hop.Manual != nil
@@ -238,6 +243,9 @@ func (m *Monitor) Observe(now instant.Now, seen *Seen) (actions []Action, notes 
 		w.state.Warnings = w.state.Warnings[:0]
 		if w.hop.Link != "" && seen.VRF[w.hop.Link] {
 			w.state.Warnings = append(w.state.Warnings, WarnVRF)
+		}
+		if m.missed > 1 && seen.Unblocked != "" {
+			w.state.Warnings = append(w.state.Warnings, WarnBlocks+seen.Unblocked)
 		}
 		if w.hop.Manual != nil {
 			problem = w.observeManual(now, v)
@@ -275,22 +283,33 @@ func (m *Monitor) Observe(now instant.Now, seen *Seen) (actions []Action, notes 
 }
 
 // ObserveGuard is the part of Observe that nothing else may hold up: it looks at the
-// guard table alone, of which it needs no more than Seen's Guard and GuardError.
-func (m *Monitor) ObserveGuard(now instant.Now, seen *Seen) []Action {
+// two barriers alone, of which it needs no more than Seen's Guard, GuardError and
+// Unblocked. Either holds without the other, so only the guard's absence, which
+// counts what passes, is a problem of the hops.
+func (m *Monitor) ObserveGuard(now instant.Now, seen *Seen) (actions []Action) {
+	if seen.Unblocked == "" {
+		m.missed = 0
+		m.blocks.reset()
+	} else {
+		m.missed++
+		if m.blocks.due(now.Boot) {
+			actions = append(actions, Action{Kind: InstallBlocks, Why: seen.Unblocked})
+		}
+	}
 	problem := guardProblem(seen)
 	if problem == "" {
 		m.guard.reset()
-		return nil
+		return actions
 	}
 	if !m.guard.due(now.Boot) {
-		return nil
+		return actions
 	}
 	for _, w := range m.watched {
 		if w.up { // it may be mended before the hops are looked at
 			w.fail(now, problem)
 		}
 	}
-	return []Action{{Kind: InstallGuard, Why: problem}}
+	return append(actions, Action{Kind: InstallGuard, Why: problem})
 }
 
 func guardProblem(seen *Seen) string {
@@ -375,6 +394,9 @@ const (
 // WarnVRF is the standing warning about a link-local hop in a VRF, where Linux 6.1 does
 // not find the receiver of what came out of ESP.
 const WarnVRF = "link-local addresses in a VRF: Linux 6.1 loses what comes in ESP (take global addresses, or the interface out of the VRF)"
+
+// WarnBlocks begins the warning that the second barrier is not whole.
+const WarnBlocks = "the kernel's block policies are not in place, and the guard table alone holds messages in clear back: "
 
 // hasPolicies reports whether the kernel requires ESP for all traffic of the hop.
 func (w *watched) hasPolicies(v *view) bool {

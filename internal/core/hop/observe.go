@@ -60,8 +60,10 @@ type XfrmPolicy struct {
 	Source, Dest         netip.Prefix
 	Protocol             uint8
 	SourcePort, DestPort uint16 // 0: any
+	Priority             uint32 // the smallest wins
 	Reqid                uint32 // of its first template
 	ESP                  bool   // requires ESP in transport mode
+	Block                bool   // lets nothing pass
 }
 
 // Event is what strongSwan tells of a hop between two observations.

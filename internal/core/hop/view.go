@@ -9,7 +9,8 @@ type view struct {
 	loaded   map[string]bool // hops whose connections strongSwan has
 	ike      map[string][]*IKESA
 	states   map[arrival]*XfrmState
-	demanded map[XfrmPolicy]bool // what ESP is required for; without ESP and Reqid
+	demanded map[XfrmPolicy]uint32 // what ESP is required for, by selector alone, and with which priority
+	passing  []XfrmPolicy          // let something pass in clear
 	rejected map[flow]rejection
 }
 
@@ -53,21 +54,61 @@ func (v *view) sortKernel(k *Kernel) {
 		r := v.rejected[way]
 		v.rejected[way] = rejection{r.forged + s.AuthErrors, r.replayed + s.ReplayErrors}
 	}
-	v.demanded = make(map[XfrmPolicy]bool, len(k.Policies))
+	v.demanded = make(map[XfrmPolicy]uint32, len(k.Policies))
 	for _, p := range k.Policies {
-		if p.ESP {
-			p.ESP, p.Reqid = false, 0
-			v.demanded[p] = true
+		switch {
+		case p.ESP:
+			v.demanded[p.selector()] = p.Priority
+		case !p.Block:
+			v.passing = append(v.passing, p)
 		}
+	}
+}
+
+// selector is what of a policy says which packets it is for.
+func (p XfrmPolicy) selector() XfrmPolicy {
+	p.Priority, p.Reqid, p.ESP, p.Block = 0, 0, false, false
+	return p
+}
+
+// both are the selectors of a hop's traffic, out and in.
+func (h *Hop) both(s Selector) [2]XfrmPolicy {
+	local, remote := host(h.Local), host(h.Remote)
+	return [2]XfrmPolicy{
+		{Out: true, Source: local, Dest: remote, Protocol: s.Protocol, SourcePort: s.Local, DestPort: s.Remote},
+		{Source: remote, Dest: local, Protocol: s.Protocol, SourcePort: s.Remote, DestPort: s.Local},
 	}
 }
 
 // requires reports whether there is a policy that asks for ESP for just the traffic
 // of a selector, both ways.
 func (v *view) requires(h *Hop, s Selector) bool {
-	local, remote := host(h.Local), host(h.Remote)
-	return v.demanded[XfrmPolicy{Out: true, Source: local, Dest: remote, Protocol: s.Protocol, SourcePort: s.Local, DestPort: s.Remote}] &&
-		v.demanded[XfrmPolicy{Source: remote, Dest: local, Protocol: s.Protocol, SourcePort: s.Remote, DestPort: s.Local}]
+	for _, p := range h.both(s) {
+		if _, ok := v.demanded[p]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// passes reports whether the kernel takes somebody's policy without ESP for some of
+// the traffic of a selector, although there is one with ESP.
+func (v *view) passes(h *Hop, s Selector) bool {
+	for _, p := range h.both(s) {
+		for i := range v.passing {
+			if other := &v.passing[i]; other.covers(&p) && other.Priority <= v.demanded[p] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// covers reports whether a policy is for some of the packets of a pair of addresses.
+func (p *XfrmPolicy) covers(pair *XfrmPolicy) bool {
+	same := func(a, b uint16) bool { return a == 0 || b == 0 || a == b }
+	return p.Out == pair.Out && p.Source.Contains(pair.Source.Addr()) && p.Dest.Contains(pair.Dest.Addr()) &&
+		(p.Protocol == 0 || p.Protocol == pair.Protocol) && same(p.SourcePort, pair.SourcePort) && same(p.DestPort, pair.DestPort)
 }
 
 func host(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }

@@ -382,7 +382,7 @@ func TestESPStrongswan(t *testing.T) {
 		Out: true, Source: netip.PrefixFrom(six.Local, 128), Dest: netip.PrefixFrom(six.Remote, 128),
 		Protocol: hop.UDP, SourcePort: 547, DestPort: 547, ESP: true,
 	}
-	if !slices.ContainsFunc(seen.Policies, func(p hop.XfrmPolicy) bool { p.Reqid = 0; return p == want }) {
+	if !slices.ContainsFunc(seen.Policies, func(p hop.XfrmPolicy) bool { p.Reqid, p.Priority = 0, 0; return p == want }) {
 		t.Errorf("no such policy again: %+v among %+v", want, seen.Policies)
 	}
 	for _, s := range seen.States {

@@ -21,6 +21,7 @@ type Kernel struct {
 	mu     sync.Mutex // guards all following fields
 	reader *bulk.Conn
 	writer *netlink.Handle
+	blocks []hop.Policy // that Block was asked for last
 }
 
 // OpenKernel opens XFRM in the network namespace of the calling thread. A kernel

@@ -79,7 +79,7 @@ func policies(t *testing.T, d *lab.Node) []string {
 
 func wantPolicies(t *testing.T, d *lab.Node, want ...string) {
 	t.Helper()
-	slices.Sort(want)
+	want = slices.Sorted(slices.Values(want))
 	if got := policies(t, d); !slices.Equal(got, want) {
 		t.Errorf("policies are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
@@ -182,9 +182,9 @@ func TestForeignPolicies(t *testing.T) {
 	seen, err := k.Observe()
 	need(t, err)
 	want := []hop.XfrmPolicy{
-		{Source: netip.MustParsePrefix("2001:db8::/32"), Dest: netip.MustParsePrefix("2001:db8:9::/48")},
-		{Out: true, Source: netip.MustParsePrefix("2001:db8::1/128"), Dest: netip.MustParsePrefix("2001:db8::2/128"), Protocol: hop.UDP, SourcePort: 547, DestPort: 547, Reqid: 9, ESP: true},
-		{Source: netip.MustParsePrefix("2001:db8::2/128"), Dest: netip.MustParsePrefix("2001:db8::1/128"), Protocol: hop.UDP, SourcePort: 547, DestPort: 547, Reqid: hop.OwnerRelay.Reqid(), ESP: true},
+		{Source: netip.MustParsePrefix("2001:db8::/32"), Dest: netip.MustParsePrefix("2001:db8:9::/48"), Priority: 78, Block: true},
+		{Out: true, Source: netip.MustParsePrefix("2001:db8::1/128"), Dest: netip.MustParsePrefix("2001:db8::2/128"), Protocol: hop.UDP, SourcePort: 547, DestPort: 547, Priority: 77, Reqid: 9, ESP: true},
+		{Source: netip.MustParsePrefix("2001:db8::2/128"), Dest: netip.MustParsePrefix("2001:db8::1/128"), Protocol: hop.UDP, SourcePort: 547, DestPort: 547, Priority: hop.ManualPriority, Reqid: hop.OwnerRelay.Reqid(), ESP: true},
 	}
 	for _, p := range want {
 		if !slices.Contains(seen.Policies, p) {

@@ -57,8 +57,8 @@ func (p *pass) addPolicy(want *hop.Policy) error {
 	case there == nil:
 		return explain(p.k.writer.XfrmPolicyAdd(policyOf(want, link)))
 	case there.Reqid != want.Reqid:
-		return fmt.Errorf("another with reqid %#x and priority %d is there, which is not ours", there.Reqid, there.priority)
-	case there.ESP && there.priority == hop.ManualPriority:
+		return fmt.Errorf("another with reqid %#x and priority %d is there, which is not ours", there.Reqid, there.Priority)
+	case there.ESP && there.Priority == hop.ManualPriority:
 		return nil
 	}
 	return explain(p.k.writer.XfrmPolicyUpdate(policyOf(want, link)))

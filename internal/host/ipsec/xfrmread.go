@@ -30,9 +30,8 @@ type held struct {
 // laid is a policy in the kernel, and what tells it from others.
 type laid struct {
 	hop.XfrmPolicy
-	index    uint32
-	priority uint32
-	link     int32
+	index uint32
+	link  int32
 }
 
 // states lists the ESP SAs of the namespace, without those that wait for a key.
@@ -122,10 +121,11 @@ func parsePolicy(b []byte) (laid, bool) {
 			// A port under a mask that is not whole is a range, which covers more
 			// than we ask for: its own number is as good as any.
 			SourcePort: narrow(m.Sel.Sport & m.Sel.SportMask), DestPort: narrow(m.Sel.Dport & m.Sel.DportMask),
+			Priority: m.Priority,
+			Block:    m.Action == uint8(netlink.XFRM_POLICY_BLOCK),
 		},
-		index:    m.Index,
-		priority: m.Priority,
-		link:     m.Sel.Ifindex,
+		index: m.Index,
+		link:  m.Sel.Ifindex,
 	}
 	allow := m.Action == uint8(netlink.XFRM_POLICY_ALLOW)
 	bulk.Attrs(b[nl.SizeofXfrmUserpolicyInfo:], func(kind uint16, v []byte) {
