@@ -26,6 +26,11 @@ const DHCPv6 = "udp port 546 or udp port 547"
 // started counts captures, for their names.
 var started atomic.Int64
 
+// ring is the room for packets that tcpdump has not read yet, in KiB. At once it takes
+// 64 KiB for each, however short it is, so what it has by default is used up by 32:
+// on a busy machine it then misses some.
+const ring = "16384"
+
 // ready is how long tcpdump may take to start.
 const ready = 3 * time.Minute
 
@@ -51,7 +56,7 @@ func Start(d *lab.Node, name, filter string) (*Capture, error) {
 		Args: append([]string{
 			// Without -Z it gives up root and cannot write; without the two
 			// after it the last packets are lost when it is stopped.
-			"tcpdump", "-Z", "root", "-U", "--immediate-mode", "-n", "-i", name, "-w", c.File,
+			"tcpdump", "-Z", "root", "-U", "--immediate-mode", "-B", ring, "-n", "-i", name, "-w", c.File,
 		}, strings.Fields(filter)...),
 	})
 	if err != nil {
