@@ -212,7 +212,8 @@ func (d *daemon) serve(ctx context.Context) error {
 	if d.conn, err = udp.Open(udp.Options{Logger: d.log}); err != nil {
 		return err
 	}
-	d.loop.net.conn, d.pipe.send, d.loop.intake.conn = d.conn, d.conn, d.conn
+	out := gated{d.conn, d.hops.May}
+	d.loop.net.conn, d.pipe.send, d.loop.intake.conn, d.loop.intake.may = out, out, d.conn, d.hops.May
 	if runtime.GOMAXPROCS(0) > fewCores {
 		d.loop.senders = newSenders(d.loop.net.send, d.loop.endTurn)
 	}
@@ -298,8 +299,19 @@ func (d *daemon) config() *config.Config {
 func (d *daemon) protection() protect.Options {
 	return protect.Options{
 		Owner: hop.OwnerRelay, Socket: d.cfg.IPsec.Socket, Log: d.log,
-		Note: func(n hop.Note) { d.feed.Offer(control.HopEvent(&n, time.Now())) },
+		Note:    func(n hop.Note) { d.feed.Offer(control.HopEvent(&n, time.Now())) },
+		Settled: d.judged,
 	}
+}
+
+// judged has everything judged that came so far.
+func (d *daemon) judged() bool {
+	ok := d.loop.intake.settle(service.Now().Boot)
+	select {
+	case d.loop.glances <- struct{}{}:
+	default: // it has been told
+	}
+	return ok
 }
 
 // protected is what a configuration wants protected. Messages of those that are

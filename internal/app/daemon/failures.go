@@ -15,6 +15,7 @@ import (
 var (
 	errNotKept      = errors.New("held back: not kept")
 	errNotInstalled = errors.New("held back: not installed")
+	errUnprotected  = errors.New("held back: the peer is not protected")
 )
 
 // failures logs datagrams that did not leave, and keeps their number until the
@@ -44,6 +45,8 @@ func (f *failures) report(o udp.Outgoing, err error) {
 		l.reason = relay6.DropNotKept
 	case errors.Is(err, errNotInstalled):
 		l.reason = relay6.DropNotInstalled
+	case errors.Is(err, errUnprotected):
+		l.reason = relay6.DropUnprotected
 	}
 	f.drop(l.link, l.reason)
 	subject := "send " + strconv.Itoa(o.Link) // a client's address would let clients fill the log

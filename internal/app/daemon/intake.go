@@ -3,6 +3,7 @@ package daemon
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"net/netip"
 	"sync"
 
 	"fairlead/internal/core/admission"
@@ -40,6 +41,7 @@ type inlet struct {
 type intake struct {
 	conn receiver
 	lost *failures
+	may  func(local, remote netip.Addr) bool // protect.Supervisor's; nil: all may
 
 	mu    sync.Mutex // guards all following fields
 	gate  *admission.Gate
@@ -131,6 +133,10 @@ func (in *intake) done(batch []*message) {
 
 // judge admits or discards one datagram, which is the sockets'.
 func (in *intake) judge(d *udp.Datagram) {
+	if in.may != nil && d.Path != udp.PathFrame && fromRelayOrServer(d.Payload) && !in.may(d.Dest, d.Source.Addr()) {
+		in.lost.drop(d.Link, relay6.DropUnprotected)
+		return
+	}
 	l := in.links[d.Link]
 	class, source := in.origin(d, &l)
 	if l.clients {
@@ -155,6 +161,29 @@ func (in *intake) judge(d *udp.Datagram) {
 		in.lost.drop(shed.Link, relay6.DropQueueFull)
 		in.put(shed)
 	}
+}
+
+// fromRelayOrServer reports whether a message is one that peers send. What comes from
+// a peer by a packet socket is for the core to refuse.
+func fromRelayOrServer(payload []byte) bool {
+	return len(payload) > 0 && dhcp6.MessageType(payload[0]).IsRelay()
+}
+
+// settleAtOnce is how often the sockets are looked at until they are empty.
+const settleAtOnce = 256
+
+// settle takes all that has come and is not read yet, and reports whether the sockets
+// were empty then.
+func (in *intake) settle(at instant.Instant) bool {
+	if in.conn == nil {
+		return true // they are not open yet
+	}
+	for range settleAtOnce {
+		if !in.drain(at) {
+			return true
+		}
+	}
+	return false
 }
 
 // origin is whose turn a datagram waits for. Servers, and relay agents that we

@@ -10,6 +10,16 @@ import (
 // observeGuard looks at the guard table and the block policies, and mends them before
 // anything else is done: strongSwan may take its time.
 func (v *Supervisor) observeGuard(ctx context.Context, seen *hop.Seen) {
+	if v.mend(ctx, seen) {
+		v.mend(ctx, seen) // what is so now
+	}
+	if v.gate.closed() {
+		v.glance()
+	}
+}
+
+// mend looks at both barriers once, and reports whether it did something about them.
+func (v *Supervisor) mend(ctx context.Context, seen *hop.Seen) bool {
 	seen.Guard, seen.GuardError = nil, ""
 	if g, err := v.guard.Observe(); err != nil {
 		seen.GuardError = "the guard table cannot be read: " + err.Error()
@@ -26,6 +36,21 @@ func (v *Supervisor) observeGuard(ctx context.Context, seen *hop.Seen) {
 	for _, a := range actions {
 		v.do(ctx, a)
 	}
+	return len(actions) > 0
+}
+
+// glance looks at the kernel alone, which is enough for what is known of its SAs.
+func (v *Supervisor) glance() {
+	closed := v.gate.begin()
+	seen := new(hop.Seen)
+	if k, err := v.xfrm.Observe(); err != nil {
+		seen.KernelError = err.Error()
+	} else {
+		seen.Kernel = &k
+	}
+	if !v.gate.see(seen, closed, v.settled) {
+		v.look()
+	}
 }
 
 // guarded does what strongSwan may keep waiting, and goes on looking at the guard
@@ -41,12 +66,15 @@ func (v *Supervisor) guarded(ctx context.Context, seen *hop.Seen, deed func() er
 			return err
 		case <-tick.C:
 			v.observeGuard(ctx, seen)
+		case <-v.kick:
+			v.observeGuard(ctx, seen)
 		}
 	}
 }
 
 // observe looks at all that is not the guard.
 func (v *Supervisor) observe(ctx context.Context, hops []hop.Hop, seen *hop.Seen) {
+	seen.Charon, seen.CharonError, seen.Kernel, seen.KernelError = nil, "", nil, ""
 	if usesIKE(hops) {
 		limited, cancel := context.WithTimeout(ctx, lookLimit)
 		defer cancel()

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -82,6 +83,12 @@ type Supervisor struct {
 	now    func() instant.Now
 	every  time.Duration
 	kick   chan struct{}
+	gate   *gate
+
+	settled    func() bool // Options.Settled
+	xfrmHeard  heard       // nil: nothing is told
+	guardHeard heard
+	guardRead  func() (changed bool)
 
 	turn sync.Mutex // held by one look, or one change of settings
 
@@ -101,6 +108,17 @@ type Options struct {
 	Socket string         // strongSwan's; empty: where its packages have it
 	Log    *slog.Logger   // never nil
 	Note   func(hop.Note) // called for every event, from Run; nil: only the log gets them
+
+	// Settled has everything that came so far judged, which asks May, and reports
+	// whether it could. It is called from Run before a hop is opened, so that nothing
+	// is believed that came before and was not read; nil: nobody asks May.
+	Settled func() bool
+}
+
+// heard is what wakes who waits for what the kernel tells.
+type heard interface {
+	Wait(ctx context.Context) error
+	Close() error
 }
 
 // Open installs the guard, in the network namespace of the calling thread, and
@@ -116,11 +134,38 @@ func Open(o Options, s Settings) (*Supervisor, error) {
 	}
 	charon := ipsec.Open(ipsec.Options{Socket: o.Socket, Owner: o.Owner, Logger: o.Log})
 	v := newSupervisor(o, charon, kernel, table)
+	// Before anything is looked at, so that no change is missed.
+	if err := v.hear(o.Owner); err != nil {
+		return nil, errors.Join(err, v.Close())
+	}
 	if err := v.install(s); err != nil {
 		return nil, errors.Join(err, v.Close())
 	}
 	return v, nil
 }
+
+// hear begins to hear of changes in XFRM and in the guard's tables.
+func (v *Supervisor) hear(o hop.Owner) error {
+	changes, err := ipsec.OpenNotices()
+	if err != nil {
+		return err
+	}
+	if changes != nil {
+		v.xfrmHeard, v.gate.told = changes, changes
+	}
+	tables, err := nft.OpenNotices(o)
+	if err != nil {
+		return err
+	}
+	v.guardHeard, v.guardRead = tables, tables.Read
+	return nil
+}
+
+// May reports whether user space may send a message between two addresses, or believe
+// one that came: for a protected peer's only while the kernel has policies that demand
+// ESP both ways, and SAs both ways that are known to be made with the keys of the
+// configuration. Everything that the kernel has told before is taken into account.
+func (v *Supervisor) May(local, remote netip.Addr) bool { return v.gate.may(local, remote) }
 
 // interval is how often everything is looked at.
 const interval = time.Second
@@ -130,16 +175,29 @@ func newSupervisor(o Options, charon strongswan, kernel xfrm, table guard) *Supe
 	if note == nil {
 		note = func(hop.Note) {}
 	}
-	return &Supervisor{
-		log: o.Log, note: note, charon: charon, xfrm: kernel, guard: table, now: service.Now, every: interval,
+	settled := o.Settled
+	if settled == nil {
+		settled = func() bool { return true }
+	}
+	v := &Supervisor{
+		settled: settled,
+		log:     o.Log, note: note, charon: charon, xfrm: kernel, guard: table, now: service.Now, every: interval,
 		kick: make(chan struct{}, 1), monitor: hop.NewMonitor(nil),
 	}
+	v.gate = newGate(nil, v.look)
+	return v
 }
 
 // Close closes what Open opened. What was installed stays.
 func (v *Supervisor) Close() error {
 	v.charon.Close()
-	return errors.Join(v.xfrm.Close(), v.guard.Close())
+	var errs []error
+	for _, h := range []heard{v.xfrmHeard, v.guardHeard} {
+		if h != nil {
+			errs = append(errs, h.Close())
+		}
+	}
+	return errors.Join(append(errs, v.xfrm.Close(), v.guard.Close())...)
 }
 
 // install brings the guard and the manual keys about. The guard of new hops is
@@ -158,6 +216,7 @@ func (v *Supervisor) install(s Settings) error {
 		// without XFRM is none of a problem to those who do not need it.
 		v.log.Debug("manual keys not installed", "error", err)
 	}
+	v.reopen(slices.Concat(s.Hops, held))
 	v.mu.Lock()
 	v.settings, v.held = s, held
 	v.monitor.Reconfigure(s.Hops)
@@ -177,6 +236,19 @@ func (v *Supervisor) install(s Settings) error {
 		}
 	}
 	return nil
+}
+
+// reopen gives the gate hops. What the kernel has of them already opens them at once,
+// as where manual keys roll over.
+func (v *Supervisor) reopen(hops []hop.Hop) {
+	var has hop.Kernel
+	if len(hops) > 0 {
+		var err error
+		if has, err = v.xfrm.Observe(); err != nil {
+			v.log.Debug("the kernel's SAs cannot be read", "error", err)
+		}
+	}
+	v.gate.configure(hops, has)
 }
 
 // Reconfigure takes new settings. The guard of what is new holds when it
@@ -210,6 +282,7 @@ func (v *Supervisor) Release() {
 		v.log.Warn("peers that are no more are still held back", "error", err)
 		return
 	}
+	v.reopen(s.Hops)
 	v.mu.Lock()
 	v.held = nil
 	v.mu.Unlock()
@@ -234,6 +307,16 @@ const (
 
 // Run looks and acts until ctx ends.
 func (v *Supervisor) Run(ctx context.Context) error {
+	var listeners sync.WaitGroup
+	defer listeners.Wait()
+	listeners.Go(func() { v.listen(ctx, v.xfrmHeard, v.gate.listen) })
+	listeners.Go(func() {
+		v.listen(ctx, v.guardHeard, func() {
+			if v.guardRead() {
+				v.look()
+			}
+		})
+	})
 	ear := ear{charon: v.charon}
 	tick := time.NewTicker(v.every)
 	defer tick.Stop()
@@ -271,6 +354,16 @@ func (v *Supervisor) Run(ctx context.Context) error {
 	}
 }
 
+// listen takes in what the kernel tells until ctx ends.
+func (v *Supervisor) listen(ctx context.Context, told heard, take func()) {
+	if told == nil {
+		return
+	}
+	for told.Wait(ctx) == nil {
+		take()
+	}
+}
+
 func (v *Supervisor) end() {
 	v.turn.Lock()
 	defer v.turn.Unlock()
@@ -289,6 +382,10 @@ func (v *Supervisor) current() Settings {
 	return v.settings
 }
 
+// looks is how often hops are looked at until nothing was told meanwhile. It goes on in
+// the next step otherwise.
+const looks = 3
+
 // step looks once, and does what is to be done.
 func (v *Supervisor) step(ctx context.Context, events []hop.Event) {
 	settings := v.current()
@@ -297,7 +394,14 @@ func (v *Supervisor) step(ctx context.Context, events []hop.Event) {
 	}
 	seen := &hop.Seen{Events: events}
 	v.observeGuard(ctx, seen)
-	v.observe(ctx, settings.Hops, seen)
+	for range looks {
+		closed := v.gate.begin()
+		v.observe(ctx, settings.Hops, seen)
+		if v.gate.see(seen, closed, v.settled) {
+			break
+		}
+		v.look()
+	}
 	v.mu.Lock()
 	actions, notes := v.monitor.Observe(v.now(), seen)
 	v.states = v.monitor.States()

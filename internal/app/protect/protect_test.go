@@ -198,7 +198,9 @@ func (f fakeXfrm) Observe() (k hop.Kernel, err error) {
 				hop.XfrmPolicy{Out: true, Source: a, Dest: b, Protocol: uint8(s[0]), SourcePort: s[1], DestPort: s[2], ESP: true},
 				hop.XfrmPolicy{Source: b, Dest: a, Protocol: uint8(s[0]), SourcePort: s[2], DestPort: s[1], ESP: true})
 		}
-		k.States = []hop.XfrmState{{Source: there, Dest: here, SPI: 1}, {Source: here, Dest: there, SPI: 2}}
+	}
+	if len(f.up)+len(f.manual) > 0 {
+		k.States = []hop.XfrmState{{Source: there, Dest: here, SPI: 1, AsInstalled: true}, {Source: here, Dest: there, SPI: 2, AsInstalled: true}}
 	}
 	return k, nil
 }
@@ -371,10 +373,11 @@ func TestNoticedAndRecovered(t *testing.T) {
 	for name, tc := range map[string]struct {
 		take func(m *machine)
 		deed string
+		says string
 	}{
-		"guard":       {func(m *machine) { m.table = false }, "guard srv"},
-		"connections": {func(m *machine) { m.loaded = nil; clear(m.up) }, "load"},
-		"SA":          {func(m *machine) { clear(m.up) }, "initiate srv dhcp"},
+		"guard":       {func(m *machine) { m.table = false }, "guard srv", "guard table changed by somebody else"},
+		"connections": {func(m *machine) { m.loaded = nil; clear(m.up) }, "load", "nothing passes"},
+		"SA":          {func(m *machine) { clear(m.up) }, "initiate srv dhcp", "nothing passes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMachine()
@@ -383,7 +386,7 @@ func TestNoticedAndRecovered(t *testing.T) {
 				m.change(func() { m.done = nil; tc.take(m) })
 				time.Sleep(3 * time.Second)
 				synctest.Wait()
-				if !slices.Contains(m.deeds(), tc.deed) || !strings.Contains(log.String(), "nothing passes") {
+				if !slices.Contains(m.deeds(), tc.deed) || !strings.Contains(log.String(), tc.says) {
 					t.Errorf("did %q, logged %s", m.deeds(), log)
 				}
 				time.Sleep(7 * time.Second)
@@ -434,26 +437,38 @@ func TestGuardWhileCharonHangs(t *testing.T) {
 	})
 }
 
-// A strongSwan that hangs holds nothing else up for long, and is a problem.
+// A strongSwan that hangs holds nothing else up for long. What its SAs carry passes:
+// the peer is protected, and the status says what is wrong. Without SAs it is not.
 func TestCharonHangs(t *testing.T) {
 	m := newMachine()
-	supervised(t, m, Settings{Hops: []hop.Hop{keyed("srv")}, Others: true}, func(v *Supervisor, _ *strings.Builder) {
+	supervised(t, m, Settings{Hops: []hop.Hop{keyed("srv")}, Others: true}, func(v *Supervisor, log *strings.Builder) {
 		time.Sleep(time.Minute)
 		m.change(func() { m.hang = true })
 		time.Sleep(5 * time.Second)
 		m.change(func() { m.table = false; m.done = nil })
 		time.Sleep(3 * lookLimit)
 		synctest.Wait()
-		if s := v.States()[0]; s.Protected || !strings.Contains(s.Problem, "strongSwan cannot be reached") {
-			t.Errorf("state %+v", s)
+		s := v.States()
+		words := Degraded(s)
+		if !s[0].Protected || len(words) != 1 || !strings.Contains(words[0], hop.WarnIKE+"strongSwan cannot be reached") {
+			t.Errorf("state %+v, degraded %q", s[0], words)
+		}
+		if strings.Contains(log.String(), "nothing passes") || !v.May(here, there) {
+			t.Errorf("a false alarm: %s", log)
 		}
 		if !slices.Contains(m.deeds(), "guard srv") {
 			t.Errorf("the guard was not mended meanwhile: did %q", m.deeds())
 		}
+		m.change(func() { clear(m.up) })
+		time.Sleep(3 * lookLimit)
+		synctest.Wait()
+		if s := v.States()[0]; s.Protected || v.May(here, there) {
+			t.Errorf("state %+v", s)
+		}
 		m.change(func() { m.hang = false })
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if s := v.States()[0]; !s.Protected {
+		if s := v.States()[0]; !s.Protected || !v.May(here, there) {
 			t.Errorf("state %+v", s)
 		}
 	})

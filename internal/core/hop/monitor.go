@@ -19,9 +19,10 @@ type Seen struct {
 	KernelError string
 	Guard       *Guard
 	GuardError  string
-	Unblocked   string          // why the block policies are not all there; empty: they are
-	VRF         map[string]bool // interfaces of link-local hops that are in a VRF
-	Events      []Event         // since the last time, in their order
+	Gate        map[string]string // of each hop why the Gate has it closed, empty if it is open; nil: it was not asked
+	Unblocked   string            // why the block policies are not all there; empty: they are
+	VRF         map[string]bool   // interfaces of link-local hops that are in a VRF
+	Events      []Event           // since the last time, in their order
 }
 
 // ActionKind is what the shell is asked to do.
@@ -110,10 +111,12 @@ type watched struct {
 	state State
 
 	up        bool
+	aside     string    // what is wrong with its IKE while its SAs do their work
 	unheard   int       // how often in a row strongSwan did not answer
 	rejected  rejection // of the SAs that there are
 	lostSA    uint32    // child that the kernel did not have the last time
 	probing   map[uint32]instant.Instant
+	probed    [2]uint64 // packets that had passed when probing began: in, out
 	hanging   map[uint32]instant.Instant
 	missing   instant.Instant // since when there is no SA; 0: there is
 	twins     twins
@@ -248,15 +251,17 @@ func (m *Monitor) Observe(now instant.Now, seen *Seen) (actions []Action, notes 
 			w.state.Warnings = append(w.state.Warnings, WarnBlocks+seen.Unblocked)
 		}
 		if w.hop.Manual != nil {
-			problem = w.observeManual(now, v)
+			problem = w.follow(now, w.observeManual(now, v), seen)
 			if problem != "" && manual == "" && seen.Kernel != nil {
 				manual = problem
 			}
 		} else {
 			problem, more = w.observeIKE(now, v)
+			lacks := problem
+			problem = w.follow(now, problem, seen)
 			more = append(more, w.crowd(v)...)
-			if seen.Charon != nil && problem == notLoaded {
-				load = problem
+			if seen.Charon != nil && lacks == notLoaded {
+				load = lacks
 			}
 		}
 		if guard != "" {
@@ -280,6 +285,24 @@ func (m *Monitor) Observe(now instant.Now, seen *Seen) (actions []Action, notes 
 		actions = append(actions, Action{Kind: InstallManual, Why: manual})
 	}
 	return actions, notes
+}
+
+// follow has what is said of a hop follow the kernel: while the gate is open messages
+// pass in ESP, whatever strongSwan says or does not say; while it is closed none pass.
+func (w *watched) follow(now instant.Now, problem string, seen *Seen) string {
+	why, asked := seen.Gate[w.hop.Name]
+	switch {
+	case asked && why != "" && problem == "":
+		problem = why
+	case asked && why == "" && problem != "" && w.hop.IKE != nil:
+		if w.state.Warnings = append(w.state.Warnings, WarnIKE+problem); problem != w.aside {
+			w.aside = problem
+			w.fail(now, problem)
+		}
+		return ""
+	}
+	w.aside = ""
+	return problem
 }
 
 // ObserveGuard is the part of Observe that nothing else may hold up: it looks at the
@@ -394,6 +417,9 @@ const (
 // WarnVRF is the standing warning about a link-local hop in a VRF, where Linux 6.1 does
 // not find the receiver of what came out of ESP.
 const WarnVRF = "link-local addresses in a VRF: Linux 6.1 loses what comes in ESP (take global addresses, or the interface out of the VRF)"
+
+// WarnIKE begins the warning that SAs do their work and strongSwan does not.
+const WarnIKE = "messages pass in ESP, but not for ever: "
 
 // WarnBlocks begins the warning that the second barrier is not whole.
 const WarnBlocks = "the kernel's block policies are not in place, and the guard table alone holds messages in clear back: "

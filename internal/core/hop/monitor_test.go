@@ -29,6 +29,7 @@ type world struct {
 	asked   []string
 	told    []string
 	serial  uint32
+	busy    bool // at each look more has been sent, and nothing has come
 }
 
 func newWorld(t *testing.T, h hop.Hop) *world {
@@ -46,6 +47,9 @@ func ikeHop(role trust.Role) hop.Hop {
 func (w *world) step(d time.Duration) []string {
 	w.t.Helper()
 	w.now.Boot, w.now.Wall = w.now.Boot.After(d), w.now.Wall.Add(d)
+	if c := w.seen.Charon; w.busy && c != nil && len(c.IKE) > 0 {
+		c.IKE[0].Children[0].Out.Packets += 5
+	}
 	actions, notes := w.monitor.Observe(w.now, &w.seen)
 	w.seen.Events = nil
 	var asked []string
@@ -184,7 +188,7 @@ func TestTakenAway(t *testing.T) {
 		"SA":                         {func(w *world) { w.seen.Charon.IKE = nil; w.seen.Kernel.States = nil }, "no SA: not negotiated yet", "initiate srv dhcp"},
 		"SA in the kernel, inbound":  {func(w *world) { w.seen.Kernel.States = w.seen.Kernel.States[1:] }, "an SA is missing in the kernel", "reinstall connection srv"},
 		"SA in the kernel, outbound": {func(w *world) { w.seen.Kernel.States = w.seen.Kernel.States[:1] }, "an SA is missing in the kernel", "reinstall connection srv"},
-		"answers":                    {func(w *world) { w.seen.Charon.IKE[0].Probing = true }, "the peer does not answer", "reinstall connection srv"},
+		"answers":                    {func(w *world) { w.seen.Charon.IKE[0].Probing, w.busy = true, true }, "the peer does not answer", "reinstall connection srv"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, ikeHop(trust.Server))

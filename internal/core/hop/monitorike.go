@@ -31,7 +31,7 @@ func (w *watched) observeIKE(now instant.Now, v *view) (problem string, actions 
 	}
 	w.account(mine)
 	// After a reboot of the peer there may be a good SA beside the stale one.
-	silent := lasting(now.Boot, mine, w.probing, deafAfter, func(s *IKESA) bool { return s.Probing })
+	silent := w.silent(now.Boot, mine)
 	hangs := len(lasting(now.Boot, mine, w.hanging, hangAfter, func(s *IKESA) bool { return !s.Established })) > 0
 	again := func(why string) (string, []Action) {
 		if !w.reinstall.due(now.Boot) {
@@ -46,7 +46,9 @@ func (w *watched) observeIKE(now instant.Now, v *view) (problem string, actions 
 	case !w.hasPolicies(v):
 		return again(noPolicy)
 	}
-	if lost, twice := w.lacksState(v, mine); twice {
+	if lost, twice := w.lacksState(v, mine); w.serving(v, mine, "dhcp", silent) != nil {
+		// Another does its work, as while both ends rekey at once.
+	} else if twice {
 		return again(noState)
 	} else if lost {
 		return w.state.Problem, nil
@@ -92,6 +94,26 @@ func (w *watched) negotiate(now instant.Instant, mine []*IKESA, selector string,
 // negotiating reports whether one of a hop's IKE SAs is on its way.
 func negotiating(mine []*IKESA) bool {
 	return slices.ContainsFunc(mine, func(s *IKESA) bool { return !s.Established })
+}
+
+// enoughUnanswered is how many packets must have left in vain before an SA counts as
+// one that does not work.
+const enoughUnanswered = 3
+
+// silent are the hop's IKE SAs whose peer does not answer. That its strongSwan does not
+// is not enough: as long as ESP comes in, or nothing is sent that could be answered,
+// the SAs may do their work, and may be all there is while that strongSwan hangs.
+func (w *watched) silent(now instant.Instant, mine []*IKESA) map[uint32]bool {
+	before := len(w.probing)
+	long := lasting(now, mine, w.probing, deafAfter, func(s *IKESA) bool { return s.Probing })
+	in, out := w.state.In.Packets, w.state.Out.Packets
+	if before == 0 || in > w.probed[0] {
+		w.probed = [2]uint64{in, out}
+	}
+	if out < w.probed[1]+enoughUnanswered {
+		return nil
+	}
+	return long
 }
 
 // lasting are those of a hop's IKE SAs of which something has been true for

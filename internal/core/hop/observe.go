@@ -16,6 +16,7 @@ type IKESA struct {
 	Hop         string
 	ID          uint32 // strongSwan's number of it
 	Established bool
+	Outdated    bool          // it was made before the connection that is loaded now, and ends
 	Age         time.Duration // since it was established
 	Probing     bool          // a dead peer detection waits for its answer
 	Children    []ChildSA
@@ -52,6 +53,7 @@ type XfrmState struct {
 	Age          time.Duration
 	ReplayErrors uint64
 	AuthErrors   uint64
+	AsInstalled  bool // a manual one, and just as Install was asked for it last, keys and all
 }
 
 // XfrmPolicy is one policy for input or output in the kernel.

@@ -21,7 +21,8 @@ type Kernel struct {
 	mu     sync.Mutex // guards all following fields
 	reader *bulk.Conn
 	writer *netlink.Handle
-	blocks []hop.Policy // that Block was asked for last
+	blocks []hop.Policy      // that Block was asked for last
+	manual []hop.Association // that Install was asked for last
 }
 
 // OpenKernel opens XFRM in the network namespace of the calling thread. A kernel
@@ -72,8 +73,16 @@ func (k *Kernel) Observe() (hop.Kernel, error) {
 	if err != nil {
 		return seen, err
 	}
+	ours := make(map[string]*hop.Association, len(k.manual))
+	for i := range k.manual {
+		ours[placeOf(k.manual[i].Dest, k.manual[i].SPI)] = &k.manual[i]
+	}
 	for i := range states {
-		seen.States = append(seen.States, states[i].XfrmState)
+		s := states[i].XfrmState
+		if a := ours[placeOf(s.Dest, s.SPI)]; a != nil {
+			s.AsInstalled = s.Reqid == a.Reqid && states[i].is(a)
+		}
+		seen.States = append(seen.States, s)
 	}
 	for i := range policies {
 		seen.Policies = append(seen.Policies, policies[i].XfrmPolicy)
@@ -108,6 +117,7 @@ func (k *Kernel) Install(hops []hop.Hop) error {
 	if err != nil {
 		return err
 	}
+	k.manual = p.associations
 	return errors.Join(p.addStates(false), p.addStates(true), p.addPolicies(), p.removeStates(), p.removePolicies())
 }
 

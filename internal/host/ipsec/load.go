@@ -143,6 +143,16 @@ func (s *Strongswan) put(ctx context.Context, keys *ring, h *hop.Hop) error {
 		same = slices.Contains(keys.shared, made)
 	}
 	if !same {
+		// They may be listed for a while still.
+		sas, err := s.sas(ctx)
+		if err != nil {
+			return err
+		}
+		for i := range sas {
+			if sas[i].Hop == h.Name {
+				s.outdated[sas[i].ID] = true
+			}
+		}
 		if err := s.terminate(ctx, name); err != nil {
 			return err
 		}

@@ -79,7 +79,17 @@ func (s *Strongswan) sas(ctx context.Context) ([]hop.IKESA, error) {
 		return nil
 	})
 	slices.SortFunc(all, func(a, b hop.IKESA) int { return int(a.ID) - int(b.ID) })
-	return all, err
+	if err != nil {
+		return nil, err
+	}
+	listed := make(map[uint32]bool, len(s.outdated))
+	for i := range all {
+		if all[i].Outdated = s.outdated[all[i].ID]; all[i].Outdated {
+			listed[all[i].ID] = true
+		}
+	}
+	s.outdated = listed
+	return all, nil
 }
 
 func ikeSA(name string, m *vici.Message) hop.IKESA {

@@ -40,9 +40,10 @@ type Strongswan struct {
 	log   *slog.Logger
 	pause time.Duration
 
-	turn    chan struct{} // has room for one: who is in may use what follows
-	session session
-	loaded  map[string]loaded // by connection name
+	turn     chan struct{} // has room for one: who is in may use what follows
+	session  session
+	loaded   map[string]loaded // by connection name
+	outdated map[uint32]bool   // IKE SAs that were made before what is loaded now
 
 	mu   sync.Mutex // guards all following fields
 	hops []ends
@@ -69,7 +70,7 @@ func Open(o Options) *Strongswan {
 		owner: o.Owner, log: o.Logger, pause: min(eventPause, o.Limit),
 		turn:    make(chan struct{}, 1),
 		session: session{socket: o.Socket, limit: o.Limit},
-		loaded:  make(map[string]loaded),
+		loaded:  make(map[string]loaded), outdated: make(map[uint32]bool),
 	}
 }
 

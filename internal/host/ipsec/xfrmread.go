@@ -108,6 +108,11 @@ func parsePolicy(b []byte) (laid, bool) {
 	if len(b) < nl.SizeofXfrmUserpolicyInfo {
 		return laid{}, false
 	}
+	return policyFrom(b, b[nl.SizeofXfrmUserpolicyInfo:])
+}
+
+// policyFrom reads a policy whose attributes stand elsewhere, or nowhere.
+func policyFrom(b, attrs []byte) (laid, bool) {
 	m := nl.DeserializeXfrmUserpolicyInfo(b)
 	if m.Dir != uint8(netlink.XFRM_DIR_IN) && m.Dir != uint8(netlink.XFRM_DIR_OUT) {
 		return laid{}, false
@@ -128,7 +133,7 @@ func parsePolicy(b []byte) (laid, bool) {
 		link:  m.Sel.Ifindex,
 	}
 	allow := m.Action == uint8(netlink.XFRM_POLICY_ALLOW)
-	bulk.Attrs(b[nl.SizeofXfrmUserpolicyInfo:], func(kind uint16, v []byte) {
+	bulk.Attrs(attrs, func(kind uint16, v []byte) {
 		if kind != nl.XFRMA_TMPL || len(v) < nl.SizeofXfrmUserTmpl {
 			return
 		}

@@ -1,0 +1,306 @@
+package hop
+
+import (
+	"net/netip"
+	"reflect"
+	"slices"
+)
+
+// Gate is user space's own word on whether messages may go to a protected peer, and
+// whether what came from it is believed. For each hop it is open only while the
+// kernel has policies that demand ESP, both ways, and SAs both ways that are known to
+// be made with today's stanza. It is closed at once by what the kernel tells (Take),
+// and opened by nothing but a look at the kernel (See).
+//
+// What an SA was made with is kept with its number. Known are those of a connection
+// that strongSwan says it has as we loaded it, and manual ones as we installed them.
+// One that is added beside a known one with the same request id, while the hop is
+// open, takes its place for the moment: a rekeyed SA is used at once, and strongSwan
+// tells of it a little later. If it does not list it then, it is not known.
+type Gate struct {
+	hops   []*gated
+	remote map[netip.Addr][]*gated
+	closed uint64 // how often something that was told closed a hop, or might have
+}
+
+// gated is a hop and its SAs.
+type gated struct {
+	hop  *Hop
+	open bool
+	ripe bool   // what was seen last would open it
+	why  string // it is closed
+	sas  []knownSA
+}
+
+type knownSA struct {
+	arrival
+	out      bool
+	selector string // empty: all of the hop's
+	reqid    uint32
+	sure     bool
+	doubts   int // looks at strongSwan that did not find it
+}
+
+// KernelEvent is one change of XFRM, whoever made it.
+type KernelEvent struct {
+	Kind   KernelEventKind
+	State  XfrmState
+	Policy XfrmPolicy
+}
+
+// KernelEventKind says what changed.
+type KernelEventKind uint8
+
+// The kinds. EventsLost says that there were some of which nothing is known.
+const (
+	StateAdded KernelEventKind = iota + 1
+	StateGone
+	PolicySet
+	PolicyGone
+	StatesFlushed
+	PoliciesFlushed
+	EventsLost
+)
+
+// Why a hop is closed.
+const (
+	notSeen   = "the kernel has not been looked at yet"
+	unknownSA = "no SA that is known to be made with the keys of the configuration"
+	bypassed  = "a policy of somebody else lets messages pass in clear"
+	lostEvent = "what changed in the kernel was not heard"
+)
+
+// Configure takes the hops there are. What is known of one that has not changed stays.
+func (g *Gate) Configure(hops []Hop) {
+	old := g.hops
+	g.hops, g.remote = nil, make(map[netip.Addr][]*gated, len(hops))
+	for i := range hops {
+		h := &gated{hop: &hops[i], why: notSeen}
+		for _, before := range old {
+			if reflect.DeepEqual(before.hop, h.hop) {
+				h.open, h.why, h.sas = before.open, before.why, before.sas
+				break
+			}
+		}
+		g.hops = append(g.hops, h)
+		g.remote[h.hop.Remote] = append(g.remote[h.hop.Remote], h)
+	}
+	g.closed++
+}
+
+// May reports whether a message may pass between two addresses. A zone or link does
+// not count: the same pair on two links is not configured. What is none of a
+// protected peer's may.
+func (g *Gate) May(local, remote netip.Addr) bool {
+	if len(g.hops) == 0 {
+		return true
+	}
+	hops := g.remote[remote.WithZone("")]
+	for _, h := range hops {
+		if h.hop.Local == local.WithZone("") {
+			return h.open
+		}
+	}
+	return len(hops) == 0
+}
+
+// Why says of each hop why it is closed; empty if it is open.
+func (g *Gate) Why() map[string]string {
+	why := make(map[string]string, len(g.hops))
+	for _, h := range g.hops {
+		why[h.hop.Name] = h.why
+	}
+	return why
+}
+
+// Shut reports whether some hop is closed.
+func (g *Gate) Shut() bool {
+	return slices.ContainsFunc(g.hops, func(h *gated) bool { return !h.open })
+}
+
+// Closed counts what was told that closed a hop, or might have.
+func (g *Gate) Closed() uint64 { return g.closed }
+
+func (g *Gate) close(h *gated, why string) {
+	g.closed++
+	h.open, h.ripe, h.why = false, false, why
+}
+
+// Take takes in what the kernel tells.
+func (g *Gate) Take(e *KernelEvent) {
+	for _, h := range g.hops {
+		switch e.Kind {
+		case StateAdded:
+			h.added(&e.State)
+		case StateGone:
+			if h.forget(arrival{e.State.Dest, e.State.SPI}) && !h.served() {
+				g.close(h, noState)
+			}
+		case StatesFlushed:
+			h.sas = nil
+			g.close(h, noState)
+		case PolicyGone:
+			if h.wants(e.Policy.selector()) {
+				g.close(h, noPolicy)
+			}
+		case PolicySet:
+			// One that demands ESP may take another's place, one that blocks lets
+			// nothing pass.
+			if !e.Policy.ESP && !e.Policy.Block && h.passedBy(&e.Policy) {
+				g.close(h, bypassed)
+			}
+		case PoliciesFlushed:
+			g.close(h, noPolicy)
+		case EventsLost:
+			g.close(h, lostEvent)
+		}
+	}
+}
+
+// added takes a new SA for one of the hop's until strongSwan is asked.
+func (h *gated) added(s *XfrmState) {
+	out := s.Source == h.hop.Local && s.Dest == h.hop.Remote
+	if !h.open || !out && (s.Source != h.hop.Remote || s.Dest != h.hop.Local) {
+		return
+	}
+	at := arrival{s.Dest, s.SPI}
+	like := slices.IndexFunc(h.sas, func(k knownSA) bool { return k.out == out && k.reqid == s.Reqid })
+	if like < 0 || slices.ContainsFunc(h.sas, func(k knownSA) bool { return k.arrival == at }) {
+		return
+	}
+	h.sas = append(h.sas, knownSA{arrival: at, out: out, selector: h.sas[like].selector, reqid: s.Reqid})
+}
+
+func (h *gated) forget(at arrival) bool {
+	n := len(h.sas)
+	h.sas = slices.DeleteFunc(h.sas, func(k knownSA) bool { return k.arrival == at })
+	return len(h.sas) < n
+}
+
+// wants reports whether a policy is one of those that the hop's datagrams need.
+func (h *gated) wants(p XfrmPolicy) bool {
+	return slices.ContainsFunc(h.hop.Selectors(), func(s Selector) bool {
+		both := h.hop.both(s)
+		return s.Protocol == UDP && (p == both[0] || p == both[1])
+	})
+}
+
+func (h *gated) passedBy(p *XfrmPolicy) bool {
+	return slices.ContainsFunc(h.hop.Selectors(), func(s Selector) bool {
+		both := h.hop.both(s)
+		return p.covers(&both[0]) || p.covers(&both[1])
+	})
+}
+
+// served reports whether there are known SAs both ways for all of the hop's datagrams.
+func (h *gated) served() bool {
+	for _, s := range h.hop.Selectors() {
+		if s.Protocol != UDP {
+			continue
+		}
+		for _, out := range [2]bool{false, true} {
+			if !slices.ContainsFunc(h.sas, func(k knownSA) bool { return k.out == out && (k.selector == "" || k.selector == s.Name) }) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// See takes in what was looked at. It closes what has to be closed, and says whether
+// there is a hop that Open would open.
+func (g *Gate) See(seen *Seen) (ripe bool) {
+	if seen.Kernel == nil {
+		for _, h := range g.hops {
+			g.close(h, noKernel+seen.KernelError)
+			h.ripe = false
+		}
+		return false
+	}
+	v := newView(seen)
+	for _, h := range g.hops {
+		h.learn(v)
+		why := ""
+		for _, s := range h.hop.Selectors() {
+			switch {
+			case s.Protocol != UDP:
+			case !v.requires(h.hop, s):
+				why = noPolicy
+			case v.passes(h.hop, s):
+				why = bypassed
+			}
+		}
+		if why == "" && !h.served() {
+			why = unknownSA
+		}
+		if h.ripe = why == "" && !h.open; h.ripe {
+			ripe = true
+		}
+		if why != "" {
+			h.open, h.why = false, why
+		}
+	}
+	return ripe
+}
+
+// Open opens the hops that were seen to be protected. closed is what Closed was before
+// they were looked at: where something was told since, what was seen may be older than
+// that, and false says that it has to be looked at again.
+func (g *Gate) Open(closed uint64) bool {
+	if g.closed != closed {
+		return false
+	}
+	for _, h := range g.hops {
+		if h.ripe {
+			h.open, h.ripe, h.why = true, false, ""
+		}
+	}
+	return true
+}
+
+// learn brings the known SAs in line with what kernel and strongSwan have.
+func (h *gated) learn(v *view) {
+	h.sas = slices.DeleteFunc(h.sas, func(k knownSA) bool { return v.states[k.arrival] == nil })
+	if h.hop.Manual != nil {
+		h.sas = h.sas[:0]
+		out := arrival{h.hop.Remote, h.hop.Manual.Out.SPI}
+		if s := v.states[out]; s != nil && s.AsInstalled {
+			h.sas = append(h.sas, knownSA{arrival: out, out: true, reqid: s.Reqid, sure: true})
+		}
+		for i := range h.hop.Manual.In {
+			in := arrival{h.hop.Local, h.hop.Manual.In[i].SPI}
+			if s := v.states[in]; s != nil && s.AsInstalled {
+				h.sas = append(h.sas, knownSA{arrival: in, reqid: s.Reqid, sure: true})
+			}
+		}
+		return
+	}
+	if v.Charon == nil || !v.loaded[h.hop.Name] {
+		return // what was known is, and strongSwan cannot be asked for more
+	}
+	listed := make(map[arrival]string)
+	for _, i := range v.ike[h.hop.Name] {
+		for _, c := range i.Children {
+			if i.Established && !i.Outdated {
+				listed[arrival{h.hop.Local, c.SPIIn}] = c.Selector
+				listed[arrival{h.hop.Remote, c.SPIOut}] = c.Selector
+			}
+		}
+	}
+	for at, selector := range listed {
+		s := v.states[at]
+		if s == nil {
+			continue
+		}
+		h.forget(at)
+		h.sas = append(h.sas, knownSA{arrival: at, out: at.dest == h.hop.Remote, selector: selector, reqid: s.Reqid, sure: true})
+	}
+	h.sas = slices.DeleteFunc(h.sas, func(k knownSA) bool { return !k.sure && k.doubts >= maxDoubts })
+	for i := range h.sas {
+		h.sas[i].doubts++
+	}
+}
+
+// maxDoubts is how often strongSwan may not list an SA that was added beside a known
+// one: it was asked at the same moment, perhaps.
+const maxDoubts = 3
