@@ -212,7 +212,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	if d.conn, err = udp.Open(udp.Options{Logger: d.log}); err != nil {
 		return err
 	}
-	out := gated{d.conn, d.hops.May}
+	out := gatedSockets{d.conn, d.hops.May}
 	d.loop.net.conn, d.pipe.send, d.loop.intake.conn, d.loop.intake.may = out, out, d.conn, d.hops.May
 	if runtime.GOMAXPROCS(0) > fewCores {
 		d.loop.senders = newSenders(d.loop.net.send, d.loop.endTurn)

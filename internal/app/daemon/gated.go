@@ -6,19 +6,19 @@ import (
 	"fairlead/internal/host/udp"
 )
 
-// gated is the sockets, but for datagrams to peers that may not leave now: user space's
+// gatedSockets is the sockets, but for datagrams to peers that may not leave now: user space's
 // own barrier before those of the kernel.
-type gated struct {
+type gatedSockets struct {
 	sockets
 	may func(local, remote netip.Addr) bool // protect.Supervisor's
 }
 
-func (g gated) refuses(o *udp.Outgoing) bool {
+func (g gatedSockets) refuses(o *udp.Outgoing) bool {
 	return o.Kind == udp.ToPeer && !g.may(o.Source, o.Dest.Addr())
 }
 
 // Send sends what lies between those that are refused.
-func (g gated) Send(batch []udp.Outgoing, failed func(i int, err error)) {
+func (g gatedSockets) Send(batch []udp.Outgoing, failed func(i int, err error)) {
 	first := 0
 	for i := range batch {
 		if !g.refuses(&batch[i]) {

@@ -197,7 +197,8 @@ func TestRFC8213_3_RelayWhileFlushed(t *testing.T) {
 		t.Errorf("stored: %+v, error %v", got, err)
 	}
 	w.configure("    protection: none\n")
-	need(t, control.NewClient(w.program.Socket).Reload(t.Context()))
+	_, err := control.NewClient(w.program.Socket).Reload(t.Context(), control.ReloadRequest{})
+	need(t, err)
 	again := w.busy()
 	defer again()
 	until(t, "without protection the server is asked, and believed", func() bool {
