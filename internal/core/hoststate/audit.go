@@ -19,6 +19,7 @@ type Counts struct {
 	StandIns int // of these, unreachable in place of a lease's own
 	Elements int // wanted
 	Refused  int // leases whose route the kernel did not take
+	Unproved int // leases on point-to-point interfaces that may lead to somebody else by now
 }
 
 // Counts costs nothing.

@@ -25,11 +25,11 @@ func (le *lease) holding() holding {
 }
 
 // wantsOf is the elements of one lease. None for a link that is not
-// client-facing, and none for an assigned address that an on-link prefix covers
-// anyway.
+// client-facing, none for an assigned address that an on-link prefix covers
+// anyway, and none while the lease is not proved.
 func (rec *link) wantsOf(le *lease) holding {
 	var h holding
-	if rec.policy == nil || rec.covers(le.prefix) {
+	if rec.policy == nil || rec.covers(le.prefix) || !rec.proves(le) {
 		return h
 	}
 	ethernet := le.linkLayer.Len() == 6
@@ -200,6 +200,7 @@ func (rec *link) putAll(dst map[Element]bool, set Set, prefixes []netip.Prefix) 
 // settleLease brings one lease, which held was, up to date. The filter lets a
 // source pass before its route is there.
 func (s *State) settleLease(ops []Op, rec *link, le *lease, was holding) []Op {
+	s.weigh(rec, le)
 	ops = s.hold(ops, rec, le, was, rec.wantsOf(le))
 	return s.claimRoute(ops, le, rec.routeOf(le))
 }

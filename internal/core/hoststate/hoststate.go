@@ -28,6 +28,8 @@ type Link struct {
 	VRF          string         // name of the VRF device it is enslaved to, its own if it is one, else empty
 	Table        uint32         // routing table of that VRF; 254 (main) without one
 	Addrs        []netip.Prefix // address and on-link prefix length, in the kernel's order, tentative and failed ones left out
+	Peers        []netip.Addr   // addresses at the other end that the kernel knows, of a point-to-point interface
+	CarrierDowns uint32         // how often a point-to-point interface has lost its carrier
 }
 
 // FilterMode is how strictly sources are checked on a client-facing link (RFC
@@ -67,6 +69,7 @@ type Policy struct {
 	// LoopExempt lists destinations to which Loop does not apply (RFC 8987 R-5:
 	// per-destination policy).
 	LoopExempt []netip.Prefix
+	Reuse      Reuse
 	Shared     bool // several clients on the link: loops are told by link-layer address
 }
 
@@ -77,7 +80,8 @@ type Lease struct {
 	Prefix     netip.Prefix
 	NextHop    netip.Addr // the client's link-local address
 	LinkLayer  linkaddr.Addr
-	LoopExempt bool // the client is exempt from Loop (RFC 8987 R-5: per-client policy)
+	LoopExempt bool   // the client is exempt from Loop (RFC 8987 R-5: per-client policy)
+	Line       uint32 // on which it is proved, see State.Line; 0: on none
 }
 
 // Route is one wanted IPv6 route. Table, Prefix and Metric are its identity in

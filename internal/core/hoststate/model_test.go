@@ -117,6 +117,7 @@ func drawPolicy(t *rapid.T) *Policy {
 		Metric:     rapid.SampledFrom([]uint32{0, 1024, 4096}).Draw(t, "metric"),
 		LoopExempt: rapid.SliceOfNDistinct(rapid.SampledFrom(somePrefixes), 0, 1, rapid.ID).Draw(t, "exempt"),
 		Shared:     rapid.Bool().Draw(t, "shared"),
+		Reuse:      Reuse(rapid.IntRange(0, 2).Draw(t, "reuse")),
 	}
 }
 
@@ -131,6 +132,9 @@ func step(t *rapid.T, s *State, w *twin) (ops []Op, again func() []Op) {
 			Running: rapid.Bool().Draw(t, "running"), PointToPoint: rapid.Bool().Draw(t, "point to point"),
 			Table: rapid.SampledFrom([]uint32{254, 10}).Draw(t, "table"),
 			Addrs: rapid.SliceOfNDistinct(rapid.SampledFrom(someAddrs), 0, 3, rapid.ID).Draw(t, "addrs"),
+			Peers: rapid.SliceOfNDistinct(rapid.SampledFrom(someHops[1:]), 0, 1, rapid.ID).Draw(t, "peers"),
+
+			CarrierDowns: uint32(rapid.IntRange(0, 1).Draw(t, "carrier lost")),
 		}
 		w.setLink(l)
 		again = func() []Op { return s.SetLink(nil, l) }
@@ -145,6 +149,9 @@ func step(t *rapid.T, s *State, w *twin) (ops []Op, again func() []Op) {
 		l := Lease{
 			Link: name, Prefix: prefix, NextHop: rapid.SampledFrom(someHops).Draw(t, "next hop"),
 			LinkLayer: rapid.SampledFrom(someMACs).Draw(t, "mac"), LoopExempt: rapid.Bool().Draw(t, "exempt"),
+		}
+		if rapid.Bool().Draw(t, "proved") {
+			l.Line = s.Line(name)
 		}
 		w.put(l)
 		again = func() []Op { return s.Put(nil, l) }
@@ -219,7 +226,7 @@ func checkWhole(t *rapid.T, s *State, w *twin, k *kernel) {
 	}
 	want := Counts{
 		Links: len(w.links), Leases: len(w.leases), Routes: len(k.routes), StandIns: got.StandIns,
-		Elements: len(k.elements), Refused: len(w.refused),
+		Elements: len(k.elements), Refused: len(w.refused), Unproved: w.unproved(),
 	}
 	if got != want {
 		t.Fatalf("counts: got %+v, want %+v", got, want)

@@ -12,18 +12,19 @@ import (
 var (
 	mac1    = linkaddr.From([]byte{2, 0, 0, 0, 0, 1})
 	eth     = Link{Index: 5, Name: "c0", Up: true, Running: true, Table: 254, Addrs: []netip.Prefix{netip.MustParsePrefix("2001:db8:1::1/64")}}
-	ppp     = Link{Index: 6, Name: "ppp0", Up: true, PointToPoint: true, Table: 254}
+	ppp     = Link{Index: 6, Name: "ppp0", Up: true, Running: true, PointToPoint: true, Table: 254}
 	guard   = Policy{Filter: FilterLink, Loop: LoopDrop}
 	granted = Lease{Link: "c0", Prefix: netip.MustParsePrefix("2001:db8:100::/56"), NextHop: netip.MustParseAddr("fe80::1"), LinkLayer: mac1}
 )
 
-// with is a state with one link under a policy, and the kernel that follows it.
+// with is a state with one link under a policy, and the kernel that follows it. The
+// leases are proved there.
 func with(t *testing.T, l Link, p Policy, leases ...Lease) (*State, *kernel) {
 	t.Helper()
 	s, k := New(), newKernel()
 	ops := s.SetPolicy(s.SetLink(nil, l), l.Name, &p)
 	for _, le := range leases {
-		le.Link = l.Name
+		le.Link, le.Line = l.Name, s.Line(l.Name)
 		ops = s.Put(ops, le)
 	}
 	follow(t, k, ops)
@@ -53,7 +54,7 @@ func TestR1RouteFollowsLease(t *testing.T) {
 	s, k := with(t, ppp, Policy{}, granted)
 	want(t, k, "route 2001:db8:100::/56 via fe80::1 dev 6 table 254 metric 1024")
 	moved := granted
-	moved.Link, moved.NextHop = "ppp0", netip.MustParseAddr("fe80::2")
+	moved.Link, moved.Line, moved.NextHop = "ppp0", s.Line("ppp0"), netip.MustParseAddr("fe80::2")
 	follow(t, k, s.Put(nil, moved))
 	want(t, k, "route 2001:db8:100::/56 via fe80::2 dev 6 table 254 metric 1024")
 	follow(t, k, s.Delete(nil, "ppp0", granted.Prefix))
@@ -190,7 +191,9 @@ func TestSamePrefixOnTwoLinks(t *testing.T) {
 	s, k := with(t, eth, Policy{}, granted)
 	other := granted
 	other.Link = "ppp0"
-	follow(t, k, s.Put(s.SetPolicy(s.SetLink(nil, ppp), "ppp0", &Policy{}), other))
+	follow(t, k, s.SetPolicy(s.SetLink(nil, ppp), "ppp0", &Policy{}))
+	other.Line = s.Line("ppp0")
+	follow(t, k, s.Put(nil, other))
 	want(t, k, "route 2001:db8:100::/56 via fe80::1 dev 6 table 254 metric 1024")
 	follow(t, k, s.Delete(nil, "ppp0", granted.Prefix))
 	want(t, k, "route 2001:db8:100::/56 via fe80::1 dev 5 table 254 metric 1024")

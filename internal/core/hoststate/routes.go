@@ -74,7 +74,7 @@ func (s *State) wanted(id routeID, w *lease) (link int32, gateway hop, ok bool) 
 	// RFC 8987 S-2: the route stays while the next hop cannot be reached. While
 	// the kernel would not have it, an unreachable one stands in.
 	on := s.byID[w.link]
-	if !on.present || !on.Up || w.refused {
+	if !on.present || !on.Up || w.refused || w.unproved {
 		return 0, hop{}, true
 	}
 	if w.nextHop == (hop{}) && !on.PointToPoint && id.prefix.bits != 128 {

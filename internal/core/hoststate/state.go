@@ -21,6 +21,7 @@ type State struct {
 	routes     map[routeID]claim
 	aggregates map[routeID]bool
 	puts       uint64 // number of the last Put
+	lines      uint32 // number of the newest line
 	counts     Counts
 	comparison *Comparison // under way; nil: none
 	silent     bool        // no operations are wanted
@@ -33,6 +34,8 @@ type linkID uint32
 type link struct {
 	Link    // as last told; while it is gone: index 0, down, no addresses
 	present bool
+	told    bool // it was present once
+	line    uint32
 	policy  *Policy
 	onLink  []netip.Prefix
 	id      linkID
@@ -58,8 +61,10 @@ type lease struct {
 	put       uint64 // the later of two Puts wins the route
 	nextHop   hop
 	linkLayer linkaddr.Addr
+	line      uint32 // on which it is proved; 0: on none
 	exempt    bool
 	refused   bool // until the link's next event
+	unproved  bool // and counted as such
 
 	source, loop  Set    // families of which it holds elements
 	table, metric uint32 // of its route; table 0: it has none
@@ -81,15 +86,16 @@ func New() *State {
 func (s *State) SetLink(ops []Op, l Link) []Op {
 	rec := s.link(l.Name)
 	same := rec.present && rec.Index == l.Index && rec.Up == l.Up && rec.Table == l.Table &&
-		rec.PointToPoint == l.PointToPoint && slices.Equal(rec.Addrs, l.Addrs)
+		rec.PointToPoint == l.PointToPoint && slices.Equal(rec.Addrs, l.Addrs) && slices.Equal(rec.Peers, l.Peers)
+	same = !s.follow(rec, &l) && same
 	if !rec.present {
 		s.counts.Links++
 	}
 	if l.Table == 0 {
 		l.Table = MainTable
 	}
-	l.Addrs = slices.Clone(l.Addrs)
-	rec.Link, rec.present = l, true
+	l.Addrs, l.Peers = slices.Clone(l.Addrs), slices.Clone(l.Peers)
+	rec.Link, rec.present, rec.told = l, true, true
 	s.occupy(rec)
 	if same && rec.refused == 0 {
 		return ops
@@ -101,14 +107,16 @@ func (s *State) SetLink(ops []Op, l Link) []Op {
 // RemoveLink takes note that an interface is gone. Its leases stay, with
 // unreachable routes standing in for theirs (RFC 8987 S-2), and so do the
 // elements, which go by name: an interface made anew is filtered from its first
-// packet. Of the names without leases that holds for the newest maxVacant.
+// packet. Of the names without leases that holds for the newest maxVacant. Those of
+// a point-to-point interface have no elements until they are proved again.
 func (s *State) RemoveLink(ops []Op, name string) []Op {
 	rec := s.links[name]
 	if rec == nil || !rec.present {
 		return ops
 	}
 	s.counts.Links--
-	rec.present, rec.Index, rec.Up, rec.Running, rec.Addrs = false, 0, false, false, nil
+	rec.present, rec.Index, rec.Up, rec.Running, rec.Addrs, rec.Peers = false, 0, false, false, nil, nil
+	s.renew(rec, rec.PointToPoint)
 	s.forgive(rec)
 	return s.forget(s.settleLink(ops, rec), rec)
 }
@@ -124,8 +132,8 @@ func (s *State) SetPolicy(ops []Op, name string, p *Policy) []Op {
 	return s.forget(s.settleLink(ops, rec), rec)
 }
 
-// Put takes note of a lease that is new, or whose next hop, link-layer address
-// or exemption changed. A prefix leased on two links is routed to the one that
+// Put takes note of a lease that is new, or whose next hop, link-layer address,
+// line or exemption changed. A prefix leased on two links is routed to the one that
 // was put last. A prefix that is not IPv6 is ignored.
 func (s *State) Put(ops []Op, l Lease) []Op {
 	if !l.Prefix.IsValid() || !l.Prefix.Addr().Is6() || l.Prefix.Addr().Is4In6() {
@@ -144,7 +152,7 @@ func (s *State) Put(ops []Op, l Lease) []Op {
 		s.pardon(le)
 	}
 	was := le.holding()
-	le.put, le.nextHop, le.linkLayer, le.exempt = s.puts, next, l.LinkLayer, l.LoopExempt
+	le.put, le.nextHop, le.linkLayer, le.exempt, le.line = s.puts, next, l.LinkLayer, l.LoopExempt, l.Line
 	return s.settleLease(ops, rec, le, was)
 }
 
@@ -168,6 +176,9 @@ func (s *State) Delete(ops []Op, name string, p netip.Prefix) []Op {
 		return ops
 	}
 	s.pardon(le)
+	if le.unproved {
+		s.counts.Unproved--
+	}
 	ops = s.hold(ops, rec, le, le.holding(), holding{})
 	ops = s.claimRoute(ops, le, routeID{})
 	s.part(rec, le)

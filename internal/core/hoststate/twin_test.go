@@ -14,6 +14,7 @@ type twin struct {
 	policies   map[string]Policy
 	leases     map[twinKey]twinLease
 	refused    map[twinKey]bool
+	lines      map[string]int // how often a name has become another line
 	aggregates []Aggregate
 	clock      int
 }
@@ -26,16 +27,22 @@ type twinKey struct {
 type twinLease struct {
 	Lease
 	when int
+	line int // on which it was proved; -1: on none
 }
 
 func newTwin() *twin {
 	return &twin{
 		links: map[string]Link{}, last: map[string]Link{}, policies: map[string]Policy{},
-		leases: map[twinKey]twinLease{}, refused: map[twinKey]bool{},
+		leases: map[twinKey]twinLease{}, refused: map[twinKey]bool{}, lines: map[string]int{},
 	}
 }
 
 func (t *twin) setLink(l Link) {
+	was, there := t.links[l.Name]
+	if !there || was.Index != l.Index || was.PointToPoint != l.PointToPoint || was.CarrierDowns != l.CarrierDowns ||
+		(was.Up && was.Running) != (l.Up && l.Running) {
+		t.lines[l.Name]++
+	}
 	t.links[l.Name], t.last[l.Name] = l, l
 	t.forgive(l.Name)
 }
@@ -43,6 +50,7 @@ func (t *twin) setLink(l Link) {
 func (t *twin) removeLink(name string) {
 	if _, ok := t.links[name]; ok {
 		delete(t.links, name)
+		t.lines[name]++
 		t.forgive(name)
 	}
 }
@@ -61,7 +69,33 @@ func (t *twin) put(l Lease) {
 		delete(t.refused, k)
 	}
 	t.clock++
-	t.leases[k] = twinLease{l, t.clock}
+	t.leases[k] = twinLease{l, t.clock, -1}
+	if l.Line != 0 {
+		t.leases[k] = twinLease{l, t.clock, t.lines[l.Link]}
+	}
+}
+
+// proved reports whether the link leads to the client of a lease.
+func (t *twin) proved(k twinKey, l twinLease) bool {
+	last, told := t.last[k.link]
+	switch p := t.policies[k.link]; {
+	case p.Reuse == ReuseNever:
+		return true
+	case !told:
+		return l.LinkLayer.IsValid()
+	case p.Reuse == ReuseFixedAddresses && slices.Contains(t.links[k.link].Peers, l.NextHop):
+		return true
+	}
+	return !last.PointToPoint || l.line == t.lines[k.link]
+}
+
+func (t *twin) unproved() (n int) {
+	for k, l := range t.leases {
+		if _, ok := t.policies[k.link]; ok && !t.proved(k, l) {
+			n++
+		}
+	}
+	return n
 }
 
 func (t *twin) remove(name string, p netip.Prefix) {
@@ -149,7 +183,7 @@ func (t *twin) wanted() map[string]bool {
 	}
 	for k, l := range t.leases {
 		p, ok := t.policies[k.link]
-		if !ok || k.prefix.Bits() == 128 && t.onLink(k.link, k.prefix.Addr()) {
+		if !ok || k.prefix.Bits() == 128 && t.onLink(k.link, k.prefix.Addr()) || !t.proved(k, l) {
 			continue
 		}
 		mac := l.LinkLayer.String()
@@ -199,7 +233,7 @@ func (t *twin) routes() []Route {
 		id := fmt.Sprint(r.Table, r.Prefix, r.Metric)
 		link, there := t.links[k.link]
 		direct := link.PointToPoint || k.prefix.Bits() == 128
-		if there && link.Up && !t.refused[k] && (l.NextHop.IsValid() || direct) {
+		if there && link.Up && !t.refused[k] && t.proved(k, l) && (l.NextHop.IsValid() || direct) {
 			r.Link, r.Gateway = link.Index, l.NextHop
 		}
 		if l.when > when[id] {
