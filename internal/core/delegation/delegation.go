@@ -62,6 +62,7 @@ type Delegation struct {
 	IAID      uint32
 	NextHop   netip.Addr // where the client's messages come from
 	LinkLayer linkaddr.Addr
+	Line      uint32 // on which a server's word about it was heard, see hoststate.State.Line; not kept in the store
 
 	Preferred instant.Instant // when the preferred lifetime ends
 	Valid     instant.Instant // when the valid lifetime ends
@@ -82,6 +83,7 @@ type Grant struct {
 	IAID                uint32
 	NextHop             netip.Addr
 	LinkLayer           linkaddr.Addr // invalid: unknown
+	Line                uint32        // that the word came to
 	Contested           bool          // several hosts say that NextHop is theirs: LinkLayer is that of the last
 	Preferred, Lifetime time.Duration // math.MaxInt64: infinite
 	Server              string

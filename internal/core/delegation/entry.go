@@ -24,6 +24,7 @@ type slot struct {
 	bits                      uint8
 	kind                      Kind
 	source                    Source
+	line                      uint32
 	apart                     uint32 // Table.unchecked when it last overlapped with nobody else's
 
 	preferred, valid instant.Instant
@@ -112,7 +113,7 @@ func (t *Table) fill(s *slot, d *Delegation) {
 
 // fillRest writes what is no text.
 func (t *Table) fillRest(s *slot, d *Delegation) {
-	s.iaid, s.linkLayer, s.kind, s.source = d.IAID, d.LinkLayer, d.Kind, d.Source
+	s.iaid, s.linkLayer, s.line, s.kind, s.source = d.IAID, d.LinkLayer, d.Line, d.Kind, d.Source
 	s.prefix, s.bits, s.nextHop = d.Prefix.Addr().As16(), uint8(d.Prefix.Bits()), d.NextHop.As16()
 	s.preferred, s.valid, s.lifetime = d.Preferred, d.Valid, d.Lifetime
 	s.granted, s.changed = wallNanos(d.Granted), wallNanos(d.Changed)
@@ -129,7 +130,7 @@ func (t *Table) letGo(s *slot) {
 func (t *Table) read(s *slot) Delegation {
 	return Delegation{
 		Link: t.names.text(s.link), VRF: t.names.text(s.vrf), Prefix: s.where(), Kind: s.kind,
-		Client: t.names.text(s.client), IAID: s.iaid, NextHop: s.hopAddr(), LinkLayer: s.linkLayer,
+		Client: t.names.text(s.client), IAID: s.iaid, NextHop: s.hopAddr(), LinkLayer: s.linkLayer, Line: s.line,
 		Preferred: s.preferred, Valid: s.valid, Lifetime: s.lifetime,
 		Server: t.names.text(s.server), Source: s.source,
 		Granted: nanosWall(s.granted), Changed: nanosWall(s.changed),

@@ -172,7 +172,7 @@ func (t *Table) withdraw(events []Event, now instant.Now, g Grant, terms Terms) 
 func (g Grant) delegation(now instant.Now) Delegation {
 	d := Delegation{
 		Link: g.Link, VRF: g.VRF, Prefix: g.Prefix, Kind: g.Kind,
-		Client: g.Client, IAID: g.IAID, NextHop: g.NextHop, LinkLayer: g.LinkLayer,
+		Client: g.Client, IAID: g.IAID, NextHop: g.NextHop, LinkLayer: g.LinkLayer, Line: g.Line,
 		Lifetime: g.Lifetime, Server: g.Server, Source: g.Source,
 		Granted: now.Wall, Changed: now.Wall,
 	}

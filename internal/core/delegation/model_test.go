@@ -84,6 +84,7 @@ func (m *model) learn(t *rapid.T) {
 		Link: link, VRF: vrfOf(link), Prefix: pick(t, "prefix", modelPrefix), Client: pick(t, "client", modelClients), IAID: rapid.Uint32Range(1, 2).Draw(t, "iaid"),
 		NextHop: pick(t, "next hop", modelHops), LinkLayer: pick(t, "host", modelHosts), Server: "srv", Source: delegation.FromReply,
 		Preferred: pick(t, "preferred", modelTimes), Lifetime: pick(t, "valid", modelTimes), Contested: rapid.IntRange(0, 3).Draw(t, "contested") == 0,
+		Line: rapid.Uint32Range(0, 2).Draw(t, "line"),
 	}
 	if g.Prefix.Bits() == 128 && rapid.Bool().Draw(t, "address") {
 		g.Kind = delegation.Address
@@ -145,6 +146,13 @@ func (m *model) release(t *rapid.T) {
 	if mismatched != wantMismatched {
 		t.Fatalf("%d delegations named that are not the sender's, want %d", mismatched, wantMismatched)
 	}
+}
+
+// rename: an interface has another name, which may be that of one that is gone.
+func (m *model) rename(t *rapid.T) {
+	link, to := pick(t, "link", modelLinks), pick(t, "name", modelLinks)
+	m.table.Rename(link, to)
+	m.twin.rename(link, to)
 }
 
 func (m *model) wait(t *rapid.T) {
@@ -237,7 +245,7 @@ func (m *model) reboot(t *rapid.T) {
 	m.table = again
 	for i := range m.twin.live {
 		d := &m.twin.live[i]
-		d.Source = delegation.FromStore
+		d.Source, d.Line = delegation.FromStore, 0
 		if d.Valid != instant.Never {
 			early := d.Valid - d.Preferred
 			d.Valid = m.now.Boot.After(time.Duration(d.Valid-before.Boot) - down)
@@ -328,6 +336,7 @@ func TestModel(t *testing.T) {
 			"learn 2": m.learn, // more often than the others
 			"learn 3": m.learn,
 			"release": m.release,
+			"rename":  m.rename,
 			"wait":    m.wait,
 			"clear":   m.clear,
 			"block":   m.block,

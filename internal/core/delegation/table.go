@@ -179,10 +179,31 @@ func (t *Table) Rehome(vrf string, p netip.Prefix, to string) bool {
 	if e == nil || t.at(to, p) != 0 {
 		return false
 	}
-	t.remove(e)
-	e.VRF = to
-	t.insert(e)
+	t.change(e, func() { e.VRF = to })
 	return true
+}
+
+// Rename moves all delegations of a link to another name, which the link has now.
+func (t *Table) Rename(link, to string) {
+	var all []*entry
+	for s := range t.onLink(t.names.find(link)) {
+		all = append(all, t.entry(s.ref))
+	}
+	for _, e := range all {
+		t.change(e, func() { e.Link = to })
+	}
+}
+
+// change takes an entry out, has it changed and puts it in again: what is restored
+// and waits for a trustworthy clock goes on waiting.
+func (t *Table) change(e *entry, by func()) {
+	end, held := t.held[e.ref]
+	t.remove(e)
+	by()
+	t.insert(e)
+	if held {
+		t.held[e.ref] = end
+	}
 }
 
 // Remove takes a delegation away without an event: the undoing of a grant.

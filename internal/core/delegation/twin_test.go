@@ -50,7 +50,7 @@ func (m *twin) learn(now instant.Now, g delegation.Grant, terms delegation.Terms
 		return m.withdraw(now, g, terms)
 	}
 	fresh := delegation.Delegation{
-		Link: g.Link, VRF: g.VRF, Prefix: g.Prefix, Kind: g.Kind, Client: g.Client, IAID: g.IAID, NextHop: g.NextHop, LinkLayer: g.LinkLayer,
+		Link: g.Link, VRF: g.VRF, Prefix: g.Prefix, Kind: g.Kind, Client: g.Client, IAID: g.IAID, NextHop: g.NextHop, LinkLayer: g.LinkLayer, Line: g.Line,
 		Preferred: now.Boot.After(g.Preferred), Valid: now.Boot.After(g.Lifetime), Lifetime: g.Lifetime,
 		Server: g.Server, Source: g.Source, Granted: now.Wall, Changed: now.Wall,
 	}
@@ -126,7 +126,7 @@ func (m *twin) withdraw(now instant.Now, g delegation.Grant, terms delegation.Te
 	there := old.NextHop == g.NextHop && (!old.LinkLayer.IsValid() || !g.LinkLayer.IsValid() || old.LinkLayer == g.LinkLayer)
 	if reason := m.stays(old, terms); !there && reason != delegation.NoReason {
 		return []delegation.Event{{Kind: delegation.Refused, Reason: reason, Old: old, New: delegation.Delegation{
-			Link: g.Link, VRF: g.VRF, Prefix: g.Prefix, Kind: g.Kind, Client: g.Client, IAID: g.IAID, NextHop: g.NextHop, LinkLayer: g.LinkLayer,
+			Link: g.Link, VRF: g.VRF, Prefix: g.Prefix, Kind: g.Kind, Client: g.Client, IAID: g.IAID, NextHop: g.NextHop, LinkLayer: g.LinkLayer, Line: g.Line,
 			Preferred: now.Boot, Valid: now.Boot, Server: g.Server, Source: g.Source, Granted: now.Wall, Changed: now.Wall,
 		}}}
 	}
@@ -248,4 +248,12 @@ func (m *twin) clear(s delegation.Selection) []delegation.Event {
 		any := s.Prefix.IsValid() || s.Client != "" || s.Link != ""
 		return any && (!s.Prefix.IsValid() || s.Prefix == d.Prefix) && (s.Client == "" || s.Client == d.Client) && (s.Link == "" || s.Link == d.Link)
 	})
+}
+
+func (m *twin) rename(link, to string) {
+	for i := range m.live {
+		if m.live[i].Link == link {
+			m.live[i].Link = to
+		}
+	}
 }
