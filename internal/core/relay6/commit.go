@@ -124,7 +124,8 @@ func (r *Relay) hostOps(ops []hoststate.Op, e *delegation.Event) []hoststate.Op 
 // changesHost reports whether an event asks anything of the kernel, which knows
 // nothing of lifetimes.
 func (r *Relay) changesHost(e *delegation.Event) bool {
-	return e.Kind != delegation.Extended || e.Old.NextHop != e.New.NextHop || e.Old.LinkLayer != e.New.LinkLayer || r.isUninstalled(&e.New)
+	return e.Kind != delegation.Extended || e.Old.NextHop != e.New.NextHop || e.Old.LinkLayer != e.New.LinkLayer ||
+		e.Old.Line != e.New.Line || r.isUninstalled(&e.New)
 }
 
 func (r *Relay) isUninstalled(d *delegation.Delegation) bool {
@@ -185,7 +186,7 @@ func (r *Relay) lease(d *delegation.Delegation) hoststate.Lease {
 		rule = r.ruleFor(d.Link)
 	}
 	return hoststate.Lease{
-		Link: d.Link, Prefix: d.Prefix, NextHop: d.NextHop, LinkLayer: d.LinkLayer,
+		Link: d.Link, Prefix: d.Prefix, NextHop: d.NextHop, LinkLayer: d.LinkLayer, Line: d.Line,
 		LoopExempt: rule != nil && rule.loopExempt(d.Client),
 	}
 }

@@ -217,6 +217,9 @@ func (s *peerState) answering() bool { return s.answered && !s.silent }
 // what it gives back (G-9). What cannot be read is carried all the same. It
 // reports whether the message goes on.
 func (r *Relay) observe(now instant.Now, l *link, p *Packet, source netip.Addr, payload []byte, eff *Effects) bool {
+	if l.line != 0 {
+		l.spoke.add(source)
+	}
 	t := dhcp6.MessageType(payload[0])
 	if t != dhcp6.Request && t != dhcp6.Release && t != dhcp6.Decline {
 		return true

@@ -41,7 +41,7 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Nex
 	by, contested := r.neighbours.claimed(now.Boot, l.Index, to.client)
 	g := delegation.Grant{
 		Link: l.Name, VRF: l.VRF, Client: v.client, NextHop: to.client,
-		LinkLayer: by, Contested: contested, Server: to.peer.Name, Source: delegation.FromReply,
+		LinkLayer: by, Contested: contested, Line: l.lineOf(to.client), Server: to.peer.Name, Source: delegation.FromReply,
 	}
 	terms := delegation.Terms{Policy: &l.policy, Peer: to.peer.Delegable, Reserved: r.reserved.touches, Answered: answered}
 
@@ -61,7 +61,7 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Nex
 	clear(terms.Ending[:])
 	eff.events = eff.events[:0]
 	for _, ls := range leases {
-		eff.events = r.table.Learn(eff.events, now, ls.grant(g), terms)
+		eff.events = r.table.Learn(eff.events, now, r.proof(ls.grant(g), l), terms)
 	}
 	v.extends = true
 	excess := 0

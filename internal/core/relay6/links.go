@@ -23,6 +23,8 @@ type link struct {
 	address     netip.Addr // link-address for clients; invalid: none to be had
 	claims      []netip.Addr
 	counters    LinkCounters
+	line        uint32   // that a point-to-point link is; see hoststate.State.Line
+	spoke       speakers // on it
 }
 
 // loopback is ARPHRD_LOOPBACK.
@@ -101,6 +103,8 @@ func (r *Relay) SetLink(h hoststate.Link, eff *Effects) {
 		ops = r.strand(ops, l)
 	}
 	ops = r.host.SetLink(ops, h)
+	r.onLine(l)
+	r.resume(l)
 	if elsewhere {
 		for d := range r.table.OnLink(l.Name) {
 			ops = r.put(ops, &d)

@@ -72,6 +72,7 @@ type Relay struct {
 	unicast  uint64        // Replies with a Server Unicast option
 	failures Failures
 	trace    *Trace
+	before   *Relay // that panicked, until what is kept is restored; nil: there was none
 	rooms    rooms
 }
 

@@ -16,8 +16,10 @@ import (
 // the Effects: an audit finds what of it the kernel lacks.
 func (r *Relay) Restore(now instant.Now, records iter.Seq[delegation.Record], blocks []delegation.Block, lastWall time.Time, eff *Effects) {
 	for rec := range records {
+		rec.Line = r.resumed(&rec.Delegation)
 		r.table.Restore(now, rec, r.bootID, lastWall)
 	}
+	r.before = nil
 	for _, b := range blocks {
 		r.table.Block(b)
 	}

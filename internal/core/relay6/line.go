@@ -1,0 +1,92 @@
+package relay6
+
+import (
+	"net/netip"
+	"slices"
+
+	"fairlead/internal/core/delegation"
+)
+
+// What a server grants on a point-to-point link is proved there as long as the link
+// is the same line (hoststate.State.Line). A Reply proves it only for somebody who
+// has spoken since the line began: one that was under way to the client of the line
+// before comes to whoever has the interface now.
+
+// speakers are clients that spoke on a line, the last first: mostly there is one.
+type speakers [4]netip.Addr
+
+func (s *speakers) add(a netip.Addr) {
+	if s[0] != a {
+		copy(s[1:], s[:])
+		s[0] = a
+	}
+}
+
+// onLine takes note of which line a link is now.
+func (r *Relay) onLine(l *link) {
+	if line := r.host.Line(l.Name); line != l.line {
+		l.line, l.spoke = line, speakers{}
+	}
+}
+
+// lineOf is the line that a Reply to a client proves what it grants on; 0: none.
+func (l *link) lineOf(client netip.Addr) uint32 {
+	if l.line == 0 || !slices.Contains(l.spoke[:], client) {
+		return 0
+	}
+	return l.line
+}
+
+// proof is g with the line on which it is proved: that of the Reply, or else the
+// one that what is there was proved on before.
+func (r *Relay) proof(g delegation.Grant, l *link) delegation.Grant {
+	if l.line == 0 || g.Line != 0 {
+		return g
+	}
+	if d, ok := r.table.Lookup(g.VRF, g.Prefix); ok && d.Link == g.Link && d.Client == g.Client && d.NextHop == g.NextHop {
+		g.Line = d.Line
+	}
+	return g
+}
+
+// Unproved reports whether a delegation waits, on a point-to-point link, for the
+// server's word that it is still that client's.
+func (r *Relay) Unproved(d *delegation.Delegation) bool { return r.host.Unproved(r.lease(d)) }
+
+// resume makes a link what it was for the relay before, if that has panicked and
+// the link is the same.
+func (r *Relay) resume(l *link) {
+	if was := r.sameLink(l); was != nil {
+		l.spoke = was.spoke
+	}
+}
+
+// sameLink is the link of the relay before that l is; nil if there is none.
+func (r *Relay) sameLink(l *link) *link {
+	if r.before == nil {
+		return nil
+	}
+	was := r.before.byName[l.Name]
+	if was == nil || was.Index != l.Index || was.CarrierDowns != l.CarrierDowns {
+		return nil
+	}
+	return was
+}
+
+// resumed is the line on which a delegation was proved for the relay before; 0 if
+// it was not.
+func (r *Relay) resumed(d *delegation.Delegation) uint32 {
+	l := r.byName[d.Link]
+	if l == nil {
+		return 0
+	}
+	was := r.sameLink(l)
+	if was == nil {
+		return 0
+	}
+	old, ok := r.before.table.Lookup(d.VRF, d.Prefix)
+	if !ok || old.Link != d.Link || old.NextHop != d.NextHop || old.Line != was.line {
+		return 0
+	}
+	return l.line
+}

@@ -1,0 +1,254 @@
+package relay6_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/relay6"
+	"fairlead/internal/wire/dhcp6"
+	"fairlead/internal/wire/linkaddr"
+)
+
+// On a point-to-point link nobody has a link-layer address.
+var (
+	anna = client{lan0Index, alice.duid, alice.addr, linkaddr.Addr{}}
+	bert = client{lan0Index, bob.duid, bob.addr, linkaddr.Addr{}}
+)
+
+const (
+	annas        = "2001:db8:100::/56"
+	annasStandIn = "unreachable 2001:db8:100::/56 table 254 metric 1024"
+)
+
+// newLine is a world in which lan0 is a point-to-point link, on which anna was
+// granted a prefix.
+func newLine(t *testing.T, change ...func(*relay6.Config)) *world {
+	w := newWorld(t, append([]func(*relay6.Config){rule(func(l *relay6.LinkRule) { l.SharedAuto, l.MoveAuto = true, true })}, change...)...)
+	l := w.links["lan0"]
+	l.PointToPoint, l.HardwareType = true, 512
+	w.links["lan0"] = l
+	w.restart()
+	w.lease(anna, iaPD(1, prefix(annas, 600)))
+	w.wantProved(true)
+	return w
+}
+
+// wantProved wants anna's prefix routed to lan0 as it is now, and a good source
+// there; or else neither.
+func (w *world) wantProved(want bool) {
+	w.Helper()
+	route := annasStandIn
+	if want {
+		r := hoststate.Route{Table: hoststate.MainTable, Prefix: cidr(annas), Metric: hoststate.DefaultMetric, Link: w.links["lan0"].Index, Gateway: addr(anna.addr)}
+		route = r.String()
+	}
+	w.wantRoutes(annas, route)
+	if got := w.kernel.allows("lan0", annas); got != want {
+		w.Errorf("%s is a good source on lan0: %v, want %v", annas, got, want)
+	}
+	unproved := 0
+	for d := range w.core.Delegations {
+		if w.core.Unproved(&d) {
+			unproved++
+		}
+	}
+	if got := w.core.HostCounts().Unproved; got != unproved || (got == 0) != want {
+		w.Errorf("%d delegations unproved, %d counted, want some: %v", unproved, got, !want)
+	}
+}
+
+// remake has lan0 vanish and come anew, under another index.
+func (w *world) remake(index int) {
+	l := w.links["lan0"]
+	w.removeLink("lan0")
+	l.Index = index
+	w.links["lan0"] = l
+	w.setLink("lan0", nil)
+}
+
+// What anna had on ppp7 is not bert's when he gets that name: neither route nor
+// source, until the server says that anna is there.
+func TestRFC8987_R3_PointToPointNameUsedAgain(t *testing.T) {
+	w := newLine(t)
+	w.remake(42)
+	w.wantProved(false)
+	w.wants("lan0 2001:db8:100::/56 via fe80::a for 10m0s")
+	again := bert
+	again.link = 42
+	w.lease(again, iaPD(1, prefix("2001:db8:200::/56", 600)))
+	w.wantRoutes("2001:db8:200::/56", "2001:db8:200::/56 via fe80::b dev 42 table 254 metric 1024")
+	w.wantProved(false)
+	back := anna
+	back.link = 42
+	w.lease(back, iaPD(1, prefix(annas, 600)))
+	w.wantProved(true)
+}
+
+// The line ends when the link goes down, whether or not its index changes.
+func TestRFC8987_S2_PointToPointLinkWasDown(t *testing.T) {
+	for name, down := range map[string]func(*hoststate.Link){
+		"down":       func(l *hoststate.Link) { l.Up, l.Running = false, false },
+		"no carrier": func(l *hoststate.Link) { l.Running = false },
+	} {
+		w := newLine(t)
+		w.setLink("lan0", down)
+		w.wantProved(false)
+		w.setLink("lan0", func(l *hoststate.Link) { l.Up, l.Running = true, true })
+		w.wantProved(false)
+		w.order = nil
+		w.lease(anna, iaPD(1, prefix(annas, 600)))
+		w.wantProved(true)
+		// What proves is in the kernel before the Reply leaves.
+		if want := []string{"send", "keep", "install", "send"}; !slices.Equal(w.order, want) {
+			t.Errorf("%s: %v, want %v", name, w.order, want)
+		}
+	}
+}
+
+// A restart and a reboot know nothing of what was meanwhile.
+func TestRFC8987_S1_RestoredOnAPointToPointLink(t *testing.T) {
+	for name, again := range map[string]func(*world){
+		"restart": (*world).restart,
+		"reboot":  func(w *world) { w.reboot(w.now.Wall.Add(time.Second), true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newLine(t)
+			again(w)
+			w.wantProved(false)
+			w.wants(w.delegations()...)
+			w.lease(anna, iaPD(1, prefix(annas, 600)))
+			w.wantProved(true)
+		})
+	}
+}
+
+// The operator may say that a name is always the same customer's, or that
+// addresses are.
+func TestReuseIsTheOperators(t *testing.T) {
+	reuse := func(r hoststate.Reuse) func(*relay6.Config) {
+		return rule(func(l *relay6.LinkRule) { l.Host.Reuse = r })
+	}
+	w := newLine(t, reuse(hoststate.ReuseNever))
+	w.remake(42)
+	w.wantProved(true)
+	w.restart()
+	w.wantProved(true)
+
+	w = newLine(t, reuse(hoststate.ReuseFixedAddresses))
+	w.remake(42)
+	w.wantProved(false)
+	w.setLink("lan0", func(l *hoststate.Link) { l.Peers = append(l.Peers, addr("fe80::b")) })
+	w.wantProved(false)
+	w.setLink("lan0", func(l *hoststate.Link) { l.Peers = append(l.Peers[:0:0], addr(anna.addr)) })
+	w.wantProved(true)
+
+	// A reload says so, too, and takes it back.
+	w = newLine(t)
+	w.remake(42)
+	for _, r := range []hoststate.Reuse{hoststate.ReuseNever, hoststate.ReusePossible} {
+		reuse(r)(w.cfg)
+		w.core.Reconfigure(w.cfg, &w.eff)
+		w.carryOut()
+		w.wantProved(r == hoststate.ReuseNever)
+	}
+}
+
+// A Reply that was under way to the client of the line before proves nothing.
+func TestReplyForTheLineBefore(t *testing.T) {
+	w := newLine(t)
+	up := w.says(anna, message(dhcp6.Renew, 0xabc, clientID(anna.duid)))
+	w.remake(42)
+	late := w.answer(up[0].Payload, w.reply(anna, iaPD(1, prefix(annas, 900))))
+	if got := w.serves(late); len(got) != 1 {
+		t.Fatalf("%d datagrams, want 1", len(got))
+	}
+	w.wantProved(false)
+	w.wants("lan0 2001:db8:100::/56 via fe80::a for 15m0s")
+	here := bert
+	here.link = 42
+	w.says(here, message(dhcp6.Solicit, 1, clientID(bert.duid)))
+	w.serves(late)
+	w.wantProved(false)
+}
+
+// Of many clients behind one line the Reply to one that has not spoken for long
+// takes nothing away.
+func TestManySpeakersOnALine(t *testing.T) {
+	w := newLine(t)
+	up := w.says(anna, message(dhcp6.Renew, 0xabc, clientID(anna.duid)))
+	for _, a := range []string{"fe80::1", "fe80::2", "fe80::3", "fe80::4", "fe80::5"} {
+		w.says(client{link: lan0Index, addr: a}, message(dhcp6.Solicit, 1))
+	}
+	w.serves(w.answer(up[0].Payload, w.reply(anna, iaPD(1, prefix(annas, 900)))))
+	w.wantProved(true)
+}
+
+// What could not be kept is taken back, and what was there before is as proved as
+// it was.
+func TestMoveFromALineIsTakenBack(t *testing.T) {
+	for _, flap := range []bool{false, true} {
+		w := newLine(t, rule(func(l *relay6.LinkRule) { l.MoveAuto = false })) // follow
+		w.slow, w.keepFail = true, errStoreDown
+		w.exchange(carol, dhcp6.Request, iaPD(1, prefix(annas, 600)))
+		w.wants("lan1 2001:db8:100::/56 via fe80::c for 10m0s")
+		if flap {
+			w.setLink("lan0", func(l *hoststate.Link) { l.Up, l.Running = false, false })
+			w.setLink("lan0", func(l *hoststate.Link) { l.Up, l.Running = true, true })
+		}
+		w.finish(len(w.flight))
+		w.finish(len(w.flight))
+		w.wants("lan0 2001:db8:100::/56 via fe80::a for 10m0s")
+		w.wantProved(!flap)
+	}
+}
+
+// A link that is in another VRF takes along what is proved there.
+func TestLineMovesIntoAVRF(t *testing.T) {
+	w := newLine(t)
+	w.setLink("lan0", func(l *hoststate.Link) { l.VRF, l.Table = "red", 100 })
+	w.wantRoutes(annas, "2001:db8:100::/56 via fe80::a dev 10 table 100 metric 1024")
+	w.setLink("lan0", func(l *hoststate.Link) { l.VRF, l.Table = "", hoststate.MainTable })
+	w.wantProved(true)
+}
+
+// A panic costs no proof.
+func TestSuccessorKnowsLines(t *testing.T) {
+	succeed := func(w *world, between func()) {
+		old := w.core
+		w.tick()
+		between()
+		w.core = relay6.New(w.cfg, w.bootID)
+		w.core.Succeed(old)
+		for _, l := range w.links {
+			w.core.SetLink(l, &w.eff)
+		}
+		records, blocks, lastWall := w.kept()
+		w.core.Restore(w.now, slices.Values(records), blocks, lastWall, &w.eff)
+		w.carryOut()
+		w.core.AuditHost(w.kernel.actual(), &w.eff)
+		w.carryOut()
+	}
+	w := newLine(t)
+	up := w.says(anna, message(dhcp6.Renew, 0xabc, clientID(anna.duid)))
+	succeed(w, func() {})
+	w.wantProved(true)
+	w.setLink("lan0", func(l *hoststate.Link) { l.Running = false })
+	succeed(w, func() {})
+	w.wantProved(false)
+	w.setLink("lan0", func(l *hoststate.Link) { l.Running = true })
+	w.serves(w.answer(up[0].Payload, w.reply(anna, iaPD(1, prefix(annas, 900)))))
+	w.wantProved(false)
+	w.says(anna, message(dhcp6.Renew, 0xabc, clientID(anna.duid)))
+	succeed(w, func() {})
+	w.serves(w.answer(up[0].Payload, w.reply(anna, iaPD(1, prefix(annas, 900)))))
+	w.wantProved(true)
+	succeed(w, func() {
+		l := w.links["lan0"]
+		l.Index = 77
+		w.links["lan0"] = l
+		w.kernel.link(77, true)
+	})
+	w.wantProved(false)
+}
