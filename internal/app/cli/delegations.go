@@ -44,7 +44,17 @@ func writeDelegations(out io.Writer, all []control.Delegation) error {
 		return err
 	}
 	vrf := slices.ContainsFunc(all, func(d control.Delegation) bool { return d.VRF != "" })
-	g := newGrid("prefix", "client", "iaid", "link", "next hop", "preferred", "valid", "source")
+	columns := []any{"prefix", "client", "iaid", "link", "next hop", "preferred", "valid", "source"}
+	unproved := 0
+	for i := range all {
+		if all[i].Unproved {
+			unproved++
+		}
+	}
+	if unproved > 0 {
+		columns = append(columns, "state")
+	}
+	g := newGrid(columns...)
 	g.right(3, 6, 7)
 	for i := range all {
 		d := &all[i]
@@ -52,13 +62,27 @@ func writeDelegations(out io.Writer, all []control.Delegation) error {
 		if vrf {
 			link += " (" + orDash(d.VRF) + ")"
 		}
-		g.row(d.Prefix, d.Client, d.IAID, link, d.NextHop, d.Preferred, d.Valid, fmt.Sprintf("%s of %s", d.Source, orDash(d.Server)))
+		cells := []any{d.Prefix, d.Client, d.IAID, link, d.NextHop, d.Preferred, d.Valid, fmt.Sprintf("%s of %s", d.Source, orDash(d.Server))}
+		if unproved > 0 {
+			cells = append(cells, proofText(d.Unproved))
+		}
+		g.row(cells...)
 	}
 	if err := g.write(out); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(out, "\n%s\n", count(len(all), "delegation", "delegations"))
+	if _, err := fmt.Fprintf(out, "\n%s\n", count(len(all), "delegation", "delegations")); err != nil || unproved == 0 {
+		return err
+	}
+	_, err := fmt.Fprintf(out, "%d unproved: the point-to-point link may be another client's by now; no route until the server renews\n", unproved)
 	return err
+}
+
+func proofText(unproved bool) string {
+	if unproved {
+		return "unproved"
+	}
+	return "-"
 }
 
 func orDash(s string) string {

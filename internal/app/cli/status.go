@@ -94,6 +94,9 @@ func hostText(h *control.HostStatus) string {
 	if h.Refused > 0 {
 		text += fmt.Sprintf(", %s refused", count(h.Refused, "route", "routes"))
 	}
+	if h.Unproved > 0 {
+		text += fmt.Sprintf(", %s unproved", count(h.Unproved, "delegation", "delegations"))
+	}
 	if h.LastAudit.IsZero() {
 		return text + ", not audited yet"
 	}

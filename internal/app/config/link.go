@@ -40,6 +40,9 @@ func (l *linkEntry) decode(v value, seen *matches) {
 		optional("trusted", read(&r.Trusted, truth)),
 		optional("leasequery", read(&r.AllowLeasequery, truth)),
 		optional("shared", l.shared),
+		optional("reuse", read(&r.Host.Reuse, oneOf(
+			choice[hoststate.Reuse]{"possible", hoststate.ReusePossible}, choice[hoststate.Reuse]{"fixed-addresses", hoststate.ReuseFixedAddresses},
+			choice[hoststate.Reuse]{"never", hoststate.ReuseNever}))),
 		optional("interface-id", func(v value) {
 			l.id = v
 			read(&r.InterfaceID, orWord("none", relay6.Template{}, linkTemplate))(v)

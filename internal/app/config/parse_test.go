@@ -52,7 +52,7 @@ func TestParseEverything(t *testing.T) {
 		},
 		Host: hoststate.Policy{
 			Filter: hoststate.FilterStrict, Permit: []netip.Prefix{pfx("2001:db8:2::/48"), pfx("2001:db8:3::/48")},
-			Loop: hoststate.LoopReject, LoopExempt: []netip.Prefix{pfx("2001:db8:9::/48")},
+			Loop: hoststate.LoopReject, Reuse: hoststate.ReuseFixedAddresses, LoopExempt: []netip.Prefix{pfx("2001:db8:9::/48")},
 			Table: 10, Metric: 20, Shared: true,
 		},
 		LoopExemptClient: []dhcp6.DUID{{0, 3, 0, 1, 2, 0, 0x5e, 0x10, 0, 1}},

@@ -242,6 +242,7 @@ const linkSet = `{
       client-link-layer: false, access-network: {technology: 4, network-name: Net, access-point-name: ap,
       access-point-bssid: 02:00:5e:10:00:01, operator-id: 258, operator-realm: example.com},
       limits: {client: 1, link: 3, host: 2, on-limit: replace-unreachable},
+      reuse: fixed-addresses,
       rate: {link: 100, link-burst: 10, source: 20, source-burst: 5, newcomers: 30}, move: deny, unique-duid: true,
       delegable: [{prefix: 2001:db8::/32, lengths: 56}], filter: strict, permit: [2001:db8:2::/48, 2001:db8:3::/48],
       loop: reject, loop-exempt: {clients: [00:03:00:01:02:00:5e:10:00:01], destinations: [2001:db8:9::/48]},

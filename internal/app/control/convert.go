@@ -185,7 +185,7 @@ func StoreOf(s store.Stats) StoreStatus {
 func HostOf(c hoststate.Counts) HostStatus {
 	return HostStatus{
 		Links: c.Links, Leases: c.Leases, Routes: c.Routes, StandIns: c.StandIns,
-		Elements: c.Elements, Refused: c.Refused,
+		Elements: c.Elements, Refused: c.Refused, Unproved: c.Unproved,
 	}
 }
 

@@ -23,6 +23,9 @@ type Delegation struct {
 	Source    string       `json:"source"` // "reply" or "store"
 	Granted   time.Time    `json:"granted"`
 	Changed   time.Time    `json:"changed"`
+	// Unproved: on a point-to-point link that may be another client's by now, without
+	// route and filter element until the server grants or renews it there.
+	Unproved bool `json:"unproved,omitempty"`
 }
 
 // HistoryEntry is who had a prefix from when to when.

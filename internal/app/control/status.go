@@ -60,7 +60,8 @@ type HostStatus struct {
 	Routes       int       `json:"routes"`
 	StandIns     int       `json:"stand_ins"` // unreachable routes in place of a lease's own (RFC 8987 S-2)
 	Elements     int       `json:"elements"`
-	Refused      int       `json:"refused"` // leases whose route the kernel did not take
+	Refused      int       `json:"refused"`  // leases whose route the kernel did not take
+	Unproved     int       `json:"unproved"` // leases on point-to-point links that may be another client's by now
 	LastAudit    time.Time `json:"last_audit,omitzero"`
 	LastFindings int       `json:"last_findings"` // differences that it found
 }

@@ -15,18 +15,24 @@ import (
 
 // live copies the live delegations out of the loop, which does nothing else for
 // a caller: what is chosen of them, and how it is shown, is worked out here.
-func (d *daemon) live(ctx context.Context) (all []delegation.Delegation, at instant.Now, err error) {
+func (d *daemon) live(ctx context.Context) (all []living, at instant.Now, err error) {
 	err = d.loop.call(ctx, func(n instant.Now, _ *relay6.Effects) {
 		core := d.loop.core
 		at = n
 		t := core.Totals()
-		all = make([]delegation.Delegation, 0, t.Prefixes+t.Addresses)
+		all = make([]living, 0, t.Prefixes+t.Addresses)
 		core.Delegations(func(one delegation.Delegation) bool {
-			all = append(all, one)
+			all = append(all, living{one, core.Unproved(&one)})
 			return true
 		})
 	})
 	return all, at, err
+}
+
+// living is a live delegation.
+type living struct {
+	delegation.Delegation
+	unproved bool
 }
 
 func matches(f *control.Filter, one *delegation.Delegation) bool {
@@ -40,8 +46,10 @@ func (d *daemon) Delegations(ctx context.Context, f control.Filter) ([]control.D
 	}
 	var found []control.Delegation
 	for i := range all {
-		if matches(&f, &all[i]) {
-			found = append(found, control.DelegationOf(&all[i], at))
+		if matches(&f, &all[i].Delegation) {
+			one := control.DelegationOf(&all[i].Delegation, at)
+			one.Unproved = all[i].unproved
+			found = append(found, one)
 		}
 	}
 	slices.SortFunc(found, func(a, b control.Delegation) int { return comparePrefix(a.Prefix, b.Prefix) })
@@ -69,8 +77,8 @@ func (d *daemon) History(ctx context.Context, f control.HistoryFilter) ([]contro
 	}
 	h := newest{limit: f.Limit}
 	for i := range all {
-		if all[i].Granted.Before(f.To) && matches(&f.Filter, &all[i]) {
-			h.add(control.HistoryOf(&all[i], time.Time{}, ""))
+		if all[i].Granted.Before(f.To) && matches(&f.Filter, &all[i].Delegation) {
+			h.add(control.HistoryOf(&all[i].Delegation, time.Time{}, ""))
 		}
 	}
 	from := f.From

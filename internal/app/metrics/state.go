@@ -84,6 +84,10 @@ var hostMetrics = []relayMetric{
 		one(func(c *control.Counters) int { return c.Host.Refused }),
 	},
 	{
+		"host_unproved", "Delegations on point-to-point links that may be another client's by now: without route and filter element until the server renews them (RFC 8987 R-3).", gauge, nil,
+		one(func(c *control.Counters) int { return c.Host.Unproved }),
+	},
+	{
 		"host_audit_timestamp_seconds", "When the kernel was last compared with what is wanted; absent if never.", gauge, nil,
 		instant(func(c *control.Counters) time.Time { return c.Host.LastAudit }),
 	},

@@ -38,7 +38,7 @@ func overview() control.Status {
 		Clock:   control.ClockStatus{Synchronised: true, State: "ok", OffsetNanos: 1500, MaxErrorMicros: 16000},
 		Store:   control.StoreStatus{Healthy: true, DiskBytes: 3 << 20, Commits: 120},
 		Host: control.HostStatus{
-			Links: 2, Leases: 3, Routes: 4, StandIns: 1, Elements: 12,
+			Links: 2, Leases: 3, Routes: 4, StandIns: 1, Elements: 12, Unproved: 1,
 			LastAudit: Start.Add(2 * time.Hour),
 		},
 		Peers: []control.PeerSummary{
@@ -117,7 +117,7 @@ func live() []control.Delegation {
 			Prefix: netip.MustParsePrefix("2001:db8:5000::17/128"), Kind: "address", Link: "ppp0", Client: Bob, IAID: 2,
 			NextHop: netip.MustParseAddr("fe80::2"), Preferred: 0, Valid: control.Lifetime(59 * time.Second),
 			Expires: Start.Add(time.Minute), Lifetime: control.Lifetime(time.Hour), Server: "kea1", Source: "reply",
-			Granted: Start, Changed: Start,
+			Granted: Start, Changed: Start, Unproved: true,
 		},
 	}
 }
