@@ -21,7 +21,29 @@ type device struct {
 	hoststate.Link
 	master int    // index of the device that it is enslaved to, else 0
 	vrf    uint32 // of a VRF device: its table
+	born   uint32 // when its newest link-local address was made, in hundredths of a second; 0: it has none
 }
+
+// addresses are the usable addresses of one interface, in the kernel's order.
+type addresses struct {
+	all   []netip.Prefix
+	peers []netip.Addr
+	born  uint32
+}
+
+func (a *addresses) add(got *address) {
+	a.all = append(a.all, got.prefix)
+	if got.peer.IsValid() {
+		a.peers = append(a.peers, got.peer)
+	}
+	if got.prefix.Addr().IsLinkLocalUnicast() {
+		a.born = max(a.born, got.born)
+	}
+}
+
+func (d *device) addresses() addresses { return addresses{d.Addrs, d.Peers, d.born} }
+
+func (d *device) take(a addresses) { d.Addrs, d.Peers, d.born = a.all, a.peers, a.born }
 
 const (
 	iflaVRFTable = 1 // IFLA_VRF_TABLE
@@ -40,6 +62,9 @@ func parseLink(b []byte) (d device, ok bool) {
 	d.Up = flags&unix.IFF_UP != 0
 	d.Running = flags&unix.IFF_LOWER_UP != 0
 	d.PointToPoint = flags&unix.IFF_POINTOPOINT != 0
+	if d.PointToPoint { // its operational state says more than its carrier
+		d.Running = d.Running && flags&unix.IFF_RUNNING != 0
+	}
 	bulk.Attrs(b[unix.SizeofIfInfomsg:], func(kind uint16, v []byte) {
 		switch {
 		case kind == unix.IFLA_IFNAME:
@@ -48,6 +73,8 @@ func parseLink(b []byte) (d device, ok bool) {
 			d.LinkLayer = linkaddr.From(v)
 		case kind == unix.IFLA_MTU && len(v) == 4:
 			d.MTU = int(binary.NativeEndian.Uint32(v))
+		case kind == unix.IFLA_CARRIER_DOWN_COUNT && len(v) == 4 && d.PointToPoint:
+			d.CarrierDowns = binary.NativeEndian.Uint32(v)
 		case kind == unix.IFLA_MASTER && len(v) == 4:
 			d.master = int(binary.NativeEndian.Uint32(v))
 		case kind == unix.IFLA_LINKINFO:
@@ -82,12 +109,19 @@ func parseVRF(b []byte) (table uint32) {
 
 func text(v []byte) string { return string(bytes.TrimRight(v, "\x00")) }
 
+// address is one address of an interface.
+type address struct {
+	prefix netip.Prefix // with the on-link prefix's length
+	peer   netip.Addr   // at the other end of a point-to-point interface; invalid: not known
+	born   uint32       // hundredths of a second since the boot
+}
+
 // parseAddr reads the body of an address message. ok is false for an address
 // that cannot be used: not IPv6, or one whose uniqueness is not sure (RFC 4862
 // section 5.4).
-func parseAddr(b []byte) (index int, p netip.Prefix, ok bool) {
+func parseAddr(b []byte) (index int, a address, ok bool) {
 	if len(b) < unix.SizeofIfAddrmsg || b[0] != unix.AF_INET6 || b[1] > 128 {
-		return 0, p, false
+		return 0, a, false
 	}
 	flags := uint32(b[2])
 	index = int(binary.NativeEndian.Uint32(b[4:]))
@@ -100,18 +134,21 @@ func parseAddr(b []byte) (index int, p netip.Prefix, ok bool) {
 			local = netip.AddrFrom16([16]byte(v))
 		case kind == unix.IFA_FLAGS && len(v) == 4:
 			flags = binary.NativeEndian.Uint32(v)
+		case kind == unix.IFA_CACHEINFO && len(v) >= 12: // preferred, valid, made
+			a.born = binary.NativeEndian.Uint32(v[8:])
 		}
 	})
 	if flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) != 0 {
-		return index, p, false
+		return index, a, false
 	}
 	bits := int(b[1])
 	// Where there is a local address, the other one and its length are the
 	// peer's.
 	if local.IsValid() && local != addr {
-		addr, bits = local, 128
+		a.peer, addr, bits = addr, local, 128
 	}
-	return index, netip.PrefixFrom(addr, bits), addr.IsValid()
+	a.prefix = netip.PrefixFrom(addr, bits)
+	return index, a, addr.IsValid()
 }
 
 // Snapshot reads every interface, ordered by index, and its IPv6 addresses.
@@ -165,7 +202,7 @@ func (c *Conn) devices() (devices, error) {
 		return nil, err
 	}
 	for i, d := range all {
-		d.Addrs = addrs[i]
+		d.take(addrs[i])
 		all[i] = d
 	}
 	return all, nil
@@ -179,7 +216,7 @@ func (c *Conn) addressEach(all devices) error {
 		if err != nil {
 			return err
 		}
-		d.Addrs = addrs[i]
+		d.take(addrs[i])
 		all[i] = d
 	}
 	return nil
@@ -187,15 +224,17 @@ func (c *Conn) addressEach(all devices) error {
 
 // addrs reads the usable addresses of one interface, or of all (0), in the
 // kernel's order.
-func (c *Conn) addrs(index int) (map[int][]netip.Prefix, error) {
+func (c *Conn) addrs(index int) (map[int]addresses, error) {
 	fixed := make([]byte, unix.SizeofIfAddrmsg)
 	fixed[0] = unix.AF_INET6
 	binary.NativeEndian.PutUint32(fixed[4:], uint32(index))
 	b, start := bulk.Begin(nil, unix.RTM_GETADDR, unix.NLM_F_DUMP, fixed...)
-	all := map[int][]netip.Prefix{}
+	all := map[int]addresses{}
 	err := c.queries.Dump(bulk.End(b, start), bulk.Tries, func() { clear(all) }, func(kind uint16, body []byte) {
-		if i, p, ok := parseAddr(body); ok && kind == unix.RTM_NEWADDR {
-			all[i] = append(all[i], p)
+		if i, one, ok := parseAddr(body); ok && kind == unix.RTM_NEWADDR {
+			a := all[i]
+			a.add(&one)
+			all[i] = a
 		}
 	})
 	if err != nil {

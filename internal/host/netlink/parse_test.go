@@ -66,7 +66,7 @@ func TestVRF(t *testing.T) {
 		}
 	}
 	// A VRF that goes, or changes its table, changes the links in it.
-	w := &watcher{ctx: t.Context(), out: make(chan Event, 9), devices: d, told: map[int]hoststate.Link{2: d.link(2), 3: d.link(3), 4: d.link(4)}}
+	w := &watcher{ctx: t.Context(), out: make(chan Event, 9), devices: d, told: map[int]hoststate.Link{2: d.link(2), 3: d.link(3), 4: d.link(4)}, born: map[int]uint32{}}
 	other, _ := parseLink(vrfLink(2, "red", 1001))
 	w.change(2, other, true)
 	w.change(2, device{}, false)
@@ -96,9 +96,9 @@ func TestPeerAddress(t *testing.T) {
 	local, peer := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8:9::2")
 	b := []byte{unix.AF_INET6, 64, 0, 0, 7, 0, 0, 0}
 	b = bulk.Attr(bulk.Attr(b, unix.IFA_ADDRESS, peer.AsSlice()), unix.IFA_LOCAL, local.AsSlice())
-	index, p, ok := parseAddr(b)
-	if !ok || index != 7 || p != netip.PrefixFrom(local, 128) {
-		t.Errorf("got %d, %v, %v, want 7, %v/128", index, p, ok, local)
+	index, a, ok := parseAddr(b)
+	if !ok || index != 7 || a.prefix != netip.PrefixFrom(local, 128) || a.peer != peer {
+		t.Errorf("got %d, %+v, %v, want 7, %v/128 and %v", index, a, ok, local, peer)
 	}
 }
 
@@ -126,7 +126,8 @@ func TestTruncated(t *testing.T) {
 }
 
 // Where messages were lost, names may have changed hands meanwhile. Whoever hears
-// of it must never be told that a name is gone after it was told who has it now.
+// of it is never told of a name that another has, nor that one is gone which nobody
+// has.
 func TestNamesThatChangeHands(t *testing.T) {
 	named := func(names map[int]string) devices {
 		all := devices{}
@@ -139,22 +140,30 @@ func TestNamesThatChangeHands(t *testing.T) {
 		"swapped":                      {map[int]string{5: "a", 6: "b"}, map[int]string{5: "b", 6: "a"}},
 		"passed on by one that went":   {map[int]string{4: "x", 5: "a"}, map[int]string{4: "a"}},
 		"passed on to a new one":       {map[int]string{5: "a"}, map[int]string{5: "b", 9: "a"}},
+		"passed on to a lower one":     {map[int]string{5: "a"}, map[int]string{5: "b", 3: "a"}},
 		"in a ring":                    {map[int]string{1: "a", 2: "b", 3: "c"}, map[int]string{1: "b", 2: "c", 3: "a"}},
 		"kept":                         {map[int]string{5: "a"}, map[int]string{5: "a"}},
 		"made anew under its old name": {map[int]string{5: "a"}, map[int]string{7: "a"}},
 	} {
-		w := &watcher{ctx: t.Context(), out: make(chan Event, 64), devices: named(step.before), told: map[int]hoststate.Link{}}
+		w := &watcher{ctx: t.Context(), out: make(chan Event, 64), devices: named(step.before), told: map[int]hoststate.Link{}, born: map[int]uint32{}}
 		w.tellAll()
 		w.devices = named(step.after)
 		w.tellAll()
 		close(w.out)
 		believed := map[string]int{} // as who hears of it does
 		for e := range w.out {
-			if e.Link != nil {
-				believed[e.Link.Name] = e.Link.Index
-			} else {
+			if e.Link == nil {
+				if _, there := believed[e.Removed]; !there {
+					t.Errorf("%s: %q is gone, and nobody had it", what, e.Removed)
+				}
 				delete(believed, e.Removed)
+				continue
 			}
+			maps.DeleteFunc(believed, func(_ string, index int) bool { return index == e.Link.Index })
+			if other, taken := believed[e.Link.Name]; taken {
+				t.Errorf("%s: %q goes from %d to %d without being free", what, e.Link.Name, other, e.Link.Index)
+			}
+			believed[e.Link.Name] = e.Link.Index
 		}
 		want := map[string]int{}
 		for i, n := range step.after {
@@ -162,6 +171,47 @@ func TestNamesThatChangeHands(t *testing.T) {
 		}
 		if !maps.Equal(believed, want) {
 			t.Errorf("%s: who listens believes %v, want %v", what, believed, want)
+		}
+	}
+}
+
+// Where messages were lost, a point-to-point interface that was down meanwhile is
+// told of as one that was gone: another may be at its other end.
+func TestLinesAfterALoss(t *testing.T) {
+	ppp := device{Link: hoststate.Link{Index: 5, Name: "ppp0", PointToPoint: true}, born: 700}
+	eth := device{Link: hoststate.Link{Index: 6, Name: "c0", LinkLayer: linkaddr.From([]byte{2, 0, 0, 0, 0, 1})}, born: 700}
+	for what, c := range map[string]struct {
+		before device
+		change func(*device)
+		want   []string
+	}{
+		"the same":             {ppp, func(*device) {}, nil},
+		"another MTU":          {ppp, func(d *device) { d.MTU = 1400 }, []string{"ppp0"}},
+		"its address was gone": {ppp, func(d *device) { d.born = 701 }, []string{"ppp0 gone", "ppp0"}},
+		"no address":           {device{Link: ppp.Link}, func(*device) {}, []string{"ppp0 gone", "ppp0"}},
+		"renamed":              {ppp, func(d *device) { d.Name = "ppp1" }, []string{"ppp0 gone", "ppp1"}},
+		"Ethernet, address":    {eth, func(d *device) { d.born = 701 }, nil},
+		"Ethernet, renamed":    {eth, func(d *device) { d.Name = "c1" }, []string{"c1"}},
+		"Ethernet, another":    {eth, func(d *device) { d.Name, d.LinkLayer = "c1", linkaddr.Addr{} }, []string{"c0 gone", "c1"}},
+	} {
+		w := &watcher{ctx: t.Context(), out: make(chan Event, 8), devices: devices{c.before.Index: c.before}, told: map[int]hoststate.Link{}, born: map[int]uint32{}}
+		w.tellAll()
+		<-w.out
+		after := c.before
+		c.change(&after)
+		w.devices = devices{after.Index: after}
+		w.tellAll()
+		close(w.out)
+		var got []string
+		for e := range w.out {
+			if e.Link != nil {
+				got = append(got, e.Link.Name)
+			} else {
+				got = append(got, e.Removed+" gone")
+			}
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: told %q, want %q", what, got, c.want)
 		}
 	}
 }

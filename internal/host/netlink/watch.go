@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -19,8 +20,8 @@ import (
 
 // Event is one thing that happened to the host. Exactly one field is set.
 type Event struct {
-	Link         *hoststate.Link // an interface that appeared or changed
-	Removed      string          // the name of an interface that is gone, or has another name now
+	Link         *hoststate.Link // an interface that appeared or changed; one of the same index has its name now
+	Removed      string          // the name of an interface that is gone
 	RouteChanged bool            // somebody else added, changed or removed routes with our protocol: an audit is due
 	Resync       bool            // the kernel's word was lost; links were told anew, an audit is due
 }
@@ -46,7 +47,7 @@ func (c *Conn) Watch(ctx context.Context) (<-chan Event, error) {
 	if err := c.subscribe(nl); err != nil {
 		return nil, errors.Join(err, nl.Close())
 	}
-	w := &watcher{conn: c, ctx: ctx, out: make(chan Event, 64), routes: make(chan struct{}, 1), told: map[int]hoststate.Link{}}
+	w := &watcher{conn: c, ctx: ctx, out: make(chan Event, 64), routes: make(chan struct{}, 1), told: map[int]hoststate.Link{}, born: map[int]uint32{}}
 	if w.devices, err = c.devices(); err != nil {
 		return nil, errors.Join(err, nl.Close())
 	}
@@ -117,6 +118,7 @@ type watcher struct {
 	routes  chan struct{} // our routes were touched
 	devices devices
 	told    map[int]hoststate.Link
+	born    map[int]uint32 // of those that were told of: when their link-local addresses were made
 }
 
 func (w *watcher) send(e Event) {
@@ -193,15 +195,50 @@ func (w *watcher) pause(d time.Duration) bool {
 // tellAll tells what differs from what was told: first which names are free, as
 // some may be another's by now.
 func (w *watcher) tellAll() {
+	names := map[string]int{}
 	for _, i := range slices.Sorted(maps.Keys(w.told)) {
-		if was := w.told[i]; was.Name != w.devices[i].Name {
-			delete(w.told, i)
-			w.send(Event{Removed: was.Name})
+		if w.isAnother(i) {
+			w.remove(i)
+		} else {
+			names[w.told[i].Name] = i
 		}
 	}
-	for _, i := range slices.Sorted(maps.Keys(w.devices)) {
+	all := slices.Sorted(maps.Keys(w.devices))
+	for _, i := range all {
+		if had := names[w.devices[i].Name]; had != 0 && had != i {
+			was := w.told[had]
+			was.Name = nameless(had)
+			w.told[had] = was
+			w.send(Event{Link: &was})
+		}
+	}
+	for _, i := range all {
 		w.tell(i)
 	}
+}
+
+// isAnother reports whether the interface that was told of with an index is gone,
+// as far as can be told where the kernel's word was lost. A point-to-point one that
+// was down meanwhile may lead to somebody else by now; it has lost its addresses
+// then.
+func (w *watcher) isAnother(index int) bool {
+	was, is := w.told[index], w.devices[index]
+	if was.PointToPoint || is.PointToPoint {
+		return was.Name != is.Name || w.born[index] == 0 || is.born != w.born[index]
+	}
+	return is.Name == "" || was.HardwareType != is.HardwareType || was.Name != is.Name && was.LinkLayer != is.LinkLayer
+}
+
+// nameless is the name of an interface that has lost its own to another and whose
+// new one is still to be told: one that the kernel does not allow.
+func nameless(index int) string { return "/" + strconv.Itoa(index) }
+
+// remove tells that an interface is gone.
+func (w *watcher) remove(index int) {
+	was := w.told[index]
+	delete(w.told, index)
+	delete(w.born, index)
+	w.send(Event{Removed: was.Name})
 }
 
 // tell tells of one interface if it differs from what was told.
@@ -210,26 +247,22 @@ func (w *watcher) tell(index int) {
 	_, there := w.devices[index]
 	if !there {
 		if known {
-			delete(w.told, index)
-			w.send(Event{Removed: was.Name})
+			w.remove(index)
 		}
 		return
 	}
+	w.born[index] = w.devices[index].born
 	is := w.devices.link(index)
-	if known && was.Name != is.Name {
-		w.send(Event{Removed: was.Name})
-		known = false
-	}
 	if known && equal(was, is) {
 		return
 	}
 	w.told[index] = is
-	is.Addrs = slices.Clone(is.Addrs)
+	is.Addrs, is.Peers = slices.Clone(is.Addrs), slices.Clone(is.Peers)
 	w.send(Event{Link: &is})
 }
 
 func equal(a, b hoststate.Link) bool {
-	same := slices.Equal(a.Addrs, b.Addrs)
+	same := slices.Equal(a.Addrs, b.Addrs) && slices.Equal(a.Peers, b.Peers) && a.CarrierDowns == b.CarrierDowns
 	return same && a.Index == b.Index && a.Name == b.Name && a.Up == b.Up && a.Running == b.Running &&
 		a.PointToPoint == b.PointToPoint && a.MTU == b.MTU && a.HardwareType == b.HardwareType &&
 		a.LinkLayer == b.LinkLayer && a.VRF == b.VRF && a.Table == b.Table
@@ -239,7 +272,8 @@ func (w *watcher) hear(m netlink.Message) error {
 	switch m.Header.Type {
 	case unix.RTM_NEWLINK:
 		if d, ok := parseLink(m.Data); ok {
-			d.Addrs = w.devices[d.Index].Addrs
+			was := w.devices[d.Index]
+			d.take(was.addresses())
 			w.change(d.Index, d, true)
 		}
 	case unix.RTM_DELLINK:
@@ -288,7 +322,7 @@ func (w *watcher) hearAddr(b []byte) error {
 	if err != nil && !errors.Is(err, unix.ENODEV) {
 		return err
 	}
-	d.Addrs = addrs[index]
+	d.take(addrs[index])
 	w.devices[index] = d
 	w.tell(index)
 	return nil
