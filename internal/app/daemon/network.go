@@ -27,6 +27,7 @@ type network struct {
 	peers  []trust.Peer
 	port   uint16
 	links  map[string]hoststate.Link
+	names  map[int]string  // of links, by index
 	gone   map[string]bool // names that a device has lost since the last update
 	locals map[udp.Local]struct{}
 	joined []udp.Link
@@ -49,7 +50,7 @@ type sockets interface {
 
 func newNetwork(log *slog.Logger) *network {
 	return &network{
-		log: log, links: make(map[string]hoststate.Link), gone: make(map[string]bool),
+		log: log, links: make(map[string]hoststate.Link), names: make(map[int]string), gone: make(map[string]bool),
 		locals: make(map[udp.Local]struct{}), vrfs: make(map[string]string), unopened: make(map[udp.Local]string),
 	}
 }
@@ -58,9 +59,16 @@ func (n *network) configure(peers []trust.Peer, port uint16) {
 	n.peers, n.port = peers, port
 }
 
-func (n *network) know(l hoststate.Link) { n.links[l.Name] = l }
+// know takes in what a link is now; the one of its index has its name.
+func (n *network) know(l hoststate.Link) {
+	if name := n.names[l.Index]; name != l.Name && n.links[name].Index == l.Index {
+		delete(n.links, name)
+	}
+	n.links[l.Name], n.names[l.Index] = l, l.Name
+}
 
 func (n *network) forget(name string) {
+	delete(n.names, n.links[name].Index)
 	delete(n.links, name)
 	n.gone[name] = true
 }

@@ -70,7 +70,8 @@ func (c *Comparison) mayTouch() bool {
 }
 
 // settled takes note that a link was brought up to date: what a lease of it held
-// may be the link's own now without a word to the kernel, and is looked at there.
+// may be the link's own now without a word to the kernel, or the other way round,
+// and is looked at there.
 func (c *Comparison) settled(name string) {
 	if c != nil && c.stage == atWanted {
 		c.again[name] = struct{}{}
@@ -150,8 +151,11 @@ func (p *partial) wanted() (done bool) {
 		case len(p.ids) > 0:
 			p.route(p.ids[0])
 			p.ids = p.ids[1:]
+		case len(p.again) > 0: // brought up to date after they were looked at
+			p.links = slices.Sorted(maps.Keys(p.again))
+			clear(p.again)
 		default:
-			return p.lookAgain()
+			return true
 		}
 	}
 	return false
@@ -183,18 +187,6 @@ func (p *partial) link(rec *link) {
 	for _, e := range sortedElements(rec.static) {
 		p.element(e)
 	}
-}
-
-// lookAgain looks at links that were brought up to date after they were looked
-// at.
-func (p *partial) lookAgain() (done bool) {
-	for _, name := range slices.Sorted(maps.Keys(p.again)) {
-		if rec := p.of.links[name]; rec != nil {
-			p.link(rec)
-		}
-	}
-	clear(p.again)
-	return true
 }
 
 // element looks at one wanted element; once more is no harm.

@@ -125,7 +125,7 @@ func drawPolicy(t *rapid.T) *Policy {
 func step(t *rapid.T, s *State, w *twin) (ops []Op, again func() []Op) {
 	name := rapid.SampledFrom(someNames).Draw(t, "link")
 	prefix := rapid.SampledFrom(somePrefixes).Draw(t, "prefix")
-	switch rapid.IntRange(0, 9).Draw(t, "what") {
+	switch rapid.IntRange(0, 10).Draw(t, "what") {
 	case 0, 1:
 		l := Link{
 			Index: rapid.IntRange(1, 3).Draw(t, "index"), Name: name, Up: rapid.Bool().Draw(t, "up"),
@@ -159,6 +159,21 @@ func step(t *rapid.T, s *State, w *twin) (ops []Op, again func() []Op) {
 		w.remove(name, prefix)
 		again = func() []Op { return s.Delete(nil, name, prefix) }
 	case 8:
+		to := rapid.SampledFrom(someNames).Draw(t, "name")
+		// Who has had the name is gone, and what both have ends, before it is renamed.
+		if _, there := w.links[to]; there && to != name {
+			w.removeLink(to)
+			again = func() []Op { return s.RemoveLink(nil, to) }
+			break
+		}
+		if p, both := w.shared(name, to); both {
+			w.remove(to, p)
+			again = func() []Op { return s.Delete(nil, to, p) }
+			break
+		}
+		w.rename(name, to)
+		again = func() []Op { return s.Rename(nil, name, to) }
+	case 9:
 		rs := w.routes()
 		if len(rs) == 0 {
 			return nil, func() []Op { return nil }

@@ -302,10 +302,7 @@ func (s *State) forget(ops []Op, rec *link) []Op {
 	case rec.present || rec.leases > 0:
 		return ops
 	case rec.policy == nil:
-		s.occupy(rec)
-		delete(s.links, rec.Name)
-		s.byID[rec.id] = nil
-		s.freed = append(s.freed, rec.id)
+		s.drop(rec)
 		return ops
 	case rec.vacant == nil:
 		rec.vacant = s.vacant.PushBack(rec)
@@ -314,6 +311,13 @@ func (s *State) forget(ops []Op, rec *link) []Op {
 		return s.SetPolicy(ops, s.vacant.Front().Value.(*link).Name, nil)
 	}
 	return ops
+}
+
+func (s *State) drop(rec *link) {
+	s.occupy(rec)
+	delete(s.links, rec.Name)
+	s.byID[rec.id] = nil
+	s.freed = append(s.freed, rec.id)
 }
 
 // occupy takes a name out of those that are vacant.

@@ -14,9 +14,11 @@ type twin struct {
 	policies   map[string]Policy
 	leases     map[twinKey]twinLease
 	refused    map[twinKey]bool
-	lines      map[string]int // how often a name has become another line
+	lines      map[string]int // which one a name is
 	aggregates []Aggregate
 	clock      int
+	line       int // the newest
+	renames    int
 }
 
 type twinKey struct {
@@ -41,7 +43,7 @@ func (t *twin) setLink(l Link) {
 	was, there := t.links[l.Name]
 	if !there || was.Index != l.Index || was.PointToPoint != l.PointToPoint || was.CarrierDowns != l.CarrierDowns ||
 		(was.Up && was.Running) != (l.Up && l.Running) {
-		t.lines[l.Name]++
+		t.newLine(l.Name)
 	}
 	t.links[l.Name], t.last[l.Name] = l, l
 	t.forgive(l.Name)
@@ -50,9 +52,54 @@ func (t *twin) setLink(l Link) {
 func (t *twin) removeLink(name string) {
 	if _, ok := t.links[name]; ok {
 		delete(t.links, name)
-		t.lines[name]++
+		t.newLine(name)
 		t.forgive(name)
 	}
+}
+
+func (t *twin) newLine(name string) {
+	t.line++
+	t.lines[name] = t.line
+}
+
+// rename gives a link another name. What was left there is its own, but for what it
+// has itself.
+func (t *twin) rename(old, name string) {
+	l, there := t.links[old]
+	if !there || old == name {
+		return
+	}
+	t.renames++
+	t.removeLink(name)
+	t.forgive(name)
+	l.Name = name
+	t.links[name], t.last[name], t.lines[name] = l, l, t.lines[old]
+	delete(t.links, old)
+	delete(t.last, old)
+	t.setPolicy(name, nil)
+	if p, ok := t.policies[old]; ok {
+		t.policies[name] = p
+		delete(t.policies, old)
+	}
+	for k, lease := range t.leases {
+		if k.link == old {
+			to := twinKey{name, k.prefix}
+			t.leases[to] = lease
+			delete(t.leases, k)
+		}
+	}
+	t.forgive(old) // it is an event of the link
+}
+
+// shared is a prefix that is leased on two links.
+func (t *twin) shared(a, b string) (p netip.Prefix, ok bool) {
+	for _, p := range somePrefixes {
+		_, one := t.leases[twinKey{a, p}]
+		if _, two := t.leases[twinKey{b, p}]; one && two && a != b {
+			return p, true
+		}
+	}
+	return p, false
 }
 
 func (t *twin) forgive(name string) {
