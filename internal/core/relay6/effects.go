@@ -169,6 +169,7 @@ const (
 	DropRateNewcomers
 	DropQueueFull
 	DropUnprotected
+	DropAmbiguousInterfaceID
 	drops
 )
 
@@ -176,7 +177,7 @@ var dropNames = [drops]string{
 	"empty", "malformed", "unknown-link", "not-client-link", "bad-source", "server-message", "leasequery", "untrusted-relay", "hop-limit",
 	"reply-from-client-link", "untrusted-server", "no-server", "no-relay-message", "unknown-interface-id", "no-link", "bad-peer-address", "too-big",
 	"limit", "probing", "not-kept", "not-installed", "muted", "refused-fingerprint", "send-failed",
-	"rate-link", "rate-source", "rate-newcomers", "queue-full", "unprotected",
+	"rate-link", "rate-source", "rate-newcomers", "queue-full", "unprotected", "ambiguous-interface-id",
 }
 
 func (d Drop) String() string { return dropNames[d] }

@@ -79,16 +79,21 @@ func onLink(l *hoststate.Link, yield func(netip.Prefix)) {
 	}
 }
 
-// SetLink takes in that an interface appeared or changed.
+// SetLink takes in that an interface appeared or changed. One that has another name
+// is the same link.
 func (r *Relay) SetLink(h hoststate.Link, eff *Effects) {
-	l := r.byName[h.Name]
-	if other := r.links[h.Index]; other != nil && other != l { // renamed
-		r.dropLink(other, eff)
+	var ops []hoststate.Op
+	id, renamed := "", false
+	if other := r.links[h.Index]; other != nil && other.Name != h.Name {
+		id, renamed = other.interfaceID, true
+		ops = r.rename(other, &h, eff)
 	}
+	l := r.byName[h.Name]
 	elsewhere := l == nil || l.VRF != h.VRF
 	if l == nil {
 		l = &link{}
 		r.byName[h.Name] = l
+		r.gone.restore(h.Name, &l.counters)
 		eff.note(Note{Kind: NoteLink, Link: h.Name, Text: "link appeared"})
 	} else {
 		delete(r.links, l.Index)
@@ -98,7 +103,6 @@ func (r *Relay) SetLink(h hoststate.Link, eff *Effects) {
 	onLink(&h, func(p netip.Prefix) { r.reserved.add(h.VRF, p, 1) })
 	r.links[h.Index] = l
 	r.rehome(l)
-	var ops []hoststate.Op
 	if elsewhere {
 		ops = r.strand(ops, l)
 	}
@@ -111,6 +115,9 @@ func (r *Relay) SetLink(h hoststate.Link, eff *Effects) {
 		}
 	}
 	ops = r.applyRule(l, ops)
+	if renamed {
+		r.hadID(id, l)
+	}
 	r.install(ops, eff)
 }
 
@@ -171,6 +178,7 @@ func (r *Relay) dropLink(l *link, eff *Effects) {
 	r.gone.add(l.Name, l.counters)
 	onLink(&l.Link, func(p netip.Prefix) { r.reserved.add(l.VRF, p, -1) })
 	r.byInterfaceID.remove(l.interfaceID, l)
+	r.forgetIDs(l)
 	r.claim(l, nil)
 	r.install(r.host.RemoveLink(nil, l.Name), eff)
 	r.resolveBorrowers(l.Name)
@@ -199,7 +207,6 @@ func (r *Relay) ruleUnder(cfg *Config, peers *trust.Set, name string) *LinkRule 
 
 // applyRule works out what the configuration means for a link as it now is.
 func (r *Relay) applyRule(l *link, ops []hoststate.Op) []hoststate.Op {
-	r.gone.restore(l.Name, &l.counters)
 	r.byInterfaceID.remove(l.interfaceID, l)
 	l.rule = r.ruleFor(l.Name)
 	l.interfaceID, l.idOptional = l.Name, false

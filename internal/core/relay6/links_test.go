@@ -34,34 +34,23 @@ func TestLinkAppears(t *testing.T) {
 	}
 }
 
-func TestLinkRenamed(t *testing.T) {
-	w := newWorld(t)
-	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
-	l := w.links["lan0"]
-	delete(w.links, "lan0")
-	l.Name = "wan7" // no rule matches it
-	w.links["wan7"] = l
-	w.setLink("wan7", nil)
-	if got, want := w.linkNames(), []string{"lan1=11", "up0=2", "wan7=10"}; !slices.Equal(got, want) {
-		t.Errorf("links %q, want %q", got, want)
-	}
-	if got := w.says(alice, message(dhcp6.Solicit, 1)); len(got) != 0 {
-		t.Errorf("a link that no rule matches is served: %+v", got)
-	}
-	w.wants("lan0 2001:db8:100::/56 via fe80::a for 10m0s")
-	w.wantRoutes("2001:db8:100::/56", "unreachable 2001:db8:100::/56 table 254 metric 1024")
-}
-
-// Two interfaces swap their names: events come one by one.
+// Two interfaces swap their names, by way of a third name.
 func TestLinksSwapNames(t *testing.T) {
 	w := newWorld(t)
-	lan0, lan1 := w.links["lan0"], w.links["lan1"]
-	lan0.Name, lan1.Name = "lan1", "lan0"
-	w.links["lan0"], w.links["lan1"] = lan1, lan0
-	w.setLink("lan1", nil)
-	w.setLink("lan0", nil)
+	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
+	w.lease(carol, iaPD(1, prefix("2001:db8:300::/56", 600)))
+	w.renames("lan1", "/11")
+	w.renames("lan0", "lan1")
+	w.renames("/11", "lan0")
+	w.tick()
 	if got, want := w.linkNames(), []string{"lan0=11", "lan1=10", "up0=2"}; !slices.Equal(got, want) {
 		t.Errorf("links %q, want %q", got, want)
+	}
+	w.wants("lan0 2001:db8:300::/56 via fe80::c for 10m0s", "lan1 2001:db8:100::/56 via fe80::a for 10m0s")
+	w.wantRoutes("2001:db8:100::/56", "2001:db8:100::/56 via fe80::a dev 10 table 254 metric 1024")
+	w.wantRoutes("2001:db8:300::/56", "2001:db8:300::/56 via fe80::c dev 11 table 254 metric 1024")
+	if !w.kernel.allows("lan0", "2001:db8:300::/56") || w.kernel.allows("lan0", "2001:db8:100::/56") {
+		t.Errorf("elements %v", w.kernel.elements)
 	}
 	for _, c := range []client{alice, carol} { // on indexes 10 and 11
 		up := w.says(c, message(dhcp6.Solicit, 1))

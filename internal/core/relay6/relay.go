@@ -44,6 +44,7 @@ type Relay struct {
 	byName        map[string]*link
 	byInterfaceID byKey[string]
 	byAddress     byKey[netip.Addr]
+	formerIDs     map[string]formerID
 	gone          goneCounters
 	reserved      reserved
 	neighbours    neighbours
@@ -131,6 +132,7 @@ func New(cfg *Config, bootID string) *Relay {
 		byName:        make(map[string]*link),
 		byInterfaceID: make(byKey[string]),
 		byAddress:     make(byKey[netip.Addr]),
+		formerIDs:     make(map[string]formerID),
 		neighbours:    newNeighbours(),
 		table:         delegation.New(),
 		host:          hoststate.New(),
@@ -263,6 +265,7 @@ const retryEvery = 2 * time.Second
 // (RFC 8987 G-8), keeps again what the store had not got, and finds servers that
 // have fallen silent.
 func (r *Relay) Tick(now instant.Now, eff *Effects) {
+	r.ageIDs(now.Boot)
 	eff.events = r.table.Expire(eff.events[:0], now)
 	for rest := eff.events; len(rest) > 0; {
 		n := min(len(rest), 256)

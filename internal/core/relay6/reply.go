@@ -38,7 +38,7 @@ func (r *Relay) handleReply(now instant.Now, l *link, p *Packet, eff *Effects) {
 		return
 	}
 	r.heard(now, peer, dhcp6.MessageType(inner[0]), eff)
-	to, d := r.addressee(m, inner)
+	to, d := r.addressee(now, m, inner)
 	r.peers[peer.Name].owed.answered(to.index(), m.PeerAddress())
 	if d != delivered {
 		r.drop(l, p, d, eff)
@@ -78,15 +78,16 @@ func (to *addressee) index() int {
 // addressee finds the way down. RFC 8415 section 19.2: the link is the one that
 // the Interface-Id option identifies, otherwise the one that the link-address
 // does; the address is the peer-address.
-func (r *Relay) addressee(m dhcp6.RelayMessage, inner []byte) (addressee, Drop) {
+func (r *Relay) addressee(now instant.Now, m dhcp6.RelayMessage, inner []byte) (addressee, Drop) {
 	to := addressee{message: inner}
 	address := m.PeerAddress()
 	if !validSource(address) {
 		return to, DropBadPeerAddress
 	}
 	if id, ok := m.Options().First(dhcp6.OptionInterfaceID); ok {
-		if to.link = only(r.byInterfaceID[string(id)]); to.link == nil {
-			return to, DropUnknownInterfaceID
+		var d Drop
+		if to.link, d = r.linkByID(now.Boot, id, m.LinkAddress()); d != delivered {
+			return to, d
 		}
 	} else if a := m.LinkAddress(); !a.IsUnspecified() {
 		if to.link = r.linkByAddress(a); to.link == nil {
@@ -205,6 +206,7 @@ func (r *Relay) dropDown(to addressee, source netip.Addr, d Drop, eff *Effects) 
 type heldReply struct {
 	payload  []byte
 	link     int
+	of       *link // of the next hop; nil: it was gone
 	source   netip.AddrPort
 	answered map[delegation.NextHop]bool
 	until    instant.Instant
@@ -223,12 +225,13 @@ func (r *Relay) hold(now instant.Now, p *Packet, to addressee, hop delegation.Ne
 		r.dropDown(to, p.Source.Addr(), DropProbing, eff)
 		return
 	}
+	l := r.byName[hop.Link]
 	r.held[hop] = &heldReply{
-		payload: append([]byte(nil), p.Payload...), link: p.Link, source: p.Source,
+		payload: append([]byte(nil), p.Payload...), link: p.Link, of: l, source: p.Source,
 		answered: answered, until: now.Boot + holdFor,
 	}
 	probe := Probe{Hop: hop}
-	if l := r.byName[hop.Link]; l != nil && l.Up {
+	if l != nil && l.Up {
 		probe.Index = l.Index
 	}
 	eff.Probes = append(eff.Probes, probe)
@@ -245,6 +248,9 @@ func (r *Relay) Probed(now instant.Now, hop delegation.NextHop, answers bool, ef
 	if h.until <= now.Boot {
 		return // the client has asked again since
 	}
+	if h.of != nil {
+		hop.Link = h.of.Name // it may have been renamed since
+	}
 	answered := map[delegation.NextHop]bool{hop: answers}
 	for k, v := range h.answered {
 		answered[k] = v
@@ -260,7 +266,7 @@ func (r *Relay) Probed(now instant.Now, hop delegation.NextHop, answers bool, ef
 		return
 	}
 	inner, _ := m.Inner()
-	to, d := r.addressee(m, inner)
+	to, d := r.addressee(now, m, inner)
 	if d != delivered {
 		r.drop(l, p, d, eff)
 		return
