@@ -127,6 +127,7 @@ func ruleTexts(r *relay6.LinkRule) []keyText {
 		{"trusted", strconv.FormatBool(r.Trusted)},
 		{"leasequery", strconv.FormatBool(r.AllowLeasequery)},
 		{"shared", orAuto(!r.SharedAuto, strconv.FormatBool(r.Shared))},
+		{"reuse", h.Reuse.String()},
 		{"interface-id", cmp.Or(r.InterfaceID.String(), "none")},
 		{"remote-id", remote},
 		{"subscriber-id", cmp.Or(r.SubscriberID.String(), "none")},

@@ -1,12 +1,15 @@
 package traffic_test
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 
 	"fairlead/internal/lab"
+	"fairlead/internal/lab/peer"
 	"fairlead/internal/lab/script"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -76,30 +79,117 @@ func TestRFC8987_R3_OnLinkPrefixesFollow(t *testing.T) {
 	g.stops(spoofed, "2001:db8:9::77")
 }
 
-// An interface that is renamed to another name of the same glob goes on as that
-// link; delegations belong to the name they were made under.
+// renamed is the standard configuration for d1 and for the name that it gets.
+func renamed(top *lab.Topology) string {
+	return strings.ReplaceAll(standard(top), `"d*"`, "[d1, wan1]")
+}
+
+// permittedOn are the filter elements of a prefix on a link.
+func (r *rig) permittedOn(link string, p netip.Prefix) (found []string) {
+	r.t.Helper()
+	for _, e := range r.Permitted(`"` + p.Addr().String() + `"`) {
+		if strings.Contains(e, `"`+link+`"`) {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+// An interface that is renamed is the same link: an answer that is under way by the
+// old name reaches its client, and what is delegated stays routed, without a moment
+// in which somebody else could see it withdrawn.
 func TestLinkIsRenamed(t *testing.T) {
 	parallel(t)
-	r := start(t, lab.Plan{Clients: 1})
+	top, err := lab.ForTest(t).Topology(lab.Plan{Clients: 1})
+	need(t, err)
+	r := buildOn(t, top, renamed(top))
+	need(t, r.relay.Start())
 	p, next := pfx("2001:db8:1100::/56"), pfx("2001:db8:1100:100::/56")
 	c, _ := r.delegate(1, p)
 	r.wantRoute(p, 1)
-	for _, command := range []string{"link set d1 down", "link set d1 name d9", "link set d9 up", "-6 addr add 2001:db8:1::1/64 dev d9 nodad"} {
-		_, err := r.Relay.IP("%s", command)
-		need(t, err)
-	}
-	r.WantStandIn(p) // for the link of that name to come back
-	r.grant(2, long(next))
-	r.obtain(c, 2)
 	hop, err := r.Client(1).LinkLocal("c0")
 	need(t, err)
-	r.WantRouteVia(next, hop.String(), "d9")
-	for _, command := range []string{"link set d9 down", "link set d9 name d1", "link set d1 up"} {
-		_, err := r.Relay.IP("%s", command)
-		need(t, err)
+	monitor, err := r.Relay.Start(lab.Command{Name: "monitor", Args: []string{"ip", "-6", "monitor", "route"}})
+	need(t, err)
+	seen := func(mark string) {
+		t.Helper()
+		until(t, "the monitor shows "+mark, func() bool {
+			_, err := r.Relay.IP("-6 route replace unreachable %s metric 77", mark)
+			need(t, err)
+			return strings.Contains(monitor.Log(), mark)
+		})
 	}
+	seen("2001:db8:aaaa::/64")
+
+	r.server.Become(func(script.Request) [][]byte { return nil })
+	request := c.Message(dhcp6.Rebind, script.IAPD(2))
+	need(t, c.Send(request))
+	asked, err := r.server.Wait(patience, "the Rebind", func(q script.Request) bool { return bytes.Equal(q.Inner, request) })
+	need(t, err)
+	_, err = r.Relay.IP("link set d1 name wan1")
+	need(t, err)
+	until(t, "the filter knows the new name alone", func() bool {
+		return len(r.permittedOn("wan1", p)) > 0 && len(r.permittedOn("d1", p)) == 0
+	})
+	r.grant(1, long(p))
+	r.grant(2, long(next))
+	r.server.Become(r.book.answers().Answer)
+	for _, answer := range r.book.answers().Answer(asked) {
+		need(t, r.server.Send(asked.From, answer))
+	}
+	if got, err := c.Receive(patience); err != nil || !bytes.Equal(got.Data[1:4], request[1:4]) {
+		t.Errorf("the answer that was under way: %x, %v", got.Data, err)
+	}
+	r.WantRouteVia(p, hop.String(), "wan1")
+	r.WantRouteVia(next, hop.String(), "wan1")
+
+	_, err = r.Relay.IP("link set wan1 name d1")
+	need(t, err)
+	until(t, "the filter knows the first name again", func() bool {
+		return len(r.permittedOn("d1", next)) > 0 && len(r.permittedOn("wan1", next)) == 0
+	})
 	r.wantRoute(p, 1)
-	r.WantStandIn(next)
+	r.wantRoute(next, 1)
+	seen("2001:db8:bbbb::/64")
+	for line := range strings.Lines(monitor.Log()) {
+		if strings.Contains(line, p.String()) {
+			t.Errorf("the route was touched: %s", line)
+		}
+	}
+}
+
+// The same with Kea: the client renews under the new name, and the relay has it so
+// after a restart.
+func TestLinkIsRenamedBeforeKea(t *testing.T) {
+	parallel(t)
+	top, err := lab.ForTest(t).Topology(lab.Plan{Clients: 1})
+	need(t, err)
+	r := buildOn(t, top, renamed(top))
+	need(t, r.server.Close())
+	_, err = peer.StartServer(r.Server, peer.Kea, peer.ServerConfig{Timers: peer.LongTimers})
+	need(t, err)
+	need(t, r.relay.Start())
+	hop, err := r.Client(1).LinkLocal("c0")
+	need(t, err)
+	c := r.client(1)
+	reply := r.obtain(c, 1)
+	held := script.Delegations(reply)
+	if len(held) != 1 {
+		t.Fatalf("Kea gave %v, want one prefix", held)
+	}
+	p := held[0].Prefix
+	r.wantRoute(p, 1)
+	_, err = r.Relay.IP("link set d1 name wan1")
+	need(t, err)
+	r.renew(c, reply)
+	until(t, "the filter knows the new name", func() bool { return len(r.permittedOn("wan1", p)) > 0 })
+	r.WantRouteVia(p, hop.String(), "wan1")
+	need(t, r.relay.Stop())
+	need(t, r.relay.Start())
+	r.WantRouteVia(p, hop.String(), "wan1")
+	if got, err := r.relay.CLI("delegations", "--link", "wan1"); err != nil || !strings.Contains(got, p.String()) {
+		t.Errorf("delegations of wan1 after the restart: %v\n%s", err, got)
+	}
 }
 
 // Interfaces that a glob matches are served as they appear, at whatever state:
