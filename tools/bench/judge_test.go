@@ -124,7 +124,7 @@ func TestEventsOfTheGenerator(t *testing.T) {
 	const good = `{"event":"prepare","clients":4}
 {"event":"measure"}
 {"event":"progress","answered":1}
-{"event":"result","seconds":2,"offered":10,"answered":8,"late":1,"lost":1,"offered-rate":5,"answered-rate":4,"latency-us":{"p50":90,"p99":250.5},"kinds":{"solicit":{"offered":10,"answered":8,"latency-us":{"p99":251}}}}
+{"event":"result","seconds":2,"offered":10,"answered":8,"late":1,"lost":1,"offered_rate":5,"answered_rate":4,"latency_us":{"p50":90,"p99":250.5},"kinds":{"solicit":{"offered":10,"answered":8,"latency_us":{"p99":251}}}}
 `
 	measured := 0
 	res, err := read(strings.NewReader(good), func() error { measured++; return nil })

@@ -37,10 +37,10 @@ type result struct {
 	Answered     int             `json:"answered"`
 	Late         int             `json:"late"`
 	Lost         int             `json:"lost"`
-	SendFailed   int             `json:"send-failed"`
-	OfferedRate  float64         `json:"offered-rate"`
-	AnsweredRate float64         `json:"answered-rate"`
-	Latency      latency         `json:"latency-us"`
+	SendFailed   int             `json:"send_failed"`
+	OfferedRate  float64         `json:"offered_rate"`
+	AnsweredRate float64         `json:"answered_rate"`
+	Latency      latency         `json:"latency_us"`
 	Kinds        map[string]kind `json:"kinds"`
 	Exhausted    bool            `json:"exhausted"` // it ended early: no client was left
 
@@ -52,7 +52,7 @@ type result struct {
 type kind struct {
 	Offered  int     `json:"offered"`
 	Answered int     `json:"answered"`
-	Latency  latency `json:"latency-us"`
+	Latency  latency `json:"latency_us"`
 }
 
 // latency is in microseconds.

@@ -73,7 +73,7 @@ func result(told string) (float64, error) {
 		var event struct {
 			Event    string
 			Answered int
-			Rate     float64 `json:"answered-rate"`
+			Rate     float64 `json:"answered_rate"`
 		}
 		if err := json.Unmarshal([]byte(line), &event); err != nil {
 			return 0, fmt.Errorf("load: %q: %w", line, err)

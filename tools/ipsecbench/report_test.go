@@ -81,7 +81,7 @@ func TestRead(t *testing.T) {
 }
 
 func TestResult(t *testing.T) {
-	got, err := result("{\"event\":\"measure\"}\n{\"event\":\"result\",\"answered\":300,\"answered-rate\":100.5}\n")
+	got, err := result("{\"event\":\"measure\"}\n{\"event\":\"result\",\"answered\":300,\"answered_rate\":100.5}\n")
 	if err != nil || got != 100.5 {
 		t.Errorf("%v, %v, want 100.5", got, err)
 	}

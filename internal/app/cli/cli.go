@@ -77,6 +77,7 @@ func New(c Commands) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "fairlead",
 		Short:         "DHCPv6 relay that delegates prefixes (RFC 8987), and the tools to operate it",
+		Version:       c.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -90,6 +91,7 @@ func New(c Commands) *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SetVersionTemplate(versionText(c.Version))
 	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddGroup(

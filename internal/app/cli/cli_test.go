@@ -236,7 +236,7 @@ func relay(ts *testscript.TestScript, _ bool, args []string) {
 // protect makes kea1 one that requires protection.
 func protect(f *controltest.Fake, hops ...control.Hop) {
 	p := &f.PeerList[0]
-	p.Protection, p.Hops = "ipsec", hops
+	p.Protection, p.Protected, p.Hops = "ipsec", true, hops
 	for _, h := range hops {
 		p.Protected = p.Protected && h.Protected
 	}

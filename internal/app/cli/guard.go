@@ -67,10 +67,11 @@ func guardPurgeCommand(purge func(string) error) *cobra.Command {
 		Short: "Remove the guard's filter and keys, for a guard that is not to come back",
 		Long: `Remove the guard's filter from the kernel, and its connections and keys from
 strongSwan and the kernel, for a guard that is not to come back. One that runs is
-left alone: stop it first. From then on messages travel in clear again.`,
+left alone: stop it first. From then on messages travel in clear again. Where there
+is no configuration file any more the defaults hold.`,
 		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := purge(path); err != nil {
+			if err := purge(orNone(cmd, path)); err != nil {
 				return err
 			}
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), "nothing of the guard is left: DHCP travels in clear")

@@ -3,7 +3,11 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"os"
 	"runtime"
 
 	"github.com/spf13/cobra"
@@ -48,10 +52,11 @@ func purgeCommand(purge func(string) error) *cobra.Command {
 connections from strongSwan, for a Fairlead that is not to come back. One that
 runs is left alone: stop it first. What goes to and from protected peers travels
 in clear from then on. What Fairlead keeps on disk stays, and so does what belongs
-to "fairlead guard", which has a purge of its own.`,
+to "fairlead guard", which has a purge of its own. Where there is no configuration
+file any more the defaults hold: routes with protocol 87.`,
 		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := purge(path); err != nil {
+			if err := purge(orNone(cmd, path)); err != nil {
 				return err
 			}
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), "the kernel has no route, no filter and no key of Fairlead any more")
@@ -60,6 +65,15 @@ to "fairlead guard", which has a purge of its own.`,
 	}
 	configFlag(cmd, &path)
 	return cmd
+}
+
+// orNone is the path of the configuration, or nothing where it is the default and
+// there is no file.
+func orNone(cmd *cobra.Command, path string) string {
+	if _, err := os.Lstat(path); !cmd.Flags().Changed("config") && errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	return path
 }
 
 func demoCommand(demo func(ctx context.Context, ipsec, keep bool) error) *cobra.Command {
@@ -82,6 +96,10 @@ virtual machine for kernels without it.`,
 	return cmd
 }
 
+func versionText(version string) string {
+	return fmt.Sprintf("fairlead %s (%s, %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
 func versionCommand(version string) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -93,7 +111,7 @@ func versionCommand(version string) *cobra.Command {
 			if asJSON {
 				return json.NewEncoder(out).Encode(map[string]string{"version": version, "go": runtime.Version()})
 			}
-			_, err := fmt.Fprintf(out, "fairlead %s (%s, %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := io.WriteString(out, versionText(version))
 			return err
 		},
 	}

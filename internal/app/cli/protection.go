@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"fairlead/internal/app/control"
+	"fairlead/internal/core/trust"
 )
 
 // protectionText is what a peer requires and what of it is there: "none",
@@ -18,7 +19,7 @@ import (
 func protectionText(required string, protected bool, hops []control.Hop) string {
 	i := slices.IndexFunc(hops, func(h control.Hop) bool { return !h.Protected })
 	switch {
-	case protected && len(hops) == 0:
+	case len(hops) == 0 && required == trust.ProtectionNone.String():
 		return required
 	case protected && len(hops) == 1:
 		return fmt.Sprintf("%s ok (%s)", required, hopText(&hops[0]))
@@ -89,7 +90,7 @@ func protectedPeers(ctx context.Context, c *control.Client) ([]control.PeerSumma
 	all, err := c.Peers(ctx)
 	found := []control.PeerSummary{}
 	for i := range all {
-		if p := &all[i]; !p.Protected || len(p.Hops) > 0 {
+		if p := &all[i]; p.Protection != trust.ProtectionNone.String() {
 			found = append(found, p.Summary())
 		}
 	}

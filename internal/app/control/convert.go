@@ -141,7 +141,7 @@ func PeerOf(p *trust.Peer, v *relay6.PeerView, all []hop.State) Peer {
 func PeerCountsOf(p *trust.Peer, v *relay6.PeerView, all []hop.State) PeerCounts {
 	return PeerCounts{
 		Peer: p.Name, Sent: v.Counters.Sent, Received: v.Counters.Received, SinceAnswer: v.Counters.SinceAnswer,
-		LastReceived: v.Counters.LastReceived, Protected: Protected(p, all), Hops: HopsOf(p.Name, all),
+		LastReceived: v.Counters.LastReceived, Protection: p.Protection.String(), Protected: Protected(p, all), Hops: HopsOf(p.Name, all),
 	}
 }
 

@@ -135,7 +135,7 @@ func TestPeerOf(t *testing.T) {
 	v.Counters.Sent, v.Counters.LastReceived, v.Counters.LastType = 3, wall, dhcp6.RelayReply
 	want := control.Peer{
 		Name: "kea", Role: "server", Address: netip.MustParseAddr("ff02::1:2%eth0"), Interfaces: []string{"eth0"},
-		Protection: "none", Protected: true, Sent: 3, LastReceived: wall, LastType: "Relay-reply", Answered: true,
+		Protection: "none", Sent: 3, LastReceived: wall, LastType: "Relay-reply", Answered: true,
 	}
 	if diff := cmp.Diff(want, control.PeerOf(&p, &v, nil), values); diff != "" {
 		t.Errorf("peer (-want +got):\n%s", diff)

@@ -58,6 +58,7 @@ type PeerCounts struct {
 	Sent, Received uint64
 	SinceAnswer    uint64
 	LastReceived   time.Time // zero: never
+	Protection     string    // what is required: "none" or "ipsec"
 	Protected      bool
 	Hops           []Hop
 }

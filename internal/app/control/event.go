@@ -6,8 +6,7 @@ import "time"
 type Event struct {
 	Time time.Time `json:"time"`
 	// Kind is a relay6.NoteKind's word ("delegation", "limit", "link", "store",
-	// "foreign", "trace", "clock", ...), EventProtection, one of the daemon's
-	// own, or EventLost.
+	// "foreign", "trace", "clock", ...), EventProtection, EventTrouble, or EventLost.
 	Kind   string `json:"kind"`
 	Text   string `json:"text,omitempty"` // what happened: "granted", "link vanished"
 	Link   string `json:"link,omitempty"`
@@ -29,6 +28,10 @@ type Event struct {
 // EventLost is the kind of an event that stands where others are missing,
 // because the reader was too slow for them.
 const EventLost = "lost"
+
+// EventTrouble is the kind of an event about what goes wrong and has no kind of its
+// own: what the log has as a warning or an error, and datagrams that are dropped.
+const EventTrouble = "trouble"
 
 // EventProtection is the kind of an event about the protection of a hop. Its
 // text is one of "protection up", "protection lost", "rekeyed", "negotiation

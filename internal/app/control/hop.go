@@ -63,12 +63,12 @@ func HopsOf(peer string, all []hop.State) []Hop {
 	return hops
 }
 
-// Protected reports whether what a peer requires is in place: every one of its
-// hops is protected, or none is required. A peer whose hops nobody has looked at
-// yet is not protected.
+// Protected reports whether a peer's messages are protected: every one of its hops
+// is. A peer whose hops nobody has looked at yet is not, nor is one that requires no
+// protection: its messages are in clear.
 func Protected(p *trust.Peer, all []hop.State) bool {
 	if p.Protection == trust.ProtectionNone {
-		return true
+		return false
 	}
 	found := false
 	for i := range all {

@@ -65,7 +65,7 @@ func TestProtected(t *testing.T) {
 		states     []hop.State
 		want       bool
 	}{
-		{"none is required", trust.ProtectionNone, nil, true},
+		{"none is required", trust.ProtectionNone, nil, false},
 		{"ipsec, not looked at yet", trust.ProtectionIPsec, nil, false},
 		{"ipsec, only another peer's hop", trust.ProtectionIPsec, of("other", true), false},
 		{"ipsec, one hop", trust.ProtectionIPsec, of("kea", true), true},

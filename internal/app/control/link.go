@@ -49,7 +49,7 @@ type Peer struct {
 	Local        netip.Addr   `json:"local,omitzero"`
 	Interfaces   []string     `json:"interfaces"`
 	Protection   string       `json:"protection"`
-	Protected    bool         `json:"protected"`      // every hop is, or none is required
+	Protected    bool         `json:"protected"`      // every hop is; false where none is required
 	Hops         []Hop        `json:"hops,omitempty"` // what is protected; none if nothing is required
 	Sent         uint64       `json:"sent"`
 	Received     uint64       `json:"received"`

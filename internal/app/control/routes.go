@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
+	"strings"
 	"time"
 
 	"fairlead/internal/app/config"
@@ -49,11 +50,30 @@ func reload(s *Server, do func(context.Context, ReloadRequest, string) (ReloadRe
 
 // bounded answers what the mux does not know, and bounds all bodies.
 func (s *Server) bounded(mux *http.ServeMux) http.Handler {
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.fail(w, fmt.Errorf("%w: no such path: %s", ErrNotFound, r.URL.Path))
+	const rest = "/"
+	mux.HandleFunc(rest, func(w http.ResponseWriter, r *http.Request) {
+		var allowed []string
+		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
+			other := r.Clone(r.Context())
+			other.Method = method
+			if _, pattern := mux.Handler(other); pattern != rest {
+				allowed = append(allowed, method)
+			}
+		}
+		if allowed == nil {
+			s.fail(w, fmt.Errorf("%w: no such path: %s", ErrNotFound, r.URL.Path))
+			return
+		}
+		// RFC 9110 section 15.5.6: "The origin server MUST generate an Allow header
+		// field in a 405 response".
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		s.fail(w, fmt.Errorf("%w: %s (%s)", errMethod, r.Method, strings.Join(allowed, ", ")))
 	})
 	return http.MaxBytesHandler(mux, maxBody)
 }
+
+// errMethod is an answer to a request whose path is there for others.
+var errMethod = errors.New("method not allowed")
 
 // list makes an empty list of none, which JSON would call null.
 func list[T any](values []T, err error) ([]T, error) {
@@ -207,6 +227,8 @@ func statusCode(err error) int {
 		return http.StatusForbidden
 	case errors.Is(err, ErrInvalid):
 		return http.StatusBadRequest
+	case errors.Is(err, errMethod):
+		return http.StatusMethodNotAllowed
 	case errors.Is(err, ErrNotFound):
 		return http.StatusNotFound
 	case errors.Is(err, ErrBusy):

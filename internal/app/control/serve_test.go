@@ -244,7 +244,10 @@ func TestRefusedRequests(t *testing.T) {
 	}{
 		{"unknown path", "GET", "/v1/leases", "", "", 404, "no such path"},
 		{"no version", "GET", "/status", "", "", 404, "no such path"},
-		{"another method", "POST", "/v1/status", json, "{}", 404, "no such path"},
+		{"another method", "POST", "/v1/status", json, "{}", 405, "method not allowed: POST (GET, HEAD)"},
+		{"a deed asked for", "GET", "/v1/reload", "", "", 405, "method not allowed: GET (POST)"},
+		{"a deed taken back", "DELETE", "/v1/clear", "", "", 405, "method not allowed: DELETE (POST)"},
+		{"another method of no path", "DELETE", "/v1/leases", "", "", 404, "no such path"},
 		{"unknown parameter", "GET", "/v1/links?all=1", "", "", 400, "unknown here"},
 		{"a parameter twice", "GET", "/v1/delegations?link=a&link=b", "", "", 400, "there twice"},
 		{"a query that is none", "GET", "/v1/delegations?link=%zz", "", "", 400, "query"},
@@ -320,5 +323,39 @@ func TestNobodyListens(t *testing.T) {
 	_, err := control.NewClient(path).Status(within(t))
 	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), path+": fairlead does not run here") {
 		t.Errorf("no socket: err = %v, want one that names it and says what to do", err)
+	}
+}
+
+// RFC 9110 section 15.5.6: a 405 says which methods there are.
+func TestAllowedMethods(t *testing.T) {
+	s := serve(t, nil, nil)
+	g := serveGuard(t, nil)
+	for _, c := range []struct{ socket, method, path, allow string }{
+		{s.config.Control.Socket, "POST", "/v1/links", "GET, HEAD"},
+		{s.config.Control.Socket, "DELETE", "/v1/delegations", "GET, HEAD"},
+		{s.config.Control.Socket, "GET", "/v1/reload", "POST"},
+		{g.config.Socket, "PUT", "/v1/reload", "POST"},
+		{g.config.Socket, "POST", "/v1/status", "GET, HEAD"},
+	} {
+		client := http.Client{Transport: &http.Transport{
+			DisableKeepAlives: true,
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, "unix", c.socket)
+			},
+		}}
+		r, err := http.NewRequestWithContext(within(t), c.method, "http://x"+c.path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := answer.Body.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := answer.Header.Get("Allow"); answer.StatusCode != http.StatusMethodNotAllowed || got != c.allow {
+			t.Errorf("%s %s: %d, Allow %q; want 405 and %q", c.method, c.path, answer.StatusCode, got, c.allow)
+		}
 	}
 }

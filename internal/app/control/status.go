@@ -71,7 +71,7 @@ type PeerSummary struct {
 	Name       string `json:"name"`
 	Role       string `json:"role"`
 	Protection string `json:"protection"` // what is required: "none" or "ipsec"
-	Protected  bool   `json:"protected"`  // what is required is in place
+	Protected  bool   `json:"protected"`  // every hop is; false where none is required
 	Answered   bool   `json:"answered"`
 	Hops       []Hop  `json:"hops,omitempty"`
 }

@@ -269,7 +269,7 @@ func (a *auditor) report(found []hoststate.Finding) {
 			return
 		}
 		if times, due := a.d.loop.notes.once.due("finding "+f.String(), at); due {
-			a.d.log.Warn("kernel differed: mended", "what", f.String(), "times", times)
+			a.d.quiet.Warn("kernel differed: mended", "what", f.String(), "times", times)
 		}
 		a.d.feed.Offer(foundEvent(f))
 	}

@@ -20,7 +20,7 @@ func newAuditBench(t *testing.T, read func() (*hoststate.Reading, error)) (*audi
 	t.Helper()
 	l, q := newQuietLoop(t)
 	q.run(t, l)
-	d := &daemon{log: l.log, loop: l, pipe: l.pipe, feed: control.NewFeed(), cfg: &config.Config{}, findings: map[string]uint64{}}
+	d := &daemon{log: l.log, quiet: l.log, loop: l, pipe: l.pipe, feed: control.NewFeed(), cfg: &config.Config{}, findings: map[string]uint64{}}
 	return &auditor{
 		d: d, version: func() (nft.Version, error) { return nft.Version{Others: 1}, nil },
 		mend: func() (bool, error) { return false, nil }, actual: read,

@@ -95,7 +95,7 @@ func (d *daemon) degraded(c *control.Counters, peers []control.Peer) []string {
 		add(true, "filter: "+filterErr.Error())
 	}
 	for _, p := range peers {
-		add(p.Protected && p.Role == trust.Server.String() && p.SinceAnswer >= silent, fmt.Sprintf("peer %s: %d messages without an answer", p.Name, p.SinceAnswer))
+		add((p.Protected || p.Protection == trust.ProtectionNone.String()) && p.Role == trust.Server.String() && p.SinceAnswer >= silent, fmt.Sprintf("peer %s: %d messages without an answer", p.Name, p.SinceAnswer))
 	}
 	if d.scrapes != nil {
 		trouble := d.scrapes.Trouble()

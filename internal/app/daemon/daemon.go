@@ -46,7 +46,8 @@ import (
 // daemon is all parts of the running process.
 type daemon struct {
 	path    string
-	log     *slog.Logger
+	log     *slog.Logger // those who watch are told of its warnings
+	quiet   *slog.Logger // the same for what they are told of otherwise
 	started time.Time
 	bootID  string
 	relayID dhcp6.DUID
@@ -101,7 +102,9 @@ func Run(ctx context.Context, path string) error {
 	d.level.Set(service.Level(cfg.Log.Level))
 	d.privacy = privacy.New(privacy.NewKey(), cfg.Privacy, cfg.Peers)
 	d.privacy.Quiet()
-	d.log = privacy.Logger(service.NewLogger(cfg.Log.Format, &d.level, os.Stderr), d.privacy)
+	d.feed = control.NewFeed()
+	d.quiet = privacy.Logger(service.NewLogger(cfg.Log.Format, &d.level, os.Stderr), d.privacy)
+	d.log = d.privacy.Told(d.quiet, d.feed)
 	d.warn(cfg.Warnings)
 	return d.run(ctx)
 }
@@ -165,7 +168,6 @@ func (d *daemon) open(watch context.Context) (err error) {
 	if d.nft, err = nft.Open(nft.Options{}); err != nil {
 		return err
 	}
-	d.feed = control.NewFeed()
 	// Before the first socket: nothing leaves for a protected peer in clear.
 	if d.hops, err = protect.Open(d.protection(), protected(d.cfg)); err != nil {
 		return err
@@ -194,7 +196,7 @@ func (d *daemon) assemble() {
 	d.audit = newAuditor(d)
 	d.loop = &loop{
 		log: d.log, pipe: d.pipe, net: network, lost: fails, build: d.buildCore, probe: d.answers,
-		notes:  &notes{log: d.log, privacy: d.privacy, feed: d.feed, hook: d.hook, once: once},
+		notes:  &notes{log: d.quiet, privacy: d.privacy, feed: d.feed, hook: d.hook, once: once},
 		intake: network.intake, arrived: make(chan struct{}, 1), drained: make(chan struct{}, 1), glances: make(chan struct{}, 1), turn: new(turn),
 		probed: make(chan probeResult), calls: make(chan func(instant.Now, *relay6.Effects)),
 		ended: make(chan struct{}), links: d.events,
@@ -298,7 +300,7 @@ func (d *daemon) config() *config.Config {
 // protection is whose hops the daemon protects, and who hears of them.
 func (d *daemon) protection() protect.Options {
 	return protect.Options{
-		Owner: hop.OwnerRelay, Socket: d.cfg.IPsec.Socket, Log: d.log,
+		Owner: hop.OwnerRelay, Socket: d.cfg.IPsec.Socket, Log: d.quiet,
 		Note:    func(n hop.Note) { d.feed.Offer(control.HopEvent(&n, time.Now())) },
 		Settled: d.judged,
 	}
@@ -334,10 +336,14 @@ func Plan(path string) (string, error) {
 // Purge takes everything of ours out of the kernel and out of strongSwan: routes,
 // filter table, protection of peers. The store stays; its folder says how to
 // forget that too. A daemon that runs is an error, and loses nothing.
+// Without a file (path is "") the defaults hold.
 func Purge(path string) error {
-	cfg, err := config.Load(path)
-	if err != nil {
-		return err
+	cfg := config.Default()
+	if path != "" {
+		var err error
+		if cfg, err = config.Load(path); err != nil {
+			return err
+		}
 	}
 	owner, err := nft.Own(nft.RoleRelay, "fairlead purge")
 	if err != nil {

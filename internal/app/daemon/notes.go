@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"maps"
 	"sync"
@@ -57,6 +58,9 @@ func (n *notes) take(eff *relay6.Effects) {
 	for _, d := range eff.Drops {
 		if times, due := n.once.due(d.Reason.String()+" "+d.Link, at.Boot); due {
 			n.log.Info("datagrams dropped", "link", d.Link, "reason", d.Reason.String(), "source", d.Source, "times", times)
+			if n.feed.Active() {
+				n.feed.Offer(control.Event{Time: time.Now(), Kind: control.EventTrouble, Text: fmt.Sprintf("dropped %d", times), Link: d.Link, Reason: d.Reason.String()})
+			}
 		}
 	}
 	eff.Notes, eff.Drops = eff.Notes[:0], eff.Drops[:0]

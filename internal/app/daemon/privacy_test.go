@@ -134,7 +134,7 @@ func TestNobodyIsInFindings(t *testing.T) {
 	}
 	for _, how := range hidings {
 		log, rules, out := masking(how)
-		d := &daemon{log: log, privacy: rules, feed: control.NewFeed(), findings: make(map[string]uint64), loop: &loop{notes: &notes{log: log, once: newLimiter(time.Hour)}}}
+		d := &daemon{log: log, quiet: log, privacy: rules, feed: control.NewFeed(), findings: make(map[string]uint64), loop: &loop{notes: &notes{log: log, once: newLimiter(time.Hour)}}}
 		ctx, cancel := context.WithCancel(t.Context())
 		events, err := d.Watch(ctx, control.Filter{})
 		if err != nil {
@@ -158,7 +158,7 @@ func TestNobodyIsInFindings(t *testing.T) {
 func TestNobodyIsInWhatWatchesTell(t *testing.T) {
 	for _, how := range hidings {
 		log, rules, _ := masking(how)
-		d := &daemon{log: log, privacy: rules, feed: control.NewFeed()}
+		d := &daemon{log: log, quiet: log, privacy: rules, feed: control.NewFeed()}
 		n := &notes{log: log, privacy: rules, feed: d.feed, once: newLimiter(time.Hour)}
 		ctx, cancel := context.WithCancel(t.Context())
 		events, err := d.Watch(ctx, control.Filter{Client: somebody})

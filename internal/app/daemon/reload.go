@@ -43,6 +43,9 @@ func (d *daemon) Reload(ctx context.Context, r control.ReloadRequest, who string
 	if err != nil {
 		d.refused++
 		d.lastErr = err.Error()
+		if who != service.Hangup { // whose error the log has anyway
+			d.log.Warn("configuration not reloaded: the old one stays", "by", who, "error", err)
+		}
 		return control.ReloadResult{}, err
 	}
 	d.reloads++

@@ -344,10 +344,14 @@ func Plan(path string) (string, error) {
 // Purge takes everything of the guard out of strongSwan, XFRM and the packet
 // filter: what it held back passes from then on. A guard that runs is an error,
 // and loses nothing.
+// Without a file (path is "") the defaults hold.
 func Purge(path string) error {
-	cfg, err := config.LoadGuard(path)
-	if err != nil {
-		return err
+	cfg := config.DefaultGuard()
+	if path != "" {
+		var err error
+		if cfg, err = config.LoadGuard(path); err != nil {
+			return err
+		}
 	}
 	owner, err := nft.Own(nft.RoleGuard, "fairlead guard purge")
 	if err != nil {

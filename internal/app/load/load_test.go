@@ -254,10 +254,10 @@ func TestLate(t *testing.T) {
 		Args: []string{labtest.Program(), "load", "--json", "--interface", "c0", "--mix", "solicit", "--first", "1000", "--clients", "20", "--window", "5", "--timeout", "100ms", "--duration", "0"},
 	})
 	need(t, err)
-	lost := regexp.MustCompile(`"lost":[1-9][0-9]*,"p50-us"`)
+	lost := regexp.MustCompile(`"lost":[1-9][0-9]*,"p50_us"`)
 	need(t, lab.Until(patience, "exchanges are lost", func() bool { return lost.MatchString(p.Log()) }))
 	need(t, server.Signal(syscall.SIGCONT))
-	answered := regexp.MustCompile(`"answered":[1-9][0-9]*,"lost":[0-9]+,"p50-us"`)
+	answered := regexp.MustCompile(`"answered":[1-9][0-9]*,"lost":[0-9]+,"p50_us"`)
 	need(t, lab.Until(patience, "exchanges are answered", func() bool { return answered.MatchString(p.Log()) }))
 	need(t, p.Signal(syscall.SIGINT))
 	need(t, p.Wait(patience))

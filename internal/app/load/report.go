@@ -52,8 +52,8 @@ type countJSON struct {
 	Answered   uint64      `json:"answered"`
 	Late       uint64      `json:"late"`
 	Lost       uint64      `json:"lost"`
-	SendFailed uint64      `json:"send-failed"`
-	Latency    latencyJSON `json:"latency-us"`
+	SendFailed uint64      `json:"send_failed"`
+	Latency    latencyJSON `json:"latency_us"`
 }
 
 func countOf(c *loadgen.Count) countJSON {
@@ -64,11 +64,11 @@ type resultJSON struct {
 	Event   string  `json:"event"`
 	Seconds float64 `json:"seconds"`
 	countJSON
-	OfferedRate  float64              `json:"offered-rate"`
-	AnsweredRate float64              `json:"answered-rate"`
+	OfferedRate  float64              `json:"offered_rate"`
+	AnsweredRate float64              `json:"answered_rate"`
 	Kinds        map[string]countJSON `json:"kinds"`
 	Unexpected   uint64               `json:"unexpected"`
-	Dropped      uint64               `json:"receive-dropped"`
+	Dropped      uint64               `json:"receive_dropped"`
 	Status       map[string]uint64    `json:"status"`
 	Exhausted    bool                 `json:"exhausted"`
 }
@@ -79,8 +79,8 @@ type progressJSON struct {
 	Offered  uint64  `json:"offered"` // these three since the progress before
 	Answered uint64  `json:"answered"`
 	Lost     uint64  `json:"lost"`
-	P50      micros  `json:"p50-us"`
-	P99      micros  `json:"p99-us"`
+	P50      micros  `json:"p50_us"`
+	P99      micros  `json:"p99_us"`
 }
 
 // line writes one JSON object. An error shows at the end, in result.

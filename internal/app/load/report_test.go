@@ -61,11 +61,11 @@ func TestJSON(t *testing.T) {
 	if err := r.result(x); err != nil {
 		t.Fatal(err)
 	}
-	const renew = `{"offered":100,"answered":100,"late":0,"lost":0,"send-failed":0,"latency-us":{"min":0.127,"p50":0.127,"p90":0.127,"p99":0.127,"max":0.127}}`
+	const renew = `{"offered":100,"answered":100,"late":0,"lost":0,"send_failed":0,"latency_us":{"min":0.127,"p50":0.127,"p90":0.127,"p99":0.127,"max":0.127}}`
 	for _, want := range []string{
-		`{"event":"result","seconds":2,"offered":200,"answered":197,"late":1,"lost":2,"send-failed":4,"latency-us":{"min":0.127,"p50":0.127,`,
-		`"offered-rate":100,"answered-rate":95,"kinds":{"renew":` + renew + `,"solicit":{"offered":100,`,
-		`},"unexpected":5,"receive-dropped":7,"status":{"NoBinding":6},"exhausted":true}` + "\n",
+		`{"event":"result","seconds":2,"offered":200,"answered":197,"late":1,"lost":2,"send_failed":4,"latency_us":{"min":0.127,"p50":0.127,`,
+		`"offered_rate":100,"answered_rate":95,"kinds":{"renew":` + renew + `,"solicit":{"offered":100,`,
+		`},"unexpected":5,"receive_dropped":7,"status":{"NoBinding":6},"exhausted":true}` + "\n",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%s\nhas no %s", out.String(), want)
@@ -99,8 +99,8 @@ func TestProgress(t *testing.T) {
 	if log.String() != wantLog {
 		t.Errorf("%s\nwant\n%s", log.String(), wantLog)
 	}
-	const wantOut = `{"event":"progress","seconds":1,"offered":1000,"answered":900,"lost":60,"p50-us":3000,"p99-us":3000}
-{"event":"progress","seconds":2,"offered":500,"answered":550,"lost":0,"p50-us":2500000,"p99-us":2500000}
+	const wantOut = `{"event":"progress","seconds":1,"offered":1000,"answered":900,"lost":60,"p50_us":3000,"p99_us":3000}
+{"event":"progress","seconds":2,"offered":500,"answered":550,"lost":0,"p50_us":2500000,"p99_us":2500000}
 `
 	if out.String() != wantOut {
 		t.Errorf("%s\nwant\n%s", out.String(), wantOut)

@@ -88,8 +88,8 @@ type Report struct {
 	Answered   int
 	Late       int
 	Lost       int
-	SendFailed int                                       `json:"send-failed"`
-	Latency    struct{ Min, P50, P90, P99, Max float64 } `json:"latency-us"`
+	SendFailed int                                       `json:"send_failed"`
+	Latency    struct{ Min, P50, P90, P99, Max float64 } `json:"latency_us"`
 	Kinds      map[string]struct{ Offered, Answered, Late, Lost int }
 	Unexpected int
 	Status     map[string]int

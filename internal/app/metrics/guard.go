@@ -49,7 +49,7 @@ var guardMetrics = slices.Concat([]metric[control.GuardStatus]{
 }, protection(func(s *control.GuardStatus) []protectedPeer {
 	peers := make([]protectedPeer, len(s.Peers))
 	for i := range s.Peers {
-		peers[i] = protectedPeer{s.Peers[i].Name, s.Peers[i].Protected, s.Peers[i].Hops}
+		peers[i] = protectedPeer{s.Peers[i].Name, s.Peers[i].Protection, s.Peers[i].Protected, s.Peers[i].Hops}
 	}
 	return peers
 }, func(s *control.GuardStatus) control.Traffic { return s.Strangers }))

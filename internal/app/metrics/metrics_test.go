@@ -68,7 +68,7 @@ func TestNames(t *testing.T) {
 // protectedRelay is a relay with some of everything.
 func protectedRelay() *controltest.Fake {
 	fake := controltest.New()
-	fake.Figures.Peers[0].Hops = []control.Hop{controltest.IKEHop("kea1")}
+	fake.Figures.Peers[0].Protection, fake.Figures.Peers[0].Protected, fake.Figures.Peers[0].Hops = "ipsec", true, []control.Hop{controltest.IKEHop("kea1")}
 	fake.Figures.Strangers = control.Traffic{Packets: 91, Bytes: 9100}
 	return fake
 }

@@ -4,11 +4,13 @@ import (
 	"time"
 
 	"fairlead/internal/app/control"
+	"fairlead/internal/core/trust"
 )
 
 // protectedPeer is a peer of the relay or of a guard, with its hops.
 type protectedPeer struct {
 	name      string
+	required  string // "none" or "ipsec"
 	protected bool
 	hops      []control.Hop
 }
@@ -27,7 +29,7 @@ func protection[T any](peers func(*T) []protectedPeer, strangers func(*T) contro
 	}
 	return []metric[T]{
 		{
-			"peer_protected", "1 if the protection that a peer requires is in place, by hop; the hop is empty where none is required.", gauge,
+			"peer_protected", "1 if the protection that a peer requires is in place, by hop. Peers that require none have none.", gauge,
 			[]string{"peer", "hop"},
 			func(snapshot *T, emit emit) {
 				for _, p := range peers(snapshot) {
@@ -91,6 +93,9 @@ func protection[T any](peers func(*T) []protectedPeer, strangers func(*T) contro
 }
 
 func peerProtected(p *protectedPeer, emit emit) {
+	if p.required == trust.ProtectionNone.String() {
+		return
+	}
 	if len(p.hops) == 0 {
 		emit(truth(p.protected), p.name, "")
 	}
@@ -102,7 +107,7 @@ func peerProtected(p *protectedPeer, emit emit) {
 var relayProtection = protection(func(c *control.Counters) []protectedPeer {
 	peers := make([]protectedPeer, len(c.Peers))
 	for i := range c.Peers {
-		peers[i] = protectedPeer{c.Peers[i].Peer, c.Peers[i].Protected, c.Peers[i].Hops}
+		peers[i] = protectedPeer{c.Peers[i].Peer, c.Peers[i].Protection, c.Peers[i].Protected, c.Peers[i].Hops}
 	}
 	return peers
 }, func(c *control.Counters) control.Traffic { return c.Strangers })

@@ -59,18 +59,19 @@ func TestSharedMetrics(t *testing.T) {
 	}
 }
 
-// The figure follows the protection, each hop for itself; a peer without hops
-// has one all the same, so that an alert on it has something to go by.
+// The figure follows the protection, each hop for itself; a peer whose hops nobody
+// has seen has one all the same, so that an alert on it has something to go by. A
+// peer that requires none has none.
 func TestPeerProtectedBothWays(t *testing.T) {
 	up, down := controltest.IKEHop("kea1"), controltest.IKEHop("kea1+1")
 	down.Protected = false
 	fake := controltest.New()
 	fake.Figures.Peers = []control.PeerCounts{
-		{Peer: "kea1", Hops: []control.Hop{up, down}},
-		{Peer: "kea2", Protected: true},
-		{Peer: "kea3"},
+		{Peer: "kea1", Protection: "ipsec", Hops: []control.Hop{up, down}},
+		{Peer: "kea2", Protection: "none"},
+		{Peer: "kea3", Protection: "ipsec"},
 	}
-	want := map[string]float64{"kea1 kea1": 1, "kea1 kea1+1": 0, "kea2 ": 1, "kea3 ": 0}
+	want := map[string]float64{"kea1 kea1": 1, "kea1 kea1+1": 0, "kea3 ": 0}
 	families := gather(t, fake)
 	i := slices.IndexFunc(families, func(f *dto.MetricFamily) bool { return f.GetName() == "fairlead_peer_protected" })
 	if i < 0 {

@@ -26,6 +26,9 @@ func Start(ctx context.Context, group *errgroup.Group, within func(Task) Task, p
 	}
 }
 
+// Hangup is who has a configuration taken anew by signal.
+const Hangup = "SIGHUP"
+
 // Hangups takes the configuration anew on each signal, until ctx ends.
 func Hangups(ctx context.Context, signals <-chan os.Signal, log *slog.Logger, reload func(ctx context.Context, who string) error) error {
 	for {
@@ -33,7 +36,7 @@ func Hangups(ctx context.Context, signals <-chan os.Signal, log *slog.Logger, re
 		case <-ctx.Done():
 			return nil
 		case <-signals:
-			if err := reload(ctx, "SIGHUP"); err != nil {
+			if err := reload(ctx, Hangup); err != nil {
 				log.Error("configuration not reloaded: the old one stays", "error", err)
 			}
 		}

@@ -19,7 +19,7 @@ func (s *Store) claim() error {
 	if s.lock != nil {
 		return nil
 	}
-	lock, err := s.fs.Lock(s.path("lock"))
+	lock, err := s.fs.Lock(s.path(lockFile))
 	switch {
 	case err == nil:
 		s.lock = lock
@@ -186,6 +186,11 @@ func (s *Store) openForWriting() error {
 	}
 	if err := s.claim(); err != nil {
 		return err
+	}
+	if s.tighten != nil {
+		if err := s.tighten(s.dir); err != nil {
+			s.log.Warn("store: others can read files of the database", "error", err)
+		}
 	}
 	if err := s.finishSettingAside(); err != nil {
 		return err

@@ -73,6 +73,7 @@ type Store struct {
 	log     *slog.Logger
 	reserve uint64
 	engines engineOptions
+	tighten func(dir string) error // takes files away from others; nil: the disk is no folder of this host
 	closed  atomic.Bool
 
 	cuts chan struct{} // an engine was cut off from its disk
@@ -109,7 +110,7 @@ func Open(dir string, o Options) (*Store, error) {
 		done:    make(chan struct{}),
 	}
 	if s.fs == nil {
-		s.fs = vfs.Default
+		s.fs, s.tighten = privateFS{vfs.Default}, tighten
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -186,7 +186,7 @@ func TestOnlyPeersAreHeard(t *testing.T) {
 		return s.Strangers.Packets == 1 && len(s.Peers) == 2 && len(s.Peers[0].Hops) == 1 && s.Peers[0].Hops[0].DroppedIn.Packets == 2
 	})
 	s := r.status()
-	if s.Peers[0].Protected || !s.Peers[1].Protected || len(s.Degraded) != 1 || !strings.Contains(s.Degraded[0], "strongSwan cannot be reached") {
+	if s.Peers[0].Protected || s.Peers[1].Protected || len(s.Degraded) != 1 || !strings.Contains(s.Degraded[0], "strongSwan cannot be reached") {
 		t.Errorf("status %+v", s)
 	}
 }

@@ -38,7 +38,7 @@ func guardStatus() control.GuardStatus {
 				Name: "attic", Role: "relay", Protection: "ipsec", Protected: true,
 				Hops: []control.Hop{ManualHop("attic", "192.0.2.1"), ManualHop("attic+1", "192.0.2.2")},
 			},
-			{Name: "cellar", Role: "relay", Protection: "none", Protected: true},
+			{Name: "cellar", Role: "relay", Protection: "none"},
 		},
 		Strangers: control.Traffic{Packets: 5, Bytes: 1500},
 	}

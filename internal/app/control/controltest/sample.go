@@ -42,8 +42,8 @@ func overview() control.Status {
 			LastAudit: Start.Add(2 * time.Hour),
 		},
 		Peers: []control.PeerSummary{
-			{Name: "kea1", Role: "server", Protection: "none", Protected: true, Answered: true},
-			{Name: "kea2", Role: "server", Protection: "none", Protected: true},
+			{Name: "kea1", Role: "server", Protection: "none", Answered: true},
+			{Name: "kea2", Role: "server", Protection: "none"},
 		},
 		Totals: control.Totals{
 			Links: 3, Prefixes: 2, Addresses: 1, Pending: 1, Neighbours: 7,
@@ -89,12 +89,12 @@ func peers() []control.Peer {
 	return []control.Peer{
 		{
 			Name: "kea1", Role: "server", Address: netip.MustParseAddr("2001:db8:ffff::547"), Interfaces: []string{"eth0"},
-			Protection: "none", Protected: true, Sent: 8, Received: 8, LastReceived: Start.Add(3 * time.Hour), LastType: "Relay-reply",
+			Protection: "none", Sent: 8, Received: 8, LastReceived: Start.Add(3 * time.Hour), LastType: "Relay-reply",
 			Answered: true, Preferred: true,
 		},
 		{
 			Name: "kea2", Role: "server", Address: netip.MustParseAddr("ff05::1:3%eth0"), Interfaces: []string{"eth0", "eth1*"},
-			Protection: "none", Protected: true, Sent: 3, SinceAnswer: 3,
+			Protection: "none", Sent: 3, SinceAnswer: 3,
 		},
 	}
 }
@@ -147,8 +147,8 @@ func figures() control.Counters {
 			{Link: "ppp0", ClientFacing: true, Limit: 8, LinkCounters: l[2].Counters},
 		},
 		Peers: []control.PeerCounts{
-			{Peer: "kea1", Sent: 8, Received: 8, LastReceived: Start.Add(3 * time.Hour), Protected: true},
-			{Peer: "kea2", Sent: 3, SinceAnswer: 3, Protected: true},
+			{Peer: "kea1", Sent: 8, Received: 8, LastReceived: Start.Add(3 * time.Hour), Protection: "none"},
+			{Peer: "kea2", Sent: 3, SinceAnswer: 3, Protection: "none"},
 		},
 		Refusals: o.Refusals,
 		Unknown:  map[string]uint64{"unknown-link": 2},

@@ -1,0 +1,80 @@
+package privacy
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"fairlead/internal/app/control"
+)
+
+// Told is a log whose warnings and errors become events as well, for those who
+// watch. Their texts are masked as the log's are, but by the rule for watches:
+// the message here, the rest where Events hands them out.
+func (r *Rules) Told(log *slog.Logger, feed *control.Feed) *slog.Logger {
+	return slog.New(&told{next: log.Handler(), rules: r, feed: feed})
+}
+
+type told struct {
+	next  slog.Handler
+	rules *Rules
+	feed  *control.Feed
+	attrs []slog.Attr
+}
+
+// trouble is the least level that those who watch are told of.
+const trouble = slog.LevelWarn
+
+func (h *told) Enabled(ctx context.Context, l slog.Level) bool {
+	return h.next.Enabled(ctx, l) || l >= trouble && h.feed.Active()
+}
+
+func (h *told) Handle(ctx context.Context, r slog.Record) error {
+	if r.Level >= trouble && h.feed.Active() {
+		h.feed.Offer(h.event(&r))
+	}
+	if !h.next.Enabled(ctx, r.Level) {
+		return nil
+	}
+	return h.next.Handle(ctx, r)
+}
+
+// event is a message in the words of watch: its link, peer and error in their
+// places, everything else in the reason.
+func (h *told) event(r *slog.Record) control.Event {
+	e := control.Event{Time: r.Time, Kind: control.EventTrouble, Text: h.rules.Trace().Text(r.Message)}
+	var words []string
+	add := func(a slog.Attr) bool {
+		text := a.Value.Resolve().String()
+		switch {
+		case a.Key == "link" && a.Value.Kind() == slog.KindString:
+			e.Link = text
+		case a.Key == "peer":
+			e.Peer = text
+		case a.Key == "error":
+			e.Error = text
+		case a.Key == "stack": // the log has it
+		case a.Key == "reason":
+			words = append(words, text)
+		default:
+			words = append(words, fmt.Sprintf("%s %s", a.Key, text))
+		}
+		return true
+	}
+	for _, a := range h.attrs {
+		add(a)
+	}
+	r.Attrs(add)
+	e.Reason = strings.Join(words, ", ")
+	return e
+}
+
+func (h *told) WithAttrs(attrs []slog.Attr) slog.Handler {
+	all := append(append([]slog.Attr(nil), h.attrs...), attrs...)
+	return &told{next: h.next.WithAttrs(attrs), rules: h.rules, feed: h.feed, attrs: all}
+}
+
+func (h *told) WithGroup(name string) slog.Handler {
+	return &told{next: h.next.WithGroup(name), rules: h.rules, feed: h.feed, attrs: h.attrs}
+}
