@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"fairlead/internal/app/service"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
@@ -31,6 +33,7 @@ type auditor struct {
 	routes  func() ([]hoststate.Route, error)
 	due     chan struct{}
 	late    chan struct{}
+	quick   *rate.Limiter // audits soon after something happened
 
 	seen   nft.Version // of the filter when it was last read and mended
 	panics uint64      // of the core until then
@@ -49,6 +52,13 @@ const (
 	maxPause   = time.Minute
 )
 
+// Another program may undo what is mended, as often as it is mended. So many audits
+// follow at once what happened; from then on there is one every quickEvery.
+const (
+	quickAtOnce = 10
+	quickEvery  = 30 * time.Second
+)
+
 // maxSpared is how many audits in a row may go by the filter's Version alone.
 const maxSpared = 63
 
@@ -65,6 +75,7 @@ func newAuditor(d *daemon) *auditor {
 	return &auditor{
 		d: d, version: d.nft.Version, mend: d.nft.Mend, actual: d.actual, routes: d.nl.Routes,
 		due: make(chan struct{}, 1), late: make(chan struct{}, 1),
+		quick: rate.NewLimiter(rate.Every(quickEvery), quickAtOnce),
 	}
 }
 
@@ -103,7 +114,7 @@ func (a *auditor) run(ctx context.Context) error {
 			continue
 		case <-a.due:
 			select {
-			case <-time.After(settleTime):
+			case <-time.After(max(settleTime, a.wait())):
 			case <-ctx.Done():
 				return nil
 			}
@@ -118,6 +129,25 @@ func (a *auditor) run(ctx context.Context) error {
 			pause = settleTime
 		}
 	}
+}
+
+// wait takes one of the quick audits, and is how long to wait until there is one.
+func (a *auditor) wait() time.Duration {
+	delay := a.quick.Reserve().Delay()
+	if delay > 0 {
+		if times, due := a.d.loop.notes.once.due("fight", service.Now().Boot); due {
+			a.d.log.Warn("another program keeps changing routes or the filter of ours: they are mended less often", "every", quickEvery, "times", times)
+		}
+	}
+	return delay
+}
+
+// trouble is what an operator should know of other programs, in words.
+func (a *auditor) trouble() string {
+	if a.quick.Tokens() < 1 {
+		return "kernel: another program keeps changing routes or the filter of ours; the log names them"
+	}
+	return ""
 }
 
 // tries is how often an audit starts anew because too much has changed meanwhile

@@ -1,11 +1,15 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
@@ -24,7 +28,7 @@ func newAuditBench(t *testing.T, read func() (*hoststate.Reading, error)) (*audi
 	return &auditor{
 		d: d, version: func() (nft.Version, error) { return nft.Version{Others: 1}, nil },
 		mend: func() (bool, error) { return false, nil }, actual: read,
-		due: make(chan struct{}, 1), late: make(chan struct{}, 1),
+		due: make(chan struct{}, 1), late: make(chan struct{}, 1), quick: rate.NewLimiter(rate.Every(quickEvery), quickAtOnce),
 	}, l, q
 }
 
@@ -60,6 +64,51 @@ func TestAuditUnderLoadReportsNoneThatIsOnItsWay(t *testing.T) {
 	if last, n := a.state(); n != found || last.Before(began) {
 		t.Errorf("state %v, %d; want %d found after %v", last, n, found, began)
 	}
+}
+
+// What another program does is mended within a second. One that undoes it again and
+// again costs an audit every quickEvery after the first few, and is in status until
+// it gives up.
+func TestAuditsInAFight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var a *auditor
+		looks, fights := 0, true
+		a, _, _ = newAuditBench(t, func() (*hoststate.Reading, error) {
+			looks++
+			if fights {
+				a.soon()
+			}
+			return hoststate.Read(hoststate.Actual{Routes: []hoststate.Route{strayRoute(looks)}}), nil
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		ended := make(chan error)
+		go func() { ended <- a.run(ctx) }()
+		a.soon()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if looks == 0 || a.trouble() != "" {
+			t.Errorf("%d audits within a second, trouble %q; want one at least, and none", looks, a.trouble())
+		}
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if most := quickAtOnce + int(10*time.Minute/quickEvery) + 1; looks > most || looks < most-3 {
+			t.Errorf("%d audits in ten minutes, want about %d", looks, most)
+		}
+		if a.trouble() == "" {
+			t.Error("the fight is not told")
+		}
+		fights = false
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if got := a.trouble(); got != "" {
+			t.Errorf("after the fight: %q", got)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // An audit that is overtaken each time gives up.

@@ -97,6 +97,8 @@ func (d *daemon) degraded(c *control.Counters, peers []control.Peer) []string {
 	for _, p := range peers {
 		add((p.Protected || p.Protection == trust.ProtectionNone.String()) && p.Role == trust.Server.String() && p.SinceAnswer >= silent, fmt.Sprintf("peer %s: %d messages without an answer", p.Name, p.SinceAnswer))
 	}
+	foreign := d.audit.trouble()
+	add(foreign != "", foreign)
 	if d.scrapes != nil {
 		trouble := d.scrapes.Trouble()
 		add(trouble != "", trouble)
