@@ -290,6 +290,15 @@ func emit(ts *testscript.TestScript, _ bool, args []string) {
 			Time: controltest.Start, Kind: "trace", Text: "forwarded", Link: "br-cust7", Peer: "kea1", Client: controltest.Alice,
 			Type: "Solicit", XID: 0x00abcd, Reason: "fe80::1",
 		}
+	case "carries", "carries-status":
+		e = control.Event{
+			Time: controltest.Start, Kind: "trace", Text: "carries", Link: "br-cust7", Peer: "kea1", Client: controltest.Alice,
+			Type: "Reply", XID: 0x00abcd, Reason: "fe80::1",
+			Carries: &control.Carried{IA: "IA_PD", IAID: 7, Prefix: d.Prefix, Preferred: control.Lifetime(30 * time.Minute), Valid: control.Lifetime(time.Hour)},
+		}
+		if args[0] == "carries-status" {
+			e.Carries = &control.Carried{IA: "IA_NA", IAID: 8, Status: "NoBinding"}
+		}
 	case "hostile":
 		e = control.Event{
 			Time: controltest.Start, Kind: control.EventProtection, Text: "negotiation failed", Peer: "kea1", Hop: "kea1",

@@ -41,7 +41,11 @@ func traceCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "trace",
 		Short: "Show every step of the messages of one client or one link",
-		Args:  atMost(0),
+		Long: `Show what comes of the messages of one client or one link, a line for each step:
+received, what a message carries (IAs, prefixes, lifetimes, status codes), to which
+server it was forwarded, what the server said, what was granted, extended, refused or
+ended and why, kept, installed and sent, or dropped and why.`,
+		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f, err := s.filter()
 			if err != nil {
@@ -106,7 +110,7 @@ func writeEvent(out io.Writer, e *control.Event) error {
 	add("%s", e.Text)
 	add("%s", e.Type)
 	if e.XID != 0 {
-		words = append(words, fmt.Sprintf("xid %06x", e.XID))
+		words = append(words, "xid "+e.XID.String())
 	}
 	if d := e.Delegation; d != nil {
 		words = append(words, d.Prefix.String())
@@ -119,6 +123,9 @@ func writeEvent(out io.Writer, e *control.Event) error {
 			words = append(words, "valid "+d.Valid.String())
 		}
 	} else {
+		if e.Carries != nil {
+			words = append(words, carriedWords(e.Carries)...)
+		}
 		add("client %s", e.Client.String())
 	}
 	if e.Kind != control.EventProtection {
@@ -135,6 +142,20 @@ func writeEvent(out io.Writer, e *control.Event) error {
 	}
 	_, err := fmt.Fprintln(out, line(text))
 	return err
+}
+
+// carriedWords is what a message carries.
+func carriedWords(c *control.Carried) (words []string) {
+	if c.IA != "" {
+		words = append(words, fmt.Sprintf("%s %d", c.IA, c.IAID))
+	}
+	if c.Prefix.IsValid() {
+		words = append(words, fmt.Sprintf("%s preferred %s valid %s", c.Prefix, c.Preferred, c.Valid))
+	}
+	if c.Status != "" {
+		words = append(words, "status "+c.Status)
+	}
+	return words
 }
 
 // hopName is the peer that an event is about, and which of its hops if its name

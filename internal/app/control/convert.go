@@ -215,7 +215,7 @@ func SocketsOf(s udp.Stats) SocketCounters {
 func EventOf(n *relay6.Note, now instant.Now) Event {
 	e := Event{
 		Time: now.Wall, Kind: n.Kind.String(), Text: n.Text, Link: n.Link, Peer: n.Peer,
-		Client: DUID(n.Client), IAID: n.IAID, XID: n.XID, Reason: n.Reason,
+		Client: DUID(n.Client), IAID: n.IAID, XID: XID(n.XID), Reason: n.Reason,
 	}
 	if n.Type != 0 {
 		e.Type = n.Type.String()
@@ -223,7 +223,10 @@ func EventOf(n *relay6.Note, now instant.Now) Event {
 	if n.Err != nil {
 		e.Error = n.Err.Error()
 	}
-	if n.Kind != relay6.NoteDelegation {
+	if n.Lease != nil {
+		e.Carries = carried(n.Lease)
+	}
+	if n.Event.Kind == 0 {
 		return e
 	}
 	subject := DelegationOf(n.Event.Subject(), now)
@@ -233,6 +236,20 @@ func EventOf(n *relay6.Note, now instant.Now) Event {
 		e.Previous = &previous
 	}
 	return e
+}
+
+func carried(l *relay6.TracedLease) *Carried {
+	c := &Carried{IAID: l.IAID, Prefix: l.Prefix, Preferred: Lifetime(l.Preferred), Valid: Lifetime(l.Valid)}
+	switch l.IA {
+	case dhcp6.OptionIAPD:
+		c.IA = "IA_PD"
+	case dhcp6.OptionIANA:
+		c.IA = "IA_NA"
+	}
+	if l.StatusSet {
+		c.Status = l.Status.String()
+	}
+	return c
 }
 
 // Prefix is what the event is about; invalid if it is about none.

@@ -1,6 +1,12 @@
 package control
 
-import "time"
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+)
 
 // Event is one thing that happened. Which fields are set depends on the kind.
 type Event struct {
@@ -15,14 +21,43 @@ type Event struct {
 	Client DUID   `json:"client,omitempty"`
 	IAID   uint32 `json:"iaid,omitempty"`
 	Type   string `json:"type,omitempty"` // message type
-	XID    uint32 `json:"xid,omitempty"`
+	XID    XID    `json:"xid,omitempty"`
 	Reason string `json:"reason,omitempty"`
 	Error  string `json:"error,omitempty"`
 
 	Delegation *Delegation `json:"delegation,omitempty"` // what is, or what was refused or ended
 	Previous   *Delegation `json:"previous,omitempty"`   // what was before it was extended or moved
 
+	Carries *Carried `json:"carries,omitempty"` // a step of a trace: one thing that the message carries
+
 	Lost uint64 `json:"lost,omitempty"` // EventLost: how many events are missing here
+}
+
+// XID is a transaction-id (RFC 8415 section 8). It is written in one form everywhere,
+// "0x00ab12", which is tshark's as well.
+type XID uint32
+
+func (x XID) String() string { return fmt.Sprintf("0x%06x", uint32(x)) }
+
+// MarshalText is String.
+func (x XID) MarshalText() ([]byte, error) { return []byte(x.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (x *XID) UnmarshalText(b []byte) error {
+	n, err := strconv.ParseUint(strings.TrimPrefix(string(b), "0x"), 16, 24)
+	*x = XID(n)
+	return err
+}
+
+// Carried is a prefix, an address or a status in a message. Without a prefix it is of
+// the whole IA, and without an IA of the whole message.
+type Carried struct {
+	IA        string       `json:"ia,omitempty"` // "IA_PD" or "IA_NA"
+	IAID      uint32       `json:"iaid"`
+	Prefix    netip.Prefix `json:"prefix,omitzero"`
+	Preferred Lifetime     `json:"preferred"`
+	Valid     Lifetime     `json:"valid"`
+	Status    string       `json:"status,omitempty"` // "NoBinding"; none if there was none
 }
 
 // EventLost is the kind of an event that stands where others are missing,

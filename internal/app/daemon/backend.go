@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net"
 	"time"
@@ -207,27 +208,46 @@ func (d *daemon) Trace(ctx context.Context, f control.TraceFilter) (<-chan contr
 		return nil, fmt.Errorf("trace: another trace is running: %w", control.ErrBusy)
 	}
 	d.tracers++
+	d.traced = &relay6.Trace{Client: string(f.Client), Link: f.Link}
 	d.mu.Unlock()
-	set := func(ctx context.Context, t *relay6.Trace) error {
-		return d.loop.call(ctx, func(instant.Now, *relay6.Effects) { d.loop.core.SetTrace(t) })
-	}
 	end := func() {
 		bounded, cancel := context.WithTimeout(context.Background(), idle)
 		defer cancel()
-		if err := set(bounded, nil); err != nil {
+		d.mu.Lock()
+		d.traced = nil
+		d.mu.Unlock()
+		if err := d.retrace(bounded); err != nil {
 			d.log.Warn("trace not ended", "error", err)
 		}
 		d.mu.Lock()
 		d.tracers--
 		d.mu.Unlock()
 	}
-	if err := set(ctx, &relay6.Trace{Client: string(f.Client), Link: f.Link}); err != nil {
+	if err := d.retrace(ctx); err != nil {
 		end()
 		return nil, err
 	}
 	context.AfterFunc(ctx, end)
-	events, err := d.feed.Subscribe(ctx, func(e *control.Event) bool { return e.Kind == relay6.NoteTrace.String() })
+	events, err := d.feed.Subscribe(ctx, func(e *control.Event) bool {
+		return e.Kind == relay6.NoteTrace.String() && (f.Client == "" || f.Client == e.Client) && (f.Link == "" || f.Link == e.Link)
+	})
 	return d.privacy.Events(ctx, events), err
+}
+
+// retrace has the core trace what is wanted now.
+func (d *daemon) retrace(ctx context.Context) error {
+	return d.loop.call(ctx, func(instant.Now, *relay6.Effects) { d.loop.core.SetTrace(d.trace()) })
+}
+
+// trace is what the core traces: every message where the log has level debug, else
+// what somebody reads, else nothing.
+func (d *daemon) trace() *relay6.Trace {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.level.Level() <= slog.LevelDebug {
+		return &relay6.Trace{}
+	}
+	return d.traced
 }
 
 func foundEvent(f hoststate.Finding) control.Event {

@@ -82,6 +82,7 @@ type daemon struct {
 	refused    uint64
 	lastReload time.Time // when the last reload was tried; zero: never
 	tracers    int
+	traced     *relay6.Trace // what is read; nil: nothing
 	findings   map[string]uint64
 	filterErr  error
 }

@@ -83,13 +83,24 @@ func (n *notes) write(note *relay6.Note, at instant.Instant) {
 		add(slog.Any("client", dhcp6.DUID(note.Client)))
 	}
 	if note.XID != 0 {
-		add(slog.Uint64("xid", uint64(note.XID)))
+		add(slog.String("xid", control.XID(note.XID).String()))
 	}
-	if note.Kind == relay6.NoteDelegation {
+	if note.Event.Kind != 0 {
 		d := note.Event.Subject()
 		add(slog.Uint64("iaid", uint64(n.privacy.Log().IAID(d.Client, d.IAID))))
 		add(slog.Any("prefix", d.Prefix))
 		add(slog.Any("next_hop", d.NextHop))
+	}
+	if c := note.Lease; c != nil {
+		add(slog.Uint64("iaid", uint64(n.privacy.Log().IAID(note.Client, c.IAID))))
+		if c.Prefix.IsValid() {
+			add(slog.Any("prefix", c.Prefix))
+			add(slog.Any("valid", control.Lifetime(c.Valid)))
+			add(slog.Any("preferred", control.Lifetime(c.Preferred)))
+		}
+		if c.StatusSet {
+			add(slog.String("status", c.Status.String()))
+		}
 	}
 	if note.Kind == relay6.NoteTrace {
 		add(slog.String("type", note.Type.String()))

@@ -106,6 +106,7 @@ func (d *daemon) take(ctx context.Context, next *config.Config) error {
 		d.mu.Unlock()
 		d.privacy.Reconfigure(next.Privacy, next.Peers)
 		d.loop.core.Reconfigure(d.coreConfig(next), eff)
+		d.loop.core.SetTrace(d.trace())
 		d.loop.net.configure(next.Peers, next.Relay6.SourcePort)
 		d.loop.net.update(d.loop.core)
 	})

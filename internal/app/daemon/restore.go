@@ -63,6 +63,7 @@ func (d *daemon) coreOf(n instant.Now, eff *relay6.Effects) (*relay6.Relay, erro
 	if old := d.loop.core; old != nil {
 		core.Succeed(old)
 	}
+	core.SetTrace(d.trace())
 	core.Start(eff)
 	links, err := d.nl.Snapshot()
 	if err != nil {

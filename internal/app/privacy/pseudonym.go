@@ -130,10 +130,16 @@ func (m Mask) Event(e *control.Event) {
 	if m.Shows() {
 		return
 	}
-	e.IAID = m.IAID(string(e.Client), e.IAID)
-	e.Client = control.DUID(m.DUID(string(e.Client)))
+	client := string(e.Client)
+	e.IAID = m.IAID(client, e.IAID)
+	e.Client = control.DUID(m.DUID(client))
 	e.Reason, e.Error = m.Text(e.Reason), m.Text(e.Error)
 	e.Delegation, e.Previous = m.delegation(e.Delegation), m.delegation(e.Previous)
+	if e.Carries != nil {
+		c := *e.Carries // others read the same event
+		c.IAID, c.Prefix = m.IAID(client, c.IAID), m.Prefix(c.Prefix)
+		e.Carries = &c
+	}
 }
 
 // delegation is a masked copy: others read the same event.

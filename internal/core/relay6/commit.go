@@ -26,6 +26,9 @@ type pending struct {
 	grants bool // something in it is not durable until it is kept
 	builds bool // it extends what an unfinished change grants
 	order  orderKey
+
+	trace        *Note // of the message that waits for it, where that is traced
+	traceExtends bool
 }
 
 // durable reports whether nothing is lost if the change is not kept.
@@ -315,6 +318,9 @@ func (r *Relay) Settle(now instant.Now, o Outcome, eff *Effects) {
 	delete(r.pending, o.ID)
 	if r.ordered[p.order] == o.ID {
 		delete(r.ordered, p.order)
+	}
+	if p.trace != nil {
+		r.traceOutcome(eff, p, o)
 	}
 	if o.Keep != nil {
 		r.failures.Keep++

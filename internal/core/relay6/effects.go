@@ -132,6 +132,7 @@ type Note struct {
 	Reason string
 	Err    error
 	Event  delegation.Event
+	Lease  *TracedLease // NoteTrace: one of those that the message carries
 }
 
 // Drop is why a datagram was discarded. Every reason has a name, and every link

@@ -169,13 +169,11 @@ func (r *Relay) forward(now instant.Now, l *link, p *Packet, h header, eff *Effe
 		st.Sent++
 		st.SinceAnswer++
 		r.asked(now.Boot, l, p, &h, peer, st)
+		r.traceStep(eff, l, p.Source.Addr(), p.Payload, "forwarded", peer.Name)
 		sent = true
 	}
 	switch {
 	case sent:
-		if r.trace != nil {
-			r.traceStep(eff, l, p.Source.Addr(), "", p.Payload, "forwarded")
-		}
 	case w.tooBig:
 		r.drop(l, p, DropTooBig, eff)
 	default:

@@ -78,32 +78,6 @@ func TestNoHistoryWhereNoneIsWanted(t *testing.T) {
 	}
 }
 
-// A trace tells the steps of one client's messages, or of one link's, and of no
-// other.
-func TestTrace(t *testing.T) {
-	steps := func(tr relay6.Trace) (all []string) {
-		w := newWorld(t)
-		w.core.SetTrace(&tr)
-		w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
-		w.lease(carol, iaPD(1, prefix("2001:db8:300::/56", 600)))
-		w.says(bob, message(dhcp6.Reply, 1, clientID(bob.duid)))
-		for _, n := range w.notes {
-			if n.Kind == relay6.NoteTrace {
-				all = append(all, n.Link+" "+w.name(n.Client)+" "+n.Type.String()+" "+n.Text)
-			}
-		}
-		return all
-	}
-	alices := []string{"lan0 alice Request forwarded", "lan0 alice Reply delivered"}
-	bobs := []string{"lan0 bob Reply dropped: server-message"}
-	if got := steps(relay6.Trace{Client: alice.duid}); !slices.Equal(got, alices) {
-		t.Errorf("alice's steps %q, want %q", got, alices)
-	}
-	if got := steps(relay6.Trace{Link: "lan0"}); !slices.Equal(got, append(alices, bobs...)) {
-		t.Errorf("lan0's steps %q, want %q", got, append(alices, bobs...))
-	}
-}
-
 // What the configuration does not want to have in the history is not in its
 // records, and the living keep it.
 func TestHistoryIsMasked(t *testing.T) {

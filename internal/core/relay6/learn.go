@@ -79,6 +79,7 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Nex
 	}
 	v.onlyExcess = excess > 0 && excess == len(leases) && !beside
 	v.change = r.tell(now, orderKey{l.Name, v.client}, eff.events, &v.extends, eff)
+	r.traceLearned(eff, to, &v, eff.events)
 	return v
 }
 

@@ -222,8 +222,10 @@ func (r *Relay) Handle(now instant.Now, p *Packet, eff *Effects) {
 	case dhcp6.RelayReply:
 		r.handleReply(now, l, p, eff)
 	case dhcp6.RelayForward:
+		r.traceArrival(eff, l, p.Source.Addr(), p.Payload, "received", "")
 		r.handleRelayForward(now, l, p, eff)
 	default:
+		r.traceArrival(eff, l, p.Source.Addr(), p.Payload, "received", "")
 		r.handleClient(now, l, p, eff)
 	}
 }
@@ -232,7 +234,7 @@ func (r *Relay) drop(l *link, p *Packet, d Drop, eff *Effects) {
 	r.countDrop(l, d, 1)
 	eff.drop(Dropped{Reason: d, Link: l.Name, Source: p.Source.Addr()})
 	if r.trace != nil {
-		r.traceStep(eff, l, p.Source.Addr(), "", p.Payload, "dropped: "+d.String())
+		r.traceStep(eff, l, p.Source.Addr(), p.Payload, "dropped: "+d.String(), "")
 	}
 }
 

@@ -45,6 +45,9 @@ func (r *Relay) handleReply(now instant.Now, l *link, p *Packet, eff *Effects) {
 		return
 	}
 	to.uplink, to.peer = l, peer
+	if r.trace != nil && to.link != nil {
+		r.traceArrival(eff, to.link, to.client, inner, "server says", peer.Name)
+	}
 	r.deliver(now, p, to, nil, eff)
 }
 
@@ -134,7 +137,6 @@ func (r *Relay) addressee(now instant.Now, m dhcp6.RelayMessage, inner []byte) (
 // agents MUST NOT modify the message."
 func (r *Relay) deliver(now instant.Now, p *Packet, to addressee, answered map[delegation.NextHop]bool, eff *Effects) {
 	s := Send{Payload: to.message, Dest: to.dest}
-	var duid string
 	if len(to.inner) > 0 && dhcp6.MessageType(to.inner[0]) == dhcp6.Reply {
 		v := r.learn(now, to, answered, eff)
 		if v.probe != nil {
@@ -145,7 +147,7 @@ func (r *Relay) deliver(now instant.Now, p *Packet, to addressee, answered map[d
 			r.dropDown(to, p.Source.Addr(), DropLimit, eff)
 			return
 		}
-		s.After, s.Extends, duid = v.change, v.extends, v.client
+		s.After, s.Extends = v.change, v.extends
 	} else if len(r.ordered) > 0 && len(to.inner) > 0 {
 		// It asks for nothing to be kept, but nothing overtakes within a client.
 		s.After, s.Extends = r.lastOf(to), true
@@ -174,7 +176,11 @@ func (r *Relay) deliver(now instant.Now, p *Packet, to addressee, answered map[d
 	}
 	eff.Sends = append(eff.Sends, s)
 	if r.trace != nil && to.link != nil {
-		r.traceStep(eff, to.link, to.client, duid, to.inner, "delivered")
+		step := "sent"
+		if s.After != 0 {
+			step = "waits until it is kept and installed"
+		}
+		r.traceStep(eff, to.link, to.client, to.message, step, "")
 	}
 }
 

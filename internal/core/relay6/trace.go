@@ -1,13 +1,16 @@
 package relay6
 
 import (
+	"errors"
 	"net/netip"
+	"time"
 
+	"fairlead/internal/core/delegation"
 	"fairlead/internal/wire/dhcp6"
 )
 
 // Trace selects the messages whose steps become notes: those of a client DUID,
-// or those of a link.
+// those of a link, or, where both are empty, all.
 type Trace struct {
 	Client string // DUID, its octets
 	Link   string
@@ -16,11 +19,26 @@ type Trace struct {
 // SetTrace starts, changes or (nil) ends tracing.
 func (r *Relay) SetTrace(t *Trace) { r.trace = t }
 
-func (r *Relay) traceStep(eff *Effects, l *link, source netip.Addr, client string, payload []byte, step string) {
+// TracedLease is one prefix, address or status in a message that is traced.
+type TracedLease struct {
+	IA               dhcp6.OptionCode // OptionIAPD or OptionIANA; 0: a status of the whole message
+	IAID             uint32
+	Prefix           netip.Prefix // invalid: of the IA as a whole
+	Preferred, Valid time.Duration
+	Status           dhcp6.StatusCode
+	StatusSet        bool // a status was there
+}
+
+// traced is the note that each step of a message begins as; ok is false for a
+// message that is not traced. There must be a Trace.
+func (r *Relay) traced(l *link, source netip.Addr, payload []byte) (n Note, ok bool) {
 	if r.trace.Link != "" && r.trace.Link != l.Name {
-		return
+		return n, false
 	}
-	n := Note{Kind: NoteTrace, Link: l.Name, Client: client, Text: step, Reason: source.String()}
+	n = Note{Kind: NoteTrace, Link: l.Name}
+	if source.IsValid() {
+		n.Reason = source.String()
+	}
 	if inner := innermost(payload); len(inner) > 0 {
 		n.Type = dhcp6.MessageType(inner[0])
 		if m, err := dhcp6.ParseMessage(inner); err == nil {
@@ -30,8 +48,149 @@ func (r *Relay) traceStep(eff *Effects, l *link, source netip.Addr, client strin
 			}
 		}
 	}
-	if r.trace.Client == "" || r.trace.Client == n.Client {
+	return n, r.trace.Client == "" || r.trace.Client == n.Client
+}
+
+// traceStep notes one step of a message, if it is traced.
+func (r *Relay) traceStep(eff *Effects, l *link, source netip.Addr, payload []byte, step, peer string) {
+	if r.trace == nil {
+		return
+	}
+	if n, ok := r.traced(l, source, payload); ok {
+		n.Text, n.Peer = step, peer
 		eff.note(n)
+	}
+}
+
+// traceArrival notes that a message came, and what it carries, a note each.
+func (r *Relay) traceArrival(eff *Effects, l *link, source netip.Addr, payload []byte, step, peer string) {
+	if r.trace == nil {
+		return
+	}
+	n, ok := r.traced(l, source, payload)
+	if !ok {
+		return
+	}
+	n.Text, n.Peer = step, peer
+	eff.note(n)
+	m, err := dhcp6.ParseMessage(innermost(payload))
+	if err != nil {
+		return
+	}
+	carries := func(lease TracedLease) {
+		c := n
+		c.Text, c.Lease = "carries", &lease
+		eff.note(c)
+	}
+	traceStatus(m.Options(), TracedLease{}, carries)
+	for code, body := range m.Options().All() {
+		if code != dhcp6.OptionIAPD && code != dhcp6.OptionIANA {
+			continue
+		}
+		ia, err := dhcp6.ParseIA(body)
+		if err != nil {
+			continue
+		}
+		whole := TracedLease{IA: code, IAID: ia.IAID}
+		found := traceStatus(ia.Options, whole, carries)
+		for inner, b := range ia.Options.All() {
+			if lease, ok := tracedLease(whole, inner, b); ok {
+				carries(lease)
+				found = true
+			}
+		}
+		if !found {
+			carries(whole) // it asks for whatever the server gives
+		}
+	}
+}
+
+func traceStatus(o dhcp6.Options, of TracedLease, carries func(TracedLease)) bool {
+	b, ok := o.First(dhcp6.OptionStatusCode)
+	if !ok {
+		return false
+	}
+	s, err := dhcp6.ParseStatus(b)
+	if err != nil {
+		return false
+	}
+	of.Status, of.StatusSet = s.Code, true
+	carries(of)
+	return true
+}
+
+// tracedLease reads an IAPREFIX or IAADDR, whatever its status.
+func tracedLease(of TracedLease, code dhcp6.OptionCode, b []byte) (TracedLease, bool) {
+	var inside dhcp6.Options
+	switch code {
+	case dhcp6.OptionIAPrefix:
+		v, err := dhcp6.ParseIAPrefix(b)
+		if err != nil {
+			return of, false
+		}
+		of.Prefix, of.Preferred, of.Valid, inside = v.Prefix, v.Preferred.Duration(), v.Valid.Duration(), v.Options
+	case dhcp6.OptionIAAddr:
+		v, err := dhcp6.ParseIAAddr(b)
+		if err != nil {
+			return of, false
+		}
+		of.Prefix, of.Preferred, of.Valid, inside = netip.PrefixFrom(v.Address, 128), v.Preferred.Duration(), v.Valid.Duration(), v.Options
+	default:
+		return of, false
+	}
+	traceStatus(inside, of, func(with TracedLease) { of = with })
+	return of, true
+}
+
+// traceLearned notes what became of each lease of a Reply, and has what the change
+// comes to noted as well.
+func (r *Relay) traceLearned(eff *Effects, to addressee, v *verdict, events []delegation.Event) {
+	if r.trace == nil || to.peer == nil {
+		return
+	}
+	n, ok := r.traced(to.link, to.client, to.inner)
+	if !ok {
+		return
+	}
+	n.Peer = to.peer.Name
+	for i := range events {
+		e := n
+		e.Text = events[i].Kind.String()
+		e.Event, e.IAID = events[i], events[i].Subject().IAID
+		eff.note(e)
+	}
+	if p := r.pending[v.change]; p != nil && p.trace == nil {
+		p.trace, p.traceExtends = &n, v.extends
+	}
+}
+
+// traceOutcome notes what became of a change, and of the message that waited for it.
+func (r *Relay) traceOutcome(eff *Effects, p *pending, o Outcome) {
+	n := *p.trace
+	step := func(text string, err error) {
+		n.Text, n.Err = text, err
+		eff.note(n)
+	}
+	if o.Keep != nil {
+		step("not kept", o.Keep)
+	} else {
+		step("kept", nil)
+	}
+	var failed []error
+	for _, f := range o.Install {
+		failed = append(failed, f.Err)
+	}
+	if err := errors.Join(failed...); err != nil {
+		step("not installed", err)
+	} else {
+		step("installed", nil)
+	}
+	// What was not kept is told only where it extends what was; what was not
+	// installed is not told.
+	if len(failed) == 0 && (o.Keep == nil || p.traceExtends) {
+		step("sent", nil)
+	} else {
+		step("not sent", nil)
 	}
 }
 
