@@ -19,8 +19,11 @@ var (
 		Name: "strongSwan killed", Notice: []string{"strongSwan cannot be reached"},
 		Happen: func(e *End) { need(e.T, e.Charon.Kill()) }, Heal: func(e *End) { need(e.T, e.Charon.Start()) },
 	}
-	SAsDeleted   = Cut{Name: "SAs deleted", Notice: []string{"SA"}, Happen: func(e *End) { e.IP("xfrm state deleteall") }}
-	GuardDeleted = Cut{Name: "guard deleted", Notice: []string{"guard table"}, Happen: func(e *End) { e.NFT("delete table inet " + e.Table()) }}
+	SAsDeleted = Cut{Name: "SAs deleted", Notice: []string{"SA"}, Happen: func(e *End) { e.IP("xfrm state deleteall") }}
+	// RulesetFlushed is what a restart of a firewall does: with the other barrier there
+	// it may be over before anybody looks.
+	RulesetFlushed = Cut{Name: "ruleset flushed", Happen: func(e *End) { e.NFT("flush ruleset") }}
+	GuardDeleted   = Cut{Name: "guard deleted", Notice: []string{"guard table"}, Happen: func(e *End) { e.NFT("delete table inet " + e.Table()) }}
 )
 
 // Try cuts at one end, waits until it is noticed there, heals, and waits until all

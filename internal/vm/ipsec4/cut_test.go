@@ -21,6 +21,7 @@ var cuts = []protected.Cut{
 	protected.SAsDeleted,
 	policiesDeleted,
 	protected.GuardDeleted,
+	protected.RulesetFlushed,
 }
 
 var policiesDeleted = protected.Cut{Name: "policies deleted", Notice: []string{"policy is missing"}, Happen: func(e *protected.End) { e.IP("xfrm policy deleteall") }}
