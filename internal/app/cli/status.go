@@ -108,6 +108,9 @@ func peerText(p *control.PeerSummary) string {
 	if p.Role == "server" && !p.Answered {
 		words = append(words, "has not answered yet")
 	}
+	if !p.SilentSince.IsZero() {
+		words = append(words, "SILENT since "+clockTime(p.SilentSince))
+	}
 	return strings.Join(words, ", ")
 }
 

@@ -127,6 +127,13 @@ func PeerOf(p *trust.Peer, v *relay6.PeerView, all []hop.State) Peer {
 		Interfaces: append([]string{}, p.Interfaces...), Protection: p.Protection.String(), Protected: Protected(p, all), Hops: HopsOf(p.Name, all),
 		Sent: v.Counters.Sent, Received: v.Counters.Received, SinceAnswer: v.Counters.SinceAnswer,
 		LastReceived: v.Counters.LastReceived, Answered: v.Answered, Preferred: v.Preferred,
+		SilentSince: v.Silent, Unreachable: v.Counters.Unreachable, FailedAt: v.FailedAt,
+	}
+	if v.Failure != nil {
+		peer.Failure = v.Failure.Error()
+	}
+	for _, w := range v.Waiting {
+		peer.Waiting = append(peer.Waiting, Waiting{Link: w.Link, Source: w.Source, For: Lifetime(w.For), Messages: w.Messages})
 	}
 	if p.Zone != "" {
 		peer.Address = p.Address.WithZone(p.Zone)
@@ -141,6 +148,7 @@ func PeerOf(p *trust.Peer, v *relay6.PeerView, all []hop.State) Peer {
 func PeerCountsOf(p *trust.Peer, v *relay6.PeerView, all []hop.State) PeerCounts {
 	return PeerCounts{
 		Peer: p.Name, Sent: v.Counters.Sent, Received: v.Counters.Received, SinceAnswer: v.Counters.SinceAnswer,
+		Unreachable: v.Counters.Unreachable, Silent: !v.Silent.IsZero(),
 		LastReceived: v.Counters.LastReceived, Protection: p.Protection.String(), Protected: Protected(p, all), Hops: HopsOf(p.Name, all),
 	}
 }

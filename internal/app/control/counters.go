@@ -57,6 +57,8 @@ type PeerCounts struct {
 	Peer           string
 	Sent, Received uint64
 	SinceAnswer    uint64
+	Unreachable    uint64
+	Silent         bool
 	LastReceived   time.Time // zero: never
 	Protection     string    // what is required: "none" or "ipsec"
 	Protected      bool

@@ -58,4 +58,18 @@ type Peer struct {
 	LastType     string       `json:"last_type,omitempty"`
 	Answered     bool         `json:"answered"`
 	Preferred    bool         `json:"preferred"` // "forward: first" sends to this one
+
+	SilentSince time.Time `json:"silent_since,omitzero"` // of a server that owes answers: nothing has come since
+	Unreachable uint64    `json:"unreachable"`           // errors from the network about what was sent
+	Failure     string    `json:"failure,omitempty"`     // the last of them, until the peer is heard again
+	FailedAt    time.Time `json:"failed_at,omitzero"`
+	Waiting     []Waiting `json:"waiting,omitempty"` // a few of the clients that it has not answered for some time
+}
+
+// Waiting is a client that waits for a server's answer.
+type Waiting struct {
+	Link     string     `json:"link"`
+	Source   netip.Addr `json:"source"`
+	For      Lifetime   `json:"for"`
+	Messages uint64     `json:"messages"` // that it has sent meanwhile
 }

@@ -74,13 +74,15 @@ type PeerSummary struct {
 	Protected  bool   `json:"protected"`  // every hop is; false where none is required
 	Answered   bool   `json:"answered"`
 	Hops       []Hop  `json:"hops,omitempty"`
+
+	SilentSince time.Time `json:"silent_since,omitzero"` // nothing has come since, although answers are owed
 }
 
 // Summary is the peer's part in the Status.
 func (p *Peer) Summary() PeerSummary {
 	return PeerSummary{
 		Name: p.Name, Role: p.Role, Protection: p.Protection, Protected: p.Protected,
-		Answered: p.Answered, Hops: p.Hops,
+		Answered: p.Answered, Hops: p.Hops, SilentSince: p.SilentSince,
 	}
 }
 

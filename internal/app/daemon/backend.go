@@ -68,9 +68,6 @@ func (d *daemon) Counters(ctx context.Context) (control.Counters, error) {
 	return c, err
 }
 
-// silent is how many unanswered messages make a server a problem.
-const silent = 16
-
 // degraded is what an operator should see to, in words.
 func (d *daemon) degraded(c *control.Counters, peers []control.Peer) []string {
 	d.mu.Lock()
@@ -95,8 +92,10 @@ func (d *daemon) degraded(c *control.Counters, peers []control.Peer) []string {
 	if filterErr != nil {
 		add(true, "filter: "+filterErr.Error())
 	}
-	for _, p := range peers {
-		add((p.Protected || p.Protection == trust.ProtectionNone.String()) && p.Role == trust.Server.String() && p.SinceAnswer >= silent, fmt.Sprintf("peer %s: %d messages without an answer", p.Name, p.SinceAnswer))
+	for i := range peers {
+		if p := &peers[i]; p.Protected || p.Protection == trust.ProtectionNone.String() {
+			words = append(words, unanswered(p)...)
+		}
 	}
 	foreign := d.audit.trouble()
 	add(foreign != "", foreign)
@@ -105,6 +104,20 @@ func (d *daemon) degraded(c *control.Counters, peers []control.Peer) []string {
 		add(trouble != "", trouble)
 	}
 	return append(words, protect.Degraded(d.hops.States())...)
+}
+
+// unanswered is what an operator should see to of a peer's answers.
+func unanswered(p *control.Peer) (words []string) {
+	if !p.SilentSince.IsZero() {
+		words = append(words, fmt.Sprintf("peer %s: silent since %s, %d messages without an answer", p.Name, p.SilentSince.Format(time.TimeOnly), p.SinceAnswer))
+	}
+	if p.Failure != "" {
+		words = append(words, fmt.Sprintf("peer %s: cannot be reached: %s", p.Name, p.Failure))
+	}
+	for _, w := range p.Waiting {
+		words = append(words, fmt.Sprintf("client %s on %s: no answer from peer %s to %d messages in %s", w.Source, w.Link, p.Name, w.Messages, w.For))
+	}
+	return words
 }
 
 func (d *daemon) Links(ctx context.Context) ([]control.Link, error) {

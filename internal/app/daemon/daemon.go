@@ -212,7 +212,7 @@ const fewCores = 2
 // serve opens the sockets and runs every part until ctx ends.
 func (d *daemon) serve(ctx context.Context) error {
 	var err error
-	if d.conn, err = udp.Open(udp.Options{Logger: d.log}); err != nil {
+	if d.conn, err = udp.Open(udp.Options{Logger: d.log, Refused: d.loop.refused.take}); err != nil {
 		return err
 	}
 	out := gatedSockets{d.conn, d.hops.May}

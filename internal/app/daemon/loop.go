@@ -22,14 +22,15 @@ import (
 // events: datagrams, link events, outcomes, probe results, and calls of the
 // control interface.
 type loop struct {
-	log   *slog.Logger
-	core  *relay6.Relay
-	build func(now instant.Now, eff *relay6.Effects) (*relay6.Relay, error) // the core anew, from the store
-	pipe  *pipeline
-	net   *network
-	lost  *failures
-	notes *notes
-	probe func(ctx context.Context, p relay6.Probe) bool
+	log     *slog.Logger
+	core    *relay6.Relay
+	build   func(now instant.Now, eff *relay6.Effects) (*relay6.Relay, error) // the core anew, from the store
+	pipe    *pipeline
+	net     *network
+	lost    *failures
+	refused refusals
+	notes   *notes
+	probe   func(ctx context.Context, p relay6.Probe) bool
 
 	intake  *intake
 	arrived chan struct{} // something is in the sockets, or in the intake
@@ -270,6 +271,7 @@ func (l *loop) carryOut(ctx context.Context) {
 func (l *loop) begin(ctx context.Context) {
 	eff := &l.turn.eff
 	l.lost.count(l.core)
+	l.refused.tell(l.at, l.core, eff)
 	l.notes.take(eff)
 	for _, p := range eff.Probes {
 		l.probes.Go(func() { l.runProbe(ctx, p) })

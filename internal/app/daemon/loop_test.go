@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/service"
 	"fairlead/internal/core/hoststate"
@@ -50,6 +52,10 @@ func (q *quiet) takeSent() [][]byte {
 func (q *quiet) SetLinks([]udp.Link) error   { return nil }
 func (q *quiet) AddLocal(udp.Local) error    { return nil }
 func (q *quiet) RemoveLocal(udp.Local) error { return nil }
+
+func (q *quiet) Source(netip.Addr, string) (netip.Addr, error) {
+	return netip.Addr{}, unix.ENETUNREACH
+}
 
 const (
 	uplink = iota + 1

@@ -31,8 +31,9 @@ type network struct {
 	gone   map[string]bool // names that a device has lost since the last update
 	locals map[udp.Local]struct{}
 	joined []udp.Link
-	vrfs   map[string]string // by peer name
-	last   string            // last error of SetLinks, so that it is logged once
+	vrfs   map[string]string     // by peer name
+	from   map[string]netip.Addr // what servers are spoken to from where the configuration leaves it open
+	last   string                // last error of SetLinks, so that it is logged once
 
 	unopened map[udp.Local]string // why, so that it is logged once
 	retryAt  instant.Instant
@@ -46,12 +47,13 @@ type sockets interface {
 	SetLinks(client []udp.Link) error
 	AddLocal(at udp.Local) error
 	RemoveLocal(at udp.Local) error
+	Source(to netip.Addr, vrf string) (netip.Addr, error)
 }
 
 func newNetwork(log *slog.Logger) *network {
 	return &network{
 		log: log, links: make(map[string]hoststate.Link), names: make(map[int]string), gone: make(map[string]bool),
-		locals: make(map[udp.Local]struct{}), vrfs: make(map[string]string), unopened: make(map[udp.Local]string),
+		locals: make(map[udp.Local]struct{}), vrfs: make(map[string]string), from: make(map[string]netip.Addr), unopened: make(map[udp.Local]string),
 	}
 }
 
@@ -89,11 +91,11 @@ const retryEvery = 5 * time.Second
 
 // retry tries again what could not be opened, if it is time.
 func (n *network) retry(at instant.Instant, core *relay6.Relay) {
-	if n.last == "" && len(n.unopened) == 0 {
+	if at < n.retryAt || n.conn == nil {
 		return
 	}
-	if at >= n.retryAt {
-		n.retryAt = at.After(retryEvery)
+	n.retryAt = at.After(retryEvery)
+	if n.last != "" || len(n.unopened) > 0 || n.moved() {
 		n.update(core)
 	}
 }
@@ -185,6 +187,34 @@ func (n *network) hearsRelay(name string) bool {
 	return false
 }
 
+// localOf is the address that a peer is talked to from, and heard at. Where the
+// configuration leaves a server's open, it is the one that the kernel chooses now:
+// a socket that is bound to it gets the server's answers before the wildcard sockets
+// of other programs that use our port. Invalid: the wildcard socket.
+func (n *network) localOf(p *trust.Peer, vrf string) netip.Addr {
+	if p.Local.IsValid() || p.Role != trust.Server || p.Address.IsMulticast() {
+		return p.Local
+	}
+	if p.Address.IsLinkLocalUnicast() {
+		l := n.links[p.Zone]
+		u := clientLink(l)
+		return u.LinkLocal
+	}
+	a, err := n.conn.Source(p.Address, vrf)
+	if err != nil || !a.IsGlobalUnicast() || a == p.Address {
+		return netip.Addr{}
+	}
+	return a
+}
+
+// moved reports whether the kernel would talk to a server from another address than
+// the one that we use: routes come and go without a word to us.
+func (n *network) moved() bool {
+	return slices.ContainsFunc(n.peers, func(p trust.Peer) bool {
+		return !p.Local.IsValid() && n.localOf(&p, n.vrfs[p.Name]) != n.from[p.Name]
+	})
+}
+
 // updateLocals opens the sockets that peers are talked to from.
 func (n *network) updateLocals() {
 	want := make(map[udp.Local]struct{})
@@ -192,16 +222,18 @@ func (n *network) updateLocals() {
 		p := &n.peers[i]
 		vrf := n.vrfOf(p)
 		n.vrfs[p.Name] = vrf
-		k := udp.Local{Addr: p.Local, VRF: vrf}
-		if !p.Local.IsValid() {
+		local := n.localOf(p, vrf)
+		n.from[p.Name] = local
+		k := udp.Local{Addr: local, VRF: vrf}
+		if !local.IsValid() {
 			k.Addr = netip.IPv6Unspecified()
-		} else if p.Local.IsLinkLocalUnicast() {
+		} else if local.IsLinkLocalUnicast() {
 			k.Index = n.links[p.Zone].Index
 		}
 		if p.Role == trust.Server && n.port != relay6.ServerPort {
 			k.Port = n.port
 		}
-		if p.Local.IsGlobalUnicast() && p.Role == trust.Server && p.Address.IsGlobalUnicast() {
+		if local.IsGlobalUnicast() && p.Role == trust.Server && p.Address.IsGlobalUnicast() {
 			only := k
 			only.Peer = netip.AddrPortFrom(p.Address, relay6.ServerPort)
 			want[only] = struct{}{}
@@ -261,6 +293,9 @@ func (n *network) outgoing(s *relay6.Send) udp.Outgoing {
 		o.Kind = udp.ToPeer
 		if o.VRF = s.VRF; s.Peer != nil {
 			o.VRF = n.vrfs[s.Peer.Name]
+			if !o.Source.IsValid() {
+				o.Source = n.from[s.Peer.Name]
+			}
 		}
 		return o
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"fairlead/internal/app/service"
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/netlink"
 	"fairlead/internal/host/udp"
 )
@@ -22,6 +24,14 @@ type openings struct {
 	*quiet
 	trace  []string
 	refuse error
+	source string // what the kernel chooses; empty: it knows no way
+}
+
+func (o *openings) Source(netip.Addr, string) (netip.Addr, error) {
+	if o.source == "" {
+		return netip.Addr{}, unix.ENETUNREACH
+	}
+	return netip.ParseAddr(o.source)
 }
 
 func (o *openings) SetLinks(links []udp.Link) error {
@@ -122,4 +132,44 @@ func TestNetworkRetriesWhatIsNotOpen(t *testing.T) {
 	o.trace, l.net.retryAt = nil, 0
 	l.net.retry(service.Now().Boot, l.core) // nothing is left to try
 	o.want(t)
+}
+
+// Where the configuration leaves our address to us, a server is talked to from a
+// socket that is bound to the address which the kernel chooses, for as long as it
+// chooses that one.
+func TestNetworkBindsWhatTheKernelChooses(t *testing.T) {
+	l, q := newQuietLoop(t)
+	o := &openings{quiet: q}
+	l.net.conn = o
+	server := l.net.peers[0]
+	from := func() netip.Addr {
+		out := l.net.outgoing(&relay6.Send{ToPeer: true, Peer: &server})
+		return out.Source
+	}
+	o.tell(l, link(uplink, "u0", ""))
+	o.want(t, "open :: ")
+	if from().IsValid() {
+		t.Errorf("without a way to the server it is sent from %v", from())
+	}
+	again := func() {
+		o.trace, l.net.retryAt = nil, 0
+		l.net.retry(service.Now().Boot, l.core)
+	}
+	for _, c := range []struct {
+		source string
+		want   []string
+		from   string
+	}{
+		{"2001:db8:fe::1", []string{"close :: ", "open 2001:db8:fe::1 ", "open 2001:db8:fe::1 "}, "2001:db8:fe::1"},
+		{"2001:db8:fe::1", nil, "2001:db8:fe::1"},
+		{"2001:db8:fd::1", []string{"close 2001:db8:fe::1 ", "close 2001:db8:fe::1 ", "open 2001:db8:fd::1 ", "open 2001:db8:fd::1 "}, "2001:db8:fd::1"},
+		{"", []string{"close 2001:db8:fd::1 ", "close 2001:db8:fd::1 ", "open :: "}, "invalid IP"},
+	} {
+		o.source = c.source
+		again()
+		o.want(t, c.want...)
+		if got := from(); got.String() != c.from {
+			t.Errorf("%q: sent from %v, want %s", c.source, got, c.from)
+		}
+	}
 }

@@ -112,7 +112,7 @@ func (n *notes) write(note *relay6.Note, at instant.Instant) {
 		add(slog.Any("error", note.Err))
 	}
 	if level >= slog.LevelWarn {
-		times, due := n.once.due(note.Text+note.Reason+note.Link, at)
+		times, due := n.once.due(note.Text+note.Reason+note.Link+note.Peer, at)
 		if !due {
 			return
 		}
@@ -131,8 +131,12 @@ func levelOf(note *relay6.Note) slog.Level {
 		return delegationLevel(note.Event.Kind)
 	case relay6.NoteTrace:
 		return slog.LevelDebug
-	case relay6.NoteRelease, relay6.NoteServerUnicast, relay6.NoteLimit, relay6.NoteStore, relay6.NoteForeign, relay6.NoteClock, relay6.NotePeer:
+	case relay6.NoteRelease, relay6.NoteServerUnicast, relay6.NoteLimit, relay6.NoteStore, relay6.NoteForeign, relay6.NoteClock:
 		return slog.LevelWarn
+	case relay6.NotePeer:
+		if note.Reason != "" || note.Err != nil { // it is about something that is wrong
+			return slog.LevelWarn
+		}
 	}
 	return slog.LevelInfo
 }

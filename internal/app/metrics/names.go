@@ -174,6 +174,16 @@ var peerMetrics = []relayMetric{
 		eachPeer(func(p *control.PeerCounts, emit emit) { emit(float64(p.SinceAnswer), p.Peer) }),
 	},
 	{
+		"peer_silent", "1 if nothing comes from a server although it owes answers.", gauge,
+		[]string{"peer"},
+		eachPeer(func(p *control.PeerCounts, emit emit) { emit(truth(p.Silent), p.Peer) }),
+	},
+	{
+		"peer_unreachable_total", "Errors from the network (ICMPv6) about messages to a peer.", counter,
+		[]string{"peer"},
+		eachPeer(func(p *control.PeerCounts, emit emit) { emit(float64(p.Unreachable), p.Peer) }),
+	},
+	{
 		"peer_last_received_timestamp_seconds", "When a peer was last heard; absent if never.", gauge,
 		[]string{"peer"},
 		eachPeer(func(p *control.PeerCounts, emit emit) { at(p.LastReceived, emit, p.Peer) }),

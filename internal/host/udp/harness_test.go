@@ -18,7 +18,7 @@ import (
 )
 
 // patience is how long a test waits for what the kernel does at once.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // namespace is a network namespace and the thread that lives in it.
 type namespace struct {

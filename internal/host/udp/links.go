@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
 )
 
 // SetLinks makes client the client links, all of them: joins ff02::1:2 on new
@@ -109,6 +112,29 @@ func (c *Conn) AddLocal(at Local) error {
 	}
 	s.wanted = true
 	return nil
+}
+
+// Source is the address that the kernel would send from to a global address: an
+// error says that there is no way to it.
+func (c *Conn) Source(to netip.Addr, vrf string) (netip.Addr, error) {
+	s := &socket{at: Local{Addr: netip.IPv6Unspecified(), VRF: vrf}}
+	var err error
+	if s.fd, err = unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.IPPROTO_UDP); err != nil {
+		return netip.Addr{}, fmt.Errorf("udp: source to %v: %w", to, err)
+	}
+	defer unix.Close(s.fd)
+	if err := s.bindVRF(); err != nil {
+		return netip.Addr{}, fmt.Errorf("udp: source to %v: %w", to, err)
+	}
+	// The port is any but 0; nothing is sent.
+	if err := unix.Connect(s.fd, &unix.SockaddrInet6{Port: Port, Addr: to.As16()}); err != nil {
+		return netip.Addr{}, fmt.Errorf("udp: source to %v: %w", to, err)
+	}
+	name, err := unix.Getsockname(s.fd)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("udp: source to %v: %w", to, err)
+	}
+	return netip.AddrFrom16(name.(*unix.SockaddrInet6).Addr), nil
 }
 
 // RemoveLocal closes the socket that AddLocal opened, unless client links use it.

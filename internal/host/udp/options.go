@@ -28,6 +28,9 @@ type Options struct {
 	// in octets: 16 KiB to 1 MiB, default 512 KiB. Longer queues only make
 	// answers late.
 	ReceiveBuffer, SendBuffer int
+	// Refused is called with ICMPv6 errors about what was sent to peers, from the
+	// goroutine that is in Receive. It must not call the Conn. nil: nobody hears.
+	Refused func(Refusal)
 	// MaxDatagram is the longest IPv6 packet that is received, without link
 	// header: 1280 to 65535, the default.
 	MaxDatagram int

@@ -135,6 +135,9 @@ func (r *reader) round(poll uintptr) {
 	for i := range events {
 		// A socket may have been closed since.
 		if s := r.conn.byFD[events[i].Fd]; s != nil {
+			if events[i].Events&unix.EPOLLERR != 0 && s.hearsRefusals() {
+				r.refusals(s)
+			}
 			r.ready = append(r.ready, s)
 		}
 	}

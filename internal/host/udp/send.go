@@ -103,10 +103,10 @@ func (w *writer) flush(s *socket, n int, failed func(int, error)) {
 	}
 	for i := 0; i < n; {
 		done, errno := sendMany(s.fd, w.headers[i:n])
-		if errno == unix.ECONNREFUSED || errno == unix.EINVAL && !s.frames {
-			// The one is about an earlier datagram, and it was told by this. The other
-			// says that the SA that it had chosen was deleted just then, as happens when
-			// it is rekeyed: now it takes the new one.
+		// It may be about an earlier datagram, and it was told by this; there may be
+		// several. EINVAL says that the SA that was chosen was deleted just then, as
+		// happens when it is rekeyed: now the new one is taken.
+		for tries := 0; errno != 0 && errno != unix.EAGAIN && tries < 3; tries++ {
 			done, errno = sendMany(s.fd, w.headers[i:n])
 		}
 		if errno != 0 {

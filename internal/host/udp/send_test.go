@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/gopacket/gopacket"
@@ -181,7 +182,8 @@ func TestToPeer(t *testing.T) {
 // by the socket beside it. That the peer was away for a time, which the kernel
 // tells such a socket, costs no later message.
 func TestSocketForOnePeer(t *testing.T) {
-	l := newLab(t)
+	var refused atomic.Bool
+	l := newLabWith(t, Options{Refused: func(Refusal) { refused.Store(true) }})
 	second, to := netip.MustParseAddr("2001:db8:1::2"), netip.MustParseAddrPort("[2001:db8:1::547]:547")
 	l.server.ip("addr add 2001:db8:1::548/64 dev s0 nodad")
 	only := Local{Addr: second, Peer: to}
@@ -203,7 +205,7 @@ func TestSocketForOnePeer(t *testing.T) {
 	exchange("another", "2001:db8:1::548")
 	// Nobody listens; the kernel says so in answer to the first.
 	l.send(Outgoing{Kind: ToPeer, Source: second, Dest: to, Payload: []byte("to nobody")})
-	eventually(t, "the peer's host refuses", func() bool { return l.conn.Stats().ReceiveErrors > 0 })
+	eventually(t, "the peer's host refuses", refused.Load)
 	for _, again := range []string{"back", "and back"} {
 		l.send(Outgoing{Kind: ToPeer, Source: second, Dest: to, Payload: []byte("to nobody")})
 		exchange(again, "2001:db8:1::547")

@@ -126,6 +126,7 @@ func (s *socket) prepare(o *Options) error {
 		{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, true},
 		{unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL, s.multicast},
 		{unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, true},
+		{unix.IPPROTO_IPV6, unix.IPV6_RECVERR, s.hearsRefusals()},
 		{unix.IPPROTO_IPV6, unix.IPV6_RECVFRAGSIZE, s.multicast},
 		{unix.IPPROTO_IPV6, unix.IPV6_RECVHOPOPTS, s.multicast},
 		{unix.IPPROTO_IPV6, unix.IPV6_RECVDSTOPTS, s.multicast},

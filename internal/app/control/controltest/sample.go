@@ -43,7 +43,7 @@ func overview() control.Status {
 		},
 		Peers: []control.PeerSummary{
 			{Name: "kea1", Role: "server", Protection: "none", Answered: true},
-			{Name: "kea2", Role: "server", Protection: "none"},
+			{Name: "kea2", Role: "server", Protection: "none", SilentSince: Start.Add(3 * time.Hour)},
 		},
 		Totals: control.Totals{
 			Links: 3, Prefixes: 2, Addresses: 1, Pending: 1, Neighbours: 7,
@@ -148,7 +148,7 @@ func figures() control.Counters {
 		},
 		Peers: []control.PeerCounts{
 			{Peer: "kea1", Sent: 8, Received: 8, LastReceived: Start.Add(3 * time.Hour), Protection: "none"},
-			{Peer: "kea2", Sent: 3, SinceAnswer: 3, Protection: "none"},
+			{Peer: "kea2", Sent: 3, SinceAnswer: 3, Unreachable: 2, Silent: true, Protection: "none"},
 		},
 		Refusals: o.Refusals,
 		Unknown:  map[string]uint64{"unknown-link": 2},
