@@ -65,6 +65,9 @@ func (j *journal) Send(batch []udp.Outgoing, _ func(int, error)) {
 func (j *journal) SetLinks([]udp.Link) error   { return nil }
 func (j *journal) AddLocal(udp.Local) error    { return nil }
 func (j *journal) RemoveLocal(udp.Local) error { return nil }
+func (j *journal) Source(netip.Addr, string) (netip.Addr, error) {
+	return netip.Addr{}, errors.New("no way there")
+}
 
 // check goes through the list: after each entry the store has all that clients were
 // told, as long as they were told. It returns how many Replies were sent.
