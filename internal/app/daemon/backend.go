@@ -92,6 +92,9 @@ func (d *daemon) degraded(c *control.Counters, peers []control.Peer) []string {
 	if filterErr != nil {
 		add(true, "filter: "+filterErr.Error())
 	}
+	for _, who := range d.rivals.names() {
+		words = append(words, "port: "+who+" has a socket at our port, and may get what is meant for us")
+	}
 	for i := range peers {
 		if p := &peers[i]; p.Protected || p.Protection == trust.ProtectionNone.String() {
 			words = append(words, unanswered(p)...)

@@ -60,6 +60,7 @@ type daemon struct {
 	nl        *netlink.Conn
 	nft       *nft.Table
 	hops      *protect.Supervisor
+	rivals    *rivals
 	conn      *udp.Conn
 	loop      *loop
 	pipe      *pipeline
@@ -203,6 +204,8 @@ func (d *daemon) assemble() {
 		ended: make(chan struct{}), links: d.events,
 		auditDue: d.audit.soon, auditLate: d.audit.inAWhile, guard: newGuard(),
 	}
+	d.rivals = newRivals(d.log, func() uint16 { return d.config().Relay6.SourcePort })
+	d.loop.silence = d.rivals.soon
 	d.pipe.breathe = d.loop.glance
 }
 
@@ -213,7 +216,7 @@ const fewCores = 2
 func (d *daemon) serve(ctx context.Context) error {
 	var err error
 	if d.conn, err = udp.Open(udp.Options{Logger: d.log, Refused: d.loop.refused.take}); err != nil {
-		return err
+		return taken(err)
 	}
 	out := gatedSockets{d.conn, d.hops.May}
 	d.loop.net.conn, d.pipe.send, d.loop.intake.conn, d.loop.intake.may = out, out, d.conn, d.hops.May
@@ -221,6 +224,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		d.loop.senders = newSenders(d.loop.net.send, d.loop.endTurn)
 	}
 	d.loop.net.update(d.loop.core)
+	d.rivals.soon()
 	if m := d.config().Metrics; m.Listen.IsValid() {
 		d.scrapes = metrics.Listen(m, d, d.log)
 	}
@@ -232,8 +236,8 @@ func (d *daemon) serve(ctx context.Context) error {
 		"loop": d.loop.run, "store": d.pipe.runKeep, "host": d.pipe.runInstall, "control": d.api.Run, "hook": d.hook.Run, "audit": d.audit.run, "filter": d.audit.watch,
 		"history": d.forgetHistory, "signals": d.signals, "watchdog": d.watchdog,
 		"sockets": d.loop.receive, "memory": d.giveBack,
-		"protection": d.hops.Run,
-		"close":      d.closeSockets,
+		"protection": d.hops.Run, "rivals": d.rivals.run,
+		"close": d.closeSockets,
 	}
 	if d.scrapes != nil {
 		tasks["metrics"] = d.scrapes.Run

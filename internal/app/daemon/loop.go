@@ -47,6 +47,7 @@ type loop struct {
 	calls     chan func(now instant.Now, eff *relay6.Effects)
 	ended     chan struct{} // closed when run has returned: nobody is called any more
 	probes    sync.WaitGroup
+	silence   func() // a server has fallen silent
 	auditDue  func() // soon
 	auditLate func() // in a while: something could not be installed
 
@@ -272,6 +273,9 @@ func (l *loop) begin(ctx context.Context) {
 	eff := &l.turn.eff
 	l.lost.count(l.core)
 	l.refused.tell(l.at, l.core, eff)
+	if l.silence != nil && slices.ContainsFunc(eff.Notes, func(n relay6.Note) bool { return n.Kind == relay6.NotePeer && n.Reason != "" }) {
+		l.silence()
+	}
 	l.notes.take(eff)
 	for _, p := range eff.Probes {
 		l.probes.Go(func() { l.runProbe(ctx, p) })

@@ -103,7 +103,7 @@ func holders(packet, datagram map[string]uint16) (found []Program, err error) {
 		if err != nil {
 			continue // no process
 		}
-		sockets, err := sockets(pid)
+		sockets, err := Sockets(pid)
 		switch {
 		case errors.Is(err, os.ErrPermission):
 			hidden = ErrHidden
@@ -137,8 +137,8 @@ func holders(packet, datagram map[string]uint16) (found []Program, err error) {
 	return found, hidden
 }
 
-// sockets are the inodes of a process's sockets.
-func sockets(pid int) (inodes []string, err error) {
+// Sockets are the inodes of a process's sockets.
+func Sockets(pid int) (inodes []string, err error) {
 	folder := filepath.Join("/proc", strconv.Itoa(pid), "fd")
 	files, err := os.ReadDir(folder)
 	if err != nil {
