@@ -10,7 +10,8 @@
 //	        Learn                 Learn (longer)
 //	(none) -------> live <------------------------+
 //	                 |  \_________________________/
-//	                 |  Learn (other next hop): moved, if the policy agrees
+//	                 |  Learn (other holder or link): moved, if the policy agrees
+//	                 |  Follow (other address of the holder): moved
 //	                 v
 //	               ended: expired, released, withdrawn (valid lifetime 0),
 //	                      moved away, cleared, evicted
@@ -113,6 +114,10 @@ type Event struct {
 	Kind     EventKind
 	Reason   Reason
 	Old, New Delegation
+
+	// AskedFrom is set where the holder has asked from another address than its next
+	// hop. The next hop is to move there, by Follow, once that address answers.
+	AskedFrom netip.Addr
 }
 
 // Reason is why a delegation ended, or why a grant was refused.

@@ -40,7 +40,7 @@ func (t *Table) NeedsProbe(g Grant, terms Terms) *NextHop {
 	}
 	old := t.find(g.VRF, g.Prefix)
 	switch {
-	case old != nil && !g.ends() && !g.isNew(old) && !g.movesFrom(&old.Delegation):
+	case old != nil && !g.ends() && !g.isNew(old) && !g.takesFrom(&old.Delegation):
 		return nil
 	case g.ends():
 		if old == nil || !g.isHolder(old) {
@@ -49,7 +49,7 @@ func (t *Table) NeedsProbe(g Grant, terms Terms) *NextHop {
 	case g.Lifetime == 0 || t.forbidden(g, old, terms) != NoReason:
 		return nil
 	}
-	if old != nil && terms.Policy.Move == MoveProbe && g.movesFrom(&old.Delegation) {
+	if old != nil && terms.Policy.Move == MoveProbe && g.takesFrom(&old.Delegation) {
 		if hop := old.hop(); !terms.knows(hop) {
 			return &hop
 		}
@@ -87,6 +87,9 @@ func (t *Table) Learn(events []Event, now instant.Now, g Grant, terms Terms) []E
 	old := t.find(g.VRF, g.Prefix)
 	ev := Event{Kind: Granted}
 	moves := old != nil && g.movesFrom(&old.Delegation)
+	if moves && terms.Policy.Move != MoveFollow && !g.takesFrom(&old.Delegation) {
+		moves, fresh.NextHop, ev.AskedFrom = false, old.NextHop, g.NextHop
+	}
 	if moves && !g.isNew(old) && g.sameAddress(&old.Delegation) && t.mayMove(old, terms) != NoReason {
 		// Somebody else has written the holder's address into a message of its own.
 		// The grant is for that address, so it is the holder's.
@@ -154,14 +157,14 @@ func (g Grant) isHolder(old *entry) bool {
 }
 
 // withdraw is a valid lifetime of 0: the server takes the prefix back. In a Reply
-// that goes elsewhere than to the holder's next hop that is a move to nowhere:
-// whoever copied the holder's identifiers could have asked for it.
+// that goes to another than the holder that is a move to nowhere: whoever copied
+// the holder's identifiers could have asked for it.
 func (t *Table) withdraw(events []Event, now instant.Now, g Grant, terms Terms) []Event {
 	e := t.find(g.VRF, g.Prefix)
 	if e == nil || !g.isHolder(e) {
 		return events
 	}
-	if g.movesFrom(&e.Delegation) {
+	if g.takesFrom(&e.Delegation) {
 		if reason := t.mayMove(e, terms); reason != NoReason {
 			return append(events, Event{Kind: Refused, Reason: reason, Old: e.Delegation, New: g.delegation(now)})
 		}
@@ -191,6 +194,31 @@ func (g Grant) sameAddress(old *Delegation) bool {
 func (g Grant) movesFrom(old *Delegation) bool {
 	return !g.sameAddress(old) ||
 		g.LinkLayer.IsValid() && old.LinkLayer.IsValid() && g.LinkLayer != old.LinkLayer
+}
+
+// takesFrom reports whether a grant would send traffic for old's prefix to another
+// than its holder. The holder of a delegation that has a link-layer address is who
+// shows that one with link, DUID and IAID, from whatever IPv6 address: a client may
+// have several, and ask from any of them.
+func (g Grant) takesFrom(old *Delegation) bool {
+	holder := g.Link == old.Link && g.Client == old.Client && g.IAID == old.IAID && g.Kind == old.Kind &&
+		g.LinkLayer.IsValid() && g.LinkLayer == old.LinkLayer && !g.Contested
+	return !holder && g.movesFrom(old)
+}
+
+// Follow moves the next hop of a delegation to another address of its holder, which
+// has answered from there. It appends what happened: nothing if the delegation is
+// not that client's behind that link-layer address, or is there already.
+func (t *Table) Follow(events []Event, vrf string, p netip.Prefix, client string, to NextHop) []Event {
+	old := t.find(vrf, p)
+	if old == nil || old.Link != to.Link || old.Client != client || !to.LinkLayer.IsValid() || old.LinkLayer != to.LinkLayer || old.NextHop == to.Addr {
+		return events
+	}
+	moved := old.Delegation
+	moved.NextHop = to.Addr
+	t.remove(old)
+	t.add(&entry{Delegation: moved}).apart = t.unchecked
+	return append(events, Event{Kind: Moved, Old: old.Delegation, New: moved})
 }
 
 // forbidden is why a grant may never be learned here, whatever the table holds

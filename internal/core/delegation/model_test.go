@@ -155,6 +155,17 @@ func (m *model) rename(t *rapid.T) {
 	m.twin.rename(link, to)
 }
 
+// follow: an address of some host has answered.
+func (m *model) follow(t *rapid.T) {
+	link, p, client := pick(t, "link", modelLinks), pick(t, "prefix", modelPrefix), pick(t, "client", modelClients)
+	to := delegation.NextHop{Link: link, Addr: pick(t, "next hop", modelHops), LinkLayer: pick(t, "host", modelHosts)}
+	if n := len(m.twin.live); n > 0 && rapid.Bool().Draw(t, "one that is there") {
+		d := m.twin.live[rapid.IntRange(0, n-1).Draw(t, "which")]
+		link, p, client, to.Link, to.LinkLayer = d.Link, d.Prefix, d.Client, d.Link, d.LinkLayer
+	}
+	m.compare(t, m.table.Follow(nil, vrfOf(link), p, client, to), m.twin.follow(vrfOf(link), p, client, to))
+}
+
 func (m *model) wait(t *rapid.T) {
 	d := time.Duration(rapid.IntRange(1, 5000).Draw(t, "ms")) * time.Millisecond
 	m.now.Boot, m.now.Wall = m.now.Boot.After(d), m.now.Wall.Add(d)
@@ -337,6 +348,7 @@ func TestModel(t *testing.T) {
 			"learn 3": m.learn,
 			"release": m.release,
 			"rename":  m.rename,
+			"follow":  m.follow,
 			"wait":    m.wait,
 			"clear":   m.clear,
 			"block":   m.block,

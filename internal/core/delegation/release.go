@@ -24,10 +24,8 @@ type Release struct {
 }
 
 // Release ends what the client gives back: the prefixes that the IA lists, or
-// all of the IA if it lists none. It counts only if link, DUID, source and
-// link-layer source are those of the delegation: nothing else in a Release
-// proves who sent it. Mismatched is how many delegations were named and did not
-// match.
+// all of the IA if it lists none. It counts only if it shows that it is the
+// holder's. Mismatched is how many delegations were named and did not match.
 func (t *Table) Release(events []Event, r Release) (_ []Event, mismatched int) {
 	for s := range t.ofClient(r.Link, r.Client) {
 		e := t.entry(s.ref)
@@ -48,13 +46,15 @@ func (t *Table) Release(events []Event, r Release) (_ []Event, mismatched int) {
 	return events, mismatched
 }
 
-// isFrom reports whether a Release shows that it is the holder's. A source address
-// is anybody's to write. Where the link-layer address is known that it must come
-// from, a message that does not show its own (a unicast, a fragmented one) proves
-// nothing; and where it is not, because several hosts use the address, none does.
+// isFrom reports whether a Release that names a delegation by link, DUID and IAID
+// shows that it is the holder's. A source address is anybody's to write, and a
+// client may have several: it says nothing where the link-layer address is known
+// that the message must come from. A message that does not show its own (a unicast,
+// a fragmented one) then proves nothing. Where the link-layer address is not known,
+// the source must be the next hop, and proves nothing while several hosts use it.
 func (r Release) isFrom(d *Delegation) bool {
 	if d.LinkLayer.IsValid() {
-		return d.NextHop == r.Source && d.LinkLayer == r.LinkLayer
+		return d.LinkLayer == r.LinkLayer
 	}
 	return d.NextHop == r.Source && !r.Contested
 }

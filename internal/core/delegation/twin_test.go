@@ -57,10 +57,17 @@ func (m *twin) learn(now instant.Now, g delegation.Grant, terms delegation.Terms
 	old, had := m.at(g.VRF, g.Prefix)
 	elsewhere := had && (old.Link != g.Link || old.NextHop != g.NextHop || old.LinkLayer.IsValid() && g.LinkLayer.IsValid() && old.LinkLayer != g.LinkLayer)
 	sameHolder := had && old.Link == g.Link && old.Client == g.Client && old.Kind == g.Kind
+	alias := had && isAlias(old, g) && terms.Policy.Move != delegation.MoveFollow
+	if alias {
+		elsewhere, fresh.NextHop = false, old.NextHop
+	}
 	if elsewhere && sameHolder && old.NextHop == g.NextHop && m.stays(old, terms) != delegation.NoReason {
 		elsewhere, fresh.LinkLayer = false, old.LinkLayer // only the link-layer address differs
 	}
 	ev := delegation.Event{Kind: delegation.Granted, New: fresh}
+	if alias {
+		ev.AskedFrom = g.NextHop
+	}
 	if had {
 		ev.Old = old
 		ev.Kind = delegation.Moved
@@ -104,6 +111,32 @@ func (m *twin) learn(now instant.Now, g delegation.Grant, terms delegation.Terms
 	return append(events, ev)
 }
 
+// isAlias reports whether a grant goes to another address of who holds d: of the
+// four things that tell the holder all are the same, and only one host is known to
+// use that address.
+func isAlias(d delegation.Delegation, g delegation.Grant) bool {
+	type holder struct {
+		link, client string
+		iaid         uint32
+		host         linkaddr.Addr
+		kind         delegation.Kind
+	}
+	same := holder{d.Link, d.Client, d.IAID, d.LinkLayer, d.Kind} == holder{g.Link, g.Client, g.IAID, g.LinkLayer, g.Kind}
+	return same && d.LinkLayer != linkaddr.Addr{} && d.NextHop != g.NextHop && !g.Contested
+}
+
+// follow moves a delegation to another address of the host that it is bound to.
+func (m *twin) follow(vrf string, p netip.Prefix, client string, to delegation.NextHop) []delegation.Event {
+	for i, d := range m.live {
+		bound := d.LinkLayer != linkaddr.Addr{} && d.LinkLayer == to.LinkLayer
+		if d.VRF == vrf && d.Prefix == p && d.Link == to.Link && d.Client == client && bound && d.NextHop != to.Addr {
+			m.live[i].NextHop = to.Addr
+			return []delegation.Event{{Kind: delegation.Moved, Old: d, New: m.live[i]}}
+		}
+	}
+	return nil
+}
+
 // stays is why a delegation does not go elsewhere.
 func (m *twin) stays(old delegation.Delegation, terms delegation.Terms) delegation.Reason {
 	answers, asked := terms.Answered[delegation.NextHop{Link: old.Link, Addr: old.NextHop, LinkLayer: old.LinkLayer}]
@@ -116,14 +149,14 @@ func (m *twin) stays(old delegation.Delegation, terms delegation.Terms) delegati
 	return delegation.NoReason
 }
 
-// withdraw is a valid lifetime of 0, which counts for the holder's next hop, and
-// for another if the delegation could move there.
+// withdraw is a valid lifetime of 0, which counts for the holder, and for another
+// if the delegation could move there.
 func (m *twin) withdraw(now instant.Now, g delegation.Grant, terms delegation.Terms) []delegation.Event {
 	old, had := m.at(g.VRF, g.Prefix)
 	if !had || old.Link != g.Link || old.Client != g.Client || old.IAID != g.IAID {
 		return nil
 	}
-	there := old.NextHop == g.NextHop && (!old.LinkLayer.IsValid() || !g.LinkLayer.IsValid() || old.LinkLayer == g.LinkLayer)
+	there := isAlias(old, g) || old.NextHop == g.NextHop && (!old.LinkLayer.IsValid() || !g.LinkLayer.IsValid() || old.LinkLayer == g.LinkLayer)
 	if reason := m.stays(old, terms); !there && reason != delegation.NoReason {
 		return []delegation.Event{{Kind: delegation.Refused, Reason: reason, Old: old, New: delegation.Delegation{
 			Link: g.Link, VRF: g.VRF, Prefix: g.Prefix, Kind: g.Kind, Client: g.Client, IAID: g.IAID, NextHop: g.NextHop, LinkLayer: g.LinkLayer, Line: g.Line,
@@ -231,7 +264,10 @@ func (m *twin) release(r delegation.Release) (events []delegation.Event, mismatc
 		return holder(d) && (len(r.Prefixes) == 0 || slices.Contains(r.Prefixes, d.Prefix))
 	}
 	own := func(d delegation.Delegation) bool {
-		return named(d) && d.NextHop == r.Source && (d.LinkLayer == r.LinkLayer || !d.LinkLayer.IsValid()) && !(r.Contested && !d.LinkLayer.IsValid())
+		if d.LinkLayer == (linkaddr.Addr{}) {
+			return named(d) && !r.Contested && r.Source == d.NextHop
+		}
+		return named(d) && r.LinkLayer == d.LinkLayer
 	}
 	mismatched = m.count(named) - m.count(own)
 	for _, p := range r.Prefixes {

@@ -238,7 +238,11 @@ func (r *Relay) observe(now instant.Now, l *link, p *Packet, source netip.Addr, 
 		}
 		return true
 	}
-	r.release(now, l, m, string(client), source, p.LinkLayer, eff)
+	host := p.LinkLayer
+	if source != p.Source.Addr() {
+		host = linkaddr.Addr{} // a lightweight relay's own: not the client's
+	}
+	r.release(now, l, m, string(client), source, host, eff)
 	return true
 }
 

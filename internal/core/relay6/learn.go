@@ -75,6 +75,10 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Nex
 			}
 		case delegation.Granted, delegation.Moved:
 			v.extends = false
+		case delegation.Extended:
+			if e.AskedFrom.IsValid() {
+				r.askOther(now, e, eff)
+			}
 		}
 	}
 	v.onlyExcess = excess > 0 && excess == len(leases) && !beside

@@ -20,7 +20,7 @@ func movePolicy(m delegation.MovePolicy) func(*relay6.Config) {
 
 // elsewhere are ways in which a grant takes a live delegation elsewhere.
 var elsewhere = map[string]client{
-	"another next hop":           {lan0Index, alice.duid, "fe80::a2", alice.mac},
+	"another host":               {lan0Index, alice.duid, "fe80::a2", bob.mac},
 	"another link-layer address": {lan0Index, alice.duid, alice.addr, bob.mac},
 	"another link":               {lan1Index, alice.duid, alice.addr, alice.mac},
 	"another client":             bob,

@@ -72,7 +72,7 @@ func TestPeerBug_InfinityTreatedAsSeconds(t *testing.T) {
 func TestPeerBug_SpoofedRelease(t *testing.T) {
 	release := message(dhcp6.Release, 1, clientID(alice.duid), iaPD(1, prefix("2001:db8:100::/56", 0)))
 	for name, spoof := range map[string]func(*client){
-		"another source":            func(c *client) { c.addr = "fe80::bad" },
+		"another source":            func(c *client) { c.addr, c.mac = "fe80::bad", bob.mac },
 		"another link-layer source": func(c *client) { c.mac = bob.mac },
 		"another link":              func(c *client) { c.link = lan1Index },
 	} {

@@ -64,6 +64,7 @@ type Relay struct {
 	uninstalled map[placeKey]struct{}
 	retryAt     instant.Instant
 	held        map[delegation.NextHop]*heldReply
+	others      map[delegation.NextHop]*otherAddress
 	historySeq  uint16
 	wallKept    time.Time // the newest wall time that was given to be kept
 
@@ -143,6 +144,7 @@ func New(cfg *Config, bootID string) *Relay {
 		unkept:        make(map[placeKey]struct{}),
 		uninstalled:   make(map[placeKey]struct{}),
 		held:          make(map[delegation.NextHop]*heldReply),
+		others:        make(map[delegation.NextHop]*otherAddress),
 	}
 	r.reserved.reset()
 	r.configure(cfg)

@@ -236,6 +236,10 @@ func (r *Relay) hold(now instant.Now, p *Packet, to addressee, hop delegation.Ne
 		payload: append([]byte(nil), p.Payload...), link: p.Link, of: l, source: p.Source,
 		answered: answered, until: now.Boot + holdFor,
 	}
+	r.probe(hop, eff)
+}
+
+func (r *Relay) probe(hop delegation.NextHop, eff *Effects) {
 	probe := Probe{Hop: hop}
 	if l != nil && l.Up {
 		probe.Index = l.Index
@@ -243,9 +247,10 @@ func (r *Relay) hold(now instant.Now, p *Packet, to addressee, hop delegation.Ne
 	eff.Probes = append(eff.Probes, probe)
 }
 
-// Probed takes in whether a next hop answered, and decides on the Reply that
-// waited for it.
+// Probed takes in whether a next hop answered, moves what was to follow its holder
+// there, and decides on the Reply that waited for it.
 func (r *Relay) Probed(now instant.Now, hop delegation.NextHop, answers bool, eff *Effects) {
+	r.otherAnswered(now, hop, answers, eff)
 	h := r.held[hop]
 	if h == nil {
 		return

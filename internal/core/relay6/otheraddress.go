@@ -1,0 +1,55 @@
+package relay6
+
+import (
+	"maps"
+	"slices"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/instant"
+)
+
+// otherAddress is what one client holds and asked for from another of its addresses
+// than the next hop: it goes there once that address answers a probe. No Reply
+// waits for that, and what holds the map is bounded as held is.
+type otherAddress struct {
+	client string
+	places []placeKey
+	until  instant.Instant
+}
+
+// askOther asks whether the address that the holder of a delegation has asked from
+// answers, unless that is being asked.
+func (r *Relay) askOther(now instant.Now, e *delegation.Event, eff *Effects) {
+	to := delegation.NextHop{Link: e.New.Link, Addr: e.AskedFrom, LinkLayer: e.New.LinkLayer}
+	if f := r.others[to]; f != nil && now.Boot < f.until && f.client == e.New.Client {
+		if at := place(&e.New); !slices.Contains(f.places, at) {
+			f.places = append(f.places, at)
+		}
+		return
+	}
+	if len(r.others) >= maxHeld {
+		maps.DeleteFunc(r.others, func(_ delegation.NextHop, f *otherAddress) bool { return f.until <= now.Boot })
+	}
+	if len(r.others) >= maxHeld {
+		return // the client's next Renew asks again
+	}
+	r.others[to] = &otherAddress{client: e.New.Client, places: []placeKey{place(&e.New)}, until: now.Boot + holdFor}
+	r.probe(to, eff)
+}
+
+// otherAnswered takes in whether an address answered that a holder has asked from.
+func (r *Relay) otherAnswered(now instant.Now, to delegation.NextHop, answers bool, eff *Effects) {
+	f := r.others[to]
+	if f == nil {
+		return
+	}
+	delete(r.others, to)
+	if !answers || f.until <= now.Boot {
+		return
+	}
+	eff.events = eff.events[:0]
+	for _, at := range f.places {
+		eff.events = r.table.Follow(eff.events, at.vrf, at.prefix, f.client, to)
+	}
+	r.commit(now, eff.events, eff)
+}
