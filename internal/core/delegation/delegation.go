@@ -145,12 +145,13 @@ const (
 	BadLifetimes
 	NotKept         // the store failed
 	ReleaseMismatch // a Release that is not the holder's: ignored
+	AnswersRelease  // it is in the answer to a Release
 	reasons
 )
 
 var reasonNames = [reasons]string{
 	"", "expired", "released", "withdrawn", "moved-away", "cleared", "evicted",
-	"limit-client", "limit-link", "limit-host", "not-delegable", "overlap", "move-denied", "still-answers", "duplicate-duid", "blocked", "bad-lifetimes", "not-kept", "release-mismatch",
+	"limit-client", "limit-link", "limit-host", "not-delegable", "overlap", "move-denied", "still-answers", "duplicate-duid", "blocked", "bad-lifetimes", "not-kept", "release-mismatch", "answers-release",
 }
 
 func (r Reason) String() string { return reasonNames[r] }

@@ -134,6 +134,12 @@ func (t *Table) Learn(events []Event, now instant.Now, g Grant, terms Terms) []E
 	return append(events, ev)
 }
 
+// Refuse is the refusal of a grant that is not to be learned for a reason that the
+// table does not know.
+func Refuse(now instant.Now, g Grant, r Reason) Event {
+	return Event{Kind: Refused, Reason: r, New: g.delegation(now)}
+}
+
 // isNew reports whether a grant adds to what its client holds on its link.
 func (g Grant) isNew(old *entry) bool {
 	return old == nil || old.Link != g.Link || old.Client != g.Client || old.Kind != g.Kind

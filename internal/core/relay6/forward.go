@@ -219,7 +219,7 @@ func (r *Relay) observe(now instant.Now, l *link, p *Packet, source netip.Addr, 
 		l.spoke.add(source)
 	}
 	t := dhcp6.MessageType(payload[0])
-	if t != dhcp6.Request && t != dhcp6.Release && t != dhcp6.Decline {
+	if t != dhcp6.Request && t != dhcp6.Release && t != dhcp6.Decline && r.releases.idle(now.Boot) {
 		return true
 	}
 	m, err := dhcp6.ParseMessage(payload)
@@ -230,19 +230,23 @@ func (r *Relay) observe(now instant.Now, l *link, p *Packet, source netip.Addr, 
 	if !ok {
 		return true
 	}
-	if t == dhcp6.Request {
+	host := p.LinkLayer
+	if source != p.Source.Addr() {
+		host = linkaddr.Addr{} // a lightweight relay's own: not the client's
+	}
+	if t != dhcp6.Request || !r.releases.idle(now.Boot) {
+		r.releases.note(now.Boot, asked{neighbourOf(l.Index, source), host, string(client), m.TransactionID()}, t)
+	}
+	switch t {
+	case dhcp6.Request:
 		if reason := r.exceeds(l, m, string(client), p.LinkLayer); reason != delegation.NoReason {
 			r.drop(l, p, DropLimit, eff)
 			eff.note(Note{Kind: NoteLimit, Link: l.Name, Client: string(client), Type: t, XID: m.TransactionID(), Reason: reason.String(), Text: "request not forwarded: limit met"})
 			return false
 		}
-		return true
+	case dhcp6.Release, dhcp6.Decline:
+		r.release(now, l, m, string(client), source, host, eff)
 	}
-	host := p.LinkLayer
-	if source != p.Source.Addr() {
-		host = linkaddr.Addr{} // a lightweight relay's own: not the client's
-	}
-	r.release(now, l, m, string(client), source, host, eff)
 	return true
 }
 

@@ -21,7 +21,8 @@ type verdict struct {
 
 // learn takes in every lease of every IA of a Reply, each with its own
 // lifetimes (RFC 8987 G-2, G-3, G-8). An IA or a prefix that is not there, and
-// an IA with only a status, say nothing: they end nothing.
+// an IA with only a status, say nothing: they end nothing. The answer to a Release
+// grants nothing, whatever it carries: the client has gone.
 func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.NextHop]bool, eff *Effects) verdict {
 	var v verdict
 	m, err := dhcp6.ParseMessage(to.inner)
@@ -47,12 +48,16 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Nex
 
 	// Probes come first, so that a Reply is learned as a whole or not yet.
 	leases, beside := r.leases(m, l)
+	gone := r.answersRelease(now, l, to.client, m, v.client)
 	for _, ls := range leases {
 		if r.table.WouldEnd(ls.grant(g)) {
 			terms.Ending[ls.kind]++
 		}
 	}
 	for _, ls := range leases {
+		if gone && !ls.ends() {
+			continue
+		}
 		if hop := r.table.NeedsProbe(ls.grant(g), terms); hop != nil {
 			v.probe = hop
 			return v
@@ -61,6 +66,10 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Nex
 	clear(terms.Ending[:])
 	eff.events = eff.events[:0]
 	for _, ls := range leases {
+		if gone && !ls.ends() {
+			eff.events = append(eff.events, delegation.Refuse(now, ls.grant(g), delegation.AnswersRelease))
+			continue
+		}
 		eff.events = r.table.Learn(eff.events, now, r.proof(ls.grant(g), l), terms)
 	}
 	v.extends = true

@@ -48,6 +48,7 @@ type Relay struct {
 	gone          goneCounters
 	reserved      reserved
 	neighbours    neighbours
+	releases      releases
 
 	table *delegation.Table
 	host  *hoststate.State
@@ -135,6 +136,7 @@ func New(cfg *Config, bootID string) *Relay {
 		byAddress:     make(byKey[netip.Addr]),
 		formerIDs:     make(map[string]formerID),
 		neighbours:    newNeighbours(),
+		releases:      newReleases(),
 		table:         delegation.New(),
 		host:          hoststate.New(),
 		peers:         make(map[string]*peerState),

@@ -155,6 +155,7 @@ type Totals struct {
 	Held                int // Replies that wait for a probe
 	HeldByClock         int // restored delegations that wait for a trustworthy clock
 	Neighbours          int
+	Releases            int // that are remembered, to know their answers
 	Failures            Failures
 	ServerUnicast       uint64
 	Unknown             [drops]uint64
@@ -166,7 +167,7 @@ type Totals struct {
 func (r *Relay) Totals() Totals {
 	t := Totals{
 		Prefixes: r.table.Len(delegation.Prefix), Addresses: r.table.Len(delegation.Address), Links: len(r.byName),
-		Pending: len(r.pending), Unkept: len(r.unkept), Held: len(r.held), HeldByClock: r.table.Held(), Neighbours: len(r.neighbours.young) + len(r.neighbours.old),
+		Pending: len(r.pending), Unkept: len(r.unkept), Held: len(r.held), HeldByClock: r.table.Held(), Neighbours: len(r.neighbours.young) + len(r.neighbours.old), Releases: len(r.releases.young) + len(r.releases.old),
 		Failures: r.failures, ServerUnicast: r.unicast, Unknown: r.unknown, Sum: r.sum, Refusals: make(map[string]uint64),
 	}
 	for _, reason := range delegation.Reasons() {

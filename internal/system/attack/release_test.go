@@ -9,6 +9,7 @@ import (
 
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/capture"
+	"fairlead/internal/lab/script"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -90,5 +91,58 @@ func TestSpoofedReleaseFromTheVictimsAddress(t *testing.T) {
 				return false
 			})
 		})
+	}
+}
+
+// repeating is a server that says of the victim's prefix, also in the answer to a
+// Release, that it is the client's for an hour.
+func repeating(p netip.Prefix) script.Answer {
+	return script.Grants{Options: script.IAPD(iaid, dhcp6.IAPrefix{Prefix: p, Preferred: 2000, Valid: 3000})}.Answer
+}
+
+// A server that repeats the IA_PD with its lifetimes in the answer to a Release:
+// the client has gone, and the route with it.
+func TestAnswerToAReleaseRepeatsThePrefix(t *testing.T) {
+	parallel(t)
+	r := withServer(t, always("2001:db8:1100::/56"))
+	v := r.victim()
+	r.server.Become(repeating(v.prefix))
+	reply, err := v.Release(patience, v.reply)
+	need(t, err)
+	if got := script.Delegations(reply); len(got) != 1 || got[0].Valid == 0 {
+		t.Fatalf("the answer to the Release has %v, want %s: the test shows nothing", got, v.prefix)
+	}
+	until(t, "the repeated grant is counted", func() bool { return r.refused()["answers-release"] > 0 })
+	r.WantNoRoute(v.prefix)
+}
+
+// A neighbour has heard a client's Request and sends a Release with its
+// transaction-id, DUID and IPv6 source before the server answers: the answer to the
+// Request grants what it says.
+func TestReleaseWithACopiedTransactionID(t *testing.T) {
+	parallel(t)
+	r := withServer(t, nil)
+	c, x := r.client(r.Client(1), duid(1)), r.thrower(r.Client(2), "c0", shared)
+	asks := c.Message(dhcp6.Request, script.ServerID(script.DefaultServerDUID), iapd(iaid))
+	need(t, c.Send(asks))
+	waits := func(message []byte) script.Request {
+		q, err := r.server.Wait(patience, "a message", func(q script.Request) bool { return bytes.Equal(q.Inner, message) })
+		need(t, err)
+		return q
+	}
+	request := waits(asks)
+	copied := append([]byte{byte(dhcp6.Release)}, asks[1:]...)
+	x.ToRelays(x.Own, c.Source.Addr().WithZone(""), copied)
+	waits(copied)
+	own := append(bytes.Clone(copied), option(40000)...) // told apart at the server
+	need(t, r.client(r.Client(2), duid(66)).Send(own))
+	waits(own)
+	p := netip.MustParsePrefix("2001:db8:1100::/56")
+	for _, answer := range always(p.String())(request) {
+		need(t, r.server.Send(request.From, answer))
+	}
+	r.WantRouteVia(p, c.Source.Addr().WithZone("").String(), shared)
+	if got := r.refused()["answers-release"]; got != 0 {
+		t.Errorf("%d grants were taken for the answer to a Release, want none", got)
 	}
 }

@@ -44,7 +44,7 @@ var rfc8987 = []Row{
 	{"G-6", "MUST", "limit the number of active delegations on a single port for all clients and IA_PDs; configurable", ""},
 	{"G-7", "SHOULD", "support at least 8 active leases per client and use this as the default limit", ""},
 	{"G-8", "MUST", "update lifetimes from the Replies that are forwarded; expire only when the valid lifetime has elapsed", ""},
-	{"G-9", "MUST", "on a Release, expire the active leases for each of the IA_PDs in it", "only where link, DUID and link-layer source are the delegation's, or the source where that is not known: the message proves nothing else"},
+	{"G-9", "MUST", "on a Release, expire the active leases for each of the IA_PDs in it", "only where link, DUID, source and link-layer source are the delegation's: the message proves nothing else"},
 	{"R-1", "MUST", "maintain routes with leases and next hops as they are delegated; remove them on release or expiry", ""},
 	{"R-2", "MUST", "the route has the prefix length given in the IA_PD", ""},
 	{"R-3", "MUST", "update ingress filters with the leases, blocking invalid sources; same prefix length", ""},

@@ -58,7 +58,7 @@ var mutations = []Mutation{
 	},
 	{
 		"G-9", "a Release ends nothing", dir + "relay6/forward.go",
-		"	r.release(now, l, m, string(client), source, p.LinkLayer, eff)\n", "", relay, "",
+		"		r.release(now, l, m, string(client), source, host, eff)\n", "", relay, "",
 	},
 	{
 		"R-1", "a route stays when its lease ends", dir + "relay6/commit.go",
