@@ -231,9 +231,8 @@ func (r *Relay) hold(now instant.Now, p *Packet, to addressee, hop delegation.Ne
 		r.dropDown(to, p.Source.Addr(), DropProbing, eff)
 		return
 	}
-	l := r.byName[hop.Link]
 	r.held[hop] = &heldReply{
-		payload: append([]byte(nil), p.Payload...), link: p.Link, of: l, source: p.Source,
+		payload: append([]byte(nil), p.Payload...), link: p.Link, of: r.byName[hop.Link], source: p.Source,
 		answered: answered, until: now.Boot + holdFor,
 	}
 	r.probe(hop, eff)
@@ -241,7 +240,7 @@ func (r *Relay) hold(now instant.Now, p *Packet, to addressee, hop delegation.Ne
 
 func (r *Relay) probe(hop delegation.NextHop, eff *Effects) {
 	probe := Probe{Hop: hop}
-	if l != nil && l.Up {
+	if l := r.byName[hop.Link]; l != nil && l.Up {
 		probe.Index = l.Index
 	}
 	eff.Probes = append(eff.Probes, probe)
