@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/common/model"
 	"golang.org/x/sys/unix"
 
+	"fairlead/internal/lab"
 	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/script"
 	"fairlead/internal/wire/dhcp6"
@@ -432,5 +433,67 @@ func TestIdentifiersInTheLog(t *testing.T) {
 				t.Errorf("the client got %v", got)
 			}
 		})
+	}
+}
+
+// TestWatchTellsOfTrouble: what goes wrong is seen by who watches, as the help
+// says: a reload that is refused, and datagrams that are dropped.
+func TestWatchTellsOfTrouble(t *testing.T) {
+	parallel(t)
+	r := start(t, plan{clients: 1})
+	watch, err := r.Relay.Start(lab.Command{Name: "watch", Args: []string{labtest.Program(), "watch", "--json", "--socket", r.relay.Socket}})
+	need(t, err)
+	c := r.client(1, duid(1))
+	told := func(words ...string) {
+		t.Helper()
+		until(t, fmt.Sprintf("watch tells of %q", words), func() bool {
+			for line := range strings.Lines(watch.Log()) {
+				if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
+					return true
+				}
+			}
+			return false
+		})
+	}
+	until(t, "the watch is there", func() bool { // a lease tells that it is
+		r.obtain(c, 1)
+		return strings.Contains(watch.Log(), `"kind":"delegation"`)
+	})
+	need(t, r.relay.Write(r.config()+"no-such-key: 1\n"))
+	if _, err := r.relay.CLI("reload"); err == nil {
+		t.Error("a broken file was taken")
+	}
+	told(`"kind":"trouble"`, `"text":"configuration not reloaded: the old one stays"`, "no-such-key")
+	need(t, c.Send(c.Message(dhcp6.Advertise))) // not for a client to send
+	told(`"kind":"trouble"`, `"link":"`+r.Downlink(1)+`"`, `"reason":"server-message"`)
+}
+
+// TestPurgeWithoutAFile: where the configuration is gone, what is ours in the kernel
+// can still be taken out. The database is its owner's alone to read.
+func TestPurgeWithoutAFile(t *testing.T) {
+	parallel(t)
+	r := start(t, plan{clients: 1})
+	r.obtain(r.client(1, duid(1)), 1)
+	r.routed(r.book.prefix(duid(1), 1), 1)
+	files, err := r.Relay.Run("find", r.relay.State, "-type", "f", "-perm", "/077")
+	need(t, err)
+	if files != "" {
+		t.Errorf("others can read\n%s", files)
+	}
+	need(t, r.relay.Stop())
+	need(t, os.Remove(r.relay.File))
+	out, err := r.Relay.Run(labtest.Program(), "purge", "--config", r.relay.File)
+	if err == nil || !strings.Contains(err.Error(), "no such file") {
+		t.Errorf("a file that is named and not there: %s, %v; want an error", out, err)
+	}
+	_, err = r.Relay.Run(labtest.Program(), "purge")
+	need(t, err)
+	if left := r.routes(); len(left) != 0 {
+		t.Errorf("after the purge there are routes %v", left)
+	}
+	tables, err := r.Relay.Run("nft", "list", "tables")
+	need(t, err)
+	if strings.Contains(tables, "fairlead") {
+		t.Errorf("after the purge there are\n%s", tables)
 	}
 }
