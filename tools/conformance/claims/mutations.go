@@ -89,7 +89,8 @@ var mutations = []Mutation{
 	},
 	{
 		"S-2", "the route goes with its link", dir + "hoststate/routes.go",
-		"if !on.present || !on.Up || w.refused {\n		return 0, hop{}, true", "if !on.present || !on.Up || w.refused {\n		return 0, hop{}, false", relay, "",
+		"if !on.present || !on.Up || w.refused || w.unproved {\n		return 0, hop{}, true",
+		"if !on.present || !on.Up || w.refused || w.unproved {\n		return 0, hop{}, false", relay, "",
 	},
 	{
 		"O-1", "the IAID is not on view", dir + "delegation/learn.go",
