@@ -16,9 +16,8 @@ import (
 )
 
 // auditor compares the kernel with what is wanted: on a slow timer, and soon
-// after anything that may have put them apart. Between audits it watches whether
-// anybody else has changed nftables, which is cheap to ask, and mends the filter's
-// rules at once: without them nothing is filtered.
+// after anything that may have put them apart, such as another program's change of
+// what is ours, which the kernel tells.
 //
 // To list large sets takes the kernel seconds. On the slow timer the filter is not
 // read while nobody else has changed anything in nftables since it last was, and
@@ -31,6 +30,7 @@ type auditor struct {
 	mend    func() (bool, error) // the filter's rules; true: they were changed by somebody
 	actual  func() (*hoststate.Reading, error)
 	routes  func() ([]hoststate.Route, error)
+	listen  func() (notices, error)
 	due     chan struct{}
 	late    chan struct{}
 	quick   *rate.Limiter // audits soon after something happened
@@ -74,7 +74,8 @@ func noFindings() map[string]uint64 {
 func newAuditor(d *daemon) *auditor {
 	return &auditor{
 		d: d, version: d.nft.Version, mend: d.nft.Mend, actual: d.actual, routes: d.nl.Routes,
-		due: make(chan struct{}, 1), late: make(chan struct{}, 1),
+		listen: func() (notices, error) { return d.nft.OpenNotices() },
+		due:    make(chan struct{}, 1), late: make(chan struct{}, 1),
 		quick: rate.NewLimiter(rate.Every(quickEvery), quickAtOnce),
 	}
 }
@@ -210,44 +211,34 @@ func (a *auditor) mendRules() (mended bool, err error) {
 	return mended, err
 }
 
-// filterEvery is how often the filter's Version is asked for. To be told of each
-// change by the kernel would cost more: most are our own.
-const filterEvery = time.Second
-
-// watch looks at the filter's rules whenever somebody else has changed nftables.
-func (a *auditor) watch(ctx context.Context) error {
-	t := time.NewTicker(filterEvery)
-	defer t.Stop()
-	var seen nft.Version
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-t.C:
-		}
-		if a.d.config().Host.Audit > 0 {
-			seen = a.look(seen)
-		}
-	}
+// notices is nft.Notices: what others change in the filter table.
+type notices interface {
+	Wait(ctx context.Context) error
+	Read() (changed bool)
+	Close() error
 }
 
-// look mends the filter's rules unless nobody else has changed nftables since a
-// Version, and returns the one for the next look. After rules went, elements may
-// have gone with them: an audit is due. What fails is tried again, and told by the
-// slow audit.
-func (a *auditor) look(since nft.Version) nft.Version {
-	version, err := a.version()
-	if err != nil || version == since {
-		return since
-	}
-	mended, err := a.mendRules()
+// watch mends the filter when somebody else changes it: its rules at once, since
+// without them nothing is filtered, and its elements by an audit.
+func (a *auditor) watch(ctx context.Context) error {
+	heard, err := a.listen()
 	if err != nil {
-		return since
+		return err
 	}
-	if mended {
-		a.soon()
+	defer heard.Close()
+	for heard.Wait(ctx) == nil {
+		if heard.Read() && a.d.config().Host.Audit > 0 {
+			if _, err := a.mendRules(); err != nil {
+				a.d.log.Error("filter rules not mended", "error", err)
+			}
+			a.soon()
+		}
+		select { // a burst of changes is one
+		case <-time.After(settleTime):
+		case <-ctx.Done():
+		}
 	}
-	return version
+	return nil
 }
 
 // readRoutes reads back what the filter's Version does not speak for.

@@ -305,7 +305,8 @@ func (d *daemon) config() *config.Config {
 // protection is whose hops the daemon protects, and who hears of them.
 func (d *daemon) protection() protect.Options {
 	return protect.Options{
-		Owner: hop.OwnerRelay, Socket: d.cfg.IPsec.Socket, Log: d.quiet,
+		Filter: d.nft,
+		Owner:  hop.OwnerRelay, Socket: d.cfg.IPsec.Socket, Log: d.quiet,
 		Note:    func(n hop.Note) { d.feed.Offer(control.HopEvent(&n, time.Now())) },
 		Settled: d.judged,
 	}

@@ -1,8 +1,11 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
@@ -126,47 +129,63 @@ func TestAuditTakesTheVersionFirst(t *testing.T) {
 	w.reads(t, "the one after that", false, 0, 1, nil)
 }
 
-// Rules that somebody took away are made again before the next audit, and all is
-// compared then. They are not read while nobody else changes anything, and where
-// that is not known they are looked at again.
-func TestRulesAreWatched(t *testing.T) {
-	w := newWatched(t)
-	broken := errors.New("no answer")
-	reads, mended := 0, false
-	var mendErr error
-	w.auditor.mend = func() (bool, error) { reads++; return mended, mendErr }
-	var seen nft.Version
-	look := func(what string, wantReads int, wantDue bool) {
-		t.Helper()
-		reads = 0
-		seen = w.look(seen)
-		due := false
-		select {
-		case <-w.due:
-			due = true
-		default:
-		}
-		if reads != wantReads || due != wantDue {
-			t.Errorf("%s: rules read %d times, an audit is due: %v; want %d, %v", what, reads, due, wantReads, wantDue)
-		}
+// told is a kernel that tells of changes in the filter table.
+type told struct {
+	change chan bool // true: somebody else changed the table
+	now    bool
+}
+
+func (k *told) Wait(ctx context.Context) error {
+	select {
+	case k.now = <-k.change:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	look("the first", 1, false)
-	look("nothing happened", 0, false)
-	w.version.Others++
-	look("somebody changed what is theirs", 1, false)
-	look("nothing more", 0, false)
+}
 
-	w.version.Others++
-	mended = true
-	look("somebody took the rules away", 1, true)
-	mended = false
-	look("they are there again", 0, false)
+func (k *told) Read() bool   { return k.now }
+func (k *told) Close() error { return nil }
 
-	w.version.Others++
-	w.versionErr = broken
-	look("the kernel does not say", 0, false)
-	w.versionErr, mendErr = nil, broken
-	look("the rules cannot be read", 1, false)
-	mendErr, mended = nil, true
-	look("they can again", 1, true)
+// When somebody changes the filter, its rules are mended at once and an audit is due;
+// nothing is asked of the kernel meanwhile, nor where no audits are wanted.
+func TestRulesAreWatched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWatched(t)
+		w.d.cfg.Host.Audit = time.Hour
+		kernel := &told{change: make(chan bool)}
+		w.auditor.listen = func() (notices, error) { return kernel, nil }
+		mends := 0
+		var mendErr error
+		w.auditor.mend = func() (bool, error) { mends++; return true, mendErr }
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		ended := make(chan error)
+		go func() { ended <- w.watch(ctx) }()
+		look := func(what string, changed bool, wantMends int) {
+			t.Helper()
+			mends = 0
+			kernel.change <- changed
+			synctest.Wait()
+			due := 0
+			select {
+			case <-w.due:
+				due = 1
+			default:
+			}
+			if mends != wantMends || due != wantMends {
+				t.Errorf("%s: rules mended %d times, %d audits are due, want %d of each", what, mends, due, wantMends)
+			}
+		}
+		look("others changed what is theirs", false, 0)
+		look("others changed the filter", true, 1)
+		mendErr = errors.New("no answer")
+		look("the rules cannot be mended", true, 1)
+		w.d.cfg.Host.Audit = 0
+		look("audits are not wanted", true, 0)
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
 }

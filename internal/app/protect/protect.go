@@ -108,6 +108,7 @@ type Options struct {
 	Socket string         // strongSwan's; empty: where its packages have it
 	Log    *slog.Logger   // never nil
 	Note   func(hop.Note) // called for every event, from Run; nil: only the log gets them
+	Filter *nft.Table     // of this process, whose changes are no news here; nil: there is none
 
 	// Settled has everything that came so far judged, which asks May, and reports
 	// whether it could. It is called from Run before a hop is opened, so that nothing
@@ -135,7 +136,7 @@ func Open(o Options, s Settings) (*Supervisor, error) {
 	charon := ipsec.Open(ipsec.Options{Socket: o.Socket, Owner: o.Owner, Logger: o.Log})
 	v := newSupervisor(o, charon, kernel, table)
 	// Before anything is looked at, so that no change is missed.
-	if err := v.hear(o.Owner); err != nil {
+	if err := v.hear(o); err != nil {
 		return nil, errors.Join(err, v.Close())
 	}
 	if err := v.install(s); err != nil {
@@ -145,7 +146,7 @@ func Open(o Options, s Settings) (*Supervisor, error) {
 }
 
 // hear begins to hear of changes in XFRM and in the guard's tables.
-func (v *Supervisor) hear(o hop.Owner) error {
+func (v *Supervisor) hear(o Options) error {
 	changes, err := ipsec.OpenNotices()
 	if err != nil {
 		return err
@@ -153,7 +154,7 @@ func (v *Supervisor) hear(o hop.Owner) error {
 	if changes != nil {
 		v.xfrmHeard, v.gate.told = changes, changes
 	}
-	tables, err := nft.OpenNotices(o)
+	tables, err := nft.OpenNotices(o.Owner, o.Filter)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package nft
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -11,19 +12,36 @@ import (
 	"fairlead/internal/host/netlink/bulk"
 )
 
-// Notices is what the kernel tells of changes in an owner's guard tables.
+// Notices is what the kernel tells of changes in one table.
 type Notices struct {
 	heard *bulk.Listener
 	name  string
 }
 
-// OpenNotices begins to listen, in the network namespace of the calling thread.
-func OpenNotices(owner hop.Owner) (*Notices, error) {
+// OpenNotices begins to listen for changes in an owner's guard tables, in the network
+// namespace of the calling thread. Other is a Table whose changes, which may be tens of
+// thousands a second, are none of the guard's; nil if there is none.
+func OpenNotices(owner hop.Owner, other *Table) (*Notices, error) {
+	return openNotices(owner.Table(), other)
+}
+
+// OpenNotices begins to listen for what others change in the filter table, in the
+// network namespace of the calling thread, which must be the Table's.
+func (t *Table) OpenNotices() (*Notices, error) {
+	return openNotices(t.name, t)
+}
+
+func openNotices(table string, ignored *Table) (*Notices, error) {
 	l, err := bulk.Listen(unix.NETLINK_NETFILTER, unix.NFNLGRP_NFTABLES)
 	if err != nil {
 		return nil, fmt.Errorf("nft: notices: %w", err)
 	}
-	return &Notices{l, owner.Table()}, nil
+	if ignored != nil {
+		if err := l.Ignore(ignored.bulk.Port()); err != nil {
+			return nil, errors.Join(fmt.Errorf("nft: notices: %w", err), l.Close())
+		}
+	}
+	return &Notices{l, table}, nil
 }
 
 // Close ends Wait.
@@ -33,7 +51,7 @@ func (n *Notices) Close() error { return n.heard.Close() }
 func (n *Notices) Wait(ctx context.Context) error { return n.heard.Wait(ctx) }
 
 // Read takes what was told and not read yet, and reports whether something may have
-// changed in the guard tables. It does not wait.
+// changed in the table. It does not wait.
 func (n *Notices) Read() (changed bool) {
 	lost := n.heard.Read(func(_ uint16, body []byte) {
 		if len(body) < sizeofNfgenmsg || changed {

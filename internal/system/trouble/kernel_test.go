@@ -1,6 +1,7 @@
 package trouble_test
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -108,6 +109,33 @@ func TestFilterIsMadeAgain(t *testing.T) {
 		_, err := r.Relay.Run(strings.Fields(deed)...)
 		need(t, err)
 		until(t, "what "+deed+" took is there again", func() bool { return r.elements() == elements })
+	}
+}
+
+// TestOthersChangesAreToldByTheKernel: one element, a whole set and a route with our
+// protocol are mended because the kernel tells of them, and not by the next audit on
+// the slow timer, which does not come here.
+func TestOthersChangesAreToldByTheKernel(t *testing.T) {
+	parallel(t)
+	r := start(t, plan{clients: 1, top: "host:\n  audit: 1d\nlog:\n  every: 1s\n"})
+	r.obtain(r.client(1, duid(1)), 1)
+	p := r.book.prefix(duid(1), 1)
+	r.routed(p, 1)
+	elements := r.elements()
+	set := fmt.Sprintf("source-link-%d", p.Bits())
+	for _, deed := range []struct{ name, words string }{
+		{"one element", fmt.Sprintf("nft delete element inet fairlead %s { \"d1\" . %s }", set, p.Addr())},
+		{"a whole set", "nft flush set inet fairlead " + set},
+		{"a route with our protocol", "ip -6 route add unreachable 2001:db8:dead::/48 proto 87"},
+	} {
+		_, err := r.Relay.Run(strings.Fields(deed.words)...)
+		need(t, err)
+		until(t, deed.name+" is mended", func() bool {
+			return r.elements() == elements && r.routes()[netip.MustParsePrefix("2001:db8:dead::/48")] == ""
+		})
+	}
+	if r.lines("level=WARN", "missing element") == 0 || r.lines("level=WARN", "left over route unreachable 2001:db8:dead::/48") == 0 {
+		t.Error("the log does not say what was mended")
 	}
 }
 

@@ -2,6 +2,7 @@ package bulk
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -51,6 +52,26 @@ func Listen(family int, groups ...int) (*Listener, error) {
 		return nil, errors.Join(fmt.Errorf("netlink: %w", err), l.file.Close())
 	}
 	return l, nil
+}
+
+// Ignore keeps the kernel from queueing notices of what the socket with a netlink port
+// asked for. What changed together was asked for by one socket.
+func (l *Listener) Ignore(port uint32) error {
+	const senderAt, all = 12, 1 << 18 // nlmsg_pid; more than any notice has
+	big := binary.BigEndian.Uint32(binary.NativeEndian.AppendUint32(nil, port))
+	program := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: senderAt},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: big},
+		{Code: unix.BPF_RET | unix.BPF_K},
+		{Code: unix.BPF_RET | unix.BPF_K, K: all},
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	err := unix.SetsockoptSockFprog(l.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
+	if err != nil {
+		return fmt.Errorf("netlink: filter: %w", err)
+	}
+	return nil
 }
 
 // Close ends Wait, and Read reads nothing from then on.
