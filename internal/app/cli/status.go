@@ -55,7 +55,19 @@ func writeStatus(out io.Writer, s control.Status) error {
 	if err := g.write(out); err != nil {
 		return err
 	}
-	return writeVerdict(out, s.Degraded)
+	return writeVerdict(out, append(slices.Clone(s.Degraded), limitsText(s.Limits)...))
+}
+
+// limitsText is a line for each limit that somebody has run into.
+func limitsText(limits []control.LimitMet) (lines []string) {
+	for _, l := range limits {
+		who := "client " + l.Client.String()
+		if l.LinkLayer != "" {
+			who += " at " + l.LinkLayer
+		}
+		lines = append(lines, fmt.Sprintf("link %s: %s is met: %s was refused %s, the last %s", l.Link, l.Limit, who, count(l.Times, "time", "times"), clockTime(l.Last)))
+	}
+	return lines
 }
 
 // clockText answers RFC 8987 O-3.

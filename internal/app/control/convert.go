@@ -40,6 +40,17 @@ func HistoryOf(d *delegation.Delegation, ended time.Time, reason string) History
 	}
 }
 
+// LimitsOf are limits that somebody has run into.
+func LimitsOf(all []relay6.LimitMet) []LimitMet {
+	limits := make([]LimitMet, 0, len(all))
+	for _, l := range all {
+		limits = append(limits, LimitMet{
+			Limit: l.Reason.String(), Link: l.Link, Client: DUID(l.Client), LinkLayer: l.Host.String(), Last: l.Last, Times: l.Times,
+		})
+	}
+	return limits
+}
+
 // LinkOf is a link with its counters.
 func LinkOf(v *relay6.LinkView) Link {
 	addrs := make([]netip.Prefix, len(v.Addrs))

@@ -18,8 +18,19 @@ type Status struct {
 	// Unmatched are the links with delegations that no rule matches: these have
 	// neither route nor filter.
 	Unmatched []LinkHoldings `json:"unmatched"`
+	Limits    []LimitMet     `json:"limits"` // that somebody has run into and that have no room yet
 	// Degraded says in words what does not work as it should; empty: all well.
 	Degraded []string `json:"degraded"`
+}
+
+// LimitMet is a limit that somebody has run into and that has no room yet.
+type LimitMet struct {
+	Limit     string    `json:"limit"` // limit-client, limit-link or limit-host
+	Link      string    `json:"link"`
+	Client    DUID      `json:"client"`               // who ran into it last
+	LinkLayer string    `json:"link_layer,omitempty"` // of the host, for limits of clients and hosts
+	Last      time.Time `json:"last"`
+	Times     uint64    `json:"times"`
 }
 
 // ConfigStatus is which configuration runs.

@@ -39,7 +39,7 @@ func (d *daemon) Status(ctx context.Context) (control.Status, error) {
 		s.Peers = append(s.Peers, peers[i].Summary())
 	}
 	s.Degraded = d.degraded(&c, peers)
-	return s, nil
+	return s, d.loop.call(ctx, func(instant.Now, *relay6.Effects) { s.Limits = control.LimitsOf(d.loop.core.LimitsMet()) })
 }
 
 // look is all that says how the relay is.

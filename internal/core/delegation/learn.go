@@ -115,8 +115,14 @@ func (t *Table) Learn(events []Event, now instant.Now, g Grant, terms Terms) []E
 		events, ev.Reason = t.makeRoom(events, g, old, terms)
 	}
 	if ev.Reason != NoReason {
+		if ev.Reason.IsLimit() {
+			t.Charge(now, g, terms.Policy)
+		}
 		ev.Kind, ev.New = Refused, fresh
 		return append(events, ev)
+	}
+	if g.isNew(old) {
+		t.excess.remove(t.excess.at[excessPlace{g.VRF, g.Prefix}])
 	}
 	if old != nil && !g.isNew(old) {
 		fresh.Granted = old.Granted
@@ -166,6 +172,9 @@ func (g Grant) isHolder(old *entry) bool {
 // that goes to another than the holder that is a move to nowhere: whoever copied
 // the holder's identifiers could have asked for it.
 func (t *Table) withdraw(events []Event, now instant.Now, g Grant, terms Terms) []Event {
+	if s := t.excess.at[excessPlace{g.VRF, g.Prefix}]; s != nil && s.link == g.Link && s.client == g.Client && s.iaid == g.IAID {
+		t.excess.remove(s)
+	}
 	e := t.find(g.VRF, g.Prefix)
 	if e == nil || !g.isHolder(e) {
 		return events
@@ -366,26 +375,37 @@ func (t *Table) room(g Grant, old *entry, terms Terms) Reason {
 		t.remove(old)
 		defer t.insert(old)
 	}
-	return t.Room(g.Link, g.Client, g.LinkLayer, g.Kind, 1-terms.Ending[g.Kind], terms.Policy)
+	if s := t.excess.at[excessPlace{g.VRF, g.Prefix}]; s != nil {
+		t.excess.count(s, -1)
+		defer t.excess.count(s, 1)
+	}
+	return t.Room(g.Link, g.Client, g.LinkLayer, g.Kind, 1-terms.Ending[g.Kind], 0, terms.Policy)
 }
 
 // Room is the limit that n more delegations of one client would exceed, or
 // NoReason (RFC 8987 G-5, G-6, G-7). Where hosts have a bound of their own, what
 // is behind another host does not count against the client: that host may have
-// copied the client's DUID.
-func (t *Table) Room(link, client string, host linkaddr.Addr, k Kind, n int, p *Policy) Reason {
+// copied the client's DUID. What servers gave and is not installed counts as well, but
+// for own of it, which is what the n are. Where an unreachable client makes room, that
+// alone decides for the link.
+func (t *Table) Room(link, client string, host linkaddr.Addr, k Kind, n, own int, p *Policy) Reason {
 	held := 0
 	for s := range t.ofClient(link, client) {
 		if s.kind == k && (p.HostLimit <= 0 || mayBe(s.linkLayer, host)) {
 			held++
 		}
 	}
+	on := excessLink{link, k}
+	onLink := t.LinkLen(link, k)
+	if p.OnLimit != LimitReplaceUnreachable {
+		onLink += max(0, t.excess.onLink[on]-own)
+	}
 	switch {
 	case held+n > p.ClientLimit:
 		return LimitClient
-	case t.LinkLen(link, k)+n > p.LinkLimit:
+	case onLink+n > p.LinkLimit:
 		return LimitLink
-	case p.HostLimit > 0 && host.IsValid() && int(t.hosts[hostKey{t.names.find(link), host, k}])+n > p.HostLimit:
+	case p.HostLimit > 0 && host.IsValid() && t.hostLen(on, host)+max(0, t.excess.ofHost[excessHost{on, host}]-own)+n > p.HostLimit:
 		return LimitHost
 	}
 	return NoReason

@@ -176,6 +176,7 @@ func (m *model) wait(t *rapid.T) {
 	if at, ok := m.table.Deadline(); ok && at <= m.now.Boot {
 		t.Fatalf("what was due at %v has not been looked at by %v", at, m.now.Boot)
 	}
+	m.twin.forgive(func(x given) bool { return x.until <= m.now.Boot })
 	m.compare(t, got, m.twin.end(delegation.Expired, func(d delegation.Delegation) bool { return d.Valid <= m.now.Boot }))
 }
 
@@ -253,7 +254,7 @@ func (m *model) reboot(t *rapid.T) {
 		}
 		again.Restore(m.now, rec, "another boot", before.Wall)
 	}
-	m.table = again
+	m.table, m.twin.given = again, nil
 	for i := range m.twin.live {
 		d := &m.twin.live[i]
 		d.Source, d.Line = delegation.FromStore, 0
@@ -294,7 +295,11 @@ func (m *model) check(t *rapid.T) {
 	if len(want) != len(got) {
 		t.Fatalf("%d live delegations, want %d:\n got  %+v\n want %+v", len(got), len(want), got, want)
 	}
+	m.checkGiven(t)
 	next, kinds := instant.Never, [2]int{}
+	for _, x := range m.twin.given {
+		next = min(next, x.until)
+	}
 	for i, d := range got {
 		if diff := gocmp.Diff(want[i], d, comparable...); diff != "" {
 			t.Fatalf("live delegations (-twin +table)\n%s", diff)
@@ -338,6 +343,43 @@ func (m *model) check(t *rapid.T) {
 	}
 }
 
+// checkGiven holds what was given and not installed against the twin.
+func (m *model) checkGiven(t *rapid.T) {
+	for _, link := range modelLinks {
+		for k := delegation.Prefix; k <= delegation.Address; k++ {
+			for _, host := range modelHosts {
+				if got, want := m.table.Exhausted(link, host, k, &m.policy), m.twin.exhausted(link, host, k, &m.policy); got != want {
+					t.Fatalf("%v behind %v on %s is exhausted: %q, want %q (given %+v)", k, host, link, got, want, m.twin.given)
+				}
+			}
+			for _, client := range modelClients {
+				for iaid := uint32(1); iaid <= 2; iaid++ {
+					want := 0
+					for _, x := range m.twin.given {
+						if x.Link == link && x.Client == client && x.IAID == iaid && x.Kind == k {
+							want++
+						}
+					}
+					if got := m.table.Charged(link, client, iaid, k); got != want {
+						t.Fatalf("%d given to %s in IA %d on %s, want %d", got, client, iaid, link, want)
+					}
+				}
+			}
+		}
+	}
+}
+
+// charge is a grant in the answer to a Release: it is counted and not installed.
+func (m *model) charge(t *rapid.T) {
+	link := pick(t, "link", modelLinks)
+	g := delegation.Grant{
+		Link: link, VRF: vrfOf(link), Prefix: pick(t, "prefix", modelPrefix), Client: pick(t, "client", modelClients), IAID: rapid.Uint32Range(1, 2).Draw(t, "iaid"),
+		LinkLayer: pick(t, "host", modelHosts), Lifetime: pick(t, "valid", modelTimes), Contested: rapid.Bool().Draw(t, "contested"),
+	}
+	m.table.Charge(m.now, g, &m.policy)
+	m.twin.charge(m.now, g, &m.policy)
+}
+
 // TestModel does to the table and to its twin whatever comes to mind.
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -349,6 +391,7 @@ func TestModel(t *testing.T) {
 			"release": m.release,
 			"rename":  m.rename,
 			"follow":  m.follow,
+			"charge":  m.charge,
 			"wait":    m.wait,
 			"clear":   m.clear,
 			"block":   m.block,

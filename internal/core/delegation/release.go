@@ -67,23 +67,25 @@ type Selection struct {
 	All    bool // every delegation; otherwise at least one field must be set
 }
 
-// matches reports whether a slot of a link that is selected is.
-func (t *Table) matches(s Selection, held *slot) bool {
+// selects reports whether a delegation is selected.
+func (s Selection) selects(p netip.Prefix, client, link string) bool {
 	if s.All {
 		return true
 	}
 	if !s.Prefix.IsValid() && s.Client == "" && s.Link == "" {
 		return false
 	}
-	return (!s.Prefix.IsValid() || s.Prefix == held.where()) && (s.Client == "" || s.Client == t.names.text(held.client))
+	return (!s.Prefix.IsValid() || s.Prefix == p) && (s.Client == "" || s.Client == client) && (s.Link == "" || s.Link == link)
 }
 
 // clearAtOnce bounds how many delegations one Clear ends.
 const clearAtOnce = 1024
 
 // Clear ends selected delegations by the operator's word (RFC 8987 O-2), a
-// bounded number of them. It is called until it ends none.
+// bounded number of them. It is called until it ends none. What is selected and was
+// not installed counts no more.
 func (t *Table) Clear(events []Event, s Selection) []Event {
+	t.excess.clear(s)
 	var found []*entry
 	for _, id := range t.sortedLinks() {
 		if !s.All && s.Link != "" && t.names.text(id) != s.Link {
@@ -94,7 +96,7 @@ func (t *Table) Clear(events []Event, s Selection) []Event {
 			if len(found) == clearAtOnce {
 				break
 			}
-			if t.matches(s, held) {
+			if s.selects(held.where(), t.names.text(held.client), t.names.text(id)) {
 				found = append(found, t.entry(held.ref))
 			}
 		}

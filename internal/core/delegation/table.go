@@ -27,6 +27,7 @@ type Table struct {
 	expiry  expiryHeap
 	blocks  map[Block]struct{}
 	count   [kinds]int
+	excess  excess
 
 	unchecked uint32 // delegations that were put in without a look for overlaps, plus 1
 
@@ -57,6 +58,7 @@ func New() *Table {
 		hosts:   make(map[hostKey]int32),
 		blocks:  make(map[Block]struct{}),
 		held:    make(map[ref]int64),
+		excess:  newExcess(),
 
 		unchecked: 1,
 	}
@@ -136,13 +138,18 @@ func (t *Table) Links() iter.Seq[string] {
 // VRFs are all in which anything was ever delegated.
 func (t *Table) VRFs() iter.Seq[string] { return maps.Keys(t.spaces) }
 
-// Deadline is when the next delegation may end, and Expire has something to look
-// at; false if none ever does. One that was extended since may be behind it.
+// Deadline is when the next delegation may end, or what was not installed, and Expire
+// has something to look at; false if none ever does. One that was extended since may be
+// behind it.
 func (t *Table) Deadline() (instant.Instant, bool) {
-	if len(t.expiry.due) == 0 || t.expiry.due[0].at == instant.Never {
-		return 0, false
+	at := instant.Never
+	if len(t.expiry.due) > 0 {
+		at = t.expiry.due[0].at
 	}
-	return t.expiry.due[0].at, true
+	if len(t.excess.due) > 0 {
+		at = min(at, t.excess.due[0].until)
+	}
+	return at, at != instant.Never
 }
 
 // expireAtOnce bounds how many delegations one Expire ends.
@@ -153,6 +160,7 @@ const expireAtOnce = 512
 // Deadline is not after now.
 func (t *Table) Expire(events []Event, now instant.Now) []Event {
 	t.settle(now)
+	t.excess.expire(now)
 	for range expireAtOnce {
 		if len(t.expiry.due) == 0 || t.expiry.due[0].at > now.Boot {
 			break
@@ -192,6 +200,7 @@ func (t *Table) Rename(link, to string) {
 	for _, e := range all {
 		t.change(e, func() { e.Link = to })
 	}
+	t.excess.rename(link, to)
 }
 
 // change takes an entry out, has it changed and puts it in again: what is restored

@@ -15,6 +15,71 @@ import (
 type twin struct {
 	live   []delegation.Delegation
 	blocks []delegation.Block
+	given  []given
+}
+
+// given is what a server gave and the relay refused for a limit.
+type given struct {
+	delegation.Grant
+	until instant.Instant
+}
+
+// forgive takes out of what was given all that a test names.
+func (m *twin) forgive(which func(given) bool) { m.given = slices.DeleteFunc(m.given, which) }
+
+// charge counts what was given and not installed. What is beyond twice the link's limit
+// makes no difference.
+func (m *twin) charge(now instant.Now, g delegation.Grant, p *delegation.Policy) {
+	m.forgive(func(x given) bool { return x.VRF == g.VRF && x.Prefix == g.Prefix })
+	n := 0
+	for _, x := range m.given {
+		if x.Link == g.Link && x.Kind == g.Kind {
+			n++
+		}
+	}
+	if g.Lifetime > 0 && n < 2*p.LinkLimit {
+		m.given = append(m.given, given{g, now.Boot.After(g.Lifetime)})
+	}
+}
+
+// exhausted is the limit that is met twice.
+func (m *twin) exhausted(link string, host linkaddr.Addr, k delegation.Kind, p *delegation.Policy) delegation.Reason {
+	onLink, ofHost := 0, 0
+	for _, d := range m.live {
+		if d.Link == link && d.Kind == k {
+			onLink++
+			if d.LinkLayer == host {
+				ofHost++
+			}
+		}
+	}
+	for _, x := range m.given {
+		if x.Link == link && x.Kind == k {
+			onLink++
+			if x.LinkLayer == host && !x.Contested {
+				ofHost++
+			}
+		}
+	}
+	switch {
+	case onLink >= 2*p.LinkLimit:
+		return delegation.LimitLink
+	case p.HostLimit > 0 && host.IsValid() && ofHost >= 2*p.HostLimit:
+		return delegation.LimitHost
+	}
+	return delegation.NoReason
+}
+
+// owed is how much of what was given, but for one prefix, is on a link, or behind one
+// host there.
+func (m *twin) owed(g delegation.Grant, host bool) (n int) {
+	for _, x := range m.given {
+		same := !x.Contested && x.LinkLayer == g.LinkLayer
+		if x.Link == g.Link && x.Kind == g.Kind && !(x.VRF == g.VRF && x.Prefix == g.Prefix) && (!host || same) {
+			n++
+		}
+	}
+	return n
 }
 
 func (m *twin) at(vrf string, p netip.Prefix) (d delegation.Delegation, ok bool) {
@@ -99,6 +164,9 @@ func (m *twin) learn(now instant.Now, g delegation.Grant, terms delegation.Terms
 			m.live = append(m.live, old)
 		}
 	}
+	if reason == delegation.LimitClient || reason == delegation.LimitLink || reason == delegation.LimitHost {
+		m.charge(now, g, terms.Policy)
+	}
 	if reason != delegation.NoReason {
 		ev.Kind, ev.Reason = delegation.Refused, reason
 		return append(events, ev)
@@ -108,6 +176,9 @@ func (m *twin) learn(now instant.Now, g delegation.Grant, terms delegation.Terms
 	}
 	m.drop(g.VRF, g.Prefix)
 	m.live = append(m.live, ev.New)
+	if !sameHolder {
+		m.forgive(func(x given) bool { return x.VRF == g.VRF && x.Prefix == g.Prefix })
+	}
 	return append(events, ev)
 }
 
@@ -152,6 +223,9 @@ func (m *twin) stays(old delegation.Delegation, terms delegation.Terms) delegati
 // withdraw is a valid lifetime of 0, which counts for the holder, and for another
 // if the delegation could move there.
 func (m *twin) withdraw(now instant.Now, g delegation.Grant, terms delegation.Terms) []delegation.Event {
+	m.forgive(func(x given) bool {
+		return x.VRF == g.VRF && x.Prefix == g.Prefix && x.Link == g.Link && x.Client == g.Client && x.IAID == g.IAID
+	})
 	old, had := m.at(g.VRF, g.Prefix)
 	if !had || old.Link != g.Link || old.Client != g.Client || old.IAID != g.IAID {
 		return nil
@@ -223,13 +297,17 @@ func (m *twin) room(g delegation.Grant, p *delegation.Policy) delegation.Reason 
 	same := func(d delegation.Delegation) bool {
 		return p.HostLimit == 0 || !d.LinkLayer.IsValid() || !g.LinkLayer.IsValid() || d.LinkLayer == g.LinkLayer
 	}
+	owed := 0
+	if p.OnLimit == delegation.LimitRefuse {
+		owed = m.owed(g, false)
+	}
 	switch {
 	case m.count(func(d delegation.Delegation) bool { return onLink(d) && d.Client == g.Client && same(d) }) >= p.ClientLimit:
 		return delegation.LimitClient
-	case m.count(onLink) >= p.LinkLimit:
+	case m.count(onLink)+owed >= p.LinkLimit:
 		return delegation.LimitLink
 	case p.HostLimit > 0 && g.LinkLayer.IsValid() &&
-		m.count(func(d delegation.Delegation) bool { return onLink(d) && d.LinkLayer == g.LinkLayer }) >= p.HostLimit:
+		m.count(func(d delegation.Delegation) bool { return onLink(d) && d.LinkLayer == g.LinkLayer })+m.owed(g, true) >= p.HostLimit:
 		return delegation.LimitHost
 	}
 	return delegation.NoReason
@@ -277,6 +355,10 @@ func (m *twin) release(r delegation.Release) (events []delegation.Event, mismatc
 }
 
 func (m *twin) clear(s delegation.Selection) []delegation.Event {
+	m.forgive(func(x given) bool {
+		d := delegation.Delegation{Link: x.Link, Client: x.Client, Prefix: x.Prefix}
+		return len((&twin{live: []delegation.Delegation{d}}).clear(s)) > 0
+	})
 	return m.end(delegation.Cleared, func(d delegation.Delegation) bool {
 		if s.All {
 			return true
@@ -290,6 +372,11 @@ func (m *twin) rename(link, to string) {
 	for i := range m.live {
 		if m.live[i].Link == link {
 			m.live[i].Link = to
+		}
+	}
+	for i := range m.given {
+		if m.given[i].Link == link {
+			m.given[i].Link = to
 		}
 	}
 }

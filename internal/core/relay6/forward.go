@@ -239,37 +239,16 @@ func (r *Relay) observe(now instant.Now, l *link, p *Packet, source netip.Addr, 
 	}
 	switch t {
 	case dhcp6.Request:
-		if reason := r.exceeds(l, m, string(client), p.LinkLayer); reason != delegation.NoReason {
+		if reason, text := r.exceeds(l, m, string(client), p.LinkLayer); reason != delegation.NoReason {
 			r.drop(l, p, DropLimit, eff)
-			eff.note(Note{Kind: NoteLimit, Link: l.Name, Client: string(client), Type: t, XID: m.TransactionID(), Reason: reason.String(), Text: "request not forwarded: limit met"})
+			r.met.note(now, reason, l.Name, string(client), p.LinkLayer, delegation.Prefix)
+			eff.note(Note{Kind: NoteLimit, Link: l.Name, Client: string(client), Type: t, XID: m.TransactionID(), Reason: reason.String(), Text: text})
 			return false
 		}
 	case dhcp6.Release, dhcp6.Decline:
 		r.release(now, l, m, string(client), source, host, eff)
 	}
 	return true
-}
-
-// exceeds is the limit that a Request would exceed: every IA_PD that the client
-// does not hold yet asks for one prefix more at least.
-func (r *Relay) exceeds(l *link, m dhcp6.Message, client string, host linkaddr.Addr) delegation.Reason {
-	n := 0
-	for code, body := range m.Options().All() {
-		if code != dhcp6.OptionIAPD {
-			continue
-		}
-		if ia, err := dhcp6.ParseIA(body); err == nil && !r.table.Holds(l.Name, client, ia.IAID, delegation.Prefix) {
-			n++
-		}
-	}
-	if n == 0 {
-		return delegation.NoReason
-	}
-	reason := r.table.Room(l.Name, client, host, delegation.Prefix, n, &l.policy)
-	if reason == delegation.LimitLink && l.policy.OnLimit == delegation.LimitReplaceUnreachable {
-		return delegation.NoReason // the Reply decides, once the old next hop was probed
-	}
-	return reason
 }
 
 // release ends what a Release gives back, or what a Decline refuses: addresses

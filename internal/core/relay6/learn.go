@@ -68,6 +68,7 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Nex
 	for _, ls := range leases {
 		if gone && !ls.ends() {
 			eff.events = append(eff.events, delegation.Refuse(now, ls.grant(g), delegation.AnswersRelease))
+			r.table.Charge(now, ls.grant(g), terms.Policy)
 			continue
 		}
 		eff.events = r.table.Learn(eff.events, now, r.proof(ls.grant(g), l), terms)
@@ -81,6 +82,7 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Nex
 			l.counters.Refused++
 			if e.Reason.IsLimit() {
 				excess++
+				r.met.note(now, e.Reason, l.Name, v.client, by, e.New.Kind)
 			}
 		case delegation.Granted, delegation.Moved:
 			v.extends = false

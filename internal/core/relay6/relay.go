@@ -73,6 +73,7 @@ type Relay struct {
 	sum      Traffic       // of all links that ever were, and of unknown
 	refusals [64]uint64    // by delegation.Reason
 	unicast  uint64        // Replies with a Server Unicast option
+	met      met           // limits that somebody has run into
 	failures Failures
 	trace    *Trace
 	before   *Relay // that panicked, until what is kept is restored; nil: there was none
@@ -143,6 +144,7 @@ func New(cfg *Config, bootID string) *Relay {
 		pending:       make(map[ChangeID]*pending),
 		ordered:       make(map[orderKey]ChangeID),
 		following:     make(map[ChangeID]*following),
+		met:           make(met),
 		unkept:        make(map[placeKey]struct{}),
 		uninstalled:   make(map[placeKey]struct{}),
 		held:          make(map[delegation.NextHop]*heldReply),

@@ -8,11 +8,13 @@ import (
 // Succeed makes r, which knows neither links nor delegations yet, the successor
 // of a relay that panicked. Its figures go on where the old ones were, its
 // Changes are numbered after the old ones, and it knows the neighbours, the Releases
-// under way and what is traced. What is delegated comes from the store; what was
+// under way, what servers gave beyond limits, and what is traced. What is delegated comes from the store; what was
 // proved on its line is proved. The old relay is not changed.
 func (r *Relay) Succeed(old *Relay) {
 	r.lastChange, r.historySeq = old.lastChange, old.historySeq
 	r.trace, r.neighbours, r.releases, r.before = old.trace, old.neighbours, old.releases, old
+	r.met = old.met
+	r.table.ChargeAs(old.table)
 	r.unknown, r.sum, r.refusals, r.unicast, r.failures = old.unknown, old.sum, old.refusals, old.unicast, old.failures
 	for name, s := range old.peers {
 		if r.peers[name] != nil {

@@ -46,7 +46,7 @@ var mutations = []Mutation{
 	},
 	{
 		"G-6", "there is no limit per port", dir + "delegation/learn.go",
-		"case t.LinkLen(link, k)+n > p.LinkLimit:", "case false:", relay, "",
+		"case onLink+n > p.LinkLimit:", "case false:", relay, "",
 	},
 	{
 		"G-7", "the default limit is 7", dir + "delegation/policy.go",
