@@ -62,7 +62,11 @@ func writeDelegations(out io.Writer, all []control.Delegation) error {
 		if vrf {
 			link += " (" + orDash(d.VRF) + ")"
 		}
-		cells := []any{d.Prefix, d.Client, d.IAID, link, d.NextHop, d.Preferred, d.Valid, fmt.Sprintf("%s of %s", d.Source, orDash(d.Server))}
+		client, iaid, source := any(d.Client), any(d.IAID), fmt.Sprintf("%s of %s", d.Source, orDash(d.Server))
+		if d.Source == control.SourceKernel {
+			client, iaid, source = "-", "-", "kernel alone"
+		}
+		cells := []any{d.Prefix, client, iaid, link, d.NextHop, d.Preferred, d.Valid, source}
 		if unproved > 0 {
 			cells = append(cells, proofText(d.Unproved))
 		}

@@ -109,6 +109,9 @@ func hostText(h *control.HostStatus) string {
 	if h.Unproved > 0 {
 		text += fmt.Sprintf(", %s unproved", count(h.Unproved, "delegation", "delegations"))
 	}
+	if h.Orphans > 0 {
+		text += fmt.Sprintf(", %s unexplained until %s", count(h.Orphans, "prefix", "prefixes"), clockTime(h.OrphansEnd))
+	}
 	if h.LastAudit.IsZero() {
 		return text + ", not audited yet"
 	}

@@ -162,6 +162,7 @@ type Host struct {
 	Protocol   uint8 // rtm_protocol of our routes
 	Aggregates []hoststate.Route
 	Audit      time.Duration // between two comparisons of the kernel with what we want; 0: none
+	Orphans    time.Duration // how long what a lost store does not explain stays; 0: it goes at once
 }
 
 // Store is the store of delegations.
@@ -225,7 +226,7 @@ func Default() *Config {
 				Host: hoststate.Policy{Filter: hoststate.FilterLink, Loop: hoststate.LoopDrop, Metric: defaultMetric},
 			},
 		},
-		Host:    Host{Protocol: defaultProtocol, Audit: time.Minute},
+		Host:    Host{Protocol: defaultProtocol, Audit: time.Minute, Orphans: day},
 		Store:   Store{Reserve: 16 << 20},
 		History: History{Keep: 30 * day, Entries: 1e6},
 		Hook: Hook{

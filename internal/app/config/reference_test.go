@@ -229,6 +229,7 @@ host:
   protocol: 88
   aggregates: [{prefix: 2001:db8:4000::/34, table: 100, metric: 5}]
   audit: off
+  orphans: off
 store: {reserve: 1GiB}
 history: {keep: 1d, entries: 50000}
 hook: {program: /bin/true, timeout: 90s, events: [refused], queue: 1}

@@ -217,6 +217,7 @@ func (h *Host) decode(v value) {
 			})
 		}),
 		optional("audit", read(&h.Audit, orWord("off", 0, duration(time.Second, day)))),
+		optional("orphans", read(&h.Orphans, orWord("off", 0, duration(time.Second, 30*day)))),
 	)
 }
 

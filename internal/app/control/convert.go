@@ -191,6 +191,20 @@ func ClockOf(s clock.Status, err error) ClockStatus {
 	}
 }
 
+// OrphanOf is a prefix or address that is routed and that the store does not
+// explain: whose it is is not known.
+func OrphanOf(l *hoststate.Lease, vrf string, end instant.Instant, now instant.Now) Delegation {
+	d := delegation.Delegation{
+		Prefix: l.Prefix, Link: l.Link, VRF: vrf, NextHop: l.NextHop, LinkLayer: l.LinkLayer, Preferred: end, Valid: end,
+	}
+	if l.Prefix.IsSingleIP() {
+		d.Kind = delegation.Address
+	}
+	shown := DelegationOf(&d, now)
+	shown.Source = SourceKernel
+	return shown
+}
+
 // StoreOf is the state of the store.
 func StoreOf(s store.Stats) StoreStatus {
 	return StoreStatus{
@@ -204,7 +218,7 @@ func StoreOf(s store.Stats) StoreStatus {
 func HostOf(c hoststate.Counts) HostStatus {
 	return HostStatus{
 		Links: c.Links, Leases: c.Leases, Routes: c.Routes, StandIns: c.StandIns,
-		Elements: c.Elements, Refused: c.Refused, Unproved: c.Unproved,
+		Elements: c.Elements, Refused: c.Refused, Unproved: c.Unproved, Orphans: c.Orphans,
 	}
 }
 

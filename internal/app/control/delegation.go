@@ -5,6 +5,9 @@ import (
 	"time"
 )
 
+// SourceKernel is the source of a Delegation that the store does not explain.
+const SourceKernel = "kernel"
+
 // Delegation is one prefix or address in the hands of one client.
 type Delegation struct {
 	Prefix    netip.Prefix `json:"prefix"`
@@ -20,7 +23,7 @@ type Delegation struct {
 	Expires   time.Time    `json:"expires,omitzero"`
 	Lifetime  Lifetime     `json:"lifetime"` // the valid lifetime as last granted
 	Server    string       `json:"server"`
-	Source    string       `json:"source"` // "reply" or "store"
+	Source    string       `json:"source"` // "reply" or "store"; SourceKernel, with no client: see OrphanOf
 	Granted   time.Time    `json:"granted"`
 	Changed   time.Time    `json:"changed"`
 	// Unproved: on a point-to-point link that may be another client's by now, without

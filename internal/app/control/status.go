@@ -73,6 +73,8 @@ type HostStatus struct {
 	Elements     int       `json:"elements"`
 	Refused      int       `json:"refused"`  // leases whose route the kernel did not take
 	Unproved     int       `json:"unproved"` // leases on point-to-point links that may be another client's by now
+	Orphans      int       `json:"orphans"`  // prefixes that are routed and that the store does not explain, beside the leases
+	OrphansEnd   time.Time `json:"orphans_end,omitzero"`
 	LastAudit    time.Time `json:"last_audit,omitzero"`
 	LastFindings int       `json:"last_findings"` // differences that it found
 }

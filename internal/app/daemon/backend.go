@@ -83,6 +83,7 @@ func (d *daemon) degraded(c *control.Counters, peers []control.Peer) []string {
 	add(!c.Store.Healthy, "store: "+c.Store.LastError)
 	add(c.Totals.Unkept > 0, fmt.Sprintf("store: %d records not kept yet", c.Totals.Unkept))
 	add(len(c.Store.DatabasesSetAside) > 0, "store: a damaged database was set aside")
+	add(c.Host.Orphans > 0, fmt.Sprintf("store: %d prefixes are routed that it does not explain (\"fairlead delegations\": source kernel); their clients take them over as they renew, and the rest ends at %s", c.Host.Orphans, c.Host.OrphansEnd.Format(time.RFC3339)))
 	add(!c.Clock.Synchronised, "clock: not synchronised")
 	add(c.Totals.HeldByClock > 0, fmt.Sprintf("clock: %d delegations wait for a trustworthy clock", c.Totals.HeldByClock))
 	add(refusal != "", "configuration: the last reload was refused")
@@ -280,6 +281,9 @@ func (d *daemon) counters(ctx context.Context) (control.Counters, error) {
 		totals = core.Totals()
 		c.Host = control.HostOf(core.HostCounts())
 		c.Unmatched = unmatched(core.Unmatched())
+		if c.Host.Orphans > 0 {
+			c.Host.OrphansEnd = n.WallAt(core.OrphansEnd())
+		}
 		links = core.Links()
 		peers := d.config().Peers
 		views, states := core.Peers(n), d.hops.States()

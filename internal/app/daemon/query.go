@@ -52,8 +52,27 @@ func (d *daemon) Delegations(ctx context.Context, f control.Filter) ([]control.D
 			found = append(found, one)
 		}
 	}
+	if f.Client == "" {
+		orphans, err := d.orphans(ctx, &f)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, orphans...)
+	}
 	slices.SortFunc(found, func(a, b control.Delegation) int { return comparePrefix(a.Prefix, b.Prefix) })
 	return found, nil
+}
+
+// orphans are what the kernel has and the store does not explain.
+func (d *daemon) orphans(ctx context.Context, f *control.Filter) (found []control.Delegation, err error) {
+	err = d.loop.call(ctx, func(at instant.Now, _ *relay6.Effects) {
+		for o := range d.loop.core.Orphans {
+			if f.Matches("", o.Prefix, o.Link) {
+				found = append(found, control.OrphanOf(&o, d.loop.net.links[o.Link].VRF, d.loop.core.OrphansEnd(), at))
+			}
+		}
+	})
+	return found, err
 }
 
 func comparePrefix(a, b netip.Prefix) int {

@@ -150,6 +150,10 @@ func (d *daemon) restore() error {
 	}
 	d.loop.core = core
 	d.carryOutNow(&eff)
+	why, err := d.explain(d.config(), service.Now())
+	if err != nil {
+		return err
+	}
 	reading, err := d.actual()
 	if err != nil {
 		return err
@@ -165,6 +169,7 @@ func (d *daemon) restore() error {
 	if differences > 0 {
 		d.log.Info("kernel brought to what was kept", "differences", differences)
 	}
+	d.tellOfOrphans(why, service.Now())
 	if core.Totals().Failures.Install > 0 {
 		d.audit.soon()
 	}

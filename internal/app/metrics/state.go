@@ -88,6 +88,10 @@ var hostMetrics = []relayMetric{
 		one(func(c *control.Counters) int { return c.Host.Unproved }),
 	},
 	{
+		"host_orphans", "Prefixes that are routed and that the store does not explain.", gauge, nil,
+		one(func(c *control.Counters) int { return c.Host.Orphans }),
+	},
+	{
 		"host_audit_timestamp_seconds", "When the kernel was last compared with what is wanted; absent if never.", gauge, nil,
 		instant(func(c *control.Counters) time.Time { return c.Host.LastAudit }),
 	},

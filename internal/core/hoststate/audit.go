@@ -20,6 +20,7 @@ type Counts struct {
 	Elements int // wanted
 	Refused  int // leases whose route the kernel did not take
 	Unproved int // leases on point-to-point interfaces that may lead to somebody else by now
+	Orphans  int // beside the leases
 }
 
 // Counts costs nothing.

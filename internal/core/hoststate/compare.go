@@ -113,6 +113,7 @@ func (c *Comparison) Next(ops []Op, r *Reading, limit int) (_ []Op, found []Find
 	}
 	if c.stage == atWanted && p.wanted() {
 		c.stage = atLeft
+		p.adopt()
 		p.findLeft()
 	}
 	if c.stage == atLeft && p.left() {

@@ -23,6 +23,8 @@ type State struct {
 	puts       uint64 // number of the last Put
 	lines      uint32 // number of the newest line
 	counts     Counts
+	orphans    orphans
+	adopts     bool        // the next comparison makes orphans of what is left over
 	comparison *Comparison // under way; nil: none
 	silent     bool        // no operations are wanted
 }
@@ -65,6 +67,7 @@ type lease struct {
 	exempt    bool
 	refused   bool // until the link's next event
 	unproved  bool // and counted as such
+	orphan    bool // nobody knows of it
 
 	source, loop  Set    // families of which it holds elements
 	table, metric uint32 // of its route; table 0: it has none
@@ -90,6 +93,8 @@ func (s *State) SetLink(ops []Op, l Link) []Op {
 	same = !s.follow(rec, &l) && same
 	if !rec.present {
 		s.counts.Links++
+	} else if rec.Index != l.Index || rec.VRF != l.VRF || l.PointToPoint {
+		ops = s.endOrphansOn(ops, rec)
 	}
 	if l.Table == 0 {
 		l.Table = MainTable
@@ -115,6 +120,7 @@ func (s *State) RemoveLink(ops []Op, name string) []Op {
 		return ops
 	}
 	s.counts.Links--
+	ops = s.endOrphansOn(ops, rec)
 	rec.present, rec.Index, rec.Up, rec.Running, rec.Addrs, rec.Peers = false, 0, false, false, nil, nil
 	s.renew(rec, rec.PointToPoint)
 	s.forgive(rec)
@@ -128,6 +134,9 @@ func (s *State) SetPolicy(ops []Op, name string, p *Policy) []Op {
 		return ops
 	}
 	rec := s.link(name)
+	if p == nil {
+		ops = s.endOrphansOn(ops, rec)
+	}
 	rec.policy = p.clone()
 	return s.forget(s.settleLink(ops, rec), rec)
 }
@@ -140,6 +149,10 @@ func (s *State) Put(ops []Op, l Lease) []Op {
 		return ops
 	}
 	rec := s.link(l.Link)
+	var ended []ref
+	if s.counts.Orphans > 0 {
+		ops, ended = s.inTheWay(ops, rec, l.Prefix.Masked())
+	}
 	s.puts++
 	at := spot{rec.id, pack(l.Prefix.Masked())}
 	next := packHop(l.NextHop.WithZone(""))
@@ -151,9 +164,15 @@ func (s *State) Put(ops []Op, l Lease) []Op {
 	} else if le.nextHop != next {
 		s.pardon(le)
 	}
+	s.explain(rec, le)
 	was := le.holding()
 	le.put, le.nextHop, le.linkLayer, le.exempt, le.line = s.puts, next, l.LinkLayer, l.LoopExempt, l.Line
-	return s.settleLease(ops, rec, le, was)
+	ops = s.settleLease(ops, rec, le, was)
+	for _, r := range ended {
+		orphan := s.leases.get(r)
+		ops = s.Delete(ops, s.byID[orphan.link].Name, orphan.prefix.prefix())
+	}
+	return ops
 }
 
 // PutSilently is Put without the operations: to take in what was kept before the
@@ -176,6 +195,7 @@ func (s *State) Delete(ops []Op, name string, p netip.Prefix) []Op {
 		return ops
 	}
 	s.pardon(le)
+	s.explain(rec, le)
 	if le.unproved {
 		s.counts.Unproved--
 	}

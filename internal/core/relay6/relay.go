@@ -18,6 +18,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"time"
 
 	"fairlead/internal/core/delegation"
@@ -67,7 +68,8 @@ type Relay struct {
 	held        map[delegation.NextHop]*heldReply
 	others      map[delegation.NextHop]*otherAddress
 	historySeq  uint16
-	wallKept    time.Time // the newest wall time that was given to be kept
+	orphansEnd  instant.Instant // means something while there are orphans
+	wallKept    time.Time       // the newest wall time that was given to be kept
 
 	unknown  [drops]uint64 // datagrams of interfaces that are not known
 	sum      Traffic       // of all links that ever were, and of unknown
@@ -263,6 +265,9 @@ func (r *Relay) Deadline() (instant.Instant, bool) {
 			at, ok = silent, true
 		}
 	}
+	if r.host.Counts().Orphans > 0 && (!ok || r.orphansEnd < at) {
+		at, ok = r.orphansEnd, true
+	}
 	return at, ok
 }
 
@@ -284,6 +289,10 @@ func (r *Relay) Tick(now instant.Now, eff *Effects) {
 		r.keepAgain(now, eff)
 	}
 	r.tickPeers(now, eff)
+	if r.host.Counts().Orphans > 0 && r.orphansEnd <= now.Boot {
+		n := r.endOrphans(func(string, netip.Prefix) bool { return true }, eff)
+		eff.note(Note{Kind: NoteForeign, Text: "orphans ended: nobody has explained them in time", Reason: strconv.Itoa(n)})
+	}
 }
 
 func (e *Effects) drop(d Dropped) { e.Drops = append(e.Drops, d) }

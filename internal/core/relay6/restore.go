@@ -3,6 +3,7 @@ package relay6
 import (
 	"iter"
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -38,6 +39,29 @@ func (r *Relay) Restore(now instant.Now, records iter.Seq[delegation.Record], bl
 		eff.note(Note{Kind: NoteClock, Text: "wall clock cannot be trusted yet: nothing that was restored expires before its whole lifetime has passed"})
 	}
 }
+
+// AdoptLeftOver has the next whole comparison with the kernel make orphans of what
+// it finds left over, until that instant: what was kept cannot explain everything.
+func (r *Relay) AdoptLeftOver(until instant.Instant) {
+	r.orphansEnd = until
+	r.host.AdoptLeftOver()
+}
+
+// Orphans are the orphans now.
+func (r *Relay) Orphans(yield func(hoststate.Lease) bool) { r.host.Orphans(yield) }
+
+// OrphansEnd is when all orphans end that are left by then.
+func (r *Relay) OrphansEnd() instant.Instant { return r.orphansEnd }
+
+// endOrphans ends a bounded number of the orphans that match, and says how many.
+func (r *Relay) endOrphans(match func(link string, p netip.Prefix) bool, eff *Effects) int {
+	ops, n := r.host.EndOrphans(nil, orphansAtOnce, match)
+	r.install(ops, eff)
+	return n
+}
+
+// orphansAtOnce bounds how many orphans end together.
+const orphansAtOnce = 1024
 
 // CompareHost begins to compare what the kernel has of ours with what is wanted.
 // It goes on with AuditPart once everything that was asked of the kernel until
@@ -81,8 +105,9 @@ func (r *Relay) Delegations(yield func(delegation.Delegation) bool) {
 }
 
 // Clear ends delegations by the operator's word (RFC 8987 O-2), a bounded number
-// of them, and returns how many; it is called until that is none. With block,
-// what the selection names is not learned again until it is unblocked.
+// of them, and returns how many; it is called until that is none. Orphans are among
+// them, unless a client is named: of theirs nothing is known. With block, what the
+// selection names is not learned again until it is unblocked.
 func (r *Relay) Clear(now instant.Now, s delegation.Selection, block bool, eff *Effects) int {
 	eff.events = r.table.Clear(eff.events[:0], s)
 	n := len(eff.events)
@@ -90,6 +115,11 @@ func (r *Relay) Clear(now instant.Now, s delegation.Selection, block bool, eff *
 		k := min(len(rest), 256)
 		r.commit(now, rest[:k], eff)
 		rest = rest[k:]
+	}
+	if s.Client == "" && (s.All || s.Prefix.IsValid() || s.Link != "") {
+		n += r.endOrphans(func(link string, p netip.Prefix) bool {
+			return (!s.Prefix.IsValid() || s.Prefix == p) && (s.Link == "" || s.Link == link)
+		}, eff)
 	}
 	if block {
 		b := delegation.Block{Prefix: s.Prefix, Client: s.Client, Link: s.Link}

@@ -22,6 +22,9 @@ func (r *Relay) Succeed(old *Relay) {
 		}
 	}
 	r.chosen = r.choice()
+	if old.host.Counts().Orphans > 0 {
+		r.AdoptLeftOver(old.orphansEnd)
+	}
 	// A link finds its counters as if it had been away.
 	r.gone = goneCounters{byName: maps.Clone(old.gone.byName), names: slices.Clone(old.gone.names)}
 	for _, name := range slices.Sorted(maps.Keys(old.byName)) {

@@ -32,11 +32,12 @@ const (
 // once, before a change that follows.
 type world struct {
 	testing.TB
-	cfg    *relay6.Config
-	core   *relay6.Relay
-	eff    relay6.Effects
-	now    instant.Now
-	bootID string
+	cfg        *relay6.Config
+	core       *relay6.Relay
+	eff        relay6.Effects
+	now        instant.Now
+	bootID     string
+	orphansEnd instant.Instant // of what a start finds left over; 0: it goes
 
 	links  map[string]hoststate.Link
 	store  map[string][]byte
@@ -153,6 +154,9 @@ func (w *world) start() {
 	records, blocks, lastWall := w.kept()
 	w.core.Restore(w.now, slices.Values(records), blocks, lastWall, &w.eff)
 	w.carryOut()
+	if w.orphansEnd > 0 {
+		w.core.AdoptLeftOver(w.orphansEnd)
+	}
 	w.core.AuditHost(w.kernel.actual(), &w.eff)
 	w.core.Start(&w.eff)
 	w.carryOut()

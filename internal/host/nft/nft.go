@@ -60,11 +60,14 @@ type Options struct {
 
 // Table is the filter table in the kernel.
 type Table struct {
-	reader *bulk.Conn // long listings
+	reader    *bulk.Conn // long listings
+	found     bool       // by Open
+	foundMark string
 
 	mu sync.Mutex // guards all following fields
 	session
 	sets  map[setID]bool // those that are there
+	mark  string         // see SetMark; empty: none
 	print [sha256.Size]byte
 }
 
@@ -149,7 +152,9 @@ func (t *Table) adopt() error {
 			return err
 		}
 		drop = !slices.Contains(chains, layout)
+		t.mark = markOf(chains)
 	}
+	t.found, t.foundMark = there, t.mark
 	if err := t.findSets(); err != nil {
 		return err
 	}

@@ -77,6 +77,9 @@ func (t *Table) tryBuild(drop bool) error {
 	}
 	x.addRates(answers)
 	x.addChains()
+	if t.mark != "" {
+		x.addChain(markPrefix + t.mark)
+	}
 	for _, id := range ids {
 		x.addLookup(id)
 	}

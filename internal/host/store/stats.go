@@ -23,6 +23,7 @@ type Stats struct {
 	Failures          uint64   // commits refused and cuts, since Open
 	RecordsSetAside   uint64   // in quarantine, earlier runs included
 	DatabasesSetAside []string // paths of folders, earlier runs included
+	CommitsLost       uint64   // that Open found missing at the end of the log, though they had been acknowledged
 	LastError         string   // the last failure since Open, though it be over
 }
 
@@ -33,6 +34,7 @@ type facts struct {
 	failures  uint64
 	lastError string
 	setAside  uint64
+	lost      uint64
 	corrupt   map[string]string // key -> reason, at most maxCorruptKept
 	databases []string
 }
@@ -89,6 +91,7 @@ func (s *Store) Stats() Stats {
 		Failures:          f.failures,
 		RecordsSetAside:   f.setAside,
 		DatabasesSetAside: append([]string(nil), f.databases...),
+		CommitsLost:       f.lost,
 		LastError:         f.lastError,
 	}
 }

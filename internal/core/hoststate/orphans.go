@@ -1,0 +1,159 @@
+package hoststate
+
+import (
+	"net/netip"
+	"slices"
+
+	"fairlead/internal/wire/linkaddr"
+
+	"github.com/gaissmai/bart"
+)
+
+// An orphan is a lease that nobody knows of: the store that would explain it was
+// lost, and its route was found in the kernel. It has what a lease has, so that its
+// client's traffic passes; a lease of its prefix on its link takes its place, any
+// other that it overlaps ends it, and so does any change of what its interface is.
+// It is never on a point-to-point interface, where a name says little about who is
+// at the other end.
+
+// orphans are by VRF, as their prefixes are unique there.
+type orphans map[string]*bart.Table[ref]
+
+// AdoptLeftOver has the next whole comparison make orphans of what it finds left
+// over, as far as that is routes to what may be clients. What else is left over goes.
+func (s *State) AdoptLeftOver() { s.adopts = true }
+
+// Orphans are the orphans now, as leases.
+func (s *State) Orphans(yield func(Lease) bool) {
+	for _, t := range s.orphans {
+		for p, r := range t.AllSorted() {
+			le := s.leases.get(r)
+			if !yield(Lease{Link: s.byID[le.link].Name, Prefix: p, NextHop: le.nextHop.addr(), LinkLayer: le.linkLayer}) {
+				return
+			}
+		}
+	}
+}
+
+// EndOrphans ends orphans that match, limit of them at most, and says how many.
+func (s *State) EndOrphans(ops []Op, limit int, match func(link string, p netip.Prefix) bool) (_ []Op, n int) {
+	var found []Lease
+	for l := range s.Orphans {
+		if match(l.Link, l.Prefix) {
+			if found = append(found, l); len(found) == limit {
+				break
+			}
+		}
+	}
+	for _, l := range found {
+		ops = s.Delete(ops, l.Link, l.Prefix)
+	}
+	return ops, len(found)
+}
+
+// endOrphansOn ends those of a link.
+func (s *State) endOrphansOn(ops []Op, rec *link) []Op {
+	if s.counts.Orphans > 0 {
+		ops, _ = s.EndOrphans(ops, -1, func(link string, _ netip.Prefix) bool { return link == rec.Name })
+	}
+	return ops
+}
+
+// inTheWay takes the filter elements of those orphans away that a lease on a link
+// overlaps, but for the one whose place it takes. They end once the lease has its
+// route, which may have been theirs.
+func (s *State) inTheWay(ops []Op, rec *link, p netip.Prefix) (_ []Op, found []ref) {
+	t := s.orphans[rec.VRF]
+	if t == nil || !t.OverlapsPrefix(p) {
+		return ops, nil
+	}
+	for _, r := range t.Supernets(p) {
+		found = append(found, r)
+	}
+	for at, r := range t.Subnets(p) {
+		if at != p { // which is among the others already
+			found = append(found, r)
+		}
+	}
+	found = slices.DeleteFunc(found, func(r ref) bool { return s.leases.get(r).spot == spot{rec.id, pack(p)} })
+	for _, r := range found {
+		le := s.leases.get(r)
+		ops = s.hold(ops, s.byID[le.link], le, le.holding(), holding{})
+	}
+	return ops, found
+}
+
+// bereave makes an orphan of a lease.
+func (s *State) bereave(rec *link, le *lease) {
+	if s.orphans == nil {
+		s.orphans = orphans{}
+	}
+	t := s.orphans[rec.VRF]
+	if t == nil {
+		t = new(bart.Table[ref])
+		s.orphans[rec.VRF] = t
+	}
+	t.Insert(le.prefix.prefix(), le.ref)
+	le.orphan = true
+	s.counts.Leases--
+	s.counts.Orphans++
+}
+
+// explain ends that a lease is an orphan.
+func (s *State) explain(rec *link, le *lease) {
+	if le.orphan {
+		s.orphans[rec.VRF].Delete(le.prefix.prefix())
+		le.orphan = false
+		s.counts.Leases++
+		s.counts.Orphans--
+	}
+}
+
+// adopt makes orphans of routes that were not looked at, because nobody wants them.
+func (p *partial) adopt() {
+	s := p.of
+	if !s.adopts || p.r.elements == nil {
+		return
+	}
+	s.adopts = false
+	links, taken := map[int32]*link{}, map[string]*bart.Lite{}
+	for _, rec := range s.links {
+		if taken[rec.VRF] == nil {
+			taken[rec.VRF] = new(bart.Lite)
+		}
+		for le := range s.each(rec) {
+			taken[rec.VRF].Insert(le.prefix.prefix())
+		}
+		if rec.present && rec.Up && rec.policy != nil && !rec.PointToPoint {
+			links[int32(rec.Index)] = rec
+		}
+	}
+	hosts := p.hosts()
+	for _, id := range sortedIDs(p.r.routes) {
+		is, prefix := p.r.routes[id], id.prefix.prefix()
+		rec := links[is.link]
+		if is.seen || rec == nil || rec.covers(id.prefix) || is.gateway == (hop{}) && id.prefix.bits != 128 || taken[rec.VRF].OverlapsPrefix(prefix) {
+			continue
+		}
+		taken[rec.VRF].Insert(prefix)
+		s.PutSilently(Lease{Link: rec.Name, Prefix: prefix, NextHop: is.gateway.addr(), LinkLayer: hosts[spot{rec.id, id.prefix}]})
+		le := s.leases.find(spot{rec.id, id.prefix})
+		s.bereave(rec, le)
+		p.rec = rec
+		p.lease(le)
+	}
+}
+
+// hosts are the link-layer addresses to which elements bind what nobody wants.
+func (p *partial) hosts() map[spot]linkaddr.Addr {
+	found := map[spot]linkaddr.Addr{}
+	for k, seen := range p.r.elements {
+		if seen || !k.set.HasLinkLayer() {
+			continue
+		}
+		if rec := p.of.links[p.r.names.texts[k.link]]; rec != nil {
+			found[spot{rec.id, k.prefix}] = k.linkLayer
+		}
+	}
+	return found
+}

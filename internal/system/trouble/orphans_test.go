@@ -1,0 +1,130 @@
+package trouble_test
+
+import (
+	"encoding/json"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"fairlead/internal/lab"
+	"fairlead/internal/lab/script"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// unexplained is what the relay says of prefixes that its store does not explain.
+func (r *rig) unexplained() (prefixes []string) {
+	r.t.Helper()
+	out, err := r.relay.CLI("delegations", "--json")
+	need(r.t, err)
+	var all []struct{ Prefix, Source, Client string }
+	need(r.t, json.Unmarshal([]byte(out), &all))
+	for _, d := range all {
+		if d.Source == "kernel" && d.Client == "" {
+			prefixes = append(prefixes, d.Prefix)
+		}
+	}
+	return prefixes
+}
+
+// TestStateFolderIsLost: where the state folder is a new one, what was routed stays
+// routed and permitted, is told of, and is taken over by its client's next message;
+// an operator ends the rest. With its own store, and after a flush, the store is
+// believed.
+func TestStateFolderIsLost(t *testing.T) {
+	parallel(t)
+	r := start(t, plan{clients: 2})
+	first, second := r.client(1, duid(1)), r.client(2, duid(2))
+	held := r.obtain(first, 1)
+	r.obtain(second, 1)
+	p1, p2 := r.book.prefix(duid(1), 1), r.book.prefix(duid(2), 1)
+	r.routed(p1, 1)
+	r.routed(p2, 2)
+	unmarked := func() string { // the mark of the store is another one each time
+		words := strings.Fields(r.elements())
+		return strings.Join(slices.DeleteFunc(words, func(w string) bool { return strings.HasPrefix(w, "store-") }), " ")
+	}
+	elements := unmarked()
+	watch, err := r.Relay.Start(lab.Command{Name: "monitor", Args: []string{"ip", "-6", "monitor", "route"}})
+	need(t, err)
+	away := r.relay.State + ".away"
+	need(t, r.relay.Stop())
+	need(t, os.Rename(r.relay.State, away))
+
+	need(t, r.relay.Start())
+	r.routed(p1, 1)
+	r.routed(p2, 2)
+	if got := unmarked(); got != elements {
+		t.Errorf("the filter was\n%s\nand is\n%s", elements, got)
+	}
+	if got := r.unexplained(); len(got) != 2 {
+		t.Errorf("not explained: %q, want both prefixes", got)
+	}
+	r.logged("level=WARN", "prefixes are routed that the store does not explain", "prefixes=2", "the store is new")
+	text, err := r.relay.CLI("status")
+	need(t, err)
+	for _, want := range []string{"2 prefixes unexplained until", "store: 2 prefixes are routed that it does not explain"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("status does not say %q:\n%s", want, text)
+		}
+	}
+	if got := script.Delegations(r.extend(first, dhcp6.Renew, held)); len(got) != 1 || got[0].Prefix != p1 {
+		t.Errorf("the Renew got %v, want %s", got, p1)
+	}
+	if got := r.unexplained(); len(got) != 1 || got[0] != p2.String() {
+		t.Errorf("not explained: %q, want %s alone", got, p2)
+	}
+	if got := unmarked(); got != elements {
+		t.Errorf("after the Renew the filter was\n%s\nand is\n%s", elements, got)
+	}
+	need(t, r.relay.Kill())
+	need(t, r.relay.Start())
+	if got := r.unexplained(); len(got) != 1 || got[0] != p2.String() {
+		t.Errorf("not explained after a restart: %q, want %s alone", got, p2)
+	}
+	r.routed(p1, 1)
+	r.routed(p2, 2)
+	if log := watch.Log(); strings.Contains(log, "Deleted "+p1.Addr().String()) || strings.Contains(log, "Deleted "+p2.Addr().String()) {
+		t.Errorf("a route was away for a while:\n%s", log)
+	}
+	_, err = r.relay.CLI("clear", "--link", "d2")
+	need(t, err)
+	if got := r.routes(); got[p2] != "" || !strings.HasPrefix(got[p1], r.way(1)) {
+		t.Errorf("after a clear the routes are %v", got)
+	}
+	if got := r.elements(); strings.Contains(got, p2.Addr().String()) {
+		t.Errorf("after a clear the filter has\n%s", got)
+	}
+
+	// The first folder comes back: it explains both.
+	need(t, r.relay.Stop())
+	need(t, os.RemoveAll(r.relay.State))
+	need(t, os.Rename(away, r.relay.State))
+	need(t, r.relay.Start())
+	if got := r.unexplained(); len(got) != 0 {
+		t.Errorf("not explained by the store that granted it: %q", got)
+	}
+	r.routed(p1, 1)
+	r.routed(p2, 2)
+
+	// What the own, whole store does not explain goes at once.
+	need(t, r.relay.Stop())
+	next, err := r.Client(2).LinkLocal("c0")
+	need(t, err)
+	_, err = r.Relay.IP("-6 route add 2001:db8:9900::/56 via %s dev d2 metric 8700 proto 87", next)
+	need(t, err)
+	need(t, r.relay.Start())
+	if len(r.routes()) != 2 {
+		t.Errorf("the routes are %v, want those that the store explains", r.routes())
+	}
+
+	// Without a table in the kernel a new store is believed.
+	need(t, r.relay.Stop())
+	need(t, os.RemoveAll(r.relay.State))
+	_, err = r.Relay.Run("nft", "flush", "ruleset")
+	need(t, err)
+	need(t, r.relay.Start())
+	if len(r.routes()) != 0 {
+		t.Errorf("after a flush and with a new store the routes are %v", r.routes())
+	}
+}
