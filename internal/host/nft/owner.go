@@ -40,14 +40,18 @@ func Own(r Role, doing string) (*Owner, error) {
 	if err != nil {
 		return nil, err
 	}
+	comment := fmt.Sprintf("%s, process %d", doing, os.Getpid())
 	x := s.begin()
-	x.addTable() // so that there is one, which somebody may have left that is nobody's
-	x.dropTable()
-	x.ownTable(fmt.Sprintf("%s, process %d", doing, os.Getpid()))
-	if err = s.commit(x); err == nil {
-		return &Owner{bulk: s.bulk}, nil
+	x.ownTable(comment)
+	if err = s.commit(x); errors.Is(err, unix.EEXIST) { // somebody left one that is nobody's
+		x = s.begin()
+		x.dropTable()
+		x.ownTable(comment)
+		err = s.commit(x)
 	}
 	switch {
+	case err == nil:
+		return &Owner{bulk: s.bulk}, nil
 	case errors.Is(err, unix.EPERM):
 		err = s.holder(r, err)
 	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL):

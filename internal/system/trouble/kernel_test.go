@@ -251,7 +251,7 @@ func (r *rig) foreign() string {
 	tables, err := r.Relay.Run("nft", "list", "tables")
 	need(r.t, err)
 	for line := range strings.Lines(tables) {
-		if strings.TrimSpace(line) != "table inet fairlead" {
+		if !slices.Contains([]string{"table inet fairlead", "table inet fairlead-owner"}, strings.TrimSpace(line)) {
 			b.WriteString(line)
 		}
 	}
