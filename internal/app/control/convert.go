@@ -209,7 +209,7 @@ func OrphanOf(l *hoststate.Lease, vrf string, end instant.Instant, now instant.N
 func StoreOf(s store.Stats) StoreStatus {
 	return StoreStatus{
 		Healthy: s.Healthy, Full: s.Full, DiskBytes: s.DiskBytes, Commits: s.Commits, Failures: s.Failures,
-		RecordsSetAside: s.RecordsSetAside, DatabasesSetAside: s.DatabasesSetAside, LastError: s.LastError,
+		RecordsSetAside: s.RecordsSetAside, DatabasesSetAside: s.DatabasesSetAside, CommitsLost: s.CommitsLost, LastError: s.LastError,
 	}
 }
 

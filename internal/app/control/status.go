@@ -60,6 +60,7 @@ type StoreStatus struct {
 	Failures          uint64   `json:"failures"`
 	RecordsSetAside   uint64   `json:"records_set_aside"`
 	DatabasesSetAside []string `json:"databases_set_aside,omitempty"`
+	CommitsLost       uint64   `json:"commits_lost"` // that were kept before this start, and were not there any more
 	LastError         string   `json:"last_error,omitempty"`
 }
 

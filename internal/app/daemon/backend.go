@@ -82,6 +82,7 @@ func (d *daemon) degraded(c *control.Counters, peers []control.Peer) []string {
 	words = append(words, d.unwritten...)
 	add(!c.Store.Healthy, "store: "+c.Store.LastError)
 	add(c.Totals.Unkept > 0, fmt.Sprintf("store: %d records not kept yet", c.Totals.Unkept))
+	add(c.Store.CommitsLost > 0, fmt.Sprintf("store: the end of its log was lost before this start, and with it the last %d commits", c.Store.CommitsLost))
 	add(len(c.Store.DatabasesSetAside) > 0, "store: a damaged database was set aside")
 	add(c.Host.Orphans > 0, fmt.Sprintf("store: %d prefixes are routed that it does not explain (\"fairlead delegations\": source kernel); their clients take them over as they renew, and the rest ends at %s", c.Host.Orphans, c.Host.OrphansEnd.Format(time.RFC3339)))
 	add(!c.Clock.Synchronised, "clock: not synchronised")

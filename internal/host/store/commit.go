@@ -53,6 +53,7 @@ func (s *Store) commit(ops []Op, size uint64, grows bool) error {
 		return classify(err)
 	}
 	s.seq = seq
+	s.noteReached()
 	s.facts.committed()
 	return nil
 }

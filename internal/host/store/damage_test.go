@@ -397,8 +397,8 @@ func TestTornTail(t *testing.T) {
 			t.Errorf("%d octets of the log: %d records, and %d with a shorter one", size, before, n)
 		}
 		before = n
-		if stats := c.Stats(); !stats.Healthy || len(stats.DatabasesSetAside)+int(stats.RecordsSetAside) > 0 {
-			t.Errorf("%d octets of the log: %+v", size, stats)
+		if stats := c.Stats(); !stats.Healthy || len(stats.DatabasesSetAside)+int(stats.RecordsSetAside) > 0 || int64(stats.CommitsLost) != 3-n {
+			t.Errorf("%d octets of the log, %d of 3 commits: %+v", size, n, stats)
 		}
 		if want := map[int64]int64{whole: 3, 0: 0}; size == whole && n != want[whole] || size == 0 && n != want[0] {
 			t.Errorf("%d octets of the log: %d records", size, n)

@@ -205,6 +205,7 @@ func (s *Store) openForWriting() error {
 	if err != nil {
 		return err
 	}
+	s.missing(found.seq)
 	s.engine, s.seq, s.empty = e, found.seq, false
 	s.facts.found(found)
 	return nil

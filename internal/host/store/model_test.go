@@ -79,7 +79,7 @@ func (w *workload) verify(disk vfs.FS, acknowledged int) (int, error) {
 	if err == nil {
 		err = s.Commit([]Op{put("later", "000000")})
 	}
-	if stats := s.Stats(); err == nil && (!stats.Healthy || stats.RecordsSetAside > 0 || len(stats.DatabasesSetAside) > 0) {
+	if stats := s.Stats(); err == nil && (!stats.Healthy || stats.RecordsSetAside > 0 || len(stats.DatabasesSetAside) > 0 || stats.CommitsLost > 0) {
 		err = fmt.Errorf("stats: %+v", stats)
 	}
 	if err := errors.Join(err, s.Close()); err != nil {

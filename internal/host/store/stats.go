@@ -96,6 +96,13 @@ func (s *Store) Stats() Stats {
 	}
 }
 
+// missed takes note of acknowledged commits that are not there.
+func (f *facts) missed(commits uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lost = commits
+}
+
 // found takes over what a look at the whole database told.
 func (f *facts) found(i inventory) {
 	f.mu.Lock()

@@ -12,7 +12,8 @@
 //   - A disk that fails or fills up is an error, never an exit or a hang: at the
 //     first write that fails the database is cut off from the disk as by a power
 //     cut, stays readable, and is opened again by a later Commit.
-//   - A torn tail is cut. A record whose checksum fails is set aside, and so is a
+//   - A torn tail is cut; where it held commits that had been acknowledged, that
+//     is told by Stats.CommitsLost. A record whose checksum fails is set aside, and so is a
 //     database that cannot be read, after what can be read of it was copied.
 //   - Files that it did not make are left alone: it works in dir/db, and never
 //     deletes what it set aside in dir/corrupt-….
@@ -84,6 +85,7 @@ type Store struct {
 	seq     uint64     // of the last commit
 	lost    int        // engines left behind
 	lock    io.Closer  // nil: not held
+	reached vfs.File   // see reachedFile; nil: not open
 
 	reading sync.RWMutex // held shared while engine is read, alone while it is replaced
 	engine  *engine      // nil: nothing to read from. Replaced only with writing held too.
@@ -145,6 +147,7 @@ func (s *Store) Close() error {
 	defer s.writing.Unlock()
 	s.reading.Lock()
 	defer s.reading.Unlock()
+	s.letGoOfReached()
 	err := errors.Join(s.sayGoodbye(), s.drop())
 	return errors.Join(err, s.release())
 }
