@@ -227,7 +227,8 @@ func (m *model) undo(t *rapid.T) {
 		m.table.Remove(d.VRF, d.Prefix)
 		return
 	}
-	d.Valid = m.now.Boot.After(time.Duration(rapid.IntRange(1, 9).Draw(t, "s")) * time.Second)
+	left := time.Duration(rapid.IntRange(1, 9).Draw(t, "s")) * time.Second
+	d.Valid, d.Lifetime = m.now.Boot.After(left), max(d.Lifetime, left) // no more is left than was granted
 	d.NextHop = pick(t, "next hop", modelHops)
 	m.twin.live = append(m.twin.live, d)
 	m.table.Put(d)

@@ -126,6 +126,10 @@ func ParseRecord(b []byte) (Record, error) {
 	return r, nil
 }
 
+// maxDoubt is how long a synchronised clock that is behind the last instant kept is
+// not believed. After that it was the other one that was wrong.
+const maxDoubt = time.Hour
+
 // Restore takes in what was kept (RFC 8987 S-1), before any client speaks. In
 // the boot that a record was written in its instants hold. After a reboot the
 // wall clock says how much is left; while that clock is unsynchronised or
@@ -139,7 +143,8 @@ func (t *Table) Restore(now instant.Now, r Record, bootID string, lastWall time.
 	held := false
 	if r.BootID != bootID && r.Valid != instant.Never {
 		if known := !r.ValidWall.IsZero(); known && now.Synced && !now.Wall.Before(lastWall) {
-			left := r.ValidWall.Sub(now.Wall)
+			// More than the whole lifetime was never granted: the clock that said so was wrong.
+			left := min(r.ValidWall.Sub(now.Wall), r.Lifetime)
 			early := time.Duration(r.Valid - r.Preferred)
 			e.Valid = now.Boot.After(left)
 			e.Preferred = now.Boot.After(left - early)
@@ -152,7 +157,7 @@ func (t *Table) Restore(now instant.Now, r Record, bootID string, lastWall time.
 	t.insert(e)
 	if held {
 		t.held[e.ref] = r.ValidWall.UnixNano()
-		t.minWall = lastWall
+		t.minWall, t.doubtEnd = lastWall, now.Boot.After(maxDoubt)
 	}
 }
 

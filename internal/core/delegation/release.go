@@ -169,7 +169,7 @@ func (t *Table) isBlocked(g *Grant) bool {
 // settle gives delegations that were restored under an untrusted wall clock
 // their true end, once the clock can be trusted.
 func (t *Table) settle(now instant.Now) {
-	if len(t.held) == 0 || !now.Synced || now.Wall.Before(t.minWall) {
+	if len(t.held) == 0 || !now.Synced || now.Wall.Before(t.minWall) && now.Boot < t.doubtEnd {
 		return
 	}
 	for _, r := range slices.Sorted(maps.Keys(t.held)) {

@@ -31,8 +31,9 @@ type Table struct {
 
 	unchecked uint32 // delegations that were put in without a look for overlaps, plus 1
 
-	held    map[ref]int64 // restored while the wall clock could not be trusted: when they end by it, nanoseconds
-	minWall time.Time
+	held     map[ref]int64   // restored while the wall clock could not be trusted: when they end by it, nanoseconds
+	minWall  time.Time       // a synchronised clock that is behind this is not believed,
+	doubtEnd instant.Instant // until this
 }
 
 type clientKey struct{ link, client nameID }

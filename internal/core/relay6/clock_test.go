@@ -144,3 +144,35 @@ func TestGrantUnderABadClockOverAReboot(t *testing.T) {
 	w.reboot(right.Add(40*time.Minute), true)
 	w.wants(leased + "30m0s")
 }
+
+// A clock that was ten years ahead once, synchronised or not, is found out: what was
+// kept by it gets its whole lifetime and no more, and a later boot by a clock that is
+// right is in doubt for an hour at most, until something is kept.
+func TestClockWasFarAheadOnce(t *testing.T) {
+	const tenYears = 10 * 365 * 24 * time.Hour
+	for _, synced := range []bool{false, true} {
+		w := newWorld(t)
+		right := w.now.Wall
+		w.lease(bob, iaPD(1, prefix("2001:db8:200::/56", 4*3600)))
+		w.now.Wall, w.now.Synced = right.Add(tenYears), synced
+		w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 4*3600)))
+
+		w.reboot(right.Add(10*time.Minute), true)
+		if doubts := w.core.Totals().HeldByClock > 0; doubts != synced {
+			t.Errorf("kept by a clock that says it is synchronised: %v; the right one is in doubt: %v", synced, doubts)
+		}
+		w.sleep(time.Hour)
+		w.tick()
+		if n := w.core.Totals().HeldByClock; n != 0 {
+			t.Errorf("synchronised %v: %d still wait for a clock after an hour", synced, n)
+		}
+		w.wants(leased+"3h0m0s", "lan0 2001:db8:200::/56 via fe80::b for 2h50m0s")
+		w.lease(bob, iaPD(1, prefix("2001:db8:200::/56", 4*3600)))
+
+		w.reboot(right.Add(80*time.Minute), true) // ten minutes after that
+		if n := w.core.Totals().HeldByClock; n != 0 {
+			t.Errorf("synchronised %v: %d wait for a clock in the next boot", synced, n)
+		}
+		w.wants(leased+"4h0m0s", "lan0 2001:db8:200::/56 via fe80::b for 3h50m0s")
+	}
+}

@@ -101,7 +101,8 @@ func (r *Relay) submit(now instant.Now, d draft, eff *Effects) ChangeID {
 	if d.empty() {
 		return 0
 	}
-	if since := now.Wall.Sub(r.wallKept); since < 0 || since >= wallEvery {
+	// A clock that is not synchronised says nothing of when it was.
+	if since := now.Wall.Sub(r.wallKept); now.Synced && (since < 0 || since >= wallEvery) {
 		d.Keep = append(d.Keep, clockOp(now))
 		r.wallKept = now.Wall
 	}
