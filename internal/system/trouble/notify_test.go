@@ -158,32 +158,40 @@ func TestSilentWhereItCannotStart(t *testing.T) {
 	parallel(t)
 	m := newManager(t)
 	r := build(t, plan{env: []string{"NOTIFY_SOCKET=" + m.path}})
-	need(t, r.Relay.Do(func() error {
-		theirs, err := net.Listen("tcp6", "[::1]:9547")
-		if err == nil {
-			t.Cleanup(func() { theirs.Close() })
+	need(t, r.relay.Write(r.config("no-such-key: 1")))
+	need(t, r.relay.Launch())
+	need(t, lab.Until(patience, "it ends", func() bool { return !r.relay.Proc().Running() }))
+	if err := r.relay.Proc().Wait(patience); err == nil {
+		t.Error("it ends as if all were well")
+	}
+	for _, word := range []string{r.relay.File + ":", "no-such-key"} {
+		if text := r.relay.Proc().Log(); !strings.Contains(text, word) {
+			t.Errorf("%q is not in\n%s", word, text)
 		}
+	}
+	m.silent()
+}
+
+// TestMetricsPortIsTaken: the metrics' port does not stop the relay. What is wrong is
+// in status until the port is free.
+func TestMetricsPortIsTaken(t *testing.T) {
+	parallel(t)
+	r := build(t, plan{clients: 1})
+	var theirs net.Listener
+	need(t, r.Relay.Do(func() (err error) {
+		theirs, err = net.Listen("tcp6", "[::1]:9547")
 		return err
 	}))
-	good := r.config()
-	for name, c := range map[string]struct {
-		text string
-		says []string
-	}{
-		"a wrong key":     {r.config("no-such-key: 1"), []string{r.relay.File + ":", "no-such-key"}},
-		"a port is taken": {strings.Replace(good, "listen: off", `listen: "[::1]:9547"`, 1), []string{"metrics: ", "[::1]:9547", "address already in use"}},
-	} {
-		need(t, r.relay.Write(c.text))
-		need(t, r.relay.Launch())
-		need(t, lab.Until(patience, "it ends", func() bool { return !r.relay.Proc().Running() }))
-		if err := r.relay.Proc().Wait(patience); err == nil {
-			t.Errorf("%s: it ends as if all were well", name)
-		}
-		for _, word := range c.says {
-			if text := r.relay.Proc().Log(); !strings.Contains(text, word) {
-				t.Errorf("%s: %q is not in\n%s", name, word, text)
-			}
-		}
-		m.silent()
+	defer theirs.Close()
+	need(t, r.relay.Write(strings.Replace(r.config(), "listen: off", `listen: "[::1]:9547"`, 1)))
+	need(t, r.relay.Start())
+	r.obtain(r.client(1, duid(1)), 1)
+	told := func() bool {
+		return strings.Contains(strings.Join(r.status().Degraded, "\n"), "address already in use")
 	}
+	if !told() {
+		t.Errorf("status says %q, and nothing of the port", r.status().Degraded)
+	}
+	need(t, theirs.Close())
+	until(t, "the metrics are served", func() bool { return !told() })
 }
