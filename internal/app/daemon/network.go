@@ -201,10 +201,32 @@ func (n *network) localOf(p *trust.Peer, vrf string) netip.Addr {
 		return u.LinkLocal
 	}
 	a, err := n.conn.Source(p.Address, vrf)
-	if err != nil || !a.IsGlobalUnicast() || a == p.Address {
+	switch {
+	case err != nil || !a.IsGlobalUnicast():
 		return netip.Addr{}
+	case a == p.Address:
+		return n.otherThan(p)
 	}
 	return a
+}
+
+// otherThan is our address towards a server that runs on this machine too, at an
+// address of its own: sent from that one, answers would go to the server itself. The
+// kernel has what comes to an address of ours come in on the interface that has the
+// address, so it is one of the interfaces that the server is heard on. Invalid: there
+// is none.
+func (n *network) otherThan(p *trust.Peer) netip.Addr {
+	for _, name := range slices.Sorted(maps.Keys(n.links)) {
+		if !p.On(name) {
+			continue
+		}
+		for _, a := range n.links[name].Addrs {
+			if a := a.Addr(); a.IsGlobalUnicast() && a != p.Address {
+				return a
+			}
+		}
+	}
+	return netip.Addr{}
 }
 
 // moved reports whether the kernel would talk to a server from another address than
