@@ -35,10 +35,14 @@ type Commands struct {
 
 // The exit codes.
 const (
-	exitDone  = 0
-	exitError = 1
-	exitUsage = 2
+	exitDone    = 0
+	exitError   = 1
+	exitUsage   = 2
+	exitTrouble = 3 // status --check: something is not as it should be
 )
+
+// errTrouble ends status --check with exitTrouble; all has been said.
+var errTrouble = errors.New("")
 
 // Main runs one command line, without the program's name, and returns the exit
 // code. SIGINT and SIGTERM end the context of the command.
@@ -58,6 +62,9 @@ func Main(c Commands, args []string, stdout, stderr io.Writer) int {
 	if errors.As(err, &wrong) {
 		code = exitUsage
 		err = fmt.Errorf("%w (see: %s --help)", err, cmd.CommandPath())
+	}
+	if errors.Is(err, errTrouble) {
+		code = exitTrouble
 	}
 	if text := err.Error(); text != "" {
 		fmt.Fprintln(stderr, "fairlead:", strings.ReplaceAll(text, "\n", "\n  "))

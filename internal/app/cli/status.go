@@ -16,16 +16,29 @@ import (
 
 func statusCommand() *cobra.Command {
 	var a ask
+	var check bool
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show the relay at a glance, and what does not work as it should",
-		Args:  atMost(0),
+		Long: `Show the relay at a glance, and what does not work as it should. With --check the
+exit code is 0 if all is well, 3 if something is not as it should be, and 1 if the
+relay does not answer.`,
+		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			get := func(ctx context.Context, c *control.Client) (control.Status, error) { return c.Status(ctx) }
-			return look(cmd, &a, get, writeStatus)
+			well := true
+			get := func(ctx context.Context, c *control.Client) (control.Status, error) {
+				s, err := c.Status(ctx)
+				well = len(s.Degraded)+len(s.Limits) == 0
+				return s, err
+			}
+			if err := look(cmd, &a, get, writeStatus); err != nil || well || !check {
+				return err
+			}
+			return errTrouble
 		},
 	}
 	a.flags(cmd)
+	cmd.Flags().BoolVar(&check, "check", false, "end with code 3 if something is not as it should be")
 	return cmd
 }
 

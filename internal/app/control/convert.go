@@ -168,7 +168,7 @@ func PeerCountsOf(p *trust.Peer, v *relay6.PeerView, all []hop.State) PeerCounts
 func TotalsOf(t *relay6.Totals) Totals {
 	totals := Totals{
 		Links: t.Links, Prefixes: t.Prefixes, Addresses: t.Addresses,
-		Pending: t.Pending, Unkept: t.Unkept, Held: t.Held, HeldByClock: t.HeldByClock, Neighbours: t.Neighbours,
+		Pending: t.Pending, Unkept: t.Unkept, Uninstalled: t.Uninstalled, Held: t.Held, HeldByClock: t.HeldByClock, Neighbours: t.Neighbours,
 		KeepFailed: t.Failures.Keep, InstallFailed: t.Failures.Install, ServerUnicast: t.ServerUnicast,
 	}
 	for _, n := range t.Unknown {

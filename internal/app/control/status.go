@@ -113,6 +113,7 @@ type Totals struct {
 	KeepFailed    uint64 `json:"keep_failed"`    // changes that the store did not take
 	InstallFailed uint64 `json:"install_failed"` // operations that the kernel did not take
 	ServerUnicast uint64 `json:"server_unicast"` // Replies that let clients pass the relay by
+	Uninstalled   int    `json:"uninstalled"`    // delegations without their route or filter element: the kernel did not take it
 	UnknownDrops  uint64 `json:"unknown_drops"`  // datagrams dropped from interfaces that are not known
 	Refusals      uint64 `json:"grants_refused"` // grants that were not learned
 }

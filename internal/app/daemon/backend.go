@@ -16,6 +16,7 @@ import (
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/host/clock"
+	"fairlead/internal/host/netlink"
 )
 
 // The daemon is the control interface's backend.
@@ -102,8 +103,11 @@ func (d *daemon) degraded(c *control.Counters, peers []control.Peer) []string {
 			words = append(words, unanswered(p)...)
 		}
 	}
-	foreign := d.audit.trouble()
-	add(foreign != "", foreign)
+	add(c.Totals.Uninstalled > 0, fmt.Sprintf("kernel: %d delegations without their route or filter element; the log says what the kernel did not take", c.Totals.Uninstalled))
+	add(c.Host.Refused > 0, fmt.Sprintf("kernel: %d routes are not taken, because their link is down or gone; unreachable routes stand in for them", c.Host.Refused))
+	for _, trouble := range []string{d.loop.lost.trouble(time.Now()), d.audit.trouble(), notForwarding(c.Links)} {
+		add(trouble != "", trouble)
+	}
 	if d.scrapes != nil {
 		trouble := d.scrapes.Trouble()
 		add(trouble != "", trouble)
@@ -112,7 +116,14 @@ func (d *daemon) degraded(c *control.Counters, peers []control.Peer) []string {
 }
 
 // unanswered is what an operator should see to of a peer's answers.
+// silent is how many messages without any answer make a server one that has never
+// answered.
+const silent = 8
+
 func unanswered(p *control.Peer) (words []string) {
+	if p.Role == trust.Server.String() && !p.Answered && p.SinceAnswer >= silent {
+		words = append(words, fmt.Sprintf("peer %s: has never answered, %d messages were sent", p.Name, p.SinceAnswer))
+	}
 	if !p.SilentSince.IsZero() {
 		words = append(words, fmt.Sprintf("peer %s: silent since %s, %d messages without an answer", p.Name, p.SilentSince.Format(time.TimeOnly), p.SinceAnswer))
 	}
@@ -123,6 +134,24 @@ func unanswered(p *control.Peer) (words []string) {
 		words = append(words, fmt.Sprintf("client %s on %s: no answer from peer %s to %d messages in %s", w.Source, w.Link, p.Name, w.Messages, w.For))
 	}
 	return words
+}
+
+// notForwarding is what an operator should know of links whose packets the kernel does
+// not pass on: there delegations are of no use.
+func notForwarding(links []control.LinkCounts) string {
+	off := []string{}
+	for i := range links {
+		if l := &links[i]; l.ClientFacing && !netlink.Forwards(l.Link) {
+			off = append(off, l.Link)
+		}
+	}
+	switch len(off) {
+	case 0:
+		return ""
+	case 1:
+		return "kernel: IPv6 forwarding is off on " + off[0]
+	}
+	return fmt.Sprintf("kernel: IPv6 forwarding is off on %s and %d more links", off[0], len(off)-1)
 }
 
 func (d *daemon) Links(ctx context.Context) ([]control.Link, error) {

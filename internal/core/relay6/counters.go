@@ -1,5 +1,11 @@
 package relay6
 
+import (
+	"net/netip"
+
+	"fairlead/internal/core/trust"
+)
+
 // Traffic counts what came from below, went down and was discarded.
 type Traffic struct {
 	Received  [TypeCount]uint64 // by message type, from clients and relays below
@@ -38,6 +44,17 @@ func (r *Relay) countReceived(l *link, t byte) {
 func (r *Relay) countDelivered(l *link, t byte) {
 	l.counters.Delivered[typeSlot(t)]++
 	r.sum.Delivered[typeSlot(t)]++
+}
+
+// CountUnsent takes n datagrams back that the shell could not send to a peer.
+func (r *Relay) CountUnsent(to netip.Addr, n uint64) {
+	for _, role := range []trust.Role{trust.Server, trust.Relay} {
+		if p := r.trust.FindAddress(role, to); p != nil {
+			s := r.peers[p.Name]
+			s.Sent -= min(n, s.Sent)
+			return
+		}
+	}
 }
 
 // countDrop counts n datagrams that were discarded on l; l is nil for those of

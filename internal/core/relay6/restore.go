@@ -186,6 +186,7 @@ type Totals struct {
 	HeldByClock         int // restored delegations that wait for a trustworthy clock
 	Neighbours          int
 	Releases            int // that are remembered, to know their answers
+	Uninstalled         int // delegations without their route or filter element, because the kernel did not take it
 	Failures            Failures
 	ServerUnicast       uint64
 	Unknown             [drops]uint64
@@ -197,7 +198,7 @@ type Totals struct {
 func (r *Relay) Totals() Totals {
 	t := Totals{
 		Prefixes: r.table.Len(delegation.Prefix), Addresses: r.table.Len(delegation.Address), Links: len(r.byName),
-		Pending: len(r.pending), Unkept: len(r.unkept), Held: len(r.held), HeldByClock: r.table.Held(), Neighbours: len(r.neighbours.young) + len(r.neighbours.old), Releases: len(r.releases.young) + len(r.releases.old),
+		Pending: len(r.pending), Unkept: len(r.unkept), Uninstalled: len(r.uninstalled), Held: len(r.held), HeldByClock: r.table.Held(), Neighbours: len(r.neighbours.young) + len(r.neighbours.old), Releases: len(r.releases.young) + len(r.releases.old),
 		Failures: r.failures, ServerUnicast: r.unicast, Unknown: r.unknown, Sum: r.sum, Refusals: make(map[string]uint64),
 	}
 	for _, reason := range delegation.Reasons() {

@@ -1,0 +1,51 @@
+package daemon
+
+import (
+	"errors"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/host/udp"
+)
+
+// An answer that could not be sent is in status for a while. A message that did not
+// leave for a peer is not counted as sent to it.
+func TestWhatDidNotLeave(t *testing.T) {
+	f := newFailures(slog.New(slog.DiscardHandler), newLimiter(time.Hour))
+	if got := f.trouble(time.Now()); got != "" {
+		t.Errorf("nothing failed: %q", got)
+	}
+	f.report(udp.Outgoing{Link: linkA, Dest: netip.MustParseAddrPort("[fe80::1]:546")}, errors.New("network is down"))
+	if got := f.trouble(time.Now()); !strings.Contains(got, "1 answers could not be sent") || !strings.Contains(got, "network is down") {
+		t.Errorf("an answer failed: %q", got)
+	}
+	if got := f.trouble(time.Now().Add(recent + time.Minute)); got != "" {
+		t.Errorf("long after: %q", got)
+	}
+
+	server := trust.Peer{
+		Name: "server", Address: netip.MustParseAddr("2001:db8:ff::2"), Prefix: netip.MustParsePrefix("2001:db8:ff::2/128"),
+		Role: trust.Server, Interfaces: []string{"u0"}, Protection: trust.ProtectionNone,
+	}
+	l, _ := newQuietLoop(t)
+	core := l.core
+	sent := func() uint64 { return core.Peers(l.at)[0].Counters.Sent }
+	forwarded := solicit(linkA, 1)
+	var eff relay6.Effects
+	core.Handle(l.at, &relay6.Packet{Link: linkA, Source: forwarded.Source, Payload: forwarded.Payload}, &eff)
+	core.Handle(l.at, &relay6.Packet{Link: linkA, Source: forwarded.Source, Payload: forwarded.Payload}, &eff)
+	if sent() != 2 {
+		t.Fatalf("%d messages forwarded, want 2", sent())
+	}
+	f.report(udp.Outgoing{Kind: udp.ToPeer, Dest: netip.AddrPortFrom(server.Address, relay6.ServerPort)}, errNotKept)
+	f.count(core)
+	f.count(core)
+	if sent() != 1 {
+		t.Errorf("%d messages count as sent, want the one that left", sent())
+	}
+}
