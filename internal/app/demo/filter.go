@@ -98,8 +98,8 @@ func (t *tour) loop() error {
 	if err := t.sendInto(target, t.home2.node, t.home2.inside, "looped"); err != nil {
 		return err
 	}
-	t.say("The server sends one, too. home2 returns it to the edge, where its source does not belong:")
-	if err := t.sendInto(target, t.server, netip.Addr{}, "spoofed"); err != nil {
+	t.say("The server sends one, too. home2 returns it to the edge. Its source is foreign there, but what it is in is a loop:")
+	if err := t.sendInto(target, t.server, netip.Addr{}, "looped"); err != nil {
 		return err
 	}
 	t.say("Some packets to an address in use show that the recording works. Then what it has of the others, with hop limit and sender:")

@@ -17,12 +17,14 @@ const (
 	reply   = 7
 )
 
-// wanted is how many prefixes the neighbour asks for: one more than it may have.
-const wanted = clientLimit + 1
+// wanted is how many prefixes the neighbour asks for: one more than twice what it may
+// have. With fewer its Request would go on to the server, and what the server gave above
+// the limit would not be routed.
+const wanted = 2*clientLimit + 1
 
 // limit lets the neighbour ask for too much.
 func (t *tour) limit() error {
-	t.say("The configuration allows %d prefixes to a client. The neighbour starts dhcpcd and asks for %d. "+
+	t.say("The configuration allows %d prefixes to a client. The neighbour starts dhcpcd and asks for %d, more than twice as many. "+
 		"Kea would be generous: it offers all of them.", clientLimit, wanted)
 	before, err := t.edge.IP("-6 route show proto 87")
 	if err != nil {
