@@ -14,10 +14,7 @@ func TestSecurityNamesEveryAttack(t *testing.T) {
 	need(t, err)
 	var named []string
 	for _, m := range regexp.MustCompile(`(?:([a-z0-9/]+)\.)?(Test\w+)`).FindAllStringSubmatch(string(text), -1) {
-		folder := map[string]string{
-			"": ".", "traffic": "../traffic", "trouble": "../trouble", "system/guard": "../guard", "daemon": "../../app/daemon",
-			"host/nft": "../../host/nft", "host/ipsec": "../../host/ipsec", "vm/ipsec": "../../vm/ipsec", "vm/ipsec4": "../../vm/ipsec4",
-		}[m[1]]
+		folder := folderOf(m[1])
 		if folder == "" || !slices.Contains(tests(t, folder), m[2]) {
 			t.Errorf("SECURITY.md names %s, and there is no such test", m[0])
 		}
@@ -28,6 +25,20 @@ func TestSecurityNamesEveryAttack(t *testing.T) {
 			t.Errorf("SECURITY.md does not name %s", name)
 		}
 	}
+}
+
+// folderOf is where the tests of a package are that SECURITY.md names by the end of its
+// path: this one, one of internal, or one of a floor of internal; empty if there is none.
+func folderOf(name string) string {
+	if name == "" {
+		return "."
+	}
+	for _, floor := range []string{"../..", "..", "../../core", "../../app"} {
+		if files, _ := filepath.Glob(filepath.Join(floor, name, "*_test.go")); len(files) > 0 {
+			return filepath.Join(floor, name)
+		}
+	}
+	return ""
 }
 
 // tests are the tests of the package in a folder.

@@ -154,7 +154,7 @@ func (r *rig) stream(path string) *bufio.Reader {
 type event struct {
 	Kind, Text, Link, Client, Type string
 	IAID                           uint32
-	XID                            uint32
+	XID                            string
 	Delegation                     struct{ Prefix string }
 }
 
@@ -208,7 +208,7 @@ func TestWatchAndTrace(t *testing.T) {
 	types := map[string]bool{}
 	for !types[dhcp6.Release.String()] || !types[dhcp6.Reply.String()] {
 		e := next(t, steps, func(e event) bool { return e.Kind == "trace" })
-		if e.Client != duid(2).String() || e.XID == 0 {
+		if e.Client != duid(2).String() || e.XID == "" {
 			t.Fatalf("the trace of %s shows %+v", duid(2), e)
 		}
 		types[e.Type] = true
