@@ -24,7 +24,7 @@ func TestStreamsOnTheTerminal(t *testing.T) {
 	}{
 		"watch":     {"watch --link d1", []string{"d1:", "granted", p, duid(1).String()}},
 		"watchjson": {"watch --json --prefix " + p, []string{`"kind":"delegation"`, `"text":"granted"`, `"prefix":"` + p + `"`}},
-		"trace":     {"trace --client " + duid(1).String(), []string{"d1:", "delivered", dhcp6.Reply.String(), "xid "}},
+		"trace":     {"trace --client " + duid(1).String(), []string{"d1:", "sent", dhcp6.Reply.String(), "xid 0x"}},
 	} {
 		args := append(append([]string{labtest.Program()}, strings.Fields(follow.args)...), "--socket", r.relay.Socket)
 		screen, err := r.Relay.Start(lab.Command{Name: name, Args: args})
