@@ -30,7 +30,7 @@ type loop struct {
 	lost    *failures
 	refused refusals
 	notes   *notes
-	probe   func(ctx context.Context, p relay6.Probe) bool
+	probe   func(ctx context.Context, p relay6.Probe) (answers, asked bool)
 
 	intake  *intake
 	arrived chan struct{} // something is in the sockets, or in the intake
@@ -67,6 +67,16 @@ type loop struct {
 type probeResult struct {
 	hop     delegation.NextHop
 	answers bool
+	asked   bool // else nothing is known
+}
+
+// tell brings the result to the core.
+func (p probeResult) tell(core *relay6.Relay, now instant.Now, eff *relay6.Effects) {
+	if p.asked {
+		core.Probed(now, p.hop, p.answers, eff)
+	} else {
+		core.Unprobed(now, p.hop, eff)
+	}
 }
 
 // idle is the longest that the loop sleeps: the watchdog and the clock's
@@ -122,7 +132,7 @@ func (l *loop) run(ctx context.Context) error {
 			l.carryOut(ctx)
 		case p := <-l.probed:
 			l.at = service.Now()
-			l.decideOn(ctx, func(n instant.Now, eff *relay6.Effects) { l.core.Probed(n, p.hop, p.answers, eff) })
+			l.decideOn(ctx, func(n instant.Now, eff *relay6.Effects) { p.tell(l.core, n, eff) })
 			l.carryOut(ctx)
 		case call := <-l.calls:
 			l.at = service.Now()
@@ -378,17 +388,17 @@ const probeTimeout = 3 * time.Second
 // runProbe asks one next hop; the core bounds how many there are. A probe that
 // was cut short tells nothing.
 func (l *loop) runProbe(ctx context.Context, p relay6.Probe) {
-	answers := false
+	answers, asked := false, true
 	if p.Index != 0 {
 		bounded, cancel := context.WithTimeout(ctx, probeTimeout)
-		answers = l.probe(bounded, p)
+		answers, asked = l.probe(bounded, p)
 		cancel()
 	}
 	if ctx.Err() != nil {
 		return
 	}
 	select {
-	case l.probed <- probeResult{p.Hop, answers}:
+	case l.probed <- probeResult{p.Hop, answers, asked}:
 	case <-ctx.Done():
 	}
 }

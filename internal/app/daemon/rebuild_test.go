@@ -155,7 +155,7 @@ func TestProbeCutShortTellsNothing(t *testing.T) {
 	l, _ := newQuietLoop(t)
 	l.probed = make(chan probeResult, 1)
 	ctx, cancel := context.WithCancel(t.Context())
-	l.probe = func(context.Context, relay6.Probe) bool { cancel(); return false }
+	l.probe = func(context.Context, relay6.Probe) (bool, bool) { cancel(); return false, true }
 	l.runProbe(ctx, relay6.Probe{Index: linkA})
 	if len(l.probed) != 0 {
 		t.Errorf("told %+v", <-l.probed)

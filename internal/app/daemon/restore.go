@@ -18,17 +18,16 @@ import (
 	"fairlead/internal/host/store"
 )
 
-// answers reports whether a next hop still answers. Where it cannot be asked, it
-// counts as there: then nobody takes its place.
-func (d *daemon) answers(ctx context.Context, p relay6.Probe) bool {
+// answers reports whether a next hop answers, and whether it could be asked.
+func (d *daemon) answers(ctx context.Context, p relay6.Probe) (there, asked bool) {
 	there, err := probe.Answers(ctx, p.Index, p.Hop.Addr, p.Hop.LinkLayer)
 	if err != nil {
 		if times, due := d.loop.notes.once.due("probe "+p.Hop.Link, service.Now().Boot); due && ctx.Err() == nil {
 			d.log.Warn("next hop not probed", "link", p.Hop.Link, "error", err, "times", times)
 		}
-		return true
+		return false, false
 	}
-	return there
+	return there, true
 }
 
 func (d *daemon) coreConfig(cfg *config.Config) *relay6.Config {

@@ -16,6 +16,9 @@ type Reading struct {
 	more     map[routeID][]reached // of which there are several
 }
 
+// HasElements reports whether elements were read, and not only routes.
+func (r *Reading) HasElements() bool { return r.elements != nil }
+
 // names numbers interface names.
 type names struct {
 	ids   map[string]uint32

@@ -170,3 +170,23 @@ func TestOtherAddressesAreBounded(t *testing.T) {
 		t.Errorf("%d probes after a minute, want one more than 256", got)
 	}
 }
+
+// Where nobody could be asked nothing moves: neither the next hop of a holder to its
+// other address, nor a prefix to another client.
+func TestNextHopThatCannotBeAsked(t *testing.T) {
+	w := newWorld(t, movePolicy(delegation.MoveProbe))
+	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
+	w.exchange(secondAddress, dhcp6.Renew, iaPD(1, prefix("2001:db8:100::/56", 900)))
+	w.exchange(bob, dhcp6.Request, iaPD(1, prefix("2001:db8:100::/56", 900)))
+	if len(w.probes) != 2 {
+		t.Fatalf("probes %+v, want one of each address", w.probes)
+	}
+	for _, p := range w.probes {
+		w.core.Unprobed(w.now, p.Hop, &w.eff)
+		w.carryOut()
+	}
+	w.wants("lan0 2001:db8:100::/56 via fe80::a for 15m0s")
+	if got := w.core.Totals().Refusals["still-answers"]; got != 1 {
+		t.Errorf("%d grants refused because the holder counts as there, want 1", got)
+	}
+}

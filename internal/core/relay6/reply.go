@@ -39,7 +39,7 @@ func (r *Relay) handleReply(now instant.Now, l *link, p *Packet, eff *Effects) {
 	}
 	r.heard(now, peer, dhcp6.MessageType(inner[0]), eff)
 	to, d := r.addressee(now, m, inner)
-	r.peers[peer.Name].owed.answered(to.index(), m.PeerAddress())
+	r.peers[peer.Name].owed.answered(to.index(), answeredClient(m, inner))
 	if d != delivered {
 		r.drop(l, p, d, eff)
 		return
@@ -49,6 +49,17 @@ func (r *Relay) handleReply(now instant.Now, l *link, p *Packet, eff *Effects) {
 		r.traceArrival(eff, to.link, to.client, inner, "server says", peer.Name)
 	}
 	r.deliver(now, p, to, nil, eff)
+}
+
+// answeredClient is whose message a Relay-reply answers, as it was counted when it was
+// forwarded: of the layers below ours the outermost has its address.
+func answeredClient(m dhcp6.RelayMessage, inner []byte) netip.Addr {
+	if dhcp6.MessageType(inner[0]) == dhcp6.RelayReply {
+		if below, err := dhcp6.ParseRelay(inner); err == nil {
+			return below.PeerAddress()
+		}
+	}
+	return m.PeerAddress()
 }
 
 // delivered is no reason to drop.
@@ -250,6 +261,18 @@ func (r *Relay) probe(hop delegation.NextHop, eff *Effects) {
 // there, and decides on the Reply that waited for it.
 func (r *Relay) Probed(now instant.Now, hop delegation.NextHop, answers bool, eff *Effects) {
 	r.otherAnswered(now, hop, answers, eff)
+	r.heldAnswered(now, hop, answers, eff)
+}
+
+// Unprobed takes in that a next hop could not be asked. Then nothing moves: who is
+// there counts as there, and where nobody is known to be counts as empty.
+func (r *Relay) Unprobed(now instant.Now, hop delegation.NextHop, eff *Effects) {
+	r.otherAnswered(now, hop, false, eff)
+	r.heldAnswered(now, hop, true, eff)
+}
+
+// heldAnswered decides on the Reply that waited for the answer of a next hop.
+func (r *Relay) heldAnswered(now instant.Now, hop delegation.NextHop, answers bool, eff *Effects) {
 	h := r.held[hop]
 	if h == nil {
 		return

@@ -80,6 +80,9 @@ func (r *Relay) AuditPart(c *hoststate.Comparison, reading *hoststate.Reading, e
 		return nil, true, false
 	}
 	ops, found, done := c.Next(nil, reading, partOfAudit)
+	if done && reading.HasElements() {
+		clear(r.uninstalled) // it is mended with the rest; what fails again is told again
+	}
 	r.install(ops, eff)
 	return found, done, true
 }

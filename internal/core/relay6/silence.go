@@ -154,20 +154,42 @@ func (r *Relay) asked(now instant.Instant, l *link, p *Packet, h *header, peer *
 	if !owesAnswer(t) {
 		return
 	}
+	if namesServer(t) {
+		holds := (h.fromClient || h.firstHop) && r.holdsOf(l, message, peer)
+		if holds && (t == dhcp6.Request || t == dhcp6.Renew) {
+			s.owed.holder.ask(now)
+		}
+		if !holds && !r.onlyServer(peer) {
+			return // it names one server, and the others discard it (RFC 8415 section 16)
+		}
+	}
 	s.owed.ask(now, l.Index, h.client)
-	if t != dhcp6.Request && t != dhcp6.Renew || !h.fromClient && !h.firstHop {
-		return
-	}
-	if s.owed.holder.asked {
-		return
-	}
+}
+
+// namesServer reports whether messages of a type are for the server alone that they
+// name (RFC 8415 sections 16.4, 16.6, 16.8, 16.9).
+func namesServer(t dhcp6.MessageType) bool {
+	return t == dhcp6.Request || t == dhcp6.Renew || t == dhcp6.Release || t == dhcp6.Decline
+}
+
+// holdsOf reports whether the client of a message holds anything of a server.
+func (r *Relay) holdsOf(l *link, message []byte, server *trust.Peer) bool {
 	m, err := dhcp6.ParseMessage(message)
 	if err != nil {
-		return
+		return false
 	}
-	if client, ok := m.ClientID(); ok && r.table.HoldsOf(l.Name, client, peer.Name) {
-		s.owed.holder.ask(now)
+	client, ok := m.ClientID()
+	return ok && r.table.HoldsOf(l.Name, client, server.Name)
+}
+
+// onlyServer reports whether there is no other server than this one.
+func (r *Relay) onlyServer(server *trust.Peer) bool {
+	for i := range r.cfg.Peers {
+		if p := &r.cfg.Peers[i]; p.Role == trust.Server && p.Name != server.Name {
+			return false
+		}
 	}
+	return true
 }
 
 // heard takes in that a peer said something.

@@ -250,3 +250,52 @@ func TestServerUnreachable(t *testing.T) {
 		t.Errorf("view after an answer %+v", v)
 	}
 }
+
+// waitsOn is how many clients wait for an answer of a server, by what status shows.
+func (w *world) waitsOn(server string) int {
+	for _, p := range w.core.Peers(w.now) {
+		if p.Name == server {
+			return len(p.Waiting)
+		}
+	}
+	w.Fatalf("no peer %s", server)
+	return 0
+}
+
+// A message that names a server is not owed an answer by the other servers, which
+// discard it: only a server of whose leases the client holds one counts, and one that
+// is alone.
+func TestMessagesThatNameAServer(t *testing.T) {
+	w := newWorld(t, func(c *relay6.Config) { c.Peers = append(c.Peers, server("srv2", "2001:db8:ffff::2")) })
+	forwarded := w.seeks(alice, dhcp6.Request)
+	w.serves(w.answer(forwarded, w.reply(alice, iaPD(1, prefix("2001:db8:100::/56", 3600)))))
+	for range 4 {
+		w.seeks(alice, dhcp6.Renew)
+		w.sleep(5 * time.Second)
+	}
+	if n := w.waitsOn("srv2"); n != 0 {
+		t.Errorf("%d clients wait for the server that their messages do not name", n)
+	}
+	if n := w.waitsOn("srv"); n != 1 {
+		t.Errorf("%d clients wait for the server of their lease, want one", n)
+	}
+}
+
+// What a relay below forwarded is answered when the Relay-reply for its client comes.
+func TestClientsBelowARelayAreAnswered(t *testing.T) {
+	w := newWorld(t, rule(func(r *relay6.LinkRule) { r.Trusted = true }))
+	below := dhcp6.AppendRelayHeader(nil, dhcp6.RelayForward, 0, addr("2001:db8:7::1"), addr("fe80::77"))
+	below = dhcp6.AppendOption(below, dhcp6.OptionRelayMessage, message(dhcp6.Solicit, 7, clientID(alice.duid)))
+	relay := client{lan0Index, "", "fe80::99", mac("02:00:5e:00:53:99")}
+	for range 3 {
+		sent := w.says(relay, below)
+		if len(sent) != 1 {
+			t.Fatalf("%d datagrams forwarded, want one (drops %v)", len(sent), w.drops)
+		}
+		w.serves(w.answer(sent[0].Payload, message(dhcp6.Advertise, 7, clientID(alice.duid))))
+		w.sleep(6 * time.Second)
+	}
+	if n := w.waitsOn("srv"); n != 0 {
+		t.Errorf("%d clients wait although each was answered", n)
+	}
+}
