@@ -96,6 +96,7 @@ func writeLinks(out io.Writer, links []control.Link) error {
 	}
 	g := newGrid("link", "state", "clients", "link-address", "vrf", "prefixes", "limit", "received", "delivered", "dropped", "refused")
 	g.right(6, 7, 8, 9, 10, 11)
+	var missing []string
 	for i := range links {
 		l := &links[i]
 		c := &l.Counters
@@ -103,9 +104,16 @@ func writeLinks(out io.Writer, links []control.Link) error {
 		if l.LinkAddress.IsValid() {
 			address = l.LinkAddress.String()
 		}
+		if l.LinkAddressMissing {
+			address += " *"
+			missing = []string{"* no longer on the link: used for an hour at most"}
+		}
 		g.row(l.Name, stateWord(l), facing(l), address, dash(l.VRF), l.Prefixes, dash(l.Limit), sum(c.Received), sum(c.Delivered), sum(c.Drops), c.Refused)
 	}
-	return g.write(out)
+	if err := g.write(out); err != nil {
+		return err
+	}
+	return writeLines(out, "", missing)
 }
 
 func writeLink(out io.Writer, l control.Link) error {
@@ -125,7 +133,11 @@ func writeLink(out io.Writer, l control.Link) error {
 	g.row("vrf", dash(l.VRF))
 	g.row("table", l.Table)
 	g.row("addresses", dash(strings.Join(addresses, " ")))
-	g.row("link-address", l.LinkAddress)
+	address := l.LinkAddress.String()
+	if l.LinkAddressMissing {
+		address += " (no longer on the link: used for an hour at most)"
+	}
+	g.row("link-address", address)
 	g.row("interface-id", dash(l.InterfaceID))
 	g.row("delegations", fmt.Sprintf("%s of at most %d, %s", count(l.Prefixes, "prefix", "prefixes"), l.Limit, count(l.Assigned, "address", "addresses")))
 	g.row("received", dash(countsText(c.Received)))

@@ -59,7 +59,7 @@ func LinkOf(v *relay6.LinkView) Link {
 		Name: v.Name, Index: v.Index, ClientFacing: v.ClientFacing, Up: v.Up, Running: v.Running,
 		PointToPoint: v.PointToPoint, Shared: v.Shared, Trusted: v.Trusted, MTU: v.MTU,
 		LinkLayer: v.LinkLayer.String(), VRF: v.VRF, Table: v.Table, Addresses: addrs,
-		LinkAddress: v.LinkAddress, InterfaceID: v.InterfaceID,
+		LinkAddress: v.LinkAddress, LinkAddressMissing: v.Missing, InterfaceID: v.InterfaceID,
 		Limit: v.Limit, Prefixes: v.Prefixes, Assigned: v.Addresses,
 		Counters: LinkCountersOf(&v.Counters),
 	}
@@ -67,10 +67,14 @@ func LinkOf(v *relay6.LinkView) Link {
 
 // LinkCountsOf are the same link's figures for the metrics.
 func LinkCountsOf(v *relay6.LinkView) LinkCounts {
-	return LinkCounts{
+	c := LinkCounts{
 		Link: v.Name, ClientFacing: v.ClientFacing, Up: v.Up && v.Running, Limit: v.Limit, Prefixes: v.Prefixes, Addresses: v.Addresses,
 		LinkCounters: LinkCountersOf(&v.Counters),
 	}
+	if v.Missing {
+		c.Missing = v.LinkAddress
+	}
+	return c
 }
 
 // LinkCountersOf leaves out what is 0.

@@ -1,6 +1,9 @@
 package control
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // Counters are the figures behind the metrics, of one moment. Everything that
 // names one of many (links, peers) is bounded by the configuration and the host.
@@ -49,6 +52,7 @@ type LinkCounts struct {
 	Limit        int  // delegated prefixes at most
 	Prefixes     int
 	Addresses    int
+	Missing      netip.Addr // a link-address that its link has lost, and that is used for a time; invalid: none is
 	LinkCounters
 }
 

@@ -21,11 +21,14 @@ type Link struct {
 	Table        uint32         `json:"table"`
 	Addresses    []netip.Prefix `json:"addresses"`
 	LinkAddress  netip.Addr     `json:"link_address"` // as in relay messages; "" if there is none
-	InterfaceID  string         `json:"interface_id"`
-	Limit        int            `json:"limit"` // delegated prefixes at most; 0: not client-facing
-	Prefixes     int            `json:"delegated_prefixes"`
-	Assigned     int            `json:"assigned_addresses"`
-	Counters     LinkCounters   `json:"counters"`
+	// LinkAddressMissing: the address is no longer on the link that had it, and
+	// stands for it for an hour at most.
+	LinkAddressMissing bool         `json:"link_address_missing"`
+	InterfaceID        string       `json:"interface_id"`
+	Limit              int          `json:"limit"` // delegated prefixes at most; 0: not client-facing
+	Prefixes           int          `json:"delegated_prefixes"`
+	Assigned           int          `json:"assigned_addresses"`
+	Counters           LinkCounters `json:"counters"`
 }
 
 // LinkCounters count what happened on a link. Message types are in lower case,

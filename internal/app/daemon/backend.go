@@ -95,6 +95,10 @@ func (d *daemon) degraded(c *control.Counters, peers []control.Peer) []string {
 	if filterErr != nil {
 		add(true, "filter: "+filterErr.Error())
 	}
+	for i := range c.Links {
+		l := &c.Links[i]
+		add(l.Missing.IsValid(), fmt.Sprintf("link %s: its link-address %s is no longer there, and is used for an hour at most", l.Link, l.Missing))
+	}
 	for _, who := range d.rivals.names() {
 		words = append(words, "port: "+who+" has a socket at our port, and may get what is meant for us")
 	}

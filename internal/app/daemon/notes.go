@@ -131,7 +131,7 @@ func levelOf(note *relay6.Note) slog.Level {
 		return delegationLevel(note.Event.Kind)
 	case relay6.NoteTrace:
 		return slog.LevelDebug
-	case relay6.NoteRelease, relay6.NoteServerUnicast, relay6.NoteLimit, relay6.NoteStore, relay6.NoteForeign, relay6.NoteClock:
+	case relay6.NoteRelease, relay6.NoteServerUnicast, relay6.NoteLimit, relay6.NoteLinkAddress, relay6.NoteStore, relay6.NoteForeign, relay6.NoteClock:
 		return slog.LevelWarn
 	case relay6.NotePeer:
 		if note.Reason != "" || note.Err != nil { // it is about something that is wrong

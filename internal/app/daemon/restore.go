@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"runtime/debug"
 	"time"
 
@@ -64,6 +65,10 @@ func (d *daemon) coreOf(n instant.Now, eff *relay6.Effects) (*relay6.Relay, erro
 	}
 	core.SetTrace(d.trace())
 	core.Start(eff)
+	k := keepsake{log: d.log, from: d.store}
+	if err := k.readAddresses(core.SettleAddress); err != nil {
+		return nil, err
+	}
 	links, err := d.nl.Snapshot()
 	if err != nil {
 		return nil, err
@@ -72,7 +77,6 @@ func (d *daemon) coreOf(n instant.Now, eff *relay6.Effects) (*relay6.Relay, erro
 		d.loop.net.know(l)
 		core.SetLink(l, eff)
 	}
-	k := keepsake{log: d.log, from: d.store}
 	if err := k.readBlocks(); err != nil {
 		return nil, err
 	}
@@ -121,6 +125,20 @@ func (s *keepsake) readBlocks() error {
 			return true
 		}
 		s.blocks = append(s.blocks, b)
+		return true
+	})
+}
+
+// readAddresses yields the settled addresses of links.
+func (s *keepsake) readAddresses(settle func(link string, p netip.Prefix)) error {
+	lo, hi := relay6.AddressRange()
+	return s.from.Scan(lo, hi, func(k, v []byte) bool {
+		link, p, err := relay6.ParseAddress(k, v)
+		if err != nil {
+			s.odd(k, err)
+			return true
+		}
+		settle(link, p)
 		return true
 	})
 }

@@ -30,6 +30,8 @@ type Link struct {
 	Addrs        []netip.Prefix // address and on-link prefix length, in the kernel's order, tentative and failed ones left out
 	Peers        []netip.Addr   // addresses at the other end that the kernel knows, of a point-to-point interface
 	CarrierDowns uint32         // how often a point-to-point interface has lost its carrier
+	Deprecated   []netip.Addr   // of these: whose preferred lifetime has ended
+	Temporary    []netip.Addr   // of these: that the host makes and gives up by itself (RFC 8981)
 }
 
 // FilterMode is how strictly sources are checked on a client-facing link (RFC

@@ -29,6 +29,7 @@ type pending struct {
 
 	trace        *Note // of the message that waits for it, where that is traced
 	traceExtends bool
+	addresses    []string // links whose settled addresses are in it
 }
 
 // durable reports whether nothing is lost if the change is not kept.

@@ -108,6 +108,7 @@ const (
 	NoteServerUnicast                     // a server allows unicast, which passes the relay by
 	NoteLimit                             // a Request was not forwarded: a limit is met
 	NoteLink                              // a link appeared, changed or vanished
+	NoteLinkAddress                       // the link-address of a link where clients hold leases changed
 	NoteStore                             // what could not be kept or installed: Err is set
 	NoteForeign                           // the kernel has another's route, or ours was changed
 	NoteTrace                             // one step of a message that is traced
@@ -115,7 +116,7 @@ const (
 	NotePeer                              // a server fell silent, cannot be reached, answers again, or is chosen
 )
 
-var noteNames = [...]string{"", "delegation", "release-mismatch", "server-unicast", "limit", "link", "store", "foreign", "trace", "clock", "peer"}
+var noteNames = [...]string{"", "delegation", "release-mismatch", "server-unicast", "limit", "link", "link-address", "store", "foreign", "trace", "clock", "peer"}
 
 func (k NoteKind) String() string { return noteNames[k] }
 

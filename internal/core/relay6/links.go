@@ -18,9 +18,10 @@ type link struct {
 	hoststate.Link
 	rule        *LinkRule // nil: not client-facing
 	policy      delegation.Policy
-	interfaceID string     // what option 18 holds for this link
-	idOptional  bool       // it is sent only where the link-address does not identify the link
-	address     netip.Addr // link-address for clients; invalid: none to be had
+	interfaceID string       // what option 18 holds for this link
+	idOptional  bool         // it is sent only where the link-address does not identify the link
+	address     netip.Addr   // link-address for clients; invalid: none to be had
+	former      []netip.Addr // what that was before, the last first
 	claims      []netip.Addr
 	counters    LinkCounters
 	line        uint32   // that a point-to-point link is; see hoststate.State.Line
@@ -114,11 +115,12 @@ func (r *Relay) SetLink(h hoststate.Link, eff *Effects) {
 			ops = r.put(ops, &d)
 		}
 	}
-	ops = r.applyRule(l, ops)
+	ops = r.applyRule(l, ops, eff)
 	if renamed {
 		r.hadID(id, l)
 	}
 	r.install(ops, eff)
+	r.takeOver(l, eff)
 }
 
 // stranded reports whether a delegation's link is in another VRF, where the
@@ -181,7 +183,7 @@ func (r *Relay) dropLink(l *link, eff *Effects) {
 	r.forgetIDs(l)
 	r.claim(l, nil)
 	r.install(r.host.RemoveLink(nil, l.Name), eff)
-	r.resolveBorrowers(l.Name)
+	r.resolveBorrowers(l.Name, eff)
 	eff.note(Note{Kind: NoteLink, Link: l.Name, Text: "link vanished"})
 }
 
@@ -206,7 +208,7 @@ func (r *Relay) ruleUnder(cfg *Config, peers *trust.Set, name string) *LinkRule 
 }
 
 // applyRule works out what the configuration means for a link as it now is.
-func (r *Relay) applyRule(l *link, ops []hoststate.Op) []hoststate.Op {
+func (r *Relay) applyRule(l *link, ops []hoststate.Op, eff *Effects) []hoststate.Op {
 	r.byInterfaceID.remove(l.interfaceID, l)
 	l.rule = r.ruleFor(l.Name)
 	l.interfaceID, l.idOptional = l.Name, false
@@ -219,8 +221,8 @@ func (r *Relay) applyRule(l *link, ops []hoststate.Op) []hoststate.Op {
 		}
 	}
 	r.byInterfaceID.add(l.interfaceID, l)
-	r.resolveAddress(l)
-	r.resolveBorrowers(l.Name)
+	r.resolveAddress(l, eff)
+	r.resolveBorrowers(l.Name, eff)
 	if l.rule == nil {
 		return r.host.SetPolicy(ops, l.Name, nil)
 	}
@@ -253,8 +255,10 @@ func (rule *LinkRule) resolve(h *hoststate.Link) (hoststate.Policy, delegation.P
 
 // resolveAddress settles the link-address for clients on l, and which addresses
 // name l in a Relay-reply.
-func (r *Relay) resolveAddress(l *link) {
+func (r *Relay) resolveAddress(l *link, eff *Effects) {
+	before := l.address
 	l.address = r.chooseAddress(l)
+	r.noteAddress(l, before, eff)
 	names := make([]netip.Addr, 0, len(l.Addrs)+1)
 	if l.address.IsValid() {
 		names = append(names, l.address)
@@ -272,7 +276,7 @@ func (r *Relay) resolveAddress(l *link) {
 // local one, then one borrowed from another interface, and a link-local address
 // only as the last resort.
 func (r *Relay) chooseAddress(l *link) netip.Addr {
-	own := bestAddress(l.Addrs)
+	own := r.ownAddress(l)
 	switch {
 	case l.rule == nil:
 		return own
@@ -282,7 +286,7 @@ func (r *Relay) chooseAddress(l *link) netip.Addr {
 		return own
 	}
 	if lender := r.byName[l.rule.Borrow]; lender != nil {
-		if a := bestAddress(lender.Addrs); rank(a) < rankLinkLocal {
+		if a := r.ownAddress(lender); rank(a) < rankLinkLocal {
 			return a
 		}
 	}
@@ -290,13 +294,13 @@ func (r *Relay) chooseAddress(l *link) netip.Addr {
 }
 
 // resolveBorrowers brings up to date whoever uses an address of a link.
-func (r *Relay) resolveBorrowers(lender string) {
+func (r *Relay) resolveBorrowers(lender string, eff *Effects) {
 	if !slices.ContainsFunc(r.cfg.Links, func(rule LinkRule) bool { return rule.Borrow == lender }) {
 		return
 	}
 	for _, l := range r.byName {
 		if l.rule != nil && l.rule.Borrow == lender {
-			r.resolveAddress(l)
+			r.resolveAddress(l, eff)
 		}
 	}
 }
@@ -320,22 +324,13 @@ func rank(a netip.Addr) int {
 	return rankGlobal
 }
 
-func bestAddress(addrs []netip.Prefix) netip.Addr {
-	best := netip.Addr{}
-	for _, p := range addrs {
-		if rank(p.Addr()) < rank(best) {
-			best = p.Addr()
-		}
-	}
-	return best
-}
-
 // LinkView is what can be seen of a link.
 type LinkView struct {
 	hoststate.Link
 	ClientFacing bool
 	Shared       bool
 	LinkAddress  netip.Addr
+	Missing      bool // LinkAddress is no longer on the link that had it
 	InterfaceID  string
 	Trusted      bool
 	Limit        int
@@ -349,7 +344,7 @@ func (r *Relay) Links() []LinkView {
 	all := make([]LinkView, 0, len(r.byName))
 	for _, l := range r.byName {
 		v := LinkView{
-			Link: l.Link, ClientFacing: l.rule != nil, LinkAddress: l.address, InterfaceID: r.sentInterfaceID(l),
+			Link: l.Link, ClientFacing: l.rule != nil, LinkAddress: l.address, InterfaceID: r.sentInterfaceID(l), Missing: r.missing(l),
 			Prefixes: r.table.LinkLen(l.Name, delegation.Prefix), Addresses: r.table.LinkLen(l.Name, delegation.Address), Counters: l.counters,
 		}
 		if l.rule != nil {

@@ -206,7 +206,7 @@ func TestHollowDevicesNeverFaceClients(t *testing.T) {
 // An unnumbered link uses the address that it borrows, as it comes and goes.
 func TestBorrowedLinkAddress(t *testing.T) {
 	w := newWorld(t, rule(func(r *relay6.LinkRule) { r.Borrow = "up0" }))
-	w.setLink("lan0", func(l *hoststate.Link) { l.Addrs = l.Addrs[:1] })
+	w.anew("lan0", func(l *hoststate.Link) { l.Addrs = l.Addrs[:1] })
 	link := func() netip.Addr { return readLayer(t, w.says(alice, message(dhcp6.Solicit, 1))[0].Payload).link }
 	if got := link(); got != addr(localAddr) {
 		t.Errorf("link-address %v, want up0's %s", got, localAddr)
@@ -216,6 +216,7 @@ func TestBorrowedLinkAddress(t *testing.T) {
 		t.Errorf("link-address %v, want up0's new one", got)
 	}
 	w.setLink("up0", func(l *hoststate.Link) { l.Addrs = nil })
+	w.sleep(2 * time.Hour) // for an hour it would stand for the lost one
 	if got := link(); got != addr("fe80::10") {
 		t.Errorf("link-address %v, want the last resort fe80::10", got)
 	}

@@ -48,6 +48,8 @@ type Relay struct {
 	formerIDs     map[string]formerID
 	gone          goneCounters
 	reserved      reserved
+	settled       map[string]*settledAddress // by link
+	lapseAt       instant.Instant            // when lapse has something to do
 	neighbours    neighbours
 	releases      releases
 
@@ -70,6 +72,8 @@ type Relay struct {
 	historySeq  uint16
 	orphansEnd  instant.Instant // means something while there are orphans
 	wallKept    time.Time       // the newest wall time that was given to be kept
+
+	unkeptAddresses map[string]struct{} // links whose settled addresses the store has not got
 
 	unknown  [drops]uint64 // datagrams of interfaces that are not known
 	sum      Traffic       // of all links that ever were, and of unknown
@@ -151,6 +155,10 @@ func New(cfg *Config, bootID string) *Relay {
 		uninstalled:   make(map[placeKey]struct{}),
 		held:          make(map[delegation.NextHop]*heldReply),
 		others:        make(map[delegation.NextHop]*otherAddress),
+
+		unkeptAddresses: make(map[string]struct{}),
+		settled:         make(map[string]*settledAddress),
+		lapseAt:         instant.Never,
 	}
 	r.reserved.reset()
 	r.configure(cfg)
@@ -182,7 +190,7 @@ func (r *Relay) Reconfigure(cfg *Config, eff *Effects) {
 	r.configure(cfg)
 	r.install(r.host.SetAggregates(nil, cfg.Aggregates), eff)
 	for _, name := range slices.Sorted(maps.Keys(r.byName)) {
-		r.install(r.applyRule(r.byName[name], nil), eff)
+		r.install(r.applyRule(r.byName[name], nil, eff), eff)
 	}
 	for _, name := range r.lostLinks() {
 		r.install(r.applyLostPolicy(name), eff)
@@ -257,8 +265,11 @@ func (r *Relay) LastChange() ChangeID { return r.lastChange }
 // Deadline is when Tick wants to be called; false if nothing is due.
 func (r *Relay) Deadline() (instant.Instant, bool) {
 	at, ok := r.table.Deadline()
-	if len(r.unkept) > 0 && (!ok || r.retryAt < at) {
+	if r.lacks() && (!ok || r.retryAt < at) {
 		at, ok = r.retryAt, true
+	}
+	if r.lapseAt != instant.Never && (!ok || r.lapseAt < at) {
+		at, ok = r.lapseAt, true
 	}
 	for _, s := range r.peers {
 		if silent, may := s.silentAt(); may && (!ok || silent < at) {
@@ -270,6 +281,9 @@ func (r *Relay) Deadline() (instant.Instant, bool) {
 	}
 	return at, ok
 }
+
+// lacks reports whether the store has not got everything.
+func (r *Relay) lacks() bool { return len(r.unkept)+len(r.unkeptAddresses) > 0 }
 
 // retryEvery is how long what could not be kept waits for the next try.
 const retryEvery = 2 * time.Second
@@ -285,7 +299,10 @@ func (r *Relay) Tick(now instant.Now, eff *Effects) {
 		r.commit(now, rest[:n], eff)
 		rest = rest[n:]
 	}
-	if len(r.unkept) > 0 && r.retryAt <= now.Boot {
+	if r.lapseAt <= now.Boot {
+		r.lapse(now, eff)
+	}
+	if r.lacks() && r.retryAt <= now.Boot {
 		r.keepAgain(now, eff)
 	}
 	r.tickPeers(now, eff)

@@ -35,7 +35,8 @@ func (r *Relay) rename(l *link, to *hoststate.Link, eff *Effects) (ops []hoststa
 	delete(r.byName, old)
 	r.byName[name] = l
 	l.Name = name
-	r.resolveBorrowers(old)
+	r.renameAddress(old, name)
+	r.resolveBorrowers(old, eff)
 	eff.note(Note{Kind: NoteLink, Link: name, Text: "link renamed", Reason: "it was " + old})
 	return r.host.Rename(ops, old, name)
 }

@@ -30,6 +30,7 @@ func (r *Relay) Restore(now instant.Now, records iter.Seq[delegation.Record], bl
 	for _, name := range r.lostLinks() {
 		r.install(r.applyLostPolicy(name), eff)
 	}
+	r.tellAddressesSince(eff)
 	for d := range r.table.All() {
 		if !r.stranded(&d) {
 			r.host.PutSilently(r.lease(&d))

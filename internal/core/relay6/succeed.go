@@ -16,6 +16,7 @@ func (r *Relay) Succeed(old *Relay) {
 	r.met = old.met
 	r.table.ChargeAs(old.table)
 	r.unknown, r.sum, r.refusals, r.unicast, r.failures = old.unknown, old.sum, old.refusals, old.unicast, old.failures
+	r.settled, r.unkeptAddresses, r.lapseAt = old.settled, old.unkeptAddresses, old.lapseAt
 	for name, s := range old.peers {
 		if r.peers[name] != nil {
 			r.peers[name] = s

@@ -52,7 +52,7 @@ func (w *world) traceEffects() {
 
 func (w *world) traceKeep(k relay6.KeepOp) {
 	switch {
-	case w.trace == nil || k.Key[0] == 'm':
+	case w.trace == nil || k.Key[0] == 'm' || k.Key[0] == 'a':
 	case k.Key[0] == 'h':
 		past, err := relay6.ParsePast(k.Key, k.Value)
 		if err != nil {

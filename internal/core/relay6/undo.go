@@ -17,6 +17,9 @@ func (r *Relay) undo(now instant.Now, id ChangeID, p *pending, eff *Effects) {
 	if len(r.unkept) == 0 {
 		r.retryAt = now.Boot.After(retryEvery)
 	}
+	for _, name := range p.addresses {
+		r.unkeptAddresses[name] = struct{}{}
+	}
 	var ops []hoststate.Op
 	for i := len(p.deeds) - 1; i >= 0; i-- {
 		d := &p.deeds[i]
@@ -101,6 +104,7 @@ func (r *Relay) keepAgain(now instant.Now, eff *Effects) {
 		p.deeds = append(p.deeds, deed{kind: kind, place: k, link: d.Link, client: d.Client})
 		delete(r.unkept, k)
 	}
+	c.Keep, p.addresses = r.keepAddresses(c.Keep)
 	r.retryAt = now.Boot.After(retryEvery)
 	if len(c.Keep) > 0 {
 		r.change(c, p, eff)

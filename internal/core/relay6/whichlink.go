@@ -69,10 +69,20 @@ func (r *Relay) sentInterfaceID(l *link) string {
 }
 
 // linkByAddress is the link that a Relay-reply's link-address names: by one of
-// its addresses, else by a prefix on it.
+// its addresses, else by one that was its link-address before, else by a prefix on
+// it.
 func (r *Relay) linkByAddress(a netip.Addr) *link {
 	if named := r.byAddress[a]; len(named) > 0 {
 		return only(named)
+	}
+	var had []*link
+	for _, l := range r.byName {
+		if s := r.settled[l.Name]; slices.Contains(l.former, a) || s != nil && s.Addr() == a {
+			had = append(had, l)
+		}
+	}
+	if len(had) > 0 {
+		return only(had)
 	}
 	var inside *link
 	for _, l := range r.byName {

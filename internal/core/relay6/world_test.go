@@ -146,6 +146,11 @@ func policy(change func(*delegation.Policy)) func(*relay6.Config) {
 // then what was kept, then a look at the kernel.
 func (w *world) start() {
 	w.core = relay6.New(w.cfg, w.bootID)
+	for key, value := range w.store {
+		if link, p, err := relay6.ParseAddress([]byte(key), value); err == nil {
+			w.core.SettleAddress(link, p)
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(w.links)) {
 		l := w.links[name]
 		w.kernel.link(l.Index, l.Up)

@@ -29,6 +29,8 @@ type addresses struct {
 	all   []netip.Prefix
 	peers []netip.Addr
 	born  uint32
+
+	deprecated, temporary []netip.Addr
 }
 
 func (a *addresses) add(got *address) {
@@ -39,11 +41,21 @@ func (a *addresses) add(got *address) {
 	if got.prefix.Addr().IsLinkLocalUnicast() {
 		a.born = max(a.born, got.born)
 	}
+	if got.flags&unix.IFA_F_DEPRECATED != 0 {
+		a.deprecated = append(a.deprecated, got.prefix.Addr())
+	}
+	if got.flags&unix.IFA_F_TEMPORARY != 0 {
+		a.temporary = append(a.temporary, got.prefix.Addr())
+	}
 }
 
-func (d *device) addresses() addresses { return addresses{d.Addrs, d.Peers, d.born} }
+func (d *device) addresses() addresses {
+	return addresses{d.Addrs, d.Peers, d.born, d.Deprecated, d.Temporary}
+}
 
-func (d *device) take(a addresses) { d.Addrs, d.Peers, d.born = a.all, a.peers, a.born }
+func (d *device) take(a addresses) {
+	d.Addrs, d.Peers, d.born, d.Deprecated, d.Temporary = a.all, a.peers, a.born, a.deprecated, a.temporary
+}
 
 const (
 	iflaVRFTable = 1 // IFLA_VRF_TABLE
@@ -114,6 +126,7 @@ type address struct {
 	prefix netip.Prefix // with the on-link prefix's length
 	peer   netip.Addr   // at the other end of a point-to-point interface; invalid: not known
 	born   uint32       // hundredths of a second since the boot
+	flags  uint32       // IFA_F_*
 }
 
 // parseAddr reads the body of an address message. ok is false for an address
@@ -147,7 +160,7 @@ func parseAddr(b []byte) (index int, a address, ok bool) {
 	if local.IsValid() && local != addr {
 		a.peer, addr, bits = addr, local, 128
 	}
-	a.prefix = netip.PrefixFrom(addr, bits)
+	a.prefix, a.flags = netip.PrefixFrom(addr, bits), flags
 	return index, a, addr.IsValid()
 }
 

@@ -258,11 +258,13 @@ func (w *watcher) tell(index int) {
 	}
 	w.told[index] = is
 	is.Addrs, is.Peers = slices.Clone(is.Addrs), slices.Clone(is.Peers)
+	is.Deprecated, is.Temporary = slices.Clone(is.Deprecated), slices.Clone(is.Temporary)
 	w.send(Event{Link: &is})
 }
 
 func equal(a, b hoststate.Link) bool {
 	same := slices.Equal(a.Addrs, b.Addrs) && slices.Equal(a.Peers, b.Peers) && a.CarrierDowns == b.CarrierDowns
+	same = same && slices.Equal(a.Deprecated, b.Deprecated) && slices.Equal(a.Temporary, b.Temporary)
 	return same && a.Index == b.Index && a.Name == b.Name && a.Up == b.Up && a.Running == b.Running &&
 		a.PointToPoint == b.PointToPoint && a.MTU == b.MTU && a.HardwareType == b.HardwareType &&
 		a.LinkLayer == b.LinkLayer && a.VRF == b.VRF && a.Table == b.Table

@@ -321,3 +321,34 @@ func TestWatchEnds(t *testing.T) {
 		}
 	}
 }
+
+// What the kernel says of an address beside its place is told: that its preferred
+// lifetime has ended, and that it is a temporary one.
+func TestWatchAddressFlags(t *testing.T) {
+	c := open(t)
+	run(t, "ip link add c0 type veth peer name p0")
+	run(t, "ip link set c0 up")
+	run(t, "ip link set p0 up")
+	events, err := c.Watch(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lasting := netip.MustParseAddr("2001:db8:1::1")
+	run(t, "ip addr add 2001:db8:1::1/64 dev c0 nodad")
+	e := until(t, events, "the address", link("c0", has("2001:db8:1::1/64")))
+	if len(e.Link.Deprecated)+len(e.Link.Temporary) != 0 {
+		t.Errorf("deprecated %v, temporary %v; want none", e.Link.Deprecated, e.Link.Temporary)
+	}
+	run(t, "ip addr change 2001:db8:1::1/64 dev c0 preferred_lft 0 valid_lft forever")
+	until(t, events, "that it is deprecated", link("c0", func(l hoststate.Link) bool { return slices.Equal(l.Deprecated, []netip.Addr{lasting}) }))
+	run(t, "ip addr change 2001:db8:1::1/64 dev c0 preferred_lft forever valid_lft forever")
+	until(t, events, "that it is preferred again", link("c0", func(l hoststate.Link) bool { return has("2001:db8:1::1/64")(l) && len(l.Deprecated) == 0 }))
+
+	// The kernel makes a temporary address of one with mngtmpaddr (RFC 8981).
+	run(t, "sysctl -qw net.ipv6.conf.c0.use_tempaddr=2")
+	run(t, "ip addr add 2001:db8:5::1/64 dev c0 nodad mngtmpaddr")
+	e = until(t, events, "the temporary address", link("c0", func(l hoststate.Link) bool { return len(l.Temporary) == 1 }))
+	if a := e.Link.Temporary[0]; !netip.MustParsePrefix("2001:db8:5::/64").Contains(a) || a == netip.MustParseAddr("2001:db8:5::1") {
+		t.Errorf("temporary: %v, want another address of 2001:db8:5::/64", a)
+	}
+}

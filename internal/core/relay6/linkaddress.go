@@ -1,0 +1,294 @@
+package relay6
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/trust"
+)
+
+// The link-address tells the server which link a client is on, and so which pools
+// serve it. An address that somebody adds to the link must not change it, nor may
+// an address that is away for a moment.
+
+// settledAddress is the address of a link that is preferred to others as good. It
+// outlives the process: the order in which the kernel lists addresses is not the
+// same after a reboot.
+type settledAddress struct {
+	netip.Prefix                 // the address, with its on-link prefix length
+	missing      bool            // it is not on the link, which is up
+	lapses       instant.Instant // when a missing one is given up; 0: the next Tick says
+}
+
+// missingFor is how long an address that is no longer on its link is still used:
+// an interface that goes down loses its addresses, and whoever set them may take
+// as long to set them again.
+const missingFor = time.Hour
+
+// SettleAddress takes in which address of a link was used in an earlier life of the
+// process. It comes before the links are told of.
+func (r *Relay) SettleAddress(link string, p netip.Prefix) {
+	r.settled[link] = &settledAddress{Prefix: p}
+}
+
+// AddressKey is where the settled address of a link is kept, and AddressRange the
+// range of all such keys.
+func AddressKey(link string) []byte { return append([]byte{'a'}, link...) }
+
+// AddressRange is the range of all keys of settled addresses, for a scan.
+func AddressRange() (from, to []byte) { return []byte{'a'}, []byte{'a' + 1} }
+
+// ParseAddress reads one record of a settled address.
+func ParseAddress(key, value []byte) (link string, p netip.Prefix, err error) {
+	if len(key) < 2 || key[0] != 'a' || len(value) != 17 || value[16] > 128 {
+		return "", p, delegation.ErrRecord
+	}
+	return string(key[1:]), netip.PrefixFrom(netip.AddrFrom16([16]byte(value[:16])), int(value[16])), nil
+}
+
+func addressOp(link string, s *settledAddress) KeepOp {
+	op := KeepOp{Key: AddressKey(link)}
+	if s != nil {
+		a := s.Addr().As16()
+		op.Value = append(a[:], byte(s.Bits()))
+	}
+	return op
+}
+
+// How good an address is as a link-address (RFC 8415 section 19.1.1: "a globally
+// scoped unicast address (i.e., GUA or ULA) from a prefix assigned to the link").
+const (
+	gradeGlobal           = iota
+	gradeUniqueLocal      //
+	gradeGlobalAlone      // an address of full length is from no prefix of the link
+	gradeUniqueLocalAlone //
+	gradeLinkLocal        // the last resort that section 19.1.1 permits
+	gradeNone
+)
+
+func grade(p netip.Prefix) int {
+	alone := 0
+	if p.Bits() == 128 {
+		alone = gradeGlobalAlone - gradeGlobal
+	}
+	switch rank(p.Addr()) {
+	case rankGlobal:
+		return gradeGlobal + alone
+	case rankUniqueLocal:
+		return gradeUniqueLocal + alone
+	case rankLinkLocal:
+		return gradeLinkLocal
+	}
+	return gradeNone
+}
+
+// bestAddress is the best address of a link: by its grade, then one that is not
+// deprecated, then the one before, then the one that has been there longest, which
+// the kernel lists last. A temporary one is none: it changes by itself.
+func bestAddress(h *hoststate.Link, before netip.Addr) netip.Prefix {
+	var best netip.Prefix
+	least := [3]int{gradeNone}
+	for _, p := range h.Addrs {
+		if slices.Contains(h.Temporary, p.Addr()) {
+			continue
+		}
+		is := [3]int{grade(p), truth(slices.Contains(h.Deprecated, p.Addr())), truth(p.Addr() != before)}
+		if is[0] < gradeNone && slices.Compare(is[:], least[:]) <= 0 {
+			best, least = p, is
+		}
+	}
+	return best
+}
+
+func truth(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// ownAddress is the link-address that l has of itself: the best of its addresses,
+// or the settled one for as long as that is missing and nothing as good is there.
+func (r *Relay) ownAddress(l *link) netip.Addr {
+	s := r.settled[l.Name]
+	if s == nil {
+		s = &settledAddress{}
+	}
+	best := bestAddress(&l.Link, s.Addr())
+	if !r.settles(l) {
+		return best.Addr()
+	}
+	if away := s.IsValid() && !l.carries(s.Addr()); !away {
+		s.missing, s.lapses = false, 0
+		if grade(best) < gradeLinkLocal && best != s.Prefix {
+			r.settle(l.Name, best)
+		}
+		return best.Addr()
+	}
+	// The addresses of a link go with it when it goes down: the time of the missing
+	// one begins when it is up again.
+	if s.missing = l.Up; !s.missing {
+		s.lapses = 0
+	} else if s.lapses == 0 {
+		r.lapseAt = 0
+	}
+	if grade(best) > grade(s.Prefix) && !r.isElsewhere(l, s.Addr()) {
+		return s.Addr()
+	}
+	return best.Addr()
+}
+
+// carries reports whether an address is on the link, with whatever prefix.
+func (l *link) carries(a netip.Addr) bool {
+	return slices.ContainsFunc(l.Addrs, func(p netip.Prefix) bool { return p.Addr() == a })
+}
+
+// settles reports whether an address of the link is ever a link-address that we
+// have to choose.
+func (r *Relay) settles(l *link) bool {
+	return l.rule != nil && !l.rule.LinkAddress.IsValid() || l.rule == nil && r.trust.HeardOn(trust.Relay, l.Name) ||
+		slices.ContainsFunc(r.cfg.Links, func(rule LinkRule) bool { return rule.Borrow == l.Name })
+}
+
+// maxSettled bounds the names of links whose settled addresses are remembered: of
+// too many, those are forgotten that no interface has and where nothing is leased.
+const maxSettled = 8192
+
+func (r *Relay) settle(link string, p netip.Prefix) {
+	if r.settled[link] == nil && len(r.settled) >= maxSettled {
+		for name := range r.settled {
+			if r.byName[name] == nil && !r.leasesOn(name) {
+				r.unsettle(name)
+			}
+		}
+	}
+	r.settled[link] = &settledAddress{Prefix: p}
+	r.unkeptAddresses[link], r.retryAt = struct{}{}, 0
+}
+
+func (r *Relay) unsettle(link string) {
+	delete(r.settled, link)
+	r.unkeptAddresses[link], r.retryAt = struct{}{}, 0
+}
+
+// renameAddress gives what is settled for a link to its new name.
+func (r *Relay) renameAddress(old, name string) {
+	if s := r.settled[old]; s != nil {
+		r.settle(name, s.Prefix)
+		r.unsettle(old)
+	}
+}
+
+func (r *Relay) leasesOn(link string) bool {
+	return r.table.LinkLen(link, delegation.Prefix)+r.table.LinkLen(link, delegation.Address) > 0
+}
+
+// isElsewhere reports whether an address is by now in a prefix of another link
+// with clients: it cannot stand for this one any more.
+func (r *Relay) isElsewhere(l *link, a netip.Addr) bool {
+	for _, other := range r.byName {
+		if other != l && other.rule != nil && other.VRF == l.VRF && other.covers(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// takeOver settles anew the link-addresses of links whose missing address is in a
+// prefix of l by now.
+func (r *Relay) takeOver(l *link, eff *Effects) {
+	if r.lapseAt == instant.Never || l.rule == nil {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.settled)) {
+		s, other := r.settled[name], r.byName[name]
+		if s.missing && other != nil && other != l && l.covers(s.Addr()) {
+			r.resolveAddress(other, eff)
+			r.resolveBorrowers(name, eff)
+		}
+	}
+}
+
+// lapse gives up addresses that have been missing for too long.
+func (r *Relay) lapse(now instant.Now, eff *Effects) {
+	r.lapseAt = instant.Never
+	for _, name := range slices.Sorted(maps.Keys(r.settled)) {
+		s, l := r.settled[name], r.byName[name]
+		if l == nil || !s.missing {
+			continue
+		}
+		if s.lapses == 0 {
+			s.lapses = now.Boot.After(missingFor)
+		}
+		if s.lapses > now.Boot {
+			r.lapseAt = min(r.lapseAt, s.lapses)
+			continue
+		}
+		r.unsettle(name)
+		r.resolveAddress(l, eff)
+		r.resolveBorrowers(name, eff)
+	}
+}
+
+// maxFormer bounds how many addresses that a link no longer has are understood in
+// Relay-replies that come late.
+const maxFormer = 4
+
+// noteAddress takes note that the link-address of l was another before.
+func (r *Relay) noteAddress(l *link, before netip.Addr, eff *Effects) {
+	if !before.IsValid() || before == l.address {
+		return
+	}
+	l.former = slices.DeleteFunc(l.former, func(a netip.Addr) bool { return a == before || a == l.address })
+	l.former = slices.Insert(l.former, 0, before)
+	l.former = l.former[:min(len(l.former), maxFormer)]
+	if r.leasesOn(l.Name) {
+		r.tellAddress(l, before, eff)
+	}
+}
+
+func (r *Relay) tellAddress(l *link, before netip.Addr, eff *Effects) {
+	now := "none"
+	if l.address.IsValid() {
+		now = l.address.String()
+	}
+	eff.note(Note{Kind: NoteLinkAddress, Link: l.Name, Reason: "from " + before.String() + " to " + now, Text: "link-address changed while clients hold leases: the server may choose other pools for them"})
+}
+
+// tellAddressesSince tells of links whose link-address is not the one that was
+// used in an earlier life of the process.
+func (r *Relay) tellAddressesSince(eff *Effects) {
+	for _, name := range slices.Sorted(maps.Keys(r.settled)) {
+		if s, l := r.settled[name], r.byName[name]; l != nil && l.rule != nil && l.address != s.Addr() && r.leasesOn(name) {
+			r.tellAddress(l, s.Addr(), eff)
+		}
+	}
+}
+
+// missing reports whether the link-address of l is that of a link which has lost
+// it.
+func (r *Relay) missing(l *link) bool {
+	if l.rule == nil || !l.Up || !l.address.IsValid() || l.address == l.rule.LinkAddress || l.carries(l.address) {
+		return false
+	}
+	lender := r.byName[l.rule.Borrow]
+	return lender == nil || !lender.carries(l.address)
+}
+
+// keepAddresses appends what keeps the settled addresses that the store has not
+// got, and says which they are.
+func (r *Relay) keepAddresses(ops []KeepOp) (_ []KeepOp, names []string) {
+	names = slices.SortedFunc(maps.Keys(r.unkeptAddresses), cmp.Compare[string])
+	names = names[:min(len(names), keepAtOnce)]
+	for _, name := range names {
+		ops = append(ops, addressOp(name, r.settled[name]))
+		delete(r.unkeptAddresses, name)
+	}
+	return ops, names
+}
