@@ -172,6 +172,7 @@ const (
 	DropQueueFull
 	DropUnprotected
 	DropAmbiguousInterfaceID
+	DropNoLinkLocal
 	drops
 )
 
@@ -179,7 +180,7 @@ var dropNames = [drops]string{
 	"empty", "malformed", "unknown-link", "not-client-link", "bad-source", "server-message", "leasequery", "untrusted-relay", "hop-limit",
 	"reply-from-client-link", "untrusted-server", "no-server", "no-relay-message", "unknown-interface-id", "no-link", "bad-peer-address", "too-big",
 	"limit", "probing", "not-kept", "not-installed", "muted", "refused-fingerprint", "send-failed",
-	"rate-link", "rate-source", "rate-newcomers", "queue-full", "unprotected", "ambiguous-interface-id",
+	"rate-link", "rate-source", "rate-newcomers", "queue-full", "unprotected", "ambiguous-interface-id", "no-link-local",
 }
 
 func (d Drop) String() string { return dropNames[d] }

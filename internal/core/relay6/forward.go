@@ -35,6 +35,10 @@ func (r *Relay) handleClient(now instant.Now, l *link, p *Packet, eff *Effects) 
 		r.drop(l, p, DropLeasequery, eff)
 		return
 	}
+	if l.cannotAnswer(source) {
+		r.drop(l, p, DropNoLinkLocal, eff)
+		return
+	}
 	r.neighbours.learn(now.Boot, p.Link, source, p.LinkLayer)
 	if !r.observe(now, l, p, source, p.Payload, eff) {
 		return
@@ -76,6 +80,10 @@ func (r *Relay) handleRelayForward(now instant.Now, l *link, p *Packet, eff *Eff
 	// RFC 8415 section 19.1.2: a hop count that has reached the limit ends here.
 	if m.HopCount() >= dhcp6.HopCountLimit {
 		r.drop(l, p, DropHopLimit, eff)
+		return
+	}
+	if l.cannotAnswer(source) {
+		r.drop(l, p, DropNoLinkLocal, eff)
 		return
 	}
 	if peer != nil {
@@ -126,6 +134,12 @@ func throughLDRAs(m dhcp6.RelayMessage) (client netip.Addr, inner []byte, first 
 	}
 	return netip.Addr{}, nil, false
 }
+
+// cannotAnswer reports whether nothing can be sent to an address on the link: a link-local
+// one is answered from a link-local one, and the link has none yet, or none whose
+// uniqueness is sure. What cannot be answered is not forwarded, so that the server
+// grants nothing, and nothing is kept, of which the client never hears.
+func (l *link) cannotAnswer(to netip.Addr) bool { return !l.linkLocal && rank(to) == rankLinkLocal }
 
 func validSource(a netip.Addr) bool {
 	return a.Is6() && !a.Is4In6() && !a.IsUnspecified() && !a.IsMulticast() && !a.IsLoopback()

@@ -65,15 +65,15 @@ func TestLinkAddressIsTheBest(t *testing.T) {
 		{addrs: []string{"2001:db8:9::1/128", "2001:db8:1::1/64"}, want: "2001:db8:1::1"},
 		{addrs: []string{"2001:db8:1::1/64", "2001:db8:9::1/128"}, want: "2001:db8:1::1"},
 		{addrs: []string{"2001:db8:9::1/128", "fd00::1/64"}, want: "fd00::1"},
-		{addrs: []string{"2001:db8:9::1/128", "fe80::10/64"}, want: "2001:db8:9::1"},
+		{addrs: []string{"2001:db8:9::1/128"}, want: "2001:db8:9::1"},
 		{addrs: []string{"2001:db8:1::7/64", "2001:db8:1::1/64"}, temporary: "2001:db8:1::7", want: "2001:db8:1::1"},
-		{addrs: []string{"2001:db8:1::7/64", "fe80::10/64"}, temporary: "2001:db8:1::7", want: "fe80::10"},
-		{addrs: []string{"fd00::1/64", "fe80::10/64"}, want: "fd00::1"},
-		{addrs: []string{"fe80::10/64"}, want: "fe80::10"},
+		{addrs: []string{"2001:db8:1::7/64"}, temporary: "2001:db8:1::7", want: "fe80::10"},
+		{addrs: []string{"fd00::1/64"}, want: "fd00::1"},
+		{want: "fe80::10"},
 	} {
 		w := newWorld(t)
 		w.anew("lan0", func(l *hoststate.Link) {
-			l.Addrs = cidrs(tc.addrs...)
+			l.Addrs = append(cidrs(tc.addrs...), cidr("fe80::10/64"))
 			if tc.deprecated != "" {
 				l.Deprecated = []netip.Addr{addr(tc.deprecated)}
 			}
@@ -277,5 +277,41 @@ func TestSettledAddressesAreBounded(t *testing.T) {
 	}
 	if _, ok := w.store[string(relay6.AddressKey("lan0"))]; !ok {
 		t.Error("that of a link that is there was forgotten")
+	}
+}
+
+// On a link without a link-local address nothing can be answered: neither does a
+// message go on, nor does a Reply leave a trace, until there is one. A client that
+// speaks from a global address is answered from one.
+func TestNoStateWithoutAnAnswer(t *testing.T) {
+	w := newWorld(t)
+	forwarded := w.says(alice, message(dhcp6.Request, 0xabc, clientID(alice.duid), iaPD(1)))
+	granted := w.answer(forwarded[0].Payload, w.reply(alice, iaPD(1, prefix("2001:db8:100::/56", 600))))
+	w.on("lan0", "2001:db8:1::1/64") // the other is not there yet, or its uniqueness is not sure yet
+
+	if got := w.serves(granted); len(got) != 0 || w.dropped(relay6.DropNoLinkLocal) != 1 {
+		t.Errorf("the Reply: %+v, drops %v; want it dropped as no-link-local", got, w.drops)
+	}
+	w.wants()
+	if got := w.says(alice, message(dhcp6.Solicit, 1, clientID(alice.duid))); len(got) != 0 || w.dropped(relay6.DropNoLinkLocal) != 2 {
+		t.Errorf("a Solicit: %+v, drops %v; want it dropped as no-link-local", got, w.drops)
+	}
+	global := alice
+	global.addr = "2001:db8:1::a"
+	if got := w.says(global, message(dhcp6.InformationRequest, 1)); len(got) != 1 {
+		t.Errorf("from a global address: %+v, want it forwarded", got)
+	}
+	w.on("lan0", "fe80::10/64", "2001:db8:1::1/64")
+	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
+	w.wants("lan0 2001:db8:100::/56 via fe80::a for 10m0s")
+}
+
+// The same for relays below: what could not be handed down to them does not go up.
+func TestNoLinkLocalTowardsARelay(t *testing.T) {
+	w := newWorld(t, relayPeer("fe80::99"))
+	w.on("lan1", "2001:db8:2::1/64")
+	relayed := relayed(dhcp6.RelayForward, 0, "2001:db8:7::1", "fe80::1", message(dhcp6.Solicit, 1))
+	if got := w.forwards("fe80::99", 547, relayed); len(got) != 0 || w.dropped(relay6.DropNoLinkLocal) != 1 {
+		t.Errorf("a Relay-forward: %+v, drops %v; want it dropped as no-link-local", got, w.drops)
 	}
 }

@@ -23,6 +23,7 @@ type link struct {
 	address     netip.Addr   // link-address for clients; invalid: none to be had
 	former      []netip.Addr // what that was before, the last first
 	claims      []netip.Addr
+	linkLocal   bool // it has a link-local address
 	counters    LinkCounters
 	line        uint32   // that a point-to-point link is; see hoststate.State.Line
 	spoke       speakers // on it
@@ -101,6 +102,7 @@ func (r *Relay) SetLink(h hoststate.Link, eff *Effects) {
 		onLink(&l.Link, func(p netip.Prefix) { r.reserved.add(l.VRF, p, -1) })
 	}
 	l.Link = h
+	l.linkLocal = slices.ContainsFunc(h.Addrs, func(p netip.Prefix) bool { return p.Addr().IsLinkLocalUnicast() })
 	onLink(&h, func(p netip.Prefix) { r.reserved.add(h.VRF, p, 1) })
 	r.links[h.Index] = l
 	r.rehome(l)

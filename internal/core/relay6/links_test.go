@@ -27,7 +27,7 @@ func TestLinkAppears(t *testing.T) {
 	if got := w.says(late, message(dhcp6.Solicit, 1)); len(got) != 0 || w.dropped(relay6.DropUnknownLink) != 1 {
 		t.Errorf("on an unknown interface: %+v, drops %v", got, w.drops)
 	}
-	w.links["lan9"] = hoststate.Link{Index: 77, Name: "lan9", Up: true, Running: true, Table: hoststate.MainTable, Addrs: []netip.Prefix{cidr("2001:db8:9::1/64")}}
+	w.links["lan9"] = hoststate.Link{Index: 77, Name: "lan9", Up: true, Running: true, Table: hoststate.MainTable, Addrs: []netip.Prefix{cidr("fe80::19/64"), cidr("2001:db8:9::1/64")}}
 	w.setLink("lan9", nil)
 	if got := w.says(late, message(dhcp6.Solicit, 1)); len(got) != 1 || readLayer(t, got[0].Payload).link != addr("2001:db8:9::1") {
 		t.Errorf("on lan9: %+v", got)

@@ -125,6 +125,9 @@ func (r *Relay) addressee(now instant.Now, m dhcp6.RelayMessage, inner []byte) (
 	if to.link == nil {
 		return to, delivered
 	}
+	if to.link.cannotAnswer(address) {
+		return to, DropNoLinkLocal
+	}
 	if to.link.rule == nil {
 		if !to.relay { // no client of ours is there (RFC 8987 G-4)
 			return to, DropNotClientLink
