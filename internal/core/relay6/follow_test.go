@@ -22,6 +22,7 @@ func holds(t *testing.T, change ...func(*relay6.Config)) (*world, *told) {
 	w := newWorld(t, change...)
 	k := listen(w)
 	w.lease(alice, iaPD(1, prefix(oldPrefix, 600)))
+	w.tick() // keeps what is due at every start
 	w.order = nil
 	return w, k
 }
