@@ -91,7 +91,7 @@ func newQuietLoop(t *testing.T, change ...func(*relay6.Config)) (*loop, *quiet) 
 			core.Succeed(l.core)
 		}
 		for index, name := range map[int]string{uplink: "u0", linkA: "dA", linkB: "dB"} {
-			core.SetLink(hoststate.Link{Index: index, Name: name, Up: true, Running: true, MTU: 1500}, eff)
+			core.SetLink(hoststate.Link{Index: index, Name: name, Up: true, Running: true, MTU: 1500, Addrs: []netip.Prefix{netip.MustParsePrefix("fe80::1/64")}}, eff)
 		}
 		return core, nil
 	}

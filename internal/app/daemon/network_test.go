@@ -62,7 +62,7 @@ func (o *openings) RemoveLocal(at udp.Local) error {
 }
 
 func link(index int, name, vrf string) netlink.Event {
-	return netlink.Event{Link: &hoststate.Link{Index: index, Name: name, VRF: vrf, Up: true, Running: true, MTU: 1500}}
+	return netlink.Event{Link: &hoststate.Link{Index: index, Name: name, VRF: vrf, Up: true, Running: true, MTU: 1500, Addrs: []netip.Prefix{netip.MustParsePrefix("fe80::1/64")}}}
 }
 
 // tell hands events over as one burst.

@@ -215,7 +215,7 @@ func TestPanicGivesNothingBackTooEarly(t *testing.T) {
 	l.senders = newSenders(func(batch []udp.Outgoing) { <-gate; l.net.send(batch) }, l.endTurn)
 	t.Cleanup(l.senders.close)
 	t.Cleanup(func() { close(gate) })
-	l.core.SetLink(hoststate.Link{Index: linkA, Name: "dA", Up: true, Addrs: []netip.Prefix{netip.MustParsePrefix("2001:db8:1::1/64")}}, &l.turn.eff)
+	l.core.SetLink(hoststate.Link{Index: linkA, Name: "dA", Up: true, Addrs: []netip.Prefix{netip.MustParsePrefix("fe80::1/64"), netip.MustParsePrefix("2001:db8:1::1/64")}}, &l.turn.eff)
 	l.planted = func(p *relay6.Packet) {
 		if p != nil && p.Link == linkB {
 			panic("planted")
