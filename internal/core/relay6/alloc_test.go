@@ -13,6 +13,7 @@ import (
 func TestForwardingAllocatesNothing(t *testing.T) {
 	w := newWorld(t, everyOption, clearServer, func(c *relay6.Config) { c.Links[0].SubscriberID = template("s-{interface}") })
 	solicit := message(dhcp6.Solicit, 1, clientID(alice.duid), iaPD(1))
+	w.says(bob, message(dhcp6.Release, 1, clientID(bob.duid), iaPD(1))) // whose answer is waited for
 	up := w.says(alice, solicit)
 	source := netip.AddrPortFrom(addr(alice.addr), 546)
 	server := netip.AddrPortFrom(addr(serverAddr), 547)

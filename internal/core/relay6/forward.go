@@ -248,8 +248,11 @@ func (r *Relay) observe(now instant.Now, l *link, p *Packet, source netip.Addr, 
 	if source != p.Source.Addr() {
 		host = linkaddr.Addr{} // a lightweight relay's own: not the client's
 	}
-	if t != dhcp6.Request || !r.releases.idle(now.Boot) {
-		r.releases.note(now.Boot, asked{neighbourOf(l.Index, source), host, string(client), m.TransactionID()}, t)
+	switch from := neighbourOf(l.Index, source); {
+	case t == dhcp6.Release || t == dhcp6.Decline:
+		r.releases.note(now.Boot, asked{from, host, string(client), m.TransactionID()})
+	case !r.releases.idle(now.Boot):
+		r.releases.replace(from, host, client, m.TransactionID())
 	}
 	switch t {
 	case dhcp6.Request:

@@ -42,22 +42,26 @@ func (s *releases) idle(now instant.Instant) bool {
 	return len(s.young)+len(s.old) == 0 || now-s.newest >= releaseAnswered
 }
 
-// note takes note of a message that was forwarded. Any other than a Release or a
-// Decline takes the place of one with the same transaction-id: some clients have one
-// transaction-id for all.
-func (s *releases) note(now instant.Instant, k asked, t dhcp6.MessageType) {
+// note takes note of a Release or Decline that was forwarded.
+func (s *releases) note(now instant.Instant, k asked) {
 	if len(k.client) > maxDUID {
-		return
-	}
-	if t != dhcp6.Release && t != dhcp6.Decline {
-		delete(s.young, k)
-		delete(s.old, k)
 		return
 	}
 	if len(s.young) >= maxReleases/2 {
 		s.young, s.old = make(map[asked]instant.Instant), s.young
 	}
 	s.young[k], s.newest = now, now
+}
+
+// replace has any other message take the place of a Release with the same
+// transaction-id: some clients have one transaction-id for all. It is asked for each
+// message of a client, and allocates nothing where there is none.
+func (s *releases) replace(from neighbour, host linkaddr.Addr, client []byte, xid uint32) {
+	for _, generation := range [...]map[asked]instant.Instant{s.young, s.old} {
+		if _, ok := generation[asked{from, host, string(client), xid}]; ok {
+			delete(generation, asked{from, host, string(client), xid})
+		}
+	}
 }
 
 // answered reports whether a Reply answers one of them.
