@@ -23,6 +23,9 @@ type orphans map[string]*bart.Table[ref]
 // over, as far as that is routes to what may be clients. What else is left over goes.
 func (s *State) AdoptLeftOver() { s.adopts = true }
 
+// Adopts reports whether AdoptLeftOver was called and the comparison has not come yet.
+func (s *State) Adopts() bool { return s.adopts }
+
 // Orphans are the orphans now, as leases.
 func (s *State) Orphans(yield func(Lease) bool) {
 	for _, t := range s.orphans {
@@ -132,7 +135,8 @@ func (p *partial) adopt() {
 	for _, id := range sortedIDs(p.r.routes) {
 		is, prefix := p.r.routes[id], id.prefix.prefix()
 		rec := links[is.link]
-		if is.seen || rec == nil || rec.covers(id.prefix) || is.gateway == (hop{}) && id.prefix.bits != 128 || taken[rec.VRF].OverlapsPrefix(prefix) {
+		_, touched := p.routes[id] // what was asked for since is not what was read
+		if touched || is.seen || rec == nil || rec.covers(id.prefix) || is.gateway == (hop{}) && id.prefix.bits != 128 || taken[rec.VRF].OverlapsPrefix(prefix) {
 			continue
 		}
 		taken[rec.VRF].Insert(prefix)

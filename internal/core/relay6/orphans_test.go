@@ -85,6 +85,19 @@ func TestOrphansAreInNoGrantsWay(t *testing.T) {
 	}
 }
 
+// What a reload would take from orphans counts as what it takes from delegations: their
+// clients use them still.
+func TestProspectsOfOrphans(t *testing.T) {
+	w := bereft(t)
+	next := *w.cfg
+	next.Links = nil
+	for _, p := range w.core.Prospects(&next) {
+		if want := map[string]int{"lan0": 2}[p.Link]; p.Prefixes != want {
+			t.Errorf("%s would lose %d prefixes, want %d", p.Link, p.Prefixes, want)
+		}
+	}
+}
+
 // An operator ends orphans by prefix, by link, or all; to clear a client ends none.
 func TestClearOfOrphans(t *testing.T) {
 	for name, tc := range map[string]struct {
@@ -112,15 +125,18 @@ func TestClearOfOrphans(t *testing.T) {
 // A core that follows one which panicked knows what is an orphan, and until when.
 func TestOrphansOutliveAPanic(t *testing.T) {
 	w := bereft(t)
-	old := w.core
-	next := relay6.New(w.cfg, w.bootID)
-	next.Succeed(old)
-	for _, l := range w.links {
-		next.SetLink(l, &w.eff)
+	var next *relay6.Relay
+	for range 2 { // the second one before the kernel was compared
+		old := w.core
+		next = relay6.New(w.cfg, w.bootID)
+		next.Succeed(old)
+		for _, l := range w.links {
+			next.SetLink(l, &w.eff)
+		}
+		next.Restore(w.now, slices.Values([]delegation.Record(nil)), nil, time.Time{}, &w.eff)
+		w.core = next
+		w.carryOut()
 	}
-	next.Restore(w.now, slices.Values([]delegation.Record(nil)), nil, time.Time{}, &w.eff)
-	w.core = next
-	w.carryOut()
 	next.AuditHost(w.kernel.actual(), &w.eff)
 	w.carryOut()
 	w.wantOrphans(orphaned, orphaned2)

@@ -13,7 +13,7 @@ import (
 type Prospect struct {
 	Link      string
 	Now, Then *LinkRule // nil: the link does not face clients
-	Prefixes  int       // live delegations of the link
+	Prefixes  int       // live delegations of the link, and what may be some (orphans)
 	Addresses int
 }
 
@@ -30,12 +30,16 @@ func (r *Relay) Prospects(cfg *Config) []Prospect {
 			names[name] = nil // gone, and still the holder's
 		}
 	}
+	orphans := make(map[string]int)
+	for o := range r.host.Orphans {
+		orphans[o.Link]++
+	}
 	peers := trust.NewSet(cfg.Peers)
 	var all []Prospect
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		p := Prospect{
 			Link: name, Now: r.ruleFor(name), Then: r.ruleUnder(cfg, peers, name),
-			Prefixes: r.table.LinkLen(name, delegation.Prefix), Addresses: r.table.LinkLen(name, delegation.Address),
+			Prefixes: r.table.LinkLen(name, delegation.Prefix) + orphans[name], Addresses: r.table.LinkLen(name, delegation.Address),
 		}
 		if p.Now != nil || p.Then != nil || p.Holds() {
 			all = append(all, p)

@@ -23,7 +23,7 @@ func (r *Relay) Succeed(old *Relay) {
 		}
 	}
 	r.chosen = r.choice()
-	if old.host.Counts().Orphans > 0 {
+	if old.host.Counts().Orphans > 0 || old.host.Adopts() {
 		r.AdoptLeftOver(old.orphansEnd)
 	}
 	// A link finds its counters as if it had been away.
