@@ -58,9 +58,11 @@ func (s *releases) note(now instant.Instant, k asked) {
 // message of a client, and allocates nothing where there is none.
 func (s *releases) replace(from neighbour, host linkaddr.Addr, client []byte, xid uint32) {
 	for _, generation := range [...]map[asked]instant.Instant{s.young, s.old} {
-		if _, ok := generation[asked{from, host, string(client), xid}]; ok {
-			delete(generation, asked{from, host, string(client), xid})
+		// Unlike delete, the look-up makes no string of its own.
+		if _, ok := generation[asked{from, host, string(client), xid}]; !ok {
+			continue
 		}
+		delete(generation, asked{from, host, string(client), xid})
 	}
 }
 
