@@ -15,14 +15,14 @@ import (
 )
 
 // wantLinkAddress waits until the relay has taken notice of a change, and looks at the
-// link-address of a message from a client on d1.
-func (r *rig) wantLinkAddress(c *script.Client, want netip.Addr) {
+// link-address of a message from a client on the link of that name.
+func (r *rig) wantLinkAddress(c *script.Client, name string, want netip.Addr) {
 	r.t.Helper()
 	until(r.t, "the relay shows the link-address "+want.String(), func() bool {
 		var link struct {
 			LinkAddress netip.Addr `json:"link_address"`
 		}
-		r.cli(&link, "links", "d1")
+		r.cli(&link, "links", name)
 		return link.LinkAddress == want
 	})
 	message := c.Message(dhcp6.InformationRequest)
@@ -40,7 +40,7 @@ func TestRFC8415_19_1_1_LinkAddressFollows(t *testing.T) {
 	parallel(t)
 	r := start(t, lab.Plan{Clients: 1})
 	c := r.client(1)
-	r.wantLinkAddress(c, lab.LinkAddress(1))
+	r.wantLinkAddress(c, "d1", lab.LinkAddress(1))
 	change := func(format string, args ...any) {
 		t.Helper()
 		_, err := r.Relay.IP(format, args...)
@@ -49,7 +49,7 @@ func TestRFC8415_19_1_1_LinkAddressFollows(t *testing.T) {
 	change("-6 addr add fd00:1::1/64 dev d1 nodad")
 	change("-6 addr del %s/64 dev d1", lab.LinkAddress(1))
 	change("-6 addr add 2001:db8:9::9/64 dev d1 nodad")
-	r.wantLinkAddress(c, netip.MustParseAddr("2001:db8:9::9"))
+	r.wantLinkAddress(c, "d1", netip.MustParseAddr("2001:db8:9::9"))
 	p := pfx("2001:db8:1100::/56")
 	r.grant(1, long(p))
 	r.obtain(c, 1)
@@ -242,7 +242,7 @@ func TestLinksComeLater(t *testing.T) {
 			c, err = script.StartClient(node, script.ClientConfig{DUID: duid(77)})
 			return err == nil
 		})
-		r.wantLinkAddress(c, lab.RelayAddress) // unnumbered: borrowed
+		r.wantLinkAddress(c, "d77", lab.RelayAddress) // unnumbered: borrowed
 		need(t, c.Close())
 		served(t, r, node)
 	})
