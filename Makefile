@@ -26,6 +26,9 @@ build: $(addprefix $(BUILD)/fairlead-,$(ARCHES)) ## static binaries
 $(BUILD)/fairlead: FORCE
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/fairlead
 
+$(BUILD)/fairlead-demo: FORCE
+	$(GO) build -trimpath -ldflags '-s -w' -o $@ ./cmd/fairlead-demo
+
 $(BUILD)/fairlead-linux-%: FORCE
 	GOOS=linux GOARCH=$* $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/fairlead
 
@@ -34,11 +37,11 @@ FORCE:
 packages-demo packages-demo-ipsec packages-test packages-bench packages-bench-ipsec: packages-%:
 	scripts/packages $*
 
-demo: packages-demo $(BUILD)/fairlead ## the main job, live, in namespaces; KEEP=1 leaves it running
-	$(SUDO) $(BUILD)/fairlead demo $(if $(KEEP),--keep)
+demo: packages-demo $(BUILD)/fairlead $(BUILD)/fairlead-demo ## the main job, live, in namespaces; KEEP=1 leaves it running
+	$(SUDO) $(BUILD)/fairlead-demo $(if $(KEEP),--keep)
 
-demo-ipsec: packages-demo-ipsec $(BUILD)/fairlead ## relays and a server under IPsec; in a virtual machine, where KEEP=1 is of no use, if the kernel has no ESP
-	$(SUDO) scripts/esp $(BUILD)/fairlead demo --ipsec $(if $(KEEP),--keep)
+demo-ipsec: packages-demo-ipsec $(BUILD)/fairlead $(BUILD)/fairlead-demo ## relays and a server under IPsec; in a virtual machine, where KEEP=1 is of no use, if the kernel has no ESP
+	$(SUDO) env FAIRLEAD_BIN=$(BUILD)/fairlead scripts/esp $(BUILD)/fairlead-demo --ipsec $(if $(KEEP),--keep)
 
 test: outside $(BUILD)/fairlead ## every layer; prints each layer's time
 	$(SUDO) scripts/test

@@ -1,13 +1,11 @@
-// Command fairlead is the relay, the tools to operate it, and a demonstration.
+// Command fairlead is the relay, the guard, and the tools to operate them.
 package main
 
 import (
-	"context"
 	"os"
 
 	"fairlead/internal/app/cli"
 	"fairlead/internal/app/daemon"
-	"fairlead/internal/app/demo"
 	"fairlead/internal/app/guard"
 	"fairlead/internal/app/service"
 )
@@ -20,9 +18,6 @@ func main() {
 		Plan:       plan,
 		Guard:      guard.Run,
 		PurgeGuard: guard.Purge,
-		Demo: func(ctx context.Context, ipsec, keep bool) error {
-			return demo.Run(ctx, demo.Options{IPsec: ipsec, Keep: keep})
-		},
 	}, os.Args[1:], os.Stdout, os.Stderr))
 }
 

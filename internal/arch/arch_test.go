@@ -104,7 +104,7 @@ var rules = []rule{
 		name:   "the laboratory is for tests and for the demo",
 		reason: "virtual networks, packet captures and other people's programs have no place in what an operator runs",
 		applies: func(p string) bool {
-			return !under(p, "internal/lab", "internal/system", "tools") && p != module+"internal/app/demo"
+			return !under(p, "internal/lab", "internal/system", "tools", "cmd/fairlead-demo")
 		},
 		forbids: func(i string) bool { return under(i, "internal/lab") },
 	},
@@ -162,7 +162,7 @@ func TestRulesApply(t *testing.T) {
 // of, at any distance.
 func TestLaboratoryIsNotInTheProduct(t *testing.T) {
 	for _, p := range list(t) {
-		if !under(p.ImportPath, "internal/app/daemon", "internal/host", "internal/core", "internal/wire") {
+		if !under(p.ImportPath, "cmd/fairlead", "internal/host", "internal/core", "internal/wire") {
 			continue
 		}
 		for _, d := range p.Deps {

@@ -2,7 +2,7 @@
 // and runs programs in them: ours and other people's. The system tests and the
 // demo stand on it.
 //
-// It is not part of the relay: nothing but tests and `fairlead demo` imports
+// It is not part of the relay: nothing but tests and cmd/fairlead-demo imports
 // it, and it needs root, iproute2 and util-linux. The programs come from
 // scripts/packages.
 //

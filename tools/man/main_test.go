@@ -16,7 +16,6 @@ func TestPages(t *testing.T) {
 	for name, text := range map[string]string{
 		"fairlead.8":       "fairlead-guard(8)",
 		"fairlead-guard.8": "fairlead guard",
-		"fairlead-demo.8":  "fairlead demo",
 		"fairlead-clear.8": "RFC 8987 O-2",
 
 		"fairlead-config-check.8":  "fairlead config check",

@@ -28,9 +28,6 @@ type Commands struct {
 	Plan       func(configPath string, guard bool) (string, error)
 	Guard      func(ctx context.Context, configPath string) error // returns when ctx ends
 	PurgeGuard func(configPath string) error
-	// Demo tells the story of delegated prefixes, or that of IPsec. nil: there is
-	// no demo command.
-	Demo func(ctx context.Context, ipsec, keep bool) error
 }
 
 // The exit codes.
@@ -115,9 +112,6 @@ func New(c Commands) *cobra.Command {
 	add(groupLook, statusCommand(), linksCommand(), peersCommand(), delegationsCommand(), historyCommand(), blocksCommand(), watchCommand(), traceCommand())
 	add(groupChange, clearCommand(), unblockCommand(), reloadCommand())
 	add(groupProcess, runCommand(c.Run), guardCommand(c.Guard, c.PurgeGuard), ipsecCommand(c.Plan), configCommand(), purgeCommand(c.Purge), loadCommand(), versionCommand(c.Version))
-	if c.Demo != nil {
-		add(groupProcess, demoCommand(c.Demo))
-	}
 	root.SetHelpCommandGroupID(groupProcess)
 	root.SetCompletionCommandGroupID(groupProcess)
 	return root

@@ -53,7 +53,6 @@ func program() int {
 		},
 		Guard:      func(_ context.Context, path string) error { return say("guard " + path) },
 		PurgeGuard: func(path string) error { return say("purge guard " + path) },
-		Demo:       func(_ context.Context, ipsec, keep bool) error { return say(fmt.Sprint("demo ", ipsec, " ", keep)) },
 	}, os.Args[1:], stdout, os.Stderr)
 }
 

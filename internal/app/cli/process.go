@@ -76,26 +76,6 @@ func orNone(cmd *cobra.Command, path string) string {
 	return path
 }
 
-func demoCommand(demo func(ctx context.Context, ipsec, keep bool) error) *cobra.Command {
-	var ipsec, keep bool
-	cmd := &cobra.Command{
-		Use:   "demo",
-		Short: "Show on this machine what Fairlead does, in a network of its own",
-		Long: `Show on this machine what Fairlead does: clients and a server by other authors,
-with Fairlead between them, in network namespaces that go away at the end. Needs
-root, and leaves the machine's own network alone.
-
-With --ipsec it shows messages between two relays and a server that nobody on the
-way can read (RFC 8213), for which the kernel needs ESP; "make demo-ipsec" has a
-virtual machine for kernels without it.`,
-		Args: atMost(0),
-		RunE: func(cmd *cobra.Command, _ []string) error { return demo(cmd.Context(), ipsec, keep) },
-	}
-	cmd.Flags().BoolVar(&ipsec, "ipsec", false, "show messages between relays and server under IPsec, instead of prefixes")
-	cmd.Flags().BoolVar(&keep, "keep", false, "leave it running at the end, to be looked at, until Enter or Ctrl-C")
-	return cmd
-}
-
 func versionText(version string) string {
 	return fmt.Sprintf("fairlead %s (%s, %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

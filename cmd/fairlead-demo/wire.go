@@ -1,4 +1,4 @@
-package demo
+package main
 
 import (
 	"bytes"
@@ -69,7 +69,7 @@ func (w *wire) hides(text string) error {
 func (w *wire) contains(text string) (bool, error) {
 	b, err := os.ReadFile(w.capture.File)
 	if err != nil {
-		return false, fmt.Errorf("demo: recording: %w", err)
+		return false, fmt.Errorf("recording: %w", err)
 	}
 	return bytes.Contains(b, []byte(text)), nil
 }

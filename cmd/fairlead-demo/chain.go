@@ -1,4 +1,4 @@
-package demo
+package main
 
 import (
 	"context"
@@ -98,7 +98,7 @@ func (c *chain) findESP() error {
 	}
 	_, err = probe.IP("xfrm state add src ::1 dst ::2 proto esp spi 0x1001 mode transport aead rfc4106(gcm(aes)) 0x%040d 128", 1)
 	if err != nil {
-		return fmt.Errorf("demo: the kernel has no ESP (make demo-ipsec has a virtual machine for that): %w", err)
+		return fmt.Errorf("the kernel has no ESP (make demo-ipsec has a virtual machine for that): %w", err)
 	}
 	return nil
 }

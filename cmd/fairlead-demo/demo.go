@@ -1,8 +1,7 @@
-// Package demo is `fairlead demo`: it makes a small access network on this
-// machine, lets other people's DHCPv6 clients and server talk through Fairlead,
-// and says in plain English what happens, step by step. `fairlead demo --ipsec`
-// tells another story, of messages between relays and server that nobody on the
-// way can read (RFC 8213); see chain.
+// Command fairlead-demo makes a small access network on this machine, lets other
+// people's DHCPv6 clients and server talk through Fairlead, and says in plain English
+// what happens, step by step. `fairlead-demo --ipsec` tells another story, of messages
+// between relays and server that nobody on the way can read (RFC 8213); see chain.
 //
 // It is not a test of Fairlead against itself. What a step claims is seen with
 // foreign eyes: octets by tcpdump and tshark, routes by ip, the filter by nft,
@@ -12,13 +11,13 @@
 //	home2 dhcp6c    c0 --.          edge u0 --- k0 core k1 --- s0 server
 //	neighbour       c0 --switch- d2 .
 //
-// Everything is in network namespaces of its own and goes away with them. Run
+// Everything is in network namespaces of its own and goes away with them. give
 // may be called once at a time; it leads the network from one goroutine and
 // tears it down, when it is interrupted, from another.
 //
 // The steps show RFC 8987 (G-1 to G-3, G-5, R-1 to R-3, R-5, S-1, O-1), RFC 8415
 // section 19, RFC 6939, RFC 4649 and option 53 of RFC 5460.
-package demo
+package main
 
 import (
 	"context"
@@ -35,8 +34,8 @@ import (
 	"fairlead/internal/lab"
 )
 
-// Options say how the demo is given. The zero value is what a user gets.
-type Options struct {
+// options say how the demo is given.
+type options struct {
 	// IPsec tells the story of protected hops instead of that of prefixes.
 	IPsec bool
 	// Keep leaves the network running after the last step, until a line comes
@@ -47,15 +46,15 @@ type Options struct {
 	Out io.Writer
 	// In is where Keep waits for Enter: standard input if nil.
 	In *os.File
-	// Binary is the path of the fairlead program: our own if empty.
+	// Binary is the path of the fairlead program.
 	Binary string
 }
 
-// What Run may answer beside what goes wrong with the network itself.
+// What give may answer beside what goes wrong with the network itself.
 var (
-	ErrFailed      = errors.New("demo: not everything held")
-	ErrInterrupted = errors.New("demo: interrupted")
-	ErrTooLong     = errors.New("demo: not done in time")
+	errFailed      = errors.New("not everything held")
+	errInterrupted = errors.New("interrupted")
+	errTooLong     = errors.New("not done in time")
 )
 
 // story is what is told on a stage.
@@ -79,11 +78,14 @@ var prefixes = story{
 	},
 }
 
-// Run gives the demo and removes all of it again, also when ctx ends or SIGINT,
+// give gives the demo and removes all of it again, also when ctx ends or SIGINT,
 // SIGTERM or SIGHUP comes. It needs root, and for IPsec a kernel that has ESP.
-func Run(ctx context.Context, o Options) (err error) {
-	if err := o.complete(); err != nil {
-		return err
+func give(ctx context.Context, o options) (err error) {
+	if o.Out == nil {
+		o.Out = os.Stdout
+	}
+	if o.In == nil {
+		o.In = os.Stdin
 	}
 	told := &prefixes
 	if o.IPsec {
@@ -96,7 +98,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer stop()
 	n, err := lab.New()
 	if err != nil {
-		return fmt.Errorf("demo: %w", err)
+		return fmt.Errorf("%w", err)
 	}
 	s := &stage{narrator: narrator{out: o.Out, colour: isTerminal(o.Out)}, net: n, binary: o.Binary}
 	lead, linger := told.tell(s)
@@ -107,28 +109,11 @@ func Run(ctx context.Context, o Options) (err error) {
 	return errors.Join(err, n.Close())
 }
 
-func (o *Options) complete() error {
-	if o.Out == nil {
-		o.Out = os.Stdout
-	}
-	if o.In == nil {
-		o.In = os.Stdin
-	}
-	if o.Binary != "" {
-		return nil
-	}
-	var err error
-	if o.Binary, err = os.Executable(); err != nil {
-		return fmt.Errorf("demo: where am I: %w", err)
-	}
-	return nil
-}
-
 // findPrograms says which programs are missing, all at once. Those for root are
 // not in the path of everyone who becomes root.
 func (t *story) findPrograms() error {
 	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin"); err != nil {
-		return fmt.Errorf("demo: %w", err)
+		return fmt.Errorf("%w", err)
 	}
 	var missing []string
 	for _, p := range t.programs {
@@ -137,7 +122,7 @@ func (t *story) findPrograms() error {
 		}
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("demo: not on this machine: %s: `make %s` or `scripts/packages %s` installs them", strings.Join(missing, ", "), t.packages, t.packages)
+		return fmt.Errorf("not on this machine: %s: `make %s` or `scripts/packages %s` installs them", strings.Join(missing, ", "), t.packages, t.packages)
 	}
 	return nil
 }

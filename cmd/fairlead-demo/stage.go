@@ -1,4 +1,4 @@
-package demo
+package main
 
 import (
 	"context"
@@ -52,7 +52,7 @@ func (s *stage) tell(ctx context.Context, steps []step) error {
 // noticed.
 func (s *stage) within(ctx context.Context, limit time.Duration, lead func(context.Context) error) error {
 	started := time.Now()
-	timed, cancel := context.WithTimeoutCause(ctx, limit, ErrTooLong)
+	timed, cancel := context.WithTimeoutCause(ctx, limit, errTooLong)
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- lead(timed) }()
@@ -74,11 +74,11 @@ func (s *stage) within(ctx context.Context, limit time.Duration, lead func(conte
 	}
 	switch {
 	case ctx.Err() != nil:
-		err = errors.Join(ErrInterrupted, closed, s.net.Close())
+		err = errors.Join(errInterrupted, closed, s.net.Close())
 		s.loud("\nInterrupted. Everything is removed.\n")
 		return err
 	case timed.Err() != nil:
-		err = errors.Join(fmt.Errorf("%w: it may take %v", ErrTooLong, limit), closed, s.net.Close())
+		err = errors.Join(fmt.Errorf("%w: it may take %v", errTooLong, limit), closed, s.net.Close())
 		s.loud("\nThis takes too long. Everything is removed.\n")
 		return err
 	}
@@ -104,7 +104,7 @@ func (s *stage) verdict(err error, took time.Duration) error {
 		s.loud("  %s\n", f)
 	}
 	s.loud("\nThe ends of the logs of all programs:\n%s", s.net.Logs(logLines))
-	return ErrFailed
+	return errFailed
 }
 
 // logLines is how much of each log a failed demo shows.

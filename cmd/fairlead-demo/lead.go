@@ -1,4 +1,4 @@
-package demo
+package main
 
 import (
 	"context"
@@ -21,7 +21,7 @@ func (t *tour) lead(ctx context.Context) error {
 	t.write("%s\n", t.paint(dim, picture))
 	t.say("Clients and server are other people's programs. What follows is seen with ip, nft, ping, " +
 		"tcpdump and tshark; what Fairlead says of itself is shown, and proves nothing. Every command " +
-		"with a $ can be typed while the network is there (fairlead demo --keep).")
+		"with a $ can be typed while the network is there (fairlead-demo --keep).")
 	for _, prepare := range []func() error{t.build, t.serve} {
 		if err := prepare(); err != nil {
 			return err

@@ -1,4 +1,4 @@
-package demo_test
+package main
 
 import (
 	"context"
@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"fairlead/internal/app/demo"
 	"fairlead/internal/lab/relay"
 )
 
@@ -29,7 +28,7 @@ func TestDemo(t *testing.T) {
 	}
 	var out strings.Builder
 	started := time.Now()
-	err = demo.Run(t.Context(), demo.Options{Keep: true, In: in, Out: &out, Binary: binary})
+	err = give(t.Context(), options{Keep: true, In: in, Out: &out, Binary: binary})
 	t.Logf("%v\n%s", time.Since(started).Round(time.Second), out.String())
 	if err != nil {
 		t.Fatal(err)
@@ -46,9 +45,9 @@ func TestDemo(t *testing.T) {
 // A program that is no relay makes the demo fail.
 func TestDemoFails(t *testing.T) {
 	var out strings.Builder
-	err := demo.Run(t.Context(), demo.Options{Out: &out, Binary: "/bin/false"})
-	if !errors.Is(err, demo.ErrFailed) {
-		t.Errorf("err = %v, want %v\n%s", err, demo.ErrFailed, out.String())
+	err := give(t.Context(), options{Out: &out, Binary: "/bin/false"})
+	if !errors.Is(err, errFailed) {
+		t.Errorf("err = %v, want %v\n%s", err, errFailed, out.String())
 	}
 	nothingLeft(t)
 }
@@ -70,9 +69,9 @@ func (s stopper) Write(b []byte) (int, error) {
 func TestDemoInterrupted(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	err := demo.Run(ctx, demo.Options{Out: stopper{"dhcpcd starts", stop}, Binary: build(t)})
-	if !errors.Is(err, demo.ErrInterrupted) {
-		t.Errorf("err = %v, want %v", err, demo.ErrInterrupted)
+	err := give(ctx, options{Out: stopper{"dhcpcd starts", stop}, Binary: build(t)})
+	if !errors.Is(err, errInterrupted) {
+		t.Errorf("err = %v, want %v", err, errInterrupted)
 	}
 	nothingLeft(t)
 }

@@ -1,4 +1,4 @@
-package demo
+package main
 
 import (
 	"crypto/rand"
@@ -18,7 +18,7 @@ func (c *chain) preshared() (string, error) {
 	rand.Read(key)
 	file := filepath.Join(c.net.Dir(), "relaya-relayb.psk")
 	if err := os.WriteFile(file, []byte("0x"+hex.EncodeToString(key)+"\n"), 0o600); err != nil {
-		return "", fmt.Errorf("demo: key: %w", err)
+		return "", fmt.Errorf("key: %w", err)
 	}
 	return "    protection: ipsec\n    ike:\n      psk-file: " + file + "\n", nil
 }
