@@ -17,7 +17,7 @@ ifeq ($(HOME),)
 export HOME := $(shell getent passwd "$$(id -u)" | cut -d: -f6)
 endif
 
-.PHONY: all build demo demo-ipsec test outside check unit kernel system vm mutants conformance man profile bench benchmarks fuzz clean packages-demo packages-demo-ipsec packages-test packages-bench packages-bench-ipsec
+.PHONY: all build demo demo-ipsec test outside check race mutants conformance man profile bench benchmarks fuzz clean packages-demo packages-demo-ipsec packages-test packages-race packages-bench packages-bench-ipsec
 
 all: build
 
@@ -34,7 +34,7 @@ $(BUILD)/fairlead-linux-%: FORCE
 
 FORCE:
 
-packages-demo packages-demo-ipsec packages-test packages-bench packages-bench-ipsec: packages-%:
+packages-demo packages-demo-ipsec packages-test packages-race packages-bench packages-bench-ipsec: packages-%:
 	scripts/packages $*
 
 demo: packages-demo $(BUILD)/fairlead $(BUILD)/fairlead-demo ## the main job, live, in namespaces; KEEP=1 leaves it running
@@ -43,7 +43,7 @@ demo: packages-demo $(BUILD)/fairlead $(BUILD)/fairlead-demo ## the main job, li
 demo-ipsec: packages-demo-ipsec $(BUILD)/fairlead $(BUILD)/fairlead-demo ## relays and a server under IPsec; in a virtual machine, where KEEP=1 is of no use, if the kernel has no ESP
 	$(SUDO) env FAIRLEAD_BIN=$(BUILD)/fairlead scripts/esp $(BUILD)/fairlead-demo --ipsec $(if $(KEEP),--keep)
 
-test: outside $(BUILD)/fairlead ## every layer; prints each layer's time
+test: outside $(BUILD)/fairlead ## every layer; prints each layer's time; SHORT=1 only the first ones, within five minutes
 	$(SUDO) scripts/test
 
 outside: ## what the tests need from outside: packages, Go modules, the virtual machines' kernel
@@ -51,6 +51,9 @@ outside: ## what the tests need from outside: packages, Go modules, the virtual 
 
 check: ## format, vet, lint, floors, generated files
 	scripts/check
+
+race: packages-race ## with Go's race detector: half an hour, before a release
+	$(SUDO) scripts/race
 
 mutants: ## every RFC 8987 row's mutation makes its test fail
 	$(SUDO) $(GO) run ./tools/mutants
