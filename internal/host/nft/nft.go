@@ -11,7 +11,9 @@
 //	prerouting (raw)  IPv6, interface name in @guarded -> source
 //	source            :: and fe80::/10 pass; then permitted, stolen; the rest is spoofed: drop
 //	permitted         per length: name . masked source, or name . ether . masked source: accept
-//	stolen            per length: the right source with the wrong link-layer address: drop
+//	stolen            per length: the right source with the wrong link-layer address -> misused
+//	spoofed, misused  noted, then drop
+//	noted             counts the packet for its link, and keeps its source for a time
 //	forward (filter)  name in . name out in @turning, that is, the packet turns around -> turned
 //	turned            exempt, looping
 //	exempt            per length: name . masked destination: accept

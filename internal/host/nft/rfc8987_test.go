@@ -1,12 +1,15 @@
 package nft_test
 
 import (
+	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/host/nft"
 )
 
 func expect(t *testing.T, what string, got []string, want ...string) {
@@ -227,5 +230,57 @@ func r5Reject(t *testing.T, n *network) {
 	expect(t, "unreachable messages by code", codes, "6 about looping")
 	if looped, rejected := n.counter("looped"), n.counter("rejected"); looped != 0 || rejected != 1 {
 		t.Errorf("looped %d, want 0; rejected %d, want 1", looped, rejected)
+	}
+}
+
+// What is dropped for its source is counted for its link, and the last source is kept
+// with its link-layer address. A flood of forged sources does not fill the set, and the
+// packets that it has no room for are dropped and counted all the same.
+func TestR3SpoofedIsNoted(t *testing.T) {
+	n := newNetwork(t)
+	n.apply(
+		add(hoststate.SourceLink, "c0", "2001:db8:1::/64"), add(hoststate.Guarded, "c0", ""),
+		addMAC(hoststate.SourceStrict, "c0", rightMAC, "2001:db8:100::/56"), add(hoststate.SourceKnown, "c0", "2001:db8:100::/56"),
+	)
+	look := func() nft.Spoofed {
+		t.Helper()
+		all, err := n.table.Spoofed()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all["c0"]
+	}
+	if got := look(); got.Packets != 0 || got.Source.IsValid() {
+		t.Errorf("nothing was dropped: %+v", got)
+	}
+	begin := time.Now()
+	n.clientTap.send(rightMAC, packet("2001:db8:666::1", "2001:db8:cccc::1", "foreign"))
+	n.flush()
+	got := look()
+	if got.Packets != 1 || got.Source != netip.MustParseAddr("2001:db8:666::1") || got.LinkLayer.String() != rightMAC || got.Ago < 0 || got.Ago > time.Minute {
+		t.Errorf("after a foreign source from %s: %+v", rightMAC, got)
+	}
+	for look().Ago < 20*time.Millisecond { // the kernel's timers are coarse; the later source must be seen to be later
+		continue
+	}
+	n.clientTap.send(otherMAC, packet("2001:db8:100::1", "2001:db8:cccc::1", "stolen"))
+	n.flush()
+	if got := look(); got.Packets != 2 || got.Source != netip.MustParseAddr("2001:db8:100::1") || got.LinkLayer.String() != otherMAC {
+		t.Errorf("after a stolen source from %s: %+v", otherMAC, got)
+	}
+	const many = 300
+	for i := range many {
+		n.clientTap.send(rightMAC, packet(fmt.Sprintf("2001:db8:666::%x", i+2), "2001:db8:cccc::1", "flood"))
+	}
+	expect(t, "passed", n.flush())
+	if got := look(); got.Packets != many+2 {
+		t.Errorf("%d packets dropped on the link, want %d", got.Packets, many+2)
+	}
+	atMost := 11 + int(time.Since(begin)/(10*time.Second))
+	if noted := strings.Count(n.edge.run("nft list set inet fairlead spoofed-sources"), "2001:db8:"); noted < 10 || noted > atMost {
+		t.Errorf("%d sources noted of %d, want those of a burst, and one in ten seconds", noted, many+2)
+	}
+	if total := n.counter("spoofed") + n.counter("spoofed-link-layer"); total != many+2 {
+		t.Errorf("%d packets dropped, want %d", total, many+2)
 	}
 }

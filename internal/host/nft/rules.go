@@ -6,10 +6,12 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/host/netlink/bulk"
 
+	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
@@ -24,6 +26,8 @@ const (
 	chainStaying    = "staying"
 	chainBack       = "back"
 	chainSpoofed    = "spoofed"
+	chainMisused    = "misused"
+	chainNoted      = "noted"
 	chainForward    = "forward"
 	chainTurned     = "turned"
 	chainExempt     = "exempt"
@@ -75,7 +79,9 @@ func (t *Table) tryBuild(drop bool) error {
 	for _, id := range ids {
 		x.addSet(id)
 	}
-	x.addRates(answers)
+	for i, f := range filledSets {
+		x.addFilled(i, f)
+	}
 	x.addChains()
 	if t.mark != "" {
 		x.addChain(markPrefix + t.mark)
@@ -96,7 +102,7 @@ func (x *transaction) addChains() {
 	x.addBaseChain(chainPrerouting, hookPrerouting, priorityRaw, "")
 	x.addBaseChain(chainForward, hookForward, priorityFilter, "")
 	for _, n := range []string{
-		chainSource, chainPermitted, chainStolen, chainReturning, chainStaying, chainBack, chainSpoofed,
+		chainSource, chainPermitted, chainStolen, chainReturning, chainStaying, chainBack, chainSpoofed, chainMisused, chainNoted,
 		chainTurned, chainExempt, chainLooping, chainLoop, layout,
 	} {
 		x.addChain(n)
@@ -116,7 +122,11 @@ func (x *transaction) addChains() {
 	x.rule(chainReturning, to(expr.VerdictJump, chainStaying))
 	x.rule(chainReturning, to(expr.VerdictJump, chainBack))
 	x.rule(chainReturning, to(expr.VerdictGoto, chainSpoofed))
+	x.rule(chainSpoofed, to(expr.VerdictJump, chainNoted))
 	x.rule(chainSpoofed, count(counterSpoofed), verdict(expr.VerdictDrop))
+	x.rule(chainMisused, to(expr.VerdictJump, chainNoted))
+	x.rule(chainMisused, count(counterStolen), verdict(expr.VerdictDrop))
+	x.noteSpoofed()
 
 	for _, in := range []expr.MetaKey{expr.MetaKeyIIFNAME, metaSDIFName} {
 		x.rule(chainForward, ipv6(), meta(in, 0), meta(expr.MetaKeyOIFNAME, 4),
@@ -130,29 +140,35 @@ func (x *transaction) addChains() {
 	// forged, so that the answer would go to somebody who did not send the packet: a
 	// link has so many answers a second and no more.
 	for _, link := range []expr.MetaKey{expr.MetaKeyOIFNAME, expr.MetaKeyIIFNAME} {
-		x.rule(chainLoop, ipv6(), meta(link, 0), lookup(setID{family: hoststate.Rejecting}), withinRate(answers), count(counterRejected),
+		x.rule(chainLoop, ipv6(), meta(link, 0), lookup(setID{family: hoststate.Rejecting}), withinRate(answers, answered()), count(counterRejected),
 			match{&expr.Reject{Type: unix.NFT_REJECT_ICMP_UNREACH, Code: codeRejectRoute}})
 	}
 	x.rule(chainLoop, count(counterLooped), verdict(expr.VerdictDrop))
 }
 
-// answers is the set of links that were answered lately, each with its rate.
-const answers = "answers"
+// answers are the links whose loops were answered lately, each with its rate. A link
+// stays longer than its rate takes to be as if it had never sent.
+var answers = filled{name: "answers", fields: []nftables.SetDatatype{nftables.TypeIFName}, size: maxNames, timeout: time.Minute}
 
-// Of loops, a link has answersEach a second answered by ICMPv6, and answersBurst at
-// once.
-const (
-	answersEach  = 50
-	answersBurst = 50
-)
+// maxNames bounds how many links a set that rules fill holds.
+const maxNames = 65535
+
+// filledSets are all sets that rules fill.
+var filledSets = []filled{answers, spoofing, noting, spoofedSources}
+
+// answered is how many loops of a link are answered.
+func answered() *expr.Limit {
+	return &expr.Limit{Type: expr.LimitTypePkts, Rate: 50, Unit: expr.LimitTimeSecond, Burst: 50}
+}
 
 // withinRate is true for as many packets as the rate of the link whose name is in the
 // first register allows.
-func withinRate(set string) match {
-	return match{&expr.Dynset{
-		SrcRegKey: regSet, SetName: set, Operation: unix.NFT_DYNSET_OP_UPDATE,
-		Exprs: []expr.Any{&expr.Limit{Type: expr.LimitTypePkts, Rate: answersEach, Unit: expr.LimitTimeSecond, Burst: answersBurst}},
-	}}
+func withinRate(f filled, rate *expr.Limit) match { return touch(f, rate) }
+
+// touch puts the key that begins in the first register into a set, or has its element
+// stay longer. What each element has of its own decides whether the rule goes on.
+func touch(f filled, each ...expr.Any) match {
+	return match{&expr.Dynset{SrcRegKey: regSet, SetName: f.name, Operation: unix.NFT_DYNSET_OP_UPDATE, Exprs: each}}
 }
 
 // codeRejectRoute is ICMPv6 type 1 code 6 (RFC 4443 section 3.1).
@@ -166,7 +182,7 @@ func (x *transaction) addLookup(id setID) {
 	}
 	switch id.family {
 	case hoststate.SourceKnown:
-		x.addLookupTo(chainStolen, id, expr.MetaKeyIIFNAME, source, append(count(counterStolen), verdict(expr.VerdictDrop)...))
+		x.addLookupTo(chainStolen, id, expr.MetaKeyIIFNAME, source, to(expr.VerdictGoto, chainMisused))
 	case hoststate.LoopExempt:
 		x.addLookupTo(chainExempt, id, expr.MetaKeyOIFNAME, destination, verdict(expr.VerdictAccept))
 		x.addLookupTo(chainStaying, id, expr.MetaKeyIIFNAME, destination, to(expr.VerdictGoto, chainSpoofed))

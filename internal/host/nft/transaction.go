@@ -131,40 +131,63 @@ func (x *transaction) addSetOf(name string, id uint32, fields []nftables.SetData
 			return bulk.Attr(b, unix.NFTA_SET_USERDATA, keyOrder(fields[0]))
 		}
 		b, desc := bulk.Nest(b, unix.NFTA_SET_DESC)
-		b, concat := bulk.Nest(b, setDescConcat)
-		for _, f := range fields {
-			var field int
-			b, field = bulk.Nest(b, unix.NFTA_LIST_ELEM)
-			b = bulk.EndNest(number(b, setFieldLen, f.Bytes), field)
-		}
-		return bulk.EndNest(bulk.EndNest(b, concat), desc)
+		return bulk.EndNest(describe(b, fields), desc)
 	})
 }
 
-// ratesTimeout is how long a link stays in a set of rates after its last packet:
-// longer than any rate takes to be as if the link had never sent.
-const ratesTimeout = time.Minute
+// filled is a set that rules fill. It holds so many elements and no more; what finds
+// no room is left out.
+type filled struct {
+	name    string
+	fields  []nftables.SetDatatype
+	size    uint32
+	timeout time.Duration // of an element since it was last touched; 0: it stays
+}
 
-// maxRates bounds how many links a set of rates holds.
-const maxRates = 65535
+// filledID is added to the place among the filledSets, which makes no setID's number
+// in a transaction.
+const filledID = 1 << 24
 
-// addRates makes a set that rules fill: links by name, each with a rate of its own.
-func (x *transaction) addRates(name string) {
+func (x *transaction) addFilled(place int, f filled) {
+	key, flags, err := keyOf(f.fields, false)
+	if err != nil {
+		x.err = errors.Join(x.err, fmt.Errorf("nft: set %s: %w", f.name, err))
+		return
+	}
+	if flags |= unix.NFT_SET_EVAL; f.timeout > 0 {
+		flags |= unix.NFT_SET_TIMEOUT
+	}
 	x.message(unix.NFT_MSG_NEWSET, unix.NLM_F_CREATE, func(b []byte) []byte {
-		b = bulk.AttrString(b, unix.NFTA_SET_NAME, name)
-		b = number(b, unix.NFTA_SET_FLAGS, unix.NFT_SET_EVAL|unix.NFT_SET_TIMEOUT)
-		b = number(b, unix.NFTA_SET_KEY_TYPE, nftables.TypeIFName.GetNFTMagic())
-		b = number(b, unix.NFTA_SET_KEY_LEN, nftables.TypeIFName.Bytes)
-		b = number(b, unix.NFTA_SET_ID, ratesID)
-		b = bulk.Attr(b, unix.NFTA_SET_TIMEOUT, binary.BigEndian.AppendUint64(nil, uint64(ratesTimeout.Milliseconds())))
-		b = bulk.Attr(b, unix.NFTA_SET_USERDATA, keyOrder(nftables.TypeIFName))
+		b = bulk.AttrString(b, unix.NFTA_SET_NAME, f.name)
+		b = number(b, unix.NFTA_SET_FLAGS, flags)
+		b = number(b, unix.NFTA_SET_KEY_TYPE, key.GetNFTMagic())
+		b = number(b, unix.NFTA_SET_KEY_LEN, key.Bytes)
+		b = number(b, unix.NFTA_SET_ID, filledID+uint32(place))
+		if f.timeout > 0 {
+			b = bulk.Attr(b, unix.NFTA_SET_TIMEOUT, binary.BigEndian.AppendUint64(nil, uint64(f.timeout.Milliseconds())))
+		}
+		if len(f.fields) == 1 {
+			b = bulk.Attr(b, unix.NFTA_SET_USERDATA, keyOrder(f.fields[0]))
+		}
 		b, desc := bulk.Nest(b, unix.NFTA_SET_DESC)
-		return bulk.EndNest(number(b, unix.NFTA_SET_DESC_SIZE, maxRates), desc)
+		b = number(b, unix.NFTA_SET_DESC_SIZE, f.size)
+		return bulk.EndNest(describe(b, f.fields), desc)
 	})
 }
 
-// ratesID is no setID's number in a transaction.
-const ratesID = 1 << 24
+// describe tells where the fields of a key end that has several.
+func describe(b []byte, fields []nftables.SetDatatype) []byte {
+	if len(fields) == 1 {
+		return b
+	}
+	b, concat := bulk.Nest(b, setDescConcat)
+	for _, f := range fields {
+		var field int
+		b, field = bulk.Nest(b, unix.NFTA_LIST_ELEM)
+		b = bulk.EndNest(number(b, setFieldLen, f.Bytes), field)
+	}
+	return bulk.EndNest(b, concat)
+}
 
 // keyOf is the type of a key, and the flags of its set.
 func keyOf(fields []nftables.SetDatatype, counters bool) (key nftables.SetDatatype, flags uint32, err error) {

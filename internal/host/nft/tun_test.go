@@ -34,6 +34,9 @@ func TestPointToPoint(t *testing.T) {
 	write("2001:db8:700::1", "2001:db8:cccc::1", "end")
 	expect(t, "passed", n.farTap.until("end"), "good")
 	expect(t, "came back", readTun(t, tun), "looping")
+	if all, err := n.table.Spoofed(); err != nil || all["ppp7"].Packets != 2 || !all["ppp7"].Source.IsValid() || all["ppp7"].LinkLayer.Len() != 0 {
+		t.Errorf("spoofed by ppp7: %+v, %v; want 2 packets, the last of a source without a link-layer address", all["ppp7"], err)
+	}
 
 	n.apply(add(hoststate.LoopPoint, "ppp7", "2001:db8:700::/56"), add(hoststate.Turning, "ppp7", ""))
 	write("2001:db8:700::1", "2001:db8:700:1::1", "looping")
