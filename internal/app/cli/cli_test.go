@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -195,6 +196,11 @@ func relay(ts *testscript.TestScript, _ bool, args []string) {
 		o.Unmatched = []control.LinkHoldings{{Link: "ppp2", Prefixes: 1}, {Link: "ppp3", Prefixes: 2, Addresses: 1}}
 		o.Peers[1].Protection, o.Peers[1].Protected = "ipsec", false
 		o.Degraded = []string{"store: full", "clock: not synchronised"}
+		o.Limits = []control.LimitMet{{Limit: "limit-client", Link: "br-cust7", Client: controltest.Alice, LinkLayer: "02:00:5e:10:00:01", Last: controltest.Start, Times: 1}}
+		o.RefusedGrants = []control.RefusedGrants{{Link: "br-cust7", Reason: "not-delegable", Times: 3, Prefix: netip.MustParsePrefix("2001:db8:4500::/56"), Last: controltest.Start}}
+		for i := range 18 {
+			o.Spoofed = append(o.Spoofed, control.SpoofedOn{Link: fmt.Sprintf("vlan%02d", i), Packets: uint64(i + 1), Last: *f.LinkList[0].LastSpoofed})
+		}
 	case "empty":
 		f.Live, f.Past, f.Blocked, f.LinkList = nil, nil, nil, nil
 	case "broken":

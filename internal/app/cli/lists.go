@@ -94,8 +94,8 @@ func writeLinks(out io.Writer, links []control.Link) error {
 		_, err := fmt.Fprintln(out, "no link")
 		return err
 	}
-	g := newGrid("link", "state", "clients", "link-address", "vrf", "prefixes", "limit", "received", "delivered", "dropped", "refused")
-	g.right(6, 7, 8, 9, 10, 11)
+	g := newGrid("link", "state", "clients", "link-address", "vrf", "prefixes", "limit", "received", "delivered", "dropped", "refused", "spoofed")
+	g.right(6, 7, 8, 9, 10, 11, 12)
 	var missing []string
 	for i := range links {
 		l := &links[i]
@@ -108,7 +108,7 @@ func writeLinks(out io.Writer, links []control.Link) error {
 			address += " *"
 			missing = []string{"* no longer on the link: used for an hour at most"}
 		}
-		g.row(l.Name, stateWord(l), facing(l), address, dash(l.VRF), l.Prefixes, dash(l.Limit), sum(c.Received), sum(c.Delivered), sum(c.Drops), c.Refused)
+		g.row(l.Name, stateWord(l), facing(l), address, dash(l.VRF), l.Prefixes, dash(l.Limit), sum(c.Received), sum(c.Delivered), sum(c.Drops), c.Refused, c.Spoofed)
 	}
 	if err := g.write(out); err != nil {
 		return err
@@ -144,6 +144,11 @@ func writeLink(out io.Writer, l control.Link) error {
 	g.row("delivered", dash(countsText(c.Delivered)))
 	g.row("dropped", dash(countsText(c.Drops)))
 	g.row("refused", count(c.Refused, "grant", "grants"))
+	spoofed := count(c.Spoofed, "packet", "packets")
+	if l.LastSpoofed != nil {
+		spoofed += ", the last from " + sourceText(l.LastSpoofed)
+	}
+	g.row("spoofed", spoofed)
 	if c.SensitiveOmitted > 0 {
 		g.row("sensitive", fmt.Sprintf("options left out of %s to unprotected peers", count(c.SensitiveOmitted, "message", "messages")))
 	}

@@ -28,7 +28,7 @@ relay does not answer.`,
 			well := true
 			get := func(ctx context.Context, c *control.Client) (control.Status, error) {
 				s, err := c.Status(ctx)
-				well = len(s.Degraded)+len(s.Limits) == 0
+				well = s.Wrong() == 0
 				return s, err
 			}
 			if err := look(cmd, &a, get, writeStatus); err != nil || well || !check {
@@ -68,7 +68,41 @@ func writeStatus(out io.Writer, s control.Status) error {
 	if err := g.write(out); err != nil {
 		return err
 	}
-	return writeVerdict(out, append(slices.Clone(s.Degraded), limitsText(s.Limits)...))
+	return writeVerdict(out, slices.Concat(s.Degraded, limitsText(s.Limits), refusedText(s.RefusedGrants), spoofedText(s.Spoofed)))
+}
+
+// maxLines bounds the lines about many things of one kind.
+const maxLines = 16
+
+// some are lines about things of one kind, of which not too many are shown.
+func some(lines []string) []string {
+	if n := len(lines) - maxLines; n > 0 {
+		return append(lines[:maxLines:maxLines], fmt.Sprintf("and %d more such; --json has all", n))
+	}
+	return lines
+}
+
+func refusedText(all []control.RefusedGrants) (lines []string) {
+	for _, r := range all {
+		lines = append(lines, fmt.Sprintf("link %s: %s refused (%s), the last of %s, %s", r.Link, count(r.Times, "grant", "grants"), r.Reason, r.Prefix, clockTime(r.Last)))
+	}
+	return some(lines)
+}
+
+func spoofedText(all []control.SpoofedOn) (lines []string) {
+	for i := range all {
+		s := &all[i]
+		lines = append(lines, fmt.Sprintf("link %s: %s dropped as spoofed, the last from %s", s.Link, count(s.Packets, "packet", "packets"), sourceText(&s.Last)))
+	}
+	return some(lines)
+}
+
+func sourceText(s *control.SpoofedSource) string {
+	text := s.Source.String()
+	if s.LinkLayer != "" {
+		text += " at " + s.LinkLayer
+	}
+	return text + ", " + clockTime(s.Seen)
 }
 
 // limitsText is a line for each limit that somebody has run into.

@@ -65,6 +65,15 @@ func LinkOf(v *relay6.LinkView) Link {
 	}
 }
 
+// SpoofedOf is the source of the last packet that was dropped for its source, if there
+// was one lately.
+func SpoofedOf(s *nft.Spoofed, now time.Time) *SpoofedSource {
+	if !s.Source.IsValid() {
+		return nil
+	}
+	return &SpoofedSource{Source: s.Source, LinkLayer: s.LinkLayer.String(), Seen: now.Add(-s.Ago)}
+}
+
 // LinkCountsOf are the same link's figures for the metrics.
 func LinkCountsOf(v *relay6.LinkView) LinkCounts {
 	c := LinkCounts{

@@ -31,7 +31,7 @@ type Counters struct {
 	HostFindings map[string]uint64 // differences that audits of the kernel found: "missing", "changed", "left-over"
 	Panics       uint64            // packets that cost a rebuild of the core
 	EventsLost   uint64            // by slow readers of watch and trace
-	Degraded     int               // reasons in Status.Degraded
+	Degraded     int               // Status.Wrong
 }
 
 // TrafficCounts are figures of the whole process. Every type and reason that there
@@ -52,7 +52,8 @@ type LinkCounts struct {
 	Limit        int  // delegated prefixes at most
 	Prefixes     int
 	Addresses    int
-	Missing      netip.Addr // a link-address that its link has lost, and that is used for a time; invalid: none is
+	Missing      netip.Addr     // a link-address that its link has lost, and that is used for a time; invalid: none is
+	LastSpoofed  *SpoofedSource // the last packet that was dropped for its source; nil: none lately
 	LinkCounters
 }
 

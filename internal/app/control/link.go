@@ -29,6 +29,16 @@ type Link struct {
 	Prefixes           int          `json:"delegated_prefixes"`
 	Assigned           int          `json:"assigned_addresses"`
 	Counters           LinkCounters `json:"counters"`
+	// LastSpoofed is the last packet that was dropped for its source; absent if there
+	// was none in the last ten minutes.
+	LastSpoofed *SpoofedSource `json:"last_spoofed,omitempty"`
+}
+
+// SpoofedSource is where a packet came from that was dropped for its source.
+type SpoofedSource struct {
+	Source    netip.Addr `json:"source"`
+	LinkLayer string     `json:"link_layer,omitempty"`
+	Seen      time.Time  `json:"seen"`
 }
 
 // LinkCounters count what happened on a link. Message types are in lower case,
@@ -41,6 +51,7 @@ type LinkCounters struct {
 	// SensitiveOmitted counts Relay-forwards that went without options which only
 	// protected peers may see (RFC 8213 section 3).
 	SensitiveOmitted uint64 `json:"sensitive_omitted"`
+	Spoofed          uint64 `json:"spoofed"` // packets that the filter dropped for their source (RFC 8987 R-3)
 }
 
 // Peer is one configured server or relay, and what passed between it and us.

@@ -1,6 +1,11 @@
 package control
 
-import "time"
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+)
 
 // Status is the relay at a glance.
 type Status struct {
@@ -19,8 +24,49 @@ type Status struct {
 	// neither route nor filter.
 	Unmatched []LinkHoldings `json:"unmatched"`
 	Limits    []LimitMet     `json:"limits"` // that somebody has run into and that have no room yet
+	// Spoofed are the links on which packets were dropped for their source in the last
+	// ten minutes.
+	Spoofed []SpoofedOn `json:"spoofed"`
+	// RefusedGrants are the grants that were not learned in the last ten minutes, but
+	// for those that a limit refused.
+	RefusedGrants []RefusedGrants `json:"refused_grants"`
 	// Degraded says in words what does not work as it should; empty: all well.
 	Degraded []string `json:"degraded"`
+}
+
+// Wrong is how many things are not as they should be.
+func (s *Status) Wrong() int {
+	return len(s.Degraded) + len(s.Limits) + len(s.Spoofed) + len(s.RefusedGrants)
+}
+
+// Reasons are what is not as it should be, in words that name no client.
+func (s *Status) Reasons() []string {
+	all := slices.Clone(s.Degraded)
+	for _, few := range []struct {
+		n    int
+		what string
+	}{{len(s.Limits), "limits are met"}, {len(s.RefusedGrants), "kinds of grants are refused"}, {len(s.Spoofed), "links with spoofed packets"}} {
+		if few.n > 0 {
+			all = append(all, fmt.Sprintf("%d %s", few.n, few.what))
+		}
+	}
+	return all
+}
+
+// SpoofedOn is a link on which packets were dropped for their source.
+type SpoofedOn struct {
+	Link    string        `json:"link"`
+	Packets uint64        `json:"packets"` // since the filter table was made
+	Last    SpoofedSource `json:"last"`
+}
+
+// RefusedGrants are grants that were not learned on a link for one reason.
+type RefusedGrants struct {
+	Link   string       `json:"link"`
+	Reason string       `json:"reason"`
+	Times  uint64       `json:"times"`  // without a pause of ten minutes
+	Prefix netip.Prefix `json:"prefix"` // of the last
+	Last   time.Time    `json:"last"`
 }
 
 // LimitMet is a limit that somebody has run into and that has no room yet.

@@ -17,6 +17,7 @@ import (
 	"fairlead/internal/core/trust"
 	"fairlead/internal/host/clock"
 	"fairlead/internal/host/netlink"
+	"fairlead/internal/host/nft"
 )
 
 // The daemon is the control interface's backend.
@@ -39,8 +40,29 @@ func (d *daemon) Status(ctx context.Context) (control.Status, error) {
 	for i := range peers {
 		s.Peers = append(s.Peers, peers[i].Summary())
 	}
-	s.Degraded = d.degraded(&c, peers)
-	return s, d.loop.call(ctx, func(instant.Now, *relay6.Effects) { s.Limits = control.LimitsOf(d.loop.core.LimitsMet()) })
+	return s, d.judge(ctx, &s, &c, peers)
+}
+
+// judge fills in what is not as it should be.
+func (d *daemon) judge(ctx context.Context, s *control.Status, c *control.Counters, peers []control.Peer) error {
+	s.Degraded = d.degraded(c, peers)
+	s.Spoofed = spoofedOn(c.Links)
+	s.RefusedGrants = d.loop.notes.refused.lately(time.Now())
+	return d.loop.call(ctx, func(instant.Now, *relay6.Effects) {
+		s.Limits = control.LimitsOf(d.loop.core.LimitsMet())
+		s.Degraded = append(s.Degraded, absent(d.config(), d.loop.net.links)...)
+	})
+}
+
+// spoofedOn are the links on which packets were dropped for their source lately.
+func spoofedOn(links []control.LinkCounts) []control.SpoofedOn {
+	found := []control.SpoofedOn{}
+	for i := range links {
+		if l := &links[i]; l.LastSpoofed != nil {
+			found = append(found, control.SpoofedOn{Link: l.Link, Packets: l.Spoofed, Last: *l.LastSpoofed})
+		}
+	}
+	return found
 }
 
 // look is all that says how the relay is.
@@ -63,9 +85,12 @@ func (d *daemon) refusal() string {
 // Counters is one snapshot of every figure there is.
 func (d *daemon) Counters(ctx context.Context) (control.Counters, error) {
 	c, peers, err := d.look(ctx)
-	if err == nil {
-		c.Degraded = len(d.degraded(&c, peers))
+	if err != nil {
+		return c, err
 	}
+	var s control.Status
+	err = d.judge(ctx, &s, &c, peers)
+	c.Degraded = s.Wrong()
 	return c, err
 }
 
@@ -161,11 +186,26 @@ func notForwarding(links []control.LinkCounts) string {
 func (d *daemon) Links(ctx context.Context) ([]control.Link, error) {
 	var views []relay6.LinkView
 	err := d.loop.call(ctx, func(instant.Now, *relay6.Effects) { views = d.loop.core.Links() })
+	spoofed := d.spoofed()
 	links := make([]control.Link, 0, len(views))
 	for i := range views {
-		links = append(links, control.LinkOf(&views[i]))
+		l := control.LinkOf(&views[i])
+		if s, ok := spoofed[l.Name]; ok && l.ClientFacing {
+			l.Counters.Spoofed, l.LastSpoofed = s.Packets, control.SpoofedOf(&s, time.Now())
+		}
+		links = append(links, l)
 	}
 	return links, err
+}
+
+// spoofed is what was dropped for its source, by link. Where the table is not there,
+// because somebody has flushed the ruleset, it is nothing: Counters tells of that.
+func (d *daemon) spoofed() map[string]nft.Spoofed {
+	all, err := d.nft.Spoofed()
+	if err != nil {
+		return nil
+	}
+	return all
 }
 
 func (d *daemon) Peers(ctx context.Context) ([]control.Peer, error) {
@@ -329,9 +369,14 @@ func (d *daemon) counters(ctx context.Context) (control.Counters, error) {
 	if err != nil {
 		return c, err
 	}
+	spoofed := d.spoofed()
 	for i := range links {
 		if links[i].ClientFacing || links[i].Counters.Traffic != (relay6.Traffic{}) {
-			c.Links = append(c.Links, control.LinkCountsOf(&links[i]))
+			l := control.LinkCountsOf(&links[i])
+			if s, ok := spoofed[l.Link]; ok && l.ClientFacing {
+				l.Spoofed, l.LastSpoofed = s.Packets, control.SpoofedOf(&s, time.Now())
+			}
+			c.Links = append(c.Links, l)
 		}
 	}
 	c.Totals, c.Refusals, c.Unknown = control.TotalsOf(&totals), totals.Refusals, control.DropsOf(&totals.Unknown)

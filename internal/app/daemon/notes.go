@@ -26,6 +26,7 @@ type notes struct {
 	feed    *control.Feed
 	hook    hooked
 	once    *limiter
+	refused refusedGrants
 }
 
 // hooked is app/hook.
@@ -51,8 +52,11 @@ func (n *notes) take(eff *relay6.Effects) {
 		if n.feed.Active() {
 			n.feed.Offer(control.EventOf(note, at))
 		}
-		if note.Kind == relay6.NoteDelegation && n.hook != nil {
-			n.hook.Offer(note.Event, at)
+		if note.Kind == relay6.NoteDelegation {
+			n.refused.take(&note.Event, at.Wall)
+			if n.hook != nil {
+				n.hook.Offer(note.Event, at)
+			}
 		}
 	}
 	for _, d := range eff.Drops {

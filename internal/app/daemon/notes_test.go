@@ -100,16 +100,16 @@ func TestExtensionsAreHeard(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
-		notes notes
+		notes *notes
 		want  bool
 	}{
-		"nobody":        {notes{log: logger(slog.LevelInfo), feed: control.NewFeed()}, false},
-		"the log":       {notes{log: logger(slog.LevelDebug), feed: control.NewFeed()}, true},
-		"who watches":   {notes{log: logger(slog.LevelInfo), feed: watched}, true},
-		"the program":   {notes{log: logger(slog.LevelInfo), feed: control.NewFeed(), hook: only(delegation.Extended)}, true},
-		"not a program": {notes{log: logger(slog.LevelInfo), feed: control.NewFeed(), hook: only(delegation.Ended)}, false},
+		"nobody":        {&notes{log: logger(slog.LevelInfo), feed: control.NewFeed()}, false},
+		"the log":       {&notes{log: logger(slog.LevelDebug), feed: control.NewFeed()}, true},
+		"who watches":   {&notes{log: logger(slog.LevelInfo), feed: watched}, true},
+		"the program":   {&notes{log: logger(slog.LevelInfo), feed: control.NewFeed(), hook: only(delegation.Extended)}, true},
+		"not a program": {&notes{log: logger(slog.LevelInfo), feed: control.NewFeed(), hook: only(delegation.Ended)}, false},
 	} {
-		l := &loop{notes: &c.notes, turn: new(turn)}
+		l := &loop{notes: c.notes, turn: new(turn)}
 		l.startAfresh()
 		if got := !l.turn.eff.OmitExtensions; got != c.want {
 			t.Errorf("%s: extensions are told: %v, want %v", name, got, c.want)

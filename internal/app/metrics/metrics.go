@@ -31,7 +31,7 @@ type Backend interface {
 func relayHandler(b Backend) http.Handler {
 	return handler(newCollector(relayMetrics, b.Counters), "relay", func(ctx context.Context) ([]string, error) {
 		s, err := b.Status(ctx)
-		return s.Degraded, err
+		return s.Reasons(), err
 	})
 }
 

@@ -190,6 +190,11 @@ func TestHealthz(t *testing.T) {
 	if code, text := fetch(t, server.URL+"/healthz"); code != http.StatusOK || text != "degraded: store: full; clock: not synchronised\n" {
 		t.Errorf("/healthz: %d %q, want 200 with the reasons", code, text)
 	}
+	fake.Overview.Limits, fake.Overview.Spoofed = []control.LimitMet{{Client: controltest.Alice}}, []control.SpoofedOn{{Link: "a"}, {Link: "b"}}
+	fake.Overview.Degraded = nil
+	if code, text := fetch(t, server.URL+"/healthz"); code != http.StatusOK || text != "degraded: 1 limits are met; 2 links with spoofed packets\n" {
+		t.Errorf("/healthz: %d %q, want 200 with numbers, and no client's name", code, text)
+	}
 	if code, _ := fetch(t, server.URL+"/"); code != http.StatusNotFound {
 		t.Errorf("/: %d, want 404", code)
 	}

@@ -153,6 +153,11 @@ var linkMetrics = []relayMetric{
 		eachClientLink(func(l *control.LinkCounts, emit emit) { emit(float64(l.SensitiveOmitted), l.Link) }),
 	},
 	{
+		"link_spoofed_packets_total", "Packets that the filter dropped for their source, by link (RFC 8987 R-3).", counter,
+		[]string{"link"},
+		eachClientLink(func(l *control.LinkCounts, emit emit) { emit(float64(l.Spoofed), l.Link) }),
+	},
+	{
 		"refusals_total", "Grants of servers that were not learned, and Releases that were not believed, by reason.", counter,
 		[]string{"reason"},
 		each(func(c *control.Counters) map[string]uint64 { return c.Sum.Refusals }),

@@ -64,6 +64,10 @@ var stateMetrics = []relayMetric{
 		"store_records_set_aside", "Damaged records that were set aside, ever.", gauge, nil,
 		one(func(c *control.Counters) uint64 { return c.Store.RecordsSetAside }),
 	},
+	{
+		"store_commits_lost", "Commits that were kept before this start, and were not there any more.", gauge, nil,
+		one(func(c *control.Counters) uint64 { return c.Store.CommitsLost }),
+	},
 }
 
 var hostMetrics = []relayMetric{

@@ -127,11 +127,11 @@ func (k *Kernel) Counter(name string) int {
 }
 
 // Permitted are the elements of the filter's sets in which a text occurs, each
-// with the name of its set: "source-link-56 [...]".
+// with the name of its set: "source-link-56 [...]". What was dropped is not among them.
 func (k *Kernel) Permitted(text string) (found []string) {
 	k.t.Helper()
 	for _, o := range k.ruleset().Objects {
-		if o.Set == nil {
+		if o.Set == nil || o.Set.Name == "spoofed-sources" {
 			continue
 		}
 		for _, e := range o.Set.Elem {

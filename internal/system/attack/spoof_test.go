@@ -1,9 +1,11 @@
 package attack_test
 
 import (
+	"net/netip"
 	"testing"
 
 	"fairlead/internal/lab"
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/script"
 )
 
@@ -47,4 +49,41 @@ func TestSpoofedSources(t *testing.T) {
 		in.Wait("from " + s)
 	}
 	v.unmoved()
+	r.toldOfSpoofing(onShared.link, len(invented)+4)
+	r.toldOfSpoofing(onOther.link, len(invented)+3)
+}
+
+// toldOfSpoofing looks at what an operator reads of the spoofed packets of a link: their
+// number, and where the last one that was noted came from.
+func (r *rig) toldOfSpoofing(link string, packets int) {
+	r.t.Helper()
+	type source struct {
+		Source    netip.Addr
+		LinkLayer string `json:"link_layer"`
+	}
+	var links []struct {
+		Name     string
+		Counters struct{ Spoofed int }
+		Last     source `json:"last_spoofed"`
+	}
+	labtest.Ask(r.t, r.relay, "/v1/links", &links)
+	var status struct {
+		Spoofed []struct {
+			Link    string
+			Packets int
+			Last    source
+		}
+	}
+	labtest.Ask(r.t, r.relay, "/v1/status", &status)
+	for _, l := range links {
+		if l.Name == link && (l.Counters.Spoofed != packets || !l.Last.Source.IsValid() || l.Last.LinkLayer == "") {
+			r.t.Errorf("links tells of %+v, want %d packets and where the last came from", l, packets)
+		}
+	}
+	for _, s := range status.Spoofed {
+		if s.Link == link && s.Packets == packets && s.Last.Source.IsValid() && s.Last.LinkLayer != "" {
+			return
+		}
+	}
+	r.t.Errorf("status tells of %+v, want %d packets on %s", status.Spoofed, packets, link)
 }

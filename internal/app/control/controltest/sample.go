@@ -66,8 +66,9 @@ func links() []control.Link {
 				Received:  map[string]uint64{"solicit": 5, "request": 3},
 				Delivered: map[string]uint64{"advertise": 5, "reply": 3},
 				Drops:     map[string]uint64{"malformed": 2, "server-message": 1},
-				Refused:   4, SensitiveOmitted: 6,
+				Refused:   4, SensitiveOmitted: 6, Spoofed: 7,
 			},
+			LastSpoofed: &control.SpoofedSource{Source: netip.MustParseAddr("2001:db8:666::1"), LinkLayer: "02:00:5e:10:00:09", Seen: Start.Add(time.Hour)},
 		},
 		{
 			Name: "eth0", Index: 2, Up: true, Running: true, MTU: 1500, LinkLayer: "02:00:5e:00:53:02", Table: 254,
