@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"regexp"
 	"strconv"
 
 	"fairlead/internal/lab"
@@ -76,14 +77,18 @@ func (t *tour) damage() error {
 	return err
 }
 
-// kernel is what the kernel of the edge has of Fairlead, without counters.
+// leftByPackets are the sets of the filter whose elements packets make.
+var leftByPackets = regexp.MustCompile(`(?s)\tset (answers|noting|spoofing|spoofed-sources) \{.*?\n\t\}`)
+
+// kernel is what the kernel of the edge has of Fairlead, without what packets change
+// there.
 func (t *tour) kernel() (string, error) {
 	routes, err := t.edge.IP("-6 route show proto 87 table all")
 	if err != nil {
 		return "", err
 	}
 	filter, err := t.edge.Run("nft", "-s", "list", "table", "inet", "fairlead")
-	return routes + filter, err
+	return routes + leftByPackets.ReplaceAllString(filter, ""), err
 }
 
 // clientMessages counts what the two homes have sent to relays and servers.
