@@ -140,7 +140,7 @@ func (c client) asks() relay6.Packet {
 	b, mark := dhcp6.BeginIA(b, dhcp6.OptionIAPD, 1, 0, 0)
 	b, _ = dhcp6.EndOption(b, mark)
 	return relay6.Packet{
-		Link: firstLink + c.link, Source: netip.AddrPortFrom(c.addr, relay6.ClientPort), Dest: netip.MustParseAddr("ff02::1:2"),
+		Link: firstLink + c.link, Source: netip.AddrPortFrom(c.addr, dhcp6.ClientPort), Dest: netip.MustParseAddr("ff02::1:2"),
 		LinkLayer: c.mac, HardwareType: 1, Payload: b,
 	}
 }
@@ -155,7 +155,7 @@ func (c client) granted() relay6.Packet {
 	r := dhcp6.AppendRelayHeader(nil, dhcp6.RelayReply, 0, netip.IPv6Unspecified(), c.addr)
 	r = dhcp6.AppendInterfaceID(r, []byte(linkName(c.link)))
 	return relay6.Packet{
-		Link: upIndex, Source: netip.AddrPortFrom(serverAddr, relay6.ServerPort), Dest: localAddr,
+		Link: upIndex, Source: netip.AddrPortFrom(serverAddr, dhcp6.ServerPort), Dest: localAddr,
 		Payload: dhcp6.AppendOption(r, dhcp6.OptionRelayMessage, b),
 	}
 }

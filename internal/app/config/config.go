@@ -210,7 +210,7 @@ func Default() *Config {
 		Metrics: Metrics{Listen: netip.AddrPortFrom(netip.IPv6Loopback(), 9547)},
 		Log:     Log{Level: LogInfo, Format: LogText, Every: 10 * time.Second},
 		Relay6: Relay6{
-			SourcePort: 547,
+			SourcePort: dhcp6.ServerPort,
 			Defaults: relay6.LinkRule{
 				SharedAuto:      true,
 				MoveAuto:        true,

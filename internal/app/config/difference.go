@@ -114,8 +114,8 @@ func ruleTexts(r *relay6.LinkRule) []keyText {
 		remote = fmt.Sprintf("%d %s sensitive %v", r.RemoteID.EnterpriseNumber, r.RemoteID.ID, r.RemoteID.Sensitive)
 	}
 	var network []string
-	for _, a := range r.AccessNetwork {
-		network = append(network, fmt.Sprintf("%d:%s", a.Code, hex.EncodeToString(a.Payload)))
+	for code, payload := range r.AccessNetwork.All() {
+		network = append(network, fmt.Sprintf("%d:%s", code, hex.EncodeToString(payload)))
 	}
 	var delegable []string
 	for _, p := range d.Delegable {

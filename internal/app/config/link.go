@@ -1,7 +1,6 @@
 package config
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -21,7 +20,7 @@ type linkEntry struct {
 	rule    relay6.LinkRule
 	rate    linkRate
 	remote  relay6.RemoteID
-	network [6][]byte // payloads of the options 105 to 110; nil: none
+	network [6][]byte // the options 105 to 110 as they are sent; nil: none
 	require bool      // sensitive options are not to be left out
 	at      value     // where the entry says so itself
 	id      value     // where it says its interface-id itself
@@ -100,11 +99,8 @@ func (l linkEntry) finish() relay6.LinkRule {
 		r.RemoteID = &remote
 	}
 	r.AccessNetwork = nil
-	for i, payload := range l.network {
-		if payload != nil {
-			code := dhcp6.OptionANIAccessTechnology + dhcp6.OptionCode(i)
-			r.AccessNetwork = append(r.AccessNetwork, relay6.AccessNetwork{Code: code, Payload: payload})
-		}
+	for _, option := range l.network {
+		r.AccessNetwork = append(r.AccessNetwork, option...)
 	}
 	return r
 }
@@ -119,7 +115,7 @@ func (l *linkEntry) checkSensitive(v value, clear []string) {
 	if !l.rule.SubscriberID.IsEmpty() {
 		options = append(options, "subscriber-id")
 	}
-	if slices.ContainsFunc(l.network[:], func(payload []byte) bool { return payload != nil }) {
+	if slices.ContainsFunc(l.network[:], func(option []byte) bool { return option != nil }) {
 		options = append(options, "access-network")
 	}
 	if !l.remote.ID.IsEmpty() && l.remote.Sensitive {
@@ -274,11 +270,11 @@ func (l *linkEntry) accessNetwork(v value) {
 	before := len(v.d.problems)
 	ok := v.mapping(
 		optional("technology", read(&l.network[technology], accessTechnology)),
-		optional("network-name", read(&l.network[1], networkText)),
-		optional("access-point-name", read(&l.network[2], networkText)),
+		optional("network-name", read(&l.network[1], networkText(dhcp6.AppendANINetworkName))),
+		optional("access-point-name", read(&l.network[2], networkText(dhcp6.AppendANIAccessPointName))),
 		optional("access-point-bssid", read(&l.network[3], bssid)),
 		optional("operator-id", read(&l.network[4], operatorID)),
-		optional("operator-realm", read(&l.network[5], networkText)),
+		optional("operator-realm", read(&l.network[5], networkText(dhcp6.AppendANIOperatorRealm))),
 	)
 	if !ok || len(v.d.problems) > before || l.network[technology] != nil {
 		return
@@ -291,17 +287,22 @@ func (l *linkEntry) accessNetwork(v value) {
 	}
 }
 
+// accessTechnology, networkText, bssid and operatorID read the text of one option of
+// RFC 7839 and return it as it is sent.
+
 func accessTechnology(text string) ([]byte, error) {
 	n, err := integer[uint8](1, 255)(text)
-	return []byte{0, n}, err
+	return dhcp6.AppendANIAccessTechnology(nil, dhcp6.AccessTechnology(n)), err
 }
 
 // networkText is a name of 1 to 255 octets, which DHCPv4 can carry as well.
-func networkText(text string) ([]byte, error) {
-	if len(text) > 255 {
-		return nil, fmt.Errorf("%d octets long (at most 255)", len(text))
+func networkText(encode func(b, name []byte) []byte) func(text string) ([]byte, error) {
+	return func(text string) ([]byte, error) {
+		if len(text) > 255 {
+			return nil, fmt.Errorf("%d octets long (at most 255)", len(text))
+		}
+		return encode(nil, []byte(text)), nil
 	}
-	return []byte(text), nil
 }
 
 func bssid(text string) ([]byte, error) {
@@ -309,10 +310,10 @@ func bssid(text string) ([]byte, error) {
 	if err != nil || len(mac) != 6 {
 		return nil, fmt.Errorf("%q is no BSSID (6 octets, such as 02:00:5e:10:00:01)", text)
 	}
-	return mac, nil
+	return dhcp6.AppendANIAccessPointBSSID(nil, [6]byte(mac)), nil
 }
 
 func operatorID(text string) ([]byte, error) {
 	n, err := enterprise(text)
-	return binary.BigEndian.AppendUint32(nil, n), err
+	return dhcp6.AppendANIOperatorID(nil, n), err
 }

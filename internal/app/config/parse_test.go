@@ -37,14 +37,8 @@ func TestParseEverything(t *testing.T) {
 		InterfaceID:     templateOf(t, "{index}"),
 		RemoteID:        &relay6.RemoteID{EnterpriseNumber: 32473, ID: templateOf(t, "{hostname}")},
 		SubscriberID:    templateOf(t, "{link-layer}"),
-		AccessNetwork: []relay6.AccessNetwork{
-			{Code: 105, Payload: []byte{0, 4}},
-			{Code: 106, Payload: []byte("Net")},
-			{Code: 107, Payload: []byte("ap")},
-			{Code: 108, Payload: []byte{2, 0, 0x5e, 0x10, 0, 1}},
-			{Code: 109, Payload: []byte{0, 0, 1, 2}},
-			{Code: 110, Payload: []byte("example.com")},
-		},
+		AccessNetwork: dhcp6.Options("\x00\x69\x00\x02\x00\x04" + "\x00\x6a\x00\x03Net" + "\x00\x6b\x00\x02ap" +
+			"\x00\x6c\x00\x06\x02\x00\x5e\x10\x00\x01" + "\x00\x6d\x00\x04\x00\x00\x01\x02" + "\x00\x6e\x00\x0bexample.com"),
 		Delegations: delegation.Policy{
 			ClientLimit: 1, LinkLimit: 3, HostLimit: 2, OnLimit: delegation.LimitReplaceUnreachable,
 			Move: delegation.MoveDeny, UniqueDUID: true,
@@ -172,8 +166,8 @@ func TestLinksStartFromDefaults(t *testing.T) {
 		if r.RemoteID != nil {
 			got.enterprise, got.remote = r.RemoteID.EnterpriseNumber, r.RemoteID.ID.String()
 		}
-		if n := len(r.AccessNetwork); n > 0 {
-			got.realm = string(r.AccessNetwork[n-1].Payload)
+		if realm, ok := r.AccessNetwork.First(dhcp6.OptionANIOperatorRealm); ok {
+			got.realm = string(realm)
 		}
 		if got != want {
 			t.Errorf("link %s: %+v, want %+v", r.Match[0], got, want)

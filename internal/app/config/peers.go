@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/dhcp6"
 )
 
 // decodePeers reads the list of peers.
@@ -89,10 +90,6 @@ func peerName(text string) (string, error) {
 	return text, nil
 }
 
-// allServers is All_DHCP_Servers, where a relay agent sends to that has not been
-// told better (RFC 8415 section 19).
-var allServers = netip.MustParseAddr("ff05::1:3")
-
 // checkAddress checks who the peer is and where it is heard.
 func (s *stanza) checkAddress() {
 	p := &s.peer
@@ -107,7 +104,7 @@ func (s *stanza) checkAddress() {
 		case p.Role == trust.Relay:
 			s.at["role"].problem("a relay without an address (address: an IPv6 address)")
 		}
-		p.Address = allServers
+		p.Address = dhcp6.AllServers // where a relay agent sends to that was not told better (RFC 8415 section 19)
 	}
 	if !p.Address.IsValid() {
 		return

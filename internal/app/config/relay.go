@@ -7,6 +7,7 @@ import (
 
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/dhcp6"
 )
 
 func (r *Relay6) decode(v value, peers []trust.Peer) {
@@ -44,7 +45,7 @@ func anyRelay(peers []trust.Peer) bool {
 // sourcePort parses the port that we send to servers from (RFC 8357).
 func sourcePort(text string) (uint16, error) {
 	port, err := integer[uint16](1, 65535)(text)
-	if err == nil && port == 546 {
+	if err == nil && port == dhcp6.ClientPort {
 		return 0, fmt.Errorf("546 is the port of clients (another port from 1 to 65535)")
 	}
 	return port, err

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"fairlead/internal/core/delegation"
-	"fairlead/internal/core/hop"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/dhcp6"
 )
 
 // config decodes the whole file over the defaults.
@@ -51,7 +51,7 @@ func (d *decoder) config(text []byte) *Config {
 		optional("ipsec", c.IPsec.decode),
 	)
 	for _, s := range peers {
-		if s.peer.Role == trust.Server && c.Relay6.SourcePort != hop.Port6 {
+		if s.peer.Role == trust.Server && c.Relay6.SourcePort != dhcp6.ServerPort {
 			s.sourcePort = c.Relay6.SourcePort
 		}
 		c.hops = append(c.hops, s.hops()...)

@@ -11,6 +11,7 @@ import (
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/host/udp"
+	"fairlead/internal/wire/dhcp6"
 )
 
 // An answer that could not be sent is in status for a while. A message that did not
@@ -42,7 +43,7 @@ func TestWhatDidNotLeave(t *testing.T) {
 	if sent() != 2 {
 		t.Fatalf("%d messages forwarded, want 2", sent())
 	}
-	f.report(udp.Outgoing{Kind: udp.ToPeer, Dest: netip.AddrPortFrom(server.Address, relay6.ServerPort)}, errNotKept)
+	f.report(udp.Outgoing{Kind: udp.ToPeer, Dest: netip.AddrPortFrom(server.Address, dhcp6.ServerPort)}, errNotKept)
 	f.count(core)
 	f.count(core)
 	if sent() != 1 {

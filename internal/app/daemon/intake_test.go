@@ -191,7 +191,7 @@ func TestIntakeForgersOfProtectedPeers(t *testing.T) {
 		peers[i].Protection, peers[i].Local = trust.ProtectionIPsec, local
 	}
 	frame := from(linkA, 5, byte(dhcp6.RelayForward))
-	frame.Path, frame.Dest = udp.PathFrame, udp.AllRelayAgentsAndServers
+	frame.Path, frame.Dest = udp.PathFrame, dhcp6.AllRelayAgentsAndServers
 	own := udp.Datagram{Link: linkA, Source: netip.AddrPortFrom(addr(5), 547), Dest: local, Payload: []byte{byte(dhcp6.RelayForward)}}
 	for range 100 {
 		a.come(frame, own)
@@ -207,7 +207,7 @@ func TestIntakeForgersOfProtectedPeers(t *testing.T) {
 		t.Errorf("%d frames and %d by UDP, want 5 and 100", frames, len(all)-frames)
 	}
 	forged := from(uplink, 4, byte(dhcp6.RelayReply))
-	forged.Path, forged.Dest = udp.PathFrame, udp.AllRelayAgentsAndServers
+	forged.Path, forged.Dest = udp.PathFrame, dhcp6.AllRelayAgentsAndServers
 	answer := udp.Datagram{Link: uplink, Source: netip.AddrPortFrom(addr(4), 547), Dest: local, Payload: []byte{byte(dhcp6.RelayReply), 1}}
 	a.come(forged, answer)
 	if got := drainAll(in, 2e9); len(got) != 2 || len(got[0].Payload) != 2 {

@@ -84,7 +84,7 @@ func newQuietLoop(t *testing.T, change ...func(*relay6.Config)) (*loop, *quiet) 
 	l.net.intake = l.intake
 	l.net.conn, q.pipe.send = q, q
 	l.net.failed = func(o udp.Outgoing, err error) { t.Errorf("not sent to %s: %v", o.Dest, err) }
-	l.net.configure(cfg.Peers, relay6.ServerPort)
+	l.net.configure(cfg.Peers, dhcp6.ServerPort)
 	l.build = func(_ instant.Now, eff *relay6.Effects) (*relay6.Relay, error) {
 		core := relay6.New(cfg, "boot")
 		if l.core != nil {
@@ -135,7 +135,7 @@ func (q *quiet) run(t *testing.T, l *loop) (end func()) {
 
 func solicit(link int, xid uint32) *message {
 	return &message{Datagram: udp.Datagram{
-		Link: link, Source: netip.MustParseAddrPort("[fe80::1]:546"), Dest: udp.AllRelayAgentsAndServers,
+		Link: link, Source: netip.MustParseAddrPort("[fe80::1]:546"), Dest: dhcp6.AllRelayAgentsAndServers,
 		Payload: dhcp6.AppendElapsedTime(dhcp6.AppendMessageHeader(nil, dhcp6.Solicit, xid), 0),
 	}}
 }

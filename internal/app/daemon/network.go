@@ -15,6 +15,7 @@ import (
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/host/udp"
+	"fairlead/internal/wire/dhcp6"
 	"fairlead/internal/wire/linkaddr"
 )
 
@@ -252,12 +253,12 @@ func (n *network) updateLocals() {
 		} else if local.IsLinkLocalUnicast() {
 			k.Index = n.links[p.Zone].Index
 		}
-		if p.Role == trust.Server && n.port != relay6.ServerPort {
+		if p.Role == trust.Server && n.port != dhcp6.ServerPort {
 			k.Port = n.port
 		}
 		if local.IsGlobalUnicast() && p.Role == trust.Server && p.Address.IsGlobalUnicast() {
 			only := k
-			only.Peer = netip.AddrPortFrom(p.Address, relay6.ServerPort)
+			only.Peer = netip.AddrPortFrom(p.Address, dhcp6.ServerPort)
 			want[only] = struct{}{}
 		}
 		want[k] = struct{}{}

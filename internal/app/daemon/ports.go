@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/ports"
+	"fairlead/internal/wire/dhcp6"
 )
 
 // rivals are the programs of others that have sockets at our port and may get what is
@@ -35,8 +35,8 @@ func newRivals(log *slog.Logger, port func() uint16) *rivals {
 // allRivals looks at the port of relay agents, and at the one that we send to servers
 // from where that is another (RFC 8357).
 func allRivals(source uint16) ([]ports.Socket, error) {
-	found, err := ports.InTheWay(relay6.ServerPort)
-	if source == 0 || source == relay6.ServerPort || err != nil {
+	found, err := ports.InTheWay(dhcp6.ServerPort)
+	if source == 0 || source == dhcp6.ServerPort || err != nil {
 		return found, err
 	}
 	more, err := ports.InTheWay(source)
@@ -104,7 +104,7 @@ func taken(err error) error {
 	if !errors.Is(err, unix.EADDRINUSE) {
 		return err
 	}
-	all, lookErr := ports.InTheWay(relay6.ServerPort)
+	all, lookErr := ports.InTheWay(dhcp6.ServerPort)
 	if lookErr != nil || len(all) == 0 {
 		return err
 	}

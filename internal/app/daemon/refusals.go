@@ -6,6 +6,7 @@ import (
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/udp"
+	"fairlead/internal/wire/dhcp6"
 )
 
 // refusals brings what the network says of messages to peers from the sockets to the
@@ -31,7 +32,7 @@ func (r *refusals) tell(now instant.Now, core *relay6.Relay, eff *relay6.Effects
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, x := range r.told {
-		if x.Dest.Port() == relay6.ServerPort {
+		if x.Dest.Port() == dhcp6.ServerPort {
 			core.Unreachable(now, x.Dest.Addr(), x.Link, x, eff)
 		}
 	}

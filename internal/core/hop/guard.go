@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/dhcp6"
 )
 
 // GuardTable is the whole content of an owner's guard table, in family inet: the
@@ -211,9 +212,9 @@ func (o Owner) GuardTable(hops []Hop, others bool, open ...Open) GuardTable {
 	}
 	if !others {
 		g.counter(CounterStrangers)
-		g.port(ports, Port6)
+		g.port(ports, dhcp6.ServerPort)
 		g.port(ports, Port4)
-		g.port(ports6, Port6)
+		g.port(ports6, dhcp6.ServerPort)
 		g.port(ports4, Port4)
 		for i := range hops {
 			h := &hops[i]

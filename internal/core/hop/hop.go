@@ -17,13 +17,11 @@ import (
 	"time"
 
 	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/dhcp6"
 )
 
-// The ports of DHCP servers and relay agents.
-const (
-	Port6 = 547 // RFC 8415 section 7.2
-	Port4 = 67  // RFC 2131 section 4.1
-)
+// Port4 is the port of DHCPv4 servers and relay agents (RFC 2131 section 4.1).
+const Port4 = 67
 
 // Hop is one pair of addresses between which DHCP travels in ESP or not at all.
 // Exactly one of IKE and Manual is set.
@@ -44,7 +42,7 @@ func (h *Hop) Port() uint16 {
 	if h.Local.Is4() {
 		return Port4
 	}
-	return Port6
+	return dhcp6.ServerPort
 }
 
 // Selector is one kind of traffic of a hop. Port 0 is any port.

@@ -68,7 +68,7 @@ type LinkRule struct {
 	SubscriberID     Template
 	InsertRelayID    bool
 	InsertLinkLayer  bool
-	AccessNetwork    []AccessNetwork
+	AccessNetwork    dhcp6.Options // of RFC 7839, codes 105 to 110
 	Delegations      delegation.Policy
 	Host             hoststate.Policy
 	LoopExemptClient []dhcp6.DUID
@@ -82,11 +82,4 @@ type RemoteID struct {
 	EnterpriseNumber uint32
 	ID               Template
 	Sensitive        bool
-}
-
-// AccessNetwork is one option of RFC 7839, codes 105 to 110, with its payload
-// ready for the wire.
-type AccessNetwork struct {
-	Code    dhcp6.OptionCode
-	Payload []byte
 }

@@ -99,7 +99,7 @@ func (r *Relay) handleRelayForward(now instant.Now, l *link, p *Packet, eff *Eff
 	// RFC 8357 section 5.2. A lightweight relay just below speaks with its
 	// client's addresses, and may with its port, but hears on 547 alone (RFC 6221
 	// section 6.2).
-	if port := p.Source.Port(); port != ServerPort && !(m.LinkAddress().IsUnspecified() && m.PeerAddress() == source) {
+	if port := p.Source.Port(); port != dhcp6.ServerPort && !(m.LinkAddress().IsUnspecified() && m.PeerAddress() == source) {
 		h.downstreamPort = port
 	}
 	if client, inner, first := throughLDRAs(m); first && l.rule != nil {
@@ -162,7 +162,7 @@ func (r *Relay) forward(now instant.Now, l *link, p *Packet, h header, eff *Effe
 		}
 		s := Send{
 			ToPeer: true, Peer: peer, Source: peer.Local, SourcePort: r.cfg.SourcePort,
-			Dest: netip.AddrPortFrom(peer.Address, ServerPort),
+			Dest: netip.AddrPortFrom(peer.Address, dhcp6.ServerPort),
 		}
 		if peer.Zone != "" {
 			zone := r.byName[peer.Zone]

@@ -98,11 +98,7 @@ func TestRFC5460_5_4_1_RelayID(t *testing.T) {
 // configured), from the client's first relay alone.
 func TestRFC7839_AccessNetworkIdentifiers(t *testing.T) {
 	config := rule(func(r *relay6.LinkRule) {
-		r.AccessNetwork = []relay6.AccessNetwork{
-			{Code: dhcp6.OptionANIAccessTechnology, Payload: []byte{0, 4}},
-			{Code: dhcp6.OptionCode(106), Payload: []byte("net")},
-			{Code: dhcp6.OptionCode(109), Payload: []byte{0, 0, 0x7e, 0xd9}},
-		}
+		r.AccessNetwork = dhcp6.Options("\x00\x69\x00\x02\x00\x04" + "\x00\x6a\x00\x03net" + "\x00\x6d\x00\x04\x00\x00\x7e\xd9")
 	})
 	l := first(t, alice, config, protected)
 	if !bytes.Equal(l.option(105), []byte{0, 4}) || string(l.option(106)) != "net" || !bytes.Equal(l.option(109), []byte{0, 0, 0x7e, 0xd9}) {

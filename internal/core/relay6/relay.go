@@ -29,12 +29,6 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// UDP ports (RFC 8415 section 7.2).
-const (
-	ClientPort = 546
-	ServerPort = 547
-)
-
 // Relay is the relay agent's state.
 type Relay struct {
 	cfg    *Config

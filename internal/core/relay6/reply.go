@@ -108,10 +108,10 @@ func (r *Relay) addressee(now instant.Now, m dhcp6.RelayMessage, inner []byte) (
 			return to, DropNoLink
 		}
 	}
-	port := uint16(ClientPort)
+	port := uint16(dhcp6.ClientPort)
 	if dhcp6.MessageType(inner[0]) == dhcp6.RelayReply {
 		to.relay = true
-		port = ServerPort
+		port = dhcp6.ServerPort
 		if b, ok := m.Options().First(dhcp6.OptionRelayPort); ok { // RFC 8357 section 5.2
 			if below, err := dhcp6.ParseRelayPort(b); err == nil && below != 0 {
 				port = uint16(below)

@@ -30,14 +30,8 @@ func sensitiveOptions(marked bool) func(*relay6.Config) {
 	return rule(func(r *relay6.LinkRule) {
 		r.RemoteID = &relay6.RemoteID{EnterpriseNumber: 32473, ID: template("line-7"), Sensitive: marked}
 		r.SubscriberID = template("customer-4711")
-		r.AccessNetwork = []relay6.AccessNetwork{
-			{Code: dhcp6.OptionANIAccessTechnology, Payload: []byte{0, 4}},
-			{Code: 106, Payload: []byte("home-net")},
-			{Code: 107, Payload: []byte("ap-name")},
-			{Code: 108, Payload: []byte{2, 0, 0, 0, 0, 1}},
-			{Code: 109, Payload: []byte{0, 0, 0x7e, 0xd9}},
-			{Code: 110, Payload: []byte("op")},
-		}
+		r.AccessNetwork = dhcp6.Options("\x00\x69\x00\x02\x00\x04" + "\x00\x6a\x00\x08home-net" + "\x00\x6b\x00\x07ap-name" +
+			"\x00\x6c\x00\x06\x02\x00\x00\x00\x00\x01" + "\x00\x6d\x00\x04\x00\x00\x7e\xd9" + "\x00\x6e\x00\x02op")
 		r.InsertLinkLayer = true
 	})
 }

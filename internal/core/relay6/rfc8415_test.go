@@ -147,7 +147,7 @@ func everyOption(c *relay6.Config) {
 	r.InsertRelayID, r.InsertLinkLayer = true, true
 	r.RemoteID = &relay6.RemoteID{EnterpriseNumber: 32473, ID: template("port {interface}")}
 	r.SubscriberID = template("s-{link-layer}")
-	r.AccessNetwork = []relay6.AccessNetwork{{Code: dhcp6.OptionANIAccessTechnology, Payload: []byte{0, 4}}}
+	r.AccessNetwork = dhcp6.Options("\x00\x69\x00\x02\x00\x04")
 }
 
 // Section 19.1.1: "the relay agent places a globally scoped unicast address

@@ -88,14 +88,16 @@ func (r *Relay) wrap(w *wrapping, protected bool, eff *Effects) (payload []byte,
 	return b[start:len(b):len(b)], omitted
 }
 
+// textRoom is the length of texts up to which they need no memory of their own.
+const textRoom = 128
+
 // appendOwn adds what this relay has been told to say of itself.
 func (r *Relay) appendOwn(b []byte, l *link, h header) []byte {
+	var room [textRoom]byte
 	if id := r.sentInterfaceID(l); id != "" {
-		var mark int
-		b, mark = dhcp6.BeginOption(b, dhcp6.OptionInterfaceID)
-		b = endOption(append(b, id...), mark)
+		b = dhcp6.AppendInterfaceID(b, append(room[:0], id...))
 	}
-	if port := r.cfg.SourcePort; h.downstreamPort != 0 || port != 0 && port != ServerPort { // RFC 8357 section 5.2
+	if port := r.cfg.SourcePort; h.downstreamPort != 0 || port != 0 && port != dhcp6.ServerPort { // RFC 8357 section 5.2
 		b = dhcp6.AppendRelayPort(b, dhcp6.RelayPort(h.downstreamPort))
 	}
 	if (l.rule == nil || l.rule.InsertRelayID) && len(r.cfg.RelayID) > 0 {
@@ -109,29 +111,27 @@ func (r *Relay) appendOwn(b []byte, l *link, h header) []byte {
 // there was such.
 func (r *Relay) appendClient(b []byte, w *wrapping, protected bool) (_ []byte, omitted bool) {
 	l, p, rule := w.link, w.packet, w.link.rule
+	var room [textRoom]byte
 	f := facts{link: l.Name, index: l.Index, hostname: r.cfg.Hostname, vrf: l.VRF, linkLayer: p.LinkLayer}
 	if id := rule.RemoteID; id != nil {
-		e, start := id.EnterpriseNumber, len(b)
-		b = appendText(b, dhcp6.OptionRemoteID, []byte{byte(e >> 24), byte(e >> 16), byte(e >> 8), byte(e)}, id.ID, f)
+		start := len(b)
+		if text := id.ID.append(room[:0], f); len(text) > 0 { // RFC 4649 section 3: one octet or more
+			b = dhcp6.AppendRemoteID(b, dhcp6.RemoteID{EnterpriseNumber: id.EnterpriseNumber, ID: text})
+		}
 		if id.Sensitive && !protected {
 			b, omitted = withhold(b, start, omitted)
 		}
 	}
 	start := len(b)
-	if !rule.SubscriberID.IsEmpty() {
-		b = appendText(b, dhcp6.OptionSubscriberID, nil, rule.SubscriberID, f)
+	if text := rule.SubscriberID.append(room[:0], f); len(text) > 0 { // RFC 4580 section 2: one octet or more
+		b = dhcp6.AppendSubscriberID(b, text)
 	}
-	for _, o := range rule.AccessNetwork {
-		b = dhcp6.AppendOption(b, o.Code, o.Payload)
-	}
+	b = append(b, rule.AccessNetwork...)
 	if !protected {
 		b, omitted = withhold(b, start, omitted)
 	}
 	if rule.InsertLinkLayer && w.header.fromClient && p.LinkLayer.IsValid() {
-		var mark int
-		b, mark = dhcp6.BeginOption(b, dhcp6.OptionClientLinkLayer)
-		b = append(b, byte(p.HardwareType>>8), byte(p.HardwareType))
-		b = endOption(p.LinkLayer.Append(b), mark)
+		b = dhcp6.AppendClientLinkLayer(b, dhcp6.ClientLinkLayer{HardwareType: p.HardwareType, Address: p.LinkLayer.Append(room[:0])})
 	}
 	return b, omitted
 }
@@ -140,23 +140,4 @@ func (r *Relay) appendClient(b []byte, w *wrapping, protected bool) (_ []byte, o
 // was anything, now or before. A text that turns out empty was no option.
 func withhold(b []byte, start int, before bool) ([]byte, bool) {
 	return b[:start], before || len(b) > start
-}
-
-// appendText appends an option of some fixed octets and a text, and none where
-// the text is empty: RFC 4649 section 3 and RFC 4580 section 2 want one octet or
-// more.
-func appendText(b []byte, c dhcp6.OptionCode, fixed []byte, text Template, f facts) []byte {
-	b, mark := dhcp6.BeginOption(b, c)
-	b = append(b, fixed...)
-	empty := len(b)
-	if b = text.append(b, f); len(b) == empty {
-		return b[:mark]
-	}
-	return endOption(b, mark)
-}
-
-// endOption closes an option that configuration bounds: it always fits.
-func endOption(b []byte, mark int) []byte {
-	b, _ = dhcp6.EndOption(b, mark)
-	return b
 }

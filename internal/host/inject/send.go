@@ -22,9 +22,6 @@ const (
 // frame is an Ethernet frame under way, or room for one.
 type frame []byte
 
-// allServers is ff02::1:2, the address that every client's message goes to.
-var allServers = [16]byte{0: 0xff, 1: 0x02, 13: 1, 15: 2}
-
 // blank is what all clients' frames have in common.
 func blank() frame {
 	f := make(frame, frameRoom)
@@ -32,7 +29,8 @@ func blank() frame {
 	binary.BigEndian.PutUint16(f[12:], unix.ETH_P_IPV6)
 	f[atIP] = 6 << 4
 	f[atNext], f[atHops] = protoUDP, 1
-	copy(f[atDest:], allServers[:])
+	group := dhcp6.AllRelayAgentsAndServers.As16()
+	copy(f[atDest:], group[:])
 	binary.BigEndian.PutUint16(f[atUpper:], dhcp6.ClientPort)
 	binary.BigEndian.PutUint16(f[atUpper+2:], dhcp6.ServerPort)
 	return f

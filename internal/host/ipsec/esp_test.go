@@ -21,6 +21,7 @@ import (
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/ike"
 	"fairlead/internal/lab/labtest"
+	"fairlead/internal/wire/dhcp6"
 )
 
 // These tests need a kernel with ESP: they run in the virtual machine.
@@ -38,7 +39,7 @@ type ends struct {
 func newEnds(t *testing.T, family int) *ends {
 	t.Helper()
 	e := &ends{t: t, addrA: "2001:db8::1", addrB: "2001:db8::2"}
-	length, port := 64, hop.Port6
+	length, port := 64, dhcp6.ServerPort
 	if family == 4 {
 		e.addrA, e.addrB, length, port = "192.0.2.1", "192.0.2.2", 24, hop.Port4
 	}
@@ -176,7 +177,7 @@ func TestESPLinkLocal(t *testing.T) {
 		need(t, err)
 		*address = found.String()
 	}
-	e.listen(hop.Port6, "%a0", "%b0")
+	e.listen(dhcp6.ServerPort, "%a0", "%b0")
 	a, b := e.hopA(0x101, 0x102), e.hopB(0x102, 0x101)
 	a.Link, b.Link = "a0", "b0"
 	need(t, e.kb.Install([]hop.Hop{b}))

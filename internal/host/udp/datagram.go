@@ -5,14 +5,6 @@ import (
 	"net/netip"
 )
 
-// AllRelayAgentsAndServers is All_DHCP_Relay_Agents_and_Servers, the group that
-// clients send to (RFC 8415 section 7.1).
-var AllRelayAgentsAndServers = netip.MustParseAddr("ff02::1:2")
-
-// Port is the port that servers and relay agents listen on (RFC 8415 section
-// 7.2).
-const Port = 547
-
 // Path says how a datagram came in.
 type Path uint8
 

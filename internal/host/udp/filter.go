@@ -1,6 +1,10 @@
 package udp
 
-import "golang.org/x/sys/unix"
+import (
+	"golang.org/x/sys/unix"
+
+	"fairlead/internal/wire/dhcp6"
+)
 
 const (
 	protocolUDP      = 17
@@ -27,7 +31,7 @@ var firstOfGroup = []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 0}}
 // node has reason to send it in fragments (copies.go is about those that do). In
 // a VRF the type would be that of the VRF device.
 func smallCopies() []unix.SockFilter {
-	group := AllRelayAgentsAndServers.As16()
+	group := dhcp6.AllRelayAgentsAndServers.As16()
 	return []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_LEN},
 		{Code: unix.BPF_JMP | unix.BPF_JGT | unix.BPF_K, Jt: 8, K: minimumMTU - ipv6Header},
@@ -53,7 +57,7 @@ func smallCopies() []unix.SockFilter {
 // link.
 func clientFilter(port uint16) []unix.SockFilter {
 	const accept, refuse = 17, 18
-	group := AllRelayAgentsAndServers.As16()
+	group := dhcp6.AllRelayAgentsAndServers.As16()
 	var program []unix.SockFilter
 	load := func(size uint16, offset uint32) {
 		program = append(program, unix.SockFilter{Code: unix.BPF_LD | size | unix.BPF_ABS, K: offset})

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"fairlead/internal/wire/checksum"
+	"fairlead/internal/wire/dhcp6"
 )
 
 // frame is the frame path: f begins with an IPv6 header that passed
@@ -51,7 +52,7 @@ func (c *Conn) frame(d *Datagram, f rawFrame) bool {
 		return false
 	}
 	d.Source = netip.AddrPortFrom(source, binary.BigEndian.Uint16(segment))
-	d.Dest = AllRelayAgentsAndServers
+	d.Dest = dhcp6.AllRelayAgentsAndServers
 	d.LocalPort = c.options.Port
 	d.Path = PathFrame
 	d.Payload = segment[udpHeader:]

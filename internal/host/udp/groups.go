@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"fairlead/internal/wire/dhcp6"
 )
 
 // maxHolders bounds the descriptors that hold memberships. With the smallest
@@ -56,7 +58,7 @@ func (g *groups) set(links []*link, byIndex map[int]*link) []error {
 			continue
 		}
 		if err := g.join(l); err != nil {
-			errs = append(errs, fmt.Errorf("link %s: join %v: %w", l.Name, AllRelayAgentsAndServers, err))
+			errs = append(errs, fmt.Errorf("link %s: join %v: %w", l.Name, dhcp6.AllRelayAgentsAndServers, err))
 		}
 	}
 	return errs
@@ -90,7 +92,7 @@ func (g *groups) join(l *link) error {
 }
 
 func request(index int) *unix.IPv6Mreq {
-	return &unix.IPv6Mreq{Multiaddr: AllRelayAgentsAndServers.As16(), Interface: uint32(index)}
+	return &unix.IPv6Mreq{Multiaddr: dhcp6.AllRelayAgentsAndServers.As16(), Interface: uint32(index)}
 }
 
 // roomy returns a holder that is not known to be full.

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fairlead/internal/wire/dhcp6"
 )
 
 // patience is how long a test waits for what the kernel does at once.
@@ -209,7 +211,7 @@ func (p *node) send(dest netip.Addr, ifindex int, port uint16, payload []byte) {
 // multicast sends as a client does.
 func (p *node) multicast(ifindex int, payload []byte) {
 	p.t.Helper()
-	p.send(AllRelayAgentsAndServers, ifindex, 547, payload)
+	p.send(dhcp6.AllRelayAgentsAndServers, ifindex, 547, payload)
 }
 
 // option sets a socket option of IPv6.

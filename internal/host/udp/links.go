@@ -7,6 +7,8 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"fairlead/internal/wire/dhcp6"
 )
 
 // SetLinks makes client the client links, all of them: joins ff02::1:2 on new
@@ -127,7 +129,7 @@ func (c *Conn) Source(to netip.Addr, vrf string) (netip.Addr, error) {
 		return netip.Addr{}, fmt.Errorf("udp: source to %v: %w", to, err)
 	}
 	// The port is any but 0; nothing is sent.
-	if err := unix.Connect(s.fd, &unix.SockaddrInet6{Port: Port, Addr: to.As16()}); err != nil {
+	if err := unix.Connect(s.fd, &unix.SockaddrInet6{Port: dhcp6.ServerPort, Addr: to.As16()}); err != nil {
 		return netip.Addr{}, fmt.Errorf("udp: source to %v: %w", to, err)
 	}
 	name, err := unix.Getsockname(s.fd)

@@ -9,6 +9,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"fairlead/internal/wire/dhcp6"
 )
 
 // The kernel's own table says where the group is joined.
@@ -159,7 +161,7 @@ func TestPointToPointLink(t *testing.T) {
 	}
 	got := in.next()
 	want := Datagram{
-		Link: ppp.Index, Source: netip.MustParseAddrPort("[fe80::b]:546"), Dest: AllRelayAgentsAndServers,
+		Link: ppp.Index, Source: netip.MustParseAddrPort("[fe80::b]:546"), Dest: dhcp6.AllRelayAgentsAndServers,
 		LocalPort: 547, Path: PathSocket,
 	}
 	if !equal(got, want) || string(got.Payload) != "solicit" {

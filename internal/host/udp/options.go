@@ -3,6 +3,8 @@ package udp
 import (
 	"fmt"
 	"log/slog"
+
+	"fairlead/internal/wire/dhcp6"
 )
 
 const (
@@ -41,7 +43,7 @@ func (o *Options) complete() error {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.Port == 0 {
-		o.Port = Port
+		o.Port = dhcp6.ServerPort
 	}
 	for _, f := range []struct {
 		name              string

@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"fairlead/internal/wire/dhcp6"
 )
 
 const (
@@ -252,7 +254,7 @@ func (c *Conn) datagram(d *Datagram, s *socket, name *[nameRoom]byte, payload, o
 func (c *Conn) multicast(d *Datagram, s *socket, headers bool) bool {
 	l := c.links[d.Link]
 	switch {
-	case d.Dest != AllRelayAgentsAndServers:
+	case d.Dest != dhcp6.AllRelayAgentsAndServers:
 		c.count.otherGroup.Add(1)
 	case l == nil && headers:
 		c.count.notClientLink.Add(1)

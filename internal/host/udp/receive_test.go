@@ -7,6 +7,8 @@ import (
 
 	"github.com/gopacket/gopacket/layers"
 	"golang.org/x/sys/unix"
+
+	"fairlead/internal/wire/dhcp6"
 )
 
 // A client's message comes by the frame path with its link-layer address, and
@@ -350,7 +352,7 @@ func TestTruncatedIsDiscarded(t *testing.T) {
 	c := l.relay.open(Options{MaxDatagram: 1280, Port: 5547})
 	l.relay.setLinks(c, l.c0)
 	in := read(t, c)
-	l.host.send(AllRelayAgentsAndServers, l.clientEnd.Index, 5547, make([]byte, 1300)) // a frame of 1348
+	l.host.send(dhcp6.AllRelayAgentsAndServers, l.clientEnd.Index, 5547, make([]byte, 1300)) // a frame of 1348
 	l.host.send(l.c0.LinkLocal, l.clientEnd.Index, 5547, make([]byte, 1281))
 	l.host.send(l.c0.LinkLocal, l.clientEnd.Index, 5547, make([]byte, 1280))
 	if got := in.next(); len(got.Payload) != 1280 {

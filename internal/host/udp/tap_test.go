@@ -7,6 +7,8 @@ import (
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 	"golang.org/x/sys/unix"
+
+	"fairlead/internal/wire/dhcp6"
 )
 
 // tapped is an interface that a test writes IPv6 packets to and reads them
@@ -100,7 +102,7 @@ func packet(t *testing.T, source netip.Addr, payload string, change func(*layers
 	t.Helper()
 	ip := &layers.IPv6{
 		Version: 6, NextHeader: layers.IPProtocolUDP, HopLimit: 1,
-		SrcIP: source.AsSlice(), DstIP: AllRelayAgentsAndServers.AsSlice(),
+		SrcIP: source.AsSlice(), DstIP: dhcp6.AllRelayAgentsAndServers.AsSlice(),
 	}
 	udp := &layers.UDP{SrcPort: 546, DstPort: 547}
 	if change != nil {
