@@ -198,6 +198,13 @@ func relay(ts *testscript.TestScript, _ bool, args []string) {
 		o.Degraded = []string{"store: full", "clock: not synchronised"}
 		o.Limits = []control.LimitMet{{Limit: "limit-client", Link: "br-cust7", Client: controltest.Alice, LinkLayer: "02:00:5e:10:00:01", Last: controltest.Start, Times: 1}}
 		o.RefusedGrants = []control.RefusedGrants{{Link: "br-cust7", Reason: "not-delegable", Times: 3, Prefix: netip.MustParsePrefix("2001:db8:4500::/56"), Last: controltest.Start}}
+		o.ForeignRoutes = []control.ForeignRoute{
+			{
+				Destination: netip.MustParsePrefix("2001:db8:4000::/56"), Protocol: "static", Kind: "unicast", Device: "eth9", Gateway: netip.MustParseAddr("fe80::9"), Metric: 1024, Table: 254,
+				Link: "br-cust7", Client: controltest.Alice, Prefix: netip.MustParsePrefix("2001:db8:4000::/56"),
+			},
+			{Destination: netip.MustParsePrefix("2001:db8:4600:7::/64"), Protocol: "bird", Kind: "blackhole", Metric: 32, Table: 254, Link: "br-cust7", Prefix: netip.MustParsePrefix("2001:db8:4600::/56")},
+		}
 		for i := range 18 {
 			o.Spoofed = append(o.Spoofed, control.SpoofedOn{Link: fmt.Sprintf("vlan%02d", i), Packets: uint64(i + 1), Last: *f.LinkList[0].LastSpoofed})
 		}

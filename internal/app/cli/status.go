@@ -68,7 +68,7 @@ func writeStatus(out io.Writer, s control.Status) error {
 	if err := g.write(out); err != nil {
 		return err
 	}
-	return writeVerdict(out, slices.Concat(s.Degraded, limitsText(s.Limits), refusedText(s.RefusedGrants), spoofedText(s.Spoofed)))
+	return writeVerdict(out, slices.Concat(s.Degraded, foreignText(s.ForeignRoutes), limitsText(s.Limits), refusedText(s.RefusedGrants), spoofedText(s.Spoofed)))
 }
 
 // maxLines bounds the lines about many things of one kind.
@@ -80,6 +80,30 @@ func some(lines []string) []string {
 		return append(lines[:maxLines:maxLines], fmt.Sprintf("and %d more such; --json has all", n))
 	}
 	return lines
+}
+
+// foreignText names each route as ip writes it.
+func foreignText(all []control.ForeignRoute) (lines []string) {
+	for i := range all {
+		r := &all[i]
+		route := r.Destination.String()
+		if r.Kind != "unicast" {
+			route = r.Kind + " " + route
+		}
+		if r.Gateway.IsValid() {
+			route += " via " + r.Gateway.String()
+		}
+		if r.Device != "" {
+			route += " dev " + r.Device
+		}
+		route += fmt.Sprintf(" proto %s metric %d", r.Protocol, r.Metric)
+		who := "client " + r.Client.String() + " is dark there"
+		if r.Client == "" {
+			who = "its client is not known, or its grant could not be installed"
+		}
+		lines = append(lines, fmt.Sprintf("link %s: the route %s of another program takes packets of %s away: %s", r.Link, route, r.Prefix, who))
+	}
+	return some(lines)
 }
 
 func refusedText(all []control.RefusedGrants) (lines []string) {

@@ -27,6 +27,8 @@ type Status struct {
 	// Spoofed are the links on which packets were dropped for their source in the last
 	// ten minutes.
 	Spoofed []SpoofedOn `json:"spoofed"`
+	// ForeignRoutes are routes of others that take packets away from clients.
+	ForeignRoutes []ForeignRoute `json:"foreign_routes"`
 	// RefusedGrants are the grants that were not learned in the last ten minutes, but
 	// for those that a limit refused.
 	RefusedGrants []RefusedGrants `json:"refused_grants"`
@@ -36,7 +38,7 @@ type Status struct {
 
 // Wrong is how many things are not as they should be.
 func (s *Status) Wrong() int {
-	return len(s.Degraded) + len(s.Limits) + len(s.Spoofed) + len(s.RefusedGrants)
+	return len(s.Degraded) + len(s.Limits) + len(s.Spoofed) + len(s.RefusedGrants) + len(s.ForeignRoutes)
 }
 
 // Reasons are what is not as it should be, in words that name no client.
@@ -45,7 +47,7 @@ func (s *Status) Reasons() []string {
 	for _, few := range []struct {
 		n    int
 		what string
-	}{{len(s.Limits), "limits are met"}, {len(s.RefusedGrants), "kinds of grants are refused"}, {len(s.Spoofed), "links with spoofed packets"}} {
+	}{{len(s.Limits), "limits are met"}, {len(s.RefusedGrants), "kinds of grants are refused"}, {len(s.Spoofed), "links with spoofed packets"}, {len(s.ForeignRoutes), "routes of others take clients' packets away"}} {
 		if few.n > 0 {
 			all = append(all, fmt.Sprintf("%d %s", few.n, few.what))
 		}
@@ -58,6 +60,22 @@ type SpoofedOn struct {
 	Link    string        `json:"link"`
 	Packets uint64        `json:"packets"` // since the filter table was made
 	Last    SpoofedSource `json:"last"`
+}
+
+// ForeignRoute is a route of another program that takes packets away from a client: one
+// for its prefix with the same metric as ours or a lower one, or one for a part of it
+// that leads elsewhere.
+type ForeignRoute struct {
+	Destination netip.Prefix `json:"destination"`
+	Protocol    string       `json:"protocol"` // as ip calls it
+	Kind        string       `json:"kind"`     // "unicast", "unreachable", "blackhole", "prohibit"
+	Device      string       `json:"device,omitempty"`
+	Gateway     netip.Addr   `json:"gateway,omitzero"`
+	Metric      uint32       `json:"metric"`
+	Table       uint32       `json:"table"`
+	Link        string       `json:"link"`   // of the client that is dark
+	Client      DUID         `json:"client"` // empty: not known; its grant could not be installed
+	Prefix      netip.Prefix `json:"prefix"` // of the client
 }
 
 // RefusedGrants are grants that were not learned on a link for one reason.

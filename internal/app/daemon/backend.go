@@ -48,6 +48,13 @@ func (d *daemon) judge(ctx context.Context, s *control.Status, c *control.Counte
 	s.Degraded = d.degraded(c, peers)
 	s.Spoofed = spoofedOn(c.Links)
 	s.RefusedGrants = d.loop.notes.refused.lately(time.Now())
+	routes, more, err := d.foreign.look(ctx)
+	if s.ForeignRoutes = routes; more > 0 {
+		s.Degraded = append(s.Degraded, fmt.Sprintf("kernel: %d more routes of other programs take clients' packets away", more))
+	}
+	if err != nil {
+		return err
+	}
 	return d.loop.call(ctx, func(instant.Now, *relay6.Effects) {
 		s.Limits = control.LimitsOf(d.loop.core.LimitsMet())
 		s.Degraded = append(s.Degraded, absent(d.config(), d.loop.net.links)...)

@@ -61,6 +61,7 @@ type daemon struct {
 	nft       *nft.Table
 	hops      *protect.Supervisor
 	rivals    *rivals
+	foreign   *foreignRoutes
 	conn      *udp.Conn
 	loop      *loop
 	pipe      *pipeline
@@ -205,6 +206,7 @@ func (d *daemon) assemble() {
 		auditDue: d.audit.soon, auditLate: d.audit.inAWhile, guard: newGuard(),
 	}
 	d.rivals = newRivals(d.log, func() uint16 { return d.config().Relay6.SourcePort })
+	d.foreign = &foreignRoutes{d: d}
 	d.loop.silence = d.rivals.soon
 	d.pipe.breathe = d.loop.glance
 }
@@ -236,7 +238,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		"loop": d.loop.run, "store": d.pipe.runKeep, "host": d.pipe.runInstall, "control": d.api.Run, "hook": d.hook.Run, "audit": d.audit.run, "filter": d.audit.watch,
 		"history": d.forgetHistory, "signals": d.signals, "watchdog": d.watchdog,
 		"sockets": d.loop.receive, "memory": d.giveBack,
-		"protection": d.hops.Run, "rivals": d.rivals.run,
+		"protection": d.hops.Run, "rivals": d.rivals.run, "foreign": d.foreign.run,
 		"close": d.closeSockets,
 	}
 	if d.scrapes != nil {

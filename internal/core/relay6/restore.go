@@ -108,6 +108,14 @@ func (r *Relay) Delegations(yield func(delegation.Delegation) bool) {
 	}
 }
 
+// DelegationOn is the live delegation of exactly this prefix on a link.
+func (r *Relay) DelegationOn(name string, p netip.Prefix) (d delegation.Delegation, ok bool) {
+	if l := r.byName[name]; l != nil {
+		d, ok = r.table.Lookup(l.VRF, p)
+	}
+	return d, ok && d.Link == name
+}
+
 // Clear ends delegations by the operator's word (RFC 8987 O-2), a bounded number
 // of them, and returns how many; it is called until that is none. Orphans are among
 // them, unless a client is named: of theirs nothing is known. With block, what the

@@ -13,11 +13,19 @@ type owned struct {
 	mu       sync.Mutex // guards all following fields
 	kinds    kinds
 	removals uint64 // how many entries were taken out
+	kept     kept   // off what a foreign route stands in the way of
+	came     func() // called, if set, when a unicast route has become ours
 }
 
-// kinds are routes, and whether each is unicast. Nearly all share table and metric,
-// so these are not kept with each of what may be a hundred thousand.
-type kinds map[space]map[target]bool
+// kinds are routes, and by which link each leads. Nearly all share table and metric, so
+// these are not kept with each of what may be a hundred thousand.
+type kinds map[space]*ways
+
+// ways are the routes of one table and metric.
+type ways struct {
+	links   map[target]int32 // interface index; 0: the route is not unicast
+	lengths [129]int         // how many unicast routes there are by prefix length
+}
 
 type space struct{ table, metric uint32 }
 
@@ -37,27 +45,46 @@ func keyOf(r hoststate.Route) routeKey {
 }
 
 func (k kinds) get(at routeKey) (unicast, ok bool) {
-	unicast, ok = k[at.space][at.target]
-	return unicast, ok
+	w := k[at.space]
+	if w == nil {
+		return false, false
+	}
+	link, ok := w.links[at.target]
+	return link > 0, ok
 }
 
-func (k kinds) put(at routeKey, unicast bool) {
-	targets := k[at.space]
-	if targets == nil {
-		targets = make(map[target]bool)
-		k[at.space] = targets
+// put reports whether there is a unicast route now and was none before.
+func (k kinds) put(at routeKey, link int) (came bool) {
+	w := k[at.space]
+	if w == nil {
+		w = &ways{links: make(map[target]int32)}
+		k[at.space] = w
 	}
-	targets[at.target] = unicast
+	was, is := w.links[at.target] > 0, link > 0
+	w.links[at.target] = int32(max(link, 0))
+	switch {
+	case is && !was:
+		w.lengths[at.bits]++
+	case was && !is:
+		w.lengths[at.bits]--
+	}
+	return is && !was
 }
 
 func (k kinds) remove(at routeKey) {
-	targets := k[at.space]
-	if delete(targets, at.target); len(targets) == 0 {
+	w := k[at.space]
+	if w == nil {
+		return
+	}
+	if w.links[at.target] > 0 {
+		w.lengths[at.bits]--
+	}
+	if delete(w.links, at.target); len(w.links) == 0 {
 		delete(k, at.space)
 	}
 }
 
-func newOwned() owned { return owned{kinds: kinds{}} }
+func newOwned() owned { return owned{kinds: kinds{}, kept: newKept()} }
 
 func (o *owned) has(k routeKey) bool {
 	o.mu.Lock()
@@ -79,7 +106,11 @@ func (o *owned) surely(r hoststate.Route) bool {
 func (o *owned) add(r hoststate.Route) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.kinds.put(keyOf(r), r.Link > 0)
+	k := keyOf(r)
+	o.kept.remove(k)
+	if o.kinds.put(k, r.Link) && o.came != nil {
+		o.came()
+	}
 }
 
 func (o *owned) remove(k routeKey) {
@@ -116,7 +147,7 @@ func (o *owned) removed() uint64 {
 func (o *owned) replace(routes []hoststate.Route, removals uint64) {
 	read := kinds{}
 	for _, r := range routes {
-		read.put(keyOf(r), r.Link > 0)
+		read.put(keyOf(r), r.Link)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -54,6 +54,7 @@ const rtaNextHopID = 30
 type heard struct {
 	hoststate.Route
 	protocol uint8
+	form     uint8 // RTN_*
 	unicast  bool
 	oif      int
 }
@@ -68,7 +69,7 @@ func parseRoute(b []byte) (h heard, ok bool) {
 		return h, false
 	}
 	dst, several := [16]byte{}, false
-	h.Table, h.protocol, h.unicast = uint32(b[4]), b[5], b[7] == unix.RTN_UNICAST
+	h.Table, h.protocol, h.form, h.unicast = uint32(b[4]), b[5], b[7], b[7] == unix.RTN_UNICAST
 	bulk.Attrs(b[unix.SizeofRtMsg:], func(kind uint16, v []byte) {
 		switch {
 		case kind == unix.RTA_DST && len(v) == 16:

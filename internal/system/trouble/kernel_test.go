@@ -354,3 +354,59 @@ func between(text, from, to string) string {
 	}
 	return b.String()
 }
+
+// TestForeignRoutesAreNamed: a route of another program that takes a client's packets
+// away is in status, with the client that is dark, and in the log; one for the same
+// prefix and one for a part of it, before the grant and after it. It goes when the route
+// goes. A route that wins nothing is of no interest.
+func TestForeignRoutesAreNamed(t *testing.T) {
+	parallel(t)
+	r := build(t, plan{clients: 2, top: "log:\n  every: 1s\n"})
+	first, second := r.book.prefix(duid(1), 1), r.book.prefix(duid(2), 1)
+	_, err := r.Relay.IP("-6 route add %s via 2001:db8:fe::2 dev u0 proto bgp metric 20", first)
+	need(t, err)
+	need(t, r.relay.Start())
+	r.obtain(r.client(1, duid(1)), 1)
+	r.routed(first, 1)
+	type route struct {
+		Destination, Prefix            netip.Prefix
+		Protocol, Device, Link, Client string
+		Gateway                        netip.Addr
+		Metric                         int
+	}
+	wants := func(when string, want ...route) {
+		t.Helper()
+		until(t, when, func() bool {
+			var s struct {
+				Routes []route `json:"foreign_routes"`
+			}
+			labtest.Ask(t, r.relay, "/v1/status", &s)
+			return slices.Equal(s.Routes, want)
+		})
+	}
+	whole := route{first, first, "bgp", "u0", "d1", duid(1).String(), netip.MustParseAddr("2001:db8:fe::2"), 20}
+	wants("a route that was there before is named", whole)
+	r.logged("level=WARN", "takes a client's packets away", "destination="+first.String(), duid(1).String(), "protocol=bgp")
+
+	r.obtain(r.client(2, duid(2)), 1)
+	r.routed(second, 2)
+	inner := netip.PrefixFrom(second.Addr(), 64)
+	_, err = r.Relay.IP("-6 route add %s via 2001:db8:fe::2 dev u0 proto static metric 9999", inner)
+	need(t, err)
+	part := route{inner, second, "static", "u0", "d2", duid(2).String(), netip.MustParseAddr("2001:db8:fe::2"), 9999}
+	wants("a route for a part is named", whole, part)
+	_, err = r.Relay.IP("-6 route add %s via 2001:db8:fe::2 dev u0 proto static metric 9999", second)
+	need(t, err)
+
+	out, err := r.relay.CLI("status", "--check")
+	if line := "link d2: the route " + inner.String() + " via 2001:db8:fe::2 dev u0 proto static metric 9999 of another program takes packets of " + second.String() + " away: client " + duid(2).String() + " is dark there"; err == nil || !strings.Contains(out+err.Error(), line) {
+		t.Errorf("status --check ends with %v, and says\n%s\nwant %s", err, out, line)
+	}
+	_, err = r.Relay.IP("-6 route del %s proto bgp", first)
+	need(t, err)
+	wants("the route is gone", part)
+	r.logged("level=INFO", "no longer in a client's way", "destination="+first.String())
+	_, err = r.Relay.IP("-6 route del %s proto static", inner)
+	need(t, err)
+	wants("both are gone")
+}

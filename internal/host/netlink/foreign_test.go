@@ -1,0 +1,145 @@
+package netlink
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"fairlead/internal/core/hoststate"
+
+	"golang.org/x/sys/unix"
+)
+
+// A route of somebody else that takes packets away from one of ours is found: when it
+// comes and when ours comes after it, for the same prefix at the same metric or a lower
+// one, and for a part of it. It is gone when the route is gone, in whatever way, or when
+// ours has ended. A route that wins nothing, that leads the same way, or that is in
+// another table is not found.
+func TestForeignRoutes(t *testing.T) {
+	c := open(t)
+	for _, l := range []string{"c0", "e0"} {
+		run(t, "ip link add "+l+" type veth peer name "+l+"p")
+		run(t, "ip link set "+l+"p up")
+		run(t, "ip link set "+l+" up")
+	}
+	index := func(name string) int {
+		i, err := net.InterfaceByName(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return i.Index
+	}
+	ours := func(prefix string) *hoststate.Route {
+		return &hoststate.Route{Table: unix.RT_TABLE_MAIN, Prefix: netip.MustParsePrefix(prefix), Metric: 8700, Link: index("c0"), Gateway: netip.MustParseAddr("fe80::1")}
+	}
+	apply := func(op hoststate.Op) {
+		t.Helper()
+		if err := c.Apply([]hoststate.Op{op}, func(_ int, err error) {
+			if !strings.Contains(err.Error(), ErrForeign.Error()) {
+				t.Errorf("%v", err)
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	apply(hoststate.Op{Route: ours("2001:db8:100::/56")})
+	apply(hoststate.Op{Route: &hoststate.Route{Table: unix.RT_TABLE_MAIN, Prefix: netip.MustParsePrefix("2001:db8::/32"), Metric: 4096}})
+	run(t, "ip -6 route add 2001:db8:100::/56 dev e0 proto static metric 1024")
+
+	w, err := c.WatchForeign()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	told := make(chan struct{}, 100)
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx, func() { told <- struct{}{} }) }()
+	defer func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	// found waits until just these are known.
+	found := func(when string, want ...string) {
+		t.Helper()
+		late := time.After(patience)
+		for {
+			var got []string
+			all, more := w.Found()
+			for _, f := range all {
+				if f.Link != index("c0") {
+					t.Errorf("%s: ours leads by interface %d", when, f.Link)
+				}
+				got = append(got, fmt.Sprintf("%s proto %d dev %d metric %d over %s", f.Prefix, f.Protocol, f.Device, f.Metric, f.Ours))
+			}
+			if fmt.Sprint(got) == fmt.Sprint(want) && more == 0 {
+				return
+			}
+			select {
+			case <-told:
+			case <-late:
+				t.Fatalf("%s: found %q, want %q", when, got, want)
+			}
+		}
+	}
+	same := fmt.Sprintf("2001:db8:100::/56 proto 4 dev %d metric 1024 over 2001:db8:100::/56", index("e0"))
+	part := fmt.Sprintf("2001:db8:100:7::/64 proto 186 dev %d metric 9000 over 2001:db8:100::/56", index("e0"))
+	found("at the start", same)
+	for _, harmless := range []string{
+		"2001:db8:100::/56 dev e0 proto static metric 9000",    // ours wins
+		"2001:db8:100:8::/64 dev c0 proto static",              // the same link
+		"2001:db8:100:9::/64 dev e0 proto static table 77",     // another table
+		"2001:db8:200::/56 dev e0 proto static",                // inside nobody's but an unreachable aggregate
+		"2001:db8:100::/48 dev e0 proto static metric 1",       // ours is longer
+		"unreachable 2001:db8:100:a::/64 proto 87 metric 1024", // ours
+	} {
+		run(t, "ip -6 route add "+harmless)
+	}
+	run(t, "ip -6 route add 2001:db8:100:7::/64 dev e0 proto 186 metric 9000")
+	found("a part of it", same, part)
+	run(t, "ip -6 route del 2001:db8:100::/56 dev e0 proto static metric 1024")
+	found("one of them is gone", part)
+	apply(hoststate.Op{Remove: true, Route: ours("2001:db8:100::/56")})
+	found("ours has ended")
+	apply(hoststate.Op{Route: ours("2001:db8:100::/56")})
+	found("ours is there again", part)
+	run(t, "ip link set e0 down")
+	found("the device is down")
+
+	// One that has the place of ours keeps it from being installed.
+	run(t, "ip link set e0 up")
+	run(t, "ip -6 route add 2001:db8:300::/56 dev e0 proto bird metric 8700")
+	apply(hoststate.Op{Route: ours("2001:db8:300::/56")})
+	apply(hoststate.Op{Remove: true, Route: ours("2001:db8:300::/56")})
+	found("one in the place of ours", fmt.Sprintf("2001:db8:300::/56 proto 12 dev %d metric 8700 over 2001:db8:300::/56", index("e0")))
+	run(t, "ip -6 route del 2001:db8:300::/56 proto bird")
+	found("it is gone")
+
+	// Very many fill no memory.
+	var b strings.Builder
+	for i := range maxForeign + 44 {
+		fmt.Fprintf(&b, "route add 2001:db8:100:20:%x::/80 dev e0 proto static\n", i)
+	}
+	batch := exec.Command("ip", "-6", "-batch", "-")
+	batch.Stdin = strings.NewReader(b.String())
+	if out, err := batch.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	late := time.After(patience)
+	for all, more := w.Found(); len(all) != maxForeign || more != 44; all, more = w.Found() {
+		select {
+		case <-told:
+		case <-late:
+			t.Fatalf("%d found and %d more, want %d and 44", len(all), more, maxForeign)
+		}
+	}
+}
