@@ -74,7 +74,7 @@ receiver's queue.
   times the better of the two (overload).
 - fairlead: {{code "filter: strict"}}, {{code "loop: drop"}}, {{.Present}} delegations present at the start, each
   with its route and its filter elements, the store on the file system above, rates
-  unlimited except for relay6-flood, warnings logged and no grants (what the others
+  unlimited except for the floods, warnings logged and no grants (what the others
   would log goes nowhere either). The runs of the mix and of relay6-grants leave
   more delegations behind than there were.
 - blind: {{code "tools/bench/blind/blind.c"}} puts 38 octets in front of a message and takes 38
@@ -90,6 +90,10 @@ receiver's queue.
 - relay6-flood: two hosts on one switched link, default limits; 500 honest messages a
   second from 256 clients, beside a host that sends all it can, from one link-layer
   address or from 65 536. The worse of the two counts.
+- relay6-flood-elsewhere: the same honest messages on one link, default limits, and beside
+  them a flood on a second one, of Solicits from {{.Throwers}} link-layer addresses as fast as the
+  second core can send. The figure is what is lost when the relay serves the second link,
+  less what is lost when it does not. Void if the flood is under {{.LeastElsewhere}} a second.
 
 Contenders:
 
@@ -107,6 +111,7 @@ func (r *report) markdown() (string, error) {
 		"When": r.When, "Machine": r.Machine, "Bars": r.Bars, "Entries": r.Entries, "Tables": r.tables(), "Notes": r.notes(),
 		"Rounds": r.Options.rounds, "Length": r.Options.length, "Clients": r.Options.clients, "Present": r.Options.present,
 		"OpenRate": openRate, "PeakWindow": peakWindow, "Many": manyClients, "Factor": overloadFactor, "Enough": enoughOverload, "BlindVsISC": wantBlindVsISC,
+		"Throwers": throwers, "LeastElsewhere": leastElsewhere,
 	})
 	if err != nil {
 		return "", fmt.Errorf("document: %w", err)

@@ -18,6 +18,8 @@ type plan struct {
 	// protected leaves the limits on rates as they are by default. Without it the
 	// link may bring any number of messages.
 	protected bool
+	// others are links that are served beside d0.
+	others []string
 	// under is a command that the program runs under, such as strace.
 	under []string
 }
@@ -29,6 +31,10 @@ func (p plan) configuration(state string) string {
 	rates := ""
 	if !p.protected {
 		rates = unlimited
+	}
+	var links strings.Builder
+	for _, link := range append([]string{"d0"}, p.others...) {
+		fmt.Fprintf(&links, "    - match: %s\n", link)
 	}
 	return fmt.Sprintf(`state: %s
 log:
@@ -47,8 +53,7 @@ relay6:
     limits:
       link: 10000000
 %s  links:
-    - match: d0
-`, state, serverAddress, relayAddress, rates)
+%s`, state, serverAddress, relayAddress, rates, links.String())
 }
 
 // unlimited are the keys that take the limits on rates away.

@@ -27,6 +27,7 @@ const (
 	wantRestore    = 3 * time.Second
 	wantMemory     = 100e6 // octets
 	wantFlood      = 0.9
+	wantElsewhere  = 0.5 // per cent that are lost on account of it
 	wantBlindVsISC = 3.5 // else the run is void
 )
 
@@ -46,6 +47,7 @@ var standards = []struct{ name, wanted string }{
 	{"relay6-restore", fmt.Sprintf("under %g s", wantRestore.Seconds())},
 	{"relay6-memory", fmt.Sprintf("under %.0f MB", wantMemory/1e6)},
 	{"relay6-flood", fmt.Sprintf("at least %g", wantFlood)},
+	{"relay6-flood-elsewhere", fmt.Sprintf("at most %g %%", wantElsewhere)},
 }
 
 func barNames() (names []string) {

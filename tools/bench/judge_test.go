@@ -105,6 +105,19 @@ func TestSingles(t *testing.T) {
 			"bar relay6-flood: 1.00 times their rate (1.00 beside 60000/s from one address, 1.00 beside 4999/s from many), wanted at least 0.9: void (the flood was under 5000/s)",
 		},
 		{
+			judgeElsewhere(losses{10_000, 9_951, 250_000, time.Second}, losses{10_000, 10_000, 150_000, time.Second}),
+			"bar relay6-flood-elsewhere: 0.49 % more (0.49 % beside 250000/s on a link that is served, 0.00 % beside 150000/s on one that is not), wanted at most 0.5 %: met",
+		},
+		{
+			judgeElsewhere(losses{10_000, 9_700, 250_000, time.Second}, losses{10_000, 9_990, 150_000, time.Second}),
+			"bar relay6-flood-elsewhere: 2.90 % more (3.00 % beside 250000/s on a link that is served, 0.10 % beside 150000/s on one that is not), wanted at most 0.5 %: missed",
+		},
+		{
+			judgeElsewhere(losses{10_000, 10_000, 250_000, time.Second}, losses{10_000, 10_000, 99_999, time.Second}),
+			"bar relay6-flood-elsewhere: 0.00 % more (0.00 % beside 250000/s on a link that is served, 0.00 % beside 99999/s on one that is not), wanted at most 0.5 %: void (the flood was under 100000/s)",
+		},
+		{judgeElsewhere(losses{}, losses{}), "bar relay6-flood-elsewhere: unknown, wanted at most 0.5 %: void (nothing was measured)"},
+		{
 			judgeAllocations("BenchmarkSolicit-2  \t 3000 \t 350 ns/op \t 0 B/op \t 0 allocs/op\nBenchmarkAdvertise-2 \t 1 \t 2 ns/op\t 16 B/op\t       1 allocs/op\nPASS\n"),
 			"bar relay6-allocs: 0 for Solicit, 1 for Advertise, wanted 0 a message: missed",
 		},

@@ -21,7 +21,8 @@
 // with met, missed or void, and writes docs/performance.md. A missed bar is a
 // result; only a run that could not be done whole ends with an error.
 //
-// `bench reflector ADDRESS` is the server: bench starts itself so.
+// `bench reflector ADDRESS` is the server, and `bench thrower INTERFACE` a host that
+// floods its link: bench starts itself so.
 package main
 
 import (
@@ -43,6 +44,9 @@ import (
 func main() {
 	if len(os.Args) == 3 && os.Args[1] == "reflector" {
 		exit(reflector.Run(os.Args[2]))
+	}
+	if len(os.Args) == 3 && os.Args[1] == "thrower" {
+		exit(throw(os.Args[2]))
 	}
 	var o options
 	flag.StringVar(&o.fairlead, "fairlead", "build/fairlead", "the program")

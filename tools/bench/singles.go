@@ -28,6 +28,7 @@ var singles = []single{
 	{"relay6-grants", grants},
 	{"relay6-slow-disk", slowDisk},
 	{"relay6-flood", flood},
+	{"relay6-flood-elsewhere", floodElsewhere},
 }
 
 // Numbers of clients that are not among those that have a delegation already.

@@ -252,7 +252,7 @@ func SocketsOf(s udp.Stats) SocketCounters {
 		Drops: map[string]uint64{
 			"send-failed": s.SendFailed, "bad-checksum": s.BadChecksum, "malformed": s.Malformed,
 			"bad-source": s.BadSource, "not-client-link": s.NotClientLink, "other-group": s.OtherGroup,
-			"truncated": s.Truncated, "queue-full": s.QueueFull, "receive-error": s.ReceiveErrors,
+			"truncated": s.Truncated, "queue-full": s.QueueFull, "flood-queue-full": s.FloodFull, "receive-error": s.ReceiveErrors,
 		},
 	}
 }

@@ -83,7 +83,7 @@ type FilterCounters struct {
 type SocketCounters struct {
 	Received map[string]uint64 // by path: "frame", "socket"
 	Sent     map[string]uint64 // by path
-	Drops    map[string]uint64 // by reason: "bad-checksum", "queue-full", ...
+	Drops    map[string]uint64 // by reason: "bad-checksum", "queue-full", "flood-queue-full", ...
 }
 
 // HookCounters are the runs of the hook program.

@@ -131,6 +131,9 @@ func (d *daemon) degraded(c *control.Counters, peers []control.Peer) []string {
 		l := &c.Links[i]
 		add(l.Missing.IsValid(), fmt.Sprintf("link %s: its link-address %s is no longer there, and is used for an hour at most", l.Link, l.Missing))
 	}
+	for _, index := range d.conn.Flooding() {
+		add(true, flooding(index, c.Socket.Drops["flood-queue-full"]))
+	}
 	for _, who := range d.rivals.names() {
 		words = append(words, "port: "+who+" has a socket at our port, and may get what is meant for us")
 	}
@@ -170,6 +173,15 @@ func unanswered(p *control.Peer) (words []string) {
 		words = append(words, fmt.Sprintf("client %s on %s: no answer from peer %s to %d messages in %s", w.Source, w.Link, p.Name, w.Messages, w.For))
 	}
 	return words
+}
+
+// flooding is what an operator should know of a link that fills the queue of all.
+func flooding(index int, lost uint64) string {
+	name := fmt.Sprint("with index ", index) // it has just gone
+	if on, err := net.InterfaceByIndex(index); err == nil {
+		name = on.Name
+	}
+	return fmt.Sprintf("link %s: floods, so what comes from it waits apart from other links; the kernel has dropped %d messages of such links", name, lost)
 }
 
 // notForwarding is what an operator should know of links whose packets the kernel does

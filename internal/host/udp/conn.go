@@ -46,6 +46,7 @@ type Conn struct {
 	out chan *writer // those that are free
 
 	copies copies
+	floods floods
 }
 
 // link is a client link and what serves it.
@@ -101,6 +102,9 @@ func (c *Conn) open() error {
 		return err
 	}
 	if err := c.add(frames); err != nil {
+		return err
+	}
+	if c.floods.second, err = packetSocket(); err != nil {
 		return err
 	}
 	wildcard, err := c.ensure(c.wildcard(""))
@@ -208,7 +212,7 @@ func (c *Conn) drop(s *socket) {
 }
 
 func (c *Conn) shut(s *socket) {
-	c.count.queueFull.Add(s.queueFull())
+	c.full(s).Add(s.queueFull())
 	delete(c.byFD, int32(s.fd))
 	s.close()
 }
@@ -224,11 +228,15 @@ func (c *Conn) Close() error {
 		err = c.poll.Close()
 	}
 	c.copies.close()
+	c.floods.close()
 	c.admin.Lock()
 	defer c.admin.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.groups.close()
+	if s := c.floods.second; s != nil && c.byFD[int32(s.fd)] == nil {
+		s.close() // it was not needed
+	}
 	for _, s := range c.byFD {
 		c.shut(s)
 	}

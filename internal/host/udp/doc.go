@@ -10,7 +10,8 @@
 // tells the client's link-layer address, and answers to that address leave
 // through the same socket, so that the kernel's neighbour table, 1024 entries
 // for a whole machine, is never in the path. The kernel puts these frames into
-// memory that it shares with us, a ring; they are read without a system call.
+// memory that it shares with us, a ring; they are read without a system call. Links
+// that flood get a second ring (flood.go).
 //
 // UDP sockets (the socket path) take the rest: unicast, links without
 // link-layer addresses, and multicast that was fragmented, carries extension

@@ -16,6 +16,7 @@ const (
 	// From linux/filter.h: offsets that ask for metadata, or for octets from the
 	// network header on, whatever the socket sees first.
 	skfADPktType = 0xfffff000 + 4
+	skfADIfindex = 0xfffff000 + 8
 	skfADHatype  = 0xfffff000 + 28
 	skfNetOff    = 0xfff00000
 
@@ -51,13 +52,22 @@ func smallCopies() []unix.SockFilter {
 // clientFilter lets through what the frame path handles: UDP to port without
 // extension headers to ff02::1:2, no longer than frameRoom, not sent by this host
 // and not for another link-layer address. Beside that, fragments to that group,
-// which show that somebody sends such. Each IPv6 packet that this host receives
+// which show that somebody sends such. Of the links that are apart it takes nothing,
+// or theirs says that it is for these alone. Each IPv6 packet that this host receives
 // or forwards passes here, so the test that nearly all of them fail comes first.
 // The socket is of type SOCK_DGRAM: offset 0 is the IPv6 header whatever the
 // link.
-func clientFilter(port uint16) []unix.SockFilter {
-	const accept, refuse = 17, 18
-	group := dhcp6.AllRelayAgentsAndServers.As16()
+func clientFilter(port uint16, apart []int, theirs bool) []unix.SockFilter {
+	if theirs && len(apart) == 0 {
+		return []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 0}}
+	}
+	const group, rest = 8, 9 // instructions of the group, and of what comes after the links
+	links := 0
+	if len(apart) > 0 {
+		links = 1 + len(apart)
+	}
+	ours := group + links
+	accept, refuse := ours+rest, ours+rest+1
 	var program []unix.SockFilter
 	load := func(size uint16, offset uint32) {
 		program = append(program, unix.SockFilter{Code: unix.BPF_LD | size | unix.BPF_ABS, K: offset})
@@ -71,9 +81,24 @@ func clientFilter(port uint16) []unix.SockFilter {
 			Jt: uint8(max(0, yes-after)), Jf: uint8(max(0, no-after)),
 		})
 	}
+	to := dhcp6.AllRelayAgentsAndServers.As16()
 	for _, w := range []int{0, 12, 4, 8} {
 		load(unix.BPF_W, uint32(24+w))
-		branch(unix.BPF_JEQ, word(group[w:]), 0, refuse)
+		branch(unix.BPF_JEQ, word(to[w:]), 0, refuse)
+	}
+	if links > 0 {
+		load(unix.BPF_W, skfADIfindex)
+		found, notFound := refuse, ours
+		if theirs {
+			found, notFound = ours, refuse
+		}
+		for i, link := range apart {
+			otherwise := 0
+			if i == len(apart)-1 {
+				otherwise = notFound
+			}
+			branch(unix.BPF_JEQ, uint32(link), found, otherwise)
+		}
 	}
 	load(unix.BPF_B, skfADPktType)
 	// PACKET_OTHERHOST and PACKET_OUTGOING are above PACKET_MULTICAST.

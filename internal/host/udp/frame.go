@@ -12,7 +12,7 @@ import (
 // clientFilter.
 func (c *Conn) frame(d *Datagram, f rawFrame) bool {
 	name, packet := f.name, f.packet
-	d.Link = int(binary.NativeEndian.Uint32(name[4:]))
+	d.Link = linkOf(name)
 	l := c.links[d.Link]
 	switch {
 	case len(packet) > 6 && packet[6] == protocolFragment:

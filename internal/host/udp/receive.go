@@ -45,11 +45,14 @@ type reader struct {
 	drain   func(poll uintptr) // round, bound once
 	waiting func(uintptr) bool // something, bound once
 	first   [1]unix.EpollEvent // what something saw
+	crowd   map[int]int        // frames of each link that wait in the first ring: scratch
+	apart   map[int]int        // frames of each link that came by the second ring of late
 }
 
 func (r *reader) init(c *Conn) error {
 	size, room := c.options.Batch, c.options.MaxDatagram
 	r.conn = c
+	r.crowd, r.apart = map[int]int{}, map[int]int{}
 	r.slots = make([]slot, size)
 	r.headers = make([]unix.Mmsghdr, size)
 	r.buffers = make([][]byte, size)
@@ -164,7 +167,7 @@ func (r *reader) round(poll uintptr) {
 // take receives at most room datagrams from s and returns how many there were.
 func (r *reader) take(s *socket, room int) int {
 	if s.ring != nil {
-		return r.takeFrames(s.ring, room)
+		return r.takeFrames(s, room)
 	}
 	taken := 0
 	for taken < room {
@@ -178,10 +181,13 @@ func (r *reader) take(s *socket, room int) int {
 	return taken
 }
 
-// takeFrames is take for the packet socket.
-func (r *reader) takeFrames(from *ring, room int) int {
+// takeFrames is take for a packet socket.
+func (r *reader) takeFrames(s *socket, room int) int {
+	if s == r.conn.frames {
+		r.look()
+	}
 	for n := range room {
-		f, ok := from.peek()
+		f, ok := s.ring.peek()
 		if !ok {
 			return n
 		}
@@ -189,7 +195,10 @@ func (r *reader) takeFrames(from *ring, room int) int {
 		if r.conn.frame(&r.d, f) {
 			r.handle(&r.d)
 		}
-		from.release()
+		if s != r.conn.frames {
+			r.apart[r.d.Link]++
+		}
+		s.ring.release()
 	}
 	return room
 }

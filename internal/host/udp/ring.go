@@ -63,6 +63,11 @@ type rawFrame struct {
 	packet  []byte
 }
 
+// waits reports whether the frame at a place is ours to read.
+func (r *ring) waits(at int) bool {
+	return atomic.LoadUint32(statusOf(r.memory[at*ringFrame:]))&unix.TP_STATUS_USER != 0
+}
+
 // peek returns the next frame, if the kernel has given one. It is ours until
 // release.
 func (r *ring) peek() (f rawFrame, ok bool) {

@@ -26,7 +26,7 @@ func (e Local) String() string {
 // socket is a descriptor that receives and sends.
 type socket struct {
 	fd       int
-	frames   bool // the packet socket
+	frames   bool // a packet socket
 	at       Local
 	vrfIndex int  // index of the VRF device that it is bound to
 	wanted   bool // asked for by AddLocal, or by Open
@@ -38,16 +38,24 @@ type socket struct {
 	twin      *socket
 	multicast bool
 
-	ring *ring // of the packet socket
+	ring *ring // of a packet socket
 }
 
-func openFrames(o *Options) (*socket, error) {
-	// Protocol 0: nothing arrives before the filter is in place.
+// packetSocket opens one that nothing arrives at, since its protocol is 0.
+func packetSocket() (*socket, error) {
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("packet socket: %w", err)
 	}
-	s := &socket{fd: fd, frames: true, wanted: true}
+	return &socket{fd: fd, frames: true, wanted: true}, nil
+}
+
+// openFrames opens the packet socket of the first ring.
+func openFrames(o *Options) (*socket, error) {
+	s, err := packetSocket()
+	if err != nil {
+		return nil, err
+	}
 	if err := s.prepareFrames(o); err != nil {
 		s.close()
 		return nil, fmt.Errorf("packet socket: %w", err)
@@ -56,7 +64,7 @@ func openFrames(o *Options) (*socket, error) {
 }
 
 func (s *socket) prepareFrames(o *Options) (err error) {
-	if err = attach(s.fd, unix.SO_ATTACH_FILTER, clientFilter(o.Port)); err != nil {
+	if err = attach(s.fd, unix.SO_ATTACH_FILTER, clientFilter(o.Port, nil, false)); err != nil {
 		return fmt.Errorf("filter: %w", err)
 	}
 	if err = boundQueues(s.fd, o); err != nil {
@@ -65,7 +73,12 @@ func (s *socket) prepareFrames(o *Options) (err error) {
 	if s.ring, err = openRing(s.fd); err != nil {
 		return err
 	}
-	return unix.Bind(s.fd, &unix.SockaddrLinklayer{Protocol: networkOrder(unix.ETH_P_IPV6)})
+	return bindFrames(s.fd)
+}
+
+// bindFrames has a packet socket receive.
+func bindFrames(fd int) error {
+	return unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: networkOrder(unix.ETH_P_IPV6)})
 }
 
 func (s *socket) close() {
@@ -243,7 +256,7 @@ func interfaceIndex(name string) (int, error) {
 }
 
 // queueFull is how many datagrams found the queue of s full, since the last call
-// for the packet socket, else since it was opened.
+// for a packet socket, else since it was opened.
 func (s *socket) queueFull() uint64 {
 	switch {
 	case s.ring != nil:

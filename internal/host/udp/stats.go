@@ -19,6 +19,7 @@ type Stats struct {
 	OtherGroup    uint64 // multicast to a group that is not ours
 	Truncated     uint64 // longer than Options.MaxDatagram
 	QueueFull     uint64 // dropped by the kernel because a socket's queue was full; but not of multicast by the socket path
+	FloodFull     uint64 // dropped by the kernel because the queue of links that flood was full
 	ReceiveErrors uint64 // errors that a socket reported and that were passed over, such as ENETDOWN
 
 	Sockets     int // open descriptors that receive or send
@@ -32,7 +33,8 @@ type counters struct {
 	fragments                            atomic.Uint64
 	badChecksum, malformed, badSource    atomic.Uint64
 	notClientLink, otherPath, otherGroup atomic.Uint64
-	truncated, queueFull, receiveErrors  atomic.Uint64
+	truncated, receiveErrors             atomic.Uint64
+	queueFull, floodFull                 atomic.Uint64
 	membershipsJoined, holderOpen        atomic.Int64
 }
 
@@ -59,13 +61,24 @@ func (c *Conn) Stats() Stats {
 	}
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	// The kernel forgets what it has told of the packet socket.
-	s.QueueFull = n.queueFull.Add(c.frames.queueFull())
+	var others uint64
 	for _, sock := range c.byFD {
-		if !sock.frames {
-			s.QueueFull += sock.queueFull()
+		if sock.frames {
+			// The kernel forgets what it has told of a packet socket.
+			c.full(sock).Add(sock.queueFull())
+		} else {
+			others += sock.queueFull()
 		}
 	}
+	s.QueueFull, s.FloodFull = n.queueFull.Load()+others, n.floodFull.Load()
 	s.Sockets = len(c.byFD)
 	return s
+}
+
+// full is where it is counted that the queue of s was full.
+func (c *Conn) full(s *socket) *atomic.Uint64 {
+	if s == c.floods.second {
+		return &c.count.floodFull
+	}
+	return &c.count.queueFull
 }

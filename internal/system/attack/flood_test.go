@@ -1,19 +1,24 @@
 package attack_test
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/gopacket/gopacket/layers"
 
 	"fairlead/internal/lab"
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/script"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -209,4 +214,70 @@ func (r *rig) resident() int {
 	n, err := strconv.Atoi(strings.Fields(after)[0])
 	need(r.t, err)
 	return n
+}
+
+// asleep stops the relay while something happens, so that everything waits in the
+// kernel.
+func (r *rig) asleep(meanwhile func()) {
+	r.t.Helper()
+	p := r.relay.Proc()
+	need(r.t, p.Signal(syscall.SIGSTOP))
+	until(r.t, "the relay has stopped", func() bool {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.Pid()))
+		need(r.t, err)
+		return !slices.ContainsFunc(threads, func(thread string) bool {
+			text, err := os.ReadFile(thread)
+			return err == nil && !strings.Contains(string(text), ") T ")
+		})
+	})
+	meanwhile()
+	need(r.t, p.Signal(syscall.SIGCONT))
+}
+
+// A host sends more than the relay can read. The link is set apart, and from then on
+// a single Renew on another link is heard however full the queue of the flood is:
+// what is too much for it the kernel drops, under a name of its own.
+func TestFloodCostsNoOtherLink(t *testing.T) {
+	parallel(t)
+	r := withServer(t, sober)
+	v := r.victim()
+	far := r.client(r.far, duid(9))
+	reply, err := far.Obtain(patience, iaid)
+	need(t, err)
+	x := r.thrower(r.Client(2), "c0", shared)
+	frame := solicits(func() net.HardwareAddr { return x.Own }, somebody)
+	// lost is what the kernel dropped of links that flood; it is told while one does.
+	lost := func() (n int, flooding bool) {
+		var shown struct{ Degraded []string }
+		labtest.Show(t, r.relay, &shown, "status")
+		for _, line := range shown.Degraded {
+			if _, err := fmt.Sscanf(line, "link "+shared+": floods, so what comes from it waits apart from other links; the kernel has dropped %d", &n); err == nil {
+				return n, true
+			}
+		}
+		return 0, false
+	}
+	r.asleep(func() {
+		for range 1000 {
+			x.Put(frame())
+		}
+	})
+	until(t, "the link is set apart", func() bool { _, flooding := lost(); return flooding })
+	before, _ := lost()
+	renew := far.Message(dhcp6.Renew, serverID(reply), iapd(iaid))
+	r.asleep(func() {
+		for range 3000 {
+			x.Put(frame())
+		}
+		need(t, far.Send(renew)) // once
+	})
+	answer, err := far.Receive(patience)
+	need(t, err)
+	if !bytes.Equal(answer.Data[1:4], renew[1:4]) {
+		t.Errorf("an answer to %x, want one to %x", answer.Data[1:4], renew[1:4])
+	}
+	if after, flooding := lost(); !flooding || after <= before {
+		t.Errorf("the kernel dropped %d messages of links that flood, before %d: that was no flood", after, before)
+	}
+	v.unmoved()
 }
