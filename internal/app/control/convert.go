@@ -78,6 +78,7 @@ func SpoofedOf(s *nft.Spoofed, now time.Time) *SpoofedSource {
 func LinkCountsOf(v *relay6.LinkView) LinkCounts {
 	c := LinkCounts{
 		Link: v.Name, ClientFacing: v.ClientFacing, Up: v.Up && v.Running, Limit: v.Limit, Prefixes: v.Prefixes, Addresses: v.Addresses,
+		ClientLimit: v.ClientLimit, HostLimit: v.HostLimit, Use: v.Use,
 		LinkCounters: LinkCountersOf(&v.Counters),
 	}
 	if v.Missing {

@@ -3,6 +3,8 @@ package control
 import (
 	"net/netip"
 	"time"
+
+	"fairlead/internal/core/delegation"
 )
 
 // Counters are the figures behind the metrics, of one moment. Everything that
@@ -50,6 +52,9 @@ type LinkCounts struct {
 	ClientFacing bool
 	Up           bool // up, with carrier
 	Limit        int  // delegated prefixes at most
+	ClientLimit  int  // prefixes of one client
+	HostLimit    int  // prefixes behind one link-layer address; 0: no limit
+	Use          delegation.Use
 	Prefixes     int
 	Addresses    int
 	Missing      netip.Addr     // a link-address that its link has lost, and that is used for a time; invalid: none is

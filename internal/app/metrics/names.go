@@ -112,6 +112,36 @@ var linkMetrics = []relayMetric{
 		eachClientLink(func(l *control.LinkCounts, emit emit) { emit(float64(l.Limit), l.Link) }),
 	},
 	{
+		"link_client_limit", "How many delegated prefixes one client of a link may have (limits.client).", gauge,
+		[]string{"link"},
+		eachClientLink(func(l *control.LinkCounts, emit emit) { emit(float64(l.ClientLimit), l.Link) }),
+	},
+	{
+		"link_client_delegations_max", "The most delegated prefixes that one client of a link has.", gauge,
+		[]string{"link"},
+		eachClientLink(func(l *control.LinkCounts, emit emit) { emit(float64(l.Use.ClientMost), l.Link) }),
+	},
+	{
+		"link_clients_at_limit", "Clients of a link that have as many delegated prefixes as limits.client allows.", gauge,
+		[]string{"link"},
+		eachClientLink(func(l *control.LinkCounts, emit emit) { emit(float64(l.Use.ClientsFull), l.Link) }),
+	},
+	{
+		"link_host_limit", "How many delegated prefixes may be behind one link-layer address of a link (limits.host); 0: any number.", gauge,
+		[]string{"link"},
+		eachClientLink(func(l *control.LinkCounts, emit emit) { emit(float64(l.HostLimit), l.Link) }),
+	},
+	{
+		"link_host_delegations_max", "The most delegated prefixes that are behind one link-layer address of a link; 0 where limits.host does not apply.", gauge,
+		[]string{"link"},
+		eachClientLink(func(l *control.LinkCounts, emit emit) { emit(float64(l.Use.HostMost), l.Link) }),
+	},
+	{
+		"link_hosts_at_limit", "Link-layer addresses of a link behind which are as many delegated prefixes as limits.host allows.", gauge,
+		[]string{"link"},
+		eachClientLink(func(l *control.LinkCounts, emit emit) { emit(float64(l.Use.HostsFull), l.Link) }),
+	},
+	{
 		"messages_total", "Messages received from clients and relays below, and delivered to them.", counter,
 		[]string{"direction", "type"},
 		func(c *control.Counters, emit emit) {

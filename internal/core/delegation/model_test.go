@@ -341,6 +341,9 @@ func (m *model) check(t *rapid.T) {
 				t.Fatalf("%d of kind %d on %s, want %d", m.table.LinkLen(l, delegation.Kind(k)), k, l, n)
 			}
 		}
+		if got, want := m.table.Use(l, &m.policy), m.twin.use(l, &m.policy); got != want {
+			t.Fatalf("use of the limits on %s: %+v, want %+v", l, got, want)
+		}
 	}
 }
 

@@ -45,8 +45,10 @@ type hostKey struct {
 }
 
 type linkState struct {
-	head  ref
-	count [kinds]int
+	head    ref
+	count   [kinds]int
+	clients tally
+	hosts   tally
 }
 
 // New is an empty table.
@@ -263,6 +265,7 @@ func (t *Table) add(e *entry) *slot {
 	if s.linkLayer.IsValid() {
 		t.hosts[hostKey{s.link, s.linkLayer, s.kind}]++
 	}
+	t.countUse(s, 1)
 	t.expiry.add(s)
 	return s
 }
@@ -271,6 +274,7 @@ func (t *Table) remove(e *entry) {
 	s := t.slots.At(e.ref)
 	t.spaces[e.VRF].Delete(e.Prefix)
 	delete(t.held, s.ref)
+	t.countUse(s, -1)
 	t.partClient(s)
 	t.partLink(s)
 	t.count[s.kind]--

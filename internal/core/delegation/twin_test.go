@@ -82,6 +82,32 @@ func (m *twin) owed(g delegation.Grant, host bool) (n int) {
 	return n
 }
 
+// use counts the prefixes of each client and each host of a link.
+func (m *twin) use(link string, p *delegation.Policy) (u delegation.Use) {
+	clients, hosts := make(map[string]int), make(map[linkaddr.Addr]int)
+	for _, d := range m.live {
+		if d.Link == link && d.Kind == delegation.Prefix {
+			clients[d.Client]++
+			hosts[d.LinkLayer]++
+		}
+	}
+	delete(hosts, linkaddr.Addr{})
+	for _, n := range clients {
+		if u.ClientMost = max(u.ClientMost, n); n >= p.ClientLimit {
+			u.ClientsFull++
+		}
+	}
+	for _, n := range hosts {
+		if p.HostLimit == 0 {
+			break
+		}
+		if u.HostMost = max(u.HostMost, n); n >= p.HostLimit {
+			u.HostsFull++
+		}
+	}
+	return u
+}
+
 func (m *twin) at(vrf string, p netip.Prefix) (d delegation.Delegation, ok bool) {
 	for _, d := range m.live {
 		if d.VRF == vrf && d.Prefix == p {

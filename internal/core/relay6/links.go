@@ -336,6 +336,9 @@ type LinkView struct {
 	InterfaceID  string
 	Trusted      bool
 	Limit        int
+	ClientLimit  int
+	HostLimit    int // 0: there is none
+	Use          delegation.Use
 	Prefixes     int
 	Addresses    int
 	Counters     LinkCounters
@@ -352,6 +355,7 @@ func (r *Relay) Links() []LinkView {
 		if l.rule != nil {
 			host, policy := l.rule.resolve(&l.Link)
 			v.Shared, v.Trusted, v.Limit = host.Shared, l.rule.Trusted, policy.LinkLimit
+			v.ClientLimit, v.HostLimit, v.Use = policy.ClientLimit, policy.HostLimit, r.table.Use(l.Name, &policy)
 		}
 		all = append(all, v)
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"fairlead/internal/app/control"
+	"fairlead/internal/core/delegation"
 )
 
 // Start is when the sample relay started.
@@ -143,9 +144,9 @@ func figures() control.Counters {
 	return control.Counters{
 		Version: o.Version, RelayID: o.RelayID, Started: o.Started, Clock: o.Clock, Store: o.Store, Host: o.Host, Totals: o.Totals,
 		Links: []control.LinkCounts{
-			{Link: "br-cust7", ClientFacing: true, Up: true, Limit: 4096, Prefixes: 2, Addresses: 1, LinkCounters: l[0].Counters},
+			{Link: "br-cust7", ClientFacing: true, Up: true, Limit: 4096, ClientLimit: 8, HostLimit: 16, Use: delegation.Use{ClientMost: 8, ClientsFull: 2, HostMost: 11}, Prefixes: 2, Addresses: 1, LinkCounters: l[0].Counters},
 			{Link: "eth0", Up: true, LinkCounters: control.LinkCounters{Drops: map[string]uint64{"untrusted-server": 9}}},
-			{Link: "ppp0", ClientFacing: true, Limit: 8, LinkCounters: l[2].Counters},
+			{Link: "ppp0", ClientFacing: true, Limit: 8, ClientLimit: 8, LinkCounters: l[2].Counters},
 		},
 		Peers: []control.PeerCounts{
 			{Peer: "kea1", Sent: 8, Received: 8, LastReceived: Start.Add(3 * time.Hour), Protection: "none"},
