@@ -18,6 +18,7 @@ import (
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/control/controltest"
+	"fairlead/internal/lab/labtest"
 )
 
 var discard = slog.New(slog.DiscardHandler)
@@ -36,13 +37,14 @@ func TestSlowRequests(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+			if err := c.SetDeadline(time.Now().Add(labtest.Patience)); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := io.WriteString(c, begin); err != nil {
+			// On a machine that is held up, the connection may be closed by now.
+			if _, err := io.WriteString(c, begin); err != nil && !errors.Is(err, syscall.EPIPE) {
 				t.Fatal(err)
 			}
-			if answer, err := io.ReadAll(c); err != nil || strings.Contains(string(answer), " 200 ") {
+			if answer, err := io.ReadAll(c); err != nil && !errors.Is(err, syscall.ECONNRESET) || strings.Contains(string(answer), " 200 ") {
 				t.Errorf("answer %q, %v, want the connection closed without a success", answer, err)
 			}
 		})

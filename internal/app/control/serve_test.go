@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -100,7 +99,7 @@ func (s *served) raw() *http.Client {
 // within is a context that ends long after any of these tests should.
 func within(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), labtest.Patience)
 	t.Cleanup(cancel)
 	return ctx
 }

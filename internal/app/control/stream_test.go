@@ -17,6 +17,7 @@ import (
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/control/controltest"
+	"fairlead/internal/lab/labtest"
 )
 
 func granted(text string) control.Event {
@@ -104,7 +105,19 @@ func streamLines(t *testing.T, s *served, path string) *bufio.Scanner {
 func TestStreamOutlivesRequestTime(t *testing.T) {
 	const request = 20 * time.Millisecond
 	s := serve(t, nil, func(s *control.Server) { s.SetBounds(request, request, time.Minute, request/4) })
-	lines := streamLines(t, s, "/v1/watch")
+	var stream *http.Response
+	for deadline := time.Now().Add(labtest.Patience); stream == nil; {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://x/v1/watch", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// On a machine that is held up, the request itself may take too long.
+		if stream, err = s.raw().Do(r); err != nil && time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+	defer stream.Body.Close()
+	lines := bufio.NewScanner(stream.Body)
 	for beats := 0; beats < 20; {
 		if !lines.Scan() {
 			t.Fatalf("ended after %d beats: %v", beats, lines.Err())
@@ -165,7 +178,7 @@ func TestStuckReaderIsCutOff(t *testing.T) {
 	e := control.Event{Kind: "link", Text: strings.Repeat("x", 4096)}
 	for s.fake.Feed.Active() {
 		if ctx.Err() != nil {
-			t.Fatal("still a reader after 30 s")
+			t.Fatal("there is still a reader")
 		}
 		s.fake.Feed.Offer(e)
 	}
@@ -178,9 +191,9 @@ func TestStreamEndsWithTheRole(t *testing.T) {
 		c.Control.Readers = numbers(20002)
 	}, func(s *control.Server) { s.SetBounds(time.Minute, time.Minute, time.Minute, 10*time.Millisecond) })
 	wait := startAs(t, account{20002, []uint32{socketGroup}}, "follow", s.config.Control.Socket)
-	for deadline := time.Now().Add(20 * time.Second); !s.fake.Feed.Active(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(labtest.Patience); !s.fake.Feed.Active(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("nobody watches after 20 s")
+			t.Fatal("nobody watches")
 		}
 	}
 	next := *s.config

@@ -25,8 +25,11 @@ import (
 type Runner struct {
 	log  *slog.Logger
 	wake chan struct{}
-	// grace is what a program has left when fairlead stops.
-	grace time.Duration
+	// grace is what a program has left when fairlead stops; drain how long a
+	// grandchild may hold the pipe of one that has ended.
+	grace, drain time.Duration
+	// after is time.AfterFunc: tests say themselves when time is up.
+	after func(time.Duration, func()) *time.Timer
 
 	mu       sync.Mutex // guards all following fields
 	cfg      config.Hook
@@ -45,7 +48,7 @@ type call struct {
 
 // New is a Runner that runs nothing before Run.
 func New(c config.Hook, log *slog.Logger) *Runner {
-	return &Runner{log: log, cfg: c, wake: make(chan struct{}, 1), grace: 3 * time.Second}
+	return &Runner{log: log, cfg: c, wake: make(chan struct{}, 1), grace: 3 * time.Second, drain: time.Second, after: time.AfterFunc}
 }
 
 // Reconfigure holds for events from now on; what waits is run as it was to be.

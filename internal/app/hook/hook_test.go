@@ -112,7 +112,7 @@ func start(t *testing.T, script string, tune func(*config.Hook)) *running {
 		t.Fatal(err)
 	}
 	c := config.Default().Hook
-	c.Program, c.Timeout = program, 20*time.Second
+	c.Program, c.Timeout = program, labtest.Patience
 	if tune != nil {
 		tune(&c)
 	}
@@ -134,9 +134,9 @@ func start(t *testing.T, script string, tune func(*config.Hook)) *running {
 // until polls for a condition that another process brings about.
 func until(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(labtest.Patience); !is(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("after 20 s still not: %s", what)
+			t.Fatalf("after %v still not: %s", labtest.Patience, what)
 		}
 	}
 }
@@ -194,18 +194,30 @@ func TestEventsByConfiguration(t *testing.T) {
 	}
 }
 
-// A program that hangs is killed with what it has started, and the next runs.
+// A program that hangs is killed with what it has started, and the next runs. The
+// test says when its time is up.
 func TestTimeout(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "child")
 	r := start(t, `[ "$FAIRLEAD_KIND" = address ] && exit 0
 sleep 1000 &
-echo $! >`+out+`
 echo "I am stuck" >&2
+echo $! >`+out+`
 wait`, func(c *config.Hook) { c.Timeout = 300 * time.Millisecond })
+	timers := make(chan func(), 2)
+	r.drain = labtest.Patience
+	r.after = func(d time.Duration, late func()) *time.Timer {
+		if d != 300*time.Millisecond {
+			t.Errorf("a program may take %v, want 300ms", d)
+		}
+		timers <- late
+		return time.NewTimer(0)
+	}
 	r.Offer(granted("2001:db8::/56"), now)
 	next := granted("2001:db8::1/128")
 	next.New.Kind = delegation.Address
 	r.Offer(next, now)
+	until(t, "the program is stuck", func() bool { return strings.HasSuffix(contents(t, out), "\n") })
+	(<-timers)()
 	if got, want := r.done(t, 2), (control.HookCounters{Succeeded: 1, Failed: 1}); got != want {
 		t.Errorf("counts %+v, want %+v", got, want)
 	}

@@ -64,7 +64,7 @@ func (r *Runner) run(ctx context.Context, c call) {
 	r.mu.Lock()
 	timeout := r.cfg.Timeout
 	r.mu.Unlock()
-	output, err := execute(ctx, c, timeout, r.grace)
+	output, err := r.execute(ctx, c, timeout)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err == nil {
@@ -81,13 +81,13 @@ var (
 	errStopping = errors.New("fairlead stops")
 )
 
-func execute(ctx context.Context, c call, timeout, grace time.Duration) (output string, err error) {
+func (r *Runner) execute(ctx context.Context, c call, timeout time.Duration) (output string, err error) {
 	own, kill := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer kill(nil)
-	late := time.AfterFunc(timeout, func() { kill(fmt.Errorf("%w after %v", errTimeout, timeout)) })
+	late := r.after(timeout, func() { kill(fmt.Errorf("%w after %v", errTimeout, timeout)) })
 	defer late.Stop()
 	stop := context.AfterFunc(ctx, func() {
-		t := time.NewTimer(grace)
+		t := time.NewTimer(r.grace)
 		defer t.Stop()
 		select {
 		case <-t.C:
@@ -101,7 +101,7 @@ func execute(ctx context.Context, c call, timeout, grace time.Duration) (output 
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = time.Second // for a grandchild that holds the pipe
+	cmd.WaitDelay = r.drain
 	var out head
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err = cmd.Run()
