@@ -23,7 +23,7 @@ func TestMain(m *testing.M) { labtest.Main(m) }
 // need is what every test says often.
 var need = labtest.Need
 
-// Prefixes that the clients may get, by IAID.
+// Prefixes that the clients may get, by IAID. The brief one is renewed for a second.
 var (
 	first  = netip.MustParsePrefix("2001:db8:1100::/56")
 	second = netip.MustParsePrefix("2001:db8:1100:100::/56")
@@ -33,7 +33,7 @@ var (
 	granted = map[uint32]dhcp6.IAPrefix{
 		1: {Prefix: first, Preferred: 2000, Valid: 3000},
 		2: {Prefix: second, Preferred: 2000, Valid: 3000},
-		3: {Prefix: brief, Preferred: 6, Valid: 6},
+		3: {Prefix: brief, Preferred: 2000, Valid: 3000},
 		4: {Prefix: marker, Preferred: 2000, Valid: 3000},
 	}
 )
@@ -89,7 +89,13 @@ func newRig(t *testing.T, s speaker, hostKeys string) *rig {
 	need(t, err)
 	_, err = script.StartServer(top.Server, lab.ServerAddress, script.Grants{
 		T1: 1000, T2: 1600,
-		Prefixes: func(_ script.Request, ia dhcp6.IA) []dhcp6.IAPrefix { return []dhcp6.IAPrefix{granted[ia.IAID]} },
+		Prefixes: func(q script.Request, ia dhcp6.IA) []dhcp6.IAPrefix {
+			p := granted[ia.IAID]
+			if p.Prefix == brief && q.Message.Type() == dhcp6.Renew {
+				p.Preferred, p.Valid = 1, 1
+			}
+			return []dhcp6.IAPrefix{p}
+		},
 	}.Answer)
 	need(t, err)
 	r := &rig{Topology: top, t: t}

@@ -21,7 +21,7 @@ import (
 func comeAndGo(t *testing.T, name string) {
 	s := speakers[name]
 	r := newRig(t, s, "")
-	r.obtain(3)
+	short := r.obtain(3)
 	r.comes(brief)
 	reply := r.obtain(1)
 	r.comes(first)
@@ -33,6 +33,8 @@ func comeAndGo(t *testing.T, name string) {
 	}
 	r.traffic(first)
 
+	_, err = r.client.Renew(patience, short)
+	need(t, err)
 	r.goes(brief) // expired
 	_, err = r.client.Release(patience, reply)
 	need(t, err)

@@ -86,13 +86,13 @@ func TestRFC8987_R3_FilterFollowsGrantReleaseAndExpiry(t *testing.T) {
 			// On-link and permitted sources need no delegation.
 			g.passes("2001:db8:1::77", "2001:db8:5555:ffff::1")
 
-			r.grant(1, long(p), lasting(brief, 4))
+			r.grant(1, long(p), long(brief))
 			c := r.client(1)
 			reply := r.obtain(c, 1)
 			g.passes("2001:db8:1100:800::1", "2001:db8:1100:80f::1", "2001:db8:1100:300::1", "2001:db8:1100:3ff:ffff:ffff:ffff:ffff")
 			g.stops(spoofed, "2001:db8:1100:2ff::1", "2001:db8:1100:400::1", "2001:db8:1100:810::1", "2001:db8:1100::1", "2a00::1")
 
-			r.ended(brief) // expired
+			r.expires(c, reply, 1, brief, p)
 			g.stops(spoofed, "2001:db8:1100:800::1")
 			g.passes("2001:db8:1100:300::2")
 			_, err := c.Release(patience, reply)

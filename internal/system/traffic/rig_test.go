@@ -182,6 +182,20 @@ func (r *rig) renew(c *script.Client, reply dhcp6.Message) dhcp6.Message {
 // fence is what settled delegates.
 var fence = pfx("2001:db8:1f00::/56")
 
+// expires has a client renew a prefix for a second, among others that stay, and waits
+// until it has ended. How long it lasted before does not matter.
+func (r *rig) expires(c *script.Client, reply dhcp6.Message, iaid uint32, p netip.Prefix, stay ...netip.Prefix) {
+	r.t.Helper()
+	list := []dhcp6.IAPrefix{lasting(p, 1)}
+	for _, s := range stay {
+		list = append(list, long(s))
+	}
+	r.grant(iaid, list...)
+	r.renew(c, reply)
+	r.ended(p)
+	r.grant(iaid, list[1:]...)
+}
+
 // settled waits until the kernel has all that was decided so far: changes are
 // installed in their order, and a Reply that grants waits for its own.
 func (r *rig) settled(c *script.Client) {

@@ -28,10 +28,10 @@ func TestRFC8987_R1_RoutesComeAndGoOnEveryKindOfLink(t *testing.T) {
 			if got := r.Routed(); len(got) > 0 {
 				t.Errorf("before anything is delegated: %v", got)
 			}
-			r.grant(1, long(first), lasting(brief, 3))
+			r.grant(1, long(first), long(brief))
 			one := r.client(1)
 			reply := r.obtain(one, 1)
-			r.wantRoute(brief, 1) // before the Reply, so it is there in time
+			r.wantRoute(brief, 1)
 			r.wantRoute(first, 1)
 			r.delegate(2, second)
 			r.wantRoute(second, 2)
@@ -39,7 +39,7 @@ func TestRFC8987_R1_RoutesComeAndGoOnEveryKindOfLink(t *testing.T) {
 			inside := r.settleIn(1, first)
 			reaches(t, r.Server, netip.Addr{}, inside)
 
-			r.WantNoRoute(brief) // expired
+			r.expires(one, reply, 1, brief, first)
 			r.wantRoute(first, 1)
 			_, err := one.Release(patience, reply)
 			need(t, err)

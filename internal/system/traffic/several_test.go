@@ -37,19 +37,27 @@ func TestRFC8987_G2_SeveralPrefixesInOneIAPD(t *testing.T) {
 	parallel(t)
 	r := start(t, lab.Plan{Clients: 1})
 	short, middle, stays := pfx("2001:db8:1100::/56"), pfx("2001:db8:1101::/48"), pfx("2001:db8:1102:1::/64")
-	r.grant(1, lasting(short, 2), lasting(middle, 5), long(stays))
-	reply := r.obtain(r.client(1), 1)
+	given := []dhcp6.IAPrefix{lasting(short, 1000), lasting(middle, 2000), long(stays)}
+	r.grant(1, given...)
+	c := r.client(1)
+	reply := r.obtain(c, 1)
 	if diff := cmp.Diff(texts(short, middle, stays), r.Routed()); diff != "" {
 		t.Errorf("routes when the Reply has come (-want +got):\n%s", diff)
 	}
 	if n := len(held(reply)); n != 3 {
 		t.Errorf("the Reply has %d prefixes, want 3", n)
 	}
+	for _, d := range r.delegations() {
+		i := slices.IndexFunc(given, func(p dhcp6.IAPrefix) bool { return p.Prefix.String() == d.Prefix })
+		if valid := d.Valid.(float64); i < 0 || valid <= 0 || valid > float64(given[i].Valid) {
+			t.Errorf("%s is shown with %v s left, want some of %+v", d.Prefix, d.Valid, given)
+		}
+	}
 	// Each ends in its own time.
-	r.WantNoRoute(short)
+	r.expires(c, reply, 1, short, middle, stays)
 	r.wantRoute(middle, 1)
 	r.wantRoute(stays, 1)
-	r.WantNoRoute(middle)
+	r.expires(c, reply, 1, middle, stays)
 	r.wantRoute(stays, 1)
 }
 
