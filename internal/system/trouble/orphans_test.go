@@ -2,6 +2,7 @@ package trouble_test
 
 import (
 	"encoding/json"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -27,6 +28,23 @@ func (r *rig) unexplained() (prefixes []string) {
 	return prefixes
 }
 
+// settleIn gives a client's home network an address out of its prefix.
+func (r *rig) settleIn(client int, p netip.Prefix) netip.Addr {
+	r.t.Helper()
+	inside := p.Addr().Next()
+	need(r.t, r.Client(client).Address("lan0", inside.String()+"/64"))
+	return inside
+}
+
+// pass waits until traffic passes between the server and addresses of clients, there
+// and back.
+func (r *rig) pass(inside ...netip.Addr) {
+	r.t.Helper()
+	for _, a := range inside {
+		until(r.t, "the server reaches "+a.String(), func() bool { return r.Server.Ping(netip.Addr{}, a) == nil })
+	}
+}
+
 // TestStateFolderIsLost: where the state folder is a new one, what was routed stays
 // routed and permitted, is told of, and is taken over by its client's next message;
 // an operator ends the rest. With its own store, and after a flush, the store is
@@ -40,6 +58,8 @@ func TestStateFolderIsLost(t *testing.T) {
 	p1, p2 := r.book.prefix(duid(1), 1), r.book.prefix(duid(2), 1)
 	r.routed(p1, 1)
 	r.routed(p2, 2)
+	inside1, inside2 := r.settleIn(1, p1), r.settleIn(2, p2)
+	r.pass(inside1, inside2)
 	unmarked := func() string { // the mark of the store is another one each time
 		words := strings.Fields(r.elements())
 		return strings.Join(slices.DeleteFunc(words, func(w string) bool { return strings.HasPrefix(w, "store-") }), " ")
@@ -60,6 +80,7 @@ func TestStateFolderIsLost(t *testing.T) {
 	if got := r.unexplained(); len(got) != 2 {
 		t.Errorf("not explained: %q, want both prefixes", got)
 	}
+	r.pass(inside1, inside2)
 	r.logged("level=WARN", "prefixes are routed that the store does not explain", "prefixes=2", "the store is new")
 	text, err := r.relay.CLI("status")
 	need(t, err)
@@ -84,6 +105,7 @@ func TestStateFolderIsLost(t *testing.T) {
 	}
 	r.routed(p1, 1)
 	r.routed(p2, 2)
+	r.pass(inside1, inside2)
 	if log := watch.Log(); strings.Contains(log, "Deleted "+p1.Addr().String()) || strings.Contains(log, "Deleted "+p2.Addr().String()) {
 		t.Errorf("a route was away for a while:\n%s", log)
 	}
@@ -94,6 +116,10 @@ func TestStateFolderIsLost(t *testing.T) {
 	}
 	if got := r.elements(); strings.Contains(got, p2.Addr().String()) {
 		t.Errorf("after a clear the filter has\n%s", got)
+	}
+	r.pass(inside1)
+	if r.Server.Ping(netip.Addr{}, inside2) == nil {
+		t.Errorf("after a clear %s still answers", inside2)
 	}
 
 	// The first folder comes back: it explains both.
