@@ -11,6 +11,7 @@
 //	Proc        a program that runs in a node, with its log
 //	Topology    the usual network: clients - relay - core - server
 //	Pump        a point-to-point link between two nodes, as PPP would be
+//	Call        one by PPP: two pppd and a serial line; the kernel must have PPP
 //
 // The packages below it know the programs:
 //

@@ -32,8 +32,8 @@ func (n *Net) Tun(a *Node, nameA, addrA string, b *Node, nameB, addrB string) (*
 		return nil, err
 	}
 	p.idle.Add(2)
-	go p.carry(p.ends[0], p.ends[1])
-	go p.carry(p.ends[1], p.ends[0])
+	go carry(&p.idle, p.ends[0], p.ends[1])
+	go carry(&p.idle, p.ends[1], p.ends[0])
 	n.OnClose(p.Close)
 	return p, errors.Join(raiseTun(a, nameA, addrA), raiseTun(b, nameB, addrB))
 }
@@ -47,10 +47,10 @@ func (p *Pump) Close() error {
 	return p.err
 }
 
-// carry copies packets until the device is gone. A packet for an end that is
-// down is lost, as on a wire.
-func (p *Pump) carry(from, to *os.File) {
-	defer p.idle.Done()
+// carry copies packets, or octets, until the end that they come from is closed. What
+// the other end does not take is lost, as on a wire.
+func carry(idle *sync.WaitGroup, from, to *os.File) {
+	defer idle.Done()
 	packet := make([]byte, 1<<16)
 	for {
 		size, err := from.Read(packet)

@@ -1,5 +1,5 @@
 // Package vm has no code, only tests: they run the fairlead program on links
-// that the kernel of a build machine may not have, VLANs and VRFs, in the
+// that the kernel of a build machine may not have, VLANs, VRFs and PPP, in the
 // virtual machine of scripts/vm. The server and the clients are those of
 // lab/script; ip, nft, ping and tcpdump look at what came of it. The tests have
 // the build tag vm:
