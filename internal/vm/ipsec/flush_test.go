@@ -65,6 +65,53 @@ func TestRFC8213_3_FailsClosedFlushed(t *testing.T) {
 	}
 }
 
+// Everything flushed at a guard, which has no user space between the program and the
+// kernel: what passes in clear meanwhile is not ours to stop, but both barriers come
+// back by themselves, whether strongSwan runs or not, and hold from then on.
+func TestRFC8213_3_FailsClosedAgainAtAGuard(t *testing.T) {
+	w := protectedWorld(t, "psk")
+	all := flushes(true)
+	everything := all[len(all)-1]
+	for _, running := range []bool{true, false} {
+		name := "with strongSwan"
+		if !running {
+			name = "without strongSwan"
+		}
+		t.Run(name, func(t *testing.T) {
+			outer := w.t
+			w.under(t)
+			defer w.under(outer)
+			w.settled()
+			if !running {
+				need(t, w.server.Charon.Kill())
+			}
+			meanwhile := w.busy()
+			everything.Happen(w.server)
+			need(t, lab.Until(patience, "both barriers are back", func() bool {
+				_, err := w.s.Run("nft", "list", "table", "inet", w.server.Table())
+				policies, listed := w.s.IP("xfrm policy")
+				need(t, listed)
+				blocks := func(dir string) bool { return strings.Contains(policies, "dir "+dir+" action block") }
+				return err == nil && blocks("in") && blocks("out")
+			}))
+			meanwhile.stop()
+			from := len(w.wire.Lines())
+			f := w.busyAs(later)
+			need(t, lab.Until(patience, "the client has solicited twenty times", func() bool { return f.solicited() >= 20 }))
+			if !running {
+				need(t, w.server.Charon.Start())
+			}
+			w.relay.BecomesProtected()
+			w.server.BecomesProtected()
+			if atClient, atServer := f.stop(); atClient+atServer > 0 {
+				t.Errorf("taken in clear: %d messages at the client, %d at the server", atClient, atServer)
+			}
+			w.exchange()
+			w.wire.OnlyESP(from)
+		})
+	}
+}
+
 // A strongSwan that hangs, at either end: messages pass in ESP as before, both ends say
 // so, and neither ends the SAs, although the other's strongSwan asks in vain.
 func TestRFC8213_3_StrongSwanHangs(t *testing.T) {

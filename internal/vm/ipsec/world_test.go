@@ -163,6 +163,7 @@ func (w *world) drained() {
 // sends what nobody asked for, and an intruder does in clear what they do.
 type traffic struct {
 	w    *world
+	mark uint32 // transaction-id of what the intruder sends
 	end  chan struct{}
 	done sync.WaitGroup
 
@@ -176,20 +177,24 @@ type traffic struct {
 const (
 	unasked = 0x555555 // the server's, in ESP or not at all
 	forged  = 0x666666 // the intruder's, in clear
+	later   = 0x777777 // the same, begun later
 )
 
 // busy starts traffic. A request must have come to the server before.
-func (w *world) busy() *traffic {
+func (w *world) busy() *traffic { return w.busyAs(forged) }
+
+// busyAs is busy with a mark on what the intruder sends.
+func (w *world) busyAs(mark uint32) *traffic {
 	w.t.Helper()
 	q, err := w.scripted.Wait(patience, "a request", func(q script.Request) bool { return len(q.Relays) > 0 })
 	need(w.t, err)
 	message := func(xid uint32) []byte {
 		return dhcp6.AppendServerID(dhcp6.AppendMessageHeader(nil, dhcp6.Advertise, xid), script.DefaultServerDUID)
 	}
-	f := &traffic{w: w, end: make(chan struct{}), sent: make(map[uint32]bool)}
+	f := &traffic{w: w, mark: mark, end: make(chan struct{}), sent: make(map[uint32]bool)}
 	relay, server := netip.AddrPortFrom(relayAddress, 547), netip.AddrPortFrom(serverAddress, 547)
-	toRelay := w.intruder.packet(w.intruder.toRelay, server, relay, q.Wrap(message(forged)))
-	inner := dhcp6.AppendMessageHeader(nil, dhcp6.Solicit, forged)
+	toRelay := w.intruder.packet(w.intruder.toRelay, server, relay, q.Wrap(message(mark)))
+	inner := dhcp6.AppendMessageHeader(nil, dhcp6.Solicit, mark)
 	toServer := w.intruder.packet(w.intruder.toServer, relay, server, dhcp6.AppendOption(
 		dhcp6.AppendRelayHeader(nil, dhcp6.RelayForward, 0, q.Relays[0].LinkAddress(), q.Relays[0].PeerAddress()), dhcp6.OptionRelayMessage, inner))
 	own := q.Wrap(message(unasked))
@@ -210,6 +215,13 @@ func (w *world) busy() *traffic {
 		}
 	}()
 	return f
+}
+
+// solicited is how often the client has solicited so far.
+func (f *traffic) solicited() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.sent)
 }
 
 // solicit has the client solicit, and not wait for the answer.
@@ -236,7 +248,7 @@ func (f *traffic) hear() {
 		}
 		f.mu.Lock()
 		switch id := m.TransactionID(); {
-		case id == forged:
+		case id == f.mark:
 			f.forged++
 		case f.sent[id]:
 			f.answers++
@@ -256,7 +268,7 @@ func (f *traffic) stop() (atClient, atServer int) {
 // taken is how many messages of the intruder client and server have taken so far.
 func (f *traffic) taken() (atClient, atServer int) {
 	for _, q := range f.w.scripted.Received() {
-		if len(q.Inner) >= 4 && q.Message.TransactionID() == forged {
+		if len(q.Inner) >= 4 && q.Message.TransactionID() == f.mark {
 			atServer++
 		}
 	}
