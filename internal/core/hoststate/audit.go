@@ -102,7 +102,7 @@ func (s *State) Wanted(ops []Op) []Op {
 	}
 	for _, n := range names {
 		for e := range s.elements(s.links[n]) {
-			ops = append(ops, Op{Element: &e})
+			ops = append(ops, again(e))
 		}
 	}
 	for _, id := range sortedIDs(s.routes) {

@@ -202,7 +202,7 @@ func (p *partial) element(e Element) {
 	if there || p.touched(e) {
 		return
 	}
-	p.ops = append(p.ops, Op{Element: &e})
+	p.ops = append(p.ops, again(e))
 	p.found = append(p.found, Finding{Kind: Missing, Element: &e})
 }
 

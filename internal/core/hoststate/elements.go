@@ -8,20 +8,25 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// holding says which elements a lease wants: two families at most, or none (0),
-// and the link-layer address in their keys.
+// holding says which elements a lease wants: of families for sources and for loops
+// one each, or none (0), and the link-layer address in their keys.
 type holding struct {
 	source, loop Set
+	holder       bool // SourceHolder as well
 	linkLayer    linkaddr.Addr
 }
 
 // holding is what the lease holds.
 func (le *lease) holding() holding {
-	h := holding{source: le.source, loop: le.loop}
-	if h.source.HasLinkLayer() || h.loop.HasLinkLayer() {
+	h := holding{source: le.source, loop: le.loop, holder: le.holder}
+	if h.hasLinkLayer() {
 		h.linkLayer = le.linkLayer
 	}
 	return h
+}
+
+func (h holding) hasLinkLayer() bool {
+	return h.holder || h.source.HasLinkLayer() || h.loop.HasLinkLayer()
 }
 
 // wantsOf is the elements of one lease. None for a link that is not
@@ -39,6 +44,7 @@ func (rec *link) wantsOf(le *lease) holding {
 	case rec.policy.Filter != FilterOff:
 		h.source = SourceLink
 	}
+	h.holder = h.source != 0 && rec.policy.Holders && ethernet
 	// RFC 8987 R-5: on a multi-access link a packet loops only if it came from
 	// the next hop, so without that address nothing can be told.
 	switch {
@@ -48,7 +54,7 @@ func (rec *link) wantsOf(le *lease) holding {
 	case ethernet:
 		h.loop = LoopShared
 	}
-	if h.source.HasLinkLayer() || h.loop.HasLinkLayer() {
+	if h.hasLinkLayer() {
 		h.linkLayer = le.linkLayer
 	}
 	return h
@@ -82,6 +88,9 @@ func (h holding) elements(dst []Element, name string, p netip.Prefix) []Element 
 			dst = append(dst, Element{Set: SourceKnown, Link: name, Prefix: p})
 		}
 	}
+	if h.holder {
+		dst = append(dst, Element{Set: SourceHolder, Link: name, LinkLayer: h.linkLayer, Prefix: p})
+	}
 	return dst
 }
 
@@ -89,7 +98,7 @@ func (h holding) elements(dst []Element, name string, p netip.Prefix) []Element 
 // so that the client's packets pass throughout. An element that the link holds
 // as well, without the lease, is left alone.
 func (s *State) hold(ops []Op, rec *link, le *lease, old, now holding) []Op {
-	le.source, le.loop = now.source, now.loop
+	le.source, le.loop, le.holder = now.source, now.loop, now.holder
 	if old == now {
 		return ops
 	}
@@ -217,6 +226,10 @@ func (s *State) element(ops []Op, e Element, remove bool) []Op {
 	s.comparison.touchElement(e)
 	return append(ops, Op{Remove: remove, Element: &e})
 }
+
+// again is the operation that makes an element once more. Whether its holder has used
+// the prefix lately is not known then, and it counts as if it had.
+func again(e Element) Op { return Op{Element: &e, Again: e.Set == SourceHolder} }
 
 func union(a, b map[Element]bool) map[Element]bool {
 	if len(a) == 0 {

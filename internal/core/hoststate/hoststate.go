@@ -73,6 +73,8 @@ type Policy struct {
 	LoopExempt []netip.Prefix
 	Reuse      Reuse
 	Shared     bool // several clients on the link: loops are told by link-layer address
+	// Holders has the filter tell when the holder of a lease last used it as source.
+	Holders bool
 }
 
 // Lease is a delegated prefix or an assigned address, as far as the kernel is
@@ -132,11 +134,12 @@ const (
 	Rejecting                   // link on which loops are answered by ICMPv6 (no prefix)
 	Turning                     // link whose packets are looked at when they turn around (no prefix)
 	SourceKnown                 // source that SourceStrict binds to an address: tells a stolen source from a foreign one
+	SourceHolder                // source of a lease from its holder: the kernel remembers when it was last used
 )
 
 var setNames = [...]string{
 	"none", "source-link", "source-strict", "loop-point", "loop-shared", "loop-exempt",
-	"guarded", "rejecting", "turning", "source-known",
+	"guarded", "rejecting", "turning", "source-known", "source-holder",
 }
 
 func (s Set) String() string {
@@ -150,7 +153,7 @@ func (s Set) String() string {
 func (s Set) HasPrefix() bool { return s != Guarded && s != Rejecting && s != Turning }
 
 // HasLinkLayer reports whether the keys of the family hold a link-layer address.
-func (s Set) HasLinkLayer() bool { return s == SourceStrict || s == LoopShared }
+func (s Set) HasLinkLayer() bool { return s == SourceStrict || s == LoopShared || s == SourceHolder }
 
 // Element is one wanted element of a set.
 type Element struct {
@@ -164,6 +167,7 @@ type Element struct {
 // be there. Exactly one of Route and Element is set.
 type Op struct {
 	Remove  bool
+	Again   bool // an element of SourceHolder is made once more: the kernel has forgotten when it was used
 	Route   *Route
 	Element *Element
 }

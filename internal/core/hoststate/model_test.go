@@ -118,6 +118,7 @@ func drawPolicy(t *rapid.T) *Policy {
 		LoopExempt: rapid.SliceOfNDistinct(rapid.SampledFrom(somePrefixes), 0, 1, rapid.ID).Draw(t, "exempt"),
 		Shared:     rapid.Bool().Draw(t, "shared"),
 		Reuse:      Reuse(rapid.IntRange(0, 2).Draw(t, "reuse")),
+		Holders:    rapid.Bool().Draw(t, "holders"),
 	}
 }
 

@@ -70,6 +70,7 @@ type lease struct {
 	orphan    bool // nobody knows of it
 
 	source, loop  Set    // families of which it holds elements
+	holder        bool   // it holds one of SourceHolder
 	table, metric uint32 // of its route; table 0: it has none
 }
 

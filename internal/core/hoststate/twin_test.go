@@ -241,6 +241,9 @@ func (t *twin) wanted() map[string]bool {
 		case p.Filter != FilterOff:
 			element(SourceLink, k.link, "", k.prefix)
 		}
+		if p.Filter != FilterOff && p.Holders && mac != "" {
+			element(SourceHolder, k.link, mac, k.prefix)
+		}
 		if p.Loop != LoopForward && !l.LoopExempt {
 			if !p.Shared || t.known(k.link).PointToPoint {
 				element(LoopPoint, k.link, "", k.prefix)

@@ -81,7 +81,7 @@ func parseKey(id setID, b []byte, names map[string]string) (e hoststate.Element,
 // check says what is wrong with an element that no set can hold.
 func check(e hoststate.Element) error {
 	switch {
-	case e.Set < hoststate.SourceLink || e.Set > hoststate.SourceKnown:
+	case e.Set < hoststate.SourceLink || e.Set > hoststate.SourceHolder:
 		return errors.New("no such set")
 	case e.Link == "" || len(e.Link) >= nameLen:
 		return errors.New("not an interface name")
@@ -151,7 +151,7 @@ func (t *Table) change(parts []part, failed func(i int, err error)) error {
 		}
 		x := t.begin()
 		for i, p := range parts {
-			x.element(*p.Element, p.Remove, i == len(parts)-1)
+			x.element(p.Op, i == len(parts)-1)
 		}
 		answers, err := t.send(x)
 		if err != nil {

@@ -58,6 +58,17 @@ func numbered56(n int) hoststate.Element {
 	return hoststate.Element{Set: hoststate.SourceLink, Link: "c0", Prefix: netip.PrefixFrom(netip.AddrFrom16(a), 56)}
 }
 
+func more(n int) hoststate.Op {
+	e := numbered56(n)
+	return hoststate.Op{Element: &e}
+}
+
+func less(n int) hoststate.Op {
+	o := more(n)
+	o.Remove = true
+	return o
+}
+
 // What this package believes of the kernel: each transaction that changes
 // anything makes the number one more, and no other does.
 func TestGenerationCountsTransactions(t *testing.T) {
@@ -70,13 +81,13 @@ func TestGenerationCountsTransactions(t *testing.T) {
 		{"nothing", func(*transaction) {}, 0},
 		{"a set", func(x *transaction) { x.addSet(idOf(numbered56(1))) }, 1},
 		{"a table that is there", func(x *transaction) { x.addTable() }, 0},
-		{"an element", func(x *transaction) { x.element(numbered56(1), false, true) }, 1},
-		{"two elements", func(x *transaction) { x.element(numbered56(2), false, false); x.element(numbered56(3), false, true) }, 1},
-		{"an element that is there", func(x *transaction) { x.element(numbered56(2), false, true) }, 0},
-		{"one that is there, and one that is not", func(x *transaction) { x.element(numbered56(2), false, false); x.element(numbered56(4), false, true) }, 0},
-		{"one less", func(x *transaction) { x.element(numbered56(2), true, true) }, 1},
-		{"one less that is not there", func(x *transaction) { x.element(numbered56(2), true, true) }, 0},
-		{"one more and less", func(x *transaction) { x.element(numbered56(5), false, false); x.element(numbered56(5), true, true) }, 1},
+		{"an element", func(x *transaction) { x.element(more(1), true) }, 1},
+		{"two elements", func(x *transaction) { x.element(more(2), false); x.element(more(3), true) }, 1},
+		{"an element that is there", func(x *transaction) { x.element(more(2), true) }, 0},
+		{"one that is there, and one that is not", func(x *transaction) { x.element(more(2), false); x.element(more(4), true) }, 0},
+		{"one less", func(x *transaction) { x.element(less(2), true) }, 1},
+		{"one less that is not there", func(x *transaction) { x.element(less(2), true) }, 0},
+		{"one more and less", func(x *transaction) { x.element(more(5), false); x.element(less(5), true) }, 1},
 		{"a rule", func(x *transaction) { x.addLookup(idOf(numbered56(1))) }, 1},
 	} {
 		before, err := table.generation()
@@ -109,7 +120,7 @@ func TestLostAnswersAreALapse(t *testing.T) {
 	x := begin(nil, unix.NFPROTO_INET, Name)
 	x.addSet(idOf(numbered56(1)))
 	for i := range tooMany {
-		x.element(numbered56(i), true, i == tooMany-1) // each refused
+		x.element(less(i), i == tooMany-1) // each refused
 	}
 	answers, err := table.send(x)
 	if err != nil {

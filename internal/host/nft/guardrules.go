@@ -181,7 +181,7 @@ func counterOf(set string) []byte {
 
 // addGuardSet makes a set with its elements.
 func (x *transaction) addGuardSet(s *hop.GuardSet, id uint32) {
-	x.addSetOf(s.Name, id, datatypes(s), s.Map)
+	x.addSetOf(s.Name, id, datatypes(s), contentsOf(s))
 	for i := range s.Elements {
 		e := &s.Elements[i]
 		x.message(unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE, func(b []byte) []byte {
@@ -219,6 +219,13 @@ func appendGuardKey(b []byte, key []hop.GuardField, e *hop.GuardElement) []byte 
 	return b
 }
 
+func contentsOf(s *hop.GuardSet) contents {
+	if s.Map {
+		return counterMap
+	}
+	return plainSet
+}
+
 func datatypes(s *hop.GuardSet) (types []nftables.SetDatatype) {
 	for _, f := range s.Key {
 		types = append(types, fields[f].datatype)
@@ -228,6 +235,6 @@ func datatypes(s *hop.GuardSet) (types []nftables.SetDatatype) {
 
 // shapeOf is what the set is without its elements.
 func shapeOf(s *hop.GuardSet) shape {
-	key, flags, _ := keyOf(datatypes(s), s.Map)
+	key, flags, _ := keyOf(datatypes(s), contentsOf(s))
 	return shape{flags: flags, length: key.Bytes}
 }

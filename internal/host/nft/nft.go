@@ -9,7 +9,8 @@
 // length in use, looked up with the masked address.
 //
 //	prerouting (raw)  IPv6, interface name in @guarded -> source
-//	source            :: and fe80::/10 pass; then permitted, stolen; the rest is spoofed: drop
+//	source            :: and fe80::/10 pass; then holders, permitted, stolen; the rest is spoofed: drop
+//	holders           per length: name . ether . masked source: remember when, accept
 //	permitted         per length: name . masked source, or name . ether . masked source: accept
 //	stolen            per length: the right source with the wrong link-layer address -> misused
 //	spoofed, misused  noted, then drop
@@ -53,7 +54,7 @@ const Name = "fairlead"
 
 // layout is the name of an empty chain that tells which version of this package
 // made the table. It changes when the sets change.
-const layout = "layout-1"
+const layout = "layout-2"
 
 // Options say how to open a Table. The zero value is what the product uses.
 type Options struct {
@@ -98,7 +99,7 @@ func (id setID) String() string {
 
 // parseSetID is the inverse of String.
 func parseSetID(name string) (id setID, ok bool) {
-	for f := hoststate.SourceLink; f <= hoststate.SourceKnown; f++ {
+	for f := hoststate.SourceLink; f <= hoststate.SourceHolder; f++ {
 		if !f.HasPrefix() {
 			if name == f.String() {
 				return setID{family: f}, true

@@ -20,6 +20,7 @@ import (
 const (
 	chainPrerouting = "prerouting"
 	chainSource     = "source"
+	chainHolders    = "holders"
 	chainPermitted  = "permitted"
 	chainStolen     = "stolen"
 	chainReturning  = "returning"
@@ -102,7 +103,7 @@ func (x *transaction) addChains() {
 	x.addBaseChain(chainPrerouting, hookPrerouting, priorityRaw, "")
 	x.addBaseChain(chainForward, hookForward, priorityFilter, "")
 	for _, n := range []string{
-		chainSource, chainPermitted, chainStolen, chainReturning, chainStaying, chainBack, chainSpoofed, chainMisused, chainNoted,
+		chainSource, chainHolders, chainPermitted, chainStolen, chainReturning, chainStaying, chainBack, chainSpoofed, chainMisused, chainNoted,
 		chainTurned, chainExempt, chainLooping, chainLoop, layout,
 	} {
 		x.addChain(n)
@@ -112,6 +113,9 @@ func (x *transaction) addChains() {
 
 	x.rule(chainSource, ipv6(), address(source, 0), equals(0, netip.IPv6Unspecified()), verdict(expr.VerdictAccept))
 	x.rule(chainSource, ipv6(), address(source, 0), mask(0, 10), equals(0, netip.MustParseAddr("fe80::")), verdict(expr.VerdictAccept))
+	// Holders come first: what allows a source to others as well would hide that its
+	// holder uses it.
+	x.rule(chainSource, to(expr.VerdictJump, chainHolders))
 	x.rule(chainSource, to(expr.VerdictJump, chainPermitted))
 	x.rule(chainSource, to(expr.VerdictJump, chainStolen))
 	x.rule(chainSource, to(expr.VerdictGoto, chainReturning))
@@ -181,6 +185,8 @@ func (x *transaction) addLookup(id setID) {
 		return
 	}
 	switch id.family {
+	case hoststate.SourceHolder:
+		x.addLookupTo(chainHolders, id, expr.MetaKeyIIFNAME, source, append(remember(id), verdict(expr.VerdictAccept)...))
 	case hoststate.SourceKnown:
 		x.addLookupTo(chainStolen, id, expr.MetaKeyIIFNAME, source, to(expr.VerdictGoto, chainMisused))
 	case hoststate.LoopExempt:

@@ -107,13 +107,25 @@ func (x *transaction) addSet(id setID) {
 	if id.family.HasPrefix() {
 		fields = append(fields, nftables.TypeIP6Addr)
 	}
-	x.addSetOf(id.String(), uint32(id.family)<<8|uint32(id.length), fields, false)
+	what := plainSet
+	if id.family == hoststate.SourceHolder {
+		what = timedSet
+	}
+	x.addSetOf(id.String(), uint32(id.family)<<8|uint32(id.length), fields, what)
 }
 
-// addSetOf makes a hash set, or a map to counters. id is any number that is its
-// alone in the transaction.
-func (x *transaction) addSetOf(name string, id uint32, fields []nftables.SetDatatype, counters bool) {
-	key, flags, err := keyOf(fields, counters)
+// contents is what the elements of a set have beside their keys.
+type contents uint8
+
+const (
+	plainSet   contents = iota
+	timedSet            // see lastUsed
+	counterMap          // the name of a counter
+)
+
+// addSetOf makes a hash set. id is any number that is its alone in the transaction.
+func (x *transaction) addSetOf(name string, id uint32, fields []nftables.SetDatatype, what contents) {
+	key, flags, err := keyOf(fields, what)
 	if err != nil {
 		x.err = errors.Join(x.err, fmt.Errorf("nft: set %s: %w", name, err))
 		return
@@ -124,8 +136,11 @@ func (x *transaction) addSetOf(name string, id uint32, fields []nftables.SetData
 		b = number(b, unix.NFTA_SET_KEY_TYPE, key.GetNFTMagic())
 		b = number(b, unix.NFTA_SET_KEY_LEN, key.Bytes)
 		b = number(b, unix.NFTA_SET_ID, id)
-		if counters {
+		switch what {
+		case counterMap:
 			b = number(b, unix.NFTA_SET_OBJ_TYPE, unix.NFT_OBJECT_COUNTER)
+		case timedSet:
+			b = number(b, unix.NFTA_SET_GC_INTERVAL, uint32(neverUsed.Milliseconds()))
 		}
 		if len(fields) == 1 {
 			return bulk.Attr(b, unix.NFTA_SET_USERDATA, keyOrder(fields[0]))
@@ -190,15 +205,18 @@ func describe(b []byte, fields []nftables.SetDatatype) []byte {
 }
 
 // keyOf is the type of a key, and the flags of its set.
-func keyOf(fields []nftables.SetDatatype, counters bool) (key nftables.SetDatatype, flags uint32, err error) {
+func keyOf(fields []nftables.SetDatatype, what contents) (key nftables.SetDatatype, flags uint32, err error) {
 	if len(fields) == 1 {
 		key = fields[0] // whose length is not rounded up to registers
 	} else {
 		flags = setConcat
 		key, err = nftables.ConcatSetType(fields...)
 	}
-	if counters {
+	switch what {
+	case counterMap:
 		flags |= unix.NFT_SET_OBJECT
+	case timedSet:
+		flags |= unix.NFT_SET_EVAL | unix.NFT_SET_TIMEOUT
 	}
 	return key, flags, err
 }
@@ -271,23 +289,31 @@ func (x *transaction) ruleOf(chain string, bodies [][]byte) {
 // remove what is not, so that a transaction that succeeds has changed something.
 // The last of a transaction asks for an answer, so that silence is told from
 // success.
-func (x *transaction) element(e hoststate.Element, remove, last bool) {
+func (x *transaction) element(op hoststate.Op, last bool) {
 	kind, flags := uint16(unix.NFT_MSG_NEWSETELEM), uint16(unix.NLM_F_CREATE|unix.NLM_F_EXCL)
-	if remove {
+	if op.Remove {
 		kind, flags = unix.NFT_MSG_DELSETELEM, 0
 	}
 	if last {
 		flags |= unix.NLM_F_ACK
 	}
-	x.message(kind, flags, func(b []byte) []byte {
-		b = bulk.AttrString(b, unix.NFTA_SET_ELEM_LIST_SET, idOf(e).String())
-		b, list := bulk.Nest(b, unix.NFTA_SET_ELEM_LIST_ELEMENTS)
-		b, elem := bulk.Nest(b, unix.NFTA_LIST_ELEM)
-		b, key := bulk.Nest(b, unix.NFTA_SET_ELEM_KEY)
-		var k [2*nameLen + etherLen + addrLen]byte
-		b = bulk.Attr(b, unix.NFTA_DATA_VALUE, appendKey(k[:0], e))
-		return bulk.EndNest(bulk.EndNest(bulk.EndNest(b, key), elem), list)
-	})
+	x.message(kind, flags, func(b []byte) []byte { return elements(b, op) })
+}
+
+// elements appends the name of a set and a list of one element of it.
+func elements(b []byte, op hoststate.Op) []byte {
+	e := *op.Element
+	b = bulk.AttrString(b, unix.NFTA_SET_ELEM_LIST_SET, idOf(e).String())
+	b, list := bulk.Nest(b, unix.NFTA_SET_ELEM_LIST_ELEMENTS)
+	b, elem := bulk.Nest(b, unix.NFTA_LIST_ELEM)
+	b, key := bulk.Nest(b, unix.NFTA_SET_ELEM_KEY)
+	var k [2*nameLen + etherLen + addrLen]byte
+	b = bulk.Attr(b, unix.NFTA_DATA_VALUE, appendKey(k[:0], e))
+	b = bulk.EndNest(b, key)
+	if e.Set == hoststate.SourceHolder && !op.Remove {
+		b = beginUsed(b, op.Again)
+	}
+	return bulk.EndNest(bulk.EndNest(b, elem), list)
 }
 
 // number appends a number in network order, as nftables has it.

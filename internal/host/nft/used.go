@@ -1,0 +1,79 @@
+package nft
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/host/netlink/bulk"
+	"fairlead/internal/wire/linkaddr"
+
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// An element of SourceHolder remembers when a packet last matched it: it has a timeout
+// so long that it never comes, and each packet begins that anew. What is left of it
+// tells how long ago that was. (The expression last would say so itself, but nft 1.0.6,
+// which Debian 12 has, crashes when it lists a table with that.) Only what is in the set
+// begins anew: made-up packets add nothing.
+const (
+	longTimeout = 10 * 365 * 24 * time.Hour
+	// How long ago a new element counts as used; and how often the kernel looks for
+	// elements whose timeout has come, which are none.
+	neverUsed = 24 * time.Hour
+)
+
+// remember has the element whose key is in the registers begin its timeout anew.
+func remember(id setID) match {
+	return match{&expr.Dynset{SrcRegKey: regSet, SetName: id.String(), Operation: unix.NFT_DYNSET_OP_UPDATE, Timeout: longTimeout}}
+}
+
+// beginUsed appends the times of a new element. One that is made again counts as used
+// just now: nobody knows.
+func beginUsed(b []byte, again bool) []byte {
+	left := longTimeout
+	if !again {
+		left -= neverUsed
+	}
+	b = bulk.Attr(b, unix.NFTA_SET_ELEM_TIMEOUT, milliseconds(longTimeout))
+	return bulk.Attr(b, unix.NFTA_SET_ELEM_EXPIRATION, milliseconds(left))
+}
+
+func milliseconds(d time.Duration) []byte {
+	return binary.BigEndian.AppendUint64(nil, uint64(d.Milliseconds()))
+}
+
+// LastUsed is how long ago a packet passed the filter that came from that link-layer
+// address on the link and had a source in the prefix: a day at least, if none has since
+// the lease began. Known is false if the filter does not tell: it is off on the link,
+// the address is no Ethernet address, or no lease wants it told.
+func (t *Table) LastUsed(link string, host linkaddr.Addr, p netip.Prefix) (ago time.Duration, known bool, err error) {
+	e := hoststate.Element{Set: hoststate.SourceHolder, Link: link, LinkLayer: host, Prefix: p}
+	if check(e) != nil {
+		return 0, false, nil
+	}
+	b := request(nil, t.family, unix.NFT_MSG_GETSETELEM, unix.NLM_F_ACK)
+	b = bulk.AttrString(b, unix.NFTA_SET_ELEM_LIST_TABLE, t.name)
+	b = elements(b, hoststate.Op{Remove: true, Element: &e})
+	err = t.reader.Dump(bulk.End(b, 0), 1, func() {}, func(_ uint16, body []byte) {
+		eachElement(body, func(elem []byte) {
+			bulk.Attrs(elem, within(unix.NFTA_SET_ELEM_EXPIRATION, func(v []byte) {
+				if len(v) == 8 {
+					known = true
+					ago = max(0, longTimeout-time.Duration(min(binary.BigEndian.Uint64(v), uint64(longTimeout.Milliseconds())))*time.Millisecond)
+				}
+			}))
+		})
+	})
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return 0, false, nil
+	case err != nil:
+		return 0, false, fmt.Errorf("nft: element %v: %w", e, err)
+	}
+	return ago, known, nil
+}
