@@ -65,17 +65,17 @@ type loop struct {
 }
 
 type probeResult struct {
-	hop     delegation.NextHop
-	answers bool
-	asked   bool // else nothing is known
+	question delegation.Question
+	answers  bool
+	asked    bool // else nothing is known
 }
 
 // tell brings the result to the core.
 func (p probeResult) tell(core *relay6.Relay, now instant.Now, eff *relay6.Effects) {
 	if p.asked {
-		core.Probed(now, p.hop, p.answers, eff)
+		core.Probed(now, p.question, p.answers, eff)
 	} else {
-		core.Unprobed(now, p.hop, eff)
+		core.Unprobed(now, p.question, eff)
 	}
 }
 
@@ -398,7 +398,7 @@ func (l *loop) runProbe(ctx context.Context, p relay6.Probe) {
 		return
 	}
 	select {
-	case l.probed <- probeResult{p.Hop, answers, asked}:
+	case l.probed <- probeResult{p.Question, answers, asked}:
 	case <-ctx.Done():
 	}
 }

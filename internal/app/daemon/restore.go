@@ -19,8 +19,12 @@ import (
 	"fairlead/internal/host/store"
 )
 
-// answers reports whether a next hop answers, and whether it could be asked.
+// answers reports whether a next hop answers, having used the prefix lately if that is
+// asked, and whether it could be asked.
 func (d *daemon) answers(ctx context.Context, p relay6.Probe) (there, asked bool) {
+	if p.Prefix.IsValid() && !d.uses(p) {
+		return false, true
+	}
 	there, err := probe.Answers(ctx, p.Index, p.Hop.Addr, p.Hop.LinkLayer)
 	if err != nil {
 		if times, due := d.loop.notes.once.due("probe "+p.Hop.Link, service.Now().Boot); due && ctx.Err() == nil {
@@ -29,6 +33,19 @@ func (d *daemon) answers(ctx context.Context, p relay6.Probe) (there, asked bool
 		return false, false
 	}
 	return there, true
+}
+
+// uses reports whether a next hop has sent from a prefix lately, as far as the filter
+// tells. Where it does not, whether it answers decides.
+func (d *daemon) uses(p relay6.Probe) bool {
+	ago, known, err := d.nft.LastUsed(p.Hop.Link, p.Hop.LinkLayer, p.Prefix)
+	if err == nil && known {
+		return ago < delegation.Claimed
+	}
+	if times, due := d.loop.notes.once.due("uses "+p.Hop.Link, service.Now().Boot); due {
+		d.log.Warn("the filter does not tell whether a client uses its prefix: that it answers a probe is enough to keep it", "link", p.Hop.Link, "error", err, "times", times)
+	}
+	return true
 }
 
 func (d *daemon) coreConfig(cfg *config.Config) *relay6.Config {

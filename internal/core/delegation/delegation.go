@@ -73,7 +73,23 @@ type Delegation struct {
 	Source  Source
 	Granted time.Time // when the client first got it
 	Changed time.Time // when it was last granted or extended
+
+	Standing Standing
 }
+
+// Standing is how the holder stands to its delegation, as far as messages have shown
+// since the process began. It is not kept: what is not known is no claim, and nothing
+// is given up.
+type Standing struct {
+	Renewed instant.Instant // when a Renew or Rebind of the holder last named it; 0: not yet
+	XID     uint32          // of that message
+	GivenUp bool            // the answer to it left the prefix out, and nothing has granted it since
+	Doubted bool            // since then a Release for it was forwarded that is not the holder's
+}
+
+// Claimed is how long a Renew or Rebind, or traffic, shows that a client still uses
+// its prefix.
+const Claimed = 60 * time.Second
 
 // Grant is what a source says of one prefix or address.
 type Grant struct {
@@ -139,7 +155,7 @@ const (
 	NotDelegable
 	Overlap
 	MoveDenied
-	StillAnswers // the old next hop answered the probe
+	StillAnswers // the old next hop answered the probe, and claims the prefix
 	DuplicateDUID
 	Blocked
 	BadLifetimes

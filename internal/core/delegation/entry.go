@@ -30,6 +30,7 @@ type slot struct {
 	preferred, valid instant.Instant
 	lifetime         time.Duration
 	granted, changed int64 // wall clock, nanoseconds
+	standing         Standing
 }
 
 // ref names a slot; 0 names none.
@@ -117,6 +118,7 @@ func (t *Table) fillRest(s *slot, d *Delegation) {
 	s.prefix, s.bits, s.nextHop = d.Prefix.Addr().As16(), uint8(d.Prefix.Bits()), d.NextHop.As16()
 	s.preferred, s.valid, s.lifetime = d.Preferred, d.Valid, d.Lifetime
 	s.granted, s.changed = wallNanos(d.Granted), wallNanos(d.Changed)
+	s.standing = d.Standing
 }
 
 // letGo lets go of what fill took.
@@ -134,6 +136,7 @@ func (t *Table) read(s *slot) Delegation {
 		Preferred: s.preferred, Valid: s.valid, Lifetime: s.lifetime,
 		Server: t.names.text(s.server), Source: s.source,
 		Granted: nanosWall(s.granted), Changed: nanosWall(s.changed),
+		Standing: s.standing,
 	}
 }
 

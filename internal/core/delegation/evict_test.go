@@ -11,11 +11,11 @@ import (
 
 // full is a table with one link, whose limit two prefixes of alice's meet, or
 // those that another policy allows.
-func full(t *testing.T) (*delegation.Table, *delegation.Policy, func(client string, hop netip.Addr, p netip.Prefix, answered map[delegation.NextHop]bool) []delegation.Event) {
+func full(t *testing.T) (*delegation.Table, *delegation.Policy, func(client string, hop netip.Addr, p netip.Prefix, answered map[delegation.Question]bool) []delegation.Event) {
 	t.Helper()
 	table := delegation.New()
 	policy := &delegation.Policy{ClientLimit: 2, LinkLimit: 2, OnLimit: delegation.LimitReplaceUnreachable}
-	learn := func(client string, hop netip.Addr, p netip.Prefix, answered map[delegation.NextHop]bool) []delegation.Event {
+	learn := func(client string, hop netip.Addr, p netip.Prefix, answered map[delegation.Question]bool) []delegation.Event {
 		return table.Learn(nil, instant.Now{Boot: 1}, delegation.Grant{
 			Link: "lan0", Prefix: p, Client: client, NextHop: hop, Preferred: time.Hour, Lifetime: time.Hour,
 		}, delegation.Terms{Policy: policy, Answered: answered, Reserved: func(string, netip.Prefix) bool { return false }})
@@ -31,7 +31,7 @@ func full(t *testing.T) (*delegation.Table, *delegation.Policy, func(client stri
 	return table, policy, learn
 }
 
-var silent = map[delegation.NextHop]bool{{Link: "lan0", Addr: modelHops[0]}: false}
+var silent = map[delegation.Question]bool{{Hop: delegation.NextHop{Link: "lan0", Addr: modelHops[0]}}: false}
 
 // A client's own limit is no reason to end another's delegations.
 func TestNoEvictionForAClientsOwnLimit(t *testing.T) {
@@ -47,7 +47,7 @@ func TestNoEvictionForAClientsOwnLimit(t *testing.T) {
 
 // Nobody is evicted who was not asked, or who answered.
 func TestNoEvictionOfWhoAnswers(t *testing.T) {
-	for _, answered := range []map[delegation.NextHop]bool{nil, {{Link: "lan0", Addr: modelHops[0]}: true}} {
+	for _, answered := range []map[delegation.Question]bool{nil, {{Hop: delegation.NextHop{Link: "lan0", Addr: modelHops[0]}}: true}} {
 		_, _, learn := full(t)
 		got := learn("bob", modelHops[1], modelPrefix[6], answered)
 		if len(got) != 1 || got[0].Reason != delegation.LimitLink {

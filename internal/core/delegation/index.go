@@ -28,8 +28,12 @@ func (t *Table) onLink(link nameID) iter.Seq[*slot] {
 // ofClient yields the slots of a client on a link; the one that was yielded may
 // be removed.
 func (t *Table) ofClient(link, client string) iter.Seq[*slot] {
+	return t.chain(clientKey{t.names.find(link), t.names.find(client)})
+}
+
+func (t *Table) chain(k clientKey) iter.Seq[*slot] {
 	return func(yield func(*slot) bool) {
-		for r := t.clients[clientKey{t.names.find(link), t.names.find(client)}]; r != 0; {
+		for r := t.clients[k]; r != 0; {
 			s := t.slots.At(r)
 			r = s.sibling
 			if !yield(s) {

@@ -3,6 +3,7 @@ package delegation
 import (
 	"cmp"
 	"net/netip"
+	"time"
 
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/trust"
@@ -25,16 +26,25 @@ type Terms struct {
 	// Reserved reports whether a prefix touches what no client may be given: a
 	// link's own prefixes or the infrastructure's.
 	Reserved func(vrf string, p netip.Prefix) bool
-	// Answered tells what is known of next hops that were probed.
-	Answered map[NextHop]bool
+	// Answered tells what is known of next hops that were asked about: whether they
+	// keep what they hold.
+	Answered map[Question]bool
 	// Ending is how many of the client's delegations of each kind end before the grant
 	// is learned, so that they take no room any more.
 	Ending [kinds]int
 }
 
-// NeedsProbe is the next hop whose answer decides on a grant and is not known
-// yet, or nil: probe it and put the result into Terms.Answered before Learn.
-func (t *Table) NeedsProbe(g Grant, terms Terms) *NextHop {
+// Question is what is to be found out about a next hop: whether it answers, and, if
+// Prefix is set, whether it has lately sent from that as well. Both must be so for it
+// to keep what it holds.
+type Question struct {
+	Hop    NextHop
+	Prefix netip.Prefix
+}
+
+// NeedsProbe is the question whose answer decides on a grant and is not known yet,
+// or nil: put the answer into Terms.Answered before Learn.
+func (t *Table) NeedsProbe(now instant.Now, g Grant, terms Terms) *Question {
 	if t.renewed(&g) != nil {
 		return nil
 	}
@@ -49,29 +59,52 @@ func (t *Table) NeedsProbe(g Grant, terms Terms) *NextHop {
 	case g.Lifetime == 0 || t.forbidden(g, old, terms) != NoReason:
 		return nil
 	}
-	if old != nil && terms.Policy.Move == MoveProbe && g.takesFrom(&old.Delegation) {
-		if hop := old.hop(); !terms.knows(hop) {
-			return &hop
+	if old != nil && terms.Policy.Move == MoveProbe && g.takesFrom(&old.Delegation) && !g.mayTake(&old.Delegation) {
+		if q := g.question(now, &old.Delegation); !terms.knows(q) {
+			return &q
 		}
 	}
 	if !g.ends() && g.isNew(old) && terms.Policy.OnLimit == LimitReplaceUnreachable && t.room(g, old, terms) == LimitLink {
-		if victim := t.oldestOther(g, old); victim != nil && !terms.knows(victim.hop()) {
-			hop := victim.hop()
-			return &hop
+		if victim := t.oldestOther(g, old); victim != nil && !terms.knows(Question{Hop: victim.hop()}) {
+			return &Question{Hop: victim.hop()}
 		}
 	}
 	return nil
 }
 
-func (terms *Terms) knows(h NextHop) bool {
-	_, known := terms.Answered[h]
+func (terms *Terms) knows(q Question) bool {
+	_, known := terms.Answered[q]
 	return known
 }
 
-// silent reports whether a next hop was probed and did not answer.
-func (terms *Terms) silent(h NextHop) bool {
-	answered, known := terms.Answered[h]
+// denied reports whether a question was asked and the answer was no.
+func (terms *Terms) denied(q Question) bool {
+	answered, known := terms.Answered[q]
 	return known && !answered
+}
+
+// mayTake reports whether old's holder has given the prefix up to whom a grant is
+// for: another client. One with the holder's own DUID may have copied it.
+func (g Grant) mayTake(old *Delegation) bool { return old.Standing.GivenUp && g.Client != old.Client }
+
+// question is what decides whether old's holder keeps the prefix against a grant.
+// That it answers is enough where it has just named the prefix in a Renew, where who
+// asks uses its DUID, and where somebody else has lately sent a Release for the
+// prefix: the server may have believed that. Otherwise it must use the prefix as
+// well. What it sends is told by its link-layer address.
+func (g Grant) question(now instant.Now, old *Delegation) Question {
+	q := Question{Hop: old.hop()}
+	renewed := old.Standing.Renewed != 0 && time.Duration(now.Boot-old.Standing.Renewed) < Claimed
+	if g.Client != old.Client && !old.Standing.Doubted && !renewed && old.LinkLayer.IsValid() {
+		q.Prefix = old.Prefix
+	}
+	return q
+}
+
+// granted is the standing after a grant or renewal to the holder.
+func (s Standing) granted() Standing {
+	s.GivenUp = false
+	return s
 }
 
 // Learn takes in one grant and appends what happened: that it was granted,
@@ -90,7 +123,7 @@ func (t *Table) Learn(events []Event, now instant.Now, g Grant, terms Terms) []E
 	if moves && terms.Policy.Move != MoveFollow && !g.takesFrom(&old.Delegation) {
 		moves, fresh.NextHop, ev.AskedFrom = false, old.NextHop, g.NextHop
 	}
-	if moves && !g.isNew(old) && g.sameAddress(&old.Delegation) && t.mayMove(old, terms) != NoReason {
+	if moves && !g.isNew(old) && g.sameAddress(&old.Delegation) && t.mayMove(now, g, old, terms) != NoReason {
 		// Somebody else has written the holder's address into a message of its own.
 		// The grant is for that address, so it is the holder's.
 		moves, fresh.LinkLayer = false, old.LinkLayer
@@ -109,7 +142,7 @@ func (t *Table) Learn(events []Event, now instant.Now, g Grant, terms Terms) []E
 	}
 	ev.Reason = t.forbidden(g, old, terms)
 	if ev.Reason == NoReason && moves {
-		ev.Reason = t.mayMove(old, terms)
+		ev.Reason = t.mayMove(now, g, old, terms)
 	}
 	if ev.Reason == NoReason && g.isNew(old) {
 		events, ev.Reason = t.makeRoom(events, g, old, terms)
@@ -126,6 +159,9 @@ func (t *Table) Learn(events []Event, now instant.Now, g Grant, terms Terms) []E
 	}
 	if old != nil && !g.isNew(old) {
 		fresh.Granted = old.Granted
+		if !moves {
+			fresh.Standing = old.Standing.granted()
+		}
 	}
 	switch {
 	case ev.Kind == Extended && fresh.NextHop == old.NextHop && fresh.LinkLayer == old.LinkLayer:
@@ -180,7 +216,7 @@ func (t *Table) withdraw(events []Event, now instant.Now, g Grant, terms Terms) 
 		return events
 	}
 	if g.takesFrom(&e.Delegation) {
-		if reason := t.mayMove(e, terms); reason != NoReason {
+		if reason := t.mayMove(now, g, e, terms); reason != NoReason {
 			return append(events, Event{Kind: Refused, Reason: reason, Old: e.Delegation, New: g.delegation(now)})
 		}
 	}
@@ -335,11 +371,11 @@ func (t *Table) heldElsewhere(g Grant, old *entry) bool {
 
 // mayMove applies the move policy to a live delegation that a grant would take
 // elsewhere.
-func (t *Table) mayMove(old *entry, terms Terms) Reason {
+func (t *Table) mayMove(now instant.Now, g Grant, old *entry, terms Terms) Reason {
 	switch {
 	case terms.Policy.Move == MoveDeny:
 		return MoveDenied
-	case terms.Policy.Move == MoveProbe && !terms.silent(old.hop()):
+	case terms.Policy.Move == MoveProbe && !g.mayTake(&old.Delegation) && !terms.denied(g.question(now, &old.Delegation)):
 		return StillAnswers
 	}
 	return NoReason
@@ -358,7 +394,7 @@ func (t *Table) makeRoom(events []Event, g Grant, old *entry, terms Terms) ([]Ev
 		return events, r
 	}
 	victim := t.oldestOther(g, old)
-	if victim == nil || !terms.silent(victim.hop()) {
+	if victim == nil || !terms.denied(Question{Hop: victim.hop()}) {
 		return events, r
 	}
 	hop := victim.hop()

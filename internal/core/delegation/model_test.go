@@ -70,7 +70,7 @@ func newModel(t *rapid.T) *model {
 	return m
 }
 
-func (m *model) terms(answered map[delegation.NextHop]bool) delegation.Terms {
+func (m *model) terms(answered map[delegation.Question]bool) delegation.Terms {
 	reserved := netip.MustParsePrefix("2001:db8:ff::/48")
 	return delegation.Terms{
 		Policy: &m.policy, Peer: m.peer, Answered: answered,
@@ -89,23 +89,23 @@ func (m *model) learn(t *rapid.T) {
 	if g.Prefix.Bits() == 128 && rapid.Bool().Draw(t, "address") {
 		g.Kind = delegation.Address
 	}
-	answered := make(map[delegation.NextHop]bool)
+	answered := make(map[delegation.Question]bool)
 	terms := m.terms(answered)
 	for n := 0; ; n++ {
-		hop := m.table.NeedsProbe(g, terms)
-		if hop == nil {
+		q := m.table.NeedsProbe(m.now, g, terms)
+		if q == nil {
 			break
 		}
-		if _, again := answered[*hop]; again || n > 10 {
-			t.Fatalf("asks to probe %+v again", *hop)
+		if _, again := answered[*q]; again || n > 10 {
+			t.Fatalf("asks %+v again", *q)
 		}
-		answered[*hop] = rapid.Bool().Draw(t, "answers")
+		answered[*q] = rapid.Bool().Draw(t, "answers")
 	}
 	got := m.table.Learn(nil, m.now, g, terms)
 	m.compare(t, got, m.twin.learn(m.now, g, terms))
 	for _, e := range got {
 		hop := delegation.NextHop{Link: e.Old.Link, Addr: e.Old.NextHop, LinkLayer: e.Old.LinkLayer}
-		if e.Reason == delegation.StillAnswers && !answered[hop] {
+		if e.Reason == delegation.StillAnswers && !answered[delegation.Question{Hop: hop}] && !answered[delegation.Question{Hop: hop, Prefix: e.Old.Prefix}] {
 			t.Fatalf("refused because %+v answers, which it was not asked or did not", hop)
 		}
 	}
@@ -133,13 +133,43 @@ func (m *model) limits(t *rapid.T, events []delegation.Event) {
 	}
 }
 
-func (m *model) release(t *rapid.T) {
-	r := delegation.Release{
+// named is one IA of a message about what somebody holds, or might.
+func (m *model) named(t *rapid.T) delegation.Named {
+	r := delegation.Named{
 		Link: pick(t, "link", modelLinks), Client: pick(t, "client", modelClients), IAID: rapid.Uint32Range(1, 2).Draw(t, "iaid"),
 		Source: pick(t, "source", modelHops), LinkLayer: pick(t, "host", modelHosts), Kind: pick(t, "kind", []delegation.Kind{delegation.Prefix, delegation.Address}),
 		Prefixes: rapid.SliceOfN(rapid.SampledFrom(modelPrefix), 0, 3).Draw(t, "prefixes"), Contested: rapid.IntRange(0, 3).Draw(t, "contested") == 0,
 	}
 	r.VRF = vrfOf(r.Link)
+	if n := len(m.twin.live); n > 0 && rapid.Bool().Draw(t, "of one that is there") {
+		d := m.twin.live[rapid.IntRange(0, n-1).Draw(t, "which")]
+		r.Link, r.VRF, r.Client, r.IAID, r.Kind = d.Link, d.VRF, d.Client, d.IAID, d.Kind
+		r.Prefixes = append(r.Prefixes, d.Prefix)
+		if rapid.Bool().Draw(t, "its holder's") {
+			r.Source, r.LinkLayer = d.NextHop, d.LinkLayer
+		}
+	}
+	return r
+}
+
+// renew is a Renew, and sometimes an answer that does not give what it names.
+func (m *model) renew(t *rapid.T) {
+	r, xid := m.named(t), rapid.Uint32Range(1, 2).Draw(t, "transaction")
+	for _, p := range r.Prefixes {
+		m.table.Renewing(m.now, r, p, xid)
+	}
+	m.twin.renewing(m.now, r, xid)
+	if rapid.Bool().Draw(t, "answered") {
+		server := pick(t, "server", []string{"srv", "srv", "another"})
+		xid = rapid.Uint32Range(1, 2).Draw(t, "answers")
+		r.Prefixes = rapid.SliceOfN(rapid.SampledFrom(modelPrefix), 0, 2).Draw(t, "given")
+		m.table.GivesUp(r, server, xid)
+		m.twin.givesUp(r, server, xid)
+	}
+}
+
+func (m *model) release(t *rapid.T) {
+	r := m.named(t)
 	got, mismatched := m.table.Release(nil, r)
 	want, wantMismatched := m.twin.release(r)
 	m.compare(t, got, want)
@@ -168,6 +198,9 @@ func (m *model) follow(t *rapid.T) {
 
 func (m *model) wait(t *rapid.T) {
 	d := time.Duration(rapid.IntRange(1, 5000).Draw(t, "ms")) * time.Millisecond
+	if rapid.IntRange(0, 3).Draw(t, "long") == 0 {
+		d *= 12
+	}
 	m.now.Boot, m.now.Wall = m.now.Boot.After(d), m.now.Wall.Add(d)
 	got := m.table.Expire(nil, m.now)
 	if !slices.IsSortedFunc(got, func(a, b delegation.Event) int { return cmp.Compare(a.Old.Valid, b.Old.Valid) }) {
@@ -258,7 +291,7 @@ func (m *model) reboot(t *rapid.T) {
 	m.table, m.twin.given = again, nil
 	for i := range m.twin.live {
 		d := &m.twin.live[i]
-		d.Source, d.Line = delegation.FromStore, 0
+		d.Source, d.Line, d.Standing = delegation.FromStore, 0, delegation.Standing{}
 		if d.Valid != instant.Never {
 			early := d.Valid - d.Preferred
 			d.Valid = m.now.Boot.After(time.Duration(d.Valid-before.Boot) - down)
@@ -396,6 +429,7 @@ func TestModel(t *testing.T) {
 			"rename":  m.rename,
 			"follow":  m.follow,
 			"charge":  m.charge,
+			"renew":   m.renew,
 			"wait":    m.wait,
 			"clear":   m.clear,
 			"block":   m.block,

@@ -11,8 +11,9 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// Release is one IA of a client's Release (RFC 8987 G-9) or Decline.
-type Release struct {
+// Named is one IA of a client's Release (RFC 8987 G-9), Decline, Renew or Rebind, or
+// of the answer: what it says about what the client holds.
+type Named struct {
 	Link, VRF string
 	Client    string
 	IAID      uint32
@@ -26,13 +27,14 @@ type Release struct {
 // Release ends what the client gives back: the prefixes that the IA lists, or
 // all of the IA if it lists none. It counts only if it shows that it is the
 // holder's. Mismatched is how many delegations were named and did not match.
-func (t *Table) Release(events []Event, r Release) (_ []Event, mismatched int) {
+func (t *Table) Release(events []Event, r Named) (_ []Event, mismatched int) {
 	for s := range t.ofClient(r.Link, r.Client) {
 		e := t.entry(s.ref)
 		if e.IAID != r.IAID || e.Kind != r.Kind || len(r.Prefixes) > 0 && !slices.Contains(r.Prefixes, e.Prefix) {
 			continue
 		}
 		if !r.isFrom(&e.Delegation) {
+			s.standing.Doubted = true
 			mismatched++
 			continue
 		}
@@ -40,23 +42,71 @@ func (t *Table) Release(events []Event, r Release) (_ []Event, mismatched int) {
 	}
 	for _, p := range r.Prefixes {
 		if e := t.find(r.VRF, p); e != nil && (e.Link != r.Link || e.Client != r.Client || e.IAID != r.IAID || e.Kind != r.Kind) {
+			t.slots.At(e.ref).standing.Doubted = true
 			mismatched++ // somebody else's
 		}
+	}
+	if len(r.Prefixes) == 0 {
+		t.doubtElsewhere(r)
 	}
 	return events, mismatched
 }
 
-// isFrom reports whether a Release that names a delegation by link, DUID and IAID
+// doubtElsewhere takes note of a Release that names no prefix: to a server it may be
+// about what its client holds on other links.
+func (t *Table) doubtElsewhere(r Named) {
+	client := t.names.find(r.Client)
+	if client == none || t.names.texts[client].links == 0 {
+		return
+	}
+	for link := range t.links {
+		for s := range t.chain(clientKey{link, client}) {
+			if t.names.text(link) != r.Link && s.iaid == r.IAID && s.kind == r.Kind {
+				s.standing.Doubted = true
+			}
+		}
+	}
+}
+
+// Renewing takes note that a Renew or Rebind with that transaction-id names a prefix,
+// if it is the holder's.
+func (t *Table) Renewing(now instant.Now, r Named, p netip.Prefix, xid uint32) {
+	at := t.at(r.VRF, p)
+	if at == 0 {
+		return
+	}
+	s := t.slots.At(at)
+	if s.iaid == r.IAID && s.kind == r.Kind && t.names.text(s.link) == r.Link && t.names.text(s.client) == r.Client && r.from(s.linkLayer, s.hopAddr()) {
+		s.standing.Renewed, s.standing.XID, s.standing.Doubted = now.Boot, xid, false
+	}
+}
+
+// GivesUp takes note of a Reply to the holder's Renew or Rebind with that
+// transaction-id, by the server that has granted the prefixes, which no longer gives
+// those that the message named: all but Prefixes. It ends nothing, as a client uses
+// what it has until that has expired, and gets it back if it asks in time.
+func (t *Table) GivesUp(r Named, server string, xid uint32) {
+	for s := range t.ofClient(r.Link, r.Client) {
+		if s.iaid == r.IAID && s.kind == r.Kind && s.standing.Renewed != 0 && s.standing.XID == xid &&
+			t.names.text(s.server) == server && r.from(s.linkLayer, s.hopAddr()) && !slices.Contains(r.Prefixes, s.where()) {
+			s.standing.GivenUp = true
+		}
+	}
+}
+
+// isFrom reports whether a message that names a delegation by link, DUID and IAID
 // shows that it is the holder's. A source address is anybody's to write, and a
 // client may have several: it says nothing where the link-layer address is known
 // that the message must come from. A message that does not show its own (a unicast,
 // a fragmented one) then proves nothing. Where the link-layer address is not known,
 // the source must be the next hop, and proves nothing while several hosts use it.
-func (r Release) isFrom(d *Delegation) bool {
-	if d.LinkLayer.IsValid() {
-		return d.LinkLayer == r.LinkLayer
+func (r Named) isFrom(d *Delegation) bool { return r.from(d.LinkLayer, d.NextHop) }
+
+func (r Named) from(holder linkaddr.Addr, nextHop netip.Addr) bool {
+	if holder.IsValid() {
+		return holder == r.LinkLayer
 	}
-	return d.NextHop == r.Source && !r.Contested
+	return nextHop == r.Source && !r.Contested
 }
 
 // Selection names delegations: those that match every field that is set.

@@ -41,7 +41,7 @@ func (t *Table) mayRenew(s *slot, g *Grant, terms *Terms) bool {
 func (t *Table) renew(events []Event, now instant.Now, s *slot, g *Grant) []Event {
 	events = append(events, Event{Kind: Extended, Old: t.read(s), New: g.delegation(now)})
 	e := &events[len(events)-1]
-	e.New.LinkLayer, e.New.Granted = s.linkLayer, e.Old.Granted
+	e.New.LinkLayer, e.New.Granted, e.New.Standing = s.linkLayer, e.Old.Granted, e.Old.Standing.granted()
 	t.extend(s.ref, &e.New)
 	return events
 }

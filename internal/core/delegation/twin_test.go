@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"time"
 
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/instant"
@@ -152,7 +153,7 @@ func (m *twin) learn(now instant.Now, g delegation.Grant, terms delegation.Terms
 	if alias {
 		elsewhere, fresh.NextHop = false, old.NextHop
 	}
-	if elsewhere && sameHolder && old.NextHop == g.NextHop && m.stays(old, terms) != delegation.NoReason {
+	if elsewhere && sameHolder && old.NextHop == g.NextHop && m.stays(now, g, old, terms) != delegation.NoReason {
 		elsewhere, fresh.LinkLayer = false, old.LinkLayer // only the link-layer address differs
 	}
 	ev := delegation.Event{Kind: delegation.Granted, New: fresh}
@@ -174,7 +175,7 @@ func (m *twin) learn(now instant.Now, g delegation.Grant, terms delegation.Terms
 	}
 	reason := m.forbidden(g, terms)
 	if reason == delegation.NoReason && elsewhere {
-		reason = m.stays(old, terms)
+		reason = m.stays(now, g, old, terms)
 	}
 	var events []delegation.Event
 	if reason == delegation.NoReason && !sameHolder {
@@ -199,6 +200,10 @@ func (m *twin) learn(now instant.Now, g delegation.Grant, terms delegation.Terms
 	}
 	if sameHolder {
 		ev.New.Granted = old.Granted
+	}
+	if sameHolder && !elsewhere {
+		ev.New.Standing = old.Standing
+		ev.New.Standing.GivenUp = false
 	}
 	m.drop(g.VRF, g.Prefix)
 	m.live = append(m.live, ev.New)
@@ -235,15 +240,55 @@ func (m *twin) follow(vrf string, p netip.Prefix, client string, to delegation.N
 }
 
 // stays is why a delegation does not go elsewhere.
-func (m *twin) stays(old delegation.Delegation, terms delegation.Terms) delegation.Reason {
-	answers, asked := terms.Answered[delegation.NextHop{Link: old.Link, Addr: old.NextHop, LinkLayer: old.LinkLayer}]
-	switch {
-	case terms.Policy.Move == delegation.MoveDeny:
+func (m *twin) stays(now instant.Now, g delegation.Grant, old delegation.Delegation, terms delegation.Terms) delegation.Reason {
+	if terms.Policy.Move == delegation.MoveDeny {
 		return delegation.MoveDenied
-	case terms.Policy.Move == delegation.MoveProbe && (!asked || answers):
-		return delegation.StillAnswers
 	}
-	return delegation.NoReason
+	if terms.Policy.Move == delegation.MoveFollow {
+		return delegation.NoReason
+	}
+	q := delegation.Question{Hop: delegation.NextHop{Link: old.Link, Addr: old.NextHop, LinkLayer: old.LinkLayer}}
+	if old.Client != g.Client {
+		if old.Standing.GivenUp {
+			return delegation.NoReason
+		}
+		lately := old.Standing.Renewed > 0 && now.Boot < old.Standing.Renewed.After(time.Minute)
+		if old.LinkLayer != (linkaddr.Addr{}) && !lately && !old.Standing.Doubted {
+			q.Prefix = old.Prefix // to answer is not enough
+		}
+	}
+	if keeps, asked := terms.Answered[q]; asked && !keeps {
+		return delegation.NoReason
+	}
+	return delegation.StillAnswers
+}
+
+// mine reports whether a message is the holder's.
+func mine(d delegation.Delegation, r delegation.Named) bool {
+	if d.Link != r.Link || d.Client != r.Client || d.IAID != r.IAID || d.Kind != r.Kind {
+		return false
+	}
+	if d.LinkLayer == (linkaddr.Addr{}) {
+		return !r.Contested && r.Source == d.NextHop
+	}
+	return r.LinkLayer == d.LinkLayer
+}
+
+func (m *twin) renewing(now instant.Now, r delegation.Named, xid uint32) {
+	for i, d := range m.live {
+		if slices.Contains(r.Prefixes, d.Prefix) && d.VRF == r.VRF && mine(d, r) {
+			m.live[i].Standing = delegation.Standing{Renewed: now.Boot, XID: xid, GivenUp: d.Standing.GivenUp}
+		}
+	}
+}
+
+func (m *twin) givesUp(r delegation.Named, server string, xid uint32) {
+	for i, d := range m.live {
+		asked := d.Standing.Renewed > 0 && d.Standing.XID == xid && d.Server == server
+		if asked && mine(d, r) && !slices.Contains(r.Prefixes, d.Prefix) {
+			m.live[i].Standing.GivenUp = true
+		}
+	}
 }
 
 // withdraw is a valid lifetime of 0, which counts for the holder, and for another
@@ -257,7 +302,7 @@ func (m *twin) withdraw(now instant.Now, g delegation.Grant, terms delegation.Te
 		return nil
 	}
 	there := isAlias(old, g) || old.NextHop == g.NextHop && (!old.LinkLayer.IsValid() || !g.LinkLayer.IsValid() || old.LinkLayer == g.LinkLayer)
-	if reason := m.stays(old, terms); !there && reason != delegation.NoReason {
+	if reason := m.stays(now, g, old, terms); !there && reason != delegation.NoReason {
 		return []delegation.Event{{Kind: delegation.Refused, Reason: reason, Old: old, New: delegation.Delegation{
 			Link: g.Link, VRF: g.VRF, Prefix: g.Prefix, Kind: g.Kind, Client: g.Client, IAID: g.IAID, NextHop: g.NextHop, LinkLayer: g.LinkLayer, Line: g.Line,
 			Preferred: now.Boot, Valid: now.Boot, Server: g.Server, Source: g.Source, Granted: now.Wall, Changed: now.Wall,
@@ -352,7 +397,7 @@ func (m *twin) evict(g delegation.Grant, terms delegation.Terms) []delegation.Ev
 	v := slices.MinFunc(others, func(a, b delegation.Delegation) int {
 		return cmp.Or(cmp.Compare(a.Valid, b.Valid), a.Prefix.Compare(b.Prefix))
 	})
-	if answers, asked := terms.Answered[delegation.NextHop{Link: v.Link, Addr: v.NextHop, LinkLayer: v.LinkLayer}]; !asked || answers {
+	if answers, asked := terms.Answered[delegation.Question{Hop: delegation.NextHop{Link: v.Link, Addr: v.NextHop, LinkLayer: v.LinkLayer}}]; !asked || answers {
 		return nil
 	}
 	return m.end(delegation.Evicted, func(d delegation.Delegation) bool {
@@ -360,18 +405,20 @@ func (m *twin) evict(g delegation.Grant, terms delegation.Terms) []delegation.Ev
 	})
 }
 
-func (m *twin) release(r delegation.Release) (events []delegation.Event, mismatched int) {
+func (m *twin) release(r delegation.Named) (events []delegation.Event, mismatched int) {
 	holder := func(d delegation.Delegation) bool {
 		return d.Link == r.Link && d.Client == r.Client && d.IAID == r.IAID && d.Kind == r.Kind
 	}
 	named := func(d delegation.Delegation) bool {
 		return holder(d) && (len(r.Prefixes) == 0 || slices.Contains(r.Prefixes, d.Prefix))
 	}
-	own := func(d delegation.Delegation) bool {
-		if d.LinkLayer == (linkaddr.Addr{}) {
-			return named(d) && !r.Contested && r.Source == d.NextHop
+	own := func(d delegation.Delegation) bool { return named(d) && mine(d, r) }
+	for i, d := range m.live {
+		foreign := slices.Contains(r.Prefixes, d.Prefix) && d.VRF == r.VRF && !holder(d)
+		unnamed := len(r.Prefixes) == 0 && d.Client == r.Client && d.IAID == r.IAID && d.Kind == r.Kind && d.Link != r.Link
+		if named(d) && !own(d) || foreign || unnamed {
+			m.live[i].Standing.Doubted = true
 		}
-		return named(d) && r.LinkLayer == d.LinkLayer
 	}
 	mismatched = m.count(named) - m.count(own)
 	for _, p := range r.Prefixes {

@@ -91,10 +91,13 @@ type Send struct {
 	Payload    []byte
 }
 
-// Probe asks whether a next hop still answers; the shell brings the result to
-// Probed within a second or two.
+// Probe asks whether a next hop still answers, and, if a prefix is set, whether the
+// filter has seen a packet with a source in that and the next hop's link-layer source
+// within delegation.Claimed; the shell brings the result to Probed within a second or
+// two. Where the filter cannot tell, a next hop that answers counts as one that was
+// seen.
 type Probe struct {
-	Hop   delegation.NextHop
+	delegation.Question
 	Index int // of the link; 0: the link is gone, nobody answers
 }
 

@@ -233,7 +233,10 @@ func (r *Relay) observe(now instant.Now, l *link, p *Packet, source netip.Addr, 
 		l.spoke.add(source)
 	}
 	t := dhcp6.MessageType(payload[0])
-	if t != dhcp6.Request && t != dhcp6.Release && t != dhcp6.Decline && r.releases.idle(now.Boot) {
+	switch {
+	case t == dhcp6.Request, t == dhcp6.Release, t == dhcp6.Decline:
+	case t == dhcp6.Renew && l.policy.Move == delegation.MoveProbe, t == dhcp6.Rebind && l.policy.Move == delegation.MoveProbe:
+	case r.releases.idle(now.Boot):
 		return true
 	}
 	m, err := dhcp6.ParseMessage(payload)
@@ -264,6 +267,8 @@ func (r *Relay) observe(now instant.Now, l *link, p *Packet, source netip.Addr, 
 		}
 	case dhcp6.Release, dhcp6.Decline:
 		r.release(now, l, m, string(client), source, host, eff)
+	case dhcp6.Renew, dhcp6.Rebind:
+		r.renewing(now, l, m, string(client), source, host)
 	}
 	return true
 }
@@ -281,7 +286,7 @@ func (r *Relay) release(now instant.Now, l *link, m dhcp6.Message, client string
 		if err != nil {
 			continue
 		}
-		rel := delegation.Release{Link: l.Name, VRF: l.VRF, Client: client, IAID: ia.IAID, Kind: kindOf(code), Source: source, LinkLayer: host, Contested: contested}
+		rel := delegation.Named{Link: l.Name, VRF: l.VRF, Client: client, IAID: ia.IAID, Kind: kindOf(code), Source: source, LinkLayer: host, Contested: contested}
 		for inner, b := range ia.Options.All() {
 			if p, _, _, ok := leaseOption(inner, b); ok {
 				rel.Prefixes = append(rel.Prefixes, p)
@@ -301,6 +306,26 @@ func (r *Relay) release(now instant.Now, l *link, m dhcp6.Message, client string
 		// The Release is on its way first. It ends what it gives back even if no
 		// server can be reached: the client has stopped using it.
 		eff.Changes[len(eff.Changes)-1].Follows = true
+	}
+}
+
+// renewing takes note of what a Renew or Rebind names.
+func (r *Relay) renewing(now instant.Now, l *link, m dhcp6.Message, client string, source netip.Addr, host linkaddr.Addr) {
+	_, contested := r.neighbours.claimed(now.Boot, l.Index, source)
+	for code, body := range m.Options().All() {
+		if code != dhcp6.OptionIAPD && code != dhcp6.OptionIANA {
+			continue
+		}
+		ia, err := dhcp6.ParseIA(body)
+		if err != nil {
+			continue
+		}
+		named := delegation.Named{Link: l.Name, VRF: l.VRF, Client: client, IAID: ia.IAID, Kind: kindOf(code), Source: source, LinkLayer: host, Contested: contested}
+		for inner, b := range ia.Options.All() {
+			if p, _, _, ok := leaseOption(inner, b); ok {
+				r.table.Renewing(now, named, p, m.TransactionID())
+			}
+		}
 	}
 }
 

@@ -125,7 +125,7 @@ func (w *world) stir(r *rand.Rand) {
 		w.setLink("lan0", func(l *hoststate.Link) { l.Up = !l.Up })
 	case 2:
 		for _, p := range w.probes {
-			w.core.Probed(w.now, p.Hop, r.IntN(2) == 0, &w.eff)
+			w.core.Probed(w.now, p.Question, r.IntN(2) == 0, &w.eff)
 		}
 		w.probes = nil
 		w.carryOut()

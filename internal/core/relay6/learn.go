@@ -12,10 +12,10 @@ import (
 
 // verdict is what learning from a Reply came to.
 type verdict struct {
-	probe      *delegation.NextHop // nothing was learned: probe this and try again
-	onlyExcess bool                // everything in it exceeds a limit
-	change     ChangeID            // what the Reply must wait for
-	extends    bool                // it grants nothing that is not durable already
+	probe      *delegation.Question // nothing was learned: find this out and try again
+	onlyExcess bool                 // everything in it exceeds a limit
+	change     ChangeID             // what the Reply must wait for
+	extends    bool                 // it grants nothing that is not durable already
 	client     string
 }
 
@@ -23,7 +23,7 @@ type verdict struct {
 // lifetimes (RFC 8987 G-2, G-3, G-8). An IA or a prefix that is not there, and
 // an IA with only a status, say nothing: they end nothing. The answer to a Release
 // grants nothing, whatever it carries: the client has gone.
-func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.NextHop]bool, eff *Effects) verdict {
+func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Question]bool, eff *Effects) verdict {
 	var v verdict
 	m, err := dhcp6.ParseMessage(to.inner)
 	if err != nil {
@@ -58,10 +58,13 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Nex
 		if gone && !ls.ends() {
 			continue
 		}
-		if hop := r.table.NeedsProbe(ls.grant(g), terms); hop != nil {
-			v.probe = hop
+		if q := r.table.NeedsProbe(now, ls.grant(g), terms); q != nil {
+			v.probe = q
 			return v
 		}
+	}
+	if l.policy.Move == delegation.MoveProbe && !gone && !failed(m.Options()) {
+		r.givesUp(m, &g)
 	}
 	clear(terms.Ending[:])
 	eff.events = eff.events[:0]
@@ -96,6 +99,46 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Nex
 	v.change = r.tell(now, orderKey{l.Name, v.client}, eff.events, &v.extends, eff)
 	r.traceLearned(eff, to, &v, eff.events)
 	return v
+}
+
+// givesUp takes note of what the answer to the holder's Renew or Rebind leaves out: it
+// has the status NoBinding for the IA (RFC 8415 section 18.3.4), or another prefix
+// there.
+func (r *Relay) givesUp(m dhcp6.Message, g *delegation.Grant) {
+	for code, body := range m.Options().All() {
+		if code != dhcp6.OptionIAPD && code != dhcp6.OptionIANA {
+			continue
+		}
+		ia, err := dhcp6.ParseIA(body)
+		if err != nil || ia.T1 > ia.T2 && ia.T2 > 0 { // RFC 8415 section 21.21
+			continue
+		}
+		left := delegation.Named{
+			Link: g.Link, VRF: g.VRF, Client: g.Client, IAID: ia.IAID, Kind: kindOf(code),
+			Source: g.NextHop, LinkLayer: g.LinkLayer, Contested: g.Contested,
+		}
+		var some [8]netip.Prefix
+		left.Prefixes = some[:0]
+		another := false
+		for inner, b := range ia.Options.All() {
+			if p, _, valid, ok := leaseOption(inner, b); ok {
+				left.Prefixes = append(left.Prefixes, p)
+				another = another || valid > 0
+			}
+		}
+		if another || noBinding(ia.Options) {
+			r.table.GivesUp(left, g.Server, m.TransactionID())
+		}
+	}
+}
+
+func noBinding(o dhcp6.Options) bool {
+	b, ok := o.First(dhcp6.OptionStatusCode)
+	if !ok {
+		return false
+	}
+	s, err := dhcp6.ParseStatus(b)
+	return err == nil && s.Code == dhcp6.StatusNoBinding
 }
 
 // lease is one IAPREFIX or IAADDR of a Reply.

@@ -97,10 +97,10 @@ func (w *world) probed(answers bool) []relay6.Send {
 	if len(w.probes) != 1 {
 		w.Fatalf("%d probes, want 1: %+v", len(w.probes), w.probes)
 	}
-	hop := w.probes[0].Hop
+	asked := w.probes[0].Question
 	w.probes = nil
 	before := len(w.sent)
-	w.core.Probed(w.now, hop, answers, &w.eff)
+	w.core.Probed(w.now, asked, answers, &w.eff)
 	w.carryOut()
 	return w.sent[before:]
 }

@@ -246,6 +246,7 @@ func (rule *LinkRule) resolve(h *hoststate.Link) (hoststate.Policy, delegation.P
 			policy.Move = delegation.MoveProbe
 		}
 	}
+	host.Holders = policy.Move == delegation.MoveProbe
 	if policy.HostLimit == delegation.HostLimitAuto {
 		policy.HostLimit = 0
 		if host.Shared {

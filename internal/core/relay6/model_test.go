@@ -100,7 +100,7 @@ func (r *random) theProbes(t *rapid.T) {
 	probes := r.probes
 	r.probes = nil
 	for _, p := range probes {
-		r.core.Probed(r.now, p.Hop, rapid.Bool().Draw(t, "answers"), &r.eff)
+		r.core.Probed(r.now, p.Question, rapid.Bool().Draw(t, "answers"), &r.eff)
 		r.carryOut()
 	}
 	r.look(t)

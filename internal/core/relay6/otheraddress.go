@@ -34,7 +34,7 @@ func (r *Relay) askOther(now instant.Now, e *delegation.Event, eff *Effects) {
 		return // the client's next Renew asks again
 	}
 	r.others[to] = &otherAddress{client: e.New.Client, places: []placeKey{place(&e.New)}, until: now.Boot + holdFor}
-	r.probe(to, eff)
+	r.probe(delegation.Question{Hop: to}, eff)
 }
 
 // otherAnswered takes in whether an address answered that a holder has asked from.

@@ -31,7 +31,8 @@ func TestHolderRenewsFromAnotherAddress(t *testing.T) {
 				}
 			}
 			w.wants("lan0 2001:db8:100::/56 via fe80::a for 15m0s", "lan0 2001:db8:101::/56 via fe80::a for 15m0s")
-			want := relay6.Probe{Hop: delegation.NextHop{Link: "lan0", Addr: addr("fe80::1"), LinkLayer: alice.mac}, Index: lan0Index}
+			want := relay6.Probe{Index: lan0Index}
+			want.Hop = delegation.NextHop{Link: "lan0", Addr: addr("fe80::1"), LinkLayer: alice.mac}
 			if !slices.Equal(w.probes, []relay6.Probe{want}) {
 				t.Fatalf("%s: probes %+v, want %+v", name, w.probes, want)
 			}
@@ -182,7 +183,7 @@ func TestNextHopThatCannotBeAsked(t *testing.T) {
 		t.Fatalf("probes %+v, want one of each address", w.probes)
 	}
 	for _, p := range w.probes {
-		w.core.Unprobed(w.now, p.Hop, &w.eff)
+		w.core.Unprobed(w.now, p.Question, &w.eff)
 		w.carryOut()
 	}
 	w.wants("lan0 2001:db8:100::/56 via fe80::a for 15m0s")

@@ -61,7 +61,7 @@ type Relay struct {
 	unkept      map[placeKey]struct{}   // what the store has not got
 	uninstalled map[placeKey]struct{}
 	retryAt     instant.Instant
-	held        map[delegation.NextHop]*heldReply
+	held        map[delegation.Question]*heldReply
 	others      map[delegation.NextHop]*otherAddress
 	historySeq  uint16
 	orphansEnd  instant.Instant // means something while there are orphans
@@ -147,7 +147,7 @@ func New(cfg *Config, bootID string) *Relay {
 		met:           make(met),
 		unkept:        make(map[placeKey]struct{}),
 		uninstalled:   make(map[placeKey]struct{}),
-		held:          make(map[delegation.NextHop]*heldReply),
+		held:          make(map[delegation.Question]*heldReply),
 		others:        make(map[delegation.NextHop]*otherAddress),
 
 		unkeptAddresses: make(map[string]struct{}),

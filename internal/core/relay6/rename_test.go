@@ -136,7 +136,7 @@ func TestProbeUnderWayWhenLinkIsRenamed(t *testing.T) {
 		t.Fatalf("%d probes, want 1", len(w.probes))
 	}
 	w.renames("lan0", "lan-a")
-	w.core.Probed(w.now, w.probes[0].Hop, false, &w.eff)
+	w.core.Probed(w.now, w.probes[0].Question, false, &w.eff)
 	w.carryOut()
 	w.wants("lan-a 2001:db8:100::/56 via fe80::b for 10m0s")
 	if len(w.probes) != 1 {

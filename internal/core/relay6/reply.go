@@ -149,7 +149,7 @@ func (r *Relay) addressee(now instant.Now, m dhcp6.RelayMessage, inner []byte) (
 // deliver learns what a message grants, if we are the client's first hop, and
 // sends it down once that is kept and installed. RFC 8415 section 19.2: "Relay
 // agents MUST NOT modify the message."
-func (r *Relay) deliver(now instant.Now, p *Packet, to addressee, answered map[delegation.NextHop]bool, eff *Effects) {
+func (r *Relay) deliver(now instant.Now, p *Packet, to addressee, answered map[delegation.Question]bool, eff *Effects) {
 	s := Send{Payload: to.message, Dest: to.dest}
 	if len(to.inner) > 0 && dhcp6.MessageType(to.inner[0]) == dhcp6.Reply {
 		v := r.learn(now, to, answered, eff)
@@ -221,14 +221,14 @@ func (r *Relay) dropDown(to addressee, source netip.Addr, d Drop, eff *Effects) 
 	eff.drop(Dropped{Reason: d, Link: to.link.Name, Source: source})
 }
 
-// heldReply is a Reply that waits until a next hop was probed. There is one per
-// next hop, so that repeats cost nothing.
+// heldReply is a Reply that waits until something was found out about a next hop.
+// There is one per question, so that repeats cost nothing.
 type heldReply struct {
 	payload  []byte
 	link     int
 	of       *link // of the next hop; nil: it was gone
 	source   netip.AddrPort
-	answered map[delegation.NextHop]bool
+	answered map[delegation.Question]bool
 	until    instant.Instant
 }
 
@@ -237,57 +237,63 @@ const (
 	holdFor = 5e9 // nanoseconds: a probe whose result never comes is forgotten
 )
 
-func (r *Relay) hold(now instant.Now, p *Packet, to addressee, hop delegation.NextHop, answered map[delegation.NextHop]bool, eff *Effects) {
+func (r *Relay) hold(now instant.Now, p *Packet, to addressee, q delegation.Question, answered map[delegation.Question]bool, eff *Effects) {
 	if len(r.held) >= maxHeld {
-		maps.DeleteFunc(r.held, func(_ delegation.NextHop, h *heldReply) bool { return h.until <= now.Boot })
+		maps.DeleteFunc(r.held, func(_ delegation.Question, h *heldReply) bool { return h.until <= now.Boot })
 	}
-	if h := r.held[hop]; h != nil && now.Boot < h.until || len(r.held) >= maxHeld {
+	if h := r.held[q]; h != nil && now.Boot < h.until || len(r.held) >= maxHeld {
 		r.dropDown(to, p.Source.Addr(), DropProbing, eff)
 		return
 	}
-	r.held[hop] = &heldReply{
-		payload: append([]byte(nil), p.Payload...), link: p.Link, of: r.byName[hop.Link], source: p.Source,
+	r.held[q] = &heldReply{
+		payload: append([]byte(nil), p.Payload...), link: p.Link, of: r.byName[q.Hop.Link], source: p.Source,
 		answered: answered, until: now.Boot + holdFor,
 	}
-	r.probe(hop, eff)
+	r.probe(q, eff)
 }
 
-func (r *Relay) probe(hop delegation.NextHop, eff *Effects) {
-	probe := Probe{Hop: hop}
-	if l := r.byName[hop.Link]; l != nil && l.Up {
+func (r *Relay) probe(q delegation.Question, eff *Effects) {
+	probe := Probe{Question: q}
+	if l := r.byName[q.Hop.Link]; l != nil && l.Up {
 		probe.Index = l.Index
 	}
 	eff.Probes = append(eff.Probes, probe)
 }
 
-// Probed takes in whether a next hop answered, moves what was to follow its holder
-// there, and decides on the Reply that waited for it.
-func (r *Relay) Probed(now instant.Now, hop delegation.NextHop, answers bool, eff *Effects) {
-	r.otherAnswered(now, hop, answers, eff)
-	r.heldAnswered(now, hop, answers, eff)
+// Probed takes in what became of a Probe: whether the next hop answered, and has used
+// the prefix if that was asked. What was to follow its holder there moves, and the Reply
+// that waited for it is decided on.
+func (r *Relay) Probed(now instant.Now, q delegation.Question, answers bool, eff *Effects) {
+	if !q.Prefix.IsValid() {
+		r.otherAnswered(now, q.Hop, answers, eff)
+	}
+	r.heldAnswered(now, q, answers, eff)
 }
 
 // Unprobed takes in that a next hop could not be asked. Then nothing moves: who is
-// there counts as there, and where nobody is known to be counts as empty.
-func (r *Relay) Unprobed(now instant.Now, hop delegation.NextHop, eff *Effects) {
-	r.otherAnswered(now, hop, false, eff)
-	r.heldAnswered(now, hop, true, eff)
+// there counts as there and as using the prefix, and where nobody is known to be counts
+// as empty.
+func (r *Relay) Unprobed(now instant.Now, q delegation.Question, eff *Effects) {
+	if !q.Prefix.IsValid() {
+		r.otherAnswered(now, q.Hop, false, eff)
+	}
+	r.heldAnswered(now, q, true, eff)
 }
 
-// heldAnswered decides on the Reply that waited for the answer of a next hop.
-func (r *Relay) heldAnswered(now instant.Now, hop delegation.NextHop, answers bool, eff *Effects) {
-	h := r.held[hop]
+// heldAnswered decides on the Reply that waited for the answer to a question.
+func (r *Relay) heldAnswered(now instant.Now, q delegation.Question, keeps bool, eff *Effects) {
+	h := r.held[q]
 	if h == nil {
 		return
 	}
-	delete(r.held, hop)
+	delete(r.held, q)
 	if h.until <= now.Boot {
 		return // the client has asked again since
 	}
 	if h.of != nil {
-		hop.Link = h.of.Name // it may have been renamed since
+		q.Hop.Link = h.of.Name // it may have been renamed since
 	}
-	answered := map[delegation.NextHop]bool{hop: answers}
+	answered := map[delegation.Question]bool{q: keeps}
 	for k, v := range h.answered {
 		answered[k] = v
 	}
