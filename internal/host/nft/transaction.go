@@ -164,7 +164,7 @@ type filled struct {
 const filledID = 1 << 24
 
 func (x *transaction) addFilled(place int, f filled) {
-	key, flags, err := keyOf(f.fields, false)
+	key, flags, err := keyOf(f.fields, plainSet)
 	if err != nil {
 		x.err = errors.Join(x.err, fmt.Errorf("nft: set %s: %w", f.name, err))
 		return

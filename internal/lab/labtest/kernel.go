@@ -127,7 +127,8 @@ func (k *Kernel) Counter(name string) int {
 }
 
 // Permitted are the elements of the filter's sets in which a text occurs, each
-// with the name of its set: "source-link-56 [...]". What was dropped is not among them.
+// with the name of its set: "source-link-56 [...]". What was dropped is not among them,
+// and when an element was last used is left out.
 func (k *Kernel) Permitted(text string) (found []string) {
 	k.t.Helper()
 	for _, o := range k.ruleset().Objects {
@@ -135,6 +136,12 @@ func (k *Kernel) Permitted(text string) (found []string) {
 			continue
 		}
 		for _, e := range o.Set.Elem {
+			var timed struct {
+				Elem struct{ Val json.RawMessage }
+			}
+			if json.Unmarshal(e, &timed) == nil && timed.Elem.Val != nil {
+				e = timed.Elem.Val
+			}
 			if strings.Contains(string(e), text) {
 				found = append(found, o.Set.Name+" "+string(e))
 			}

@@ -168,3 +168,28 @@ func (r *rig) cannotUse(d *lab.Node, link, counter string, v *victim) {
 		r.t.Errorf("came through: %v", in.Got())
 	}
 }
+
+// A holder has released its prefix where the relay did not hear it, and the server gives
+// the prefix to another client. A neighbour sends from the prefix, so that the relay
+// takes it for used: only the holder's own packets say that.
+func TestNeighbourUsesAnothersPrefix(t *testing.T) {
+	for _, filter := range []string{"link", "strict"} {
+		t.Run(filter, func(t *testing.T) {
+			parallel(t)
+			r := withServer(t, always("2001:db8:1100::/56"), "filter: "+filter)
+			holder, heir := r.client(r.Client(1), duid(1)), r.client(r.Client(3), duid(3))
+			reply, err := holder.Obtain(patience, iaid)
+			need(t, err)
+			p := script.Delegations(reply)[0].Prefix
+			r.WantRouteVia(p, holder.Source.Addr().WithZone("").String(), shared)
+			x, in := r.throw(r.Client(2), "c0", shared), r.listener()
+			until(t, "the neighbour's packets come to the filter", func() bool {
+				x.Send(p.Addr().Next().String(), lab.ServerAddress.String(), "of a neighbour")
+				return slices.Contains(in.Got(), "of a neighbour") || r.Counter("spoofed-link-layer") > 0
+			})
+			_, err = heir.Obtain(patience, iaid)
+			need(t, err)
+			r.WantRouteVia(p, heir.Source.Addr().WithZone("").String(), shared)
+		})
+	}
+}
