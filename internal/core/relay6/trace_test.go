@@ -46,6 +46,10 @@ func (w *world) traceEffects() {
 		w.tracef("drop    %s %s", d.Reason, d.Link)
 	}
 	for _, p := range w.eff.Probes {
+		if p.Prefix.IsValid() {
+			w.tracef("probe   %s on %s, if it has used %s", w.name(p.Hop.Addr.String()), p.Hop.Link, p.Prefix)
+			continue
+		}
 		w.tracef("probe   %s on %s", w.name(p.Hop.Addr.String()), p.Hop.Link)
 	}
 }
