@@ -32,8 +32,11 @@ type auditor struct {
 	routes  func() ([]hoststate.Route, error)
 	listen  func() (notices, error)
 	due     chan struct{}
+	changed chan struct{}
 	late    chan struct{}
-	quick   *rate.Limiter // audits soon after something happened
+	own     *rate.Limiter // audits soon after something happened to us
+	quick   *rate.Limiter // audits that mend what another program has changed
+	rules   *rate.Limiter // times that the filter's rules are mended
 
 	seen   nft.Version // of the filter when it was last read and mended
 	panics uint64      // of the core until then
@@ -52,8 +55,9 @@ const (
 	maxPause   = time.Minute
 )
 
-// Another program may undo what is mended, as often as it is mended. So many audits
-// follow at once what happened; from then on there is one every quickEvery.
+// Another program may undo what is mended, as often as it is mended. So many times it is
+// mended at once; from then on there is one time every quickEvery. What we do ourselves,
+// such as a reload, has as many audits of its own and is not taken for another program.
 const (
 	quickAtOnce = 10
 	quickEvery  = 30 * time.Second
@@ -75,13 +79,18 @@ func newAuditor(d *daemon) *auditor {
 	return &auditor{
 		d: d, version: d.nft.Version, mend: d.nft.Mend, actual: d.actual, routes: d.nl.Routes,
 		listen: func() (notices, error) { return d.nft.OpenNotices() },
-		due:    make(chan struct{}, 1), late: make(chan struct{}, 1),
-		quick: rate.NewLimiter(rate.Every(quickEvery), quickAtOnce),
+		due:    make(chan struct{}, 1), changed: make(chan struct{}, 1), late: make(chan struct{}, 1),
+		own: newQuick(), quick: newQuick(), rules: newQuick(),
 	}
 }
 
+func newQuick() *rate.Limiter { return rate.NewLimiter(rate.Every(quickEvery), quickAtOnce) }
+
 // soon asks for an audit; it never waits.
 func (a *auditor) soon() { ask(a.due) }
+
+// othersChanged asks for an audit because another program has changed what is ours.
+func (a *auditor) othersChanged() { ask(a.changed) }
 
 // inAWhile asks for an audit after something could not be installed.
 func (a *auditor) inAWhile() { ask(a.late) }
@@ -95,7 +104,9 @@ func ask(c chan struct{}) {
 
 func (a *auditor) run(ctx context.Context) error {
 	pause := settleTime
-	var later <-chan time.Time
+	var later, soon, theirs <-chan time.Time // when to audit, for each that asked
+	var notBefore, theirsNotBefore time.Time
+	wait := func(until time.Time) <-chan time.Time { return time.After(max(settleTime, time.Until(until))) }
 	for {
 		var slow <-chan time.Time
 		if every := a.d.config().Host.Audit; every > 0 {
@@ -108,23 +119,34 @@ func (a *auditor) run(ctx context.Context) error {
 		case <-slow:
 			whole = false
 		case <-later:
+		case <-soon:
+			notBefore = time.Now().Add(a.own.Reserve().Delay())
+		case <-theirs:
 		case <-a.late:
 			if later == nil {
 				later = time.After(pause)
 			}
 			continue
 		case <-a.due:
-			select {
-			case <-time.After(max(settleTime, a.wait())):
-			case <-ctx.Done():
-				return nil
+			if soon == nil {
+				soon = wait(notBefore)
 			}
+			continue
+		case <-a.changed:
+			if theirs == nil {
+				theirs = wait(theirsNotBefore)
+			}
+			continue
 		}
-		later = nil
+		byOthers := theirs != nil
+		later, soon, theirs = nil, nil, nil
 		found, err := a.audit(ctx, whole)
 		if err != nil && ctx.Err() == nil {
 			a.d.log.Error("kernel not compared with what is wanted", "error", err)
 			a.inAWhile()
+		}
+		if byOthers && found > 0 {
+			theirsNotBefore = time.Now().Add(a.spend(a.quick))
 		}
 		if pause = min(2*pause, maxPause); err == nil && found == 0 {
 			pause = settleTime
@@ -132,12 +154,13 @@ func (a *auditor) run(ctx context.Context) error {
 	}
 }
 
-// wait takes one of the quick audits, and is how long to wait until there is one.
-func (a *auditor) wait() time.Duration {
-	delay := a.quick.Reserve().Delay()
+// spend takes one of the times that what another program changed is mended at once, and
+// is how long to wait until the next.
+func (a *auditor) spend(times *rate.Limiter) time.Duration {
+	delay := times.Reserve().Delay()
 	if delay > 0 {
-		if times, due := a.d.loop.notes.once.due("fight", service.Now().Boot); due {
-			a.d.log.Warn("another program keeps changing routes or the filter of ours: they are mended less often", "every", quickEvery, "times", times)
+		if n, due := a.d.loop.notes.once.due("undone again and again", service.Now().Boot); due {
+			a.d.log.Warn("another program keeps changing routes or the filter of ours: they are mended less often", "every", quickEvery, "times", n)
 		}
 	}
 	return delay
@@ -145,7 +168,7 @@ func (a *auditor) wait() time.Duration {
 
 // trouble is what an operator should know of other programs, in words.
 func (a *auditor) trouble() string {
-	if a.quick.Tokens() < 1 {
+	if a.quick.Tokens() < 1 || a.rules.Tokens() < 1 {
 		return "kernel: another program keeps changing routes or the filter of ours; the log names them"
 	}
 	return ""
@@ -206,7 +229,7 @@ func (a *auditor) readAll() (*hoststate.Reading, error) {
 
 func (a *auditor) mendRules() (mended bool, err error) {
 	if mended, err = a.mend(); err == nil && mended {
-		a.d.log.Warn("filter rules were changed by somebody else: mended")
+		a.d.log.Warn("filter rules were changed by somebody else: mended") // how often it happens is bounded: see quickEvery
 	}
 	return mended, err
 }
@@ -219,7 +242,8 @@ type notices interface {
 }
 
 // watch mends the filter when somebody else changes it: its rules at once, since
-// without them nothing is filtered, and its elements by an audit.
+// without them nothing is filtered, and its elements by an audit. A program that changes
+// them again and again has them mended less often.
 func (a *auditor) watch(ctx context.Context) error {
 	heard, err := a.listen()
 	if err != nil {
@@ -227,14 +251,19 @@ func (a *auditor) watch(ctx context.Context) error {
 	}
 	defer heard.Close()
 	for heard.Wait(ctx) == nil {
+		pause := settleTime // a burst of changes is one
 		if heard.Read() && a.d.config().Host.Audit > 0 {
-			if _, err := a.mendRules(); err != nil {
+			mended, err := a.mendRules()
+			if err != nil {
 				a.d.log.Error("filter rules not mended", "error", err)
 			}
-			a.soon()
+			if mended || err != nil {
+				pause = max(pause, a.spend(a.rules))
+			}
+			a.othersChanged()
 		}
-		select { // a burst of changes is one
-		case <-time.After(settleTime):
+		select {
+		case <-time.After(pause):
 		case <-ctx.Done():
 		}
 	}

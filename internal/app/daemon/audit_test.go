@@ -3,13 +3,12 @@ package daemon
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
@@ -28,7 +27,8 @@ func newAuditBench(t *testing.T, read func() (*hoststate.Reading, error)) (*audi
 	return &auditor{
 		d: d, version: func() (nft.Version, error) { return nft.Version{Others: 1}, nil },
 		mend: func() (bool, error) { return false, nil }, actual: read,
-		due: make(chan struct{}, 1), late: make(chan struct{}, 1), quick: rate.NewLimiter(rate.Every(quickEvery), quickAtOnce),
+		due: make(chan struct{}, 1), changed: make(chan struct{}, 1), late: make(chan struct{}, 1),
+		own: newQuick(), quick: newQuick(), rules: newQuick(),
 	}, l, q
 }
 
@@ -69,14 +69,14 @@ func TestAuditUnderLoadReportsNoneThatIsOnItsWay(t *testing.T) {
 // What another program does is mended within a second. One that undoes it again and
 // again costs an audit every quickEvery after the first few, and is in status until
 // it gives up.
-func TestAuditsInAFight(t *testing.T) {
+func TestAnotherProgramUndoesWhatIsMended(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var a *auditor
-		looks, fights := 0, true
+		looks, undoes := 0, true
 		a, _, _ = newAuditBench(t, func() (*hoststate.Reading, error) {
 			looks++
-			if fights {
-				a.soon()
+			if undoes {
+				a.othersChanged()
 			}
 			return hoststate.Read(hoststate.Actual{Routes: []hoststate.Route{strayRoute(looks)}}), nil
 		})
@@ -84,7 +84,7 @@ func TestAuditsInAFight(t *testing.T) {
 		defer cancel()
 		ended := make(chan error)
 		go func() { ended <- a.run(ctx) }()
-		a.soon()
+		a.othersChanged()
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if looks == 0 || a.trouble() != "" {
@@ -96,13 +96,103 @@ func TestAuditsInAFight(t *testing.T) {
 			t.Errorf("%d audits in ten minutes, want about %d", looks, most)
 		}
 		if a.trouble() == "" {
-			t.Error("the fight is not told")
+			t.Error("it is not told")
 		}
-		fights = false
+		undoes = false
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
 		if got := a.trouble(); got != "" {
-			t.Errorf("after the fight: %q", got)
+			t.Errorf("after it has given up: %q", got)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// What we do ourselves has an audit soon, however often it happens, and is not taken for
+// another program: reloads, and a kernel whose word is lost again and again. What
+// another program changes meanwhile is mended at once all the same.
+func TestAuditsOfOurOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		looks, stray := 0, false
+		a, _, _ := newAuditBench(t, func() (*hoststate.Reading, error) {
+			looks++
+			if stray {
+				return hoststate.Read(hoststate.Actual{Routes: []hoststate.Route{strayRoute(looks)}}), nil
+			}
+			return hoststate.Read(hoststate.Actual{}), nil
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		ended := make(chan error)
+		go func() { ended <- a.run(ctx) }()
+		for range 3 * quickAtOnce {
+			a.soon()
+			time.Sleep(time.Second)
+		}
+		synctest.Wait()
+		if got := a.trouble(); got != "" || looks < quickAtOnce || looks > quickAtOnce+2 {
+			t.Errorf("%d audits, trouble %q; want about %d, and no word of another program", looks, got, quickAtOnce)
+		}
+		looks, stray = 0, true
+		a.othersChanged()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if looks != 1 {
+			t.Errorf("%d audits within a second after another program's change, want 1", looks)
+		}
+		// Another program that changes what makes no difference is not blamed.
+		stray = false
+		for range 3 * quickAtOnce {
+			a.othersChanged()
+			time.Sleep(time.Second)
+		}
+		if got := a.trouble(); got != "" {
+			t.Errorf("nothing differed: %q", got)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// othersAtWork is notices of a program that changes the filter all the time.
+type othersAtWork struct{}
+
+func (othersAtWork) Wait(ctx context.Context) error { return ctx.Err() }
+func (othersAtWork) Read() bool                     { return true }
+func (othersAtWork) Close() error                   { return nil }
+
+// Rules that another program changes as often as they are mended are mended at once a
+// few times, then every quickEvery; the log has a line for each time, and status
+// tells of it.
+func TestAnotherProgramChangesTheRules(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, _, _ := newAuditBench(t, func() (*hoststate.Reading, error) { return hoststate.NewReading(), nil })
+		var out strings.Builder
+		a.d.log = slog.New(slog.NewTextHandler(&out, nil))
+		a.d.cfg.Host.Audit = time.Hour
+		mended := 0
+		a.mend = func() (bool, error) { mended++; return true, nil }
+		a.listen = func() (notices, error) { return othersAtWork{}, nil }
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- a.watch(ctx) }()
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		if mended != quickAtOnce+1 || a.trouble() == "" {
+			t.Errorf("mended %d times in 3 s, trouble %q; want %d times, and that it is told", mended, a.trouble(), quickAtOnce+1)
+		}
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if most := quickAtOnce + 2 + int(10*time.Minute/quickEvery); mended > most || mended < most-3 {
+			t.Errorf("mended %d times in ten minutes, want about %d", mended, most)
+		}
+		if lines := strings.Count(out.String(), "filter rules were changed"); lines != mended {
+			t.Errorf("%d lines for %d times:\n%s", lines, mended, out.String())
 		}
 		cancel()
 		if err := <-ended; err != nil {

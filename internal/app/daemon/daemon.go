@@ -203,7 +203,7 @@ func (d *daemon) assemble() {
 		intake: network.intake, arrived: make(chan struct{}, 1), drained: make(chan struct{}, 1), glances: make(chan struct{}, 1), turn: new(turn),
 		probed: make(chan probeResult), calls: make(chan func(instant.Now, *relay6.Effects)),
 		ended: make(chan struct{}), links: d.events,
-		auditDue: d.audit.soon, auditLate: d.audit.inAWhile, guard: newGuard(),
+		auditDue: d.audit.soon, othersChanged: d.audit.othersChanged, auditLate: d.audit.inAWhile, guard: newGuard(),
 	}
 	d.rivals = newRivals(d.log, func() uint16 { return d.config().Relay6.SourcePort })
 	d.foreign = &foreignRoutes{d: d}

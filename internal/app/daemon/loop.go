@@ -42,14 +42,16 @@ type loop struct {
 	batch   []*message
 	packet  relay6.Packet // the one that is decided on
 
-	links     <-chan netlink.Event
-	probed    chan probeResult
-	calls     chan func(now instant.Now, eff *relay6.Effects)
-	ended     chan struct{} // closed when run has returned: nobody is called any more
-	probes    sync.WaitGroup
-	silence   func() // a server has fallen silent
-	auditDue  func() // soon
-	auditLate func() // in a while: something could not be installed
+	links    <-chan netlink.Event
+	probed   chan probeResult
+	calls    chan func(now instant.Now, eff *relay6.Effects)
+	ended    chan struct{} // closed when run has returned: nobody is called any more
+	probes   sync.WaitGroup
+	silence  func() // a server has fallen silent
+	auditDue func() // soon
+	// othersChanged: another program has changed what is ours.
+	othersChanged func()
+	auditLate     func() // in a while: something could not be installed
 
 	at       instant.Now // of what is being handled
 	turn     *turn
@@ -239,6 +241,8 @@ func (l *loop) linkEvent(e netlink.Event) (audit bool) {
 	case e.Removed != "":
 		l.net.forget(e.Removed)
 		l.core.RemoveLink(e.Removed, &l.turn.eff)
+	case e.RouteChanged:
+		l.othersChanged()
 	default:
 		return true
 	}

@@ -77,7 +77,7 @@ func newQuietLoop(t *testing.T, change ...func(*relay6.Config)) (*loop, *quiet) 
 	log := slog.New(slog.DiscardHandler)
 	l := &loop{
 		log: log, pipe: q.pipe, net: newNetwork(log), lost: newFailures(log, newLimiter(time.Hour)), guard: newGuard(),
-		auditDue: func() { q.audits++ }, auditLate: func() { q.lateAudits++ }, ended: make(chan struct{}),
+		auditDue: func() { q.audits++ }, othersChanged: func() { q.audits++ }, auditLate: func() { q.lateAudits++ }, ended: make(chan struct{}),
 		notes: &notes{log: log, feed: control.NewFeed(), once: newLimiter(time.Hour)}, turn: new(turn),
 	}
 	l.intake = newIntake(l.lost)

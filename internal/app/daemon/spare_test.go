@@ -169,7 +169,7 @@ func TestRulesAreWatched(t *testing.T) {
 			synctest.Wait()
 			due := 0
 			select {
-			case <-w.due:
+			case <-w.changed:
 				due = 1
 			default:
 			}
