@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/store"
@@ -51,7 +52,7 @@ func (w *world) grant(from, to int) error {
 // carryOut keeps and installs what the Effects hold, until nothing is left.
 func (w *world) carryOut() error {
 	for len(w.eff.Changes) > 0 {
-		changes := append([]relay6.Change(nil), w.eff.Changes...)
+		changes := append([]effect.Change(nil), w.eff.Changes...)
 		var ops []store.Op
 		for _, c := range changes {
 			for _, k := range c.Keep {
@@ -71,14 +72,14 @@ func (w *world) carryOut() error {
 		w.eff.Reset()
 		began = busy()
 		for _, c := range changes {
-			w.core.Settle(w.now, relay6.Outcome{ID: c.ID}, &w.eff)
+			w.core.Settle(w.now, effect.Outcome{ID: c.ID}, &w.eff)
 		}
 		w.spent.core += busy() - began
 	}
 	return nil
 }
 
-func (w *world) install(changes []relay6.Change) error {
+func (w *world) install(changes []effect.Change) error {
 	for _, c := range changes {
 		w.ops = append(w.ops, c.Host...)
 	}
@@ -105,7 +106,7 @@ func (w *world) restart() (r restored, err error) {
 	if err := w.store.Close(); err != nil {
 		return r, err
 	}
-	w.core, w.eff = nil, relay6.Effects{}
+	w.core, w.eff = nil, effect.Effects{}
 	began := busy()
 	if w.store, err = store.Open(w.dir, store.Options{}); err != nil {
 		return r, err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
@@ -40,7 +41,7 @@ type world struct {
 	dir    string
 	links  int
 	now    instant.Now
-	eff    relay6.Effects
+	eff    effect.Effects
 	ops    []hoststate.Op // reused
 	spent  spent
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hop"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
@@ -134,12 +135,12 @@ func TypeName(t dhcp6.MessageType) string {
 }
 
 // DropsOf are counts of discarded datagrams by reason, without those that are 0.
-func DropsOf(counts *[relay6.DropCount]uint64) map[string]uint64 { return nonZero(allDrops(counts)) }
+func DropsOf(counts *[effect.DropCount]uint64) map[string]uint64 { return nonZero(allDrops(counts)) }
 
-func allDrops(counts *[relay6.DropCount]uint64) map[string]uint64 {
+func allDrops(counts *[effect.DropCount]uint64) map[string]uint64 {
 	m := make(map[string]uint64)
 	for d, n := range counts {
-		m[relay6.Drop(d).String()] = n
+		m[effect.Drop(d).String()] = n
 	}
 	return m
 }
@@ -259,7 +260,7 @@ func SocketsOf(s udp.Stats) SocketCounters {
 }
 
 // EventOf is a note of the core as an event.
-func EventOf(n *relay6.Note, now instant.Now) Event {
+func EventOf(n *effect.Note, now instant.Now) Event {
 	e := Event{
 		Time: now.Wall, Kind: n.Kind.String(), Text: n.Text, Link: n.Link, Peer: n.Peer,
 		Client: DUID(n.Client), IAID: n.IAID, XID: XID(n.XID), Reason: n.Reason,
@@ -285,7 +286,7 @@ func EventOf(n *relay6.Note, now instant.Now) Event {
 	return e
 }
 
-func carried(l *relay6.TracedLease) *Carried {
+func carried(l *effect.TracedLease) *Carried {
 	c := &Carried{IAID: l.IAID, Prefix: l.Prefix, Preferred: Lifetime(l.Preferred), Valid: Lifetime(l.Valid)}
 	switch l.IA {
 	case dhcp6.OptionIAPD:

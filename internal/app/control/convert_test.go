@@ -11,6 +11,7 @@ import (
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
@@ -62,32 +63,32 @@ func TestEventOf(t *testing.T) {
 	wasInWords.Link = "lan9"
 	tests := []struct {
 		name string
-		note relay6.Note
+		note effect.Note
 		want control.Event
 	}{
 		{
 			"granted",
-			relay6.Note{Kind: relay6.NoteDelegation, Link: "lan0", Client: is.Client, IAID: 7, Text: "granted", Event: delegation.Event{Kind: delegation.Granted, New: is}},
+			effect.Note{Kind: effect.NoteDelegation, Link: "lan0", Client: is.Client, IAID: 7, Text: "granted", Event: delegation.Event{Kind: delegation.Granted, New: is}},
 			control.Event{Time: wall, Kind: "delegation", Text: "granted", Link: "lan0", Client: "\x00\x01\x02", IAID: 7, Delegation: &isInWords},
 		},
 		{
 			"moved",
-			relay6.Note{Kind: relay6.NoteDelegation, Link: "lan0", Text: "moved", Event: delegation.Event{Kind: delegation.Moved, Old: was, New: is}},
+			effect.Note{Kind: effect.NoteDelegation, Link: "lan0", Text: "moved", Event: delegation.Event{Kind: delegation.Moved, Old: was, New: is}},
 			control.Event{Time: wall, Kind: "delegation", Text: "moved", Link: "lan0", Delegation: &isInWords, Previous: &wasInWords},
 		},
 		{
 			"ended",
-			relay6.Note{Kind: relay6.NoteDelegation, Link: "lan9", Text: "ended", Reason: "expired", Event: delegation.Event{Kind: delegation.Ended, Old: was}},
+			effect.Note{Kind: effect.NoteDelegation, Link: "lan9", Text: "ended", Reason: "expired", Event: delegation.Event{Kind: delegation.Ended, Old: was}},
 			control.Event{Time: wall, Kind: "delegation", Text: "ended", Link: "lan9", Reason: "expired", Delegation: &wasInWords},
 		},
 		{
 			"limit",
-			relay6.Note{Kind: relay6.NoteLimit, Link: "lan0", Client: "\x00\x01\x02", Type: dhcp6.Request, XID: 0x123456, Reason: "limit-client", Text: "request not forwarded: limit met"},
+			effect.Note{Kind: effect.NoteLimit, Link: "lan0", Client: "\x00\x01\x02", Type: dhcp6.Request, XID: 0x123456, Reason: "limit-client", Text: "request not forwarded: limit met"},
 			control.Event{Time: wall, Kind: "limit", Text: "request not forwarded: limit met", Link: "lan0", Client: "\x00\x01\x02", Type: "Request", XID: 0x123456, Reason: "limit-client"},
 		},
 		{
 			"store",
-			relay6.Note{Kind: relay6.NoteStore, Text: "not kept", Err: errors.New("disk full")},
+			effect.Note{Kind: effect.NoteStore, Text: "not kept", Err: errors.New("disk full")},
 			control.Event{Time: wall, Kind: "store", Text: "not kept", Error: "disk full"},
 		},
 	}
@@ -113,7 +114,7 @@ func TestLinkCountersOf(t *testing.T) {
 	var c relay6.LinkCounters
 	c.Received[dhcp6.Solicit], c.Received[dhcp6.RelayForward], c.Received[0] = 5, 6, 7
 	c.Delivered[dhcp6.Reply] = 8
-	c.Drops[relay6.DropMalformed], c.Drops[relay6.DropSendFailed] = 9, 10
+	c.Drops[effect.DropMalformed], c.Drops[effect.DropSendFailed] = 9, 10
 	c.Refused, c.SensitiveOmitted = 11, 12
 	want := control.LinkCounters{
 		Received:  map[string]uint64{"solicit": 5, "relay-forward": 6, "other": 7},
@@ -148,7 +149,7 @@ func TestPeerOf(t *testing.T) {
 
 func TestTotalsOf(t *testing.T) {
 	r := relay6.Totals{Prefixes: 1, Unkept: 2, Failures: relay6.Failures{Keep: 3, Install: 4}, Refusals: map[string]uint64{"a": 5, "b": 6}}
-	r.Unknown[relay6.DropUnknownLink], r.Unknown[relay6.DropMalformed] = 7, 8
+	r.Unknown[effect.DropUnknownLink], r.Unknown[effect.DropMalformed] = 7, 8
 	want := control.Totals{Prefixes: 1, Unkept: 2, KeepFailed: 3, InstallFailed: 4, Refusals: 11, UnknownDrops: 15}
 	if got := control.TotalsOf(&r); got != want {
 		t.Errorf("totals:\n got %+v\nwant %+v", got, want)

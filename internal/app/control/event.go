@@ -11,7 +11,7 @@ import (
 // Event is one thing that happened. Which fields are set depends on the kind.
 type Event struct {
 	Time time.Time `json:"time"`
-	// Kind is a relay6.NoteKind's word ("delegation", "limit", "link", "store",
+	// Kind is a effect.NoteKind's word ("delegation", "limit", "link", "store",
 	// "foreign", "trace", "clock", ...), EventProtection, EventTrouble, or EventLost.
 	Kind   string `json:"kind"`
 	Text   string `json:"text,omitempty"` // what happened: "granted", "link vanished"

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/time/rate"
 
 	"fairlead/internal/app/service"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
-	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/nft"
 )
 
@@ -282,7 +282,7 @@ func (a *auditor) readRoutes() (*hoststate.Reading, error) {
 func (a *auditor) compare(ctx context.Context, c *hoststate.Comparison, r *hoststate.Reading) (found []hoststate.Finding, settled bool, err error) {
 	for done := false; !done; {
 		var more []hoststate.Finding
-		err := a.d.loop.call(ctx, func(_ instant.Now, eff *relay6.Effects) {
+		err := a.d.loop.call(ctx, func(_ instant.Now, eff *effect.Effects) {
 			more, done, settled = a.d.loop.core.AuditPart(c, r, eff)
 		})
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
@@ -45,7 +46,7 @@ func TestAuditUnderLoadReportsNoneThatIsOnItsWay(t *testing.T) {
 	looks := 0
 	a, l, _ = newAuditBench(t, func() (*hoststate.Reading, error) {
 		looks++
-		err := l.call(t.Context(), func(_ instant.Now, eff *relay6.Effects) {
+		err := l.call(t.Context(), func(_ instant.Now, eff *effect.Effects) {
 			l.core.Reconfigure(&relay6.Config{Aggregates: []hoststate.Aggregate{{Prefix: netip.MustParsePrefix("2001:db8:aa::/48")}}}, eff)
 		})
 		return hoststate.Read(hoststate.Actual{Routes: []hoststate.Route{strayRoute(1)}}), err
@@ -207,7 +208,7 @@ func TestAuditThatIsOvertakenGivesUp(t *testing.T) {
 	looks := 0
 	a, l, _ := newAuditBench(t, func() (*hoststate.Reading, error) {
 		looks++
-		err := l.call(t.Context(), func(instant.Now, *relay6.Effects) { l.core.CompareHost() })
+		err := l.call(t.Context(), func(instant.Now, *effect.Effects) { l.core.CompareHost() })
 		return hoststate.NewReading(), err
 	})
 	if _, err := a.audit(t.Context(), true); !errors.Is(err, errUnsettled) || looks != tries {
@@ -225,9 +226,9 @@ func TestAuditComesInParts(t *testing.T) {
 		}
 		return r, nil
 	})
-	var before, after relay6.ChangeID
-	last := func(id *relay6.ChangeID) {
-		if err := l.call(t.Context(), func(instant.Now, *relay6.Effects) { *id = l.core.LastChange() }); err != nil {
+	var before, after effect.ChangeID
+	last := func(id *effect.ChangeID) {
+		if err := l.call(t.Context(), func(instant.Now, *effect.Effects) { *id = l.core.LastChange() }); err != nil {
 			t.Fatal(err)
 		}
 	}

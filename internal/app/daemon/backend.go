@@ -11,6 +11,7 @@ import (
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/protect"
 	"fairlead/internal/app/service"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
@@ -55,7 +56,7 @@ func (d *daemon) judge(ctx context.Context, s *control.Status, c *control.Counte
 	if err != nil {
 		return err
 	}
-	return d.loop.call(ctx, func(instant.Now, *relay6.Effects) {
+	return d.loop.call(ctx, func(instant.Now, *effect.Effects) {
 		s.Limits = control.LimitsOf(d.loop.core.LimitsMet())
 		s.Degraded = append(s.Degraded, absent(d.config(), d.loop.net.links)...)
 	})
@@ -204,7 +205,7 @@ func notForwarding(links []control.LinkCounts) string {
 
 func (d *daemon) Links(ctx context.Context) ([]control.Link, error) {
 	var views []relay6.LinkView
-	err := d.loop.call(ctx, func(instant.Now, *relay6.Effects) { views = d.loop.core.Links() })
+	err := d.loop.call(ctx, func(instant.Now, *effect.Effects) { views = d.loop.core.Links() })
 	spoofed := d.spoofed()
 	links := make([]control.Link, 0, len(views))
 	for i := range views {
@@ -230,7 +231,7 @@ func (d *daemon) spoofed() map[string]nft.Spoofed {
 func (d *daemon) Peers(ctx context.Context) ([]control.Peer, error) {
 	var views []relay6.PeerView
 	var peers []trust.Peer
-	err := d.loop.call(ctx, func(n instant.Now, _ *relay6.Effects) {
+	err := d.loop.call(ctx, func(n instant.Now, _ *effect.Effects) {
 		views, peers = d.loop.core.Peers(n), d.config().Peers
 	})
 	if err != nil {
@@ -251,7 +252,7 @@ func (d *daemon) Clear(ctx context.Context, r control.ClearRequest, who string) 
 	result := control.ClearResult{Blocked: r.Block}
 	for {
 		n := 0
-		err := d.loop.call(ctx, func(now instant.Now, eff *relay6.Effects) { n = d.loop.core.Clear(now, r.Selection(), r.Block, eff) })
+		err := d.loop.call(ctx, func(now instant.Now, eff *effect.Effects) { n = d.loop.core.Clear(now, r.Selection(), r.Block, eff) })
 		result.Cleared += n
 		// There may be very many: they are carried out before the next ones end.
 		if err == nil && n > 0 {
@@ -269,7 +270,7 @@ func (d *daemon) Clear(ctx context.Context, r control.ClearRequest, who string) 
 func (d *daemon) settled(ctx context.Context, f func()) error {
 	done := make(chan struct{})
 	offered := false
-	err := d.loop.call(ctx, func(instant.Now, *relay6.Effects) {
+	err := d.loop.call(ctx, func(instant.Now, *effect.Effects) {
 		f()
 		offered = d.pipe.offer(&job{look: func() { close(done) }})
 	})
@@ -289,7 +290,7 @@ func (d *daemon) settled(ctx context.Context, f func()) error {
 
 func (d *daemon) Unblock(ctx context.Context, b control.Block, who string) error {
 	found := false
-	err := d.loop.call(ctx, func(_ instant.Now, eff *relay6.Effects) {
+	err := d.loop.call(ctx, func(_ instant.Now, eff *effect.Effects) {
 		found = d.loop.core.Unblock(b.Core(), eff)
 	})
 	switch {
@@ -304,7 +305,7 @@ func (d *daemon) Unblock(ctx context.Context, b control.Block, who string) error
 
 func (d *daemon) Watch(ctx context.Context, f control.Filter) (<-chan control.Event, error) {
 	events, err := d.feed.Subscribe(ctx, func(e *control.Event) bool {
-		return e.Kind != relay6.NoteTrace.String() && f.Matches(e.Client, e.Prefix(), e.Link)
+		return e.Kind != effect.NoteTrace.String() && f.Matches(e.Client, e.Prefix(), e.Link)
 	})
 	return d.privacy.Events(ctx, events), err
 }
@@ -339,14 +340,14 @@ func (d *daemon) Trace(ctx context.Context, f control.TraceFilter) (<-chan contr
 	}
 	context.AfterFunc(ctx, end)
 	events, err := d.feed.Subscribe(ctx, func(e *control.Event) bool {
-		return e.Kind == relay6.NoteTrace.String() && (f.Client == "" || f.Client == e.Client) && (f.Link == "" || f.Link == e.Link)
+		return e.Kind == effect.NoteTrace.String() && (f.Client == "" || f.Client == e.Client) && (f.Link == "" || f.Link == e.Link)
 	})
 	return d.privacy.Events(ctx, events), err
 }
 
 // retrace has the core trace what is wanted now.
 func (d *daemon) retrace(ctx context.Context) error {
-	return d.loop.call(ctx, func(instant.Now, *relay6.Effects) { d.loop.core.SetTrace(d.trace()) })
+	return d.loop.call(ctx, func(instant.Now, *effect.Effects) { d.loop.core.SetTrace(d.trace()) })
 }
 
 // trace is what the core traces: every message where the log has level debug, else
@@ -361,7 +362,7 @@ func (d *daemon) trace() *relay6.Trace {
 }
 
 func foundEvent(f hoststate.Finding) control.Event {
-	return control.Event{Time: time.Now(), Kind: relay6.NoteForeign.String(), Text: "kernel differed: mended", Reason: f.String()}
+	return control.Event{Time: time.Now(), Kind: effect.NoteForeign.String(), Text: "kernel differed: mended", Reason: f.String()}
 }
 
 // counters are Counters without the verdict.
@@ -369,7 +370,7 @@ func (d *daemon) counters(ctx context.Context) (control.Counters, error) {
 	c := control.Counters{Version: service.Version(), Started: d.started}
 	var totals relay6.Totals
 	var links []relay6.LinkView
-	err := d.loop.call(ctx, func(n instant.Now, _ *relay6.Effects) {
+	err := d.loop.call(ctx, func(n instant.Now, _ *effect.Effects) {
 		core := d.loop.core
 		totals = core.Totals()
 		c.Host = control.HostOf(core.HostCounts())

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"fairlead/internal/core/admission"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
-	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -110,7 +110,7 @@ func TestLoopHoldsBackWhatAsksForChanges(t *testing.T) {
 	end := q.run(t, l)
 	underway := func(n int) {
 		t.Helper()
-		if err := l.call(t.Context(), func(instant.Now, *relay6.Effects) { l.inflight = n }); err != nil {
+		if err := l.call(t.Context(), func(instant.Now, *effect.Effects) { l.inflight = n }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -135,7 +135,7 @@ func TestLoopHoldsBackWhatAsksForChanges(t *testing.T) {
 	if got := l.intake.waiting(admission.Changes); got != 2 {
 		t.Errorf("%d messages held back, want the two Renews", got)
 	}
-	outcomes := make([]relay6.Outcome, leastBacklog+1)
+	outcomes := make([]effect.Outcome, leastBacklog+1)
 	select {
 	case l.pipe.outcomes <- outcomes:
 	case <-t.Context().Done():

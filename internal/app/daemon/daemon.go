@@ -32,6 +32,7 @@ import (
 	"fairlead/internal/app/privacy"
 	"fairlead/internal/app/protect"
 	"fairlead/internal/app/service"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hop"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
@@ -201,7 +202,7 @@ func (d *daemon) assemble() {
 		log: d.log, pipe: d.pipe, net: network, lost: fails, build: d.buildCore, probe: d.answers,
 		notes:  &notes{log: d.quiet, privacy: d.privacy, feed: d.feed, hook: d.hook, once: once},
 		intake: network.intake, arrived: make(chan struct{}, 1), drained: make(chan struct{}, 1), glances: make(chan struct{}, 1), turn: new(turn),
-		probed: make(chan probeResult), calls: make(chan func(instant.Now, *relay6.Effects)),
+		probed: make(chan probeResult), calls: make(chan func(instant.Now, *effect.Effects)),
 		ended: make(chan struct{}), links: d.events,
 		auditDue: d.audit.soon, othersChanged: d.audit.othersChanged, auditLate: d.audit.inAWhile, guard: newGuard(),
 	}
@@ -291,7 +292,7 @@ func (d *daemon) watchdog(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-t.C:
-			if d.loop.call(ctx, func(instant.Now, *relay6.Effects) {}) == nil {
+			if d.loop.call(ctx, func(instant.Now, *effect.Effects) {}) == nil {
 				service.Notify(d.log, sd.SdNotifyWatchdog)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"fairlead/internal/app/service"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/udp"
 )
@@ -43,7 +44,7 @@ type unsentAnswers struct {
 
 type loss struct {
 	link   int
-	reason relay6.Drop
+	reason effect.Drop
 }
 
 func newFailures(log *slog.Logger, once *limiter) *failures {
@@ -51,14 +52,14 @@ func newFailures(log *slog.Logger, once *limiter) *failures {
 }
 
 func (f *failures) report(o udp.Outgoing, err error) {
-	l := loss{o.Link, relay6.DropSendFailed}
+	l := loss{o.Link, effect.DropSendFailed}
 	switch {
 	case errors.Is(err, errNotKept):
-		l.reason = relay6.DropNotKept
+		l.reason = effect.DropNotKept
 	case errors.Is(err, errNotInstalled):
-		l.reason = relay6.DropNotInstalled
+		l.reason = effect.DropNotInstalled
 	case errors.Is(err, errUnprotected):
-		l.reason = relay6.DropUnprotected
+		l.reason = effect.DropUnprotected
 	}
 	f.drop(l.link, l.reason)
 	f.remember(o, err)
@@ -97,7 +98,7 @@ func (f *failures) trouble(now time.Time) string {
 }
 
 // drop counts a datagram that was discarded before the core saw it, or after.
-func (f *failures) drop(link int, reason relay6.Drop) {
+func (f *failures) drop(link int, reason effect.Drop) {
 	f.mu.Lock()
 	f.lost[loss{link, reason}]++ // links and reasons bound it
 	f.mu.Unlock()

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/host/udp"
@@ -37,7 +38,7 @@ func TestWhatDidNotLeave(t *testing.T) {
 	core := l.core
 	sent := func() uint64 { return core.Peers(l.at)[0].Counters.Sent }
 	forwarded := solicit(linkA, 1)
-	var eff relay6.Effects
+	var eff effect.Effects
 	core.Handle(l.at, &relay6.Packet{Link: linkA, Source: forwarded.Source, Payload: forwarded.Payload}, &eff)
 	core.Handle(l.at, &relay6.Packet{Link: linkA, Source: forwarded.Source, Payload: forwarded.Payload}, &eff)
 	if sent() != 2 {

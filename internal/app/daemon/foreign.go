@@ -10,8 +10,8 @@ import (
 
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/service"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
-	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/netlink"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -94,7 +94,7 @@ func (f *foreignRoutes) look(ctx context.Context) (routes []control.ForeignRoute
 	if len(all) == 0 {
 		return routes, more, nil
 	}
-	return routes, more, f.d.loop.call(ctx, func(instant.Now, *relay6.Effects) {
+	return routes, more, f.d.loop.call(ctx, func(instant.Now, *effect.Effects) {
 		for i := range all {
 			if r, ok := f.d.loop.darkened(&all[i]); ok {
 				routes = append(routes, r)

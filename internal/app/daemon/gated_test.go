@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/host/udp"
 )
 
@@ -89,7 +89,7 @@ func TestIntakeBelievesNoUnprotectedPeer(t *testing.T) {
 			Link: 3, Path: c.path, Source: netip.MustParseAddrPort("[2001:db8::9]:547"), Dest: netip.MustParseAddr(c.local), Payload: []byte{c.first, 0, 0, 0},
 		})
 		_, admitted := in.queue.Pop()
-		counted := in.lost.lost[loss{3, relay6.DropUnprotected}]
+		counted := in.lost.lost[loss{3, effect.DropUnprotected}]
 		if admitted != c.admitted || counted == 1 == c.admitted {
 			t.Errorf("%s: admitted %v, %d counted as unprotected", c.name, admitted, counted)
 		}

@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"time"
 
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
@@ -57,15 +58,15 @@ func (g *guard) fingerprint(p *relay6.Packet) uint64 {
 	return maphash.Bytes(g.seed, p.Payload)
 }
 
-func (g *guard) refuses(p *relay6.Packet, at instant.Instant) (relay6.Drop, bool) {
+func (g *guard) refuses(p *relay6.Packet, at instant.Instant) (effect.Drop, bool) {
 	if g.panics == 0 {
 		return 0, false
 	}
 	if s := g.suspects[suspectOf(p)]; s != nil && at < s.until {
-		return relay6.DropMuted, true
+		return effect.DropMuted, true
 	}
 	if _, ok := g.refuse[g.fingerprint(p)]; ok {
-		return relay6.DropRefusedFingerprint, true
+		return effect.DropRefusedFingerprint, true
 	}
 	return 0, false
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"fairlead/internal/app/config"
-	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/host/store"
 )
 
@@ -94,12 +94,12 @@ func shorten(t *testing.T, h *history, entries int64, now time.Time, old bool) {
 }
 
 // keeping is a change that keeps records.
-func keeping(id relay6.ChangeID, ops ...store.Op) *job {
-	c := relay6.Change{ID: id}
+func keeping(id effect.ChangeID, ops ...store.Op) *job {
+	c := effect.Change{ID: id}
 	for _, o := range ops {
-		c.Keep = append(c.Keep, relay6.KeepOp{Key: o.Key, Value: o.Value})
+		c.Keep = append(c.Keep, effect.KeepOp{Key: o.Key, Value: o.Value})
 	}
-	return &job{changes: []relay6.Change{c}}
+	return &job{changes: []effect.Change{c}}
 }
 
 // Of a history that is too long the oldest go, in commits of a bounded size, and

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"fairlead/internal/core/admission"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
@@ -134,7 +135,7 @@ func (in *intake) done(batch []*message) {
 // judge admits or discards one datagram, which is the sockets'.
 func (in *intake) judge(d *udp.Datagram) {
 	if in.may != nil && d.Path != udp.PathFrame && fromRelayOrServer(d.Payload) && !in.may(d.Dest, d.Source.Addr()) {
-		in.lost.drop(d.Link, relay6.DropUnprotected)
+		in.lost.drop(d.Link, effect.DropUnprotected)
 		return
 	}
 	l := in.links[d.Link]
@@ -154,11 +155,11 @@ func (in *intake) judge(d *udp.Datagram) {
 	}
 	m := in.take(d)
 	if m == nil {
-		in.lost.drop(d.Link, relay6.DropQueueFull)
+		in.lost.drop(d.Link, effect.DropQueueFull)
 		return
 	}
 	if shed, dropped := in.queue.Push(class, d.Link, source, m); dropped {
-		in.lost.drop(shed.Link, relay6.DropQueueFull)
+		in.lost.drop(shed.Link, effect.DropQueueFull)
 		in.put(shed)
 	}
 }
@@ -215,10 +216,10 @@ func (in *intake) fromPeer(role trust.Role, d *udp.Datagram, l *inlet) bool {
 }
 
 // overRate is what a verdict is called where drops are counted.
-var overRate = [...]relay6.Drop{
-	admission.OverLink:      relay6.DropRateLink,
-	admission.OverSource:    relay6.DropRateSource,
-	admission.OverNewcomers: relay6.DropRateNewcomers,
+var overRate = [...]effect.Drop{
+	admission.OverLink:      effect.DropRateLink,
+	admission.OverSource:    effect.DropRateSource,
+	admission.OverNewcomers: effect.DropRateNewcomers,
 }
 
 // take copies a datagram; nil if too many long ones are there.

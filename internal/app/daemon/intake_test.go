@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"fairlead/internal/core/admission"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
-	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/host/udp"
 	"fairlead/internal/wire/dhcp6"
@@ -120,8 +120,8 @@ func TestIntakeFloodCostsTheFlooder(t *testing.T) {
 	if len(admitted) != honest+1 {
 		t.Errorf("%d sources heard, want %d", len(admitted), honest+1)
 	}
-	want := map[loss]uint64{{linkA, relay6.DropRateSource}: flood - 20}
-	if got := in.lost.lost; len(got) != 1 || got[loss{linkA, relay6.DropRateSource}] != flood-20 {
+	want := map[loss]uint64{{linkA, effect.DropRateSource}: flood - 20}
+	if got := in.lost.lost; len(got) != 1 || got[loss{linkA, effect.DropRateSource}] != flood-20 {
 		t.Errorf("counted %v, want %v", got, want)
 	}
 }
@@ -147,7 +147,7 @@ func TestIntakeFullQueueIsFair(t *testing.T) {
 	if others != 100 {
 		t.Errorf("%d of the other link's messages admitted, want all 100", others)
 	}
-	dropped := in.lost.lost[loss{linkA, relay6.DropQueueFull}]
+	dropped := in.lost.lost[loss{linkA, effect.DropQueueFull}]
 	if len(in.lost.lost) != 1 || int(dropped)+len(got) != 3*total+100 {
 		t.Errorf("%d admitted and %v counted of %d", len(got), in.lost.lost, 3*total+100)
 	}
@@ -227,7 +227,7 @@ func TestIntakeKeepsItsOwnCopies(t *testing.T) {
 	if len(batch) != maxLong || !bytes.Equal(batch[0].Payload, long) {
 		t.Fatalf("%d long messages, want %d with all octets", len(batch), maxLong)
 	}
-	if n := in.lost.lost[loss{linkA, relay6.DropQueueFull}]; n != 10 {
+	if n := in.lost.lost[loss{linkA, effect.DropQueueFull}]; n != 10 {
 		t.Errorf("%d counted, want 10", n)
 	}
 	in.done(batch)

@@ -12,6 +12,7 @@ import (
 
 	"fairlead/internal/app/service"
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/netlink"
@@ -24,13 +25,13 @@ import (
 type loop struct {
 	log     *slog.Logger
 	core    *relay6.Relay
-	build   func(now instant.Now, eff *relay6.Effects) (*relay6.Relay, error) // the core anew, from the store
+	build   func(now instant.Now, eff *effect.Effects) (*relay6.Relay, error) // the core anew, from the store
 	pipe    *pipeline
 	net     *network
 	lost    *failures
 	refused refusals
 	notes   *notes
-	probe   func(ctx context.Context, p relay6.Probe) (answers, asked bool)
+	probe   func(ctx context.Context, p effect.Probe) (answers, asked bool)
 
 	intake  *intake
 	arrived chan struct{} // something is in the sockets, or in the intake
@@ -44,7 +45,7 @@ type loop struct {
 
 	links    <-chan netlink.Event
 	probed   chan probeResult
-	calls    chan func(now instant.Now, eff *relay6.Effects)
+	calls    chan func(now instant.Now, eff *effect.Effects)
 	ended    chan struct{} // closed when run has returned: nobody is called any more
 	probes   sync.WaitGroup
 	silence  func() // a server has fallen silent
@@ -73,7 +74,7 @@ type probeResult struct {
 }
 
 // tell brings the result to the core.
-func (p probeResult) tell(core *relay6.Relay, now instant.Now, eff *relay6.Effects) {
+func (p probeResult) tell(core *relay6.Relay, now instant.Now, eff *effect.Effects) {
 	if p.asked {
 		core.Probed(now, p.question, p.answers, eff)
 	} else {
@@ -134,7 +135,7 @@ func (l *loop) run(ctx context.Context) error {
 			l.carryOut(ctx)
 		case p := <-l.probed:
 			l.at = service.Now()
-			l.decideOn(ctx, func(n instant.Now, eff *relay6.Effects) { p.tell(l.core, n, eff) })
+			l.decideOn(ctx, func(n instant.Now, eff *effect.Effects) { p.tell(l.core, n, eff) })
 			l.carryOut(ctx)
 		case call := <-l.calls:
 			l.at = service.Now()
@@ -156,7 +157,7 @@ func (l *loop) run(ctx context.Context) error {
 
 func (l *loop) tick(ctx context.Context) {
 	l.ticked = l.at.Boot
-	l.tripped = !l.decideOn(ctx, func(n instant.Now, eff *relay6.Effects) { l.core.Tick(n, eff) })
+	l.tripped = !l.decideOn(ctx, func(n instant.Now, eff *effect.Effects) { l.core.Tick(n, eff) })
 }
 
 // sleep is until the core wants a Tick; also on a busy relay it gets one now and
@@ -213,7 +214,7 @@ const maxLinkEvents = 256
 
 func (l *loop) linkEvents(ctx context.Context, e netlink.Event) {
 	audit := false
-	l.decideOn(ctx, func(instant.Now, *relay6.Effects) {
+	l.decideOn(ctx, func(instant.Now, *effect.Effects) {
 		audit = l.linkEvent(e)
 		for range maxLinkEvents {
 			var more bool
@@ -251,9 +252,9 @@ func (l *loop) linkEvent(e netlink.Event) (audit bool) {
 
 // settle takes in outcomes. A route that was refused has its stand-in, and what
 // was not kept is undone; what failed otherwise is for the audit to mend.
-func (l *loop) settle(ctx context.Context, outcomes []relay6.Outcome) {
+func (l *loop) settle(ctx context.Context, outcomes []effect.Outcome) {
 	l.returned(outcomes)
-	l.decideOn(ctx, func(n instant.Now, eff *relay6.Effects) {
+	l.decideOn(ctx, func(n instant.Now, eff *effect.Effects) {
 		for _, o := range outcomes {
 			l.core.Settle(n, o, eff)
 		}
@@ -261,11 +262,11 @@ func (l *loop) settle(ctx context.Context, outcomes []relay6.Outcome) {
 }
 
 // returned is what outcomes mean but for the core.
-func (l *loop) returned(outcomes []relay6.Outcome) {
+func (l *loop) returned(outcomes []effect.Outcome) {
 	l.inflight -= len(outcomes)
 	l.backlog.settled(l.at.Boot, len(outcomes))
-	if slices.ContainsFunc(outcomes, func(o relay6.Outcome) bool {
-		return slices.ContainsFunc(o.Install, func(f relay6.FailedOp) bool { return !errors.Is(f.Err, relay6.ErrRefused) })
+	if slices.ContainsFunc(outcomes, func(o effect.Outcome) bool {
+		return slices.ContainsFunc(o.Install, func(f effect.FailedOp) bool { return !errors.Is(f.Err, effect.ErrRefused) })
 	}) {
 		l.auditLate()
 	}
@@ -287,7 +288,7 @@ func (l *loop) begin(ctx context.Context) {
 	eff := &l.turn.eff
 	l.lost.count(l.core)
 	l.refused.tell(l.at, l.core, eff)
-	if l.silence != nil && slices.ContainsFunc(eff.Notes, func(n relay6.Note) bool { return n.Kind == relay6.NotePeer && n.Reason != "" }) {
+	if l.silence != nil && slices.ContainsFunc(eff.Notes, func(n effect.Note) bool { return n.Kind == effect.NotePeer && n.Reason != "" }) {
 		l.silence()
 	}
 	l.notes.take(eff)
@@ -313,7 +314,7 @@ func (l *loop) share() *job {
 	var j *job
 	if len(eff.Changes) > 0 || waits > 0 {
 		j = &job{changes: slices.Clone(eff.Changes), sends: make([]waiting, 0, waits)}
-		if slices.ContainsFunc(j.changes, func(c relay6.Change) bool { return c.Follows }) {
+		if slices.ContainsFunc(j.changes, func(c effect.Change) bool { return c.Follows }) {
 			l.turn.gone = make(chan struct{})
 			j.left = l.turn.gone
 		}
@@ -370,15 +371,15 @@ func (l *loop) refuse(j *job) {
 		}
 		l.net.sendFailed(w.out, fmt.Errorf("%w: %w", errNotKept, errStalled))
 	}
-	var undo relay6.Effects
+	var undo effect.Effects
 	for _, c := range j.changes {
-		l.core.Settle(l.at, relay6.Outcome{ID: c.ID, Keep: errStalled}, &undo)
+		l.core.Settle(l.at, effect.Outcome{ID: c.ID, Keep: errStalled}, &undo)
 	}
 	l.notes.take(&undo)
 	// What the undoing itself wants installed is found by the audit, and what it wants
 	// kept is kept later.
 	for i := 0; i < len(undo.Changes); i++ {
-		o := relay6.Outcome{ID: undo.Changes[i].ID}
+		o := effect.Outcome{ID: undo.Changes[i].ID}
 		if len(undo.Changes[i].Keep) > 0 {
 			o.Keep = errStalled
 		}
@@ -391,7 +392,7 @@ const probeTimeout = 3 * time.Second
 
 // runProbe asks one next hop; the core bounds how many there are. A probe that
 // was cut short tells nothing.
-func (l *loop) runProbe(ctx context.Context, p relay6.Probe) {
+func (l *loop) runProbe(ctx context.Context, p effect.Probe) {
 	answers, asked := false, true
 	if p.Index != 0 {
 		bounded, cancel := context.WithTimeout(ctx, probeTimeout)
@@ -409,10 +410,10 @@ func (l *loop) runProbe(ctx context.Context, p relay6.Probe) {
 
 // call runs f in the loop and waits for it. Once the loop has taken it, f runs to
 // its end, whatever becomes of ctx: what f writes to is then the caller's alone.
-func (l *loop) call(ctx context.Context, f func(now instant.Now, eff *relay6.Effects)) error {
+func (l *loop) call(ctx context.Context, f func(now instant.Now, eff *effect.Effects)) error {
 	done := make(chan struct{})
 	whole := false
-	wrapped := func(n instant.Now, eff *relay6.Effects) {
+	wrapped := func(n instant.Now, eff *effect.Effects) {
 		defer close(done)
 		f(n, eff)
 		whole = true

@@ -14,6 +14,7 @@ import (
 
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/service"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
@@ -85,7 +86,7 @@ func newQuietLoop(t *testing.T, change ...func(*relay6.Config)) (*loop, *quiet) 
 	l.net.conn, q.pipe.send = q, q
 	l.net.failed = func(o udp.Outgoing, err error) { t.Errorf("not sent to %s: %v", o.Dest, err) }
 	l.net.configure(cfg.Peers, dhcp6.ServerPort)
-	l.build = func(_ instant.Now, eff *relay6.Effects) (*relay6.Relay, error) {
+	l.build = func(_ instant.Now, eff *effect.Effects) (*relay6.Relay, error) {
 		core := relay6.New(cfg, "boot")
 		if l.core != nil {
 			core.Succeed(l.core)
@@ -119,7 +120,7 @@ func newQuietLoop(t *testing.T, change ...func(*relay6.Config)) (*loop, *quiet) 
 // run runs the loop until end is called, or the test ends.
 func (q *quiet) run(t *testing.T, l *loop) (end func()) {
 	q.runs = true
-	l.calls = make(chan func(instant.Now, *relay6.Effects))
+	l.calls = make(chan func(instant.Now, *effect.Effects))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- l.run(ctx) }()
@@ -165,7 +166,7 @@ func TestLoopPanicsCostOnePacketEach(t *testing.T) {
 	muted := uint64(0)
 	for _, v := range l.core.Links() {
 		if v.Index == linkA {
-			muted = v.Counters.Drops[relay6.DropMuted]
+			muted = v.Counters.Drops[effect.DropMuted]
 		}
 	}
 	if muted != rounds-panicsToMute {
@@ -212,8 +213,8 @@ func TestGuardForgetsAndIsBounded(t *testing.T) {
 		g.panicked(&p, at)
 	}
 	other := relay6.Packet{Link: 1, Payload: []byte("other")}
-	if d, refused := g.refuses(&other, at+1); !refused || d != relay6.DropMuted {
-		t.Errorf("right after %d panics: %v, %v; want %v", panicsToMute, d, refused, relay6.DropMuted)
+	if d, refused := g.refuses(&other, at+1); !refused || d != effect.DropMuted {
+		t.Errorf("right after %d panics: %v, %v; want %v", panicsToMute, d, refused, effect.DropMuted)
 	}
 	if d, refused := g.refuses(&other, at+muteFor); refused {
 		t.Errorf("after the mute has ended: refused by %v", d)
@@ -232,15 +233,15 @@ func TestLoopCountsWhatDidNotLeave(t *testing.T) {
 	}
 	l.turn.eff.Reset()
 	l.carryOut(t.Context())
-	want := map[relay6.Drop]uint64{relay6.DropNotKept: 1, relay6.DropNotInstalled: 2, relay6.DropSendFailed: 1}
+	want := map[effect.Drop]uint64{effect.DropNotKept: 1, effect.DropNotInstalled: 2, effect.DropSendFailed: 1}
 	for _, v := range l.core.Links() {
 		for d, n := range v.Counters.Drops {
 			expected := uint64(0)
 			if v.Index == linkA {
-				expected = want[relay6.Drop(d)]
+				expected = want[effect.Drop(d)]
 			}
 			if n != expected {
-				t.Errorf("link %s: %d drops for %s, want %d", v.Name, n, relay6.Drop(d), expected)
+				t.Errorf("link %s: %d drops for %s, want %d", v.Name, n, effect.Drop(d), expected)
 			}
 		}
 	}

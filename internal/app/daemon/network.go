@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
@@ -310,7 +311,7 @@ func (n *network) vrfOf(p *trust.Peer) string {
 	return n.links[first].VRF
 }
 
-func (n *network) outgoing(s *relay6.Send) udp.Outgoing {
+func (n *network) outgoing(s *effect.Send) udp.Outgoing {
 	o := udp.Outgoing{Link: s.Link, Source: s.Source, SourcePort: s.SourcePort, Dest: s.Dest, HopLimit: s.HopLimit, Payload: s.Payload}
 	if s.ToPeer {
 		o.Kind = udp.ToPeer

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fairlead/internal/app/service"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
-	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/netlink"
 	"fairlead/internal/host/udp"
 )
@@ -143,7 +143,7 @@ func TestNetworkBindsWhatTheKernelChooses(t *testing.T) {
 	l.net.conn = o
 	server := l.net.peers[0]
 	from := func() netip.Addr {
-		out := l.net.outgoing(&relay6.Send{ToPeer: true, Peer: &server})
+		out := l.net.outgoing(&effect.Send{ToPeer: true, Peer: &server})
 		return out.Source
 	}
 	o.tell(l, link(uplink, "u0", ""))

@@ -12,8 +12,8 @@ import (
 	"fairlead/internal/app/privacy"
 	"fairlead/internal/app/service"
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
-	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -41,7 +41,7 @@ func (n *notes) hearExtensions() bool {
 		n.feed.Active() || n.hook != nil && n.hook.Wants(delegation.Extended)
 }
 
-func (n *notes) take(eff *relay6.Effects) {
+func (n *notes) take(eff *effect.Effects) {
 	if len(eff.Notes) == 0 && len(eff.Drops) == 0 {
 		return
 	}
@@ -52,7 +52,7 @@ func (n *notes) take(eff *relay6.Effects) {
 		if n.feed.Active() {
 			n.feed.Offer(control.EventOf(note, at))
 		}
-		if note.Kind == relay6.NoteDelegation {
+		if note.Kind == effect.NoteDelegation {
 			n.refused.take(&note.Event, at.Wall)
 			if n.hook != nil {
 				n.hook.Offer(note.Event, at)
@@ -70,7 +70,7 @@ func (n *notes) take(eff *relay6.Effects) {
 	eff.Notes, eff.Drops = eff.Notes[:0], eff.Drops[:0]
 }
 
-func (n *notes) write(note *relay6.Note, at instant.Instant) {
+func (n *notes) write(note *effect.Note, at instant.Instant) {
 	level := levelOf(note)
 	if !n.log.Enabled(context.Background(), level) {
 		return
@@ -106,7 +106,7 @@ func (n *notes) write(note *relay6.Note, at instant.Instant) {
 			add(slog.String("status", c.Status.String()))
 		}
 	}
-	if note.Kind == relay6.NoteTrace {
+	if note.Kind == effect.NoteTrace {
 		add(slog.String("type", note.Type.String()))
 		add(slog.String("source", note.Reason)) // where the message comes from
 	} else if note.Reason != "" {
@@ -123,21 +123,21 @@ func (n *notes) write(note *relay6.Note, at instant.Instant) {
 		add(slog.Uint64("times", times))
 	}
 	text := note.Text
-	if note.Kind == relay6.NoteDelegation {
+	if note.Kind == effect.NoteDelegation {
 		text = "delegation " + text
 	}
 	n.log.LogAttrs(context.Background(), level, text, attrs...)
 }
 
-func levelOf(note *relay6.Note) slog.Level {
+func levelOf(note *effect.Note) slog.Level {
 	switch note.Kind {
-	case relay6.NoteDelegation:
+	case effect.NoteDelegation:
 		return delegationLevel(note.Event.Kind)
-	case relay6.NoteTrace:
+	case effect.NoteTrace:
 		return slog.LevelDebug
-	case relay6.NoteRelease, relay6.NoteServerUnicast, relay6.NoteLimit, relay6.NoteLinkAddress, relay6.NoteStore, relay6.NoteForeign, relay6.NoteClock:
+	case effect.NoteRelease, effect.NoteServerUnicast, effect.NoteLimit, effect.NoteLinkAddress, effect.NoteStore, effect.NoteForeign, effect.NoteClock:
 		return slog.LevelWarn
-	case relay6.NotePeer:
+	case effect.NotePeer:
 		if note.Reason != "" || note.Err != nil { // it is about something that is wrong
 			return slog.LevelWarn
 		}

@@ -11,8 +11,8 @@ import (
 
 	"fairlead/internal/app/control"
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
-	"fairlead/internal/core/relay6"
 )
 
 func TestLimiterSpeaksOncePerInterval(t *testing.T) {
@@ -70,9 +70,9 @@ func TestLimiterIsBounded(t *testing.T) {
 func TestNotesGatherDrops(t *testing.T) {
 	var out bytes.Buffer
 	n := &notes{log: slog.New(slog.NewTextHandler(&out, nil)), feed: control.NewFeed(), once: newLimiter(time.Hour)}
-	eff := relay6.Effects{}
+	eff := effect.Effects{}
 	for range 100 {
-		eff.Drops = append(eff.Drops, relay6.Dropped{Reason: relay6.DropBadSource, Link: "d1"}, relay6.Dropped{Reason: relay6.DropBadSource, Link: "d2"})
+		eff.Drops = append(eff.Drops, effect.Dropped{Reason: effect.DropBadSource, Link: "d1"}, effect.Dropped{Reason: effect.DropBadSource, Link: "d2"})
 	}
 	n.take(&eff)
 	if got := strings.Count(out.String(), "reason=bad-source"); got != 2 {

@@ -14,6 +14,7 @@ import (
 
 	"fairlead/internal/app/service"
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
@@ -149,10 +150,10 @@ func journalled(t *testing.T) (*loop, *quiet, *journal) {
 	l.net.failed = func(udp.Outgoing, error) {}
 	l.core.SetLink(hoststate.Link{Index: linkA, Name: "dA", Up: true, Running: true, MTU: 1500, Addrs: []netip.Prefix{netip.MustParsePrefix("fe80::1/64"), netip.MustParsePrefix("2001:db8:1::1/64")}}, &l.turn.eff)
 	// What is kept at every start is not in the journal.
-	var first relay6.Effects
+	var first effect.Effects
 	l.core.Tick(service.Now(), &first)
 	for _, c := range first.Changes {
-		l.core.Settle(service.Now(), relay6.Outcome{ID: c.ID}, &l.turn.eff)
+		l.core.Settle(service.Now(), effect.Outcome{ID: c.ID}, &l.turn.eff)
 	}
 	return l, q, j
 }
@@ -178,7 +179,7 @@ func TestStoreStopsAnywhere(t *testing.T) {
 				q.run(t, l)
 				random := rand.New(rand.NewPCG(seed, 0))
 				for range rounds {
-					err := l.call(t.Context(), func(now instant.Now, eff *relay6.Effects) {
+					err := l.call(t.Context(), func(now instant.Now, eff *effect.Effects) {
 						for range 1 + random.IntN(3) {
 							c := byte(1 + random.IntN(clients))
 							valid := make(map[netip.Prefix]int)
@@ -236,7 +237,7 @@ func TestEndIsKeptAfterItsReplyHasLeft(t *testing.T) {
 			q.run(t, l)
 			say := func(valid int) {
 				go func() {
-					_ = l.call(t.Context(), func(now instant.Now, eff *relay6.Effects) {
+					_ = l.call(t.Context(), func(now instant.Now, eff *effect.Effects) {
 						l.core.Handle(now, grants(1, map[netip.Prefix]int{p: valid}), eff)
 					})
 				}()
@@ -273,17 +274,17 @@ func TestPartsOfAJobTakeTheirDatagrams(t *testing.T) {
 	b := newBench()
 	l := &loop{pipe: b.pipe}
 	j := &job{}
-	for id := relay6.ChangeID(1); id <= 2*maxChanges+1; id++ {
+	for id := effect.ChangeID(1); id <= 2*maxChanges+1; id++ {
 		j.changes = append(j.changes, change(id, fmt.Sprint(id), ""))
 		j.sends = append(j.sends, datagram(id, false, fmt.Sprint(id)))
 	}
 	j.sends = append(j.sends, datagram(1, true, "behind 1"))
 	l.enqueue(j)
-	last := relay6.ChangeID(0)
+	last := effect.ChangeID(0)
 	for range 3 {
 		part := <-b.pipe.jobs
 		for _, w := range part.sends {
-			if !slices.ContainsFunc(part.changes, func(c relay6.Change) bool { return c.ID == w.after }) {
+			if !slices.ContainsFunc(part.changes, func(c effect.Change) bool { return c.ID == w.after }) {
 				t.Errorf("the datagram %s is not with change %d", w.out.Payload, w.after)
 			}
 		}
@@ -310,7 +311,7 @@ func TestFullPipelineKeepsEndsForLater(t *testing.T) {
 	}
 	first := decide(map[netip.Prefix]int{old: 600})
 	for _, c := range first.changes {
-		l.core.Settle(l.at, relay6.Outcome{ID: c.ID}, &l.turn.eff)
+		l.core.Settle(l.at, effect.Outcome{ID: c.ID}, &l.turn.eff)
 	}
 	l.refuse(decide(map[netip.Prefix]int{old: 0, renumbered: 600}))
 	if got := l.core.Totals(); got.Prefixes != 0 || got.Unkept != 2 || got.Pending != 0 {

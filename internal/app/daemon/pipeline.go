@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/netlink"
@@ -34,7 +35,7 @@ type sender interface {
 // job is what one batch of decisions wants done, in the order of the effects:
 // keep, install, send. look is called once everything before it is installed.
 type job struct {
-	changes []relay6.Change
+	changes []effect.Change
 	sends   []waiting
 	look    func()
 	left    <-chan struct{} // closed when what leaves at once has left, which a change follows; nil: none does
@@ -44,8 +45,8 @@ type job struct {
 
 // onlyKeeps reports whether a change of this job has something to keep and nothing
 // to install.
-func (j *job) onlyKeeps(id relay6.ChangeID) bool {
-	i := slices.IndexFunc(j.changes, func(c relay6.Change) bool { return c.ID == id })
+func (j *job) onlyKeeps(id effect.ChangeID) bool {
+	i := slices.IndexFunc(j.changes, func(c effect.Change) bool { return c.ID == id })
 	return i >= 0 && len(j.changes[i].Keep) > 0 && len(j.changes[i].Host) == 0
 }
 
@@ -76,7 +77,7 @@ func (j *job) records() (n int) {
 
 // waiting is a datagram that leaves once the change it names is done.
 type waiting struct {
-	after   relay6.ChangeID
+	after   effect.ChangeID
 	extends bool
 	out     udp.Outgoing
 }
@@ -93,15 +94,15 @@ type pipeline struct {
 
 	jobs     chan *job
 	kept     chan []*job
-	outcomes chan []relay6.Outcome
+	outcomes chan []effect.Outcome
 	done     chan struct{} // closed when all is carried out, after the queue was closed
 	breathe  func()        // called between two pieces of work, which others may have waited for
 	now      func() time.Time
 
 	past atomic.Int64 // entries of the history that were kept
 
-	failed map[relay6.ChangeID]failure // changes whose datagrams are held back
-	order  []relay6.ChangeID           // of failed, oldest first
+	failed map[effect.ChangeID]failure // changes whose datagrams are held back
+	order  []effect.ChangeID           // of failed, oldest first
 	batch  []udp.Outgoing
 
 	finished time.Time // when the second stage last was
@@ -134,9 +135,9 @@ var errStalled = errors.New("store: the queue of changes is full")
 func newPipeline(log *slog.Logger, keep keeper, hosts []installer) *pipeline {
 	return &pipeline{
 		log: log, keep: keep, hosts: hosts,
-		jobs: make(chan *job, maxJobs), kept: make(chan []*job, 8), outcomes: make(chan []relay6.Outcome, 64),
+		jobs: make(chan *job, maxJobs), kept: make(chan []*job, 8), outcomes: make(chan []effect.Outcome, 64),
 		done: make(chan struct{}), breathe: func() {}, now: time.Now,
-		failed: make(map[relay6.ChangeID]failure),
+		failed: make(map[effect.ChangeID]failure),
 	}
 }
 
@@ -275,7 +276,7 @@ func (p *pipeline) join(group []*job) []*job {
 
 // install carries out the host operations of a group of jobs and says what
 // became of each change.
-func (p *pipeline) install(group []*job) []relay6.Outcome {
+func (p *pipeline) install(group []*job) []effect.Outcome {
 	changes, deeds := 0, 0
 	for _, j := range group {
 		changes += len(j.changes)
@@ -285,11 +286,11 @@ func (p *pipeline) install(group []*job) []relay6.Outcome {
 	}
 	ops := make([]hoststate.Op, 0, deeds)
 	owner := make([]int, 0, deeds) // index into outcomes, by operation
-	outcomes := make([]relay6.Outcome, 0, changes)
+	outcomes := make([]effect.Outcome, 0, changes)
 	for _, j := range group {
 		for i := range j.changes {
 			c := &j.changes[i]
-			o := relay6.Outcome{ID: c.ID}
+			o := effect.Outcome{ID: c.ID}
 			if len(c.Keep) > 0 {
 				o.Keep = j.keepErr
 			}
@@ -305,7 +306,7 @@ func (p *pipeline) install(group []*job) []relay6.Outcome {
 			p.breathe()
 			p.apply(h, ops, func(i int, err error) {
 				o := &outcomes[owner[i]]
-				o.Install = append(o.Install, relay6.FailedOp{Op: ops[i], Err: err})
+				o.Install = append(o.Install, effect.FailedOp{Op: ops[i], Err: err})
 			})
 		}
 	}
@@ -324,7 +325,7 @@ func (p *pipeline) apply(h installer, ops []hoststate.Op, failed func(int, error
 	err := h.Apply(ops, func(i int, err error) {
 		told[i] = true
 		if errors.Is(err, netlink.ErrRefused) {
-			err = fmt.Errorf("%w: %w", relay6.ErrRefused, err)
+			err = fmt.Errorf("%w: %w", effect.ErrRefused, err)
 		}
 		failed(i, err)
 	})
@@ -339,7 +340,7 @@ func (p *pipeline) apply(h installer, ops []hoststate.Op, failed func(int, error
 	}
 }
 
-func (p *pipeline) fail(id relay6.ChangeID, f failure) {
+func (p *pipeline) fail(id effect.ChangeID, f failure) {
 	if len(p.order) == maxFailed {
 		delete(p.failed, p.order[0])
 		p.order = p.order[1:]

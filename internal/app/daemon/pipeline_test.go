@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
-	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/netlink"
 	"fairlead/internal/host/store"
 	"fairlead/internal/host/udp"
@@ -74,7 +74,7 @@ func (b *bench) Send(batch []udp.Outgoing, _ func(int, error)) {
 }
 
 // run carries jobs out as the two goroutines would, one group.
-func (b *bench) run(jobs ...*job) []relay6.Outcome {
+func (b *bench) run(jobs ...*job) []effect.Outcome {
 	b.pipe.commit(jobs)
 	outcomes := b.pipe.install(jobs)
 	for _, j := range jobs {
@@ -83,15 +83,15 @@ func (b *bench) run(jobs ...*job) []relay6.Outcome {
 	return outcomes
 }
 
-func change(id relay6.ChangeID, key, prefix string) relay6.Change {
-	c := relay6.Change{ID: id, Keep: []relay6.KeepOp{{Key: []byte(key), Value: []byte("v")}}}
+func change(id effect.ChangeID, key, prefix string) effect.Change {
+	c := effect.Change{ID: id, Keep: []effect.KeepOp{{Key: []byte(key), Value: []byte("v")}}}
 	if prefix != "" {
 		c.Host = []hoststate.Op{{Route: &hoststate.Route{Prefix: netip.MustParsePrefix(prefix)}}}
 	}
 	return c
 }
 
-func datagram(after relay6.ChangeID, extends bool, text string) waiting {
+func datagram(after effect.ChangeID, extends bool, text string) waiting {
 	return waiting{after, extends, udp.Outgoing{Payload: []byte(text)}}
 }
 
@@ -105,13 +105,13 @@ func (b *bench) want(t *testing.T, want ...string) {
 func TestPipelineKeepsThenInstallsThenSends(t *testing.T) {
 	b := newBench()
 	outcomes := b.run(
-		&job{changes: []relay6.Change{change(1, "a", "2001:db8:1::/56")}, sends: []waiting{datagram(1, false, "A")}},
-		&job{changes: []relay6.Change{change(2, "b", "2001:db8:2::/56")}, sends: []waiting{datagram(2, false, "B")}},
+		&job{changes: []effect.Change{change(1, "a", "2001:db8:1::/56")}, sends: []waiting{datagram(1, false, "A")}},
+		&job{changes: []effect.Change{change(2, "b", "2001:db8:2::/56")}, sends: []waiting{datagram(2, false, "B")}},
 	)
 	// One commit for the group; nothing leaves before both are installed.
 	b.want(t, "keep a b", "install 2001:db8:1::/56", "install 2001:db8:2::/56", "send A", "send B")
 	for i, o := range outcomes {
-		if o.ID != relay6.ChangeID(i+1) || o.Keep != nil || o.Install != nil {
+		if o.ID != effect.ChangeID(i+1) || o.Keep != nil || o.Install != nil {
 			t.Errorf("outcome %d = %+v, want change %d done", i, o, i+1)
 		}
 	}
@@ -121,9 +121,9 @@ func TestPipelineStoreFails(t *testing.T) {
 	b := newBench()
 	b.full = store.ErrFull
 	outcomes := b.run(
-		&job{changes: []relay6.Change{change(1, "grant", "2001:db8:1::/56")}, sends: []waiting{datagram(1, false, "GRANT")}},
-		&job{changes: []relay6.Change{change(2, "end", "2001:db8:2::/56")}},
-		&job{changes: []relay6.Change{change(3, "renew", "")}, sends: []waiting{datagram(3, true, "RENEW")}},
+		&job{changes: []effect.Change{change(1, "grant", "2001:db8:1::/56")}, sends: []waiting{datagram(1, false, "GRANT")}},
+		&job{changes: []effect.Change{change(2, "end", "2001:db8:2::/56")}},
+		&job{changes: []effect.Change{change(3, "renew", "")}, sends: []waiting{datagram(3, true, "RENEW")}},
 		&job{sends: []waiting{datagram(1, true, "AFTER THE GRANT")}},
 	)
 	// What grants is not sent, and the core takes it back by the next change; what
@@ -141,12 +141,12 @@ func TestPipelineKernelRefuses(t *testing.T) {
 	b := newBench()
 	b.bad["2001:db8:1::/56"] = true
 	outcomes := b.run(
-		&job{changes: []relay6.Change{change(1, "a", "2001:db8:1::/56")}, sends: []waiting{datagram(1, true, "A")}},
-		&job{changes: []relay6.Change{change(2, "b", "2001:db8:2::/56")}, sends: []waiting{datagram(2, false, "B")}},
+		&job{changes: []effect.Change{change(1, "a", "2001:db8:1::/56")}, sends: []waiting{datagram(1, true, "A")}},
+		&job{changes: []effect.Change{change(2, "b", "2001:db8:2::/56")}, sends: []waiting{datagram(2, false, "B")}},
 	)
 	b.want(t, "keep a b", "install 2001:db8:2::/56", "held A", "send B")
-	if len(outcomes[0].Install) != 1 || !errors.Is(outcomes[0].Install[0].Err, relay6.ErrRefused) {
-		t.Errorf("outcome 1 = %+v, want one operation with %v", outcomes[0], relay6.ErrRefused)
+	if len(outcomes[0].Install) != 1 || !errors.Is(outcomes[0].Install[0].Err, effect.ErrRefused) {
+		t.Errorf("outcome 1 = %+v, want one operation with %v", outcomes[0], effect.ErrRefused)
 	}
 	if outcomes[1].Install != nil {
 		t.Errorf("outcome 2 = %+v, want done", outcomes[1])
@@ -157,8 +157,8 @@ func TestPipelineKernelRefuses(t *testing.T) {
 func TestPipelineForgetsOldFailures(t *testing.T) {
 	b := newBench()
 	b.full = store.ErrBroken
-	for id := relay6.ChangeID(1); id <= 2*maxFailed; id++ {
-		b.run(&job{changes: []relay6.Change{change(id, "k", "")}})
+	for id := effect.ChangeID(1); id <= 2*maxFailed; id++ {
+		b.run(&job{changes: []effect.Change{change(id, "k", "")}})
 	}
 	if len(b.pipe.failed) != maxFailed || len(b.pipe.order) != maxFailed {
 		t.Errorf("%d failures remembered in order of %d, want %d", len(b.pipe.failed), len(b.pipe.order), maxFailed)
@@ -183,8 +183,8 @@ func TestPipelineInstallsTogetherWhatWaits(t *testing.T) {
 	b := newBench()
 	b.pipe.now = func() time.Time { return b.pipe.finished } // no pause before
 	for i, text := range []string{"A", "B", "C"} {
-		id := relay6.ChangeID(i + 1)
-		b.pipe.kept <- []*job{{changes: []relay6.Change{change(id, text, fmt.Sprintf("2001:db8:%d::/56", id))}, sends: []waiting{datagram(id, false, text)}}}
+		id := effect.ChangeID(i + 1)
+		b.pipe.kept <- []*job{{changes: []effect.Change{change(id, text, fmt.Sprintf("2001:db8:%d::/56", id))}, sends: []waiting{datagram(id, false, text)}}}
 	}
 	close(b.pipe.kept)
 	if err := b.pipe.runInstall(t.Context()); err != nil {
@@ -204,14 +204,14 @@ func TestPipelineWorksInPiecesWhileCalm(t *testing.T) {
 	b := newBench()
 	b.pipe.breathe = func() { b.write("breathe") }
 	at := time.Unix(1, 0)
-	id := relay6.ChangeID(0)
+	id := effect.ChangeID(0)
 	for _, pause := range []time.Duration{0, calmAfter - 1, calmAfter} {
 		at = at.Add(pause)
 		b.pipe.now = func() time.Time { return at }
 		var group []*job
 		for range jobs {
 			id++
-			group = append(group, &job{changes: []relay6.Change{change(id, "k", fmt.Sprintf("2001:db8:%x::/56", id))}, sends: []waiting{datagram(id, false, "A")}})
+			group = append(group, &job{changes: []effect.Change{change(id, "k", fmt.Sprintf("2001:db8:%x::/56", id))}, sends: []waiting{datagram(id, false, "A")}})
 		}
 		b.pipe.finish(t.Context(), group)
 	}
@@ -228,7 +228,7 @@ func TestPipelineWorksInPiecesWhileCalm(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	close(b.pipe.outcomes)
-	last := relay6.ChangeID(0)
+	last := effect.ChangeID(0)
 	for outcomes := range b.pipe.outcomes {
 		for _, o := range outcomes {
 			if last++; o.ID != last {

@@ -18,6 +18,7 @@ import (
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/privacy"
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/store"
@@ -74,16 +75,16 @@ func hers() delegation.Delegation {
 }
 
 // every is one note of each kind that there is, with all that it may have.
-func every() (all []relay6.Note) {
+func every() (all []effect.Note) {
 	route := hoststate.Route{Prefix: netip.MustParsePrefix(somebodysRoute), Gateway: netip.MustParseAddr(somebodysHop), Link: 3, Table: 254, Metric: 1024}
-	for k := relay6.NoteDelegation; k <= relay6.NoteClock; k++ {
-		n := relay6.Note{Kind: k, Link: "d1", Peer: "server", Client: somebody, IAID: 0x5e778899, Type: dhcp6.Request, XID: 9, Text: "happened to " + k.String()}
+	for k := effect.NoteDelegation; k <= effect.NoteClock; k++ {
+		n := effect.Note{Kind: k, Link: "d1", Peer: "server", Client: somebody, IAID: 0x5e778899, Type: dhcp6.Request, XID: 9, Text: "happened to " + k.String()}
 		switch k {
-		case relay6.NoteDelegation:
+		case effect.NoteDelegation:
 			n.Event = delegation.Event{Kind: delegation.Moved, Old: hers(), New: hers()}
-		case relay6.NoteTrace:
+		case effect.NoteTrace:
 			n.Reason = somebodysHop
-		case relay6.NoteForeign, relay6.NoteStore:
+		case effect.NoteForeign, effect.NoteStore:
 			n.Err = fmt.Errorf("route %v: %w", route, errors.New("file exists"))
 		}
 		all = append(all, n)
@@ -98,7 +99,7 @@ func TestNobodyIsInTheLogOfNotes(t *testing.T) {
 		for _, note := range every() {
 			log, rules, out := masking(how)
 			n := &notes{log: log, privacy: rules, feed: control.NewFeed(), once: newLimiter(time.Hour)}
-			n.take(&relay6.Effects{Notes: []relay6.Note{note}})
+			n.take(&effect.Effects{Notes: []effect.Note{note}})
 			findNobody(t, fmt.Sprint(how, " ", note.Kind), out.String())
 			if !strings.Contains(out.String(), "happened to") || !strings.Contains(out.String(), "link=d1") {
 				t.Errorf("%v: too little is left of it:\n%s", note.Kind, out)
@@ -106,7 +107,7 @@ func TestNobodyIsInTheLogOfNotes(t *testing.T) {
 		}
 		log, rules, out := masking(how)
 		n := &notes{log: log, privacy: rules, feed: control.NewFeed(), once: newLimiter(time.Hour)}
-		n.take(&relay6.Effects{Drops: []relay6.Dropped{{Reason: relay6.DropBadSource, Link: "d1", Source: netip.MustParseAddr(somebodysHop)}}})
+		n.take(&effect.Effects{Drops: []effect.Dropped{{Reason: effect.DropBadSource, Link: "d1", Source: netip.MustParseAddr(somebodysHop)}}})
 		findNobody(t, fmt.Sprint(how, " drop"), out.String())
 	}
 }
@@ -167,9 +168,9 @@ func TestNobodyIsInWhatWatchesTell(t *testing.T) {
 		}
 		other := every()[0]
 		other.Client, other.Event.New.Client = "another", "another"
-		n.take(&relay6.Effects{Notes: append(every(), other)})
-		for k := relay6.NoteDelegation; k <= relay6.NoteClock; k++ {
-			if k == relay6.NoteTrace { // is for those who trace
+		n.take(&effect.Effects{Notes: append(every(), other)})
+		for k := effect.NoteDelegation; k <= effect.NoteClock; k++ {
+			if k == effect.NoteTrace { // is for those who trace
 				continue
 			}
 			e := <-events

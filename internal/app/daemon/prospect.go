@@ -7,6 +7,7 @@ import (
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/service"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
 )
@@ -15,7 +16,7 @@ import (
 func (d *daemon) prospect(ctx context.Context, next *config.Config) (control.ReloadResult, error) {
 	old := d.config()
 	var links []relay6.Prospect
-	err := d.loop.call(ctx, func(instant.Now, *relay6.Effects) { links = d.loop.core.Prospects(d.coreConfig(next)) })
+	err := d.loop.call(ctx, func(instant.Now, *effect.Effects) { links = d.loop.core.Prospects(d.coreConfig(next)) })
 	if err != nil {
 		return control.ReloadResult{}, err
 	}

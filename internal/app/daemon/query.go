@@ -9,6 +9,7 @@ import (
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
 )
@@ -16,7 +17,7 @@ import (
 // live copies the live delegations out of the loop, which does nothing else for
 // a caller: what is chosen of them, and how it is shown, is worked out here.
 func (d *daemon) live(ctx context.Context) (all []living, at instant.Now, err error) {
-	err = d.loop.call(ctx, func(n instant.Now, _ *relay6.Effects) {
+	err = d.loop.call(ctx, func(n instant.Now, _ *effect.Effects) {
 		core := d.loop.core
 		at = n
 		t := core.Totals()
@@ -65,7 +66,7 @@ func (d *daemon) Delegations(ctx context.Context, f control.Filter) ([]control.D
 
 // orphans are what the kernel has and the store does not explain.
 func (d *daemon) orphans(ctx context.Context, f *control.Filter) (found []control.Delegation, err error) {
-	err = d.loop.call(ctx, func(at instant.Now, _ *relay6.Effects) {
+	err = d.loop.call(ctx, func(at instant.Now, _ *effect.Effects) {
 		for o := range d.loop.core.Orphans {
 			if f.Matches("", o.Prefix, o.Link) {
 				found = append(found, control.OrphanOf(&o, d.loop.net.links[o.Link].VRF, d.loop.core.OrphansEnd(), at))
@@ -150,7 +151,7 @@ func (h *newest) take() []control.HistoryEntry {
 
 func (d *daemon) Blocks(ctx context.Context) ([]control.Block, error) {
 	var blocks []delegation.Block
-	err := d.loop.call(ctx, func(instant.Now, *relay6.Effects) { blocks = d.loop.core.Blocks() })
+	err := d.loop.call(ctx, func(instant.Now, *effect.Effects) { blocks = d.loop.core.Blocks() })
 	all := make([]control.Block, 0, len(blocks))
 	for _, b := range blocks {
 		all = append(all, control.BlockOf(b))

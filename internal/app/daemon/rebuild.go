@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"fairlead/internal/app/service"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
 )
@@ -18,7 +19,7 @@ func (l *loop) try(decide func()) (cause any) {
 }
 
 // caught is deferred around the core.
-func (l *loop) caught(mark relay6.Mark, cause *any) {
+func (l *loop) caught(mark effect.Mark, cause *any) {
 	if *cause = recover(); *cause != nil {
 		l.log.LogAttrs(context.Background(), slog.LevelError, "panic while deciding: this event is lost, and a packet is refused from now on", l.notes.privacy.Panic(*cause)...)
 		l.turn.eff.Rewind(mark)
@@ -27,7 +28,7 @@ func (l *loop) caught(mark relay6.Mark, cause *any) {
 
 // decideOn lets the core decide on one event that is not a packet, and reports
 // whether it did. One that makes it panic costs that event, as a packet does.
-func (l *loop) decideOn(ctx context.Context, event func(instant.Now, *relay6.Effects)) bool {
+func (l *loop) decideOn(ctx context.Context, event func(instant.Now, *effect.Effects)) bool {
 	l.startAfresh()
 	cause := l.try(func() {
 		if l.planted != nil {

@@ -9,6 +9,7 @@ import (
 
 	"fairlead/internal/app/service"
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
@@ -43,8 +44,8 @@ func TestPanicsOfRepliesDoNotMuteTheUplink(t *testing.T) {
 			t.Errorf("panic %d: muted %v, want %v", i+1, muted, want)
 		}
 	}
-	if d, refused := g.refuses(packet(relayReply("2001:db8:1::1", 99)), 2); !refused || d != relay6.DropMuted {
-		t.Errorf("a reply for the same link: %v, %v; want %v", d, refused, relay6.DropMuted)
+	if d, refused := g.refuses(packet(relayReply("2001:db8:1::1", 99)), 2); !refused || d != effect.DropMuted {
+		t.Errorf("a reply for the same link: %v, %v; want %v", d, refused, effect.DropMuted)
 	}
 	if d, refused := g.refuses(packet(relayReply("2001:db8:2::1", 99)), 2); refused {
 		t.Errorf("a reply for another link: refused by %v", d)
@@ -58,7 +59,7 @@ func TestRebuildGoesOnWhereTheOldCoreWas(t *testing.T) {
 	l, _ := newQuietLoop(t)
 	l.handle(t.Context(), []*message{solicit(linkB, 1), relayReply("2001:db8:9::1", 2)})
 	l.carryOut(t.Context())
-	l.decideOn(t.Context(), func(n instant.Now, eff *relay6.Effects) {
+	l.decideOn(t.Context(), func(n instant.Now, eff *effect.Effects) {
 		l.core.Clear(n, delegation.Selection{Link: "elsewhere"}, true, eff)
 	})
 	l.carryOut(t.Context())
@@ -74,7 +75,7 @@ func TestRebuildGoesOnWhereTheOldCoreWas(t *testing.T) {
 	l.handle(t.Context(), []*message{solicit(linkB, 4)})
 	traced := false
 	for _, n := range l.turn.eff.Notes {
-		traced = traced || n.Kind == relay6.NoteTrace
+		traced = traced || n.Kind == effect.NoteTrace
 	}
 	if !traced {
 		t.Error("the trace has ended")
@@ -101,7 +102,7 @@ func TestNoRebuildWhileTheStoreFails(t *testing.T) {
 	q.full = store.ErrFull
 	q.mu.Unlock()
 	old := l.core
-	l.decideOn(t.Context(), func(n instant.Now, eff *relay6.Effects) {
+	l.decideOn(t.Context(), func(n instant.Now, eff *effect.Effects) {
 		d := delegation.Delegation{Prefix: netip.MustParsePrefix("2001:db8:5::/56"), Link: "dA", Client: "c", Valid: 1}
 		l.core.Restore(n, slices.Values([]delegation.Record{{Delegation: d, BootID: "boot"}}), nil, n.Wall, eff)
 		l.core.Clear(n, delegation.Selection{Link: "dA"}, false, eff)
@@ -134,18 +135,18 @@ func TestCallsPanicAndEnd(t *testing.T) {
 	l, q := newQuietLoop(t)
 	end := q.run(t, l)
 	var old, is *relay6.Relay
-	err := l.call(t.Context(), func(instant.Now, *relay6.Effects) { old = l.core; panic("planted") })
+	err := l.call(t.Context(), func(instant.Now, *effect.Effects) { old = l.core; panic("planted") })
 	if !errors.Is(err, errPanicked) {
 		t.Errorf("a call that panics: %v, want %v", err, errPanicked)
 	}
-	if err := l.call(t.Context(), func(instant.Now, *relay6.Effects) { is = l.core }); err != nil {
+	if err := l.call(t.Context(), func(instant.Now, *effect.Effects) { is = l.core }); err != nil {
 		t.Errorf("the call after it: %v", err)
 	}
 	if is == old {
 		t.Error("the core was not built anew")
 	}
 	end()
-	if err := l.call(t.Context(), func(instant.Now, *relay6.Effects) { t.Error("called after the end") }); !errors.Is(err, errEnded) {
+	if err := l.call(t.Context(), func(instant.Now, *effect.Effects) { t.Error("called after the end") }); !errors.Is(err, errEnded) {
 		t.Errorf("a call after the end: %v, want %v", err, errEnded)
 	}
 }
@@ -155,8 +156,8 @@ func TestProbeCutShortTellsNothing(t *testing.T) {
 	l, _ := newQuietLoop(t)
 	l.probed = make(chan probeResult, 1)
 	ctx, cancel := context.WithCancel(t.Context())
-	l.probe = func(context.Context, relay6.Probe) (bool, bool) { cancel(); return false, true }
-	l.runProbe(ctx, relay6.Probe{Index: linkA})
+	l.probe = func(context.Context, effect.Probe) (bool, bool) { cancel(); return false, true }
+	l.runProbe(ctx, effect.Probe{Index: linkA})
 	if len(l.probed) != 0 {
 		t.Errorf("told %+v", <-l.probed)
 	}
@@ -175,7 +176,7 @@ func TestFullPipelineLetsRenewalsLeave(t *testing.T) {
 	}
 	route := []hoststate.Op{{Route: &hoststate.Route{}}}
 	l.refuse(&job{
-		changes: []relay6.Change{change(901, "k", ""), {ID: 902, Host: route}, {ID: 903}},
+		changes: []effect.Change{change(901, "k", ""), {ID: 902, Host: route}, {ID: 903}},
 		sends: []waiting{
 			datagram(901, false, "grant"), datagram(901, true, "renewal"), datagram(902, true, "moved"), datagram(900, true, "behind another"),
 			datagram(903, true, "behind another, too"),
@@ -196,11 +197,11 @@ func TestSettleAsksForAnAuditOnlyIfNeeded(t *testing.T) {
 	l, q := newQuietLoop(t)
 	r := hoststate.Op{Route: &hoststate.Route{Prefix: netip.MustParsePrefix("2001:db8:5::/56")}}
 	id := l.core.LastChange()
-	l.settle(t.Context(), []relay6.Outcome{{ID: id, Keep: store.ErrFull}, {ID: id, Install: []relay6.FailedOp{{Op: r, Err: relay6.ErrRefused}}}})
+	l.settle(t.Context(), []effect.Outcome{{ID: id, Keep: store.ErrFull}, {ID: id, Install: []effect.FailedOp{{Op: r, Err: effect.ErrRefused}}}})
 	if q.audits+q.lateAudits != 0 {
 		t.Error("an audit although nothing is left to mend")
 	}
-	l.settle(t.Context(), []relay6.Outcome{{ID: id, Install: []relay6.FailedOp{{Op: r, Err: errors.New("in the way")}}}})
+	l.settle(t.Context(), []effect.Outcome{{ID: id, Install: []effect.FailedOp{{Op: r, Err: errors.New("in the way")}}}})
 	if q.audits != 0 || q.lateAudits != 1 {
 		t.Errorf("%d audits at once, %d later; want one later", q.audits, q.lateAudits)
 	}
@@ -269,14 +270,14 @@ func TestEveryEventMayPanic(t *testing.T) {
 func TestTickThatPanicsWaits(t *testing.T) {
 	l, _ := newQuietLoop(t)
 	l.at = service.Now()
-	l.decideOn(t.Context(), func(n instant.Now, eff *relay6.Effects) {
+	l.decideOn(t.Context(), func(n instant.Now, eff *effect.Effects) {
 		d := delegation.Delegation{Prefix: netip.MustParsePrefix("2001:db8:5::/56"), Link: "dA", Client: "c", Valid: 1}
 		l.core.Restore(n, slices.Values([]delegation.Record{{Delegation: d, BootID: "boot"}}), nil, n.Wall, eff)
 	})
 	if got := l.sleep(); got != 0 {
 		t.Fatalf("with a delegation that has ended: sleeps %v: the test tests nothing", got)
 	}
-	l.build = func(instant.Now, *relay6.Effects) (*relay6.Relay, error) { panic("planted, too") }
+	l.build = func(instant.Now, *effect.Effects) (*relay6.Relay, error) { panic("planted, too") }
 	l.planted = func(*relay6.Packet) { panic("planted") }
 	l.tick(t.Context())
 	if got := l.sleep(); got <= 0 {

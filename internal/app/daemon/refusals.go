@@ -3,6 +3,7 @@ package daemon
 import (
 	"sync"
 
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/udp"
@@ -28,7 +29,7 @@ func (r *refusals) take(x udp.Refusal) {
 }
 
 // tell hands those that came since the last time to the core.
-func (r *refusals) tell(now instant.Now, core *relay6.Relay, eff *relay6.Effects) {
+func (r *refusals) tell(now instant.Now, core *relay6.Relay, eff *effect.Effects) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, x := range r.told {

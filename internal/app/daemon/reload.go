@@ -13,8 +13,8 @@ import (
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/service"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
-	"fairlead/internal/core/relay6"
 )
 
 // signals takes a new configuration on SIGHUP.
@@ -100,7 +100,7 @@ func (d *daemon) take(ctx context.Context, next *config.Config) error {
 	d.hook.Reconfigure(next.Hook)
 	defer d.audit.soon()
 	// From here on it is done wholly, whatever becomes of who asked for it.
-	err := d.loop.call(context.WithoutCancel(ctx), func(_ instant.Now, eff *relay6.Effects) {
+	err := d.loop.call(context.WithoutCancel(ctx), func(_ instant.Now, eff *effect.Effects) {
 		d.mu.Lock()
 		d.cfg = next
 		d.mu.Unlock()

@@ -12,6 +12,7 @@ import (
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/service"
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
@@ -21,7 +22,7 @@ import (
 
 // answers reports whether a next hop answers, having used the prefix lately if that is
 // asked, and whether it could be asked.
-func (d *daemon) answers(ctx context.Context, p relay6.Probe) (there, asked bool) {
+func (d *daemon) answers(ctx context.Context, p effect.Probe) (there, asked bool) {
 	if p.Prefix.IsValid() && !d.uses(p) {
 		return false, true
 	}
@@ -37,7 +38,7 @@ func (d *daemon) answers(ctx context.Context, p relay6.Probe) (there, asked bool
 
 // uses reports whether a next hop has sent from a prefix lately, as far as the filter
 // tells. Where it does not, whether it answers decides.
-func (d *daemon) uses(p relay6.Probe) bool {
+func (d *daemon) uses(p effect.Probe) bool {
 	ago, known, err := d.nft.LastUsed(p.Hop.Link, p.Hop.LinkLayer, p.Prefix)
 	if err == nil && known {
 		return ago < delegation.Claimed
@@ -63,7 +64,7 @@ func (d *daemon) coreConfig(cfg *config.Config) *relay6.Config {
 // and the successor of the one before, if there is one. What is kept is not yet
 // compared with the kernel. Where a part of the database cannot be read, the
 // store is let mend itself, once.
-func (d *daemon) buildCore(n instant.Now, eff *relay6.Effects) (*relay6.Relay, error) {
+func (d *daemon) buildCore(n instant.Now, eff *effect.Effects) (*relay6.Relay, error) {
 	core, err := d.coreOf(n, eff)
 	if errors.Is(err, store.ErrDamaged) {
 		d.log.Error("store cannot be read: it is repaired", "error", err)
@@ -75,7 +76,7 @@ func (d *daemon) buildCore(n instant.Now, eff *relay6.Effects) (*relay6.Relay, e
 	return core, err
 }
 
-func (d *daemon) coreOf(n instant.Now, eff *relay6.Effects) (*relay6.Relay, error) {
+func (d *daemon) coreOf(n instant.Now, eff *effect.Effects) (*relay6.Relay, error) {
 	core := relay6.New(d.coreConfig(d.config()), d.bootID)
 	if old := d.loop.core; old != nil {
 		core.Succeed(old)
@@ -177,7 +178,7 @@ func (s *keepsake) odd(key []byte, err error) {
 func (d *daemon) restore() error {
 	started := time.Now()
 	differences := 0
-	var eff relay6.Effects
+	var eff effect.Effects
 	core, err := d.buildCore(service.Now(), &eff)
 	if err != nil {
 		return err
@@ -216,13 +217,13 @@ func (d *daemon) restore() error {
 }
 
 // carryOutNow carries changes out without the pipeline, until nothing is left.
-func (d *daemon) carryOutNow(eff *relay6.Effects) {
+func (d *daemon) carryOutNow(eff *effect.Effects) {
 	for range 4 {
 		d.loop.notes.take(eff)
 		if len(eff.Changes) == 0 {
 			return
 		}
-		j := &job{changes: append([]relay6.Change(nil), eff.Changes...)}
+		j := &job{changes: append([]effect.Change(nil), eff.Changes...)}
 		d.pipe.commit([]*job{j})
 		outcomes := d.pipe.install([]*job{j})
 		eff.Reset()

@@ -7,9 +7,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
-	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/nft"
 )
 
@@ -67,7 +67,7 @@ func TestAuditSparesTheFilter(t *testing.T) {
 	w.reads(t, "asked for", true, 1, 0, nil)
 	quiet("one that was asked for")
 
-	err := w.d.loop.call(t.Context(), func(instant.Now, *relay6.Effects) { w.d.loop.guard.panics++ })
+	err := w.d.loop.call(t.Context(), func(instant.Now, *effect.Effects) { w.d.loop.guard.panics++ })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestAuditThatFailedSparesNone(t *testing.T) {
 
 	w.version.Others++
 	w.during = func() {
-		if err := w.d.loop.call(t.Context(), func(instant.Now, *relay6.Effects) { w.d.loop.core.CompareHost() }); err != nil {
+		if err := w.d.loop.call(t.Context(), func(instant.Now, *effect.Effects) { w.d.loop.core.CompareHost() }); err != nil {
 			t.Error(err)
 		}
 	}

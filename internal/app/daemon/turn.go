@@ -7,14 +7,14 @@ import (
 	"sync/atomic"
 
 	"fairlead/internal/app/service"
-	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/host/udp"
 )
 
 // turn is one round of the loop: what the core decided in it, and the messages
 // that this may point into. They are one until the last datagram has left.
 type turn struct {
-	eff      relay6.Effects
+	eff      effect.Effects
 	messages []*message
 	toPeers  []udp.Outgoing
 	toLinks  []udp.Outgoing

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -84,7 +85,7 @@ func BenchmarkRenew(b *testing.B) {
 		w.eff.Reset()
 		w.core.Handle(w.now, &p, &w.eff)
 		for _, c := range w.eff.Changes {
-			w.core.Settle(w.now, relay6.Outcome{ID: c.ID}, &w.eff)
+			w.core.Settle(w.now, effect.Outcome{ID: c.ID}, &w.eff)
 		}
 	}
 }

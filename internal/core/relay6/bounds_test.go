@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
@@ -59,10 +60,10 @@ func TestNotDelegable(t *testing.T) {
 			t.Errorf("%s: %d datagrams, want 1", tc.prefix, len(got))
 		}
 		if learned := len(w.delegations()) == 1; learned != tc.ok {
-			t.Errorf("%s: learned %v, want %v (%q)", tc.prefix, learned, tc.ok, w.noted(relay6.NoteDelegation))
+			t.Errorf("%s: learned %v, want %v (%q)", tc.prefix, learned, tc.ok, w.noted(effect.NoteDelegation))
 		}
-		if want := []string{"not-delegable"}; !tc.ok && !slices.Equal(w.noted(relay6.NoteDelegation), want) {
-			t.Errorf("%s: refusals %q, want %q", tc.prefix, w.noted(relay6.NoteDelegation), want)
+		if want := []string{"not-delegable"}; !tc.ok && !slices.Equal(w.noted(effect.NoteDelegation), want) {
+			t.Errorf("%s: refusals %q, want %q", tc.prefix, w.noted(effect.NoteDelegation), want)
 		}
 	}
 	// Both the peer's and the link's bounds hold.
@@ -96,7 +97,7 @@ func TestOverlap(t *testing.T) {
 		for _, c := range []client{bob, carol, {lan1Index, alice.duid, alice.addr, alice.mac}} {
 			w.exchange(c, dhcp6.Request, iaPD(1, prefix(p, 600)))
 		}
-		if got, want := w.noted(relay6.NoteDelegation), []string{"overlap", "overlap", "overlap"}; !slices.Equal(got, want) {
+		if got, want := w.noted(effect.NoteDelegation), []string{"overlap", "overlap", "overlap"}; !slices.Equal(got, want) {
 			t.Errorf("%s: refusals %q, want %q", p, got, want)
 		}
 		w.wants("lan0 2001:db8:100::/56 via fe80::a for 10m0s")
@@ -180,7 +181,7 @@ func TestServerUnicastIsTold(t *testing.T) {
 	if n := w.core.Totals().ServerUnicast; n != 1 {
 		t.Errorf("counted %d, want 1", n)
 	}
-	if got := w.noted(relay6.NoteServerUnicast); len(got) != 1 {
+	if got := w.noted(effect.NoteServerUnicast); len(got) != 1 {
 		t.Errorf("notes %q, want one", got)
 	}
 }

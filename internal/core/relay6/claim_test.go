@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
 	"fairlead/internal/wire/linkaddr"
@@ -33,7 +34,7 @@ func claims(t *testing.T) *world {
 }
 
 // toBob is the server's grant of what alice holds to bob.
-func (w *world) toBob() []relay6.Send {
+func (w *world) toBob() []effect.Send {
 	w.Helper()
 	return w.exchange(bob, dhcp6.Request, iaPD(7, prefix(held, 900)))
 }
@@ -66,7 +67,7 @@ func (w *world) renews(c client, xid uint32, named ...string) (forwarded []byte)
 }
 
 // answered is the Reply to what was forwarded.
-func (w *world) answered(forwarded []byte, c client, xid uint32, options ...option) []relay6.Send {
+func (w *world) answered(forwarded []byte, c client, xid uint32, options ...option) []effect.Send {
 	return w.serves(w.answer(forwarded, message(dhcp6.Reply, xid, append([]option{clientID(c.duid), raw(dhcp6.OptionServerID, 0, 3, 0, 1, 9)}, options...)...)))
 }
 

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -46,8 +46,8 @@ func TestRebootWithABadClock(t *testing.T) {
 		w.reboot(right.Add(tc.wall), tc.synced)
 		w.tick()
 		w.wants(leased + "1h0m0s")
-		if w.core.Totals().HeldByClock != 1 || len(w.noted(relay6.NoteClock)) != 1 {
-			t.Errorf("%s: %d held, notes %q", name, w.core.Totals().HeldByClock, w.noted(relay6.NoteClock))
+		if w.core.Totals().HeldByClock != 1 || len(w.noted(effect.NoteClock)) != 1 {
+			t.Errorf("%s: %d held, notes %q", name, w.core.Totals().HeldByClock, w.noted(effect.NoteClock))
 		}
 		// The clock is set right ten minutes later: 30 of 60 minutes have passed.
 		w.sleep(10 * time.Minute)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 )
@@ -27,7 +28,7 @@ type pending struct {
 	builds bool // it extends what an unfinished change grants
 	order  orderKey
 
-	trace        *Note // of the message that waits for it, where that is traced
+	trace        *effect.Note // of the message that waits for it, where that is traced
 	traceExtends bool
 	addresses    []string // links whose settled addresses are in it
 }
@@ -45,13 +46,13 @@ type deed struct {
 
 // commit turns events of the table into one Change: what to keep, then what to
 // install. It returns 0 where there is nothing to do.
-func (r *Relay) commit(now instant.Now, events []delegation.Event, eff *Effects) ChangeID {
+func (r *Relay) commit(now instant.Now, events []delegation.Event, eff *effect.Effects) effect.ChangeID {
 	if len(events) == 0 {
 		return 0
 	}
 	d := r.draft(len(events))
 	for i := range events {
-		eff.noteEvent(&events[i], events[i].Subject())
+		eff.NoteEvent(&events[i], events[i].Subject())
 		r.enter(now, &d, &events[i])
 	}
 	return r.submit(now, d, eff)
@@ -59,13 +60,13 @@ func (r *Relay) commit(now instant.Now, events []delegation.Event, eff *Effects)
 
 // draft is a change in the making.
 type draft struct {
-	Change
+	effect.Change
 	p *pending
 }
 
 func (r *Relay) draft(events int) draft {
 	return draft{
-		Change: Change{Keep: r.rooms.operations(events + 1)},
+		Change: effect.Change{Keep: r.rooms.operations(events + 1)},
 		p:      &pending{deeds: make([]deed, 0, events)},
 	}
 }
@@ -98,7 +99,7 @@ func (r *Relay) enter(now instant.Now, d *draft, e *delegation.Event) {
 }
 
 // submit hands a change over, if there is anything in it.
-func (r *Relay) submit(now instant.Now, d draft, eff *Effects) ChangeID {
+func (r *Relay) submit(now instant.Now, d draft, eff *effect.Effects) effect.ChangeID {
 	if d.empty() {
 		return 0
 	}
@@ -150,7 +151,7 @@ func deedOf(e *delegation.Event, subject *delegation.Delegation) deed {
 	return d
 }
 
-func (r *Relay) change(c Change, p *pending, eff *Effects) ChangeID {
+func (r *Relay) change(c effect.Change, p *pending, eff *effect.Effects) effect.ChangeID {
 	r.lastChange++
 	c.ID = r.lastChange
 	r.pending[c.ID] = p
@@ -159,15 +160,15 @@ func (r *Relay) change(c Change, p *pending, eff *Effects) ChangeID {
 }
 
 // install makes a Change of operations that need no keeping.
-func (r *Relay) install(ops []hoststate.Op, eff *Effects) {
+func (r *Relay) install(ops []hoststate.Op, eff *effect.Effects) {
 	if len(ops) > 0 {
-		r.change(Change{Host: ops}, &pending{}, eff)
+		r.change(effect.Change{Host: ops}, &pending{}, eff)
 	}
 }
 
 // inOrder is the change that a client's next datagram waits for: its own, or the
 // client's newest unfinished one, so that datagrams do not overtake each other.
-func (r *Relay) inOrder(k orderKey, own ChangeID, extends *bool) ChangeID {
+func (r *Relay) inOrder(k orderKey, own effect.ChangeID, extends *bool) effect.ChangeID {
 	prior := r.ordered[k]
 	if !r.pending[prior].durable() {
 		*extends = false // what it extends is not durable yet
@@ -198,7 +199,7 @@ func (r *Relay) lease(d *delegation.Delegation) hoststate.Lease {
 
 func place(d *delegation.Delegation) placeKey { return placeKey{d.VRF, d.Prefix} }
 
-func (r *Relay) keepOp(now instant.Now, d *delegation.Delegation) KeepOp {
+func (r *Relay) keepOp(now instant.Now, d *delegation.Delegation) effect.KeepOp {
 	if r.cfg.KeepMinimal {
 		needed := *d
 		needed.Granted, needed.Changed, needed.Server = time.Time{}, time.Time{}, ""
@@ -207,16 +208,16 @@ func (r *Relay) keepOp(now instant.Now, d *delegation.Delegation) KeepOp {
 	key := delegation.Key(r.rooms.record(), d.VRF, d.Prefix)
 	both := delegation.AppendRecord(key, d, now, r.bootID)
 	r.rooms.taken(both)
-	return KeepOp{Key: both[:len(key):len(key)], Value: both[len(key):len(both):len(both)]}
+	return effect.KeepOp{Key: both[:len(key):len(key)], Value: both[len(key):len(both):len(both)]}
 }
 
-func (r *Relay) forgetOp(d *delegation.Delegation) KeepOp {
-	return KeepOp{Key: delegation.Key(nil, d.VRF, d.Prefix)}
+func (r *Relay) forgetOp(d *delegation.Delegation) effect.KeepOp {
+	return effect.KeepOp{Key: delegation.Key(nil, d.VRF, d.Prefix)}
 }
 
 // keepPast appends the record of who had what until when, if a history is kept.
 // The key sorts by the end; a sequence number keeps ends of one instant apart.
-func (r *Relay) keepPast(ops []KeepOp, now instant.Now, d *delegation.Delegation, why delegation.Reason) []KeepOp {
+func (r *Relay) keepPast(ops []effect.KeepOp, now instant.Now, d *delegation.Delegation, why delegation.Reason) []effect.KeepOp {
 	if r.cfg.NoHistory {
 		return ops
 	}
@@ -227,7 +228,7 @@ func (r *Relay) keepPast(ops []KeepOp, now instant.Now, d *delegation.Delegation
 	if r.cfg.MaskPast != nil {
 		r.cfg.MaskPast(&past)
 	}
-	return append(ops, KeepOp{Key: key, Value: delegation.AppendRecord(pastReason(why.String()), &past, now, r.bootID)})
+	return append(ops, effect.KeepOp{Key: key, Value: delegation.AppendRecord(pastReason(why.String()), &past, now, r.bootID)})
 }
 
 // pastReason is what the record of an ended delegation begins with.
@@ -281,8 +282,8 @@ const wallEvery = time.Second
 // ClockKey is where the last instant kept is kept.
 func ClockKey() []byte { return clockKey }
 
-func clockOp(now instant.Now) KeepOp {
-	return KeepOp{Key: clockKey, Value: binary.BigEndian.AppendUint64(nil, uint64(now.Wall.UnixNano()))}
+func clockOp(now instant.Now) effect.KeepOp {
+	return effect.KeepOp{Key: clockKey, Value: binary.BigEndian.AppendUint64(nil, uint64(now.Wall.UnixNano()))}
 }
 
 // ParseClock reads the last instant kept; the zero time if there is none.
@@ -293,26 +294,9 @@ func ParseClock(value []byte) time.Time {
 	return time.Unix(0, int64(binary.BigEndian.Uint64(value)))
 }
 
-// Outcome is what became of a Change. Both errors nil: kept and installed.
-type Outcome struct {
-	ID      ChangeID
-	Keep    error
-	Install []FailedOp // operations that failed; the others were carried out
-}
-
-// FailedOp is an operation that the kernel did not take.
-type FailedOp struct {
-	Op  hoststate.Op
-	Err error
-}
-
-// ErrRefused, wrapped by a FailedOp's error, says that the kernel takes no route
-// over that link now: the device is down or gone.
-var ErrRefused = errors.New("route refused")
-
 // Settle takes in what became of a Change, once all datagrams of its Effects that
 // name it have left or were given up.
-func (r *Relay) Settle(now instant.Now, o Outcome, eff *Effects) {
+func (r *Relay) Settle(now instant.Now, o effect.Outcome, eff *effect.Effects) {
 	p := r.pending[o.ID]
 	if p == nil {
 		return
@@ -326,7 +310,7 @@ func (r *Relay) Settle(now instant.Now, o Outcome, eff *Effects) {
 	}
 	if o.Keep != nil {
 		r.failures.Keep++
-		eff.note(Note{Kind: NoteStore, Text: "not kept", Err: o.Keep})
+		eff.Note(effect.Note{Kind: effect.NoteStore, Text: "not kept", Err: o.Keep})
 		r.undo(now, o.ID, p, eff)
 	}
 	if f := r.following[o.ID]; f != nil {
@@ -342,12 +326,12 @@ func (r *Relay) Settle(now instant.Now, o Outcome, eff *Effects) {
 // notInstalled deals with an operation that the kernel did not take. A unicast
 // route over a device that is down or gone gets its stand-in; anything else is
 // left to the audit, and is tried again when the lease is next granted.
-func (r *Relay) notInstalled(f FailedOp, eff *Effects) {
-	if f.Op.Route != nil && !f.Op.Remove && errors.Is(f.Err, ErrRefused) {
+func (r *Relay) notInstalled(f effect.FailedOp, eff *effect.Effects) {
+	if f.Op.Route != nil && !f.Op.Remove && errors.Is(f.Err, effect.ErrRefused) {
 		r.install(r.host.Refused(nil, *f.Op.Route), eff)
 		return
 	}
-	eff.note(Note{Kind: NoteForeign, Text: "not installed", Err: f.Err})
+	eff.Note(effect.Note{Kind: effect.NoteForeign, Text: "not installed", Err: f.Err})
 	if f.Op.Remove {
 		return
 	}

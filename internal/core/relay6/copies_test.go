@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/delegation"
-	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/wire/dhcp6"
 	"fairlead/internal/wire/linkaddr"
 )
@@ -137,7 +137,7 @@ func TestCopiedDUIDHasAShareOfItsOwn(t *testing.T) {
 	w.lease(client{alice.link, alice.duid, bob.addr, bob.mac}, iaPD(7, prefix("2001:db8:700::/56", 600)))
 	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
 	w.wants("lan0 2001:db8:100::/56 via fe80::a for 10m0s", "lan0 2001:db8:700::/56 via fe80::b for 10m0s")
-	if got := w.says(alice, message(dhcp6.Request, 1, clientID(alice.duid), iaPD(2))); len(got) != 0 || w.dropped(relay6.DropLimit) != 1 {
-		t.Errorf("her second: %d datagrams forwarded and %d dropped, want 0 and 1", len(got), w.dropped(relay6.DropLimit))
+	if got := w.says(alice, message(dhcp6.Request, 1, clientID(alice.duid), iaPD(2))); len(got) != 0 || w.dropped(effect.DropLimit) != 1 {
+		t.Errorf("her second: %d datagrams forwarded and %d dropped, want 0 and 1", len(got), w.dropped(effect.DropLimit))
 	}
 }

@@ -3,6 +3,7 @@ package relay6
 import (
 	"net/netip"
 
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/trust"
 )
 
@@ -10,7 +11,7 @@ import (
 type Traffic struct {
 	Received  [TypeCount]uint64 // by message type, from clients and relays below
 	Delivered [TypeCount]uint64 // by message type, to clients and relays below
-	Drops     [drops]uint64
+	Drops     [effect.DropCount]uint64
 }
 
 // LinkCounters count what happened on one link.
@@ -59,7 +60,7 @@ func (r *Relay) CountUnsent(to netip.Addr, n uint64) {
 
 // countDrop counts n datagrams that were discarded on l; l is nil for those of
 // interfaces that are not known.
-func (r *Relay) countDrop(l *link, d Drop, n uint64) {
+func (r *Relay) countDrop(l *link, d effect.Drop, n uint64) {
 	r.sum.Drops[d] += n
 	if l == nil {
 		r.unknown[d] += n

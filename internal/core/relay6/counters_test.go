@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -16,7 +17,7 @@ func TestSumOfAllLinks(t *testing.T) {
 	w.says(alice, message(dhcp6.Reply, 1))                                                                               // what only servers send
 	w.packet(relay6.Packet{Link: upIndex, Source: netip.AddrPortFrom(addr("2001:db8:66::1"), 547), Payload: []byte{13}}) // no server of ours
 	w.packet(relay6.Packet{Link: 99, Source: netip.AddrPortFrom(addr("fe80::99"), 546), Payload: []byte{1}})
-	w.core.CountDrop(lan1Index, relay6.DropQueueFull, 5)
+	w.core.CountDrop(lan1Index, effect.DropQueueFull, 5)
 	w.core.RemoveLink("lan0", &w.eff)
 	w.carryOut()
 
@@ -24,12 +25,12 @@ func TestSumOfAllLinks(t *testing.T) {
 	var want relay6.Traffic
 	want.Received[dhcp6.Request], want.Received[dhcp6.Reply] = 1, 1
 	want.Delivered[dhcp6.Reply] = 1
-	want.Drops[relay6.DropServerMessage], want.Drops[relay6.DropUntrustedServer], want.Drops[relay6.DropUnknownLink], want.Drops[relay6.DropQueueFull] = 1, 1, 1, 5
+	want.Drops[effect.DropServerMessage], want.Drops[effect.DropUntrustedServer], want.Drops[effect.DropUnknownLink], want.Drops[effect.DropQueueFull] = 1, 1, 1, 5
 	if sum != want {
 		t.Errorf("sum %+v, want %+v", sum, want)
 	}
 	for _, l := range w.core.Links() {
-		if l.Name == "up0" && l.Counters.Drops[relay6.DropUntrustedServer] != 1 {
+		if l.Name == "up0" && l.Counters.Drops[effect.DropUntrustedServer] != 1 {
 			t.Errorf("the uplink counts %+v", l.Counters.Drops)
 		}
 	}

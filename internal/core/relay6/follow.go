@@ -6,6 +6,7 @@ import (
 	"github.com/gaissmai/bart"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 )
 
@@ -40,7 +41,7 @@ func shortens(e, before *delegation.Event) bool {
 // tell turns what a Reply to a client has changed into Changes, and returns the one
 // that the Reply waits for, if any. Extends becomes false where the Reply must not
 // leave unless that one is kept.
-func (r *Relay) tell(now instant.Now, k orderKey, events []delegation.Event, extends *bool, eff *Effects) ChangeID {
+func (r *Relay) tell(now instant.Now, k orderKey, events []delegation.Event, extends *bool, eff *effect.Effects) effect.ChangeID {
 	if r.waiting.n == 0 && !take(events) {
 		return r.inOrder(k, r.commit(now, events, eff), extends)
 	}
@@ -48,7 +49,7 @@ func (r *Relay) tell(now instant.Now, k orderKey, events []delegation.Event, ext
 	first, then := r.draft(len(events)), new(following)
 	for i := range events {
 		e := &events[i]
-		eff.noteEvent(e, e.Subject())
+		eff.NoteEvent(e, e.Subject())
 		before := e
 		if w := r.waiting.find(place(e.Subject())); w != nil {
 			before = w // neither the client nor the store has heard of that one yet
@@ -94,7 +95,7 @@ func asLong(d, as *delegation.Delegation) {
 type following struct{ events []delegation.Event }
 
 // follow makes a Change of what followed a Reply that has left, or was given up.
-func (r *Relay) follow(now instant.Now, f *following, eff *Effects) ChangeID {
+func (r *Relay) follow(now instant.Now, f *following, eff *effect.Effects) effect.ChangeID {
 	d := r.draft(len(f.events))
 	for i := range f.events {
 		e := &f.events[i]

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
@@ -83,7 +84,7 @@ func TestOrderOfARelease(t *testing.T) {
 	w.core.Reconfigure(w.cfg, &w.eff)
 	w.carryOut()
 	w.order = nil
-	if got := w.says(alice, release); len(got) != 0 || w.dropped(relay6.DropNoServer) != 1 {
+	if got := w.says(alice, release); len(got) != 0 || w.dropped(effect.DropNoServer) != 1 {
 		t.Fatalf("forwarded %d, drops %v; want none forwarded, for no-server", len(got), w.drops)
 	}
 	w.wantOrder("a Release that no server gets", "keep", "install")

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
@@ -15,28 +16,28 @@ import (
 // RFC 8415 section 19: "If the relay agent receives a message other than
 // Relay-forward and Relay-reply and the relay agent does not recognize its
 // message type, it MUST forward the message".
-func (r *Relay) handleClient(now instant.Now, l *link, p *Packet, eff *Effects) {
+func (r *Relay) handleClient(now instant.Now, l *link, p *Packet, eff *effect.Effects) {
 	if l.rule == nil {
-		r.drop(l, p, DropNotClientLink, eff)
+		r.drop(l, p, effect.DropNotClientLink, eff)
 		return
 	}
 	source := p.Source.Addr()
 	if !validSource(source) {
-		r.drop(l, p, DropBadSource, eff)
+		r.drop(l, p, effect.DropBadSource, eff)
 		return
 	}
 	t := dhcp6.MessageType(p.Payload[0])
 	r.countReceived(l, p.Payload[0])
 	switch {
 	case t.FromServerOnly():
-		r.drop(l, p, DropServerMessage, eff)
+		r.drop(l, p, effect.DropServerMessage, eff)
 		return
 	case isLeasequery(t) && !l.rule.AllowLeasequery: // RFC 5007 section 5
-		r.drop(l, p, DropLeasequery, eff)
+		r.drop(l, p, effect.DropLeasequery, eff)
 		return
 	}
 	if l.cannotAnswer(source) {
-		r.drop(l, p, DropNoLinkLocal, eff)
+		r.drop(l, p, effect.DropNoLinkLocal, eff)
 		return
 	}
 	r.neighbours.learn(now.Boot, p.Link, source, p.LinkLayer)
@@ -49,41 +50,41 @@ func (r *Relay) handleClient(now instant.Now, l *link, p *Packet, eff *Effects) 
 
 // handleRelayForward takes a Relay-forward from a relay below us: one that is
 // configured, or any on a link that is trusted.
-func (r *Relay) handleRelayForward(now instant.Now, l *link, p *Packet, eff *Effects) {
+func (r *Relay) handleRelayForward(now instant.Now, l *link, p *Packet, eff *effect.Effects) {
 	source := p.Source.Addr()
 	if !validSource(source) {
-		r.drop(l, p, DropBadSource, eff)
+		r.drop(l, p, effect.DropBadSource, eff)
 		return
 	}
 	r.countReceived(l, p.Payload[0])
 	peer := r.trust.Find(trust.Relay, source, l.Name)
 	if peer == nil && (l.rule == nil || !l.rule.Trusted) {
-		r.drop(l, p, DropUntrustedRelay, eff)
+		r.drop(l, p, effect.DropUntrustedRelay, eff)
 		return
 	}
 	if peer == nil && rank(source) != rankLinkLocal {
 		// A link that trusts every relay trusts none in the name of a protected one.
 		if named := r.trust.FindAddress(trust.Relay, source); named != nil && named.Protection == trust.ProtectionIPsec {
-			r.drop(l, p, DropUnprotected, eff)
+			r.drop(l, p, effect.DropUnprotected, eff)
 			return
 		}
 	}
 	if peer != nil && !Protected(peer, p.Dest, p.Framed) {
-		r.drop(l, p, DropUnprotected, eff)
+		r.drop(l, p, effect.DropUnprotected, eff)
 		return
 	}
 	m, err := dhcp6.ParseRelay(p.Payload)
 	if err != nil {
-		r.drop(l, p, DropMalformed, eff)
+		r.drop(l, p, effect.DropMalformed, eff)
 		return
 	}
 	// RFC 8415 section 19.1.2: a hop count that has reached the limit ends here.
 	if m.HopCount() >= dhcp6.HopCountLimit {
-		r.drop(l, p, DropHopLimit, eff)
+		r.drop(l, p, effect.DropHopLimit, eff)
 		return
 	}
 	if l.cannotAnswer(source) {
-		r.drop(l, p, DropNoLinkLocal, eff)
+		r.drop(l, p, effect.DropNoLinkLocal, eff)
 		return
 	}
 	if peer != nil {
@@ -151,7 +152,7 @@ func isLeasequery(t dhcp6.MessageType) bool {
 
 // forward wraps a message and sends it towards the servers. The message itself
 // is copied octet by octet (RFC 8987 G-1).
-func (r *Relay) forward(now instant.Now, l *link, p *Packet, h header, eff *Effects) {
+func (r *Relay) forward(now instant.Now, l *link, p *Packet, h header, eff *effect.Effects) {
 	w := r.wrapping(l, p, h)
 	only := r.preferredServer()
 	sent := false
@@ -160,7 +161,7 @@ func (r *Relay) forward(now instant.Now, l *link, p *Packet, h header, eff *Effe
 		if peer.Role != trust.Server || only != nil && peer != only && !r.worthATry(now, i, only) {
 			continue
 		}
-		s := Send{
+		s := effect.Send{
 			ToPeer: true, Peer: peer, Source: peer.Local, SourcePort: r.cfg.SourcePort,
 			Dest: netip.AddrPortFrom(peer.Address, dhcp6.ServerPort),
 		}
@@ -189,9 +190,9 @@ func (r *Relay) forward(now instant.Now, l *link, p *Packet, h header, eff *Effe
 	switch {
 	case sent:
 	case w.tooBig:
-		r.drop(l, p, DropTooBig, eff)
+		r.drop(l, p, effect.DropTooBig, eff)
 	default:
-		r.drop(l, p, DropNoServer, eff)
+		r.drop(l, p, effect.DropNoServer, eff)
 	}
 }
 
@@ -228,7 +229,7 @@ func (s *peerState) answering() bool { return s.answered && !s.silent }
 // business: a Request above a limit goes no further (G-5, G-6), a Release ends
 // what it gives back (G-9). What cannot be read is carried all the same. It
 // reports whether the message goes on.
-func (r *Relay) observe(now instant.Now, l *link, p *Packet, source netip.Addr, payload []byte, eff *Effects) bool {
+func (r *Relay) observe(now instant.Now, l *link, p *Packet, source netip.Addr, payload []byte, eff *effect.Effects) bool {
 	if l.line != 0 {
 		l.spoke.add(source)
 	}
@@ -260,9 +261,9 @@ func (r *Relay) observe(now instant.Now, l *link, p *Packet, source netip.Addr, 
 	switch t {
 	case dhcp6.Request:
 		if reason, text := r.exceeds(l, m, string(client), p.LinkLayer); reason != delegation.NoReason {
-			r.drop(l, p, DropLimit, eff)
+			r.drop(l, p, effect.DropLimit, eff)
 			r.met.note(now, reason, l.Name, string(client), p.LinkLayer, delegation.Prefix)
-			eff.note(Note{Kind: NoteLimit, Link: l.Name, Client: string(client), Type: t, XID: m.TransactionID(), Reason: reason.String(), Text: text})
+			eff.Note(effect.Note{Kind: effect.NoteLimit, Link: l.Name, Client: string(client), Type: t, XID: m.TransactionID(), Reason: reason.String(), Text: text})
 			return false
 		}
 	case dhcp6.Release, dhcp6.Decline:
@@ -275,8 +276,8 @@ func (r *Relay) observe(now instant.Now, l *link, p *Packet, source netip.Addr, 
 
 // release ends what a Release gives back, or what a Decline refuses: addresses
 // alone, and those that it names (RFC 8415 section 18.2.8).
-func (r *Relay) release(now instant.Now, l *link, m dhcp6.Message, client string, source netip.Addr, host linkaddr.Addr, eff *Effects) {
-	eff.events = eff.events[:0]
+func (r *Relay) release(now instant.Now, l *link, m dhcp6.Message, client string, source netip.Addr, host linkaddr.Addr, eff *effect.Effects) {
+	r.events = r.events[:0]
 	_, contested := r.neighbours.claimed(now.Boot, l.Index, source)
 	for code, body := range m.Options().All() {
 		if code != dhcp6.OptionIAPD && code != dhcp6.OptionIANA {
@@ -296,13 +297,13 @@ func (r *Relay) release(now instant.Now, l *link, m dhcp6.Message, client string
 			continue
 		}
 		var mismatched int
-		eff.events, mismatched = r.table.Release(eff.events, rel)
+		r.events, mismatched = r.table.Release(r.events, rel)
 		if mismatched > 0 {
 			r.refusals[delegation.ReleaseMismatch] += uint64(mismatched)
-			eff.note(Note{Kind: NoteRelease, Link: l.Name, Client: client, IAID: ia.IAID, Type: m.Type(), XID: m.TransactionID(), Text: "release does not match the delegation: ignored"})
+			eff.Note(effect.Note{Kind: effect.NoteRelease, Link: l.Name, Client: client, IAID: ia.IAID, Type: m.Type(), XID: m.TransactionID(), Text: "release does not match the delegation: ignored"})
 		}
 	}
-	if r.commit(now, eff.events, eff) != 0 {
+	if r.commit(now, r.events, eff) != 0 {
 		// The Release is on its way first. It ends what it gives back even if no
 		// server can be reached: the client has stopped using it.
 		eff.Changes[len(eff.Changes)-1].Follows = true

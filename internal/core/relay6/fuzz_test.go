@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
@@ -55,7 +56,7 @@ func wilder(tb testing.TB) *world {
 func (w *world) feed(fromServer bool, payload []byte) {
 	w.sent, w.notes, w.drops, w.held, w.order = w.sent[:0], w.notes[:0], w.drops[:0], w.held[:0], w.order[:0]
 	given := bytes.Clone(payload)
-	var got []relay6.Send
+	var got []effect.Send
 	if fromServer {
 		got = w.serves(payload)
 	} else {

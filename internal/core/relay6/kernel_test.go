@@ -7,8 +7,8 @@ import (
 	"net/netip"
 	"slices"
 
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
-	"fairlead/internal/core/relay6"
 )
 
 // kernel is a kernel that behaves: it refuses routes over devices that are down
@@ -57,7 +57,7 @@ func (k *kernel) apply(op hoststate.Op) error {
 	case op.Remove:
 		delete(k.routes, key)
 	case op.Route.Link != 0 && !k.up[op.Route.Link]:
-		return fmt.Errorf("%w: network is down", relay6.ErrRefused)
+		return fmt.Errorf("%w: network is down", effect.ErrRefused)
 	default:
 		k.routes[key] = *op.Route
 	}

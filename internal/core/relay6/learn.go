@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -14,7 +15,7 @@ import (
 type verdict struct {
 	probe      *delegation.Question // nothing was learned: find this out and try again
 	onlyExcess bool                 // everything in it exceeds a limit
-	change     ChangeID             // what the Reply must wait for
+	change     effect.ChangeID      // what the Reply must wait for
 	extends    bool                 // it grants nothing that is not durable already
 	client     string
 }
@@ -23,7 +24,7 @@ type verdict struct {
 // lifetimes (RFC 8987 G-2, G-3, G-8). An IA or a prefix that is not there, and
 // an IA with only a status, say nothing: they end nothing. The answer to a Release
 // grants nothing, whatever it carries: the client has gone.
-func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Question]bool, eff *Effects) verdict {
+func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Question]bool, eff *effect.Effects) verdict {
 	var v verdict
 	m, err := dhcp6.ParseMessage(to.inner)
 	if err != nil {
@@ -37,7 +38,7 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Que
 	l := to.link
 	if _, ok := m.Options().First(dhcp6.OptionUnicast); ok {
 		r.unicast++
-		eff.note(Note{Kind: NoteServerUnicast, Link: l.Name, Peer: to.peer.Name, Client: v.client, XID: m.TransactionID(), Text: "server allows unicast: renewals may pass the relay by"})
+		eff.Note(effect.Note{Kind: effect.NoteServerUnicast, Link: l.Name, Peer: to.peer.Name, Client: v.client, XID: m.TransactionID(), Text: "server allows unicast: renewals may pass the relay by"})
 	}
 	by, contested := r.neighbours.claimed(now.Boot, l.Index, to.client)
 	g := delegation.Grant{
@@ -67,19 +68,19 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Que
 		r.givesUp(m, &g)
 	}
 	clear(terms.Ending[:])
-	eff.events = eff.events[:0]
+	r.events = r.events[:0]
 	for _, ls := range leases {
 		if gone && !ls.ends() {
-			eff.events = append(eff.events, delegation.Refuse(now, ls.grant(g), delegation.AnswersRelease))
+			r.events = append(r.events, delegation.Refuse(now, ls.grant(g), delegation.AnswersRelease))
 			r.table.Charge(now, ls.grant(g), terms.Policy)
 			continue
 		}
-		eff.events = r.table.Learn(eff.events, now, r.proof(ls.grant(g), l), terms)
+		r.events = r.table.Learn(r.events, now, r.proof(ls.grant(g), l), terms)
 	}
 	v.extends = true
 	excess := 0
-	for i := range eff.events {
-		switch e := &eff.events[i]; e.Kind {
+	for i := range r.events {
+		switch e := &r.events[i]; e.Kind {
 		case delegation.Refused:
 			r.refusals[e.Reason]++
 			l.counters.Refused++
@@ -96,8 +97,8 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Que
 		}
 	}
 	v.onlyExcess = excess > 0 && excess == len(leases) && !beside
-	v.change = r.tell(now, orderKey{l.Name, v.client}, eff.events, &v.extends, eff)
-	r.traceLearned(eff, to, &v, eff.events)
+	v.change = r.tell(now, orderKey{l.Name, v.client}, r.events, &v.extends, eff)
+	r.traceLearned(eff, to, &v, r.events)
 	return v
 }
 

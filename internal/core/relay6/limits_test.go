@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -27,7 +28,7 @@ func TestLimitLetsWhatIsHeldPass(t *testing.T) {
 	if got := w.says(alice, message(dhcp6.Solicit, 1, clientID(alice.duid), iaPD(3))); len(got) != 1 {
 		t.Error("a Solicit was stopped by a limit")
 	}
-	if got := w.noted(relay6.NoteLimit); len(got) != 1 {
+	if got := w.noted(effect.NoteLimit); len(got) != 1 {
 		t.Errorf("notes %q, want one", got)
 	}
 }
@@ -39,7 +40,7 @@ func TestMixedReplyIsForwardedWithoutItsExcess(t *testing.T) {
 	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 900), prefix("2001:db8:200::/56", 900), prefix("2001:db8:300::/56", 900)))
 	w.wants("lan0 2001:db8:100::/56 via fe80::a for 15m0s", "lan0 2001:db8:200::/56 via fe80::a for 15m0s")
 	w.wantRoutes("2001:db8:300::/56")
-	if got := w.noted(relay6.NoteDelegation); !slices.Equal(got, []string{"limit-client"}) {
+	if got := w.noted(effect.NoteDelegation); !slices.Equal(got, []string{"limit-client"}) {
 		t.Errorf("refusals %q, want limit-client", got)
 	}
 	if got := w.counts("lan0").Refused; got != 1 {
@@ -77,7 +78,7 @@ func TestLimitPerHostOnASharedLink(t *testing.T) {
 	if got := w.exchange(fifth, dhcp6.Rebind, iaPD(1, prefix("2001:db8:9900::/56", 600))); len(got) != 0 {
 		t.Error("a fifth prefix of one host was delivered")
 	}
-	if got := w.noted(relay6.NoteDelegation); !slices.Equal(got, []string{"limit-host"}) {
+	if got := w.noted(effect.NoteDelegation); !slices.Equal(got, []string{"limit-host"}) {
 		t.Errorf("refusals %q, want limit-host", got)
 	}
 	w.lease(bob, iaPD(1, prefix("2001:db8:aa00::/56", 600))) // a neighbour has its share
@@ -92,7 +93,7 @@ func TestTakeoverOnAFullLink(t *testing.T) {
 }
 
 // probed brings the result of the only probe that is out.
-func (w *world) probed(answers bool) []relay6.Send {
+func (w *world) probed(answers bool) []effect.Send {
 	w.Helper()
 	if len(w.probes) != 1 {
 		w.Fatalf("%d probes, want 1: %+v", len(w.probes), w.probes)
@@ -108,7 +109,7 @@ func (w *world) probed(answers bool) []relay6.Send {
 // on-limit: replace-unreachable, for ports of one customer whose router was
 // swapped.
 func TestReplaceUnreachable(t *testing.T) {
-	grant := func(answers bool) (*world, []relay6.Send) {
+	grant := func(answers bool) (*world, []effect.Send) {
 		w := newWorld(t, policy(func(p *delegation.Policy) { p.LinkLimit, p.OnLimit = 2, delegation.LimitReplaceUnreachable }))
 		w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600), prefix("2001:db8:101::/56", 900)))
 		if got := w.exchange(bob, dhcp6.Request, iaPD(1, prefix("2001:db8:200::/56", 600))); len(got) != 0 {
@@ -127,7 +128,7 @@ func TestReplaceUnreachable(t *testing.T) {
 	w.wants("lan0 2001:db8:200::/56 via fe80::b for 10m0s")
 
 	w, got = grant(true)
-	if len(got) != 0 || w.dropped(relay6.DropLimit) != 1 {
+	if len(got) != 0 || w.dropped(effect.DropLimit) != 1 {
 		t.Errorf("the old router answers: %+v, drops %v", got, w.drops)
 	}
 	w.wants("lan0 2001:db8:100::/56 via fe80::a for 10m0s", "lan0 2001:db8:101::/56 via fe80::a for 15m0s")
@@ -172,7 +173,7 @@ func TestRequestsThatGoOn(t *testing.T) {
 			w.lease(alice, tc.holds...)
 		}
 		got := w.says(alice, message(dhcp6.Request, 1, append([]option{clientID(alice.duid)}, tc.asks...)...))
-		if passes := len(got) == 1; passes != tc.passes || !passes && w.dropped(relay6.DropLimit) != 1 {
+		if passes := len(got) == 1; passes != tc.passes || !passes && w.dropped(effect.DropLimit) != 1 {
 			t.Errorf("%s: goes on %v, want %v; drops %v", name, passes, tc.passes, w.drops)
 		}
 	}

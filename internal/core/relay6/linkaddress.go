@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/trust"
@@ -52,8 +53,8 @@ func ParseAddress(key, value []byte) (link string, p netip.Prefix, err error) {
 	return string(key[1:]), netip.PrefixFrom(netip.AddrFrom16([16]byte(value[:16])), int(value[16])), nil
 }
 
-func addressOp(link string, s *settledAddress) KeepOp {
-	op := KeepOp{Key: AddressKey(link)}
+func addressOp(link string, s *settledAddress) effect.KeepOp {
+	op := effect.KeepOp{Key: AddressKey(link)}
 	if s != nil {
 		a := s.Addr().As16()
 		op.Value = append(a[:], byte(s.Bits()))
@@ -202,7 +203,7 @@ func (r *Relay) isElsewhere(l *link, a netip.Addr) bool {
 
 // takeOver settles anew the link-addresses of links whose missing address is in a
 // prefix of l by now.
-func (r *Relay) takeOver(l *link, eff *Effects) {
+func (r *Relay) takeOver(l *link, eff *effect.Effects) {
 	if r.lapseAt == instant.Never || l.rule == nil {
 		return
 	}
@@ -216,7 +217,7 @@ func (r *Relay) takeOver(l *link, eff *Effects) {
 }
 
 // lapse gives up addresses that have been missing for too long.
-func (r *Relay) lapse(now instant.Now, eff *Effects) {
+func (r *Relay) lapse(now instant.Now, eff *effect.Effects) {
 	r.lapseAt = instant.Never
 	for _, name := range slices.Sorted(maps.Keys(r.settled)) {
 		s, l := r.settled[name], r.byName[name]
@@ -241,7 +242,7 @@ func (r *Relay) lapse(now instant.Now, eff *Effects) {
 const maxFormer = 4
 
 // noteAddress takes note that the link-address of l was another before.
-func (r *Relay) noteAddress(l *link, before netip.Addr, eff *Effects) {
+func (r *Relay) noteAddress(l *link, before netip.Addr, eff *effect.Effects) {
 	if !before.IsValid() || before == l.address {
 		return
 	}
@@ -253,17 +254,17 @@ func (r *Relay) noteAddress(l *link, before netip.Addr, eff *Effects) {
 	}
 }
 
-func (r *Relay) tellAddress(l *link, before netip.Addr, eff *Effects) {
+func (r *Relay) tellAddress(l *link, before netip.Addr, eff *effect.Effects) {
 	now := "none"
 	if l.address.IsValid() {
 		now = l.address.String()
 	}
-	eff.note(Note{Kind: NoteLinkAddress, Link: l.Name, Reason: "from " + before.String() + " to " + now, Text: "link-address changed while clients hold leases: the server may choose other pools for them"})
+	eff.Note(effect.Note{Kind: effect.NoteLinkAddress, Link: l.Name, Reason: "from " + before.String() + " to " + now, Text: "link-address changed while clients hold leases: the server may choose other pools for them"})
 }
 
 // tellAddressesSince tells of links whose link-address is not the one that was
 // used in an earlier life of the process.
-func (r *Relay) tellAddressesSince(eff *Effects) {
+func (r *Relay) tellAddressesSince(eff *effect.Effects) {
 	for _, name := range slices.Sorted(maps.Keys(r.settled)) {
 		if s, l := r.settled[name], r.byName[name]; l != nil && l.rule != nil && l.address != s.Addr() && r.leasesOn(name) {
 			r.tellAddress(l, s.Addr(), eff)
@@ -283,7 +284,7 @@ func (r *Relay) missing(l *link) bool {
 
 // keepAddresses appends what keeps the settled addresses that the store has not
 // got, and says which they are.
-func (r *Relay) keepAddresses(ops []KeepOp) (_ []KeepOp, names []string) {
+func (r *Relay) keepAddresses(ops []effect.KeepOp) (_ []effect.KeepOp, names []string) {
 	names = slices.SortedFunc(maps.Keys(r.unkeptAddresses), cmp.Compare[string])
 	names = names[:min(len(names), keepAtOnce)]
 	for _, name := range names {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
@@ -107,7 +108,7 @@ func TestLinkAddressStaysOfEquals(t *testing.T) {
 	w.wantLinkAddress(alice, "after a restart", "2001:db8:1::1")
 	w.reboot(w.now.Wall.Add(time.Minute), true)
 	w.wantLinkAddress(alice, "after a reboot", "2001:db8:1::1")
-	if got := w.noted(relay6.NoteLinkAddress); len(got) != 0 {
+	if got := w.noted(effect.NoteLinkAddress); len(got) != 0 {
 		t.Errorf("told of changes that were none: %q", got)
 	}
 }
@@ -184,7 +185,7 @@ func TestLinkAddressChangeIsTold(t *testing.T) {
 	w.sleep(61 * time.Minute)
 	var got []string
 	for _, n := range w.notes {
-		if n.Kind == relay6.NoteLinkAddress {
+		if n.Kind == effect.NoteLinkAddress {
 			got = append(got, n.Link+" "+n.Reason)
 		}
 	}
@@ -202,8 +203,8 @@ func TestLinkAddressChangeIsTold(t *testing.T) {
 	w.tick()
 	w.links["lan0"], w.notes = l, nil
 	w.restart()
-	if len(w.noted(relay6.NoteLinkAddress)) != 1 {
-		t.Errorf("after a restart: notes %q, want one change", w.noted(relay6.NoteLinkAddress))
+	if len(w.noted(effect.NoteLinkAddress)) != 1 {
+		t.Errorf("after a restart: notes %q, want one change", w.noted(effect.NoteLinkAddress))
 	}
 }
 
@@ -289,11 +290,11 @@ func TestNoStateWithoutAnAnswer(t *testing.T) {
 	granted := w.answer(forwarded[0].Payload, w.reply(alice, iaPD(1, prefix("2001:db8:100::/56", 600))))
 	w.on("lan0", "2001:db8:1::1/64") // the other is not there yet, or its uniqueness is not sure yet
 
-	if got := w.serves(granted); len(got) != 0 || w.dropped(relay6.DropNoLinkLocal) != 1 {
+	if got := w.serves(granted); len(got) != 0 || w.dropped(effect.DropNoLinkLocal) != 1 {
 		t.Errorf("the Reply: %+v, drops %v; want it dropped as no-link-local", got, w.drops)
 	}
 	w.wants()
-	if got := w.says(alice, message(dhcp6.Solicit, 1, clientID(alice.duid))); len(got) != 0 || w.dropped(relay6.DropNoLinkLocal) != 2 {
+	if got := w.says(alice, message(dhcp6.Solicit, 1, clientID(alice.duid))); len(got) != 0 || w.dropped(effect.DropNoLinkLocal) != 2 {
 		t.Errorf("a Solicit: %+v, drops %v; want it dropped as no-link-local", got, w.drops)
 	}
 	global := alice
@@ -311,7 +312,7 @@ func TestNoLinkLocalTowardsARelay(t *testing.T) {
 	w := newWorld(t, relayPeer("fe80::99"))
 	w.on("lan1", "2001:db8:2::1/64")
 	relayed := relayed(dhcp6.RelayForward, 0, "2001:db8:7::1", "fe80::1", message(dhcp6.Solicit, 1))
-	if got := w.forwards("fe80::99", 547, relayed); len(got) != 0 || w.dropped(relay6.DropNoLinkLocal) != 1 {
+	if got := w.forwards("fe80::99", 547, relayed); len(got) != 0 || w.dropped(effect.DropNoLinkLocal) != 1 {
 		t.Errorf("a Relay-forward: %+v, drops %v; want it dropped as no-link-local", got, w.drops)
 	}
 }

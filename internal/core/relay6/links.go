@@ -8,6 +8,7 @@ import (
 	"github.com/gaissmai/bart"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
@@ -83,7 +84,7 @@ func onLink(l *hoststate.Link, yield func(netip.Prefix)) {
 
 // SetLink takes in that an interface appeared or changed. One that has another name
 // is the same link.
-func (r *Relay) SetLink(h hoststate.Link, eff *Effects) {
+func (r *Relay) SetLink(h hoststate.Link, eff *effect.Effects) {
 	var ops []hoststate.Op
 	id, renamed := "", false
 	if other := r.links[h.Index]; other != nil && other.Name != h.Name {
@@ -96,7 +97,7 @@ func (r *Relay) SetLink(h hoststate.Link, eff *Effects) {
 		l = &link{}
 		r.byName[h.Name] = l
 		r.gone.restore(h.Name, &l.counters)
-		eff.note(Note{Kind: NoteLink, Link: h.Name, Text: "link appeared"})
+		eff.Note(effect.Note{Kind: effect.NoteLink, Link: h.Name, Text: "link appeared"})
 	} else {
 		delete(r.links, l.Index)
 		onLink(&l.Link, func(p netip.Prefix) { r.reserved.add(l.VRF, p, -1) })
@@ -170,13 +171,13 @@ func (r *Relay) rehome(l *link) {
 
 // RemoveLink takes in that an interface is gone. What is delegated there stays
 // (RFC 8987 S-2).
-func (r *Relay) RemoveLink(name string, eff *Effects) {
+func (r *Relay) RemoveLink(name string, eff *effect.Effects) {
 	if l := r.byName[name]; l != nil {
 		r.dropLink(l, eff)
 	}
 }
 
-func (r *Relay) dropLink(l *link, eff *Effects) {
+func (r *Relay) dropLink(l *link, eff *effect.Effects) {
 	delete(r.links, l.Index)
 	delete(r.byName, l.Name)
 	r.gone.add(l.Name, l.counters)
@@ -186,7 +187,7 @@ func (r *Relay) dropLink(l *link, eff *Effects) {
 	r.claim(l, nil)
 	r.install(r.host.RemoveLink(nil, l.Name), eff)
 	r.resolveBorrowers(l.Name, eff)
-	eff.note(Note{Kind: NoteLink, Link: l.Name, Text: "link vanished"})
+	eff.Note(effect.Note{Kind: effect.NoteLink, Link: l.Name, Text: "link vanished"})
 }
 
 // ruleFor is the first rule that matches a link's name. An interface on which a
@@ -210,7 +211,7 @@ func (r *Relay) ruleUnder(cfg *Config, peers *trust.Set, name string) *LinkRule 
 }
 
 // applyRule works out what the configuration means for a link as it now is.
-func (r *Relay) applyRule(l *link, ops []hoststate.Op, eff *Effects) []hoststate.Op {
+func (r *Relay) applyRule(l *link, ops []hoststate.Op, eff *effect.Effects) []hoststate.Op {
 	r.byInterfaceID.remove(l.interfaceID, l)
 	l.rule = r.ruleFor(l.Name)
 	l.interfaceID, l.idOptional = l.Name, false
@@ -258,7 +259,7 @@ func (rule *LinkRule) resolve(h *hoststate.Link) (hoststate.Policy, delegation.P
 
 // resolveAddress settles the link-address for clients on l, and which addresses
 // name l in a Relay-reply.
-func (r *Relay) resolveAddress(l *link, eff *Effects) {
+func (r *Relay) resolveAddress(l *link, eff *effect.Effects) {
 	before := l.address
 	l.address = r.chooseAddress(l)
 	r.noteAddress(l, before, eff)
@@ -297,7 +298,7 @@ func (r *Relay) chooseAddress(l *link) netip.Addr {
 }
 
 // resolveBorrowers brings up to date whoever uses an address of a link.
-func (r *Relay) resolveBorrowers(lender string, eff *Effects) {
+func (r *Relay) resolveBorrowers(lender string, eff *effect.Effects) {
 	if !slices.ContainsFunc(r.cfg.Links, func(rule LinkRule) bool { return rule.Borrow == lender }) {
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
@@ -24,7 +25,7 @@ func (w *world) linkNames() (names []string) {
 func TestLinkAppears(t *testing.T) {
 	w := newWorld(t)
 	late := client{77, alice.duid, alice.addr, alice.mac}
-	if got := w.says(late, message(dhcp6.Solicit, 1)); len(got) != 0 || w.dropped(relay6.DropUnknownLink) != 1 {
+	if got := w.says(late, message(dhcp6.Solicit, 1)); len(got) != 0 || w.dropped(effect.DropUnknownLink) != 1 {
 		t.Errorf("on an unknown interface: %+v, drops %v", got, w.drops)
 	}
 	w.links["lan9"] = hoststate.Link{Index: 77, Name: "lan9", Up: true, Running: true, Table: hoststate.MainTable, Addrs: []netip.Prefix{cidr("fe80::19/64"), cidr("2001:db8:9::1/64")}}
@@ -226,7 +227,7 @@ func TestBorrowedLinkAddress(t *testing.T) {
 func TestUplinkNeverFacesClients(t *testing.T) {
 	w := newWorld(t, rule(func(r *relay6.LinkRule) { r.Match = []string{"*"} }))
 	stray := client{link: upIndex, addr: "fe80::a"}
-	if got := w.says(stray, message(dhcp6.Solicit, 1)); len(got) != 0 || w.dropped(relay6.DropNotClientLink) != 1 {
+	if got := w.says(stray, message(dhcp6.Solicit, 1)); len(got) != 0 || w.dropped(effect.DropNotClientLink) != 1 {
 		t.Errorf("a client on the uplink: %+v, drops %v", got, w.drops)
 	}
 	if w.core.Rule("up0") != nil || w.core.Rule("lan0") == nil {
@@ -260,7 +261,7 @@ func TestReconfigure(t *testing.T) {
 	if len(up) != 1 || up[0].Dest.Addr() != addr("2001:db8:ffff::9") || string(readLayer(t, up[0].Payload).option(18)) != "x-lan0" {
 		t.Errorf("Solicit: %+v", up)
 	}
-	if got := w.serves(w.answer(up[0].Payload, w.reply(alice))); len(got) != 0 || w.dropped(relay6.DropUntrustedServer) != 1 {
+	if got := w.serves(w.answer(up[0].Payload, w.reply(alice))); len(got) != 0 || w.dropped(effect.DropUntrustedServer) != 1 {
 		t.Errorf("a server that is no longer configured was believed: %+v", got)
 	}
 	if got := w.says(carol, message(dhcp6.Solicit, 1)); len(got) != 0 {

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
 	"fairlead/internal/wire/linkaddr"
@@ -28,7 +29,7 @@ func TestCacheMissIsAnsweredBySocket(t *testing.T) {
 		t.Fatalf("before: answered at %s, want %s", got, alice.mac)
 	}
 	const others = 1 << 17
-	var eff relay6.Effects
+	var eff effect.Effects
 	for i := range uint32(others) {
 		a := [16]byte{0: 0xfe, 1: 0x80, 2: 1}
 		binary.BigEndian.PutUint32(a[12:], i)

@@ -7,6 +7,7 @@ import (
 	"pgregory.net/rapid"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
@@ -17,7 +18,7 @@ import (
 type random struct {
 	*world
 	told     int // datagrams already looked at
-	granted  map[relay6.ChangeID][]delegation.Event
+	granted  map[effect.ChangeID][]delegation.Event
 	everKept map[string]bool // link, client and prefix
 	clients  *told           // what they know
 }
@@ -29,10 +30,10 @@ func newRandom(t *rapid.T) *random {
 			l.Delegations.Move = pick(t, "move", []delegation.MovePolicy{delegation.MoveFollow, delegation.MoveProbe})
 			l.Delegations.OnLimit = pick(t, "on limit", []delegation.LimitPolicy{delegation.LimitRefuse, delegation.LimitReplaceUnreachable})
 		})),
-		granted: make(map[relay6.ChangeID][]delegation.Event), everKept: make(map[string]bool),
+		granted: make(map[effect.ChangeID][]delegation.Event), everKept: make(map[string]bool),
 	}
 	r.clients = listen(r.world)
-	r.watch = func(eff *relay6.Effects) {
+	r.watch = func(eff *effect.Effects) {
 		r.clients.watch(eff)
 		for _, s := range eff.Sends {
 			for _, c := range eff.Changes {
@@ -40,7 +41,7 @@ func newRandom(t *rapid.T) *random {
 					continue
 				}
 				for _, n := range eff.Notes {
-					if k := n.Event.Kind; n.Kind == relay6.NoteDelegation && (k == delegation.Granted || k == delegation.Extended || k == delegation.Moved) {
+					if k := n.Event.Kind; n.Kind == effect.NoteDelegation && (k == delegation.Granted || k == delegation.Extended || k == delegation.Moved) {
 						r.granted[c.ID] = append(r.granted[c.ID], n.Event)
 					}
 				}

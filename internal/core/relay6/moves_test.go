@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
@@ -37,7 +38,7 @@ func TestMoveFollow(t *testing.T) {
 		if old := link != "lan0"; old && w.kernel.allows("lan0", "2001:db8:100::/56") {
 			t.Errorf("%s: still allowed as a source on lan0", name)
 		}
-		moved := slices.ContainsFunc(w.notes, func(n relay6.Note) bool { return n.Event.Kind == delegation.Moved })
+		moved := slices.ContainsFunc(w.notes, func(n effect.Note) bool { return n.Event.Kind == delegation.Moved })
 		if !moved {
 			t.Errorf("%s: no note of a move", name)
 		}
@@ -68,7 +69,7 @@ func TestMoveDeny(t *testing.T) {
 		}
 		w.wants("lan0 2001:db8:100::/56 via fe80::a for " + left.String())
 		w.stays("2001:db8:100::/56", alice.mac)
-		if got := w.noted(relay6.NoteDelegation); !slices.Equal(got, refused) {
+		if got := w.noted(effect.NoteDelegation); !slices.Equal(got, refused) {
 			t.Errorf("%s: refusals %q, want %q", name, got, refused)
 		}
 		w.sleep(left) // until it ends
@@ -116,7 +117,7 @@ func TestProbeOnceAndInTime(t *testing.T) {
 	for range 5 {
 		w.exchange(bob, dhcp6.Rebind, iaPD(1, prefix("2001:db8:100::/56", 900)))
 	}
-	if len(w.probes) != 1 || w.dropped(relay6.DropProbing) != 4 {
+	if len(w.probes) != 1 || w.dropped(effect.DropProbing) != 4 {
 		t.Errorf("%d probes, drops %v; want 1, and 4 for probing", len(w.probes), w.drops)
 	}
 	w.move(w.now.Boot.After(time.Minute))

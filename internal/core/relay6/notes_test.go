@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"fairlead/internal/core/delegation"
-	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/effect"
 )
 
 // Notes of extensions, by far the most, may be left out. What is granted is told
@@ -19,7 +19,7 @@ func TestNotesOfExtensionsMayBeLeftOut(t *testing.T) {
 		}
 		var got []delegation.EventKind
 		for _, n := range w.notes {
-			if n.Kind == relay6.NoteDelegation {
+			if n.Kind == effect.NoteDelegation {
 				got = append(got, n.Event.Kind)
 			}
 		}

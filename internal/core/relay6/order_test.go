@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
-	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -22,7 +22,7 @@ func (w *world) asks(c client, t dhcp6.MessageType) (forwarded []byte) {
 	return up[0].Payload
 }
 
-func (w *world) answers(forwarded []byte, c client, options ...option) []relay6.Send {
+func (w *world) answers(forwarded []byte, c client, options ...option) []effect.Send {
 	return w.serves(w.answer(forwarded, w.reply(c, options...)))
 }
 
@@ -107,7 +107,7 @@ func TestFailedKeepHoldsBackItsOwnAlone(t *testing.T) {
 	}
 	w.wants("lan0 2001:db8:200::/56 via fe80::b for 10m0s", "lan1 2001:db8:300::/56 via fe80::c for 10m0s")
 	w.wantRoutes("2001:db8:100::/56")
-	if got := w.noted(relay6.NoteStore); !slices.Equal(got, []string{"not kept"}) {
+	if got := w.noted(effect.NoteStore); !slices.Equal(got, []string{"not kept"}) {
 		t.Errorf("notes %q, want not kept", got)
 	}
 	// The client asks again, and gets it.
@@ -259,7 +259,7 @@ func TestKillBetweenEffects(t *testing.T) {
 		for i, c := range []client{alice, bob, carol} {
 			w.answers(w.asks(c, dhcp6.Request), c, iaPD(1, prefix([]string{"2001:db8:100::/56", "2001:db8:200::/56", "2001:db8:300::/56"}[i], 600)))
 		}
-		last := relay6.ChangeID(0)
+		last := effect.ChangeID(0)
 		for _, f := range w.flight {
 			if f.change.ID <= last {
 				t.Errorf("change %d after %d", f.change.ID, last)

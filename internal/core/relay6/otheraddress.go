@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 )
 
@@ -19,7 +20,7 @@ type otherAddress struct {
 
 // askOther asks whether the address that the holder of a delegation has asked from
 // answers, unless that is being asked.
-func (r *Relay) askOther(now instant.Now, e *delegation.Event, eff *Effects) {
+func (r *Relay) askOther(now instant.Now, e *delegation.Event, eff *effect.Effects) {
 	to := delegation.NextHop{Link: e.New.Link, Addr: e.AskedFrom, LinkLayer: e.New.LinkLayer}
 	if f := r.others[to]; f != nil && now.Boot < f.until && f.client == e.New.Client {
 		if at := place(&e.New); !slices.Contains(f.places, at) {
@@ -38,7 +39,7 @@ func (r *Relay) askOther(now instant.Now, e *delegation.Event, eff *Effects) {
 }
 
 // otherAnswered takes in whether an address answered that a holder has asked from.
-func (r *Relay) otherAnswered(now instant.Now, to delegation.NextHop, answers bool, eff *Effects) {
+func (r *Relay) otherAnswered(now instant.Now, to delegation.NextHop, answers bool, eff *effect.Effects) {
 	f := r.others[to]
 	if f == nil {
 		return
@@ -47,9 +48,9 @@ func (r *Relay) otherAnswered(now instant.Now, to delegation.NextHop, answers bo
 	if !answers || f.until <= now.Boot {
 		return
 	}
-	eff.events = eff.events[:0]
+	r.events = r.events[:0]
 	for _, at := range f.places {
-		eff.events = r.table.Follow(eff.events, at.vrf, at.prefix, f.client, to)
+		r.events = r.table.Follow(r.events, at.vrf, at.prefix, f.client, to)
 	}
-	r.commit(now, eff.events, eff)
+	r.commit(now, r.events, eff)
 }

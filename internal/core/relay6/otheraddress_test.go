@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/delegation"
-	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/wire/dhcp6"
 	"fairlead/internal/wire/linkaddr"
 )
@@ -31,9 +31,9 @@ func TestHolderRenewsFromAnotherAddress(t *testing.T) {
 				}
 			}
 			w.wants("lan0 2001:db8:100::/56 via fe80::a for 15m0s", "lan0 2001:db8:101::/56 via fe80::a for 15m0s")
-			want := relay6.Probe{Index: lan0Index}
+			want := effect.Probe{Index: lan0Index}
 			want.Hop = delegation.NextHop{Link: "lan0", Addr: addr("fe80::1"), LinkLayer: alice.mac}
-			if !slices.Equal(w.probes, []relay6.Probe{want}) {
+			if !slices.Equal(w.probes, []effect.Probe{want}) {
 				t.Fatalf("%s: probes %+v, want %+v", name, w.probes, want)
 			}
 			w.probed(answers)
@@ -46,7 +46,7 @@ func TestHolderRenewsFromAnotherAddress(t *testing.T) {
 			w.stays("2001:db8:100::/56", alice.mac)
 			w.restart() // the store has it as well
 			w.wants("lan0 2001:db8:100::/56 via "+via+" for 15m0s", "lan0 2001:db8:101::/56 via "+via+" for 15m0s")
-			if got := w.noted(relay6.NoteDelegation); len(got) != 0 {
+			if got := w.noted(effect.NoteDelegation); len(got) != 0 {
 				t.Errorf("%s: refused for %q", name, got)
 			}
 		}

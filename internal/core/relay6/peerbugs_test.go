@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
@@ -130,7 +131,7 @@ func TestPeerBug_HopCountNeverChecked(t *testing.T) {
 		}
 		payload = got[0].Payload
 	}
-	if w.dropped(relay6.DropHopLimit) != 1 || readLayer(t, payload).hops != 8 {
+	if w.dropped(effect.DropHopLimit) != 1 || readLayer(t, payload).hops != 8 {
 		t.Errorf("the loop ended with %v, at hop-count %d", w.drops, readLayer(t, payload).hops)
 	}
 }
@@ -151,7 +152,7 @@ func TestPeerBug_ReplyToTheWrongVLAN(t *testing.T) {
 	twin.link = lan1Index
 	upB := w.says(twin, message(dhcp6.Solicit, 2, clientID(alice.duid)))
 	for _, tc := range []struct {
-		up   []relay6.Send
+		up   []effect.Send
 		link int
 	}{{upB, lan1Index}, {upA, lan0Index}, {upB, lan1Index}} {
 		down := w.serves(w.answer(tc.up[0].Payload, message(dhcp6.Advertise, 1, clientID(alice.duid))))

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/trust"
@@ -53,12 +54,12 @@ type Relay struct {
 
 	chosen string // the server that forward: first sends to, or everyServer
 
-	lastChange  ChangeID
-	pending     map[ChangeID]*pending
-	ordered     map[orderKey]ChangeID   // a client's newest unfinished change
-	following   map[ChangeID]*following // what is kept once a change's datagrams have left
-	waiting     waiting                 // the same, by its place
-	unkept      map[placeKey]struct{}   // what the store has not got
+	lastChange  effect.ChangeID
+	pending     map[effect.ChangeID]*pending
+	ordered     map[orderKey]effect.ChangeID   // a client's newest unfinished change
+	following   map[effect.ChangeID]*following // what is kept once a change's datagrams have left
+	waiting     waiting                        // the same, by its place
+	unkept      map[placeKey]struct{}          // what the store has not got
 	uninstalled map[placeKey]struct{}
 	retryAt     instant.Instant
 	held        map[delegation.Question]*heldReply
@@ -69,15 +70,16 @@ type Relay struct {
 
 	unkeptAddresses map[string]struct{} // links whose settled addresses the store has not got
 
-	unknown  [drops]uint64 // datagrams of interfaces that are not known
-	sum      Traffic       // of all links that ever were, and of unknown
-	refusals [64]uint64    // by delegation.Reason
-	unicast  uint64        // Replies with a Server Unicast option
-	met      met           // limits that somebody has run into
+	unknown  [effect.DropCount]uint64 // datagrams of interfaces that are not known
+	sum      Traffic                  // of all links that ever were, and of unknown
+	refusals [64]uint64               // by delegation.Reason
+	unicast  uint64                   // Replies with a Server Unicast option
+	met      met                      // limits that somebody has run into
 	failures Failures
 	trace    *Trace
 	before   *Relay // that panicked, until what is kept is restored; nil: there was none
 	rooms    rooms
+	events   []delegation.Event // of one decision, reused
 }
 
 // Failures counts deeds that failed.
@@ -141,9 +143,9 @@ func New(cfg *Config, bootID string) *Relay {
 		table:         delegation.New(),
 		host:          hoststate.New(),
 		peers:         make(map[string]*peerState),
-		pending:       make(map[ChangeID]*pending),
-		ordered:       make(map[orderKey]ChangeID),
-		following:     make(map[ChangeID]*following),
+		pending:       make(map[effect.ChangeID]*pending),
+		ordered:       make(map[orderKey]effect.ChangeID),
+		following:     make(map[effect.ChangeID]*following),
 		met:           make(met),
 		unkept:        make(map[placeKey]struct{}),
 		uninstalled:   make(map[placeKey]struct{}),
@@ -161,7 +163,9 @@ func New(cfg *Config, bootID string) *Relay {
 
 // Start asks for what the configuration wants of the host whatever its links
 // are.
-func (r *Relay) Start(eff *Effects) { r.install(r.host.SetAggregates(nil, r.cfg.Aggregates), eff) }
+func (r *Relay) Start(eff *effect.Effects) {
+	r.install(r.host.SetAggregates(nil, r.cfg.Aggregates), eff)
+}
 
 func (r *Relay) configure(cfg *Config) {
 	r.cfg, r.trust = cfg, trust.NewSet(cfg.Peers)
@@ -180,7 +184,7 @@ func (r *Relay) configure(cfg *Config) {
 
 // Reconfigure replaces the configuration. Delegations stay; what the new one
 // means for links and for the kernel becomes Changes.
-func (r *Relay) Reconfigure(cfg *Config, eff *Effects) {
+func (r *Relay) Reconfigure(cfg *Config, eff *effect.Effects) {
 	r.configure(cfg)
 	r.install(r.host.SetAggregates(nil, cfg.Aggregates), eff)
 	for _, name := range slices.Sorted(maps.Keys(r.byName)) {
@@ -217,15 +221,15 @@ func (r *Relay) applyLostPolicy(name string) []hoststate.Op {
 }
 
 // Handle decides on one received datagram.
-func (r *Relay) Handle(now instant.Now, p *Packet, eff *Effects) {
+func (r *Relay) Handle(now instant.Now, p *Packet, eff *effect.Effects) {
 	l := r.links[p.Link]
 	if l == nil {
-		r.countDrop(nil, DropUnknownLink, 1)
-		eff.drop(Dropped{Reason: DropUnknownLink, Source: p.Source.Addr()})
+		r.countDrop(nil, effect.DropUnknownLink, 1)
+		eff.Drop(effect.Dropped{Reason: effect.DropUnknownLink, Source: p.Source.Addr()})
 		return
 	}
 	if len(p.Payload) == 0 {
-		r.drop(l, p, DropEmpty, eff)
+		r.drop(l, p, effect.DropEmpty, eff)
 		return
 	}
 	switch dhcp6.MessageType(p.Payload[0]) {
@@ -240,21 +244,21 @@ func (r *Relay) Handle(now instant.Now, p *Packet, eff *Effects) {
 	}
 }
 
-func (r *Relay) drop(l *link, p *Packet, d Drop, eff *Effects) {
+func (r *Relay) drop(l *link, p *Packet, d effect.Drop, eff *effect.Effects) {
 	r.countDrop(l, d, 1)
-	eff.drop(Dropped{Reason: d, Link: l.Name, Source: p.Source.Addr()})
+	eff.Drop(effect.Dropped{Reason: d, Link: l.Name, Source: p.Source.Addr()})
 	if r.trace != nil {
 		r.traceStep(eff, l, p.Source.Addr(), p.Payload, "dropped: "+d.String(), "")
 	}
 }
 
 // CountDrop counts n datagrams that the shell discarded on a link.
-func (r *Relay) CountDrop(index int, d Drop, n uint64) {
+func (r *Relay) CountDrop(index int, d effect.Drop, n uint64) {
 	r.countDrop(r.links[index], d, n)
 }
 
 // LastChange is the newest change there is.
-func (r *Relay) LastChange() ChangeID { return r.lastChange }
+func (r *Relay) LastChange() effect.ChangeID { return r.lastChange }
 
 // Deadline is when Tick wants to be called; false if nothing is due.
 func (r *Relay) Deadline() (instant.Instant, bool) {
@@ -285,10 +289,10 @@ const retryEvery = 2 * time.Second
 // Tick does what is due: it ends delegations whose valid lifetime has elapsed
 // (RFC 8987 G-8), keeps again what the store had not got, and finds servers that
 // have fallen silent.
-func (r *Relay) Tick(now instant.Now, eff *Effects) {
+func (r *Relay) Tick(now instant.Now, eff *effect.Effects) {
 	r.ageIDs(now.Boot)
-	eff.events = r.table.Expire(eff.events[:0], now)
-	for rest := eff.events; len(rest) > 0; {
+	r.events = r.table.Expire(r.events[:0], now)
+	for rest := r.events; len(rest) > 0; {
 		n := min(len(rest), 256)
 		r.commit(now, rest[:n], eff)
 		rest = rest[n:]
@@ -302,20 +306,6 @@ func (r *Relay) Tick(now instant.Now, eff *Effects) {
 	r.tickPeers(now, eff)
 	if r.host.Counts().Orphans > 0 && r.orphansEnd <= now.Boot {
 		n := r.endOrphans(func(string, netip.Prefix) bool { return true }, eff)
-		eff.note(Note{Kind: NoteForeign, Text: "orphans ended: nobody has explained them in time", Reason: strconv.Itoa(n)})
+		eff.Note(effect.Note{Kind: effect.NoteForeign, Text: "orphans ended: nobody has explained them in time", Reason: strconv.Itoa(n)})
 	}
-}
-
-func (e *Effects) drop(d Dropped) { e.Drops = append(e.Drops, d) }
-func (e *Effects) note(n Note)    { e.Notes = append(e.Notes, n) }
-
-// noteEvent is note for what happened to a delegation, which comes often.
-func (e *Effects) noteEvent(ev *delegation.Event, subject *delegation.Delegation) {
-	if e.OmitExtensions && ev.Kind == delegation.Extended {
-		return
-	}
-	e.Notes = append(e.Notes, Note{})
-	n := &e.Notes[len(e.Notes)-1]
-	n.Kind, n.Text, n.Reason = NoteDelegation, ev.Kind.String(), ev.Reason.String()
-	n.Link, n.Client, n.IAID, n.Event = subject.Link, subject.Client, subject.IAID, *ev
 }

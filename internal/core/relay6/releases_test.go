@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/delegation"
-	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/wire/dhcp6"
 	"fairlead/internal/wire/linkaddr"
 )
@@ -43,7 +43,7 @@ func TestAnswerToAReleaseGrantsNothing(t *testing.T) {
 			}
 			w.wants()
 			w.wantRoutes("2001:db8:100::/56")
-			if got := w.noted(relay6.NoteDelegation); !slices.Equal(got, []string{"answers-release", "answers-release"}) {
+			if got := w.noted(effect.NoteDelegation); !slices.Equal(got, []string{"answers-release", "answers-release"}) {
 				t.Errorf("%v: refusals %q, want answers-release for each", mt, got)
 			}
 		}

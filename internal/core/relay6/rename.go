@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 )
@@ -15,7 +16,7 @@ import (
 // hears of the delegations at the next Tick. Another interface that has had the name
 // is gone, or the kernel would not have given it away; what was delegated there is
 // this link's now.
-func (r *Relay) rename(l *link, to *hoststate.Link, eff *Effects) (ops []hoststate.Op) {
+func (r *Relay) rename(l *link, to *hoststate.Link, eff *effect.Effects) (ops []hoststate.Op) {
 	old, name := l.Name, to.Name
 	if other := r.byName[name]; other != nil {
 		r.dropLink(other, eff)
@@ -37,30 +38,30 @@ func (r *Relay) rename(l *link, to *hoststate.Link, eff *Effects) (ops []hoststa
 	l.Name = name
 	r.renameAddress(old, name)
 	r.resolveBorrowers(old, eff)
-	eff.note(Note{Kind: NoteLink, Link: name, Text: "link renamed", Reason: "it was " + old})
+	eff.Note(effect.Note{Kind: effect.NoteLink, Link: name, Text: "link renamed", Reason: "it was " + old})
 	return r.host.Rename(ops, old, name)
 }
 
-func (r *Relay) renameBlocks(old, name string, eff *Effects) {
-	var keep []KeepOp
+func (r *Relay) renameBlocks(old, name string, eff *effect.Effects) {
+	var keep []effect.KeepOp
 	for _, b := range r.table.Blocks() {
 		if b.Link != old {
 			continue
 		}
 		r.table.Unblock(b)
-		keep = append(keep, KeepOp{Key: delegation.BlockKey(nil, b)})
+		keep = append(keep, effect.KeepOp{Key: delegation.BlockKey(nil, b)})
 		b.Link = name
 		r.table.Block(b)
-		keep = append(keep, KeepOp{Key: delegation.BlockKey(nil, b), Value: []byte{}})
+		keep = append(keep, effect.KeepOp{Key: delegation.BlockKey(nil, b), Value: []byte{}})
 	}
 	if len(keep) > 0 {
-		r.change(Change{Keep: keep}, &pending{}, eff)
+		r.change(effect.Change{Keep: keep}, &pending{}, eff)
 	}
 }
 
 // renamePending renames a link in what the outcomes of changes will be held against.
 func (r *Relay) renamePending(old, name string) {
-	ordered := make(map[orderKey]ChangeID, len(r.ordered))
+	ordered := make(map[orderKey]effect.ChangeID, len(r.ordered))
 	for k, id := range r.ordered {
 		if k.link == old {
 			k.link = name
@@ -138,7 +139,7 @@ func (r *Relay) ageIDs(now instant.Instant) {
 // linkByID is the link that the interface-id of a Relay-reply names: the one that
 // has it, or that had it until lately. Where these are two, the link-address says
 // which of them is meant, or the message belongs to neither.
-func (r *Relay) linkByID(now instant.Instant, id []byte, address netip.Addr) (*link, Drop) {
+func (r *Relay) linkByID(now instant.Instant, id []byte, address netip.Addr) (*link, effect.Drop) {
 	have := r.byInterfaceID[string(id)]
 	if len(r.formerIDs) > 0 {
 		r.ageIDs(now)
@@ -149,11 +150,11 @@ func (r *Relay) linkByID(now instant.Instant, id []byte, address netip.Addr) (*l
 			if named := r.linkByAddress(address); named != nil && (named == f.link || slices.Contains(have, named)) {
 				return named, delivered
 			}
-			return nil, DropAmbiguousInterfaceID
+			return nil, effect.DropAmbiguousInterfaceID
 		}
 	}
 	if l := only(have); l != nil {
 		return l, delivered
 	}
-	return nil, DropUnknownInterfaceID
+	return nil, effect.DropUnknownInterfaceID
 }

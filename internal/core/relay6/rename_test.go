@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
@@ -172,7 +173,7 @@ func TestFormerInterfaceID(t *testing.T) {
 	want("another has it, and the link-address, too", delivered(forA("2001:db8:2::1")), "11")
 	want("another has it, and no link-address", delivered(forA("::")), "")
 	want("another has it, and a foreign link-address", delivered(forA("2001:db8:77::1")), "")
-	if got := w.dropped(relay6.DropAmbiguousInterfaceID); got != 2 {
+	if got := w.dropped(effect.DropAmbiguousInterfaceID); got != 2 {
 		t.Errorf("%d dropped as ambiguous, want 2: %v", got, w.drops)
 	}
 	w.sleep(time.Hour)

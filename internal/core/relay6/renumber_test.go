@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -45,7 +46,7 @@ func TestRenumberingAtALimit(t *testing.T) {
 				t.Errorf("%s, old first %v: %d datagrams and %d probes, want the Reply at once", name, oldFirst, len(got), len(w.probes))
 			}
 			w.wants(want...)
-			if got := w.noted(relay6.NoteDelegation); len(got) != 0 {
+			if got := w.noted(effect.NoteDelegation); len(got) != 0 {
 				t.Errorf("%s, old first %v: refused %q", name, oldFirst, got)
 			}
 			w.restart()
@@ -68,7 +69,7 @@ func TestVeryManyPrefixesInAReply(t *testing.T) {
 		if got := w.exchange(alice, dhcp6.Request, iaPD(1, all...)); len(got) != 1 {
 			t.Fatalf("limit %d: %d datagrams, want the Reply", limit, len(got))
 		}
-		refused := len(w.noted(relay6.NoteDelegation))
+		refused := len(w.noted(effect.NoteDelegation))
 		if learned := len(w.delegations()); learned != limit || refused != many-limit || w.counts("lan0").Refused != uint64(refused) {
 			t.Errorf("limit %d: learned %d, told of %d refusals, counted %d", limit, learned, refused, w.counts("lan0").Refused)
 		}

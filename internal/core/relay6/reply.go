@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
@@ -13,28 +14,28 @@ import (
 // handleReply takes a Relay-reply. Only a configured server is believed, and
 // only on its uplinks: a client-facing link never carries one, whatever its
 // source says, because nothing on the way there checks sources.
-func (r *Relay) handleReply(now instant.Now, l *link, p *Packet, eff *Effects) {
+func (r *Relay) handleReply(now instant.Now, l *link, p *Packet, eff *effect.Effects) {
 	if l.rule != nil {
-		r.drop(l, p, DropReplyFromClientLink, eff)
+		r.drop(l, p, effect.DropReplyFromClientLink, eff)
 		return
 	}
 	peer := r.trust.Find(trust.Server, p.Source.Addr(), l.Name)
 	if peer == nil {
-		r.drop(l, p, DropUntrustedServer, eff)
+		r.drop(l, p, effect.DropUntrustedServer, eff)
 		return
 	}
 	if !Protected(peer, p.Dest, p.Framed) {
-		r.drop(l, p, DropUnprotected, eff)
+		r.drop(l, p, effect.DropUnprotected, eff)
 		return
 	}
 	m, err := dhcp6.ParseRelay(p.Payload)
 	if err != nil {
-		r.drop(l, p, DropMalformed, eff)
+		r.drop(l, p, effect.DropMalformed, eff)
 		return
 	}
 	inner, ok := m.Inner()
 	if !ok || len(inner) == 0 {
-		r.drop(l, p, DropNoRelayMessage, eff)
+		r.drop(l, p, effect.DropNoRelayMessage, eff)
 		return
 	}
 	r.heard(now, peer, dhcp6.MessageType(inner[0]), eff)
@@ -63,7 +64,7 @@ func answeredClient(m dhcp6.RelayMessage, inner []byte) netip.Addr {
 }
 
 // delivered is no reason to drop.
-const delivered = drops
+const delivered = effect.Drop(effect.DropCount)
 
 // addressee is where the message in a Relay-reply goes.
 type addressee struct {
@@ -92,20 +93,20 @@ func (to *addressee) index() int {
 // addressee finds the way down. RFC 8415 section 19.2: the link is the one that
 // the Interface-Id option identifies, otherwise the one that the link-address
 // does; the address is the peer-address.
-func (r *Relay) addressee(now instant.Now, m dhcp6.RelayMessage, inner []byte) (addressee, Drop) {
+func (r *Relay) addressee(now instant.Now, m dhcp6.RelayMessage, inner []byte) (addressee, effect.Drop) {
 	to := addressee{message: inner}
 	address := m.PeerAddress()
 	if !validSource(address) {
-		return to, DropBadPeerAddress
+		return to, effect.DropBadPeerAddress
 	}
 	if id, ok := m.Options().First(dhcp6.OptionInterfaceID); ok {
-		var d Drop
+		var d effect.Drop
 		if to.link, d = r.linkByID(now.Boot, id, m.LinkAddress()); d != delivered {
 			return to, d
 		}
 	} else if a := m.LinkAddress(); !a.IsUnspecified() {
 		if to.link = r.linkByAddress(a); to.link == nil {
-			return to, DropNoLink
+			return to, effect.DropNoLink
 		}
 	}
 	port := uint16(dhcp6.ClientPort)
@@ -119,18 +120,18 @@ func (r *Relay) addressee(now instant.Now, m dhcp6.RelayMessage, inner []byte) (
 		}
 	}
 	if to.link == nil && rank(address) == rankLinkLocal {
-		return to, DropNoLink
+		return to, effect.DropNoLink
 	}
 	to.dest = netip.AddrPortFrom(address, port)
 	if to.link == nil {
 		return to, delivered
 	}
 	if to.link.cannotAnswer(address) {
-		return to, DropNoLinkLocal
+		return to, effect.DropNoLinkLocal
 	}
 	if to.link.rule == nil {
 		if !to.relay { // no client of ours is there (RFC 8987 G-4)
-			return to, DropNotClientLink
+			return to, effect.DropNotClientLink
 		}
 		return to, delivered
 	}
@@ -149,8 +150,8 @@ func (r *Relay) addressee(now instant.Now, m dhcp6.RelayMessage, inner []byte) (
 // deliver learns what a message grants, if we are the client's first hop, and
 // sends it down once that is kept and installed. RFC 8415 section 19.2: "Relay
 // agents MUST NOT modify the message."
-func (r *Relay) deliver(now instant.Now, p *Packet, to addressee, answered map[delegation.Question]bool, eff *Effects) {
-	s := Send{Payload: to.message, Dest: to.dest}
+func (r *Relay) deliver(now instant.Now, p *Packet, to addressee, answered map[delegation.Question]bool, eff *effect.Effects) {
+	s := effect.Send{Payload: to.message, Dest: to.dest}
 	if len(to.inner) > 0 && dhcp6.MessageType(to.inner[0]) == dhcp6.Reply {
 		v := r.learn(now, to, answered, eff)
 		if v.probe != nil {
@@ -158,7 +159,7 @@ func (r *Relay) deliver(now instant.Now, p *Packet, to addressee, answered map[d
 			return
 		}
 		if v.onlyExcess {
-			r.dropDown(to, p.Source.Addr(), DropLimit, eff)
+			r.dropDown(to, p.Source.Addr(), effect.DropLimit, eff)
 			return
 		}
 		s.After, s.Extends = v.change, v.extends
@@ -199,7 +200,7 @@ func (r *Relay) deliver(now instant.Now, p *Packet, to addressee, answered map[d
 }
 
 // lastOf is the newest unfinished change of the client that a message is for.
-func (r *Relay) lastOf(to addressee) ChangeID {
+func (r *Relay) lastOf(to addressee) effect.ChangeID {
 	m, err := dhcp6.ParseMessage(to.inner)
 	if err != nil {
 		return 0
@@ -216,9 +217,9 @@ func (r *Relay) relayPeer(to addressee) *trust.Peer {
 	return r.trust.FindAddress(trust.Relay, to.dest.Addr())
 }
 
-func (r *Relay) dropDown(to addressee, source netip.Addr, d Drop, eff *Effects) {
+func (r *Relay) dropDown(to addressee, source netip.Addr, d effect.Drop, eff *effect.Effects) {
 	r.countDrop(to.link, d, 1)
-	eff.drop(Dropped{Reason: d, Link: to.link.Name, Source: source})
+	eff.Drop(effect.Dropped{Reason: d, Link: to.link.Name, Source: source})
 }
 
 // heldReply is a Reply that waits until something was found out about a next hop.
@@ -237,12 +238,12 @@ const (
 	holdFor = 5e9 // nanoseconds: a probe whose result never comes is forgotten
 )
 
-func (r *Relay) hold(now instant.Now, p *Packet, to addressee, q delegation.Question, answered map[delegation.Question]bool, eff *Effects) {
+func (r *Relay) hold(now instant.Now, p *Packet, to addressee, q delegation.Question, answered map[delegation.Question]bool, eff *effect.Effects) {
 	if len(r.held) >= maxHeld {
 		maps.DeleteFunc(r.held, func(_ delegation.Question, h *heldReply) bool { return h.until <= now.Boot })
 	}
 	if h := r.held[q]; h != nil && now.Boot < h.until || len(r.held) >= maxHeld {
-		r.dropDown(to, p.Source.Addr(), DropProbing, eff)
+		r.dropDown(to, p.Source.Addr(), effect.DropProbing, eff)
 		return
 	}
 	r.held[q] = &heldReply{
@@ -252,8 +253,8 @@ func (r *Relay) hold(now instant.Now, p *Packet, to addressee, q delegation.Ques
 	r.probe(q, eff)
 }
 
-func (r *Relay) probe(q delegation.Question, eff *Effects) {
-	probe := Probe{Question: q}
+func (r *Relay) probe(q delegation.Question, eff *effect.Effects) {
+	probe := effect.Probe{Question: q}
 	if l := r.byName[q.Hop.Link]; l != nil && l.Up {
 		probe.Index = l.Index
 	}
@@ -263,7 +264,7 @@ func (r *Relay) probe(q delegation.Question, eff *Effects) {
 // Probed takes in what became of a Probe: whether the next hop answered, and has used
 // the prefix if that was asked. What was to follow its holder there moves, and the Reply
 // that waited for it is decided on.
-func (r *Relay) Probed(now instant.Now, q delegation.Question, answers bool, eff *Effects) {
+func (r *Relay) Probed(now instant.Now, q delegation.Question, answers bool, eff *effect.Effects) {
 	if !q.Prefix.IsValid() {
 		r.otherAnswered(now, q.Hop, answers, eff)
 	}
@@ -273,7 +274,7 @@ func (r *Relay) Probed(now instant.Now, q delegation.Question, answers bool, eff
 // Unprobed takes in that a next hop could not be asked. Then nothing moves: who is
 // there counts as there and as using the prefix, and where nobody is known to be counts
 // as empty.
-func (r *Relay) Unprobed(now instant.Now, q delegation.Question, eff *Effects) {
+func (r *Relay) Unprobed(now instant.Now, q delegation.Question, eff *effect.Effects) {
 	if !q.Prefix.IsValid() {
 		r.otherAnswered(now, q.Hop, false, eff)
 	}
@@ -281,7 +282,7 @@ func (r *Relay) Unprobed(now instant.Now, q delegation.Question, eff *Effects) {
 }
 
 // heldAnswered decides on the Reply that waited for the answer to a question.
-func (r *Relay) heldAnswered(now instant.Now, q delegation.Question, keeps bool, eff *Effects) {
+func (r *Relay) heldAnswered(now instant.Now, q delegation.Question, keeps bool, eff *effect.Effects) {
 	h := r.held[q]
 	if h == nil {
 		return

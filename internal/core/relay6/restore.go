@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 )
@@ -15,7 +16,7 @@ import (
 // Restore takes in what was kept, before any socket opens (RFC 8987 S-1). Links
 // are told of before it. What it wants of routes and filter elements is not in
 // the Effects: an audit finds what of it the kernel lacks.
-func (r *Relay) Restore(now instant.Now, records iter.Seq[delegation.Record], blocks []delegation.Block, lastWall time.Time, eff *Effects) {
+func (r *Relay) Restore(now instant.Now, records iter.Seq[delegation.Record], blocks []delegation.Block, lastWall time.Time, eff *effect.Effects) {
 	for rec := range records {
 		rec.Line = r.resumed(&rec.Delegation)
 		r.table.Restore(now, rec, r.bootID, lastWall)
@@ -37,7 +38,7 @@ func (r *Relay) Restore(now instant.Now, records iter.Seq[delegation.Record], bl
 		}
 	}
 	if r.table.Held() > 0 {
-		eff.note(Note{Kind: NoteClock, Text: "wall clock cannot be trusted yet: nothing that was restored expires before its whole lifetime has passed"})
+		eff.Note(effect.Note{Kind: effect.NoteClock, Text: "wall clock cannot be trusted yet: nothing that was restored expires before its whole lifetime has passed"})
 	}
 }
 
@@ -55,7 +56,7 @@ func (r *Relay) Orphans(yield func(hoststate.Lease) bool) { r.host.Orphans(yield
 func (r *Relay) OrphansEnd() instant.Instant { return r.orphansEnd }
 
 // endOrphans ends a bounded number of the orphans that match, and says how many.
-func (r *Relay) endOrphans(match func(link string, p netip.Prefix) bool, eff *Effects) int {
+func (r *Relay) endOrphans(match func(link string, p netip.Prefix) bool, eff *effect.Effects) int {
 	ops, n := r.host.EndOrphans(nil, orphansAtOnce, match)
 	r.install(ops, eff)
 	return n
@@ -76,7 +77,7 @@ const partOfAudit = 4096
 // AuditPart goes on with a comparison and mends the differences that it finds.
 // Whole is false where the comparison is worth nothing any more: too much has
 // changed since it began, or another core has come.
-func (r *Relay) AuditPart(c *hoststate.Comparison, reading *hoststate.Reading, eff *Effects) (found []hoststate.Finding, done, whole bool) {
+func (r *Relay) AuditPart(c *hoststate.Comparison, reading *hoststate.Reading, eff *effect.Effects) (found []hoststate.Finding, done, whole bool) {
 	if !r.host.Compares(c) {
 		return nil, true, false
 	}
@@ -90,7 +91,7 @@ func (r *Relay) AuditPart(c *hoststate.Comparison, reading *hoststate.Reading, e
 
 // AuditHost does all of an audit at once. Nothing may have been asked of the
 // kernel since it was read.
-func (r *Relay) AuditHost(actual hoststate.Actual, eff *Effects) []hoststate.Finding {
+func (r *Relay) AuditHost(actual hoststate.Actual, eff *effect.Effects) []hoststate.Finding {
 	ops, found := r.host.Audit(nil, actual)
 	r.install(ops, eff)
 	return found
@@ -120,10 +121,10 @@ func (r *Relay) DelegationOn(name string, p netip.Prefix) (d delegation.Delegati
 // of them, and returns how many; it is called until that is none. Orphans are among
 // them, unless a client is named: of theirs nothing is known. With block, what the
 // selection names is not learned again until it is unblocked.
-func (r *Relay) Clear(now instant.Now, s delegation.Selection, block bool, eff *Effects) int {
-	eff.events = r.table.Clear(eff.events[:0], s)
-	n := len(eff.events)
-	for rest := eff.events; len(rest) > 0; {
+func (r *Relay) Clear(now instant.Now, s delegation.Selection, block bool, eff *effect.Effects) int {
+	r.events = r.table.Clear(r.events[:0], s)
+	n := len(r.events)
+	for rest := r.events; len(rest) > 0; {
 		k := min(len(rest), 256)
 		r.commit(now, rest[:k], eff)
 		rest = rest[k:]
@@ -136,18 +137,18 @@ func (r *Relay) Clear(now instant.Now, s delegation.Selection, block bool, eff *
 	if block {
 		b := delegation.Block{Prefix: s.Prefix, Client: s.Client, Link: s.Link}
 		if r.table.Block(b) {
-			r.change(Change{Keep: []KeepOp{{Key: delegation.BlockKey(nil, b), Value: []byte{}}}}, &pending{}, eff)
+			r.change(effect.Change{Keep: []effect.KeepOp{{Key: delegation.BlockKey(nil, b), Value: []byte{}}}}, &pending{}, eff)
 		}
 	}
 	return n
 }
 
 // Unblock takes a block away; false if there was none.
-func (r *Relay) Unblock(b delegation.Block, eff *Effects) bool {
+func (r *Relay) Unblock(b delegation.Block, eff *effect.Effects) bool {
 	if !r.table.Unblock(b) {
 		return false
 	}
-	r.change(Change{Keep: []KeepOp{{Key: delegation.BlockKey(nil, b)}}}, &pending{}, eff)
+	r.change(effect.Change{Keep: []effect.KeepOp{{Key: delegation.BlockKey(nil, b)}}}, &pending{}, eff)
 	return true
 }
 
@@ -201,7 +202,7 @@ type Totals struct {
 	Uninstalled         int // delegations without their route or filter element, because the kernel did not take it
 	Failures            Failures
 	ServerUnicast       uint64
-	Unknown             [drops]uint64
+	Unknown             [effect.DropCount]uint64
 	Sum                 Traffic // of all links that ever were, and of unknown interfaces
 	Refusals            map[string]uint64
 }

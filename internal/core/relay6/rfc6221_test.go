@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -47,7 +48,7 @@ func TestRFC6221_7_2_RelayAboveAnLDRA(t *testing.T) {
 // Below an LDRA is the client itself: we are its delegating relay.
 func TestRFC6221_7_2_DelegationsBehindAnLDRA(t *testing.T) {
 	w := newWorld(t, rule(trusted))
-	ask := func(c client, inner []byte, layers int) []relay6.Send {
+	ask := func(c client, inner []byte, layers int) []effect.Send {
 		for range layers {
 			inner = throughLDRA(c, inner)
 		}
@@ -96,14 +97,14 @@ func TestRFC6221_7_3_BehindALayer3RelayNothingIsLearned(t *testing.T) {
 func TestRFC6221_6_1_2_UntrustedInterfaces(t *testing.T) {
 	w := newWorld(t, relayPeer("fe80::99"))
 	payload := throughLDRA(alice, message(dhcp6.Solicit, 1))
-	if got := w.says(alice, payload); len(got) != 0 || w.dropped(relay6.DropUntrustedRelay) != 1 {
+	if got := w.says(alice, payload); len(got) != 0 || w.dropped(effect.DropUntrustedRelay) != 1 {
 		t.Errorf("on an untrusted link: %+v, drops %v", got, w.drops)
 	}
-	if got := w.forwards("fe80::98", 547, payload); len(got) != 0 || w.dropped(relay6.DropUntrustedRelay) != 2 {
+	if got := w.forwards("fe80::98", 547, payload); len(got) != 0 || w.dropped(effect.DropUntrustedRelay) != 2 {
 		t.Errorf("of another relay: %+v, drops %v", got, w.drops)
 	}
 	elsewhere := client{link: lan0Index, addr: "fe80::99", mac: alice.mac}
-	if got := w.says(elsewhere, payload); len(got) != 0 || w.dropped(relay6.DropUntrustedRelay) != 3 {
+	if got := w.says(elsewhere, payload); len(got) != 0 || w.dropped(effect.DropUntrustedRelay) != 3 {
 		t.Errorf("of the configured relay on another link: %+v, drops %v", got, w.drops)
 	}
 	if got := w.forwards("fe80::99", 547, payload); len(got) != 1 {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -73,7 +74,7 @@ func TestRFC5007_5_LeasequeryStopsAtThePerimeter(t *testing.T) {
 			t.Errorf("%v where it is allowed: %d datagrams, want 1", mt, len(got))
 		}
 	}
-	if n := w.dropped(relay6.DropLeasequery); n != len(types) {
+	if n := w.dropped(effect.DropLeasequery); n != len(types) {
 		t.Errorf("%d drops for leasequery, want %d", n, len(types))
 	}
 }
@@ -88,14 +89,14 @@ func TestServerMessagesFromClientsAreDropped(t *testing.T) {
 			t.Errorf("%v of a client was forwarded", mt)
 		}
 	}
-	if n := w.dropped(relay6.DropServerMessage); n != len(types) {
+	if n := w.dropped(effect.DropServerMessage); n != len(types) {
 		t.Errorf("%d drops for a server's message, want %d", n, len(types))
 	}
 	// A Relay-reply neither, whatever its source claims.
 	spoof := alice
 	spoof.addr = serverAddr
 	w.says(spoof, relayed(dhcp6.RelayReply, 0, "2001:db8:1::1", bob.addr, w.reply(bob), interfaceID("lan0")))
-	if w.dropped(relay6.DropReplyFromClientLink) != 1 || len(w.sent) != 0 {
+	if w.dropped(effect.DropReplyFromClientLink) != 1 || len(w.sent) != 0 {
 		t.Errorf("Relay-reply from a client link: sent %v, drops %v", w.sent, w.drops)
 	}
 }
@@ -105,7 +106,7 @@ func TestRelayReplyFromAnyoneElseIsDropped(t *testing.T) {
 	w := newWorld(t)
 	reply := relayed(dhcp6.RelayReply, 0, "2001:db8:1::1", bob.addr, w.reply(bob), interfaceID("lan0"))
 	stranger := client{link: upIndex, addr: "2001:db8:ffff::66"}
-	if got := w.says(stranger, reply); len(got) != 0 || w.dropped(relay6.DropUntrustedServer) != 1 {
+	if got := w.says(stranger, reply); len(got) != 0 || w.dropped(effect.DropUntrustedServer) != 1 {
 		t.Errorf("a stranger on the uplink: %+v, drops %v", got, w.drops)
 	}
 	var reasons []string

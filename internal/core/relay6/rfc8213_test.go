@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
@@ -143,7 +144,7 @@ func TestSensitiveOptionsThatMakeItTooBig(t *testing.T) {
 		t.Errorf("drops %v, want none: it was sent", w.drops)
 	}
 	got = w.says(alice, message(dhcp6.Solicit, 1, raw(999, make([]byte, room+1)...)))
-	if len(got) != 0 || len(w.drops) != 1 || w.drops[0].Reason != relay6.DropTooBig {
+	if len(got) != 0 || len(w.drops) != 1 || w.drops[0].Reason != effect.DropTooBig {
 		t.Errorf("%d datagrams, drops %v; want too-big", len(got), w.drops)
 	}
 }

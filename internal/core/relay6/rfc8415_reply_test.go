@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"testing"
 
-	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -39,7 +39,7 @@ func TestRFC8415_19_2b_ToThePeerAddress(t *testing.T) {
 			t.Errorf("for %s, where no client can be: %+v", peer, got)
 		}
 	}
-	if n := w.dropped(relay6.DropBadPeerAddress); n != 4 {
+	if n := w.dropped(effect.DropBadPeerAddress); n != 4 {
 		t.Errorf("%d drops for a bad peer-address, want 4: %v", n, w.drops)
 	}
 	for name, inner := range map[string][]byte{"no message": nil, "an empty one": {}} {
@@ -47,8 +47,8 @@ func TestRFC8415_19_2b_ToThePeerAddress(t *testing.T) {
 		if inner != nil {
 			b = dhcp6.AppendOption(b, dhcp6.OptionRelayMessage, inner)
 		}
-		before := w.dropped(relay6.DropNoRelayMessage)
-		if got := w.serves(b); len(got) != 0 || w.dropped(relay6.DropNoRelayMessage) != before+1 {
+		before := w.dropped(effect.DropNoRelayMessage)
+		if got := w.serves(b); len(got) != 0 || w.dropped(effect.DropNoRelayMessage) != before+1 {
 			t.Errorf("%s: %+v, drops %v", name, got, w.drops)
 		}
 	}
@@ -89,7 +89,7 @@ func TestRFC8415_19_2d_OnTheLinkOfTheInterfaceID(t *testing.T) {
 			t.Errorf("interface-id %q, which is none of ours: %+v", id, got)
 		}
 	}
-	if n := w.dropped(relay6.DropUnknownInterfaceID); n != 4 {
+	if n := w.dropped(effect.DropUnknownInterfaceID); n != 4 {
 		t.Errorf("%d drops for an unknown interface-id, want 4: %v", n, w.drops)
 	}
 }
@@ -109,7 +109,7 @@ func TestRFC8415_19_2e_OtherwiseByLinkAddress(t *testing.T) {
 			t.Errorf("link-address %s, which is on none of our links: %+v", linkAddress, got)
 		}
 	}
-	if n := w.dropped(relay6.DropNoLink); n != 2 {
+	if n := w.dropped(effect.DropNoLink); n != 2 {
 		t.Errorf("%d drops for no link, want 2: %v", n, w.drops)
 	}
 }

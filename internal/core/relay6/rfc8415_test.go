@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
@@ -254,7 +255,7 @@ func relayPeer(address string) func(*relay6.Config) {
 }
 
 // forwards is a Relay-forward of a relay below us on lan1.
-func (w *world) forwards(source string, port uint16, payload []byte) []relay6.Send {
+func (w *world) forwards(source string, port uint16, payload []byte) []effect.Send {
 	return w.packet(relay6.Packet{
 		Link: lan1Index, Source: netip.AddrPortFrom(addr(source), port), Dest: addr("ff02::1:2"),
 		LinkLayer: mac("02:00:5e:00:53:99"), HardwareType: 1, Payload: payload,
@@ -267,9 +268,9 @@ func (w *world) forwards(source string, port uint16, payload []byte) []relay6.Se
 func TestRFC8415_19_1_2a_HopCountLimit(t *testing.T) {
 	w := newWorld(t, relayPeer("fe80::99"))
 	for hops := range 256 {
-		before := w.dropped(relay6.DropHopLimit)
+		before := w.dropped(effect.DropHopLimit)
 		got := w.forwards("fe80::99", 547, relayed(dhcp6.RelayForward, uint8(hops), "2001:db8:7::1", "fe80::1", message(dhcp6.Solicit, 1)))
-		if discarded := w.dropped(relay6.DropHopLimit) > before; discarded != (hops >= 8) || discarded != (len(got) == 0) {
+		if discarded := w.dropped(effect.DropHopLimit) > before; discarded != (hops >= 8) || discarded != (len(got) == 0) {
 			t.Errorf("hop-count %d: %d datagrams, discarded %v", hops, len(got), discarded)
 		}
 	}

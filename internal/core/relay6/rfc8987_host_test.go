@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
@@ -256,7 +257,7 @@ func TestRFC8987_O3_UnsynchronisedClockEndsNothing(t *testing.T) {
 	w.reboot(later, false)
 	w.tick()
 	w.wants("lan0 2001:db8:100::/56 via fe80::a for 10m0s")
-	if got := w.noted(relay6.NoteClock); len(got) != 1 {
+	if got := w.noted(effect.NoteClock); len(got) != 1 {
 		t.Errorf("notes about the clock: %q, want one", got)
 	}
 	w.now.Synced = true

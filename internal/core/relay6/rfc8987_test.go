@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/delegation"
-	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -138,7 +138,7 @@ func TestRFC8987_G4_UniqueDUIDByConfiguration(t *testing.T) {
 	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
 	w.lease(twin, iaPD(1, prefix("2001:db8:200::/56", 600)))
 	w.wants("lan0 2001:db8:100::/56 via fe80::a for 10m0s")
-	if got := w.noted(relay6.NoteDelegation); !slices.Equal(got, []string{"duplicate-duid"}) {
+	if got := w.noted(effect.NoteDelegation); !slices.Equal(got, []string{"duplicate-duid"}) {
 		t.Errorf("refusals noted: %q, want duplicate-duid", got)
 	}
 }
@@ -148,7 +148,7 @@ func TestRFC8987_G4_NotOnOtherInterfaces(t *testing.T) {
 	w := newWorld(t)
 	stray := alice
 	stray.link = upIndex
-	if got := w.says(stray, message(dhcp6.Solicit, 1, clientID(stray.duid))); len(got) != 0 || w.dropped(relay6.DropNotClientLink) != 1 {
+	if got := w.says(stray, message(dhcp6.Solicit, 1, clientID(stray.duid))); len(got) != 0 || w.dropped(effect.DropNotClientLink) != 1 {
 		t.Errorf("Solicit on the uplink: %d datagrams, drops %v; want none, not-client-link", len(got), w.drops)
 	}
 }
@@ -161,10 +161,10 @@ func TestRFC8987_G5_LimitPerClient(t *testing.T) {
 		for n := range limit {
 			w.lease(alice, iaPD(uint32(n), prefix(fmt.Sprintf("2001:db8:%x00::/56", n+1), 600)))
 		}
-		if got := w.says(alice, message(dhcp6.Request, 1, clientID(alice.duid), iaPD(99))); len(got) != 0 || w.dropped(relay6.DropLimit) != 1 {
+		if got := w.says(alice, message(dhcp6.Request, 1, clientID(alice.duid), iaPD(99))); len(got) != 0 || w.dropped(effect.DropLimit) != 1 {
 			t.Errorf("limit %d: a Request for one more: %d datagrams forwarded, drops %v; want none, limit", limit, len(got), w.drops)
 		}
-		if got := w.exchange(alice, dhcp6.Rebind, iaPD(99, prefix("2001:db8:9900::/56", 600))); len(got) != 0 || w.dropped(relay6.DropLimit) != 2 {
+		if got := w.exchange(alice, dhcp6.Rebind, iaPD(99, prefix("2001:db8:9900::/56", 600))); len(got) != 0 || w.dropped(effect.DropLimit) != 2 {
 			t.Errorf("limit %d: a Reply with only excess: %d datagrams delivered, drops %v; want none, limit", limit, len(got), w.drops)
 		}
 		if got := len(w.delegations()); got != limit {
@@ -184,7 +184,7 @@ func TestRFC8987_G6_LimitPerPort(t *testing.T) {
 			c := client{lan0Index, fmt.Sprintf("\x00\x03\x00\x01cl%03d", n), fmt.Sprintf("fe80::%x", 0x100+n), mac(fmt.Sprintf("02:00:00:00:00:%02x", n))}
 			w.lease(c, iaPD(1, prefix(fmt.Sprintf("2001:db8:%x00::/56", n+1), 600)))
 		}
-		if got := w.says(alice, message(dhcp6.Request, 1, clientID(alice.duid), iaPD(1))); len(got) != 0 || w.dropped(relay6.DropLimit) != 1 {
+		if got := w.says(alice, message(dhcp6.Request, 1, clientID(alice.duid), iaPD(1))); len(got) != 0 || w.dropped(effect.DropLimit) != 1 {
 			t.Errorf("limit %d: Request on a full port: %d datagrams forwarded, drops %v; want none, limit", limit, len(got), w.drops)
 		}
 		if got := w.exchange(alice, dhcp6.Rebind, iaPD(1, prefix("2001:db8:9900::/56", 600))); len(got) != 0 {

@@ -1,11 +1,13 @@
 package relay6
 
+import "fairlead/internal/core/effect"
+
 // rooms is memory for what leaves with Changes and is never used again: it is
 // made for many at a time, which costs less than making it for each. It goes when
 // the last of them has been carried out.
 type rooms struct {
 	octets []byte // what is left
-	ops    []KeepOp
+	ops    []effect.KeepOp
 }
 
 const (
@@ -31,9 +33,9 @@ func (m *rooms) taken(b []byte) {
 }
 
 // operations is room for n operations.
-func (m *rooms) operations(n int) []KeepOp {
+func (m *rooms) operations(n int) []effect.KeepOp {
 	if cap(m.ops) < n {
-		m.ops = make([]KeepOp, 0, max(roomOps, n))
+		m.ops = make([]effect.KeepOp, 0, max(roomOps, n))
 	}
 	ops := m.ops[:0:n]
 	m.ops = m.ops[n:n]

@@ -3,6 +3,8 @@ package relay6
 import (
 	"bytes"
 	"testing"
+
+	"fairlead/internal/core/effect"
 )
 
 // What one record is written into is no other's, however long they are, and
@@ -21,11 +23,11 @@ func TestRoomsAreApart(t *testing.T) {
 			t.Fatalf("record %d of %d octets was written over", n, len(b))
 		}
 	}
-	var all [][]KeepOp
+	var all [][]effect.KeepOp
 	for n := range 3 * roomOps {
 		ops := m.operations(1 + n%3)
 		for range 1 + n%4 { // sometimes one too many
-			ops = append(ops, KeepOp{Key: []byte{byte(n)}})
+			ops = append(ops, effect.KeepOp{Key: []byte{byte(n)}})
 		}
 		all = append(all, ops)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
@@ -84,7 +85,7 @@ func TestLinkLocalServer(t *testing.T) {
 		t.Errorf("sends %+v, want one to [fe80::5]:547 on %d", got, upIndex)
 	}
 	w.removeLink("up0")
-	if got := w.says(alice, message(dhcp6.Solicit, 1)); len(got) != 0 || w.dropped(relay6.DropNoServer) != 1 {
+	if got := w.says(alice, message(dhcp6.Solicit, 1)); len(got) != 0 || w.dropped(effect.DropNoServer) != 1 {
 		t.Errorf("without its link: %+v, drops %v", got, w.drops)
 	}
 }
@@ -125,7 +126,7 @@ func TestTooBig(t *testing.T) {
 			t.Errorf("a message of %d octets became %d, want %d", size, len(got[0].Payload), largest)
 		}
 	}
-	if n := w.dropped(relay6.DropTooBig); n != 2 {
+	if n := w.dropped(effect.DropTooBig); n != 2 {
 		t.Errorf("%d drops for too big, want 2", n)
 	}
 }
@@ -139,16 +140,16 @@ func TestBadSources(t *testing.T) {
 		w.says(c, message(dhcp6.Solicit, 1))
 		w.forwards(source, 547, relayed(dhcp6.RelayForward, 0, "::", "fe80::1", message(dhcp6.Solicit, 1)))
 	}
-	if n := w.dropped(relay6.DropBadSource); n != 6 || len(w.sent) != 0 {
+	if n := w.dropped(effect.DropBadSource); n != 6 || len(w.sent) != 0 {
 		t.Errorf("%d drops for a bad source, want 6; sent %+v", n, w.sent)
 	}
-	if w.says(alice, nil); w.dropped(relay6.DropEmpty) != 1 {
+	if w.says(alice, nil); w.dropped(effect.DropEmpty) != 1 {
 		t.Errorf("an empty datagram: drops %v", w.drops)
 	}
-	if w.serves([]byte{13, 0, 1}); w.dropped(relay6.DropMalformed) != 1 {
+	if w.serves([]byte{13, 0, 1}); w.dropped(effect.DropMalformed) != 1 {
 		t.Errorf("a torn Relay-reply: drops %v", w.drops)
 	}
-	if w.forwards("fe80::99", 547, []byte{12}); w.dropped(relay6.DropMalformed) != 2 {
+	if w.forwards("fe80::99", 547, []byte{12}); w.dropped(effect.DropMalformed) != 2 {
 		t.Errorf("a torn Relay-forward: drops %v", w.drops)
 	}
 }
@@ -156,8 +157,8 @@ func TestBadSources(t *testing.T) {
 // Every reason of a drop has a name of its own.
 func TestDropNames(t *testing.T) {
 	seen := make(map[string]bool)
-	for d := range relay6.DropCount {
-		name := relay6.Drop(d).String()
+	for d := range effect.DropCount {
+		name := effect.Drop(d).String()
 		if name == "" || seen[name] {
 			t.Errorf("drop %d is called %q", d, name)
 		}

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
@@ -193,7 +194,7 @@ func (r *Relay) onlyServer(server *trust.Peer) bool {
 }
 
 // heard takes in that a peer said something.
-func (r *Relay) heard(now instant.Now, p *trust.Peer, t dhcp6.MessageType, eff *Effects) {
+func (r *Relay) heard(now instant.Now, p *trust.Peer, t dhcp6.MessageType, eff *effect.Effects) {
 	s := r.peers[p.Name]
 	s.Received++
 	s.LastReceived, s.LastType = now.Wall, t
@@ -203,7 +204,7 @@ func (r *Relay) heard(now instant.Now, p *trust.Peer, t dhcp6.MessageType, eff *
 	s.answered = true
 	if s.silent || s.failure != nil {
 		s.silent, s.failure, s.failedAt = false, nil, time.Time{}
-		eff.note(Note{Kind: NotePeer, Peer: p.Name, Text: "peer answers again"})
+		eff.Note(effect.Note{Kind: effect.NotePeer, Peer: p.Name, Text: "peer answers again"})
 		first = true
 	}
 	if first && p.Role == trust.Server {
@@ -212,7 +213,7 @@ func (r *Relay) heard(now instant.Now, p *trust.Peer, t dhcp6.MessageType, eff *
 }
 
 // tickPeers finds the servers that have fallen silent.
-func (r *Relay) tickPeers(now instant.Now, eff *Effects) {
+func (r *Relay) tickPeers(now instant.Now, eff *effect.Effects) {
 	for i := range r.cfg.Peers {
 		p := &r.cfg.Peers[i]
 		s := r.peers[p.Name]
@@ -225,7 +226,7 @@ func (r *Relay) tickPeers(now instant.Now, eff *Effects) {
 		if s.owed.holder.asked {
 			reason = "a client that holds a lease of it waits for an answer"
 		}
-		eff.note(Note{Kind: NotePeer, Peer: p.Name, Text: "server is silent", Reason: reason})
+		eff.Note(effect.Note{Kind: effect.NotePeer, Peer: p.Name, Text: "server is silent", Reason: reason})
 		r.choose(eff)
 	}
 }
@@ -240,7 +241,7 @@ func (s *peerState) silentAt() (instant.Instant, bool) {
 
 // Unreachable takes in that the network has answered what was sent to a peer by an
 // error. It is shown, and changes nothing over: whoever is on the way can make one.
-func (r *Relay) Unreachable(now instant.Now, address netip.Addr, zone int, cause error, eff *Effects) {
+func (r *Relay) Unreachable(now instant.Now, address netip.Addr, zone int, cause error, eff *effect.Effects) {
 	for i := range r.cfg.Peers {
 		p := &r.cfg.Peers[i]
 		if p.Address != address {
@@ -254,7 +255,7 @@ func (r *Relay) Unreachable(now instant.Now, address netip.Addr, zone int, cause
 		s.failedAt = now.Wall
 		if s.failure == nil || s.failure.Error() != cause.Error() {
 			s.failure = cause
-			eff.note(Note{Kind: NotePeer, Peer: p.Name, Text: "peer cannot be reached", Err: cause})
+			eff.Note(effect.Note{Kind: effect.NotePeer, Peer: p.Name, Text: "peer cannot be reached", Err: cause})
 		}
 	}
 }
@@ -271,14 +272,14 @@ func (r *Relay) choice() string {
 }
 
 // choose tells when forward: first sends to another server than before.
-func (r *Relay) choose(eff *Effects) {
+func (r *Relay) choose(eff *effect.Effects) {
 	before := r.chosen
 	r.chosen = r.choice()
 	switch r.chosen {
 	case before:
 	case everyServer:
-		eff.note(Note{Kind: NotePeer, Peer: before, Text: "forward first: no server answers, messages go to all"})
+		eff.Note(effect.Note{Kind: effect.NotePeer, Peer: before, Text: "forward first: no server answers, messages go to all"})
 	default:
-		eff.note(Note{Kind: NotePeer, Peer: r.chosen, Text: "forward first: messages go to this server"})
+		eff.Note(effect.Note{Kind: effect.NotePeer, Peer: r.chosen, Text: "forward first: messages go to this server"})
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -16,7 +17,7 @@ import (
 // said are the notes about peers since the last call, a line each.
 func (w *world) said() (lines []string) {
 	for _, n := range w.notes {
-		if n.Kind == relay6.NotePeer {
+		if n.Kind == effect.NotePeer {
 			line := n.Peer + ": " + n.Text
 			if n.Err != nil {
 				line += ": " + n.Err.Error()

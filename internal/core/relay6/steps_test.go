@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -13,7 +14,7 @@ import (
 // steps are the notes of what is traced, a line each.
 func (w *world) steps() (all []string) {
 	for _, n := range w.notes {
-		if n.Kind != relay6.NoteTrace {
+		if n.Kind != effect.NoteTrace {
 			continue
 		}
 		s := n.Link + " " + w.name(n.Client) + " " + n.Type.String() + " " + n.Text

@@ -5,8 +5,8 @@ import (
 	"slices"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
-	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -36,10 +36,10 @@ func listen(w *world) *told {
 	return t
 }
 
-func (t *told) watch(eff *relay6.Effects) {
+func (t *told) watch(eff *effect.Effects) {
 	var said news
 	for _, n := range eff.Notes {
-		if n.Kind != relay6.NoteDelegation || n.Event.Kind == delegation.Refused {
+		if n.Kind != effect.NoteDelegation || n.Event.Kind == delegation.Refused {
 			continue
 		}
 		e := n.Event
@@ -56,7 +56,7 @@ func (t *told) watch(eff *relay6.Effects) {
 }
 
 // clientOf is who gets a Reply; empty if a datagram is none.
-func clientOf(s *relay6.Send) string {
+func clientOf(s *effect.Send) string {
 	if s.ToPeer || s.Payload[0] != byte(dhcp6.Reply) {
 		return ""
 	}

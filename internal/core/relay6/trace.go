@@ -3,9 +3,9 @@ package relay6
 import (
 	"errors"
 	"net/netip"
-	"time"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -19,23 +19,13 @@ type Trace struct {
 // SetTrace starts, changes or (nil) ends tracing.
 func (r *Relay) SetTrace(t *Trace) { r.trace = t }
 
-// TracedLease is one prefix, address or status in a message that is traced.
-type TracedLease struct {
-	IA               dhcp6.OptionCode // OptionIAPD or OptionIANA; 0: a status of the whole message
-	IAID             uint32
-	Prefix           netip.Prefix // invalid: of the IA as a whole
-	Preferred, Valid time.Duration
-	Status           dhcp6.StatusCode
-	StatusSet        bool // a status was there
-}
-
 // traced is the note that each step of a message begins as; ok is false for a
 // message that is not traced. There must be a Trace.
-func (r *Relay) traced(l *link, source netip.Addr, payload []byte) (n Note, ok bool) {
+func (r *Relay) traced(l *link, source netip.Addr, payload []byte) (n effect.Note, ok bool) {
 	if r.trace.Link != "" && r.trace.Link != l.Name {
 		return n, false
 	}
-	n = Note{Kind: NoteTrace, Link: l.Name}
+	n = effect.Note{Kind: effect.NoteTrace, Link: l.Name}
 	if source.IsValid() {
 		n.Reason = source.String()
 	}
@@ -52,18 +42,18 @@ func (r *Relay) traced(l *link, source netip.Addr, payload []byte) (n Note, ok b
 }
 
 // traceStep notes one step of a message, if it is traced.
-func (r *Relay) traceStep(eff *Effects, l *link, source netip.Addr, payload []byte, step, peer string) {
+func (r *Relay) traceStep(eff *effect.Effects, l *link, source netip.Addr, payload []byte, step, peer string) {
 	if r.trace == nil {
 		return
 	}
 	if n, ok := r.traced(l, source, payload); ok {
 		n.Text, n.Peer = step, peer
-		eff.note(n)
+		eff.Note(n)
 	}
 }
 
 // traceArrival notes that a message came, and what it carries, a note each.
-func (r *Relay) traceArrival(eff *Effects, l *link, source netip.Addr, payload []byte, step, peer string) {
+func (r *Relay) traceArrival(eff *effect.Effects, l *link, source netip.Addr, payload []byte, step, peer string) {
 	if r.trace == nil {
 		return
 	}
@@ -72,17 +62,17 @@ func (r *Relay) traceArrival(eff *Effects, l *link, source netip.Addr, payload [
 		return
 	}
 	n.Text, n.Peer = step, peer
-	eff.note(n)
+	eff.Note(n)
 	m, err := dhcp6.ParseMessage(innermost(payload))
 	if err != nil {
 		return
 	}
-	carries := func(lease TracedLease) {
+	carries := func(lease effect.TracedLease) {
 		c := n
 		c.Text, c.Lease = "carries", &lease
-		eff.note(c)
+		eff.Note(c)
 	}
-	traceStatus(m.Options(), TracedLease{}, carries)
+	traceStatus(m.Options(), effect.TracedLease{}, carries)
 	for code, body := range m.Options().All() {
 		if code != dhcp6.OptionIAPD && code != dhcp6.OptionIANA {
 			continue
@@ -91,7 +81,7 @@ func (r *Relay) traceArrival(eff *Effects, l *link, source netip.Addr, payload [
 		if err != nil {
 			continue
 		}
-		whole := TracedLease{IA: code, IAID: ia.IAID}
+		whole := effect.TracedLease{IA: code, IAID: ia.IAID}
 		found := traceStatus(ia.Options, whole, carries)
 		for inner, b := range ia.Options.All() {
 			if lease, ok := tracedLease(whole, inner, b); ok {
@@ -105,7 +95,7 @@ func (r *Relay) traceArrival(eff *Effects, l *link, source netip.Addr, payload [
 	}
 }
 
-func traceStatus(o dhcp6.Options, of TracedLease, carries func(TracedLease)) bool {
+func traceStatus(o dhcp6.Options, of effect.TracedLease, carries func(effect.TracedLease)) bool {
 	b, ok := o.First(dhcp6.OptionStatusCode)
 	if !ok {
 		return false
@@ -120,7 +110,7 @@ func traceStatus(o dhcp6.Options, of TracedLease, carries func(TracedLease)) boo
 }
 
 // tracedLease reads an IAPREFIX or IAADDR, whatever its status.
-func tracedLease(of TracedLease, code dhcp6.OptionCode, b []byte) (TracedLease, bool) {
+func tracedLease(of effect.TracedLease, code dhcp6.OptionCode, b []byte) (effect.TracedLease, bool) {
 	var inside dhcp6.Options
 	switch code {
 	case dhcp6.OptionIAPrefix:
@@ -138,13 +128,13 @@ func tracedLease(of TracedLease, code dhcp6.OptionCode, b []byte) (TracedLease, 
 	default:
 		return of, false
 	}
-	traceStatus(inside, of, func(with TracedLease) { of = with })
+	traceStatus(inside, of, func(with effect.TracedLease) { of = with })
 	return of, true
 }
 
 // traceLearned notes what became of each lease of a Reply, and has what the change
 // comes to noted as well.
-func (r *Relay) traceLearned(eff *Effects, to addressee, v *verdict, events []delegation.Event) {
+func (r *Relay) traceLearned(eff *effect.Effects, to addressee, v *verdict, events []delegation.Event) {
 	if r.trace == nil || to.peer == nil {
 		return
 	}
@@ -157,7 +147,7 @@ func (r *Relay) traceLearned(eff *Effects, to addressee, v *verdict, events []de
 		e := n
 		e.Text = events[i].Kind.String()
 		e.Event, e.IAID = events[i], events[i].Subject().IAID
-		eff.note(e)
+		eff.Note(e)
 	}
 	if p := r.pending[v.change]; p != nil && p.trace == nil {
 		p.trace, p.traceExtends = &n, v.extends
@@ -165,11 +155,11 @@ func (r *Relay) traceLearned(eff *Effects, to addressee, v *verdict, events []de
 }
 
 // traceOutcome notes what became of a change, and of the message that waited for it.
-func (r *Relay) traceOutcome(eff *Effects, p *pending, o Outcome) {
+func (r *Relay) traceOutcome(eff *effect.Effects, p *pending, o effect.Outcome) {
 	n := *p.trace
 	step := func(text string, err error) {
 		n.Text, n.Err = text, err
-		eff.note(n)
+		eff.Note(n)
 	}
 	if o.Keep != nil {
 		step("not kept", o.Keep)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
@@ -33,11 +34,11 @@ var people = map[string]client{"alice": alice, "bob": bob, "carol": carol}
 func (w *world) traceEffects() {
 	for _, n := range w.eff.Notes {
 		switch n.Kind {
-		case relay6.NoteDelegation:
+		case effect.NoteDelegation:
 			if n.Event.Kind == delegation.Refused || n.Event.Kind == delegation.Ended || n.Event.Kind == delegation.Moved {
 				w.tracef("%s", strings.TrimSpace(fmt.Sprintf("note    %s %s %s %s", n.Event.Kind, n.Event.Subject().Prefix, w.name(n.Client), n.Reason)))
 			}
-		case relay6.NoteTrace:
+		case effect.NoteTrace:
 		default:
 			w.tracef("note    %s %s", n.Kind, n.Text)
 		}
@@ -54,7 +55,7 @@ func (w *world) traceEffects() {
 	}
 }
 
-func (w *world) traceKeep(k relay6.KeepOp) {
+func (w *world) traceKeep(k effect.KeepOp) {
 	switch {
 	case w.trace == nil || k.Key[0] == 'm' || k.Key[0] == 'a':
 	case k.Key[0] == 'h':
@@ -98,7 +99,7 @@ func (w *world) traceOp(op hoststate.Op, err error) {
 	}
 }
 
-func (w *world) traceSend(prefix string, s relay6.Send) {
+func (w *world) traceSend(prefix string, s effect.Send) {
 	if w.trace == nil {
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 )
@@ -13,7 +14,7 @@ import (
 // undo takes back what a change that could not be kept had granted. What it had
 // extended or ended stays so, for the old record is no worse than none, and is
 // kept once the store is back.
-func (r *Relay) undo(now instant.Now, id ChangeID, p *pending, eff *Effects) {
+func (r *Relay) undo(now instant.Now, id effect.ChangeID, p *pending, eff *effect.Effects) {
 	if len(r.unkept) == 0 {
 		r.retryAt = now.Boot.After(retryEvery)
 	}
@@ -52,9 +53,9 @@ func (r *Relay) takeBack(ops []hoststate.Op, d *deed) []hoststate.Op {
 // handOn leaves the undoing of a grant to the next unfinished change of the same
 // place, which may yet be kept: what that one extends is new now as well. It
 // reports whether there is such a change.
-func (r *Relay) handOn(id ChangeID, d *deed) bool {
+func (r *Relay) handOn(id effect.ChangeID, d *deed) bool {
 	var heir *deed
-	var of ChangeID
+	var of effect.ChangeID
 	for other, p := range r.pending {
 		if other < id || of != 0 && other > of {
 			continue
@@ -85,8 +86,8 @@ func (r *Relay) handOn(id ChangeID, d *deed) bool {
 const keepAtOnce = 1024
 
 // keepAgain keeps what the store has not got, as it is now.
-func (r *Relay) keepAgain(now instant.Now, eff *Effects) {
-	c := Change{}
+func (r *Relay) keepAgain(now instant.Now, eff *effect.Effects) {
+	c := effect.Change{}
 	p := &pending{}
 	places := slices.SortedFunc(maps.Keys(r.unkept), func(a, b placeKey) int {
 		return cmp.Or(cmp.Compare(a.vrf, b.vrf), a.prefix.Compare(b.prefix))
@@ -96,7 +97,7 @@ func (r *Relay) keepAgain(now instant.Now, eff *Effects) {
 			continue // it is kept once it is told
 		}
 		d, ok := r.table.Lookup(k.vrf, k.prefix)
-		op, kind := KeepOp{Key: delegation.Key(nil, k.vrf, k.prefix)}, delegation.Ended
+		op, kind := effect.KeepOp{Key: delegation.Key(nil, k.vrf, k.prefix)}, delegation.Ended
 		if ok {
 			op, kind = r.keepOp(now, &d), delegation.Extended
 		}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
@@ -74,7 +75,7 @@ func (w *world) wantRoutes(p string, want ...string) {
 }
 
 // dropped reports how often a reason was given since the world began.
-func (w *world) dropped(d relay6.Drop) (n int) {
+func (w *world) dropped(d effect.Drop) (n int) {
 	for _, x := range w.drops {
 		if x.Reason == d {
 			n++
@@ -85,12 +86,12 @@ func (w *world) dropped(d relay6.Drop) (n int) {
 
 // noted are the reasons of all notes of a kind about refused delegations, or
 // the texts of any other kind.
-func (w *world) noted(k relay6.NoteKind) (all []string) {
+func (w *world) noted(k effect.NoteKind) (all []string) {
 	for _, n := range w.notes {
 		switch {
 		case n.Kind != k:
-		case k == relay6.NoteDelegation && n.Event.Kind != delegation.Refused:
-		case k == relay6.NoteDelegation:
+		case k == effect.NoteDelegation && n.Event.Kind != delegation.Refused:
+		case k == effect.NoteDelegation:
 			all = append(all, n.Event.Reason.String())
 		default:
 			all = append(all, n.Text)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
@@ -27,14 +28,14 @@ const (
 )
 
 // world plays the shell around the core: a store, a kernel and a network, and
-// the rules that hold them together (relay6.Effects). A change is kept, then
+// the rules that hold them together (effect.Effects). A change is kept, then
 // installed, then the datagrams that name it leave; those that name none leave at
 // once, before a change that follows.
 type world struct {
 	testing.TB
 	cfg        *relay6.Config
 	core       *relay6.Relay
-	eff        relay6.Effects
+	eff        effect.Effects
 	now        instant.Now
 	bootID     string
 	orphansEnd instant.Instant // of what a start finds left over; 0: it goes
@@ -47,15 +48,15 @@ type world struct {
 	keepFail error
 	flight   []inFlight
 
-	sent   []relay6.Send
-	probes []relay6.Probe
-	notes  []relay6.Note
-	drops  []relay6.Dropped
-	held   []relay6.Send // datagrams that a failed change held back
+	sent   []effect.Send
+	probes []effect.Probe
+	notes  []effect.Note
+	drops  []effect.Dropped
+	held   []effect.Send // datagrams that a failed change held back
 	order  []string      // what was done, in the order it was done
 
 	trace  func(line string)       // of a scenario; nil: none
-	watch  func(*relay6.Effects)   // sees every Effects; nil: nobody does
+	watch  func(*effect.Effects)   // sees every Effects; nil: nobody does
 	sees   func(deed)              // sees every deed once it is done; nil: nobody does
 	onKeep func(delegation.Record) // sees every record that is kept; nil: nobody does
 }
@@ -63,7 +64,7 @@ type world struct {
 // deed is one step of the shell. A crash may come after any.
 type deed struct {
 	name string       // keep, install, send, or held: a datagram that was given up
-	send *relay6.Send // for the last two
+	send *effect.Send // for the last two
 	keep error        // of the change that the datagram waited for
 }
 
@@ -75,8 +76,8 @@ func (w *world) did(d deed) {
 }
 
 type inFlight struct {
-	change relay6.Change
-	sends  []relay6.Send
+	change effect.Change
+	sends  []effect.Send
 }
 
 var errStoreDown = errors.New("store: down")
@@ -194,7 +195,7 @@ func (w *world) kept() (records []delegation.Record, blocks []delegation.Block, 
 // restart is the process gone and back in the same boot: what was in flight is
 // lost, the kernel and the store are as they were.
 func (w *world) restart() {
-	w.flight, w.eff = nil, relay6.Effects{}
+	w.flight, w.eff = nil, effect.Effects{}
 	w.start()
 }
 
@@ -243,7 +244,7 @@ func (w *world) carryOut() {
 		w.flight = append(w.flight, inFlight{change: c})
 		follows = follows || c.Follows
 	}
-	var atOnce []relay6.Send
+	var atOnce []effect.Send
 	for _, s := range w.eff.Sends {
 		s.Payload = slices.Clone(s.Payload)
 		if i := w.inFlight(s.After); i >= 0 {
@@ -270,13 +271,13 @@ func (w *world) carryOut() {
 	w.sendAll(atOnce)
 }
 
-func (w *world) sendAll(all []relay6.Send) {
+func (w *world) sendAll(all []effect.Send) {
 	for _, s := range all {
 		w.send(s, nil)
 	}
 }
 
-func (w *world) inFlight(id relay6.ChangeID) int {
+func (w *world) inFlight(id effect.ChangeID) int {
 	return slices.IndexFunc(w.flight, func(f inFlight) bool { return id != 0 && f.change.ID == id })
 }
 
@@ -290,7 +291,7 @@ func (w *world) finish(n int) {
 }
 
 func (w *world) carryOutChange(f inFlight) {
-	o := relay6.Outcome{ID: f.change.ID}
+	o := effect.Outcome{ID: f.change.ID}
 	if len(f.change.Keep) > 0 {
 		if o.Keep = w.keepFail; o.Keep == nil {
 			for _, k := range f.change.Keep {
@@ -303,7 +304,7 @@ func (w *world) carryOutChange(f inFlight) {
 		err := w.kernel.apply(op)
 		w.traceOp(op, err)
 		if err != nil {
-			o.Install = append(o.Install, relay6.FailedOp{Op: op, Err: err})
+			o.Install = append(o.Install, effect.FailedOp{Op: op, Err: err})
 		}
 	}
 	if len(f.change.Host) > 0 {
@@ -322,7 +323,7 @@ func (w *world) carryOutChange(f inFlight) {
 	w.carryOut()
 }
 
-func (w *world) keep(k relay6.KeepOp) {
+func (w *world) keep(k effect.KeepOp) {
 	w.traceKeep(k)
 	if rec, err := delegation.ParseRecord(k.Value); w.onKeep != nil && k.Key[0] == 'd' && err == nil {
 		w.onKeep(rec)
@@ -335,14 +336,14 @@ func (w *world) keep(k relay6.KeepOp) {
 }
 
 // send has a datagram leave, after a change that could not be kept if keep is set.
-func (w *world) send(s relay6.Send, keep error) {
+func (w *world) send(s effect.Send, keep error) {
 	w.traceSend("", s)
 	w.sent = append(w.sent, s)
 	w.did(deed{"send", &s, keep})
 }
 
 // packet hands the core one datagram and returns what left because of it.
-func (w *world) packet(p relay6.Packet) []relay6.Send {
+func (w *world) packet(p relay6.Packet) []effect.Send {
 	before := len(w.sent)
 	w.core.Handle(w.now, &p, &w.eff)
 	w.carryOut()
@@ -364,7 +365,7 @@ var (
 )
 
 // says is a client's message on its way in.
-func (w *world) says(c client, payload []byte) []relay6.Send {
+func (w *world) says(c client, payload []byte) []effect.Send {
 	return w.packet(relay6.Packet{
 		Link: c.link, Source: netip.AddrPortFrom(addr(c.addr), 546), Dest: addr("ff02::1:2"),
 		LinkLayer: c.mac, HardwareType: 1, Payload: payload,
@@ -372,7 +373,7 @@ func (w *world) says(c client, payload []byte) []relay6.Send {
 }
 
 // serves is a datagram from the server.
-func (w *world) serves(payload []byte) []relay6.Send {
+func (w *world) serves(payload []byte) []effect.Send {
 	return w.packet(relay6.Packet{Link: upIndex, Source: netip.AddrPortFrom(addr(serverAddr), 547), Dest: addr(localAddr), Payload: payload})
 }
 
@@ -394,7 +395,7 @@ func (w *world) answer(forwarded, inner []byte) []byte {
 
 // exchange is one message of a client, forwarded, and the server's answer of
 // type Reply with the options given. It returns what reached the client.
-func (w *world) exchange(c client, t dhcp6.MessageType, options ...option) []relay6.Send {
+func (w *world) exchange(c client, t dhcp6.MessageType, options ...option) []effect.Send {
 	w.Helper()
 	forwarded := w.says(c, message(t, 0xabc, clientID(c.duid)))
 	if len(forwarded) != 1 {

@@ -3,6 +3,7 @@ package relay6
 import (
 	"net/netip"
 
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -54,7 +55,7 @@ func (rule *LinkRule) sensitive() bool {
 }
 
 // wrapFor is the Relay-forward for one server, nil where it would be too big.
-func (r *Relay) wrapFor(w *wrapping, peer *trust.Peer, eff *Effects) []byte {
+func (r *Relay) wrapFor(w *wrapping, peer *trust.Peer, eff *effect.Effects) []byte {
 	protected := !w.private || peer.Protection == trust.ProtectionIPsec
 	class := 0
 	if protected {
@@ -73,9 +74,9 @@ func (r *Relay) wrapFor(w *wrapping, peer *trust.Peer, eff *Effects) []byte {
 	return b.payload
 }
 
-func (r *Relay) wrap(w *wrapping, protected bool, eff *Effects) (payload []byte, omitted bool) {
-	start := len(eff.arena)
-	b := dhcp6.AppendRelayHeader(eff.arena, dhcp6.RelayForward, w.header.hops, w.header.link, w.packet.Source.Addr())
+func (r *Relay) wrap(w *wrapping, protected bool, eff *effect.Effects) (payload []byte, omitted bool) {
+	start := len(eff.Arena)
+	b := dhcp6.AppendRelayHeader(eff.Arena, dhcp6.RelayForward, w.header.hops, w.header.link, w.packet.Source.Addr())
 	b = r.appendOwn(b, w.link, w.header)
 	if w.header.describes(w.link.rule) {
 		b, omitted = r.appendClient(b, w, protected)
@@ -84,7 +85,7 @@ func (r *Relay) wrap(w *wrapping, protected bool, eff *Effects) (payload []byte,
 		return nil, false
 	}
 	b = dhcp6.AppendOption(b, dhcp6.OptionRelayMessage, w.packet.Payload)
-	eff.arena = b
+	eff.Arena = b
 	return b[start:len(b):len(b)], omitted
 }
 

@@ -33,8 +33,8 @@ var mutations = []Mutation{
 	},
 	{
 		"G-3", "only the first IA_PD is learned", dir + "relay6/learn.go",
-		"eff.events = r.table.Learn(eff.events, now, r.proof(ls.grant(g), l), terms)",
-		"if ls.iaid == leases[0].iaid {\neff.events = r.table.Learn(eff.events, now, r.proof(ls.grant(g), l), terms)\n}", relay, "",
+		"r.events = r.table.Learn(eff.events, now, r.proof(ls.grant(g), l), terms)",
+		"if ls.iaid == leases[0].iaid {\nr.events = r.table.Learn(eff.events, now, r.proof(ls.grant(g), l), terms)\n}", relay, "",
 	},
 	{
 		"G-4", "a DUID is refused on a second interface", dir + "delegation/learn.go",

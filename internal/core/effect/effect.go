@@ -1,4 +1,8 @@
-package relay6
+// Package effect has what a core may ask for: state to keep and to install, datagrams
+// to send, probes, and what is told of (notes and drops). The shell carries it out, and
+// the order in which it does is part of the types. No core has types of its own for
+// this, so that one shell serves all of them.
+package effect
 
 import (
 	"net/netip"
@@ -6,7 +10,6 @@ import (
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/trust"
-	"fairlead/internal/wire/dhcp6"
 	"fairlead/internal/wire/linkaddr"
 )
 
@@ -42,8 +45,8 @@ type Effects struct {
 	// the most of all: the shell sets it while nobody would hear them.
 	OmitExtensions bool
 
-	arena  []byte
-	events []delegation.Event
+	// Arena is memory for payloads of Sends, which the core appends to.
+	Arena []byte
 }
 
 // Reset empties the Effects and keeps their memory, and what is to be left out.
@@ -51,7 +54,7 @@ func (e *Effects) Reset() {
 	clear(e.Changes)
 	clear(e.Notes)
 	e.Changes, e.Sends, e.Probes, e.Notes, e.Drops = e.Changes[:0], e.Sends[:0], e.Probes[:0], e.Notes[:0], e.Drops[:0]
-	e.arena, e.events = e.arena[:0], e.events[:0]
+	e.Arena = e.Arena[:0]
 }
 
 // ChangeID numbers the changes, from 1, rising; 0 names none.
@@ -101,96 +104,6 @@ type Probe struct {
 	Index int // of the link; 0: the link is gone, nobody answers
 }
 
-// NoteKind is a kind of typed event for log, metrics, audit, watch and hooks.
-type NoteKind uint8
-
-// The notes.
-const (
-	NoteDelegation    NoteKind = iota + 1 // a delegation changed or was refused: Event is set
-	NoteRelease                           // a Release did not match the delegation it named
-	NoteServerUnicast                     // a server allows unicast, which passes the relay by
-	NoteLimit                             // a Request was not forwarded: a limit is met
-	NoteLink                              // a link appeared, changed or vanished
-	NoteLinkAddress                       // the link-address of a link where clients hold leases changed
-	NoteStore                             // what could not be kept or installed: Err is set
-	NoteForeign                           // the kernel has another's route, or ours was changed
-	NoteTrace                             // one step of a message that is traced
-	NoteClock                             // delegations are held until the clock can be trusted
-	NotePeer                              // a server fell silent, cannot be reached, answers again, or is chosen
-)
-
-var noteNames = [...]string{"", "delegation", "release-mismatch", "server-unicast", "limit", "link", "link-address", "store", "foreign", "trace", "clock", "peer"}
-
-func (k NoteKind) String() string { return noteNames[k] }
-
-// Note is one typed event. Which fields are set depends on the kind.
-type Note struct {
-	Kind   NoteKind
-	Link   string
-	Peer   string
-	Client string // DUID, its octets
-	IAID   uint32
-	Type   dhcp6.MessageType
-	XID    uint32
-	Text   string // constant words: what happened
-	Reason string
-	Err    error
-	Event  delegation.Event
-	Lease  *TracedLease // NoteTrace: one of those that the message carries
-}
-
-// Drop is why a datagram was discarded. Every reason has a name, and every link
-// a counter for it.
-type Drop uint8
-
-// The reasons.
-const (
-	DropEmpty Drop = iota
-	DropMalformed
-	DropUnknownLink
-	DropNotClientLink
-	DropBadSource
-	DropServerMessage
-	DropLeasequery
-	DropUntrustedRelay
-	DropHopLimit
-	DropReplyFromClientLink
-	DropUntrustedServer
-	DropNoServer
-	DropNoRelayMessage
-	DropUnknownInterfaceID
-	DropNoLink
-	DropBadPeerAddress
-	DropTooBig
-	DropLimit
-	DropProbing
-	DropNotKept
-	DropNotInstalled
-	DropMuted
-	DropRefusedFingerprint
-	DropSendFailed
-	DropRateLink
-	DropRateSource
-	DropRateNewcomers
-	DropQueueFull
-	DropUnprotected
-	DropAmbiguousInterfaceID
-	DropNoLinkLocal
-	drops
-)
-
-var dropNames = [drops]string{
-	"empty", "malformed", "unknown-link", "not-client-link", "bad-source", "server-message", "leasequery", "untrusted-relay", "hop-limit",
-	"reply-from-client-link", "untrusted-server", "no-server", "no-relay-message", "unknown-interface-id", "no-link", "bad-peer-address", "too-big",
-	"limit", "probing", "not-kept", "not-installed", "muted", "refused-fingerprint", "send-failed",
-	"rate-link", "rate-source", "rate-newcomers", "queue-full", "unprotected", "ambiguous-interface-id", "no-link-local",
-}
-
-func (d Drop) String() string { return dropNames[d] }
-
-// DropCount is the number of reasons.
-const DropCount = int(drops)
-
 // Dropped is one discarded datagram.
 type Dropped struct {
 	Reason Drop
@@ -210,4 +123,21 @@ func (e *Effects) Mark() Mark {
 // deciding did not end well.
 func (e *Effects) Rewind(m Mark) {
 	e.Changes, e.Sends, e.Probes, e.Notes, e.Drops = e.Changes[:m.changes], e.Sends[:m.sends], e.Probes[:m.probes], e.Notes[:m.notes], e.Drops[:m.drops]
+}
+
+// Drop notes a datagram that is discarded.
+func (e *Effects) Drop(d Dropped) { e.Drops = append(e.Drops, d) }
+
+// Note tells of an event.
+func (e *Effects) Note(n Note) { e.Notes = append(e.Notes, n) }
+
+// NoteEvent is Note for what happened to a delegation, which comes often.
+func (e *Effects) NoteEvent(ev *delegation.Event, subject *delegation.Delegation) {
+	if e.OmitExtensions && ev.Kind == delegation.Extended {
+		return
+	}
+	e.Notes = append(e.Notes, Note{})
+	n := &e.Notes[len(e.Notes)-1]
+	n.Kind, n.Text, n.Reason = NoteDelegation, ev.Kind.String(), ev.Reason.String()
+	n.Link, n.Client, n.IAID, n.Event = subject.Link, subject.Client, subject.IAID, *ev
 }

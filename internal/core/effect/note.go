@@ -1,0 +1,57 @@
+package effect
+
+import (
+	"net/netip"
+	"time"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// NoteKind is a kind of typed event for log, metrics, audit, watch and hooks.
+type NoteKind uint8
+
+// The notes.
+const (
+	NoteDelegation    NoteKind = iota + 1 // a delegation changed or was refused: Event is set
+	NoteRelease                           // a Release did not match the delegation it named
+	NoteServerUnicast                     // a server allows unicast, which passes the relay by
+	NoteLimit                             // a Request was not forwarded: a limit is met
+	NoteLink                              // a link appeared, changed or vanished
+	NoteLinkAddress                       // the link-address of a link where clients hold leases changed
+	NoteStore                             // what could not be kept or installed: Err is set
+	NoteForeign                           // the kernel has another's route, or ours was changed
+	NoteTrace                             // one step of a message that is traced
+	NoteClock                             // delegations are held until the clock can be trusted
+	NotePeer                              // a server fell silent, cannot be reached, answers again, or is chosen
+)
+
+var noteNames = [...]string{"", "delegation", "release-mismatch", "server-unicast", "limit", "link", "link-address", "store", "foreign", "trace", "clock", "peer"}
+
+func (k NoteKind) String() string { return noteNames[k] }
+
+// Note is one typed event. Which fields are set depends on the kind.
+type Note struct {
+	Kind   NoteKind
+	Link   string
+	Peer   string
+	Client string // DUID, its octets
+	IAID   uint32
+	Type   dhcp6.MessageType
+	XID    uint32
+	Text   string // constant words: what happened
+	Reason string
+	Err    error
+	Event  delegation.Event
+	Lease  *TracedLease // NoteTrace: one of those that the message carries
+}
+
+// TracedLease is one prefix, address or status in a message that is traced.
+type TracedLease struct {
+	IA               dhcp6.OptionCode // OptionIAPD or OptionIANA; 0: a status of the whole message
+	IAID             uint32
+	Prefix           netip.Prefix // invalid: of the IA as a whole
+	Preferred, Valid time.Duration
+	Status           dhcp6.StatusCode
+	StatusSet        bool // a status was there
+}

@@ -1,0 +1,24 @@
+package effect
+
+import (
+	"errors"
+
+	"fairlead/internal/core/hoststate"
+)
+
+// Outcome is what became of a Change. Both errors nil: kept and installed.
+type Outcome struct {
+	ID      ChangeID
+	Keep    error
+	Install []FailedOp // operations that failed; the others were carried out
+}
+
+// FailedOp is an operation that the kernel did not take.
+type FailedOp struct {
+	Op  hoststate.Op
+	Err error
+}
+
+// ErrRefused, wrapped by a FailedOp's error, says that the kernel takes no route
+// over that link now: the device is down or gone.
+var ErrRefused = errors.New("route refused")
