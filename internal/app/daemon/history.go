@@ -7,7 +7,7 @@ import (
 
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/privacy"
-	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/ledger"
 	"fairlead/internal/host/store"
 )
 
@@ -127,7 +127,7 @@ func (h *history) mask(ctx context.Context) error {
 		var ops []store.Op
 		more = false
 		err := h.from.Scan(lo, hi, func(k, v []byte) bool {
-			past, err := relay6.ParsePast(k, v)
+			past, err := ledger.ParsePast(k, v)
 			if err != nil {
 				return true // it is nobody's to tell whose it is
 			}
@@ -155,11 +155,11 @@ func (h *history) mask(ctx context.Context) error {
 }
 
 func wholeHistory() (lo, hi []byte) {
-	return relay6.HistoryRange(time.Unix(0, 0), time.Unix(0, math.MaxInt64))
+	return ledger.HistoryRange(time.Unix(0, 0), time.Unix(0, math.MaxInt64))
 }
 
 func (h *history) forgetBefore(ctx context.Context, end time.Time) error {
-	_, hi := relay6.HistoryRange(time.Unix(0, 0), end)
+	_, hi := ledger.HistoryRange(time.Unix(0, 0), end)
 	return h.forget(ctx, hi, math.MaxInt64)
 }
 

@@ -11,7 +11,7 @@ import (
 
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
-	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/ledger"
 	"fairlead/internal/host/netlink"
 	"fairlead/internal/host/store"
 	"fairlead/internal/host/udp"
@@ -192,7 +192,7 @@ func (p *pipeline) commit(group []*job) {
 		for i := range j.changes {
 			for _, k := range j.changes[i].Keep {
 				ops = append(ops, store.Op{Key: k.Key, Value: k.Value})
-				if k.Value != nil && relay6.IsPast(k.Key) {
+				if k.Value != nil && ledger.IsPast(k.Key) {
 					past++
 				}
 			}

@@ -20,6 +20,7 @@ import (
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/store"
 	"fairlead/internal/host/udp"
@@ -215,7 +216,7 @@ func TestNobodyIsInTheReportOfAPanic(t *testing.T) {
 
 // past is a record of the history, of what ended the nth minute.
 func past(n int) store.Op {
-	p := relay6.Past{Record: delegation.Record{Delegation: hers(), BootID: "boot", ValidWall: time.Unix(2e9, 0)}, Reason: "expired"}
+	p := ledger.Past{Record: delegation.Record{Delegation: hers(), BootID: "boot", ValidWall: time.Unix(2e9, 0)}, Reason: "expired"}
 	return store.Op{Key: ended(n), Value: p.Value()}
 }
 
@@ -243,7 +244,7 @@ func TestHistoryIsMaskedAfterwards(t *testing.T) {
 	n := 0
 	err := s.Store.Scan([]byte("h"), []byte("i"), func(k, v []byte) bool {
 		n++
-		p, err := relay6.ParsePast(k, v)
+		p, err := ledger.ParsePast(k, v)
 		if err != nil {
 			if string(v) != "odd" {
 				t.Errorf("%x is no record any more: %v", v, err)
@@ -302,8 +303,8 @@ func TestNoHistoryByPrivacy(t *testing.T) {
 			t.Errorf("%+v: %+v, want it kept for %v", tc.p, got, tc.want)
 		}
 		d := &daemon{cfg: c}
-		if core := d.coreConfig(c); core.NoHistory != (tc.want == 0) || core.KeepMinimal != tc.p.StoreMinimal {
-			t.Errorf("%+v: the core keeps no history: %v, little: %v", tc.p, core.NoHistory, core.KeepMinimal)
+		if core := d.coreConfig(c); core.Records.NoHistory != (tc.want == 0) || core.Records.Minimal != tc.p.StoreMinimal {
+			t.Errorf("%+v: the core keeps no history: %v, little: %v", tc.p, core.Records.NoHistory, core.Records.Minimal)
 		}
 	}
 }

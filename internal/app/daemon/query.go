@@ -11,7 +11,7 @@ import (
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
-	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/ledger"
 )
 
 // live copies the live delegations out of the loop, which does nothing else for
@@ -106,10 +106,10 @@ func (d *daemon) History(ctx context.Context, f control.HistoryFilter) ([]contro
 		from = time.Unix(0, 0)
 	}
 	// What ended after To may have been held before it.
-	lo, hi := relay6.HistoryRange(from, time.Now().Add(time.Hour))
+	lo, hi := ledger.HistoryRange(from, time.Now().Add(time.Hour))
 	masked := d.maskedFilter(f.Filter)
 	err = d.store.Scan(lo, hi, func(k, v []byte) bool {
-		past, err := relay6.ParsePast(k, v)
+		past, err := ledger.ParsePast(k, v)
 		if err == nil && past.Granted.Before(f.To) && (matches(&f.Filter, &past.Delegation) || matches(&masked, &past.Delegation)) {
 			h.add(control.HistoryOf(&past.Delegation, past.Ended, past.Reason))
 		}

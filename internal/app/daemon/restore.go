@@ -15,6 +15,7 @@ import (
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/probe"
 	"fairlead/internal/host/store"
@@ -51,9 +52,9 @@ func (d *daemon) uses(p effect.Probe) bool {
 
 func (d *daemon) coreConfig(cfg *config.Config) *relay6.Config {
 	c := cfg.Relay6.Core(cfg.Peers, d.relayID, d.host)
-	c.NoHistory = historyOf(cfg).Keep == 0
-	c.KeepMinimal = cfg.Privacy.StoreMinimal
-	c.MaskPast = func(past *delegation.Delegation) { d.privacy.History().Past(past) }
+	c.Records.NoHistory = historyOf(cfg).Keep == 0
+	c.Records.Minimal = cfg.Privacy.StoreMinimal
+	c.Records.MaskPast = func(past *delegation.Delegation) { d.privacy.History().Past(past) }
 	for _, a := range cfg.Host.Aggregates {
 		c.Aggregates = append(c.Aggregates, hoststate.Aggregate{Prefix: a.Prefix, Table: a.Table, Metric: a.Metric})
 	}
@@ -162,9 +163,9 @@ func (s *keepsake) readAddresses(settle func(link string, p netip.Prefix)) error
 }
 
 func (s *keepsake) readClock() error {
-	key := relay6.ClockKey()
+	key := ledger.ClockKey()
 	return s.from.Scan(key, append(append([]byte(nil), key...), 0), func(_, v []byte) bool {
-		s.lastWall = relay6.ParseClock(v)
+		s.lastWall = ledger.ParseClock(v)
 		return false
 	})
 }

@@ -12,7 +12,7 @@ import (
 
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/instant"
-	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/ledger"
 	"fairlead/internal/host/store"
 )
 
@@ -37,7 +37,7 @@ func TestBadRecordIsLeftAlone(t *testing.T) {
 	ops = append(ops,
 		store.Op{Key: delegation.BlockKey(nil, block), Value: []byte{}},
 		store.Op{Key: []byte("b"), Value: []byte{}},
-		store.Op{Key: relay6.ClockKey(), Value: []byte("too short")})
+		store.Op{Key: ledger.ClockKey(), Value: []byte("too short")})
 	if err := kept.Commit(ops); err != nil {
 		t.Fatal(err)
 	}

@@ -75,7 +75,17 @@ type Change struct {
 }
 
 // KeepOp is one record to keep; a nil Value deletes it.
-type KeepOp struct{ Key, Value []byte }
+type KeepOp struct {
+	Key, Value []byte
+
+	// Expect is what the record must be before, where others write into the store
+	// too: Absent, or its value. Where it is not, nothing of the Change is kept, and
+	// its Outcome is ErrTaken. nil: whatever it is.
+	Expect []byte
+}
+
+// Absent is what a KeepOp expects that no other may have come before.
+var Absent = []byte{}
 
 // Send is one datagram to send.
 type Send struct {

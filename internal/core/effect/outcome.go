@@ -19,6 +19,11 @@ type FailedOp struct {
 	Err error
 }
 
+// ErrTaken, wrapped by Outcome.Keep, says that a record was not what its KeepOp
+// expected: somebody else who writes into the same store came first. The core decides
+// again. A store with one writer never says it.
+var ErrTaken = errors.New("taken by another")
+
 // ErrRefused, wrapped by a FailedOp's error, says that the kernel takes no route
 // over that link now: the device is down or gone.
 var ErrRefused = errors.New("route refused")

@@ -6,6 +6,7 @@ import (
 	"fairlead/internal/core/admission"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -36,15 +37,8 @@ type Config struct {
 	// Infrastructure lists prefixes that no client may ever be given.
 	Infrastructure []netip.Prefix
 	Aggregates     []hoststate.Aggregate
-	Hostname       string // for templates
-	NoHistory      bool   // what ended is not kept
-
-	// MaskPast takes out of a delegation that has ended what its record in the
-	// history need not have; nil: nothing. It is a function of its argument alone.
-	MaskPast func(*delegation.Delegation)
-	// KeepMinimal leaves out of the store what no decision needs: when a client
-	// first had a prefix, when it last asked, and through which server.
-	KeepMinimal bool
+	Hostname       string         // for templates
+	Records        ledger.Records // how delegations are kept
 }
 
 // LinkRule is what the operator wants of the client-facing links whose names

@@ -303,7 +303,7 @@ func (r *Relay) release(now instant.Now, l *link, m dhcp6.Message, client string
 			eff.Note(effect.Note{Kind: effect.NoteRelease, Link: l.Name, Client: client, IAID: ia.IAID, Type: m.Type(), XID: m.TransactionID(), Text: "release does not match the delegation: ignored"})
 		}
 	}
-	if r.commit(now, r.events, eff) != 0 {
+	if r.ledger.Commit(now, r.events, eff) != 0 {
 		// The Release is on its way first. It ends what it gives back even if no
 		// server can be reached: the client has stopped using it.
 		eff.Changes[len(eff.Changes)-1].Follows = true

@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
 )
 
 // past reads the history between two times, as the store would scan it.
 func (w *world) past(from, to time.Time) (all []string) {
-	lo, hi := relay6.HistoryRange(from, to)
+	lo, hi := ledger.HistoryRange(from, to)
 	var keys []string
 	for k := range w.store {
 		if k >= string(lo) && k < string(hi) {
@@ -22,7 +23,7 @@ func (w *world) past(from, to time.Time) (all []string) {
 	}
 	slices.Sort(keys)
 	for _, k := range keys {
-		p, err := relay6.ParsePast([]byte(k), w.store[k])
+		p, err := ledger.ParsePast([]byte(k), w.store[k])
 		if err != nil {
 			w.Fatalf("history %x: %v", k, err)
 		}
@@ -55,7 +56,7 @@ func TestHistory(t *testing.T) {
 	}
 	known := 0
 	for k := range w.store {
-		if relay6.IsPast([]byte(k)) {
+		if ledger.IsPast([]byte(k)) {
 			known++
 		}
 	}
@@ -63,14 +64,14 @@ func TestHistory(t *testing.T) {
 		t.Errorf("%d keys of %d are of the history, want %d", known, len(w.store), len(want))
 	}
 	for _, bad := range [][2][]byte{{nil, nil}, {make([]byte, 11), nil}, {make([]byte, 11), {200}}, {make([]byte, 11), {0}}, {make([]byte, 10), make([]byte, 100)}} {
-		if _, err := relay6.ParsePast(bad[0], bad[1]); err == nil {
+		if _, err := ledger.ParsePast(bad[0], bad[1]); err == nil {
 			t.Errorf("history %x %x was read", bad[0], bad[1])
 		}
 	}
 }
 
 func TestNoHistoryWhereNoneIsWanted(t *testing.T) {
-	w := newWorld(t, func(c *relay6.Config) { c.NoHistory = true })
+	w := newWorld(t, func(c *relay6.Config) { c.Records.NoHistory = true })
 	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
 	w.sleep(time.Hour)
 	if got := w.past(time.Unix(0, 0), w.now.Wall.Add(time.Hour)); len(got) != 0 {
@@ -83,7 +84,7 @@ func TestNoHistoryWhereNoneIsWanted(t *testing.T) {
 func TestHistoryIsMasked(t *testing.T) {
 	masked := delegation.Delegation{Prefix: cidr("100::7/128"), Client: "somebody", NextHop: addr("100::8")}
 	w := newWorld(t, func(c *relay6.Config) {
-		c.MaskPast = func(d *delegation.Delegation) {
+		c.Records.MaskPast = func(d *delegation.Delegation) {
 			d.Prefix, d.Client, d.NextHop, d.LinkLayer = masked.Prefix, masked.Client, masked.NextHop, masked.LinkLayer
 		}
 	})
@@ -94,7 +95,7 @@ func TestHistoryIsMasked(t *testing.T) {
 		t.Errorf("history %q, want %q", got, want)
 	}
 	for k, v := range w.store {
-		if relay6.IsPast([]byte(k)) && (strings.Contains(string(v), alice.duid) || strings.Contains(string(v), string(alice.mac.Append(nil)))) {
+		if ledger.IsPast([]byte(k)) && (strings.Contains(string(v), alice.duid) || strings.Contains(string(v), string(alice.mac.Append(nil)))) {
 			t.Errorf("the record %x has the client", v)
 		}
 	}
@@ -111,11 +112,11 @@ func TestPastIsKeptAgain(t *testing.T) {
 	w.sleep(time.Hour)
 	n := 0
 	for k, v := range w.store {
-		if !relay6.IsPast([]byte(k)) {
+		if !ledger.IsPast([]byte(k)) {
 			continue
 		}
 		n++
-		p, err := relay6.ParsePast([]byte(k), v)
+		p, err := ledger.ParsePast([]byte(k), v)
 		if err != nil || string(p.Value()) != string(v) {
 			t.Errorf("%x became %x, %v", v, p.Value(), err)
 		}
@@ -128,7 +129,7 @@ func TestPastIsKeptAgain(t *testing.T) {
 // Where little is to be kept, what no decision needs is not: the delegation is
 // the same after a restart, but for when it began and through whom.
 func TestKeepMinimal(t *testing.T) {
-	w := newWorld(t, func(c *relay6.Config) { c.KeepMinimal = true })
+	w := newWorld(t, func(c *relay6.Config) { c.Records.Minimal = true })
 	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 3600)))
 	before, _ := w.holder("2001:db8:100::/56")
 	if before.Granted.IsZero() || before.Changed.IsZero() || before.Server != "srv" {
@@ -160,7 +161,7 @@ func TestKeepMinimalFromNowOn(t *testing.T) {
 	}
 	w.lease(alice, granted)
 	less := *w.cfg
-	less.KeepMinimal = true
+	less.Records.Minimal = true
 	w.core.Reconfigure(&less, &w.eff)
 	w.carryOut()
 	if !told() {

@@ -8,6 +8,7 @@ import (
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/ledger"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -97,7 +98,7 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Que
 		}
 	}
 	v.onlyExcess = excess > 0 && excess == len(leases) && !beside
-	v.change = r.tell(now, orderKey{l.Name, v.client}, r.events, &v.extends, eff)
+	v.change = r.ledger.Tell(now, ledger.Client{Link: l.Name, ID: v.client}, r.events, &v.extends, eff)
 	r.traceLearned(eff, to, &v, r.events)
 	return v
 }

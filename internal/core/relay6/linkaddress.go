@@ -1,7 +1,6 @@
 package relay6
 
 import (
-	"cmp"
 	"maps"
 	"net/netip"
 	"slices"
@@ -53,13 +52,14 @@ func ParseAddress(key, value []byte) (link string, p netip.Prefix, err error) {
 	return string(key[1:]), netip.PrefixFrom(netip.AddrFrom16([16]byte(value[:16])), int(value[16])), nil
 }
 
-func addressOp(link string, s *settledAddress) effect.KeepOp {
-	op := effect.KeepOp{Key: AddressKey(link)}
-	if s != nil {
-		a := s.Addr().As16()
-		op.Value = append(a[:], byte(s.Bits()))
+// addressValue is the record of a settled address as it is now, nil if there is none.
+func (r *Relay) addressValue(key string) []byte {
+	s := r.settled[key[1:]]
+	if s == nil {
+		return nil
 	}
-	return op
+	a := s.Addr().As16()
+	return append(a[:], byte(s.Bits()))
 }
 
 // How good an address is as a link-address (RFC 8415 section 19.1.1: "a globally
@@ -170,12 +170,12 @@ func (r *Relay) settle(link string, p netip.Prefix) {
 		}
 	}
 	r.settled[link] = &settledAddress{Prefix: p}
-	r.unkeptAddresses[link], r.retryAt = struct{}{}, 0
+	r.ledger.LackRecord(AddressKey(link))
 }
 
 func (r *Relay) unsettle(link string) {
 	delete(r.settled, link)
-	r.unkeptAddresses[link], r.retryAt = struct{}{}, 0
+	r.ledger.LackRecord(AddressKey(link))
 }
 
 // renameAddress gives what is settled for a link to its new name.
@@ -280,16 +280,4 @@ func (r *Relay) missing(l *link) bool {
 	}
 	lender := r.byName[l.rule.Borrow]
 	return lender == nil || !lender.carries(l.address)
-}
-
-// keepAddresses appends what keeps the settled addresses that the store has not
-// got, and says which they are.
-func (r *Relay) keepAddresses(ops []effect.KeepOp) (_ []effect.KeepOp, names []string) {
-	names = slices.SortedFunc(maps.Keys(r.unkeptAddresses), cmp.Compare[string])
-	names = names[:min(len(names), keepAtOnce)]
-	for _, name := range names {
-		ops = append(ops, addressOp(name, r.settled[name]))
-		delete(r.unkeptAddresses, name)
-	}
-	return ops, names
 }

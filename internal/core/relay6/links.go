@@ -10,6 +10,7 @@ import (
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -122,7 +123,7 @@ func (r *Relay) SetLink(h hoststate.Link, eff *effect.Effects) {
 	if renamed {
 		r.hadID(id, l)
 	}
-	r.install(ops, eff)
+	r.ledger.Install(ops, eff)
 	r.takeOver(l, eff)
 }
 
@@ -155,16 +156,16 @@ func (r *Relay) put(ops []hoststate.Op, d *delegation.Delegation) []hoststate.Op
 // rehome moves the delegations of a link that has changed its VRF, as far as
 // their prefixes are free there; the store hears of it at the next Tick.
 func (r *Relay) rehome(l *link) {
-	var away []placeKey
+	var away []ledger.Place
 	for d := range r.table.OnLink(l.Name) {
 		if d.VRF != l.VRF {
-			away = append(away, place(&d))
+			away = append(away, ledger.PlaceOf(&d))
 		}
 	}
 	for _, k := range away {
-		if r.table.Rehome(k.vrf, k.prefix, l.VRF) {
-			r.unkept[k], r.unkept[placeKey{l.VRF, k.prefix}] = struct{}{}, struct{}{}
-			r.retryAt = 0
+		if r.table.Rehome(k.VRF, k.Prefix, l.VRF) {
+			r.ledger.Lack(k)
+			r.ledger.Lack(ledger.Place{VRF: l.VRF, Prefix: k.Prefix})
 		}
 	}
 }
@@ -185,7 +186,7 @@ func (r *Relay) dropLink(l *link, eff *effect.Effects) {
 	r.byInterfaceID.remove(l.interfaceID, l)
 	r.forgetIDs(l)
 	r.claim(l, nil)
-	r.install(r.host.RemoveLink(nil, l.Name), eff)
+	r.ledger.Install(r.host.RemoveLink(nil, l.Name), eff)
 	r.resolveBorrowers(l.Name, eff)
 	eff.Note(effect.Note{Kind: effect.NoteLink, Link: l.Name, Text: "link vanished"})
 }

@@ -15,7 +15,7 @@ import (
 func TestVeryManyExpireAtOnce(t *testing.T) {
 	const many, atOnce, perChange = 20_000, 512, 256
 	w := newWorld(t)
-	w.cfg.NoHistory = true
+	w.cfg.Records.NoHistory = true
 	for i := range many {
 		d := delegation.Delegation{
 			Link: "lan0", Prefix: netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 1, byte(i >> 8), byte(i)}), 56),

@@ -7,6 +7,7 @@ import (
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/ledger"
 )
 
 // otherAddress is what one client holds and asked for from another of its addresses
@@ -14,7 +15,7 @@ import (
 // waits for that, and what holds the map is bounded as held is.
 type otherAddress struct {
 	client string
-	places []placeKey
+	places []ledger.Place
 	until  instant.Instant
 }
 
@@ -23,7 +24,7 @@ type otherAddress struct {
 func (r *Relay) askOther(now instant.Now, e *delegation.Event, eff *effect.Effects) {
 	to := delegation.NextHop{Link: e.New.Link, Addr: e.AskedFrom, LinkLayer: e.New.LinkLayer}
 	if f := r.others[to]; f != nil && now.Boot < f.until && f.client == e.New.Client {
-		if at := place(&e.New); !slices.Contains(f.places, at) {
+		if at := ledger.PlaceOf(&e.New); !slices.Contains(f.places, at) {
 			f.places = append(f.places, at)
 		}
 		return
@@ -34,7 +35,7 @@ func (r *Relay) askOther(now instant.Now, e *delegation.Event, eff *effect.Effec
 	if len(r.others) >= maxHeld {
 		return // the client's next Renew asks again
 	}
-	r.others[to] = &otherAddress{client: e.New.Client, places: []placeKey{place(&e.New)}, until: now.Boot + holdFor}
+	r.others[to] = &otherAddress{client: e.New.Client, places: []ledger.Place{ledger.PlaceOf(&e.New)}, until: now.Boot + holdFor}
 	r.probe(delegation.Question{Hop: to}, eff)
 }
 
@@ -50,7 +51,7 @@ func (r *Relay) otherAnswered(now instant.Now, to delegation.NextHop, answers bo
 	}
 	r.events = r.events[:0]
 	for _, at := range f.places {
-		r.events = r.table.Follow(r.events, at.vrf, at.prefix, f.client, to)
+		r.events = r.table.Follow(r.events, at.VRF, at.Prefix, f.client, to)
 	}
-	r.commit(now, r.events, eff)
+	r.ledger.Commit(now, r.events, eff)
 }

@@ -25,6 +25,7 @@ import (
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
 	"fairlead/internal/wire/linkaddr"
@@ -54,36 +55,21 @@ type Relay struct {
 
 	chosen string // the server that forward: first sends to, or everyServer
 
-	lastChange  effect.ChangeID
-	pending     map[effect.ChangeID]*pending
-	ordered     map[orderKey]effect.ChangeID   // a client's newest unfinished change
-	following   map[effect.ChangeID]*following // what is kept once a change's datagrams have left
-	waiting     waiting                        // the same, by its place
-	unkept      map[placeKey]struct{}          // what the store has not got
-	uninstalled map[placeKey]struct{}
-	retryAt     instant.Instant
-	held        map[delegation.Question]*heldReply
-	others      map[delegation.NextHop]*otherAddress
-	historySeq  uint16
-	orphansEnd  instant.Instant // means something while there are orphans
-	wallKept    time.Time       // the newest wall time that was given to be kept
-
-	unkeptAddresses map[string]struct{} // links whose settled addresses the store has not got
+	ledger        *ledger.Ledger
+	tracedChanges map[effect.ChangeID]tracedChange // what the messages wait for that are traced
+	held          map[delegation.Question]*heldReply
+	others        map[delegation.NextHop]*otherAddress
+	orphansEnd    instant.Instant // means something while there are orphans
 
 	unknown  [effect.DropCount]uint64 // datagrams of interfaces that are not known
 	sum      Traffic                  // of all links that ever were, and of unknown
 	refusals [64]uint64               // by delegation.Reason
 	unicast  uint64                   // Replies with a Server Unicast option
 	met      met                      // limits that somebody has run into
-	failures Failures
 	trace    *Trace
-	before   *Relay // that panicked, until what is kept is restored; nil: there was none
-	rooms    rooms
+	before   *Relay             // that panicked, until what is kept is restored; nil: there was none
 	events   []delegation.Event // of one decision, reused
 }
-
-// Failures counts deeds that failed.
-type Failures struct{ Keep, Install uint64 }
 
 type peerState struct {
 	PeerCounters
@@ -143,19 +129,15 @@ func New(cfg *Config, bootID string) *Relay {
 		table:         delegation.New(),
 		host:          hoststate.New(),
 		peers:         make(map[string]*peerState),
-		pending:       make(map[effect.ChangeID]*pending),
-		ordered:       make(map[orderKey]effect.ChangeID),
-		following:     make(map[effect.ChangeID]*following),
 		met:           make(met),
-		unkept:        make(map[placeKey]struct{}),
-		uninstalled:   make(map[placeKey]struct{}),
+		tracedChanges: make(map[effect.ChangeID]tracedChange),
 		held:          make(map[delegation.Question]*heldReply),
 		others:        make(map[delegation.NextHop]*otherAddress),
 
-		unkeptAddresses: make(map[string]struct{}),
-		settled:         make(map[string]*settledAddress),
-		lapseAt:         instant.Never,
+		settled: make(map[string]*settledAddress),
+		lapseAt: instant.Never,
 	}
+	r.ledger = ledger.New(r.table, r.host, ledger.Core{Lease: r.lease, Record: r.addressValue}, bootID)
 	r.reserved.reset()
 	r.configure(cfg)
 	return r
@@ -164,11 +146,12 @@ func New(cfg *Config, bootID string) *Relay {
 // Start asks for what the configuration wants of the host whatever its links
 // are.
 func (r *Relay) Start(eff *effect.Effects) {
-	r.install(r.host.SetAggregates(nil, r.cfg.Aggregates), eff)
+	r.ledger.Install(r.host.SetAggregates(nil, r.cfg.Aggregates), eff)
 }
 
 func (r *Relay) configure(cfg *Config) {
 	r.cfg, r.trust = cfg, trust.NewSet(cfg.Peers)
+	r.ledger.Configure(cfg.Records)
 	r.reserved.setInfrastructure(cfg.Infrastructure)
 	kept := make(map[string]*peerState, len(cfg.Peers))
 	for _, p := range cfg.Peers {
@@ -186,15 +169,15 @@ func (r *Relay) configure(cfg *Config) {
 // means for links and for the kernel becomes Changes.
 func (r *Relay) Reconfigure(cfg *Config, eff *effect.Effects) {
 	r.configure(cfg)
-	r.install(r.host.SetAggregates(nil, cfg.Aggregates), eff)
+	r.ledger.Install(r.host.SetAggregates(nil, cfg.Aggregates), eff)
 	for _, name := range slices.Sorted(maps.Keys(r.byName)) {
-		r.install(r.applyRule(r.byName[name], nil, eff), eff)
+		r.ledger.Install(r.applyRule(r.byName[name], nil, eff), eff)
 	}
 	for _, name := range r.lostLinks() {
-		r.install(r.applyLostPolicy(name), eff)
+		r.ledger.Install(r.applyLostPolicy(name), eff)
 	}
 	for d := range r.table.All() {
-		r.install(r.put(nil, &d), eff)
+		r.ledger.Install(r.put(nil, &d), eff)
 	}
 }
 
@@ -258,13 +241,23 @@ func (r *Relay) CountDrop(index int, d effect.Drop, n uint64) {
 }
 
 // LastChange is the newest change there is.
-func (r *Relay) LastChange() effect.ChangeID { return r.lastChange }
+func (r *Relay) LastChange() effect.ChangeID { return r.ledger.LastChange() }
+
+// Settle takes in what became of a Change, once all datagrams of its Effects that
+// name it have left or were given up.
+func (r *Relay) Settle(now instant.Now, o effect.Outcome, eff *effect.Effects) {
+	if t, ok := r.tracedChanges[o.ID]; ok {
+		delete(r.tracedChanges, o.ID)
+		r.traceOutcome(eff, t, o)
+	}
+	r.ledger.Settle(now, o, eff)
+}
 
 // Deadline is when Tick wants to be called; false if nothing is due.
 func (r *Relay) Deadline() (instant.Instant, bool) {
 	at, ok := r.table.Deadline()
-	if r.lacks() && (!ok || r.retryAt < at) {
-		at, ok = r.retryAt, true
+	if retry, lacks := r.ledger.Deadline(); lacks && (!ok || retry < at) {
+		at, ok = retry, true
 	}
 	if r.lapseAt != instant.Never && (!ok || r.lapseAt < at) {
 		at, ok = r.lapseAt, true
@@ -280,12 +273,6 @@ func (r *Relay) Deadline() (instant.Instant, bool) {
 	return at, ok
 }
 
-// lacks reports whether the store has not got everything.
-func (r *Relay) lacks() bool { return len(r.unkept)+len(r.unkeptAddresses) > 0 }
-
-// retryEvery is how long what could not be kept waits for the next try.
-const retryEvery = 2 * time.Second
-
 // Tick does what is due: it ends delegations whose valid lifetime has elapsed
 // (RFC 8987 G-8), keeps again what the store had not got, and finds servers that
 // have fallen silent.
@@ -294,18 +281,30 @@ func (r *Relay) Tick(now instant.Now, eff *effect.Effects) {
 	r.events = r.table.Expire(r.events[:0], now)
 	for rest := r.events; len(rest) > 0; {
 		n := min(len(rest), 256)
-		r.commit(now, rest[:n], eff)
+		r.ledger.Commit(now, rest[:n], eff)
 		rest = rest[n:]
 	}
 	if r.lapseAt <= now.Boot {
 		r.lapse(now, eff)
 	}
-	if r.lacks() && r.retryAt <= now.Boot {
-		r.keepAgain(now, eff)
-	}
+	r.ledger.Tick(now, eff)
 	r.tickPeers(now, eff)
 	if r.host.Counts().Orphans > 0 && r.orphansEnd <= now.Boot {
 		n := r.endOrphans(func(string, netip.Prefix) bool { return true }, eff)
 		eff.Note(effect.Note{Kind: effect.NoteForeign, Text: "orphans ended: nobody has explained them in time", Reason: strconv.Itoa(n)})
+	}
+}
+
+// lease is what a delegation wants of the kernel.
+func (r *Relay) lease(d *delegation.Delegation) hoststate.Lease {
+	var rule *LinkRule
+	if l := r.byName[d.Link]; l != nil && l.rule != nil {
+		rule = l.rule
+	} else {
+		rule = r.ruleFor(d.Link)
+	}
+	return hoststate.Lease{
+		Link: d.Link, Prefix: d.Prefix, NextHop: d.NextHop, LinkLayer: d.LinkLayer, Line: d.Line,
+		LoopExempt: rule != nil && rule.loopExempt(d.Client),
 	}
 }

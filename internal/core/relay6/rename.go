@@ -9,6 +9,7 @@ import (
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/ledger"
 )
 
 // rename gives a link, and all that goes by its name, the name that its interface
@@ -27,12 +28,11 @@ func (r *Relay) rename(l *link, to *hoststate.Link, eff *effect.Effects) (ops []
 		}
 	}
 	for d := range r.table.OnLink(old) {
-		r.unkept[place(&d)] = struct{}{}
-		r.retryAt = 0
+		r.ledger.Lack(ledger.PlaceOf(&d))
 	}
 	r.table.Rename(old, name)
 	r.renameBlocks(old, name, eff)
-	r.renamePending(old, name)
+	r.ledger.Rename(old, name)
 	delete(r.byName, old)
 	r.byName[name] = l
 	l.Name = name
@@ -54,44 +54,7 @@ func (r *Relay) renameBlocks(old, name string, eff *effect.Effects) {
 		r.table.Block(b)
 		keep = append(keep, effect.KeepOp{Key: delegation.BlockKey(nil, b), Value: []byte{}})
 	}
-	if len(keep) > 0 {
-		r.change(effect.Change{Keep: keep}, &pending{}, eff)
-	}
-}
-
-// renamePending renames a link in what the outcomes of changes will be held against.
-func (r *Relay) renamePending(old, name string) {
-	ordered := make(map[orderKey]effect.ChangeID, len(r.ordered))
-	for k, id := range r.ordered {
-		if k.link == old {
-			k.link = name
-		}
-		ordered[k] = max(ordered[k], id)
-	}
-	r.ordered = ordered
-	for _, f := range r.following {
-		for i := range f.events {
-			for _, d := range [...]*delegation.Delegation{&f.events[i].Old, &f.events[i].New} {
-				if d.Link == old {
-					d.Link = name
-				}
-			}
-		}
-	}
-	for _, p := range r.pending {
-		if p.order.link == old {
-			p.order.link = name
-		}
-		for i := range p.deeds {
-			d := &p.deeds[i]
-			if d.link == old {
-				d.link = name
-			}
-			if d.old != nil && d.old.Link == old {
-				d.old.Link = name
-			}
-		}
-	}
+	r.ledger.Keep(keep, eff)
 }
 
 // formerID is an interface-id that a link had before it was renamed: answers to what

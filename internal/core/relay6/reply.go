@@ -7,6 +7,7 @@ import (
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -163,7 +164,7 @@ func (r *Relay) deliver(now instant.Now, p *Packet, to addressee, answered map[d
 			return
 		}
 		s.After, s.Extends = v.change, v.extends
-	} else if len(r.ordered) > 0 && len(to.inner) > 0 {
+	} else if !r.ledger.Unordered() && len(to.inner) > 0 {
 		// It asks for nothing to be kept, but nothing overtakes within a client.
 		s.After, s.Extends = r.lastOf(to), true
 	}
@@ -206,7 +207,7 @@ func (r *Relay) lastOf(to addressee) effect.ChangeID {
 		return 0
 	}
 	duid, _ := m.ClientID()
-	return r.ordered[orderKey{to.link.Name, string(duid)}]
+	return r.ledger.Last(ledger.Client{Link: to.link.Name, ID: string(duid)})
 }
 
 // relayPeer is the configured relay that a Relay-reply goes down to, or nil.

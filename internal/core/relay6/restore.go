@@ -11,6 +11,7 @@ import (
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/ledger"
 )
 
 // Restore takes in what was kept, before any socket opens (RFC 8987 S-1). Links
@@ -29,7 +30,7 @@ func (r *Relay) Restore(now instant.Now, records iter.Seq[delegation.Record], bl
 		r.rehome(r.byName[name])
 	}
 	for _, name := range r.lostLinks() {
-		r.install(r.applyLostPolicy(name), eff)
+		r.ledger.Install(r.applyLostPolicy(name), eff)
 	}
 	r.tellAddressesSince(eff)
 	for d := range r.table.All() {
@@ -58,7 +59,7 @@ func (r *Relay) OrphansEnd() instant.Instant { return r.orphansEnd }
 // endOrphans ends a bounded number of the orphans that match, and says how many.
 func (r *Relay) endOrphans(match func(link string, p netip.Prefix) bool, eff *effect.Effects) int {
 	ops, n := r.host.EndOrphans(nil, orphansAtOnce, match)
-	r.install(ops, eff)
+	r.ledger.Install(ops, eff)
 	return n
 }
 
@@ -83,9 +84,9 @@ func (r *Relay) AuditPart(c *hoststate.Comparison, reading *hoststate.Reading, e
 	}
 	ops, found, done := c.Next(nil, reading, partOfAudit)
 	if done && reading.HasElements() {
-		clear(r.uninstalled) // it is mended with the rest; what fails again is told again
+		r.ledger.Compared()
 	}
-	r.install(ops, eff)
+	r.ledger.Install(ops, eff)
 	return found, done, true
 }
 
@@ -93,7 +94,7 @@ func (r *Relay) AuditPart(c *hoststate.Comparison, reading *hoststate.Reading, e
 // kernel since it was read.
 func (r *Relay) AuditHost(actual hoststate.Actual, eff *effect.Effects) []hoststate.Finding {
 	ops, found := r.host.Audit(nil, actual)
-	r.install(ops, eff)
+	r.ledger.Install(ops, eff)
 	return found
 }
 
@@ -126,7 +127,7 @@ func (r *Relay) Clear(now instant.Now, s delegation.Selection, block bool, eff *
 	n := len(r.events)
 	for rest := r.events; len(rest) > 0; {
 		k := min(len(rest), 256)
-		r.commit(now, rest[:k], eff)
+		r.ledger.Commit(now, rest[:k], eff)
 		rest = rest[k:]
 	}
 	if s.Client == "" && (s.All || s.Prefix.IsValid() || s.Link != "") {
@@ -137,7 +138,7 @@ func (r *Relay) Clear(now instant.Now, s delegation.Selection, block bool, eff *
 	if block {
 		b := delegation.Block{Prefix: s.Prefix, Client: s.Client, Link: s.Link}
 		if r.table.Block(b) {
-			r.change(effect.Change{Keep: []effect.KeepOp{{Key: delegation.BlockKey(nil, b), Value: []byte{}}}}, &pending{}, eff)
+			r.ledger.Keep([]effect.KeepOp{{Key: delegation.BlockKey(nil, b), Value: []byte{}}}, eff)
 		}
 	}
 	return n
@@ -148,7 +149,7 @@ func (r *Relay) Unblock(b delegation.Block, eff *effect.Effects) bool {
 	if !r.table.Unblock(b) {
 		return false
 	}
-	r.change(effect.Change{Keep: []effect.KeepOp{{Key: delegation.BlockKey(nil, b)}}}, &pending{}, eff)
+	r.ledger.Keep([]effect.KeepOp{{Key: delegation.BlockKey(nil, b)}}, eff)
 	return true
 }
 
@@ -191,16 +192,13 @@ func (r *Relay) Peers(now instant.Now) []PeerView {
 
 // Totals are figures of the relay as a whole.
 type Totals struct {
+	ledger.Figures
 	Prefixes, Addresses int
 	Links               int
-	Pending             int // changes whose outcome is not known
-	Unkept              int // records that the store has not got
 	Held                int // Replies that wait for a probe
 	HeldByClock         int // restored delegations that wait for a trustworthy clock
 	Neighbours          int
 	Releases            int // that are remembered, to know their answers
-	Uninstalled         int // delegations without their route or filter element, because the kernel did not take it
-	Failures            Failures
 	ServerUnicast       uint64
 	Unknown             [effect.DropCount]uint64
 	Sum                 Traffic // of all links that ever were, and of unknown interfaces
@@ -211,11 +209,13 @@ type Totals struct {
 func (r *Relay) Totals() Totals {
 	t := Totals{
 		Prefixes: r.table.Len(delegation.Prefix), Addresses: r.table.Len(delegation.Address), Links: len(r.byName),
-		Pending: len(r.pending), Unkept: len(r.unkept), Uninstalled: len(r.uninstalled), Held: len(r.held), HeldByClock: r.table.Held(), Neighbours: len(r.neighbours.young) + len(r.neighbours.old), Releases: len(r.releases.young) + len(r.releases.old),
-		Failures: r.failures, ServerUnicast: r.unicast, Unknown: r.unknown, Sum: r.sum, Refusals: make(map[string]uint64),
+		Held: len(r.held), HeldByClock: r.table.Held(), Neighbours: len(r.neighbours.young) + len(r.neighbours.old), Releases: len(r.releases.young) + len(r.releases.old),
+		Figures: r.ledger.Figures(), ServerUnicast: r.unicast, Unknown: r.unknown, Sum: r.sum, Refusals: make(map[string]uint64),
 	}
+	refusals := r.refusals
+	refusals[delegation.NotKept] += t.TakenBack
 	for _, reason := range delegation.Reasons() {
-		if n := r.refusals[reason]; n > 0 {
+		if n := refusals[reason]; n > 0 {
 			t.Refusals[reason.String()] = n
 		}
 	}

@@ -11,12 +11,12 @@ import (
 // under way, what servers gave beyond limits, and what is traced. What is delegated comes from the store; what was
 // proved on its line is proved. The old relay is not changed.
 func (r *Relay) Succeed(old *Relay) {
-	r.lastChange, r.historySeq = old.lastChange, old.historySeq
+	r.ledger.Succeed(old.ledger)
 	r.trace, r.neighbours, r.releases, r.before = old.trace, old.neighbours, old.releases, old
 	r.met = old.met
 	r.table.ChargeAs(old.table)
-	r.unknown, r.sum, r.refusals, r.unicast, r.failures = old.unknown, old.sum, old.refusals, old.unicast, old.failures
-	r.settled, r.unkeptAddresses, r.lapseAt = old.settled, old.unkeptAddresses, old.lapseAt
+	r.unknown, r.sum, r.refusals, r.unicast = old.unknown, old.sum, old.refusals, old.unicast
+	r.settled, r.lapseAt = old.settled, old.lapseAt
 	for name, s := range old.peers {
 		if r.peers[name] != nil {
 			r.peers[name] = s

@@ -149,14 +149,21 @@ func (r *Relay) traceLearned(eff *effect.Effects, to addressee, v *verdict, even
 		e.Event, e.IAID = events[i], events[i].Subject().IAID
 		eff.Note(e)
 	}
-	if p := r.pending[v.change]; p != nil && p.trace == nil {
-		p.trace, p.traceExtends = &n, v.extends
+	if _, already := r.tracedChanges[v.change]; !already && r.ledger.Pending(v.change) {
+		r.tracedChanges[v.change] = tracedChange{n, v.extends}
 	}
 }
 
+// tracedChange is a message that waits for a change, and whether it only extends what
+// is durable.
+type tracedChange struct {
+	note    effect.Note
+	extends bool
+}
+
 // traceOutcome notes what became of a change, and of the message that waited for it.
-func (r *Relay) traceOutcome(eff *effect.Effects, p *pending, o effect.Outcome) {
-	n := *p.trace
+func (r *Relay) traceOutcome(eff *effect.Effects, t tracedChange, o effect.Outcome) {
+	n := t.note
 	step := func(text string, err error) {
 		n.Text, n.Err = text, err
 		eff.Note(n)
@@ -177,7 +184,7 @@ func (r *Relay) traceOutcome(eff *effect.Effects, p *pending, o effect.Outcome) 
 	}
 	// What was not kept is told only where it extends what was; what was not
 	// installed is not told.
-	if len(failed) == 0 && (o.Keep == nil || p.traceExtends) {
+	if len(failed) == 0 && (o.Keep == nil || t.extends) {
 		step("sent", nil)
 	} else {
 		step("not sent", nil)

@@ -9,7 +9,7 @@ import (
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
-	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/ledger"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -59,7 +59,7 @@ func (w *world) traceKeep(k effect.KeepOp) {
 	switch {
 	case w.trace == nil || k.Key[0] == 'm' || k.Key[0] == 'a':
 	case k.Key[0] == 'h':
-		past, err := relay6.ParsePast(k.Key, k.Value)
+		past, err := ledger.ParsePast(k.Key, k.Value)
 		if err != nil {
 			w.Errorf("history: %v", err)
 		}

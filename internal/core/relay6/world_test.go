@@ -12,6 +12,7 @@ import (
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
@@ -173,8 +174,8 @@ func (w *world) kept() (records []delegation.Record, blocks []delegation.Block, 
 	for _, key := range slices.Sorted(maps.Keys(w.store)) {
 		value := w.store[key]
 		switch {
-		case key == string(relay6.ClockKey()):
-			lastWall = relay6.ParseClock(value)
+		case key == string(ledger.ClockKey()):
+			lastWall = ledger.ParseClock(value)
 		case key[0] == 'd':
 			rec, err := delegation.ParseRecord(value)
 			if err != nil {

@@ -33,8 +33,8 @@ var mutations = []Mutation{
 	},
 	{
 		"G-3", "only the first IA_PD is learned", dir + "relay6/learn.go",
-		"r.events = r.table.Learn(eff.events, now, r.proof(ls.grant(g), l), terms)",
-		"if ls.iaid == leases[0].iaid {\nr.events = r.table.Learn(eff.events, now, r.proof(ls.grant(g), l), terms)\n}", relay, "",
+		"r.events = r.table.Learn(r.events, now, r.proof(ls.grant(g), l), terms)",
+		"if ls.iaid == leases[0].iaid {\nr.events = r.table.Learn(r.events, now, r.proof(ls.grant(g), l), terms)\n}", relay, "",
 	},
 	{
 		"G-4", "a DUID is refused on a second interface", dir + "delegation/learn.go",
@@ -61,9 +61,9 @@ var mutations = []Mutation{
 		"		r.release(now, l, m, string(client), source, host, eff)\n", "", relay, "",
 	},
 	{
-		"R-1", "a route stays when its lease ends", dir + "relay6/commit.go",
-		"d.Host = r.host.Delete(d.Host, e.Old.Link, e.Old.Prefix)\n		delete(r.uninstalled, place(&e.Old))",
-		"delete(r.uninstalled, place(&e.Old))", relay, "",
+		"R-1", "a route stays when its lease ends", dir + "ledger/commit.go",
+		"d.Host = l.host.Delete(d.Host, e.Old.Link, e.Old.Prefix)\n		delete(l.uninstalled, PlaceOf(&e.Old))",
+		"delete(l.uninstalled, PlaceOf(&e.Old))", relay, "",
 	},
 	{
 		"R-2", "every route is a /64", dir + "hoststate/routes.go",
@@ -75,17 +75,17 @@ var mutations = []Mutation{
 		"case rec.policy.Filter != FilterOff:", "case rec.policy.Filter == FilterOff:", relay, "",
 	},
 	{
-		"R-4", "a route stays when its lease ends, and so does its announcement", dir + "relay6/commit.go",
-		"d.Host = r.host.Delete(d.Host, e.Old.Link, e.Old.Prefix)\n		delete(r.uninstalled, place(&e.Old))",
-		"delete(r.uninstalled, place(&e.Old))", "./internal/system/routing", "BIRDByProtocolSeesPrefixesComeAndGo",
+		"R-4", "a route stays when its lease ends, and so does its announcement", dir + "ledger/commit.go",
+		"d.Host = l.host.Delete(d.Host, e.Old.Link, e.Old.Prefix)\n		delete(l.uninstalled, PlaceOf(&e.Old))",
+		"delete(l.uninstalled, PlaceOf(&e.Old))", "./internal/system/routing", "BIRDByProtocolSeesPrefixesComeAndGo",
 	},
 	{
 		"R-5", "the policy per client is not heeded", dir + "hoststate/elements.go",
 		"case rec.policy.Loop == LoopForward || le.exempt:", "case rec.policy.Loop == LoopForward:", relay, "",
 	},
 	{
-		"S-1", "delegations are not kept", dir + "relay6/commit.go",
-		"		d.Keep = append(d.Keep, r.keepOp(now, &e.New))\n", "", relay, "",
+		"S-1", "delegations are not kept", dir + "ledger/commit.go",
+		"		d.Keep = append(d.Keep, l.keepOp(now, &e.New))\n", "", relay, "",
 	},
 	{
 		"S-2", "the route goes with its link", dir + "hoststate/routes.go",

@@ -1,4 +1,4 @@
-package relay6
+package ledger
 
 import "fairlead/internal/core/effect"
 

@@ -1,4 +1,4 @@
-package relay6
+package ledger
 
 import (
 	"slices"
@@ -38,52 +38,52 @@ func shortens(e, before *delegation.Event) bool {
 		(e.Kind == delegation.Extended || e.Kind == delegation.Moved || e.Kind == delegation.Granted)
 }
 
-// tell turns what a Reply to a client has changed into Changes, and returns the one
+// Tell turns what a Reply to a client has changed into Changes, and returns the one
 // that the Reply waits for, if any. Extends becomes false where the Reply must not
 // leave unless that one is kept.
-func (r *Relay) tell(now instant.Now, k orderKey, events []delegation.Event, extends *bool, eff *effect.Effects) effect.ChangeID {
-	if r.waiting.n == 0 && !take(events) {
-		return r.inOrder(k, r.commit(now, events, eff), extends)
+func (l *Ledger) Tell(now instant.Now, k Client, events []delegation.Event, extends *bool, eff *effect.Effects) effect.ChangeID {
+	if l.waiting.n == 0 && !take(events) {
+		return l.InOrder(k, l.Commit(now, events, eff), extends)
 	}
-	prior := r.ordered[k]
-	first, then := r.draft(len(events)), new(following)
+	prior := l.ordered[k]
+	first, then := l.draft(len(events)), new(following)
 	for i := range events {
 		e := &events[i]
 		eff.NoteEvent(e, e.Subject())
 		before := e
-		if w := r.waiting.find(place(e.Subject())); w != nil {
+		if w := l.waiting.find(PlaceOf(e.Subject())); w != nil {
 			before = w // neither the client nor the store has heard of that one yet
 		}
 		known := before.Old
 		switch {
 		case withdrawn(e):
 			asLong(&e.Old, &known)
-			r.waiting.add(then, e)
+			l.waiting.add(then, e)
 		case shortens(e, before):
 			longer := *e
 			asLong(&longer.New, &known)
-			if r.changesHost(e) || !r.pending[prior].durable() {
-				r.enter(now, &first, &longer)
+			if l.changesHost(e) || !l.pending[prior].durable() {
+				l.enter(now, &first, &longer)
 			}
-			r.waiting.add(then, &delegation.Event{Kind: delegation.Extended, Old: longer.New, New: e.New})
+			l.waiting.add(then, &delegation.Event{Kind: delegation.Extended, Old: longer.New, New: e.New})
 		default:
-			r.enter(now, &first, e)
+			l.enter(now, &first, e)
 		}
 	}
 	if len(then.events) == 0 {
-		return r.inOrder(k, r.submit(now, first, eff), extends)
+		return l.InOrder(k, l.submit(now, first, eff), extends)
 	}
 	if prior == 0 && first.empty() { // the Reply leaves at once
-		if r.follow(now, then, eff) != 0 {
+		if l.follow(now, then, eff) != 0 {
 			eff.Changes[len(eff.Changes)-1].Follows = true
 		}
 		return 0
 	}
 	// Where nothing is to be done before the Reply leaves, an empty change marks its
 	// place behind what its client waits for already.
-	own := r.change(first.Change, first.p, eff)
-	r.following[own] = then
-	return r.inOrder(k, own, extends)
+	own := l.change(first.Change, first.p, eff)
+	l.following[own] = then
+	return l.InOrder(k, own, extends)
 }
 
 // asLong gives a delegation the lifetimes of another.
@@ -95,42 +95,42 @@ func asLong(d, as *delegation.Delegation) {
 type following struct{ events []delegation.Event }
 
 // follow makes a Change of what followed a Reply that has left, or was given up.
-func (r *Relay) follow(now instant.Now, f *following, eff *effect.Effects) effect.ChangeID {
-	d := r.draft(len(f.events))
+func (l *Ledger) follow(now instant.Now, f *following, eff *effect.Effects) effect.ChangeID {
+	d := l.draft(len(f.events))
 	for i := range f.events {
 		e := &f.events[i]
-		r.waiting.drop(place(e.Subject()))
+		l.waiting.drop(PlaceOf(e.Subject()))
 		if e.Kind == delegation.Ended {
-			r.enter(now, &d, e)
+			l.enter(now, &d, e)
 			continue
 		}
 		// If it is not there any more, the change that was to grant it was not kept.
-		if held, ok := r.table.Lookup(e.New.VRF, e.New.Prefix); ok && held.Link == e.New.Link && held.Client == e.New.Client {
-			d.Keep = append(d.Keep, r.keepOp(now, &held))
-			d.p.deeds = append(d.p.deeds, deed{kind: delegation.Extended, place: place(&held), link: held.Link, client: held.Client})
+		if held, ok := l.table.Lookup(e.New.VRF, e.New.Prefix); ok && held.Link == e.New.Link && held.Client == e.New.Client {
+			d.Keep = append(d.Keep, l.keepOp(now, &held))
+			d.p.deeds = append(d.p.deeds, deed{kind: delegation.Extended, place: PlaceOf(&held), link: held.Link, client: held.Client})
 		}
 	}
-	return r.submit(now, d, eff)
+	return l.submit(now, d, eff)
 }
 
 // overtake adds to a change what waits and must not come after it: of the place of an
 // event, whose record is the newer one, and, if something is granted there, the ends
 // of what others had that overlaps with it.
-func (r *Relay) overtake(now instant.Now, d *draft, e *delegation.Event) {
+func (l *Ledger) overtake(now instant.Now, d *draft, e *delegation.Event) {
 	subject := e.Subject()
-	if w, ok := r.waiting.take(place(subject)); ok && w.Kind == delegation.Ended {
-		d.Keep = r.keepPast(d.Keep, now, &w.Old, w.Reason)
+	if w, ok := l.waiting.take(PlaceOf(subject)); ok && w.Kind == delegation.Ended {
+		d.Keep = l.keepPast(d.Keep, now, &w.Old, w.Reason)
 		if w.Old.Link != subject.Link {
-			d.Host = r.host.Delete(d.Host, w.Old.Link, w.Old.Prefix)
+			d.Host = l.host.Delete(d.Host, w.Old.Link, w.Old.Prefix)
 		}
 	}
 	if e.Kind != delegation.Granted && e.Kind != delegation.Moved {
 		return
 	}
-	for _, k := range r.waiting.overlapping(place(subject)) {
-		if w := r.waiting.find(k); w.Kind == delegation.Ended && (w.Old.Client != subject.Client || w.Old.Link != subject.Link) {
-			ended, _ := r.waiting.take(k)
-			r.enter(now, d, &ended)
+	for _, k := range l.waiting.overlapping(PlaceOf(subject)) {
+		if w := l.waiting.find(k); w.Kind == delegation.Ended && (w.Old.Client != subject.Client || w.Old.Link != subject.Link) {
+			ended, _ := l.waiting.take(k)
+			l.enter(now, d, &ended)
 		}
 	}
 }
@@ -142,21 +142,21 @@ type waiting struct {
 }
 
 // find is the event of a place that waits, or nil.
-func (w *waiting) find(k placeKey) *delegation.Event {
-	space := w.spaces[k.vrf]
+func (w *waiting) find(k Place) *delegation.Event {
+	space := w.spaces[k.VRF]
 	if w.n == 0 || space == nil {
 		return nil
 	}
-	f, ok := space.Get(k.prefix)
+	f, ok := space.Get(k.Prefix)
 	if !ok {
 		return nil
 	}
 	return &f.events[f.index(k)]
 }
 
-func (f *following) index(k placeKey) int {
+func (f *following) index(k Place) int {
 	for i := range f.events {
-		if place(f.events[i].Subject()) == k {
+		if PlaceOf(f.events[i].Subject()) == k {
 			return i
 		}
 	}
@@ -165,25 +165,25 @@ func (f *following) index(k placeKey) int {
 
 // add has an event follow a Reply. It takes the place of an older one.
 func (w *waiting) add(f *following, e *delegation.Event) {
-	k := place(e.Subject())
+	k := PlaceOf(e.Subject())
 	w.take(k)
 	f.events = append(f.events, *e)
 	if w.spaces == nil {
 		w.spaces = make(map[string]*bart.Table[*following])
 	}
-	if w.spaces[k.vrf] == nil {
-		w.spaces[k.vrf] = new(bart.Table[*following])
+	if w.spaces[k.VRF] == nil {
+		w.spaces[k.VRF] = new(bart.Table[*following])
 	}
-	w.spaces[k.vrf].Insert(k.prefix, f)
+	w.spaces[k.VRF].Insert(k.Prefix, f)
 	w.n++
 }
 
 // take takes out what waits at a place.
-func (w *waiting) take(k placeKey) (e delegation.Event, ok bool) {
+func (w *waiting) take(k Place) (e delegation.Event, ok bool) {
 	if w.find(k) == nil {
 		return e, false
 	}
-	f, _ := w.spaces[k.vrf].Get(k.prefix)
+	f, _ := w.spaces[k.VRF].Get(k.Prefix)
 	i := f.index(k)
 	e = f.events[i]
 	f.events = slices.Delete(f.events, i, i+1)
@@ -192,23 +192,23 @@ func (w *waiting) take(k placeKey) (e delegation.Event, ok bool) {
 }
 
 // drop forgets where an event waits.
-func (w *waiting) drop(k placeKey) {
-	w.spaces[k.vrf].Delete(k.prefix)
+func (w *waiting) drop(k Place) {
+	w.spaces[k.VRF].Delete(k.Prefix)
 	w.n--
 }
 
 // overlapping are the places of what waits and overlaps with a place.
-func (w *waiting) overlapping(k placeKey) (found []placeKey) {
-	space := w.spaces[k.vrf]
+func (w *waiting) overlapping(k Place) (found []Place) {
+	space := w.spaces[k.VRF]
 	if w.n == 0 || space == nil {
 		return nil
 	}
-	for p := range space.Supernets(k.prefix) {
-		found = append(found, placeKey{k.vrf, p})
+	for p := range space.Supernets(k.Prefix) {
+		found = append(found, Place{k.VRF, p})
 	}
-	for p := range space.Subnets(k.prefix) {
-		if p != k.prefix {
-			found = append(found, placeKey{k.vrf, p})
+	for p := range space.Subnets(k.Prefix) {
+		if p != k.Prefix {
+			found = append(found, Place{k.VRF, p})
 		}
 	}
 	return found

@@ -1,0 +1,204 @@
+package ledger
+
+import (
+	"time"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/instant"
+)
+
+// pending is a change whose outcome is not known yet, and what undoes it.
+type pending struct {
+	deeds   []deed
+	grants  bool // something in it is not durable until it is kept
+	builds  bool // it extends what an unfinished change grants
+	order   Client
+	records []string // keys of the core's own records in it
+}
+
+// durable reports whether nothing is lost if the change is not kept.
+func (p *pending) durable() bool { return p == nil || !p.grants && !p.builds }
+
+// deed is one event of a pending change.
+type deed struct {
+	kind         delegation.EventKind
+	place        Place
+	link, client string                 // whose the delegation is now
+	old          *delegation.Delegation // what was in its place, if it moved
+	value        []byte                 // the record, where the store was told what to expect; else nil
+}
+
+// Commit turns events of the table into one Change: what to keep, then what to
+// install. It returns 0 where there is nothing to do.
+func (l *Ledger) Commit(now instant.Now, events []delegation.Event, eff *effect.Effects) effect.ChangeID {
+	if len(events) == 0 {
+		return 0
+	}
+	d := l.draft(len(events))
+	for i := range events {
+		eff.NoteEvent(&events[i], events[i].Subject())
+		l.enter(now, &d, &events[i])
+	}
+	return l.submit(now, d, eff)
+}
+
+// draft is a change in the making.
+type draft struct {
+	effect.Change
+	p *pending
+}
+
+func (l *Ledger) draft(events int) draft {
+	return draft{
+		Change: effect.Change{Keep: l.rooms.operations(events + 1)},
+		p:      &pending{deeds: make([]deed, 0, events)},
+	}
+}
+
+func (d *draft) empty() bool { return len(d.Keep) == 0 && len(d.Host) == 0 }
+
+// enter adds an event to a change.
+func (l *Ledger) enter(now instant.Now, d *draft, e *delegation.Event) {
+	switch e.Kind {
+	case delegation.Ended:
+		d.Keep = l.keepPast(append(d.Keep, l.forgetOp(&e.Old)), now, &e.Old, e.Reason)
+		d.Host = l.host.Delete(d.Host, e.Old.Link, e.Old.Prefix)
+		delete(l.uninstalled, PlaceOf(&e.Old))
+	case delegation.Moved:
+		d.Keep = l.keepPast(d.Keep, now, &e.Old, delegation.MovedAway)
+		fallthrough
+	case delegation.Granted:
+		d.p.grants = true
+		fallthrough
+	case delegation.Extended:
+		d.Keep = append(d.Keep, l.keepOp(now, &e.New))
+		d.Host = l.hostOps(d.Host, e)
+	default:
+		return
+	}
+	d.p.deeds = append(d.p.deeds, deedOf(e, e.Subject()))
+	if l.records.Shared && e.Kind != delegation.Ended {
+		l.expect(d, e.Kind)
+	}
+	if l.waiting.n > 0 {
+		l.overtake(now, d, e)
+	}
+}
+
+// expect has the store keep the newest record of a change only if nobody else has come
+// first: one that is granted where there is none, and one that builds on a grant
+// which is not durable yet where that grant is.
+func (l *Ledger) expect(d *draft, kind delegation.EventKind) {
+	op, of := &d.Keep[len(d.Keep)-1], &d.p.deeds[len(d.p.deeds)-1]
+	var newest effect.ChangeID
+	for id, p := range l.pending {
+		for i := range p.deeds {
+			if earlier := &p.deeds[i]; id > newest && earlier.place == of.place && earlier.value != nil {
+				newest, op.Expect = id, earlier.value
+			}
+		}
+	}
+	if newest == 0 && kind == delegation.Granted {
+		op.Expect = effect.Absent
+	}
+	if op.Expect != nil {
+		of.value = op.Value
+	}
+}
+
+// submit hands a change over, if there is anything in it.
+func (l *Ledger) submit(now instant.Now, d draft, eff *effect.Effects) effect.ChangeID {
+	if d.empty() {
+		return 0
+	}
+	// A clock that is not synchronised says nothing of when it was.
+	if since := now.Wall.Sub(l.wallKept); now.Synced && (since < 0 || since >= wallEvery) {
+		d.Keep = append(d.Keep, clockOp(now))
+		l.wallKept = now.Wall
+	}
+	return l.change(d.Change, d.p, eff)
+}
+
+// hostOps appends what installs a delegation that was granted, extended or moved.
+func (l *Ledger) hostOps(ops []hoststate.Op, e *delegation.Event) []hoststate.Op {
+	if !l.changesHost(e) {
+		return ops
+	}
+	if l.isUninstalled(&e.New) {
+		ops = l.host.Delete(ops, e.New.Link, e.New.Prefix)
+		delete(l.uninstalled, PlaceOf(&e.New))
+	}
+	ops = l.host.Put(ops, l.core.Lease(&e.New))
+	if e.Kind == delegation.Moved && e.Old.Link != e.New.Link { // after Put, so that the route is never away
+		ops = l.host.Delete(ops, e.Old.Link, e.Old.Prefix)
+	}
+	return ops
+}
+
+// changesHost reports whether an event asks anything of the kernel, which knows
+// nothing of lifetimes.
+func (l *Ledger) changesHost(e *delegation.Event) bool {
+	return e.Kind != delegation.Extended || e.Old.NextHop != e.New.NextHop || e.Old.LinkLayer != e.New.LinkLayer ||
+		e.Old.Line != e.New.Line || l.isUninstalled(&e.New)
+}
+
+func (l *Ledger) isUninstalled(d *delegation.Delegation) bool {
+	if len(l.uninstalled) == 0 {
+		return false
+	}
+	_, missing := l.uninstalled[PlaceOf(d)]
+	return missing
+}
+
+func deedOf(e *delegation.Event, subject *delegation.Delegation) deed {
+	d := deed{kind: e.Kind, place: PlaceOf(subject), link: subject.Link, client: subject.Client}
+	if e.Kind == delegation.Moved {
+		old := e.Old
+		d.old = &old
+	}
+	return d
+}
+
+func (l *Ledger) change(c effect.Change, p *pending, eff *effect.Effects) effect.ChangeID {
+	l.lastChange++
+	c.ID = l.lastChange
+	l.pending[c.ID] = p
+	eff.Changes = append(eff.Changes, c)
+	return c.ID
+}
+
+// InOrder is the change that a client's next datagram waits for: its own, or the
+// client's newest unfinished one, so that datagrams do not overtake each other.
+func (l *Ledger) InOrder(k Client, own effect.ChangeID, extends *bool) effect.ChangeID {
+	prior := l.ordered[k]
+	if !l.pending[prior].durable() {
+		*extends = false // what it extends is not durable yet
+		if own != 0 {
+			l.pending[own].builds = true
+		}
+	}
+	if own == 0 {
+		return prior
+	}
+	l.ordered[k] = own
+	l.pending[own].order = k
+	return own
+}
+
+func (l *Ledger) keepOp(now instant.Now, d *delegation.Delegation) effect.KeepOp {
+	if l.records.Minimal {
+		needed := *d
+		needed.Granted, needed.Changed, needed.Server = time.Time{}, time.Time{}, ""
+		d = &needed
+	}
+	key := delegation.Key(l.rooms.record(), d.VRF, d.Prefix)
+	both := delegation.AppendRecord(key, d, now, l.bootID)
+	l.rooms.taken(both)
+	return effect.KeepOp{Key: both[:len(key):len(key)], Value: both[len(key):len(both):len(both)]}
+}
+
+func (l *Ledger) forgetOp(d *delegation.Delegation) effect.KeepOp {
+	return effect.KeepOp{Key: delegation.Key(nil, d.VRF, d.Prefix)}
+}

@@ -1,0 +1,214 @@
+// Package ledger turns what happens to delegations into Changes, and what becomes of
+// the Changes back into delegations. It numbers the Changes and keeps the order within
+// a client; it takes back what was granted and could not be kept, keeps again what the
+// store has not got, and remembers what the kernel did not take. It belongs to a core
+// and to its goroutine.
+//
+// A Change is made by Commit, or by Tell where a message tells a client of it: what
+// such a message takes from its client is kept once the message has left (follow.go).
+// Settle hears what became of it (undo.go).
+package ledger
+
+import (
+	"net/netip"
+	"time"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/instant"
+)
+
+// Core is what a ledger asks the core that it belongs to.
+type Core struct {
+	// Lease is what a delegation wants of the kernel.
+	Lease func(*delegation.Delegation) hoststate.Lease
+	// Record is the value of a record of the core's own as it is now, nil where it
+	// is not there any more. nil: the core has no such records.
+	Record func(key string) []byte
+}
+
+// Records say how delegations are kept.
+type Records struct {
+	// Minimal leaves out of the store what no decision needs: when a client
+	// began, when its delegation changed, and which server gave it.
+	Minimal bool
+	// NoHistory keeps nothing of what has ended.
+	NoHistory bool
+	// MaskPast takes out of a delegation that has ended what its record in the
+	// history is not to say. nil: nothing.
+	MaskPast func(*delegation.Delegation)
+	// Shared says that others write into the store too: a grant is kept only where
+	// the store has no record of its prefix, and what extends a grant that is not
+	// durable yet only where the record is the grant's.
+	Shared bool
+}
+
+// Client is a client on a link: its datagrams keep their order.
+type Client struct{ Link, ID string }
+
+// Place is where a delegation is kept and installed.
+type Place struct {
+	VRF    string
+	Prefix netip.Prefix
+}
+
+// PlaceOf is the place of a delegation.
+func PlaceOf(d *delegation.Delegation) Place { return Place{d.VRF, d.Prefix} }
+
+// Ledger is the Changes of one core that are under way, and what they have left
+// behind. The table and the wanted state of the kernel are the core's.
+type Ledger struct {
+	table   *delegation.Table
+	host    *hoststate.State
+	core    Core
+	bootID  string
+	records Records
+
+	lastChange effect.ChangeID
+	historySeq uint16
+	wallKept   time.Time // the newest wall time that was given to be kept
+
+	pending     map[effect.ChangeID]*pending
+	ordered     map[Client]effect.ChangeID     // a client's newest unfinished change
+	following   map[effect.ChangeID]*following // what is kept once a change's datagrams have left
+	waiting     waiting                        // the same, by its place
+	unkept      map[Place]struct{}             // delegations that the store has not got as they are
+	lacking     map[string]struct{}            // keys of the core's own records that it has not got
+	retryAt     instant.Instant                // means something while there are such
+	uninstalled map[Place]struct{}
+
+	failures Failures
+	rooms    rooms
+}
+
+// Failures counts deeds that failed, and grants that were taken back because they
+// could not be kept.
+type Failures struct{ Keep, Install, TakenBack uint64 }
+
+// Figures are what is under way.
+type Figures struct {
+	Failures
+	Pending     int // changes whose outcome is not known
+	Unkept      int // delegations that the store has not got as they are
+	Uninstalled int // delegations without their route or filter element, because the kernel did not take it
+}
+
+// New is the ledger of a core with its table and its wanted state of the kernel, in
+// one boot.
+func New(table *delegation.Table, host *hoststate.State, core Core, bootID string) *Ledger {
+	return &Ledger{
+		table: table, host: host, core: core, bootID: bootID,
+		pending:     make(map[effect.ChangeID]*pending),
+		ordered:     make(map[Client]effect.ChangeID),
+		following:   make(map[effect.ChangeID]*following),
+		unkept:      make(map[Place]struct{}),
+		lacking:     make(map[string]struct{}),
+		uninstalled: make(map[Place]struct{}),
+	}
+}
+
+// Configure says how delegations are kept from now on.
+func (l *Ledger) Configure(r Records) { l.records = r }
+
+// Succeed makes l, which is new, the successor of the ledger of a core that panicked:
+// its Changes are numbered after the old ones, and its figures go on.
+func (l *Ledger) Succeed(old *Ledger) {
+	l.lastChange, l.historySeq, l.failures, l.lacking = old.lastChange, old.historySeq, old.failures, old.lacking
+}
+
+// LastChange is the newest change there is.
+func (l *Ledger) LastChange() effect.ChangeID { return l.lastChange }
+
+// Figures are the figures now.
+func (l *Ledger) Figures() Figures {
+	return Figures{Failures: l.failures, Pending: len(l.pending), Unkept: len(l.unkept), Uninstalled: len(l.uninstalled)}
+}
+
+// Pending reports whether the outcome of a change is not known yet.
+func (l *Ledger) Pending(id effect.ChangeID) bool { return l.pending[id] != nil }
+
+// Unordered reports whether no client has an unfinished change.
+func (l *Ledger) Unordered() bool { return len(l.ordered) == 0 }
+
+// Last is a client's newest unfinished change, or 0.
+func (l *Ledger) Last(k Client) effect.ChangeID { return l.ordered[k] }
+
+// Lack has the next Tick keep what is, or is not any more, at a place.
+func (l *Ledger) Lack(k Place) {
+	l.unkept[k] = struct{}{}
+	l.retryAt = 0
+}
+
+// LackRecord has the next Tick keep a record of the core's own as it is then.
+func (l *Ledger) LackRecord(key []byte) {
+	l.lacking[string(key)] = struct{}{}
+	l.retryAt = 0
+}
+
+// Compared takes note that the kernel was compared as a whole: what it lacked is
+// mended with the rest, and what fails again is told again.
+func (l *Ledger) Compared() { clear(l.uninstalled) }
+
+// Deadline is when Tick has something to keep again; false if it has nothing.
+func (l *Ledger) Deadline() (instant.Instant, bool) {
+	return l.retryAt, len(l.unkept)+len(l.lacking) > 0
+}
+
+// Tick keeps again what the store has not got, if it is time.
+func (l *Ledger) Tick(now instant.Now, eff *effect.Effects) {
+	if at, lacks := l.Deadline(); lacks && at <= now.Boot {
+		l.keepAgain(now, eff)
+	}
+}
+
+// Install makes a Change of operations that need no keeping.
+func (l *Ledger) Install(ops []hoststate.Op, eff *effect.Effects) {
+	if len(ops) > 0 {
+		l.change(effect.Change{Host: ops}, &pending{}, eff)
+	}
+}
+
+// Keep makes a Change of records of the core's own, which are not kept again if it
+// fails.
+func (l *Ledger) Keep(ops []effect.KeepOp, eff *effect.Effects) {
+	if len(ops) > 0 {
+		l.change(effect.Change{Keep: ops}, &pending{}, eff)
+	}
+}
+
+// Rename gives a link its new name in all that the outcomes of changes will be held
+// against.
+func (l *Ledger) Rename(old, name string) {
+	ordered := make(map[Client]effect.ChangeID, len(l.ordered))
+	for k, id := range l.ordered {
+		if k.Link == old {
+			k.Link = name
+		}
+		ordered[k] = max(ordered[k], id)
+	}
+	l.ordered = ordered
+	for _, f := range l.following {
+		for i := range f.events {
+			for _, d := range [...]*delegation.Delegation{&f.events[i].Old, &f.events[i].New} {
+				if d.Link == old {
+					d.Link = name
+				}
+			}
+		}
+	}
+	for _, p := range l.pending {
+		if p.order.Link == old {
+			p.order.Link = name
+		}
+		for i := range p.deeds {
+			d := &p.deeds[i]
+			if d.link == old {
+				d.link = name
+			}
+			if d.old != nil && d.old.Link == old {
+				d.old.Link = name
+			}
+		}
+	}
+}

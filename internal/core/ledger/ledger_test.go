@@ -1,0 +1,154 @@
+package ledger_test
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/ledger"
+)
+
+// world is a ledger with its table, on one link.
+type world struct {
+	t       *testing.T
+	now     instant.Now
+	table   *delegation.Table
+	ledger  *ledger.Ledger
+	records map[string][]byte // the core's own
+	eff     effect.Effects
+}
+
+var prefix = netip.MustParsePrefix("2001:db8:1::/56")
+
+func newWorld(t *testing.T, r ledger.Records) *world {
+	w := &world{
+		t: t, now: instant.Now{Boot: 1, Wall: time.Unix(1700000000, 0), Synced: true},
+		table: delegation.New(), records: make(map[string][]byte),
+	}
+	lease := func(d *delegation.Delegation) hoststate.Lease {
+		return hoststate.Lease{Link: d.Link, Prefix: d.Prefix, NextHop: d.NextHop}
+	}
+	host := hoststate.New()
+	host.SetLink(nil, hoststate.Link{Name: "lan0", Index: 2, Up: true})
+	host.SetPolicy(nil, "lan0", &hoststate.Policy{Filter: hoststate.FilterLink})
+	w.ledger = ledger.New(w.table, host, ledger.Core{Lease: lease, Record: func(key string) []byte { return w.records[key] }}, "boot")
+	w.ledger.Configure(r)
+	return w
+}
+
+// learns has a client granted the prefix, or extended, and returns the Change.
+func (w *world) learns(client string, valid time.Duration) effect.Change {
+	w.t.Helper()
+	g := delegation.Grant{
+		Link: "lan0", Client: client, Kind: delegation.Prefix, IAID: 1, Prefix: prefix,
+		NextHop: netip.MustParseAddr("fe80::1"), Preferred: valid, Lifetime: valid, Server: "kea", Source: delegation.FromReply,
+	}
+	events := w.table.Learn(nil, w.now, g, delegation.Terms{
+		Policy:   &delegation.Policy{ClientLimit: 8, LinkLimit: 8},
+		Reserved: func(string, netip.Prefix) bool { return false },
+	})
+	w.eff.Reset()
+	if id := w.ledger.Commit(w.now, events, &w.eff); id == 0 || len(w.eff.Changes) != 1 {
+		w.t.Fatalf("events %+v became %d changes", events, len(w.eff.Changes))
+	}
+	return w.eff.Changes[0]
+}
+
+// settles settles a change and returns what was taken, and the changes that follow.
+func (w *world) settles(c effect.Change, keep error) ([]ledger.Place, []effect.Change) {
+	w.eff.Reset()
+	taken := w.ledger.Settle(w.now, effect.Outcome{ID: c.ID, Keep: keep}, &w.eff)
+	return taken, slices.Clone(w.eff.Changes)
+}
+
+// ticks lets the time pass after which the store is tried again.
+func (w *world) ticks() []effect.Change {
+	w.now.Boot, w.now.Wall = w.now.Boot.After(time.Minute), w.now.Wall.Add(time.Minute)
+	w.eff.Reset()
+	w.ledger.Tick(w.now, &w.eff)
+	return slices.Clone(w.eff.Changes)
+}
+
+// Where others write into the store, what another has got there first is not ours: it
+// is taken back, told to the core, and never tried again, so that the other's record
+// stays. What was extended meanwhile goes with it.
+func TestTaken(t *testing.T) {
+	w := newWorld(t, ledger.Records{Shared: true, NoHistory: true})
+	granted := w.learns("alice", time.Hour)
+	extended := w.learns("alice", 2*time.Hour)
+	if e := granted.Keep[0].Expect; e == nil || len(e) != 0 {
+		t.Errorf("a grant expects %q, want that nothing is there", e)
+	}
+	if got, want := extended.Keep[0].Expect, granted.Keep[0].Value; string(got) != string(want) {
+		t.Errorf("what extends a grant under way expects %q, want the grant %q", got, want)
+	}
+
+	lost := fmt.Errorf("commit: %w", effect.ErrTaken)
+	taken, after := w.settles(granted, lost)
+	if want := []ledger.Place{{Prefix: prefix}}; !slices.Equal(taken, want) {
+		t.Errorf("taken: %v, want %v", taken, want)
+	}
+	if _, ok := w.table.Lookup("", prefix); ok {
+		t.Error("the table still has what is another's")
+	}
+	if len(after) != 1 || len(after[0].Keep) != 0 || len(after[0].Host) == 0 || !after[0].Host[0].Remove {
+		t.Errorf("the kernel does not lose it: %+v", after)
+	}
+	w.settles(extended, lost)
+	if again := w.ticks(); len(again) != 0 {
+		t.Errorf("the other's record is written over: %+v", again)
+	}
+	if f := w.ledger.Figures(); f.Unkept != 0 || f.TakenBack != 1 {
+		t.Errorf("figures %+v, want nothing left to keep and one grant taken back", f)
+	}
+}
+
+// A store that is only in trouble has taken nothing: the grant goes to what extends it,
+// which may be kept yet.
+func TestTroubleIsNotTaken(t *testing.T) {
+	for _, shared := range []bool{false, true} {
+		w := newWorld(t, ledger.Records{Shared: shared, NoHistory: true})
+		granted := w.learns("alice", time.Hour)
+		extended := w.learns("alice", 2*time.Hour)
+		if !shared && (granted.Keep[0].Expect != nil || extended.Keep[0].Expect != nil) {
+			t.Error("a store with one writer is told what to expect")
+		}
+		taken, _ := w.settles(granted, errors.New("disk full"))
+		if _, ok := w.table.Lookup("", prefix); !ok || len(taken) != 0 {
+			t.Errorf("shared %v: taken %v, in the table %v", shared, taken, ok)
+		}
+		w.settles(extended, nil)
+	}
+}
+
+// A record of the core's own that was not kept is kept later, as it is then; one that is
+// gone by then is deleted.
+func TestRecordsOfTheCore(t *testing.T) {
+	w := newWorld(t, ledger.Records{})
+	w.records["a/lan0"] = []byte("1")
+	w.ledger.LackRecord([]byte("a/lan0"))
+	first := w.ticks()
+	if len(first) != 1 || string(first[0].Keep[0].Value) != "1" {
+		t.Fatalf("changes %+v, want the record", first)
+	}
+	w.settles(first[0], errors.New("disk full"))
+	w.records["a/lan0"] = []byte("2")
+	second := w.ticks()
+	if len(second) != 1 || string(second[0].Keep[0].Value) != "2" {
+		t.Fatalf("changes %+v, want the record as it is now", second)
+	}
+	w.settles(second[0], errors.New("disk full"))
+	delete(w.records, "a/lan0")
+	if third := w.ticks(); len(third) != 1 || string(third[0].Keep[0].Key) != "a/lan0" || third[0].Keep[0].Value != nil {
+		t.Errorf("changes %+v, want that the record is deleted", third)
+	} else if w.settles(third[0], nil); len(w.ticks()) != 0 {
+		t.Error("what was kept is kept again")
+	}
+}

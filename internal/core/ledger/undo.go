@@ -1,0 +1,185 @@
+package ledger
+
+import (
+	"cmp"
+	"errors"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/instant"
+)
+
+// Settle takes in what became of a Change, once all datagrams of its Effects that
+// name it have left or were given up. It returns what was granted and turned out to be
+// another's (effect.ErrTaken): the core decides on that again.
+func (l *Ledger) Settle(now instant.Now, o effect.Outcome, eff *effect.Effects) (taken []Place) {
+	p := l.pending[o.ID]
+	if p == nil {
+		return nil
+	}
+	delete(l.pending, o.ID)
+	if l.ordered[p.order] == o.ID {
+		delete(l.ordered, p.order)
+	}
+	if o.Keep != nil {
+		l.failures.Keep++
+		eff.Note(effect.Note{Kind: effect.NoteStore, Text: "not kept", Err: o.Keep})
+		taken = l.undo(now, o, p, eff)
+	}
+	if f := l.following[o.ID]; f != nil {
+		delete(l.following, o.ID)
+		l.follow(now, f, eff)
+	}
+	for _, f := range o.Install {
+		l.failures.Install++
+		l.notInstalled(f, eff)
+	}
+	return taken
+}
+
+// notInstalled deals with an operation that the kernel did not take. A unicast
+// route over a device that is down or gone gets its stand-in; anything else is
+// left to the audit, and is tried again when the lease is next granted.
+func (l *Ledger) notInstalled(f effect.FailedOp, eff *effect.Effects) {
+	if f.Op.Route != nil && !f.Op.Remove && errors.Is(f.Err, effect.ErrRefused) {
+		l.Install(l.host.Refused(nil, *f.Op.Route), eff)
+		return
+	}
+	eff.Note(effect.Note{Kind: effect.NoteForeign, Text: "not installed", Err: f.Err})
+	if f.Op.Remove {
+		return
+	}
+	prefix := netip.Prefix{}
+	switch {
+	case f.Op.Route != nil:
+		prefix = f.Op.Route.Prefix
+	case f.Op.Element != nil:
+		prefix = f.Op.Element.Prefix
+	}
+	for vrf := range l.table.VRFs() {
+		if d, ok := l.table.Lookup(vrf, prefix); ok {
+			l.uninstalled[PlaceOf(&d)] = struct{}{}
+		}
+	}
+}
+
+// retryEvery is how long what could not be kept waits for the next try.
+const retryEvery = 2 * time.Second
+
+// undo takes back what a change that could not be kept had granted. What it had
+// extended or ended stays so, for the old record is no worse than none, and is
+// kept once the store is back. What was to be kept only if nobody else had come first
+// is not tried again where somebody has: the record there may be another's.
+func (l *Ledger) undo(now instant.Now, o effect.Outcome, p *pending, eff *effect.Effects) (taken []Place) {
+	other := errors.Is(o.Keep, effect.ErrTaken)
+	if len(l.unkept) == 0 {
+		l.retryAt = now.Boot.After(retryEvery)
+	}
+	for _, key := range p.records {
+		l.lacking[key] = struct{}{}
+	}
+	var ops []hoststate.Op
+	for i := len(p.deeds) - 1; i >= 0; i-- {
+		d := &p.deeds[i]
+		if other && d.value != nil {
+			ops = l.takeBack(ops, d)
+			taken = append(taken, d.place)
+			continue
+		}
+		if (d.kind == delegation.Granted || d.kind == delegation.Moved) && !l.handOn(o.ID, d) {
+			ops = l.takeBack(ops, d)
+		}
+		l.unkept[d.place] = struct{}{}
+	}
+	l.Install(ops, eff)
+	return taken
+}
+
+// takeBack undoes one grant that was not kept, if it still stands.
+func (l *Ledger) takeBack(ops []hoststate.Op, d *deed) []hoststate.Op {
+	held, ok := l.table.Lookup(d.place.VRF, d.place.Prefix)
+	if !ok || held.Link != d.link || held.Client != d.client {
+		return ops
+	}
+	l.failures.TakenBack++
+	l.table.Remove(d.place.VRF, d.place.Prefix)
+	if d.kind == delegation.Moved {
+		l.table.Put(*d.old)
+		ops = l.host.Put(ops, l.core.Lease(d.old))
+		if d.old.Link == d.link {
+			return ops
+		}
+	}
+	return l.host.Delete(ops, d.link, d.place.Prefix)
+}
+
+// handOn leaves the undoing of a grant to the next unfinished change of the same
+// place, which may yet be kept: what that one extends is new now as well. It
+// reports whether there is such a change.
+func (l *Ledger) handOn(id effect.ChangeID, d *deed) bool {
+	var heir *deed
+	var of effect.ChangeID
+	for other, p := range l.pending {
+		if other < id || of != 0 && other > of {
+			continue
+		}
+		for i := range p.deeds {
+			if p.deeds[i].place == d.place {
+				heir, of = &p.deeds[i], other
+				break
+			}
+		}
+	}
+	if heir == nil {
+		return false
+	}
+	switch {
+	case heir.kind == delegation.Extended:
+		heir.kind, heir.old = d.kind, d.old
+		l.pending[of].grants = true
+	case heir.kind == delegation.Moved && d.kind == delegation.Granted:
+		heir.kind, heir.old = delegation.Granted, nil
+	case heir.kind == delegation.Moved:
+		heir.old = d.old
+	}
+	return true
+}
+
+// keepAtOnce bounds one try to keep what the store has not got.
+const keepAtOnce = 1024
+
+// keepAgain keeps what the store has not got, as it is now.
+func (l *Ledger) keepAgain(now instant.Now, eff *effect.Effects) {
+	c := effect.Change{}
+	p := &pending{}
+	places := slices.SortedFunc(maps.Keys(l.unkept), func(a, b Place) int {
+		return cmp.Or(cmp.Compare(a.VRF, b.VRF), a.Prefix.Compare(b.Prefix))
+	})
+	for _, k := range places[:min(len(places), keepAtOnce)] {
+		if l.waiting.find(k) != nil {
+			continue // it is kept once it is told
+		}
+		d, ok := l.table.Lookup(k.VRF, k.Prefix)
+		op, kind := effect.KeepOp{Key: delegation.Key(nil, k.VRF, k.Prefix)}, delegation.Ended
+		if ok {
+			op, kind = l.keepOp(now, &d), delegation.Extended
+		}
+		c.Keep = append(c.Keep, op)
+		p.deeds = append(p.deeds, deed{kind: kind, place: k, link: d.Link, client: d.Client})
+		delete(l.unkept, k)
+	}
+	for _, key := range slices.Sorted(maps.Keys(l.lacking))[:min(len(l.lacking), keepAtOnce)] {
+		c.Keep = append(c.Keep, effect.KeepOp{Key: []byte(key), Value: l.core.Record(key)})
+		p.records = append(p.records, key)
+		delete(l.lacking, key)
+	}
+	l.retryAt = now.Boot.After(retryEvery)
+	if len(c.Keep) > 0 {
+		l.change(c, p, eff)
+	}
+}
