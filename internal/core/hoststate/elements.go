@@ -44,7 +44,7 @@ func (rec *link) wantsOf(le *lease) holding {
 	case rec.policy.Filter != FilterOff:
 		h.source = SourceLink
 	}
-	h.holder = h.source != 0 && rec.policy.Holders && ethernet
+	h.holder = h.source == SourceLink && rec.policy.Holders && ethernet
 	// RFC 8987 R-5: on a multi-access link a packet loops only if it came from
 	// the next hop, so without that address nothing can be told.
 	switch {
@@ -229,7 +229,7 @@ func (s *State) element(ops []Op, e Element, remove bool) []Op {
 
 // again is the operation that makes an element once more. Whether its holder has used
 // the prefix lately is not known then, and it counts as if it had.
-func again(e Element) Op { return Op{Element: &e, Again: e.Set == SourceHolder} }
+func again(e Element) Op { return Op{Element: &e, Again: e.Set.IsTimed()} }
 
 func union(a, b map[Element]bool) map[Element]bool {
 	if len(a) == 0 {

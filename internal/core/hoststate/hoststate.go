@@ -134,7 +134,7 @@ const (
 	Rejecting                   // link on which loops are answered by ICMPv6 (no prefix)
 	Turning                     // link whose packets are looked at when they turn around (no prefix)
 	SourceKnown                 // source that SourceStrict binds to an address: tells a stolen source from a foreign one
-	SourceHolder                // source of a lease from its holder: the kernel remembers when it was last used
+	SourceHolder                // source that SourceLink allows, from the holder of a lease
 )
 
 var setNames = [...]string{
@@ -155,6 +155,10 @@ func (s Set) HasPrefix() bool { return s != Guarded && s != Rejecting && s != Tu
 // HasLinkLayer reports whether the keys of the family hold a link-layer address.
 func (s Set) HasLinkLayer() bool { return s == SourceStrict || s == LoopShared || s == SourceHolder }
 
+// IsTimed reports whether the kernel remembers of each element of the family when a
+// packet last matched it: these tell when the holder of a lease last used it as source.
+func (s Set) IsTimed() bool { return s == SourceStrict || s == SourceHolder }
+
 // Element is one wanted element of a set.
 type Element struct {
 	Set       Set
@@ -167,7 +171,7 @@ type Element struct {
 // be there. Exactly one of Route and Element is set.
 type Op struct {
 	Remove  bool
-	Again   bool // an element of SourceHolder is made once more: the kernel has forgotten when it was used
+	Again   bool // a timed element is made once more: the kernel has forgotten when it was used
 	Route   *Route
 	Element *Element
 }

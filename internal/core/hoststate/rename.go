@@ -40,7 +40,7 @@ func (s *State) Rename(ops []Op, old, name string) []Op {
 	}
 	for i := range ops[begin:] {
 		op := &ops[begin+i]
-		op.Again = op.Element.Set == SourceHolder
+		op.Again = op.Element.Set.IsTimed()
 	}
 	for _, e := range append(gates, others...) {
 		ops = s.element(ops, e, true)

@@ -241,7 +241,7 @@ func (t *twin) wanted() map[string]bool {
 		case p.Filter != FilterOff:
 			element(SourceLink, k.link, "", k.prefix)
 		}
-		if p.Filter != FilterOff && p.Holders && mac != "" {
+		if p.Filter == FilterLink && p.Holders && mac != "" {
 			element(SourceHolder, k.link, mac, k.prefix)
 		}
 		if p.Loop != LoopForward && !l.LoopExempt {

@@ -11,7 +11,7 @@
 //	prerouting (raw)  IPv6, interface name in @guarded -> source
 //	source            :: and fe80::/10 pass; then holders, permitted, stolen; the rest is spoofed: drop
 //	holders           per length: name . ether . masked source: remember when, accept
-//	permitted         per length: name . masked source, or name . ether . masked source: accept
+//	permitted         per length: name . masked source: accept
 //	stolen            per length: the right source with the wrong link-layer address -> misused
 //	spoofed, misused  noted, then drop
 //	noted             counts the packet for its link, and keeps its source for a time

@@ -185,7 +185,7 @@ func (x *transaction) addLookup(id setID) {
 		return
 	}
 	switch id.family {
-	case hoststate.SourceHolder:
+	case hoststate.SourceHolder, hoststate.SourceStrict:
 		x.addLookupTo(chainHolders, id, expr.MetaKeyIIFNAME, source, append(remember(id), verdict(expr.VerdictAccept)...))
 	case hoststate.SourceKnown:
 		x.addLookupTo(chainStolen, id, expr.MetaKeyIIFNAME, source, to(expr.VerdictGoto, chainMisused))

@@ -225,7 +225,7 @@ func (n *network) changeAll(times int) error {
 				add(hoststate.SourceLink, "c0", "2001:db8:100::/56"),
 			}, func(_ int, e error) { err = e })
 			if err == nil {
-				err = exec.Command("nft", "add", "rule", "inet", "fairlead", "layout-1", "counter").Run()
+				err = exec.Command("nft", "add", "rule", "inet", "fairlead", "layout-2", "counter").Run()
 			}
 			mended := false
 			if err == nil {

@@ -108,7 +108,7 @@ func (x *transaction) addSet(id setID) {
 		fields = append(fields, nftables.TypeIP6Addr)
 	}
 	what := plainSet
-	if id.family == hoststate.SourceHolder {
+	if id.family.IsTimed() {
 		what = timedSet
 	}
 	x.addSetOf(id.String(), uint32(id.family)<<8|uint32(id.length), fields, what)
@@ -310,7 +310,7 @@ func elements(b []byte, op hoststate.Op) []byte {
 	var k [2*nameLen + etherLen + addrLen]byte
 	b = bulk.Attr(b, unix.NFTA_DATA_VALUE, appendKey(k[:0], e))
 	b = bulk.EndNest(b, key)
-	if e.Set == hoststate.SourceHolder && !op.Remove {
+	if e.Set.IsTimed() && !op.Remove {
 		b = beginUsed(b, op.Again)
 	}
 	return bulk.EndNest(bulk.EndNest(b, elem), list)

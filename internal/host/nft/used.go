@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An element of SourceHolder remembers when a packet last matched it: it has a timeout
+// An element of a timed set remembers when a packet last matched it: it has a timeout
 // so long that it never comes, and each packet begins that anew. What is left of it
 // tells how long ago that was. (The expression last would say so itself, but nft 1.0.6,
 // which Debian 12 has, crashes when it lists a table with that.) Only what is in the set
@@ -52,10 +52,19 @@ func milliseconds(d time.Duration) []byte {
 // the lease began. Known is false if the filter does not tell: it is off on the link,
 // the address is no Ethernet address, or no lease wants it told.
 func (t *Table) LastUsed(link string, host linkaddr.Addr, p netip.Prefix) (ago time.Duration, known bool, err error) {
-	e := hoststate.Element{Set: hoststate.SourceHolder, Link: link, LinkLayer: host, Prefix: p}
-	if check(e) != nil {
-		return 0, false, nil
+	for _, family := range []hoststate.Set{hoststate.SourceHolder, hoststate.SourceStrict} {
+		e := hoststate.Element{Set: family, Link: link, LinkLayer: host, Prefix: p}
+		if check(e) != nil {
+			return 0, false, nil
+		}
+		if ago, known, err = t.lastUsed(e); known || err != nil {
+			return ago, known, err
+		}
 	}
+	return 0, false, nil
+}
+
+func (t *Table) lastUsed(e hoststate.Element) (ago time.Duration, known bool, err error) {
 	b := request(nil, t.family, unix.NFT_MSG_GETSETELEM, unix.NLM_F_ACK)
 	b = bulk.AttrString(b, unix.NFTA_SET_ELEM_LIST_TABLE, t.name)
 	b = elements(b, hoststate.Op{Remove: true, Element: &e})

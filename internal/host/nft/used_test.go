@@ -37,7 +37,7 @@ func TestLastUsed(t *testing.T) {
 	}{
 		{"link", []hoststate.Op{addMAC(hoststate.SourceHolder, "c0", rightMAC, p), add(hoststate.SourceLink, "c0", p)}},
 		{"permitted as well", []hoststate.Op{add(hoststate.SourceLink, "c0", "2001:db8::/32"), addMAC(hoststate.SourceHolder, "c0", rightMAC, p), add(hoststate.SourceLink, "c0", p)}},
-		{"strict", []hoststate.Op{addMAC(hoststate.SourceHolder, "c0", rightMAC, p), addMAC(hoststate.SourceStrict, "c0", rightMAC, p), add(hoststate.SourceKnown, "c0", p)}},
+		{"strict", []hoststate.Op{addMAC(hoststate.SourceStrict, "c0", rightMAC, p), add(hoststate.SourceKnown, "c0", p)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := newNetwork(t)
@@ -73,7 +73,7 @@ func TestLastUsed(t *testing.T) {
 			sees("of a new lease", "not used")
 			for _, o := range c.ops {
 				n.apply(remove(o))
-				o.Again = o.Element.Set == hoststate.SourceHolder
+				o.Again = o.Element.Set.IsTimed()
 				n.apply(o)
 			}
 			sees("made again", "used")
