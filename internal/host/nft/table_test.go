@@ -264,7 +264,7 @@ func TestOtherLayout(t *testing.T) {
 func TestRuinedTable(t *testing.T) {
 	n := newNode(t)
 	n.run("nft add table inet fairlead")
-	n.run("nft add chain inet fairlead layout-1")
+	n.run("nft add chain inet fairlead layout-2")
 	n.run("nft add set inet fairlead guarded { type ipv6_addr ; }")
 	n.run("nft add set inet fairlead source-link-56 { type ifname ; }")
 	table := tableOf(t, n)
