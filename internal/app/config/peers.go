@@ -124,6 +124,9 @@ func (s *stanza) checkAddress() {
 	case !p.Prefix.Contains(p.Address):
 		s.at["prefix"].problem("%s does not hold the peer's address %s", p.Prefix, p.Address)
 	}
+	if p.Local.IsValid() && p.Local == p.Address && p.Role == trust.Server && p.Protection == trust.ProtectionNone {
+		s.at["local"].problem("%s is the peer's address too: a server on this machine would answer itself (auto, or another address of this machine; %s)", p.Local, serverHere)
+	}
 	if p.Local.Is6() && p.Local.IsLinkLocalUnicast() && !p.Address.IsLinkLocalUnicast() && !p.Address.IsMulticast() {
 		s.at["local"].problem("%s is link-local, and the peer's address %s is not (a global or unique local address, or auto)", p.Local, p.Address)
 	}

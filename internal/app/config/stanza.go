@@ -44,14 +44,14 @@ func decodeStanza(v value) *stanza {
 			v.checkGlob(glob)
 			v.mention(mentionPeer, glob)
 		})))
-	host := address
+	host, peer := address, peerAddress
 	if v.d.guard {
 		interfaces.required = ""
-		host = hostAddress
+		host, peer = hostAddress, hostAddress
 	}
 	fields := []field{
 		required("name", "a name for logs, metrics and commands", s.keep("name", read(&p.Name, peerName))),
-		optional("address", s.keep("address", read(&p.Address, host))),
+		optional("address", s.keep("address", read(&p.Address, peer))),
 		optional("local", s.keep("local", read(&p.Local, orWord("auto", netip.Addr{}, unicastOf(host))))),
 		required("role", "one of: server, relay", s.keep("role", read(&p.Role, oneOf(
 			choice[trust.Role]{"server", trust.Server}, choice[trust.Role]{"relay", trust.Relay})))),

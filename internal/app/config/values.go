@@ -196,6 +196,17 @@ func giaddrAddress(text string) (netip.Addr, error) {
 	return a, err
 }
 
+// serverHere is what a server on this machine needs.
+const serverHere = "a server on this machine needs an address of its own, such as 2001:db8::547/128 on lo"
+
+// peerAddress parses the address of a peer of the relay.
+func peerAddress(text string) (netip.Addr, error) {
+	if a, err := netip.ParseAddr(text); err == nil && a.IsLoopback() {
+		return netip.Addr{}, fmt.Errorf("%q is no address of a network (an IPv6 address; %s)", text, serverHere)
+	}
+	return address(text)
+}
+
 // anyAddress parses an address of a network, without zone.
 func anyAddress(text, want string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(text)

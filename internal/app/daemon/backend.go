@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"slices"
 	"time"
 
 	"fairlead/internal/app/control"
@@ -58,6 +59,9 @@ func (d *daemon) judge(ctx context.Context, s *control.Status, c *control.Counte
 	}
 	return d.loop.call(ctx, func(instant.Now, *effect.Effects) {
 		s.Limits = control.LimitsOf(d.loop.core.LimitsMet())
+		for _, name := range slices.Sorted(maps.Keys(d.loop.net.mute)) {
+			s.Degraded = append(s.Degraded, "peer "+name+": its answers cannot come: "+d.loop.net.mute[name])
+		}
 		s.Degraded = append(s.Degraded, absent(d.config(), d.loop.net.links)...)
 	})
 }

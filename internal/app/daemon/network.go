@@ -1,11 +1,13 @@
 package daemon
 
 import (
+	"fmt"
 	"log/slog"
 	"maps"
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -38,6 +40,7 @@ type network struct {
 	last   string                // last error of SetLinks, so that it is logged once
 
 	unopened map[udp.Local]string // why, so that it is logged once
+	mute     map[string]string    // servers on this machine whose answers cannot come, by name: why
 	retryAt  instant.Instant
 
 	failed func(udp.Outgoing, error)
@@ -55,7 +58,7 @@ type sockets interface {
 func newNetwork(log *slog.Logger) *network {
 	return &network{
 		log: log, links: make(map[string]hoststate.Link), names: make(map[int]string), gone: make(map[string]bool),
-		locals: make(map[udp.Local]struct{}), vrfs: make(map[string]string), from: make(map[string]netip.Addr), unopened: make(map[udp.Local]string),
+		locals: make(map[udp.Local]struct{}), vrfs: make(map[string]string), from: make(map[string]netip.Addr), unopened: make(map[udp.Local]string), mute: make(map[string]string),
 	}
 }
 
@@ -231,6 +234,51 @@ func (n *network) otherThan(p *trust.Peer) netip.Addr {
 	return netip.Addr{}
 }
 
+// holderOf is the link that has an address of this machine.
+func (n *network) holderOf(a netip.Addr) (name string, ok bool) {
+	for name, l := range n.links {
+		if slices.ContainsFunc(l.Addrs, func(p netip.Prefix) bool { return p.Addr() == a }) {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+// muteBecause is why the answers of a server on this machine cannot come, and what
+// would let them; empty: they can, or the server is elsewhere.
+func (n *network) muteBecause(p *trust.Peer, local netip.Addr) string {
+	if p.Role != trust.Server || p.Address.IsMulticast() {
+		return ""
+	}
+	if _, here := n.holderOf(p.Address); !here {
+		return ""
+	}
+	const way = "have the server listen at an address of its own, such as 2001:db8::547/128 on lo, and name an interface that has another global address among the peer's interfaces"
+	on, ours := n.holderOf(local)
+	switch {
+	case !local.IsValid():
+		return fmt.Sprintf("it is on this machine, and no interface of %s has another global address of ours that it could answer to: %s", strings.Join(p.Interfaces, ", "), way)
+	case local == p.Address:
+		return fmt.Sprintf("it is on this machine at %s, which is our own address towards it: it would answer itself: %s", p.Address, way)
+	case ours && !p.On(on):
+		return fmt.Sprintf("it is on this machine, and its answers come in on %s, which has our address %s and is not among the peer's interfaces %s", on, local, strings.Join(p.Interfaces, ", "))
+	}
+	return ""
+}
+
+// noteMute keeps why a server's answers cannot come, and logs what is new.
+func (n *network) noteMute(p *trust.Peer, local netip.Addr) {
+	why := n.muteBecause(p, local)
+	if why == n.mute[p.Name] {
+		return
+	}
+	if n.mute[p.Name] = why; why == "" {
+		delete(n.mute, p.Name)
+		return
+	}
+	n.log.Warn("the server's answers cannot come", "peer", p.Name, "why", why)
+}
+
 // moved reports whether the kernel would talk to a server from another address than
 // the one that we use: routes come and go without a word to us.
 func (n *network) moved() bool {
@@ -242,12 +290,16 @@ func (n *network) moved() bool {
 // updateLocals opens the sockets that peers are talked to from.
 func (n *network) updateLocals() {
 	want := make(map[udp.Local]struct{})
+	maps.DeleteFunc(n.mute, func(name, _ string) bool {
+		return !slices.ContainsFunc(n.peers, func(p trust.Peer) bool { return p.Name == name })
+	})
 	for i := range n.peers {
 		p := &n.peers[i]
 		vrf := n.vrfOf(p)
 		n.vrfs[p.Name] = vrf
 		local := n.localOf(p, vrf)
 		n.from[p.Name] = local
+		n.noteMute(p, local)
 		k := udp.Local{Addr: local, VRF: vrf}
 		if !local.IsValid() {
 			k.Addr = netip.IPv6Unspecified()

@@ -173,3 +173,51 @@ func TestNetworkBindsWhatTheKernelChooses(t *testing.T) {
 		}
 	}
 }
+
+// A server on this machine whose answers cannot come is told of, with what would let
+// them come, until they can.
+func TestServerOnThisMachine(t *testing.T) {
+	l, q := newQuietLoop(t)
+	var out bytes.Buffer
+	l.net.log = slog.New(slog.NewTextHandler(&out, nil))
+	l.net.conn = &openings{quiet: q, source: "2001:db8:ff::2"} // the kernel's choice towards an address of its own
+	has := func(name string, index int, addrs ...string) netlink.Event {
+		e := link(index, name, "")
+		for _, a := range addrs {
+			e.Link.Addrs = append(e.Link.Addrs, netip.MustParsePrefix(a))
+		}
+		return e
+	}
+	o := l.net.conn.(*openings)
+	because := func(want string) {
+		t.Helper()
+		l.net.retryAt = 0
+		l.net.update(l.core)
+		if got := l.net.mute["server"]; (got == "") != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("the server's answers cannot come because %q, want %q", got, want)
+		}
+	}
+	o.source = "2001:db8:fe::1"
+	o.tell(l, has("u0", uplink, "2001:db8:fe::1/64"))
+	because("") // it is elsewhere
+
+	o.source = "2001:db8:ff::2"
+	o.tell(l, has("u0", uplink), has("lo", 20, "2001:db8:ff::2/128"))
+	because("no interface of u0 has another global address of ours that it could answer to: have the server listen at an address of its own")
+	o.tell(l, has("u0", uplink, "2001:db8:fe::1/64"), has("lo", 20, "2001:db8:ff::2/128"))
+	because("") // the way that works
+
+	l.net.peers[0].Local = netip.MustParseAddr("2001:db8:fd::1")
+	o.tell(l, has("m0", 9, "2001:db8:fd::1/64"))
+	because("its answers come in on m0, which has our address 2001:db8:fd::1 and is not among the peer's interfaces u0")
+	l.net.peers[0].Local = l.net.peers[0].Address
+	because("it would answer itself")
+	if n := strings.Count(out.String(), "the server's answers cannot come"); n != 3 {
+		t.Errorf("%d lines in the log, want one for each reason:\n%s", n, &out)
+	}
+	l.net.configure(nil, l.net.port)
+	l.net.update(l.core)
+	if len(l.net.mute) > 0 {
+		t.Errorf("without the peer: %q", l.net.mute)
+	}
+}
