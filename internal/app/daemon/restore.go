@@ -178,7 +178,7 @@ func (s *keepsake) odd(key []byte, err error) {
 // 8987 S-1), and takes in what the kernel had left of an earlier run.
 func (d *daemon) restore() error {
 	started := time.Now()
-	differences := 0
+	differences, leftOver := 0, 0
 	var eff effect.Effects
 	core, err := d.buildCore(service.Now(), &eff)
 	if err != nil {
@@ -200,10 +200,18 @@ func (d *daemon) restore() error {
 		var found []hoststate.Finding
 		found, done, _ = core.AuditPart(comparison, reading, &eff)
 		differences += len(found)
+		for _, f := range found {
+			if f.Kind == hoststate.LeftOver && f.Route != nil {
+				leftOver++
+			}
+		}
 		d.carryOutNow(&eff)
 	}
 	if differences > 0 {
 		d.log.Info("kernel brought to what was kept", "differences", differences)
+	}
+	if there, _ := d.nft.Found(); !there && leftOver > 0 {
+		d.log.Warn("routes of ours that the store does not explain were removed: the kernel had no filter table of ours, so the store is believed", "routes", leftOver)
 	}
 	d.tellOfOrphans(why, service.Now())
 	if core.Totals().Failures.Install > 0 {

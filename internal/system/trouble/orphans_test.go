@@ -153,4 +153,5 @@ func TestStateFolderIsLost(t *testing.T) {
 	if len(r.routes()) != 0 {
 		t.Errorf("after a flush and with a new store the routes are %v", r.routes())
 	}
+	r.logged("level=WARN", "routes of ours that the store does not explain were removed", "had no filter table of ours", "routes=2")
 }
