@@ -197,7 +197,7 @@ func relay(ts *testscript.TestScript, _ bool, args []string) {
 		o.Peers[1].Protection, o.Peers[1].Protected = "ipsec", false
 		o.Degraded = []string{"store: full", "clock: not synchronised"}
 		o.Limits = []control.LimitMet{{Limit: "limit-client", Link: "br-cust7", Client: controltest.Alice, LinkLayer: "02:00:5e:10:00:01", Last: controltest.Start, Times: 1}}
-		o.RefusedGrants = []control.RefusedGrants{{Link: "br-cust7", Reason: "not-delegable", Times: 3, Prefix: netip.MustParsePrefix("2001:db8:4500::/56"), Last: controltest.Start}}
+		o.RefusedGrants = []control.RefusedGrants{{Link: "br-cust7", Reason: "not-delegable", Times: 3, Prefix: netip.MustParsePrefix("2001:db8:4500::/56"), Detail: "covers 2001:db8:4500:ff::/64 of up0", Last: controltest.Start}}
 		o.ForeignRoutes = []control.ForeignRoute{
 			{
 				Destination: netip.MustParsePrefix("2001:db8:4000::/56"), Protocol: "static", Kind: "unicast", Device: "eth9", Gateway: netip.MustParseAddr("fe80::9"), Metric: 1024, Table: 254,
@@ -291,6 +291,8 @@ func emit(ts *testscript.TestScript, _ bool, args []string) {
 		d.Valid, e.Reason = 0, "expired"
 	case "refused":
 		e.Reason = "limit-link"
+	case "in-the-way":
+		e.Text, e.Reason, e.Detail = "refused", "not-delegable", "covers 2001:db8:4000:ff::/64 of up0"
 	case "link":
 		e = control.Event{Time: controltest.Start, Kind: "link", Text: "link vanished", Link: "ppp0"}
 	case "store":

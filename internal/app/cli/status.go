@@ -108,7 +108,11 @@ func foreignText(all []control.ForeignRoute) (lines []string) {
 
 func refusedText(all []control.RefusedGrants) (lines []string) {
 	for _, r := range all {
-		lines = append(lines, fmt.Sprintf("link %s: %s refused (%s), the last of %s, %s", r.Link, count(r.Times, "grant", "grants"), r.Reason, r.Prefix, clockTime(r.Last)))
+		text := fmt.Sprintf("link %s: %s refused (%s), the last of %s, %s", r.Link, count(r.Times, "grant", "grants"), r.Reason, r.Prefix, clockTime(r.Last))
+		if r.Detail != "" {
+			text += ": it " + r.Detail
+		}
+		lines = append(lines, text)
 	}
 	return some(lines)
 }

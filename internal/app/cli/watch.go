@@ -136,6 +136,7 @@ func writeEvent(out io.Writer, e *control.Event) error {
 	} else {
 		add("(%s)", e.Reason)
 	}
+	add("it %s", e.Detail)
 	text := strings.Join(words, " ")
 	if e.Error != "" {
 		text += ": " + e.Error

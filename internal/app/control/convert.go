@@ -277,6 +277,7 @@ func EventOf(n *effect.Note, now instant.Now) Event {
 	if n.Event.Kind == 0 {
 		return e
 	}
+	e.Detail = n.Event.Detail
 	subject := DelegationOf(n.Event.Subject(), now)
 	e.Delegation = &subject
 	if n.Event.Kind == delegation.Extended || n.Event.Kind == delegation.Moved {

@@ -23,6 +23,7 @@ type Event struct {
 	Type   string `json:"type,omitempty"` // message type
 	XID    XID    `json:"xid,omitempty"`
 	Reason string `json:"reason,omitempty"`
+	Detail string `json:"detail,omitempty"` // of a refused grant: what is in its way, "covers 2001:db8::/64 of up0"
 	Error  string `json:"error,omitempty"`
 
 	Delegation *Delegation `json:"delegation,omitempty"` // what is, or what was refused or ended

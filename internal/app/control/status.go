@@ -82,8 +82,9 @@ type ForeignRoute struct {
 type RefusedGrants struct {
 	Link   string       `json:"link"`
 	Reason string       `json:"reason"`
-	Times  uint64       `json:"times"`  // without a pause of ten minutes
-	Prefix netip.Prefix `json:"prefix"` // of the last
+	Times  uint64       `json:"times"`            // without a pause of ten minutes
+	Prefix netip.Prefix `json:"prefix"`           // of the last
+	Detail string       `json:"detail,omitempty"` // what was in its way, "covers 2001:db8::/64 of up0"
 	Last   time.Time    `json:"last"`
 }
 

@@ -112,6 +112,9 @@ func (n *notes) write(note *effect.Note, at instant.Instant) {
 	} else if note.Reason != "" {
 		add(slog.String("reason", note.Reason))
 	}
+	if note.Event.Detail != "" {
+		add(slog.String("detail", note.Event.Detail))
+	}
 	if note.Err != nil {
 		add(slog.Any("error", note.Err))
 	}

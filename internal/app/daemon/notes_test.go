@@ -83,6 +83,24 @@ func TestNotesGatherDrops(t *testing.T) {
 	}
 }
 
+// Of a refused grant the log and those who watch hear what is in its way.
+func TestNotesTellWhatIsInTheWay(t *testing.T) {
+	var out bytes.Buffer
+	n := &notes{log: slog.New(slog.NewTextHandler(&out, nil)), feed: control.NewFeed(), once: newLimiter(time.Hour)}
+	const detail = "covers 2001:db8:100:ff::/64 of up0"
+	note := effect.Note{
+		Kind: effect.NoteDelegation, Text: "refused", Reason: "not-delegable", Link: "d1",
+		Event: delegation.Event{Kind: delegation.Refused, Reason: delegation.NotDelegable, Detail: detail},
+	}
+	if e := control.EventOf(&note, instant.Now{}); e.Reason != "not-delegable" || e.Detail != detail {
+		t.Errorf("event: reason %q, detail %q", e.Reason, e.Detail)
+	}
+	n.take(&effect.Effects{Notes: []effect.Note{note}})
+	if got := out.String(); !strings.Contains(got, "reason=not-delegable detail="+strconv.Quote(detail)) {
+		t.Errorf("log: %s", got)
+	}
+}
+
 // only is a hook program for events of one kind.
 type only delegation.EventKind
 

@@ -24,6 +24,7 @@ type refusedKey struct{ link, reason string }
 type refused struct {
 	times  uint64
 	prefix netip.Prefix
+	detail string
 	last   time.Time
 }
 
@@ -49,7 +50,7 @@ func (r *refusedGrants) take(e *delegation.Event, now time.Time) {
 		r.all[k] = one
 	}
 	one.times++
-	one.prefix, one.last = e.New.Prefix, now
+	one.prefix, one.detail, one.last = e.New.Prefix, e.Detail, now
 }
 
 // lately are those that are not too old, link by link.
@@ -59,7 +60,7 @@ func (r *refusedGrants) lately(now time.Time) []control.RefusedGrants {
 	found := []control.RefusedGrants{}
 	for k, one := range r.all {
 		if now.Sub(one.last) <= recent {
-			found = append(found, control.RefusedGrants{Link: k.link, Reason: k.reason, Times: one.times, Prefix: one.prefix, Last: one.last})
+			found = append(found, control.RefusedGrants{Link: k.link, Reason: k.reason, Times: one.times, Prefix: one.prefix, Detail: one.detail, Last: one.last})
 		}
 	}
 	slices.SortFunc(found, func(a, b control.RefusedGrants) int {

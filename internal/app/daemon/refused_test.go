@@ -27,11 +27,13 @@ func TestRefusedGrants(t *testing.T) {
 	}
 	r.take(event("c1", delegation.Overlap, first), begin)
 	r.take(event("c1", delegation.Overlap, second), begin.Add(time.Minute))
-	r.take(event("c0", delegation.NotDelegable, first), begin.Add(2*time.Minute))
+	inTheWay := event("c0", delegation.NotDelegable, first)
+	inTheWay.Detail = "inside 2001:db8::/32 of up0"
+	r.take(inTheWay, begin.Add(2*time.Minute))
 	r.take(event("c0", delegation.LimitLink, first), begin.Add(2*time.Minute))
 	r.take(&delegation.Event{Kind: delegation.Granted, New: delegation.Delegation{Link: "c0", Prefix: first}}, begin.Add(2*time.Minute))
 	want := []control.RefusedGrants{
-		{Link: "c0", Reason: "not-delegable", Times: 1, Prefix: first, Last: begin.Add(2 * time.Minute)},
+		{Link: "c0", Reason: "not-delegable", Times: 1, Prefix: first, Detail: inTheWay.Detail, Last: begin.Add(2 * time.Minute)},
 		{Link: "c1", Reason: "overlap", Times: 2, Prefix: second, Last: begin.Add(time.Minute)},
 	}
 	prefixes := cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })

@@ -133,7 +133,7 @@ func (m Mask) Event(e *control.Event) {
 	client := string(e.Client)
 	e.IAID = m.IAID(client, e.IAID)
 	e.Client = control.DUID(m.DUID(client))
-	e.Reason, e.Error = m.Text(e.Reason), m.Text(e.Error)
+	e.Reason, e.Detail, e.Error = m.Text(e.Reason), m.Text(e.Detail), m.Text(e.Error)
 	e.Delegation, e.Previous = m.delegation(e.Delegation), m.delegation(e.Previous)
 	if e.Carries != nil {
 		c := *e.Carries // others read the same event

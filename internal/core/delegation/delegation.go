@@ -63,7 +63,8 @@ type Delegation struct {
 	IAID      uint32
 	NextHop   netip.Addr // where the client's messages come from
 	LinkLayer linkaddr.Addr
-	Line      uint32 // on which a server's word about it was heard, see hoststate.State.Line; not kept in the store
+	Line      uint32       // on which a server's word about it was heard, see hoststate.State.Line; not kept in the store
+	Exclude   netip.Prefix // a part of Prefix that the client has not got (RFC 6603); invalid: none
 
 	Preferred instant.Instant // when the preferred lifetime ends
 	Valid     instant.Instant // when the valid lifetime ends
@@ -105,6 +106,7 @@ type Grant struct {
 	Preferred, Lifetime time.Duration // math.MaxInt64: infinite
 	Server              string
 	Source              Source
+	Exclude             netip.Prefix // as in a Delegation
 }
 
 // EventKind is what happened to a delegation.
@@ -130,6 +132,7 @@ type Event struct {
 	Kind     EventKind
 	Reason   Reason
 	Old, New Delegation
+	Detail   string // of a refusal: what is in the way; who judges the Terms fills it in
 
 	// AskedFrom is set where the holder has asked from another address than its next
 	// hop. The next hop is to move there, by Follow, once that address answers.

@@ -119,6 +119,11 @@ func (t *Table) fillRest(s *slot, d *Delegation) {
 	s.preferred, s.valid, s.lifetime = d.Preferred, d.Valid, d.Lifetime
 	s.granted, s.changed = wallNanos(d.Granted), wallNanos(d.Changed)
 	s.standing = d.Standing
+	if d.Exclude.IsValid() {
+		t.excluded[s.ref] = d.Exclude
+	} else {
+		delete(t.excluded, s.ref)
+	}
 }
 
 // letGo lets go of what fill took.
@@ -132,7 +137,7 @@ func (t *Table) letGo(s *slot) {
 func (t *Table) read(s *slot) Delegation {
 	return Delegation{
 		Link: t.names.text(s.link), VRF: t.names.text(s.vrf), Prefix: s.where(), Kind: s.kind,
-		Client: t.names.text(s.client), IAID: s.iaid, NextHop: s.hopAddr(), LinkLayer: s.linkLayer, Line: s.line,
+		Client: t.names.text(s.client), IAID: s.iaid, NextHop: s.hopAddr(), LinkLayer: s.linkLayer, Line: s.line, Exclude: t.excluded[s.ref],
 		Preferred: s.preferred, Valid: s.valid, Lifetime: s.lifetime,
 		Server: t.names.text(s.server), Source: s.source,
 		Granted: nanosWall(s.granted), Changed: nanosWall(s.changed),

@@ -18,7 +18,7 @@ func full(t *testing.T) (*delegation.Table, *delegation.Policy, func(client stri
 	learn := func(client string, hop netip.Addr, p netip.Prefix, answered map[delegation.Question]bool) []delegation.Event {
 		return table.Learn(nil, instant.Now{Boot: 1}, delegation.Grant{
 			Link: "lan0", Prefix: p, Client: client, NextHop: hop, Preferred: time.Hour, Lifetime: time.Hour,
-		}, delegation.Terms{Policy: policy, Answered: answered, Reserved: func(string, netip.Prefix) bool { return false }})
+		}, delegation.Terms{Policy: policy, Answered: answered, Reserved: func(*delegation.Grant) bool { return false }})
 	}
 	for _, p := range modelPrefix[3:6] {
 		if p.Bits() != 56 {

@@ -23,9 +23,9 @@ type Terms struct {
 	Policy *Policy
 	// Peer bounds what this source may delegate; empty: no bound of its own.
 	Peer []trust.Range
-	// Reserved reports whether a prefix touches what no client may be given: a
-	// link's own prefixes or the infrastructure's.
-	Reserved func(vrf string, p netip.Prefix) bool
+	// Reserved reports whether a grant touches what its client may not be given:
+	// prefixes of interfaces, addresses of peers, the infrastructure's.
+	Reserved func(g *Grant) bool
 	// Answered tells what is known of next hops that were asked about: whether they
 	// keep what they hold.
 	Answered map[Question]bool
@@ -226,7 +226,7 @@ func (t *Table) withdraw(events []Event, now instant.Now, g Grant, terms Terms) 
 func (g Grant) delegation(now instant.Now) Delegation {
 	d := Delegation{
 		Link: g.Link, VRF: g.VRF, Prefix: g.Prefix, Kind: g.Kind,
-		Client: g.Client, IAID: g.IAID, NextHop: g.NextHop, LinkLayer: g.LinkLayer, Line: g.Line,
+		Client: g.Client, IAID: g.IAID, NextHop: g.NextHop, LinkLayer: g.LinkLayer, Line: g.Line, Exclude: g.Exclude,
 		Lifetime: g.Lifetime, Server: g.Server, Source: g.Source,
 		Granted: now.Wall, Changed: now.Wall,
 	}
@@ -307,7 +307,7 @@ func delegable(g *Grant, terms *Terms) bool {
 			return false
 		}
 	}
-	if terms.Reserved(g.VRF, g.Prefix) {
+	if terms.Reserved(g) {
 		return false
 	}
 	return g.Kind == Address || inRanges(terms.Peer, g.Prefix) && inRanges(terms.Policy.Delegable, g.Prefix)
@@ -326,7 +326,8 @@ func inRanges(ranges []trust.Range, p netip.Prefix) bool {
 }
 
 // overlaps reports whether another client holds a delegation that contains the
-// prefix or lies in it. The same prefix is not an overlap but a move.
+// prefix or lies in it. The same prefix is not an overlap but a move, and what is
+// excluded from a delegation is not part of it (RFC 6603).
 func (t *Table) overlaps(g *Grant) bool {
 	s := t.spaces[g.VRF]
 	if s == nil {
@@ -335,7 +336,8 @@ func (t *Table) overlaps(g *Grant) bool {
 	own := clientKey{t.names.find(g.Link), t.names.find(g.Client)}
 	others := func(p netip.Prefix, r ref) bool {
 		held := t.slots.At(r)
-		return p != g.Prefix && own != clientKey{held.link, held.client}
+		return p != g.Prefix && own != clientKey{held.link, held.client} &&
+			!within(t.excluded[r], g.Prefix) && !within(g.Exclude, p)
 	}
 	for p, r := range s.Supernets(g.Prefix) {
 		if others(p, r) {
@@ -348,6 +350,11 @@ func (t *Table) overlaps(g *Grant) bool {
 		}
 	}
 	return false
+}
+
+// within reports whether a prefix lies in another, which may be the zero Prefix.
+func within(outer, p netip.Prefix) bool {
+	return outer.IsValid() && outer.Bits() <= p.Bits() && outer.Contains(p.Addr())
 }
 
 func (t *Table) heldElsewhere(g Grant, old *entry) bool {

@@ -74,7 +74,7 @@ func (m *model) terms(answered map[delegation.Question]bool) delegation.Terms {
 	reserved := netip.MustParsePrefix("2001:db8:ff::/48")
 	return delegation.Terms{
 		Policy: &m.policy, Peer: m.peer, Answered: answered,
-		Reserved: func(vrf string, p netip.Prefix) bool { return vrf == "" && reserved.Overlaps(p) },
+		Reserved: func(g *delegation.Grant) bool { return g.VRF == "" && reserved.Overlaps(g.Prefix) },
 	}
 }
 
@@ -88,6 +88,9 @@ func (m *model) learn(t *rapid.T) {
 	}
 	if g.Prefix.Bits() == 128 && rapid.Bool().Draw(t, "address") {
 		g.Kind = delegation.Address
+	}
+	if x := pick(t, "exclude", modelPrefix); x.Bits() > g.Prefix.Bits() && g.Prefix.Overlaps(x) {
+		g.Exclude = x
 	}
 	answered := make(map[delegation.Question]bool)
 	terms := m.terms(answered)
@@ -351,7 +354,7 @@ func (m *model) check(t *rapid.T) {
 			t.Fatalf("the client holds nothing of %q, or of another server", d.Server)
 		}
 		for _, o := range got[:i] {
-			if o.VRF == d.VRF && o.Prefix.Overlaps(d.Prefix) && (o.Client != d.Client || o.Link != d.Link) {
+			if o.VRF == d.VRF && o.Prefix.Overlaps(d.Prefix) && !excludes(o.Exclude, d.Prefix) && !excludes(d.Exclude, o.Prefix) && (o.Client != d.Client || o.Link != d.Link) {
 				t.Fatalf("%v of %s and %v of %s overlap", o.Prefix, o.Client, d.Prefix, d.Client)
 			}
 		}

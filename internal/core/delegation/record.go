@@ -34,7 +34,12 @@ func Key(b []byte, vrf string, p netip.Prefix) []byte {
 // KeyRange is the range of all keys of delegations, for a scan.
 func KeyRange() (from, to []byte) { return []byte{'d'}, []byte{'d' + 1} }
 
-const recordVersion = 1
+// A record of the second version ends in the prefix that is excluded; one without
+// such is of the first, as all were before.
+const (
+	recordVersion   = 1
+	recordExclusion = 2
+)
 
 // AppendRecord appends the kept form of d. By a wall clock that cannot be trusted,
 // such as that of a machine without a battery before it has asked the network, it
@@ -53,7 +58,11 @@ func (r *Record) Append(b []byte) []byte {
 }
 
 func appendRecord(b []byte, d *Delegation, validWall time.Time, bootID string) []byte {
-	b = append(b, recordVersion, byte(d.Kind), byte(d.Source))
+	version := byte(recordVersion)
+	if d.Exclude.IsValid() {
+		version = recordExclusion
+	}
+	b = append(b, version, byte(d.Kind), byte(d.Source))
 	a := d.Prefix.Addr().As16()
 	b = append(b, a[:]...)
 	b = append(b, byte(d.Prefix.Bits()))
@@ -68,6 +77,10 @@ func appendRecord(b []byte, d *Delegation, validWall time.Time, bootID string) [
 	for _, s := range []string{d.Link, d.VRF, d.Client, d.Server, bootID} {
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		b = append(b, s...)
+	}
+	if d.Exclude.IsValid() {
+		a = d.Exclude.Addr().As16()
+		b = append(append(b, a[:]...), byte(d.Exclude.Bits()))
 	}
 	return b
 }
@@ -94,9 +107,10 @@ const recordFixed = 3 + 16 + 1 + 16 + 4 + 6*8 + 1
 // ParseRecord is the reverse of AppendRecord; errors wrap ErrRecord.
 func ParseRecord(b []byte) (Record, error) {
 	var r Record
-	if len(b) < recordFixed || b[0] != recordVersion {
+	if len(b) < recordFixed || b[0] != recordVersion && b[0] != recordExclusion {
 		return r, fmt.Errorf("%w: %d octets", ErrRecord, len(b))
 	}
+	version := b[0]
 	r.Kind, r.Source = Kind(b[1]), Source(b[2])
 	r.Prefix = netip.PrefixFrom(netip.AddrFrom16([16]byte(b[3:19])), int(b[19]))
 	r.NextHop = netip.AddrFrom16([16]byte(b[20:36]))
@@ -119,6 +133,14 @@ func ParseRecord(b []byte) (Record, error) {
 			return Record{}, fmt.Errorf("%w: a text runs past the end", ErrRecord)
 		}
 		*s, b = string(b[used:used+int(l)]), b[used+int(l):]
+	}
+	if version == recordExclusion && len(b) == 17 {
+		r.Exclude, b = netip.PrefixFrom(netip.AddrFrom16([16]byte(b)), int(b[16])), nil
+		if !r.Exclude.IsValid() || r.Exclude != r.Exclude.Masked() || r.Exclude.Bits() <= r.Prefix.Bits() || !r.Prefix.Overlaps(r.Exclude) {
+			return Record{}, fmt.Errorf("%w: what is excluded is no part of the prefix", ErrRecord)
+		}
+	} else if version == recordExclusion {
+		return Record{}, fmt.Errorf("%w: %d octets for what is excluded", ErrRecord, len(b))
 	}
 	if len(b) != 0 {
 		return Record{}, fmt.Errorf("%w: %d octets left over", ErrRecord, len(b))

@@ -15,7 +15,7 @@ func (t *Table) renewed(g *Grant) *slot {
 	}
 	s := t.slots.At(r)
 	if s.kind != g.Kind || g.LinkLayer.IsValid() && g.LinkLayer != s.linkLayer ||
-		s.hopAddr() != g.NextHop || t.names.text(s.link) != g.Link || t.names.text(s.client) != g.Client {
+		s.hopAddr() != g.NextHop || t.excluded[r] != g.Exclude || t.names.text(s.link) != g.Link || t.names.text(s.client) != g.Client {
 		return nil
 	}
 	return s

@@ -19,7 +19,7 @@ func TestRenewalBesideWhatWasPutIn(t *testing.T) {
 			Link: "lan0", Prefix: p, Client: client, NextHop: modelHops[0], Preferred: time.Hour, Lifetime: time.Hour,
 		}, delegation.Terms{
 			Policy:   &delegation.Policy{ClientLimit: 9, LinkLimit: 9},
-			Reserved: func(string, netip.Prefix) bool { return false },
+			Reserved: func(*delegation.Grant) bool { return false },
 		})
 		if len(got) != 1 {
 			t.Fatalf("%s %v: events %+v, want one", client, p, got)

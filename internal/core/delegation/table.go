@@ -31,6 +31,8 @@ type Table struct {
 
 	unchecked uint32 // delegations that were put in without a look for overlaps, plus 1
 
+	excluded map[ref]netip.Prefix // of the few delegations from which a part is excluded
+
 	held     map[ref]int64   // restored while the wall clock could not be trusted: when they end by it, nanoseconds
 	minWall  time.Time       // a synchronised clock that is behind this is not believed,
 	doubtEnd instant.Instant // until this
@@ -54,14 +56,15 @@ type linkState struct {
 // New is an empty table.
 func New() *Table {
 	t := &Table{
-		names:   newNames(),
-		spaces:  make(map[string]*bart.Table[ref]),
-		clients: make(map[clientKey]ref),
-		links:   make(map[nameID]*linkState),
-		hosts:   make(map[hostKey]int32),
-		blocks:  make(map[Block]struct{}),
-		held:    make(map[ref]int64),
-		excess:  newExcess(),
+		names:    newNames(),
+		spaces:   make(map[string]*bart.Table[ref]),
+		clients:  make(map[clientKey]ref),
+		links:    make(map[nameID]*linkState),
+		hosts:    make(map[hostKey]int32),
+		blocks:   make(map[Block]struct{}),
+		held:     make(map[ref]int64),
+		excluded: make(map[ref]netip.Prefix),
+		excess:   newExcess(),
 
 		unchecked: 1,
 	}
@@ -132,6 +135,21 @@ func (t *Table) Links() iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, id := range t.sortedLinks() {
 			if !yield(t.names.text(id)) {
+				return
+			}
+		}
+	}
+}
+
+// Covering are the live delegations of prefixes that a prefix lies in.
+func (t *Table) Covering(vrf string, p netip.Prefix) iter.Seq[Delegation] {
+	return func(yield func(Delegation) bool) {
+		space := t.spaces[vrf]
+		if space == nil {
+			return
+		}
+		for at, r := range space.Supernets(p) {
+			if at != p && !yield(t.read(t.slots.At(r))) {
 				return
 			}
 		}
@@ -275,6 +293,7 @@ func (t *Table) remove(e *entry) {
 	t.spaces[e.VRF].Delete(e.Prefix)
 	delete(t.held, s.ref)
 	t.countUse(s, -1)
+	delete(t.excluded, s.ref)
 	t.partClient(s)
 	t.partLink(s)
 	t.count[s.kind]--

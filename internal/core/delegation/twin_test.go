@@ -142,7 +142,7 @@ func (m *twin) learn(now instant.Now, g delegation.Grant, terms delegation.Terms
 		return m.withdraw(now, g, terms)
 	}
 	fresh := delegation.Delegation{
-		Link: g.Link, VRF: g.VRF, Prefix: g.Prefix, Kind: g.Kind, Client: g.Client, IAID: g.IAID, NextHop: g.NextHop, LinkLayer: g.LinkLayer, Line: g.Line,
+		Link: g.Link, VRF: g.VRF, Prefix: g.Prefix, Kind: g.Kind, Client: g.Client, IAID: g.IAID, NextHop: g.NextHop, LinkLayer: g.LinkLayer, Line: g.Line, Exclude: g.Exclude,
 		Preferred: now.Boot.After(g.Preferred), Valid: now.Boot.After(g.Lifetime), Lifetime: g.Lifetime,
 		Server: g.Server, Source: g.Source, Granted: now.Wall, Changed: now.Wall,
 	}
@@ -304,7 +304,7 @@ func (m *twin) withdraw(now instant.Now, g delegation.Grant, terms delegation.Te
 	there := isAlias(old, g) || old.NextHop == g.NextHop && (!old.LinkLayer.IsValid() || !g.LinkLayer.IsValid() || old.LinkLayer == g.LinkLayer)
 	if reason := m.stays(now, g, old, terms); !there && reason != delegation.NoReason {
 		return []delegation.Event{{Kind: delegation.Refused, Reason: reason, Old: old, New: delegation.Delegation{
-			Link: g.Link, VRF: g.VRF, Prefix: g.Prefix, Kind: g.Kind, Client: g.Client, IAID: g.IAID, NextHop: g.NextHop, LinkLayer: g.LinkLayer, Line: g.Line,
+			Link: g.Link, VRF: g.VRF, Prefix: g.Prefix, Kind: g.Kind, Client: g.Client, IAID: g.IAID, NextHop: g.NextHop, LinkLayer: g.LinkLayer, Line: g.Line, Exclude: g.Exclude,
 			Preferred: now.Boot, Valid: now.Boot, Server: g.Server, Source: g.Source, Granted: now.Wall, Changed: now.Wall,
 		}}}
 	}
@@ -325,7 +325,7 @@ func (m *twin) forbidden(g delegation.Grant, terms delegation.Terms) delegation.
 			return delegation.NotDelegable
 		}
 	}
-	if terms.Reserved(g.VRF, g.Prefix) {
+	if terms.Reserved(&g) {
 		return delegation.NotDelegable
 	}
 	if g.Kind == delegation.Prefix && (!within(terms.Peer, g.Prefix) || !within(terms.Policy.Delegable, g.Prefix)) {
@@ -337,11 +337,16 @@ func (m *twin) forbidden(g delegation.Grant, terms delegation.Terms) delegation.
 		}
 	}
 	for _, d := range m.live {
-		if d.VRF == g.VRF && d.Prefix != g.Prefix && d.Prefix.Overlaps(g.Prefix) && (d.Client != g.Client || d.Link != g.Link) {
+		if d.VRF == g.VRF && d.Prefix != g.Prefix && d.Prefix.Overlaps(g.Prefix) && !excludes(d.Exclude, g.Prefix) && !excludes(g.Exclude, d.Prefix) && (d.Client != g.Client || d.Link != g.Link) {
 			return delegation.Overlap
 		}
 	}
 	return delegation.NoReason
+}
+
+// excludes reports whether a prefix lies in what is excluded from another.
+func excludes(excluded, p netip.Prefix) bool {
+	return excluded.IsValid() && excluded.Overlaps(p) && excluded.Bits() <= p.Bits()
 }
 
 func within(ranges []trust.Range, p netip.Prefix) bool {

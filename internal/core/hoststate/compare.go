@@ -109,7 +109,7 @@ func (c *Comparison) Next(ops []Op, r *Reading, limit int) (_ []Op, found []Find
 	if c.stage == notBegun {
 		c.stage = atWanted
 		c.links = slices.Sorted(maps.Keys(c.of.links))
-		c.ids = slices.Collect(maps.Keys(c.of.aggregates))
+		c.ids = slices.AppendSeq(slices.Collect(maps.Keys(c.of.aggregates)), maps.Keys(c.of.standing))
 	}
 	if c.stage == atWanted && p.wanted() {
 		c.stage = atLeft

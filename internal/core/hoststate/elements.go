@@ -165,7 +165,7 @@ func (s *State) settleLink(ops []Op, rec *link) []Op {
 		}
 	}
 	rec.gates = gates
-	return ops
+	return s.settleStanding(ops, rec)
 }
 
 // wants recomputes the on-link prefixes and the elements that no lease is
@@ -187,15 +187,27 @@ func (rec *link) wants() (gates, static map[Element]bool) {
 		gates[Element{Set: Guarded, Link: rec.Name}] = true
 		rec.putAll(static, SourceLink, rec.onLink)
 		rec.putAll(static, SourceLink, rec.policy.Permit)
+		rec.putAll(static, SourceCovered, rec.foreign())
 	}
 	if rec.policy.Loop != LoopForward {
 		gates[Element{Set: Turning, Link: rec.Name}] = true
 		rec.putAll(static, LoopExempt, rec.policy.LoopExempt)
+		rec.putAll(static, LoopExempt, rec.covered)
 	}
 	if rec.policy.Loop == LoopReject {
 		gates[Element{Set: Rejecting, Link: rec.Name}] = true
 	}
 	return gates, static
+}
+
+// foreign is what is covered by leases of the link and is not on the link itself, nor
+// permitted there.
+func (rec *link) foreign() []netip.Prefix {
+	return slices.DeleteFunc(slices.Clone(rec.covered), func(p netip.Prefix) bool {
+		return slices.ContainsFunc(slices.Concat(rec.onLink, rec.policy.Permit), func(q netip.Prefix) bool {
+			return q.Bits() <= p.Bits() && q.Contains(p.Addr())
+		})
+	})
 }
 
 func (rec *link) putAll(dst map[Element]bool, set Set, prefixes []netip.Prefix) {

@@ -22,6 +22,7 @@ type Link struct {
 	Up           bool // administratively up
 	Running      bool // carrier is there
 	PointToPoint bool
+	Dummy        bool // a device that holds addresses and has nobody behind it
 	MTU          int
 	HardwareType uint16 // ARPHRD_*
 	LinkLayer    linkaddr.Addr
@@ -125,21 +126,22 @@ type Set uint8
 // The families. Their keys are, in this order: interface name, then link-layer
 // source where the name says Strict or Shared, then masked prefix.
 const (
-	SourceLink   Set = iota + 1 // source allowed on the link
-	SourceStrict                // source allowed from this link-layer address
-	LoopPoint                   // destination delegated on a point-to-point link
-	LoopShared                  // destination delegated to this link-layer address
-	LoopExempt                  // destination exempt from the loop drop (no link-layer address)
-	Guarded                     // link whose sources are checked (no prefix)
-	Rejecting                   // link on which loops are answered by ICMPv6 (no prefix)
-	Turning                     // link whose packets are looked at when they turn around (no prefix)
-	SourceKnown                 // source that SourceStrict binds to an address: tells a stolen source from a foreign one
-	SourceHolder                // source that SourceLink allows, from the holder of a lease
+	SourceLink    Set = iota + 1 // source allowed on the link
+	SourceStrict                 // source allowed from this link-layer address
+	LoopPoint                    // destination delegated on a point-to-point link
+	LoopShared                   // destination delegated to this link-layer address
+	LoopExempt                   // destination exempt from the loop drop (no link-layer address)
+	Guarded                      // link whose sources are checked (no prefix)
+	Rejecting                    // link on which loops are answered by ICMPv6 (no prefix)
+	Turning                      // link whose packets are looked at when they turn around (no prefix)
+	SourceKnown                  // source that SourceStrict binds to an address: tells a stolen source from a foreign one
+	SourceHolder                 // source that SourceLink allows, from the holder of a lease
+	SourceCovered                // source that is not allowed, unless a prefix allows it that is as long or longer
 )
 
 var setNames = [...]string{
 	"none", "source-link", "source-strict", "loop-point", "loop-shared", "loop-exempt",
-	"guarded", "rejecting", "turning", "source-known", "source-holder",
+	"guarded", "rejecting", "turning", "source-known", "source-holder", "source-covered",
 }
 
 func (s Set) String() string {

@@ -159,6 +159,12 @@ func step(t *rapid.T, s *State, w *twin) (ops []Op, again func() []Op) {
 	case 7:
 		w.remove(name, prefix)
 		again = func() []Op { return s.Delete(nil, name, prefix) }
+	case 10:
+		covered := rapid.SliceOfNDistinct(rapid.SampledFrom(somePrefixes), 0, 2, rapid.ID).Draw(t, "covered")
+		again = func() []Op { return s.SetCovered(nil, name, covered) }
+		if _, known := s.links[name]; known {
+			w.covered[name] = covered
+		}
 	case 8:
 		to := rapid.SampledFrom(someNames).Draw(t, "name")
 		// Who has had the name is gone, and what both have ends, before it is renamed.
@@ -232,12 +238,15 @@ func checkWhole(t *rapid.T, s *State, w *twin, k *kernel) {
 	}
 	for _, r := range k.routes {
 		aggregate := slices.ContainsFunc(w.aggregates, func(a Aggregate) bool { return a.Prefix == r.Prefix })
+		for _, covered := range w.covered {
+			aggregate = aggregate || slices.Contains(covered, r.Prefix)
+		}
 		if r.Link == 0 && leased[r.Prefix.String()] && !aggregate {
 			standIns++
 		}
 	}
 	got := s.Counts()
-	if len(w.aggregates) == 0 && got.StandIns != standIns {
+	if len(w.aggregates) == 0 && len(w.covered) == 0 && got.StandIns != standIns {
 		t.Fatalf("stand-ins: got %d, want %d", got.StandIns, standIns)
 	}
 	want := Counts{

@@ -1,6 +1,10 @@
 package hoststate
 
-import "maps"
+import (
+	"maps"
+	"net/netip"
+	"slices"
+)
 
 // Rename takes note that an interface has another name now. Its leases and its
 // policy go along, and its routes stay as they are. Its elements, which go by name,
@@ -23,7 +27,8 @@ func (s *State) Rename(ops []Op, old, name string) []Op {
 	rec.Name = name
 	rec.gates, rec.static = renamed(rec.gates, name), renamed(rec.static, name)
 	there := map[Element]bool{}
-	if left := s.links[name]; left != nil {
+	left := s.links[name]
+	if left != nil {
 		for _, e := range append(s.ungated(left), sortedElements(left.gates)...) {
 			there[e] = true
 		}
@@ -46,7 +51,12 @@ func (s *State) Rename(ops []Op, old, name string) []Op {
 		ops = s.element(ops, e, true)
 	}
 	s.forgive(rec)
-	return s.settleLink(ops, rec)
+	ops = s.settleLink(ops, rec)
+	if left != nil {
+		left.covered = nil
+		ops = s.settleStanding(ops, left)
+	}
+	return ops
 }
 
 // ungated is every element of a link but its gates.
@@ -91,5 +101,6 @@ func (s *State) inherit(rec, left *link) {
 		s.leases.at[le.spot] = le.ref
 		s.join(rec, le)
 	}
+	rec.covered = slices.Compact(slices.SortedFunc(slices.Values(slices.Concat(rec.covered, left.covered)), netip.Prefix.Compare))
 	s.drop(left)
 }

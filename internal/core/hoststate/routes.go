@@ -69,7 +69,7 @@ func (rec *link) routeOf(le *lease) routeID {
 // wanted is the value of a route. ok is false where there should be none.
 func (s *State) wanted(id routeID, w *lease) (link int32, gateway hop, ok bool) {
 	if w == nil {
-		return 0, hop{}, s.aggregates[id]
+		return 0, hop{}, s.aggregates[id] || s.standing[id] > 0
 	}
 	// RFC 8987 S-2: the route stays while the next hop cannot be reached. While
 	// the kernel would not have it, an unreachable one stands in.
@@ -129,6 +129,40 @@ func (s *State) unclaim(id routeID, le *lease) {
 		r = other.rival
 	}
 	le.rival = 0
+}
+
+// settleStanding brings the routes that stand for what a link's leases cover up to
+// date. Their metric is that of aggregates: a route over the interface itself, or
+// anybody's but the client's, wins.
+func (s *State) settleStanding(ops []Op, rec *link) []Op {
+	var now []routeID
+	if rec.policy != nil {
+		table := rec.policy.Table
+		if table == 0 {
+			table = rec.Table
+		}
+		for _, p := range rec.covered {
+			now = append(now, newID(pack(p), table, 0, AggregateMetric))
+		}
+	}
+	old := rec.stands
+	rec.stands = now
+	for _, id := range now {
+		s.standing[id]++
+	}
+	for _, id := range old {
+		if s.standing[id]--; s.standing[id] == 0 {
+			delete(s.standing, id)
+		}
+	}
+	for _, id := range now {
+		ops = s.settleRoute(ops, id)
+	}
+	s.comparison.adopted(now)
+	for _, id := range old {
+		ops = s.settleRoute(ops, id)
+	}
+	return ops
 }
 
 // settleRoute compares what is wanted of one route with what was last asked of

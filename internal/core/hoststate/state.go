@@ -20,8 +20,9 @@ type State struct {
 	leases     leases
 	routes     map[routeID]claim
 	aggregates map[routeID]bool
-	puts       uint64 // number of the last Put
-	lines      uint32 // number of the newest line
+	standing   map[routeID]int // unreachable routes for what delegations cover, by how many links want them
+	puts       uint64          // number of the last Put
+	lines      uint32          // number of the newest line
 	counts     Counts
 	orphans    orphans
 	adopts     bool        // the next comparison makes orphans of what is left over
@@ -43,6 +44,8 @@ type link struct {
 	id      linkID
 	gates   map[Element]bool // elements without a prefix
 	static  map[Element]bool // elements that no lease is behind
+	covered []netip.Prefix   // inside prefixes leased here, and not the clients'
+	stands  []routeID        // for these, in State.standing
 	first   ref              // of its leases, chained by next
 	leases  int
 	refused int           // leases whose route the kernel refused
@@ -82,6 +85,7 @@ func New() *State {
 		leases:     leases{at: map[spot]ref{}},
 		routes:     map[routeID]claim{},
 		aggregates: map[routeID]bool{},
+		standing:   map[routeID]int{},
 	}
 }
 
@@ -140,6 +144,20 @@ func (s *State) SetPolicy(ops []Op, name string, p *Policy) []Op {
 	}
 	rec.policy = p.clone()
 	return s.forget(s.settleLink(ops, rec), rec)
+}
+
+// SetCovered says what lies inside the prefixes that are leased on a link and is
+// not part of the leases: prefixes of interfaces, and what RFC 6603 excludes. Nobody
+// on the link has it as a source, unless it is on the link itself, permitted or leased
+// there; and an unreachable route stands for it, so that what is for it does not go to
+// the client while the interface is down whose prefix it is.
+func (s *State) SetCovered(ops []Op, name string, covered []netip.Prefix) []Op {
+	rec := s.links[name]
+	if rec == nil || slices.Equal(rec.covered, covered) {
+		return ops
+	}
+	rec.covered = slices.Clone(covered)
+	return s.settleLink(ops, rec)
 }
 
 // Put takes note of a lease that is new, or whose next hop, link-layer address,

@@ -16,6 +16,7 @@ type twin struct {
 	refused    map[twinKey]bool
 	lines      map[string]int // which one a name is
 	aggregates []Aggregate
+	covered    map[string][]netip.Prefix
 	clock      int
 	line       int // the newest
 	renames    int
@@ -35,7 +36,7 @@ type twinLease struct {
 func newTwin() *twin {
 	return &twin{
 		links: map[string]Link{}, last: map[string]Link{}, policies: map[string]Policy{},
-		leases: map[twinKey]twinLease{}, refused: map[twinKey]bool{}, lines: map[string]int{},
+		leases: map[twinKey]twinLease{}, refused: map[twinKey]bool{}, lines: map[string]int{}, covered: map[string][]netip.Prefix{},
 	}
 }
 
@@ -76,6 +77,12 @@ func (t *twin) rename(old, name string) {
 	t.links[name], t.last[name], t.lines[name] = l, l, t.lines[old]
 	delete(t.links, old)
 	delete(t.last, old)
+	for _, p := range t.covered[old] {
+		if !slices.Contains(t.covered[name], p) {
+			t.covered[name] = append(slices.Clip(t.covered[name]), p)
+		}
+	}
+	delete(t.covered, old)
 	t.setPolicy(name, nil)
 	if p, ok := t.policies[old]; ok {
 		t.policies[name] = p
@@ -176,6 +183,7 @@ func (t *twin) forget() {
 			leases = leases || k.link == name
 		}
 		if !there && !policy && !leases {
+			delete(t.covered, name)
 			delete(t.last, name)
 		}
 	}
@@ -189,6 +197,8 @@ func (t *twin) onLink(name string, a netip.Addr) bool {
 	}
 	return false
 }
+
+func inside(p, q netip.Prefix) bool { return q.Overlaps(p) && q.Bits() <= p.Bits() }
 
 // wanted says what the kernel should hold, in words.
 func (t *twin) wanted() map[string]bool {
@@ -217,10 +227,27 @@ func (t *twin) wanted() map[string]bool {
 					element(SourceLink, name, "", x.Masked())
 				}
 			}
+		covered:
+			for _, x := range t.covered[name] {
+				for _, a := range t.links[name].Addrs {
+					if !a.Addr().IsLinkLocalUnicast() && a.Bits() != 128 && inside(x, a.Masked()) {
+						continue covered
+					}
+				}
+				for _, a := range p.Permit {
+					if inside(x, a) {
+						continue covered
+					}
+				}
+				element(SourceCovered, name, "", x)
+			}
 		}
 		if p.Loop != LoopForward {
 			element(Turning, name, "", netip.Prefix{})
 			for _, x := range p.LoopExempt {
+				element(LoopExempt, name, "", x)
+			}
+			for _, x := range t.covered[name] {
 				element(LoopExempt, name, "", x)
 			}
 		}
@@ -267,6 +294,17 @@ func (t *twin) routes() []Route {
 			r.Metric = 4096
 		}
 		byID[fmt.Sprint(r.Table, r.Prefix, r.Metric)] = r
+	}
+	for name, covered := range t.covered {
+		if p, ok := t.policies[name]; ok {
+			for _, x := range covered {
+				r := Route{Table: p.Table, Prefix: x, Metric: 4096}
+				if r.Table == 0 {
+					r.Table = t.known(name).Table
+				}
+				byID[fmt.Sprint(r.Table, r.Prefix, r.Metric)] = r
+			}
+		}
 	}
 	for k, l := range t.leases {
 		p, ok := t.policies[k.link]

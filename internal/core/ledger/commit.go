@@ -64,7 +64,7 @@ func (l *Ledger) enter(now instant.Now, d *draft, e *delegation.Event) {
 	switch e.Kind {
 	case delegation.Ended:
 		d.Keep = l.keepPast(append(d.Keep, l.forgetOp(&e.Old)), now, &e.Old, e.Reason)
-		d.Host = l.host.Delete(d.Host, e.Old.Link, e.Old.Prefix)
+		d.Host = l.cover(l.host.Delete(d.Host, e.Old.Link, e.Old.Prefix), &e.Old)
 		delete(l.uninstalled, PlaceOf(&e.Old))
 	case delegation.Moved:
 		d.Keep = l.keepPast(d.Keep, now, &e.Old, delegation.MovedAway)
@@ -132,16 +132,16 @@ func (l *Ledger) hostOps(ops []hoststate.Op, e *delegation.Event) []hoststate.Op
 	}
 	ops = l.host.Put(ops, l.core.Lease(&e.New))
 	if e.Kind == delegation.Moved && e.Old.Link != e.New.Link { // after Put, so that the route is never away
-		ops = l.host.Delete(ops, e.Old.Link, e.Old.Prefix)
+		ops = l.cover(l.host.Delete(ops, e.Old.Link, e.Old.Prefix), &e.Old)
 	}
-	return ops
+	return l.cover(ops, &e.New)
 }
 
 // changesHost reports whether an event asks anything of the kernel, which knows
 // nothing of lifetimes.
 func (l *Ledger) changesHost(e *delegation.Event) bool {
 	return e.Kind != delegation.Extended || e.Old.NextHop != e.New.NextHop || e.Old.LinkLayer != e.New.LinkLayer ||
-		e.Old.Line != e.New.Line || l.isUninstalled(&e.New)
+		e.Old.Line != e.New.Line || e.Old.Exclude != e.New.Exclude || l.isUninstalled(&e.New)
 }
 
 func (l *Ledger) isUninstalled(d *delegation.Delegation) bool {

@@ -121,7 +121,7 @@ func (l *Ledger) overtake(now instant.Now, d *draft, e *delegation.Event) {
 	if w, ok := l.waiting.take(PlaceOf(subject)); ok && w.Kind == delegation.Ended {
 		d.Keep = l.keepPast(d.Keep, now, &w.Old, w.Reason)
 		if w.Old.Link != subject.Link {
-			d.Host = l.host.Delete(d.Host, w.Old.Link, w.Old.Prefix)
+			d.Host = l.cover(l.host.Delete(d.Host, w.Old.Link, w.Old.Prefix), &w.Old)
 		}
 	}
 	if e.Kind != delegation.Granted && e.Kind != delegation.Moved {

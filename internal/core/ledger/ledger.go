@@ -23,6 +23,10 @@ import (
 type Core struct {
 	// Lease is what a delegation wants of the kernel.
 	Lease func(*delegation.Delegation) hoststate.Lease
+	// Cover appends what else the kernel is to hold now that a delegation was put into
+	// the wanted state, or taken out of it: for what lies in its prefix and is not its
+	// client's. nil: nothing.
+	Cover func([]hoststate.Op, *delegation.Delegation) []hoststate.Op
 	// Record is the value of a record of the core's own as it is now, nil where it
 	// is not there any more. nil: the core has no such records.
 	Record func(key string) []byte
@@ -106,6 +110,14 @@ func New(table *delegation.Table, host *hoststate.State, core Core, bootID strin
 		lacking:     make(map[string]struct{}),
 		uninstalled: make(map[Place]struct{}),
 	}
+}
+
+// cover is Core.Cover.
+func (l *Ledger) cover(ops []hoststate.Op, d *delegation.Delegation) []hoststate.Op {
+	if l.core.Cover == nil {
+		return ops
+	}
+	return l.core.Cover(ops, d)
 }
 
 // Configure says how delegations are kept from now on.

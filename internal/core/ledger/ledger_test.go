@@ -52,7 +52,7 @@ func (w *world) learns(client string, valid time.Duration) effect.Change {
 	}
 	events := w.table.Learn(nil, w.now, g, delegation.Terms{
 		Policy:   &delegation.Policy{ClientLimit: 8, LinkLimit: 8},
-		Reserved: func(string, netip.Prefix) bool { return false },
+		Reserved: func(*delegation.Grant) bool { return false },
 	})
 	w.eff.Reset()
 	if id := w.ledger.Commit(w.now, events, &w.eff); id == 0 || len(w.eff.Changes) != 1 {

@@ -110,12 +110,12 @@ func (l *Ledger) takeBack(ops []hoststate.Op, d *deed) []hoststate.Op {
 	l.table.Remove(d.place.VRF, d.place.Prefix)
 	if d.kind == delegation.Moved {
 		l.table.Put(*d.old)
-		ops = l.host.Put(ops, l.core.Lease(d.old))
+		ops = l.cover(l.host.Put(ops, l.core.Lease(d.old)), d.old)
 		if d.old.Link == d.link {
 			return ops
 		}
 	}
-	return l.host.Delete(ops, d.link, d.place.Prefix)
+	return l.cover(l.host.Delete(ops, d.link, d.place.Prefix), &held)
 }
 
 // handOn leaves the undoing of a grant to the next unfinished change of the same

@@ -46,7 +46,8 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Que
 		Link: l.Name, VRF: l.VRF, Client: v.client, NextHop: to.client,
 		LinkLayer: by, Contested: contested, Line: l.lineOf(to.client), Server: to.peer.Name, Source: delegation.FromReply,
 	}
-	terms := delegation.Terms{Policy: &l.policy, Peer: to.peer.Delegable, Reserved: r.reserved.touches, Answered: answered}
+	terms := delegation.Terms{Policy: &l.policy, Peer: to.peer.Delegable, Reserved: r.mayNot, Answered: answered}
+	r.within = len(terms.Peer)+len(l.policy.Delegable) > 0
 
 	// Probes come first, so that a Reply is learned as a whole or not yet.
 	leases, beside := r.leases(m, l)
@@ -85,6 +86,7 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Que
 		case delegation.Refused:
 			r.refusals[e.Reason]++
 			l.counters.Refused++
+			r.explain(e)
 			if e.Reason.IsLimit() {
 				excess++
 				r.met.note(now, e.Reason, l.Name, v.client, by, e.New.Kind)
@@ -149,10 +151,11 @@ type lease struct {
 	iaid             uint32
 	prefix           netip.Prefix
 	preferred, valid time.Duration
+	exclude          netip.Prefix
 }
 
 func (ls lease) grant(g delegation.Grant) delegation.Grant {
-	g.Kind, g.IAID, g.Prefix, g.Preferred, g.Lifetime = ls.kind, ls.iaid, ls.prefix, ls.preferred, ls.valid
+	g.Kind, g.IAID, g.Prefix, g.Preferred, g.Lifetime, g.Exclude = ls.kind, ls.iaid, ls.prefix, ls.preferred, ls.valid, ls.exclude
 	return g
 }
 
@@ -186,7 +189,7 @@ func (r *Relay) leases(m dhcp6.Message, l *link) (found []lease, beside bool) {
 				beside = true
 				continue
 			}
-			found = append(found, lease{kind: kindOf(code), iaid: ia.IAID, prefix: p, preferred: preferred, valid: valid})
+			found = append(found, lease{kind: kindOf(code), iaid: ia.IAID, prefix: p, preferred: preferred, valid: valid, exclude: excluded(inner, b)})
 		}
 	}
 	slices.SortStableFunc(found, func(a, b lease) int {
@@ -229,6 +232,27 @@ func leaseOption(code dhcp6.OptionCode, b []byte) (p netip.Prefix, preferred, va
 		return netip.PrefixFrom(v.Address, 128), v.Preferred.Duration(), v.Valid.Duration(), true
 	}
 	return p, 0, 0, false
+}
+
+// excluded is what a Prefix Exclude option in an IAPREFIX names (RFC 6603), or the
+// zero prefix.
+func excluded(code dhcp6.OptionCode, b []byte) netip.Prefix {
+	if code != dhcp6.OptionIAPrefix {
+		return netip.Prefix{}
+	}
+	v, err := dhcp6.ParseIAPrefix(b)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	o, ok := v.Options.First(dhcp6.OptionPDExclude)
+	if !ok {
+		return netip.Prefix{}
+	}
+	p, err := dhcp6.ParsePDExclude(o, v.Prefix.Masked())
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return p
 }
 
 func failed(o dhcp6.Options) bool {

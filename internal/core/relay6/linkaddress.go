@@ -232,6 +232,7 @@ func (r *Relay) lapse(now instant.Now, eff *effect.Effects) {
 			continue
 		}
 		r.unsettle(name)
+		r.ledger.Install(r.stake(nil, l, r.stakesOf(l)), eff)
 		r.resolveAddress(l, eff)
 		r.resolveBorrowers(name, eff)
 	}

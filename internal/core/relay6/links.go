@@ -5,8 +5,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/gaissmai/bart"
-
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
@@ -25,7 +23,8 @@ type link struct {
 	address     netip.Addr   // link-address for clients; invalid: none to be had
 	former      []netip.Addr // what that was before, the last first
 	claims      []netip.Addr
-	linkLocal   bool // it has a link-local address
+	linkLocal   bool    // it has a link-local address
+	stakes      []stake // its prefixes, as reserved
 	counters    LinkCounters
 	line        uint32   // that a point-to-point link is; see hoststate.State.Line
 	spoke       speakers // on it
@@ -36,52 +35,6 @@ const loopback = 772
 
 // hollow reports whether the link is a device that nobody is behind.
 func (l *link) hollow() bool { return l.HardwareType == loopback || l.VRF == l.Name }
-
-// reserved is what no client may be given: on-link prefixes, by VRF, counted
-// because several links may carry one, and the infrastructure's.
-type reserved struct {
-	spaces         map[string]*bart.Table[int]
-	infrastructure bart.Lite
-}
-
-func (s *reserved) reset() { s.spaces = make(map[string]*bart.Table[int]) }
-
-func (s *reserved) setInfrastructure(prefixes []netip.Prefix) {
-	s.infrastructure = bart.Lite{}
-	for _, p := range prefixes {
-		s.infrastructure.Insert(p)
-	}
-}
-
-func (s *reserved) add(vrf string, p netip.Prefix, n int) {
-	t := s.spaces[vrf]
-	if t == nil {
-		t = new(bart.Table[int])
-		s.spaces[vrf] = t
-	}
-	held, _ := t.Get(p)
-	if held += n; held > 0 {
-		t.Insert(p, held)
-	} else {
-		t.Delete(p)
-	}
-}
-
-func (s *reserved) touches(vrf string, p netip.Prefix) bool {
-	if s.infrastructure.OverlapsPrefix(p) {
-		return true
-	}
-	t := s.spaces[vrf]
-	return t != nil && t.OverlapsPrefix(p)
-}
-
-func onLink(l *hoststate.Link, yield func(netip.Prefix)) {
-	for _, a := range l.Addrs {
-		if a.Addr().Is6() && !a.Addr().IsLinkLocalUnicast() {
-			yield(a.Masked())
-		}
-	}
-}
 
 // SetLink takes in that an interface appeared or changed. One that has another name
 // is the same link.
@@ -101,11 +54,9 @@ func (r *Relay) SetLink(h hoststate.Link, eff *effect.Effects) {
 		eff.Note(effect.Note{Kind: effect.NoteLink, Link: h.Name, Text: "link appeared"})
 	} else {
 		delete(r.links, l.Index)
-		onLink(&l.Link, func(p netip.Prefix) { r.reserved.add(l.VRF, p, -1) })
 	}
 	l.Link = h
 	l.linkLocal = slices.ContainsFunc(h.Addrs, func(p netip.Prefix) bool { return p.Addr().IsLinkLocalUnicast() })
-	onLink(&h, func(p netip.Prefix) { r.reserved.add(h.VRF, p, 1) })
 	r.links[h.Index] = l
 	r.rehome(l)
 	if elsewhere {
@@ -116,7 +67,7 @@ func (r *Relay) SetLink(h hoststate.Link, eff *effect.Effects) {
 	r.resume(l)
 	if elsewhere {
 		for d := range r.table.OnLink(l.Name) {
-			ops = r.put(ops, &d)
+			ops = r.cover(r.put(ops, &d), &d)
 		}
 	}
 	ops = r.applyRule(l, ops, eff)
@@ -182,11 +133,10 @@ func (r *Relay) dropLink(l *link, eff *effect.Effects) {
 	delete(r.links, l.Index)
 	delete(r.byName, l.Name)
 	r.gone.add(l.Name, l.counters)
-	onLink(&l.Link, func(p netip.Prefix) { r.reserved.add(l.VRF, p, -1) })
 	r.byInterfaceID.remove(l.interfaceID, l)
 	r.forgetIDs(l)
 	r.claim(l, nil)
-	r.ledger.Install(r.host.RemoveLink(nil, l.Name), eff)
+	r.ledger.Install(r.stake(r.host.RemoveLink(nil, l.Name), l, nil), eff)
 	r.resolveBorrowers(l.Name, eff)
 	eff.Note(effect.Note{Kind: effect.NoteLink, Link: l.Name, Text: "link vanished"})
 }
@@ -228,11 +178,11 @@ func (r *Relay) applyRule(l *link, ops []hoststate.Op, eff *effect.Effects) []ho
 	r.resolveAddress(l, eff)
 	r.resolveBorrowers(l.Name, eff)
 	if l.rule == nil {
-		return r.host.SetPolicy(ops, l.Name, nil)
+		return r.stake(r.host.SetPolicy(ops, l.Name, nil), l, r.stakesOf(l))
 	}
 	host, policy := l.rule.resolve(&l.Link)
 	l.policy = policy
-	return r.host.SetPolicy(ops, l.Name, &host)
+	return r.stake(r.host.SetPolicy(ops, l.Name, &host), l, r.stakesOf(l))
 }
 
 // resolve settles what a rule leaves to the link itself.

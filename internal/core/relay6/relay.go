@@ -44,8 +44,11 @@ type Relay struct {
 	formerIDs     map[string]formerID
 	gone          goneCounters
 	reserved      reserved
-	settled       map[string]*settledAddress // by link
-	lapseAt       instant.Instant            // when lapse has something to do
+	within        bool                                 // what is judged is bounded by configuration
+	mayNot        func(*delegation.Grant) bool         // reservedFor
+	covering      map[string]map[netip.Prefix]struct{} // delegations that cover prefixes of links, by link
+	settled       map[string]*settledAddress           // by link
+	lapseAt       instant.Instant                      // when lapse has something to do
 	neighbours    neighbours
 	releases      releases
 
@@ -137,8 +140,10 @@ func New(cfg *Config, bootID string) *Relay {
 		settled: make(map[string]*settledAddress),
 		lapseAt: instant.Never,
 	}
-	r.ledger = ledger.New(r.table, r.host, ledger.Core{Lease: r.lease, Record: r.addressValue}, bootID)
+	r.ledger = ledger.New(r.table, r.host, ledger.Core{Lease: r.lease, Cover: r.cover, Record: r.addressValue}, bootID)
 	r.reserved.reset()
+	r.mayNot = r.reservedFor
+	r.covering = make(map[string]map[netip.Prefix]struct{})
 	r.configure(cfg)
 	return r
 }
@@ -152,7 +157,7 @@ func (r *Relay) Start(eff *effect.Effects) {
 func (r *Relay) configure(cfg *Config) {
 	r.cfg, r.trust = cfg, trust.NewSet(cfg.Peers)
 	r.ledger.Configure(cfg.Records)
-	r.reserved.setInfrastructure(cfg.Infrastructure)
+	r.reserved.configure(cfg)
 	kept := make(map[string]*peerState, len(cfg.Peers))
 	for _, p := range cfg.Peers {
 		if s := r.peers[p.Name]; s != nil {

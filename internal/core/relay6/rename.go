@@ -31,6 +31,7 @@ func (r *Relay) rename(l *link, to *hoststate.Link, eff *effect.Effects) (ops []
 		r.ledger.Lack(ledger.PlaceOf(&d))
 	}
 	r.table.Rename(old, name)
+	r.renameCovering(old, name)
 	r.renameBlocks(old, name, eff)
 	r.ledger.Rename(old, name)
 	delete(r.byName, old)
@@ -39,7 +40,15 @@ func (r *Relay) rename(l *link, to *hoststate.Link, eff *effect.Effects) (ops []
 	r.renameAddress(old, name)
 	r.resolveBorrowers(old, eff)
 	eff.Note(effect.Note{Kind: effect.NoteLink, Link: name, Text: "link renamed", Reason: "it was " + old})
-	return r.host.Rename(ops, old, name)
+	return r.settleCovered(r.host.Rename(ops, old, name), name)
+}
+
+// renameCovering renames a link in what is known of delegations that cover prefixes.
+func (r *Relay) renameCovering(old, name string) {
+	for p := range r.covering[old] {
+		r.markCovering(name, p)
+	}
+	delete(r.covering, old)
 }
 
 func (r *Relay) renameBlocks(old, name string, eff *effect.Effects) {

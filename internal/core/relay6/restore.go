@@ -37,6 +37,12 @@ func (r *Relay) Restore(now instant.Now, records iter.Seq[delegation.Record], bl
 		if !r.stranded(&d) {
 			r.host.PutSilently(r.lease(&d))
 		}
+		if r.covers(&d) {
+			r.markCovering(d.Link, d.Prefix)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.covering)) {
+		r.ledger.Install(r.settleCovered(nil, name), eff)
 	}
 	if r.table.Held() > 0 {
 		eff.Note(effect.Note{Kind: effect.NoteClock, Text: "wall clock cannot be trusted yet: nothing that was restored expires before its whole lifetime has passed"})

@@ -60,6 +60,7 @@ func (d *device) take(a addresses) {
 const (
 	iflaVRFTable = 1 // IFLA_VRF_TABLE
 	kindVRF      = "vrf"
+	kindDummy    = "dummy"
 )
 
 // parseLink reads the body of a link message. ok is false for what is not about
@@ -90,25 +91,31 @@ func parseLink(b []byte) (d device, ok bool) {
 		case kind == unix.IFLA_MASTER && len(v) == 4:
 			d.master = int(binary.NativeEndian.Uint32(v))
 		case kind == unix.IFLA_LINKINFO:
-			d.vrf = parseVRF(v)
+			d.vrf, d.Dummy = parseVRF(v), kindOf(v) == kindDummy
 		}
 	})
 	return d, d.Name != "" && d.Index > 0
 }
 
+// kindOf reads what kind of device it is; most have none.
+func kindOf(b []byte) (kind string) {
+	bulk.Attrs(b, func(at uint16, v []byte) {
+		if at == unix.IFLA_INFO_KIND {
+			kind = text(v)
+		}
+	})
+	return kind
+}
+
 // parseVRF reads the table of a VRF device, or 0 for another kind of device.
 func parseVRF(b []byte) (table uint32) {
-	vrf := false
 	var data []byte
-	bulk.Attrs(b, func(kind uint16, v []byte) {
-		switch kind {
-		case unix.IFLA_INFO_KIND:
-			vrf = text(v) == kindVRF
-		case unix.IFLA_INFO_DATA:
+	bulk.Attrs(b, func(at uint16, v []byte) {
+		if at == unix.IFLA_INFO_DATA {
 			data = v
 		}
 	})
-	if !vrf {
+	if kindOf(b) != kindVRF {
 		return 0
 	}
 	bulk.Attrs(data, func(kind uint16, v []byte) {

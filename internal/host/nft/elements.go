@@ -81,7 +81,7 @@ func parseKey(id setID, b []byte, names map[string]string) (e hoststate.Element,
 // check says what is wrong with an element that no set can hold.
 func check(e hoststate.Element) error {
 	switch {
-	case e.Set < hoststate.SourceLink || e.Set > hoststate.SourceHolder:
+	case e.Set < hoststate.SourceLink || e.Set > hoststate.SourceCovered:
 		return errors.New("no such set")
 	case e.Link == "" || len(e.Link) >= nameLen:
 		return errors.New("not an interface name")
@@ -204,10 +204,14 @@ func (t *Table) ensure(parts []part) error {
 		}
 	}
 	x := t.begin()
-	for _, id := range slices.SortedFunc(maps.Keys(fresh), compareIDs) {
+	ids := slices.SortedFunc(maps.Keys(fresh), compareIDs)
+	for _, id := range ids {
 		x.addSet(id)
+	}
+	for _, id := range ids {
 		x.addLookup(id)
 	}
+	x.addLongest(slices.AppendSeq(ids, maps.Keys(t.sets)))
 	if err := t.commit(x); err != nil {
 		if !errors.Is(err, unix.ENOENT) {
 			return err

@@ -99,7 +99,7 @@ func (id setID) String() string {
 
 // parseSetID is the inverse of String.
 func parseSetID(name string) (id setID, ok bool) {
-	for f := hoststate.SourceLink; f <= hoststate.SourceHolder; f++ {
+	for f := hoststate.SourceLink; f <= hoststate.SourceCovered; f++ {
 		if !f.HasPrefix() {
 			if name == f.String() {
 				return setID{family: f}, true

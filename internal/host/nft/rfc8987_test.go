@@ -74,6 +74,40 @@ func r3SourceFilter(t *testing.T, n *network) {
 	expect(t, "after the guard has gone", n.flush(), "free")
 }
 
+// What is covered by a delegation passes as far as a prefix as long as it, or longer,
+// lets it pass: that is the link's own prefix, or a lease there. The sets of prefix
+// lengths that come later than others find their places, and after the table is opened
+// anew, or made anew, it is as before.
+func TestR3LongestPrefixDecides(t *testing.T) {
+	n := guarded(t)
+	from := func(src string) { n.clientTap.send(rightMAC, packet(src, "2001:db8:cccc::1", src)) }
+	const delegated, onLink, between, within, lease, foreign = "2001:db8:100:1::1", "2001:db8:100:ff::1", "2001:db8:100:f1::1", "2001:db8:100:f8::1", "2001:db8:100:f2::7", "2001:db8:100:e0::1"
+	check := func(when string, want ...string) {
+		t.Helper()
+		for _, src := range []string{delegated, onLink, between, within, lease, foreign} {
+			from(src)
+		}
+		expect(t, when, n.flush(), want...)
+	}
+	check("delegated", delegated, onLink, between, within, lease, foreign)
+	n.apply(add(hoststate.SourceCovered, "c0", "2001:db8:100:f0::/60"), add(hoststate.SourceCovered, "c0", "2001:db8:100:e0::/64"))
+	check("covered", delegated)
+	n.apply(add(hoststate.SourceLink, "c0", "2001:db8:100:ff::/64"), addMAC(hoststate.SourceStrict, "c0", rightMAC, "2001:db8:100:f8::/62"), add(hoststate.SourceKnown, "c0", "2001:db8:100:f8::/62"))
+	check("on the link, and leased", delegated, onLink, within)
+	n.apply(add(hoststate.SourceLink, "c0", "2001:db8:100:f2::7/128"), add(hoststate.SourceCovered, "c0", "2001:db8:100:ff::/64"))
+	check("an address, and as long as the link's", delegated, onLink, within, lease)
+	if err := n.table.Close(); err != nil {
+		t.Fatal(err)
+	}
+	n.open()
+	check("opened anew", delegated, onLink, within, lease)
+	n.apply(remove(add(hoststate.SourceCovered, "c0", "2001:db8:100:f0::/60")), remove(add(hoststate.SourceCovered, "c0", "2001:db8:100:e0::/64")))
+	check("no longer covered", delegated, onLink, between, within, lease, foreign)
+	if got := n.counter("spoofed"); got != 5+3+2+2 {
+		t.Errorf("spoofed: %d, want %d", got, 5+3+2+2)
+	}
+}
+
 // RFC 8987 R-3: the unspecified and link-local addresses are always sources, or
 // no client could ask for anything. Both reach the edge itself.
 func TestR3NeighbourDiscoveryPasses(t *testing.T) {

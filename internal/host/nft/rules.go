@@ -22,6 +22,8 @@ const (
 	chainSource     = "source"
 	chainHolders    = "holders"
 	chainPermitted  = "permitted"
+	chainCovered    = "covered"
+	chainLongest    = "longest"
 	chainStolen     = "stolen"
 	chainReturning  = "returning"
 	chainStaying    = "staying"
@@ -90,6 +92,7 @@ func (t *Table) tryBuild(drop bool) error {
 	for _, id := range ids {
 		x.addLookup(id)
 	}
+	x.addLongest(ids)
 	return t.commit(x)
 }
 
@@ -103,7 +106,7 @@ func (x *transaction) addChains() {
 	x.addBaseChain(chainPrerouting, hookPrerouting, priorityRaw, "")
 	x.addBaseChain(chainForward, hookForward, priorityFilter, "")
 	for _, n := range []string{
-		chainSource, chainHolders, chainPermitted, chainStolen, chainReturning, chainStaying, chainBack, chainSpoofed, chainMisused, chainNoted,
+		chainSource, chainCovered, chainLongest, chainHolders, chainPermitted, chainStolen, chainReturning, chainStaying, chainBack, chainSpoofed, chainMisused, chainNoted,
 		chainTurned, chainExempt, chainLooping, chainLoop, layout,
 	} {
 		x.addChain(n)
@@ -113,6 +116,7 @@ func (x *transaction) addChains() {
 
 	x.rule(chainSource, ipv6(), address(source, 0), equals(0, netip.IPv6Unspecified()), verdict(expr.VerdictAccept))
 	x.rule(chainSource, ipv6(), address(source, 0), mask(0, 10), equals(0, netip.MustParseAddr("fe80::")), verdict(expr.VerdictAccept))
+	x.rule(chainSource, to(expr.VerdictJump, chainCovered))
 	// Holders come first: what allows a source to others as well would hide that its
 	// holder uses it.
 	x.rule(chainSource, to(expr.VerdictJump, chainHolders))
@@ -178,6 +182,35 @@ func touch(f filled, each ...expr.Any) match {
 // codeRejectRoute is ICMPv6 type 1 code 6 (RFC 4443 section 3.1).
 const codeRejectRoute = 6
 
+// addLongest fills the chain that judges a source in something that is covered. The
+// longest prefix that has it decides; of two that are as long, the one that allows it.
+func (x *transaction) addLongest(ids []setID) {
+	x.flushChain(chainLongest)
+	for _, id := range slices.SortedFunc(slices.Values(ids), func(a, b setID) int {
+		return cmp.Or(cmp.Compare(b.length, a.length), cmp.Compare(a.turn(), b.turn()))
+	}) {
+		switch id.family {
+		case hoststate.SourceHolder, hoststate.SourceStrict:
+			x.addLookupTo(chainLongest, id, expr.MetaKeyIIFNAME, source, append(remember(id), verdict(expr.VerdictAccept)...))
+		case hoststate.SourceLink:
+			x.addLookupTo(chainLongest, id, expr.MetaKeyIIFNAME, source, verdict(expr.VerdictAccept))
+		case hoststate.SourceCovered:
+			x.addLookupTo(chainLongest, id, expr.MetaKeyIIFNAME, source, to(expr.VerdictGoto, chainReturning))
+		}
+	}
+}
+
+// turn is which of the sets of one length is asked first.
+func (id setID) turn() int {
+	switch id.family {
+	case hoststate.SourceHolder, hoststate.SourceStrict: // see chainHolders
+		return 0
+	case hoststate.SourceCovered:
+		return 2
+	}
+	return 1
+}
+
 // addLookup appends the rule that looks into one set, or nothing for a gate. In a
 // chain these rules are alternatives: their order does not matter.
 func (x *transaction) addLookup(id setID) {
@@ -187,6 +220,8 @@ func (x *transaction) addLookup(id setID) {
 	switch id.family {
 	case hoststate.SourceHolder, hoststate.SourceStrict:
 		x.addLookupTo(chainHolders, id, expr.MetaKeyIIFNAME, source, append(remember(id), verdict(expr.VerdictAccept)...))
+	case hoststate.SourceCovered:
+		x.addLookupTo(chainCovered, id, expr.MetaKeyIIFNAME, source, to(expr.VerdictGoto, chainLongest))
 	case hoststate.SourceKnown:
 		x.addLookupTo(chainStolen, id, expr.MetaKeyIIFNAME, source, to(expr.VerdictGoto, chainMisused))
 	case hoststate.LoopExempt:

@@ -66,12 +66,13 @@ func TestElementLife(t *testing.T) {
 			add(hoststate.SourceLink, "c0", "2001:db8:100::/56"), addMAC(hoststate.SourceStrict, "c0", rightMAC, "2001:db8:100::/56"),
 			add(hoststate.SourceKnown, "a-name-of-15-ch", "::/0"), add(hoststate.LoopPoint, "c0", "2001:db8:100::1/128"),
 			addMAC(hoststate.LoopShared, "c0", otherMAC, "2001:db8:100::/56"), add(hoststate.LoopExempt, "c0", "2001:db8:100::/57"),
+			add(hoststate.SourceCovered, "c0", "2001:db8:100:ff::/64"),
 		}
 		want := []string{
 			"guarded c0", "rejecting c0", "turning c0", "source-link c0 2001:db8:100::/56",
 			"source-strict c0 02:00:00:00:00:01 2001:db8:100::/56", "source-known a-name-of-15-ch ::/0",
 			"loop-point c0 2001:db8:100::1/128", "loop-shared c0 02:00:00:00:00:02 2001:db8:100::/56",
-			"loop-exempt c0 2001:db8:100::/57",
+			"loop-exempt c0 2001:db8:100::/57", "source-covered c0 2001:db8:100:ff::/64",
 		}
 		holds(t, k)
 		apply(t, k, all...)

@@ -1,0 +1,253 @@
+package relay6
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/gaissmai/bart"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/hoststate"
+)
+
+// reserved is what no client may be given: the prefixes of interfaces, by VRF, the
+// addresses of peers and ours towards them, and the infrastructure's prefixes.
+type reserved struct {
+	spaces         map[string]*bart.Table[[]*link]
+	infrastructure bart.Lite
+	peers          bart.Lite
+}
+
+// stake is a prefix that is reserved for a link.
+type stake struct {
+	vrf    string
+	prefix netip.Prefix
+}
+
+func (s *reserved) reset() { s.spaces = make(map[string]*bart.Table[[]*link]) }
+
+func (s *reserved) configure(cfg *Config) {
+	s.infrastructure, s.peers = bart.Lite{}, bart.Lite{}
+	for _, p := range cfg.Infrastructure {
+		s.infrastructure.Insert(p)
+	}
+	for i := range cfg.Peers {
+		for _, a := range []netip.Addr{cfg.Peers[i].Address, cfg.Peers[i].Local} {
+			if a.IsValid() && !a.IsMulticast() && !a.IsLinkLocalUnicast() {
+				s.peers.Insert(netip.PrefixFrom(a, a.BitLen()))
+			}
+		}
+	}
+}
+
+func (s *reserved) add(at stake, l *link) {
+	t := s.spaces[at.vrf]
+	if t == nil {
+		t = new(bart.Table[[]*link])
+		s.spaces[at.vrf] = t
+	}
+	owners, _ := t.Get(at.prefix)
+	t.Insert(at.prefix, append(slices.Clip(owners), l))
+}
+
+func (s *reserved) remove(at stake, l *link) {
+	t := s.spaces[at.vrf]
+	owners, _ := t.Get(at.prefix)
+	if left := slices.DeleteFunc(slices.Clone(owners), func(o *link) bool { return o == l }); len(left) > 0 {
+		t.Insert(at.prefix, left)
+	} else {
+		t.Delete(at.prefix)
+	}
+}
+
+// overlaps reports whether a prefix of any interface lies in p, or p in it.
+func (s *reserved) overlaps(vrf string, p netip.Prefix) bool {
+	t := s.spaces[vrf]
+	return t != nil && t.OverlapsPrefix(p)
+}
+
+// obstacle is what stands in the way of a grant: whose prefix, and which.
+type obstacle struct {
+	of     string
+	prefix netip.Prefix
+}
+
+// obstacleTo is what stands in the way of a grant. Within says that configuration
+// bounds what may be delegated: then it may cover the prefixes of other links with
+// clients. It may cover one of its own link where the server excludes that from it
+// (RFC 6603).
+func (s *reserved) obstacleTo(g *delegation.Grant, within bool) (obstacle, bool) {
+	if s.infrastructure.OverlapsPrefix(g.Prefix) {
+		return first(&s.infrastructure, g.Prefix, "the infrastructure"), true
+	}
+	if s.peers.OverlapsPrefix(g.Prefix) {
+		return first(&s.peers, g.Prefix, "a peer, or of ours towards it"), true
+	}
+	if !s.overlaps(g.VRF, g.Prefix) {
+		return obstacle{}, false
+	}
+	t := s.spaces[g.VRF]
+	for p, owners := range t.Supernets(g.Prefix) {
+		return obstacle{owners[0].Name, p}, true
+	}
+	for p, owners := range t.Subnets(g.Prefix) {
+		for _, l := range owners {
+			own := l.Name == g.Link
+			if own && g.Exclude.IsValid() && g.Exclude.Bits() <= p.Bits() && g.Exclude.Contains(p.Addr()) ||
+				!own && l.rule != nil && within {
+				continue
+			}
+			return obstacle{l.Name, p}, true
+		}
+	}
+	return obstacle{}, false
+}
+
+// first is a prefix of a set that overlaps with p.
+func first(set *bart.Lite, p netip.Prefix, of string) obstacle {
+	for at := range set.Supernets(p) {
+		return obstacle{of, at}
+	}
+	for at := range set.Subnets(p) {
+		return obstacle{of, at}
+	}
+	return obstacle{of, p}
+}
+
+// reservedFor is Terms.Reserved, under the bounds of what is judged.
+func (r *Relay) reservedFor(g *delegation.Grant) bool {
+	_, found := r.reserved.obstacleTo(g, r.within)
+	return found
+}
+
+// explain says what is in the way of a grant that was refused, if it is ours.
+func (r *Relay) explain(e *delegation.Event) {
+	if e.Reason != delegation.NotDelegable {
+		return
+	}
+	d := &e.New
+	g := delegation.Grant{Link: d.Link, VRF: d.VRF, Prefix: d.Prefix, Kind: d.Kind, Exclude: d.Exclude}
+	if o, found := r.reserved.obstacleTo(&g, r.within); found {
+		relation := "inside "
+		if o.prefix.Bits() > d.Prefix.Bits() {
+			relation = "covers "
+		} else if o.prefix.Bits() == d.Prefix.Bits() {
+			relation = "equals "
+		}
+		e.Detail = relation + o.prefix.String() + " of " + o.of
+	}
+}
+
+// stakesOf are the prefixes that a link has. A loopback or dummy device has only
+// addresses: nobody is on a prefix of theirs. A link with clients that went down,
+// and whose addresses went with it, keeps its prefixes until it is clear that they
+// do not come back.
+func (r *Relay) stakesOf(l *link) (stakes []stake) {
+	for _, a := range l.Addrs {
+		if !a.Addr().Is6() || a.Addr().IsLinkLocalUnicast() {
+			continue
+		}
+		if l.hollow() || l.Dummy {
+			a = netip.PrefixFrom(a.Addr(), 128)
+		}
+		if at := (stake{l.VRF, a.Masked()}); !slices.Contains(stakes, at) {
+			stakes = append(stakes, at)
+		}
+	}
+	if s := r.settled[l.Name]; len(stakes) == 0 && l.rule != nil && (!l.Up || s != nil && s.missing) {
+		for _, at := range l.stakes {
+			stakes = append(stakes, stake{l.VRF, at.prefix})
+		}
+	}
+	return stakes
+}
+
+// stake reserves these prefixes for a link, instead of those that it had.
+func (r *Relay) stake(ops []hoststate.Op, l *link, now []stake) []hoststate.Op {
+	before := l.stakes
+	l.stakes = now
+	for _, at := range before {
+		r.reserved.remove(at, l)
+	}
+	for _, at := range now {
+		r.reserved.add(at, l)
+	}
+	// Of what delegations cover this may be one prefix more, or one less.
+	links := make(map[string]struct{})
+	for _, at := range slices.Concat(before, now) {
+		for d := range r.table.Covering(at.vrf, at.prefix) {
+			r.markCovering(d.Link, d.Prefix)
+			links[d.Link] = struct{}{}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(links)) {
+		ops = r.settleCovered(ops, name)
+	}
+	return ops
+}
+
+// covers reports whether a delegation has parts that are not its client's.
+func (r *Relay) covers(d *delegation.Delegation) bool {
+	return d.Kind == delegation.Prefix && (d.Exclude.IsValid() || r.reserved.overlaps(d.VRF, d.Prefix))
+}
+
+func (r *Relay) markCovering(link string, p netip.Prefix) {
+	if r.covering[link] == nil {
+		r.covering[link] = make(map[netip.Prefix]struct{})
+	}
+	r.covering[link][p] = struct{}{}
+}
+
+// cover brings up to date what the host knows of the parts of a delegation that are
+// not its client's, once the delegation was granted, changed or ended.
+func (r *Relay) cover(ops []hoststate.Op, d *delegation.Delegation) []hoststate.Op {
+	if r.covers(d) {
+		r.markCovering(d.Link, d.Prefix)
+	}
+	if _, marked := r.covering[d.Link][d.Prefix]; !marked {
+		return ops
+	}
+	return r.settleCovered(ops, d.Link)
+}
+
+// settleCovered tells the host what the delegations of a link cover and do not
+// hold: prefixes of interfaces, and what the server excludes.
+func (r *Relay) settleCovered(ops []hoststate.Op, name string) []hoststate.Op {
+	var covered []netip.Prefix
+	for p := range r.covering[name] {
+		found := false
+		for vrf := range r.table.VRFs() {
+			d, ok := r.table.Lookup(vrf, p)
+			if !ok || d.Link != name || r.stranded(&d) {
+				continue
+			}
+			covered = r.appendCovered(covered, &d)
+			found = true
+		}
+		if !found {
+			delete(r.covering[name], p)
+		}
+	}
+	if len(r.covering[name]) == 0 {
+		delete(r.covering, name)
+	}
+	slices.SortFunc(covered, netip.Prefix.Compare)
+	return r.host.SetCovered(ops, name, slices.Compact(covered))
+}
+
+func (r *Relay) appendCovered(covered []netip.Prefix, d *delegation.Delegation) []netip.Prefix {
+	if d.Exclude.IsValid() {
+		covered = append(covered, d.Exclude)
+	}
+	t := r.reserved.spaces[d.VRF]
+	if t == nil {
+		return covered
+	}
+	for p := range t.Subnets(d.Prefix) {
+		if p != d.Prefix {
+			covered = append(covered, p)
+		}
+	}
+	return covered
+}

@@ -1,0 +1,321 @@
+package relay6_test
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// exclude is a Prefix Exclude option.
+func exclude(delegated, excluded string) option {
+	return func(b []byte) []byte { return dhcp6.AppendPDExclude(b, cidr(delegated), cidr(excluded)) }
+}
+
+// passes reports what the filter makes of a source on a link: the longest prefix that
+// it is in allows it.
+func (w *world) passes(link, source string) (ok bool) {
+	longest := -1
+	for e := range w.kernel.elements {
+		if e.Link != link || !e.Prefix.IsValid() || !e.Prefix.Contains(addr(source)) || e.Prefix.Bits() < longest {
+			continue
+		}
+		allows := e.Set == hoststate.SourceLink || e.Set == hoststate.SourceStrict
+		if allows || e.Set == hoststate.SourceCovered {
+			ok = allows || ok && e.Prefix.Bits() == longest
+			longest = e.Prefix.Bits()
+		}
+	}
+	return ok
+}
+
+func (w *world) wantPasses(link, source string, want bool) {
+	w.Helper()
+	if got := w.passes(link, source); got != want {
+		w.Errorf("%s as a source on %s: passes %v, want %v", source, link, got, want)
+	}
+}
+
+// Section 4: a delegation may contain the prefix of the link that it is delegated
+// on, if the server excludes that from it. What is excluded is not the client's:
+// its addresses are sources on their link as before, and a route stands for them
+// when the interface is down. All that lasts as long as the delegation, and is
+// there again after a restart and after a reboot.
+func TestRFC6603_4_DelegationAroundItsOwnLink(t *testing.T) {
+	w := newWorld(t)
+	w.on("lan0", "fe80::10/64", "2001:db8:100:ff::1/64")
+	w.on("lan1", "fe80::11/64", "2001:db8:2::1/64")
+	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 7200, exclude("2001:db8:100::/56", "2001:db8:100:ff::/64"))))
+	holds := func(when string) {
+		t.Helper()
+		w.wantRoutes("2001:db8:100::/56", "2001:db8:100::/56 via fe80::a dev 10 table 254 metric 1024")
+		w.wantRoutes("2001:db8:100:ff::/64", "unreachable 2001:db8:100:ff::/64 table 254 metric 4096")
+		w.wantPasses("lan0", "2001:db8:100:1::9", true)
+		w.wantPasses("lan0", "2001:db8:100:ff::9", true)
+		w.wantPasses("lan1", "2001:db8:100:ff::9", false)
+		if t.Failed() {
+			t.Fatalf("%s: %q", when, w.noted(effect.NoteDelegation))
+		}
+	}
+	holds("granted")
+	w.exchange(alice, dhcp6.Renew, iaPD(1, prefix("2001:db8:100::/56", 7200, exclude("2001:db8:100::/56", "2001:db8:100:ff::/64"))))
+	holds("renewed")
+	w.restart()
+	holds("restarted")
+	w.reboot(w.now.Wall.Add(time.Minute), true)
+	holds("rebooted")
+
+	// The interface goes down, and its address with it.
+	w.setLink("lan0", func(l *hoststate.Link) { l.Up, l.Addrs = false, nil })
+	w.wantRoutes("2001:db8:100:ff::/64", "unreachable 2001:db8:100:ff::/64 table 254 metric 4096")
+	w.setLink("lan0", func(l *hoststate.Link) { l.Up, l.Addrs = true, cidrs("fe80::10/64") })
+	w.wantRoutes("2001:db8:100:ff::/64", "unreachable 2001:db8:100:ff::/64 table 254 metric 4096")
+	w.wantPasses("lan0", "2001:db8:100:ff::9", false) // it is not the client's, and not on the link
+	w.on("lan0", "fe80::10/64", "2001:db8:100:ff::1/64")
+	holds("up again")
+
+	// The server excludes it no more: then the prefix may not be delegated.
+	w.exchange(alice, dhcp6.Renew, iaPD(1, prefix("2001:db8:100::/56", 7200)))
+	if got := w.noted(effect.NoteDelegation); !slices.Contains(got, "not-delegable") {
+		t.Errorf("refusals %q, want not-delegable", got)
+	}
+	w.exchange(alice, dhcp6.Renew, iaPD(1, prefix("2001:db8:100::/56", 0)))
+	w.wants()
+	w.wantRoutes("2001:db8:100:ff::/64")
+	w.wantPasses("lan0", "2001:db8:100:ff::9", true)
+	for e := range w.kernel.elements {
+		if e.Set == hoststate.SourceCovered || e.Set == hoststate.LoopExempt {
+			t.Errorf("left behind: %v", e)
+		}
+	}
+}
+
+// An exclusion that comes with a renewal is taken in.
+func TestRFC6603_6_ExclusionComesLater(t *testing.T) {
+	w := newWorld(t)
+	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 7200)))
+	w.wantPasses("lan0", "2001:db8:100:ff::9", true)
+	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 7200, exclude("2001:db8:100::/56", "2001:db8:100:ff::/64"))))
+	w.wantPasses("lan0", "2001:db8:100:ff::9", false)
+	w.restart()
+	w.wantPasses("lan0", "2001:db8:100:ff::9", false)
+	w.wantPasses("lan0", "2001:db8:100:fe::9", true)
+	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 7200)))
+	w.wantPasses("lan0", "2001:db8:100:ff::9", true)
+}
+
+// What a delegation may cover, and what it may not; a refusal says what is in the
+// way.
+func TestDelegationsThatCoverPrefixes(t *testing.T) {
+	ranges := []trust.Range{{Prefix: cidr("2001:db8::/32"), Min: 40, Max: 64}}
+	byPeer := func(c *relay6.Config) { c.Peers[0].Delegable = ranges }
+	byLink := policy(func(p *delegation.Policy) { p.Delegable = ranges })
+	far := func(c *relay6.Config) { c.Peers[0] = server("srv", "2001:db8:e00::1") }
+	infrastructure := func(c *relay6.Config) {
+		byPeer(c)
+		c.Infrastructure = []netip.Prefix{cidr("2001:db8:100:ee::/64")}
+	}
+	open := func(*relay6.Config) {}
+	const p = "2001:db8:100::/56"
+	for _, tc := range []struct {
+		name    string
+		change  func(*relay6.Config)
+		link    string // that has the address
+		address string
+		exclude string
+		refused string // empty: it is granted
+	}{
+		{"own link, excluded", open, "lan0", "2001:db8:100:ff::1/64", "2001:db8:100:ff::/64", ""},
+		{"own link, in what is excluded", open, "lan0", "2001:db8:100:ff::1/64", "2001:db8:100:f0::/60", ""},
+		{"own link, full length", open, "lan0", "2001:db8:100:ff::1/128", "2001:db8:100:ff::/64", ""},
+		{"own link, not excluded", byPeer, "lan0", "2001:db8:100:ff::1/64", "", "covers 2001:db8:100:ff::/64 of lan0"},
+		{"own link, another excluded", open, "lan0", "2001:db8:100:ff::1/64", "2001:db8:100:fe::/64", "covers 2001:db8:100:ff::/64 of lan0"},
+		{"own link, a part excluded", open, "lan0", "2001:db8:100:ff::1/64", "2001:db8:100:ff::/65", "covers 2001:db8:100:ff::/64 of lan0"},
+		{"other link", open, "lan1", "2001:db8:100:ff::1/64", "", "covers 2001:db8:100:ff::/64 of lan1"},
+		{"other link, excluded", open, "lan1", "2001:db8:100:ff::1/64", "2001:db8:100:ff::/64", "covers 2001:db8:100:ff::/64 of lan1"},
+		{"other link, delegable of the peer", byPeer, "lan1", "2001:db8:100:ff::1/64", "", ""},
+		{"other link, delegable on the link", byLink, "lan1", "2001:db8:100:ff::1/64", "", ""},
+		{"uplink", byPeer, "up0", "2001:db8:100:ff::1/64", "", "covers 2001:db8:100:ff::/64 of up0"},
+		{"management, excluded", byPeer, "mgmt", "2001:db8:100:ff::1/64", "2001:db8:100:ff::/64", "covers 2001:db8:100:ff::/64 of mgmt"},
+		{"equal", byPeer, "lan1", "2001:db8:100::1/56", "", "equals 2001:db8:100::/56 of lan1"},
+		{"inside", byPeer, "lan1", "2001:db8:100::1/48", "", "inside 2001:db8:100::/48 of lan1"},
+		{"loopback, which is not on its prefix", byPeer, "lo", "2001:db8:fff::1/32", "", ""},
+		{"loopback's address", byPeer, "lo", "2001:db8:100:ff::1/32", "", "covers 2001:db8:100:ff::1/128 of lo"},
+		{"dummy, which is not on its prefix", byPeer, "dummy0", "2001:db8:fff::1/32", "", ""},
+		{"dummy's address", byPeer, "dummy0", "2001:db8:100:ff::1/32", "", "covers 2001:db8:100:ff::1/128 of dummy0"},
+		{"infrastructure", infrastructure, "lan1", "2001:db8:7::1/64", "", "covers 2001:db8:100:ee::/64 of the infrastructure"},
+		{"peer", func(c *relay6.Config) { c.Peers[0] = server("srv", "2001:db8:100:e::1") }, "lan1", "2001:db8:7::1/64", "", "covers 2001:db8:100:e::1/128 of a peer, or of ours towards it"},
+		{"nothing", far, "lan1", "2001:db8:7::1/64", "", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld(t, tc.change)
+			forwarded := w.says(alice, message(dhcp6.Request, 0xabc, clientID(alice.duid)))
+			if _, known := w.links[tc.link]; !known {
+				l := hoststate.Link{Index: 99, Name: tc.link, Up: true, HardwareType: 1, Table: hoststate.MainTable, Dummy: tc.link == "dummy0"}
+				if tc.link == "lo" {
+					l.HardwareType = 772
+				}
+				w.links[tc.link] = l
+			}
+			w.setLink(tc.link, func(l *hoststate.Link) { l.Addrs = cidrs("fe80::99/64", tc.address) })
+			inner := []option{}
+			if tc.exclude != "" {
+				inner = append(inner, exclude(p, tc.exclude))
+			}
+			reply := w.answer(forwarded[0].Payload, w.reply(alice, iaPD(1, prefix(p, 600, inner...))))
+			w.packet(relay6.Packet{Link: upIndex, Source: netip.AddrPortFrom(w.cfg.Peers[0].Address, 547), Dest: addr(localAddr), Payload: reply})
+			var details []string
+			for _, n := range w.notes {
+				if n.Kind == effect.NoteDelegation && n.Event.Kind == delegation.Refused {
+					details = append(details, n.Reason+": "+n.Event.Detail)
+				}
+			}
+			got := strings.Join(details, "; ")
+			want := ""
+			if tc.refused != "" {
+				want = "not-delegable: " + tc.refused
+			}
+			if got != want || len(w.delegations()) == 1 != (want == "") {
+				t.Errorf("refused %q, want %q; delegations %q", got, want, w.delegations())
+			}
+		})
+	}
+}
+
+// A delegation on one link that covers the prefix of another with clients: the
+// addresses of that prefix are sources there, and nowhere else; while its interface
+// is down a route stands for it.
+func TestDelegationAroundAnotherLink(t *testing.T) {
+	w := newWorld(t, func(c *relay6.Config) {
+		c.Peers[0].Delegable = []trust.Range{{Prefix: cidr("2001:db8::/32"), Min: 40, Max: 64}}
+	})
+	w.on("lan1", "fe80::11/64", "2001:db8:100:ff::1/64")
+	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 1<<20)))
+	check := func(when string) {
+		t.Helper()
+		w.wantRoutes("2001:db8:100:ff::/64", "unreachable 2001:db8:100:ff::/64 table 254 metric 4096")
+		w.wantPasses("lan0", "2001:db8:100:ff::9", false)
+		w.wantPasses("lan0", "2001:db8:100:fe::9", true)
+		if t.Failed() {
+			t.Fatal(when)
+		}
+	}
+	check("granted")
+	w.wantPasses("lan1", "2001:db8:100:ff::9", true)
+	w.setLink("lan1", func(l *hoststate.Link) { l.Up, l.Addrs = false, nil })
+	check("down")
+	w.setLink("lan1", func(l *hoststate.Link) { l.Up, l.Addrs = true, cidrs("fe80::11/64") })
+	check("up, without its address yet")
+	w.on("lan1", "fe80::11/64", "2001:db8:100:ff::1/64")
+	check("up again")
+	w.restart()
+	check("restarted")
+	// Once the link has another prefix for good, the whole is the client's.
+	w.on("lan1", "fe80::11/64", "2001:db8:7::1/64")
+	w.wantRoutes("2001:db8:100:ff::/64")
+	w.wantPasses("lan0", "2001:db8:100:ff::9", true)
+	// A prefix that comes to a link after the delegation is treated no differently.
+	w.on("lan1", "fe80::11/64", "2001:db8:7::1/64", "2001:db8:100:ff::1/64")
+	check("there again")
+	w.removeLink("lan1")
+	w.wantPasses("lan0", "2001:db8:100:ff::9", true)
+}
+
+// A grant that could not be kept leaves nothing of what it covered behind.
+func TestExclusionThatWasNotKept(t *testing.T) {
+	w := newWorld(t)
+	w.keepFail = errStoreDown
+	w.exchange(alice, dhcp6.Request, iaPD(1, prefix("2001:db8:100::/56", 7200, exclude("2001:db8:100::/56", "2001:db8:100:ff::/64"))))
+	w.wants()
+	w.wantRoutes("2001:db8:100:ff::/64")
+	for e := range w.kernel.elements {
+		if e.Set == hoststate.SourceCovered {
+			t.Errorf("left behind: %v", e)
+		}
+	}
+}
+
+// A Reply that shortens a lifetime and changes what is excluded does both; and an end
+// that waits until it is told leaves nothing behind where the prefix is granted anew.
+func TestExclusionAmongOtherChanges(t *testing.T) {
+	const p, one, two = "2001:db8:100::/56", "2001:db8:100:f0::/64", "2001:db8:100:f1::/64"
+	w := newWorld(t)
+	w.lease(alice, iaPD(1, prefix(p, 7200, exclude(p, one))))
+	w.lease(alice, iaPD(1, prefix(p, 600, exclude(p, two))))
+	w.wantPasses("lan0", "2001:db8:100:f0::9", true)
+	w.wantPasses("lan0", "2001:db8:100:f1::9", false)
+	w.wantRoutes(one)
+	w.wantRoutes(two, "unreachable "+two+" table 254 metric 4096")
+
+	w.slow = true
+	w.exchange(alice, dhcp6.Renew, iaPD(1, prefix(p, 0)))
+	w.exchange(alice, dhcp6.Request, iaPD(1, prefix(p, 600)))
+	for len(w.flight) > 0 {
+		w.finish(1)
+	}
+	w.slow = false
+	w.wants("lan0 " + p + " via fe80::a for 10m0s")
+	w.wantPasses("lan0", "2001:db8:100:f1::9", true)
+	w.wantRoutes(two)
+}
+
+// What is excluded from a client's prefix is not the client's: the server may give it
+// to another, and take it in again when nobody has it.
+func TestExcludedIsFreeForOthers(t *testing.T) {
+	const p, out = "2001:db8:100::/56", "2001:db8:100:f0::/64"
+	w := newWorld(t)
+	w.lease(alice, iaPD(1, prefix(p, 7200, exclude(p, out))))
+	w.lease(bob, iaPD(1, prefix(out, 7200)))
+	w.wantPasses("lan0", "2001:db8:100:f0::9", true)
+	if got := len(w.delegations()); got != 2 {
+		t.Fatalf("delegations %q", w.delegations())
+	}
+	w.exchange(alice, dhcp6.Renew, iaPD(1, prefix(p, 7200)))
+	if got := w.noted(effect.NoteDelegation); !slices.Contains(got, "overlap") {
+		t.Errorf("refusals %q, want overlap", got)
+	}
+	w.wantRoutes(out, out+" via fe80::b dev 10 table 254 metric 1024", "unreachable "+out+" table 254 metric 4096")
+}
+
+// A link that is renamed takes along what its delegations cover.
+func TestCoveringLinkIsRenamed(t *testing.T) {
+	const p = "2001:db8:100::/56"
+	w := newWorld(t)
+	w.on("lan0", "fe80::10/64", "2001:db8:100:ff::1/64")
+	w.lease(alice, iaPD(1, prefix(p, 7200, exclude(p, "2001:db8:100:f0::/60"))))
+	w.renames("lan0", "lan-a")
+	check := func(when string) {
+		t.Helper()
+		w.wantPasses("lan-a", "2001:db8:100:1::9", true)
+		w.wantPasses("lan-a", "2001:db8:100:f1::9", false)
+		w.wantPasses("lan-a", "2001:db8:100:ff::9", true)
+		w.wantRoutes("2001:db8:100:f0::/60", "unreachable 2001:db8:100:f0::/60 table 254 metric 4096")
+		w.wantRoutes("2001:db8:100:ff::/64", "unreachable 2001:db8:100:ff::/64 table 254 metric 4096")
+		if t.Failed() {
+			t.Fatal(when)
+		}
+	}
+	check("renamed")
+	w.exchange(alice, dhcp6.Renew, iaPD(1, prefix(p, 7200, exclude(p, "2001:db8:100:f8::/61"))))
+	w.wantPasses("lan-a", "2001:db8:100:f1::9", true)
+	w.wantPasses("lan-a", "2001:db8:100:f9::9", false)
+	w.exchange(alice, dhcp6.Renew, iaPD(1, prefix(p, 7200, exclude(p, "2001:db8:100:f0::/60"))))
+	check("renewed")
+	w.exchange(alice, dhcp6.Renew, iaPD(1, prefix(p, 0)))
+	w.wants()
+	w.wantRoutes("2001:db8:100:f0::/60")
+	w.wantRoutes("2001:db8:100:ff::/64")
+	for e := range w.kernel.elements {
+		if e.Set == hoststate.SourceCovered || e.Link == "lan0" {
+			t.Errorf("left behind: %v", e)
+		}
+	}
+}
