@@ -186,7 +186,7 @@ func (d *daemon) restore() error {
 	}
 	d.loop.core = core
 	d.carryOutNow(&eff)
-	why, err := d.explain(d.config(), service.Now())
+	why, err := d.matchStoreAndTable(d.config(), service.Now())
 	if err != nil {
 		return err
 	}

@@ -99,9 +99,9 @@ func (s *Server) Run(ctx context.Context) error {
 			s.open()
 		}
 	}
-	crowd := &crowd{Listener: s.listener}
+	bounded := &boundedListener{Listener: s.listener}
 	web := &http.Server{
-		Handler:           crowd.marked(s.handler),
+		Handler:           bounded.marked(s.handler),
 		ConnContext:       remember,
 		ReadHeaderTimeout: answerWithin,
 		ReadTimeout:       2 * answerWithin,
@@ -112,7 +112,7 @@ func (s *Server) Run(ctx context.Context) error {
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
 	}
 	served := make(chan error, 1)
-	go func() { served <- web.Serve(crowd) }()
+	go func() { served <- web.Serve(bounded) }()
 	select {
 	case err := <-served:
 		return fmt.Errorf("metrics: %w", err)
@@ -125,31 +125,31 @@ func (s *Server) Run(ctx context.Context) error {
 	return err
 }
 
-// crowd is a listener that holds at most maxConns connections. A connection above
+// boundedListener is a listener that holds at most maxConns connections. A connection above
 // that takes the place of the oldest one that is not being answered, or else of
 // the oldest one. So those who connect and ask nothing, however many they are,
 // cannot keep out who asks.
-type crowd struct {
+type boundedListener struct {
 	net.Listener
 
-	mu    sync.Mutex // guards all following fields
-	conns []*visitor // the oldest first
+	mu    sync.Mutex     // guards all following fields
+	conns []*boundedConn // the oldest first
 }
 
-// visitor is one connection.
-type visitor struct {
+// boundedConn is one connection.
+type boundedConn struct {
 	net.Conn
-	crowd *crowd
-	asked bool // a request of it is being answered; guarded by crowd.mu
+	of    *boundedListener
+	asked bool // a request of it is being answered; guarded by of.mu
 }
 
 // Accept waits for the next connection.
-func (c *crowd) Accept() (net.Conn, error) {
+func (c *boundedListener) Accept() (net.Conn, error) {
 	conn, err := c.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	v := &visitor{Conn: conn, crowd: c}
+	v := &boundedConn{Conn: conn, of: c}
 	if victim := c.admit(v); victim != nil {
 		_ = victim.Conn.Close() // its reader and writer see it, and end
 	}
@@ -157,11 +157,11 @@ func (c *crowd) Accept() (net.Conn, error) {
 }
 
 // admit takes a connection in, and returns the one that must go for it, or nil.
-func (c *crowd) admit(v *visitor) (victim *visitor) {
+func (c *boundedListener) admit(v *boundedConn) (victim *boundedConn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.conns) >= maxConns {
-		i := max(0, slices.IndexFunc(c.conns, func(o *visitor) bool { return !o.asked }))
+		i := max(0, slices.IndexFunc(c.conns, func(o *boundedConn) bool { return !o.asked }))
 		victim = c.conns[i]
 		c.conns = slices.Delete(c.conns, i, i+1)
 	}
@@ -170,26 +170,26 @@ func (c *crowd) admit(v *visitor) (victim *visitor) {
 }
 
 // Close ends one connection.
-func (v *visitor) Close() error {
-	v.crowd.mu.Lock()
-	if i := slices.Index(v.crowd.conns, v); i >= 0 {
-		v.crowd.conns = slices.Delete(v.crowd.conns, i, i+1)
+func (v *boundedConn) Close() error {
+	v.of.mu.Lock()
+	if i := slices.Index(v.of.conns, v); i >= 0 {
+		v.of.conns = slices.Delete(v.of.conns, i, i+1)
 	}
-	v.crowd.mu.Unlock()
+	v.of.mu.Unlock()
 	return v.Conn.Close()
 }
 
-// visitorKey is the key of a connection in the context of its requests.
-type visitorKey struct{}
+// connKey is the key of a connection in the context of its requests.
+type connKey struct{}
 
 func remember(ctx context.Context, conn net.Conn) context.Context {
-	return context.WithValue(ctx, visitorKey{}, conn)
+	return context.WithValue(ctx, connKey{}, conn)
 }
 
 // marked marks the connection of each request while h answers it.
-func (c *crowd) marked(h http.Handler) http.Handler {
+func (c *boundedListener) marked(h http.Handler) http.Handler {
 	mark := func(r *http.Request, asked bool) {
-		if v, ok := r.Context().Value(visitorKey{}).(*visitor); ok {
+		if v, ok := r.Context().Value(connKey{}).(*boundedConn); ok {
 			c.mu.Lock()
 			v.asked = asked
 			c.mu.Unlock()

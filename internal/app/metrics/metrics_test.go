@@ -275,7 +275,7 @@ func TestAddressThatAnotherHas(t *testing.T) {
 
 // Those who connect and ask nothing, and those who ask and do not read, do not
 // keep out who asks.
-func TestCrowd(t *testing.T) {
+func TestManyConnections(t *testing.T) {
 	at := served(t, "127.0.0.1:0").listener.Addr().String()
 	for _, first := range []string{"", "GET /met", "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"} {
 		for range 200 {

@@ -62,10 +62,10 @@ func (s *State) endOrphansOn(ops []Op, rec *link) []Op {
 	return ops
 }
 
-// inTheWay takes the filter elements of those orphans away that a lease on a link
+// disarmOverlapped takes the filter elements of those orphans away that a lease on a link
 // overlaps, but for the one whose place it takes. They end once the lease has its
 // route, which may have been theirs.
-func (s *State) inTheWay(ops []Op, rec *link, p netip.Prefix) (_ []Op, found []ref) {
+func (s *State) disarmOverlapped(ops []Op, rec *link, p netip.Prefix) (_ []Op, found []ref) {
 	t := s.orphans[rec.VRF]
 	if t == nil || !t.OverlapsPrefix(p) {
 		return ops, nil
@@ -86,8 +86,8 @@ func (s *State) inTheWay(ops []Op, rec *link, p netip.Prefix) (_ []Op, found []r
 	return ops, found
 }
 
-// bereave makes an orphan of a lease.
-func (s *State) bereave(rec *link, le *lease) {
+// makeOrphan makes an orphan of a lease.
+func (s *State) makeOrphan(rec *link, le *lease) {
 	if s.orphans == nil {
 		s.orphans = orphans{}
 	}
@@ -102,8 +102,8 @@ func (s *State) bereave(rec *link, le *lease) {
 	s.counts.Orphans++
 }
 
-// explain ends that a lease is an orphan.
-func (s *State) explain(rec *link, le *lease) {
+// markKnown ends that a lease is an orphan.
+func (s *State) markKnown(rec *link, le *lease) {
 	if le.orphan {
 		s.orphans[rec.VRF].Delete(le.prefix.prefix())
 		le.orphan = false
@@ -142,7 +142,7 @@ func (p *partial) adopt() {
 		taken[rec.VRF].Insert(prefix)
 		s.PutSilently(Lease{Link: rec.Name, Prefix: prefix, NextHop: is.gateway.addr(), LinkLayer: hosts[spot{rec.id, id.prefix}]})
 		le := s.leases.find(spot{rec.id, id.prefix})
-		s.bereave(rec, le)
+		s.makeOrphan(rec, le)
 		p.rec = rec
 		p.lease(le)
 	}

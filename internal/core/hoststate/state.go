@@ -170,7 +170,7 @@ func (s *State) Put(ops []Op, l Lease) []Op {
 	rec := s.link(l.Link)
 	var ended []ref
 	if s.counts.Orphans > 0 {
-		ops, ended = s.inTheWay(ops, rec, l.Prefix.Masked())
+		ops, ended = s.disarmOverlapped(ops, rec, l.Prefix.Masked())
 	}
 	s.puts++
 	at := spot{rec.id, pack(l.Prefix.Masked())}
@@ -183,7 +183,7 @@ func (s *State) Put(ops []Op, l Lease) []Op {
 	} else if le.nextHop != next {
 		s.pardon(le)
 	}
-	s.explain(rec, le)
+	s.markKnown(rec, le)
 	was := le.holding()
 	le.put, le.nextHop, le.linkLayer, le.exempt, le.line = s.puts, next, l.LinkLayer, l.LoopExempt, l.Line
 	ops = s.settleLease(ops, rec, le, was)
@@ -214,7 +214,7 @@ func (s *State) Delete(ops []Op, name string, p netip.Prefix) []Op {
 		return ops
 	}
 	s.pardon(le)
-	s.explain(rec, le)
+	s.markKnown(rec, le)
 	if le.unproved {
 		s.counts.Unproved--
 	}

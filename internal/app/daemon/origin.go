@@ -76,9 +76,9 @@ func (o *origin) unexplained(stats store.Stats, boot string, found bool, mark st
 	return ""
 }
 
-// explain has the core make orphans of what the store does not explain, if there is
+// matchStoreAndTable has the core make orphans of what the store does not explain, if there is
 // a reason to, and gives store and table one id. It returns the reason.
-func (d *daemon) explain(cfg *config.Config, now instant.Now) (string, error) {
+func (d *daemon) matchStoreAndTable(cfg *config.Config, now instant.Now) (string, error) {
 	o, err := readOrigin(d.store)
 	if err != nil {
 		return "", err
