@@ -230,11 +230,9 @@ func (s *peerState) answering() bool { return s.answered && !s.silent }
 // what it gives back (G-9). What cannot be read is carried all the same. It
 // reports whether the message goes on.
 func (r *Relay) observe(now instant.Now, l *link, p *Packet, source netip.Addr, payload []byte, eff *effect.Effects) bool {
-	if l.line != 0 {
-		l.spoke.add(source)
-	}
 	t := dhcp6.MessageType(payload[0])
 	switch {
+	case l.line != 0: // who speaks there is of interest, whatever it says
 	case t == dhcp6.Request, t == dhcp6.Release, t == dhcp6.Decline:
 	case t == dhcp6.Renew && l.policy.Move == delegation.MoveProbe, t == dhcp6.Rebind && l.policy.Move == delegation.MoveProbe:
 	case r.releases.idle(now.Boot):
@@ -247,6 +245,9 @@ func (r *Relay) observe(now instant.Now, l *link, p *Packet, source netip.Addr, 
 	client, ok := m.ClientID()
 	if !ok {
 		return true
+	}
+	if l.line != 0 {
+		l.spoke.add(source, client)
 	}
 	host := p.LinkLayer
 	if source != p.Source.Addr() {

@@ -44,7 +44,7 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Que
 	by, contested := r.neighbours.claimed(now.Boot, l.Index, to.client)
 	g := delegation.Grant{
 		Link: l.Name, VRF: l.VRF, Client: v.client, NextHop: to.client,
-		LinkLayer: by, Contested: contested, Line: l.lineOf(to.client), Server: to.peer.Name, Source: delegation.FromReply,
+		LinkLayer: by, Contested: contested, Line: l.lineOf(to.client, v.client), Server: to.peer.Name, Source: delegation.FromReply,
 	}
 	terms := delegation.Terms{Policy: &l.policy, Peer: to.peer.Delegable, Reserved: r.mayNot, Answered: answered}
 	r.within = len(terms.Peer)+len(l.policy.Delegable) > 0

@@ -13,13 +13,21 @@ import (
 // before comes to whoever has the interface now.
 
 // speakers are clients that spoke on a line, the last first: mostly there is one.
-type speakers [4]netip.Addr
+type speakers [4]speaker
 
-func (s *speakers) add(a netip.Addr) {
-	if s[0] != a {
-		copy(s[1:], s[:])
-		s[0] = a
+// speaker is a client. Its address alone does not tell it: two customers one after the
+// other may choose the same.
+type speaker struct {
+	addr netip.Addr
+	duid string
+}
+
+func (s *speakers) add(a netip.Addr, duid []byte) {
+	if s[0].addr == a && s[0].duid == string(duid) || len(duid) > maxDUID {
+		return
 	}
+	copy(s[1:], s[:])
+	s[0] = speaker{a, string(duid)}
 }
 
 // onLine takes note of which line a link is now.
@@ -30,8 +38,8 @@ func (r *Relay) onLine(l *link) {
 }
 
 // lineOf is the line that a Reply to a client proves what it grants on; 0: none.
-func (l *link) lineOf(client netip.Addr) uint32 {
-	if l.line == 0 || !slices.Contains(l.spoke[:], client) {
+func (l *link) lineOf(client netip.Addr, duid string) uint32 {
+	if l.line == 0 || !slices.Contains(l.spoke[:], speaker{client, duid}) {
 		return 0
 	}
 	return l.line

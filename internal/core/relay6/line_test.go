@@ -173,13 +173,37 @@ func TestReplyForTheLineBefore(t *testing.T) {
 	w.wantProved(false)
 }
 
+// A line that begins leads to a customer whose link-local address is that of the one
+// before. What comes late for that one proves nothing for it.
+func TestReplyForTheLineBeforeWithTheSameAddress(t *testing.T) {
+	w := newLine(t)
+	up := w.says(anna, message(dhcp6.Renew, 0xabc, clientID(anna.duid)))
+	w.remake(42)
+	here := client{link: 42, duid: bert.duid, addr: anna.addr}
+	late := w.answer(up[0].Payload, w.reply(anna, iaPD(1, prefix(annas, 900))))
+	for _, says := range [][]byte{
+		message(dhcp6.Solicit, 1, clientID(bert.duid)),
+		message(dhcp6.InformationRequest, 2),
+		message(dhcp6.Renew, 0xabc, clientID(bert.duid)),
+	} {
+		w.says(here, says)
+		w.serves(late)
+		w.wantProved(false)
+	}
+	again := anna
+	again.link = 42
+	w.says(again, message(dhcp6.Renew, 0xabc, clientID(anna.duid)))
+	w.serves(late)
+	w.wantProved(true)
+}
+
 // Of many clients behind one line the Reply to one that has not spoken for long
 // takes nothing away.
 func TestManySpeakersOnALine(t *testing.T) {
 	w := newLine(t)
 	up := w.says(anna, message(dhcp6.Renew, 0xabc, clientID(anna.duid)))
 	for _, a := range []string{"fe80::1", "fe80::2", "fe80::3", "fe80::4", "fe80::5"} {
-		w.says(client{link: lan0Index, addr: a}, message(dhcp6.Solicit, 1))
+		w.says(client{link: lan0Index, addr: a}, message(dhcp6.Solicit, 1, clientID("\x00\x03"+a)))
 	}
 	w.serves(w.answer(up[0].Payload, w.reply(anna, iaPD(1, prefix(annas, 900)))))
 	w.wantProved(true)
