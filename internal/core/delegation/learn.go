@@ -484,6 +484,16 @@ func (t *Table) HoldsOf(link string, client []byte, server string) bool {
 	return false
 }
 
+// OldestOther is the next hop of who would be asked to make room on a link for a client;
+// false if there is nobody.
+func (t *Table) OldestOther(link, client string, k Kind) (NextHop, bool) {
+	e := t.oldestOther(Grant{Link: link, Client: client, Kind: k}, nil)
+	if e == nil {
+		return NextHop{}, false
+	}
+	return e.hop(), true
+}
+
 // oldestOther is the delegation of another client on the link that ends first.
 func (t *Table) oldestOther(g Grant, old *entry) *entry {
 	var oldest *slot

@@ -261,7 +261,7 @@ func (r *Relay) observe(now instant.Now, l *link, p *Packet, source netip.Addr, 
 	}
 	switch t {
 	case dhcp6.Request:
-		if reason, text := r.exceeds(l, m, string(client), p.LinkLayer); reason != delegation.NoReason {
+		if reason, text := r.exceeds(now, l, m, string(client), p.LinkLayer, eff); reason != delegation.NoReason {
 			r.drop(l, p, effect.DropLimit, eff)
 			r.met.note(now, reason, l.Name, string(client), p.LinkLayer, delegation.Prefix)
 			eff.Note(effect.Note{Kind: effect.NoteLimit, Link: l.Name, Client: string(client), Type: t, XID: m.TransactionID(), Reason: reason.String(), Text: text})

@@ -3,11 +3,13 @@ package relay6
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/wire/dhcp6"
 	"fairlead/internal/wire/linkaddr"
@@ -25,7 +27,7 @@ const (
 // it asks for more than twice what a client may have, or if its host or its link has
 // been given twice what they may have and it asks for more, whatever else it asks:
 // else the server's pool could be emptied through us.
-func (r *Relay) exceeds(l *link, m dhcp6.Message, client string, host linkaddr.Addr) (delegation.Reason, string) {
+func (r *Relay) exceeds(now instant.Now, l *link, m dhcp6.Message, client string, host linkaddr.Addr, eff *effect.Effects) (delegation.Reason, string) {
 	asked, given, fresh, held, beside := 0, 0, 0, 0, false
 	for code, body := range m.Options().All() {
 		if code == dhcp6.OptionIANA || code == dhcp6.OptionIATA {
@@ -55,7 +57,13 @@ func (r *Relay) exceeds(l *link, m dhcp6.Message, client string, host linkaddr.A
 		return delegation.LimitClient, limitMetTwice
 	}
 	if fresh > 0 {
-		if reason := r.table.Exhausted(l.Name, host, delegation.Prefix, &l.policy); reason != delegation.NoReason {
+		reason := r.table.Exhausted(l.Name, host, delegation.Prefix, &l.policy)
+		if reason == delegation.LimitLink && r.hasRoom(now, l, client, eff) {
+			but := l.policy
+			but.LinkLimit = math.MaxInt / 2
+			reason = r.table.Exhausted(l.Name, host, delegation.Prefix, &but)
+		}
+		if reason != delegation.NoReason {
 			return reason, limitMetTwice
 		}
 	}
@@ -67,6 +75,53 @@ func (r *Relay) exceeds(l *link, m dhcp6.Message, client string, host linkaddr.A
 		reason = delegation.NoReason // the Reply decides, once the old next hop was probed
 	}
 	return reason, limitMet
+}
+
+// victim is who would make room on a full link, and what is known of whether it is
+// there. On a link that has met its limit twice a Request goes on only once it has been
+// found not to answer: what the server then gives has room, so that its pool is not
+// emptied. The client's next Request finds it out.
+type victim struct {
+	hop           delegation.NextHop
+	asked, silent instant.Instant // when; 0: not
+}
+
+// silentFor is how long a victim counts as silent, in nanoseconds.
+const silentFor = 60e9
+
+// hasRoom reports whether a client that does not answer makes room for another, and asks
+// who would if that is not known.
+func (r *Relay) hasRoom(now instant.Now, l *link, client string, eff *effect.Effects) bool {
+	if l.policy.OnLimit != delegation.LimitReplaceUnreachable {
+		return false
+	}
+	hop, ok := r.table.OldestOther(l.Name, client, delegation.Prefix)
+	if !ok {
+		return false
+	}
+	v := &l.victim
+	if v.hop != hop {
+		*v = victim{hop: hop}
+	}
+	if v.silent != 0 && now.Boot-v.silent < silentFor {
+		return true
+	}
+	if v.asked == 0 || now.Boot-v.asked >= holdFor {
+		v.asked = now.Boot
+		r.probe(delegation.Question{Hop: hop}, eff)
+	}
+	return false
+}
+
+// victimAnswered takes in whether a next hop answered that may be a victim.
+func (r *Relay) victimAnswered(now instant.Now, hop delegation.NextHop, answers bool) {
+	l := r.byName[hop.Link]
+	if l == nil || l.victim.hop != hop {
+		return
+	}
+	if l.victim.silent = 0; !answers {
+		l.victim.silent = now.Boot
+	}
 }
 
 // prefixesIn is how many prefixes an IA_PD names.

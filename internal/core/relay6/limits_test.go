@@ -134,6 +134,40 @@ func TestReplaceUnreachable(t *testing.T) {
 	w.wants("lan0 2001:db8:100::/56 via fe80::a for 10m0s", "lan0 2001:db8:101::/56 via fe80::a for 15m0s")
 }
 
+// A port whose limit was met twice by what was given and not installed, and whose old
+// router is switched off: the new one's Request is not forwarded until that is found
+// out, and then it is.
+func TestReplaceUnreachableAtTwiceTheLimit(t *testing.T) {
+	for _, answers := range []bool{false, true} {
+		w := newWorld(t, policy(func(p *delegation.Policy) {
+			p.ClientLimit, p.LinkLimit, p.OnLimit = 2, 2, delegation.LimitReplaceUnreachable
+		}))
+		w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600), prefix("2001:db8:101::/56", 900)))
+		w.exchange(carol2, dhcp6.Request, iaPD(1, prefix("2001:db8:300::/56", 600), prefix("2001:db8:301::/56", 600)))
+		w.probed(true)
+		request := message(dhcp6.Request, 0xabc, clientID(bob.duid), iaPD(1))
+		for range 3 { // asked once
+			if got := w.says(bob, request); len(got) != 0 {
+				t.Fatalf("forwarded before the old router was asked: %+v", got)
+			}
+		}
+		w.probed(answers)
+		up := w.says(bob, request)
+		if len(up) == 0 != answers {
+			t.Fatalf("the old router answers %v: %d datagrams forwarded", answers, len(up))
+		}
+		if answers {
+			continue
+		}
+		w.serves(w.answer(up[0].Payload, w.reply(bob, iaPD(1, prefix("2001:db8:200::/56", 600)))))
+		w.probed(false)
+		w.wants("lan0 2001:db8:200::/56 via fe80::b for 10m0s")
+	}
+}
+
+// carol2 is a third client of alice's link.
+var carol2 = client{lan0Index, carol.duid, "fe80::cc", carol.mac}
+
 // A Request is stopped only if nothing that it asks can be had, or if it asks for far
 // too much. RFC 8987 G-5, G-6.
 func TestRequestsThatGoOn(t *testing.T) {

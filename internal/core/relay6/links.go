@@ -28,6 +28,7 @@ type link struct {
 	counters    LinkCounters
 	line        uint32   // that a point-to-point link is; see hoststate.State.Line
 	spoke       speakers // on it
+	victim      victim
 }
 
 // loopback is ARPHRD_LOOPBACK.

@@ -268,6 +268,7 @@ func (r *Relay) probe(q delegation.Question, eff *effect.Effects) {
 func (r *Relay) Probed(now instant.Now, q delegation.Question, answers bool, eff *effect.Effects) {
 	if !q.Prefix.IsValid() {
 		r.otherAnswered(now, q.Hop, answers, eff)
+		r.victimAnswered(now, q.Hop, answers)
 	}
 	r.heldAnswered(now, q, answers, eff)
 }
