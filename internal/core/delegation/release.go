@@ -98,7 +98,7 @@ func (t *Table) GivesUp(r Named, server string, xid uint32) {
 // shows that it is the holder's. A source address is anybody's to write, and a
 // client may have several: it says nothing where the link-layer address is known
 // that the message must come from. A message that does not show its own (a unicast,
-// a fragmented one) then proves nothing. Where the link-layer address is not known,
+// one whose fragments came from several) then proves nothing. Where the link-layer address is not known,
 // the source must be the next hop, and proves nothing while several hosts use it.
 func (r Named) isFrom(d *Delegation) bool { return r.from(d.LinkLayer, d.NextHop) }
 

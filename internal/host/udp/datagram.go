@@ -9,7 +9,7 @@ import (
 type Path uint8
 
 const (
-	// PathSocket is a UDP socket: no link-layer address is known.
+	// PathSocket is a UDP socket, which tells no link-layer address.
 	PathSocket Path = iota
 	// PathFrame is the packet socket: the datagram came unfragmented and
 	// without extension headers from a node on the link itself.
@@ -37,10 +37,11 @@ type Datagram struct {
 	// AddLocal (RFC 8357).
 	LocalPort uint16
 	// MAC holds MACLen octets of link-layer source address. MACLen is 0 when
-	// none is known, always so on the socket path.
+	// none is known: on the socket path, unless all fragments of a datagram to
+	// ff02::1:2 are known to come from one address.
 	MAC    [8]byte
 	MACLen uint8
-	// HardwareType is the ARPHRD number of the link, 0 on the socket path.
+	// HardwareType is the ARPHRD number of the link, 0 where MACLen is 0.
 	HardwareType uint16
 	Path         Path
 	Payload      []byte

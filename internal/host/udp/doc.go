@@ -11,7 +11,9 @@
 // through the same socket, so that the kernel's neighbour table, 1024 entries
 // for a whole machine, is never in the path. The kernel puts these frames into
 // memory that it shares with us, a ring; they are read without a system call. Links
-// that flood get a second ring (flood.go).
+// that flood get a second ring (flood.go). Fragments pass there as well: they tell
+// which link-layer address a datagram came from that the kernel put together and the
+// socket path took (fragments.go).
 //
 // UDP sockets (the socket path) take the rest: unicast, links without
 // link-layer addresses, and multicast that was fragmented, carries extension

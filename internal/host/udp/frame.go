@@ -15,7 +15,7 @@ func (c *Conn) frame(d *Datagram, f rawFrame) bool {
 	d.Link = linkOf(name)
 	l := c.links[d.Link]
 	switch {
-	case len(packet) > 6 && packet[6] == protocolFragment:
+	case isFragment(packet):
 		if l != nil && l.frames {
 			c.hearFragments()
 		}
@@ -59,6 +59,9 @@ func (c *Conn) frame(d *Datagram, f rawFrame) bool {
 	c.count.frameReceived.Add(1)
 	return true
 }
+
+// isFragment reports whether the IPv6 header is followed by that of a fragment.
+func isFragment(packet []byte) bool { return len(packet) > 6 && packet[6] == protocolFragment }
 
 // udpSegment is the UDP header and payload of an IPv6 packet without extension
 // headers. Link layers may pad, so what follows is ignored.

@@ -3,9 +3,11 @@ package udp
 import (
 	"encoding/binary"
 	"fmt"
+	"hash/maphash"
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -35,23 +37,25 @@ type reader struct {
 	headers []unix.Mmsghdr
 	// Of the arena, only what was written to is there. Outside the heap, it makes
 	// the collector wait for nothing.
-	arena   []byte
-	buffers [][]byte
-	events  []unix.EpollEvent
-	ready   []*socket
-	d       Datagram           // the one that is handed out
-	left    int                // how many more are looked at
-	handle  func(*Datagram)    // of this Receive
-	drain   func(poll uintptr) // round, bound once
-	waiting func(uintptr) bool // something, bound once
-	first   [1]unix.EpollEvent // what something saw
-	crowd   map[int]int        // frames of each link that wait in the first ring: scratch
-	apart   map[int]int        // frames of each link that came by the second ring of late
+	arena     []byte
+	buffers   [][]byte
+	events    []unix.EpollEvent
+	ready     []*socket
+	d         Datagram           // the one that is handed out
+	left      int                // how many more are looked at
+	handle    func(*Datagram)    // of this Receive
+	drain     func(poll uintptr) // round, bound once
+	waiting   func(uintptr) bool // something, bound once
+	first     [1]unix.EpollEvent // what something saw
+	fragments fragmentSources
+	crowd     map[int]int // frames of each link that wait in the first ring: scratch
+	apart     map[int]int // frames of each link that came by the second ring of late
 }
 
 func (r *reader) init(c *Conn) error {
 	size, room := c.options.Batch, c.options.MaxDatagram
 	r.conn = c
+	r.fragments.seed = maphash.MakeSeed()
 	r.crowd, r.apart = map[int]int{}, map[int]int{}
 	r.slots = make([]slot, size)
 	r.headers = make([]unix.Mmsghdr, size)
@@ -191,6 +195,9 @@ func (r *reader) takeFrames(s *socket, room int) int {
 		if !ok {
 			return n
 		}
+		if s.ring.foreseen == 0 && isFragment(f.packet) {
+			r.fragments.hear(time.Now(), f)
+		}
 		r.d = Datagram{}
 		if r.conn.frame(&r.d, f) {
 			r.handle(&r.d)
@@ -237,7 +244,13 @@ func (r *reader) decode(s *socket, i int, d *Datagram) bool {
 	name, packet := &r.slots[i].name, r.buffers[i][:h.Len]
 	oob := r.slots[i].oob[:h.Hdr.Controllen]
 	cut := h.Hdr.Flags&unix.MSG_CTRUNC != 0
-	return r.conn.datagram(d, s, name, packet, oob, cut)
+	if !r.conn.datagram(d, s, name, packet, oob, cut) {
+		return false
+	}
+	if l := r.conn.links[d.Link]; s.multicast && l.frames {
+		r.prove(d)
+	}
+	return true
 }
 
 // datagram is the socket path.

@@ -17,6 +17,8 @@ import (
 type ring struct {
 	memory []byte
 	next   int // the frame to be looked at next
+	// foreseen is how many frames, from next on, were looked at for fragments.
+	foreseen int
 }
 
 const (
@@ -70,8 +72,11 @@ func (r *ring) waits(at int) bool {
 
 // peek returns the next frame, if the kernel has given one. It is ours until
 // release.
-func (r *ring) peek() (f rawFrame, ok bool) {
-	b := r.memory[r.next*ringFrame:][:ringFrame]
+func (r *ring) peek() (rawFrame, bool) { return r.ahead(0) }
+
+// ahead returns the frame that comes n frames after the next one.
+func (r *ring) ahead(n int) (f rawFrame, ok bool) {
+	b := r.memory[(r.next+n)%ringFrames*ringFrame:][:ringFrame]
 	status := atomic.LoadUint32(statusOf(b))
 	if status&unix.TP_STATUS_USER == 0 {
 		return f, false
@@ -90,6 +95,7 @@ func (r *ring) peek() (f rawFrame, ok bool) {
 func (r *ring) release() {
 	atomic.StoreUint32(statusOf(r.memory[r.next*ringFrame:]), unix.TP_STATUS_KERNEL)
 	r.next = (r.next + 1) % ringFrames
+	r.foreseen = max(0, r.foreseen-1)
 }
 
 // statusOf is the word by which the kernel and we tell each other whose a frame

@@ -94,6 +94,38 @@ func TestSpoofedReleaseFromTheVictimsAddress(t *testing.T) {
 	}
 }
 
+// The kernel puts a datagram together from fragments of several hosts. A Release whose
+// beginning is the attacker's and whose end is the victim's is nobody's, nor is one the
+// other way round; the victim's own counts in fragments as well.
+func TestReleasePutTogetherFromTwoHosts(t *testing.T) {
+	parallel(t)
+	r := withKea(t)
+	v := r.victim()
+	x := r.thrower(r.Client(2), "c0", shared)
+	own := r.thrower(v.node, "c0", shared)
+	source := v.Source.Addr().WithZone("")
+	release := join(v.says(dhcp6.Release), option(40000, make([]byte, 1400)...))
+	const half = 1024
+	parts := func(by *thrower, id uint32, message []byte) [][]byte {
+		all := segment(source, message)
+		return [][]byte{by.fragment(source, id, 0, true, all[:half]), by.fragment(source, id, half, false, all[half:])}
+	}
+	for id, order := range []struct{ first, last *thrower }{{x, own}, {own, x}} {
+		r.mismatched(1, func() {
+			order.first.Put(parts(order.first, uint32(id), release)[0])
+			order.last.Put(parts(order.last, uint32(id), release)[1])
+		})
+		v.unmoved()
+	}
+	// Beside fragments of the attacker that have other identifications.
+	noise := join(v.says(dhcp6.Renew), option(40000, make([]byte, 1400)...))
+	x.Put(parts(x, 8, noise)[0])
+	for _, f := range parts(own, 9, release) {
+		own.Put(f)
+	}
+	r.WantNoRoute(v.prefix)
+}
+
 // repeating is a server that says of the victim's prefix, also in the answer to a
 // Release, that it is the client's for an hour.
 func repeating(p netip.Prefix) script.Answer {

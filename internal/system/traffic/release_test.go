@@ -56,6 +56,23 @@ func TestRFC8987_G9_NamedPrefixesAlone(t *testing.T) {
 	r.wantRoute(b, 1)
 }
 
+// G-9: a Release may be as long as it likes. In fragments it shows its link-layer
+// source as any other does.
+func TestRFC8987_G9_ReleaseInFragments(t *testing.T) {
+	for name, access := range accesses {
+		t.Run(name, func(t *testing.T) {
+			parallel(t)
+			r := start(t, lab.Plan{Clients: 1, Access: access})
+			p := pfx("2001:db8:1100::/56")
+			c, _ := r.delegate(1, p)
+			r.wantRoute(p, 1)
+			options := append([][]byte{script.ServerID(script.DefaultServerDUID), script.IAPD(1, long(p))}, bulky(4000)...)
+			need(t, c.Send(c.Message(dhcp6.Release, options...)))
+			r.WantNoRoute(p)
+		})
+	}
+}
+
 // G-9, "from the client": a Release by another host, which has copied the
 // client's identifiers, ends nothing. Nor does one that has copied the client's
 // address as well, or speaks on another link. All of them go on to the server.

@@ -1,0 +1,167 @@
+package udp
+
+import (
+	"encoding/binary"
+	"hash/maphash"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// fragmentSources finds out which link-layer address a datagram came from that was sent in
+// fragments. The kernel puts such a datagram together, and the socket that it comes by
+// does not tell. The fragments are in the rings as well, each with its link-layer source.
+// So an address is believed if it alone sent fragments that, put together, are the
+// datagram, octet by octet. Whatever else anybody sends can make the source unknown, by
+// using the same identification or by filling this table or the rings; it can never
+// make it somebody else's.
+type fragmentSources struct {
+	seed    maphash.Seed // nobody can make other octets with the same hash
+	packets [maxPackets]fragmented
+	next    int // the place that is used next
+}
+
+const (
+	maxPackets = 64 // that are remembered
+	maxParts   = 16 // of each; one with more has no known source
+	// A packet is remembered as long as the kernel waits for its fragments (RFC 8200
+	// section 4.5).
+	fragmentsLast = 60 * time.Second
+
+	fragmentHeader = 8
+)
+
+// fragmented is a packet of which fragments were seen.
+type fragmented struct {
+	link   int // 0: none
+	source netip.Addr
+	id     uint32
+	since  time.Time
+	mac    [etherLen]byte
+	broken bool // of several link-layer addresses, or more than can be remembered
+	n      int
+	parts  [maxParts]part
+}
+
+// part is one fragment: octets of the UDP segment.
+type part struct {
+	offset, length int
+	more           bool
+	hash           uint64 // of the octets, without the UDP header
+}
+
+// hear remembers a frame if it is a fragment of a UDP datagram.
+func (t *fragmentSources) hear(now time.Time, f rawFrame) {
+	p, name := f.packet, f.name
+	if len(p) < ipv6Header+fragmentHeader || p[6] != protocolFragment || p[ipv6Header] != protocolUDP || name[11] != etherLen {
+		return
+	}
+	id := binary.BigEndian.Uint32(p[ipv6Header+4:])
+	of := t.packet(now, linkOf(name), netip.AddrFrom16([16]byte(p[8:24])), id, [etherLen]byte(name[12:]))
+	end := ipv6Header + int(binary.BigEndian.Uint16(p[4:]))
+	offset := int(binary.BigEndian.Uint16(p[ipv6Header+2:]))
+	at := part{offset: offset &^ 7, more: offset&1 != 0}
+	from := ipv6Header + fragmentHeader
+	if at.offset == 0 {
+		from += udpHeader
+	}
+	if of.broken || of.n == maxParts || end > len(p) || from > end {
+		of.broken = true
+		return
+	}
+	at.length = end - ipv6Header - fragmentHeader
+	at.hash = maphash.Bytes(t.seed, p[from:end])
+	of.parts[of.n] = at
+	of.n++
+}
+
+// packet is the place of a packet, which is made if it is new.
+func (t *fragmentSources) packet(now time.Time, link int, source netip.Addr, id uint32, mac [etherLen]byte) *fragmented {
+	for i := range t.packets {
+		if p := &t.packets[i]; p.link == link && p.id == id && p.source == source && now.Sub(p.since) < fragmentsLast {
+			p.broken = p.broken || p.mac != mac
+			return p
+		}
+	}
+	p := &t.packets[t.next]
+	t.next = (t.next + 1) % maxPackets
+	*p = fragmented{link: link, source: source, id: id, since: now, mac: mac}
+	return p
+}
+
+// sender is the link-layer address that alone sent a datagram in fragments, if that
+// is known. The fragments count once.
+func (t *fragmentSources) sender(now time.Time, link int, source netip.Addr, payload []byte) (mac [etherLen]byte, known bool) {
+	var first *fragmented
+	for i := range t.packets {
+		p := &t.packets[i]
+		switch {
+		case p.link != link || p.source != source || now.Sub(p.since) >= fragmentsLast || !p.is(t.seed, payload):
+		case p.broken, first != nil && p.mac != first.mac:
+			return mac, false
+		case first == nil:
+			first = p
+		}
+	}
+	if first == nil {
+		return mac, false
+	}
+	first.link = 0
+	return first.mac, true
+}
+
+// is reports whether the fragments are those of a datagram, each once.
+func (p *fragmented) is(seed maphash.Seed, payload []byte) bool {
+	end, more := 0, true
+	for range p.n {
+		f := p.at(end)
+		if f == nil {
+			return false
+		}
+		from := max(0, end-udpHeader)
+		end, more = end+f.length, f.more
+		if end < udpHeader || end-udpHeader > len(payload) || maphash.Bytes(seed, payload[from:end-udpHeader]) != f.hash {
+			return false
+		}
+	}
+	return !more && end == udpHeader+len(payload)
+}
+
+// at is the fragment that begins at an offset.
+func (p *fragmented) at(offset int) *part {
+	for i := range p.n {
+		if p.parts[i].offset == offset && p.parts[i].length > 0 {
+			return &p.parts[i]
+		}
+	}
+	return nil
+}
+
+// prove gives a datagram that came by a socket the link-layer address of who sent it
+// in fragments. All its fragments were put into the rings before it came: those that
+// still wait there are looked at first.
+func (r *reader) prove(d *Datagram) {
+	now := time.Now()
+	for _, s := range []*socket{r.conn.frames, r.conn.floods.second} {
+		if r.conn.byFD[int32(s.fd)] == s {
+			r.foresee(now, s.ring)
+		}
+	}
+	if mac, known := r.fragments.sender(now, d.Link, d.Source.Addr(), d.Payload); known && unicastMAC(mac[:]) {
+		d.MACLen, d.HardwareType = etherLen, unix.ARPHRD_ETHER
+		copy(d.MAC[:], mac[:])
+	}
+}
+
+// foresee hears the fragments among the frames that wait, each once.
+func (r *reader) foresee(now time.Time, from *ring) {
+	for from.foreseen < ringFrames {
+		f, ok := from.ahead(from.foreseen)
+		if !ok {
+			return
+		}
+		r.fragments.hear(now, f)
+		from.foreseen++
+	}
+}
