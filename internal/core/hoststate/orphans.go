@@ -38,6 +38,35 @@ func (s *State) Orphans(yield func(Lease) bool) {
 	}
 }
 
+// Orphan is the orphan of a prefix on a link; nil if there is none.
+func (s *State) Orphan(name string, p netip.Prefix) *Lease {
+	rec := s.links[name]
+	if rec == nil || s.counts.Orphans == 0 {
+		return nil
+	}
+	le := s.leases.find(spot{rec.id, pack(p.Masked())})
+	if le == nil || !le.orphan {
+		return nil
+	}
+	return &Lease{Link: name, Prefix: p.Masked(), NextHop: le.nextHop.addr(), LinkLayer: le.linkLayer}
+}
+
+// PutOrphan makes an orphan again of what a lease has taken the place of, where there may
+// be one still. It ends the lease.
+func (s *State) PutOrphan(ops []Op, l Lease) []Op {
+	rec := s.links[l.Link]
+	if rec == nil || !rec.mayHaveOrphans() {
+		return s.Delete(ops, l.Link, l.Prefix)
+	}
+	ops = s.Put(ops, l)
+	s.makeOrphan(rec, s.leases.find(spot{rec.id, pack(l.Prefix)}))
+	return ops
+}
+
+func (rec *link) mayHaveOrphans() bool {
+	return rec.present && rec.Up && rec.policy != nil && !rec.PointToPoint
+}
+
 // EndOrphans ends orphans that match, limit of them at most, and says how many.
 func (s *State) EndOrphans(ops []Op, limit int, match func(link string, p netip.Prefix) bool) (_ []Op, n int) {
 	var found []Lease
@@ -127,7 +156,7 @@ func (p *partial) adopt() {
 		for le := range s.each(rec) {
 			taken[rec.VRF].Insert(le.prefix.prefix())
 		}
-		if rec.present && rec.Up && rec.policy != nil && !rec.PointToPoint {
+		if rec.mayHaveOrphans() {
 			links[int32(rec.Index)] = rec
 		}
 	}

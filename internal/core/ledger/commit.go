@@ -27,6 +27,7 @@ type deed struct {
 	place        Place
 	link, client string                 // whose the delegation is now
 	old          *delegation.Delegation // what was in its place, if it moved
+	orphan       *hoststate.Lease       // whose place it took; nil: none's
 	value        []byte                 // the record, where the store was told what to expect; else nil
 }
 
@@ -61,6 +62,7 @@ func (d *draft) empty() bool { return len(d.Keep) == 0 && len(d.Host) == 0 }
 
 // enter adds an event to a change.
 func (l *Ledger) enter(now instant.Now, d *draft, e *delegation.Event) {
+	var orphan *hoststate.Lease
 	switch e.Kind {
 	case delegation.Ended:
 		d.Keep = l.keepPast(append(d.Keep, l.forgetOp(&e.Old)), now, &e.Old, e.Reason)
@@ -70,6 +72,7 @@ func (l *Ledger) enter(now instant.Now, d *draft, e *delegation.Event) {
 		d.Keep = l.keepPast(d.Keep, now, &e.Old, delegation.MovedAway)
 		fallthrough
 	case delegation.Granted:
+		orphan = l.host.Orphan(e.New.Link, e.New.Prefix)
 		d.p.grants = true
 		fallthrough
 	case delegation.Extended:
@@ -79,6 +82,7 @@ func (l *Ledger) enter(now instant.Now, d *draft, e *delegation.Event) {
 		return
 	}
 	d.p.deeds = append(d.p.deeds, deedOf(e, e.Subject()))
+	d.p.deeds[len(d.p.deeds)-1].orphan = orphan
 	if l.records.Shared && e.Kind != delegation.Ended {
 		l.expect(d, e.Kind)
 	}

@@ -115,6 +115,9 @@ func (l *Ledger) takeBack(ops []hoststate.Op, d *deed) []hoststate.Op {
 			return ops
 		}
 	}
+	if d.orphan != nil {
+		return l.cover(l.host.PutOrphan(ops, *d.orphan), &held)
+	}
 	return l.cover(l.host.Delete(ops, d.link, d.place.Prefix), &held)
 }
 
@@ -140,10 +143,10 @@ func (l *Ledger) handOn(id effect.ChangeID, d *deed) bool {
 	}
 	switch {
 	case heir.kind == delegation.Extended:
-		heir.kind, heir.old = d.kind, d.old
+		heir.kind, heir.old, heir.orphan = d.kind, d.old, d.orphan
 		l.pending[of].grants = true
 	case heir.kind == delegation.Moved && d.kind == delegation.Granted:
-		heir.kind, heir.old = delegation.Granted, nil
+		heir.kind, heir.old, heir.orphan = delegation.Granted, nil, d.orphan
 	case heir.kind == delegation.Moved:
 		heir.old = d.old
 	}

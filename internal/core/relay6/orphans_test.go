@@ -7,6 +7,7 @@ import (
 
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/relay6"
+	"fairlead/internal/wire/dhcp6"
 )
 
 const (
@@ -62,6 +63,36 @@ func TestOrphansStayForATime(t *testing.T) {
 	w.wantOrphans()
 	if got := w.kernel.routesOf(orphaned2); len(got) != 0 {
 		t.Errorf("after its time the orphan is routed %v", got)
+	}
+}
+
+// A grant takes the place of an orphan and cannot be kept: the client has not heard of
+// it, and the orphan is what it was, with its route.
+func TestOrphanWhoseGrantIsNotKept(t *testing.T) {
+	for name, then := range map[string]func(*world){
+		"granted":             func(*world) {},
+		"granted and renewed": func(w *world) { w.exchange(alice, dhcp6.Renew, iaPD(1, prefix(orphaned, 3600))) },
+	} {
+		w := bereft(t)
+		way := w.kernel.routesOf(orphaned)
+		w.slow, w.keepFail = true, errStoreDown
+		w.exchange(alice, dhcp6.Request, iaPD(1, prefix(orphaned, 3600)))
+		w.wantOrphans(orphaned2)
+		then(w)
+		for len(w.flight) > 0 {
+			w.finish(1)
+		}
+		w.slow = false
+		w.wants()
+		w.wantOrphans(orphaned, orphaned2)
+		if got := w.kernel.routesOf(orphaned); !slices.Equal(got, way) {
+			t.Errorf("%s: the route was %v and is %v", name, way, got)
+		}
+		w.keepFail = nil
+		w.lease(alice, iaPD(1, prefix(orphaned, 3600)))
+		w.wantOrphans(orphaned2)
+		w.sleep(time.Hour)
+		w.wantOrphans()
 	}
 }
 
