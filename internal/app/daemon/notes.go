@@ -119,7 +119,7 @@ func (n *notes) write(note *effect.Note, at instant.Instant) {
 		add(slog.Any("error", note.Err))
 	}
 	if level >= slog.LevelWarn {
-		times, due := n.once.due(note.Text+note.Reason+note.Link+note.Peer, at)
+		times, due := n.once.due(note.Text+note.Reason+note.Event.Detail+note.Link+note.Peer, at)
 		if !due {
 			return
 		}

@@ -24,6 +24,7 @@ type settledAddress struct {
 	netip.Prefix                 // the address, with its on-link prefix length
 	missing      bool            // it is not on the link, which is up
 	lapses       instant.Instant // when a missing one is given up; 0: the next Tick says
+	instead      netip.Prefix    // used last, of those as good, while this one is missing
 }
 
 // missingFor is how long an address that is no longer on its link is still used:
@@ -126,7 +127,7 @@ func (r *Relay) ownAddress(l *link) netip.Addr {
 		return best.Addr()
 	}
 	if away := s.IsValid() && !l.carries(s.Addr()); !away {
-		s.missing, s.lapses = false, 0
+		s.missing, s.lapses, s.instead = false, 0, netip.Prefix{}
 		if grade(best) < gradeLinkLocal && best != s.Prefix {
 			r.settle(l.Name, best)
 		}
@@ -139,8 +140,14 @@ func (r *Relay) ownAddress(l *link) netip.Addr {
 	} else if s.lapses == 0 {
 		r.lapseAt = 0
 	}
-	if grade(best) > grade(s.Prefix) && !r.isElsewhere(l, s.Addr()) {
-		return s.Addr()
+	if grade(best) <= grade(s.Prefix) {
+		s.instead = best
+		return best.Addr()
+	}
+	for _, held := range [...]netip.Prefix{s.instead, s.Prefix} { // the last one that was used first
+		if held.IsValid() && !r.isElsewhere(l, held.Addr()) {
+			return held.Addr()
+		}
 	}
 	return best.Addr()
 }
@@ -216,9 +223,10 @@ func (r *Relay) takeOver(l *link, eff *effect.Effects) {
 	}
 }
 
-// lapse gives up addresses that have been missing for too long.
+// lapse gives up addresses that have been missing for too long. What was used in the
+// place of one stays, for as long again if it is missing too.
 func (r *Relay) lapse(now instant.Now, eff *effect.Effects) {
-	r.lapseAt = instant.Never
+	next := instant.Never
 	for _, name := range slices.Sorted(maps.Keys(r.settled)) {
 		s, l := r.settled[name], r.byName[name]
 		if l == nil || !s.missing {
@@ -228,14 +236,23 @@ func (r *Relay) lapse(now instant.Now, eff *effect.Effects) {
 			s.lapses = now.Boot.After(missingFor)
 		}
 		if s.lapses > now.Boot {
-			r.lapseAt = min(r.lapseAt, s.lapses)
+			next = min(next, s.lapses)
 			continue
 		}
-		r.unsettle(name)
+		if s.instead.IsValid() {
+			r.settle(name, s.instead)
+		} else {
+			r.unsettle(name)
+		}
 		r.ledger.Install(r.stake(nil, l, r.stakesOf(l)), eff)
 		r.resolveAddress(l, eff)
 		r.resolveBorrowers(name, eff)
+		if s := r.settled[name]; s != nil && s.missing {
+			s.lapses = now.Boot.After(missingFor)
+			next = min(next, s.lapses)
+		}
 	}
+	r.lapseAt = next
 }
 
 // maxFormer bounds how many addresses that a link no longer has are understood in

@@ -162,6 +162,34 @@ func TestMissingLinkAddress(t *testing.T) {
 	w.wantLinkAddress(alice, "nor by a restart", "fe80::10")
 }
 
+// Of several global addresses that came one after another and are gone, the one that
+// was used last is held: a server that knows the link by it goes on doing so. A unique
+// local address that is there does not take its place, nor does one of full length.
+func TestLastLinkAddressIsHeld(t *testing.T) {
+	w := newWorld(t)
+	w.tick()
+	w.on("lan0", "fe80::10/64", "2001:db8:9::1/64")
+	w.on("lan0", "fe80::10/64", "2001:db8:8::1/64")
+	w.on("lan0", "fe80::10/64", "fd00::1/64", "2001:db8:7::1/128")
+	w.wantLinkAddress(alice, "none is there any more", "2001:db8:8::1")
+	w.sleep(59 * time.Minute)
+	w.wantLinkAddress(alice, "the first one's hour is not over", "2001:db8:8::1")
+	w.sleep(2 * time.Minute)
+	w.wantLinkAddress(alice, "it is", "2001:db8:8::1")
+	w.sleep(58 * time.Minute)
+	w.wantLinkAddress(alice, "the last one's hour is not over", "2001:db8:8::1")
+	w.sleep(3 * time.Minute)
+	w.wantLinkAddress(alice, "both are given up", "fd00::1")
+
+	// While the last one is there it becomes the settled one once the first is given up.
+	w = newWorld(t)
+	w.tick()
+	w.on("lan0", "fe80::10/64", "2001:db8:9::1/64")
+	w.sleep(61 * time.Minute)
+	w.on("lan0", "fe80::10/64", "2001:db8:1::1/64", "2001:db8:9::1/64")
+	w.wantLinkAddress(alice, "the first one is back too late", "2001:db8:9::1")
+}
+
 // An address whose prefix another client-facing link has by now does not stand for
 // the link that has lost it.
 func TestMissingLinkAddressIsNotAnothers(t *testing.T) {
@@ -191,8 +219,7 @@ func TestLinkAddressChangeIsTold(t *testing.T) {
 	}
 	want := []string{
 		"lan0 from 2001:db8:1::1 to 2001:db8:9::1",
-		"lan0 from 2001:db8:9::1 to 2001:db8:1::1", // the settled one, for as long as it is waited for
-		"lan0 from 2001:db8:1::1 to fe80::10",
+		"lan0 from 2001:db8:9::1 to fe80::10", // which was the last one used, and is given up an hour after the first
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("told\n %q, want\n %q", got, want)
