@@ -175,7 +175,7 @@ func (t *twin) known(name string) Link {
 }
 
 func (t *twin) forget() {
-	for name := range t.last {
+	for _, name := range someNames {
 		_, there := t.links[name]
 		_, policy := t.policies[name]
 		leases := false
