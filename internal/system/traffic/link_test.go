@@ -56,6 +56,23 @@ func TestRFC8415_19_1_1_LinkAddressFollows(t *testing.T) {
 	r.wantRoute(p, 1)
 }
 
+// RFC 8415 section 19.1.1: a global address before a unique local one before a
+// link-local one, which is the last resort.
+func TestRFC8415_19_1_1_BetterLinkAddresses(t *testing.T) {
+	parallel(t)
+	r := build(t, lab.Plan{Clients: 1})
+	r.do("-6 addr del %s/64 dev d1", lab.LinkAddress(1))
+	need(t, r.relay.Start())
+	c := r.client(1)
+	own, err := r.Relay.LinkLocal("d1")
+	need(t, err)
+	r.wantLinkAddress(c, "d1", own.WithZone(""))
+	r.do("-6 addr add fd00:1::1/64 dev d1 nodad")
+	r.wantLinkAddress(c, "d1", netip.MustParseAddr("fd00:1::1"))
+	r.do("-6 addr add %s/64 dev d1 nodad", lab.LinkAddress(1))
+	r.wantLinkAddress(c, "d1", lab.LinkAddress(1))
+}
+
 // The filter's on-link prefixes follow too.
 func TestRFC8987_R3_OnLinkPrefixesFollow(t *testing.T) {
 	parallel(t)
