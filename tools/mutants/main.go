@@ -1,5 +1,5 @@
 // Command mutants shows that the tests of each RFC 8987 requirement notice when
-// the code breaks it. For each mutation it copies the tree, makes the one change
+// the code breaks it, and some tests of what no row of that RFC says. For each mutation it copies the tree, makes the one change
 // and runs the tests of that requirement, which must fail. It prints a line per
 // mutant and exits 1 if one survives, or if a requirement's tests do not pass
 // without any change.
@@ -7,6 +7,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -25,7 +26,7 @@ import (
 
 func main() {
 	root := flag.String("root", ".", "the tree")
-	only := flag.String("row", "", "one row alone, such as G-2")
+	only := flag.String("row", "", "one row alone, such as G-2, or one test of those that no row has")
 	flag.Parse()
 	ok, err := run(*root, *only)
 	if err != nil {
@@ -52,23 +53,29 @@ func run(root, only string) (bool, error) {
 	defer table.Flush()
 	survivors := 0
 	for _, m := range claims.Mutations() {
-		if only != "" && m.Row != only {
+		if !wanted(m, only) {
 			continue
 		}
 		started := time.Now()
 		verdict, err := try(tree, m)
 		if err != nil {
-			return false, fmt.Errorf("%s: %w", m.Row, err)
+			return false, fmt.Errorf("%s: %w", label(m), err)
 		}
 		if verdict != noticed {
 			survivors++
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%.1f s\n", m.Row, verdict, m.What, m.File, time.Since(started).Seconds())
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%.1f s\n", label(m), verdict, m.What, m.File, time.Since(started).Seconds())
 		table.Flush()
 	}
 	fmt.Fprintf(table, "%d mutants survive\n", survivors)
 	return survivors == 0, nil
 }
+
+// label is the row of a mutation, or its test where it has none.
+func label(m claims.Mutation) string { return cmp.Or(m.Row, m.Test) }
+
+// wanted reports whether a mutation is to be tried: all are if none is named.
+func wanted(m claims.Mutation, only string) bool { return only == "" || label(m) == only }
 
 // The verdicts.
 const (
@@ -81,7 +88,7 @@ const (
 func passWithout(tree, only string) error {
 	rows := make(map[string][]claims.Mutation) // by package
 	for _, m := range claims.Mutations() {
-		if only == "" || m.Row == only {
+		if wanted(m, only) {
 			rows[m.Package] = append(rows[m.Package], m)
 		}
 	}
@@ -150,9 +157,12 @@ func test(tree, pkg string, rows []claims.Mutation) (out string, ran, passed boo
 	}
 	var names []string
 	for _, m := range rows {
-		name := "TestRFC8987_" + strings.ReplaceAll(m.Row, "-", "") + "_"
+		name := m.Test
+		if m.Row != "" {
+			name = "TestRFC8987_" + strings.ReplaceAll(m.Row, "-", "") + "_" + name
+		}
 		if m.Test != "" {
-			name += m.Test + "$"
+			name += "$"
 		}
 		names = append(names, name)
 	}

@@ -3,7 +3,7 @@ package claims
 // Mutation is a small change of the code that breaks one requirement. The tests
 // of its row must fail under it.
 type Mutation struct {
-	Row     string
+	Row     string // "": it breaks what no row of RFC 8987 says, and Test is a whole name
 	What    string // in words
 	File    string // from the root of the tree
 	From    string // occurs in the file exactly once
@@ -14,6 +14,7 @@ type Mutation struct {
 
 const (
 	relay = "./internal/core/relay6"
+	hops  = "./internal/core/hop"
 	dir   = "internal/core/"
 )
 
@@ -107,5 +108,45 @@ var mutations = []Mutation{
 	{
 		"S4", "unknown types are dropped", dir + "relay6/forward.go",
 		"case t.FromServerOnly():", "case t.FromServerOnly() || t > dhcp6.AddrRegReply:", relay, "",
+	},
+	{
+		"R-3", "a line that comes after another is taken for it", dir + "hoststate/line.go",
+		"s.lines++", "s.lines = 1", relay, "PointToPointNameUsedAgain",
+	},
+	{
+		"", "a policy that goes does not close the gate", dir + "hop/gate.go",
+		"if h.wants(e.Policy.selector()) {", "if false {", hops, "TestGateClosesAtOnce",
+	},
+	{
+		"", "what the kernel told and was not heard does not close the gate", dir + "hop/gate.go",
+		"			g.close(h, lostEvent)\n", "", hops, "TestGateClosesAtOnce",
+	},
+	{
+		"", "of equal addresses the newest is the link-address", dir + "relay6/linkaddress.go",
+		"slices.Compare(is[:], least[:]) <= 0", "slices.Compare(is[:], least[:]) < 0", relay, "TestLinkAddressIsTheBest",
+	},
+	{
+		"", "what cannot be answered is forwarded", dir + "relay6/forward.go",
+		"return !l.linkLocal && rank(to) == rankLinkLocal }", "return false }", relay, "TestNoStateWithoutAnAnswer",
+	},
+	{
+		"", "a client with a global address is not forwarded without a link-local one of ours", dir + "relay6/forward.go",
+		"return !l.linkLocal && rank(to) == rankLinkLocal }", "return !l.linkLocal }", relay, "TestNoStateWithoutAnAnswer",
+	},
+	{
+		"", "a host's limit counts once, also for what was not installed", dir + "delegation/excess.go",
+		">= 2*p.HostLimit:", ">= p.HostLimit:", relay, "TestNobodyDrainsTheServersPool",
+	},
+	{
+		"", "a link's limit counts once, also for what was not installed", dir + "delegation/excess.go",
+		"t.LinkLen(link, k)+t.excess.onLink[on] >= 2*p.LinkLimit:", "t.LinkLen(link, k)+t.excess.onLink[on] >= p.LinkLimit:", relay, "TestNobodyDrainsTheServersPool",
+	},
+	{
+		"", "what a link was given and was not installed does not count", dir + "delegation/excess.go",
+		"t.LinkLen(link, k)+t.excess.onLink[on] >=", "t.LinkLen(link, k) >=", relay, "TestNobodyDrainsTheServersPool",
+	},
+	{
+		"", "what a host was given and was not installed does not count", dir + "delegation/excess.go",
+		"t.hostLen(on, host)+t.excess.ofHost[excessHost{on, host}] >=", "t.hostLen(on, host) >=", relay, "TestNobodyDrainsTheServersPool",
 	},
 }
