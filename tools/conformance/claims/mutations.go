@@ -29,8 +29,8 @@ var mutations = []Mutation{
 	},
 	{
 		"G-2", "only the first prefix of an IA_PD is learned", dir + "relay6/learn.go",
-		"found = append(found, lease{kind: kindOf(code), iaid: ia.IAID, prefix: p, preferred: preferred, valid: valid})",
-		"found = append(found, lease{kind: kindOf(code), iaid: ia.IAID, prefix: p, preferred: preferred, valid: valid})\nbreak", relay, "",
+		"found = append(found, lease{kind: kindOf(code), iaid: ia.IAID, prefix: p, preferred: preferred, valid: valid, exclude: excluded(inner, b)})",
+		"found = append(found, lease{kind: kindOf(code), iaid: ia.IAID, prefix: p, preferred: preferred, valid: valid, exclude: excluded(inner, b)})\nbreak", relay, "",
 	},
 	{
 		"G-3", "only the first IA_PD is learned", dir + "relay6/learn.go",
@@ -63,7 +63,7 @@ var mutations = []Mutation{
 	},
 	{
 		"R-1", "a route stays when its lease ends", dir + "ledger/commit.go",
-		"d.Host = l.host.Delete(d.Host, e.Old.Link, e.Old.Prefix)\n		delete(l.uninstalled, PlaceOf(&e.Old))",
+		"d.Host = l.cover(l.host.Delete(d.Host, e.Old.Link, e.Old.Prefix), &e.Old)\n		delete(l.uninstalled, PlaceOf(&e.Old))",
 		"delete(l.uninstalled, PlaceOf(&e.Old))", relay, "",
 	},
 	{
@@ -77,7 +77,7 @@ var mutations = []Mutation{
 	},
 	{
 		"R-4", "a route stays when its lease ends, and so does its announcement", dir + "ledger/commit.go",
-		"d.Host = l.host.Delete(d.Host, e.Old.Link, e.Old.Prefix)\n		delete(l.uninstalled, PlaceOf(&e.Old))",
+		"d.Host = l.cover(l.host.Delete(d.Host, e.Old.Link, e.Old.Prefix), &e.Old)\n		delete(l.uninstalled, PlaceOf(&e.Old))",
 		"delete(l.uninstalled, PlaceOf(&e.Old))", "./internal/system/routing", "BIRDByProtocolSeesPrefixesComeAndGo",
 	},
 	{
