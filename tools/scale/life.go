@@ -13,7 +13,7 @@ import (
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
-	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/inbound"
 	"fairlead/internal/host/store"
 
 	"golang.org/x/sys/unix"
@@ -28,7 +28,7 @@ func (w *world) grant(from, to int) error {
 	for from < to {
 		n := min(group, to-from)
 		w.eff.Reset()
-		packets := make([]relay6.Packet, 0, 2*n)
+		packets := make([]inbound.Packet, 0, 2*n)
 		for i := range n {
 			c := w.client(from + i)
 			packets = append(packets, c.asks(), c.granted())

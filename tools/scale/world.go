@@ -9,6 +9,7 @@ import (
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
@@ -135,19 +136,19 @@ func (w *world) client(i int) client {
 }
 
 // asks is the client's Request, as it comes from the link.
-func (c client) asks() relay6.Packet {
+func (c client) asks() inbound.Packet {
 	b := dhcp6.AppendMessageHeader(nil, dhcp6.Request, 1)
 	b = dhcp6.AppendClientID(b, c.duid)
 	b, mark := dhcp6.BeginIA(b, dhcp6.OptionIAPD, 1, 0, 0)
 	b, _ = dhcp6.EndOption(b, mark)
-	return relay6.Packet{
+	return inbound.Packet{
 		Link: firstLink + c.link, Source: netip.AddrPortFrom(c.addr, dhcp6.ClientPort), Dest: netip.MustParseAddr("ff02::1:2"),
 		LinkLayer: c.mac, HardwareType: 1, Payload: b,
 	}
 }
 
 // granted is the server's Relay-reply.
-func (c client) granted() relay6.Packet {
+func (c client) granted() inbound.Packet {
 	b := dhcp6.AppendMessageHeader(nil, dhcp6.Reply, 1)
 	b = dhcp6.AppendClientID(b, c.duid)
 	b, mark := dhcp6.BeginIA(b, dhcp6.OptionIAPD, 1, 0, 0)
@@ -155,7 +156,7 @@ func (c client) granted() relay6.Packet {
 	b, _ = dhcp6.EndOption(b, mark)
 	r := dhcp6.AppendRelayHeader(nil, dhcp6.RelayReply, 0, netip.IPv6Unspecified(), c.addr)
 	r = dhcp6.AppendInterfaceID(r, []byte(linkName(c.link)))
-	return relay6.Packet{
+	return inbound.Packet{
 		Link: upIndex, Source: netip.AddrPortFrom(serverAddr, dhcp6.ServerPort), Dest: localAddr,
 		Payload: dhcp6.AppendOption(r, dhcp6.OptionRelayMessage, b),
 	}

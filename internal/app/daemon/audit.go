@@ -159,7 +159,7 @@ func (a *auditor) run(ctx context.Context) error {
 func (a *auditor) spend(times *rate.Limiter) time.Duration {
 	delay := times.Reserve().Delay()
 	if delay > 0 {
-		if n, due := a.d.loop.notes.once.due("undone again and again", service.Now().Boot); due {
+		if n, due := a.d.relay.notes.once.due("undone again and again", service.Now().Boot); due {
 			a.d.log.Warn("another program keeps changing routes or the filter of ours: they are mended less often", "every", quickEvery, "times", n)
 		}
 	}
@@ -282,8 +282,8 @@ func (a *auditor) readRoutes() (*hoststate.Reading, error) {
 func (a *auditor) compare(ctx context.Context, c *hoststate.Comparison, r *hoststate.Reading) (found []hoststate.Finding, settled bool, err error) {
 	for done := false; !done; {
 		var more []hoststate.Finding
-		err := a.d.loop.call(ctx, func(_ instant.Now, eff *effect.Effects) {
-			more, done, settled = a.d.loop.core.AuditPart(c, r, eff)
+		err := a.d.engine.Call(ctx, func(_ instant.Now, eff *effect.Effects) {
+			more, done, settled = a.d.engine.Core.AuditPart(c, r, eff)
 		})
 		if err != nil {
 			return nil, false, err
@@ -296,7 +296,7 @@ func (a *auditor) compare(ctx context.Context, c *hoststate.Comparison, r *hosts
 // begin begins a comparison, and waits until everything that was decided before
 // is installed. After a panic the core may believe what it never asked for.
 func (a *auditor) begin(ctx context.Context) (c *hoststate.Comparison, panics uint64, err error) {
-	err = a.d.settled(ctx, func() { c, panics = a.d.loop.core.CompareHost(), a.d.loop.guard.panics })
+	err = a.d.engine.Settled(ctx, func() { c, panics = a.d.engine.Core.CompareHost(), a.d.engine.Panics() })
 	return c, panics, err
 }
 
@@ -318,7 +318,7 @@ func (a *auditor) report(found []hoststate.Finding) {
 			a.d.log.Warn("kernel differed: more was mended", "differences", len(found))
 			return
 		}
-		if times, due := a.d.loop.notes.once.due("finding "+f.String(), at); due {
+		if times, due := a.d.relay.notes.once.due("finding "+f.String(), at); due {
 			a.d.quiet.Warn("kernel differed: mended", "what", f.String(), "times", times)
 		}
 		a.d.feed.Offer(foundEvent(f))

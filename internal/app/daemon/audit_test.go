@@ -20,17 +20,17 @@ import (
 )
 
 // newAuditBench is an auditor of a running loop. Its kernel is read by read.
-func newAuditBench(t *testing.T, read func() (*hoststate.Reading, error)) (*auditor, *loop, *quiet) {
+func newAuditBench(t *testing.T, read func() (*hoststate.Reading, error)) (*auditor, *played) {
 	t.Helper()
-	l, q := newQuietLoop(t)
-	q.run(t, l)
-	d := &daemon{log: l.log, quiet: l.log, loop: l, pipe: l.pipe, feed: control.NewFeed(), cfg: &config.Config{}, findings: map[string]uint64{}}
+	l := quietPlayed(t)
+	l.run(t)
+	d := &daemon{log: l.log, quiet: l.log, relay: l.relay, engine: l.Engine, feed: control.NewFeed(), cfg: &config.Config{}, findings: map[string]uint64{}}
 	return &auditor{
 		d: d, version: func() (nft.Version, error) { return nft.Version{Others: 1}, nil },
 		mend: func() (bool, error) { return false, nil }, actual: read,
 		due: make(chan struct{}, 1), changed: make(chan struct{}, 1), late: make(chan struct{}, 1),
 		own: newQuick(), quick: newQuick(), rules: newQuick(),
-	}, l, q
+	}, l
 }
 
 func strayRoute(n int) hoststate.Route {
@@ -42,12 +42,12 @@ func strayRoute(n int) hoststate.Route {
 // What nobody wants is one.
 func TestAuditUnderLoadReportsNoneThatIsOnItsWay(t *testing.T) {
 	var a *auditor
-	var l *loop
+	var l *played
 	looks := 0
-	a, l, _ = newAuditBench(t, func() (*hoststate.Reading, error) {
+	a, l = newAuditBench(t, func() (*hoststate.Reading, error) {
 		looks++
-		err := l.call(t.Context(), func(_ instant.Now, eff *effect.Effects) {
-			l.core.Reconfigure(&relay6.Config{Aggregates: []hoststate.Aggregate{{Prefix: netip.MustParsePrefix("2001:db8:aa::/48")}}}, eff)
+		err := l.Call(t.Context(), func(_ instant.Now, eff *effect.Effects) {
+			l.Core.Reconfigure(&relay6.Config{Aggregates: []hoststate.Aggregate{{Prefix: netip.MustParsePrefix("2001:db8:aa::/48")}}}, eff)
 		})
 		return hoststate.Read(hoststate.Actual{Routes: []hoststate.Route{strayRoute(1)}}), err
 	})
@@ -74,7 +74,7 @@ func TestAnotherProgramUndoesWhatIsMended(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var a *auditor
 		looks, undoes := 0, true
-		a, _, _ = newAuditBench(t, func() (*hoststate.Reading, error) {
+		a, _ = newAuditBench(t, func() (*hoststate.Reading, error) {
 			looks++
 			if undoes {
 				a.othersChanged()
@@ -118,7 +118,7 @@ func TestAnotherProgramUndoesWhatIsMended(t *testing.T) {
 func TestAuditsOfOurOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		looks, stray := 0, false
-		a, _, _ := newAuditBench(t, func() (*hoststate.Reading, error) {
+		a, _ := newAuditBench(t, func() (*hoststate.Reading, error) {
 			looks++
 			if stray {
 				return hoststate.Read(hoststate.Actual{Routes: []hoststate.Route{strayRoute(looks)}}), nil
@@ -172,7 +172,7 @@ func (othersAtWork) Close() error                   { return nil }
 // tells of it.
 func TestAnotherProgramChangesTheRules(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, _, _ := newAuditBench(t, func() (*hoststate.Reading, error) { return hoststate.NewReading(), nil })
+		a, _ := newAuditBench(t, func() (*hoststate.Reading, error) { return hoststate.NewReading(), nil })
 		var out strings.Builder
 		a.d.log = slog.New(slog.NewTextHandler(&out, nil))
 		a.d.cfg.Host.Audit = time.Hour
@@ -204,11 +204,11 @@ func TestAnotherProgramChangesTheRules(t *testing.T) {
 
 // An audit that is overtaken each time gives up.
 func TestAuditThatIsOvertakenGivesUp(t *testing.T) {
-	var l *loop
+	var l *played
 	looks := 0
-	a, l, _ := newAuditBench(t, func() (*hoststate.Reading, error) {
+	a, l := newAuditBench(t, func() (*hoststate.Reading, error) {
 		looks++
-		err := l.call(t.Context(), func(instant.Now, *effect.Effects) { l.core.CompareHost() })
+		err := l.Call(t.Context(), func(instant.Now, *effect.Effects) { l.Core.CompareHost() })
 		return hoststate.NewReading(), err
 	})
 	if _, err := a.audit(t.Context(), true); !errors.Is(err, errUnsettled) || looks != tries {
@@ -219,7 +219,7 @@ func TestAuditThatIsOvertakenGivesUp(t *testing.T) {
 // A large audit comes to the loop in parts, so that packets pass between them.
 func TestAuditComesInParts(t *testing.T) {
 	const stray = 20_000
-	a, l, q := newAuditBench(t, func() (*hoststate.Reading, error) {
+	a, l := newAuditBench(t, func() (*hoststate.Reading, error) {
 		r := hoststate.NewReading()
 		for i := range stray {
 			r.AddRoute(strayRoute(i))
@@ -228,7 +228,7 @@ func TestAuditComesInParts(t *testing.T) {
 	})
 	var before, after effect.ChangeID
 	last := func(id *effect.ChangeID) {
-		if err := l.call(t.Context(), func(instant.Now, *effect.Effects) { *id = l.core.LastChange() }); err != nil {
+		if err := l.Call(t.Context(), func(instant.Now, *effect.Effects) { *id = l.Core.LastChange() }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -244,15 +244,7 @@ func TestAuditComesInParts(t *testing.T) {
 	if _, _, err := a.begin(t.Context()); err != nil { // all is installed
 		t.Fatal(err)
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	removed := 0
-	for _, line := range q.trace {
-		if strings.HasPrefix(line, "install 2001:db8:ee") {
-			removed++
-		}
-	}
-	if removed != stray {
+	if removed := l.installed("2001:db8:ee"); removed != stray {
 		t.Errorf("%d routes removed, want %d", removed, stray)
 	}
 }

@@ -49,7 +49,7 @@ func (d *daemon) Status(ctx context.Context) (control.Status, error) {
 func (d *daemon) judge(ctx context.Context, s *control.Status, c *control.Counters, peers []control.Peer) error {
 	s.Degraded = d.degraded(c, peers)
 	s.Spoofed = spoofedOn(c.Links)
-	s.RefusedGrants = d.loop.notes.refused.lately(time.Now())
+	s.RefusedGrants = d.relay.notes.refused.lately(time.Now())
 	routes, more, err := d.foreign.look(ctx)
 	if s.ForeignRoutes = routes; more > 0 {
 		s.Degraded = append(s.Degraded, fmt.Sprintf("kernel: %d more routes of other programs take clients' packets away", more))
@@ -57,12 +57,12 @@ func (d *daemon) judge(ctx context.Context, s *control.Status, c *control.Counte
 	if err != nil {
 		return err
 	}
-	return d.loop.call(ctx, func(instant.Now, *effect.Effects) {
-		s.Limits = control.LimitsOf(d.loop.core.LimitsMet())
-		for _, name := range slices.Sorted(maps.Keys(d.loop.net.mute)) {
-			s.Degraded = append(s.Degraded, "peer "+name+": its answers cannot come: "+d.loop.net.mute[name])
+	return d.engine.Call(ctx, func(instant.Now, *effect.Effects) {
+		s.Limits = control.LimitsOf(d.engine.Core.LimitsMet())
+		for _, name := range slices.Sorted(maps.Keys(d.relay.net.mute)) {
+			s.Degraded = append(s.Degraded, "peer "+name+": its answers cannot come: "+d.relay.net.mute[name])
 		}
-		s.Degraded = append(s.Degraded, absent(d.config(), d.loop.net.links)...)
+		s.Degraded = append(s.Degraded, absent(d.config(), d.relay.net.links)...)
 	})
 }
 
@@ -149,7 +149,7 @@ func (d *daemon) degraded(c *control.Counters, peers []control.Peer) []string {
 	}
 	add(c.Totals.Uninstalled > 0, fmt.Sprintf("kernel: %d delegations without their route or filter element; the log says what the kernel did not take", c.Totals.Uninstalled))
 	add(c.Host.Refused > 0, fmt.Sprintf("kernel: %d routes are not taken, because their link is down or gone; unreachable routes stand in for them", c.Host.Refused))
-	for _, trouble := range []string{d.loop.lost.trouble(time.Now()), d.audit.trouble(), notForwarding(c.Links)} {
+	for _, trouble := range []string{d.relay.lost.trouble(time.Now()), d.audit.trouble(), notForwarding(c.Links)} {
 		add(trouble != "", trouble)
 	}
 	if d.scrapes != nil {
@@ -209,7 +209,7 @@ func notForwarding(links []control.LinkCounts) string {
 
 func (d *daemon) Links(ctx context.Context) ([]control.Link, error) {
 	var views []relay6.LinkView
-	err := d.loop.call(ctx, func(instant.Now, *effect.Effects) { views = d.loop.core.Links() })
+	err := d.engine.Call(ctx, func(instant.Now, *effect.Effects) { views = d.engine.Core.Links() })
 	spoofed := d.spoofed()
 	links := make([]control.Link, 0, len(views))
 	for i := range views {
@@ -235,8 +235,8 @@ func (d *daemon) spoofed() map[string]nft.Spoofed {
 func (d *daemon) Peers(ctx context.Context) ([]control.Peer, error) {
 	var views []relay6.PeerView
 	var peers []trust.Peer
-	err := d.loop.call(ctx, func(n instant.Now, _ *effect.Effects) {
-		views, peers = d.loop.core.Peers(n), d.config().Peers
+	err := d.engine.Call(ctx, func(n instant.Now, _ *effect.Effects) {
+		views, peers = d.engine.Core.Peers(n), d.config().Peers
 	})
 	if err != nil {
 		return nil, err
@@ -256,11 +256,11 @@ func (d *daemon) Clear(ctx context.Context, r control.ClearRequest, who string) 
 	result := control.ClearResult{Blocked: r.Block}
 	for {
 		n := 0
-		err := d.loop.call(ctx, func(now instant.Now, eff *effect.Effects) { n = d.loop.core.Clear(now, r.Selection(), r.Block, eff) })
+		err := d.engine.Call(ctx, func(now instant.Now, eff *effect.Effects) { n = d.engine.Core.Clear(now, r.Selection(), r.Block, eff) })
 		result.Cleared += n
 		// There may be very many: they are carried out before the next ones end.
 		if err == nil && n > 0 {
-			err = d.settled(ctx, func() {})
+			err = d.engine.Settled(ctx, func() {})
 		}
 		if n == 0 || err != nil {
 			d.log.Info("delegations cleared", "by", who, "cleared", result.Cleared, "blocked", result.Blocked, "whole", err == nil)
@@ -269,33 +269,10 @@ func (d *daemon) Clear(ctx context.Context, r control.ClearRequest, who string) 
 	}
 }
 
-// settled waits until everything is installed that was decided before the loop
-// called f.
-func (d *daemon) settled(ctx context.Context, f func()) error {
-	done := make(chan struct{})
-	offered := false
-	err := d.loop.call(ctx, func(instant.Now, *effect.Effects) {
-		f()
-		offered = d.pipe.offer(&job{look: func() { close(done) }})
-	})
-	switch {
-	case err != nil:
-		return err
-	case !offered:
-		return errStalled
-	}
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 func (d *daemon) Unblock(ctx context.Context, b control.Block, who string) error {
 	found := false
-	err := d.loop.call(ctx, func(_ instant.Now, eff *effect.Effects) {
-		found = d.loop.core.Unblock(b.Core(), eff)
+	err := d.engine.Call(ctx, func(_ instant.Now, eff *effect.Effects) {
+		found = d.engine.Core.Unblock(b.Core(), eff)
 	})
 	switch {
 	case err != nil:
@@ -326,7 +303,7 @@ func (d *daemon) Trace(ctx context.Context, f control.TraceFilter) (<-chan contr
 	d.traced = &relay6.Trace{Client: string(f.Client), Link: f.Link}
 	d.mu.Unlock()
 	end := func() {
-		bounded, cancel := context.WithTimeout(context.Background(), idle)
+		bounded, cancel := context.WithTimeout(context.Background(), endTrace)
 		defer cancel()
 		d.mu.Lock()
 		d.traced = nil
@@ -349,9 +326,12 @@ func (d *daemon) Trace(ctx context.Context, f control.TraceFilter) (<-chan contr
 	return d.privacy.Events(ctx, events), err
 }
 
+// endTrace bounds how long the end of a trace may wait for the core.
+const endTrace = 5 * time.Second
+
 // retrace has the core trace what is wanted now.
 func (d *daemon) retrace(ctx context.Context) error {
-	return d.loop.call(ctx, func(instant.Now, *effect.Effects) { d.loop.core.SetTrace(d.trace()) })
+	return d.engine.Call(ctx, func(instant.Now, *effect.Effects) { d.engine.Core.SetTrace(d.trace()) })
 }
 
 // trace is what the core traces: every message where the log has level debug, else
@@ -374,8 +354,8 @@ func (d *daemon) counters(ctx context.Context) (control.Counters, error) {
 	c := control.Counters{Version: service.Version(), Started: d.started}
 	var totals relay6.Totals
 	var links []relay6.LinkView
-	err := d.loop.call(ctx, func(n instant.Now, _ *effect.Effects) {
-		core := d.loop.core
+	err := d.engine.Call(ctx, func(n instant.Now, _ *effect.Effects) {
+		core := d.engine.Core
 		totals = core.Totals()
 		c.Host = control.HostOf(core.HostCounts())
 		c.Unmatched = unmatched(core.Unmatched())
@@ -388,7 +368,7 @@ func (d *daemon) counters(ctx context.Context) (control.Counters, error) {
 		for i := range views {
 			c.Peers = append(c.Peers, control.PeerCountsOf(&peers[i], &views[i], states))
 		}
-		c.Panics = d.loop.guard.panics
+		c.Panics = d.engine.Panics()
 	})
 	if err != nil {
 		return c, err

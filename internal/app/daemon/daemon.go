@@ -3,10 +3,9 @@
 // RFC 8987 S-1 asks for. What was kept is restored, installed and compared with
 // the kernel before the first socket opens.
 //
-// One goroutine, the loop, owns the core. Two more carry its changes out behind
-// it (the pipeline): one keeps, one installs and sends. The others only bring
-// events: the sockets' receiver, the watcher of links, timers and the control
-// interface. All of them end when Run's context does, and Run waits for them.
+// The engine drives the core, and calls on relay for what is the relay's own. The
+// other parts only bring events. All of them end when Run's context does, and Run
+// waits for them.
 package daemon
 
 import (
@@ -27,6 +26,7 @@ import (
 
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
+	"fairlead/internal/app/engine"
 	"fairlead/internal/app/hook"
 	"fairlead/internal/app/metrics"
 	"fairlead/internal/app/privacy"
@@ -64,8 +64,9 @@ type daemon struct {
 	rivals    *rivals
 	foreign   *foreignRoutes
 	conn      *udp.Conn
-	loop      *loop
-	pipe      *pipeline
+	inbox     *engine.Inbox
+	relay     *relay
+	engine    *engine.Engine[*relay6.Relay]
 	hook      *hook.Runner
 	feed      *control.Feed
 	audit     *auditor
@@ -181,8 +182,8 @@ func (d *daemon) open(watch context.Context) (err error) {
 	if err = d.restore(); err != nil {
 		return err
 	}
-	d.warn(d.misfits(d.cfg, d.loop.core.Prospects(d.coreConfig(d.cfg))))
-	if lost := unmatched(d.loop.core.Unmatched()); len(lost) > 0 {
+	d.warn(d.misfits(d.cfg, d.engine.Core.Prospects(d.coreConfig(d.cfg))))
+	if lost := unmatched(d.engine.Core.Unmatched()); len(lost) > 0 {
 		d.log.Warn("no rule matches links with delegations: these have neither routes nor filters", "links", control.HoldingsText(lost))
 	}
 	return nil
@@ -191,42 +192,33 @@ func (d *daemon) open(watch context.Context) (err error) {
 func (d *daemon) assemble() {
 	once := newLimiter(d.cfg.Log.Every)
 	fails := newFailures(d.log, once)
+	d.inbox = engine.NewInbox(fails.drop)
 	network := newNetwork(d.log)
 	network.configure(d.cfg.Peers, d.cfg.Relay6.SourcePort)
-	network.failed = fails.report
-	network.intake = newIntake(fails)
-	d.pipe = newPipeline(d.log, d.store, []installer{d.nl, d.nft})
-	d.pipe.sendFail = fails.report
+	network.inbox, network.may = d.inbox, d.hops.May
 	d.audit = newAuditor(d)
-	d.loop = &loop{
-		log: d.log, pipe: d.pipe, net: network, lost: fails, build: d.buildCore, probe: d.answers,
-		notes:  &notes{log: d.quiet, privacy: d.privacy, feed: d.feed, hook: d.hook, once: once},
-		intake: network.intake, arrived: make(chan struct{}, 1), drained: make(chan struct{}, 1), glances: make(chan struct{}, 1), turn: new(turn),
-		probed: make(chan probeResult), calls: make(chan func(instant.Now, *effect.Effects)),
-		ended: make(chan struct{}), links: d.events,
-		auditDue: d.audit.soon, othersChanged: d.audit.othersChanged, auditLate: d.audit.inAWhile, guard: newGuard(),
-	}
 	d.rivals = newRivals(d.log, func() uint16 { return d.config().Relay6.SourcePort })
 	d.foreign = &foreignRoutes{d: d}
-	d.loop.silence = d.rivals.soon
-	d.pipe.breathe = d.loop.glance
+	d.relay = &relay{
+		net: network, lost: fails, build: d.buildCore, probe: d.answers,
+		notes:  &notes{log: d.quiet, privacy: d.privacy, feed: d.feed, hook: d.hook, once: once},
+		silent: d.rivals.soon, others: d.audit.othersChanged, soon: d.audit.soon, later: d.audit.inAWhile,
+	}
+	d.engine = engine.New(engine.Options[*relay6.Relay]{
+		Log: d.log, Privacy: d.privacy, Role: d.relay, Inbox: d.inbox, Store: d.store, Hosts: []engine.Installer{d.nl, d.nft}, Links: d.events,
+	})
 }
-
-// fewCores is how many cores the loop and the pipeline keep busy by themselves.
-const fewCores = 2
 
 // serve opens the sockets and runs every part until ctx ends.
 func (d *daemon) serve(ctx context.Context) error {
 	var err error
-	if d.conn, err = udp.Open(udp.Options{Logger: d.log, Refused: d.loop.refused.take}); err != nil {
+	if d.conn, err = udp.Open(udp.Options{Logger: d.log, Refused: d.relay.refused.take}); err != nil {
 		return taken(err)
 	}
 	out := gatedSockets{d.conn, d.hops.May}
-	d.loop.net.conn, d.pipe.send, d.loop.intake.conn, d.loop.intake.may = out, out, d.conn, d.hops.May
-	if runtime.GOMAXPROCS(0) > fewCores {
-		d.loop.senders = newSenders(d.loop.net.send, d.loop.endTurn)
-	}
-	d.loop.net.update(d.loop.core)
+	d.relay.net.conn = out
+	d.engine.Open(d.conn, out, runtime.GOMAXPROCS(0))
+	d.relay.net.update(d.engine.Core)
 	d.rivals.soon()
 	if m := d.config().Metrics; m.Listen.IsValid() {
 		d.scrapes = metrics.Listen(m, d, d.log)
@@ -236,11 +228,14 @@ func (d *daemon) serve(ctx context.Context) error {
 		return err
 	}
 	tasks := map[string]service.Task{
-		"loop": d.loop.run, "store": d.pipe.runKeep, "host": d.pipe.runInstall, "control": d.api.Run, "hook": d.hook.Run, "audit": d.audit.run, "filter": d.audit.watch,
+		"control": d.api.Run, "hook": d.hook.Run, "audit": d.audit.run, "filter": d.audit.watch,
 		"history": d.forgetHistory, "signals": d.signals, "watchdog": d.watchdog,
-		"sockets": d.loop.receive, "memory": d.giveBack,
+		"memory":     d.giveBack,
 		"protection": d.hops.Run, "rivals": d.rivals.run, "foreign": d.foreign.run,
 		"close": d.closeSockets,
+	}
+	for name, run := range d.engine.Tasks() {
+		tasks[name] = run
 	}
 	if d.scrapes != nil {
 		tasks["metrics"] = d.scrapes.Run
@@ -255,7 +250,7 @@ func (d *daemon) serve(ctx context.Context) error {
 func (d *daemon) closeSockets(ctx context.Context) error {
 	<-ctx.Done()
 	service.Notify(d.log, sd.SdNotifyStopping)
-	<-d.pipe.done
+	<-d.engine.Done()
 	return d.conn.Close()
 }
 
@@ -292,7 +287,7 @@ func (d *daemon) watchdog(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-t.C:
-			if d.loop.call(ctx, func(instant.Now, *effect.Effects) {}) == nil {
+			if d.engine.Call(ctx, func(instant.Now, *effect.Effects) {}) == nil {
 				service.Notify(d.log, sd.SdNotifyWatchdog)
 			}
 		}
@@ -311,18 +306,8 @@ func (d *daemon) protection() protect.Options {
 		Filter: d.nft,
 		Owner:  hop.OwnerRelay, Socket: d.cfg.IPsec.Socket, Log: d.quiet,
 		Note:    func(n hop.Note) { d.feed.Offer(control.HopEvent(&n, time.Now())) },
-		Settled: d.judged,
+		Settled: func() bool { return d.inbox.Judge(service.Now().Boot) },
 	}
-}
-
-// judged has everything judged that came so far.
-func (d *daemon) judged() bool {
-	ok := d.loop.intake.settle(service.Now().Boot)
-	select {
-	case d.loop.glances <- struct{}{}:
-	default: // it has been told
-	}
-	return ok
 }
 
 // protected is what a configuration wants protected. Messages of those that are

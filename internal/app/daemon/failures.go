@@ -9,18 +9,16 @@ import (
 	"sync"
 	"time"
 
+	"fairlead/internal/app/engine"
 	"fairlead/internal/app/service"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/udp"
 )
 
-// What held a datagram back; anything else is the socket's word.
-var (
-	errNotKept      = errors.New("held back: not kept")
-	errNotInstalled = errors.New("held back: not installed")
-	errUnprotected  = errors.New("held back: the peer is not protected")
-)
+// errUnprotected is what held a datagram back, beside the engine's reasons; anything
+// else is the socket's word.
+var errUnprotected = errors.New("held back: the peer is not protected")
 
 // failures logs datagrams that did not leave, and keeps their number until the
 // loop counts them on their links. It is used from the loop and from the
@@ -54,9 +52,9 @@ func newFailures(log *slog.Logger, once *limiter) *failures {
 func (f *failures) report(o udp.Outgoing, err error) {
 	l := loss{o.Link, effect.DropSendFailed}
 	switch {
-	case errors.Is(err, errNotKept):
+	case errors.Is(err, engine.ErrNotKept):
 		l.reason = effect.DropNotKept
-	case errors.Is(err, errNotInstalled):
+	case errors.Is(err, engine.ErrNotInstalled):
 		l.reason = effect.DropNotInstalled
 	case errors.Is(err, errUnprotected):
 		l.reason = effect.DropUnprotected

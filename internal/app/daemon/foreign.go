@@ -73,7 +73,7 @@ func (f *foreignRoutes) tell(level slog.Level, text string, some, others []contr
 			f.d.log.Log(context.Background(), level, text+": there are more", "routes", len(some))
 			return
 		}
-		if times, due := f.d.loop.notes.once.due(text+r.Destination.String(), service.Now().Boot); due {
+		if times, due := f.d.relay.notes.once.due(text+r.Destination.String(), service.Now().Boot); due {
 			f.d.log.Log(context.Background(), level, text, "link", r.Link, "client", dhcp6.DUID(r.Client), "prefix", r.Prefix,
 				"destination", r.Destination, "protocol", r.Protocol, "device", r.Device, "gateway", r.Gateway, "metric", r.Metric, "kind", r.Kind, "times", times)
 		}
@@ -94,9 +94,9 @@ func (f *foreignRoutes) look(ctx context.Context) (routes []control.ForeignRoute
 	if len(all) == 0 {
 		return routes, more, nil
 	}
-	return routes, more, f.d.loop.call(ctx, func(instant.Now, *effect.Effects) {
+	return routes, more, f.d.engine.Call(ctx, func(instant.Now, *effect.Effects) {
 		for i := range all {
-			if r, ok := f.d.loop.darkened(&all[i]); ok {
+			if r, ok := f.d.darkened(&all[i]); ok {
 				routes = append(routes, r)
 			}
 		}
@@ -106,18 +106,18 @@ func (f *foreignRoutes) look(ctx context.Context) (routes []control.ForeignRoute
 // darkened says whom a foreign route takes packets from; ok is false where it leads to
 // the client as well, and where it is for a prefix of another link that serves clients:
 // such may lie within a delegation, and are not part of it.
-func (l *loop) darkened(f *netlink.Foreign) (r control.ForeignRoute, ok bool) {
-	link := l.net.names[f.Link]
-	d, held := l.core.DelegationOn(link, f.Ours)
-	device := l.net.names[f.Device]
+func (d *daemon) darkened(f *netlink.Foreign) (r control.ForeignRoute, ok bool) {
+	link := d.relay.net.names[f.Link]
+	held, is := d.engine.Core.DelegationOn(link, f.Ours)
+	device := d.relay.net.names[f.Device]
 	switch {
-	case held && f.Device == f.Link && f.Gateway == d.NextHop.WithZone(""):
+	case is && f.Device == f.Link && f.Gateway == held.NextHop.WithZone(""):
 		return r, false
-	case f.Protocol == unix.RTPROT_KERNEL && !f.Gateway.IsValid() && l.core.Rule(device) != nil:
+	case f.Protocol == unix.RTPROT_KERNEL && !f.Gateway.IsValid() && d.engine.Core.Rule(device) != nil:
 		return r, false
 	}
 	return control.ForeignRoute{
 		Destination: f.Prefix, Protocol: netlink.ProtocolName(f.Protocol), Kind: netlink.FormName(f.Form), Device: device, Gateway: f.Gateway,
-		Metric: f.Metric, Table: f.Table, Link: link, Client: control.DUID(d.Client), Prefix: f.Ours,
+		Metric: f.Metric, Table: f.Table, Link: link, Client: control.DUID(held.Client), Prefix: f.Ours,
 	}, true
 }

@@ -18,7 +18,8 @@ import (
 // A route of another program is in a client's way unless it is the prefix of another
 // link that serves clients: such may lie within a delegation.
 func TestForeignRouteInAClientsWay(t *testing.T) {
-	l, _ := newQuietLoop(t)
+	l := quietPlayed(t)
+	d := &daemon{relay: l.relay, engine: l.Engine}
 	l.net.names[linkA], l.net.names[linkB], l.net.names[uplink] = "dA", "dB", "u0"
 	p := netip.MustParsePrefix("2001:db8:100::/56")
 	part := netip.MustParsePrefix("2001:db8:100:7::/64")
@@ -32,7 +33,7 @@ func TestForeignRouteInAClientsWay(t *testing.T) {
 		"to nowhere":                     {netlink.Foreign{Protocol: unix.RTPROT_BIRD, Form: unix.RTN_BLACKHOLE}, true},
 	} {
 		c.f.Route, c.f.Ours, c.f.Link = hoststate.Route{Prefix: part, Metric: 20, Table: 254}, p, linkA
-		r, got := l.darkened(&c.f)
+		r, got := d.darkened(&c.f)
 		if got != c.want {
 			t.Errorf("%s: in the way: %v, want %v", name, got, c.want)
 		}
@@ -54,7 +55,7 @@ func TestForeignRoutesInTheLog(t *testing.T) {
 	}
 	var out strings.Builder
 	log := slog.New(slog.NewTextHandler(&out, nil))
-	f := &foreignRoutes{d: &daemon{log: log, loop: &loop{notes: &notes{once: newLimiter(time.Hour)}}}}
+	f := &foreignRoutes{d: &daemon{log: log, relay: &relay{notes: &notes{once: newLimiter(time.Hour)}}}}
 	f.tell(slog.LevelWarn, "came", many, many[:1])
 	if got := strings.Count(out.String(), "destination="); got != maxReported || !strings.Contains(out.String(), "there are more") || strings.Contains(out.String(), many[0].Destination.String()) {
 		t.Errorf("%d routes named, want %d and a word that there are more, and not the one that was known:\n%s", got, maxReported, out.String())
@@ -66,7 +67,7 @@ func TestForeignRoutesInTheLog(t *testing.T) {
 	}
 	for _, how := range hidings {
 		log, _, out := masking(how)
-		f.d.log, f.d.loop.notes.once = log, newLimiter(time.Hour)
+		f.d.log, f.d.relay.notes.once = log, newLimiter(time.Hour)
 		f.tell(slog.LevelWarn, "came", []control.ForeignRoute{{
 			Destination: netip.MustParsePrefix(somebodysRoute), Gateway: netip.MustParseAddr(somebodysHop), Client: somebody, Prefix: netip.MustParsePrefix(somebodysRoute),
 		}}, nil)

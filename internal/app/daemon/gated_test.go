@@ -6,7 +6,6 @@ import (
 	"slices"
 	"testing"
 
-	"fairlead/internal/core/effect"
 	"fairlead/internal/host/udp"
 )
 
@@ -61,37 +60,5 @@ func TestGatedSend(t *testing.T) {
 	open := batch[2:4]
 	if n := testing.AllocsPerRun(10, func() { g.Send(open, failed) }); n != 0 {
 		t.Errorf("%v allocations where nothing is refused", n)
-	}
-}
-
-// What a peer is not protected for is not believed, counted, and no client's matter.
-func TestIntakeBelievesNoUnprotectedPeer(t *testing.T) {
-	in := newIntake(newFailures(nil, nil))
-	in.links = map[int]inlet{3: {name: "up"}}
-	in.may = func(local, remote netip.Addr) bool {
-		return local != netip.MustParseAddr("2001:db8:1::1") || remote != netip.MustParseAddr("2001:db8::9")
-	}
-	for _, c := range []struct {
-		name     string
-		first    byte
-		local    string
-		path     udp.Path
-		admitted bool
-	}{
-		{"Relay-reply", 13, "2001:db8:1::1", udp.PathSocket, false},
-		{"Relay-forward", 12, "2001:db8:1::1", udp.PathSocket, false},
-		{"a client's message", 1, "2001:db8:1::1", udp.PathSocket, true},
-		{"by a packet socket, which the core refuses", 13, "2001:db8:1::1", udp.PathFrame, true},
-		{"of a pair that is open", 13, "2001:db8:1::2", udp.PathSocket, true},
-	} {
-		clear(in.lost.lost)
-		in.judge(&udp.Datagram{
-			Link: 3, Path: c.path, Source: netip.MustParseAddrPort("[2001:db8::9]:547"), Dest: netip.MustParseAddr(c.local), Payload: []byte{c.first, 0, 0, 0},
-		})
-		_, admitted := in.queue.Pop()
-		counted := in.lost.lost[loss{3, effect.DropUnprotected}]
-		if admitted != c.admitted || counted == 1 == c.admitted {
-			t.Errorf("%s: admitted %v, %d counted as unprotected", c.name, admitted, counted)
-		}
 	}
 }

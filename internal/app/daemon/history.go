@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"fairlead/internal/app/config"
+	"fairlead/internal/app/engine"
 	"fairlead/internal/app/privacy"
 	"fairlead/internal/core/ledger"
 	"fairlead/internal/host/store"
@@ -24,7 +25,7 @@ func (d *daemon) forgetHistory(ctx context.Context) error {
 	age, excess := time.NewTicker(ageEvery), time.NewTicker(excessEvery)
 	defer age.Stop()
 	defer excess.Stop()
-	h := history{from: d.store, added: d.pipe.past.Load, privacy: d.privacy}
+	h := history{from: d.store, added: d.engine.Past, privacy: d.privacy}
 	failing := false
 	for old := true; ; {
 		err := h.shorten(ctx, historyOf(d.config()), time.Now(), old)
@@ -59,7 +60,7 @@ func historyOf(c *config.Config) config.History {
 
 // archive is where the history is: host/store.
 type archive interface {
-	keeper
+	engine.Keeper
 	Scan(from, to []byte, fn func(k, v []byte) bool) error
 }
 

@@ -3,14 +3,16 @@ package daemon
 import (
 	"encoding/binary"
 	"errors"
-	"log/slog"
 	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"fairlead/internal/app/config"
+	"fairlead/internal/app/engine"
+	"fairlead/internal/app/service"
 	"fairlead/internal/core/effect"
+	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/store"
 )
 
@@ -94,12 +96,12 @@ func shorten(t *testing.T, h *history, entries int64, now time.Time, old bool) {
 }
 
 // keeping is a change that keeps records.
-func keeping(id effect.ChangeID, ops ...store.Op) *job {
+func keeping(id effect.ChangeID, ops ...store.Op) effect.Change {
 	c := effect.Change{ID: id}
 	for _, o := range ops {
 		c.Keep = append(c.Keep, effect.KeepOp{Key: o.Key, Value: o.Value})
 	}
-	return &job{changes: []effect.Change{c}}
+	return c
 }
 
 // Of a history that is too long the oldest go, in commits of a bounded size, and
@@ -139,13 +141,16 @@ func TestHistoryIsBoundedInNumber(t *testing.T) {
 func TestHistoryCountsWhatIsKept(t *testing.T) {
 	s := newShelf(t)
 	s.put(t, ends(0, 5))
-	p := newPipeline(slog.New(slog.DiscardHandler), s, nil)
-	h := &history{from: s, added: p.past.Load}
+	l := quietPlayed(t)
+	e := engine.New(engine.Options[*relay6.Relay]{Log: l.log, Role: l.relay, Inbox: l.net.inbox, Store: s})
+	e.Core = l.Core
+	commit := func(changes ...effect.Change) { e.CarryOutNow(service.Now, &effect.Effects{Changes: changes}) }
+	h := &history{from: s, added: e.Past}
 	shorten(t, h, 5, firstEnd, false)
-	p.commit([]*job{
+	commit(
 		keeping(1, append(ends(5, 7), store.Op{Key: []byte("d"), Value: []byte("d")}, store.Op{Key: []byte("h234567890-"), Value: nil})...),
 		keeping(2, append(ends(7, 8), store.Op{Key: []byte("h2345"), Value: []byte("no key of the history")})...),
-	})
+	)
 	if got := h.entries(); got != 8 {
 		t.Errorf("%d entries after three were added to five, want 8", got)
 	}
@@ -153,7 +158,7 @@ func TestHistoryCountsWhatIsKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.fail = store.ErrFull
-	p.commit([]*job{keeping(3, ends(8, 20)...)})
+	commit(keeping(3, ends(8, 20)...))
 	s.fail = nil
 	if got := h.entries(); got != 8 {
 		t.Errorf("%d entries after a commit that failed, want 8", got)

@@ -31,7 +31,7 @@ func (d *daemon) giveBack(ctx context.Context) error {
 		received := s.FrameReceived + s.SocketReceived
 		if received-before < calm {
 			if used, held := memory(); held > used+used/8+worthwhile {
-				d.loop.intake.shrink()
+				d.inbox.Shrink()
 				debug.FreeOSMemory()
 			}
 		}

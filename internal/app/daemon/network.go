@@ -12,6 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fairlead/internal/app/engine"
+	"fairlead/internal/core/admission"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
@@ -27,7 +29,8 @@ import (
 type network struct {
 	log    *slog.Logger
 	conn   sockets // nil until everything kept was restored
-	intake *intake
+	inbox  *engine.Inbox
+	may    func(local, remote netip.Addr) bool // protect.Supervisor's; nil: all may
 	peers  []trust.Peer
 	port   uint16
 	links  map[string]hoststate.Link
@@ -42,13 +45,11 @@ type network struct {
 	unopened map[udp.Local]string // why, so that it is logged once
 	mute     map[string]string    // servers on this machine whose answers cannot come, by name: why
 	retryAt  instant.Instant
-
-	failed func(udp.Outgoing, error)
 }
 
 // sockets is host/udp.
 type sockets interface {
-	sender
+	engine.Sender
 	SetLinks(client []udp.Link) error
 	AddLocal(at udp.Local) error
 	RemoveLocal(at udp.Local) error
@@ -127,21 +128,21 @@ func (n *network) letGo() {
 
 func (n *network) updateLinks(core *relay6.Relay) {
 	var want []udp.Link
-	inlets := make(map[int]inlet)
+	inlets, limits := make(map[int]inlet), make(map[int]admission.Limits)
 	for name, l := range n.links {
 		if !l.Up || l.Index <= 0 {
 			continue
 		}
 		in := inlet{name: name}
 		if rule := core.Rule(name); rule != nil {
-			in.clients, in.trusted, in.limits = true, rule.Trusted, rule.Rate
+			in.clients, in.trusted, limits[l.Index] = true, rule.Trusted, rule.Rate
 		}
 		inlets[l.Index] = in
 		if in.clients || n.hearsRelay(name) {
 			want = append(want, clientLink(l))
 		}
 	}
-	n.intake.set(trust.NewSet(n.peers), inlets)
+	n.inbox.Configure(&classifier{n.may, trust.NewSet(n.peers), inlets}, limits)
 	slices.SortFunc(want, func(a, b udp.Link) int { return a.Index - b.Index })
 	if slices.EqualFunc(want, n.joined, sameLink) && n.last == "" {
 		return
@@ -378,14 +379,5 @@ func (n *network) outgoing(s *effect.Send) udp.Outgoing {
 	o.MACLen = uint8(len(s.LinkLayer.Append(o.MAC[:0])))
 	return o
 }
-
-func (n *network) send(batch []udp.Outgoing) {
-	if n.conn == nil || len(batch) == 0 {
-		return
-	}
-	n.conn.Send(batch, func(i int, err error) { n.sendFailed(batch[i], err) })
-}
-
-func (n *network) sendFailed(o udp.Outgoing, err error) { n.failed(o, err) }
 
 func linkLayer(d *udp.Datagram) linkaddr.Addr { return linkaddr.From(d.MAC[:d.MACLen]) }

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -21,7 +20,7 @@ import (
 
 // openings is sockets that write down what is opened and closed.
 type openings struct {
-	*quiet
+	*played
 	trace  []string
 	refuse error
 	source string // what the kernel chooses; empty: it knows no way
@@ -66,14 +65,13 @@ func link(index int, name, vrf string) netlink.Event {
 }
 
 // tell hands events over as one burst.
-func (o *openings) tell(l *loop, events ...netlink.Event) {
+func (o *openings) tell(l *played, events ...netlink.Event) {
 	o.trace = nil
-	queue := make(chan netlink.Event, len(events))
-	for _, e := range events[1:] {
-		queue <- e
+	var eff effect.Effects
+	for _, e := range events {
+		l.LinkChanged(l.Core, e, &eff)
 	}
-	l.links = queue
-	l.linkEvents(context.Background(), events[0])
+	l.LinksChanged(l.Core)
 }
 
 func (o *openings) want(t *testing.T, want ...string) {
@@ -86,8 +84,8 @@ func (o *openings) want(t *testing.T, want ...string) {
 // A device that was deleted and made anew between two looks is not the old one,
 // even if it is like it in every way that can be seen.
 func TestNetworkLetsGoOfWhatIsGone(t *testing.T) {
-	l, q := newQuietLoop(t)
-	o := &openings{quiet: q}
+	l := quietPlayed(t)
+	o := &openings{played: l}
 	l.net.conn = o
 	o.tell(l, link(10, "red", ""), link(11, "blue", ""), link(uplink, "u0", "blue"), link(linkA, "dA", "red"), link(linkB, "dB", ""))
 	o.want(t, "links dA/2/red dB/3/", "open :: blue")
@@ -109,28 +107,28 @@ func TestNetworkLetsGoOfWhatIsGone(t *testing.T) {
 // What cannot be opened is tried again, when links change and now and then
 // without, and is told once.
 func TestNetworkRetriesWhatIsNotOpen(t *testing.T) {
-	l, q := newQuietLoop(t)
+	l := quietPlayed(t)
 	var out bytes.Buffer
 	l.net.log = slog.New(slog.NewTextHandler(&out, nil))
-	o := &openings{quiet: q, refuse: unix.EADDRNOTAVAIL}
+	o := &openings{played: l, refuse: unix.EADDRNOTAVAIL}
 	l.net.conn = o
 	o.tell(l, link(linkA, "dA", ""))
 	o.tell(l, link(linkB, "dB", ""))
 	o.want(t, "links refused", "open :: refused")
 	o.trace = nil
-	l.net.retry(service.Now().Boot, l.core)
+	l.net.retry(service.Now().Boot, l.Core)
 	o.want(t, "links refused", "open :: refused")
 	o.trace = nil
-	l.net.retry(service.Now().Boot, l.core) // the time is not there yet
+	l.net.retry(service.Now().Boot, l.Core) // the time is not there yet
 	o.want(t)
 	if n := strings.Count(out.String(), "level=WARN"); n != 2 {
 		t.Errorf("%d warnings, want one for links and one for the socket:\n%s", n, &out)
 	}
 	o.refuse, l.net.retryAt = nil, 0
-	l.net.retry(service.Now().Boot, l.core)
+	l.net.retry(service.Now().Boot, l.Core)
 	o.want(t, "links dA/2/ dB/3/", "open :: ")
 	o.trace, l.net.retryAt = nil, 0
-	l.net.retry(service.Now().Boot, l.core) // nothing is left to try
+	l.net.retry(service.Now().Boot, l.Core) // nothing is left to try
 	o.want(t)
 }
 
@@ -138,8 +136,8 @@ func TestNetworkRetriesWhatIsNotOpen(t *testing.T) {
 // socket that is bound to the address which the kernel chooses, for as long as it
 // chooses that one.
 func TestNetworkBindsWhatTheKernelChooses(t *testing.T) {
-	l, q := newQuietLoop(t)
-	o := &openings{quiet: q}
+	l := quietPlayed(t)
+	o := &openings{played: l}
 	l.net.conn = o
 	server := l.net.peers[0]
 	from := func() netip.Addr {
@@ -153,7 +151,7 @@ func TestNetworkBindsWhatTheKernelChooses(t *testing.T) {
 	}
 	again := func() {
 		o.trace, l.net.retryAt = nil, 0
-		l.net.retry(service.Now().Boot, l.core)
+		l.net.retry(service.Now().Boot, l.Core)
 	}
 	for _, c := range []struct {
 		source string
@@ -177,10 +175,10 @@ func TestNetworkBindsWhatTheKernelChooses(t *testing.T) {
 // A server on this machine whose answers cannot come is told of, with what would let
 // them come, until they can.
 func TestServerOnThisMachine(t *testing.T) {
-	l, q := newQuietLoop(t)
+	l := quietPlayed(t)
 	var out bytes.Buffer
 	l.net.log = slog.New(slog.NewTextHandler(&out, nil))
-	l.net.conn = &openings{quiet: q, source: "2001:db8:ff::2"} // the kernel's choice towards an address of its own
+	l.net.conn = &openings{played: l, source: "2001:db8:ff::2"} // the kernel's choice towards an address of its own
 	has := func(name string, index int, addrs ...string) netlink.Event {
 		e := link(index, name, "")
 		for _, a := range addrs {
@@ -192,7 +190,7 @@ func TestServerOnThisMachine(t *testing.T) {
 	because := func(want string) {
 		t.Helper()
 		l.net.retryAt = 0
-		l.net.update(l.core)
+		l.net.update(l.Core)
 		if got := l.net.mute["server"]; (got == "") != (want == "") || !strings.Contains(got, want) {
 			t.Errorf("the server's answers cannot come because %q, want %q", got, want)
 		}
@@ -216,7 +214,7 @@ func TestServerOnThisMachine(t *testing.T) {
 		t.Errorf("%d lines in the log, want one for each reason:\n%s", n, &out)
 	}
 	l.net.configure(nil, l.net.port)
-	l.net.update(l.core)
+	l.net.update(l.Core)
 	if len(l.net.mute) > 0 {
 		t.Errorf("without the peer: %q", l.net.mute)
 	}

@@ -127,9 +127,7 @@ func TestExtensionsAreHeard(t *testing.T) {
 		"the program":   {&notes{log: logger(slog.LevelInfo), feed: control.NewFeed(), hook: only(delegation.Extended)}, true},
 		"not a program": {&notes{log: logger(slog.LevelInfo), feed: control.NewFeed(), hook: only(delegation.Ended)}, false},
 	} {
-		l := &loop{notes: c.notes, turn: new(turn)}
-		l.startAfresh()
-		if got := !l.turn.eff.OmitExtensions; got != c.want {
+		if got := (&relay{notes: c.notes}).HearsExtensions(); got != c.want {
 			t.Errorf("%s: extensions are told: %v, want %v", name, got, c.want)
 		}
 	}

@@ -94,7 +94,7 @@ func (d *daemon) matchStoreAndTable(cfg *config.Config, now instant.Now) (string
 		o.boot, o.until = d.bootID, now.Boot.After(cfg.Host.Orphans)
 	}
 	if why != "" {
-		d.loop.core.AdoptLeftOver(o.until)
+		d.engine.Core.AdoptLeftOver(o.until)
 	}
 	if o.id == "" {
 		var id [16]byte
@@ -116,7 +116,7 @@ func (d *daemon) tellOfOrphans(why string, now instant.Now) {
 	if why == "" {
 		return
 	}
-	n := d.loop.core.HostCounts().Orphans
+	n := d.engine.Core.HostCounts().Orphans
 	if n == 0 {
 		if err := d.store.Commit([]store.Op{{Key: orphansKey}}); err != nil {
 			d.log.Warn("store: not kept that there are no orphans", "error", err)
@@ -124,6 +124,6 @@ func (d *daemon) tellOfOrphans(why string, now instant.Now) {
 		return
 	}
 	d.log.Warn("prefixes are routed that the store does not explain: they stay for a time, and their clients take them over as they renew",
-		"prefixes", n, "why", why, "until", now.WallAt(d.loop.core.OrphansEnd()),
+		"prefixes", n, "why", why, "until", now.WallAt(d.engine.Core.OrphansEnd()),
 		"see", `"fairlead delegations" shows them with source kernel, "fairlead clear" ends them`)
 }

@@ -16,12 +16,13 @@ import (
 
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
+	"fairlead/internal/app/engine"
 	"fairlead/internal/app/privacy"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/instant"
 	"fairlead/internal/core/ledger"
-	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/store"
 	"fairlead/internal/host/udp"
 	"fairlead/internal/wire/dhcp6"
@@ -117,7 +118,7 @@ func TestNobodyIsInTheLogOfFailures(t *testing.T) {
 	to := udp.Outgoing{Link: 3, Dest: netip.AddrPortFrom(netip.MustParseAddr(somebodysHop), 546)}
 	for _, how := range hidings {
 		for _, err := range []error{
-			errNotKept, fmt.Errorf("%w: route %s: file exists", errNotInstalled, somebodysRoute), fmt.Errorf("sendmsg %v: no route", to.Dest),
+			engine.ErrNotKept, fmt.Errorf("%w: route %s: file exists", engine.ErrNotInstalled, somebodysRoute), fmt.Errorf("sendmsg %v: no route", to.Dest),
 		} {
 			log, _, out := masking(how)
 			newFailures(log, newLimiter(time.Hour)).report(to, err)
@@ -136,7 +137,7 @@ func TestNobodyIsInFindings(t *testing.T) {
 	}
 	for _, how := range hidings {
 		log, rules, out := masking(how)
-		d := &daemon{log: log, quiet: log, privacy: rules, feed: control.NewFeed(), findings: make(map[string]uint64), loop: &loop{notes: &notes{log: log, once: newLimiter(time.Hour)}}}
+		d := &daemon{log: log, quiet: log, privacy: rules, feed: control.NewFeed(), findings: make(map[string]uint64), relay: &relay{notes: &notes{log: log, once: newLimiter(time.Hour)}}}
 		ctx, cancel := context.WithCancel(t.Context())
 		events, err := d.Watch(ctx, control.Filter{})
 		if err != nil {
@@ -198,15 +199,22 @@ func TestNobodyIsInWhatWatchesTell(t *testing.T) {
 func TestNobodyIsInTheReportOfAPanic(t *testing.T) {
 	for _, how := range hidings {
 		log, rules, out := masking(how)
-		l, _ := newQuietLoop(t)
-		l.log, l.notes.privacy = log, rules
-		l.planted = func(p *relay6.Packet) { panic(fmt.Sprintf("client %x of %v: %s", somebody, p.Source, p.Payload)) }
-		m := solicit(linkA, 1)
-		m.Source = netip.AddrPortFrom(netip.MustParseAddr(somebodysHop), 546)
-		m.Payload = append(m.Payload, somebody...)
-		l.handle(t.Context(), []*message{m})
+		l := newPlayed(t, log, rules)
+		l.run(t)
+		p := solicit(linkA, 1)
+		p.Source = netip.AddrPortFrom(netip.MustParseAddr(somebodysHop), 546)
+		p.Payload = append(p.Payload, somebody...)
+		err := l.Call(t.Context(), func(instant.Now, *effect.Effects) {
+			panic(fmt.Sprintf("client %x of %v: %s", somebody, p.Source, p.Payload))
+		})
+		if err == nil {
+			t.Fatal("a panic and no error: the test tests nothing")
+		}
+		if err := l.Call(t.Context(), func(instant.Now, *effect.Effects) {}); err != nil { // the report is written by then
+			t.Fatal(err)
+		}
 		findNobody(t, how.String(), out.String())
-		for _, want := range []string{"panic while deciding", "loop).decide", "rebuild.go:"} {
+		for _, want := range []string{"panic while deciding", ").try", "rebuild.go:"} {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("%v: %q is not in\n%s", how, want, out)
 			}

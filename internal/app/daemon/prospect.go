@@ -16,7 +16,7 @@ import (
 func (d *daemon) prospect(ctx context.Context, next *config.Config) (control.ReloadResult, error) {
 	old := d.config()
 	var links []relay6.Prospect
-	err := d.loop.call(ctx, func(instant.Now, *effect.Effects) { links = d.loop.core.Prospects(d.coreConfig(next)) })
+	err := d.engine.Call(ctx, func(instant.Now, *effect.Effects) { links = d.engine.Core.Prospects(d.coreConfig(next)) })
 	if err != nil {
 		return control.ReloadResult{}, err
 	}

@@ -17,8 +17,8 @@ import (
 // live copies the live delegations out of the loop, which does nothing else for
 // a caller: what is chosen of them, and how it is shown, is worked out here.
 func (d *daemon) live(ctx context.Context) (all []living, at instant.Now, err error) {
-	err = d.loop.call(ctx, func(n instant.Now, _ *effect.Effects) {
-		core := d.loop.core
+	err = d.engine.Call(ctx, func(n instant.Now, _ *effect.Effects) {
+		core := d.engine.Core
 		at = n
 		t := core.Totals()
 		all = make([]living, 0, t.Prefixes+t.Addresses)
@@ -66,10 +66,10 @@ func (d *daemon) Delegations(ctx context.Context, f control.Filter) ([]control.D
 
 // orphans are what the kernel has and the store does not explain.
 func (d *daemon) orphans(ctx context.Context, f *control.Filter) (found []control.Delegation, err error) {
-	err = d.loop.call(ctx, func(at instant.Now, _ *effect.Effects) {
-		for o := range d.loop.core.Orphans {
+	err = d.engine.Call(ctx, func(at instant.Now, _ *effect.Effects) {
+		for o := range d.engine.Core.Orphans {
 			if f.Matches("", o.Prefix, o.Link) {
-				found = append(found, control.OrphanOf(&o, d.loop.net.links[o.Link].VRF, d.loop.core.OrphansEnd(), at))
+				found = append(found, control.OrphanOf(&o, d.relay.net.links[o.Link].VRF, d.engine.Core.OrphansEnd(), at))
 			}
 		}
 	})
@@ -151,7 +151,7 @@ func (h *newest) take() []control.HistoryEntry {
 
 func (d *daemon) Blocks(ctx context.Context) ([]control.Block, error) {
 	var blocks []delegation.Block
-	err := d.loop.call(ctx, func(instant.Now, *effect.Effects) { blocks = d.loop.core.Blocks() })
+	err := d.engine.Call(ctx, func(instant.Now, *effect.Effects) { blocks = d.engine.Core.Blocks() })
 	all := make([]control.Block, 0, len(blocks))
 	for _, b := range blocks {
 		all = append(all, control.BlockOf(b))

@@ -100,15 +100,15 @@ func (d *daemon) take(ctx context.Context, next *config.Config) error {
 	d.hook.Reconfigure(next.Hook)
 	defer d.audit.soon()
 	// From here on it is done wholly, whatever becomes of who asked for it.
-	err := d.loop.call(context.WithoutCancel(ctx), func(_ instant.Now, eff *effect.Effects) {
+	err := d.engine.Call(context.WithoutCancel(ctx), func(_ instant.Now, eff *effect.Effects) {
 		d.mu.Lock()
 		d.cfg = next
 		d.mu.Unlock()
 		d.privacy.Reconfigure(next.Privacy, next.Peers)
-		d.loop.core.Reconfigure(d.coreConfig(next), eff)
-		d.loop.core.SetTrace(d.trace())
-		d.loop.net.configure(next.Peers, next.Relay6.SourcePort)
-		d.loop.net.update(d.loop.core)
+		d.engine.Core.Reconfigure(d.coreConfig(next), eff)
+		d.engine.Core.SetTrace(d.trace())
+		d.relay.net.configure(next.Peers, next.Relay6.SourcePort)
+		d.relay.net.update(d.engine.Core)
 	})
 	if err == nil {
 		d.hops.Release()

@@ -29,7 +29,7 @@ func (d *daemon) answers(ctx context.Context, p effect.Probe) (there, asked bool
 	}
 	there, err := probe.Answers(ctx, p.Index, p.Hop.Addr, p.Hop.LinkLayer)
 	if err != nil {
-		if times, due := d.loop.notes.once.due("probe "+p.Hop.Link, service.Now().Boot); due && ctx.Err() == nil {
+		if times, due := d.relay.notes.once.due("probe "+p.Hop.Link, service.Now().Boot); due && ctx.Err() == nil {
 			d.log.Warn("next hop not probed", "link", p.Hop.Link, "error", err, "times", times)
 		}
 		return false, false
@@ -44,7 +44,7 @@ func (d *daemon) uses(p effect.Probe) bool {
 	if err == nil && known {
 		return ago < delegation.Claimed
 	}
-	if times, due := d.loop.notes.once.due("uses "+p.Hop.Link, service.Now().Boot); due {
+	if times, due := d.relay.notes.once.due("uses "+p.Hop.Link, service.Now().Boot); due {
 		d.log.Warn("the filter does not tell whether a client uses its prefix: that it answers a probe is enough to keep it", "link", p.Hop.Link, "error", err, "times", times)
 	}
 	return true
@@ -79,7 +79,7 @@ func (d *daemon) buildCore(n instant.Now, eff *effect.Effects) (*relay6.Relay, e
 
 func (d *daemon) coreOf(n instant.Now, eff *effect.Effects) (*relay6.Relay, error) {
 	core := relay6.New(d.coreConfig(d.config()), d.bootID)
-	if old := d.loop.core; old != nil {
+	if old := d.engine.Core; old != nil {
 		core.Succeed(old)
 	}
 	core.SetTrace(d.trace())
@@ -93,7 +93,7 @@ func (d *daemon) coreOf(n instant.Now, eff *effect.Effects) (*relay6.Relay, erro
 		return nil, err
 	}
 	for _, l := range links {
-		d.loop.net.know(l)
+		d.relay.net.know(l)
 		core.SetLink(l, eff)
 	}
 	if err := k.readBlocks(); err != nil {
@@ -184,8 +184,8 @@ func (d *daemon) restore() error {
 	if err != nil {
 		return err
 	}
-	d.loop.core = core
-	d.carryOutNow(&eff)
+	d.engine.Core = core
+	d.engine.CarryOutNow(service.Now, &eff)
 	why, err := d.matchStoreAndTable(d.config(), service.Now())
 	if err != nil {
 		return err
@@ -205,7 +205,7 @@ func (d *daemon) restore() error {
 				leftOver++
 			}
 		}
-		d.carryOutNow(&eff)
+		d.engine.CarryOutNow(service.Now, &eff)
 	}
 	if differences > 0 {
 		d.log.Info("kernel brought to what was kept", "differences", differences)
@@ -223,23 +223,6 @@ func (d *daemon) restore() error {
 	t := core.Totals()
 	d.log.Info("restored", "prefixes", t.Prefixes, "addresses", t.Addresses, "took", time.Since(started).Round(time.Millisecond))
 	return nil
-}
-
-// carryOutNow carries changes out without the pipeline, until nothing is left.
-func (d *daemon) carryOutNow(eff *effect.Effects) {
-	for range 4 {
-		d.loop.notes.take(eff)
-		if len(eff.Changes) == 0 {
-			return
-		}
-		j := &job{changes: append([]effect.Change(nil), eff.Changes...)}
-		d.pipe.commit([]*job{j})
-		outcomes := d.pipe.install([]*job{j})
-		eff.Reset()
-		for _, o := range outcomes {
-			d.loop.core.Settle(service.Now(), o, eff)
-		}
-	}
 }
 
 // actual reads back what the kernel has of ours.

@@ -15,6 +15,7 @@ import (
 
 // watched is a filter whose readings are counted. Its kernel has nothing.
 type watched struct {
+	*played
 	*auditor
 	version            nft.Version
 	whole, routes      int // readings
@@ -25,7 +26,7 @@ type watched struct {
 func newWatched(t *testing.T) *watched {
 	t.Helper()
 	w := &watched{version: nft.Version{Others: 1}, during: func() {}}
-	w.auditor, _, _ = newAuditBench(t, func() (*hoststate.Reading, error) {
+	w.auditor, w.played = newAuditBench(t, func() (*hoststate.Reading, error) {
 		w.whole++
 		w.during()
 		return hoststate.NewReading(), w.readIt
@@ -67,9 +68,8 @@ func TestAuditSparesTheFilter(t *testing.T) {
 	w.reads(t, "asked for", true, 1, 0, nil)
 	quiet("one that was asked for")
 
-	err := w.d.loop.call(t.Context(), func(instant.Now, *effect.Effects) { w.d.loop.guard.panics++ })
-	if err != nil {
-		t.Fatal(err)
+	if err := w.Call(t.Context(), func(instant.Now, *effect.Effects) { panic("planted") }); err == nil {
+		t.Fatal("a panic and no error: the test tests nothing")
 	}
 	w.reads(t, "the core panicked", false, 1, 0, nil)
 	quiet("a panic")
@@ -103,7 +103,7 @@ func TestAuditThatFailedSparesNone(t *testing.T) {
 
 	w.version.Others++
 	w.during = func() {
-		if err := w.d.loop.call(t.Context(), func(instant.Now, *effect.Effects) { w.d.loop.core.CompareHost() }); err != nil {
+		if err := w.Call(t.Context(), func(instant.Now, *effect.Effects) { w.Core.CompareHost() }); err != nil {
 			t.Error(err)
 		}
 	}

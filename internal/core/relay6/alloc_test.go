@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"fairlead/internal/core/effect"
+	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -18,7 +19,7 @@ func TestForwardingAllocatesNothing(t *testing.T) {
 	up := w.says(alice, solicit)
 	source := netip.AddrPortFrom(addr(alice.addr), 546)
 	server := netip.AddrPortFrom(addr(serverAddr), 547)
-	for name, p := range map[string]relay6.Packet{
+	for name, p := range map[string]inbound.Packet{
 		"Solicit":   {Link: lan0Index, Source: source, LinkLayer: alice.mac, HardwareType: 1, Payload: solicit},
 		"Renew":     {Link: lan0Index, Source: source, LinkLayer: alice.mac, HardwareType: 1, Payload: message(dhcp6.Renew, 1, clientID(alice.duid), iaPD(1))},
 		"Request":   {Link: lan0Index, Source: source, LinkLayer: alice.mac, HardwareType: 1, Payload: message(dhcp6.Request, 1, clientID(alice.duid), iaPD(1))},
@@ -41,7 +42,7 @@ func TestForwardingAllocatesNothing(t *testing.T) {
 }
 
 // handles measures what one packet costs.
-func handles(b *testing.B, w *world, p relay6.Packet) {
+func handles(b *testing.B, w *world, p inbound.Packet) {
 	b.ReportAllocs()
 	for b.Loop() {
 		w.eff.Reset()
@@ -50,8 +51,8 @@ func handles(b *testing.B, w *world, p relay6.Packet) {
 }
 
 // solicit is a Solicit of Alice.
-func solicit() relay6.Packet {
-	return relay6.Packet{
+func solicit() inbound.Packet {
+	return inbound.Packet{
 		Link: lan0Index, Source: netip.AddrPortFrom(addr(alice.addr), 546), LinkLayer: alice.mac, HardwareType: 1,
 		Payload: message(dhcp6.Solicit, 1, clientID(alice.duid), iaPD(1)),
 	}
@@ -66,7 +67,7 @@ func BenchmarkSolicitBoth(b *testing.B) {
 }
 
 func BenchmarkAdvertise(b *testing.B) {
-	handles(b, newWorld(b), relay6.Packet{
+	handles(b, newWorld(b), inbound.Packet{
 		Link: upIndex, Source: netip.AddrPortFrom(addr(serverAddr), 547),
 		Payload: relayed(dhcp6.RelayReply, 0, "2001:db8:1::1", alice.addr, message(dhcp6.Advertise, 1, clientID(alice.duid)), interfaceID("lan0")),
 	})
@@ -76,7 +77,7 @@ func BenchmarkAdvertise(b *testing.B) {
 func BenchmarkRenew(b *testing.B) {
 	w := newWorld(b)
 	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 3600)))
-	p := relay6.Packet{
+	p := inbound.Packet{
 		Link: upIndex, Source: netip.AddrPortFrom(addr(serverAddr), 547),
 		Payload: relayed(dhcp6.RelayReply, 0, "2001:db8:1::1", alice.addr, w.reply(alice, iaPD(1, prefix("2001:db8:100::/56", 3600))), interfaceID("lan0")),
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"fairlead/internal/core/effect"
+	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -14,9 +15,9 @@ import (
 func TestSumOfAllLinks(t *testing.T) {
 	w := newWorld(t)
 	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
-	w.says(alice, message(dhcp6.Reply, 1))                                                                               // what only servers send
-	w.packet(relay6.Packet{Link: upIndex, Source: netip.AddrPortFrom(addr("2001:db8:66::1"), 547), Payload: []byte{13}}) // no server of ours
-	w.packet(relay6.Packet{Link: 99, Source: netip.AddrPortFrom(addr("fe80::99"), 546), Payload: []byte{1}})
+	w.says(alice, message(dhcp6.Reply, 1))                                                                                // what only servers send
+	w.packet(inbound.Packet{Link: upIndex, Source: netip.AddrPortFrom(addr("2001:db8:66::1"), 547), Payload: []byte{13}}) // no server of ours
+	w.packet(inbound.Packet{Link: 99, Source: netip.AddrPortFrom(addr("fe80::99"), 546), Payload: []byte{1}})
 	w.core.CountDrop(lan1Index, effect.DropQueueFull, 5)
 	w.core.RemoveLink("lan0", &w.eff)
 	w.carryOut()

@@ -5,6 +5,7 @@ import (
 
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
+	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
@@ -16,7 +17,7 @@ import (
 // RFC 8415 section 19: "If the relay agent receives a message other than
 // Relay-forward and Relay-reply and the relay agent does not recognize its
 // message type, it MUST forward the message".
-func (r *Relay) handleClient(now instant.Now, l *link, p *Packet, eff *effect.Effects) {
+func (r *Relay) handleClient(now instant.Now, l *link, p *inbound.Packet, eff *effect.Effects) {
 	if l.rule == nil {
 		r.drop(l, p, effect.DropNotClientLink, eff)
 		return
@@ -50,7 +51,7 @@ func (r *Relay) handleClient(now instant.Now, l *link, p *Packet, eff *effect.Ef
 
 // handleRelayForward takes a Relay-forward from a relay below us: one that is
 // configured, or any on a link that is trusted.
-func (r *Relay) handleRelayForward(now instant.Now, l *link, p *Packet, eff *effect.Effects) {
+func (r *Relay) handleRelayForward(now instant.Now, l *link, p *inbound.Packet, eff *effect.Effects) {
 	source := p.Source.Addr()
 	if !validSource(source) {
 		r.drop(l, p, effect.DropBadSource, eff)
@@ -69,7 +70,7 @@ func (r *Relay) handleRelayForward(now instant.Now, l *link, p *Packet, eff *eff
 			return
 		}
 	}
-	if peer != nil && !Protected(peer, p.Dest, p.Framed) {
+	if peer != nil && !inbound.Protected(peer, p.Dest, p.Framed) {
 		r.drop(l, p, effect.DropUnprotected, eff)
 		return
 	}
@@ -152,7 +153,7 @@ func isLeasequery(t dhcp6.MessageType) bool {
 
 // forward wraps a message and sends it towards the servers. The message itself
 // is copied octet by octet (RFC 8987 G-1).
-func (r *Relay) forward(now instant.Now, l *link, p *Packet, h header, eff *effect.Effects) {
+func (r *Relay) forward(now instant.Now, l *link, p *inbound.Packet, h header, eff *effect.Effects) {
 	w := r.wrapping(l, p, h)
 	only := r.preferredServer()
 	sent := false
@@ -229,7 +230,7 @@ func (s *peerState) answering() bool { return s.answered && !s.silent }
 // business: a Request above a limit goes no further (G-5, G-6), a Release ends
 // what it gives back (G-9). What cannot be read is carried all the same. It
 // reports whether the message goes on.
-func (r *Relay) observe(now instant.Now, l *link, p *Packet, source netip.Addr, payload []byte, eff *effect.Effects) bool {
+func (r *Relay) observe(now instant.Now, l *link, p *inbound.Packet, source netip.Addr, payload []byte, eff *effect.Effects) bool {
 	t := dhcp6.MessageType(payload[0])
 	switch {
 	case l.line != 0: // who speaks there is of interest, whatever it says

@@ -15,6 +15,7 @@ import (
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -263,7 +264,7 @@ func TestNeighboursAreBounded(t *testing.T) {
 	solicit := message(dhcp6.Solicit, 1)
 	for n := range 70_000 {
 		source := netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 13: byte(n >> 16), 14: byte(n >> 8), 15: byte(n)})
-		w.core.Handle(w.now, &relay6.Packet{Link: lan0Index, Source: netip.AddrPortFrom(source, 546), LinkLayer: alice.mac, Payload: solicit}, &w.eff)
+		w.core.Handle(w.now, &inbound.Packet{Link: lan0Index, Source: netip.AddrPortFrom(source, 546), LinkLayer: alice.mac, Payload: solicit}, &w.eff)
 		w.eff.Reset()
 	}
 	if n := w.core.Totals().Neighbours; n > 1<<16 || n < 1<<15 {

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"fairlead/internal/core/effect"
-	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/inbound"
 	"fairlead/internal/wire/dhcp6"
 	"fairlead/internal/wire/linkaddr"
 )
@@ -34,7 +34,7 @@ func TestCacheMissIsAnsweredBySocket(t *testing.T) {
 		a := [16]byte{0: 0xfe, 1: 0x80, 2: 1}
 		binary.BigEndian.PutUint32(a[12:], i)
 		eff.Reset()
-		w.core.Handle(w.now, &relay6.Packet{
+		w.core.Handle(w.now, &inbound.Packet{
 			Link: lan0Index, Source: netip.AddrPortFrom(netip.AddrFrom16(a), 546), Dest: addr("ff02::1:2"),
 			LinkLayer: linkaddr.From(a[10:]), HardwareType: 1, Payload: solicit,
 		}, &eff)

@@ -24,11 +24,11 @@ import (
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
-	"fairlead/internal/wire/linkaddr"
 )
 
 // Relay is the relay agent's state.
@@ -95,27 +95,6 @@ type PeerCounters struct {
 	Unreachable    uint64    // errors from the network about what was sent
 	LastReceived   time.Time // zero: never
 	LastType       dhcp6.MessageType
-}
-
-// Packet is one received datagram.
-type Packet struct {
-	Link         int // interface index
-	Source       netip.AddrPort
-	Dest         netip.Addr
-	LinkLayer    linkaddr.Addr // of the sender; invalid: unknown
-	HardwareType uint16
-	Framed       bool // read from a packet socket, which has no IPsec
-	Payload      []byte
-}
-
-// Protected reports whether a datagram, by where it was sent to and whether it was
-// read from a packet socket, can have come under the protection that the peer
-// requires. The security associations of RFC 8213 section 3 are between two
-// addresses: what was sent to a group has come in none, and what a packet socket
-// saw has passed neither XFRM nor the guard table. That the rest was protected is
-// for those two to say.
-func Protected(peer *trust.Peer, dest netip.Addr, framed bool) bool {
-	return peer.Protection != trust.ProtectionIPsec || !framed && dest == peer.Local
 }
 
 // New is a relay with a validated configuration, before it knows any link.
@@ -209,7 +188,7 @@ func (r *Relay) applyLostPolicy(name string) []hoststate.Op {
 }
 
 // Handle decides on one received datagram.
-func (r *Relay) Handle(now instant.Now, p *Packet, eff *effect.Effects) {
+func (r *Relay) Handle(now instant.Now, p *inbound.Packet, eff *effect.Effects) {
 	l := r.links[p.Link]
 	if l == nil {
 		r.countDrop(nil, effect.DropUnknownLink, 1)
@@ -232,7 +211,7 @@ func (r *Relay) Handle(now instant.Now, p *Packet, eff *effect.Effects) {
 	}
 }
 
-func (r *Relay) drop(l *link, p *Packet, d effect.Drop, eff *effect.Effects) {
+func (r *Relay) drop(l *link, p *inbound.Packet, d effect.Drop, eff *effect.Effects) {
 	r.countDrop(l, d, 1)
 	eff.Drop(effect.Dropped{Reason: d, Link: l.Name, Source: p.Source.Addr()})
 	if r.trace != nil {

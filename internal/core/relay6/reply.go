@@ -6,6 +6,7 @@ import (
 
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
+	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/trust"
@@ -15,7 +16,7 @@ import (
 // handleReply takes a Relay-reply. Only a configured server is believed, and
 // only on its uplinks: a client-facing link never carries one, whatever its
 // source says, because nothing on the way there checks sources.
-func (r *Relay) handleReply(now instant.Now, l *link, p *Packet, eff *effect.Effects) {
+func (r *Relay) handleReply(now instant.Now, l *link, p *inbound.Packet, eff *effect.Effects) {
 	if l.rule != nil {
 		r.drop(l, p, effect.DropReplyFromClientLink, eff)
 		return
@@ -25,7 +26,7 @@ func (r *Relay) handleReply(now instant.Now, l *link, p *Packet, eff *effect.Eff
 		r.drop(l, p, effect.DropUntrustedServer, eff)
 		return
 	}
-	if !Protected(peer, p.Dest, p.Framed) {
+	if !inbound.Protected(peer, p.Dest, p.Framed) {
 		r.drop(l, p, effect.DropUnprotected, eff)
 		return
 	}
@@ -151,7 +152,7 @@ func (r *Relay) addressee(now instant.Now, m dhcp6.RelayMessage, inner []byte) (
 // deliver learns what a message grants, if we are the client's first hop, and
 // sends it down once that is kept and installed. RFC 8415 section 19.2: "Relay
 // agents MUST NOT modify the message."
-func (r *Relay) deliver(now instant.Now, p *Packet, to addressee, answered map[delegation.Question]bool, eff *effect.Effects) {
+func (r *Relay) deliver(now instant.Now, p *inbound.Packet, to addressee, answered map[delegation.Question]bool, eff *effect.Effects) {
 	s := effect.Send{Payload: to.message, Dest: to.dest}
 	if len(to.inner) > 0 && dhcp6.MessageType(to.inner[0]) == dhcp6.Reply {
 		v := r.learn(now, to, answered, eff)
@@ -239,7 +240,7 @@ const (
 	holdFor = 5e9 // nanoseconds: a probe whose result never comes is forgotten
 )
 
-func (r *Relay) hold(now instant.Now, p *Packet, to addressee, q delegation.Question, answered map[delegation.Question]bool, eff *effect.Effects) {
+func (r *Relay) hold(now instant.Now, p *inbound.Packet, to addressee, q delegation.Question, answered map[delegation.Question]bool, eff *effect.Effects) {
 	if len(r.held) >= maxHeld {
 		maps.DeleteFunc(r.held, func(_ delegation.Question, h *heldReply) bool { return h.until <= now.Boot })
 	}
@@ -304,7 +305,7 @@ func (r *Relay) heldAnswered(now instant.Now, q delegation.Question, keeps bool,
 	if l == nil {
 		return
 	}
-	p := &Packet{Link: h.link, Source: h.source, Payload: h.payload}
+	p := &inbound.Packet{Link: h.link, Source: h.source, Payload: h.payload}
 	peer := r.trust.Find(trust.Server, h.source.Addr(), l.Name)
 	m, err := dhcp6.ParseRelay(h.payload)
 	if peer == nil || err != nil {

@@ -228,5 +228,8 @@ func (r *Relay) Totals() Totals {
 	return t
 }
 
+// Unkept is how many delegations the store has not got as they are.
+func (r *Relay) Unkept() int { return r.ledger.Figures().Unkept }
+
 // HostCounts are figures of what is wanted of the kernel.
 func (r *Relay) HostCounts() hoststate.Counts { return r.host.Counts() }

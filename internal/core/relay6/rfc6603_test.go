@@ -10,6 +10,7 @@ import (
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
@@ -171,7 +172,7 @@ func TestDelegationsThatCoverPrefixes(t *testing.T) {
 				inner = append(inner, exclude(p, tc.exclude))
 			}
 			reply := w.answer(forwarded[0].Payload, w.reply(alice, iaPD(1, prefix(p, 600, inner...))))
-			w.packet(relay6.Packet{Link: upIndex, Source: netip.AddrPortFrom(w.cfg.Peers[0].Address, 547), Dest: addr(localAddr), Payload: reply})
+			w.packet(inbound.Packet{Link: upIndex, Source: netip.AddrPortFrom(w.cfg.Peers[0].Address, 547), Dest: addr(localAddr), Payload: reply})
 			var details []string
 			for _, n := range w.notes {
 				if n.Kind == effect.NoteDelegation && n.Event.Kind == delegation.Refused {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"fairlead/internal/core/effect"
+	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
@@ -157,20 +158,20 @@ func TestRFC8213_3p_ProtectedPeersAreHeardUnderIPsecAlone(t *testing.T) {
 	relayAddr := "2001:db8:2::99"
 	below := relayed(dhcp6.RelayForward, 0, "2001:db8:7::1", "fe80::1", message(dhcp6.Solicit, 1))
 	reply := relayed(dhcp6.RelayReply, 0, "2001:db8:1::1", alice.addr, message(dhcp6.Advertise, 1), interfaceID("lan0"))
-	forward := func(dest string, framed bool) relay6.Packet {
-		return relay6.Packet{Link: lan1Index, Source: netip.AddrPortFrom(addr(relayAddr), 547), Dest: addr(dest), Framed: framed, Payload: below}
+	forward := func(dest string, framed bool) inbound.Packet {
+		return inbound.Packet{Link: lan1Index, Source: netip.AddrPortFrom(addr(relayAddr), 547), Dest: addr(dest), Framed: framed, Payload: below}
 	}
-	answer := func(dest string, framed bool) relay6.Packet {
-		return relay6.Packet{Link: upIndex, Source: netip.AddrPortFrom(addr(serverAddr), 547), Dest: addr(dest), Framed: framed, Payload: reply}
+	answer := func(dest string, framed bool) inbound.Packet {
+		return inbound.Packet{Link: upIndex, Source: netip.AddrPortFrom(addr(serverAddr), 547), Dest: addr(dest), Framed: framed, Payload: reply}
 	}
-	elsewhere := func(source string) relay6.Packet {
-		return relay6.Packet{Link: lan0Index, Source: netip.AddrPortFrom(addr(source), 547), Dest: addr("ff02::1:2"), Framed: true, Payload: below}
+	elsewhere := func(source string) inbound.Packet {
+		return inbound.Packet{Link: lan0Index, Source: netip.AddrPortFrom(addr(source), 547), Dest: addr("ff02::1:2"), Framed: true, Payload: below}
 	}
 	trustedLink := rule(trusted)
 	for _, tc := range []struct {
 		name   string
 		change []func(*relay6.Config)
-		p      relay6.Packet
+		p      inbound.Packet
 		want   string // reason; empty: accepted
 	}{
 		{"relay, by UDP to our address", []func(*relay6.Config){relayPeer(relayAddr), protected}, forward(localAddr, false), ""},

@@ -9,6 +9,7 @@ import (
 
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
@@ -256,7 +257,7 @@ func relayPeer(address string) func(*relay6.Config) {
 
 // forwards is a Relay-forward of a relay below us on lan1.
 func (w *world) forwards(source string, port uint16, payload []byte) []effect.Send {
-	return w.packet(relay6.Packet{
+	return w.packet(inbound.Packet{
 		Link: lan1Index, Source: netip.AddrPortFrom(addr(source), port), Dest: addr("ff02::1:2"),
 		LinkLayer: mac("02:00:5e:00:53:99"), HardwareType: 1, Payload: payload,
 	})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/effect"
+	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
@@ -27,7 +28,7 @@ func (w *world) to() (names []string) {
 
 func (w *world) speaks(from string) {
 	b := relayed(dhcp6.RelayReply, 0, "2001:db8:1::1", alice.addr, message(dhcp6.Advertise, 1), interfaceID("lan0"))
-	w.packet(relay6.Packet{Link: upIndex, Source: netip.AddrPortFrom(addr(from), 547), Payload: b})
+	w.packet(inbound.Packet{Link: upIndex, Source: netip.AddrPortFrom(addr(from), 547), Payload: b})
 }
 
 func TestForwardFirst(t *testing.T) {

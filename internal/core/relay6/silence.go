@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/effect"
+	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
@@ -146,7 +147,7 @@ func owesAnswer(t dhcp6.MessageType) bool {
 }
 
 // asked takes in that a message went to a server.
-func (r *Relay) asked(now instant.Instant, l *link, p *Packet, h *header, peer *trust.Peer, s *peerState) {
+func (r *Relay) asked(now instant.Instant, l *link, p *inbound.Packet, h *header, peer *trust.Peer, s *peerState) {
 	message := p.Payload
 	if h.message != nil {
 		message = h.message

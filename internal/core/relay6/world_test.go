@@ -11,6 +11,7 @@ import (
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/relay6"
@@ -344,7 +345,7 @@ func (w *world) send(s effect.Send, keep error) {
 }
 
 // packet hands the core one datagram and returns what left because of it.
-func (w *world) packet(p relay6.Packet) []effect.Send {
+func (w *world) packet(p inbound.Packet) []effect.Send {
 	before := len(w.sent)
 	w.core.Handle(w.now, &p, &w.eff)
 	w.carryOut()
@@ -367,7 +368,7 @@ var (
 
 // says is a client's message on its way in.
 func (w *world) says(c client, payload []byte) []effect.Send {
-	return w.packet(relay6.Packet{
+	return w.packet(inbound.Packet{
 		Link: c.link, Source: netip.AddrPortFrom(addr(c.addr), 546), Dest: addr("ff02::1:2"),
 		LinkLayer: c.mac, HardwareType: 1, Payload: payload,
 	})
@@ -375,7 +376,7 @@ func (w *world) says(c client, payload []byte) []effect.Send {
 
 // serves is a datagram from the server.
 func (w *world) serves(payload []byte) []effect.Send {
-	return w.packet(relay6.Packet{Link: upIndex, Source: netip.AddrPortFrom(addr(serverAddr), 547), Dest: addr(localAddr), Payload: payload})
+	return w.packet(inbound.Packet{Link: upIndex, Source: netip.AddrPortFrom(addr(serverAddr), 547), Dest: addr(localAddr), Payload: payload})
 }
 
 // answer wraps a message for a client the way a server does that was asked

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"fairlead/internal/core/effect"
+	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -27,7 +28,7 @@ type header struct {
 // are up to two of it; each is built when the first server needs it.
 type wrapping struct {
 	link   *link
-	packet *Packet
+	packet *inbound.Packet
 	header header
 
 	private bool // there may be options for protected hops alone
@@ -41,7 +42,7 @@ type wrapped struct {
 	omitted bool // options were left out
 }
 
-func (r *Relay) wrapping(l *link, p *Packet, h header) wrapping {
+func (r *Relay) wrapping(l *link, p *inbound.Packet, h header) wrapping {
 	return wrapping{link: l, packet: p, header: h, private: h.describes(l.rule) && l.rule.sensitive()}
 }
 

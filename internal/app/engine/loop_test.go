@@ -1,36 +1,94 @@
-package daemon
+package engine
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"sync"
 	"testing"
-	"time"
 
-	"golang.org/x/sys/unix"
-
-	"fairlead/internal/app/control"
 	"fairlead/internal/app/service"
+	"fairlead/internal/core/admission"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
+	"fairlead/internal/host/netlink"
 	"fairlead/internal/host/udp"
 	"fairlead/internal/wire/dhcp6"
 )
 
+// loop is what is tested: an engine of the relay's core.
+type loop = Engine[*relay6.Relay]
+
 // quiet is a loop with two client links and a server behind an uplink, over a
-// store, a kernel and sockets that always work.
+// store, a kernel and sockets that always work. It is the role that is played, too.
 type quiet struct {
 	*bench
+	t                  *testing.T
+	loop               *loop
+	cfg                *relay6.Config
 	mu                 sync.Mutex // guards sent
 	sent               [][]byte
 	audits, lateAudits int
 	runs               bool // the loop closes the queue
+
+	build  func() (*relay6.Relay, error) // nil: a core that knows the links
+	probe  func() (answers, asked bool)
+	unsent func(udp.Outgoing, error)
+}
+
+func (q *quiet) Build(_ instant.Now, eff *effect.Effects) (*relay6.Relay, error) {
+	if q.build != nil {
+		return q.build()
+	}
+	core := relay6.New(q.cfg, "boot")
+	if q.loop.Core != nil {
+		core.Succeed(q.loop.Core)
+	}
+	for index, name := range map[int]string{uplink: "u0", linkA: "dA", linkB: "dB"} {
+		core.SetLink(hoststate.Link{Index: index, Name: name, Up: true, Running: true, MTU: 1500, Addrs: []netip.Prefix{netip.MustParsePrefix("fe80::1/64")}}, eff)
+	}
+	return core, nil
+}
+
+func (q *quiet) Before(instant.Now, *relay6.Relay, *effect.Effects) {}
+func (q *quiet) Tell(*effect.Effects)                               {}
+func (q *quiet) HearsExtensions() bool                              { return true }
+func (q *quiet) LinksChanged(*relay6.Relay)                         {}
+func (q *quiet) Pass(instant.Instant, *relay6.Relay)                {}
+func (q *quiet) Probe(context.Context, effect.Probe) (bool, bool)   { return q.probe() }
+func (q *quiet) CompareSoon()                                       { q.audits++ }
+func (q *quiet) CompareLater()                                      { q.lateAudits++ }
+
+func (q *quiet) LinkChanged(core *relay6.Relay, e netlink.Event, eff *effect.Effects) bool {
+	core.RemoveLink(e.Removed, eff)
+	return false
+}
+
+func (q *quiet) Outgoing(s *effect.Send) udp.Outgoing {
+	return udp.Outgoing{Link: s.Link, Dest: s.Dest, Payload: s.Payload}
+}
+
+func (q *quiet) Unsent(o udp.Outgoing, err error) {
+	if q.unsent == nil {
+		q.t.Errorf("not sent to %s: %v", o.Dest, err)
+		return
+	}
+	q.unsent(o, err)
+}
+
+func (q *quiet) Suspect(payload []byte) [16]byte { return suspect0(payload) }
+
+// suspect0 tells packets apart by their third octet on, as the relay's role does with
+// the link-address of a Relay-reply.
+func suspect0(payload []byte) (of [16]byte) {
+	if len(payload) >= 18 && payload[0] == byte(dhcp6.RelayReply) {
+		copy(of[:], payload[2:])
+	}
+	return of
 }
 
 func (q *quiet) Send(batch []udp.Outgoing, _ func(int, error)) {
@@ -50,14 +108,6 @@ func (q *quiet) takeSent() [][]byte {
 	return sent
 }
 
-func (q *quiet) SetLinks([]udp.Link) error   { return nil }
-func (q *quiet) AddLocal(udp.Local) error    { return nil }
-func (q *quiet) RemoveLocal(udp.Local) error { return nil }
-
-func (q *quiet) Source(netip.Addr, string) (netip.Addr, error) {
-	return netip.Addr{}, unix.ENETUNREACH
-}
-
 const (
 	uplink = iota + 1
 	linkA
@@ -66,41 +116,23 @@ const (
 
 func newQuietLoop(t *testing.T, change ...func(*relay6.Config)) (*loop, *quiet) {
 	t.Helper()
-	q := &quiet{bench: newBench()}
 	server := trust.Peer{
 		Name: "server", Address: netip.MustParseAddr("2001:db8:ff::2"), Prefix: netip.MustParsePrefix("2001:db8:ff::2/128"),
 		Role: trust.Server, Interfaces: []string{"u0"}, Protection: trust.ProtectionNone,
 	}
-	cfg := &relay6.Config{Peers: []trust.Peer{server}, Links: []relay6.LinkRule{{Match: []string{"d*"}}}}
+	q := &quiet{bench: newBench(), t: t, cfg: &relay6.Config{Peers: []trust.Peer{server}, Links: []relay6.LinkRule{{Match: []string{"d*"}}}}}
 	for _, c := range change {
-		c(cfg)
+		c(q.cfg)
 	}
-	log := slog.New(slog.DiscardHandler)
-	l := &loop{
-		log: log, pipe: q.pipe, net: newNetwork(log), lost: newFailures(log, newLimiter(time.Hour)), guard: newGuard(),
-		auditDue: func() { q.audits++ }, othersChanged: func() { q.audits++ }, auditLate: func() { q.lateAudits++ }, ended: make(chan struct{}),
-		notes: &notes{log: log, feed: control.NewFeed(), once: newLimiter(time.Hour)}, turn: new(turn),
-	}
-	l.intake = newIntake(l.lost)
-	l.net.intake = l.intake
-	l.net.conn, q.pipe.send = q, q
-	l.net.failed = func(o udp.Outgoing, err error) { t.Errorf("not sent to %s: %v", o.Dest, err) }
-	l.net.configure(cfg.Peers, dhcp6.ServerPort)
-	l.build = func(_ instant.Now, eff *effect.Effects) (*relay6.Relay, error) {
-		core := relay6.New(cfg, "boot")
-		if l.core != nil {
-			core.Succeed(l.core)
-		}
-		for index, name := range map[int]string{uplink: "u0", linkA: "dA", linkB: "dB"} {
-			core.SetLink(hoststate.Link{Index: index, Name: name, Up: true, Running: true, MTU: 1500, Addrs: []netip.Prefix{netip.MustParsePrefix("fe80::1/64")}}, eff)
-		}
-		return core, nil
-	}
-	core, err := l.build(service.Now(), &l.turn.eff)
+	in, _ := newTestInbox(admission.Limits{})
+	l := New(Options[*relay6.Relay]{Log: slog.New(slog.DiscardHandler), Role: q, Inbox: in, Store: q.bench, Hosts: []Installer{q.bench}})
+	q.loop, q.pipe = l, l.pipe
+	l.out, l.pipe.out = q, q
+	core, err := q.Build(service.Now(), &l.turn.eff)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.core = core
+	l.Core = core
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); _ = l.pipe.runKeep(ctx) }()
@@ -120,7 +152,6 @@ func newQuietLoop(t *testing.T, change ...func(*relay6.Config)) (*loop, *quiet) 
 // run runs the loop until end is called, or the test ends.
 func (q *quiet) run(t *testing.T, l *loop) (end func()) {
 	q.runs = true
-	l.calls = make(chan func(instant.Now, *effect.Effects))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- l.run(ctx) }()
@@ -146,7 +177,7 @@ func solicit(link int, xid uint32) *message {
 func TestLoopPanicsCostOnePacketEach(t *testing.T) {
 	l, q := newQuietLoop(t)
 	panics := 0
-	l.planted = func(p *relay6.Packet) {
+	l.planted = func(p *inbound.Packet) {
 		if p.Link == linkA {
 			panics++
 			panic("planted")
@@ -164,7 +195,7 @@ func TestLoopPanicsCostOnePacketEach(t *testing.T) {
 		t.Errorf("%d packets reached the core, want %d before the link is muted", panics, panicsToMute)
 	}
 	muted := uint64(0)
-	for _, v := range l.core.Links() {
+	for _, v := range l.Core.Links() {
 		if v.Index == linkA {
 			muted = v.Counters.Drops[effect.DropMuted]
 		}
@@ -180,7 +211,7 @@ func TestLoopRefusesTheFingerprint(t *testing.T) {
 	l, q := newQuietLoop(t)
 	bad := solicit(linkA, 666)
 	reached := 0
-	l.planted = func(p *relay6.Packet) {
+	l.planted = func(p *inbound.Packet) {
 		if string(p.Payload) == string(bad.Payload) {
 			reached++
 			panic("planted")
@@ -198,51 +229,25 @@ func TestLoopRefusesTheFingerprint(t *testing.T) {
 	}
 }
 
-func TestGuardForgetsAndIsBounded(t *testing.T) {
-	g := newGuard()
+func TestQuarantineForgetsAndIsBounded(t *testing.T) {
+	g := newQuarantine()
 	at := instant.Instant(0)
 	for i := range 2 * maxFingerprints {
-		p := relay6.Packet{Link: i, Payload: []byte{byte(i), byte(i >> 8)}}
-		g.panicked(&p, at)
+		p := inbound.Packet{Link: i, Payload: []byte{byte(i), byte(i >> 8)}}
+		g.panicked(&p, suspect0, at)
 	}
 	if len(g.refuse) != maxFingerprints || len(g.order) != maxFingerprints {
 		t.Errorf("%d fingerprints, want %d", len(g.refuse), maxFingerprints)
 	}
-	p := relay6.Packet{Link: 1, Payload: []byte("x")}
+	p := inbound.Packet{Link: 1, Payload: []byte("x")}
 	for range panicsToMute {
-		g.panicked(&p, at)
+		g.panicked(&p, suspect0, at)
 	}
-	other := relay6.Packet{Link: 1, Payload: []byte("other")}
-	if d, refused := g.refuses(&other, at+1); !refused || d != effect.DropMuted {
+	other := inbound.Packet{Link: 1, Payload: []byte("other")}
+	if d, refused := g.refuses(&other, suspect0, at+1); !refused || d != effect.DropMuted {
 		t.Errorf("right after %d panics: %v, %v; want %v", panicsToMute, d, refused, effect.DropMuted)
 	}
-	if d, refused := g.refuses(&other, at+muteFor); refused {
+	if d, refused := g.refuses(&other, suspect0, at+muteFor); refused {
 		t.Errorf("after the mute has ended: refused by %v", d)
-	}
-}
-
-// Every discard has a counter on its link: what was held back and why, and what
-// a socket did not take.
-func TestLoopCountsWhatDidNotLeave(t *testing.T) {
-	l, _ := newQuietLoop(t)
-	to := udp.Outgoing{Link: linkA}
-	for _, err := range []error{
-		fmt.Errorf("%w: disk full", errNotKept), fmt.Errorf("%w: refused", errNotInstalled), fmt.Errorf("%w: refused", errNotInstalled), errors.New("no route"),
-	} {
-		l.lost.report(to, err)
-	}
-	l.turn.eff.Reset()
-	l.carryOut(t.Context())
-	want := map[effect.Drop]uint64{effect.DropNotKept: 1, effect.DropNotInstalled: 2, effect.DropSendFailed: 1}
-	for _, v := range l.core.Links() {
-		for d, n := range v.Counters.Drops {
-			expected := uint64(0)
-			if v.Index == linkA {
-				expected = want[effect.Drop(d)]
-			}
-			if n != expected {
-				t.Errorf("link %s: %d drops for %s, want %d", v.Name, n, effect.Drop(d), expected)
-			}
-		}
 	}
 }

@@ -1,4 +1,4 @@
-package daemon
+package engine
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/netlink"
@@ -34,20 +35,20 @@ func relayReply(linkAddress string, xid uint32) *message {
 // One client whose answers make the core panic mutes what the server sends to its
 // link, not the uplink that all answers come by.
 func TestPanicsOfRepliesDoNotMuteTheUplink(t *testing.T) {
-	g := newGuard()
-	packet := func(d *message) *relay6.Packet {
-		return &relay6.Packet{Link: d.Link, Source: d.Source, Payload: d.Payload}
+	g := newQuarantine()
+	packet := func(d *message) *inbound.Packet {
+		return &inbound.Packet{Link: d.Link, Source: d.Source, Payload: d.Payload}
 	}
 	for i := range uint32(panicsToMute) {
-		muted := g.panicked(packet(relayReply("2001:db8:1::1", i)), 1)
+		muted := g.panicked(packet(relayReply("2001:db8:1::1", i)), suspect0, 1)
 		if want := i == panicsToMute-1; muted != want {
 			t.Errorf("panic %d: muted %v, want %v", i+1, muted, want)
 		}
 	}
-	if d, refused := g.refuses(packet(relayReply("2001:db8:1::1", 99)), 2); !refused || d != effect.DropMuted {
+	if d, refused := g.refuses(packet(relayReply("2001:db8:1::1", 99)), suspect0, 2); !refused || d != effect.DropMuted {
 		t.Errorf("a reply for the same link: %v, %v; want %v", d, refused, effect.DropMuted)
 	}
-	if d, refused := g.refuses(packet(relayReply("2001:db8:2::1", 99)), 2); refused {
+	if d, refused := g.refuses(packet(relayReply("2001:db8:2::1", 99)), suspect0, 2); refused {
 		t.Errorf("a reply for another link: refused by %v", d)
 	}
 }
@@ -60,15 +61,15 @@ func TestRebuildGoesOnWhereTheOldCoreWas(t *testing.T) {
 	l.handle(t.Context(), []*message{solicit(linkB, 1), relayReply("2001:db8:9::1", 2)})
 	l.carryOut(t.Context())
 	l.decideOn(t.Context(), func(n instant.Now, eff *effect.Effects) {
-		l.core.Clear(n, delegation.Selection{Link: "elsewhere"}, true, eff)
+		l.Core.Clear(n, delegation.Selection{Link: "elsewhere"}, true, eff)
 	})
 	l.carryOut(t.Context())
-	l.core.SetTrace(&relay6.Trace{Link: "dB"})
-	before, old := l.core.LastChange(), l.core
-	l.planted = func(*relay6.Packet) { panic("planted") }
+	l.Core.SetTrace(&relay6.Trace{Link: "dB"})
+	before, old := l.Core.LastChange(), l.Core
+	l.planted = func(*inbound.Packet) { panic("planted") }
 	l.handle(t.Context(), []*message{solicit(linkA, 3)})
 	l.carryOut(t.Context())
-	if l.core == old {
+	if l.Core == old {
 		t.Fatal("the core was not built anew")
 	}
 	l.planted = nil
@@ -80,17 +81,17 @@ func TestRebuildGoesOnWhereTheOldCoreWas(t *testing.T) {
 	if !traced {
 		t.Error("the trace has ended")
 	}
-	for _, v := range l.core.Links() {
+	for _, v := range l.Core.Links() {
 		if got := v.Counters.Received[dhcp6.Solicit]; v.Index == linkB && got != 2 {
 			t.Errorf("%d Solicits counted on %s, want 2", got, v.Name)
 		}
 	}
-	for _, p := range l.core.Peers(service.Now()) {
+	for _, p := range l.Core.Peers(service.Now()) {
 		if p.Counters.Sent != 2 {
 			t.Errorf("%d messages counted to %s, want 2", p.Counters.Sent, p.Name)
 		}
 	}
-	if got := l.core.LastChange(); before == 0 || got < before {
+	if got := l.Core.LastChange(); before == 0 || got < before {
 		t.Errorf("newest change %d, it was %d: numbers are used again", got, before)
 	}
 }
@@ -101,17 +102,17 @@ func TestNoRebuildWhileTheStoreFails(t *testing.T) {
 	q.mu.Lock()
 	q.full = store.ErrFull
 	q.mu.Unlock()
-	old := l.core
+	old := l.Core
 	l.decideOn(t.Context(), func(n instant.Now, eff *effect.Effects) {
 		d := delegation.Delegation{Prefix: netip.MustParsePrefix("2001:db8:5::/56"), Link: "dA", Client: "c", Valid: 1}
-		l.core.Restore(n, slices.Values([]delegation.Record{{Delegation: d, BootID: "boot"}}), nil, n.Wall, eff)
-		l.core.Clear(n, delegation.Selection{Link: "dA"}, false, eff)
+		l.Core.Restore(n, slices.Values([]delegation.Record{{Delegation: d, BootID: "boot"}}), nil, n.Wall, eff)
+		l.Core.Clear(n, delegation.Selection{Link: "dA"}, false, eff)
 	})
 	l.rebuild(t.Context(), "planted")
-	if got := l.core.Totals().Unkept; got != 1 {
+	if got := l.Core.Totals().Unkept; got != 1 {
 		t.Fatalf("%d records not kept, want 1: the test tests nothing", got)
 	}
-	if l.core != old {
+	if l.Core != old {
 		t.Error("the core was built anew, from a store that lacks what it knows")
 	}
 }
@@ -122,9 +123,9 @@ func TestRebuildEndsWithTheProcess(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	l.inflight = 1 // its outcome never comes
-	old := l.core
+	old := l.Core
 	l.rebuild(ctx, "planted")
-	if l.core != old {
+	if l.Core != old {
 		t.Error("built anew although the process ends")
 	}
 }
@@ -135,28 +136,28 @@ func TestCallsPanicAndEnd(t *testing.T) {
 	l, q := newQuietLoop(t)
 	end := q.run(t, l)
 	var old, is *relay6.Relay
-	err := l.call(t.Context(), func(instant.Now, *effect.Effects) { old = l.core; panic("planted") })
+	err := l.Call(t.Context(), func(instant.Now, *effect.Effects) { old = l.Core; panic("planted") })
 	if !errors.Is(err, errPanicked) {
 		t.Errorf("a call that panics: %v, want %v", err, errPanicked)
 	}
-	if err := l.call(t.Context(), func(instant.Now, *effect.Effects) { is = l.core }); err != nil {
+	if err := l.Call(t.Context(), func(instant.Now, *effect.Effects) { is = l.Core }); err != nil {
 		t.Errorf("the call after it: %v", err)
 	}
 	if is == old {
 		t.Error("the core was not built anew")
 	}
 	end()
-	if err := l.call(t.Context(), func(instant.Now, *effect.Effects) { t.Error("called after the end") }); !errors.Is(err, errEnded) {
+	if err := l.Call(t.Context(), func(instant.Now, *effect.Effects) { t.Error("called after the end") }); !errors.Is(err, errEnded) {
 		t.Errorf("a call after the end: %v, want %v", err, errEnded)
 	}
 }
 
 // A probe that the end of the process cut short is no proof that nobody is there.
 func TestProbeCutShortTellsNothing(t *testing.T) {
-	l, _ := newQuietLoop(t)
+	l, q := newQuietLoop(t)
 	l.probed = make(chan probeResult, 1)
 	ctx, cancel := context.WithCancel(t.Context())
-	l.probe = func(context.Context, effect.Probe) (bool, bool) { cancel(); return false, true }
+	q.probe = func() (bool, bool) { cancel(); return false, true }
 	l.runProbe(ctx, effect.Probe{Index: linkA})
 	if len(l.probed) != 0 {
 		t.Errorf("told %+v", <-l.probed)
@@ -168,7 +169,7 @@ func TestProbeCutShortTellsNothing(t *testing.T) {
 func TestFullPipelineLetsRenewalsLeave(t *testing.T) {
 	l, q := newQuietLoop(t)
 	var held []string
-	l.net.failed = func(o udp.Outgoing, err error) {
+	q.unsent = func(o udp.Outgoing, err error) {
 		if !errors.Is(err, errStalled) {
 			t.Errorf("%s held back by %v, want %v", o.Payload, err, errStalled)
 		}
@@ -196,7 +197,7 @@ func TestFullPipelineLetsRenewalsLeave(t *testing.T) {
 func TestSettleAsksForAnAuditOnlyIfNeeded(t *testing.T) {
 	l, q := newQuietLoop(t)
 	r := hoststate.Op{Route: &hoststate.Route{Prefix: netip.MustParsePrefix("2001:db8:5::/56")}}
-	id := l.core.LastChange()
+	id := l.Core.LastChange()
 	l.settle(t.Context(), []effect.Outcome{{ID: id, Keep: store.ErrFull}, {ID: id, Install: []effect.FailedOp{{Op: r, Err: effect.ErrRefused}}}})
 	if q.audits+q.lateAudits != 0 {
 		t.Error("an audit although nothing is left to mend")
@@ -213,11 +214,11 @@ func TestSettleAsksForAnAuditOnlyIfNeeded(t *testing.T) {
 func TestPanicGivesNothingBackTooEarly(t *testing.T) {
 	l, q := newQuietLoop(t)
 	gate := make(chan struct{})
-	l.senders = newSenders(func(batch []udp.Outgoing) { <-gate; l.net.send(batch) }, l.endTurn)
+	l.senders = newSenders(func(batch []udp.Outgoing) { <-gate; l.send(batch) }, l.endTurn)
 	t.Cleanup(l.senders.close)
 	t.Cleanup(func() { close(gate) })
-	l.core.SetLink(hoststate.Link{Index: linkA, Name: "dA", Up: true, Addrs: []netip.Prefix{netip.MustParsePrefix("fe80::1/64"), netip.MustParsePrefix("2001:db8:1::1/64")}}, &l.turn.eff)
-	l.planted = func(p *relay6.Packet) {
+	l.Core.SetLink(hoststate.Link{Index: linkA, Name: "dA", Up: true, Addrs: []netip.Prefix{netip.MustParsePrefix("fe80::1/64"), netip.MustParsePrefix("2001:db8:1::1/64")}}, &l.turn.eff)
+	l.planted = func(p *inbound.Packet) {
 		if p != nil && p.Link == linkB {
 			panic("planted")
 		}
@@ -230,7 +231,7 @@ func TestPanicGivesNothingBackTooEarly(t *testing.T) {
 	l.handle(t.Context(), l.batch)
 	l.turn.messages = append(l.turn.messages, l.batch...)
 	l.carryOut(t.Context())
-	for _, m := range l.intake.free {
+	for _, m := range l.inbox.free {
 		clear(m.room) // as what comes next does
 	}
 	if sent := q.takeSent(); len(sent) != 1 || !slices.Equal(sent[0], want) {
@@ -248,12 +249,12 @@ func TestEveryEventMayPanic(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			l, q := newQuietLoop(t)
-			old := l.core
-			l.planted = func(*relay6.Packet) { panic("planted") }
+			old := l.Core
+			l.planted = func(*inbound.Packet) { panic("planted") }
 			event(l)
 			l.carryOut(t.Context())
-			if l.core == old || l.guard.panics != 1 {
-				t.Errorf("built anew: %v, %d panics counted", l.core != old, l.guard.panics)
+			if l.Core == old || l.quarantine.panics != 1 {
+				t.Errorf("built anew: %v, %d panics counted", l.Core != old, l.quarantine.panics)
 			}
 			l.planted = nil
 			l.handle(t.Context(), []*message{solicit(linkB, 4)})
@@ -268,17 +269,17 @@ func TestEveryEventMayPanic(t *testing.T) {
 // A core that panics whenever it is told the time does not keep the process from
 // everything else by asking for it again at once.
 func TestTickThatPanicsWaits(t *testing.T) {
-	l, _ := newQuietLoop(t)
+	l, q := newQuietLoop(t)
 	l.at = service.Now()
 	l.decideOn(t.Context(), func(n instant.Now, eff *effect.Effects) {
 		d := delegation.Delegation{Prefix: netip.MustParsePrefix("2001:db8:5::/56"), Link: "dA", Client: "c", Valid: 1}
-		l.core.Restore(n, slices.Values([]delegation.Record{{Delegation: d, BootID: "boot"}}), nil, n.Wall, eff)
+		l.Core.Restore(n, slices.Values([]delegation.Record{{Delegation: d, BootID: "boot"}}), nil, n.Wall, eff)
 	})
 	if got := l.sleep(); got != 0 {
 		t.Fatalf("with a delegation that has ended: sleeps %v: the test tests nothing", got)
 	}
-	l.build = func(instant.Now, *effect.Effects) (*relay6.Relay, error) { panic("planted, too") }
-	l.planted = func(*relay6.Packet) { panic("planted") }
+	q.build = func() (*relay6.Relay, error) { panic("planted, too") }
+	l.planted = func(*inbound.Packet) { panic("planted") }
 	l.tick(t.Context())
 	if got := l.sleep(); got <= 0 {
 		t.Errorf("sleeps %v", got)

@@ -1,15 +1,13 @@
-package daemon
+package engine
 
 import (
 	"context"
-	"net/netip"
 	"testing"
 	"time"
 
 	"fairlead/internal/core/admission"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
-	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -39,8 +37,8 @@ func TestBacklogFollowsThePipeline(t *testing.T) {
 
 // Many jobs of few changes each fill the pipeline too, long before it refuses one.
 func TestLoopHoldsBackWhenJobsAreMany(t *testing.T) {
-	in, a := newTestIntake(admission.Limits{})
-	l := &loop{intake: in, pipe: newBench().pipe}
+	in, a := newTestInbox(admission.Limits{})
+	l := &loop{inbox: in, pipe: newBench().pipe}
 	a.come(from(linkA, 1, byte(dhcp6.Renew)), from(linkA, 1, byte(dhcp6.Solicit)))
 	for range maxJobs / 2 {
 		l.pipe.offer(&job{})
@@ -55,46 +53,8 @@ func TestLoopHoldsBackWhenJobsAreMany(t *testing.T) {
 	}
 	<-l.pipe.jobs
 	l.hold()
-	if got := drainAll(in, 1e9); len(got) != 1 || !l.released {
-		t.Errorf("%d messages, released: %v; want the Renew", len(got), l.released)
-	}
-}
-
-func TestAsksForChange(t *testing.T) {
-	relayed := func(layers int, message []byte) []byte {
-		for hops := range layers {
-			b := dhcp6.AppendRelayHeader(nil, dhcp6.RelayForward, uint8(hops), netip.IPv6Unspecified(), addr(1))
-			b = dhcp6.AppendInterfaceID(b, []byte("p"))
-			message = dhcp6.AppendOption(b, dhcp6.OptionRelayMessage, message)
-		}
-		return message
-	}
-	plain := func(m dhcp6.MessageType) []byte { return dhcp6.AppendMessageHeader(nil, m, 1) }
-	for _, c := range []struct {
-		what    string
-		message []byte
-		want    bool
-	}{
-		{"nothing", nil, false},
-		{"Solicit", plain(dhcp6.Solicit), false},
-		{"Request", plain(dhcp6.Request), true},
-		{"Confirm", plain(dhcp6.Confirm), false},
-		{"Renew", plain(dhcp6.Renew), true},
-		{"Rebind", plain(dhcp6.Rebind), true},
-		{"Release", plain(dhcp6.Release), true},
-		{"Decline", plain(dhcp6.Decline), true},
-		{"Information-request", plain(dhcp6.InformationRequest), false},
-		{"unknown", plain(200), false},
-		{"relayed Solicit", relayed(1, plain(dhcp6.Solicit)), false},
-		{"relayed Renew", relayed(1, plain(dhcp6.Renew)), true},
-		{"Renew from far", relayed(8, plain(dhcp6.Renew)), true},
-		{"Renew from too far", relayed(9, plain(dhcp6.Renew)), false},
-		{"relayed nothing", relayed(1, nil), false},
-		{"cut short", relayed(1, plain(dhcp6.Renew))[:20], false},
-	} {
-		if got := asksForChange(c.message); got != c.want {
-			t.Errorf("%s: %v, want %v", c.what, got, c.want)
-		}
+	if got := drainAll(in, 1e9); len(got) != 1 || !in.busy.Load() {
+		t.Errorf("%d messages, busy: %v; want the Renew", len(got), in.busy.Load())
 	}
 }
 
@@ -103,14 +63,11 @@ func TestAsksForChange(t *testing.T) {
 func TestLoopHoldsBackWhatAsksForChanges(t *testing.T) {
 	l, q := newQuietLoop(t)
 	a := newArrivals()
-	l.intake.conn = a
-	l.net.update(l.core)
-	l.intake.set(trust.NewSet(nil), map[int]inlet{linkA: {clients: true}})
-	l.arrived, l.drained = make(chan struct{}, 1), make(chan struct{}, 1)
+	l.Open(a, q, 1)
 	end := q.run(t, l)
 	underway := func(n int) {
 		t.Helper()
-		if err := l.call(t.Context(), func(instant.Now, *effect.Effects) { l.inflight = n }); err != nil {
+		if err := l.Call(t.Context(), func(instant.Now, *effect.Effects) { l.inflight = n }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -119,8 +76,7 @@ func TestLoopHoldsBackWhatAsksForChanges(t *testing.T) {
 		renew := solicit(linkA, xid+1)
 		renew.Payload[0] = byte(dhcp6.Renew)
 		a.come(solicit(linkA, xid).Datagram, renew.Datagram)
-		l.arrived <- struct{}{}
-		<-l.drained
+		q.waitsFor(l)
 	}
 	come(1)
 	if got := len(q.takeSent()); got != 2 {
@@ -132,7 +88,7 @@ func TestLoopHoldsBackWhatAsksForChanges(t *testing.T) {
 	if got := len(q.takeSent()); got != 2 {
 		t.Errorf("%d messages forwarded while the pipeline is full, want the two Solicits", got)
 	}
-	if got := l.intake.waiting(admission.Changes); got != 2 {
+	if got := l.inbox.waiting(admission.Changes); got != 2 {
 		t.Errorf("%d messages held back, want the two Renews", got)
 	}
 	outcomes := make([]effect.Outcome, leastBacklog+1)
@@ -152,7 +108,7 @@ func TestLoopHoldsBackWhatAsksForChanges(t *testing.T) {
 }
 
 // waiting is how many messages of a class are queued.
-func (in *intake) waiting(class int) int {
+func (in *Inbox) waiting(class int) int {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	return in.queue.LenOf(class)

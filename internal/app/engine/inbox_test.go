@@ -1,22 +1,20 @@
-package daemon
+package engine
 
 import (
 	"bytes"
-	"log/slog"
 	"maps"
 	"net"
 	"net/netip"
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"fairlead/internal/core/admission"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
-	"fairlead/internal/core/trust"
 	"fairlead/internal/host/udp"
 	"fairlead/internal/wire/dhcp6"
+	"fairlead/internal/wire/linkaddr"
 )
 
 // arrivals is a receiver whose datagrams are in one buffer that the next one
@@ -26,10 +24,16 @@ type arrivals struct {
 	waiting []udp.Datagram
 	wake    chan struct{}
 	closed  chan struct{}
+	lost    map[loss]uint64 // what goes no further
+}
+
+type loss struct {
+	link   int
+	reason effect.Drop
 }
 
 func newArrivals() *arrivals {
-	return &arrivals{wake: make(chan struct{}, 1), closed: make(chan struct{})}
+	return &arrivals{wake: make(chan struct{}, 1), closed: make(chan struct{}), lost: make(map[loss]uint64)}
 }
 
 func (a *arrivals) come(d ...udp.Datagram) {
@@ -75,23 +79,32 @@ func from(link int, host byte, payload ...byte) udp.Datagram {
 	}
 }
 
-func newTestIntake(limits admission.Limits) (*intake, *arrivals) {
+// hosts takes all that comes by a client link for a client's. What begins as a Renew
+// asks for changes.
+type hosts struct{}
+
+func (hosts) Classify(d *udp.Datagram) Arrival {
+	if d.Link == uplink {
+		return Arrival{Class: admission.Answers, Source: admission.SourceOf(linkaddr.From(d.MAC[:d.MACLen]), d.Source.Addr())}
+	}
+	return Arrival{Class: admission.Clients, Source: admission.SourceOf(linkaddr.From(d.MAC[:d.MACLen]), d.Source.Addr()), Limited: true}
+}
+
+func (hosts) AsksForChange(payload []byte) bool {
+	return len(payload) > 0 && payload[0] == byte(dhcp6.Renew)
+}
+
+// newTestInbox is an inbox of two client links that have these limits, and an uplink.
+func newTestInbox(limits admission.Limits) (*Inbox, *arrivals) {
 	a := newArrivals()
-	in := newIntake(newFailures(slog.New(slog.DiscardHandler), newLimiter(time.Hour)))
-	in.conn = a
-	in.set(trust.NewSet([]trust.Peer{
-		{Address: addr(4), Prefix: netip.PrefixFrom(addr(4), 128), Role: trust.Server, Interfaces: []string{"u0"}},
-		{Address: addr(5), Prefix: netip.PrefixFrom(addr(5), 128), Role: trust.Relay, Interfaces: []string{"dA"}},
-	}), map[int]inlet{
-		uplink: {name: "u0"},
-		linkA:  {name: "dA", clients: true, limits: limits},
-		linkB:  {name: "dB", clients: true, limits: limits, trusted: true},
-	})
+	in := NewInbox(func(link int, d effect.Drop) { a.lost[loss{link, d}]++ })
+	in.open(a, false)
+	in.Configure(hosts{}, map[int]admission.Limits{linkA: limits, linkB: limits})
 	return in, a
 }
 
 // drainAll drains until the sockets are empty and returns what was admitted.
-func drainAll(in *intake, at instant.Instant) (all []*message) {
+func drainAll(in *Inbox, at instant.Instant) (all []*message) {
 	for in.drain(at) {
 		continue
 	}
@@ -101,8 +114,8 @@ func drainAll(in *intake, at instant.Instant) (all []*message) {
 
 // A host that floods loses what it sends too much; its neighbours lose nothing,
 // and all of it is counted on the link.
-func TestIntakeFloodCostsTheFlooder(t *testing.T) {
-	in, a := newTestIntake(admission.Limits{Source: admission.Rate{PerSecond: 10, Burst: 20}})
+func TestInboxFloodCostsTheFlooder(t *testing.T) {
+	in, a := newTestInbox(admission.Limits{Source: admission.Rate{PerSecond: 10, Burst: 20}})
 	const flood, honest = 5000, 30
 	for i := range flood {
 		a.come(from(linkA, 1, byte(dhcp6.Solicit)))
@@ -121,15 +134,15 @@ func TestIntakeFloodCostsTheFlooder(t *testing.T) {
 		t.Errorf("%d sources heard, want %d", len(admitted), honest+1)
 	}
 	want := map[loss]uint64{{linkA, effect.DropRateSource}: flood - 20}
-	if got := in.lost.lost; len(got) != 1 || got[loss{linkA, effect.DropRateSource}] != flood-20 {
+	if got := a.lost; len(got) != 1 || got[loss{linkA, effect.DropRateSource}] != flood-20 {
 		t.Errorf("counted %v, want %v", got, want)
 	}
 }
 
 // Without limits the queue is what bounds: a flooder is left with what nobody
 // else asks for, and what does not fit is counted.
-func TestIntakeFullQueueIsFair(t *testing.T) {
-	in, a := newTestIntake(admission.Limits{})
+func TestInboxFullQueueIsFair(t *testing.T) {
+	in, a := newTestInbox(admission.Limits{})
 	total := admission.DefaultBounds()[admission.Clients].Total
 	for i := range 3 * total {
 		a.come(from(linkA, 1, byte(dhcp6.Solicit), byte(i)))
@@ -147,78 +160,26 @@ func TestIntakeFullQueueIsFair(t *testing.T) {
 	if others != 100 {
 		t.Errorf("%d of the other link's messages admitted, want all 100", others)
 	}
-	dropped := in.lost.lost[loss{linkA, effect.DropQueueFull}]
-	if len(in.lost.lost) != 1 || int(dropped)+len(got) != 3*total+100 {
-		t.Errorf("%d admitted and %v counted of %d", len(got), in.lost.lost, 3*total+100)
+	dropped := a.lost[loss{linkA, effect.DropQueueFull}]
+	if len(a.lost) != 1 || int(dropped)+len(got) != 3*total+100 {
+		t.Errorf("%d admitted and %v counted of %d", len(got), a.lost, 3*total+100)
 	}
 }
 
-// What servers answer goes before what clients ask; a Relay-reply from a client
-// link, or from anybody else on the uplink, does not.
-func TestIntakeAnswersGoFirst(t *testing.T) {
-	in, a := newTestIntake(admission.Limits{})
-	a.come(from(linkA, 1, byte(dhcp6.Solicit)), from(linkA, 4, byte(dhcp6.RelayReply)), from(linkA, 2),
-		from(uplink, 3, byte(dhcp6.RelayReply)), from(uplink, 4, byte(dhcp6.RelayReply), 99))
+// What servers answer goes before what clients ask.
+func TestInboxAnswersGoFirst(t *testing.T) {
+	in, a := newTestInbox(admission.Limits{})
+	a.come(from(linkA, 1, byte(dhcp6.Solicit)), from(linkA, 4, byte(dhcp6.RelayReply)), from(linkA, 2), from(uplink, 4, byte(dhcp6.RelayReply), 99))
 	got := drainAll(in, 1e9)
-	if len(got) != 5 || len(got[0].Payload) != 2 {
-		t.Errorf("%d messages, the first with %d octets; want 5, and the server's first", len(got), len(got[0].Payload))
+	if len(got) != 4 || len(got[0].Payload) != 2 {
+		t.Errorf("%d messages, the first with %d octets; want 4, and the server's first", len(got), len(got[0].Payload))
 	}
 }
 
-// A relay below us that is trusted, by its link or by its address, speaks for many
-// clients; any other is a host like all.
-func TestIntakeRelaysSpeakForMany(t *testing.T) {
-	in, a := newTestIntake(admission.Limits{Source: admission.Rate{PerSecond: 1, Burst: 5}})
-	for range 100 {
-		a.come(from(linkA, 1, byte(dhcp6.RelayForward)), from(linkB, 2, byte(dhcp6.RelayForward)), from(linkB, 3, byte(dhcp6.Solicit)), from(linkA, 5, byte(dhcp6.RelayForward)))
-	}
-	got := map[byte]int{}
-	for _, m := range drainAll(in, 1e9) {
-		got[m.MAC[5]]++
-	}
-	if got[1] != 5 || got[2] != 100 || got[3] != 5 || got[5] != 100 {
-		t.Errorf("admitted by host %v, want 1:5 2:100 3:5 5:100", got)
-	}
-}
-
-// Who only has the address of a protected peer, and not its key, is a host like
-// all: his messages come as frames, or to the group.
-func TestIntakeForgersOfProtectedPeers(t *testing.T) {
-	in, a := newTestIntake(admission.Limits{Source: admission.Rate{PerSecond: 1, Burst: 5}})
-	local := addr(9)
-	peers := in.peers.Peers()
-	for i := range peers {
-		peers[i].Protection, peers[i].Local = trust.ProtectionIPsec, local
-	}
-	frame := from(linkA, 5, byte(dhcp6.RelayForward))
-	frame.Path, frame.Dest = udp.PathFrame, dhcp6.AllRelayAgentsAndServers
-	own := udp.Datagram{Link: linkA, Source: netip.AddrPortFrom(addr(5), 547), Dest: local, Payload: []byte{byte(dhcp6.RelayForward)}}
-	for range 100 {
-		a.come(frame, own)
-	}
-	frames := 0
-	all := drainAll(in, 1e9)
-	for _, m := range all {
-		if m.Path == udp.PathFrame {
-			frames++
-		}
-	}
-	if frames != 5 || len(all)-frames != 100 {
-		t.Errorf("%d frames and %d by UDP, want 5 and 100", frames, len(all)-frames)
-	}
-	forged := from(uplink, 4, byte(dhcp6.RelayReply))
-	forged.Path, forged.Dest = udp.PathFrame, dhcp6.AllRelayAgentsAndServers
-	answer := udp.Datagram{Link: uplink, Source: netip.AddrPortFrom(addr(4), 547), Dest: local, Payload: []byte{byte(dhcp6.RelayReply), 1}}
-	a.come(forged, answer)
-	if got := drainAll(in, 2e9); len(got) != 2 || len(got[0].Payload) != 2 {
-		t.Errorf("%d messages, the first with %d octets; want 2, and the server's own first", len(got), len(got[0].Payload))
-	}
-}
-
-// What is admitted is the intake's own, and memory is used again; long messages
+// What is admitted is the inbox's own, and memory is used again; long messages
 // are bounded in number.
-func TestIntakeKeepsItsOwnCopies(t *testing.T) {
-	in, a := newTestIntake(admission.Limits{})
+func TestInboxKeepsItsOwnCopies(t *testing.T) {
+	in, a := newTestInbox(admission.Limits{})
 	long := bytes.Repeat([]byte{7}, 60000)
 	for range maxLong + 10 {
 		a.come(from(linkA, 1, long...))
@@ -227,7 +188,7 @@ func TestIntakeKeepsItsOwnCopies(t *testing.T) {
 	if len(batch) != maxLong || !bytes.Equal(batch[0].Payload, long) {
 		t.Fatalf("%d long messages, want %d with all octets", len(batch), maxLong)
 	}
-	if n := in.lost.lost[loss{linkA, effect.DropQueueFull}]; n != 10 {
+	if n := a.lost[loss{linkA, effect.DropQueueFull}]; n != 10 {
 		t.Errorf("%d counted, want 10", n)
 	}
 	in.done(batch)
@@ -251,16 +212,10 @@ func TestLoopForwardsEverything(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l, q := newQuietLoop(t)
 			a := newArrivals()
-			l.intake.conn = a
-			l.net.update(l.core)
-			l.intake.set(trust.NewSet(nil), map[int]inlet{linkA: {clients: true}, linkB: {clients: true}})
-			l.arrived, l.drained = make(chan struct{}, 1), make(chan struct{}, 1)
-			if spread {
-				l.senders = newSenders(l.net.send, l.endTurn)
-			}
+			l.Open(a, q, map[bool]int{false: 1, true: 3}[spread])
 			end := q.run(t, l)
 			received := make(chan error, 1)
-			go func() { received <- l.receive(t.Context()) }()
+			go func() { received <- l.inbox.Run(t.Context()) }()
 			const clients, rounds = 50, 20
 			seen := map[string]int{}
 			for round := range uint32(rounds) {
@@ -293,41 +248,74 @@ func TestLoopForwardsEverything(t *testing.T) {
 func TestLoopGlances(t *testing.T) {
 	l, q := newQuietLoop(t)
 	a := newArrivals()
-	l.intake.conn = a
-	l.net.update(l.core)
-	l.intake.set(trust.NewSet(nil), map[int]inlet{linkA: {clients: true}})
-	l.arrived, l.drained, l.glances = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
+	l.Open(a, q, 1)
 	end := q.run(t, l)
 	for round := range uint32(20) {
 		a.come(solicit(linkA, round).Datagram)
 		for sent := 0; sent == 0; sent = len(q.takeSent()) {
-			l.glance()
+			l.inbox.Glance()
 		}
-		if len(l.drained) != 0 {
+		if len(l.inbox.drained) != 0 {
 			t.Fatal("somebody is told of empty sockets who has not asked")
 		}
-		l.arrived <- struct{}{}
-		<-l.drained
+		q.waitsFor(l)
 	}
 	end()
+}
+
+// waitsFor returns when the loop has nothing to do any more.
+func (q *quiet) waitsFor(l *loop) {
+	l.inbox.waits.Store(true)
+	l.inbox.tell()
+	<-l.inbox.drained
 }
 
 // A busy loop looks by itself, and one with cores for it is told by another
 // goroutine.
 func TestLoopNeedsNoGlance(t *testing.T) {
-	l, _ := newQuietLoop(t)
-	l.glances = make(chan struct{}, 1)
-	l.busy.Store(true)
-	l.glance()
-	l.busy.Store(false)
-	l.senders = &senders{}
-	l.glance()
-	if len(l.glances) != 0 {
+	in, a := newTestInbox(admission.Limits{})
+	in.busy.Store(true)
+	in.Glance()
+	in.busy.Store(false)
+	in.open(a, true)
+	in.Glance()
+	if len(in.told) != 0 {
 		t.Error("the loop was asked to look")
 	}
-	l.senders = nil
-	l.glance()
-	if len(l.glances) != 1 {
+	in.open(a, false)
+	in.Glance()
+	if len(in.told) != 1 {
 		t.Error("the loop was not asked to look")
+	}
+}
+
+// Who waits for the sockets to be empty is told once they are, and not while a turn is
+// left, be it that it was let go of just now.
+func TestInboxTellsOnceAllIsDone(t *testing.T) {
+	in, a := newTestInbox(admission.Limits{})
+	for i := range 3 {
+		a.come(from(linkA, byte(i), byte(dhcp6.Solicit)))
+	}
+	in.waits.Store(true)
+	for left := 2; left > 0; left-- {
+		if got := in.turn(1, nil, 1); len(got) != 1 {
+			t.Fatalf("%d messages in a turn, want 1", len(got))
+		}
+		in.rest()
+		if len(in.drained) != 0 {
+			t.Fatalf("told of empty sockets when %d messages are left", left)
+		}
+	}
+	in.turn(1, nil, 1)
+	in.hold(false)
+	in.rest()
+	if len(in.drained) != 0 {
+		t.Error("told of empty sockets although something may have been let go of")
+	}
+	in.turn(1, nil, 1)
+	in.rest()
+	in.rest()
+	if len(in.drained) != 1 {
+		t.Errorf("told %d times of empty sockets, want once", len(in.drained))
 	}
 }

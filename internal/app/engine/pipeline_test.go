@@ -1,4 +1,4 @@
-package daemon
+package engine
 
 import (
 	"errors"
@@ -31,9 +31,9 @@ type bench struct {
 
 func newBench() *bench {
 	b := &bench{bad: make(map[string]bool)}
-	b.pipe = newPipeline(slog.New(slog.DiscardHandler), b, []installer{b})
-	b.pipe.send = b
-	b.pipe.sendFail = func(o udp.Outgoing, err error) { b.write("held %s", o.Payload) }
+	b.pipe = newPipeline(slog.New(slog.DiscardHandler), b, []Installer{b})
+	b.pipe.out = b
+	b.pipe.unsent = func(o udp.Outgoing, err error) { b.write("held %s", o.Payload) }
 	return b
 }
 

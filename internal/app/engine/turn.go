@@ -1,12 +1,10 @@
-package daemon
+package engine
 
 import (
 	"context"
-	"runtime"
 	"sync"
 	"sync/atomic"
 
-	"fairlead/internal/app/service"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/host/udp"
 )
@@ -69,29 +67,29 @@ func (s *senders) close() {
 }
 
 // dispatch sends what waits for nothing and ends the turn.
-func (l *loop) dispatch() {
-	t := l.turn
-	if l.senders == nil || len(t.toPeers)+len(t.toLinks) == 0 {
-		l.sendHere()
+func (e *Engine[C]) dispatch() {
+	t := e.turn
+	if e.senders == nil || len(t.toPeers)+len(t.toLinks) == 0 {
+		e.sendHere()
 		return
 	}
 	t.left.Store(2)
-	l.senders.toPeers <- t
-	l.senders.toLinks <- t
-	l.turn = <-l.senders.free
+	e.senders.toPeers <- t
+	e.senders.toLinks <- t
+	e.turn = <-e.senders.free
 }
 
 // sendHere is dispatch without the senders: when it returns, all has left.
-func (l *loop) sendHere() {
-	l.net.send(l.turn.toPeers)
-	l.net.send(l.turn.toLinks)
-	l.endTurn(l.turn)
+func (e *Engine[C]) sendHere() {
+	e.send(e.turn.toPeers)
+	e.send(e.turn.toLinks)
+	e.endTurn(e.turn)
 }
 
 // endTurn gives back what a turn held.
-func (l *loop) endTurn(t *turn) {
+func (e *Engine[C]) endTurn(t *turn) {
 	if len(t.messages) > 0 {
-		l.intake.done(t.messages)
+		e.inbox.done(t.messages)
 	}
 	t.messages, t.toPeers, t.toLinks = t.messages[:0], t.toPeers[:0], t.toLinks[:0]
 	if t.gone != nil {
@@ -100,68 +98,18 @@ func (l *loop) endTurn(t *turn) {
 	}
 }
 
-// receive has the loop look at the sockets whenever something has arrived. Where
-// there are cores for it, it takes it in by itself.
-func (l *loop) receive(ctx context.Context) error {
-	for {
-		if err := l.intake.conn.Wait(); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
-		}
-		if l.senders != nil {
-			for l.intake.drain(service.Now().Boot) {
-				select {
-				case l.arrived <- struct{}{}:
-				default: // it has been told
-				}
-			}
-			continue
-		}
-		select {
-		case l.arrived <- struct{}{}:
-		case <-ctx.Done():
-			return nil
-		}
-		select {
-		case <-l.drained:
-		case <-ctx.Done():
-			return nil
-		}
-	}
+// takeTurn lets the core decide on the messages whose turn it is.
+func (e *Engine[C]) takeTurn(ctx context.Context) {
+	e.batch = e.inbox.turn(e.at.Boot, e.batch[:0], maxTurn)
+	e.handle(ctx, e.batch)
+	e.turn.messages = append(e.turn.messages, e.batch...)
+	e.carryOut(ctx)
+	e.inbox.rest()
 }
 
-// takeTurn lets the core decide on the messages whose turn it is, and reports
-// whether there may be more.
-func (l *loop) takeTurn(ctx context.Context) (more bool) {
-	arrived := false
-	if l.senders == nil {
-		arrived = l.intake.drain(l.at.Boot)
-	}
-	l.batch, more = l.intake.next(l.batch[:0], maxTurn)
-	l.handle(ctx, l.batch)
-	l.turn.messages = append(l.turn.messages, l.batch...)
-	l.carryOut(ctx)
-	more = more || arrived
-	l.busy.Store(more)
-	if !more && l.awaited {
-		l.awaited = false
-		l.drained <- struct{}{}
-	}
-	return more
-}
-
-// glance has the loop look at the sockets before its caller goes on, who shares
-// the one core with it. The runtime would do that only once no goroutine wants
-// to run any more: it does not ask the kernel before. A busy loop looks anyway.
-func (l *loop) glance() {
-	if l.senders != nil || l.busy.Load() {
+func (e *Engine[C]) send(batch []udp.Outgoing) {
+	if e.out == nil || len(batch) == 0 {
 		return
 	}
-	select {
-	case l.glances <- struct{}{}:
-	default: // it has been told
-	}
-	runtime.Gosched()
+	e.out.Send(batch, func(i int, err error) { e.role.Unsent(batch[i], err) })
 }

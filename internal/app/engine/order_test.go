@@ -1,4 +1,4 @@
-package daemon
+package engine
 
 import (
 	"errors"
@@ -16,6 +16,7 @@ import (
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/store"
@@ -62,13 +63,6 @@ func (j *journal) Send(batch []udp.Outgoing, _ func(int, error)) {
 	for _, o := range batch {
 		j.entries = append(j.entries, entry{sent: slices.Clone(o.Payload)})
 	}
-}
-
-func (j *journal) SetLinks([]udp.Link) error   { return nil }
-func (j *journal) AddLocal(udp.Local) error    { return nil }
-func (j *journal) RemoveLocal(udp.Local) error { return nil }
-func (j *journal) Source(netip.Addr, string) (netip.Addr, error) {
-	return netip.Addr{}, errors.New("no way there")
 }
 
 // check goes through the list: after each entry the store has all that clients were
@@ -127,7 +121,7 @@ func leasesOf(t *testing.T, reply []byte) map[netip.Prefix]time.Duration {
 
 // grants is a Relay-reply for a client on the first link, with these valid lifetimes
 // of its prefixes.
-func grants(client byte, valid map[netip.Prefix]int) *relay6.Packet {
+func grants(client byte, valid map[netip.Prefix]int) *inbound.Packet {
 	inner := dhcp6.AppendClientID(dhcp6.AppendMessageHeader(nil, dhcp6.Reply, 7), dhcp6.DUID{0, 3, 0, 1, 2, 0, 0, 0, 0, client})
 	inner, mark := dhcp6.BeginIA(inner, dhcp6.OptionIAPD, 1, 0, 0)
 	for _, p := range slices.SortedFunc(maps.Keys(valid), netip.Prefix.Compare) {
@@ -136,7 +130,7 @@ func grants(client byte, valid map[netip.Prefix]int) *relay6.Packet {
 	inner, _ = dhcp6.EndOption(inner, mark)
 	peer := netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 15: client})
 	b := dhcp6.AppendRelayHeader(nil, dhcp6.RelayReply, 0, netip.MustParseAddr("2001:db8:1::1"), peer)
-	return &relay6.Packet{Link: uplink, Source: netip.MustParseAddrPort("[2001:db8:ff::2]:547"), Payload: dhcp6.AppendOption(b, dhcp6.OptionRelayMessage, inner)}
+	return &inbound.Packet{Link: uplink, Source: netip.MustParseAddrPort("[2001:db8:ff::2]:547"), Payload: dhcp6.AppendOption(b, dhcp6.OptionRelayMessage, inner)}
 }
 
 // journalled is a quiet loop that serves clients on its first link and writes a
@@ -146,14 +140,14 @@ func journalled(t *testing.T) (*loop, *quiet, *journal) {
 		c.Links[0].Delegations = delegation.Policy{ClientLimit: 8, LinkLimit: 64}
 	})
 	j := &journal{goOn: make(chan struct{})}
-	l.pipe.keep, l.pipe.send, l.net.conn = j, j, j
-	l.net.failed = func(udp.Outgoing, error) {}
-	l.core.SetLink(hoststate.Link{Index: linkA, Name: "dA", Up: true, Running: true, MTU: 1500, Addrs: []netip.Prefix{netip.MustParsePrefix("fe80::1/64"), netip.MustParsePrefix("2001:db8:1::1/64")}}, &l.turn.eff)
+	l.pipe.keep, l.pipe.out, l.out = j, j, j
+	q.unsent = func(udp.Outgoing, error) {}
+	l.Core.SetLink(hoststate.Link{Index: linkA, Name: "dA", Up: true, Running: true, MTU: 1500, Addrs: []netip.Prefix{netip.MustParsePrefix("fe80::1/64"), netip.MustParsePrefix("2001:db8:1::1/64")}}, &l.turn.eff)
 	// What is kept at every start is not in the journal.
 	var first effect.Effects
-	l.core.Tick(service.Now(), &first)
+	l.Core.Tick(service.Now(), &first)
 	for _, c := range first.Changes {
-		l.core.Settle(service.Now(), effect.Outcome{ID: c.ID}, &l.turn.eff)
+		l.Core.Settle(service.Now(), effect.Outcome{ID: c.ID}, &l.turn.eff)
 	}
 	return l, q, j
 }
@@ -179,7 +173,7 @@ func TestStoreStopsAnywhere(t *testing.T) {
 				q.run(t, l)
 				random := rand.New(rand.NewPCG(seed, 0))
 				for range rounds {
-					err := l.call(t.Context(), func(now instant.Now, eff *effect.Effects) {
+					err := l.Call(t.Context(), func(now instant.Now, eff *effect.Effects) {
 						for range 1 + random.IntN(3) {
 							c := byte(1 + random.IntN(clients))
 							valid := make(map[netip.Prefix]int)
@@ -187,7 +181,7 @@ func TestStoreStopsAnywhere(t *testing.T) {
 								p := netip.MustParsePrefix(fmt.Sprintf("2001:db8:%x0%x::/48", c, random.IntN(4)))
 								valid[p] = []int{0, 0, 60, 600, 3600}[random.IntN(5)]
 							}
-							l.core.Handle(now, grants(c, valid), eff)
+							l.Core.Handle(now, grants(c, valid), eff)
 						}
 					})
 					if err != nil {
@@ -230,15 +224,15 @@ func TestEndIsKeptAfterItsReplyHasLeft(t *testing.T) {
 				}
 				j.Send(batch, nil)
 			}
-			l.net.conn = gated{j, leave}
+			l.out = gated{j, leave}
 			if others {
 				l.senders = newSenders(func(batch []udp.Outgoing) { leave(batch, nil) }, l.endTurn)
 			}
 			q.run(t, l)
 			say := func(valid int) {
 				go func() {
-					_ = l.call(t.Context(), func(now instant.Now, eff *effect.Effects) {
-						l.core.Handle(now, grants(1, map[netip.Prefix]int{p: valid}), eff)
+					_ = l.Call(t.Context(), func(now instant.Now, eff *effect.Effects) {
+						l.Core.Handle(now, grants(1, map[netip.Prefix]int{p: valid}), eff)
 					})
 				}()
 				pass()
@@ -306,15 +300,15 @@ func TestFullPipelineKeepsEndsForLater(t *testing.T) {
 	decide := func(valid map[netip.Prefix]int) *job {
 		l.at = instant.Now{Boot: 1, Wall: time.Unix(1_700_000_000, 0), Synced: true}
 		l.startAfresh()
-		l.core.Handle(l.at, grants(1, valid), &l.turn.eff)
+		l.Core.Handle(l.at, grants(1, valid), &l.turn.eff)
 		return l.share()
 	}
 	first := decide(map[netip.Prefix]int{old: 600})
 	for _, c := range first.changes {
-		l.core.Settle(l.at, effect.Outcome{ID: c.ID}, &l.turn.eff)
+		l.Core.Settle(l.at, effect.Outcome{ID: c.ID}, &l.turn.eff)
 	}
 	l.refuse(decide(map[netip.Prefix]int{old: 0, renumbered: 600}))
-	if got := l.core.Totals(); got.Prefixes != 0 || got.Unkept != 2 || got.Pending != 0 {
+	if got := l.Core.Totals(); got.Prefixes != 0 || got.Unkept != 2 || got.Pending != 0 {
 		t.Errorf("%d prefixes, %d records to keep later, %d changes pending; want none, both and none", got.Prefixes, got.Unkept, got.Pending)
 	}
 	if len(j.entries) != 0 {

@@ -1,4 +1,4 @@
-package daemon
+package engine
 
 import (
 	"context"
@@ -17,18 +17,18 @@ import (
 	"fairlead/internal/host/udp"
 )
 
-// keeper is where changes are kept: host/store.
-type keeper interface {
+// Keeper is where changes are kept: host/store.
+type Keeper interface {
 	Commit(ops []store.Op) error
 }
 
-// installer is where changes are installed: routes and filter elements.
-type installer interface {
+// Installer is where changes are installed: routes and filter elements.
+type Installer interface {
 	Apply(ops []hoststate.Op, failed func(i int, err error)) error
 }
 
-// sender is where datagrams leave: host/udp.
-type sender interface {
+// Sender is where datagrams leave: host/udp.
+type Sender interface {
 	Send(batch []udp.Outgoing, failed func(i int, err error))
 }
 
@@ -86,11 +86,11 @@ type waiting struct {
 // grouping whatever has queued up into one commit; the next installs and sends.
 // The core goes on deciding meanwhile.
 type pipeline struct {
-	log      *slog.Logger
-	keep     keeper
-	hosts    []installer
-	send     sender
-	sendFail func(udp.Outgoing, error)
+	log    *slog.Logger
+	keep   Keeper
+	hosts  []Installer
+	out    Sender
+	unsent func(udp.Outgoing, error)
 
 	jobs     chan *job
 	kept     chan []*job
@@ -132,7 +132,7 @@ const (
 
 var errStalled = errors.New("store: the queue of changes is full")
 
-func newPipeline(log *slog.Logger, keep keeper, hosts []installer) *pipeline {
+func newPipeline(log *slog.Logger, keep Keeper, hosts []Installer) *pipeline {
 	return &pipeline{
 		log: log, keep: keep, hosts: hosts,
 		jobs: make(chan *job, maxJobs), kept: make(chan []*job, 8), outcomes: make(chan []effect.Outcome, 64),
@@ -312,15 +312,15 @@ func (p *pipeline) install(group []*job) []effect.Outcome {
 	}
 	for _, o := range outcomes {
 		if o.Keep != nil {
-			p.fail(o.ID, failure{fmt.Errorf("%w: %w", errNotKept, o.Keep), true})
+			p.fail(o.ID, failure{fmt.Errorf("%w: %w", ErrNotKept, o.Keep), true})
 		} else if len(o.Install) > 0 {
-			p.fail(o.ID, failure{fmt.Errorf("%w: %w", errNotInstalled, o.Install[0].Err), false})
+			p.fail(o.ID, failure{fmt.Errorf("%w: %w", ErrNotInstalled, o.Install[0].Err), false})
 		}
 	}
 	return outcomes
 }
 
-func (p *pipeline) apply(h installer, ops []hoststate.Op, failed func(int, error)) {
+func (p *pipeline) apply(h Installer, ops []hoststate.Op, failed func(int, error)) {
 	told := make(map[int]bool)
 	err := h.Apply(ops, func(i int, err error) {
 		told[i] = true
@@ -355,14 +355,14 @@ func (p *pipeline) release(group []*job) {
 	for _, j := range group {
 		for _, w := range j.sends {
 			if f, bad := p.failed[w.after]; bad && !(w.extends && f.notKept) {
-				p.sendFail(w.out, f.err)
+				p.unsent(w.out, f.err)
 				continue
 			}
 			p.batch = append(p.batch, w.out)
 		}
 	}
 	if len(p.batch) > 0 {
-		p.send.Send(p.batch, func(i int, err error) { p.sendFail(p.batch[i], err) })
+		p.out.Send(p.batch, func(i int, err error) { p.unsent(p.batch[i], err) })
 	}
 	clear(p.batch) // what was sent need not stay in memory
 }

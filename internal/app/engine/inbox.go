@@ -1,0 +1,335 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"fairlead/internal/app/service"
+	"fairlead/internal/core/admission"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/host/udp"
+)
+
+// Receiver is where datagrams come from: host/udp.
+type Receiver interface {
+	Wait() error
+	Receive(limit int, handle func(*udp.Datagram)) int
+}
+
+// Classifier tells of each datagram, before anything else is done with it, whose turn
+// it waits for. It is called under the inbox's lock and keeps nothing of a datagram.
+type Classifier interface {
+	Classify(d *udp.Datagram) Arrival
+	// AsksForChange reports whether what follows from a client's message is likely to
+	// change a delegation.
+	AsksForChange(payload []byte) bool
+}
+
+// Arrival is what a Classifier says.
+type Arrival struct {
+	Refused bool        // it goes no further, for the reason Drop
+	Drop    effect.Drop // means something where it is refused
+	Class   int         // of admission
+	Source  admission.Source
+	Limited bool // the rates of its link hold
+}
+
+// message is a datagram that was admitted, with a copy of its payload.
+type message struct {
+	udp.Datagram
+	room []byte
+}
+
+// Inbox stands between the sockets and the core. It empties the sockets quickly, so
+// that who floods fills a queue of his own and not that of the kernel, which all share:
+// what is above a rate goes no further, the rest waits for its turn in a queue that is
+// short and fair.
+//
+// It also wakes the loop, and lets it sleep. On one or two cores the loop takes in by
+// itself what has come, and Run, the receiver, only watches the sockets for it:
+//
+//	           Run: something is in the sockets
+//	+--------+       Glance: look now          +------+   the loop takes   +------+
+//	| asleep | ------------------------------> | told | -----------------> | busy |
+//	+--------+                                 +------+     a turn         +------+
+//	    ^                                                                   |  ^ |
+//	    |      nothing is in the sockets, and no turn is left: Run,         |  +-+ more is left, or
+//	    +-------------------- if it waits, watches again -------------------+      was let go of (Hold)
+//
+// Where there are more cores, Run takes in what has come, and tells the loop of it;
+// nobody needs to glance.
+type Inbox struct {
+	conn  Receiver
+	lost  func(link int, d effect.Drop)
+	cores bool // there are cores for Run to take in what comes
+
+	told    chan struct{} // there is something for the loop
+	always  chan struct{} // closed
+	busy    atomic.Bool   // the loop looks by itself
+	waits   atomic.Bool   // Run waits for the sockets to be empty
+	drained chan struct{} // they are: it is told by this
+
+	mu         sync.Mutex // guards all following fields
+	gate       *admission.Gate
+	queue      *admission.Queue[*message]
+	classifier Classifier
+	limits     map[int]admission.Limits // by link
+	at         instant.Instant          // of this drain
+	free       []*message
+	long       int // messages in use whose room is above longRoom
+	admit      func(*udp.Datagram)
+}
+
+const (
+	drainAtOnce  = 512  // datagrams taken from the sockets between two turns of the core
+	ordinaryRoom = 512  // octets that most messages have room in
+	longRoom     = 2048 // octets of what comes in fragments, or over links of a large MTU
+	maxLong      = 64   // of these at a time: no flood of them takes much memory
+)
+
+// NewInbox is an inbox without sockets. Lost hears of each datagram that goes no
+// further.
+func NewInbox(lost func(link int, d effect.Drop)) *Inbox {
+	var secret [16]byte
+	_, _ = rand.Read(secret[:]) // never fails
+	key := admission.Key{binary.NativeEndian.Uint64(secret[:8]), binary.NativeEndian.Uint64(secret[8:])}
+	in := &Inbox{
+		lost: lost, limits: make(map[int]admission.Limits),
+		told: make(chan struct{}, 1), always: make(chan struct{}), drained: make(chan struct{}, 1),
+		gate:  admission.NewGate(key, admission.DefaultSources),
+		queue: admission.NewQueue[*message](key, admission.DefaultBounds()...),
+	}
+	close(in.always)
+	in.admit = in.judge
+	return in
+}
+
+func (in *Inbox) open(conn Receiver, cores bool) { in.conn, in.cores = conn, cores }
+
+// Configure says what may come from each link.
+func (in *Inbox) Configure(c Classifier, limits map[int]admission.Limits) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.classifier = c
+	for index := range in.limits {
+		if _, stays := limits[index]; !stays {
+			in.gate.Remove(index)
+		}
+	}
+	for index, l := range limits {
+		if old, known := in.limits[index]; !known || old != l {
+			in.gate.Set(index, l)
+		}
+	}
+	in.limits = limits
+}
+
+// Run watches the sockets until ctx ends or they are closed.
+func (in *Inbox) Run(ctx context.Context) error {
+	for {
+		if err := in.conn.Wait(); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		if in.cores {
+			for in.drain(service.Now().Boot) {
+				in.tell()
+			}
+			continue
+		}
+		in.waits.Store(true)
+		in.tell()
+		select {
+		case <-in.drained:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (in *Inbox) tell() {
+	select {
+	case in.told <- struct{}{}:
+	default: // it has been told
+	}
+}
+
+// Glance has the loop look at the sockets before its caller goes on, who shares the one
+// core with it. The runtime would do that only once no goroutine wants to run any more:
+// it does not ask the kernel before. A busy loop looks anyway.
+func (in *Inbox) Glance() {
+	if in.cores || in.busy.Load() {
+		return
+	}
+	in.tell()
+	runtime.Gosched()
+}
+
+// ready can be received from while there is something for the loop.
+func (in *Inbox) ready() <-chan struct{} {
+	if in.busy.Load() {
+		return in.always
+	}
+	return in.told
+}
+
+// turn appends to batch the messages whose turn it is, at most limit of them.
+func (in *Inbox) turn(at instant.Instant, batch []*message, limit int) []*message {
+	arrived := !in.cores && in.drain(at)
+	batch, more := in.next(batch, limit)
+	in.busy.Store(more || arrived)
+	return batch
+}
+
+// rest is called after each turn, when what it asked for is on its way: if nothing is
+// left, who waits for that is told.
+func (in *Inbox) rest() {
+	if !in.busy.Load() && in.waits.Swap(false) {
+		in.drained <- struct{}{}
+	}
+}
+
+// hold has messages that ask for changes wait, or no longer; then the loop looks for
+// those that had to.
+func (in *Inbox) hold(held bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.queue.Hold(admission.Changes, held)
+	if !held {
+		in.busy.Store(true)
+	}
+}
+
+// drain takes what has arrived and reports whether there was anything.
+func (in *Inbox) drain(at instant.Instant) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.at = at
+	return in.conn.Receive(drainAtOnce, in.admit) > 0
+}
+
+// next appends to batch the messages whose turn it is, at most limit of them, and
+// says whether more are waiting for theirs.
+func (in *Inbox) next(batch []*message, limit int) (_ []*message, more bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for range limit {
+		m, ok := in.queue.Pop()
+		if !ok {
+			return batch, false
+		}
+		batch = append(batch, m)
+	}
+	return batch, in.queue.Ready()
+}
+
+// settleAtOnce is how often the sockets are looked at until they are empty.
+const settleAtOnce = 256
+
+// Judge takes in all that has come and was not read yet, so that what is said of it is
+// what holds now, and reports whether the sockets were empty then. The loop is told.
+func (in *Inbox) Judge(at instant.Instant) (empty bool) {
+	if in.conn == nil {
+		return true // they are not open yet
+	}
+	for range settleAtOnce {
+		if empty = !in.drain(at); empty {
+			break
+		}
+	}
+	in.tell()
+	return empty
+}
+
+// done takes messages back.
+func (in *Inbox) done(batch []*message) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for _, m := range batch {
+		in.put(m)
+	}
+}
+
+// judge admits or discards one datagram, which is the sockets'.
+func (in *Inbox) judge(d *udp.Datagram) {
+	a := in.classifier.Classify(d)
+	if a.Refused {
+		in.lost(d.Link, a.Drop)
+		return
+	}
+	if a.Limited {
+		verdict := in.gate.Admit(in.at, d.Link, a.Source)
+		if !verdict.Admitted() {
+			in.lost(d.Link, overRate[verdict])
+			return
+		}
+		if verdict == admission.Newcomer {
+			a.Source = admission.Newcomers()
+		}
+	}
+	if a.Class == admission.Clients && in.classifier.AsksForChange(d.Payload) {
+		a.Class = admission.Changes
+	}
+	m := in.take(d)
+	if m == nil {
+		in.lost(d.Link, effect.DropQueueFull)
+		return
+	}
+	if shed, dropped := in.queue.Push(a.Class, d.Link, a.Source, m); dropped {
+		in.lost(shed.Link, effect.DropQueueFull)
+		in.put(shed)
+	}
+}
+
+// overRate is what a verdict is called where drops are counted.
+var overRate = [...]effect.Drop{
+	admission.OverLink:      effect.DropRateLink,
+	admission.OverSource:    effect.DropRateSource,
+	admission.OverNewcomers: effect.DropRateNewcomers,
+}
+
+// take copies a datagram; nil if too many long ones are there.
+func (in *Inbox) take(d *udp.Datagram) *message {
+	var m *message
+	switch n := len(in.free); {
+	case len(d.Payload) > longRoom && in.long == maxLong:
+		return nil
+	case len(d.Payload) > ordinaryRoom:
+		m = &message{room: make([]byte, len(d.Payload))}
+	case n > 0:
+		m = in.free[n-1]
+		in.free = in.free[:n-1]
+	default:
+		m = &message{room: make([]byte, ordinaryRoom)}
+	}
+	if len(m.room) > longRoom {
+		in.long++
+	}
+	m.Datagram = *d
+	m.Payload = m.room[:copy(m.room, d.Payload)]
+	return m
+}
+
+// Shrink lets go of messages that a burst needed.
+func (in *Inbox) Shrink() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.free = nil
+}
+
+// put takes one message back.
+func (in *Inbox) put(m *message) {
+	switch {
+	case len(m.room) > longRoom:
+		in.long--
+	case len(m.room) == ordinaryRoom:
+		in.free = append(in.free, m)
+	}
+}
