@@ -11,7 +11,7 @@ import (
 // kernel without ESP is told of, and how to see the demo all the same.
 func TestDemoESP(t *testing.T) {
 	var out strings.Builder
-	err := give(t.Context(), options{IPsec: true, Out: &out, Binary: build(t)})
+	err := give(t.Context(), options{Limit: unhurried, IPsec: true, Out: &out, Binary: build(t)})
 	t.Log(out.String())
 	without := errors.Is(err, errFailed) && strings.Contains(out.String(), "the kernel has no ESP (make demo-ipsec")
 	if err != nil && (!without || os.Getenv("FAIRLEAD_VM_IMAGE") == "ipsec") {
@@ -23,7 +23,7 @@ func TestDemoESP(t *testing.T) {
 // A program that is no relay makes this story fail, too.
 func TestDemoESPFails(t *testing.T) {
 	var out strings.Builder
-	err := give(t.Context(), options{IPsec: true, Out: &out, Binary: "/bin/false"})
+	err := give(t.Context(), options{Limit: unhurried, IPsec: true, Out: &out, Binary: "/bin/false"})
 	if !errors.Is(err, errFailed) {
 		t.Errorf("err = %v, want %v\n%s", err, errFailed, out.String())
 	}

@@ -20,6 +20,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,6 +47,8 @@ type options struct {
 	Out io.Writer
 	// In is where Keep waits for Enter: standard input if nil.
 	In *os.File
+	// Limit is how long it may take: the story's own limit if 0.
+	Limit time.Duration
 	// Binary is the path of the fairlead program.
 	Binary string
 }
@@ -102,7 +105,7 @@ func give(ctx context.Context, o options) (err error) {
 	}
 	s := &stage{narrator: narrator{out: o.Out, colour: isTerminal(o.Out)}, net: n, binary: o.Binary}
 	lead, linger := told.tell(s)
-	err = s.within(ctx, told.limit, lead)
+	err = s.within(ctx, cmp.Or(o.Limit, told.limit), lead)
 	if o.Keep && ctx.Err() == nil && s.built {
 		s.keep(ctx, o.In, linger)
 	}

@@ -13,6 +13,9 @@ import (
 	"fairlead/internal/lab/relay"
 )
 
+// unhurried is how long a demo may take in a test, however busy the machine is.
+const unhurried = 30 * time.Minute
+
 // TestDemo gives the demo once, as a user with KEEP=1 would see it who presses
 // Enter at the end.
 func TestDemo(t *testing.T) {
@@ -28,7 +31,7 @@ func TestDemo(t *testing.T) {
 	}
 	var out strings.Builder
 	started := time.Now()
-	err = give(t.Context(), options{Keep: true, In: in, Out: &out, Binary: binary})
+	err = give(t.Context(), options{Limit: unhurried, Keep: true, In: in, Out: &out, Binary: binary})
 	t.Logf("%v\n%s", time.Since(started).Round(time.Second), out.String())
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +48,7 @@ func TestDemo(t *testing.T) {
 // A program that is no relay makes the demo fail.
 func TestDemoFails(t *testing.T) {
 	var out strings.Builder
-	err := give(t.Context(), options{Out: &out, Binary: "/bin/false"})
+	err := give(t.Context(), options{Limit: unhurried, Out: &out, Binary: "/bin/false"})
 	if !errors.Is(err, errFailed) {
 		t.Errorf("err = %v, want %v\n%s", err, errFailed, out.String())
 	}
@@ -69,7 +72,7 @@ func (s stopper) Write(b []byte) (int, error) {
 func TestDemoInterrupted(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	err := give(ctx, options{Out: stopper{"dhcpcd starts", stop}, Binary: build(t)})
+	err := give(ctx, options{Limit: unhurried, Out: stopper{"dhcpcd starts", stop}, Binary: build(t)})
 	if !errors.Is(err, errInterrupted) {
 		t.Errorf("err = %v, want %v", err, errInterrupted)
 	}
