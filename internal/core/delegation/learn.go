@@ -56,7 +56,7 @@ func (t *Table) NeedsProbe(now instant.Now, g Grant, terms Terms) *Question {
 		if old == nil || !g.isHolder(old) {
 			return nil
 		}
-	case g.Lifetime == 0 || t.forbidden(g, old, terms) != NoReason:
+	case g.Lifetime == 0 || t.forbidden(&g, t.slot(old), &terms, false) != NoReason:
 		return nil
 	}
 	if old != nil && terms.Policy.Move == MoveProbe && g.takesFrom(&old.Delegation) && !g.mayTake(&old.Delegation) {
@@ -113,7 +113,7 @@ func (t *Table) Learn(events []Event, now instant.Now, g Grant, terms Terms) []E
 	if g.ends() {
 		return t.withdraw(events, now, g, terms)
 	}
-	if s := t.renewed(&g); s != nil && t.mayRenew(s, &g, &terms) {
+	if s := t.renewed(&g); s != nil && t.forbidden(&g, s, &terms, true) == NoReason {
 		return t.renew(events, now, s, &g)
 	}
 	fresh := g.delegation(now)
@@ -140,7 +140,7 @@ func (t *Table) Learn(events []Event, now instant.Now, g Grant, terms Terms) []E
 	if g.Contested && (g.isNew(old) || !g.sameAddress(&old.Delegation) || !old.LinkLayer.IsValid()) {
 		fresh.LinkLayer = linkaddr.Addr{} // whose it is nobody can tell
 	}
-	ev.Reason = t.forbidden(g, old, terms)
+	ev.Reason = t.forbidden(&g, t.slot(old), &terms, false)
 	if ev.Reason == NoReason && moves {
 		ev.Reason = t.mayMove(now, g, old, terms)
 	}
@@ -272,22 +272,37 @@ func (t *Table) Follow(events []Event, vrf string, p netip.Prefix, client string
 	return append(events, Event{Kind: Moved, Old: old.Delegation, New: moved})
 }
 
-// forbidden is why a grant may never be learned here, whatever the table holds
-// for its prefix.
-func (t *Table) forbidden(g Grant, old *entry, terms Terms) Reason {
+// forbidden is why a grant may never be learned here, whatever holds its prefix now: s,
+// or nobody if that is nil. With renewal, s is what the grant renews: then nobody else's
+// can have come to overlap with it since the last look but what was put in unchecked, for
+// all others would have been refused.
+func (t *Table) forbidden(g *Grant, s *slot, terms *Terms, renewal bool) Reason {
 	switch {
 	case g.Preferred > g.Lifetime: // RFC 8415 section 21.22: to be discarded
 		return BadLifetimes
-	case t.isBlocked(&g):
+	case t.isBlocked(g):
 		return Blocked
-	case !delegable(&g, &terms):
+	case !delegable(g, terms):
 		return NotDelegable
-	case terms.Policy.UniqueDUID && t.heldElsewhere(g, old):
+	case terms.Policy.UniqueDUID && t.heldElsewhere(g, s):
 		return DuplicateDUID
-	case t.overlaps(&g):
+	case renewal && s.apart == t.unchecked:
+		return NoReason
+	case t.overlaps(g):
 		return Overlap
 	}
+	if renewal {
+		s.apart = t.unchecked
+	}
 	return NoReason
+}
+
+// slot is where an entry is kept, or nil if there is none.
+func (t *Table) slot(e *entry) *slot {
+	if e == nil {
+		return nil
+	}
+	return t.slots.At(e.ref)
 }
 
 // never lists what is nobody's to delegate: the reserved low end of the address
@@ -357,7 +372,9 @@ func within(outer, p netip.Prefix) bool {
 	return outer.IsValid() && outer.Bits() <= p.Bits() && outer.Contains(p.Addr())
 }
 
-func (t *Table) heldElsewhere(g Grant, old *entry) bool {
+// heldElsewhere reports whether a client holds anything on another link; s is what has
+// the prefix of its grant now, or nil.
+func (t *Table) heldElsewhere(g *Grant, s *slot) bool {
 	client := t.names.find(g.Client)
 	if client == none {
 		return false
@@ -367,8 +384,8 @@ func (t *Table) heldElsewhere(g Grant, old *entry) bool {
 		n--
 	}
 	// The prefix that is about to move here does not count against itself.
-	if old != nil && old.Client == g.Client && old.Link != g.Link {
-		first := t.clients[clientKey{t.names.find(old.Link), client}]
+	if s != nil && s.client == client && s.link != t.names.find(g.Link) {
+		first := t.clients[clientKey{s.link, client}]
 		if t.slots.At(first).sibling == 0 {
 			n--
 		}

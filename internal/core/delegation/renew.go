@@ -21,22 +21,6 @@ func (t *Table) renewed(g *Grant) *slot {
 	return s
 }
 
-// mayRenew is what forbidden asks, of a delegation that is there. Nobody else's can
-// have come to overlap with it since the last look but what was put in unchecked:
-// all others would have been refused.
-func (t *Table) mayRenew(s *slot, g *Grant, terms *Terms) bool {
-	if g.Preferred > g.Lifetime || terms.Policy.UniqueDUID || t.isBlocked(g) || !delegable(g, terms) {
-		return false
-	}
-	if s.apart != t.unchecked {
-		if t.overlaps(g) {
-			return false
-		}
-		s.apart = t.unchecked
-	}
-	return true
-}
-
 // renew gives a delegation the lifetimes of a grant.
 func (t *Table) renew(events []Event, now instant.Now, s *slot, g *Grant) []Event {
 	events = append(events, Event{Kind: Extended, Old: t.read(s), New: g.delegation(now)})
