@@ -61,6 +61,8 @@ func newEnds(t *testing.T, family int) *ends {
 func (e *ends) listen(port int, zoneA, zoneB string) {
 	e.from, e.to = udp(e.t, e.a, e.addrA+zoneA, port), udp(e.t, e.b, e.addrB+zoneB, port)
 	e.dest = net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(e.addrB+zoneA), uint16(port)))
+	// A link that has just come up may still lose what it is given.
+	need(e.t, lab.Until(labtest.Patience, "the link between the ends is up", func() bool { return e.pass("is it up", time.Second) }))
 }
 
 func udp(t *testing.T, d *lab.Node, address string, port int) *net.UDPConn {
