@@ -48,4 +48,4 @@ func (c *chain) certified() (stanzas [2]string, err error) {
 }
 
 // viaCharon is the part of a configuration that says where strongSwan is.
-func viaCharon(at *ike.Charon) string { return "ipsec:\n  strongswan: " + at.Socket + "\n" }
+func viaCharon(at *ike.Charon) string { return "ipsec:\n  vici-socket: " + at.Socket + "\n" }

@@ -72,7 +72,7 @@ receiver's queue.
   that there is always something to do while the disk works (relay6-mix-vs-best-peer
   takes this one, and both are shown), and then with {{.Factor}}
   times the better of the two (overload).
-- fairlead: {{code "filter: strict"}}, {{code "loop: drop"}}, {{.Present}} delegations present at the start, each
+- fairlead: {{code "filter: strict"}}, {{code "loop-drop: drop"}}, {{.Present}} delegations present at the start, each
   with its route and its filter elements, the store on the file system above, rates
   unlimited except for the floods, warnings logged and no grants (what the others
   would log goes nowhere either). The runs of the mix and of relay6-grants leave

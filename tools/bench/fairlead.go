@@ -49,7 +49,7 @@ peers:
 relay6:
   defaults:
     filter: strict
-    loop: drop
+    loop-drop: drop
     limits:
       link: 10000000
 %s  links:

@@ -108,7 +108,7 @@ func (r *rig) configure(binary string, ipsec bool) (err error) {
 			r.charons = append(r.charons, c)
 		}
 		protection := "ipsec\n    ike:\n      psk-file: " + key
-		via := func(c *ike.Charon) string { return "ipsec:\n  strongswan: " + c.Socket + "\n" }
+		via := func(c *ike.Charon) string { return "ipsec:\n  vici-socket: " + c.Socket + "\n" }
 		atRelay = stanza("server", "server", serverAddress, relayAddress, "u0", protection) + via(r.charons[0])
 		r.guard, err = relay.New(r.srv, relay.Config{
 			Binary: binary, Name: "guard", Guard: true, Text: stanza("relay", "relay", relayAddress, serverAddress, "s0", protection) + via(r.charons[1]),

@@ -154,7 +154,7 @@ func (v value) pair(pair *ast.MappingValueNode, fields []field, present map[stri
 		v.part(pair.Key, v.path).problem("unknown key, %s (%s)", unrepeated, keys(fields))
 		return
 	case i < 0:
-		at.problem("unknown key (%s)", keys(fields))
+		at.unknownKey(key, fields)
 		return
 	case fields[i].later != "":
 		at.problem("%s", fields[i].later)
@@ -164,6 +164,25 @@ func (v value) pair(pair *ast.MappingValueNode, fields []field, present map[stri
 	if isNull(pair.Value) {
 		at.problem("no value (%s)", cmp.Or(fields[i].required, orLeaveOut))
 	}
+}
+
+// renamed are keys by the names that they had once.
+var renamed = map[string]string{
+	"borrow":         "unnumbered",
+	"host":           "per-mac",
+	"infrastructure": "reserved-prefixes",
+	"loop":           "loop-drop",
+	"move":           "lease-move",
+	"strongswan":     "vici-socket",
+}
+
+// unknownKey reports a key that is none of a mapping's.
+func (v value) unknownKey(key string, fields []field) {
+	if now := renamed[key]; slices.ContainsFunc(fields, func(f field) bool { return f.key == now }) {
+		v.problem("this key is %s now", now)
+		return
+	}
+	v.problem("unknown key (%s)", keys(fields))
 }
 
 // visit tells the decoder's observer of a mapping.

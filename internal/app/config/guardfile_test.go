@@ -75,7 +75,7 @@ privacy: {log: hashed, crash: full}
 peers:
   - {name: a, address: 192.0.2.1, local: 192.0.2.2, role: server, interfaces: [eth0], protection: ipsec, ike: {psk-file: /a.psk}}
 others: allow
-ipsec: {strongswan: /srv/charon.vici, on-stop: remove}
+ipsec: {vici-socket: /srv/charon.vici, on-stop: remove}
 `)
 	for _, v := range []struct {
 		got, def any

@@ -32,7 +32,7 @@ func (l *linkEntry) decode(v value, seen *matches) {
 	var borrow value
 	fields := []field{
 		optional("link-address", read(&r.LinkAddress, orWord("auto", netip.Addr{}, global))),
-		optional("borrow", func(v value) {
+		optional("unnumbered", func(v value) {
 			borrow = v
 			read(&r.Borrow, orWord("none", "", interfaceName))(v)
 		}),
@@ -57,14 +57,14 @@ func (l *linkEntry) decode(v value, seen *matches) {
 		}),
 		optional("limits", l.limits),
 		optional("rate", l.rate.decode),
-		optional("move", l.move),
+		optional("lease-move", l.move),
 		optional("unique-duid", read(&r.Delegations.UniqueDUID, truth)),
 		optional("delegable", func(v value) { r.Delegations.Delegable = decodeRanges(v) }),
 		optional("filter", read(&r.Host.Filter, oneOf(
 			choice[hoststate.FilterMode]{"off", hoststate.FilterOff}, choice[hoststate.FilterMode]{"link", hoststate.FilterLink},
 			choice[hoststate.FilterMode]{"strict", hoststate.FilterStrict}))),
 		optional("permit", readList(&r.Host.Permit, "prefixes", prefix)),
-		optional("loop", read(&r.Host.Loop, oneOf(
+		optional("loop-drop", read(&r.Host.Loop, oneOf(
 			choice[hoststate.LoopMode]{"drop", hoststate.LoopDrop}, choice[hoststate.LoopMode]{"reject", hoststate.LoopReject},
 			choice[hoststate.LoopMode]{"forward", hoststate.LoopForward}))),
 		optional("loop-exempt", func(v value) {
@@ -85,7 +85,7 @@ func (l *linkEntry) decode(v value, seen *matches) {
 	}
 	v.mapping(fields...)
 	if borrow.node != nil && r.Borrow != "" && r.LinkAddress.IsValid() {
-		borrow.problem("an address to borrow beside the link-address %s (one of the two)", r.LinkAddress)
+		borrow.problem("an interface to take an address from beside the link-address %s (one of the two)", r.LinkAddress)
 	}
 }
 
@@ -197,21 +197,22 @@ func (l *linkEntry) limits(v value) {
 	v.mapping(
 		keep("client", read(&p.ClientLimit, integer(1, most))),
 		keep("link", read(&p.LinkLimit, integer(1, most))),
-		keep("host", read(&p.HostLimit, orWord("auto", delegation.HostLimitAuto, orWord("none", 0, integer(1, most))))),
+		keep("per-mac", read(&p.HostLimit, orWord("auto", delegation.HostLimitAuto, orWord("none", 0, integer(1, most))))),
 		optional("on-limit", read(&p.OnLimit, oneOf(
 			choice[delegation.LimitPolicy]{"refuse", delegation.LimitRefuse},
 			choice[delegation.LimitPolicy]{"replace-unreachable", delegation.LimitReplaceUnreachable}))),
 	)
 	for _, part := range []struct {
 		key   string
+		whose string
 		limit int
-	}{{"client", p.ClientLimit}, {"host", p.HostLimit}} {
+	}{{"client", "client", p.ClientLimit}, {"per-mac", "host", p.HostLimit}} {
 		at, here := given[part.key]
 		if !here {
 			at, here = given["link"]
 		}
 		if here && part.limit > p.LinkLimit {
-			at.warn(fmt.Sprintf("limits.%s is %d and limits.link %d: the link's limit is met first, and one %s can take all of it", part.key, part.limit, p.LinkLimit, part.key))
+			at.warn(fmt.Sprintf("limits.%s is %d and limits.link %d: the link's limit is met first, and one %s can take all of it", part.key, part.limit, p.LinkLimit, part.whose))
 		}
 	}
 }

@@ -104,7 +104,7 @@ func TestLikelyMistakes(t *testing.T) {
 		`relay6: {links: [{match: a, limits: {client: 9, link: 8}}]}`:               {"1:46: relay6.links[0].limits.client: limits.client is 9 and limits.link 8: the link's limit is met first, and one client can take all of it"},
 		`relay6: {links: [{match: a, limits: {client: 8, link: 8}}]}`:               nil,
 		`relay6: {links: [{match: a, limits: {link: 7}}]}`:                          {"1:44: relay6.links[0].limits.link: limits.client is 8 and limits.link 7: the link's limit is met first, and one client can take all of it"},
-		`relay6: {links: [{match: a, limits: {link: 9, host: 10}}]}`:                {"1:53: relay6.links[0].limits.host: limits.host is 10 and limits.link 9: the link's limit is met first, and one host can take all of it"},
+		`relay6: {links: [{match: a, limits: {link: 9, per-mac: 10}}]}`:             {"1:56: relay6.links[0].limits.per-mac: limits.per-mac is 10 and limits.link 9: the link's limit is met first, and one host can take all of it"},
 	} {
 		var got []string
 		for _, p := range parsed(t, whole(text+"\n")).Warnings {

@@ -128,17 +128,17 @@ func TestLinksStartFromDefaults(t *testing.T) {
     - match: c
       remote-id: none
       access-network: none
-      move: auto
+      lease-move: auto
       link-address: auto
-      limits: {host: none}
+      limits: {per-mac: none}
     - match: d
   defaults:
-    limits: {client: 5, host: 6}
+    limits: {client: 5, per-mac: 6}
     permit: [2001:db8:2::/48]
     remote-id: {enterprise: 9, id: "{index}"}
     access-network: {technology: 3, operator-realm: all.example}
     shared: false
-    move: probe
+    lease-move: probe
     link-address: fd00::1
 `))
 	type facts struct {

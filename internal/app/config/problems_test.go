@@ -123,7 +123,7 @@ func TestProblemsOfEncoding(t *testing.T) {
 		{"large", strings.Repeat("#\n", 1<<19) + "\n", "f.yaml: more than 1 MiB (a configuration is smaller)\n"},
 		{"far right", strings.Repeat(" ", 300) + "a: b\n", "f.yaml:1:301: the line starts in column 301 (at most 200)\n"},
 		{"many keys", "state: /a\nlog:\n" + strings.Repeat("  level: info\n", 257), "f.yaml:259:3: more than 256 keys in one mapping\n"},
-		{"many entries", whole("relay6:\n  infrastructure:\n" + strings.Repeat("  - fd00::/8\n", 4097) + "  links: [{match: ppp0}]\n"), "f.yaml:3:3: relay6.infrastructure: 4097 entries (at most 4096)\n"},
+		{"many entries", whole("relay6:\n  reserved-prefixes:\n" + strings.Repeat("  - fd00::/8\n", 4097) + "  links: [{match: ppp0}]\n"), "f.yaml:3:3: relay6.reserved-prefixes: 4097 entries (at most 4096)\n"},
 		{"anchors in anchors", whole("state: " + strings.Repeat("&a ", 17) + "x\n"), strings.Join(anchors(17), "\n") + "\n"},
 		{"long value", whole("state: /" + strings.Repeat("a", 5000) + "\n"), "f.yaml:1:8: state: 5001 octets long (at most 4096)\n"},
 		{"long name", whole("relay6:\n  links:\n    - match: ppp0\n      access-network: {technology: 3, operator-realm: " + strings.Repeat("a", 256) + "}\n"), "f.yaml:4:55: relay6.links[0].access-network.operator-realm: 256 octets long (at most 255)\n"},
@@ -163,7 +163,7 @@ func TestLimitsOfTextHold(t *testing.T) {
 
 // One file cannot make us say more than maxProblems things, but all are counted.
 func TestProblemsAreBounded(t *testing.T) {
-	got := problems(t, whole("relay6:\n  links: [{match: ppp0}]\n  infrastructure:\n"+strings.Repeat("  - bad\n", 1000)))
+	got := problems(t, whole("relay6:\n  links: [{match: ppp0}]\n  reserved-prefixes:\n"+strings.Repeat("  - bad\n", 1000)))
 	lines := strings.Split(strings.TrimSpace(got), "\n")
 	if len(lines) != maxProblems+1 || lines[maxProblems] != "f.yaml: 800 more problems" {
 		t.Errorf("%d lines, the last is %q", len(lines), lines[len(lines)-1])

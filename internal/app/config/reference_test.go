@@ -221,7 +221,7 @@ peers:
 relay6:
   forward: first
   source-port: 1547
-  infrastructure: [2001:db8:ffff::/48]
+  reserved-prefixes: [2001:db8:ffff::/48]
   defaults: &
   links:
     - &
@@ -234,7 +234,7 @@ store: {reserve: 1GiB}
 history: {keep: 1d, entries: 50000}
 hook: {program: /bin/true, timeout: 90s, events: [refused], queue: 1}
 privacy: {log: hashed, history: short, store: minimal, trace: none, crash: full, salt: kept}
-ipsec: {strongswan: /srv/charon.vici, on-stop: remove}
+ipsec: {vici-socket: /srv/charon.vici, on-stop: remove}
 `
 
 const linkSet = `{
@@ -242,11 +242,11 @@ const linkSet = `{
       remote-id: {enterprise: 32473, id: "{hostname}"}, subscriber-id: "{link-layer}", relay-id: false,
       client-link-layer: false, access-network: {technology: 4, network-name: Net, access-point-name: ap,
       access-point-bssid: 02:00:5e:10:00:01, operator-id: 258, operator-realm: example.com},
-      limits: {client: 1, link: 3, host: 2, on-limit: replace-unreachable},
+      limits: {client: 1, link: 3, per-mac: 2, on-limit: replace-unreachable},
       reuse: fixed-addresses,
-      rate: {link: 100, link-burst: 10, source: 20, source-burst: 5, newcomers: 30}, move: deny, unique-duid: true,
+      rate: {link: 100, link-burst: 10, source: 20, source-burst: 5, newcomers: 30}, lease-move: deny, unique-duid: true,
       delegable: [{prefix: 2001:db8::/32, lengths: 56}], filter: strict, permit: [2001:db8:2::/48, 2001:db8:3::/48],
-      loop: reject, loop-exempt: {clients: [00:03:00:01:02:00:5e:10:00:01], destinations: [2001:db8:9::/48]},
+      loop-drop: reject, loop-exempt: {clients: [00:03:00:01:02:00:5e:10:00:01], destinations: [2001:db8:9::/48]},
       routes: {table: 10, metric: 20} }
 `
 

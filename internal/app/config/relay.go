@@ -23,7 +23,7 @@ func (r *Relay6) decode(v value, peers []trust.Peer) {
 		optional("forward", read(&r.Forward, oneOf(
 			choice[relay6.ForwardPolicy]{"all", relay6.ForwardAll}, choice[relay6.ForwardPolicy]{"first", relay6.ForwardFirst}))),
 		optional("source-port", read(&r.SourcePort, sourcePort)),
-		optional("infrastructure", readList(&r.Infrastructure, "prefixes", prefix)),
+		optional("reserved-prefixes", readList(&r.Infrastructure, "prefixes", prefix)),
 		optional("defaults", func(v value) { defaults.decode(v, nil) }),
 		optional("links", func(v value) {
 			linksGiven = true

@@ -77,7 +77,7 @@ func (d *decoder) top(text []byte, needed string) (whole value, ok bool) {
 
 func (i *IPsec) decode(v value) {
 	v.mapping(
-		optional("strongswan", read(&i.Socket, socket)),
+		optional("vici-socket", read(&i.Socket, socket)),
 		optional("on-stop", read(&i.Remove, oneOf(choice[bool]{"keep", false}, choice[bool]{"remove", true}))),
 	)
 }

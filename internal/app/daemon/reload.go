@@ -131,7 +131,7 @@ func needsRestart(old, next *config.Config) error {
 		{"relay-id", !reflect.DeepEqual(old.RelayID, next.RelayID)},
 		{"log.format", old.Log.Format != next.Log.Format},
 		{"log.every", old.Log.Every != next.Log.Every},
-		{"ipsec.strongswan", old.IPsec.Socket != next.IPsec.Socket},
+		{"ipsec.vici-socket", old.IPsec.Socket != next.IPsec.Socket},
 		{"privacy.salt", old.Privacy.SaltKept != next.Privacy.SaltKept},
 		{"control", control.NeedsRestart(&old.Control, &next.Control)},
 	} {

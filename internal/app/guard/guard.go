@@ -193,7 +193,7 @@ func (g *guard) reload(r control.ReloadRequest) (control.ReloadResult, error) {
 	}
 	old := g.config()
 	for name, changed := range map[string]bool{
-		"ipsec.strongswan": old.IPsec.Socket != next.IPsec.Socket, "metrics.listen": old.Metrics != next.Metrics,
+		"ipsec.vici-socket": old.IPsec.Socket != next.IPsec.Socket, "metrics.listen": old.Metrics != next.Metrics,
 		"log.format": old.Log.Format != next.Log.Format, "control": control.NeedsRestart(&old.Control, &next.Control),
 	} {
 		if changed {

@@ -127,17 +127,17 @@ var linkMetrics = []relayMetric{
 		eachClientLink(func(l *control.LinkCounts, emit emit) { emit(float64(l.Use.ClientsFull), l.Link) }),
 	},
 	{
-		"link_host_limit", "How many delegated prefixes may be behind one link-layer address of a link (limits.host); 0: any number.", gauge,
+		"link_host_limit", "How many delegated prefixes may be behind one link-layer address of a link (limits.per-mac); 0: any number.", gauge,
 		[]string{"link"},
 		eachClientLink(func(l *control.LinkCounts, emit emit) { emit(float64(l.HostLimit), l.Link) }),
 	},
 	{
-		"link_host_delegations_max", "The most delegated prefixes that are behind one link-layer address of a link; 0 where limits.host does not apply.", gauge,
+		"link_host_delegations_max", "The most delegated prefixes that are behind one link-layer address of a link; 0 where limits.per-mac does not apply.", gauge,
 		[]string{"link"},
 		eachClientLink(func(l *control.LinkCounts, emit emit) { emit(float64(l.Use.HostMost), l.Link) }),
 	},
 	{
-		"link_hosts_at_limit", "Link-layer addresses of a link behind which are as many delegated prefixes as limits.host allows.", gauge,
+		"link_hosts_at_limit", "Link-layer addresses of a link behind which are as many delegated prefixes as limits.per-mac allows.", gauge,
 		[]string{"link"},
 		eachClientLink(func(l *control.LinkCounts, emit emit) { emit(float64(l.Use.HostsFull), l.Link) }),
 	},

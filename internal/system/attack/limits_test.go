@@ -12,7 +12,7 @@ import (
 // limit, and its neighbours get theirs.
 func TestOneHostAsksForAll(t *testing.T) {
 	parallel(t)
-	r := withKea(t, "limits: {client: 2, link: 8, host: 4}")
+	r := withKea(t, "limits: {client: 2, link: 8, per-mac: 4}")
 	own := r.local(r.Client(2), "c0").String()
 	r.dropped(shared, "limit", 16, func() {
 		for i := range 20 {
@@ -51,7 +51,7 @@ func TestOneHostAsksForAll(t *testing.T) {
 // prevent, which alone knows that it is all one port.
 func TestOneHostWithManyLinkLayerAddresses(t *testing.T) {
 	parallel(t)
-	r := withServer(t, numbered, "limits: {client: 2, link: 8, host: 4}")
+	r := withServer(t, numbered, "limits: {client: 2, link: 8, per-mac: 4}")
 	v := r.victim()
 	x := r.throw(r.Client(2), "c0", shared)
 	rapid := option(dhcp6.OptionRapidCommit)

@@ -96,7 +96,7 @@ func build(t *testing.T, linkKeys []string) *rig {
 	r.addAside()
 	text := "metrics: {listen: off}\n" + relay.Standard(top)
 	text = strings.Replace(text, `match: "br0"`, `match: ["br0", "d9"]`, 1)
-	text = strings.Replace(text, "relay6:\n", "relay6:\n  infrastructure: [\"2001:db8:fd::/48\", \"2001:db8:fe::/47\"]\n", 1)
+	text = strings.Replace(text, "relay6:\n", "relay6:\n  reserved-prefixes: [\"2001:db8:fd::/48\", \"2001:db8:fe::/47\"]\n", 1)
 	if !strings.Contains(strings.Join(linkKeys, "\n"), "filter:") {
 		linkKeys = append(linkKeys, "filter: strict")
 	}

@@ -104,7 +104,7 @@ func (w *world) forge(client netip.Addr) {
 func (w *world) configure(protection string) {
 	w.t.Helper()
 	need(w.t, w.program.Write(fmt.Sprintf(`metrics: {listen: "off"}
-ipsec: {strongswan: %s}
+ipsec: {vici-socket: %s}
 peers:
   - name: server
     address: %s

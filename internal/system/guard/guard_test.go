@@ -65,7 +65,7 @@ func (r *rig) path(name string) string { return filepath.Join(r.dir, name) }
 func (r *rig) configure(more string) {
 	r.t.Helper()
 	need(r.t, os.WriteFile(r.path("guard.yaml"), []byte(fmt.Sprintf(`control: {socket: %s}
-ipsec: {strongswan: %s}
+ipsec: {vici-socket: %s}
 peers:
   - {name: relay, address: %s, local: %s, role: relay, protection: ipsec, ike: {psk-file: %s}}
   - {name: known, address: %s, local: %s, role: relay, protection: none}

@@ -111,7 +111,7 @@ func (r *rig) second(protection string) string {
 // strongSwan, which top says.
 func (r *rig) ike() (top, protection string) {
 	r.t.Helper()
-	return "ipsec: {strongswan: " + filepath.Join(r.relay.Dir, "charon.vici") + "}\n",
+	return "ipsec: {vici-socket: " + filepath.Join(r.relay.Dir, "charon.vici") + "}\n",
 		"protection: ipsec, ike: {psk-file: " + r.secret("psk", "a secret of relay and server\n") + "}"
 }
 

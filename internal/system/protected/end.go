@@ -81,7 +81,7 @@ func (e *End) Configure(peers string) {
 	e.T.Helper()
 	text := "metrics:\n  listen: \"off\"\npeers:\n" + peers
 	if e.Charon != nil {
-		text += "ipsec:\n  strongswan: " + e.Charon.Socket + "\n"
+		text += "ipsec:\n  vici-socket: " + e.Charon.Socket + "\n"
 	}
 	if !e.config.Guards {
 		text += "relay6:\n" + e.Relay6 + "  links:\n    - match: \"d*\"\n      rate: {source: unlimited}\n"

@@ -51,7 +51,7 @@ peers:
 relay6:
   defaults:
     filter: strict
-    loop: drop
+    loop-drop: drop
     limits:
       link: 1000000
     rate:

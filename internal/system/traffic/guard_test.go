@@ -162,7 +162,7 @@ func TestServerCannotDelegateWhatIsNotItsOwn(t *testing.T) {
 	top, err := lab.ForTest(t).Topology(lab.Plan{Clients: 2})
 	need(t, err)
 	text := standard(top, `delegable: [{prefix: "2001:db8:1000::/36", lengths: 48-60}]`)
-	r := buildOn(t, top, replaceOnce(text, "relay6:\n", "relay6:\n  infrastructure: [\"2001:db8:1fff::/48\"]\n"))
+	r := buildOn(t, top, replaceOnce(text, "relay6:\n", "relay6:\n  reserved-prefixes: [\"2001:db8:1fff::/48\"]\n"))
 	need(t, r.relay.Start())
 	mine, ok := pfx("2001:db8:1100::/56"), pfx("2001:db8:1102::/60")
 	r.delegate(1, mine)

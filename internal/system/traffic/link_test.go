@@ -249,7 +249,7 @@ func TestLinksComeLater(t *testing.T) {
 	})
 	t.Run("no address at the start", func(t *testing.T) {
 		parallel(t)
-		r := build(t, lab.Plan{}, "borrow: u0")
+		r := build(t, lab.Plan{}, "unnumbered: u0")
 		node := cable(t, r, "link set d77 addrgenmode none", "link set d77 up")
 		need(t, r.relay.Start())
 		need(t, r.Relay.Address("d77", "fe80::77/64"))

@@ -126,7 +126,7 @@ func TestRFC8987_R5_LoopsEndOnEveryKindOfLink(t *testing.T) {
 // R-5 is a policy: forward lets the packet go round until its hops are used up.
 func TestRFC8987_R5_ForwardByConfiguration(t *testing.T) {
 	parallel(t)
-	r := start(t, lab.Plan{Clients: 1}, anySource, "loop: forward")
+	r := start(t, lab.Plan{Clients: 1}, anySource, "loop-drop: forward")
 	l := forgetful(r, pfx("2001:db8:1100::/56"))
 	l.loops("2001:db8:1100::77")
 }
@@ -168,7 +168,7 @@ func TestRFC8987_R5_RejectSendsICMPv6(t *testing.T) {
 	for name, access := range map[string]lab.Access{"switch": lab.Switch, "ppp": lab.PPP} {
 		t.Run(name, func(t *testing.T) {
 			parallel(t)
-			r := start(t, lab.Plan{Clients: 1, Access: access}, anySource, "loop: reject")
+			r := start(t, lab.Plan{Clients: 1, Access: access}, anySource, "loop-drop: reject")
 			l := forgetful(r, pfx("2001:db8:1100::/56"))
 			errors, err := capture.Start(r.Server, "s0", "icmp6")
 			need(t, err)

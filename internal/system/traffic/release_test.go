@@ -211,7 +211,7 @@ func (r *rig) watchStrict(p netip.Prefix, want, not net.HardwareAddr) {
 func TestMovePolicies(t *testing.T) {
 	t.Run("deny", func(t *testing.T) {
 		parallel(t)
-		r, p, _, thief := hijack(t, "move: deny")
+		r, p, _, thief := hijack(t, "lease-move: deny")
 		next, err := r.Client(1).LinkLocal("c0")
 		need(t, err)
 		_, err = r.Client(1).IP("link set c0 down")
@@ -221,7 +221,7 @@ func TestMovePolicies(t *testing.T) {
 	})
 	t.Run("follow", func(t *testing.T) {
 		parallel(t)
-		r, p, _, thief := hijack(t, "move: follow")
+		r, p, _, thief := hijack(t, "lease-move: follow")
 		r.obtain(thief, 1)
 		r.wantRoute(p, 2)
 	})

@@ -144,7 +144,7 @@ func killedUnderLoad(t *testing.T, rounds int, env ...string) {
 	t.Helper()
 	const seed = 8987
 	random := rand.New(rand.NewPCG(seed, 1))
-	r := build(t, plan{clients: 3, links: []string{"limits: {link: 65000, host: none}"}, env: env})
+	r := build(t, plan{clients: 3, links: []string{"limits: {link: 65000, per-mac: none}"}, env: env})
 	var crowds []*crowd
 	for link := 1; link <= 3; link++ {
 		crowds = append(crowds, &crowd{link: link, socket: r.client(link, nil), told: map[netip.Prefix]dhcp6.Lifetime{}})

@@ -223,7 +223,7 @@ func TestDamagedStore(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			parallel(t)
-			r := start(t, plan{clients: 2, links: []string{"limits: {link: 65000, client: 1000, host: none}"}})
+			r := start(t, plan{clients: 2, links: []string{"limits: {link: 65000, client: 1000, per-mac: none}"}})
 			c := r.client(1, duid(1))
 			const granted = 20
 			for i := range uint32(granted) { // each in a commit of its own
