@@ -321,6 +321,7 @@ func TestAuditMendsFilter(t *testing.T) {
 	spoof()
 
 	n.edge.run("nft flush chain inet fairlead permitted")
+	n.edge.run("nft flush chain inet fairlead longest")
 	n.edge.run("nft delete set inet fairlead source-link-56")
 	expect(t, "set", audit(), "rules", "missing element source-link c0 2001:db8:100::/56")
 	spoof()
