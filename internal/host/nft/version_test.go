@@ -104,7 +104,9 @@ func TestVersionTellsOfOthers(t *testing.T) {
 		{"an element less and more again", func() { o.nft("delete element " + element + "\nadd element " + element) }},
 		{"a rule more", func() { o.run("nft add rule inet fairlead permitted accept") }},
 		{"a chain's rules less", func() { o.run("nft flush chain inet fairlead permitted") }},
-		{"a set less", func() { o.nft("flush chain inet fairlead permitted\nflush chain inet fairlead longest\ndelete set inet fairlead source-link-56") }},
+		{"a set less", func() {
+			o.nft("flush chain inet fairlead permitted\nflush chain inet fairlead longest\ndelete set inet fairlead source-link-56")
+		}},
 		{"no rules", func() { o.run("nft flush table inet fairlead") }},
 		{"no table", func() { o.run("nft delete table inet fairlead") }},
 		{"nothing at all", func() { o.run("nft flush ruleset") }},
