@@ -22,7 +22,8 @@ func statusCommand() *cobra.Command {
 		Short: "Show the relay at a glance, and what does not work as it should",
 		Long: `Show the relay at a glance, and what does not work as it should. With --check the
 exit code is 0 if all is well, 3 if something is not as it should be, and 1 if the
-relay does not answer.`,
+relay does not answer. What clients do wrong counts too, for ten minutes: packets with
+sources of others, and limits that are met.`,
 		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			well := true

@@ -146,6 +146,9 @@ func (x *transaction) addSetOf(name string, id uint32, fields []nftables.SetData
 			return bulk.Attr(b, unix.NFTA_SET_USERDATA, keyOrder(fields[0]))
 		}
 		b, desc := bulk.Nest(b, unix.NFTA_SET_DESC)
+		if what == timedSet {
+			b = number(b, unix.NFTA_SET_DESC_SIZE, timedSize)
+		}
 		return bulk.EndNest(describe(b, fields), desc)
 	})
 }

@@ -25,6 +25,9 @@ const (
 	// How long ago a new element counts as used; and how often the kernel looks for
 	// elements whose timeout has come, which are none.
 	neverUsed = 24 * time.Hour
+	// Elements that a timed set holds at most. Where it says nothing, the kernel makes
+	// that 65 535. The kernel makes room for all of them at once, of two words each.
+	timedSize = 1 << 19
 )
 
 // remember has the element whose key is in the registers begin its timeout anew.
