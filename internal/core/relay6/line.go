@@ -82,7 +82,8 @@ func (r *Relay) sameLink(l *link) *link {
 }
 
 // resumed is the line on which a delegation was proved for the relay before; 0 if
-// it was not.
+// it was not. What that relay granted to another client on this line, and had not kept,
+// proves nothing for the client that is in the store.
 func (r *Relay) resumed(d *delegation.Delegation) uint32 {
 	l := r.byName[d.Link]
 	if l == nil {
@@ -93,7 +94,7 @@ func (r *Relay) resumed(d *delegation.Delegation) uint32 {
 		return 0
 	}
 	old, ok := r.before.table.Lookup(d.VRF, d.Prefix)
-	if !ok || old.Link != d.Link || old.NextHop != d.NextHop || old.Line != was.line {
+	if !ok || old.Link != d.Link || old.Client != d.Client || old.NextHop != d.NextHop || old.Line != was.line {
 		return 0
 	}
 	return l.line

@@ -237,42 +237,64 @@ func TestLineMovesIntoAVRF(t *testing.T) {
 	w.wantProved(true)
 }
 
+// succeed is the relay after a panic. What was in flight is lost.
+func (w *world) succeed(between func()) {
+	old := w.core
+	w.flight = nil
+	w.tick()
+	between()
+	w.core = relay6.New(w.cfg, w.bootID)
+	w.core.Succeed(old)
+	for _, l := range w.links {
+		w.core.SetLink(l, &w.eff)
+	}
+	records, blocks, lastWall := w.kept()
+	w.core.Restore(w.now, slices.Values(records), blocks, lastWall, &w.eff)
+	w.carryOut()
+	w.core.AuditHost(w.kernel.actual(), &w.eff)
+	w.carryOut()
+}
+
 // A panic costs no proof.
 func TestSuccessorKnowsLines(t *testing.T) {
-	succeed := func(w *world, between func()) {
-		old := w.core
-		w.tick()
-		between()
-		w.core = relay6.New(w.cfg, w.bootID)
-		w.core.Succeed(old)
-		for _, l := range w.links {
-			w.core.SetLink(l, &w.eff)
-		}
-		records, blocks, lastWall := w.kept()
-		w.core.Restore(w.now, slices.Values(records), blocks, lastWall, &w.eff)
-		w.carryOut()
-		w.core.AuditHost(w.kernel.actual(), &w.eff)
-		w.carryOut()
-	}
 	w := newLine(t)
 	up := w.says(anna, message(dhcp6.Renew, 0xabc, clientID(anna.duid)))
-	succeed(w, func() {})
+	w.succeed(func() {})
 	w.wantProved(true)
 	w.setLink("lan0", func(l *hoststate.Link) { l.Running = false })
-	succeed(w, func() {})
+	w.succeed(func() {})
 	w.wantProved(false)
 	w.setLink("lan0", func(l *hoststate.Link) { l.Running = true })
 	w.serves(w.answer(up[0].Payload, w.reply(anna, iaPD(1, prefix(annas, 900)))))
 	w.wantProved(false)
 	w.says(anna, message(dhcp6.Renew, 0xabc, clientID(anna.duid)))
-	succeed(w, func() {})
+	w.succeed(func() {})
 	w.serves(w.answer(up[0].Payload, w.reply(anna, iaPD(1, prefix(annas, 900)))))
 	w.wantProved(true)
-	succeed(w, func() {
+	w.succeed(func() {
 		l := w.links["lan0"]
 		l.Index = 77
 		w.links["lan0"] = l
 		w.kernel.link(77, true)
 	})
+	w.wantProved(false)
+}
+
+// The customer of a new line, whose link-local address is that of the one before, is
+// granted what that one had. The relay panics before it has kept that. The store has
+// the customer before, who has not been heard on the line.
+func TestSuccessorHasAnotherClientInTheStore(t *testing.T) {
+	w := newLine(t)
+	w.remake(42)
+	w.slow = true
+	w.exchange(client{link: 42, duid: bert.duid, addr: anna.addr}, dhcp6.Request, iaPD(1, prefix(annas, 600)))
+	if d, ok := w.holder(annas); !ok || d.Client != string(bert.duid) || w.core.Unproved(&d) {
+		t.Fatalf("%s is held by %+v, want bert, proved", annas, d)
+	}
+	w.slow = false
+	w.succeed(func() {})
+	if d, ok := w.holder(annas); !ok || d.Client != string(anna.duid) {
+		t.Fatalf("%s is held by %+v, want anna, as in the store", annas, d)
+	}
 	w.wantProved(false)
 }
