@@ -105,11 +105,13 @@ const OtherKind = -1
 
 // MainTable is the routing table of links outside a VRF. DefaultMetric is what
 // the kernel makes of metric 0; AggregateMetric is the default for aggregates,
-// so that a delegation of the same prefix wins.
+// so that a delegation of the same prefix wins. StandingMetric is the highest that
+// there is: whatever metric a delegation of the same prefix has, it wins.
 const (
 	MainTable       = 254
 	DefaultMetric   = 1024
 	AggregateMetric = 4096
+	StandingMetric  = 1<<32 - 1
 )
 
 // Aggregate is a prefix for which an unreachable route is kept, so that traffic

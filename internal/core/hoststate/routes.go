@@ -132,8 +132,8 @@ func (s *State) unclaim(id routeID, le *lease) {
 }
 
 // settleStanding brings the routes that stand for what a link's leases cover up to
-// date. Their metric is that of aggregates: a route over the interface itself, or
-// anybody's but the client's, wins.
+// date. A route over the interface itself, or to whoever was given the prefix, wins by
+// its metric.
 func (s *State) settleStanding(ops []Op, rec *link) []Op {
 	var now []routeID
 	if rec.policy != nil {
@@ -142,7 +142,7 @@ func (s *State) settleStanding(ops []Op, rec *link) []Op {
 			table = rec.Table
 		}
 		for _, p := range rec.covered {
-			now = append(now, newID(pack(p), table, 0, AggregateMetric))
+			now = append(now, newID(pack(p), table, StandingMetric, 0))
 		}
 	}
 	old := rec.stands

@@ -298,7 +298,7 @@ func (t *twin) routes() []Route {
 	for name, covered := range t.covered {
 		if p, ok := t.policies[name]; ok {
 			for _, x := range covered {
-				r := Route{Table: p.Table, Prefix: x, Metric: 4096}
+				r := Route{Table: p.Table, Prefix: x, Metric: 1<<32 - 1}
 				if r.Table == 0 {
 					r.Table = t.known(name).Table
 				}

@@ -1,6 +1,7 @@
 package relay6_test
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -58,7 +59,7 @@ func TestRFC6603_4_DelegationAroundItsOwnLink(t *testing.T) {
 	holds := func(when string) {
 		t.Helper()
 		w.wantRoutes("2001:db8:100::/56", "2001:db8:100::/56 via fe80::a dev 10 table 254 metric 1024")
-		w.wantRoutes("2001:db8:100:ff::/64", "unreachable 2001:db8:100:ff::/64 table 254 metric 4096")
+		w.wantRoutes("2001:db8:100:ff::/64", "unreachable 2001:db8:100:ff::/64 table 254 metric 4294967295")
 		w.wantPasses("lan0", "2001:db8:100:1::9", true)
 		w.wantPasses("lan0", "2001:db8:100:ff::9", true)
 		w.wantPasses("lan1", "2001:db8:100:ff::9", false)
@@ -76,9 +77,9 @@ func TestRFC6603_4_DelegationAroundItsOwnLink(t *testing.T) {
 
 	// The interface goes down, and its address with it.
 	w.setLink("lan0", func(l *hoststate.Link) { l.Up, l.Addrs = false, nil })
-	w.wantRoutes("2001:db8:100:ff::/64", "unreachable 2001:db8:100:ff::/64 table 254 metric 4096")
+	w.wantRoutes("2001:db8:100:ff::/64", "unreachable 2001:db8:100:ff::/64 table 254 metric 4294967295")
 	w.setLink("lan0", func(l *hoststate.Link) { l.Up, l.Addrs = true, cidrs("fe80::10/64") })
-	w.wantRoutes("2001:db8:100:ff::/64", "unreachable 2001:db8:100:ff::/64 table 254 metric 4096")
+	w.wantRoutes("2001:db8:100:ff::/64", "unreachable 2001:db8:100:ff::/64 table 254 metric 4294967295")
 	w.wantPasses("lan0", "2001:db8:100:ff::9", false) // it is not the client's, and not on the link
 	w.on("lan0", "fe80::10/64", "2001:db8:100:ff::1/64")
 	holds("up again")
@@ -202,7 +203,7 @@ func TestDelegationAroundAnotherLink(t *testing.T) {
 	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 1<<20)))
 	check := func(when string) {
 		t.Helper()
-		w.wantRoutes("2001:db8:100:ff::/64", "unreachable 2001:db8:100:ff::/64 table 254 metric 4096")
+		w.wantRoutes("2001:db8:100:ff::/64", "unreachable 2001:db8:100:ff::/64 table 254 metric 4294967295")
 		w.wantPasses("lan0", "2001:db8:100:ff::9", false)
 		w.wantPasses("lan0", "2001:db8:100:fe::9", true)
 		if t.Failed() {
@@ -230,6 +231,81 @@ func TestDelegationAroundAnotherLink(t *testing.T) {
 	w.wantPasses("lan0", "2001:db8:100:ff::9", true)
 }
 
+// panics is the core gone and another in its place: what is kept is read anew, the
+// kernel is as it was.
+func (w *world) panics() {
+	old := w.core
+	w.tick()
+	w.core = relay6.New(w.cfg, w.bootID)
+	w.core.Succeed(old)
+	for key, value := range w.store {
+		if link, p, err := relay6.ParseAddress([]byte(key), value); err == nil {
+			w.core.SettleAddress(link, p)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(w.links)) {
+		w.core.SetLink(w.links[name], &w.eff)
+	}
+	records, blocks, lastWall := w.kept()
+	w.core.Restore(w.now, slices.Values(records), blocks, lastWall, &w.eff)
+	w.carryOut()
+	w.core.AuditHost(w.kernel.actual(), &w.eff)
+	w.carryOut()
+}
+
+// What a link has that is down, without its address, is nobody's else after a restart,
+// a reboot and a panic: until the address has been missing for long on a link that is
+// up. After a restart the prefix of the link-address is known, after a panic all are.
+func TestCoveredLinkIsDownMeanwhile(t *testing.T) {
+	for name, again := range map[string]func(*world){
+		"nothing": func(*world) {},
+		"restart": (*world).restart,
+		"reboot":  func(w *world) { w.reboot(w.now.Wall.Add(time.Minute), true) },
+		"panic":   (*world).panics,
+	} {
+		w := newWorld(t, func(c *relay6.Config) {
+			c.Peers[0].Delegable = []trust.Range{{Prefix: cidr("::/0"), Min: 40, Max: 64}}
+		})
+		w.on("lan1", "fe80::11/64", "2001:db8:100:ff::1/64", "fd00:1::1/64")
+		w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 1<<20)), iaPD(2, prefix("fd00:1::/56", 1<<20)))
+		w.tick()
+		check := func(when string, there bool) {
+			t.Helper()
+			standing := func(p string) (routes []string) {
+				if there {
+					routes = []string{"unreachable " + p + " table 254 metric 4294967295"}
+				}
+				return routes
+			}
+			w.wantRoutes("2001:db8:100:ff::/64", standing("2001:db8:100:ff::/64")...)
+			w.wantPasses("lan0", "2001:db8:100:ff::9", !there)
+			if name == "panic" || name == "nothing" {
+				w.wantRoutes("fd00:1::/64", standing("fd00:1::/64")...)
+				w.wantPasses("lan0", "fd00:1::9", !there)
+			}
+			if t.Failed() {
+				t.Fatalf("%s, %s", name, when)
+			}
+		}
+		check("granted", true)
+		w.setLink("lan1", func(l *hoststate.Link) { l.Up, l.Addrs = false, nil })
+		again(w)
+		check("down", true)
+		w.sleep(2 * time.Hour)
+		check("down for long", true)
+		w.setLink("lan1", func(l *hoststate.Link) { l.Up, l.Addrs = true, cidrs("fe80::11/64") })
+		check("up without its addresses", true)
+		again(w)
+		check("up without its addresses, again", true)
+		w.sleep(59 * time.Minute)
+		check("not for long enough", true)
+		w.sleep(2 * time.Minute)
+		check("for too long", false)
+		again(w)
+		check("for too long, again", false)
+	}
+}
+
 // A grant that could not be kept leaves nothing of what it covered behind.
 func TestExclusionThatWasNotKept(t *testing.T) {
 	w := newWorld(t)
@@ -254,7 +330,7 @@ func TestExclusionAmongOtherChanges(t *testing.T) {
 	w.wantPasses("lan0", "2001:db8:100:f0::9", true)
 	w.wantPasses("lan0", "2001:db8:100:f1::9", false)
 	w.wantRoutes(one)
-	w.wantRoutes(two, "unreachable "+two+" table 254 metric 4096")
+	w.wantRoutes(two, "unreachable "+two+" table 254 metric 4294967295")
 
 	w.slow = true
 	w.exchange(alice, dhcp6.Renew, iaPD(1, prefix(p, 0)))
@@ -283,7 +359,28 @@ func TestExcludedIsFreeForOthers(t *testing.T) {
 	if got := w.noted(effect.NoteDelegation); !slices.Contains(got, "overlap") {
 		t.Errorf("refusals %q, want overlap", got)
 	}
-	w.wantRoutes(out, out+" via fe80::b dev 10 table 254 metric 1024", "unreachable "+out+" table 254 metric 4096")
+	w.wantRoutes(out, out+" via fe80::b dev 10 table 254 metric 1024", "unreachable "+out+" table 254 metric 4294967295")
+}
+
+// A client who was given what is excluded from another's prefix has its traffic,
+// whatever the metric of delegations is: of two routes the lower metric wins, and with
+// the highest there is one route.
+func TestExcludedIsRoutedToItsClient(t *testing.T) {
+	const p, out = "2001:db8:100::/56", "2001:db8:100:f0::/64"
+	for metric, want := range map[uint32][]string{
+		8700:      {out + " via fe80::b dev 10 table 254 metric 8700", "unreachable " + out + " table 254 metric 4294967295"},
+		1<<32 - 2: {out + " via fe80::b dev 10 table 254 metric 4294967294", "unreachable " + out + " table 254 metric 4294967295"},
+		1<<32 - 1: {out + " via fe80::b dev 10 table 254 metric 4294967295"},
+	} {
+		w := newWorld(t, func(c *relay6.Config) { c.Links[0].Host.Metric = metric })
+		w.lease(alice, iaPD(1, prefix(p, 7200, exclude(p, out))))
+		w.lease(bob, iaPD(1, prefix(out, 7200)))
+		w.wantRoutes(out, want...)
+		w.restart()
+		w.wantRoutes(out, want...)
+		w.exchange(bob, dhcp6.Renew, iaPD(1, prefix(out, 0)))
+		w.wantRoutes(out, "unreachable "+out+" table 254 metric 4294967295")
+	}
 }
 
 // A link that is renamed takes along what its delegations cover.
@@ -298,8 +395,8 @@ func TestCoveringLinkIsRenamed(t *testing.T) {
 		w.wantPasses("lan-a", "2001:db8:100:1::9", true)
 		w.wantPasses("lan-a", "2001:db8:100:f1::9", false)
 		w.wantPasses("lan-a", "2001:db8:100:ff::9", true)
-		w.wantRoutes("2001:db8:100:f0::/60", "unreachable 2001:db8:100:f0::/60 table 254 metric 4096")
-		w.wantRoutes("2001:db8:100:ff::/64", "unreachable 2001:db8:100:ff::/64 table 254 metric 4096")
+		w.wantRoutes("2001:db8:100:f0::/60", "unreachable 2001:db8:100:f0::/60 table 254 metric 4294967295")
+		w.wantRoutes("2001:db8:100:ff::/64", "unreachable 2001:db8:100:ff::/64 table 254 metric 4294967295")
 		if t.Failed() {
 			t.Fatal(when)
 		}
