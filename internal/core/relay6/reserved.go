@@ -139,26 +139,38 @@ func (r *Relay) explain(e *delegation.Event) {
 	}
 }
 
-// stakesOf are the prefixes that a link has. A loopback or dummy device has only
-// addresses: nobody is on a prefix of theirs. A link with clients that went down,
+// stakesOf are the prefixes that a link has. A link with clients that went down,
 // and whose addresses went with it, keeps its prefixes until it is clear that they
-// do not come back.
+// do not come back; of those that it had in an earlier life of the process that of
+// its settled address is known.
 func (r *Relay) stakesOf(l *link) (stakes []stake) {
 	for _, a := range l.Addrs {
-		if !a.Addr().Is6() || a.Addr().IsLinkLocalUnicast() {
-			continue
-		}
-		if l.hollow() || l.Dummy {
-			a = netip.PrefixFrom(a.Addr(), 128)
-		}
-		if at := (stake{l.VRF, a.Masked()}); !slices.Contains(stakes, at) {
-			stakes = append(stakes, at)
-		}
+		stakes = l.appendStake(stakes, a)
 	}
-	if s := r.settled[l.Name]; len(stakes) == 0 && l.rule != nil && (!l.Up || s != nil && s.missing) {
-		for _, at := range l.stakes {
-			stakes = append(stakes, stake{l.VRF, at.prefix})
-		}
+	s := r.settled[l.Name]
+	if len(stakes) > 0 || l.rule == nil || l.Up && (s == nil || !s.missing) {
+		return stakes
+	}
+	for _, at := range l.stakes {
+		stakes = append(stakes, stake{l.VRF, at.prefix})
+	}
+	if len(stakes) == 0 && s != nil {
+		stakes = l.appendStake(stakes, s.Prefix)
+	}
+	return stakes
+}
+
+// appendStake appends what an address on the link reserves. A loopback or dummy device
+// has only addresses: nobody is on a prefix of theirs.
+func (l *link) appendStake(stakes []stake, a netip.Prefix) []stake {
+	if !a.Addr().Is6() || a.Addr().IsLinkLocalUnicast() {
+		return stakes
+	}
+	if l.hollow() || l.Dummy {
+		a = netip.PrefixFrom(a.Addr(), 128)
+	}
+	if at := (stake{l.VRF, a.Masked()}); !slices.Contains(stakes, at) {
+		stakes = append(stakes, at)
 	}
 	return stakes
 }
