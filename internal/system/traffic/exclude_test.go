@@ -112,15 +112,12 @@ func TestDelegationAroundWhatIsOurs(t *testing.T) {
 	if got := r.Routed(); len(got) != 1 {
 		t.Errorf("routed: %q, want %s alone", got, free)
 	}
-	log := r.relay.Proc().Log()
 	for _, want := range []string{"covers 2001:db8:300:5::/64 of mgmt1", "covers 3fff:0:200::1/128 of lo"} {
-		if !strings.Contains(log, want) {
-			t.Errorf("the log does not say %q", want)
-		}
+		until(t, "the log says "+want, func() bool { return strings.Contains(r.relay.Proc().Log(), want) })
 	}
-	text, err := r.relay.CLI("status")
-	need(t, err)
-	if !strings.Contains(text, "refused (not-delegable)") || !strings.Contains(text, ": it covers ") {
-		t.Errorf("status:\n%s", text)
-	}
+	until(t, "status names the refusal", func() bool {
+		text, err := r.relay.CLI("status")
+		need(t, err)
+		return strings.Contains(text, "refused (not-delegable)") && strings.Contains(text, ": it covers ")
+	})
 }
