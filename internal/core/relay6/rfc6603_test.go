@@ -267,6 +267,7 @@ func TestCoveredLinkIsDownMeanwhile(t *testing.T) {
 			c.Peers[0].Delegable = []trust.Range{{Prefix: cidr("::/0"), Min: 40, Max: 64}}
 		})
 		w.on("lan1", "fe80::11/64", "2001:db8:100:ff::1/64", "fd00:1::1/64")
+		w.sleep(2 * time.Hour) // the address before has been missing for long enough
 		w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 1<<20)), iaPD(2, prefix("fd00:1::/56", 1<<20)))
 		w.tick()
 		check := func(when string, there bool) {
