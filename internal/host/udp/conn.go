@@ -69,6 +69,7 @@ func Open(o Options) (*Conn, error) {
 		byFD:    map[int32]*socket{},
 	}
 	c.groups = newGroups(&c.count)
+	c.floods.period = floodFor
 	if err := c.in.init(c); err != nil {
 		return nil, fmt.Errorf("udp: %w", err)
 	}

@@ -1,18 +1,28 @@
 package udp
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // besideAnother is a rig whose relay serves a second link, with one more client.
 func besideAnother(t testing.TB) (l *lab, c1 Link, other *node, otherEnd Link) {
-	l = newRig(t, Options{})
+	return besideAnotherWith(t, Options{})
+}
+
+func besideAnotherWith(t testing.TB, o Options) (l *lab, c1 Link, other *node, otherEnd Link) {
+	l = newRig(t, o)
+	l.conn.floods.period = time.Hour // no link comes back by itself
 	l.relay.ip(fmt.Sprintf("link add c1 index 13 type veth peer name h1 index 103 netns %d", l.client.tid), "link set c1 up")
 	l.client.ip("link set h1 up")
 	c1, otherEnd = l.relay.upLink("c1"), l.client.upLink("h1")
@@ -32,11 +42,7 @@ func (l *lab) setApart(from *node, on Link, link int) {
 	l.t.Helper()
 	flood(from, on, crowd)
 	l.drain()
-	eventually(l.t, "the link is apart", func() bool {
-		l.conn.floods.mu.Lock()
-		defer l.conn.floods.mu.Unlock()
-		return slices.Contains(l.conn.floods.links, link) && !l.conn.floods.changed
-	})
+	eventually(l.t, "the link is apart", func() bool { return slices.Contains(l.conn.Flooding(), link) })
 }
 
 // drain reads until nothing is left, and counts by payload and link.
@@ -70,22 +76,27 @@ func TestFloodCostsNoOtherLink(t *testing.T) {
 	}
 }
 
-// It comes back when it has been calm for a while, and not before.
+// It comes back when it has been calm for a whole period, and not before.
 func TestFloodEnds(t *testing.T) {
 	l, _, _, _ := besideAnother(t)
 	l.setApart(l.host, l.clientEnd, l.c0.Index)
+	now := l.conn.floods.links[0].since
+	later := func(after time.Duration, apart bool, why string) {
+		t.Helper()
+		now = now.Add(after)
+		l.conn.rejoin(now)
+		if got := l.conn.Flooding(); slices.Equal(got, []int{l.c0.Index}) != apart || len(got) > 1 {
+			t.Fatalf("%s: links %v are apart", why, got)
+		}
+	}
 	flood(l.host, l.clientEnd, calm)
 	l.drain()
-	l.conn.rejoin()
-	if got := l.conn.Flooding(); !slices.Equal(got, []int{l.c0.Index}) {
-		t.Fatalf("after the flood: links %v are apart, want %d", got, l.c0.Index)
-	}
+	later(time.Hour-1, true, "before the period has ended")
+	later(1, true, "after the flood")
 	flood(l.host, l.clientEnd, calm-1)
 	l.drain()
-	l.conn.rejoin()
-	if got := l.conn.Flooding(); len(got) != 0 {
-		t.Fatalf("after it was calm: links %v are apart", got)
-	}
+	later(time.Hour-1, true, "before the next period has ended")
+	later(1, false, "after it was calm")
 	before := l.conn.Stats()
 	flood(l.host, l.clientEnd, ringFrames+10)
 	if s := l.conn.Stats(); s.QueueFull-before.QueueFull != 10 || s.FloodFull != before.FloodFull {
@@ -93,6 +104,88 @@ func TestFloodEnds(t *testing.T) {
 	}
 	if got := l.drain()[fmt.Sprint("flood on ", l.c0.Index)]; got != ringFrames {
 		t.Errorf("%d messages, want %d", got, ringFrames)
+	}
+}
+
+// A link that is set apart just before another is looked at has its own period.
+func TestEachFloodHasItsOwnPeriod(t *testing.T) {
+	l, c1, other, otherEnd := besideAnother(t)
+	l.setApart(l.host, l.clientEnd, l.c0.Index)
+	l.setApart(other, otherEnd, c1.Index)
+	first, second := &l.conn.floods.links[0], &l.conn.floods.links[1]
+	first.since = second.since.Add(1 - time.Hour)
+	now := second.since.Add(1) // the first one's period ends, and the second has just begun
+	flood(other, otherEnd, calm)
+	l.drain()
+	l.conn.rejoin(now)
+	if got := l.conn.Flooding(); !slices.Equal(got, []int{c1.Index}) {
+		t.Fatalf("links %v are apart, want only %d", got, c1.Index)
+	}
+	// What it sent before the other came back counts.
+	l.conn.rejoin(now.Add(time.Hour - 1))
+	if got := l.conn.Flooding(); !slices.Equal(got, []int{c1.Index}) {
+		t.Fatalf("links %v are apart, want %d, which has flooded since", got, c1.Index)
+	}
+	l.conn.rejoin(now.Add(2*time.Hour - 1))
+	if got := l.conn.Flooding(); len(got) != 0 {
+		t.Errorf("links %v are apart after they were calm", got)
+	}
+	if l.conn.floods.timer != nil {
+		t.Error("a timer runs for no link")
+	}
+}
+
+// Where the kernel has no second ring, no link is told to be apart, the flood is
+// told once however long it lasts, and the next one is set apart if it can be.
+func TestFloodWithoutASecondQueue(t *testing.T) {
+	var said bytes.Buffer
+	l, c1, other, otherEnd := besideAnotherWith(t, Options{Logger: slog.New(slog.NewTextHandler(&said, nil))})
+	f := &l.conn.floods
+	real := f.second
+	null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(null)
+	// swap puts another descriptor into its place, under the lock that part holds.
+	swap := func(s *socket) {
+		l.conn.admin.Lock()
+		defer l.conn.admin.Unlock()
+		f.second = s
+	}
+	swap(&socket{fd: null, frames: true})
+	flood(l.host, l.clientEnd, crowd)
+	l.drain()
+	refused := func() (at time.Time) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.refused
+	}
+	eventually(t, "the kernel has refused", func() bool { return !refused().IsZero() })
+	at := refused()
+	flood(other, otherEnd, crowd)
+	l.drain()
+	swap(real) // waits until part has ended, if it runs
+	if got := l.conn.Flooding(); len(got) != 0 {
+		t.Errorf("links %v are apart, and there is no ring for them", got)
+	}
+	if !refused().After(at) {
+		t.Error("the flood is not seen to go on")
+	}
+	f.mu.Lock()
+	f.refused = f.refused.Add(-time.Hour)
+	f.mu.Unlock()
+	l.setApart(other, otherEnd, c1.Index)
+	l.setApart(l.host, l.clientEnd, l.c0.Index)
+	swap(real) // part has ended, and logs no more
+	var lines []string
+	for line := range strings.Lines(said.String()) {
+		_, line, _ = strings.Cut(line, "level=WARN ")
+		lines = append(lines, line)
+	}
+	if len(lines) != 3 || !strings.Contains(lines[0], "no second queue") ||
+		!strings.HasSuffix(lines[1], "links=[c1]\n") || !strings.HasSuffix(lines[2], "links=[c0]\n") {
+		t.Errorf("the log says %q, want one refusal, c1 and c0", lines)
 	}
 }
 
@@ -141,7 +234,7 @@ func TestFiltersOfManyFloods(t *testing.T) {
 		l, c1, other, otherEnd := besideAnother(t)
 		l.conn.floods.mu.Lock()
 		for i := range n - 1 {
-			l.conn.floods.links = append(l.conn.floods.links, 1000+i)
+			l.conn.floods.links = append(l.conn.floods.links, flooding{link: 1000 + i})
 		}
 		l.conn.floods.mu.Unlock()
 		l.setApart(l.host, l.clientEnd, l.c0.Index)
@@ -165,7 +258,7 @@ func TestCloseWhileALinkFloods(t *testing.T) {
 	if err := l.conn.Close(); err != nil {
 		t.Fatal(err)
 	}
-	l.conn.rejoin()
+	l.conn.rejoin(time.Now())
 	l.conn.part()
 	if err := l.conn.Close(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Close again: %v", err)
