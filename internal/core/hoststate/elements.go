@@ -96,8 +96,9 @@ func (h holding) elements(dst []Element, name string, p netip.Prefix) []Element 
 
 // hold changes what a lease holds. What is new is added before what is old goes,
 // so that the client's packets pass throughout. An element that the link holds
-// as well, without the lease, is left alone.
-func (s *State) hold(ops []Op, rec *link, le *lease, old, now holding) []Op {
+// as well, without the lease, is left alone. Only of a lease that is new is it known
+// that its client has not used the prefix.
+func (s *State) hold(ops []Op, rec *link, le *lease, old, now holding, isNew bool) []Op {
 	le.source, le.loop, le.holder = now.source, now.loop, now.holder
 	if old == now {
 		return ops
@@ -106,9 +107,15 @@ func (s *State) hold(ops []Op, rec *link, le *lease, old, now holding) []Op {
 	prefix := le.prefix.prefix()
 	was := old.elements(a[:0], rec.Name, prefix)
 	wants := now.elements(b[:0], rec.Name, prefix)
+	begin := len(ops)
 	for _, e := range wants {
 		if !slices.Contains(was, e) && !rec.holds(e) {
 			ops = s.element(ops, e, false)
+		}
+	}
+	if isNew {
+		for i := range ops[begin:] {
+			ops[begin+i].Again = false
 		}
 	}
 	for _, e := range was {
@@ -151,7 +158,7 @@ func (s *State) settleLink(ops []Op, rec *link) []Op {
 	}
 	rec.static = union(old, static)
 	for _, le := range s.sorted(rec) {
-		ops = s.settleLease(ops, rec, le, le.holding())
+		ops = s.settleLease(ops, rec, le, le.holding(), false)
 	}
 	rec.static = static
 	for _, e := range sortedElements(old) {
@@ -220,9 +227,9 @@ func (rec *link) putAll(dst map[Element]bool, set Set, prefixes []netip.Prefix) 
 
 // settleLease brings one lease, which held was, up to date. The filter lets a
 // source pass before its route is there.
-func (s *State) settleLease(ops []Op, rec *link, le *lease, was holding) []Op {
+func (s *State) settleLease(ops []Op, rec *link, le *lease, was holding, isNew bool) []Op {
 	s.weigh(rec, le)
-	ops = s.hold(ops, rec, le, was, rec.wantsOf(le))
+	ops = s.hold(ops, rec, le, was, rec.wantsOf(le), isNew)
 	return s.claimRoute(ops, le, rec.routeOf(le))
 }
 
@@ -236,11 +243,15 @@ func (s *State) element(ops []Op, e Element, remove bool) []Op {
 		return ops
 	}
 	s.comparison.touchElement(e)
-	return append(ops, Op{Remove: remove, Element: &e})
+	if remove {
+		return append(ops, Op{Remove: true, Element: &e})
+	}
+	return append(ops, again(e))
 }
 
-// again is the operation that makes an element once more. Whether its holder has used
-// the prefix lately is not known then, and it counts as if it had.
+// again is the operation that makes an element of a lease that may have been there
+// before. Whether its holder has used the prefix lately is not known then, and it counts
+// as if it had.
 func again(e Element) Op { return Op{Element: &e, Again: e.Set.IsTimed()} }
 
 func union(a, b map[Element]bool) map[Element]bool {

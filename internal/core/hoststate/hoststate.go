@@ -87,6 +87,7 @@ type Lease struct {
 	LinkLayer  linkaddr.Addr
 	LoopExempt bool   // the client is exempt from Loop (RFC 8987 R-5: per-client policy)
 	Line       uint32 // on which it is proved, see State.Line; 0: on none
+	New        bool   // its client did not have it before, and has not used it yet
 }
 
 // Route is one wanted IPv6 route. Table, Prefix and Metric are its identity in
@@ -175,7 +176,7 @@ type Element struct {
 // be there. Exactly one of Route and Element is set.
 type Op struct {
 	Remove  bool
-	Again   bool // a timed element is made once more: the kernel has forgotten when it was used
+	Again   bool // of a timed element: when its prefix was last used is not known, and it counts as used now
 	Route   *Route
 	Element *Element
 }

@@ -110,7 +110,7 @@ func (s *State) disarmOverlapped(ops []Op, rec *link, p netip.Prefix) (_ []Op, f
 	found = slices.DeleteFunc(found, func(r ref) bool { return s.leases.get(r).spot == spot{rec.id, pack(p)} })
 	for _, r := range found {
 		le := s.leases.get(r)
-		ops = s.hold(ops, s.byID[le.link], le, le.holding(), holding{})
+		ops = s.hold(ops, s.byID[le.link], le, le.holding(), holding{}, false)
 	}
 	return ops, found
 }

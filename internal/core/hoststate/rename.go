@@ -37,15 +37,10 @@ func (s *State) Rename(ops []Op, old, name string) []Op {
 		s.inherit(rec, left)
 	}
 	s.links[name] = rec
-	begin := len(ops)
 	for _, e := range append(others, gates...) {
 		if e.Link = name; !there[e] {
 			ops = s.element(ops, e, false)
 		}
-	}
-	for i := range ops[begin:] {
-		op := &ops[begin+i]
-		op.Again = op.Element.Set.IsTimed()
 	}
 	for _, e := range append(gates, others...) {
 		ops = s.element(ops, e, true)

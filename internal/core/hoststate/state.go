@@ -186,7 +186,7 @@ func (s *State) Put(ops []Op, l Lease) []Op {
 	s.markKnown(rec, le)
 	was := le.holding()
 	le.put, le.nextHop, le.linkLayer, le.exempt, le.line = s.puts, next, l.LinkLayer, l.LoopExempt, l.Line
-	ops = s.settleLease(ops, rec, le, was)
+	ops = s.settleLease(ops, rec, le, was, l.New)
 	for _, r := range ended {
 		orphan := s.leases.get(r)
 		ops = s.Delete(ops, s.byID[orphan.link].Name, orphan.prefix.prefix())
@@ -218,7 +218,7 @@ func (s *State) Delete(ops []Op, name string, p netip.Prefix) []Op {
 	if le.unproved {
 		s.counts.Unproved--
 	}
-	ops = s.hold(ops, rec, le, le.holding(), holding{})
+	ops = s.hold(ops, rec, le, le.holding(), holding{}, false)
 	ops = s.claimRoute(ops, le, routeID{})
 	s.part(rec, le)
 	s.leases.remove(le)

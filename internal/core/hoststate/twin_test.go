@@ -18,7 +18,8 @@ type twin struct {
 	aggregates []Aggregate
 	covered    map[string][]netip.Prefix
 	clock      int
-	line       int // the newest
+	isNew      bool // the last step was the grant of a new lease
+	line       int  // the newest
 	renames    int
 }
 
@@ -123,6 +124,7 @@ func (t *twin) put(l Lease) {
 		delete(t.refused, k)
 	}
 	t.clock++
+	t.isNew = l.New
 	t.leases[k] = twinLease{l, t.clock, -1}
 	if l.Line != 0 {
 		t.leases[k] = twinLease{l, t.clock, t.lines[l.Link]}

@@ -134,7 +134,9 @@ func (l *Ledger) hostOps(ops []hoststate.Op, e *delegation.Event) []hoststate.Op
 		ops = l.host.Delete(ops, e.New.Link, e.New.Prefix)
 		delete(l.uninstalled, PlaceOf(&e.New))
 	}
-	ops = l.host.Put(ops, l.core.Lease(&e.New))
+	lease := l.core.Lease(&e.New)
+	lease.New = e.Kind == delegation.Granted || e.Kind == delegation.Moved && e.Old.Client != e.New.Client
+	ops = l.host.Put(ops, lease)
 	if e.Kind == delegation.Moved && e.Old.Link != e.New.Link { // after Put, so that the route is never away
 		ops = l.cover(l.host.Delete(ops, e.Old.Link, e.Old.Prefix), &e.Old)
 	}
