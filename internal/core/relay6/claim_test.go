@@ -245,6 +245,44 @@ func TestGivenUp(t *testing.T) {
 	}
 }
 
+// A Release in the holder's name frees the lease at the server, which gives the prefix to
+// who sent it. The route stays while the holder answers, until the server tells the holder
+// in the answer to its Renew; then it moves, and nobody is asked. A relay that was started
+// again, or has panicked, does not know of the Release, and asks whether the holder uses
+// the prefix.
+func TestReleasedByAnotherAndTaken(t *testing.T) {
+	for name, forget := range map[string]func(*world){
+		"":        nil,
+		"restart": (*world).restart,
+		"panic":   func(w *world) { w.succeed(func() {}) },
+	} {
+		w := claims(t)
+		w.says(client{alice.link, alice.duid, bob.addr, bob.mac}, message(dhcp6.Release, 1, clientID(alice.duid), iaPD(1, prefix(held, 0))))
+		if forget != nil {
+			forget(w)
+			w.toBob()
+			if got := w.asked(); !slices.Equal(got, []netip.Prefix{cidr(held)}) {
+				t.Errorf("%s: asked for %v, want whether alice uses %s", name, got, held)
+			}
+			continue
+		}
+		w.toBob()
+		if got := w.asked(); !slices.Equal(got, []netip.Prefix{{}}) {
+			t.Fatalf("asked for %v, want whether alice is there", got)
+		}
+		w.probed(true)
+		w.wants(aliceHas)
+		w.answered(w.renews(alice, 2, held), alice, 2, iaPD(1, status(dhcp6.StatusNoBinding)))
+		w.wants(aliceHas)
+		w.probes = nil
+		w.toBob()
+		if got := w.asked(); len(got) != 0 {
+			t.Errorf("asked for %v, want no question", got)
+		}
+		w.wants(bobHas)
+	}
+}
+
 // What is given up goes to another client: one with the holder's own DUID may have
 // copied it.
 func TestGivenUpIsNotForACopiedDUID(t *testing.T) {
