@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -116,12 +117,16 @@ func writeLinks(out io.Writer, links []control.Link) error {
 	return writeLines(out, "", missing)
 }
 
+func prefixesText(all []netip.Prefix) string {
+	texts := make([]string, len(all))
+	for i, p := range all {
+		texts[i] = p.String()
+	}
+	return strings.Join(texts, " ")
+}
+
 func writeLink(out io.Writer, l control.Link) error {
 	c := &l.Counters
-	addresses := make([]string, len(l.Addresses))
-	for i, a := range l.Addresses {
-		addresses[i] = a.String()
-	}
 	g := newGrid()
 	g.row("link", fmt.Sprintf("%s (index %d)", l.Name, l.Index))
 	g.row("state", stateWord(&l))
@@ -132,13 +137,16 @@ func writeLink(out io.Writer, l control.Link) error {
 	g.row("link-layer", dash(l.LinkLayer))
 	g.row("vrf", dash(l.VRF))
 	g.row("table", l.Table)
-	g.row("addresses", dash(strings.Join(addresses, " ")))
+	g.row("addresses", dash(prefixesText(l.Addresses)))
 	address := l.LinkAddress.String()
 	if l.LinkAddressMissing {
 		address += " (no longer on the link: used for an hour at most)"
 	}
 	g.row("link-address", address)
 	g.row("interface-id", dash(l.InterfaceID))
+	if len(l.Routed) > 0 {
+		g.row("permitted", "what routes lead here: "+prefixesText(l.Routed))
+	}
 	g.row("delegations", fmt.Sprintf("%s of at most %d, %s", count(l.Prefixes, "prefix", "prefixes"), l.Limit, count(l.Assigned, "address", "addresses")))
 	g.row("received", dash(countsText(c.Received)))
 	g.row("delivered", dash(countsText(c.Delivered)))

@@ -213,6 +213,7 @@ func Default() *Config {
 			SourcePort: dhcp6.ServerPort,
 			Defaults: relay6.LinkRule{
 				SharedAuto:      true,
+				RoutedAuto:      true,
 				MoveAuto:        true,
 				InterfaceID:     interfaceID,
 				InsertRelayID:   true,

@@ -146,6 +146,7 @@ func ruleTexts(r *relay6.LinkRule) []keyText {
 		{"delegable", cmp.Or(strings.Join(delegable, ", "), "none")},
 		{"filter", h.Filter.String()},
 		{"permit", listText(h.Permit)},
+		{"permit-routed", orAuto(!r.RoutedAuto, strconv.FormatBool(h.Routed))},
 		{"loop-drop", h.Loop.String()},
 		{"loop-exempt.clients", listText(r.LoopExemptClient)},
 		{"loop-exempt.destinations", listText(h.LoopExempt)},

@@ -64,6 +64,7 @@ func (l *linkEntry) decode(v value, seen *matches) {
 			choice[hoststate.FilterMode]{"off", hoststate.FilterOff}, choice[hoststate.FilterMode]{"link", hoststate.FilterLink},
 			choice[hoststate.FilterMode]{"strict", hoststate.FilterStrict}))),
 		optional("permit", readList(&r.Host.Permit, "prefixes", prefix)),
+		optional("permit-routed", l.permitRouted),
 		optional("loop-drop", read(&r.Host.Loop, oneOf(
 			choice[hoststate.LoopMode]{"drop", hoststate.LoopDrop}, choice[hoststate.LoopMode]{"reject", hoststate.LoopReject},
 			choice[hoststate.LoopMode]{"forward", hoststate.LoopForward}))),
@@ -158,13 +159,21 @@ func (l *linkEntry) checkInterfaceID(v value, seen map[string]string) {
 // shared reads what the link's own nature decides unless the operator does.
 func (l *linkEntry) shared(v value) {
 	r := &l.rule
-	got, ok := scalar(v, oneOf(choice[string]{"auto", "auto"}, choice[string]{"true", "true"}, choice[string]{"false", "false"}))
-	if !ok {
-		return
+	if auto, yes, ok := autoOrTruth(v); ok {
+		r.SharedAuto, r.Shared, r.Host.Shared = auto, yes, yes
 	}
-	r.SharedAuto = got == "auto"
-	r.Shared = got == "true"
-	r.Host.Shared = r.Shared
+}
+
+// permitRouted reads what the key unnumbered decides unless the operator does.
+func (l *linkEntry) permitRouted(v value) {
+	if auto, yes, ok := autoOrTruth(v); ok {
+		l.rule.RoutedAuto, l.rule.Host.Routed = auto, yes
+	}
+}
+
+func autoOrTruth(v value) (auto, yes, ok bool) {
+	got, ok := scalar(v, oneOf(choice[string]{"auto", "auto"}, choice[string]{"true", "true"}, choice[string]{"false", "false"}))
+	return got == "auto", got == "true", ok
 }
 
 func (l *linkEntry) move(v value) {

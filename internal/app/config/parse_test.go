@@ -45,7 +45,7 @@ func TestParseEverything(t *testing.T) {
 			Delegable: []trust.Range{{Prefix: pfx("2001:db8::/32"), Min: 56, Max: 56}},
 		},
 		Host: hoststate.Policy{
-			Filter: hoststate.FilterStrict, Permit: []netip.Prefix{pfx("2001:db8:2::/48"), pfx("2001:db8:3::/48")},
+			Filter: hoststate.FilterStrict, Permit: []netip.Prefix{pfx("2001:db8:2::/48"), pfx("2001:db8:3::/48")}, Routed: true,
 			Loop: hoststate.LoopReject, Reuse: hoststate.ReuseFixedAddresses, LoopExempt: []netip.Prefix{pfx("2001:db8:9::/48")},
 			Table: 10, Metric: 20, Shared: true,
 		},

@@ -246,6 +246,7 @@ const linkSet = `{
       reuse: fixed-addresses,
       rate: {link: 100, link-burst: 10, source: 20, source-burst: 5, newcomers: 30}, lease-move: deny, unique-duid: true,
       delegable: [{prefix: 2001:db8::/32, lengths: 56}], filter: strict, permit: [2001:db8:2::/48, 2001:db8:3::/48],
+      permit-routed: true,
       loop-drop: reject, loop-exempt: {clients: [00:03:00:01:02:00:5e:10:00:01], destinations: [2001:db8:9::/48]},
       routes: {table: 10, metric: 20} }
 `

@@ -23,12 +23,15 @@ type Link struct {
 	LinkAddress  netip.Addr     `json:"link_address"` // as in relay messages; "" if there is none
 	// LinkAddressMissing: the address is no longer on the link that had it, and
 	// stands for it for an hour at most.
-	LinkAddressMissing bool         `json:"link_address_missing"`
-	InterfaceID        string       `json:"interface_id"`
-	Limit              int          `json:"limit"` // delegated prefixes at most; 0: not client-facing
-	Prefixes           int          `json:"delegated_prefixes"`
-	Assigned           int          `json:"assigned_addresses"`
-	Counters           LinkCounters `json:"counters"`
+	LinkAddressMissing bool   `json:"link_address_missing"`
+	InterfaceID        string `json:"interface_id"`
+	// Routed is what routes of others lead to the link, where that is permitted as
+	// source (permit-routed).
+	Routed   []netip.Prefix `json:"permitted_routed,omitempty"`
+	Limit    int            `json:"limit"` // delegated prefixes at most; 0: not client-facing
+	Prefixes int            `json:"delegated_prefixes"`
+	Assigned int            `json:"assigned_addresses"`
+	Counters LinkCounters   `json:"counters"`
 	// LastSpoofed is the last packet that was dropped for its source; absent if there
 	// was none in the last ten minutes.
 	LastSpoofed *SpoofedSource `json:"last_spoofed,omitempty"`

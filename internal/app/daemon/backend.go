@@ -62,6 +62,7 @@ func (d *daemon) judge(ctx context.Context, s *control.Status, c *control.Counte
 		for _, name := range slices.Sorted(maps.Keys(d.relay.net.mute)) {
 			s.Degraded = append(s.Degraded, "peer "+name+": its answers cannot come: "+d.relay.net.mute[name])
 		}
+		s.Degraded = append(s.Degraded, d.foreign.overfull()...)
 		s.Degraded = append(s.Degraded, absent(d.config(), d.relay.net.links)...)
 	})
 }
@@ -210,13 +211,14 @@ func notForwarding(links []control.LinkCounts) string {
 func (d *daemon) Links(ctx context.Context) ([]control.Link, error) {
 	var views []relay6.LinkView
 	err := d.engine.Call(ctx, func(instant.Now, *effect.Effects) { views = d.engine.Core.Links() })
-	spoofed := d.spoofed()
+	spoofed, routed := d.spoofed(), d.foreign.routed()
 	links := make([]control.Link, 0, len(views))
 	for i := range views {
 		l := control.LinkOf(&views[i])
 		if s, ok := spoofed[l.Name]; ok && l.ClientFacing {
 			l.Counters.Spoofed, l.LastSpoofed = s.Packets, control.SpoofedOf(&s, time.Now())
 		}
+		l.Routed = routed[l.Index].Prefixes
 		links = append(links, l)
 	}
 	return links, err

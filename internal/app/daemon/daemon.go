@@ -200,7 +200,7 @@ func (d *daemon) assemble() {
 	d.rivals = newRivals(d.log, func() uint16 { return d.config().Relay6.SourcePort })
 	d.foreign = &foreignRoutes{d: d}
 	d.relay = &relay{
-		net: network, lost: fails, build: d.buildCore, probe: d.answers,
+		net: network, lost: fails, build: d.buildCore, probe: d.answers, routed: d.foreign.watchRouted,
 		notes:  &notes{log: d.quiet, privacy: d.privacy, feed: d.feed, hook: d.hook, once: once},
 		silent: d.rivals.soon, others: d.audit.othersChanged, soon: d.audit.soon, later: d.audit.inAWhile,
 	}
@@ -218,7 +218,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	out := gatedSockets{d.conn, d.hops.May}
 	d.relay.net.conn = out
 	d.engine.Open(d.conn, out, runtime.GOMAXPROCS(0))
-	d.relay.net.update(d.engine.Core)
+	d.relay.LinksChanged(d.engine.Core)
 	d.rivals.soon()
 	if m := d.config().Metrics; m.Listen.IsValid() {
 		d.scrapes = metrics.Listen(m, d, d.log)
@@ -256,7 +256,7 @@ func (d *daemon) closeSockets(ctx context.Context) error {
 
 func (d *daemon) close() error {
 	var errs []error
-	for _, c := range []io.Closer{closer(d.conn != nil, d.conn), closer(d.scrapes != nil, d.scrapes), closer(d.hops != nil, d.hops), closer(d.nft != nil, d.nft), closer(d.nl != nil, d.nl), closer(d.store != nil, d.store), closer(d.owner != nil, d.owner)} {
+	for _, c := range []io.Closer{closer(d.conn != nil, d.conn), closer(d.scrapes != nil, d.scrapes), closer(d.hops != nil, d.hops), closer(d.nft != nil, d.nft), closer(d.foreign != nil, d.foreign), closer(d.nl != nil, d.nl), closer(d.store != nil, d.store), closer(d.owner != nil, d.owner)} {
 		if c != nil {
 			if err := c.Close(); err != nil && !errors.Is(err, os.ErrClosed) && !errors.Is(err, errNetClosed) {
 				errs = append(errs, err)

@@ -16,11 +16,14 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// foreignRoutes tells of routes of others that take packets away from clients.
+// foreignRoutes tells of routes of others that take packets away from clients, and of
+// those that lead to links whose clients may use them as source.
 type foreignRoutes struct {
 	d     *daemon
-	found func() ([]netlink.Foreign, int)
 	known []control.ForeignRoute // when it was last looked
+
+	watcher *netlink.ForeignRoutes // guarded by d.mu; nil: it could not be opened yet
+	tables  map[int]uint32         // guarded by d.mu; what watchRouted was told last
 }
 
 // lookAnew is how long it waits before it looks again where the kernel did not let it.
@@ -40,19 +43,47 @@ func (f *foreignRoutes) run(ctx context.Context) error {
 }
 
 func (f *foreignRoutes) watch(ctx context.Context) error {
-	w, err := f.d.nl.WatchForeign()
+	w, err := f.open()
 	if err != nil {
 		return err
 	}
-	defer w.Close()
-	f.d.mu.Lock()
-	f.found = w.Found
-	f.d.mu.Unlock()
+	defer f.Close()
 	return w.Run(ctx, func() { f.update(ctx) })
 }
 
-// update logs what has come and what has gone.
+// open begins to listen, unless that has begun.
+func (f *foreignRoutes) open() (*netlink.ForeignRoutes, error) {
+	f.d.mu.Lock()
+	defer f.d.mu.Unlock()
+	if f.watcher != nil {
+		return f.watcher, nil
+	}
+	w, err := f.d.nl.WatchForeign()
+	if err != nil {
+		return nil, err
+	}
+	w.WatchRouted(f.tables)
+	f.watcher = w
+	return w, nil
+}
+
+// Close ends what open began.
+func (f *foreignRoutes) Close() error {
+	f.d.mu.Lock()
+	w := f.watcher
+	f.watcher = nil
+	f.d.mu.Unlock()
+	if w == nil {
+		return nil
+	}
+	return w.Close()
+}
+
+// update takes in what there is, and logs what has come and what has gone.
 func (f *foreignRoutes) update(ctx context.Context) {
+	if f.d.engine.Call(ctx, func(_ instant.Now, eff *effect.Effects) { f.permit(f.d.engine.Core, eff) }) != nil {
+		return // the process ends
+	}
 	now, _, err := f.look(ctx)
 	if err != nil {
 		return // the process ends
@@ -84,13 +115,13 @@ func (f *foreignRoutes) tell(level slog.Level, text string, some, others []contr
 // there are than are remembered.
 func (f *foreignRoutes) look(ctx context.Context) (routes []control.ForeignRoute, more int, err error) {
 	f.d.mu.Lock()
-	found := f.found
+	w := f.watcher
 	f.d.mu.Unlock()
 	routes = []control.ForeignRoute{}
-	if found == nil {
+	if w == nil {
 		return routes, 0, nil // not looked yet
 	}
-	all, more := found()
+	all, more := w.Found()
 	if len(all) == 0 {
 		return routes, more, nil
 	}

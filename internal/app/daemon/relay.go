@@ -23,10 +23,11 @@ type relay struct {
 
 	build  func(now instant.Now, eff *effect.Effects) (*relay6.Relay, error)
 	probe  func(ctx context.Context, p effect.Probe) (answers, asked bool)
-	silent func() // a server has fallen silent
-	others func() // another program has changed what is ours
-	soon   func() // compare the kernel with what is wanted
-	later  func() // the same, in a while
+	routed func(tables map[int]uint32) // the links are others that Routed tells of
+	silent func()                      // a server has fallen silent
+	others func()                      // another program has changed what is ours
+	soon   func()                      // compare the kernel with what is wanted
+	later  func()                      // the same, in a while
 }
 
 var _ engine.Role[*relay6.Relay] = (*relay)(nil)
@@ -71,8 +72,11 @@ func (r *relay) LinkChanged(core *relay6.Relay, e netlink.Event, eff *effect.Eff
 	return false
 }
 
-// LinksChanged opens and closes sockets.
-func (r *relay) LinksChanged(core *relay6.Relay) { r.net.update(core) }
+// LinksChanged opens and closes sockets, and has the routes to links looked at.
+func (r *relay) LinksChanged(core *relay6.Relay) {
+	r.net.update(core)
+	r.routed(r.net.routedTables(core))
+}
 
 // Pass tries again what could not be opened.
 func (r *relay) Pass(at instant.Instant, core *relay6.Relay) { r.net.retry(at, core) }

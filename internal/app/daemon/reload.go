@@ -108,7 +108,7 @@ func (d *daemon) take(ctx context.Context, next *config.Config) error {
 		d.engine.Core.Reconfigure(d.coreConfig(next), eff)
 		d.engine.Core.SetTrace(d.trace())
 		d.relay.net.configure(next.Peers, next.Relay6.SourcePort)
-		d.relay.net.update(d.engine.Core)
+		d.relay.LinksChanged(d.engine.Core)
 	})
 	if err == nil {
 		d.hops.Release()

@@ -96,6 +96,10 @@ func (d *daemon) coreOf(n instant.Now, eff *effect.Effects) (*relay6.Relay, erro
 		d.relay.net.know(l)
 		core.SetLink(l, eff)
 	}
+	if d.engine.Core == nil {
+		d.foreign.begin(core)
+	}
+	d.foreign.permit(core, eff)
 	if err := k.readBlocks(); err != nil {
 		return nil, err
 	}

@@ -194,6 +194,9 @@ func (rec *link) wants() (gates, static map[Element]bool) {
 		gates[Element{Set: Guarded, Link: rec.Name}] = true
 		rec.putAll(static, SourceLink, rec.onLink)
 		rec.putAll(static, SourceLink, rec.policy.Permit)
+		if rec.policy.Routed {
+			rec.putAll(static, SourceLink, rec.routed)
+		}
 		rec.putAll(static, SourceCovered, rec.foreign())
 	}
 	if rec.policy.Loop != LoopForward {

@@ -66,6 +66,7 @@ func (m LoopMode) String() string { return [...]string{"forward", "drop", "rejec
 type Policy struct {
 	Filter FilterMode
 	Permit []netip.Prefix // static sources allowed beside on-link and delegated ones
+	Routed bool           // what routes of others lead to the link is allowed as source, see State.SetRouted
 	Loop   LoopMode
 	Table  uint32 // of the routes; 0: the link's own
 	Metric uint32 // of the routes

@@ -112,6 +112,7 @@ func drawPolicy(t *rapid.T) *Policy {
 	return &Policy{
 		Filter:     FilterMode(rapid.IntRange(0, 2).Draw(t, "filter")),
 		Permit:     rapid.SliceOfNDistinct(rapid.SampledFrom(somePrefixes), 0, 2, rapid.ID).Draw(t, "permit"),
+		Routed:     rapid.Bool().Draw(t, "routed"),
 		Loop:       LoopMode(rapid.IntRange(0, 2).Draw(t, "loop")),
 		Table:      rapid.SampledFrom([]uint32{0, 254, 100}).Draw(t, "table"),
 		Metric:     rapid.SampledFrom([]uint32{0, 1024, 4096}).Draw(t, "metric"),
@@ -127,7 +128,7 @@ func step(t *rapid.T, s *State, w *twin) (ops []Op, again func() []Op) {
 	name := rapid.SampledFrom(someNames).Draw(t, "link")
 	prefix := rapid.SampledFrom(somePrefixes).Draw(t, "prefix")
 	w.isNew = false
-	switch rapid.IntRange(0, 10).Draw(t, "what") {
+	switch rapid.IntRange(0, 11).Draw(t, "what") {
 	case 0, 1:
 		l := Link{
 			Index: rapid.IntRange(1, 3).Draw(t, "index"), Name: name, Up: rapid.Bool().Draw(t, "up"),
@@ -166,6 +167,12 @@ func step(t *rapid.T, s *State, w *twin) (ops []Op, again func() []Op) {
 		again = func() []Op { return s.SetCovered(nil, name, covered) }
 		if _, known := s.links[name]; known {
 			w.covered[name] = covered
+		}
+	case 11:
+		routed := rapid.SliceOfNDistinct(rapid.SampledFrom(somePrefixes), 0, 2, rapid.ID).Draw(t, "routed")
+		again = func() []Op { return s.SetRouted(nil, name, routed) }
+		if w.links[name].Up {
+			w.routed[name] = routed
 		}
 	case 8:
 		to := rapid.SampledFrom(someNames).Draw(t, "name")

@@ -45,6 +45,7 @@ type link struct {
 	gates   map[Element]bool // elements without a prefix
 	static  map[Element]bool // elements that no lease is behind
 	covered []netip.Prefix   // inside prefixes leased here, and not the clients'
+	routed  []netip.Prefix   // that routes of others lead to the link; none while it is down or gone
 	stands  []routeID        // for these, in State.standing
 	first   ref              // of its leases, chained by next
 	leases  int
@@ -104,6 +105,9 @@ func (s *State) SetLink(ops []Op, l Link) []Op {
 	if l.Table == 0 {
 		l.Table = MainTable
 	}
+	if !l.Up || rec.Index != l.Index || rec.Table != l.Table {
+		rec.routed = nil // the routes have gone with the link, or were another's
+	}
 	l.Addrs, l.Peers = slices.Clone(l.Addrs), slices.Clone(l.Peers)
 	rec.Link, rec.present, rec.told = l, true, true
 	s.occupy(rec)
@@ -126,7 +130,7 @@ func (s *State) RemoveLink(ops []Op, name string) []Op {
 	}
 	s.counts.Links--
 	ops = s.endOrphansOn(ops, rec)
-	rec.present, rec.Index, rec.Up, rec.Running, rec.Addrs, rec.Peers = false, 0, false, false, nil, nil
+	rec.present, rec.Index, rec.Up, rec.Running, rec.Addrs, rec.Peers, rec.routed = false, 0, false, false, nil, nil, nil
 	s.renew(rec, rec.PointToPoint)
 	s.forgive(rec)
 	return s.forget(s.settleLink(ops, rec), rec)
@@ -157,6 +161,18 @@ func (s *State) SetCovered(ops []Op, name string, covered []netip.Prefix) []Op {
 		return ops
 	}
 	rec.covered = slices.Clone(covered)
+	return s.settleLink(ops, rec)
+}
+
+// SetRouted says what routes of others lead to a link, which is allowed there as source
+// where the policy of the link says so. It holds until the link goes down: the routes
+// have to be told again after that.
+func (s *State) SetRouted(ops []Op, name string, routed []netip.Prefix) []Op {
+	rec := s.links[name]
+	if rec == nil || !rec.Up || slices.Equal(rec.routed, routed) {
+		return ops
+	}
+	rec.routed = slices.Clone(routed)
 	return s.settleLink(ops, rec)
 }
 

@@ -17,6 +17,7 @@ type twin struct {
 	lines      map[string]int // which one a name is
 	aggregates []Aggregate
 	covered    map[string][]netip.Prefix
+	routed     map[string][]netip.Prefix
 	clock      int
 	isNew      bool // the last step was the grant of a new lease
 	line       int  // the newest
@@ -37,7 +38,8 @@ type twinLease struct {
 func newTwin() *twin {
 	return &twin{
 		links: map[string]Link{}, last: map[string]Link{}, policies: map[string]Policy{},
-		leases: map[twinKey]twinLease{}, refused: map[twinKey]bool{}, lines: map[string]int{}, covered: map[string][]netip.Prefix{},
+		leases: map[twinKey]twinLease{}, refused: map[twinKey]bool{}, lines: map[string]int{},
+		covered: map[string][]netip.Prefix{}, routed: map[string][]netip.Prefix{},
 	}
 }
 
@@ -47,6 +49,9 @@ func (t *twin) setLink(l Link) {
 		(was.Up && was.Running) != (l.Up && l.Running) {
 		t.newLine(l.Name)
 	}
+	if !l.Up || was.Index != l.Index || was.Table != l.Table {
+		delete(t.routed, l.Name)
+	}
 	t.links[l.Name], t.last[l.Name] = l, l
 	t.forgive(l.Name)
 }
@@ -54,6 +59,7 @@ func (t *twin) setLink(l Link) {
 func (t *twin) removeLink(name string) {
 	if _, ok := t.links[name]; ok {
 		delete(t.links, name)
+		delete(t.routed, name)
 		t.newLine(name)
 		t.forgive(name)
 	}
@@ -84,6 +90,8 @@ func (t *twin) rename(old, name string) {
 		}
 	}
 	delete(t.covered, old)
+	t.routed[name] = t.routed[old]
+	delete(t.routed, old)
 	t.setPolicy(name, nil)
 	if p, ok := t.policies[old]; ok {
 		t.policies[name] = p
@@ -223,6 +231,11 @@ func (t *twin) wanted() map[string]bool {
 			element(Guarded, name, "", netip.Prefix{})
 			for _, x := range p.Permit {
 				element(SourceLink, name, "", x)
+			}
+			for _, x := range t.routed[name] {
+				if p.Routed {
+					element(SourceLink, name, "", x)
+				}
 			}
 			for _, x := range t.links[name].Addrs {
 				if !x.Addr().IsLinkLocalUnicast() && x.Bits() != 128 {

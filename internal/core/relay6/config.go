@@ -56,6 +56,7 @@ type LinkRule struct {
 	AllowLeasequery  bool // types 14, 22 and 23 from clients are forwarded
 	Shared           bool // several clients, told apart by link-layer address
 	SharedAuto       bool // Shared follows the link: point-to-point links are not
+	RoutedAuto       bool // Host.Routed where the link borrows its link-address
 	MoveAuto         bool // Delegations.Move follows Shared: probe where it is, else follow
 	InterfaceID      Template
 	RemoteID         *RemoteID

@@ -199,6 +199,7 @@ func (rule *LinkRule) resolve(h *hoststate.Link) (hoststate.Policy, delegation.P
 			policy.Move = delegation.MoveProbe
 		}
 	}
+	host.Routed = rule.PermitsRouted()
 	host.Holders = policy.Move == delegation.MoveProbe
 	if policy.HostLimit == delegation.HostLimitAuto {
 		policy.HostLimit = 0
@@ -207,6 +208,24 @@ func (rule *LinkRule) resolve(h *hoststate.Link) (hoststate.Policy, delegation.P
 		}
 	}
 	return host, policy
+}
+
+// PermitsRouted reports whether what routes of others lead to a link of this rule is
+// allowed there as source: such are the addresses of clients on an unnumbered link. A
+// link is unnumbered where the rule has it borrow its link-address.
+func (rule *LinkRule) PermitsRouted() bool {
+	wanted := rule.Host.Routed
+	if rule.RoutedAuto {
+		wanted = rule.Borrow != ""
+	}
+	return wanted && rule.Host.Filter != hoststate.FilterOff
+}
+
+// SetRouted takes in what routes of others lead to a link that is up.
+func (r *Relay) SetRouted(name string, routed []netip.Prefix, eff *effect.Effects) {
+	if l := r.byName[name]; l != nil {
+		r.ledger.Install(r.host.SetRouted(nil, name, routed), eff)
+	}
 }
 
 // resolveAddress settles the link-address for clients on l, and which addresses

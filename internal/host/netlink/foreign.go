@@ -30,8 +30,9 @@ type Foreign struct {
 	Link     int // interface index of ours
 }
 
-// ForeignRoutes finds foreign routes. Word of the kernel, and new routes of ours, have
-// it read the routing tables; nothing is read while nothing changes that matters.
+// ForeignRoutes finds foreign routes, and what routes of others lead to interfaces. Word
+// of the kernel, and new routes of ours, have it read the routing tables; nothing is
+// read while nothing changes that matters.
 type ForeignRoutes struct {
 	conn  *Conn
 	heard *bulk.Listener
@@ -41,6 +42,11 @@ type ForeignRoutes struct {
 	mu    sync.Mutex // guards all following fields
 	found []Foreign
 	more  int // that there was no room for
+
+	tables map[int]uint32 // of the interfaces that Routed tells of, by index
+	anew   bool           // they are others than Run has told of
+	routed map[int]Routed
+	places map[place]struct{} // of routed
 }
 
 const (
@@ -123,7 +129,7 @@ func (w *ForeignRoutes) Run(ctx context.Context, told func()) error {
 	defer hearing.Wait()
 	for {
 		var again <-chan time.Time
-		if found, more := w.Found(); len(found)+more > 0 {
+		if found, more := w.Found(); len(found)+more+len(w.Routed()) > 0 {
 			again = time.After(foreignAgain)
 		}
 		select {
@@ -155,6 +161,7 @@ func (w *ForeignRoutes) hear(ctx context.Context) {
 		lost := w.heard.Read(func(_ uint16, body []byte) {
 			if h, ok := parseRoute(body); ok && h.protocol != w.conn.protocol && !matters {
 				_, matters = w.conn.owned.behind(&h)
+				matters = matters || w.concerns(&h)
 			}
 		})
 		if lost || matters {
@@ -168,13 +175,17 @@ func (w *ForeignRoutes) hear(ctx context.Context) {
 func (w *ForeignRoutes) read() (changed bool, err error) {
 	var found []Foreign
 	more := 0
+	w.mu.Lock()
+	routed := gathered{tables: w.tables, routed: map[int]Routed{}}
+	w.mu.Unlock()
 	b, start := bulk.Begin(nil, unix.RTM_GETROUTE, unix.NLM_F_DUMP, unix.AF_INET6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 	w.conn.owned.keptLately(time.Now())
-	err = w.dump.Dump(bulk.End(b, start), bulk.Tries, func() { found, more = found[:0], 0 }, func(_ uint16, body []byte) {
+	err = w.dump.Dump(bulk.End(b, start), bulk.Tries, func() { found, more = found[:0], 0; clear(routed.routed) }, func(_ uint16, body []byte) {
 		h, ok := parseRoute(body)
 		if !ok || h.protocol == w.conn.protocol {
 			return
 		}
+		routed.add(&h)
 		f, ok := w.conn.owned.behind(&h)
 		switch {
 		case !ok:
@@ -196,6 +207,7 @@ func (w *ForeignRoutes) read() (changed bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	changed = more != w.more || !slices.Equal(found, w.found)
+	changed = w.takeRouted(&routed) || changed
 	w.found, w.more = found, more
 	return changed, nil
 }
