@@ -128,7 +128,7 @@ func step(t *rapid.T, s *State, w *twin) (ops []Op, again func() []Op) {
 	name := rapid.SampledFrom(someNames).Draw(t, "link")
 	prefix := rapid.SampledFrom(somePrefixes).Draw(t, "prefix")
 	w.isNew = false
-	switch rapid.IntRange(0, 11).Draw(t, "what") {
+	switch rapid.IntRange(0, 12).Draw(t, "what") {
 	case 0, 1:
 		l := Link{
 			Index: rapid.IntRange(1, 3).Draw(t, "index"), Name: name, Up: rapid.Bool().Draw(t, "up"),
