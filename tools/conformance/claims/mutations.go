@@ -39,7 +39,7 @@ var mutations = []Mutation{
 	},
 	{
 		"G-4", "a DUID is refused on a second interface", dir + "delegation/learn.go",
-		"case terms.Policy.UniqueDUID && t.heldElsewhere(g, old):", "case t.heldElsewhere(g, old):", relay, "",
+		"case terms.Policy.UniqueDUID && t.heldElsewhere(g, s):", "case t.heldElsewhere(g, s):", relay, "",
 	},
 	{
 		"G-5", "the limit per client is not the configured one", dir + "delegation/learn.go",
