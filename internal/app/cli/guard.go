@@ -172,8 +172,8 @@ func guardReloadCommand() *cobra.Command {
 	var r control.ReloadRequest
 	cmd := &cobra.Command{
 		Use:   "reload",
-		Short: "Make a running guard take its configuration file anew",
-		Long: `Make a running guard take its configuration file anew, and show what that changes.
+		Short: "Make a running guard read its configuration file again",
+		Long: `Make a running guard read its configuration file again, and show what that changes.
 If the file has problems they are shown, and the guard goes on with the
 configuration that it has.`,
 		Args: atMost(0),

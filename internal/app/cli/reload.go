@@ -17,8 +17,8 @@ func reloadCommand() *cobra.Command {
 	var r control.ReloadRequest
 	cmd := &cobra.Command{
 		Use:   "reload",
-		Short: "Take the configuration file anew, without losing a packet",
-		Long: `Take the configuration file anew, without losing a packet, and show what that
+		Short: "Read the configuration file again, without losing a packet",
+		Long: `Read the configuration file again, without losing a packet, and show what that
 changes. If the file has problems they are shown, and Fairlead goes on with the
 configuration that it has. So it does where links with delegations would lose their
 rule, and these their routes and filters, unless --force says that it is meant.`,

@@ -22,7 +22,7 @@ type Backend interface {
 	// Unblock takes a block away; ErrNotFound if there is none like it.
 	Unblock(ctx context.Context, b Block, who string) error
 	Blocks(ctx context.Context) ([]Block, error)
-	// Reload takes the configuration file anew, and says what that changes. A file
+	// Reload reads the configuration file again, and says what that changes. A file
 	// with errors changes nothing, and comes back as config.Problems. One that
 	// takes the rule from links with delegations is a *LossError unless it is
 	// forced.

@@ -96,7 +96,7 @@ func (c *Client) Unblock(ctx context.Context, b Block) error {
 	return err
 }
 
-// Reload makes Fairlead take its configuration file anew, and says what that
+// Reload makes Fairlead read its configuration file again, and says what that
 // changes. A file with errors is a RemoteError with Problems, one that takes the
 // rule from links with delegations a RemoteError with Lost.
 func (c *Client) Reload(ctx context.Context, r ReloadRequest) (ReloadResult, error) {

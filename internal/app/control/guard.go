@@ -15,7 +15,7 @@ import (
 // commands, as Backend is for the relay.
 type GuardBackend interface {
 	Status(ctx context.Context) (GuardStatus, error)
-	// Reload takes the configuration file anew, and says what that changes: peers,
+	// Reload reads the configuration file again, and says what that changes: peers,
 	// settings and warnings. A file with errors changes nothing, and comes back as
 	// config.Problems.
 	Reload(ctx context.Context, r ReloadRequest, who string) (ReloadResult, error)
@@ -105,7 +105,7 @@ func (g *GuardClient) Status(ctx context.Context) (GuardStatus, error) {
 	return get[GuardStatus](ctx, g.c, "status", nil)
 }
 
-// Reload makes the guard take its configuration file anew. A file with errors is
+// Reload makes the guard read its configuration file again. A file with errors is
 // a RemoteError with Problems.
 func (g *GuardClient) Reload(ctx context.Context, r ReloadRequest) (ReloadResult, error) {
 	return g.c.Reload(ctx, r)

@@ -25,7 +25,7 @@ func (d *daemon) signals(ctx context.Context) error {
 	})
 }
 
-// Reload takes the configuration file anew, and says what that changes. A file
+// Reload reads the configuration file again, and says what that changes. A file
 // with errors, one that changes what a running process cannot, or one that takes
 // the rule from links with delegations, changes nothing.
 func (d *daemon) Reload(ctx context.Context, r control.ReloadRequest, who string) (control.ReloadResult, error) {

@@ -163,7 +163,7 @@ func (g *guard) signals(ctx context.Context) error {
 	})
 }
 
-// Reload takes the configuration file anew, and says what that changes. A file
+// Reload reads the configuration file again, and says what that changes. A file
 // with errors, or one that changes what a running process cannot, changes nothing.
 func (g *guard) Reload(_ context.Context, r control.ReloadRequest, who string) (control.ReloadResult, error) {
 	g.turn.Lock()

@@ -69,17 +69,17 @@ func (c *Comparison) mayTouch() bool {
 	return !c.lost
 }
 
-// settled takes note that a link was brought up to date: what a lease of it held
-// may be the link's own now without a word to the kernel, or the other way round,
-// and is looked at there.
+// settled takes note that a link was brought up to date. An element that a lease held
+// before may now be there for the link itself, or the other way round. Nothing is asked
+// of the kernel then, so the comparison has to look at the elements of this link again.
 func (c *Comparison) settled(name string) {
 	if c != nil && c.stage == atWanted {
 		c.again[name] = struct{}{}
 	}
 }
 
-// adopted takes note of routes that somebody else wants as well now, without a
-// word to the kernel.
+// adopted takes note of routes that are wanted for another reason now, for which nothing
+// is asked of the kernel.
 func (c *Comparison) adopted(ids []routeID) {
 	if c != nil && c.stage == atWanted {
 		c.ids = append(c.ids, ids...)

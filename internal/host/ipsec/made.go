@@ -14,16 +14,17 @@ import (
 	"fairlead/internal/core/hop"
 )
 
-// What the SAs of a connection were made with must be known beyond a restart of
-// ours: those that an old key made must go. charon tells no secrets, but the names
-// of shared keys; so with each connection whose SAs are all made with what is loaded
-// goes one more, which holds chance, and whose name says what that was: by a digest
-// of the connection, certificates and all, and of the edition of a pre-shared key.
-// A digest of the key itself would let everybody who sees it try keys.
+// After a restart of ours we must still know what the SAs of a connection were made with:
+// SAs that an old key made must end. charon does not tell secrets, but it tells the names
+// of shared keys. So we load one more shared key for each connection whose SAs were all
+// made with what is loaded now. This key is random and serves nothing else; its name says
+// what the SAs were made with. The name has a digest of the connection with its
+// certificates, and of the edition of a pre-shared key. It has no digest of the key itself,
+// which would let everybody who sees the name try keys.
 //
-// It goes before anything is changed and comes once old SAs have ended, so that one
-// that is there is true, wherever we were interrupted. It vanishes with charon, and
-// so do the SAs.
+// We unload it before we change anything, and load it once the old SAs have ended. So
+// whenever it is there, it is true, wherever we were interrupted. When charon ends, it is
+// gone, and so are the SAs.
 
 // madeTail parts the owner from the connection; so many digits of the digest end the
 // name.

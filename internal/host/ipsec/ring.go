@@ -13,9 +13,9 @@ import (
 // ring is the credentials of the owner in charon.
 //
 // Shared keys have names there and private keys have none: their number, the
-// digest of the public key, is all there is. So that we know later, and after a
-// restart of ours, that we loaded a private key, a shared key with its number in
-// its name goes with it: a mark, which belongs to nobody and holds chance. A key
+// digest of the public key, is all there is. To know later, and after a restart of ours,
+// that we loaded a private key, we load a shared key beside it whose name has that
+// number: a mark. The shared key of a mark is random, and no peer uses it. A private key
 // that was there before us has no mark, and stays.
 type ring struct {
 	s      *Strongswan

@@ -83,8 +83,8 @@ func (s *Store) start() error {
 	return nil
 }
 
-// keep takes an engine out of service soon after it was cut off, though nobody
-// commits: in its dream it may try failed work over and over.
+// keep takes an engine out of service soon after it was cut off, also where nobody
+// commits: an engine that is cut off may try over and over what has failed.
 func (s *Store) keep() {
 	defer close(s.done)
 	for {

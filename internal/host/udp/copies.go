@@ -9,12 +9,12 @@ import (
 // ff02::1:2 was seen.
 const fragmentsFor = 10 * time.Minute
 
-// copies is about what both paths see. The kernel keeps the socket path's copy of
-// a small datagram back (smallCopies), which saves a sixth of what a client's
-// message costs; but a small one that came in fragments, against all need, is
-// none of which the frame path has the original. So when the frame path sees a
-// fragment, the socket path gets every copy for a while. The datagram that showed
-// it may be lost; clients send again.
+// copies is about datagrams that come by both paths. The kernel keeps back the copy of a
+// small datagram that is for the socket path (smallCopies). This saves a sixth of what a
+// client's message costs, and loses nothing, since the frame path has the datagram. There
+// is one exception: a small datagram that came in fragments, although it need not, comes
+// by the socket path alone. So once the frame path has seen a fragment, the socket path
+// gets every copy for a while. The first such datagram may be lost; clients send again.
 type copies struct {
 	mu    sync.Mutex // guards all following fields
 	timer *time.Timer
