@@ -257,27 +257,40 @@ func TestFloodCostsNoOtherLink(t *testing.T) {
 		}
 		return 0, false
 	}
-	r.asleep(func() {
-		for range 1000 {
-			x.Put(frame())
+	// apart is how often the link was set apart.
+	apart := func() int { return strings.Count(r.relay.Proc().Log(), "waits apart from other links") }
+	// After ten seconds without a flood the link is among the others again. On a slow
+	// machine that may be before the second burst: then all of it is done again.
+	for shown := false; !shown; {
+		if _, flooding := lost(); !flooding {
+			r.asleep(func() {
+				for range 1000 {
+					x.Put(frame())
+				}
+			})
 		}
-	})
-	until(t, "the link is set apart", func() bool { _, flooding := lost(); return flooding })
-	before, _ := lost()
-	renew := far.Message(dhcp6.Renew, serverID(reply), iapd(iaid))
-	r.asleep(func() {
-		for range 3000 {
-			x.Put(frame())
+		until(t, "the link is set apart", func() bool { _, flooding := lost(); return flooding })
+		times := apart()
+		before, _ := lost()
+		renew := far.Message(dhcp6.Renew, serverID(reply), iapd(iaid))
+		r.asleep(func() {
+			for range 3000 {
+				x.Put(frame())
+			}
+			need(t, far.Send(renew)) // once
+		})
+		after, flooding := lost()
+		if shown = flooding && apart() == times; !shown {
+			continue
 		}
-		need(t, far.Send(renew)) // once
-	})
-	answer, err := far.Receive(patience)
-	need(t, err)
-	if !bytes.Equal(answer.Data[1:4], renew[1:4]) {
-		t.Errorf("an answer to %x, want one to %x", answer.Data[1:4], renew[1:4])
-	}
-	if after, flooding := lost(); !flooding || after <= before {
-		t.Errorf("the kernel dropped %d messages of links that flood, before %d: that was no flood", after, before)
+		if after <= before {
+			t.Errorf("the kernel dropped %d messages of links that flood, before %d: that was no flood", after, before)
+		}
+		for answered := false; !answered; {
+			answer, err := far.Receive(patience)
+			need(t, err)
+			answered = bytes.Equal(answer.Data[1:4], renew[1:4]) // else it is that of a round before
+		}
 	}
 	v.unmoved()
 }
