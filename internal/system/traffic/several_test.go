@@ -270,7 +270,7 @@ func TestRFC8987_G5_ExcessInOneReply(t *testing.T) {
 // IA_PDs. This value MUST be configurable."
 func TestRFC8987_G6_LimitPerPortByConfiguration(t *testing.T) {
 	parallel(t)
-	r := start(t, lab.Plan{Clients: 2}, "limits:", "  link: 4", "  host: none")
+	r := start(t, lab.Plan{Clients: 2}, "limits:", "  link: 4", "  per-mac: none")
 	var clients []*script.Client // many identifiers on one port
 	n := limited(r, func(i int) bool {
 		c := r.clientAs(1, script.ClientConfig{DUID: duid(i)})
@@ -292,7 +292,7 @@ func TestRFC8987_G6_LimitPerPortByConfiguration(t *testing.T) {
 // with many identifiers.
 func TestRFC8987_G6_OneHostCannotUseUpASharedPort(t *testing.T) {
 	parallel(t)
-	r := start(t, lab.Plan{Clients: 2, Access: lab.Switch}, "limits:", "  client: 2", "  link: 100", "  host: 3")
+	r := start(t, lab.Plan{Clients: 2, Access: lab.Switch}, "limits:", "  client: 2", "  link: 100", "  per-mac: 3")
 	n := limited(r, func(i int) bool {
 		c := r.clientAs(1, script.ClientConfig{DUID: duid(i)})
 		defer c.Close()
