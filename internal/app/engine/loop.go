@@ -74,8 +74,8 @@ func (p probeResult) tell(core Core, now instant.Now, eff *effect.Effects) {
 const idle = 5 * time.Second
 
 var (
-	errEnded     = errors.New("it has ended")
-	errPanicked  = errors.New("a panic, which is in the log")
+	errEnded     = errors.New("the program is ending: it takes no more requests")
+	errPanicked  = errors.New("the request made the program panic; the log has the report")
 	errWatchGone = errors.New("links: the watch has ended")
 )
 
@@ -381,7 +381,7 @@ func (e *Engine[C]) Call(ctx context.Context, f func(now instant.Now, eff *effec
 	case <-e.ended:
 		return errEnded
 	case <-ctx.Done():
-		return fmt.Errorf("busy: %w", ctx.Err())
+		return fmt.Errorf("the program is busy: %w", ctx.Err())
 	}
 	<-done
 	if !whole {

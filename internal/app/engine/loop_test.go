@@ -80,11 +80,11 @@ func (q *quiet) Unsent(o udp.Outgoing, err error) {
 	q.unsent(o, err)
 }
 
-func (q *quiet) Suspect(payload []byte) [16]byte { return suspect0(payload) }
+func (q *quiet) Suspect(payload []byte) [16]byte { return replyLink(payload) }
 
-// suspect0 tells packets apart by their third octet on, as the relay's role does with
-// the link-address of a Relay-reply.
-func suspect0(payload []byte) (of [16]byte) {
+// replyLink tells Relay-replies apart by their link-address, as the relay does; others are
+// all the same.
+func replyLink(payload []byte) (of [16]byte) {
 	if len(payload) >= 18 && payload[0] == byte(dhcp6.RelayReply) {
 		copy(of[:], payload[2:])
 	}
@@ -234,20 +234,20 @@ func TestQuarantineForgetsAndIsBounded(t *testing.T) {
 	at := instant.Instant(0)
 	for i := range 2 * maxFingerprints {
 		p := inbound.Packet{Link: i, Payload: []byte{byte(i), byte(i >> 8)}}
-		g.panicked(&p, suspect0, at)
+		g.panicked(&p, replyLink, at)
 	}
 	if len(g.refuse) != maxFingerprints || len(g.order) != maxFingerprints {
 		t.Errorf("%d fingerprints, want %d", len(g.refuse), maxFingerprints)
 	}
 	p := inbound.Packet{Link: 1, Payload: []byte("x")}
 	for range panicsToMute {
-		g.panicked(&p, suspect0, at)
+		g.panicked(&p, replyLink, at)
 	}
 	other := inbound.Packet{Link: 1, Payload: []byte("other")}
-	if d, refused := g.refuses(&other, suspect0, at+1); !refused || d != effect.DropMuted {
+	if d, refused := g.refuses(&other, replyLink, at+1); !refused || d != effect.DropMuted {
 		t.Errorf("right after %d panics: %v, %v; want %v", panicsToMute, d, refused, effect.DropMuted)
 	}
-	if d, refused := g.refuses(&other, suspect0, at+muteFor); refused {
+	if d, refused := g.refuses(&other, replyLink, at+muteFor); refused {
 		t.Errorf("after the mute has ended: refused by %v", d)
 	}
 }

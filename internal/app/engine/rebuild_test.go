@@ -40,15 +40,15 @@ func TestPanicsOfRepliesDoNotMuteTheUplink(t *testing.T) {
 		return &inbound.Packet{Link: d.Link, Source: d.Source, Payload: d.Payload}
 	}
 	for i := range uint32(panicsToMute) {
-		muted := g.panicked(packet(relayReply("2001:db8:1::1", i)), suspect0, 1)
+		muted := g.panicked(packet(relayReply("2001:db8:1::1", i)), replyLink, 1)
 		if want := i == panicsToMute-1; muted != want {
 			t.Errorf("panic %d: muted %v, want %v", i+1, muted, want)
 		}
 	}
-	if d, refused := g.refuses(packet(relayReply("2001:db8:1::1", 99)), suspect0, 2); !refused || d != effect.DropMuted {
+	if d, refused := g.refuses(packet(relayReply("2001:db8:1::1", 99)), replyLink, 2); !refused || d != effect.DropMuted {
 		t.Errorf("a reply for the same link: %v, %v; want %v", d, refused, effect.DropMuted)
 	}
-	if d, refused := g.refuses(packet(relayReply("2001:db8:2::1", 99)), suspect0, 2); refused {
+	if d, refused := g.refuses(packet(relayReply("2001:db8:2::1", 99)), replyLink, 2); refused {
 		t.Errorf("a reply for another link: refused by %v", d)
 	}
 }
