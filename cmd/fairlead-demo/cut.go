@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 	"fairlead/internal/lab/script"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -98,7 +98,7 @@ const asks = 6
 
 // problemOf is the first thing that a relay says is wrong with a hop.
 func (c *chain) problemOf(socket string) string {
-	peers, err := control.NewClient(socket).Peers(c.ctx)
+	peers, err := api.NewClient(socket).Peers(c.ctx)
 	if err != nil {
 		return ""
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/ike"
 	"fairlead/internal/lab/relay"
@@ -126,17 +126,17 @@ func (c *chain) filter() error {
 }
 
 // hopsOf are the hops of one of the three programs, by its own word.
-func (c *chain) hopsOf(r *relay.Relay) (all []control.Hop, err error) {
+func (c *chain) hopsOf(r *relay.Relay) (all []api.Hop, err error) {
 	ctx, cancel := context.WithTimeout(c.ctx, ample)
 	defer cancel()
 	if r == c.guard {
-		status, err := control.NewGuardClient(r.Socket).Status(ctx)
+		status, err := api.NewGuardClient(r.Socket).Status(ctx)
 		for i := range status.Peers {
 			all = append(all, status.Peers[i].Hops...)
 		}
 		return all, err
 	}
-	peers, err := control.NewClient(r.Socket).Peers(ctx)
+	peers, err := api.NewClient(r.Socket).Peers(ctx)
 	for i := range peers {
 		all = append(all, peers[i].Hops...)
 	}
@@ -147,7 +147,7 @@ func (c *chain) hopsOf(r *relay.Relay) (all []control.Hop, err error) {
 func (c *chain) protected() bool {
 	for _, r := range c.programs() {
 		all, err := c.hopsOf(r)
-		if err != nil || len(all) == 0 || slices.ContainsFunc(all, func(h control.Hop) bool { return !h.Protected }) {
+		if err != nil || len(all) == 0 || slices.ContainsFunc(all, func(h api.Hop) bool { return !h.Protected }) {
 			return false
 		}
 	}

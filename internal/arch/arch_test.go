@@ -91,6 +91,20 @@ var rules = []rule{
 		forbids: func(i string) bool { return under(i, "internal/app", "cmd") },
 	},
 	{
+		name:    "api stands on wire alone",
+		reason:  "whoever only asks a running Fairlead must not be built with a core, a store or a host for the types of the answers",
+		applies: func(p string) bool { return under(p, "internal/app/api") },
+		forbids: func(i string) bool { return strings.Contains(i, ".") || ours(i) && !under(i, "internal/wire") },
+	},
+	{
+		name:   "only roles serve the control interface",
+		reason: "a command, a metric or a tool that shows an answer needs app/api; app/control makes the answers out of what cores and hosts know",
+		applies: func(p string) bool {
+			return !under(p, "internal/app/daemon", "internal/app/guard", "internal/app/control")
+		},
+		forbids: func(i string) bool { return under(i, "internal/app/control") },
+	},
+	{
 		name:    "wire and core reach for no network, no operating system and no log",
 		reason:  "a core is a function of (state, event, now): what it wants done it returns as Effects, what it wants told as Notes",
 		applies: func(p string) bool { return under(p, "internal/wire", "internal/core") },

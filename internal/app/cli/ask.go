@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
-	"fairlead/internal/app/control"
 )
 
 // How long a command waits for an answer.
@@ -29,7 +29,7 @@ func (a *ask) flags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&a.json, "json", false, "print JSON")
 }
 
-func (a *ask) client() *control.Client { return control.NewClient(a.socket) }
+func (a *ask) client() *api.Client { return api.NewClient(a.socket) }
 
 // print writes a value as JSON, or lets table write it for people.
 func print[T any](cmd *cobra.Command, a *ask, value T, table func(io.Writer, T) error) error {
@@ -40,7 +40,7 @@ func print[T any](cmd *cobra.Command, a *ask, value T, table func(io.Writer, T) 
 }
 
 // look asks for a value and prints it.
-func look[T any](cmd *cobra.Command, a *ask, get func(context.Context, *control.Client) (T, error), table func(io.Writer, T) error) error {
+func look[T any](cmd *cobra.Command, a *ask, get func(context.Context, *api.Client) (T, error), table func(io.Writer, T) error) error {
 	ctx, cancel := context.WithTimeout(cmd.Context(), lookWithin)
 	defer cancel()
 	value, err := get(ctx, a.client())
@@ -92,15 +92,15 @@ func linkNames(ctx context.Context, a *ask) []string {
 	return names
 }
 
-func (s *selection) filter() (f control.Filter, err error) {
+func (s *selection) filter() (f api.Filter, err error) {
 	f.Link = s.link
 	if s.client != "" {
-		if f.Client, err = control.ParseDUID(s.client); err != nil {
+		if f.Client, err = api.ParseDUID(s.client); err != nil {
 			return f, usagef("--client: %w", err)
 		}
 	}
 	if s.prefix != "" {
-		if f.Prefix, err = control.ParsePrefix(s.prefix); err != nil {
+		if f.Prefix, err = api.ParsePrefix(s.prefix); err != nil {
 			return f, &usageError{err}
 		}
 	}

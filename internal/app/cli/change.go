@@ -9,11 +9,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 )
 
 // change asks for a deed.
-func change[T any](cmd *cobra.Command, a *ask, do func(context.Context, *control.Client) (T, error), text func(io.Writer, T) error) error {
+func change[T any](cmd *cobra.Command, a *ask, do func(context.Context, *api.Client) (T, error), text func(io.Writer, T) error) error {
 	ctx, cancel := context.WithTimeout(cmd.Context(), changeWithin)
 	defer cancel()
 	result, err := do(ctx, a.client())
@@ -24,7 +24,7 @@ func change[T any](cmd *cobra.Command, a *ask, do func(context.Context, *control
 }
 
 // target is what a clear or an unblock names: [PREFIX] --client --link.
-func (s *selection) target(args []string) (p netip.Prefix, client control.DUID, err error) {
+func (s *selection) target(args []string) (p netip.Prefix, client api.DUID, err error) {
 	if len(args) > 0 {
 		s.prefix = args[0]
 	}
@@ -50,7 +50,7 @@ servers would go on granting prefixes that nobody can be reached by.`,
   fairlead clear --client 00:03:00:01:02:00:5e:10:00:01 --link br-cust7 --block`,
 		Args: atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r := control.ClearRequest{Link: s.link, All: all, Block: block}
+			r := api.ClearRequest{Link: s.link, All: all, Block: block}
 			var err error
 			if r.Prefix, r.Client, err = s.target(args); err != nil {
 				return err
@@ -63,7 +63,7 @@ servers would go on granting prefixes that nobody can be reached by.`,
 			case all && block:
 				return usagef("--all cannot be blocked: servers would go on granting what nobody is routed; name a --link, or stop the relay")
 			}
-			do := func(ctx context.Context, c *control.Client) (control.ClearResult, error) { return c.Clear(ctx, r) }
+			do := func(ctx context.Context, c *api.Client) (api.ClearResult, error) { return c.Clear(ctx, r) }
 			return change(cmd, &a, do, writeCleared)
 		},
 	}
@@ -74,7 +74,7 @@ servers would go on granting prefixes that nobody can be reached by.`,
 	return cmd
 }
 
-func writeCleared(out io.Writer, r control.ClearResult) error {
+func writeCleared(out io.Writer, r api.ClearResult) error {
 	if r.Cleared == 0 && !r.Blocked {
 		return errNothing
 	}
@@ -95,7 +95,7 @@ func unblockCommand() *cobra.Command {
 		Long:  `Take away the block that names exactly this; "fairlead blocks" shows all.`,
 		Args:  atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			b := control.Block{Link: s.link}
+			b := api.Block{Link: s.link}
 			var err error
 			if b.Prefix, b.Client, err = s.target(args); err != nil {
 				return err
@@ -103,8 +103,8 @@ func unblockCommand() *cobra.Command {
 			if !b.Prefix.IsValid() && b.Client == "" && b.Link == "" {
 				return usagef("unblock needs a prefix, --client or --link")
 			}
-			do := func(ctx context.Context, c *control.Client) (control.Block, error) { return b, c.Unblock(ctx, b) }
-			return change(cmd, &a, do, func(out io.Writer, _ control.Block) error {
+			do := func(ctx context.Context, c *api.Client) (api.Block, error) { return b, c.Unblock(ctx, b) }
+			return change(cmd, &a, do, func(out io.Writer, _ api.Block) error {
 				_, err := fmt.Fprintln(out, "unblocked")
 				return err
 			})
@@ -122,7 +122,7 @@ func blocksCommand() *cobra.Command {
 		Short: "Show what must not be learned",
 		Args:  atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			get := func(ctx context.Context, c *control.Client) ([]control.Block, error) { return c.Blocks(ctx) }
+			get := func(ctx context.Context, c *api.Client) ([]api.Block, error) { return c.Blocks(ctx) }
 			return look(cmd, &a, get, writeBlocks)
 		},
 	}
@@ -130,7 +130,7 @@ func blocksCommand() *cobra.Command {
 	return cmd
 }
 
-func writeBlocks(out io.Writer, blocks []control.Block) error {
+func writeBlocks(out io.Writer, blocks []api.Block) error {
 	if len(blocks) == 0 {
 		_, err := fmt.Fprintln(out, "nothing is blocked")
 		return err

@@ -16,6 +16,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/cli"
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
@@ -189,16 +190,16 @@ func relay(ts *testscript.TestScript, _ bool, args []string) {
 	switch args[0] {
 	case "degraded":
 		o := &f.Overview
-		o.Clock = control.ClockStatus{State: "unsynchronised", MaxErrorMicros: 16000000}
-		o.Store = control.StoreStatus{Full: true, DiskBytes: 900, RecordsSetAside: 1, LastError: "store: commit: disk full"}
+		o.Clock = api.ClockStatus{State: "unsynchronised", MaxErrorMicros: 16000000}
+		o.Store = api.StoreStatus{Full: true, DiskBytes: 900, RecordsSetAside: 1, LastError: "store: commit: disk full"}
 		o.Host.Refused, o.Host.LastAudit, o.Refusals = 2, time.Time{}, nil
 		o.Config.LastError = "fairlead.yaml:3:1: peers: missing"
-		o.Unmatched = []control.LinkHoldings{{Link: "ppp2", Prefixes: 1}, {Link: "ppp3", Prefixes: 2, Addresses: 1}}
+		o.Unmatched = []api.LinkHoldings{{Link: "ppp2", Prefixes: 1}, {Link: "ppp3", Prefixes: 2, Addresses: 1}}
 		o.Peers[1].Protection, o.Peers[1].Protected = "ipsec", false
 		o.Degraded = []string{"store: full", "clock: not synchronised"}
-		o.Limits = []control.LimitMet{{Limit: "limit-client", Link: "br-cust7", Client: controltest.Alice, LinkLayer: "02:00:5e:10:00:01", Last: controltest.Start, Times: 1}}
-		o.RefusedGrants = []control.RefusedGrants{{Link: "br-cust7", Reason: "not-delegable", Times: 3, Prefix: netip.MustParsePrefix("2001:db8:4500::/56"), Detail: "covers 2001:db8:4500:ff::/64 of up0", Last: controltest.Start}}
-		o.ForeignRoutes = []control.ForeignRoute{
+		o.Limits = []api.LimitMet{{Limit: "limit-client", Link: "br-cust7", Client: controltest.Alice, LinkLayer: "02:00:5e:10:00:01", Last: controltest.Start, Times: 1}}
+		o.RefusedGrants = []api.RefusedGrants{{Link: "br-cust7", Reason: "not-delegable", Times: 3, Prefix: netip.MustParsePrefix("2001:db8:4500::/56"), Detail: "covers 2001:db8:4500:ff::/64 of up0", Last: controltest.Start}}
+		o.ForeignRoutes = []api.ForeignRoute{
 			{
 				Destination: netip.MustParsePrefix("2001:db8:4000::/56"), Protocol: "static", Kind: "unicast", Device: "eth9", Gateway: netip.MustParseAddr("fe80::9"), Metric: 1024, Table: 254,
 				Link: "br-cust7", Client: controltest.Alice, Prefix: netip.MustParsePrefix("2001:db8:4000::/56"),
@@ -206,7 +207,7 @@ func relay(ts *testscript.TestScript, _ bool, args []string) {
 			{Destination: netip.MustParsePrefix("2001:db8:4600:7::/64"), Protocol: "bird", Kind: "blackhole", Metric: 32, Table: 254, Link: "br-cust7", Prefix: netip.MustParsePrefix("2001:db8:4600::/56")},
 		}
 		for i := range 18 {
-			o.Spoofed = append(o.Spoofed, control.SpoofedOn{Link: fmt.Sprintf("vlan%02d", i), Packets: uint64(i + 1), Last: *f.LinkList[0].LastSpoofed})
+			o.Spoofed = append(o.Spoofed, api.SpoofedOn{Link: fmt.Sprintf("vlan%02d", i), Packets: uint64(i + 1), Last: *f.LinkList[0].LastSpoofed})
 		}
 	case "empty":
 		f.Live, f.Past, f.Blocked, f.LinkList = nil, nil, nil, nil
@@ -218,25 +219,25 @@ func relay(ts *testscript.TestScript, _ bool, args []string) {
 		protect(f, controltest.ManualHop("kea1", "192.0.2.1"))
 	case "unprotected":
 		up, down, unseen := controltest.IKEHop("kea1"), controltest.IKEHop("kea1+1"), f.PeerList[1]
-		down.Protected, down.Problem, down.Algorithms, down.Age, down.DroppedOut = false, "no SA: the peer does not answer", "", 0, control.Traffic{Packets: 9}
+		down.Protected, down.Problem, down.Algorithms, down.Age, down.DroppedOut = false, "no SA: the peer does not answer", "", 0, api.Traffic{Packets: 9}
 		unseen.Protection, unseen.Protected = "ipsec", false
 		f.PeerList[1], f.Overview.Peers[1] = unseen, unseen.Summary()
 		protect(f, up, down)
 	case "changes", "loss":
-		held := control.LinkHoldings{Link: "br-cust7", Prefixes: 2, Addresses: 1}
-		gone := control.LinkHoldings{Link: "ppp2", Prefixes: 1}
-		f.Reloaded = control.ReloadResult{
-			Peers: []control.PeerChange{{Peer: "kea2", Change: "added"}, {Peer: "kea3", Change: "removed"}},
-			Links: []control.LinkChange{
-				{LinkHoldings: held, Change: control.LinkChanged, Keys: []control.KeyChange{{Key: "limits.client", Old: "8", New: "1"}, {Key: "filter", Old: "link", New: "strict"}}},
-				{LinkHoldings: control.LinkHoldings{Link: "ppp0"}, Change: control.LinkGained},
-				{LinkHoldings: control.LinkHoldings{Link: "ppp1"}, Change: control.LinkLost},
-				{LinkHoldings: gone, Change: control.LinkLost},
+		held := api.LinkHoldings{Link: "br-cust7", Prefixes: 2, Addresses: 1}
+		gone := api.LinkHoldings{Link: "ppp2", Prefixes: 1}
+		f.Reloaded = api.ReloadResult{
+			Peers: []api.PeerChange{{Peer: "kea2", Change: "added"}, {Peer: "kea3", Change: "removed"}},
+			Links: []api.LinkChange{
+				{LinkHoldings: held, Change: api.LinkChanged, Keys: []api.KeyChange{{Key: "limits.client", Old: "8", New: "1"}, {Key: "filter", Old: "link", New: "strict"}}},
+				{LinkHoldings: api.LinkHoldings{Link: "ppp0"}, Change: api.LinkGained},
+				{LinkHoldings: api.LinkHoldings{Link: "ppp1"}, Change: api.LinkLost},
+				{LinkHoldings: gone, Change: api.LinkLost},
 			},
-			Settings: []string{"log", "hook"}, Unmatched: []control.LinkHoldings{gone}, Warnings: []string{"f.yaml:1:2: peers: a warning"},
+			Settings: []string{"log", "hook"}, Unmatched: []api.LinkHoldings{gone}, Warnings: []string{"f.yaml:1:2: peers: a warning"},
 		}
 		if args[0] == "loss" {
-			f.ReloadErr = &control.LossError{Links: []control.LinkHoldings{held}}
+			f.ReloadErr = &api.LossError{Links: []api.LinkHoldings{held}}
 		}
 	case "problems":
 		f.ReloadErr = config.Problems{{File: "f.yaml", Line: 3, Column: 9, Path: "peers", Text: "missing"}, {File: "f.yaml", Line: 7, Column: 1, Text: "a tab"}}
@@ -246,7 +247,7 @@ func relay(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // protect makes kea1 one that requires protection.
-func protect(f *controltest.Fake, hops ...control.Hop) {
+func protect(f *controltest.Fake, hops ...api.Hop) {
 	p := &f.PeerList[0]
 	p.Protection, p.Protected, p.Hops = "ipsec", true, hops
 	for _, h := range hops {
@@ -266,7 +267,7 @@ func guard(ts *testscript.TestScript, _ bool, args []string) {
 		o.Peers[0].Protected, o.Peers[0].Hops[1].Protected = false, false
 		o.Peers[0].Hops[1].Problem, o.Peers[0].Hops[1].DroppedAt = "policies are missing", "attic"
 		o.Config.LastError = "guard.yaml:3:1: peers: missing"
-		o.Programs = []control.Program{{PID: 812, Name: "dhcpd\x1b[2J", Problem: "reads packets below IP"}}
+		o.Programs = []api.Program{{PID: 812, Name: "dhcpd\x1b[2J", Problem: "reads packets below IP"}}
 		o.Degraded = []string{"peer attic: not protected", "dhcpd: cannot be protected"}
 	case "broken":
 		f.Fail = errors.New("guard: does not answer")
@@ -281,7 +282,7 @@ func guard(ts *testscript.TestScript, _ bool, args []string) {
 func emit(ts *testscript.TestScript, _ bool, args []string) {
 	fake := fakeOf(ts)
 	d := controltest.New().Live[0]
-	e := control.Event{Time: controltest.Start, Kind: "delegation", Text: args[0], Link: d.Link, Client: d.Client, IAID: d.IAID, Delegation: &d}
+	e := api.Event{Time: controltest.Start, Kind: "delegation", Text: args[0], Link: d.Link, Client: d.Client, IAID: d.IAID, Delegation: &d}
 	switch args[0] {
 	case "granted", "extended":
 	case "moved":
@@ -294,32 +295,32 @@ func emit(ts *testscript.TestScript, _ bool, args []string) {
 	case "in-the-way":
 		e.Text, e.Reason, e.Detail = "refused", "not-delegable", "covers 2001:db8:4000:ff::/64 of up0"
 	case "link":
-		e = control.Event{Time: controltest.Start, Kind: "link", Text: "link vanished", Link: "ppp0"}
+		e = api.Event{Time: controltest.Start, Kind: "link", Text: "link vanished", Link: "ppp0"}
 	case "store":
-		e = control.Event{Time: controltest.Start, Kind: "store", Text: "not kept", Error: "store: commit: disk full"}
+		e = api.Event{Time: controltest.Start, Kind: "store", Text: "not kept", Error: "store: commit: disk full"}
 	case "lost":
-		e = control.Event{Time: controltest.Start, Kind: control.EventLost, Lost: 17}
+		e = api.Event{Time: controltest.Start, Kind: api.EventLost, Lost: 17}
 	case "trace":
-		e = control.Event{
+		e = api.Event{
 			Time: controltest.Start, Kind: "trace", Text: "forwarded", Link: "br-cust7", Peer: "kea1", Client: controltest.Alice,
 			Type: "Solicit", XID: 0x00abcd, Reason: "fe80::1",
 		}
 	case "carries", "carries-status":
-		e = control.Event{
+		e = api.Event{
 			Time: controltest.Start, Kind: "trace", Text: "carries", Link: "br-cust7", Peer: "kea1", Client: controltest.Alice,
 			Type: "Reply", XID: 0x00abcd, Reason: "fe80::1",
-			Carries: &control.Carried{IA: "IA_PD", IAID: 7, Prefix: d.Prefix, Preferred: control.Lifetime(30 * time.Minute), Valid: control.Lifetime(time.Hour)},
+			Carries: &api.Carried{IA: "IA_PD", IAID: 7, Prefix: d.Prefix, Preferred: api.Lifetime(30 * time.Minute), Valid: api.Lifetime(time.Hour)},
 		}
 		if args[0] == "carries-status" {
-			e.Carries = &control.Carried{IA: "IA_NA", IAID: 8, Status: "NoBinding"}
+			e.Carries = &api.Carried{IA: "IA_NA", IAID: 8, Status: "NoBinding"}
 		}
 	case "hostile":
-		e = control.Event{
-			Time: controltest.Start, Kind: control.EventProtection, Text: "negotiation failed", Peer: "kea1", Hop: "kea1",
+		e = api.Event{
+			Time: controltest.Start, Kind: api.EventProtection, Text: "negotiation failed", Peer: "kea1", Hop: "kea1",
 			Reason: "CN=\x1b]0;gone\a\n2026-03-04 05:06:07  all is well",
 		}
 	case "lost-protection", "rekeyed":
-		e = control.Event{Time: controltest.Start, Kind: control.EventProtection, Text: "protection lost", Peer: "kea1", Hop: "kea1+1", Reason: "no SA"}
+		e = api.Event{Time: controltest.Start, Kind: api.EventProtection, Text: "protection lost", Peer: "kea1", Hop: "kea1+1", Reason: "no SA"}
 		if args[0] == "rekeyed" {
 			e.Text, e.Hop, e.Reason = "rekeyed", "kea1", ""
 		}

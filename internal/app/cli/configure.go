@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
-	"fairlead/internal/app/control"
 	"fairlead/internal/app/service"
 )
 
@@ -105,7 +105,7 @@ func loadGuard(_ context.Context, path string) (config.Problems, error) {
 func heldAt(ctx context.Context, socket string) map[string]int {
 	ctx, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
-	all, err := control.NewClient(socket).Delegations(ctx, control.Filter{})
+	all, err := api.NewClient(socket).Delegations(ctx, api.Filter{})
 	if err != nil {
 		return nil
 	}

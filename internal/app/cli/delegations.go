@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 )
 
 func delegationsCommand() *cobra.Command {
@@ -27,7 +27,7 @@ func delegationsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			get := func(ctx context.Context, c *control.Client) ([]control.Delegation, error) {
+			get := func(ctx context.Context, c *api.Client) ([]api.Delegation, error) {
 				return c.Delegations(ctx, f)
 			}
 			return look(cmd, &a, get, writeDelegations)
@@ -38,12 +38,12 @@ func delegationsCommand() *cobra.Command {
 	return cmd
 }
 
-func writeDelegations(out io.Writer, all []control.Delegation) error {
+func writeDelegations(out io.Writer, all []api.Delegation) error {
 	if len(all) == 0 {
 		_, err := fmt.Fprintln(out, "no delegation")
 		return err
 	}
-	vrf := slices.ContainsFunc(all, func(d control.Delegation) bool { return d.VRF != "" })
+	vrf := slices.ContainsFunc(all, func(d api.Delegation) bool { return d.VRF != "" })
 	columns := []any{"prefix", "client", "iaid", "link", "next hop", "preferred", "valid", "source"}
 	unproved := 0
 	for i := range all {
@@ -63,7 +63,7 @@ func writeDelegations(out io.Writer, all []control.Delegation) error {
 			link += " (" + orDash(d.VRF) + ")"
 		}
 		client, iaid, source := any(d.Client), any(d.IAID), fmt.Sprintf("%s of %s", d.Source, orDash(d.Server))
-		if d.Source == control.SourceKernel {
+		if d.Source == api.SourceKernel {
 			client, iaid, source = "-", "-", "kernel alone"
 		}
 		cells := []any{d.Prefix, client, iaid, link, d.NextHop, d.Preferred, d.Valid, source}
@@ -109,7 +109,7 @@ history.keep in the configuration. A time is a date, a date and a time in quotes
 ("2026-05-01 12:00"), RFC 3339, or so long ago: 90s, 12h, 30d.`,
 		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			f := control.HistoryFilter{Limit: limit}
+			f := api.HistoryFilter{Limit: limit}
 			var err error
 			if f.Filter, err = s.filter(); err != nil {
 				return err
@@ -121,10 +121,10 @@ history.keep in the configuration. A time is a date, a date and a time in quotes
 			if f.To, err = parseTime(to, now); err != nil {
 				return usagef("--to: %w", err)
 			}
-			if limit < 1 || limit > control.MaxHistory {
-				return usagef("--limit: %d is not from 1 to %d", limit, control.MaxHistory)
+			if limit < 1 || limit > api.MaxHistory {
+				return usagef("--limit: %d is not from 1 to %d", limit, api.MaxHistory)
 			}
-			get := func(ctx context.Context, c *control.Client) ([]control.HistoryEntry, error) { return c.History(ctx, f) }
+			get := func(ctx context.Context, c *api.Client) ([]api.HistoryEntry, error) { return c.History(ctx, f) }
 			return look(cmd, &a, get, writeHistory)
 		},
 	}
@@ -158,7 +158,7 @@ func parseTime(text string, now time.Time) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%q is no time (2026-05-01, \"2026-05-01 12:00\", RFC 3339, or ago: 12h, 30d)", text)
 }
 
-func writeHistory(out io.Writer, all []control.HistoryEntry) error {
+func writeHistory(out io.Writer, all []api.HistoryEntry) error {
 	if len(all) == 0 {
 		_, err := fmt.Fprintln(out, "nothing in the history")
 		return err

@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
-	"fairlead/internal/app/control"
 )
 
 // defaultGuardConfig is where packages and the systemd unit have the guard's
@@ -90,7 +90,7 @@ func (a *askGuard) flags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&a.json, "json", false, "print JSON")
 }
 
-func (a *askGuard) client() *control.GuardClient { return control.NewGuardClient(a.socket) }
+func (a *askGuard) client() *api.GuardClient { return api.NewGuardClient(a.socket) }
 
 func guardStatusCommand() *cobra.Command {
 	var a askGuard
@@ -112,7 +112,7 @@ func guardStatusCommand() *cobra.Command {
 	return cmd
 }
 
-func writeGuardStatus(out io.Writer, s control.GuardStatus) error {
+func writeGuardStatus(out io.Writer, s api.GuardStatus) error {
 	g := newGrid()
 	g.row("version", s.Version)
 	g.row("running", fmt.Sprintf("%s, since %s", s.Uptime, clockTime(s.Started)))
@@ -120,7 +120,7 @@ func writeGuardStatus(out io.Writer, s control.GuardStatus) error {
 	if s.Config.LastError != "" {
 		g.row("last reload", "refused: "+s.Config.LastError)
 	}
-	var hops []control.Hop
+	var hops []api.Hop
 	for i := range s.Peers {
 		p := &s.Peers[i]
 		hops = append(hops, p.Hops...)
@@ -160,7 +160,7 @@ func guardWatchCommand() *cobra.Command {
 		Short: "Show what happens to the protection, as it happens",
 		Args:  atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return follow(cmd, &a.ask, func(ctx context.Context) (control.Stream, error) { return a.client().Watch(ctx) })
+			return follow(cmd, &a.ask, func(ctx context.Context) (api.Stream, error) { return a.client().Watch(ctx) })
 		},
 	}
 	a.flags(cmd)
@@ -169,7 +169,7 @@ func guardWatchCommand() *cobra.Command {
 
 func guardReloadCommand() *cobra.Command {
 	var a askGuard
-	var r control.ReloadRequest
+	var r api.ReloadRequest
 	cmd := &cobra.Command{
 		Use:   "reload",
 		Short: "Make a running guard read its configuration file again",

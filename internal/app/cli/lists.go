@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 )
 
 func linksCommand() *cobra.Command {
@@ -38,25 +38,25 @@ func linksCommand() *cobra.Command {
 	return cmd
 }
 
-func someLinks(all bool) func(context.Context, *control.Client) ([]control.Link, error) {
-	return func(ctx context.Context, c *control.Client) ([]control.Link, error) {
+func someLinks(all bool) func(context.Context, *api.Client) ([]api.Link, error) {
+	return func(ctx context.Context, c *api.Client) ([]api.Link, error) {
 		links, err := c.Links(ctx)
 		if !all {
-			links = slices.DeleteFunc(links, func(l control.Link) bool { return !l.ClientFacing })
+			links = slices.DeleteFunc(links, func(l api.Link) bool { return !l.ClientFacing })
 		}
 		return links, err
 	}
 }
 
-func oneLink(name string) func(context.Context, *control.Client) (control.Link, error) {
-	return func(ctx context.Context, c *control.Client) (control.Link, error) {
+func oneLink(name string) func(context.Context, *api.Client) (api.Link, error) {
+	return func(ctx context.Context, c *api.Client) (api.Link, error) {
 		links, err := c.Links(ctx)
 		if err != nil {
-			return control.Link{}, err
+			return api.Link{}, err
 		}
-		i := slices.IndexFunc(links, func(l control.Link) bool { return l.Name == name })
+		i := slices.IndexFunc(links, func(l api.Link) bool { return l.Name == name })
 		if i < 0 {
-			return control.Link{}, fmt.Errorf("%s: no such link", name)
+			return api.Link{}, fmt.Errorf("%s: no such link", name)
 		}
 		return links[i], nil
 	}
@@ -70,7 +70,7 @@ func sum(counts map[string]uint64) (n uint64) {
 }
 
 // stateWord is what the kernel says of an interface.
-func stateWord(l *control.Link) string {
+func stateWord(l *api.Link) string {
 	switch {
 	case !l.Up:
 		return "down"
@@ -80,7 +80,7 @@ func stateWord(l *control.Link) string {
 	return "up"
 }
 
-func facing(l *control.Link) string {
+func facing(l *api.Link) string {
 	switch {
 	case !l.ClientFacing:
 		return "-"
@@ -90,7 +90,7 @@ func facing(l *control.Link) string {
 	return "single"
 }
 
-func writeLinks(out io.Writer, links []control.Link) error {
+func writeLinks(out io.Writer, links []api.Link) error {
 	if len(links) == 0 {
 		_, err := fmt.Fprintln(out, "no link")
 		return err
@@ -125,7 +125,7 @@ func prefixesText(all []netip.Prefix) string {
 	return strings.Join(texts, " ")
 }
 
-func writeLink(out io.Writer, l control.Link) error {
+func writeLink(out io.Writer, l api.Link) error {
 	c := &l.Counters
 	g := newGrid()
 	g.row("link", fmt.Sprintf("%s (index %d)", l.Name, l.Index))
@@ -170,7 +170,7 @@ func peersCommand() *cobra.Command {
 		Short: "Show servers and relays, and when each was last heard",
 		Args:  atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			get := func(ctx context.Context, c *control.Client) ([]control.Peer, error) { return c.Peers(ctx) }
+			get := func(ctx context.Context, c *api.Client) ([]api.Peer, error) { return c.Peers(ctx) }
 			return look(cmd, &a, get, writePeers)
 		},
 	}
@@ -178,7 +178,7 @@ func peersCommand() *cobra.Command {
 	return cmd
 }
 
-func writePeers(out io.Writer, peers []control.Peer) error {
+func writePeers(out io.Writer, peers []api.Peer) error {
 	g := newGrid("peer", "role", "address", "interfaces", "protection", "sent", "received", "unanswered", "last heard", "with")
 	g.right(6, 7, 8)
 	for i := range peers {
@@ -193,7 +193,7 @@ func writePeers(out io.Writer, peers []control.Peer) error {
 		return err
 	}
 	var notes []string
-	if slices.ContainsFunc(peers, func(p control.Peer) bool { return p.Preferred }) {
+	if slices.ContainsFunc(peers, func(p api.Peer) bool { return p.Preferred }) {
 		notes = append(notes, "* gets the messages now (forward: first)")
 	}
 	for i := range peers {

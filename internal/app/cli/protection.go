@@ -10,14 +10,14 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 	"fairlead/internal/core/trust"
 )
 
 // protectionText is what a peer requires and what of it is there: "none",
 // "ipsec ok (ike psk, AES_GCM_16-256, 12m, 3 rekeys)", "ipsec MISSING: why".
-func protectionText(required string, protected bool, hops []control.Hop) string {
-	i := slices.IndexFunc(hops, func(h control.Hop) bool { return !h.Protected })
+func protectionText(required string, protected bool, hops []api.Hop) string {
+	i := slices.IndexFunc(hops, func(h api.Hop) bool { return !h.Protected })
 	switch {
 	case len(hops) == 0 && required == trust.ProtectionNone.String():
 		return required
@@ -54,7 +54,7 @@ func orUnseen(problem string) string {
 }
 
 // hopText is how a hop is protected.
-func hopText(h *control.Hop) string {
+func hopText(h *api.Hop) string {
 	text := h.Mode
 	if h.Algorithms != "" {
 		text += ", " + h.Algorithms
@@ -65,7 +65,7 @@ func hopText(h *control.Hop) string {
 	return text + ", " + h.Age.String() + ", " + count(h.Rekeys, "rekey", "rekeys")
 }
 
-// modeManual is control.Hop's mode of keys that do not change by themselves.
+// modeManual is api.Hop's mode of keys that do not change by themselves.
 const modeManual = "manual"
 
 func ipsecStatusCommand() *cobra.Command {
@@ -86,9 +86,9 @@ or would have left in clear. "fairlead guard status" shows the same of a guard.`
 }
 
 // protectedPeers are the peers that require protection.
-func protectedPeers(ctx context.Context, c *control.Client) ([]control.PeerSummary, error) {
+func protectedPeers(ctx context.Context, c *api.Client) ([]api.PeerSummary, error) {
 	all, err := c.Peers(ctx)
-	found := []control.PeerSummary{}
+	found := []api.PeerSummary{}
 	for i := range all {
 		if p := &all[i]; p.Protection != trust.ProtectionNone.String() {
 			found = append(found, p.Summary())
@@ -97,15 +97,15 @@ func protectedPeers(ctx context.Context, c *control.Client) ([]control.PeerSumma
 	return found, err
 }
 
-func writeProtection(out io.Writer, peers []control.PeerSummary) error {
+func writeProtection(out io.Writer, peers []api.PeerSummary) error {
 	if len(peers) == 0 {
 		_, err := fmt.Fprintln(out, "no peer requires protection")
 		return err
 	}
-	var hops []control.Hop
+	var hops []api.Hop
 	for i := range peers {
 		if len(peers[i].Hops) == 0 {
-			hops = append(hops, control.Hop{Name: peers[i].Name})
+			hops = append(hops, api.Hop{Name: peers[i].Name})
 		}
 		hops = append(hops, peers[i].Hops...)
 	}
@@ -113,7 +113,7 @@ func writeProtection(out io.Writer, peers []control.PeerSummary) error {
 }
 
 // writeHops is a table of hops, and under it what does not fit into one.
-func writeHops(out io.Writer, hops []control.Hop) error {
+func writeHops(out io.Writer, hops []api.Hop) error {
 	g := newGrid("hop", "state", "keys", "local", "remote", "algorithms", "age", "rekeys", "sent", "received", "clear out", "clear in")
 	g.right(8, 9, 10, 11, 12)
 	for i := range hops {
@@ -132,14 +132,14 @@ func writeHops(out io.Writer, hops []control.Hop) error {
 }
 
 // droppedText is how much was dropped of a hop, unless another counts it.
-func droppedText(h *control.Hop, t control.Traffic) string {
+func droppedText(h *api.Hop, t api.Traffic) string {
 	if h.DroppedAt != "" {
 		return "-"
 	}
 	return strconv.FormatUint(t.Packets, 10)
 }
 
-func hopNotes(hops []control.Hop) []string {
+func hopNotes(hops []api.Hop) []string {
 	var notes []string
 	for i := range hops {
 		h := &hops[i]
@@ -157,7 +157,7 @@ func hopNotes(hops []control.Hop) []string {
 	return notes
 }
 
-func hopWarnings(h *control.Hop) []string {
+func hopWarnings(h *api.Hop) []string {
 	warnings := make([]string, len(h.Warnings))
 	for i, w := range h.Warnings {
 		warnings[i] = h.Name + ": warning: " + w
@@ -190,4 +190,4 @@ func addressText(a fmt.Stringer) string {
 	return a.String()
 }
 
-func trafficText(t control.Traffic) string { return fmt.Sprintf("%d (%s)", t.Packets, size(t.Bytes)) }
+func trafficText(t api.Traffic) string { return fmt.Sprintf("%d (%s)", t.Packets, size(t.Bytes)) }

@@ -9,12 +9,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 )
 
 func reloadCommand() *cobra.Command {
 	var a ask
-	var r control.ReloadRequest
+	var r api.ReloadRequest
 	cmd := &cobra.Command{
 		Use:   "reload",
 		Short: "Read the configuration file again, without losing a packet",
@@ -38,7 +38,7 @@ rule, and these their routes and filters, unless --force says that it is meant.`
 
 // reload asks for a reload and prints what it changes. A dry run of one that would
 // be refused fails as the reload would.
-func reload(cmd *cobra.Command, a *ask, r control.ReloadRequest, do func(context.Context, control.ReloadRequest) (control.ReloadResult, error)) error {
+func reload(cmd *cobra.Command, a *ask, r api.ReloadRequest, do func(context.Context, api.ReloadRequest) (api.ReloadResult, error)) error {
 	ctx, cancel := context.WithTimeout(cmd.Context(), changeWithin)
 	defer cancel()
 	result, err := do(ctx, r)
@@ -54,7 +54,7 @@ func reload(cmd *cobra.Command, a *ask, r control.ReloadRequest, do func(context
 	return nil
 }
 
-func writeReload(out io.Writer, r control.ReloadResult) error {
+func writeReload(out io.Writer, r api.ReloadResult) error {
 	changes := reloadLines(&r)
 	title := "the configuration was reloaded"
 	switch {
@@ -72,7 +72,7 @@ func writeReload(out io.Writer, r control.ReloadResult) error {
 		text += "  " + line(c) + "\n"
 	}
 	if len(r.Unmatched) > 0 {
-		text += line("no rule matches these links with delegations: "+control.HoldingsText(r.Unmatched)) + "\n"
+		text += line("no rule matches these links with delegations: "+api.HoldingsText(r.Unmatched)) + "\n"
 	}
 	for _, w := range r.Warnings {
 		text += line("warning: "+w) + "\n"
@@ -82,7 +82,7 @@ func writeReload(out io.Writer, r control.ReloadResult) error {
 }
 
 // reloadLines are the changes, one a line.
-func reloadLines(r *control.ReloadResult) []string {
+func reloadLines(r *api.ReloadResult) []string {
 	var lines []string
 	for _, p := range r.Peers {
 		lines = append(lines, fmt.Sprintf("peer %s: %s", p.Peer, p.Change))
@@ -91,11 +91,11 @@ func reloadLines(r *control.ReloadResult) []string {
 		l := &r.Links[i]
 		text := fmt.Sprintf("link %s: %s", l.LinkHoldings, l.Change)
 		switch {
-		case l.Change == control.LinkGained:
+		case l.Change == api.LinkGained:
 			text += ", faces clients"
-		case l.Change == control.LinkLost && l.Prefixes+l.Addresses > 0:
+		case l.Change == api.LinkLost && l.Prefixes+l.Addresses > 0:
 			text += ", faces clients no more; its routes and filters go"
-		case l.Change == control.LinkLost:
+		case l.Change == api.LinkLost:
 			text += ", faces clients no more"
 		}
 		keys := make([]string, len(l.Keys))

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 )
 
 func statusCommand() *cobra.Command {
@@ -27,7 +27,7 @@ sources of others, and limits that are met.`,
 		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			well := true
-			get := func(ctx context.Context, c *control.Client) (control.Status, error) {
+			get := func(ctx context.Context, c *api.Client) (api.Status, error) {
 				s, err := c.Status(ctx)
 				well = s.Wrong() == 0
 				return s, err
@@ -43,7 +43,7 @@ sources of others, and limits that are met.`,
 	return cmd
 }
 
-func writeStatus(out io.Writer, s control.Status) error {
+func writeStatus(out io.Writer, s api.Status) error {
 	t := &s.Totals
 	g := newGrid()
 	g.row("version", s.Version)
@@ -62,7 +62,7 @@ func writeStatus(out io.Writer, s control.Status) error {
 	g.row("links", t.Links)
 	g.row("delegations", count(t.Prefixes, "prefix", "prefixes")+", "+count(t.Addresses, "address", "addresses"))
 	if len(s.Unmatched) > 0 {
-		g.row("without a rule", control.HoldingsText(s.Unmatched))
+		g.row("without a rule", api.HoldingsText(s.Unmatched))
 	}
 	g.row("in flight", fmt.Sprintf("%s, %s held for a probe", count(t.Pending, "change", "changes"), count(t.Held, "reply", "replies")))
 	g.row("grants refused", refusalsText(s.Refusals))
@@ -84,7 +84,7 @@ func some(lines []string) []string {
 }
 
 // foreignText names each route as ip writes it.
-func foreignText(all []control.ForeignRoute) (lines []string) {
+func foreignText(all []api.ForeignRoute) (lines []string) {
 	for i := range all {
 		r := &all[i]
 		route := r.Destination.String()
@@ -107,7 +107,7 @@ func foreignText(all []control.ForeignRoute) (lines []string) {
 	return some(lines)
 }
 
-func refusedText(all []control.RefusedGrants) (lines []string) {
+func refusedText(all []api.RefusedGrants) (lines []string) {
 	for _, r := range all {
 		text := fmt.Sprintf("link %s: %s refused (%s), the last of %s, %s", r.Link, count(r.Times, "grant", "grants"), r.Reason, r.Prefix, clockTime(r.Last))
 		if r.Detail != "" {
@@ -118,7 +118,7 @@ func refusedText(all []control.RefusedGrants) (lines []string) {
 	return some(lines)
 }
 
-func spoofedText(all []control.SpoofedOn) (lines []string) {
+func spoofedText(all []api.SpoofedOn) (lines []string) {
 	for i := range all {
 		s := &all[i]
 		lines = append(lines, fmt.Sprintf("link %s: %s dropped as spoofed, the last from %s", s.Link, count(s.Packets, "packet", "packets"), sourceText(&s.Last)))
@@ -126,7 +126,7 @@ func spoofedText(all []control.SpoofedOn) (lines []string) {
 	return some(lines)
 }
 
-func sourceText(s *control.SpoofedSource) string {
+func sourceText(s *api.SpoofedSource) string {
 	text := s.Source.String()
 	if s.LinkLayer != "" {
 		text += " at " + s.LinkLayer
@@ -135,7 +135,7 @@ func sourceText(s *control.SpoofedSource) string {
 }
 
 // limitsText is a line for each limit that somebody has run into.
-func limitsText(limits []control.LimitMet) (lines []string) {
+func limitsText(limits []api.LimitMet) (lines []string) {
 	for _, l := range limits {
 		who := "client " + l.Client.String()
 		if l.LinkLayer != "" {
@@ -147,7 +147,7 @@ func limitsText(limits []control.LimitMet) (lines []string) {
 }
 
 // clockText answers RFC 8987 O-3.
-func clockText(c *control.ClockStatus) string {
+func clockText(c *api.ClockStatus) string {
 	if c.Error != "" {
 		return "unknown: " + c.Error
 	}
@@ -159,7 +159,7 @@ func clockText(c *control.ClockStatus) string {
 	return fmt.Sprintf("%s (%s, offset %s, error at most %s)", word, c.State, offset, worst)
 }
 
-func storeText(s *control.StoreStatus) string {
+func storeText(s *api.StoreStatus) string {
 	word := "healthy"
 	switch {
 	case s.Full:
@@ -177,7 +177,7 @@ func storeText(s *control.StoreStatus) string {
 	return text
 }
 
-func hostText(h *control.HostStatus) string {
+func hostText(h *api.HostStatus) string {
 	text := fmt.Sprintf("%s (%d unreachable for now), %s", count(h.Routes, "route", "routes"), h.StandIns, count(h.Elements, "filter element", "filter elements"))
 	if h.Refused > 0 {
 		text += fmt.Sprintf(", %s refused", count(h.Refused, "route", "routes"))
@@ -194,7 +194,7 @@ func hostText(h *control.HostStatus) string {
 	return text + fmt.Sprintf(", audited %s with %s", clockTime(h.LastAudit), count(h.LastFindings, "difference", "differences"))
 }
 
-func peerText(p *control.PeerSummary) string {
+func peerText(p *api.PeerSummary) string {
 	words := []string{p.Role, "protection " + protectionText(p.Protection, p.Protected, p.Hops)}
 	if p.Role == "server" && !p.Answered {
 		words = append(words, "has not answered yet")

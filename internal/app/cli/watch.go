@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 )
 
 func watchCommand() *cobra.Command {
@@ -27,7 +27,7 @@ go, protection that is lost or back, and what goes wrong, as it happens. With
 			if err != nil {
 				return err
 			}
-			return follow(cmd, &a, func(ctx context.Context) (control.Stream, error) { return a.client().Watch(ctx, f) })
+			return follow(cmd, &a, func(ctx context.Context) (api.Stream, error) { return a.client().Watch(ctx, f) })
 		},
 	}
 	s.flags(cmd, &a, true)
@@ -54,8 +54,8 @@ ended and why, kept, installed and sent, or dropped and why.`,
 			if (f.Client == "") == (f.Link == "") {
 				return usagef("trace needs --client or --link, and not both")
 			}
-			t := control.TraceFilter{Client: f.Client, Link: f.Link}
-			return follow(cmd, &a, func(ctx context.Context) (control.Stream, error) { return a.client().Trace(ctx, t) })
+			t := api.TraceFilter{Client: f.Client, Link: f.Link}
+			return follow(cmd, &a, func(ctx context.Context) (api.Stream, error) { return a.client().Trace(ctx, t) })
 		},
 	}
 	s.flags(cmd, &a, false)
@@ -64,7 +64,7 @@ ended and why, kept, installed and sent, or dropped and why.`,
 }
 
 // follow prints a stream until the user ends it, which is no error.
-func follow(cmd *cobra.Command, a *ask, open func(context.Context) (control.Stream, error)) error {
+func follow(cmd *cobra.Command, a *ask, open func(context.Context) (api.Stream, error)) error {
 	ctx := cmd.Context()
 	stream, err := open(ctx)
 	if err != nil {
@@ -92,8 +92,8 @@ func follow(cmd *cobra.Command, a *ask, open func(context.Context) (control.Stre
 }
 
 // writeEvent is one event on one line: when, where, what, about what, why.
-func writeEvent(out io.Writer, e *control.Event) error {
-	if e.Kind == control.EventLost {
+func writeEvent(out io.Writer, e *api.Event) error {
+	if e.Kind == api.EventLost {
 		_, err := fmt.Fprintf(out, "%s  (%s lost here: this terminal was too slow)\n", clockTime(e.Time), count(e.Lost, "event was", "events were"))
 		return err
 	}
@@ -104,7 +104,7 @@ func writeEvent(out io.Writer, e *control.Event) error {
 		}
 	}
 	add("%s:", e.Link)
-	if e.Kind == control.EventProtection {
+	if e.Kind == api.EventProtection {
 		add("%s:", hopName(e))
 	}
 	add("%s", e.Text)
@@ -128,7 +128,7 @@ func writeEvent(out io.Writer, e *control.Event) error {
 		}
 		add("client %s", e.Client.String())
 	}
-	if e.Kind != control.EventProtection {
+	if e.Kind != api.EventProtection {
 		add("peer %s", e.Peer)
 	}
 	if e.Kind == "trace" { // where the message comes from
@@ -146,7 +146,7 @@ func writeEvent(out io.Writer, e *control.Event) error {
 }
 
 // carriedWords is what a message carries.
-func carriedWords(c *control.Carried) (words []string) {
+func carriedWords(c *api.Carried) (words []string) {
 	if c.IA != "" {
 		words = append(words, fmt.Sprintf("%s %d", c.IA, c.IAID))
 	}
@@ -161,7 +161,7 @@ func carriedWords(c *control.Carried) (words []string) {
 
 // hopName is the peer that an event is about, and which of its hops if its name
 // does not say it.
-func hopName(e *control.Event) string {
+func hopName(e *api.Event) string {
 	if e.Hop == e.Peer {
 		return "peer " + e.Peer
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hop"
@@ -21,42 +22,42 @@ import (
 )
 
 // DelegationOf is a delegation as it stands now.
-func DelegationOf(d *delegation.Delegation, now instant.Now) Delegation {
-	return Delegation{
+func DelegationOf(d *delegation.Delegation, now instant.Now) api.Delegation {
+	return api.Delegation{
 		Prefix: d.Prefix, Kind: d.Kind.String(), Link: d.Link, VRF: d.VRF,
-		Client: DUID(d.Client), IAID: d.IAID, NextHop: d.NextHop, LinkLayer: d.LinkLayer.String(),
-		Preferred: Lifetime(now.Until(d.Preferred)), Valid: Lifetime(now.Until(d.Valid)),
-		Expires: now.WallAt(d.Valid), Lifetime: Lifetime(d.Lifetime),
+		Client: api.DUID(d.Client), IAID: d.IAID, NextHop: d.NextHop, LinkLayer: d.LinkLayer.String(),
+		Preferred: api.Lifetime(now.Until(d.Preferred)), Valid: api.Lifetime(now.Until(d.Valid)),
+		Expires: now.WallAt(d.Valid), Lifetime: api.Lifetime(d.Lifetime),
 		Server: d.Server, Source: d.Source.String(), Granted: d.Granted, Changed: d.Changed,
 	}
 }
 
 // HistoryOf is a delegation that ended. One that has not has zero for ended and
 // no reason.
-func HistoryOf(d *delegation.Delegation, ended time.Time, reason string) HistoryEntry {
-	return HistoryEntry{
+func HistoryOf(d *delegation.Delegation, ended time.Time, reason string) api.HistoryEntry {
+	return api.HistoryEntry{
 		Prefix: d.Prefix, Kind: d.Kind.String(), Link: d.Link, VRF: d.VRF,
-		Client: DUID(d.Client), IAID: d.IAID, NextHop: d.NextHop, Server: d.Server,
+		Client: api.DUID(d.Client), IAID: d.IAID, NextHop: d.NextHop, Server: d.Server,
 		Granted: d.Granted, Ended: ended, Reason: reason,
 	}
 }
 
 // LimitsOf are limits that somebody has run into.
-func LimitsOf(all []relay6.LimitMet) []LimitMet {
-	limits := make([]LimitMet, 0, len(all))
+func LimitsOf(all []relay6.LimitMet) []api.LimitMet {
+	limits := make([]api.LimitMet, 0, len(all))
 	for _, l := range all {
-		limits = append(limits, LimitMet{
-			Limit: l.Reason.String(), Link: l.Link, Client: DUID(l.Client), LinkLayer: l.Host.String(), Last: l.Last, Times: l.Times,
+		limits = append(limits, api.LimitMet{
+			Limit: l.Reason.String(), Link: l.Link, Client: api.DUID(l.Client), LinkLayer: l.Host.String(), Last: l.Last, Times: l.Times,
 		})
 	}
 	return limits
 }
 
 // LinkOf is a link with its counters.
-func LinkOf(v *relay6.LinkView) Link {
+func LinkOf(v *relay6.LinkView) api.Link {
 	addrs := make([]netip.Prefix, len(v.Addrs))
 	copy(addrs, v.Addrs)
-	return Link{
+	return api.Link{
 		Name: v.Name, Index: v.Index, ClientFacing: v.ClientFacing, Up: v.Up, Running: v.Running,
 		PointToPoint: v.PointToPoint, Shared: v.Shared, Trusted: v.Trusted, MTU: v.MTU,
 		LinkLayer: v.LinkLayer.String(), VRF: v.VRF, Table: v.Table, Addresses: addrs,
@@ -68,18 +69,18 @@ func LinkOf(v *relay6.LinkView) Link {
 
 // SpoofedOf is the source of the last packet that was dropped for its source, if there
 // was one lately.
-func SpoofedOf(s *nft.Spoofed, now time.Time) *SpoofedSource {
+func SpoofedOf(s *nft.Spoofed, now time.Time) *api.SpoofedSource {
 	if !s.Source.IsValid() {
 		return nil
 	}
-	return &SpoofedSource{Source: s.Source, LinkLayer: s.LinkLayer.String(), Seen: now.Add(-s.Ago)}
+	return &api.SpoofedSource{Source: s.Source, LinkLayer: s.LinkLayer.String(), Seen: now.Add(-s.Ago)}
 }
 
 // LinkCountsOf are the same link's figures for the metrics.
-func LinkCountsOf(v *relay6.LinkView) LinkCounts {
-	c := LinkCounts{
+func LinkCountsOf(v *relay6.LinkView) api.LinkCounts {
+	c := api.LinkCounts{
 		Link: v.Name, ClientFacing: v.ClientFacing, Up: v.Up && v.Running, Limit: v.Limit, Prefixes: v.Prefixes, Addresses: v.Addresses,
-		ClientLimit: v.ClientLimit, HostLimit: v.HostLimit, Use: v.Use,
+		ClientLimit: v.ClientLimit, HostLimit: v.HostLimit, Use: api.Use(v.Use),
 		LinkCounters: LinkCountersOf(&v.Counters),
 	}
 	if v.Missing {
@@ -89,22 +90,22 @@ func LinkCountsOf(v *relay6.LinkView) LinkCounts {
 }
 
 // LinkCountersOf leaves out what is 0.
-func LinkCountersOf(c *relay6.LinkCounters) LinkCounters {
-	return LinkCounters{
+func LinkCountersOf(c *relay6.LinkCounters) api.LinkCounters {
+	return api.LinkCounters{
 		Received: byType(&c.Received), Delivered: byType(&c.Delivered),
 		Drops: DropsOf(&c.Drops), Refused: c.Refused, SensitiveOmitted: c.SensitiveOmitted,
 	}
 }
 
 // TrafficOfAll are the figures of the whole process. What is 0 is there as well.
-func TrafficOfAll(t *relay6.Totals) TrafficCounts {
+func TrafficOfAll(t *relay6.Totals) api.TrafficCounts {
 	refusals := make(map[string]uint64)
 	for _, reason := range delegation.Reasons() {
 		if reason.Refuses() {
 			refusals[reason.String()] = t.Refusals[reason.String()]
 		}
 	}
-	return TrafficCounts{
+	return api.TrafficCounts{
 		Received: allTypes(&t.Sum.Received), Delivered: allTypes(&t.Sum.Delivered), Drops: allDrops(&t.Sum.Drops),
 		Refusals: refusals,
 	}
@@ -147,8 +148,8 @@ func allDrops(counts *[effect.DropCount]uint64) map[string]uint64 {
 
 // PeerOf is a peer by its configuration, by what passed, and with those of all
 // hops that are its own.
-func PeerOf(p *trust.Peer, v *relay6.PeerView, all []hop.State) Peer {
-	peer := Peer{
+func PeerOf(p *trust.Peer, v *relay6.PeerView, all []hop.State) api.Peer {
+	peer := api.Peer{
 		Name: p.Name, Role: p.Role.String(), Address: p.Address, Prefix: p.Prefix, Local: p.Local,
 		Interfaces: append([]string{}, p.Interfaces...), Protection: p.Protection.String(), Protected: Protected(p, all), Hops: HopsOf(p.Name, all),
 		Sent: v.Counters.Sent, Received: v.Counters.Received, SinceAnswer: v.Counters.SinceAnswer,
@@ -159,7 +160,7 @@ func PeerOf(p *trust.Peer, v *relay6.PeerView, all []hop.State) Peer {
 		peer.Failure = v.Failure.Error()
 	}
 	for _, w := range v.Waiting {
-		peer.Waiting = append(peer.Waiting, Waiting{Link: w.Link, Source: w.Source, For: Lifetime(w.For), Messages: w.Messages})
+		peer.Waiting = append(peer.Waiting, api.Waiting{Link: w.Link, Source: w.Source, For: api.Lifetime(w.For), Messages: w.Messages})
 	}
 	if p.Zone != "" {
 		peer.Address = p.Address.WithZone(p.Zone)
@@ -171,8 +172,8 @@ func PeerOf(p *trust.Peer, v *relay6.PeerView, all []hop.State) Peer {
 }
 
 // PeerCountsOf are the same peer's figures for the metrics.
-func PeerCountsOf(p *trust.Peer, v *relay6.PeerView, all []hop.State) PeerCounts {
-	return PeerCounts{
+func PeerCountsOf(p *trust.Peer, v *relay6.PeerView, all []hop.State) api.PeerCounts {
+	return api.PeerCounts{
 		Peer: p.Name, Sent: v.Counters.Sent, Received: v.Counters.Received, SinceAnswer: v.Counters.SinceAnswer,
 		Unreachable: v.Counters.Unreachable, Silent: !v.Silent.IsZero(),
 		LastReceived: v.Counters.LastReceived, Protection: p.Protection.String(), Protected: Protected(p, all), Hops: HopsOf(p.Name, all),
@@ -180,8 +181,8 @@ func PeerCountsOf(p *trust.Peer, v *relay6.PeerView, all []hop.State) PeerCounts
 }
 
 // TotalsOf are the relay's own figures.
-func TotalsOf(t *relay6.Totals) Totals {
-	totals := Totals{
+func TotalsOf(t *relay6.Totals) api.Totals {
+	totals := api.Totals{
 		Links: t.Links, Prefixes: t.Prefixes, Addresses: t.Addresses,
 		Pending: t.Pending, Unkept: t.Unkept, Uninstalled: t.Uninstalled, Held: t.Held, HeldByClock: t.HeldByClock, Neighbours: t.Neighbours,
 		KeepFailed: t.Failures.Keep, InstallFailed: t.Failures.Install, ServerUnicast: t.ServerUnicast,
@@ -196,11 +197,11 @@ func TotalsOf(t *relay6.Totals) Totals {
 }
 
 // ClockOf is the kernel's answer about its clock, or why there is none.
-func ClockOf(s clock.Status, err error) ClockStatus {
+func ClockOf(s clock.Status, err error) api.ClockStatus {
 	if err != nil {
-		return ClockStatus{State: "unknown", Error: err.Error()}
+		return api.ClockStatus{State: "unknown", Error: err.Error()}
 	}
-	return ClockStatus{
+	return api.ClockStatus{
 		Synchronised: s.Synced, State: s.State,
 		OffsetNanos: s.OffsetNanos, MaxErrorMicros: s.MaxErrorMicros, EstErrorMicros: s.EstErrorMicros,
 	}
@@ -208,7 +209,7 @@ func ClockOf(s clock.Status, err error) ClockStatus {
 
 // OrphanOf is a prefix or address that is routed and that the store does not
 // explain: whose it is is not known.
-func OrphanOf(l *hoststate.Lease, vrf string, end instant.Instant, now instant.Now) Delegation {
+func OrphanOf(l *hoststate.Lease, vrf string, end instant.Instant, now instant.Now) api.Delegation {
 	d := delegation.Delegation{
 		Prefix: l.Prefix, Link: l.Link, VRF: vrf, NextHop: l.NextHop, LinkLayer: l.LinkLayer, Preferred: end, Valid: end,
 	}
@@ -216,13 +217,13 @@ func OrphanOf(l *hoststate.Lease, vrf string, end instant.Instant, now instant.N
 		d.Kind = delegation.Address
 	}
 	shown := DelegationOf(&d, now)
-	shown.Source = SourceKernel
+	shown.Source = api.SourceKernel
 	return shown
 }
 
 // StoreOf is the state of the store.
-func StoreOf(s store.Stats) StoreStatus {
-	return StoreStatus{
+func StoreOf(s store.Stats) api.StoreStatus {
+	return api.StoreStatus{
 		Healthy: s.Healthy, Full: s.Full, DiskBytes: s.DiskBytes, Commits: s.Commits, Failures: s.Failures,
 		RecordsSetAside: s.RecordsSetAside, DatabasesSetAside: s.DatabasesSetAside, CommitsLost: s.CommitsLost, LastError: s.LastError,
 	}
@@ -230,16 +231,16 @@ func StoreOf(s store.Stats) StoreStatus {
 
 // HostOf is the state that is wanted of the kernel; the audit's part is the
 // caller's to fill in.
-func HostOf(c hoststate.Counts) HostStatus {
-	return HostStatus{
+func HostOf(c hoststate.Counts) api.HostStatus {
+	return api.HostStatus{
 		Links: c.Links, Leases: c.Leases, Routes: c.Routes, StandIns: c.StandIns,
 		Elements: c.Elements, Refused: c.Refused, Unproved: c.Unproved, Orphans: c.Orphans,
 	}
 }
 
 // FilterOf is what the kernel's filter has dropped.
-func FilterOf(c nft.Counters) FilterCounters {
-	return FilterCounters{
+func FilterOf(c nft.Counters) api.FilterCounters {
+	return api.FilterCounters{
 		Spoofed: c.Spoofed.Packets, SpoofedLinkLayer: c.SpoofedLinkLayer.Packets,
 		Looped: c.Looped.Packets, Rejected: c.Rejected.Packets,
 	}
@@ -247,8 +248,8 @@ func FilterOf(c nft.Counters) FilterCounters {
 
 // SocketsOf is what our sockets have passed and discarded. What the other path
 // handles is no discard and is left out.
-func SocketsOf(s udp.Stats) SocketCounters {
-	return SocketCounters{
+func SocketsOf(s udp.Stats) api.SocketCounters {
+	return api.SocketCounters{
 		Received: map[string]uint64{"frame": s.FrameReceived, "socket": s.SocketReceived},
 		Sent:     map[string]uint64{"frame": s.FrameSent, "socket": s.SocketSent},
 		Drops: map[string]uint64{
@@ -260,10 +261,10 @@ func SocketsOf(s udp.Stats) SocketCounters {
 }
 
 // EventOf is a note of the core as an event.
-func EventOf(n *effect.Note, now instant.Now) Event {
-	e := Event{
+func EventOf(n *effect.Note, now instant.Now) api.Event {
+	e := api.Event{
 		Time: now.Wall, Kind: n.Kind.String(), Text: n.Text, Link: n.Link, Peer: n.Peer,
-		Client: DUID(n.Client), IAID: n.IAID, XID: XID(n.XID), Reason: n.Reason,
+		Client: api.DUID(n.Client), IAID: n.IAID, XID: api.XID(n.XID), Reason: n.Reason,
 	}
 	if n.Type != 0 {
 		e.Type = n.Type.String()
@@ -287,8 +288,8 @@ func EventOf(n *effect.Note, now instant.Now) Event {
 	return e
 }
 
-func carried(l *effect.TracedLease) *Carried {
-	c := &Carried{IAID: l.IAID, Prefix: l.Prefix, Preferred: Lifetime(l.Preferred), Valid: Lifetime(l.Valid)}
+func carried(l *effect.TracedLease) *api.Carried {
+	c := &api.Carried{IAID: l.IAID, Prefix: l.Prefix, Preferred: api.Lifetime(l.Preferred), Valid: api.Lifetime(l.Valid)}
 	switch l.IA {
 	case dhcp6.OptionIAPD:
 		c.IA = "IA_PD"
@@ -301,25 +302,17 @@ func carried(l *effect.TracedLease) *Carried {
 	return c
 }
 
-// Prefix is what the event is about; invalid if it is about none.
-func (e *Event) Prefix() netip.Prefix {
-	if e.Delegation == nil {
-		return netip.Prefix{}
-	}
-	return e.Delegation.Prefix
-}
-
-// Selection is the request in the core's terms.
-func (r ClearRequest) Selection() delegation.Selection {
+// SelectionOf is the request in the core's terms.
+func SelectionOf(r api.ClearRequest) delegation.Selection {
 	return delegation.Selection{Prefix: r.Prefix, Client: string(r.Client), Link: r.Link, All: r.All}
 }
 
-// BlockOf and Block.Core turn a block into this package's terms and back.
-func BlockOf(b delegation.Block) Block {
-	return Block{Prefix: b.Prefix, Client: DUID(b.Client), Link: b.Link}
+// BlockOf is a block of the core.
+func BlockOf(b delegation.Block) api.Block {
+	return api.Block{Prefix: b.Prefix, Client: api.DUID(b.Client), Link: b.Link}
 }
 
-// Core is the block in the core's terms.
-func (b Block) Core() delegation.Block {
+// CoreBlock is a block in the core's terms.
+func CoreBlock(b api.Block) delegation.Block {
 	return delegation.Block{Prefix: b.Prefix, Client: string(b.Client), Link: b.Link}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/core/delegation"
@@ -34,12 +35,12 @@ func lease() delegation.Delegation {
 	}
 }
 
-func leaseInWords() control.Delegation {
-	return control.Delegation{
+func leaseInWords() api.Delegation {
+	return api.Delegation{
 		Prefix: netip.MustParsePrefix("2001:db8:1::/48"), Kind: "prefix", Link: "lan0", VRF: "red", Client: "\x00\x01\x02", IAID: 7,
 		NextHop: netip.MustParseAddr("fe80::1"), LinkLayer: "02:00:00:00:00:01",
-		Preferred: control.Lifetime(30 * time.Minute), Valid: control.Lifetime(time.Hour), Expires: wall.Add(time.Hour),
-		Lifetime: control.Lifetime(2 * time.Hour), Server: "kea1", Source: "reply",
+		Preferred: api.Lifetime(30 * time.Minute), Valid: api.Lifetime(time.Hour), Expires: wall.Add(time.Hour),
+		Lifetime: api.Lifetime(2 * time.Hour), Server: "kea1", Source: "reply",
 		Granted: wall.Add(-time.Hour), Changed: wall.Add(-time.Minute),
 	}
 }
@@ -51,7 +52,7 @@ func TestDelegationOf(t *testing.T) {
 	}
 	d.Preferred, d.Valid, d.Lifetime = instant.Never, instant.Never, delegation.Infinite
 	want := leaseInWords()
-	want.Preferred, want.Valid, want.Lifetime, want.Expires = control.Infinite, control.Infinite, control.Infinite, time.Time{}
+	want.Preferred, want.Valid, want.Lifetime, want.Expires = api.Infinite, api.Infinite, api.Infinite, time.Time{}
 	if diff := cmp.Diff(want, control.DelegationOf(&d, now), values); diff != "" {
 		t.Errorf("a lease without end (-want +got):\n%s", diff)
 	}
@@ -65,32 +66,32 @@ func TestEventOf(t *testing.T) {
 	tests := []struct {
 		name string
 		note effect.Note
-		want control.Event
+		want api.Event
 	}{
 		{
 			"granted",
 			effect.Note{Kind: effect.NoteDelegation, Link: "lan0", Client: is.Client, IAID: 7, Text: "granted", Event: delegation.Event{Kind: delegation.Granted, New: is}},
-			control.Event{Time: wall, Kind: "delegation", Text: "granted", Link: "lan0", Client: "\x00\x01\x02", IAID: 7, Delegation: &isInWords},
+			api.Event{Time: wall, Kind: "delegation", Text: "granted", Link: "lan0", Client: "\x00\x01\x02", IAID: 7, Delegation: &isInWords},
 		},
 		{
 			"moved",
 			effect.Note{Kind: effect.NoteDelegation, Link: "lan0", Text: "moved", Event: delegation.Event{Kind: delegation.Moved, Old: was, New: is}},
-			control.Event{Time: wall, Kind: "delegation", Text: "moved", Link: "lan0", Delegation: &isInWords, Previous: &wasInWords},
+			api.Event{Time: wall, Kind: "delegation", Text: "moved", Link: "lan0", Delegation: &isInWords, Previous: &wasInWords},
 		},
 		{
 			"ended",
 			effect.Note{Kind: effect.NoteDelegation, Link: "lan9", Text: "ended", Reason: "expired", Event: delegation.Event{Kind: delegation.Ended, Old: was}},
-			control.Event{Time: wall, Kind: "delegation", Text: "ended", Link: "lan9", Reason: "expired", Delegation: &wasInWords},
+			api.Event{Time: wall, Kind: "delegation", Text: "ended", Link: "lan9", Reason: "expired", Delegation: &wasInWords},
 		},
 		{
 			"limit",
 			effect.Note{Kind: effect.NoteLimit, Link: "lan0", Client: "\x00\x01\x02", Type: dhcp6.Request, XID: 0x123456, Reason: "limit-client", Text: "request not forwarded: limit met"},
-			control.Event{Time: wall, Kind: "limit", Text: "request not forwarded: limit met", Link: "lan0", Client: "\x00\x01\x02", Type: "Request", XID: 0x123456, Reason: "limit-client"},
+			api.Event{Time: wall, Kind: "limit", Text: "request not forwarded: limit met", Link: "lan0", Client: "\x00\x01\x02", Type: "Request", XID: 0x123456, Reason: "limit-client"},
 		},
 		{
 			"store",
 			effect.Note{Kind: effect.NoteStore, Text: "not kept", Err: errors.New("disk full")},
-			control.Event{Time: wall, Kind: "store", Text: "not kept", Error: "disk full"},
+			api.Event{Time: wall, Kind: "store", Text: "not kept", Error: "disk full"},
 		},
 	}
 	for _, tt := range tests {
@@ -101,23 +102,13 @@ func TestEventOf(t *testing.T) {
 	}
 }
 
-func TestEventPrefix(t *testing.T) {
-	d := leaseInWords()
-	if got := (&control.Event{Delegation: &d}).Prefix(); got != d.Prefix {
-		t.Errorf("%v, want %v", got, d.Prefix)
-	}
-	if got := new(control.Event).Prefix(); got.IsValid() {
-		t.Errorf("of none: %v, want an invalid prefix", got)
-	}
-}
-
 func TestLinkCountersOf(t *testing.T) {
 	var c relay6.LinkCounters
 	c.Received[dhcp6.Solicit], c.Received[dhcp6.RelayForward], c.Received[0] = 5, 6, 7
 	c.Delivered[dhcp6.Reply] = 8
 	c.Drops[effect.DropMalformed], c.Drops[effect.DropSendFailed] = 9, 10
 	c.Refused, c.SensitiveOmitted = 11, 12
-	want := control.LinkCounters{
+	want := api.LinkCounters{
 		Received:  map[string]uint64{"solicit": 5, "relay-forward": 6, "other": 7},
 		Delivered: map[string]uint64{"reply": 8},
 		Drops:     map[string]uint64{"malformed": 9, "send-failed": 10},
@@ -135,7 +126,7 @@ func TestPeerOf(t *testing.T) {
 	}
 	v := relay6.PeerView{Name: "kea", Answered: true}
 	v.Counters.Sent, v.Counters.LastReceived, v.Counters.LastType = 3, wall, dhcp6.RelayReply
-	want := control.Peer{
+	want := api.Peer{
 		Name: "kea", Role: "server", Address: netip.MustParseAddr("ff02::1:2%eth0"), Interfaces: []string{"eth0"},
 		Protection: "none", Sent: 3, LastReceived: wall, LastType: "Relay-reply", Answered: true,
 	}
@@ -151,7 +142,7 @@ func TestPeerOf(t *testing.T) {
 func TestTotalsOf(t *testing.T) {
 	r := relay6.Totals{Prefixes: 1, Figures: ledger.Figures{Unkept: 2, Failures: ledger.Failures{Keep: 3, Install: 4}}, Refusals: map[string]uint64{"a": 5, "b": 6}}
 	r.Unknown[effect.DropUnknownLink], r.Unknown[effect.DropMalformed] = 7, 8
-	want := control.Totals{Prefixes: 1, Unkept: 2, KeepFailed: 3, InstallFailed: 4, Refusals: 11, UnknownDrops: 15}
+	want := api.Totals{Prefixes: 1, Unkept: 2, KeepFailed: 3, InstallFailed: 4, Refusals: 11, UnknownDrops: 15}
 	if got := control.TotalsOf(&r); got != want {
 		t.Errorf("totals:\n got %+v\nwant %+v", got, want)
 	}
@@ -160,15 +151,15 @@ func TestTotalsOf(t *testing.T) {
 // RFC 8987 O-3, both ways, and the kernel that does not say.
 func TestClockOf(t *testing.T) {
 	got := control.ClockOf(clock.Status{Synced: true, State: "ok", OffsetNanos: 1, MaxErrorMicros: 2, EstErrorMicros: 3}, nil)
-	if want := (control.ClockStatus{Synchronised: true, State: "ok", OffsetNanos: 1, MaxErrorMicros: 2, EstErrorMicros: 3}); got != want {
+	if want := (api.ClockStatus{Synchronised: true, State: "ok", OffsetNanos: 1, MaxErrorMicros: 2, EstErrorMicros: 3}); got != want {
 		t.Errorf("synchronised: %+v, want %+v", got, want)
 	}
 	got = control.ClockOf(clock.Status{State: "unsynchronised"}, nil)
-	if want := (control.ClockStatus{State: "unsynchronised"}); got != want {
+	if want := (api.ClockStatus{State: "unsynchronised"}); got != want {
 		t.Errorf("not synchronised: %+v, want %+v", got, want)
 	}
 	got = control.ClockOf(clock.Status{Synced: true}, errors.New("adjtimex: refused"))
-	if want := (control.ClockStatus{State: "unknown", Error: "adjtimex: refused"}); got != want {
+	if want := (api.ClockStatus{State: "unknown", Error: "adjtimex: refused"}); got != want {
 		t.Errorf("no answer: %+v, want %+v", got, want)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"sync"
+
+	"fairlead/internal/app/api"
 )
 
 // Feed hands events to whoever watches. Offer never waits: each reader has a
@@ -26,10 +28,10 @@ func NewFeed() *Feed { return &Feed{readers: make(map[*reader]struct{})} }
 
 // reader is one subscription. Its queue is a ring that starts small.
 type reader struct {
-	wants  func(*Event) bool
-	queue  []Event
-	lost   uint64 // since the last event that went into the queue
-	lostAt Event  // the first of these: its time stands for all
+	wants  func(*api.Event) bool
+	queue  []api.Event
+	lost   uint64    // since the last event that went into the queue
+	lostAt api.Event // the first of these: its time stands for all
 	wake   chan struct{}
 }
 
@@ -49,7 +51,7 @@ func (f *Feed) Lost() uint64 {
 }
 
 // Offer hands an event to every reader that wants it, and returns at once.
-func (f *Feed) Offer(e Event) {
+func (f *Feed) Offer(e api.Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for r := range f.readers {
@@ -59,7 +61,7 @@ func (f *Feed) Offer(e Event) {
 	}
 }
 
-func (f *Feed) queue(r *reader, e Event) {
+func (f *Feed) queue(r *reader, e api.Event) {
 	if len(r.queue) == feedQueue {
 		if r.lost == 0 {
 			r.lostAt = e
@@ -78,13 +80,13 @@ func (f *Feed) queue(r *reader, e Event) {
 
 func (r *reader) flushLost() {
 	if r.lost > 0 {
-		r.queue = append(r.queue, Event{Time: r.lostAt.Time, Kind: EventLost, Lost: r.lost})
-		r.lost, r.lostAt = 0, Event{}
+		r.queue = append(r.queue, api.Event{Time: r.lostAt.Time, Kind: api.EventLost, Lost: r.lost})
+		r.lost, r.lostAt = 0, api.Event{}
 	}
 }
 
 // take empties a reader's queue.
-func (f *Feed) take(r *reader, into []Event) []Event {
+func (f *Feed) take(r *reader, into []api.Event) []api.Event {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r.flushLost()
@@ -97,7 +99,7 @@ func (f *Feed) take(r *reader, into []Event) []Event {
 // Subscribe returns the events that wants selects, from now until ctx is done;
 // then the channel is closed. wants is called by Offer and must be quick. The
 // error is ErrBusy where too many watch already.
-func (f *Feed) Subscribe(ctx context.Context, wants func(*Event) bool) (<-chan Event, error) {
+func (f *Feed) Subscribe(ctx context.Context, wants func(*api.Event) bool) (<-chan api.Event, error) {
 	r := &reader{wants: wants, wake: make(chan struct{}, 1)}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -105,19 +107,19 @@ func (f *Feed) Subscribe(ctx context.Context, wants func(*Event) bool) (<-chan E
 		return nil, fmt.Errorf("%w: %d watch already", ErrBusy, maxReaders)
 	}
 	f.readers[r] = struct{}{}
-	out := make(chan Event)
+	out := make(chan api.Event)
 	go f.deliver(ctx, r, out)
 	return out, nil
 }
 
-func (f *Feed) deliver(ctx context.Context, r *reader, out chan<- Event) {
+func (f *Feed) deliver(ctx context.Context, r *reader, out chan<- api.Event) {
 	defer close(out)
 	defer func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		delete(f.readers, r)
 	}()
-	var batch []Event
+	var batch []api.Event
 	for {
 		select {
 		case <-ctx.Done():

@@ -7,14 +7,15 @@ import (
 	"testing"
 	"time"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/control"
 )
 
-func everything(*control.Event) bool { return true }
+func everything(*api.Event) bool { return true }
 
 // collect reads until n events came or were lost, and returns what came in
 // order, with the number of those lost at each gap.
-func collect(t *testing.T, events <-chan control.Event, n int) (came []string, gaps []uint64) {
+func collect(t *testing.T, events <-chan api.Event, n int) (came []string, gaps []uint64) {
 	t.Helper()
 	timeout := time.After(30 * time.Second)
 	for have := 0; have < n; {
@@ -23,7 +24,7 @@ func collect(t *testing.T, events <-chan control.Event, n int) (came []string, g
 			switch {
 			case !ok:
 				t.Fatalf("the channel was closed after %d of %d", have, n)
-			case e.Kind == control.EventLost:
+			case e.Kind == api.EventLost:
 				gaps = append(gaps, e.Lost)
 				have += int(e.Lost)
 			default:
@@ -47,14 +48,14 @@ func TestFeedOrderAndFilter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	some, err := f.Subscribe(ctx, func(e *control.Event) bool { return e.Link == "lan1" })
+	some, err := f.Subscribe(ctx, func(e *api.Event) bool { return e.Link == "lan1" })
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !f.Active() {
 		t.Error("not active with two readers")
 	}
-	for _, e := range []control.Event{{Text: "a", Link: "lan0"}, {Text: "b", Link: "lan1"}, {Text: "c", Link: "lan0"}, {Text: "d", Link: "lan1"}} {
+	for _, e := range []api.Event{{Text: "a", Link: "lan0"}, {Text: "b", Link: "lan1"}, {Text: "c", Link: "lan0"}, {Text: "d", Link: "lan1"}} {
 		f.Offer(e)
 	}
 	if came, gaps := collect(t, all, 4); strings.Join(came, "") != "abcd" || gaps != nil {
@@ -75,7 +76,7 @@ func TestFeedOverflow(t *testing.T) {
 	}
 	const offered = 5 * control.FeedQueue
 	for range offered {
-		f.Offer(control.Event{Text: "x", Time: time.Unix(1, 0)})
+		f.Offer(api.Event{Text: "x", Time: time.Unix(1, 0)})
 	}
 	lost := f.Lost()
 	// Before it blocks, its goroutine may have taken one queue's worth away.
@@ -90,7 +91,7 @@ func TestFeedOverflow(t *testing.T) {
 	if told != lost || uint64(len(came))+told != offered {
 		t.Errorf("%d came, %d told as lost in %d gaps; want %d lost, %d in all", len(came), told, len(gaps), lost, offered)
 	}
-	f.Offer(control.Event{Text: "after"})
+	f.Offer(api.Event{Text: "after"})
 	if came, gaps := collect(t, slow, 1); came[0] != "after" || gaps != nil {
 		t.Errorf("afterwards: %q, gaps %v, want one event and no gap", came, gaps)
 	}

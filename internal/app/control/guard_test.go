@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/control/controltest"
@@ -24,7 +25,7 @@ import (
 // servedGuard is a running server over a fake guard.
 type servedGuard struct {
 	*control.Server
-	*control.GuardClient
+	*api.GuardClient
 	config config.Control
 	audit  string
 	fake   *controltest.FakeGuard
@@ -52,7 +53,7 @@ func serveGuard(t *testing.T, tune func(*servedGuard)) *servedGuard {
 			t.Errorf("Run: %v", err)
 		}
 	})
-	s.GuardClient = control.NewGuardClient(s.config.Socket)
+	s.GuardClient = api.NewGuardClient(s.config.Socket)
 	return s
 }
 
@@ -85,7 +86,7 @@ func askRaw(t *testing.T, socket, method, path string) (int, string) {
 func TestGuardStatus(t *testing.T) {
 	s := serveGuard(t, nil)
 	want := controltest.NewGuard().Overview
-	want.Programs, want.Degraded = []control.Program{}, []string{}
+	want.Programs, want.Degraded = []api.Program{}, []string{}
 	got, err := s.Status(within(t))
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +95,7 @@ func TestGuardStatus(t *testing.T) {
 		t.Errorf("status (-want +got):\n%s", diff)
 	}
 	s.fake.Mu.Lock()
-	s.fake.Overview.Programs = []control.Program{{PID: 812, Name: "dhcpd", Problem: "reads a packet socket"}}
+	s.fake.Overview.Programs = []api.Program{{PID: 812, Name: "dhcpd", Problem: "reads a packet socket"}}
 	s.fake.Overview.Peers = nil
 	s.fake.Mu.Unlock()
 	_, text := askRaw(t, s.config.Socket, "GET", "/v1/status")
@@ -164,11 +165,11 @@ func TestGuardRoles(t *testing.T) {
 
 func TestGuardReload(t *testing.T) {
 	s := serveGuard(t, nil)
-	if _, err := s.Reload(within(t), control.ReloadRequest{}); err != nil {
+	if _, err := s.Reload(within(t), api.ReloadRequest{}); err != nil {
 		t.Errorf("reload: %v", err)
 	}
 	s.fake.ReloadErr = config.Problems{{File: "g.yaml", Line: 3, Column: 9, Path: "peers", Text: "missing"}}
-	_, err := s.Reload(within(t), control.ReloadRequest{})
+	_, err := s.Reload(within(t), api.ReloadRequest{})
 	wantCode(t, "reload with problems", err, http.StatusUnprocessableEntity, "the configuration has problems")
 	if !strings.Contains(err.Error(), "g.yaml:3:9: peers: missing") {
 		t.Errorf("reload: err = %v, want one with the problem", err)
@@ -183,7 +184,7 @@ func TestGuardWatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := control.Event{Time: wall, Kind: control.EventProtection, Text: "protection lost", Peer: "attic", Hop: "attic+1", Reason: "no SA"}
+	want := api.Event{Time: wall, Kind: api.EventProtection, Text: "protection lost", Peer: "attic", Hop: "attic+1", Reason: "no SA"}
 	s.fake.Feed.Offer(want)
 	for got, err := range stream {
 		if err != nil {
@@ -198,7 +199,7 @@ func TestGuardWatch(t *testing.T) {
 
 func TestNoGuardListens(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "none.sock")
-	_, err := control.NewGuardClient(path).Status(within(t))
+	_, err := api.NewGuardClient(path).Status(within(t))
 	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), path+": fairlead guard does not run here") {
 		t.Errorf("no socket: err = %v, want one that names it and the guard", err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/control"
 	"fairlead/internal/core/hop"
 	"fairlead/internal/core/relay6"
@@ -86,14 +87,14 @@ func TestHopsOfPeers(t *testing.T) {
 	other := hop.State{Hop: "other", Peer: "other"}
 	all := []hop.State{other, state()}
 	s := state()
-	want := []control.Hop{control.HopOf(&s)}
+	want := []api.Hop{control.HopOf(&s)}
 	p := trust.Peer{Name: "kea", Role: trust.Server, Protection: trust.ProtectionIPsec}
 	v := relay6.PeerView{Name: "kea"}
 	peer := control.PeerOf(&p, &v, all)
 	summary, counts, guarded := peer.Summary(), control.PeerCountsOf(&p, &v, all), control.GuardPeerOf(&p, all)
 	for what, got := range map[string]struct {
 		protected bool
-		hops      []control.Hop
+		hops      []api.Hop
 	}{
 		"peer":    {peer.Protected, peer.Hops},
 		"summary": {summary.Protected, summary.Hops},

@@ -3,12 +3,13 @@ package control
 import (
 	"time"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/core/hop"
 )
 
 // HopEvent is a note about a hop's protection as an event.
-func HopEvent(n *hop.Note, at time.Time) Event {
-	return Event{Time: at, Kind: EventProtection, Text: protectionText(n.Kind), Peer: n.Peer, Hop: n.Hop, Reason: n.Text}
+func HopEvent(n *hop.Note, at time.Time) api.Event {
+	return api.Event{Time: at, Kind: api.EventProtection, Text: protectionText(n.Kind), Peer: n.Peer, Hop: n.Hop, Reason: n.Text}
 }
 
 func protectionText(k hop.NoteKind) string {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/control"
 	"fairlead/internal/core/hop"
 )
@@ -15,7 +16,7 @@ func TestHopEvent(t *testing.T) {
 		hop.NoteFailed: "negotiation failed", hop.NoteMended: "mended",
 	} {
 		got := control.HopEvent(&hop.Note{Kind: kind, Hop: "kea+1", Peer: "kea", Text: "why"}, wall)
-		if diff := cmp.Diff(control.Event{Time: wall, Kind: "protection", Text: want, Peer: "kea", Hop: "kea+1", Reason: "why"}, got, values); diff != "" {
+		if diff := cmp.Diff(api.Event{Time: wall, Kind: "protection", Text: want, Peer: "kea", Hop: "kea+1", Reason: "why"}, got, values); diff != "" {
 			t.Errorf("%v (-want +got):\n%s", kind, diff)
 		}
 	}

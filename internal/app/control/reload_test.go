@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 )
 
 // What a reload changes, or would change, comes back whole; one that takes links
@@ -16,24 +16,24 @@ import (
 func TestReloadAnswers(t *testing.T) {
 	s := serve(t, nil, nil)
 	ctx := within(t)
-	want := control.ReloadResult{
+	want := api.ReloadResult{
 		Reloaded:  true,
-		Peers:     []control.PeerChange{{Peer: "kea2", Change: "added"}},
-		Links:     []control.LinkChange{{LinkHoldings: control.LinkHoldings{Link: "ppp7", Prefixes: 2}, Change: control.LinkChanged, Keys: []control.KeyChange{{Key: "limits.client", Old: "8", New: "1"}}}},
+		Peers:     []api.PeerChange{{Peer: "kea2", Change: "added"}},
+		Links:     []api.LinkChange{{LinkHoldings: api.LinkHoldings{Link: "ppp7", Prefixes: 2}, Change: api.LinkChanged, Keys: []api.KeyChange{{Key: "limits.client", Old: "8", New: "1"}}}},
 		Settings:  []string{"log"},
-		Unmatched: []control.LinkHoldings{{Link: "ppp9", Prefixes: 1, Addresses: 1}},
+		Unmatched: []api.LinkHoldings{{Link: "ppp9", Prefixes: 1, Addresses: 1}},
 		Warnings:  []string{"f.yaml:1:2: a warning"},
 	}
 	s.fake.Reloaded = want
-	got, err := s.Reload(ctx, control.ReloadRequest{})
+	got, err := s.Reload(ctx, api.ReloadRequest{})
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("reload: %v (-want +got)\n%s", err, diff)
 	}
-	lost := []control.LinkHoldings{{Link: "ppp7", Prefixes: 2}, {Link: "ppp8", Addresses: 1}}
-	s.fake.ReloadErr = &control.LossError{Links: lost}
-	_, err = s.Reload(ctx, control.ReloadRequest{})
+	lost := []api.LinkHoldings{{Link: "ppp7", Prefixes: 2}, {Link: "ppp8", Addresses: 1}}
+	s.fake.ReloadErr = &api.LossError{Links: lost}
+	_, err = s.Reload(ctx, api.ReloadRequest{})
 	wantCode(t, "reload", err, http.StatusConflict, "ppp7 (2 prefixes), ppp8 (1 address)")
-	var remote *control.RemoteError
+	var remote *api.RemoteError
 	if errors.As(err, &remote) {
 		if diff := cmp.Diff(lost, remote.Lost); diff != "" {
 			t.Errorf("lost (-want +got)\n%s", diff)
@@ -42,29 +42,13 @@ func TestReloadAnswers(t *testing.T) {
 			t.Errorf("%q does not say how to go on", remote.Text)
 		}
 	}
-	got, err = s.Reload(ctx, control.ReloadRequest{DryRun: true})
+	got, err = s.Reload(ctx, api.ReloadRequest{DryRun: true})
 	if err != nil || got.Reloaded || !strings.Contains(got.Refused, "ppp7 (2 prefixes)") {
 		t.Errorf("dry run: %+v, %v; want it to say what would be refused", got, err)
 	}
-	if got, err = s.Reload(ctx, control.ReloadRequest{Force: true}); err != nil || !got.Reloaded {
+	if got, err = s.Reload(ctx, api.ReloadRequest{Force: true}); err != nil || !got.Reloaded {
 		t.Errorf("forced: %+v, %v", got, err)
 	}
-	_, err = s.Reload(ctx, control.ReloadRequest{Force: true, DryRun: true})
+	_, err = s.Reload(ctx, api.ReloadRequest{Force: true, DryRun: true})
 	wantCode(t, "both", err, http.StatusBadRequest, "dry_run and force")
-}
-
-func TestHoldingsText(t *testing.T) {
-	many := make([]control.LinkHoldings, 100)
-	for i := range many {
-		many[i].Link = "a"
-	}
-	for want, links := range map[string][]control.LinkHoldings{
-		"": nil, "a (1 prefix)": {{Link: "a", Prefixes: 1}},
-		"a (2 prefixes, 1 address), b (3 addresses)": {{"a", 2, 1}, {"b", 0, 3}},
-		strings.Repeat("a, ", 16) + "84 more links":  many,
-	} {
-		if got := control.HoldingsText(links); got != want {
-			t.Errorf("%q, want %q", got, want)
-		}
-	}
 }

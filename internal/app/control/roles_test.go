@@ -16,8 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
-	"fairlead/internal/app/control"
 )
 
 // asChild names what this test binary does when it is run as another user.
@@ -44,15 +44,15 @@ func TestMain(m *testing.M) {
 func child(deed, socket string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	c := control.NewClient(socket)
+	c := api.NewClient(socket)
 	var err error
 	switch deed {
 	case "look":
 		_, err = c.Status(ctx)
 	case "watch":
-		_, err = c.Watch(ctx, control.Filter{})
+		_, err = c.Watch(ctx, api.Filter{})
 	case "follow":
-		stream, err := c.Watch(ctx, control.Filter{})
+		stream, err := c.Watch(ctx, api.Filter{})
 		if err != nil {
 			return err
 		}
@@ -61,19 +61,19 @@ func child(deed, socket string) error {
 		}
 		return nil
 	case "clear":
-		_, err = c.Clear(ctx, control.ClearRequest{All: true})
+		_, err = c.Clear(ctx, api.ClearRequest{All: true})
 	case "unblock":
-		err = c.Unblock(ctx, control.Block{Link: "br-cust9"})
+		err = c.Unblock(ctx, api.Block{Link: "br-cust9"})
 	case "reload":
-		_, err = c.Reload(ctx, control.ReloadRequest{})
+		_, err = c.Reload(ctx, api.ReloadRequest{})
 	case "flood": // refused deeds, as fast as it goes
 		for range 300 {
-			_, err = c.Clear(ctx, control.ClearRequest{All: true})
+			_, err = c.Clear(ctx, api.ClearRequest{All: true})
 		}
 	case "crowd": // connections that do nothing
 		return crowd(socket)
 	}
-	var remote *control.RemoteError
+	var remote *api.RemoteError
 	switch {
 	case err == nil:
 		fmt.Println("done")
@@ -235,7 +235,7 @@ func TestRolesChange(t *testing.T) {
 	if got, _ := doAs(t, who, "clear", s.config.Control.Socket); !strings.Contains(got, "may look, but") {
 		t.Errorf("after: %q, want a reader's refusal", got)
 	}
-	if _, err := s.Clear(within(t), control.ClearRequest{All: true}); err != nil {
+	if _, err := s.Clear(within(t), api.ClearRequest{All: true}); err != nil {
 		t.Errorf("root without any operator listed: %v", err)
 	}
 }
@@ -345,7 +345,7 @@ func TestAuditIsBounded(t *testing.T) {
 	if n := len(readAudit(t, path)); n > bound || n < 20 {
 		t.Errorf("300 refusals made %d lines, want from 20 to %d", n, bound)
 	}
-	if _, err := s.Clear(within(t), control.ClearRequest{All: true}); err != nil {
+	if _, err := s.Clear(within(t), api.ClearRequest{All: true}); err != nil {
 		t.Fatal(err)
 	}
 	lines, told := readAudit(t, path), 0
@@ -365,7 +365,7 @@ func TestAuditFileGoesAway(t *testing.T) {
 	s := serve(t, func(c *config.Config) { c.Audit.File = path }, nil)
 	clearAll := func() {
 		t.Helper()
-		if _, err := s.Clear(within(t), control.ClearRequest{All: true}); err != nil {
+		if _, err := s.Clear(within(t), api.ClearRequest{All: true}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -388,7 +388,7 @@ func TestAuditFileGoesAway(t *testing.T) {
 
 func TestAuditToTheLog(t *testing.T) {
 	s := serve(t, nil, nil)
-	if _, err := s.Reload(within(t), control.ReloadRequest{}); err != nil {
+	if _, err := s.Reload(within(t), api.ReloadRequest{}); err != nil {
 		t.Fatal(err)
 	}
 	want := fmt.Sprintf("level=INFO msg=audit deed=reload outcome=done role=operator user=root uid=0 pid=%d", os.Getpid())

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
 )
 
@@ -21,31 +22,41 @@ const maxBody = 64 << 10
 // relayRoutes are all paths of the relay's interface.
 func (s *Server) relayRoutes(b Backend) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /v1/status", query(s, noFilter, func(ctx context.Context, _ struct{}) (Status, error) { return b.Status(ctx) }))
-	mux.Handle("GET /v1/links", query(s, noFilter, func(ctx context.Context, _ struct{}) ([]Link, error) { return list(b.Links(ctx)) }))
-	mux.Handle("GET /v1/peers", query(s, noFilter, func(ctx context.Context, _ struct{}) ([]Peer, error) { return list(b.Peers(ctx)) }))
-	mux.Handle("GET /v1/blocks", query(s, noFilter, func(ctx context.Context, _ struct{}) ([]Block, error) { return list(b.Blocks(ctx)) }))
-	mux.Handle("GET /v1/delegations", query(s, parseFilter, func(ctx context.Context, f Filter) ([]Delegation, error) {
+	mux.Handle("GET /v1/status", query(s, noFilter, func(ctx context.Context, _ struct{}) (api.Status, error) { return b.Status(ctx) }))
+	mux.Handle("GET /v1/links", query(s, noFilter, func(ctx context.Context, _ struct{}) ([]api.Link, error) { return list(b.Links(ctx)) }))
+	mux.Handle("GET /v1/peers", query(s, noFilter, func(ctx context.Context, _ struct{}) ([]api.Peer, error) { return list(b.Peers(ctx)) }))
+	mux.Handle("GET /v1/blocks", query(s, noFilter, func(ctx context.Context, _ struct{}) ([]api.Block, error) { return list(b.Blocks(ctx)) }))
+	mux.Handle("GET /v1/delegations", query(s, parseFilter, func(ctx context.Context, f api.Filter) ([]api.Delegation, error) {
 		return list(b.Delegations(ctx, f))
 	}))
-	mux.Handle("GET /v1/history", query(s, parseHistoryFilter, func(ctx context.Context, f HistoryFilter) ([]HistoryEntry, error) {
+	mux.Handle("GET /v1/history", query(s, parseHistoryFilter, func(ctx context.Context, f api.HistoryFilter) ([]api.HistoryEntry, error) {
 		return list(b.History(ctx, f))
 	}))
 	mux.Handle("GET /v1/watch", stream(s, parseFilter, b.Watch))
 	mux.Handle("GET /v1/trace", stream(s, parseTraceFilter, b.Trace))
 	mux.Handle("POST /v1/clear", deed(s, "clear", b.Clear))
-	mux.Handle("POST /v1/unblock", deed(s, "unblock", func(ctx context.Context, what Block, who string) (struct{}, error) {
+	mux.Handle("POST /v1/unblock", deed(s, "unblock", func(ctx context.Context, what api.Block, who string) (struct{}, error) {
 		return struct{}{}, b.Unblock(ctx, what, who)
 	}))
 	mux.Handle("POST /v1/reload", reload(s, b.Reload))
 	return s.bounded(mux)
 }
 
-func reload(s *Server, do func(context.Context, ReloadRequest, string) (ReloadResult, error)) http.Handler {
-	return deed(s, "reload", func(ctx context.Context, r ReloadRequest, who string) (ReloadResult, error) {
+func reload(s *Server, do func(context.Context, api.ReloadRequest, string) (api.ReloadResult, error)) http.Handler {
+	return deed(s, "reload", func(ctx context.Context, r api.ReloadRequest, who string) (api.ReloadResult, error) {
 		result, err := do(ctx, r, who)
-		return result.whole(), err
+		return wholeReload(result), err
 	})
+}
+
+// wholeReload has empty lists where there were none, which JSON would call null.
+func wholeReload(r api.ReloadResult) api.ReloadResult {
+	r.Peers, _ = list(r.Peers, nil)
+	r.Links, _ = list(r.Links, nil)
+	r.Settings, _ = list(r.Settings, nil)
+	r.Unmatched, _ = list(r.Unmatched, nil)
+	r.Warnings, _ = list(r.Warnings, nil)
+	return r
 }
 
 // bounded answers what the mux does not know, and bounds all bodies.
@@ -108,8 +119,8 @@ func query[F, T any](s *Server, parse func(*http.Request) (F, error), ask func(c
 
 // request is the body of a deed.
 type request interface {
-	check() error
-	attrs() []slog.Attr
+	Check() error
+	Attrs() []slog.Attr
 }
 
 // deed carries out a request that changes something, and records it.
@@ -126,7 +137,9 @@ func deed[R request, T any](s *Server, name string, do func(context.Context, R, 
 		var req R
 		err = s.body(w, r, &req)
 		if err == nil {
-			err = req.check()
+			if err = req.Check(); err != nil {
+				err = fmt.Errorf("%w: %w", ErrInvalid, err)
+			}
 		}
 		if err != nil {
 			s.fail(w, err)
@@ -135,9 +148,9 @@ func deed[R request, T any](s *Server, name string, do func(context.Context, R, 
 		ctx, cancel := context.WithTimeout(r.Context(), s.bounds.deed)
 		defer cancel()
 		answer, err := do(ctx, req, who.String())
-		what := req.attrs()
-		if result, ok := any(answer).(interface{ attrs() []slog.Attr }); ok && err == nil {
-			what = append(what, result.attrs()...)
+		what := req.Attrs()
+		if result, ok := any(answer).(interface{ Attrs() []slog.Attr }); ok && err == nil {
+			what = append(what, result.Attrs()...)
 		}
 		s.audit.record(name, who, Operator, err, what...)
 		if err != nil {
@@ -188,16 +201,8 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request, into any) error {
 	return nil
 }
 
-// Failure is the answer to a request that was not carried out.
-type Failure struct {
-	Text     string   `json:"error"`
-	Problems []string `json:"problems,omitempty"` // of a configuration, one a line
-	// Lost are the links with delegations that would lose their rule.
-	Lost []LinkHoldings `json:"lost,omitempty"`
-}
-
 func (s *Server) fail(w http.ResponseWriter, err error) {
-	f := Failure{Text: err.Error()}
+	f := api.Failure{Text: err.Error()}
 	var problems config.Problems
 	if errors.As(err, &problems) {
 		f.Text = "the configuration has problems"
@@ -205,7 +210,7 @@ func (s *Server) fail(w http.ResponseWriter, err error) {
 			f.Problems = append(f.Problems, p.String())
 		}
 	}
-	var loss *LossError
+	var loss *api.LossError
 	if errors.As(err, &loss) {
 		f.Lost = loss.Links
 	}
@@ -215,7 +220,7 @@ func (s *Server) fail(w http.ResponseWriter, err error) {
 func statusCode(err error) int {
 	var tooLarge *http.MaxBytesError
 	var problems config.Problems
-	var loss *LossError
+	var loss *api.LossError
 	switch {
 	case errors.As(err, &loss):
 		return http.StatusConflict

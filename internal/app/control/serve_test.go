@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/control/controltest"
@@ -31,7 +32,7 @@ var values = cmp.Options{
 // served is a running server over a fake relay.
 type served struct {
 	*control.Server
-	*control.Client
+	*api.Client
 	config *config.Config
 	fake   *controltest.Fake
 	log    *labtest.Log
@@ -82,7 +83,7 @@ func serve(t *testing.T, tune func(*config.Config), before func(*control.Server)
 			t.Errorf("Run: %v", err)
 		}
 	})
-	s.Client = control.NewClient(s.config.Control.Socket)
+	s.Client = api.NewClient(s.config.Control.Socket)
 	return s
 }
 
@@ -129,15 +130,15 @@ func TestQueries(t *testing.T) {
 	all := sample.Live
 	selections := []struct {
 		name   string
-		filter control.Filter
-		want   []control.Delegation
+		filter api.Filter
+		want   []api.Delegation
 	}{
-		{"no filter", control.Filter{}, all},
-		{"client", control.Filter{Client: controltest.Bob}, all[2:]},
-		{"link", control.Filter{Link: "br-cust7"}, all[:2]},
-		{"prefix around", control.Filter{Prefix: netip.MustParsePrefix("2001:db8:4000::/34")}, []control.Delegation{all[0], all[1], all[2]}},
-		{"prefix inside", control.Filter{Prefix: netip.MustParsePrefix("2001:db8:4000:12::5/128")}, all[:1]},
-		{"client and link that do not meet", control.Filter{Client: controltest.Bob, Link: "br-cust7"}, []control.Delegation{}},
+		{"no filter", api.Filter{}, all},
+		{"client", api.Filter{Client: controltest.Bob}, all[2:]},
+		{"link", api.Filter{Link: "br-cust7"}, all[:2]},
+		{"prefix around", api.Filter{Prefix: netip.MustParsePrefix("2001:db8:4000::/34")}, []api.Delegation{all[0], all[1], all[2]}},
+		{"prefix inside", api.Filter{Prefix: netip.MustParsePrefix("2001:db8:4000:12::5/128")}, all[:1]},
+		{"client and link that do not meet", api.Filter{Client: controltest.Bob, Link: "br-cust7"}, []api.Delegation{}},
 	}
 	for _, tt := range selections {
 		got, err := s.Delegations(ctx, tt.filter)
@@ -147,14 +148,14 @@ func TestQueries(t *testing.T) {
 	h := sample.Past
 	periods := []struct {
 		name   string
-		filter control.HistoryFilter
-		want   []control.HistoryEntry
+		filter api.HistoryFilter
+		want   []api.HistoryEntry
 	}{
-		{"all", control.HistoryFilter{}, h},
-		{"since the start", control.HistoryFilter{From: controltest.Start}, h[:1]},
-		{"before the start", control.HistoryFilter{To: controltest.Start}, h[1:]},
-		{"one", control.HistoryFilter{Limit: 1}, h[:1]},
-		{"of a client", control.HistoryFilter{Filter: control.Filter{Client: controltest.Alice}}, h[:1]},
+		{"all", api.HistoryFilter{}, h},
+		{"since the start", api.HistoryFilter{From: controltest.Start}, h[:1]},
+		{"before the start", api.HistoryFilter{To: controltest.Start}, h[1:]},
+		{"one", api.HistoryFilter{Limit: 1}, h[:1]},
+		{"of a client", api.HistoryFilter{Filter: api.Filter{Client: controltest.Alice}}, h[:1]},
 	}
 	for _, tt := range periods {
 		got, err := s.History(ctx, tt.filter)
@@ -188,19 +189,19 @@ func TestWire(t *testing.T) {
 func TestDeeds(t *testing.T) {
 	s := serve(t, nil, nil)
 	ctx := within(t)
-	result, err := s.Clear(ctx, control.ClearRequest{Client: controltest.Alice, Link: "br-cust7", Block: true})
-	if want := (control.ClearResult{Cleared: 2, Blocked: true}); err != nil || result != want {
+	result, err := s.Clear(ctx, api.ClearRequest{Client: controltest.Alice, Link: "br-cust7", Block: true})
+	if want := (api.ClearResult{Cleared: 2, Blocked: true}); err != nil || result != want {
 		t.Errorf("clear: %+v, %v, want %+v", result, err, want)
 	}
 	if n := len(s.fake.Live); n != 1 {
 		t.Errorf("after clear: %d delegations, want 1", n)
 	}
-	block := control.Block{Client: controltest.Alice, Link: "br-cust7"}
+	block := api.Block{Client: controltest.Alice, Link: "br-cust7"}
 	if err := s.Unblock(ctx, block); err != nil {
 		t.Errorf("unblock: %v", err)
 	}
 	wantCode(t, "unblock again", s.Unblock(ctx, block), http.StatusNotFound, "not found")
-	reload := control.ReloadRequest{}
+	reload := api.ReloadRequest{}
 	if _, err := s.Reload(ctx, reload); err != nil {
 		t.Errorf("reload: %v", err)
 	}
@@ -209,7 +210,7 @@ func TestDeeds(t *testing.T) {
 	})
 	_, err = s.Reload(ctx, reload)
 	wantCode(t, "reload with problems", err, http.StatusUnprocessableEntity, "the configuration has problems")
-	var remote *control.RemoteError
+	var remote *api.RemoteError
 	if errors.As(err, &remote) {
 		want := []string{"f.yaml:3:9: peers: missing", "f.yaml:7:1: a tab"}
 		if diff := cmp.Diff(want, remote.Problems); diff != "" {
@@ -227,7 +228,7 @@ func TestDeeds(t *testing.T) {
 // wantCode asserts that Fairlead itself refused, and how.
 func wantCode(t *testing.T, what string, err error, code int, text string) {
 	t.Helper()
-	var remote *control.RemoteError
+	var remote *api.RemoteError
 	if !errors.As(err, &remote) || remote.Code != code || !strings.Contains(remote.Text, text) {
 		t.Errorf("%s: err = %v, want code %d with %q", what, err, code, text)
 	}
@@ -319,7 +320,7 @@ func TestBackendErrors(t *testing.T) {
 
 func TestNobodyListens(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "none.sock")
-	_, err := control.NewClient(path).Status(within(t))
+	_, err := api.NewClient(path).Status(within(t))
 	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), path+": fairlead does not run here") {
 		t.Errorf("no socket: err = %v, want one that names it and says what to do", err)
 	}

@@ -3,7 +3,7 @@ package control_test
 import (
 	"testing"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/control/controltest"
 )
 
@@ -11,9 +11,9 @@ import (
 // or answers is spelt in one way.
 func TestSpellingOfTheAPI(t *testing.T) {
 	n := controltest.Spelling(t,
-		control.Status{}, []control.Link{}, []control.Peer{}, []control.Delegation{}, []control.HistoryEntry{}, []control.Block{},
-		control.ClearRequest{}, control.ClearResult{}, control.ReloadRequest{}, control.ReloadResult{}, control.Failure{},
-		control.Event{}, control.GuardStatus{},
+		api.Status{}, []api.Link{}, []api.Peer{}, []api.Delegation{}, []api.HistoryEntry{}, []api.Block{},
+		api.ClearRequest{}, api.ClearResult{}, api.ReloadRequest{}, api.ReloadResult{}, api.Failure{},
+		api.Event{}, api.GuardStatus{},
 	)
 	if n < 150 {
 		t.Errorf("%d fields seen: too few for all there are", n)

@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"fairlead/internal/app/api"
 )
 
 // stream sends events to a caller until one of the two goes away, or the caller
 // loses the role. What the caller is too slow for is lost in the Feed, where it
 // is counted; nothing is kept here.
-func stream[F any](s *Server, parse func(*http.Request) (F, error), open func(context.Context, F) (<-chan Event, error)) http.Handler {
+func stream[F any](s *Server, parse func(*http.Request) (F, error), open func(context.Context, F) (<-chan api.Event, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who, err := s.admit(r, Reader)
 		if err != nil {
@@ -47,7 +49,7 @@ func stream[F any](s *Server, parse func(*http.Request) (F, error), open func(co
 
 // carry writes events as they come, each within its time. The first line tells
 // the caller that from now on nothing is missed.
-func (s *Server) carry(ctx context.Context, w http.ResponseWriter, out *http.ResponseController, who *caller, events <-chan Event) error {
+func (s *Server) carry(ctx context.Context, w http.ResponseWriter, out *http.ResponseController, who *caller, events <-chan api.Event) error {
 	send := func(b []byte) error {
 		if err := out.SetWriteDeadline(time.Now().Add(s.bounds.write)); err != nil {
 			return err
@@ -89,7 +91,7 @@ func (s *Server) carry(ctx context.Context, w http.ResponseWriter, out *http.Res
 
 // appendEvent writes an event in the form of server-sent events: its kind, then
 // its JSON, which has no newline in it.
-func appendEvent(b *bytes.Buffer, e *Event) error {
+func appendEvent(b *bytes.Buffer, e *api.Event) error {
 	data, err := json.Marshal(e)
 	if err != nil {
 		return fmt.Errorf("event: %w", err)

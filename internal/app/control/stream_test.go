@@ -14,15 +14,16 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/control/controltest"
 	"fairlead/internal/lab/labtest"
 )
 
-func granted(text string) control.Event {
+func granted(text string) api.Event {
 	d := controltest.New().Live[0]
-	return control.Event{
+	return api.Event{
 		Time: controltest.Start, Kind: "delegation", Text: text, Link: d.Link, Client: d.Client, IAID: d.IAID, Delegation: &d,
 	}
 }
@@ -31,15 +32,15 @@ func TestWatch(t *testing.T) {
 	s := serve(t, nil, nil)
 	ctx, cancel := context.WithCancel(within(t))
 	defer cancel()
-	stream, err := s.Watch(ctx, control.Filter{Prefix: netip.MustParsePrefix("2001:db8:4000::/56")})
+	stream, err := s.Watch(ctx, api.Filter{Prefix: netip.MustParsePrefix("2001:db8:4000::/56")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []control.Event{granted("granted"), granted("ended")}
+	want := []api.Event{granted("granted"), granted("ended")}
 	s.fake.Feed.Offer(want[0])
-	s.fake.Feed.Offer(control.Event{Kind: "link", Text: "link vanished", Link: "ppp0"})
+	s.fake.Feed.Offer(api.Event{Kind: "link", Text: "link vanished", Link: "ppp0"})
 	s.fake.Feed.Offer(want[1])
-	var got []control.Event
+	var got []api.Event
 	for e, err := range stream {
 		if err != nil {
 			t.Fatal(err)
@@ -55,12 +56,12 @@ func TestWatch(t *testing.T) {
 
 func TestTrace(t *testing.T) {
 	s := serve(t, nil, nil)
-	stream, err := s.Trace(within(t), control.TraceFilter{Client: controltest.Bob})
+	stream, err := s.Trace(within(t), api.TraceFilter{Client: controltest.Bob})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := control.Event{Kind: "trace", Text: "forwarded", Client: controltest.Bob, Type: "Solicit", XID: 0x123456}
-	s.fake.Feed.Offer(control.Event{Kind: "trace", Client: controltest.Alice})
+	want := api.Event{Kind: "trace", Text: "forwarded", Client: controltest.Bob, Type: "Solicit", XID: 0x123456}
+	s.fake.Feed.Offer(api.Event{Kind: "trace", Client: controltest.Alice})
 	s.fake.Feed.Offer(want)
 	for got, err := range stream {
 		if diff := cmp.Diff(want, got, values); err != nil || diff != "" {
@@ -75,7 +76,7 @@ func TestTrace(t *testing.T) {
 func TestStreamWire(t *testing.T) {
 	s := serve(t, nil, nil)
 	lines := streamLines(t, s, "/v1/watch")
-	s.fake.Feed.Offer(control.Event{Time: controltest.Start, Kind: "link", Text: "link\nvanished", Link: "ppp0"})
+	s.fake.Feed.Offer(api.Event{Time: controltest.Start, Kind: "link", Text: "link\nvanished", Link: "ppp0"})
 	want := []string{": ready", "", "event: link", `data: {"time":"2026-03-04T05:06:07Z","kind":"link","text":"link\nvanished","link":"ppp0"}`, ""}
 	for i, w := range want {
 		if !lines.Scan() || lines.Text() != w {
@@ -132,12 +133,12 @@ func TestStreamOutlivesRequestTime(t *testing.T) {
 // how many; the publisher never waits.
 func TestWatchOverflow(t *testing.T) {
 	s := serve(t, nil, nil)
-	stream, err := s.Watch(within(t), control.Filter{})
+	stream, err := s.Watch(within(t), api.Filter{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	const offered = 8 * control.FeedQueue
-	e := control.Event{Kind: "link", Text: strings.Repeat("x", 1024)}
+	e := api.Event{Kind: "link", Text: strings.Repeat("x", 1024)}
 	for range offered {
 		s.fake.Feed.Offer(e)
 	}
@@ -146,7 +147,7 @@ func TestWatchOverflow(t *testing.T) {
 		if err != nil {
 			t.Fatalf("after %d events and %d lost: %v", came, lost, err)
 		}
-		if e.Kind == control.EventLost {
+		if e.Kind == api.EventLost {
 			lost += e.Lost
 		} else {
 			came++
@@ -166,7 +167,7 @@ func TestStuckReaderIsCutOff(t *testing.T) {
 	ctx, cancel := context.WithCancel(within(t))
 	defer cancel()
 	for {
-		_, err := s.Watch(ctx, control.Filter{})
+		_, err := s.Watch(ctx, api.Filter{})
 		if err == nil {
 			break
 		}
@@ -175,7 +176,7 @@ func TestStuckReaderIsCutOff(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	e := control.Event{Kind: "link", Text: strings.Repeat("x", 4096)}
+	e := api.Event{Kind: "link", Text: strings.Repeat("x", 4096)}
 	for s.fake.Feed.Active() {
 		if ctx.Err() != nil {
 			t.Fatal("there is still a reader")
@@ -213,7 +214,7 @@ func TestTooManyWatch(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, err := s.Watch(within(t), control.Filter{})
+	_, err := s.Watch(within(t), api.Filter{})
 	wantCode(t, "watch", err, http.StatusServiceUnavailable, "busy")
 }
 
@@ -228,7 +229,7 @@ func TestStreamEndsWithTheServer(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx) }()
-	stream, err := control.NewClient(c.Control.Socket).Watch(within(t), control.Filter{})
+	stream, err := api.NewClient(c.Control.Socket).Watch(within(t), api.Filter{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/protect"
 	"fairlead/internal/app/service"
@@ -28,14 +29,14 @@ var _ control.Backend = (*daemon)(nil)
 // errNetClosed is what a socket says that was closed before.
 var errNetClosed = net.ErrClosed
 
-func (d *daemon) Status(ctx context.Context) (control.Status, error) {
+func (d *daemon) Status(ctx context.Context) (api.Status, error) {
 	c, peers, err := d.look(ctx)
 	if err != nil {
-		return control.Status{}, err
+		return api.Status{}, err
 	}
-	s := control.Status{
-		Version: c.Version, Started: c.Started, Uptime: control.Lifetime(time.Since(c.Started)), RelayID: c.RelayID,
-		Config: control.ConfigStatus{Path: d.path, Loaded: c.Config.Loaded, LastError: d.refusal()},
+	s := api.Status{
+		Version: c.Version, Started: c.Started, Uptime: api.Lifetime(time.Since(c.Started)), RelayID: c.RelayID,
+		Config: api.ConfigStatus{Path: d.path, Loaded: c.Config.Loaded, LastError: d.refusal()},
 		Clock:  c.Clock, Store: c.Store, Host: c.Host, Totals: c.Totals, Refusals: c.Refusals,
 		Unmatched: c.Unmatched,
 	}
@@ -46,7 +47,7 @@ func (d *daemon) Status(ctx context.Context) (control.Status, error) {
 }
 
 // judge fills in what is not as it should be.
-func (d *daemon) judge(ctx context.Context, s *control.Status, c *control.Counters, peers []control.Peer) error {
+func (d *daemon) judge(ctx context.Context, s *api.Status, c *api.Counters, peers []api.Peer) error {
 	s.Degraded = d.degraded(c, peers)
 	s.Spoofed = spoofedOn(c.Links)
 	s.RefusedGrants = d.relay.notes.refused.lately(time.Now())
@@ -68,18 +69,18 @@ func (d *daemon) judge(ctx context.Context, s *control.Status, c *control.Counte
 }
 
 // spoofedOn are the links on which packets were dropped for their source lately.
-func spoofedOn(links []control.LinkCounts) []control.SpoofedOn {
-	found := []control.SpoofedOn{}
+func spoofedOn(links []api.LinkCounts) []api.SpoofedOn {
+	found := []api.SpoofedOn{}
 	for i := range links {
 		if l := &links[i]; l.LastSpoofed != nil {
-			found = append(found, control.SpoofedOn{Link: l.Link, Packets: l.Spoofed, Last: *l.LastSpoofed})
+			found = append(found, api.SpoofedOn{Link: l.Link, Packets: l.Spoofed, Last: *l.LastSpoofed})
 		}
 	}
 	return found
 }
 
 // look is all that says how the relay is.
-func (d *daemon) look(ctx context.Context) (control.Counters, []control.Peer, error) {
+func (d *daemon) look(ctx context.Context) (api.Counters, []api.Peer, error) {
 	c, err := d.counters(ctx)
 	if err != nil {
 		return c, nil, err
@@ -96,19 +97,19 @@ func (d *daemon) refusal() string {
 }
 
 // Counters is one snapshot of every figure there is.
-func (d *daemon) Counters(ctx context.Context) (control.Counters, error) {
+func (d *daemon) Counters(ctx context.Context) (api.Counters, error) {
 	c, peers, err := d.look(ctx)
 	if err != nil {
 		return c, err
 	}
-	var s control.Status
+	var s api.Status
 	err = d.judge(ctx, &s, &c, peers)
 	c.Degraded = s.Wrong()
 	return c, err
 }
 
 // degraded is what an operator should see to, in words.
-func (d *daemon) degraded(c *control.Counters, peers []control.Peer) []string {
+func (d *daemon) degraded(c *api.Counters, peers []api.Peer) []string {
 	d.mu.Lock()
 	refusal, filterErr := d.lastErr, d.filterErr
 	d.mu.Unlock()
@@ -128,7 +129,7 @@ func (d *daemon) degraded(c *control.Counters, peers []control.Peer) []string {
 	add(c.Totals.HeldByClock > 0, fmt.Sprintf("clock: %d delegations wait for a trustworthy clock", c.Totals.HeldByClock))
 	add(refusal != "", "configuration: the last reload was refused")
 	if len(c.Unmatched) > 0 {
-		add(true, "delegations without routes and filters, because no rule matches their links: "+control.HoldingsText(c.Unmatched))
+		add(true, "delegations without routes and filters, because no rule matches their links: "+api.HoldingsText(c.Unmatched))
 	}
 	if filterErr != nil {
 		add(true, "filter: "+filterErr.Error())
@@ -165,7 +166,7 @@ func (d *daemon) degraded(c *control.Counters, peers []control.Peer) []string {
 // answered.
 const silent = 8
 
-func unanswered(p *control.Peer) (words []string) {
+func unanswered(p *api.Peer) (words []string) {
 	if p.Role == trust.Server.String() && !p.Answered && p.SinceAnswer >= silent {
 		words = append(words, fmt.Sprintf("peer %s: has never answered, %d messages were sent", p.Name, p.SinceAnswer))
 	}
@@ -192,7 +193,7 @@ func flooding(index int, lost uint64) string {
 
 // notForwarding is what an operator should know of links whose packets the kernel does
 // not pass on: there delegations are of no use.
-func notForwarding(links []control.LinkCounts) string {
+func notForwarding(links []api.LinkCounts) string {
 	off := []string{}
 	for i := range links {
 		if l := &links[i]; l.ClientFacing && !netlink.Forwards(l.Link) {
@@ -208,11 +209,11 @@ func notForwarding(links []control.LinkCounts) string {
 	return fmt.Sprintf("kernel: IPv6 forwarding is off on %s and %d more links", off[0], len(off)-1)
 }
 
-func (d *daemon) Links(ctx context.Context) ([]control.Link, error) {
+func (d *daemon) Links(ctx context.Context) ([]api.Link, error) {
 	var views []relay6.LinkView
 	err := d.engine.Call(ctx, func(instant.Now, *effect.Effects) { views = d.engine.Core.Links() })
 	spoofed, routed := d.spoofed(), d.foreign.routed()
-	links := make([]control.Link, 0, len(views))
+	links := make([]api.Link, 0, len(views))
 	for i := range views {
 		l := control.LinkOf(&views[i])
 		if s, ok := spoofed[l.Name]; ok && l.ClientFacing {
@@ -234,7 +235,7 @@ func (d *daemon) spoofed() map[string]nft.Spoofed {
 	return all
 }
 
-func (d *daemon) Peers(ctx context.Context) ([]control.Peer, error) {
+func (d *daemon) Peers(ctx context.Context) ([]api.Peer, error) {
 	var views []relay6.PeerView
 	var peers []trust.Peer
 	err := d.engine.Call(ctx, func(n instant.Now, _ *effect.Effects) {
@@ -244,21 +245,23 @@ func (d *daemon) Peers(ctx context.Context) ([]control.Peer, error) {
 		return nil, err
 	}
 	states := d.hops.States()
-	all := make([]control.Peer, 0, len(views))
+	all := make([]api.Peer, 0, len(views))
 	for i := range views {
 		all = append(all, control.PeerOf(&peers[i], &views[i], states))
 	}
 	return all, nil
 }
 
-func (d *daemon) Clear(ctx context.Context, r control.ClearRequest, who string) (control.ClearResult, error) {
+func (d *daemon) Clear(ctx context.Context, r api.ClearRequest, who string) (api.ClearResult, error) {
 	if r.Block && r.All {
-		return control.ClearResult{}, fmt.Errorf("%w: all and block: everything cannot be blocked", control.ErrInvalid)
+		return api.ClearResult{}, fmt.Errorf("%w: all and block: everything cannot be blocked", control.ErrInvalid)
 	}
-	result := control.ClearResult{Blocked: r.Block}
+	result := api.ClearResult{Blocked: r.Block}
 	for {
 		n := 0
-		err := d.engine.Call(ctx, func(now instant.Now, eff *effect.Effects) { n = d.engine.Core.Clear(now, r.Selection(), r.Block, eff) })
+		err := d.engine.Call(ctx, func(now instant.Now, eff *effect.Effects) {
+			n = d.engine.Core.Clear(now, control.SelectionOf(r), r.Block, eff)
+		})
 		result.Cleared += n
 		// There may be very many: they are carried out before the next ones end.
 		if err == nil && n > 0 {
@@ -271,10 +274,10 @@ func (d *daemon) Clear(ctx context.Context, r control.ClearRequest, who string) 
 	}
 }
 
-func (d *daemon) Unblock(ctx context.Context, b control.Block, who string) error {
+func (d *daemon) Unblock(ctx context.Context, b api.Block, who string) error {
 	found := false
 	err := d.engine.Call(ctx, func(_ instant.Now, eff *effect.Effects) {
-		found = d.engine.Core.Unblock(b.Core(), eff)
+		found = d.engine.Core.Unblock(control.CoreBlock(b), eff)
 	})
 	switch {
 	case err != nil:
@@ -286,8 +289,8 @@ func (d *daemon) Unblock(ctx context.Context, b control.Block, who string) error
 	return nil
 }
 
-func (d *daemon) Watch(ctx context.Context, f control.Filter) (<-chan control.Event, error) {
-	events, err := d.feed.Subscribe(ctx, func(e *control.Event) bool {
+func (d *daemon) Watch(ctx context.Context, f api.Filter) (<-chan api.Event, error) {
+	events, err := d.feed.Subscribe(ctx, func(e *api.Event) bool {
 		return e.Kind != effect.NoteTrace.String() && f.Matches(e.Client, e.Prefix(), e.Link)
 	})
 	return d.privacy.Events(ctx, events), err
@@ -295,7 +298,7 @@ func (d *daemon) Watch(ctx context.Context, f control.Filter) (<-chan control.Ev
 
 // Trace turns tracing on while anybody reads it. One selection is traced at a
 // time: tracing costs every packet a look.
-func (d *daemon) Trace(ctx context.Context, f control.TraceFilter) (<-chan control.Event, error) {
+func (d *daemon) Trace(ctx context.Context, f api.TraceFilter) (<-chan api.Event, error) {
 	d.mu.Lock()
 	if d.tracers > 0 {
 		d.mu.Unlock()
@@ -322,7 +325,7 @@ func (d *daemon) Trace(ctx context.Context, f control.TraceFilter) (<-chan contr
 		return nil, err
 	}
 	context.AfterFunc(ctx, end)
-	events, err := d.feed.Subscribe(ctx, func(e *control.Event) bool {
+	events, err := d.feed.Subscribe(ctx, func(e *api.Event) bool {
 		return e.Kind == effect.NoteTrace.String() && (f.Client == "" || f.Client == e.Client) && (f.Link == "" || f.Link == e.Link)
 	})
 	return d.privacy.Events(ctx, events), err
@@ -347,13 +350,13 @@ func (d *daemon) trace() *relay6.Trace {
 	return d.traced
 }
 
-func foundEvent(f hoststate.Finding) control.Event {
-	return control.Event{Time: time.Now(), Kind: effect.NoteForeign.String(), Text: "kernel differed: mended", Reason: f.String()}
+func foundEvent(f hoststate.Finding) api.Event {
+	return api.Event{Time: time.Now(), Kind: effect.NoteForeign.String(), Text: "kernel differed: mended", Reason: f.String()}
 }
 
 // counters are Counters without the verdict.
-func (d *daemon) counters(ctx context.Context) (control.Counters, error) {
-	c := control.Counters{Version: service.Version(), Started: d.started}
+func (d *daemon) counters(ctx context.Context) (api.Counters, error) {
+	c := api.Counters{Version: service.Version(), Started: d.started}
 	var totals relay6.Totals
 	var links []relay6.LinkView
 	err := d.engine.Call(ctx, func(n instant.Now, _ *effect.Effects) {
@@ -395,13 +398,13 @@ func (d *daemon) counters(ctx context.Context) (control.Counters, error) {
 	c.Socket = control.SocketsOf(d.conn.Stats())
 	c.Strangers = control.TrafficOf(d.hops.Strangers())
 	h := d.hook.Stats()
-	c.Hook = control.HookCounters{Succeeded: h.Succeeded, Failed: h.Failed, Dropped: h.Dropped, Waiting: h.Waiting}
+	c.Hook = api.HookCounters{Succeeded: h.Succeeded, Failed: h.Failed, Dropped: h.Dropped, Waiting: h.Waiting}
 	c.EventsLost = d.feed.Lost()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.filterErr = filterErr
-	c.RelayID = control.DUID(d.relayID)
-	c.Config = control.ConfigCounters{Reloads: d.reloads, ReloadsRefused: d.refused, Loaded: d.loaded, LastRefused: d.lastErr != "", LastReload: d.lastReload}
+	c.RelayID = api.DUID(d.relayID)
+	c.Config = api.ConfigCounters{Reloads: d.reloads, ReloadsRefused: d.refused, Loaded: d.loaded, LastRefused: d.lastErr != "", LastReload: d.lastReload}
 	c.HostFindings = maps.Clone(d.findings)
 	return c, nil
 }

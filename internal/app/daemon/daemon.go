@@ -24,6 +24,7 @@ import (
 	sd "github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sync/errgroup"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/engine"
@@ -184,7 +185,7 @@ func (d *daemon) open(watch context.Context) (err error) {
 	}
 	d.warn(d.misfits(d.cfg, d.engine.Core.Prospects(d.coreConfig(d.cfg))))
 	if lost := unmatched(d.engine.Core.Unmatched()); len(lost) > 0 {
-		d.log.Warn("no rule matches links with delegations: these have neither routes nor filters", "links", control.HoldingsText(lost))
+		d.log.Warn("no rule matches links with delegations: these have neither routes nor filters", "links", api.HoldingsText(lost))
 	}
 	return nil
 }

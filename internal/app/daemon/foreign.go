@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/service"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
@@ -20,7 +20,7 @@ import (
 // those that lead to links whose clients may use them as source.
 type foreignRoutes struct {
 	d     *daemon
-	known []control.ForeignRoute // when it was last looked
+	known []api.ForeignRoute // when it was last looked
 
 	watcher *netlink.ForeignRoutes // guarded by d.mu; nil: it could not be opened yet
 	tables  map[int]uint32         // guarded by d.mu; what watchRouted was told last
@@ -94,7 +94,7 @@ func (f *foreignRoutes) update(ctx context.Context) {
 }
 
 // tell logs those routes of some that are not among others.
-func (f *foreignRoutes) tell(level slog.Level, text string, some, others []control.ForeignRoute) {
+func (f *foreignRoutes) tell(level slog.Level, text string, some, others []api.ForeignRoute) {
 	told := 0
 	for _, r := range some {
 		if slices.Contains(others, r) {
@@ -113,11 +113,11 @@ func (f *foreignRoutes) tell(level slog.Level, text string, some, others []contr
 
 // look is what there is now, with the clients that are dark, and how many more routes
 // there are than are remembered.
-func (f *foreignRoutes) look(ctx context.Context) (routes []control.ForeignRoute, more int, err error) {
+func (f *foreignRoutes) look(ctx context.Context) (routes []api.ForeignRoute, more int, err error) {
 	f.d.mu.Lock()
 	w := f.watcher
 	f.d.mu.Unlock()
-	routes = []control.ForeignRoute{}
+	routes = []api.ForeignRoute{}
 	if w == nil {
 		return routes, 0, nil // not looked yet
 	}
@@ -137,7 +137,7 @@ func (f *foreignRoutes) look(ctx context.Context) (routes []control.ForeignRoute
 // darkened says whom a foreign route takes packets from; ok is false where it leads to
 // the client as well, and where it is for a prefix of another link that serves clients:
 // such may lie within a delegation, and are not part of it.
-func (d *daemon) darkened(f *netlink.Foreign) (r control.ForeignRoute, ok bool) {
+func (d *daemon) darkened(f *netlink.Foreign) (r api.ForeignRoute, ok bool) {
 	link := d.relay.net.names[f.Link]
 	held, is := d.engine.Core.DelegationOn(link, f.Ours)
 	device := d.relay.net.names[f.Device]
@@ -147,8 +147,8 @@ func (d *daemon) darkened(f *netlink.Foreign) (r control.ForeignRoute, ok bool) 
 	case f.Protocol == unix.RTPROT_KERNEL && !f.Gateway.IsValid() && d.engine.Core.Rule(device) != nil:
 		return r, false
 	}
-	return control.ForeignRoute{
+	return api.ForeignRoute{
 		Destination: f.Prefix, Protocol: netlink.ProtocolName(f.Protocol), Kind: netlink.FormName(f.Form), Device: device, Gateway: f.Gateway,
-		Metric: f.Metric, Table: f.Table, Link: link, Client: control.DUID(held.Client), Prefix: f.Ours,
+		Metric: f.Metric, Table: f.Table, Link: link, Client: api.DUID(held.Client), Prefix: f.Ours,
 	}, true
 }

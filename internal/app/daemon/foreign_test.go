@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/host/netlink"
 )
@@ -46,10 +46,10 @@ func TestForeignRouteInAClientsWay(t *testing.T) {
 // The log names what has come and what has gone, masked as the operator wants, and not
 // more than a few at once.
 func TestForeignRoutesInTheLog(t *testing.T) {
-	route := func(i int) control.ForeignRoute {
-		return control.ForeignRoute{Destination: netip.MustParsePrefix(fmt.Sprintf("2001:db8:100:%x::/64", i)), Protocol: "static", Link: "d1", Prefix: netip.MustParsePrefix("2001:db8:100::/56")}
+	route := func(i int) api.ForeignRoute {
+		return api.ForeignRoute{Destination: netip.MustParsePrefix(fmt.Sprintf("2001:db8:100:%x::/64", i)), Protocol: "static", Link: "d1", Prefix: netip.MustParsePrefix("2001:db8:100::/56")}
 	}
-	var many []control.ForeignRoute
+	var many []api.ForeignRoute
 	for i := range 3 * maxReported {
 		many = append(many, route(i))
 	}
@@ -68,7 +68,7 @@ func TestForeignRoutesInTheLog(t *testing.T) {
 	for _, how := range hidings {
 		log, _, out := masking(how)
 		f.d.log, f.d.relay.notes.once = log, newLimiter(time.Hour)
-		f.tell(slog.LevelWarn, "came", []control.ForeignRoute{{
+		f.tell(slog.LevelWarn, "came", []api.ForeignRoute{{
 			Destination: netip.MustParsePrefix(somebodysRoute), Gateway: netip.MustParseAddr(somebodysHop), Client: somebody, Prefix: netip.MustParsePrefix(somebodysRoute),
 		}}, nil)
 		if out.String() == "" {

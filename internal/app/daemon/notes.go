@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/privacy"
 	"fairlead/internal/app/service"
@@ -63,7 +64,7 @@ func (n *notes) take(eff *effect.Effects) {
 		if times, due := n.once.due(d.Reason.String()+" "+d.Link, at.Boot); due {
 			n.log.Info("datagrams dropped", "link", d.Link, "reason", d.Reason.String(), "source", d.Source, "times", times)
 			if n.feed.Active() {
-				n.feed.Offer(control.Event{Time: time.Now(), Kind: control.EventTrouble, Text: fmt.Sprintf("dropped %d", times), Link: d.Link, Reason: d.Reason.String()})
+				n.feed.Offer(api.Event{Time: time.Now(), Kind: api.EventTrouble, Text: fmt.Sprintf("dropped %d", times), Link: d.Link, Reason: d.Reason.String()})
 			}
 		}
 	}
@@ -87,7 +88,7 @@ func (n *notes) write(note *effect.Note, at instant.Instant) {
 		add(slog.Any("client", dhcp6.DUID(note.Client)))
 	}
 	if note.XID != 0 {
-		add(slog.String("xid", control.XID(note.XID).String()))
+		add(slog.String("xid", api.XID(note.XID).String()))
 	}
 	if note.Event.Kind != 0 {
 		d := note.Event.Subject()
@@ -99,8 +100,8 @@ func (n *notes) write(note *effect.Note, at instant.Instant) {
 		add(slog.Uint64("iaid", uint64(n.privacy.Log().IAID(note.Client, c.IAID))))
 		if c.Prefix.IsValid() {
 			add(slog.Any("prefix", c.Prefix))
-			add(slog.Any("valid", control.Lifetime(c.Valid)))
-			add(slog.Any("preferred", control.Lifetime(c.Preferred)))
+			add(slog.Any("valid", api.Lifetime(c.Valid)))
+			add(slog.Any("preferred", api.Lifetime(c.Preferred)))
 		}
 		if c.StatusSet {
 			add(slog.String("status", c.Status.String()))

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/control"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
@@ -114,7 +115,7 @@ func TestExtensionsAreHeard(t *testing.T) {
 		return slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: level}))
 	}
 	watched := control.NewFeed()
-	if _, err := watched.Subscribe(t.Context(), func(*control.Event) bool { return true }); err != nil {
+	if _, err := watched.Subscribe(t.Context(), func(*api.Event) bool { return true }); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {

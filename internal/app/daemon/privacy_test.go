@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/engine"
@@ -139,7 +140,7 @@ func TestNobodyIsInFindings(t *testing.T) {
 		log, rules, out := masking(how)
 		d := &daemon{log: log, quiet: log, privacy: rules, feed: control.NewFeed(), findings: make(map[string]uint64), relay: &relay{notes: &notes{log: log, once: newLimiter(time.Hour)}}}
 		ctx, cancel := context.WithCancel(t.Context())
-		events, err := d.Watch(ctx, control.Filter{})
+		events, err := d.Watch(ctx, api.Filter{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,7 +165,7 @@ func TestNobodyIsInWhatWatchesTell(t *testing.T) {
 		d := &daemon{log: log, quiet: log, privacy: rules, feed: control.NewFeed()}
 		n := &notes{log: log, privacy: rules, feed: d.feed, once: newLimiter(time.Hour)}
 		ctx, cancel := context.WithCancel(t.Context())
-		events, err := d.Watch(ctx, control.Filter{Client: somebody})
+		events, err := d.Watch(ctx, api.Filter{Client: somebody})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -277,19 +278,19 @@ func TestHistoryIsFoundByWhoKnows(t *testing.T) {
 	d := &daemon{privacy: rules}
 	p := hers()
 	rules.History().Past(&p)
-	for _, f := range []control.Filter{{Client: somebody}, {Prefix: netip.MustParsePrefix(somebodysRoute)}, {Link: "d1"}, {}} {
+	for _, f := range []api.Filter{{Client: somebody}, {Prefix: netip.MustParsePrefix(somebodysRoute)}, {Link: "d1"}, {}} {
 		if masked := d.maskedFilter(f); !matches(&masked, &p) {
 			t.Errorf("%+v does not find %+v", f, p)
 		}
 	}
-	for _, f := range []control.Filter{{Client: "another"}, {Prefix: netip.MustParsePrefix("2001:db8:1::/56")}, {Link: "d2"}} {
+	for _, f := range []api.Filter{{Client: "another"}, {Prefix: netip.MustParsePrefix("2001:db8:1::/56")}, {Link: "d2"}} {
 		if masked := d.maskedFilter(f); matches(&masked, &p) {
 			t.Errorf("%+v finds %+v", f, p)
 		}
 	}
 	_, hides, _ := masking(config.IdentifiersNone)
 	d.privacy = hides
-	if f := (control.Filter{Client: "another"}); d.maskedFilter(f) != f {
+	if f := (api.Filter{Client: "another"}); d.maskedFilter(f) != f {
 		t.Errorf("%+v became %+v, which finds all", f, d.maskedFilter(f))
 	}
 }

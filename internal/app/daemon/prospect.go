@@ -4,8 +4,8 @@ import (
 	"context"
 	"slices"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
-	"fairlead/internal/app/control"
 	"fairlead/internal/app/service"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
@@ -13,16 +13,16 @@ import (
 )
 
 // prospect is what another configuration would change. Nothing is changed.
-func (d *daemon) prospect(ctx context.Context, next *config.Config) (control.ReloadResult, error) {
+func (d *daemon) prospect(ctx context.Context, next *config.Config) (api.ReloadResult, error) {
 	old := d.config()
 	var links []relay6.Prospect
 	err := d.engine.Call(ctx, func(instant.Now, *effect.Effects) { links = d.engine.Core.Prospects(d.coreConfig(next)) })
 	if err != nil {
-		return control.ReloadResult{}, err
+		return api.ReloadResult{}, err
 	}
-	result := control.ReloadResult{Settings: old.SettingsChanged(next)}
+	result := api.ReloadResult{Settings: old.SettingsChanged(next)}
 	for _, p := range old.PeersChanged(next) {
-		result.Peers = append(result.Peers, control.PeerChange{Peer: p.Peer, Change: p.Change})
+		result.Peers = append(result.Peers, api.PeerChange{Peer: p.Peer, Change: p.Change})
 	}
 	for i := range links {
 		p := &links[i]
@@ -40,42 +40,42 @@ func (d *daemon) prospect(ctx context.Context, next *config.Config) (control.Rel
 }
 
 // linkChange is what becomes of a link; its Change is empty if nothing does.
-func linkChange(p *relay6.Prospect) control.LinkChange {
-	c := control.LinkChange{LinkHoldings: holdings(p)}
+func linkChange(p *relay6.Prospect) api.LinkChange {
+	c := api.LinkChange{LinkHoldings: holdings(p)}
 	switch {
 	case p.Now == nil && p.Then == nil:
 	case p.Now == nil:
-		c.Change = control.LinkGained
+		c.Change = api.LinkGained
 	case p.Then == nil:
-		c.Change = control.LinkLost
+		c.Change = api.LinkLost
 	default:
 		for _, k := range config.RuleChanged(p.Now, p.Then) {
-			c.Keys = append(c.Keys, control.KeyChange{Key: k.Key, Old: k.Old, New: k.New})
+			c.Keys = append(c.Keys, api.KeyChange{Key: k.Key, Old: k.Old, New: k.New})
 		}
 		if c.Keys != nil {
-			c.Change = control.LinkChanged
+			c.Change = api.LinkChanged
 		}
 	}
 	return c
 }
 
-func holdings(p *relay6.Prospect) control.LinkHoldings {
-	return control.LinkHoldings{Link: p.Link, Prefixes: p.Prefixes, Addresses: p.Addresses}
+func holdings(p *relay6.Prospect) api.LinkHoldings {
+	return api.LinkHoldings{Link: p.Link, Prefixes: p.Prefixes, Addresses: p.Addresses}
 }
 
 // lostOf are the links with delegations that a reload takes the rule from; nil if
 // there is none.
-func lostOf(r *control.ReloadResult) *control.LossError {
-	var lost []control.LinkHoldings
+func lostOf(r *api.ReloadResult) *api.LossError {
+	var lost []api.LinkHoldings
 	for i := range r.Links {
-		if l := &r.Links[i]; l.Change == control.LinkLost && l.Prefixes+l.Addresses > 0 {
+		if l := &r.Links[i]; l.Change == api.LinkLost && l.Prefixes+l.Addresses > 0 {
 			lost = append(lost, l.LinkHoldings)
 		}
 	}
 	if lost == nil {
 		return nil
 	}
-	return &control.LossError{Links: lost}
+	return &api.LossError{Links: lost}
 }
 
 // misfits are what a configuration names and the host does not have.
@@ -95,8 +95,8 @@ func (d *daemon) misfits(cfg *config.Config, links []relay6.Prospect) config.Pro
 }
 
 // unmatched are the links with delegations that no rule matches.
-func unmatched(links []relay6.Prospect) []control.LinkHoldings {
-	all := make([]control.LinkHoldings, 0, len(links))
+func unmatched(links []relay6.Prospect) []api.LinkHoldings {
+	all := make([]api.LinkHoldings, 0, len(links))
 	for i := range links {
 		all = append(all, holdings(&links[i]))
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/core/delegation"
@@ -36,16 +37,16 @@ type living struct {
 	unproved bool
 }
 
-func matches(f *control.Filter, one *delegation.Delegation) bool {
-	return f.Matches(control.DUID(one.Client), one.Prefix, one.Link)
+func matches(f *api.Filter, one *delegation.Delegation) bool {
+	return f.Matches(api.DUID(one.Client), one.Prefix, one.Link)
 }
 
-func (d *daemon) Delegations(ctx context.Context, f control.Filter) ([]control.Delegation, error) {
+func (d *daemon) Delegations(ctx context.Context, f api.Filter) ([]api.Delegation, error) {
 	all, at, err := d.live(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var found []control.Delegation
+	var found []api.Delegation
 	for i := range all {
 		if matches(&f, &all[i].Delegation) {
 			one := control.DelegationOf(&all[i].Delegation, at)
@@ -60,12 +61,12 @@ func (d *daemon) Delegations(ctx context.Context, f control.Filter) ([]control.D
 		}
 		found = append(found, orphans...)
 	}
-	slices.SortFunc(found, func(a, b control.Delegation) int { return comparePrefix(a.Prefix, b.Prefix) })
+	slices.SortFunc(found, func(a, b api.Delegation) int { return comparePrefix(a.Prefix, b.Prefix) })
 	return found, nil
 }
 
 // orphans are what the kernel has and the store does not explain.
-func (d *daemon) orphans(ctx context.Context, f *control.Filter) (found []control.Delegation, err error) {
+func (d *daemon) orphans(ctx context.Context, f *api.Filter) (found []api.Delegation, err error) {
 	err = d.engine.Call(ctx, func(at instant.Now, _ *effect.Effects) {
 		for o := range d.engine.Core.Orphans {
 			if f.Matches("", o.Prefix, o.Link) {
@@ -84,12 +85,12 @@ func comparePrefix(a, b netip.Prefix) int {
 }
 
 // History is the newest of what matches: what is held now, and what was held.
-func (d *daemon) History(ctx context.Context, f control.HistoryFilter) ([]control.HistoryEntry, error) {
+func (d *daemon) History(ctx context.Context, f api.HistoryFilter) ([]api.HistoryEntry, error) {
 	if f.To.IsZero() {
 		f.To = time.Now()
 	}
-	if f.Limit <= 0 || f.Limit > control.MaxHistory {
-		f.Limit = control.MaxHistory
+	if f.Limit <= 0 || f.Limit > api.MaxHistory {
+		f.Limit = api.MaxHistory
 	}
 	all, _, err := d.live(ctx)
 	if err != nil {
@@ -123,36 +124,36 @@ func (d *daemon) History(ctx context.Context, f control.HistoryFilter) ([]contro
 
 // maskedFilter selects what a filter does among records that are masked: who asks
 // for one client, or for one prefix, knows him.
-func (d *daemon) maskedFilter(f control.Filter) control.Filter {
+func (d *daemon) maskedFilter(f api.Filter) api.Filter {
 	m := d.privacy.History()
 	if m.How() == config.IdentifiersNone { // there is nothing to be found
 		return f
 	}
-	f.Client, f.Prefix = control.DUID(m.DUID(string(f.Client))), m.Prefix(f.Prefix)
+	f.Client, f.Prefix = api.DUID(m.DUID(string(f.Client))), m.Prefix(f.Prefix)
 	return f
 }
 
 // newest keeps the entries that were granted last, a bounded number of them.
 type newest struct {
 	limit   int
-	entries []control.HistoryEntry
+	entries []api.HistoryEntry
 }
 
-func (h *newest) add(e control.HistoryEntry) {
+func (h *newest) add(e api.HistoryEntry) {
 	if h.entries = append(h.entries, e); len(h.entries) >= 2*h.limit {
 		h.entries = h.take()
 	}
 }
 
-func (h *newest) take() []control.HistoryEntry {
-	slices.SortStableFunc(h.entries, func(a, b control.HistoryEntry) int { return b.Granted.Compare(a.Granted) })
+func (h *newest) take() []api.HistoryEntry {
+	slices.SortStableFunc(h.entries, func(a, b api.HistoryEntry) int { return b.Granted.Compare(a.Granted) })
 	return h.entries[:min(len(h.entries), h.limit)]
 }
 
-func (d *daemon) Blocks(ctx context.Context) ([]control.Block, error) {
+func (d *daemon) Blocks(ctx context.Context) ([]api.Block, error) {
 	var blocks []delegation.Block
 	err := d.engine.Call(ctx, func(instant.Now, *effect.Effects) { blocks = d.engine.Core.Blocks() })
-	all := make([]control.Block, 0, len(blocks))
+	all := make([]api.Block, 0, len(blocks))
 	for _, b := range blocks {
 		all = append(all, control.BlockOf(b))
 	}

@@ -4,13 +4,13 @@ import (
 	"testing"
 	"time"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 )
 
 func TestNewestKeepsWhatWasGrantedLast(t *testing.T) {
 	h := newest{limit: 3}
 	for _, hour := range []int{4, 9, 1, 7, 3, 8, 2, 6, 5, 0} {
-		h.add(control.HistoryEntry{Granted: time.Unix(int64(hour)*3600, 0)})
+		h.add(api.HistoryEntry{Granted: time.Unix(int64(hour)*3600, 0)})
 		if len(h.entries) >= 2*h.limit {
 			t.Fatalf("%d entries held, want fewer than %d", len(h.entries), 2*h.limit)
 		}

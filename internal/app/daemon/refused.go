@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 	"fairlead/internal/core/delegation"
 )
 
@@ -54,16 +54,16 @@ func (r *refusedGrants) take(e *delegation.Event, now time.Time) {
 }
 
 // lately are those that are not too old, link by link.
-func (r *refusedGrants) lately(now time.Time) []control.RefusedGrants {
+func (r *refusedGrants) lately(now time.Time) []api.RefusedGrants {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	found := []control.RefusedGrants{}
+	found := []api.RefusedGrants{}
 	for k, one := range r.all {
 		if now.Sub(one.last) <= recent {
-			found = append(found, control.RefusedGrants{Link: k.link, Reason: k.reason, Times: one.times, Prefix: one.prefix, Detail: one.detail, Last: one.last})
+			found = append(found, api.RefusedGrants{Link: k.link, Reason: k.reason, Times: one.times, Prefix: one.prefix, Detail: one.detail, Last: one.last})
 		}
 	}
-	slices.SortFunc(found, func(a, b control.RefusedGrants) int {
+	slices.SortFunc(found, func(a, b api.RefusedGrants) int {
 		return cmp.Or(cmp.Compare(a.Link, b.Link), cmp.Compare(a.Reason, b.Reason))
 	})
 	return found

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 	"fairlead/internal/core/delegation"
 )
 
@@ -32,7 +32,7 @@ func TestRefusedGrants(t *testing.T) {
 	r.take(inTheWay, begin.Add(2*time.Minute))
 	r.take(event("c0", delegation.LimitLink, first), begin.Add(2*time.Minute))
 	r.take(&delegation.Event{Kind: delegation.Granted, New: delegation.Delegation{Link: "c0", Prefix: first}}, begin.Add(2*time.Minute))
-	want := []control.RefusedGrants{
+	want := []api.RefusedGrants{
 		{Link: "c0", Reason: "not-delegable", Times: 1, Prefix: first, Detail: inTheWay.Detail, Last: begin.Add(2 * time.Minute)},
 		{Link: "c1", Reason: "overlap", Times: 2, Prefix: second, Last: begin.Add(time.Minute)},
 	}

@@ -10,6 +10,7 @@ import (
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/service"
@@ -20,7 +21,7 @@ import (
 // signals takes a new configuration on SIGHUP.
 func (d *daemon) signals(ctx context.Context) error {
 	return service.Hangups(ctx, d.hangups, d.log, func(ctx context.Context, who string) error {
-		_, err := d.Reload(ctx, control.ReloadRequest{}, who)
+		_, err := d.Reload(ctx, api.ReloadRequest{}, who)
 		return err
 	})
 }
@@ -28,7 +29,7 @@ func (d *daemon) signals(ctx context.Context) error {
 // Reload reads the configuration file again, and says what that changes. A file
 // with errors, one that changes what a running process cannot, or one that takes
 // the rule from links with delegations, changes nothing.
-func (d *daemon) Reload(ctx context.Context, r control.ReloadRequest, who string) (control.ReloadResult, error) {
+func (d *daemon) Reload(ctx context.Context, r api.ReloadRequest, who string) (api.ReloadResult, error) {
 	d.turn.Lock()
 	defer d.turn.Unlock()
 	if r.DryRun {
@@ -46,7 +47,7 @@ func (d *daemon) Reload(ctx context.Context, r control.ReloadRequest, who string
 		if who != service.Hangup { // whose error the log has anyway
 			d.log.Warn("configuration not reloaded: the old one stays", "by", who, "error", err)
 		}
-		return control.ReloadResult{}, err
+		return api.ReloadResult{}, err
 	}
 	d.reloads++
 	d.lastErr, d.loaded = "", time.Now()
@@ -55,13 +56,13 @@ func (d *daemon) Reload(ctx context.Context, r control.ReloadRequest, who string
 	return result, nil
 }
 
-func (d *daemon) reload(ctx context.Context, r control.ReloadRequest) (control.ReloadResult, error) {
+func (d *daemon) reload(ctx context.Context, r api.ReloadRequest) (api.ReloadResult, error) {
 	next, err := config.Load(d.path)
 	if err != nil {
-		return control.ReloadResult{}, err
+		return api.ReloadResult{}, err
 	}
 	if err := needsRestart(d.config(), next); err != nil {
-		return control.ReloadResult{}, err
+		return api.ReloadResult{}, err
 	}
 	result, err := d.prospect(ctx, next)
 	switch {

@@ -20,6 +20,7 @@ import (
 	sd "github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sync/errgroup"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/metrics"
@@ -51,7 +52,7 @@ type guard struct {
 	cfg      *config.Guard
 	loaded   time.Time
 	lastErr  string
-	programs []control.Program
+	programs []api.Program
 	hidden   string // why there may be more of them
 }
 
@@ -158,14 +159,14 @@ func (g *guard) config() *config.Guard {
 // signals takes a new configuration on SIGHUP.
 func (g *guard) signals(ctx context.Context) error {
 	return service.Hangups(ctx, g.hangups, g.log, func(ctx context.Context, who string) error {
-		_, err := g.Reload(ctx, control.ReloadRequest{}, who)
+		_, err := g.Reload(ctx, api.ReloadRequest{}, who)
 		return err
 	})
 }
 
 // Reload reads the configuration file again, and says what that changes. A file
 // with errors, or one that changes what a running process cannot, changes nothing.
-func (g *guard) Reload(_ context.Context, r control.ReloadRequest, who string) (control.ReloadResult, error) {
+func (g *guard) Reload(_ context.Context, r api.ReloadRequest, who string) (api.ReloadResult, error) {
 	g.turn.Lock()
 	defer g.turn.Unlock()
 	if r.DryRun {
@@ -178,15 +179,15 @@ func (g *guard) Reload(_ context.Context, r control.ReloadRequest, who string) (
 	defer g.mu.Unlock()
 	if err != nil {
 		g.lastErr = err.Error()
-		return control.ReloadResult{}, err
+		return api.ReloadResult{}, err
 	}
 	g.lastErr, g.loaded = "", time.Now()
 	g.log.Info("configuration reloaded", "by", who, "config", g.path, "peers_changed", len(result.Peers))
 	return result, nil
 }
 
-func (g *guard) reload(r control.ReloadRequest) (control.ReloadResult, error) {
-	result := control.ReloadResult{Reloaded: !r.DryRun}
+func (g *guard) reload(r api.ReloadRequest) (api.ReloadResult, error) {
+	result := api.ReloadResult{Reloaded: !r.DryRun}
 	next, err := config.LoadGuard(g.path)
 	if err != nil {
 		return result, err
@@ -201,7 +202,7 @@ func (g *guard) reload(r control.ReloadRequest) (control.ReloadResult, error) {
 		}
 	}
 	for _, p := range old.PeersChanged(next) {
-		result.Peers = append(result.Peers, control.PeerChange{Peer: p.Peer, Change: p.Change})
+		result.Peers = append(result.Peers, api.PeerChange{Peer: p.Peer, Change: p.Change})
 	}
 	warnings := g.warnings(next)
 	for _, w := range warnings {
@@ -227,19 +228,19 @@ func (g *guard) reload(r control.ReloadRequest) (control.ReloadResult, error) {
 }
 
 // Watch tells of what happens to the protection.
-func (g *guard) Watch(ctx context.Context) (<-chan control.Event, error) {
-	return g.feed.Subscribe(ctx, func(*control.Event) bool { return true })
+func (g *guard) Watch(ctx context.Context) (<-chan api.Event, error) {
+	return g.feed.Subscribe(ctx, func(*api.Event) bool { return true })
 }
 
 // Status is the guard at a glance.
-func (g *guard) Status(context.Context) (control.GuardStatus, error) {
+func (g *guard) Status(context.Context) (api.GuardStatus, error) {
 	states := g.supervisor.States()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	s := control.GuardStatus{
-		Version: service.Version(), Started: g.started, Uptime: control.Lifetime(time.Since(g.started)),
-		Config:    control.ConfigStatus{Path: g.path, Loaded: g.loaded, LastError: g.lastErr},
-		Strangers: control.TrafficOf(g.supervisor.Strangers()), Programs: append([]control.Program(nil), g.programs...),
+	s := api.GuardStatus{
+		Version: service.Version(), Started: g.started, Uptime: api.Lifetime(time.Since(g.started)),
+		Config:    api.ConfigStatus{Path: g.path, Loaded: g.loaded, LastError: g.lastErr},
+		Strangers: control.TrafficOf(g.supervisor.Strangers()), Programs: append([]api.Program(nil), g.programs...),
 	}
 	for i := range g.cfg.Peers {
 		s.Peers = append(s.Peers, control.GuardPeerOf(&g.cfg.Peers[i], states))
@@ -289,10 +290,10 @@ func (g *guard) watchPrograms(ctx context.Context) error {
 
 func (g *guard) look(told map[int]bool) {
 	found, err := bypass.Programs(g.ports()...)
-	programs := make([]control.Program, 0, len(found))
+	programs := make([]api.Program, 0, len(found))
 	there := make(map[int]bool, len(found))
 	for _, p := range found {
-		c := control.Program{PID: p.PID, Name: p.Name, Problem: "reads packets past IPsec, by a packet socket: it cannot be protected; what it sends to peers by one is held back"}
+		c := api.Program{PID: p.PID, Name: p.Name, Problem: "reads packets past IPsec, by a packet socket: it cannot be protected; what it sends to peers by one is held back"}
 		if g.supervisor.Frames() != "" {
 			c.Problem = "reads and sends packets past IPsec, by a packet socket: it cannot be protected"
 		}

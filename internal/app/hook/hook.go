@@ -15,8 +15,8 @@ import (
 	"sync"
 	"time"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
-	"fairlead/internal/app/control"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/instant"
 )
@@ -34,7 +34,7 @@ type Runner struct {
 	mu       sync.Mutex // guards all following fields
 	cfg      config.Hook
 	queue    []call
-	counters control.HookCounters
+	counters api.HookCounters
 	dropping bool // since the last event that found room
 }
 
@@ -59,7 +59,7 @@ func (r *Runner) Reconfigure(c config.Hook) {
 }
 
 // Stats are the counts now.
-func (r *Runner) Stats() control.HookCounters {
+func (r *Runner) Stats() api.HookCounters {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.counters

@@ -18,8 +18,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
-	"fairlead/internal/app/control"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/lab/labtest"
@@ -141,7 +141,7 @@ func until(t *testing.T, what string, is func() bool) {
 	}
 }
 
-func (r *running) done(t *testing.T, runs uint64) control.HookCounters {
+func (r *running) done(t *testing.T, runs uint64) api.HookCounters {
 	t.Helper()
 	until(t, fmt.Sprintf("%d runs", runs), func() bool { s := r.Stats(); return s.Succeeded+s.Failed >= runs })
 	return r.Stats()
@@ -168,7 +168,7 @@ func TestRunsInOrder(t *testing.T) {
 		r.Offer(granted(prefix), now)
 		fmt.Fprintf(&want, "granted %s 0 /\n", netip.MustParsePrefix(prefix))
 	}
-	if got, want := r.done(t, 50), (control.HookCounters{Succeeded: 50}); got != want {
+	if got, want := r.done(t, 50), (api.HookCounters{Succeeded: 50}); got != want {
 		t.Errorf("counts %+v, want %+v\n%s", got, want, r.log)
 	}
 	if diff := cmp.Diff(want.String(), contents(t, out)); diff != "" {
@@ -189,7 +189,7 @@ func TestEventsByConfiguration(t *testing.T) {
 	if got := contents(t, out); got != "ended\n" {
 		t.Errorf("ran for %q, want ended alone", got)
 	}
-	if got, want := r.Stats(), (control.HookCounters{Succeeded: 1}); got != want {
+	if got, want := r.Stats(), (api.HookCounters{Succeeded: 1}); got != want {
 		t.Errorf("counts %+v, want %+v", got, want)
 	}
 }
@@ -218,7 +218,7 @@ wait`, func(c *config.Hook) { c.Timeout = 300 * time.Millisecond })
 	r.Offer(next, now)
 	until(t, "the program is stuck", func() bool { return strings.HasSuffix(contents(t, out), "\n") })
 	(<-timers)()
-	if got, want := r.done(t, 2), (control.HookCounters{Succeeded: 1, Failed: 1}); got != want {
+	if got, want := r.done(t, 2), (api.HookCounters{Succeeded: 1, Failed: 1}); got != want {
 		t.Errorf("counts %+v, want %+v", got, want)
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(contents(t, out)))
@@ -257,7 +257,7 @@ func TestQueueIsBounded(t *testing.T) {
 	for range 10 {
 		r.Offer(granted("2001:db8::/56"), now)
 	}
-	if got, want := r.Stats(), (control.HookCounters{Dropped: 6, Waiting: 4}); got != want {
+	if got, want := r.Stats(), (api.HookCounters{Dropped: 6, Waiting: 4}); got != want {
 		t.Errorf("counts %+v, want %+v", got, want)
 	}
 	if n := strings.Count(r.log.String(), "events are dropped"); n != 1 {
@@ -276,7 +276,7 @@ func TestQueueIsBounded(t *testing.T) {
 			return len(contents(t, dir+"/began"))/2 > ended || r.Stats().Succeeded == 5
 		})
 	}
-	if got, want := r.done(t, 5), (control.HookCounters{Succeeded: 5, Dropped: 6}); got != want {
+	if got, want := r.done(t, 5), (api.HookCounters{Succeeded: 5, Dropped: 6}); got != want {
 		t.Errorf("counts at the end %+v, want %+v", got, want)
 	}
 }
@@ -292,7 +292,7 @@ func TestStop(t *testing.T) {
 	}
 	until(t, "the first program runs", func() bool { return contents(t, dir+"/began") != "" })
 	r.stop()
-	if got, want := r.Stats(), (control.HookCounters{Failed: 1, Dropped: 2}); got != want {
+	if got, want := r.Stats(), (api.HookCounters{Failed: 1, Dropped: 2}); got != want {
 		t.Errorf("counts %+v, want %+v", got, want)
 	}
 	for _, want := range []string{`error="fairlead stops"`, "waiting=2"} {
@@ -311,7 +311,7 @@ func TestFailures(t *testing.T) {
 	}
 	none := start(t, "", func(c *config.Hook) { c.Program = "/nonexistent/program" })
 	none.Offer(granted("2001:db8::/56"), now)
-	if got, want := none.done(t, 1), (control.HookCounters{Failed: 1}); got != want {
+	if got, want := none.done(t, 1), (api.HookCounters{Failed: 1}); got != want {
 		t.Errorf("counts %+v, want %+v", got, want)
 	}
 	if !strings.Contains(none.log.String(), "no such file or directory") {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 )
 
 // metric is one metric: what it is called, and how it is read from a snapshot.
@@ -78,8 +78,8 @@ func one[T any, N int | int64 | uint64 | float64](read func(*T) N) func(*T, emit
 }
 
 // flag reads a metric that is 1 or 0.
-func flag(read func(*control.Counters) bool) func(*control.Counters, emit) {
-	return func(c *control.Counters, emit emit) { emit(truth(read(c))) }
+func flag(read func(*api.Counters) bool) func(*api.Counters, emit) {
+	return func(c *api.Counters, emit emit) { emit(truth(read(c))) }
 }
 
 // instant reads a time, which is absent while there is none.
@@ -88,8 +88,8 @@ func instant[T any](read func(*T) time.Time) func(*T, emit) {
 }
 
 // each reads a map from the only label to its count.
-func each(read func(*control.Counters) map[string]uint64) func(*control.Counters, emit) {
-	return func(c *control.Counters, emit emit) { spread(read(c), emit) }
+func each(read func(*api.Counters) map[string]uint64) func(*api.Counters, emit) {
+	return func(c *api.Counters, emit emit) { spread(read(c), emit) }
 }
 
 // spread emits a map in the order of its keys, each behind the labels.

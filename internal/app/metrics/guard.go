@@ -7,14 +7,14 @@ import (
 	"slices"
 	"time"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
-	"fairlead/internal/app/control"
 )
 
 // GuardBackend is where the figures of "fairlead guard" come from;
 // control.GuardBackend has all of it.
 type GuardBackend interface {
-	Status(ctx context.Context) (control.GuardStatus, error)
+	Status(ctx context.Context) (api.GuardStatus, error)
 }
 
 // ListenGuard is Listen for a guard.
@@ -24,32 +24,32 @@ func ListenGuard(c config.Metrics, b GuardBackend, log *slog.Logger) *Server {
 
 // guardMetrics are all that a guard has; testdata/guard-metrics.txt lists them.
 // What the relay has as well means the same there.
-var guardMetrics = slices.Concat([]metric[control.GuardStatus]{
+var guardMetrics = slices.Concat([]metric[api.GuardStatus]{
 	{
 		"build_info", "The version that runs; always 1.", gauge,
 		[]string{"version", "go"},
-		func(s *control.GuardStatus, emit emit) { emit(1, s.Version, runtime.Version()) },
+		func(s *api.GuardStatus, emit emit) { emit(1, s.Version, runtime.Version()) },
 	},
 	{
 		"start_time_seconds", "When the process started, in seconds since 1970.", gauge, nil,
-		instant(func(s *control.GuardStatus) time.Time { return s.Started }),
+		instant(func(s *api.GuardStatus) time.Time { return s.Started }),
 	},
 	{
 		"degraded_reasons", "How many things do not work as they should; fairlead guard status says which.", gauge, nil,
-		one(func(s *control.GuardStatus) int { return len(s.Degraded) }),
+		one(func(s *api.GuardStatus) int { return len(s.Degraded) }),
 	},
 	{
 		"config_loaded_timestamp_seconds", "When the configuration that runs was read.", gauge, nil,
-		instant(func(s *control.GuardStatus) time.Time { return s.Config.Loaded }),
+		instant(func(s *api.GuardStatus) time.Time { return s.Config.Loaded }),
 	},
 	{
 		"unprotected_programs", "DHCP programs on this host that IPsec cannot protect; fairlead guard status names them.", gauge, nil,
-		one(func(s *control.GuardStatus) int { return len(s.Programs) }),
+		one(func(s *api.GuardStatus) int { return len(s.Programs) }),
 	},
-}, protection(func(s *control.GuardStatus) []protectedPeer {
+}, protection(func(s *api.GuardStatus) []protectedPeer {
 	peers := make([]protectedPeer, len(s.Peers))
 	for i := range s.Peers {
 		peers[i] = protectedPeer{s.Peers[i].Name, s.Peers[i].Protection, s.Peers[i].Protected, s.Peers[i].Hops}
 	}
 	return peers
-}, func(s *control.GuardStatus) control.Traffic { return s.Strangers }))
+}, func(s *api.GuardStatus) api.Traffic { return s.Strangers }))

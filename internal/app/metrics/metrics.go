@@ -19,13 +19,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 )
 
 // Backend is where the figures come from; control.Backend has all of it.
 type Backend interface {
-	Counters(ctx context.Context) (control.Counters, error)
-	Status(ctx context.Context) (control.Status, error)
+	Counters(ctx context.Context) (api.Counters, error)
+	Status(ctx context.Context) (api.Status, error)
 }
 
 func relayHandler(b Backend) http.Handler {

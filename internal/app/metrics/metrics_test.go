@@ -21,8 +21,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
-	"fairlead/internal/app/control"
 	"fairlead/internal/app/control/controltest"
 )
 
@@ -68,8 +68,8 @@ func TestNames(t *testing.T) {
 // protectedRelay is a relay with some of everything.
 func protectedRelay() *controltest.Fake {
 	fake := controltest.New()
-	fake.Figures.Peers[0].Protection, fake.Figures.Peers[0].Protected, fake.Figures.Peers[0].Hops = "ipsec", true, []control.Hop{controltest.IKEHop("kea1")}
-	fake.Figures.Strangers = control.Traffic{Packets: 91, Bytes: 9100}
+	fake.Figures.Peers[0].Protection, fake.Figures.Peers[0].Protected, fake.Figures.Peers[0].Hops = "ipsec", true, []api.Hop{controltest.IKEHop("kea1")}
+	fake.Figures.Strangers = api.Traffic{Packets: 91, Bytes: 9100}
 	return fake
 }
 
@@ -190,7 +190,7 @@ func TestHealthz(t *testing.T) {
 	if code, text := fetch(t, server.URL+"/healthz"); code != http.StatusOK || text != "degraded: store: full; clock: not synchronised\n" {
 		t.Errorf("/healthz: %d %q, want 200 with the reasons", code, text)
 	}
-	fake.Overview.Limits, fake.Overview.Spoofed = []control.LimitMet{{Client: controltest.Alice}}, []control.SpoofedOn{{Link: "a"}, {Link: "b"}}
+	fake.Overview.Limits, fake.Overview.Spoofed = []api.LimitMet{{Client: controltest.Alice}}, []api.SpoofedOn{{Link: "a"}, {Link: "b"}}
 	fake.Overview.Degraded = nil
 	if code, text := fetch(t, server.URL+"/healthz"); code != http.StatusOK || text != "degraded: 1 limits are met; 2 links with spoofed packets\n" {
 		t.Errorf("/healthz: %d %q, want 200 with numbers, and no client's name", code, text)

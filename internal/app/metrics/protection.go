@@ -3,7 +3,7 @@ package metrics
 import (
 	"time"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 	"fairlead/internal/core/trust"
 )
 
@@ -12,13 +12,13 @@ type protectedPeer struct {
 	name      string
 	required  string // "none" or "ipsec"
 	protected bool
-	hops      []control.Hop
+	hops      []api.Hop
 }
 
 // protection are the metrics of RFC 8213 that a relay and a guard have both. A
 // hop's name begins with its peer's, and is unique.
-func protection[T any](peers func(*T) []protectedPeer, strangers func(*T) control.Traffic) []metric[T] {
-	eachHop := func(read func(*control.Hop, emit)) func(*T, emit) {
+func protection[T any](peers func(*T) []protectedPeer, strangers func(*T) api.Traffic) []metric[T] {
+	eachHop := func(read func(*api.Hop, emit)) func(*T, emit) {
 		return func(snapshot *T, emit emit) {
 			for _, p := range peers(snapshot) {
 				for i := range p.hops {
@@ -40,7 +40,7 @@ func protection[T any](peers func(*T) []protectedPeer, strangers func(*T) contro
 		{
 			"ipsec_packets_total", "Packets that passed a hop in ESP.", counter,
 			[]string{"hop", "direction"},
-			eachHop(func(h *control.Hop, emit emit) {
+			eachHop(func(h *api.Hop, emit emit) {
 				emit(float64(h.In.Packets), h.Name, "received")
 				emit(float64(h.Out.Packets), h.Name, "sent")
 			}),
@@ -48,7 +48,7 @@ func protection[T any](peers func(*T) []protectedPeer, strangers func(*T) contro
 		{
 			"ipsec_bytes_total", "Octets that passed a hop in ESP.", counter,
 			[]string{"hop", "direction"},
-			eachHop(func(h *control.Hop, emit emit) {
+			eachHop(func(h *api.Hop, emit emit) {
 				emit(float64(h.In.Bytes), h.Name, "received")
 				emit(float64(h.Out.Bytes), h.Name, "sent")
 			}),
@@ -56,12 +56,12 @@ func protection[T any](peers func(*T) []protectedPeer, strangers func(*T) contro
 		{
 			"ipsec_rekeys_total", "ESP SAs of a hop that took an old one's place.", counter,
 			[]string{"hop"},
-			eachHop(func(h *control.Hop, emit emit) { emit(float64(h.Rekeys), h.Name) }),
+			eachHop(func(h *api.Hop, emit emit) { emit(float64(h.Rekeys), h.Name) }),
 		},
 		{
 			"ipsec_sa_age_seconds", "Age of a hop's ESP SAs, or of its key where keys are manual; absent while it is not protected.", gauge,
 			[]string{"hop"},
-			eachHop(func(h *control.Hop, emit emit) {
+			eachHop(func(h *api.Hop, emit emit) {
 				if h.Protected {
 					emit(time.Duration(h.Age).Seconds(), h.Name)
 				}
@@ -70,17 +70,17 @@ func protection[T any](peers func(*T) []protectedPeer, strangers func(*T) contro
 		{
 			"ipsec_last_error_timestamp_seconds", "When something last went wrong with a hop; absent if never.", gauge,
 			[]string{"hop"},
-			eachHop(func(h *control.Hop, emit emit) { at(h.LastErrorAt, emit, h.Name) }),
+			eachHop(func(h *api.Hop, emit emit) { at(h.LastErrorAt, emit, h.Name) }),
 		},
 		{
 			"ipsec_warnings", "Standing warnings about a hop, such as the age of a manual key; fairlead ipsec status has them in words.", gauge,
 			[]string{"hop"},
-			eachHop(func(h *control.Hop, emit emit) { emit(float64(len(h.Warnings)), h.Name) }),
+			eachHop(func(h *api.Hop, emit emit) { emit(float64(len(h.Warnings)), h.Name) }),
 		},
 		{
 			"clear_dropped_packets_total", "Packets of a hop that came or would have left outside ESP, and were dropped.", counter,
 			[]string{"hop", "direction"},
-			eachHop(func(h *control.Hop, emit emit) {
+			eachHop(func(h *api.Hop, emit emit) {
 				emit(float64(h.DroppedIn.Packets), h.Name, "received")
 				emit(float64(h.DroppedOut.Packets), h.Name, "sent")
 			}),
@@ -104,10 +104,10 @@ func peerProtected(p *protectedPeer, emit emit) {
 	}
 }
 
-var relayProtection = protection(func(c *control.Counters) []protectedPeer {
+var relayProtection = protection(func(c *api.Counters) []protectedPeer {
 	peers := make([]protectedPeer, len(c.Peers))
 	for i := range c.Peers {
 		peers[i] = protectedPeer{c.Peers[i].Peer, c.Peers[i].Protection, c.Peers[i].Protected, c.Peers[i].Hops}
 	}
 	return peers
-}, func(c *control.Counters) control.Traffic { return c.Strangers })
+}, func(c *api.Counters) api.Traffic { return c.Strangers })

@@ -10,7 +10,7 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/control/controltest"
 )
 
@@ -28,10 +28,10 @@ func watchfulGuard() *controltest.FakeGuard {
 	fake := controltest.NewGuard()
 	hop := controltest.IKEHop("loft")
 	hop.Protected, hop.Problem = false, "no SA"
-	fake.Overview.Peers = append(fake.Overview.Peers, control.GuardPeer{
-		Name: "loft", Role: "server", Protection: "ipsec", Hops: []control.Hop{hop},
+	fake.Overview.Peers = append(fake.Overview.Peers, api.GuardPeer{
+		Name: "loft", Role: "server", Protection: "ipsec", Hops: []api.Hop{hop},
 	})
-	fake.Overview.Programs = []control.Program{{PID: 812, Name: "dhcpd", Problem: "reads a packet socket"}}
+	fake.Overview.Programs = []api.Program{{PID: 812, Name: "dhcpd", Problem: "reads a packet socket"}}
 	fake.Overview.Degraded = []string{"peer loft: not protected"}
 	return fake
 }
@@ -66,8 +66,8 @@ func TestPeerProtectedBothWays(t *testing.T) {
 	up, down := controltest.IKEHop("kea1"), controltest.IKEHop("kea1+1")
 	down.Protected = false
 	fake := controltest.New()
-	fake.Figures.Peers = []control.PeerCounts{
-		{Peer: "kea1", Protection: "ipsec", Hops: []control.Hop{up, down}},
+	fake.Figures.Peers = []api.PeerCounts{
+		{Peer: "kea1", Protection: "ipsec", Hops: []api.Hop{up, down}},
 		{Peer: "kea2", Protection: "none"},
 		{Peer: "kea3", Protection: "ipsec"},
 	}

@@ -6,7 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 	"fairlead/internal/wire/dhcp6"
 	"fairlead/internal/wire/linkaddr"
 )
@@ -75,7 +75,7 @@ func (m Mask) value(v slog.Value) slog.Value {
 		return slog.StringValue(string(x))
 	case dhcp6.DUID:
 		return slog.StringValue(m.DUIDText(string(x)))
-	case control.DUID:
+	case api.DUID:
 		return slog.StringValue(m.DUIDText(string(x)))
 	case netip.Addr:
 		return slog.StringValue(m.AddrText(x))

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
-	"fairlead/internal/app/control"
 	"fairlead/internal/app/privacy"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/wire/dhcp6"
@@ -38,7 +38,7 @@ func TestLoggerMasksByType(t *testing.T) {
 	local := netip.MustParseAddr(somebodysLocal)
 	attrs := []slog.Attr{
 		slog.Any("addr", local), slog.Any("addrport", netip.AddrPortFrom(local, 546)), slog.Any("prefix", netip.MustParsePrefix(somebodysPrefix)),
-		slog.Any("duid", dhcp6.DUID(somebodysDUID)), slog.Any("shown", control.DUID(somebodysDUID)), slog.Any("mac", mac()),
+		slog.Any("duid", dhcp6.DUID(somebodysDUID)), slog.Any("shown", api.DUID(somebodysDUID)), slog.Any("mac", mac()),
 		slog.Any("error", fmt.Errorf("route %s: %w", somebodysPrefix, errors.New("file exists"))),
 		slog.Any("stringer", stringer{"element " + somebodysPrefix}), slog.String("text", "via "+somebodysLocal),
 		slog.Any("list", []string{somebodysLocal}), slog.Group("in", slog.Any("addr", local), slog.Group("deeper", slog.String("who", somebodysMAC))),
@@ -83,13 +83,13 @@ func TestLoggerShowsAllIfItMay(t *testing.T) {
 
 func TestEventsAreMasked(t *testing.T) {
 	d := somebody()
-	shown := control.Delegation{Prefix: d.Prefix, Client: control.DUID(d.Client), NextHop: d.NextHop, LinkLayer: d.LinkLayer.String(), Link: "lan0", Server: "srv", IAID: 7}
+	shown := api.Delegation{Prefix: d.Prefix, Client: api.DUID(d.Client), NextHop: d.NextHop, LinkLayer: d.LinkLayer.String(), Link: "lan0", Server: "srv", IAID: 7}
 	before := shown
 	for _, how := range hiding {
 		r := rules(how)
-		in := make(chan control.Event, 2)
-		in <- control.Event{Kind: "delegation", Text: "moved", Client: control.DUID(d.Client), Delegation: &shown, Previous: &shown, IAID: 7}
-		in <- control.Event{Kind: "foreign", Text: "kernel differed: mended", Reason: "missing route " + somebodysPrefix + " via " + somebodysLocal, Error: "element " + somebodysPrefix}
+		in := make(chan api.Event, 2)
+		in <- api.Event{Kind: "delegation", Text: "moved", Client: api.DUID(d.Client), Delegation: &shown, Previous: &shown, IAID: 7}
+		in <- api.Event{Kind: "foreign", Text: "kernel differed: mended", Reason: "missing route " + somebodysPrefix + " via " + somebodysLocal, Error: "element " + somebodysPrefix}
 		close(in)
 		n := 0
 		for e := range r.Events(context.Background(), in) {
@@ -98,7 +98,7 @@ func TestEventsAreMasked(t *testing.T) {
 				t.Fatal(err)
 			}
 			leaks(t, how.String(), string(text))
-			var read control.Event
+			var read api.Event
 			if err := json.Unmarshal(text, &read); err != nil {
 				t.Errorf("%v: the reader cannot read %s: %v", how, text, err)
 			}
@@ -116,8 +116,8 @@ func TestEventsAreMasked(t *testing.T) {
 // Who stops listening stops the masking too.
 func TestEventsEnd(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
-	in := make(chan control.Event, 1)
-	in <- control.Event{}
+	in := make(chan api.Event, 1)
+	in <- api.Event{}
 	out := rules(config.IdentifiersHashed).Events(ctx, in)
 	cancel()
 	for range out {

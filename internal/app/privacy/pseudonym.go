@@ -5,8 +5,8 @@ import (
 	"encoding/binary"
 	"net/netip"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
-	"fairlead/internal/app/control"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/wire/linkaddr"
 )
@@ -126,13 +126,13 @@ func pseudonym(d *delegation.Delegation) bool {
 }
 
 // Event masks what a watch or a trace tells.
-func (m Mask) Event(e *control.Event) {
+func (m Mask) Event(e *api.Event) {
 	if m.Shows() {
 		return
 	}
 	client := string(e.Client)
 	e.IAID = m.IAID(client, e.IAID)
-	e.Client = control.DUID(m.DUID(client))
+	e.Client = api.DUID(m.DUID(client))
 	e.Reason, e.Detail, e.Error = m.Text(e.Reason), m.Text(e.Detail), m.Text(e.Error)
 	e.Delegation, e.Previous = m.delegation(e.Delegation), m.delegation(e.Previous)
 	if e.Carries != nil {
@@ -143,13 +143,13 @@ func (m Mask) Event(e *control.Event) {
 }
 
 // delegation is a masked copy: others read the same event.
-func (m Mask) delegation(d *control.Delegation) *control.Delegation {
+func (m Mask) delegation(d *api.Delegation) *api.Delegation {
 	if d == nil {
 		return nil
 	}
 	c := *d
 	c.IAID = m.IAID(string(d.Client), d.IAID)
-	c.Client = control.DUID(m.DUID(string(d.Client)))
+	c.Client = api.DUID(m.DUID(string(d.Client)))
 	c.NextHop, c.Prefix = m.Addr(d.NextHop), m.Prefix(d.Prefix)
 	c.LinkLayer = ""
 	if a, ok := linkaddr.Parse(d.LinkLayer); ok {
@@ -161,11 +161,11 @@ func (m Mask) delegation(d *control.Delegation) *control.Delegation {
 // Events are the events of in, masked, until ctx ends. A selection of events has
 // been made before: who asks for one client knows him.
 // Of none there are none.
-func (r *Rules) Events(ctx context.Context, in <-chan control.Event) <-chan control.Event {
+func (r *Rules) Events(ctx context.Context, in <-chan api.Event) <-chan api.Event {
 	if in == nil {
 		return nil
 	}
-	out := make(chan control.Event)
+	out := make(chan api.Event)
 	go func() {
 		defer close(out)
 		for {

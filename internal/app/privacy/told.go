@@ -6,20 +6,26 @@ import (
 	"log/slog"
 	"strings"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 )
+
+// Watchers are those who watch: a control.Feed.
+type Watchers interface {
+	Active() bool // somebody watches
+	Offer(e api.Event)
+}
 
 // Told is a log whose warnings and errors become events as well, for those who
 // watch. Their texts are masked as the log's are, but by the rule for watches:
 // the message here, the rest where Events hands them out.
-func (r *Rules) Told(log *slog.Logger, feed *control.Feed) *slog.Logger {
+func (r *Rules) Told(log *slog.Logger, feed Watchers) *slog.Logger {
 	return slog.New(&told{next: log.Handler(), rules: r, feed: feed})
 }
 
 type told struct {
 	next  slog.Handler
 	rules *Rules
-	feed  *control.Feed
+	feed  Watchers
 	attrs []slog.Attr
 }
 
@@ -42,8 +48,8 @@ func (h *told) Handle(ctx context.Context, r slog.Record) error {
 
 // event is a message in the words of watch: its link, peer and error in their
 // places, everything else in the reason.
-func (h *told) event(r *slog.Record) control.Event {
-	e := control.Event{Time: r.Time, Kind: control.EventTrouble, Text: h.rules.Trace().Text(r.Message)}
+func (h *told) event(r *slog.Record) api.Event {
+	e := api.Event{Time: r.Time, Kind: api.EventTrouble, Text: h.rules.Trace().Text(r.Message)}
 	var words []string
 	add := func(a slog.Attr) bool {
 		text := a.Value.Resolve().String()

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/privacy"
@@ -37,7 +38,7 @@ func TestWarningsAreTold(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
-		events, err := feed.Subscribe(ctx, func(*control.Event) bool { return true })
+		events, err := feed.Subscribe(ctx, func(*api.Event) bool { return true })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,15 +46,15 @@ func TestWarningsAreTold(t *testing.T) {
 		log.Info("all is well")
 		log.With("link", "ppp7").Warn("disk of 2001:db8:100::b full", "reason", "no space", "dest", netip.MustParseAddr("2001:db8:100::a"), "times", 3, "error", errors.New("write: 2001:db8:100::c"))
 		log.Error("it burns", "peer", "kea1")
-		want := []control.Event{
-			{Kind: control.EventTrouble, Text: c.text, Link: "ppp7", Reason: c.reason, Error: "write: 2001:db8:100::c"},
-			{Kind: control.EventTrouble, Text: "it burns", Peer: "kea1"},
+		want := []api.Event{
+			{Kind: api.EventTrouble, Text: c.text, Link: "ppp7", Reason: c.reason, Error: "write: 2001:db8:100::c"},
+			{Kind: api.EventTrouble, Text: "it burns", Peer: "kea1"},
 		}
 		if c.trace == config.IdentifiersNone {
 			want[0].Error = "write: -"
 		}
-		got := []control.Event{<-events, <-events}
-		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(control.Event{}, "Time")); diff != "" {
+		got := []api.Event{<-events, <-events}
+		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(api.Event{}, "Time")); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)
 		}
 		if got := out.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "it burns") {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/relay"
@@ -193,11 +193,11 @@ func TestRFC8213_3_RelayWhileFlushed(t *testing.T) {
 		t.Error("a barrier is gone with the process")
 	}
 	need(t, w.program.Start())
-	if got, err := control.NewClient(w.program.Socket).Delegations(t.Context(), control.Filter{}); err != nil || len(got) > 0 {
+	if got, err := api.NewClient(w.program.Socket).Delegations(t.Context(), api.Filter{}); err != nil || len(got) > 0 {
 		t.Errorf("stored: %+v, error %v", got, err)
 	}
 	w.configure("    protection: none\n")
-	_, err := control.NewClient(w.program.Socket).Reload(t.Context(), control.ReloadRequest{})
+	_, err := api.NewClient(w.program.Socket).Reload(t.Context(), api.ReloadRequest{})
 	need(t, err)
 	again := w.busy()
 	defer again()

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/labtest"
 )
@@ -81,7 +81,7 @@ func (r *rig) launch() {
 }
 
 // status is what the command shows as JSON.
-func (r *rig) status() (s control.GuardStatus) {
+func (r *rig) status() (s api.GuardStatus) {
 	r.t.Helper()
 	out, err := r.host.Run(labtest.Program(), "guard", "status", "--json", "--socket", r.path("control.sock"))
 	need(r.t, err)

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/ike"
 	"fairlead/internal/lab/relay"
@@ -106,11 +106,11 @@ func (e *End) Reload() {
 	ctx, cancel := e.asking()
 	defer cancel()
 	if e.config.Guards {
-		_, err := control.NewGuardClient(e.Program.Socket).Reload(ctx, control.ReloadRequest{})
+		_, err := api.NewGuardClient(e.Program.Socket).Reload(ctx, api.ReloadRequest{})
 		need(e.T, err)
 		return
 	}
-	_, err := control.NewClient(e.Program.Socket).Reload(ctx, control.ReloadRequest{})
+	_, err := api.NewClient(e.Program.Socket).Reload(ctx, api.ReloadRequest{})
 	need(e.T, err)
 }
 
@@ -124,10 +124,10 @@ func (e *End) Allow() {
 }
 
 // GuardStatus is what a guard says of itself.
-func (e *End) GuardStatus() (control.GuardStatus, error) {
+func (e *End) GuardStatus() (api.GuardStatus, error) {
 	ctx, cancel := e.asking()
 	defer cancel()
-	return control.NewGuardClient(e.Program.Socket).Status(ctx)
+	return api.NewGuardClient(e.Program.Socket).Status(ctx)
 }
 
 // Says is what "fairlead guard status" prints.
@@ -148,7 +148,7 @@ func (e *End) Strangers() uint64 {
 }
 
 // Hops is what the program says of its hops, those of all peers.
-func (e *End) Hops() (hops []control.Hop, err error) {
+func (e *End) Hops() (hops []api.Hop, err error) {
 	if e.config.Guards {
 		status, err := e.GuardStatus()
 		for i := range status.Peers {
@@ -158,7 +158,7 @@ func (e *End) Hops() (hops []control.Hop, err error) {
 	}
 	ctx, cancel := e.asking()
 	defer cancel()
-	peers, err := control.NewClient(e.Program.Socket).Peers(ctx)
+	peers, err := api.NewClient(e.Program.Socket).Peers(ctx)
 	for i := range peers {
 		hops = append(hops, peers[i].Hops...)
 	}
@@ -166,9 +166,9 @@ func (e *End) Hops() (hops []control.Hop, err error) {
 }
 
 // Becomes waits until something is true of the end's hops.
-func (e *End) Becomes(what string, is func([]control.Hop) bool) []control.Hop {
+func (e *End) Becomes(what string, is func([]api.Hop) bool) []api.Hop {
 	e.T.Helper()
-	var hops []control.Hop
+	var hops []api.Hop
 	var err error
 	late := lab.Until(e.config.Patience, e.Node.Name+": "+what, func() bool {
 		if hops, err = e.Hops(); err == nil && is(hops) {
@@ -184,9 +184,9 @@ func (e *End) Becomes(what string, is func([]control.Hop) bool) []control.Hop {
 }
 
 // BecomesProtected waits until all hops are protected.
-func (e *End) BecomesProtected() []control.Hop {
+func (e *End) BecomesProtected() []api.Hop {
 	e.T.Helper()
-	return e.Becomes("all hops are protected", func(hops []control.Hop) bool {
+	return e.Becomes("all hops are protected", func(hops []api.Hop) bool {
 		for i := range hops {
 			if !hops[i].Protected {
 				return false
@@ -201,7 +201,7 @@ func (e *End) BecomesProtected() []control.Hop {
 // between two looks.
 func (e *End) Notices(since time.Time, texts ...string) {
 	e.T.Helper()
-	e.Becomes(fmt.Sprintf("one of %q is noticed", texts), func(hops []control.Hop) bool {
+	e.Becomes(fmt.Sprintf("one of %q is noticed", texts), func(hops []api.Hop) bool {
 		for i := range hops {
 			h := &hops[i]
 			if contains(h.Problem, texts) || h.LastErrorAt.After(since) && contains(h.LastError, texts) {

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 	"fairlead/internal/lab"
 	"fairlead/internal/system/protected"
 )
@@ -34,7 +34,7 @@ func TestRFC8213_3j_NegotiatedAlgorithms(t *testing.T) {
 			w.rekeyed(relay, server)
 		}
 		for _, e := range []*protected.End{w.relay, w.server} {
-			e.Becomes(c.shown+" is shown", func(hops []control.Hop) bool { return hops[0].Protected && hops[0].Algorithms == c.shown })
+			e.Becomes(c.shown+" is shown", func(hops []api.Hop) bool { return hops[0].Protected && hops[0].Algorithms == c.shown })
 		}
 		var used map[string]string // by SPI, of packets that passed just now
 		need(t, lab.Until(patience, "packets pass under SAs that stay", func() bool {

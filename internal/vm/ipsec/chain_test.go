@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/peer"
 	"fairlead/internal/lab/script"
@@ -126,7 +126,7 @@ func TestRFC8213_3_HopByHop(t *testing.T) {
 	wrong, _ := protected.Preshared(t, h.Dir(), h.below, h.lower)
 	h.ends[0].Configure(peerOf("b", "server", h.below, h.lower, "u0", wrong))
 	h.ends[0].Reload()
-	h.ends[1].Becomes("the lower hop is lost, and the upper one is not", func(hops []control.Hop) bool {
+	h.ends[1].Becomes("the lower hop is lost, and the upper one is not", func(hops []api.Hop) bool {
 		return len(hops) == 2 && hops[0].Name == "s" && hops[0].Protected && hops[1].Name == "a" && !hops[1].Protected
 	})
 }
@@ -166,7 +166,7 @@ func TestRFC8213_3_LinkLocal(t *testing.T) {
 		t.Errorf("%d ESP packets, want at least 2", esp)
 	}
 	for _, e := range []*protected.End{w.relay, w.server} {
-		hop := e.Becomes("packets in ESP are counted", func(hops []control.Hop) bool {
+		hop := e.Becomes("packets in ESP are counted", func(hops []api.Hop) bool {
 			return hops[0].Protected && hops[0].In.Packets > 0 && hops[0].Out.Packets > 0
 		})[0]
 		if !hop.Local.IsLinkLocalUnicast() {

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 	"fairlead/internal/lab"
 	"fairlead/internal/system/protected"
 )
@@ -62,7 +62,7 @@ func expire(e *protected.End) {
 	if ended == 0 { // the second of a pair goes with the first
 		e.T.Fatalf("no SA was there to expire:\n%s", out)
 	}
-	e.Becomes("new SAs are in use", func(hops []control.Hop) bool {
+	e.Becomes("new SAs are in use", func(hops []api.Hop) bool {
 		return len(hops) == 1 && hops[0].Protected && time.Duration(hops[0].Age) < time.Since(started)
 	})
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/peer"
 	"fairlead/internal/lab/script"
@@ -60,7 +60,7 @@ func TestRFC8213_3_Exchange6(t *testing.T) {
 				t.Errorf("%d ESP packets, want at least 4", esp)
 			}
 			for _, e := range []*protected.End{w.relay, w.server} {
-				hop := e.Becomes("four messages are counted", func(hops []control.Hop) bool {
+				hop := e.Becomes("four messages are counted", func(hops []api.Hop) bool {
 					return hops[0].Protected && hops[0].In.Packets >= 2 && hops[0].Out.Packets >= 2
 				})[0]
 				if want := map[string]string{"psk": "ike psk", "certificate": "ike certificate", "manual": "manual"}[kind]; hop.Mode != want {

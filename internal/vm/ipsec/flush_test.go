@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"testing"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 	"fairlead/internal/lab"
 	"fairlead/internal/system/protected"
 )
@@ -129,7 +129,7 @@ func TestRFC8213_3_StrongSwanHangs(t *testing.T) {
 			need(t, lab.Until(patience, "the other strongSwan has asked three times", func() bool {
 				return strings.Contains(c.asks.Charon.Log()[begun:], "retransmit 2 of request")
 			}))
-			c.hangs.Becomes("what hangs is told, and that the peer is protected", func(h []control.Hop) bool {
+			c.hangs.Becomes("what hangs is told, and that the peer is protected", func(h []api.Hop) bool {
 				return len(h) == 1 && h[0].Protected && strings.Contains(strings.Join(h[0].Warnings, " "), "strongSwan cannot be reached")
 			})
 			w.drained()

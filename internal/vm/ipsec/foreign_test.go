@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 	"fairlead/internal/lab/ike"
 	"fairlead/internal/system/protected"
 )
@@ -131,5 +131,5 @@ func TestRFC8213_3_ForeignLibreswan(t *testing.T) {
 	}
 	// It goes away without a word, and comes back without knowing us.
 	need(t, pluto.Proc().Kill())
-	w.relay.Becomes("its silence is noticed", func(h []control.Hop) bool { return !h[0].Protected })
+	w.relay.Becomes("its silence is noticed", func(h []api.Hop) bool { return !h[0].Protected })
 }

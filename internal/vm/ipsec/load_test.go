@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/script"
 	"fairlead/internal/system/protected"
@@ -89,7 +89,7 @@ func TestRFC8213_3_RekeyUnderLoad(t *testing.T) {
 	w.server.Start()
 	w.withoutLoss("rekeyed", func(func()) {
 		for _, e := range []*protected.End{w.relay, w.server} {
-			e.Becomes("three rekeys", func(h []control.Hop) bool { return len(h) == 1 && h[0].Rekeys >= 3 })
+			e.Becomes("three rekeys", func(h []api.Hop) bool { return len(h) == 1 && h[0].Rekeys >= 3 })
 		}
 	})
 	if spis := w.wire.SPIs(0, relayAddress); len(spis) < 3 {

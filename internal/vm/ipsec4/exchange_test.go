@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 	"fairlead/internal/lab/peer"
 	"fairlead/internal/system/protected"
 )
@@ -37,7 +37,7 @@ func TestRFC8213_3b_Exchange4(t *testing.T) {
 			}
 			mode := map[string]string{"psk": "ike psk", "certificate": "ike certificate", "manual": "manual"}[kind]
 			for _, e := range []*protected.End{w.relay, w.server} {
-				hops := e.Becomes("four messages are counted", func(hops []control.Hop) bool {
+				hops := e.Becomes("four messages are counted", func(hops []api.Hop) bool {
 					return hops[0].Protected && hops[0].In.Packets >= 2 && hops[0].Out.Packets >= 2
 				})
 				if hops[0].Mode != mode {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/peer"
 	"fairlead/internal/system/protected"
@@ -121,7 +121,7 @@ func warns(e *protected.End, program string, pid int) {
 	need(e.T, lab.Until(patience, "the guard finds "+program, func() bool {
 		status, err := e.GuardStatus()
 		need(e.T, err)
-		return slices.ContainsFunc(status.Programs, func(p control.Program) bool { return p.PID == pid })
+		return slices.ContainsFunc(status.Programs, func(p api.Program) bool { return p.PID == pid })
 	}))
 	want := fmt.Sprintf("program %s (%d): reads packets past IPsec", program, pid)
 	if said := e.Says(); !strings.Contains(said, want) || strings.Contains(said, "All is well.") {

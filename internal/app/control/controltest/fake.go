@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/control"
 )
 
@@ -18,47 +19,47 @@ type Fake struct {
 	Feed *control.Feed
 
 	Mu        sync.Mutex // guards all following fields
-	Figures   control.Counters
-	Overview  control.Status
-	LinkList  []control.Link
-	PeerList  []control.Peer
-	Live      []control.Delegation
-	Past      []control.HistoryEntry
-	Blocked   []control.Block
-	Reloaded  control.ReloadResult // what Reload answers
-	ReloadErr error                // if set, instead
-	Deeds     []string             // "clear by alice (uid ...)"
-	Fail      error                // what every question is answered with, if set
+	Figures   api.Counters
+	Overview  api.Status
+	LinkList  []api.Link
+	PeerList  []api.Peer
+	Live      []api.Delegation
+	Past      []api.HistoryEntry
+	Blocked   []api.Block
+	Reloaded  api.ReloadResult // what Reload answers
+	ReloadErr error            // if set, instead
+	Deeds     []string         // "clear by alice (uid ...)"
+	Fail      error            // what every question is answered with, if set
 }
 
 var _ control.Backend = (*Fake)(nil)
 
 // Status is Overview.
-func (f *Fake) Status(context.Context) (control.Status, error) {
+func (f *Fake) Status(context.Context) (api.Status, error) {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
 	return f.Overview, f.Fail
 }
 
 // Links is LinkList.
-func (f *Fake) Links(context.Context) ([]control.Link, error) {
+func (f *Fake) Links(context.Context) ([]api.Link, error) {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
 	return slices.Clone(f.LinkList), f.Fail
 }
 
 // Peers is PeerList.
-func (f *Fake) Peers(context.Context) ([]control.Peer, error) {
+func (f *Fake) Peers(context.Context) ([]api.Peer, error) {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
 	return slices.Clone(f.PeerList), f.Fail
 }
 
 // Delegations are those of Live that the filter selects.
-func (f *Fake) Delegations(_ context.Context, filter control.Filter) ([]control.Delegation, error) {
+func (f *Fake) Delegations(_ context.Context, filter api.Filter) ([]api.Delegation, error) {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
-	var found []control.Delegation
+	var found []api.Delegation
 	for _, d := range f.Live {
 		if filter.Matches(d.Client, d.Prefix, d.Link) {
 			found = append(found, d)
@@ -68,10 +69,10 @@ func (f *Fake) Delegations(_ context.Context, filter control.Filter) ([]control.
 }
 
 // History are the entries of Past that the filter selects, by their order.
-func (f *Fake) History(_ context.Context, filter control.HistoryFilter) ([]control.HistoryEntry, error) {
+func (f *Fake) History(_ context.Context, filter api.HistoryFilter) ([]api.HistoryEntry, error) {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
-	var found []control.HistoryEntry
+	var found []api.HistoryEntry
 	for _, e := range f.Past {
 		late := !filter.To.IsZero() && !e.Granted.Before(filter.To)
 		early := !e.Ended.IsZero() && e.Ended.Before(filter.From)
@@ -83,22 +84,22 @@ func (f *Fake) History(_ context.Context, filter control.HistoryFilter) ([]contr
 }
 
 // Clear takes what matches out of Live.
-func (f *Fake) Clear(_ context.Context, r control.ClearRequest, who string) (control.ClearResult, error) {
+func (f *Fake) Clear(_ context.Context, r api.ClearRequest, who string) (api.ClearResult, error) {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
 	f.Deeds = append(f.Deeds, "clear by "+who)
 	before := len(f.Live)
-	f.Live = slices.DeleteFunc(f.Live, func(d control.Delegation) bool {
+	f.Live = slices.DeleteFunc(f.Live, func(d api.Delegation) bool {
 		return r.All || (!r.Prefix.IsValid() || r.Prefix == d.Prefix) && (r.Client == "" || r.Client == d.Client) && (r.Link == "" || r.Link == d.Link)
 	})
 	if r.Block {
-		f.Blocked = append(f.Blocked, control.Block{Prefix: r.Prefix, Client: r.Client, Link: r.Link})
+		f.Blocked = append(f.Blocked, api.Block{Prefix: r.Prefix, Client: r.Client, Link: r.Link})
 	}
-	return control.ClearResult{Cleared: before - len(f.Live), Blocked: r.Block}, f.Fail
+	return api.ClearResult{Cleared: before - len(f.Live), Blocked: r.Block}, f.Fail
 }
 
 // Unblock takes a block out of Blocked.
-func (f *Fake) Unblock(_ context.Context, b control.Block, who string) error {
+func (f *Fake) Unblock(_ context.Context, b api.Block, who string) error {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
 	f.Deeds = append(f.Deeds, "unblock by "+who)
@@ -111,14 +112,14 @@ func (f *Fake) Unblock(_ context.Context, b control.Block, who string) error {
 }
 
 // Blocks is Blocked.
-func (f *Fake) Blocks(context.Context) ([]control.Block, error) {
+func (f *Fake) Blocks(context.Context) ([]api.Block, error) {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
 	return slices.Clone(f.Blocked), f.Fail
 }
 
 // Reload answers Reloaded or ReloadErr, which Force has it do without.
-func (f *Fake) Reload(_ context.Context, r control.ReloadRequest, who string) (control.ReloadResult, error) {
+func (f *Fake) Reload(_ context.Context, r api.ReloadRequest, who string) (api.ReloadResult, error) {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
 	f.Deeds = append(f.Deeds, "reload by "+who)
@@ -128,25 +129,25 @@ func (f *Fake) Reload(_ context.Context, r control.ReloadRequest, who string) (c
 		return result, nil
 	}
 	if f.ReloadErr != nil && !r.Force {
-		return control.ReloadResult{}, f.ReloadErr
+		return api.ReloadResult{}, f.ReloadErr
 	}
 	return result, nil
 }
 
 // Watch hands out what is put into Feed.
-func (f *Fake) Watch(ctx context.Context, filter control.Filter) (<-chan control.Event, error) {
-	return f.Feed.Subscribe(ctx, func(e *control.Event) bool { return filter.Matches(e.Client, e.Prefix(), e.Link) })
+func (f *Fake) Watch(ctx context.Context, filter api.Filter) (<-chan api.Event, error) {
+	return f.Feed.Subscribe(ctx, func(e *api.Event) bool { return filter.Matches(e.Client, e.Prefix(), e.Link) })
 }
 
 // Trace hands out what is put into Feed.
-func (f *Fake) Trace(ctx context.Context, filter control.TraceFilter) (<-chan control.Event, error) {
-	return f.Feed.Subscribe(ctx, func(e *control.Event) bool {
+func (f *Fake) Trace(ctx context.Context, filter api.TraceFilter) (<-chan api.Event, error) {
+	return f.Feed.Subscribe(ctx, func(e *api.Event) bool {
 		return e.Kind == "trace" && (filter.Client == "" || filter.Client == e.Client) && (filter.Link == "" || filter.Link == e.Link)
 	})
 }
 
 // Counters is Figures.
-func (f *Fake) Counters(context.Context) (control.Counters, error) {
+func (f *Fake) Counters(context.Context) (api.Counters, error) {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
 	return f.Figures, f.Fail

@@ -4,8 +4,8 @@ import (
 	"net/netip"
 	"time"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/control"
-	"fairlead/internal/core/delegation"
 )
 
 // Start is when the sample relay started.
@@ -13,8 +13,8 @@ var Start = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 
 // Clients of the sample relay.
 const (
-	Alice = control.DUID("\x00\x03\x00\x01\x02\x00\x5e\x10\x00\x01")
-	Bob   = control.DUID("\x00\x01\x00\x01\x2a\x2b\x2c\x2d\x02\x00\x5e\x10\x00\x02")
+	Alice = api.DUID("\x00\x03\x00\x01\x02\x00\x5e\x10\x00\x01")
+	Bob   = api.DUID("\x00\x01\x00\x01\x2a\x2b\x2c\x2d\x02\x00\x5e\x10\x00\x02")
 )
 
 // New is a relay with two links, two servers, three delegations and a past.
@@ -27,26 +27,26 @@ func New() *Fake {
 		PeerList: peers(),
 		Live:     live(),
 		Past:     past(),
-		Blocked:  []control.Block{{Link: "br-cust9"}, {Prefix: netip.MustParsePrefix("2001:db8:40ff::/56"), Client: Bob}},
+		Blocked:  []api.Block{{Link: "br-cust9"}, {Prefix: netip.MustParsePrefix("2001:db8:40ff::/56"), Client: Bob}},
 	}
 }
 
-func overview() control.Status {
-	return control.Status{
-		Version: "1.2.3", Started: Start, Uptime: control.Lifetime(76*time.Hour + 5*time.Minute),
+func overview() api.Status {
+	return api.Status{
+		Version: "1.2.3", Started: Start, Uptime: api.Lifetime(76*time.Hour + 5*time.Minute),
 		RelayID: "\x00\x04\x7d\x44\x48\x40\x9d\xc0\x11\xd1\xb2\x45\x5f\xfd\xce\x74\xfa\xd2",
-		Config:  control.ConfigStatus{Path: "/etc/fairlead/fairlead.yaml", Loaded: Start.Add(time.Hour)},
-		Clock:   control.ClockStatus{Synchronised: true, State: "ok", OffsetNanos: 1500, MaxErrorMicros: 16000},
-		Store:   control.StoreStatus{Healthy: true, DiskBytes: 3 << 20, Commits: 120},
-		Host: control.HostStatus{
+		Config:  api.ConfigStatus{Path: "/etc/fairlead/fairlead.yaml", Loaded: Start.Add(time.Hour)},
+		Clock:   api.ClockStatus{Synchronised: true, State: "ok", OffsetNanos: 1500, MaxErrorMicros: 16000},
+		Store:   api.StoreStatus{Healthy: true, DiskBytes: 3 << 20, Commits: 120},
+		Host: api.HostStatus{
 			Links: 2, Leases: 3, Routes: 4, StandIns: 1, Elements: 12, Unproved: 1,
 			LastAudit: Start.Add(2 * time.Hour),
 		},
-		Peers: []control.PeerSummary{
+		Peers: []api.PeerSummary{
 			{Name: "kea1", Role: "server", Protection: "none", Answered: true},
 			{Name: "kea2", Role: "server", Protection: "none", SilentSince: Start.Add(3 * time.Hour)},
 		},
-		Totals: control.Totals{
+		Totals: api.Totals{
 			Links: 3, Prefixes: 2, Addresses: 1, Pending: 1, Neighbours: 7,
 			ServerUnicast: 1, UnknownDrops: 2, Refusals: 4,
 		},
@@ -55,21 +55,21 @@ func overview() control.Status {
 	}
 }
 
-func links() []control.Link {
-	return []control.Link{
+func links() []api.Link {
+	return []api.Link{
 		{
 			Name: "br-cust7", Index: 7, ClientFacing: true, Up: true, Running: true, Shared: true,
 			MTU: 1500, LinkLayer: "02:00:5e:00:53:07", Table: 254,
 			Addresses:   []netip.Prefix{netip.MustParsePrefix("2001:db8:7::1/64")},
 			LinkAddress: netip.MustParseAddr("2001:db8:7::1"), InterfaceID: "br-cust7",
 			Limit: 4096, Prefixes: 2, Assigned: 1,
-			Counters: control.LinkCounters{
+			Counters: api.LinkCounters{
 				Received:  map[string]uint64{"solicit": 5, "request": 3},
 				Delivered: map[string]uint64{"advertise": 5, "reply": 3},
 				Drops:     map[string]uint64{"malformed": 2, "server-message": 1},
 				Refused:   4, SensitiveOmitted: 6, Spoofed: 7,
 			},
-			LastSpoofed: &control.SpoofedSource{Source: netip.MustParseAddr("2001:db8:666::1"), LinkLayer: "02:00:5e:10:00:09", Seen: Start.Add(time.Hour)},
+			LastSpoofed: &api.SpoofedSource{Source: netip.MustParseAddr("2001:db8:666::1"), LinkLayer: "02:00:5e:10:00:09", Seen: Start.Add(time.Hour)},
 		},
 		{
 			Name: "eth0", Index: 2, Up: true, Running: true, MTU: 1500, LinkLayer: "02:00:5e:00:53:02", Table: 254,
@@ -83,12 +83,12 @@ func links() []control.Link {
 	}
 }
 
-func noCounts() control.LinkCounters {
-	return control.LinkCounters{Received: map[string]uint64{}, Delivered: map[string]uint64{}, Drops: map[string]uint64{}}
+func noCounts() api.LinkCounters {
+	return api.LinkCounters{Received: map[string]uint64{}, Delivered: map[string]uint64{}, Drops: map[string]uint64{}}
 }
 
-func peers() []control.Peer {
-	return []control.Peer{
+func peers() []api.Peer {
+	return []api.Peer{
 		{
 			Name: "kea1", Role: "server", Address: netip.MustParseAddr("2001:db8:ffff::547"), Interfaces: []string{"eth0"},
 			Protection: "none", Sent: 8, Received: 8, LastReceived: Start.Add(3 * time.Hour), LastType: "Relay-reply",
@@ -101,72 +101,72 @@ func peers() []control.Peer {
 	}
 }
 
-func live() []control.Delegation {
+func live() []api.Delegation {
 	hop := netip.MustParseAddr("fe80::5eff:fe10:1")
-	return []control.Delegation{
+	return []api.Delegation{
 		{
 			Prefix: netip.MustParsePrefix("2001:db8:4000::/56"), Kind: "prefix", Link: "br-cust7", Client: Alice, IAID: 1,
-			NextHop: hop, LinkLayer: "02:00:5e:10:00:01", Preferred: control.Lifetime(45 * time.Minute), Valid: control.Lifetime(time.Hour),
-			Expires: Start.Add(4 * time.Hour), Lifetime: control.Lifetime(2 * time.Hour), Server: "kea1", Source: "reply",
+			NextHop: hop, LinkLayer: "02:00:5e:10:00:01", Preferred: api.Lifetime(45 * time.Minute), Valid: api.Lifetime(time.Hour),
+			Expires: Start.Add(4 * time.Hour), Lifetime: api.Lifetime(2 * time.Hour), Server: "kea1", Source: "reply",
 			Granted: Start, Changed: Start.Add(2 * time.Hour),
 		},
 		{
 			Prefix: netip.MustParsePrefix("2001:db8:4100::/56"), Kind: "prefix", Link: "br-cust7", Client: Alice, IAID: 4294967295,
-			NextHop: hop, LinkLayer: "02:00:5e:10:00:01", Preferred: control.Infinite, Valid: control.Infinite,
-			Lifetime: control.Infinite, Server: "kea1", Source: "store", Granted: Start, Changed: Start,
+			NextHop: hop, LinkLayer: "02:00:5e:10:00:01", Preferred: api.Infinite, Valid: api.Infinite,
+			Lifetime: api.Infinite, Server: "kea1", Source: "store", Granted: Start, Changed: Start,
 		},
 		{
 			Prefix: netip.MustParsePrefix("2001:db8:5000::17/128"), Kind: "address", Link: "ppp0", Client: Bob, IAID: 2,
-			NextHop: netip.MustParseAddr("fe80::2"), Preferred: 0, Valid: control.Lifetime(59 * time.Second),
-			Expires: Start.Add(time.Minute), Lifetime: control.Lifetime(time.Hour), Server: "kea1", Source: "reply",
+			NextHop: netip.MustParseAddr("fe80::2"), Preferred: 0, Valid: api.Lifetime(59 * time.Second),
+			Expires: Start.Add(time.Minute), Lifetime: api.Lifetime(time.Hour), Server: "kea1", Source: "reply",
 			Granted: Start, Changed: Start, Unproved: true,
 		},
 	}
 }
 
-func past() []control.HistoryEntry {
-	entry := func(prefix string, client control.DUID, granted, ended time.Time, reason string) control.HistoryEntry {
-		return control.HistoryEntry{
+func past() []api.HistoryEntry {
+	entry := func(prefix string, client api.DUID, granted, ended time.Time, reason string) api.HistoryEntry {
+		return api.HistoryEntry{
 			Prefix: netip.MustParsePrefix(prefix), Kind: "prefix", Link: "br-cust7", Client: client, IAID: 1,
 			NextHop: netip.MustParseAddr("fe80::1"), Server: "kea1", Granted: granted, Ended: ended, Reason: reason,
 		}
 	}
-	return []control.HistoryEntry{
+	return []api.HistoryEntry{
 		entry("2001:db8:4000::/56", Alice, Start, time.Time{}, ""),
 		entry("2001:db8:4000::/56", Bob, Start.Add(-48*time.Hour), Start.Add(-time.Hour), "expired"),
 		entry("2001:db8:4200::/56", Bob, Start.Add(-96*time.Hour), Start.Add(-72*time.Hour), "cleared"),
 	}
 }
 
-func figures() control.Counters {
+func figures() api.Counters {
 	o := overview()
 	l := links()
-	return control.Counters{
+	return api.Counters{
 		Version: o.Version, RelayID: o.RelayID, Started: o.Started, Clock: o.Clock, Store: o.Store, Host: o.Host, Totals: o.Totals,
-		Links: []control.LinkCounts{
-			{Link: "br-cust7", ClientFacing: true, Up: true, Limit: 4096, ClientLimit: 8, HostLimit: 16, Use: delegation.Use{ClientMost: 8, ClientsFull: 2, HostMost: 11}, Prefixes: 2, Addresses: 1, LinkCounters: l[0].Counters},
-			{Link: "eth0", Up: true, LinkCounters: control.LinkCounters{Drops: map[string]uint64{"untrusted-server": 9}}},
+		Links: []api.LinkCounts{
+			{Link: "br-cust7", ClientFacing: true, Up: true, Limit: 4096, ClientLimit: 8, HostLimit: 16, Use: api.Use{ClientMost: 8, ClientsFull: 2, HostMost: 11}, Prefixes: 2, Addresses: 1, LinkCounters: l[0].Counters},
+			{Link: "eth0", Up: true, LinkCounters: api.LinkCounters{Drops: map[string]uint64{"untrusted-server": 9}}},
 			{Link: "ppp0", ClientFacing: true, Limit: 8, ClientLimit: 8, LinkCounters: l[2].Counters},
 		},
-		Peers: []control.PeerCounts{
+		Peers: []api.PeerCounts{
 			{Peer: "kea1", Sent: 8, Received: 8, LastReceived: Start.Add(3 * time.Hour), Protection: "none"},
 			{Peer: "kea2", Sent: 3, SinceAnswer: 3, Unreachable: 2, Silent: true, Protection: "none"},
 		},
 		Refusals: o.Refusals,
 		Unknown:  map[string]uint64{"unknown-link": 2},
-		Sum: control.TrafficCounts{
+		Sum: api.TrafficCounts{
 			Received:  map[string]uint64{"solicit": 5, "request": 3, "renew": 0},
 			Delivered: map[string]uint64{"advertise": 5, "reply": 3},
 			Drops:     map[string]uint64{"malformed": 2, "server-message": 1, "unknown-link": 2, "untrusted-server": 9, "limit": 0},
 			Refusals:  map[string]uint64{"limit-link": 3, "overlap": 1, "blocked": 0},
 		},
-		Filter: control.FilterCounters{Spoofed: 11, SpoofedLinkLayer: 12, Looped: 13, Rejected: 14},
-		Socket: control.SocketCounters{
+		Filter: api.FilterCounters{Spoofed: 11, SpoofedLinkLayer: 12, Looped: 13, Rejected: 14},
+		Socket: api.SocketCounters{
 			Received: map[string]uint64{"frame": 21, "socket": 22}, Sent: map[string]uint64{"frame": 23, "socket": 24},
 			Drops: map[string]uint64{"bad-checksum": 25},
 		},
-		Hook:         control.HookCounters{Succeeded: 31, Failed: 32, Dropped: 33, Waiting: 34},
-		Config:       control.ConfigCounters{Reloads: 41, ReloadsRefused: 42, Loaded: o.Config.Loaded, LastReload: Start.Add(time.Hour)},
+		Hook:         api.HookCounters{Succeeded: 31, Failed: 32, Dropped: 33, Waiting: 34},
+		Config:       api.ConfigCounters{Reloads: 41, ReloadsRefused: 42, Loaded: o.Config.Loaded, LastReload: Start.Add(time.Hour)},
 		HostFindings: map[string]uint64{"missing": 51},
 		Panics:       61, EventsLost: 62, Degraded: 1,
 	}

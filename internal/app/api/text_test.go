@@ -1,4 +1,4 @@
-package control_test
+package api_test
 
 import (
 	"encoding/json"
@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/api"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -28,10 +28,10 @@ func TestLifetime(t *testing.T) {
 		{time.Hour + 59*time.Second, "1h", "3659"},
 		{day + time.Hour, "1d 1h", "90000"},
 		{30 * day, "30d", "2592000"},
-		{time.Duration(control.Infinite), "infinite", `"infinite"`},
+		{time.Duration(api.Infinite), "infinite", `"infinite"`},
 	}
 	for _, tt := range tests {
-		l := control.Lifetime(tt.is)
+		l := api.Lifetime(tt.is)
 		if got := l.String(); got != tt.text {
 			t.Errorf("%v: %q, want %q", tt.is, got, tt.text)
 		}
@@ -43,16 +43,16 @@ func TestLifetime(t *testing.T) {
 }
 
 func TestLifetimeFromJSON(t *testing.T) {
-	for text, want := range map[string]control.Lifetime{
-		"0": 0, "4294967294": control.Lifetime(4294967294 * time.Second), `"infinite"`: control.Infinite,
+	for text, want := range map[string]api.Lifetime{
+		"0": 0, "4294967294": api.Lifetime(4294967294 * time.Second), `"infinite"`: api.Infinite,
 	} {
-		var got control.Lifetime
+		var got api.Lifetime
 		if err := json.Unmarshal([]byte(text), &got); err != nil || got != want {
 			t.Errorf("%s: %d, %v, want %d", text, got, err, want)
 		}
 	}
 	for _, text := range []string{"-1", "1.5", `"forever"`, "9223372036854775807", "true"} {
-		var got control.Lifetime
+		var got api.Lifetime
 		if err := json.Unmarshal([]byte(text), &got); err == nil {
 			t.Errorf("%s: taken as %d, want an error", text, got)
 		}
@@ -60,14 +60,14 @@ func TestLifetimeFromJSON(t *testing.T) {
 }
 
 func TestParseDUID(t *testing.T) {
-	want := control.DUID("\x00\x03\x00\x01\x0a")
+	want := api.DUID("\x00\x03\x00\x01\x0a")
 	for _, text := range []string{"00:03:00:01:0a", "0003000a"[:4] + "00010a", "0:3:0:1:A"} {
-		if got, err := control.ParseDUID(text); err != nil || got != want {
+		if got, err := api.ParseDUID(text); err != nil || got != want {
 			t.Errorf("%q: %q, %v, want %q", text, got, err, want)
 		}
 	}
 	for text, want := range map[string]error{"00:01": dhcp6.ErrTruncated, "0g:01:02": dhcp6.ErrMalformed, "": dhcp6.ErrTruncated} {
-		if _, err := control.ParseDUID(text); !errors.Is(err, want) {
+		if _, err := api.ParseDUID(text); !errors.Is(err, want) {
 			t.Errorf("%q: err = %v, want %v", text, err, want)
 		}
 	}
@@ -75,17 +75,17 @@ func TestParseDUID(t *testing.T) {
 
 // A client's DUID may break the rules; it is shown all the same.
 func TestDUIDTextTakesAnyLength(t *testing.T) {
-	for _, d := range []control.DUID{"", "\x01", control.DUID(make([]byte, 300))} {
+	for _, d := range []api.DUID{"", "\x01", api.DUID(make([]byte, 300))} {
 		text, err := d.MarshalText()
 		if err != nil {
 			t.Fatal(err)
 		}
-		var back control.DUID
+		var back api.DUID
 		if err := back.UnmarshalText(text); err != nil || back != d {
 			t.Errorf("%d octets: %q came back as %d octets, %v", len(d), text, len(back), err)
 		}
 	}
-	var d control.DUID
+	var d api.DUID
 	if err := d.UnmarshalText([]byte("00:0")); err == nil {
 		t.Error("00:0: taken, want an error")
 	}

@@ -1,10 +1,8 @@
-package control
+package api
 
 import (
 	"net/netip"
 	"time"
-
-	"fairlead/internal/core/delegation"
 )
 
 // Counters are the figures behind the metrics, of one moment. Everything that
@@ -54,12 +52,20 @@ type LinkCounts struct {
 	Limit        int  // delegated prefixes at most
 	ClientLimit  int  // prefixes of one client
 	HostLimit    int  // prefixes behind one link-layer address; 0: no limit
-	Use          delegation.Use
+	Use          Use
 	Prefixes     int
 	Addresses    int
 	Missing      netip.Addr     // a link-address that its link has lost, and that is used for a time; invalid: none is
 	LastSpoofed  *SpoofedSource // the last packet that was dropped for its source; nil: none lately
 	LinkCounters
+}
+
+// Use is how far the limits of one link are used.
+type Use struct {
+	ClientMost  int // the most prefixes that one client has
+	ClientsFull int // clients that have as many as they may
+	HostMost    int // the most prefixes behind one link-layer address
+	HostsFull   int // link-layer addresses behind which are as many as may be
 }
 
 // PeerCounts are the figures of one peer.

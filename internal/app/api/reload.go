@@ -1,6 +1,7 @@
-package control
+package api
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -105,14 +106,16 @@ func (e *LossError) Error() string {
 	return fmt.Sprintf("no rule would match these links with delegations any more, which would lose their routes and filters: %s (correct match; or use \"fairlead reload --force\" if it is meant)", HoldingsText(e.Links))
 }
 
-func (r ReloadRequest) check() error {
+// Check refuses a request that contradicts itself.
+func (r ReloadRequest) Check() error {
 	if r.DryRun && r.Force {
-		return fmt.Errorf("%w: dry_run and force: one of them", ErrInvalid)
+		return errors.New("dry_run and force: one of them")
 	}
 	return nil
 }
 
-func (r ReloadRequest) attrs() []slog.Attr {
+// Attrs are what is asked, for logs.
+func (r ReloadRequest) Attrs() []slog.Attr {
 	var a []slog.Attr
 	if r.DryRun {
 		a = append(a, slog.Bool("dry_run", true))
@@ -136,14 +139,4 @@ func (r *ReloadResult) Attrs() []slog.Attr {
 		a = append(a, slog.Int("links_"+change, n))
 	}
 	return append(a, slog.Int("settings_changed", len(r.Settings)), slog.Int("links_unmatched", len(r.Unmatched)))
-}
-
-// whole has empty lists where there were none, which JSON would call null.
-func (r ReloadResult) whole() ReloadResult {
-	r.Peers, _ = list(r.Peers, nil)
-	r.Links, _ = list(r.Links, nil)
-	r.Settings, _ = list(r.Settings, nil)
-	r.Unmatched, _ = list(r.Unmatched, nil)
-	r.Warnings, _ = list(r.Warnings, nil)
-	return r
 }

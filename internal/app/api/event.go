@@ -1,4 +1,4 @@
-package control
+package api
 
 import (
 	"fmt"
@@ -11,7 +11,7 @@ import (
 // Event is one thing that happened. Which fields are set depends on the kind.
 type Event struct {
 	Time time.Time `json:"time"`
-	// Kind is a effect.NoteKind's word ("delegation", "limit", "link", "store",
+	// Kind is an effect.NoteKind's word ("delegation", "limit", "link", "store",
 	// "foreign", "trace", "clock", ...), EventProtection, EventTrouble, or EventLost.
 	Kind   string `json:"kind"`
 	Text   string `json:"text,omitempty"` // what happened: "granted", "link vanished"
@@ -73,3 +73,11 @@ const EventTrouble = "trouble"
 // text is one of "protection up", "protection lost", "rekeyed", "negotiation
 // failed" and "mended", its reason says more.
 const EventProtection = "protection"
+
+// Prefix is what the event is about; invalid if it is about none.
+func (e *Event) Prefix() netip.Prefix {
+	if e.Delegation == nil {
+		return netip.Prefix{}
+	}
+	return e.Delegation.Prefix
+}

@@ -1,10 +1,11 @@
-package control
+package api
 
 import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"math"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -46,7 +47,7 @@ func (d *DUID) UnmarshalText(b []byte) error {
 // never below 0, or "infinite" (RFC 8415 section 7.7).
 type Lifetime time.Duration
 
-// Infinite is a lifetime without end, as in package delegation.
+// Infinite is a lifetime without end.
 const Infinite Lifetime = math.MaxInt64
 
 // String writes two units, "6d 4h", "59m 30s", which is what a table has room
@@ -94,4 +95,24 @@ func (l *Lifetime) UnmarshalJSON(b []byte) error {
 	}
 	*l = Lifetime(time.Duration(seconds) * time.Second)
 	return nil
+}
+
+// ParsePrefix reads an IPv6 prefix, or an address, which stands for its /128.
+// Bits beyond the length are refused: they are mistakes.
+func ParsePrefix(text string) (netip.Prefix, error) {
+	p, err := netip.ParsePrefix(text)
+	if err != nil {
+		a, errAddr := netip.ParseAddr(text)
+		if errAddr != nil || a.Zone() != "" {
+			return netip.Prefix{}, fmt.Errorf("prefix %q: neither a prefix nor an address", text)
+		}
+		p = netip.PrefixFrom(a, a.BitLen())
+	}
+	if !p.Addr().Is6() || p.Addr().Is4In6() {
+		return netip.Prefix{}, fmt.Errorf("prefix %q: not IPv6", text)
+	}
+	if p != p.Masked() {
+		return netip.Prefix{}, fmt.Errorf("prefix %q: bits are set beyond its length (%s?)", text, p.Masked())
+	}
+	return p, nil
 }

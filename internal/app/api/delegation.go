@@ -1,4 +1,4 @@
-package control
+package api
 
 import (
 	"net/netip"
@@ -23,7 +23,7 @@ type Delegation struct {
 	Expires   time.Time    `json:"expires,omitzero"`
 	Lifetime  Lifetime     `json:"lifetime"` // the valid lifetime as last granted
 	Server    string       `json:"server"`
-	Source    string       `json:"source"` // "reply" or "store"; SourceKernel, with no client: see OrphanOf
+	Source    string       `json:"source"` // "reply" or "store"; SourceKernel, with no client: the store does not explain it
 	Granted   time.Time    `json:"granted"`
 	Changed   time.Time    `json:"changed"`
 	// Unproved: on a point-to-point link that may be another client's by now, without

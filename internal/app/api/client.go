@@ -1,4 +1,4 @@
-package control
+package api
 
 import (
 	"bytes"
@@ -13,9 +13,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Client speaks with a running Fairlead over its Unix socket. Errors are
@@ -177,7 +176,7 @@ func remoteError(r *http.Response) error {
 // net/http would show is not the operator's.
 func (c *Client) explain(err error) error {
 	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ECONNREFUSED):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%s: %s does not run here, or listens elsewhere (--socket): %w", c.socket, c.program, innermost(err))
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%s: only root and the socket's group can connect: %w", c.socket, innermost(err))
@@ -195,9 +194,17 @@ func unwrapURL(err error) error {
 
 // innermost is the error of the system call.
 func innermost(err error) error {
-	var errno unix.Errno
+	var errno syscall.Errno
 	if errors.As(err, &errno) {
 		return errno
 	}
 	return err
+}
+
+// Failure is the answer to a request that was not carried out.
+type Failure struct {
+	Text     string   `json:"error"`
+	Problems []string `json:"problems,omitempty"` // of a configuration, one a line
+	// Lost are the links with delegations that would lose their rule.
+	Lost []LinkHoldings `json:"lost,omitempty"`
 }

@@ -1,0 +1,36 @@
+package api
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Hop is one pair of addresses between which a peer's messages travel in ESP or
+// not at all (RFC 8213).
+type Hop struct {
+	Name       string     `json:"name"`
+	Mode       string     `json:"mode"` // "ike psk", "ike certificate" or "manual"
+	Local      netip.Addr `json:"local"`
+	Remote     netip.Addr `json:"remote"`
+	Protected  bool       `json:"protected"`
+	Problem    string     `json:"problem,omitempty"`    // why it is not protected
+	Algorithms string     `json:"algorithms,omitempty"` // of the ESP SAs in use
+	Age        Lifetime   `json:"age"`                  // of the ESP SAs in use; of the key with manual keys
+	In         Traffic    `json:"in"`                   // in ESP since the hop was first seen
+	Out        Traffic    `json:"out"`
+	Rekeys     uint64     `json:"rekeys"`
+	DroppedIn  Traffic    `json:"dropped_in"` // came outside ESP, and was discarded
+	DroppedOut Traffic    `json:"dropped_out"`
+	DroppedAt  string     `json:"dropped_at,omitempty"` // hop to the same address that counts what was dropped of this one too
+	Rejected   uint64     `json:"rejected"`             // packets in ESP that failed authentication, or came twice
+	LastError  string     `json:"last_error,omitempty"`
+	// LastErrorAt is absent while there was no error.
+	LastErrorAt time.Time `json:"last_error_at,omitzero"`
+	Warnings    []string  `json:"warnings,omitempty"` // standing ones, of manual keys and the like
+}
+
+// Traffic is packets and the octets in them.
+type Traffic struct {
+	Packets uint64 `json:"packets"`
+	Bytes   uint64 `json:"bytes"`
+}
