@@ -1,22 +1,19 @@
 package api
 
-import (
-	"net/netip"
-	"time"
-)
+import "time"
 
 // Counters are the figures behind the metrics, of one moment. Everything that
 // names one of many (links, peers) is bounded by the configuration and the host.
 type Counters struct {
 	Version   string
 	RelayID   DUID
-	Started   time.Time
+	Started   time.Time `gauge:"start_time_seconds" help:"When the process started, in seconds since 1970."`
 	Clock     ClockStatus
 	Store     StoreStatus
 	Host      HostStatus
 	Totals    Totals
-	Links     []LinkCounts
-	Peers     []PeerCounts
+	Links     []Link // those that face clients, and of the others those where something was counted
+	Peers     []Peer
 	Refusals  map[string]uint64 // grants not learned, by reason; without those that are 0
 	Unmatched []LinkHoldings    // links with delegations that no rule matches
 	Unknown   map[string]uint64 // drops of datagrams from interfaces that are not known, by reason
@@ -28,88 +25,57 @@ type Counters struct {
 
 	Strangers Traffic // relayed messages from nobody that is configured, which the guard table stopped
 
-	HostFindings map[string]uint64 // differences that audits of the kernel found: "missing", "changed", "left-over"
-	Panics       uint64            // packets that cost a rebuild of the core
-	EventsLost   uint64            // by slow readers of watch and trace
-	Degraded     int               // Status.Wrong
+	HostFindings map[string]uint64 `counter:"host_findings_total" by:"reason" help:"Differences that audits of the kernel have found and mended."` // "missing", "changed", "left-over"
+	Panics       uint64            `counter:"panics_total" help:"Datagrams that cost a rebuild of the relay's state: each is a defect to report."`
+	EventsLost   uint64            `counter:"events_lost_total" help:"Events that readers of watch and trace were too slow for."`
+	Degraded     int               `gauge:"degraded_reasons" help:"How many things do not work as they should; fairlead status says which."` // Status.Wrong
 }
 
 // TrafficCounts are figures of the whole process. Every type and reason that there
 // is has its place, from the start.
 type TrafficCounts struct {
-	Received  map[string]uint64 // by message type, from clients and relays below
-	Delivered map[string]uint64 // by message type, to them
-	Drops     map[string]uint64 // by reason
-	Refusals  map[string]uint64 // grants not learned and Releases not believed, by reason
-}
-
-// LinkCounts are the figures of one link: of one that faces clients, or of another
-// one where something was discarded.
-type LinkCounts struct {
-	Link         string
-	ClientFacing bool
-	Up           bool // up, with carrier
-	Limit        int  // delegated prefixes at most
-	ClientLimit  int  // prefixes of one client
-	HostLimit    int  // prefixes behind one link-layer address; 0: no limit
-	Use          Use
-	Prefixes     int
-	Addresses    int
-	Missing      netip.Addr     // a link-address that its link has lost, and that is used for a time; invalid: none is
-	LastSpoofed  *SpoofedSource // the last packet that was dropped for its source; nil: none lately
-	LinkCounters
+	Received  map[string]uint64 `counter:"messages_total" labels:"direction=received" by:"type" help:"Messages received from clients and relays below, and delivered to them."`
+	Delivered map[string]uint64 `counter:"messages_total" labels:"direction=delivered" by:"type"`
+	Drops     map[string]uint64 `counter:"drops_total" by:"reason" help:"Discarded datagrams, of clients, relays and servers."`
+	Refusals  map[string]uint64 `counter:"refusals_total" by:"reason" help:"Grants of servers that were not learned, and Releases that were not believed, by reason."`
 }
 
 // Use is how far the limits of one link are used.
 type Use struct {
-	ClientMost  int // the most prefixes that one client has
-	ClientsFull int // clients that have as many as they may
-	HostMost    int // the most prefixes behind one link-layer address
-	HostsFull   int // link-layer addresses behind which are as many as may be
-}
-
-// PeerCounts are the figures of one peer.
-type PeerCounts struct {
-	Peer           string
-	Sent, Received uint64
-	SinceAnswer    uint64
-	Unreachable    uint64
-	Silent         bool
-	LastReceived   time.Time // zero: never
-	Protection     string    // what is required: "none" or "ipsec"
-	Protected      bool
-	Hops           []Hop
+	ClientMost  int `gauge:"link_client_delegations_max" help:"The most delegated prefixes that one client of a link has."`
+	ClientsFull int `gauge:"link_clients_at_limit" help:"Clients of a link that have as many delegated prefixes as limits.client allows."`
+	HostMost    int `gauge:"link_host_delegations_max" help:"The most delegated prefixes that are behind one link-layer address of a link; 0 where limits.per-mac does not apply."`
+	HostsFull   int `gauge:"link_hosts_at_limit" help:"Link-layer addresses of a link behind which are as many delegated prefixes as limits.per-mac allows."`
 }
 
 // FilterCounters are the packets that the kernel's filter discarded (RFC 8987
 // R-3, R-5).
 type FilterCounters struct {
-	Spoofed          uint64 // source is nobody's on the link
-	SpoofedLinkLayer uint64 // source is right, the link-layer address is not its client's
-	Looped           uint64 // would have gone round, dropped without a word
-	Rejected         uint64 // the same, answered with ICMPv6
+	Spoofed          uint64 `counter:"filter_dropped_packets_total" labels:"reason=spoofed" help:"Packets that the kernel's filter dropped (RFC 8987 R-3, R-5)."` // source is nobody's on the link
+	SpoofedLinkLayer uint64 `counter:"filter_dropped_packets_total" labels:"reason=spoofed-link-layer"`                                                           // source is right, the link-layer address is not its client's
+	Looped           uint64 `counter:"filter_dropped_packets_total" labels:"reason=looped"`                                                                       // would have gone round, dropped without a word
+	Rejected         uint64 `counter:"filter_dropped_packets_total" labels:"reason=looped-rejected"`                                                              // the same, answered with ICMPv6
 }
 
 // SocketCounters are the datagrams that our sockets passed and discarded.
 type SocketCounters struct {
-	Received map[string]uint64 // by path: "frame", "socket"
-	Sent     map[string]uint64 // by path
-	Drops    map[string]uint64 // by reason: "bad-checksum", "queue-full", "flood-queue-full", ...
+	Received map[string]uint64 `counter:"socket_datagrams_total" labels:"direction=received" by:"path" help:"Datagrams that our sockets passed, by path (frame, socket)."`
+	Sent     map[string]uint64 `counter:"socket_datagrams_total" labels:"direction=sent" by:"path"`
+	Drops    map[string]uint64 `counter:"socket_drops_total" by:"reason" help:"Datagrams that our sockets discarded before the relay saw them, or could not send."` // "bad-checksum", "queue-full", "flood-queue-full", ...
 }
 
 // HookCounters are the runs of the hook program.
 type HookCounters struct {
-	Succeeded uint64
-	Failed    uint64 // exit status, timeout or not started
-	Dropped   uint64 // events for which the queue had no room
-	Waiting   int
+	Succeeded uint64 `counter:"hook_runs_total" labels:"outcome=succeeded" help:"Runs of the hook program."`
+	Failed    uint64 `counter:"hook_runs_total" labels:"outcome=failed"` // exit status, timeout or not started
+	Dropped   uint64 `counter:"hook_events_dropped_total" help:"Events for which the queue of the hook program had no room."`
+	Waiting   int    `gauge:"hook_events_waiting" help:"Events that wait for the hook program."`
 }
 
 // ConfigCounters are the reloads of the configuration.
 type ConfigCounters struct {
-	Reloads        uint64 // that succeeded
-	ReloadsRefused uint64
-	LastRefused    bool      // the last reload was refused
-	LastReload     time.Time // when it was tried; zero: never
-	Loaded         time.Time
+	ConfigStatus
+	Reloads        uint64    `counter:"config_reloads_total" labels:"outcome=done" help:"Reloads of the configuration: done, or refused because of its problems."` // that succeeded
+	ReloadsRefused uint64    `counter:"config_reloads_total" labels:"outcome=refused"`
+	LastReload     time.Time `gauge:"config_last_reload_timestamp_seconds" help:"When a reload of the configuration was last tried; absent if never."`
 }

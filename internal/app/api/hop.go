@@ -18,15 +18,15 @@ type Hop struct {
 	Age        Lifetime   `json:"age"`                  // of the ESP SAs in use; of the key with manual keys
 	In         Traffic    `json:"in"`                   // in ESP since the hop was first seen
 	Out        Traffic    `json:"out"`
-	Rekeys     uint64     `json:"rekeys"`
+	Rekeys     uint64     `json:"rekeys" counter:"ipsec_rekeys_total" help:"ESP SAs of a hop that took an old one's place."`
 	DroppedIn  Traffic    `json:"dropped_in"` // came outside ESP, and was discarded
 	DroppedOut Traffic    `json:"dropped_out"`
 	DroppedAt  string     `json:"dropped_at,omitempty"` // hop to the same address that counts what was dropped of this one too
 	Rejected   uint64     `json:"rejected"`             // packets in ESP that failed authentication, or came twice
 	LastError  string     `json:"last_error,omitempty"`
 	// LastErrorAt is absent while there was no error.
-	LastErrorAt time.Time `json:"last_error_at,omitzero"`
-	Warnings    []string  `json:"warnings,omitempty"` // standing ones, of manual keys and the like
+	LastErrorAt time.Time `json:"last_error_at,omitzero" gauge:"ipsec_last_error_timestamp_seconds" help:"When something last went wrong with a hop; absent if never."`
+	Warnings    []string  `json:"warnings,omitempty" gauge:"ipsec_warnings" help:"Standing warnings about a hop, such as the age of a manual key; fairlead ipsec status has them in words."`
 }
 
 // Traffic is packets and the octets in them.

@@ -27,11 +27,14 @@ type Link struct {
 	InterfaceID        string `json:"interface_id"`
 	// Routed is what routes of others lead to the link, where that is permitted as
 	// source (permit-routed).
-	Routed   []netip.Prefix `json:"permitted_routed,omitempty"`
-	Limit    int            `json:"limit"` // delegated prefixes at most; 0: not client-facing
-	Prefixes int            `json:"delegated_prefixes"`
-	Assigned int            `json:"assigned_addresses"`
-	Counters LinkCounters   `json:"counters"`
+	Routed      []netip.Prefix `json:"permitted_routed,omitempty"`
+	Limit       int            `json:"limit" gauge:"link_delegations_limit" help:"How many delegated prefixes a client-facing link may have (limits.link)."` // 0: not client-facing
+	ClientLimit int            `json:"-" gauge:"link_client_limit" help:"How many delegated prefixes one client of a link may have (limits.client)."`
+	HostLimit   int            `json:"-" gauge:"link_host_limit" help:"How many delegated prefixes may be behind one link-layer address of a link (limits.per-mac); 0: any number."`
+	Use         Use            `json:"-"`
+	Prefixes    int            `json:"delegated_prefixes" gauge:"delegations" labels:"kind=prefix" help:"Live delegated prefixes and assigned addresses."`
+	Assigned    int            `json:"assigned_addresses" gauge:"delegations" labels:"kind=address"`
+	Counters    LinkCounters   `json:"counters"`
 	// LastSpoofed is the last packet that was dropped for its source; absent if there
 	// was none in the last ten minutes.
 	LastSpoofed *SpoofedSource `json:"last_spoofed,omitempty"`
@@ -50,11 +53,11 @@ type LinkCounters struct {
 	Received  map[string]uint64 `json:"received"`  // by message type, from clients and relays below
 	Delivered map[string]uint64 `json:"delivered"` // by message type, to them
 	Drops     map[string]uint64 `json:"drops"`     // by reason
-	Refused   uint64            `json:"refused"`   // grants that were not learned
+	Refused   uint64            `json:"refused" counter:"link_refusals_total" help:"Grants of servers that were not learned, by link."`
 	// SensitiveOmitted counts Relay-forwards that went without options which only
 	// protected peers may see (RFC 8213 section 3).
-	SensitiveOmitted uint64 `json:"sensitive_omitted"`
-	Spoofed          uint64 `json:"spoofed"` // packets that the filter dropped for their source (RFC 8987 R-3)
+	SensitiveOmitted uint64 `json:"sensitive_omitted" counter:"link_sensitive_omitted_total" help:"Relay-forwards that went without options which only protected peers may see (RFC 8213 section 3)."`
+	Spoofed          uint64 `json:"spoofed" counter:"link_spoofed_packets_total" help:"Packets that the filter dropped for their source, by link (RFC 8987 R-3)."`
 }
 
 // Peer is one configured server or relay, and what passed between it and us.
@@ -68,17 +71,17 @@ type Peer struct {
 	Protection   string       `json:"protection"`
 	Protected    bool         `json:"protected"`      // every hop is; false where none is required
 	Hops         []Hop        `json:"hops,omitempty"` // what is protected; none if nothing is required
-	Sent         uint64       `json:"sent"`
-	Received     uint64       `json:"received"`
-	SinceAnswer  uint64       `json:"since_answer"` // messages sent since the last that came back
-	LastReceived time.Time    `json:"last_received,omitzero"`
+	Sent         uint64       `json:"sent" counter:"peer_messages_total" labels:"direction=sent" help:"Messages sent to and received from a peer."`
+	Received     uint64       `json:"received" counter:"peer_messages_total" labels:"direction=received"`
+	SinceAnswer  uint64       `json:"since_answer" gauge:"peer_messages_since_answer" help:"Messages sent to a peer since the last one that came back."`
+	LastReceived time.Time    `json:"last_received,omitzero" gauge:"peer_last_received_timestamp_seconds" help:"When a peer was last heard; absent if never."`
 	LastType     string       `json:"last_type,omitempty"`
 	Answered     bool         `json:"answered"`
 	Preferred    bool         `json:"preferred"` // "forward: first" sends to this one
 
 	SilentSince time.Time `json:"silent_since,omitzero"` // of a server that owes answers: nothing has come since
-	Unreachable uint64    `json:"unreachable"`           // errors from the network about what was sent
-	Failure     string    `json:"failure,omitempty"`     // the last of them, until the peer is heard again
+	Unreachable uint64    `json:"unreachable" counter:"peer_unreachable_total" help:"Errors from the network (ICMPv6) about messages to a peer."`
+	Failure     string    `json:"failure,omitempty"` // the last of them, until the peer is heard again
 	FailedAt    time.Time `json:"failed_at,omitzero"`
 	Waiting     []Waiting `json:"waiting,omitempty"` // a few of the clients that it has not answered for some time
 }

@@ -101,14 +101,14 @@ type LimitMet struct {
 // ConfigStatus is which configuration runs.
 type ConfigStatus struct {
 	Path   string    `json:"path"`
-	Loaded time.Time `json:"loaded"`
+	Loaded time.Time `json:"loaded" gauge:"config_loaded_timestamp_seconds" help:"When the configuration that runs was read."`
 	// LastError is why the last reload was refused; empty: it was not.
 	LastError string `json:"last_error,omitempty"`
 }
 
 // ClockStatus is what the kernel says of its wall clock (RFC 8987 O-3).
 type ClockStatus struct {
-	Synchronised   bool   `json:"synchronised"`
+	Synchronised   bool   `json:"synchronised" gauge:"clock_synchronised" help:"1 if the kernel says that its wall clock is synchronised (RFC 8987 O-3)."`
 	State          string `json:"state"`
 	OffsetNanos    int64  `json:"offset_nanos"`
 	MaxErrorMicros int64  `json:"max_error_micros"`
@@ -118,31 +118,36 @@ type ClockStatus struct {
 
 // StoreStatus is the health of the store.
 type StoreStatus struct {
-	Healthy           bool     `json:"healthy"`
-	Full              bool     `json:"full"`
-	DiskBytes         uint64   `json:"disk_bytes"`
-	Commits           uint64   `json:"commits"`
-	Failures          uint64   `json:"failures"`
-	RecordsSetAside   uint64   `json:"records_set_aside"`
+	Healthy           bool     `json:"healthy" gauge:"store_healthy" help:"1 if the store takes writes and its disk has room."`
+	Full              bool     `json:"full" gauge:"store_full" help:"1 if less than the reserve is free on the store's disk."`
+	DiskBytes         uint64   `json:"disk_bytes" gauge:"store_disk_bytes" help:"Size of the store."`
+	Commits           uint64   `json:"commits" counter:"store_commits_total" help:"Commits since the start."`
+	Failures          uint64   `json:"failures" counter:"store_errors_total" help:"Commits that failed, and losses of the disk, since the start."`
+	RecordsSetAside   uint64   `json:"records_set_aside" gauge:"store_records_set_aside" help:"Damaged records that were set aside, ever."`
 	DatabasesSetAside []string `json:"databases_set_aside,omitempty"`
-	CommitsLost       uint64   `json:"commits_lost"` // that were kept before this start, and were not there any more
+	CommitsLost       uint64   `json:"commits_lost" gauge:"store_commits_lost" help:"Commits that were kept before this start, and were not there any more."`
 	LastError         string   `json:"last_error,omitempty"`
 }
 
 // HostStatus is the state that is wanted of the kernel, and the last comparison
 // with what is there.
 type HostStatus struct {
-	Links        int       `json:"links"`
-	Leases       int       `json:"leases"`
-	Routes       int       `json:"routes"`
-	StandIns     int       `json:"stand_ins"` // unreachable routes in place of a lease's own (RFC 8987 S-2)
-	Elements     int       `json:"elements"`
-	Refused      int       `json:"refused"`  // leases whose route the kernel did not take
-	Unproved     int       `json:"unproved"` // leases on point-to-point links that may be another client's by now
-	Orphans      int       `json:"orphans"`  // prefixes that are routed and that the store does not explain, beside the leases
+	HostCounts
 	OrphansEnd   time.Time `json:"orphans_end,omitzero"`
-	LastAudit    time.Time `json:"last_audit,omitzero"`
+	LastAudit    time.Time `json:"last_audit,omitzero" gauge:"host_audit_timestamp_seconds" help:"When the kernel was last compared with what is wanted; absent if never."`
 	LastFindings int       `json:"last_findings"` // differences that it found
+}
+
+// HostCounts are how much is wanted of the kernel.
+type HostCounts struct {
+	Links    int `json:"links"`
+	Leases   int `json:"leases"`
+	Routes   int `json:"routes" gauge:"host_routes" help:"Routes that are wanted of the kernel."`
+	StandIns int `json:"stand_ins" gauge:"host_stand_ins" help:"Of these, unreachable routes in place of a delegation's own (RFC 8987 S-2)."`
+	Elements int `json:"elements" gauge:"host_elements" help:"Filter elements that are wanted of the kernel."`
+	Refused  int `json:"refused" gauge:"host_routes_refused" help:"Delegations whose route the kernel does not take now."`
+	Unproved int `json:"unproved" gauge:"host_unproved" help:"Delegations on point-to-point links that may be another client's by now: without route and filter element until the server renews them (RFC 8987 R-3)."`
+	Orphans  int `json:"orphans" gauge:"host_orphans" help:"Prefixes that are routed and that the store does not explain."`
 }
 
 // PeerSummary is a peer's part in the Status.
@@ -167,18 +172,23 @@ func (p *Peer) Summary() PeerSummary {
 
 // Totals are figures of the relay as a whole.
 type Totals struct {
+	Figures
+	UnknownDrops uint64 `json:"unknown_drops"`  // datagrams dropped from interfaces that are not known
+	Refusals     uint64 `json:"grants_refused"` // grants that were not learned
+}
+
+// Figures are those that the relay has at hand.
+type Figures struct {
 	Links         int    `json:"links"`
 	Prefixes      int    `json:"prefixes"`
 	Addresses     int    `json:"addresses"`
-	Pending       int    `json:"pending"`        // changes that are being kept or installed
-	Unkept        int    `json:"unkept"`         // records that the store has not got
-	Held          int    `json:"held"`           // Replies that wait for a probe
-	HeldByClock   int    `json:"held_by_clock"`  // restored delegations that wait for a trustworthy clock
-	Neighbours    int    `json:"neighbours"`     // remembered link-layer addresses
-	KeepFailed    uint64 `json:"keep_failed"`    // changes that the store did not take
-	InstallFailed uint64 `json:"install_failed"` // operations that the kernel did not take
-	ServerUnicast uint64 `json:"server_unicast"` // Replies that let clients pass the relay by
-	Uninstalled   int    `json:"uninstalled"`    // delegations without their route or filter element: the kernel did not take it
-	UnknownDrops  uint64 `json:"unknown_drops"`  // datagrams dropped from interfaces that are not known
-	Refusals      uint64 `json:"grants_refused"` // grants that were not learned
+	Pending       int    `json:"pending" gauge:"changes_pending" help:"Changes of delegations that are being kept or installed."`
+	Unkept        int    `json:"unkept" gauge:"records_unkept" help:"Records that the store has not got."`
+	Held          int    `json:"held" gauge:"replies_held" help:"Replies that wait until an old next hop was probed."`
+	HeldByClock   int    `json:"held_by_clock" gauge:"delegations_held_by_clock" help:"Restored delegations that wait for a trustworthy clock."`
+	Neighbours    int    `json:"neighbours" gauge:"neighbours" help:"Remembered link-layer addresses of clients."`
+	KeepFailed    uint64 `json:"keep_failed" counter:"keep_failures_total" help:"Changes that the store did not take."`
+	InstallFailed uint64 `json:"install_failed" counter:"install_failures_total" help:"Operations that the kernel did not take."`
+	ServerUnicast uint64 `json:"server_unicast" counter:"server_unicast_total" help:"Replies whose Server Unicast option lets clients pass the relay by."`
+	Uninstalled   int    `json:"uninstalled"` // delegations without their route or filter element: the kernel did not take it
 }

@@ -16,7 +16,6 @@ import (
 	"fairlead/internal/core/trust"
 	"fairlead/internal/host/clock"
 	"fairlead/internal/host/nft"
-	"fairlead/internal/host/store"
 	"fairlead/internal/host/udp"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -62,7 +61,7 @@ func LinkOf(v *relay6.LinkView) api.Link {
 		PointToPoint: v.PointToPoint, Shared: v.Shared, Trusted: v.Trusted, MTU: v.MTU,
 		LinkLayer: v.LinkLayer.String(), VRF: v.VRF, Table: v.Table, Addresses: addrs,
 		LinkAddress: v.LinkAddress, LinkAddressMissing: v.Missing, InterfaceID: v.InterfaceID,
-		Limit: v.Limit, Prefixes: v.Prefixes, Assigned: v.Addresses,
+		Limit: v.Limit, ClientLimit: v.ClientLimit, HostLimit: v.HostLimit, Use: api.Use(v.Use), Prefixes: v.Prefixes, Assigned: v.Addresses,
 		Counters: LinkCountersOf(&v.Counters),
 	}
 }
@@ -74,19 +73,6 @@ func SpoofedOf(s *nft.Spoofed, now time.Time) *api.SpoofedSource {
 		return nil
 	}
 	return &api.SpoofedSource{Source: s.Source, LinkLayer: s.LinkLayer.String(), Seen: now.Add(-s.Ago)}
-}
-
-// LinkCountsOf are the same link's figures for the metrics.
-func LinkCountsOf(v *relay6.LinkView) api.LinkCounts {
-	c := api.LinkCounts{
-		Link: v.Name, ClientFacing: v.ClientFacing, Up: v.Up && v.Running, Limit: v.Limit, Prefixes: v.Prefixes, Addresses: v.Addresses,
-		ClientLimit: v.ClientLimit, HostLimit: v.HostLimit, Use: api.Use(v.Use),
-		LinkCounters: LinkCountersOf(&v.Counters),
-	}
-	if v.Missing {
-		c.Missing = v.LinkAddress
-	}
-	return c
 }
 
 // LinkCountersOf leaves out what is 0.
@@ -171,22 +157,9 @@ func PeerOf(p *trust.Peer, v *relay6.PeerView, all []hop.State) api.Peer {
 	return peer
 }
 
-// PeerCountsOf are the same peer's figures for the metrics.
-func PeerCountsOf(p *trust.Peer, v *relay6.PeerView, all []hop.State) api.PeerCounts {
-	return api.PeerCounts{
-		Peer: p.Name, Sent: v.Counters.Sent, Received: v.Counters.Received, SinceAnswer: v.Counters.SinceAnswer,
-		Unreachable: v.Counters.Unreachable, Silent: !v.Silent.IsZero(),
-		LastReceived: v.Counters.LastReceived, Protection: p.Protection.String(), Protected: Protected(p, all), Hops: HopsOf(p.Name, all),
-	}
-}
-
 // TotalsOf are the relay's own figures.
 func TotalsOf(t *relay6.Totals) api.Totals {
-	totals := api.Totals{
-		Links: t.Links, Prefixes: t.Prefixes, Addresses: t.Addresses,
-		Pending: t.Pending, Unkept: t.Unkept, Uninstalled: t.Uninstalled, Held: t.Held, HeldByClock: t.HeldByClock, Neighbours: t.Neighbours,
-		KeepFailed: t.Failures.Keep, InstallFailed: t.Failures.Install, ServerUnicast: t.ServerUnicast,
-	}
+	totals := api.Totals{Figures: api.Figures(t.Figures)}
 	for _, n := range t.Unknown {
 		totals.UnknownDrops += n
 	}
@@ -219,23 +192,6 @@ func OrphanOf(l *hoststate.Lease, vrf string, end instant.Instant, now instant.N
 	shown := DelegationOf(&d, now)
 	shown.Source = api.SourceKernel
 	return shown
-}
-
-// StoreOf is the state of the store.
-func StoreOf(s store.Stats) api.StoreStatus {
-	return api.StoreStatus{
-		Healthy: s.Healthy, Full: s.Full, DiskBytes: s.DiskBytes, Commits: s.Commits, Failures: s.Failures,
-		RecordsSetAside: s.RecordsSetAside, DatabasesSetAside: s.DatabasesSetAside, CommitsLost: s.CommitsLost, LastError: s.LastError,
-	}
-}
-
-// HostOf is the state that is wanted of the kernel; the audit's part is the
-// caller's to fill in.
-func HostOf(c hoststate.Counts) api.HostStatus {
-	return api.HostStatus{
-		Links: c.Links, Leases: c.Leases, Routes: c.Routes, StandIns: c.StandIns,
-		Elements: c.Elements, Refused: c.Refused, Unproved: c.Unproved, Orphans: c.Orphans,
-	}
 }
 
 // FilterOf is what the kernel's filter has dropped.

@@ -14,7 +14,6 @@ import (
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
-	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/host/clock"
@@ -140,9 +139,9 @@ func TestPeerOf(t *testing.T) {
 }
 
 func TestTotalsOf(t *testing.T) {
-	r := relay6.Totals{Prefixes: 1, Figures: ledger.Figures{Unkept: 2, Failures: ledger.Failures{Keep: 3, Install: 4}}, Refusals: map[string]uint64{"a": 5, "b": 6}}
+	r := relay6.Totals{Figures: relay6.Figures{Prefixes: 1, Unkept: 2, KeepFailed: 3, InstallFailed: 4}, Refusals: map[string]uint64{"a": 5, "b": 6}}
 	r.Unknown[effect.DropUnknownLink], r.Unknown[effect.DropMalformed] = 7, 8
-	want := api.Totals{Prefixes: 1, Unkept: 2, KeepFailed: 3, InstallFailed: 4, Refusals: 11, UnknownDrops: 15}
+	want := api.Totals{Figures: api.Figures{Prefixes: 1, Unkept: 2, KeepFailed: 3, InstallFailed: 4}, Refusals: 11, UnknownDrops: 15}
 	if got := control.TotalsOf(&r); got != want {
 		t.Errorf("totals:\n got %+v\nwant %+v", got, want)
 	}

@@ -91,14 +91,14 @@ func TestHopsOfPeers(t *testing.T) {
 	p := trust.Peer{Name: "kea", Role: trust.Server, Protection: trust.ProtectionIPsec}
 	v := relay6.PeerView{Name: "kea"}
 	peer := control.PeerOf(&p, &v, all)
-	summary, counts, guarded := peer.Summary(), control.PeerCountsOf(&p, &v, all), control.GuardPeerOf(&p, all)
+	summary, metrics, guarded := peer.Summary(), peer.Guarded(), control.GuardPeerOf(&p, all)
 	for what, got := range map[string]struct {
 		protected bool
 		hops      []api.Hop
 	}{
 		"peer":    {peer.Protected, peer.Hops},
 		"summary": {summary.Protected, summary.Hops},
-		"counts":  {counts.Protected, counts.Hops},
+		"metrics": {metrics.Protected, metrics.Hops},
 		"guard":   {guarded.Protected, guarded.Hops},
 	} {
 		if diff := cmp.Diff(want, got.hops, values); diff != "" || !got.protected {

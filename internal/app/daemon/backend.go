@@ -30,25 +30,24 @@ var _ control.Backend = (*daemon)(nil)
 var errNetClosed = net.ErrClosed
 
 func (d *daemon) Status(ctx context.Context) (api.Status, error) {
-	c, peers, err := d.look(ctx)
+	c, err := d.counters(ctx)
 	if err != nil {
 		return api.Status{}, err
 	}
 	s := api.Status{
 		Version: c.Version, Started: c.Started, Uptime: api.Lifetime(time.Since(c.Started)), RelayID: c.RelayID,
-		Config: api.ConfigStatus{Path: d.path, Loaded: c.Config.Loaded, LastError: d.refusal()},
-		Clock:  c.Clock, Store: c.Store, Host: c.Host, Totals: c.Totals, Refusals: c.Refusals,
+		Config: c.Config.ConfigStatus, Clock: c.Clock, Store: c.Store, Host: c.Host, Totals: c.Totals, Refusals: c.Refusals,
 		Unmatched: c.Unmatched,
 	}
-	for i := range peers {
-		s.Peers = append(s.Peers, peers[i].Summary())
+	for i := range c.Peers {
+		s.Peers = append(s.Peers, c.Peers[i].Summary())
 	}
-	return s, d.judge(ctx, &s, &c, peers)
+	return s, d.judge(ctx, &s, &c)
 }
 
 // judge fills in what is not as it should be.
-func (d *daemon) judge(ctx context.Context, s *api.Status, c *api.Counters, peers []api.Peer) error {
-	s.Degraded = d.degraded(c, peers)
+func (d *daemon) judge(ctx context.Context, s *api.Status, c *api.Counters) error {
+	s.Degraded = d.degraded(c)
 	s.Spoofed = spoofedOn(c.Links)
 	s.RefusedGrants = d.relay.notes.refused.lately(time.Now())
 	routes, more, err := d.foreign.look(ctx)
@@ -69,49 +68,32 @@ func (d *daemon) judge(ctx context.Context, s *api.Status, c *api.Counters, peer
 }
 
 // spoofedOn are the links on which packets were dropped for their source lately.
-func spoofedOn(links []api.LinkCounts) []api.SpoofedOn {
+func spoofedOn(links []api.Link) []api.SpoofedOn {
 	found := []api.SpoofedOn{}
 	for i := range links {
 		if l := &links[i]; l.LastSpoofed != nil {
-			found = append(found, api.SpoofedOn{Link: l.Link, Packets: l.Spoofed, Last: *l.LastSpoofed})
+			found = append(found, api.SpoofedOn{Link: l.Name, Packets: l.Counters.Spoofed, Last: *l.LastSpoofed})
 		}
 	}
 	return found
 }
 
-// look is all that says how the relay is.
-func (d *daemon) look(ctx context.Context) (api.Counters, []api.Peer, error) {
-	c, err := d.counters(ctx)
-	if err != nil {
-		return c, nil, err
-	}
-	peers, err := d.Peers(ctx)
-	return c, peers, err
-}
-
-// refusal is why the last reload was refused, or nothing.
-func (d *daemon) refusal() string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.lastErr
-}
-
 // Counters is one snapshot of every figure there is.
 func (d *daemon) Counters(ctx context.Context) (api.Counters, error) {
-	c, peers, err := d.look(ctx)
+	c, err := d.counters(ctx)
 	if err != nil {
 		return c, err
 	}
 	var s api.Status
-	err = d.judge(ctx, &s, &c, peers)
+	err = d.judge(ctx, &s, &c)
 	c.Degraded = s.Wrong()
 	return c, err
 }
 
 // degraded is what an operator should see to, in words.
-func (d *daemon) degraded(c *api.Counters, peers []api.Peer) []string {
+func (d *daemon) degraded(c *api.Counters) []string {
 	d.mu.Lock()
-	refusal, filterErr := d.lastErr, d.filterErr
+	filterErr := d.filterErr
 	d.mu.Unlock()
 	words := []string{}
 	add := func(bad bool, text string) {
@@ -127,7 +109,7 @@ func (d *daemon) degraded(c *api.Counters, peers []api.Peer) []string {
 	add(c.Host.Orphans > 0, fmt.Sprintf("store: %d prefixes are routed that it does not explain (\"fairlead delegations\": source kernel); their clients take them over as they renew, and the rest ends at %s", c.Host.Orphans, c.Host.OrphansEnd.Format(time.RFC3339)))
 	add(!c.Clock.Synchronised, "clock: not synchronised")
 	add(c.Totals.HeldByClock > 0, fmt.Sprintf("clock: %d delegations wait for a trustworthy clock", c.Totals.HeldByClock))
-	add(refusal != "", "configuration: the last reload was refused")
+	add(c.Config.LastError != "", "configuration: the last reload was refused")
 	if len(c.Unmatched) > 0 {
 		add(true, "delegations without routes and filters, because no rule matches their links: "+api.HoldingsText(c.Unmatched))
 	}
@@ -136,7 +118,7 @@ func (d *daemon) degraded(c *api.Counters, peers []api.Peer) []string {
 	}
 	for i := range c.Links {
 		l := &c.Links[i]
-		add(l.Missing.IsValid(), fmt.Sprintf("link %s: its link-address %s is no longer there, and is used for an hour at most", l.Link, l.Missing))
+		add(l.LinkAddressMissing, fmt.Sprintf("link %s: its link-address %s is no longer there, and is used for an hour at most", l.Name, l.LinkAddress))
 	}
 	for _, index := range d.conn.Flooding() {
 		add(true, flooding(index, c.Socket.Drops["flood-queue-full"]))
@@ -144,8 +126,8 @@ func (d *daemon) degraded(c *api.Counters, peers []api.Peer) []string {
 	for _, who := range d.rivals.names() {
 		words = append(words, "port: "+who+" has a socket at our port, and may get what is meant for us")
 	}
-	for i := range peers {
-		if p := &peers[i]; p.Protected || p.Protection == trust.ProtectionNone.String() {
+	for i := range c.Peers {
+		if p := &c.Peers[i]; p.Protected || p.Protection == trust.ProtectionNone.String() {
 			words = append(words, unanswered(p)...)
 		}
 	}
@@ -193,11 +175,11 @@ func flooding(index int, lost uint64) string {
 
 // notForwarding is what an operator should know of links whose packets the kernel does
 // not pass on: there delegations are of no use.
-func notForwarding(links []api.LinkCounts) string {
+func notForwarding(links []api.Link) string {
 	off := []string{}
 	for i := range links {
-		if l := &links[i]; l.ClientFacing && !netlink.Forwards(l.Link) {
-			off = append(off, l.Link)
+		if l := &links[i]; l.ClientFacing && !netlink.Forwards(l.Name) {
+			off = append(off, l.Name)
 		}
 	}
 	switch len(off) {
@@ -212,17 +194,26 @@ func notForwarding(links []api.LinkCounts) string {
 func (d *daemon) Links(ctx context.Context) ([]api.Link, error) {
 	var views []relay6.LinkView
 	err := d.engine.Call(ctx, func(instant.Now, *effect.Effects) { views = d.engine.Core.Links() })
-	spoofed, routed := d.spoofed(), d.foreign.routed()
+	routed := d.foreign.routed()
+	links := d.shown(views)
+	for i := range links {
+		links[i].Routed = routed[links[i].Index].Prefixes
+	}
+	return links, err
+}
+
+// shown are links with what was dropped there for its source.
+func (d *daemon) shown(views []relay6.LinkView) []api.Link {
+	spoofed := d.spoofed()
 	links := make([]api.Link, 0, len(views))
 	for i := range views {
 		l := control.LinkOf(&views[i])
 		if s, ok := spoofed[l.Name]; ok && l.ClientFacing {
 			l.Counters.Spoofed, l.LastSpoofed = s.Packets, control.SpoofedOf(&s, time.Now())
 		}
-		l.Routed = routed[l.Index].Prefixes
 		links = append(links, l)
 	}
-	return links, err
+	return links
 }
 
 // spoofed is what was dropped for its source, by link. Where the table is not there,
@@ -236,20 +227,19 @@ func (d *daemon) spoofed() map[string]nft.Spoofed {
 }
 
 func (d *daemon) Peers(ctx context.Context) ([]api.Peer, error) {
-	var views []relay6.PeerView
-	var peers []trust.Peer
-	err := d.engine.Call(ctx, func(n instant.Now, _ *effect.Effects) {
-		views, peers = d.engine.Core.Peers(n), d.config().Peers
-	})
-	if err != nil {
-		return nil, err
-	}
-	states := d.hops.States()
+	var all []api.Peer
+	err := d.engine.Call(ctx, func(n instant.Now, _ *effect.Effects) { all = d.peers(n) })
+	return all, err
+}
+
+// peers are all peers; the loop calls it.
+func (d *daemon) peers(now instant.Now) []api.Peer {
+	views, peers, states := d.engine.Core.Peers(now), d.config().Peers, d.hops.States()
 	all := make([]api.Peer, 0, len(views))
 	for i := range views {
 		all = append(all, control.PeerOf(&peers[i], &views[i], states))
 	}
-	return all, nil
+	return all
 }
 
 func (d *daemon) Clear(ctx context.Context, r api.ClearRequest, who string) (api.ClearResult, error) {
@@ -362,49 +352,36 @@ func (d *daemon) counters(ctx context.Context) (api.Counters, error) {
 	err := d.engine.Call(ctx, func(n instant.Now, _ *effect.Effects) {
 		core := d.engine.Core
 		totals = core.Totals()
-		c.Host = control.HostOf(core.HostCounts())
+		c.Host.HostCounts = api.HostCounts(core.HostCounts())
 		c.Unmatched = unmatched(core.Unmatched())
 		if c.Host.Orphans > 0 {
 			c.Host.OrphansEnd = n.WallAt(core.OrphansEnd())
 		}
-		links = core.Links()
-		peers := d.config().Peers
-		views, states := core.Peers(n), d.hops.States()
-		for i := range views {
-			c.Peers = append(c.Peers, control.PeerCountsOf(&peers[i], &views[i], states))
-		}
+		links, c.Peers = core.Links(), d.peers(n)
 		c.Panics = d.engine.Panics()
 	})
 	if err != nil {
 		return c, err
 	}
-	spoofed := d.spoofed()
-	for i := range links {
-		if links[i].ClientFacing || links[i].Counters.Traffic != (relay6.Traffic{}) {
-			l := control.LinkCountsOf(&links[i])
-			if s, ok := spoofed[l.Link]; ok && l.ClientFacing {
-				l.Spoofed, l.LastSpoofed = s.Packets, control.SpoofedOf(&s, time.Now())
-			}
-			c.Links = append(c.Links, l)
-		}
-	}
+	c.Links = d.shown(slices.DeleteFunc(links, func(v relay6.LinkView) bool {
+		return !v.ClientFacing && v.Counters.Traffic == (relay6.Traffic{})
+	}))
 	c.Totals, c.Refusals, c.Unknown = control.TotalsOf(&totals), totals.Refusals, control.DropsOf(&totals.Unknown)
 	c.Sum = control.TrafficOfAll(&totals)
 	c.Clock = control.ClockOf(clock.Adjtimex())
-	c.Store = control.StoreOf(d.store.Stats())
+	c.Store = api.StoreStatus(d.store.Stats())
 	c.Host.LastAudit, c.Host.LastFindings = d.audit.state()
 	filter, filterErr := d.nft.Counters() // somebody may have flushed the ruleset: that is news, not the end of it
 	c.Filter = control.FilterOf(filter)
 	c.Socket = control.SocketsOf(d.conn.Stats())
 	c.Strangers = control.TrafficOf(d.hops.Strangers())
-	h := d.hook.Stats()
-	c.Hook = api.HookCounters{Succeeded: h.Succeeded, Failed: h.Failed, Dropped: h.Dropped, Waiting: h.Waiting}
+	c.Hook = d.hook.Stats()
 	c.EventsLost = d.feed.Lost()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.filterErr = filterErr
 	c.RelayID = api.DUID(d.relayID)
-	c.Config = api.ConfigCounters{Reloads: d.reloads, ReloadsRefused: d.refused, Loaded: d.loaded, LastRefused: d.lastErr != "", LastReload: d.lastReload}
+	c.Config = d.reloads
 	c.HostFindings = maps.Clone(d.findings)
 	return c, nil
 }

@@ -79,17 +79,13 @@ type daemon struct {
 	hangups chan os.Signal
 	turn    sync.Mutex // held by one reload
 
-	mu         sync.Mutex // guards all following fields
-	cfg        *config.Config
-	loaded     time.Time
-	lastErr    string
-	reloads    uint64
-	refused    uint64
-	lastReload time.Time // when the last reload was tried; zero: never
-	tracers    int
-	traced     *relay6.Trace // what is read; nil: nothing
-	findings   map[string]uint64
-	filterErr  error
+	mu        sync.Mutex // guards all following fields
+	cfg       *config.Config
+	reloads   api.ConfigCounters
+	tracers   int
+	traced    *relay6.Trace // what is read; nil: nothing
+	findings  map[string]uint64
+	filterErr error
 }
 
 // Run relays until ctx ends or something without which it cannot go on fails.
@@ -101,7 +97,8 @@ func Run(ctx context.Context, path string) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends what hangs
-	d := &daemon{path: path, started: time.Now(), cfg: cfg, loaded: time.Now(), findings: noFindings()}
+	d := &daemon{path: path, started: time.Now(), cfg: cfg, findings: noFindings()}
+	d.reloads.ConfigStatus = api.ConfigStatus{Path: path, Loaded: time.Now()}
 	d.hangups = make(chan os.Signal, 1)
 	signal.Notify(d.hangups, syscall.SIGHUP) // from the start: one that comes early must wait, not kill
 	defer signal.Stop(d.hangups)

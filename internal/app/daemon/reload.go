@@ -40,17 +40,17 @@ func (d *daemon) Reload(ctx context.Context, r api.ReloadRequest, who string) (a
 	result, err := d.reload(ctx, r)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.lastReload = time.Now()
+	d.reloads.LastReload = time.Now()
 	if err != nil {
-		d.refused++
-		d.lastErr = err.Error()
+		d.reloads.ReloadsRefused++
+		d.reloads.LastError = err.Error()
 		if who != service.Hangup { // whose error the log has anyway
 			d.log.Warn("configuration not reloaded: the old one stays", "by", who, "error", err)
 		}
 		return api.ReloadResult{}, err
 	}
-	d.reloads++
-	d.lastErr, d.loaded = "", time.Now()
+	d.reloads.Reloads++
+	d.reloads.LastError, d.reloads.Loaded = "", time.Now()
 	attrs := append([]slog.Attr{slog.String("by", who), slog.String("config", d.path)}, result.Attrs()...)
 	d.log.LogAttrs(ctx, slog.LevelInfo, "configuration reloaded", attrs...)
 	return result, nil

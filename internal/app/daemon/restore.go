@@ -218,7 +218,7 @@ func (d *daemon) restore() error {
 		d.log.Warn("routes of ours that the store does not explain were removed: the kernel had no filter table of ours, so the store is believed", "routes", leftOver)
 	}
 	d.tellOfOrphans(why, service.Now())
-	if core.Totals().Failures.Install > 0 {
+	if core.Totals().InstallFailed > 0 {
 		d.audit.soon()
 	}
 	// What was read and compared is garbage now, as much as the table itself. It

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"fairlead/internal/app/api"
 )
 
 // metric is one metric: what it is called, and how it is read from a snapshot.
@@ -59,10 +57,11 @@ func (c *collector[T]) Collect(out chan<- prometheus.Metric) {
 	}
 	for i, m := range c.metrics {
 		m.read(&snapshot, func(value float64, labels ...string) {
+			texts := make([]string, len(labels))
 			for j, l := range labels {
-				labels[j] = strings.ToValidUTF8(l, "?") // the kernel takes any octets for a link's name
+				texts[j] = strings.ToValidUTF8(l, "?") // the kernel takes any octets for a link's name
 			}
-			out <- prometheus.MustNewConstMetric(c.descs[i], m.kind, value, labels...)
+			out <- prometheus.MustNewConstMetric(c.descs[i], m.kind, value, texts...)
 		})
 	}
 }
@@ -71,26 +70,6 @@ const (
 	gauge   = prometheus.GaugeValue
 	counter = prometheus.CounterValue
 )
-
-// one reads a metric that has no labels.
-func one[T any, N int | int64 | uint64 | float64](read func(*T) N) func(*T, emit) {
-	return func(snapshot *T, emit emit) { emit(float64(read(snapshot))) }
-}
-
-// flag reads a metric that is 1 or 0.
-func flag(read func(*api.Counters) bool) func(*api.Counters, emit) {
-	return func(c *api.Counters, emit emit) { emit(truth(read(c))) }
-}
-
-// instant reads a time, which is absent while there is none.
-func instant[T any](read func(*T) time.Time) func(*T, emit) {
-	return func(snapshot *T, emit emit) { at(read(snapshot), emit) }
-}
-
-// each reads a map from the only label to its count.
-func each(read func(*api.Counters) map[string]uint64) func(*api.Counters, emit) {
-	return func(c *api.Counters, emit emit) { spread(read(c), emit) }
-}
 
 // spread emits a map in the order of its keys, each behind the labels.
 func spread(counts map[string]uint64, emit emit, labels ...string) {

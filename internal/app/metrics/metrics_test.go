@@ -154,7 +154,7 @@ func TestLabelsAreBounded(t *testing.T) {
 // the scrape.
 func TestLinkNameThatIsNoText(t *testing.T) {
 	fake := controltest.New()
-	fake.Figures.Links[len(fake.Figures.Links)-1].Link = "a\xff\xfeb"
+	fake.Figures.Links[len(fake.Figures.Links)-1].Name = "a\xff\xfeb"
 	for _, f := range gather(t, fake) {
 		if f.GetName() == "fairlead_link_up" {
 			if got := f.GetMetric()[0].GetLabel()[0].GetValue(); got != "a?b" {

@@ -1,113 +1,88 @@
 package metrics
 
 import (
+	"slices"
 	"time"
 
 	"fairlead/internal/app/api"
 	"fairlead/internal/core/trust"
 )
 
-// protectedPeer is a peer of the relay or of a guard, with its hops.
-type protectedPeer struct {
-	name      string
-	required  string // "none" or "ipsec"
-	protected bool
-	hops      []api.Hop
+// hopMetrics are those of one hop that are computed.
+var hopMetrics = []metric[api.Hop]{
+	{
+		"ipsec_packets_total", "Packets that passed a hop in ESP.", counter,
+		[]string{"direction"},
+		bothWays(func(h *api.Hop) (received, sent uint64) { return h.In.Packets, h.Out.Packets }),
+	},
+	{
+		"ipsec_bytes_total", "Octets that passed a hop in ESP.", counter,
+		[]string{"direction"},
+		bothWays(func(h *api.Hop) (received, sent uint64) { return h.In.Bytes, h.Out.Bytes }),
+	},
+	{
+		"clear_dropped_packets_total", "Packets of a hop that came or would have left outside ESP, and were dropped.", counter,
+		[]string{"direction"},
+		bothWays(func(h *api.Hop) (received, sent uint64) { return h.DroppedIn.Packets, h.DroppedOut.Packets }),
+	},
+	{
+		"ipsec_sa_age_seconds", "Age of a hop's ESP SAs, or of its key where keys are manual; absent while it is not protected.", gauge, nil,
+		func(h *api.Hop, emit emit) {
+			if h.Protected {
+				emit(time.Duration(h.Age).Seconds())
+			}
+		},
+	},
+}
+
+func bothWays(read func(*api.Hop) (received, sent uint64)) func(*api.Hop, emit) {
+	return func(h *api.Hop, emit emit) {
+		received, sent := read(h)
+		emit(float64(received), "received")
+		emit(float64(sent), "sent")
+	}
 }
 
 // protection are the metrics of RFC 8213 that a relay and a guard have both. A
 // hop's name begins with its peer's, and is unique.
-func protection[T any](peers func(*T) []protectedPeer, strangers func(*T) api.Traffic) []metric[T] {
-	eachHop := func(read func(*api.Hop, emit)) func(*T, emit) {
-		return func(snapshot *T, emit emit) {
-			for _, p := range peers(snapshot) {
-				for i := range p.hops {
-					read(&p.hops[i], emit)
-				}
+func protection[T any](peers func(*T) []api.GuardPeer, strangers func(*T) api.Traffic) []metric[T] {
+	hops := func(snapshot *T, do func(string, *api.Hop)) {
+		for _, p := range peers(snapshot) {
+			for i := range p.Hops {
+				do(p.Hops[i].Name, &p.Hops[i])
 			}
 		}
 	}
-	return []metric[T]{
-		{
-			"peer_protected", "1 if the protection that a peer requires is in place, by hop. Peers that require none have none.", gauge,
-			[]string{"peer", "hop"},
-			func(snapshot *T, emit emit) {
-				for _, p := range peers(snapshot) {
-					peerProtected(&p, emit)
-				}
-			},
+	return append(eachOf("hop", hops, slices.Concat(tagged[api.Hop](), hopMetrics)), metric[T]{
+		"peer_protected", "1 if the protection that a peer requires is in place, by hop. Peers that require none have none.", gauge,
+		[]string{"peer", "hop"},
+		func(snapshot *T, emit emit) {
+			for _, p := range peers(snapshot) {
+				peerProtected(&p, emit)
+			}
 		},
-		{
-			"ipsec_packets_total", "Packets that passed a hop in ESP.", counter,
-			[]string{"hop", "direction"},
-			eachHop(func(h *api.Hop, emit emit) {
-				emit(float64(h.In.Packets), h.Name, "received")
-				emit(float64(h.Out.Packets), h.Name, "sent")
-			}),
-		},
-		{
-			"ipsec_bytes_total", "Octets that passed a hop in ESP.", counter,
-			[]string{"hop", "direction"},
-			eachHop(func(h *api.Hop, emit emit) {
-				emit(float64(h.In.Bytes), h.Name, "received")
-				emit(float64(h.Out.Bytes), h.Name, "sent")
-			}),
-		},
-		{
-			"ipsec_rekeys_total", "ESP SAs of a hop that took an old one's place.", counter,
-			[]string{"hop"},
-			eachHop(func(h *api.Hop, emit emit) { emit(float64(h.Rekeys), h.Name) }),
-		},
-		{
-			"ipsec_sa_age_seconds", "Age of a hop's ESP SAs, or of its key where keys are manual; absent while it is not protected.", gauge,
-			[]string{"hop"},
-			eachHop(func(h *api.Hop, emit emit) {
-				if h.Protected {
-					emit(time.Duration(h.Age).Seconds(), h.Name)
-				}
-			}),
-		},
-		{
-			"ipsec_last_error_timestamp_seconds", "When something last went wrong with a hop; absent if never.", gauge,
-			[]string{"hop"},
-			eachHop(func(h *api.Hop, emit emit) { at(h.LastErrorAt, emit, h.Name) }),
-		},
-		{
-			"ipsec_warnings", "Standing warnings about a hop, such as the age of a manual key; fairlead ipsec status has them in words.", gauge,
-			[]string{"hop"},
-			eachHop(func(h *api.Hop, emit emit) { emit(float64(len(h.Warnings)), h.Name) }),
-		},
-		{
-			"clear_dropped_packets_total", "Packets of a hop that came or would have left outside ESP, and were dropped.", counter,
-			[]string{"hop", "direction"},
-			eachHop(func(h *api.Hop, emit emit) {
-				emit(float64(h.DroppedIn.Packets), h.Name, "received")
-				emit(float64(h.DroppedOut.Packets), h.Name, "sent")
-			}),
-		},
-		{
-			"strangers_dropped_packets_total", "Relayed messages from nobody that is configured, which were dropped.", counter, nil,
-			one(func(snapshot *T) uint64 { return strangers(snapshot).Packets }),
-		},
-	}
+	}, metric[T]{
+		"strangers_dropped_packets_total", "Relayed messages from nobody that is configured, which were dropped.", counter, nil,
+		func(snapshot *T, emit emit) { emit(float64(strangers(snapshot).Packets)) },
+	})
 }
 
-func peerProtected(p *protectedPeer, emit emit) {
-	if p.required == trust.ProtectionNone.String() {
+func peerProtected(p *api.GuardPeer, emit emit) {
+	if p.Protection == trust.ProtectionNone.String() {
 		return
 	}
-	if len(p.hops) == 0 {
-		emit(truth(p.protected), p.name, "")
+	if len(p.Hops) == 0 {
+		emit(truth(p.Protected), p.Name, "")
 	}
-	for i := range p.hops {
-		emit(truth(p.hops[i].Protected), p.name, p.hops[i].Name)
+	for i := range p.Hops {
+		emit(truth(p.Hops[i].Protected), p.Name, p.Hops[i].Name)
 	}
 }
 
-var relayProtection = protection(func(c *api.Counters) []protectedPeer {
-	peers := make([]protectedPeer, len(c.Peers))
+var relayProtection = protection(func(c *api.Counters) []api.GuardPeer {
+	peers := make([]api.GuardPeer, len(c.Peers))
 	for i := range c.Peers {
-		peers[i] = protectedPeer{c.Peers[i].Peer, c.Peers[i].Protection, c.Peers[i].Protected, c.Peers[i].Hops}
+		peers[i] = c.Peers[i].Guarded()
 	}
 	return peers
 }, func(c *api.Counters) api.Traffic { return c.Strangers })

@@ -66,10 +66,10 @@ func TestPeerProtectedBothWays(t *testing.T) {
 	up, down := controltest.IKEHop("kea1"), controltest.IKEHop("kea1+1")
 	down.Protected = false
 	fake := controltest.New()
-	fake.Figures.Peers = []api.PeerCounts{
-		{Peer: "kea1", Protection: "ipsec", Hops: []api.Hop{up, down}},
-		{Peer: "kea2", Protection: "none"},
-		{Peer: "kea3", Protection: "ipsec"},
+	fake.Figures.Peers = []api.Peer{
+		{Name: "kea1", Protection: "ipsec", Hops: []api.Hop{up, down}},
+		{Name: "kea2", Protection: "none"},
+		{Name: "kea3", Protection: "ipsec"},
 	}
 	want := map[string]float64{"kea1 kea1": 1, "kea1 kea1+1": 0, "kea3 ": 0}
 	families := gather(t, fake)

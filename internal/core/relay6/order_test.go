@@ -234,7 +234,7 @@ func TestFailedInstallHoldsTheReplyBack(t *testing.T) {
 	w.kernel.fail = nil
 	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600))) // the client asks again
 	w.wantRoutes("2001:db8:100::/56", "2001:db8:100::/56 via fe80::a dev 10 table 254 metric 1024")
-	if f := w.core.Totals().Failures; f.Install != 1 || f.Keep != 0 {
+	if f := w.core.Totals(); f.InstallFailed != 1 || f.KeepFailed != 0 {
 		t.Errorf("failures %+v, want one of installing", f)
 	}
 }

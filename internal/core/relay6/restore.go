@@ -11,7 +11,6 @@ import (
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
-	"fairlead/internal/core/ledger"
 )
 
 // Restore takes in what was kept, before any socket opens (RFC 8987 S-1). Links
@@ -198,28 +197,42 @@ func (r *Relay) Peers(now instant.Now) []PeerView {
 
 // Totals are figures of the relay as a whole.
 type Totals struct {
-	ledger.Figures
-	Prefixes, Addresses int
-	Links               int
-	Held                int // Replies that wait for a probe
-	HeldByClock         int // restored delegations that wait for a trustworthy clock
-	Neighbours          int
-	Releases            int // that are remembered, to know their answers
-	ServerUnicast       uint64
-	Unknown             [effect.DropCount]uint64
-	Sum                 Traffic // of all links that ever were, and of unknown interfaces
-	Refusals            map[string]uint64
+	Figures
+	Releases int // that are remembered, to know their answers
+	Unknown  [effect.DropCount]uint64
+	Sum      Traffic // of all links that ever were, and of unknown interfaces
+	Refusals map[string]uint64
+}
+
+// Figures are the numbers among the totals. Operators read them as api.Figures, which
+// has the same fields in the same order: a figure more here does not compile until it
+// has a name there.
+type Figures struct {
+	Links, Prefixes, Addresses int
+	Pending                    int // changes that are being kept or installed
+	Unkept                     int // delegations that the store has not got as they are
+	Held                       int // Replies that wait for a probe
+	HeldByClock                int // restored delegations that wait for a trustworthy clock
+	Neighbours                 int
+	KeepFailed                 uint64 // changes that the store did not take
+	InstallFailed              uint64 // operations that the kernel did not take
+	ServerUnicast              uint64 // Replies that let clients pass the relay by
+	Uninstalled                int    // delegations without their route or filter element, because the kernel did not take it
 }
 
 // Totals are the figures now.
 func (r *Relay) Totals() Totals {
+	kept := r.ledger.Figures()
 	t := Totals{
-		Prefixes: r.table.Len(delegation.Prefix), Addresses: r.table.Len(delegation.Address), Links: len(r.byName),
-		Held: len(r.held), HeldByClock: r.table.Held(), Neighbours: len(r.neighbours.young) + len(r.neighbours.old), Releases: len(r.releases.young) + len(r.releases.old),
-		Figures: r.ledger.Figures(), ServerUnicast: r.unicast, Unknown: r.unknown, Sum: r.sum, Refusals: make(map[string]uint64),
+		Figures: Figures{
+			Links: len(r.byName), Prefixes: r.table.Len(delegation.Prefix), Addresses: r.table.Len(delegation.Address),
+			Pending: kept.Pending, Unkept: kept.Unkept, Uninstalled: kept.Uninstalled, KeepFailed: kept.Keep, InstallFailed: kept.Install,
+			Held: len(r.held), HeldByClock: r.table.Held(), Neighbours: len(r.neighbours.young) + len(r.neighbours.old), ServerUnicast: r.unicast,
+		},
+		Releases: len(r.releases.young) + len(r.releases.old), Unknown: r.unknown, Sum: r.sum, Refusals: make(map[string]uint64),
 	}
 	refusals := r.refusals
-	refusals[delegation.NotKept] += t.TakenBack
+	refusals[delegation.NotKept] += kept.TakenBack
 	for _, reason := range delegation.Reasons() {
 		if n := refusals[reason]; n > 0 {
 			t.Refusals[reason.String()] = n

@@ -39,16 +39,16 @@ func overview() api.Status {
 		Clock:   api.ClockStatus{Synchronised: true, State: "ok", OffsetNanos: 1500, MaxErrorMicros: 16000},
 		Store:   api.StoreStatus{Healthy: true, DiskBytes: 3 << 20, Commits: 120},
 		Host: api.HostStatus{
-			Links: 2, Leases: 3, Routes: 4, StandIns: 1, Elements: 12, Unproved: 1,
-			LastAudit: Start.Add(2 * time.Hour),
+			HostCounts: api.HostCounts{Links: 2, Leases: 3, Routes: 4, StandIns: 1, Elements: 12, Unproved: 1},
+			LastAudit:  Start.Add(2 * time.Hour),
 		},
 		Peers: []api.PeerSummary{
 			{Name: "kea1", Role: "server", Protection: "none", Answered: true},
 			{Name: "kea2", Role: "server", Protection: "none", SilentSince: Start.Add(3 * time.Hour)},
 		},
 		Totals: api.Totals{
-			Links: 3, Prefixes: 2, Addresses: 1, Pending: 1, Neighbours: 7,
-			ServerUnicast: 1, UnknownDrops: 2, Refusals: 4,
+			Figures:      api.Figures{Links: 3, Prefixes: 2, Addresses: 1, Pending: 1, Neighbours: 7, ServerUnicast: 1},
+			UnknownDrops: 2, Refusals: 4,
 		},
 		Refusals: map[string]uint64{"limit-link": 3, "overlap": 1},
 		Degraded: []string{},
@@ -140,18 +140,14 @@ func past() []api.HistoryEntry {
 
 func figures() api.Counters {
 	o := overview()
-	l := links()
+	l, p := links(), peers()
+	l[0].ClientLimit, l[0].HostLimit, l[0].Use = 8, 16, api.Use{ClientMost: 8, ClientsFull: 2, HostMost: 11}
+	l[1].Counters = api.LinkCounters{Drops: map[string]uint64{"untrusted-server": 9}}
+	l[2].ClientLimit = 8
+	p[1].Unreachable, p[1].SilentSince = 2, Start.Add(3*time.Hour)
 	return api.Counters{
 		Version: o.Version, RelayID: o.RelayID, Started: o.Started, Clock: o.Clock, Store: o.Store, Host: o.Host, Totals: o.Totals,
-		Links: []api.LinkCounts{
-			{Link: "br-cust7", ClientFacing: true, Up: true, Limit: 4096, ClientLimit: 8, HostLimit: 16, Use: api.Use{ClientMost: 8, ClientsFull: 2, HostMost: 11}, Prefixes: 2, Addresses: 1, LinkCounters: l[0].Counters},
-			{Link: "eth0", Up: true, LinkCounters: api.LinkCounters{Drops: map[string]uint64{"untrusted-server": 9}}},
-			{Link: "ppp0", ClientFacing: true, Limit: 8, ClientLimit: 8, LinkCounters: l[2].Counters},
-		},
-		Peers: []api.PeerCounts{
-			{Peer: "kea1", Sent: 8, Received: 8, LastReceived: Start.Add(3 * time.Hour), Protection: "none"},
-			{Peer: "kea2", Sent: 3, SinceAnswer: 3, Unreachable: 2, Silent: true, Protection: "none"},
-		},
+		Links: l, Peers: p,
 		Refusals: o.Refusals,
 		Unknown:  map[string]uint64{"unknown-link": 2},
 		Sum: api.TrafficCounts{
@@ -166,7 +162,7 @@ func figures() api.Counters {
 			Drops: map[string]uint64{"bad-checksum": 25},
 		},
 		Hook:         api.HookCounters{Succeeded: 31, Failed: 32, Dropped: 33, Waiting: 34},
-		Config:       api.ConfigCounters{Reloads: 41, ReloadsRefused: 42, Loaded: o.Config.Loaded, LastReload: Start.Add(time.Hour)},
+		Config:       api.ConfigCounters{ConfigStatus: o.Config, Reloads: 41, ReloadsRefused: 42, LastReload: Start.Add(time.Hour)},
 		HostFindings: map[string]uint64{"missing": 51},
 		Panics:       61, EventsLost: 62, Degraded: 1,
 	}
