@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"runtime/debug"
 	"time"
 
@@ -85,7 +84,7 @@ func (d *daemon) coreOf(n instant.Now, eff *effect.Effects) (*relay6.Relay, erro
 	core.SetTrace(d.trace())
 	core.Start(eff)
 	k := keepsake{log: d.log, from: d.store}
-	if err := k.readAddresses(core.SettleAddress); err != nil {
+	if err := k.readLinks(core.RestoreLink); err != nil {
 		return nil, err
 	}
 	links, err := d.nl.Snapshot()
@@ -152,16 +151,16 @@ func (s *keepsake) readBlocks() error {
 	})
 }
 
-// readAddresses yields the settled addresses of links.
-func (s *keepsake) readAddresses(settle func(link string, p netip.Prefix)) error {
-	lo, hi := relay6.AddressRange()
+// readLinks yields what was kept of links.
+func (s *keepsake) readLinks(restore func(link string, rec relay6.LinkRecord)) error {
+	lo, hi := relay6.LinkRange()
 	return s.from.Scan(lo, hi, func(k, v []byte) bool {
-		link, p, err := relay6.ParseAddress(k, v)
+		link, rec, err := relay6.ParseLinkRecord(k, v)
 		if err != nil {
 			s.odd(k, err)
 			return true
 		}
-		settle(link, p)
+		restore(link, rec)
 		return true
 	})
 }

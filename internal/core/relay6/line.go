@@ -61,20 +61,11 @@ func (r *Relay) proof(g delegation.Grant, l *link) delegation.Grant {
 // server's word that it is still that client's.
 func (r *Relay) Unproved(d *delegation.Delegation) bool { return r.host.Unproved(r.lease(d)) }
 
-// resume makes a link what it was for the relay before, if that has panicked. Its
-// prefixes are those of its name; who spoke on it is known if the link is the same.
+// resume makes a link what it was for the relay before, if that has panicked and the
+// link is the same: then it is known who spoke there.
 func (r *Relay) resume(l *link) {
 	if was := r.sameLink(l); was != nil {
 		l.spoke = was.spoke
-	}
-	if r.before == nil || len(l.stakes) > 0 {
-		return
-	}
-	if was := r.before.byName[l.Name]; was != nil {
-		l.stakes = was.stakes
-		for _, at := range l.stakes {
-			r.reserved.add(at, l)
-		}
 	}
 }
 

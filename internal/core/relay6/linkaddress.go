@@ -25,43 +25,13 @@ type settledAddress struct {
 	missing      bool            // it is not on the link, which is up
 	lapses       instant.Instant // when a missing one is given up; 0: the next Tick says
 	instead      netip.Prefix    // used last, of those as good, while this one is missing
+	last         netip.Addr      // used last in an earlier life of the process
 }
 
 // missingFor is how long an address that is no longer on its link is still used:
 // an interface that goes down loses its addresses, and whoever set them may take
 // as long to set them again.
 const missingFor = time.Hour
-
-// SettleAddress takes in which address of a link was used in an earlier life of the
-// process. It comes before the links are told of.
-func (r *Relay) SettleAddress(link string, p netip.Prefix) {
-	r.settled[link] = &settledAddress{Prefix: p}
-}
-
-// AddressKey is where the settled address of a link is kept, and AddressRange the
-// range of all such keys.
-func AddressKey(link string) []byte { return append([]byte{'a'}, link...) }
-
-// AddressRange is the range of all keys of settled addresses, for a scan.
-func AddressRange() (from, to []byte) { return []byte{'a'}, []byte{'a' + 1} }
-
-// ParseAddress reads one record of a settled address.
-func ParseAddress(key, value []byte) (link string, p netip.Prefix, err error) {
-	if len(key) < 2 || key[0] != 'a' || len(value) != 17 || value[16] > 128 {
-		return "", p, delegation.ErrRecord
-	}
-	return string(key[1:]), netip.PrefixFrom(netip.AddrFrom16([16]byte(value[:16])), int(value[16])), nil
-}
-
-// addressValue is the record of a settled address as it is now, nil if there is none.
-func (r *Relay) addressValue(key string) []byte {
-	s := r.settled[key[1:]]
-	if s == nil {
-		return nil
-	}
-	a := s.Addr().As16()
-	return append(a[:], byte(s.Bits()))
-}
 
 // How good an address is as a link-address (RFC 8415 section 19.1.1: "a globally
 // scoped unicast address (i.e., GUA or ULA) from a prefix assigned to the link").
@@ -127,7 +97,8 @@ func (r *Relay) ownAddress(l *link) netip.Addr {
 		return best.Addr()
 	}
 	if away := s.IsValid() && !l.carries(s.Addr()); !away {
-		s.missing, s.lapses, s.instead = false, 0, netip.Prefix{}
+		s.missing, s.lapses = false, 0
+		r.use(l.Name, s, netip.Prefix{})
 		if grade(best) < gradeLinkLocal && best != s.Prefix {
 			r.settle(l.Name, best)
 		}
@@ -141,7 +112,7 @@ func (r *Relay) ownAddress(l *link) netip.Addr {
 		r.lapseAt = 0
 	}
 	if grade(best) <= grade(s.Prefix) {
-		s.instead = best
+		r.use(l.Name, s, best)
 		return best.Addr()
 	}
 	for _, held := range [...]netip.Prefix{s.instead, s.Prefix} { // the last one that was used first
@@ -150,6 +121,14 @@ func (r *Relay) ownAddress(l *link) netip.Addr {
 		}
 	}
 	return best.Addr()
+}
+
+// use takes note of the address that is used instead of the settled one.
+func (r *Relay) use(link string, s *settledAddress, instead netip.Prefix) {
+	if s.instead != instead {
+		s.instead = instead
+		r.ledger.LackRecord(LinkKey(link))
+	}
 }
 
 // carries reports whether an address is on the link, with whatever prefix.
@@ -176,13 +155,17 @@ func (r *Relay) settle(link string, p netip.Prefix) {
 			}
 		}
 	}
-	r.settled[link] = &settledAddress{Prefix: p}
-	r.ledger.LackRecord(AddressKey(link))
+	now := &settledAddress{Prefix: p}
+	if before := r.settled[link]; before != nil {
+		now.last = before.last
+	}
+	r.settled[link] = now
+	r.ledger.LackRecord(LinkKey(link))
 }
 
 func (r *Relay) unsettle(link string) {
 	delete(r.settled, link)
-	r.ledger.LackRecord(AddressKey(link))
+	r.ledger.LackRecord(LinkKey(link))
 }
 
 // renameAddress gives what is settled for a link to its new name.
@@ -244,7 +227,6 @@ func (r *Relay) lapse(now instant.Now, eff *effect.Effects) {
 		} else {
 			r.unsettle(name)
 		}
-		r.ledger.Install(r.stake(nil, l, r.stakesOf(l)), eff)
 		r.resolveAddress(l, eff)
 		r.resolveBorrowers(name, eff)
 		if s := r.settled[name]; s != nil && s.missing {
@@ -284,8 +266,8 @@ func (r *Relay) tellAddress(l *link, before netip.Addr, eff *effect.Effects) {
 // used in an earlier life of the process.
 func (r *Relay) tellAddressesSince(eff *effect.Effects) {
 	for _, name := range slices.Sorted(maps.Keys(r.settled)) {
-		if s, l := r.settled[name], r.byName[name]; l != nil && l.rule != nil && l.address != s.Addr() && r.leasesOn(name) {
-			r.tellAddress(l, s.Addr(), eff)
+		if s, l := r.settled[name], r.byName[name]; s.last.IsValid() && l != nil && l.rule != nil && l.address != s.last && r.leasesOn(name) {
+			r.tellAddress(l, s.last, eff)
 		}
 	}
 }

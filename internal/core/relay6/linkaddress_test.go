@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -261,20 +262,21 @@ func TestSettledAddressIsKeptLater(t *testing.T) {
 	w := newWorld(t)
 	w.keepFail = errors.New("disk: gone")
 	w.tick()
-	key := string(relay6.AddressKey("lan0"))
+	key := string(relay6.LinkKey("lan0"))
 	if w.store[key] != nil {
 		t.Fatal("kept by a store that fails")
 	}
 	w.keepFail = nil
 	w.sleep(10 * time.Second)
-	if link, p, err := relay6.ParseAddress([]byte(key), w.store[key]); err != nil || link != "lan0" || p != cidr("2001:db8:1::1/64") {
-		t.Errorf("kept: %q, %v, %v; want lan0, 2001:db8:1::1/64", link, p, err)
+	want := relay6.LinkRecord{Address: cidr("2001:db8:1::1/64"), Prefixes: cidrs("2001:db8:1::/64")}
+	if link, rec, err := relay6.ParseLinkRecord([]byte(key), w.store[key]); err != nil || link != "lan0" || !reflect.DeepEqual(rec, want) {
+		t.Errorf("kept: %q, %+v, %v; want lan0, %+v", link, rec, err, want)
 	}
 	if at, ok := w.core.Deadline(); ok && at <= w.now.Boot.After(time.Minute) {
 		t.Errorf("due at %v although all is kept", time.Duration(at-w.now.Boot))
 	}
 	for n := range len(w.store[key]) {
-		if _, _, err := relay6.ParseAddress([]byte(key), w.store[key][:n]); err == nil {
+		if _, _, err := relay6.ParseLinkRecord([]byte(key), w.store[key][:n]); err == nil {
 			t.Errorf("%d octets are a record", n)
 		}
 	}
@@ -303,7 +305,7 @@ func TestSettledAddressesAreBounded(t *testing.T) {
 	if n == 0 || n > 8192 {
 		t.Errorf("%d addresses are kept, want some, and 8192 at most", n)
 	}
-	if _, ok := w.store[string(relay6.AddressKey("lan0"))]; !ok {
+	if _, ok := w.store[string(relay6.LinkKey("lan0"))]; !ok {
 		t.Error("that of a link that is there was forgotten")
 	}
 }

@@ -24,7 +24,9 @@ type link struct {
 	former      []netip.Addr // what that was before, the last first
 	claims      []netip.Addr
 	linkLocal   bool    // it has a link-local address
-	stakes      []stake // its prefixes, as reserved
+	stakes      []stake // its prefixes, as reserved, in order
+	kept        []stake // those that the store has, or is to get
+	gone        bool    // no interface has the name: the link only stands for what it has lost
 	counters    LinkCounters
 	line        uint32   // that a point-to-point link is; see hoststate.State.Line
 	spoke       speakers // on it
@@ -66,6 +68,7 @@ func (r *Relay) SetLink(h hoststate.Link, eff *effect.Effects) {
 	ops = r.host.SetLink(ops, h)
 	r.onLine(l)
 	r.resume(l)
+	r.takeBack(l)
 	if elsewhere {
 		for d := range r.table.OnLink(l.Name) {
 			ops = r.cover(r.put(ops, &d), &d)
@@ -137,7 +140,7 @@ func (r *Relay) dropLink(l *link, eff *effect.Effects) {
 	r.byInterfaceID.remove(l.interfaceID, l)
 	r.forgetIDs(l)
 	r.claim(l, nil)
-	r.ledger.Install(r.stake(r.host.RemoveLink(nil, l.Name), l, nil), eff)
+	r.ledger.Install(r.leave(r.host.RemoveLink(nil, l.Name), l), eff)
 	r.resolveBorrowers(l.Name, eff)
 	eff.Note(effect.Note{Kind: effect.NoteLink, Link: l.Name, Text: "link vanished"})
 }
@@ -179,11 +182,11 @@ func (r *Relay) applyRule(l *link, ops []hoststate.Op, eff *effect.Effects) []ho
 	r.resolveAddress(l, eff)
 	r.resolveBorrowers(l.Name, eff)
 	if l.rule == nil {
-		return r.stake(r.host.SetPolicy(ops, l.Name, nil), l, r.stakesOf(l))
+		return r.restake(r.host.SetPolicy(ops, l.Name, nil), l)
 	}
 	host, policy := l.rule.resolve(&l.Link)
 	l.policy = policy
-	return r.stake(r.host.SetPolicy(ops, l.Name, &host), l, r.stakesOf(l))
+	return r.restake(r.host.SetPolicy(ops, l.Name, &host), l)
 }
 
 // resolve settles what a rule leaves to the link itself.

@@ -49,6 +49,8 @@ type Relay struct {
 	covering      map[string]map[netip.Prefix]struct{} // delegations that cover prefixes of links, by link
 	settled       map[string]*settledAddress           // by link
 	lapseAt       instant.Instant                      // when lapse has something to do
+	lost          map[string]*lostPrefixes             // by link
+	lostAt        instant.Instant                      // when giveUpLost has something to do
 	neighbours    neighbours
 	releases      releases
 
@@ -118,8 +120,10 @@ func New(cfg *Config, bootID string) *Relay {
 
 		settled: make(map[string]*settledAddress),
 		lapseAt: instant.Never,
+		lost:    make(map[string]*lostPrefixes),
+		lostAt:  instant.Never,
 	}
-	r.ledger = ledger.New(r.table, r.host, ledger.Core{Lease: r.lease, Cover: r.cover, Record: r.addressValue}, bootID)
+	r.ledger = ledger.New(r.table, r.host, ledger.Core{Lease: r.lease, Cover: r.cover, Record: r.linkValue}, bootID)
 	r.reserved.reset()
 	r.mayNot = r.reservedFor
 	r.covering = make(map[string]map[netip.Prefix]struct{})
@@ -156,6 +160,12 @@ func (r *Relay) Reconfigure(cfg *Config, eff *effect.Effects) {
 	r.ledger.Install(r.host.SetAggregates(nil, cfg.Aggregates), eff)
 	for _, name := range slices.Sorted(maps.Keys(r.byName)) {
 		r.ledger.Install(r.applyRule(r.byName[name], nil, eff), eff)
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.lost)) {
+		if lost := r.lost[name]; lost.of.gone {
+			lost.of.rule = r.ruleFor(name)
+			r.ledger.Install(r.restake(nil, lost.of), eff)
+		}
 	}
 	for _, name := range r.lostLinks() {
 		r.ledger.Install(r.applyLostPolicy(name), eff)
@@ -243,8 +253,8 @@ func (r *Relay) Deadline() (instant.Instant, bool) {
 	if retry, lacks := r.ledger.Deadline(); lacks && (!ok || retry < at) {
 		at, ok = retry, true
 	}
-	if r.lapseAt != instant.Never && (!ok || r.lapseAt < at) {
-		at, ok = r.lapseAt, true
+	if lapses := min(r.lapseAt, r.lostAt); lapses != instant.Never && (!ok || lapses < at) {
+		at, ok = lapses, true
 	}
 	for _, s := range r.peers {
 		if silent, may := s.silentAt(); may && (!ok || silent < at) {
@@ -270,6 +280,9 @@ func (r *Relay) Tick(now instant.Now, eff *effect.Effects) {
 	}
 	if r.lapseAt <= now.Boot {
 		r.lapse(now, eff)
+	}
+	if r.lostAt <= now.Boot {
+		r.giveUpLost(now, eff)
 	}
 	r.ledger.Tick(now, eff)
 	r.tickPeers(now, eff)

@@ -38,6 +38,7 @@ func (r *Relay) rename(l *link, to *hoststate.Link, eff *effect.Effects) (ops []
 	r.byName[name] = l
 	l.Name = name
 	r.renameAddress(old, name)
+	r.renameLost(l, old)
 	r.resolveBorrowers(old, eff)
 	eff.Note(effect.Note{Kind: effect.NoteLink, Link: name, Text: "link renamed", Reason: "it was " + old})
 	return r.settleCovered(r.host.Rename(ops, old, name), name)

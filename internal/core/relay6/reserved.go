@@ -61,6 +61,34 @@ func (s *reserved) remove(at stake, l *link) {
 	}
 }
 
+// owned is a reserved prefix and whose it is.
+type owned struct {
+	of     *link
+	prefix netip.Prefix
+}
+
+// overlapping are the reserved prefixes that overlap with p.
+func (s *reserved) overlapping(vrf string, p netip.Prefix) (found []owned) {
+	t := s.spaces[vrf]
+	if t == nil {
+		return nil
+	}
+	for at, owners := range t.Supernets(p) {
+		for _, l := range owners {
+			found = append(found, owned{l, at})
+		}
+	}
+	for at, owners := range t.Subnets(p) {
+		if at == p {
+			continue
+		}
+		for _, l := range owners {
+			found = append(found, owned{l, at})
+		}
+	}
+	return found
+}
+
 // overlaps reports whether a prefix of any interface lies in p, or p in it.
 func (s *reserved) overlaps(vrf string, p netip.Prefix) bool {
 	t := s.spaces[vrf]
@@ -73,11 +101,13 @@ type obstacle struct {
 	prefix netip.Prefix
 }
 
-// obstacleTo is what stands in the way of a grant. Within says that configuration
-// bounds what may be delegated: then it may cover the prefixes of other links with
-// clients. It may cover one of its own link where the server excludes that from it
-// (RFC 6603).
-func (s *reserved) obstacleTo(g *delegation.Grant, within bool) (obstacle, bool) {
+// obstacleTo is what stands in the way of a grant. It may cover the prefixes of other
+// links with clients if configuration bounds what may be delegated, and one of its own
+// link where the server excludes that from it (RFC 6603). It may also cover one that an
+// interface had which is gone, or that somebody has just taken away from a link: that is
+// reserved for a short time only, and the client does not get its traffic.
+func (r *Relay) obstacleTo(g *delegation.Grant) (obstacle, bool) {
+	s := &r.reserved
 	if s.infrastructure.OverlapsPrefix(g.Prefix) {
 		return first(&s.infrastructure, g.Prefix, "the infrastructure"), true
 	}
@@ -95,7 +125,7 @@ func (s *reserved) obstacleTo(g *delegation.Grant, within bool) (obstacle, bool)
 		for _, l := range owners {
 			own := l.Name == g.Link
 			if own && g.Exclude.IsValid() && g.Exclude.Bits() <= p.Bits() && g.Exclude.Contains(p.Addr()) ||
-				!own && l.rule != nil && within {
+				!own && l.rule != nil && r.within || r.hasLeft(l, p) {
 				continue
 			}
 			return obstacle{l.Name, p}, true
@@ -117,7 +147,7 @@ func first(set *bart.Lite, p netip.Prefix, of string) obstacle {
 
 // reservedFor is Terms.Reserved, under the bounds of what is judged.
 func (r *Relay) reservedFor(g *delegation.Grant) bool {
-	_, found := r.reserved.obstacleTo(g, r.within)
+	_, found := r.obstacleTo(g)
 	return found
 }
 
@@ -128,7 +158,7 @@ func (r *Relay) explain(e *delegation.Event) {
 	}
 	d := &e.New
 	g := delegation.Grant{Link: d.Link, VRF: d.VRF, Prefix: d.Prefix, Kind: d.Kind, Exclude: d.Exclude}
-	if o, found := r.reserved.obstacleTo(&g, r.within); found {
+	if o, found := r.obstacleTo(&g); found {
 		relation := "inside "
 		if o.prefix.Bits() > d.Prefix.Bits() {
 			relation = "covers "
@@ -139,46 +169,21 @@ func (r *Relay) explain(e *delegation.Event) {
 	}
 }
 
-// stakesOf are the prefixes that a link has. A link with clients that went down,
-// and whose addresses went with it, keeps its prefixes until it is clear that they
-// do not come back; of those that it had in an earlier life of the process that of
-// its settled address is known.
-func (r *Relay) stakesOf(l *link) (stakes []stake) {
-	for _, a := range l.Addrs {
-		stakes = l.appendStake(stakes, a)
-	}
-	s := r.settled[l.Name]
-	if len(stakes) > 0 || l.rule == nil || l.Up && (s == nil || !s.missing) {
-		return stakes
-	}
-	for _, at := range l.stakes {
-		stakes = append(stakes, stake{l.VRF, at.prefix})
-	}
-	if len(stakes) == 0 && s != nil {
-		stakes = l.appendStake(stakes, s.Prefix)
-	}
-	return stakes
-}
-
-// appendStake appends what an address on the link reserves. A loopback or dummy device
-// has only addresses: nobody is on a prefix of theirs.
-func (l *link) appendStake(stakes []stake, a netip.Prefix) []stake {
-	if !a.Addr().Is6() || a.Addr().IsLinkLocalUnicast() {
-		return stakes
-	}
-	if l.hollow() || l.Dummy {
-		a = netip.PrefixFrom(a.Addr(), 128)
-	}
-	if at := (stake{l.VRF, a.Masked()}); !slices.Contains(stakes, at) {
-		stakes = append(stakes, at)
-	}
-	return stakes
-}
-
 // stake reserves these prefixes for a link, instead of those that it had.
-func (r *Relay) stake(ops []hoststate.Op, l *link, now []stake) []hoststate.Op {
+func (r *Relay) stake(ops []hoststate.Op, l *link, prefixes []netip.Prefix) []hoststate.Op {
+	var now []stake
+	for _, p := range prefixes {
+		now = append(now, stake{l.VRF, p})
+	}
 	before := l.stakes
 	l.stakes = now
+	if keep := l.lasting(); !slices.Equal(keep, l.kept) {
+		l.kept = keep
+		r.ledger.LackRecord(LinkKey(l.Name))
+	}
+	if slices.Equal(before, now) {
+		return ops
+	}
 	for _, at := range before {
 		r.reserved.remove(at, l)
 	}
@@ -197,6 +202,14 @@ func (r *Relay) stake(ops []hoststate.Op, l *link, now []stake) []hoststate.Op {
 		ops = r.settleCovered(ops, name)
 	}
 	return ops
+}
+
+// lasting are the stakes that outlive the link's interface.
+func (l *link) lasting() []stake {
+	if l.rule == nil {
+		return nil
+	}
+	return l.stakes
 }
 
 // covers reports whether a delegation has parts that are not its client's.

@@ -227,8 +227,9 @@ func TestDelegationAroundAnotherLink(t *testing.T) {
 	// A prefix that comes to a link after the delegation is treated no differently.
 	w.on("lan1", "fe80::11/64", "2001:db8:7::1/64", "2001:db8:100:ff::1/64")
 	check("there again")
+	// So is the removal of the interface: its prefix is not the client's at once.
 	w.removeLink("lan1")
-	w.wantPasses("lan0", "2001:db8:100:ff::9", true)
+	check("removed")
 }
 
 // panics is the core gone and another in its place: what is kept is read anew, the
@@ -239,8 +240,8 @@ func (w *world) panics() {
 	w.core = relay6.New(w.cfg, w.bootID)
 	w.core.Succeed(old)
 	for key, value := range w.store {
-		if link, p, err := relay6.ParseAddress([]byte(key), value); err == nil {
-			w.core.SettleAddress(link, p)
+		if link, p, err := relay6.ParseLinkRecord([]byte(key), value); err == nil {
+			w.core.RestoreLink(link, p)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(w.links)) {
@@ -251,60 +252,6 @@ func (w *world) panics() {
 	w.carryOut()
 	w.core.AuditHost(w.kernel.actual(), &w.eff)
 	w.carryOut()
-}
-
-// What a link has that is down, without its address, is nobody's else after a restart,
-// a reboot and a panic: until the address has been missing for long on a link that is
-// up. After a restart the prefix of the link-address is known, after a panic all are.
-func TestCoveredLinkIsDownMeanwhile(t *testing.T) {
-	for name, again := range map[string]func(*world){
-		"nothing": func(*world) {},
-		"restart": (*world).restart,
-		"reboot":  func(w *world) { w.reboot(w.now.Wall.Add(time.Minute), true) },
-		"panic":   (*world).panics,
-	} {
-		w := newWorld(t, func(c *relay6.Config) {
-			c.Peers[0].Delegable = []trust.Range{{Prefix: cidr("::/0"), Min: 40, Max: 64}}
-		})
-		w.on("lan1", "fe80::11/64", "2001:db8:100:ff::1/64", "fd00:1::1/64")
-		w.sleep(2 * time.Hour) // the address before has been missing for long enough
-		w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 1<<20)), iaPD(2, prefix("fd00:1::/56", 1<<20)))
-		w.tick()
-		check := func(when string, there bool) {
-			t.Helper()
-			standing := func(p string) (routes []string) {
-				if there {
-					routes = []string{"unreachable " + p + " table 254 metric 4294967295"}
-				}
-				return routes
-			}
-			w.wantRoutes("2001:db8:100:ff::/64", standing("2001:db8:100:ff::/64")...)
-			w.wantPasses("lan0", "2001:db8:100:ff::9", !there)
-			if name == "panic" || name == "nothing" {
-				w.wantRoutes("fd00:1::/64", standing("fd00:1::/64")...)
-				w.wantPasses("lan0", "fd00:1::9", !there)
-			}
-			if t.Failed() {
-				t.Fatalf("%s, %s", name, when)
-			}
-		}
-		check("granted", true)
-		w.setLink("lan1", func(l *hoststate.Link) { l.Up, l.Addrs = false, nil })
-		again(w)
-		check("down", true)
-		w.sleep(2 * time.Hour)
-		check("down for long", true)
-		w.setLink("lan1", func(l *hoststate.Link) { l.Up, l.Addrs = true, cidrs("fe80::11/64") })
-		check("up without its addresses", true)
-		again(w)
-		check("up without its addresses, again", true)
-		w.sleep(59 * time.Minute)
-		check("not for long enough", true)
-		w.sleep(2 * time.Minute)
-		check("for too long", false)
-		again(w)
-		check("for too long, again", false)
-	}
 }
 
 // A grant that could not be kept leaves nothing of what it covered behind.

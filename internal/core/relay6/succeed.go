@@ -16,7 +16,15 @@ func (r *Relay) Succeed(old *Relay) {
 	r.met = old.met
 	r.table.ChargeAs(old.table)
 	r.unknown, r.sum, r.refusals, r.unicast = old.unknown, old.sum, old.refusals, old.unicast
-	r.settled, r.lapseAt = old.settled, old.lapseAt
+	r.lapseAt, r.lostAt = old.lapseAt, old.lostAt
+	for name, s := range old.settled {
+		same := *s
+		if l := old.byName[name]; l != nil {
+			same.last = l.address
+		}
+		r.settled[name] = &same
+	}
+	r.expectAs(old)
 	for name, s := range old.peers {
 		if r.peers[name] != nil {
 			r.peers[name] = s

@@ -150,8 +150,8 @@ func policy(change func(*delegation.Policy)) func(*relay6.Config) {
 func (w *world) start() {
 	w.core = relay6.New(w.cfg, w.bootID)
 	for key, value := range w.store {
-		if link, p, err := relay6.ParseAddress([]byte(key), value); err == nil {
-			w.core.SettleAddress(link, p)
+		if link, p, err := relay6.ParseLinkRecord([]byte(key), value); err == nil {
+			w.core.RestoreLink(link, p)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(w.links)) {

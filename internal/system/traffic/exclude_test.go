@@ -68,8 +68,8 @@ func TestRFC6603_4_1_DelegationAroundItsOwnLink(t *testing.T) {
 }
 
 // A delegation that the configuration allows covers the prefix of another link with
-// clients: what is for that goes nowhere while its interface is down, and never to the
-// client, who has none of its addresses as a source.
+// clients: what is for that goes nowhere while its interface is down or gone, and never
+// to the client, who has none of its addresses as a source.
 func TestDelegationAroundAnotherLink(t *testing.T) {
 	parallel(t)
 	r := start(t, lab.Plan{Clients: 2}, "delegable: [{prefix: 2001:db8:100::/48, lengths: 48-64}]")
@@ -92,6 +92,12 @@ func TestDelegationAroundAnotherLink(t *testing.T) {
 	r.do("link set d2 up")
 	r.do("-6 addr add 2001:db8:100:fe::1/64 dev d2 nodad")
 	r.wayTo("2001:db8:100:fe::9", "dev d2 proto kernel")
+	r.do("link del d2")
+	r.wayTo("2001:db8:100:fe::9", "No route to host")
+	need(t, r.relay.Stop())
+	need(t, r.relay.Start())
+	r.wayTo("2001:db8:100:fe::9", "No route to host")
+	r.wayTo("2001:db8:100:1::9", "dev d1")
 }
 
 // A prefix with an address of any other interface in it is refused, whatever the server

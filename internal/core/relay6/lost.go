@@ -1,0 +1,239 @@
+package relay6
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/instant"
+)
+
+// A link with clients that goes down or away loses its prefixes, and mostly gets them
+// again. Until it is clear that it does not, they stay reserved for it: the client of a
+// delegation around them, on whatever link, does not get their traffic.
+
+// lostPrefixes are the prefixes that a link with clients has had and has not now.
+type lostPrefixes struct {
+	of       *link // one that only stands for its name if no interface has that
+	prefixes []netip.Prefix
+	all      bool            // the link has no prefix at all
+	lapses   instant.Instant // when they are given up; 0: the next Tick says
+}
+
+// How long prefixes stay reserved that a link has lost: if it has none any more, for as
+// long as its link-address. If it has others still, it is about to go down, or has not
+// got all of them back yet, or somebody has taken one away from it: a minute tells.
+const (
+	allLostFor  = missingFor
+	partLostFor = time.Minute
+)
+
+// maxLeft bounds the names that have prefixes reserved and no interface.
+const maxLeft = 4096
+
+// prefixes are the prefixes that a link has now, in order. A loopback or dummy device
+// has only addresses: nobody is on a prefix of theirs.
+func (l *link) prefixes() (own []netip.Prefix) {
+	for _, a := range l.Addrs {
+		if !a.Addr().Is6() || a.Addr().IsLinkLocalUnicast() {
+			continue
+		}
+		if l.hollow() || l.Dummy {
+			a = netip.PrefixFrom(a.Addr(), 128)
+		}
+		own = append(own, a.Masked())
+	}
+	slices.SortFunc(own, netip.Prefix.Compare)
+	return slices.Compact(own)
+}
+
+// restake reserves for a link the prefixes that it has now, and those that it has lost.
+// What it has is no longer reserved for another link that has lost it.
+func (r *Relay) restake(ops []hoststate.Op, l *link) []hoststate.Op {
+	own := l.prefixes()
+	all := slices.Concat(own, r.lose(l, own))
+	slices.SortFunc(all, netip.Prefix.Compare)
+	ops = r.stake(ops, l, all)
+	if len(r.lost) == 0 {
+		return ops
+	}
+	for _, p := range own {
+		for _, at := range r.reserved.overlapping(l.VRF, p) {
+			if at.of != l && r.hasLost(at.of, at.prefix) {
+				ops = r.restake(ops, at.of)
+			}
+		}
+	}
+	return ops
+}
+
+// lose takes note of what a link has lost, now that it has its own prefixes, and returns
+// it. One that the link had not before shows that the link is renumbered, and that what
+// it had does not come back.
+func (r *Relay) lose(l *link, own []netip.Prefix) []netip.Prefix {
+	var missing []netip.Prefix
+	if l.rule != nil && !slices.ContainsFunc(own, func(p netip.Prefix) bool { return !l.staked(p) }) {
+		for _, at := range l.stakes {
+			if !slices.Contains(own, at.prefix) && !r.isOf(at.prefix, l) {
+				missing = append(missing, at.prefix)
+			}
+		}
+	}
+	lost := r.lost[l.Name]
+	if len(missing) == 0 {
+		delete(r.lost, l.Name)
+		return nil
+	}
+	if lost == nil {
+		lost = new(lostPrefixes)
+		r.lost[l.Name] = lost
+	}
+	if slices.ContainsFunc(missing, func(p netip.Prefix) bool { return !slices.Contains(lost.prefixes, p) }) {
+		lost.lapses = 0
+	}
+	lost.of, lost.prefixes, lost.all = l, missing, lost.all || len(own) == 0
+	if !l.gone && !l.Up {
+		lost.lapses = 0 // the time begins when the link is up again
+	} else if lost.lapses == 0 {
+		r.lostAt = 0
+	}
+	return missing
+}
+
+// staked reports whether a prefix is reserved for the link.
+func (l *link) staked(p netip.Prefix) bool {
+	return slices.ContainsFunc(l.stakes, func(at stake) bool { return at.prefix == p })
+}
+
+// hasLost reports whether a prefix is reserved for a link that has lost it.
+func (r *Relay) hasLost(l *link, p netip.Prefix) bool {
+	lost := r.lost[l.Name]
+	return lost != nil && lost.of == l && slices.Contains(lost.prefixes, p)
+}
+
+// hasLeft reports whether a prefix that a link has lost is gone with its interface, or
+// was taken from the link, which has others.
+func (r *Relay) hasLeft(l *link, p netip.Prefix) bool {
+	return r.hasLost(l, p) && (l.gone || !r.lost[l.Name].all)
+}
+
+// isOf reports whether another link than l has a prefix that overlaps with p.
+func (r *Relay) isOf(p netip.Prefix, l *link) bool {
+	return slices.ContainsFunc(r.reserved.overlapping(l.VRF, p), func(at owned) bool {
+		return at.of != l && !r.hasLost(at.of, at.prefix)
+	})
+}
+
+// leave has the prefixes of a link stay reserved for its name although its interface is
+// gone.
+func (r *Relay) leave(ops []hoststate.Op, l *link) []hoststate.Op {
+	gone := &link{Link: hoststate.Link{Name: l.Name, VRF: l.VRF}, rule: l.rule, gone: true}
+	r.handOver(l, gone)
+	ops = r.restake(ops, gone)
+	if len(r.lost) <= maxLeft {
+		return ops
+	}
+	n, first := 0, (*lostPrefixes)(nil)
+	for _, lost := range r.lost {
+		if !lost.of.gone {
+			continue
+		}
+		n++
+		if first == nil || lost.endsBefore(first) {
+			first = lost
+		}
+	}
+	if n > maxLeft {
+		ops = r.giveUp(ops, first.of)
+	}
+	return ops
+}
+
+// endsBefore tells which of two links that are gone is forgotten first.
+func (p *lostPrefixes) endsBefore(q *lostPrefixes) bool {
+	if p.lapses != q.lapses {
+		return q.lapses == 0 || p.lapses != 0 && p.lapses < q.lapses
+	}
+	return p.of.Name < q.of.Name
+}
+
+// takeBack gives a link what was reserved for its name while no interface had it.
+func (r *Relay) takeBack(l *link) {
+	if lost := r.lost[l.Name]; lost != nil && lost.of.gone {
+		r.handOver(lost.of, l)
+		lost.of = l
+	}
+}
+
+// handOver reserves for one link what was reserved for another.
+func (r *Relay) handOver(from, to *link) {
+	for _, at := range from.stakes {
+		r.reserved.remove(at, from)
+		if !slices.Contains(to.stakes, at) {
+			r.reserved.add(at, to)
+			to.stakes = append(to.stakes, at)
+		}
+	}
+	from.stakes, to.kept = nil, from.kept
+}
+
+// giveUp ends what is reserved for a link that has lost it.
+func (r *Relay) giveUp(ops []hoststate.Op, l *link) []hoststate.Op {
+	delete(r.lost, l.Name)
+	return r.stake(ops, l, l.prefixes())
+}
+
+// giveUpLost gives up prefixes that have been lost for too long.
+func (r *Relay) giveUpLost(now instant.Now, eff *effect.Effects) {
+	r.lostAt = instant.Never
+	for _, name := range slices.Sorted(maps.Keys(r.lost)) {
+		lost := r.lost[name]
+		switch {
+		case !lost.of.gone && !lost.of.Up:
+			continue
+		case lost.lapses == 0 && lost.all:
+			lost.lapses = now.Boot.After(allLostFor)
+		case lost.lapses == 0:
+			lost.lapses = now.Boot.After(partLostFor)
+		}
+		if lost.lapses > now.Boot {
+			r.lostAt = min(r.lostAt, lost.lapses)
+			continue
+		}
+		r.ledger.Install(r.giveUp(nil, lost.of), eff)
+	}
+}
+
+// expectAs reserves what a relay that panicked had reserved for links with clients,
+// until this one is told of them.
+func (r *Relay) expectAs(old *Relay) {
+	for _, name := range slices.Sorted(maps.Keys(old.byName)) {
+		l := old.byName[name]
+		r.expect(name, l.VRF, l.lasting())
+	}
+	for _, name := range slices.Sorted(maps.Keys(old.lost)) {
+		before := old.lost[name]
+		if before.of.gone {
+			r.expect(name, before.of.VRF, before.of.stakes)
+		}
+		if lost := r.lost[name]; lost != nil {
+			lost.all, lost.lapses = before.all, before.lapses
+		}
+	}
+}
+
+// renameLost gives what a link has lost to its new name, with what is reserved for that.
+func (r *Relay) renameLost(l *link, old string) {
+	r.takeBack(l)
+	if lost := r.lost[old]; lost != nil {
+		delete(r.lost, old)
+		r.lost[l.Name] = lost
+	}
+	if len(l.kept) > 0 {
+		r.ledger.LackRecord(LinkKey(old))
+		l.kept = nil
+	}
+}
