@@ -42,6 +42,8 @@ type auditor struct {
 	panics uint64      // of the core until then
 	spared int         // audits since then
 
+	goesOn bool // where the start has left off: what it finds in the filter is what was restored
+
 	mu    sync.Mutex // guards all following fields
 	last  time.Time
 	found int
@@ -307,6 +309,13 @@ func (a *auditor) report(found []hoststate.Finding) {
 	a.mu.Lock()
 	a.last, a.found = time.Now(), len(found)
 	a.mu.Unlock()
+	if a.goesOn {
+		a.goesOn = false
+		if len(found) > 0 {
+			a.d.log.Info("filter brought to what was kept", "differences", len(found))
+		}
+		return
+	}
 	a.d.mu.Lock()
 	for _, f := range found {
 		a.d.findings[f.Kind.String()]++

@@ -248,3 +248,76 @@ func TestAuditComesInParts(t *testing.T) {
 		t.Errorf("%d routes removed, want %d", removed, stray)
 	}
 }
+
+// The first audit after a start is done while the relay serves: what comes while the
+// kernel is read is forwarded, and so is what comes before all is compared. What the
+// start had left to this audit was restored; it is mended, and nobody is blamed for it.
+func TestRelayServesDuringTheFirstAudit(t *testing.T) {
+	const stray = 20_000
+	var l *played
+	serve := func() {
+		t.Helper()
+		forwarded := 0
+		err := l.Call(t.Context(), func(now instant.Now, _ *effect.Effects) {
+			var eff effect.Effects
+			l.Core.Handle(now, solicit(linkA, 1), &eff)
+			forwarded = len(eff.Sends)
+		})
+		if err != nil || forwarded != 1 {
+			t.Errorf("a Solicit during the audit was forwarded %d times, want once: %v", forwarded, err)
+		}
+	}
+	a, l := newAuditBench(t, func() (*hoststate.Reading, error) {
+		serve()
+		r := hoststate.NewReading()
+		for i := range stray {
+			r.AddRoute(strayRoute(i))
+		}
+		return r, nil
+	})
+	var out strings.Builder
+	a.d.log = slog.New(slog.NewTextHandler(&out, nil))
+	a.d.quiet = a.d.log
+	a.goesOn = true
+	c, _, err := a.begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	reading, err := a.readAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts, first := 0, 0
+	for done := false; !done; parts++ {
+		var found []hoststate.Finding
+		err := l.Call(t.Context(), func(_ instant.Now, eff *effect.Effects) {
+			found, done, _ = l.Core.AuditPart(c, reading, eff)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		first += len(found)
+		serve()
+	}
+	if parts < 4 || first != stray {
+		t.Errorf("%d differences in %d parts, want %d in 4 or more", first, parts, stray)
+	}
+
+	for _, reported := range []int{0, stray} { // what the second finds, somebody has done
+		if found, err := a.audit(t.Context(), true); err != nil || found != stray {
+			t.Fatalf("%d differences, %v; want %d", found, err, stray)
+		}
+		if n := a.d.findings[hoststate.LeftOver.String()]; n != uint64(reported) {
+			t.Errorf("%d left over counted, want %d", n, reported)
+		}
+	}
+	if log := out.String(); strings.Count(log, "filter brought to what was kept") != 1 || !strings.Contains(log, "differences=20000") {
+		t.Errorf("of what the start had left to the audit it is told:\n%s", log)
+	}
+	if _, _, err := a.begin(t.Context()); err != nil { // all is installed
+		t.Fatal(err)
+	}
+	if removed := l.installed("2001:db8:ee"); removed != 3*stray {
+		t.Errorf("%d routes removed, want %d each time", removed, stray)
+	}
+}

@@ -1,7 +1,7 @@
 // Package daemon is the relay as a process: it puts the store, the kernel, the
 // sockets, the core and the operators' interface together, in the order that
-// RFC 8987 S-1 asks for. What was kept is restored, installed and compared with
-// the kernel before the first socket opens.
+// RFC 8987 S-1 asks for. What was kept is restored and installed before the first
+// socket opens, and compared with what the kernel has as a whole after that.
 //
 // The engine drives the core, and calls on relay for what is the relay's own. The
 // other parts only bring events. All of them end when Run's context does, and Run

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"time"
 
 	"fairlead/internal/app/config"
@@ -181,34 +180,76 @@ func (s *keepsake) odd(key []byte, err error) {
 // 8987 S-1), and takes in what the kernel had left of an earlier run.
 func (d *daemon) restore() error {
 	started := time.Now()
-	differences, leftOver := 0, 0
 	var eff effect.Effects
 	core, err := d.buildCore(service.Now(), &eff)
 	if err != nil {
 		return err
 	}
 	d.engine.Core = core
+	nothing, err := d.hostHasNothing()
+	if err != nil {
+		return err
+	}
 	d.engine.CarryOutNow(service.Now, &eff)
 	why, err := d.matchStoreAndTable(d.config(), service.Now())
 	if err != nil {
 		return err
 	}
-	reading, err := d.actual()
+	if nothing && why == "" {
+		d.installLeased(core, &eff)
+	} else if err := d.bringTo(core, why, &eff); err != nil {
+		return err
+	}
+	d.tellOfOrphans(why, service.Now())
+	d.audit.soon() // while packets pass already
+	t := core.Totals()
+	d.log.Info("restored", "prefixes", t.Prefixes, "addresses", t.Addresses, "took", time.Since(started).Round(time.Millisecond))
+	return nil
+}
+
+// hostHasNothing reports whether the kernel has nothing of ours, as after a reboot.
+func (d *daemon) hostHasNothing() (bool, error) {
+	if !d.nft.Bare() {
+		return false, nil
+	}
+	routes, err := d.nl.Routes()
+	return len(routes) == 0, err
+}
+
+// installLeased installs everything that was restored. There is nothing that it would
+// have to be compared with.
+func (d *daemon) installLeased(core *relay6.Relay, eff *effect.Effects) {
+	n := core.InstallLeased(eff, func() { d.engine.CarryOutNow(service.Now, eff) })
+	d.log.Info("kernel brought to what was kept", "differences", n)
+}
+
+// bringTo compares what was restored with what the kernel has, and mends the
+// differences. Where the filter table is this store's (why is empty), its elements are left
+// to the first audit, which is done while packets pass: to read them takes seconds.
+// Else they tell what nobody explains.
+func (d *daemon) bringTo(core *relay6.Relay, why string, eff *effect.Effects) error {
+	read := d.actual
+	if why == "" && !d.nft.Bare() {
+		read = d.actualRoutes
+		d.audit.goesOn = true
+	}
+	reading, err := read()
 	if err != nil {
 		return err
 	}
+	differences, leftOver := 0, 0
 	comparison := core.CompareHost()
 	for done := false; !done; {
 		eff.Reset()
 		var found []hoststate.Finding
-		found, done, _ = core.AuditPart(comparison, reading, &eff)
+		found, done, _ = core.AuditPart(comparison, reading, eff)
 		differences += len(found)
 		for _, f := range found {
 			if f.Kind == hoststate.LeftOver && f.Route != nil {
 				leftOver++
 			}
 		}
-		d.engine.CarryOutNow(service.Now, &eff)
+		d.engine.CarryOutNow(service.Now, eff)
 	}
 	if differences > 0 {
 		d.log.Info("kernel brought to what was kept", "differences", differences)
@@ -216,15 +257,6 @@ func (d *daemon) restore() error {
 	if there, _ := d.nft.Found(); !there && leftOver > 0 {
 		d.log.Warn("routes of ours that the store does not explain were removed: the kernel had no filter table of ours, so the store is believed", "routes", leftOver)
 	}
-	d.tellOfOrphans(why, service.Now())
-	if core.Totals().InstallFailed > 0 {
-		d.audit.soon()
-	}
-	// What was read and compared is garbage now, as much as the table itself. It
-	// would stay for minutes.
-	debug.FreeOSMemory()
-	t := core.Totals()
-	d.log.Info("restored", "prefixes", t.Prefixes, "addresses", t.Addresses, "took", time.Since(started).Round(time.Millisecond))
 	return nil
 }
 
@@ -239,4 +271,10 @@ func (d *daemon) actual() (*hoststate.Reading, error) {
 		r.AddRoute(routes[i])
 	}
 	return r, d.nft.Elements(r.AddElement)
+}
+
+// actualRoutes reads back what the kernel has of our routes.
+func (d *daemon) actualRoutes() (*hoststate.Reading, error) {
+	routes, err := d.nl.Routes()
+	return hoststate.OfRoutes(routes), err
 }

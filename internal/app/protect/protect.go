@@ -85,10 +85,9 @@ type Supervisor struct {
 	kick   chan struct{}
 	gate   *gate
 
-	settled    func() bool // Options.Settled
-	xfrmHeard  heard       // nil: nothing is told
-	guardHeard heard
-	guardRead  func() (changed bool)
+	settled   func() bool                  // Options.Settled
+	xfrmHeard heard                        // nil: nothing is told
+	hearGuard func() (guardNotices, error) // begins to hear of changes in the guard's tables; nil: nothing is told
 
 	turn sync.Mutex // held by one look, or one change of settings
 
@@ -122,6 +121,12 @@ type heard interface {
 	Close() error
 }
 
+// guardNotices is host/nft's Notices.
+type guardNotices interface {
+	heard
+	Read() (changed bool)
+}
+
 // Open installs the guard, in the network namespace of the calling thread, and
 // the keys that are in the configuration. strongSwan need not run yet.
 func Open(o Options, s Settings) (*Supervisor, error) {
@@ -136,17 +141,18 @@ func Open(o Options, s Settings) (*Supervisor, error) {
 	charon := ipsec.Open(ipsec.Options{Socket: o.Socket, Owner: o.Owner, Logger: o.Log})
 	v := newSupervisor(o, charon, kernel, table)
 	// Before anything is looked at, so that no change is missed.
-	if err := v.hear(o); err != nil {
+	if err := v.hear(); err != nil {
 		return nil, errors.Join(err, v.Close())
 	}
+	v.hearGuard = func() (guardNotices, error) { return nft.OpenNotices(o.Owner, o.Filter) }
 	if err := v.install(s); err != nil {
 		return nil, errors.Join(err, v.Close())
 	}
 	return v, nil
 }
 
-// hear begins to hear of changes in XFRM and in the guard's tables.
-func (v *Supervisor) hear(o Options) error {
+// hear begins to hear of changes in XFRM.
+func (v *Supervisor) hear() error {
 	changes, err := ipsec.OpenNotices()
 	if err != nil {
 		return err
@@ -154,11 +160,6 @@ func (v *Supervisor) hear(o Options) error {
 	if changes != nil {
 		v.xfrmHeard, v.gate.told = changes, changes
 	}
-	tables, err := nft.OpenNotices(o.Owner, o.Filter)
-	if err != nil {
-		return err
-	}
-	v.guardHeard, v.guardRead = tables, tables.Read
 	return nil
 }
 
@@ -193,10 +194,8 @@ func newSupervisor(o Options, charon strongswan, kernel xfrm, table guard) *Supe
 func (v *Supervisor) Close() error {
 	v.charon.Close()
 	var errs []error
-	for _, h := range []heard{v.xfrmHeard, v.guardHeard} {
-		if h != nil {
-			errs = append(errs, h.Close())
-		}
+	if v.xfrmHeard != nil {
+		errs = append(errs, v.xfrmHeard.Close())
 	}
 	return errors.Join(append(errs, v.xfrm.Close(), v.guard.Close())...)
 }
@@ -311,13 +310,23 @@ func (v *Supervisor) Run(ctx context.Context) error {
 	var listeners sync.WaitGroup
 	defer listeners.Wait()
 	listeners.Go(func() { v.listen(ctx, v.xfrmHeard, v.gate.listen) })
-	listeners.Go(func() {
-		v.listen(ctx, v.guardHeard, func() {
-			if v.guardRead() {
-				v.look()
-			}
+	if v.hearGuard != nil {
+		// Not before the first look, which is to come: while anybody listens the kernel
+		// writes a notice of each element of every table, also of the hundreds of
+		// thousands that a relay restores at its start.
+		tables, err := v.hearGuard()
+		if err != nil {
+			return err
+		}
+		defer tables.Close()
+		listeners.Go(func() {
+			v.listen(ctx, tables, func() {
+				if tables.Read() {
+					v.look()
+				}
+			})
 		})
-	})
+	}
 	ear := ear{charon: v.charon}
 	tick := time.NewTicker(v.every)
 	defer tick.Stop()

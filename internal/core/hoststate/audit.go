@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
-	"iter"
 	"maps"
 	"net/netip"
 	"slices"
@@ -89,46 +88,6 @@ func (e Element) String() string {
 		s += " " + e.Prefix.String()
 	}
 	return s
-}
-
-// Wanted appends the operations that make everything from nothing, guards first:
-// at no time is a source let through that is not known to be right.
-func (s *State) Wanted(ops []Op) []Op {
-	names := slices.Sorted(maps.Keys(s.links))
-	for _, n := range names {
-		for _, e := range sortedElements(s.links[n].gates) {
-			ops = append(ops, Op{Element: &e})
-		}
-	}
-	for _, n := range names {
-		for e := range s.elements(s.links[n]) {
-			ops = append(ops, again(e))
-		}
-	}
-	for _, id := range sortedIDs(s.routes) {
-		r := s.routes[id].route(id)
-		ops = append(ops, Op{Route: &r})
-	}
-	return ops
-}
-
-// elements yields every element of a link once, but its gates, in order.
-func (s *State) elements(rec *link) iter.Seq[Element] {
-	return func(yield func(Element) bool) {
-		for _, e := range sortedElements(rec.static) {
-			if !yield(e) {
-				return
-			}
-		}
-		var a [4]Element
-		for _, le := range s.sorted(rec) {
-			for _, e := range le.holding().elements(a[:0], rec.Name, le.prefix.prefix()) {
-				if !rec.static[e] && !yield(e) {
-					return
-				}
-			}
-		}
-	}
 }
 
 func sortedElements[V any](m map[Element]V) []Element {

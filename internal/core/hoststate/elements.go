@@ -1,6 +1,7 @@
 package hoststate
 
 import (
+	"iter"
 	"maps"
 	"net/netip"
 	"slices"
@@ -173,6 +174,25 @@ func (s *State) settleLink(ops []Op, rec *link) []Op {
 	}
 	rec.gates = gates
 	return s.settleStanding(ops, rec)
+}
+
+// elements yields every element of a link once, but its gates, in order.
+func (s *State) elements(rec *link) iter.Seq[Element] {
+	return func(yield func(Element) bool) {
+		for _, e := range sortedElements(rec.static) {
+			if !yield(e) {
+				return
+			}
+		}
+		var a [4]Element
+		for _, le := range s.sorted(rec) {
+			for _, e := range le.holding().elements(a[:0], rec.Name, le.prefix.prefix()) {
+				if !rec.static[e] && !yield(e) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // wants recomputes the on-link prefixes and the elements that no lease is

@@ -71,6 +71,27 @@ func (r *Relay) endOrphans(match func(link string, p netip.Prefix) bool, eff *ef
 // orphansAtOnce bounds how many orphans end together.
 const orphansAtOnce = 1024
 
+// InstallLeased has everything installed that delegations want of the kernel, which has
+// nothing of it, part by part: carryOut carries out what is in the Effects. It says how
+// many operations these were.
+func (r *Relay) InstallLeased(eff *effect.Effects, carryOut func()) (n int) {
+	ops := make([]hoststate.Op, 0, partOfAudit)
+	install := func() {
+		eff.Reset()
+		r.ledger.Install(ops, eff)
+		carryOut()
+		n += len(ops)
+		ops = ops[:0]
+	}
+	for op := range r.host.Leased {
+		if ops = append(ops, op); len(ops) == cap(ops) {
+			install()
+		}
+	}
+	install()
+	return n
+}
+
 // CompareHost begins to compare what the kernel has of ours with what is wanted.
 // It goes on with AuditPart once everything that was asked of the kernel until
 // now is carried out and the kernel is read.

@@ -15,6 +15,10 @@ const markPrefix = "store-"
 // Found says whether Open found a table, and with which mark; empty: with none.
 func (t *Table) Found() (there bool, mark string) { return t.found, t.foundMark }
 
+// Bare says whether the table was without a single prefix once Open had opened it, as
+// after a reboot.
+func (t *Table) Bare() bool { return t.bare }
+
 // SetMark gives the table a mark, in place of the one it has. It keeps it, whatever
 // others do to the table.
 func (t *Table) SetMark(mark string) error {

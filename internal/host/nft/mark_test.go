@@ -1,9 +1,12 @@
 package nft_test
 
 import (
+	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 
+	"fairlead/internal/core/hoststate"
 	"fairlead/internal/host/nft"
 )
 
@@ -64,4 +67,30 @@ func TestMark(t *testing.T) {
 	if err := table.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A table is bare when it is new, and when one of another layout was replaced.
+func TestBare(t *testing.T) {
+	n := newNode(t)
+	opened := func(what string, bare bool) {
+		t.Helper()
+		var table *nft.Table
+		var err error
+		if n.do(func() { table, err = nft.Open(nft.Options{}) }); err != nil {
+			t.Fatal(err)
+		}
+		if table.Bare() != bare {
+			t.Errorf("%s: bare %v, want %v", what, table.Bare(), bare)
+		}
+		e := hoststate.Element{Set: hoststate.SourceLink, Link: "c0", Prefix: netip.MustParsePrefix("2001:db8:1::/48")}
+		failed := func(_ int, err error) { t.Error(err) }
+		if err := errors.Join(table.Apply([]hoststate.Op{{Element: &e}}, failed), table.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	opened("no table", true)
+	opened("a table with an element", false)
+	n.run("nft delete chain inet fairlead layout-2")
+	opened("a table of another layout", true)
+	opened("after that", false)
 }

@@ -66,6 +66,7 @@ type Table struct {
 	reader    *bulk.Conn // long listings
 	found     bool       // by Open
 	foundMark string
+	bare      bool // Open found no set for prefixes
 
 	mu sync.Mutex // guards all following fields
 	session
@@ -158,10 +159,12 @@ func (t *Table) adopt() error {
 		t.mark = markOf(chains)
 	}
 	t.found, t.foundMark = there, t.mark
-	if err := t.findSets(); err != nil {
+	if err = t.findSets(); err != nil {
 		return err
 	}
-	return t.build(drop)
+	err = t.build(drop)
+	t.bare = len(t.sets) == len(gates)
+	return err
 }
 
 // findSets learns which of our sets are there.
