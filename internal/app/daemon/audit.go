@@ -108,6 +108,7 @@ func (a *auditor) run(ctx context.Context) error {
 	pause := settleTime
 	var later, soon, theirs <-chan time.Time // when to audit, for each that asked
 	var notBefore, theirsNotBefore time.Time
+	first := time.After(settleTime) // goes on where the start has left off
 	wait := func(until time.Time) <-chan time.Time { return time.After(max(settleTime, time.Until(until))) }
 	for {
 		var slow <-chan time.Time
@@ -118,6 +119,8 @@ func (a *auditor) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-first:
+			first, whole = nil, false
 		case <-slow:
 			whole = false
 		case <-later:

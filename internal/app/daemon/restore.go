@@ -15,6 +15,7 @@ import (
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/relay6"
+	"fairlead/internal/host/nft"
 	"fairlead/internal/host/probe"
 	"fairlead/internal/host/store"
 )
@@ -186,7 +187,7 @@ func (d *daemon) restore() error {
 		return err
 	}
 	d.engine.Core = core
-	nothing, err := d.hostHasNothing()
+	nothing, version, err := d.hostHasNothing()
 	if err != nil {
 		return err
 	}
@@ -197,27 +198,30 @@ func (d *daemon) restore() error {
 	}
 	if nothing && why == "" {
 		d.installLeased(core, &eff)
+		d.audit.seen = version
 	} else if err := d.bringTo(core, why, &eff); err != nil {
 		return err
 	}
 	d.tellOfOrphans(why, service.Now())
-	d.audit.soon() // while packets pass already
 	t := core.Totals()
 	d.log.Info("restored", "prefixes", t.Prefixes, "addresses", t.Addresses, "took", time.Since(started).Round(time.Millisecond))
 	return nil
 }
 
-// hostHasNothing reports whether the kernel has nothing of ours, as after a reboot.
-func (d *daemon) hostHasNothing() (bool, error) {
-	if !d.nft.Bare() {
-		return false, nil
+// hostHasNothing reports whether the kernel has nothing of ours, as after a reboot, and
+// the filter's Version when it had nothing.
+func (d *daemon) hostHasNothing() (bool, nft.Version, error) {
+	bare, version := d.nft.Bare()
+	if !bare {
+		return false, version, nil
 	}
 	routes, err := d.nl.Routes()
-	return len(routes) == 0, err
+	return len(routes) == 0, version, err
 }
 
 // installLeased installs everything that was restored. There is nothing that it would
-// have to be compared with.
+// have to be compared with, and nothing in the filter but what is installed here, as the
+// first audit learns from the filter's Version.
 func (d *daemon) installLeased(core *relay6.Relay, eff *effect.Effects) {
 	n := core.InstallLeased(eff, func() { d.engine.CarryOutNow(service.Now, eff) })
 	d.log.Info("kernel brought to what was kept", "differences", n)
@@ -229,7 +233,7 @@ func (d *daemon) installLeased(core *relay6.Relay, eff *effect.Effects) {
 // Else they tell what nobody explains.
 func (d *daemon) bringTo(core *relay6.Relay, why string, eff *effect.Effects) error {
 	read := d.actual
-	if why == "" && !d.nft.Bare() {
+	if bare, _ := d.nft.Bare(); !bare && why == "" {
 		read = d.actualRoutes
 		d.audit.goesOn = true
 	}

@@ -27,6 +27,10 @@ type Version struct {
 func (t *Table) Version() (Version, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.version()
+}
+
+func (t *Table) version() (Version, error) {
 	number, err := t.generation()
 	if err != nil {
 		return Version{}, err

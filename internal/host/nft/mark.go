@@ -16,8 +16,8 @@ const markPrefix = "store-"
 func (t *Table) Found() (there bool, mark string) { return t.found, t.foundMark }
 
 // Bare says whether the table was without a single prefix once Open had opened it, as
-// after a reboot.
-func (t *Table) Bare() bool { return t.bare }
+// after a reboot, and which Version that was.
+func (t *Table) Bare() (bool, Version) { return t.bare, t.opened }
 
 // SetMark gives the table a mark, in place of the one it has. It keeps it, whatever
 // others do to the table.

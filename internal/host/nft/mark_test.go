@@ -79,8 +79,10 @@ func TestBare(t *testing.T) {
 		if n.do(func() { table, err = nft.Open(nft.Options{}) }); err != nil {
 			t.Fatal(err)
 		}
-		if table.Bare() != bare {
-			t.Errorf("%s: bare %v, want %v", what, table.Bare(), bare)
+		got, at := table.Bare()
+		now, err := table.Version()
+		if got != bare || at != now || err != nil {
+			t.Errorf("%s: bare %v at version %v, want %v at %v, %v", what, got, at, bare, now, err)
 		}
 		e := hoststate.Element{Set: hoststate.SourceLink, Link: "c0", Prefix: netip.MustParsePrefix("2001:db8:1::/48")}
 		failed := func(_ int, err error) { t.Error(err) }

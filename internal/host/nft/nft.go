@@ -67,6 +67,7 @@ type Table struct {
 	found     bool       // by Open
 	foundMark string
 	bare      bool // Open found no set for prefixes
+	opened    Version
 
 	mu sync.Mutex // guards all following fields
 	session
@@ -162,8 +163,11 @@ func (t *Table) adopt() error {
 	if err = t.findSets(); err != nil {
 		return err
 	}
-	err = t.build(drop)
+	if err = t.build(drop); err != nil {
+		return err
+	}
 	t.bare = len(t.sets) == len(gates)
+	t.opened, err = t.version()
 	return err
 }
 
