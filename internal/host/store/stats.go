@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"sort"
 	"sync"
 )
@@ -29,28 +30,23 @@ type Stats struct {
 
 // facts is what a store remembers of its own life.
 type facts struct {
-	mu        sync.Mutex // guards all following fields
-	commits   uint64
-	failures  uint64
-	lastError string
-	setAside  uint64
-	lost      uint64
-	corrupt   map[string]string // key -> reason, at most maxCorruptKept
-	databases []string
+	mu      sync.Mutex        // guards all following fields
+	counted Stats             // but for Healthy, Full and DiskBytes, which are looked up
+	corrupt map[string]string // key -> reason, at most maxCorruptKept
 }
 
 func (f *facts) committed() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.commits++
+	f.counted.Commits++
 }
 
 // failed counts a failure and keeps its text.
 func (f *facts) failed(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.failures++
-	f.lastError = err.Error()
+	f.counted.Failures++
+	f.counted.LastError = err.Error()
 }
 
 // Corrupt returns the records that were set aside because their checksum did not
@@ -83,31 +79,24 @@ func (s *Store) Stats() Stats {
 	f := &s.facts
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return Stats{
-		Healthy:           writes && !full,
-		Full:              full,
-		DiskBytes:         bytes,
-		Commits:           f.commits,
-		Failures:          f.failures,
-		RecordsSetAside:   f.setAside,
-		DatabasesSetAside: append([]string(nil), f.databases...),
-		CommitsLost:       f.lost,
-		LastError:         f.lastError,
-	}
+	now := f.counted
+	now.Healthy, now.Full, now.DiskBytes = writes && !full, full, bytes
+	now.DatabasesSetAside = slices.Clone(now.DatabasesSetAside)
+	return now
 }
 
 // missed takes note of acknowledged commits that are not there.
 func (f *facts) missed(commits uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.lost = commits
+	f.counted.CommitsLost = commits
 }
 
 // found takes over what a look at the whole database told.
 func (f *facts) found(i inventory) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.setAside, f.corrupt = i.quarantined, i.corrupt
+	f.counted.RecordsSetAside, f.corrupt = i.quarantined, i.corrupt
 }
 
 // corrupted adds records to the list; moved of them are in quarantine now.
@@ -122,12 +111,12 @@ func (f *facts) corrupted(bad []badRecord, moved int) {
 			f.corrupt[string(b.key)] = b.reason.Error()
 		}
 	}
-	f.setAside += uint64(moved)
+	f.counted.RecordsSetAside += uint64(moved)
 }
 
 // brokenDatabases replaces the list of databases that were set aside.
 func (f *facts) brokenDatabases(paths []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.databases = paths
+	f.counted.DatabasesSetAside = paths
 }
