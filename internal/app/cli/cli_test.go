@@ -92,21 +92,21 @@ func setup(env *testscript.Env) error {
 	c.Control.Socket, c.Control.Group = filepath.Join(env.WorkDir, "c.sock"), "0"
 	fake, fakeGuard := controltest.New(), controltest.NewGuard()
 	log := slog.New(slog.DiscardHandler)
-	relay, err := control.Listen(c, fake, log)
+	relay, err := control.Listen(&c.Process, control.Relay(fake), log)
 	if err != nil {
 		return err
 	}
 	serve(env, relay)
-	g := c.Control
-	g.Socket = filepath.Join(env.WorkDir, "g.sock")
-	guard, err := control.ListenGuard(&g, "", fakeGuard, log)
+	g := c.Process
+	g.Control.Socket = filepath.Join(env.WorkDir, "g.sock")
+	guard, err := control.Listen(&g, control.Guard(fakeGuard), log)
 	if err != nil {
 		return err
 	}
 	serve(env, guard)
 	env.Values[fakeKey{}], env.Values[guardKey{}] = fake, fakeGuard
 	env.Setenv("SOCKET", c.Control.Socket)
-	env.Setenv("GUARD", g.Socket)
+	env.Setenv("GUARD", g.Control.Socket)
 	env.Setenv("TZ", "UTC")
 	env.Setenv("GORACE", "atexit_sleep_ms=0") // a race detector would wait a second at each end
 	return nil

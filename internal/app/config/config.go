@@ -14,19 +14,24 @@ import (
 
 // Config is one configuration file, checked.
 type Config struct {
+	Process
 	State   string // folder of the store, the made DUID and the like
-	Control Control
-	Metrics Metrics
-	Log     Log
-	Audit   Audit
 	RelayID RelayID
-	Peers   []trust.Peer // in the order of the file; at least one server
 	Relay6  Relay6
 	Host    Host
 	Store   Store
 	History History
 	Hook    Hook
+}
+
+// Process is what the file of every process has.
+type Process struct {
+	Control Control
+	Metrics Metrics
+	Log     Log
+	Audit   Audit
 	Privacy Privacy
+	Peers   []trust.Peer // in the order of the file; at least one
 	IPsec   IPsec
 
 	// Warnings are what is not wrong and should be known all the same.
@@ -38,7 +43,7 @@ type Config struct {
 
 // Hops are the protected hops of all peers, in the order of the file. They hold
 // the keys.
-func (c *Config) Hops() []hop.Hop { return c.hops }
+func (p *Process) Hops() []hop.Hop { return p.hops }
 
 // IPsec is what is common to all protected peers.
 type IPsec struct {
@@ -205,10 +210,14 @@ func Default() *Config {
 		panic("config: " + err.Error()) // a constant of ours
 	}
 	return &Config{
-		State:   defaultState,
-		Control: Control{Socket: defaultSocket, Group: defaultGroup, Operators: []Principal{{Name: "root"}}},
-		Metrics: Metrics{Listen: netip.AddrPortFrom(netip.IPv6Loopback(), 9547)},
-		Log:     Log{Level: LogInfo, Format: LogText, Every: 10 * time.Second},
+		Process: Process{
+			Control: Control{Socket: defaultSocket, Group: defaultGroup, Operators: []Principal{{Name: "root"}}},
+			Metrics: Metrics{Listen: netip.AddrPortFrom(netip.IPv6Loopback(), 9547)},
+			Log:     Log{Level: LogInfo, Format: LogText, Every: 10 * time.Second},
+			Privacy: Privacy{Crash: IdentifiersHashed},
+			IPsec:   IPsec{Socket: defaultVICI},
+		},
+		State: defaultState,
 		Relay6: Relay6{
 			SourcePort: dhcp6.ServerPort,
 			Defaults: relay6.LinkRule{
@@ -235,7 +244,5 @@ func Default() *Config {
 			Events:  []delegation.EventKind{delegation.Granted, delegation.Moved, delegation.Ended},
 			Queue:   1024,
 		},
-		Privacy: Privacy{Crash: IdentifiersHashed},
-		IPsec:   IPsec{Socket: defaultVICI},
 	}
 }

@@ -22,18 +22,10 @@ type KeyChange struct{ Key, Old, New string }
 // PeerChange is what becomes of a peer: "added", "removed" or "changed".
 type PeerChange struct{ Peer, Change string }
 
-// PeersChanged is what next makes of the peers, by name. A peer has changed also
+// PeersChanged is what another file makes of the peers, by name. A peer has changed also
 // where its keys have; neither is told.
-func (c *Config) PeersChanged(next *Config) []PeerChange {
-	return peersChanged(c.Peers, next.Peers, c.hops, next.hops)
-}
-
-// PeersChanged is what next makes of the peers, as of those of a relay.
-func (g *Guard) PeersChanged(next *Guard) []PeerChange {
-	return peersChanged(g.Peers, next.Peers, g.hops, next.hops)
-}
-
-func peersChanged(old, next []trust.Peer, oldHops, nextHops []hop.Hop) []PeerChange {
+func (p *Process) PeersChanged(to *Process) []PeerChange {
+	old, next := p.Peers, to.Peers
 	var all []PeerChange
 	named := func(peers []trust.Peer, name string) int {
 		return slices.IndexFunc(peers, func(p trust.Peer) bool { return p.Name == name })
@@ -43,7 +35,7 @@ func peersChanged(old, next []trust.Peer, oldHops, nextHops []hop.Hop) []PeerCha
 		switch j := named(next, name); {
 		case j < 0:
 			all = append(all, PeerChange{name, "removed"})
-		case !reflect.DeepEqual(old[i], next[j]) || !reflect.DeepEqual(hopsOf(oldHops, name), hopsOf(nextHops, name)):
+		case !reflect.DeepEqual(old[i], next[j]) || !reflect.DeepEqual(hopsOf(p.hops, name), hopsOf(to.hops, name)):
 			all = append(all, PeerChange{name, "changed"})
 		}
 	}

@@ -102,7 +102,7 @@ func TestPeersChanged(t *testing.T) {
 		{ipsecPeer("one"), ipsecPeer("one"), nil},
 		{ipsecPeer("one"), ipsecPeer("two") + a, []PeerChange{{"a", "added"}, {"s", "changed"}}},
 	} {
-		got := parseKeys(t, start+c.old).PeersChanged(parseKeys(t, start+c.next))
+		got := parseKeys(t, start+c.old).PeersChanged(&parseKeys(t, start+c.next).Process)
 		if !reflect.DeepEqual(got, c.want) {
 			t.Errorf("from\n%sto\n%sgot %v, want %v", c.old, c.next, got, c.want)
 		}

@@ -1,44 +1,24 @@
 package config
 
-import (
-	"net/netip"
-
-	"fairlead/internal/core/hop"
-	"fairlead/internal/core/trust"
-)
+import "net/netip"
 
 // Guard is a configuration file of "fairlead guard", checked: what protects the
 // traffic of somebody else's DHCP server or relay agent on this host.
 type Guard struct {
-	Control Control
-	Metrics Metrics
-	Log     Log // without Every
-	Audit   Audit
-	Privacy Privacy      // of which the guard has Log and Crash
-	Peers   []trust.Peer // IPv4 and IPv6, in the order of the file; at least one under IPsec
-	IPsec   IPsec
+	// Process has peers of both families, of which one at least is under IPsec; Log is
+	// without Every, and of Privacy there are Log and Crash.
+	Process
 	// Others: relayed messages from those who are not among the peers may come
 	// in; otherwise they are dropped.
 	Others bool
-
-	// Warnings are what is not wrong and should be known all the same.
-	Warnings Problems
-
-	hops     []hop.Hop
-	mentions []mention
 }
-
-// Hops are the protected hops of all peers, in the order of the file. They hold
-// the keys.
-func (g *Guard) Hops() []hop.Hop { return g.hops }
 
 const defaultGuardSocket = "/run/fairlead-guard/control.sock"
 
 // DefaultGuard is a configuration of defaults alone. It has no peers, which every
 // file must name.
 func DefaultGuard() *Guard {
-	d := Default()
-	g := &Guard{Control: d.Control, Metrics: d.Metrics, Log: d.Log, Audit: d.Audit, Privacy: d.Privacy, IPsec: d.IPsec}
+	g := &Guard{Process: Default().Process}
 	g.Log.Every = 0
 	g.Control.Socket = defaultGuardSocket
 	g.Metrics.Listen = netip.AddrPortFrom(netip.IPv6Loopback(), 9548)

@@ -51,7 +51,7 @@ func (c *Config) Misfits(m *Machine) Problems {
 }
 
 // Misfits are warnings of what the file names and the host does not have.
-func (g *Guard) Misfits(m *Machine) Problems { return misfits(g.mentions, m, nil) }
+func (p *Process) Misfits(m *Machine) Problems { return misfits(p.mentions, m, nil) }
 
 // unmatched are the links with delegations that no rule matches, in words.
 func (c *Config) unmatched(held map[string]int) []string {

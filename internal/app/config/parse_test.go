@@ -60,27 +60,33 @@ func TestParseEverything(t *testing.T) {
 	matched.Match = []string{"ppp0", "br?"}
 	uuid := dhcp6.DUID("\x00\x04\x7d\x44\x48\x40\x9d\xc0\x11\xd1\xb2\x45\x5f\xfd\xce\x74\xfa\xd2")
 	want := &Config{
-		State: "/srv/fairlead",
-		Control: Control{
-			Socket:    "/run/f.sock",
-			Group:     "netops",
-			Operators: []Principal{{Name: "alice"}, {Group: true, Name: "noc"}, {ID: 1000}},
-			Readers:   []Principal{{Group: true, ID: 1001}},
-			Listen: &ControlTLS{
-				Address: port("[2001:db8::1]:9548"), Certificate: "/etc/c.pem", Key: "/etc/c.key", ClientCA: "/etc/ca.pem",
+		Process: Process{
+			Control: Control{
+				Socket:    "/run/f.sock",
+				Group:     "netops",
+				Operators: []Principal{{Name: "alice"}, {Group: true, Name: "noc"}, {ID: 1000}},
+				Readers:   []Principal{{Group: true, ID: 1001}},
+				Listen: &ControlTLS{
+					Address: port("[2001:db8::1]:9548"), Certificate: "/etc/c.pem", Key: "/etc/c.key", ClientCA: "/etc/ca.pem",
+				},
 			},
+			Metrics: Metrics{Listen: port("192.0.2.1:80")},
+			Log:     Log{Level: LogDebug, Format: LogJSON, Every: 90 * time.Minute},
+			Audit:   Audit{File: "/var/log/fairlead-audit"},
+			Peers: []trust.Peer{{
+				Name: "a", Address: addr("fe80::547"), Prefix: pfx("fe80::/64"), Zone: "eth0", Local: addr("fe80::1"),
+				Role: trust.Server, Interfaces: []string{"eth0"}, Protection: trust.ProtectionNone,
+				Delegable: []trust.Range{
+					{Prefix: pfx("2001:db8::/32"), Min: 48, Max: 64}, {Prefix: pfx("2001:db8:1::/48"), Min: 48, Max: 64},
+				},
+			}},
+			Privacy: Privacy{
+				Log: IdentifiersHashed, History: IdentifiersShort, Trace: IdentifiersNone, StoreMinimal: true, SaltKept: true,
+			},
+			IPsec: IPsec{Socket: "/srv/charon.vici", Remove: true},
 		},
-		Metrics: Metrics{Listen: port("192.0.2.1:80")},
-		Log:     Log{Level: LogDebug, Format: LogJSON, Every: 90 * time.Minute},
-		Audit:   Audit{File: "/var/log/fairlead-audit"},
+		State:   "/srv/fairlead",
 		RelayID: RelayID{Source: RelayIDConfigured, Value: uuid},
-		Peers: []trust.Peer{{
-			Name: "a", Address: addr("fe80::547"), Prefix: pfx("fe80::/64"), Zone: "eth0", Local: addr("fe80::1"),
-			Role: trust.Server, Interfaces: []string{"eth0"}, Protection: trust.ProtectionNone,
-			Delegable: []trust.Range{
-				{Prefix: pfx("2001:db8::/32"), Min: 48, Max: 64}, {Prefix: pfx("2001:db8:1::/48"), Min: 48, Max: 64},
-			},
-		}},
 		Relay6: Relay6{
 			Forward: relay6.ForwardFirst, SourcePort: 1547, Infrastructure: []netip.Prefix{pfx("2001:db8:ffff::/48")},
 			Defaults: link, Links: []relay6.LinkRule{matched},
@@ -92,10 +98,6 @@ func TestParseEverything(t *testing.T) {
 		Store:   Store{Reserve: 1073741824},
 		History: History{Keep: 24 * time.Hour, Entries: 50000},
 		Hook:    Hook{Program: "/bin/true", Timeout: 90 * time.Second, Events: []delegation.EventKind{delegation.Refused}, Queue: 1},
-		Privacy: Privacy{
-			Log: IdentifiersHashed, History: IdentifiersShort, Trace: IdentifiersNone, StoreMinimal: true, SaltKept: true,
-		},
-		IPsec: IPsec{Socket: "/srv/charon.vici", Remove: true},
 	}
 	got := parsed(t, allSetText())
 	if diff := cmp.Diff(want, got, asWritten); diff != "" {

@@ -2,11 +2,9 @@ package control
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
 
 	"fairlead/internal/app/api"
-	"fairlead/internal/app/config"
 	"fairlead/internal/core/hop"
 	"fairlead/internal/core/trust"
 )
@@ -32,13 +30,9 @@ func GuardPeerOf(p *trust.Peer, all []hop.State) api.GuardPeer {
 	}
 }
 
-// ListenGuard is Listen for a guard. audit is the file of the audit log; empty:
-// with the log.
-func ListenGuard(c *config.Control, audit string, b GuardBackend, log *slog.Logger) (*Server, error) {
-	return open(c, audit, log, func(s *Server) http.Handler { return s.guardRoutes(b) })
-}
+// Guard are all paths of a guard's interface.
+func Guard(b GuardBackend) Routes { return func(s *Server) http.Handler { return s.guardRoutes(b) } }
 
-// guardRoutes are all paths of a guard's interface.
 func (s *Server) guardRoutes(b GuardBackend) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /v1/status", query(s, noFilter, func(ctx context.Context, _ struct{}) (api.GuardStatus, error) {

@@ -26,8 +26,7 @@ import (
 type servedGuard struct {
 	*control.Server
 	*api.GuardClient
-	config config.Control
-	audit  string
+	config config.Process
 	fake   *controltest.FakeGuard
 	log    *labtest.Log
 }
@@ -35,13 +34,13 @@ type servedGuard struct {
 func serveGuard(t *testing.T, tune func(*servedGuard)) *servedGuard {
 	t.Helper()
 	s := &servedGuard{fake: controltest.NewGuard(), log: new(labtest.Log)}
-	s.config.Socket, s.config.Group = filepath.Join(openDir(t), "g.sock"), "0"
+	s.config.Control.Socket, s.config.Control.Group = filepath.Join(openDir(t), "g.sock"), "0"
 	if tune != nil {
 		tune(s)
 	}
 	log := slog.New(slog.NewTextHandler(s.log, nil))
 	var err error
-	if s.Server, err = control.ListenGuard(&s.config, s.audit, s.fake, log); err != nil {
+	if s.Server, err = control.Listen(&s.config, control.Guard(s.fake), log); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -53,7 +52,7 @@ func serveGuard(t *testing.T, tune func(*servedGuard)) *servedGuard {
 			t.Errorf("Run: %v", err)
 		}
 	})
-	s.GuardClient = api.NewGuardClient(s.config.Socket)
+	s.GuardClient = api.NewGuardClient(s.config.Control.Socket)
 	return s
 }
 
@@ -98,7 +97,7 @@ func TestGuardStatus(t *testing.T) {
 	s.fake.Overview.Programs = []api.Program{{PID: 812, Name: "dhcpd", Problem: "reads a packet socket"}}
 	s.fake.Overview.Peers = nil
 	s.fake.Mu.Unlock()
-	_, text := askRaw(t, s.config.Socket, "GET", "/v1/status")
+	_, text := askRaw(t, s.config.Control.Socket, "GET", "/v1/status")
 	for _, part := range []string{
 		`"peers":[],"strangers":{"packets":5,"bytes":1500}`,
 		`"programs":[{"pid":812,"name":"dhcpd","problem":"reads a packet socket"}],"degraded":[]`,
@@ -114,19 +113,19 @@ func TestGuardPaths(t *testing.T) {
 	s := serveGuard(t, nil)
 	for _, path := range []string{"GET /v1/links", "GET /v1/peers", "GET /v1/delegations", "GET /v1/trace", "POST /v1/clear", "POST /v1/unblock"} {
 		method, path, _ := strings.Cut(path, " ")
-		if code, text := askRaw(t, s.config.Socket, method, path); code != http.StatusNotFound || !strings.Contains(text, "no such path") {
+		if code, text := askRaw(t, s.config.Control.Socket, method, path); code != http.StatusNotFound || !strings.Contains(text, "no such path") {
 			t.Errorf("%s %s: %d %s, want 404", method, path, code, text)
 		}
 	}
-	if code, text := askRaw(t, s.config.Socket, "GET", "/v1/status?all=1"); code != http.StatusBadRequest {
+	if code, text := askRaw(t, s.config.Control.Socket, "GET", "/v1/status?all=1"); code != http.StatusBadRequest {
 		t.Errorf("status with a parameter: %d %s, want 400", code, text)
 	}
 }
 
 func TestGuardRoles(t *testing.T) {
 	s := serveGuard(t, func(s *servedGuard) {
-		s.config.Group, s.config.Readers = fmt.Sprint(socketGroup), numbers(20002)
-		s.audit = filepath.Join(filepath.Dir(s.config.Socket), "audit.log")
+		s.config.Control.Group, s.config.Control.Readers = fmt.Sprint(socketGroup), numbers(20002)
+		s.config.Audit.File = filepath.Join(filepath.Dir(s.config.Control.Socket), "audit.log")
 	})
 	for _, tt := range []struct {
 		name       string
@@ -138,7 +137,7 @@ func TestGuardRoles(t *testing.T) {
 		{"root", account{0, []uint32{0}}, "done", "done"},
 	} {
 		for deed, want := range map[string]string{"look": tt.look, "watch": tt.look, "reload": tt.deed} {
-			if got, _ := doAs(t, tt.who, deed, s.config.Socket); !strings.Contains(got, want) {
+			if got, _ := doAs(t, tt.who, deed, s.config.Control.Socket); !strings.Contains(got, want) {
 				t.Errorf("%s, %s: %q, want %q", tt.name, deed, got, want)
 			}
 		}
@@ -147,18 +146,18 @@ func TestGuardRoles(t *testing.T) {
 		t.Errorf("deeds: %q, want root's reload alone", s.fake.Deeds)
 	}
 	var outcomes []string
-	for _, l := range readAudit(t, s.audit) {
+	for _, l := range readAudit(t, s.config.Audit.File) {
 		outcomes = append(outcomes, l.Deed+" "+l.Outcome)
 	}
 	if diff := cmp.Diff([]string{"reload refused", "reload refused", "reload done"}, outcomes); diff != "" {
 		t.Errorf("audit (-want +got):\n%s", diff)
 	}
 	next := s.config
-	next.Operators = numbers(20002)
-	if err := s.ReconfigureGuard(&next, s.audit); err != nil {
+	next.Control.Operators = numbers(20002)
+	if err := s.Reconfigure(&next); err != nil {
 		t.Fatal(err)
 	}
-	if got, _ := doAs(t, account{20002, []uint32{socketGroup}}, "reload", s.config.Socket); got != "done" {
+	if got, _ := doAs(t, account{20002, []uint32{socketGroup}}, "reload", s.config.Control.Socket); got != "done" {
 		t.Errorf("reload by an operator since now: %q, want done", got)
 	}
 }

@@ -229,7 +229,7 @@ func TestRolesChange(t *testing.T) {
 	}
 	next := *s.config
 	next.Control.Operators, next.Control.Readers = nil, numbers(20001)
-	if err := s.Reconfigure(&next); err != nil {
+	if err := s.Reconfigure(&next.Process); err != nil {
 		t.Fatal(err)
 	}
 	if got, _ := doAs(t, who, "clear", s.config.Control.Socket); !strings.Contains(got, "may look, but") {

@@ -19,7 +19,9 @@ import (
 // maxBody bounds the body of a request.
 const maxBody = 64 << 10
 
-// relayRoutes are all paths of the relay's interface.
+// Relay are all paths of the relay's interface.
+func Relay(b Backend) Routes { return func(s *Server) http.Handler { return s.relayRoutes(b) } }
+
 func (s *Server) relayRoutes(b Backend) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /v1/status", query(s, noFilter, func(ctx context.Context, _ struct{}) (api.Status, error) { return b.Status(ctx) }))

@@ -68,7 +68,7 @@ func serve(t *testing.T, tune func(*config.Config), before func(*control.Server)
 	}
 	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
-	if s.Server, err = control.Listen(s.config, s.fake, log); err != nil {
+	if s.Server, err = control.Listen(&s.config.Process, control.Relay(s.fake), log); err != nil {
 		t.Fatal(err)
 	}
 	if before != nil {
@@ -334,8 +334,8 @@ func TestAllowedMethods(t *testing.T) {
 		{s.config.Control.Socket, "POST", "/v1/links", "GET, HEAD"},
 		{s.config.Control.Socket, "DELETE", "/v1/delegations", "GET, HEAD"},
 		{s.config.Control.Socket, "GET", "/v1/reload", "POST"},
-		{g.config.Socket, "PUT", "/v1/reload", "POST"},
-		{g.config.Socket, "POST", "/v1/status", "GET, HEAD"},
+		{g.config.Control.Socket, "PUT", "/v1/reload", "POST"},
+		{g.config.Control.Socket, "POST", "/v1/status", "GET, HEAD"},
 	} {
 		client := http.Client{Transport: &http.Transport{
 			DisableKeepAlives: true,

@@ -35,7 +35,7 @@ var defaultBounds = bounds{
 
 // Server is the control interface of one process.
 type Server struct {
-	routes func(*Server) http.Handler // what can be asked here
+	routes Routes
 	log    *slog.Logger
 	audit  *audit
 	access atomic.Pointer[access]
@@ -46,14 +46,14 @@ type Server struct {
 	tcp  net.Listener // nil: none
 }
 
+// Routes are what can be asked of a process: Relay's or Guard's.
+type Routes func(*Server) http.Handler
+
 // Listen opens the Unix socket, and the TCP socket if there is one configured.
 // Connections wait until Run.
-func Listen(c *config.Config, b Backend, log *slog.Logger) (*Server, error) {
-	return open(&c.Control, c.Audit.File, log, func(s *Server) http.Handler { return s.relayRoutes(b) })
-}
-
-func open(c *config.Control, auditFile string, log *slog.Logger, routes func(*Server) http.Handler) (*Server, error) {
-	a, err := newAudit(auditFile, log)
+func Listen(p *config.Process, routes Routes, log *slog.Logger) (*Server, error) {
+	c := &p.Control
+	a, err := newAudit(p.Audit.File, log)
 	if err != nil {
 		return nil, err
 	}
@@ -85,12 +85,8 @@ func (s *Server) unknownAccount(name string) {
 // Reconfigure takes over who may do what, the audit log and the certificates,
 // and holds for open connections as well. The sockets themselves stay as they
 // are; NeedsRestart tells. An error means that nothing has changed.
-func (s *Server) Reconfigure(c *config.Config) error {
-	return s.ReconfigureGuard(&c.Control, c.Audit.File)
-}
-
-// ReconfigureGuard is Reconfigure with what ListenGuard takes.
-func (s *Server) ReconfigureGuard(c *config.Control, auditFile string) error {
+func (s *Server) Reconfigure(p *config.Process) error {
+	c := &p.Control
 	var t *tls.Config
 	if s.tls.Load() != nil && c.Listen != nil {
 		var err error
@@ -98,7 +94,7 @@ func (s *Server) ReconfigureGuard(c *config.Control, auditFile string) error {
 			return err
 		}
 	}
-	if err := s.audit.use(auditFile); err != nil {
+	if err := s.audit.use(p.Audit.File); err != nil {
 		return err
 	}
 	if t != nil {

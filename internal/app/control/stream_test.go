@@ -199,7 +199,7 @@ func TestStreamEndsWithTheRole(t *testing.T) {
 	}
 	next := *s.config
 	next.Control.Readers = nil
-	if err := s.Reconfigure(&next); err != nil {
+	if err := s.Reconfigure(&next.Process); err != nil {
 		t.Fatal(err)
 	}
 	if got, _ := wait(); got != "ended: EOF" {
@@ -222,7 +222,7 @@ func TestTooManyWatch(t *testing.T) {
 func TestStreamEndsWithTheServer(t *testing.T) {
 	c := config.Default()
 	c.Control.Socket, c.Control.Group = openDir(t)+"/c.sock", "0"
-	server, err := control.Listen(c, controltest.New(), discard)
+	server, err := control.Listen(&c.Process, control.Relay(controltest.New()), discard)
 	if err != nil {
 		t.Fatal(err)
 	}

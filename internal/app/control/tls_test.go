@@ -195,7 +195,7 @@ func TestCertificatesChange(t *testing.T) {
 	}
 	changed := *s.config
 	changed.Control.Listen = next.files(t, clients)
-	if err := s.Reconfigure(&changed); err != nil {
+	if err := s.Reconfigure(&changed.Process); err != nil {
 		t.Fatal(err)
 	}
 	if code, _, err := call(t, s, next, &bob, "GET", "/v1/status"); code != 200 || err != nil {
@@ -206,7 +206,7 @@ func TestCertificatesChange(t *testing.T) {
 	broken := *changed.Control.Listen
 	broken.Key = broken.Certificate
 	bad.Control.Listen = &broken
-	if err := s.Reconfigure(&bad); err == nil {
+	if err := s.Reconfigure(&bad.Process); err == nil {
 		t.Error("a key that is none: no error")
 	}
 	if code, _, err := call(t, s, next, &bob, "GET", "/v1/status"); code != 200 || err != nil {
@@ -223,7 +223,7 @@ func TestListenFilesThatAreKeys(t *testing.T) {
 		c := config.Default()
 		c.Control.Socket, c.Control.Group, c.Control.Listen = filepath.Join(t.TempDir(), "c.sock"), "0", a.files(t, a)
 		*map[string]*string{"certificate": &c.Control.Listen.Certificate, "key": &c.Control.Listen.Key, "client-ca": &c.Control.Listen.ClientCA}[field] = key
-		_, err := control.Listen(c, controltest.New(), discard)
+		_, err := control.Listen(&c.Process, control.Relay(controltest.New()), discard)
 		if want := "control.listen." + field + ": no such file or directory"; err == nil || err.Error() != want {
 			t.Errorf("%s: err = %v, want %s", field, err, want)
 		}
@@ -239,7 +239,7 @@ func TestKeyThatOthersCanRead(t *testing.T) {
 		if err := os.Chmod(c.Control.Listen.Key, mode); err != nil {
 			t.Fatal(err)
 		}
-		_, err := control.Listen(c, controltest.New(), discard)
+		_, err := control.Listen(&c.Process, control.Relay(controltest.New()), discard)
 		if err == nil || !strings.Contains(err.Error(), "lets others than its owner in") {
 			t.Errorf("mode %v: err = %v, want a refusal", mode, err)
 		}

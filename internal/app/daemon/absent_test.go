@@ -15,11 +15,11 @@ import (
 // What is configured and matches no interface is in status: uplinks, and rules without
 // wildcards. A glob of a rule may match nothing for a while.
 func TestNamesThatNoInterfaceHas(t *testing.T) {
-	cfg := &config.Config{Peers: []trust.Peer{
+	cfg := &config.Config{Process: config.Process{Peers: []trust.Peer{
 		{Name: "kea1", Interfaces: []string{"eth0", "eth1"}},
 		{Name: "kea2", Interfaces: []string{"eth7", "up*"}},
 		{Name: "kea3", Interfaces: []string{"eth0", "up*"}},
-	}}
+	}}}
 	cfg.Relay6.Links = []relay6.LinkRule{{Match: []string{"cust1", "ppp*"}}, {Match: []string{"cust2"}}}
 	links := map[string]hoststate.Link{"eth0": {}, "cust1": {}}
 	want := []string{

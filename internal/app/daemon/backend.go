@@ -133,11 +133,7 @@ func (d *daemon) degraded(c *api.Counters) []string {
 	}
 	add(c.Totals.Uninstalled > 0, fmt.Sprintf("kernel: %d delegations without their route or filter element; the log says what the kernel did not take", c.Totals.Uninstalled))
 	add(c.Host.Refused > 0, fmt.Sprintf("kernel: %d routes are not taken, because their link is down or gone; unreachable routes stand in for them", c.Host.Refused))
-	for _, trouble := range []string{d.relay.lost.trouble(time.Now()), d.audit.trouble(), notForwarding(c.Links)} {
-		add(trouble != "", trouble)
-	}
-	if d.scrapes != nil {
-		trouble := d.scrapes.Trouble()
+	for _, trouble := range []string{d.relay.lost.trouble(time.Now()), d.audit.trouble(), notForwarding(c.Links), d.scrapes.Trouble()} {
 		add(trouble != "", trouble)
 	}
 	return append(words, protect.Degraded(d.hops.States())...)

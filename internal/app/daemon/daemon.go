@@ -72,7 +72,7 @@ type daemon struct {
 	feed      *control.Feed
 	audit     *auditor
 	api       *control.Server
-	scrapes   *metrics.Server // nil: none are answered
+	scrapes   *metrics.Server
 	level     slog.LevelVar
 
 	events  <-chan netlink.Event
@@ -218,25 +218,20 @@ func (d *daemon) serve(ctx context.Context) error {
 	d.engine.Open(d.conn, out, runtime.GOMAXPROCS(0))
 	d.relay.LinksChanged(d.engine.Core)
 	d.rivals.soon()
-	if m := d.config().Metrics; m.Listen.IsValid() {
-		d.scrapes = metrics.Listen(m, d, d.log)
-	}
+	d.scrapes = metrics.Listen(d.config().Metrics, metrics.Relay(d), d.log)
 	group, ctx := errgroup.WithContext(ctx)
-	if d.api, err = control.Listen(d.config(), d, d.log); err != nil {
+	if d.api, err = control.Listen(&d.config().Process, control.Relay(d), d.log); err != nil {
 		return err
 	}
 	tasks := map[string]service.Task{
 		"control": d.api.Run, "hook": d.hook.Run, "audit": d.audit.run, "filter": d.audit.watch,
 		"history": d.forgetHistory, "signals": d.signals, "watchdog": d.watchdog,
 		"memory":     d.giveBack,
-		"protection": d.hops.Run, "rivals": d.rivals.run, "foreign": d.foreign.run,
+		"protection": d.hops.Run, "metrics": d.scrapes.Run, "rivals": d.rivals.run, "foreign": d.foreign.run,
 		"close": d.closeSockets,
 	}
 	for name, run := range d.engine.Tasks() {
 		tasks[name] = run
-	}
-	if d.scrapes != nil {
-		tasks["metrics"] = d.scrapes.Run
 	}
 	service.Start(ctx, group, func(run service.Task) service.Task { return d.privacy.Part(d.log, run) }, tasks)
 	service.Notify(d.log, sd.SdNotifyReady)

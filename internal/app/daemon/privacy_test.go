@@ -307,7 +307,7 @@ func TestNoHistoryByPrivacy(t *testing.T) {
 		{config.Privacy{History: config.IdentifiersNone}, 0},
 		{config.Privacy{StoreMinimal: true}, 0},
 	} {
-		c := &config.Config{History: config.History{Keep: time.Hour, Entries: 7}, Privacy: tc.p}
+		c := &config.Config{Process: config.Process{Privacy: tc.p}, History: config.History{Keep: time.Hour, Entries: 7}}
 		if got := historyOf(c); got.Keep != tc.want || got.Entries != 7 {
 			t.Errorf("%+v: %+v, want it kept for %v", tc.p, got, tc.want)
 		}

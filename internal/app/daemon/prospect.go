@@ -21,7 +21,7 @@ func (d *daemon) prospect(ctx context.Context, next *config.Config) (api.ReloadR
 		return api.ReloadResult{}, err
 	}
 	result := api.ReloadResult{Settings: old.SettingsChanged(next)}
-	for _, p := range old.PeersChanged(next) {
+	for _, p := range old.PeersChanged(&next.Process) {
 		result.Peers = append(result.Peers, api.PeerChange{Peer: p.Peer, Change: p.Change})
 	}
 	for i := range links {

@@ -89,7 +89,7 @@ func (d *daemon) reload(ctx context.Context, r api.ReloadRequest) (api.ReloadRes
 
 // take has a configuration hold that is good.
 func (d *daemon) take(ctx context.Context, next *config.Config) error {
-	if err := d.api.Reconfigure(next); err != nil {
+	if err := d.api.Reconfigure(&next.Process); err != nil {
 		return err
 	}
 	// New peers' guard holds before anything is sent to them, that of old ones

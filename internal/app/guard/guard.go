@@ -43,7 +43,7 @@ type guard struct {
 	privacy    *privacy.Rules
 	supervisor *protect.Supervisor
 	api        *control.Server
-	scrapes    *metrics.Server // nil: none are answered
+	scrapes    *metrics.Server
 	feed       *control.Feed
 	hangups    chan os.Signal
 	turn       sync.Mutex // held by one reload
@@ -85,7 +85,7 @@ func Run(ctx context.Context, path string) error {
 func (g *guard) run(ctx context.Context) error {
 	cfg := g.config()
 	var err, unheard error
-	g.api, unheard = control.ListenGuard(&cfg.Control, cfg.Audit.File, g, g.log)
+	g.api, unheard = control.Listen(&cfg.Process, control.Guard(g), g.log)
 	// Whatever else is wrong, nothing passes in clear.
 	if g.supervisor, err = protect.Open(g.options(), settings(cfg)); err != nil {
 		return errors.Join(err, unheard)
@@ -131,16 +131,12 @@ func (g *guard) warn(warnings config.Problems) {
 
 func (g *guard) serve(ctx context.Context) error {
 	cfg := g.config()
-	if cfg.Metrics.Listen.IsValid() {
-		g.scrapes = metrics.ListenGuard(cfg.Metrics, g, g.log)
-		defer g.scrapes.Close()
-	}
+	g.scrapes = metrics.Listen(cfg.Metrics, metrics.Guard(g), g.log)
+	defer g.scrapes.Close()
 	group, ctx := errgroup.WithContext(ctx)
 	tasks := map[string]service.Task{
 		"protection": g.supervisor.Run, "control": g.api.Run, "programs": g.watchPrograms, "signals": g.signals,
-	}
-	if g.scrapes != nil {
-		tasks["metrics"] = g.scrapes.Run
+		"metrics": g.scrapes.Run,
 	}
 	service.Start(ctx, group, func(run service.Task) service.Task { return g.privacy.Part(g.log, run) }, tasks)
 	service.Notify(g.log, sd.SdNotifyReady)
@@ -201,7 +197,7 @@ func (g *guard) reload(r api.ReloadRequest) (api.ReloadResult, error) {
 			return result, fmt.Errorf("%s: cannot change while running: restart instead", name)
 		}
 	}
-	for _, p := range old.PeersChanged(next) {
+	for _, p := range old.PeersChanged(&next.Process) {
 		result.Peers = append(result.Peers, api.PeerChange{Peer: p.Peer, Change: p.Change})
 	}
 	warnings := g.warnings(next)
@@ -211,7 +207,7 @@ func (g *guard) reload(r api.ReloadRequest) (api.ReloadResult, error) {
 	if r.DryRun {
 		return result, nil
 	}
-	if err := g.api.ReconfigureGuard(&next.Control, next.Audit.File); err != nil {
+	if err := g.api.Reconfigure(&next.Process); err != nil {
 		return result, err
 	}
 	if err := g.supervisor.Reconfigure(settings(next)); err != nil {
@@ -252,10 +248,8 @@ func (g *guard) Status(context.Context) (api.GuardStatus, error) {
 	for _, p := range g.programs {
 		s.Degraded = append(s.Degraded, fmt.Sprintf("program %s (%d): %s", p.Name, p.PID, p.Problem))
 	}
-	if g.scrapes != nil {
-		if trouble := g.scrapes.Trouble(); trouble != "" {
-			s.Degraded = append(s.Degraded, trouble)
-		}
+	if trouble := g.scrapes.Trouble(); trouble != "" {
+		s.Degraded = append(s.Degraded, trouble)
 	}
 	if g.lastErr != "" {
 		s.Degraded = append(s.Degraded, "configuration: the last reload was refused")

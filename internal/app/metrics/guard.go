@@ -2,23 +2,16 @@ package metrics
 
 import (
 	"context"
-	"log/slog"
 	"runtime"
 	"slices"
 
 	"fairlead/internal/app/api"
-	"fairlead/internal/app/config"
 )
 
 // GuardBackend is where the figures of "fairlead guard" come from;
 // control.GuardBackend has all of it.
 type GuardBackend interface {
 	Status(ctx context.Context) (api.GuardStatus, error)
-}
-
-// ListenGuard is Listen for a guard.
-func ListenGuard(c config.Metrics, b GuardBackend, log *slog.Logger) *Server {
-	return listen(c, guardHandler(b), log)
 }
 
 // guardMetrics are all that a guard has; testdata/guard-metrics.txt lists them.

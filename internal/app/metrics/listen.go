@@ -26,6 +26,7 @@ const (
 // the relay does not depend on anybody's looking: an address that another program
 // has, or that no interface has yet, is logged, shown by Trouble and tried again.
 type Server struct {
+	off     bool
 	address string
 	handler http.Handler
 	log     *slog.Logger
@@ -35,14 +36,10 @@ type Server struct {
 	trouble  error // why the listener is nil
 }
 
-// Listen makes a Server for the address of c, which must be valid, and tries to
-// open the address at once. A scrape is answered from Run on.
-func Listen(c config.Metrics, b Backend, log *slog.Logger) *Server {
-	return listen(c, relayHandler(b), log)
-}
-
-func listen(c config.Metrics, h http.Handler, log *slog.Logger) *Server {
-	s := &Server{address: c.Listen.String(), handler: h, log: log}
+// Listen makes a Server for the address of c and tries to open it at once. A scrape is
+// answered from Run on, by h: Relay or Guard. Without an address none is.
+func Listen(c config.Metrics, h http.Handler, log *slog.Logger) *Server {
+	s := &Server{off: !c.Listen.IsValid(), address: c.Listen.String(), handler: h, log: log}
 	s.open()
 	return s
 }
@@ -61,7 +58,7 @@ func (s *Server) Trouble() string {
 func (s *Server) open() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.listener != nil {
+	if s.off || s.listener != nil {
 		return
 	}
 	before := s.trouble
@@ -89,6 +86,9 @@ func (s *Server) Close() error {
 
 // Run answers until ctx ends, and closes the address.
 func (s *Server) Run(ctx context.Context) error {
+	if s.off {
+		return nil
+	}
 	again := time.NewTicker(retryEvery)
 	defer again.Stop()
 	for s.Trouble() != "" {

@@ -28,14 +28,16 @@ type Backend interface {
 	Status(ctx context.Context) (api.Status, error)
 }
 
-func relayHandler(b Backend) http.Handler {
+// Relay answers with the figures and the health of a relay.
+func Relay(b Backend) http.Handler {
 	return handler(newCollector(relayMetrics, b.Counters), "relay", func(ctx context.Context) ([]string, error) {
 		s, err := b.Status(ctx)
 		return s.Reasons(), err
 	})
 }
 
-func guardHandler(b GuardBackend) http.Handler {
+// Guard answers with those of a guard.
+func Guard(b GuardBackend) http.Handler {
 	return handler(newCollector(guardMetrics, b.Status), "guard", func(ctx context.Context) ([]string, error) {
 		s, err := b.Status(ctx)
 		return s.Degraded, err

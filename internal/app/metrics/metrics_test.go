@@ -91,7 +91,7 @@ func testNames(t *testing.T, path string, families []*dto.MetricFamily, describe
 
 // The same as Prometheus reads it, values included.
 func TestScrape(t *testing.T) {
-	testScrape(t, "testdata/scrape.txt", relayHandler(protectedRelay()))
+	testScrape(t, "testdata/scrape.txt", Relay(protectedRelay()))
 }
 
 func testScrape(t *testing.T, path string, h http.Handler) {
@@ -169,7 +169,7 @@ func TestLinkNameThatIsNoText(t *testing.T) {
 func TestNoAnswer(t *testing.T) {
 	fake := controltest.New()
 	fake.Fail = errors.New("the loop is stuck")
-	server := httptest.NewServer(relayHandler(fake))
+	server := httptest.NewServer(Relay(fake))
 	defer server.Close()
 	if code, text := fetch(t, server.URL+"/metrics"); code != http.StatusInternalServerError || !strings.Contains(text, "the loop is stuck") {
 		t.Errorf("/metrics: %d %q, want 500 with the cause", code, text)
@@ -181,7 +181,7 @@ func TestNoAnswer(t *testing.T) {
 
 func TestHealthz(t *testing.T) {
 	fake := controltest.New()
-	server := httptest.NewServer(relayHandler(fake))
+	server := httptest.NewServer(Relay(fake))
 	defer server.Close()
 	if code, text := fetch(t, server.URL+"/healthz"); code != http.StatusOK || text != "ok\n" {
 		t.Errorf("/healthz: %d %q, want 200 ok", code, text)
@@ -220,7 +220,7 @@ func TestClockBothWays(t *testing.T) {
 // served opens a Server at an address, and runs it until the test ends.
 func served(t *testing.T, at string) *Server {
 	t.Helper()
-	s := Listen(config.Metrics{Listen: netip.MustParseAddrPort(at)}, controltest.New(), slog.New(slog.DiscardHandler))
+	s := Listen(config.Metrics{Listen: netip.MustParseAddrPort(at)}, Relay(controltest.New()), slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
