@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/inbound"
@@ -115,11 +115,11 @@ func (w *world) restart() (r restored, err error) {
 	began = busy()
 	w.begin()
 	var bad error
-	records := func(yield func(delegation.Record) bool) {
-		lo, hi := delegation.KeyRange()
+	records := func(yield func(binding.Record) bool) {
+		lo, hi := binding.Range(binding.Relay6, 'd')
 		err = w.store.Scan(lo, hi, func(_, v []byte) bool {
-			var rec delegation.Record
-			if rec, bad = delegation.ParseRecord(v); bad != nil {
+			var rec binding.Record
+			if rec, bad = binding.ParseRecord(v); bad != nil {
 				return false
 			}
 			return yield(rec)

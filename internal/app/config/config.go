@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/hop"
 	"fairlead/internal/core/hoststate"
@@ -185,7 +186,7 @@ type History struct {
 type Hook struct {
 	Program string // path; empty: none
 	Timeout time.Duration
-	Events  []delegation.EventKind
+	Events  []binding.EventKind
 	Queue   int // events that may wait for the program
 }
 
@@ -241,7 +242,7 @@ func Default() *Config {
 		History: History{Keep: 30 * day, Entries: 1e6},
 		Hook: Hook{
 			Timeout: 10 * time.Second,
-			Events:  []delegation.EventKind{delegation.Granted, delegation.Moved, delegation.Ended},
+			Events:  []binding.EventKind{binding.Granted, binding.Moved, binding.Ended},
 			Queue:   1024,
 		},
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"fairlead/internal/core/admission"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/relay6"
@@ -97,7 +98,7 @@ func TestParseEverything(t *testing.T) {
 		},
 		Store:   Store{Reserve: 1073741824},
 		History: History{Keep: 24 * time.Hour, Entries: 50000},
-		Hook:    Hook{Program: "/bin/true", Timeout: 90 * time.Second, Events: []delegation.EventKind{delegation.Refused}, Queue: 1},
+		Hook:    Hook{Program: "/bin/true", Timeout: 90 * time.Second, Events: []binding.EventKind{binding.Refused}, Queue: 1},
 	}
 	got := parsed(t, allSetText())
 	if diff := cmp.Diff(want, got, asWritten); diff != "" {

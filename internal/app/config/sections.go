@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
@@ -246,9 +246,9 @@ func table(text string) (uint32, error) {
 var metric = integer[uint32](1, 1<<32-1)
 
 func (h *Hook) decode(v value) {
-	kinds := make([]choice[delegation.EventKind], 0, 5)
-	for k := delegation.Granted; k <= delegation.Refused; k++ {
-		kinds = append(kinds, choice[delegation.EventKind]{k.String(), k})
+	kinds := make([]choice[binding.EventKind], 0, 5)
+	for k := binding.Granted; k <= binding.Refused; k++ {
+		kinds = append(kinds, choice[binding.EventKind]{k.String(), k})
 	}
 	v.mapping(
 		optional("program", func(v value) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fairlead/internal/app/api"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hop"
@@ -21,10 +22,10 @@ import (
 )
 
 // DelegationOf is a delegation as it stands now.
-func DelegationOf(d *delegation.Delegation, now instant.Now) api.Delegation {
+func DelegationOf(d *binding.Binding, now instant.Now) api.Delegation {
 	return api.Delegation{
 		Prefix: d.Prefix, Kind: d.Kind.String(), Link: d.Link, VRF: d.VRF,
-		Client: api.DUID(d.Client), IAID: d.IAID, NextHop: d.NextHop, LinkLayer: d.LinkLayer.String(),
+		Client: api.DUID(d.Client.DUID()), IAID: d.IAID, NextHop: d.NextHop, LinkLayer: d.LinkLayer.String(),
 		Preferred: api.Lifetime(now.Until(d.Preferred)), Valid: api.Lifetime(now.Until(d.Valid)),
 		Expires: now.WallAt(d.Valid), Lifetime: api.Lifetime(d.Lifetime),
 		Server: d.Server, Source: d.Source.String(), Granted: d.Granted, Changed: d.Changed,
@@ -33,10 +34,10 @@ func DelegationOf(d *delegation.Delegation, now instant.Now) api.Delegation {
 
 // HistoryOf is a delegation that ended. One that has not has zero for ended and
 // no reason.
-func HistoryOf(d *delegation.Delegation, ended time.Time, reason string) api.HistoryEntry {
+func HistoryOf(d *binding.Binding, ended time.Time, reason string) api.HistoryEntry {
 	return api.HistoryEntry{
 		Prefix: d.Prefix, Kind: d.Kind.String(), Link: d.Link, VRF: d.VRF,
-		Client: api.DUID(d.Client), IAID: d.IAID, NextHop: d.NextHop, Server: d.Server,
+		Client: api.DUID(d.Client.DUID()), IAID: d.IAID, NextHop: d.NextHop, Server: d.Server,
 		Granted: d.Granted, Ended: ended, Reason: reason,
 	}
 }
@@ -46,7 +47,7 @@ func LimitsOf(all []relay6.LimitMet) []api.LimitMet {
 	limits := make([]api.LimitMet, 0, len(all))
 	for _, l := range all {
 		limits = append(limits, api.LimitMet{
-			Limit: l.Reason.String(), Link: l.Link, Client: api.DUID(l.Client), LinkLayer: l.Host.String(), Last: l.Last, Times: l.Times,
+			Limit: l.Reason.String(), Link: l.Link, Client: api.DUID(l.Client.DUID()), LinkLayer: l.Host.String(), Last: l.Last, Times: l.Times,
 		})
 	}
 	return limits
@@ -86,7 +87,7 @@ func LinkCountersOf(c *relay6.LinkCounters) api.LinkCounters {
 // TrafficOfAll are the figures of the whole process. What is 0 is there as well.
 func TrafficOfAll(t *relay6.Totals) api.TrafficCounts {
 	refusals := make(map[string]uint64)
-	for _, reason := range delegation.Reasons() {
+	for _, reason := range binding.Reasons() {
 		if reason.Refuses() {
 			refusals[reason.String()] = t.Refusals[reason.String()]
 		}
@@ -183,11 +184,11 @@ func ClockOf(s clock.Status, err error) api.ClockStatus {
 // OrphanOf is a prefix or address that is routed and that the store does not
 // explain: whose it is is not known.
 func OrphanOf(l *hoststate.Lease, vrf string, end instant.Instant, now instant.Now) api.Delegation {
-	d := delegation.Delegation{
+	d := binding.Binding{
 		Prefix: l.Prefix, Link: l.Link, VRF: vrf, NextHop: l.NextHop, LinkLayer: l.LinkLayer, Preferred: end, Valid: end,
 	}
 	if l.Prefix.IsSingleIP() {
-		d.Kind = delegation.Address
+		d.Kind = binding.Address
 	}
 	shown := DelegationOf(&d, now)
 	shown.Source = api.SourceKernel
@@ -220,7 +221,7 @@ func SocketsOf(s udp.Stats) api.SocketCounters {
 func EventOf(n *effect.Note, now instant.Now) api.Event {
 	e := api.Event{
 		Time: now.Wall, Kind: n.Kind.String(), Text: n.Text, Link: n.Link, Peer: n.Peer,
-		Client: api.DUID(n.Client), IAID: n.IAID, XID: api.XID(n.XID), Reason: n.Reason,
+		Client: api.DUID(n.Client.DUID()), IAID: n.IAID, XID: api.XID(n.XID), Reason: n.Reason,
 	}
 	if n.Type != 0 {
 		e.Type = n.Type.String()
@@ -237,7 +238,7 @@ func EventOf(n *effect.Note, now instant.Now) api.Event {
 	e.Detail = n.Event.Detail
 	subject := DelegationOf(n.Event.Subject(), now)
 	e.Delegation = &subject
-	if n.Event.Kind == delegation.Extended || n.Event.Kind == delegation.Moved {
+	if n.Event.Kind == binding.Extended || n.Event.Kind == binding.Moved {
 		previous := DelegationOf(&n.Event.Old, now)
 		e.Previous = &previous
 	}
@@ -260,15 +261,15 @@ func carried(l *effect.TracedLease) *api.Carried {
 
 // SelectionOf is the request in the core's terms.
 func SelectionOf(r api.ClearRequest) delegation.Selection {
-	return delegation.Selection{Prefix: r.Prefix, Client: string(r.Client), Link: r.Link, All: r.All}
+	return delegation.Selection{Prefix: r.Prefix, Client: binding.DUID(r.Client), Link: r.Link, All: r.All}
 }
 
 // BlockOf is a block of the core.
 func BlockOf(b delegation.Block) api.Block {
-	return api.Block{Prefix: b.Prefix, Client: api.DUID(b.Client), Link: b.Link}
+	return api.Block{Prefix: b.Prefix, Client: api.DUID(b.Client.DUID()), Link: b.Link}
 }
 
 // CoreBlock is a block in the core's terms.
 func CoreBlock(b api.Block) delegation.Block {
-	return delegation.Block{Prefix: b.Prefix, Client: string(b.Client), Link: b.Link}
+	return delegation.Block{Prefix: b.Prefix, Client: binding.DUID(b.Client), Link: b.Link}
 }

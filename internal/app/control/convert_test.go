@@ -11,7 +11,7 @@ import (
 	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
-	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
@@ -25,12 +25,12 @@ var wall = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 
 var now = instant.Now{Boot: instant.Instant(100 * time.Second), Wall: wall}
 
-func lease() delegation.Delegation {
-	return delegation.Delegation{
-		Link: "lan0", VRF: "red", Prefix: netip.MustParsePrefix("2001:db8:1::/48"), Kind: delegation.Prefix,
-		Client: "\x00\x01\x02", IAID: 7, NextHop: netip.MustParseAddr("fe80::1"), LinkLayer: linkaddr.From([]byte{2, 0, 0, 0, 0, 1}),
+func lease() binding.Binding {
+	return binding.Binding{
+		Link: "lan0", VRF: "red", Prefix: netip.MustParsePrefix("2001:db8:1::/48"), Kind: binding.Prefix,
+		Client: binding.DUID("\x00\x01\x02"), IAID: 7, NextHop: netip.MustParseAddr("fe80::1"), LinkLayer: linkaddr.From([]byte{2, 0, 0, 0, 0, 1}),
 		Preferred: now.Boot.After(30 * time.Minute), Valid: now.Boot.After(time.Hour), Lifetime: 2 * time.Hour,
-		Server: "kea1", Source: delegation.FromReply, Granted: wall.Add(-time.Hour), Changed: wall.Add(-time.Minute),
+		Server: "kea1", Source: binding.FromReply, Granted: wall.Add(-time.Hour), Changed: wall.Add(-time.Minute),
 	}
 }
 
@@ -49,7 +49,7 @@ func TestDelegationOf(t *testing.T) {
 	if diff := cmp.Diff(leaseInWords(), control.DelegationOf(&d, now), values); diff != "" {
 		t.Errorf("a lease of an hour (-want +got):\n%s", diff)
 	}
-	d.Preferred, d.Valid, d.Lifetime = instant.Never, instant.Never, delegation.Infinite
+	d.Preferred, d.Valid, d.Lifetime = instant.Never, instant.Never, binding.Infinite
 	want := leaseInWords()
 	want.Preferred, want.Valid, want.Lifetime, want.Expires = api.Infinite, api.Infinite, api.Infinite, time.Time{}
 	if diff := cmp.Diff(want, control.DelegationOf(&d, now), values); diff != "" {
@@ -69,22 +69,22 @@ func TestEventOf(t *testing.T) {
 	}{
 		{
 			"granted",
-			effect.Note{Kind: effect.NoteDelegation, Link: "lan0", Client: is.Client, IAID: 7, Text: "granted", Event: delegation.Event{Kind: delegation.Granted, New: is}},
+			effect.Note{Kind: effect.NoteDelegation, Link: "lan0", Client: is.Client, IAID: 7, Text: "granted", Event: binding.Event{Kind: binding.Granted, New: is}},
 			api.Event{Time: wall, Kind: "delegation", Text: "granted", Link: "lan0", Client: "\x00\x01\x02", IAID: 7, Delegation: &isInWords},
 		},
 		{
 			"moved",
-			effect.Note{Kind: effect.NoteDelegation, Link: "lan0", Text: "moved", Event: delegation.Event{Kind: delegation.Moved, Old: was, New: is}},
+			effect.Note{Kind: effect.NoteDelegation, Link: "lan0", Text: "moved", Event: binding.Event{Kind: binding.Moved, Old: was, New: is}},
 			api.Event{Time: wall, Kind: "delegation", Text: "moved", Link: "lan0", Delegation: &isInWords, Previous: &wasInWords},
 		},
 		{
 			"ended",
-			effect.Note{Kind: effect.NoteDelegation, Link: "lan9", Text: "ended", Reason: "expired", Event: delegation.Event{Kind: delegation.Ended, Old: was}},
+			effect.Note{Kind: effect.NoteDelegation, Link: "lan9", Text: "ended", Reason: "expired", Event: binding.Event{Kind: binding.Ended, Old: was}},
 			api.Event{Time: wall, Kind: "delegation", Text: "ended", Link: "lan9", Reason: "expired", Delegation: &wasInWords},
 		},
 		{
 			"limit",
-			effect.Note{Kind: effect.NoteLimit, Link: "lan0", Client: "\x00\x01\x02", Type: dhcp6.Request, XID: 0x123456, Reason: "limit-client", Text: "request not forwarded: limit met"},
+			effect.Note{Kind: effect.NoteLimit, Link: "lan0", Client: binding.DUID("\x00\x01\x02"), Type: dhcp6.Request, XID: 0x123456, Reason: "limit-client", Text: "request not forwarded: limit met"},
 			api.Event{Time: wall, Kind: "limit", Text: "request not forwarded: limit met", Link: "lan0", Client: "\x00\x01\x02", Type: "Request", XID: 0x123456, Reason: "limit-client"},
 		},
 		{

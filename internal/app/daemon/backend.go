@@ -13,6 +13,7 @@ import (
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/protect"
 	"fairlead/internal/app/service"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
@@ -291,7 +292,7 @@ func (d *daemon) Trace(ctx context.Context, f api.TraceFilter) (<-chan api.Event
 		return nil, fmt.Errorf("trace: another trace is running: %w", control.ErrBusy)
 	}
 	d.tracers++
-	d.traced = &relay6.Trace{Client: string(f.Client), Link: f.Link}
+	d.traced = &relay6.Trace{Client: binding.DUID(f.Client), Link: f.Link}
 	d.mu.Unlock()
 	end := func() {
 		bounded, cancel := context.WithTimeout(context.Background(), endTrace)

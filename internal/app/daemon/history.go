@@ -132,8 +132,8 @@ func (h *history) mask(ctx context.Context) error {
 			if err != nil {
 				return true // it is nobody's to tell whose it is
 			}
-			before := past.Delegation
-			if m.Past(&past.Delegation); past.Delegation != before {
+			before := past.Binding
+			if m.Past(&past.Binding); past.Binding != before {
 				ops = append(ops, store.Op{Key: append([]byte(nil), k...), Value: past.Value()})
 			}
 			more = len(ops) == maskAtOnce

@@ -12,7 +12,7 @@ import (
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/privacy"
 	"fairlead/internal/app/service"
-	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/wire/dhcp6"
@@ -32,14 +32,14 @@ type notes struct {
 
 // hooked is app/hook.
 type hooked interface {
-	Wants(k delegation.EventKind) bool
-	Offer(e delegation.Event, now instant.Now)
+	Wants(k binding.EventKind) bool
+	Offer(e binding.Event, now instant.Now)
 }
 
 // hearExtensions reports whether anybody hears of delegations that are extended.
 func (n *notes) hearExtensions() bool {
-	return n.log.Enabled(context.Background(), delegationLevel(delegation.Extended)) ||
-		n.feed.Active() || n.hook != nil && n.hook.Wants(delegation.Extended)
+	return n.log.Enabled(context.Background(), delegationLevel(binding.Extended)) ||
+		n.feed.Active() || n.hook != nil && n.hook.Wants(binding.Extended)
 }
 
 func (n *notes) take(eff *effect.Effects) {
@@ -84,20 +84,20 @@ func (n *notes) write(note *effect.Note, at instant.Instant) {
 	if note.Peer != "" {
 		add(slog.String("peer", note.Peer))
 	}
-	if note.Client != "" {
-		add(slog.Any("client", dhcp6.DUID(note.Client)))
+	if duid := note.Client.DUID(); duid != "" {
+		add(slog.Any("client", dhcp6.DUID(duid)))
 	}
 	if note.XID != 0 {
 		add(slog.String("xid", api.XID(note.XID).String()))
 	}
 	if note.Event.Kind != 0 {
 		d := note.Event.Subject()
-		add(slog.Uint64("iaid", uint64(n.privacy.Log().IAID(d.Client, d.IAID))))
+		add(slog.Uint64("iaid", uint64(n.privacy.Log().IAID(d.Client.DUID(), d.IAID))))
 		add(slog.Any("prefix", d.Prefix))
 		add(slog.Any("next_hop", d.NextHop))
 	}
 	if c := note.Lease; c != nil {
-		add(slog.Uint64("iaid", uint64(n.privacy.Log().IAID(note.Client, c.IAID))))
+		add(slog.Uint64("iaid", uint64(n.privacy.Log().IAID(note.Client.DUID(), c.IAID))))
 		if c.Prefix.IsValid() {
 			add(slog.Any("prefix", c.Prefix))
 			add(slog.Any("valid", api.Lifetime(c.Valid)))
@@ -149,11 +149,11 @@ func levelOf(note *effect.Note) slog.Level {
 	return slog.LevelInfo
 }
 
-func delegationLevel(k delegation.EventKind) slog.Level {
+func delegationLevel(k binding.EventKind) slog.Level {
 	switch k {
-	case delegation.Refused:
+	case binding.Refused:
 		return slog.LevelWarn
-	case delegation.Extended:
+	case binding.Extended:
 		return slog.LevelDebug
 	}
 	return slog.LevelInfo

@@ -11,7 +11,7 @@ import (
 
 	"fairlead/internal/app/api"
 	"fairlead/internal/app/control"
-	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 )
@@ -91,7 +91,7 @@ func TestNotesTellWhatIsInTheWay(t *testing.T) {
 	const detail = "covers 2001:db8:100:ff::/64 of up0"
 	note := effect.Note{
 		Kind: effect.NoteDelegation, Text: "refused", Reason: "not-delegable", Link: "d1",
-		Event: delegation.Event{Kind: delegation.Refused, Reason: delegation.NotDelegable, Detail: detail},
+		Event: binding.Event{Kind: binding.Refused, Reason: binding.NotDelegable, Detail: detail},
 	}
 	if e := control.EventOf(&note, instant.Now{}); e.Reason != "not-delegable" || e.Detail != detail {
 		t.Errorf("event: reason %q, detail %q", e.Reason, e.Detail)
@@ -103,10 +103,10 @@ func TestNotesTellWhatIsInTheWay(t *testing.T) {
 }
 
 // only is a hook program for events of one kind.
-type only delegation.EventKind
+type only binding.EventKind
 
-func (o only) Wants(k delegation.EventKind) bool   { return k == delegation.EventKind(o) }
-func (o only) Offer(delegation.Event, instant.Now) {}
+func (o only) Wants(k binding.EventKind) bool   { return k == binding.EventKind(o) }
+func (o only) Offer(binding.Event, instant.Now) {}
 
 // What is extended is told of while somebody would hear it: the log, who watches,
 // or the hook program.
@@ -125,8 +125,8 @@ func TestExtensionsAreHeard(t *testing.T) {
 		"nobody":        {&notes{log: logger(slog.LevelInfo), feed: control.NewFeed()}, false},
 		"the log":       {&notes{log: logger(slog.LevelDebug), feed: control.NewFeed()}, true},
 		"who watches":   {&notes{log: logger(slog.LevelInfo), feed: watched}, true},
-		"the program":   {&notes{log: logger(slog.LevelInfo), feed: control.NewFeed(), hook: only(delegation.Extended)}, true},
-		"not a program": {&notes{log: logger(slog.LevelInfo), feed: control.NewFeed(), hook: only(delegation.Ended)}, false},
+		"the program":   {&notes{log: logger(slog.LevelInfo), feed: control.NewFeed(), hook: only(binding.Extended)}, true},
+		"not a program": {&notes{log: logger(slog.LevelInfo), feed: control.NewFeed(), hook: only(binding.Ended)}, false},
 	} {
 		if got := (&relay{notes: c.notes}).HearsExtensions(); got != c.want {
 			t.Errorf("%s: extensions are told: %v, want %v", name, got, c.want)

@@ -19,7 +19,7 @@ import (
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/engine"
 	"fairlead/internal/app/privacy"
-	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
@@ -69,10 +69,10 @@ func masking(how config.Identifiers) (*slog.Logger, *privacy.Rules, *bytes.Buffe
 
 var hidings = []config.Identifiers{config.IdentifiersHashed, config.IdentifiersNone}
 
-func hers() delegation.Delegation {
+func hers() binding.Binding {
 	mac, _ := linkaddr.Parse("02:00:5e:77:88:99")
-	return delegation.Delegation{
-		Link: "d1", Client: somebody, IAID: 0x5e778899, Prefix: netip.MustParsePrefix(somebodysRoute), NextHop: netip.MustParseAddr(somebodysHop),
+	return binding.Binding{
+		Link: "d1", Client: binding.DUID(somebody), IAID: 0x5e778899, Prefix: netip.MustParsePrefix(somebodysRoute), NextHop: netip.MustParseAddr(somebodysHop),
 		LinkLayer: mac, Server: "server", Granted: time.Unix(1e9, 0), Changed: time.Unix(1e9, 0), Lifetime: time.Hour,
 	}
 }
@@ -81,10 +81,10 @@ func hers() delegation.Delegation {
 func every() (all []effect.Note) {
 	route := hoststate.Route{Prefix: netip.MustParsePrefix(somebodysRoute), Gateway: netip.MustParseAddr(somebodysHop), Link: 3, Table: 254, Metric: 1024}
 	for k := effect.NoteDelegation; k <= effect.NoteClock; k++ {
-		n := effect.Note{Kind: k, Link: "d1", Peer: "server", Client: somebody, IAID: 0x5e778899, Type: dhcp6.Request, XID: 9, Text: "happened to " + k.String()}
+		n := effect.Note{Kind: k, Link: "d1", Peer: "server", Client: binding.DUID(somebody), IAID: 0x5e778899, Type: dhcp6.Request, XID: 9, Text: "happened to " + k.String()}
 		switch k {
 		case effect.NoteDelegation:
-			n.Event = delegation.Event{Kind: delegation.Moved, Old: hers(), New: hers()}
+			n.Event = binding.Event{Kind: binding.Moved, Old: hers(), New: hers()}
 		case effect.NoteTrace:
 			n.Reason = somebodysHop
 		case effect.NoteForeign, effect.NoteStore:
@@ -170,7 +170,7 @@ func TestNobodyIsInWhatWatchesTell(t *testing.T) {
 			t.Fatal(err)
 		}
 		other := every()[0]
-		other.Client, other.Event.New.Client = "another", "another"
+		other.Client, other.Event.New.Client = binding.DUID("another"), binding.DUID("another")
 		n.take(&effect.Effects{Notes: append(every(), other)})
 		for k := effect.NoteDelegation; k <= effect.NoteClock; k++ {
 			if k == effect.NoteTrace { // is for those who trace
@@ -225,7 +225,7 @@ func TestNobodyIsInTheReportOfAPanic(t *testing.T) {
 
 // past is a record of the history, of what ended the nth minute.
 func past(n int) store.Op {
-	p := ledger.Past{Record: delegation.Record{Delegation: hers(), BootID: "boot", ValidWall: time.Unix(2e9, 0)}, Reason: "expired"}
+	p := ledger.Past{Record: binding.Record{Space: binding.Relay6, Binding: hers(), BootID: "boot", ValidWall: time.Unix(2e9, 0)}, Reason: "expired"}
 	return store.Op{Key: ended(n), Value: p.Value()}
 }
 

@@ -9,6 +9,7 @@ import (
 	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
@@ -23,7 +24,7 @@ func (d *daemon) live(ctx context.Context) (all []living, at instant.Now, err er
 		at = n
 		t := core.Totals()
 		all = make([]living, 0, t.Prefixes+t.Addresses)
-		core.Delegations(func(one delegation.Delegation) bool {
+		core.Delegations(func(one binding.Binding) bool {
 			all = append(all, living{one, core.Unproved(&one)})
 			return true
 		})
@@ -33,12 +34,12 @@ func (d *daemon) live(ctx context.Context) (all []living, at instant.Now, err er
 
 // living is a live delegation.
 type living struct {
-	delegation.Delegation
+	binding.Binding
 	unproved bool
 }
 
-func matches(f *api.Filter, one *delegation.Delegation) bool {
-	return f.Matches(api.DUID(one.Client), one.Prefix, one.Link)
+func matches(f *api.Filter, one *binding.Binding) bool {
+	return f.Matches(api.DUID(one.Client.DUID()), one.Prefix, one.Link)
 }
 
 func (d *daemon) Delegations(ctx context.Context, f api.Filter) ([]api.Delegation, error) {
@@ -48,8 +49,8 @@ func (d *daemon) Delegations(ctx context.Context, f api.Filter) ([]api.Delegatio
 	}
 	var found []api.Delegation
 	for i := range all {
-		if matches(&f, &all[i].Delegation) {
-			one := control.DelegationOf(&all[i].Delegation, at)
+		if matches(&f, &all[i].Binding) {
+			one := control.DelegationOf(&all[i].Binding, at)
 			one.Unproved = all[i].unproved
 			found = append(found, one)
 		}
@@ -98,8 +99,8 @@ func (d *daemon) History(ctx context.Context, f api.HistoryFilter) ([]api.Histor
 	}
 	h := newest{limit: f.Limit}
 	for i := range all {
-		if all[i].Granted.Before(f.To) && matches(&f.Filter, &all[i].Delegation) {
-			h.add(control.HistoryOf(&all[i].Delegation, time.Time{}, ""))
+		if all[i].Granted.Before(f.To) && matches(&f.Filter, &all[i].Binding) {
+			h.add(control.HistoryOf(&all[i].Binding, time.Time{}, ""))
 		}
 	}
 	from := f.From
@@ -111,8 +112,8 @@ func (d *daemon) History(ctx context.Context, f api.HistoryFilter) ([]api.Histor
 	masked := d.maskedFilter(f.Filter)
 	err = d.store.Scan(lo, hi, func(k, v []byte) bool {
 		past, err := ledger.ParsePast(k, v)
-		if err == nil && past.Granted.Before(f.To) && (matches(&f.Filter, &past.Delegation) || matches(&masked, &past.Delegation)) {
-			h.add(control.HistoryOf(&past.Delegation, past.Ended, past.Reason))
+		if err == nil && past.Granted.Before(f.To) && (matches(&f.Filter, &past.Binding) || matches(&masked, &past.Binding)) {
+			h.add(control.HistoryOf(&past.Binding, past.Ended, past.Reason))
 		}
 		return ctx.Err() == nil
 	})

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"fairlead/internal/app/api"
-	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/binding"
 )
 
 // refusedGrants are the grants that were not learned lately, by link and reason. What a
@@ -31,8 +31,8 @@ type refused struct {
 // maxRefused bounds them; the one that is the oldest goes.
 const maxRefused = 256
 
-func (r *refusedGrants) take(e *delegation.Event, now time.Time) {
-	if e.Kind != delegation.Refused || e.Reason.IsLimit() {
+func (r *refusedGrants) take(e *binding.Event, now time.Time) {
+	if e.Kind != binding.Refused || e.Reason.IsLimit() {
 		return
 	}
 	r.mu.Lock()

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/service"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
@@ -41,7 +43,7 @@ func (d *daemon) answers(ctx context.Context, p effect.Probe) (there, asked bool
 func (d *daemon) uses(p effect.Probe) bool {
 	ago, known, err := d.nft.LastUsed(p.Hop.Link, p.Hop.LinkLayer, p.Prefix)
 	if err == nil && known {
-		return ago < delegation.Claimed
+		return ago < binding.Claimed
 	}
 	if times, due := d.relay.notes.once.due("uses "+p.Hop.Link, service.Now().Boot); due {
 		d.log.Warn("the filter does not tell whether a client uses its prefix: that it answers a probe is enough to keep it", "link", p.Hop.Link, "error", err, "times", times)
@@ -53,7 +55,7 @@ func (d *daemon) coreConfig(cfg *config.Config) *relay6.Config {
 	c := cfg.Relay6.Core(cfg.Peers, d.relayID, d.host)
 	c.Records.NoHistory = historyOf(cfg).Keep == 0
 	c.Records.Minimal = cfg.Privacy.StoreMinimal
-	c.Records.MaskPast = func(past *delegation.Delegation) { d.privacy.History().Past(past) }
+	c.Records.MaskPast = func(past *binding.Binding) { d.privacy.History().Past(past) }
 	for _, a := range cfg.Host.Aggregates {
 		c.Aggregates = append(c.Aggregates, hoststate.Aggregate{Prefix: a.Prefix, Table: a.Table, Metric: a.Metric})
 	}
@@ -84,6 +86,9 @@ func (d *daemon) coreOf(n instant.Now, eff *effect.Effects) (*relay6.Relay, erro
 	core.SetTrace(d.trace())
 	core.Start(eff)
 	k := keepsake{log: d.log, from: d.store}
+	if err := k.rewrite(d.store.Commit); err != nil {
+		return nil, err
+	}
 	if err := k.readLinks(core.RestoreLink); err != nil {
 		return nil, err
 	}
@@ -119,17 +124,66 @@ type scanner interface {
 type keepsake struct {
 	log      *slog.Logger
 	from     scanner
+	former   []effect.KeepOp // what was rewritten, and could not be kept so
 	blocks   []delegation.Block
 	lastWall time.Time
 	err      error // of records
 }
 
+// rewriteAtOnce bounds how many records one commit rewrites.
+const rewriteAtOnce = 4096
+
+// rewrite turns records of the time when there was one role into those of today. Where
+// the store cannot be written they are read as if it had been done.
+func (s *keepsake) rewrite(commit func([]store.Op) error) error {
+	from, to := relay6.FormerRange()
+	for more := true; more; {
+		var ops []effect.KeepOp
+		more = false
+		err := s.from.Scan(from, to, func(k, v []byte) bool {
+			if more = len(ops) >= 2*rewriteAtOnce; more {
+				return false
+			}
+			from = append(bytes.Clone(k), 0)
+			now, err := relay6.Rewrite(bytes.Clone(k), v)
+			if err != nil {
+				s.odd(k, err)
+			}
+			ops = append(ops, now...)
+			return true
+		})
+		if err != nil || len(ops) == 0 {
+			return err
+		}
+		kept := make([]store.Op, 0, len(ops))
+		for _, op := range ops {
+			kept = append(kept, store.Op{Key: op.Key, Value: op.Value})
+		}
+		if err := commit(kept); err != nil {
+			s.log.Error("records of a former version could not be rewritten: they are used all the same", "records", len(ops)/2, "error", err)
+			s.former = append(s.former, ops...)
+		}
+	}
+	return nil
+}
+
+// scan is the store's Scan, and goes on with what was rewritten and not kept.
+func (s *keepsake) scan(from, to []byte, fn func(k, v []byte) bool) error {
+	err := s.from.Scan(from, to, fn)
+	for _, op := range s.former {
+		if op.Value != nil && bytes.Compare(op.Key, from) >= 0 && bytes.Compare(op.Key, to) < 0 && !fn(op.Key, op.Value) {
+			break
+		}
+	}
+	return err
+}
+
 // records yields what is kept of delegations, one after another: there may be
 // very many.
-func (s *keepsake) records(yield func(delegation.Record) bool) {
-	lo, hi := delegation.KeyRange()
-	s.err = s.from.Scan(lo, hi, func(k, v []byte) bool {
-		r, err := delegation.ParseRecord(v)
+func (s *keepsake) records(yield func(binding.Record) bool) {
+	lo, hi := binding.Range(binding.Relay6, 'd')
+	s.err = s.scan(lo, hi, func(k, v []byte) bool {
+		r, err := binding.ParseRecord(v)
 		if err != nil {
 			s.odd(k, err)
 			return true
@@ -140,7 +194,7 @@ func (s *keepsake) records(yield func(delegation.Record) bool) {
 
 func (s *keepsake) readBlocks() error {
 	lo, hi := delegation.BlockRange()
-	return s.from.Scan(lo, hi, func(k, _ []byte) bool {
+	return s.scan(lo, hi, func(k, _ []byte) bool {
 		b, err := delegation.ParseBlock(k)
 		if err != nil {
 			s.odd(k, err)
@@ -154,7 +208,7 @@ func (s *keepsake) readBlocks() error {
 // readLinks yields what was kept of links.
 func (s *keepsake) readLinks(restore func(link string, rec relay6.LinkRecord)) error {
 	lo, hi := relay6.LinkRange()
-	return s.from.Scan(lo, hi, func(k, v []byte) bool {
+	return s.scan(lo, hi, func(k, v []byte) bool {
 		link, rec, err := relay6.ParseLinkRecord(k, v)
 		if err != nil {
 			s.odd(k, err)

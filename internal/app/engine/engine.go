@@ -19,7 +19,7 @@ import (
 	"log/slog"
 
 	"fairlead/internal/app/privacy"
-	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
@@ -33,8 +33,8 @@ type Core interface {
 	Tick(now instant.Now, eff *effect.Effects)
 	Deadline() (instant.Instant, bool)
 	Settle(now instant.Now, o effect.Outcome, eff *effect.Effects)
-	Probed(now instant.Now, q delegation.Question, answers bool, eff *effect.Effects)
-	Unprobed(now instant.Now, q delegation.Question, eff *effect.Effects)
+	Probed(now instant.Now, q binding.Question, answers bool, eff *effect.Effects)
+	Unprobed(now instant.Now, q binding.Question, eff *effect.Effects)
 	CountDrop(link int, d effect.Drop, n uint64)
 	Unkept() int // records that the store has not got
 }

@@ -11,7 +11,7 @@ import (
 
 	"fairlead/internal/app/privacy"
 	"fairlead/internal/app/service"
-	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
@@ -55,7 +55,7 @@ type Engine[C Core] struct {
 }
 
 type probeResult struct {
-	question delegation.Question
+	question binding.Question
 	answers  bool
 	asked    bool // else nothing is known
 }

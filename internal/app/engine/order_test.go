@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"fairlead/internal/app/service"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
@@ -71,15 +73,15 @@ func (j *journal) check(t *testing.T) (replies int) {
 	t.Helper()
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	kept, told := make(map[string]delegation.Record), make(map[string]time.Duration)
+	kept, told := make(map[string]binding.Record), make(map[string]time.Duration)
 	for i, e := range j.entries {
 		for _, op := range e.kept {
-			if op.Key[0] != 'd' {
+			if lo, hi := binding.Range(binding.Relay6, 'd'); bytes.Compare(op.Key, lo) < 0 || bytes.Compare(op.Key, hi) >= 0 {
 				continue
 			}
 			delete(kept, string(op.Key))
 			if op.Value != nil {
-				r, err := delegation.ParseRecord(op.Value)
+				r, err := binding.ParseRecord(op.Value)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -89,9 +91,9 @@ func (j *journal) check(t *testing.T) (replies int) {
 		if len(e.sent) > 0 && dhcp6.MessageType(e.sent[0]) == dhcp6.Reply {
 			replies++
 			for p, valid := range leasesOf(t, e.sent) {
-				delete(told, string(delegation.Key(nil, "", p)))
+				delete(told, string(binding.Key(nil, binding.Relay6, "", p)))
 				if valid > 0 {
-					told[string(delegation.Key(nil, "", p))] = valid
+					told[string(binding.Key(nil, binding.Relay6, "", p))] = valid
 				}
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"fairlead/internal/app/service"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
@@ -104,8 +105,8 @@ func TestNoRebuildWhileTheStoreFails(t *testing.T) {
 	q.mu.Unlock()
 	old := l.Core
 	l.decideOn(t.Context(), func(n instant.Now, eff *effect.Effects) {
-		d := delegation.Delegation{Prefix: netip.MustParsePrefix("2001:db8:5::/56"), Link: "dA", Client: "c", Valid: 1}
-		l.Core.Restore(n, slices.Values([]delegation.Record{{Delegation: d, BootID: "boot"}}), nil, n.Wall, eff)
+		d := binding.Binding{Prefix: netip.MustParsePrefix("2001:db8:5::/56"), Link: "dA", Client: binding.DUID("c"), Valid: 1}
+		l.Core.Restore(n, slices.Values([]binding.Record{{Space: binding.Relay6, Binding: d, BootID: "boot"}}), nil, n.Wall, eff)
 		l.Core.Clear(n, delegation.Selection{Link: "dA"}, false, eff)
 	})
 	l.rebuild(t.Context(), "planted")
@@ -272,8 +273,8 @@ func TestTickThatPanicsWaits(t *testing.T) {
 	l, q := newQuietLoop(t)
 	l.at = service.Now()
 	l.decideOn(t.Context(), func(n instant.Now, eff *effect.Effects) {
-		d := delegation.Delegation{Prefix: netip.MustParsePrefix("2001:db8:5::/56"), Link: "dA", Client: "c", Valid: 1}
-		l.Core.Restore(n, slices.Values([]delegation.Record{{Delegation: d, BootID: "boot"}}), nil, n.Wall, eff)
+		d := binding.Binding{Prefix: netip.MustParsePrefix("2001:db8:5::/56"), Link: "dA", Client: binding.DUID("c"), Valid: 1}
+		l.Core.Restore(n, slices.Values([]binding.Record{{Space: binding.Relay6, Binding: d, BootID: "boot"}}), nil, n.Wall, eff)
 	})
 	if got := l.sleep(); got != 0 {
 		t.Fatalf("with a delegation that has ended: sleeps %v: the test tests nothing", got)

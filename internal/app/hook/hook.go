@@ -17,7 +17,7 @@ import (
 
 	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
-	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/instant"
 )
 
@@ -68,18 +68,18 @@ func (r *Runner) Stats() api.HookCounters {
 }
 
 // Wants reports whether the program is configured for events of a kind.
-func (r *Runner) Wants(k delegation.EventKind) bool {
+func (r *Runner) Wants(k binding.EventKind) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.wants(k)
 }
 
-func (r *Runner) wants(k delegation.EventKind) bool {
+func (r *Runner) wants(k binding.EventKind) bool {
 	return r.cfg.Program != "" && slices.Contains(r.cfg.Events, k)
 }
 
 // Offer lines the program up for an event, if it is configured for such.
-func (r *Runner) Offer(e delegation.Event, now instant.Now) {
+func (r *Runner) Offer(e binding.Event, now instant.Now) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.wants(e.Kind) {

@@ -20,7 +20,7 @@ import (
 
 	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
-	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/lab/labtest"
 	"fairlead/internal/wire/linkaddr"
@@ -28,17 +28,17 @@ import (
 
 var now = instant.Now{Boot: instant.Instant(1000 * time.Second)}
 
-func lease(prefix string) delegation.Delegation {
-	return delegation.Delegation{
+func lease(prefix string) binding.Binding {
+	return binding.Binding{
 		Link: "lan0", VRF: "red", Prefix: netip.MustParsePrefix(prefix),
-		Client: "\x00\x03\x00\x01\x02\x00\x5e\x10\x00\x01", IAID: 4294967295,
+		Client: binding.DUID("\x00\x03\x00\x01\x02\x00\x5e\x10\x00\x01"), IAID: 4294967295,
 		NextHop: netip.MustParseAddr("fe80::1"), LinkLayer: linkaddr.From([]byte{2, 0, 0x5e, 0x10, 0, 1}),
 		Preferred: now.Boot.After(1800 * time.Second), Valid: now.Boot.After(3600*time.Second + time.Millisecond), Server: "kea1",
 	}
 }
 
-func granted(prefix string) delegation.Event {
-	return delegation.Event{Kind: delegation.Granted, New: lease(prefix)}
+func granted(prefix string) binding.Event {
+	return binding.Event{Kind: binding.Granted, New: lease(prefix)}
 }
 
 func TestEnvironment(t *testing.T) {
@@ -60,30 +60,30 @@ func TestEnvironment(t *testing.T) {
 	over := d
 	over.Preferred, over.Valid = now.Boot-5, now.Boot-5
 	elsewhere := d
-	elsewhere.Link, elsewhere.NextHop, elsewhere.Client = "lan9", netip.MustParseAddr("fe80::9"), "\x00\x01\x02"
+	elsewhere.Link, elsewhere.NextHop, elsewhere.Client = "lan9", netip.MustParseAddr("fe80::9"), binding.DUID("\x00\x01\x02")
 	tests := []struct {
 		name  string
-		event delegation.Event
+		event binding.Event
 		want  []string
 	}{
 		{
 			"granted",
-			delegation.Event{Kind: delegation.Granted, New: d},
+			binding.Event{Kind: binding.Granted, New: d},
 			slices.Concat(path, []string{"FAIRLEAD_EVENT=granted"}, facts, []string{"FAIRLEAD_PREFERRED=1800", "FAIRLEAD_VALID=3600", "FAIRLEAD_SERVER=kea1"}),
 		},
 		{
 			"for ever",
-			delegation.Event{Kind: delegation.Extended, Old: d, New: forever},
+			binding.Event{Kind: binding.Extended, Old: d, New: forever},
 			slices.Concat(path, []string{"FAIRLEAD_EVENT=extended"}, slices.Delete(slices.Clone(facts), 5, 6), []string{"FAIRLEAD_PREFERRED=infinite", "FAIRLEAD_VALID=infinite"}),
 		},
 		{
 			"ended",
-			delegation.Event{Kind: delegation.Ended, Reason: delegation.Expired, Old: over},
+			binding.Event{Kind: binding.Ended, Reason: binding.Expired, Old: over},
 			slices.Concat(path, []string{"FAIRLEAD_EVENT=ended", "FAIRLEAD_REASON=expired"}, facts, []string{"FAIRLEAD_PREFERRED=0", "FAIRLEAD_VALID=0", "FAIRLEAD_SERVER=kea1"}),
 		},
 		{
 			"moved",
-			delegation.Event{Kind: delegation.Moved, Old: elsewhere, New: d},
+			binding.Event{Kind: binding.Moved, Old: elsewhere, New: d},
 			slices.Concat(path, []string{"FAIRLEAD_EVENT=moved"}, facts, []string{
 				"FAIRLEAD_PREFERRED=1800", "FAIRLEAD_VALID=3600", "FAIRLEAD_SERVER=kea1",
 				"FAIRLEAD_OLD_LINK=lan9", "FAIRLEAD_OLD_NEXT_HOP=fe80::9", "FAIRLEAD_OLD_CLIENT=00:01:02",
@@ -178,13 +178,13 @@ func TestRunsInOrder(t *testing.T) {
 
 func TestEventsByConfiguration(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out")
-	r := start(t, `echo "$FAIRLEAD_EVENT" >>`+out, func(c *config.Hook) { c.Events = []delegation.EventKind{delegation.Ended} })
+	r := start(t, `echo "$FAIRLEAD_EVENT" >>`+out, func(c *config.Hook) { c.Events = []binding.EventKind{binding.Ended} })
 	r.Offer(granted("2001:db8::/56"), now)
-	r.Offer(delegation.Event{Kind: delegation.Ended, Old: lease("2001:db8::/56")}, now)
+	r.Offer(binding.Event{Kind: binding.Ended, Old: lease("2001:db8::/56")}, now)
 	r.done(t, 1)
 	c := config.Default().Hook // no program
 	r.Reconfigure(c)
-	r.Offer(delegation.Event{Kind: delegation.Ended, Old: lease("2001:db8::/56")}, now)
+	r.Offer(binding.Event{Kind: binding.Ended, Old: lease("2001:db8::/56")}, now)
 	r.stop()
 	if got := contents(t, out); got != "ended\n" {
 		t.Errorf("ran for %q, want ended alone", got)
@@ -214,7 +214,7 @@ wait`, func(c *config.Hook) { c.Timeout = 300 * time.Millisecond })
 	}
 	r.Offer(granted("2001:db8::/56"), now)
 	next := granted("2001:db8::1/128")
-	next.New.Kind = delegation.Address
+	next.New.Kind = binding.Address
 	r.Offer(next, now)
 	until(t, "the program is stuck", func() bool { return strings.HasSuffix(contents(t, out), "\n") })
 	(<-timers)()

@@ -9,14 +9,14 @@ import (
 	"syscall"
 	"time"
 
-	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/wire/dhcp6"
 )
 
 // environment is all that the program gets to know. Nothing of our own
 // environment is in it.
-func environment(e *delegation.Event, now instant.Now) []string {
+func environment(e *binding.Event, now instant.Now) []string {
 	d := e.Subject()
 	env := []string{
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -31,7 +31,7 @@ func environment(e *delegation.Event, now instant.Now) []string {
 	add("REASON", e.Reason.String())
 	add("KIND", d.Kind.String())
 	add("PREFIX", d.Prefix.String())
-	add("CLIENT", dhcp6.DUID(d.Client).String())
+	add("CLIENT", dhcp6.DUID(d.Client.DUID()).String())
 	add("IAID", strconv.FormatUint(uint64(d.IAID), 10))
 	add("LINK", d.Link)
 	add("VRF", d.VRF)
@@ -40,17 +40,17 @@ func environment(e *delegation.Event, now instant.Now) []string {
 	add("PREFERRED", seconds(now.Until(d.Preferred)))
 	add("VALID", seconds(now.Until(d.Valid)))
 	add("SERVER", d.Server)
-	if e.Kind == delegation.Moved {
+	if e.Kind == binding.Moved {
 		add("OLD_LINK", e.Old.Link)
 		add("OLD_NEXT_HOP", e.Old.NextHop.String())
-		add("OLD_CLIENT", dhcp6.DUID(e.Old.Client).String())
+		add("OLD_CLIENT", dhcp6.DUID(e.Old.Client.DUID()).String())
 	}
 	return env
 }
 
 // seconds is what is left of a lifetime, or "infinite".
 func seconds(left time.Duration) string {
-	if left == delegation.Infinite {
+	if left == binding.Infinite {
 		return "infinite"
 	}
 	return strconv.FormatInt(max(0, int64(left/time.Second)), 10)

@@ -15,7 +15,7 @@ import (
 	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/privacy"
-	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -25,9 +25,9 @@ type stringer struct{ text string }
 
 func (s stringer) String() string { return s.text }
 
-func somebody() delegation.Delegation {
-	return delegation.Delegation{
-		Link: "lan0", Client: somebodysDUID, IAID: 7, Prefix: netip.MustParsePrefix(somebodysPrefix),
+func somebody() binding.Binding {
+	return binding.Binding{
+		Link: "lan0", Client: binding.DUID(somebodysDUID), IAID: 7, Prefix: netip.MustParsePrefix(somebodysPrefix),
 		NextHop: netip.MustParseAddr(somebodysLocal), LinkLayer: mac(), Server: "srv", Granted: time.Unix(1, 0),
 	}
 }
@@ -83,12 +83,12 @@ func TestLoggerShowsAllIfItMay(t *testing.T) {
 
 func TestEventsAreMasked(t *testing.T) {
 	d := somebody()
-	shown := api.Delegation{Prefix: d.Prefix, Client: api.DUID(d.Client), NextHop: d.NextHop, LinkLayer: d.LinkLayer.String(), Link: "lan0", Server: "srv", IAID: 7}
+	shown := api.Delegation{Prefix: d.Prefix, Client: api.DUID(d.Client.DUID()), NextHop: d.NextHop, LinkLayer: d.LinkLayer.String(), Link: "lan0", Server: "srv", IAID: 7}
 	before := shown
 	for _, how := range hiding {
 		r := rules(how)
 		in := make(chan api.Event, 2)
-		in <- api.Event{Kind: "delegation", Text: "moved", Client: api.DUID(d.Client), Delegation: &shown, Previous: &shown, IAID: 7}
+		in <- api.Event{Kind: "delegation", Text: "moved", Client: api.DUID(d.Client.DUID()), Delegation: &shown, Previous: &shown, IAID: 7}
 		in <- api.Event{Kind: "foreign", Text: "kernel differed: mended", Reason: "missing route " + somebodysPrefix + " via " + somebodysLocal, Error: "element " + somebodysPrefix}
 		close(in)
 		n := 0
@@ -157,7 +157,7 @@ func TestShortPseudonyms(t *testing.T) {
 	m := rules(config.IdentifiersShort).History()
 	d := somebody()
 	m.Past(&d)
-	if d.Client != "\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x88\x99" || d.NextHop.String() != "fe80::8899" || d.Prefix.String() != "2001:db8::/56" {
+	if d.Client.DUID() != "\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x88\x99" || d.NextHop.String() != "fe80::8899" || d.Prefix.String() != "2001:db8::/56" {
 		t.Errorf("%x %v %v", d.Client, d.NextHop, d.Prefix)
 	}
 	if got := m.DUID("\x00\x03\x02\x01"); got != "\x00\x00\x00\x00" {

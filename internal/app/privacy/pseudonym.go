@@ -7,7 +7,7 @@ import (
 
 	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
-	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/wire/linkaddr"
 )
 
@@ -111,17 +111,18 @@ func inPseudonymSpace(sum [hashLen]byte) netip.Addr {
 
 // Past masks what is kept of a delegation that has ended. Its link-layer address
 // served the living one, and is not kept unless all is.
-func (m Mask) Past(d *delegation.Delegation) {
+func (m Mask) Past(d *binding.Binding) {
 	if m.Shows() || pseudonym(d) {
 		return
 	}
-	d.IAID = m.IAID(d.Client, d.IAID)
-	d.Client, d.NextHop, d.Prefix = m.DUID(d.Client), m.Addr(d.NextHop), m.Prefix(d.Prefix)
+	duid := d.Client.DUID()
+	d.IAID = m.IAID(duid, d.IAID)
+	d.Client, d.NextHop, d.Prefix = binding.DUID(m.DUID(duid)), m.Addr(d.NextHop), m.Prefix(d.Prefix)
 	d.LinkLayer = linkaddr.Addr{}
 }
 
 // pseudonym reports whether a record has hashes already, maybe of another key.
-func pseudonym(d *delegation.Delegation) bool {
+func pseudonym(d *binding.Binding) bool {
 	return pseudonymSpace.Contains(d.Prefix.Addr())
 }
 

@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"net/netip"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/wire/linkaddr"
 )
@@ -37,7 +38,7 @@ type excessPlace struct {
 
 type excessLink struct {
 	link string
-	kind Kind
+	kind binding.Kind
 }
 
 type excessHost struct {
@@ -47,7 +48,7 @@ type excessHost struct {
 
 type excessIA struct {
 	excessLink
-	client string
+	client binding.Client
 	iaid   uint32
 }
 
@@ -69,7 +70,7 @@ func (t *Table) Charge(now instant.Now, g Grant, p *Policy) {
 	at := excessPlace{g.VRF, g.Prefix}
 	x.remove(x.at[at])
 	on := excessLink{g.Link, g.Kind}
-	_, until := lifetimes(now, g.Preferred, g.Lifetime)
+	_, until := binding.Lifetimes(now, g.Preferred, g.Lifetime)
 	if until <= now.Boot || x.onLink[on] >= 2*p.LinkLimit {
 		return
 	}
@@ -89,25 +90,21 @@ func (t *Table) Charge(now instant.Now, g Grant, p *Policy) {
 func (t *Table) ChargeAs(other *Table) { t.excess = other.excess }
 
 // Charged is how many grants in an IA are counted and not installed.
-func (t *Table) Charged(link, client string, iaid uint32, k Kind) int {
+func (t *Table) Charged(link string, client binding.Client, iaid uint32, k binding.Kind) int {
 	return t.excess.inIA[excessIA{excessLink{link, k}, client, iaid}]
 }
 
 // Exhausted is the limit that a host or a link has met twice, counting what is not
 // installed, or NoReason: what more it asks of a server it would not get.
-func (t *Table) Exhausted(link string, host linkaddr.Addr, k Kind, p *Policy) Reason {
+func (t *Table) Exhausted(link string, host linkaddr.Addr, k binding.Kind, p *Policy) binding.Reason {
 	on := excessLink{link, k}
 	switch {
 	case t.LinkLen(link, k)+t.excess.onLink[on] >= 2*p.LinkLimit:
-		return LimitLink
-	case p.HostLimit > 0 && host.IsValid() && t.hostLen(on, host)+t.excess.ofHost[excessHost{on, host}] >= 2*p.HostLimit:
-		return LimitHost
+		return binding.LimitLink
+	case p.HostLimit > 0 && host.IsValid() && t.HostLen(link, host, k)+t.excess.ofHost[excessHost{on, host}] >= 2*p.HostLimit:
+		return binding.LimitHost
 	}
-	return NoReason
-}
-
-func (t *Table) hostLen(on excessLink, host linkaddr.Addr) int {
-	return int(t.hosts[hostKey{t.names.find(on.link), host, on.kind}])
+	return binding.NoReason
 }
 
 func (x *excess) count(s *surplus, n int) {

@@ -2,7 +2,6 @@ package delegation_test
 
 import (
 	"cmp"
-	"math"
 	"net/netip"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/trust"
@@ -21,10 +21,10 @@ import (
 // The world of the model is small, so that everything meets everything.
 var (
 	modelLinks   = []string{"lan0", "lan1", "red0"}
-	modelClients = []string{"alice", "bob", "carol", "dave"}
+	modelClients = []binding.Client{binding.DUID("alice"), binding.DUID("bob"), binding.DUID("carol"), binding.DUID("dave")}
 	modelHops    = []netip.Addr{netip.MustParseAddr("fe80::a"), netip.MustParseAddr("fe80::b"), netip.MustParseAddr("fe80::c")}
 	modelHosts   = []linkaddr.Addr{{}, linkaddr.From([]byte{2, 0, 0, 0, 0, 1}), linkaddr.From([]byte{2, 0, 0, 0, 0, 2})}
-	modelTimes   = []time.Duration{0, time.Second, 3 * time.Second, 10 * time.Second, time.Hour, delegation.Infinite}
+	modelTimes   = []time.Duration{0, time.Second, 3 * time.Second, 10 * time.Second, time.Hour, binding.Infinite}
 	modelPrefix  = prefixes(
 		"2001:db8:0:100::/56", "2001:db8:0:100::/60", "2001:db8:0:110::/60", "2001:db8:0:200::/56", "2001:db8:0:200::/64", "2001:db8:0:300::/56",
 		"2001:db8:0:400::/56", "2001:db8:0:500::/56", "2001:db8:0:600::/128", "2001:db8:0:300::1/128", "2001:db8:ff::/64", "fe80:1::/64", "::/0", "2001:db9::/56",
@@ -70,7 +70,7 @@ func newModel(t *rapid.T) *model {
 	return m
 }
 
-func (m *model) terms(answered map[delegation.Question]bool) delegation.Terms {
+func (m *model) terms(answered map[binding.Question]bool) delegation.Terms {
 	reserved := netip.MustParsePrefix("2001:db8:ff::/48")
 	return delegation.Terms{
 		Policy: &m.policy, Peer: m.peer, Answered: answered,
@@ -82,17 +82,17 @@ func (m *model) learn(t *rapid.T) {
 	link := pick(t, "link", modelLinks)
 	g := delegation.Grant{
 		Link: link, VRF: vrfOf(link), Prefix: pick(t, "prefix", modelPrefix), Client: pick(t, "client", modelClients), IAID: rapid.Uint32Range(1, 2).Draw(t, "iaid"),
-		NextHop: pick(t, "next hop", modelHops), LinkLayer: pick(t, "host", modelHosts), Server: "srv", Source: delegation.FromReply,
+		NextHop: pick(t, "next hop", modelHops), LinkLayer: pick(t, "host", modelHosts), Server: "srv", Source: binding.FromReply,
 		Preferred: pick(t, "preferred", modelTimes), Lifetime: pick(t, "valid", modelTimes), Contested: rapid.IntRange(0, 3).Draw(t, "contested") == 0,
 		Line: rapid.Uint32Range(0, 2).Draw(t, "line"),
 	}
 	if g.Prefix.Bits() == 128 && rapid.Bool().Draw(t, "address") {
-		g.Kind = delegation.Address
+		g.Kind = binding.Address
 	}
 	if x := pick(t, "exclude", modelPrefix); x.Bits() > g.Prefix.Bits() && g.Prefix.Overlaps(x) {
 		g.Exclude = x
 	}
-	answered := make(map[delegation.Question]bool)
+	answered := make(map[binding.Question]bool)
 	terms := m.terms(answered)
 	for n := 0; ; n++ {
 		q := m.table.NeedsProbe(m.now, g, terms)
@@ -107,8 +107,8 @@ func (m *model) learn(t *rapid.T) {
 	got := m.table.Learn(nil, m.now, g, terms)
 	m.compare(t, got, m.twin.learn(m.now, g, terms))
 	for _, e := range got {
-		hop := delegation.NextHop{Link: e.Old.Link, Addr: e.Old.NextHop, LinkLayer: e.Old.LinkLayer}
-		if e.Reason == delegation.StillAnswers && !answered[delegation.Question{Hop: hop}] && !answered[delegation.Question{Hop: hop, Prefix: e.Old.Prefix}] {
+		hop := binding.NextHop{Link: e.Old.Link, Addr: e.Old.NextHop, LinkLayer: e.Old.LinkLayer}
+		if e.Reason == binding.StillAnswers && !answered[binding.Question{Hop: hop}] && !answered[binding.Question{Hop: hop, Prefix: e.Old.Prefix}] {
 			t.Fatalf("refused because %+v answers, which it was not asked or did not", hop)
 		}
 	}
@@ -116,9 +116,9 @@ func (m *model) learn(t *rapid.T) {
 }
 
 // limits: what was granted never takes anyone above a limit.
-func (m *model) limits(t *rapid.T, events []delegation.Event) {
+func (m *model) limits(t *rapid.T, events []binding.Event) {
 	for _, e := range events {
-		if e.Kind != delegation.Granted && (e.Kind != delegation.Moved || e.Old.Link == e.New.Link && e.Old.Client == e.New.Client) {
+		if e.Kind != binding.Granted && (e.Kind != binding.Moved || e.Old.Link == e.New.Link && e.Old.Client == e.New.Client) {
 			continue // it adds nothing
 		}
 		perClient, perLink := 0, 0
@@ -140,7 +140,7 @@ func (m *model) limits(t *rapid.T, events []delegation.Event) {
 func (m *model) named(t *rapid.T) delegation.Named {
 	r := delegation.Named{
 		Link: pick(t, "link", modelLinks), Client: pick(t, "client", modelClients), IAID: rapid.Uint32Range(1, 2).Draw(t, "iaid"),
-		Source: pick(t, "source", modelHops), LinkLayer: pick(t, "host", modelHosts), Kind: pick(t, "kind", []delegation.Kind{delegation.Prefix, delegation.Address}),
+		Source: pick(t, "source", modelHops), LinkLayer: pick(t, "host", modelHosts), Kind: pick(t, "kind", []binding.Kind{binding.Prefix, binding.Address}),
 		Prefixes: rapid.SliceOfN(rapid.SampledFrom(modelPrefix), 0, 3).Draw(t, "prefixes"), Contested: rapid.IntRange(0, 3).Draw(t, "contested") == 0,
 	}
 	r.VRF = vrfOf(r.Link)
@@ -191,7 +191,7 @@ func (m *model) rename(t *rapid.T) {
 // follow: an address of some host has answered.
 func (m *model) follow(t *rapid.T) {
 	link, p, client := pick(t, "link", modelLinks), pick(t, "prefix", modelPrefix), pick(t, "client", modelClients)
-	to := delegation.NextHop{Link: link, Addr: pick(t, "next hop", modelHops), LinkLayer: pick(t, "host", modelHosts)}
+	to := binding.NextHop{Link: link, Addr: pick(t, "next hop", modelHops), LinkLayer: pick(t, "host", modelHosts)}
 	if n := len(m.twin.live); n > 0 && rapid.Bool().Draw(t, "one that is there") {
 		d := m.twin.live[rapid.IntRange(0, n-1).Draw(t, "which")]
 		link, p, client, to.Link, to.LinkLayer = d.Link, d.Prefix, d.Client, d.Link, d.LinkLayer
@@ -206,14 +206,14 @@ func (m *model) wait(t *rapid.T) {
 	}
 	m.now.Boot, m.now.Wall = m.now.Boot.After(d), m.now.Wall.Add(d)
 	got := m.table.Expire(nil, m.now)
-	if !slices.IsSortedFunc(got, func(a, b delegation.Event) int { return cmp.Compare(a.Old.Valid, b.Old.Valid) }) {
+	if !slices.IsSortedFunc(got, func(a, b binding.Event) int { return cmp.Compare(a.Old.Valid, b.Old.Valid) }) {
 		t.Fatalf("expired out of order: %+v", got)
 	}
 	if at, ok := m.table.Deadline(); ok && at <= m.now.Boot {
 		t.Fatalf("what was due at %v has not been looked at by %v", at, m.now.Boot)
 	}
 	m.twin.forgive(func(x given) bool { return x.until <= m.now.Boot })
-	m.compare(t, got, m.twin.end(delegation.Expired, func(d delegation.Delegation) bool { return d.Valid <= m.now.Boot }))
+	m.compare(t, got, m.twin.end(binding.Expired, func(d binding.Binding) bool { return d.Valid <= m.now.Boot }))
 }
 
 func (m *model) clear(t *rapid.T) {
@@ -231,8 +231,8 @@ func (m *model) clear(t *rapid.T) {
 }
 
 func (m *model) block(t *rapid.T) {
-	b := delegation.Block{Client: pick(t, "client", append([]string{""}, modelClients...)), Link: pick(t, "link", append([]string{""}, modelLinks...))}
-	if b.Client == "" && b.Link == "" || rapid.Bool().Draw(t, "by prefix") {
+	b := delegation.Block{Client: pick(t, "client", append([]binding.Client{{}}, modelClients...)), Link: pick(t, "link", append([]string{""}, modelLinks...))}
+	if b.Client.IsZero() && b.Link == "" || rapid.Bool().Draw(t, "by prefix") {
 		b.Prefix = pick(t, "prefix", modelPrefix)
 	}
 	at := slices.Index(m.twin.blocks, b)
@@ -275,7 +275,7 @@ func (m *model) undo(t *rapid.T) {
 func (m *model) reboot(t *rapid.T) {
 	var records [][]byte
 	for d := range m.table.All() {
-		records = append(records, delegation.AppendRecord(nil, &d, m.now, "boot"))
+		records = append(records, binding.AppendRecord(nil, binding.Relay6, &d, m.now, "boot"))
 	}
 	down := time.Duration(rapid.IntRange(0, 3000).Draw(t, "ms")) * time.Millisecond
 	before := m.now
@@ -285,7 +285,7 @@ func (m *model) reboot(t *rapid.T) {
 		again.Block(b)
 	}
 	for _, b := range records {
-		rec, err := delegation.ParseRecord(b)
+		rec, err := binding.ParseRecord(b)
 		if err != nil {
 			t.Fatalf("record %x: %v", b, err)
 		}
@@ -294,7 +294,7 @@ func (m *model) reboot(t *rapid.T) {
 	m.table, m.twin.given = again, nil
 	for i := range m.twin.live {
 		d := &m.twin.live[i]
-		d.Source, d.Line, d.Standing = delegation.FromStore, 0, delegation.Standing{}
+		d.Source, d.Line, d.Standing = binding.FromStore, 0, binding.Standing{}
 		if d.Valid != instant.Never {
 			early := d.Valid - d.Preferred
 			d.Valid = m.now.Boot.After(time.Duration(d.Valid-before.Boot) - down)
@@ -305,9 +305,9 @@ func (m *model) reboot(t *rapid.T) {
 
 // compare holds the events of both sides against each other. The order of what
 // ends together is no promise.
-func (m *model) compare(t *rapid.T, got, want []delegation.Event) {
+func (m *model) compare(t *rapid.T, got, want []binding.Event) {
 	t.Helper()
-	byPlace := func(a, b delegation.Event) int {
+	byPlace := func(a, b binding.Event) int {
 		x, y := a.Subject(), b.Subject()
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), strings.Compare(x.VRF, y.VRF), x.Prefix.Compare(y.Prefix))
 	}
@@ -319,13 +319,13 @@ func (m *model) compare(t *rapid.T, got, want []delegation.Event) {
 }
 
 var comparable = []gocmp.Option{
-	gocmp.Comparer(func(a, b netip.Addr) bool { return a == b }), gocmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+	gocmp.Comparer(func(a, b binding.Client) bool { return a == b }), gocmp.Comparer(func(a, b netip.Addr) bool { return a == b }), gocmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
 	gocmp.Comparer(func(a, b linkaddr.Addr) bool { return a == b }), gocmp.Comparer(func(a, b time.Time) bool { return a.Equal(b) }),
 }
 
 // check holds the table against its twin, and against itself.
 func (m *model) check(t *rapid.T) {
-	byPlace := func(a, b delegation.Delegation) int {
+	byPlace := func(a, b binding.Binding) int {
 		return cmp.Or(strings.Compare(a.VRF, b.VRF), a.Prefix.Compare(b.Prefix))
 	}
 	got, want := slices.SortedFunc(m.table.All(), byPlace), slices.SortedFunc(slices.Values(m.twin.live), byPlace)
@@ -344,13 +344,13 @@ func (m *model) check(t *rapid.T) {
 		if at, ok := m.table.Lookup(d.VRF, d.Prefix); !ok || at.Client != d.Client || at.Link != d.Link {
 			t.Fatalf("%v is not found where it is: %+v", d.Prefix, at)
 		}
-		if !slices.ContainsFunc(slices.Collect(m.table.OfClient(d.Link, d.Client)), func(x delegation.Delegation) bool { return x.Prefix == d.Prefix }) {
+		if !slices.ContainsFunc(slices.Collect(m.table.SlotsOf(d.Link, d.Client)), func(s *binding.Slot) bool { return s.Prefix() == d.Prefix }) {
 			t.Fatalf("%v is not among its client's", d.Prefix)
 		}
 		if !m.table.Holds(d.Link, d.Client, d.IAID, d.Kind) {
 			t.Fatalf("the client does not hold %v", d.Prefix)
 		}
-		if !m.table.HoldsOf(d.Link, []byte(d.Client), d.Server) || m.table.HoldsOf(d.Link, []byte(d.Client), "no server") {
+		if !m.table.HoldsOf(d.Link, []byte(d.Client.DUID()), d.Server) || m.table.HoldsOf(d.Link, []byte(d.Client.DUID()), "no server") {
 			t.Fatalf("the client holds nothing of %q, or of another server", d.Server)
 		}
 		for _, o := range got[:i] {
@@ -366,15 +366,15 @@ func (m *model) check(t *rapid.T) {
 		t.Fatalf("the next end is at %v, %v; want %v or before", at, ok, next)
 	}
 	for k, n := range kinds {
-		if m.table.Len(delegation.Kind(k)) != n {
-			t.Fatalf("%d of kind %v, want %d", m.table.Len(delegation.Kind(k)), delegation.Kind(k), n)
+		if m.table.Len(binding.Kind(k)) != n {
+			t.Fatalf("%d of kind %v, want %d", m.table.Len(binding.Kind(k)), binding.Kind(k), n)
 		}
 	}
 	for _, l := range modelLinks {
 		for k := range kinds {
-			n := m.twin.count(func(d delegation.Delegation) bool { return d.Link == l && d.Kind == delegation.Kind(k) })
-			if m.table.LinkLen(l, delegation.Kind(k)) != n {
-				t.Fatalf("%d of kind %d on %s, want %d", m.table.LinkLen(l, delegation.Kind(k)), k, l, n)
+			n := m.twin.count(func(d binding.Binding) bool { return d.Link == l && d.Kind == binding.Kind(k) })
+			if m.table.LinkLen(l, binding.Kind(k)) != n {
+				t.Fatalf("%d of kind %d on %s, want %d", m.table.LinkLen(l, binding.Kind(k)), k, l, n)
 			}
 		}
 		if got, want := m.table.Use(l, &m.policy), m.twin.use(l, &m.policy); got != want {
@@ -386,7 +386,7 @@ func (m *model) check(t *rapid.T) {
 // checkGiven holds what was given and not installed against the twin.
 func (m *model) checkGiven(t *rapid.T) {
 	for _, link := range modelLinks {
-		for k := delegation.Prefix; k <= delegation.Address; k++ {
+		for k := binding.Prefix; k <= binding.Address; k++ {
 			for _, host := range modelHosts {
 				if got, want := m.table.Exhausted(link, host, k, &m.policy), m.twin.exhausted(link, host, k, &m.policy); got != want {
 					t.Fatalf("%v behind %v on %s is exhausted: %q, want %q (given %+v)", k, host, link, got, want, m.twin.given)
@@ -440,59 +440,5 @@ func TestModel(t *testing.T) {
 			"reboot":  m.reboot,
 			"":        m.check,
 		})
-	})
-}
-
-// TestRecords: what is written is read again, whatever it is, and nothing else
-// is read at all.
-func TestRecords(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		text := rapid.StringN(0, 40, 200)
-		d := delegation.Delegation{
-			Link: text.Draw(t, "link"), VRF: text.Draw(t, "vrf"), Client: text.Draw(t, "client"), Server: text.Draw(t, "server"),
-			Prefix: pick(t, "prefix", modelPrefix), NextHop: pick(t, "hop", modelHops), LinkLayer: pick(t, "host", modelHosts), IAID: rapid.Uint32().Draw(t, "iaid"),
-			Kind: delegation.Address, Source: delegation.FromReply, Lifetime: pick(t, "lifetime", modelTimes),
-			Preferred: instant.Instant(rapid.Int64Range(0, math.MaxInt64/4).Draw(t, "preferred")), Valid: instant.Instant(rapid.Int64Range(0, math.MaxInt64/4).Draw(t, "valid")),
-			Granted: time.Unix(0, rapid.Int64Range(1, math.MaxInt64/2).Draw(t, "granted")), Changed: time.Unix(0, rapid.Int64Range(1, math.MaxInt64/2).Draw(t, "changed")),
-		}
-		now := instant.Now{Boot: 5, Wall: time.Unix(1_700_000_000, 0), Synced: rapid.Bool().Draw(t, "synced")}
-		end := time.Time{} // the wall clock knows nothing
-		if now.Synced {
-			end = now.Wall.Add(time.Duration(d.Valid - now.Boot))
-		}
-		b := delegation.AppendRecord(nil, &d, now, "this boot")
-		rec, err := delegation.ParseRecord(b)
-		if err != nil {
-			t.Fatalf("%x: %v", b, err)
-		}
-		if diff := gocmp.Diff(d, rec.Delegation, comparable...); diff != "" {
-			t.Fatalf("read again (-want +got)\n%s", diff)
-		}
-		if rec.BootID != "this boot" || !rec.ValidWall.Equal(end) {
-			t.Fatalf("boot %q, valid until %v", rec.BootID, rec.ValidWall)
-		}
-		if _, err := delegation.ParseRecord(b[:rapid.IntRange(0, len(b)-1).Draw(t, "torn")]); err == nil {
-			t.Fatal("a torn record was read")
-		}
-		if _, err := delegation.ParseRecord(append(b, 0)); err == nil {
-			t.Fatal("a record with an octet left over was read")
-		}
-	})
-}
-
-// FuzzRecord: a damaged record is an error, never a panic, and what is read is
-// written back the same.
-func FuzzRecord(f *testing.F) {
-	d := delegation.Delegation{Link: "lan0", Client: "alice", Prefix: modelPrefix[0], NextHop: modelHops[0], Source: delegation.FromReply}
-	f.Add(delegation.AppendRecord(nil, &d, instant.Now{Wall: time.Unix(1, 0)}, "boot"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if rec, err := delegation.ParseRecord(b); err == nil {
-			delegation.New().Restore(instant.Now{Wall: time.Unix(1_700_000_000, 0), Synced: true}, rec, "other", time.Time{})
-		}
-		if blk, err := delegation.ParseBlock(b); err == nil {
-			if again, err := delegation.ParseBlock(delegation.BlockKey(nil, blk)); err != nil || again != blk {
-				t.Fatalf("block %+v became %+v, %v", blk, again, err)
-			}
-		}
 	})
 }

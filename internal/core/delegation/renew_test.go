@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/instant"
 )
@@ -13,10 +14,10 @@ import (
 // not: restored, undone or moved to another VRF.
 func TestRenewalBesideWhatWasPutIn(t *testing.T) {
 	table := delegation.New()
-	learn := func(client string, p netip.Prefix) delegation.Event {
+	learn := func(client string, p netip.Prefix) binding.Event {
 		t.Helper()
 		got := table.Learn(nil, instant.Now{Boot: 1}, delegation.Grant{
-			Link: "lan0", Prefix: p, Client: client, NextHop: modelHops[0], Preferred: time.Hour, Lifetime: time.Hour,
+			Link: "lan0", Prefix: p, Client: binding.DUID(client), NextHop: modelHops[0], Preferred: time.Hour, Lifetime: time.Hour,
 		}, delegation.Terms{
 			Policy:   &delegation.Policy{ClientLimit: 9, LinkLimit: 9},
 			Reserved: func(*delegation.Grant) bool { return false },
@@ -27,22 +28,22 @@ func TestRenewalBesideWhatWasPutIn(t *testing.T) {
 		return got[0]
 	}
 	hers, within := netip.MustParsePrefix("2001:db8:100::/56"), netip.MustParsePrefix("2001:db8:100:8::/64")
-	for _, want := range []delegation.EventKind{delegation.Granted, delegation.Extended, delegation.Extended} {
+	for _, want := range []binding.EventKind{binding.Granted, binding.Extended, binding.Extended} {
 		if got := learn("alice", hers); got.Kind != want {
 			t.Fatalf("%v, want %v", got.Kind, want)
 		}
 	}
 	put := func(client string) {
-		table.Put(delegation.Delegation{Link: "lan0", Client: client, Prefix: within, NextHop: modelHops[1], Valid: instant.Never})
+		table.Put(binding.Binding{Link: "lan0", Client: binding.DUID(client), Prefix: within, NextHop: modelHops[1], Valid: instant.Never})
 	}
 	put("bob")
 	for range 2 {
-		if got := learn("alice", hers); got.Kind != delegation.Refused || got.Reason != delegation.Overlap {
+		if got := learn("alice", hers); got.Kind != binding.Refused || got.Reason != binding.Overlap {
 			t.Errorf("beside bob's %v: %v %v, want a refusal for overlap", within, got.Kind, got.Reason)
 		}
 	}
 	put("alice")
-	if got := learn("alice", hers); got.Kind != delegation.Extended {
+	if got := learn("alice", hers); got.Kind != binding.Extended {
 		t.Errorf("beside her own %v: %v %v, want it extended", within, got.Kind, got.Reason)
 	}
 }

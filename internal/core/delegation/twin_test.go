@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/trust"
@@ -14,7 +15,7 @@ import (
 
 // twin is the table again, slow and obvious: a list, searched from end to end.
 type twin struct {
-	live   []delegation.Delegation
+	live   []binding.Binding
 	blocks []delegation.Block
 	given  []given
 }
@@ -44,7 +45,7 @@ func (m *twin) charge(now instant.Now, g delegation.Grant, p *delegation.Policy)
 }
 
 // exhausted is the limit that is met twice.
-func (m *twin) exhausted(link string, host linkaddr.Addr, k delegation.Kind, p *delegation.Policy) delegation.Reason {
+func (m *twin) exhausted(link string, host linkaddr.Addr, k binding.Kind, p *delegation.Policy) binding.Reason {
 	onLink, ofHost := 0, 0
 	for _, d := range m.live {
 		if d.Link == link && d.Kind == k {
@@ -64,11 +65,11 @@ func (m *twin) exhausted(link string, host linkaddr.Addr, k delegation.Kind, p *
 	}
 	switch {
 	case onLink >= 2*p.LinkLimit:
-		return delegation.LimitLink
+		return binding.LimitLink
 	case p.HostLimit > 0 && host.IsValid() && ofHost >= 2*p.HostLimit:
-		return delegation.LimitHost
+		return binding.LimitHost
 	}
-	return delegation.NoReason
+	return binding.NoReason
 }
 
 // owed is how much of what was given, but for one prefix, is on a link, or behind one
@@ -85,9 +86,9 @@ func (m *twin) owed(g delegation.Grant, host bool) (n int) {
 
 // use counts the prefixes of each client and each host of a link.
 func (m *twin) use(link string, p *delegation.Policy) (u delegation.Use) {
-	clients, hosts := make(map[string]int), make(map[linkaddr.Addr]int)
+	clients, hosts := make(map[binding.Client]int), make(map[linkaddr.Addr]int)
 	for _, d := range m.live {
-		if d.Link == link && d.Kind == delegation.Prefix {
+		if d.Link == link && d.Kind == binding.Prefix {
 			clients[d.Client]++
 			hosts[d.LinkLayer]++
 		}
@@ -109,7 +110,7 @@ func (m *twin) use(link string, p *delegation.Policy) (u delegation.Use) {
 	return u
 }
 
-func (m *twin) at(vrf string, p netip.Prefix) (d delegation.Delegation, ok bool) {
+func (m *twin) at(vrf string, p netip.Prefix) (d binding.Binding, ok bool) {
 	for _, d := range m.live {
 		if d.VRF == vrf && d.Prefix == p {
 			return d, true
@@ -119,15 +120,15 @@ func (m *twin) at(vrf string, p netip.Prefix) (d delegation.Delegation, ok bool)
 }
 
 func (m *twin) drop(vrf string, p netip.Prefix) {
-	m.live = slices.DeleteFunc(m.live, func(d delegation.Delegation) bool { return d.VRF == vrf && d.Prefix == p })
+	m.live = slices.DeleteFunc(m.live, func(d binding.Binding) bool { return d.VRF == vrf && d.Prefix == p })
 }
 
-func ended(d delegation.Delegation, r delegation.Reason) delegation.Event {
-	return delegation.Event{Kind: delegation.Ended, Reason: r, Old: d}
+func ended(d binding.Binding, r binding.Reason) binding.Event {
+	return binding.Event{Kind: binding.Ended, Reason: r, Old: d}
 }
 
 // end takes away all that a test names.
-func (m *twin) end(r delegation.Reason, which func(delegation.Delegation) bool) (events []delegation.Event) {
+func (m *twin) end(r binding.Reason, which func(binding.Binding) bool) (events []binding.Event) {
 	for _, d := range slices.Clone(m.live) {
 		if which(d) {
 			m.drop(d.VRF, d.Prefix)
@@ -137,11 +138,11 @@ func (m *twin) end(r delegation.Reason, which func(delegation.Delegation) bool) 
 	return events
 }
 
-func (m *twin) learn(now instant.Now, g delegation.Grant, terms delegation.Terms) []delegation.Event {
+func (m *twin) learn(now instant.Now, g delegation.Grant, terms delegation.Terms) []binding.Event {
 	if g.Lifetime == 0 && g.Preferred == 0 {
 		return m.withdraw(now, g, terms)
 	}
-	fresh := delegation.Delegation{
+	fresh := binding.Binding{
 		Link: g.Link, VRF: g.VRF, Prefix: g.Prefix, Kind: g.Kind, Client: g.Client, IAID: g.IAID, NextHop: g.NextHop, LinkLayer: g.LinkLayer, Line: g.Line, Exclude: g.Exclude,
 		Preferred: now.Boot.After(g.Preferred), Valid: now.Boot.After(g.Lifetime), Lifetime: g.Lifetime,
 		Server: g.Server, Source: g.Source, Granted: now.Wall, Changed: now.Wall,
@@ -153,18 +154,18 @@ func (m *twin) learn(now instant.Now, g delegation.Grant, terms delegation.Terms
 	if alias {
 		elsewhere, fresh.NextHop = false, old.NextHop
 	}
-	if elsewhere && sameHolder && old.NextHop == g.NextHop && m.stays(now, g, old, terms) != delegation.NoReason {
+	if elsewhere && sameHolder && old.NextHop == g.NextHop && m.stays(now, g, old, terms) != binding.NoReason {
 		elsewhere, fresh.LinkLayer = false, old.LinkLayer // only the link-layer address differs
 	}
-	ev := delegation.Event{Kind: delegation.Granted, New: fresh}
+	ev := binding.Event{Kind: binding.Granted, New: fresh}
 	if alias {
 		ev.AskedFrom = g.NextHop
 	}
 	if had {
 		ev.Old = old
-		ev.Kind = delegation.Moved
+		ev.Kind = binding.Moved
 		if !elsewhere && sameHolder {
-			ev.Kind = delegation.Extended
+			ev.Kind = binding.Extended
 		}
 		if !elsewhere && !g.LinkLayer.IsValid() {
 			ev.New.LinkLayer = old.LinkLayer
@@ -174,28 +175,28 @@ func (m *twin) learn(now instant.Now, g delegation.Grant, terms delegation.Terms
 		ev.New.LinkLayer = linkaddr.Addr{}
 	}
 	reason := m.forbidden(g, terms)
-	if reason == delegation.NoReason && elsewhere {
+	if reason == binding.NoReason && elsewhere {
 		reason = m.stays(now, g, old, terms)
 	}
-	var events []delegation.Event
-	if reason == delegation.NoReason && !sameHolder {
+	var events []binding.Event
+	if reason == binding.NoReason && !sameHolder {
 		m.drop(g.VRF, g.Prefix) // what is replaced takes no room
 		reason = m.room(g, terms.Policy)
-		if reason == delegation.LimitLink && terms.Policy.OnLimit == delegation.LimitReplaceUnreachable {
+		if reason == binding.LimitLink && terms.Policy.OnLimit == delegation.LimitReplaceUnreachable {
 			events = m.evict(g, terms)
 			if len(events) > 0 {
 				reason = m.room(g, terms.Policy)
 			}
 		}
-		if reason != delegation.NoReason && had {
+		if reason != binding.NoReason && had {
 			m.live = append(m.live, old)
 		}
 	}
-	if reason == delegation.LimitClient || reason == delegation.LimitLink || reason == delegation.LimitHost {
+	if reason == binding.LimitClient || reason == binding.LimitLink || reason == binding.LimitHost {
 		m.charge(now, g, terms.Policy)
 	}
-	if reason != delegation.NoReason {
-		ev.Kind, ev.Reason = delegation.Refused, reason
+	if reason != binding.NoReason {
+		ev.Kind, ev.Reason = binding.Refused, reason
 		return append(events, ev)
 	}
 	if sameHolder {
@@ -216,41 +217,42 @@ func (m *twin) learn(now instant.Now, g delegation.Grant, terms delegation.Terms
 // isAlias reports whether a grant goes to another address of who holds d: of the
 // four things that tell the holder all are the same, and only one host is known to
 // use that address.
-func isAlias(d delegation.Delegation, g delegation.Grant) bool {
+func isAlias(d binding.Binding, g delegation.Grant) bool {
 	type holder struct {
-		link, client string
-		iaid         uint32
-		host         linkaddr.Addr
-		kind         delegation.Kind
+		link   string
+		client binding.Client
+		iaid   uint32
+		host   linkaddr.Addr
+		kind   binding.Kind
 	}
 	same := holder{d.Link, d.Client, d.IAID, d.LinkLayer, d.Kind} == holder{g.Link, g.Client, g.IAID, g.LinkLayer, g.Kind}
 	return same && d.LinkLayer != linkaddr.Addr{} && d.NextHop != g.NextHop && !g.Contested
 }
 
 // follow moves a delegation to another address of the host that it is bound to.
-func (m *twin) follow(vrf string, p netip.Prefix, client string, to delegation.NextHop) []delegation.Event {
+func (m *twin) follow(vrf string, p netip.Prefix, client binding.Client, to binding.NextHop) []binding.Event {
 	for i, d := range m.live {
 		bound := d.LinkLayer != linkaddr.Addr{} && d.LinkLayer == to.LinkLayer
 		if d.VRF == vrf && d.Prefix == p && d.Link == to.Link && d.Client == client && bound && d.NextHop != to.Addr {
 			m.live[i].NextHop = to.Addr
-			return []delegation.Event{{Kind: delegation.Moved, Old: d, New: m.live[i]}}
+			return []binding.Event{{Kind: binding.Moved, Old: d, New: m.live[i]}}
 		}
 	}
 	return nil
 }
 
 // stays is why a delegation does not go elsewhere.
-func (m *twin) stays(now instant.Now, g delegation.Grant, old delegation.Delegation, terms delegation.Terms) delegation.Reason {
+func (m *twin) stays(now instant.Now, g delegation.Grant, old binding.Binding, terms delegation.Terms) binding.Reason {
 	if terms.Policy.Move == delegation.MoveDeny {
-		return delegation.MoveDenied
+		return binding.MoveDenied
 	}
 	if terms.Policy.Move == delegation.MoveFollow {
-		return delegation.NoReason
+		return binding.NoReason
 	}
-	q := delegation.Question{Hop: delegation.NextHop{Link: old.Link, Addr: old.NextHop, LinkLayer: old.LinkLayer}}
+	q := binding.Question{Hop: binding.NextHop{Link: old.Link, Addr: old.NextHop, LinkLayer: old.LinkLayer}}
 	if old.Client != g.Client {
 		if old.Standing.GivenUp {
-			return delegation.NoReason
+			return binding.NoReason
 		}
 		lately := old.Standing.Renewed > 0 && now.Boot < old.Standing.Renewed.After(time.Minute)
 		if old.LinkLayer != (linkaddr.Addr{}) && !lately && !old.Standing.Doubted {
@@ -258,13 +260,13 @@ func (m *twin) stays(now instant.Now, g delegation.Grant, old delegation.Delegat
 		}
 	}
 	if keeps, asked := terms.Answered[q]; asked && !keeps {
-		return delegation.NoReason
+		return binding.NoReason
 	}
-	return delegation.StillAnswers
+	return binding.StillAnswers
 }
 
 // mine reports whether a message is the holder's.
-func mine(d delegation.Delegation, r delegation.Named) bool {
+func mine(d binding.Binding, r delegation.Named) bool {
 	if d.Link != r.Link || d.Client != r.Client || d.IAID != r.IAID || d.Kind != r.Kind {
 		return false
 	}
@@ -277,7 +279,7 @@ func mine(d delegation.Delegation, r delegation.Named) bool {
 func (m *twin) renewing(now instant.Now, r delegation.Named, xid uint32) {
 	for i, d := range m.live {
 		if slices.Contains(r.Prefixes, d.Prefix) && d.VRF == r.VRF && mine(d, r) {
-			m.live[i].Standing = delegation.Standing{Renewed: now.Boot, XID: xid, GivenUp: d.Standing.GivenUp}
+			m.live[i].Standing = binding.Standing{Renewed: now.Boot, XID: xid, GivenUp: d.Standing.GivenUp}
 		}
 	}
 }
@@ -293,7 +295,7 @@ func (m *twin) givesUp(r delegation.Named, server string, xid uint32) {
 
 // withdraw is a valid lifetime of 0, which counts for the holder, and for another
 // if the delegation could move there.
-func (m *twin) withdraw(now instant.Now, g delegation.Grant, terms delegation.Terms) []delegation.Event {
+func (m *twin) withdraw(now instant.Now, g delegation.Grant, terms delegation.Terms) []binding.Event {
 	m.forgive(func(x given) bool {
 		return x.VRF == g.VRF && x.Prefix == g.Prefix && x.Link == g.Link && x.Client == g.Client && x.IAID == g.IAID
 	})
@@ -302,46 +304,46 @@ func (m *twin) withdraw(now instant.Now, g delegation.Grant, terms delegation.Te
 		return nil
 	}
 	there := isAlias(old, g) || old.NextHop == g.NextHop && (!old.LinkLayer.IsValid() || !g.LinkLayer.IsValid() || old.LinkLayer == g.LinkLayer)
-	if reason := m.stays(now, g, old, terms); !there && reason != delegation.NoReason {
-		return []delegation.Event{{Kind: delegation.Refused, Reason: reason, Old: old, New: delegation.Delegation{
+	if reason := m.stays(now, g, old, terms); !there && reason != binding.NoReason {
+		return []binding.Event{{Kind: binding.Refused, Reason: reason, Old: old, New: binding.Binding{
 			Link: g.Link, VRF: g.VRF, Prefix: g.Prefix, Kind: g.Kind, Client: g.Client, IAID: g.IAID, NextHop: g.NextHop, LinkLayer: g.LinkLayer, Line: g.Line, Exclude: g.Exclude,
 			Preferred: now.Boot, Valid: now.Boot, Server: g.Server, Source: g.Source, Granted: now.Wall, Changed: now.Wall,
 		}}}
 	}
-	return m.end(delegation.Withdrawn, func(d delegation.Delegation) bool { return d == old })
+	return m.end(binding.Withdrawn, func(d binding.Binding) bool { return d == old })
 }
 
-func (m *twin) forbidden(g delegation.Grant, terms delegation.Terms) delegation.Reason {
+func (m *twin) forbidden(g delegation.Grant, terms delegation.Terms) binding.Reason {
 	if g.Preferred > g.Lifetime {
-		return delegation.BadLifetimes
+		return binding.BadLifetimes
 	}
 	for _, b := range m.blocks {
-		if (!b.Prefix.IsValid() || b.Prefix == g.Prefix) && (b.Client == "" || b.Client == g.Client) && (b.Link == "" || b.Link == g.Link) {
-			return delegation.Blocked
+		if (!b.Prefix.IsValid() || b.Prefix == g.Prefix) && (b.Client.IsZero() || b.Client == g.Client) && (b.Link == "" || b.Link == g.Link) {
+			return binding.Blocked
 		}
 	}
 	for _, never := range []string{"::/8", "fe80::/10", "ff00::/8"} {
 		if netip.MustParsePrefix(never).Overlaps(g.Prefix) {
-			return delegation.NotDelegable
+			return binding.NotDelegable
 		}
 	}
 	if terms.Reserved(&g) {
-		return delegation.NotDelegable
+		return binding.NotDelegable
 	}
-	if g.Kind == delegation.Prefix && (!within(terms.Peer, g.Prefix) || !within(terms.Policy.Delegable, g.Prefix)) {
-		return delegation.NotDelegable
+	if g.Kind == binding.Prefix && (!within(terms.Peer, g.Prefix) || !within(terms.Policy.Delegable, g.Prefix)) {
+		return binding.NotDelegable
 	}
 	for _, d := range m.live {
 		if terms.Policy.UniqueDUID && d.Client == g.Client && d.Link != g.Link && !(d.VRF == g.VRF && d.Prefix == g.Prefix) {
-			return delegation.DuplicateDUID
+			return binding.DuplicateDUID
 		}
 	}
 	for _, d := range m.live {
 		if d.VRF == g.VRF && d.Prefix != g.Prefix && d.Prefix.Overlaps(g.Prefix) && !excludes(d.Exclude, g.Prefix) && !excludes(g.Exclude, d.Prefix) && (d.Client != g.Client || d.Link != g.Link) {
-			return delegation.Overlap
+			return binding.Overlap
 		}
 	}
-	return delegation.NoReason
+	return binding.NoReason
 }
 
 // excludes reports whether a prefix lies in what is excluded from another.
@@ -358,7 +360,7 @@ func within(ranges []trust.Range, p netip.Prefix) bool {
 	return len(ranges) == 0
 }
 
-func (m *twin) count(which func(delegation.Delegation) bool) (n int) {
+func (m *twin) count(which func(binding.Binding) bool) (n int) {
 	for _, d := range m.live {
 		if which(d) {
 			n++
@@ -367,10 +369,10 @@ func (m *twin) count(which func(delegation.Delegation) bool) (n int) {
 	return n
 }
 
-func (m *twin) room(g delegation.Grant, p *delegation.Policy) delegation.Reason {
-	onLink := func(d delegation.Delegation) bool { return d.Link == g.Link && d.Kind == g.Kind }
+func (m *twin) room(g delegation.Grant, p *delegation.Policy) binding.Reason {
+	onLink := func(d binding.Binding) bool { return d.Link == g.Link && d.Kind == g.Kind }
 	// Where hosts are counted, a client is one host's, as far as it is known.
-	same := func(d delegation.Delegation) bool {
+	same := func(d binding.Binding) bool {
 		return p.HostLimit == 0 || !d.LinkLayer.IsValid() || !g.LinkLayer.IsValid() || d.LinkLayer == g.LinkLayer
 	}
 	owed := 0
@@ -378,46 +380,46 @@ func (m *twin) room(g delegation.Grant, p *delegation.Policy) delegation.Reason 
 		owed = m.owed(g, false)
 	}
 	switch {
-	case m.count(func(d delegation.Delegation) bool { return onLink(d) && d.Client == g.Client && same(d) }) >= p.ClientLimit:
-		return delegation.LimitClient
+	case m.count(func(d binding.Binding) bool { return onLink(d) && d.Client == g.Client && same(d) }) >= p.ClientLimit:
+		return binding.LimitClient
 	case m.count(onLink)+owed >= p.LinkLimit:
-		return delegation.LimitLink
+		return binding.LimitLink
 	case p.HostLimit > 0 && g.LinkLayer.IsValid() &&
-		m.count(func(d delegation.Delegation) bool { return onLink(d) && d.LinkLayer == g.LinkLayer })+m.owed(g, true) >= p.HostLimit:
-		return delegation.LimitHost
+		m.count(func(d binding.Binding) bool { return onLink(d) && d.LinkLayer == g.LinkLayer })+m.owed(g, true) >= p.HostLimit:
+		return binding.LimitHost
 	}
-	return delegation.NoReason
+	return binding.NoReason
 }
 
 // evict ends what the client of the first delegation to end has behind a next
 // hop that was asked and is silent.
-func (m *twin) evict(g delegation.Grant, terms delegation.Terms) []delegation.Event {
+func (m *twin) evict(g delegation.Grant, terms delegation.Terms) []binding.Event {
 	others := slices.Clone(m.live)
-	others = slices.DeleteFunc(others, func(d delegation.Delegation) bool {
+	others = slices.DeleteFunc(others, func(d binding.Binding) bool {
 		return d.Link != g.Link || d.Kind != g.Kind || d.Client == g.Client
 	})
 	if len(others) == 0 {
 		return nil
 	}
-	v := slices.MinFunc(others, func(a, b delegation.Delegation) int {
+	v := slices.MinFunc(others, func(a, b binding.Binding) int {
 		return cmp.Or(cmp.Compare(a.Valid, b.Valid), a.Prefix.Compare(b.Prefix))
 	})
-	if answers, asked := terms.Answered[delegation.Question{Hop: delegation.NextHop{Link: v.Link, Addr: v.NextHop, LinkLayer: v.LinkLayer}}]; !asked || answers {
+	if answers, asked := terms.Answered[binding.Question{Hop: binding.NextHop{Link: v.Link, Addr: v.NextHop, LinkLayer: v.LinkLayer}}]; !asked || answers {
 		return nil
 	}
-	return m.end(delegation.Evicted, func(d delegation.Delegation) bool {
+	return m.end(binding.Evicted, func(d binding.Binding) bool {
 		return d.Link == v.Link && d.Kind == v.Kind && d.Client == v.Client && d.NextHop == v.NextHop && d.LinkLayer == v.LinkLayer
 	})
 }
 
-func (m *twin) release(r delegation.Named) (events []delegation.Event, mismatched int) {
-	holder := func(d delegation.Delegation) bool {
+func (m *twin) release(r delegation.Named) (events []binding.Event, mismatched int) {
+	holder := func(d binding.Binding) bool {
 		return d.Link == r.Link && d.Client == r.Client && d.IAID == r.IAID && d.Kind == r.Kind
 	}
-	named := func(d delegation.Delegation) bool {
+	named := func(d binding.Binding) bool {
 		return holder(d) && (len(r.Prefixes) == 0 || slices.Contains(r.Prefixes, d.Prefix))
 	}
-	own := func(d delegation.Delegation) bool { return named(d) && mine(d, r) }
+	own := func(d binding.Binding) bool { return named(d) && mine(d, r) }
 	for i, d := range m.live {
 		foreign := slices.Contains(r.Prefixes, d.Prefix) && d.VRF == r.VRF && !holder(d)
 		unnamed := len(r.Prefixes) == 0 && d.Client == r.Client && d.IAID == r.IAID && d.Kind == r.Kind && d.Link != r.Link
@@ -427,22 +429,22 @@ func (m *twin) release(r delegation.Named) (events []delegation.Event, mismatche
 	}
 	mismatched = m.count(named) - m.count(own)
 	for _, p := range r.Prefixes {
-		mismatched += m.count(func(d delegation.Delegation) bool { return d.VRF == r.VRF && d.Prefix == p && !holder(d) })
+		mismatched += m.count(func(d binding.Binding) bool { return d.VRF == r.VRF && d.Prefix == p && !holder(d) })
 	}
-	return m.end(delegation.Released, own), mismatched
+	return m.end(binding.Released, own), mismatched
 }
 
-func (m *twin) clear(s delegation.Selection) []delegation.Event {
+func (m *twin) clear(s delegation.Selection) []binding.Event {
 	m.forgive(func(x given) bool {
-		d := delegation.Delegation{Link: x.Link, Client: x.Client, Prefix: x.Prefix}
-		return len((&twin{live: []delegation.Delegation{d}}).clear(s)) > 0
+		d := binding.Binding{Link: x.Link, Client: x.Client, Prefix: x.Prefix}
+		return len((&twin{live: []binding.Binding{d}}).clear(s)) > 0
 	})
-	return m.end(delegation.Cleared, func(d delegation.Delegation) bool {
+	return m.end(binding.Cleared, func(d binding.Binding) bool {
 		if s.All {
 			return true
 		}
-		any := s.Prefix.IsValid() || s.Client != "" || s.Link != ""
-		return any && (!s.Prefix.IsValid() || s.Prefix == d.Prefix) && (s.Client == "" || s.Client == d.Client) && (s.Link == "" || s.Link == d.Link)
+		any := s.Prefix.IsValid() || !s.Client.IsZero() || s.Link != ""
+		return any && (!s.Prefix.IsValid() || s.Prefix == d.Prefix) && (s.Client.IsZero() || s.Client == d.Client) && (s.Link == "" || s.Link == d.Link)
 	})
 }
 

@@ -7,7 +7,7 @@ package effect
 import (
 	"net/netip"
 
-	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/linkaddr"
@@ -106,11 +106,11 @@ type Send struct {
 
 // Probe asks whether a next hop still answers, and, if a prefix is set, whether the
 // filter has seen a packet with a source in that and the next hop's link-layer source
-// within delegation.Claimed; the shell brings the result to Probed within a second or
+// within binding.Claimed; the shell brings the result to Probed within a second or
 // two. Where the filter cannot tell, a next hop that answers counts as one that was
 // seen.
 type Probe struct {
-	delegation.Question
+	binding.Question
 	Index int // of the link; 0: the link is gone, nobody answers
 }
 
@@ -142,8 +142,8 @@ func (e *Effects) Drop(d Dropped) { e.Drops = append(e.Drops, d) }
 func (e *Effects) Note(n Note) { e.Notes = append(e.Notes, n) }
 
 // NoteEvent is Note for what happened to a delegation, which comes often.
-func (e *Effects) NoteEvent(ev *delegation.Event, subject *delegation.Delegation) {
-	if e.OmitExtensions && ev.Kind == delegation.Extended {
+func (e *Effects) NoteEvent(ev *binding.Event, subject *binding.Binding) {
+	if e.OmitExtensions && ev.Kind == binding.Extended {
 		return
 	}
 	e.Notes = append(e.Notes, Note{})

@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"time"
 
-	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -35,14 +35,14 @@ type Note struct {
 	Kind   NoteKind
 	Link   string
 	Peer   string
-	Client string // DUID, its octets
+	Client binding.Client
 	IAID   uint32
 	Type   dhcp6.MessageType
 	XID    uint32
 	Text   string // constant words: what happened
 	Reason string
 	Err    error
-	Event  delegation.Event
+	Event  binding.Event
 	Lease  *TracedLease // NoteTrace: one of those that the message carries
 }
 

@@ -3,7 +3,7 @@ package ledger
 import (
 	"time"
 
-	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
@@ -23,17 +23,18 @@ func (p *pending) durable() bool { return p == nil || !p.grants && !p.builds }
 
 // deed is one event of a pending change.
 type deed struct {
-	kind         delegation.EventKind
-	place        Place
-	link, client string                 // whose the delegation is now
-	old          *delegation.Delegation // what was in its place, if it moved
-	orphan       *hoststate.Lease       // whose place it took; nil: none's
-	value        []byte                 // the record, where the store was told what to expect; else nil
+	kind   binding.EventKind
+	place  Place
+	link   string // whose the binding is now
+	client binding.Client
+	old    *binding.Binding // what was in its place, if it moved
+	orphan *hoststate.Lease // whose place it took; nil: none's
+	value  []byte           // the record, where the store was told what to expect; else nil
 }
 
 // Commit turns events of the table into one Change: what to keep, then what to
 // install. It returns 0 where there is nothing to do.
-func (l *Ledger) Commit(now instant.Now, events []delegation.Event, eff *effect.Effects) effect.ChangeID {
+func (l *Ledger) Commit(now instant.Now, events []binding.Event, eff *effect.Effects) effect.ChangeID {
 	if len(events) == 0 {
 		return 0
 	}
@@ -61,21 +62,21 @@ func (l *Ledger) draft(events int) draft {
 func (d *draft) empty() bool { return len(d.Keep) == 0 && len(d.Host) == 0 }
 
 // enter adds an event to a change.
-func (l *Ledger) enter(now instant.Now, d *draft, e *delegation.Event) {
+func (l *Ledger) enter(now instant.Now, d *draft, e *binding.Event) {
 	var orphan *hoststate.Lease
 	switch e.Kind {
-	case delegation.Ended:
+	case binding.Ended:
 		d.Keep = l.keepPast(append(d.Keep, l.forgetOp(&e.Old)), now, &e.Old, e.Reason)
 		d.Host = l.cover(l.host.Delete(d.Host, e.Old.Link, e.Old.Prefix), &e.Old)
 		delete(l.uninstalled, PlaceOf(&e.Old))
-	case delegation.Moved:
-		d.Keep = l.keepPast(d.Keep, now, &e.Old, delegation.MovedAway)
+	case binding.Moved:
+		d.Keep = l.keepPast(d.Keep, now, &e.Old, binding.MovedAway)
 		fallthrough
-	case delegation.Granted:
+	case binding.Granted:
 		orphan = l.host.Orphan(e.New.Link, e.New.Prefix)
 		d.p.grants = true
 		fallthrough
-	case delegation.Extended:
+	case binding.Extended:
 		d.Keep = append(d.Keep, l.keepOp(now, &e.New))
 		d.Host = l.hostOps(d.Host, e)
 	default:
@@ -83,7 +84,7 @@ func (l *Ledger) enter(now instant.Now, d *draft, e *delegation.Event) {
 	}
 	d.p.deeds = append(d.p.deeds, deedOf(e, e.Subject()))
 	d.p.deeds[len(d.p.deeds)-1].orphan = orphan
-	if l.records.Shared && e.Kind != delegation.Ended {
+	if l.records.Shared && e.Kind != binding.Ended {
 		l.expect(d, e.Kind)
 	}
 	if l.waiting.n > 0 {
@@ -94,7 +95,7 @@ func (l *Ledger) enter(now instant.Now, d *draft, e *delegation.Event) {
 // expect has the store keep the newest record of a change only if nobody else has come
 // first: one that is granted where there is none, and one that builds on a grant
 // which is not durable yet where that grant is.
-func (l *Ledger) expect(d *draft, kind delegation.EventKind) {
+func (l *Ledger) expect(d *draft, kind binding.EventKind) {
 	op, of := &d.Keep[len(d.Keep)-1], &d.p.deeds[len(d.p.deeds)-1]
 	var newest effect.ChangeID
 	for id, p := range l.pending {
@@ -104,7 +105,7 @@ func (l *Ledger) expect(d *draft, kind delegation.EventKind) {
 			}
 		}
 	}
-	if newest == 0 && kind == delegation.Granted {
+	if newest == 0 && kind == binding.Granted {
 		op.Expect = effect.Absent
 	}
 	if op.Expect != nil {
@@ -126,7 +127,7 @@ func (l *Ledger) submit(now instant.Now, d draft, eff *effect.Effects) effect.Ch
 }
 
 // hostOps appends what installs a delegation that was granted, extended or moved.
-func (l *Ledger) hostOps(ops []hoststate.Op, e *delegation.Event) []hoststate.Op {
+func (l *Ledger) hostOps(ops []hoststate.Op, e *binding.Event) []hoststate.Op {
 	if !l.changesHost(e) {
 		return ops
 	}
@@ -135,9 +136,9 @@ func (l *Ledger) hostOps(ops []hoststate.Op, e *delegation.Event) []hoststate.Op
 		delete(l.uninstalled, PlaceOf(&e.New))
 	}
 	lease := l.core.Lease(&e.New)
-	lease.New = e.Kind == delegation.Granted || e.Kind == delegation.Moved && e.Old.Client != e.New.Client
+	lease.New = e.Kind == binding.Granted || e.Kind == binding.Moved && e.Old.Client != e.New.Client
 	ops = l.host.Put(ops, lease)
-	if e.Kind == delegation.Moved && e.Old.Link != e.New.Link { // after Put, so that the route is never away
+	if e.Kind == binding.Moved && e.Old.Link != e.New.Link { // after Put, so that the route is never away
 		ops = l.cover(l.host.Delete(ops, e.Old.Link, e.Old.Prefix), &e.Old)
 	}
 	return l.cover(ops, &e.New)
@@ -145,12 +146,12 @@ func (l *Ledger) hostOps(ops []hoststate.Op, e *delegation.Event) []hoststate.Op
 
 // changesHost reports whether an event asks anything of the kernel, which knows
 // nothing of lifetimes.
-func (l *Ledger) changesHost(e *delegation.Event) bool {
-	return e.Kind != delegation.Extended || e.Old.NextHop != e.New.NextHop || e.Old.LinkLayer != e.New.LinkLayer ||
+func (l *Ledger) changesHost(e *binding.Event) bool {
+	return e.Kind != binding.Extended || e.Old.NextHop != e.New.NextHop || e.Old.LinkLayer != e.New.LinkLayer ||
 		e.Old.Line != e.New.Line || e.Old.Exclude != e.New.Exclude || l.isUninstalled(&e.New)
 }
 
-func (l *Ledger) isUninstalled(d *delegation.Delegation) bool {
+func (l *Ledger) isUninstalled(d *binding.Binding) bool {
 	if len(l.uninstalled) == 0 {
 		return false
 	}
@@ -158,9 +159,9 @@ func (l *Ledger) isUninstalled(d *delegation.Delegation) bool {
 	return missing
 }
 
-func deedOf(e *delegation.Event, subject *delegation.Delegation) deed {
+func deedOf(e *binding.Event, subject *binding.Binding) deed {
 	d := deed{kind: e.Kind, place: PlaceOf(subject), link: subject.Link, client: subject.Client}
-	if e.Kind == delegation.Moved {
+	if e.Kind == binding.Moved {
 		old := e.Old
 		d.old = &old
 	}
@@ -193,18 +194,18 @@ func (l *Ledger) InOrder(k Client, own effect.ChangeID, extends *bool) effect.Ch
 	return own
 }
 
-func (l *Ledger) keepOp(now instant.Now, d *delegation.Delegation) effect.KeepOp {
+func (l *Ledger) keepOp(now instant.Now, d *binding.Binding) effect.KeepOp {
 	if l.records.Minimal {
 		needed := *d
 		needed.Granted, needed.Changed, needed.Server = time.Time{}, time.Time{}, ""
 		d = &needed
 	}
-	key := delegation.Key(l.rooms.record(), d.VRF, d.Prefix)
-	both := delegation.AppendRecord(key, d, now, l.bootID)
+	key := binding.Key(l.rooms.record(), l.in, d.VRF, d.Prefix)
+	both := binding.AppendRecord(key, l.in, d, now, l.bootID)
 	l.rooms.taken(both)
 	return effect.KeepOp{Key: both[:len(key):len(key)], Value: both[len(key):len(both):len(both)]}
 }
 
-func (l *Ledger) forgetOp(d *delegation.Delegation) effect.KeepOp {
-	return effect.KeepOp{Key: delegation.Key(nil, d.VRF, d.Prefix)}
+func (l *Ledger) forgetOp(d *binding.Binding) effect.KeepOp {
+	return effect.KeepOp{Key: binding.Key(nil, l.in, d.VRF, d.Prefix)}
 }

@@ -5,7 +5,7 @@ import (
 
 	"github.com/gaissmai/bart"
 
-	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 )
@@ -17,7 +17,7 @@ import (
 
 // take reports whether events take anything from the client of the Reply that they are
 // of.
-func take(events []delegation.Event) bool {
+func take(events []binding.Event) bool {
 	for i := range events {
 		if e := &events[i]; withdrawn(e) || shortens(e, e) {
 			return true
@@ -27,21 +27,21 @@ func take(events []delegation.Event) bool {
 }
 
 // withdrawn reports whether an event is an end of which a Reply tells.
-func withdrawn(e *delegation.Event) bool {
-	return e.Kind == delegation.Ended && e.Reason == delegation.Withdrawn
+func withdrawn(e *binding.Event) bool {
+	return e.Kind == binding.Ended && e.Reason == binding.Withdrawn
 }
 
 // shortens reports whether an event leaves its client with less time than it had
 // before another one.
-func shortens(e, before *delegation.Event) bool {
+func shortens(e, before *binding.Event) bool {
 	return e.New.Valid < before.Old.Valid && before.Old.Client == e.New.Client && before.Old.Link == e.New.Link &&
-		(e.Kind == delegation.Extended || e.Kind == delegation.Moved || e.Kind == delegation.Granted)
+		(e.Kind == binding.Extended || e.Kind == binding.Moved || e.Kind == binding.Granted)
 }
 
 // Tell turns what a Reply to a client has changed into Changes, and returns the one
 // that the Reply waits for, if any. Extends becomes false where the Reply must not
 // leave unless that one is kept.
-func (l *Ledger) Tell(now instant.Now, k Client, events []delegation.Event, extends *bool, eff *effect.Effects) effect.ChangeID {
+func (l *Ledger) Tell(now instant.Now, k Client, events []binding.Event, extends *bool, eff *effect.Effects) effect.ChangeID {
 	if l.waiting.n == 0 && !take(events) {
 		return l.InOrder(k, l.Commit(now, events, eff), extends)
 	}
@@ -65,7 +65,7 @@ func (l *Ledger) Tell(now instant.Now, k Client, events []delegation.Event, exte
 			if l.changesHost(e) || !l.pending[prior].durable() {
 				l.enter(now, &first, &longer)
 			}
-			l.waiting.add(then, &delegation.Event{Kind: delegation.Extended, Old: longer.New, New: e.New})
+			l.waiting.add(then, &binding.Event{Kind: binding.Extended, Old: longer.New, New: e.New})
 		default:
 			l.enter(now, &first, e)
 		}
@@ -87,12 +87,12 @@ func (l *Ledger) Tell(now instant.Now, k Client, events []delegation.Event, exte
 }
 
 // asLong gives a delegation the lifetimes of another.
-func asLong(d, as *delegation.Delegation) {
+func asLong(d, as *binding.Binding) {
 	d.Preferred, d.Valid, d.Lifetime = as.Preferred, as.Valid, as.Lifetime
 }
 
 // following is what a Reply takes from its client: it is kept once the Reply has left.
-type following struct{ events []delegation.Event }
+type following struct{ events []binding.Event }
 
 // follow makes a Change of what followed a Reply that has left, or was given up.
 func (l *Ledger) follow(now instant.Now, f *following, eff *effect.Effects) effect.ChangeID {
@@ -100,14 +100,14 @@ func (l *Ledger) follow(now instant.Now, f *following, eff *effect.Effects) effe
 	for i := range f.events {
 		e := &f.events[i]
 		l.waiting.drop(PlaceOf(e.Subject()))
-		if e.Kind == delegation.Ended {
+		if e.Kind == binding.Ended {
 			l.enter(now, &d, e)
 			continue
 		}
 		// If it is not there any more, the change that was to grant it was not kept.
 		if held, ok := l.table.Lookup(e.New.VRF, e.New.Prefix); ok && held.Link == e.New.Link && held.Client == e.New.Client {
 			d.Keep = append(d.Keep, l.keepOp(now, &held))
-			d.p.deeds = append(d.p.deeds, deed{kind: delegation.Extended, place: PlaceOf(&held), link: held.Link, client: held.Client})
+			d.p.deeds = append(d.p.deeds, deed{kind: binding.Extended, place: PlaceOf(&held), link: held.Link, client: held.Client})
 		}
 	}
 	return l.submit(now, d, eff)
@@ -116,19 +116,19 @@ func (l *Ledger) follow(now instant.Now, f *following, eff *effect.Effects) effe
 // overtake adds to a change what waits and must not come after it: of the place of an
 // event, whose record is the newer one, and, if something is granted there, the ends
 // of what others had that overlaps with it.
-func (l *Ledger) overtake(now instant.Now, d *draft, e *delegation.Event) {
+func (l *Ledger) overtake(now instant.Now, d *draft, e *binding.Event) {
 	subject := e.Subject()
-	if w, ok := l.waiting.take(PlaceOf(subject)); ok && w.Kind == delegation.Ended {
+	if w, ok := l.waiting.take(PlaceOf(subject)); ok && w.Kind == binding.Ended {
 		d.Keep = l.keepPast(d.Keep, now, &w.Old, w.Reason)
 		if w.Old.Link != subject.Link {
 			d.Host = l.cover(l.host.Delete(d.Host, w.Old.Link, w.Old.Prefix), &w.Old)
 		}
 	}
-	if e.Kind != delegation.Granted && e.Kind != delegation.Moved {
+	if e.Kind != binding.Granted && e.Kind != binding.Moved {
 		return
 	}
 	for _, k := range l.waiting.overlapping(PlaceOf(subject)) {
-		if w := l.waiting.find(k); w.Kind == delegation.Ended && (w.Old.Client != subject.Client || w.Old.Link != subject.Link) {
+		if w := l.waiting.find(k); w.Kind == binding.Ended && (w.Old.Client != subject.Client || w.Old.Link != subject.Link) {
 			ended, _ := l.waiting.take(k)
 			l.enter(now, d, &ended)
 		}
@@ -142,7 +142,7 @@ type waiting struct {
 }
 
 // find is the event of a place that waits, or nil.
-func (w *waiting) find(k Place) *delegation.Event {
+func (w *waiting) find(k Place) *binding.Event {
 	space := w.spaces[k.VRF]
 	if w.n == 0 || space == nil {
 		return nil
@@ -164,7 +164,7 @@ func (f *following) index(k Place) int {
 }
 
 // add has an event follow a Reply. It takes the place of an older one.
-func (w *waiting) add(f *following, e *delegation.Event) {
+func (w *waiting) add(f *following, e *binding.Event) {
 	k := PlaceOf(e.Subject())
 	w.take(k)
 	f.events = append(f.events, *e)
@@ -179,7 +179,7 @@ func (w *waiting) add(f *following, e *delegation.Event) {
 }
 
 // take takes out what waits at a place.
-func (w *waiting) take(k Place) (e delegation.Event, ok bool) {
+func (w *waiting) take(k Place) (e binding.Event, ok bool) {
 	if w.find(k) == nil {
 		return e, false
 	}

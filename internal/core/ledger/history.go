@@ -4,14 +4,14 @@ import (
 	"encoding/binary"
 	"time"
 
-	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 )
 
 // keepPast appends the record of who had what until when, if a history is kept.
 // The key sorts by the end; a sequence number keeps ends of one instant apart.
-func (l *Ledger) keepPast(ops []effect.KeepOp, now instant.Now, d *delegation.Delegation, why delegation.Reason) []effect.KeepOp {
+func (l *Ledger) keepPast(ops []effect.KeepOp, now instant.Now, d *binding.Binding, why binding.Reason) []effect.KeepOp {
 	if l.records.NoHistory {
 		return ops
 	}
@@ -22,7 +22,7 @@ func (l *Ledger) keepPast(ops []effect.KeepOp, now instant.Now, d *delegation.De
 	if l.records.MaskPast != nil {
 		l.records.MaskPast(&past)
 	}
-	return append(ops, effect.KeepOp{Key: key, Value: delegation.AppendRecord(pastReason(why.String()), &past, now, l.bootID)})
+	return append(ops, effect.KeepOp{Key: key, Value: binding.AppendRecord(pastReason(why.String()), l.in, &past, now, l.bootID)})
 }
 
 // pastReason is what the record of an ended delegation begins with.
@@ -47,7 +47,7 @@ const pastKey = 1 + 8 + 2
 
 // Past is one delegation that ended.
 type Past struct {
-	delegation.Record
+	binding.Record
 	Ended  time.Time
 	Reason string
 }
@@ -55,9 +55,9 @@ type Past struct {
 // ParsePast reads one record of the history.
 func ParsePast(key, value []byte) (Past, error) {
 	if len(key) != pastKey || len(value) < 1 || len(value) < 1+int(value[0]) {
-		return Past{}, delegation.ErrRecord
+		return Past{}, binding.ErrRecord
 	}
-	rec, err := delegation.ParseRecord(value[1+int(value[0]):])
+	rec, err := binding.ParseRecord(value[1+int(value[0]):])
 	if err != nil {
 		return Past{}, err
 	}

@@ -1,5 +1,5 @@
-// Package ledger turns what happens to delegations into Changes, and what becomes of
-// the Changes back into delegations. It numbers the Changes and keeps the order within
+// Package ledger turns what happens to bindings into Changes, and what becomes of
+// the Changes back into bindings. It numbers the Changes and keeps the order within
 // a client; it takes back what was granted and could not be kept, keeps again what the
 // store has not got, and remembers what the kernel did not take. It belongs to a core
 // and to its goroutine.
@@ -13,7 +13,7 @@ import (
 	"net/netip"
 	"time"
 
-	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
@@ -22,11 +22,11 @@ import (
 // Core is what a ledger asks the core that it belongs to.
 type Core struct {
 	// Lease is what a delegation wants of the kernel.
-	Lease func(*delegation.Delegation) hoststate.Lease
+	Lease func(*binding.Binding) hoststate.Lease
 	// Cover appends what else the kernel is to hold now that a delegation was put into
 	// the wanted state, or taken out of it: for what lies in its prefix and is not its
 	// client's. nil: nothing.
-	Cover func([]hoststate.Op, *delegation.Delegation) []hoststate.Op
+	Cover func([]hoststate.Op, *binding.Binding) []hoststate.Op
 	// Record is the value of a record of the core's own as it is now, nil where it
 	// is not there any more. nil: the core has no such records.
 	Record func(key string) []byte
@@ -41,7 +41,7 @@ type Records struct {
 	NoHistory bool
 	// MaskPast takes out of a delegation that has ended what its record in the
 	// history is not to say. nil: nothing.
-	MaskPast func(*delegation.Delegation)
+	MaskPast func(*binding.Binding)
 	// Shared says that others write into the store too: a grant is kept only where
 	// the store has no record of its prefix, and what extends a grant that is not
 	// durable yet only where the record is the grant's.
@@ -49,7 +49,10 @@ type Records struct {
 }
 
 // Client is a client on a link: its datagrams keep their order.
-type Client struct{ Link, ID string }
+type Client struct {
+	Link string
+	ID   binding.Client
+}
 
 // Place is where a delegation is kept and installed.
 type Place struct {
@@ -58,14 +61,15 @@ type Place struct {
 }
 
 // PlaceOf is the place of a delegation.
-func PlaceOf(d *delegation.Delegation) Place { return Place{d.VRF, d.Prefix} }
+func PlaceOf(d *binding.Binding) Place { return Place{d.VRF, d.Prefix} }
 
 // Ledger is the Changes of one core that are under way, and what they have left
 // behind. The table and the wanted state of the kernel are the core's.
 type Ledger struct {
-	table   *delegation.Table
+	table   *binding.Table
 	host    *hoststate.State
 	core    Core
+	in      binding.Space
 	bootID  string
 	records Records
 
@@ -98,11 +102,11 @@ type Figures struct {
 	Uninstalled int // delegations without their route or filter element, because the kernel did not take it
 }
 
-// New is the ledger of a core with its table and its wanted state of the kernel, in
-// one boot.
-func New(table *delegation.Table, host *hoststate.State, core Core, bootID string) *Ledger {
+// New is the ledger of a core with its table, its wanted state of the kernel and its
+// space in the store, in one boot.
+func New(table *binding.Table, host *hoststate.State, core Core, in binding.Space, bootID string) *Ledger {
 	return &Ledger{
-		table: table, host: host, core: core, bootID: bootID,
+		table: table, host: host, core: core, in: in, bootID: bootID,
 		pending:     make(map[effect.ChangeID]*pending),
 		ordered:     make(map[Client]effect.ChangeID),
 		following:   make(map[effect.ChangeID]*following),
@@ -113,7 +117,7 @@ func New(table *delegation.Table, host *hoststate.State, core Core, bootID strin
 }
 
 // cover is Core.Cover.
-func (l *Ledger) cover(ops []hoststate.Op, d *delegation.Delegation) []hoststate.Op {
+func (l *Ledger) cover(ops []hoststate.Op, d *binding.Binding) []hoststate.Op {
 	if l.core.Cover == nil {
 		return ops
 	}
@@ -202,7 +206,7 @@ func (l *Ledger) Rename(old, name string) {
 	l.ordered = ordered
 	for _, f := range l.following {
 		for i := range f.events {
-			for _, d := range [...]*delegation.Delegation{&f.events[i].Old, &f.events[i].New} {
+			for _, d := range [...]*binding.Binding{&f.events[i].Old, &f.events[i].New} {
 				if d.Link == old {
 					d.Link = name
 				}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
@@ -32,13 +33,13 @@ func newWorld(t *testing.T, r ledger.Records) *world {
 		t: t, now: instant.Now{Boot: 1, Wall: time.Unix(1700000000, 0), Synced: true},
 		table: delegation.New(), records: make(map[string][]byte),
 	}
-	lease := func(d *delegation.Delegation) hoststate.Lease {
+	lease := func(d *binding.Binding) hoststate.Lease {
 		return hoststate.Lease{Link: d.Link, Prefix: d.Prefix, NextHop: d.NextHop}
 	}
 	host := hoststate.New()
 	host.SetLink(nil, hoststate.Link{Name: "lan0", Index: 2, Up: true})
 	host.SetPolicy(nil, "lan0", &hoststate.Policy{Filter: hoststate.FilterLink})
-	w.ledger = ledger.New(w.table, host, ledger.Core{Lease: lease, Record: func(key string) []byte { return w.records[key] }}, "boot")
+	w.ledger = ledger.New(w.table.Table, host, ledger.Core{Lease: lease, Record: func(key string) []byte { return w.records[key] }}, binding.Relay6, "boot")
 	w.ledger.Configure(r)
 	return w
 }
@@ -47,8 +48,8 @@ func newWorld(t *testing.T, r ledger.Records) *world {
 func (w *world) learns(client string, valid time.Duration) effect.Change {
 	w.t.Helper()
 	g := delegation.Grant{
-		Link: "lan0", Client: client, Kind: delegation.Prefix, IAID: 1, Prefix: prefix,
-		NextHop: netip.MustParseAddr("fe80::1"), Preferred: valid, Lifetime: valid, Server: "kea", Source: delegation.FromReply,
+		Link: "lan0", Client: binding.DUID(client), Kind: binding.Prefix, IAID: 1, Prefix: prefix,
+		NextHop: netip.MustParseAddr("fe80::1"), Preferred: valid, Lifetime: valid, Server: "kea", Source: binding.FromReply,
 	}
 	events := w.table.Learn(nil, w.now, g, delegation.Terms{
 		Policy:   &delegation.Policy{ClientLimit: 8, LinkLimit: 8},

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
@@ -91,7 +91,7 @@ func (l *Ledger) undo(now instant.Now, o effect.Outcome, p *pending, eff *effect
 			taken = append(taken, d.place)
 			continue
 		}
-		if (d.kind == delegation.Granted || d.kind == delegation.Moved) && !l.handOn(o.ID, d) {
+		if (d.kind == binding.Granted || d.kind == binding.Moved) && !l.handOn(o.ID, d) {
 			ops = l.takeBack(ops, d)
 		}
 		l.unkept[d.place] = struct{}{}
@@ -108,7 +108,7 @@ func (l *Ledger) takeBack(ops []hoststate.Op, d *deed) []hoststate.Op {
 	}
 	l.failures.TakenBack++
 	l.table.Remove(d.place.VRF, d.place.Prefix)
-	if d.kind == delegation.Moved {
+	if d.kind == binding.Moved {
 		l.table.Put(*d.old)
 		ops = l.cover(l.host.Put(ops, l.core.Lease(d.old)), d.old)
 		if d.old.Link == d.link {
@@ -142,12 +142,12 @@ func (l *Ledger) handOn(id effect.ChangeID, d *deed) bool {
 		return false
 	}
 	switch {
-	case heir.kind == delegation.Extended:
+	case heir.kind == binding.Extended:
 		heir.kind, heir.old, heir.orphan = d.kind, d.old, d.orphan
 		l.pending[of].grants = true
-	case heir.kind == delegation.Moved && d.kind == delegation.Granted:
-		heir.kind, heir.old, heir.orphan = delegation.Granted, nil, d.orphan
-	case heir.kind == delegation.Moved:
+	case heir.kind == binding.Moved && d.kind == binding.Granted:
+		heir.kind, heir.old, heir.orphan = binding.Granted, nil, d.orphan
+	case heir.kind == binding.Moved:
 		heir.old = d.old
 	}
 	return true
@@ -168,9 +168,9 @@ func (l *Ledger) keepAgain(now instant.Now, eff *effect.Effects) {
 			continue // it is kept once it is told
 		}
 		d, ok := l.table.Lookup(k.VRF, k.Prefix)
-		op, kind := effect.KeepOp{Key: delegation.Key(nil, k.VRF, k.Prefix)}, delegation.Ended
+		op, kind := effect.KeepOp{Key: binding.Key(nil, l.in, k.VRF, k.Prefix)}, binding.Ended
 		if ok {
-			op, kind = l.keepOp(now, &d), delegation.Extended
+			op, kind = l.keepOp(now, &d), binding.Extended
 		}
 		c.Keep = append(c.Keep, op)
 		p.deeds = append(p.deeds, deed{kind: kind, place: k, link: d.Link, client: d.Client})

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
@@ -127,9 +128,9 @@ func TestBlocks(t *testing.T) {
 		p     string
 	}{
 		"prefix":          {delegation.Selection{Prefix: cidr("2001:db8:100::/56")}, delegation.Block{Prefix: cidr("2001:db8:100::/56")}, alice, "2001:db8:101::/56"},
-		"client":          {delegation.Selection{Client: alice.duid}, delegation.Block{Client: alice.duid}, bob, "2001:db8:100::/56"},
+		"client":          {delegation.Selection{Client: binding.DUID(alice.duid)}, delegation.Block{Client: binding.DUID(alice.duid)}, bob, "2001:db8:100::/56"},
 		"link":            {delegation.Selection{Link: "lan0"}, delegation.Block{Link: "lan0"}, carol, "2001:db8:100::/56"},
-		"client and link": {delegation.Selection{Link: "lan0", Client: alice.duid}, delegation.Block{Link: "lan0", Client: alice.duid}, bob, "2001:db8:100::/56"},
+		"client and link": {delegation.Selection{Link: "lan0", Client: binding.DUID(alice.duid)}, delegation.Block{Link: "lan0", Client: binding.DUID(alice.duid)}, bob, "2001:db8:100::/56"},
 	} {
 		w := newWorld(t)
 		w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
@@ -166,7 +167,7 @@ func TestBlocks(t *testing.T) {
 func TestClearedUntilTheServerSaysSomethingNewer(t *testing.T) {
 	w := newWorld(t)
 	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
-	w.core.Clear(w.now, delegation.Selection{Client: alice.duid}, false, &w.eff)
+	w.core.Clear(w.now, delegation.Selection{Client: binding.DUID(alice.duid)}, false, &w.eff)
 	w.carryOut()
 	w.restart()
 	w.wants()

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/inbound"
@@ -45,7 +46,7 @@ func (w *world) toBob() []effect.Send {
 func (w *world) asked() (prefixes []netip.Prefix) {
 	w.Helper()
 	for _, p := range w.probes {
-		if want := (delegation.NextHop{Link: "lan0", Addr: addr(alice.addr), LinkLayer: alice.mac}); p.Hop != want {
+		if want := (binding.NextHop{Link: "lan0", Addr: addr(alice.addr), LinkLayer: alice.mac}); p.Hop != want {
 			w.Fatalf("probe of %+v, want %+v", p.Hop, want)
 		}
 		prefixes = append(prefixes, p.Prefix)

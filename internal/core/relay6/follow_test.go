@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
@@ -181,14 +182,14 @@ func TestEndOfWhatAnotherIsGranted(t *testing.T) {
 				k.forget(holding{"lan0", alice.duid, "", oldPrefix}) // it is another's now
 				w.answers(w.asks(to, dhcp6.Request), to, iaPD(1, prefix(granted, 600)))
 				w.finish(done)
-				if records, _, _ := w.kept(); slices.ContainsFunc(records, func(r delegation.Record) bool { return r.Client == to.duid }) == slices.ContainsFunc(records, func(r delegation.Record) bool { return r.Prefix == cidr(oldPrefix) && r.Client == alice.duid }) {
+				if records, _, _ := w.kept(); slices.ContainsFunc(records, func(r binding.Record) bool { return r.Client.DUID() == to.duid }) == slices.ContainsFunc(records, func(r binding.Record) bool { return r.Prefix == cidr(oldPrefix) && r.Client.DUID() == alice.duid }) {
 					t.Errorf("%s, after %d changes: the store must have either the old or the new one: %+v", name, done, records)
 				}
 				for len(w.flight) > 0 {
 					w.finish(1)
 				}
 				w.slow = false
-				if d, ok := w.holder(granted); !ok || d.Client != to.duid {
+				if d, ok := w.holder(granted); !ok || d.Client.DUID() != to.duid {
 					t.Errorf("%s: it is with %+v, want %s", name, d, to.addr)
 				}
 				if granted != oldPrefix {
@@ -202,7 +203,7 @@ func TestEndOfWhatAnotherIsGranted(t *testing.T) {
 				}
 				w.eff.Reset()
 				k.crash()
-				if d, ok := w.holder(granted); !ok || d.Client != to.duid {
+				if d, ok := w.holder(granted); !ok || d.Client.DUID() != to.duid {
 					t.Errorf("%s, after a restart: it is with %+v, want %s", name, d, to.addr)
 				}
 			}

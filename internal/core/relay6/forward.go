@@ -3,6 +3,7 @@ package relay6
 import (
 	"net/netip"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/inbound"
@@ -262,23 +263,24 @@ func (r *Relay) observe(now instant.Now, l *link, p *inbound.Packet, source neti
 	}
 	switch t {
 	case dhcp6.Request:
-		if reason, text := r.exceeds(now, l, m, string(client), p.LinkLayer, eff); reason != delegation.NoReason {
+		if reason, text := r.exceeds(now, l, m, binding.DUID(client), p.LinkLayer, eff); reason != binding.NoReason {
+			who := binding.DUID(client)
 			r.drop(l, p, effect.DropLimit, eff)
-			r.met.note(now, reason, l.Name, string(client), p.LinkLayer, delegation.Prefix)
-			eff.Note(effect.Note{Kind: effect.NoteLimit, Link: l.Name, Client: string(client), Type: t, XID: m.TransactionID(), Reason: reason.String(), Text: text})
+			r.met.note(now, reason, l.Name, who, p.LinkLayer, binding.Prefix)
+			eff.Note(effect.Note{Kind: effect.NoteLimit, Link: l.Name, Client: who, Type: t, XID: m.TransactionID(), Reason: reason.String(), Text: text})
 			return false
 		}
 	case dhcp6.Release, dhcp6.Decline:
-		r.release(now, l, m, string(client), source, host, eff)
+		r.release(now, l, m, binding.DUID(client), source, host, eff)
 	case dhcp6.Renew, dhcp6.Rebind:
-		r.renewing(now, l, m, string(client), source, host)
+		r.renewing(now, l, m, binding.DUID(client), source, host)
 	}
 	return true
 }
 
 // release ends what a Release gives back, or what a Decline refuses: addresses
 // alone, and those that it names (RFC 8415 section 18.2.8).
-func (r *Relay) release(now instant.Now, l *link, m dhcp6.Message, client string, source netip.Addr, host linkaddr.Addr, eff *effect.Effects) {
+func (r *Relay) release(now instant.Now, l *link, m dhcp6.Message, client binding.Client, source netip.Addr, host linkaddr.Addr, eff *effect.Effects) {
 	r.events = r.events[:0]
 	_, contested := r.neighbours.claimed(now.Boot, l.Index, source)
 	for code, body := range m.Options().All() {
@@ -295,13 +297,13 @@ func (r *Relay) release(now instant.Now, l *link, m dhcp6.Message, client string
 				rel.Prefixes = append(rel.Prefixes, p)
 			}
 		}
-		if m.Type() == dhcp6.Decline && (rel.Kind != delegation.Address || len(rel.Prefixes) == 0) {
+		if m.Type() == dhcp6.Decline && (rel.Kind != binding.Address || len(rel.Prefixes) == 0) {
 			continue
 		}
 		var mismatched int
 		r.events, mismatched = r.table.Release(r.events, rel)
 		if mismatched > 0 {
-			r.refusals[delegation.ReleaseMismatch] += uint64(mismatched)
+			r.refusals[binding.ReleaseMismatch] += uint64(mismatched)
 			eff.Note(effect.Note{Kind: effect.NoteRelease, Link: l.Name, Client: client, IAID: ia.IAID, Type: m.Type(), XID: m.TransactionID(), Text: "release does not match the delegation: ignored"})
 		}
 	}
@@ -313,7 +315,7 @@ func (r *Relay) release(now instant.Now, l *link, m dhcp6.Message, client string
 }
 
 // renewing takes note of what a Renew or Rebind names.
-func (r *Relay) renewing(now instant.Now, l *link, m dhcp6.Message, client string, source netip.Addr, host linkaddr.Addr) {
+func (r *Relay) renewing(now instant.Now, l *link, m dhcp6.Message, client binding.Client, source netip.Addr, host linkaddr.Addr) {
 	_, contested := r.neighbours.claimed(now.Boot, l.Index, source)
 	for code, body := range m.Options().All() {
 		if code != dhcp6.OptionIAPD && code != dhcp6.OptionIANA {
@@ -332,9 +334,9 @@ func (r *Relay) renewing(now instant.Now, l *link, m dhcp6.Message, client strin
 	}
 }
 
-func kindOf(ia dhcp6.OptionCode) delegation.Kind {
+func kindOf(ia dhcp6.OptionCode) binding.Kind {
 	if ia == dhcp6.OptionIANA {
-		return delegation.Address
+		return binding.Address
 	}
-	return delegation.Prefix
+	return binding.Prefix
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/relay6"
@@ -27,7 +28,7 @@ func (w *world) past(from, to time.Time) (all []string) {
 		if err != nil {
 			w.Fatalf("history %x: %v", k, err)
 		}
-		all = append(all, w.name(p.Client)+" "+p.Prefix.String()+" "+p.Reason+" "+p.Ended.UTC().Format(time.TimeOnly))
+		all = append(all, w.name(p.Client.DUID())+" "+p.Prefix.String()+" "+p.Reason+" "+p.Ended.UTC().Format(time.TimeOnly))
 	}
 	return all
 }
@@ -82,9 +83,9 @@ func TestNoHistoryWhereNoneIsWanted(t *testing.T) {
 // What the configuration does not want to have in the history is not in its
 // records, and the living keep it.
 func TestHistoryIsMasked(t *testing.T) {
-	masked := delegation.Delegation{Prefix: cidr("100::7/128"), Client: "somebody", NextHop: addr("100::8")}
+	masked := binding.Binding{Prefix: cidr("100::7/128"), Client: binding.DUID("somebody"), NextHop: addr("100::8")}
 	w := newWorld(t, func(c *relay6.Config) {
-		c.Records.MaskPast = func(d *delegation.Delegation) {
+		c.Records.MaskPast = func(d *binding.Binding) {
 			d.Prefix, d.Client, d.NextHop, d.LinkLayer = masked.Prefix, masked.Client, masked.NextHop, masked.LinkLayer
 		}
 	})
@@ -100,7 +101,7 @@ func TestHistoryIsMasked(t *testing.T) {
 		}
 	}
 	w.restart()
-	if d, ok := w.holder("2001:db8:101::/56"); !ok || d.Client != alice.duid || d.NextHop != addr(alice.addr) {
+	if d, ok := w.holder("2001:db8:101::/56"); !ok || d.Client.DUID() != alice.duid || d.NextHop != addr(alice.addr) {
 		t.Errorf("what she still holds is %+v, %v", d, ok)
 	}
 }
@@ -137,7 +138,7 @@ func TestKeepMinimal(t *testing.T) {
 	}
 	w.restart()
 	want := before
-	want.Granted, want.Changed, want.Server, want.Source = time.Time{}, time.Time{}, "", delegation.FromStore
+	want.Granted, want.Changed, want.Server, want.Source = time.Time{}, time.Time{}, "", binding.FromStore
 	if got, ok := w.holder("2001:db8:100::/56"); !ok || got != want {
 		t.Errorf("after a restart\n got  %+v\n want %+v", got, want)
 	}
@@ -153,7 +154,7 @@ func TestKeepMinimalFromNowOn(t *testing.T) {
 		if len(records) != 1 {
 			t.Fatalf("%d records, want 1", len(records))
 		}
-		d := records[0].Delegation
+		d := records[0].Binding
 		if d.Granted.IsZero() != (d.Server == "") {
 			t.Errorf("half of it is there: %+v", d)
 		}

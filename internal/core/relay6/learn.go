@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
@@ -14,18 +15,18 @@ import (
 
 // verdict is what learning from a Reply came to.
 type verdict struct {
-	probe      *delegation.Question // nothing was learned: find this out and try again
-	onlyExcess bool                 // everything in it exceeds a limit
-	change     effect.ChangeID      // what the Reply must wait for
-	extends    bool                 // it grants nothing that is not durable already
-	client     string
+	probe      *binding.Question // nothing was learned: find this out and try again
+	onlyExcess bool              // everything in it exceeds a limit
+	change     effect.ChangeID   // what the Reply must wait for
+	extends    bool              // it grants nothing that is not durable already
+	client     binding.Client
 }
 
 // learn takes in every lease of every IA of a Reply, each with its own
 // lifetimes (RFC 8987 G-2, G-3, G-8). An IA or a prefix that is not there, and
 // an IA with only a status, say nothing: they end nothing. The answer to a Release
 // grants nothing, whatever it carries: the client has gone.
-func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Question]bool, eff *effect.Effects) verdict {
+func (r *Relay) learn(now instant.Now, to addressee, answered map[binding.Question]bool, eff *effect.Effects) verdict {
 	var v verdict
 	m, err := dhcp6.ParseMessage(to.inner)
 	if err != nil {
@@ -35,7 +36,7 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Que
 	if !ok {
 		return v
 	}
-	v.client = string(duid)
+	v.client = binding.DUID(duid)
 	l := to.link
 	if _, ok := m.Options().First(dhcp6.OptionUnicast); ok {
 		r.unicast++
@@ -44,14 +45,14 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Que
 	by, contested := r.neighbours.claimed(now.Boot, l.Index, to.client)
 	g := delegation.Grant{
 		Link: l.Name, VRF: l.VRF, Client: v.client, NextHop: to.client,
-		LinkLayer: by, Contested: contested, Line: l.lineOf(to.client, v.client), Server: to.peer.Name, Source: delegation.FromReply,
+		LinkLayer: by, Contested: contested, Line: l.lineOf(to.client, string(duid)), Server: to.peer.Name, Source: binding.FromReply,
 	}
 	terms := delegation.Terms{Policy: &l.policy, Peer: to.peer.Delegable, Reserved: r.mayNot, Answered: answered}
 	r.within = len(terms.Peer)+len(l.policy.Delegable) > 0
 
 	// Probes come first, so that a Reply is learned as a whole or not yet.
 	leases, beside := r.leases(m, l)
-	gone := r.answersRelease(now, l, to.client, m, v.client)
+	gone := r.answersRelease(now, l, to.client, m, string(duid))
 	for _, ls := range leases {
 		if r.table.WouldEnd(ls.grant(g)) {
 			terms.Ending[ls.kind]++
@@ -73,7 +74,7 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Que
 	r.events = r.events[:0]
 	for _, ls := range leases {
 		if gone && !ls.ends() {
-			r.events = append(r.events, delegation.Refuse(now, ls.grant(g), delegation.AnswersRelease))
+			r.events = append(r.events, delegation.Refuse(now, ls.grant(g), binding.AnswersRelease))
 			r.table.Charge(now, ls.grant(g), terms.Policy)
 			continue
 		}
@@ -83,7 +84,7 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Que
 	excess := 0
 	for i := range r.events {
 		switch e := &r.events[i]; e.Kind {
-		case delegation.Refused:
+		case binding.Refused:
 			r.refusals[e.Reason]++
 			l.counters.Refused++
 			r.explain(e)
@@ -91,9 +92,9 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[delegation.Que
 				excess++
 				r.met.note(now, e.Reason, l.Name, v.client, by, e.New.Kind)
 			}
-		case delegation.Granted, delegation.Moved:
+		case binding.Granted, binding.Moved:
 			v.extends = false
-		case delegation.Extended:
+		case binding.Extended:
 			if e.AskedFrom.IsValid() {
 				r.askOther(now, e, eff)
 			}
@@ -147,7 +148,7 @@ func noBinding(o dhcp6.Options) bool {
 
 // lease is one IAPREFIX or IAADDR of a Reply.
 type lease struct {
-	kind             delegation.Kind
+	kind             binding.Kind
 	iaid             uint32
 	prefix           netip.Prefix
 	preferred, valid time.Duration

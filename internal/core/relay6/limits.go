@@ -5,9 +5,9 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
@@ -27,7 +27,7 @@ const (
 // it asks for more than twice what a client may have, or if its host or its link has
 // been given twice what they may have and it asks for more, whatever else it asks:
 // else the server's pool could be emptied through us.
-func (r *Relay) exceeds(now instant.Now, l *link, m dhcp6.Message, client string, host linkaddr.Addr, eff *effect.Effects) (delegation.Reason, string) {
+func (r *Relay) exceeds(now instant.Now, l *link, m dhcp6.Message, client binding.Client, host linkaddr.Addr, eff *effect.Effects) (binding.Reason, string) {
 	asked, given, fresh, held, beside := 0, 0, 0, 0, false
 	for code, body := range m.Options().All() {
 		if code == dhcp6.OptionIANA || code == dhcp6.OptionIATA {
@@ -41,8 +41,8 @@ func (r *Relay) exceeds(now instant.Now, l *link, m dhcp6.Message, client string
 			continue
 		}
 		asked += max(1, prefixesIn(ia))
-		switch n := r.table.Charged(l.Name, client, ia.IAID, delegation.Prefix); {
-		case r.table.Holds(l.Name, client, ia.IAID, delegation.Prefix):
+		switch n := r.table.Charged(l.Name, client, ia.IAID, binding.Prefix); {
+		case r.table.Holds(l.Name, client, ia.IAID, binding.Prefix):
 			held++
 		case n > 0:
 			given += n // the server will give the same again
@@ -51,28 +51,28 @@ func (r *Relay) exceeds(now instant.Now, l *link, m dhcp6.Message, client string
 		}
 	}
 	if given+fresh == 0 {
-		return delegation.NoReason, ""
+		return binding.NoReason, ""
 	}
 	if asked > 2*l.policy.ClientLimit {
-		return delegation.LimitClient, limitMetTwice
+		return binding.LimitClient, limitMetTwice
 	}
 	if fresh > 0 {
-		reason := r.table.Exhausted(l.Name, host, delegation.Prefix, &l.policy)
-		if reason == delegation.LimitLink && r.hasRoom(now, l, client, eff) {
+		reason := r.table.Exhausted(l.Name, host, binding.Prefix, &l.policy)
+		if reason == binding.LimitLink && r.hasRoom(now, l, client, eff) {
 			but := l.policy
 			but.LinkLimit = math.MaxInt / 2
-			reason = r.table.Exhausted(l.Name, host, delegation.Prefix, &but)
+			reason = r.table.Exhausted(l.Name, host, binding.Prefix, &but)
 		}
-		if reason != delegation.NoReason {
+		if reason != binding.NoReason {
 			return reason, limitMetTwice
 		}
 	}
 	if held > 0 || beside {
-		return delegation.NoReason, ""
+		return binding.NoReason, ""
 	}
-	reason := r.table.Room(l.Name, client, host, delegation.Prefix, 1, given, &l.policy)
-	if reason == delegation.LimitLink && l.policy.OnLimit == delegation.LimitReplaceUnreachable {
-		reason = delegation.NoReason // the Reply decides, once the old next hop was probed
+	reason := r.table.Room(l.Name, client, host, binding.Prefix, 1, given, &l.policy)
+	if reason == binding.LimitLink && l.policy.OnLimit == delegation.LimitReplaceUnreachable {
+		reason = binding.NoReason // the Reply decides, once the old next hop was probed
 	}
 	return reason, limitMet
 }
@@ -82,7 +82,7 @@ func (r *Relay) exceeds(now instant.Now, l *link, m dhcp6.Message, client string
 // found not to answer: what the server then gives has room, so that its pool is not
 // emptied. The client's next Request finds it out.
 type victim struct {
-	hop           delegation.NextHop
+	hop           binding.NextHop
 	asked, silent instant.Instant // when; 0: not
 }
 
@@ -91,11 +91,11 @@ const silentFor = 60e9
 
 // hasRoom reports whether a client that does not answer makes room for another, and asks
 // who would if that is not known.
-func (r *Relay) hasRoom(now instant.Now, l *link, client string, eff *effect.Effects) bool {
+func (r *Relay) hasRoom(now instant.Now, l *link, client binding.Client, eff *effect.Effects) bool {
 	if l.policy.OnLimit != delegation.LimitReplaceUnreachable {
 		return false
 	}
-	hop, ok := r.table.OldestOther(l.Name, client, delegation.Prefix)
+	hop, ok := r.table.OldestOther(l.Name, client, binding.Prefix)
 	if !ok {
 		return false
 	}
@@ -108,13 +108,13 @@ func (r *Relay) hasRoom(now instant.Now, l *link, client string, eff *effect.Eff
 	}
 	if v.asked == 0 || now.Boot-v.asked >= holdFor {
 		v.asked = now.Boot
-		r.probe(delegation.Question{Hop: hop}, eff)
+		r.probe(binding.Question{Hop: hop}, eff)
 	}
 	return false
 }
 
 // victimAnswered takes in whether a next hop answered that may be a victim.
-func (r *Relay) victimAnswered(now instant.Now, hop delegation.NextHop, answers bool) {
+func (r *Relay) victimAnswered(now instant.Now, hop binding.NextHop, answers bool) {
 	l := r.byName[hop.Link]
 	if l == nil || l.victim.hop != hop {
 		return
@@ -138,15 +138,15 @@ func prefixesIn(ia dhcp6.IA) (n int) {
 type met map[metKey]*metLimit
 
 type metKey struct {
-	reason delegation.Reason
+	reason binding.Reason
 	link   string
-	client string        // of a client's limit
-	host   linkaddr.Addr // of a client's or a host's
+	client binding.Client // of a client's limit
+	host   linkaddr.Addr  // of a client's or a host's
 }
 
 type metLimit struct {
-	client string // who ran into it last
-	kind   delegation.Kind
+	client binding.Client // who ran into it last
+	kind   binding.Kind
 	last   time.Time
 	times  uint64
 }
@@ -155,12 +155,12 @@ type metLimit struct {
 const maxMet = 256
 
 // note remembers that a client has run into a limit.
-func (m met) note(now instant.Now, reason delegation.Reason, link, client string, host linkaddr.Addr, kind delegation.Kind) {
+func (m met) note(now instant.Now, reason binding.Reason, link string, client binding.Client, host linkaddr.Addr, kind binding.Kind) {
 	k := metKey{reason: reason, link: link}
 	switch reason {
-	case delegation.LimitClient:
-		k.client, k.host = strings.Clone(client), host
-	case delegation.LimitHost:
+	case binding.LimitClient:
+		k.client, k.host = client, host
+	case binding.LimitHost:
 		k.host = host
 	}
 	one := m[k]
@@ -172,16 +172,16 @@ func (m met) note(now instant.Now, reason delegation.Reason, link, client string
 		one = new(metLimit)
 		m[k] = one
 	}
-	one.client, one.kind, one.last = strings.Clone(client), kind, now.Wall
+	one.client, one.kind, one.last = client, kind, now.Wall
 	one.times++
 }
 
 // LimitMet is a limit that somebody has run into and that has no room yet.
 type LimitMet struct {
-	Reason delegation.Reason
+	Reason binding.Reason
 	Link   string
-	Client string        // who ran into it last
-	Host   linkaddr.Addr // of a limit of clients or hosts; invalid: unknown
+	Client binding.Client // who ran into it last
+	Host   linkaddr.Addr  // of a limit of clients or hosts; invalid: unknown
 	Last   time.Time
 	Times  uint64
 }
@@ -199,7 +199,7 @@ func (r *Relay) LimitsMet() []LimitMet {
 		all = append(all, LimitMet{Reason: k.reason, Link: k.link, Client: one.client, Host: k.host, Last: one.last, Times: one.times})
 	}
 	slices.SortFunc(all, func(a, b LimitMet) int {
-		return cmp.Or(cmp.Compare(a.Link, b.Link), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Client, b.Client), cmp.Compare(a.Host.String(), b.Host.String()))
+		return cmp.Or(cmp.Compare(a.Link, b.Link), cmp.Compare(a.Reason, b.Reason), a.Client.Compare(b.Client), cmp.Compare(a.Host.String(), b.Host.String()))
 	})
 	return all
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/relay6"
@@ -322,8 +323,8 @@ func TestLimitsMet(t *testing.T) {
 	third := client{lan0Index, "\x00\x03\x00\x01third", "fe80::3", mac("02:00:5e:00:53:33")}
 	w.exchange(third, dhcp6.Rebind, iaPD(1, prefix("2001:db8:300::/56", 900)))
 	got := w.core.LimitsMet()
-	if len(got) != 2 || got[0].Reason != delegation.LimitClient || got[0].Client != alice.duid || got[0].Host != alice.mac || got[0].Times != 2 ||
-		got[1].Reason != delegation.LimitLink || got[1].Client != third.duid || got[1].Link != "lan0" || got[1].Times != 1 {
+	if len(got) != 2 || got[0].Reason != binding.LimitClient || got[0].Client.DUID() != alice.duid || got[0].Host != alice.mac || got[0].Times != 2 ||
+		got[1].Reason != binding.LimitLink || got[1].Client.DUID() != third.duid || got[1].Link != "lan0" || got[1].Times != 1 {
 		t.Errorf("limits met: %+v, want alice's and the link's", got)
 	}
 	w.sleep(900 * time.Second) // alice's prefix, and what the third was given
@@ -343,7 +344,7 @@ func TestLimitsMetAreBounded(t *testing.T) {
 		w.sleep(time.Millisecond)
 	}
 	got := w.core.LimitsMet()
-	if len(got) != 256 || slices.ContainsFunc(got, func(l relay6.LimitMet) bool { return strings.HasSuffix(l.Client, "id0000") }) {
+	if len(got) != 256 || slices.ContainsFunc(got, func(l relay6.LimitMet) bool { return strings.HasSuffix(l.Client.DUID(), "id0000") }) {
 		t.Errorf("%d limits are on view, want the newest 256", len(got))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 )
 
@@ -59,7 +60,7 @@ func (r *Relay) proof(g delegation.Grant, l *link) delegation.Grant {
 
 // Unproved reports whether a delegation waits, on a point-to-point link, for the
 // server's word that it is still that client's.
-func (r *Relay) Unproved(d *delegation.Delegation) bool { return r.host.Unproved(r.lease(d)) }
+func (r *Relay) Unproved(d *binding.Binding) bool { return r.host.Unproved(r.lease(d)) }
 
 // resume makes a link what it was for the relay before, if that has panicked and the
 // link is the same: then it is known who spoke there.
@@ -84,7 +85,7 @@ func (r *Relay) sameLink(l *link) *link {
 // resumed is the line on which a delegation was proved for the relay before; 0 if
 // it was not. What that relay granted to another client on this line, and had not kept,
 // proves nothing for the client that is in the store.
-func (r *Relay) resumed(d *delegation.Delegation) uint32 {
+func (r *Relay) resumed(d *binding.Binding) uint32 {
 	l := r.byName[d.Link]
 	if l == nil {
 		return 0

@@ -288,12 +288,12 @@ func TestSuccessorHasAnotherClientInTheStore(t *testing.T) {
 	w.remake(42)
 	w.slow = true
 	w.exchange(client{link: 42, duid: bert.duid, addr: anna.addr}, dhcp6.Request, iaPD(1, prefix(annas, 600)))
-	if d, ok := w.holder(annas); !ok || d.Client != string(bert.duid) || w.core.Unproved(&d) {
+	if d, ok := w.holder(annas); !ok || d.Client.DUID() != string(bert.duid) || w.core.Unproved(&d) {
 		t.Fatalf("%s is held by %+v, want bert, proved", annas, d)
 	}
 	w.slow = false
 	w.succeed(func() {})
-	if d, ok := w.holder(annas); !ok || d.Client != string(anna.duid) {
+	if d, ok := w.holder(annas); !ok || d.Client.DUID() != string(anna.duid) {
 		t.Fatalf("%s is held by %+v, want anna, as in the store", annas, d)
 	}
 	w.wantProved(false)

@@ -4,9 +4,10 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
-	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
@@ -177,7 +178,7 @@ func (r *Relay) renameAddress(old, name string) {
 }
 
 func (r *Relay) leasesOn(link string) bool {
-	return r.table.LinkLen(link, delegation.Prefix)+r.table.LinkLen(link, delegation.Address) > 0
+	return r.table.LinkLen(link, binding.Prefix)+r.table.LinkLen(link, binding.Address) > 0
 }
 
 // isElsewhere reports whether an address is by now in a prefix of another link

@@ -298,7 +298,7 @@ func TestSettledAddressesAreBounded(t *testing.T) {
 	}
 	n := 0
 	for key := range w.store {
-		if key[0] == 'a' {
+		if letter(key) == 'a' {
 			n++
 		}
 	}

@@ -3,8 +3,9 @@ package relay6
 import (
 	"encoding/binary"
 	"net/netip"
+	"strings"
 
-	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/hoststate"
 )
 
@@ -19,10 +20,12 @@ type LinkRecord struct {
 
 // LinkKey is where the record of a link is kept, and LinkRange the range of all such
 // keys.
-func LinkKey(link string) []byte { return append([]byte{'a'}, link...) }
+func LinkKey(link string) []byte { return append(append([]byte(binding.Relay6), linkLetter), link...) }
+
+const linkLetter = 'a'
 
 // LinkRange is the range of the keys of all links' records, for a scan.
-func LinkRange() (from, to []byte) { return []byte{'a'}, []byte{'a' + 1} }
+func LinkRange() (from, to []byte) { return binding.Range(binding.Relay6, linkLetter) }
 
 // linkVersion begins the records of today. Those of before are one prefix: that of the
 // settled address.
@@ -38,36 +41,36 @@ const (
 
 // ParseLinkRecord reads one record of a link.
 func ParseLinkRecord(key, value []byte) (link string, rec LinkRecord, err error) {
-	if len(key) < 2 || key[0] != 'a' || len(value) == 0 {
-		return "", rec, delegation.ErrRecord
+	link, ours := strings.CutPrefix(string(key), string(LinkKey("")))
+	if !ours || link == "" || len(value) == 0 {
+		return "", rec, binding.ErrRecord
 	}
-	link = string(key[1:])
 	if len(value) == prefixOctets && value[0] != linkVersion { // no link has an address in 100::/8
 		rec.Address = parsePrefix(value)
 		rec.Prefixes = []netip.Prefix{rec.Address.Masked()}
 		if !rec.Address.IsValid() {
-			err = delegation.ErrRecord
+			err = binding.ErrRecord
 		}
 		return link, rec, err
 	}
 	const fixed = 1 + 2*prefixOctets + 1
 	if len(value) < fixed || value[0] != linkVersion {
-		return "", rec, delegation.ErrRecord
+		return "", rec, binding.ErrRecord
 	}
 	rec.Address, rec.Instead = parsePrefix(value[1:]), parsePrefix(value[1+prefixOctets:])
 	vrf := int(value[fixed-1])
 	if value = value[fixed:]; len(value) < vrf+2 {
-		return "", rec, delegation.ErrRecord
+		return "", rec, binding.ErrRecord
 	}
 	rec.VRF, value = string(value[:vrf]), value[vrf:]
 	n := int(binary.BigEndian.Uint16(value))
 	if value = value[2:]; len(value) != n*prefixOctets {
-		return "", rec, delegation.ErrRecord
+		return "", rec, binding.ErrRecord
 	}
 	for ; n > 0; n-- {
 		p := parsePrefix(value)
 		if !p.IsValid() {
-			return "", rec, delegation.ErrRecord
+			return "", rec, binding.ErrRecord
 		}
 		rec.Prefixes, value = append(rec.Prefixes, p), value[prefixOctets:]
 	}
@@ -138,7 +141,7 @@ func (r *Relay) expect(name, vrf string, stakes []stake) {
 // linkValue is the record of a link as it is now, nil if there is nothing to keep.
 func (r *Relay) linkValue(key string) []byte {
 	var rec LinkRecord
-	name := key[1:]
+	name := strings.TrimPrefix(key, string(LinkKey("")))
 	if s := r.settled[name]; s != nil {
 		rec.Address, rec.Instead = s.Prefix, s.instead
 	}

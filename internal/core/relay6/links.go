@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
@@ -85,7 +86,7 @@ func (r *Relay) SetLink(h hoststate.Link, eff *effect.Effects) {
 // stranded reports whether a delegation's link is in another VRF, where the
 // prefix is another client's. Until the link is back it has neither route nor
 // filter element, so that it takes nothing away.
-func (r *Relay) stranded(d *delegation.Delegation) bool {
+func (r *Relay) stranded(d *binding.Binding) bool {
 	l := r.byName[d.Link]
 	return l != nil && l.VRF != d.VRF
 }
@@ -101,7 +102,7 @@ func (r *Relay) strand(ops []hoststate.Op, l *link) []hoststate.Op {
 }
 
 // put wants a delegation in the host, unless it is stranded.
-func (r *Relay) put(ops []hoststate.Op, d *delegation.Delegation) []hoststate.Op {
+func (r *Relay) put(ops []hoststate.Op, d *binding.Binding) []hoststate.Op {
 	if r.stranded(d) {
 		return ops
 	}
@@ -326,7 +327,7 @@ func (r *Relay) Links() []LinkView {
 	for _, l := range r.byName {
 		v := LinkView{
 			Link: l.Link, ClientFacing: l.rule != nil, LinkAddress: l.address, InterfaceID: r.sentInterfaceID(l), Missing: r.missing(l),
-			Prefixes: r.table.LinkLen(l.Name, delegation.Prefix), Addresses: r.table.LinkLen(l.Name, delegation.Address), Counters: l.counters,
+			Prefixes: r.table.LinkLen(l.Name, binding.Prefix), Addresses: r.table.LinkLen(l.Name, binding.Address), Counters: l.counters,
 		}
 		if l.rule != nil {
 			host, policy := l.rule.resolve(&l.Link)
@@ -340,8 +341,8 @@ func (r *Relay) Links() []LinkView {
 }
 
 // loopExempt reports whether a client is exempt from the loop drop.
-func (rule *LinkRule) loopExempt(client string) bool {
-	return slices.ContainsFunc(rule.LoopExemptClient, func(d dhcp6.DUID) bool { return string(d) == client })
+func (rule *LinkRule) loopExempt(client binding.Client) bool {
+	return slices.ContainsFunc(rule.LoopExemptClient, func(d dhcp6.DUID) bool { return binding.DUID(d) == client })
 }
 
 // Rule is the rule that makes the named link face clients; nil if it does not.

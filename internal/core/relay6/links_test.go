@@ -125,7 +125,7 @@ func TestLinkMovesIntoAVRF(t *testing.T) {
 	w.wants("lan0 2001:db8:100::/56 via fe80::a for 3m0s")
 	n := 0
 	for key := range w.store {
-		if key[0] == 'd' {
+		if letter(key) == 'd' {
 			n++
 		}
 	}

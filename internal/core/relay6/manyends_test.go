@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/instant"
 )
 
@@ -17,13 +17,13 @@ func TestVeryManyExpireAtOnce(t *testing.T) {
 	w := newWorld(t)
 	w.cfg.Records.NoHistory = true
 	for i := range many {
-		d := delegation.Delegation{
+		d := binding.Binding{
 			Link: "lan0", Prefix: netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 1, byte(i >> 8), byte(i)}), 56),
-			Client: string([]byte{0, 3, 0, 1, 2, 0, 0, 0, byte(i >> 8), byte(i)}), IAID: 1, NextHop: addr(alice.addr), LinkLayer: alice.mac,
+			Client: binding.DUID(string([]byte{0, 3, 0, 1, 2, 0, 0, 0, byte(i >> 8), byte(i)})), IAID: 1, NextHop: addr(alice.addr), LinkLayer: alice.mac,
 			Preferred: w.now.Boot.After(time.Minute), Valid: w.now.Boot.After(time.Hour), Lifetime: time.Hour, Server: "srv",
-			Source: delegation.FromReply, Granted: w.now.Wall, Changed: w.now.Wall,
+			Source: binding.FromReply, Granted: w.now.Wall, Changed: w.now.Wall,
 		}
-		w.store[string(delegation.Key(nil, d.VRF, d.Prefix))] = delegation.AppendRecord(nil, &d, w.now, w.bootID)
+		w.store[string(binding.Key(nil, binding.Relay6, d.VRF, d.Prefix))] = binding.AppendRecord(nil, binding.Relay6, &d, w.now, w.bootID)
 	}
 	w.restart()
 	if n := w.core.Totals().Prefixes; n != many || len(w.kernel.actual().Routes) != many {
@@ -52,7 +52,7 @@ func TestVeryManyExpireAtOnce(t *testing.T) {
 		t.Errorf("%d Ticks, want %d", ticks, want)
 	}
 	for key := range w.store {
-		if key[0] == 'd' {
+		if letter(key) == 'd' {
 			t.Fatalf("%x is still kept", key)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
@@ -18,7 +19,7 @@ import (
 type random struct {
 	*world
 	told     int // datagrams already looked at
-	granted  map[effect.ChangeID][]delegation.Event
+	granted  map[effect.ChangeID][]binding.Event
 	everKept map[string]bool // link, client and prefix
 	clients  *told           // what they know
 }
@@ -30,7 +31,7 @@ func newRandom(t *rapid.T) *random {
 			l.Delegations.Move = pick(t, "move", []delegation.MovePolicy{delegation.MoveFollow, delegation.MoveProbe})
 			l.Delegations.OnLimit = pick(t, "on limit", []delegation.LimitPolicy{delegation.LimitRefuse, delegation.LimitReplaceUnreachable})
 		})),
-		granted: make(map[effect.ChangeID][]delegation.Event), everKept: make(map[string]bool),
+		granted: make(map[effect.ChangeID][]binding.Event), everKept: make(map[string]bool),
 	}
 	r.clients = listen(r.world)
 	r.watch = func(eff *effect.Effects) {
@@ -41,14 +42,14 @@ func newRandom(t *rapid.T) *random {
 					continue
 				}
 				for _, n := range eff.Notes {
-					if k := n.Event.Kind; n.Kind == effect.NoteDelegation && (k == delegation.Granted || k == delegation.Extended || k == delegation.Moved) {
+					if k := n.Event.Kind; n.Kind == effect.NoteDelegation && (k == binding.Granted || k == binding.Extended || k == binding.Moved) {
 						r.granted[c.ID] = append(r.granted[c.ID], n.Event)
 					}
 				}
 			}
 		}
 	}
-	r.onKeep = func(rec delegation.Record) { r.everKept[placeOf(rec.Delegation)] = true }
+	r.onKeep = func(rec binding.Record) { r.everKept[placeOf(rec.Binding)] = true }
 	return r
 }
 
@@ -143,7 +144,7 @@ func (r *random) look(t *rapid.T) {
 		}
 		duid, _ := m.ClientID()
 		for _, e := range r.granted[s.After] {
-			if e.New.Client != string(duid) {
+			if e.New.Client.DUID() != string(duid) {
 				t.Fatalf("change %d of another client is waited for", s.After)
 			}
 			if !r.everKept[placeOf(e.New)] {
@@ -153,8 +154,8 @@ func (r *random) look(t *rapid.T) {
 	}
 }
 
-func placeOf(d delegation.Delegation) string {
-	return d.Link + "\x00" + d.Client + "\x00" + d.Prefix.String()
+func placeOf(d binding.Binding) string {
+	return d.Link + "\x00" + d.Client.DUID() + "\x00" + d.Prefix.String()
 }
 
 // settled: the store works again and everything was carried out. Then store,
@@ -169,7 +170,7 @@ func (r *random) settled(t *rapid.T) {
 	if totals.Unkept != 0 || totals.Pending != 0 {
 		t.Fatalf("%d records not kept, %d changes pending, although all is well", totals.Unkept, totals.Pending)
 	}
-	kept := make(map[string]delegation.Record)
+	kept := make(map[string]binding.Record)
 	records, _, _ := r.kept()
 	for _, rec := range records {
 		kept[rec.Prefix.String()] = rec

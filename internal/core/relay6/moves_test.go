@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
@@ -38,7 +39,7 @@ func TestMoveFollow(t *testing.T) {
 		if old := link != "lan0"; old && w.kernel.allows("lan0", "2001:db8:100::/56") {
 			t.Errorf("%s: still allowed as a source on lan0", name)
 		}
-		moved := slices.ContainsFunc(w.notes, func(n effect.Note) bool { return n.Event.Kind == delegation.Moved })
+		moved := slices.ContainsFunc(w.notes, func(n effect.Note) bool { return n.Event.Kind == binding.Moved })
 		if !moved {
 			t.Errorf("%s: no note of a move", name)
 		}
@@ -48,7 +49,7 @@ func TestMoveFollow(t *testing.T) {
 // stays fails if a delegation is not bound to a link-layer address.
 func (w *world) stays(p string, want linkaddr.Addr) {
 	w.Helper()
-	w.core.Delegations(func(d delegation.Delegation) bool {
+	w.core.Delegations(func(d binding.Binding) bool {
 		if d.Prefix == netip.MustParsePrefix(p) && d.LinkLayer != want {
 			w.Errorf("%s is bound to %s, want %s", p, d.LinkLayer, want)
 		}
@@ -88,7 +89,7 @@ func TestMoveProbe(t *testing.T) {
 			if got := w.exchange(c, dhcp6.Rebind, iaPD(1, prefix("2001:db8:100::/56", 900))); len(got) != 0 {
 				t.Fatalf("%s: delivered before the probe: %+v", name, got)
 			}
-			want := delegation.NextHop{Link: "lan0", Addr: addr(alice.addr), LinkLayer: alice.mac}
+			want := binding.NextHop{Link: "lan0", Addr: addr(alice.addr), LinkLayer: alice.mac}
 			if len(w.probes) != 1 || w.probes[0].Hop != want || w.probes[0].Index != lan0Index {
 				t.Fatalf("%s: probes %+v, want %+v on %d", name, w.probes, want, lan0Index)
 			}

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"testing"
 
-	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 )
 
@@ -17,13 +17,13 @@ func TestNotesOfExtensionsMayBeLeftOut(t *testing.T) {
 		for range 3 {
 			w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 3600)))
 		}
-		var got []delegation.EventKind
+		var got []binding.EventKind
 		for _, n := range w.notes {
 			if n.Kind == effect.NoteDelegation {
 				got = append(got, n.Event.Kind)
 			}
 		}
-		want := []delegation.EventKind{delegation.Granted, delegation.Extended, delegation.Extended}
+		want := []binding.EventKind{binding.Granted, binding.Extended, binding.Extended}
 		if omit {
 			want = want[:1]
 		}

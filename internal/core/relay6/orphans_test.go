@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
@@ -101,7 +102,7 @@ func TestOrphanWhoseGrantIsNotKept(t *testing.T) {
 func TestOrphansAreInNoGrantsWay(t *testing.T) {
 	w := bereft(t, policy(func(p *delegation.Policy) { p.LinkLimit, p.Move = 2, delegation.MoveDeny }))
 	w.lease(carol, iaPD(1, prefix(orphaned, 3600), prefix("2001:db8:300::/56", 3600)))
-	if d, ok := w.holder(orphaned); !ok || d.Client != carol.duid {
+	if d, ok := w.holder(orphaned); !ok || d.Client.DUID() != carol.duid {
 		t.Errorf("the orphan's prefix is held by %+v", d)
 	}
 	w.wantOrphans(orphaned2)
@@ -138,8 +139,8 @@ func TestClearOfOrphans(t *testing.T) {
 		"by prefix":      {delegation.Selection{Prefix: cidr(orphaned)}, []string{orphaned2}},
 		"by link":        {delegation.Selection{Link: "lan0"}, nil},
 		"another link":   {delegation.Selection{Link: "lan1"}, []string{orphaned, orphaned2}},
-		"a client":       {delegation.Selection{Client: alice.duid}, []string{orphaned, orphaned2}},
-		"client on link": {delegation.Selection{Client: alice.duid, Link: "lan0"}, []string{orphaned, orphaned2}},
+		"a client":       {delegation.Selection{Client: binding.DUID(alice.duid)}, []string{orphaned, orphaned2}},
+		"client on link": {delegation.Selection{Client: binding.DUID(alice.duid), Link: "lan0"}, []string{orphaned, orphaned2}},
 		"all":            {delegation.Selection{All: true}, nil},
 		"nothing":        {delegation.Selection{}, []string{orphaned, orphaned2}},
 	} {
@@ -164,7 +165,7 @@ func TestOrphansOutliveAPanic(t *testing.T) {
 		for _, l := range w.links {
 			next.SetLink(l, &w.eff)
 		}
-		next.Restore(w.now, slices.Values([]delegation.Record(nil)), nil, time.Time{}, &w.eff)
+		next.Restore(w.now, slices.Values([]binding.Record(nil)), nil, time.Time{}, &w.eff)
 		w.core = next
 		w.carryOut()
 	}

@@ -4,7 +4,7 @@ import (
 	"maps"
 	"slices"
 
-	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/ledger"
@@ -14,15 +14,15 @@ import (
 // than the next hop: it goes there once that address answers a probe. No Reply
 // waits for that, and what holds the map is bounded as held is.
 type otherAddress struct {
-	client string
+	client binding.Client
 	places []ledger.Place
 	until  instant.Instant
 }
 
 // askOther asks whether the address that the holder of a delegation has asked from
 // answers, unless that is being asked.
-func (r *Relay) askOther(now instant.Now, e *delegation.Event, eff *effect.Effects) {
-	to := delegation.NextHop{Link: e.New.Link, Addr: e.AskedFrom, LinkLayer: e.New.LinkLayer}
+func (r *Relay) askOther(now instant.Now, e *binding.Event, eff *effect.Effects) {
+	to := binding.NextHop{Link: e.New.Link, Addr: e.AskedFrom, LinkLayer: e.New.LinkLayer}
 	if f := r.others[to]; f != nil && now.Boot < f.until && f.client == e.New.Client {
 		if at := ledger.PlaceOf(&e.New); !slices.Contains(f.places, at) {
 			f.places = append(f.places, at)
@@ -30,17 +30,17 @@ func (r *Relay) askOther(now instant.Now, e *delegation.Event, eff *effect.Effec
 		return
 	}
 	if len(r.others) >= maxHeld {
-		maps.DeleteFunc(r.others, func(_ delegation.NextHop, f *otherAddress) bool { return f.until <= now.Boot })
+		maps.DeleteFunc(r.others, func(_ binding.NextHop, f *otherAddress) bool { return f.until <= now.Boot })
 	}
 	if len(r.others) >= maxHeld {
 		return // the client's next Renew asks again
 	}
 	r.others[to] = &otherAddress{client: e.New.Client, places: []ledger.Place{ledger.PlaceOf(&e.New)}, until: now.Boot + holdFor}
-	r.probe(delegation.Question{Hop: to}, eff)
+	r.probe(binding.Question{Hop: to}, eff)
 }
 
 // otherAnswered takes in whether an address answered that a holder has asked from.
-func (r *Relay) otherAnswered(now instant.Now, to delegation.NextHop, answers bool, eff *effect.Effects) {
+func (r *Relay) otherAnswered(now instant.Now, to binding.NextHop, answers bool, eff *effect.Effects) {
 	f := r.others[to]
 	if f == nil {
 		return

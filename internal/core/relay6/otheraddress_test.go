@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/wire/dhcp6"
@@ -32,7 +33,7 @@ func TestHolderRenewsFromAnotherAddress(t *testing.T) {
 			}
 			w.wants("lan0 2001:db8:100::/56 via fe80::a for 15m0s", "lan0 2001:db8:101::/56 via fe80::a for 15m0s")
 			want := effect.Probe{Index: lan0Index}
-			want.Hop = delegation.NextHop{Link: "lan0", Addr: addr("fe80::1"), LinkLayer: alice.mac}
+			want.Hop = binding.NextHop{Link: "lan0", Addr: addr("fe80::1"), LinkLayer: alice.mac}
 			if !slices.Equal(w.probes, []effect.Probe{want}) {
 				t.Fatalf("%s: probes %+v, want %+v", name, w.probes, want)
 			}

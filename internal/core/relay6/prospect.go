@@ -4,7 +4,7 @@ import (
 	"maps"
 	"slices"
 
-	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/trust"
 )
 
@@ -39,7 +39,7 @@ func (r *Relay) Prospects(cfg *Config) []Prospect {
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		p := Prospect{
 			Link: name, Now: r.ruleFor(name), Then: r.ruleUnder(cfg, peers, name),
-			Prefixes: r.table.LinkLen(name, delegation.Prefix) + orphans[name], Addresses: r.table.LinkLen(name, delegation.Address),
+			Prefixes: r.table.LinkLen(name, binding.Prefix) + orphans[name], Addresses: r.table.LinkLen(name, binding.Address),
 		}
 		if p.Now != nil || p.Then != nil || p.Holds() {
 			all = append(all, p)

@@ -21,6 +21,7 @@ import (
 	"strconv"
 	"time"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
@@ -62,18 +63,18 @@ type Relay struct {
 
 	ledger        *ledger.Ledger
 	tracedChanges map[effect.ChangeID]tracedChange // what the messages wait for that are traced
-	held          map[delegation.Question]*heldReply
-	others        map[delegation.NextHop]*otherAddress
+	held          map[binding.Question]*heldReply
+	others        map[binding.NextHop]*otherAddress
 	orphansEnd    instant.Instant // means something while there are orphans
 
 	unknown  [effect.DropCount]uint64 // datagrams of interfaces that are not known
 	sum      Traffic                  // of all links that ever were, and of unknown
-	refusals [64]uint64               // by delegation.Reason
+	refusals [64]uint64               // by binding.Reason
 	unicast  uint64                   // Replies with a Server Unicast option
 	met      met                      // limits that somebody has run into
 	trace    *Trace
-	before   *Relay             // that panicked, until what is kept is restored; nil: there was none
-	events   []delegation.Event // of one decision, reused
+	before   *Relay          // that panicked, until what is kept is restored; nil: there was none
+	events   []binding.Event // of one decision, reused
 }
 
 type peerState struct {
@@ -115,15 +116,15 @@ func New(cfg *Config, bootID string) *Relay {
 		peers:         make(map[string]*peerState),
 		met:           make(met),
 		tracedChanges: make(map[effect.ChangeID]tracedChange),
-		held:          make(map[delegation.Question]*heldReply),
-		others:        make(map[delegation.NextHop]*otherAddress),
+		held:          make(map[binding.Question]*heldReply),
+		others:        make(map[binding.NextHop]*otherAddress),
 
 		settled: make(map[string]*settledAddress),
 		lapseAt: instant.Never,
 		lost:    make(map[string]*lostPrefixes),
 		lostAt:  instant.Never,
 	}
-	r.ledger = ledger.New(r.table, r.host, ledger.Core{Lease: r.lease, Cover: r.cover, Record: r.linkValue}, bootID)
+	r.ledger = ledger.New(r.table.Table, r.host, ledger.Core{Lease: r.lease, Cover: r.cover, Record: r.linkValue}, binding.Relay6, bootID)
 	r.reserved.reset()
 	r.mayNot = r.reservedFor
 	r.covering = make(map[string]map[netip.Prefix]struct{})
@@ -293,7 +294,7 @@ func (r *Relay) Tick(now instant.Now, eff *effect.Effects) {
 }
 
 // lease is what a delegation wants of the kernel.
-func (r *Relay) lease(d *delegation.Delegation) hoststate.Lease {
+func (r *Relay) lease(d *binding.Binding) hoststate.Lease {
 	var rule *LinkRule
 	if l := r.byName[d.Link]; l != nil && l.rule != nil {
 		rule = l.rule

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
@@ -27,7 +28,7 @@ func (w *world) renames(old, name string) {
 func TestLinkRenamed(t *testing.T) {
 	w := newWorld(t, policy(func(p *delegation.Policy) { p.ClientLimit = 1 }))
 	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
-	w.core.Clear(w.now, delegation.Selection{Link: "lan0", Client: carol.duid}, true, &w.eff)
+	w.core.Clear(w.now, delegation.Selection{Link: "lan0", Client: binding.DUID(carol.duid)}, true, &w.eff)
 	w.carryOut()
 	received := w.counts("lan0").Received
 	var routes []string

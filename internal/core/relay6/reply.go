@@ -4,7 +4,7 @@ import (
 	"maps"
 	"net/netip"
 
-	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
@@ -152,7 +152,7 @@ func (r *Relay) addressee(now instant.Now, m dhcp6.RelayMessage, inner []byte) (
 // deliver learns what a message grants, if we are the client's first hop, and
 // sends it down once that is kept and installed. RFC 8415 section 19.2: "Relay
 // agents MUST NOT modify the message."
-func (r *Relay) deliver(now instant.Now, p *inbound.Packet, to addressee, answered map[delegation.Question]bool, eff *effect.Effects) {
+func (r *Relay) deliver(now instant.Now, p *inbound.Packet, to addressee, answered map[binding.Question]bool, eff *effect.Effects) {
 	s := effect.Send{Payload: to.message, Dest: to.dest}
 	if len(to.inner) > 0 && dhcp6.MessageType(to.inner[0]) == dhcp6.Reply {
 		v := r.learn(now, to, answered, eff)
@@ -208,7 +208,7 @@ func (r *Relay) lastOf(to addressee) effect.ChangeID {
 		return 0
 	}
 	duid, _ := m.ClientID()
-	return r.ledger.Last(ledger.Client{Link: to.link.Name, ID: string(duid)})
+	return r.ledger.Last(ledger.Client{Link: to.link.Name, ID: binding.DUID(duid)})
 }
 
 // relayPeer is the configured relay that a Relay-reply goes down to, or nil.
@@ -231,7 +231,7 @@ type heldReply struct {
 	link     int
 	of       *link // of the next hop; nil: it was gone
 	source   netip.AddrPort
-	answered map[delegation.Question]bool
+	answered map[binding.Question]bool
 	until    instant.Instant
 }
 
@@ -240,9 +240,9 @@ const (
 	holdFor = 5e9 // nanoseconds: a probe whose result never comes is forgotten
 )
 
-func (r *Relay) hold(now instant.Now, p *inbound.Packet, to addressee, q delegation.Question, answered map[delegation.Question]bool, eff *effect.Effects) {
+func (r *Relay) hold(now instant.Now, p *inbound.Packet, to addressee, q binding.Question, answered map[binding.Question]bool, eff *effect.Effects) {
 	if len(r.held) >= maxHeld {
-		maps.DeleteFunc(r.held, func(_ delegation.Question, h *heldReply) bool { return h.until <= now.Boot })
+		maps.DeleteFunc(r.held, func(_ binding.Question, h *heldReply) bool { return h.until <= now.Boot })
 	}
 	if h := r.held[q]; h != nil && now.Boot < h.until || len(r.held) >= maxHeld {
 		r.dropDown(to, p.Source.Addr(), effect.DropProbing, eff)
@@ -255,7 +255,7 @@ func (r *Relay) hold(now instant.Now, p *inbound.Packet, to addressee, q delegat
 	r.probe(q, eff)
 }
 
-func (r *Relay) probe(q delegation.Question, eff *effect.Effects) {
+func (r *Relay) probe(q binding.Question, eff *effect.Effects) {
 	probe := effect.Probe{Question: q}
 	if l := r.byName[q.Hop.Link]; l != nil && l.Up {
 		probe.Index = l.Index
@@ -266,7 +266,7 @@ func (r *Relay) probe(q delegation.Question, eff *effect.Effects) {
 // Probed takes in what became of a Probe: whether the next hop answered, and has used
 // the prefix if that was asked. What was to follow its holder there moves, and the Reply
 // that waited for it is decided on.
-func (r *Relay) Probed(now instant.Now, q delegation.Question, answers bool, eff *effect.Effects) {
+func (r *Relay) Probed(now instant.Now, q binding.Question, answers bool, eff *effect.Effects) {
 	if !q.Prefix.IsValid() {
 		r.otherAnswered(now, q.Hop, answers, eff)
 		r.victimAnswered(now, q.Hop, answers)
@@ -277,7 +277,7 @@ func (r *Relay) Probed(now instant.Now, q delegation.Question, answers bool, eff
 // Unprobed takes in that a next hop could not be asked. Then nothing moves: who is
 // there counts as there and as using the prefix, and where nobody is known to be counts
 // as empty.
-func (r *Relay) Unprobed(now instant.Now, q delegation.Question, eff *effect.Effects) {
+func (r *Relay) Unprobed(now instant.Now, q binding.Question, eff *effect.Effects) {
 	if !q.Prefix.IsValid() {
 		r.otherAnswered(now, q.Hop, false, eff)
 	}
@@ -285,7 +285,7 @@ func (r *Relay) Unprobed(now instant.Now, q delegation.Question, eff *effect.Eff
 }
 
 // heldAnswered decides on the Reply that waited for the answer to a question.
-func (r *Relay) heldAnswered(now instant.Now, q delegation.Question, keeps bool, eff *effect.Effects) {
+func (r *Relay) heldAnswered(now instant.Now, q binding.Question, keeps bool, eff *effect.Effects) {
 	h := r.held[q]
 	if h == nil {
 		return
@@ -297,7 +297,7 @@ func (r *Relay) heldAnswered(now instant.Now, q delegation.Question, keeps bool,
 	if h.of != nil {
 		q.Hop.Link = h.of.Name // it may have been renamed since
 	}
-	answered := map[delegation.Question]bool{q: keeps}
+	answered := map[binding.Question]bool{q: keeps}
 	for k, v := range h.answered {
 		answered[k] = v
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gaissmai/bart"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/hoststate"
 )
@@ -152,8 +153,8 @@ func (r *Relay) reservedFor(g *delegation.Grant) bool {
 }
 
 // explain says what is in the way of a grant that was refused, if it is ours.
-func (r *Relay) explain(e *delegation.Event) {
-	if e.Reason != delegation.NotDelegable {
+func (r *Relay) explain(e *binding.Event) {
+	if e.Reason != binding.NotDelegable {
 		return
 	}
 	d := &e.New
@@ -193,9 +194,10 @@ func (r *Relay) stake(ops []hoststate.Op, l *link, prefixes []netip.Prefix) []ho
 	// Of what delegations cover this may be one prefix more, or one less.
 	links := make(map[string]struct{})
 	for _, at := range slices.Concat(before, now) {
-		for d := range r.table.Covering(at.vrf, at.prefix) {
-			r.markCovering(d.Link, d.Prefix)
-			links[d.Link] = struct{}{}
+		for s := range r.table.Covering(at.vrf, at.prefix) {
+			link := r.table.Link(s)
+			r.markCovering(link, s.Prefix())
+			links[link] = struct{}{}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(links)) {
@@ -213,8 +215,8 @@ func (l *link) lasting() []stake {
 }
 
 // covers reports whether a delegation has parts that are not its client's.
-func (r *Relay) covers(d *delegation.Delegation) bool {
-	return d.Kind == delegation.Prefix && (d.Exclude.IsValid() || r.reserved.overlaps(d.VRF, d.Prefix))
+func (r *Relay) covers(d *binding.Binding) bool {
+	return d.Kind == binding.Prefix && (d.Exclude.IsValid() || r.reserved.overlaps(d.VRF, d.Prefix))
 }
 
 func (r *Relay) markCovering(link string, p netip.Prefix) {
@@ -226,7 +228,7 @@ func (r *Relay) markCovering(link string, p netip.Prefix) {
 
 // cover brings up to date what the host knows of the parts of a delegation that are
 // not its client's, once the delegation was granted, changed or ended.
-func (r *Relay) cover(ops []hoststate.Op, d *delegation.Delegation) []hoststate.Op {
+func (r *Relay) cover(ops []hoststate.Op, d *binding.Binding) []hoststate.Op {
 	if r.covers(d) {
 		r.markCovering(d.Link, d.Prefix)
 	}
@@ -261,7 +263,7 @@ func (r *Relay) settleCovered(ops []hoststate.Op, name string) []hoststate.Op {
 	return r.host.SetCovered(ops, name, slices.Compact(covered))
 }
 
-func (r *Relay) appendCovered(covered []netip.Prefix, d *delegation.Delegation) []netip.Prefix {
+func (r *Relay) appendCovered(covered []netip.Prefix, d *binding.Binding) []netip.Prefix {
 	if d.Exclude.IsValid() {
 		covered = append(covered, d.Exclude)
 	}

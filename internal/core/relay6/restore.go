@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
@@ -16,9 +17,9 @@ import (
 // Restore takes in what was kept, before any socket opens (RFC 8987 S-1). Links
 // are told of before it. What it wants of routes and filter elements is not in
 // the Effects: an audit finds what of it the kernel lacks.
-func (r *Relay) Restore(now instant.Now, records iter.Seq[delegation.Record], blocks []delegation.Block, lastWall time.Time, eff *effect.Effects) {
+func (r *Relay) Restore(now instant.Now, records iter.Seq[binding.Record], blocks []delegation.Block, lastWall time.Time, eff *effect.Effects) {
 	for rec := range records {
-		rec.Line = r.resumed(&rec.Delegation)
+		rec.Line = r.resumed(&rec.Binding)
 		r.table.Restore(now, rec, r.bootID, lastWall)
 	}
 	r.before = nil
@@ -128,7 +129,7 @@ func (r *Relay) AuditHost(actual hoststate.Actual, eff *effect.Effects) []hostst
 func (r *Relay) Blocks() []delegation.Block { return r.table.Blocks() }
 
 // Delegations are the live delegations.
-func (r *Relay) Delegations(yield func(delegation.Delegation) bool) {
+func (r *Relay) Delegations(yield func(binding.Binding) bool) {
 	for d := range r.table.All() {
 		if !yield(d) {
 			return
@@ -137,7 +138,7 @@ func (r *Relay) Delegations(yield func(delegation.Delegation) bool) {
 }
 
 // DelegationOn is the live delegation of exactly this prefix on a link.
-func (r *Relay) DelegationOn(name string, p netip.Prefix) (d delegation.Delegation, ok bool) {
+func (r *Relay) DelegationOn(name string, p netip.Prefix) (d binding.Binding, ok bool) {
 	if l := r.byName[name]; l != nil {
 		d, ok = r.table.Lookup(l.VRF, p)
 	}
@@ -156,7 +157,7 @@ func (r *Relay) Clear(now instant.Now, s delegation.Selection, block bool, eff *
 		r.ledger.Commit(now, rest[:k], eff)
 		rest = rest[k:]
 	}
-	if s.Client == "" && (s.All || s.Prefix.IsValid() || s.Link != "") {
+	if s.Client.IsZero() && (s.All || s.Prefix.IsValid() || s.Link != "") {
 		n += r.endOrphans(func(link string, p netip.Prefix) bool {
 			return (!s.Prefix.IsValid() || s.Prefix == p) && (s.Link == "" || s.Link == link)
 		}, eff)
@@ -246,15 +247,15 @@ func (r *Relay) Totals() Totals {
 	kept := r.ledger.Figures()
 	t := Totals{
 		Figures: Figures{
-			Links: len(r.byName), Prefixes: r.table.Len(delegation.Prefix), Addresses: r.table.Len(delegation.Address),
+			Links: len(r.byName), Prefixes: r.table.Len(binding.Prefix), Addresses: r.table.Len(binding.Address),
 			Pending: kept.Pending, Unkept: kept.Unkept, Uninstalled: kept.Uninstalled, KeepFailed: kept.Keep, InstallFailed: kept.Install,
 			Held: len(r.held), HeldByClock: r.table.Held(), Neighbours: len(r.neighbours.young) + len(r.neighbours.old), ServerUnicast: r.unicast,
 		},
 		Releases: len(r.releases.young) + len(r.releases.old), Unknown: r.unknown, Sum: r.sum, Refusals: make(map[string]uint64),
 	}
 	refusals := r.refusals
-	refusals[delegation.NotKept] += kept.TakenBack
-	for _, reason := range delegation.Reasons() {
+	refusals[binding.NotKept] += kept.TakenBack
+	for _, reason := range binding.Reasons() {
 		if n := refusals[reason]; n > 0 {
 			t.Refusals[reason.String()] = n
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
@@ -176,7 +177,7 @@ func TestDelegationsThatCoverPrefixes(t *testing.T) {
 			w.packet(inbound.Packet{Link: upIndex, Source: netip.AddrPortFrom(w.cfg.Peers[0].Address, 547), Dest: addr(localAddr), Payload: reply})
 			var details []string
 			for _, n := range w.notes {
-				if n.Kind == effect.NoteDelegation && n.Event.Kind == delegation.Refused {
+				if n.Kind == effect.NoteDelegation && n.Event.Kind == binding.Refused {
 					details = append(details, n.Reason+": "+n.Event.Detail)
 				}
 			}

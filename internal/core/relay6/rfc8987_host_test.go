@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
@@ -199,8 +200,8 @@ func TestRFC8987_O1_DelegationsCanBeViewed(t *testing.T) {
 		t.Fatalf("%d delegations in view, want 1", len(got))
 	}
 	d := got[0]
-	if d.Client != alice.duid || d.IAID != 42 || d.NextHop != addr("fe80::a") || d.Link != "lan0" || d.LinkLayer != alice.mac ||
-		d.Prefix != cidr("2001:db8:100::/56") || d.Server != "srv" || d.Kind != delegation.Prefix {
+	if d.Client.DUID() != alice.duid || d.IAID != 42 || d.NextHop != addr("fe80::a") || d.Link != "lan0" || d.LinkLayer != alice.mac ||
+		d.Prefix != cidr("2001:db8:100::/56") || d.Server != "srv" || d.Kind != binding.Prefix {
 		t.Errorf("in view: %+v", d)
 	}
 	if p, v := w.now.Until(d.Preferred), w.now.Until(d.Valid); p != 40*time.Second || v != 540*time.Second {
@@ -220,9 +221,9 @@ func TestRFC8987_O2_ClearByLeaseClientOrPort(t *testing.T) {
 		left []string
 	}{
 		{"lease", delegation.Selection{Prefix: cidr("2001:db8:100::/56")}, 1, []string{a2, b1, c1}},
-		{"client", delegation.Selection{Client: alice.duid}, 2, []string{b1, c1}},
+		{"client", delegation.Selection{Client: binding.DUID(alice.duid)}, 2, []string{b1, c1}},
 		{"port", delegation.Selection{Link: "lan0"}, 3, []string{c1}},
-		{"client on another port", delegation.Selection{Client: alice.duid, Link: "lan1"}, 0, []string{a1, a2, b1, c1}},
+		{"client on another port", delegation.Selection{Client: binding.DUID(alice.duid), Link: "lan1"}, 0, []string{a1, a2, b1, c1}},
 		{"nothing selected", delegation.Selection{}, 0, []string{a1, a2, b1, c1}},
 		{"all", delegation.Selection{All: true}, 4, nil},
 	} {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/relay6"
@@ -287,7 +288,7 @@ func (s *scene) clear(t *testing.T, words []string) {
 		case "link":
 			sel.Link = value
 		case "client":
-			sel.Client = people[value].duid
+			sel.Client = binding.DUID(people[value].duid)
 		case "prefix":
 			sel.Prefix = cidr(value)
 		case "all":

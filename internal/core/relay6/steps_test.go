@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/relay6"
@@ -17,7 +18,7 @@ func (w *world) steps() (all []string) {
 		if n.Kind != effect.NoteTrace {
 			continue
 		}
-		s := n.Link + " " + w.name(n.Client) + " " + n.Type.String() + " " + n.Text
+		s := n.Link + " " + w.name(n.Client.DUID()) + " " + n.Type.String() + " " + n.Text
 		if n.Peer != "" {
 			s += " " + n.Peer
 		}
@@ -53,7 +54,7 @@ func (w *world) wantSteps(want ...string) {
 // status that they carry, in the order in which it happens.
 func TestTraceTellsEachStep(t *testing.T) {
 	w := newWorld(t, policy(func(p *delegation.Policy) { p.ClientLimit = 1 }))
-	w.core.SetTrace(&relay6.Trace{Client: alice.duid})
+	w.core.SetTrace(&relay6.Trace{Client: binding.DUID(alice.duid)})
 	w.lease(bob, iaPD(1, prefix("2001:db8:700::/56", 600)))
 	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)), iaPD(2, status(dhcp6.StatusNoPrefixAvail)))
 	w.wantSteps(
@@ -102,7 +103,7 @@ func TestTraceOfALink(t *testing.T) {
 // What cannot be kept is told, and that its Reply did not leave.
 func TestTraceOfWhatIsNotKept(t *testing.T) {
 	w := newWorld(t)
-	w.core.SetTrace(&relay6.Trace{Client: alice.duid})
+	w.core.SetTrace(&relay6.Trace{Client: binding.DUID(alice.duid)})
 	w.keepFail = errStoreDown
 	w.exchange(alice, dhcp6.Request, iaPD(1, prefix("2001:db8:100::/56", 600)))
 	got := w.steps()

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/wire/dhcp6"
@@ -21,12 +21,12 @@ type told struct {
 // holding is one lease of one client.
 type holding struct{ link, client, vrf, prefix string }
 
-func holdingOf(d *delegation.Delegation) holding {
-	return holding{d.Link, d.Client, d.VRF, d.Prefix.String()}
+func holdingOf(d *binding.Binding) holding {
+	return holding{d.Link, d.Client.DUID(), d.VRF, d.Prefix.String()}
 }
 
 // news is what one Reply says that the relay took note of.
-type news []delegation.Event
+type news []binding.Event
 
 // listen follows what the clients of a world are told.
 func listen(w *world) *told {
@@ -39,12 +39,12 @@ func listen(w *world) *told {
 func (t *told) watch(eff *effect.Effects) {
 	var said news
 	for _, n := range eff.Notes {
-		if n.Kind != effect.NoteDelegation || n.Event.Kind == delegation.Refused {
+		if n.Kind != effect.NoteDelegation || n.Event.Kind == binding.Refused {
 			continue
 		}
 		e := n.Event
 		said = append(said, e)
-		if e.Kind == delegation.Moved && holdingOf(&e.Old) != holdingOf(&e.New) || e.Kind == delegation.Ended && e.Reason != delegation.Withdrawn {
+		if e.Kind == binding.Moved && holdingOf(&e.Old) != holdingOf(&e.New) || e.Kind == binding.Ended && e.Reason != binding.Withdrawn {
 			t.forget(holdingOf(&e.Old))
 		}
 	}
@@ -69,7 +69,7 @@ func (t *told) forget(h holding) {
 	delete(t.until, h)
 	for _, of := range t.unread {
 		for i := range of {
-			of[i] = slices.DeleteFunc(slices.Clone(of[i]), func(e delegation.Event) bool { return holdingOf(e.Subject()) == h })
+			of[i] = slices.DeleteFunc(slices.Clone(of[i]), func(e binding.Event) bool { return holdingOf(e.Subject()) == h })
 		}
 	}
 }
@@ -92,11 +92,11 @@ func (t *told) read(said news, whole bool) {
 		h := holdingOf(e.Subject())
 		before, known := t.until[h]
 		switch {
-		case e.Kind == delegation.Ended:
+		case e.Kind == binding.Ended:
 			delete(t.until, h)
 		case known && e.New.Valid < before:
 			t.until[h] = e.New.Valid
-		case whole && e.Kind == delegation.Extended && e.New.Valid < e.Old.Valid:
+		case whole && e.Kind == binding.Extended && e.New.Valid < e.Old.Valid:
 			// What is shortened may have been longer than what could be kept.
 		case whole:
 			t.until[h] = e.New.Valid
@@ -106,10 +106,10 @@ func (t *told) read(said news, whole bool) {
 
 // check is a crash: all that clients know is in the store.
 func (t *told) check(after string) {
-	kept := make(map[holding]delegation.Record)
+	kept := make(map[holding]binding.Record)
 	records, _, _ := t.w.kept()
 	for _, r := range records {
-		kept[holdingOf(&r.Delegation)] = r
+		kept[holdingOf(&r.Binding)] = r
 	}
 	for h, until := range t.until {
 		if r, ok := kept[h]; until > t.w.now.Boot && (!ok || r.Valid < until) {

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"net/netip"
 
-	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -12,7 +12,7 @@ import (
 // Trace selects the messages whose steps become notes: those of a client DUID,
 // those of a link, or, where both are empty, all.
 type Trace struct {
-	Client string // DUID, its octets
+	Client binding.Client
 	Link   string
 }
 
@@ -34,11 +34,11 @@ func (r *Relay) traced(l *link, source netip.Addr, payload []byte) (n effect.Not
 		if m, err := dhcp6.ParseMessage(inner); err == nil {
 			n.XID = m.TransactionID()
 			if d, ok := m.ClientID(); ok {
-				n.Client = string(d)
+				n.Client = binding.DUID(d)
 			}
 		}
 	}
-	return n, r.trace.Client == "" || r.trace.Client == n.Client
+	return n, r.trace.Client.IsZero() || r.trace.Client == n.Client
 }
 
 // traceStep notes one step of a message, if it is traced.
@@ -134,7 +134,7 @@ func tracedLease(of effect.TracedLease, code dhcp6.OptionCode, b []byte) (effect
 
 // traceLearned notes what became of each lease of a Reply, and has what the change
 // comes to noted as well.
-func (r *Relay) traceLearned(eff *effect.Effects, to addressee, v *verdict, events []delegation.Event) {
+func (r *Relay) traceLearned(eff *effect.Effects, to addressee, v *verdict, events []binding.Event) {
 	if r.trace == nil || to.peer == nil {
 		return
 	}

@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
-	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/ledger"
@@ -35,8 +35,8 @@ func (w *world) traceEffects() {
 	for _, n := range w.eff.Notes {
 		switch n.Kind {
 		case effect.NoteDelegation:
-			if n.Event.Kind == delegation.Refused || n.Event.Kind == delegation.Ended || n.Event.Kind == delegation.Moved {
-				w.tracef("%s", strings.TrimSpace(fmt.Sprintf("note    %s %s %s %s", n.Event.Kind, n.Event.Subject().Prefix, w.name(n.Client), n.Reason)))
+			if n.Event.Kind == binding.Refused || n.Event.Kind == binding.Ended || n.Event.Kind == binding.Moved {
+				w.tracef("%s", strings.TrimSpace(fmt.Sprintf("note    %s %s %s %s", n.Event.Kind, n.Event.Subject().Prefix, w.name(n.Client.DUID()), n.Reason)))
 			}
 		case effect.NoteTrace:
 		default:
@@ -57,25 +57,25 @@ func (w *world) traceEffects() {
 
 func (w *world) traceKeep(k effect.KeepOp) {
 	switch {
-	case w.trace == nil || k.Key[0] == 'm' || k.Key[0] == 'a':
-	case k.Key[0] == 'h':
+	case w.trace == nil || letter(k.Key) == 'm' || letter(k.Key) == 'a':
+	case letter(k.Key) == 'h':
 		past, err := ledger.ParsePast(k.Key, k.Value)
 		if err != nil {
 			w.Errorf("history: %v", err)
 		}
-		w.tracef("keep    history: %s %s %s", past.Prefix, w.name(past.Client), past.Reason)
-	case k.Key[0] == 'b':
+		w.tracef("keep    history: %s %s %s", past.Prefix, w.name(past.Client.DUID()), past.Reason)
+	case letter(k.Key) == 'b':
 		w.tracef("keep    block")
 	case k.Value == nil:
 		bits := k.Key[len(k.Key)-1]
 		a := netip.AddrFrom16([16]byte(k.Key[len(k.Key)-17:]))
 		w.tracef("forget  %s", netip.PrefixFrom(a, int(bits)))
 	default:
-		rec, err := delegation.ParseRecord(k.Value)
+		rec, err := binding.ParseRecord(k.Value)
 		if err != nil {
 			w.Errorf("record: %v", err)
 		}
-		w.tracef("keep    %s/%d %s until %s", w.name(rec.Client), rec.IAID, rec.Prefix, "+"+w.left(rec.Valid))
+		w.tracef("keep    %s/%d %s until %s", w.name(rec.Client.DUID()), rec.IAID, rec.Prefix, "+"+w.left(rec.Valid))
 	}
 }
 

@@ -3,7 +3,7 @@ package relay6_test
 import (
 	"slices"
 
-	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
@@ -90,7 +90,7 @@ func (w *world) noted(k effect.NoteKind) (all []string) {
 	for _, n := range w.notes {
 		switch {
 		case n.Kind != k:
-		case k == effect.NoteDelegation && n.Event.Kind != delegation.Refused:
+		case k == effect.NoteDelegation && n.Event.Kind != binding.Refused:
 		case k == effect.NoteDelegation:
 			all = append(all, n.Event.Reason.String())
 		default:
@@ -101,8 +101,8 @@ func (w *world) noted(k effect.NoteKind) (all []string) {
 }
 
 // holder is who holds a prefix now.
-func (w *world) holder(p string) (found delegation.Delegation, ok bool) {
-	w.core.Delegations(func(d delegation.Delegation) bool {
+func (w *world) holder(p string) (found binding.Binding, ok bool) {
+	w.core.Delegations(func(d binding.Binding) bool {
 		if d.Prefix == cidr(p) {
 			found, ok = d, true
 		}

@@ -5,9 +5,11 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
@@ -57,10 +59,10 @@ type world struct {
 	held   []effect.Send // datagrams that a failed change held back
 	order  []string      // what was done, in the order it was done
 
-	trace  func(line string)       // of a scenario; nil: none
-	watch  func(*effect.Effects)   // sees every Effects; nil: nobody does
-	sees   func(deed)              // sees every deed once it is done; nil: nobody does
-	onKeep func(delegation.Record) // sees every record that is kept; nil: nobody does
+	trace  func(line string)     // of a scenario; nil: none
+	watch  func(*effect.Effects) // sees every Effects; nil: nobody does
+	sees   func(deed)            // sees every deed once it is done; nil: nobody does
+	onKeep func(binding.Record)  // sees every record that is kept; nil: nobody does
 }
 
 // deed is one step of the shell. A crash may come after any.
@@ -171,19 +173,19 @@ func (w *world) start() {
 }
 
 // kept reads the store.
-func (w *world) kept() (records []delegation.Record, blocks []delegation.Block, lastWall time.Time) {
+func (w *world) kept() (records []binding.Record, blocks []delegation.Block, lastWall time.Time) {
 	for _, key := range slices.Sorted(maps.Keys(w.store)) {
 		value := w.store[key]
 		switch {
 		case key == string(ledger.ClockKey()):
 			lastWall = ledger.ParseClock(value)
-		case key[0] == 'd':
-			rec, err := delegation.ParseRecord(value)
+		case letter(key) == 'd':
+			rec, err := binding.ParseRecord(value)
 			if err != nil {
 				w.Fatalf("record %x: %v", key, err)
 			}
 			records = append(records, rec)
-		case key[0] == 'b':
+		case letter(key) == 'b':
 			b, err := delegation.ParseBlock([]byte(key))
 			if err != nil {
 				w.Fatalf("block %x: %v", key, err)
@@ -192,6 +194,11 @@ func (w *world) kept() (records []delegation.Record, blocks []delegation.Block, 
 		}
 	}
 	return records, blocks, lastWall
+}
+
+// letter is what a key of the store begins with, behind the space of the role.
+func letter[K ~string | ~[]byte](key K) byte {
+	return strings.TrimPrefix(string(key), string(binding.Relay6))[0]
 }
 
 // restart is the process gone and back in the same boot: what was in flight is
@@ -327,7 +334,7 @@ func (w *world) carryOutChange(f inFlight) {
 
 func (w *world) keep(k effect.KeepOp) {
 	w.traceKeep(k)
-	if rec, err := delegation.ParseRecord(k.Value); w.onKeep != nil && k.Key[0] == 'd' && err == nil {
+	if rec, err := binding.ParseRecord(k.Value); w.onKeep != nil && letter(k.Key) == 'd' && err == nil {
 		w.onKeep(rec)
 	}
 	if k.Value == nil {

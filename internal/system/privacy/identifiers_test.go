@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/host/store"
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/labtest"
@@ -273,8 +274,9 @@ func (r *rig) lookIntoTheStore(shown, past bool) {
 	defer s.Close()
 	kinds, traces := map[byte]int{}, 0
 	need(t, s.Scan(nil, nil, func(k, v []byte) bool {
-		kinds[k[0]]++
-		if k[0] == 'b' {
+		kind := bytes.TrimPrefix(k, []byte(binding.Relay6))[0]
+		kinds[kind]++
+		if kind == 'b' {
 			return true // an operator's order, until he takes it back
 		}
 		for _, n := range []somebody{1, 2, 3} {

@@ -38,15 +38,15 @@ var mutations = []Mutation{
 		"if ls.iaid == leases[0].iaid {\nr.events = r.table.Learn(r.events, now, r.proof(ls.grant(g), l), terms)\n}", relay, "",
 	},
 	{
-		"G-4", "a DUID is refused on a second interface", dir + "delegation/learn.go",
+		"G-4", "a DUID is refused on a second interface", dir + "delegation/judge.go",
 		"case terms.Policy.UniqueDUID && t.heldElsewhere(g, s):", "case t.heldElsewhere(g, s):", relay, "",
 	},
 	{
-		"G-5", "the limit per client is not the configured one", dir + "delegation/learn.go",
+		"G-5", "the limit per client is not the configured one", dir + "delegation/limits.go",
 		"case held+n > p.ClientLimit:", "case held+n > DefaultClientLimit:", relay, "",
 	},
 	{
-		"G-6", "there is no limit per port", dir + "delegation/learn.go",
+		"G-6", "there is no limit per port", dir + "delegation/limits.go",
 		"case onLink+n > p.LinkLimit:", "case false:", relay, "",
 	},
 	{
@@ -54,12 +54,12 @@ var mutations = []Mutation{
 		"const DefaultClientLimit = 8", "const DefaultClientLimit = 7", relay, "",
 	},
 	{
-		"G-8", "a delegation ends with its preferred lifetime", dir + "delegation/learn.go",
-		"lifetimes(now, g.Preferred, g.Lifetime)", "lifetimes(now, g.Preferred, g.Preferred)", relay, "",
+		"G-8", "a delegation ends with its preferred lifetime", dir + "delegation/grant.go",
+		"binding.Lifetimes(now, g.Preferred, g.Lifetime)", "binding.Lifetimes(now, g.Preferred, g.Preferred)", relay, "",
 	},
 	{
 		"G-9", "a Release ends nothing", dir + "relay6/forward.go",
-		"		r.release(now, l, m, string(client), source, host, eff)\n", "", relay, "",
+		"		r.release(now, l, m, binding.DUID(client), source, host, eff)\n", "", relay, "",
 	},
 	{
 		"R-1", "a route stays when its lease ends", dir + "ledger/commit.go",
@@ -94,15 +94,15 @@ var mutations = []Mutation{
 		"if !on.present || !on.Up || w.refused || w.unproved {\n		return 0, hop{}, false", relay, "",
 	},
 	{
-		"O-1", "the IAID is not on view", dir + "delegation/learn.go",
-		"Client: g.Client, IAID: g.IAID, NextHop: g.NextHop,", "Client: g.Client, NextHop: g.NextHop,", relay, "",
+		"O-1", "the IAID is not on view", dir + "delegation/grant.go",
+		"Client: g.Client, IAID: g.IAID, NoIAID: g.NoIAID,", "Client: g.Client, NoIAID: g.NoIAID,", relay, "",
 	},
 	{
-		"O-2", "a client's leases are cleared on every port", dir + "delegation/release.go",
-		`s.Link != "" && t.names.text(id) != s.Link`, `s.Link != "" && t.names.text(id) == ""`, relay, "",
+		"O-2", "a client's leases are cleared on every port", dir + "delegation/clear.go",
+		`s.Link != "" && link != s.Link`, `s.Link != "" && link == ""`, relay, "",
 	},
 	{
-		"O-3", "an unsynchronised clock is believed", dir + "delegation/record.go",
+		"O-3", "an unsynchronised clock is believed", dir + "binding/restore.go",
 		"known && now.Synced && !now.Wall.Before(lastWall) {", "known && !now.Wall.Before(lastWall) {", relay, "",
 	},
 	{
@@ -147,6 +147,6 @@ var mutations = []Mutation{
 	},
 	{
 		"", "what a host was given and was not installed does not count", dir + "delegation/excess.go",
-		"t.hostLen(on, host)+t.excess.ofHost[excessHost{on, host}] >=", "t.hostLen(on, host) >=", relay, "TestNobodyDrainsTheServersPool",
+		"t.HostLen(link, host, k)+t.excess.ofHost[excessHost{on, host}] >=", "t.HostLen(link, host, k) >=", relay, "TestNobodyDrainsTheServersPool",
 	},
 }

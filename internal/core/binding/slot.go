@@ -1,4 +1,4 @@
-package delegation
+package binding
 
 import (
 	"net/netip"
@@ -9,9 +9,10 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// slot is what is kept of a delegation. There may be a hundred thousand and more:
-// it has no pointers, so that it is small and costs the garbage collector nothing.
-type slot struct {
+// Slot is a binding in a table, to be looked at without a copy. It is good until the
+// binding is removed. There may be a hundred thousand and more: it has no pointers, so
+// that it is small and costs the garbage collector nothing.
+type Slot struct {
 	ref        ref
 	prev, next ref // of the same link
 	sibling    ref // the next of the same client on the same link
@@ -19,18 +20,21 @@ type slot struct {
 
 	link, vrf, client, server nameID
 	iaid                      uint32
+	noIAID                    bool
 	prefix, nextHop           [16]byte // the unspecified address is no next hop
 	linkLayer                 linkaddr.Addr
 	bits                      uint8
 	kind                      Kind
 	source                    Source
 	line                      uint32
-	apart                     uint32 // Table.unchecked when it last overlapped with nobody else's
+
+	// Apart is Table.Unchecked when the binding last overlapped with nobody else's.
+	Apart uint32
 
 	preferred, valid instant.Instant
 	lifetime         time.Duration
 	granted, changed int64 // wall clock, nanoseconds
-	standing         Standing
+	Standing         Standing
 }
 
 // ref names a slot; 0 names none.
@@ -95,30 +99,19 @@ func (n *names) release(id nameID) {
 	n.free = append(n.free, id)
 }
 
-// entry is a delegation as it is in the table.
-type entry struct {
-	Delegation
-	ref ref
-}
-
-// is reports whether two entries are one; old may be nil.
-func (e *entry) is(old *entry) bool { return old != nil && e.ref == old.ref }
-
-func (t *Table) entry(r ref) *entry { return &entry{t.read(t.slots.At(r)), r} }
-
-// fill writes a delegation into a slot.
-func (t *Table) fill(s *slot, d *Delegation) {
-	s.link, s.vrf, s.client, s.server = t.names.hold(d.Link), t.names.hold(d.VRF), t.names.hold(d.Client), t.names.hold(d.Server)
+// fill writes a binding into a slot.
+func (t *Table) fill(s *Slot, d *Binding) {
+	s.link, s.vrf, s.client, s.server = t.names.hold(d.Link), t.names.hold(d.VRF), t.names.hold(d.Client.octets), t.names.hold(d.Server)
 	t.fillRest(s, d)
 }
 
 // fillRest writes what is no text.
-func (t *Table) fillRest(s *slot, d *Delegation) {
-	s.iaid, s.linkLayer, s.line, s.kind, s.source = d.IAID, d.LinkLayer, d.Line, d.Kind, d.Source
+func (t *Table) fillRest(s *Slot, d *Binding) {
+	s.iaid, s.noIAID, s.linkLayer, s.line, s.kind, s.source = d.IAID, d.NoIAID, d.LinkLayer, d.Line, d.Kind, d.Source
 	s.prefix, s.bits, s.nextHop = d.Prefix.Addr().As16(), uint8(d.Prefix.Bits()), d.NextHop.As16()
 	s.preferred, s.valid, s.lifetime = d.Preferred, d.Valid, d.Lifetime
 	s.granted, s.changed = wallNanos(d.Granted), wallNanos(d.Changed)
-	s.standing = d.Standing
+	s.Standing = d.Standing
 	if d.Exclude.IsValid() {
 		t.excluded[s.ref] = d.Exclude
 	} else {
@@ -127,31 +120,56 @@ func (t *Table) fillRest(s *slot, d *Delegation) {
 }
 
 // letGo lets go of what fill took.
-func (t *Table) letGo(s *slot) {
+func (t *Table) letGo(s *Slot) {
 	for _, id := range [...]nameID{s.link, s.vrf, s.client, s.server} {
 		t.names.release(id)
 	}
 }
 
-// read is what a slot holds.
-func (t *Table) read(s *slot) Delegation {
-	return Delegation{
-		Link: t.names.text(s.link), VRF: t.names.text(s.vrf), Prefix: s.where(), Kind: s.kind,
-		Client: t.names.text(s.client), IAID: s.iaid, NextHop: s.hopAddr(), LinkLayer: s.linkLayer, Line: s.line, Exclude: t.excluded[s.ref],
+// Read is the binding in a slot.
+func (t *Table) Read(s *Slot) Binding {
+	return Binding{
+		Link: t.names.text(s.link), VRF: t.names.text(s.vrf), Prefix: s.Prefix(), Kind: s.kind,
+		Client: Client{t.names.text(s.client)}, IAID: s.iaid, NoIAID: s.noIAID, NextHop: s.NextHop(), LinkLayer: s.linkLayer, Line: s.line, Exclude: t.excluded[s.ref],
 		Preferred: s.preferred, Valid: s.valid, Lifetime: s.lifetime,
 		Server: t.names.text(s.server), Source: s.source,
 		Granted: nanosWall(s.granted), Changed: nanosWall(s.changed),
-		Standing: s.standing,
+		Standing: s.Standing,
 	}
 }
 
-func (s *slot) where() netip.Prefix {
-	return netip.PrefixFrom(netip.AddrFrom16(s.prefix), int(s.bits))
-}
+// Link is the link of a binding.
+func (t *Table) Link(s *Slot) string { return t.names.text(s.link) }
 
-func (s *slot) hopAddr() netip.Addr {
+// Client is who holds a binding.
+func (t *Table) Client(s *Slot) Client { return Client{t.names.text(s.client)} }
+
+// Server is the peer that a binding came through.
+func (t *Table) Server(s *Slot) string { return t.names.text(s.server) }
+
+// Exclude is the part of its prefix that a client has not got (RFC 6603), or the zero
+// prefix.
+func (t *Table) Exclude(s *Slot) netip.Prefix { return t.excluded[s.ref] }
+
+// Prefix is what is held.
+func (s *Slot) Prefix() netip.Prefix { return prefixOf(s.prefix, s.bits) }
+
+// Kind tells a prefix from an address.
+func (s *Slot) Kind() Kind { return s.kind }
+
+// NextHop is where the client's messages come from, or the zero address.
+func (s *Slot) NextHop() netip.Addr {
 	if s.nextHop == [16]byte{} {
 		return netip.Addr{}
 	}
-	return netip.AddrFrom16(s.nextHop)
+	return netip.AddrFrom16(s.nextHop).Unmap()
 }
+
+// LinkLayer is the link-layer address of the next hop, where it is known.
+func (s *Slot) LinkLayer() linkaddr.Addr { return s.linkLayer }
+
+// IAID is the number of the IA; known is false where nobody has told it.
+func (s *Slot) IAID() (iaid uint32, known bool) { return s.iaid, !s.noIAID }
+
+// Valid is when the valid lifetime ends.
+func (s *Slot) Valid() instant.Instant { return s.valid }

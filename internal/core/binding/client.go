@@ -1,0 +1,92 @@
+package binding
+
+import (
+	"net/netip"
+	"strings"
+
+	"fairlead/internal/wire/linkaddr"
+)
+
+// Client is who holds a binding. It can be compared, and the zero Client is nobody.
+type Client struct {
+	octets string // its ClientKind, and then the identifier
+}
+
+// ClientKind says by what a client is identified.
+type ClientKind byte
+
+// The kinds. Their numbers are in the store.
+const (
+	ByDUID     ClientKind = 1 // DHCPv6: its DUID (RFC 8415 section 11)
+	ByClientID ClientKind = 2 // DHCPv4: its client identifier (RFC 2132 section 9.14)
+	ByHardware ClientKind = 3 // DHCPv4 without one: type and address of its hardware (RFC 2131 section 4.2)
+	ByAddress  ClientKind = 4 // not known: told on its link by its link-local and link-layer addresses alone
+)
+
+// DUID is the client of that DUID; without octets it is nobody.
+func DUID[T ~string | ~[]byte](octets T) Client { return client(ByDUID, octets) }
+
+// ClientID is the client of that DHCPv4 client identifier.
+func ClientID[T ~string | ~[]byte](octets T) Client { return client(ByClientID, octets) }
+
+// Hardware is the DHCPv4 client of that hardware type and address.
+func Hardware(htype byte, address linkaddr.Addr) Client {
+	var b [1 + linkaddr.MaxLen]byte
+	b[0] = htype
+	return client(ByHardware, address.Append(b[:1]))
+}
+
+// AtAddress is a client of which only its addresses on its link are known: a server
+// told of the binding without the DUID.
+func AtAddress(nextHop netip.Addr, linkLayer linkaddr.Addr) Client {
+	var b [16 + linkaddr.MaxLen]byte
+	a := nextHop.As16()
+	copy(b[:], a[:])
+	return client(ByAddress, linkLayer.Append(b[:16]))
+}
+
+func client[T ~string | ~[]byte](k ClientKind, octets T) Client {
+	if len(octets) == 0 {
+		return Client{}
+	}
+	b := make([]byte, 0, 1+stackID)
+	return Client{string(append(append(b, byte(k)), octets...))}
+}
+
+// stackID is how long an identifier may be to be put together without memory of its own:
+// a DUID has at most 130 octets (RFC 8415 section 11.1).
+const stackID = 130
+
+// IsZero reports whether it is nobody.
+func (c Client) IsZero() bool { return c.octets == "" }
+
+// Kind says by what a client is identified; 0: it is nobody.
+func (c Client) Kind() ClientKind {
+	if c.octets == "" {
+		return 0
+	}
+	return ClientKind(c.octets[0])
+}
+
+// DUID is the octets of the client's DUID, empty where it is not known or has none.
+func (c Client) DUID() string {
+	if c.Kind() != ByDUID {
+		return ""
+	}
+	return c.octets[1:]
+}
+
+// Compare orders clients: by their kinds, then by their identifiers.
+func (c Client) Compare(other Client) int { return strings.Compare(c.octets, other.octets) }
+
+// Append appends the form in which a client is kept, which is ParseClient's.
+func (c Client) Append(b []byte) []byte { return append(b, c.octets...) }
+
+// Len is how many octets Append appends.
+func (c Client) Len() int { return len(c.octets) }
+
+// ParseClient is the reverse of Append; false for a client of no known kind.
+func ParseClient[T ~string | ~[]byte](b T) (Client, bool) {
+	c := Client{string(b)}
+	return c, c.octets == "" || c.Kind() >= ByDUID && c.Kind() <= ByAddress
+}

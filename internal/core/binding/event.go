@@ -1,0 +1,93 @@
+package binding
+
+import "net/netip"
+
+// EventKind is what happened to a binding.
+type EventKind uint8
+
+// The events.
+const (
+	Granted EventKind = iota + 1
+	Extended
+	Moved
+	Ended
+	Refused
+)
+
+func (k EventKind) String() string {
+	return [...]string{"none", "granted", "extended", "moved", "ended", "refused"}[k]
+}
+
+// Event is one change of the table, or one refusal to change it. Old is set for
+// Extended, Moved and Ended, New for all but Ended; for Refused, New is what
+// would have been.
+type Event struct {
+	Kind     EventKind
+	Reason   Reason
+	Old, New Binding
+	Detail   string // of a refusal: what is in the way; who judges the Terms fills it in
+
+	// AskedFrom is set where the holder has asked from another address than its next
+	// hop. The next hop is to move there, by the core, once that address answers.
+	AskedFrom netip.Addr
+}
+
+// Reason is why a binding ended, or why a grant was refused.
+type Reason uint8
+
+// Reasons of an end, then reasons of a refusal.
+const (
+	NoReason Reason = iota
+	Expired
+	Released
+	Withdrawn // the server gave it a valid lifetime of 0
+	MovedAway
+	Cleared
+	Evicted
+
+	LimitClient
+	LimitLink
+	LimitHost
+	NotDelegable
+	Overlap
+	MoveDenied
+	StillAnswers // the old next hop answered the probe, and claims the prefix
+	DuplicateDUID
+	Blocked
+	BadLifetimes
+	NotKept         // the store failed
+	ReleaseMismatch // a Release that is not the holder's: ignored
+	AnswersRelease  // it is in the answer to a Release
+	reasons
+)
+
+var reasonNames = [reasons]string{
+	"", "expired", "released", "withdrawn", "moved-away", "cleared", "evicted",
+	"limit-client", "limit-link", "limit-host", "not-delegable", "overlap", "move-denied", "still-answers", "duplicate-duid", "blocked", "bad-lifetimes", "not-kept", "release-mismatch", "answers-release",
+}
+
+func (r Reason) String() string { return reasonNames[r] }
+
+// IsLimit reports whether the reason is one of the limits.
+func (r Reason) IsLimit() bool { return r == LimitClient || r == LimitLink || r == LimitHost }
+
+// Reasons are all reasons there are, for counters.
+func Reasons() []Reason {
+	all := make([]Reason, 0, reasons-1)
+	for r := NoReason + 1; r < reasons; r++ {
+		all = append(all, r)
+	}
+	return all
+}
+
+// Refuses reports whether a grant is refused, or a Release not believed, for the
+// reason; the others are those of an end.
+func (r Reason) Refuses() bool { return r >= LimitClient }
+
+// Subject is the binding that an event is about: what is, or else what was.
+func (e *Event) Subject() *Binding {
+	if e.Kind == Ended {
+		return &e.Old
+	}
+	return &e.New
+}

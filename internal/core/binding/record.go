@@ -1,0 +1,210 @@
+package binding
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"fairlead/internal/core/instant"
+	"fairlead/internal/wire/linkaddr"
+)
+
+// Space is the part of the store that belongs to one role for one family: every key of
+// the role begins with it.
+type Space string
+
+// The spaces.
+const (
+	Relay6 Space = "R6"
+)
+
+// spaceLen is how many octets a Space has.
+const spaceLen = 2
+
+// Record is what is kept of a binding. Instants of one boot mean nothing in
+// the next, so both clocks are kept, and the boot that the one belongs to. All
+// but Preferred, Granted, Changed, Server and Source serves a decision after a
+// restart; those five serve operators, who are to see the same as before.
+type Record struct {
+	Binding
+	Space     Space
+	BootID    string
+	ValidWall time.Time // zero: never, or the wall clock could not be trusted when it was kept
+}
+
+// Key is where a binding is kept: by VRF and prefix, which are unique in a space.
+func Key(b []byte, in Space, vrf string, p netip.Prefix) []byte {
+	b = append(append(b, in...), 'd')
+	b = append(b, vrf...)
+	b = append(b, 0)
+	a := p.Addr().As16()
+	b = append(b, a[:]...)
+	return append(b, byte(p.Bits()))
+}
+
+// Range is the range of all keys in a space that go on with the letter: 'd' is that of
+// bindings.
+func Range(in Space, letter byte) (from, to []byte) {
+	return append([]byte(in), letter), append([]byte(in), letter+1)
+}
+
+// The versions of records. The first two are of the time when there was one role: they
+// name no space, their client is a DUID, and their IAID is known. The second ends in the
+// prefix that is excluded, as one of the third does whose flag says so.
+const (
+	versionFirst     = 1
+	versionExclusion = 2
+	version          = 3
+)
+
+// The flags of a record of the third version.
+const (
+	flagNoIAID = 1 << iota
+	flagExclude
+	flags
+)
+
+// AppendRecord appends the kept form of d. By a wall clock that cannot be trusted,
+// such as that of a machine without a battery before it has asked the network, it
+// says no end: once the clock is right that would long have passed.
+func AppendRecord(b []byte, in Space, d *Binding, now instant.Now, bootID string) []byte {
+	end := time.Time{}
+	if now.Synced {
+		end = now.WallAt(d.Valid)
+	}
+	return appendRecord(b, in, d, end, bootID)
+}
+
+// Append appends the kept form of a record that was read.
+func (r *Record) Append(b []byte) []byte {
+	return appendRecord(b, r.Space, &r.Binding, r.ValidWall, r.BootID)
+}
+
+func appendRecord(b []byte, in Space, d *Binding, validWall time.Time, bootID string) []byte {
+	flag := byte(0)
+	if d.NoIAID {
+		flag |= flagNoIAID
+	}
+	if d.Exclude.IsValid() {
+		flag |= flagExclude
+	}
+	b = append(append(append(b, version), in...), flag)
+	b = append(b, byte(d.Kind), byte(d.Source))
+	a := d.Prefix.Addr().As16()
+	b = append(b, a[:]...)
+	b = append(b, byte(d.Prefix.Bits()))
+	a = d.NextHop.As16()
+	b = append(b, a[:]...)
+	b = binary.BigEndian.AppendUint32(b, d.IAID)
+	for _, v := range []int64{int64(d.Preferred), int64(d.Valid), int64(d.Lifetime), wallNanos(validWall), wallNanos(d.Granted), wallNanos(d.Changed)} {
+		b = binary.BigEndian.AppendUint64(b, uint64(v))
+	}
+	b = append(b, byte(d.LinkLayer.Len()))
+	b = d.LinkLayer.Append(b)
+	for _, s := range []string{d.Link, d.VRF, d.Client.octets, d.Server, bootID} {
+		b = binary.AppendUvarint(b, uint64(len(s)))
+		b = append(b, s...)
+	}
+	if d.Exclude.IsValid() {
+		a = d.Exclude.Addr().As16()
+		b = append(append(b, a[:]...), byte(d.Exclude.Bits()))
+	}
+	return b
+}
+
+func wallNanos(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+func nanosWall(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, n)
+}
+
+// ErrRecord is a kept record that cannot be read.
+var ErrRecord = errors.New("binding record: malformed")
+
+// recordFixed is how many octets all records have from their kind on, up to the length
+// of the link-layer address.
+const recordFixed = 2 + 16 + 1 + 16 + 4 + 6*8 + 1
+
+// ParseRecord is the reverse of AppendRecord, and reads the records of former versions
+// as those of Relay6, which they all are; errors wrap ErrRecord.
+func ParseRecord(b []byte) (Record, error) {
+	r := Record{Space: Relay6}
+	whole := len(b)
+	former, exclusion := true, false
+	switch {
+	case whole == 0:
+		return Record{}, fmt.Errorf("%w: 0 octets", ErrRecord)
+	case b[0] == versionFirst || b[0] == versionExclusion:
+		exclusion, b = b[0] == versionExclusion, b[1:]
+	case b[0] == version && whole > 1+spaceLen:
+		r.Space = Space(b[1 : 1+spaceLen])
+		flag := b[1+spaceLen]
+		if flag >= flags {
+			return Record{}, fmt.Errorf("%w: flags %#x", ErrRecord, flag)
+		}
+		former, exclusion, r.NoIAID, b = false, flag&flagExclude != 0, flag&flagNoIAID != 0, b[2+spaceLen:]
+	}
+	if len(b) == whole || len(b) < recordFixed {
+		return Record{}, fmt.Errorf("%w: %d octets", ErrRecord, whole)
+	}
+	r.Kind, r.Source = Kind(b[0]), Source(b[1])
+	r.Prefix = prefixOf([16]byte(b[2:18]), b[18])
+	r.NextHop = netip.AddrFrom16([16]byte(b[19:35])).Unmap()
+	r.IAID = binary.BigEndian.Uint32(b[35:39])
+	var n [6]int64
+	for i := range n {
+		n[i] = int64(binary.BigEndian.Uint64(b[39+8*i:]))
+	}
+	r.Preferred, r.Valid, r.Lifetime = instant.Instant(n[0]), instant.Instant(n[1]), time.Duration(n[2])
+	r.ValidWall, r.Granted, r.Changed = nanosWall(n[3]), nanosWall(n[4]), nanosWall(n[5])
+	ll := int(b[recordFixed-1])
+	b = b[recordFixed:]
+	if r.Kind >= Kinds || r.Source > FromStore || !r.Prefix.IsValid() || r.Prefix != r.Prefix.Masked() || ll > linkaddr.MaxLen || len(b) < ll {
+		return Record{}, fmt.Errorf("%w: fields out of range", ErrRecord)
+	}
+	r.LinkLayer, b = linkaddr.From(b[:ll]), b[ll:]
+	var client string
+	for _, s := range []*string{&r.Link, &r.VRF, &client, &r.Server, &r.BootID} {
+		l, used := binary.Uvarint(b)
+		if used <= 0 || l > uint64(len(b)-used) {
+			return Record{}, fmt.Errorf("%w: a text runs past the end", ErrRecord)
+		}
+		*s, b = string(b[used:used+int(l)]), b[used+int(l):]
+	}
+	known := true
+	if former {
+		r.Client = DUID(client)
+	} else {
+		r.Client, known = ParseClient(client)
+	}
+	if !known {
+		return Record{}, fmt.Errorf("%w: a client of unknown kind", ErrRecord)
+	}
+	if exclusion && len(b) == 17 {
+		r.Exclude, b = prefixOf([16]byte(b), b[16]), nil
+		if !r.Exclude.IsValid() || r.Exclude != r.Exclude.Masked() || r.Exclude.Bits() <= r.Prefix.Bits() || !r.Prefix.Overlaps(r.Exclude) {
+			return Record{}, fmt.Errorf("%w: what is excluded is no part of the prefix", ErrRecord)
+		}
+	} else if exclusion {
+		return Record{}, fmt.Errorf("%w: %d octets for what is excluded", ErrRecord, len(b))
+	}
+	if len(b) != 0 {
+		return Record{}, fmt.Errorf("%w: %d octets left over", ErrRecord, len(b))
+	}
+	return r, nil
+}
+
+// prefixOf is the prefix of an address in 16 octets, in which one of IPv4 is mapped.
+func prefixOf(a [16]byte, bits byte) netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom16(a).Unmap(), int(bits))
+}

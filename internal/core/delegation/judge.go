@@ -1,0 +1,121 @@
+package delegation
+
+import (
+	"net/netip"
+
+	"fairlead/internal/core/binding"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/trust"
+)
+
+// forbidden is why a grant may never be learned here, whatever holds its prefix now: s,
+// or nobody if that is nil. With renewal, s is what the grant renews: then nobody else's
+// can have come to overlap with it since the last look but what was put in unchecked, for
+// all others would have been refused.
+func (t *Table) forbidden(g *Grant, s *binding.Slot, terms *Terms, renewal bool) binding.Reason {
+	switch {
+	case g.Preferred > g.Lifetime: // RFC 8415 section 21.22: to be discarded
+		return binding.BadLifetimes
+	case t.isBlocked(g):
+		return binding.Blocked
+	case !delegable(g, terms):
+		return binding.NotDelegable
+	case terms.Policy.UniqueDUID && t.heldElsewhere(g, s):
+		return binding.DuplicateDUID
+	case renewal && s.Apart == t.Unchecked():
+		return binding.NoReason
+	case t.overlaps(g):
+		return binding.Overlap
+	}
+	if renewal {
+		s.Apart = t.Unchecked()
+	}
+	return binding.NoReason
+}
+
+// never lists what is nobody's to delegate: the reserved low end of the address
+// space with ::, ::1 and mapped addresses, link-local and multicast.
+var never = []netip.Prefix{
+	netip.MustParsePrefix("::/8"),
+	netip.MustParsePrefix("fe80::/10"),
+	netip.MustParsePrefix("ff00::/8"),
+}
+
+func delegable(g *Grant, terms *Terms) bool {
+	if g.Prefix.Bits() == 0 || !g.Prefix.Addr().Is6() {
+		return false
+	}
+	for _, n := range never {
+		if n.Overlaps(g.Prefix) {
+			return false
+		}
+	}
+	if terms.Reserved(g) {
+		return false
+	}
+	return g.Kind == binding.Address || inRanges(terms.Peer, g.Prefix) && inRanges(terms.Policy.Delegable, g.Prefix)
+}
+
+func inRanges(ranges []trust.Range, p netip.Prefix) bool {
+	if len(ranges) == 0 {
+		return true
+	}
+	for _, r := range ranges {
+		if r.Holds(p) {
+			return true
+		}
+	}
+	return false
+}
+
+// overlaps reports whether another client holds a delegation that contains the
+// prefix or lies in it. The same prefix is not an overlap but a move, and what is
+// excluded from a delegation is not part of it (RFC 6603).
+func (t *Table) overlaps(g *Grant) bool {
+	own := t.Holder(g.Link, g.Client)
+	for s := range t.Covering(g.VRF, g.Prefix) {
+		if !own.Has(s) && !within(t.Exclude(s), g.Prefix) {
+			return true
+		}
+	}
+	for s := range t.Within(g.VRF, g.Prefix) {
+		if !own.Has(s) && !within(g.Exclude, s.Prefix()) {
+			return true
+		}
+	}
+	return false
+}
+
+// within reports whether a prefix lies in another, which may be the zero Prefix.
+func within(outer, p netip.Prefix) bool {
+	return outer.IsValid() && outer.Bits() <= p.Bits() && outer.Contains(p.Addr())
+}
+
+// heldElsewhere reports whether a client holds anything on another link; s is what has
+// the prefix of its grant now, or nil.
+func (t *Table) heldElsewhere(g *Grant, s *binding.Slot) bool {
+	n := t.LinksOf(g.Client)
+	if n == 0 {
+		return false
+	}
+	if t.First(t.Holder(g.Link, g.Client)) != nil {
+		n--
+	}
+	// The prefix that is about to move here does not count against itself.
+	if s != nil && t.Link(s) != g.Link && t.Client(s) == g.Client && t.Next(t.First(t.Holder(t.Link(s), g.Client))) == nil {
+		n--
+	}
+	return n > 0
+}
+
+// mayMove applies the move policy to a live delegation that a grant would take
+// elsewhere.
+func (t *Table) mayMove(now instant.Now, g Grant, old *entry, terms Terms) binding.Reason {
+	switch {
+	case terms.Policy.Move == MoveDeny:
+		return binding.MoveDenied
+	case terms.Policy.Move == MoveProbe && !g.mayTake(&old.Binding) && !terms.denied(g.question(now, &old.Binding)):
+		return binding.StillAnswers
+	}
+	return binding.NoReason
+}

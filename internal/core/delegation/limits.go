@@ -1,0 +1,131 @@
+package delegation
+
+import (
+	"cmp"
+
+	"fairlead/internal/core/binding"
+	"fairlead/internal/wire/linkaddr"
+)
+
+// makeRoom checks the limits for one more delegation and, if the policy says
+// so, ends those of a client on the link that no longer answers. What the grant
+// takes the place of counts no more.
+func (t *Table) makeRoom(events []binding.Event, g Grant, old *entry, terms Terms) ([]binding.Event, binding.Reason) {
+	r := t.room(g, old, terms)
+	if r != binding.LimitLink || terms.Policy.OnLimit != LimitReplaceUnreachable {
+		return events, r
+	}
+	victim := t.oldestOther(g, old)
+	if victim == nil || !terms.denied(binding.Question{Hop: victim.Hop()}) {
+		return events, r
+	}
+	hop := victim.Hop()
+	for s := range t.SlotsOf(victim.Link, victim.Client) {
+		if e := t.entry(s); !e.is(old) && e.Hop() == hop && e.Kind == g.Kind {
+			events = append(events, t.End(s, binding.Evicted))
+		}
+	}
+	return events, t.room(g, old, terms)
+}
+
+// room is the limit that a grant would exceed that takes the place of old, which may
+// be nil.
+func (t *Table) room(g Grant, old *entry, terms Terms) binding.Reason {
+	if s := t.excess.at[excessPlace{g.VRF, g.Prefix}]; s != nil {
+		t.excess.count(s, -1)
+		defer t.excess.count(s, 1)
+	}
+	return t.roomBut(old, g.Link, g.Client, g.LinkLayer, g.Kind, 1-terms.Ending[g.Kind], 0, terms.Policy)
+}
+
+// Room is the limit that n more delegations of one client would exceed, or
+// NoReason (RFC 8987 G-5, G-6, G-7). Where hosts have a bound of their own, what
+// is behind another host does not count against the client: that host may have
+// copied the client's DUID. What servers gave and is not installed counts as well, but
+// for own of it, which is what the n are. Where an unreachable client makes room, that
+// alone decides for the link.
+func (t *Table) Room(link string, client binding.Client, host linkaddr.Addr, k binding.Kind, n, own int, p *Policy) binding.Reason {
+	return t.roomBut(nil, link, client, host, k, n, own, p)
+}
+
+// roomBut is Room where one delegation does not count, which may be nil.
+func (t *Table) roomBut(old *entry, link string, client binding.Client, host linkaddr.Addr, k binding.Kind, n, own int, p *Policy) binding.Reason {
+	held := 0
+	for s := t.First(t.Holder(link, client)); s != nil; s = t.Next(s) {
+		if s.Kind() == k && s != old.at() && (p.HostLimit <= 0 || mayBe(s.LinkLayer(), host)) {
+			held++
+		}
+	}
+	on := excessLink{link, k}
+	onLink, ofHost := t.LinkLen(link, k), t.HostLen(link, host, k)
+	if old != nil && old.Link == link && old.Kind == k {
+		onLink--
+		if old.LinkLayer == host {
+			ofHost--
+		}
+	}
+	if p.OnLimit != LimitReplaceUnreachable {
+		onLink += max(0, t.excess.onLink[on]-own)
+	}
+	switch {
+	case held+n > p.ClientLimit:
+		return binding.LimitClient
+	case onLink+n > p.LinkLimit:
+		return binding.LimitLink
+	case p.HostLimit > 0 && host.IsValid() && ofHost+max(0, t.excess.ofHost[excessHost{on, host}]-own)+n > p.HostLimit:
+		return binding.LimitHost
+	}
+	return binding.NoReason
+}
+
+// mayBe reports whether two link-layer addresses are one, as far as is known.
+func mayBe(a, b linkaddr.Addr) bool { return a == b || !a.IsValid() || !b.IsValid() }
+
+// Holds reports whether the client holds anything of this kind in that IA, or in one
+// whose IAID nobody has told.
+func (t *Table) Holds(link string, client binding.Client, iaid uint32, k binding.Kind) bool {
+	for s := t.First(t.Holder(link, client)); s != nil; s = t.Next(s) {
+		if in, known := s.IAID(); s.Kind() == k && (in == iaid || !known) {
+			return true
+		}
+	}
+	return false
+}
+
+// HoldsOf reports whether the client of a DUID holds anything that came from the server.
+func (t *Table) HoldsOf(link string, duid []byte, server string) bool {
+	for s := t.First(t.HolderOf(link, duid)); s != nil; s = t.Next(s) {
+		if t.Server(s) == server {
+			return true
+		}
+	}
+	return false
+}
+
+// OldestOther is the next hop of who would be asked to make room on a link for a client;
+// false if there is nobody.
+func (t *Table) OldestOther(link string, client binding.Client, k binding.Kind) (binding.NextHop, bool) {
+	e := t.oldestOther(Grant{Link: link, Client: client, Kind: k}, nil)
+	if e == nil {
+		return binding.NextHop{}, false
+	}
+	return e.Hop(), true
+}
+
+// oldestOther is the delegation of another client on the link that ends first.
+func (t *Table) oldestOther(g Grant, old *entry) *entry {
+	var oldest *binding.Slot
+	own := t.Holder(g.Link, g.Client)
+	for s := range t.Slots(g.Link) {
+		if s == old.at() || own.Has(s) || s.Kind() != g.Kind {
+			continue
+		}
+		if oldest == nil || cmp.Or(cmp.Compare(s.Valid(), oldest.Valid()), s.Prefix().Compare(oldest.Prefix())) < 0 {
+			oldest = s
+		}
+	}
+	if oldest == nil {
+		return nil
+	}
+	return t.entry(oldest)
+}
