@@ -66,6 +66,8 @@ func (r Route) String() string {
 	switch {
 	case r.Link == 0:
 		fmt.Fprintf(&b, "unreachable %s", r.Prefix)
+	case r.Link == Throw:
+		fmt.Fprintf(&b, "throw %s", r.Prefix)
 	case r.Link == OtherKind:
 		fmt.Fprintf(&b, "%s of another kind", r.Prefix)
 	default:

@@ -222,7 +222,7 @@ func (rec *link) wants() (gates, static map[Element]bool) {
 	if rec.policy.Loop != LoopForward {
 		gates[Element{Set: Turning, Link: rec.Name}] = true
 		rec.putAll(static, LoopExempt, rec.policy.LoopExempt)
-		rec.putAll(static, LoopExempt, rec.covered)
+		rec.putAll(static, LoopExempt, prefixesOf(rec.covered))
 	}
 	if rec.policy.Loop == LoopReject {
 		gates[Element{Set: Rejecting, Link: rec.Name}] = true
@@ -233,11 +233,19 @@ func (rec *link) wants() (gates, static map[Element]bool) {
 // foreign is what is covered by leases of the link and is not on the link itself, nor
 // permitted there.
 func (rec *link) foreign() []netip.Prefix {
-	return slices.DeleteFunc(slices.Clone(rec.covered), func(p netip.Prefix) bool {
+	return slices.DeleteFunc(prefixesOf(rec.covered), func(p netip.Prefix) bool {
 		return slices.ContainsFunc(slices.Concat(rec.onLink, rec.policy.Permit), func(q netip.Prefix) bool {
 			return q.Bits() <= p.Bits() && q.Contains(p.Addr())
 		})
 	})
+}
+
+func prefixesOf(covered []Covered) []netip.Prefix {
+	all := make([]netip.Prefix, len(covered))
+	for i, c := range covered {
+		all[i] = c.Prefix
+	}
+	return all
 }
 
 func (rec *link) putAll(dst map[Element]bool, set Set, prefixes []netip.Prefix) {

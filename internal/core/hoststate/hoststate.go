@@ -97,13 +97,17 @@ type Route struct {
 	Table   uint32
 	Prefix  netip.Prefix
 	Metric  uint32
-	Link    int        // interface index; 0: an unreachable route; OtherKind
-	Gateway netip.Addr // invalid for an unreachable route, or where the link itself is the next hop
+	Link    int        // interface index; 0: an unreachable route; Throw; OtherKind
+	Gateway netip.Addr // valid only for a route over an interface, if that itself is not the next hop
 }
 
 // OtherKind in Route.Link marks a route that was read back and is of a kind
 // that is never wanted, such as one with several next hops.
 const OtherKind = -1
+
+// Throw in Route.Link marks a route that ends the look-up in its table alone: the next
+// rule's table is looked up.
+const Throw = -2
 
 // MainTable is the routing table of links outside a VRF. DefaultMetric is what
 // the kernel makes of metric 0; AggregateMetric is the default for aggregates,
@@ -115,6 +119,12 @@ const (
 	AggregateMetric = 4096
 	StandingMetric  = 1<<32 - 1
 )
+
+// Covered is a part of leased prefixes that is not its client's.
+type Covered struct {
+	Prefix   netip.Prefix
+	Reserved bool // it is reserved for an interface: the kernel routes it in the table of that
+}
 
 // Aggregate is a prefix for which an unreachable route is kept, so that traffic
 // towards what is not delegated dies here instead of going round.

@@ -163,7 +163,10 @@ func step(t *rapid.T, s *State, w *twin) (ops []Op, again func() []Op) {
 		w.remove(name, prefix)
 		again = func() []Op { return s.Delete(nil, name, prefix) }
 	case 10:
-		covered := rapid.SliceOfNDistinct(rapid.SampledFrom(somePrefixes), 0, 2, rapid.ID).Draw(t, "covered")
+		var covered []Covered
+		for _, p := range rapid.SliceOfNDistinct(rapid.SampledFrom(somePrefixes), 0, 2, rapid.ID).Draw(t, "covered") {
+			covered = append(covered, Covered{p, rapid.Bool().Draw(t, "reserved")})
+		}
 		again = func() []Op { return s.SetCovered(nil, name, covered) }
 		if _, known := s.links[name]; known {
 			w.covered[name] = covered
@@ -272,7 +275,7 @@ func checkWhole(t *rapid.T, s *State, w *twin, k *kernel) {
 	for _, r := range k.routes {
 		aggregate := slices.ContainsFunc(w.aggregates, func(a Aggregate) bool { return a.Prefix == r.Prefix })
 		for _, covered := range w.covered {
-			aggregate = aggregate || slices.Contains(covered, r.Prefix)
+			aggregate = aggregate || slices.ContainsFunc(covered, func(x Covered) bool { return x.Prefix == r.Prefix })
 		}
 		if r.Link == 0 && leased[r.Prefix.String()] && !aggregate {
 			standIns++

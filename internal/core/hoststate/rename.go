@@ -2,7 +2,6 @@ package hoststate
 
 import (
 	"maps"
-	"net/netip"
 	"slices"
 )
 
@@ -96,6 +95,6 @@ func (s *State) inherit(rec, left *link) {
 		s.leases.at[le.spot] = le.ref
 		s.join(rec, le)
 	}
-	rec.covered = slices.Compact(slices.SortedFunc(slices.Values(slices.Concat(rec.covered, left.covered)), netip.Prefix.Compare))
+	rec.covered = inOrder(slices.Concat(rec.covered, left.covered))
 	s.drop(left)
 }

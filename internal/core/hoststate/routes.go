@@ -69,7 +69,12 @@ func (rec *link) routeOf(le *lease) routeID {
 // wanted is the value of a route. ok is false where there should be none.
 func (s *State) wanted(id routeID, w *lease) (link int32, gateway hop, ok bool) {
 	if w == nil {
-		return 0, hop{}, s.aggregates[id] || s.standing[id] > 0
+		switch stands := s.standing[id]; {
+		case s.aggregates[id] || stands.unreachable > 0:
+			return 0, hop{}, true
+		default:
+			return Throw, hop{}, stands.throw > 0
+		}
 	}
 	// RFC 8987 S-2: the route stays while the next hop cannot be reached. While
 	// the kernel would not have it, an unreachable one stands in.
@@ -131,38 +136,70 @@ func (s *State) unclaim(id routeID, le *lease) {
 	le.rival = 0
 }
 
+// standing says how many links want a route that stands for what their leases cover, by
+// its kind.
+type standing struct{ unreachable, throw int }
+
+// stands is one such route of a link.
+type stands struct {
+	id    routeID
+	throw bool
+}
+
+// standingOf are the routes that stand for what a link's leases cover. What is for an
+// interface is routed in the link's own table. Where the leases' routes are in another
+// one, that must send it on to there, whichever of the two is looked up first.
+func (rec *link) standingOf() (all []stands) {
+	if rec.policy == nil {
+		return nil
+	}
+	for _, c := range rec.covered {
+		own := stands{id: newID(pack(c.Prefix), rec.Table, StandingMetric, 0)}
+		if other := rec.policy.Table; other != 0 && other != rec.Table {
+			all = append(all, stands{newID(pack(c.Prefix), other, StandingMetric, 0), c.Reserved})
+			if !c.Reserved {
+				continue // a client may have it, by a route in the other table
+			}
+		}
+		all = append(all, own)
+	}
+	return all
+}
+
 // settleStanding brings the routes that stand for what a link's leases cover up to
 // date. A route over the interface itself, or to whoever was given the prefix, wins by
 // its metric.
 func (s *State) settleStanding(ops []Op, rec *link) []Op {
-	var now []routeID
-	if rec.policy != nil {
-		table := rec.policy.Table
-		if table == 0 {
-			table = rec.Table
-		}
-		for _, p := range rec.covered {
-			now = append(now, newID(pack(p), table, StandingMetric, 0))
-		}
-	}
-	old := rec.stands
+	now, old := rec.standingOf(), rec.stands
 	rec.stands = now
-	for _, id := range now {
-		s.standing[id]++
+	for _, w := range now {
+		s.countStanding(w, 1)
 	}
-	for _, id := range old {
-		if s.standing[id]--; s.standing[id] == 0 {
-			delete(s.standing, id)
-		}
+	for _, w := range old {
+		s.countStanding(w, -1)
 	}
-	for _, id := range now {
-		ops = s.settleRoute(ops, id)
+	ids := make([]routeID, len(now))
+	for i, w := range now {
+		ids[i] = w.id
+		ops = s.settleRoute(ops, w.id)
 	}
-	s.comparison.adopted(now)
-	for _, id := range old {
-		ops = s.settleRoute(ops, id)
+	s.comparison.adopted(ids)
+	for _, w := range old {
+		ops = s.settleRoute(ops, w.id)
 	}
 	return ops
+}
+
+func (s *State) countStanding(w stands, n int) {
+	c := s.standing[w.id]
+	if w.throw {
+		c.throw += n
+	} else {
+		c.unreachable += n
+	}
+	if s.standing[w.id] = c; c == (standing{}) {
+		delete(s.standing, w.id)
+	}
 }
 
 // settleRoute compares what is wanted of one route with what was last asked of

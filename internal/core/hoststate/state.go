@@ -20,9 +20,9 @@ type State struct {
 	leases     leases
 	routes     map[routeID]claim
 	aggregates map[routeID]bool
-	standing   map[routeID]int // unreachable routes for what delegations cover, by how many links want them
-	puts       uint64          // number of the last Put
-	lines      uint32          // number of the newest line
+	standing   map[routeID]standing // routes that stand for what leases cover
+	puts       uint64               // number of the last Put
+	lines      uint32               // number of the newest line
 	counts     Counts
 	orphans    orphans
 	adopts     bool        // the next comparison makes orphans of what is left over
@@ -44,9 +44,9 @@ type link struct {
 	id      linkID
 	gates   map[Element]bool // elements without a prefix
 	static  map[Element]bool // elements that no lease is behind
-	covered []netip.Prefix   // inside prefixes leased here, and not the clients'
+	covered []Covered        // inside prefixes leased here
 	routed  []netip.Prefix   // that routes of others lead to the link; none while it is down or gone
-	stands  []routeID        // for these, in State.standing
+	stands  []stands         // for these, in State.standing
 	first   ref              // of its leases, chained by next
 	leases  int
 	refused int           // leases whose route the kernel refused
@@ -86,7 +86,7 @@ func New() *State {
 		leases:     leases{at: map[spot]ref{}},
 		routes:     map[routeID]claim{},
 		aggregates: map[routeID]bool{},
-		standing:   map[routeID]int{},
+		standing:   map[routeID]standing{},
 	}
 }
 
@@ -155,13 +155,28 @@ func (s *State) SetPolicy(ops []Op, name string, p *Policy) []Op {
 // on the link has it as a source, unless it is on the link itself, permitted or leased
 // there; and an unreachable route stands for it, so that what is for it does not go to
 // the client while the interface is down whose prefix it is.
-func (s *State) SetCovered(ops []Op, name string, covered []netip.Prefix) []Op {
+func (s *State) SetCovered(ops []Op, name string, covered []Covered) []Op {
 	rec := s.links[name]
+	covered = inOrder(slices.Clone(covered))
 	if rec == nil || slices.Equal(rec.covered, covered) {
 		return ops
 	}
-	rec.covered = slices.Clone(covered)
+	rec.covered = covered
 	return s.settleLink(ops, rec)
+}
+
+// inOrder sorts what is covered, and drops what is there twice.
+func inOrder(covered []Covered) []Covered {
+	slices.SortFunc(covered, func(a, b Covered) int {
+		switch c := a.Prefix.Compare(b.Prefix); {
+		case c != 0 || a.Reserved == b.Reserved:
+			return c
+		case a.Reserved:
+			return -1
+		}
+		return 1
+	})
+	return slices.CompactFunc(covered, func(a, b Covered) bool { return a.Prefix == b.Prefix })
 }
 
 // SetRouted says what routes of others lead to a link, which is allowed there as source
@@ -289,7 +304,7 @@ func (s *State) sorted(rec *link) []*lease {
 // or until the lease's next hop changes (RFC 8987 S-2).
 func (s *State) Refused(ops []Op, r Route) []Op {
 	c := s.routes[r.id()]
-	if r.Link == 0 || !c.there || int(c.link) != r.Link || c.gateway != packHop(r.Gateway) {
+	if r.Link <= 0 || !c.there || int(c.link) != r.Link || c.gateway != packHop(r.Gateway) {
 		return ops
 	}
 	le := s.winner(c)

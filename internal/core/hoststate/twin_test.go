@@ -16,7 +16,7 @@ type twin struct {
 	refused    map[twinKey]bool
 	lines      map[string]int // which one a name is
 	aggregates []Aggregate
-	covered    map[string][]netip.Prefix
+	covered    map[string][]Covered
 	routed     map[string][]netip.Prefix
 	clock      int
 	isNew      bool // the last step was the grant of a new lease
@@ -39,7 +39,7 @@ func newTwin() *twin {
 	return &twin{
 		links: map[string]Link{}, last: map[string]Link{}, policies: map[string]Policy{},
 		leases: map[twinKey]twinLease{}, refused: map[twinKey]bool{}, lines: map[string]int{},
-		covered: map[string][]netip.Prefix{}, routed: map[string][]netip.Prefix{},
+		covered: map[string][]Covered{}, routed: map[string][]netip.Prefix{},
 	}
 }
 
@@ -84,9 +84,13 @@ func (t *twin) rename(old, name string) {
 	t.links[name], t.last[name], t.lines[name] = l, l, t.lines[old]
 	delete(t.links, old)
 	delete(t.last, old)
-	for _, p := range t.covered[old] {
-		if !slices.Contains(t.covered[name], p) {
-			t.covered[name] = append(slices.Clip(t.covered[name]), p)
+	for _, x := range t.covered[old] {
+		i := slices.IndexFunc(t.covered[name], func(y Covered) bool { return x.Prefix == y.Prefix })
+		if i < 0 {
+			t.covered[name] = append(slices.Clip(t.covered[name]), x)
+		} else if x.Reserved {
+			t.covered[name] = slices.Clone(t.covered[name])
+			t.covered[name][i].Reserved = true
 		}
 	}
 	delete(t.covered, old)
@@ -245,16 +249,16 @@ func (t *twin) wanted() map[string]bool {
 		covered:
 			for _, x := range t.covered[name] {
 				for _, a := range t.links[name].Addrs {
-					if !a.Addr().IsLinkLocalUnicast() && a.Bits() != 128 && inside(x, a.Masked()) {
+					if !a.Addr().IsLinkLocalUnicast() && a.Bits() != 128 && inside(x.Prefix, a.Masked()) {
 						continue covered
 					}
 				}
 				for _, a := range p.Permit {
-					if inside(x, a) {
+					if inside(x.Prefix, a) {
 						continue covered
 					}
 				}
-				element(SourceCovered, name, "", x)
+				element(SourceCovered, name, "", x.Prefix)
 			}
 		}
 		if p.Loop != LoopForward {
@@ -263,7 +267,7 @@ func (t *twin) wanted() map[string]bool {
 				element(LoopExempt, name, "", x)
 			}
 			for _, x := range t.covered[name] {
-				element(LoopExempt, name, "", x)
+				element(LoopExempt, name, "", x.Prefix)
 			}
 		}
 		if p.Loop == LoopReject {
@@ -313,9 +317,16 @@ func (t *twin) routes() []Route {
 	for name, covered := range t.covered {
 		if p, ok := t.policies[name]; ok {
 			for _, x := range covered {
-				r := Route{Table: p.Table, Prefix: x, Metric: 1<<32 - 1}
-				if r.Table == 0 {
-					r.Table = t.known(name).Table
+				own := t.known(name).Table
+				r := Route{Table: own, Prefix: x.Prefix, Metric: 1<<32 - 1}
+				thrown := r
+				if p.Table != 0 && p.Table != own && !x.Reserved {
+					r.Table = p.Table
+				} else if thrown.Table, thrown.Link = p.Table, Throw; p.Table != 0 && p.Table != own {
+					// One that is unreachable there for another link stays so.
+					if at := fmt.Sprint(thrown.Table, thrown.Prefix, thrown.Metric); byID[at].Table == 0 {
+						byID[at] = thrown
+					}
 				}
 				byID[fmt.Sprint(r.Table, r.Prefix, r.Metric)] = r
 			}
@@ -352,7 +363,7 @@ func (t *twin) routes() []Route {
 
 // refuse marks the lease behind r, if r is what is wanted.
 func (t *twin) refuse(r Route) {
-	if r.Link == 0 || !slices.Contains(t.routes(), r) {
+	if r.Link <= 0 || !slices.Contains(t.routes(), r) {
 		return
 	}
 	var winner twinKey

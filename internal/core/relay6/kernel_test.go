@@ -56,7 +56,7 @@ func (k *kernel) apply(op hoststate.Op) error {
 	switch {
 	case op.Remove:
 		delete(k.routes, key)
-	case op.Route.Link != 0 && !k.up[op.Route.Link]:
+	case op.Route.Link > 0 && !k.up[op.Route.Link]:
 		return fmt.Errorf("%w: network is down", effect.ErrRefused)
 	default:
 		k.routes[key] = *op.Route

@@ -241,7 +241,7 @@ func (r *Relay) cover(ops []hoststate.Op, d *binding.Binding) []hoststate.Op {
 // settleCovered tells the host what the delegations of a link cover and do not
 // hold: prefixes of interfaces, and what the server excludes.
 func (r *Relay) settleCovered(ops []hoststate.Op, name string) []hoststate.Op {
-	var covered []netip.Prefix
+	var covered []hoststate.Covered
 	for p := range r.covering[name] {
 		found := false
 		for vrf := range r.table.VRFs() {
@@ -259,13 +259,12 @@ func (r *Relay) settleCovered(ops []hoststate.Op, name string) []hoststate.Op {
 	if len(r.covering[name]) == 0 {
 		delete(r.covering, name)
 	}
-	slices.SortFunc(covered, netip.Prefix.Compare)
-	return r.host.SetCovered(ops, name, slices.Compact(covered))
+	return r.host.SetCovered(ops, name, covered)
 }
 
-func (r *Relay) appendCovered(covered []netip.Prefix, d *binding.Binding) []netip.Prefix {
+func (r *Relay) appendCovered(covered []hoststate.Covered, d *binding.Binding) []hoststate.Covered {
 	if d.Exclude.IsValid() {
-		covered = append(covered, d.Exclude)
+		covered = append(covered, hoststate.Covered{Prefix: d.Exclude})
 	}
 	t := r.reserved.spaces[d.VRF]
 	if t == nil {
@@ -273,7 +272,7 @@ func (r *Relay) appendCovered(covered []netip.Prefix, d *binding.Binding) []neti
 	}
 	for p := range t.Subnets(d.Prefix) {
 		if p != d.Prefix {
-			covered = append(covered, p)
+			covered = append(covered, hoststate.Covered{Prefix: p, Reserved: true})
 		}
 	}
 	return covered

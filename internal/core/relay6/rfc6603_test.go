@@ -233,6 +233,54 @@ func TestDelegationAroundAnotherLink(t *testing.T) {
 	check("removed")
 }
 
+// Where the routes of delegations are in another table than that of the link, what is
+// for a prefix of an interface is to be found in the latter: the one throws it back. What
+// is excluded and no interface's may be another client's, with a route in the former.
+func TestCoveredWithATableOfRoutes(t *testing.T) {
+	const p, own, out = "2001:db8:100::/56", "2001:db8:100:ff::/64", "2001:db8:100:f0::/60"
+	for table, want := range map[uint32][][]string{
+		0:   {{"unreachable " + own + " table 10"}, {"unreachable " + out + " table 10"}},
+		10:  {{"unreachable " + own + " table 10"}, {"unreachable " + out + " table 10"}},
+		100: {{"throw " + own + " table 100", "unreachable " + own + " table 10"}, {"unreachable " + out + " table 100"}},
+	} {
+		w := newWorld(t, func(c *relay6.Config) { c.Links[0].Host.Table = table })
+		inBlue := func(l *hoststate.Link) { l.VRF, l.Table = "blue", 10 }
+		w.setLink("up0", inBlue)
+		w.setLink("lan0", inBlue)
+		w.on("lan0", "fe80::10/64", "2001:db8:100:ff::1/64")
+		w.lease(alice, iaPD(1, prefix(p, 7200, exclude(p, out))))
+		check := func(when string) {
+			t.Helper()
+			for i, of := range []string{own, out} {
+				var routes []string
+				for _, r := range want[i] {
+					routes = append(routes, r+" metric 4294967295")
+				}
+				w.wantRoutes(of, routes...)
+			}
+			if t.Failed() {
+				t.Fatalf("table %d, %s", table, when)
+			}
+		}
+		check("granted")
+		w.restart()
+		check("restarted")
+		w.setLink("lan0", func(l *hoststate.Link) { l.Up, l.Addrs = false, nil })
+		check("down")
+		w.onLan0up()
+		w.sleep(61 * time.Minute)
+		want[0] = nil
+		check("the prefix is the link's no more")
+		w.exchange(alice, dhcp6.Renew, iaPD(1, prefix(p, 0)))
+		want[1] = nil
+		check("ended")
+	}
+}
+
+func (w *world) onLan0up() {
+	w.setLink("lan0", func(l *hoststate.Link) { l.Up, l.Addrs = true, cidrs("fe80::10/64") })
+}
+
 // panics is the core gone and another in its place: what is kept is read anew, the
 // kernel is as it was.
 func (w *world) panics() {

@@ -53,7 +53,7 @@ func (c *Conn) Apply(ops []hoststate.Op, failed func(i int, err error)) error {
 		if op.Route == nil {
 			continue
 		}
-		if !op.Route.Prefix.IsValid() || !op.Route.Prefix.Addr().Is6() || op.Route.Link < 0 {
+		if !op.Route.Prefix.IsValid() || !op.Route.Prefix.Addr().Is6() || op.Route.Link == hoststate.OtherKind {
 			failed(i, fmt.Errorf("route %v: cannot be installed", op.Route))
 			continue
 		}
@@ -175,7 +175,7 @@ func (c *Conn) judge(failed func(i int, err error)) (again int, err error) {
 // explain marks what the kernel says of a device that is down, gone or without
 // IPv6.
 func explain(op hoststate.Op, answer error) error {
-	if op.Remove || op.Route.Link == 0 {
+	if op.Remove || op.Route.Link <= 0 {
 		return answer
 	}
 	for _, e := range []unix.Errno{

@@ -100,7 +100,7 @@ func (o *owned) surely(r hoststate.Route) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	unicast, ok := o.kinds.get(keyOf(r))
-	return ok && (!unicast || r.Link != 0)
+	return ok && (!unicast || r.Link > 0)
 }
 
 func (o *owned) add(r hoststate.Route) {

@@ -20,8 +20,12 @@ func appendRoute(b []byte, r *hoststate.Route, protocol uint8, flags uint16, ans
 		kind = unix.RTM_DELROUTE
 	}
 	form := uint8(unix.RTN_UNICAST)
-	if r.Link == 0 && flags != 0 {
+	switch {
+	case flags == 0:
+	case r.Link == 0:
 		form = unix.RTN_UNREACHABLE
+	case r.Link == hoststate.Throw:
+		form = unix.RTN_THROW
 	}
 	table := uint8(unix.RT_TABLE_UNSPEC)
 	if r.Table < 256 {
@@ -37,7 +41,7 @@ func appendRoute(b []byte, r *hoststate.Route, protocol uint8, flags uint16, ans
 	b = bulk.Attr(b, unix.RTA_DST, dst[:])
 	b = bulk.AttrUint32(b, unix.RTA_TABLE, r.Table)
 	b = bulk.AttrUint32(b, unix.RTA_PRIORITY, r.Metric)
-	if flags != 0 && r.Link != 0 {
+	if flags != 0 && r.Link > 0 {
 		b = bulk.AttrUint32(b, unix.RTA_OIF, uint32(r.Link))
 		if r.Gateway.IsValid() {
 			via := r.Gateway.As16()
@@ -92,6 +96,8 @@ func parseRoute(b []byte) (h heard, ok bool) {
 		h.Link = h.oif
 	case b[7] == unix.RTN_UNREACHABLE:
 		h.Link, h.Gateway = 0, netip.Addr{}
+	case b[7] == unix.RTN_THROW:
+		h.Link, h.Gateway = hoststate.Throw, netip.Addr{}
 	default:
 		h.Link, h.Gateway = hoststate.OtherKind, netip.Addr{}
 	}

@@ -70,6 +70,40 @@ func TestTableAndMetric(t *testing.T) {
 	})
 }
 
+// A throw route takes the place of an unreachable one and gives it up again, is read
+// back as what it is, and goes when all of ours go.
+func TestThrow(t *testing.T) {
+	both(t, func(t *testing.T, w world) {
+		u := unreachable("2001:db8:100::/64")
+		u.Table, u.Metric = 100, hoststate.StandingMetric
+		throw := *u
+		throw.Link = hoststate.Throw
+		const isUnreachable = "unreachable 2001:db8:100::/64 table 100 proto 87 metric 4294967295"
+		const isThrow = "throw 2001:db8:100::/64 table 100 proto 87 metric 4294967295"
+		apply(t, w, op{Route: u})
+		expect(t, w, isUnreachable)
+		apply(t, w, op{Route: &throw})
+		expect(t, w, isThrow)
+		w.restart()
+		read, err := w.Routes()
+		if err != nil || !slices.Equal(read, []hoststate.Route{throw}) {
+			t.Errorf("read back: %v, error %v; want %v", read, err, throw)
+		}
+		apply(t, w, op{Route: u})
+		expect(t, w, isUnreachable)
+		apply(t, w, op{Remove: true, Route: u})
+		expect(t, w)
+		apply(t, w, op{Route: &throw})
+		apply(t, w, op{Remove: true, Route: &throw})
+		expect(t, w)
+		apply(t, w, op{Route: &throw})
+		if n, err := w.Purge(); n != 1 || err != nil {
+			t.Errorf("purge: %d, %v", n, err)
+		}
+		expect(t, w)
+	})
+}
+
 // RFC 8987 S-2: through loss of carrier the route stays; through administrative
 // down and deletion an unreachable one stands in, and gives way on return.
 func TestS2InTheKernel(t *testing.T) {

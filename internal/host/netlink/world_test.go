@@ -154,6 +154,8 @@ func (r *real) routes() string {
 		switch x.Type {
 		case "unreachable", "7":
 			line = "unreachable " + line
+		case "throw", "9":
+			line = "throw " + line
 		default:
 			line += " dev " + x.Dev
 		}
@@ -164,9 +166,8 @@ func (r *real) routes() string {
 
 // inOrder sorts lines by their text, without the word that may come first.
 func inOrder(lines []string) string {
-	slices.SortFunc(lines, func(a, b string) int {
-		return strings.Compare(strings.TrimPrefix(a, "unreachable "), strings.TrimPrefix(b, "unreachable "))
-	})
+	prefixed := func(s string) string { return strings.TrimPrefix(strings.TrimPrefix(s, "unreachable "), "throw ") }
+	slices.SortFunc(lines, func(a, b string) int { return strings.Compare(prefixed(a), prefixed(b)) })
 	return strings.Join(lines, "")
 }
 

@@ -100,6 +100,36 @@ func TestDelegationAroundAnotherLink(t *testing.T) {
 	r.wayTo("2001:db8:100:1::9", "dev d1")
 }
 
+// Where routes are in a table of their own, whichever of it and main is looked up first:
+// what is for the interface goes there, and nowhere while that is down, although there
+// is a default route.
+func TestDelegationAroundItsOwnLinkWithATable(t *testing.T) {
+	parallel(t)
+	r := start(t, lab.Plan{Clients: 1}, "routes:", "  table: 87")
+	whole, own := pfx("2001:db8:100::/56"), pfx("2001:db8:100:ff::/64")
+	r.do("-6 addr add 2001:db8:100:ff::1/64 dev d1 nodad")
+	until(t, "the prefix of d1 is permitted", func() bool { return len(r.permittedOn("d1", own)) > 0 })
+	r.grant(1, without(whole, own))
+	r.obtain(r.client(1), 1)
+	r.wantRoute(whole, 1)
+	const inside = "2001:db8:100:ff::9"
+	for _, first := range []bool{true, false} {
+		if first {
+			r.do("-6 rule add pref 100 lookup 87")
+		} else {
+			r.do("-6 rule del pref 100")
+			r.do("-6 route del default")
+			r.do("-6 rule add pref 40000 lookup 87")
+		}
+		r.wayTo(inside, "dev d1 proto kernel")
+		r.wayTo("2001:db8:100:1::9", "dev d1 table 87")
+		r.do("link set d1 down")
+		r.wayTo(inside, "No route to host")
+		r.do("link set d1 up")
+		r.do("-6 addr add 2001:db8:100:ff::1/64 dev d1 nodad")
+	}
+}
+
 // A prefix with an address of any other interface in it is refused, whatever the server
 // excludes, and the refusal names both; of lo only the address itself counts.
 func TestDelegationAroundWhatIsOurs(t *testing.T) {

@@ -148,7 +148,7 @@ func (k *Kernel) applyRoute(op hoststate.Op) error {
 	case op.Remove:
 		delete(k.routes, key)
 		return nil
-	case op.Route.Link != 0 && !k.up(op.Route.Link):
+	case op.Route.Link > 0 && !k.up(op.Route.Link):
 		return netlink.ErrRefused
 	case foreign:
 		return netlink.ErrForeign
@@ -235,14 +235,17 @@ func (k *Kernel) String() string {
 	}
 	var b strings.Builder
 	for _, r := range k.sorted() {
-		if r.Link == 0 {
+		switch r.Link {
+		case 0:
 			b.WriteString("unreachable ")
+		case hoststate.Throw:
+			b.WriteString("throw ")
 		}
 		b.WriteString(strings.TrimSuffix(r.Prefix.String(), "/128"))
 		if r.Gateway.IsValid() {
 			fmt.Fprintf(&b, " via %s", r.Gateway)
 		}
-		if r.Link != 0 {
+		if r.Link > 0 {
 			fmt.Fprintf(&b, " dev %s", names[r.Link])
 		}
 		fmt.Fprintf(&b, " table %d proto %d metric %d\n", r.Table, r.protocol, r.Metric)
