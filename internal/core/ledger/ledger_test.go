@@ -14,6 +14,7 @@ import (
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/ledger"
+	"fairlead/internal/wire/linkaddr"
 )
 
 // world is a ledger with its table, on one link.
@@ -34,11 +35,13 @@ func newWorld(t *testing.T, r ledger.Records) *world {
 		table: delegation.New(), records: make(map[string][]byte),
 	}
 	lease := func(d *binding.Binding) hoststate.Lease {
-		return hoststate.Lease{Link: d.Link, Prefix: d.Prefix, NextHop: d.NextHop}
+		return hoststate.Lease{Link: d.Link, Prefix: d.Prefix, NextHop: d.NextHop, LinkLayer: d.LinkLayer}
 	}
 	host := hoststate.New()
-	host.SetLink(nil, hoststate.Link{Name: "lan0", Index: 2, Up: true})
-	host.SetPolicy(nil, "lan0", &hoststate.Policy{Filter: hoststate.FilterLink})
+	for i, name := range []string{"lan0", "lan1"} {
+		host.SetLink(nil, hoststate.Link{Name: name, Index: 2 + i, Up: true})
+		host.SetPolicy(nil, name, &hoststate.Policy{Filter: hoststate.FilterLink, Holders: true})
+	}
 	w.ledger = ledger.New(w.table.Table, host, ledger.Core{Lease: lease, Record: func(key string) []byte { return w.records[key] }}, binding.Relay6, "boot")
 	w.ledger.Configure(r)
 	return w
@@ -47,10 +50,23 @@ func newWorld(t *testing.T, r ledger.Records) *world {
 // learns has a client granted the prefix, or extended, and returns the Change.
 func (w *world) learns(client string, valid time.Duration) effect.Change {
 	w.t.Helper()
-	g := delegation.Grant{
-		Link: "lan0", Client: binding.DUID(client), Kind: binding.Prefix, IAID: 1, Prefix: prefix,
-		NextHop: netip.MustParseAddr("fe80::1"), Preferred: valid, Lifetime: valid, Server: "kea", Source: binding.FromReply,
+	return w.granted(delegation.Grant{Link: "lan0", Client: binding.DUID(client), Preferred: valid, Lifetime: valid})
+}
+
+// learnsOn has a host on a link granted the prefix.
+func (w *world) learnsOn(link, client, mac string) effect.Change {
+	w.t.Helper()
+	a, ok := linkaddr.Parse(mac)
+	if !ok {
+		w.t.Fatalf("%s is no link-layer address", mac)
 	}
+	return w.granted(delegation.Grant{Link: link, Client: binding.DUID(client), LinkLayer: a, Preferred: time.Hour, Lifetime: time.Hour})
+}
+
+func (w *world) granted(g delegation.Grant) effect.Change {
+	w.t.Helper()
+	g.Kind, g.IAID, g.Prefix, g.NextHop = binding.Prefix, 1, prefix, netip.MustParseAddr("fe80::1")
+	g.Server, g.Source = "kea", binding.FromReply
 	events := w.table.Learn(nil, w.now, g, delegation.Terms{
 		Policy:   &delegation.Policy{ClientLimit: 8, LinkLimit: 8},
 		Reserved: func(*delegation.Grant) bool { return false },
@@ -152,4 +168,39 @@ func TestRecordsOfTheCore(t *testing.T) {
 	} else if w.settles(third[0], nil); len(w.ticks()) != 0 {
 		t.Error("what was kept is kept again")
 	}
+}
+
+// A grant to another that is taken back gives the prefix to its old holder again, on the
+// same link or on another one. Whether that has used the prefix lately is not known, and
+// counts as if it had: else the next grant to another would move it without a question.
+func TestTakenBackCountsAsUsed(t *testing.T) {
+	for _, link := range []string{"lan0", "lan1"} {
+		w := newWorld(t, ledger.Records{NoHistory: true})
+		alice := w.learnsOn("lan0", "alice", "02:00:00:00:00:0a")
+		if got := againOf(alice, "lan0"); !slices.Equal(got, []bool{false}) {
+			t.Errorf("a new grant counts as used: %v", got)
+		}
+		w.settles(alice, nil)
+		_, after := w.settles(w.learnsOn(link, "bob", "02:00:00:00:00:0b"), errors.New("disk full"))
+		if len(after) != 1 {
+			t.Fatalf("bob on %s: changes %+v, want one", link, after)
+		}
+		if got := againOf(after[0], "lan0"); !slices.Equal(got, []bool{true}) {
+			t.Errorf("bob on %s: the old holder's element counts as used: %v, want that it is made once, and does", link, got)
+		}
+		if d, ok := w.table.Lookup("", prefix); !ok || d.Client != "alice" || d.Link != "lan0" {
+			t.Errorf("bob on %s: %+v, want alice's on lan0", link, d)
+		}
+	}
+}
+
+// againOf says of the elements for holders on a link that a change makes whether they
+// count as used.
+func againOf(c effect.Change, link string) (all []bool) {
+	for _, op := range c.Host {
+		if op.Element != nil && !op.Remove && op.Element.Set == hoststate.SourceHolder && op.Element.Link == link {
+			all = append(all, op.Again)
+		}
+	}
+	return all
 }
