@@ -247,6 +247,48 @@ func TestLostPrefixIsNoObstacle(t *testing.T) {
 			t.Fatal(name)
 		}
 	}
+	// A link that is only down gets its prefixes back, and what is around them needs what
+	// it needs while the link is up.
+	w := newWorld(t)
+	w.onLan1("2001:db8:100:ff::1/64", "2001:db8:7::1/64")
+	w.setLink("lan1", func(l *hoststate.Link) { l.Up, l.Addrs = false, nil })
+	w.exchange(alice, dhcp6.Request, iaPD(1, prefix(aroundOne, 7200)))
+	if got := w.noted(effect.NoteDelegation); !slices.Equal(got, []string{"not-delegable"}) {
+		t.Errorf("down: refusals %q, want not-delegable", got)
+	}
+}
+
+// While a link is down it is not clear whether its prefixes come back: the hour begins
+// anew each time that it comes up without them.
+func TestTimeOfLostPrefixesBeginsAnew(t *testing.T) {
+	w := covering(t)
+	for range 3 {
+		w.setLink("lan1", func(l *hoststate.Link) { l.Up, l.Addrs = false, nil })
+		w.sleep(30 * time.Minute)
+		w.onLan1up()
+		w.sleep(50 * time.Minute)
+		w.wantReserved("up for less than an hour", true, true)
+	}
+	w.sleep(11 * time.Minute)
+	w.wantReserved("up for an hour", false, false)
+}
+
+// A panic does not lengthen the time for which lost prefixes stay reserved.
+func TestTimeOfLostPrefixesOutlivesAPanic(t *testing.T) {
+	for name, loses := range map[string]func(*world){
+		"deleted": func(w *world) { w.removeLink("lan1") },
+		"up":      func(w *world) { w.onLan1() },
+	} {
+		w := covering(t)
+		loses(w)
+		w.sleep(40 * time.Minute)
+		w.panics()
+		w.wantReserved(name+", panic", true, true)
+		w.sleep(19 * time.Minute)
+		w.wantReserved(name+", not yet an hour", true, true)
+		w.sleep(2 * time.Minute)
+		w.wantReserved(name+", an hour", false, false)
+	}
 }
 
 // A link that is renamed takes along what it has lost; so does one that gets the name of
@@ -316,16 +358,18 @@ func TestLostPrefixesAreBounded(t *testing.T) {
 // The link-address that was used last is used after a restart as well, for as long as
 // before.
 func TestLastLinkAddressIsKept(t *testing.T) {
-	w := newWorld(t)
-	w.tick()
-	w.on("lan0", "fe80::10/64", "2001:db8:9::1/64")
-	w.tick()
-	w.setLink("lan0", func(l *hoststate.Link) { l.Addrs = cidrs("fe80::10/64") })
-	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 1<<20)))
-	w.restart()
-	w.wantLinkAddress(alice, "after a restart", "2001:db8:9::1")
-	if got := w.noted(effect.NoteLinkAddress); len(got) != 0 {
-		t.Errorf("told of changes that were none: %q", got)
+	for _, last := range []string{"2001:db8:9::1", "2001:db8:1::9"} { // of another prefix, and of the same
+		w := newWorld(t)
+		w.tick()
+		w.on("lan0", "fe80::10/64", last+"/64")
+		w.tick()
+		w.setLink("lan0", func(l *hoststate.Link) { l.Addrs = cidrs("fe80::10/64") })
+		w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 1<<20)))
+		w.restart()
+		w.wantLinkAddress(alice, "after a restart", last)
+		if got := w.noted(effect.NoteLinkAddress); len(got) != 0 {
+			t.Errorf("told of changes that were none: %q", got)
+		}
 	}
 }
 

@@ -101,6 +101,84 @@ func TestRFC6603_4_DelegationAroundItsOwnLink(t *testing.T) {
 	}
 }
 
+// RFC 6603 section 4.2: "The OPTION_PD_EXCLUDE option MUST only be included in the
+// OPTION_IAPREFIX IAprefix-options field." Elsewhere it excludes nothing.
+func TestRFC6603_4_2c_OnlyInAnIAPrefix(t *testing.T) {
+	const p = "2001:db8:100::/56"
+	out := exclude(p, "2001:db8:100:ff::/64")
+	for name, options := range map[string][]option{
+		"beside the IA_PD":        {iaPD(1, prefix(p, 7200)), out},
+		"in the IA_PD":            {iaPD(1, prefix(p, 7200), out)},
+		"in the IAPREFIX, for it": {iaPD(1, prefix(p, 7200, out))},
+	} {
+		w := newWorld(t)
+		w.lease(alice, options...)
+		w.wantPasses("lan0", "2001:db8:100:ff::9", name != "in the IAPREFIX, for it")
+		if t.Failed() {
+			t.Fatal(name)
+		}
+	}
+}
+
+// RFC 6603 section 4.2: "Any prefix excluded from the delegated prefix MUST be contained
+// in OPTION_PD_EXCLUDE options within the corresponding OPTION_IAPREFIX." What another
+// delegation excludes, of this client or another, does not make room in this one.
+func TestRFC6603_4_2d_InTheCorrespondingIAPrefix(t *testing.T) {
+	const p, other = "2001:db8:100::/56", "2001:db8:200::/56"
+	w := newWorld(t)
+	w.on("lan0", "fe80::10/64", "2001:db8:100:ff::1/64")
+	w.exchange(alice, dhcp6.Request, iaPD(1, prefix(p, 7200), prefix(other, 7200, exclude(other, "2001:db8:200:ff::/64"))))
+	w.wants("lan0 " + other + " via fe80::a for 2h0m0s")
+	if got := w.noted(effect.NoteDelegation); !slices.Equal(got, []string{"not-delegable"}) {
+		t.Errorf("refusals %q, want not-delegable", got)
+	}
+}
+
+// RFC 6603 section 4.2: the excluded prefix is longer than the delegated one, and so a
+// part of it. An option that says anything else is passed over, and the prefix is
+// delegated whole.
+func TestRFC6603_4_2f_PartOfTheDelegatedPrefix(t *testing.T) {
+	const p = "2001:db8:100::/56"
+	for name, payload := range map[string][]byte{
+		"as long":          {56, 0},
+		"shorter":          {48, 1},
+		"the rest is gone": {64},
+		"too much":         {64, 0xff, 0xff},
+	} {
+		w := newWorld(t)
+		w.lease(alice, iaPD(1, prefix(p, 7200, raw(dhcp6.OptionPDExclude, payload...))))
+		w.wants("lan0 " + p + " via fe80::a for 2h0m0s")
+		w.wantPasses("lan0", "2001:db8:100:ff::9", true)
+		if t.Failed() {
+			t.Fatal(name)
+		}
+	}
+}
+
+// RFC 6603 section 6.1: a Release has the excluded prefix with the prefix that is
+// released. It ends both; also where it names an excluded prefix that it must not name.
+func TestRFC6603_6_1a_ReleaseEndsBoth(t *testing.T) {
+	const p, out = "2001:db8:100::/56", "2001:db8:100:ff::/64"
+	for name, inner := range map[string][]option{
+		"the same": {exclude(p, out)},
+		"none":     nil,
+		"another":  {exclude(p, "2001:db8:100:f0::/64")},
+	} {
+		w := newWorld(t)
+		w.lease(alice, iaPD(1, prefix(p, 7200, exclude(p, out))))
+		w.says(alice, message(dhcp6.Release, 0xabd, clientID(alice.duid), iaPD(1, prefix(p, 0, inner...))))
+		w.wants()
+		w.wantRoutes(p)
+		w.wantRoutes(out)
+		w.wantPasses("lan0", "2001:db8:100:1::9", false)
+		for e := range w.kernel.elements {
+			if e.Set == hoststate.SourceCovered || e.Set == hoststate.LoopExempt {
+				t.Errorf("%s: left behind: %v", name, e)
+			}
+		}
+	}
+}
+
 // An exclusion that comes with a renewal is taken in.
 func TestRFC6603_6_ExclusionComesLater(t *testing.T) {
 	w := newWorld(t)

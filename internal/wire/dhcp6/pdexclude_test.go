@@ -12,7 +12,7 @@ import (
 )
 
 // RFC 6603 section 4.2, with the example of its page 6, and edges of octets.
-func TestPDExclude(t *testing.T) {
+func TestRFC6603_4_2b_PDExclude(t *testing.T) {
 	for _, tc := range []struct{ delegated, excluded, octets string }{
 		{"2001:db8:dead:bee0::/59", "2001:db8:dead:beef::/64", "0043 0002 40 78"},
 		{"2001:db8:100::/56", "2001:db8:100:ff::/64", "0043 0002 40 ff"},
@@ -38,7 +38,9 @@ func TestPDExclude(t *testing.T) {
 	}
 }
 
-func TestPDExcludeMalformed(t *testing.T) {
+// RFC 6603 section 4.2: a prefix-len that is not between the delegated prefix's plus 1
+// and 128, or an option that is longer than its subnet ID, is malformed.
+func TestRFC6603_4_2a_PDExcludeMalformed(t *testing.T) {
 	delegated := netip.MustParsePrefix("2001:db8:100::/56")
 	for _, text := range []string{
 		"38 00",   // as long as the delegated prefix

@@ -149,4 +149,45 @@ var mutations = []Mutation{
 		"", "what a host was given and was not installed does not count", dir + "delegation/excess.go",
 		"t.HostLen(link, host, k)+t.excess.ofHost[excessHost{on, host}] >=", "t.HostLen(link, host, k) >=", relay, "TestNobodyDrainsTheServersPool",
 	},
+	{
+		"", "a route that stands for what is covered wins against a delegation of a high metric", dir + "hoststate/routes.go",
+		"newID(pack(c.Prefix), rec.Table, StandingMetric, 0)", "newID(pack(c.Prefix), rec.Table, AggregateMetric, 0)", relay, "TestExcludedIsRoutedToItsClient",
+	},
+	{
+		"", "what is excluded and another client's is unreachable in the link's own table", dir + "hoststate/routes.go",
+		"				continue // a client may have it, by a route in the other table\n", "", relay, "TestCoveredWithATableOfRoutes",
+	},
+	{
+		"", "what is reserved for links is forgotten in a panic", dir + "relay6/succeed.go",
+		"	r.expectAs(old)\n", "", relay, "TestCoveredLinkIsDownMeanwhile",
+	},
+	{
+		"", "after a panic a line proves what another client had", dir + "relay6/line.go",
+		"old.Client != d.Client || ", "", relay, "TestSuccessorHasAnotherClientInTheStore",
+	},
+	{
+		"", "what the server excludes does not count", dir + "relay6/reserved.go",
+		"if own && g.Exclude.IsValid() &&", "if false && g.Exclude.IsValid() &&", relay, "TestDelegationsThatCoverPrefixes",
+	},
+	{
+		"", "a link that is down is in the way of nothing", dir + "relay6/lost.go",
+		"r.hasLost(l, p) && (l.gone || !r.lost[l.Name].all)", "r.hasLost(l, p)", relay, "TestLostPrefixIsNoObstacle",
+	},
+	{
+		"", "a link that is renumbered keeps what it had", dir + "relay6/lost.go",
+		"if l.rule != nil && !slices.ContainsFunc(own, func(p netip.Prefix) bool { return !l.staked(p) }) {", "if l.rule != nil {", relay, "TestCoveredLinkIsMadeAnew",
+	},
+	{
+		"", "what an old holder has again after a grant was taken back counts as unused", dir + "ledger/undo.go",
+		"		ops = l.cover(l.host.Put(ops, l.core.Lease(d.old)), d.old)\n",
+		"		lease := l.core.Lease(d.old)\n		lease.New = true\n		ops = l.cover(l.host.Put(ops, lease), d.old)\n", "./internal/core/ledger", "TestTakenBackCountsAsUsed",
+	},
+	{
+		"", "a prefix that its holder has given up is not taken without a question", dir + "delegation/learn.go",
+		"return old.Standing.GivenUp && g.Client != old.Client }", "return false }", relay, "TestGivenUp",
+	},
+	{
+		"", "whether the holder uses its prefix is never asked", dir + "delegation/learn.go",
+		"		q.Prefix = old.Prefix\n", "", relay, "TestHolderThatIsThereAndUsesNothing",
+	},
 }
