@@ -144,6 +144,7 @@ func (a *auditor) run(ctx context.Context) error {
 			continue
 		}
 		byOthers := theirs != nil
+		whole = whole || later != nil || soon != nil || theirs != nil // this audit takes their place
 		later, soon, theirs = nil, nil, nil
 		found, err := a.audit(ctx, whole)
 		if err != nil && ctx.Err() == nil {
