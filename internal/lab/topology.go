@@ -57,6 +57,7 @@ type Topology struct {
 	Server *Node // s
 
 	clients []*Node
+	lines   []*Pump
 }
 
 // Link is the prefix of the access link with that number, counted from 1. With
@@ -108,6 +109,9 @@ func (n *Net) Topology(plan Plan) (*Topology, error) {
 
 // Client returns the client with that number, counted from 1.
 func (t *Topology) Client(number int) *Node { return t.clients[number-1] }
+
+// Line returns the point-to-point link to a client, whose first end is the relay's.
+func (t *Topology) Line(number int) *Pump { return t.lines[number-1] }
 
 // Downlink is the name of the relay's interface towards a client.
 func (t *Topology) Downlink(number int) string {
@@ -186,10 +190,11 @@ func (t *Topology) addClient(number int) error {
 func (t *Topology) attach(c *Node, number int) error {
 	down := t.Downlink(number)
 	if t.Plan.Access == PPP {
-		_, err := t.Tun(t.Relay, down, "fe80::1/64", c, "c0", fmt.Sprintf("fe80::c:%x/64", number))
+		line, err := t.Tun(t.Relay, down, "fe80::1/64", c, "c0", fmt.Sprintf("fe80::c:%x/64", number))
 		if err != nil {
 			return err
 		}
+		t.lines = append(t.lines, line)
 		return t.Relay.Address(down, LinkAddress(number).String()+"/64")
 	}
 	port := fmt.Sprintf("d%d", number)

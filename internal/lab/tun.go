@@ -47,6 +47,13 @@ func (p *Pump) Close() error {
 	return p.err
 }
 
+// Arrive has a packet come in at the first end (0) or the second, as if from the other.
+// When it returns, whoever listens at that end has the packet in the kernel's queue.
+func (p *Pump) Arrive(end int, packet []byte) error {
+	_, err := p.ends[end].Write(packet)
+	return err
+}
+
 // carry copies packets, or octets, until the end that they come from is closed. What
 // the other end does not take is lost, as on a wire.
 func carry(idle *sync.WaitGroup, from, to *os.File) {

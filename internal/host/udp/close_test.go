@@ -156,8 +156,8 @@ func TestLocalRefused(t *testing.T) {
 	if err := l.conn.RemoveLocal(Local{Addr: netip.IPv6Unspecified()}); err != nil {
 		t.Errorf("RemoveLocal of the wildcard: %v", err)
 	}
-	if n := l.conn.Stats().Sockets; n != 3 {
-		t.Errorf("%d sockets, want 3", n)
+	if n := l.conn.Stats().Sockets; n != 6 {
+		t.Errorf("%d sockets, want 6", n)
 	}
 }
 

@@ -45,14 +45,15 @@ type Conn struct {
 	in  reader
 	out chan *writer // those that are free
 
-	copies copies
-	floods floods
+	filters sync.Mutex // guards copies and most of floods; taken last
+	copies  copies
+	floods  floods
 }
 
 // link is a client link and what serves it.
 type link struct {
 	Link
-	frames bool    // the frame path serves it
+	macs   bool    // it has link-layer addresses, which frames tell and are sent to
 	socket *socket // the wildcard of its VRF, nil when that could not be opened
 }
 
@@ -69,7 +70,7 @@ func Open(o Options) (*Conn, error) {
 		byFD:    map[int32]*socket{},
 	}
 	c.groups = newGroups(&c.count)
-	c.floods.period = floodFor
+	c.floods.period, c.floods.mapRing = floodFor, mapRing
 	if err := c.in.init(c); err != nil {
 		return nil, fmt.Errorf("udp: %w", err)
 	}
@@ -105,15 +106,12 @@ func (c *Conn) open() error {
 	if err := c.add(frames); err != nil {
 		return err
 	}
-	if c.floods.second, err = packetSocket(); err != nil {
-		return err
-	}
 	wildcard, err := c.ensure(c.wildcard(""))
 	if err != nil {
 		return err
 	}
 	wildcard.wanted = true
-	return nil
+	return c.openApart()
 }
 
 func (c *Conn) wildcard(vrf string) Local {
@@ -172,6 +170,9 @@ func (c *Conn) add(s *socket) error {
 	err := c.watch(s.fd)
 	if err == nil && s.twin != nil {
 		err = c.watch(s.twin.fd)
+		c.filters.Lock()
+		defer c.filters.Unlock()
+		c.filter(s.twin)
 	}
 	if err != nil {
 		c.drop(s)
@@ -228,16 +229,15 @@ func (c *Conn) Close() error {
 	if c.poll != nil {
 		err = c.poll.Close()
 	}
+	c.filters.Lock()
 	c.copies.close()
 	c.floods.close()
+	c.filters.Unlock()
 	c.admin.Lock()
 	defer c.admin.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.groups.close()
-	if s := c.floods.second; s != nil && c.byFD[int32(s.fd)] == nil {
-		s.close() // it was not needed
-	}
 	for _, s := range c.byFD {
 		c.shut(s)
 	}

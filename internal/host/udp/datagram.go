@@ -37,8 +37,8 @@ type Datagram struct {
 	// AddLocal (RFC 8357).
 	LocalPort uint16
 	// MAC holds MACLen octets of link-layer source address. MACLen is 0 when
-	// none is known: on the socket path, unless all fragments of a datagram to
-	// ff02::1:2 are known to come from one address.
+	// none is known: on links without link-layer addresses, and on the socket path,
+	// unless all fragments of a datagram to ff02::1:2 are known to come from one address.
 	MAC    [8]byte
 	MACLen uint8
 	// HardwareType is the ARPHRD number of the link, 0 where MACLen is 0.

@@ -5,9 +5,9 @@
 //
 // # Two ways in
 //
-// One packet socket for all links (the frame path) takes what clients on links
-// with link-layer addresses multicast to All_DHCP_Relay_Agents_and_Servers: it
-// tells the client's link-layer address, and answers to that address leave
+// One packet socket for all links (the frame path) takes what clients multicast to
+// All_DHCP_Relay_Agents_and_Servers. On links with link-layer addresses it
+// tells the client's, and answers to that address leave
 // through the same socket, so that the kernel's neighbour table, 1024 entries
 // for a whole machine, is never in the path. The kernel puts these frames into
 // memory that it shares with us, a ring; they are read without a system call. Links
@@ -15,13 +15,13 @@
 // which link-layer address a datagram came from that the kernel put together and the
 // socket path took (fragments.go).
 //
-// UDP sockets (the socket path) take the rest: unicast, links without
+// UDP sockets (the socket path) take the rest: unicast, answers to links without
 // link-layer addresses, and multicast that was fragmented, carries extension
 // headers or is longer than a frame of the ring. The kernel shows every multicast
 // datagram to both. It is asked to keep the socket path's copy back where it can
-// tell by the size (copies.go); else the socket path drops one on a link that the
-// frame path serves, unless its control messages or its length show that the
-// frame path could not have taken it. That is counted as [Stats.OtherPath].
+// tell by the size (copies.go); else the socket path drops one, unless its control
+// messages or its length show that the frame path could not have taken it. That is
+// counted as [Stats.OtherPath].
 //
 // # Sockets
 //
@@ -33,7 +33,8 @@
 // all links. That one has IPV6_MULTICAST_ALL on, which is also why it sees other
 // groups that somebody else on this host joined: dropped and counted. Its twin
 // at the same endpoint receives unicast, so that a flood from clients does not
-// push the answers of servers out of a queue.
+// push the answers of servers out of a queue. The default VRF has a second pair, for
+// links that flood.
 //
 // Traffic with other relays and servers uses UDP sockets only, never frames, so
 // that routing, IPsec policy and packet filters apply to it.

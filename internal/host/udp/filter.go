@@ -17,36 +17,49 @@ const (
 	// network header on, whatever the socket sees first.
 	skfADPktType = 0xfffff000 + 4
 	skfADIfindex = 0xfffff000 + 8
-	skfADHatype  = 0xfffff000 + 28
 	skfNetOff    = 0xfff00000
 
 	minimumMTU = 1280 // RFC 8200 section 5
 )
 
-// firstOfGroup has the first socket that was bound receive all unicast of those
-// that share an endpoint by SO_REUSEPORT. Multicast goes to each of them.
-var firstOfGroup = []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 0}}
+// Places among the sockets that share the wildcard by SO_REUSEPORT, in the order in
+// which they were bound. Unicast goes to one of them, multicast to each.
+const (
+	placeOfAll   = 0
+	placeOfApart = 2
+)
 
-// smallCopies refuses what the frame path takes: to ff02::1:2 on links of type
-// ARPHRD_ETHER, no extension header left in the packet, and so small that no
-// node has reason to send it in fragments (copies.go is about those that do). In
-// a VRF the type would be that of the VRF device.
-func smallCopies() []unix.SockFilter {
-	group := dhcp6.AllRelayAgentsAndServers.As16()
-	return []unix.SockFilter{
-		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_LEN},
-		{Code: unix.BPF_JMP | unix.BPF_JGT | unix.BPF_K, Jt: 8, K: minimumMTU - ipv6Header},
-		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: skfNetOff + 24},
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 6, K: word(group[0:4])},
-		{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: skfNetOff + 6},
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 4, K: protocolUDP},
-		{Code: unix.BPF_LD | unix.BPF_H | unix.BPF_ABS, K: skfADHatype},
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 2, K: unix.ARPHRD_ETHER},
-		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: skfNetOff + 36},
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: 1, K: word(group[12:16])},
-		{Code: unix.BPF_RET | unix.BPF_K, K: 0xffffffff},
-		{Code: unix.BPF_RET | unix.BPF_K, K: 0},
+// steer says which of the sockets at a wildcard receives unicast.
+func steer(apart []int) []unix.SockFilter {
+	var p program
+	p.onLinks(apart, refuse, accept)
+	p.result(accept, placeOfAll)
+	p.result(refuse, placeOfApart)
+	return p.whole()
+}
+
+// groupFilter is for a socket that gets the multicast of all links. Of the links that are
+// apart it takes nothing, or theirs says that it is for these alone. With skip it refuses
+// what the frame path takes: to ff02::1:2, no extension header left in the packet, and so
+// small that no node has reason to send it in fragments (copies.go is about those that
+// do).
+func groupFilter(apart []int, theirs, skip bool) []unix.SockFilter {
+	var p program
+	p.only(apart, theirs)
+	if skip {
+		group := dhcp6.AllRelayAgentsAndServers.As16()
+		p.add(unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_LEN})
+		p.branch(unix.BPF_JGT, minimumMTU-ipv6Header, accept, next)
+		p.load(unix.BPF_W, skfNetOff+24)
+		p.branch(unix.BPF_JEQ, word(group[0:4]), next, accept)
+		p.load(unix.BPF_B, skfNetOff+6)
+		p.branch(unix.BPF_JEQ, protocolUDP, next, accept)
+		p.load(unix.BPF_W, skfNetOff+36)
+		p.branch(unix.BPF_JEQ, word(group[12:16]), refuse, accept)
 	}
+	p.result(accept, 0xffffffff)
+	p.result(refuse, 0)
+	return p.whole()
 }
 
 // clientFilter lets through what the frame path handles: UDP to port without
@@ -58,64 +71,105 @@ func smallCopies() []unix.SockFilter {
 // The socket is of type SOCK_DGRAM: offset 0 is the IPv6 header whatever the
 // link.
 func clientFilter(port uint16, apart []int, theirs bool) []unix.SockFilter {
-	if theirs && len(apart) == 0 {
-		return []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 0}}
-	}
-	const group, rest = 8, 9 // instructions of the group, and of what comes after the links
-	links := 0
-	if len(apart) > 0 {
-		links = 1 + len(apart)
-	}
-	ours := group + links
-	accept, refuse := ours+rest, ours+rest+1
-	var program []unix.SockFilter
-	load := func(size uint16, offset uint32) {
-		program = append(program, unix.SockFilter{Code: unix.BPF_LD | size | unix.BPF_ABS, K: offset})
-	}
-	// branch compares what was loaded and goes to an instruction by its number; 0
-	// is the next one.
-	branch := func(test uint16, value uint32, yes, no int) {
-		after := len(program) + 1
-		program = append(program, unix.SockFilter{
-			Code: unix.BPF_JMP | test | unix.BPF_K, K: value,
-			Jt: uint8(max(0, yes-after)), Jf: uint8(max(0, no-after)),
-		})
-	}
-	to := dhcp6.AllRelayAgentsAndServers.As16()
-	for _, w := range []int{0, 12, 4, 8} {
-		load(unix.BPF_W, uint32(24+w))
-		branch(unix.BPF_JEQ, word(to[w:]), 0, refuse)
-	}
-	if links > 0 {
-		load(unix.BPF_W, skfADIfindex)
-		found, notFound := refuse, ours
-		if theirs {
-			found, notFound = ours, refuse
+	var p program
+	if !theirs || len(apart) > 0 {
+		to := dhcp6.AllRelayAgentsAndServers.As16()
+		for _, w := range []int{0, 12, 4, 8} {
+			p.load(unix.BPF_W, uint32(24+w))
+			p.branch(unix.BPF_JEQ, word(to[w:]), next, refuse)
 		}
-		for i, link := range apart {
-			otherwise := 0
-			if i == len(apart)-1 {
-				otherwise = notFound
-			}
-			branch(unix.BPF_JEQ, uint32(link), found, otherwise)
-		}
+		p.only(apart, theirs)
+		p.load(unix.BPF_B, skfADPktType)
+		// PACKET_OTHERHOST and PACKET_OUTGOING are above PACKET_MULTICAST.
+		p.branch(unix.BPF_JGT, unix.PACKET_MULTICAST, refuse, next)
+		p.load(unix.BPF_B, 6)
+		p.branch(unix.BPF_JEQ, protocolFragment, accept, next)
+		p.branch(unix.BPF_JEQ, protocolUDP, next, refuse)
+		p.load(unix.BPF_H, ipv6Header+2)
+		p.branch(unix.BPF_JEQ, uint32(port), next, refuse)
+		p.load(unix.BPF_H, 4)
+		p.branch(unix.BPF_JGT, frameRoom-ipv6Header, refuse, next)
+		p.result(accept, frameRoom)
 	}
-	load(unix.BPF_B, skfADPktType)
-	// PACKET_OTHERHOST and PACKET_OUTGOING are above PACKET_MULTICAST.
-	branch(unix.BPF_JGT, unix.PACKET_MULTICAST, refuse, 0)
-	load(unix.BPF_B, 6)
-	branch(unix.BPF_JEQ, protocolFragment, accept, 0)
-	branch(unix.BPF_JEQ, protocolUDP, 0, refuse)
-	load(unix.BPF_H, ipv6Header+2)
-	branch(unix.BPF_JEQ, uint32(port), 0, refuse)
-	load(unix.BPF_H, 4)
-	branch(unix.BPF_JGT, frameRoom-ipv6Header, refuse, 0)
-	return append(program,
-		unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: frameRoom},
-		unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: 0},
-	)
+	p.result(refuse, 0)
+	return p.whole()
 }
 
 func word(b []byte) uint32 {
 	return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
+}
+
+// program is a filter of the classic BPF that is being written. Jumps go forward only,
+// to labels that are placed later.
+type program struct {
+	code   []unix.SockFilter
+	jumps  []jump
+	places [labels]int
+}
+
+// label is a place in a program.
+type label int
+
+const (
+	next   label = iota // the instruction that follows
+	others              // what follows a test for links
+	accept
+	refuse
+	labels
+)
+
+// jump is an instruction whose destinations are not known yet.
+type jump struct {
+	at      int
+	yes, no label
+}
+
+func (p *program) add(i unix.SockFilter) { p.code = append(p.code, i) }
+
+func (p *program) load(size uint16, offset uint32) {
+	p.add(unix.SockFilter{Code: unix.BPF_LD | size | unix.BPF_ABS, K: offset})
+}
+
+// branch compares what was loaded.
+func (p *program) branch(test uint16, value uint32, yes, no label) {
+	p.jumps = append(p.jumps, jump{len(p.code), yes, no})
+	p.add(unix.SockFilter{Code: unix.BPF_JMP | test | unix.BPF_K, K: value})
+}
+
+// onLinks goes to found with what came in on one of some links, else to otherwise.
+func (p *program) onLinks(links []int, found, otherwise label) {
+	p.load(unix.BPF_W, skfADIfindex)
+	for _, link := range links {
+		p.branch(unix.BPF_JEQ, uint32(link), found, next)
+	}
+	p.branch(unix.BPF_JEQ, 0, otherwise, otherwise)
+}
+
+// only refuses what came in on links that are apart, or, for their own socket, what came
+// in on others.
+func (p *program) only(apart []int, theirs bool) {
+	switch {
+	case theirs:
+		p.onLinks(apart, others, refuse)
+	case len(apart) > 0:
+		p.onLinks(apart, refuse, others)
+	}
+	p.place(others)
+}
+
+func (p *program) place(l label) { p.places[l] = len(p.code) }
+
+// result ends a program at a label.
+func (p *program) result(l label, value uint32) {
+	p.place(l)
+	p.add(unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: value})
+}
+
+func (p *program) whole() []unix.SockFilter {
+	for _, j := range p.jumps {
+		p.places[next] = j.at + 1
+		p.code[j.at].Jt = uint8(p.places[j.yes] - j.at - 1)
+		p.code[j.at].Jf = uint8(p.places[j.no] - j.at - 1)
+	}
+	return p.code
 }

@@ -4,17 +4,21 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// A link that fills the ring which all links share would take the room of the others,
-// since the kernel drops whatever comes when it is full. So when many frames wait
-// there, links that have a large part of them are set apart: the kernel puts what
-// comes from them into a second ring, and drops what is too much for that one. Both
-// rings are read in turns. It does not matter whether such a link is one of SetLinks.
+// A link that fills a queue which all links share would take the room of the others,
+// since the kernel drops whatever comes when it is full. So when much waits there, links
+// that have a large part of it are set apart: the kernel puts what comes from them into
+// queues of their own, and drops what is too much for those. All queues are read in turns.
+// It does not matter whether such a link is one of SetLinks, nor which queue it filled: it
+// is set apart in all of them.
+//
+// These are the ring, and the two queues of the wildcard in the default VRF. In another
+// VRF the kernel has forgotten which link a datagram came in on when a filter of a UDP
+// socket sees it, so there is no telling them apart there.
 const (
 	crowd     = ringFrames / 4   // frames that wait before anybody is set apart
 	crowdOne  = ringFrames / 16  // those of one link among them
@@ -25,13 +29,17 @@ const (
 
 // floods are the links that are apart.
 type floods struct {
-	second *socket       // guarded by Conn.admin; its ring is made when it is needed first
-	period time.Duration // floodFor
+	// The queues of such links. The sockets are made with the Conn, in its network
+	// namespace; what costs something while nobody floods is made when it is needed first.
+	// Conn.admin guards them.
+	frames, multicast *socket
+	mapRing           func(fd int) ([]byte, error)
+	period            time.Duration // floodFor
 
-	mu      sync.Mutex // guards all following fields
+	// Conn.filters guards all following fields.
 	links   []flooding
 	changed bool        // links is not yet what the kernel's filters say
-	refused time.Time   // the second ring could not be had, and something flooded then or since
+	refused time.Time   // the queues could not be had, and something flooded then or since
 	timer   *time.Timer // looks at the link that is apart for longest
 	over    bool        // closed
 }
@@ -42,11 +50,12 @@ type flooding struct {
 	since time.Time // it is apart, or was looked at; zero until the kernel knows
 }
 
-// hear is called where so many frames of a link wait that it is to be set apart.
-// Only a goroutine of its own can do that: to make a ring takes the kernel long.
-func (f *floods) hear(now time.Time, link int, part func()) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+// hear is called where so much of a link waits that it is to be set apart. Only a
+// goroutine of its own can do that: to make a ring takes the kernel long.
+func (c *Conn) hear(link int) {
+	c.filters.Lock()
+	defer c.filters.Unlock()
+	f, now := &c.floods, time.Now()
 	if !f.refused.IsZero() && now.Sub(f.refused) < f.period {
 		f.refused = now // it is the same flood: it would be refused again
 		return
@@ -58,11 +67,11 @@ func (f *floods) hear(now time.Time, link int, part func()) {
 	f.links = append(f.links, flooding{link: link})
 	if !f.changed {
 		f.changed = true
-		go part()
+		go c.part()
 	}
 }
 
-// apart are the links that the kernel was told of. The caller holds mu.
+// apart are the links that the kernel was told of. The caller holds Conn.filters.
 func (f *floods) apart() (links []int) {
 	for _, l := range f.links {
 		if !l.since.IsZero() {
@@ -81,7 +90,7 @@ func (r *reader) look() {
 	r.conn.frames.ring.count(r.crowd)
 	for link, n := range r.crowd {
 		if n >= crowdOne {
-			r.conn.floods.hear(time.Now(), link, r.conn.part)
+			r.conn.hear(link)
 		}
 	}
 }
@@ -93,14 +102,14 @@ func (c *Conn) part() {
 	if c.closing.Load() {
 		return
 	}
-	err := c.openSecond()
+	err := c.openQueues()
+	c.filters.Lock()
+	defer c.filters.Unlock()
 	f := &c.floods
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.changed = false
 	now := time.Now()
 	if err != nil {
-		// None was apart before: it takes the second ring.
+		// None was apart before: it takes these queues.
 		f.links, f.refused = nil, now
 		c.options.Logger.Warn("no second queue for links that flood: they take the room of other links", "reason", err.Error())
 		return
@@ -109,11 +118,10 @@ func (c *Conn) part() {
 	for i := range f.links {
 		if l := &f.links[i]; l.since.IsZero() {
 			l.since = now
-			names = append(names, linkName(f.second.fd, l.link))
+			names = append(names, linkName(f.frames.fd, l.link))
 		}
 	}
-	// What comes between the two is lost rather than taken twice.
-	c.setFilters(c.frames, f.second)
+	c.setFilters(c.shared(), c.apart())
 	c.options.Logger.Warn("links flood: what comes from them waits apart from other links", "links", names)
 	c.lookLater(now)
 }
@@ -128,9 +136,9 @@ func (c *Conn) rejoin(now time.Time) {
 	}
 	c.in.mu.Lock()
 	defer c.in.mu.Unlock()
+	c.filters.Lock()
+	defer c.filters.Unlock()
 	f := &c.floods
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	stay := f.links[:0]
 	sent := map[int]int{}
 	for _, l := range f.links {
@@ -147,12 +155,12 @@ func (c *Conn) rejoin(now time.Time) {
 		stay = append(stay, l)
 	}
 	f.links, c.in.apart = stay, sent
-	c.setFilters(f.second, c.frames)
+	c.setFilters(c.apart(), c.shared())
 	c.lookLater(now)
 }
 
 // lookLater has rejoin called when the next link was apart for a whole period. The
-// caller holds floods.mu.
+// caller holds Conn.filters.
 func (c *Conn) lookLater(now time.Time) {
 	f := &c.floods
 	if f.timer != nil {
@@ -170,55 +178,115 @@ func (c *Conn) lookLater(now time.Time) {
 	}
 }
 
-// setFilters has each ring get what is for it. The caller holds floods.mu.
-func (c *Conn) setFilters(order ...*socket) {
-	apart := c.floods.apart()
-	for _, s := range order {
-		filter := clientFilter(c.options.Port, apart, s == c.floods.second)
-		if err := attach(s.fd, unix.SO_ATTACH_FILTER, filter); err != nil {
-			c.options.Logger.Warn("filter of the packet socket not changed", "reason", err.Error())
-		}
+// shared and apart are the sockets for what comes from all links, and from those that are
+// apart. The caller holds admin.
+func (c *Conn) shared() []*socket {
+	wildcard := c.sockets[c.wildcard("")]
+	return []*socket{c.frames, wildcard.twin, wildcard}
+}
+
+func (c *Conn) apart() []*socket { return []*socket{c.floods.frames, c.floods.multicast} }
+
+// setFilters has each queue get what is for it, and those first that are to get less: what
+// comes meanwhile from a link that changes over is lost rather than taken twice. The
+// kernel has one program for all who share the wildcard's unicast, of which nothing is
+// lost. The caller holds Conn.filters.
+func (c *Conn) setFilters(less, more []*socket) {
+	for _, s := range slices.Concat(less, more) {
+		c.filter(s)
 	}
 }
 
-// openSecond makes the second ring part of c, once. The caller holds admin.
-func (c *Conn) openSecond() (err error) {
-	s := c.floods.second
-	if c.byFD[int32(s.fd)] != nil {
-		return nil
+// filter tells the kernel what a socket gets. The caller holds Conn.filters.
+func (c *Conn) filter(s *socket) {
+	apart := c.floods.apart()
+	var err error
+	switch {
+	case s.frames:
+		err = attach(s.fd, unix.SO_ATTACH_FILTER, clientFilter(c.options.Port, apart, s.apart))
+	case s.at.VRF != "":
+		err = s.attach(nil, !c.copies.seen)
+	default:
+		err = s.attach(apart, !c.copies.seen)
 	}
-	// Nothing arrives while the filter refuses all.
-	if err = attach(s.fd, unix.SO_ATTACH_FILTER, clientFilter(c.options.Port, nil, true)); err != nil {
-		return fmt.Errorf("filter: %w", err)
+	if err != nil {
+		c.options.Logger.Warn("filter of a socket not changed", "socket", s.String(), "reason", err.Error())
 	}
-	if s.ring == nil {
-		if s.ring, err = openRing(s.fd); err != nil {
+}
+
+// openApart makes the sockets for links that are apart. Only that for unicast receives by
+// then: to be in its place among those that share the wildcard, it has to be bound with
+// them.
+func (c *Conn) openApart() error {
+	at := c.wildcard("")
+	frames, err := packetSocket()
+	if err != nil {
+		return err
+	}
+	frames.apart = true
+	multicast := &socket{at: at, shared: true, apart: true, multicast: true}
+	c.floods.frames, c.floods.multicast = frames, multicast
+	if err := c.listen(frames); err != nil {
+		return err
+	}
+	if err := multicast.create(); err != nil {
+		return err
+	}
+	if err := c.listen(multicast); err != nil {
+		return err
+	}
+	unicast := &socket{at: at, shared: true, apart: true}
+	if err := unicast.open(&c.options); err != nil {
+		return err
+	}
+	return c.listen(unicast)
+}
+
+// openQueues has those sockets receive that do not yet. Nothing arrives as long as their
+// filters refuse all. What fails can be tried again. The caller holds admin.
+func (c *Conn) openQueues() error {
+	frames, multicast := c.floods.frames, c.floods.multicast
+	if frames.ring == nil {
+		ring, err := openRing(frames.fd, c.floods.mapRing)
+		if err != nil {
+			return err
+		}
+		c.mu.Lock()
+		frames.ring = ring
+		c.mu.Unlock()
+	}
+	if !frames.bound {
+		if err := frames.prepareFrames(&c.options); err != nil {
 			return err
 		}
 	}
-	if err = bindFrames(s.fd); err != nil {
-		return err
+	if !multicast.bound {
+		return multicast.prepare(&c.options)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err = c.watch(s.fd); err != nil {
-		return fmt.Errorf("epoll: %w", err)
-	}
-	c.byFD[int32(s.fd)] = s
 	return nil
 }
 
-// Flooding are the links, by their index, whose frames wait in a queue of their own
-// because they filled that of all.
+// listen has Receive look at s, which c owns from then on even when listen fails.
+func (c *Conn) listen(s *socket) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.byFD[int32(s.fd)] = s
+	if err := c.watch(s.fd); err != nil {
+		return fmt.Errorf("epoll: %w", err)
+	}
+	return nil
+}
+
+// Flooding are the links, by their index, of which all that comes waits in queues of
+// their own because they filled those of all.
 func (c *Conn) Flooding() []int {
-	c.floods.mu.Lock()
-	defer c.floods.mu.Unlock()
+	c.filters.Lock()
+	defer c.filters.Unlock()
 	return c.floods.apart()
 }
 
+// close ends the timer. The caller holds Conn.filters.
 func (f *floods) close() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.over = true
 	if f.timer != nil {
 		f.timer.Stop()

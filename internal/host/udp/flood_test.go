@@ -5,14 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"net/netip"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fairlead/internal/wire/dhcp6"
 )
 
 // besideAnother is a rig whose relay serves a second link, with one more client.
@@ -135,49 +140,43 @@ func TestEachFloodHasItsOwnPeriod(t *testing.T) {
 	}
 }
 
-// Where the kernel has no second ring, no link is told to be apart, the flood is
-// told once however long it lasts, and the next one is set apart if it can be.
+// Where the second ring cannot be had, no link is told to be apart, the flood is told
+// once however long it lasts, and the next one is set apart if it can be.
 func TestFloodWithoutASecondQueue(t *testing.T) {
 	var said bytes.Buffer
 	l, c1, other, otherEnd := besideAnotherWith(t, Options{Logger: slog.New(slog.NewTextHandler(&said, nil))})
 	f := &l.conn.floods
-	real := f.second
-	null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(null)
-	// swap puts another descriptor into its place, under the lock that part holds.
-	swap := func(s *socket) {
+	// Under the lock that part holds; so part has ended, if it ran.
+	mapped := func(by func(fd int) ([]byte, error)) {
 		l.conn.admin.Lock()
 		defer l.conn.admin.Unlock()
-		f.second = s
+		f.mapRing = by
 	}
-	swap(&socket{fd: null, frames: true})
+	mapped(func(int) ([]byte, error) { return nil, unix.ENOMEM })
 	flood(l.host, l.clientEnd, crowd)
 	l.drain()
 	refused := func() (at time.Time) {
-		f.mu.Lock()
-		defer f.mu.Unlock()
+		l.conn.filters.Lock()
+		defer l.conn.filters.Unlock()
 		return f.refused
 	}
 	eventually(t, "the kernel has refused", func() bool { return !refused().IsZero() })
 	at := refused()
 	flood(other, otherEnd, crowd)
 	l.drain()
-	swap(real) // waits until part has ended, if it runs
+	mapped(mapRing)
 	if got := l.conn.Flooding(); len(got) != 0 {
 		t.Errorf("links %v are apart, and there is no ring for them", got)
 	}
 	if !refused().After(at) {
 		t.Error("the flood is not seen to go on")
 	}
-	f.mu.Lock()
+	l.conn.filters.Lock()
 	f.refused = f.refused.Add(-time.Hour)
-	f.mu.Unlock()
+	l.conn.filters.Unlock()
 	l.setApart(other, otherEnd, c1.Index)
 	l.setApart(l.host, l.clientEnd, l.c0.Index)
-	swap(real) // part has ended, and logs no more
+	mapped(mapRing) // part has ended, and logs no more
 	var lines []string
 	for line := range strings.Lines(said.String()) {
 		_, line, _ = strings.Cut(line, "level=WARN ")
@@ -228,15 +227,219 @@ func TestBurstOfManyIsNoFlood(t *testing.T) {
 	}
 }
 
+// lines are point-to-point links of a relay whose Conn nobody reads yet, as files that
+// packets are written to: ppp0, which will flood, and ppp1.
+type lines struct {
+	*lab
+	links [2]Link
+	files [2]int
+}
+
+// newLines makes them in a VRF, or in none where its name is empty.
+func newLines(t *testing.T, vrf string) *lines {
+	l := &lines{lab: &lab{t: t, relay: newNamespace(t)}}
+	if vrf != "" {
+		l.relay.need("link add " + vrf + " type vrf table 100")
+		l.relay.ip("link set " + vrf + " up")
+	}
+	for i := range l.links {
+		name := fmt.Sprint("ppp", i)
+		l.files[i] = l.relay.tun(name)
+		if vrf != "" {
+			l.relay.ip("link set " + name + " master " + vrf)
+		}
+		l.relay.ip("link set "+name+" addrgenmode none", "link set "+name+" up", "addr add fe80::a/64 dev "+name+" nodad")
+		l.links[i] = l.relay.upLink(name)
+		l.links[i].VRF = vrf
+	}
+	l.conn = l.relay.open(Options{})
+	l.conn.floods.period = time.Hour // no link comes back by itself
+	l.relay.setLinks(l.conn, l.links[:]...)
+	return l
+}
+
+// says has a client on a line send a message, so many times.
+func (l *lines) says(line int, message string, times int) {
+	l.t.Helper()
+	p := packet(l.t, netip.MustParseAddr("fe80::b"), message, nil)
+	for range times {
+		if _, err := unix.Write(l.files[line], p); err != nil {
+			l.t.Fatal(err)
+		}
+	}
+}
+
+// A point-to-point link that floods fills a queue of its own, as every link does.
+func TestFloodOnAPointToPointLink(t *testing.T) { newLines(t, "").floodOnOne() }
+
+func TestFloodOnAPointToPointLinkInVRF(t *testing.T) { newLines(t, "red").floodOnOne() }
+
+func (l *lines) floodOnOne() {
+	l.t.Helper()
+	flooding, other := l.links[0].Index, l.links[1].Index
+	l.says(0, "flood", crowd)
+	if got := l.drain(); got[fmt.Sprint("flood on ", flooding)] != crowd || len(got) != 1 {
+		l.t.Errorf("got %v, want each message once", got)
+	}
+	eventually(l.t, "the link is apart", func() bool { return slices.Contains(l.conn.Flooding(), flooding) })
+	l.says(0, "flood", ringFrames+100)
+	l.says(1, "renew", 1)
+	got := l.drain()
+	if got[fmt.Sprint("renew on ", other)] != 1 || got[fmt.Sprint("flood on ", flooding)] != ringFrames || len(got) != 2 {
+		l.t.Errorf("got %v, want one renew on %d and %d times flood on %d", got, other, ringFrames, flooding)
+	}
+	if s := l.conn.Stats(); s.FloodFull != 100 || s.QueueFull != 0 {
+		l.t.Errorf("%d and %d found a queue full, want 100 in that of the flood and 0 in the other", s.FloodFull, s.QueueFull)
+	}
+	l.conn.rejoin(time.Now().Add(time.Hour))
+	l.conn.rejoin(time.Now().Add(3 * time.Hour))
+	if got := l.conn.Flooding(); len(got) != 0 {
+		l.t.Fatalf("links %v are apart after they were calm", got)
+	}
+	l.says(0, "calm", 1)
+	if got := l.drain(); got[fmt.Sprint("calm on ", flooding)] != 1 || len(got) != 1 {
+		l.t.Errorf("got %v, want the message once", got)
+	}
+}
+
+// ways are those in which a message comes by a UDP socket. The option, if any, is an
+// extension header, of which the frame path takes none.
+var ways = []struct {
+	name    string
+	option  int
+	size    int
+	unicast bool
+}{
+	{"options", unix.IPV6_HOPOPTS, 20, false},
+	{"fragments", 0, 20_000, false},
+	{"unicast", 0, 20, true},
+	{"unicast in fragments", 0, 20_000, true},
+}
+
+// Nor does a link that fills the queue of a UDP socket cost another one anything.
+func TestFloodBySocketCostsNoOtherLink(t *testing.T) {
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			l, c1, other, otherEnd := besideAnother(t)
+			if way.option != 0 {
+				padding := []byte{0, 0, 1, 4, 0, 0, 0, 0}
+				l.host.option(way.option, padding)
+				other.option(way.option, padding)
+			}
+			message := strings.Repeat("x", way.size)
+			says := func(from *node, end, relay Link, times int) {
+				to := dhcp6.AllRelayAgentsAndServers
+				if way.unicast {
+					to = relay.LinkLocal
+				}
+				for range times {
+					from.send(to, end.Index, 547, []byte(message))
+				}
+			}
+			// So many find the queue full, whatever one takes of it.
+			fill := 2 * defaultBuffer / (datagramRoom + way.size)
+			says(l.host, l.clientEnd, l.c0, 2*fill)
+			l.drain()
+			eventually(t, "the link is apart", func() bool { return slices.Equal(l.conn.Flooding(), []int{l.c0.Index}) })
+			before := l.conn.Stats()
+			says(l.host, l.clientEnd, l.c0, 2*fill)
+			says(other, otherEnd, c1, 1)
+			got := l.drain()
+			if n := got[fmt.Sprint(message, " on ", c1.Index)]; n != 1 {
+				t.Errorf("the other link's message came %d times, want once", n)
+			}
+			if n := got[fmt.Sprint(message, " on ", l.c0.Index)]; n == 0 || n > 2*fill-1 {
+				t.Errorf("%d messages of the link that floods came, want some of %d", n, 2*fill)
+			}
+			after := l.conn.Stats()
+			if lost := after.FloodFull - before.FloodFull; after.QueueFull != before.QueueFull || lost == 0 && way.unicast {
+				t.Errorf("%d more found the queue of all full, and %d that of the flood", after.QueueFull-before.QueueFull, lost)
+			}
+		})
+	}
+}
+
+// Each message comes once, by each way, before a link is set apart, while it is and
+// afterwards.
+func TestEachMessageOnceWhileQueuesChange(t *testing.T) {
+	l, _, _, _ := besideAnother(t)
+	now := time.Now()
+	for round := range 6 {
+		name := fmt.Sprint("round ", round)
+		want := map[string]int{}
+		for i, to := range []netip.Addr{dhcp6.AllRelayAgentsAndServers, l.c0.LinkLocal} {
+			for j, size := range []int{20, 3000} {
+				message := fmt.Sprint(name, i, j, strings.Repeat("x", size))
+				l.host.send(to, l.clientEnd.Index, 547, []byte(message))
+				want[fmt.Sprint(message, " on ", l.c0.Index)] = 1
+			}
+		}
+		if got := l.drain(); !maps.Equal(got, want) {
+			t.Errorf("%s: got %d different messages %v, want %d, each once", name, len(got), slices.Collect(maps.Values(got)), len(want))
+		}
+		if apart := len(l.conn.Flooding()) == 1; apart != (round%2 == 1) {
+			t.Fatalf("%s: the link is apart: %v", name, apart)
+		}
+		if round%2 == 0 {
+			l.conn.hear(l.c0.Index)
+			eventually(t, "the link is apart", func() bool { return len(l.conn.Flooding()) == 1 })
+			continue
+		}
+		now = now.Add(2 * time.Hour)
+		l.conn.rejoin(now)
+		now = now.Add(2 * time.Hour)
+		l.conn.rejoin(now)
+	}
+}
+
+// Unicast loses nothing even in the moment in which the link changes over.
+func TestUnicastWhileQueuesChange(t *testing.T) {
+	const messages, changes = 2000, 50
+	l, _, _, _ := besideAnother(t)
+	in := read(t, l.conn)
+	changed, sent := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(changed)
+		now := time.Now()
+		for n := 0; ; n++ {
+			select {
+			case <-sent:
+				if n >= changes {
+					return
+				}
+			default:
+			}
+			l.conn.hear(l.c0.Index)
+			for len(l.conn.Flooding()) == 0 {
+				runtime.Gosched()
+			}
+			for len(l.conn.Flooding()) > 0 {
+				now = now.Add(2 * time.Hour)
+				l.conn.rejoin(now)
+			}
+		}
+	}()
+	for i := range messages {
+		l.host.send(l.c0.LinkLocal, l.clientEnd.Index, 547, fmt.Append(nil, i))
+		// No more than the queue holds is under way.
+		if got := string(in.next().Payload); got != fmt.Sprint(i) {
+			t.Errorf("got %s, want %d", got, i)
+		}
+	}
+	close(sent)
+	<-changed
+	in.empty()
+}
+
 // However many links are apart, each frame comes once, and those of the last one too.
 func TestFiltersOfManyFloods(t *testing.T) {
 	for _, n := range []int{1, 2, maxFloods} {
 		l, c1, other, otherEnd := besideAnother(t)
-		l.conn.floods.mu.Lock()
+		l.conn.filters.Lock()
 		for i := range n - 1 {
 			l.conn.floods.links = append(l.conn.floods.links, flooding{link: 1000 + i})
 		}
-		l.conn.floods.mu.Unlock()
+		l.conn.filters.Unlock()
 		l.setApart(l.host, l.clientEnd, l.c0.Index)
 		if got := len(l.conn.Flooding()); got != n {
 			t.Fatalf("%d links are apart, want %d", got, n)

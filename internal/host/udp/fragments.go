@@ -143,8 +143,8 @@ func (p *fragmented) at(offset int) *part {
 // still wait there are looked at first.
 func (r *reader) prove(d *Datagram) {
 	now := time.Now()
-	for _, s := range []*socket{r.conn.frames, r.conn.floods.second} {
-		if r.conn.byFD[int32(s.fd)] == s {
+	for _, s := range []*socket{r.conn.frames, r.conn.floods.frames} {
+		if s.ring != nil {
 			r.foresee(now, s.ring)
 		}
 	}

@@ -21,7 +21,11 @@ var (
 // identification.
 func (l *lab) pieces(t *testing.T, id byte, message string) (all [][]byte) {
 	t.Helper()
-	p := packet(t, l.clientEnd.LinkLocal, message, nil)
+	return pieces(id, packet(t, l.clientEnd.LinkLocal, message, nil))
+}
+
+// pieces cuts a packet.
+func pieces(id byte, p []byte) (all [][]byte) {
 	for at := ipv6Header; at < len(p); at += 800 {
 		end := min(at+800, len(p))
 		more := byte(0)

@@ -16,16 +16,13 @@ func (c *Conn) frame(d *Datagram, f rawFrame) bool {
 	l := c.links[d.Link]
 	switch {
 	case isFragment(packet):
-		if l != nil && l.frames {
+		if l != nil {
 			c.hearFragments()
 		}
 		c.count.fragments.Add(1)
 		return false
 	case l == nil:
 		c.count.notClientLink.Add(1)
-		return false
-	case !l.frames:
-		c.count.otherPath.Add(1)
 		return false
 	case len(packet) > c.options.MaxDatagram:
 		c.count.truncated.Add(1)
@@ -40,14 +37,8 @@ func (c *Conn) frame(d *Datagram, f rawFrame) bool {
 		c.count.badChecksum.Add(1)
 		return false
 	}
-	d.HardwareType = binary.NativeEndian.Uint16(name[8:])
-	d.MACLen = name[11]
-	if d.MACLen > maxMAC {
-		d.MACLen = 0
-	}
-	copy(d.MAC[:d.MACLen], name[12:])
 	source := netip.AddrFrom16([16]byte(packet[8:24]))
-	if !answerable(source) || !unicastMAC(d.MAC[:d.MACLen]) {
+	if !answerable(source) || !l.tellSender(d, name) {
 		c.count.badSource.Add(1)
 		return false
 	}
@@ -58,6 +49,21 @@ func (c *Conn) frame(d *Datagram, f rawFrame) bool {
 	d.Payload = segment[udpHeader:]
 	c.count.frameReceived.Add(1)
 	return true
+}
+
+// tellSender fills in the link-layer source, on a link that has such addresses. False
+// says that nobody can have it.
+func (l *link) tellSender(d *Datagram, name []byte) bool {
+	if !l.macs {
+		return true
+	}
+	d.HardwareType = binary.NativeEndian.Uint16(name[8:])
+	d.MACLen = name[11]
+	if d.MACLen > maxMAC {
+		d.MACLen = 0
+	}
+	copy(d.MAC[:d.MACLen], name[12:])
+	return unicastMAC(d.MAC[:d.MACLen])
 }
 
 // isFragment reports whether the IPv6 header is followed by that of a fragment.

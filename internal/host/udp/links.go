@@ -31,7 +31,7 @@ func (c *Conn) SetLinks(client []Link) error {
 			errs = append(errs, err)
 			continue
 		}
-		l.frames = l.Ethernet && len(l.MAC) == etherLen
+		l.macs = l.Ethernet && len(l.MAC) == etherLen
 		next[l.Index] = l
 		order = append(order, l)
 	}

@@ -49,7 +49,7 @@ type reader struct {
 	first     [1]unix.EpollEvent // what something saw
 	fragments fragmentSources
 	crowd     map[int]int // frames of each link that wait in the first ring: scratch
-	apart     map[int]int // frames of each link that came by the second ring of late
+	apart     map[int]int // frames of each link that is apart, of late: a long datagram counts as several
 }
 
 func (r *reader) init(c *Conn) error {
@@ -173,6 +173,9 @@ func (r *reader) take(s *socket, room int) int {
 	if s.ring != nil {
 		return r.takeFrames(s, room)
 	}
+	if s.weights != nil {
+		s.weights.look(s.memory())
+	}
 	taken := 0
 	for taken < room {
 		size := min(room-taken, len(r.slots))
@@ -202,7 +205,7 @@ func (r *reader) takeFrames(s *socket, room int) int {
 		if r.conn.frame(&r.d, f) {
 			r.handle(&r.d)
 		}
-		if s != r.conn.frames {
+		if s.apart {
 			r.apart[r.d.Link]++
 		}
 		s.ring.release()
@@ -230,6 +233,12 @@ func (r *reader) takeSome(s *socket, vec []unix.Mmsghdr) int {
 		if r.decode(s, i, &r.d) {
 			r.handle(&r.d)
 		}
+		switch length := int(r.headers[i].Len); {
+		case s.apart:
+			r.apart[r.d.Link] += 1 + length/ringFrame
+		case s.weights != nil && s.weights.add(r.d.Link, length):
+			r.conn.hear(r.d.Link)
+		}
 	}
 	return n
 }
@@ -247,7 +256,7 @@ func (r *reader) decode(s *socket, i int, d *Datagram) bool {
 	if !r.conn.datagram(d, s, name, packet, oob, cut) {
 		return false
 	}
-	if l := r.conn.links[d.Link]; s.multicast && l.frames {
+	if l := r.conn.links[d.Link]; s.multicast && l.macs {
 		r.prove(d)
 	}
 	return true
@@ -283,9 +292,9 @@ func (c *Conn) multicast(d *Datagram, s *socket, headers bool) bool {
 	case l == nil:
 		// The frame path sees it as well and counts it as not ours.
 		c.count.otherPath.Add(1)
-	case l.frames && !headers && frameHeaders+len(d.Payload) <= frameRoom:
+	case !headers && frameHeaders+len(d.Payload) <= frameRoom:
 		c.count.otherPath.Add(1)
-	case s.twin != l.socket:
+	case s.at.VRF != l.VRF:
 		// With net.ipv4.udp_l3mdev_accept the wildcard socket of the default
 		// VRF sees what comes in on enslaved links, too.
 		c.count.otherPath.Add(1)

@@ -48,7 +48,7 @@ var unreachables = [...]string{
 
 // hearsRefusals says whether the kernel keeps for s what comes back by ICMPv6: for
 // the sockets of peers alone, since any client can make errors for those of clients.
-func (s *socket) hearsRefusals() bool { return !s.frames && s.twin == nil }
+func (s *socket) hearsRefusals() bool { return !s.frames && !s.shared }
 
 // refusalsAtOnce bounds how many errors of a socket are read before its datagrams.
 const refusalsAtOnce = 16

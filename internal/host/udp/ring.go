@@ -2,6 +2,7 @@ package udp
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"unsafe"
@@ -37,21 +38,29 @@ const (
 	frameRoom = ringFrame - ringHeaders
 )
 
-// openRing gives the packet socket fd its ring.
-func openRing(fd int) (*ring, error) {
+// mapRing maps the memory of a ring.
+func mapRing(fd int) ([]byte, error) {
+	return unix.Mmap(fd, 0, ringFrames*ringFrame, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+}
+
+// openRing gives the packet socket fd its ring. After an error it has none, and can be
+// given one later.
+func openRing(fd int, mapped func(fd int) ([]byte, error)) (*ring, error) {
 	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V2); err != nil {
-		return nil, fmt.Errorf("ring version: %w", err)
+		return nil, fmt.Errorf("packet socket: ring version: %w", err)
 	}
 	request := unix.TpacketReq{
 		Block_size: ringBlock, Block_nr: ringFrames * ringFrame / ringBlock,
 		Frame_size: ringFrame, Frame_nr: ringFrames,
 	}
 	if err := unix.SetsockoptTpacketReq(fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &request); err != nil {
-		return nil, fmt.Errorf("ring of %d frames: %w", ringFrames, err)
+		return nil, fmt.Errorf("packet socket: ring of %d frames: %w", ringFrames, err)
 	}
-	memory, err := unix.Mmap(fd, 0, ringFrames*ringFrame, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	memory, err := mapped(fd)
 	if err != nil {
-		return nil, fmt.Errorf("ring of %d frames: map: %w", ringFrames, err)
+		// A request for no frames gives the kernel's half back.
+		undone := unix.SetsockoptTpacketReq(fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &unix.TpacketReq{})
+		return nil, errors.Join(fmt.Errorf("packet socket: ring of %d frames: map: %w", ringFrames, err), undone)
 	}
 	return &ring{memory: memory}, nil
 }

@@ -148,7 +148,7 @@ func (c *Conn) choose(o *Outgoing) (*socket, error) {
 
 // takesFrame says whether o can leave as one frame.
 func (l *link) takesFrame(o *Outgoing) bool {
-	return l.frames && o.MACLen == etherLen && unicastMAC(o.MAC[:etherLen]) &&
+	return l.macs && o.MACLen == etherLen && unicastMAC(o.MAC[:etherLen]) &&
 		(l.LinkLocal.Is6() || o.Source.Is6()) && !o.Dest.Addr().IsMulticast() &&
 		frameHeaders+len(o.Payload) <= l.MTU
 }

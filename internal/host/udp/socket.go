@@ -23,6 +23,14 @@ func (e Local) String() string {
 	return s
 }
 
+// String is for the log.
+func (s *socket) String() string {
+	if s.frames {
+		return "packet socket"
+	}
+	return s.at.String()
+}
+
 // socket is a descriptor that receives and sends.
 type socket struct {
 	fd       int
@@ -34,11 +42,16 @@ type socket struct {
 
 	// The wildcard that serves clients is two sockets at one place, so that
 	// clients cannot fill the queue that answers of peers wait in: one for
-	// unicast, and its twin for multicast, which only receives.
+	// unicast, and its twin for multicast, which only receives. That of the default
+	// VRF has two more, for links that are apart.
+	shared    bool // one of those
 	twin      *socket
 	multicast bool
 
-	ring *ring // of a packet socket
+	apart   bool     // for links that are apart
+	bound   bool     // it receives
+	ring    *ring    // of a packet socket
+	weights *weights // where links are looked for that fill the queue
 }
 
 // packetSocket opens one that nothing arrives at, since its protocol is 0.
@@ -56,29 +69,29 @@ func openFrames(o *Options) (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.prepareFrames(o); err != nil {
+	if s.ring, err = openRing(s.fd, mapRing); err == nil {
+		err = s.prepareFrames(o)
+	}
+	if err != nil {
 		s.close()
-		return nil, fmt.Errorf("packet socket: %w", err)
+		return nil, err
 	}
 	return s, nil
 }
 
-func (s *socket) prepareFrames(o *Options) (err error) {
-	if err = attach(s.fd, unix.SO_ATTACH_FILTER, clientFilter(o.Port, nil, false)); err != nil {
-		return fmt.Errorf("filter: %w", err)
+// prepareFrames has a packet socket receive, which has its ring.
+func (s *socket) prepareFrames(o *Options) error {
+	if err := attach(s.fd, unix.SO_ATTACH_FILTER, clientFilter(o.Port, nil, s.apart)); err != nil {
+		return fmt.Errorf("packet socket: filter: %w", err)
 	}
-	if err = boundQueues(s.fd, o); err != nil {
-		return err
+	if err := boundQueues(s.fd, o); err != nil {
+		return fmt.Errorf("packet socket: %w", err)
 	}
-	if s.ring, err = openRing(s.fd); err != nil {
-		return err
+	if err := unix.Bind(s.fd, &unix.SockaddrLinklayer{Protocol: networkOrder(unix.ETH_P_IPV6)}); err != nil {
+		return fmt.Errorf("packet socket: bind: %w", err)
 	}
-	return bindFrames(s.fd)
-}
-
-// bindFrames has a packet socket receive.
-func bindFrames(fd int) error {
-	return unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: networkOrder(unix.ETH_P_IPV6)})
+	s.bound = true
+	return nil
 }
 
 func (s *socket) close() {
@@ -103,8 +116,11 @@ func openUDP(e Local, o *Options) (*socket, error) {
 // openTwins opens the two sockets at a wildcard and returns the one for
 // unicast.
 func openTwins(e Local, o *Options) (*socket, error) {
-	s, twin := &socket{at: e}, &socket{at: e, multicast: true}
+	s, twin := &socket{at: e, shared: true}, &socket{at: e, shared: true, multicast: true}
 	s.twin, twin.twin = twin, s
+	if e.VRF == "" {
+		s.weights, twin.weights = newWeights(), newWeights()
+	}
 	if err := s.open(o); err != nil {
 		return nil, err
 	}
@@ -115,19 +131,35 @@ func openTwins(e Local, o *Options) (*socket, error) {
 	return s, nil
 }
 
-func (s *socket) open(o *Options) (err error) {
+func (s *socket) open(o *Options) error {
+	if err := s.create(); err != nil {
+		return err
+	}
+	if err := s.prepare(o); err != nil {
+		unix.Close(s.fd)
+		return err
+	}
+	return nil
+}
+
+// create makes a descriptor in the network namespace of this thread.
+func (s *socket) create() (err error) {
 	s.fd, err = unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_UDP)
 	if err != nil {
-		return fmt.Errorf("socket at %v: %w", s.at, err)
-	}
-	if err = s.prepare(o); err != nil {
-		unix.Close(s.fd)
 		return fmt.Errorf("socket at %v: %w", s.at, err)
 	}
 	return nil
 }
 
+// prepare has the socket receive.
 func (s *socket) prepare(o *Options) error {
+	if err := s.set(o); err != nil {
+		return fmt.Errorf("socket at %v: %w", s.at, err)
+	}
+	return nil
+}
+
+func (s *socket) set(o *Options) error {
 	for _, opt := range []struct {
 		level, name int
 		on          bool
@@ -135,7 +167,7 @@ func (s *socket) prepare(o *Options) error {
 		// Ours share a port among addresses, and other daemons on this host
 		// may serve other links on it.
 		{unix.SOL_SOCKET, unix.SO_REUSEADDR, true},
-		{unix.SOL_SOCKET, unix.SO_REUSEPORT, s.twin != nil},
+		{unix.SOL_SOCKET, unix.SO_REUSEPORT, s.shared},
 		{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, true},
 		{unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL, s.multicast},
 		{unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, true},
@@ -155,7 +187,9 @@ func (s *socket) prepare(o *Options) error {
 	if err := boundQueues(s.fd, o); err != nil {
 		return err
 	}
-	if err := s.filter(o); err != nil {
+	// Before it is bound, so that nothing passes by. That of links that are apart gets
+	// no multicast before there are any.
+	if err := s.attach(nil, true); err != nil {
 		return fmt.Errorf("filter: %w", err)
 	}
 	if err := s.bindVRF(); err != nil {
@@ -165,6 +199,7 @@ func (s *socket) prepare(o *Options) error {
 	if err := unix.Bind(s.fd, &sa); err != nil {
 		return fmt.Errorf("bind: %w", err)
 	}
+	s.bound = true
 	if !s.at.Peer.IsValid() {
 		return nil
 	}
@@ -175,27 +210,15 @@ func (s *socket) prepare(o *Options) error {
 	return nil
 }
 
-// filter tells the kernel which twin gets what.
-func (s *socket) filter(o *Options) error {
+// attach tells the kernel what a UDP socket gets, where several share a place.
+func (s *socket) attach(apart []int, skipCopies bool) error {
 	switch {
-	case s.twin != nil && !s.multicast:
-		return attach(s.fd, unix.SO_ATTACH_REUSEPORT_CBPF, firstOfGroup)
-	case s.skipsCopies():
-		return s.skipCopies(true)
+	case s.multicast:
+		return attach(s.fd, unix.SO_ATTACH_FILTER, groupFilter(apart, s.apart, skipCopies))
+	case s.shared && !s.apart:
+		return attach(s.fd, unix.SO_ATTACH_REUSEPORT_CBPF, steer(apart))
 	}
 	return nil
-}
-
-// skipsCopies says whether the kernel can be asked to keep back from s what the
-// frame path takes: in a VRF it would ask for the type of the wrong device.
-func (s *socket) skipsCopies() bool { return s.multicast && s.at.VRF == "" }
-
-// skipCopies has the kernel keep back copies, or no longer.
-func (s *socket) skipCopies(skip bool) error {
-	if skip {
-		return attach(s.fd, unix.SO_ATTACH_FILTER, smallCopies())
-	}
-	return unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
 }
 
 func attach(fd, option int, filter []unix.SockFilter) error {
@@ -264,15 +287,17 @@ func (s *socket) queueFull() uint64 {
 			return uint64(stats.Drops)
 		}
 		return 0
-	case s.skipsCopies():
+	case s.multicast:
 		return 0 // what the filter keeps back is counted as drops too
 	}
-	var info [unix.SK_MEMINFO_VARS]uint32
+	return uint64(s.memory()[unix.SK_MEMINFO_DROPS])
+}
+
+// memory is what the kernel says of the queues of a UDP socket (SO_MEMINFO); zeros, if it
+// says nothing.
+func (s *socket) memory() (info [unix.SK_MEMINFO_VARS]uint32) {
 	size := uint32(unsafe.Sizeof(info))
-	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(s.fd), unix.SOL_SOCKET, unix.SO_MEMINFO,
+	_, _, _ = unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(s.fd), unix.SOL_SOCKET, unix.SO_MEMINFO,
 		uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
-	if errno != 0 {
-		return 0
-	}
-	return uint64(info[unix.SK_MEMINFO_DROPS])
+	return info
 }

@@ -19,7 +19,7 @@ type Stats struct {
 	OtherGroup    uint64 // multicast to a group that is not ours
 	Truncated     uint64 // longer than Options.MaxDatagram
 	QueueFull     uint64 // dropped by the kernel because a socket's queue was full; but not of multicast by the socket path
-	FloodFull     uint64 // dropped by the kernel because the queue of links that flood was full
+	FloodFull     uint64 // the same of the queues of links that flood
 	ReceiveErrors uint64 // errors that a socket reported and that were passed over, such as ENETDOWN
 
 	Sockets     int // open descriptors that receive or send
@@ -61,23 +61,25 @@ func (c *Conn) Stats() Stats {
 	}
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	var others uint64
 	for _, sock := range c.byFD {
-		if sock.frames {
-			// The kernel forgets what it has told of a packet socket.
-			c.full(sock).Add(sock.queueFull())
-		} else {
-			others += sock.queueFull()
+		switch lost := sock.queueFull(); {
+		case sock.frames: // the kernel forgets what it has told of a packet socket
+			c.full(sock).Add(lost)
+		case sock.apart:
+			s.FloodFull += lost
+		default:
+			s.QueueFull += lost
 		}
 	}
-	s.QueueFull, s.FloodFull = n.queueFull.Load()+others, n.floodFull.Load()
+	s.QueueFull += n.queueFull.Load()
+	s.FloodFull += n.floodFull.Load()
 	s.Sockets = len(c.byFD)
 	return s
 }
 
 // full is where it is counted that the queue of s was full.
 func (c *Conn) full(s *socket) *atomic.Uint64 {
-	if s == c.floods.second {
+	if s.apart {
 		return &c.count.floodFull
 	}
 	return &c.count.queueFull

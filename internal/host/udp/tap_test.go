@@ -98,7 +98,7 @@ func (p *tapped) readUDP(port uint16) (packet []byte, sender unix.SockaddrLinkla
 
 // packet is UDP in IPv6 built by a foreign encoder, to ff02::1:2 port 547
 // unless change says otherwise.
-func packet(t *testing.T, source netip.Addr, payload string, change func(*layers.IPv6, *layers.UDP)) []byte {
+func packet(t testing.TB, source netip.Addr, payload string, change func(*layers.IPv6, *layers.UDP)) []byte {
 	t.Helper()
 	ip := &layers.IPv6{
 		Version: 6, NextHeader: layers.IPProtocolUDP, HopLimit: 1,

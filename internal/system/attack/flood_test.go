@@ -241,17 +241,40 @@ func TestFloodCostsNoOtherLink(t *testing.T) {
 	parallel(t)
 	r := withServer(t, sober)
 	v := r.victim()
-	far := r.client(r.far, duid(9))
-	reply, err := far.Obtain(patience, iaid)
-	need(t, err)
 	x := r.thrower(r.Client(2), "c0", shared)
 	frame := solicits(func() net.HardwareAddr { return x.Own }, somebody)
+	far := r.client(r.far, duid(9))
+	r.costsNoOther(shared, func() { x.Put(frame()) }, far, func(message []byte) { need(t, far.Send(message)) })
+	v.unmoved()
+}
+
+// The same between two point-to-point links.
+func TestFloodOnAPointToPointLinkCostsNoOther(t *testing.T) {
+	parallel(t)
+	r := onLines(t, sober)
+	far := r.client(r.Client(2), duid(2))
+	const ethernet = 14 // octets of a header that these links do not have
+	nobody := net.HardwareAddr{2, 0, 0, 0, 0, 0}
+	solicit := solicits(func() net.HardwareAddr { return nobody }, somebody)
+	r.costsNoOther(r.Downlink(1), func() { need(t, r.Line(1).Arrive(0, solicit()[ethernet:])) }, far, func(message []byte) {
+		from := far.Source.Addr().WithZone("")
+		need(t, r.Line(2).Arrive(0, frame(nobody, from, layers.IPProtocolUDP, segment(from, message))[ethernet:]))
+	})
+}
+
+// costsNoOther has a link flood, by put, and shows that one message which is sent beside it
+// is answered. It is in the kernel when send returns.
+func (r *rig) costsNoOther(link string, put func(), far *script.Client, send func(message []byte)) {
+	t := r.t
+	t.Helper()
+	reply, err := far.Obtain(patience, iaid)
+	need(t, err)
 	// lost is what the kernel dropped of links that flood; it is told while one does.
 	lost := func() (n int, flooding bool) {
 		var shown struct{ Degraded []string }
 		labtest.Show(t, r.relay, &shown, "status")
 		for _, line := range shown.Degraded {
-			if _, err := fmt.Sscanf(line, "link "+shared+": floods, so what comes from it waits apart from other links; the kernel has dropped %d", &n); err == nil {
+			if _, err := fmt.Sscanf(line, "link "+link+": floods, so what comes from it waits apart from other links; the kernel has dropped %d", &n); err == nil {
 				return n, true
 			}
 		}
@@ -265,7 +288,7 @@ func TestFloodCostsNoOtherLink(t *testing.T) {
 		if _, flooding := lost(); !flooding {
 			r.asleep(func() {
 				for range 1000 {
-					x.Put(frame())
+					put()
 				}
 			})
 		}
@@ -275,9 +298,9 @@ func TestFloodCostsNoOtherLink(t *testing.T) {
 		renew := far.Message(dhcp6.Renew, serverID(reply), iapd(iaid))
 		r.asleep(func() {
 			for range 3000 {
-				x.Put(frame())
+				put()
 			}
-			need(t, far.Send(renew)) // once
+			send(renew) // once
 		})
 		after, flooding := lost()
 		if shown = flooding && apart() == times; !shown {
@@ -292,5 +315,4 @@ func TestFloodCostsNoOtherLink(t *testing.T) {
 			answered = bytes.Equal(answer.Data[1:4], renew[1:4]) // else it is that of a round before
 		}
 	}
-	v.unmoved()
 }

@@ -86,6 +86,20 @@ func withServer(t *testing.T, answer script.Answer, linkKeys ...string) *rig {
 	return r
 }
 
+// onLines starts a rig of two clients with a point-to-point link each and nobody else,
+// whose server answers so.
+func onLines(t *testing.T, answer script.Answer) *rig {
+	t.Helper()
+	top, err := lab.ForTest(t).Topology(lab.Plan{Clients: 2, Access: lab.PPP})
+	need(t, err)
+	r := &rig{Topology: top, Kernel: labtest.KernelOf(t, top.Relay), t: t}
+	r.server, err = script.StartServer(r.Server, lab.ServerAddress, answer)
+	need(t, err)
+	r.relay, err = relay.Start(top.Relay, relay.Config{Binary: labtest.Program(), Text: "metrics: {listen: off}\n" + relay.Standard(top)})
+	need(t, err)
+	return r
+}
+
 func build(t *testing.T, linkKeys []string) *rig {
 	t.Helper()
 	top, err := lab.ForTest(t).Topology(lab.Plan{Clients: 3, Access: lab.Switch})
