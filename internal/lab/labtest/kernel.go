@@ -76,14 +76,17 @@ func (k *Kernel) WantRouteVia(p netip.Prefix, next, dev string) {
 // WantStandIn waits until the only route to a prefix is unreachable.
 func (k *Kernel) WantStandIn(p netip.Prefix) {
 	k.t.Helper()
-	var got []Route
-	err := lab.Until(Patience, p.String()+" is unreachable", func() bool {
-		got = k.RouteOf(p)
-		return len(got) == 1 && (got[0].Type == "unreachable" || got[0].Type == "7")
-	})
+	err := lab.Until(Patience, p.String()+" is unreachable", func() bool { return k.IsStandIn(p) })
 	if err != nil {
-		k.t.Fatalf("%v; the kernel has %+v", err, got)
+		k.t.Fatalf("%v; the kernel has %+v", err, k.RouteOf(p))
 	}
+}
+
+// IsStandIn reports whether the only route to a prefix is unreachable.
+func (k *Kernel) IsStandIn(p netip.Prefix) bool {
+	k.t.Helper()
+	got := k.RouteOf(p)
+	return len(got) == 1 && (got[0].Type == "unreachable" || got[0].Type == "7")
 }
 
 // WantNoRoute waits until the kernel has no route of ours to a prefix.

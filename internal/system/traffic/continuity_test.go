@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
+	"time"
 
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/capture"
 	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/peer"
 	"fairlead/internal/lab/script"
+	"fairlead/internal/wire/dhcp6"
 )
 
 // homed is a rig with one delegation, an address in it at the client, and a
@@ -134,19 +136,29 @@ func TestRFC8987_S2_DeletionAndReturn(t *testing.T) {
 func TestRFC8987_S2_ExpiryMeanwhile(t *testing.T) {
 	parallel(t)
 	r := start(t, lab.Plan{Clients: 1})
-	p, stays := pfx("2001:db8:1100::/56"), pfx("2001:db8:1100:100::/56")
-	r.grant(1, lasting(p, 3), long(stays))
-	r.obtain(r.client(1), 1)
-	_, err := r.Relay.IP("link set d1 down")
-	need(t, err)
-	r.WantStandIn(stays)
-	r.WantNoRoute(p)
-	_, err = r.Relay.IP("link set d1 up")
-	need(t, err)
-	r.wantRoute(stays, 1)
-	if got := r.RouteOf(p); len(got) > 0 {
-		t.Errorf("the link's return brought %+v back", got)
-	}
+	c := r.client(1)
+	untilSeen(t, 3, func(within netip.Prefix, valid dhcp6.Lifetime) bool {
+		p, stays := part(within, 0), part(within, 1)
+		r.grant(1, lasting(p, valid), long(stays))
+		begin := time.Now()
+		r.obtain(c, 1)
+		_, err := r.Relay.IP("link set d1 down")
+		need(t, err)
+		r.WantStandIn(stays)
+		seen := false
+		until(t, "there is a stand-in, or its time has elapsed", func() bool {
+			seen = r.IsStandIn(p)
+			return seen || !lives(begin, valid)
+		})
+		r.ends(p, valid)
+		_, err = r.Relay.IP("link set d1 up")
+		need(t, err)
+		r.wantRoute(stays, 1)
+		if got := r.RouteOf(p); len(got) > 0 {
+			t.Errorf("the link's return brought %+v back", got)
+		}
+		return seen
+	})
 }
 
 // S-2: a client that vanishes without a word keeps its routes.
@@ -222,15 +234,35 @@ func TestRFC8987_S1_TimeGoesOnMeanwhile(t *testing.T) {
 	parallel(t)
 	r := build(t, lab.Plan{Clients: 1})
 	need(t, r.relay.Start())
-	gone, brief, stays := pfx("2001:db8:1100::/56"), pfx("2001:db8:1100:100::/56"), pfx("2001:db8:1100:200::/56")
-	r.grant(1, lasting(gone, 2), lasting(brief, 9), long(stays))
 	c := r.client(1)
-	r.obtain(c, 1)
-	need(t, r.relay.Stop())
-	r.wantRoute(stays, 1) // a stop in good order leaves traffic alone, too
-	need(t, r.relay.Start())
-	r.wantRoute(stays, 1)
-	r.WantNoRoute(gone)
-	r.WantNoRoute(brief)
-	r.wantRoute(stays, 1)
+	untilSeen(t, 2, func(within netip.Prefix, valid dhcp6.Lifetime) bool {
+		gone, brief, stays := part(within, 0), part(within, 1), part(within, 2)
+		r.grant(1, lasting(gone, valid), lasting(brief, 4*valid), long(stays))
+		begin := time.Now()
+		r.obtain(c, 1)
+		given := time.Now()
+		need(t, r.relay.Stop())
+		seen := len(r.RouteOf(gone)) > 0 // a stop in good order leaves traffic alone, too
+		if lives(begin, valid) && !seen {
+			t.Errorf("the route is gone before its valid lifetime of %d s has elapsed", valid)
+		}
+		r.wantRoute(stays, 1)
+		need(t, lab.Until(time.Duration(valid)*time.Second+patience, "a lifetime has elapsed", func() bool { return !lives(given, valid) }))
+		need(t, r.relay.Start())
+		// READY was said.
+		if got := r.RouteOf(gone); len(got) > 0 {
+			t.Errorf("what ended while the relay was away has its route: %+v", got)
+		}
+		kept := len(r.RouteOf(brief)) > 0
+		if lives(begin, 4*valid) && !kept {
+			t.Errorf("the route is gone before its valid lifetime of %d s has elapsed", 4*valid)
+		}
+		r.wantRoute(stays, 1)
+		r.ends(brief, 4*valid)
+		if lives(begin, 4*valid) {
+			t.Errorf("the route was gone after %v, before the valid lifetime of %d s", time.Since(begin), 4*valid)
+		}
+		r.wantRoute(stays, 1)
+		return seen && kept
+	})
 }

@@ -19,17 +19,25 @@ import (
 func TestRFC8987_G8_ExpiresWhenTheValidLifetimeHasElapsed(t *testing.T) {
 	parallel(t)
 	r := start(t, lab.Plan{Clients: 1})
-	p, other := pfx("2001:db8:1100::/56"), pfx("2001:db8:1100:100::/56")
+	c := r.client(1)
 	// A preferred lifetime that has elapsed ends nothing, nor does the end of
 	// another prefix meanwhile.
-	r.grant(1, dhcp6.IAPrefix{Prefix: p, Preferred: 1, Valid: 4}, lasting(other, 2))
-	begin := time.Now()
-	r.obtain(r.client(1), 1)
-	r.WantNoRoute(other)
-	until(t, "the route is gone", func() bool { return len(r.RouteOf(p)) == 0 })
-	if lasted := time.Since(begin); lasted < 4*time.Second {
-		t.Errorf("the route was gone after %v, before the valid lifetime of 4 s", lasted)
-	}
+	untilSeen(t, 4, func(within netip.Prefix, valid dhcp6.Lifetime) bool {
+		p, other := part(within, 0), part(within, 1)
+		r.grant(1, dhcp6.IAPrefix{Prefix: p, Preferred: 1, Valid: valid}, lasting(other, valid/2))
+		begin := time.Now()
+		r.obtain(c, 1)
+		r.ends(other, valid/2)
+		seen := len(r.RouteOf(p)) > 0
+		if lives(begin, valid) && !seen {
+			t.Errorf("the route is gone before the valid lifetime of %d s has elapsed", valid)
+		}
+		r.ends(p, valid)
+		if lives(begin, valid) {
+			t.Errorf("the route was gone after %v, before the valid lifetime of %d s", time.Since(begin), valid)
+		}
+		return seen
+	})
 }
 
 // G-8: every kind of message that brings a Reply extends: Renew, Rebind, and a
@@ -39,19 +47,29 @@ func TestRFC8987_G8_EveryReplyExtends(t *testing.T) {
 		t.Run(mt.String(), func(t *testing.T) {
 			parallel(t)
 			r := start(t, lab.Plan{Clients: 1})
-			extended, left := pfx("2001:db8:1100::/56"), pfx("2001:db8:1100:100::/56")
-			r.grant(1, lasting(extended, 3), lasting(left, 3))
 			c := r.client(1)
-			r.obtain(c, 1)
-			r.grant(1, long(extended))
-			options := script.IAPD(1, lasting(extended, 0))
-			if mt != dhcp6.Rebind {
-				options = append(script.ServerID(script.DefaultServerDUID), options...)
-			}
-			_, err := c.Exchange(patience, c.Message(mt, options))
-			need(t, err)
-			r.WantNoRoute(left)
-			r.wantRoute(extended, 1)
+			untilSeen(t, 3, func(within netip.Prefix, valid dhcp6.Lifetime) bool {
+				extended, left := part(within, 0), part(within, 1)
+				r.grant(1, lasting(extended, valid), lasting(left, valid))
+				begin := time.Now()
+				r.obtain(c, 1)
+				r.grant(1, long(extended))
+				options := script.IAPD(1, lasting(extended, 0))
+				if mt != dhcp6.Rebind {
+					options = append(script.ServerID(script.DefaultServerDUID), options...)
+				}
+				_, err := c.Exchange(patience, c.Message(mt, options))
+				need(t, err)
+				// As long as this one has its route, the other, which was given with it, has not
+				// ended before it was extended.
+				seen := len(r.RouteOf(left)) > 0
+				if lives(begin, valid) && !seen {
+					t.Errorf("what the Reply does not name is gone before its valid lifetime of %d s has elapsed", valid)
+				}
+				r.ends(left, valid)
+				r.wantRoute(extended, 1)
+				return seen
+			})
 		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"sync"
 	"testing"
+	"time"
 
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/labtest"
@@ -140,6 +141,37 @@ func long(p netip.Prefix) dhcp6.IAPrefix {
 // lasting is a prefix with a valid lifetime in seconds.
 func lasting(p netip.Prefix, valid dhcp6.Lifetime) dhcp6.IAPrefix {
 	return dhcp6.IAPrefix{Prefix: p, Preferred: valid, Valid: valid}
+}
+
+// untilSeen shows something about lifetimes on a machine that may be too slow to see it: it is
+// shown again, with lifetimes twice as long, until it was seen. Each round has a prefix
+// that none before it has used.
+func untilSeen(t *testing.T, seconds dhcp6.Lifetime, show func(within netip.Prefix, valid dhcp6.Lifetime) (seen bool)) {
+	t.Helper()
+	for round := 0; !show(pfx("2001:db8:11%02x::/48", round), seconds); round++ {
+		if round == 7 || t.Failed() {
+			t.Fatalf("not seen with lifetimes of %d s either", seconds)
+		}
+		seconds *= 2
+	}
+}
+
+// part is a /56 of a /48.
+func part(of netip.Prefix, number byte) netip.Prefix {
+	a := of.Addr().As16()
+	a[6] = number
+	return netip.PrefixFrom(netip.AddrFrom16(a), 56)
+}
+
+// lives reports whether a lifetime that began later than that has certainly not elapsed.
+func lives(since time.Time, valid dhcp6.Lifetime) bool {
+	return time.Since(since) < time.Duration(valid)*time.Second
+}
+
+// ends waits until a prefix that was given for so many seconds is not routed.
+func (r *rig) ends(p netip.Prefix, valid dhcp6.Lifetime) {
+	r.t.Helper()
+	need(r.t, lab.Until(time.Duration(valid)*time.Second+patience, p.String()+" is not routed", func() bool { return len(r.RouteOf(p)) == 0 }))
 }
 
 // client starts a client in the client node with that number.
