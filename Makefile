@@ -17,7 +17,7 @@ ifeq ($(HOME),)
 export HOME := $(shell getent passwd "$$(id -u)" | cut -d: -f6)
 endif
 
-.PHONY: all build demo demo-ipsec test outside check race mutants conformance man profile bench benchmarks fuzz clean packages-demo packages-demo-ipsec packages-test packages-race packages-bench packages-bench-ipsec
+.PHONY: all build demo demo-ipsec test outside check race mutants conformance man profile bench bench-against bench-ipsec benchmarks fuzz clean packages-demo packages-demo-ipsec packages-test packages-race packages-bench packages-bench-ipsec
 
 all: build
 
@@ -65,10 +65,13 @@ man: ## man pages of all commands, for packages: build/man8
 	$(GO) run ./tools/man $(BUILD)/man8
 
 $(BUILD)/bench: FORCE
-	$(GO) build -trimpath -o $@ ./tools/bench
+	$(GO) build -trimpath -ldflags '-s -w' -o $@ ./tools/bench
 
 bench: packages-bench $(BUILD)/fairlead $(BUILD)/bench ## the relay against other relays, a quarter of an hour; writes docs/performance.md; BENCH=flags
 	$(SUDO) $(BUILD)/bench $(BENCH)
+
+bench-against: packages-bench $(BUILD)/fairlead $(BUILD)/bench ## the relay against that of the revision REV, in turns; benchstat says what is more than noise; BENCH=flags
+	$(SUDO) $(BUILD)/bench -rounds 10 -against $(REV) $(BENCH)
 
 # A profile names the program's path: one that is the same everywhere.
 PROFILED := /tmp/fairlead-profile
@@ -78,11 +81,8 @@ profile: packages-bench $(BUILD)/bench ## what the compiler is told of the relay
 	cp $(PROFILED).pgo cmd/fairlead/default.pgo
 	$(SUDO) rm $(PROFILED) $(PROFILED).pgo
 
-$(BUILD)/ipsecbench: FORCE
-	$(GO) build -trimpath -ldflags '-s -w' -o $@ ./tools/ipsecbench
-
-bench-ipsec: packages-bench-ipsec $(BUILD)/fairlead $(BUILD)/ipsecbench ## what IPsec costs, and how fast it comes and comes back; writes docs/ipsec-figures.md; BENCH=flags
-	$(SUDO) $(BUILD)/ipsecbench $(BENCH)
+bench-ipsec: packages-bench-ipsec $(BUILD)/fairlead $(BUILD)/bench ## what IPsec costs, and how fast it comes and comes back; writes docs/ipsec-figures.md; BENCH=flags
+	$(SUDO) $(BUILD)/bench ipsec $(BENCH)
 
 benchmarks: ## the cores' and codecs' Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/wire/... ./internal/core/... ./internal/host/store/...

@@ -1,0 +1,205 @@
+// Package network is the network in which the benches measure whole processes:
+//
+//	gen g0 ------ d0 relay u0 ------ s0 srv
+//
+// three namespaces joined by veth pairs. `fairlead load` plays the clients in gen, and
+// a server that keeps no state (lab/reflector) answers in srv.
+package network
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"fairlead/internal/lab"
+	"fairlead/internal/lab/reflector"
+	"fairlead/tools/bench/harness"
+)
+
+// Cores, where there are two: the relay has the first to itself.
+const (
+	RelayCore = "0"
+	otherCore = "1"
+)
+
+// Addresses of every network.
+const (
+	LinkAddress   = "2001:db8:1::1"  // on d0
+	RelayAddress  = "2001:db8:ff::1" // on u0
+	ServerAddress = "2001:db8:ff::2" // on s0
+)
+
+// Patience is how long something may take that surely happens, be it in an emulated
+// machine.
+const Patience = 60 * time.Second
+
+// Network has the server running in it, and a relay once one was started.
+type Network struct {
+	*lab.Net
+	Gen, Relay, Srv *lab.Node
+	Processes       []*lab.Proc // of the relay, and what belongs to it: the first is measured
+
+	options Options
+}
+
+// Options say what a network is like.
+type Options struct {
+	Generator string // the fairlead that plays the clients
+	// Pinned gives the relay a core to itself, and puts everything before what else
+	// the machine does.
+	Pinned bool
+	// Switched has the clients' link go through a bridge in gen, whose ports h0 and f0
+	// are there for two hosts.
+	Switched bool
+}
+
+// New builds a network, which is closed at the end of the run at the latest.
+func New(r *harness.Run, o Options) (*Network, error) {
+	n, err := lab.New()
+	if err != nil {
+		return nil, err
+	}
+	w := &Network{Net: n, options: o}
+	r.OnClose(w.Close)
+	return w, w.build()
+}
+
+func (n *Network) build() error {
+	for name, node := range map[string]**lab.Node{"gen": &n.Gen, "relay": &n.Relay, "srv": &n.Srv} {
+		d, err := n.Node(name)
+		if err != nil {
+			return err
+		}
+		*node = d
+	}
+	err := errors.Join(
+		n.Relay.Sysctl("net/ipv6/conf/all/forwarding", "1"),
+		n.Veth(n.Gen, "g0", n.Relay, "d0"),
+		n.Veth(n.Relay, "u0", n.Srv, "s0"),
+	)
+	if err == nil {
+		err = errors.Join(
+			n.Relay.Address("d0", LinkAddress+"/64"),
+			n.Relay.Address("u0", RelayAddress+"/64"),
+			n.Srv.Address("s0", ServerAddress+"/64"),
+		)
+	}
+	if err == nil && n.options.Switched {
+		err = errors.Join(n.Gen.Stub("h0"), n.Gen.Stub("f0"), n.Gen.Bridge("br0", "g0", "h0p", "f0p"))
+	}
+	if err != nil {
+		return err
+	}
+	_, down := n.Relay.LinkLocal("d0")
+	_, up := n.Relay.LinkLocal("u0")
+	_, port := n.Gen.LinkLocal(n.port())
+	if err := errors.Join(down, up, port); err != nil {
+		return err
+	}
+	if _, err := n.self(n.Srv, "reflector", ServerAddress); err != nil {
+		return err
+	}
+	return n.Listens(n.Srv)
+}
+
+// port is the interface that the clients are on.
+func (n *Network) port() string {
+	if n.options.Switched {
+		return "h0"
+	}
+	return "g0"
+}
+
+// Self carries out what a bench starts itself for: `bench reflector ADDRESS` is the
+// server, and `bench thrower INTERFACE` a host that floods its link.
+func Self(args []string) (is bool, err error) {
+	if len(args) != 2 {
+		return false, nil
+	}
+	switch args[0] {
+	case "reflector":
+		return true, reflector.Run(args[1])
+	case "thrower":
+		return true, throw(args[1])
+	}
+	return false, nil
+}
+
+// self has this program run in a node, for another task.
+func (n *Network) self(d *lab.Node, task, argument string) (*lab.Proc, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	args := []string{self, task, argument}
+	if n.options.Pinned {
+		args = harness.Pinned(otherCore, args...)
+	}
+	return d.Start(lab.Command{Name: task, Args: args})
+}
+
+// Listens waits until port 547 is open in a node.
+func (n *Network) Listens(d *lab.Node) error {
+	return lab.Until(Patience, d.Name+" listens on port 547", func() bool {
+		out, err := d.Run("cat", "/proc/net/udp6")
+		return err == nil && strings.Contains(out, ":0223 ")
+	})
+}
+
+// Know gives the relay's kernel the link-layer addresses of the first clients, as
+// if it had asked for them: the best that can happen to a relay with sockets. It
+// gives relay and server each other's too, since the machine has one neighbour
+// table, which something else may have filled.
+func (n *Network) Know(clients int) error {
+	lines := make([]string, clients)
+	for i := range uint32(clients) {
+		lines[i] = fmt.Sprintf("neigh replace %s lladdr %s dev d0 nud permanent", linkLocal(i), mac(i))
+	}
+	up, err := n.Relay.Interface("u0")
+	if err != nil {
+		return err
+	}
+	server, err := n.Srv.Interface("s0")
+	if err != nil {
+		return err
+	}
+	lines = append(lines, fmt.Sprintf("neigh replace %s lladdr %s dev u0 nud permanent", ServerAddress, server.HardwareAddr))
+	return errors.Join(
+		n.Relay.Batch(lines...),
+		n.Srv.Batch(fmt.Sprintf("neigh replace %s lladdr %s dev s0 nud permanent", RelayAddress, up.HardwareAddr)),
+	)
+}
+
+// Pid is the relay's process.
+func (n *Network) Pid() int { return n.Processes[0].Pid() }
+
+// InTurn has the relay run while f does, and stops it again: others have their turn.
+func (n *Network) InTurn(f func() error) error {
+	if err := n.signal(syscall.SIGCONT); err != nil {
+		return err
+	}
+	return errors.Join(f(), n.signal(syscall.SIGSTOP))
+}
+
+func (n *Network) signal(s syscall.Signal) (err error) {
+	for _, p := range n.Processes {
+		err = errors.Join(err, p.Signal(s))
+	}
+	return err
+}
+
+// Rest stops the relay until its turn comes.
+func (n *Network) Rest() error { return n.signal(syscall.SIGSTOP) }
+
+// Close ends everything in the network. A second close does nothing.
+func (n *Network) Close() error {
+	for _, p := range slices.Backward(n.Processes) {
+		_ = p.Signal(syscall.SIGCONT) // what is stopped does not hear SIGTERM; it may have ended
+	}
+	n.Processes = nil
+	return n.Net.Close()
+}

@@ -1,0 +1,251 @@
+package relays
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"fairlead/tools/bench/harness"
+	"fairlead/tools/bench/network"
+)
+
+// overloadFactor is how much more than its peak a relay is offered, and
+// enoughOverload what must really have been sent for it to count.
+const (
+	overloadFactor = 1.5
+	enoughOverload = 1.4
+)
+
+const (
+	window     = 64   // closed loop
+	peakWindow = 512  // closed loop, where answers wait for a disk
+	openRate   = 2000 // open loop, exchanges a second
+
+	manyClients = 4096 // to see what costs more among many
+)
+
+// mixed is the load with state to keep.
+const mixed = "request=10,renew=50,solicit=20,information-request=20"
+
+// What is wanted.
+const (
+	wantVsBlind    = 1.2  // times the blind forwarder's CPU
+	wantVsPeer     = 0.75 // times the best peer's
+	wantMixVsPeer  = 1.0
+	wantOverload   = 0.9 // of the peak
+	wantBlindVsISC = 3.5 // else the run is void
+)
+
+// contest has every contender in its own network, in turns.
+type contest struct {
+	*Suite
+	networks map[string]*network.Network
+	granted  map[string]int // how many clients have got a delegation
+}
+
+func (s *Suite) contest() harness.Bench {
+	c := &contest{s, map[string]*network.Network{}, map[string]int{}}
+	b := harness.Bench{
+		Name: "contest", Between: s.contenders(), Begin: c.enter, Turns: []harness.Turn{c.turn, c.crowd}, End: c.leave,
+		Bars: []harness.Bar{
+			{Name: "relay6-cpu-vs-blind-c", Wanted: fmt.Sprintf("at most %g", wantVsBlind), Judge: vsBlind},
+			{Name: "relay6-cpu-vs-best-peer", Wanted: fmt.Sprintf("at most %g", wantVsPeer), Judge: vsPeer},
+			{Name: "relay6-mix-vs-best-peer", Wanted: fmt.Sprintf("at most %g", wantMixVsPeer), Judge: mixVsPeer},
+			{Name: "relay6-overload", Wanted: fmt.Sprintf("at least %g", wantOverload), Judge: overload},
+		},
+	}
+	if s.against != "" {
+		b.Turns = b.Turns[:1]
+	}
+	return b
+}
+
+// enter starts a contender, warms it up, and leaves it stopped.
+func (c *contest) enter(who string) error {
+	n, err := c.network(who, false)
+	if err != nil {
+		return err
+	}
+	c.networks[who] = n
+	if err := n.Know(c.clients); err != nil {
+		return err
+	}
+	if c.isOurs(who) {
+		if _, err := c.start(n, plan{name: who}); err != nil {
+			return err
+		}
+		if err := fill(n, c.present); err != nil {
+			return err
+		}
+		c.granted[who] = c.present
+	} else if err := c.launch(who, n); err != nil {
+		return err
+	}
+	_, err = n.Play(network.Load{Clients: c.clients, Mix: network.Plain, Window: window, Length: c.length})
+	return errors.Join(err, n.Rest())
+}
+
+// leave ends the contenders, so that they and their neighbours are out of the
+// way of what follows.
+func (c *contest) leave() error {
+	var errs []error
+	for _, n := range c.networks {
+		errs = append(errs, n.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// turn plays the plain load, and, with who has state to keep, the mix.
+func (c *contest) turn(who string, _ int, to *harness.Results) error {
+	return c.networks[who].InTurn(func() error {
+		if err := c.plain(who, to); err != nil {
+			return err
+		}
+		if !c.isOurs(who) || !c.Wants("relay6-mix-vs-best-peer", "relay6-overload") {
+			return nil
+		}
+		return c.mix(who, to)
+	})
+}
+
+// plain plays the plain load in a closed loop, in an open one, and above the
+// peak that the closed loop has shown. For two versions the closed one says enough.
+func (c *contest) plain(who string, to *harness.Results) error {
+	l := network.Load{Clients: c.clients, Mix: network.Plain, Window: window, Length: c.length}
+	peak, err := c.play(to, "Plain", "closed", who, l)
+	if err != nil || c.against != "" {
+		return err
+	}
+	l.Rate = openRate
+	if _, err = c.play(to, "Plain", "open", who, l); err != nil {
+		return err
+	}
+	l.Rate = overloadFactor * peak
+	_, err = c.play(to, "Plain", "overload", who, l)
+	return err
+}
+
+// mix plays the mix in the same closed loop, in a wider one that keeps the
+// relay busy while its disk works, and above the peak of both.
+func (c *contest) mix(who string, to *harness.Results) error {
+	closed, err := c.play(to, "Mix", "closed", who, c.mixedLoad(who, window))
+	if err != nil {
+		return err
+	}
+	wider, err := c.play(to, "Mix", "peak", who, c.mixedLoad(who, peakWindow))
+	if err != nil || c.against != "" {
+		return err
+	}
+	l := c.mixedLoad(who, 0)
+	l.Rate = overloadFactor * max(closed, wider)
+	_, err = c.play(to, "Mix", "overload", who, l)
+	return err
+}
+
+// play plays a load and returns the rate of the answers.
+func (c *contest) play(to *harness.Results, bench, load, who string, l network.Load) (rate float64, err error) {
+	res, err := c.networks[who].Play(l)
+	if err == nil {
+		res.AddTo(to, named(bench, load, who))
+	}
+	return res.AnsweredRate, err
+}
+
+// mixedLoad is the mix among clients that nobody has seen before: some get a
+// delegation beforehand, which they renew, and the others are there to be granted
+// one.
+func (c *contest) mixedLoad(who string, window int) network.Load {
+	const numbers, renewing = 1 << 15, 1024
+	l := network.Load{First: c.granted[who], Clients: numbers, Prepare: renewing, Mix: mixed, Length: c.length, Window: window}
+	c.granted[who] += numbers
+	return l
+}
+
+// crowd is the plain load with many clients. It comes last: what a relay has learned
+// of them may cost it time from then on.
+func (c *contest) crowd(who string, _ int, to *harness.Results) error {
+	n := c.networks[who]
+	return n.InTurn(func() error {
+		if err := n.Know(manyClients); err != nil {
+			return err
+		}
+		_, err := c.play(to, "Crowd", "closed", who, network.Load{Clients: manyClients, Mix: network.Plain, Window: window, Length: c.length})
+		return err
+	})
+}
+
+func plainCPU(r *harness.Results, who string) float64 {
+	return r.Median(named("Plain", "closed", who), network.CPU)
+}
+
+// mixCPU is of the wider closed loop: with few exchanges under way the relay has
+// little to do but to wait for its disk, and each group of commits holds little.
+func mixCPU(r *harness.Results, who string) float64 {
+	return r.Median(named("Mix", "peak", who), network.CPU)
+}
+
+// best is the peer with the least CPU time for a plain exchange, empty if none took
+// part.
+func best(r *harness.Results) string {
+	var peers []string
+	for _, c := range contenders {
+		if c.isPeer() && !math.IsNaN(plainCPU(r, c.name)) {
+			peers = append(peers, c.name)
+		}
+	}
+	if len(peers) == 0 {
+		return ""
+	}
+	return slices.MinFunc(peers, func(a, b string) int { return cmp.Compare(plainCPU(r, a), plainCPU(r, b)) })
+}
+
+func vsBlind(r *harness.Results) harness.Verdict {
+	return judgeable(r, harness.AtMost(wantVsBlind, plainCPU(r, ours)/plainCPU(r, limit), "the blind forwarder's"))
+}
+
+func vsPeer(r *harness.Results) harness.Verdict {
+	return judgeable(r, harness.AtMost(wantVsPeer, plainCPU(r, ours)/plainCPU(r, best(r)), best(r)+"'s"))
+}
+
+func mixVsPeer(r *harness.Results) harness.Verdict {
+	return judgeable(r, harness.AtMost(wantMixVsPeer, mixCPU(r, ours)/plainCPU(r, best(r)), best(r)+"'s for plain"))
+}
+
+// judgeable makes a verdict void if something else than relays was measured, which a
+// blind forwarder shows that is not far ahead of ISC dhcrelay.
+func judgeable(r *harness.Results, v harness.Verdict) harness.Verdict {
+	blind, slow := r.Median(named("Plain", "closed", limit), network.Rate), r.Median(named("Plain", "closed", isc), network.Rate)
+	switch {
+	case v.Void != "":
+		v.Void = "not everybody who is needed took part"
+	case math.IsNaN(blind / slow):
+		v.Void = "the blind forwarder and ISC dhcrelay must take part"
+	case blind/slow < wantBlindVsISC:
+		v.Void = fmt.Sprintf("the blind forwarder did %.1f times what ISC dhcrelay did, and %g are needed", blind/slow, wantBlindVsISC)
+	}
+	return v
+}
+
+// overload is the bar of goodput above the peak, round by round.
+func overload(r *harness.Results) harness.Verdict {
+	above := named("Mix", "overload", ours)
+	offered, answered := r.Values(above, network.Offered), r.Values(above, network.Rate)
+	peaks := r.Values(named("Mix", "closed", ours), network.Rate)
+	for i, wider := range r.Values(named("Mix", "peak", ours), network.Rate) {
+		peaks[i] = max(peaks[i], wider)
+		offered[i] /= peaks[i]
+		answered[i] /= peaks[i]
+	}
+	v := harness.AtLeast(wantOverload, harness.Median(answered), "the peak")
+	if v.Void != "" {
+		return v
+	}
+	times := harness.Median(offered)
+	v.Figure += fmt.Sprintf(" of %.0f/s, with %.2f times offered", harness.Median(peaks), times)
+	if times < enoughOverload {
+		v.Void = fmt.Sprintf("only %.2f times the peak was sent, and %g are needed", times, enoughOverload)
+	}
+	return v
+}

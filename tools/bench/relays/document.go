@@ -1,0 +1,199 @@
+package relays
+
+import (
+	"fmt"
+	"time"
+
+	"fairlead/tools/bench/harness"
+	"fairlead/tools/bench/network"
+)
+
+// Told: see harness.Suite. Of two versions benchstat tells, else there are tables.
+func (s *Suite) Told(r *harness.Run) (told string, err error) {
+	if s.against != "" {
+		return r.Compare("relay", []string{before, after}, []string{network.CPU, network.Rate, ready, renewed, network.RSS})
+	}
+	for _, g := range tables(r.Results) {
+		told += "\n" + g.String() + "\n"
+	}
+	return told, nil
+}
+
+// tables are the plain load for everybody and the mix for us.
+func tables(r *harness.Results) (all []harness.Grid) {
+	head := []string{
+		"relay", "exchanges/s", "CPU us/exchange", "p50 us", "p99 us",
+		fmt.Sprintf("p50 us at %d/s", openRate), "p99 us", "loss",
+		"offered/s in overload", "answered/s", "p99 us", "loss", "RSS MB",
+	}
+	g := harness.Grid{Title: "Plain: Solicit and Advertise, Information-request and Reply", Head: head}
+	crowd := harness.Grid{
+		Title: fmt.Sprintf("Plain, with %d clients", manyClients),
+		Head:  []string{"relay", "exchanges/s", "CPU us/exchange", "times the CPU with few"},
+	}
+	m := harness.Grid{Title: "Mix: a tenth grants, half renews, the rest looks", Head: head}
+	for _, c := range contenders {
+		name := named("Plain", "closed", c.name)
+		if len(r.Values(name, network.Rate)) == 0 {
+			continue
+		}
+		g.Rows = append(g.Rows, cells(r, c.name, "Plain", "closed", c.name))
+		name = named("Crowd", "closed", c.name)
+		us := r.Median(name, network.CPU)
+		crowd.Rows = append(crowd.Rows, []string{
+			c.name, harness.Figure("%.0f", r.Median(name, network.Rate)), harness.Figure("%.1f", us*1e6), harness.Figure("%.2f", us/plainCPU(r, c.name)),
+		})
+		if name = named("Mix", "closed", c.name); len(r.Values(name, network.Rate)) > 0 {
+			m.Rows = append(m.Rows, cells(r, c.name, "Mix", "closed", c.name),
+				cells(r, fmt.Sprintf("%s, %d under way", c.name, peakWindow), "Mix", "peak", c.name))
+		}
+	}
+	for _, one := range []harness.Grid{g, crowd, m} {
+		if len(one.Rows) > 0 {
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
+// cells are a row: medians of the rounds, and a dash for what was not played. The
+// other loads are shown beside the closed loop.
+func cells(r *harness.Results, title, bench, closed, who string) []string {
+	open, overload := "open", "overload"
+	if closed != "closed" {
+		open, overload = "", ""
+	}
+	row := []string{title}
+	for _, c := range []struct {
+		load, unit, format string
+		times              float64
+	}{
+		{closed, network.Rate, "%.0f", 1},
+		{closed, network.CPU, "%.1f", 1e6},
+		{closed, network.P50, "%.0f", 1e6},
+		{closed, network.P99, "%.0f", 1e6},
+		{open, network.P50, "%.0f", 1e6},
+		{open, network.P99, "%.0f", 1e6},
+		{open, network.Loss, "%.1f %%", 100},
+		{overload, network.Offered, "%.0f", 1},
+		{overload, network.Rate, "%.0f", 1},
+		{overload, network.P99, "%.0f", 1e6},
+		{overload, network.Loss, "%.1f %%", 100},
+		{closed, network.RSS, "%.0f", 1e-6},
+	} {
+		row = append(row, harness.Figure(c.format, c.times*r.Median(named(bench, c.load, who), c.unit)))
+	}
+	return row
+}
+
+// Document: see harness.Suite.
+func (s *Suite) Document(r *harness.Run) (string, error) {
+	if s.only != "" || s.against != "" {
+		return "", nil
+	}
+	return s.document(r, time.Now().UTC(), titles())
+}
+
+func titles() (all []string) {
+	for _, c := range contenders {
+		all = append(all, c.title())
+	}
+	return all
+}
+
+func (s *Suite) document(r *harness.Run, when time.Time, titles []string) (string, error) {
+	return harness.Fill(document, map[string]any{
+		"When": when, "Results": r.Results, "Judged": r.Judged, "Titles": titles, "Tables": tables(r.Results), "Notes": r.Notes(),
+		"Rounds": r.Rounds, "Length": s.length, "Clients": s.clients, "Present": s.present,
+		"OpenRate": openRate, "PeakWindow": peakWindow, "Many": manyClients, "Factor": overloadFactor, "Enough": enoughOverload, "BlindVsISC": wantBlindVsISC,
+		"Throwers": network.Throwers, "LeastElsewhere": leastElsewhere,
+	})
+}
+
+// document is docs/performance.md. Nothing in it is written by hand but what is
+// here.
+var document = harness.Page(`# Performance
+
+Made by {{code "make bench"}}, which measures all of this and writes this file. Do not edit it.
+Absolute figures belong to the machine below; the ratios travel better.
+
+| | |
+|---|---|
+| when | {{.When.Format "2006-01-02"}} |
+| processor | {{.Results.Described "processor"}}, {{.Results.Described "cores"}} cores |
+| kernel | {{.Results.Described "kernel"}} |
+| Go | {{.Results.Described "go"}} |
+| file system of the store | {{.Results.Described "file-system"}} |
+| fairlead | {{.Results.Described "fairlead"}} |
+| rounds | {{.Rounds}} of {{.Length}} a run |
+
+{{template "bars" .}}{{range .Tables}}
+## {{.Title}}
+
+{{.Markdown}}
+{{end}}
+Every figure is the median of the rounds. Loss counts what was answered later
+than 250 ms as well. Dashes: not measured.
+{{with .Notes}}
+## Beside the bars
+
+{{range .}}- {{.}}
+{{end}}{{end}}
+## How it is measured
+
+Each contender has three network namespaces, joined by veth pairs:
+
+    gen g0 ------ d0 relay u0 ------ s0 srv
+
+The relay has one core to itself. On the other, {{code "fairlead load"}} plays the
+clients in gen, and a server that keeps no state (internal/lab/reflector) answers
+in srv. Contenders take turns, one round after another; those that wait are
+stopped. All of them have priority over what else the machine does. CPU time is what the relay's threads ran ({{code "/proc/PID/task/*/schedstat"}})
+from the start of the measurement to its end, by the exchanges that were answered
+in time or late; on veth a sender's time includes the way of the packet into the
+receiver's queue.
+
+- Plain: {{.Clients}} clients, each with its own link-layer address, link-local address
+  and DUID, one Solicit for one Information-request. The kernel below every relay
+  is told all link-layer addresses beforehand, so that relays which need them lose
+  no time. 64 exchanges are under way at a time (closed loop); then there are {{.OpenRate}} a
+  second (open loop); then {{.Factor}} times what the closed loop did (overload). With {{.Many}}
+  clients there is one more closed loop, which counts for no bar.
+- Mix: of 100 exchanges 10 are a Request that grants a prefix to a client which had
+  none, 50 Renews, 20 Solicits, 20 Information-requests. Only fairlead has state to
+  keep, so only fairlead plays it: with 64 exchanges under way, with {{.PeakWindow}}, so
+  that there is always something to do while the disk works (relay6-mix-vs-best-peer
+  takes this one, and both are shown), and then with {{.Factor}}
+  times the better of the two (overload).
+- fairlead: {{code "filter: strict"}}, {{code "loop-drop: drop"}}, {{.Present}} delegations present at the start, each
+  with its route and its filter elements, the store on the file system above, rates
+  unlimited except for the floods, warnings logged and no grants (what the others
+  would log goes nowhere either). The runs of the mix and of relay6-grants leave
+  more delegations behind than there were.
+- blind: {{code "tools/bench/relays/blind/blind.c"}} puts 38 octets in front of a message and takes 38
+  away from an answer, in batches, and looks at nothing: what UDP sockets permit.
+  If it does not do {{.BlindVsISC}} times what ISC dhcrelay does, the comparisons are void.
+- relay6-overload: void if less than {{.Enough}} times the peak was really sent.
+- relay6-cold-clients and relay6-4096-addresses: nothing is told to the kernel, and
+  its neighbour table has its usual room of 1024.
+- relay6-slow-disk: strace holds back every sync of the store by 20 ms, and is there
+  without doing so in the other run; 400 grants a second beside 1600 Solicits.
+- relay6-restore: routes and filter removed, page cache dropped; from the start of
+  the program to the answer to a Renew, which a client sends every 10 ms, and then
+  everything in the kernel is counted.
+- relay6-flood: two hosts on one switched link, default limits; 500 honest messages a
+  second from 256 clients, beside a host that sends all it can, from one link-layer
+  address or from 65 536. The worse of the two counts.
+- relay6-flood-elsewhere: the same honest messages on one link, default limits, and beside
+  them a flood on a second one, of Solicits from {{.Throwers}} link-layer addresses as fast as the
+  second core can send. The figure is what is lost when the relay serves the second link,
+  less what is lost when it does not. Void if the flood is under {{.LeastElsewhere}} a second.
+
+Contenders:
+
+{{range .Titles}}- {{.}}
+{{end}}
+To repeat it: {{code "make bench"}}. To look at a part of it:
+
+    make bench BENCH='--rounds 1 --only blind,fairlead --bars cpu-vs-blind-c'
+`)

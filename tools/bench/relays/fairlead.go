@@ -1,0 +1,256 @@
+package relays
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"fairlead/internal/lab"
+	"fairlead/internal/lab/relay"
+	"fairlead/tools/bench/harness"
+	"fairlead/tools/bench/network"
+)
+
+func (s *Suite) isOurs(who string) bool { return s.programs[who] != "" }
+
+// network builds a network that is closed at the end of the run at the latest.
+func (s *Suite) network(who string, switched bool) (*network.Network, error) {
+	harness.Say("%s: a network", who)
+	return network.New(s.Run, network.Options{Generator: s.Fairlead, Pinned: true, Switched: switched})
+}
+
+// plan says how a fairlead is started.
+type plan struct {
+	name string // of the program that it is
+	// protected leaves the limits on rates as they are by default. Without it the
+	// link may bring any number of messages.
+	protected bool
+	// others are links that are served beside d0.
+	others []string
+	// under is a command that the program runs under, such as strace.
+	under []string
+}
+
+// configuration has filters strict, loop drop, and room for any number of
+// delegations on the one link. It logs no grants: what the others say about what
+// they do goes nowhere either.
+func (s *Suite) configuration(n *network.Network, p plan) string {
+	rates := ""
+	if !p.protected {
+		rates = unlimited
+	}
+	var links strings.Builder
+	for _, link := range append([]string{"d0"}, p.others...) {
+		fmt.Fprintf(&links, "    - match: %s\n", link)
+	}
+	text := fmt.Sprintf(`state: %s
+log:
+  level: warn
+peers:
+  - name: server
+    address: %s
+    local: %s
+    role: server
+    interfaces: [u0]
+    protection: none
+relay6:
+  defaults:
+    filter: strict
+    loop-drop: drop
+    limits:
+      link: 10000000
+%s  links:
+%s`, s.state(n, p), network.ServerAddress, network.RelayAddress, rates, links.String())
+	if p.name == before {
+		text = renamed(text, s.keys)
+	}
+	return text
+}
+
+// unlimited are the keys that take the limits on rates away.
+const unlimited = `    rate:
+      link: unlimited
+      source: unlimited
+      newcomers: unlimited
+`
+
+// state is the folder of a fairlead's store, on the file system of the run's folder.
+func (s *Suite) state(n *network.Network, p plan) string {
+	return filepath.Join(s.Folder, n.Relay.Namespace, p.name)
+}
+
+// start starts a fairlead and waits until it is ready.
+func (s *Suite) start(n *network.Network, p plan) (*relay.Relay, error) {
+	state := s.state(n, p)
+	if err := os.MkdirAll(state, 0o700); err != nil {
+		return nil, err
+	}
+	wrapper := state + ".sh"
+	under := strings.Join(harness.Pinned(network.RelayCore, p.under...), " ")
+	text := fmt.Sprintf("#!/bin/sh\nexec %s %s \"$@\"\n", under, s.programs[p.name])
+	if err := os.WriteFile(wrapper, []byte(text), 0o755); err != nil {
+		return nil, err
+	}
+	f, err := relay.New(n.Relay, relay.Config{Binary: wrapper, Name: p.name, Text: s.configuration(n, p)})
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Start(); err != nil {
+		return nil, err
+	}
+	n.Processes = []*lab.Proc{f.Proc()}
+	return f, nil
+}
+
+// fill has that many clients get a delegation, from number 0 on, and looks
+// whether all are in the kernel.
+func fill(n *network.Network, clients int) error {
+	_, err := n.Play(network.Load{Clients: clients, Prepare: clients, Mix: "solicit=1", Window: 1, Count: 1})
+	if err != nil {
+		return err
+	}
+	got, err := routes(n)
+	if err == nil && got != clients {
+		err = fmt.Errorf("fill: %d routes of %d clients are in the kernel", got, clients)
+	}
+	return err
+}
+
+// routes counts what fairlead has put into the main table.
+func routes(n *network.Network) (int, error) {
+	out, err := n.Relay.IP("-6 route show proto 87")
+	return strings.Count(out, "\n"), err
+}
+
+// elements counts the prefixes of 56 bits that fairlead's filter lets through:
+// from one link-layer address each (strict), and from anywhere on the link, which
+// is what becomes of a delegation to an address that was not known.
+func elements(n *network.Network) (strict, loose int) {
+	count := func(set string) int {
+		out, err := n.Relay.Run("nft", "list", "set", "inet", "fairlead", set)
+		if err != nil {
+			return 0 // such a set is there once something is in it
+		}
+		return strings.Count(out, `"d0"`)
+	}
+	return count("source-strict-56"), count("source-link-56")
+}
+
+// loaded is a fairlead in a network, which has delegations.
+type loaded struct {
+	*network.Network
+	fairlead *relay.Relay
+	fresh    int // the number of the next client that was never granted anything
+}
+
+// Numbers of clients that are not among those that have a delegation already.
+const (
+	coldNumbers  = 2_000_000
+	warmNumbers  = 3_000_000
+	manyNumbers  = 4_000_000
+	freshNumbers = 5_000_000
+	floodNumbers = 0x7000_0000
+)
+
+// load starts a fairlead with that many delegations.
+func (s *Suite) load(p plan, switched bool, clients int) (*loaded, error) {
+	n, err := s.network(p.name, switched)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.Know(0); err != nil {
+		return nil, err
+	}
+	f, err := s.start(n, p)
+	if err != nil {
+		return nil, err
+	}
+	if clients > 0 {
+		err = fill(n, clients)
+	}
+	return &loaded{n, f, freshNumbers}, err
+}
+
+// single is a bench of fairlead alone with as many delegations as were asked for. All
+// such benches share one; of two versions, the one that waits is stopped.
+func (s *Suite) single(name string, turn func(l *loaded, who string, round int, to *harness.Results) error, bar harness.Bar) harness.Bench {
+	return harness.Bench{
+		Name: name, Between: s.fairleads(), Bars: []harness.Bar{bar},
+		Begin: func(who string) (err error) {
+			if s.loaded[who] == nil {
+				if s.loaded[who], err = s.load(plan{name: who}, false, s.present); err == nil {
+					err = s.loaded[who].Rest()
+				}
+			}
+			return err
+		},
+		Turns: []harness.Turn{func(who string, round int, to *harness.Results) error {
+			l := s.loaded[who]
+			return l.InTurn(func() error { return turn(l, who, round, to) })
+		}},
+	}
+}
+
+// unload ends the fairleads that benches share: even a relay that has nothing to do
+// looks after its routes now and then.
+func (s *Suite) unload() error {
+	var errs []error
+	for _, l := range s.loaded {
+		errs = append(errs, l.Close())
+	}
+	clear(s.loaded)
+	return errors.Join(errs...)
+}
+
+// grant has that many new clients ask for a prefix each, and looks whether there
+// are so many routes more.
+func (l *loaded) grant(count, window int) (network.Result, error) {
+	before, err := routes(l.Network)
+	if err != nil {
+		return network.Result{}, err
+	}
+	res, err := l.Play(network.Load{Clients: count, First: l.fresh, Count: count, Mix: "request=1", Window: window})
+	if err != nil {
+		return res, err
+	}
+	l.fresh += count
+	after, err := routes(l.Network)
+	if got := after - before; err == nil && got < res.Answered {
+		err = fmt.Errorf("%d clients were granted something, and %d routes came", res.Answered, got)
+	}
+	return res, err
+}
+
+// clear ends all delegations, and waits until their routes are gone.
+func (l *loaded) clear() error {
+	if _, err := l.fairlead.CLI("clear", "--all"); err != nil {
+		return err
+	}
+	var left int
+	var err error
+	late := lab.Until(network.Patience, "all routes are gone", func() bool {
+		left, err = routes(l.Network)
+		return err != nil || left == 0
+	})
+	return errors.Join(err, late)
+}
+
+// settle waits until the relay's memory has stopped to change, and returns it.
+func (l *loaded) settle() (rss int64, err error) {
+	const quiet = 5 * time.Second
+	since := time.Now()
+	for end := since.Add(network.Patience); time.Now().Before(end) && time.Since(since) < quiet; time.Sleep(time.Second) {
+		now, err := harness.Resident(l.Pid())
+		if err != nil {
+			return 0, err
+		}
+		if change := now - rss; change > rss/100 || change < -rss/100 {
+			since = time.Now()
+			rss = now
+		}
+	}
+	return harness.Resident(l.Pid())
+}

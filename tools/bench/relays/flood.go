@@ -1,0 +1,158 @@
+package relays
+
+import (
+	"fmt"
+
+	"fairlead/tools/bench/harness"
+	"fairlead/tools/bench/network"
+)
+
+// What is wanted.
+const (
+	wantFlood     = 0.9
+	wantElsewhere = 0.5 // per cent that are lost on account of it
+)
+
+// honestRate is the messages a second of the honest clients, leastFlood what a flood
+// must have been, and leastElsewhere what one on another link must have been.
+const (
+	honestRate     = 500
+	leastFlood     = 10 * honestRate
+	leastElsewhere = 100_000
+)
+
+// flood is what the messages a second of a flood are measured in.
+const flood = "flood-messages/s"
+
+// flood has honest clients at a steady rate, alone and beside a host on the same
+// link that sends as fast as it can: with one link-layer address, and with a
+// new one in each message.
+func (s *Suite) flood() harness.Bench {
+	var l *loaded
+	return harness.Bench{
+		Name: "flood", Between: []string{ours},
+		Begin: func(who string) (err error) {
+			if l, err = s.load(plan{name: who}, true, s.present); err == nil {
+				err = l.fairlead.Reload(s.configuration(l.Network, plan{name: who, protected: true}))
+			}
+			return err
+		},
+		Turns: []harness.Turn{func(_ string, _ int, to *harness.Results) error {
+			alone, err := s.honest(l)
+			if err != nil {
+				return err
+			}
+			alone.AddTo(to, "Flood/beside=nobody")
+			for name, addresses := range map[string]int{"one": 1, "many": 1 << 16} {
+				var honest network.Result
+				other := network.Load{Clients: addresses, First: floodNumbers, Rate: 100_000, Mix: "solicit=1", Length: 2 * s.length}
+				sent, err := l.Beside("f0", other, func() (err error) {
+					honest, err = s.honest(l)
+					return err
+				})
+				if err != nil {
+					return err
+				}
+				honest.AddTo(to, "Flood/beside="+name)
+				to.Add("Flood/beside="+name, sent.Offered, harness.Of(sent.OfferedRate, flood))
+			}
+			return nil
+		}},
+		End:  func() error { return l.Close() },
+		Bars: []harness.Bar{{Name: "relay6-flood", Wanted: fmt.Sprintf("at least %g", wantFlood), Judge: judgeFlood}},
+	}
+}
+
+// judgeFlood takes the worse of the shares of their rate that honest clients kept.
+func judgeFlood(r *harness.Results) harness.Verdict {
+	kept := func(beside string) float64 {
+		return harness.Median(r.Shares("Flood/beside="+beside, "Flood/beside=nobody", network.Rate))
+	}
+	sentOne, sentMany := r.Median("Flood/beside=one", flood), r.Median("Flood/beside=many", flood)
+	v := harness.AtLeast(wantFlood, min(kept("one"), kept("many")), "their rate")
+	v.Figure += fmt.Sprintf(" (%.2f beside %.0f/s from one address, %.2f beside %.0f/s from many)", kept("one"), sentOne, kept("many"), sentMany)
+	if min(sentOne, sentMany) < leastFlood {
+		v.Void = fmt.Sprintf("the flood was under %d/s", leastFlood)
+	}
+	return v
+}
+
+func (s *Suite) honest(l *loaded) (network.Result, error) {
+	return l.Play(network.Load{Clients: 256, First: warmNumbers, Rate: honestRate, Mix: network.Plain, Length: s.length})
+}
+
+// The other link, which the flood comes from: its ends in gen and at the relay.
+const otherPort, otherLink = "e0", "d1"
+
+// Units of a flood elsewhere.
+const (
+	thrown = "thrown"    // messages of the flood
+	throws = "throw-sec" // how long they took
+)
+
+// floodElsewhere has honest clients on one link, beside a flood on another one that
+// the relay does not serve, and beside the same flood on the same link when it does.
+func (s *Suite) floodElsewhere() harness.Bench {
+	var l *loaded
+	plans := map[string]plan{"no": {name: ours, protected: true}, "yes": {name: ours, protected: true, others: []string{otherLink}}}
+	return harness.Bench{
+		Name: "flood-elsewhere", Between: []string{"no", "yes"},
+		Begin: func(served string) (err error) {
+			if l != nil {
+				return nil // one relay, with two configurations
+			}
+			if l, err = s.load(plans[served], false, 0); err != nil {
+				return err
+			}
+			if err := l.Veth(l.Gen, otherPort, l.Relay, otherLink); err != nil {
+				return err
+			}
+			_, err = l.Relay.LinkLocal(otherLink)
+			return err
+		},
+		Turns: []harness.Turn{func(served string, _ int, to *harness.Results) error {
+			if err := l.fairlead.Reload(s.configuration(l.Network, plans[served])); err != nil {
+				return err
+			}
+			var honest network.Result
+			sent, took, err := l.Throw(otherPort, func() (err error) {
+				honest, err = s.honest(l)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			addAnswered(to, "FloodElsewhere/served="+served, honest)
+			to.Add("FloodElsewhere/served="+served, sent, harness.Of(float64(sent), thrown), harness.Of(took.Seconds(), throws))
+			return nil
+		}},
+		End:  func() error { return l.Close() },
+		Bars: []harness.Bar{{Name: "relay6-flood-elsewhere", Wanted: fmt.Sprintf("at most %g %%", wantElsewhere), Judge: judgeElsewhere}},
+	}
+}
+
+// judgeElsewhere compares what was lost beside the flood on a link that is served, and
+// on one that is not.
+func judgeElsewhere(r *harness.Results) harness.Verdict {
+	lost := func(served string) float64 {
+		name := "FloodElsewhere/served=" + served
+		return 100 * (1 - r.Sum(name, answers)/r.Sum(name, messages))
+	}
+	rate := func(served string) float64 {
+		name := "FloodElsewhere/served=" + served
+		return r.Sum(name, thrown) / r.Sum(name, throws)
+	}
+	more := lost("yes") - lost("no")
+	if more != more || rate("yes") != rate("yes") || rate("no") != rate("no") {
+		return harness.Unknown("nothing was measured")
+	}
+	v := harness.Verdict{
+		Figure: fmt.Sprintf("%.2f %% more (%.2f %% beside %.0f/s on a link that is served, %.2f %% beside %.0f/s on one that is not)",
+			more, lost("yes"), rate("yes"), lost("no"), rate("no")),
+		Met: more <= wantElsewhere,
+	}
+	if min(rate("yes"), rate("no")) < leastElsewhere {
+		v.Void = fmt.Sprintf("the flood was under %d/s", leastElsewhere)
+	}
+	return v
+}

@@ -1,0 +1,317 @@
+package relays
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"fairlead/internal/wire/dhcp6"
+	"fairlead/tools/bench/harness"
+	"fairlead/tools/bench/network"
+)
+
+// What is wanted.
+const (
+	wantColdP99   = 20 * time.Millisecond
+	wantAddresses = 0.9 // of the warm rate
+	wantGrants    = 15_000
+	wantGrowth    = 1.3
+	wantRestore   = 3 * time.Second
+	wantMemory    = 100e6 // octets
+)
+
+// allocations runs the core's Go benchmarks of messages that are only forwarded.
+func allocations() harness.Bench {
+	return harness.Bench{
+		Name: "allocs", Between: []string{ours}, Once: true,
+		Turns: []harness.Turn{func(_ string, _ int, to *harness.Results) error {
+			cmd := exec.Command("go", "test", "-run", "^$", "-bench", "^Benchmark(Solicit|Advertise)$", "-benchmem", "./internal/core/relay6")
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				return fmt.Errorf("go test: %w: %s", err, out)
+			}
+			return to.Read(strings.NewReader(string(out)))
+		}},
+		Bars: []harness.Bar{{Name: "relay6-allocs", Wanted: "0 a message", Judge: judgeAllocations}},
+	}
+}
+
+func judgeAllocations(r *harness.Results) harness.Verdict {
+	solicit, advertise := r.Median("Solicit", "allocs/op"), r.Median("Advertise", "allocs/op")
+	if solicit != solicit || advertise != advertise {
+		return harness.Unknown("not both benchmarks told")
+	}
+	return harness.Verdict{Figure: fmt.Sprintf("%.0f for Solicit, %.0f for Advertise", solicit, advertise), Met: solicit+advertise == 0}
+}
+
+// memory is that of a fairlead that had nothing to do but to grant. For two versions,
+// each round is a process of its own.
+func (s *Suite) memory() harness.Bench {
+	b := s.single("memory", func(l *loaded, who string, round int, to *harness.Results) error {
+		rss, err := l.settle()
+		if err == nil {
+			to.Add(of("Memory", who), s.present, harness.Of(float64(rss), network.RSS))
+		}
+		return err
+	}, harness.Bar{
+		Name: "relay6-memory", Wanted: fmt.Sprintf("under %.0f MB", wantMemory/1e6),
+		Judge: func(r *harness.Results) harness.Verdict {
+			rss := r.Median(of("Memory", ours), network.RSS)
+			return harness.Verdict{Figure: fmt.Sprintf("%.1f MB with %d delegations", rss/1e6, s.present), Met: rss < wantMemory}
+		},
+	})
+	b.Once = s.against == ""
+	if !b.Once {
+		begin, turn := b.Begin, b.Turns[0]
+		b.Turns[0] = func(who string, round int, to *harness.Results) error {
+			if round > 0 {
+				if err := s.loaded[who].Close(); err != nil {
+					return err
+				}
+				delete(s.loaded, who)
+				if err := begin(who); err != nil {
+					return err
+				}
+			}
+			return turn(who, round, to)
+		}
+	}
+	return b
+}
+
+// coldClients has clients that the relay has never heard of ask once each.
+func (s *Suite) coldClients() harness.Bench {
+	const clients = 256
+	return s.single("cold-clients", func(l *loaded, who string, round int, to *harness.Results) error {
+		res, err := l.Play(network.Load{Clients: clients, First: coldNumbers + round*clients, Count: clients, Rate: openRate, Mix: "solicit=1"})
+		if err == nil {
+			addAnswered(to, of("ColdClients", who), res)
+		}
+		return err
+	}, harness.Bar{
+		Name: "relay6-cold-clients", Wanted: fmt.Sprintf("all, under %d ms", wantColdP99.Milliseconds()),
+		Judge: func(r *harness.Results) harness.Verdict {
+			name := of("ColdClients", ours)
+			offered, answered, p99 := r.Sum(name, messages), r.Sum(name, answers), r.Median(name, network.P99)
+			return harness.Verdict{
+				Figure: fmt.Sprintf("%.0f of %.0f answered, p99 %.1f ms", answered, offered, p99*1e3),
+				Met:    answered == offered && p99 < wantColdP99.Seconds(),
+			}
+		},
+	})
+}
+
+// Units of what is summed up over the rounds.
+const (
+	messages = "messages"
+	answers  = "answers" // in time
+)
+
+func addAnswered(to *harness.Results, name string, res network.Result) {
+	res.AddTo(to, name)
+	to.Add(name, res.Offered, harness.Of(float64(res.Offered), messages), harness.Of(float64(res.Answered), answers))
+}
+
+// manyAddresses compares clients that fill the neighbour table of the kernel
+// several times over with a few that the relay knows.
+func (s *Suite) manyAddresses() harness.Bench {
+	const few, many = 256, manyClients
+	return s.single("4096-addresses", func(l *loaded, who string, _ int, to *harness.Results) error {
+		warm, err := l.Play(network.Load{Clients: few, First: warmNumbers, Mix: network.Plain, Window: window, Length: s.length})
+		if err != nil {
+			return err
+		}
+		all, err := l.Play(network.Load{Clients: many, First: manyNumbers, Mix: network.Plain, Window: window, Length: s.length})
+		if err != nil {
+			return err
+		}
+		warm.AddTo(to, named("Addresses", "few", who))
+		all.AddTo(to, named("Addresses", "many", who))
+		return nil
+	}, harness.Bar{
+		Name: "relay6-4096-addresses", Wanted: fmt.Sprintf("at least %g", wantAddresses),
+		Judge: func(r *harness.Results) harness.Verdict {
+			shares := r.Shares(named("Addresses", "many", ours), named("Addresses", "few", ours), network.Rate)
+			v := harness.AtLeast(wantAddresses, harness.Median(shares), "the warm rate")
+			if room := neighbours(); room >= many {
+				v.Void = fmt.Sprintf("this machine's neighbour table holds %d, not the usual 1024", room)
+			}
+			return v
+		},
+	})
+}
+
+// neighbours is how many entries the machine's neighbour table may have.
+func neighbours() int {
+	text, err := os.ReadFile("/proc/sys/net/ipv6/neigh/default/gc_thresh3")
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+	return n
+}
+
+// Units of a restart.
+const (
+	ready   = "ready-sec"   // from the start to READY=1
+	renewed = "renewed-sec" // from the start to the answer to a Renew
+)
+
+// restore starts a fairlead whose delegations are in the store alone: nothing in
+// the kernel, nothing in the page cache. It is there when a Renew is answered, and
+// everything must be in the kernel then.
+func (s *Suite) restore() harness.Bench {
+	return s.single("restore", func(l *loaded, who string, _ int, to *harness.Results) error {
+		want, err := routes(l.Network)
+		if err != nil {
+			return err
+		}
+		readyAfter, renewedAfter, err := l.restart()
+		if err != nil {
+			return err
+		}
+		got, err := routes(l.Network)
+		if err != nil {
+			return err
+		}
+		strict, loose := elements(l.Network)
+		if got != want || strict+loose != want {
+			return fmt.Errorf("%d routes and %d filter elements of %d delegations were there when a Renew was answered", got, strict+loose, want)
+		}
+		to.Add(of("Restore", who), 1, harness.Of(readyAfter.Seconds(), ready), harness.Of(renewedAfter.Seconds(), renewed),
+			harness.Of(float64(want), "delegations"), harness.Of(float64(strict), "strict-elements"), harness.Of(float64(loose), "loose-elements"))
+		if s.against != "" {
+			return nil
+		}
+		rss, err := l.settle()
+		if err == nil {
+			to.Add(of("Restore", who), 1, harness.Of(float64(rss), network.RSS))
+		}
+		return err
+	}, harness.Bar{
+		Name: "relay6-restore", Wanted: fmt.Sprintf("under %g s", wantRestore.Seconds()),
+		Judge: func(r *harness.Results) harness.Verdict {
+			median := func(unit string) float64 { return r.Median(of("Restore", ours), unit) }
+			return harness.Verdict{
+				Figure: fmt.Sprintf("%.2f s for %.0f", median(renewed), median("delegations")),
+				Met:    median(renewed) < wantRestore.Seconds(),
+				Notes: []string{
+					fmt.Sprintf("READY=1 came after %.2f s.", median(ready)),
+					fmt.Sprintf("Memory after a restart: %.1f MB.", median(network.RSS)/1e6),
+					fmt.Sprintf("In the filter: %.0f prefixes from one link-layer address each, %.0f from anywhere on the link.", median("strict-elements"), median("loose-elements")),
+				},
+			}
+		},
+	})
+}
+
+// restart stops fairlead, makes the start a cold one, and says how long it took
+// until fairlead was ready, and until a Renew was answered.
+func (l *loaded) restart() (ready, renewed time.Duration, err error) {
+	if err := l.fairlead.Stop(); err != nil {
+		return 0, 0, err
+	}
+	if _, err := l.Relay.Run("ip", "-6", "route", "flush", "proto", "87"); err != nil {
+		return 0, 0, err
+	}
+	if _, err := l.Relay.Run("nft", "delete", "table", "inet", "fairlead"); err != nil {
+		return 0, 0, err
+	}
+	unix.Sync()
+	if err := os.WriteFile("/proc/sys/vm/drop_caches", []byte("3"), 0o200); err != nil {
+		return 0, 0, err
+	}
+	client, err := l.Asker()
+	if err != nil {
+		return 0, 0, err
+	}
+	defer client.Close()
+	answered := make(chan error, 1)
+	start := time.Now()
+	if err := l.fairlead.Launch(); err != nil {
+		return 0, 0, err
+	}
+	go func() {
+		err := client.Answered(dhcp6.Renew, 10*time.Millisecond)
+		renewed = time.Since(start)
+		answered <- err
+	}()
+	err = l.fairlead.Ready()
+	ready = time.Since(start)
+	l.Processes = l.Processes[:0]
+	l.Processes = append(l.Processes, l.fairlead.Proc())
+	return ready, renewed, errors.Join(err, <-answered)
+}
+
+// grants counts how many Replies that grant come in a second.
+func (s *Suite) grants() harness.Bench {
+	const count, window = 10_000, 512
+	return s.single("grants", func(l *loaded, who string, _ int, to *harness.Results) error {
+		res, err := l.grant(count, window)
+		if err == nil {
+			res.AddTo(to, of("Grants", who))
+		}
+		return err
+	}, harness.Bar{
+		Name: "relay6-grants", Wanted: fmt.Sprintf("at least %d/s", wantGrants),
+		Judge: func(r *harness.Results) harness.Verdict {
+			rate := r.Median(of("Grants", ours), network.Rate)
+			return harness.Verdict{Figure: fmt.Sprintf("%.0f/s", rate), Met: rate >= wantGrants}
+		},
+	})
+}
+
+// grantGrowth compares the CPU time of a grant among few delegations with that
+// among many. Both relays have granted and ended some before.
+func (s *Suite) grantGrowth() harness.Bench {
+	const few, count = 100, 2000
+	var small *loaded
+	play := func(many *loaded, to *harness.Results) error {
+		if err := fill(small.Network, few); err != nil {
+			return err
+		}
+		cheap, err := small.grant(count, window)
+		if err != nil {
+			return err
+		}
+		dear, err := many.grant(count, window)
+		if err != nil {
+			return err
+		}
+		if to != nil {
+			cheap.AddTo(to, named("Growth", "few", ours))
+			dear.AddTo(to, named("Growth", "many", ours))
+		}
+		return small.clear()
+	}
+	b := s.single("grant-growth", func(many *loaded, who string, round int, to *harness.Results) (err error) {
+		if small == nil { // the first warms both up
+			if small, err = s.load(plan{name: who}, false, 0); err == nil {
+				err = play(many, nil)
+			}
+		}
+		if err == nil {
+			err = play(many, to)
+		}
+		return err
+	}, harness.Bar{
+		Name: "relay6-grant-growth", Wanted: fmt.Sprintf("at most %g", wantGrowth),
+		Judge: func(r *harness.Results) harness.Verdict {
+			among := r.Shares(named("Growth", "many", ours), named("Growth", "few", ours), network.CPU)
+			return harness.AtMost(wantGrowth, harness.Median(among), "the cost among "+fmt.Sprint(few))
+		},
+	})
+	b.End = func() error {
+		if small == nil {
+			return nil
+		}
+		return small.Close()
+	}
+	return b
+}

@@ -1,0 +1,115 @@
+// Package relays times the relay as a whole process against other relays, and holds it
+// against the bars that it has to reach; or, with -against, against the relay of
+// another revision of this tree.
+//
+// It needs root, two cores, and the packages of scripts/packages bench. Every contender
+// has a network of its own (tools/bench/network). The relay has the first core to
+// itself. Contenders take turns, and those that wait are stopped.
+//
+// The CPU time of a relay is what its threads ran (/proc/PID/task/*/schedstat).
+// On veth that includes what happens to a packet until it is queued at the
+// receiver, for everybody in the same way.
+package relays
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"fairlead/tools/bench/harness"
+)
+
+// Suite is the benches of docs/performance.md.
+type Suite struct {
+	*harness.Run
+
+	only    string
+	length  time.Duration
+	clients int
+	present int
+	against string
+	keys    string
+
+	programs map[string]string  // the fairleads that take part
+	loaded   map[string]*loaded // those that most benches share, once they are there
+}
+
+// Flags: see harness.Suite.
+func (s *Suite) Flags(f *flag.FlagSet) {
+	f.DurationVar(&s.length, "length", 2500*time.Millisecond, "how long one run of the load generator takes")
+	f.IntVar(&s.clients, "clients", 256, "clients in the plain load")
+	f.IntVar(&s.present, "present", 100_000, "delegations that are there beforehand")
+	f.StringVar(&s.only, "only", "", "contenders, with commas: "+strings.Join(names(), ", "))
+	f.StringVar(&s.against, "against", "", "a revision, or a program of one, that -fairlead is compared with, instead of with other relays")
+	f.StringVar(&s.keys, "keys", "", "keys of the configuration that this one has other names for, NEW=OLD, with commas")
+}
+
+// Benches: see harness.Suite.
+func (s *Suite) Benches(r *harness.Run) ([]harness.Bench, error) {
+	s.Run, s.loaded = r, map[string]*loaded{}
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	s.programs = map[string]string{ours: r.Fairlead}
+	if s.against != "" {
+		return s.versions()
+	}
+	return []harness.Bench{
+		// What adds delegations comes late.
+		s.contest(), allocations(), s.memory(), s.coldClients(), s.manyAddresses(), s.restore(), s.grantGrowth(), s.grants(),
+		s.slowDisk(), s.flood(), s.floodElsewhere(),
+	}, nil
+}
+
+func (s *Suite) check() error {
+	if s.clients < 1 || s.present < 1 {
+		return errors.New("clients and present must be at least 1")
+	}
+	for _, name := range harness.Words(s.only) {
+		if !slices.Contains(names(), name) {
+			return fmt.Errorf("there is no contender %q", name)
+		}
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("network namespaces need root")
+	}
+	if runtime.NumCPU() < 2 {
+		return errors.New("two cores are needed: one for the relay, one for the clients and the server")
+	}
+	if _, err := os.Stat(s.Fairlead); err != nil {
+		return fmt.Errorf("%w (make build/fairlead)", err)
+	}
+	if kind := harness.FileSystem(s.Folder); kind == "tmpfs" || kind == "ramfs" {
+		return fmt.Errorf("store: %s is on a file system in memory: --dir names a better place", s.Folder)
+	}
+	return nil
+}
+
+// fairleads are the programs that take part.
+func (s *Suite) fairleads() []string { return slices.Sorted(maps.Keys(s.programs)) }
+
+// contenders are all that take part.
+func (s *Suite) contenders() (names []string) {
+	only := harness.Words(s.only)
+	for _, c := range contenders {
+		switch {
+		case s.against != "" && c.name == limit:
+			names = append(append(names, limit), s.fairleads()...)
+		case s.against == "" && (len(only) == 0 || slices.Contains(only, c.name)):
+			names = append(names, c.name)
+		}
+	}
+	return names
+}
+
+// named is the name of figures in the Go benchmark format.
+func named(bench, load, who string) string { return bench + "/load=" + load + "/relay=" + who }
+
+// of is the name of figures of a bench with one load.
+func of(bench, who string) string { return bench + "/relay=" + who }
