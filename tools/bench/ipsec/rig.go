@@ -103,7 +103,7 @@ func (r *rig) launch() error {
 
 // settled waits until the relay is ready, and all is protected that shall be.
 func (r *rig) settled() error {
-	if err := r.fairlead.Ready(); err != nil {
+	if err := r.fairlead.Ready(); err != nil || r.guard == nil {
 		return err
 	}
 	return lab.Until(network.Patience, "all is protected", r.protected)
@@ -111,9 +111,8 @@ func (r *rig) settled() error {
 
 // protected reports whether relay and guard say that their hop is.
 func (r *rig) protected() bool {
-	ok, err := r.relaySays()
-	if err != nil || !ok || r.guard == nil {
-		return err == nil && ok
+	if ok, err := r.relaySays(); err != nil || !ok {
+		return false
 	}
 	var status struct{ Peers []peer }
 	if err := ask(r.guard, "v1/status", &status); err != nil {
