@@ -70,9 +70,6 @@ func (h *Histogram) Merge(other *Histogram) {
 // Reset forgets everything.
 func (h *Histogram) Reset() { *h = Histogram{} }
 
-// Count is how many durations were added.
-func (h *Histogram) Count() uint64 { return h.total }
-
 // Min and Max are exact; 0 if there is nothing.
 func (h *Histogram) Min() time.Duration { return h.min }
 
