@@ -126,9 +126,13 @@ func (r ReloadRequest) Attrs() []slog.Attr {
 	return a
 }
 
-// Attrs are the figures of a reload, for logs.
+// Attrs are the figures of a reload, for logs; without Links those of a process that has
+// none.
 func (r *ReloadResult) Attrs() []slog.Attr {
 	a := []slog.Attr{slog.Int("peers_changed", len(r.Peers))}
+	if r.Links == nil {
+		return a
+	}
 	for _, change := range []string{LinkGained, LinkLost, LinkChanged} {
 		n := 0
 		for i := range r.Links {

@@ -331,7 +331,7 @@ func (d *daemon) retrace(ctx context.Context) error {
 func (d *daemon) trace() *relay6.Trace {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.level.Level() <= slog.LevelDebug {
+	if d.process.Level.Level() <= slog.LevelDebug {
 		return &relay6.Trace{}
 	}
 	return d.traced
@@ -343,7 +343,7 @@ func foundEvent(f hoststate.Finding) api.Event {
 
 // counters are Counters without the verdict.
 func (d *daemon) counters(ctx context.Context) (api.Counters, error) {
-	c := api.Counters{Version: service.Version(), Started: d.started}
+	c := api.Counters{Version: service.Version(), Started: d.process.Started}
 	var totals relay6.Totals
 	var links []relay6.LinkView
 	err := d.engine.Call(ctx, func(n instant.Now, _ *effect.Effects) {
@@ -373,12 +373,11 @@ func (d *daemon) counters(ctx context.Context) (api.Counters, error) {
 	c.Socket = control.SocketsOf(d.conn.Stats())
 	c.Strangers = control.TrafficOf(d.hops.Strangers())
 	c.Hook = d.hook.Stats()
-	c.EventsLost = d.feed.Lost()
+	c.EventsLost, c.Config = d.feed.Lost(), d.process.Reloads()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.filterErr = filterErr
 	c.RelayID = api.DUID(d.relayID)
-	c.Config = d.reloads
 	c.HostFindings = maps.Clone(d.findings)
 	return c, nil
 }

@@ -15,14 +15,11 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/signal"
 	"runtime"
 	"sync"
-	"syscall"
 	"time"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
-	"golang.org/x/sync/errgroup"
 
 	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
@@ -31,6 +28,7 @@ import (
 	"fairlead/internal/app/hook"
 	"fairlead/internal/app/metrics"
 	"fairlead/internal/app/privacy"
+	"fairlead/internal/app/process"
 	"fairlead/internal/app/protect"
 	"fairlead/internal/app/service"
 	"fairlead/internal/core/effect"
@@ -47,10 +45,9 @@ import (
 
 // daemon is all parts of the running process.
 type daemon struct {
-	path    string
+	process *process.Process
 	log     *slog.Logger // those who watch are told of its warnings
 	quiet   *slog.Logger // the same for what they are told of otherwise
-	started time.Time
 	bootID  string
 	relayID dhcp6.DUID
 	host    string
@@ -73,15 +70,10 @@ type daemon struct {
 	audit     *auditor
 	api       *control.Server
 	scrapes   *metrics.Server
-	level     slog.LevelVar
-
-	events  <-chan netlink.Event
-	hangups chan os.Signal
-	turn    sync.Mutex // held by one reload
+	events    <-chan netlink.Event
 
 	mu        sync.Mutex // guards all following fields
 	cfg       *config.Config
-	reloads   api.ConfigCounters
 	tracers   int
 	traced    *relay6.Trace // what is read; nil: nothing
 	findings  map[string]uint64
@@ -94,29 +86,11 @@ func Run(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends what hangs
-	d := &daemon{path: path, started: time.Now(), cfg: cfg, findings: noFindings()}
-	d.reloads.ConfigStatus = api.ConfigStatus{Path: path, Loaded: time.Now()}
-	d.hangups = make(chan os.Signal, 1)
-	signal.Notify(d.hangups, syscall.SIGHUP) // from the start: one that comes early must wait, not kill
-	defer signal.Stop(d.hangups)
-	d.level.Set(service.Level(cfg.Log.Level))
-	d.privacy = privacy.New(privacy.NewKey(), cfg.Privacy, cfg.Peers)
-	d.privacy.Quiet()
-	d.feed = control.NewFeed()
-	d.quiet = privacy.Logger(service.NewLogger(cfg.Log.Format, &d.level, os.Stderr), d.privacy)
-	d.log = d.privacy.Told(d.quiet, d.feed)
-	d.warn(cfg.Warnings)
+	p, ctx, end := process.Begin(ctx, path, &cfg.Process)
+	defer end()
+	d := &daemon{process: p, quiet: p.Log, log: p.Privacy.Told(p.Log, p.Feed), privacy: p.Privacy, feed: p.Feed, cfg: cfg, findings: noFindings()}
+	process.Warn(d.log, cfg.Warnings)
 	return d.run(ctx)
-}
-
-// warn says what is not wrong with a configuration and should be known.
-func (d *daemon) warn(warnings config.Problems) {
-	for _, w := range warnings {
-		d.log.Warn("configuration", "warning", w.String())
-	}
 }
 
 func (d *daemon) run(ctx context.Context) error {
@@ -180,7 +154,7 @@ func (d *daemon) open(watch context.Context) (err error) {
 	if err = d.restore(); err != nil {
 		return err
 	}
-	d.warn(d.misfits(d.cfg, d.engine.Core.Prospects(d.coreConfig(d.cfg))))
+	process.Warn(d.log, d.misfits(d.cfg, d.engine.Core.Prospects(d.coreConfig(d.cfg))))
 	if lost := unmatched(d.engine.Core.Unmatched()); len(lost) > 0 {
 		d.log.Warn("no rule matches links with delegations: these have neither routes nor filters", "links", api.HoldingsText(lost))
 	}
@@ -219,13 +193,12 @@ func (d *daemon) serve(ctx context.Context) error {
 	d.relay.LinksChanged(d.engine.Core)
 	d.rivals.soon()
 	d.scrapes = metrics.Listen(d.config().Metrics, metrics.Relay(d), d.log)
-	group, ctx := errgroup.WithContext(ctx)
 	if d.api, err = control.Listen(&d.config().Process, control.Relay(d), d.log); err != nil {
 		return err
 	}
-	tasks := map[string]service.Task{
+	tasks := map[string]process.Task{
 		"control": d.api.Run, "hook": d.hook.Run, "audit": d.audit.run, "filter": d.audit.watch,
-		"history": d.forgetHistory, "signals": d.signals, "watchdog": d.watchdog,
+		"history": d.forgetHistory, "signals": d.process.Hangups(d.log, d.Reload), "watchdog": d.watchdog,
 		"memory":     d.giveBack,
 		"protection": d.hops.Run, "metrics": d.scrapes.Run, "rivals": d.rivals.run, "foreign": d.foreign.run,
 		"close": d.closeSockets,
@@ -233,16 +206,12 @@ func (d *daemon) serve(ctx context.Context) error {
 	for name, run := range d.engine.Tasks() {
 		tasks[name] = run
 	}
-	service.Start(ctx, group, func(run service.Task) service.Task { return d.privacy.Part(d.log, run) }, tasks)
-	service.Notify(d.log, sd.SdNotifyReady)
-	d.log.Info("relaying", "config", d.path)
-	return group.Wait()
+	return d.process.Serve(ctx, d.log, tasks, func() { d.log.Info("relaying", "config", d.process.Path) })
 }
 
 // closeSockets closes the sockets at the end, once what was decided has left.
 func (d *daemon) closeSockets(ctx context.Context) error {
 	<-ctx.Done()
-	service.Notify(d.log, sd.SdNotifyStopping)
 	<-d.engine.Done()
 	return d.conn.Close()
 }
@@ -325,18 +294,7 @@ func Plan(path string) (string, error) {
 // forget that too. A daemon that runs is an error, and loses nothing.
 // Without a file (path is "") the defaults hold.
 func Purge(path string) error {
-	cfg := config.Default()
-	if path != "" {
-		var err error
-		if cfg, err = config.Load(path); err != nil {
-			return err
-		}
-	}
-	owner, err := nft.Own(nft.RoleRelay, "fairlead purge")
-	if err != nil {
-		return fmt.Errorf("purge: %w", err)
-	}
-	return errors.Join(purge(cfg), owner.Close())
+	return process.Purge(path, config.Load, config.Default, nft.RoleRelay, "fairlead purge", purge)
 }
 
 func purge(cfg *config.Config) error {

@@ -6,7 +6,7 @@ import (
 
 	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
-	"fairlead/internal/app/service"
+	"fairlead/internal/app/process"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
@@ -20,7 +20,7 @@ func (d *daemon) prospect(ctx context.Context, next *config.Config) (api.ReloadR
 	if err != nil {
 		return api.ReloadResult{}, err
 	}
-	result := api.ReloadResult{Settings: old.SettingsChanged(next)}
+	result := api.ReloadResult{Links: []api.LinkChange{}, Settings: old.SettingsChanged(next)}
 	for _, p := range old.PeersChanged(&next.Process) {
 		result.Peers = append(result.Peers, api.PeerChange{Peer: p.Peer, Change: p.Change})
 	}
@@ -86,12 +86,7 @@ func (d *daemon) misfits(cfg *config.Config, links []relay6.Prospect) config.Pro
 			held[p.Link] = p.Prefixes + p.Addresses
 		}
 	}
-	m, err := service.Machine(held)
-	if err != nil {
-		d.log.Warn("interfaces not read: the names in the configuration are not compared with them", "error", err)
-		return nil
-	}
-	return cfg.Misfits(m)
+	return process.Misfits(d.log, held, cfg)
 }
 
 // unmatched are the links with delegations that no rule matches.

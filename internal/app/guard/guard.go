@@ -10,21 +10,16 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/signal"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
-
-	sd "github.com/coreos/go-systemd/v22/daemon"
-	"golang.org/x/sync/errgroup"
 
 	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/metrics"
-	"fairlead/internal/app/privacy"
+	"fairlead/internal/app/process"
 	"fairlead/internal/app/protect"
 	"fairlead/internal/app/service"
 	"fairlead/internal/core/hop"
@@ -36,22 +31,14 @@ import (
 // guard is all parts of the running process. It is the backend of its control
 // interface.
 type guard struct {
-	path       string
+	process    *process.Process
 	log        *slog.Logger
-	level      slog.LevelVar
-	started    time.Time
-	privacy    *privacy.Rules
 	supervisor *protect.Supervisor
 	api        *control.Server
 	scrapes    *metrics.Server
-	feed       *control.Feed
-	hangups    chan os.Signal
-	turn       sync.Mutex // held by one reload
 
 	mu       sync.Mutex // guards all following fields
 	cfg      *config.Guard
-	loaded   time.Time
-	lastErr  string
 	programs []api.Program
 	hidden   string // why there may be more of them
 }
@@ -63,17 +50,10 @@ func Run(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends what hangs
-	g := &guard{path: path, started: time.Now(), cfg: cfg, loaded: time.Now(), feed: control.NewFeed(), hangups: make(chan os.Signal, 1)}
-	signal.Notify(g.hangups, syscall.SIGHUP) // from the start: one that comes early must wait, not kill
-	defer signal.Stop(g.hangups)
-	g.level.Set(service.Level(cfg.Log.Level))
-	g.privacy = privacy.New(privacy.NewKey(), cfg.Privacy, cfg.Peers)
-	g.privacy.Quiet()
-	g.log = privacy.Logger(service.NewLogger(cfg.Log.Format, &g.level, os.Stderr), g.privacy)
-	g.warn(g.warnings(cfg))
+	p, ctx, end := process.Begin(ctx, path, &cfg.Process)
+	defer end()
+	g := &guard{process: p, log: p.Log, cfg: cfg}
+	process.Warn(g.log, g.warnings(cfg))
 	// Before anything else: what a guard that runs has in the kernel is its own.
 	owner, err := nft.Own(nft.RoleGuard, "fairlead guard")
 	if err != nil {
@@ -99,7 +79,7 @@ func (g *guard) run(ctx context.Context) error {
 func (g *guard) options() protect.Options {
 	return protect.Options{
 		Owner: hop.OwnerGuard, Socket: g.cfg.IPsec.Socket, Log: g.log,
-		Note: func(n hop.Note) { g.feed.Offer(control.HopEvent(&n, time.Now())) },
+		Note: func(n hop.Note) { g.process.Feed.Offer(control.HopEvent(&n, time.Now())) },
 	}
 }
 
@@ -115,35 +95,18 @@ func settings(cfg *config.Guard) protect.Settings {
 
 // warnings are what is not wrong with a configuration and should be known.
 func (g *guard) warnings(cfg *config.Guard) config.Problems {
-	m, err := service.Machine(nil)
-	if err != nil {
-		g.log.Warn("interfaces not read: the names in the configuration are not compared with them", "error", err)
-		return cfg.Warnings
-	}
-	return slices.Concat(cfg.Warnings, cfg.Misfits(m))
-}
-
-func (g *guard) warn(warnings config.Problems) {
-	for _, w := range warnings {
-		g.log.Warn("configuration", "warning", w.String())
-	}
+	return slices.Concat(cfg.Warnings, process.Misfits(g.log, nil, cfg))
 }
 
 func (g *guard) serve(ctx context.Context) error {
 	cfg := g.config()
 	g.scrapes = metrics.Listen(cfg.Metrics, metrics.Guard(g), g.log)
 	defer g.scrapes.Close()
-	group, ctx := errgroup.WithContext(ctx)
-	tasks := map[string]service.Task{
-		"protection": g.supervisor.Run, "control": g.api.Run, "programs": g.watchPrograms, "signals": g.signals,
+	tasks := map[string]process.Task{
+		"protection": g.supervisor.Run, "control": g.api.Run, "programs": g.watchPrograms, "signals": g.process.Hangups(g.log, g.Reload),
 		"metrics": g.scrapes.Run,
 	}
-	service.Start(ctx, group, func(run service.Task) service.Task { return g.privacy.Part(g.log, run) }, tasks)
-	service.Notify(g.log, sd.SdNotifyReady)
-	g.log.Info("guarding", "config", g.path, "peers", len(cfg.Peers))
-	<-ctx.Done()
-	service.Notify(g.log, sd.SdNotifyStopping)
-	return group.Wait()
+	return g.process.Serve(ctx, g.log, tasks, func() { g.log.Info("guarding", "config", g.process.Path, "peers", len(cfg.Peers)) })
 }
 
 func (g *guard) config() *config.Guard {
@@ -152,50 +115,21 @@ func (g *guard) config() *config.Guard {
 	return g.cfg
 }
 
-// signals takes a new configuration on SIGHUP.
-func (g *guard) signals(ctx context.Context) error {
-	return service.Hangups(ctx, g.hangups, g.log, func(ctx context.Context, who string) error {
-		_, err := g.Reload(ctx, api.ReloadRequest{}, who)
-		return err
-	})
-}
-
 // Reload reads the configuration file again, and says what that changes. A file
 // with errors, or one that changes what a running process cannot, changes nothing.
-func (g *guard) Reload(_ context.Context, r api.ReloadRequest, who string) (api.ReloadResult, error) {
-	g.turn.Lock()
-	defer g.turn.Unlock()
-	if r.DryRun {
-		return g.reload(r)
-	}
-	service.Notify(g.log, service.Reloading())
-	defer service.Notify(g.log, sd.SdNotifyReady)
-	result, err := g.reload(r)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if err != nil {
-		g.lastErr = err.Error()
-		return api.ReloadResult{}, err
-	}
-	g.lastErr, g.loaded = "", time.Now()
-	g.log.Info("configuration reloaded", "by", who, "config", g.path, "peers_changed", len(result.Peers))
-	return result, nil
+func (g *guard) Reload(ctx context.Context, r api.ReloadRequest, who string) (api.ReloadResult, error) {
+	return g.process.Reload(ctx, g.log, r, who, g.reload)
 }
 
-func (g *guard) reload(r api.ReloadRequest) (api.ReloadResult, error) {
+func (g *guard) reload(_ context.Context, r api.ReloadRequest) (api.ReloadResult, error) {
 	result := api.ReloadResult{Reloaded: !r.DryRun}
-	next, err := config.LoadGuard(g.path)
+	next, err := config.LoadGuard(g.process.Path)
 	if err != nil {
 		return result, err
 	}
 	old := g.config()
-	for name, changed := range map[string]bool{
-		"ipsec.vici-socket": old.IPsec.Socket != next.IPsec.Socket, "metrics.listen": old.Metrics != next.Metrics,
-		"log.format": old.Log.Format != next.Log.Format, "control": control.NeedsRestart(&old.Control, &next.Control),
-	} {
-		if changed {
-			return result, fmt.Errorf("%s: cannot change while running: restart instead", name)
-		}
+	if err := process.NeedsRestart(&old.Process, &next.Process); err != nil {
+		return result, err
 	}
 	for _, p := range old.PeersChanged(&next.Process) {
 		result.Peers = append(result.Peers, api.PeerChange{Peer: p.Peer, Change: p.Change})
@@ -214,9 +148,9 @@ func (g *guard) reload(r api.ReloadRequest) (api.ReloadResult, error) {
 		return result, err
 	}
 	g.supervisor.Release() // what is no longer in the file may be in clear
-	g.level.Set(service.Level(next.Log.Level))
-	g.privacy.Reconfigure(next.Privacy, next.Peers)
-	g.warn(warnings)
+	g.process.Level.Set(service.Level(next.Log.Level))
+	g.process.Privacy.Reconfigure(next.Privacy, next.Peers)
+	process.Warn(g.log, warnings)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.cfg = next
@@ -225,17 +159,17 @@ func (g *guard) reload(r api.ReloadRequest) (api.ReloadResult, error) {
 
 // Watch tells of what happens to the protection.
 func (g *guard) Watch(ctx context.Context) (<-chan api.Event, error) {
-	return g.feed.Subscribe(ctx, func(*api.Event) bool { return true })
+	return g.process.Feed.Subscribe(ctx, func(*api.Event) bool { return true })
 }
 
 // Status is the guard at a glance.
 func (g *guard) Status(context.Context) (api.GuardStatus, error) {
-	states := g.supervisor.States()
+	states, loaded := g.supervisor.States(), g.process.Reloads().ConfigStatus
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s := api.GuardStatus{
-		Version: service.Version(), Started: g.started, Uptime: api.Lifetime(time.Since(g.started)),
-		Config:    api.ConfigStatus{Path: g.path, Loaded: g.loaded, LastError: g.lastErr},
+		Version: service.Version(), Started: g.process.Started, Uptime: api.Lifetime(time.Since(g.process.Started)),
+		Config:    loaded,
 		Strangers: control.TrafficOf(g.supervisor.Strangers()), Programs: append([]api.Program(nil), g.programs...),
 	}
 	for i := range g.cfg.Peers {
@@ -251,7 +185,7 @@ func (g *guard) Status(context.Context) (api.GuardStatus, error) {
 	if trouble := g.scrapes.Trouble(); trouble != "" {
 		s.Degraded = append(s.Degraded, trouble)
 	}
-	if g.lastErr != "" {
+	if loaded.LastError != "" {
 		s.Degraded = append(s.Degraded, "configuration: the last reload was refused")
 	}
 	return s, nil
@@ -341,18 +275,8 @@ func Plan(path string) (string, error) {
 // and loses nothing.
 // Without a file (path is "") the defaults hold.
 func Purge(path string) error {
-	cfg := config.DefaultGuard()
-	if path != "" {
-		var err error
-		if cfg, err = config.LoadGuard(path); err != nil {
-			return err
-		}
-	}
-	owner, err := nft.Own(nft.RoleGuard, "fairlead guard purge")
-	if err != nil {
-		return fmt.Errorf("purge: %w", err)
-	}
-	log := service.NewLogger(cfg.Log.Format, service.Level(cfg.Log.Level), os.Stderr)
-	err = protect.Purge(protect.Options{Owner: hop.OwnerGuard, Socket: cfg.IPsec.Socket, Log: log})
-	return errors.Join(err, owner.Close())
+	return process.Purge(path, config.LoadGuard, config.DefaultGuard, nft.RoleGuard, "fairlead guard purge", func(cfg *config.Guard) error {
+		log := service.NewLogger(cfg.Log.Format, service.Level(cfg.Log.Level), os.Stderr)
+		return protect.Purge(protect.Options{Owner: hop.OwnerGuard, Socket: cfg.IPsec.Socket, Log: log})
+	})
 }

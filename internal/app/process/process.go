@@ -1,0 +1,205 @@
+// Package process is what every role has in common as a process: its log, its
+// signals, what it tells the service manager, how it takes a new configuration, and
+// how what it has left in the kernel goes. What a role does in between is its own.
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	sd "github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sync/errgroup"
+
+	"fairlead/internal/app/api"
+	"fairlead/internal/app/config"
+	"fairlead/internal/app/control"
+	"fairlead/internal/app/privacy"
+	"fairlead/internal/app/service"
+	"fairlead/internal/host/nft"
+)
+
+// Process is one that runs.
+type Process struct {
+	Path    string // of the configuration
+	Started time.Time
+	Level   slog.LevelVar // of the log
+	Log     *slog.Logger
+	Privacy *privacy.Rules
+	Feed    *control.Feed // of those who watch
+
+	hangups chan os.Signal
+	turn    sync.Mutex // held by one reload
+
+	mu      sync.Mutex // guards all following fields
+	reloads api.ConfigCounters
+}
+
+// Begin is the first deed of a process whose file says c. The context ends at SIGTERM
+// and SIGINT; end gives the signals back.
+func Begin(ctx context.Context, path string, c *config.Process) (p *Process, ending context.Context, end func()) {
+	ending, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	context.AfterFunc(ending, stop) // a second signal ends what hangs
+	p = &Process{
+		Path: path, Started: time.Now(), Privacy: privacy.New(privacy.NewKey(), c.Privacy, c.Peers), Feed: control.NewFeed(),
+		hangups: make(chan os.Signal, 1), reloads: api.ConfigCounters{ConfigStatus: api.ConfigStatus{Path: path, Loaded: time.Now()}},
+	}
+	signal.Notify(p.hangups, syscall.SIGHUP) // from the start: one that comes early must wait, not kill
+	p.Level.Set(service.Level(c.Log.Level))
+	p.Privacy.Quiet()
+	p.Log = privacy.Logger(service.NewLogger(c.Log.Format, &p.Level, os.Stderr), p.Privacy)
+	return p, ending, func() {
+		signal.Stop(p.hangups)
+		stop()
+	}
+}
+
+// Task is a part of a process. It runs until ctx ends.
+type Task = func(ctx context.Context) error
+
+// Serve runs the parts of a process until ctx ends or one of them fails, and tells
+// the service manager of both ends. running says in the log that they run.
+func (p *Process) Serve(ctx context.Context, log *slog.Logger, parts map[string]Task, running func()) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for name, run := range parts {
+		run = p.Privacy.Part(log, run)
+		group.Go(func() error {
+			if err := run(ctx); err != nil && ctx.Err() == nil { // what a part says at the end is no error
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			return nil
+		})
+	}
+	service.Notify(log, sd.SdNotifyReady)
+	running()
+	<-ctx.Done()
+	service.Notify(log, sd.SdNotifyStopping)
+	return group.Wait()
+}
+
+// Reload is the Reload of a control.Backend.
+type Reload = func(ctx context.Context, r api.ReloadRequest, who string) (api.ReloadResult, error)
+
+// hangup is who has a configuration taken anew by signal.
+const hangup = "SIGHUP"
+
+// Hangups takes the configuration anew at each SIGHUP.
+func (p *Process) Hangups(log *slog.Logger, reload Reload) Task {
+	return func(ctx context.Context) error {
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-p.hangups:
+				if _, err := reload(ctx, api.ReloadRequest{}, hangup); err != nil {
+					log.Error("configuration not reloaded: the old one stays", "error", err)
+				}
+			}
+		}
+	}
+}
+
+// Reload has one reload at a time carried out by take, tells the service manager, and
+// keeps the account of it. log hears of what was taken and refused.
+func (p *Process) Reload(ctx context.Context, log *slog.Logger, r api.ReloadRequest, who string, take func(context.Context, api.ReloadRequest) (api.ReloadResult, error)) (api.ReloadResult, error) {
+	p.turn.Lock()
+	defer p.turn.Unlock()
+	if r.DryRun {
+		return take(ctx, r)
+	}
+	service.Notify(log, service.Reloading())
+	defer service.Notify(log, sd.SdNotifyReady)
+	result, err := take(ctx, r)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reloads.LastReload = time.Now()
+	if err != nil {
+		p.reloads.ReloadsRefused++
+		p.reloads.LastError = err.Error()
+		if who != hangup { // whose error the log has anyway
+			log.Warn("configuration not reloaded: the old one stays", "by", who, "error", err)
+		}
+		return api.ReloadResult{}, err
+	}
+	p.reloads.Reloads++
+	p.reloads.LastError, p.reloads.Loaded = "", time.Now()
+	attrs := append([]slog.Attr{slog.String("by", who), slog.String("config", p.Path)}, result.Attrs()...)
+	log.LogAttrs(ctx, slog.LevelInfo, "configuration reloaded", attrs...)
+	return result, nil
+}
+
+// Reloads are which configuration runs, and how often it was taken anew.
+func (p *Process) Reloads() api.ConfigCounters {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.reloads
+}
+
+// Warn says what is not wrong with a configuration and should be known.
+func Warn(log *slog.Logger, warnings config.Problems) {
+	for _, w := range warnings {
+		log.Warn("configuration", "warning", w.String())
+	}
+}
+
+// Misfits are what a configuration names and the host does not have. held are the live
+// delegations by link.
+func Misfits(log *slog.Logger, held map[string]int, c interface {
+	Misfits(*config.Machine) config.Problems
+},
+) config.Problems {
+	m, err := service.Machine(held)
+	if err != nil {
+		log.Warn("interfaces not read: the names in the configuration are not compared with them", "error", err)
+		return nil
+	}
+	return c.Misfits(m)
+}
+
+// Setting is a key of the file, and whether a new one changes it.
+type Setting struct {
+	Key     string
+	Changed bool
+}
+
+// NeedsRestart refuses what no running process can change without letting go of what
+// it holds, and what the role adds of that kind.
+func NeedsRestart(old, next *config.Process, own ...Setting) error {
+	var problems []error
+	for _, s := range slices.Concat(own, []Setting{
+		{"metrics.listen", old.Metrics != next.Metrics},
+		{"log.format", old.Log.Format != next.Log.Format},
+		{"ipsec.vici-socket", old.IPsec.Socket != next.IPsec.Socket},
+		{"control", control.NeedsRestart(&old.Control, &next.Control)},
+	}) {
+		if s.Changed {
+			problems = append(problems, fmt.Errorf("%s: cannot change while running: restart instead", s.Key))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// Purge has do take what a role has left out of the kernel, by its configuration or,
+// where path is "", by the defaults. A process that plays the role is an error, and
+// loses nothing. doing says, for others, who is at it.
+func Purge[C any](path string, load func(string) (C, error), defaults func() C, role nft.Role, doing string, do func(C) error) error {
+	cfg := defaults()
+	if path != "" {
+		var err error
+		if cfg, err = load(path); err != nil {
+			return err
+		}
+	}
+	owner, err := nft.Own(role, doing)
+	if err != nil {
+		return fmt.Errorf("purge: %w", err)
+	}
+	return errors.Join(do(cfg), owner.Close())
+}
