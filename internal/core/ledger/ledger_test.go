@@ -188,7 +188,7 @@ func TestTakenBackCountsAsUsed(t *testing.T) {
 		if got := againOf(after[0], "lan0"); !slices.Equal(got, []bool{true}) {
 			t.Errorf("bob on %s: the old holder's element counts as used: %v, want that it is made once, and does", link, got)
 		}
-		if d, ok := w.table.Lookup("", prefix); !ok || d.Client != "alice" || d.Link != "lan0" {
+		if d, ok := w.table.Lookup("", prefix); !ok || d.Client.DUID() != "alice" || d.Link != "lan0" {
 			t.Errorf("bob on %s: %+v, want alice's on lan0", link, d)
 		}
 	}
