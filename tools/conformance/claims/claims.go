@@ -30,6 +30,7 @@ func Tables() []Table {
 	return []Table{
 		{RFC: "8987", Title: "RFC 8987", Rows: rfc8987, Counted: 20},
 		{RFC: "8415", Title: "RFC 8415 section 19", Rows: rfc8415, Counted: len(rfc8415)},
+		{RFC: "6603", Title: "RFC 6603, the side of the delegating router", Rows: rfc6603, Counted: len(rfc6603)},
 		{RFC: "8213", Title: "RFC 8213", Rows: rfc8213, Counted: len(rfc8213)},
 		{RFC: "8221", Title: "RFC 8221 section 3, manual keying", Rows: rfc8221, Counted: len(rfc8221)},
 	}
@@ -68,6 +69,10 @@ var Named = map[string][]string{
 	"TestRFC8415_19_2_DhcrelayAboveOurs":           {"19.2b", "19.2d"},
 	"TestRFC8415_19_2_AnotherFairleadAboveOurs":    {"19.2b", "19.2d"},
 	"TestRFC8415_19_2_UnknownOptionsOfARelayReply": {"19.2a"},
+
+	"TestRFC6603_4_DelegationAroundItsOwnLink":   {"4.1a", "4.1b", "4.2e"},
+	"TestRFC6603_6_ExclusionComesLater":          {"4.1b"},
+	"TestRFC6603_4_1_DelegationAroundItsOwnLink": {"4.1a", "4.1b"},
 
 	"TestRFC8213_3_Exchange6":                    {"3a", "3d", "3h", "3i", "3l", "3m", "3n", "3o"},
 	"TestRFC8213_3_HopByHop":                     {"3a", "3e", "3f", "4a"},
