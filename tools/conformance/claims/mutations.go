@@ -183,11 +183,11 @@ var mutations = []Mutation{
 		"		lease := l.core.Lease(d.old)\n		lease.New = true\n		ops = l.cover(l.host.Put(ops, lease), d.old)\n", "./internal/core/ledger", "TestTakenBackCountsAsUsed",
 	},
 	{
-		"", "a prefix that its holder has given up is not taken without a question", dir + "delegation/learn.go",
-		"return old.Standing.GivenUp && g.Client != old.Client }", "return false }", relay, "TestGivenUp",
+		"", "a prefix that its holder has given up is not taken without a question", dir + "delegation/grant.go",
+		"return old.Standing.GivenUp && g.Client != old.Client\n", "return false\n", relay, "TestGivenUp",
 	},
 	{
-		"", "whether the holder uses its prefix is never asked", dir + "delegation/learn.go",
+		"", "whether the holder uses its prefix is never asked", dir + "delegation/grant.go",
 		"		q.Prefix = old.Prefix\n", "", relay, "TestHolderThatIsThereAndUsesNothing",
 	},
 }
