@@ -182,8 +182,9 @@ func (s *keepsake) scan(from, to []byte, fn func(k, v []byte) bool) error {
 // very many.
 func (s *keepsake) records(yield func(binding.Record) bool) {
 	lo, hi := binding.Range(binding.Relay6, 'd')
+	var reader binding.Reader
 	s.err = s.scan(lo, hi, func(k, v []byte) bool {
-		r, err := binding.ParseRecord(v)
+		r, err := reader.Parse(v)
 		if err != nil {
 			s.odd(k, err)
 			return true

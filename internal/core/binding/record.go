@@ -137,7 +137,17 @@ const recordFixed = 2 + 16 + 1 + 16 + 4 + 6*8 + 1
 
 // ParseRecord is the reverse of AppendRecord, and reads the records of former versions
 // as those of Relay6, which they all are; errors wrap ErrRecord.
-func ParseRecord(b []byte) (Record, error) {
+func ParseRecord(b []byte) (Record, error) { return new(Reader).Parse(b) }
+
+// Reader reads many records one after another. A text that is the same in a record as in
+// the one before, as most are, is not made anew.
+type Reader struct {
+	link, vrf, server, bootID string
+	space                     Space
+}
+
+// Parse is ParseRecord.
+func (rd *Reader) Parse(b []byte) (Record, error) {
 	r := Record{Space: Relay6}
 	whole := len(b)
 	former, exclusion := true, false
@@ -147,7 +157,7 @@ func ParseRecord(b []byte) (Record, error) {
 	case b[0] == versionFirst || b[0] == versionExclusion:
 		exclusion, b = b[0] == versionExclusion, b[1:]
 	case b[0] == version && whole > 1+spaceLen:
-		r.Space = Space(b[1 : 1+spaceLen])
+		r.Space = again(&rd.space, b[1:1+spaceLen])
 		flag := b[1+spaceLen]
 		if flag >= flags {
 			return Record{}, fmt.Errorf("%w: flags %#x", ErrRecord, flag)
@@ -173,14 +183,16 @@ func ParseRecord(b []byte) (Record, error) {
 		return Record{}, fmt.Errorf("%w: fields out of range", ErrRecord)
 	}
 	r.LinkLayer, b = linkaddr.From(b[:ll]), b[ll:]
-	var client string
-	for _, s := range []*string{&r.Link, &r.VRF, &client, &r.Server, &r.BootID} {
+	var texts [5][]byte
+	for i := range texts {
 		l, used := binary.Uvarint(b)
 		if used <= 0 || l > uint64(len(b)-used) {
 			return Record{}, fmt.Errorf("%w: a text runs past the end", ErrRecord)
 		}
-		*s, b = string(b[used:used+int(l)]), b[used+int(l):]
+		texts[i], b = b[used:used+int(l)], b[used+int(l):]
 	}
+	r.Link, r.VRF, r.Server, r.BootID = again(&rd.link, texts[0]), again(&rd.vrf, texts[1]), again(&rd.server, texts[3]), again(&rd.bootID, texts[4])
+	client := texts[2]
 	known := true
 	if former {
 		r.Client = DUID(client)
@@ -202,6 +214,14 @@ func ParseRecord(b []byte) (Record, error) {
 		return Record{}, fmt.Errorf("%w: %d octets left over", ErrRecord, len(b))
 	}
 	return r, nil
+}
+
+// again is a text, kept once for as long as it is the same.
+func again[T ~string](last *T, b []byte) T {
+	if string(b) != string(*last) {
+		*last = T(b)
+	}
+	return *last
 }
 
 // prefixOf is the prefix of an address in 16 octets, in which one of IPv4 is mapped.

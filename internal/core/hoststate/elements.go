@@ -275,7 +275,8 @@ func (s *State) element(ops []Op, e Element, remove bool) []Op {
 	}
 	s.comparison.touchElement(e)
 	if remove {
-		return append(ops, Op{Remove: true, Element: &e})
+		gone := e // so that only what is asked of the kernel is on the heap
+		return append(ops, Op{Remove: true, Element: &gone})
 	}
 	return append(ops, again(e))
 }

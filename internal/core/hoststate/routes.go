@@ -245,7 +245,8 @@ func (s *State) routeOp(ops []Op, r Route, remove bool) []Op {
 		return ops
 	}
 	s.comparison.touchRoute(r.id())
-	return append(ops, Op{Remove: remove, Route: &r})
+	asked := r // so that only what is asked of the kernel is on the heap
+	return append(ops, Op{Remove: remove, Route: &asked})
 }
 
 func (s *State) standIn(c *claim, now bool) {
