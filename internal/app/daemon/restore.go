@@ -148,6 +148,7 @@ func (s *keepsake) rewrite(commit func([]store.Op) error) error {
 			now, err := relay6.Rewrite(bytes.Clone(k), v)
 			if err != nil {
 				s.odd(k, err)
+				return true
 			}
 			ops = append(ops, now...)
 			return true
@@ -155,16 +156,37 @@ func (s *keepsake) rewrite(commit func([]store.Op) error) error {
 		if err != nil || len(ops) == 0 {
 			return err
 		}
+		if ops, err = s.withoutOlder(ops); err != nil {
+			return err
+		}
 		kept := make([]store.Op, 0, len(ops))
 		for _, op := range ops {
 			kept = append(kept, store.Op{Key: op.Key, Value: op.Value})
 		}
 		if err := commit(kept); err != nil {
-			s.log.Error("records of a former version could not be rewritten: they are used all the same", "records", len(ops)/2, "error", err)
+			s.log.Error("records of a former version could not be rewritten: they are used all the same", "error", err)
 			s.former = append(s.former, ops...)
 		}
 	}
 	return nil
+}
+
+// withoutOlder leaves out the rewritten records whose keys have records already: a start
+// could not write the store, and what was kept after it is newer.
+func (s *keepsake) withoutOlder(ops []effect.KeepOp) ([]effect.KeepOp, error) {
+	some := ops[:0]
+	for _, op := range ops {
+		there := false
+		if op.Value != nil {
+			if err := s.from.Scan(op.Key, append(bytes.Clone(op.Key), 0), func(_, _ []byte) bool { there = true; return false }); err != nil {
+				return nil, err
+			}
+		}
+		if !there {
+			some = append(some, op)
+		}
+	}
+	return some, nil
 }
 
 // scan is the store's Scan, and goes on with what was rewritten and not kept.
@@ -181,7 +203,7 @@ func (s *keepsake) scan(from, to []byte, fn func(k, v []byte) bool) error {
 // records yields what is kept of delegations, one after another: there may be
 // very many.
 func (s *keepsake) records(yield func(binding.Record) bool) {
-	lo, hi := binding.Range(binding.Relay6, 'd')
+	lo, hi := binding.KeyRange(binding.Relay6)
 	var reader binding.Reader
 	s.err = s.scan(lo, hi, func(k, v []byte) bool {
 		r, err := reader.Parse(v)

@@ -68,6 +68,12 @@ func TestBadRecordIsLeftAlone(t *testing.T) {
 	}
 }
 
+// A delegation of 2001:db8:100::/56 as it was kept when there was one role.
+const (
+	formerKey   = "647265640020010db801000000000000000000000038"
+	formerValue = "01000120010db801000000000000000000000038fe80000000000000000000000000000a00000007000001a3185c50000000034630b8a0000000034630b8a0001797a04466e2a00017979cfe362a000017979d157ea0e8000602005e100001046c616e30037265640a0003000102005e100001036b656104626f6f74"
+)
+
 // What was kept when there was one role is rewritten at the first start, and read as
 // what it was, also where the store cannot be written.
 func TestFormerRecordsAreRewritten(t *testing.T) {
@@ -79,7 +85,7 @@ func TestFormerRecordsAreRewritten(t *testing.T) {
 		t.Cleanup(func() { kept.Close() })
 		var ops []store.Op
 		for key, value := range map[string]string{
-			"647265640020010db801000000000000000000000038":                       "01000120010db801000000000000000000000038fe80000000000000000000000000000a00000007000001a3185c50000000034630b8a0000000034630b8a0001797a04466e2a00017979cfe362a000017979d157ea0e8000602005e100001046c616e30037265640a0003000102005e100001036b656104626f6f74",
+			formerKey: formerValue,
 			"6220010db8010000000000000000000000390a0003000102005e1000016c616e30": "",
 			"616c616e30": "20010db800010000000000000000000140",
 			"64ff":       "01ff", // not understood: left alone
@@ -129,5 +135,33 @@ func TestFormerRecordsAreRewritten(t *testing.T) {
 		if err := kept.Scan(from, to, func(_, _ []byte) bool { left++; return true }); err != nil || (left == 1) != (fail == nil) {
 			t.Errorf("%s: %d former records are left, %v", name, left, err)
 		}
+	}
+}
+
+// A record of today is newer than the former one of the same prefix: a start could not
+// write the store, and a later one kept what it learned.
+func TestFormerRecordThatIsOlder(t *testing.T) {
+	kept, err := store.Open(t.TempDir(), store.Options{ReserveBytes: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	former, _ := hex.DecodeString(formerValue)
+	key, _ := hex.DecodeString(formerKey)
+	newer := binding.Binding{Link: "lan0", VRF: "red", Prefix: netip.MustParsePrefix("2001:db8:100::/56"), Client: binding.DUID("another"), Valid: instant.Never}
+	now := store.Op{Key: binding.Key(nil, binding.Relay6, newer.VRF, newer.Prefix), Value: binding.AppendRecord(nil, binding.Relay6, &newer, instant.Now{}, "boot")}
+	if err := kept.Commit([]store.Op{{Key: key, Value: former}, now}); err != nil {
+		t.Fatal(err)
+	}
+	k := keepsake{log: slog.New(slog.DiscardHandler), from: kept}
+	if err := k.rewrite(kept.Commit); err != nil {
+		t.Fatal(err)
+	}
+	if records := slices.Collect(k.records); len(records) != 1 || records[0].Client != newer.Client {
+		t.Errorf("records %+v, want the newer one alone", records)
+	}
+	from, to := relay6.FormerRange()
+	if err := kept.Scan(from, to, func(k, _ []byte) bool { t.Errorf("former record %x is left", k); return true }); err != nil {
+		t.Fatal(err)
 	}
 }

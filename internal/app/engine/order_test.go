@@ -76,7 +76,7 @@ func (j *journal) check(t *testing.T) (replies int) {
 	kept, told := make(map[string]binding.Record), make(map[string]time.Duration)
 	for i, e := range j.entries {
 		for _, op := range e.kept {
-			if lo, hi := binding.Range(binding.Relay6, 'd'); bytes.Compare(op.Key, lo) < 0 || bytes.Compare(op.Key, hi) >= 0 {
+			if lo, hi := binding.KeyRange(binding.Relay6); bytes.Compare(op.Key, lo) < 0 || bytes.Compare(op.Key, hi) >= 0 {
 				continue
 			}
 			delete(kept, string(op.Key))

@@ -87,10 +87,10 @@ func (p *Process) Serve(ctx context.Context, log *slog.Logger, parts map[string]
 // Reload is the Reload of a control.Backend.
 type Reload = func(ctx context.Context, r api.ReloadRequest, who string) (api.ReloadResult, error)
 
-// hangup is who has a configuration taken anew by signal.
+// hangup is the name that the log has for whoever asked for a reload by a signal.
 const hangup = "SIGHUP"
 
-// Hangups takes the configuration anew at each SIGHUP.
+// Hangups has the configuration read again at each SIGHUP.
 func (p *Process) Hangups(log *slog.Logger, reload Reload) Task {
 	return func(ctx context.Context) error {
 		for {
@@ -106,8 +106,8 @@ func (p *Process) Hangups(log *slog.Logger, reload Reload) Task {
 	}
 }
 
-// Reload has one reload at a time carried out by take, tells the service manager, and
-// keeps the account of it. log hears of what was taken and refused.
+// Reload has take carry out one reload at a time. It tells the service manager, counts
+// the reloads, and writes into the log which were taken and which were refused.
 func (p *Process) Reload(ctx context.Context, log *slog.Logger, r api.ReloadRequest, who string, take func(context.Context, api.ReloadRequest) (api.ReloadResult, error)) (api.ReloadResult, error) {
 	p.turn.Lock()
 	defer p.turn.Unlock()
@@ -135,7 +135,7 @@ func (p *Process) Reload(ctx context.Context, log *slog.Logger, r api.ReloadRequ
 	return result, nil
 }
 
-// Reloads are which configuration runs, and how often it was taken anew.
+// Reloads says which configuration is in use, and counts the reloads.
 func (p *Process) Reloads() api.ConfigCounters {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -28,7 +28,7 @@ type Event struct {
 	Detail   string // of a refusal: what is in the way; who judges the Terms fills it in
 
 	// AskedFrom is set where the holder has asked from another address than its next
-	// hop. The next hop is to move there, by the core, once that address answers.
+	// hop. The core moves the next hop there once that address answers.
 	AskedFrom netip.Addr
 }
 

@@ -31,11 +31,10 @@ func (t *Table) onLink(link nameID) iter.Seq[*Slot] {
 // SlotsOf are the bindings that a client has on one link; the one that was yielded may
 // be removed.
 func (t *Table) SlotsOf(link string, c Client) iter.Seq[*Slot] {
-	return t.SlotsOfHolder(t.Holder(link, c))
+	return t.slotsOf(t.Holder(link, c))
 }
 
-// SlotsOfHolder is SlotsOf.
-func (t *Table) SlotsOfHolder(h Holder) iter.Seq[*Slot] {
+func (t *Table) slotsOf(h Holder) iter.Seq[*Slot] {
 	return func(yield func(*Slot) bool) {
 		for s := t.First(h); s != nil; {
 			next := t.Next(s)
@@ -69,7 +68,7 @@ func (t *Table) SlotsAnywhere(c Client) iter.Seq[*Slot] {
 		}
 		client := t.names.find(c.octets)
 		for link := range t.links {
-			for s := range t.SlotsOfHolder(Holder{clientKey{link, client}}) {
+			for s := range t.slotsOf(Holder{clientKey{link, client}}) {
 				if !yield(s) {
 					return
 				}
@@ -93,16 +92,6 @@ type Holder struct{ clientKey }
 // Holder is that client on that link, who need not have anything.
 func (t *Table) Holder(link string, c Client) Holder {
 	return Holder{clientKey{t.names.find(link), t.names.find(c.octets)}}
-}
-
-// HolderOf is the Holder with that DUID. It allocates nothing.
-func (t *Table) HolderOf(link string, duid []byte) Holder {
-	b := make([]byte, 0, 1+stackID)
-	id, known := t.names.ids[string(append(append(b, byte(ByDUID)), duid...))]
-	if !known {
-		id = none
-	}
-	return Holder{clientKey{t.names.find(link), id}}
 }
 
 // Has reports whether a binding is the holder's.

@@ -36,7 +36,7 @@ type Record struct {
 
 // Key is where a binding is kept: by VRF and prefix, which are unique in a space.
 func Key(b []byte, in Space, vrf string, p netip.Prefix) []byte {
-	b = append(append(b, in...), 'd')
+	b = append(append(b, in...), letter)
 	b = append(b, vrf...)
 	b = append(b, 0)
 	a := p.Addr().As16()
@@ -44,10 +44,14 @@ func Key(b []byte, in Space, vrf string, p netip.Prefix) []byte {
 	return append(b, byte(p.Bits()))
 }
 
-// Range is the range of all keys in a space that go on with the letter: 'd' is that of
-// bindings.
-func Range(in Space, letter byte) (from, to []byte) {
-	return append([]byte(in), letter), append([]byte(in), letter+1)
+const letter = 'd'
+
+// KeyRange is the range of the keys of all bindings in a space, for a scan.
+func KeyRange(in Space) (from, to []byte) { return Range(in, letter) }
+
+// Range is the range of all keys in a space that go on with a letter.
+func Range(in Space, next byte) (from, to []byte) {
+	return append([]byte(in), next), append([]byte(in), next+1)
 }
 
 // The versions of records. The first two are of the time when there was one role: they
@@ -157,7 +161,7 @@ func (rd *Reader) Parse(b []byte) (Record, error) {
 	case b[0] == versionFirst || b[0] == versionExclusion:
 		exclusion, b = b[0] == versionExclusion, b[1:]
 	case b[0] == version && whole > 1+spaceLen:
-		r.Space = again(&rd.space, b[1:1+spaceLen])
+		r.Space = sameText(&rd.space, b[1:1+spaceLen])
 		flag := b[1+spaceLen]
 		if flag >= flags {
 			return Record{}, fmt.Errorf("%w: flags %#x", ErrRecord, flag)
@@ -191,7 +195,7 @@ func (rd *Reader) Parse(b []byte) (Record, error) {
 		}
 		texts[i], b = b[used:used+int(l)], b[used+int(l):]
 	}
-	r.Link, r.VRF, r.Server, r.BootID = again(&rd.link, texts[0]), again(&rd.vrf, texts[1]), again(&rd.server, texts[3]), again(&rd.bootID, texts[4])
+	r.Link, r.VRF, r.Server, r.BootID = sameText(&rd.link, texts[0]), sameText(&rd.vrf, texts[1]), sameText(&rd.server, texts[3]), sameText(&rd.bootID, texts[4])
 	client := texts[2]
 	known := true
 	if former {
@@ -216,8 +220,8 @@ func (rd *Reader) Parse(b []byte) (Record, error) {
 	return r, nil
 }
 
-// again is a text, kept once for as long as it is the same.
-func again[T ~string](last *T, b []byte) T {
+// sameText is the last text where the octets are the same, and else a new one.
+func sameText[T ~string](last *T, b []byte) T {
 	if string(b) != string(*last) {
 		*last = T(b)
 	}

@@ -28,7 +28,8 @@ type Slot struct {
 	source                    Source
 	line                      uint32
 
-	// Apart is Table.Unchecked when the binding last overlapped with nobody else's.
+	// Apart is what Table.Unchecked was when somebody last found that the binding
+	// overlaps with no other holder's.
 	Apart uint32
 
 	preferred, valid instant.Instant
@@ -50,7 +51,7 @@ type names struct {
 type name struct {
 	text  string
 	held  int32
-	links int32 // of a client: on how many links it holds delegations
+	links int32 // of a client: on how many links it has bindings
 }
 
 // nameID names a text. The zero nameID is the empty one.

@@ -20,7 +20,7 @@ import (
 type Table struct {
 	slots   slab.Slab[Slot]
 	names   names
-	spaces  map[string]*bart.Table[ref] // by VRF; one live delegation per prefix
+	spaces  map[string]*bart.Table[ref] // by VRF; one live binding per prefix
 	clients map[clientKey]ref           // the first of a client's, chained by sibling
 	links   map[nameID]*linkState
 	hosts   map[hostKey]int32
@@ -162,7 +162,7 @@ func (t *Table) near(vrf string, p netip.Prefix, look func(*bart.Table[ref], net
 	}
 }
 
-// VRFs are all in which anything was ever delegated.
+// VRFs are all in which anybody ever had a binding.
 func (t *Table) VRFs() iter.Seq[string] { return maps.Keys(t.spaces) }
 
 // Deadline is when the next binding may end, and Expire has something to look at;

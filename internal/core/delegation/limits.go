@@ -94,7 +94,7 @@ func (t *Table) Holds(link string, client binding.Client, iaid uint32, k binding
 
 // HoldsOf reports whether the client of a DUID holds anything that came from the server.
 func (t *Table) HoldsOf(link string, duid []byte, server string) bool {
-	for s := t.First(t.HolderOf(link, duid)); s != nil; s = t.Next(s) {
+	for s := t.First(t.Holder(link, binding.DUID(duid))); s != nil; s = t.Next(s) {
 		if t.Server(s) == server {
 			return true
 		}

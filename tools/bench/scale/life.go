@@ -102,7 +102,7 @@ func (w *world) restart() (r restored, err error) {
 	w.begin()
 	var bad error
 	records := func(yield func(binding.Record) bool) {
-		lo, hi := binding.Range(binding.Relay6, 'd')
+		lo, hi := binding.KeyRange(binding.Relay6)
 		err = w.store.Scan(lo, hi, func(_, v []byte) bool {
 			var rec binding.Record
 			if rec, bad = binding.ParseRecord(v); bad != nil {
