@@ -71,7 +71,7 @@ bench: packages-bench $(BUILD)/fairlead $(BUILD)/bench ## the relay against othe
 	$(SUDO) $(BUILD)/bench $(BENCH)
 
 bench-against: packages-bench $(BUILD)/fairlead $(BUILD)/bench ## the relay against that of the revision REV, in turns; benchstat says what is more than noise; BENCH=flags
-	$(SUDO) $(BUILD)/bench -rounds 10 -against $(REV) $(BENCH)
+	$(SUDO) $(BUILD)/bench -rounds 10 -against $(or $(REV),$(error REV is missing: make bench-against REV=main)) $(BENCH)
 
 # A profile names the program's path: one that is the same everywhere.
 PROFILED := /tmp/fairlead-profile

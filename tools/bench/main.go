@@ -6,7 +6,7 @@
 //	bench ipsec [options]        what IPsec costs, and how fast it comes: docs/ipsec-figures.md
 //	bench scale [options]        what grows how with the delegations: docs/scale.md
 //
-// -h tells the options. It prints tables and a line for each bar,
+// -h lists the options. A run prints tables and a line for each bar,
 // "bar NAME: FIGURE, wanted FIGURE:" with met, missed or void. A missed bar is a result;
 // only a run that could not be done whole ends with an error. All figures are also
 // in build/relays.txt, ipsec.txt or scale.txt, for benchstat.

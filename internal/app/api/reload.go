@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// ReloadRequest asks for the configuration file to be taken anew.
+// ReloadRequest asks the process to read its configuration file again.
 type ReloadRequest struct {
 	DryRun bool `json:"dry_run,omitempty"` // say what would change, and change nothing
 	Force  bool `json:"force,omitempty"`   // also where links with delegations lose their rule
@@ -126,8 +126,8 @@ func (r ReloadRequest) Attrs() []slog.Attr {
 	return a
 }
 
-// Attrs are the figures of a reload, for logs; without Links those of a process that has
-// none.
+// Attrs are the figures of a reload, for logs. A process without links, for which Links is
+// nil, has only the number of peers that changed.
 func (r *ReloadResult) Attrs() []slog.Attr {
 	a := []slog.Attr{slog.Int("peers_changed", len(r.Peers))}
 	if r.Links == nil {

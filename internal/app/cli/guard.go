@@ -23,9 +23,9 @@ func guardCommand(run func(context.Context, string) error, purge func(string) er
 		Short: "Protect somebody else's DHCP server or relay on this host (RFC 8213)",
 		Long: `Protect somebody else's DHCP server or relay on this host, which knows nothing of
 it, until SIGTERM or SIGINT: its messages to and from the configured peers travel
-in ESP or not at all, for DHCPv6 and DHCPv4. SIGHUP takes the configuration anew.
-The filter that stops what is in clear stays when the guard stops; "fairlead guard
-purge" removes it.
+in ESP or not at all, for DHCPv6 and DHCPv4. SIGHUP makes it
+read the configuration file again. The filter that stops what is in clear stays
+when the guard stops; "fairlead guard purge" removes it.
 
 Only programs that use UDP sockets can be protected. One that reads or writes
 packets below IP (ISC dhcpd and dhcrelay for IPv4, Kea unless told otherwise) is

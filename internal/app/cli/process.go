@@ -33,9 +33,9 @@ func runCommand(run func(context.Context, string) error) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Relay until told to stop",
-		Long: `Relay until SIGTERM or SIGINT. SIGHUP takes the configuration anew, as
-"fairlead reload" does. What it does to the kernel stays when it stops, so that
-its clients keep their routes until it is back; "fairlead purge" removes it.`,
+		Long: `Relay until SIGTERM or SIGINT. SIGHUP makes it read the
+configuration file again, as "fairlead reload" does. What it does to the kernel
+stays when it stops, so that its clients keep their routes until it is back; "fairlead purge" removes it.`,
 		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), path) },
 	}

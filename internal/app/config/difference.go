@@ -23,7 +23,7 @@ type KeyChange struct{ Key, Old, New string }
 type PeerChange struct{ Peer, Change string }
 
 // PeersChanged is what another file makes of the peers, by name. A peer has changed also
-// where its keys have; neither is told.
+// where only its keys have. The values themselves are not told.
 func (p *Process) PeersChanged(to *Process) []PeerChange {
 	old, next := p.Peers, to.Peers
 	var all []PeerChange

@@ -159,19 +159,19 @@ func (l *linkEntry) checkInterfaceID(v value, seen map[string]string) {
 // shared reads what the link's own nature decides unless the operator does.
 func (l *linkEntry) shared(v value) {
 	r := &l.rule
-	if auto, yes, ok := autoOrTruth(v); ok {
+	if auto, yes, ok := autoOrBool(v); ok {
 		r.SharedAuto, r.Shared, r.Host.Shared = auto, yes, yes
 	}
 }
 
 // permitRouted reads what the key unnumbered decides unless the operator does.
 func (l *linkEntry) permitRouted(v value) {
-	if auto, yes, ok := autoOrTruth(v); ok {
+	if auto, yes, ok := autoOrBool(v); ok {
 		l.rule.RoutedAuto, l.rule.Host.Routed = auto, yes
 	}
 }
 
-func autoOrTruth(v value) (auto, yes, ok bool) {
+func autoOrBool(v value) (auto, yes, ok bool) {
 	got, ok := scalar(v, oneOf(choice[string]{"auto", "auto"}, choice[string]{"true", "true"}, choice[string]{"false", "false"}))
 	return got == "auto", got == "true", ok
 }

@@ -24,7 +24,7 @@ type Backend interface {
 	Blocks(ctx context.Context) ([]api.Block, error)
 	// Reload reads the configuration file again, and says what that changes. A file
 	// with errors changes nothing, and comes back as config.Problems. One that
-	// takes the rule from links with delegations is a *LossError unless it is
+	// takes the rule from links with delegations is an *api.LossError unless it is
 	// forced.
 	Reload(ctx context.Context, r api.ReloadRequest, who string) (api.ReloadResult, error)
 	// Watch and Trace close their channel soon after the context is done, and

@@ -34,7 +34,7 @@ type guard struct {
 	process    *process.Process
 	log        *slog.Logger
 	supervisor *protect.Supervisor
-	api        *control.Server
+	server     *control.Server
 	scrapes    *metrics.Server
 
 	mu       sync.Mutex // guards all following fields
@@ -65,7 +65,7 @@ func Run(ctx context.Context, path string) error {
 func (g *guard) run(ctx context.Context) error {
 	cfg := g.config()
 	var err, unheard error
-	g.api, unheard = control.Listen(&cfg.Process, control.Guard(g), g.log)
+	g.server, unheard = control.Listen(&cfg.Process, control.Guard(g), g.log)
 	// Whatever else is wrong, nothing passes in clear.
 	if g.supervisor, err = protect.Open(g.options(), settings(cfg)); err != nil {
 		return errors.Join(err, unheard)
@@ -103,7 +103,7 @@ func (g *guard) serve(ctx context.Context) error {
 	g.scrapes = metrics.Listen(cfg.Metrics, metrics.Guard(g), g.log)
 	defer g.scrapes.Close()
 	tasks := map[string]process.Task{
-		"protection": g.supervisor.Run, "control": g.api.Run, "programs": g.watchPrograms, "signals": g.process.Hangups(g.log, g.Reload),
+		"protection": g.supervisor.Run, "control": g.server.Run, "programs": g.watchPrograms, "signals": g.process.Hangups(g.log, g.Reload),
 		"metrics": g.scrapes.Run,
 	}
 	return g.process.Serve(ctx, g.log, tasks, func() { g.log.Info("guarding", "config", g.process.Path, "peers", len(cfg.Peers)) })
@@ -141,7 +141,7 @@ func (g *guard) reload(_ context.Context, r api.ReloadRequest) (api.ReloadResult
 	if r.DryRun {
 		return result, nil
 	}
-	if err := g.api.Reconfigure(&next.Process); err != nil {
+	if err := g.server.Reconfigure(&next.Process); err != nil {
 		return result, err
 	}
 	if err := g.supervisor.Reconfigure(settings(next)); err != nil {

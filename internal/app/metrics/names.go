@@ -43,7 +43,7 @@ var processMetrics = []relayMetric{
 // trafficMetrics are those of links that have uplinks as well.
 var trafficMetrics = []relayMetric{
 	{
-		"link_messages_total", "The same on one link.", counter,
+		"link_messages_total", "Messages received from clients and relays below, and delivered to them, by link.", counter,
 		[]string{"link", "direction", "type"},
 		func(c *api.Counters, emit emit) {
 			for i := range c.Links {
@@ -54,7 +54,7 @@ var trafficMetrics = []relayMetric{
 		},
 	},
 	{
-		"link_drops_total", "The same on one link, uplinks included; the link is empty for those of interfaces that are not known.", counter,
+		"link_drops_total", "Discarded datagrams by link, uplinks included; the link is empty for those of interfaces that are not known.", counter,
 		[]string{"link", "reason"},
 		func(c *api.Counters, emit emit) {
 			for i := range c.Links {

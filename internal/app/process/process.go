@@ -42,8 +42,8 @@ type Process struct {
 	reloads api.ConfigCounters
 }
 
-// Begin is the first deed of a process whose file says c. The context ends at SIGTERM
-// and SIGINT; end gives the signals back.
+// Begin starts a process whose configuration is c: its log, and its signals. The context
+// ends at SIGTERM and SIGINT. The caller calls end when no signal is to be caught any more.
 func Begin(ctx context.Context, path string, c *config.Process) (p *Process, ending context.Context, end func()) {
 	ending, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ending, stop) // a second signal ends what hangs
@@ -106,7 +106,7 @@ func (p *Process) Hangups(log *slog.Logger, reload Reload) Task {
 	}
 }
 
-// Reload has take carry out one reload at a time. It tells the service manager, counts
+// Reload calls take to carry out a reload, never two at the same time. It tells the service manager, counts
 // the reloads, and writes into the log which were taken and which were refused.
 func (p *Process) Reload(ctx context.Context, log *slog.Logger, r api.ReloadRequest, who string, take func(context.Context, api.ReloadRequest) (api.ReloadResult, error)) (api.ReloadResult, error) {
 	p.turn.Lock()
@@ -186,9 +186,10 @@ func NeedsRestart(old, next *config.Process, own ...Setting) error {
 	return errors.Join(problems...)
 }
 
-// Purge has do take what a role has left out of the kernel, by its configuration or,
-// where path is "", by the defaults. A process that plays the role is an error, and
-// loses nothing. doing says, for others, who is at it.
+// Purge calls do, which removes from the kernel what a role has left there. The
+// configuration is that in path, or the defaults where path is "". While a process of that
+// role runs, Purge fails and removes nothing. doing names this command to others who try
+// meanwhile.
 func Purge[C any](path string, load func(string) (C, error), defaults func() C, role nft.Role, doing string, do func(C) error) error {
 	cfg := defaults()
 	if path != "" {

@@ -78,15 +78,21 @@ func Main(s Suite, r *Run, document, word string, args []string) error {
 	flags.StringVar(&r.Fairlead, "fairlead", "build/fairlead", "the program")
 	flags.StringVar(&r.dir, "dir", "build", "a folder on a real file system, for stores, and for the figures in the Go benchmark format")
 	flags.StringVar(&r.document, "document", document, "what to write at the end of a whole run")
-	flags.IntVar(&r.Rounds, "rounds", r.Rounds, "how often each has its turn")
-	bars := flags.String("bars", "", "bars, with commas, with or without "+word)
+	flags.IntVar(&r.Rounds, "rounds", r.Rounds, "how many times each program is measured")
+	bars := new(string)
+	if word != "" {
+		flags.StringVar(bars, "bars", "", "measure these bars alone, with commas; all have names that begin with \""+word+"\", which may be left out")
+	}
 	r.full = r.Rounds
 	s.Flags(flags)
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if flags.NArg() > 0 || r.Rounds < 1 {
-		return errors.New("options and at least one round are wanted, and no other arguments")
+	switch {
+	case flags.NArg() > 0:
+		return fmt.Errorf("%q is no option: only options are wanted", flags.Arg(0))
+	case r.Rounds < 1:
+		return fmt.Errorf("-rounds %d: at least one round is wanted", r.Rounds)
 	}
 	for _, name := range Words(*bars) {
 		r.bars = append(r.bars, word+strings.TrimPrefix(name, word))

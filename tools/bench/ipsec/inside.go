@@ -172,5 +172,6 @@ func (r *rig) cut() (notice, back time.Duration, err error) {
 	// What is asked in the moment between deletion and the first look is lost.
 	err = client.Answered(dhcp6.Solicit, between)
 	back = time.Since(began)
-	return notice, back, errors.Join(err, <-said)
+	err = errors.Join(err, <-said)
+	return notice, back, err
 }

@@ -195,5 +195,5 @@ Contenders:
 {{end}}
 To repeat it: {{code "make bench"}}. To look at a part of it:
 
-    make bench BENCH='--rounds 1 --only blind,fairlead --bars cpu-vs-blind-c'
+    make bench BENCH='--rounds 1 --only blind,fairlead,dhcrelay --bars cpu-vs-blind-c'
 `)

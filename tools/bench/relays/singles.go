@@ -246,7 +246,8 @@ func (l *loaded) restart() (ready, renewed time.Duration, err error) {
 	ready = time.Since(start)
 	l.Processes = l.Processes[:0]
 	l.Processes = append(l.Processes, l.fairlead.Proc())
-	return ready, renewed, errors.Join(err, <-answered)
+	err = errors.Join(err, <-answered)
+	return ready, renewed, err
 }
 
 // grants counts how many Replies that grant come in a second.

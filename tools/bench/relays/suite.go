@@ -47,7 +47,7 @@ func (s *Suite) Flags(f *flag.FlagSet) {
 	f.IntVar(&s.present, "present", 100_000, "delegations that are there beforehand")
 	f.StringVar(&s.only, "only", "", "contenders, with commas: "+strings.Join(names(), ", "))
 	f.StringVar(&s.against, "against", "", "a revision, or a program of one, that -fairlead is compared with, instead of with other relays")
-	f.StringVar(&s.keys, "keys", "", "keys of the configuration that this one has other names for, NEW=OLD, with commas")
+	f.StringVar(&s.keys, "keys", "", "keys of the configuration that the other program knows by an older name: NEW=OLD, with commas")
 }
 
 // Benches: see harness.Suite.
