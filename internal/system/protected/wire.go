@@ -52,12 +52,15 @@ func (x *Wire) Lines(options ...string) (lines []string) {
 	})
 }
 
-// isESP and isIKE tell by tcpdump's words. An ICMPv6 error about IKE quotes
-// nothing of DHCP.
+// isESP and isIKE tell by tcpdump's words. An error of ICMP or ICMPv6 about IKE
+// belongs to IKE: where strongSwan was killed, the kernel sends one for each
+// message that the other end still sends to port 500, and it quotes nothing of DHCP.
 func isESP(line string) bool { return strings.Contains(line, ": ESP(spi=0x") }
 
 func isIKE(line string) bool {
-	return strings.Contains(line, ": isakmp: ") || strings.Contains(line, "udp port 500, length")
+	return strings.Contains(line, ": isakmp: ") ||
+		strings.Contains(line, "udp port 500, length") || // ICMPv6
+		strings.Contains(line, "udp port 500 unreachable, length") // ICMP
 }
 
 // OnlyESP fails unless every packet since the line of that number is ESP or IKE.
