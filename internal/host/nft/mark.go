@@ -15,8 +15,8 @@ const markPrefix = "store-"
 // Found says whether Open found a table, and with which mark; empty: with none.
 func (t *Table) Found() (there bool, mark string) { return t.found, t.foundMark }
 
-// Bare says whether the table was without a single prefix once Open had opened it, as
-// after a reboot, and which Version that was.
+// Bare says whether the table was empty once Open had opened it, as after a reboot, and
+// which Version that was.
 func (t *Table) Bare() (bool, Version) { return t.bare, t.opened }
 
 // SetMark gives the table a mark, in place of the one it has. It keeps it, whatever

@@ -69,10 +69,13 @@ func TestMark(t *testing.T) {
 	}
 }
 
-// A table is bare when it is new, and when one of another layout was replaced.
+// A table is bare when it is new, and when one of another layout was replaced. One that
+// holds nothing but a link that is guarded is not.
 func TestBare(t *testing.T) {
 	n := newNode(t)
-	opened := func(what string, bare bool) {
+	onLink := hoststate.Element{Set: hoststate.SourceLink, Link: "c0", Prefix: netip.MustParsePrefix("2001:db8:1::/48")}
+	guarded := hoststate.Element{Set: hoststate.Guarded, Link: "c0"}
+	opened := func(what string, bare bool, then hoststate.Element) {
 		t.Helper()
 		var table *nft.Table
 		var err error
@@ -84,15 +87,15 @@ func TestBare(t *testing.T) {
 		if got != bare || at != now || err != nil {
 			t.Errorf("%s: bare %v at version %v, want %v at %v, %v", what, got, at, bare, now, err)
 		}
-		e := hoststate.Element{Set: hoststate.SourceLink, Link: "c0", Prefix: netip.MustParsePrefix("2001:db8:1::/48")}
 		failed := func(_ int, err error) { t.Error(err) }
-		if err := errors.Join(table.Apply([]hoststate.Op{{Element: &e}}, failed), table.Close()); err != nil {
+		if err := errors.Join(table.Apply([]hoststate.Op{{Element: &then}}, failed), table.Close()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	opened("no table", true)
-	opened("a table with an element", false)
+	opened("no table", true, guarded)
+	opened("a table with a guarded link", false, onLink)
+	opened("a table with a prefix", false, onLink)
 	n.run("nft delete chain inet fairlead layout-2")
-	opened("a table of another layout", true)
-	opened("after that", false)
+	opened("a table of another layout", true, onLink)
+	opened("after that", false, onLink)
 }

@@ -66,7 +66,7 @@ type Table struct {
 	reader    *bulk.Conn // long listings
 	found     bool       // by Open
 	foundMark string
-	bare      bool // Open found no set for prefixes
+	bare      bool // it was empty when Open had opened it
 	opened    Version
 
 	mu sync.Mutex // guards all following fields
@@ -163,10 +163,11 @@ func (t *Table) adopt() error {
 	if err = t.findSets(); err != nil {
 		return err
 	}
-	if err = t.build(drop); err != nil {
+	replaced, err := t.build(drop)
+	if err != nil {
 		return err
 	}
-	t.bare = len(t.sets) == len(gates)
+	t.bare = !there || replaced
 	t.opened, err = t.version()
 	return err
 }

@@ -50,18 +50,18 @@ const (
 
 // build makes whatever is missing and fills the chains anew, all in one
 // transaction. With drop, and also if it cannot be done otherwise, the table is
-// removed first, in the same transaction.
-func (t *Table) build(drop bool) error {
-	err := t.tryBuild(drop)
-	if err != nil && !drop {
-		err = t.tryBuild(true)
+// removed first, in the same transaction: then it is replaced.
+func (t *Table) build(drop bool) (replaced bool, err error) {
+	replaced = drop
+	if err = t.tryBuild(drop); err != nil && !drop {
+		replaced, err = true, t.tryBuild(true)
 	}
 	if err != nil {
 		clear(t.sets)
-		return err
+		return replaced, err
 	}
 	t.print, err = t.fingerprint()
-	return err
+	return replaced, err
 }
 
 func (t *Table) tryBuild(drop bool) error {
@@ -342,7 +342,8 @@ func (t *Table) rebuild() error {
 	if err := t.findSets(); err != nil {
 		return err
 	}
-	return t.build(false)
+	_, err := t.build(false)
+	return err
 }
 
 // fingerprint is a digest of all rules. Counters are named objects, so no
