@@ -17,7 +17,6 @@ import (
 	"fairlead/internal/core/trust"
 	"fairlead/internal/host/clock"
 	"fairlead/internal/host/nft"
-	"fairlead/internal/host/udp"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -200,20 +199,6 @@ func FilterOf(c nft.Counters) api.FilterCounters {
 	return api.FilterCounters{
 		Spoofed: c.Spoofed.Packets, SpoofedLinkLayer: c.SpoofedLinkLayer.Packets,
 		Looped: c.Looped.Packets, Rejected: c.Rejected.Packets,
-	}
-}
-
-// SocketsOf is what our sockets have passed and discarded. What the other path
-// handles is no discard and is left out.
-func SocketsOf(s udp.Stats) api.SocketCounters {
-	return api.SocketCounters{
-		Received: map[string]uint64{"frame": s.FrameReceived, "socket": s.SocketReceived},
-		Sent:     map[string]uint64{"frame": s.FrameSent, "socket": s.SocketSent},
-		Drops: map[string]uint64{
-			"send-failed": s.SendFailed, "bad-checksum": s.BadChecksum, "malformed": s.Malformed,
-			"bad-source": s.BadSource, "not-client-link": s.NotClientLink, "other-group": s.OtherGroup,
-			"truncated": s.Truncated, "queue-full": s.QueueFull, "flood-queue-full": s.FloodFull, "receive-error": s.ReceiveErrors,
-		},
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"fairlead/internal/host/clock"
 	"fairlead/internal/host/netlink"
 	"fairlead/internal/host/nft"
+	"fairlead/internal/host/udp"
 )
 
 // The daemon is the control interface's backend.
@@ -122,7 +123,7 @@ func (d *daemon) degraded(c *api.Counters) []string {
 		add(l.LinkAddressMissing, fmt.Sprintf("link %s: its link-address %s is no longer there, and is used for an hour at most", l.Name, l.LinkAddress))
 	}
 	for _, index := range d.conn.Flooding() {
-		add(true, flooding(index, c.Socket.Drops["flood-queue-full"]))
+		add(true, flooding(index, c.Socket.Drops[udp.FloodFull.String()]))
 	}
 	for _, who := range d.rivals.names() {
 		words = append(words, "port: "+who+" has a socket at our port, and may get what is meant for us")
@@ -370,7 +371,7 @@ func (d *daemon) counters(ctx context.Context) (api.Counters, error) {
 	c.Host.LastAudit, c.Host.LastFindings = d.audit.state()
 	filter, filterErr := d.nft.Counters() // somebody may have flushed the ruleset: that is news, not the end of it
 	c.Filter = control.FilterOf(filter)
-	c.Socket = control.SocketsOf(d.conn.Stats())
+	c.Socket = api.SocketCounters(d.conn.Stats().Traffic)
 	c.Strangers = control.TrafficOf(d.hops.Strangers())
 	c.Hook = d.hook.Stats()
 	c.EventsLost, c.Config = d.feed.Lost(), d.process.Reloads()

@@ -27,8 +27,10 @@ func (d *daemon) giveBack(ctx context.Context) error {
 			return nil
 		case <-look.C:
 		}
-		s := d.conn.Stats()
-		received := s.FrameReceived + s.SocketReceived
+		received := uint64(0)
+		for _, n := range d.conn.Stats().Received {
+			received += n
+		}
 		if received-before < calm {
 			if used, held := memory(); held > used+used/8+worthwhile {
 				d.inbox.Shrink()

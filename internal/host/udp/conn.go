@@ -214,7 +214,7 @@ func (c *Conn) drop(s *socket) {
 }
 
 func (c *Conn) shut(s *socket) {
-	c.full(s).Add(s.queueFull())
+	c.count.drops[s.full()].Add(s.queueFull())
 	delete(c.byFD, int32(s.fd))
 	s.close()
 }

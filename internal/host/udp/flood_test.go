@@ -71,8 +71,8 @@ func TestFloodCostsNoOtherLink(t *testing.T) {
 	if got[renew] != 1 || got[floods] != ringFrames || len(got) != 2 {
 		t.Errorf("got %v, want one %q and %d times %q", got, renew, ringFrames, floods)
 	}
-	if s := l.conn.Stats(); s.FloodFull != 100 || s.QueueFull != 0 {
-		t.Errorf("%d and %d found a queue full, want 100 in that of the flood and 0 in the other", s.FloodFull, s.QueueFull)
+	if s := l.conn.Stats(); s.Drops["flood-queue-full"] != 100 || s.Drops["queue-full"] != 0 {
+		t.Errorf("%d and %d found a queue full, want 100 in that of the flood and 0 in the other", s.Drops["flood-queue-full"], s.Drops["queue-full"])
 	}
 	// Who shares the link with the flood is heard as ever, and once.
 	l.host.multicast(l.clientEnd.Index, []byte("neighbour"))
@@ -104,8 +104,8 @@ func TestFloodEnds(t *testing.T) {
 	later(1, false, "after it was calm")
 	before := l.conn.Stats()
 	flood(l.host, l.clientEnd, ringFrames+10)
-	if s := l.conn.Stats(); s.QueueFull-before.QueueFull != 10 || s.FloodFull != before.FloodFull {
-		t.Errorf("queue full %d, flood full %d, want 10 and 0: the link is where all are", s.QueueFull-before.QueueFull, s.FloodFull-before.FloodFull)
+	if s := l.conn.Stats(); s.Drops["queue-full"]-before.Drops["queue-full"] != 10 || s.Drops["flood-queue-full"] != before.Drops["flood-queue-full"] {
+		t.Errorf("queue full %d, flood full %d, want 10 and 0: the link is where all are", s.Drops["queue-full"]-before.Drops["queue-full"], s.Drops["flood-queue-full"]-before.Drops["flood-queue-full"])
 	}
 	if got := l.drain()[fmt.Sprint("flood on ", l.c0.Index)]; got != ringFrames {
 		t.Errorf("%d messages, want %d", got, ringFrames)
@@ -199,8 +199,8 @@ func TestFloodOnALinkThatIsNotServed(t *testing.T) {
 	if got := l.drain(); len(got) != 1 || got[fmt.Sprint("renew on ", c1.Index)] != 1 {
 		t.Errorf("got %v, want the message of the link that is served", got)
 	}
-	if s := l.conn.Stats(); s.QueueFull != 0 || s.FloodFull != ringFrames || s.NotClientLink != crowd+ringFrames {
-		t.Errorf("queue full %d, flood full %d, not a client link %d; want 0, %d, %d", s.QueueFull, s.FloodFull, s.NotClientLink, ringFrames, crowd+ringFrames)
+	if s := l.conn.Stats(); s.Drops["queue-full"] != 0 || s.Drops["flood-queue-full"] != ringFrames || s.Drops["not-client-link"] != crowd+ringFrames {
+		t.Errorf("queue full %d, flood full %d, not a client link %d; want 0, %d, %d", s.Drops["queue-full"], s.Drops["flood-queue-full"], s.Drops["not-client-link"], ringFrames, crowd+ringFrames)
 	}
 }
 
@@ -288,8 +288,8 @@ func (l *lines) floodOnOne() {
 	if got[fmt.Sprint("renew on ", other)] != 1 || got[fmt.Sprint("flood on ", flooding)] != ringFrames || len(got) != 2 {
 		l.t.Errorf("got %v, want one renew on %d and %d times flood on %d", got, other, ringFrames, flooding)
 	}
-	if s := l.conn.Stats(); s.FloodFull != 100 || s.QueueFull != 0 {
-		l.t.Errorf("%d and %d found a queue full, want 100 in that of the flood and 0 in the other", s.FloodFull, s.QueueFull)
+	if s := l.conn.Stats(); s.Drops["flood-queue-full"] != 100 || s.Drops["queue-full"] != 0 {
+		l.t.Errorf("%d and %d found a queue full, want 100 in that of the flood and 0 in the other", s.Drops["flood-queue-full"], s.Drops["queue-full"])
 	}
 	l.conn.rejoin(time.Now().Add(time.Hour))
 	l.conn.rejoin(time.Now().Add(3 * time.Hour))
@@ -352,8 +352,8 @@ func TestFloodBySocketCostsNoOtherLink(t *testing.T) {
 				t.Errorf("%d messages of the link that floods came, want some of %d", n, 2*fill)
 			}
 			after := l.conn.Stats()
-			if lost := after.FloodFull - before.FloodFull; after.QueueFull != before.QueueFull || lost == 0 && way.unicast {
-				t.Errorf("%d more found the queue of all full, and %d that of the flood", after.QueueFull-before.QueueFull, lost)
+			if lost := after.Drops["flood-queue-full"] - before.Drops["flood-queue-full"]; after.Drops["queue-full"] != before.Drops["queue-full"] || lost == 0 && way.unicast {
+				t.Errorf("%d more found the queue of all full, and %d that of the flood", after.Drops["queue-full"]-before.Drops["queue-full"], lost)
 			}
 		})
 	}
@@ -447,8 +447,8 @@ func TestFiltersOfManyFloods(t *testing.T) {
 		flood(l.host, l.clientEnd, ringFrames+1)
 		other.multicast(otherEnd.Index, []byte("renew"))
 		got := l.drain()
-		if s := l.conn.Stats(); s.FloodFull != 1 || s.QueueFull != 0 || got[fmt.Sprint("renew on ", c1.Index)] != 1 {
-			t.Errorf("%d links: flood full %d, queue full %d, got %v", n, s.FloodFull, s.QueueFull, got)
+		if s := l.conn.Stats(); s.Drops["flood-queue-full"] != 1 || s.Drops["queue-full"] != 0 || got[fmt.Sprint("renew on ", c1.Index)] != 1 {
+			t.Errorf("%d links: flood full %d, queue full %d, got %v", n, s.Drops["flood-queue-full"], s.Drops["queue-full"], got)
 		}
 	}
 }

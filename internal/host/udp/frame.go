@@ -22,24 +22,24 @@ func (c *Conn) frame(d *Datagram, f rawFrame) bool {
 		c.count.fragments.Add(1)
 		return false
 	case l == nil:
-		c.count.notClientLink.Add(1)
+		c.count.drop(NotClientLink)
 		return false
 	case len(packet) > c.options.MaxDatagram:
-		c.count.truncated.Add(1)
+		c.count.drop(Truncated)
 		return false
 	}
 	segment, ok := udpSegment(packet)
 	if !ok {
-		c.count.malformed.Add(1)
+		c.count.drop(Malformed)
 		return false
 	}
 	if !f.pending && !checksumRight(packet, segment) {
-		c.count.badChecksum.Add(1)
+		c.count.drop(BadChecksum)
 		return false
 	}
 	source := netip.AddrFrom16([16]byte(packet[8:24]))
 	if !answerable(source) || !l.tellSender(d, name) {
-		c.count.badSource.Add(1)
+		c.count.drop(BadSource)
 		return false
 	}
 	d.Source = netip.AddrPortFrom(source, binary.BigEndian.Uint16(segment))
@@ -47,7 +47,7 @@ func (c *Conn) frame(d *Datagram, f rawFrame) bool {
 	d.LocalPort = c.options.Port
 	d.Path = PathFrame
 	d.Payload = segment[udpHeader:]
-	c.count.frameReceived.Add(1)
+	c.count.received[PathFrame].Add(1)
 	return true
 }
 

@@ -223,7 +223,7 @@ func (r *reader) takeSome(s *socket, vec []unix.Mmsghdr) int {
 	if errno != 0 {
 		if errno != unix.EAGAIN {
 			// Such as ENETDOWN of a device: told once, and then it goes on.
-			r.conn.count.receiveErrors.Add(1)
+			r.conn.count.drop(ReceiveError)
 			r.conn.options.Logger.Debug("socket reported an error", "reason", errno.Error())
 		}
 		return 0
@@ -247,7 +247,7 @@ func (r *reader) takeSome(s *socket, vec []unix.Mmsghdr) int {
 func (r *reader) decode(s *socket, i int, d *Datagram) bool {
 	h, n := &r.headers[i], &r.conn.count
 	if h.Hdr.Flags&unix.MSG_TRUNC != 0 {
-		n.truncated.Add(1)
+		n.drop(Truncated)
 		return false
 	}
 	name, packet := &r.slots[i].name, r.buffers[i][:h.Len]
@@ -273,10 +273,10 @@ func (c *Conn) datagram(d *Datagram, s *socket, name *[nameRoom]byte, payload, o
 		return false
 	}
 	if !answerable(d.Source.Addr()) {
-		c.count.badSource.Add(1)
+		c.count.drop(BadSource)
 		return false
 	}
-	c.count.socketReceived.Add(1)
+	c.count.received[PathSocket].Add(1)
 	return true
 }
 
@@ -286,9 +286,9 @@ func (c *Conn) multicast(d *Datagram, s *socket, headers bool) bool {
 	l := c.links[d.Link]
 	switch {
 	case d.Dest != dhcp6.AllRelayAgentsAndServers:
-		c.count.otherGroup.Add(1)
+		c.count.drop(OtherGroup)
 	case l == nil && headers:
-		c.count.notClientLink.Add(1)
+		c.count.drop(NotClientLink)
 	case l == nil:
 		// The frame path sees it as well and counts it as not ours.
 		c.count.otherPath.Add(1)

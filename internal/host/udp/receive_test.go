@@ -30,8 +30,8 @@ func TestMulticastComesOnceAsFrame(t *testing.T) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 	l.onlyOnce()
-	if s := l.conn.Stats(); s.FrameReceived != 2 || s.SocketReceived != 1 || s.OtherPath != 0 || s.BadChecksum != 0 {
-		t.Errorf("frames %d, sockets %d, bad checksums %d, want 2, 1, 0 with the two of onlyOnce", s.FrameReceived, s.SocketReceived, s.BadChecksum)
+	if s := l.conn.Stats(); s.Received["frame"] != 2 || s.Received["socket"] != 1 || s.OtherPath != 0 || s.Drops["bad-checksum"] != 0 {
+		t.Errorf("frames %d, sockets %d, bad checksums %d, want 2, 1, 0 with the two of onlyOnce", s.Received["frame"], s.Received["socket"], s.Drops["bad-checksum"])
 	}
 }
 
@@ -105,7 +105,7 @@ func TestSmallCopiesSkipped(t *testing.T) {
 		l.onlyOnce()
 		eventually(t, "the copies are counted", func() bool { return l.conn.Stats().OtherPath == uint64(copies) })
 	}
-	if s := l.conn.Stats(); s.QueueFull != 0 {
+	if s := l.conn.Stats(); s.Drops["queue-full"] != 0 {
 		t.Errorf("what was skipped is counted as lost: %+v", s)
 	}
 }
@@ -219,15 +219,15 @@ func TestBadFramesAreCounted(t *testing.T) {
 		damage func(p []byte)
 		count  func(Stats) uint64
 	}{
-		{"wrong checksum", "fe80::c1", damage(50, 1), func(s Stats) uint64 { return s.BadChecksum }},
-		{"no checksum", "fe80::c1", func(p []byte) { p[46], p[47] = 0, 0 }, func(s Stats) uint64 { return s.BadChecksum }},
-		{"another source", "fe80::c1", damage(23, 1), func(s Stats) uint64 { return s.BadChecksum }},
-		{"UDP longer than IPv6", "fe80::c1", damage(45, 0x40), func(s Stats) uint64 { return s.Malformed }},
-		{"UDP without room for its header", "fe80::c1", func(p []byte) { p[44], p[45] = 0, 7 }, func(s Stats) uint64 { return s.Malformed }},
-		{"IPv6 longer than the frame", "fe80::c1", damage(4, 1), func(s Stats) uint64 { return s.Malformed }},
-		{"multicast source", "ff02::1", damage(0, 0), func(s Stats) uint64 { return s.BadSource }},
-		{"no source", "::", damage(0, 0), func(s Stats) uint64 { return s.BadSource }},
-		{"loopback source", "::1", damage(0, 0), func(s Stats) uint64 { return s.BadSource }},
+		{"wrong checksum", "fe80::c1", damage(50, 1), func(s Stats) uint64 { return s.Drops["bad-checksum"] }},
+		{"no checksum", "fe80::c1", func(p []byte) { p[46], p[47] = 0, 0 }, func(s Stats) uint64 { return s.Drops["bad-checksum"] }},
+		{"another source", "fe80::c1", damage(23, 1), func(s Stats) uint64 { return s.Drops["bad-checksum"] }},
+		{"UDP longer than IPv6", "fe80::c1", damage(45, 0x40), func(s Stats) uint64 { return s.Drops["malformed"] }},
+		{"UDP without room for its header", "fe80::c1", func(p []byte) { p[44], p[45] = 0, 7 }, func(s Stats) uint64 { return s.Drops["malformed"] }},
+		{"IPv6 longer than the frame", "fe80::c1", damage(4, 1), func(s Stats) uint64 { return s.Drops["malformed"] }},
+		{"multicast source", "ff02::1", damage(0, 0), func(s Stats) uint64 { return s.Drops["bad-source"] }},
+		{"no source", "::", damage(0, 0), func(s Stats) uint64 { return s.Drops["bad-source"] }},
+		{"loopback source", "::1", damage(0, 0), func(s Stats) uint64 { return s.Drops["bad-source"] }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l := newLab(t)
@@ -257,8 +257,8 @@ func TestChecksumThatIsNotReady(t *testing.T) {
 	if !ok || checksumRight(frame, segment) {
 		t.Fatalf("the frame has its checksum, and shows nothing: %x", frame)
 	}
-	if s := l.conn.Stats(); string(got.Payload) != "solicit" || got.Path != PathFrame || s.BadChecksum != 0 {
-		t.Errorf("got %q by %v, with %d bad checksums; want it by frame", got.Payload, got.Path, s.BadChecksum)
+	if s := l.conn.Stats(); string(got.Payload) != "solicit" || got.Path != PathFrame || s.Drops["bad-checksum"] != 0 {
+		t.Errorf("got %q by %v, with %d bad checksums; want it by frame", got.Payload, got.Path, s.Drops["bad-checksum"])
 	}
 	// The same octets from elsewhere are damaged.
 	l.packets.write(frame)
@@ -266,7 +266,7 @@ func TestChecksumThatIsNotReady(t *testing.T) {
 	if got := l.in.next(); string(got.Payload) != "next" {
 		t.Errorf("got %q by %v, want the next", got.Payload, got.Path)
 	}
-	if n := l.conn.Stats().BadChecksum; n != 1 {
+	if n := l.conn.Stats().Drops["bad-checksum"]; n != 1 {
 		t.Errorf("%d bad checksums counted, want 1", n)
 	}
 }
@@ -281,7 +281,7 @@ func TestGroupAsLinkLayerSource(t *testing.T) {
 	if got := l.in.next(); string(got.Payload) != "good" || got.MAC != [8]byte{2, 0, 0, 0, 0, 0x77} {
 		t.Errorf("got %q from %x", got.Payload, got.MAC)
 	}
-	if n := l.conn.Stats().BadSource; n != 3 {
+	if n := l.conn.Stats().Drops["bad-source"]; n != 3 {
 		t.Errorf("counted %d, want 3", n)
 	}
 }
@@ -311,7 +311,7 @@ func TestFramesForOthersAreInvisible(t *testing.T) {
 	if got := l.in.next(); string(got.Payload) != "mine" {
 		t.Errorf("got %q by %v, want only what was for this host", got.Payload, got.Path)
 	}
-	if s := l.conn.Stats(); s.FrameReceived != 1 || s.Malformed+s.NotClientLink+s.BadChecksum != 0 {
+	if s := l.conn.Stats(); s.Received["frame"] != 1 || s.Drops["malformed"]+s.Drops["not-client-link"]+s.Drops["bad-checksum"] != 0 {
 		t.Errorf("the frame path saw more than its own: %+v", s)
 	}
 }
@@ -337,7 +337,7 @@ func TestNotAClientLink(t *testing.T) {
 	// three fragments, each of them, and the whole; one to another group.
 	eventually(t, "all are counted", func() bool {
 		s := l.conn.Stats()
-		return s.NotClientLink == 2 && s.Fragments == 3 && s.OtherPath == 0 && s.OtherGroup == 1
+		return s.Drops["not-client-link"] == 2 && s.Fragments == 3 && s.OtherPath == 0 && s.Drops["other-group"] == 1
 	})
 }
 
@@ -361,6 +361,6 @@ func TestTruncatedIsDiscarded(t *testing.T) {
 	eventually(t, "both are counted and the copy too", func() bool {
 		s := c.Stats()
 		// The frame's copy is too long for the socket path as well.
-		return s.Truncated == 3
+		return s.Drops["truncated"] == 3
 	})
 }

@@ -89,7 +89,7 @@ func (w *writer) chunk(batch []Outgoing, base int, failed func(int, error)) {
 }
 
 func (w *writer) fail(i int, err error, failed func(int, error)) {
-	w.conn.count.sendFailed.Add(1)
+	w.conn.count.drop(SendFailed)
 	if failed != nil {
 		failed(i, err)
 	}
@@ -97,9 +97,9 @@ func (w *writer) fail(i int, err error, failed func(int, error)) {
 
 // flush sends the first n parcels by s.
 func (w *writer) flush(s *socket, n int, failed func(int, error)) {
-	sent := &w.conn.count.socketSent
+	sent := &w.conn.count.sent[PathSocket]
 	if s.frames {
-		sent = &w.conn.count.frameSent
+		sent = &w.conn.count.sent[PathFrame]
 	}
 	for i := 0; i < n; {
 		done, errno := sendMany(s.fd, w.headers[i:n])

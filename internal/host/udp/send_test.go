@@ -38,8 +38,8 @@ func TestAnswerAsFrame(t *testing.T) {
 	if table := l.relay.ip("neigh show dev c0"); table != "" {
 		t.Errorf("neighbour table: %q, want nothing", table)
 	}
-	if s := l.conn.Stats(); s.FrameSent != 4 || s.SocketSent != 0 {
-		t.Errorf("frames %d, by socket %d, want 4 and 0", s.FrameSent, s.SocketSent)
+	if s := l.conn.Stats(); s.Sent["frame"] != 4 || s.Sent["socket"] != 0 {
+		t.Errorf("frames %d, by socket %d, want 4 and 0", s.Sent["frame"], s.Sent["socket"])
 	}
 }
 
@@ -86,8 +86,8 @@ func TestAnswerBySocket(t *testing.T) {
 			if want := netip.AddrPortFrom(l.c0.LinkLocal, 547); got != string(o.Payload) || from != want {
 				t.Errorf("got %d octets from %v, want %d from %v", len(got), from, len(o.Payload), want)
 			}
-			if s := l.conn.Stats(); s.FrameSent != 0 || s.SocketSent != 1 {
-				t.Errorf("frames %d, by socket %d, want 0 and 1", s.FrameSent, s.SocketSent)
+			if s := l.conn.Stats(); s.Sent["frame"] != 0 || s.Sent["socket"] != 1 {
+				t.Errorf("frames %d, by socket %d, want 0 and 1", s.Sent["frame"], s.Sent["socket"])
 			}
 		})
 	}
@@ -167,7 +167,7 @@ func TestToPeer(t *testing.T) {
 	if got, from := scoped.receive(); got != "scoped" || from != netip.AddrPortFrom(l.u0.LinkLocal, 5472) {
 		t.Errorf("got %q from %v", got, from)
 	}
-	if n := l.conn.Stats().FrameSent; n != 0 {
+	if n := l.conn.Stats().Sent["frame"]; n != 0 {
 		t.Errorf("%d frames to a peer, want none", n)
 	}
 	l.relay.do(func() error { return l.conn.RemoveLocal(Local{Addr: second, Port: 5470}) })
@@ -210,7 +210,7 @@ func TestSocketForOnePeer(t *testing.T) {
 		l.send(Outgoing{Kind: ToPeer, Source: second, Dest: to, Payload: []byte("to nobody")})
 		exchange(again, "2001:db8:1::547")
 	}
-	if n := l.conn.Stats().SendFailed; n != 0 {
+	if n := l.conn.Stats().Drops["send-failed"]; n != 0 {
 		t.Errorf("%d messages were not sent", n)
 	}
 	l.relay.do(func() error { return l.conn.RemoveLocal(only) })
@@ -278,7 +278,7 @@ func (l *lab) sendWithOneBad(batch []Outgoing, bad int, want error, to *node) {
 			l.t.Errorf("got %q, want %d", got, i)
 		}
 	}
-	if n := l.conn.Stats().SendFailed; n != 1 {
+	if n := l.conn.Stats().Drops["send-failed"]; n != 1 {
 		l.t.Errorf("counted %d failures, want 1", n)
 	}
 }
@@ -317,7 +317,7 @@ func TestRefused(t *testing.T) {
 		}
 	}
 	c.Send(batch[:1], nil) // nobody wants to know
-	if n := c.Stats().SendFailed; n != uint64(len(want))+1 {
+	if n := c.Stats().Drops["send-failed"]; n != uint64(len(want))+1 {
 		t.Errorf("counted %d failures, want %d", n, len(want)+1)
 	}
 }

@@ -2,85 +2,97 @@ package udp
 
 import "sync/atomic"
 
-// Stats counts datagrams since Open. Every discard has its name here.
+// Stats counts datagrams since Open.
 type Stats struct {
-	FrameReceived  uint64 // delivered by the frame path
-	SocketReceived uint64 // delivered by the socket path
-	FrameSent      uint64
-	SocketSent     uint64
-	SendFailed     uint64 // reported through Send's failed function
+	Traffic
 
-	Fragments     uint64 // seen by the frame path, which leaves them to the socket path: normal
-	BadChecksum   uint64 // a frame's UDP checksum was wrong or absent
-	Malformed     uint64 // a frame's lengths contradict each other
-	BadSource     uint64 // a source that cannot be answered: multicast, loopback, unspecified, or a group link-layer address
-	NotClientLink uint64 // multicast from an interface that is no client link
-	OtherPath     uint64 // the copy on one path of what the other path handles, where the kernel could not keep it back: normal
-	OtherGroup    uint64 // multicast to a group that is not ours
-	Truncated     uint64 // longer than Options.MaxDatagram
-	QueueFull     uint64 // dropped by the kernel because a socket's queue was full; but not of multicast by the socket path
-	FloodFull     uint64 // the same of the queues of links that flood
-	ReceiveErrors uint64 // errors that a socket reported and that were passed over, such as ENETDOWN
+	Fragments uint64 // seen by the frame path, which leaves them to the socket path: normal
+	OtherPath uint64 // the copy on one path of what the other path handles, where the kernel could not keep it back: normal
 
 	Sockets     int // open descriptors that receive or send
 	Memberships int // links whose group is joined
 	Holders     int // descriptors that hold memberships
 }
 
-type counters struct {
-	frameReceived, socketReceived        atomic.Uint64
-	frameSent, socketSent, sendFailed    atomic.Uint64
-	fragments                            atomic.Uint64
-	badChecksum, malformed, badSource    atomic.Uint64
-	notClientLink, otherPath, otherGroup atomic.Uint64
-	truncated, receiveErrors             atomic.Uint64
-	queueFull, floodFull                 atomic.Uint64
-	membershipsJoined, holderOpen        atomic.Int64
+// Traffic is what passed and what was discarded. Every path and every Discard has its
+// place from the start. Operators read it as api.SocketCounters, which has the same
+// fields.
+type Traffic struct {
+	Received map[string]uint64 // by Path
+	Sent     map[string]uint64 // by Path
+	Drops    map[string]uint64 // by Discard
 }
+
+// Discard is why a datagram was discarded.
+type Discard uint8
+
+// The reasons for which datagrams are discarded here.
+const (
+	SendFailed    Discard = iota // reported through Send's failed function
+	BadChecksum                  // a frame's UDP checksum was wrong or absent
+	Malformed                    // a frame's lengths contradict each other
+	BadSource                    // a source that cannot be answered: multicast, loopback, unspecified, or a group link-layer address
+	NotClientLink                // multicast from an interface that is no client link
+	OtherGroup                   // multicast to a group that is not ours
+	Truncated                    // longer than Options.MaxDatagram
+	QueueFull                    // dropped by the kernel because a socket's queue was full; but not of multicast by the socket path
+	FloodFull                    // the same of the queues of links that flood
+	ReceiveError                 // an error that a socket reported and that was passed over, such as ENETDOWN
+	discards
+)
+
+var discardNames = [discards]string{
+	"send-failed", "bad-checksum", "malformed", "bad-source", "not-client-link", "other-group",
+	"truncated", "queue-full", "flood-queue-full", "receive-error",
+}
+
+// String is the reason's name in metrics.
+func (d Discard) String() string { return discardNames[d] }
+
+type counters struct {
+	received, sent                [2]atomic.Uint64 // by Path
+	drops                         [discards]atomic.Uint64
+	fragments, otherPath          atomic.Uint64
+	membershipsJoined, holderOpen atomic.Int64
+}
+
+func (c *counters) drop(why Discard) { c.drops[why].Add(1) }
 
 // Stats returns the counts of this moment.
 func (c *Conn) Stats() Stats {
 	n := &c.count
 	s := Stats{
-		FrameReceived:  n.frameReceived.Load(),
-		SocketReceived: n.socketReceived.Load(),
-		FrameSent:      n.frameSent.Load(),
-		SocketSent:     n.socketSent.Load(),
-		SendFailed:     n.sendFailed.Load(),
-		Fragments:      n.fragments.Load(),
-		BadChecksum:    n.badChecksum.Load(),
-		Malformed:      n.malformed.Load(),
-		BadSource:      n.badSource.Load(),
-		NotClientLink:  n.notClientLink.Load(),
-		OtherPath:      n.otherPath.Load(),
-		OtherGroup:     n.otherGroup.Load(),
-		Truncated:      n.truncated.Load(),
-		ReceiveErrors:  n.receiveErrors.Load(),
-		Memberships:    int(n.membershipsJoined.Load()),
-		Holders:        int(n.holderOpen.Load()),
+		Traffic:     Traffic{Received: byPath(&n.received), Sent: byPath(&n.sent), Drops: make(map[string]uint64)},
+		Fragments:   n.fragments.Load(),
+		OtherPath:   n.otherPath.Load(),
+		Memberships: int(n.membershipsJoined.Load()),
+		Holders:     int(n.holderOpen.Load()),
 	}
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	for _, sock := range c.byFD {
-		switch lost := sock.queueFull(); {
-		case sock.frames: // the kernel forgets what it has told of a packet socket
-			c.full(sock).Add(lost)
-		case sock.apart:
-			s.FloodFull += lost
-		default:
-			s.QueueFull += lost
+		lost := sock.queueFull()
+		if sock.frames { // the kernel forgets what it has told of a packet socket
+			n.drops[sock.full()].Add(lost)
+		} else {
+			s.Drops[sock.full().String()] += lost
 		}
 	}
-	s.QueueFull += n.queueFull.Load()
-	s.FloodFull += n.floodFull.Load()
+	for d := range discards {
+		s.Drops[d.String()] += n.drops[d].Load()
+	}
 	s.Sockets = len(c.byFD)
 	return s
 }
 
-// full is where it is counted that the queue of s was full.
-func (c *Conn) full(s *socket) *atomic.Uint64 {
+func byPath(counts *[2]atomic.Uint64) map[string]uint64 {
+	return map[string]uint64{PathFrame.String(): counts[PathFrame].Load(), PathSocket.String(): counts[PathSocket].Load()}
+}
+
+// full is how it is counted that the queue of s was full.
+func (s *socket) full() Discard {
 	if s.apart {
-		return &c.count.floodFull
+		return FloodFull
 	}
-	return &c.count.queueFull
+	return QueueFull
 }

@@ -62,8 +62,8 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 	if per := float64(mallocs) / (rounds - 1) / (2 * size); per > 0.01 {
 		t.Errorf("%.3f allocations a datagram, want none", per)
 	}
-	if s := l.conn.Stats(); s.FrameSent != size*rounds || s.SocketSent != size*rounds || s.QueueFull != 0 {
-		t.Errorf("sent %d frames and %d by socket, want %d of each; %+v", s.FrameSent, s.SocketSent, size*rounds, s)
+	if s := l.conn.Stats(); s.Sent["frame"] != size*rounds || s.Sent["socket"] != size*rounds || s.Drops["queue-full"] != 0 {
+		t.Errorf("sent %d frames and %d by socket, want %d of each; %+v", s.Sent["frame"], s.Sent["socket"], size*rounds, s)
 	}
 }
 
@@ -147,7 +147,7 @@ func TestFloodLeavesRoomForAnswers(t *testing.T) {
 	for range 2 * ringFrames {
 		l.host.multicast(l.clientEnd.Index, []byte("flood"))
 	}
-	if l.conn.Stats().QueueFull == 0 {
+	if l.conn.Stats().Drops["queue-full"] == 0 {
 		t.Fatal("that was no flood")
 	}
 	server.send(netip.MustParseAddr("2001:db8:1::1"), 0, 547, []byte("answer"))
@@ -167,7 +167,7 @@ func TestFullQueueIsCounted(t *testing.T) {
 		l.host.multicast(l.clientEnd.Index, fmt.Append(nil, i))
 	}
 	for range 2 { // asked twice, told the same
-		if n := l.conn.Stats().QueueFull; n != 10 {
+		if n := l.conn.Stats().Drops["queue-full"]; n != 10 {
 			t.Errorf("%d datagrams found the queue full, want 10", n)
 		}
 	}

@@ -65,3 +65,14 @@ func TestUnicastMAC(t *testing.T) {
 		}
 	}
 }
+
+// Every discard has a name of its own.
+func TestDiscardNames(t *testing.T) {
+	seen := make(map[string]bool)
+	for d := range discards {
+		if name := d.String(); name == "" || seen[name] {
+			t.Errorf("discard %d is called %q, want a name of its own", d, name)
+		}
+		seen[d.String()] = true
+	}
+}
