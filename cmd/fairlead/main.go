@@ -5,16 +5,16 @@ import (
 	"os"
 
 	"fairlead/internal/app/cli"
-	"fairlead/internal/app/daemon"
-	"fairlead/internal/app/guard"
+	"fairlead/internal/app/role/guard"
+	"fairlead/internal/app/role/relay"
 	"fairlead/internal/app/service"
 )
 
 func main() {
 	os.Exit(cli.Main(cli.Commands{
 		Version:    service.Version(),
-		Run:        daemon.Run,
-		Purge:      daemon.Purge,
+		Run:        relay.Run,
+		Purge:      relay.Purge,
 		Plan:       plan,
 		Guard:      guard.Run,
 		PurgeGuard: guard.Purge,
@@ -27,5 +27,5 @@ func plan(path string, ofGuard bool) (string, error) {
 	if ofGuard {
 		return guard.Plan(path)
 	}
-	return daemon.Plan(path)
+	return relay.Plan(path)
 }

@@ -100,7 +100,7 @@ var rules = []rule{
 		name:   "only roles serve the control interface",
 		reason: "a command, a metric or a tool that shows an answer needs app/api; app/control makes the answers out of what cores and hosts know",
 		applies: func(p string) bool {
-			return !under(p, "internal/app/daemon", "internal/app/guard", "internal/app/process", "internal/app/control")
+			return !under(p, "internal/app/role/relay", "internal/app/role/guard", "internal/app/process", "internal/app/control")
 		},
 		forbids: func(i string) bool { return under(i, "internal/app/control") },
 	},

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"fairlead/internal/app/cli"
-	"fairlead/internal/app/daemon"
+	role "fairlead/internal/app/role/relay"
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/relay"
@@ -31,7 +31,7 @@ const asProgram = "FAIRLEAD_VM_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
-		commands := cli.Commands{Run: daemon.Run, Purge: daemon.Purge}
+		commands := cli.Commands{Run: role.Run, Purge: role.Purge}
 		os.Exit(cli.Main(commands, os.Args[1:], os.Stdout, os.Stderr))
 	}
 	if err := os.Setenv(asProgram, "1"); err != nil {

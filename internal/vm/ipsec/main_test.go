@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"fairlead/internal/app/cli"
-	"fairlead/internal/app/daemon"
-	"fairlead/internal/app/guard"
+	"fairlead/internal/app/role/guard"
+	"fairlead/internal/app/role/relay"
 	"fairlead/internal/lab/labtest"
 )
 
@@ -22,7 +22,7 @@ const asProgram = "FAIRLEAD_VM_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
-		commands := cli.Commands{Run: daemon.Run, Purge: daemon.Purge, Guard: guard.Run, PurgeGuard: guard.Purge}
+		commands := cli.Commands{Run: relay.Run, Purge: relay.Purge, Guard: guard.Run, PurgeGuard: guard.Purge}
 		os.Exit(cli.Main(commands, os.Args[1:], os.Stdout, os.Stderr))
 	}
 	if err := os.Setenv(asProgram, "1"); err != nil {

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"fairlead/internal/app/cli"
-	"fairlead/internal/app/guard"
+	"fairlead/internal/app/role/guard"
 	"fairlead/internal/lab/labtest"
 )
 

@@ -1,0 +1,345 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"fairlead/internal/app/service"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/host/nft"
+)
+
+// auditor compares the kernel with what is wanted: on a slow timer, and soon
+// after anything that may have put them apart, such as another program's change of
+// what is ours, which the kernel tells.
+//
+// To list large sets takes the kernel seconds. On the slow timer the filter is not
+// read while nobody else has changed anything in nftables since it last was, and
+// nothing of ours failed: then it is what the core believes. With another program
+// that changes nftables all the time, such as one that bans addresses, it is read
+// each time.
+type auditor struct {
+	d       *daemon
+	version func() (nft.Version, error)
+	mend    func() (bool, error) // the filter's rules; true: they were changed by somebody
+	actual  func() (*hoststate.Reading, error)
+	routes  func() ([]hoststate.Route, error)
+	listen  func() (notices, error)
+	due     chan struct{}
+	changed chan struct{}
+	late    chan struct{}
+	own     *rate.Limiter // audits soon after something happened to us
+	quick   *rate.Limiter // audits that mend what another program has changed
+	rules   *rate.Limiter // times that the filter's rules are mended
+
+	seen   nft.Version // of the filter when it was last read and mended
+	panics uint64      // of the core until then
+	spared int         // audits since then
+
+	goesOn bool // where the start has left off: what it finds in the filter is what was restored
+
+	mu    sync.Mutex // guards all following fields
+	last  time.Time
+	found int
+}
+
+// settleTime lets a burst of changes end before the kernel is read. What the
+// kernel does not let us mend, such as a route of somebody else in the way of
+// ours, is tried again after twice the time, up to maxPause.
+const (
+	settleTime = 200 * time.Millisecond
+	maxPause   = time.Minute
+)
+
+// Another program may undo what is mended, as often as it is mended. So many times it is
+// mended at once; from then on there is one time every quickEvery. What we do ourselves,
+// such as a reload, has as many audits of its own and is not taken for another program.
+const (
+	quickAtOnce = 10
+	quickEvery  = 30 * time.Second
+)
+
+// maxSpared is how many audits in a row may go by the filter's Version alone.
+const maxSpared = 63
+
+// noFindings counts nothing of each kind: figures are there before the first event.
+func noFindings() map[string]uint64 {
+	counts := make(map[string]uint64)
+	for _, k := range []hoststate.FindingKind{hoststate.Missing, hoststate.Changed, hoststate.LeftOver} {
+		counts[k.String()] = 0
+	}
+	return counts
+}
+
+func newAuditor(d *daemon) *auditor {
+	return &auditor{
+		d: d, version: d.nft.Version, mend: d.nft.Mend, actual: d.actual, routes: d.nl.Routes,
+		listen: func() (notices, error) { return d.nft.OpenNotices() },
+		due:    make(chan struct{}, 1), changed: make(chan struct{}, 1), late: make(chan struct{}, 1),
+		own: newQuick(), quick: newQuick(), rules: newQuick(),
+	}
+}
+
+func newQuick() *rate.Limiter { return rate.NewLimiter(rate.Every(quickEvery), quickAtOnce) }
+
+// soon asks for an audit; it never waits.
+func (a *auditor) soon() { ask(a.due) }
+
+// othersChanged asks for an audit because another program has changed what is ours.
+func (a *auditor) othersChanged() { ask(a.changed) }
+
+// inAWhile asks for an audit after something could not be installed.
+func (a *auditor) inAWhile() { ask(a.late) }
+
+func ask(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func (a *auditor) run(ctx context.Context) error {
+	pause := settleTime
+	var later, soon, theirs <-chan time.Time // when to audit, for each that asked
+	var notBefore, theirsNotBefore time.Time
+	first := time.After(settleTime) // goes on where the start has left off
+	wait := func(until time.Time) <-chan time.Time { return time.After(max(settleTime, time.Until(until))) }
+	for {
+		var slow <-chan time.Time
+		if every := a.d.config().Host.Audit; every > 0 {
+			slow = time.After(every)
+		}
+		whole := true
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-first:
+			first, whole = nil, false
+		case <-slow:
+			whole = false
+		case <-later:
+		case <-soon:
+			notBefore = time.Now().Add(a.own.Reserve().Delay())
+		case <-theirs:
+		case <-a.late:
+			if later == nil {
+				later = time.After(pause)
+			}
+			continue
+		case <-a.due:
+			if soon == nil {
+				soon = wait(notBefore)
+			}
+			continue
+		case <-a.changed:
+			if theirs == nil {
+				theirs = wait(theirsNotBefore)
+			}
+			continue
+		}
+		byOthers := theirs != nil
+		whole = whole || later != nil || soon != nil || theirs != nil // this audit takes their place
+		later, soon, theirs = nil, nil, nil
+		found, err := a.audit(ctx, whole)
+		if err != nil && ctx.Err() == nil {
+			a.d.log.Error("kernel not compared with what is wanted", "error", err)
+			a.inAWhile()
+		}
+		if byOthers && found > 0 {
+			theirsNotBefore = time.Now().Add(a.spend(a.quick))
+		}
+		if pause = min(2*pause, maxPause); err == nil && found == 0 {
+			pause = settleTime
+		}
+	}
+}
+
+// spend takes one of the times that what another program changed is mended at once, and
+// is how long to wait until the next.
+func (a *auditor) spend(times *rate.Limiter) time.Duration {
+	delay := times.Reserve().Delay()
+	if delay > 0 {
+		if n, due := a.d.relay.notes.once.due("undone again and again", service.Now().Boot); due {
+			a.d.log.Warn("another program keeps changing routes or the filter of ours: they are mended less often", "every", quickEvery, "times", n)
+		}
+	}
+	return delay
+}
+
+// trouble is what an operator should know of other programs, in words.
+func (a *auditor) trouble() string {
+	if a.quick.Tokens() < 1 || a.rules.Tokens() < 1 {
+		return "kernel: another program keeps changing routes or the filter of ours; the log names them"
+	}
+	return ""
+}
+
+// tries is how often an audit starts anew because too much has changed meanwhile
+// to tell what was on its way.
+const tries = 5
+
+var errUnsettled = errors.New("too much changes meanwhile")
+
+// audit compares once. Whole says that something may have come apart of which
+// the filter's Version does not tell.
+func (a *auditor) audit(ctx context.Context, whole bool) (n int, err error) {
+	if whole {
+		a.seen = nft.Version{}
+	}
+	for range tries {
+		comparison, panics, err := a.begin(ctx)
+		if err != nil {
+			return 0, err
+		}
+		version, err := a.version()
+		if err != nil {
+			return 0, err
+		}
+		read := a.readAll
+		if version == a.seen && panics == a.panics && a.spared < maxSpared {
+			read = a.readRoutes
+		} else {
+			a.seen = nft.Version{} // until all is compared
+		}
+		reading, err := read()
+		if err != nil {
+			return 0, err
+		}
+		found, settled, err := a.compare(ctx, comparison, reading)
+		if err != nil {
+			return 0, err
+		}
+		if settled {
+			a.seen, a.panics = version, panics
+			a.report(found)
+			return len(found), nil
+		}
+	}
+	return 0, errUnsettled
+}
+
+// readAll reads everything of ours back. The filter's rules are mended at once.
+func (a *auditor) readAll() (*hoststate.Reading, error) {
+	a.spared = 0
+	if _, err := a.mendRules(); err != nil {
+		return nil, err
+	}
+	return a.actual()
+}
+
+func (a *auditor) mendRules() (mended bool, err error) {
+	if mended, err = a.mend(); err == nil && mended {
+		a.d.log.Warn("filter rules were changed by somebody else: mended") // how often it happens is bounded: see quickEvery
+	}
+	return mended, err
+}
+
+// notices is nft.Notices: what others change in the filter table.
+type notices interface {
+	Wait(ctx context.Context) error
+	Read() (changed bool)
+	Close() error
+}
+
+// watch mends the filter when somebody else changes it: its rules at once, since
+// without them nothing is filtered, and its elements by an audit. A program that changes
+// them again and again has them mended less often.
+func (a *auditor) watch(ctx context.Context) error {
+	heard, err := a.listen()
+	if err != nil {
+		return err
+	}
+	defer heard.Close()
+	for heard.Wait(ctx) == nil {
+		pause := settleTime // a burst of changes is one
+		if heard.Read() && a.d.config().Host.Audit > 0 {
+			mended, err := a.mendRules()
+			if err != nil {
+				a.d.log.Error("filter rules not mended", "error", err)
+			}
+			if mended || err != nil {
+				pause = max(pause, a.spend(a.rules))
+			}
+			a.othersChanged()
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+// readRoutes reads back what the filter's Version does not speak for.
+func (a *auditor) readRoutes() (*hoststate.Reading, error) {
+	a.spared++
+	routes, err := a.routes()
+	return hoststate.OfRoutes(routes), err
+}
+
+// compare goes through a comparison part by part: between two of them the loop
+// does whatever else there is to do.
+func (a *auditor) compare(ctx context.Context, c *hoststate.Comparison, r *hoststate.Reading) (found []hoststate.Finding, settled bool, err error) {
+	for done := false; !done; {
+		var more []hoststate.Finding
+		err := a.d.engine.Call(ctx, func(_ instant.Now, eff *effect.Effects) {
+			more, done, settled = a.d.engine.Core.AuditPart(c, r, eff)
+		})
+		if err != nil {
+			return nil, false, err
+		}
+		found = append(found, more...)
+	}
+	return found, settled, nil
+}
+
+// begin begins a comparison, and waits until everything that was decided before
+// is installed. After a panic the core may believe what it never asked for.
+func (a *auditor) begin(ctx context.Context) (c *hoststate.Comparison, panics uint64, err error) {
+	err = a.d.engine.Settled(ctx, func() { c, panics = a.d.engine.Core.CompareHost(), a.d.engine.Panics() })
+	return c, panics, err
+}
+
+// maxReported bounds how many differences of one audit are named in the log.
+const maxReported = 10
+
+func (a *auditor) report(found []hoststate.Finding) {
+	a.mu.Lock()
+	a.last, a.found = time.Now(), len(found)
+	a.mu.Unlock()
+	if a.goesOn {
+		a.goesOn = false
+		if len(found) > 0 {
+			a.d.log.Info("filter brought to what was kept", "differences", len(found))
+		}
+		return
+	}
+	a.d.mu.Lock()
+	for _, f := range found {
+		a.d.findings[f.Kind.String()]++
+	}
+	a.d.mu.Unlock()
+	at := service.Now().Boot
+	for i, f := range found {
+		if i == maxReported {
+			a.d.log.Warn("kernel differed: more was mended", "differences", len(found))
+			return
+		}
+		if times, due := a.d.relay.notes.once.due("finding "+f.String(), at); due {
+			a.d.quiet.Warn("kernel differed: mended", "what", f.String(), "times", times)
+		}
+		a.d.feed.Offer(foundEvent(f))
+	}
+}
+
+func (a *auditor) state() (last time.Time, found int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.last, a.found
+}

@@ -1,0 +1,384 @@
+package relay
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"slices"
+	"time"
+
+	"fairlead/internal/app/api"
+	"fairlead/internal/app/control"
+	"fairlead/internal/app/protect"
+	"fairlead/internal/app/service"
+	"fairlead/internal/core/binding"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/host/clock"
+	"fairlead/internal/host/netlink"
+	"fairlead/internal/host/nft"
+	"fairlead/internal/host/udp"
+)
+
+// The daemon is the control interface's backend.
+var _ control.Backend = (*daemon)(nil)
+
+// errNetClosed is what a socket says that was closed before.
+var errNetClosed = net.ErrClosed
+
+func (d *daemon) Status(ctx context.Context) (api.Status, error) {
+	c, err := d.counters(ctx)
+	if err != nil {
+		return api.Status{}, err
+	}
+	s := api.Status{
+		Version: c.Version, Started: c.Started, Uptime: api.Lifetime(time.Since(c.Started)), RelayID: c.RelayID,
+		Config: c.Config.ConfigStatus, Clock: c.Clock, Store: c.Store, Host: c.Host, Totals: c.Totals, Refusals: c.Refusals,
+		Unmatched: c.Unmatched,
+	}
+	for i := range c.Peers {
+		s.Peers = append(s.Peers, c.Peers[i].Summary())
+	}
+	return s, d.judge(ctx, &s, &c)
+}
+
+// judge fills in what is not as it should be.
+func (d *daemon) judge(ctx context.Context, s *api.Status, c *api.Counters) error {
+	s.Degraded = d.degraded(c)
+	s.Spoofed = spoofedOn(c.Links)
+	s.RefusedGrants = d.relay.notes.refused.lately(time.Now())
+	routes, more, err := d.foreign.look(ctx)
+	if s.ForeignRoutes = routes; more > 0 {
+		s.Degraded = append(s.Degraded, fmt.Sprintf("kernel: %d more routes of other programs take clients' packets away", more))
+	}
+	if err != nil {
+		return err
+	}
+	return d.engine.Call(ctx, func(instant.Now, *effect.Effects) {
+		s.Limits = control.LimitsOf(d.engine.Core.LimitsMet())
+		for _, name := range slices.Sorted(maps.Keys(d.relay.net.mute)) {
+			s.Degraded = append(s.Degraded, "peer "+name+": its answers cannot come: "+d.relay.net.mute[name])
+		}
+		s.Degraded = append(s.Degraded, d.foreign.overfull()...)
+		s.Degraded = append(s.Degraded, absent(d.config(), d.relay.net.links)...)
+	})
+}
+
+// spoofedOn are the links on which packets were dropped for their source lately.
+func spoofedOn(links []api.Link) []api.SpoofedOn {
+	found := []api.SpoofedOn{}
+	for i := range links {
+		if l := &links[i]; l.LastSpoofed != nil {
+			found = append(found, api.SpoofedOn{Link: l.Name, Packets: l.Counters.Spoofed, Last: *l.LastSpoofed})
+		}
+	}
+	return found
+}
+
+// Counters is one snapshot of every figure there is.
+func (d *daemon) Counters(ctx context.Context) (api.Counters, error) {
+	c, err := d.counters(ctx)
+	if err != nil {
+		return c, err
+	}
+	var s api.Status
+	err = d.judge(ctx, &s, &c)
+	c.Degraded = s.Wrong()
+	return c, err
+}
+
+// degraded is what an operator should see to, in words.
+func (d *daemon) degraded(c *api.Counters) []string {
+	d.mu.Lock()
+	filterErr := d.filterErr
+	d.mu.Unlock()
+	words := []string{}
+	add := func(bad bool, text string) {
+		if bad {
+			words = append(words, text)
+		}
+	}
+	words = append(words, d.unwritten...)
+	add(!c.Store.Healthy, "store: "+c.Store.LastError)
+	add(c.Totals.Unkept > 0, fmt.Sprintf("store: %d records not kept yet", c.Totals.Unkept))
+	add(c.Store.CommitsLost > 0, fmt.Sprintf("store: the end of its log was lost before this start, and with it the last %d commits", c.Store.CommitsLost))
+	add(len(c.Store.DatabasesSetAside) > 0, "store: a damaged database was set aside")
+	add(c.Host.Orphans > 0, fmt.Sprintf("store: %d prefixes are routed that it does not explain (\"fairlead delegations\": source kernel); their clients take them over as they renew, and the rest ends at %s", c.Host.Orphans, c.Host.OrphansEnd.Format(time.RFC3339)))
+	add(!c.Clock.Synchronised, "clock: not synchronised")
+	add(c.Totals.HeldByClock > 0, fmt.Sprintf("clock: %d delegations wait for a trustworthy clock", c.Totals.HeldByClock))
+	add(c.Config.LastError != "", "configuration: the last reload was refused")
+	if len(c.Unmatched) > 0 {
+		add(true, "delegations without routes and filters, because no rule matches their links: "+api.HoldingsText(c.Unmatched))
+	}
+	if filterErr != nil {
+		add(true, "filter: "+filterErr.Error())
+	}
+	for i := range c.Links {
+		l := &c.Links[i]
+		add(l.LinkAddressMissing, fmt.Sprintf("link %s: its link-address %s is no longer there, and is used for an hour at most", l.Name, l.LinkAddress))
+	}
+	for _, index := range d.conn.Flooding() {
+		add(true, flooding(index, c.Socket.Drops[udp.FloodFull.String()]))
+	}
+	for _, who := range d.rivals.names() {
+		words = append(words, "port: "+who+" has a socket at our port, and may get what is meant for us")
+	}
+	for i := range c.Peers {
+		if p := &c.Peers[i]; p.Protected || p.Protection == trust.ProtectionNone.String() {
+			words = append(words, unanswered(p)...)
+		}
+	}
+	add(c.Totals.Uninstalled > 0, fmt.Sprintf("kernel: %d delegations without their route or filter element; the log says what the kernel did not take", c.Totals.Uninstalled))
+	add(c.Host.Refused > 0, fmt.Sprintf("kernel: %d routes are not taken, because their link is down or gone; unreachable routes stand in for them", c.Host.Refused))
+	for _, trouble := range []string{d.relay.lost.trouble(time.Now()), d.audit.trouble(), notForwarding(c.Links), d.scrapes.Trouble()} {
+		add(trouble != "", trouble)
+	}
+	return append(words, protect.Degraded(d.hops.States())...)
+}
+
+// unanswered is what an operator should see to of a peer's answers.
+// silent is how many messages without any answer make a server one that has never
+// answered.
+const silent = 8
+
+func unanswered(p *api.Peer) (words []string) {
+	if p.Role == trust.Server.String() && !p.Answered && p.SinceAnswer >= silent {
+		words = append(words, fmt.Sprintf("peer %s: has never answered, %d messages were sent", p.Name, p.SinceAnswer))
+	}
+	if !p.SilentSince.IsZero() {
+		words = append(words, fmt.Sprintf("peer %s: silent since %s, %d messages without an answer", p.Name, p.SilentSince.Format(time.TimeOnly), p.SinceAnswer))
+	}
+	if p.Failure != "" {
+		words = append(words, fmt.Sprintf("peer %s: cannot be reached: %s", p.Name, p.Failure))
+	}
+	for _, w := range p.Waiting {
+		words = append(words, fmt.Sprintf("client %s on %s: no answer from peer %s to %d messages in %s", w.Source, w.Link, p.Name, w.Messages, w.For))
+	}
+	return words
+}
+
+// flooding is what an operator should know of a link that fills the queue of all.
+func flooding(index int, lost uint64) string {
+	name := fmt.Sprint("with index ", index) // it has just gone
+	if on, err := net.InterfaceByIndex(index); err == nil {
+		name = on.Name
+	}
+	return fmt.Sprintf("link %s: floods, so what comes from it waits apart from other links; the kernel has dropped %d messages of such links", name, lost)
+}
+
+// notForwarding is what an operator should know of links whose packets the kernel does
+// not pass on: there delegations are of no use.
+func notForwarding(links []api.Link) string {
+	off := []string{}
+	for i := range links {
+		if l := &links[i]; l.ClientFacing && !netlink.Forwards(l.Name) {
+			off = append(off, l.Name)
+		}
+	}
+	switch len(off) {
+	case 0:
+		return ""
+	case 1:
+		return "kernel: IPv6 forwarding is off on " + off[0]
+	}
+	return fmt.Sprintf("kernel: IPv6 forwarding is off on %s and %d more links", off[0], len(off)-1)
+}
+
+func (d *daemon) Links(ctx context.Context) ([]api.Link, error) {
+	var views []relay6.LinkView
+	err := d.engine.Call(ctx, func(instant.Now, *effect.Effects) { views = d.engine.Core.Links() })
+	routed := d.foreign.routed()
+	links := d.shown(views)
+	for i := range links {
+		links[i].Routed = routed[links[i].Index].Prefixes
+	}
+	return links, err
+}
+
+// shown are links with what was dropped there for its source.
+func (d *daemon) shown(views []relay6.LinkView) []api.Link {
+	spoofed := d.spoofed()
+	links := make([]api.Link, 0, len(views))
+	for i := range views {
+		l := control.LinkOf(&views[i])
+		if s, ok := spoofed[l.Name]; ok && l.ClientFacing {
+			l.Counters.Spoofed, l.LastSpoofed = s.Packets, control.SpoofedOf(&s, time.Now())
+		}
+		links = append(links, l)
+	}
+	return links
+}
+
+// spoofed is what was dropped for its source, by link. Where the table is not there,
+// because somebody has flushed the ruleset, it is nothing: Counters tells of that.
+func (d *daemon) spoofed() map[string]nft.Spoofed {
+	all, err := d.nft.Spoofed()
+	if err != nil {
+		return nil
+	}
+	return all
+}
+
+func (d *daemon) Peers(ctx context.Context) ([]api.Peer, error) {
+	var all []api.Peer
+	err := d.engine.Call(ctx, func(n instant.Now, _ *effect.Effects) { all = d.peers(n) })
+	return all, err
+}
+
+// peers are all peers; the loop calls it.
+func (d *daemon) peers(now instant.Now) []api.Peer {
+	views, peers, states := d.engine.Core.Peers(now), d.config().Peers, d.hops.States()
+	all := make([]api.Peer, 0, len(views))
+	for i := range views {
+		all = append(all, control.PeerOf(&peers[i], &views[i], states))
+	}
+	return all
+}
+
+func (d *daemon) Clear(ctx context.Context, r api.ClearRequest, who string) (api.ClearResult, error) {
+	if r.Block && r.All {
+		return api.ClearResult{}, fmt.Errorf("%w: all and block: everything cannot be blocked", control.ErrInvalid)
+	}
+	result := api.ClearResult{Blocked: r.Block}
+	for {
+		n := 0
+		err := d.engine.Call(ctx, func(now instant.Now, eff *effect.Effects) {
+			n = d.engine.Core.Clear(now, control.SelectionOf(r), r.Block, eff)
+		})
+		result.Cleared += n
+		// There may be very many: they are carried out before the next ones end.
+		if err == nil && n > 0 {
+			err = d.engine.Settled(ctx, func() {})
+		}
+		if n == 0 || err != nil {
+			d.log.Info("delegations cleared", "by", who, "cleared", result.Cleared, "blocked", result.Blocked, "whole", err == nil)
+			return result, err
+		}
+	}
+}
+
+func (d *daemon) Unblock(ctx context.Context, b api.Block, who string) error {
+	found := false
+	err := d.engine.Call(ctx, func(_ instant.Now, eff *effect.Effects) {
+		found = d.engine.Core.Unblock(control.CoreBlock(b), eff)
+	})
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return fmt.Errorf("block: %w", control.ErrNotFound)
+	}
+	d.log.Info("unblocked", "by", who)
+	return nil
+}
+
+func (d *daemon) Watch(ctx context.Context, f api.Filter) (<-chan api.Event, error) {
+	events, err := d.feed.Subscribe(ctx, func(e *api.Event) bool {
+		return e.Kind != effect.NoteTrace.String() && f.Matches(e.Client, e.Prefix(), e.Link)
+	})
+	return d.privacy.Events(ctx, events), err
+}
+
+// Trace turns tracing on while anybody reads it. One selection is traced at a
+// time: tracing costs every packet a look.
+func (d *daemon) Trace(ctx context.Context, f api.TraceFilter) (<-chan api.Event, error) {
+	d.mu.Lock()
+	if d.tracers > 0 {
+		d.mu.Unlock()
+		return nil, fmt.Errorf("trace: another trace is running: %w", control.ErrBusy)
+	}
+	d.tracers++
+	d.traced = &relay6.Trace{Client: binding.DUID(f.Client), Link: f.Link}
+	d.mu.Unlock()
+	end := func() {
+		bounded, cancel := context.WithTimeout(context.Background(), endTrace)
+		defer cancel()
+		d.mu.Lock()
+		d.traced = nil
+		d.mu.Unlock()
+		if err := d.retrace(bounded); err != nil {
+			d.log.Warn("trace not ended", "error", err)
+		}
+		d.mu.Lock()
+		d.tracers--
+		d.mu.Unlock()
+	}
+	if err := d.retrace(ctx); err != nil {
+		end()
+		return nil, err
+	}
+	context.AfterFunc(ctx, end)
+	events, err := d.feed.Subscribe(ctx, func(e *api.Event) bool {
+		return e.Kind == effect.NoteTrace.String() && (f.Client == "" || f.Client == e.Client) && (f.Link == "" || f.Link == e.Link)
+	})
+	return d.privacy.Events(ctx, events), err
+}
+
+// endTrace bounds how long the end of a trace may wait for the core.
+const endTrace = 5 * time.Second
+
+// retrace has the core trace what is wanted now.
+func (d *daemon) retrace(ctx context.Context) error {
+	return d.engine.Call(ctx, func(instant.Now, *effect.Effects) { d.engine.Core.SetTrace(d.trace()) })
+}
+
+// trace is what the core traces: every message where the log has level debug, else
+// what somebody reads, else nothing.
+func (d *daemon) trace() *relay6.Trace {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.process.Level.Level() <= slog.LevelDebug {
+		return &relay6.Trace{}
+	}
+	return d.traced
+}
+
+func foundEvent(f hoststate.Finding) api.Event {
+	return api.Event{Time: time.Now(), Kind: effect.NoteForeign.String(), Text: "kernel differed: mended", Reason: f.String()}
+}
+
+// counters are Counters without the verdict.
+func (d *daemon) counters(ctx context.Context) (api.Counters, error) {
+	c := api.Counters{Version: service.Version(), Started: d.process.Started}
+	var totals relay6.Totals
+	var links []relay6.LinkView
+	err := d.engine.Call(ctx, func(n instant.Now, _ *effect.Effects) {
+		core := d.engine.Core
+		totals = core.Totals()
+		c.Host.HostCounts = api.HostCounts(core.HostCounts())
+		c.Unmatched = unmatched(core.Unmatched())
+		if c.Host.Orphans > 0 {
+			c.Host.OrphansEnd = n.WallAt(core.OrphansEnd())
+		}
+		links, c.Peers = core.Links(), d.peers(n)
+		c.Panics = d.engine.Panics()
+	})
+	if err != nil {
+		return c, err
+	}
+	c.Links = d.shown(slices.DeleteFunc(links, func(v relay6.LinkView) bool {
+		return !v.ClientFacing && v.Counters.Traffic == (relay6.Traffic{})
+	}))
+	c.Totals, c.Refusals, c.Unknown = control.TotalsOf(&totals), totals.Refusals, control.DropsOf(&totals.Unknown)
+	c.Sum = control.TrafficOfAll(&totals)
+	c.Clock = control.ClockOf(clock.Adjtimex())
+	c.Store = api.StoreStatus(d.store.Stats())
+	c.Host.LastAudit, c.Host.LastFindings = d.audit.state()
+	filter, filterErr := d.nft.Counters() // somebody may have flushed the ruleset: that is news, not the end of it
+	c.Filter = control.FilterOf(filter)
+	c.Socket = api.SocketCounters(d.conn.Stats().Traffic)
+	c.Strangers = control.TrafficOf(d.hops.Strangers())
+	c.Hook = d.hook.Stats()
+	c.EventsLost, c.Config = d.feed.Lost(), d.process.Reloads()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.filterErr = filterErr
+	c.RelayID = api.DUID(d.relayID)
+	c.HostFindings = maps.Clone(d.findings)
+	return c, nil
+}

@@ -1,0 +1,147 @@
+package relay
+
+import (
+	"net/netip"
+	"testing"
+
+	"fairlead/internal/core/admission"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/host/udp"
+	"fairlead/internal/wire/dhcp6"
+)
+
+func addr(host byte) netip.Addr { return netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 15: host}) }
+
+// from is a datagram from a host on a link.
+func from(link int, host byte, payload ...byte) *udp.Datagram {
+	return &udp.Datagram{
+		Link: link, Source: netip.AddrPortFrom(addr(host), 546),
+		MAC: [8]byte{2, 0, 0, 0, 0, host}, MACLen: 6, Payload: payload,
+	}
+}
+
+// newTestClassifier has a server, which is host 4 on the uplink, a relay, which is host
+// 5 on one client link, and another client link that is trusted.
+func newTestClassifier(protection trust.Protection) *classifier {
+	return &classifier{
+		peers: trust.NewSet([]trust.Peer{
+			{Address: addr(4), Prefix: netip.PrefixFrom(addr(4), 128), Role: trust.Server, Interfaces: []string{"u0"}, Protection: protection, Local: addr(9)},
+			{Address: addr(5), Prefix: netip.PrefixFrom(addr(5), 128), Role: trust.Relay, Interfaces: []string{"dA"}, Protection: protection, Local: addr(9)},
+		}),
+		links: map[int]inlet{uplink: {name: "u0"}, linkA: {name: "dA", clients: true}, linkB: {name: "dB", clients: true, trusted: true}},
+	}
+}
+
+// What servers answer goes first, and relays that we know, by their address or by their
+// link, speak for many; anybody else is one host, whatever he sends. Who only has the
+// address of a protected peer, and not its key, is such a host: his messages come as
+// frames, or to the group.
+func TestClassify(t *testing.T) {
+	host := func(n byte) admission.Source {
+		d := from(linkA, n)
+		return admission.SourceOf(linkLayer(d), d.Source.Addr())
+	}
+	own := func(d *udp.Datagram) *udp.Datagram { d.Dest = addr(9); return d }
+	frame := func(d *udp.Datagram) *udp.Datagram {
+		d.Path, d.Dest = udp.PathFrame, dhcp6.AllRelayAgentsAndServers
+		return d
+	}
+	forward, reply := byte(dhcp6.RelayForward), byte(dhcp6.RelayReply)
+	for what, c := range map[string]struct {
+		d       *udp.Datagram
+		ipsec   bool
+		class   int
+		source  admission.Source
+		limited bool
+	}{
+		"client":                         {from(linkA, 1, byte(dhcp6.Solicit)), false, admission.Clients, host(1), true},
+		"nothing":                        {from(linkA, 1), false, admission.Clients, host(1), true},
+		"server":                         {from(uplink, 4, reply), false, admission.Answers, host(4).ForMany(), false},
+		"nobody we know on the uplink":   {from(uplink, 3, reply), false, admission.Clients, host(3), false},
+		"server's address from a client": {from(linkA, 4, reply), false, admission.Clients, host(4), true},
+		"relay":                          {from(linkA, 5, forward), false, admission.Clients, host(5).ForMany(), true},
+		"any relay on a trusted link":    {from(linkB, 2, forward), false, admission.Clients, host(2).ForMany(), true},
+		"client on a trusted link":       {from(linkB, 3, byte(dhcp6.Solicit)), false, admission.Clients, host(3), true},
+		"no relay of ours":               {from(linkA, 1, forward), false, admission.Clients, host(1), true},
+		"protected relay":                {own(from(linkA, 5, forward)), true, admission.Clients, host(5).ForMany(), true},
+		"forger of a protected relay":    {frame(from(linkA, 5, forward)), true, admission.Clients, host(5), true},
+		"protected server":               {own(from(uplink, 4, reply)), true, admission.Answers, host(4).ForMany(), false},
+		"forger of a protected server":   {frame(from(uplink, 4, reply)), true, admission.Clients, host(4), false},
+	} {
+		protection := trust.ProtectionNone
+		if c.ipsec {
+			protection = trust.ProtectionIPsec
+		}
+		got := newTestClassifier(protection).Classify(c.d)
+		if got.Refused || got.Class != c.class || got.Source != c.source || got.Limited != c.limited {
+			t.Errorf("%s: %+v, want class %d, source %v, limited %v", what, got, c.class, c.source, c.limited)
+		}
+	}
+}
+
+// What a peer is not protected for is not believed, and no client's matter.
+func TestClassifierBelievesNoUnprotectedPeer(t *testing.T) {
+	in := newTestClassifier(trust.ProtectionIPsec)
+	in.may = func(local, remote netip.Addr) bool {
+		return local != netip.MustParseAddr("2001:db8:1::1") || remote != netip.MustParseAddr("2001:db8::9")
+	}
+	for _, c := range []struct {
+		name     string
+		first    byte
+		local    string
+		path     udp.Path
+		admitted bool
+	}{
+		{"Relay-reply", 13, "2001:db8:1::1", udp.PathSocket, false},
+		{"Relay-forward", 12, "2001:db8:1::1", udp.PathSocket, false},
+		{"a client's message", 1, "2001:db8:1::1", udp.PathSocket, true},
+		{"by a packet socket, which the core refuses", 13, "2001:db8:1::1", udp.PathFrame, true},
+		{"of a pair that is open", 13, "2001:db8:1::2", udp.PathSocket, true},
+	} {
+		got := in.Classify(&udp.Datagram{
+			Link: 3, Path: c.path, Source: netip.MustParseAddrPort("[2001:db8::9]:547"), Dest: netip.MustParseAddr(c.local), Payload: []byte{c.first, 0, 0, 0},
+		})
+		if got.Refused == c.admitted || got.Refused && got.Drop != effect.DropUnprotected {
+			t.Errorf("%s: %+v, want admitted: %v", c.name, got, c.admitted)
+		}
+	}
+}
+
+func TestAsksForChange(t *testing.T) {
+	relayed := func(layers int, message []byte) []byte {
+		for hops := range layers {
+			b := dhcp6.AppendRelayHeader(nil, dhcp6.RelayForward, uint8(hops), netip.IPv6Unspecified(), addr(1))
+			b = dhcp6.AppendInterfaceID(b, []byte("p"))
+			message = dhcp6.AppendOption(b, dhcp6.OptionRelayMessage, message)
+		}
+		return message
+	}
+	plain := func(m dhcp6.MessageType) []byte { return dhcp6.AppendMessageHeader(nil, m, 1) }
+	for _, c := range []struct {
+		what    string
+		message []byte
+		want    bool
+	}{
+		{"nothing", nil, false},
+		{"Solicit", plain(dhcp6.Solicit), false},
+		{"Request", plain(dhcp6.Request), true},
+		{"Confirm", plain(dhcp6.Confirm), false},
+		{"Renew", plain(dhcp6.Renew), true},
+		{"Rebind", plain(dhcp6.Rebind), true},
+		{"Release", plain(dhcp6.Release), true},
+		{"Decline", plain(dhcp6.Decline), true},
+		{"Information-request", plain(dhcp6.InformationRequest), false},
+		{"unknown", plain(200), false},
+		{"relayed Solicit", relayed(1, plain(dhcp6.Solicit)), false},
+		{"relayed Renew", relayed(1, plain(dhcp6.Renew)), true},
+		{"Renew from far", relayed(8, plain(dhcp6.Renew)), true},
+		{"Renew from too far", relayed(9, plain(dhcp6.Renew)), false},
+		{"relayed nothing", relayed(1, nil), false},
+		{"cut short", relayed(1, plain(dhcp6.Renew))[:20], false},
+	} {
+		if got := (*classifier)(nil).AsksForChange(c.message); got != c.want {
+			t.Errorf("%s: %v, want %v", c.what, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,154 @@
+package relay
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"fairlead/internal/app/api"
+	"fairlead/internal/app/service"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/host/netlink"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// foreignRoutes tells of routes of others that take packets away from clients, and of
+// those that lead to links whose clients may use them as source.
+type foreignRoutes struct {
+	d     *daemon
+	known []api.ForeignRoute // when it was last looked
+
+	watcher *netlink.ForeignRoutes // guarded by d.mu; nil: it could not be opened yet
+	tables  map[int]uint32         // guarded by d.mu; what watchRouted was told last
+}
+
+// lookAnew is how long it waits before it looks again where the kernel did not let it.
+const lookAnew = time.Minute
+
+func (f *foreignRoutes) run(ctx context.Context) error {
+	for {
+		if err := f.watch(ctx); err != nil {
+			f.d.log.Warn("routes of other programs are not looked at", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(lookAnew):
+		}
+	}
+}
+
+func (f *foreignRoutes) watch(ctx context.Context) error {
+	w, err := f.open()
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return w.Run(ctx, func() { f.update(ctx) })
+}
+
+// open begins to listen, unless that has begun.
+func (f *foreignRoutes) open() (*netlink.ForeignRoutes, error) {
+	f.d.mu.Lock()
+	defer f.d.mu.Unlock()
+	if f.watcher != nil {
+		return f.watcher, nil
+	}
+	w, err := f.d.nl.WatchForeign()
+	if err != nil {
+		return nil, err
+	}
+	w.WatchRouted(f.tables)
+	f.watcher = w
+	return w, nil
+}
+
+// Close ends what open began.
+func (f *foreignRoutes) Close() error {
+	f.d.mu.Lock()
+	w := f.watcher
+	f.watcher = nil
+	f.d.mu.Unlock()
+	if w == nil {
+		return nil
+	}
+	return w.Close()
+}
+
+// update takes in what there is, and logs what has come and what has gone.
+func (f *foreignRoutes) update(ctx context.Context) {
+	if f.d.engine.Call(ctx, func(_ instant.Now, eff *effect.Effects) { f.permit(f.d.engine.Core, eff) }) != nil {
+		return // the process ends
+	}
+	now, _, err := f.look(ctx)
+	if err != nil {
+		return // the process ends
+	}
+	f.tell(slog.LevelWarn, "a route of another program takes a client's packets away", now, f.known)
+	f.tell(slog.LevelInfo, "a route of another program is no longer in a client's way", f.known, now)
+	f.known = now
+}
+
+// tell logs those routes of some that are not among others.
+func (f *foreignRoutes) tell(level slog.Level, text string, some, others []api.ForeignRoute) {
+	told := 0
+	for _, r := range some {
+		if slices.Contains(others, r) {
+			continue
+		}
+		if told++; told > maxReported {
+			f.d.log.Log(context.Background(), level, text+": there are more", "routes", len(some))
+			return
+		}
+		if times, due := f.d.relay.notes.once.due(text+r.Destination.String(), service.Now().Boot); due {
+			f.d.log.Log(context.Background(), level, text, "link", r.Link, "client", dhcp6.DUID(r.Client), "prefix", r.Prefix,
+				"destination", r.Destination, "protocol", r.Protocol, "device", r.Device, "gateway", r.Gateway, "metric", r.Metric, "kind", r.Kind, "times", times)
+		}
+	}
+}
+
+// look is what there is now, with the clients that are dark, and how many more routes
+// there are than are remembered.
+func (f *foreignRoutes) look(ctx context.Context) (routes []api.ForeignRoute, more int, err error) {
+	f.d.mu.Lock()
+	w := f.watcher
+	f.d.mu.Unlock()
+	routes = []api.ForeignRoute{}
+	if w == nil {
+		return routes, 0, nil // not looked yet
+	}
+	all, more := w.Found()
+	if len(all) == 0 {
+		return routes, more, nil
+	}
+	return routes, more, f.d.engine.Call(ctx, func(instant.Now, *effect.Effects) {
+		for i := range all {
+			if r, ok := f.d.darkened(&all[i]); ok {
+				routes = append(routes, r)
+			}
+		}
+	})
+}
+
+// darkened says whom a foreign route takes packets from; ok is false where it leads to
+// the client as well, and where it is for a prefix of another link that serves clients:
+// such may lie within a delegation, and are not part of it.
+func (d *daemon) darkened(f *netlink.Foreign) (r api.ForeignRoute, ok bool) {
+	link := d.relay.net.names[f.Link]
+	held, is := d.engine.Core.DelegationOn(link, f.Ours)
+	device := d.relay.net.names[f.Device]
+	switch {
+	case is && f.Device == f.Link && f.Gateway == held.NextHop.WithZone(""):
+		return r, false
+	case f.Protocol == unix.RTPROT_KERNEL && !f.Gateway.IsValid() && d.engine.Core.Rule(device) != nil:
+		return r, false
+	}
+	return api.ForeignRoute{
+		Destination: f.Prefix, Protocol: netlink.ProtocolName(f.Protocol), Kind: netlink.FormName(f.Form), Device: device, Gateway: f.Gateway,
+		Metric: f.Metric, Table: f.Table, Link: link, Client: api.DUID(held.Client.DUID()), Prefix: f.Ours,
+	}, true
+}

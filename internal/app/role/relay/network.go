@@ -1,0 +1,383 @@
+package relay
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"fairlead/internal/app/engine"
+	"fairlead/internal/core/admission"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/host/udp"
+	"fairlead/internal/wire/dhcp6"
+	"fairlead/internal/wire/linkaddr"
+)
+
+// network keeps the sockets in step with links and configuration, and turns the
+// core's datagrams into the sockets'. It belongs to the loop.
+type network struct {
+	log    *slog.Logger
+	conn   sockets // nil until everything kept was restored
+	inbox  *engine.Inbox
+	may    func(local, remote netip.Addr) bool // protect.Supervisor's; nil: all may
+	peers  []trust.Peer
+	port   uint16
+	links  map[string]hoststate.Link
+	names  map[int]string  // of links, by index
+	gone   map[string]bool // names that a device has lost since the last update
+	locals map[udp.Local]struct{}
+	joined []udp.Link
+	vrfs   map[string]string     // by peer name
+	from   map[string]netip.Addr // what servers are spoken to from where the configuration leaves it open
+	last   string                // last error of SetLinks, so that it is logged once
+
+	unopened map[udp.Local]string // why, so that it is logged once
+	mute     map[string]string    // servers on this machine whose answers cannot come, by name: why
+	retryAt  instant.Instant
+}
+
+// sockets is host/udp.
+type sockets interface {
+	engine.Sender
+	SetLinks(client []udp.Link) error
+	AddLocal(at udp.Local) error
+	RemoveLocal(at udp.Local) error
+	Source(to netip.Addr, vrf string) (netip.Addr, error)
+}
+
+func newNetwork(log *slog.Logger) *network {
+	return &network{
+		log: log, links: make(map[string]hoststate.Link), names: make(map[int]string), gone: make(map[string]bool),
+		locals: make(map[udp.Local]struct{}), vrfs: make(map[string]string), from: make(map[string]netip.Addr), unopened: make(map[udp.Local]string), mute: make(map[string]string),
+	}
+}
+
+func (n *network) configure(peers []trust.Peer, port uint16) {
+	n.peers, n.port = peers, port
+}
+
+// know takes in what a link is now; the one of its index has its name.
+func (n *network) know(l hoststate.Link) {
+	if name := n.names[l.Index]; name != l.Name && n.links[name].Index == l.Index {
+		delete(n.links, name)
+	}
+	n.links[l.Name], n.names[l.Index] = l, l.Name
+}
+
+func (n *network) forget(name string) {
+	delete(n.names, n.links[name].Index)
+	delete(n.links, name)
+	n.gone[name] = true
+}
+
+// update opens and closes what links and configuration ask for.
+func (n *network) update(core *relay6.Relay) {
+	if n.conn == nil {
+		return
+	}
+	n.letGo()
+	n.updateLinks(core)
+	n.updateLocals()
+}
+
+// retryEvery is how long what could not be opened waits, if no link or address
+// changes meanwhile: another process may have been in the way.
+const retryEvery = 5 * time.Second
+
+// retry tries again what could not be opened, if it is time.
+func (n *network) retry(at instant.Instant, core *relay6.Relay) {
+	if at < n.retryAt || n.conn == nil {
+		return
+	}
+	n.retryAt = at.After(retryEvery)
+	if n.last != "" || len(n.unopened) > 0 || n.moved() {
+		n.update(core)
+	}
+}
+
+// letGo closes what belonged to devices that are gone, although there may be
+// another of that name by now: a socket bound to a VRF that was deleted hears
+// nothing, and the kernel has forgotten the memberships of a deleted link, also
+// where the new one has its index.
+func (n *network) letGo() {
+	if len(n.gone) == 0 {
+		return
+	}
+	left := slices.DeleteFunc(slices.Clone(n.joined), func(l udp.Link) bool { return n.gone[l.Name] || n.gone[l.VRF] })
+	if len(left) < len(n.joined) {
+		n.setLinks(left)
+	}
+	for k := range n.locals {
+		if n.gone[k.VRF] {
+			n.closeLocal(k)
+		}
+	}
+	clear(n.gone)
+}
+
+func (n *network) updateLinks(core *relay6.Relay) {
+	var want []udp.Link
+	inlets, limits := make(map[int]inlet), make(map[int]admission.Limits)
+	for name, l := range n.links {
+		if !l.Up || l.Index <= 0 {
+			continue
+		}
+		in := inlet{name: name}
+		if rule := core.Rule(name); rule != nil {
+			in.clients, in.trusted, limits[l.Index] = true, rule.Trusted, rule.Rate
+		}
+		inlets[l.Index] = in
+		if in.clients || n.hearsRelay(name) {
+			want = append(want, clientLink(l))
+		}
+	}
+	n.inbox.Configure(&classifier{n.may, trust.NewSet(n.peers), inlets}, limits)
+	slices.SortFunc(want, func(a, b udp.Link) int { return a.Index - b.Index })
+	if slices.EqualFunc(want, n.joined, sameLink) && n.last == "" {
+		return
+	}
+	n.setLinks(want)
+}
+
+func (n *network) setLinks(want []udp.Link) {
+	text := ""
+	if err := n.conn.SetLinks(want); err != nil {
+		text = err.Error()
+		if text != n.last {
+			n.log.Warn("client links not all open", "error", err)
+		}
+	}
+	n.joined, n.last = want, text
+}
+
+func sameLink(a, b udp.Link) bool {
+	return a.Index == b.Index && a.Name == b.Name && a.MTU == b.MTU && a.Ethernet == b.Ethernet && a.VRF == b.VRF &&
+		a.LinkLocal == b.LinkLocal && slices.Equal(a.MAC, b.MAC)
+}
+
+func clientLink(l hoststate.Link) udp.Link {
+	u := udp.Link{Index: l.Index, Name: l.Name, MTU: l.MTU, VRF: l.VRF}
+	if l.HardwareType == unix.ARPHRD_ETHER && l.LinkLayer.Len() == 6 {
+		u.Ethernet, u.MAC = true, net.HardwareAddr(l.LinkLayer.Append(nil))
+	}
+	for _, a := range l.Addrs {
+		if a.Addr().IsLinkLocalUnicast() {
+			u.LinkLocal = a.Addr()
+			break
+		}
+	}
+	return u
+}
+
+// hearsRelay reports whether a relay may speak on the link to ff02::1:2, which
+// IPsec does not protect: one that must be protected is heard at our own address
+// alone.
+func (n *network) hearsRelay(name string) bool {
+	for i := range n.peers {
+		p := &n.peers[i]
+		if p.Role == trust.Relay && p.Protection == trust.ProtectionNone && p.Address.IsLinkLocalUnicast() && p.On(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// localOf is the address that a peer is talked to from, and heard at. Where the
+// configuration leaves a server's open, it is the one that the kernel chooses now:
+// a socket that is bound to it gets the server's answers before the wildcard sockets
+// of other programs that use our port. Invalid: the wildcard socket.
+func (n *network) localOf(p *trust.Peer, vrf string) netip.Addr {
+	if p.Local.IsValid() || p.Role != trust.Server || p.Address.IsMulticast() {
+		return p.Local
+	}
+	if p.Address.IsLinkLocalUnicast() {
+		l := n.links[p.Zone]
+		u := clientLink(l)
+		return u.LinkLocal
+	}
+	a, err := n.conn.Source(p.Address, vrf)
+	switch {
+	case err != nil || !a.IsGlobalUnicast():
+		return netip.Addr{}
+	case a == p.Address:
+		return n.otherThan(p)
+	}
+	return a
+}
+
+// otherThan is our address towards a server that runs on this machine too, at an
+// address of its own: sent from that one, answers would go to the server itself. The
+// kernel has what comes to an address of ours come in on the interface that has the
+// address, so it is one of the interfaces that the server is heard on. Invalid: there
+// is none.
+func (n *network) otherThan(p *trust.Peer) netip.Addr {
+	for _, name := range slices.Sorted(maps.Keys(n.links)) {
+		if !p.On(name) {
+			continue
+		}
+		for _, a := range n.links[name].Addrs {
+			if a := a.Addr(); a.IsGlobalUnicast() && a != p.Address {
+				return a
+			}
+		}
+	}
+	return netip.Addr{}
+}
+
+// holderOf is the link that has an address of this machine.
+func (n *network) holderOf(a netip.Addr) (name string, ok bool) {
+	for name, l := range n.links {
+		if slices.ContainsFunc(l.Addrs, func(p netip.Prefix) bool { return p.Addr() == a }) {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+// muteBecause is why the answers of a server on this machine cannot come, and what
+// would let them; empty: they can, or the server is elsewhere.
+func (n *network) muteBecause(p *trust.Peer, local netip.Addr) string {
+	if p.Role != trust.Server || p.Address.IsMulticast() {
+		return ""
+	}
+	if _, here := n.holderOf(p.Address); !here {
+		return ""
+	}
+	const way = "have the server listen at an address of its own, such as 2001:db8::547/128 on lo, and name an interface that has another global address among the peer's interfaces"
+	on, ours := n.holderOf(local)
+	switch {
+	case !local.IsValid():
+		return fmt.Sprintf("it is on this machine, and no interface of %s has another global address of ours that it could answer to: %s", strings.Join(p.Interfaces, ", "), way)
+	case local == p.Address:
+		return fmt.Sprintf("it is on this machine at %s, which is our own address towards it: it would answer itself: %s", p.Address, way)
+	case ours && !p.On(on):
+		return fmt.Sprintf("it is on this machine, and its answers come in on %s, which has our address %s and is not among the peer's interfaces %s", on, local, strings.Join(p.Interfaces, ", "))
+	}
+	return ""
+}
+
+// noteMute keeps why a server's answers cannot come, and logs what is new.
+func (n *network) noteMute(p *trust.Peer, local netip.Addr) {
+	why := n.muteBecause(p, local)
+	if why == n.mute[p.Name] {
+		return
+	}
+	if n.mute[p.Name] = why; why == "" {
+		delete(n.mute, p.Name)
+		return
+	}
+	n.log.Warn("the server's answers cannot come", "peer", p.Name, "why", why)
+}
+
+// moved reports whether the kernel would talk to a server from another address than
+// the one that we use: routes come and go without a word to us.
+func (n *network) moved() bool {
+	return slices.ContainsFunc(n.peers, func(p trust.Peer) bool {
+		return !p.Local.IsValid() && n.localOf(&p, n.vrfs[p.Name]) != n.from[p.Name]
+	})
+}
+
+// updateLocals opens the sockets that peers are talked to from.
+func (n *network) updateLocals() {
+	want := make(map[udp.Local]struct{})
+	maps.DeleteFunc(n.mute, func(name, _ string) bool {
+		return !slices.ContainsFunc(n.peers, func(p trust.Peer) bool { return p.Name == name })
+	})
+	for i := range n.peers {
+		p := &n.peers[i]
+		vrf := n.vrfOf(p)
+		n.vrfs[p.Name] = vrf
+		local := n.localOf(p, vrf)
+		n.from[p.Name] = local
+		n.noteMute(p, local)
+		k := udp.Local{Addr: local, VRF: vrf}
+		if !local.IsValid() {
+			k.Addr = netip.IPv6Unspecified()
+		} else if local.IsLinkLocalUnicast() {
+			k.Index = n.links[p.Zone].Index
+		}
+		if p.Role == trust.Server && n.port != dhcp6.ServerPort {
+			k.Port = n.port
+		}
+		if local.IsGlobalUnicast() && p.Role == trust.Server && p.Address.IsGlobalUnicast() {
+			only := k
+			only.Peer = netip.AddrPortFrom(p.Address, dhcp6.ServerPort)
+			want[only] = struct{}{}
+		}
+		want[k] = struct{}{}
+	}
+	for k := range n.locals {
+		if _, ok := want[k]; !ok {
+			n.closeLocal(k)
+		}
+	}
+	maps.DeleteFunc(n.unopened, func(k udp.Local, _ string) bool { _, ok := want[k]; return !ok })
+	for k := range want {
+		if _, ok := n.locals[k]; !ok {
+			n.openLocal(k)
+		}
+	}
+}
+
+func (n *network) openLocal(k udp.Local) {
+	if err := n.conn.AddLocal(k); err != nil {
+		if text := err.Error(); n.unopened[k] != text {
+			n.unopened[k] = text
+			n.log.Warn("socket for peers not open yet", "local", k.String(), "error", err)
+		}
+		return
+	}
+	n.locals[k] = struct{}{}
+	if _, ok := n.unopened[k]; ok {
+		delete(n.unopened, k)
+		n.log.Info("socket for peers open", "local", k.String())
+	}
+}
+
+func (n *network) closeLocal(k udp.Local) {
+	if err := n.conn.RemoveLocal(k); err != nil {
+		n.log.Warn("socket not closed", "local", k.String(), "error", err)
+	}
+	delete(n.locals, k)
+}
+
+// vrfOf is the VRF of the interfaces that a peer is reached by; of several, that
+// of the first by name.
+func (n *network) vrfOf(p *trust.Peer) string {
+	first := ""
+	for name, l := range n.links {
+		if l.VRF != "" && (first == "" || name < first) && p.On(name) {
+			first = name
+		}
+	}
+	return n.links[first].VRF
+}
+
+func (n *network) outgoing(s *effect.Send) udp.Outgoing {
+	o := udp.Outgoing{Link: s.Link, Source: s.Source, SourcePort: s.SourcePort, Dest: s.Dest, HopLimit: s.HopLimit, Payload: s.Payload}
+	if s.ToPeer {
+		o.Kind = udp.ToPeer
+		if o.VRF = s.VRF; s.Peer != nil {
+			o.VRF = n.vrfs[s.Peer.Name]
+			if !o.Source.IsValid() {
+				o.Source = n.from[s.Peer.Name]
+			}
+		}
+		return o
+	}
+	o.MACLen = uint8(len(s.LinkLayer.Append(o.MAC[:0])))
+	return o
+}
+
+func linkLayer(d *udp.Datagram) linkaddr.Addr { return linkaddr.From(d.MAC[:d.MACLen]) }

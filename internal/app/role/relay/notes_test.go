@@ -1,0 +1,135 @@
+package relay
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"fairlead/internal/app/api"
+	"fairlead/internal/app/control"
+	"fairlead/internal/core/binding"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/instant"
+)
+
+func TestLimiterSpeaksOncePerInterval(t *testing.T) {
+	l := newLimiter(time.Minute)
+	minute := instant.Instant(time.Minute)
+	for _, step := range []struct {
+		subject string
+		at      instant.Instant
+		times   uint64
+		due     bool
+	}{
+		{"a", 5, 1, true},
+		{"a", 6, 0, false},
+		{"b", 6, 1, true},
+		{"a", 4 + minute, 0, false},
+		{"a", 5 + minute, 3, true},
+		{"a", 5 + 2*minute, 1, true},
+	} {
+		times, due := l.due(step.subject, step.at)
+		if times != step.times || due != step.due {
+			t.Errorf("%s at %d: %d, %v; want %d, %v", step.subject, step.at, times, due, step.times, step.due)
+		}
+	}
+}
+
+// However many subjects there are, not each of their words is let through: those
+// that find no room speak with one voice. Who is remembered is not disturbed, and
+// what has long been silent makes room.
+func TestLimiterIsBounded(t *testing.T) {
+	l := newLimiter(time.Minute)
+	spoke := 0
+	for range 10 {
+		for i := range 3 * maxSubjects {
+			if _, due := l.due(strconv.Itoa(i), 1); due {
+				spoke++
+			}
+		}
+	}
+	if want := maxSubjects + 1; spoke != want {
+		t.Errorf("%d words of %d subjects in one interval, want %d", spoke, 3*maxSubjects, want)
+	}
+	if len(l.last) > maxSubjects {
+		t.Errorf("%d subjects remembered, want at most %d", len(l.last), maxSubjects)
+	}
+	later := 2 + 2*instant.Instant(time.Minute)
+	if _, due := l.due("new", later); !due {
+		t.Error("a new subject may not speak although all others have long been silent")
+	}
+	if len(l.last) != 1 {
+		t.Errorf("%d subjects remembered of which nothing is to be known, want 1", len(l.last))
+	}
+}
+
+// Many drops of one reason on one link are one line.
+func TestNotesGatherDrops(t *testing.T) {
+	var out bytes.Buffer
+	n := &notes{log: slog.New(slog.NewTextHandler(&out, nil)), feed: control.NewFeed(), once: newLimiter(time.Hour)}
+	eff := effect.Effects{}
+	for range 100 {
+		eff.Drops = append(eff.Drops, effect.Dropped{Reason: effect.DropBadSource, Link: "d1"}, effect.Dropped{Reason: effect.DropBadSource, Link: "d2"})
+	}
+	n.take(&eff)
+	if got := strings.Count(out.String(), "reason=bad-source"); got != 2 {
+		t.Errorf("%d lines, want one for each link:\n%s", got, &out)
+	}
+	if len(eff.Drops) != 0 {
+		t.Errorf("%d drops left", len(eff.Drops))
+	}
+}
+
+// Of a refused grant the log and those who watch hear what is in its way.
+func TestNotesTellWhatIsInTheWay(t *testing.T) {
+	var out bytes.Buffer
+	n := &notes{log: slog.New(slog.NewTextHandler(&out, nil)), feed: control.NewFeed(), once: newLimiter(time.Hour)}
+	const detail = "covers 2001:db8:100:ff::/64 of up0"
+	note := effect.Note{
+		Kind: effect.NoteDelegation, Text: "refused", Reason: "not-delegable", Link: "d1",
+		Event: binding.Event{Kind: binding.Refused, Reason: binding.NotDelegable, Detail: detail},
+	}
+	if e := control.EventOf(&note, instant.Now{}); e.Reason != "not-delegable" || e.Detail != detail {
+		t.Errorf("event: reason %q, detail %q", e.Reason, e.Detail)
+	}
+	n.take(&effect.Effects{Notes: []effect.Note{note}})
+	if got := out.String(); !strings.Contains(got, "reason=not-delegable detail="+strconv.Quote(detail)) {
+		t.Errorf("log: %s", got)
+	}
+}
+
+// only is a hook program for events of one kind.
+type only binding.EventKind
+
+func (o only) Wants(k binding.EventKind) bool   { return k == binding.EventKind(o) }
+func (o only) Offer(binding.Event, instant.Now) {}
+
+// What is extended is told of while somebody would hear it: the log, who watches,
+// or the hook program.
+func TestExtensionsAreHeard(t *testing.T) {
+	logger := func(level slog.Level) *slog.Logger {
+		return slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: level}))
+	}
+	watched := control.NewFeed()
+	if _, err := watched.Subscribe(t.Context(), func(*api.Event) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		notes *notes
+		want  bool
+	}{
+		"nobody":        {&notes{log: logger(slog.LevelInfo), feed: control.NewFeed()}, false},
+		"the log":       {&notes{log: logger(slog.LevelDebug), feed: control.NewFeed()}, true},
+		"who watches":   {&notes{log: logger(slog.LevelInfo), feed: watched}, true},
+		"the program":   {&notes{log: logger(slog.LevelInfo), feed: control.NewFeed(), hook: only(binding.Extended)}, true},
+		"not a program": {&notes{log: logger(slog.LevelInfo), feed: control.NewFeed(), hook: only(binding.Ended)}, false},
+	} {
+		if got := (&relay{notes: c.notes}).HearsExtensions(); got != c.want {
+			t.Errorf("%s: extensions are told: %v, want %v", name, got, c.want)
+		}
+	}
+}

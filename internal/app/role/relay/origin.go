@@ -1,0 +1,129 @@
+package relay
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+
+	"fairlead/internal/app/config"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/host/store"
+)
+
+// The store and the filter table in the kernel carry one random id. Where the ids
+// are the same and the store is whole, what the kernel has and the store does not
+// explain has ended. Where the store is new, another one, or was damaged, that may
+// be the routes of everybody: they stay for a time, as orphans (core/hoststate).
+var (
+	idKey      = []byte("m/id")      // the id, and what had been set aside of the store by then
+	orphansKey = []byte("m/orphans") // until when what is not explained stays, in one boot
+)
+
+// origin is what a store says of itself.
+type origin struct {
+	id                 string // 16 octets; empty: it has none yet
+	records, databases uint64 // set aside when it was last asked
+	until              instant.Instant
+	boot               string // in which until counts; empty: there is none
+	used               bool   // something was kept in it
+}
+
+func readOrigin(from scanner) (o origin, err error) {
+	err = from.Scan(nil, nil, func([]byte, []byte) bool {
+		o.used = true
+		return false
+	})
+	return o, errors.Join(err, from.Scan([]byte("m/"), []byte("m0"), func(k, v []byte) bool {
+		switch {
+		case string(k) == string(idKey) && len(v) == 16+8+8:
+			o.id, o.records, o.databases = string(v[:16]), binary.BigEndian.Uint64(v[16:]), binary.BigEndian.Uint64(v[24:])
+		case string(k) == string(orphansKey) && len(v) > 8:
+			o.until, o.boot = instant.Instant(binary.BigEndian.Uint64(v)), string(v[8:])
+		}
+		return true
+	}))
+}
+
+// kept are the operations that keep an origin.
+func (o *origin) kept() []store.Op {
+	id := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64([]byte(o.id), o.records), o.databases)
+	orphans := store.Op{Key: orphansKey}
+	if o.boot != "" {
+		orphans.Value = append(binary.BigEndian.AppendUint64(nil, uint64(o.until)), o.boot...)
+	}
+	return []store.Op{{Key: idKey, Value: id}, orphans}
+}
+
+// unexplained says why what the kernel has and the store does not explain stays;
+// empty: it goes. found and mark are those of the filter table.
+func (o *origin) unexplained(stats store.Stats, boot string, found bool, mark string, now instant.Now) string {
+	damaged := stats.RecordsSetAside > o.records || uint64(len(stats.DatabasesSetAside)) > o.databases || stats.CommitsLost > 0
+	switch {
+	case !found: // after a reboot, or a flush
+		return ""
+	case o.id == "" && mark == "" && o.used && !damaged: // of a version that had no ids
+		return ""
+	case o.id == "" && !o.used:
+		return "the store is new"
+	case damaged:
+		return "the store was damaged"
+	case hex.EncodeToString([]byte(o.id)) != mark:
+		return "the store is another one than before"
+	case o.boot == boot && now.Boot < o.until:
+		return "the store was replaced or damaged before an earlier start"
+	}
+	return ""
+}
+
+// matchStoreAndTable has the core make orphans of what the store does not explain, if there is
+// a reason to, and gives store and table one id. It returns the reason.
+func (d *daemon) matchStoreAndTable(cfg *config.Config, now instant.Now) (string, error) {
+	o, err := readOrigin(d.store)
+	if err != nil {
+		return "", err
+	}
+	stats := d.store.Stats()
+	found, mark := d.nft.Found()
+	why := o.unexplained(stats, d.bootID, found, mark, now)
+	goesOn := o.boot == d.bootID && now.Boot < o.until && hex.EncodeToString([]byte(o.id)) == mark
+	switch {
+	case why == "" || cfg.Host.Orphans == 0:
+		why, o.boot = "", ""
+	case !goesOn:
+		o.boot, o.until = d.bootID, now.Boot.After(cfg.Host.Orphans)
+	}
+	if why != "" {
+		d.engine.Core.AdoptLeftOver(o.until)
+	}
+	if o.id == "" {
+		var id [16]byte
+		_, _ = rand.Read(id[:]) // it never fails
+		o.id = string(id[:])
+	}
+	o.records, o.databases = stats.RecordsSetAside, uint64(len(stats.DatabasesSetAside))
+	if err := d.store.Commit(o.kept()); err != nil {
+		// The table keeps its mark: at the next start the question is the same.
+		d.log.Warn("id of the store not kept", "error", err)
+		return why, nil
+	}
+	return why, d.nft.SetMark(hex.EncodeToString([]byte(o.id)))
+}
+
+// tellOfOrphans says what was not explained, and forgets that there would be any if
+// there are none.
+func (d *daemon) tellOfOrphans(why string, now instant.Now) {
+	if why == "" {
+		return
+	}
+	n := d.engine.Core.HostCounts().Orphans
+	if n == 0 {
+		if err := d.store.Commit([]store.Op{{Key: orphansKey}}); err != nil {
+			d.log.Warn("store: not kept that there are no orphans", "error", err)
+		}
+		return
+	}
+	d.log.Warn("prefixes are routed that the store does not explain: they stay for a time, and their clients take them over as they renew",
+		"prefixes", n, "why", why, "until", now.WallAt(d.engine.Core.OrphansEnd()),
+		"see", `"fairlead delegations" shows them with source kernel, "fairlead clear" ends them`)
+}

@@ -1,0 +1,354 @@
+package relay
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"fairlead/internal/app/api"
+	"fairlead/internal/app/config"
+	"fairlead/internal/app/control"
+	"fairlead/internal/app/engine"
+	"fairlead/internal/app/privacy"
+	"fairlead/internal/core/binding"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/ledger"
+	"fairlead/internal/host/store"
+	"fairlead/internal/host/udp"
+	"fairlead/internal/wire/dhcp6"
+	"fairlead/internal/wire/linkaddr"
+)
+
+// What tells who somebody is.
+const (
+	somebody       = "\x00\x01\x00\x01\x2a\x3b\x4c\x5d\x02\x00\x5e\x77\x88\x99"
+	somebodysHop   = "fe80::5eff:fe77:8899"
+	somebodysRoute = "2001:db8:beef:7700::/56"
+)
+
+// traces are parts of these, in every spelling that one might write them in, in
+// lower case.
+var traces = []string{
+	"2a:3b:4c:5d", "2a3b4c5d", "2a-3b-4c-5d", `\x2a`, `\u0001`, `*;l]`, "00:5e:77:88:99", "005e778899", "00-5e-77-88-99", "77:88:99", "77-88-99", "778899", "1584892057",
+	"5eff:fe77", "fe77:8899", "5efffe77", "fe778899", "beef:77", "beef77",
+}
+
+func findNobody(t *testing.T, what, text string) {
+	t.Helper()
+	if text == "" {
+		t.Errorf("%s: nothing was written", what)
+	}
+	for _, s := range traces {
+		if strings.Contains(strings.ToLower(text), s) {
+			t.Errorf("%s: %q is in it:\n%s", what, s, text)
+		}
+	}
+}
+
+func everywhere(how config.Identifiers) config.Privacy {
+	return config.Privacy{Log: how, History: how, Trace: how, Crash: how}
+}
+
+// masking is a log that masks, and what is written to it.
+func masking(how config.Identifiers) (*slog.Logger, *privacy.Rules, *bytes.Buffer) {
+	out := new(bytes.Buffer)
+	r := privacy.New(privacy.NewKey(), everywhere(how), nil)
+	return privacy.Logger(slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug})), r), r, out
+}
+
+var hidings = []config.Identifiers{config.IdentifiersHashed, config.IdentifiersNone}
+
+func hers() binding.Binding {
+	mac, _ := linkaddr.Parse("02:00:5e:77:88:99")
+	return binding.Binding{
+		Link: "d1", Client: binding.DUID(somebody), IAID: 0x5e778899, Prefix: netip.MustParsePrefix(somebodysRoute), NextHop: netip.MustParseAddr(somebodysHop),
+		LinkLayer: mac, Server: "server", Granted: time.Unix(1e9, 0), Changed: time.Unix(1e9, 0), Lifetime: time.Hour,
+	}
+}
+
+// every is one note of each kind that there is, with all that it may have.
+func every() (all []effect.Note) {
+	route := hoststate.Route{Prefix: netip.MustParsePrefix(somebodysRoute), Gateway: netip.MustParseAddr(somebodysHop), Link: 3, Table: 254, Metric: 1024}
+	for k := effect.NoteDelegation; k <= effect.NoteClock; k++ {
+		n := effect.Note{Kind: k, Link: "d1", Peer: "server", Client: binding.DUID(somebody), IAID: 0x5e778899, Type: dhcp6.Request, XID: 9, Text: "happened to " + k.String()}
+		switch k {
+		case effect.NoteDelegation:
+			n.Event = binding.Event{Kind: binding.Moved, Old: hers(), New: hers()}
+		case effect.NoteTrace:
+			n.Reason = somebodysHop
+		case effect.NoteForeign, effect.NoteStore:
+			n.Err = fmt.Errorf("route %v: %w", route, errors.New("file exists"))
+		}
+		all = append(all, n)
+	}
+	return all
+}
+
+// RFC 8213 section 4: "Securing these systems and the data in databases and logs
+// also needs to be considered". RFC 8213 4d.
+func TestNobodyIsInTheLogOfNotes(t *testing.T) {
+	for _, how := range hidings {
+		for _, note := range every() {
+			log, rules, out := masking(how)
+			n := &notes{log: log, privacy: rules, feed: control.NewFeed(), once: newLimiter(time.Hour)}
+			n.take(&effect.Effects{Notes: []effect.Note{note}})
+			findNobody(t, fmt.Sprint(how, " ", note.Kind), out.String())
+			if !strings.Contains(out.String(), "happened to") || !strings.Contains(out.String(), "link=d1") {
+				t.Errorf("%v: too little is left of it:\n%s", note.Kind, out)
+			}
+		}
+		log, rules, out := masking(how)
+		n := &notes{log: log, privacy: rules, feed: control.NewFeed(), once: newLimiter(time.Hour)}
+		n.take(&effect.Effects{Drops: []effect.Dropped{{Reason: effect.DropBadSource, Link: "d1", Source: netip.MustParseAddr(somebodysHop)}}})
+		findNobody(t, fmt.Sprint(how, " drop"), out.String())
+	}
+}
+
+func TestNobodyIsInTheLogOfFailures(t *testing.T) {
+	to := udp.Outgoing{Link: 3, Dest: netip.AddrPortFrom(netip.MustParseAddr(somebodysHop), 546)}
+	for _, how := range hidings {
+		for _, err := range []error{
+			engine.ErrNotKept, fmt.Errorf("%w: route %s: file exists", engine.ErrNotInstalled, somebodysRoute), fmt.Errorf("sendmsg %v: no route", to.Dest),
+		} {
+			log, _, out := masking(how)
+			newFailures(log, newLimiter(time.Hour)).report(to, err)
+			findNobody(t, fmt.Sprint(how, " ", err), out.String())
+			if !strings.Contains(out.String(), "datagram not sent") || !strings.Contains(out.String(), "link=3") {
+				t.Errorf("too little is left of it:\n%s", out)
+			}
+		}
+	}
+}
+
+func TestNobodyIsInFindings(t *testing.T) {
+	found := []hoststate.Finding{
+		{Kind: hoststate.Missing, Route: &hoststate.Route{Prefix: netip.MustParsePrefix(somebodysRoute), Gateway: netip.MustParseAddr(somebodysHop), Link: 3}},
+		{Kind: hoststate.LeftOver, Element: &hoststate.Element{Prefix: netip.MustParsePrefix(somebodysRoute), LinkLayer: hers().LinkLayer, Link: "d1"}},
+	}
+	for _, how := range hidings {
+		log, rules, out := masking(how)
+		d := &daemon{log: log, quiet: log, privacy: rules, feed: control.NewFeed(), findings: make(map[string]uint64), relay: &relay{notes: &notes{log: log, once: newLimiter(time.Hour)}}}
+		ctx, cancel := context.WithCancel(t.Context())
+		events, err := d.Watch(ctx, api.Filter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		(&auditor{d: d}).report(found)
+		findNobody(t, fmt.Sprint(how, " log"), out.String())
+		for range found {
+			text, err := json.Marshal(<-events)
+			if err != nil {
+				t.Fatal(err)
+			}
+			findNobody(t, fmt.Sprint(how, " watch"), string(text))
+		}
+		cancel()
+	}
+}
+
+// Who watches sees each kind of event, and nobody in it; who asked for one client
+// gets his all the same.
+func TestNobodyIsInWhatWatchesTell(t *testing.T) {
+	for _, how := range hidings {
+		log, rules, _ := masking(how)
+		d := &daemon{log: log, quiet: log, privacy: rules, feed: control.NewFeed()}
+		n := &notes{log: log, privacy: rules, feed: d.feed, once: newLimiter(time.Hour)}
+		ctx, cancel := context.WithCancel(t.Context())
+		events, err := d.Watch(ctx, api.Filter{Client: somebody})
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := every()[0]
+		other.Client, other.Event.New.Client = binding.DUID("another"), binding.DUID("another")
+		n.take(&effect.Effects{Notes: append(every(), other)})
+		for k := effect.NoteDelegation; k <= effect.NoteClock; k++ {
+			if k == effect.NoteTrace { // is for those who trace
+				continue
+			}
+			e := <-events
+			text, err := json.Marshal(e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.Kind != k.String() {
+				t.Errorf("%v: %s, want %v", how, text, k)
+			}
+			findNobody(t, fmt.Sprint(how, " ", k), string(text))
+		}
+		select {
+		case e := <-events:
+			t.Errorf("%v: another's event %+v", how, e)
+		default:
+		}
+		cancel()
+	}
+}
+
+// A packet that makes the core panic is not in the report of it, nor are the
+// arguments of what was called.
+func TestNobodyIsInTheReportOfAPanic(t *testing.T) {
+	for _, how := range hidings {
+		log, rules, out := masking(how)
+		l := newPlayed(t, log, rules)
+		l.run(t)
+		p := solicit(linkA, 1)
+		p.Source = netip.AddrPortFrom(netip.MustParseAddr(somebodysHop), 546)
+		p.Payload = append(p.Payload, somebody...)
+		err := l.Call(t.Context(), func(instant.Now, *effect.Effects) {
+			panic(fmt.Sprintf("client %x of %v: %s", somebody, p.Source, p.Payload))
+		})
+		if err == nil {
+			t.Fatal("a panic and no error: the test tests nothing")
+		}
+		if err := l.Call(t.Context(), func(instant.Now, *effect.Effects) {}); err != nil { // the report is written by then
+			t.Fatal(err)
+		}
+		findNobody(t, how.String(), out.String())
+		for _, want := range []string{"panic while deciding", ").try", "rebuild.go:"} {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("%v: %q is not in\n%s", how, want, out)
+			}
+		}
+	}
+}
+
+// past is a record of the history, of what ended the nth minute.
+func past(n int) store.Op {
+	p := ledger.Past{Record: binding.Record{Space: binding.Relay6, Binding: hers(), BootID: "boot", ValidWall: time.Unix(2e9, 0)}, Reason: "expired"}
+	return store.Op{Key: ended(n), Value: p.Value()}
+}
+
+// What was kept before the configuration wanted it masked is masked, once, and
+// what is no record stays.
+func TestHistoryIsMaskedAfterwards(t *testing.T) {
+	_, rules, _ := masking(config.IdentifiersHashed)
+	s := newShelf(t)
+	var ops []store.Op
+	for n := range maskAtOnce + 2 {
+		ops = append(ops, past(n))
+	}
+	s.put(t, append(ops, store.Op{Key: ended(maskAtOnce + 2), Value: []byte("odd")}))
+	h := history{from: s, added: func() int64 { return 0 }, privacy: rules}
+	limits := config.History{Keep: 365 * 24 * time.Hour, Entries: 1e6}
+	now := firstEnd.Add(30 * 24 * time.Hour)
+	for range 2 {
+		if err := h.shorten(t.Context(), limits, now, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(s.sizes) != 2 || s.sizes[0] != maskAtOnce || s.sizes[1] != 2 {
+		t.Errorf("commits of %v entries, want %d and 2, once", s.sizes, maskAtOnce)
+	}
+	n := 0
+	err := s.Store.Scan([]byte("h"), []byte("i"), func(k, v []byte) bool {
+		n++
+		p, err := ledger.ParsePast(k, v)
+		if err != nil {
+			if string(v) != "odd" {
+				t.Errorf("%x is no record any more: %v", v, err)
+			}
+			return true
+		}
+		findNobody(t, "history", fmt.Sprintf("%x %s %v %v", v, p.Client, p.Prefix, p.NextHop))
+		if p.Link != "d1" || p.Reason != "expired" || !p.ValidWall.Equal(time.Unix(2e9, 0)) || !p.Granted.Equal(hers().Granted) {
+			t.Errorf("too little is left of it: %+v", p)
+		}
+		return true
+	})
+	if err != nil || n != maskAtOnce+3 {
+		t.Errorf("%d entries, %v; want %d", n, err, maskAtOnce+3)
+	}
+}
+
+// Whoever knows a client or a prefix finds what he had, also where the history
+// does not say whose it is.
+func TestHistoryIsFoundByWhoKnows(t *testing.T) {
+	_, rules, _ := masking(config.IdentifiersHashed)
+	d := &daemon{privacy: rules}
+	p := hers()
+	rules.History().Past(&p)
+	for _, f := range []api.Filter{{Client: somebody}, {Prefix: netip.MustParsePrefix(somebodysRoute)}, {Link: "d1"}, {}} {
+		if masked := d.maskedFilter(f); !matches(&masked, &p) {
+			t.Errorf("%+v does not find %+v", f, p)
+		}
+	}
+	for _, f := range []api.Filter{{Client: "another"}, {Prefix: netip.MustParsePrefix("2001:db8:1::/56")}, {Link: "d2"}} {
+		if masked := d.maskedFilter(f); matches(&masked, &p) {
+			t.Errorf("%+v finds %+v", f, p)
+		}
+	}
+	_, hides, _ := masking(config.IdentifiersNone)
+	d.privacy = hides
+	if f := (api.Filter{Client: "another"}); d.maskedFilter(f) != f {
+		t.Errorf("%+v became %+v, which finds all", f, d.maskedFilter(f))
+	}
+}
+
+// There is no history where identifiers may not even be told apart, nor where
+// the store is to keep as little as it can.
+func TestNoHistoryByPrivacy(t *testing.T) {
+	for _, tc := range []struct {
+		p    config.Privacy
+		want time.Duration
+	}{
+		{config.Privacy{}, time.Hour},
+		{config.Privacy{History: config.IdentifiersHashed}, time.Hour},
+		{config.Privacy{History: config.IdentifiersNone}, 0},
+		{config.Privacy{StoreMinimal: true}, 0},
+	} {
+		c := &config.Config{Process: config.Process{Privacy: tc.p}, History: config.History{Keep: time.Hour, Entries: 7}}
+		if got := historyOf(c); got.Keep != tc.want || got.Entries != 7 {
+			t.Errorf("%+v: %+v, want it kept for %v", tc.p, got, tc.want)
+		}
+		d := &daemon{cfg: c}
+		if core := d.coreConfig(c); core.Records.NoHistory != (tc.want == 0) || core.Records.Minimal != tc.p.StoreMinimal {
+			t.Errorf("%+v: the core keeps no history: %v, little: %v", tc.p, core.Records.NoHistory, core.Records.Minimal)
+		}
+	}
+}
+
+func TestPrivacyKey(t *testing.T) {
+	state := t.TempDir()
+	path := filepath.Join(state, "privacy-key")
+	first, err := privacyKey(true, state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file is %v, %v; want one for its owner alone", info, err)
+	}
+	if again, err := privacyKey(true, state); err != nil || again != first {
+		t.Errorf("another key the second time, %v", err)
+	}
+	if other, err := privacyKey(true, t.TempDir()); err != nil || other == first {
+		t.Errorf("the same key elsewhere, %v", err)
+	}
+	if boot, err := privacyKey(false, state); err != nil || boot == first {
+		t.Errorf("the kept key where none is to be kept, %v", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file that nobody wants any more: %v", err)
+	}
+	for _, bad := range []string{"", "\n", "zz", "00"} {
+		if err := os.WriteFile(path, []byte(bad), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := privacyKey(true, state); err == nil || !strings.Contains(err.Error(), "not 32 octets in hexadecimal") {
+			t.Errorf("a file of %q: %v", bad, err)
+		}
+	}
+	if _, err := privacyKey(true, filepath.Join(state, "gone")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no state folder: %v", err)
+	}
+}

@@ -1,0 +1,107 @@
+package relay
+
+import (
+	"context"
+	"slices"
+
+	"fairlead/internal/app/engine"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/relay6"
+	"fairlead/internal/host/netlink"
+	"fairlead/internal/host/udp"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// relay is the role that the engine plays: what lies between the relay's core and the
+// network, the operators and the rest of the process.
+type relay struct {
+	net     *network
+	lost    *failures
+	refused refusals
+	notes   *notes
+
+	build  func(now instant.Now, eff *effect.Effects) (*relay6.Relay, error)
+	probe  func(ctx context.Context, p effect.Probe) (answers, asked bool)
+	routed func(tables map[int]uint32) // the links are others that Routed tells of
+	silent func()                      // a server has fallen silent
+	others func()                      // another program has changed what is ours
+	soon   func()                      // compare the kernel with what is wanted
+	later  func()                      // the same, in a while
+}
+
+var _ engine.Role[*relay6.Relay] = (*relay)(nil)
+
+// Build is a core from the store.
+func (r *relay) Build(now instant.Now, eff *effect.Effects) (*relay6.Relay, error) {
+	return r.build(now, eff)
+}
+
+// Before hands the core what was lost meanwhile, and what the network says of messages
+// to peers.
+func (r *relay) Before(now instant.Now, core *relay6.Relay, eff *effect.Effects) {
+	r.lost.count(core)
+	r.refused.tell(now, core, eff)
+}
+
+// Tell takes notes where they are heard.
+func (r *relay) Tell(eff *effect.Effects) {
+	if slices.ContainsFunc(eff.Notes, func(n effect.Note) bool { return n.Kind == effect.NotePeer && n.Reason != "" }) {
+		r.silent()
+	}
+	r.notes.take(eff)
+}
+
+// HearsExtensions reports whether anybody hears of delegations that are extended.
+func (r *relay) HearsExtensions() bool { return r.notes.hearExtensions() }
+
+// LinkChanged brings a link event to the network and to the core.
+func (r *relay) LinkChanged(core *relay6.Relay, e netlink.Event, eff *effect.Effects) (compare bool) {
+	switch {
+	case e.Link != nil:
+		r.net.know(*e.Link)
+		core.SetLink(*e.Link, eff)
+	case e.Removed != "":
+		r.net.forget(e.Removed)
+		core.RemoveLink(e.Removed, eff)
+	case e.RouteChanged:
+		r.others()
+	default:
+		return true
+	}
+	return false
+}
+
+// LinksChanged opens and closes sockets, and has the routes to links looked at.
+func (r *relay) LinksChanged(core *relay6.Relay) {
+	r.net.update(core)
+	r.routed(r.net.routedTables(core))
+}
+
+// Pass tries again what could not be opened.
+func (r *relay) Pass(at instant.Instant, core *relay6.Relay) { r.net.retry(at, core) }
+
+// Outgoing is a datagram as the sockets take it.
+func (r *relay) Outgoing(s *effect.Send) udp.Outgoing { return r.net.outgoing(s) }
+
+// Unsent counts and logs a datagram that did not leave.
+func (r *relay) Unsent(o udp.Outgoing, err error) { r.lost.report(o, err) }
+
+// Suspect is the link-address of a Relay-reply, which names the client link that it is
+// for: what one client brings a server to answer must not mute the uplink for all
+// others.
+func (r *relay) Suspect(payload []byte) (of [16]byte) {
+	if len(payload) >= 18 && dhcp6.MessageType(payload[0]) == dhcp6.RelayReply {
+		copy(of[:], payload[2:18])
+	}
+	return of
+}
+
+// Probe asks a next hop.
+func (r *relay) Probe(ctx context.Context, p effect.Probe) (answers, asked bool) {
+	return r.probe(ctx, p)
+}
+
+// CompareSoon and CompareLater ask for a comparison with the kernel.
+func (r *relay) CompareSoon()  { r.soon() }
+func (r *relay) CompareLater() { r.later() }

@@ -1,0 +1,363 @@
+package relay
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"fairlead/internal/app/config"
+	"fairlead/internal/app/service"
+	"fairlead/internal/core/binding"
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/ledger"
+	"fairlead/internal/core/relay6"
+	"fairlead/internal/host/nft"
+	"fairlead/internal/host/probe"
+	"fairlead/internal/host/store"
+)
+
+// answers reports whether a next hop answers, having used the prefix lately if that is
+// asked, and whether it could be asked.
+func (d *daemon) answers(ctx context.Context, p effect.Probe) (there, asked bool) {
+	if p.Prefix.IsValid() && !d.uses(p) {
+		return false, true
+	}
+	there, err := probe.Answers(ctx, p.Index, p.Hop.Addr, p.Hop.LinkLayer)
+	if err != nil {
+		if times, due := d.relay.notes.once.due("probe "+p.Hop.Link, service.Now().Boot); due && ctx.Err() == nil {
+			d.log.Warn("next hop not probed", "link", p.Hop.Link, "error", err, "times", times)
+		}
+		return false, false
+	}
+	return there, true
+}
+
+// uses reports whether a next hop has sent from a prefix lately, as far as the filter
+// tells. Where it does not, whether it answers decides.
+func (d *daemon) uses(p effect.Probe) bool {
+	ago, known, err := d.nft.LastUsed(p.Hop.Link, p.Hop.LinkLayer, p.Prefix)
+	if err == nil && known {
+		return ago < binding.Claimed
+	}
+	if times, due := d.relay.notes.once.due("uses "+p.Hop.Link, service.Now().Boot); due {
+		d.log.Warn("the filter does not tell whether a client uses its prefix: that it answers a probe is enough to keep it", "link", p.Hop.Link, "error", err, "times", times)
+	}
+	return true
+}
+
+func (d *daemon) coreConfig(cfg *config.Config) *relay6.Config {
+	c := cfg.Relay6.Core(cfg.Peers, d.relayID, d.host)
+	c.Records.NoHistory = historyOf(cfg).Keep == 0
+	c.Records.Minimal = cfg.Privacy.StoreMinimal
+	c.Records.MaskPast = func(past *binding.Binding) { d.privacy.History().Past(past) }
+	for _, a := range cfg.Host.Aggregates {
+		c.Aggregates = append(c.Aggregates, hoststate.Aggregate{Prefix: a.Prefix, Table: a.Table, Metric: a.Metric})
+	}
+	return &c
+}
+
+// buildCore is a core that knows the links as they are and all that was kept,
+// and the successor of the one before, if there is one. What is kept is not yet
+// compared with the kernel. Where a part of the database cannot be read, the
+// store is let mend itself, once.
+func (d *daemon) buildCore(n instant.Now, eff *effect.Effects) (*relay6.Relay, error) {
+	core, err := d.coreOf(n, eff)
+	if errors.Is(err, store.ErrDamaged) {
+		d.log.Error("store cannot be read: it is repaired", "error", err)
+		if err = d.store.Commit(nil); err == nil {
+			eff.Reset()
+			core, err = d.coreOf(n, eff)
+		}
+	}
+	return core, err
+}
+
+func (d *daemon) coreOf(n instant.Now, eff *effect.Effects) (*relay6.Relay, error) {
+	core := relay6.New(d.coreConfig(d.config()), d.bootID)
+	if old := d.engine.Core; old != nil {
+		core.Succeed(old)
+	}
+	core.SetTrace(d.trace())
+	core.Start(eff)
+	k := keepsake{log: d.log, from: d.store}
+	if err := k.rewrite(d.store.Commit); err != nil {
+		return nil, err
+	}
+	if err := k.readLinks(core.RestoreLink); err != nil {
+		return nil, err
+	}
+	links, err := d.nl.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range links {
+		d.relay.net.know(l)
+		core.SetLink(l, eff)
+	}
+	if d.engine.Core == nil {
+		d.foreign.begin(core)
+	}
+	d.foreign.permit(core, eff)
+	if err := k.readBlocks(); err != nil {
+		return nil, err
+	}
+	if err := k.readClock(); err != nil {
+		return nil, err
+	}
+	core.Restore(n, k.records, k.blocks, k.lastWall, eff)
+	return core, k.err
+}
+
+// scanner is where records are read from: host/store.
+type scanner interface {
+	Scan(from, to []byte, fn func(k, v []byte) bool) error
+}
+
+// keepsake is what was kept. A record that cannot be read is reported and left
+// alone; the others count.
+type keepsake struct {
+	log      *slog.Logger
+	from     scanner
+	former   []effect.KeepOp // what was rewritten, and could not be kept so
+	blocks   []delegation.Block
+	lastWall time.Time
+	err      error // of records
+}
+
+// rewriteAtOnce bounds how many records one commit rewrites.
+const rewriteAtOnce = 4096
+
+// rewrite turns records of the time when there was one role into those of today. Where
+// the store cannot be written they are read as if it had been done.
+func (s *keepsake) rewrite(commit func([]store.Op) error) error {
+	from, to := relay6.FormerRange()
+	for more := true; more; {
+		var ops []effect.KeepOp
+		more = false
+		err := s.from.Scan(from, to, func(k, v []byte) bool {
+			if more = len(ops) >= 2*rewriteAtOnce; more {
+				return false
+			}
+			from = append(bytes.Clone(k), 0)
+			now, err := relay6.Rewrite(bytes.Clone(k), v)
+			if err != nil {
+				s.odd(k, err)
+				return true
+			}
+			ops = append(ops, now...)
+			return true
+		})
+		if err != nil || len(ops) == 0 {
+			return err
+		}
+		if ops, err = s.withoutOlder(ops); err != nil {
+			return err
+		}
+		kept := make([]store.Op, 0, len(ops))
+		for _, op := range ops {
+			kept = append(kept, store.Op{Key: op.Key, Value: op.Value})
+		}
+		if err := commit(kept); err != nil {
+			s.log.Error("records of a former version could not be rewritten: they are used all the same", "error", err)
+			s.former = append(s.former, ops...)
+		}
+	}
+	return nil
+}
+
+// withoutOlder leaves out the rewritten records whose keys have records already: a start
+// could not write the store, and what was kept after it is newer.
+func (s *keepsake) withoutOlder(ops []effect.KeepOp) ([]effect.KeepOp, error) {
+	some := ops[:0]
+	for _, op := range ops {
+		there := false
+		if op.Value != nil {
+			if err := s.from.Scan(op.Key, append(bytes.Clone(op.Key), 0), func(_, _ []byte) bool { there = true; return false }); err != nil {
+				return nil, err
+			}
+		}
+		if !there {
+			some = append(some, op)
+		}
+	}
+	return some, nil
+}
+
+// scan is the store's Scan, and goes on with what was rewritten and not kept.
+func (s *keepsake) scan(from, to []byte, fn func(k, v []byte) bool) error {
+	err := s.from.Scan(from, to, fn)
+	for _, op := range s.former {
+		if op.Value != nil && bytes.Compare(op.Key, from) >= 0 && bytes.Compare(op.Key, to) < 0 && !fn(op.Key, op.Value) {
+			break
+		}
+	}
+	return err
+}
+
+// records yields what is kept of delegations, one after another: there may be
+// very many.
+func (s *keepsake) records(yield func(binding.Record) bool) {
+	lo, hi := binding.KeyRange(binding.Relay6)
+	var reader binding.Reader
+	s.err = s.scan(lo, hi, func(k, v []byte) bool {
+		r, err := reader.Parse(v)
+		if err != nil {
+			s.odd(k, err)
+			return true
+		}
+		return yield(r)
+	})
+}
+
+func (s *keepsake) readBlocks() error {
+	lo, hi := delegation.BlockRange()
+	return s.scan(lo, hi, func(k, _ []byte) bool {
+		b, err := delegation.ParseBlock(k)
+		if err != nil {
+			s.odd(k, err)
+			return true
+		}
+		s.blocks = append(s.blocks, b)
+		return true
+	})
+}
+
+// readLinks yields what was kept of links.
+func (s *keepsake) readLinks(restore func(link string, rec relay6.LinkRecord)) error {
+	lo, hi := relay6.LinkRange()
+	return s.scan(lo, hi, func(k, v []byte) bool {
+		link, rec, err := relay6.ParseLinkRecord(k, v)
+		if err != nil {
+			s.odd(k, err)
+			return true
+		}
+		restore(link, rec)
+		return true
+	})
+}
+
+func (s *keepsake) readClock() error {
+	key := ledger.ClockKey()
+	return s.from.Scan(key, append(append([]byte(nil), key...), 0), func(_, v []byte) bool {
+		s.lastWall = ledger.ParseClock(v)
+		return false
+	})
+}
+
+func (s *keepsake) odd(key []byte, err error) {
+	s.log.Error("record not understood: left alone", "key", fmt.Sprintf("%x", key), "error", err)
+}
+
+// restore brings the kernel to what was kept, before any socket is open (RFC
+// 8987 S-1), and takes in what the kernel had left of an earlier run.
+func (d *daemon) restore() error {
+	started := time.Now()
+	var eff effect.Effects
+	core, err := d.buildCore(service.Now(), &eff)
+	if err != nil {
+		return err
+	}
+	d.engine.Core = core
+	nothing, version, err := d.hostHasNothing()
+	if err != nil {
+		return err
+	}
+	d.engine.CarryOutNow(service.Now, &eff)
+	why, err := d.matchStoreAndTable(d.config(), service.Now())
+	if err != nil {
+		return err
+	}
+	if nothing && why == "" {
+		d.installLeased(core, &eff)
+		d.audit.seen = version
+	} else if err := d.bringTo(core, why, &eff); err != nil {
+		return err
+	}
+	d.tellOfOrphans(why, service.Now())
+	t := core.Totals()
+	d.log.Info("restored", "prefixes", t.Prefixes, "addresses", t.Addresses, "took", time.Since(started).Round(time.Millisecond))
+	return nil
+}
+
+// hostHasNothing reports whether the kernel has nothing of ours, as after a reboot, and
+// the filter's Version when it had nothing.
+func (d *daemon) hostHasNothing() (bool, nft.Version, error) {
+	bare, version := d.nft.Bare()
+	if !bare {
+		return false, version, nil
+	}
+	routes, err := d.nl.Routes()
+	return len(routes) == 0, version, err
+}
+
+// installLeased installs everything that was restored. There is nothing that it would
+// have to be compared with, and nothing in the filter but what is installed here, as the
+// first audit learns from the filter's Version.
+func (d *daemon) installLeased(core *relay6.Relay, eff *effect.Effects) {
+	n := core.InstallLeased(eff, func() { d.engine.CarryOutNow(service.Now, eff) })
+	d.log.Info("kernel brought to what was kept", "differences", n)
+}
+
+// bringTo compares what was restored with what the kernel has, and mends the
+// differences. Where the filter table is this store's (why is empty), its elements are left
+// to the first audit, which is done while packets pass: to read them takes seconds.
+// Not so where delegations on point-to-point interfaces wait for their proof, as what the
+// filter lets through there may be another client's by now; nor where the table is not
+// this store's, as the elements then tell what nobody explains.
+func (d *daemon) bringTo(core *relay6.Relay, why string, eff *effect.Effects) error {
+	read := d.actual
+	if bare, _ := d.nft.Bare(); !bare && why == "" && core.HostCounts().Unproved == 0 {
+		read = d.actualRoutes
+		d.audit.goesOn = true
+	}
+	reading, err := read()
+	if err != nil {
+		return err
+	}
+	differences, leftOver := 0, 0
+	comparison := core.CompareHost()
+	for done := false; !done; {
+		eff.Reset()
+		var found []hoststate.Finding
+		found, done, _ = core.AuditPart(comparison, reading, eff)
+		differences += len(found)
+		for _, f := range found {
+			if f.Kind == hoststate.LeftOver && f.Route != nil {
+				leftOver++
+			}
+		}
+		d.engine.CarryOutNow(service.Now, eff)
+	}
+	if differences > 0 {
+		d.log.Info("kernel brought to what was kept", "differences", differences)
+	}
+	if there, _ := d.nft.Found(); !there && leftOver > 0 {
+		d.log.Warn("routes of ours that the store does not explain were removed: the kernel had no filter table of ours, so the store is believed", "routes", leftOver)
+	}
+	return nil
+}
+
+// actual reads back what the kernel has of ours.
+func (d *daemon) actual() (*hoststate.Reading, error) {
+	r := hoststate.NewReading()
+	routes, err := d.nl.Routes()
+	if err != nil {
+		return nil, err
+	}
+	for i := range routes {
+		r.AddRoute(routes[i])
+	}
+	return r, d.nft.Elements(r.AddElement)
+}
+
+// actualRoutes reads back what the kernel has of our routes.
+func (d *daemon) actualRoutes() (*hoststate.Reading, error) {
+	routes, err := d.nl.Routes()
+	return hoststate.OfRoutes(routes), err
+}

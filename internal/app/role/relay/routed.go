@@ -1,0 +1,86 @@
+package relay
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"fairlead/internal/app/service"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/relay6"
+	"fairlead/internal/host/netlink"
+)
+
+// routedTables are the links where what routes of others lead there is permitted as
+// source, by index, with the routing table of each.
+func (n *network) routedTables(core *relay6.Relay) map[int]uint32 {
+	tables := make(map[int]uint32)
+	for name, l := range n.links {
+		if rule := core.Rule(name); l.Up && l.Index > 0 && rule != nil && rule.PermitsRouted() {
+			tables[l.Index] = l.Table
+		}
+	}
+	return tables
+}
+
+// watchRouted has the routes to some links looked at.
+func (f *foreignRoutes) watchRouted(tables map[int]uint32) {
+	f.d.mu.Lock()
+	f.tables = tables
+	w := f.watcher
+	f.d.mu.Unlock()
+	if w != nil {
+		w.WatchRouted(tables)
+	}
+}
+
+// routed is what routes of others lead to each of these links, by index.
+func (f *foreignRoutes) routed() map[int]netlink.Routed {
+	f.d.mu.Lock()
+	w := f.watcher
+	f.d.mu.Unlock()
+	if w == nil {
+		return nil
+	}
+	return w.Routed()
+}
+
+// permit tells a core what routes of others lead to its links, and the log where there
+// are more than are taken.
+func (f *foreignRoutes) permit(core *relay6.Relay, eff *effect.Effects) {
+	routed := f.routed()
+	for name, l := range f.d.relay.net.links {
+		r := routed[l.Index]
+		core.SetRouted(name, r.Prefixes, eff)
+		if r.More == 0 {
+			continue
+		}
+		if times, due := f.d.relay.notes.once.due("routed "+name, service.Now().Boot); due {
+			f.d.log.Warn("more routes lead to the link than are taken for what its clients may use as source", "link", name, "taken", len(r.Prefixes), "more", r.More, "times", times)
+		}
+	}
+}
+
+// begin looks for the first time, before anything is compared with the kernel: who was
+// permitted before a restart is permitted throughout it.
+func (f *foreignRoutes) begin(core *relay6.Relay) {
+	f.watchRouted(f.d.relay.net.routedTables(core))
+	w, err := f.open()
+	if err == nil {
+		err = w.Look()
+	}
+	if err != nil {
+		f.d.log.Warn("what routes of others lead to links is not known yet", "error", err)
+	}
+}
+
+// overfull says to which links more routes lead than are taken.
+func (f *foreignRoutes) overfull() (words []string) {
+	routed := f.routed()
+	for _, index := range slices.Sorted(maps.Keys(routed)) {
+		if r := routed[index]; r.More > 0 {
+			words = append(words, fmt.Sprintf("link %s: %d more routes lead there than the %d that are taken for what its clients may use as source (permit-routed)", f.d.relay.net.names[index], r.More, len(r.Prefixes)))
+		}
+	}
+	return words
+}
