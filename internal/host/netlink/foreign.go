@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
@@ -52,8 +53,9 @@ type ForeignRoutes struct {
 const (
 	// maxForeign bounds what is remembered; more are only counted.
 	maxForeign = 256
-	// The tables may be those of the whole Internet. To read them takes a hundredth of
-	// the time at most.
+	// The tables may be those of the whole Internet. To read them takes a hundredth of a
+	// processor's time at most. How long it takes does not count: where others have the
+	// processors, a short reading may take seconds.
 	readingShare = 100
 	// While foreign routes are known, it is looked whether they are there: not every
 	// end is told, such as that of a next-hop object.
@@ -138,8 +140,9 @@ func (w *ForeignRoutes) Run(ctx context.Context, told func()) error {
 		case <-w.due:
 		case <-again:
 		}
-		begin := time.Now()
-		changed, err := w.read()
+		var changed bool
+		var err error
+		spent := processorTime(func() { changed, err = w.read() })
 		if err != nil && ctx.Err() == nil {
 			return fmt.Errorf("foreign routes: %w", err)
 		}
@@ -149,9 +152,20 @@ func (w *ForeignRoutes) Run(ctx context.Context, told func()) error {
 		select { // many changes are one
 		case <-ctx.Done():
 			return nil
-		case <-time.After(max(settle, readingShare*time.Since(begin))):
+		case <-time.After(max(settle, readingShare*spent)):
 		}
 	}
+}
+
+// processorTime is for how long a processor works on what do does, in the kernel as well.
+func processorTime(do func()) time.Duration {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var begin, end unix.Timespec // the thread's clock is always there
+	_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &begin)
+	do()
+	_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &end)
+	return time.Duration(end.Nano() - begin.Nano())
 }
 
 // hear asks for a look when the kernel tells of a route of somebody else that matters.

@@ -2,6 +2,7 @@ package netlink
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -142,4 +143,50 @@ func TestForeignRoutes(t *testing.T) {
 			t.Fatalf("%d found and %d more, want %d and 44", len(all), more, maxForeign)
 		}
 	}
+}
+
+// Where a reading of the tables has to wait for others, as on a busy machine, the next
+// one comes no later for it: what counts is what it takes of the processors.
+func TestForeignRoutesAfterASlowReading(t *testing.T) {
+	c := open(t)
+	run(t, "ip link set lo up")
+	ours := hoststate.Op{Route: &hoststate.Route{Table: unix.RT_TABLE_MAIN, Prefix: netip.MustParsePrefix("2001:db8:100::/56"), Metric: 8700, Link: 1}}
+	if err := c.Apply([]hoststate.Op{ours}, func(_ int, err error) { t.Errorf("%v", err) }); err != nil {
+		t.Fatal(err)
+	}
+	add := func(part string) { run(t, "ip -6 route add unreachable "+part+" proto static") }
+	add("2001:db8:100:1::/64")
+	w, err := c.WatchForeign()
+	if err != nil {
+		t.Fatal(err)
+	}
+	told, ended := make(chan struct{}, 100), make(chan error, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer func() {
+		cancel()
+		if err := errors.Join(<-ended, w.Close()); err != nil {
+			t.Error(err)
+		}
+	}()
+	found := func(want int) {
+		t.Helper()
+		for late := time.After(patience); ; {
+			if all, _ := w.Found(); len(all) == want {
+				return
+			}
+			select {
+			case <-told:
+			case <-late:
+				t.Fatalf("not told within %v of %d foreign routes", patience, want)
+			}
+		}
+	}
+
+	c.owned.mu.Lock() // the first reading waits for it
+	go func() { ended <- w.Run(ctx, func() { told <- struct{}{} }) }()
+	<-time.After(2 * patience / readingShare)
+	c.owned.mu.Unlock()
+	found(1)
+	add("2001:db8:100:2::/64")
+	found(2)
 }
