@@ -18,13 +18,13 @@ type Counters struct {
 	Unmatched []LinkHoldings    // links with delegations that no rule matches
 	Unknown   map[string]uint64 // drops of datagrams from interfaces that are not known, by reason
 	Sum       TrafficCounts     // of all links that ever were, and of unknown interfaces
-	Filter    FilterCounters
 	Socket    SocketCounters
 	Hook      HookCounters
 	Config    ConfigCounters
 
 	Strangers Traffic // relayed messages from nobody that is configured, which the guard table stopped
 
+	FilterDrops  map[string]uint64 `counter:"filter_dropped_packets_total" by:"reason" help:"Packets that the kernel's filter dropped (RFC 8987 R-3, R-5)."`
 	HostFindings map[string]uint64 `counter:"host_findings_total" by:"reason" help:"Differences that audits of the kernel have found and mended."` // "missing", "changed", "left-over"
 	Panics       uint64            `counter:"panics_total" help:"Datagrams that cost a rebuild of the relay's state: each is a defect to report."`
 	EventsLost   uint64            `counter:"events_lost_total" help:"Events that readers of watch and trace were too slow for."`
@@ -46,15 +46,6 @@ type Use struct {
 	ClientsFull int `gauge:"link_clients_at_limit" help:"Clients of a link that have as many delegated prefixes as limits.client allows."`
 	HostMost    int `gauge:"link_host_delegations_max" help:"The most delegated prefixes that are behind one link-layer address of a link; 0 where limits.per-mac does not apply."`
 	HostsFull   int `gauge:"link_hosts_at_limit" help:"Link-layer addresses of a link behind which are as many delegated prefixes as limits.per-mac allows."`
-}
-
-// FilterCounters are the packets that the kernel's filter discarded (RFC 8987
-// R-3, R-5).
-type FilterCounters struct {
-	Spoofed          uint64 `counter:"filter_dropped_packets_total" labels:"reason=spoofed" help:"Packets that the kernel's filter dropped (RFC 8987 R-3, R-5)."` // source is nobody's on the link
-	SpoofedLinkLayer uint64 `counter:"filter_dropped_packets_total" labels:"reason=spoofed-link-layer"`                                                           // source is right, the link-layer address is not its client's
-	Looped           uint64 `counter:"filter_dropped_packets_total" labels:"reason=looped"`                                                                       // would have gone round, dropped without a word
-	Rejected         uint64 `counter:"filter_dropped_packets_total" labels:"reason=looped-rejected"`                                                              // the same, answered with ICMPv6
 }
 
 // SocketCounters are the datagrams that our sockets passed and discarded.

@@ -194,14 +194,6 @@ func OrphanOf(l *hoststate.Lease, vrf string, end instant.Instant, now instant.N
 	return shown
 }
 
-// FilterOf is what the kernel's filter has dropped.
-func FilterOf(c nft.Counters) api.FilterCounters {
-	return api.FilterCounters{
-		Spoofed: c.Spoofed.Packets, SpoofedLinkLayer: c.SpoofedLinkLayer.Packets,
-		Looped: c.Looped.Packets, Rejected: c.Rejected.Packets,
-	}
-}
-
 // EventOf is a note of the core as an event.
 func EventOf(n *effect.Note, now instant.Now) api.Event {
 	e := api.Event{

@@ -193,38 +193,27 @@ type Counter struct {
 	Packets, Bytes uint64
 }
 
-// Counters say what was dropped, since the table was made.
-type Counters struct {
-	Spoofed          Counter // source is nobody's on the link (RFC 8987 R-3)
-	SpoofedLinkLayer Counter // source is right, the link-layer address is not its client's
-	Looped           Counter // would have gone round (RFC 8987 R-5), dropped without a word
-	Rejected         Counter // the same, answered with ICMPv6 type 1 code 6
-}
-
+// What the filter drops is counted by reason. A counter's name in the table is the
+// reason's name in metrics.
 const (
-	counterSpoofed  = "spoofed"
-	counterStolen   = "spoofed-link-layer"
-	counterLooped   = "looped"
-	counterRejected = "rejected"
+	counterSpoofed  = "spoofed"            // source is nobody's on the link (RFC 8987 R-3)
+	counterStolen   = "spoofed-link-layer" // source is right, the link-layer address is not its client's
+	counterLooped   = "looped"             // would have gone round (RFC 8987 R-5), dropped without a word
+	counterRejected = "looped-rejected"    // the same, answered with ICMPv6 type 1 code 6
 )
 
 var counterNames = []string{counterSpoofed, counterStolen, counterLooped, counterRejected}
 
-// Counters reads the counters.
-func (t *Table) Counters() (Counters, error) {
+// Dropped is how many packets were dropped since the table was made, by reason. Every
+// reason is there.
+func (t *Table) Dropped() (map[string]uint64, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var c Counters
-	where := map[string]*Counter{
-		counterSpoofed: &c.Spoofed, counterStolen: &c.SpoofedLinkLayer,
-		counterLooped: &c.Looped, counterRejected: &c.Rejected,
+	dropped := make(map[string]uint64, len(counterNames))
+	for _, name := range counterNames {
+		dropped[name] = 0
 	}
-	err := t.eachCounter(func(name string, value Counter) {
-		if c := where[name]; c != nil {
-			*c = value
-		}
-	})
-	return c, err
+	return dropped, t.eachCounter(func(name string, value Counter) { dropped[name] = value.Packets })
 }
 
 // Purge removes the table. The Table must not be used any more, but closed.

@@ -79,7 +79,7 @@ func TestVersionIgnoresOwnChanges(t *testing.T) {
 	if mended, err := o.Mend(); mended || err != nil {
 		t.Fatalf("mended %v, %v", mended, err)
 	}
-	if _, err := o.Counters(); err != nil {
+	if _, err := o.Dropped(); err != nil {
 		t.Fatal(err)
 	}
 	same("looking")

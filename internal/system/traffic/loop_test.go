@@ -178,7 +178,7 @@ func TestRFC8987_R5_RejectSendsICMPv6(t *testing.T) {
 			if len(rows) != 1 || rows[0][0] != "6" || !strings.HasSuffix(rows[0][1], "2001:db8:1100::77") || !strings.HasPrefix(rows[0][1], server) {
 				t.Errorf("ICMPv6 errors (code, destination and that of the quoted packet): %v, want one of code 6 to %s", rows, server)
 			}
-			if n := r.Counter("rejected"); n != 1 {
+			if n := r.Counter("looped-rejected"); n != 1 {
 				t.Errorf("nft counts %d rejected packets, want 1", n)
 			}
 		})

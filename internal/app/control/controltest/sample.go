@@ -156,7 +156,7 @@ func figures() api.Counters {
 			Drops:     map[string]uint64{"malformed": 2, "server-message": 1, "unknown-link": 2, "untrusted-server": 9, "limit": 0},
 			Refusals:  map[string]uint64{"limit-link": 3, "overlap": 1, "blocked": 0},
 		},
-		Filter: api.FilterCounters{Spoofed: 11, SpoofedLinkLayer: 12, Looped: 13, Rejected: 14},
+		FilterDrops: map[string]uint64{"spoofed": 11, "spoofed-link-layer": 12, "looped": 13, "looped-rejected": 14},
 		Socket: api.SocketCounters{
 			Received: map[string]uint64{"frame": 21, "socket": 22}, Sent: map[string]uint64{"frame": 23, "socket": 24},
 			Drops: map[string]uint64{"bad-checksum": 25},

@@ -369,8 +369,8 @@ func (d *daemon) counters(ctx context.Context) (api.Counters, error) {
 	c.Clock = control.ClockOf(clock.Adjtimex())
 	c.Store = api.StoreStatus(d.store.Stats())
 	c.Host.LastAudit, c.Host.LastFindings = d.audit.state()
-	filter, filterErr := d.nft.Counters() // somebody may have flushed the ruleset: that is news, not the end of it
-	c.Filter = control.FilterOf(filter)
+	var filterErr error // somebody may have flushed the ruleset: that is news, not the end of it
+	c.FilterDrops, filterErr = d.nft.Dropped()
 	c.Socket = api.SocketCounters(d.conn.Stats().Traffic)
 	c.Strangers = control.TrafficOf(d.hops.Strangers())
 	c.Hook = d.hook.Stats()
