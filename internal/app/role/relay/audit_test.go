@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -75,13 +76,15 @@ func TestAuditUnderLoadReportsNoneThatIsOnItsWay(t *testing.T) {
 func TestAnotherProgramUndoesWhatIsMended(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var a *auditor
-		looks, undoes := 0, true
+		var looks atomic.Int32
+		var undoes atomic.Bool
+		undoes.Store(true)
 		a, _ = newAuditBench(t, func() (*hoststate.Reading, error) {
-			looks++
-			if undoes {
+			look := int(looks.Add(1))
+			if undoes.Load() {
 				a.othersChanged()
 			}
-			return hoststate.Read(hoststate.Actual{Routes: []hoststate.Route{strayRoute(looks)}}), nil
+			return hoststate.Read(hoststate.Actual{Routes: []hoststate.Route{strayRoute(look)}}), nil
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -90,18 +93,18 @@ func TestAnotherProgramUndoesWhatIsMended(t *testing.T) {
 		a.othersChanged()
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if looks == 0 || a.trouble() != "" {
-			t.Errorf("%d audits within a second, trouble %q; want one at least, and none", looks, a.trouble())
+		if looks.Load() == 0 || a.trouble() != "" {
+			t.Errorf("%d audits within a second, trouble %q; want one at least, and none", looks.Load(), a.trouble())
 		}
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
-		if most := quickAtOnce + int(10*time.Minute/quickEvery) + 1; looks > most || looks < most-3 {
-			t.Errorf("%d audits in ten minutes, want about %d", looks, most)
+		if got, most := int(looks.Load()), quickAtOnce+int(10*time.Minute/quickEvery)+1; got > most || got < most-3 {
+			t.Errorf("%d audits in ten minutes, want about %d", got, most)
 		}
 		if a.trouble() == "" {
 			t.Error("it is not told")
 		}
-		undoes = false
+		undoes.Store(false)
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
 		if got := a.trouble(); got != "" {
