@@ -32,16 +32,16 @@ type place struct {
 }
 
 // WatchRouted says of which interfaces Routed is to tell, with the routing table of
-// each. They are looked up anew even if the routes to them are the same then: Run says
-// when that is done.
-func (w *ForeignRoutes) WatchRouted(tables map[int]uint32) {
+// each. If they are others than before, or with anew, they are looked up anew, and Run
+// tells of it even if the routes to them are the same as before.
+func (w *ForeignRoutes) WatchRouted(tables map[int]uint32, anew bool) {
 	w.mu.Lock()
-	same := maps.Equal(w.tables, tables)
-	if !same {
+	anew = anew && len(tables) > 0 || !maps.Equal(w.tables, tables)
+	if anew {
 		w.tables, w.anew = maps.Clone(tables), true
 	}
 	w.mu.Unlock()
-	if !same {
+	if anew {
 		w.soon()
 	}
 }

@@ -89,13 +89,13 @@ func TestRoutedPrefixes(t *testing.T) {
 	} {
 		run(t, "ip -6 route add "+r)
 	}
-	w.WatchRouted(map[int]uint32{c0: unix.RT_TABLE_MAIN})
+	w.WatchRouted(map[int]uint32{c0: unix.RT_TABLE_MAIN}, false)
 	leads("at the start", map[int][]string{c0: {one, two}})
-	w.WatchRouted(map[int]uint32{c0: unix.RT_TABLE_MAIN, c1: unix.RT_TABLE_MAIN})
+	w.WatchRouted(map[int]uint32{c0: unix.RT_TABLE_MAIN, c1: unix.RT_TABLE_MAIN}, false)
 	leads("another interface", map[int][]string{c0: {one, two}, c1: {"fec0::/64"}})
-	w.WatchRouted(map[int]uint32{c0: 77})
+	w.WatchRouted(map[int]uint32{c0: 77}, false)
 	leads("another table", map[int][]string{c0: {"2001:db8:93::/64"}})
-	w.WatchRouted(map[int]uint32{c0: unix.RT_TABLE_MAIN})
+	w.WatchRouted(map[int]uint32{c0: unix.RT_TABLE_MAIN}, false)
 	leads("the first one again", map[int][]string{c0: {one, two}})
 
 	run(t, "ip -6 route del "+one+" dev c0 metric 5")
@@ -116,11 +116,14 @@ func TestRoutedPrefixes(t *testing.T) {
 		}
 	}
 	drain()
-	w.WatchRouted(map[int]uint32{c1: unix.RT_TABLE_MAIN, c0: unix.RT_TABLE_MAIN, 1 << 20: unix.RT_TABLE_MAIN})
-	select {
-	case <-told:
-	case <-time.After(patience):
-		t.Fatal("not told of interfaces that were asked for")
+	asked := map[int]uint32{c1: unix.RT_TABLE_MAIN, c0: unix.RT_TABLE_MAIN, 1 << 20: unix.RT_TABLE_MAIN}
+	for _, anew := range []bool{false, true} {
+		w.WatchRouted(asked, anew)
+		select {
+		case <-told:
+		case <-time.After(patience):
+			t.Fatalf("anew %v: not told of interfaces that were asked for", anew)
+		}
 	}
 
 	// Very many fill no memory, and are counted.

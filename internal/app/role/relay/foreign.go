@@ -62,7 +62,7 @@ func (f *foreignRoutes) open() (*netlink.ForeignRoutes, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.WatchRouted(f.tables)
+	w.WatchRouted(f.tables, false)
 	f.watcher = w
 	return w, nil
 }

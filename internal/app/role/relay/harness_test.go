@@ -55,7 +55,7 @@ func newPlayed(t *testing.T, log *slog.Logger, rules *privacy.Rules) *played {
 	lost := newFailures(log, newLimiter(time.Hour))
 	nothing := func() {}
 	p.relay = &relay{
-		net: newNetwork(log), lost: lost, silent: nothing, others: nothing, soon: nothing, later: nothing, routed: func(map[int]uint32) {},
+		net: newNetwork(log), lost: lost, silent: nothing, others: nothing, soon: nothing, later: nothing, routed: func(map[int]uint32, bool) {},
 		notes: &notes{log: log, privacy: rules, feed: control.NewFeed(), once: newLimiter(time.Hour)},
 	}
 	p.net.inbox = engine.NewInbox(lost.drop)

@@ -23,11 +23,13 @@ type relay struct {
 
 	build  func(now instant.Now, eff *effect.Effects) (*relay6.Relay, error)
 	probe  func(ctx context.Context, p effect.Probe) (answers, asked bool)
-	routed func(tables map[int]uint32) // the links are others that Routed tells of
-	silent func()                      // a server has fallen silent
-	others func()                      // another program has changed what is ours
-	soon   func()                      // compare the kernel with what is wanted
-	later  func()                      // the same, in a while
+	routed func(tables map[int]uint32, anew bool) // which links Routed tells of; anew: of some the core has forgotten it
+	silent func()                                 // a server has fallen silent
+	others func()                                 // another program has changed what is ours
+	soon   func()                                 // compare the kernel with what is wanted
+	later  func()                                 // the same, in a while
+
+	fell bool // a link went down or away: the core has forgotten what routes lead there
 }
 
 var _ engine.Role[*relay6.Relay] = (*relay)(nil)
@@ -60,9 +62,11 @@ func (r *relay) LinkChanged(core *relay6.Relay, e netlink.Event, eff *effect.Eff
 	switch {
 	case e.Link != nil:
 		r.net.know(*e.Link)
+		r.fell = r.fell || !e.Link.Up
 		core.SetLink(*e.Link, eff)
 	case e.Removed != "":
 		r.net.forget(e.Removed)
+		r.fell = true
 		core.RemoveLink(e.Removed, eff)
 	case e.RouteChanged:
 		r.others()
@@ -75,7 +79,8 @@ func (r *relay) LinkChanged(core *relay6.Relay, e netlink.Event, eff *effect.Eff
 // LinksChanged opens and closes sockets, and has the routes to links looked at.
 func (r *relay) LinksChanged(core *relay6.Relay) {
 	r.net.update(core)
-	r.routed(r.net.routedTables(core))
+	r.routed(r.net.routedTables(core), r.fell)
+	r.fell = false
 }
 
 // Pass tries again what could not be opened.

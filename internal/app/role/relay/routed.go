@@ -23,14 +23,15 @@ func (n *network) routedTables(core *relay6.Relay) map[int]uint32 {
 	return tables
 }
 
-// watchRouted has the routes to some links looked at.
-func (f *foreignRoutes) watchRouted(tables map[int]uint32) {
+// watchRouted has the routes to some links looked at; with anew also where these links
+// are the same as before.
+func (f *foreignRoutes) watchRouted(tables map[int]uint32, anew bool) {
 	f.d.mu.Lock()
 	f.tables = tables
 	w := f.watcher
 	f.d.mu.Unlock()
 	if w != nil {
-		w.WatchRouted(tables)
+		w.WatchRouted(tables, anew)
 	}
 }
 
@@ -64,7 +65,7 @@ func (f *foreignRoutes) permit(core *relay6.Relay, eff *effect.Effects) {
 // begin looks for the first time, before anything is compared with the kernel: who was
 // permitted before a restart is permitted throughout it.
 func (f *foreignRoutes) begin(core *relay6.Relay) {
-	f.watchRouted(f.d.relay.net.routedTables(core))
+	f.watchRouted(f.d.relay.net.routedTables(core), false)
 	w, err := f.open()
 	if err == nil {
 		err = w.Look()
