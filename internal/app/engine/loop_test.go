@@ -10,9 +10,9 @@ import (
 	"fairlead/internal/app/service"
 	"fairlead/internal/core/admission"
 	"fairlead/internal/core/effect"
-	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/host/netlink"
@@ -49,7 +49,7 @@ func (q *quiet) Build(_ instant.Now, eff *effect.Effects) (*relay6.Relay, error)
 		core.Succeed(q.loop.Core)
 	}
 	for index, name := range map[int]string{uplink: "u0", linkA: "dA", linkB: "dB"} {
-		core.SetLink(hoststate.Link{Index: index, Name: name, Up: true, Running: true, MTU: 1500, Addrs: []netip.Prefix{netip.MustParsePrefix("fe80::1/64")}}, eff)
+		core.SetLink(links.Link{Index: index, Name: name, Up: true, Running: true, MTU: 1500, Addrs: []netip.Prefix{netip.MustParsePrefix("fe80::1/64")}}, eff)
 	}
 	return core, nil
 }

@@ -17,9 +17,9 @@ import (
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
-	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/store"
 	"fairlead/internal/host/udp"
@@ -144,7 +144,7 @@ func journalled(t *testing.T) (*loop, *quiet, *journal) {
 	j := &journal{goOn: make(chan struct{})}
 	l.pipe.keep, l.pipe.out, l.out = j, j, j
 	q.unsent = func(udp.Outgoing, error) {}
-	l.Core.SetLink(hoststate.Link{Index: linkA, Name: "dA", Up: true, Running: true, MTU: 1500, Addrs: []netip.Prefix{netip.MustParsePrefix("fe80::1/64"), netip.MustParsePrefix("2001:db8:1::1/64")}}, &l.turn.eff)
+	l.Core.SetLink(links.Link{Index: linkA, Name: "dA", Up: true, Running: true, MTU: 1500, Addrs: []netip.Prefix{netip.MustParsePrefix("fe80::1/64"), netip.MustParsePrefix("2001:db8:1::1/64")}}, &l.turn.eff)
 	// What is kept at every start is not in the journal.
 	var first effect.Effects
 	l.Core.Tick(service.Now(), &first)

@@ -14,6 +14,7 @@ import (
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/netlink"
 	"fairlead/internal/host/store"
@@ -218,7 +219,7 @@ func TestPanicGivesNothingBackTooEarly(t *testing.T) {
 	l.senders = newSenders(func(batch []udp.Outgoing) { <-gate; l.send(batch) }, l.endTurn)
 	t.Cleanup(l.senders.close)
 	t.Cleanup(func() { close(gate) })
-	l.Core.SetLink(hoststate.Link{Index: linkA, Name: "dA", Up: true, Addrs: []netip.Prefix{netip.MustParsePrefix("fe80::1/64"), netip.MustParsePrefix("2001:db8:1::1/64")}}, &l.turn.eff)
+	l.Core.SetLink(links.Link{Index: linkA, Name: "dA", Up: true, Addrs: []netip.Prefix{netip.MustParsePrefix("fe80::1/64"), netip.MustParsePrefix("2001:db8:1::1/64")}}, &l.turn.eff)
 	l.planted = func(p *inbound.Packet) {
 		if p != nil && p.Link == linkB {
 			panic("planted")

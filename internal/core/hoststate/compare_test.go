@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"testing"
 
+	"fairlead/internal/core/links"
+
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
@@ -53,7 +55,7 @@ func TestComparisonWhileThingsChange(t *testing.T) {
 func TestComparisonInParts(t *testing.T) {
 	const leases, limit = 1000, 64
 	s := New()
-	s.SetLink(nil, Link{Index: 1, Name: "c0", Up: true})
+	s.SetLink(nil, &links.Link{Index: 1, Name: "c0", Up: true})
 	s.SetPolicy(nil, "c0", &Policy{Filter: FilterStrict, Loop: LoopDrop, Shared: true})
 	for i := range leases {
 		a := netip.AddrFrom16([16]byte{0x20, 1, 0x0d, 0xb8, byte(i >> 8), byte(i)})
@@ -83,7 +85,7 @@ func TestComparisonEnds(t *testing.T) {
 	if s.Compares(first) || !s.Compares(second) {
 		t.Errorf("valid: first %v, second %v; want the second alone", s.Compares(first), s.Compares(second))
 	}
-	s.SetLink(nil, Link{Index: 1, Name: "c0", Up: true})
+	s.SetLink(nil, &links.Link{Index: 1, Name: "c0", Up: true})
 	s.SetPolicy(nil, "c0", &Policy{Filter: FilterLink})
 	for i := 0; s.Compares(second) && i <= maxTouched; i++ {
 		a := netip.AddrFrom16([16]byte{0x20, 1, 0x0d, 0xb8, byte(i >> 16), byte(i >> 8), byte(i)})
@@ -100,7 +102,7 @@ func TestComparisonEnds(t *testing.T) {
 // What is put silently is wanted all the same: an audit asks for it.
 func TestPutSilentlyIsFoundMissing(t *testing.T) {
 	s := New()
-	s.SetLink(nil, Link{Index: 1, Name: "c0", Up: true})
+	s.SetLink(nil, &links.Link{Index: 1, Name: "c0", Up: true})
 	s.SetPolicy(nil, "c0", &Policy{Filter: FilterLink})
 	s.PutSilently(Lease{Link: "c0", Prefix: somePrefixes[0], NextHop: someHops[1]})
 	ops, found := s.Audit(nil, Actual{Elements: []Element{{Set: Guarded, Link: "c0"}}})
@@ -124,7 +126,7 @@ func TestComparisonOfRoutes(t *testing.T) {
 		return netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, 0x0d, 0xb8, n}), 56)
 	}
 	s, k := New(), newKernel()
-	ops := s.SetLink(nil, Link{Index: 1, Name: "c0", Up: true})
+	ops := s.SetLink(nil, &links.Link{Index: 1, Name: "c0", Up: true})
 	ops = s.SetPolicy(ops, "c0", &Policy{Filter: FilterStrict, Loop: LoopDrop, Shared: true, Permit: []netip.Prefix{prefix(100)}})
 	ops = s.Put(ops, Lease{Link: "c0", Prefix: prefix(1), NextHop: someHops[1], LinkLayer: someMACs[1]})
 	ops = s.Put(ops, Lease{Link: "c0", Prefix: prefix(2), NextHop: someHops[1], LinkLayer: someMACs[1]})

@@ -1,6 +1,6 @@
-// Package hoststate is the state of the kernel as data: what the host says of
-// its links, and which routes and filter elements we want there. It computes
-// changes; host/netlink and host/nft carry them out. It touches nothing itself.
+// Package hoststate is the state of the kernel as data: which routes and filter
+// elements we want there. It computes changes; host/netlink and host/nft carry them
+// out. It touches nothing itself.
 //
 // The wanted state follows from three inputs: the links, the leases on them and
 // a policy per link. Every method that changes an input appends the operations
@@ -14,26 +14,6 @@ import (
 
 	"fairlead/internal/wire/linkaddr"
 )
-
-// Link is what the host says of one network interface.
-type Link struct {
-	Index        int
-	Name         string
-	Up           bool // administratively up
-	Running      bool // carrier is there
-	PointToPoint bool
-	Dummy        bool // a device that holds addresses and has nobody behind it
-	MTU          int
-	HardwareType uint16 // ARPHRD_*
-	LinkLayer    linkaddr.Addr
-	VRF          string         // name of the VRF device it is enslaved to, its own if it is one, else empty
-	Table        uint32         // routing table of that VRF; 254 (main) without one
-	Addrs        []netip.Prefix // address and on-link prefix length, in the kernel's order, tentative and failed ones left out
-	Peers        []netip.Addr   // addresses at the other end that the kernel knows, of a point-to-point interface
-	CarrierDowns uint32         // how often a point-to-point interface has lost its carrier
-	Deprecated   []netip.Addr   // of these: whose preferred lifetime has ended
-	Temporary    []netip.Addr   // of these: that the host makes and gives up by itself (RFC 8981)
-}
 
 // FilterMode is how strictly sources are checked on a client-facing link (RFC
 // 8987 R-3, RFC 2827).

@@ -1,6 +1,10 @@
 package hoststate
 
-import "slices"
+import (
+	"slices"
+
+	"fairlead/internal/core/links"
+)
 
 // The name of a point-to-point interface says little about who is at its other
 // end: a PPP daemon gives the lowest free unit, sometimes with its index, to
@@ -34,9 +38,9 @@ func (s *State) Line(name string) uint32 {
 
 // follow takes note of which line an interface is, before it is told that it is l
 // now. It reports whether that is another line than before.
-func (s *State) follow(rec *link, l *Link) bool {
+func (s *State) follow(rec *link, l *links.Link) bool {
 	same := rec.present && rec.PointToPoint == l.PointToPoint && rec.Index == l.Index &&
-		rec.CarrierDowns == l.CarrierDowns && rec.carries() == l.carries()
+		rec.CarrierDowns == l.CarrierDowns && rec.Passes() == l.Passes()
 	if same {
 		return false
 	}
@@ -51,9 +55,6 @@ func (s *State) renew(rec *link, pointToPoint bool) {
 		rec.line = s.lines
 	}
 }
-
-// carries reports whether packets can pass the interface.
-func (l *Link) carries() bool { return l.Up && l.Running }
 
 // proves reports whether the interface, as it now is, leads to the client of a
 // lease. Of one that was never told nobody knows whether it is point-to-point; if

@@ -3,6 +3,8 @@ package hoststate
 import (
 	"net/netip"
 	"testing"
+
+	"fairlead/internal/core/links"
 )
 
 // RFC 8987 R-3 and S-2, on point-to-point interfaces: what was granted on one line
@@ -15,29 +17,29 @@ func TestPointToPointNameIsUsedAgain(t *testing.T) {
 		live             = "route 2001:db8:100::/56 via fe80::1 dev 6 table 254 metric 1024"
 		standIn          = "route unreachable 2001:db8:100::/56 table 254 metric 1024"
 	)
-	change := func(by func(*Link)) Link {
+	change := func(by func(*links.Link)) links.Link {
 		l := ppp
 		by(&l)
 		return l
 	}
-	down := change(func(l *Link) { l.Up, l.Running = false, false })
-	dark := change(func(l *Link) { l.Running = false })
-	for name, between := range map[string]func(s *State, k *kernel) Link{
-		"made anew": func(s *State, k *kernel) Link {
+	down := change(func(l *links.Link) { l.Up, l.Running = false, false })
+	dark := change(func(l *links.Link) { l.Running = false })
+	for name, between := range map[string]func(s *State, k *kernel) links.Link{
+		"made anew": func(s *State, k *kernel) links.Link {
 			follow(t, k, s.RemoveLink(nil, "ppp0"))
-			return change(func(l *Link) { l.Index = 9 })
+			return change(func(l *links.Link) { l.Index = 9 })
 		},
-		"made anew, the same index": func(s *State, k *kernel) Link { follow(t, k, s.RemoveLink(nil, "ppp0")); return ppp },
-		"another index at once":     func(*State, *kernel) Link { return change(func(l *Link) { l.Index = 9 }) },
-		"down and up":               func(s *State, k *kernel) Link { follow(t, k, s.SetLink(nil, down)); return ppp },
-		"carrier lost":              func(s *State, k *kernel) Link { follow(t, k, s.SetLink(nil, dark)); return ppp },
-		"carrier lost meanwhile":    func(*State, *kernel) Link { return change(func(l *Link) { l.CarrierDowns++ }) },
+		"made anew, the same index": func(s *State, k *kernel) links.Link { follow(t, k, s.RemoveLink(nil, "ppp0")); return ppp },
+		"another index at once":     func(*State, *kernel) links.Link { return change(func(l *links.Link) { l.Index = 9 }) },
+		"down and up":               func(s *State, k *kernel) links.Link { follow(t, k, s.SetLink(nil, &down)); return ppp },
+		"carrier lost":              func(s *State, k *kernel) links.Link { follow(t, k, s.SetLink(nil, &dark)); return ppp },
+		"carrier lost meanwhile":    func(*State, *kernel) links.Link { return change(func(l *links.Link) { l.CarrierDowns++ }) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, k := with(t, ppp, guard, granted)
 			want(t, k, guarded, turning, source, loop, live)
 			back := between(s, k)
-			follow(t, k, s.SetLink(nil, back))
+			follow(t, k, s.SetLink(nil, &back))
 			want(t, k, guarded, turning, standIn)
 			if got := s.Counts().Unproved; got != 1 {
 				t.Errorf("%d leases unproved, want 1", got)
@@ -60,11 +62,11 @@ func TestGrantWhileTheLineIsDown(t *testing.T) {
 	s, k := with(t, ppp, guard, granted)
 	down := ppp
 	down.Up, down.Running = false, false
-	follow(t, k, s.SetLink(nil, down))
+	follow(t, k, s.SetLink(nil, &down))
 	late := granted
 	late.Link, late.Line = "ppp0", s.Line("ppp0")
 	follow(t, k, s.Put(nil, late))
-	follow(t, k, s.SetLink(nil, ppp))
+	follow(t, k, s.SetLink(nil, &ppp))
 	want(t, k, "element guarded ppp0", "element turning ppp0", "route unreachable 2001:db8:100::/56 table 254 metric 1024")
 }
 
@@ -73,7 +75,7 @@ func TestTheSameLine(t *testing.T) {
 	s, _ := with(t, ppp, guard, granted)
 	other := ppp
 	other.MTU, other.Addrs = 1400, []netip.Prefix{netip.MustParsePrefix("fe80::10/128")}
-	if ops := s.SetLink(nil, other); len(ops) != 0 || s.Counts().Unproved != 0 {
+	if ops := s.SetLink(nil, &other); len(ops) != 0 || s.Counts().Unproved != 0 {
 		t.Errorf("operations %v, %d leases unproved", ops, s.Counts().Unproved)
 	}
 }
@@ -96,10 +98,10 @@ func TestReuse(t *testing.T) {
 	} {
 		s, k := with(t, ppp, Policy{Reuse: c.reuse}, granted)
 		follow(t, k, s.RemoveLink(nil, "ppp0"))
+		follow(t, k, s.SetLink(nil, &ppp)) // the addresses come after the interface
 		back := ppp
-		follow(t, k, s.SetLink(nil, back)) // the addresses come after the interface
 		back.Peers = c.peers
-		follow(t, k, s.SetLink(nil, back))
+		follow(t, k, s.SetLink(nil, &back))
 		want(t, k, c.want)
 	}
 }
@@ -113,6 +115,6 @@ func TestLeaseBeforePointToPointLink(t *testing.T) {
 	follow(t, k, s.Put(s.SetPolicy(nil, "ppp0", &guard), lease))
 	const standIn = "route unreachable 2001:db8:100::/56 table 254 metric 1024"
 	want(t, k, "element guarded ppp0", "element turning ppp0", standIn)
-	follow(t, k, s.SetLink(nil, ppp))
+	follow(t, k, s.SetLink(nil, &ppp))
 	want(t, k, "element guarded ppp0", "element turning ppp0", standIn)
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"fairlead/internal/core/links"
 	"fairlead/internal/wire/linkaddr"
 
 	"github.com/google/go-cmp/cmp"
@@ -130,7 +131,7 @@ func step(t *rapid.T, s *State, w *twin) (ops []Op, again func() []Op) {
 	w.isNew = false
 	switch rapid.IntRange(0, 12).Draw(t, "what") {
 	case 0, 1:
-		l := Link{
+		l := links.Link{
 			Index: rapid.IntRange(1, 3).Draw(t, "index"), Name: name, Up: rapid.Bool().Draw(t, "up"),
 			Running: rapid.Bool().Draw(t, "running"), PointToPoint: rapid.Bool().Draw(t, "point to point"),
 			Table: rapid.SampledFrom([]uint32{254, 10}).Draw(t, "table"),
@@ -140,7 +141,7 @@ func step(t *rapid.T, s *State, w *twin) (ops []Op, again func() []Op) {
 			CarrierDowns: uint32(rapid.IntRange(0, 1).Draw(t, "carrier lost")),
 		}
 		w.setLink(l)
-		again = func() []Op { return s.SetLink(nil, l) }
+		again = func() []Op { return s.SetLink(nil, &l) }
 	case 2:
 		w.removeLink(name)
 		again = func() []Op { return s.RemoveLink(nil, name) }

@@ -6,16 +6,18 @@ import (
 	"strings"
 	"testing"
 
+	"fairlead/internal/core/links"
+
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
 
 // adopted is a State that knows links and policies, and has adopted what a kernel
 // holds.
-func adopted(k *kernel, links []Link, policies map[string]*Policy, leases ...Lease) (s *State, ops []Op) {
+func adopted(k *kernel, there []links.Link, policies map[string]*Policy, leases ...Lease) (s *State, ops []Op) {
 	s = New()
-	for _, l := range links {
-		ops = s.SetLink(ops, l)
+	for _, l := range there {
+		ops = s.SetLink(ops, &l)
 		ops = s.SetPolicy(ops, l.Name, policies[l.Name])
 	}
 	for _, l := range leases {
@@ -46,7 +48,7 @@ func TestOrphansAreInNobodysWay(t *testing.T) {
 				continue
 			}
 			w.setLink(l)
-			ops = s.SetLink(ops, l)
+			ops = s.SetLink(ops, &l)
 			if p, ok := unused.policies[name]; ok {
 				w.setPolicy(name, &p)
 				ops = s.SetPolicy(ops, name, &p)
@@ -111,7 +113,7 @@ func hasOrphansRoute(s *State, wanted string, holds map[string]bool) bool {
 
 // What is adopted, and what is not.
 func TestAdoptLeftOver(t *testing.T) {
-	links := []Link{
+	there := []links.Link{
 		{Index: 1, Name: "c0", Up: true, Running: true, Table: MainTable},
 		{Index: 2, Name: "ppp0", Up: true, Running: true, PointToPoint: true, Table: MainTable},
 		{Index: 3, Name: "u0", Up: true, Running: true, Table: MainTable},
@@ -127,8 +129,8 @@ func TestAdoptLeftOver(t *testing.T) {
 
 	old, k := New(), newKernel()
 	var ops []Op
-	for _, l := range links {
-		ops = old.SetPolicy(old.SetLink(ops, l), l.Name, policies[l.Name])
+	for _, l := range there {
+		ops = old.SetPolicy(old.SetLink(ops, &l), l.Name, policies[l.Name])
 	}
 	for _, l := range []Lease{mine, onPPP, known, inside} {
 		ops = old.Put(ops, l)
@@ -137,7 +139,7 @@ func TestAdoptLeftOver(t *testing.T) {
 	k.routes["uplink"] = Route{Table: MainTable, Prefix: p("2001:db8:400::/56"), Metric: DefaultMetric, Link: 3, Gateway: hop}
 	k.routes["stand-in"] = Route{Table: MainTable, Prefix: p("2001:db8:500::/56"), Metric: DefaultMetric}
 
-	s, ops := adopted(k, links, policies, known)
+	s, ops := adopted(k, there, policies, known)
 	if got := slices.Collect(s.Orphans); !slices.Equal(got, []Lease{mine}) {
 		t.Fatalf("orphans %v, want %v alone", got, mine)
 	}
@@ -146,7 +148,7 @@ func TestAdoptLeftOver(t *testing.T) {
 			t.Errorf("an operation on what is adopted, or one that adds: %+v", op)
 		}
 	}
-	if again, _ := adopted(k, links, policies, known, mine); again.Counts().Orphans != 0 {
+	if again, _ := adopted(k, there, policies, known, mine); again.Counts().Orphans != 0 {
 		t.Errorf("of what is known %d are orphans", again.Counts().Orphans)
 	}
 	if s.AdoptLeftOver(); s.Counts().Orphans != 1 {
@@ -157,8 +159,8 @@ func TestAdoptLeftOver(t *testing.T) {
 // What ends an orphan takes its filter element away first, and its route after.
 // What takes its place changes nothing where nothing has changed.
 func TestEndsOfOrphans(t *testing.T) {
-	link := Link{Index: 1, Name: "c0", Up: true, Running: true, Table: MainTable}
-	second := Link{Index: 2, Name: "c1", Up: true, Running: true, Table: MainTable}
+	link := links.Link{Index: 1, Name: "c0", Up: true, Running: true, Table: MainTable}
+	second := links.Link{Index: 2, Name: "c1", Up: true, Running: true, Table: MainTable}
 	policy := &Policy{Filter: FilterStrict, Loop: LoopDrop}
 	policies := map[string]*Policy{"c0": policy, "c1": policy}
 	hop := netip.MustParseAddr("fe80::1")
@@ -183,12 +185,12 @@ func TestEndsOfOrphans(t *testing.T) {
 			return s.Put(nil, l)
 		}, true},
 		"its interface vanishes":     {func(s *State) []Op { return s.RemoveLink(nil, "c0") }, true},
-		"another interface":          {func(s *State) []Op { l := link; l.Index = 7; return s.SetLink(nil, l) }, true},
-		"point to point":             {func(s *State) []Op { l := link; l.PointToPoint = true; return s.SetLink(nil, l) }, true},
-		"another VRF":                {func(s *State) []Op { l := link; l.VRF, l.Table = "red", 10; return s.SetLink(nil, l) }, true},
+		"another interface":          {func(s *State) []Op { l := link; l.Index = 7; return s.SetLink(nil, &l) }, true},
+		"point to point":             {func(s *State) []Op { l := link; l.PointToPoint = true; return s.SetLink(nil, &l) }, true},
+		"another VRF":                {func(s *State) []Op { l := link; l.VRF, l.Table = "red", 10; return s.SetLink(nil, &l) }, true},
 		"no clients there any more":  {func(s *State) []Op { return s.SetPolicy(nil, "c0", nil) }, true},
 		"another interface vanishes": {func(s *State) []Op { return s.RemoveLink(nil, "c1") }, false},
-		"its interface goes down":    {func(s *State) []Op { l := link; l.Up = false; return s.SetLink(nil, l) }, false},
+		"its interface goes down":    {func(s *State) []Op { l := link; l.Up = false; return s.SetLink(nil, &l) }, false},
 		"the word of an operator":    {func(s *State) []Op { ops, _ := s.EndOrphans(nil, 1, everyOrphan); return ops }, true},
 		"a word about something else": {func(s *State) []Op {
 			ops, _ := s.EndOrphans(nil, 1, func(string, netip.Prefix) bool { return false })
@@ -197,13 +199,13 @@ func TestEndsOfOrphans(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			old, k := New(), newKernel()
-			links := []Link{link, second}
+			there := []links.Link{link, second}
 			var ops []Op
-			for _, l := range links {
-				ops = old.SetPolicy(old.SetLink(ops, l), l.Name, policy)
+			for _, l := range there {
+				ops = old.SetPolicy(old.SetLink(ops, &l), l.Name, policy)
 			}
 			k.apply(old.Put(ops, mine))
-			s, ops := adopted(k, links, policies)
+			s, ops := adopted(k, there, policies)
 			if len(ops) > 0 || s.Counts().Orphans != 1 {
 				t.Fatalf("to adopt takes %v and makes %d orphans", ops, s.Counts().Orphans)
 			}

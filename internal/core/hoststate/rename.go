@@ -23,7 +23,7 @@ func (s *State) Rename(ops []Op, old, name string) []Op {
 	}
 	gates, others := sortedElements(rec.gates), s.ungated(rec)
 	delete(s.links, old)
-	rec.Name = name
+	rec.Link = rec.Renamed(name)
 	rec.gates, rec.static = renamed(rec.gates, name), renamed(rec.static, name)
 	there := map[Element]bool{}
 	left := s.links[name]

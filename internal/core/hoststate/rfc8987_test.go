@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"fairlead/internal/core/links"
 	"fairlead/internal/wire/linkaddr"
 
 	"github.com/google/go-cmp/cmp"
@@ -11,18 +12,18 @@ import (
 
 var (
 	mac1    = linkaddr.From([]byte{2, 0, 0, 0, 0, 1})
-	eth     = Link{Index: 5, Name: "c0", Up: true, Running: true, Table: 254, Addrs: []netip.Prefix{netip.MustParsePrefix("2001:db8:1::1/64")}}
-	ppp     = Link{Index: 6, Name: "ppp0", Up: true, Running: true, PointToPoint: true, Table: 254}
+	eth     = links.Link{Index: 5, Name: "c0", Up: true, Running: true, Table: 254, Addrs: []netip.Prefix{netip.MustParsePrefix("2001:db8:1::1/64")}}
+	ppp     = links.Link{Index: 6, Name: "ppp0", Up: true, Running: true, PointToPoint: true, Table: 254}
 	guard   = Policy{Filter: FilterLink, Loop: LoopDrop}
 	granted = Lease{Link: "c0", Prefix: netip.MustParsePrefix("2001:db8:100::/56"), NextHop: netip.MustParseAddr("fe80::1"), LinkLayer: mac1}
 )
 
 // with is a state with one link under a policy, and the kernel that follows it. The
 // leases are proved there.
-func with(t *testing.T, l Link, p Policy, leases ...Lease) (*State, *kernel) {
+func with(t *testing.T, l links.Link, p Policy, leases ...Lease) (*State, *kernel) {
 	t.Helper()
 	s, k := New(), newKernel()
-	ops := s.SetPolicy(s.SetLink(nil, l), l.Name, &p)
+	ops := s.SetPolicy(s.SetLink(nil, &l), l.Name, &p)
 	for _, le := range leases {
 		le.Link, le.Line = l.Name, s.Line(l.Name)
 		ops = s.Put(ops, le)
@@ -104,7 +105,7 @@ func TestR3FilterFollowsLease(t *testing.T) {
 func TestR5LoopElements(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		link   Link
+		link   links.Link
 		policy Policy
 		lease  Lease
 		want   []string
@@ -137,16 +138,16 @@ func TestS2RouteIsRetained(t *testing.T) {
 	dark, down, again := eth, eth, eth
 	dark.Running, down.Up, again.Index = false, false, 9
 
-	if ops := s.SetLink(nil, dark); len(ops) != 0 {
+	if ops := s.SetLink(nil, &dark); len(ops) != 0 {
 		t.Errorf("carrier lost: %d operations, want none", len(ops))
 	}
-	follow(t, k, s.SetLink(nil, down))
+	follow(t, k, s.SetLink(nil, &down))
 	want(t, k, standIn)
-	follow(t, k, s.SetLink(nil, eth))
+	follow(t, k, s.SetLink(nil, &eth))
 	want(t, k, live)
 	follow(t, k, s.RemoveLink(nil, "c0"))
 	want(t, k, standIn)
-	follow(t, k, s.SetLink(nil, again))
+	follow(t, k, s.SetLink(nil, &again))
 	want(t, k, "route 2001:db8:100::/56 via fe80::1 dev 9 table 254 metric 1024")
 	refused := k.routes["254 2001:db8:100::/56 1024"]
 	follow(t, k, s.Refused(nil, refused))
@@ -154,7 +155,7 @@ func TestS2RouteIsRetained(t *testing.T) {
 	if ops := s.Refused(nil, refused); len(ops) != 0 {
 		t.Errorf("refused again: %d operations, want none", len(ops))
 	}
-	follow(t, k, s.SetLink(nil, again))
+	follow(t, k, s.SetLink(nil, &again))
 	want(t, k, "route 2001:db8:100::/56 via fe80::1 dev 9 table 254 metric 1024")
 }
 
@@ -168,7 +169,7 @@ func TestLeaseBeforeLink(t *testing.T) {
 	)
 	vrf := eth
 	vrf.Table, vrf.Addrs = 10, nil
-	follow(t, k, s.SetLink(nil, vrf))
+	follow(t, k, s.SetLink(nil, &vrf))
 	want(
 		t, k, "element guarded c0", "element turning c0", "element source-link c0 2001:db8:100::/56",
 		"element loop-point c0 2001:db8:100::/56", "route 2001:db8:100::/56 via fe80::1 dev 5 table 10 metric 1024",
@@ -191,7 +192,7 @@ func TestSamePrefixOnTwoLinks(t *testing.T) {
 	s, k := with(t, eth, Policy{}, granted)
 	other := granted
 	other.Link = "ppp0"
-	follow(t, k, s.SetPolicy(s.SetLink(nil, ppp), "ppp0", &Policy{}))
+	follow(t, k, s.SetPolicy(s.SetLink(nil, &ppp), "ppp0", &Policy{}))
 	other.Line = s.Line("ppp0")
 	follow(t, k, s.Put(nil, other))
 	want(t, k, "route 2001:db8:100::/56 via fe80::1 dev 6 table 254 metric 1024")
@@ -226,7 +227,7 @@ func TestFindingString(t *testing.T) {
 // A change costs the same with many leases as with few.
 func BenchmarkPut(b *testing.B) {
 	s := New()
-	ops := s.SetPolicy(s.SetLink(nil, eth), "c0", &guard)
+	ops := s.SetPolicy(s.SetLink(nil, &eth), "c0", &guard)
 	a := netip.MustParseAddr("2001:db8::").As16()
 	for i := range 100_000 {
 		a[4], a[5], a[6] = byte(i>>16), byte(i>>8), byte(i)

@@ -6,12 +6,13 @@ import (
 	"net/netip"
 	"slices"
 
+	"fairlead/internal/core/links"
 	"fairlead/internal/wire/linkaddr"
 )
 
 // State is the wanted state of the kernel, kept as its inputs. It is not safe
-// for concurrent use; one goroutine owns it. What it is given it copies; the
-// operations that it returns belong to the caller.
+// for concurrent use; one goroutine owns it. What it is given it copies, but for
+// links; the operations that it returns belong to the caller.
 type State struct {
 	links      map[string]*link
 	byID       []*link // by linkID; nil: free
@@ -35,22 +36,22 @@ type linkID uint32
 
 // link is what is known of one interface name, there or not.
 type link struct {
-	Link    // as last told; while it is gone: index 0, down, no addresses
-	present bool
-	told    bool // it was present once
-	line    uint32
-	policy  *Policy
-	onLink  []netip.Prefix
-	id      linkID
-	gates   map[Element]bool // elements without a prefix
-	static  map[Element]bool // elements that no lease is behind
-	covered []Covered        // inside prefixes leased here
-	routed  []netip.Prefix   // that routes of others lead to the link; none while it is down or gone
-	stands  []stands         // for these, in State.standing
-	first   ref              // of its leases, chained by next
-	leases  int
-	refused int           // leases whose route the kernel refused
-	vacant  *list.Element // among State.vacant; nil: it is not
+	*links.Link // as last told; while it is gone: links.Link.Gone
+	present     bool
+	told        bool // it was present once
+	line        uint32
+	policy      *Policy
+	onLink      []netip.Prefix
+	id          linkID
+	gates       map[Element]bool // elements without a prefix
+	static      map[Element]bool // elements that no lease is behind
+	covered     []Covered        // inside prefixes leased here
+	routed      []netip.Prefix   // that routes of others lead to the link; none while it is down or gone
+	stands      []stands         // for these, in State.standing
+	first       ref              // of its leases, chained by next
+	leases      int
+	refused     int           // leases whose route the kernel refused
+	vacant      *list.Element // among State.vacant; nil: it is not
 }
 
 // maxVacant bounds the names that stay guarded although no interface has them and
@@ -92,23 +93,24 @@ func New() *State {
 
 // SetLink takes note of an interface that has appeared or changed. It also ends
 // what Refused began: the kernel is asked again.
-func (s *State) SetLink(ops []Op, l Link) []Op {
+func (s *State) SetLink(ops []Op, l *links.Link) []Op {
 	rec := s.link(l.Name)
 	same := rec.present && rec.Index == l.Index && rec.Up == l.Up && rec.Table == l.Table &&
 		rec.PointToPoint == l.PointToPoint && slices.Equal(rec.Addrs, l.Addrs) && slices.Equal(rec.Peers, l.Peers)
-	same = !s.follow(rec, &l) && same
+	same = !s.follow(rec, l) && same
 	if !rec.present {
 		s.counts.Links++
 	} else if rec.Index != l.Index || rec.VRF != l.VRF || l.PointToPoint {
 		ops = s.endOrphansOn(ops, rec)
 	}
 	if l.Table == 0 {
-		l.Table = MainTable
+		with := *l
+		with.Table = MainTable
+		l = &with
 	}
 	if !l.Up || rec.Index != l.Index || rec.Table != l.Table {
 		rec.routed = nil // the routes have gone with the link, or were another's
 	}
-	l.Addrs, l.Peers = slices.Clone(l.Addrs), slices.Clone(l.Peers)
 	rec.Link, rec.present, rec.told = l, true, true
 	s.occupy(rec)
 	if same && rec.refused == 0 {
@@ -130,7 +132,7 @@ func (s *State) RemoveLink(ops []Op, name string) []Op {
 	}
 	s.counts.Links--
 	ops = s.endOrphansOn(ops, rec)
-	rec.present, rec.Index, rec.Up, rec.Running, rec.Addrs, rec.Peers, rec.routed = false, 0, false, false, nil, nil, nil
+	rec.Link, rec.present, rec.routed = rec.Gone(), false, nil
 	s.renew(rec, rec.PointToPoint)
 	s.forgive(rec)
 	return s.forget(s.settleLink(ops, rec), rec)
@@ -346,7 +348,7 @@ func (s *State) SetAggregates(ops []Op, aggregates []Aggregate) []Op {
 func (s *State) link(name string) *link {
 	rec := s.links[name]
 	if rec == nil {
-		rec = &link{Link: Link{Name: name, Table: MainTable}, id: s.freeID()}
+		rec = &link{Link: &links.Link{Name: name, Table: MainTable}, id: s.freeID()}
 		s.links[name] = rec
 		s.byID[rec.id] = rec
 	}

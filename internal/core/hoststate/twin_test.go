@@ -4,13 +4,15 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+
+	"fairlead/internal/core/links"
 )
 
 // twin is the slow and obvious form of State: it keeps what it was told and
 // recomputes everything that is wanted each time it is asked.
 type twin struct {
-	links      map[string]Link // those that are there
-	last       map[string]Link // as last seen, for those that are gone
+	links      map[string]links.Link // those that are there
+	last       map[string]links.Link // as last seen, for those that are gone
 	policies   map[string]Policy
 	leases     map[twinKey]twinLease
 	refused    map[twinKey]bool
@@ -37,13 +39,13 @@ type twinLease struct {
 
 func newTwin() *twin {
 	return &twin{
-		links: map[string]Link{}, last: map[string]Link{}, policies: map[string]Policy{},
+		links: map[string]links.Link{}, last: map[string]links.Link{}, policies: map[string]Policy{},
 		leases: map[twinKey]twinLease{}, refused: map[twinKey]bool{}, lines: map[string]int{},
 		covered: map[string][]Covered{}, routed: map[string][]netip.Prefix{},
 	}
 }
 
-func (t *twin) setLink(l Link) {
+func (t *twin) setLink(l links.Link) {
 	was, there := t.links[l.Name]
 	if !there || was.Index != l.Index || was.PointToPoint != l.PointToPoint || was.CarrierDowns != l.CarrierDowns ||
 		(was.Up && was.Running) != (l.Up && l.Running) {
@@ -181,11 +183,11 @@ func (t *twin) setPolicy(name string, p *Policy) {
 
 // known is what matters of a link, from memory if it is gone and was not
 // forgotten: nothing is remembered of a name without lease or policy.
-func (t *twin) known(name string) Link {
+func (t *twin) known(name string) links.Link {
 	if l, ok := t.last[name]; ok {
 		return l
 	}
-	return Link{Name: name, Table: 254}
+	return links.Link{Name: name, Table: 254}
 }
 
 func (t *twin) forget() {

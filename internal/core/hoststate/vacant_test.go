@@ -13,7 +13,7 @@ func TestVacantNamesAreBounded(t *testing.T) {
 	come := func(name string) {
 		l := ppp
 		l.Name = name
-		follow(t, k, s.SetPolicy(s.SetLink(nil, l), name, &guard))
+		follow(t, k, s.SetPolicy(s.SetLink(nil, &l), name, &guard))
 	}
 	guarded := func(name string) bool {
 		_, filter := k.elements[Element{Set: Guarded, Link: name}.String()]

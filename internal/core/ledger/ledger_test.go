@@ -14,6 +14,7 @@ import (
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/ledger"
+	"fairlead/internal/core/links"
 	"fairlead/internal/wire/linkaddr"
 )
 
@@ -39,7 +40,7 @@ func newWorld(t *testing.T, r ledger.Records) *world {
 	}
 	host := hoststate.New()
 	for i, name := range []string{"lan0", "lan1"} {
-		host.SetLink(nil, hoststate.Link{Name: name, Index: 2 + i, Up: true})
+		host.SetLink(nil, &links.Link{Name: name, Index: 2 + i, Up: true})
 		host.SetPolicy(nil, name, &hoststate.Policy{Filter: hoststate.FilterLink, Holders: true})
 	}
 	w.ledger = ledger.New(w.table.Table, host, ledger.Core{Lease: lease, Record: func(key string) []byte { return w.records[key] }}, binding.Relay6, "boot")

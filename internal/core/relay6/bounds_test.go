@@ -9,7 +9,7 @@ import (
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
-	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
@@ -77,14 +77,14 @@ func TestNotDelegable(t *testing.T) {
 func TestOnLinkPrefixesFollowTheLinks(t *testing.T) {
 	w := newWorld(t)
 	own := cidr("2001:db8:500::1/64")
-	w.setLink("lan1", func(l *hoststate.Link) { l.Addrs = append(slices.Clone(l.Addrs), own) })
+	w.setLink("lan1", func(l *links.Link) { l.Addrs = append(slices.Clone(l.Addrs), own) })
 	w.exchange(alice, dhcp6.Request, iaPD(1, prefix("2001:db8:500::/56", 600)))
 	w.wants()
-	w.setLink("lan0", func(l *hoststate.Link) { l.Addrs = append(slices.Clone(l.Addrs), own) }) // on two links now
+	w.setLink("lan0", func(l *links.Link) { l.Addrs = append(slices.Clone(l.Addrs), own) }) // on two links now
 	w.removeLink("lan1")
 	w.exchange(alice, dhcp6.Request, iaPD(1, prefix("2001:db8:500::/56", 600)))
 	w.wants()
-	w.setLink("lan0", func(l *hoststate.Link) { l.Addrs = l.Addrs[:len(l.Addrs)-1] })
+	w.setLink("lan0", func(l *links.Link) { l.Addrs = l.Addrs[:len(l.Addrs)-1] })
 	w.lease(alice, iaPD(1, prefix("2001:db8:500::/56", 600)))
 	w.wants("lan0 2001:db8:500::/56 via fe80::a for 10m0s")
 }

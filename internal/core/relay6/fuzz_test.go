@@ -14,8 +14,8 @@ import (
 
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
-	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/inbound"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -124,7 +124,7 @@ func (w *world) stir(r *rand.Rand) {
 		w.move(w.now.Boot.After(time.Duration(r.IntN(600)) * time.Second))
 		w.tick()
 	case 1:
-		w.setLink("lan0", func(l *hoststate.Link) { l.Up = !l.Up })
+		w.setLink("lan0", func(l *links.Link) { l.Up = !l.Up })
 	case 2:
 		for _, p := range w.probes {
 			w.core.Probed(w.now, p.Question, r.IntN(2) == 0, &w.eff)

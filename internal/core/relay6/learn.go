@@ -186,7 +186,7 @@ func (r *Relay) leases(m dhcp6.Message, l *link) (found []lease, beside bool) {
 			if !ok || (inner == dhcp6.OptionIAPrefix) != (code == dhcp6.OptionIAPD) {
 				continue
 			}
-			if inner == dhcp6.OptionIAAddr && l.covers(p.Addr()) {
+			if inner == dhcp6.OptionIAAddr && l.Covers(p.Addr()) {
 				beside = true
 				continue
 			}
@@ -203,16 +203,6 @@ func (r *Relay) leases(m dhcp6.Message, l *link) (found []lease, beside bool) {
 		return 1
 	})
 	return found, beside
-}
-
-// covers reports whether an address lies in a prefix of the link.
-func (l *link) covers(a netip.Addr) bool {
-	for _, p := range l.Addrs {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
 }
 
 // leaseOption reads an IAPREFIX or IAADDR; ok is false for anything else, and

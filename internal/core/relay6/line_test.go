@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
 	"fairlead/internal/wire/linkaddr"
@@ -88,14 +89,14 @@ func TestRFC8987_R3_PointToPointNameUsedAgain(t *testing.T) {
 
 // The line ends when the link goes down, whether or not its index changes.
 func TestRFC8987_S2_PointToPointLinkWasDown(t *testing.T) {
-	for name, down := range map[string]func(*hoststate.Link){
-		"down":       func(l *hoststate.Link) { l.Up, l.Running = false, false },
-		"no carrier": func(l *hoststate.Link) { l.Running = false },
+	for name, down := range map[string]func(*links.Link){
+		"down":       func(l *links.Link) { l.Up, l.Running = false, false },
+		"no carrier": func(l *links.Link) { l.Running = false },
 	} {
 		w := newLine(t)
 		w.setLink("lan0", down)
 		w.wantProved(false)
-		w.setLink("lan0", func(l *hoststate.Link) { l.Up, l.Running = true, true })
+		w.setLink("lan0", func(l *links.Link) { l.Up, l.Running = true, true })
 		w.wantProved(false)
 		w.order = nil
 		w.lease(anna, iaPD(1, prefix(annas, 600)))
@@ -139,9 +140,9 @@ func TestReuseIsTheOperators(t *testing.T) {
 	w = newLine(t, reuse(hoststate.ReuseFixedAddresses))
 	w.remake(42)
 	w.wantProved(false)
-	w.setLink("lan0", func(l *hoststate.Link) { l.Peers = append(l.Peers, addr("fe80::b")) })
+	w.setLink("lan0", func(l *links.Link) { l.Peers = append(l.Peers, addr("fe80::b")) })
 	w.wantProved(false)
-	w.setLink("lan0", func(l *hoststate.Link) { l.Peers = append(l.Peers[:0:0], addr(anna.addr)) })
+	w.setLink("lan0", func(l *links.Link) { l.Peers = append(l.Peers[:0:0], addr(anna.addr)) })
 	w.wantProved(true)
 
 	// A reload says so, too, and takes it back.
@@ -218,8 +219,8 @@ func TestMoveFromALineIsTakenBack(t *testing.T) {
 		w.exchange(carol, dhcp6.Request, iaPD(1, prefix(annas, 600)))
 		w.wants("lan1 2001:db8:100::/56 via fe80::c for 10m0s")
 		if flap {
-			w.setLink("lan0", func(l *hoststate.Link) { l.Up, l.Running = false, false })
-			w.setLink("lan0", func(l *hoststate.Link) { l.Up, l.Running = true, true })
+			w.setLink("lan0", func(l *links.Link) { l.Up, l.Running = false, false })
+			w.setLink("lan0", func(l *links.Link) { l.Up, l.Running = true, true })
 		}
 		w.finish(len(w.flight))
 		w.finish(len(w.flight))
@@ -231,9 +232,9 @@ func TestMoveFromALineIsTakenBack(t *testing.T) {
 // A link that is in another VRF takes along what is proved there.
 func TestLineMovesIntoAVRF(t *testing.T) {
 	w := newLine(t)
-	w.setLink("lan0", func(l *hoststate.Link) { l.VRF, l.Table = "red", 100 })
+	w.setLink("lan0", func(l *links.Link) { l.VRF, l.Table = "red", 100 })
 	w.wantRoutes(annas, "2001:db8:100::/56 via fe80::a dev 10 table 100 metric 1024")
-	w.setLink("lan0", func(l *hoststate.Link) { l.VRF, l.Table = "", hoststate.MainTable })
+	w.setLink("lan0", func(l *links.Link) { l.VRF, l.Table = "", hoststate.MainTable })
 	w.wantProved(true)
 }
 
@@ -261,10 +262,10 @@ func TestSuccessorKnowsLines(t *testing.T) {
 	up := w.says(anna, message(dhcp6.Renew, 0xabc, clientID(anna.duid)))
 	w.succeed(func() {})
 	w.wantProved(true)
-	w.setLink("lan0", func(l *hoststate.Link) { l.Running = false })
+	w.setLink("lan0", func(l *links.Link) { l.Running = false })
 	w.succeed(func() {})
 	w.wantProved(false)
-	w.setLink("lan0", func(l *hoststate.Link) { l.Running = true })
+	w.setLink("lan0", func(l *links.Link) { l.Running = true })
 	w.serves(w.answer(up[0].Payload, w.reply(anna, iaPD(1, prefix(annas, 900)))))
 	w.wantProved(false)
 	w.says(anna, message(dhcp6.Renew, 0xabc, clientID(anna.duid)))

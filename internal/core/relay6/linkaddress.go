@@ -8,8 +8,8 @@ import (
 
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
-	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/trust"
 )
 
@@ -63,7 +63,7 @@ func grade(p netip.Prefix) int {
 // bestAddress is the best address of a link: by its grade, then one that is not
 // deprecated, then the one before, then the one that has been there longest, which
 // the kernel lists last. A temporary one is none: it changes by itself.
-func bestAddress(h *hoststate.Link, before netip.Addr) netip.Prefix {
+func bestAddress(h *links.Link, before netip.Addr) netip.Prefix {
 	var best netip.Prefix
 	least := [3]int{gradeNone}
 	for _, p := range h.Addrs {
@@ -92,11 +92,11 @@ func (r *Relay) ownAddress(l *link) netip.Addr {
 	if s == nil {
 		s = &settledAddress{}
 	}
-	best := bestAddress(&l.Link, s.Addr())
+	best := bestAddress(l.Link, s.Addr())
 	if !r.settles(l) {
 		return best.Addr()
 	}
-	if away := s.IsValid() && !l.carries(s.Addr()); !away {
+	if away := s.IsValid() && !l.Has(s.Addr()); !away {
 		s.missing, s.lapses = false, 0
 		r.use(l.Name, s, netip.Prefix{})
 		if grade(best) < gradeLinkLocal && best != s.Prefix {
@@ -129,11 +129,6 @@ func (r *Relay) use(link string, s *settledAddress, instead netip.Prefix) {
 		s.instead = instead
 		r.ledger.LackRecord(LinkKey(link))
 	}
-}
-
-// carries reports whether an address is on the link, with whatever prefix.
-func (l *link) carries(a netip.Addr) bool {
-	return slices.ContainsFunc(l.Addrs, func(p netip.Prefix) bool { return p.Addr() == a })
 }
 
 // settles reports whether an address of the link is ever a link-address that we
@@ -184,7 +179,7 @@ func (r *Relay) leasesOn(link string) bool {
 // with clients: it cannot stand for this one any more.
 func (r *Relay) isElsewhere(l *link, a netip.Addr) bool {
 	for _, other := range r.byName {
-		if other != l && other.rule != nil && other.VRF == l.VRF && other.covers(a) {
+		if other != l && other.rule != nil && other.VRF == l.VRF && other.Covers(a) {
 			return true
 		}
 	}
@@ -199,7 +194,7 @@ func (r *Relay) takeOver(l *link, eff *effect.Effects) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.settled)) {
 		s, other := r.settled[name], r.byName[name]
-		if s.missing && other != nil && other != l && l.covers(s.Addr()) {
+		if s.missing && other != nil && other != l && l.Covers(s.Addr()) {
 			r.resolveAddress(other, eff)
 			r.resolveBorrowers(name, eff)
 		}
@@ -275,9 +270,9 @@ func (r *Relay) tellAddressesSince(eff *effect.Effects) {
 // missing reports whether the link-address of l is that of a link which has lost
 // it.
 func (r *Relay) missing(l *link) bool {
-	if l.rule == nil || !l.Up || !l.address.IsValid() || l.address == l.rule.LinkAddress || l.carries(l.address) {
+	if l.rule == nil || !l.Up || !l.address.IsValid() || l.address == l.rule.LinkAddress || l.Has(l.address) {
 		return false
 	}
 	lender := r.byName[l.rule.Borrow]
-	return lender == nil || !lender.carries(l.address)
+	return lender == nil || !lender.Has(l.address)
 }

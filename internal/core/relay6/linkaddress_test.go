@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/effect"
-	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -40,7 +40,7 @@ func cidrs(texts ...string) (all []netip.Prefix) {
 }
 
 // anew starts the relay as if it had never run, with a link that is changed.
-func (w *world) anew(link string, change func(*hoststate.Link)) {
+func (w *world) anew(link string, change func(*links.Link)) {
 	l := w.links[link]
 	change(&l)
 	w.links[link], w.store = l, make(map[string][]byte)
@@ -49,7 +49,7 @@ func (w *world) anew(link string, change func(*hoststate.Link)) {
 
 // on gives a link other addresses, the newest first as the kernel lists them.
 func (w *world) on(link string, addrs ...string) {
-	w.setLink(link, func(l *hoststate.Link) { l.Addrs = cidrs(addrs...) })
+	w.setLink(link, func(l *links.Link) { l.Addrs = cidrs(addrs...) })
 }
 
 // Which of several addresses is the link-address does not hang on the order in
@@ -74,7 +74,7 @@ func TestLinkAddressIsTheBest(t *testing.T) {
 		{want: "fe80::10"},
 	} {
 		w := newWorld(t)
-		w.anew("lan0", func(l *hoststate.Link) {
+		w.anew("lan0", func(l *links.Link) {
 			l.Addrs = append(cidrs(tc.addrs...), cidr("fe80::10/64"))
 			if tc.deprecated != "" {
 				l.Deprecated = []netip.Addr{addr(tc.deprecated)}
@@ -128,9 +128,9 @@ func TestMissingLinkAddress(t *testing.T) {
 		}
 	}
 	flap := func() {
-		w.setLink("lan0", func(l *hoststate.Link) { l.Up, l.Addrs = false, nil })
+		w.setLink("lan0", func(l *links.Link) { l.Up, l.Addrs = false, nil })
 		w.sleep(3 * time.Hour) // while it is down nothing is asked, and nothing lapses
-		w.setLink("lan0", func(l *hoststate.Link) { l.Up, l.Addrs = true, cidrs("fe80::10/64") })
+		w.setLink("lan0", func(l *links.Link) { l.Up, l.Addrs = true, cidrs("fe80::10/64") })
 	}
 	missing(false)
 	flap()

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"fairlead/internal/core/binding"
-	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/links"
 )
 
 // LinkRecord is what is kept of a link for a later life of the process: by then its
@@ -131,7 +131,7 @@ func (r *Relay) expect(name, vrf string, stakes []stake) {
 	if rule == nil || len(stakes) == 0 {
 		return
 	}
-	l := &link{Link: hoststate.Link{Name: name, VRF: vrf}, rule: rule, gone: true, stakes: stakes, kept: stakes}
+	l := &link{Link: &links.Link{Name: name, VRF: vrf}, rule: rule, gone: true, stakes: stakes, kept: stakes}
 	for _, at := range stakes {
 		r.reserved.add(at, l)
 	}

@@ -10,13 +10,14 @@ import (
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/ledger"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
 )
 
 // link is one interface of the host, client-facing if a rule matches it.
 type link struct {
-	hoststate.Link
+	*links.Link
 	rule        *LinkRule // nil: not client-facing
 	policy      delegation.Policy
 	interfaceID string       // what option 18 holds for this link
@@ -34,15 +35,9 @@ type link struct {
 	victim      victim
 }
 
-// loopback is ARPHRD_LOOPBACK.
-const loopback = 772
-
-// hollow reports whether the link is a device that nobody is behind.
-func (l *link) hollow() bool { return l.HardwareType == loopback || l.VRF == l.Name }
-
 // SetLink takes in that an interface appeared or changed. One that has another name
 // is the same link.
-func (r *Relay) SetLink(h hoststate.Link, eff *effect.Effects) {
+func (r *Relay) SetLink(h links.Link, eff *effect.Effects) {
 	var ops []hoststate.Op
 	id, renamed := "", false
 	if other := r.links[h.Index]; other != nil && other.Name != h.Name {
@@ -59,14 +54,14 @@ func (r *Relay) SetLink(h hoststate.Link, eff *effect.Effects) {
 	} else {
 		delete(r.links, l.Index)
 	}
-	l.Link = h
+	l.Link = &h
 	l.linkLocal = slices.ContainsFunc(h.Addrs, func(p netip.Prefix) bool { return p.Addr().IsLinkLocalUnicast() })
 	r.links[h.Index] = l
 	r.rehome(l)
 	if elsewhere {
 		ops = r.strand(ops, l)
 	}
-	ops = r.host.SetLink(ops, h)
+	ops = r.host.SetLink(ops, l.Link)
 	r.onLine(l)
 	r.resume(l)
 	r.takeBack(l)
@@ -155,7 +150,7 @@ func (r *Relay) ruleFor(name string) *LinkRule { return r.ruleUnder(r.cfg, r.tru
 
 // ruleUnder is ruleFor under a configuration with these peers.
 func (r *Relay) ruleUnder(cfg *Config, peers *trust.Set, name string) *LinkRule {
-	if l := r.byName[name]; peers.HeardOn(trust.Server, name) || l != nil && l.hollow() {
+	if l := r.byName[name]; peers.HeardOn(trust.Server, name) || l != nil && l.IsHollow() {
 		return nil
 	}
 	for i := range cfg.Links {
@@ -185,13 +180,13 @@ func (r *Relay) applyRule(l *link, ops []hoststate.Op, eff *effect.Effects) []ho
 	if l.rule == nil {
 		return r.restake(r.host.SetPolicy(ops, l.Name, nil), l)
 	}
-	host, policy := l.rule.resolve(&l.Link)
+	host, policy := l.rule.resolve(l.Link)
 	l.policy = policy
 	return r.restake(r.host.SetPolicy(ops, l.Name, &host), l)
 }
 
 // resolve settles what a rule leaves to the link itself.
-func (rule *LinkRule) resolve(h *hoststate.Link) (hoststate.Policy, delegation.Policy) {
+func (rule *LinkRule) resolve(h *links.Link) (hoststate.Policy, delegation.Policy) {
 	host, policy := rule.Host, rule.Delegations
 	host.Shared = rule.Shared
 	if rule.SharedAuto {
@@ -305,7 +300,7 @@ func rank(a netip.Addr) int {
 
 // LinkView is what can be seen of a link.
 type LinkView struct {
-	hoststate.Link
+	links.Link
 	ClientFacing bool
 	Shared       bool
 	LinkAddress  netip.Addr
@@ -326,11 +321,11 @@ func (r *Relay) Links() []LinkView {
 	all := make([]LinkView, 0, len(r.byName))
 	for _, l := range r.byName {
 		v := LinkView{
-			Link: l.Link, ClientFacing: l.rule != nil, LinkAddress: l.address, InterfaceID: r.sentInterfaceID(l), Missing: r.missing(l),
+			Link: *l.Link, ClientFacing: l.rule != nil, LinkAddress: l.address, InterfaceID: r.sentInterfaceID(l), Missing: r.missing(l),
 			Prefixes: r.table.LinkLen(l.Name, binding.Prefix), Addresses: r.table.LinkLen(l.Name, binding.Address), Counters: l.counters,
 		}
 		if l.rule != nil {
-			host, policy := l.rule.resolve(&l.Link)
+			host, policy := l.rule.resolve(l.Link)
 			v.Shared, v.Trusted, v.Limit = host.Shared, l.rule.Trusted, policy.LinkLimit
 			v.ClientLimit, v.HostLimit, v.Use = policy.ClientLimit, policy.HostLimit, r.table.Use(l.Name, &policy)
 		}

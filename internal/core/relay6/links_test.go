@@ -9,6 +9,7 @@ import (
 
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
@@ -28,7 +29,7 @@ func TestLinkAppears(t *testing.T) {
 	if got := w.says(late, message(dhcp6.Solicit, 1)); len(got) != 0 || w.dropped(effect.DropUnknownLink) != 1 {
 		t.Errorf("on an unknown interface: %+v, drops %v", got, w.drops)
 	}
-	w.links["lan9"] = hoststate.Link{Index: 77, Name: "lan9", Up: true, Running: true, Table: hoststate.MainTable, Addrs: []netip.Prefix{cidr("fe80::19/64"), cidr("2001:db8:9::1/64")}}
+	w.links["lan9"] = links.Link{Index: 77, Name: "lan9", Up: true, Running: true, Table: hoststate.MainTable, Addrs: []netip.Prefix{cidr("fe80::19/64"), cidr("2001:db8:9::1/64")}}
 	w.setLink("lan9", nil)
 	if got := w.says(late, message(dhcp6.Solicit, 1)); len(got) != 1 || readLayer(t, got[0].Payload).link != addr("2001:db8:9::1") {
 		t.Errorf("on lan9: %+v", got)
@@ -98,7 +99,7 @@ func TestNamesThatComeAndGo(t *testing.T) {
 	w := newWorld(t)
 	for n := range 10000 {
 		name := fmt.Sprintf("lan-%d", n)
-		w.core.SetLink(hoststate.Link{Index: 100 + n, Name: name, Up: true, Table: hoststate.MainTable}, &w.eff)
+		w.core.SetLink(links.Link{Index: 100 + n, Name: name, Up: true, Table: hoststate.MainTable}, &w.eff)
 		w.core.RemoveLink(name, &w.eff)
 		w.carryOut()
 	}
@@ -112,7 +113,7 @@ func TestNamesThatComeAndGo(t *testing.T) {
 func TestLinkMovesIntoAVRF(t *testing.T) {
 	w := newWorld(t)
 	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
-	w.setLink("lan0", func(l *hoststate.Link) { l.VRF, l.Table = "red", 100 })
+	w.setLink("lan0", func(l *links.Link) { l.VRF, l.Table = "red", 100 })
 	w.wantRoutes("2001:db8:100::/56", "2001:db8:100::/56 via fe80::a dev 10 table 100 metric 1024")
 	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 900)))
 	if got := len(w.delegations()); got != 1 {
@@ -141,7 +142,7 @@ func TestLinkMovesIntoAVRF(t *testing.T) {
 // other.
 func TestSamePrefixInTwoVRFs(t *testing.T) {
 	w := newWorld(t)
-	w.setLink("lan0", func(l *hoststate.Link) { l.VRF, l.Table = "red", 100 })
+	w.setLink("lan0", func(l *links.Link) { l.VRF, l.Table = "red", 100 })
 	for _, c := range []client{alice, carol} {
 		w.lease(c, iaPD(1, prefix("2001:db8:100::/56", 600)))
 	}
@@ -162,7 +163,7 @@ func TestSamePrefixInTwoVRFs(t *testing.T) {
 		return nil
 	}
 	others := "2001:db8:100::/56 via fe80::c dev 11 table 254 metric 1024"
-	w.setLink("lan0", func(l *hoststate.Link) { l.VRF, l.Table = "", hoststate.MainTable })
+	w.setLink("lan0", func(l *links.Link) { l.VRF, l.Table = "", hoststate.MainTable })
 	if got := len(w.delegations()); got != 3 {
 		t.Errorf("%d delegations after lan0 left its VRF, want 3: %q", got, w.delegations())
 	}
@@ -172,24 +173,24 @@ func TestSamePrefixInTwoVRFs(t *testing.T) {
 	}
 	w.restart()
 	w.wantRoutes("2001:db8:100::/56", others)
-	w.setLink("lan0", func(l *hoststate.Link) { l.VRF, l.Table = "red", 100 })
+	w.setLink("lan0", func(l *links.Link) { l.VRF, l.Table = "red", 100 })
 	w.wantRoutes("2001:db8:100::/56", "2001:db8:100::/56 via fe80::a dev 10 table 100 metric 1024", others)
 	if !w.kernel.allows("lan0", "2001:db8:100::/56") {
 		t.Error("what is delegated is no good source on lan0 after its return")
 	}
 	// The same by way of a link that is made anew outside its VRF.
 	w.removeLink("lan0")
-	w.links["lan0"] = hoststate.Link{Index: 12, Name: "lan0", Up: true, Running: true, MTU: 1500, HardwareType: 1, Table: hoststate.MainTable}
+	w.links["lan0"] = links.Link{Index: 12, Name: "lan0", Up: true, Running: true, MTU: 1500, HardwareType: 1, Table: hoststate.MainTable}
 	w.setLink("lan0", nil)
 	w.wantRoutes("2001:db8:100::/56", others)
-	w.setLink("lan0", func(l *hoststate.Link) { l.VRF, l.Table = "red", 100 })
+	w.setLink("lan0", func(l *links.Link) { l.VRF, l.Table = "red", 100 })
 	w.wantRoutes("2001:db8:100::/56", "2001:db8:100::/56 via fe80::a dev 12 table 100 metric 1024", others)
 }
 
 // A glob may match devices that nobody is behind; they do not face clients.
 func TestHollowDevicesNeverFaceClients(t *testing.T) {
 	w := newWorld(t, rule(func(l *relay6.LinkRule) { l.Match = []string{"*"} }))
-	for name, l := range map[string]hoststate.Link{
+	for name, l := range map[string]links.Link{
 		"lo":  {Index: 1, Name: "lo", Up: true, HardwareType: 772, Table: hoststate.MainTable},
 		"red": {Index: 20, Name: "red", Up: true, HardwareType: 1, VRF: "red", Table: 100},
 	} {
@@ -207,16 +208,16 @@ func TestHollowDevicesNeverFaceClients(t *testing.T) {
 // An unnumbered link uses the address that it borrows, as it comes and goes.
 func TestBorrowedLinkAddress(t *testing.T) {
 	w := newWorld(t, rule(func(r *relay6.LinkRule) { r.Borrow = "up0" }))
-	w.anew("lan0", func(l *hoststate.Link) { l.Addrs = l.Addrs[:1] })
+	w.anew("lan0", func(l *links.Link) { l.Addrs = l.Addrs[:1] })
 	link := func() netip.Addr { return readLayer(t, w.says(alice, message(dhcp6.Solicit, 1))[0].Payload).link }
 	if got := link(); got != addr(localAddr) {
 		t.Errorf("link-address %v, want up0's %s", got, localAddr)
 	}
-	w.setLink("up0", func(l *hoststate.Link) { l.Addrs = []netip.Prefix{cidr("2001:db8:ffff::77/64")} })
+	w.setLink("up0", func(l *links.Link) { l.Addrs = []netip.Prefix{cidr("2001:db8:ffff::77/64")} })
 	if got := link(); got != addr("2001:db8:ffff::77") {
 		t.Errorf("link-address %v, want up0's new one", got)
 	}
-	w.setLink("up0", func(l *hoststate.Link) { l.Addrs = nil })
+	w.setLink("up0", func(l *links.Link) { l.Addrs = nil })
 	w.sleep(2 * time.Hour) // for an hour it would stand for the lost one
 	if got := link(); got != addr("fe80::10") {
 		t.Errorf("link-address %v, want the last resort fe80::10", got)

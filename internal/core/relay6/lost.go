@@ -41,7 +41,7 @@ func (l *link) prefixes() (own []netip.Prefix) {
 		if !a.Addr().Is6() || a.Addr().IsLinkLocalUnicast() {
 			continue
 		}
-		if l.hollow() || l.Dummy {
+		if l.IsHollow() || l.Dummy {
 			a = netip.PrefixFrom(a.Addr(), 128)
 		}
 		own = append(own, a.Masked())
@@ -130,7 +130,7 @@ func (r *Relay) isOf(p netip.Prefix, l *link) bool {
 // leave has the prefixes of a link stay reserved for its name although its interface is
 // gone.
 func (r *Relay) leave(ops []hoststate.Op, l *link) []hoststate.Op {
-	gone := &link{Link: hoststate.Link{Name: l.Name, VRF: l.VRF}, rule: l.rule, gone: true}
+	gone := &link{Link: l.Gone(), rule: l.rule, gone: true}
 	r.handOver(l, gone)
 	ops = r.restake(ops, gone)
 	if len(r.lost) <= maxLeft {

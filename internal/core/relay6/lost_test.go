@@ -10,6 +10,7 @@ import (
 
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
@@ -90,7 +91,7 @@ func however(t *testing.T, test func(w *world, again func())) {
 func TestCoveredLinkIsDownMeanwhile(t *testing.T) {
 	however(t, func(w *world, again func()) {
 		w.wantReserved("granted", true, true)
-		w.setLink("lan1", func(l *hoststate.Link) { l.Up, l.Addrs = false, nil })
+		w.setLink("lan1", func(l *links.Link) { l.Up, l.Addrs = false, nil })
 		again()
 		w.wantReserved("down", true, true)
 		w.sleep(2 * time.Hour)
@@ -109,7 +110,7 @@ func TestCoveredLinkIsDownMeanwhile(t *testing.T) {
 }
 
 func (w *world) onLan1up(addrs ...string) {
-	w.setLink("lan1", func(l *hoststate.Link) { l.Up, l.Addrs = true, cidrs(append([]string{"fe80::11/64"}, addrs...)...) })
+	w.setLink("lan1", func(l *links.Link) { l.Up, l.Addrs = true, cidrs(append([]string{"fe80::11/64"}, addrs...)...) })
 }
 
 // The same where the interface is deleted: for an hour.
@@ -162,7 +163,7 @@ func TestAddressesComeOneByOne(t *testing.T) {
 		w.onLan1("fd00:1::1/64")
 		w.wantReserved("the first one goes", true, true)
 		w.onLan1()
-		w.setLink("lan1", func(l *hoststate.Link) { l.Up = false })
+		w.setLink("lan1", func(l *links.Link) { l.Up = false })
 		w.wantReserved("both are gone", true, true)
 		w.sleep(2 * time.Hour)
 		again()
@@ -192,7 +193,7 @@ func TestRenumberedBeforeRestart(t *testing.T) {
 	w.onLan1("2001:db8:7::1/64")
 	w.onLan1("fd00:1::1/64", "2001:db8:7::1/64")
 	w.sleep(2 * time.Minute)
-	w.setLink("lan1", func(l *hoststate.Link) { l.Up, l.Addrs = false, nil })
+	w.setLink("lan1", func(l *links.Link) { l.Up, l.Addrs = false, nil })
 	w.tick()
 	w.restart()
 	w.wantReserved("restarted", false, true)
@@ -212,7 +213,7 @@ func TestLostPrefixIsOnAnotherLink(t *testing.T) {
 		if gone {
 			w.removeLink("lan1")
 		} else {
-			w.setLink("lan1", func(l *hoststate.Link) { l.Up, l.Addrs = false, nil })
+			w.setLink("lan1", func(l *links.Link) { l.Up, l.Addrs = false, nil })
 		}
 		w.exchange(alice, dhcp6.Request, iaPD(1, prefix(lostOne, 7200)))
 		if got := w.noted(effect.NoteDelegation); !slices.Equal(got, []string{"not-delegable"}) {
@@ -251,7 +252,7 @@ func TestLostPrefixIsNoObstacle(t *testing.T) {
 	// it needs while the link is up.
 	w := newWorld(t)
 	w.onLan1("2001:db8:100:ff::1/64", "2001:db8:7::1/64")
-	w.setLink("lan1", func(l *hoststate.Link) { l.Up, l.Addrs = false, nil })
+	w.setLink("lan1", func(l *links.Link) { l.Up, l.Addrs = false, nil })
 	w.exchange(alice, dhcp6.Request, iaPD(1, prefix(aroundOne, 7200)))
 	if got := w.noted(effect.NoteDelegation); !slices.Equal(got, []string{"not-delegable"}) {
 		t.Errorf("down: refusals %q, want not-delegable", got)
@@ -263,7 +264,7 @@ func TestLostPrefixIsNoObstacle(t *testing.T) {
 func TestTimeOfLostPrefixesBeginsAnew(t *testing.T) {
 	w := covering(t)
 	for range 3 {
-		w.setLink("lan1", func(l *hoststate.Link) { l.Up, l.Addrs = false, nil })
+		w.setLink("lan1", func(l *links.Link) { l.Up, l.Addrs = false, nil })
 		w.sleep(30 * time.Minute)
 		w.onLan1up()
 		w.sleep(50 * time.Minute)
@@ -295,7 +296,7 @@ func TestTimeOfLostPrefixesOutlivesAPanic(t *testing.T) {
 // an interface that is gone.
 func TestLostPrefixesAreRenamed(t *testing.T) {
 	w := covering(t)
-	w.setLink("lan1", func(l *hoststate.Link) { l.Up, l.Addrs = false, nil })
+	w.setLink("lan1", func(l *links.Link) { l.Up, l.Addrs = false, nil })
 	w.renames("lan1", "lan2")
 	w.wantReserved("renamed", true, true)
 	w.tick()
@@ -305,12 +306,12 @@ func TestLostPrefixesAreRenamed(t *testing.T) {
 		t.Error("something is kept for the former name")
 	}
 	w.removeLink("lan2")
-	w.setLink("spare", func(l *hoststate.Link) {
-		*l = hoststate.Link{Index: 78, Name: "spare", Up: true, HardwareType: 1, Table: hoststate.MainTable}
+	w.setLink("spare", func(l *links.Link) {
+		*l = links.Link{Index: 78, Name: "spare", Up: true, HardwareType: 1, Table: hoststate.MainTable}
 	})
 	w.renames("spare", "lan2")
 	w.wantReserved("another has the name", true, true)
-	w.setLink("lan2", func(l *hoststate.Link) { l.Addrs = cidrs("2001:db8:7::1/64") })
+	w.setLink("lan2", func(l *links.Link) { l.Addrs = cidrs("2001:db8:7::1/64") })
 	w.wantReserved("renumbered", false, false)
 }
 
@@ -321,7 +322,7 @@ func TestLostPrefixesGoWithTheRule(t *testing.T) {
 		if gone {
 			w.removeLink("lan1")
 		} else {
-			w.setLink("lan1", func(l *hoststate.Link) { l.Up, l.Addrs = false, nil })
+			w.setLink("lan1", func(l *links.Link) { l.Up, l.Addrs = false, nil })
 		}
 		cfg := *w.cfg
 		cfg.Links = slices.Clone(cfg.Links)
@@ -363,7 +364,7 @@ func TestLastLinkAddressIsKept(t *testing.T) {
 		w.tick()
 		w.on("lan0", "fe80::10/64", last+"/64")
 		w.tick()
-		w.setLink("lan0", func(l *hoststate.Link) { l.Addrs = cidrs("fe80::10/64") })
+		w.setLink("lan0", func(l *links.Link) { l.Addrs = cidrs("fe80::10/64") })
 		w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 1<<20)))
 		w.restart()
 		w.wantLinkAddress(alice, "after a restart", last)

@@ -9,7 +9,7 @@ import (
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
-	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -94,7 +94,7 @@ func (r *random) some(t *rapid.T) {
 
 func (r *random) theLink(t *rapid.T) {
 	name := pick(t, "link", []string{"lan0", "lan1"})
-	r.setLink(name, func(l *hoststate.Link) { l.Up = !l.Up })
+	r.setLink(name, func(l *links.Link) { l.Up = !l.Up })
 	r.look(t)
 }
 

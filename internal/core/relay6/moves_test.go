@@ -10,7 +10,7 @@ import (
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
-	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
 	"fairlead/internal/wire/linkaddr"
@@ -181,7 +181,7 @@ func TestMovePolicyFollowsTheLink(t *testing.T) {
 	auto := rule(func(r *relay6.LinkRule) { r.SharedAuto, r.MoveAuto = true, true })
 	for _, pointToPoint := range []bool{true, false} {
 		w := newWorld(t, auto)
-		w.setLink("lan0", func(l *hoststate.Link) { l.PointToPoint = pointToPoint })
+		w.setLink("lan0", func(l *links.Link) { l.PointToPoint = pointToPoint })
 		w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
 		w.exchange(bob, dhcp6.Rebind, iaPD(1, prefix("2001:db8:100::/56", 900)))
 		if probed := len(w.probes) == 1; probed == pointToPoint {

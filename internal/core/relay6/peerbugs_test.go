@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/effect"
-	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -173,11 +173,11 @@ func TestPeerBug_Port546ForADownstreamRelay(t *testing.T) {
 
 func TestPeerBug_LinkLocalLinkAddressAlthoughThereIsAGlobalOne(t *testing.T) {
 	w := newWorld(t)
-	w.anew("lan0", func(l *hoststate.Link) { l.Addrs = l.Addrs[:1] }) // fe80::10 alone
+	w.anew("lan0", func(l *links.Link) { l.Addrs = l.Addrs[:1] }) // fe80::10 alone
 	if got := readLayer(t, w.says(alice, message(dhcp6.Solicit, 1))[0].Payload).link; got != addr("fe80::10") {
 		t.Errorf("link-address %v while there is no other, want fe80::10", got)
 	}
-	w.setLink("lan0", func(l *hoststate.Link) { l.Addrs = append(l.Addrs[:1:1], cidr("2001:db8:1::1/64")) })
+	w.setLink("lan0", func(l *links.Link) { l.Addrs = append(l.Addrs[:1:1], cidr("2001:db8:1::1/64")) })
 	if got := readLayer(t, w.says(alice, message(dhcp6.Solicit, 1))[0].Payload).link; got != addr("2001:db8:1::1") {
 		t.Errorf("link-address %v once there is a global one, want 2001:db8:1::1", got)
 	}

@@ -28,6 +28,7 @@ import (
 	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/ledger"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -194,7 +195,7 @@ func (r *Relay) applyLostPolicy(name string) []hoststate.Op {
 	if rule == nil {
 		return r.host.SetPolicy(nil, name, nil)
 	}
-	host, _ := rule.resolve(&hoststate.Link{Name: name})
+	host, _ := rule.resolve(&links.Link{Name: name})
 	return r.host.SetPolicy(nil, name, &host)
 }
 

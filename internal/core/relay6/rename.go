@@ -10,6 +10,7 @@ import (
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/ledger"
+	"fairlead/internal/core/links"
 )
 
 // rename gives a link, and all that goes by its name, the name that its interface
@@ -17,7 +18,7 @@ import (
 // hears of the delegations at the next Tick. Another interface that has had the name
 // is gone, or the kernel would not have given it away; what was delegated there is
 // this link's now.
-func (r *Relay) rename(l *link, to *hoststate.Link, eff *effect.Effects) (ops []hoststate.Op) {
+func (r *Relay) rename(l *link, to *links.Link, eff *effect.Effects) (ops []hoststate.Op) {
 	old, name := l.Name, to.Name
 	if other := r.byName[name]; other != nil {
 		r.dropLink(other, eff)
@@ -36,7 +37,7 @@ func (r *Relay) rename(l *link, to *hoststate.Link, eff *effect.Effects) (ops []
 	r.ledger.Rename(old, name)
 	delete(r.byName, old)
 	r.byName[name] = l
-	l.Name = name
+	l.Link = l.Renamed(name)
 	r.renameAddress(old, name)
 	r.renameLost(l, old)
 	r.resolveBorrowers(old, eff)

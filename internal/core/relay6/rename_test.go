@@ -10,6 +10,7 @@ import (
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -222,7 +223,7 @@ func TestLinkRenamedToTheNameOfOneThatIsGone(t *testing.T) {
 	}
 
 	w = newWorld(t)
-	w.setLink("lan1", func(l *hoststate.Link) { l.VRF, l.Table = "red", 100 })
+	w.setLink("lan1", func(l *links.Link) { l.VRF, l.Table = "red", 100 })
 	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
 	w.lease(carol, iaPD(1, prefix("2001:db8:100::/56", 600)))
 	w.removeLink("lan1")

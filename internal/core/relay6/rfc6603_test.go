@@ -13,6 +13,7 @@ import (
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/inbound"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
@@ -77,9 +78,9 @@ func TestRFC6603_4_DelegationAroundItsOwnLink(t *testing.T) {
 	holds("rebooted")
 
 	// The interface goes down, and its address with it.
-	w.setLink("lan0", func(l *hoststate.Link) { l.Up, l.Addrs = false, nil })
+	w.setLink("lan0", func(l *links.Link) { l.Up, l.Addrs = false, nil })
 	w.wantRoutes("2001:db8:100:ff::/64", "unreachable 2001:db8:100:ff::/64 table 254 metric 4294967295")
-	w.setLink("lan0", func(l *hoststate.Link) { l.Up, l.Addrs = true, cidrs("fe80::10/64") })
+	w.setLink("lan0", func(l *links.Link) { l.Up, l.Addrs = true, cidrs("fe80::10/64") })
 	w.wantRoutes("2001:db8:100:ff::/64", "unreachable 2001:db8:100:ff::/64 table 254 metric 4294967295")
 	w.wantPasses("lan0", "2001:db8:100:ff::9", false) // it is not the client's, and not on the link
 	w.on("lan0", "fe80::10/64", "2001:db8:100:ff::1/64")
@@ -240,13 +241,13 @@ func TestDelegationsThatCoverPrefixes(t *testing.T) {
 			w := newWorld(t, tc.change)
 			forwarded := w.says(alice, message(dhcp6.Request, 0xabc, clientID(alice.duid)))
 			if _, known := w.links[tc.link]; !known {
-				l := hoststate.Link{Index: 99, Name: tc.link, Up: true, HardwareType: 1, Table: hoststate.MainTable, Dummy: tc.link == "dummy0"}
+				l := links.Link{Index: 99, Name: tc.link, Up: true, HardwareType: 1, Table: hoststate.MainTable, Dummy: tc.link == "dummy0"}
 				if tc.link == "lo" {
 					l.HardwareType = 772
 				}
 				w.links[tc.link] = l
 			}
-			w.setLink(tc.link, func(l *hoststate.Link) { l.Addrs = cidrs("fe80::99/64", tc.address) })
+			w.setLink(tc.link, func(l *links.Link) { l.Addrs = cidrs("fe80::99/64", tc.address) })
 			inner := []option{}
 			if tc.exclude != "" {
 				inner = append(inner, exclude(p, tc.exclude))
@@ -291,9 +292,9 @@ func TestDelegationAroundAnotherLink(t *testing.T) {
 	}
 	check("granted")
 	w.wantPasses("lan1", "2001:db8:100:ff::9", true)
-	w.setLink("lan1", func(l *hoststate.Link) { l.Up, l.Addrs = false, nil })
+	w.setLink("lan1", func(l *links.Link) { l.Up, l.Addrs = false, nil })
 	check("down")
-	w.setLink("lan1", func(l *hoststate.Link) { l.Up, l.Addrs = true, cidrs("fe80::11/64") })
+	w.setLink("lan1", func(l *links.Link) { l.Up, l.Addrs = true, cidrs("fe80::11/64") })
 	check("up, without its address yet")
 	w.on("lan1", "fe80::11/64", "2001:db8:100:ff::1/64")
 	check("up again")
@@ -322,7 +323,7 @@ func TestCoveredWithATableOfRoutes(t *testing.T) {
 		100: {{"throw " + own + " table 100", "unreachable " + own + " table 10"}, {"unreachable " + out + " table 100"}},
 	} {
 		w := newWorld(t, func(c *relay6.Config) { c.Links[0].Host.Table = table })
-		inBlue := func(l *hoststate.Link) { l.VRF, l.Table = "blue", 10 }
+		inBlue := func(l *links.Link) { l.VRF, l.Table = "blue", 10 }
 		w.setLink("up0", inBlue)
 		w.setLink("lan0", inBlue)
 		w.on("lan0", "fe80::10/64", "2001:db8:100:ff::1/64")
@@ -343,7 +344,7 @@ func TestCoveredWithATableOfRoutes(t *testing.T) {
 		check("granted")
 		w.restart()
 		check("restarted")
-		w.setLink("lan0", func(l *hoststate.Link) { l.Up, l.Addrs = false, nil })
+		w.setLink("lan0", func(l *links.Link) { l.Up, l.Addrs = false, nil })
 		check("down")
 		w.onLan0up()
 		w.sleep(61 * time.Minute)
@@ -356,7 +357,7 @@ func TestCoveredWithATableOfRoutes(t *testing.T) {
 }
 
 func (w *world) onLan0up() {
-	w.setLink("lan0", func(l *hoststate.Link) { l.Up, l.Addrs = true, cidrs("fe80::10/64") })
+	w.setLink("lan0", func(l *links.Link) { l.Up, l.Addrs = true, cidrs("fe80::10/64") })
 }
 
 // panics is the core gone and another in its place: what is kept is read anew, the

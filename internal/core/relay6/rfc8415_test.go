@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"fairlead/internal/core/effect"
-	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/inbound"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
@@ -176,7 +176,7 @@ func TestRFC8415_19_1_1a_LinkAddress(t *testing.T) {
 				tc.change(r)
 			}
 		}))
-		w.anew("lan0", func(l *hoststate.Link) {
+		w.anew("lan0", func(l *links.Link) {
 			l.Addrs = nil
 			for _, a := range tc.addrs {
 				l.Addrs = append(l.Addrs, cidr(a))
@@ -217,7 +217,7 @@ func TestRFC8415_19_1_1d_InterfaceIDWhereTheAddressDoesNotIdentify(t *testing.T)
 		{"one configured for several links", func(r *relay6.LinkRule) { r.LinkAddress = addr("2001:db8:9::1") }, []string{"fe80::10/64"}, true},
 	} {
 		w := newWorld(t, rule(none), rule(tc.change))
-		w.anew("lan0", func(l *hoststate.Link) {
+		w.anew("lan0", func(l *links.Link) {
 			l.Addrs = nil
 			for _, a := range tc.addrs {
 				l.Addrs = append(l.Addrs, cidr(a))
@@ -307,7 +307,7 @@ func TestRFC8415_19_1_2c_LinkAddressForARelay(t *testing.T) {
 	}
 	// No global address on the interface: the Interface-Id alone says which.
 	w := newWorld(t, relayPeer("fe80::99"), rule(func(r *relay6.LinkRule) { r.InterfaceID = relay6.Template{} }))
-	w.anew("lan1", func(l *hoststate.Link) { l.Addrs = []netip.Prefix{cidr("fe80::11/64")} })
+	w.anew("lan1", func(l *links.Link) { l.Addrs = []netip.Prefix{cidr("fe80::11/64")} })
 	got := w.forwards("fe80::99", 547, relayed(dhcp6.RelayForward, 0, "2001:db8:7::1", "fe80::1", message(dhcp6.Solicit, 1)))
 	if l := readLayer(t, got[0].Payload); string(l.option(18)) != "lan1" {
 		t.Errorf("without a global address: interface-id %q, want lan1", l.option(18))

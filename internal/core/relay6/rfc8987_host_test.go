@@ -9,6 +9,7 @@ import (
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -166,11 +167,11 @@ func TestRFC8987_S2_RoutesAreRetainedWhileTheNextHopIsGone(t *testing.T) {
 	w := newWorld(t)
 	w.lease(alice, iaPD(1, prefix(p, 3600)))
 
-	w.setLink("lan0", func(l *hoststate.Link) { l.Running = false }) // carrier lost
+	w.setLink("lan0", func(l *links.Link) { l.Running = false }) // carrier lost
 	w.wantRoutes(p, own)
-	w.setLink("lan0", func(l *hoststate.Link) { l.Up = false }) // down
+	w.setLink("lan0", func(l *links.Link) { l.Up = false }) // down
 	w.wantRoutes(p, standIn)
-	w.setLink("lan0", func(l *hoststate.Link) { l.Up, l.Running = true, true })
+	w.setLink("lan0", func(l *links.Link) { l.Up, l.Running = true, true })
 	w.wantRoutes(p, own)
 
 	lan0 := w.links["lan0"]

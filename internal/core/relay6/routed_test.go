@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay6"
 )
 
@@ -46,9 +47,9 @@ func TestRoutedSources(t *testing.T) {
 			tell()
 			permitted("when it is gone", false)
 			tell(cidr(routed))
-			w.setLink("lan0", func(l *hoststate.Link) { l.Up = false })
+			w.setLink("lan0", func(l *links.Link) { l.Up = false })
 			permitted("when the link is down", false)
-			w.setLink("lan0", func(l *hoststate.Link) { l.Up = true })
+			w.setLink("lan0", func(l *links.Link) { l.Up = true })
 			permitted("when it is up, and the route is not told", false)
 			tell(cidr(routed))
 			permitted("when it is told again", c.want)

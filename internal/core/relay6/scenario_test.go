@@ -12,7 +12,7 @@ import (
 
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
-	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -64,7 +64,7 @@ func TestScenarios(t *testing.T) {
 
 // play runs a scenario and returns it with the trace that it gave.
 func play(t *testing.T, text string) string {
-	s := &scene{links: make(map[string]hoststate.Link), asked: make(map[string][]byte)}
+	s := &scene{links: make(map[string]links.Link), asked: make(map[string][]byte)}
 	var out strings.Builder
 	for i, block := range strings.Split(strings.TrimSpace(text), "\n\n") {
 		events, _, _ := strings.Cut(block, "\n----")
@@ -90,8 +90,8 @@ func play(t *testing.T, text string) string {
 type scene struct {
 	w      *world
 	config []func(*relay6.Config)
-	links  map[string]hoststate.Link // those that are gone
-	asked  map[string][]byte         // the last message forwarded, by client
+	links  map[string]links.Link // those that are gone
+	asked  map[string][]byte     // the last message forwarded, by client
 	lines  []string
 }
 
@@ -265,9 +265,9 @@ func iaOptions(t *testing.T, words []string) (options []option, ldra bool) {
 func (s *scene) link(t *testing.T, name, what string) {
 	switch what {
 	case "down":
-		s.w.setLink(name, func(l *hoststate.Link) { l.Up, l.Running = false, false })
+		s.w.setLink(name, func(l *links.Link) { l.Up, l.Running = false, false })
 	case "up":
-		s.w.setLink(name, func(l *hoststate.Link) { l.Up, l.Running = true, true })
+		s.w.setLink(name, func(l *links.Link) { l.Up, l.Running = true, true })
 	case "gone":
 		s.links[name] = s.w.links[name]
 		s.w.removeLink(name)

@@ -86,7 +86,7 @@ func (r *Relay) linkByAddress(a netip.Addr) *link {
 	}
 	var inside *link
 	for _, l := range r.byName {
-		if l.rule == nil || !l.covers(a) || a.IsLinkLocalUnicast() {
+		if l.rule == nil || !l.Covers(a) || a.IsLinkLocalUnicast() {
 			continue
 		}
 		if inside != nil {

@@ -5,8 +5,8 @@ import (
 
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
-	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay6"
 )
 
@@ -39,7 +39,7 @@ func (w *world) counts(link string) relay6.LinkCounters {
 }
 
 // setLink changes a link, in the kernel and then in the core.
-func (w *world) setLink(name string, change func(*hoststate.Link)) {
+func (w *world) setLink(name string, change func(*links.Link)) {
 	l := w.links[name]
 	if change != nil {
 		change(&l)

@@ -16,6 +16,7 @@ import (
 	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/ledger"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
@@ -44,7 +45,7 @@ type world struct {
 	bootID     string
 	orphansEnd instant.Instant // of what a start finds left over; 0: it goes
 
-	links  map[string]hoststate.Link
+	links  map[string]links.Link
 	store  map[string][]byte
 	kernel *kernel
 
@@ -92,14 +93,14 @@ func newWorld(tb testing.TB, change ...func(*relay6.Config)) *world {
 	w := &world{
 		TB: tb, bootID: "boot-1", cfg: baseConfig(),
 		now:    instant.Now{Boot: instant.Instant(time.Hour), Wall: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), Synced: true},
-		links:  make(map[string]hoststate.Link),
+		links:  make(map[string]links.Link),
 		store:  make(map[string][]byte),
 		kernel: newKernel(),
 	}
 	for _, c := range change {
 		c(w.cfg)
 	}
-	for _, l := range []hoststate.Link{
+	for _, l := range []links.Link{
 		{Index: upIndex, Name: "up0", Addrs: []netip.Prefix{cidr(localAddr + "/64"), cidr("fe80::2/64")}},
 		{Index: lan0Index, Name: "lan0", Addrs: []netip.Prefix{cidr("fe80::10/64"), cidr("2001:db8:1::1/64")}},
 		{Index: lan1Index, Name: "lan1", Addrs: []netip.Prefix{cidr("fe80::11/64"), cidr("2001:db8:2::1/64")}},

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/links"
 	"fairlead/internal/host/netlink/bulk"
 	"fairlead/internal/wire/linkaddr"
 
@@ -18,7 +19,7 @@ import (
 
 // device is one network interface as the kernel tells of it.
 type device struct {
-	hoststate.Link
+	links.Link
 	master int    // index of the device that it is enslaved to, else 0
 	vrf    uint32 // of a VRF device: its table
 	born   uint32 // when its newest link-local address was made, in hundredths of a second; 0: it has none
@@ -172,23 +173,23 @@ func parseAddr(b []byte) (index int, a address, ok bool) {
 }
 
 // Snapshot reads every interface, ordered by index, and its IPv6 addresses.
-func (c *Conn) Snapshot() ([]hoststate.Link, error) {
+func (c *Conn) Snapshot() ([]links.Link, error) {
 	devices, err := c.devices()
 	if err != nil {
 		return nil, err
 	}
-	links := make([]hoststate.Link, 0, len(devices))
+	all := make([]links.Link, 0, len(devices))
 	for _, i := range slices.Sorted(maps.Keys(devices)) {
-		links = append(links, devices.link(i))
+		all = append(all, devices.link(i))
 	}
-	return links, nil
+	return all, nil
 }
 
 // devices is every interface by its index.
 type devices map[int]device
 
 // link is a device with what its VRF adds.
-func (d devices) link(index int) hoststate.Link {
+func (d devices) link(index int) links.Link {
 	l := d[index].Link
 	l.Table = hoststate.MainTable
 	if d[index].vrf != 0 { // a VRF device is in its own VRF, with its addresses

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/links"
 	"fairlead/internal/host/netlink/bulk"
 	"fairlead/internal/wire/linkaddr"
 
@@ -53,7 +53,7 @@ func TestVRF(t *testing.T) {
 		d[dev.Index] = dev
 	}
 	mac := linkaddr.From([]byte{2, 0, 0, 0, 0, 1})
-	want := hoststate.Link{Index: 3, Name: "c0", Up: true, Running: true, MTU: 1400, HardwareType: unix.ARPHRD_ETHER, LinkLayer: mac, VRF: "red", Table: 1000}
+	want := links.Link{Index: 3, Name: "c0", Up: true, Running: true, MTU: 1400, HardwareType: unix.ARPHRD_ETHER, LinkLayer: mac, VRF: "red", Table: 1000}
 	if got := d.link(3); !equal(got, want) {
 		t.Errorf("in a VRF:\ngot  %+v\nwant %+v", got, want)
 	}
@@ -66,7 +66,7 @@ func TestVRF(t *testing.T) {
 		}
 	}
 	// A VRF that goes, or changes its table, changes the links in it.
-	w := &watcher{ctx: t.Context(), out: make(chan Event, 9), devices: d, told: map[int]hoststate.Link{2: d.link(2), 3: d.link(3), 4: d.link(4)}, born: map[int]uint32{}}
+	w := &watcher{ctx: t.Context(), out: make(chan Event, 9), devices: d, told: map[int]links.Link{2: d.link(2), 3: d.link(3), 4: d.link(4)}, born: map[int]uint32{}}
 	other, _ := parseLink(vrfLink(2, "red", 1001))
 	w.change(2, other, true)
 	w.change(2, device{}, false)
@@ -132,7 +132,7 @@ func TestNamesThatChangeHands(t *testing.T) {
 	named := func(names map[int]string) devices {
 		all := devices{}
 		for i, n := range names {
-			all[i] = device{Link: hoststate.Link{Index: i, Name: n}}
+			all[i] = device{Link: links.Link{Index: i, Name: n}}
 		}
 		return all
 	}
@@ -145,7 +145,7 @@ func TestNamesThatChangeHands(t *testing.T) {
 		"kept":                         {map[int]string{5: "a"}, map[int]string{5: "a"}},
 		"made anew under its old name": {map[int]string{5: "a"}, map[int]string{7: "a"}},
 	} {
-		w := &watcher{ctx: t.Context(), out: make(chan Event, 64), devices: named(step.before), told: map[int]hoststate.Link{}, born: map[int]uint32{}}
+		w := &watcher{ctx: t.Context(), out: make(chan Event, 64), devices: named(step.before), told: map[int]links.Link{}, born: map[int]uint32{}}
 		w.tellAll()
 		w.devices = named(step.after)
 		w.tellAll()
@@ -178,8 +178,8 @@ func TestNamesThatChangeHands(t *testing.T) {
 // Where messages were lost, a point-to-point interface that was down meanwhile is
 // told of as one that was gone: another may be at its other end.
 func TestLinesAfterALoss(t *testing.T) {
-	ppp := device{Link: hoststate.Link{Index: 5, Name: "ppp0", PointToPoint: true}, born: 700}
-	eth := device{Link: hoststate.Link{Index: 6, Name: "c0", LinkLayer: linkaddr.From([]byte{2, 0, 0, 0, 0, 1})}, born: 700}
+	ppp := device{Link: links.Link{Index: 5, Name: "ppp0", PointToPoint: true}, born: 700}
+	eth := device{Link: links.Link{Index: 6, Name: "c0", LinkLayer: linkaddr.From([]byte{2, 0, 0, 0, 0, 1})}, born: 700}
 	for what, c := range map[string]struct {
 		before device
 		change func(*device)
@@ -194,7 +194,7 @@ func TestLinesAfterALoss(t *testing.T) {
 		"Ethernet, renamed":    {eth, func(d *device) { d.Name = "c1" }, []string{"c1"}},
 		"Ethernet, another":    {eth, func(d *device) { d.Name, d.LinkLayer = "c1", linkaddr.Addr{} }, []string{"c0 gone", "c1"}},
 	} {
-		w := &watcher{ctx: t.Context(), out: make(chan Event, 8), devices: devices{c.before.Index: c.before}, told: map[int]hoststate.Link{}, born: map[int]uint32{}}
+		w := &watcher{ctx: t.Context(), out: make(chan Event, 8), devices: devices{c.before.Index: c.before}, told: map[int]links.Link{}, born: map[int]uint32{}}
 		w.tellAll()
 		<-w.out
 		after := c.before

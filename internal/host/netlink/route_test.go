@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/links"
 	"fairlead/internal/host/netlink"
 	"fairlead/internal/host/netlink/bulk"
 
@@ -237,7 +238,7 @@ func TestPurge(t *testing.T) {
 func TestAuditMendsRoutes(t *testing.T) {
 	both(t, func(t *testing.T, w world) {
 		s := hoststate.New()
-		ops := s.SetPolicy(s.SetLink(nil, hoststate.Link{Index: w.index("c0"), Name: "c0", Up: true}), "c0", &hoststate.Policy{})
+		ops := s.SetPolicy(s.SetLink(nil, &links.Link{Index: w.index("c0"), Name: "c0", Up: true}), "c0", &hoststate.Policy{})
 		for _, p := range []string{"2001:db8:100::/56", "2001:db8:200::/56"} {
 			ops = s.Put(ops, hoststate.Lease{Link: "c0", Prefix: netip.MustParsePrefix(p), NextHop: netip.MustParseAddr("fe80::1")})
 		}
@@ -272,7 +273,7 @@ func TestAuditMendsRoutes(t *testing.T) {
 func TestAuditMendsCrookedRoutes(t *testing.T) {
 	w := newReal(t)
 	s := hoststate.New()
-	ops := s.SetPolicy(s.SetLink(nil, hoststate.Link{Index: w.index("c0"), Name: "c0", Up: true}), "c0", &hoststate.Policy{})
+	ops := s.SetPolicy(s.SetLink(nil, &links.Link{Index: w.index("c0"), Name: "c0", Up: true}), "c0", &hoststate.Policy{})
 	for _, p := range []string{"2001:db8:100::/56", "2001:db8:200::/56", "2001:db8:300::/56"} {
 		ops = s.Put(ops, hoststate.Lease{Link: "c0", Prefix: netip.MustParsePrefix(p), NextHop: netip.MustParseAddr("fe80::1")})
 	}

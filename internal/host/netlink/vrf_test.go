@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/links"
 )
 
 // A link that joins a VRF is told with its table, and routes go there. Kernels
@@ -25,7 +26,7 @@ func TestLinkInVRF(t *testing.T) {
 	run(t, "ip link add red type vrf table 1000")
 	run(t, "ip link set red up")
 	run(t, "ip link set c0 master red")
-	e := until(t, events, "c0 in the VRF", link("c0", func(l hoststate.Link) bool { return l.VRF == "red" && l.Table == 1000 && l.Up }))
+	e := until(t, events, "c0 in the VRF", link("c0", func(l links.Link) bool { return l.VRF == "red" && l.Table == 1000 && l.Up }))
 	r := hoststate.Route{
 		Table: e.Link.Table, Metric: 1024, Prefix: netip.MustParsePrefix("2001:db8:100::/56"),
 		Link: e.Link.Index, Gateway: netip.MustParseAddr("fe80::1"),
@@ -43,7 +44,7 @@ func TestLinkInVRF(t *testing.T) {
 		t.Fatal(err)
 	}
 	run(t, "ip link set c0 nomaster")
-	until(t, events, "c0 out of the VRF", link("c0", func(l hoststate.Link) bool { return l.VRF == "" && l.Table == 254 }))
+	until(t, events, "c0 out of the VRF", link("c0", func(l links.Link) bool { return l.VRF == "" && l.Table == 254 }))
 	if n, err := c.Purge(); n != 1 || err != nil {
 		t.Errorf("purge: %d, %v, want 1", n, err)
 	}

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/links"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/net/bpf"
@@ -20,10 +20,10 @@ import (
 
 // Event is one thing that happened to the host. Exactly one field is set.
 type Event struct {
-	Link         *hoststate.Link // an interface that appeared or changed; one of the same index has its name now
-	Removed      string          // the name of an interface that is gone
-	RouteChanged bool            // somebody else added, changed or removed routes with our protocol: an audit is due
-	Resync       bool            // the kernel's word was lost; links were told anew, an audit is due
+	Link         *links.Link // an interface that appeared or changed; one of the same index has its name now
+	Removed      string      // the name of an interface that is gone
+	RouteChanged bool        // somebody else added, changed or removed routes with our protocol: an audit is due
+	Resync       bool        // the kernel's word was lost; links were told anew, an audit is due
 }
 
 // settle is how long changes to routes are gathered into one event.
@@ -35,7 +35,7 @@ const watchBuffer = 8 << 20
 
 // Watch tells first of every interface that is there and then of changes, until
 // ctx ends, which closes the channel. An event is told once per change of what
-// hoststate.Link holds. A reader that is slow loses nothing for good: when the
+// links.Link holds. A reader that is slow loses nothing for good: when the
 // kernel's queue overflows, the state is read again, and Resync follows.
 func (c *Conn) Watch(ctx context.Context) (<-chan Event, error) {
 	nl, err := netlink.Dial(unix.NETLINK_ROUTE, nil)
@@ -47,7 +47,7 @@ func (c *Conn) Watch(ctx context.Context) (<-chan Event, error) {
 	if err := c.subscribe(nl); err != nil {
 		return nil, errors.Join(err, nl.Close())
 	}
-	w := &watcher{conn: c, ctx: ctx, out: make(chan Event, 64), routes: make(chan struct{}, 1), told: map[int]hoststate.Link{}, born: map[int]uint32{}}
+	w := &watcher{conn: c, ctx: ctx, out: make(chan Event, 64), routes: make(chan struct{}, 1), told: map[int]links.Link{}, born: map[int]uint32{}}
 	if w.devices, err = c.devices(); err != nil {
 		return nil, errors.Join(err, nl.Close())
 	}
@@ -117,7 +117,7 @@ type watcher struct {
 	out     chan Event
 	routes  chan struct{} // our routes were touched
 	devices devices
-	told    map[int]hoststate.Link
+	told    map[int]links.Link
 	born    map[int]uint32 // of those that were told of: when their link-local addresses were made
 }
 
@@ -262,7 +262,7 @@ func (w *watcher) tell(index int) {
 	w.send(Event{Link: &is})
 }
 
-func equal(a, b hoststate.Link) bool {
+func equal(a, b links.Link) bool {
 	same := slices.Equal(a.Addrs, b.Addrs) && slices.Equal(a.Peers, b.Peers) && a.CarrierDowns == b.CarrierDowns
 	same = same && slices.Equal(a.Deprecated, b.Deprecated) && slices.Equal(a.Temporary, b.Temporary)
 	return same && a.Index == b.Index && a.Name == b.Name && a.Up == b.Up && a.Running == b.Running &&

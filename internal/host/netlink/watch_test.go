@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/links"
 	"fairlead/internal/host/netlink/bulk"
 	"fairlead/internal/wire/linkaddr"
 
@@ -66,12 +67,12 @@ func until(t *testing.T, events <-chan Event, what string, pleases func(Event) b
 	}
 }
 
-func link(name string, is func(l hoststate.Link) bool) func(Event) bool {
+func link(name string, is func(l links.Link) bool) func(Event) bool {
 	return func(e Event) bool { return e.Link != nil && e.Link.Name == name && is(*e.Link) }
 }
 
-func has(addr string) func(l hoststate.Link) bool {
-	return func(l hoststate.Link) bool { return slices.Contains(l.Addrs, netip.MustParsePrefix(addr)) }
+func has(addr string) func(l links.Link) bool {
+	return func(l links.Link) bool { return slices.Contains(l.Addrs, netip.MustParsePrefix(addr)) }
 }
 
 // Everything that happens to a link is told: it appears, goes down and up, gets
@@ -86,36 +87,36 @@ func TestWatchLink(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := until(t, events, "c0 as it is", link("c0", func(hoststate.Link) bool { return true })).Link
+	first := until(t, events, "c0 as it is", link("c0", func(links.Link) bool { return true })).Link
 	mac, _ := linkaddr.Parse("02:00:00:00:00:01")
-	want := hoststate.Link{Index: first.Index, Name: "c0", MTU: 1500, HardwareType: unix.ARPHRD_ETHER, LinkLayer: mac, Table: 254}
+	want := links.Link{Index: first.Index, Name: "c0", MTU: 1500, HardwareType: unix.ARPHRD_ETHER, LinkLayer: mac, Table: 254}
 	if !equal(*first, want) {
 		t.Errorf("c0:\ngot  %+v\nwant %+v", *first, want)
 	}
 
 	run(t, "ip link set c0 up")
-	until(t, events, "c0 up", link("c0", func(l hoststate.Link) bool { return l.Up && l.Running }))
+	until(t, events, "c0 up", link("c0", func(l links.Link) bool { return l.Up && l.Running }))
 	run(t, "ip link set p0 down")
-	until(t, events, "carrier lost", link("c0", func(l hoststate.Link) bool { return l.Up && !l.Running }))
+	until(t, events, "carrier lost", link("c0", func(l links.Link) bool { return l.Up && !l.Running }))
 	run(t, "ip link set p0 up")
 	run(t, "ip addr add 2001:db8:1::1/64 dev c0 nodad")
 	run(t, "ip addr add 2001:db8:2::1/64 dev c0 nodad")
-	e := until(t, events, "both addresses", link("c0", func(l hoststate.Link) bool {
+	e := until(t, events, "both addresses", link("c0", func(l links.Link) bool {
 		return has("2001:db8:1::1/64")(l) && has("2001:db8:2::1/64")(l)
 	}))
 	snapshot, err := c.Snapshot()
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := slices.IndexFunc(snapshot, func(l hoststate.Link) bool { return l.Name == "c0" })
-	globals := func(l hoststate.Link) (g []netip.Prefix) {
+	i := slices.IndexFunc(snapshot, func(l links.Link) bool { return l.Name == "c0" })
+	globals := func(l links.Link) (g []netip.Prefix) {
 		return slices.DeleteFunc(slices.Clone(l.Addrs), func(p netip.Prefix) bool { return p.Addr().IsLinkLocalUnicast() })
 	}
 	if got, want := globals(*e.Link), globals(snapshot[i]); !slices.Equal(got, want) || len(got) != 2 {
 		t.Errorf("order of addresses: event %v, snapshot %v", got, want)
 	}
 	run(t, "ip addr del 2001:db8:1::1/64 dev c0")
-	until(t, events, "address gone", link("c0", func(l hoststate.Link) bool { return !has("2001:db8:1::1/64")(l) }))
+	until(t, events, "address gone", link("c0", func(l links.Link) bool { return !has("2001:db8:1::1/64")(l) }))
 
 	run(t, "ip link set c0 down")
 	run(t, "ip link set c0 name c9")
@@ -127,7 +128,7 @@ func TestWatchLink(t *testing.T) {
 	run(t, "ip link del c9")
 	until(t, events, "c9 gone", func(e Event) bool { return e.Removed == "c9" })
 	run(t, "ip link add c0 type veth peer name p0")
-	until(t, events, "c0 anew", link("c0", func(l hoststate.Link) bool { return l.Index != first.Index }))
+	until(t, events, "c0 anew", link("c0", func(l links.Link) bool { return l.Index != first.Index }))
 
 	cancel()
 	for range events { //nolint:revive // until it is closed
@@ -262,7 +263,7 @@ func TestWatchResync(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := slices.IndexFunc(snapshot, func(l hoststate.Link) bool { return l.Name == "c0" })
+	i := slices.IndexFunc(snapshot, func(l links.Link) bool { return l.Name == "c0" })
 	// Nobody reads the events, so the kernel's queue fills.
 	var b []byte
 	for n := range uint32(1000) {
@@ -277,7 +278,7 @@ func TestWatchResync(t *testing.T) {
 	}
 	run(t, "ip link set c0 mtu 1400")
 	run(t, "ip link add late type veth peer name latep")
-	told := map[string]hoststate.Link{}
+	told := map[string]links.Link{}
 	resync := false
 	note := func(e Event) {
 		if e.Link != nil {
@@ -340,14 +341,14 @@ func TestWatchAddressFlags(t *testing.T) {
 		t.Errorf("deprecated %v, temporary %v; want none", e.Link.Deprecated, e.Link.Temporary)
 	}
 	run(t, "ip addr change 2001:db8:1::1/64 dev c0 preferred_lft 0 valid_lft forever")
-	until(t, events, "that it is deprecated", link("c0", func(l hoststate.Link) bool { return slices.Equal(l.Deprecated, []netip.Addr{lasting}) }))
+	until(t, events, "that it is deprecated", link("c0", func(l links.Link) bool { return slices.Equal(l.Deprecated, []netip.Addr{lasting}) }))
 	run(t, "ip addr change 2001:db8:1::1/64 dev c0 preferred_lft forever valid_lft forever")
-	until(t, events, "that it is preferred again", link("c0", func(l hoststate.Link) bool { return has("2001:db8:1::1/64")(l) && len(l.Deprecated) == 0 }))
+	until(t, events, "that it is preferred again", link("c0", func(l links.Link) bool { return has("2001:db8:1::1/64")(l) && len(l.Deprecated) == 0 }))
 
 	// The kernel makes a temporary address of one with mngtmpaddr (RFC 8981).
 	run(t, "sysctl -qw net.ipv6.conf.c0.use_tempaddr=2")
 	run(t, "ip addr add 2001:db8:5::1/64 dev c0 nodad mngtmpaddr")
-	e = until(t, events, "the temporary address", link("c0", func(l hoststate.Link) bool { return len(l.Temporary) == 1 }))
+	e = until(t, events, "the temporary address", link("c0", func(l links.Link) bool { return len(l.Temporary) == 1 }))
 	if a := e.Link.Temporary[0]; !netip.MustParsePrefix("2001:db8:5::/64").Contains(a) || a == netip.MustParseAddr("2001:db8:5::1") {
 		t.Errorf("temporary: %v, want another address of 2001:db8:5::/64", a)
 	}

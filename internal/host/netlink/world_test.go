@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/links"
 	"fairlead/internal/host/netlink"
 	"fairlead/internal/host/netlink/fakekernel"
 
@@ -174,11 +175,11 @@ func inOrder(lines []string) string {
 type fake struct {
 	*fakekernel.Kernel
 	next  int
-	links map[string]hoststate.Link
+	links map[string]links.Link
 }
 
 func newFake(*testing.T) world {
-	f := &fake{Kernel: fakekernel.New(), next: 7, links: map[string]hoststate.Link{}}
+	f := &fake{Kernel: fakekernel.New(), next: 7, links: map[string]links.Link{}}
 	f.make("c0")
 	return f
 }
@@ -188,10 +189,10 @@ func (f *fake) index(name string) int { return f.links[name].Index }
 
 func (f *fake) make(name string) {
 	f.next++
-	f.set(hoststate.Link{Index: f.next, Name: name, Up: true, Running: true})
+	f.set(links.Link{Index: f.next, Name: name, Up: true, Running: true})
 }
 
-func (f *fake) set(l hoststate.Link) {
+func (f *fake) set(l links.Link) {
 	f.links[l.Name] = l
 	f.SetLink(l)
 }

@@ -11,6 +11,7 @@ import (
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/host/store"
@@ -77,12 +78,12 @@ func (w *world) close() error {
 // begin makes an empty core that knows the links.
 func (w *world) begin() {
 	w.core = relay6.New(configuration(), bootID)
-	w.core.SetLink(hoststate.Link{
+	w.core.SetLink(links.Link{
 		Index: upIndex, Name: "up0", Up: true, Running: true, MTU: 1500, HardwareType: 1, Table: hoststate.MainTable,
 		Addrs: []netip.Prefix{netip.PrefixFrom(localAddr, 64)},
 	}, &w.eff)
 	for i := range w.links {
-		w.core.SetLink(hoststate.Link{
+		w.core.SetLink(links.Link{
 			Index: firstLink + i, Name: linkName(i), Up: true, Running: true, MTU: 1500, HardwareType: 1, Table: hoststate.MainTable,
 			LinkLayer: linkaddr.From([]byte{2, 0xfe, 0, 0, byte(i >> 8), byte(i)}),
 			Addrs:     []netip.Prefix{netip.MustParsePrefix("fe80::1/64")},

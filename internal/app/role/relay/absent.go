@@ -5,18 +5,18 @@ import (
 	"strings"
 
 	"fairlead/internal/app/config"
-	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/trust"
 )
 
 // absent is what the configuration names and no interface has as its name now, in
 // words. A glob of a rule may match nothing for a while: its interfaces come and go.
-func absent(cfg *config.Config, links map[string]hoststate.Link) (words []string) {
+func absent(cfg *config.Config, known map[string]links.Link) (words []string) {
 	missing := func(pattern string) bool {
-		if _, there := links[pattern]; there || isName(pattern) {
+		if _, there := known[pattern]; there || isName(pattern) {
 			return !there
 		}
-		for name := range links {
+		for name := range known {
 			if trust.MatchAny([]string{pattern}, name) {
 				return false
 			}

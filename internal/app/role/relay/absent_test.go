@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"fairlead/internal/app/config"
-	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 )
@@ -21,24 +21,24 @@ func TestNamesThatNoInterfaceHas(t *testing.T) {
 		{Name: "kea3", Interfaces: []string{"eth0", "up*"}},
 	}}}
 	cfg.Relay6.Links = []relay6.LinkRule{{Match: []string{"cust1", "ppp*"}}, {Match: []string{"cust2"}}}
-	links := map[string]hoststate.Link{"eth0": {}, "cust1": {}}
+	there := map[string]links.Link{"eth0": {}, "cust1": {}}
 	want := []string{
 		"peer kea1: no interface is named eth1",
 		"peer kea2: no interface matches eth7, up*: nothing is heard from it",
 		"links: no interface is named cust2: nobody is served there",
 	}
-	if diff := cmp.Diff(want, absent(cfg, links)); diff != "" {
+	if diff := cmp.Diff(want, absent(cfg, there)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	links["eth1"], links["up3"], links["cust2"] = hoststate.Link{}, hoststate.Link{}, hoststate.Link{}
-	if got := absent(cfg, links); len(got) != 1 || got[0] != "peer kea2: no interface is named eth7" {
+	there["eth1"], there["up3"], there["cust2"] = links.Link{}, links.Link{}, links.Link{}
+	if got := absent(cfg, there); len(got) != 1 || got[0] != "peer kea2: no interface is named eth7" {
 		t.Errorf("with all but eth7: %q", got)
 	}
 	cfg.Relay6.Links = nil
 	for i := range 20 {
 		cfg.Relay6.Links = append(cfg.Relay6.Links, relay6.LinkRule{Match: []string{fmt.Sprint("vlan", i)}})
 	}
-	if got := absent(cfg, links)[1]; got != "links: no interface is named vlan0, vlan1, vlan2, vlan3, vlan4, vlan5, vlan6, vlan7 and 12 more: nobody is served there" {
+	if got := absent(cfg, there)[1]; got != "links: no interface is named vlan0, vlan1, vlan2, vlan3, vlan4, vlan5, vlan6, vlan7 and 12 more: nobody is served there" {
 		t.Errorf("with many: %q", got)
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/host/store"
@@ -67,7 +68,7 @@ func newPlayed(t *testing.T, log *slog.Logger, rules *privacy.Rules) *played {
 	p.build = func(_ instant.Now, eff *effect.Effects) (*relay6.Relay, error) {
 		core := relay6.New(cfg, "boot")
 		for index, name := range map[int]string{uplink: "u0", linkA: "dA", linkB: "dB"} {
-			core.SetLink(hoststate.Link{Index: index, Name: name, Up: true, Running: true, MTU: 1500, Addrs: []netip.Prefix{netip.MustParsePrefix("fe80::1/64")}}, eff)
+			core.SetLink(links.Link{Index: index, Name: name, Up: true, Running: true, MTU: 1500, Addrs: []netip.Prefix{netip.MustParsePrefix("fe80::1/64")}}, eff)
 		}
 		return core, nil
 	}

@@ -15,8 +15,8 @@ import (
 	"fairlead/internal/app/engine"
 	"fairlead/internal/core/admission"
 	"fairlead/internal/core/effect"
-	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/host/udp"
@@ -33,7 +33,7 @@ type network struct {
 	may    func(local, remote netip.Addr) bool // protect.Supervisor's; nil: all may
 	peers  []trust.Peer
 	port   uint16
-	links  map[string]hoststate.Link
+	links  map[string]links.Link
 	names  map[int]string  // of links, by index
 	gone   map[string]bool // names that a device has lost since the last update
 	locals map[udp.Local]struct{}
@@ -58,7 +58,7 @@ type sockets interface {
 
 func newNetwork(log *slog.Logger) *network {
 	return &network{
-		log: log, links: make(map[string]hoststate.Link), names: make(map[int]string), gone: make(map[string]bool),
+		log: log, links: make(map[string]links.Link), names: make(map[int]string), gone: make(map[string]bool),
 		locals: make(map[udp.Local]struct{}), vrfs: make(map[string]string), from: make(map[string]netip.Addr), unopened: make(map[udp.Local]string), mute: make(map[string]string),
 	}
 }
@@ -68,7 +68,7 @@ func (n *network) configure(peers []trust.Peer, port uint16) {
 }
 
 // know takes in what a link is now; the one of its index has its name.
-func (n *network) know(l hoststate.Link) {
+func (n *network) know(l links.Link) {
 	if name := n.names[l.Index]; name != l.Name && n.links[name].Index == l.Index {
 		delete(n.links, name)
 	}
@@ -166,7 +166,7 @@ func sameLink(a, b udp.Link) bool {
 		a.LinkLocal == b.LinkLocal && slices.Equal(a.MAC, b.MAC)
 }
 
-func clientLink(l hoststate.Link) udp.Link {
+func clientLink(l links.Link) udp.Link {
 	u := udp.Link{Index: l.Index, Name: l.Name, MTU: l.MTU, VRF: l.VRF}
 	if l.HardwareType == unix.ARPHRD_ETHER && l.LinkLayer.Len() == 6 {
 		u.Ethernet, u.MAC = true, net.HardwareAddr(l.LinkLayer.Append(nil))

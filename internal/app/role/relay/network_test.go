@@ -13,7 +13,7 @@ import (
 
 	"fairlead/internal/app/service"
 	"fairlead/internal/core/effect"
-	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/links"
 	"fairlead/internal/host/netlink"
 	"fairlead/internal/host/udp"
 )
@@ -61,7 +61,7 @@ func (o *openings) RemoveLocal(at udp.Local) error {
 }
 
 func link(index int, name, vrf string) netlink.Event {
-	return netlink.Event{Link: &hoststate.Link{Index: index, Name: name, VRF: vrf, Up: true, Running: true, MTU: 1500, Addrs: []netip.Prefix{netip.MustParsePrefix("fe80::1/64")}}}
+	return netlink.Event{Link: &links.Link{Index: index, Name: name, VRF: vrf, Up: true, Running: true, MTU: 1500, Addrs: []netip.Prefix{netip.MustParsePrefix("fe80::1/64")}}}
 }
 
 // tell hands events over as one burst.

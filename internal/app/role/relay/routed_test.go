@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"fairlead/internal/core/effect"
-	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/links"
 	"fairlead/internal/host/netlink"
 )
 
@@ -15,7 +15,7 @@ func TestRoutedIsToldAgainAfterAFlap(t *testing.T) {
 	p := quietPlayed(t)
 	var asked []bool
 	p.routed = func(_ map[int]uint32, anew bool) { asked = append(asked, anew) }
-	up := hoststate.Link{Index: linkA, Name: "dA", Up: true, Running: true}
+	up := links.Link{Index: linkA, Name: "dA", Up: true, Running: true}
 	down := up
 	down.Up = false
 	for name, c := range map[string]struct {

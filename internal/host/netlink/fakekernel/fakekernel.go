@@ -17,6 +17,7 @@ import (
 	"sync"
 
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/links"
 	"fairlead/internal/host/netlink"
 
 	"golang.org/x/sys/unix"
@@ -28,7 +29,7 @@ const Foreign = unix.RTPROT_STATIC
 // Kernel is the fake. Its zero value is not ready, see New.
 type Kernel struct {
 	mu       sync.Mutex // guards all following fields
-	links    map[string]hoststate.Link
+	links    map[string]links.Link
 	routes   map[id]route
 	elements map[hoststate.Element]bool
 	fail     error
@@ -49,7 +50,7 @@ func idOf(r hoststate.Route) id { return id{table: r.Table, metric: r.Metric, pr
 // New has no links, routes or elements.
 func New() *Kernel {
 	return &Kernel{
-		links: map[string]hoststate.Link{}, routes: map[id]route{}, elements: map[hoststate.Element]bool{},
+		links: map[string]links.Link{}, routes: map[id]route{}, elements: map[hoststate.Element]bool{},
 	}
 }
 
@@ -63,7 +64,7 @@ func (k *Kernel) Fail(err error) {
 // SetLink makes or changes an interface. As in Linux, one that goes down, or is
 // made anew with another index, takes its unicast routes with it, while loss of
 // carrier takes none.
-func (k *Kernel) SetLink(l hoststate.Link) {
+func (k *Kernel) SetLink(l links.Link) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	was, there := k.links[l.Name]
@@ -107,10 +108,10 @@ func (k *Kernel) DeleteElement(e hoststate.Element) {
 }
 
 // Snapshot is the interfaces, ordered by index.
-func (k *Kernel) Snapshot() ([]hoststate.Link, error) {
+func (k *Kernel) Snapshot() ([]links.Link, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return slices.SortedFunc(maps.Values(k.links), func(a, b hoststate.Link) int { return a.Index - b.Index }), nil
+	return slices.SortedFunc(maps.Values(k.links), func(a, b links.Link) int { return a.Index - b.Index }), nil
 }
 
 // Apply carries out operations on routes and elements, with the errors of

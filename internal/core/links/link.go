@@ -1,0 +1,65 @@
+// Package links is the registry of links: what the host says of each network interface,
+// and how a core finds the one that a message or an answer is about. It is for every role
+// and both families; what a role wants to know of a link besides is the role's own.
+package links
+
+import (
+	"net/netip"
+	"slices"
+
+	"fairlead/internal/wire/linkaddr"
+)
+
+// Link is what the host says of one network interface. It is never changed once it was
+// told, so that all who want to know may share it: what the host says next is another.
+type Link struct {
+	Index        int
+	Name         string
+	Up           bool // administratively up
+	Running      bool // carrier is there
+	PointToPoint bool
+	Dummy        bool // a device that holds addresses and has nobody behind it
+	MTU          int
+	HardwareType uint16 // ARPHRD_*
+	LinkLayer    linkaddr.Addr
+	VRF          string         // name of the VRF device it is enslaved to, its own if it is one, else empty
+	Table        uint32         // routing table of that VRF; 254 (main) without one
+	Addrs        []netip.Prefix // address and on-link prefix length, in the kernel's order, tentative and failed ones left out
+	Peers        []netip.Addr   // addresses at the other end that the kernel knows, of a point-to-point interface
+	CarrierDowns uint32         // how often a point-to-point interface has lost its carrier
+	Deprecated   []netip.Addr   // of these: whose preferred lifetime has ended
+	Temporary    []netip.Addr   // of these: that the host makes and gives up by itself (RFC 8981)
+}
+
+// loopback is ARPHRD_LOOPBACK.
+const loopback = 772
+
+// IsHollow reports whether the link is a device that nobody is behind.
+func (l *Link) IsHollow() bool { return l.HardwareType == loopback || l.VRF == l.Name }
+
+// Passes reports whether packets can pass the interface.
+func (l *Link) Passes() bool { return l.Up && l.Running }
+
+// Has reports whether an address is on the link, with whatever prefix.
+func (l *Link) Has(a netip.Addr) bool {
+	return slices.ContainsFunc(l.Addrs, func(p netip.Prefix) bool { return p.Addr() == a })
+}
+
+// Covers reports whether an address lies in a prefix of the link.
+func (l *Link) Covers(a netip.Addr) bool {
+	return slices.ContainsFunc(l.Addrs, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// Gone is what there is to say of the name once no interface has it any more.
+func (l *Link) Gone() *Link {
+	gone := *l
+	gone.Index, gone.Up, gone.Running, gone.Addrs, gone.Peers = 0, false, false, nil, nil
+	return &gone
+}
+
+// Renamed is the link under another name.
+func (l *Link) Renamed(name string) *Link {
+	now := *l
+	now.Name = name
+	return &now
+}
