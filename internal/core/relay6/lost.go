@@ -91,10 +91,11 @@ func (r *Relay) lose(l *link, own []netip.Prefix) []netip.Prefix {
 		lost = new(lostPrefixes)
 		r.lost[l.Name] = lost
 	}
-	if slices.ContainsFunc(missing, func(p netip.Prefix) bool { return !slices.Contains(lost.prefixes, p) }) {
+	all := len(own) == 0
+	if lost.all && !all || slices.ContainsFunc(missing, func(p netip.Prefix) bool { return !slices.Contains(lost.prefixes, p) }) {
 		lost.lapses = 0
 	}
-	lost.of, lost.prefixes, lost.all = l, missing, lost.all || len(own) == 0
+	lost.of, lost.prefixes, lost.all = l, missing, all
 	if !l.gone && !l.Up {
 		lost.lapses = 0 // the time begins when the link is up again
 	} else if lost.lapses == 0 {

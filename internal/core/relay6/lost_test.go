@@ -259,6 +259,40 @@ func TestLostPrefixIsNoObstacle(t *testing.T) {
 	}
 }
 
+// A link that has some of its prefixes again, or still has them after a restart, has had
+// the others taken away: a minute tells, and they are no obstacle.
+func TestLinkHasSomeOfItsPrefixes(t *testing.T) {
+	for name, begins := range map[string]func(*world){
+		"it was down": func(w *world) {
+			w.setLink("lan1", func(l *links.Link) { l.Up, l.Addrs = false, nil })
+			w.sleep(2 * time.Hour)
+			w.onLan1up()
+			w.onLan1("2001:db8:100:ff::1/64")
+		},
+		"restart": func(w *world) {
+			w.tick()
+			w.links["lan1"] = func(l links.Link) links.Link {
+				l.Addrs = cidrs("fe80::11/64", "2001:db8:100:ff::1/64")
+				return l
+			}(w.links["lan1"])
+			w.restart()
+		},
+	} {
+		w := covering(t)
+		begins(w)
+		w.wantReserved(name, true, true)
+		w.sleep(61 * time.Second)
+		w.wantReserved(name+", a minute later", true, false)
+
+		w = newWorld(t) // nothing bounds what may be delegated
+		w.onLan1("2001:db8:100:ff::1/64", "fd00:1::1/64")
+		begins(w)
+		w.lease(alice, iaPD(1, prefix(aroundTwo, 7200)))
+		w.wants("lan0 " + aroundTwo + " via fe80::a for 2h0m0s")
+		w.wantRoutes(lostTwo, "unreachable "+lostTwo+" table 254 metric 4294967295")
+	}
+}
+
 // While a link is down it is not clear whether its prefixes come back: the hour begins
 // anew each time that it comes up without them.
 func TestTimeOfLostPrefixesBeginsAnew(t *testing.T) {
