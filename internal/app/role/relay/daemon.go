@@ -56,6 +56,7 @@ type daemon struct {
 	unwritten []string   // what the state folder would not take, and what that costs
 	owner     *nft.Owner // of the network namespace, from the first deed to the last
 	store     *store.Store
+	keeper    keeper // to the store
 	nl        *netlink.Conn
 	nft       *nft.Table
 	hops      *protect.Supervisor
@@ -176,8 +177,9 @@ func (d *daemon) assemble() {
 		notes:  &notes{log: d.quiet, privacy: d.privacy, feed: d.feed, hook: d.hook, once: once},
 		silent: d.rivals.soon, others: d.audit.othersChanged, soon: d.audit.soon, later: d.audit.inAWhile,
 	}
+	d.keeper.to = d.store
 	d.engine = engine.New(engine.Options[*relay6.Relay]{
-		Log: d.log, Privacy: d.privacy, Role: d.relay, Inbox: d.inbox, Store: d.store, Hosts: []engine.Installer{d.nl, d.nft}, Links: d.events,
+		Log: d.log, Privacy: d.privacy, Role: d.relay, Inbox: d.inbox, Store: &d.keeper, Hosts: []engine.Installer{d.nl, d.nft}, Links: d.events,
 	})
 }
 

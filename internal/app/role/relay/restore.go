@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"fairlead/internal/app/config"
+	"fairlead/internal/app/engine"
 	"fairlead/internal/app/service"
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
@@ -89,6 +91,7 @@ func (d *daemon) coreOf(n instant.Now, eff *effect.Effects) (*relay6.Relay, erro
 	if err := k.rewrite(d.store.Commit); err != nil {
 		return nil, err
 	}
+	d.keeper.owe(k.former)
 	if err := k.readLinks(core.RestoreLink); err != nil {
 		return nil, err
 	}
@@ -124,7 +127,7 @@ type scanner interface {
 type keepsake struct {
 	log      *slog.Logger
 	from     scanner
-	former   []effect.KeepOp // what was rewritten, and could not be kept so
+	former   []store.Op // what was rewritten, and could not be kept so
 	blocks   []delegation.Block
 	lastWall time.Time
 	err      error // of records
@@ -138,7 +141,7 @@ const rewriteAtOnce = 4096
 func (s *keepsake) rewrite(commit func([]store.Op) error) error {
 	from, to := relay6.FormerRange()
 	for more := true; more; {
-		var ops []effect.KeepOp
+		var ops []store.Op
 		more = false
 		err := s.from.Scan(from, to, func(k, v []byte) bool {
 			if more = len(ops) >= 2*rewriteAtOnce; more {
@@ -150,7 +153,9 @@ func (s *keepsake) rewrite(commit func([]store.Op) error) error {
 				s.odd(k, err)
 				return true
 			}
-			ops = append(ops, now...)
+			for _, op := range now {
+				ops = append(ops, store.Op{Key: op.Key, Value: op.Value})
+			}
 			return true
 		})
 		if err != nil || len(ops) == 0 {
@@ -159,11 +164,7 @@ func (s *keepsake) rewrite(commit func([]store.Op) error) error {
 		if ops, err = s.withoutOlder(ops); err != nil {
 			return err
 		}
-		kept := make([]store.Op, 0, len(ops))
-		for _, op := range ops {
-			kept = append(kept, store.Op{Key: op.Key, Value: op.Value})
-		}
-		if err := commit(kept); err != nil {
+		if err := commit(ops); err != nil {
 			s.log.Error("records of a former version could not be rewritten: they are used all the same", "error", err)
 			s.former = append(s.former, ops...)
 		}
@@ -171,9 +172,38 @@ func (s *keepsake) rewrite(commit func([]store.Op) error) error {
 	return nil
 }
 
+// keeper keeps what the engine has decided. What could not be rewritten comes first: the
+// next start would take a former record for a delegation that has ended meanwhile.
+type keeper struct {
+	to   engine.Keeper
+	mu   sync.Mutex // guards owed
+	owed []store.Op
+}
+
+// owe takes in what is still to be rewritten.
+func (k *keeper) owe(ops []store.Op) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.owed = ops
+}
+
+// Commit is engine.Keeper's.
+func (k *keeper) Commit(ops []store.Op) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for len(k.owed) > 0 {
+		n := min(len(k.owed), 2*rewriteAtOnce)
+		if err := k.to.Commit(k.owed[:n]); err != nil {
+			return fmt.Errorf("records of a former version: %w", err)
+		}
+		k.owed = k.owed[n:]
+	}
+	return k.to.Commit(ops)
+}
+
 // withoutOlder leaves out the rewritten records whose keys have records already: a start
 // could not write the store, and what was kept after it is newer.
-func (s *keepsake) withoutOlder(ops []effect.KeepOp) ([]effect.KeepOp, error) {
+func (s *keepsake) withoutOlder(ops []store.Op) ([]store.Op, error) {
 	some := ops[:0]
 	for _, op := range ops {
 		there := false

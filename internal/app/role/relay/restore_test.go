@@ -138,6 +138,61 @@ func TestFormerRecordsAreRewritten(t *testing.T) {
 	}
 }
 
+// What ends while former records could not be rewritten has ended at the next start as
+// well: they are rewritten before anything else is kept.
+func TestFormerRecordThatHasEnded(t *testing.T) {
+	kept, err := store.Open(t.TempDir(), store.Options{ReserveBytes: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	former, _ := hex.DecodeString(formerValue)
+	key, _ := hex.DecodeString(formerKey)
+	if err := kept.Commit([]store.Op{{Key: key, Value: former}}); err != nil {
+		t.Fatal(err)
+	}
+	full := errors.New("disk full")
+	var disk failing
+	disk.store, disk.err = kept, full
+	keeper := keeper{to: &disk}
+	start := func() []binding.Record {
+		k := keepsake{log: slog.New(slog.DiscardHandler), from: kept}
+		if err := k.rewrite(disk.Commit); err != nil {
+			t.Fatal(err)
+		}
+		keeper.owe(k.former)
+		return slices.Collect(k.records)
+	}
+	records := start()
+	if len(records) != 1 {
+		t.Fatalf("records %+v, want the former one", records)
+	}
+	end := []store.Op{{Key: binding.Key(nil, binding.Relay6, records[0].VRF, records[0].Prefix)}}
+	if err := keeper.Commit(end); !errors.Is(err, full) {
+		t.Errorf("the disk is full: %v", err)
+	}
+	disk.err = nil
+	if err := keeper.Commit(end); err != nil {
+		t.Fatal(err)
+	}
+	if records := start(); len(records) > 0 {
+		t.Errorf("after the end and another start: %+v", records)
+	}
+}
+
+// failing is a store on a disk that may be full.
+type failing struct {
+	store *store.Store
+	err   error
+}
+
+func (f *failing) Commit(ops []store.Op) error {
+	if f.err != nil {
+		return f.err
+	}
+	return f.store.Commit(ops)
+}
+
 // A record of today is newer than the former one of the same prefix: a start could not
 // write the store, and a later one kept what it learned.
 func TestFormerRecordThatIsOlder(t *testing.T) {
