@@ -51,7 +51,7 @@ func (l *link) prefixes() (own []netip.Prefix) {
 }
 
 // restake reserves for a link the prefixes that it has now, and those that it has lost.
-// What it has is no longer reserved for another link that has lost it.
+// What it has, or a part of that, is no longer reserved for another link that has lost it.
 func (r *Relay) restake(ops []hoststate.Op, l *link) []hoststate.Op {
 	own := l.prefixes()
 	all := slices.Concat(own, r.lose(l, own))
@@ -61,7 +61,7 @@ func (r *Relay) restake(ops []hoststate.Op, l *link) []hoststate.Op {
 		return ops
 	}
 	for _, p := range own {
-		for _, at := range r.reserved.overlapping(l.VRF, p) {
+		for _, at := range r.reserved.within(l.VRF, p) {
 			if at.of != l && r.hasLost(at.of, at.prefix) {
 				ops = r.restake(ops, at.of)
 			}
@@ -121,9 +121,9 @@ func (r *Relay) hasLeft(l *link, p netip.Prefix) bool {
 	return r.hasLost(l, p) && (l.gone || !r.lost[l.Name].all)
 }
 
-// isOf reports whether another link than l has a prefix that overlaps with p.
+// isOf reports whether another link than l has p, or a prefix around it.
 func (r *Relay) isOf(p netip.Prefix, l *link) bool {
-	return slices.ContainsFunc(r.reserved.overlapping(l.VRF, p), func(at owned) bool {
+	return slices.ContainsFunc(r.reserved.around(l.VRF, p), func(at owned) bool {
 		return at.of != l && !r.hasLost(at.of, at.prefix)
 	})
 }

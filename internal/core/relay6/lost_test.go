@@ -230,6 +230,21 @@ func TestLostPrefixIsOnAnotherLink(t *testing.T) {
 	}
 }
 
+// Another link that has only a part of what a link has lost, as one that is numbered by a
+// single address of it, does not end that.
+func TestPartOfLostPrefixIsOnAnotherLink(t *testing.T) {
+	w := covering(t)
+	w.setLink("spare", func(l *links.Link) {
+		*l = links.Link{Index: 78, Name: "lan2", Up: true, HardwareType: 1, Table: hoststate.MainTable, Addrs: cidrs("fe80::12/64", "2001:db8:100:ff::1/128")}
+	})
+	w.setLink("lan1", func(l *links.Link) { l.Up, l.Addrs = false, nil })
+	w.wantReserved("down", true, true)
+	w.setLink("spare", func(l *links.Link) {
+		l.Addrs = cidrs("fe80::12/64", "2001:db8:100:ff::1/128", "2001:db8:100:ff::1:1/112")
+	})
+	w.wantReserved("the other gets more of it", true, true)
+}
+
 // What is reserved for an interface that is gone, or what somebody has just taken from a
 // link, stands in the way of no delegation around it: its traffic does not go there.
 func TestLostPrefixIsNoObstacle(t *testing.T) {

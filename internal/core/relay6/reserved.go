@@ -1,6 +1,7 @@
 package relay6
 
 import (
+	"iter"
 	"maps"
 	"net/netip"
 	"slices"
@@ -68,21 +69,22 @@ type owned struct {
 	prefix netip.Prefix
 }
 
-// overlapping are the reserved prefixes that overlap with p.
-func (s *reserved) overlapping(vrf string, p netip.Prefix) (found []owned) {
+// around are the reserved prefixes that p is or lies in, and within those that are p or
+// lie in it.
+func (s *reserved) around(vrf string, p netip.Prefix) []owned {
+	return s.find(vrf, p, (*bart.Table[[]*link]).Supernets)
+}
+
+func (s *reserved) within(vrf string, p netip.Prefix) []owned {
+	return s.find(vrf, p, (*bart.Table[[]*link]).Subnets)
+}
+
+func (s *reserved) find(vrf string, p netip.Prefix, look func(*bart.Table[[]*link], netip.Prefix) iter.Seq2[netip.Prefix, []*link]) (found []owned) {
 	t := s.spaces[vrf]
 	if t == nil {
 		return nil
 	}
-	for at, owners := range t.Supernets(p) {
-		for _, l := range owners {
-			found = append(found, owned{l, at})
-		}
-	}
-	for at, owners := range t.Subnets(p) {
-		if at == p {
-			continue
-		}
+	for at, owners := range look(t, p) {
 		for _, l := range owners {
 			found = append(found, owned{l, at})
 		}
