@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
 
+	"fairlead/internal/lab/dissect"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -83,11 +84,11 @@ func TestTsharkAgreesOnGoldens(t *testing.T) {
 		}
 		names, packets, want = append(names, g.name), append(packets, g.packet), append(want, d)
 	}
-	fields = append(fields, malformed, complaint)
-	for i, got := range dissect(t, packets, fields) {
+	fields = append(fields, dissect.Malformed, dissect.Complaint)
+	for i, got := range tshark(t, packets, fields) {
 		for _, f := range fields {
 			// A golden file names the fields that matter in it.
-			if expected, named := want[i][f]; named || f == malformed || f == complaint {
+			if expected, named := want[i][f]; named || f == dissect.Malformed || f == dissect.Complaint {
 				if diff := cmp.Diff(expected, got[f]); diff != "" {
 					t.Errorf("%s: %s (-want +tshark):\n%s", names[i], f, diff)
 				}

@@ -1,75 +1,40 @@
 package dhcp6_test
 
 import (
-	"bytes"
 	"fmt"
-	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"fairlead/internal/lab/dissect"
 	"fairlead/internal/wire/dhcp6"
 )
 
-// dissection is what tshark says of a packet: for each field the values in the
-// order in which they stand in the packet, outer layers first.
-type dissection map[string][]string
+// checksumState is tshark's field for the checksum of UDP; 1 is good.
+const checksumState = "udp.checksum.status"
 
-// The fields that say whether tshark is content.
-const (
-	malformed     = "_ws.malformed"
-	complaint     = "_ws.expert.message"
-	checksumState = "udp.checksum.status" // 1 is good
-)
+// dissection is what tshark says of a packet.
+type dissection dissect.Packet
 
-// dissect runs tshark over the packets and returns the given fields of each. It
-// fails the test if tshark is not there: an independent decoder is the point.
-func dissect(t *testing.T, packets [][]byte, fields []string) []dissection {
+// tshark has tshark read DHCPv6 packets.
+func tshark(t *testing.T, packets [][]byte, fields []string) []dissect.Packet {
 	t.Helper()
-	tshark, err := exec.LookPath("tshark")
+	frames := make([][]byte, len(packets))
+	for i, p := range packets {
+		frames[i] = frame(p)
+	}
+	list, err := dissect.Fields(t.Context(), t.TempDir(), dissect.Ethernet, frames, fields)
 	if err != nil {
-		t.Fatal("tshark is not installed, and this test is nothing without it: apt-get install tshark")
-	}
-	args := []string{
-		"-n", "-r", writePCAP(t, packets), "-o", "udp.check_checksum:TRUE",
-		"-T", "fields", "-E", "separator=|", "-E", "occurrence=a", "-E", "aggregator=;",
-	}
-	for _, f := range fields {
-		args = append(args, "-e", f)
-	}
-	cmd := exec.CommandContext(t.Context(), tshark, args...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("tshark: %v\n%s", err, stderr.String())
-	}
-	lines := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
-	if len(lines) != len(packets) {
-		t.Fatalf("tshark saw %d packets of %d\n%s", len(lines), len(packets), stderr.String())
-	}
-	var list []dissection
-	for _, line := range lines {
-		columns := strings.Split(line, "|")
-		if len(columns) != len(fields) {
-			t.Fatalf("tshark wrote %d fields of %d: %s", len(columns), len(fields), line)
-		}
-		d := dissection{}
-		for i, f := range fields {
-			if columns[i] != "" {
-				d[f] = strings.Split(columns[i], ";")
-			}
-		}
-		list = append(list, d)
+		t.Fatal(err)
 	}
 	return list
 }
 
 // The fields that TestTsharkAgrees compares.
 var tsharkFields = []string{
-	malformed, complaint, checksumState,
+	dissect.Malformed, dissect.Complaint, checksumState,
 	"dhcpv6.msgtype", "dhcpv6.hopcount", "dhcpv6.linkaddr", "dhcpv6.peeraddr", "dhcpv6.xid",
 	"dhcpv6.option.type", "dhcpv6.duid.bytes", "dhcpv6.interface_id",
 	"dhcpv6.iaid.t1", "dhcpv6.iaid.t2",
@@ -89,8 +54,8 @@ func TestTsharkAgrees(t *testing.T) {
 		p := g.packet()
 		packets, want = append(packets, build(t, p)), append(want, expect(p))
 	}
-	for i, got := range dissect(t, packets, tsharkFields) {
-		if diff := cmp.Diff(want[i], got); diff != "" {
+	for i, got := range tshark(t, packets, tsharkFields) {
+		if diff := cmp.Diff(want[i], dissection(got)); diff != "" {
 			t.Fatalf("packet %d, %x (-built +tshark):\n%s", i, packets[i], diff)
 		}
 	}
@@ -103,7 +68,7 @@ func TestTsharkSeesBadPackets(t *testing.T) {
 	whole := solicit(t)
 	cut := whole[:len(whole)-3]
 	odd := dhcp6.AppendOption(dhcp6.AppendMessageHeader(nil, dhcp6.Solicit, 1), dhcp6.OptionElapsedTime, []byte{0})
-	got := dissect(t, [][]byte{whole, cut, odd}, []string{malformed, complaint, "dhcpv6.option.type"})
+	got := tshark(t, [][]byte{whole, cut, odd}, []string{dissect.Malformed, dissect.Complaint, "dhcpv6.option.type"})
 	for i, want := range []struct {
 		options string
 		faulty  bool
@@ -113,7 +78,7 @@ func TestTsharkSeesBadPackets(t *testing.T) {
 		{"8", true},
 	} {
 		options := strings.Join(got[i]["dhcpv6.option.type"], " ")
-		if options != want.options || (got[i][malformed] != nil) != want.faulty || (got[i][complaint] != nil) != want.faulty {
+		if options != want.options || (got[i][dissect.Malformed] != nil) != want.faulty || (got[i][dissect.Complaint] != nil) != want.faulty {
 			t.Errorf("packet %d: tshark says %v, want options %s and faulty %v", i, got[i], want.options, want.faulty)
 		}
 	}

@@ -3,38 +3,9 @@ package dhcp6_test
 import (
 	"encoding/binary"
 	"net/netip"
-	"os"
-	"path/filepath"
-	"testing"
 
 	"fairlead/internal/wire/dhcp6"
 )
-
-// writePCAP writes each DHCPv6 packet as one Ethernet frame into a capture file
-// (pcap version 2.4, link type 1), and returns its path.
-func writePCAP(t *testing.T, packets [][]byte) string {
-	t.Helper()
-	le := binary.LittleEndian
-	file := le.AppendUint32(nil, 0xa1b2c3d4)
-	file = le.AppendUint16(file, 2)
-	file = le.AppendUint16(file, 4)
-	file = append(file, make([]byte, 8)...) // time zone and accuracy, always 0
-	file = le.AppendUint32(file, 262144)    // the longest frame
-	file = le.AppendUint32(file, 1)         // Ethernet
-	for i, p := range packets {
-		f := frame(p)
-		file = le.AppendUint32(file, uint32(i)) // seconds
-		file = le.AppendUint32(file, 0)         // microseconds
-		file = le.AppendUint32(file, uint32(len(f)))
-		file = le.AppendUint32(file, uint32(len(f)))
-		file = append(file, f...)
-	}
-	path := filepath.Join(t.TempDir(), "packets.pcap")
-	if err := os.WriteFile(path, file, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
 
 // frame puts Ethernet, IPv6 and UDP headers in front of a DHCPv6 packet.
 func frame(payload []byte) []byte {
