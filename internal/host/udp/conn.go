@@ -134,6 +134,9 @@ func (c *Conn) ensure(e Local) (*socket, error) {
 	open := openUDP
 	if e == c.wildcard(e.VRF) {
 		open = openTwins
+		if err := c.createOwn(e.VRF); err != nil {
+			return nil, err
+		}
 	}
 	s, err := open(e, &c.options)
 	if err != nil {

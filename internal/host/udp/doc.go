@@ -34,7 +34,7 @@
 // groups that somebody else on this host joined: dropped and counted. Its twin
 // at the same endpoint receives unicast, so that a flood from clients does not
 // push the answers of servers out of a queue. The default VRF has a second pair, for
-// links that flood.
+// links that flood; of those in other VRFs each gets a socket for unicast.
 //
 // Traffic with other relays and servers uses UDP sockets only, never frames, so
 // that routing, IPsec policy and packet filters apply to it.

@@ -2,6 +2,7 @@ package udp
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -16,15 +17,19 @@ import (
 // It does not matter whether such a link is one of SetLinks, nor which queue it filled: it
 // is set apart in all of them.
 //
-// These are the ring, and the two queues of the wildcard in the default VRF. In another
-// VRF the kernel has forgotten which link a datagram came in on when a filter of a UDP
-// socket sees it, so there is no telling them apart there.
+// These are the ring, and the two queues of each wildcard. In another VRF than the default
+// one the kernel has forgotten which link a datagram came in on when a filter of a UDP
+// socket sees it. So a link there gets a socket of its own for unicast, bound to it, which
+// the kernel prefers to that of the VRF. Of multicast, that of the VRF would still get a
+// copy. So a link that fills the queue for it is muted: of what is sent there to the group,
+// the kernel takes nothing, and the ring still hears what it can take.
 const (
 	crowd     = ringFrames / 4   // frames that wait before anybody is set apart
 	crowdOne  = ringFrames / 16  // those of one link among them
 	maxFloods = 64               // links that are apart at a time
 	floodFor  = 10 * time.Second // a link that is apart is looked at after so long
 	calm      = ringFrames       // and comes back if it sent less than that meanwhile
+	maxOwn    = 16               // links in VRFs that have a socket of their own at a time
 )
 
 // floods are the links that are apart.
@@ -33,6 +38,7 @@ type floods struct {
 	// namespace; what costs something while nobody floods is made when it is needed first.
 	// Conn.admin guards them.
 	frames, multicast *socket
+	own               []*socket // for unicast of one link in a VRF each, which is at.Index; the one used last is last
 	mapRing           func(fd int) ([]byte, error)
 	period            time.Duration // floodFor
 
@@ -48,11 +54,16 @@ type floods struct {
 type flooding struct {
 	link  int
 	since time.Time // it is apart, or was looked at; zero until the kernel knows
+
+	inVRF bool // needs a socket of its own for unicast
+	mute  bool // fills the queue for multicast in a VRF
+	muted bool // and the kernel knows
 }
 
-// hear is called where so much of a link waits that it is to be set apart. Only a
-// goroutine of its own can do that: to make a ring takes the kernel long.
-func (c *Conn) hear(link int) {
+// hear is called where so much of a link waits in the queue of a socket that the link is
+// to be set apart. Only a goroutine of its own can do that: to make a ring takes the kernel
+// long. The caller holds Conn.mu for reading.
+func (c *Conn) hear(link int, in *socket) {
 	c.filters.Lock()
 	defer c.filters.Unlock()
 	f, now := &c.floods, time.Now()
@@ -60,11 +71,25 @@ func (c *Conn) hear(link int) {
 		f.refused = now // it is the same flood: it would be refused again
 		return
 	}
-	same := func(l flooding) bool { return l.link == link }
-	if f.over || len(f.links) == maxFloods || slices.ContainsFunc(f.links, same) {
-		return
+	l := flooding{link: link, inVRF: in.at.VRF != "", mute: in.at.VRF != "" && in.multicast}
+	if served := c.links[link]; served != nil && served.VRF != "" {
+		l.inVRF = true
 	}
-	f.links = append(f.links, flooding{link: link})
+	at := slices.IndexFunc(f.links, func(l flooding) bool { return l.link == link })
+	switch {
+	case f.over:
+		return
+	case at >= 0:
+		known := &f.links[at]
+		if (known.inVRF || !l.inVRF) && (known.mute || !l.mute) {
+			return
+		}
+		known.inVRF, known.mute = known.inVRF || l.inVRF, known.mute || l.mute
+	case len(f.links) == maxFloods:
+		return
+	default:
+		f.links = append(f.links, l)
+	}
 	if !f.changed {
 		f.changed = true
 		go c.part()
@@ -90,7 +115,7 @@ func (r *reader) look() {
 	r.conn.frames.ring.count(r.crowd)
 	for link, n := range r.crowd {
 		if n >= crowdOne {
-			r.conn.hear(link)
+			r.conn.hear(link, r.conn.frames)
 		}
 	}
 }
@@ -102,11 +127,17 @@ func (c *Conn) part() {
 	if c.closing.Load() {
 		return
 	}
+	f := &c.floods
+	c.filters.Lock()
+	f.changed = false // of what is heard from now on somebody else tells
+	links, known := slices.Clone(f.links), f.apart()
+	c.filters.Unlock()
 	err := c.openQueues()
+	if err == nil {
+		c.partInVRFs(links, known)
+	}
 	c.filters.Lock()
 	defer c.filters.Unlock()
-	f := &c.floods
-	f.changed = false
 	now := time.Now()
 	if err != nil {
 		// None was apart before: it takes these queues.
@@ -115,15 +146,83 @@ func (c *Conn) part() {
 		return
 	}
 	var names []string
-	for i := range f.links {
-		if l := &f.links[i]; l.since.IsZero() {
+	for i, l := range links {
+		if l.since.IsZero() {
 			l.since = now
 			names = append(names, linkName(f.frames.fd, l.link))
 		}
+		f.links[i].since, f.links[i].muted = l.since, l.muted
 	}
 	c.setFilters(c.shared(), c.apart())
-	c.options.Logger.Warn("links flood: what comes from them waits apart from other links", "links", names)
+	if len(names) > 0 {
+		c.options.Logger.Warn("links flood: what comes from them waits apart from other links", "links", names)
+	}
 	c.lookLater(now)
+}
+
+// partInVRFs does for links in VRFs what filters cannot. The caller holds admin.
+func (c *Conn) partInVRFs(links []flooding, apart []int) {
+	for i := range links {
+		l := &links[i]
+		var err error
+		if l.inVRF {
+			err = c.giveOwn(l.link, apart)
+			apart = append(apart, l.link)
+		}
+		if l.mute && !l.muted {
+			failed := c.groups.mute(l.link, true)
+			l.muted = failed == nil
+			err = errors.Join(err, failed)
+		}
+		if err != nil {
+			c.options.Logger.Warn("a link that floods in a VRF takes the room of other links there", "link", linkName(c.floods.frames.fd, l.link), "reason", err.Error())
+		}
+	}
+}
+
+// createOwn makes the sockets for unicast of single links, in the namespace of this thread,
+// when the first VRF is served. The caller holds admin.
+func (c *Conn) createOwn(vrf string) error {
+	for f := &c.floods; vrf != "" && len(f.own) < maxOwn; {
+		s := &socket{at: c.wildcard(""), apart: true}
+		if err := s.create(); err != nil {
+			return err
+		}
+		f.own = append(f.own, s)
+		if err := c.listen(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var errNoneLeft = errors.New("too many links in VRFs flood")
+
+// giveOwn gives a link a socket of its own, which it keeps when it is not apart any more,
+// until another link that floods needs it: so nothing is lost that waits there. Of sockets
+// that fit as well, the kernel takes one that shares its place with none.
+func (c *Conn) giveOwn(link int, apart []int) error {
+	f := &c.floods
+	at := slices.IndexFunc(f.own, func(s *socket) bool { return s.at.Index == link })
+	if at < 0 {
+		at = slices.IndexFunc(f.own, func(s *socket) bool { return !slices.Contains(apart, s.at.Index) })
+	}
+	if at < 0 {
+		return errNoneLeft
+	}
+	s := f.own[at]
+	if s.at.Index == link {
+		return nil
+	}
+	if err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX, link); err != nil {
+		return fmt.Errorf("bind to a link: %w", err)
+	}
+	s.at.Index = link
+	f.own = append(slices.Delete(f.own, at, at+1), s)
+	if s.bound {
+		return nil
+	}
+	return s.prepare(&c.options)
 }
 
 // rejoin has links come back that were calm for a whole period. The others are
@@ -148,6 +247,11 @@ func (c *Conn) rejoin(now time.Time) {
 		case now.Sub(l.since) < f.period:
 			sent[l.link] = n
 		case n < calm:
+			if l.muted {
+				if err := c.groups.mute(l.link, false); err != nil {
+					c.options.Logger.Warn("a link that has flooded stays muted", "link", linkName(f.frames.fd, l.link), "reason", err.Error())
+				}
+			}
 			continue
 		default:
 			l.since = now

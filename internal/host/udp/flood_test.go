@@ -27,13 +27,27 @@ func besideAnother(t testing.TB) (l *lab, c1 Link, other *node, otherEnd Link) {
 
 func besideAnotherWith(t testing.TB, o Options) (l *lab, c1 Link, other *node, otherEnd Link) {
 	l = newRig(t, o)
-	l.conn.floods.period = time.Hour // no link comes back by itself
+	l.slow()
 	l.relay.ip(fmt.Sprintf("link add c1 index 13 type veth peer name h1 index 103 netns %d", l.client.tid), "link set c1 up")
 	l.client.ip("link set h1 up")
 	c1, otherEnd = l.relay.upLink("c1"), l.client.upLink("h1")
 	l.relay.setLinks(l.conn, l.c0, c1)
 	return l, c1, l.client.udp(otherEnd.LinkLocal.String(), otherEnd.Index, 546), otherEnd
 }
+
+// besideAnotherInVRF is besideAnother with both links in a VRF.
+func besideAnotherInVRF(t testing.TB) (l *lab, c1 Link, other *node, otherEnd Link) {
+	newNamespace(t).need("link add red type vrf table 100")
+	l, c1, other, otherEnd = besideAnotherWith(t, Options{ReceiveBuffer: 64 << 10}) // virtual machines are slow
+	l.relay.ip("link add red type vrf table 100", "link set red up", "link set c0 master red", "link set c1 master red")
+	l.c0, c1 = l.relay.upLink("c0"), l.relay.upLink("c1")
+	l.c0.VRF, c1.VRF = "red", "red"
+	l.relay.setLinks(l.conn, l.c0, c1)
+	return l, c1, other, otherEnd
+}
+
+// slow has no link come back by itself.
+func (l *lab) slow() { l.conn.floods.period = time.Hour }
 
 // flood sends so many messages, which nobody reads yet.
 func flood(from *node, on Link, n int) {
@@ -253,7 +267,7 @@ func newLines(t *testing.T, vrf string) *lines {
 		l.links[i].VRF = vrf
 	}
 	l.conn = l.relay.open(Options{})
-	l.conn.floods.period = time.Hour // no link comes back by itself
+	l.slow()
 	l.relay.setLinks(l.conn, l.links[:]...)
 	return l
 }
@@ -302,14 +316,16 @@ func (l *lines) floodOnOne() {
 	}
 }
 
-// ways are those in which a message comes by a UDP socket. The option, if any, is an
+// way is one in which a message comes by a UDP socket. The option, if any, is an
 // extension header, of which the frame path takes none.
-var ways = []struct {
+type way struct {
 	name    string
 	option  int
 	size    int
 	unicast bool
-}{
+}
+
+var ways = []way{
 	{"options", unix.IPV6_HOPOPTS, 20, false},
 	{"fragments", 0, 20_000, false},
 	{"unicast", 0, 20, true},
@@ -319,43 +335,102 @@ var ways = []struct {
 // Nor does a link that fills the queue of a UDP socket cost another one anything.
 func TestFloodBySocketCostsNoOtherLink(t *testing.T) {
 	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
-			l, c1, other, otherEnd := besideAnother(t)
-			if way.option != 0 {
-				padding := []byte{0, 0, 1, 4, 0, 0, 0, 0}
-				l.host.option(way.option, padding)
-				other.option(way.option, padding)
-			}
-			message := strings.Repeat("x", way.size)
-			says := func(from *node, end, relay Link, times int) {
-				to := dhcp6.AllRelayAgentsAndServers
-				if way.unicast {
-					to = relay.LinkLocal
-				}
-				for range times {
-					from.send(to, end.Index, 547, []byte(message))
-				}
-			}
-			// So many find the queue full, whatever one takes of it.
-			fill := 2 * defaultBuffer / (datagramRoom + way.size)
-			says(l.host, l.clientEnd, l.c0, 2*fill)
-			l.drain()
-			eventually(t, "the link is apart", func() bool { return slices.Equal(l.conn.Flooding(), []int{l.c0.Index}) })
-			before := l.conn.Stats()
-			says(l.host, l.clientEnd, l.c0, 2*fill)
-			says(other, otherEnd, c1, 1)
-			got := l.drain()
-			if n := got[fmt.Sprint(message, " on ", c1.Index)]; n != 1 {
-				t.Errorf("the other link's message came %d times, want once", n)
-			}
-			if n := got[fmt.Sprint(message, " on ", l.c0.Index)]; n == 0 || n > 2*fill-1 {
-				t.Errorf("%d messages of the link that floods came, want some of %d", n, 2*fill)
-			}
-			after := l.conn.Stats()
-			if lost := after.Drops["flood-queue-full"] - before.Drops["flood-queue-full"]; after.Drops["queue-full"] != before.Drops["queue-full"] || lost == 0 && way.unicast {
-				t.Errorf("%d more found the queue of all full, and %d that of the flood", after.Drops["queue-full"]-before.Drops["queue-full"], lost)
-			}
-		})
+		t.Run(way.name, func(t *testing.T) { floodBySocket(t, way, besideAnother) })
+	}
+}
+
+// It does not in a VRF either. Of multicast, the link that floods is not heard meanwhile.
+func TestFloodBySocketInVRFCostsNoOtherLink(t *testing.T) {
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) { floodBySocket(t, way, besideAnotherInVRF) })
+	}
+}
+
+func floodBySocket(t *testing.T, way way, rig func(testing.TB) (*lab, Link, *node, Link)) {
+	l, c1, other, otherEnd := rig(t)
+	if way.option != 0 {
+		padding := []byte{0, 0, 1, 4, 0, 0, 0, 0}
+		l.host.option(way.option, padding)
+		other.option(way.option, padding)
+	}
+	message := strings.Repeat("x", way.size)
+	says := func(from *node, end, relay Link, times int) {
+		to := dhcp6.AllRelayAgentsAndServers
+		if way.unicast {
+			to = relay.LinkLocal
+		}
+		for range times {
+			from.send(to, end.Index, 547, []byte(message))
+		}
+	}
+	fromFlood, fromOther := fmt.Sprint(message, " on ", l.c0.Index), fmt.Sprint(message, " on ", c1.Index)
+	// So many find the queue full, whatever one takes of it.
+	fill := 2 * l.conn.options.ReceiveBuffer / (datagramRoom + way.size)
+	says(l.host, l.clientEnd, l.c0, 2*fill)
+	l.drain()
+	eventually(t, "the link is apart", func() bool { return slices.Equal(l.conn.Flooding(), []int{l.c0.Index}) })
+	before := l.conn.Stats()
+	says(l.host, l.clientEnd, l.c0, 2*fill)
+	says(other, otherEnd, c1, 1)
+	got := l.drain()
+	if n := got[fromOther]; n != 1 {
+		t.Errorf("the other link's message came %d times, want once", n)
+	}
+	muted := l.c0.VRF != "" && !way.unicast
+	if n := got[fromFlood]; (n == 0) != muted || n > 2*fill-1 {
+		t.Errorf("%d messages of the link that floods came, want some of %d, and none if it is muted: %v", n, 2*fill, muted)
+	}
+	after := l.conn.Stats()
+	if lost := after.Drops["flood-queue-full"] - before.Drops["flood-queue-full"]; after.Drops["queue-full"] != before.Drops["queue-full"] || lost == 0 && way.unicast {
+		t.Errorf("%d more found the queue of all full, and %d that of the flood", after.Drops["queue-full"]-before.Drops["queue-full"], lost)
+	}
+	// Afterwards each is heard, and once.
+	l.conn.rejoin(time.Now().Add(2 * time.Hour))
+	l.conn.rejoin(time.Now().Add(4 * time.Hour))
+	if got := l.conn.Flooding(); len(got) != 0 {
+		t.Fatalf("links %v are apart after they were calm", got)
+	}
+	says(l.host, l.clientEnd, l.c0, 1)
+	says(other, otherEnd, c1, 1)
+	if got := l.drain(); got[fromFlood] != 1 || got[fromOther] != 1 {
+		t.Errorf("after the flood %d and %d messages came, want one of each link", got[fromFlood], got[fromOther])
+	}
+}
+
+// A link keeps a socket of its own until another needs it, and no longer than it floods if
+// there are more of them than sockets. One that changes over takes what comes from its new
+// link, and each message comes once.
+func TestSocketsOfSingleLinks(t *testing.T) {
+	l := newRig(t, Options{})
+	c := l.conn
+	c.admin.Lock()
+	defer c.admin.Unlock()
+	l.relay.do(func() error { return c.createOwn("red") })
+	const first = 200
+	var apart []int
+	for i := range maxOwn {
+		l.relay.ip(fmt.Sprintf("link add d%d index %d type veth peer name e%d", i, first+i, i))
+		if err := c.giveOwn(first+i, apart); err != nil {
+			t.Fatalf("link %d: %v", i, err)
+		}
+		apart = append(apart, first+i)
+	}
+	if err := c.giveOwn(l.c0.Index, apart); !errors.Is(err, errNoneLeft) {
+		t.Errorf("one link more: %v, want %v", err, errNoneLeft)
+	}
+	for range 2 { // it has it by then
+		if err := c.giveOwn(l.c0.Index, slices.Delete(slices.Clone(apart), 3, 4)); err != nil {
+			t.Errorf("when one is not apart any more: %v", err)
+		}
+	}
+	for _, s := range c.floods.own {
+		if s.at.Index == first+3 {
+			t.Error("the link that was not apart has a socket still")
+		}
+	}
+	l.host.send(l.c0.LinkLocal, l.clientEnd.Index, 547, []byte("unicast"))
+	if got := l.drain(); len(got) != 1 || got[fmt.Sprint("unicast on ", l.c0.Index)] != 1 || c.in.apart[l.c0.Index] != 1 {
+		t.Errorf("got %v, %d of it by the link's own socket, want one", got, c.in.apart[l.c0.Index])
 	}
 }
 
@@ -381,7 +456,7 @@ func TestEachMessageOnceWhileQueuesChange(t *testing.T) {
 			t.Fatalf("%s: the link is apart: %v", name, apart)
 		}
 		if round%2 == 0 {
-			l.conn.hear(l.c0.Index)
+			l.conn.hear(l.c0.Index, l.conn.frames)
 			eventually(t, "the link is apart", func() bool { return len(l.conn.Flooding()) == 1 })
 			continue
 		}
@@ -409,7 +484,7 @@ func TestUnicastWhileQueuesChange(t *testing.T) {
 				}
 			default:
 			}
-			l.conn.hear(l.c0.Index)
+			l.conn.hear(l.c0.Index, l.conn.frames)
 			for len(l.conn.Flooding()) == 0 {
 				runtime.Gosched()
 			}

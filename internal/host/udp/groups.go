@@ -3,7 +3,9 @@ package udp
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync/atomic"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -130,6 +132,44 @@ func (g *groups) leave(index int) {
 	m.on.count--
 	m.on.full = false
 	g.release(m.on)
+}
+
+// storage is struct __kernel_sockaddr_storage.
+type storage [128 / unsafe.Sizeof(uintptr(0))]uintptr
+
+func (s *storage) set(a netip.Addr) {
+	*(*unix.RawSockaddrInet6)(unsafe.Pointer(s)) = unix.RawSockaddrInet6{Family: unix.AF_INET6, Addr: a.As16()}
+}
+
+// sourceFilter is struct group_filter with room for one source.
+type sourceFilter struct {
+	link          uint32
+	group         storage
+	mode, sources uint32
+	source        storage
+}
+
+// mute keeps the kernel from taking what is sent to the group on a link, whatever socket it
+// is for, or ends that. Packet sockets still hear it: the membership stays, with a filter
+// that lets nobody's address pass (RFC 3678 section 5.2.2). Snooping switches that look at
+// the group alone see no change; one that looks at sources as well keeps back from us what
+// the link sends.
+func (g *groups) mute(index int, on bool) error {
+	m, ok := g.joined[index]
+	if !ok {
+		return errors.New("mute: not joined")
+	}
+	f := sourceFilter{link: uint32(index), mode: unix.MCAST_EXCLUDE}
+	f.group.set(dhcp6.AllRelayAgentsAndServers)
+	if on {
+		f.mode, f.sources = unix.MCAST_INCLUDE, 1
+		f.source.set(netip.IPv6Loopback())
+	}
+	octets := unsafe.Slice((*byte)(unsafe.Pointer(&f)), unsafe.Sizeof(f))
+	if err := unix.SetsockoptString(m.on.fd, unix.IPPROTO_IPV6, unix.MCAST_MSFILTER, string(octets)); err != nil {
+		return fmt.Errorf("mute: %w", err)
+	}
+	return nil
 }
 
 // release closes h when it holds nothing.

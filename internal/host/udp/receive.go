@@ -237,7 +237,7 @@ func (r *reader) takeSome(s *socket, vec []unix.Mmsghdr) int {
 		case s.apart:
 			r.apart[r.d.Link] += 1 + length/ringFrame
 		case s.weights != nil && s.weights.add(r.d.Link, length):
-			r.conn.hear(r.d.Link)
+			r.conn.hear(r.d.Link, s)
 		}
 	}
 	return n

@@ -118,9 +118,7 @@ func openUDP(e Local, o *Options) (*socket, error) {
 func openTwins(e Local, o *Options) (*socket, error) {
 	s, twin := &socket{at: e, shared: true}, &socket{at: e, shared: true, multicast: true}
 	s.twin, twin.twin = twin, s
-	if e.VRF == "" {
-		s.weights, twin.weights = newWeights(), newWeights()
-	}
+	s.weights, twin.weights = newWeights(), newWeights()
 	if err := s.open(o); err != nil {
 		return nil, err
 	}
