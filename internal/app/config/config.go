@@ -8,6 +8,7 @@ import (
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/hop"
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
@@ -206,7 +207,7 @@ const (
 // Default is a configuration of defaults alone. It has neither peers nor links,
 // which every file must name.
 func Default() *Config {
-	interfaceID, err := relay6.ParseTemplate(defaultInterfaceID)
+	interfaceID, err := links.ParseTemplate(defaultInterfaceID)
 	if err != nil {
 		panic("config: " + err.Error()) // a constant of ours
 	}

@@ -10,6 +10,7 @@ import (
 
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -44,10 +45,10 @@ func (l *linkEntry) decode(v value, seen *matches) {
 			choice[hoststate.Reuse]{"never", hoststate.ReuseNever}))),
 		optional("interface-id", func(v value) {
 			l.id = v
-			read(&r.InterfaceID, orWord("none", relay6.Template{}, linkTemplate))(v)
+			read(&r.InterfaceID, orWord("none", links.Template{}, linkTemplate))(v)
 		}),
 		optional("remote-id", l.remoteID),
-		optional("subscriber-id", read(&r.SubscriberID, orWord("none", relay6.Template{}, template))),
+		optional("subscriber-id", read(&r.SubscriberID, orWord("none", links.Template{}, template))),
 		optional("relay-id", read(&r.InsertRelayID, truth)),
 		optional("client-link-layer", read(&r.InsertLinkLayer, truth)),
 		optional("access-network", l.accessNetwork),
@@ -228,10 +229,10 @@ func (l *linkEntry) limits(v value) {
 
 // linkTemplate parses a template whose text is the same for all clients of a
 // link: a Relay-reply finds its link by it (RFC 8415 section 19.2).
-func linkTemplate(text string) (relay6.Template, error) {
+func linkTemplate(text string) (links.Template, error) {
 	t, err := template(text)
 	if err == nil && t.PerClient() {
-		return relay6.Template{}, errors.New("{link-layer} names a client, and an interface-id a link (a template without {link-layer})")
+		return links.Template{}, errors.New("{link-layer} names a client, and an interface-id a link (a template without {link-layer})")
 	}
 	return t, err
 }

@@ -13,14 +13,15 @@ import (
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
 )
 
-func templateOf(t *testing.T, text string) relay6.Template {
+func templateOf(t *testing.T, text string) links.Template {
 	t.Helper()
-	got, err := relay6.ParseTemplate(text)
+	got, err := links.ParseTemplate(text)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"fairlead/internal/core/admission"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 )
@@ -26,7 +27,7 @@ var asWritten = cmp.Options{
 	cmp.AllowUnexported(Process{}),
 	cmpopts.IgnoreFields(Process{}, "mentions"),
 	cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}, netip.AddrPort{}),
-	cmp.Comparer(func(a, b relay6.Template) bool { return a.String() == b.String() }),
+	cmp.Comparer(func(a, b links.Template) bool { return a.String() == b.String() }),
 }
 
 func parsed(t *testing.T, text string) *Config {

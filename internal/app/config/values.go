@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/links"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -321,8 +321,8 @@ func interfaceGlob(text string) (string, error) {
 
 // template parses a template of relay6; the problem stands where the template's
 // error is.
-func template(text string) (relay6.Template, error) {
-	t, err := relay6.ParseTemplate(text)
+func template(text string) (links.Template, error) {
+	t, err := links.ParseTemplate(text)
 	if err == nil {
 		return t, nil
 	}

@@ -7,6 +7,7 @@ import (
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/ledger"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -58,9 +59,9 @@ type LinkRule struct {
 	SharedAuto       bool // Shared follows the link: point-to-point links are not
 	RoutedAuto       bool // Host.Routed where the link borrows its link-address
 	MoveAuto         bool // Delegations.Move follows Shared: probe where it is, else follow
-	InterfaceID      Template
+	InterfaceID      links.Template
 	RemoteID         *RemoteID
-	SubscriberID     Template
+	SubscriberID     links.Template
 	InsertRelayID    bool
 	InsertLinkLayer  bool
 	AccessNetwork    dhcp6.Options // of RFC 7839, codes 105 to 110
@@ -75,6 +76,6 @@ type LinkRule struct {
 // options of RFC 7839 always do.
 type RemoteID struct {
 	EnterpriseNumber uint32
-	ID               Template
+	ID               links.Template
 	Sensitive        bool
 }

@@ -8,6 +8,7 @@ import (
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
 	"fairlead/internal/wire/linkaddr"
@@ -42,12 +43,12 @@ func (r *Relay) handleClient(now instant.Now, l *link, p *inbound.Packet, eff *e
 		r.drop(l, p, effect.DropNoLinkLocal, eff)
 		return
 	}
-	r.neighbours.learn(now.Boot, p.Link, source, p.LinkLayer)
+	r.neighbours.Learn(now.Boot, p.Link, source, p.LinkLayer)
 	if !r.observe(now, l, p, source, p.Payload, eff) {
 		return
 	}
 	// RFC 8415 section 19.1.1: a message from a client starts the chain.
-	r.forward(now, l, p, header{hops: 0, link: l.address, fromClient: true, client: source}, eff)
+	r.forward(now, l, p, header{hops: 0, link: l.Address(), fromClient: true, client: source}, eff)
 }
 
 // handleRelayForward takes a Relay-forward from a relay below us: one that is
@@ -92,12 +93,12 @@ func (r *Relay) handleRelayForward(now instant.Now, l *link, p *inbound.Packet, 
 	if peer != nil {
 		r.heard(now, peer, dhcp6.RelayForward, eff)
 	}
-	r.neighbours.learn(now.Boot, p.Link, source, p.LinkLayer)
+	r.neighbours.Learn(now.Boot, p.Link, source, p.LinkLayer)
 	h := header{hops: m.HopCount() + 1, client: m.PeerAddress()}
 	// RFC 8415 section 19.1.2: link-address 0 if the source is globally scoped;
 	// otherwise an address of the interface.
 	if rank(source) == rankLinkLocal {
-		h.link = l.address
+		h.link = l.Address()
 	}
 	// RFC 8357 section 5.2. A lightweight relay just below speaks with its
 	// client's addresses, and may with its port, but hears on 547 alone (RFC 6221
@@ -168,7 +169,7 @@ func (r *Relay) forward(now instant.Now, l *link, p *inbound.Packet, h header, e
 			Dest: netip.AddrPortFrom(peer.Address, dhcp6.ServerPort),
 		}
 		if peer.Zone != "" {
-			zone := r.byName[peer.Zone]
+			zone := r.links.Named(peer.Zone)
 			if zone == nil {
 				continue
 			}
@@ -255,7 +256,7 @@ func (r *Relay) observe(now instant.Now, l *link, p *inbound.Packet, source neti
 	if source != p.Source.Addr() {
 		host = linkaddr.Addr{} // a lightweight relay's own: not the client's
 	}
-	switch from := neighbourOf(l.Index, source); {
+	switch from := links.NeighbourOf(l.Index, source); {
 	case t == dhcp6.Release || t == dhcp6.Decline:
 		r.releases.note(now.Boot, asked{from, host, string(client), m.TransactionID()})
 	case !r.releases.idle(now.Boot):
@@ -282,7 +283,7 @@ func (r *Relay) observe(now instant.Now, l *link, p *inbound.Packet, source neti
 // alone, and those that it names (RFC 8415 section 18.2.8).
 func (r *Relay) release(now instant.Now, l *link, m dhcp6.Message, client binding.Client, source netip.Addr, host linkaddr.Addr, eff *effect.Effects) {
 	r.events = r.events[:0]
-	_, contested := r.neighbours.claimed(now.Boot, l.Index, source)
+	_, contested := r.neighbours.Claimed(now.Boot, l.Index, source)
 	for code, body := range m.Options().All() {
 		if code != dhcp6.OptionIAPD && code != dhcp6.OptionIANA {
 			continue
@@ -316,7 +317,7 @@ func (r *Relay) release(now instant.Now, l *link, m dhcp6.Message, client bindin
 
 // renewing takes note of what a Renew or Rebind names.
 func (r *Relay) renewing(now instant.Now, l *link, m dhcp6.Message, client binding.Client, source netip.Addr, host linkaddr.Addr) {
-	_, contested := r.neighbours.claimed(now.Boot, l.Index, source)
+	_, contested := r.neighbours.Claimed(now.Boot, l.Index, source)
 	for code, body := range m.Options().All() {
 		if code != dhcp6.OptionIAPD && code != dhcp6.OptionIANA {
 			continue

@@ -115,7 +115,7 @@ func (r *Relay) hasRoom(now instant.Now, l *link, client binding.Client, eff *ef
 
 // victimAnswered takes in whether a next hop answered that may be a victim.
 func (r *Relay) victimAnswered(now instant.Now, hop binding.NextHop, answers bool) {
-	l := r.byName[hop.Link]
+	l := r.links.Named(hop.Link)
 	if l == nil || l.victim.hop != hop {
 		return
 	}
@@ -191,7 +191,7 @@ type LimitMet struct {
 func (r *Relay) LimitsMet() []LimitMet {
 	all := make([]LimitMet, 0, len(r.met))
 	for k, one := range r.met {
-		l := r.byName[k.link]
+		l := r.links.Named(k.link)
 		if l == nil || r.table.Room(k.link, one.client, k.host, one.kind, 1, 0, &l.policy) != k.reason &&
 			r.table.Exhausted(k.link, k.host, one.kind, &l.policy) != k.reason {
 			continue

@@ -75,7 +75,7 @@ func (r *Relay) sameLink(l *link) *link {
 	if r.before == nil {
 		return nil
 	}
-	was := r.before.byName[l.Name]
+	was := r.before.links.Named(l.Name)
 	if was == nil || was.Index != l.Index || was.CarrierDowns != l.CarrierDowns {
 		return nil
 	}
@@ -86,7 +86,7 @@ func (r *Relay) sameLink(l *link) *link {
 // it was not. What that relay granted to another client on this line, and had not kept,
 // proves nothing for the client that is in the store.
 func (r *Relay) resumed(d *binding.Binding) uint32 {
-	l := r.byName[d.Link]
+	l := r.links.Named(d.Link)
 	if l == nil {
 		return 0
 	}

@@ -239,7 +239,7 @@ func TestLinkAddressChangeIsTold(t *testing.T) {
 // A Relay-reply that names its link by an address that is no longer there goes to
 // the link that had it, unless another one has it now.
 func TestFormerLinkAddressIsUnderstood(t *testing.T) {
-	w := newWorld(t, rule(func(r *relay6.LinkRule) { r.InterfaceID = relay6.Template{} }))
+	w := newWorld(t, rule(func(r *relay6.LinkRule) { r.InterfaceID = links.Template{} }))
 	forwarded := w.says(alice, message(dhcp6.Request, 0xabc, clientID(alice.duid)))
 	answer := w.answer(forwarded[0].Payload, w.reply(alice))
 	if readLayer(t, forwarded[0].Payload).count(18) != 0 {

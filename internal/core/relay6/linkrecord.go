@@ -112,11 +112,7 @@ func (r *Relay) RestoreLink(name string, rec LinkRecord) {
 		return
 	}
 	if rec.Address.IsValid() {
-		s := &settledAddress{Prefix: rec.Address, instead: rec.Instead, last: rec.Address.Addr()}
-		if rec.Instead.IsValid() {
-			s.last = rec.Instead.Addr()
-		}
-		r.settled[name] = s
+		r.links.Restore(name, rec.Address, rec.Instead)
 	}
 	var stakes []stake
 	for _, p := range rec.Prefixes {
@@ -131,7 +127,7 @@ func (r *Relay) expect(name, vrf string, stakes []stake) {
 	if rule == nil || len(stakes) == 0 {
 		return
 	}
-	l := &link{Link: &links.Link{Name: name, VRF: vrf}, rule: rule, gone: true, stakes: stakes, kept: stakes}
+	l := &link{Entry: links.Entry{Link: &links.Link{Name: name, VRF: vrf}}, rule: rule, gone: true, stakes: stakes, kept: stakes}
 	for _, at := range stakes {
 		r.reserved.add(at, l)
 	}
@@ -142,10 +138,8 @@ func (r *Relay) expect(name, vrf string, stakes []stake) {
 func (r *Relay) linkValue(key string) []byte {
 	var rec LinkRecord
 	name := strings.TrimPrefix(key, string(LinkKey("")))
-	if s := r.settled[name]; s != nil {
-		rec.Address, rec.Instead = s.Prefix, s.instead
-	}
-	l := r.byName[name]
+	rec.Address, rec.Instead = r.links.Settled(name)
+	l := r.links.Named(name)
 	if lost := r.lost[name]; lost != nil {
 		l = lost.of
 	}

@@ -17,14 +17,10 @@ import (
 
 // link is one interface of the host, client-facing if a rule matches it.
 type link struct {
-	*links.Link
+	links.Entry           // its identifier is what option 18 holds for this link
 	rule        *LinkRule // nil: not client-facing
 	policy      delegation.Policy
-	interfaceID string       // what option 18 holds for this link
-	idOptional  bool         // it is sent only where the link-address does not identify the link
-	address     netip.Addr   // link-address for clients; invalid: none to be had
-	former      []netip.Addr // what that was before, the last first
-	claims      []netip.Addr
+	idOptional  bool    // the identifier is sent only where the link-address does not identify the link
 	linkLocal   bool    // it has a link-local address
 	stakes      []stake // its prefixes, as reserved, in order
 	kept        []stake // those that the store has, or is to get
@@ -35,28 +31,24 @@ type link struct {
 	victim      victim
 }
 
+// FacesClients reports whether clients are on the link.
+func (l *link) FacesClients() bool { return l.rule != nil }
+
 // SetLink takes in that an interface appeared or changed. One that has another name
 // is the same link.
 func (r *Relay) SetLink(h links.Link, eff *effect.Effects) {
 	var ops []hoststate.Op
-	id, renamed := "", false
-	if other := r.links[h.Index]; other != nil && other.Name != h.Name {
-		id, renamed = other.interfaceID, true
+	if other := r.links.At(h.Index); other != nil && other.Name != h.Name {
 		ops = r.rename(other, &h, eff)
 	}
-	l := r.byName[h.Name]
+	l := r.links.Named(h.Name)
 	elsewhere := l == nil || l.VRF != h.VRF
 	if l == nil {
-		l = &link{}
-		r.byName[h.Name] = l
-		r.gone.restore(h.Name, &l.counters)
+		l = &link{counters: r.gone.Take(h.Name)}
 		eff.Note(effect.Note{Kind: effect.NoteLink, Link: h.Name, Text: "link appeared"})
-	} else {
-		delete(r.links, l.Index)
 	}
-	l.Link = &h
+	r.links.Tell(l, &h)
 	l.linkLocal = slices.ContainsFunc(h.Addrs, func(p netip.Prefix) bool { return p.Addr().IsLinkLocalUnicast() })
-	r.links[h.Index] = l
 	r.rehome(l)
 	if elsewhere {
 		ops = r.strand(ops, l)
@@ -71,18 +63,15 @@ func (r *Relay) SetLink(h links.Link, eff *effect.Effects) {
 		}
 	}
 	ops = r.applyRule(l, ops, eff)
-	if renamed {
-		r.hadID(id, l)
-	}
 	r.ledger.Install(ops, eff)
-	r.takeOver(l, eff)
+	r.links.TakeOver(l, r.chooseAnew(eff))
 }
 
 // stranded reports whether a delegation's link is in another VRF, where the
 // prefix is another client's. Until the link is back it has neither route nor
 // filter element, so that it takes nothing away.
 func (r *Relay) stranded(d *binding.Binding) bool {
-	l := r.byName[d.Link]
+	l := r.links.Named(d.Link)
 	return l != nil && l.VRF != d.VRF
 }
 
@@ -124,18 +113,14 @@ func (r *Relay) rehome(l *link) {
 // RemoveLink takes in that an interface is gone. What is delegated there stays
 // (RFC 8987 S-2).
 func (r *Relay) RemoveLink(name string, eff *effect.Effects) {
-	if l := r.byName[name]; l != nil {
+	if l := r.links.Named(name); l != nil {
 		r.dropLink(l, eff)
 	}
 }
 
 func (r *Relay) dropLink(l *link, eff *effect.Effects) {
-	delete(r.links, l.Index)
-	delete(r.byName, l.Name)
-	r.gone.add(l.Name, l.counters)
-	r.byInterfaceID.remove(l.interfaceID, l)
-	r.forgetIDs(l)
-	r.claim(l, nil)
+	r.links.Remove(l)
+	r.gone.Add(l.Name, l.counters)
 	r.ledger.Install(r.leave(r.host.RemoveLink(nil, l.Name), l), eff)
 	r.resolveBorrowers(l.Name, eff)
 	eff.Note(effect.Note{Kind: effect.NoteLink, Link: l.Name, Text: "link vanished"})
@@ -150,7 +135,7 @@ func (r *Relay) ruleFor(name string) *LinkRule { return r.ruleUnder(r.cfg, r.tru
 
 // ruleUnder is ruleFor under a configuration with these peers.
 func (r *Relay) ruleUnder(cfg *Config, peers *trust.Set, name string) *LinkRule {
-	if l := r.byName[name]; peers.HeardOn(trust.Server, name) || l != nil && l.IsHollow() {
+	if l := r.links.Named(name); peers.HeardOn(trust.Server, name) || l != nil && l.IsHollow() {
 		return nil
 	}
 	for i := range cfg.Links {
@@ -163,18 +148,17 @@ func (r *Relay) ruleUnder(cfg *Config, peers *trust.Set, name string) *LinkRule 
 
 // applyRule works out what the configuration means for a link as it now is.
 func (r *Relay) applyRule(l *link, ops []hoststate.Op, eff *effect.Effects) []hoststate.Op {
-	r.byInterfaceID.remove(l.interfaceID, l)
 	l.rule = r.ruleFor(l.Name)
-	l.interfaceID, l.idOptional = l.Name, false
+	id := l.Name
+	l.idOptional = false
 	if l.rule != nil {
-		f := facts{link: l.Name, index: l.Index, hostname: r.cfg.Hostname, vrf: l.VRF}
-		if id := l.rule.InterfaceID.append(nil, f); len(id) > 0 {
-			l.interfaceID = string(id)
+		if text := l.rule.InterfaceID.Append(nil, links.Facts{Link: l.Link, Hostname: r.cfg.Hostname}); len(text) > 0 {
+			id = string(text)
 		} else {
 			l.idOptional = true
 		}
 	}
-	r.byInterfaceID.add(l.interfaceID, l)
+	r.links.Identify(l, id)
 	r.resolveAddress(l, eff)
 	r.resolveBorrowers(l.Name, eff)
 	if l.rule == nil {
@@ -222,27 +206,25 @@ func (rule *LinkRule) PermitsRouted() bool {
 
 // SetRouted takes in what routes of others lead to a link that is up.
 func (r *Relay) SetRouted(name string, routed []netip.Prefix, eff *effect.Effects) {
-	if l := r.byName[name]; l != nil {
+	if l := r.links.Named(name); l != nil {
 		r.ledger.Install(r.host.SetRouted(nil, name, routed), eff)
 	}
 }
 
-// resolveAddress settles the link-address for clients on l, and which addresses
-// name l in a Relay-reply.
+// resolveAddress settles the link-address for clients on l.
 func (r *Relay) resolveAddress(l *link, eff *effect.Effects) {
-	before := l.address
-	l.address = r.chooseAddress(l)
-	r.noteAddress(l, before, eff)
-	names := make([]netip.Addr, 0, len(l.Addrs)+1)
-	if l.address.IsValid() {
-		names = append(names, l.address)
+	a := r.chooseAddress(l)
+	if before := r.links.SetAddress(l, a); before.IsValid() && before != a && r.leasesOn(l.Name) {
+		r.tellAddress(l, before, eff)
 	}
-	for _, p := range l.Addrs {
-		if !slices.Contains(names, p.Addr()) {
-			names = append(names, p.Addr())
-		}
+}
+
+// chooseAnew settles the link-address of a link, and of who borrows it.
+func (r *Relay) chooseAnew(eff *effect.Effects) func(*link) {
+	return func(l *link) {
+		r.resolveAddress(l, eff)
+		r.resolveBorrowers(l.Name, eff)
 	}
-	r.claim(l, names)
 }
 
 // chooseAddress chooses the link-address for clients on l (RFC 8415 section
@@ -250,7 +232,7 @@ func (r *Relay) resolveAddress(l *link, eff *effect.Effects) {
 // local one, then one borrowed from another interface, and a link-local address
 // only as the last resort.
 func (r *Relay) chooseAddress(l *link) netip.Addr {
-	own := r.ownAddress(l)
+	own := r.links.OwnAddress(l)
 	switch {
 	case l.rule == nil:
 		return own
@@ -259,8 +241,8 @@ func (r *Relay) chooseAddress(l *link) netip.Addr {
 	case rank(own) < rankLinkLocal || l.rule.Borrow == "":
 		return own
 	}
-	if lender := r.byName[l.rule.Borrow]; lender != nil {
-		if a := r.ownAddress(lender); rank(a) < rankLinkLocal {
+	if lender := r.links.Named(l.rule.Borrow); lender != nil {
+		if a := r.links.OwnAddress(lender); rank(a) < rankLinkLocal {
 			return a
 		}
 	}
@@ -272,30 +254,26 @@ func (r *Relay) resolveBorrowers(lender string, eff *effect.Effects) {
 	if !slices.ContainsFunc(r.cfg.Links, func(rule LinkRule) bool { return rule.Borrow == lender }) {
 		return
 	}
-	for _, l := range r.byName {
+	for l := range r.links.All() {
 		if l.rule != nil && l.rule.Borrow == lender {
 			r.resolveAddress(l, eff)
 		}
 	}
 }
 
-const (
-	rankGlobal = iota
-	rankUniqueLocal
-	rankLinkLocal
-	rankNone
-)
+// identified reports whether the link-address alone says which link is meant
+// (RFC 8415 section 19.1.1).
+func (r *Relay) identified(l *link) bool {
+	return rank(l.Address()) < rankLinkLocal && r.links.IsUnique(l.Address())
+}
 
-func rank(a netip.Addr) int {
-	switch {
-	case !a.IsValid() || !a.Is6() || a.IsLoopback() || a.IsMulticast() || a.IsUnspecified():
-		return rankNone
-	case a.IsLinkLocalUnicast():
-		return rankLinkLocal
-	case a.IsPrivate():
-		return rankUniqueLocal
+// sentInterfaceID is what option 18 holds in messages from this link, empty
+// where it is not sent.
+func (r *Relay) sentInterfaceID(l *link) string {
+	if l.idOptional && r.identified(l) {
+		return ""
 	}
-	return rankGlobal
+	return l.Identifier()
 }
 
 // LinkView is what can be seen of a link.
@@ -318,10 +296,10 @@ type LinkView struct {
 
 // Links are all links, by name.
 func (r *Relay) Links() []LinkView {
-	all := make([]LinkView, 0, len(r.byName))
-	for _, l := range r.byName {
+	all := make([]LinkView, 0, r.links.Len())
+	for l := range r.links.All() {
 		v := LinkView{
-			Link: *l.Link, ClientFacing: l.rule != nil, LinkAddress: l.address, InterfaceID: r.sentInterfaceID(l), Missing: r.missing(l),
+			Link: *l.Link, ClientFacing: l.rule != nil, LinkAddress: l.Address(), InterfaceID: r.sentInterfaceID(l), Missing: r.missing(l),
 			Prefixes: r.table.LinkLen(l.Name, binding.Prefix), Addresses: r.table.LinkLen(l.Name, binding.Address), Counters: l.counters,
 		}
 		if l.rule != nil {

@@ -9,6 +9,7 @@ import (
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/links"
 )
 
 // A link with clients that goes down or away loses its prefixes, and mostly gets them
@@ -27,7 +28,7 @@ type lostPrefixes struct {
 // long as its link-address. If it has others still, it is about to go down, or has not
 // got all of them back yet, or somebody has taken one away from it: a minute tells.
 const (
-	allLostFor  = missingFor
+	allLostFor  = links.MissingFor
 	partLostFor = time.Minute
 )
 
@@ -131,7 +132,7 @@ func (r *Relay) isOf(p netip.Prefix, l *link) bool {
 // leave has the prefixes of a link stay reserved for its name although its interface is
 // gone.
 func (r *Relay) leave(ops []hoststate.Op, l *link) []hoststate.Op {
-	gone := &link{Link: l.Gone(), rule: l.rule, gone: true}
+	gone := &link{Entry: links.Entry{Link: l.Gone()}, rule: l.rule, gone: true}
 	r.handOver(l, gone)
 	ops = r.restake(ops, gone)
 	if len(r.lost) <= maxLeft {
@@ -211,8 +212,8 @@ func (r *Relay) giveUpLost(now instant.Now, eff *effect.Effects) {
 // expectAs reserves what a relay that panicked had reserved for links with clients,
 // until this one is told of them.
 func (r *Relay) expectAs(old *Relay) {
-	for _, name := range slices.Sorted(maps.Keys(old.byName)) {
-		l := old.byName[name]
+	for _, name := range old.links.Names() {
+		l := old.links.Named(name)
 		r.expect(name, l.VRF, l.lasting())
 	}
 	for _, name := range slices.Sorted(maps.Keys(old.lost)) {

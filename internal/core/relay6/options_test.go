@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
 	"fairlead/internal/wire/linkaddr"
@@ -141,7 +142,7 @@ func TestTemplateErrorsNameTheOffset(t *testing.T) {
 		"{}":       "template: octet 0: unknown placeholder \"{}\" (one of {interface}, {index}, {hostname}, {vrf}, {link-layer})",
 		"a{{b{vrf": "template: octet 4: { without }",
 	} {
-		if _, err := relay6.ParseTemplate(text); err == nil || err.Error() != want {
+		if _, err := links.ParseTemplate(text); err == nil || err.Error() != want {
 			t.Errorf("%q: error %v, want %s", text, err, want)
 		}
 	}

@@ -24,11 +24,12 @@ func (p *Prospect) Holds() bool { return p.Prefixes+p.Addresses > 0 }
 // delegations, by name, as far as it has a rule now, then, or holds any. Nothing
 // changes.
 func (r *Relay) Prospects(cfg *Config) []Prospect {
-	names := maps.Clone(r.byName)
+	names := make(map[string]struct{})
+	for l := range r.links.All() {
+		names[l.Name] = struct{}{}
+	}
 	for name := range r.table.Links() {
-		if names[name] == nil {
-			names[name] = nil // gone, and still the holder's
-		}
+		names[name] = struct{}{} // it may be gone, and still the holder's
 	}
 	orphans := make(map[string]int)
 	for o := range r.host.Orphans {

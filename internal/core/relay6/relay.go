@@ -39,22 +39,16 @@ type Relay struct {
 	trust  *trust.Set
 	bootID string
 
-	links         map[int]*link // by interface index
-	byName        map[string]*link
-	byInterfaceID byKey[string]
-	byAddress     byKey[netip.Addr]
-	formerIDs     map[string]formerID
-	gone          goneCounters
-	reserved      reserved
-	within        bool                                 // what is judged is bounded by configuration
-	mayNot        func(*delegation.Grant) bool         // reservedFor
-	covering      map[string]map[netip.Prefix]struct{} // delegations that cover prefixes of links, by link
-	settled       map[string]*settledAddress           // by link
-	lapseAt       instant.Instant                      // when lapse has something to do
-	lost          map[string]*lostPrefixes             // by link
-	lostAt        instant.Instant                      // when giveUpLost has something to do
-	neighbours    neighbours
-	releases      releases
+	links      *links.Registry[*link]
+	gone       links.Gone[LinkCounters]
+	reserved   reserved
+	within     bool                                 // what is judged is bounded by configuration
+	mayNot     func(*delegation.Grant) bool         // reservedFor
+	covering   map[string]map[netip.Prefix]struct{} // delegations that cover prefixes of links, by link
+	lost       map[string]*lostPrefixes             // by link
+	lostAt     instant.Instant                      // when giveUpLost has something to do
+	neighbours links.Neighbours
+	releases   releases
 
 	table *delegation.Table
 	host  *hoststate.State
@@ -105,12 +99,7 @@ type PeerCounters struct {
 func New(cfg *Config, bootID string) *Relay {
 	r := &Relay{
 		bootID:        bootID,
-		links:         make(map[int]*link),
-		byName:        make(map[string]*link),
-		byInterfaceID: make(byKey[string]),
-		byAddress:     make(byKey[netip.Addr]),
-		formerIDs:     make(map[string]formerID),
-		neighbours:    newNeighbours(),
+		neighbours:    links.NewNeighbours(),
 		releases:      newReleases(),
 		table:         delegation.New(),
 		host:          hoststate.New(),
@@ -120,11 +109,13 @@ func New(cfg *Config, bootID string) *Relay {
 		held:          make(map[binding.Question]*heldReply),
 		others:        make(map[binding.NextHop]*otherAddress),
 
-		settled: make(map[string]*settledAddress),
-		lapseAt: instant.Never,
-		lost:    make(map[string]*lostPrefixes),
-		lostAt:  instant.Never,
+		lost:   make(map[string]*lostPrefixes),
+		lostAt: instant.Never,
 	}
+	r.links = links.NewRegistry(links.Role[*link]{
+		Grade: grade, Chooses: r.settles, Leased: r.leasesOn,
+		Changed: func(name string) { r.ledger.LackRecord(LinkKey(name)) },
+	})
 	r.ledger = ledger.New(r.table.Table, r.host, ledger.Core{Lease: r.lease, Cover: r.cover, Record: r.linkValue}, binding.Relay6, bootID)
 	r.reserved.reset()
 	r.mayNot = r.reservedFor
@@ -160,8 +151,8 @@ func (r *Relay) configure(cfg *Config) {
 func (r *Relay) Reconfigure(cfg *Config, eff *effect.Effects) {
 	r.configure(cfg)
 	r.ledger.Install(r.host.SetAggregates(nil, cfg.Aggregates), eff)
-	for _, name := range slices.Sorted(maps.Keys(r.byName)) {
-		r.ledger.Install(r.applyRule(r.byName[name], nil, eff), eff)
+	for _, name := range r.links.Names() {
+		r.ledger.Install(r.applyRule(r.links.Named(name), nil, eff), eff)
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.lost)) {
 		if lost := r.lost[name]; lost.of.gone {
@@ -181,7 +172,7 @@ func (r *Relay) Reconfigure(cfg *Config, eff *effect.Effects) {
 func (r *Relay) lostLinks() []string {
 	var lost []string
 	for d := range r.table.All() {
-		if r.byName[d.Link] == nil && !slices.Contains(lost[max(0, len(lost)-1):], d.Link) {
+		if r.links.Named(d.Link) == nil && !slices.Contains(lost[max(0, len(lost)-1):], d.Link) {
 			lost = append(lost, d.Link)
 		}
 	}
@@ -201,7 +192,7 @@ func (r *Relay) applyLostPolicy(name string) []hoststate.Op {
 
 // Handle decides on one received datagram.
 func (r *Relay) Handle(now instant.Now, p *inbound.Packet, eff *effect.Effects) {
-	l := r.links[p.Link]
+	l := r.links.At(p.Link)
 	if l == nil {
 		r.countDrop(nil, effect.DropUnknownLink, 1)
 		eff.Drop(effect.Dropped{Reason: effect.DropUnknownLink, Source: p.Source.Addr()})
@@ -233,7 +224,7 @@ func (r *Relay) drop(l *link, p *inbound.Packet, d effect.Drop, eff *effect.Effe
 
 // CountDrop counts n datagrams that the shell discarded on a link.
 func (r *Relay) CountDrop(index int, d effect.Drop, n uint64) {
-	r.countDrop(r.links[index], d, n)
+	r.countDrop(r.links.At(index), d, n)
 }
 
 // LastChange is the newest change there is.
@@ -255,7 +246,7 @@ func (r *Relay) Deadline() (instant.Instant, bool) {
 	if retry, lacks := r.ledger.Deadline(); lacks && (!ok || retry < at) {
 		at, ok = retry, true
 	}
-	if lapses := min(r.lapseAt, r.lostAt); lapses != instant.Never && (!ok || lapses < at) {
+	if lapses := min(r.links.LapseAt(), r.lostAt); lapses != instant.Never && (!ok || lapses < at) {
 		at, ok = lapses, true
 	}
 	for _, s := range r.peers {
@@ -273,15 +264,15 @@ func (r *Relay) Deadline() (instant.Instant, bool) {
 // (RFC 8987 G-8), keeps again what the store had not got, and finds servers that
 // have fallen silent.
 func (r *Relay) Tick(now instant.Now, eff *effect.Effects) {
-	r.ageIDs(now.Boot)
+	r.links.Age(now.Boot)
 	r.events = r.table.Expire(r.events[:0], now)
 	for rest := r.events; len(rest) > 0; {
 		n := min(len(rest), 256)
 		r.ledger.Commit(now, rest[:n], eff)
 		rest = rest[n:]
 	}
-	if r.lapseAt <= now.Boot {
-		r.lapse(now, eff)
+	if r.links.LapseAt() <= now.Boot {
+		r.links.Lapse(now, r.chooseAnew(eff))
 	}
 	if r.lostAt <= now.Boot {
 		r.giveUpLost(now, eff)
@@ -297,7 +288,7 @@ func (r *Relay) Tick(now instant.Now, eff *effect.Effects) {
 // lease is what a delegation wants of the kernel.
 func (r *Relay) lease(d *binding.Binding) hoststate.Lease {
 	var rule *LinkRule
-	if l := r.byName[d.Link]; l != nil && l.rule != nil {
+	if l := r.links.Named(d.Link); l != nil && l.rule != nil {
 		rule = l.rule
 	} else {
 		rule = r.ruleFor(d.Link)

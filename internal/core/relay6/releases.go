@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/links"
 	"fairlead/internal/wire/dhcp6"
 	"fairlead/internal/wire/linkaddr"
 )
@@ -20,7 +21,7 @@ type releases struct {
 // the link-layer address that the message came from; where one host alone uses the
 // IPv6 address, it is that host's.
 type asked struct {
-	from   neighbour
+	from   links.Neighbour
 	host   linkaddr.Addr
 	client string
 	xid    uint32
@@ -56,7 +57,7 @@ func (s *releases) note(now instant.Instant, k asked) {
 // replace has any other message take the place of a Release with the same
 // transaction-id: some clients have one transaction-id for all. It is asked for each
 // message of a client, and allocates nothing where there is none.
-func (s *releases) replace(from neighbour, host linkaddr.Addr, client []byte, xid uint32) {
+func (s *releases) replace(from links.Neighbour, host linkaddr.Addr, client []byte, xid uint32) {
 	for _, generation := range [...]map[asked]instant.Instant{s.young, s.old} {
 		// Unlike delete, the look-up makes no string of its own.
 		if _, ok := generation[asked{from, host, string(client), xid}]; !ok {
@@ -81,6 +82,6 @@ func (r *Relay) answersRelease(now instant.Now, l *link, client netip.Addr, m dh
 	if r.releases.idle(now.Boot) {
 		return false
 	}
-	by, contested := r.neighbours.claimed(now.Boot, l.Index, client)
-	return !contested && r.releases.answered(now.Boot, asked{neighbourOf(l.Index, client), by, duid, m.TransactionID()})
+	by, contested := r.neighbours.Claimed(now.Boot, l.Index, client)
+	return !contested && r.releases.answered(now.Boot, asked{links.NeighbourOf(l.Index, client), by, duid, m.TransactionID()})
 }

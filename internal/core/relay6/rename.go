@@ -1,14 +1,9 @@
 package relay6
 
 import (
-	"maps"
-	"net/netip"
-	"slices"
-
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
-	"fairlead/internal/core/instant"
 	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/links"
 )
@@ -20,7 +15,7 @@ import (
 // this link's now.
 func (r *Relay) rename(l *link, to *links.Link, eff *effect.Effects) (ops []hoststate.Op) {
 	old, name := l.Name, to.Name
-	if other := r.byName[name]; other != nil {
+	if other := r.links.Named(name); other != nil {
 		r.dropLink(other, eff)
 	}
 	for d := range r.table.OnLink(name) {
@@ -35,10 +30,7 @@ func (r *Relay) rename(l *link, to *links.Link, eff *effect.Effects) (ops []host
 	r.renameCovering(old, name)
 	r.renameBlocks(old, name, eff)
 	r.ledger.Rename(old, name)
-	delete(r.byName, old)
-	r.byName[name] = l
-	l.Link = l.Renamed(name)
-	r.renameAddress(old, name)
+	r.links.Rename(l, name)
 	r.renameLost(l, old)
 	r.resolveBorrowers(old, eff)
 	eff.Note(effect.Note{Kind: effect.NoteLink, Link: name, Text: "link renamed", Reason: "it was " + old})
@@ -66,69 +58,4 @@ func (r *Relay) renameBlocks(old, name string, eff *effect.Effects) {
 		keep = append(keep, effect.KeepOp{Key: delegation.BlockKey(nil, b), Value: []byte{}})
 	}
 	r.ledger.Keep(keep, eff)
-}
-
-// formerID is an interface-id that a link had before it was renamed: answers to what
-// it had forwarded then still come with it.
-type formerID struct {
-	link  *link
-	until instant.Instant // 0: the time has not begun yet
-}
-
-const (
-	maxFormerIDs = 4096
-	// How long answers may be under way. A client that has got none asks again
-	// (RFC 8415 section 7.6: a Request within 30 s), by the new name.
-	formerIDFor = 120e9 // nanoseconds
-)
-
-// hadID takes note that a link has had an interface-id until now.
-func (r *Relay) hadID(id string, l *link) {
-	if r.formerIDs[l.interfaceID].link == l {
-		delete(r.formerIDs, l.interfaceID)
-	}
-	if id != l.interfaceID && len(r.formerIDs) < maxFormerIDs {
-		r.formerIDs[id] = formerID{link: l}
-	}
-}
-
-// forgetIDs forgets the former interface-ids of a link that is gone.
-func (r *Relay) forgetIDs(l *link) {
-	maps.DeleteFunc(r.formerIDs, func(_ string, f formerID) bool { return f.link == l })
-}
-
-// ageIDs begins the time of former interface-ids, and ends it.
-func (r *Relay) ageIDs(now instant.Instant) {
-	for id, f := range r.formerIDs {
-		switch {
-		case f.until == 0:
-			f.until = now + formerIDFor
-			r.formerIDs[id] = f
-		case f.until <= now:
-			delete(r.formerIDs, id)
-		}
-	}
-}
-
-// linkByID is the link that the interface-id of a Relay-reply names: the one that
-// has it, or that had it until lately. Where these are two, the link-address says
-// which of them is meant, or the message belongs to neither.
-func (r *Relay) linkByID(now instant.Instant, id []byte, address netip.Addr) (*link, effect.Drop) {
-	have := r.byInterfaceID[string(id)]
-	if len(r.formerIDs) > 0 {
-		r.ageIDs(now)
-		if f, had := r.formerIDs[string(id)]; had {
-			if len(have) == 0 {
-				return f.link, delivered
-			}
-			if named := r.linkByAddress(address); named != nil && (named == f.link || slices.Contains(have, named)) {
-				return named, delivered
-			}
-			return nil, effect.DropAmbiguousInterfaceID
-		}
-	}
-	if l := only(have); l != nil {
-		return l, delivered
-	}
-	return nil, effect.DropUnknownInterfaceID
 }

@@ -102,12 +102,15 @@ func (r *Relay) addressee(now instant.Now, m dhcp6.RelayMessage, inner []byte) (
 		return to, effect.DropBadPeerAddress
 	}
 	if id, ok := m.Options().First(dhcp6.OptionInterfaceID); ok {
-		var d effect.Drop
-		if to.link, d = r.linkByID(now.Boot, id, m.LinkAddress()); d != delivered {
-			return to, d
+		var ambiguous bool
+		switch to.link, ambiguous = r.links.ByIdentifier(now.Boot, id, m.LinkAddress()); {
+		case ambiguous:
+			return to, effect.DropAmbiguousInterfaceID
+		case to.link == nil:
+			return to, effect.DropUnknownInterfaceID
 		}
 	} else if a := m.LinkAddress(); !a.IsUnspecified() {
-		if to.link = r.linkByAddress(a); to.link == nil {
+		if to.link = r.links.ByAddress(a); to.link == nil {
 			return to, effect.DropNoLink
 		}
 	}
@@ -189,7 +192,7 @@ func (r *Relay) deliver(now instant.Now, p *inbound.Packet, to addressee, answer
 			s.VRF = to.link.VRF
 		}
 	default:
-		s.LinkLayer = r.neighbours.lookup(now.Boot, s.Link, to.dest.Addr())
+		s.LinkLayer = r.neighbours.Lookup(now.Boot, s.Link, to.dest.Addr())
 	}
 	eff.Sends = append(eff.Sends, s)
 	if r.trace != nil && to.link != nil {
@@ -249,7 +252,7 @@ func (r *Relay) hold(now instant.Now, p *inbound.Packet, to addressee, q binding
 		return
 	}
 	r.held[q] = &heldReply{
-		payload: append([]byte(nil), p.Payload...), link: p.Link, of: r.byName[q.Hop.Link], source: p.Source,
+		payload: append([]byte(nil), p.Payload...), link: p.Link, of: r.links.Named(q.Hop.Link), source: p.Source,
 		answered: answered, until: now.Boot + holdFor,
 	}
 	r.probe(q, eff)
@@ -257,7 +260,7 @@ func (r *Relay) hold(now instant.Now, p *inbound.Packet, to addressee, q binding
 
 func (r *Relay) probe(q binding.Question, eff *effect.Effects) {
 	probe := effect.Probe{Question: q}
-	if l := r.byName[q.Hop.Link]; l != nil && l.Up {
+	if l := r.links.Named(q.Hop.Link); l != nil && l.Up {
 		probe.Index = l.Index
 	}
 	eff.Probes = append(eff.Probes, probe)
@@ -301,7 +304,7 @@ func (r *Relay) heldAnswered(now instant.Now, q binding.Question, keeps bool, ef
 	for k, v := range h.answered {
 		answered[k] = v
 	}
-	l := r.links[h.link]
+	l := r.links.At(h.link)
 	if l == nil {
 		return
 	}

@@ -26,8 +26,8 @@ func (r *Relay) Restore(now instant.Now, records iter.Seq[binding.Record], block
 	for _, b := range blocks {
 		r.table.Block(b)
 	}
-	for _, name := range slices.Sorted(maps.Keys(r.byName)) {
-		r.rehome(r.byName[name])
+	for _, name := range r.links.Names() {
+		r.rehome(r.links.Named(name))
 	}
 	for _, name := range r.lostLinks() {
 		r.ledger.Install(r.applyLostPolicy(name), eff)
@@ -139,7 +139,7 @@ func (r *Relay) Delegations(yield func(binding.Binding) bool) {
 
 // DelegationOn is the live delegation of exactly this prefix on a link.
 func (r *Relay) DelegationOn(name string, p netip.Prefix) (d binding.Binding, ok bool) {
-	if l := r.byName[name]; l != nil {
+	if l := r.links.Named(name); l != nil {
 		d, ok = r.table.Lookup(l.VRF, p)
 	}
 	return d, ok && d.Link == name
@@ -207,7 +207,7 @@ func (r *Relay) Peers(now instant.Now) []PeerView {
 			v.Silent = s.silentSince
 		}
 		for _, w := range s.owed.waiting(now.Boot) {
-			if l := r.links[w.index]; l != nil {
+			if l := r.links.At(w.index); l != nil {
 				w.Link = l.Name
 				v.Waiting = append(v.Waiting, w)
 			}
@@ -247,9 +247,9 @@ func (r *Relay) Totals() Totals {
 	kept := r.ledger.Figures()
 	t := Totals{
 		Figures: Figures{
-			Links: len(r.byName), Prefixes: r.table.Len(binding.Prefix), Addresses: r.table.Len(binding.Address),
+			Links: r.links.Len(), Prefixes: r.table.Len(binding.Prefix), Addresses: r.table.Len(binding.Address),
 			Pending: kept.Pending, Unkept: kept.Unkept, Uninstalled: kept.Uninstalled, KeepFailed: kept.Keep, InstallFailed: kept.Install,
-			Held: len(r.held), HeldByClock: r.table.Held(), Neighbours: len(r.neighbours.young) + len(r.neighbours.old), ServerUnicast: r.unicast,
+			Held: len(r.held), HeldByClock: r.table.Held(), Neighbours: r.neighbours.Len(), ServerUnicast: r.unicast,
 		},
 		Releases: len(r.releases.young) + len(r.releases.old), Unknown: r.unknown, Sum: r.sum, Refusals: make(map[string]uint64),
 	}

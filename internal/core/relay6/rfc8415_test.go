@@ -203,7 +203,7 @@ func TestRFC8415_19_1_1c_HopCountStartsAtZero(t *testing.T) {
 // be relayed, the relay agent MUST include an Interface-Id option in the
 // Relay-forward message."
 func TestRFC8415_19_1_1d_InterfaceIDWhereTheAddressDoesNotIdentify(t *testing.T) {
-	none := func(r *relay6.LinkRule) { r.InterfaceID = relay6.Template{} }
+	none := func(r *relay6.LinkRule) { r.InterfaceID = links.Template{} }
 	for _, tc := range []struct {
 		name   string
 		change func(*relay6.LinkRule)
@@ -306,7 +306,7 @@ func TestRFC8415_19_1_2c_LinkAddressForARelay(t *testing.T) {
 		}
 	}
 	// No global address on the interface: the Interface-Id alone says which.
-	w := newWorld(t, relayPeer("fe80::99"), rule(func(r *relay6.LinkRule) { r.InterfaceID = relay6.Template{} }))
+	w := newWorld(t, relayPeer("fe80::99"), rule(func(r *relay6.LinkRule) { r.InterfaceID = links.Template{} }))
 	w.anew("lan1", func(l *links.Link) { l.Addrs = []netip.Prefix{cidr("fe80::11/64")} })
 	got := w.forwards("fe80::99", 547, relayed(dhcp6.RelayForward, 0, "2001:db8:7::1", "fe80::1", message(dhcp6.Solicit, 1)))
 	if l := readLayer(t, got[0].Payload); string(l.option(18)) != "lan1" {

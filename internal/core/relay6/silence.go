@@ -248,7 +248,7 @@ func (r *Relay) Unreachable(now instant.Now, address netip.Addr, zone int, cause
 		if p.Address != address {
 			continue
 		}
-		if l := r.links[zone]; p.Zone != "" && (l == nil || l.Name != p.Zone) {
+		if l := r.links.At(zone); p.Zone != "" && (l == nil || l.Name != p.Zone) {
 			continue
 		}
 		s := r.peers[p.Name]

@@ -1,10 +1,5 @@
 package relay6
 
-import (
-	"maps"
-	"slices"
-)
-
 // Succeed makes r, which knows neither links nor delegations yet, the successor
 // of a relay that panicked. Its figures go on where the old ones were, its
 // Changes are numbered after the old ones, and it knows the neighbours, the Releases
@@ -16,14 +11,8 @@ func (r *Relay) Succeed(old *Relay) {
 	r.met = old.met
 	r.table.ChargeAs(old.table)
 	r.unknown, r.sum, r.refusals, r.unicast = old.unknown, old.sum, old.refusals, old.unicast
-	r.lapseAt, r.lostAt = old.lapseAt, old.lostAt
-	for name, s := range old.settled {
-		same := *s
-		if l := old.byName[name]; l != nil {
-			same.last = l.address
-		}
-		r.settled[name] = &same
-	}
+	r.lostAt = old.lostAt
+	r.links.Succeed(old.links)
 	r.expectAs(old)
 	for name, s := range old.peers {
 		if r.peers[name] != nil {
@@ -35,8 +24,8 @@ func (r *Relay) Succeed(old *Relay) {
 		r.AdoptLeftOver(old.orphansEnd)
 	}
 	// A link finds its counters as if it had been away.
-	r.gone = goneCounters{byName: maps.Clone(old.gone.byName), names: slices.Clone(old.gone.names)}
-	for _, name := range slices.Sorted(maps.Keys(old.byName)) {
-		r.gone.add(name, old.byName[name].counters)
+	r.gone = old.gone.Clone()
+	for _, name := range old.links.Names() {
+		r.gone.Add(name, old.links.Named(name).counters)
 	}
 }

@@ -130,8 +130,8 @@ func server(name, address string) trust.Peer {
 	}
 }
 
-func template(s string) relay6.Template {
-	t, err := relay6.ParseTemplate(s)
+func template(s string) links.Template {
+	t, err := links.ParseTemplate(s)
 	if err != nil {
 		panic(err)
 	}

@@ -5,6 +5,7 @@ import (
 
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/inbound"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -114,10 +115,10 @@ func (r *Relay) appendOwn(b []byte, l *link, h header) []byte {
 func (r *Relay) appendClient(b []byte, w *wrapping, protected bool) (_ []byte, omitted bool) {
 	l, p, rule := w.link, w.packet, w.link.rule
 	var room [textRoom]byte
-	f := facts{link: l.Name, index: l.Index, hostname: r.cfg.Hostname, vrf: l.VRF, linkLayer: p.LinkLayer}
+	f := links.Facts{Link: l.Link, Hostname: r.cfg.Hostname, LinkLayer: p.LinkLayer}
 	if id := rule.RemoteID; id != nil {
 		start := len(b)
-		if text := id.ID.append(room[:0], f); len(text) > 0 { // RFC 4649 section 3: one octet or more
+		if text := id.ID.Append(room[:0], f); len(text) > 0 { // RFC 4649 section 3: one octet or more
 			b = dhcp6.AppendRemoteID(b, dhcp6.RemoteID{EnterpriseNumber: id.EnterpriseNumber, ID: text})
 		}
 		if id.Sensitive && !protected {
@@ -125,7 +126,7 @@ func (r *Relay) appendClient(b []byte, w *wrapping, protected bool) (_ []byte, o
 		}
 	}
 	start := len(b)
-	if text := rule.SubscriberID.append(room[:0], f); len(text) > 0 { // RFC 4580 section 2: one octet or more
+	if text := rule.SubscriberID.Append(room[:0], f); len(text) > 0 { // RFC 4580 section 2: one octet or more
 		b = dhcp6.AppendSubscriberID(b, text)
 	}
 	b = append(b, rule.AccessNetwork...)

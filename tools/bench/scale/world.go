@@ -97,7 +97,7 @@ func linkName(i int) string { return fmt.Sprintf("d%d", i) }
 // link-layer address, and loops are dropped by it. A look at a next hop is not
 // asked for: nothing moves here.
 func configuration() *relay6.Config {
-	name, err := relay6.ParseTemplate("{interface}")
+	name, err := links.ParseTemplate("{interface}")
 	if err != nil {
 		panic(err)
 	}

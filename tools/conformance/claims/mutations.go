@@ -122,7 +122,7 @@ var mutations = []Mutation{
 		"			g.close(h, lostEvent)\n", "", hops, "TestGateClosesAtOnce",
 	},
 	{
-		"", "of equal addresses the newest is the link-address", dir + "relay6/linkaddress.go",
+		"", "of equal addresses the newest is the link-address", dir + "links/address.go",
 		"slices.Compare(is[:], least[:]) <= 0", "slices.Compare(is[:], least[:]) < 0", relay, "TestLinkAddressIsTheBest",
 	},
 	{

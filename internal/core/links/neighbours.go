@@ -1,4 +1,4 @@
-package relay6
+package links
 
 import (
 	"encoding/binary"
@@ -8,23 +8,24 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// neighbours remembers the link-layer address that each client's messages came
+// Neighbours remembers the link-layer address that each client's messages came
 // from, so that answers need no neighbour table. It is bounded: of addresses that
 // were not heard for long the oldest go, half of all at a time, so that made-up
 // ones never take the place of one that has just asked. An address that was
 // crowded out costs its client an answer by socket.
-type neighbours struct{ young, old map[neighbour]claim }
+type Neighbours struct{ young, old map[Neighbour]claim }
 
-// neighbour is an address on a link, without a pointer for the garbage collector:
+// Neighbour is an address on a link, without a pointer for the garbage collector:
 // there may be very many.
-type neighbour struct {
+type Neighbour struct {
 	high, low uint64
 	link      int
 }
 
-func neighbourOf(link int, a netip.Addr) neighbour {
+// NeighbourOf is an address on the link of an index.
+func NeighbourOf(link int, a netip.Addr) Neighbour {
 	b := a.As16()
-	return neighbour{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:]), link}
+	return Neighbour{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:]), link}
 }
 
 // claim is who says that an address is theirs. Anybody can write it into a
@@ -41,23 +42,28 @@ const (
 	inTurns = 30e9 // nanoseconds
 	// How long it takes until the last is believed to be the only one: longer than
 	// most clients are silent.
-	settled = 24 * 3600e9
+	quiet = 24 * 3600e9
 )
 
-func newNeighbours() neighbours { return neighbours{young: make(map[neighbour]claim)} }
+// NewNeighbours knows nobody.
+func NewNeighbours() Neighbours { return Neighbours{young: make(map[Neighbour]claim)} }
 
-func (n *neighbours) find(k neighbour) (c claim, ok bool) {
+// Len is how many addresses are remembered.
+func (n *Neighbours) Len() int { return len(n.young) + len(n.old) }
+
+func (n *Neighbours) find(k Neighbour) (c claim, ok bool) {
 	if c, ok = n.young[k]; !ok {
 		c, ok = n.old[k]
 	}
 	return c, ok
 }
 
-func (n *neighbours) learn(now instant.Instant, link int, a netip.Addr, l linkaddr.Addr) {
+// Learn takes note that an address was used from a link-layer address, if that is known.
+func (n *Neighbours) Learn(now instant.Instant, link int, a netip.Addr, l linkaddr.Addr) {
 	if !l.IsValid() {
 		return
 	}
-	k := neighbourOf(link, a)
+	k := NeighbourOf(link, a)
 	c, ok := n.young[k]
 	if ok && c.by == l {
 		return
@@ -69,27 +75,27 @@ func (n *neighbours) learn(now instant.Instant, link int, a netip.Addr, l linkad
 		c.other = now
 	}
 	if len(n.young) >= maxNeighbours/2 {
-		n.young, n.old = make(map[neighbour]claim), n.young
+		n.young, n.old = make(map[Neighbour]claim), n.young
 	}
 	c.by = l
 	n.young[k] = c
 }
 
-// lookup is the link-layer address that an answer may be sent to; invalid: by
+// Lookup is the link-layer address that an answer may be sent to; invalid: by
 // socket.
-func (n *neighbours) lookup(now instant.Instant, link int, a netip.Addr) linkaddr.Addr {
-	c, _ := n.find(neighbourOf(link, a))
+func (n *Neighbours) Lookup(now instant.Instant, link int, a netip.Addr) linkaddr.Addr {
+	c, _ := n.find(NeighbourOf(link, a))
 	if c.since(now, inTurns) {
 		return linkaddr.Addr{}
 	}
 	return c.by
 }
 
-// claimed is the link-layer address that an address was last used from, and
+// Claimed is the link-layer address that an address was last used from, and
 // whether another has used it lately.
-func (n *neighbours) claimed(now instant.Instant, link int, a netip.Addr) (by linkaddr.Addr, contested bool) {
-	c, _ := n.find(neighbourOf(link, a))
-	return c.by, c.since(now, settled)
+func (n *Neighbours) Claimed(now instant.Instant, link int, a netip.Addr) (by linkaddr.Addr, contested bool) {
+	c, _ := n.find(NeighbourOf(link, a))
+	return c.by, c.since(now, quiet)
 }
 
 // since reports whether the last took over from another so short a time ago.

@@ -1,4 +1,4 @@
-package relay6
+package links
 
 import (
 	"encoding/binary"
@@ -11,7 +11,7 @@ import (
 // Made-up addresses, however many, do not push out one that is heard now and then,
 // and take bounded memory.
 func TestNeighboursSurviveMadeUpAddresses(t *testing.T) {
-	n := newNeighbours()
+	n := NewNeighbours()
 	mac := func(i uint32) linkaddr.Addr {
 		return linkaddr.From(binary.BigEndian.AppendUint32([]byte{2, 0xfa}, i))
 	}
@@ -21,20 +21,20 @@ func TestNeighboursSurviveMadeUpAddresses(t *testing.T) {
 		return netip.AddrFrom16(a)
 	}
 	const client = 7
-	n.learn(1, 1, address(client), mac(client))
+	n.Learn(1, 1, address(client), mac(client))
 	for i := range uint32(5 * maxNeighbours) {
 		if i%(maxNeighbours/4) == 0 {
-			n.learn(1, 1, address(client), mac(client))
+			n.Learn(1, 1, address(client), mac(client))
 		}
-		n.learn(1, 1, address(1000+i), mac(1000+i))
-		if got := n.lookup(1, 1, address(client)); got != mac(client) {
+		n.Learn(1, 1, address(1000+i), mac(1000+i))
+		if got := n.Lookup(1, 1, address(client)); got != mac(client) {
 			t.Fatalf("after %d made-up addresses the client is at %s, want %s", i+1, got, mac(client))
 		}
-		if len(n.young)+len(n.old) > maxNeighbours {
-			t.Fatalf("%d and %d addresses remembered, want %d at most", len(n.young), len(n.old), maxNeighbours)
+		if n.Len() > maxNeighbours {
+			t.Fatalf("%d addresses remembered, want %d at most", n.Len(), maxNeighbours)
 		}
 	}
-	if got := n.lookup(1, 1, address(1000)); got.IsValid() {
+	if got := n.Lookup(1, 1, address(1000)); got.IsValid() {
 		t.Errorf("the first of them is still at %s", got)
 	}
 }

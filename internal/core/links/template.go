@@ -1,4 +1,4 @@
-package relay6
+package links
 
 import (
 	"fmt"
@@ -93,30 +93,29 @@ func (t Template) has(f field) bool {
 	return slices.ContainsFunc(t.parts, func(p part) bool { return p.field == f })
 }
 
-// facts are what placeholders stand for.
-type facts struct {
-	link      string
-	index     int
-	hostname  string
-	vrf       string
-	linkLayer linkaddr.Addr
+// Facts are what placeholders stand for.
+type Facts struct {
+	Link      *Link
+	Hostname  string
+	LinkLayer linkaddr.Addr // of the client; invalid: unknown
 }
 
-func (t Template) append(b []byte, f facts) []byte {
+// Append appends the text.
+func (t Template) Append(b []byte, f Facts) []byte {
 	for _, p := range t.parts {
 		switch p.field {
 		case literal:
 			b = append(b, p.literal...)
 		case fieldInterface:
-			b = append(b, f.link...)
+			b = append(b, f.Link.Name...)
 		case fieldIndex:
-			b = strconv.AppendInt(b, int64(f.index), 10)
+			b = strconv.AppendInt(b, int64(f.Link.Index), 10)
 		case fieldHostname:
-			b = append(b, f.hostname...)
+			b = append(b, f.Hostname...)
 		case fieldVRF:
-			b = append(b, f.vrf...)
+			b = append(b, f.Link.VRF...)
 		case fieldLinkLayer:
-			b = append(b, f.linkLayer.String()...)
+			b = append(b, f.LinkLayer.String()...)
 		}
 	}
 	return b

@@ -1,0 +1,258 @@
+package links
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"fairlead/internal/core/instant"
+)
+
+// The address of a link tells the server which link a client is on, and so which pools
+// serve it. An address that somebody adds to the link must not change it, nor may
+// an address that is away for a moment.
+
+// Role is what a registry asks the role that it belongs to.
+type Role[L Member] struct {
+	// Grade is how good an address of a link is, with its on-link prefix length.
+	Grade func(netip.Prefix) Grade
+	// Chooses reports whether an address of the link is ever one that the role has to
+	// choose.
+	Chooses func(L) bool
+	// Leased reports whether clients hold anything on the link of a name.
+	Leased func(name string) bool
+	// Changed hears that what is kept of the link of a name is not what it was.
+	Changed func(name string)
+}
+
+// Grade is how good an address is as the one that tells servers which link a client is
+// on: the less the better.
+type Grade int
+
+// The grades. An address of full length is from no prefix of the link: it is alone.
+const (
+	GradeGlobal Grade = iota
+	GradeUniqueLocal
+	GradeGlobalAlone
+	GradeUniqueLocalAlone
+	GradeLinkLocal // the last resort
+	GradeNone
+)
+
+// settled is the address of a link that is preferred to others as good. It
+// outlives the process: the order in which the kernel lists addresses is not the
+// same after a reboot.
+type settled struct {
+	netip.Prefix                 // the address, with its on-link prefix length
+	missing      bool            // it is not on the link, which is up
+	lapses       instant.Instant // when a missing one is given up; 0: the next Lapse says
+	instead      netip.Prefix    // used last, of those as good, while this one is missing
+	last         netip.Addr      // used last in an earlier life of the process
+}
+
+// MissingFor is how long an address that is no longer on its link is still used:
+// an interface that goes down loses its addresses, and whoever set them may take
+// as long to set them again.
+const MissingFor = time.Hour
+
+// best is the best address of a link: by its grade, then one that is not
+// deprecated, then the one before, then the one that has been there longest, which
+// the kernel lists last. A temporary one is none: it changes by itself.
+func (r *Registry[L]) best(l *Link, before netip.Addr) (best netip.Prefix, grade Grade) {
+	least := [3]int{int(GradeNone)}
+	for _, p := range l.Addrs {
+		if slices.Contains(l.Temporary, p.Addr()) {
+			continue
+		}
+		is := [3]int{int(r.role.Grade(p)), truth(slices.Contains(l.Deprecated, p.Addr())), truth(p.Addr() != before)}
+		if is[0] < int(GradeNone) && slices.Compare(is[:], least[:]) <= 0 {
+			best, least = p, is
+		}
+	}
+	return best, Grade(least[0])
+}
+
+func truth(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// OwnAddress is the address that a link has of itself to tell servers of it: the best of
+// its addresses, or the settled one for as long as that is missing and nothing as good is
+// there.
+func (r *Registry[L]) OwnAddress(l L) netip.Addr {
+	e := l.Known()
+	s := r.settled[e.Name]
+	if s == nil {
+		s = &settled{}
+	}
+	best, grade := r.best(e.Link, s.Addr())
+	if !r.role.Chooses(l) {
+		return best.Addr()
+	}
+	if away := s.IsValid() && !e.Has(s.Addr()); !away {
+		s.missing, s.lapses = false, 0
+		r.use(e.Name, s, netip.Prefix{})
+		if grade < GradeLinkLocal && best != s.Prefix {
+			r.settle(e.Name, best)
+		}
+		return best.Addr()
+	}
+	// The addresses of a link go with it when it goes down: the time of the missing
+	// one begins when it is up again.
+	if s.missing = e.Up; !s.missing {
+		s.lapses = 0
+	} else if s.lapses == 0 {
+		r.lapseAt = 0
+	}
+	if grade <= r.role.Grade(s.Prefix) {
+		r.use(e.Name, s, best)
+		return best.Addr()
+	}
+	for _, held := range [...]netip.Prefix{s.instead, s.Prefix} { // the last one that was used first
+		if held.IsValid() && !r.isElsewhere(l, held.Addr()) {
+			return held.Addr()
+		}
+	}
+	return best.Addr()
+}
+
+// use takes note of the address that is used instead of the settled one.
+func (r *Registry[L]) use(name string, s *settled, instead netip.Prefix) {
+	if s.instead != instead {
+		s.instead = instead
+		r.role.Changed(name)
+	}
+}
+
+// maxSettled bounds the names of links whose settled addresses are remembered: of
+// too many, those are forgotten that no interface has and where nothing is leased.
+const maxSettled = 8192
+
+func (r *Registry[L]) settle(name string, p netip.Prefix) {
+	var none L
+	if r.settled[name] == nil && len(r.settled) >= maxSettled {
+		for other := range r.settled {
+			if r.byName[other] == none && !r.role.Leased(other) {
+				r.unsettle(other)
+			}
+		}
+	}
+	now := &settled{Prefix: p}
+	if before := r.settled[name]; before != nil {
+		now.last = before.last
+	}
+	r.settled[name] = now
+	r.role.Changed(name)
+}
+
+func (r *Registry[L]) unsettle(name string) {
+	delete(r.settled, name)
+	r.role.Changed(name)
+}
+
+// Settled is the address that is settled for the link of a name, and the one that is used
+// while that is missing: both are to be kept. They may be invalid.
+func (r *Registry[L]) Settled(name string) (address, instead netip.Prefix) {
+	if s := r.settled[name]; s != nil {
+		address, instead = s.Prefix, s.instead
+	}
+	return address, instead
+}
+
+// Restore takes in what Settled said in an earlier life of the process.
+func (r *Registry[L]) Restore(name string, address, instead netip.Prefix) {
+	s := &settled{Prefix: address, instead: instead, last: address.Addr()}
+	if instead.IsValid() {
+		s.last = instead.Addr()
+	}
+	r.settled[name] = s
+}
+
+// Succeed takes over what is settled from the registry of a core that panicked.
+func (r *Registry[L]) Succeed(old *Registry[L]) {
+	var none L
+	r.lapseAt = old.lapseAt
+	for name, s := range old.settled {
+		same := *s
+		if l := old.byName[name]; l != none {
+			same.last = l.Known().address
+		}
+		r.settled[name] = &same
+	}
+}
+
+// Moved yields the links with clients whose address is not the one that was used in an
+// earlier life of the process, by name, and that address.
+func (r *Registry[L]) Moved(yield func(l L, before netip.Addr) bool) {
+	var none L
+	for _, name := range slices.Sorted(maps.Keys(r.settled)) {
+		s, l := r.settled[name], r.byName[name]
+		if s.last.IsValid() && l != none && l.FacesClients() && l.Known().address != s.last && !yield(l, s.last) {
+			return
+		}
+	}
+}
+
+// isElsewhere reports whether an address is by now in a prefix of another link
+// with clients: it cannot stand for this one any more.
+func (r *Registry[L]) isElsewhere(l L, a netip.Addr) bool {
+	for _, other := range r.byName {
+		if o := other.Known(); other != l && other.FacesClients() && o.VRF == l.Known().VRF && o.Covers(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// TakeOver has the addresses chosen anew of links whose missing one is in a prefix of l by
+// now.
+func (r *Registry[L]) TakeOver(l L, choose func(L)) {
+	if r.lapseAt == instant.Never || !l.FacesClients() {
+		return
+	}
+	var none L
+	for _, name := range slices.Sorted(maps.Keys(r.settled)) {
+		s, other := r.settled[name], r.byName[name]
+		if s.missing && other != none && other != l && l.Known().Covers(s.Addr()) {
+			choose(other)
+		}
+	}
+}
+
+// LapseAt is when Lapse has something to do.
+func (r *Registry[L]) LapseAt() instant.Instant { return r.lapseAt }
+
+// Lapse gives up addresses that have been missing for too long, and has others chosen. What
+// was used in the place of one stays, for as long again if it is missing too.
+func (r *Registry[L]) Lapse(now instant.Now, choose func(L)) {
+	var none L
+	next := instant.Never
+	for _, name := range slices.Sorted(maps.Keys(r.settled)) {
+		s, l := r.settled[name], r.byName[name]
+		if l == none || !s.missing {
+			continue
+		}
+		if s.lapses == 0 {
+			s.lapses = now.Boot.After(MissingFor)
+		}
+		if s.lapses > now.Boot {
+			next = min(next, s.lapses)
+			continue
+		}
+		if s.instead.IsValid() {
+			r.settle(name, s.instead)
+		} else {
+			r.unsettle(name)
+		}
+		choose(l)
+		if s := r.settled[name]; s != nil && s.missing {
+			s.lapses = now.Boot.After(MissingFor)
+			next = min(next, s.lapses)
+		}
+	}
+	r.lapseAt = next
+}

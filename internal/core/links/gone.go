@@ -1,0 +1,43 @@
+package links
+
+import (
+	"maps"
+	"slices"
+)
+
+// Gone keeps what there was to say of links that vanished, for their return; of
+// the newest maxGone names.
+type Gone[T any] struct {
+	byName map[string]T
+	names  []string // oldest first
+}
+
+const maxGone = 4096
+
+// Add keeps what there is to say of a link.
+func (g *Gone[T]) Add(name string, t T) {
+	if g.byName == nil {
+		g.byName = make(map[string]T)
+	}
+	if len(g.names) == maxGone {
+		delete(g.byName, g.names[0])
+		g.names = slices.Delete(g.names, 0, 1)
+	}
+	g.byName[name] = t
+	g.names = append(g.names, name)
+}
+
+// Take is what was kept of a link, which is back.
+func (g *Gone[T]) Take(name string) (t T) {
+	t, ok := g.byName[name]
+	if ok {
+		delete(g.byName, name)
+		g.names = slices.DeleteFunc(g.names, func(n string) bool { return n == name })
+	}
+	return t
+}
+
+// Clone is a copy.
+func (g *Gone[T]) Clone() Gone[T] {
+	return Gone[T]{maps.Clone(g.byName), slices.Clone(g.names)}
+}

@@ -1,0 +1,283 @@
+package links
+
+import (
+	"iter"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"fairlead/internal/core/instant"
+)
+
+// Entry is what a Registry knows of a link. What a role knows of a link embeds it.
+type Entry struct {
+	*Link      // as the host has told it last
+	identifier string
+	address    netip.Addr
+	former     []netip.Addr // what address was before, the last first
+	names      []netip.Addr // by which an answer may name the link
+}
+
+// Known is what the registry knows of the link.
+func (e *Entry) Known() *Entry { return e }
+
+// Identifier is what names the link where its address does not: interface-id in DHCPv6,
+// circuit-id in DHCPv4.
+func (e *Entry) Identifier() string { return e.identifier }
+
+// Address is what tells servers which link a client is on: link-address in DHCPv6, giaddr
+// in DHCPv4. It is invalid where none is to be had.
+func (e *Entry) Address() netip.Addr { return e.address }
+
+// Member is a pointer to what a role knows of a link: to a struct that embeds an Entry.
+type Member interface {
+	comparable
+	Known() *Entry
+	// FacesClients reports whether clients are on the link.
+	FacesClients() bool
+}
+
+// Registry is the links that there are. It finds them by index and name, and by what
+// answers call them. It belongs to a core and to its goroutine.
+type Registry[L Member] struct {
+	byIndex      map[int]L
+	byName       map[string]L
+	byIdentifier byKey[string, L]
+	byAddress    byKey[netip.Addr, L]
+	formerly     map[string]formerly[L] // by identifier
+
+	role    Role[L]
+	settled map[string]*settled // by name, also of links that are gone
+	lapseAt instant.Instant     // when Lapse has something to do
+}
+
+// NewRegistry has no links yet.
+func NewRegistry[L Member](role Role[L]) *Registry[L] {
+	return &Registry[L]{
+		byIndex: make(map[int]L), byName: make(map[string]L),
+		byIdentifier: make(byKey[string, L]), byAddress: make(byKey[netip.Addr, L]), formerly: make(map[string]formerly[L]),
+		role: role, settled: make(map[string]*settled), lapseAt: instant.Never,
+	}
+}
+
+// At is the link of an interface index; nil if there is none.
+func (r *Registry[L]) At(index int) L { return r.byIndex[index] }
+
+// Named is the link of a name; nil if there is none.
+func (r *Registry[L]) Named(name string) L { return r.byName[name] }
+
+// Len is how many links there are.
+func (r *Registry[L]) Len() int { return len(r.byName) }
+
+// All are the links, in any order.
+func (r *Registry[L]) All() iter.Seq[L] { return maps.Values(r.byName) }
+
+// Names are the names of all links, in order.
+func (r *Registry[L]) Names() []string { return slices.Sorted(maps.Keys(r.byName)) }
+
+// Tell takes in what the host says of a link now, which may be new.
+func (r *Registry[L]) Tell(l L, now *Link) {
+	e := l.Known()
+	if e.Link != nil {
+		delete(r.byIndex, e.Index)
+	}
+	e.Link = now
+	r.byName[now.Name], r.byIndex[now.Index] = l, l
+}
+
+// Rename gives a link another name. That an answer calls it by the identifier that it has
+// had is understood for a while.
+func (r *Registry[L]) Rename(l L, name string) {
+	e := l.Known()
+	delete(r.byName, e.Name)
+	if s := r.settled[e.Name]; s != nil {
+		r.settle(name, s.Prefix)
+		r.unsettle(e.Name)
+	}
+	e.Link = e.Renamed(name)
+	r.byName[name] = l
+	if len(r.formerly) < maxFormerly {
+		r.formerly[e.identifier] = formerly[L]{link: l}
+	}
+}
+
+// Remove forgets a link.
+func (r *Registry[L]) Remove(l L) {
+	e := l.Known()
+	delete(r.byIndex, e.Index)
+	delete(r.byName, e.Name)
+	r.byIdentifier.remove(e.identifier, l)
+	maps.DeleteFunc(r.formerly, func(_ string, f formerly[L]) bool { return f.link == l })
+	r.callBy(l, nil)
+}
+
+// Identify says by which identifier answers name a link.
+func (r *Registry[L]) Identify(l L, identifier string) {
+	e := l.Known()
+	r.byIdentifier.remove(e.identifier, l)
+	e.identifier = identifier
+	r.byIdentifier.add(identifier, l)
+	if r.formerly[identifier].link == l {
+		delete(r.formerly, identifier)
+	}
+}
+
+// callBy replaces the addresses by which an answer may name a link.
+func (r *Registry[L]) callBy(l L, names []netip.Addr) {
+	e := l.Known()
+	for _, a := range e.names {
+		r.byAddress.remove(a, l)
+	}
+	e.names = names
+	for _, a := range names {
+		r.byAddress.add(a, l)
+	}
+}
+
+// maxFormer bounds how many addresses that a link no longer has are understood in
+// answers that come late.
+const maxFormer = 4
+
+// SetAddress says which address tells servers that a client is on a link, and returns
+// what that was before. The other addresses of the link name it in answers as well.
+func (r *Registry[L]) SetAddress(l L, a netip.Addr) (before netip.Addr) {
+	e := l.Known()
+	before = e.address
+	e.address = a
+	if before.IsValid() && before != a {
+		e.former = slices.DeleteFunc(e.former, func(f netip.Addr) bool { return f == before || f == a })
+		e.former = slices.Insert(e.former, 0, before)
+		e.former = e.former[:min(len(e.former), maxFormer)]
+	}
+	names := make([]netip.Addr, 0, len(e.Addrs)+1)
+	if a.IsValid() {
+		names = append(names, a)
+	}
+	for _, p := range e.Addrs {
+		if !slices.Contains(names, p.Addr()) {
+			names = append(names, p.Addr())
+		}
+	}
+	r.callBy(l, names)
+	return before
+}
+
+// IsUnique reports whether no other link is named by an address.
+func (r *Registry[L]) IsUnique(a netip.Addr) bool { return len(r.byAddress[a]) == 1 }
+
+// ByAddress is the link that an address in an answer names: by one of its addresses, else
+// by one that told servers of it before, else by a prefix on it. It is nil where that is
+// not clear.
+func (r *Registry[L]) ByAddress(a netip.Addr) (found L) {
+	if named := r.byAddress[a]; len(named) > 0 {
+		return only(named)
+	}
+	var had []L
+	for _, l := range r.byName {
+		e := l.Known()
+		if s := r.settled[e.Name]; slices.Contains(e.former, a) || s != nil && s.Addr() == a {
+			had = append(had, l)
+		}
+	}
+	if len(had) > 0 {
+		return only(had)
+	}
+	var none L
+	for _, l := range r.byName {
+		if !l.FacesClients() || !l.Known().Covers(a) || a.IsLinkLocalUnicast() {
+			continue
+		}
+		if found != none {
+			return none
+		}
+		found = l
+	}
+	return found
+}
+
+// ByIdentifier is the link that the identifier in an answer names: the one that has it, or
+// that had it until it was renamed lately. Where these are two, the address in the answer
+// says which of them is meant; where it does not, the answer is ambiguous.
+func (r *Registry[L]) ByIdentifier(now instant.Instant, identifier []byte, address netip.Addr) (_ L, ambiguous bool) {
+	have := r.byIdentifier[string(identifier)]
+	if len(r.formerly) == 0 {
+		return only(have), false
+	}
+	r.Age(now)
+	f, had := r.formerly[string(identifier)]
+	if !had {
+		return only(have), false
+	}
+	if len(have) == 0 {
+		return f.link, false
+	}
+	var none L
+	if named := r.ByAddress(address); named != none && (named == f.link || slices.Contains(have, named)) {
+		return named, false
+	}
+	return none, true
+}
+
+// formerly is whose an identifier was before its link was renamed: answers to what
+// was forwarded then still come with it.
+type formerly[L Member] struct {
+	link  L
+	until instant.Instant // 0: the time has not begun yet
+}
+
+const (
+	maxFormerly = 4096
+	// How long answers may be under way. A client that has got none asks again
+	// (RFC 8415 section 7.6: a Request within 30 s), by the new name.
+	formerlyFor = 120e9 // nanoseconds
+)
+
+// Age begins the time of former identifiers, and ends it.
+func (r *Registry[L]) Age(now instant.Instant) {
+	for id, f := range r.formerly {
+		switch {
+		case f.until == 0:
+			f.until = now + formerlyFor
+			r.formerly[id] = f
+		case f.until <= now:
+			delete(r.formerly, id)
+		}
+	}
+}
+
+// byKey finds links by what names them: mostly one, seldom several.
+type byKey[K comparable, L Member] map[K][]L
+
+func (m byKey[K, L]) add(k K, l L) {
+	if !slices.Contains(m[k], l) {
+		m[k] = append(m[k], l)
+	}
+}
+
+func (m byKey[K, L]) remove(k K, l L) {
+	left := slices.DeleteFunc(m[k], func(x L) bool { return x == l })
+	if len(left) > 0 {
+		m[k] = left
+	} else {
+		delete(m, k)
+	}
+}
+
+// only is the one link of several candidates, or the one of them that faces
+// clients, or nil: a message is never sent to a link that was guessed.
+func only[L Member](candidates []L) (facing L) {
+	if len(candidates) == 1 {
+		return candidates[0]
+	}
+	var none L
+	for _, l := range candidates {
+		if !l.FacesClients() {
+			continue
+		}
+		if facing != none {
+			return none
+		}
+		facing = l
+	}
+	return facing
+}
