@@ -105,9 +105,9 @@ func (r *Relay) lose(l *link, own []netip.Prefix) []netip.Prefix {
 	return missing
 }
 
-// staked reports whether a prefix is reserved for the link.
+// staked reports whether a prefix, or one around it, is reserved for the link.
 func (l *link) staked(p netip.Prefix) bool {
-	return slices.ContainsFunc(l.stakes, func(at stake) bool { return at.prefix == p })
+	return slices.ContainsFunc(l.stakes, func(at stake) bool { return at.prefix.Bits() <= p.Bits() && at.prefix.Contains(p.Addr()) })
 }
 
 // hasLost reports whether a prefix is reserved for a link that has lost it.

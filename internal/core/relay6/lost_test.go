@@ -186,6 +186,18 @@ func TestAddressesComeOneByOne(t *testing.T) {
 	})
 }
 
+// A part of what a link had does not show that it is renumbered: a virtual router's address
+// may be there before the link's own.
+func TestPartOfLostPrefixIsBackFirst(t *testing.T) {
+	w := covering(t)
+	w.setLink("lan1", func(l *links.Link) { l.Up, l.Addrs = false, nil })
+	w.onLan1up("2001:db8:100:ff::100/128")
+	w.wantReserved("one address is there", true, true)
+	w.onLan1("2001:db8:100:ff::100/128", "2001:db8:100:ff::1/64", "fd00:1::1/64")
+	w.sleep(2 * time.Hour)
+	w.wantReserved("both prefixes are back", true, true)
+}
+
 // A link that was renumbered shortly before a restart has its new prefix alone.
 func TestRenumberedBeforeRestart(t *testing.T) {
 	w := covering(t)
