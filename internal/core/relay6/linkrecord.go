@@ -14,7 +14,7 @@ import (
 type LinkRecord struct {
 	Address  netip.Prefix   // settled as link-address, with its on-link prefix length; may be invalid
 	Instead  netip.Prefix   // used as link-address while Address is missing; mostly invalid
-	VRF      string         //
+	VRF      string         // of its interface
 	Prefixes []netip.Prefix // reserved for the link
 }
 
@@ -34,8 +34,8 @@ const linkVersion = 1
 const (
 	prefixOctets = 17
 	noPrefix     = 255 // in the place of the length
-	// As many addresses as the kernel lets router advertisements bring about on one
-	// interface are 16; who adds more does so by hand.
+	// The kernel makes at most 16 addresses of router advertisements on an interface
+	// (net.ipv6.conf.*.max_addresses); more have to be added by hand.
 	maxKeptPrefixes = 1024
 )
 

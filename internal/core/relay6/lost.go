@@ -24,9 +24,10 @@ type lostPrefixes struct {
 	lapses   instant.Instant // when they are given up; 0: the next Tick says
 }
 
-// How long prefixes stay reserved that a link has lost: if it has none any more, for as
-// long as its link-address. If it has others still, it is about to go down, or has not
-// got all of them back yet, or somebody has taken one away from it: a minute tells.
+// How long prefixes stay reserved that a link has lost. A link without any prefix may get
+// them back for as long as its link-address. If a link has others, then the addresses are
+// going one by one, or coming back one by one, or somebody has taken one away for good:
+// after a minute it is known which.
 const (
 	allLostFor  = links.MissingFor
 	partLostFor = time.Minute
