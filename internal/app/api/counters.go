@@ -14,7 +14,6 @@ type Counters struct {
 	Totals    Totals
 	Links     []Link // those that face clients, and of the others those where something was counted
 	Peers     []Peer
-	Refusals  map[string]uint64 // grants not learned, by reason; without those that are 0
 	Unmatched []LinkHoldings    // links with delegations that no rule matches
 	Unknown   map[string]uint64 // drops of datagrams from interfaces that are not known, by reason
 	Sum       TrafficCounts     // of all links that ever were, and of unknown interfaces

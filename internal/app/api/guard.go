@@ -7,30 +7,16 @@ import (
 
 // GuardStatus is a guard at a glance: what it protects for another program.
 type GuardStatus struct {
-	Version string       `json:"version"`
-	Started time.Time    `json:"started" gauge:"start_time_seconds" help:"When the process started, in seconds since 1970."`
-	Uptime  Lifetime     `json:"uptime"`
-	Config  ConfigStatus `json:"config"`
-	Peers   []GuardPeer  `json:"peers"`
+	Version string           `json:"version"`
+	Started time.Time        `json:"started" gauge:"start_time_seconds" help:"When the process started, in seconds since 1970."`
+	Uptime  Lifetime         `json:"uptime"`
+	Config  ConfigStatus     `json:"config"`
+	Peers   []PeerProtection `json:"peers"`
 	// Strangers is what came from nobody that is configured, and was discarded.
 	Strangers Traffic   `json:"strangers"`
 	Programs  []Program `json:"programs" gauge:"unprotected_programs" help:"DHCP programs on this host that IPsec cannot protect; fairlead guard status names them."`
 	// Degraded says in words what does not work as it should; empty: all well.
 	Degraded []string `json:"degraded" gauge:"degraded_reasons" help:"How many things do not work as they should; fairlead guard status says which."`
-}
-
-// GuardPeer is one configured peer of the program that is guarded.
-type GuardPeer struct {
-	Name       string `json:"name"`
-	Role       string `json:"role"` // "server" or "relay"
-	Protection string `json:"protection"`
-	Protected  bool   `json:"protected"`
-	Hops       []Hop  `json:"hops,omitempty"`
-}
-
-// Guarded is what a relay and a guard both tell of a peer.
-func (p *Peer) Guarded() GuardPeer {
-	return GuardPeer{Name: p.Name, Role: p.Role, Protection: p.Protection, Protected: p.Protected, Hops: p.Hops}
 }
 
 // Program is a DHCP program of somebody else on this host, and why IPsec cannot

@@ -53,37 +53,52 @@ type LinkCounters struct {
 	Received  map[string]uint64 `json:"received"`  // by message type, from clients and relays below
 	Delivered map[string]uint64 `json:"delivered"` // by message type, to them
 	Drops     map[string]uint64 `json:"drops"`     // by reason
-	Refused   uint64            `json:"refused" counter:"link_refusals_total" help:"Grants of servers that were not learned, by link."`
+	LinkCounts
+	Spoofed uint64 `json:"spoofed" counter:"link_spoofed_packets_total" help:"Packets that the filter dropped for their source, by link (RFC 8987 R-3)."`
+}
+
+// LinkCounts are those of the counters of a link that are one number.
+type LinkCounts struct {
+	Refused uint64 `json:"refused" counter:"link_refusals_total" help:"Grants of servers that were not learned, by link."`
 	// SensitiveOmitted counts Relay-forwards that went without options which only
 	// protected peers may see (RFC 8213 section 3).
 	SensitiveOmitted uint64 `json:"sensitive_omitted" counter:"link_sensitive_omitted_total" help:"Relay-forwards that went without options which only protected peers may see (RFC 8213 section 3)."`
-	Spoofed          uint64 `json:"spoofed" counter:"link_spoofed_packets_total" help:"Packets that the filter dropped for their source, by link (RFC 8987 R-3)."`
 }
 
 // Peer is one configured server or relay, and what passed between it and us.
 type Peer struct {
-	Name         string       `json:"name"`
-	Role         string       `json:"role"` // "server" or "relay"
-	Address      netip.Addr   `json:"address"`
-	Prefix       netip.Prefix `json:"prefix,omitzero"`
-	Local        netip.Addr   `json:"local,omitzero"`
-	Interfaces   []string     `json:"interfaces"`
-	Protection   string       `json:"protection"`
-	Protected    bool         `json:"protected"`      // every hop is; false where none is required
-	Hops         []Hop        `json:"hops,omitempty"` // what is protected; none if nothing is required
-	Sent         uint64       `json:"sent" counter:"peer_messages_total" labels:"direction=sent" help:"Messages sent to and received from a peer."`
-	Received     uint64       `json:"received" counter:"peer_messages_total" labels:"direction=received"`
-	SinceAnswer  uint64       `json:"since_answer" gauge:"peer_messages_since_answer" help:"Messages sent to a peer since the last one that came back."`
-	LastReceived time.Time    `json:"last_received,omitzero" gauge:"peer_last_received_timestamp_seconds" help:"When a peer was last heard; absent if never."`
-	LastType     string       `json:"last_type,omitempty"`
-	Answered     bool         `json:"answered"`
-	Preferred    bool         `json:"preferred"` // "forward: first" sends to this one
+	PeerProtection
+	Address    netip.Addr   `json:"address"`
+	Prefix     netip.Prefix `json:"prefix,omitzero"`
+	Local      netip.Addr   `json:"local,omitzero"`
+	Interfaces []string     `json:"interfaces"`
+	PeerCounters
+	LastType  string `json:"last_type,omitempty"`
+	Answered  bool   `json:"answered"`
+	Preferred bool   `json:"preferred"` // "forward: first" sends to this one
 
 	SilentSince time.Time `json:"silent_since,omitzero"` // of a server that owes answers: nothing has come since
-	Unreachable uint64    `json:"unreachable" counter:"peer_unreachable_total" help:"Errors from the network (ICMPv6) about messages to a peer."`
-	Failure     string    `json:"failure,omitempty"` // the last of them, until the peer is heard again
+	Failure     string    `json:"failure,omitempty"`     // the network's last error about it, until the peer is heard again
 	FailedAt    time.Time `json:"failed_at,omitzero"`
 	Waiting     []Waiting `json:"waiting,omitempty"` // a few of the clients that it has not answered for some time
+}
+
+// PeerProtection is which peer it is, and how what passes between it and us is protected.
+type PeerProtection struct {
+	Name       string `json:"name"`
+	Role       string `json:"role"`           // "server" or "relay"
+	Protection string `json:"protection"`     // what is required: "none" or "ipsec"
+	Protected  bool   `json:"protected"`      // every hop is; false where none is required
+	Hops       []Hop  `json:"hops,omitempty"` // none if no protection is required
+}
+
+// PeerCounters count what passed between a peer and us.
+type PeerCounters struct {
+	Sent         uint64    `json:"sent" counter:"peer_messages_total" labels:"direction=sent" help:"Messages sent to and received from a peer."`
+	Received     uint64    `json:"received" counter:"peer_messages_total" labels:"direction=received"`
+	SinceAnswer  uint64    `json:"since_answer" gauge:"peer_messages_since_answer" help:"Messages sent to a peer since the last one that came back."`
+	Unreachable  uint64    `json:"unreachable" counter:"peer_unreachable_total" help:"Errors from the network (ICMPv6) about messages to a peer."`
+	LastReceived time.Time `json:"last_received,omitzero" gauge:"peer_last_received_timestamp_seconds" help:"When a peer was last heard; absent if never."`
 }
 
 // Waiting is a client that waits for a server's answer.

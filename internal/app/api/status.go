@@ -108,12 +108,17 @@ type ConfigStatus struct {
 
 // ClockStatus is what the kernel says of its wall clock (RFC 8987 O-3).
 type ClockStatus struct {
+	Clock
+	Error string `json:"error,omitempty"` // the kernel could not be asked
+}
+
+// Clock is the kernel's answer.
+type Clock struct {
 	Synchronised   bool   `json:"synchronised" gauge:"clock_synchronised" help:"1 if the kernel says that its wall clock is synchronised (RFC 8987 O-3)."`
 	State          string `json:"state"`
 	OffsetNanos    int64  `json:"offset_nanos"`
 	MaxErrorMicros int64  `json:"max_error_micros"`
 	EstErrorMicros int64  `json:"est_error_micros"`
-	Error          string `json:"error,omitempty"` // the kernel could not be asked
 }
 
 // StoreStatus is the health of the store.
@@ -152,27 +157,20 @@ type HostCounts struct {
 
 // PeerSummary is a peer's part in the Status.
 type PeerSummary struct {
-	Name       string `json:"name"`
-	Role       string `json:"role"`
-	Protection string `json:"protection"` // what is required: "none" or "ipsec"
-	Protected  bool   `json:"protected"`  // every hop is; false where none is required
-	Answered   bool   `json:"answered"`
-	Hops       []Hop  `json:"hops,omitempty"`
-
+	PeerProtection
+	Answered    bool      `json:"answered"`
 	SilentSince time.Time `json:"silent_since,omitzero"` // nothing has come since, although answers are owed
 }
 
 // Summary is the peer's part in the Status.
 func (p *Peer) Summary() PeerSummary {
-	return PeerSummary{
-		Name: p.Name, Role: p.Role, Protection: p.Protection, Protected: p.Protected,
-		Answered: p.Answered, Hops: p.Hops, SilentSince: p.SilentSince,
-	}
+	return PeerSummary{PeerProtection: p.PeerProtection, Answered: p.Answered, SilentSince: p.SilentSince}
 }
 
 // Totals are figures of the relay as a whole.
 type Totals struct {
 	Figures
+	Progress
 	UnknownDrops uint64 `json:"unknown_drops"`  // datagrams dropped from interfaces that are not known
 	Refusals     uint64 `json:"grants_refused"` // grants that were not learned
 }
@@ -182,13 +180,17 @@ type Figures struct {
 	Links         int    `json:"links"`
 	Prefixes      int    `json:"prefixes"`
 	Addresses     int    `json:"addresses"`
-	Pending       int    `json:"pending" gauge:"changes_pending" help:"Changes of delegations that are being kept or installed."`
-	Unkept        int    `json:"unkept" gauge:"records_unkept" help:"Records that the store has not got."`
 	Held          int    `json:"held" gauge:"replies_held" help:"Replies that wait until an old next hop was probed."`
 	HeldByClock   int    `json:"held_by_clock" gauge:"delegations_held_by_clock" help:"Restored delegations that wait for a trustworthy clock."`
 	Neighbours    int    `json:"neighbours" gauge:"neighbours" help:"Remembered link-layer addresses of clients."`
+	ServerUnicast uint64 `json:"server_unicast" counter:"server_unicast_total" help:"Replies whose Server Unicast option lets clients pass the relay by."`
+}
+
+// Progress is what is being kept and installed, and what failed.
+type Progress struct {
+	Pending       int    `json:"pending" gauge:"changes_pending" help:"Changes of delegations that are being kept or installed."`
+	Unkept        int    `json:"unkept" gauge:"records_unkept" help:"Records that the store has not got."`
+	Uninstalled   int    `json:"uninstalled"` // delegations without their route or filter element: the kernel did not take it
 	KeepFailed    uint64 `json:"keep_failed" counter:"keep_failures_total" help:"Changes that the store did not take."`
 	InstallFailed uint64 `json:"install_failed" counter:"install_failures_total" help:"Operations that the kernel did not take."`
-	ServerUnicast uint64 `json:"server_unicast" counter:"server_unicast_total" help:"Replies whose Server Unicast option lets clients pass the relay by."`
-	Uninstalled   int    `json:"uninstalled"` // delegations without their route or filter element: the kernel did not take it
 }

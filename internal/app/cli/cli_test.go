@@ -190,7 +190,7 @@ func relay(ts *testscript.TestScript, _ bool, args []string) {
 	switch args[0] {
 	case "degraded":
 		o := &f.Overview
-		o.Clock = api.ClockStatus{State: "unsynchronised", MaxErrorMicros: 16000000}
+		o.Clock = api.ClockStatus{Clock: api.Clock{State: "unsynchronised", MaxErrorMicros: 16000000}}
 		o.Store = api.StoreStatus{Full: true, DiskBytes: 900, RecordsSetAside: 1, LastError: "store: commit: disk full"}
 		o.Host.Refused, o.Host.LastAudit, o.Refusals = 2, time.Time{}, nil
 		o.Config.LastError = "fairlead.yaml:3:1: peers: missing"

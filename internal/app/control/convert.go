@@ -79,25 +79,19 @@ func SpoofedOf(s *nft.Spoofed, now time.Time) *api.SpoofedSource {
 func LinkCountersOf(c *relay6.LinkCounters) api.LinkCounters {
 	return api.LinkCounters{
 		Received: byType(&c.Received), Delivered: byType(&c.Delivered),
-		Drops: DropsOf(&c.Drops), Refused: c.Refused, SensitiveOmitted: c.SensitiveOmitted,
+		Drops: DropsOf(&c.Drops), LinkCounts: api.LinkCounts(c.LinkCounts),
 	}
 }
 
 // TrafficOfAll are the figures of the whole process. What is 0 is there as well.
 func TrafficOfAll(t *relay6.Totals) api.TrafficCounts {
-	refusals := make(map[string]uint64)
-	for _, reason := range binding.Reasons() {
-		if reason.Refuses() {
-			refusals[reason.String()] = t.Refusals[reason.String()]
-		}
-	}
 	return api.TrafficCounts{
 		Received: allTypes(&t.Sum.Received), Delivered: allTypes(&t.Sum.Delivered), Drops: allDrops(&t.Sum.Drops),
-		Refusals: refusals,
+		Refusals: t.Refusals,
 	}
 }
 
-func byType(counts *[relay6.TypeCount]uint64) map[string]uint64 { return nonZero(allTypes(counts)) }
+func byType(counts *[relay6.TypeCount]uint64) map[string]uint64 { return NonZero(allTypes(counts)) }
 
 func allTypes(counts *[relay6.TypeCount]uint64) map[string]uint64 {
 	m := make(map[string]uint64)
@@ -107,7 +101,8 @@ func allTypes(counts *[relay6.TypeCount]uint64) map[string]uint64 {
 	return m
 }
 
-func nonZero(m map[string]uint64) map[string]uint64 {
+// NonZero takes what is 0 out of m, and returns it.
+func NonZero(m map[string]uint64) map[string]uint64 {
 	maps.DeleteFunc(m, func(_ string, n uint64) bool { return n == 0 })
 	return m
 }
@@ -122,7 +117,7 @@ func TypeName(t dhcp6.MessageType) string {
 }
 
 // DropsOf are counts of discarded datagrams by reason, without those that are 0.
-func DropsOf(counts *[effect.DropCount]uint64) map[string]uint64 { return nonZero(allDrops(counts)) }
+func DropsOf(counts *[effect.DropCount]uint64) map[string]uint64 { return NonZero(allDrops(counts)) }
 
 func allDrops(counts *[effect.DropCount]uint64) map[string]uint64 {
 	m := make(map[string]uint64)
@@ -136,11 +131,9 @@ func allDrops(counts *[effect.DropCount]uint64) map[string]uint64 {
 // hops that are its own.
 func PeerOf(p *trust.Peer, v *relay6.PeerView, all []hop.State) api.Peer {
 	peer := api.Peer{
-		Name: p.Name, Role: p.Role.String(), Address: p.Address, Prefix: p.Prefix, Local: p.Local,
-		Interfaces: append([]string{}, p.Interfaces...), Protection: p.Protection.String(), Protected: Protected(p, all), Hops: HopsOf(p.Name, all),
-		Sent: v.Counters.Sent, Received: v.Counters.Received, SinceAnswer: v.Counters.SinceAnswer,
-		LastReceived: v.Counters.LastReceived, Answered: v.Answered, Preferred: v.Preferred,
-		SilentSince: v.Silent, Unreachable: v.Counters.Unreachable, FailedAt: v.FailedAt,
+		PeerProtection: ProtectionOf(p, all), Address: p.Address, Prefix: p.Prefix, Local: p.Local, Interfaces: append([]string{}, p.Interfaces...),
+		PeerCounters: api.PeerCounters(v.Counters), Answered: v.Answered, Preferred: v.Preferred,
+		SilentSince: v.Silent, FailedAt: v.FailedAt,
 	}
 	if v.Failure != nil {
 		peer.Failure = v.Failure.Error()
@@ -151,15 +144,15 @@ func PeerOf(p *trust.Peer, v *relay6.PeerView, all []hop.State) api.Peer {
 	if p.Zone != "" {
 		peer.Address = p.Address.WithZone(p.Zone)
 	}
-	if !v.Counters.LastReceived.IsZero() {
-		peer.LastType = v.Counters.LastType.String()
+	if v.LastType != 0 {
+		peer.LastType = v.LastType.String()
 	}
 	return peer
 }
 
 // TotalsOf are the relay's own figures.
 func TotalsOf(t *relay6.Totals) api.Totals {
-	totals := api.Totals{Figures: api.Figures(t.Figures)}
+	totals := api.Totals{Figures: api.Figures(t.Figures), Progress: api.Progress(t.Progress)}
 	for _, n := range t.Unknown {
 		totals.UnknownDrops += n
 	}
@@ -172,12 +165,9 @@ func TotalsOf(t *relay6.Totals) api.Totals {
 // ClockOf is the kernel's answer about its clock, or why there is none.
 func ClockOf(s clock.Status, err error) api.ClockStatus {
 	if err != nil {
-		return api.ClockStatus{State: "unknown", Error: err.Error()}
+		return api.ClockStatus{Clock: api.Clock{State: "unknown"}, Error: err.Error()}
 	}
-	return api.ClockStatus{
-		Synchronised: s.Synced, State: s.State,
-		OffsetNanos: s.OffsetNanos, MaxErrorMicros: s.MaxErrorMicros, EstErrorMicros: s.EstErrorMicros,
-	}
+	return api.ClockStatus{Clock: api.Clock(s)}
 }
 
 // OrphanOf is a prefix or address that is routed and that the store does not

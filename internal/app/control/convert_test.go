@@ -14,6 +14,7 @@ import (
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/host/clock"
@@ -108,10 +109,10 @@ func TestLinkCountersOf(t *testing.T) {
 	c.Drops[effect.DropMalformed], c.Drops[effect.DropSendFailed] = 9, 10
 	c.Refused, c.SensitiveOmitted = 11, 12
 	want := api.LinkCounters{
-		Received:  map[string]uint64{"solicit": 5, "relay-forward": 6, "other": 7},
-		Delivered: map[string]uint64{"reply": 8},
-		Drops:     map[string]uint64{"malformed": 9, "send-failed": 10},
-		Refused:   11, SensitiveOmitted: 12,
+		Received:   map[string]uint64{"solicit": 5, "relay-forward": 6, "other": 7},
+		Delivered:  map[string]uint64{"reply": 8},
+		Drops:      map[string]uint64{"malformed": 9, "send-failed": 10},
+		LinkCounts: api.LinkCounts{Refused: 11, SensitiveOmitted: 12},
 	}
 	if diff := cmp.Diff(want, control.LinkCountersOf(&c)); diff != "" {
 		t.Errorf("counters (-want +got):\n%s", diff)
@@ -124,24 +125,25 @@ func TestPeerOf(t *testing.T) {
 		Interfaces: []string{"eth0"}, Protection: trust.ProtectionNone,
 	}
 	v := relay6.PeerView{Name: "kea", Answered: true}
-	v.Counters.Sent, v.Counters.LastReceived, v.Counters.LastType = 3, wall, dhcp6.RelayReply
+	v.Counters.Sent, v.Counters.LastReceived, v.LastType = 3, wall, dhcp6.RelayReply
 	want := api.Peer{
-		Name: "kea", Role: "server", Address: netip.MustParseAddr("ff02::1:2%eth0"), Interfaces: []string{"eth0"},
-		Protection: "none", Sent: 3, LastReceived: wall, LastType: "Relay-reply", Answered: true,
+		PeerProtection: api.PeerProtection{Name: "kea", Role: "server", Protection: "none"},
+		Address:        netip.MustParseAddr("ff02::1:2%eth0"), Interfaces: []string{"eth0"},
+		PeerCounters: api.PeerCounters{Sent: 3, LastReceived: wall}, LastType: "Relay-reply", Answered: true,
 	}
 	if diff := cmp.Diff(want, control.PeerOf(&p, &v, nil), values); diff != "" {
 		t.Errorf("peer (-want +got):\n%s", diff)
 	}
-	v.Counters.LastReceived = time.Time{}
+	v.LastType = 0
 	if got := control.PeerOf(&p, &v, nil).LastType; got != "" {
 		t.Errorf("never heard, and yet with %q", got)
 	}
 }
 
 func TestTotalsOf(t *testing.T) {
-	r := relay6.Totals{Figures: relay6.Figures{Prefixes: 1, Unkept: 2, KeepFailed: 3, InstallFailed: 4}, Refusals: map[string]uint64{"a": 5, "b": 6}}
+	r := relay6.Totals{Figures: relay6.Figures{Prefixes: 1}, Progress: ledger.Progress{Unkept: 2, KeepFailed: 3, InstallFailed: 4}, Refusals: map[string]uint64{"a": 5, "b": 6}}
 	r.Unknown[effect.DropUnknownLink], r.Unknown[effect.DropMalformed] = 7, 8
-	want := api.Totals{Figures: api.Figures{Prefixes: 1, Unkept: 2, KeepFailed: 3, InstallFailed: 4}, Refusals: 11, UnknownDrops: 15}
+	want := api.Totals{Figures: api.Figures{Prefixes: 1}, Progress: api.Progress{Unkept: 2, KeepFailed: 3, InstallFailed: 4}, Refusals: 11, UnknownDrops: 15}
 	if got := control.TotalsOf(&r); got != want {
 		t.Errorf("totals:\n got %+v\nwant %+v", got, want)
 	}
@@ -149,16 +151,16 @@ func TestTotalsOf(t *testing.T) {
 
 // RFC 8987 O-3, both ways, and the kernel that does not say.
 func TestClockOf(t *testing.T) {
-	got := control.ClockOf(clock.Status{Synced: true, State: "ok", OffsetNanos: 1, MaxErrorMicros: 2, EstErrorMicros: 3}, nil)
-	if want := (api.ClockStatus{Synchronised: true, State: "ok", OffsetNanos: 1, MaxErrorMicros: 2, EstErrorMicros: 3}); got != want {
+	got := control.ClockOf(clock.Status{Synchronised: true, State: "ok", OffsetNanos: 1, MaxErrorMicros: 2, EstErrorMicros: 3}, nil)
+	if want := (api.ClockStatus{Clock: api.Clock{Synchronised: true, State: "ok", OffsetNanos: 1, MaxErrorMicros: 2, EstErrorMicros: 3}}); got != want {
 		t.Errorf("synchronised: %+v, want %+v", got, want)
 	}
 	got = control.ClockOf(clock.Status{State: "unsynchronised"}, nil)
-	if want := (api.ClockStatus{State: "unsynchronised"}); got != want {
+	if want := (api.ClockStatus{Clock: api.Clock{State: "unsynchronised"}}); got != want {
 		t.Errorf("not synchronised: %+v, want %+v", got, want)
 	}
-	got = control.ClockOf(clock.Status{Synced: true}, errors.New("adjtimex: refused"))
-	if want := (api.ClockStatus{State: "unknown", Error: "adjtimex: refused"}); got != want {
+	got = control.ClockOf(clock.Status{Synchronised: true}, errors.New("adjtimex: refused"))
+	if want := (api.ClockStatus{Clock: api.Clock{State: "unknown"}, Error: "adjtimex: refused"}); got != want {
 		t.Errorf("no answer: %+v, want %+v", got, want)
 	}
 }

@@ -5,8 +5,6 @@ import (
 	"net/http"
 
 	"fairlead/internal/app/api"
-	"fairlead/internal/core/hop"
-	"fairlead/internal/core/trust"
 )
 
 // GuardBackend is what the control interface of "fairlead guard" asks and
@@ -20,14 +18,6 @@ type GuardBackend interface {
 	// Watch closes its channel soon after the context is done, and never waits
 	// for a reader: see Feed.
 	Watch(ctx context.Context) (<-chan api.Event, error)
-}
-
-// GuardPeerOf is a peer with those of all hops that are its own.
-func GuardPeerOf(p *trust.Peer, all []hop.State) api.GuardPeer {
-	return api.GuardPeer{
-		Name: p.Name, Role: p.Role.String(), Protection: p.Protection.String(),
-		Protected: Protected(p, all), Hops: HopsOf(p.Name, all),
-	}
 }
 
 // Guard are all paths of a guard's interface.

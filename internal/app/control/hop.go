@@ -11,14 +11,18 @@ func HopOf(s *hop.State) api.Hop {
 	return api.Hop{
 		Name: s.Hop, Mode: s.Mode, Local: s.Local, Remote: s.Remote,
 		Protected: s.Protected, Problem: s.Problem, Algorithms: s.Algorithms, Age: api.Lifetime(s.Age),
-		In: TrafficOf(s.In), Out: TrafficOf(s.Out), Rekeys: s.Rekeys,
-		DroppedIn: TrafficOf(s.Dropped.In), DroppedOut: TrafficOf(s.Dropped.Out), DroppedAt: s.DroppedAt, Rejected: s.Rejected,
+		HopFigures: api.HopFigures(s.Figures), DroppedAt: s.DroppedAt,
 		LastError: s.LastError, LastErrorAt: s.LastErrorAt, Warnings: append([]string(nil), s.Warnings...),
 	}
 }
 
-// TrafficOf is traffic in the terms of the interface.
-func TrafficOf(t hop.Traffic) api.Traffic { return api.Traffic{Packets: t.Packets, Bytes: t.Bytes} }
+// ProtectionOf is a peer with those of all hops that are its own.
+func ProtectionOf(p *trust.Peer, all []hop.State) api.PeerProtection {
+	return api.PeerProtection{
+		Name: p.Name, Role: p.Role.String(), Protection: p.Protection.String(),
+		Protected: Protected(p, all), Hops: HopsOf(p.Name, all),
+	}
+}
 
 // HopsOf are the hops of one peer among all, none if the peer has none.
 func HopsOf(peer string, all []hop.State) []api.Hop {

@@ -21,8 +21,10 @@ func state() hop.State {
 		Hop: "kea+1", Peer: "kea", Mode: "ike psk",
 		Local: netip.MustParseAddr("2001:db8::1"), Remote: netip.MustParseAddr("2001:db8::547"),
 		Protected: true, Problem: "p", Algorithms: "AES_GCM_16-256", Age: 90 * time.Second,
-		In: hop.Traffic{Packets: 1, Bytes: 2}, Out: hop.Traffic{Packets: 3, Bytes: 4}, Rekeys: 5,
-		Dropped: hop.Dropped{In: hop.Traffic{Packets: 6, Bytes: 7}, Out: hop.Traffic{Packets: 8, Bytes: 9}}, DroppedAt: "kea", Rejected: 11,
+		Figures: hop.Figures{
+			In: hop.Traffic{Packets: 1, Bytes: 2}, Out: hop.Traffic{Packets: 3, Bytes: 4}, Rekeys: 5,
+			DroppedIn: hop.Traffic{Packets: 6, Bytes: 7}, DroppedOut: hop.Traffic{Packets: 8, Bytes: 9}, Rejected: 11,
+		}, DroppedAt: "kea",
 		LastError: "AUTHENTICATION_FAILED", LastErrorAt: wall, Warnings: []string{"w"},
 	}
 }
@@ -36,7 +38,7 @@ func TestHopOf(t *testing.T) {
 	}
 	want := `{"name":"kea+1","mode":"ike psk","local":"2001:db8::1","remote":"2001:db8::547","protected":true,"problem":"p",` +
 		`"algorithms":"AES_GCM_16-256","age":90,"in":{"packets":1,"bytes":2},"out":{"packets":3,"bytes":4},"rekeys":5,` +
-		`"dropped_in":{"packets":6,"bytes":7},"dropped_out":{"packets":8,"bytes":9},"dropped_at":"kea","rejected":11,` +
+		`"dropped_in":{"packets":6,"bytes":7},"dropped_out":{"packets":8,"bytes":9},"rejected":11,"dropped_at":"kea",` +
 		`"last_error":"AUTHENTICATION_FAILED","last_error_at":"2026-03-04T05:06:07Z","warnings":["w"]}`
 	if string(got) != want {
 		t.Errorf("hop:\n got %s\nwant %s", got, want)
@@ -91,14 +93,13 @@ func TestHopsOfPeers(t *testing.T) {
 	p := trust.Peer{Name: "kea", Role: trust.Server, Protection: trust.ProtectionIPsec}
 	v := relay6.PeerView{Name: "kea"}
 	peer := control.PeerOf(&p, &v, all)
-	summary, metrics, guarded := peer.Summary(), peer.Guarded(), control.GuardPeerOf(&p, all)
+	summary, guarded := peer.Summary(), control.ProtectionOf(&p, all)
 	for what, got := range map[string]struct {
 		protected bool
 		hops      []api.Hop
 	}{
 		"peer":    {peer.Protected, peer.Hops},
 		"summary": {summary.Protected, summary.Hops},
-		"metrics": {metrics.Protected, metrics.Hops},
 		"guard":   {guarded.Protected, guarded.Hops},
 	} {
 		if diff := cmp.Diff(want, got.hops, values); diff != "" || !got.protected {

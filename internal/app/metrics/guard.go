@@ -23,6 +23,6 @@ var guardMetrics = slices.Concat(tagged[api.GuardStatus](), []metric[api.GuardSt
 		func(s *api.GuardStatus, emit emit) { emit(1, s.Version, runtime.Version()) },
 	},
 }, protection(
-	func(s *api.GuardStatus) []api.GuardPeer { return s.Peers },
+	func(s *api.GuardStatus) []api.PeerProtection { return s.Peers },
 	func(s *api.GuardStatus) api.Traffic { return s.Strangers },
 ))

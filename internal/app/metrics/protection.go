@@ -45,7 +45,7 @@ func bothWays(read func(*api.Hop) (received, sent uint64)) func(*api.Hop, emit) 
 
 // protection are the metrics of RFC 8213 that a relay and a guard have both. A
 // hop's name begins with its peer's, and is unique.
-func protection[T any](peers func(*T) []api.GuardPeer, strangers func(*T) api.Traffic) []metric[T] {
+func protection[T any](peers func(*T) []api.PeerProtection, strangers func(*T) api.Traffic) []metric[T] {
 	hops := func(snapshot *T, do func(string, *api.Hop)) {
 		for _, p := range peers(snapshot) {
 			for i := range p.Hops {
@@ -67,7 +67,7 @@ func protection[T any](peers func(*T) []api.GuardPeer, strangers func(*T) api.Tr
 	})
 }
 
-func peerProtected(p *api.GuardPeer, emit emit) {
+func peerProtected(p *api.PeerProtection, emit emit) {
 	if p.Protection == trust.ProtectionNone.String() {
 		return
 	}
@@ -79,10 +79,10 @@ func peerProtected(p *api.GuardPeer, emit emit) {
 	}
 }
 
-var relayProtection = protection(func(c *api.Counters) []api.GuardPeer {
-	peers := make([]api.GuardPeer, len(c.Peers))
+var relayProtection = protection(func(c *api.Counters) []api.PeerProtection {
+	peers := make([]api.PeerProtection, len(c.Peers))
 	for i := range c.Peers {
-		peers[i] = c.Peers[i].Guarded()
+		peers[i] = c.Peers[i].PeerProtection
 	}
 	return peers
 }, func(c *api.Counters) api.Traffic { return c.Strangers })

@@ -28,7 +28,7 @@ func watchfulGuard() *controltest.FakeGuard {
 	fake := controltest.NewGuard()
 	hop := controltest.IKEHop("loft")
 	hop.Protected, hop.Problem = false, "no SA"
-	fake.Overview.Peers = append(fake.Overview.Peers, api.GuardPeer{
+	fake.Overview.Peers = append(fake.Overview.Peers, api.PeerProtection{
 		Name: "loft", Role: "server", Protection: "ipsec", Hops: []api.Hop{hop},
 	})
 	fake.Overview.Programs = []api.Program{{PID: 812, Name: "dhcpd", Problem: "reads a packet socket"}}
@@ -67,9 +67,9 @@ func TestPeerProtectedBothWays(t *testing.T) {
 	down.Protected = false
 	fake := controltest.New()
 	fake.Figures.Peers = []api.Peer{
-		{Name: "kea1", Protection: "ipsec", Hops: []api.Hop{up, down}},
-		{Name: "kea2", Protection: "none"},
-		{Name: "kea3", Protection: "ipsec"},
+		{PeerProtection: api.PeerProtection{Name: "kea1", Protection: "ipsec", Hops: []api.Hop{up, down}}},
+		{PeerProtection: api.PeerProtection{Name: "kea2", Protection: "none"}},
+		{PeerProtection: api.PeerProtection{Name: "kea3", Protection: "ipsec"}},
 	}
 	want := map[string]float64{"kea1 kea1": 1, "kea1 kea1+1": 0, "kea3 ": 0}
 	families := gather(t, fake)

@@ -269,7 +269,8 @@ func (m *Monitor) Observe(now instant.Now, seen *Seen) (actions []Action, notes 
 		}
 		w.countRejected(now, v)
 		if seen.Guard != nil {
-			w.state.Dropped = seen.Guard.Hops[w.hop.Name]
+			dropped := seen.Guard.Hops[w.hop.Name]
+			w.state.DroppedIn, w.state.DroppedOut = dropped.In, dropped.Out
 		}
 		actions = append(actions, more...)
 		notes = w.settle(now, problem, more, notes)

@@ -148,7 +148,7 @@ func TestFromNothingToProtected(t *testing.T) {
 	w.want("then", w.step(time.Second), "initiate srv dhcp")
 	w.want("then", w.step(time.Second))
 	s := w.current()
-	if !s.Protected || s.Problem != "" || s.Mode != "ike psk" || s.Algorithms != "AES_GCM_16-256" || s.In.Bytes != 100 || s.Out.Packets != 2 || s.Dropped.In.Packets != 3 {
+	if !s.Protected || s.Problem != "" || s.Mode != "ike psk" || s.Algorithms != "AES_GCM_16-256" || s.In.Bytes != 100 || s.Out.Packets != 2 || s.DroppedIn.Packets != 3 {
 		t.Errorf("state %+v", s)
 	}
 	w.want("notes", w.told, "protected")

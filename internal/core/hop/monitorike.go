@@ -193,19 +193,19 @@ func (w *watched) account(mine []*IKESA) {
 func (w *watched) total(now map[uint32]ChildSA) {
 	for id, s := range w.children {
 		if _, still := now[id]; !still {
-			w.past[0].add(s.In)
-			w.past[1].add(s.Out)
+			addTraffic(&w.past[0], s.In)
+			addTraffic(&w.past[1], s.Out)
 		}
 	}
 	w.children = now
 	w.state.In, w.state.Out = w.past[0], w.past[1]
 	for _, s := range now {
-		w.state.In.add(s.In)
-		w.state.Out.add(s.Out)
+		addTraffic(&w.state.In, s.In)
+		addTraffic(&w.state.Out, s.Out)
 	}
 }
 
-func (t *Traffic) add(u Traffic) {
+func addTraffic(t *Traffic, u Traffic) {
 	t.Packets += u.Packets
 	t.Bytes += u.Bytes
 }

@@ -33,8 +33,9 @@ type ChildSA struct {
 	In, Out       Traffic
 }
 
-// Traffic is what has passed an SA.
-type Traffic struct {
+// Traffic is what has passed an SA. It is an alias, so that the Figures of a hop can be
+// converted to those of package api, whose traffic has tags.
+type Traffic = struct {
 	Packets, Bytes uint64
 }
 
@@ -112,12 +113,19 @@ type State struct {
 	Problem       string        // why it is not; empty if it is
 	Algorithms    string        // of the ESP SAs in use
 	Age           time.Duration // of the ESP SAs in use; of the key with manual keys
-	In, Out       Traffic       // ESP since the hop was first seen, over all SAs
-	Rekeys        uint64
-	Dropped       Dropped
-	DroppedAt     string // hop to the same address that counts what was dropped of this one too: the guard knows a peer by its address alone; empty: Dropped is the hop's own
-	Rejected      uint64 // packets in ESP that failed authentication, or came twice
-	LastError     string // in words; empty: none yet
-	LastErrorAt   time.Time
-	Warnings      []string // standing ones: replay and key age with manual keys, link-local addresses in a VRF
+	Figures
+	DroppedAt   string // hop to the same address that counts what was dropped of this one too: the guard knows a peer by its address alone; empty: what was dropped is the hop's own
+	LastError   string // in words; empty: none yet
+	LastErrorAt time.Time
+	Warnings    []string // standing ones: replay and key age with manual keys, link-local addresses in a VRF
+}
+
+// Figures are what is counted of a hop since it was first seen. Operators read them as
+// api.HopFigures, which has the same fields: one more here does not compile until it has
+// a name there.
+type Figures struct {
+	In, Out               Traffic // in ESP, over all SAs
+	Rekeys                uint64
+	DroppedIn, DroppedOut Traffic // outside ESP
+	Rejected              uint64  // packets in ESP that failed authentication, or came twice
 }

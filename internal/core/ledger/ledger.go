@@ -86,20 +86,20 @@ type Ledger struct {
 	retryAt     instant.Instant                // means something while there are such
 	uninstalled map[Place]struct{}
 
-	failures Failures
-	rooms    rooms
+	progress  Progress // its counters alone
+	takenBack uint64   // grants
+	rooms     rooms
 }
 
-// Failures counts deeds that failed, and grants that were taken back because they
-// could not be kept.
-type Failures struct{ Keep, Install, TakenBack uint64 }
-
-// Figures are what is under way.
-type Figures struct {
-	Failures
-	Pending     int // changes whose outcome is not known
-	Unkept      int // delegations that the store has not got as they are
-	Uninstalled int // delegations without their route or filter element, because the kernel did not take it
+// Progress is what is under way and what failed. Operators read it as
+// api.Progress, which has the same fields: one more here does not compile until it
+// has a name there.
+type Progress struct {
+	Pending       int    // changes whose outcome is not known
+	Unkept        int    // delegations that the store has not got as they are
+	Uninstalled   int    // delegations without their route or filter element, because the kernel did not take it
+	KeepFailed    uint64 // changes that the store did not take
+	InstallFailed uint64 // operations that the kernel did not take
 }
 
 // New is the ledger of a core with its table, its wanted state of the kernel and its
@@ -130,16 +130,22 @@ func (l *Ledger) Configure(r Records) { l.records = r }
 // Succeed makes l, which is new, the successor of the ledger of a core that panicked:
 // its Changes are numbered after the old ones, and its figures go on.
 func (l *Ledger) Succeed(old *Ledger) {
-	l.lastChange, l.historySeq, l.failures, l.lacking = old.lastChange, old.historySeq, old.failures, old.lacking
+	l.lastChange, l.historySeq, l.lacking = old.lastChange, old.historySeq, old.lacking
+	l.progress, l.takenBack = old.progress, old.takenBack
 }
 
 // LastChange is the newest change there is.
 func (l *Ledger) LastChange() effect.ChangeID { return l.lastChange }
 
-// Figures are the figures now.
-func (l *Ledger) Figures() Figures {
-	return Figures{Failures: l.failures, Pending: len(l.pending), Unkept: len(l.unkept), Uninstalled: len(l.uninstalled)}
+// Progress is the progress now.
+func (l *Ledger) Progress() Progress {
+	p := l.progress
+	p.Pending, p.Unkept, p.Uninstalled = len(l.pending), len(l.unkept), len(l.uninstalled)
+	return p
 }
+
+// TakenBack is how many grants were taken back because they could not be kept.
+func (l *Ledger) TakenBack() uint64 { return l.takenBack }
 
 // Pending reports whether the outcome of a change is not known yet.
 func (l *Ledger) Pending(id effect.ChangeID) bool { return l.pending[id] != nil }

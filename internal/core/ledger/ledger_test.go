@@ -123,8 +123,8 @@ func TestTaken(t *testing.T) {
 	if again := w.ticks(); len(again) != 0 {
 		t.Errorf("the other's record is written over: %+v", again)
 	}
-	if f := w.ledger.Figures(); f.Unkept != 0 || f.TakenBack != 1 {
-		t.Errorf("figures %+v, want nothing left to keep and one grant taken back", f)
+	if p, back := w.ledger.Progress(), w.ledger.TakenBack(); p.Unkept != 0 || back != 1 {
+		t.Errorf("progress %+v, %d grants taken back; want nothing left to keep and one", p, back)
 	}
 }
 

@@ -27,7 +27,7 @@ func (l *Ledger) Settle(now instant.Now, o effect.Outcome, eff *effect.Effects) 
 		delete(l.ordered, p.order)
 	}
 	if o.Keep != nil {
-		l.failures.Keep++
+		l.progress.KeepFailed++
 		eff.Note(effect.Note{Kind: effect.NoteStore, Text: "not kept", Err: o.Keep})
 		taken = l.undo(now, o, p, eff)
 	}
@@ -36,7 +36,7 @@ func (l *Ledger) Settle(now instant.Now, o effect.Outcome, eff *effect.Effects) 
 		l.follow(now, f, eff)
 	}
 	for _, f := range o.Install {
-		l.failures.Install++
+		l.progress.InstallFailed++
 		l.notInstalled(f, eff)
 	}
 	return taken
@@ -106,7 +106,7 @@ func (l *Ledger) takeBack(ops []hoststate.Op, d *deed) []hoststate.Op {
 	if !ok || held.Link != d.link || held.Client != d.client {
 		return ops
 	}
-	l.failures.TakenBack++
+	l.takenBack++
 	l.table.Remove(d.place.VRF, d.place.Prefix)
 	if d.kind == binding.Moved {
 		l.table.Put(*d.old)

@@ -17,6 +17,13 @@ type Traffic struct {
 // LinkCounters count what happened on one link.
 type LinkCounters struct {
 	Traffic
+	LinkCounts
+}
+
+// LinkCounts are those of the counters of a link that are one number. Operators read
+// them as api.LinkCounts, which has the same fields: one more here does not compile until
+// it has a name there.
+type LinkCounts struct {
 	Refused uint64 // grants that were not learned
 
 	// SensitiveOmitted counts Relay-forwards that went without options which only

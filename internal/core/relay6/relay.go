@@ -74,6 +74,7 @@ type Relay struct {
 
 type peerState struct {
 	PeerCounters
+	lastType dhcp6.MessageType
 	lastSent instant.Instant
 	answered bool
 
@@ -86,13 +87,13 @@ type peerState struct {
 	failedAt time.Time
 }
 
-// PeerCounters count what passed between a peer and us.
+// PeerCounters count what passed between a peer and us. Operators read them as
+// api.PeerCounters, which has the same fields.
 type PeerCounters struct {
 	Sent, Received uint64
 	SinceAnswer    uint64    // messages sent since the last one that came back
 	Unreachable    uint64    // errors from the network about what was sent
 	LastReceived   time.Time // zero: never
-	LastType       dhcp6.MessageType
 }
 
 // New is a relay with a validated configuration, before it knows any link.

@@ -12,6 +12,8 @@ import (
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/ledger"
+	"fairlead/internal/wire/dhcp6"
 )
 
 // Restore takes in what was kept, before any socket opens (RFC 8987 S-1). Links
@@ -184,6 +186,7 @@ func (r *Relay) Unblock(b delegation.Block, eff *effect.Effects) bool {
 type PeerView struct {
 	Name      string
 	Counters  PeerCounters
+	LastType  dhcp6.MessageType // the last that came; 0: none
 	Answered  bool
 	Preferred bool      // forward: first sends to this one
 	Silent    time.Time // since when; zero: it is not
@@ -200,7 +203,7 @@ func (r *Relay) Peers(now instant.Now) []PeerView {
 		p := &r.cfg.Peers[i]
 		s := r.peers[p.Name]
 		v := PeerView{
-			Name: p.Name, Counters: s.PeerCounters, Answered: s.answered, Preferred: only == p,
+			Name: p.Name, Counters: s.PeerCounters, LastType: s.lastType, Answered: s.answered, Preferred: only == p,
 			Failure: s.failure, FailedAt: s.failedAt,
 		}
 		if s.silent {
@@ -220,10 +223,11 @@ func (r *Relay) Peers(now instant.Now) []PeerView {
 // Totals are figures of the relay as a whole.
 type Totals struct {
 	Figures
+	ledger.Progress
 	Releases int // that are remembered, to know their answers
 	Unknown  [effect.DropCount]uint64
-	Sum      Traffic // of all links that ever were, and of unknown interfaces
-	Refusals map[string]uint64
+	Sum      Traffic           // of all links that ever were, and of unknown interfaces
+	Refusals map[string]uint64 // by every binding.Reason that refuses
 }
 
 // Figures are the numbers among the totals. Operators read them as api.Figures, which
@@ -231,40 +235,34 @@ type Totals struct {
 // has a name there.
 type Figures struct {
 	Links, Prefixes, Addresses int
-	Pending                    int // changes that are being kept or installed
-	Unkept                     int // delegations that the store has not got as they are
 	Held                       int // Replies that wait for a probe
 	HeldByClock                int // restored delegations that wait for a trustworthy clock
 	Neighbours                 int
-	KeepFailed                 uint64 // changes that the store did not take
-	InstallFailed              uint64 // operations that the kernel did not take
 	ServerUnicast              uint64 // Replies that let clients pass the relay by
-	Uninstalled                int    // delegations without their route or filter element, because the kernel did not take it
 }
 
 // Totals are the figures now.
 func (r *Relay) Totals() Totals {
-	kept := r.ledger.Figures()
 	t := Totals{
 		Figures: Figures{
 			Links: r.links.Len(), Prefixes: r.table.Len(binding.Prefix), Addresses: r.table.Len(binding.Address),
-			Pending: kept.Pending, Unkept: kept.Unkept, Uninstalled: kept.Uninstalled, KeepFailed: kept.Keep, InstallFailed: kept.Install,
 			Held: len(r.held), HeldByClock: r.table.Held(), Neighbours: r.neighbours.Len(), ServerUnicast: r.unicast,
 		},
+		Progress: r.ledger.Progress(),
 		Releases: len(r.releases.young) + len(r.releases.old), Unknown: r.unknown, Sum: r.sum, Refusals: make(map[string]uint64),
 	}
 	refusals := r.refusals
-	refusals[binding.NotKept] += kept.TakenBack
+	refusals[binding.NotKept] += r.ledger.TakenBack()
 	for _, reason := range binding.Reasons() {
-		if n := refusals[reason]; n > 0 {
-			t.Refusals[reason.String()] = n
+		if reason.Refuses() {
+			t.Refusals[reason.String()] = refusals[reason]
 		}
 	}
 	return t
 }
 
 // Unkept is how many delegations the store has not got as they are.
-func (r *Relay) Unkept() int { return r.ledger.Figures().Unkept }
+func (r *Relay) Unkept() int { return r.ledger.Progress().Unkept }
 
 // HostCounts are figures of what is wanted of the kernel.
 func (r *Relay) HostCounts() hoststate.Counts { return r.host.Counts() }

@@ -61,7 +61,7 @@ func TestForwardFirst(t *testing.T) {
 		}
 	}
 	view := w.core.Peers(w.now)
-	if len(view) != 2 || view[0].Name != "srv" || !view[0].Preferred || view[1].Preferred || view[0].Counters.LastType != dhcp6.Advertise {
+	if len(view) != 2 || view[0].Name != "srv" || !view[0].Preferred || view[1].Preferred || view[0].LastType != dhcp6.Advertise {
 		t.Errorf("peers in view: %+v", view)
 	}
 }

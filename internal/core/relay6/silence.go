@@ -198,7 +198,7 @@ func (r *Relay) onlyServer(server *trust.Peer) bool {
 func (r *Relay) heard(now instant.Now, p *trust.Peer, t dhcp6.MessageType, eff *effect.Effects) {
 	s := r.peers[p.Name]
 	s.Received++
-	s.LastReceived, s.LastType = now.Wall, t
+	s.LastReceived, s.lastType = now.Wall, t
 	s.SinceAnswer = 0
 	s.owed.heard()
 	first := !s.answered

@@ -8,11 +8,11 @@ import (
 
 // Status is what the kernel says of its wall clock.
 type Status struct {
-	Synced         bool   // disciplined by a time daemon, and no more
+	Synchronised   bool   // disciplined by a time daemon, and no more
+	State          string // "ok", "insert-leap", "delete-leap", "leap", "after-leap", "unsynchronised", or "state-N"
 	OffsetNanos    int64  // still to be corrected
 	MaxErrorMicros int64  // upper bound of the error, grows while nobody corrects it
 	EstErrorMicros int64  // the daemon's own estimate
-	State          string // "ok", "insert-leap", "delete-leap", "leap", "after-leap", "unsynchronised", or "state-N"
 }
 
 // Adjtimex asks the kernel for the state of the wall clock. It changes nothing
@@ -31,7 +31,7 @@ func (s *source) status() (Status, error) {
 		offset *= 1000
 	}
 	return Status{
-		Synced:         state != unix.TIME_ERROR && tx.Status&unix.STA_UNSYNC == 0,
+		Synchronised:   state != unix.TIME_ERROR && tx.Status&unix.STA_UNSYNC == 0,
 		OffsetNanos:    offset,
 		MaxErrorMicros: int64(tx.Maxerror),
 		EstErrorMicros: int64(tx.Esterror),

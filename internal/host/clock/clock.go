@@ -62,7 +62,7 @@ func (s *source) isSynced(boot time.Duration) bool {
 		return s.synced
 	}
 	status, err := s.status()
-	s.asked, s.askedAt, s.synced = true, boot, err == nil && status.Synced
+	s.asked, s.askedAt, s.synced = true, boot, err == nil && status.Synchronised
 	return s.synced
 }
 

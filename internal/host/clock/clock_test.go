@@ -36,17 +36,17 @@ func TestStatus(t *testing.T) {
 		{
 			"synchronised, nanoseconds", 0,
 			unix.Timex{Status: 0x2001, Offset: 1500, Maxerror: 20, Esterror: 3},
-			Status{Synced: true, OffsetNanos: 1500, MaxErrorMicros: 20, EstErrorMicros: 3, State: "ok"},
+			Status{Synchronised: true, OffsetNanos: 1500, MaxErrorMicros: 20, EstErrorMicros: 3, State: "ok"},
 		},
 		{
 			"synchronised, microseconds", 0,
 			unix.Timex{Status: 0x0001, Offset: -7, Maxerror: 9, Esterror: 2},
-			Status{Synced: true, OffsetNanos: -7000, MaxErrorMicros: 9, EstErrorMicros: 2, State: "ok"},
+			Status{Synchronised: true, OffsetNanos: -7000, MaxErrorMicros: 9, EstErrorMicros: 2, State: "ok"},
 		},
 		{
 			"a leap second is coming", 1,
 			unix.Timex{Status: 0x0011},
-			Status{Synced: true, State: "insert-leap"},
+			Status{Synchronised: true, State: "insert-leap"},
 		},
 		{
 			"nobody has set it", 5,
@@ -66,7 +66,7 @@ func TestStatus(t *testing.T) {
 		{
 			"a state of a later kernel", 9,
 			unix.Timex{Status: 0x0001},
-			Status{Synced: true, State: "state-9"},
+			Status{Synchronised: true, State: "state-9"},
 		},
 	}
 	for _, tt := range tests {

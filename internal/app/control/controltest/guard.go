@@ -34,7 +34,7 @@ func guardStatus() api.GuardStatus {
 	return api.GuardStatus{
 		Version: "1.2.3", Started: Start, Uptime: api.Lifetime(76*time.Hour + 5*time.Minute),
 		Config: api.ConfigStatus{Path: "/etc/fairlead/guard.yaml", Loaded: Start.Add(time.Hour)},
-		Peers: []api.GuardPeer{
+		Peers: []api.PeerProtection{
 			{
 				Name: "attic", Role: "relay", Protection: "ipsec", Protected: true,
 				Hops: []api.Hop{ManualHop("attic", "192.0.2.1"), ManualHop("attic+1", "192.0.2.2")},
@@ -50,8 +50,10 @@ func IKEHop(peer string) api.Hop {
 	return api.Hop{
 		Name: peer, Mode: "ike psk", Local: netip.MustParseAddr("2001:db8:ffff::1"), Remote: netip.MustParseAddr("2001:db8:ffff::547"),
 		Protected: true, Algorithms: "AES_GCM_16-256", Age: api.Lifetime(12*time.Minute + 5*time.Second),
-		In: api.Traffic{Packets: 71, Bytes: 7100}, Out: api.Traffic{Packets: 72, Bytes: 7200}, Rekeys: 3,
-		DroppedIn: api.Traffic{Packets: 73, Bytes: 7300}, DroppedOut: api.Traffic{Packets: 74, Bytes: 7400},
+		HopFigures: api.HopFigures{
+			In: api.Traffic{Packets: 71, Bytes: 7100}, Out: api.Traffic{Packets: 72, Bytes: 7200}, Rekeys: 3,
+			DroppedIn: api.Traffic{Packets: 73, Bytes: 7300}, DroppedOut: api.Traffic{Packets: 74, Bytes: 7400},
+		},
 		LastError: "negotiation: NO_PROPOSAL_CHOSEN", LastErrorAt: Start.Add(time.Minute),
 	}
 }
@@ -61,8 +63,8 @@ func ManualHop(name, remote string) api.Hop {
 	return api.Hop{
 		Name: name, Mode: "manual", Local: netip.MustParseAddr("192.0.2.67"), Remote: netip.MustParseAddr(remote),
 		Protected: true, Algorithms: "aes256-sha256", Age: api.Lifetime(40 * 24 * time.Hour),
-		In: api.Traffic{Packets: 81, Bytes: 8100}, Out: api.Traffic{Packets: 82, Bytes: 8200},
-		Warnings: []string{"replayed packets are not noticed with manual keys"},
+		HopFigures: api.HopFigures{In: api.Traffic{Packets: 81, Bytes: 8100}, Out: api.Traffic{Packets: 82, Bytes: 8200}},
+		Warnings:   []string{"replayed packets are not noticed with manual keys"},
 	}
 }
 

@@ -36,18 +36,19 @@ func overview() api.Status {
 		Version: "1.2.3", Started: Start, Uptime: api.Lifetime(76*time.Hour + 5*time.Minute),
 		RelayID: "\x00\x04\x7d\x44\x48\x40\x9d\xc0\x11\xd1\xb2\x45\x5f\xfd\xce\x74\xfa\xd2",
 		Config:  api.ConfigStatus{Path: "/etc/fairlead/fairlead.yaml", Loaded: Start.Add(time.Hour)},
-		Clock:   api.ClockStatus{Synchronised: true, State: "ok", OffsetNanos: 1500, MaxErrorMicros: 16000},
+		Clock:   api.ClockStatus{Clock: api.Clock{Synchronised: true, State: "ok", OffsetNanos: 1500, MaxErrorMicros: 16000}},
 		Store:   api.StoreStatus{Healthy: true, DiskBytes: 3 << 20, Commits: 120},
 		Host: api.HostStatus{
 			HostCounts: api.HostCounts{Links: 2, Leases: 3, Routes: 4, StandIns: 1, Elements: 12, Unproved: 1},
 			LastAudit:  Start.Add(2 * time.Hour),
 		},
 		Peers: []api.PeerSummary{
-			{Name: "kea1", Role: "server", Protection: "none", Answered: true},
-			{Name: "kea2", Role: "server", Protection: "none", SilentSince: Start.Add(3 * time.Hour)},
+			{PeerProtection: api.PeerProtection{Name: "kea1", Role: "server", Protection: "none"}, Answered: true},
+			{PeerProtection: api.PeerProtection{Name: "kea2", Role: "server", Protection: "none"}, SilentSince: Start.Add(3 * time.Hour)},
 		},
 		Totals: api.Totals{
-			Figures:      api.Figures{Links: 3, Prefixes: 2, Addresses: 1, Pending: 1, Neighbours: 7, ServerUnicast: 1},
+			Figures:      api.Figures{Links: 3, Prefixes: 2, Addresses: 1, Neighbours: 7, ServerUnicast: 1},
+			Progress:     api.Progress{Pending: 1},
 			UnknownDrops: 2, Refusals: 4,
 		},
 		Refusals: map[string]uint64{"limit-link": 3, "overlap": 1},
@@ -64,10 +65,10 @@ func links() []api.Link {
 			LinkAddress: netip.MustParseAddr("2001:db8:7::1"), InterfaceID: "br-cust7",
 			Limit: 4096, Prefixes: 2, Assigned: 1,
 			Counters: api.LinkCounters{
-				Received:  map[string]uint64{"solicit": 5, "request": 3},
-				Delivered: map[string]uint64{"advertise": 5, "reply": 3},
-				Drops:     map[string]uint64{"malformed": 2, "server-message": 1},
-				Refused:   4, SensitiveOmitted: 6, Spoofed: 7,
+				Received:   map[string]uint64{"solicit": 5, "request": 3},
+				Delivered:  map[string]uint64{"advertise": 5, "reply": 3},
+				Drops:      map[string]uint64{"malformed": 2, "server-message": 1},
+				LinkCounts: api.LinkCounts{Refused: 4, SensitiveOmitted: 6}, Spoofed: 7,
 			},
 			LastSpoofed: &api.SpoofedSource{Source: netip.MustParseAddr("2001:db8:666::1"), LinkLayer: "02:00:5e:10:00:09", Seen: Start.Add(time.Hour)},
 		},
@@ -90,13 +91,13 @@ func noCounts() api.LinkCounters {
 func peers() []api.Peer {
 	return []api.Peer{
 		{
-			Name: "kea1", Role: "server", Address: netip.MustParseAddr("2001:db8:ffff::547"), Interfaces: []string{"eth0"},
-			Protection: "none", Sent: 8, Received: 8, LastReceived: Start.Add(3 * time.Hour), LastType: "Relay-reply",
+			PeerProtection: api.PeerProtection{Name: "kea1", Role: "server", Protection: "none"}, Address: netip.MustParseAddr("2001:db8:ffff::547"), Interfaces: []string{"eth0"},
+			PeerCounters: api.PeerCounters{Sent: 8, Received: 8, LastReceived: Start.Add(3 * time.Hour)}, LastType: "Relay-reply",
 			Answered: true, Preferred: true,
 		},
 		{
-			Name: "kea2", Role: "server", Address: netip.MustParseAddr("ff05::1:3%eth0"), Interfaces: []string{"eth0", "eth1*"},
-			Protection: "none", Sent: 3, SinceAnswer: 3,
+			PeerProtection: api.PeerProtection{Name: "kea2", Role: "server", Protection: "none"}, Address: netip.MustParseAddr("ff05::1:3%eth0"), Interfaces: []string{"eth0", "eth1*"},
+			PeerCounters: api.PeerCounters{Sent: 3, SinceAnswer: 3},
 		},
 	}
 }
@@ -148,8 +149,7 @@ func figures() api.Counters {
 	return api.Counters{
 		Version: o.Version, RelayID: o.RelayID, Started: o.Started, Clock: o.Clock, Store: o.Store, Host: o.Host, Totals: o.Totals,
 		Links: l, Peers: p,
-		Refusals: o.Refusals,
-		Unknown:  map[string]uint64{"unknown-link": 2},
+		Unknown: map[string]uint64{"unknown-link": 2},
 		Sum: api.TrafficCounts{
 			Received:  map[string]uint64{"solicit": 5, "request": 3, "renew": 0},
 			Delivered: map[string]uint64{"advertise": 5, "reply": 3},

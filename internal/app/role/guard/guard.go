@@ -170,10 +170,10 @@ func (g *guard) Status(context.Context) (api.GuardStatus, error) {
 	s := api.GuardStatus{
 		Version: service.Version(), Started: g.process.Started, Uptime: api.Lifetime(time.Since(g.process.Started)),
 		Config:    loaded,
-		Strangers: control.TrafficOf(g.supervisor.Strangers()), Programs: append([]api.Program(nil), g.programs...),
+		Strangers: api.Traffic(g.supervisor.Strangers()), Programs: append([]api.Program(nil), g.programs...),
 	}
 	for i := range g.cfg.Peers {
-		s.Peers = append(s.Peers, control.GuardPeerOf(&g.cfg.Peers[i], states))
+		s.Peers = append(s.Peers, control.ProtectionOf(&g.cfg.Peers[i], states))
 	}
 	s.Degraded = append(protect.Degraded(states), g.hiddenWords()...)
 	if why := g.supervisor.Frames(); why != "" {

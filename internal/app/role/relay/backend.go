@@ -38,7 +38,7 @@ func (d *daemon) Status(ctx context.Context) (api.Status, error) {
 	}
 	s := api.Status{
 		Version: c.Version, Started: c.Started, Uptime: api.Lifetime(time.Since(c.Started)), RelayID: c.RelayID,
-		Config: c.Config.ConfigStatus, Clock: c.Clock, Store: c.Store, Host: c.Host, Totals: c.Totals, Refusals: c.Refusals,
+		Config: c.Config.ConfigStatus, Clock: c.Clock, Store: c.Store, Host: c.Host, Totals: c.Totals, Refusals: control.NonZero(maps.Clone(c.Sum.Refusals)),
 		Unmatched: c.Unmatched,
 	}
 	for i := range c.Peers {
@@ -364,7 +364,7 @@ func (d *daemon) counters(ctx context.Context) (api.Counters, error) {
 	c.Links = d.shown(slices.DeleteFunc(links, func(v relay6.LinkView) bool {
 		return !v.ClientFacing && v.Counters.Traffic == (relay6.Traffic{})
 	}))
-	c.Totals, c.Refusals, c.Unknown = control.TotalsOf(&totals), totals.Refusals, control.DropsOf(&totals.Unknown)
+	c.Totals, c.Unknown = control.TotalsOf(&totals), control.DropsOf(&totals.Unknown)
 	c.Sum = control.TrafficOfAll(&totals)
 	c.Clock = control.ClockOf(clock.Adjtimex())
 	c.Store = api.StoreStatus(d.store.Stats())
@@ -372,7 +372,7 @@ func (d *daemon) counters(ctx context.Context) (api.Counters, error) {
 	var filterErr error // somebody may have flushed the ruleset: that is news, not the end of it
 	c.FilterDrops, filterErr = d.nft.Dropped()
 	c.Socket = api.SocketCounters(d.conn.Stats().Traffic)
-	c.Strangers = control.TrafficOf(d.hops.Strangers())
+	c.Strangers = api.Traffic(d.hops.Strangers())
 	c.Hook = d.hook.Stats()
 	c.EventsLost, c.Config = d.feed.Lost(), d.process.Reloads()
 	d.mu.Lock()
