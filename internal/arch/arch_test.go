@@ -97,10 +97,16 @@ var rules = []rule{
 		forbids: func(i string) bool { return strings.Contains(i, ".") || ours(i) && !under(i, "internal/wire") },
 	},
 	{
-		name:   "only roles serve the control interface",
+		name:    "the process knows no role",
+		reason:  "a role is a value that cmd/fairlead hands in: one more touches its own folder and a word there",
+		applies: func(p string) bool { return under(p, "internal/app") && !under(p, "internal/app/role") },
+		forbids: func(i string) bool { return strings.HasPrefix(i, module+"internal/app/role/") },
+	},
+	{
+		name:   "only the process and its roles serve the control interface",
 		reason: "a command, a metric or a tool that shows an answer needs app/api; app/control makes the answers out of what cores and hosts know",
 		applies: func(p string) bool {
-			return !under(p, "internal/app/role/relay", "internal/app/role/guard", "internal/app/process", "internal/app/control")
+			return !under(p, "internal/app/role", "internal/app/daemon", "internal/app/process", "internal/app/control")
 		},
 		forbids: func(i string) bool { return under(i, "internal/app/control") },
 	},

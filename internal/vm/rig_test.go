@@ -14,7 +14,9 @@ import (
 	"time"
 
 	"fairlead/internal/app/cli"
-	role "fairlead/internal/app/role/relay"
+	"fairlead/internal/app/daemon"
+	"fairlead/internal/app/role/guard"
+	relayrole "fairlead/internal/app/role/relay"
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/relay"
@@ -31,7 +33,7 @@ const asProgram = "FAIRLEAD_VM_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
-		commands := cli.Commands{Run: role.Run, Purge: role.Purge}
+		commands := daemon.Commands(guard.Role(), relayrole.Role())
 		os.Exit(cli.Main(commands, os.Args[1:], os.Stdout, os.Stderr))
 	}
 	if err := os.Setenv(asProgram, "1"); err != nil {

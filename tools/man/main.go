@@ -32,7 +32,7 @@ func write(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	root := cli.New(cli.Commands{})
+	root := cli.New(cli.Commands{Roles: cli.Relay()})
 	root.DisableAutoGenTag = true // no date: the same sources make the same pages
 	return doc.GenManTree(root, &doc.GenManHeader{Section: "8", Source: "Fairlead"}, dir)
 }

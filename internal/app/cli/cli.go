@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 
+	"fairlead/internal/app/config"
+
 	"github.com/spf13/cobra"
 )
 
@@ -28,6 +30,15 @@ type Commands struct {
 	Plan       func(configPath string, guard bool) (string, error)
 	Guard      func(ctx context.Context, configPath string) error // returns when ctx ends
 	PurgeGuard func(configPath string) error
+
+	Load  func(configPath string) (*config.Config, error) // a configuration of run
+	Roles []Command                                       // those of the roles that run can play
+}
+
+// Command is one of a role, under its title in the help.
+type Command struct {
+	Title Title
+	*cobra.Command
 }
 
 // The exit codes.
@@ -99,29 +110,51 @@ func New(c Commands) *cobra.Command {
 	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddGroup(
-		&cobra.Group{ID: groupLook, Title: "Look at a running Fairlead:"},
-		&cobra.Group{ID: groupChange, Title: "Change what it does:"},
-		&cobra.Group{ID: groupProcess, Title: "The program itself:"},
+		&cobra.Group{ID: string(Looks), Title: "Look at a running Fairlead:"},
+		&cobra.Group{ID: string(Changes), Title: "Change what it does:"},
+		&cobra.Group{ID: string(processes), Title: "The program itself:"},
 	)
-	add := func(group string, commands ...*cobra.Command) {
+	add := func(title Title, commands ...*cobra.Command) {
 		for _, cmd := range commands {
-			cmd.GroupID = group
+			cmd.GroupID = string(title)
 			root.AddCommand(cmd)
 		}
 	}
-	add(groupLook, statusCommand(), linksCommand(), peersCommand(), delegationsCommand(), historyCommand(), blocksCommand(), watchCommand(), traceCommand())
-	add(groupChange, clearCommand(), unblockCommand(), reloadCommand())
-	add(groupProcess, runCommand(c.Run), guardCommand(c.Guard, c.PurgeGuard), ipsecCommand(c.Plan), configCommand(), purgeCommand(c.Purge), loadCommand(), versionCommand(c.Version))
-	root.SetHelpCommandGroupID(groupProcess)
-	root.SetCompletionCommandGroupID(groupProcess)
+	add(Looks, statusCommand(), watchCommand())
+	add(Changes, reloadCommand())
+	for _, cmd := range c.Roles {
+		add(cmd.Title, cmd.Command)
+	}
+	add(processes, runCommand(c.Run), guardCommand(c.Guard, c.PurgeGuard), ipsecCommand(c.Plan), configCommand(c.Load), purgeCommand(c.Purge), loadCommand(), versionCommand(c.Version))
+	root.SetHelpCommandGroupID(string(processes))
+	root.SetCompletionCommandGroupID(string(processes))
 	return root
 }
 
+// Title is what a command stands under in the help.
+type Title string
+
+// Looks are commands that look at a running Fairlead, Changes those that change what it
+// does.
 const (
-	groupLook    = "look"
-	groupChange  = "change"
-	groupProcess = "process"
+	Looks     Title = "look"
+	Changes   Title = "change"
+	processes Title = "process"
 )
+
+// Relay are the commands of the DHCPv6 relay.
+func Relay() []Command {
+	return []Command{
+		{Looks, linksCommand()},
+		{Looks, peersCommand()},
+		{Looks, delegationsCommand()},
+		{Looks, historyCommand()},
+		{Looks, blocksCommand()},
+		{Looks, traceCommand()},
+		{Changes, clearCommand()},
+		{Changes, unblockCommand()},
+	}
+}
 
 // atMost is a check of the number of arguments.
 func atMost(n int) cobra.PositionalArgs {

@@ -55,6 +55,7 @@ func program() int {
 		},
 		Guard:      func(_ context.Context, path string) error { return say("guard " + path) },
 		PurgeGuard: func(path string) error { return say("purge guard " + path) },
+		Load:       config.Kinds{config.Relay6Kind()}.Load, Roles: cli.Relay(),
 	}, os.Args[1:], stdout, os.Stderr)
 }
 
@@ -92,14 +93,14 @@ func setup(env *testscript.Env) error {
 	c.Control.Socket, c.Control.Group = filepath.Join(env.WorkDir, "c.sock"), "0"
 	fake, fakeGuard := controltest.New(), controltest.NewGuard()
 	log := slog.New(slog.DiscardHandler)
-	relay, err := control.Listen(&c.Process, control.Relay(fake), log)
+	relay, err := control.Listen(&c.Process, fake.Routes(), log)
 	if err != nil {
 		return err
 	}
 	serve(env, relay)
 	g := c.Process
 	g.Control.Socket = filepath.Join(env.WorkDir, "g.sock")
-	guard, err := control.Listen(&g, control.Guard(fakeGuard), log)
+	guard, err := control.Listen(&g, fakeGuard.Routes(), log)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 	"fairlead/internal/app/service"
 )
 
-func configCommand() *cobra.Command {
+func configCommand(load loader) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Check a configuration file, or print one with every key explained",
@@ -27,11 +27,14 @@ func configCommand() *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(checkCommand(), referenceCommand())
+	cmd.AddCommand(checkCommand(load), referenceCommand())
 	return cmd
 }
 
-func checkCommand() *cobra.Command {
+// loader reads a configuration.
+type loader = func(path string) (*config.Config, error)
+
+func checkCommand(load loader) *cobra.Command {
 	var asJSON bool
 	var path string
 	cmd := &cobra.Command{
@@ -52,7 +55,7 @@ Fairlead runs, they also tell of a glob that misses links with delegations.`,
 				}
 				path = args[0]
 			}
-			return check(cmd, path, asJSON, loadRelay)
+			return check(cmd, path, asJSON, load, true)
 		},
 	}
 	configFlag(cmd, &path)
@@ -75,29 +78,18 @@ func problemOf(p config.Problem, warning bool) problem {
 	return problem{File: p.File, Line: p.Line, Column: p.Column, Path: p.Path, Text: p.Text, Warning: warning}
 }
 
-// loadRelay and loadGuard are warnings about a file, and what is wrong with it.
-func loadRelay(ctx context.Context, path string) (config.Problems, error) {
-	c, err := config.Load(path)
-	if err != nil {
-		return nil, err
+// warnings are those about a file and about what this machine does not have of it.
+// Where Fairlead runs, they also tell of delegations that no rule matches.
+func warnings(ctx context.Context, c *config.Config, running bool) (config.Problems, error) {
+	var held map[string]int
+	if running {
+		held = heldAt(ctx, c.Control.Socket)
 	}
-	m, err := service.Machine(heldAt(ctx, c.Control.Socket))
+	m, err := service.Machine(held)
 	if err != nil {
 		return nil, fmt.Errorf("interfaces of this machine: %w", err)
 	}
 	return slices.Concat(c.Warnings, c.Misfits(m)), nil
-}
-
-func loadGuard(_ context.Context, path string) (config.Problems, error) {
-	g, err := config.LoadGuard(path)
-	if err != nil {
-		return nil, err
-	}
-	m, err := service.Machine(nil)
-	if err != nil {
-		return nil, fmt.Errorf("interfaces of this machine: %w", err)
-	}
-	return slices.Concat(g.Warnings, g.Misfits(m)), nil
 }
 
 // heldAt are the live delegations by link of the relay that listens at a socket;
@@ -116,17 +108,20 @@ func heldAt(ctx context.Context, socket string) map[string]int {
 	return held
 }
 
-func check(cmd *cobra.Command, path string, asJSON bool, load func(context.Context, string) (config.Problems, error)) error {
-	warnings, err := load(cmd.Context(), path)
-	var problems config.Problems
+func check(cmd *cobra.Command, path string, asJSON bool, load loader, running bool) error {
+	c, err := load(path)
+	var problems, about config.Problems
+	if err == nil {
+		about, err = warnings(cmd.Context(), c, running)
+	}
 	if err != nil && !errors.As(err, &problems) {
 		return err
 	}
 	out := cmd.OutOrStdout()
 	if asJSON {
-		err = writeJSON(out, append(jsonProblems(problems, false), jsonProblems(warnings, true)...))
+		err = writeJSON(out, append(jsonProblems(problems, false), jsonProblems(about, true)...))
 	} else {
-		err = writeProblems(out, path, problems, warnings)
+		err = writeProblems(out, path, problems, about)
 	}
 	if n := len(problems); n > 0 && err == nil {
 		return fmt.Errorf("%s: %s", path, count(n, "problem", "problems"))

@@ -53,7 +53,7 @@ func guardCheckCommand() *cobra.Command {
 everything that is wrong, each with file, line and column. Nothing is changed, and
 the guard need not run. "fairlead config reference --guard" explains every key.`,
 		Args: atMost(0),
-		RunE: func(cmd *cobra.Command, _ []string) error { return check(cmd, path, asJSON, loadGuard) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return check(cmd, path, asJSON, config.LoadGuard, false) },
 	}
 	guardConfigFlag(cmd, &path)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON: a list of problems")

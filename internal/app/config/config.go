@@ -5,11 +5,8 @@ import (
 	"time"
 
 	"fairlead/internal/core/binding"
-	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/hop"
 	"fairlead/internal/core/hoststate"
-	"fairlead/internal/core/links"
-	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -19,11 +16,12 @@ type Config struct {
 	Process
 	State   string // folder of the store, the made DUID and the like
 	RelayID RelayID
-	Relay6  Relay6
 	Host    Host
 	Store   Store
 	History History
 	Hook    Hook
+
+	Sections map[string]Section // of the roles that are to be played, by name; Guard's alone for "fairlead guard"
 }
 
 // Process is what the file of every process has.
@@ -39,8 +37,9 @@ type Process struct {
 	// Warnings are what is not wrong and should be known all the same.
 	Warnings Problems
 
-	hops     []hop.Hop
-	mentions []mention
+	hops       []hop.Hop
+	mentions   []mention
+	sourcePort uint16 // that servers are spoken to from; 0: that of their own
 }
 
 // Hops are the protected hops of all peers, in the order of the file. They hold
@@ -141,29 +140,6 @@ type RelayID struct {
 	Value  dhcp6.DUID // valid where Source is RelayIDConfigured
 }
 
-// Relay6 is the DHCPv6 relay.
-type Relay6 struct {
-	Forward        relay6.ForwardPolicy
-	SourcePort     uint16 // 547 unless configured
-	Infrastructure []netip.Prefix
-	Defaults       relay6.LinkRule   // what Links start from; without Match
-	Links          []relay6.LinkRule // in the order of the file; the first that matches holds
-}
-
-// Core is the configuration of the relay's core. The relay-id is the one in use,
-// hostname fills templates in.
-func (r Relay6) Core(peers []trust.Peer, relayID dhcp6.DUID, hostname string) relay6.Config {
-	return relay6.Config{
-		Peers:          peers,
-		Links:          r.Links,
-		Forward:        r.Forward,
-		RelayID:        relayID,
-		SourcePort:     r.SourcePort,
-		Infrastructure: r.Infrastructure,
-		Hostname:       hostname,
-	}
-}
-
 // Host is what is common to all state in the kernel.
 type Host struct {
 	Protocol   uint8 // rtm_protocol of our routes
@@ -204,13 +180,9 @@ const (
 	defaultInterfaceID = "{interface}"
 )
 
-// Default is a configuration of defaults alone. It has neither peers nor links,
-// which every file must name.
+// Default is a configuration of the defaults that are common to all roles, without
+// sections.
 func Default() *Config {
-	interfaceID, err := links.ParseTemplate(defaultInterfaceID)
-	if err != nil {
-		panic("config: " + err.Error()) // a constant of ours
-	}
 	return &Config{
 		Process: Process{
 			Control: Control{Socket: defaultSocket, Group: defaultGroup, Operators: []Principal{{Name: "root"}}},
@@ -219,25 +191,7 @@ func Default() *Config {
 			Privacy: Privacy{Crash: IdentifiersHashed},
 			IPsec:   IPsec{Socket: defaultVICI},
 		},
-		State: defaultState,
-		Relay6: Relay6{
-			SourcePort: dhcp6.ServerPort,
-			Defaults: relay6.LinkRule{
-				SharedAuto:      true,
-				RoutedAuto:      true,
-				MoveAuto:        true,
-				InterfaceID:     interfaceID,
-				InsertRelayID:   true,
-				InsertLinkLayer: true,
-				Delegations: delegation.Policy{
-					ClientLimit: delegation.DefaultClientLimit,
-					LinkLimit:   delegation.DefaultLinkLimit,
-					HostLimit:   delegation.HostLimitAuto,
-				},
-				Rate: defaultRate().limits(false),
-				Host: hoststate.Policy{Filter: hoststate.FilterLink, Loop: hoststate.LoopDrop, Metric: defaultMetric},
-			},
-		},
+		State:   defaultState,
 		Host:    Host{Protocol: defaultProtocol, Audit: time.Minute, Orphans: day},
 		Store:   Store{Reserve: 16 << 20},
 		History: History{Keep: 30 * day, Entries: 1e6},
@@ -246,5 +200,6 @@ func Default() *Config {
 			Events:  []binding.EventKind{binding.Granted, binding.Moved, binding.Ended},
 			Queue:   1024,
 		},
+		Sections: make(map[string]Section),
 	}
 }

@@ -34,7 +34,8 @@ type decoder struct {
 	// uplinks names the server that is reached over each interface that is
 	// named in full.
 	uplinks  map[string]string
-	guard    bool // the file is one of "fairlead guard"
+	facing   map[Family]*matches // client-facing links
+	guard    bool                // the file is one of "fairlead guard"
 	files    keyFiles
 	keys     map[[sha256.Size]byte]string // paths of the values whose files hold them
 	now      time.Time                    // at which certificates are looked at
@@ -53,8 +54,8 @@ func (d *decoder) add(line, column int, path, format string, args ...any) {
 	d.problems = append(d.problems, Problem{d.file, line, column, path, fmt.Sprintf(format, args...)})
 }
 
-// value is a node of the document and the path that leads to it.
-type value struct {
+// Value is a node of the document and the path that leads to it.
+type Value struct {
 	d      *decoder
 	node   ast.Node
 	path   string
@@ -63,16 +64,16 @@ type value struct {
 }
 
 // part is something in the value.
-func (v value) part(node ast.Node, path string) value { return value{d: v.d, node: node, path: path} }
+func (v Value) part(node ast.Node, path string) Value { return Value{d: v.d, node: node, path: path} }
 
-// problem reports what is wrong with the value as a whole.
-func (v value) problem(format string, args ...any) {
+// Problem reports what is wrong with the value as a whole.
+func (v Value) Problem(format string, args ...any) {
 	at := start(v.node)
 	v.d.add(at.Line, at.Column, v.path, format, args...)
 }
 
 // problemAt reports what is wrong at an octet of the value's text.
-func (v value) problemAt(octet int, format string, args ...any) {
+func (v Value) problemAt(octet int, format string, args ...any) {
 	at := start(v.node)
 	if t := v.node.GetToken(); t.Type == token.SingleQuoteType || t.Type == token.DoubleQuoteType {
 		at.Column++
@@ -82,35 +83,44 @@ func (v value) problemAt(octet int, format string, args ...any) {
 	v.d.add(at.Line, at.Column, v.path, format, args...)
 }
 
-// field is one key that a mapping may have. Fields are read in the order of the
+// Field is one key that a mapping may have. Fields are read in the order of the
 // table, whatever the order of the file.
-type field struct {
+type Field struct {
 	key      string
 	required string      // what is wanted, if the key must be there
 	secret   bool        // see value
 	spared   func() bool // the key need not be there after all, by what was read before; nil: it must
 	later    string      // why the key is known and refused, if it is for a later version
-	read     func(value)
+	read     func(Value)
 }
 
-func optional(key string, read func(value)) field { return field{key: key, read: read} }
+func Optional(key string, read func(Value)) Field { return Field{key: key, read: read} }
 
-func required(key, want string, read func(value)) field {
-	return field{key: key, required: want, read: read}
+func Required(key, want string, read func(Value)) Field {
+	return Field{key: key, required: want, read: read}
 }
 
 // unless is a key that must be there unless what was read before spares it.
-func (f field) unless(spared func() bool) field {
+func (f Field) unless(spared func() bool) Field {
 	f.spared = spared
 	return f
 }
 
 // later is a key that has its place, and no meaning yet.
-func later(key, why string) field { return field{key: key, later: why} }
+func later(key, why string) Field { return Field{key: key, later: why} }
 
-// mapping reads the value as a mapping with these keys. It reports whether the
-// value is a mapping at all.
-func (v value) mapping(fields ...field) bool {
+// has reports whether the value is a mapping with a key.
+func (v Value) has(key string) bool {
+	n, ok := v.node.(*ast.MappingNode)
+	return ok && slices.ContainsFunc(n.Values, func(pair *ast.MappingValueNode) bool {
+		text, _ := v.part(pair.Key, v.path).raw()
+		return text == key
+	})
+}
+
+// Mapping reads the value as a Mapping with these keys. It reports whether the
+// value is a Mapping at all.
+func (v Value) Mapping(fields ...Field) bool {
 	n, ok := v.node.(*ast.MappingNode)
 	if !ok {
 		v.wrongKind("a mapping with " + keys(fields))
@@ -131,38 +141,38 @@ func (v value) mapping(fields ...field) bool {
 			at.secret, at.want = f.secret, f.required
 			f.read(at)
 		case !ok && f.required != "" && (f.spared == nil || !f.spared()):
-			v.part(v.node, v.child(f.key)).problem("missing (%s)", f.required)
+			v.part(v.node, v.child(f.key)).Problem("missing (%s)", f.required)
 		}
 	}
 	return true
 }
 
 // pair files one key and its value.
-func (v value) pair(pair *ast.MappingValueNode, fields []field, present map[string]*ast.MappingValueNode) {
+func (v Value) pair(pair *ast.MappingValueNode, fields []Field, present map[string]*ast.MappingValueNode) {
 	key, ok := v.part(pair.Key, v.path).raw()
 	if !ok {
 		return // a merge key or an alias, which is reported
 	}
 	at := v.part(pair.Key, v.child(key))
 	if first, twice := present[key]; twice {
-		at.problem("the key is there already, on line %d (once)", start(first.Key).Line)
+		at.Problem("the key is there already, on line %d (once)", start(first.Key).Line)
 		return
 	}
-	i := slices.IndexFunc(fields, func(f field) bool { return f.key == key })
+	i := slices.IndexFunc(fields, func(f Field) bool { return f.key == key })
 	switch {
 	case i < 0 && v.hides(key):
-		v.part(pair.Key, v.path).problem("unknown key, %s (%s)", unrepeated, keys(fields))
+		v.part(pair.Key, v.path).Problem("unknown key, %s (%s)", unrepeated, keys(fields))
 		return
 	case i < 0:
 		at.unknownKey(key, fields)
 		return
 	case fields[i].later != "":
-		at.problem("%s", fields[i].later)
+		at.Problem("%s", fields[i].later)
 		return
 	}
 	present[key] = pair
 	if isNull(pair.Value) {
-		at.problem("no value (%s)", cmp.Or(fields[i].required, orLeaveOut))
+		at.Problem("no value (%s)", cmp.Or(fields[i].required, orLeaveOut))
 	}
 }
 
@@ -177,16 +187,16 @@ var renamed = map[string]string{
 }
 
 // unknownKey reports a key that is none of a mapping's.
-func (v value) unknownKey(key string, fields []field) {
-	if now := renamed[key]; slices.ContainsFunc(fields, func(f field) bool { return f.key == now }) {
-		v.problem("this key is %s now", now)
+func (v Value) unknownKey(key string, fields []Field) {
+	if now := renamed[key]; slices.ContainsFunc(fields, func(f Field) bool { return f.key == now }) {
+		v.Problem("this key is %s now", now)
 		return
 	}
-	v.problem("unknown key (%s)", keys(fields))
+	v.Problem("unknown key (%s)", keys(fields))
 }
 
 // visit tells the decoder's observer of a mapping.
-func (v value) visit(fields []field, present map[string]*ast.MappingValueNode) {
+func (v Value) visit(fields []Field, present map[string]*ast.MappingValueNode) {
 	var allowed, found []string
 	for _, f := range fields {
 		if f.later != "" {
@@ -201,7 +211,7 @@ func (v value) visit(fields []field, present map[string]*ast.MappingValueNode) {
 }
 
 // child is the path of a key of the value.
-func (v value) child(key string) string {
+func (v Value) child(key string) string {
 	if v.path == "" {
 		return key
 	}
@@ -214,14 +224,14 @@ const orLeaveOut = "a value, or leave the key out"
 func isNull(n ast.Node) bool { return n == nil || n.Type() == ast.NullType }
 
 // list reads the value as a list.
-func (v value) list(what string, each func(value)) {
+func (v Value) list(what string, each func(Value)) {
 	n, ok := v.node.(*ast.SequenceNode)
 	if !ok {
 		v.wrongKind("a list of " + what)
 		return
 	}
 	if len(n.Values) > maxList {
-		v.problem("%d entries (at most %d)", len(n.Values), maxList)
+		v.Problem("%d entries (at most %d)", len(n.Values), maxList)
 		return
 	}
 	for i, node := range n.Values {
@@ -231,7 +241,7 @@ func (v value) list(what string, each func(value)) {
 			if node == nil {
 				entry.node = n // the list is where it is missing
 			}
-			entry.problem("no value (%s)", entry.want)
+			entry.Problem("no value (%s)", entry.want)
 			continue
 		}
 		each(entry)
@@ -239,19 +249,19 @@ func (v value) list(what string, each func(value)) {
 }
 
 // text is the value as a scalar; the problem is reported if it is none.
-func (v value) text() (string, bool) {
+func (v Value) text() (string, bool) {
 	text, ok := v.raw()
 	switch {
 	case !ok:
 		v.wrongKind("a single value")
 	case text == "":
-		v.problem("empty (%s)", cmp.Or(v.want, orLeaveOut))
+		v.Problem("empty (%s)", cmp.Or(v.want, orLeaveOut))
 	case len(text) > maxText:
-		v.problem("%d octets long (at most %d)", len(text), maxText)
+		v.Problem("%d octets long (at most %d)", len(text), maxText)
 	case v.hides(text) && strings.IndexFunc(text, unicode.IsControl) >= 0:
-		v.problem("more than one line of text, %s (one line)", unrepeated)
+		v.Problem("more than one line of text, %s (one line)", unrepeated)
 	case strings.IndexFunc(text, unicode.IsControl) >= 0:
-		v.problem("%q has a control character (one line of text)", text)
+		v.Problem("%q has a control character (one line of text)", text)
 	default:
 		return text, true
 	}
@@ -259,26 +269,26 @@ func (v value) text() (string, bool) {
 }
 
 // isList reports whether the value is a list.
-func (v value) isList() bool {
+func (v Value) isList() bool {
 	_, ok := v.node.(*ast.SequenceNode)
 	return ok
 }
 
 // isEmptyList reports whether the value is a list without entries, good or bad.
-func (v value) isEmptyList() bool {
+func (v Value) isEmptyList() bool {
 	n, ok := v.node.(*ast.SequenceNode)
 	return ok && len(n.Values) == 0
 }
 
 // isScalar reports whether the value is neither list nor mapping.
-func (v value) isScalar() bool {
+func (v Value) isScalar() bool {
 	_, ok := v.raw()
 	return ok
 }
 
 // raw is the text of a scalar as it was written, whatever type YAML would give
 // it.
-func (v value) raw() (string, bool) {
+func (v Value) raw() (string, bool) {
 	switch n := v.node.(type) {
 	case *ast.LiteralNode:
 		if n.Value == nil {
@@ -292,36 +302,36 @@ func (v value) raw() (string, bool) {
 }
 
 // wrongKind reports a node of another kind than is wanted.
-func (v value) wrongKind(want string) {
+func (v Value) wrongKind(want string) {
 	switch n := v.node.(type) {
 	case *ast.MappingNode:
 		hint := ""
 		if n.IsFlowStyle {
 			hint = "; put quotes around a value that starts with {"
 		}
-		v.problem("a mapping (want %s%s)", want, hint)
+		v.Problem("a mapping (want %s%s)", want, hint)
 	case *ast.SequenceNode:
 		hint := ""
 		if n.IsFlowStyle {
 			hint = "; put quotes around a value that starts with ["
 		}
-		v.problem("a list (want %s%s)", want, hint)
+		v.Problem("a list (want %s%s)", want, hint)
 	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode, *ast.MappingKeyNode, *ast.MergeKeyNode:
 		// Reported with the document's form.
 	default:
 		text, _ := v.raw()
 		if v.hides(text) {
-			v.problem("a single value, %s (want %s)", unrepeated, want)
+			v.Problem("a single value, %s (want %s)", unrepeated, want)
 			return
 		}
-		v.problem("%q (want %s)", text, want)
+		v.Problem("%q (want %s)", text, want)
 	}
 }
 
-// read makes a reader of a scalar from a parser of its text. The parser's error
+// Read makes a reader of a scalar from a parser of its text. The parser's error
 // says what is wrong and what is allowed.
-func read[T any](to *T, parse func(string) (T, error)) func(value) {
-	return func(v value) {
+func Read[T any](to *T, parse func(string) (T, error)) func(Value) {
+	return func(v Value) {
 		if got, ok := scalar(v, parse); ok {
 			*to = got
 		}
@@ -329,7 +339,7 @@ func read[T any](to *T, parse func(string) (T, error)) func(value) {
 }
 
 // scalar parses the text of a value and reports what the parser says.
-func scalar[T any](v value, parse func(string) (T, error)) (T, bool) {
+func scalar[T any](v Value, parse func(string) (T, error)) (T, bool) {
 	text, ok := v.text()
 	if !ok {
 		var none T
@@ -339,25 +349,25 @@ func scalar[T any](v value, parse func(string) (T, error)) (T, bool) {
 	var at *offsetError
 	switch {
 	case err != nil && v.hides(text):
-		v.problem("wrong, and %s (%s)", unrepeated, ownFile)
+		v.Problem("wrong, and %s (%s)", unrepeated, ownFile)
 	case errors.As(err, &at):
 		v.problemAt(at.octet, "%v", err)
 	case err != nil:
-		v.problem("%v", err)
+		v.Problem("%v", err)
 	}
 	return got, err == nil
 }
 
-// readList makes a reader of a list; it replaces what the default may hold.
-func readList[T any](to *[]T, what string, parse func(string) (T, error)) func(value) {
-	return readEach(to, what, parse, func(value, T) {})
+// ReadList makes a reader of a list; it replaces what the default may hold.
+func ReadList[T any](to *[]T, what string, parse func(string) (T, error)) func(Value) {
+	return readEach(to, what, parse, func(Value, T) {})
 }
 
 // readEach is readList with a look at each entry.
-func readEach[T any](to *[]T, what string, parse func(string) (T, error), look func(value, T)) func(value) {
-	return func(v value) {
+func readEach[T any](to *[]T, what string, parse func(string) (T, error), look func(Value, T)) func(Value) {
+	return func(v Value) {
 		var all []T
-		v.list(what, func(entry value) {
+		v.list(what, func(entry Value) {
 			if got, ok := scalar(entry, parse); ok {
 				look(entry, got)
 				all = append(all, got)
@@ -396,7 +406,7 @@ type offsetError struct {
 
 func (e *offsetError) Error() string { return e.err.Error() }
 
-func keys(fields []field) string {
+func keys(fields []Field) string {
 	var names []string
 	for _, f := range fields {
 		if f.later == "" {

@@ -66,9 +66,6 @@ func (c *Config) SettingsChanged(next *Config) []string {
 		{"log", c.Log, next.Log},
 		{"audit", c.Audit, next.Audit},
 		{"relay-id", c.RelayID, next.RelayID},
-		{"relay6.forward", c.Relay6.Forward, next.Relay6.Forward},
-		{"relay6.source-port", c.Relay6.SourcePort, next.Relay6.SourcePort},
-		{"relay6.reserved-prefixes", c.Relay6.Infrastructure, next.Relay6.Infrastructure},
 		{"host", c.Host, next.Host},
 		{"store", c.Store, next.Store},
 		{"history", c.History, next.History},
@@ -80,7 +77,7 @@ func (c *Config) SettingsChanged(next *Config) []string {
 			keys = append(keys, s.key)
 		}
 	}
-	return keys
+	return append(keys, c.sectionsChanged(next)...)
 }
 
 // RuleChanged are the keys in which two rules for a link differ.

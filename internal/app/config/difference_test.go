@@ -12,7 +12,7 @@ import (
 // Each key of a rule that changes is named, and each key has its place in the
 // list.
 func TestRuleChanged(t *testing.T) {
-	old, next := Default().Relay6.Defaults, parsed(t, allSetText()).Relay6.Links[0]
+	old, next := defaultRelay6().Defaults, relay6Of(parsed(t, allSetText())).Links[0]
 	var got []string
 	for _, c := range RuleChanged(&old, &next) {
 		got = append(got, c.Key)
@@ -36,7 +36,7 @@ func TestRuleChanged(t *testing.T) {
 			keys = all
 		}
 	}
-	d.config([]byte(every(t)))
+	d.config([]byte(every(t)), relays)
 	for _, key := range keys {
 		listed := slices.ContainsFunc(want, func(w string) bool { return w == key || strings.HasPrefix(w, key+".") })
 		if !listed && key != "unnumbered" && key != "sensitive" { // which allows no rule to differ
@@ -55,7 +55,7 @@ func TestRuleChanged(t *testing.T) {
 
 // Every setting that the file has, beside peers and links, is compared.
 func TestSettingsChanged(t *testing.T) {
-	old, all := Default(), parsed(t, allSetText())
+	old, all := relays.Default(), parsed(t, allSetText())
 	want := []string{}
 	d := withKeys(false)
 	d.visit = func(path string, keys, _ []string) {
@@ -68,7 +68,7 @@ func TestSettingsChanged(t *testing.T) {
 			}
 		}
 	}
-	d.config([]byte(every(t)))
+	d.config([]byte(every(t)), relays)
 	want = slices.DeleteFunc(want, func(key string) bool {
 		return slices.Contains([]string{"peers", "relay6", "relay6.defaults", "relay6.links"}, key)
 	})

@@ -48,7 +48,7 @@ func FuzzParse(f *testing.F) {
 // not have us read what it names.
 func parseTest(text []byte) (*Config, error) {
 	d := withKeys(false)
-	c := d.config(text)
+	c := d.config(text, relays)
 	if err := d.failed(); err != nil {
 		return nil, err
 	}
@@ -137,14 +137,14 @@ func accepted(t *testing.T, c *Config) {
 	if servers == 0 {
 		t.Error("no server")
 	}
-	for i := range c.Relay6.Links {
-		r := &c.Relay6.Links[i]
+	for i := range relay6Of(c).Links {
+		r := &relay6Of(c).Links[i]
 		d := r.Delegations
 		if len(r.Match) == 0 || d.ClientLimit < 1 || d.LinkLimit < 1 || d.HostLimit < -1 || r.Host.Metric == 0 || r.Host.Table == 255 {
 			t.Errorf("link %+v", r)
 		}
 	}
-	if c.Relay6.SourcePort == 0 || c.State == "" || c.Control.Socket == "" {
+	if relay6Of(c).SourcePort == 0 || c.State == "" || c.Control.Socket == "" {
 		t.Errorf("%+v", c)
 	}
 }

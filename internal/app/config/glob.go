@@ -16,7 +16,7 @@ import (
 var regexpSigns = regexp.MustCompile(`^\^|[^0-9]\.\*|^\.\*|\.\+|\\[dwsDWS]|[$()|+{},;%]|\[!`)
 
 // checkGlob warns of a name or glob that means something else than it seems to.
-func (v value) checkGlob(glob string) {
+func (v Value) checkGlob(glob string) {
 	if i := strings.IndexFunc(glob, func(r rune) bool { return r > unicode.MaxASCII }); i >= 0 {
 		r := []rune(glob[i:])[0]
 		v.warn(fmt.Sprintf("%q has %q (U+%04X), which stands for itself alone (* for any text, ? for one character)", glob, r, r))
@@ -28,7 +28,7 @@ func (v value) checkGlob(glob string) {
 }
 
 // checkCover warns of a glob for client-facing links that covers others.
-func (v value) checkCover(glob string) {
+func (v Value) checkCover(glob string) {
 	if strings.Trim(glob, "*") == "" && glob != "" {
 		v.warn(fmt.Sprintf("%q matches every interface that no server is heard on, one for management too: filters and rates would hold there (name the links)", glob))
 		return

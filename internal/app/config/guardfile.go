@@ -2,23 +2,36 @@ package config
 
 import "net/netip"
 
-// Guard is a configuration file of "fairlead guard", checked: what protects the
-// traffic of somebody else's DHCP server or relay agent on this host.
+// Guard is what a configuration file of "fairlead guard" has for the guard alone, which
+// protects the traffic of somebody else's DHCP server or relay agent on this host. The
+// file has peers of both families, of which one at least is under IPsec. Its Log is
+// without Every, and of Privacy there are Log and Crash.
 type Guard struct {
-	// Process has peers of both families, of which one at least is under IPsec; Log is
-	// without Every, and of Privacy there are Log and Crash.
-	Process
 	// Others: relayed messages from those who are not among the peers may come
 	// in; otherwise they are dropped.
 	Others bool
 }
 
+// GuardName is the name of the guard's section, which is the file itself.
+const GuardName = "guard"
+
+// Changed are the keys whose values differ in next.
+func (g *Guard) Changed(next Section) []string {
+	if g.Others == next.(*Guard).Others {
+		return nil
+	}
+	return []string{"others"}
+}
+
+// Serves is false: a guard has no clients.
+func (g *Guard) Serves(string) bool { return false }
+
 const defaultGuardSocket = "/run/fairlead-guard/control.sock"
 
 // DefaultGuard is a configuration of defaults alone. It has no peers, which every
 // file must name.
-func DefaultGuard() *Guard {
-	g := &Guard{Process: Default().Process}
+func DefaultGuard() *Config {
+	g := &Config{Process: Default().Process, Sections: map[string]Section{GuardName: new(Guard)}}
 	g.Log.Every = 0
 	g.Control.Socket = defaultGuardSocket
 	g.Metrics.Listen = netip.AddrPortFrom(netip.IPv6Loopback(), 9548)
@@ -26,28 +39,29 @@ func DefaultGuard() *Guard {
 }
 
 // guardFile decodes the whole file over the defaults.
-func (d *decoder) guardFile(text []byte) *Guard {
+func (d *decoder) guardFile(text []byte) *Config {
 	g := DefaultGuard()
+	own := g.Sections[GuardName].(*Guard)
 	whole, ok := d.top(text, "peers are needed")
 	if !ok {
 		return nil
 	}
-	whole.mapping(
-		optional("control", g.Control.decode),
-		optional("metrics", g.Metrics.decode),
-		optional("log", func(v value) { v.mapping(g.Log.fields()...) }),
-		optional("audit", g.Audit.decode),
-		optional("privacy", func(v value) {
-			v.mapping(optional("log", read(&g.Privacy.Log, identifiers)), optional("crash", read(&g.Privacy.Crash, identifiers)))
+	whole.Mapping(
+		Optional("control", g.Control.decode),
+		Optional("metrics", g.Metrics.decode),
+		Optional("log", func(v Value) { v.Mapping(g.Log.fields()...) }),
+		Optional("audit", g.Audit.decode),
+		Optional("privacy", func(v Value) {
+			v.Mapping(Optional("log", Read(&g.Privacy.Log, identifiers)), Optional("crash", Read(&g.Privacy.Crash, identifiers)))
 		}),
-		required("peers", "a list of at least one peer under ipsec", func(v value) {
+		Required("peers", "a list of at least one peer under ipsec", func(v Value) {
 			for _, s := range decodePeers(v) {
 				g.Peers = append(g.Peers, s.peer)
 				g.hops = append(g.hops, s.hops()...)
 			}
 		}),
-		optional("others", read(&g.Others, oneOf(choice[bool]{"refuse", false}, choice[bool]{"allow", true}))),
-		optional("ipsec", g.IPsec.decode),
+		Optional("others", Read(&own.Others, oneOf(choice[bool]{"refuse", false}, choice[bool]{"allow", true}))),
+		Optional("ipsec", g.IPsec.decode),
 	)
 	g.Warnings, g.mentions = d.warnings, d.mentions
 	return g

@@ -42,7 +42,7 @@ func TestGuardDefaults(t *testing.T) {
 	}{
 		{"socket", g.Control.Socket, "/run/fairlead-guard/control.sock"},
 		{"metrics", g.Metrics.Listen.String(), "[::1]:9548"},
-		{"others (RFC 8213 section 3)", g.Others, false},
+		{"others (RFC 8213 section 3)", guardOf(g).Others, false},
 		{"strongSwan", g.IPsec.Socket, "/run/charon.vici"},
 		{"on stop", g.IPsec.Remove, false},
 		{"crash, as the relay's", g.Privacy.Crash, IdentifiersHashed},
@@ -87,7 +87,7 @@ ipsec: {vici-socket: /srv/charon.vici, on-stop: remove}
 		{got.Audit, DefaultGuard().Audit, "Guard.Audit"},
 		{got.Privacy.Log, DefaultGuard().Privacy.Log, "Guard.Privacy.Log"},
 		{got.Privacy.Crash, DefaultGuard().Privacy.Crash, "Guard.Privacy.Crash"},
-		{got.Others, DefaultGuard().Others, "Guard.Others"},
+		{guardOf(got).Others, guardOf(DefaultGuard()).Others, "Guard.Others"},
 		{got.IPsec, DefaultGuard().IPsec, "Guard.IPsec"},
 	} {
 		if reflect.DeepEqual(v.got, v.def) {

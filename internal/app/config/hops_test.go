@@ -285,7 +285,7 @@ relay6:
 	if want := []string{"kea ", "one eth1", "two eth2"}; !slices.Equal(links, want) {
 		t.Errorf("hops and links %q, want %q", links, want)
 	}
-	if remote := c.Relay6.Links[0].RemoteID; remote == nil || !remote.Sensitive {
+	if remote := relay6Of(c).Links[0].RemoteID; remote == nil || !remote.Sensitive {
 		t.Errorf("remote-id %+v, want it sensitive", remote)
 	}
 }

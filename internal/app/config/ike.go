@@ -21,35 +21,35 @@ const (
 // ikeEntry is a mapping ike in the making.
 type ikeEntry struct {
 	hop.IKE
-	at          map[string]value
+	at          map[string]Value
 	certificate *x509.Certificate
 	public      crypto.PublicKey // of the private key
 	authorities []*x509.Certificate
 }
 
 // decodeIKE reads how strongSwan makes the keys.
-func (s *stanza) decodeIKE(v value) {
-	e := &ikeEntry{at: make(map[string]value)}
-	keep := func(key string, then func(value)) func(value) {
-		return func(v value) {
+func (s *stanza) decodeIKE(v Value) {
+	e := &ikeEntry{at: make(map[string]Value)}
+	keep := func(key string, then func(Value)) func(Value) {
+		return func(v Value) {
 			e.at[key] = v
 			then(v)
 		}
 	}
 	files := v.d.files
-	v.mapping(
-		optional("psk-file", keep("psk-file", readKey(&e.PSK, e.noting(files.secret), keyfile.PSK))).hidden(),
-		optional("certificate", keep("certificate", readKey(&e.certificate, files.public, keyfile.Certificate))).hidden(),
-		optional("key", keep("key", readKey(&e.Key, files.secret, func(text []byte) (key hop.Secret, err error) {
+	v.Mapping(
+		Optional("psk-file", keep("psk-file", readKey(&e.PSK, e.noting(files.secret), keyfile.PSK))).hidden(),
+		Optional("certificate", keep("certificate", readKey(&e.certificate, files.public, keyfile.Certificate))).hidden(),
+		Optional("key", keep("key", readKey(&e.Key, files.secret, func(text []byte) (key hop.Secret, err error) {
 			key, e.public, err = keyfile.PrivateKey(text)
 			return key, err
 		}))).hidden(),
-		optional("ca", keep("ca", readKey(&e.authorities, files.public, keyfile.Authorities))).hidden(),
-		optional("local-id", keep("local-id", read(&e.LocalID, keyfile.Identity))),
-		optional("remote-id", keep("remote-id", read(&e.RemoteID, keyfile.Identity))),
-		optional("proposals", proposals(&e.Proposals, hop.CheckIKE)),
-		optional("esp", proposals(&e.ESP, hop.CheckESP)),
-		optional("lifetime", read(&e.Lifetime, duration(leastLifetime, mostLifetime))),
+		Optional("ca", keep("ca", readKey(&e.authorities, files.public, keyfile.Authorities))).hidden(),
+		Optional("local-id", keep("local-id", Read(&e.LocalID, keyfile.Identity))),
+		Optional("remote-id", keep("remote-id", Read(&e.RemoteID, keyfile.Identity))),
+		Optional("proposals", proposals(&e.Proposals, hop.CheckIKE)),
+		Optional("esp", proposals(&e.ESP, hop.CheckESP)),
+		Optional("lifetime", Read(&e.Lifetime, duration(leastLifetime, mostLifetime))),
 	)
 	e.check(v)
 	s.ike = e.made()
@@ -66,17 +66,17 @@ func (e *ikeEntry) noting(open func(string) (keyfile.File, error)) func(string) 
 }
 
 // proposals makes a reader of proposals that have to pass a check.
-func proposals(to *[]string, check func(string) error) func(value) {
-	return func(v value) {
-		readList(to, "proposals in strongSwan's words", func(text string) (string, error) { return text, check(text) })(v)
+func proposals(to *[]string, check func(string) error) func(Value) {
+	return func(v Value) {
+		ReadList(to, "proposals in strongSwan's words", func(text string) (string, error) { return text, check(text) })(v)
 		if v.isEmptyList() {
-			v.problem("no proposal (at least one, or leave the key out for its default)")
+			v.Problem("no proposal (at least one, or leave the key out for its default)")
 		}
 	}
 }
 
 // check checks the keys of the mapping against each other.
-func (e *ikeEntry) check(v value) {
+func (e *ikeEntry) check(v Value) {
 	psk, shared := e.at["psk-file"]
 	of := []string{"certificate", "key", "ca"}
 	var have, lack []string
@@ -89,19 +89,19 @@ func (e *ikeEntry) check(v value) {
 	}
 	switch {
 	case shared && len(have) > 0:
-		psk.problem("a pre-shared key beside %s (psk-file, or certificate, key and ca)", strings.Join(have, ", "))
+		psk.Problem("a pre-shared key beside %s (psk-file, or certificate, key and ca)", strings.Join(have, ", "))
 	case shared:
 		psk.once(e.PSK)
 	case len(have) == 0:
-		v.problem("no keys (psk-file, or certificate, key and ca)")
+		v.Problem("no keys (psk-file, or certificate, key and ca)")
 	case len(lack) > 0:
-		v.problem("%s without %s (psk-file, or certificate, key and ca)", strings.Join(have, ", "), strings.Join(lack, ", "))
+		v.Problem("%s without %s (psk-file, or certificate, key and ca)", strings.Join(have, ", "), strings.Join(lack, ", "))
 	}
 	if e.RemoteID != "" && strings.EqualFold(e.RemoteID, e.LocalID) {
-		e.at["remote-id"].problem("%s is local-id as well (each end has its own)", e.RemoteID)
+		e.at["remote-id"].Problem("%s is local-id as well (each end has its own)", e.RemoteID)
 	}
 	if e.certificate != nil && e.public != nil && !keyfile.Matches(e.certificate, e.public) {
-		e.at["key"].problem("not the key of the certificate (the private key that belongs to it)")
+		e.at["key"].Problem("not the key of the certificate (the private key that belongs to it)")
 	}
 	if e.certificate != nil {
 		e.at["certificate"].warn(keyfile.Validity(e.certificate, v.d.now))
@@ -132,7 +132,7 @@ func (s *stanza) checkLocalIdentity() {
 	}
 	prove := func(identity, hint string) {
 		if !keyfile.Proves(e.certificate, identity) {
-			e.at["certificate"].problem("it does not say that we are %s, but %s (%s)",
+			e.at["certificate"].Problem("it does not say that we are %s, but %s (%s)",
 				identity, strings.Join(keyfile.Names(e.certificate), "; "), hint)
 		}
 	}

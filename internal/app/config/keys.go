@@ -20,7 +20,7 @@ var onDisk = keyFiles{keyfile.Secret, keyfile.Public}
 
 // keyFile reads the file that a value names; what is wrong with either is
 // reported where the value is.
-func (v value) keyFile(open func(string) (keyfile.File, error)) (path string, f keyfile.File, ok bool) {
+func (v Value) keyFile(open func(string) (keyfile.File, error)) (path string, f keyfile.File, ok bool) {
 	path, ok = scalar(v, file)
 	if !ok {
 		return path, f, false
@@ -34,15 +34,15 @@ func (v value) keyFile(open func(string) (keyfile.File, error)) (path string, f 
 }
 
 // readKey makes a reader of a value that names a file.
-func readKey[T any](to *T, open func(string) (keyfile.File, error), parse func([]byte) (T, error)) func(value) {
-	return func(v value) {
+func readKey[T any](to *T, open func(string) (keyfile.File, error), parse func([]byte) (T, error)) func(Value) {
+	return func(v Value) {
 		path, f, ok := v.keyFile(open)
 		if !ok {
 			return
 		}
 		got, err := parse(f.Text)
 		if err != nil {
-			v.problem("%s: %v", path, err)
+			v.Problem("%s: %v", path, err)
 			return
 		}
 		*to = got
@@ -52,15 +52,15 @@ func readKey[T any](to *T, open func(string) (keyfile.File, error), parse func([
 // manualEntry is a mapping manual in the making.
 type manualEntry struct {
 	hop.Manual
-	out value   // where the SPIs are
-	in  []value // as many as SAs
+	out Value   // where the SPIs are
+	in  []Value // as many as SAs
 }
 
 // replayed is what RFC 8213 section 4 and RFC 8221 section 3 say of manual keys.
 const replayed = "manual keys: a message that is sent again is not noticed, and the keys stay until they are changed by hand (ike has neither fault)"
 
 // decodeManual reads the keys of one pair of addresses.
-func decodeManual(v value) *manualEntry {
+func decodeManual(v Value) *manualEntry {
 	m := new(manualEntry)
 	v.warn(replayed)
 	suite := hop.AES256SHA256
@@ -68,11 +68,11 @@ func decodeManual(v value) *manualEntry {
 	for s := hop.AES128SHA256; s <= hop.AES256SHA512; s++ {
 		suites = append(suites, choice[hop.Suite]{s.String(), s})
 	}
-	v.mapping(
-		optional("algorithm", read(&suite, oneOf(suites...))),
-		required("out", "a mapping with spi and key-file", func(v value) { m.Out, m.out = decodeSA(v, suite) }).hidden(),
-		required("in", "a mapping with spi and key-file, or a list of two while keys roll over", func(v value) {
-			each := func(v value) {
+	v.Mapping(
+		Optional("algorithm", Read(&suite, oneOf(suites...))),
+		Required("out", "a mapping with spi and key-file", func(v Value) { m.Out, m.out = decodeSA(v, suite) }).hidden(),
+		Required("in", "a mapping with spi and key-file, or a list of two while keys roll over", func(v Value) {
+			each := func(v Value) {
 				sa, at := decodeSA(v, suite)
 				m.In, m.in = append(m.In, sa), append(m.in, at)
 			}
@@ -82,7 +82,7 @@ func decodeManual(v value) *manualEntry {
 			}
 			v.list("mappings with spi and key-file", each)
 			if n := len(m.In); n < 1 || n > 2 {
-				v.problem("%d entries (one, or two while keys roll over)", n)
+				v.Problem("%d entries (one, or two while keys roll over)", n)
 			}
 		}).hidden(),
 	)
@@ -93,21 +93,21 @@ func decodeManual(v value) *manualEntry {
 const leastSPI = 256
 
 // decodeSA reads the key of one direction, and says where its SPI is.
-func decodeSA(v value, suite hop.Suite) (sa hop.ManualSA, at value) {
+func decodeSA(v Value, suite hop.Suite) (sa hop.ManualSA, at Value) {
 	sa.Suite, at = suite, v
-	v.mapping(
-		required("spi", "a number from 256", func(v value) {
+	v.Mapping(
+		Required("spi", "a number from 256", func(v Value) {
 			at = v
-			read(&sa.SPI, spi)(v)
+			Read(&sa.SPI, spi)(v)
 		}),
-		required("key-file", "a file with the keys", func(v value) {
+		Required("key-file", "a file with the keys", func(v Value) {
 			path, f, ok := v.keyFile(v.d.files.secret)
 			if !ok {
 				return
 			}
 			var err error
 			if sa.Encryption, sa.Integrity, err = keyfile.Manual(f.Text, suite); err != nil {
-				v.problem("%s: %v", path, err)
+				v.Problem("%s: %v", path, err)
 			}
 			sa.Made = f.Changed
 			v.once(sa.Encryption, sa.Integrity)
@@ -119,14 +119,14 @@ func decodeSA(v value, suite hop.Suite) (sa hop.ManualSA, at value) {
 // once reports keys that are in force elsewhere in the file: trust is pairwise
 // (RFC 8213 section 3), and a key for both directions would let the peer's
 // messages come back to it.
-func (v value) once(keys ...hop.Secret) {
+func (v Value) once(keys ...hop.Secret) {
 	for _, key := range keys {
 		if len(key) == 0 {
 			continue // not read, which is reported
 		}
 		sum := sha256.Sum256(key)
 		if other, ok := v.d.keys[sum]; ok {
-			v.problem("the same key as %s (each peer, direction and SPI has its own)", other)
+			v.Problem("the same key as %s (each peer, direction and SPI has its own)", other)
 			return
 		}
 		v.d.keys[sum] = v.path

@@ -118,7 +118,7 @@ func withKeys(guard bool) *decoder {
 func parseKeys(t *testing.T, text string) *Config {
 	t.Helper()
 	d := withKeys(false)
-	c := d.config([]byte(text))
+	c := d.config([]byte(text), relays)
 	if err := d.failed(); err != nil {
 		t.Fatalf("%v\nin\n%s", err, text)
 	}
@@ -126,7 +126,7 @@ func parseKeys(t *testing.T, text string) *Config {
 }
 
 // parseGuardKeys is ParseGuard with the test's files.
-func parseGuardKeys(t *testing.T, text string) *Guard {
+func parseGuardKeys(t *testing.T, text string) *Config {
 	t.Helper()
 	d := withKeys(true)
 	g := d.guardFile([]byte(text))

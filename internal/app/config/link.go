@@ -23,71 +23,71 @@ type linkEntry struct {
 	remote  relay6.RemoteID
 	network [6][]byte // the options 105 to 110 as they are sent; nil: none
 	require bool      // sensitive options are not to be left out
-	at      value     // where the entry says so itself
-	id      value     // where it says its interface-id itself
+	at      Value     // where the entry says so itself
+	id      Value     // where it says its interface-id itself
 }
 
 // decode reads one entry of links, or the defaults where seen is nil.
-func (l *linkEntry) decode(v value, seen *matches) {
+func (l *linkEntry) decode(v Value, seen *matches) {
 	r := &l.rule
-	var borrow value
-	fields := []field{
-		optional("link-address", read(&r.LinkAddress, orWord("auto", netip.Addr{}, global))),
-		optional("unnumbered", func(v value) {
+	var borrow Value
+	fields := []Field{
+		Optional("link-address", Read(&r.LinkAddress, orWord("auto", netip.Addr{}, global))),
+		Optional("unnumbered", func(v Value) {
 			borrow = v
-			read(&r.Borrow, orWord("none", "", interfaceName))(v)
+			Read(&r.Borrow, orWord("none", "", interfaceName))(v)
 		}),
-		optional("trusted", read(&r.Trusted, truth)),
-		optional("leasequery", read(&r.AllowLeasequery, truth)),
-		optional("shared", l.shared),
-		optional("reuse", read(&r.Host.Reuse, oneOf(
+		Optional("trusted", Read(&r.Trusted, truth)),
+		Optional("leasequery", Read(&r.AllowLeasequery, truth)),
+		Optional("shared", l.shared),
+		Optional("reuse", Read(&r.Host.Reuse, oneOf(
 			choice[hoststate.Reuse]{"possible", hoststate.ReusePossible}, choice[hoststate.Reuse]{"fixed-addresses", hoststate.ReuseFixedAddresses},
 			choice[hoststate.Reuse]{"never", hoststate.ReuseNever}))),
-		optional("interface-id", func(v value) {
+		Optional("interface-id", func(v Value) {
 			l.id = v
-			read(&r.InterfaceID, orWord("none", links.Template{}, linkTemplate))(v)
+			Read(&r.InterfaceID, orWord("none", links.Template{}, linkTemplate))(v)
 		}),
-		optional("remote-id", l.remoteID),
-		optional("subscriber-id", read(&r.SubscriberID, orWord("none", links.Template{}, template))),
-		optional("relay-id", read(&r.InsertRelayID, truth)),
-		optional("client-link-layer", read(&r.InsertLinkLayer, truth)),
-		optional("access-network", l.accessNetwork),
-		optional("sensitive", func(v value) {
+		Optional("remote-id", l.remoteID),
+		Optional("subscriber-id", Read(&r.SubscriberID, orWord("none", links.Template{}, template))),
+		Optional("relay-id", Read(&r.InsertRelayID, truth)),
+		Optional("client-link-layer", Read(&r.InsertLinkLayer, truth)),
+		Optional("access-network", l.accessNetwork),
+		Optional("sensitive", func(v Value) {
 			l.at = v
-			read(&l.require, oneOf(choice[bool]{"omit", false}, choice[bool]{"require", true}))(v)
+			Read(&l.require, oneOf(choice[bool]{"omit", false}, choice[bool]{"require", true}))(v)
 		}),
-		optional("limits", l.limits),
-		optional("rate", l.rate.decode),
-		optional("lease-move", l.move),
-		optional("unique-duid", read(&r.Delegations.UniqueDUID, truth)),
-		optional("delegable", func(v value) { r.Delegations.Delegable = decodeRanges(v) }),
-		optional("filter", read(&r.Host.Filter, oneOf(
+		Optional("limits", l.limits),
+		Optional("rate", l.rate.decode),
+		Optional("lease-move", l.move),
+		Optional("unique-duid", Read(&r.Delegations.UniqueDUID, truth)),
+		Optional("delegable", func(v Value) { r.Delegations.Delegable = decodeRanges(v) }),
+		Optional("filter", Read(&r.Host.Filter, oneOf(
 			choice[hoststate.FilterMode]{"off", hoststate.FilterOff}, choice[hoststate.FilterMode]{"link", hoststate.FilterLink},
 			choice[hoststate.FilterMode]{"strict", hoststate.FilterStrict}))),
-		optional("permit", readList(&r.Host.Permit, "prefixes", prefix)),
-		optional("permit-routed", l.permitRouted),
-		optional("loop-drop", read(&r.Host.Loop, oneOf(
+		Optional("permit", ReadList(&r.Host.Permit, "prefixes", prefix)),
+		Optional("permit-routed", l.permitRouted),
+		Optional("loop-drop", Read(&r.Host.Loop, oneOf(
 			choice[hoststate.LoopMode]{"drop", hoststate.LoopDrop}, choice[hoststate.LoopMode]{"reject", hoststate.LoopReject},
 			choice[hoststate.LoopMode]{"forward", hoststate.LoopForward}))),
-		optional("loop-exempt", func(v value) {
-			v.mapping(
-				optional("clients", readList(&r.LoopExemptClient, "DUIDs", duid)),
-				optional("destinations", readList(&r.Host.LoopExempt, "prefixes", prefix)),
+		Optional("loop-exempt", func(v Value) {
+			v.Mapping(
+				Optional("clients", ReadList(&r.LoopExemptClient, "DUIDs", duid)),
+				Optional("destinations", ReadList(&r.Host.LoopExempt, "prefixes", prefix)),
 			)
 		}),
-		optional("routes", func(v value) {
-			v.mapping(
-				optional("table", read(&r.Host.Table, orWord("auto", 0, table))),
-				optional("metric", read(&r.Host.Metric, metric)),
+		Optional("routes", func(v Value) {
+			v.Mapping(
+				Optional("table", Read(&r.Host.Table, orWord("auto", 0, table))),
+				Optional("metric", Read(&r.Host.Metric, metric)),
 			)
 		}),
 	}
 	if seen != nil {
-		fields = append([]field{required("match", "a name, a glob, or a list of them", func(v value) { seen.decode(v, &r.Match) })}, fields...)
+		fields = append([]Field{Required("match", "a name, a glob, or a list of them", func(v Value) { seen.decode(v, &r.Match) })}, fields...)
 	}
-	v.mapping(fields...)
+	v.Mapping(fields...)
 	if borrow.node != nil && r.Borrow != "" && r.LinkAddress.IsValid() {
-		borrow.problem("an interface to take an address from beside the link-address %s (one of the two)", r.LinkAddress)
+		borrow.Problem("an interface to take an address from beside the link-address %s (one of the two)", r.LinkAddress)
 	}
 }
 
@@ -109,7 +109,7 @@ func (l linkEntry) finish() relay6.LinkRule {
 
 // checkSensitive reports options that the operator requires and that a server in
 // clear is not told (RFC 8213 section 3, "Encryption").
-func (l *linkEntry) checkSensitive(v value, clear []string) {
+func (l *linkEntry) checkSensitive(v Value, clear []string) {
 	if !l.require || len(clear) == 0 {
 		return
 	}
@@ -129,14 +129,14 @@ func (l *linkEntry) checkSensitive(v value, clear []string) {
 	if l.at.node != nil {
 		v = l.at
 	}
-	v.problem("%s would be left out towards %s, where protection is none (protection: ipsec there, or sensitive: omit)",
+	v.Problem("%s would be left out towards %s, where protection is none (protection: ipsec there, or sensitive: omit)",
 		strings.Join(options, " and "), strings.Join(clear, ", "))
 }
 
 // checkInterfaceID warns of links that could have the same interface-id: to which
 // of them an answer belongs nobody could tell (RFC 8415 section 19.2), so that it
 // is dropped. Seen are the texts of the entries before, and where they are.
-func (l *linkEntry) checkInterfaceID(v value, seen map[string]string) {
+func (l *linkEntry) checkInterfaceID(v Value, seen map[string]string) {
 	r := &l.rule
 	if r.InterfaceID.IsEmpty() || r.InterfaceID.PerLink() {
 		return
@@ -158,7 +158,7 @@ func (l *linkEntry) checkInterfaceID(v value, seen map[string]string) {
 }
 
 // shared reads what the link's own nature decides unless the operator does.
-func (l *linkEntry) shared(v value) {
+func (l *linkEntry) shared(v Value) {
 	r := &l.rule
 	if auto, yes, ok := autoOrBool(v); ok {
 		r.SharedAuto, r.Shared, r.Host.Shared = auto, yes, yes
@@ -166,18 +166,18 @@ func (l *linkEntry) shared(v value) {
 }
 
 // permitRouted reads what the key unnumbered decides unless the operator does.
-func (l *linkEntry) permitRouted(v value) {
+func (l *linkEntry) permitRouted(v Value) {
 	if auto, yes, ok := autoOrBool(v); ok {
 		l.rule.RoutedAuto, l.rule.Host.Routed = auto, yes
 	}
 }
 
-func autoOrBool(v value) (auto, yes, ok bool) {
+func autoOrBool(v Value) (auto, yes, ok bool) {
 	got, ok := scalar(v, oneOf(choice[string]{"auto", "auto"}, choice[string]{"true", "true"}, choice[string]{"false", "false"}))
 	return got == "auto", got == "true", ok
 }
 
-func (l *linkEntry) move(v value) {
+func (l *linkEntry) move(v Value) {
 	r := &l.rule
 	const auto = delegation.MovePolicy(255)
 	got, ok := scalar(v, oneOf(
@@ -195,20 +195,20 @@ func (l *linkEntry) move(v value) {
 // most bounds the limits: more prefixes than a machine can hold are no limit.
 const most = 1 << 24
 
-func (l *linkEntry) limits(v value) {
+func (l *linkEntry) limits(v Value) {
 	p := &l.rule.Delegations
-	given := make(map[string]value)
-	keep := func(key string, then func(value)) field {
-		return optional(key, func(v value) {
+	given := make(map[string]Value)
+	keep := func(key string, then func(Value)) Field {
+		return Optional(key, func(v Value) {
 			given[key] = v
 			then(v)
 		})
 	}
-	v.mapping(
-		keep("client", read(&p.ClientLimit, integer(1, most))),
-		keep("link", read(&p.LinkLimit, integer(1, most))),
-		keep("per-mac", read(&p.HostLimit, orWord("auto", delegation.HostLimitAuto, orWord("none", 0, integer(1, most))))),
-		optional("on-limit", read(&p.OnLimit, oneOf(
+	v.Mapping(
+		keep("client", Read(&p.ClientLimit, integer(1, most))),
+		keep("link", Read(&p.LinkLimit, integer(1, most))),
+		keep("per-mac", Read(&p.HostLimit, orWord("auto", delegation.HostLimitAuto, orWord("none", 0, integer(1, most))))),
+		Optional("on-limit", Read(&p.OnLimit, oneOf(
 			choice[delegation.LimitPolicy]{"refuse", delegation.LimitRefuse},
 			choice[delegation.LimitPolicy]{"replace-unreachable", delegation.LimitReplaceUnreachable}))),
 	)
@@ -237,24 +237,24 @@ func linkTemplate(text string) (links.Template, error) {
 	return t, err
 }
 
-func (l *linkEntry) remoteID(v value) {
+func (l *linkEntry) remoteID(v Value) {
 	if v.isScalar() {
 		scalar(v, noneOr("a mapping with enterprise and id"))
 		l.remote = relay6.RemoteID{}
 		return
 	}
 	had := !l.remote.ID.IsEmpty()
-	fields := []field{
-		required("enterprise", "a private enterprise number", read(&l.remote.EnterpriseNumber, enterprise)),
-		required("id", "a template", read(&l.remote.ID, template)),
-		optional("sensitive", read(&l.remote.Sensitive, truth)),
+	fields := []Field{
+		Required("enterprise", "a private enterprise number", Read(&l.remote.EnterpriseNumber, enterprise)),
+		Required("id", "a template", Read(&l.remote.ID, template)),
+		Optional("sensitive", Read(&l.remote.Sensitive, truth)),
 	}
 	for i := range fields {
 		if had {
 			fields[i].required = "" // the defaults have the rest
 		}
 	}
-	v.mapping(fields...)
+	v.Mapping(fields...)
 }
 
 // noneOr parses "none", which stands where a mapping may.
@@ -271,7 +271,7 @@ func noneOr(mapping string) func(string) (bool, error) {
 var enterprise = integer[uint32](1, 1<<32-1)
 
 // accessNetwork reads the options of RFC 7839.
-func (l *linkEntry) accessNetwork(v value) {
+func (l *linkEntry) accessNetwork(v Value) {
 	if v.isScalar() {
 		scalar(v, noneOr("a mapping with technology and the like"))
 		l.network = [6][]byte{}
@@ -279,20 +279,20 @@ func (l *linkEntry) accessNetwork(v value) {
 	}
 	const technology, firstName, lastName = 0, 1, 3
 	before := len(v.d.problems)
-	ok := v.mapping(
-		optional("technology", read(&l.network[technology], accessTechnology)),
-		optional("network-name", read(&l.network[1], networkText(dhcp6.AppendANINetworkName))),
-		optional("access-point-name", read(&l.network[2], networkText(dhcp6.AppendANIAccessPointName))),
-		optional("access-point-bssid", read(&l.network[3], bssid)),
-		optional("operator-id", read(&l.network[4], operatorID)),
-		optional("operator-realm", read(&l.network[5], networkText(dhcp6.AppendANIOperatorRealm))),
+	ok := v.Mapping(
+		Optional("technology", Read(&l.network[technology], accessTechnology)),
+		Optional("network-name", Read(&l.network[1], networkText(dhcp6.AppendANINetworkName))),
+		Optional("access-point-name", Read(&l.network[2], networkText(dhcp6.AppendANIAccessPointName))),
+		Optional("access-point-bssid", Read(&l.network[3], bssid)),
+		Optional("operator-id", Read(&l.network[4], operatorID)),
+		Optional("operator-realm", Read(&l.network[5], networkText(dhcp6.AppendANIOperatorRealm))),
 	)
 	if !ok || len(v.d.problems) > before || l.network[technology] != nil {
 		return
 	}
 	for i := firstName; i <= lastName; i++ {
 		if l.network[i] != nil {
-			v.part(v.node, v.child("technology")).problem("missing (RFC 7839 section 6: network-name and access-point-* go with it)")
+			v.part(v.node, v.child("technology")).Problem("missing (RFC 7839 section 6: network-name and access-point-* go with it)")
 			return
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 )
 
@@ -38,7 +37,7 @@ const (
 )
 
 // mention notes a name, to be looked for on the host.
-func (v value) mention(kind mentionKind, text string) {
+func (v Value) mention(kind mentionKind, text string) {
 	at := start(v.node)
 	v.d.mentions = append(v.d.mentions, mention{kind, text, Problem{v.d.file, at.Line, at.Column, v.path, ""}})
 }
@@ -50,16 +49,12 @@ func (c *Config) Misfits(m *Machine) Problems {
 	return misfits(c.mentions, m, c.unmatched(m.Held))
 }
 
-// Misfits are warnings of what the file names and the host does not have.
-func (p *Process) Misfits(m *Machine) Problems { return misfits(p.mentions, m, nil) }
-
 // unmatched are the links with delegations that no rule matches, in words.
 func (c *Config) unmatched(held map[string]int) []string {
 	peers := trust.NewSet(c.Peers)
 	var words []string
 	for _, link := range slices.Sorted(maps.Keys(held)) {
-		served := !peers.HeardOn(trust.Server, link) && slices.ContainsFunc(c.Relay6.Links, func(r relay6.LinkRule) bool { return trust.MatchAny(r.Match, link) })
-		if !served && held[link] > 0 {
+		if held[link] > 0 && (peers.HeardOn(trust.Server, link) || c.Served(link) == "") {
 			words = append(words, fmt.Sprintf("%s (%d)", link, held[link]))
 		}
 	}

@@ -133,7 +133,7 @@ func TestKnownKeysAreAllKeys(t *testing.T) {
 	}
 	d := withKeys(false)
 	d.visit = note
-	d.config([]byte(every(t)))
+	d.config([]byte(every(t)), relays)
 	d = withKeys(true)
 	d.visit = note
 	d.guardFile([]byte(example.ReplaceAllString(GuardReference(), "$1$2")))
@@ -163,7 +163,7 @@ func TestLoadOfWhatIsNoFile(t *testing.T) {
 	}
 	for _, path := range []string{pipe, "/dev/zero", "/dev/null"} {
 		for what, load := range map[string]func(string) error{
-			"relay": func(path string) error { _, err := Load(path); return err },
+			"relay": func(path string) error { _, err := relays.Load(path); return err },
 			"guard": func(path string) error { _, err := LoadGuard(path); return err },
 		} {
 			if err := load(path); err == nil || err.Error() != path+": not a regular file" {

@@ -75,7 +75,7 @@ func checkPairs(peers []*stanza) {
 			}
 			at := s.place(i)
 			if other := clear[h.Remote.WithZone(h.Link)]; other != nil {
-				at.problem("%s is the address of peer %q too, which has protection none (one protection for an address)", h.Remote, other.peer.Name)
+				at.Problem("%s is the address of peer %q too, which has protection none (one protection for an address)", h.Remote, other.peer.Name)
 			}
 			key := pair{h.Local, h.Remote}
 			if other := seen[key]; other != nil {
@@ -84,9 +84,9 @@ func checkPairs(peers []*stanza) {
 				alike := other.peer.Role == s.peer.Role && other.peer.Address == s.peer.Address
 				switch {
 				case other.peer.Zone != h.Link:
-					at.problem("peer %q has the same two addresses on another link, %s and %s, and IPsec knows no links (local: another address on one of them)", other.peer.Name, h.Local, h.Remote)
+					at.Problem("peer %q has the same two addresses on another link, %s and %s, and IPsec knows no links (local: another address on one of them)", other.peer.Name, h.Local, h.Remote)
 				case other != s && (i > 0 || !alike):
-					at.problem("peer %q has the same two addresses, %s and %s (one stanza for a pair)", other.peer.Name, h.Local, h.Remote)
+					at.Problem("peer %q has the same two addresses, %s and %s (one stanza for a pair)", other.peer.Name, h.Local, h.Remote)
 				}
 				continue
 			}
@@ -98,7 +98,7 @@ func checkPairs(peers []*stanza) {
 }
 
 // place is where the address of a peer's hop is.
-func (s *stanza) place(i int) value {
+func (s *stanza) place(i int) Value {
 	if i > 0 {
 		return s.giaddrs[i-1].at
 	}
@@ -115,14 +115,14 @@ type identities struct {
 // checkIdentity: charon finds a pre-shared key by whose it is, the peer's or our
 // own, and asks of a certificate no more than the identity (RFC 8213 section 3,
 // "Authentication"). So no two peers may be one identity, nor a peer be we.
-func (s *stanza) checkIdentity(h *hop.Hop, at value, ids *identities) {
+func (s *stanza) checkIdentity(h *hop.Hop, at Value, ids *identities) {
 	if h.IKE == nil {
 		return
 	}
 	identity := strings.ToLower(h.RemoteIdentity())
 	if h.IKE.Public() {
 		if other := ids.certified[identity]; other != nil && (other.Remote != h.Remote || other.Link != h.Link) {
-			at.problem("peer %q has the identity %s too, and may have a certificate of it (ike.remote-id: another one)", other.Peer, identity)
+			at.Problem("peer %q has the identity %s too, and may have a certificate of it (ike.remote-id: another one)", other.Peer, identity)
 		}
 		ids.certified[identity] = h
 		return
@@ -131,12 +131,12 @@ func (s *stanza) checkIdentity(h *hop.Hop, at value, ids *identities) {
 		return // reported
 	}
 	if other, taken := ids.keyed[identity]; taken && other != s.peer.Name {
-		at.problem("peer %q has the identity %s too, and pre-shared keys are found by it (ike.remote-id: another one)", other, identity)
+		at.Problem("peer %q has the identity %s too, and pre-shared keys are found by it (ike.remote-id: another one)", other, identity)
 	}
 	ids.keyed[identity] = s.peer.Name
 	reported := h.Local == h.Remote || strings.EqualFold(h.IKE.LocalID, identity)
 	if to, we := ids.ours[identity]; we && !reported {
-		at.problem("its identity %s is ours towards peer %q, and pre-shared keys are found by either (ike.remote-id: another one)", identity, to)
+		at.Problem("its identity %s is ours towards peer %q, and pre-shared keys are found by either (ike.remote-id: another one)", identity, to)
 	}
 }
 
@@ -155,10 +155,10 @@ func (s *stanza) checkSPIs(h *hop.Hop, i int, spis map[inbound]string) {
 	if i > 0 {
 		m = s.giaddrs[i-1].manual
 	}
-	check := func(at value, dest netip.Addr, spi uint32) {
+	check := func(at Value, dest netip.Addr, spi uint32) {
 		key := inbound{dest, spi}
 		if other, ok := spis[key]; ok && spi != 0 {
-			at.problem("SPI %d towards %s is that of peer %q already (each its own)", spi, dest, other)
+			at.Problem("SPI %d towards %s is that of peer %q already (each its own)", spi, dest, other)
 		}
 		spis[key] = s.peer.Name
 	}

@@ -10,19 +10,8 @@ import (
 	"fairlead/docs/reference"
 )
 
-// Parse reads a configuration from text, and the key files that it names; name
-// stands for it in problems. The error is Problems, sorted by position.
-func Parse(name string, text []byte) (*Config, error) {
-	d := newDecoder(name)
-	c := d.config(text)
-	if err := d.failed(); err != nil {
-		return nil, err
-	}
-	return c, nil
-}
-
-// ParseGuard reads a configuration of "fairlead guard", as Parse does.
-func ParseGuard(name string, text []byte) (*Guard, error) {
+// ParseGuard reads a configuration of "fairlead guard", as Kinds.Parse does.
+func ParseGuard(name string, text []byte) (*Config, error) {
 	d := newDecoder(name)
 	d.guard = true
 	g := d.guardFile(text)
@@ -32,7 +21,9 @@ func ParseGuard(name string, text []byte) (*Guard, error) {
 	return g, nil
 }
 
-func newDecoder(name string) *decoder { return &decoder{file: name, files: onDisk, now: time.Now()} }
+func newDecoder(name string) *decoder {
+	return &decoder{file: name, files: onDisk, now: time.Now(), facing: make(map[Family]*matches)}
+}
 
 // failed is Problems, or nil if there is none.
 func (d *decoder) failed() error {
@@ -46,19 +37,8 @@ func (d *decoder) failed() error {
 	return d.problems
 }
 
-// Load reads a configuration file, and the key files that it names. It refuses a
-// file that others than its owner may write. The error is Problems if the file
-// could be read.
-func Load(path string) (*Config, error) {
-	text, err := load(path)
-	if err != nil {
-		return nil, err
-	}
-	return Parse(path, text)
-}
-
-// LoadGuard reads a configuration file of "fairlead guard", as Load does.
-func LoadGuard(path string) (*Guard, error) {
+// LoadGuard reads a configuration file of "fairlead guard", as Kinds.Load does.
+func LoadGuard(path string) (*Config, error) {
 	text, err := load(path)
 	if err != nil {
 		return nil, err
@@ -89,10 +69,6 @@ func load(path string) ([]byte, error) {
 	}
 	return text, nil
 }
-
-// Reference is the commented reference file: every key with its default and its
-// meaning. It is a valid configuration.
-func Reference() string { return reference.Fairlead }
 
 // GuardReference is the commented reference file of "fairlead guard".
 func GuardReference() string { return reference.Guard }

@@ -85,14 +85,15 @@ func TestParseEverything(t *testing.T) {
 			Privacy: Privacy{
 				Log: IdentifiersHashed, History: IdentifiersShort, Trace: IdentifiersNone, StoreMinimal: true, SaltKept: true,
 			},
-			IPsec: IPsec{Socket: "/srv/charon.vici", Remove: true},
+			IPsec:      IPsec{Socket: "/srv/charon.vici", Remove: true},
+			sourcePort: 1547,
 		},
 		State:   "/srv/fairlead",
 		RelayID: RelayID{Source: RelayIDConfigured, Value: uuid},
-		Relay6: Relay6{
+		Sections: map[string]Section{"relay6": &Relay6{
 			Forward: relay6.ForwardFirst, SourcePort: 1547, Infrastructure: []netip.Prefix{pfx("2001:db8:ffff::/48")},
 			Defaults: link, Links: []relay6.LinkRule{matched},
-		},
+		}},
 		Host: Host{
 			Protocol:   88,
 			Aggregates: []hoststate.Route{{Table: 100, Prefix: pfx("2001:db8:4000::/34"), Metric: 5}},
@@ -106,10 +107,10 @@ func TestParseEverything(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 
-	core := got.Relay6.Core(got.Peers, uuid, "edge1")
+	core := relay6Of(got).Core(got.Peers, uuid, "edge1")
 	wantCore := relay6.Config{
-		Peers: want.Peers, Links: want.Relay6.Links, Forward: relay6.ForwardFirst, RelayID: uuid,
-		SourcePort: 1547, Infrastructure: want.Relay6.Infrastructure, Hostname: "edge1",
+		Peers: want.Peers, Links: relay6Of(want).Links, Forward: relay6.ForwardFirst, RelayID: uuid,
+		SourcePort: 1547, Infrastructure: relay6Of(want).Infrastructure, Hostname: "edge1",
 	}
 	if diff := cmp.Diff(wantCore, core, asWritten); diff != "" {
 		t.Errorf("core (-want +got)\n%s", diff)
@@ -161,7 +162,7 @@ func TestLinksStartFromDefaults(t *testing.T) {
 	cc := all
 	cc.enterprise, cc.remote, cc.realm, cc.moveAuto, cc.move, cc.address, cc.host = 0, "", "", true, delegation.MoveFollow, false, 0
 	for i, want := range []facts{all, b, cc, all} {
-		r := c.Relay6.Links[i]
+		r := relay6Of(c).Links[i]
 		got := facts{
 			client: r.Delegations.ClientLimit, link: r.Delegations.LinkLimit, host: r.Delegations.HostLimit,
 			permit: len(r.Host.Permit), iface: r.InterfaceID.String(), shared: r.Shared, sharedAuto: r.SharedAuto,
@@ -230,7 +231,7 @@ func TestWords(t *testing.T) {
 func TestOneGlobIsAList(t *testing.T) {
 	c := parsed(t, whole("relay6: {links: [{match: \"ppp*\"}, {match: [eth1, br0]}]}\n"))
 	want := [][]string{{"ppp*"}, {"eth1", "br0"}}
-	got := [][]string{c.Relay6.Links[0].Match, c.Relay6.Links[1].Match}
+	got := [][]string{relay6Of(c).Links[0].Match, relay6Of(c).Links[1].Match}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
@@ -241,10 +242,10 @@ func TestRelayPeerWithoutLinks(t *testing.T) {
 	peers := goodPeers + "  - {name: below, address: 2001:db8::2, role: relay, interfaces: [eth1], protection: none}\n"
 	for _, text := range []string{peers, peers + "relay6: {}\n", "relay6: {forward: all}\n" + peers} {
 		c := parsed(t, text)
-		if len(c.Peers) != 2 || c.Peers[1].Role != trust.Relay || len(c.Relay6.Links) != 0 {
+		if len(c.Peers) != 2 || c.Peers[1].Role != trust.Relay || len(relay6Of(c).Links) != 0 {
 			t.Errorf("%+v", c)
 		}
-		if diff := cmp.Diff(Default().Relay6, c.Relay6, asWritten); diff != "" {
+		if diff := cmp.Diff(defaultRelay6(), relay6Of(c), asWritten); diff != "" {
 			t.Errorf("%s (-default +got)\n%s", text, diff)
 		}
 	}
@@ -287,14 +288,14 @@ func TestValues(t *testing.T) {
 // RFC 8415 section 19: "If the relay agent has not been explicitly configured, it
 // MUST use the All_DHCP_Servers multicast address as the default."
 func TestRFC8415_19_DefaultIsAllServers(t *testing.T) {
-	c, err := Parse("f.yaml", []byte("peers: [{name: any, role: server, interfaces: [eth0], protection: none}]\nrelay6: {links: [{match: ppp*}]}\n"))
+	c, err := relays.Parse("f.yaml", []byte("peers: [{name: any, role: server, interfaces: [eth0], protection: none}]\nrelay6: {links: [{match: ppp*}]}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if p := c.Peers[0]; p.Address != netip.MustParseAddr("ff05::1:3") || p.Zone != "eth0" {
 		t.Errorf("peer at %s on %q, want ff05::1:3 on eth0", p.Address, p.Zone)
 	}
-	_, err = Parse("f.yaml", []byte("peers: [{name: below, role: relay, interfaces: [eth0], protection: none}]\nrelay6: {links: [{match: ppp*}]}\n"))
+	_, err = relays.Parse("f.yaml", []byte("peers: [{name: below, role: relay, interfaces: [eth0], protection: none}]\nrelay6: {links: [{match: ppp*}]}\n"))
 	if err == nil || !strings.Contains(err.Error(), "a relay without an address") {
 		t.Errorf("relay without an address: %v, want refused", err)
 	}

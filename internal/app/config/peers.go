@@ -12,10 +12,10 @@ import (
 )
 
 // decodePeers reads the list of peers.
-func decodePeers(v value) []*stanza {
+func decodePeers(v Value) []*stanza {
 	var peers []*stanza
 	broken := false
-	v.list("peers", func(v value) {
+	v.list("peers", func(v Value) {
 		before := len(v.d.problems)
 		s := decodeStanza(v)
 		broken = broken || len(v.d.problems) > before
@@ -29,9 +29,9 @@ func decodePeers(v value) []*stanza {
 	switch {
 	case !v.isList() || broken:
 	case v.d.guard && !slices.ContainsFunc(peers, func(s *stanza) bool { return s.peer.Protection == trust.ProtectionIPsec }):
-		v.problem("no protected peer (at least one with protection: ipsec)")
+		v.Problem("no protected peer (at least one with protection: ipsec)")
 	case !v.d.guard && !slices.ContainsFunc(peers, func(s *stanza) bool { return s.peer.Role == trust.Server }):
-		v.problem("no server among the peers (at least one with role: server)")
+		v.Problem("no server among the peers (at least one with role: server)")
 	}
 	for _, s := range peers {
 		s.noteUplinks()
@@ -52,7 +52,7 @@ func trusted(peers []*stanza) []trust.Peer {
 func (s *stanza) compare(earlier *stanza) {
 	p, other := &s.peer, &earlier.peer
 	if p.Name != "" && p.Name == other.Name {
-		s.at["name"].problem("another peer is named %q (names are unique)", p.Name)
+		s.at["name"].Problem("another peer is named %q (names are unique)", p.Name)
 	}
 	if !p.Address.IsValid() || p.Address != other.Address || p.Zone != other.Zone {
 		return
@@ -64,7 +64,7 @@ func (s *stanza) compare(earlier *stanza) {
 	// A guard may stand before a program that uses two addresses of its host.
 	two := s.whole.d.guard && p.Protection == trust.ProtectionIPsec && p.Local != other.Local
 	if p.Role == other.Role && !two {
-		v.problem("peer %q has the same address and role (each peer once)", other.Name)
+		v.Problem("peer %q has the same address and role (each peer once)", other.Name)
 	}
 }
 
@@ -94,7 +94,7 @@ func peerName(text string) (string, error) {
 func (s *stanza) checkAddress() {
 	p := &s.peer
 	if v, ok := s.at["interfaces"]; ok && v.isEmptyList() {
-		v.problem("no interface (at least one name or glob)")
+		v.Problem("no interface (at least one name or glob)")
 	}
 	if _, given := s.at["address"]; !given {
 		switch {
@@ -102,7 +102,7 @@ func (s *stanza) checkAddress() {
 			s.missing("address", "the peer's address")
 			return
 		case p.Role == trust.Relay:
-			s.at["role"].problem("a relay without an address (address: an IPv6 address)")
+			s.at["role"].Problem("a relay without an address (address: an IPv6 address)")
 		}
 		p.Address = dhcp6.AllServers // where a relay agent sends to that was not told better (RFC 8415 section 19)
 	}
@@ -112,23 +112,23 @@ func (s *stanza) checkAddress() {
 	s.checkZone()
 	if p.Address.IsMulticast() {
 		if p.Role == trust.Relay {
-			s.at["role"].problem("a relay at a multicast address (role server, or a unicast address)")
+			s.at["role"].Problem("a relay at a multicast address (role server, or a unicast address)")
 		}
 		if v, ok := s.at["prefix"]; ok {
-			v.problem("a prefix beside a multicast address (leave it out)")
+			v.Problem("a prefix beside a multicast address (leave it out)")
 		}
 	}
 	switch {
 	case !p.Prefix.IsValid():
 		p.Prefix = netip.PrefixFrom(p.Address, p.Address.BitLen())
 	case !p.Prefix.Contains(p.Address):
-		s.at["prefix"].problem("%s does not hold the peer's address %s", p.Prefix, p.Address)
+		s.at["prefix"].Problem("%s does not hold the peer's address %s", p.Prefix, p.Address)
 	}
 	if p.Local.IsValid() && p.Local == p.Address && p.Role == trust.Server && p.Protection == trust.ProtectionNone {
-		s.at["local"].problem("%s is the peer's address too: a server on this machine would answer itself (auto, or another address of this machine; %s)", p.Local, serverHere)
+		s.at["local"].Problem("%s is the peer's address too: a server on this machine would answer itself (auto, or another address of this machine; %s)", p.Local, serverHere)
 	}
 	if p.Local.Is6() && p.Local.IsLinkLocalUnicast() && !p.Address.IsLinkLocalUnicast() && !p.Address.IsMulticast() {
-		s.at["local"].problem("%s is link-local, and the peer's address %s is not (a global or unique local address, or auto)", p.Local, p.Address)
+		s.at["local"].Problem("%s is link-local, and the peer's address %s is not (a global or unique local address, or auto)", p.Local, p.Address)
 	}
 }
 
@@ -144,7 +144,7 @@ func (s *stanza) checkZone() {
 		s.missing("interfaces", "exactly one interface by its name, because "+p.Address.String()+" has a meaning on one link only")
 	case len(p.Interfaces) == 0: // missing, empty or misspelt, which is reported
 	case len(p.Interfaces) > 1 || isGlob(p.Interfaces[0]):
-		v.problem("%s (exactly one interface by its name, because %s has a meaning on one link only)",
+		v.Problem("%s (exactly one interface by its name, because %s has a meaning on one link only)",
 			strings.Join(p.Interfaces, ", "), p.Address)
 	default:
 		p.Zone = p.Interfaces[0]
@@ -152,17 +152,17 @@ func (s *stanza) checkZone() {
 }
 
 // decodeRanges reads a list of delegable prefixes.
-func decodeRanges(v value) []trust.Range {
+func decodeRanges(v Value) []trust.Range {
 	var ranges []trust.Range
-	v.list("mappings with prefix and lengths", func(v value) {
+	v.list("mappings with prefix and lengths", func(v Value) {
 		var r trust.Range
 		var lengths [2]int
-		var at value
-		v.mapping(
-			required("prefix", "an IPv6 prefix", read(&r.Prefix, pool)),
-			optional("lengths", func(v value) {
+		var at Value
+		v.Mapping(
+			Required("prefix", "an IPv6 prefix", Read(&r.Prefix, pool)),
+			Optional("lengths", func(v Value) {
 				at = v
-				read(&lengths, lengthRange)(v)
+				Read(&lengths, lengthRange)(v)
 			}),
 		)
 		if !r.Prefix.IsValid() {
@@ -173,7 +173,7 @@ func decodeRanges(v value) []trust.Range {
 		case at.node == nil:
 			r.Min, r.Max = r.Prefix.Bits(), max(r.Prefix.Bits(), 64)
 		case r.Min != 0 && r.Min < r.Prefix.Bits():
-			at.problem("%d is shorter than the prefix itself (lengths from %d to 128)", r.Min, r.Prefix.Bits())
+			at.Problem("%d is shorter than the prefix itself (lengths from %d to 128)", r.Min, r.Prefix.Bits())
 		}
 		ranges = append(ranges, r)
 	})

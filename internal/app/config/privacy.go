@@ -32,14 +32,14 @@ const (
 
 func (i Identifiers) String() string { return [...]string{"full", "short", "hashed", "none"}[i] }
 
-func (p *Privacy) decode(v value) {
-	v.mapping(
-		optional("log", read(&p.Log, identifiers)),
-		optional("history", read(&p.History, identifiers)),
-		optional("store", read(&p.StoreMinimal, oneOf(choice[bool]{"full", false}, choice[bool]{"minimal", true}))),
-		optional("trace", read(&p.Trace, identifiers)),
-		optional("crash", read(&p.Crash, identifiers)),
-		optional("salt", read(&p.SaltKept, oneOf(choice[bool]{"boot", false}, choice[bool]{"kept", true}))),
+func (p *Privacy) decode(v Value) {
+	v.Mapping(
+		Optional("log", Read(&p.Log, identifiers)),
+		Optional("history", Read(&p.History, identifiers)),
+		Optional("store", Read(&p.StoreMinimal, oneOf(choice[bool]{"full", false}, choice[bool]{"minimal", true}))),
+		Optional("trace", Read(&p.Trace, identifiers)),
+		Optional("crash", Read(&p.Crash, identifiers)),
+		Optional("salt", Read(&p.SaltKept, oneOf(choice[bool]{"boot", false}, choice[bool]{"kept", true}))),
 	)
 }
 

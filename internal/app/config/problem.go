@@ -49,7 +49,7 @@ func (p Problems) Error() string {
 
 // warn notes what the operator should know of a value that is taken all the
 // same. An empty text is nothing.
-func (v value) warn(text string) {
+func (v Value) warn(text string) {
 	if text == "" || len(v.d.warnings) == maxProblems {
 		return
 	}

@@ -40,7 +40,7 @@ func whole(text string) string {
 func problems(t *testing.T, text string) string {
 	t.Helper()
 	d := withKeys(false)
-	d.config([]byte(text))
+	d.config([]byte(text), relays)
 	return said(t, d)
 }
 
@@ -189,7 +189,7 @@ func TestLoad(t *testing.T) {
 		if err := os.Chmod(path, c.mode); err != nil {
 			t.Fatal(err)
 		}
-		config, err := Load(path)
+		config, err := relays.Load(path)
 		got := ""
 		if err != nil {
 			got = err.Error()
@@ -217,7 +217,7 @@ func TestLoad(t *testing.T) {
 		if err := errors.Join(os.Chmod(path, 0o644), os.Chmod(psk, c.mode)); err != nil {
 			t.Fatal(err)
 		}
-		config, err := Load(path)
+		config, err := relays.Load(path)
 		switch {
 		case c.want == "" && err == nil:
 			if hops := config.Hops(); len(hops) != 1 || string(hops[0].IKE.PSK) != "correct horse battery" {
@@ -234,13 +234,13 @@ func TestLoad(t *testing.T) {
 	if err := os.Chmod(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Load(path); err == nil || err.Error() != path+": more than 1 MiB (a configuration is smaller)" {
+	if _, err := relays.Load(path); err == nil || err.Error() != path+": more than 1 MiB (a configuration is smaller)" {
 		t.Errorf("large file: %v", err)
 	}
-	if _, err := Load(dir); err == nil || err.Error() != dir+": not a regular file" {
+	if _, err := relays.Load(dir); err == nil || err.Error() != dir+": not a regular file" {
 		t.Errorf("folder: %v", err)
 	}
-	if _, err := Load(filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := relays.Load(filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no file: %v, want %v", err, os.ErrNotExist)
 	}
 }

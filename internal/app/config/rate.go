@@ -34,10 +34,10 @@ func defaultRate() linkRate {
 const mostRate = 10_000_000
 
 // decode reads the limits, and tells of those that contradict others beside them.
-func (r *linkRate) decode(v value) {
-	given := make(map[string]value)
-	number := func(key string, to *int, words func(func(string) (int, error)) func(string) (int, error)) field {
-		return optional(key, func(v value) {
+func (r *linkRate) decode(v Value) {
+	given := make(map[string]Value)
+	number := func(key string, to *int, words func(func(string) (int, error)) func(string) (int, error)) Field {
+		return Optional(key, func(v Value) {
 			if got, ok := scalar(v, words(integer(1, mostRate))); ok {
 				*to, given[key] = got, v
 			}
@@ -46,7 +46,7 @@ func (r *linkRate) decode(v value) {
 	limit := func(n func(string) (int, error)) func(string) (int, error) { return orWord("unlimited", unlimited, n) }
 	orAuto := func(n func(string) (int, error)) func(string) (int, error) { return orWord("auto", autoRate, limit(n)) }
 	burst := func(n func(string) (int, error)) func(string) (int, error) { return orWord("auto", autoBurst, n) }
-	v.mapping(
+	v.Mapping(
 		number("link", &r.link, limit),
 		number("link-burst", &r.linkBurst, burst),
 		number("source", &r.source, orAuto),
@@ -58,24 +58,24 @@ func (r *linkRate) decode(v value) {
 
 // check reports limits that can have no effect beside the others of the mapping.
 // What the defaults bring along is not the writer's contradiction.
-func (r *linkRate) check(given map[string]value) {
-	both := func(a, b string) (value, bool) {
+func (r *linkRate) check(given map[string]Value) {
+	both := func(a, b string) (Value, bool) {
 		v, here := given[a]
 		_, there := given[b]
 		return v, here && there
 	}
 	if v, ok := both("link-burst", "link"); ok && r.link == unlimited && r.linkBurst != autoBurst {
-		v.problem("a burst beside link: unlimited (auto, or a limit in link)")
+		v.Problem("a burst beside link: unlimited (auto, or a limit in link)")
 	}
 	if v, ok := both("source-burst", "source"); ok && r.source == unlimited && r.sourceBurst != autoBurst {
-		v.problem("a burst beside source: unlimited (auto, or a limit in source)")
+		v.Problem("a burst beside source: unlimited (auto, or a limit in source)")
 	}
 	for _, part := range []struct {
 		key  string
 		rate int
 	}{{"source", r.source}, {"newcomers", r.newcomers}} {
 		if v, ok := both(part.key, "link"); ok && r.link != unlimited && part.rate > r.link {
-			v.problem("%d is above the %d of the link, and never reached (at most %d, auto or unlimited)", part.rate, r.link, r.link)
+			v.Problem("%d is above the %d of the link, and never reached (at most %d, auto or unlimited)", part.rate, r.link, r.link)
 		}
 	}
 }

@@ -63,7 +63,7 @@ func TestRates(t *testing.T) {
 		},
 	} {
 		text := whole("relay6:\n  defaults: " + c.defaults + "\n  links: [{" + c.link + "}]\n")
-		got := parsed(t, text).Relay6.Links[0].Rate
+		got := relay6Of(parsed(t, text)).Links[0].Rate
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s: %s: (-want +got)\n%s", c.name, strings.TrimSpace(c.link), diff)
 		}

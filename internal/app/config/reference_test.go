@@ -32,7 +32,7 @@ var asWritten = cmp.Options{
 
 func parsed(t *testing.T, text string) *Config {
 	t.Helper()
-	c, err := Parse("f.yaml", []byte(text))
+	c, err := relays.Parse("f.yaml", []byte(text))
 	if err != nil {
 		t.Fatalf("%v\nin\n%s", err, text)
 	}
@@ -42,16 +42,16 @@ func parsed(t *testing.T, text string) *Config {
 // The reference file says what the defaults are.
 func TestReferenceHasTheDefaults(t *testing.T) {
 	got := parsed(t, Reference())
-	want := Default()
+	want := relays.Default()
 	// These have no default; the file has examples.
-	want.Peers, want.Relay6.Links = got.Peers, got.Relay6.Links
+	want.Peers, relay6Of(want).Links = got.Peers, relay6Of(got).Links
 	if diff := cmp.Diff(want, got, asWritten); diff != "" {
 		t.Errorf("defaults of the program and of the file (-program +file)\n%s", diff)
 	}
 
-	link := Default().Relay6.Defaults
+	link := defaultRelay6().Defaults
 	link.Match = []string{"ppp*", "br-cust*"}
-	if diff := cmp.Diff([]relay6.LinkRule{link}, got.Relay6.Links, asWritten); diff != "" {
+	if diff := cmp.Diff([]relay6.LinkRule{link}, relay6Of(got).Links, asWritten); diff != "" {
 		t.Errorf("links (-want +got)\n%s", diff)
 	}
 	peer := trust.Peer{
@@ -65,8 +65,8 @@ func TestReferenceHasTheDefaults(t *testing.T) {
 
 // The defaults are those that the documents promise.
 func TestDefaults(t *testing.T) {
-	c := Default()
-	d := c.Relay6.Defaults
+	c := relays.Default()
+	d := relay6Of(c).Defaults
 	for _, v := range []struct {
 		name      string
 		got, want any
@@ -84,7 +84,7 @@ func TestDefaults(t *testing.T) {
 		{"interface-id", d.InterfaceID.String(), "{interface}"},
 		{"leasequery from clients", d.AllowLeasequery, false},
 		{"relayed messages from clients", d.Trusted, false},
-		{"source port", c.Relay6.SourcePort, uint16(547)},
+		{"source port", relay6Of(c).SourcePort, uint16(547)},
 		{"audit", c.Host.Audit, 60 * time.Second},
 		{"history", c.History.Keep, 720 * time.Hour},
 		{"entries of the history", c.History.Entries, int64(1000000)},
@@ -160,7 +160,7 @@ func complete(t *testing.T, file string, allowed map[string][]string, present ma
 // knows every key there: strictness makes the second half.
 func TestReferenceIsComplete(t *testing.T) {
 	d := withKeys(false)
-	allowed, present := visited(t, d, func() { d.config([]byte(every(t))) })
+	allowed, present := visited(t, d, func() { d.config([]byte(every(t)), relays) })
 
 	// A link may have every key of the defaults, which are where they are shown.
 	wantLink := append([]string{"match"}, allowed["relay6.defaults"]...)
@@ -262,14 +262,16 @@ func allSetText() string {
 // Every field of the Go structs is filled in by some key.
 func TestEveryFieldHasAKey(t *testing.T) {
 	got := reflect.ValueOf(*parsed(t, allSetText()))
-	unset(t, "Config", got, reflect.ValueOf(*Default()))
+	unset(t, "Config", got, reflect.ValueOf(*relays.Default()))
+	relay := relay6Of(parsed(t, allSetText()))
+	unset(t, "Config.Relay6", reflect.ValueOf(*relay), reflect.ValueOf(*defaultRelay6()))
 }
 
 // unset reports the fields that are as in the default.
 func unset(t *testing.T, path string, got, def reflect.Value) {
 	// Fields that another value of their neighbour rules out.
 	switch path {
-	case "Config.Warnings", "Config.hops", "Config.mentions": // what follows from the rest
+	case "Config.Warnings", "Config.hops", "Config.mentions", "Config.sourcePort", "Config.Sections": // what follows from the rest
 		return
 	case "Config.Relay6.Defaults.Borrow", "Config.Relay6.Links[].Borrow", "Config.Relay6.Defaults.Match":
 		return
@@ -296,7 +298,7 @@ func unset(t *testing.T, path string, got, def reflect.Value) {
 		}
 		none := reflect.Zero(got.Type().Elem())
 		if strings.HasSuffix(path, "Links") {
-			none = reflect.ValueOf(Default().Relay6.Defaults)
+			none = reflect.ValueOf(defaultRelay6().Defaults)
 		}
 		first := got.Index(0)
 		for i := range first.NumField() {

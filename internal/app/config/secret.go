@@ -22,23 +22,23 @@ var keyForm = regexp.MustCompile(`0[sS][A-Za-z0-9+/_-]{12,}|0[xX][0-9a-fA-F]{12,
 	`(psk|psk-file|key|key-file|certificate|ca|client-ca|password|secret)\s*:|(encryption|integrity)\s`)
 
 // hides reports whether a text must not be repeated.
-func (v value) hides(text string) bool { return v.secret || keyForm.MatchString(text) }
+func (v Value) hides(text string) bool { return v.secret || keyForm.MatchString(text) }
 
 // hidden marks a field whose value is never repeated.
-func (f field) hidden() field {
+func (f Field) hidden() Field {
 	f.secret = true
 	return f
 }
 
 // unopened reports a file that could not be read. Its path is repeated only where
 // a file was found, and never here: "/" begins one in 64 keys in Base64.
-func (v value) unopened(err error) {
+func (v Value) unopened(err error) {
 	var errno syscall.Errno
 	if errors.As(err, &errno) || errors.Is(err, fs.ErrNotExist) {
-		v.problem("%v (the path of a file that can be read; it is %s)", err, unrepeated)
+		v.Problem("%v (the path of a file that can be read; it is %s)", err, unrepeated)
 		return
 	}
-	v.problem("%v", err)
+	v.Problem("%v", err)
 }
 
 var quotation = regexp.MustCompile(`:? "(\\.|[^"\\])*"`)

@@ -110,7 +110,7 @@ func TestNoKeyIsRepeated(t *testing.T) {
 				if guard {
 					d.guardFile([]byte(text))
 				} else {
-					d.config([]byte(text))
+					d.config([]byte(text), relays)
 				}
 				reported += len(d.problems)
 				all, err := json.Marshal(append(d.problems, d.warnings...))
@@ -141,7 +141,7 @@ func TestKeyInPlaceOfItsFile(t *testing.T) {
 	} {
 		d := newDecoder("f.yaml")
 		d.files = keyFiles{nowhere, nowhere}
-		d.config([]byte(goodRelay + "peers: [{name: a, address: 2001:db8::a, local: 2001:db8::1, role: server, interfaces: [eth0], protection: ipsec, " + text + "}]\n"))
+		d.config([]byte(goodRelay+"peers: [{name: a, address: 2001:db8::a, local: 2001:db8::1, role: server, interfaces: [eth0], protection: ipsec, "+text+"}]\n"), relays)
 		if got := d.failed(); got == nil || !strings.Contains(got.Error()+"\n", want+"\n") {
 			t.Errorf("%s:\n got %v\nwant %s", text, got, want)
 		}

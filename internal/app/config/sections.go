@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,47 +13,45 @@ import (
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/trust"
-	"fairlead/internal/wire/dhcp6"
 )
 
 // config decodes the whole file over the defaults.
-func (d *decoder) config(text []byte) *Config {
+func (d *decoder) config(text []byte, kinds Kinds) *Config {
 	c := Default()
 	var peers []*stanza
 	whole, ok := d.top(text, "peers and relay6 are needed")
 	if !ok {
 		return nil
 	}
-	whole.mapping(
-		optional("state", read(&c.State, file)),
-		optional("control", c.Control.decode),
-		optional("metrics", c.Metrics.decode),
-		optional("log", c.Log.decode),
-		optional("audit", c.Audit.decode),
-		optional("relay-id", c.RelayID.decode),
-		required("peers", "a list of at least one server", func(v value) {
+	whole.Mapping(slices.Concat([]Field{
+		Optional("state", Read(&c.State, file)),
+		Optional("control", c.Control.decode),
+		Optional("metrics", c.Metrics.decode),
+		Optional("log", c.Log.decode),
+		Optional("audit", c.Audit.decode),
+		Optional("relay-id", c.RelayID.decode),
+		Required("peers", "a list of at least one server", func(v Value) {
 			peers = decodePeers(v)
 			c.Peers = trusted(peers)
 		}),
-		required("relay6", "a mapping with links, unless a peer has role: relay", func(v value) { c.Relay6.decode(v, c.Peers) }).
-			unless(func() bool { return anyRelay(c.Peers) }),
-		optional("host", c.Host.decode),
-		optional("store", func(v value) {
-			v.mapping(optional("reserve", read(&c.Store.Reserve, size(64<<10, 1<<40))))
+	}, kinds.sections(whole, c), []Field{
+		Optional("host", c.Host.decode),
+		Optional("store", func(v Value) {
+			v.Mapping(Optional("reserve", Read(&c.Store.Reserve, size(64<<10, 1<<40))))
 		}),
-		optional("history", func(v value) {
-			v.mapping(
-				optional("keep", read(&c.History.Keep, orWord("off", 0, duration(0, 3650*day)))),
-				optional("entries", read(&c.History.Entries, integer[int64](1000, 1e8))),
+		Optional("history", func(v Value) {
+			v.Mapping(
+				Optional("keep", Read(&c.History.Keep, orWord("off", 0, duration(0, 3650*day)))),
+				Optional("entries", Read(&c.History.Entries, integer[int64](1000, 1e8))),
 			)
 		}),
-		optional("hook", c.Hook.decode),
-		optional("privacy", c.Privacy.decode),
-		optional("ipsec", c.IPsec.decode),
-	)
+		Optional("hook", c.Hook.decode),
+		Optional("privacy", c.Privacy.decode),
+		Optional("ipsec", c.IPsec.decode),
+	})...)
 	for _, s := range peers {
-		if s.peer.Role == trust.Server && c.Relay6.SourcePort != dhcp6.ServerPort {
-			s.sourcePort = c.Relay6.SourcePort
+		if s.peer.Role == trust.Server && c.sourcePort != 0 {
+			s.sourcePort = c.sourcePort
 		}
 		c.hops = append(c.hops, s.hops()...)
 	}
@@ -61,57 +60,57 @@ func (d *decoder) config(text []byte) *Config {
 }
 
 // top is the only document of a text as a value; ok is false if there is none.
-func (d *decoder) top(text []byte, needed string) (whole value, ok bool) {
+func (d *decoder) top(text []byte, needed string) (whole Value, ok bool) {
 	node, ok := d.document(text)
 	if !ok {
-		return value{}, false
+		return Value{}, false
 	}
 	if node == nil {
 		d.add(1, 1, "", "nothing in it (%s)", needed)
-		return value{}, false
+		return Value{}, false
 	}
 	d.uplinks = make(map[string]string)
 	d.keys = make(map[[sha256.Size]byte]string)
-	return value{d: d, node: node}, true
+	return Value{d: d, node: node}, true
 }
 
-func (i *IPsec) decode(v value) {
-	v.mapping(
-		optional("vici-socket", read(&i.Socket, socket)),
-		optional("on-stop", read(&i.Remove, oneOf(choice[bool]{"keep", false}, choice[bool]{"remove", true}))),
+func (i *IPsec) decode(v Value) {
+	v.Mapping(
+		Optional("vici-socket", Read(&i.Socket, socket)),
+		Optional("on-stop", Read(&i.Remove, oneOf(choice[bool]{"keep", false}, choice[bool]{"remove", true}))),
 	)
 }
 
-func (c *Control) decode(v value) {
-	v.mapping(
-		optional("socket", read(&c.Socket, socket)),
-		optional("group", func(v value) {
-			read(&c.Group, accountName)(v)
+func (c *Control) decode(v Value) {
+	v.Mapping(
+		Optional("socket", Read(&c.Socket, socket)),
+		Optional("group", func(v Value) {
+			Read(&c.Group, accountName)(v)
 			if !isNumber(c.Group) {
 				v.mention(mentionGroup, c.Group)
 			}
 		}),
-		optional("operators", readEach(&c.Operators, "users and @groups", principal, mentionPrincipal)),
-		optional("readers", readEach(&c.Readers, "users and @groups", principal, mentionPrincipal)),
-		optional("listen", func(v value) {
+		Optional("operators", readEach(&c.Operators, "users and @groups", principal, mentionPrincipal)),
+		Optional("readers", readEach(&c.Readers, "users and @groups", principal, mentionPrincipal)),
+		Optional("listen", func(v Value) {
 			t := new(ControlTLS)
-			v.mapping(
-				required("address", "an address and a port", read(&t.Address, listen)),
-				required("certificate", "a PEM file", read(&t.Certificate, file)).hidden(),
-				required("key", "a PEM file", read(&t.Key, file)).hidden(),
-				required("client-ca", "a PEM file of the authority that signs clients", read(&t.ClientCA, file)).hidden(),
+			v.Mapping(
+				Required("address", "an address and a port", Read(&t.Address, listen)),
+				Required("certificate", "a PEM file", Read(&t.Certificate, file)).hidden(),
+				Required("key", "a PEM file", Read(&t.Key, file)).hidden(),
+				Required("client-ca", "a PEM file of the authority that signs clients", Read(&t.ClientCA, file)).hidden(),
 			)
 			c.Listen = t
 		}),
 	)
 }
 
-func (m *Metrics) decode(v value) {
-	v.mapping(optional("listen", read(&m.Listen, orWord("off", netip.AddrPort{}, listen))))
+func (m *Metrics) decode(v Value) {
+	v.Mapping(Optional("listen", Read(&m.Listen, orWord("off", netip.AddrPort{}, listen))))
 }
 
-func (a *Audit) decode(v value) {
-	v.mapping(optional("log", read(&a.File, orWord("journal", "", file))))
+func (a *Audit) decode(v Value) {
+	v.Mapping(Optional("log", Read(&a.File, orWord("journal", "", file))))
 }
 
 var account = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,31}\$?$`)
@@ -140,7 +139,7 @@ func principal(text string) (Principal, error) {
 	return Principal{Group: group, Name: name}, nil
 }
 
-func mentionPrincipal(v value, p Principal) {
+func mentionPrincipal(v Value, p Principal) {
 	switch {
 	case p.Name == "":
 	case p.Group:
@@ -152,38 +151,38 @@ func mentionPrincipal(v value, p Principal) {
 
 func isNumber(account string) bool { return strings.Trim(account, "0123456789") == "" }
 
-func (l *Log) decode(v value) {
-	v.mapping(append(l.fields(), optional("every", read(&l.Every, duration(time.Second, day))))...)
+func (l *Log) decode(v Value) {
+	v.Mapping(append(l.fields(), Optional("every", Read(&l.Every, duration(time.Second, day))))...)
 }
 
-func (l *Log) fields() []field {
-	return []field{
-		optional("level", read(&l.Level, oneOf(
+func (l *Log) fields() []Field {
+	return []Field{
+		Optional("level", Read(&l.Level, oneOf(
 			choice[LogLevel]{"debug", LogDebug}, choice[LogLevel]{"info", LogInfo},
 			choice[LogLevel]{"warn", LogWarn}, choice[LogLevel]{"error", LogError}))),
-		optional("format", read(&l.Format, oneOf(
+		Optional("format", Read(&l.Format, oneOf(
 			choice[LogFormat]{"text", LogText}, choice[LogFormat]{"json", LogJSON}))),
 	}
 }
 
-func (r *RelayID) decode(v value) {
+func (r *RelayID) decode(v Value) {
 	sources := oneOf(choice[RelayIDSource]{"duid", RelayIDMade}, choice[RelayIDSource]{"config", RelayIDConfigured})
-	var given value
-	v.mapping(
-		optional("source", read(&r.Source, notYet(sources, "token"))),
-		optional("value", func(v value) {
+	var given Value
+	v.Mapping(
+		Optional("source", Read(&r.Source, notYet(sources, "token"))),
+		Optional("value", func(v Value) {
 			given = v
-			read(&r.Value, duid)(v)
+			Read(&r.Value, duid)(v)
 		}),
-		optional("required", func(v value) {
+		Optional("required", func(v Value) {
 			scalar(v, notYet(oneOf(choice[bool]{"none", false}), "token"))
 		}),
 	)
 	switch {
 	case r.Source == RelayIDConfigured && given.node == nil:
-		v.part(v.node, v.child("value")).problem("missing (a DUID or a UUID, for source config)")
+		v.part(v.node, v.child("value")).Problem("missing (a DUID or a UUID, for source config)")
 	case r.Source != RelayIDConfigured && given.node != nil:
-		given.problem("a value is of use with source config alone (set source: config, or leave the value out)")
+		given.Problem("a value is of use with source config alone (set source: config, or leave the value out)")
 	}
 }
 
@@ -201,23 +200,23 @@ func notYet[T any](parse func(string) (T, error), words ...string) func(string) 
 	}
 }
 
-func (h *Host) decode(v value) {
-	v.mapping(
-		optional("protocol", read(&h.Protocol, protocol)),
-		optional("aggregates", func(v value) {
+func (h *Host) decode(v Value) {
+	v.Mapping(
+		Optional("protocol", Read(&h.Protocol, protocol)),
+		Optional("aggregates", func(v Value) {
 			h.Aggregates = nil
-			v.list("mappings with prefix, table and metric", func(v value) {
+			v.list("mappings with prefix, table and metric", func(v Value) {
 				r := hoststate.Route{Table: mainTable, Metric: defaultMetric}
-				v.mapping(
-					required("prefix", "an IPv6 prefix", read(&r.Prefix, pool)),
-					optional("table", read(&r.Table, table)),
-					optional("metric", read(&r.Metric, metric)),
+				v.Mapping(
+					Required("prefix", "an IPv6 prefix", Read(&r.Prefix, pool)),
+					Optional("table", Read(&r.Table, table)),
+					Optional("metric", Read(&r.Metric, metric)),
 				)
 				h.Aggregates = append(h.Aggregates, r)
 			})
 		}),
-		optional("audit", read(&h.Audit, orWord("off", 0, duration(time.Second, day)))),
-		optional("orphans", read(&h.Orphans, orWord("off", 0, duration(time.Second, 30*day)))),
+		Optional("audit", Read(&h.Audit, orWord("off", 0, duration(time.Second, day)))),
+		Optional("orphans", Read(&h.Orphans, orWord("off", 0, duration(time.Second, 30*day)))),
 	)
 }
 
@@ -245,20 +244,20 @@ func table(text string) (uint32, error) {
 
 var metric = integer[uint32](1, 1<<32-1)
 
-func (h *Hook) decode(v value) {
+func (h *Hook) decode(v Value) {
 	kinds := make([]choice[binding.EventKind], 0, 5)
 	for k := binding.Granted; k <= binding.Refused; k++ {
 		kinds = append(kinds, choice[binding.EventKind]{k.String(), k})
 	}
-	v.mapping(
-		optional("program", func(v value) {
-			read(&h.Program, orWord("none", "", file))(v)
+	v.Mapping(
+		Optional("program", func(v Value) {
+			Read(&h.Program, orWord("none", "", file))(v)
 			if h.Program != "" {
 				v.mention(mentionProgram, h.Program)
 			}
 		}),
-		optional("timeout", read(&h.Timeout, duration(100*time.Millisecond, time.Hour))),
-		optional("events", readList(&h.Events, "events", oneOf(kinds...))),
-		optional("queue", read(&h.Queue, integer(1, 1<<20))),
+		Optional("timeout", Read(&h.Timeout, duration(100*time.Millisecond, time.Hour))),
+		Optional("events", ReadList(&h.Events, "events", oneOf(kinds...))),
+		Optional("queue", Read(&h.Queue, integer(1, 1<<20))),
 	)
 }

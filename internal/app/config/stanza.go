@@ -11,8 +11,8 @@ import (
 // stanza is one entry of peers in the making.
 type stanza struct {
 	peer       trust.Peer
-	whole      value
-	at         map[string]value // where the keys are
+	whole      Value
+	at         map[string]Value // where the keys are
 	sourcePort uint16           // of the relay of the two; 0: not given
 	ike        *hop.IKE
 	entry      *ikeEntry // what ike was made of
@@ -24,23 +24,23 @@ type stanza struct {
 type giaddr struct {
 	address netip.Addr
 	manual  *manualEntry // with manual keys alone
-	at      value
+	at      Value
 }
 
 // keep makes a reader that remembers where the key is.
-func (s *stanza) keep(key string, then func(value)) func(value) {
-	return func(v value) {
+func (s *stanza) keep(key string, then func(Value)) func(Value) {
+	return func(v Value) {
 		s.at[key] = v
 		then(v)
 	}
 }
 
 // decodeStanza reads one peer.
-func decodeStanza(v value) *stanza {
-	s := &stanza{whole: v, at: make(map[string]value)}
+func decodeStanza(v Value) *stanza {
+	s := &stanza{whole: v, at: make(map[string]Value)}
 	p := &s.peer
-	interfaces := required("interfaces", "a list of the interfaces it is heard on",
-		s.keep("interfaces", readEach(&p.Interfaces, "interfaces", interfaceGlob, func(v value, glob string) {
+	interfaces := Required("interfaces", "a list of the interfaces it is heard on",
+		s.keep("interfaces", readEach(&p.Interfaces, "interfaces", interfaceGlob, func(v Value, glob string) {
 			v.checkGlob(glob)
 			v.mention(mentionPeer, glob)
 		})))
@@ -49,27 +49,27 @@ func decodeStanza(v value) *stanza {
 		interfaces.required = ""
 		host, peer = hostAddress, hostAddress
 	}
-	fields := []field{
-		required("name", "a name for logs, metrics and commands", s.keep("name", read(&p.Name, peerName))),
-		optional("address", s.keep("address", read(&p.Address, peer))),
-		optional("local", s.keep("local", read(&p.Local, orWord("auto", netip.Addr{}, unicastOf(host))))),
-		required("role", "one of: server, relay", s.keep("role", read(&p.Role, oneOf(
+	fields := []Field{
+		Required("name", "a name for logs, metrics and commands", s.keep("name", Read(&p.Name, peerName))),
+		Optional("address", s.keep("address", Read(&p.Address, peer))),
+		Optional("local", s.keep("local", Read(&p.Local, orWord("auto", netip.Addr{}, unicastOf(host))))),
+		Required("role", "one of: server, relay", s.keep("role", Read(&p.Role, oneOf(
 			choice[trust.Role]{"server", trust.Server}, choice[trust.Role]{"relay", trust.Relay})))),
 		interfaces,
-		required("protection", "there is no default; none: messages in clear; ipsec: in ESP or not at all",
-			s.keep("protection", read(&p.Protection, protection))),
-		optional("ike", s.keep("ike", s.decodeIKE)).hidden(),
-		optional("manual", s.keep("manual", func(v value) { s.manual = decodeManual(v) })).hidden(),
+		Required("protection", "there is no default; none: messages in clear; ipsec: in ESP or not at all",
+			s.keep("protection", Read(&p.Protection, protection))),
+		Optional("ike", s.keep("ike", s.decodeIKE)).hidden(),
+		Optional("manual", s.keep("manual", func(v Value) { s.manual = decodeManual(v) })).hidden(),
 		later("tls", noTLS),
-		optional("source-port", s.keep("source-port", read(&s.sourcePort, sourcePort))),
+		Optional("source-port", s.keep("source-port", Read(&s.sourcePort, sourcePort))),
 	}
 	if v.d.guard {
-		fields = append(fields, optional("giaddrs", s.keep("giaddrs", s.decodeGiaddrs)))
+		fields = append(fields, Optional("giaddrs", s.keep("giaddrs", s.decodeGiaddrs)))
 	} else {
-		fields = append(fields, optional("delegable", func(v value) { p.Delegable = decodeRanges(v) }))
-		fields = slices.Insert(fields, 2, optional("prefix", s.keep("prefix", read(&p.Prefix, prefix))))
+		fields = append(fields, Optional("delegable", func(v Value) { p.Delegable = decodeRanges(v) }))
+		fields = slices.Insert(fields, 2, Optional("prefix", s.keep("prefix", Read(&p.Prefix, prefix))))
 	}
-	v.mapping(fields...)
+	v.Mapping(fields...)
 	s.check()
 	return s
 }
@@ -102,7 +102,7 @@ func (s *stanza) checkUnneeded() {
 	}
 	for _, key := range []string{"ike", "manual", "giaddrs", "source-port"} {
 		if v, ok := s.at[key]; ok {
-			v.problem("beside protection: none (protection: ipsec, or leave %s out)", key)
+			v.Problem("beside protection: none (protection: ipsec, or leave %s out)", key)
 		}
 	}
 }
@@ -111,7 +111,7 @@ func (s *stanza) checkUnneeded() {
 func (s *stanza) checkSourcePort() {
 	v, ok := s.at["source-port"]
 	if ok && !v.d.guard && s.peer.Role == trust.Server {
-		v.problem("the port of a relay, beside role: server (relay6.source-port is ours)")
+		v.Problem("the port of a relay, beside role: server (relay6.source-port is ours)")
 	}
 }
 
@@ -119,32 +119,32 @@ func (s *stanza) checkSourcePort() {
 func (s *stanza) checkIPsec() {
 	p := &s.peer
 	if p.Address.IsMulticast() {
-		s.at["protection"].problem("ipsec towards %s, which is multicast (address: the peer's own, because ipsec is between two hosts)", p.Address)
+		s.at["protection"].Problem("ipsec towards %s, which is multicast (address: the peer's own, because ipsec is between two hosts)", p.Address)
 	}
 	local, given := s.at["local"]
 	switch text, _ := local.raw(); {
 	case !given:
 		s.missing("local", "an address of this host: ipsec is between two addresses that are known")
 	case text == "auto":
-		local.problem("auto beside protection: ipsec (an address of this host: ipsec is between two addresses that are known)")
+		local.Problem("auto beside protection: ipsec (an address of this host: ipsec is between two addresses that are known)")
 	case !p.Local.IsValid() || !p.Address.IsValid() || p.Address.IsMulticast():
 	case p.Local.Is4() != p.Address.Is4():
-		local.problem("%s and the peer's address %s are of two families (one of %s)", p.Local, p.Address, family(p.Address))
+		local.Problem("%s and the peer's address %s are of two families (one of %s)", p.Local, p.Address, family(p.Address))
 	case p.Local == p.Address:
-		local.problem("%s is the peer's address as well (an address of this host)", p.Local)
+		local.Problem("%s is the peer's address as well (an address of this host)", p.Local)
 	case p.Address.IsLinkLocalUnicast() && !p.Local.IsLinkLocalUnicast():
-		local.problem("%s is not link-local, and the peer's address %s is (both, or none)", p.Local, p.Address)
+		local.Problem("%s is not link-local, and the peer's address %s is (both, or none)", p.Local, p.Address)
 	}
 	if v, ok := s.at["prefix"]; ok && p.Prefix.IsValid() && !p.Prefix.IsSingleIP() {
-		v.problem("%s holds more than one address (leave it out: ipsec is between two hosts)", p.Prefix)
+		v.Problem("%s holds more than one address (leave it out: ipsec is between two hosts)", p.Prefix)
 	}
 	_, ike := s.at["ike"]
 	manual, byHand := s.at["manual"]
 	switch {
 	case ike && byHand:
-		manual.problem("manual keys beside ike (one of the two)")
+		manual.Problem("manual keys beside ike (one of the two)")
 	case !ike && !byHand:
-		s.at["protection"].problem("ipsec without keys (one of: ike, manual)")
+		s.at["protection"].Problem("ipsec without keys (one of: ike, manual)")
 	}
 	s.checkGiaddrs()
 	s.checkLocalIdentity()
@@ -152,7 +152,7 @@ func (s *stanza) checkIPsec() {
 
 // missing reports a key of the peer that is not there.
 func (s *stanza) missing(key, want string) {
-	s.whole.part(s.whole.node, s.whole.child(key)).problem("missing (%s)", want)
+	s.whole.part(s.whole.node, s.whole.child(key)).Problem("missing (%s)", want)
 }
 
 func family(a netip.Addr) string {
@@ -164,15 +164,15 @@ func family(a netip.Addr) string {
 
 // decodeGiaddrs reads further addresses of a DHCPv4 relay: alone where IKE makes
 // the keys, with keys of their own where they are manual.
-func (s *stanza) decodeGiaddrs(v value) {
-	v.list("addresses, or mappings with address and manual", func(v value) {
+func (s *stanza) decodeGiaddrs(v Value) {
+	v.list("addresses, or mappings with address and manual", func(v Value) {
 		g := giaddr{at: v}
 		if v.isScalar() {
-			read(&g.address, giaddrAddress)(v)
+			Read(&g.address, giaddrAddress)(v)
 		} else {
-			v.mapping(
-				required("address", "an IPv4 address", read(&g.address, giaddrAddress)),
-				optional("manual", func(v value) { g.manual = decodeManual(v) }).hidden(),
+			v.Mapping(
+				Required("address", "an IPv4 address", Read(&g.address, giaddrAddress)),
+				Optional("manual", func(v Value) { g.manual = decodeManual(v) }).hidden(),
 			)
 		}
 		s.giaddrs = append(s.giaddrs, g)
@@ -186,7 +186,7 @@ func (s *stanza) checkGiaddrs() {
 		return
 	}
 	if s.peer.Address.IsValid() && !s.peer.Address.Is4() {
-		v.problem("of DHCPv4, and the peer's address is %s (leave it out)", s.peer.Address)
+		v.Problem("of DHCPv4, and the peer's address is %s (leave it out)", s.peer.Address)
 		return
 	}
 	relay, server := s.peer.Address, s.peer.Local
@@ -200,15 +200,15 @@ func (s *stanza) checkGiaddrs() {
 		switch {
 		case !g.address.IsValid():
 		case g.address == relay:
-			g.at.problem("%s is in the stanza already (further addresses of the relay)", relay)
+			g.at.Problem("%s is in the stanza already (further addresses of the relay)", relay)
 		case g.address == server:
-			g.at.problem("%s is the server's address (addresses of the relay)", server)
+			g.at.Problem("%s is the server's address (addresses of the relay)", server)
 		case seen[g.address]:
-			g.at.problem("%s is there already (once)", g.address)
+			g.at.Problem("%s is there already (once)", g.address)
 		case manual && g.manual == nil:
-			g.at.problem("%s without keys of its own (a mapping with address and manual: manual keys are for one pair of addresses)", g.address)
+			g.at.Problem("%s without keys of its own (a mapping with address and manual: manual keys are for one pair of addresses)", g.address)
 		case !manual && g.manual != nil:
-			g.at.problem("manual keys beside ike (the address alone)")
+			g.at.Problem("manual keys beside ike (the address alone)")
 		}
 		seen[g.address] = true
 	}

@@ -7,11 +7,22 @@ import (
 	"fairlead/internal/app/api"
 )
 
-// Backend is what the control interface asks and commands. Its methods are
-// called from many goroutines; they respect the context and hand out copies.
-// Who is the caller in words, for the log: "alice (uid 1000, pid 4711)".
+// ProcessBackend is what the control interface asks and commands of a process. The
+// methods of backends are called from many goroutines; they respect the context and hand
+// out copies. Who is the caller in words, for the log: "alice (uid 1000, pid 4711)".
+type ProcessBackend interface {
+	// Reload reads the configuration file again, and says what that changes. A file
+	// with errors changes nothing, and comes back as config.Problems. One that
+	// takes the rule from links with delegations is an *api.LossError unless it is
+	// forced.
+	Reload(ctx context.Context, r api.ReloadRequest, who string) (api.ReloadResult, error)
+	// Watch, and a role's Trace, close their channel soon after the context is done, and
+	// never wait for a reader: see Feed.
+	Watch(ctx context.Context, f api.Filter) (<-chan api.Event, error)
+}
+
+// Backend is what the control interface asks and commands of the DHCPv6 relay.
 type Backend interface {
-	Status(ctx context.Context) (api.Status, error)
 	Links(ctx context.Context) ([]api.Link, error)
 	Peers(ctx context.Context) ([]api.Peer, error)
 	Delegations(ctx context.Context, f api.Filter) ([]api.Delegation, error)
@@ -22,17 +33,7 @@ type Backend interface {
 	// Unblock takes a block away; ErrNotFound if there is none like it.
 	Unblock(ctx context.Context, b api.Block, who string) error
 	Blocks(ctx context.Context) ([]api.Block, error)
-	// Reload reads the configuration file again, and says what that changes. A file
-	// with errors changes nothing, and comes back as config.Problems. One that
-	// takes the rule from links with delegations is an *api.LossError unless it is
-	// forced.
-	Reload(ctx context.Context, r api.ReloadRequest, who string) (api.ReloadResult, error)
-	// Watch and Trace close their channel soon after the context is done, and
-	// never wait for a reader: see Feed.
-	Watch(ctx context.Context, f api.Filter) (<-chan api.Event, error)
 	Trace(ctx context.Context, f api.TraceFilter) (<-chan api.Event, error)
-	// Counters is one snapshot for one scrape of the metrics.
-	Counters(ctx context.Context) (api.Counters, error)
 }
 
 // What a Backend may answer; errors that wrap them reach the caller as such.

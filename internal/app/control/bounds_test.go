@@ -154,7 +154,7 @@ func TestSocketInTheWay(t *testing.T) {
 	listen := func(path string) (*control.Server, error) {
 		c := config.Default()
 		c.Control.Socket, c.Control.Group = path, "0"
-		return control.Listen(&c.Process, control.Relay(controltest.New()), discard)
+		return control.Listen(&c.Process, controltest.New().Routes(), discard)
 	}
 	file := filepath.Join(dir, "file")
 	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {

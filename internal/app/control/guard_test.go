@@ -40,7 +40,7 @@ func serveGuard(t *testing.T, tune func(*servedGuard)) *servedGuard {
 	}
 	log := slog.New(slog.NewTextHandler(s.log, nil))
 	var err error
-	if s.Server, err = control.Listen(&s.config, control.Guard(s.fake), log); err != nil {
+	if s.Server, err = control.Listen(&s.config, s.fake.Routes(), log); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

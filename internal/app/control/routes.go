@@ -19,33 +19,67 @@ import (
 // maxBody bounds the body of a request.
 const maxBody = 64 << 10
 
-// Relay are all paths of the relay's interface.
-func Relay(b Backend) Routes { return func(s *Server) http.Handler { return s.relayRoutes(b) } }
-
-func (s *Server) relayRoutes(b Backend) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /v1/status", query(s, noFilter, func(ctx context.Context, _ struct{}) (api.Status, error) { return b.Status(ctx) }))
-	mux.Handle("GET /v1/links", query(s, noFilter, func(ctx context.Context, _ struct{}) ([]api.Link, error) { return list(b.Links(ctx)) }))
-	mux.Handle("GET /v1/peers", query(s, noFilter, func(ctx context.Context, _ struct{}) ([]api.Peer, error) { return list(b.Peers(ctx)) }))
-	mux.Handle("GET /v1/blocks", query(s, noFilter, func(ctx context.Context, _ struct{}) ([]api.Block, error) { return list(b.Blocks(ctx)) }))
-	mux.Handle("GET /v1/delegations", query(s, parseFilter, func(ctx context.Context, f api.Filter) ([]api.Delegation, error) {
-		return list(b.Delegations(ctx, f))
-	}))
-	mux.Handle("GET /v1/history", query(s, parseHistoryFilter, func(ctx context.Context, f api.HistoryFilter) ([]api.HistoryEntry, error) {
-		return list(b.History(ctx, f))
-	}))
-	mux.Handle("GET /v1/watch", stream(s, parseFilter, b.Watch))
-	mux.Handle("GET /v1/trace", stream(s, parseTraceFilter, b.Trace))
-	mux.Handle("POST /v1/clear", deed(s, "clear", b.Clear))
-	mux.Handle("POST /v1/unblock", deed(s, "unblock", func(ctx context.Context, what api.Block, who string) (struct{}, error) {
-		return struct{}{}, b.Unblock(ctx, what, who)
-	}))
-	mux.Handle("POST /v1/reload", reload(s, b.Reload))
-	return s.bounded(mux)
+// Route is one path of the control interface.
+type Route struct {
+	pattern string // as http.ServeMux has it
+	handler func(*Server) http.Handler
 }
 
-func reload(s *Server, do func(context.Context, api.ReloadRequest, string) (api.ReloadResult, error)) http.Handler {
-	return deed(s, "reload", func(ctx context.Context, r api.ReloadRequest, who string) (api.ReloadResult, error) {
+// Look is a route for a request that selects nothing and changes nothing.
+func Look[T any](path string, ask func(context.Context) (T, error)) Route {
+	return get(path, noFilter, func(ctx context.Context, _ struct{}) (T, error) { return ask(ctx) })
+}
+
+func get[F, T any](path string, parse func(*http.Request) (F, error), ask func(context.Context, F) (T, error)) Route {
+	return Route{"GET " + path, func(s *Server) http.Handler { return query(s, parse, ask) }}
+}
+
+func follow[F any](path string, parse func(*http.Request) (F, error), open func(context.Context, F) (<-chan api.Event, error)) Route {
+	return Route{"GET " + path, func(s *Server) http.Handler { return stream(s, parse, open) }}
+}
+
+func change[R request, T any](name string, do func(context.Context, R, string) (T, error)) Route {
+	return Route{"POST /v1/" + name, func(s *Server) http.Handler { return deed(s, name, do) }}
+}
+
+// Status is the path of a process at a glance.
+func Status(ask func(context.Context) (api.Status, error)) Route { return Look("/v1/status", ask) }
+
+// Process are the paths of what a process does, whichever roles it plays.
+func Process(b ProcessBackend) []Route {
+	return []Route{
+		follow("/v1/watch", parseFilter, b.Watch),
+		reload(b.Reload),
+	}
+}
+
+// Relay are the paths of the DHCPv6 relay.
+func Relay(b Backend) []Route {
+	return []Route{
+		Look("/v1/links", whole(b.Links)),
+		Look("/v1/peers", whole(b.Peers)),
+		Look("/v1/blocks", whole(b.Blocks)),
+		get("/v1/delegations", parseFilter, func(ctx context.Context, f api.Filter) ([]api.Delegation, error) {
+			return list(b.Delegations(ctx, f))
+		}),
+		get("/v1/history", parseHistoryFilter, func(ctx context.Context, f api.HistoryFilter) ([]api.HistoryEntry, error) {
+			return list(b.History(ctx, f))
+		}),
+		follow("/v1/trace", parseTraceFilter, b.Trace),
+		change("clear", b.Clear),
+		change("unblock", func(ctx context.Context, what api.Block, who string) (struct{}, error) {
+			return struct{}{}, b.Unblock(ctx, what, who)
+		}),
+	}
+}
+
+// whole is ask, with an empty list in place of none.
+func whole[T any](ask func(context.Context) ([]T, error)) func(context.Context) ([]T, error) {
+	return func(ctx context.Context) ([]T, error) { return list(ask(ctx)) }
+}
+
+func reload(do func(context.Context, api.ReloadRequest, string) (api.ReloadResult, error)) Route {
+	return change("reload", func(ctx context.Context, r api.ReloadRequest, who string) (api.ReloadResult, error) {
 		result, err := do(ctx, r, who)
 		return wholeReload(result), err
 	})
@@ -61,8 +95,16 @@ func wholeReload(r api.ReloadResult) api.ReloadResult {
 	return r
 }
 
-// bounded answers what the mux does not know, and bounds all bodies.
-func (s *Server) bounded(mux *http.ServeMux) http.Handler {
+// bounded answers by the routes, answers what none of them knows, and bounds all bodies.
+func (s *Server) bounded() http.Handler {
+	mux := http.NewServeMux()
+	there := make(map[string]bool, len(s.routes))
+	for _, r := range s.routes {
+		if !there[r.pattern] {
+			mux.Handle(r.pattern, r.handler(s))
+		}
+		there[r.pattern] = true
+	}
 	const rest = "/"
 	mux.HandleFunc(rest, func(w http.ResponseWriter, r *http.Request) {
 		var allowed []string

@@ -68,7 +68,7 @@ func serve(t *testing.T, tune func(*config.Config), before func(*control.Server)
 	}
 	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
-	if s.Server, err = control.Listen(&s.config.Process, control.Relay(s.fake), log); err != nil {
+	if s.Server, err = control.Listen(&s.config.Process, s.fake.Routes(), log); err != nil {
 		t.Fatal(err)
 	}
 	if before != nil {

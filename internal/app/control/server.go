@@ -35,7 +35,7 @@ var defaultBounds = bounds{
 
 // Server is the control interface of one process.
 type Server struct {
-	routes Routes
+	routes []Route
 	log    *slog.Logger
 	audit  *audit
 	access atomic.Pointer[access]
@@ -46,12 +46,9 @@ type Server struct {
 	tcp  net.Listener // nil: none
 }
 
-// Routes are what can be asked of a process: Relay's or Guard's.
-type Routes func(*Server) http.Handler
-
 // Listen opens the Unix socket, and the TCP socket if there is one configured.
-// Connections wait until Run.
-func Listen(p *config.Process, routes Routes, log *slog.Logger) (*Server, error) {
+// Connections wait until Run. Of two routes with one pattern the first holds.
+func Listen(p *config.Process, routes []Route, log *slog.Logger) (*Server, error) {
 	c := &p.Control
 	a, err := newAudit(p.Audit.File, log)
 	if err != nil {
@@ -117,7 +114,7 @@ func NeedsRestart(old, next *config.Control) bool {
 func (s *Server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	web := &http.Server{
-		Handler:           s.routes(s),
+		Handler:           s.bounded(),
 		ReadHeaderTimeout: s.bounds.request,
 		ReadTimeout:       s.bounds.request,
 		IdleTimeout:       time.Minute,

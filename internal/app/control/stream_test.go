@@ -222,7 +222,7 @@ func TestTooManyWatch(t *testing.T) {
 func TestStreamEndsWithTheServer(t *testing.T) {
 	c := config.Default()
 	c.Control.Socket, c.Control.Group = openDir(t)+"/c.sock", "0"
-	server, err := control.Listen(&c.Process, control.Relay(controltest.New()), discard)
+	server, err := control.Listen(&c.Process, controltest.New().Routes(), discard)
 	if err != nil {
 		t.Fatal(err)
 	}

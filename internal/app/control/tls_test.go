@@ -223,7 +223,7 @@ func TestListenFilesThatAreKeys(t *testing.T) {
 		c := config.Default()
 		c.Control.Socket, c.Control.Group, c.Control.Listen = filepath.Join(t.TempDir(), "c.sock"), "0", a.files(t, a)
 		*map[string]*string{"certificate": &c.Control.Listen.Certificate, "key": &c.Control.Listen.Key, "client-ca": &c.Control.Listen.ClientCA}[field] = key
-		_, err := control.Listen(&c.Process, control.Relay(controltest.New()), discard)
+		_, err := control.Listen(&c.Process, controltest.New().Routes(), discard)
 		if want := "control.listen." + field + ": no such file or directory"; err == nil || err.Error() != want {
 			t.Errorf("%s: err = %v, want %s", field, err, want)
 		}
@@ -239,7 +239,7 @@ func TestKeyThatOthersCanRead(t *testing.T) {
 		if err := os.Chmod(c.Control.Listen.Key, mode); err != nil {
 			t.Fatal(err)
 		}
-		_, err := control.Listen(&c.Process, control.Relay(controltest.New()), discard)
+		_, err := control.Listen(&c.Process, controltest.New().Routes(), discard)
 		if err == nil || !strings.Contains(err.Error(), "lets others than its owner in") {
 			t.Errorf("mode %v: err = %v, want a refusal", mode, err)
 		}

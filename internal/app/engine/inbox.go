@@ -62,7 +62,7 @@ type message struct {
 //	    +-------------------- if it waits, watches again -------------------+      was let go of (Hold)
 //
 // Where there are more cores, Run takes in what has come, and tells the loop of it;
-// nobody needs to glance.
+// nobody needs to glance. Nor where roles share the sockets: then the inbox is fed.
 type Inbox struct {
 	conn  Receiver
 	lost  func(link int, d effect.Drop)
@@ -109,7 +109,17 @@ func NewInbox(lost func(link int, d effect.Drop)) *Inbox {
 	return in
 }
 
-func (in *Inbox) open(conn Receiver, cores bool) { in.conn, in.cores = conn, cores }
+// open has the inbox read from conn; nil: it is fed.
+func (in *Inbox) open(conn Receiver, cores bool) { in.conn, in.cores = conn, cores || conn == nil }
+
+// Feed takes in a datagram of sockets that several inboxes share. Tell follows once all
+// are fed that have come.
+func (in *Inbox) Feed(at instant.Instant, d *udp.Datagram) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.at = at
+	in.judge(d)
+}
 
 // Configure says what may come from each link.
 func (in *Inbox) Configure(c Classifier, limits map[int]admission.Limits) {
@@ -131,6 +141,10 @@ func (in *Inbox) Configure(c Classifier, limits map[int]admission.Limits) {
 
 // Run watches the sockets until ctx ends or they are closed.
 func (in *Inbox) Run(ctx context.Context) error {
+	if in.conn == nil {
+		<-ctx.Done()
+		return nil
+	}
 	for {
 		if err := in.conn.Wait(); err != nil {
 			if ctx.Err() != nil {
@@ -140,12 +154,12 @@ func (in *Inbox) Run(ctx context.Context) error {
 		}
 		if in.cores {
 			for in.drain(service.Now().Boot) {
-				in.tell()
+				in.Tell()
 			}
 			continue
 		}
 		in.waits.Store(true)
-		in.tell()
+		in.Tell()
 		select {
 		case <-in.drained:
 		case <-ctx.Done():
@@ -154,7 +168,8 @@ func (in *Inbox) Run(ctx context.Context) error {
 	}
 }
 
-func (in *Inbox) tell() {
+// Tell wakes the loop.
+func (in *Inbox) Tell() {
 	select {
 	case in.told <- struct{}{}:
 	default: // it has been told
@@ -168,7 +183,7 @@ func (in *Inbox) Glance() {
 	if in.cores || in.busy.Load() {
 		return
 	}
-	in.tell()
+	in.Tell()
 	runtime.Gosched()
 }
 
@@ -237,14 +252,14 @@ const settleAtOnce = 256
 // what holds now, and reports whether the sockets were empty then. The loop is told.
 func (in *Inbox) Judge(at instant.Instant) (empty bool) {
 	if in.conn == nil {
-		return true // they are not open yet
+		return true // they are not open yet, or others read from them
 	}
 	for range settleAtOnce {
 		if empty = !in.drain(at); empty {
 			break
 		}
 	}
-	in.tell()
+	in.Tell()
 	return empty
 }
 

@@ -266,7 +266,7 @@ func TestLoopGlances(t *testing.T) {
 // waitsFor returns when the loop has nothing to do any more.
 func (q *quiet) waitsFor(l *loop) {
 	l.inbox.waits.Store(true)
-	l.inbox.tell()
+	l.inbox.Tell()
 	<-l.inbox.drained
 }
 

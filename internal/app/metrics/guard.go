@@ -1,18 +1,11 @@
 package metrics
 
 import (
-	"context"
 	"runtime"
 	"slices"
 
 	"fairlead/internal/app/api"
 )
-
-// GuardBackend is where the figures of "fairlead guard" come from;
-// control.GuardBackend has all of it.
-type GuardBackend interface {
-	Status(ctx context.Context) (api.GuardStatus, error)
-}
 
 // guardMetrics are all that a guard has; testdata/guard-metrics.txt lists them.
 // What the relay has as well means the same there.

@@ -37,7 +37,7 @@ type Server struct {
 }
 
 // Listen makes a Server for the address of c and tries to open it at once. A scrape is
-// answered from Run on, by h: Relay or Guard. Without an address none is.
+// answered from Run on, by h: a Handler. Without an address none is.
 func Listen(c config.Metrics, h http.Handler, log *slog.Logger) *Server {
 	s := &Server{off: !c.Listen.IsValid(), address: c.Listen.String(), handler: h, log: log}
 	s.open()

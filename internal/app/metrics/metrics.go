@@ -1,5 +1,5 @@
 // Package metrics shows the figures of the relay, or of a guard, to Prometheus.
-// It counts nothing itself: each scrape takes one snapshot from the Backend, so
+// It counts nothing itself: each scrape takes one snapshot, so
 // that the figures of one scrape belong together.
 //
 // Labels come from bounded sets alone: links, peers, hops, directions, message types,
@@ -22,33 +22,28 @@ import (
 	"fairlead/internal/app/api"
 )
 
-// Backend is where the figures come from; control.Backend has all of it.
-type Backend interface {
-	Counters(ctx context.Context) (api.Counters, error)
-	Status(ctx context.Context) (api.Status, error)
+// Counters are the figures of api.Counters.
+func Counters(look func(context.Context) (api.Counters, error)) prometheus.Collector {
+	return newCollector(relayMetrics, look)
 }
 
-// Relay answers with the figures and the health of a relay.
-func Relay(b Backend) http.Handler {
-	return handler(newCollector(relayMetrics, b.Counters), "relay", func(ctx context.Context) ([]string, error) {
-		s, err := b.Status(ctx)
-		return s.Reasons(), err
-	})
+// Guard are the figures of a guard.
+func Guard(look func(context.Context) (api.GuardStatus, error)) prometheus.Collector {
+	return newCollector(guardMetrics, look)
 }
 
-// Guard answers with those of a guard.
-func Guard(b GuardBackend) http.Handler {
-	return handler(newCollector(guardMetrics, b.Status), "guard", func(ctx context.Context) ([]string, error) {
-		s, err := b.Status(ctx)
-		return s.Degraded, err
-	})
+// Of are the figures of a role's own: the fields of T that have tags, as those of
+// api.Counters have.
+func Of[T any](look func(context.Context) (T, error)) prometheus.Collector {
+	return newCollector(tagged[T](), look)
 }
 
-// handler serves what a collector collects, and the health of what is called
-// name: why it is degraded, in words.
-func handler(c prometheus.Collector, name string, degraded func(context.Context) ([]string, error)) http.Handler {
+// Handler serves what was collected, and the health of what is called name: why it is
+// degraded, in words.
+func Handler(name string, degraded func(context.Context) ([]string, error), figures ...prometheus.Collector) http.Handler {
 	r := prometheus.NewRegistry()
-	r.MustRegister(c, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	r.MustRegister(figures...)
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { healthz(w, r, name, degraded) })

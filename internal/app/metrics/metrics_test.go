@@ -43,7 +43,7 @@ func golden(t *testing.T, path, got string) {
 	}
 }
 
-func gather(t *testing.T, b Backend) []*dto.MetricFamily {
+func gather(t *testing.T, b *controltest.Fake) []*dto.MetricFamily {
 	t.Helper()
 	return gatherFrom(t, newCollector(relayMetrics, b.Counters))
 }
@@ -91,7 +91,7 @@ func testNames(t *testing.T, path string, families []*dto.MetricFamily, describe
 
 // The same as Prometheus reads it, values included.
 func TestScrape(t *testing.T) {
-	testScrape(t, "testdata/scrape.txt", Relay(protectedRelay()))
+	testScrape(t, "testdata/scrape.txt", relayHandler(protectedRelay()))
 }
 
 func testScrape(t *testing.T, path string, h http.Handler) {
@@ -169,7 +169,7 @@ func TestLinkNameThatIsNoText(t *testing.T) {
 func TestNoAnswer(t *testing.T) {
 	fake := controltest.New()
 	fake.Fail = errors.New("the loop is stuck")
-	server := httptest.NewServer(Relay(fake))
+	server := httptest.NewServer(relayHandler(fake))
 	defer server.Close()
 	if code, text := fetch(t, server.URL+"/metrics"); code != http.StatusInternalServerError || !strings.Contains(text, "the loop is stuck") {
 		t.Errorf("/metrics: %d %q, want 500 with the cause", code, text)
@@ -181,7 +181,7 @@ func TestNoAnswer(t *testing.T) {
 
 func TestHealthz(t *testing.T) {
 	fake := controltest.New()
-	server := httptest.NewServer(Relay(fake))
+	server := httptest.NewServer(relayHandler(fake))
 	defer server.Close()
 	if code, text := fetch(t, server.URL+"/healthz"); code != http.StatusOK || text != "ok\n" {
 		t.Errorf("/healthz: %d %q, want 200 ok", code, text)
@@ -220,7 +220,7 @@ func TestClockBothWays(t *testing.T) {
 // served opens a Server at an address, and runs it until the test ends.
 func served(t *testing.T, at string) *Server {
 	t.Helper()
-	s := Listen(config.Metrics{Listen: netip.MustParseAddrPort(at)}, Relay(controltest.New()), slog.New(slog.DiscardHandler))
+	s := Listen(config.Metrics{Listen: netip.MustParseAddrPort(at)}, relayHandler(controltest.New()), slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
@@ -292,4 +292,19 @@ func TestManyConnections(t *testing.T) {
 			t.Errorf("beside 200 that said %q: %d %q, want 200", first, code, text)
 		}
 	}
+}
+
+// relayHandler and guardHandler answer with what a process of the kind has.
+func relayHandler(fake *controltest.Fake) http.Handler {
+	return Handler("relay", func(ctx context.Context) ([]string, error) {
+		s, err := fake.Status(ctx)
+		return s.Reasons(), err
+	}, Counters(fake.Counters))
+}
+
+func guardHandler(fake *controltest.FakeGuard) http.Handler {
+	return Handler("guard", func(ctx context.Context) ([]string, error) {
+		s, err := fake.Status(ctx)
+		return s.Degraded, err
+	}, Guard(fake.Status))
 }

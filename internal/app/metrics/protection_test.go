@@ -20,7 +20,7 @@ func TestGuardNames(t *testing.T) {
 }
 
 func TestGuardScrape(t *testing.T) {
-	testScrape(t, "testdata/guard-scrape.txt", Guard(watchfulGuard()))
+	testScrape(t, "testdata/guard-scrape.txt", guardHandler(watchfulGuard()))
 }
 
 // watchfulGuard is a guard with some of everything.
@@ -98,7 +98,7 @@ func TestPeerProtectedBothWays(t *testing.T) {
 
 func TestGuardHealthz(t *testing.T) {
 	fake := controltest.NewGuard()
-	server := httptest.NewServer(Guard(fake))
+	server := httptest.NewServer(guardHandler(fake))
 	defer server.Close()
 	if code, text := fetch(t, server.URL+"/healthz"); code != http.StatusOK || text != "ok\n" {
 		t.Errorf("/healthz: %d %q, want 200 ok", code, text)

@@ -23,6 +23,7 @@ import (
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/privacy"
 	"fairlead/internal/app/service"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/host/nft"
 )
 
@@ -203,4 +204,13 @@ func Purge[C any](path string, load func(string) (C, error), defaults func() C, 
 		return fmt.Errorf("purge: %w", err)
 	}
 	return errors.Join(do(cfg), owner.Close())
+}
+
+// Watch tells of what happens to what a filter selects, with identifiers as the
+// configuration allows. What is traced is for those who trace.
+func (p *Process) Watch(ctx context.Context, f api.Filter) (<-chan api.Event, error) {
+	events, err := p.Feed.Subscribe(ctx, func(e *api.Event) bool {
+		return e.Kind != effect.NoteTrace.String() && f.Matches(e.Client, e.Prefix(), e.Link)
+	})
+	return p.Privacy.Events(ctx, events), err
 }

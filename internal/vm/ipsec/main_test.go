@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fairlead/internal/app/cli"
+	"fairlead/internal/app/daemon"
 	"fairlead/internal/app/role/guard"
 	"fairlead/internal/app/role/relay"
 	"fairlead/internal/lab/labtest"
@@ -22,7 +23,7 @@ const asProgram = "FAIRLEAD_VM_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
-		commands := cli.Commands{Run: relay.Run, Purge: relay.Purge, Guard: guard.Run, PurgeGuard: guard.Purge}
+		commands := daemon.Commands(guard.Role(), relay.Role())
 		os.Exit(cli.Main(commands, os.Args[1:], os.Stdout, os.Stderr))
 	}
 	if err := os.Setenv(asProgram, "1"); err != nil {

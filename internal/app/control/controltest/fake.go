@@ -152,3 +152,8 @@ func (f *Fake) Counters(context.Context) (api.Counters, error) {
 	defer f.Mu.Unlock()
 	return f.Figures, f.Fail
 }
+
+// Routes are the paths that the relay answers.
+func (f *Fake) Routes() []control.Route {
+	return slices.Concat([]control.Route{control.Status(f.Status)}, control.Process(f), control.Relay(f))
+}

@@ -92,6 +92,11 @@ func (f *FakeGuard) Reload(_ context.Context, r api.ReloadRequest, who string) (
 }
 
 // Watch hands out what is put into Feed.
-func (f *FakeGuard) Watch(ctx context.Context) (<-chan api.Event, error) {
+func (f *FakeGuard) Watch(ctx context.Context, _ api.Filter) (<-chan api.Event, error) {
 	return f.Feed.Subscribe(ctx, func(*api.Event) bool { return true })
+}
+
+// Routes are the paths that the guard answers.
+func (f *FakeGuard) Routes() []control.Route {
+	return append(control.Guard(f), control.Process(f)...)
 }

@@ -33,8 +33,8 @@ func absent(cfg *config.Config, known map[string]links.Link) (words []string) {
 		}
 	}
 	var rules []string
-	for i := range cfg.Relay6.Links {
-		rules = append(rules, matching(matching(cfg.Relay6.Links[i].Match, isName), missing)...)
+	for i := range section(cfg).Links {
+		rules = append(rules, matching(matching(section(cfg).Links[i].Match, isName), missing)...)
 	}
 	if len(rules) > 0 {
 		words = append(words, fmt.Sprintf("links: no interface is named %s: nobody is served there", named(rules)))

@@ -15,12 +15,12 @@ import (
 // What is configured and matches no interface is in status: uplinks, and rules without
 // wildcards. A glob of a rule may match nothing for a while.
 func TestNamesThatNoInterfaceHas(t *testing.T) {
-	cfg := &config.Config{Process: config.Process{Peers: []trust.Peer{
+	cfg := relaying(config.Config{Process: config.Process{Peers: []trust.Peer{
 		{Name: "kea1", Interfaces: []string{"eth0", "eth1"}},
 		{Name: "kea2", Interfaces: []string{"eth7", "up*"}},
 		{Name: "kea3", Interfaces: []string{"eth0", "up*"}},
-	}}}
-	cfg.Relay6.Links = []relay6.LinkRule{{Match: []string{"cust1", "ppp*"}}, {Match: []string{"cust2"}}}
+	}}})
+	section(cfg).Links = []relay6.LinkRule{{Match: []string{"cust1", "ppp*"}}, {Match: []string{"cust2"}}}
 	there := map[string]links.Link{"eth0": {}, "cust1": {}}
 	want := []string{
 		"peer kea1: no interface is named eth1",
@@ -34,9 +34,9 @@ func TestNamesThatNoInterfaceHas(t *testing.T) {
 	if got := absent(cfg, there); len(got) != 1 || got[0] != "peer kea2: no interface is named eth7" {
 		t.Errorf("with all but eth7: %q", got)
 	}
-	cfg.Relay6.Links = nil
+	section(cfg).Links = nil
 	for i := range 20 {
-		cfg.Relay6.Links = append(cfg.Relay6.Links, relay6.LinkRule{Match: []string{fmt.Sprint("vlan", i)}})
+		section(cfg).Links = append(section(cfg).Links, relay6.LinkRule{Match: []string{fmt.Sprint("vlan", i)}})
 	}
 	if got := absent(cfg, there)[1]; got != "links: no interface is named vlan0, vlan1, vlan2, vlan3, vlan4, vlan5, vlan6, vlan7 and 12 more: nobody is served there" {
 		t.Errorf("with many: %q", got)

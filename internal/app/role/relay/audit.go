@@ -25,7 +25,7 @@ import (
 // that changes nftables all the time, such as one that bans addresses, it is read
 // each time.
 type auditor struct {
-	d       *daemon
+	d       *player
 	version func() (nft.Version, error)
 	mend    func() (bool, error) // the filter's rules; true: they were changed by somebody
 	actual  func() (*hoststate.Reading, error)
@@ -77,7 +77,7 @@ func noFindings() map[string]uint64 {
 	return counts
 }
 
-func newAuditor(d *daemon) *auditor {
+func newAuditor(d *player) *auditor {
 	return &auditor{
 		d: d, version: d.nft.Version, mend: d.nft.Mend, actual: d.actual, routes: d.nl.Routes,
 		listen: func() (notices, error) { return d.nft.OpenNotices() },

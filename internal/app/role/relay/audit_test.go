@@ -25,7 +25,7 @@ func newAuditBench(t *testing.T, read func() (*hoststate.Reading, error)) (*audi
 	t.Helper()
 	l := quietPlayed(t)
 	l.run(t)
-	d := &daemon{log: l.log, quiet: l.log, relay: l.relay, engine: l.Engine, feed: control.NewFeed(), cfg: &config.Config{}, findings: map[string]uint64{}}
+	d := &player{log: l.log, quiet: l.log, relay: l.relay, engine: l.Engine, feed: control.NewFeed(), cfg: relaying(config.Config{}), findings: map[string]uint64{}}
 	return &auditor{
 		d: d, version: func() (nft.Version, error) { return nft.Version{Others: 1}, nil },
 		mend: func() (bool, error) { return false, nil }, actual: read,

@@ -5,51 +5,24 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net"
 	"slices"
 	"time"
 
 	"fairlead/internal/app/api"
 	"fairlead/internal/app/control"
-	"fairlead/internal/app/protect"
-	"fairlead/internal/app/service"
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
-	"fairlead/internal/host/clock"
 	"fairlead/internal/host/netlink"
 	"fairlead/internal/host/nft"
-	"fairlead/internal/host/udp"
 )
 
-// The daemon is the control interface's backend.
-var _ control.Backend = (*daemon)(nil)
-
-// errNetClosed is what a socket says that was closed before.
-var errNetClosed = net.ErrClosed
-
-func (d *daemon) Status(ctx context.Context) (api.Status, error) {
-	c, err := d.counters(ctx)
-	if err != nil {
-		return api.Status{}, err
-	}
-	s := api.Status{
-		Version: c.Version, Started: c.Started, Uptime: api.Lifetime(time.Since(c.Started)), RelayID: c.RelayID,
-		Config: c.Config.ConfigStatus, Clock: c.Clock, Store: c.Store, Host: c.Host, Totals: c.Totals, Refusals: control.NonZero(maps.Clone(c.Sum.Refusals)),
-		Unmatched: c.Unmatched,
-	}
-	for i := range c.Peers {
-		s.Peers = append(s.Peers, c.Peers[i].Summary())
-	}
-	return s, d.judge(ctx, &s, &c)
-}
-
-// judge fills in what is not as it should be.
-func (d *daemon) judge(ctx context.Context, s *api.Status, c *api.Counters) error {
-	s.Degraded = d.degraded(c)
+// Judge adds what is not as it should be.
+func (d *player) Judge(ctx context.Context, s *api.Status, c *api.Counters) error {
+	s.Degraded = append(s.Degraded, d.degraded(c)...)
 	s.Spoofed = spoofedOn(c.Links)
 	s.RefusedGrants = d.relay.notes.refused.lately(time.Now())
 	routes, more, err := d.foreign.look(ctx)
@@ -80,38 +53,20 @@ func spoofedOn(links []api.Link) []api.SpoofedOn {
 	return found
 }
 
-// Counters is one snapshot of every figure there is.
-func (d *daemon) Counters(ctx context.Context) (api.Counters, error) {
-	c, err := d.counters(ctx)
-	if err != nil {
-		return c, err
-	}
-	var s api.Status
-	err = d.judge(ctx, &s, &c)
-	c.Degraded = s.Wrong()
-	return c, err
-}
-
-// degraded is what an operator should see to, in words.
-func (d *daemon) degraded(c *api.Counters) []string {
+// degraded is what of the relay an operator should see to, in words.
+func (d *player) degraded(c *api.Counters) []string {
 	d.mu.Lock()
 	filterErr := d.filterErr
 	d.mu.Unlock()
-	words := []string{}
+	var words []string
 	add := func(bad bool, text string) {
 		if bad {
 			words = append(words, text)
 		}
 	}
-	words = append(words, d.unwritten...)
-	add(!c.Store.Healthy, "store: "+c.Store.LastError)
 	add(c.Totals.Unkept > 0, fmt.Sprintf("store: %d records not kept yet", c.Totals.Unkept))
-	add(c.Store.CommitsLost > 0, fmt.Sprintf("store: the end of its log was lost before this start, and with it the last %d commits", c.Store.CommitsLost))
-	add(len(c.Store.DatabasesSetAside) > 0, "store: a damaged database was set aside")
 	add(c.Host.Orphans > 0, fmt.Sprintf("store: %d prefixes are routed that it does not explain (\"fairlead delegations\": source kernel); their clients take them over as they renew, and the rest ends at %s", c.Host.Orphans, c.Host.OrphansEnd.Format(time.RFC3339)))
-	add(!c.Clock.Synchronised, "clock: not synchronised")
 	add(c.Totals.HeldByClock > 0, fmt.Sprintf("clock: %d delegations wait for a trustworthy clock", c.Totals.HeldByClock))
-	add(c.Config.LastError != "", "configuration: the last reload was refused")
 	if len(c.Unmatched) > 0 {
 		add(true, "delegations without routes and filters, because no rule matches their links: "+api.HoldingsText(c.Unmatched))
 	}
@@ -121,9 +76,6 @@ func (d *daemon) degraded(c *api.Counters) []string {
 	for i := range c.Links {
 		l := &c.Links[i]
 		add(l.LinkAddressMissing, fmt.Sprintf("link %s: its link-address %s is no longer there, and is used for an hour at most", l.Name, l.LinkAddress))
-	}
-	for _, index := range d.conn.Flooding() {
-		add(true, flooding(index, c.Socket.Drops[udp.FloodFull.String()]))
 	}
 	for _, who := range d.rivals.names() {
 		words = append(words, "port: "+who+" has a socket at our port, and may get what is meant for us")
@@ -135,10 +87,10 @@ func (d *daemon) degraded(c *api.Counters) []string {
 	}
 	add(c.Totals.Uninstalled > 0, fmt.Sprintf("kernel: %d delegations without their route or filter element; the log says what the kernel did not take", c.Totals.Uninstalled))
 	add(c.Host.Refused > 0, fmt.Sprintf("kernel: %d routes are not taken, because their link is down or gone; unreachable routes stand in for them", c.Host.Refused))
-	for _, trouble := range []string{d.relay.lost.trouble(time.Now()), d.audit.trouble(), notForwarding(c.Links), d.scrapes.Trouble()} {
+	for _, trouble := range []string{d.relay.lost.trouble(time.Now()), d.audit.trouble(), notForwarding(c.Links)} {
 		add(trouble != "", trouble)
 	}
-	return append(words, protect.Degraded(d.hops.States())...)
+	return words
 }
 
 // unanswered is what an operator should see to of a peer's answers.
@@ -162,15 +114,6 @@ func unanswered(p *api.Peer) (words []string) {
 	return words
 }
 
-// flooding is what an operator should know of a link that fills the queue of all.
-func flooding(index int, lost uint64) string {
-	name := fmt.Sprint("with index ", index) // it has just gone
-	if on, err := net.InterfaceByIndex(index); err == nil {
-		name = on.Name
-	}
-	return fmt.Sprintf("link %s: floods, so what comes from it waits apart from other links; the kernel has dropped %d messages of such links", name, lost)
-}
-
 // notForwarding is what an operator should know of links whose packets the kernel does
 // not pass on: there delegations are of no use.
 func notForwarding(links []api.Link) string {
@@ -189,7 +132,7 @@ func notForwarding(links []api.Link) string {
 	return fmt.Sprintf("kernel: IPv6 forwarding is off on %s and %d more links", off[0], len(off)-1)
 }
 
-func (d *daemon) Links(ctx context.Context) ([]api.Link, error) {
+func (d *player) Links(ctx context.Context) ([]api.Link, error) {
 	var views []relay6.LinkView
 	err := d.engine.Call(ctx, func(instant.Now, *effect.Effects) { views = d.engine.Core.Links() })
 	routed := d.foreign.routed()
@@ -201,7 +144,7 @@ func (d *daemon) Links(ctx context.Context) ([]api.Link, error) {
 }
 
 // shown are links with what was dropped there for its source.
-func (d *daemon) shown(views []relay6.LinkView) []api.Link {
+func (d *player) shown(views []relay6.LinkView) []api.Link {
 	spoofed := d.spoofed()
 	links := make([]api.Link, 0, len(views))
 	for i := range views {
@@ -216,7 +159,7 @@ func (d *daemon) shown(views []relay6.LinkView) []api.Link {
 
 // spoofed is what was dropped for its source, by link. Where the table is not there,
 // because somebody has flushed the ruleset, it is nothing: Counters tells of that.
-func (d *daemon) spoofed() map[string]nft.Spoofed {
+func (d *player) spoofed() map[string]nft.Spoofed {
 	all, err := d.nft.Spoofed()
 	if err != nil {
 		return nil
@@ -224,14 +167,14 @@ func (d *daemon) spoofed() map[string]nft.Spoofed {
 	return all
 }
 
-func (d *daemon) Peers(ctx context.Context) ([]api.Peer, error) {
+func (d *player) Peers(ctx context.Context) ([]api.Peer, error) {
 	var all []api.Peer
 	err := d.engine.Call(ctx, func(n instant.Now, _ *effect.Effects) { all = d.peers(n) })
 	return all, err
 }
 
 // peers are all peers; the loop calls it.
-func (d *daemon) peers(now instant.Now) []api.Peer {
+func (d *player) peers(now instant.Now) []api.Peer {
 	views, peers, states := d.engine.Core.Peers(now), d.config().Peers, d.hops.States()
 	all := make([]api.Peer, 0, len(views))
 	for i := range views {
@@ -240,7 +183,7 @@ func (d *daemon) peers(now instant.Now) []api.Peer {
 	return all
 }
 
-func (d *daemon) Clear(ctx context.Context, r api.ClearRequest, who string) (api.ClearResult, error) {
+func (d *player) Clear(ctx context.Context, r api.ClearRequest, who string) (api.ClearResult, error) {
 	if r.Block && r.All {
 		return api.ClearResult{}, fmt.Errorf("%w: all and block: everything cannot be blocked", control.ErrInvalid)
 	}
@@ -262,7 +205,7 @@ func (d *daemon) Clear(ctx context.Context, r api.ClearRequest, who string) (api
 	}
 }
 
-func (d *daemon) Unblock(ctx context.Context, b api.Block, who string) error {
+func (d *player) Unblock(ctx context.Context, b api.Block, who string) error {
 	found := false
 	err := d.engine.Call(ctx, func(_ instant.Now, eff *effect.Effects) {
 		found = d.engine.Core.Unblock(control.CoreBlock(b), eff)
@@ -277,16 +220,9 @@ func (d *daemon) Unblock(ctx context.Context, b api.Block, who string) error {
 	return nil
 }
 
-func (d *daemon) Watch(ctx context.Context, f api.Filter) (<-chan api.Event, error) {
-	events, err := d.feed.Subscribe(ctx, func(e *api.Event) bool {
-		return e.Kind != effect.NoteTrace.String() && f.Matches(e.Client, e.Prefix(), e.Link)
-	})
-	return d.privacy.Events(ctx, events), err
-}
-
 // Trace turns tracing on while anybody reads it. One selection is traced at a
 // time: tracing costs every packet a look.
-func (d *daemon) Trace(ctx context.Context, f api.TraceFilter) (<-chan api.Event, error) {
+func (d *player) Trace(ctx context.Context, f api.TraceFilter) (<-chan api.Event, error) {
 	d.mu.Lock()
 	if d.tracers > 0 {
 		d.mu.Unlock()
@@ -323,16 +259,16 @@ func (d *daemon) Trace(ctx context.Context, f api.TraceFilter) (<-chan api.Event
 const endTrace = 5 * time.Second
 
 // retrace has the core trace what is wanted now.
-func (d *daemon) retrace(ctx context.Context) error {
+func (d *player) retrace(ctx context.Context) error {
 	return d.engine.Call(ctx, func(instant.Now, *effect.Effects) { d.engine.Core.SetTrace(d.trace()) })
 }
 
 // trace is what the core traces: every message where the log has level debug, else
 // what somebody reads, else nothing.
-func (d *daemon) trace() *relay6.Trace {
+func (d *player) trace() *relay6.Trace {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.process.Level.Level() <= slog.LevelDebug {
+	if d.level.Level() <= slog.LevelDebug {
 		return &relay6.Trace{}
 	}
 	return d.traced
@@ -342,9 +278,8 @@ func foundEvent(f hoststate.Finding) api.Event {
 	return api.Event{Time: time.Now(), Kind: effect.NoteForeign.String(), Text: "kernel differed: mended", Reason: f.String()}
 }
 
-// counters are Counters without the verdict.
-func (d *daemon) counters(ctx context.Context) (api.Counters, error) {
-	c := api.Counters{Version: service.Version(), Started: d.process.Started}
+// Count fills in the relay's figures.
+func (d *player) Count(ctx context.Context, c *api.Counters) error {
 	var totals relay6.Totals
 	var links []relay6.LinkView
 	err := d.engine.Call(ctx, func(n instant.Now, _ *effect.Effects) {
@@ -359,26 +294,19 @@ func (d *daemon) counters(ctx context.Context) (api.Counters, error) {
 		c.Panics = d.engine.Panics()
 	})
 	if err != nil {
-		return c, err
+		return err
 	}
 	c.Links = d.shown(slices.DeleteFunc(links, func(v relay6.LinkView) bool {
 		return !v.ClientFacing && v.Counters.Traffic == (relay6.Traffic{})
 	}))
 	c.Totals, c.Unknown = control.TotalsOf(&totals), control.DropsOf(&totals.Unknown)
 	c.Sum = control.TrafficOfAll(&totals)
-	c.Clock = control.ClockOf(clock.Adjtimex())
-	c.Store = api.StoreStatus(d.store.Stats())
 	c.Host.LastAudit, c.Host.LastFindings = d.audit.state()
 	var filterErr error // somebody may have flushed the ruleset: that is news, not the end of it
 	c.FilterDrops, filterErr = d.nft.Dropped()
-	c.Socket = api.SocketCounters(d.conn.Stats().Traffic)
-	c.Strangers = api.Traffic(d.hops.Strangers())
-	c.Hook = d.hook.Stats()
-	c.EventsLost, c.Config = d.feed.Lost(), d.process.Reloads()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.filterErr = filterErr
-	c.RelayID = api.DUID(d.relayID)
 	c.HostFindings = maps.Clone(d.findings)
-	return c, nil
+	return nil
 }

@@ -19,7 +19,7 @@ import (
 // foreignRoutes tells of routes of others that take packets away from clients, and of
 // those that lead to links whose clients may use them as source.
 type foreignRoutes struct {
-	d     *daemon
+	d     *player
 	known []api.ForeignRoute // when it was last looked
 
 	watcher *netlink.ForeignRoutes // guarded by d.mu; nil: it could not be opened yet
@@ -137,7 +137,7 @@ func (f *foreignRoutes) look(ctx context.Context) (routes []api.ForeignRoute, mo
 // darkened says whom a foreign route takes packets from; ok is false where it leads to
 // the client as well, and where it is for a prefix of another link that serves clients:
 // such may lie within a delegation, and are not part of it.
-func (d *daemon) darkened(f *netlink.Foreign) (r api.ForeignRoute, ok bool) {
+func (d *player) darkened(f *netlink.Foreign) (r api.ForeignRoute, ok bool) {
 	link := d.relay.net.names[f.Link]
 	held, is := d.engine.Core.DelegationOn(link, f.Ours)
 	device := d.relay.net.names[f.Device]

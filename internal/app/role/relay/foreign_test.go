@@ -19,7 +19,7 @@ import (
 // link that serves clients: such may lie within a delegation.
 func TestForeignRouteInAClientsWay(t *testing.T) {
 	l := quietPlayed(t)
-	d := &daemon{relay: l.relay, engine: l.Engine}
+	d := &player{relay: l.relay, engine: l.Engine}
 	l.net.names[linkA], l.net.names[linkB], l.net.names[uplink] = "dA", "dB", "u0"
 	p := netip.MustParsePrefix("2001:db8:100::/56")
 	part := netip.MustParsePrefix("2001:db8:100:7::/64")
@@ -55,7 +55,7 @@ func TestForeignRoutesInTheLog(t *testing.T) {
 	}
 	var out strings.Builder
 	log := slog.New(slog.NewTextHandler(&out, nil))
-	f := &foreignRoutes{d: &daemon{log: log, relay: &relay{notes: &notes{once: newLimiter(time.Hour)}}}}
+	f := &foreignRoutes{d: &player{log: log, relay: &relay{notes: &notes{once: newLimiter(time.Hour)}}}}
 	f.tell(slog.LevelWarn, "came", many, many[:1])
 	if got := strings.Count(out.String(), "destination="); got != maxReported || !strings.Contains(out.String(), "there are more") || strings.Contains(out.String(), many[0].Destination.String()) {
 		t.Errorf("%d routes named, want %d and a word that there are more, and not the one that was known:\n%s", got, maxReported, out.String())

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"errors"
+	"net"
 	"net/netip"
 	"slices"
 	"testing"
@@ -20,7 +21,7 @@ func (s *sent) Send(batch []udp.Outgoing, failed func(int, error)) {
 	for i := range batch {
 		n := batch[i].Dest.Addr().As16()[15]
 		if n == s.fail {
-			failed(i, errNetClosed)
+			failed(i, net.ErrClosed)
 			continue
 		}
 		s.got = append(s.got, n)

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/engine"
 	"fairlead/internal/app/privacy"
@@ -135,4 +136,10 @@ func (p *played) RemoveLocal(udp.Local) error           { return nil }
 
 func (p *played) Source(netip.Addr, string) (netip.Addr, error) {
 	return netip.Addr{}, unix.ENETUNREACH
+}
+
+// relaying is a configuration with the relay's section.
+func relaying(c config.Config) *config.Config {
+	c.Sections = map[string]config.Section{"relay6": new(config.Relay6)}
+	return &c
 }

@@ -21,7 +21,7 @@ const (
 
 // forgetHistory takes away what is older, and what is more, than the
 // configuration keeps, until ctx ends.
-func (d *daemon) forgetHistory(ctx context.Context) error {
+func (d *player) forgetHistory(ctx context.Context) error {
 	age, excess := time.NewTicker(ageEvery), time.NewTicker(excessEvery)
 	defer age.Stop()
 	defer excess.Stop()

@@ -78,7 +78,7 @@ func (o *origin) unexplained(stats store.Stats, boot string, found bool, mark st
 
 // matchStoreAndTable has the core make orphans of what the store does not explain, if there is
 // a reason to, and gives store and table one id. It returns the reason.
-func (d *daemon) matchStoreAndTable(cfg *config.Config, now instant.Now) (string, error) {
+func (d *player) matchStoreAndTable(cfg *config.Config, now instant.Now) (string, error) {
 	o, err := readOrigin(d.store)
 	if err != nil {
 		return "", err
@@ -112,7 +112,7 @@ func (d *daemon) matchStoreAndTable(cfg *config.Config, now instant.Now) (string
 
 // tellOfOrphans says what was not explained, and forgets that there would be any if
 // there are none.
-func (d *daemon) tellOfOrphans(why string, now instant.Now) {
+func (d *player) tellOfOrphans(why string, now instant.Now) {
 	if why == "" {
 		return
 	}

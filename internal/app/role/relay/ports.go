@@ -2,15 +2,10 @@ package relay
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"fairlead/internal/host/ports"
 	"fairlead/internal/wire/dhcp6"
@@ -97,20 +92,4 @@ func (r *rivals) names() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.found
-}
-
-// taken names in an error of opening sockets who has the port.
-func taken(err error) error {
-	if !errors.Is(err, unix.EADDRINUSE) {
-		return err
-	}
-	all, lookErr := ports.InTheWay(dhcp6.ServerPort)
-	if lookErr != nil || len(all) == 0 {
-		return err
-	}
-	var names []string
-	for _, s := range all {
-		names = append(names, s.String())
-	}
-	return fmt.Errorf("%w: it is used by %s", err, strings.Join(names, ", "))
 }

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +17,7 @@ import (
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/engine"
 	"fairlead/internal/app/privacy"
+	"fairlead/internal/app/process"
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
@@ -138,9 +137,9 @@ func TestNobodyIsInFindings(t *testing.T) {
 	}
 	for _, how := range hidings {
 		log, rules, out := masking(how)
-		d := &daemon{log: log, quiet: log, privacy: rules, feed: control.NewFeed(), findings: make(map[string]uint64), relay: &relay{notes: &notes{log: log, once: newLimiter(time.Hour)}}}
+		d := &player{log: log, quiet: log, privacy: rules, feed: control.NewFeed(), findings: make(map[string]uint64), relay: &relay{notes: &notes{log: log, once: newLimiter(time.Hour)}}}
 		ctx, cancel := context.WithCancel(t.Context())
-		events, err := d.Watch(ctx, api.Filter{})
+		events, err := (&process.Process{Feed: d.feed, Privacy: rules}).Watch(ctx, api.Filter{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -162,10 +161,10 @@ func TestNobodyIsInFindings(t *testing.T) {
 func TestNobodyIsInWhatWatchesTell(t *testing.T) {
 	for _, how := range hidings {
 		log, rules, _ := masking(how)
-		d := &daemon{log: log, quiet: log, privacy: rules, feed: control.NewFeed()}
+		d := &player{log: log, quiet: log, privacy: rules, feed: control.NewFeed()}
 		n := &notes{log: log, privacy: rules, feed: d.feed, once: newLimiter(time.Hour)}
 		ctx, cancel := context.WithCancel(t.Context())
-		events, err := d.Watch(ctx, api.Filter{Client: somebody})
+		events, err := (&process.Process{Feed: d.feed, Privacy: rules}).Watch(ctx, api.Filter{Client: somebody})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -275,7 +274,7 @@ func TestHistoryIsMaskedAfterwards(t *testing.T) {
 // does not say whose it is.
 func TestHistoryIsFoundByWhoKnows(t *testing.T) {
 	_, rules, _ := masking(config.IdentifiersHashed)
-	d := &daemon{privacy: rules}
+	d := &player{privacy: rules}
 	p := hers()
 	rules.History().Past(&p)
 	for _, f := range []api.Filter{{Client: somebody}, {Prefix: netip.MustParsePrefix(somebodysRoute)}, {Link: "d1"}, {}} {
@@ -307,48 +306,13 @@ func TestNoHistoryByPrivacy(t *testing.T) {
 		{config.Privacy{History: config.IdentifiersNone}, 0},
 		{config.Privacy{StoreMinimal: true}, 0},
 	} {
-		c := &config.Config{Process: config.Process{Privacy: tc.p}, History: config.History{Keep: time.Hour, Entries: 7}}
+		c := relaying(config.Config{Process: config.Process{Privacy: tc.p}, History: config.History{Keep: time.Hour, Entries: 7}})
 		if got := historyOf(c); got.Keep != tc.want || got.Entries != 7 {
 			t.Errorf("%+v: %+v, want it kept for %v", tc.p, got, tc.want)
 		}
-		d := &daemon{cfg: c}
+		d := &player{cfg: c}
 		if core := d.coreConfig(c); core.Records.NoHistory != (tc.want == 0) || core.Records.Minimal != tc.p.StoreMinimal {
 			t.Errorf("%+v: the core keeps no history: %v, little: %v", tc.p, core.Records.NoHistory, core.Records.Minimal)
 		}
-	}
-}
-
-func TestPrivacyKey(t *testing.T) {
-	state := t.TempDir()
-	path := filepath.Join(state, "privacy-key")
-	first, err := privacyKey(true, state)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("the file is %v, %v; want one for its owner alone", info, err)
-	}
-	if again, err := privacyKey(true, state); err != nil || again != first {
-		t.Errorf("another key the second time, %v", err)
-	}
-	if other, err := privacyKey(true, t.TempDir()); err != nil || other == first {
-		t.Errorf("the same key elsewhere, %v", err)
-	}
-	if boot, err := privacyKey(false, state); err != nil || boot == first {
-		t.Errorf("the kept key where none is to be kept, %v", err)
-	}
-	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the file that nobody wants any more: %v", err)
-	}
-	for _, bad := range []string{"", "\n", "zz", "00"} {
-		if err := os.WriteFile(path, []byte(bad), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := privacyKey(true, state); err == nil || !strings.Contains(err.Error(), "not 32 octets in hexadecimal") {
-			t.Errorf("a file of %q: %v", bad, err)
-		}
-	}
-	if _, err := privacyKey(true, filepath.Join(state, "gone")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("no state folder: %v", err)
 	}
 }

@@ -2,28 +2,18 @@ package relay
 
 import (
 	"context"
-	"slices"
 
 	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
-	"fairlead/internal/app/process"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
 )
 
-// prospect is what another configuration would change. Nothing is changed.
-func (d *daemon) prospect(ctx context.Context, next *config.Config) (api.ReloadResult, error) {
-	old := d.config()
+// Prospect adds what another configuration would change. Nothing is changed.
+func (d *player) Prospect(ctx context.Context, next *config.Config, result *api.ReloadResult) (held map[string]int, err error) {
 	var links []relay6.Prospect
-	err := d.engine.Call(ctx, func(instant.Now, *effect.Effects) { links = d.engine.Core.Prospects(d.coreConfig(next)) })
-	if err != nil {
-		return api.ReloadResult{}, err
-	}
-	result := api.ReloadResult{Links: []api.LinkChange{}, Settings: old.SettingsChanged(next)}
-	for _, p := range old.PeersChanged(&next.Process) {
-		result.Peers = append(result.Peers, api.PeerChange{Peer: p.Peer, Change: p.Change})
-	}
+	err = d.engine.Call(ctx, func(instant.Now, *effect.Effects) { links = d.engine.Core.Prospects(d.coreConfig(next)) })
 	for i := range links {
 		p := &links[i]
 		if c := linkChange(p); c.Change != "" {
@@ -33,10 +23,18 @@ func (d *daemon) prospect(ctx context.Context, next *config.Config) (api.ReloadR
 			result.Unmatched = append(result.Unmatched, holdings(p))
 		}
 	}
-	for _, w := range slices.Concat(next.Warnings, d.misfits(next, links)) {
-		result.Warnings = append(result.Warnings, w.String())
+	return heldOn(links), err
+}
+
+// heldOn are the live delegations by link.
+func heldOn(links []relay6.Prospect) map[string]int {
+	held := make(map[string]int)
+	for i := range links {
+		if p := &links[i]; p.Holds() {
+			held[p.Link] = p.Prefixes + p.Addresses
+		}
 	}
-	return result, nil
+	return held
 }
 
 // linkChange is what becomes of a link; its Change is empty if nothing does.
@@ -61,32 +59,6 @@ func linkChange(p *relay6.Prospect) api.LinkChange {
 
 func holdings(p *relay6.Prospect) api.LinkHoldings {
 	return api.LinkHoldings{Link: p.Link, Prefixes: p.Prefixes, Addresses: p.Addresses}
-}
-
-// lostOf are the links with delegations that a reload takes the rule from; nil if
-// there is none.
-func lostOf(r *api.ReloadResult) *api.LossError {
-	var lost []api.LinkHoldings
-	for i := range r.Links {
-		if l := &r.Links[i]; l.Change == api.LinkLost && l.Prefixes+l.Addresses > 0 {
-			lost = append(lost, l.LinkHoldings)
-		}
-	}
-	if lost == nil {
-		return nil
-	}
-	return &api.LossError{Links: lost}
-}
-
-// misfits are what a configuration names and the host does not have.
-func (d *daemon) misfits(cfg *config.Config, links []relay6.Prospect) config.Problems {
-	held := make(map[string]int)
-	for i := range links {
-		if p := &links[i]; p.Holds() {
-			held[p.Link] = p.Prefixes + p.Addresses
-		}
-	}
-	return process.Misfits(d.log, held, cfg)
 }
 
 // unmatched are the links with delegations that no rule matches.

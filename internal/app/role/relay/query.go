@@ -18,7 +18,7 @@ import (
 
 // live copies the live delegations out of the loop, which does nothing else for
 // a caller: what is chosen of them, and how it is shown, is worked out here.
-func (d *daemon) live(ctx context.Context) (all []living, at instant.Now, err error) {
+func (d *player) live(ctx context.Context) (all []living, at instant.Now, err error) {
 	err = d.engine.Call(ctx, func(n instant.Now, _ *effect.Effects) {
 		core := d.engine.Core
 		at = n
@@ -42,7 +42,7 @@ func matches(f *api.Filter, one *binding.Binding) bool {
 	return f.Matches(api.DUID(one.Client.DUID()), one.Prefix, one.Link)
 }
 
-func (d *daemon) Delegations(ctx context.Context, f api.Filter) ([]api.Delegation, error) {
+func (d *player) Delegations(ctx context.Context, f api.Filter) ([]api.Delegation, error) {
 	all, at, err := d.live(ctx)
 	if err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func (d *daemon) Delegations(ctx context.Context, f api.Filter) ([]api.Delegatio
 }
 
 // orphans are what the kernel has and the store does not explain.
-func (d *daemon) orphans(ctx context.Context, f *api.Filter) (found []api.Delegation, err error) {
+func (d *player) orphans(ctx context.Context, f *api.Filter) (found []api.Delegation, err error) {
 	err = d.engine.Call(ctx, func(at instant.Now, _ *effect.Effects) {
 		for o := range d.engine.Core.Orphans {
 			if f.Matches("", o.Prefix, o.Link) {
@@ -86,7 +86,7 @@ func comparePrefix(a, b netip.Prefix) int {
 }
 
 // History is the newest of what matches: what is held now, and what was held.
-func (d *daemon) History(ctx context.Context, f api.HistoryFilter) ([]api.HistoryEntry, error) {
+func (d *player) History(ctx context.Context, f api.HistoryFilter) ([]api.HistoryEntry, error) {
 	if f.To.IsZero() {
 		f.To = time.Now()
 	}
@@ -125,7 +125,7 @@ func (d *daemon) History(ctx context.Context, f api.HistoryFilter) ([]api.Histor
 
 // maskedFilter selects what a filter does among records that are masked: who asks
 // for one client, or for one prefix, knows him.
-func (d *daemon) maskedFilter(f api.Filter) api.Filter {
+func (d *player) maskedFilter(f api.Filter) api.Filter {
 	m := d.privacy.History()
 	if m.How() == config.IdentifiersNone { // there is nothing to be found
 		return f
@@ -151,7 +151,7 @@ func (h *newest) take() []api.HistoryEntry {
 	return h.entries[:min(len(h.entries), h.limit)]
 }
 
-func (d *daemon) Blocks(ctx context.Context) ([]api.Block, error) {
+func (d *player) Blocks(ctx context.Context) ([]api.Block, error) {
 	var blocks []delegation.Block
 	err := d.engine.Call(ctx, func(instant.Now, *effect.Effects) { blocks = d.engine.Core.Blocks() })
 	all := make([]api.Block, 0, len(blocks))

@@ -26,7 +26,7 @@ import (
 
 // answers reports whether a next hop answers, having used the prefix lately if that is
 // asked, and whether it could be asked.
-func (d *daemon) answers(ctx context.Context, p effect.Probe) (there, asked bool) {
+func (d *player) answers(ctx context.Context, p effect.Probe) (there, asked bool) {
 	if p.Prefix.IsValid() && !d.uses(p) {
 		return false, true
 	}
@@ -42,7 +42,7 @@ func (d *daemon) answers(ctx context.Context, p effect.Probe) (there, asked bool
 
 // uses reports whether a next hop has sent from a prefix lately, as far as the filter
 // tells. Where it does not, whether it answers decides.
-func (d *daemon) uses(p effect.Probe) bool {
+func (d *player) uses(p effect.Probe) bool {
 	ago, known, err := d.nft.LastUsed(p.Hop.Link, p.Hop.LinkLayer, p.Prefix)
 	if err == nil && known {
 		return ago < binding.Claimed
@@ -53,8 +53,8 @@ func (d *daemon) uses(p effect.Probe) bool {
 	return true
 }
 
-func (d *daemon) coreConfig(cfg *config.Config) *relay6.Config {
-	c := cfg.Relay6.Core(cfg.Peers, d.relayID, d.host)
+func (d *player) coreConfig(cfg *config.Config) *relay6.Config {
+	c := section(cfg).Core(cfg.Peers, d.relayID, d.host)
 	c.Records.NoHistory = historyOf(cfg).Keep == 0
 	c.Records.Minimal = cfg.Privacy.StoreMinimal
 	c.Records.MaskPast = func(past *binding.Binding) { d.privacy.History().Past(past) }
@@ -68,7 +68,7 @@ func (d *daemon) coreConfig(cfg *config.Config) *relay6.Config {
 // and the successor of the one before, if there is one. What is kept is not yet
 // compared with the kernel. Where a part of the database cannot be read, the
 // store is let mend itself, once.
-func (d *daemon) buildCore(n instant.Now, eff *effect.Effects) (*relay6.Relay, error) {
+func (d *player) buildCore(n instant.Now, eff *effect.Effects) (*relay6.Relay, error) {
 	core, err := d.coreOf(n, eff)
 	if errors.Is(err, store.ErrDamaged) {
 		d.log.Error("store cannot be read: it is repaired", "error", err)
@@ -80,7 +80,7 @@ func (d *daemon) buildCore(n instant.Now, eff *effect.Effects) (*relay6.Relay, e
 	return core, err
 }
 
-func (d *daemon) coreOf(n instant.Now, eff *effect.Effects) (*relay6.Relay, error) {
+func (d *player) coreOf(n instant.Now, eff *effect.Effects) (*relay6.Relay, error) {
 	core := relay6.New(d.coreConfig(d.config()), d.bootID)
 	if old := d.engine.Core; old != nil {
 		core.Succeed(old)
@@ -286,7 +286,7 @@ func (s *keepsake) odd(key []byte, err error) {
 
 // restore brings the kernel to what was kept, before any socket is open (RFC
 // 8987 S-1), and takes in what the kernel had left of an earlier run.
-func (d *daemon) restore() error {
+func (d *player) restore() error {
 	started := time.Now()
 	var eff effect.Effects
 	core, err := d.buildCore(service.Now(), &eff)
@@ -317,7 +317,7 @@ func (d *daemon) restore() error {
 
 // hostHasNothing reports whether the kernel has nothing of ours, as after a reboot, and
 // the filter's Version when it had nothing.
-func (d *daemon) hostHasNothing() (bool, nft.Version, error) {
+func (d *player) hostHasNothing() (bool, nft.Version, error) {
 	bare, version := d.nft.Bare()
 	if !bare {
 		return false, version, nil
@@ -329,7 +329,7 @@ func (d *daemon) hostHasNothing() (bool, nft.Version, error) {
 // installLeased installs everything that was restored. There is nothing that it would
 // have to be compared with, and nothing in the filter but what is installed here, as the
 // first audit learns from the filter's Version.
-func (d *daemon) installLeased(core *relay6.Relay, eff *effect.Effects) {
+func (d *player) installLeased(core *relay6.Relay, eff *effect.Effects) {
 	n := core.InstallLeased(eff, func() { d.engine.CarryOutNow(service.Now, eff) })
 	d.log.Info("kernel brought to what was kept", "differences", n)
 }
@@ -340,7 +340,7 @@ func (d *daemon) installLeased(core *relay6.Relay, eff *effect.Effects) {
 // Not so where delegations on point-to-point interfaces wait for their proof, as what the
 // filter lets through there may be another client's by now; nor where the table is not
 // this store's, as the elements then tell what nobody explains.
-func (d *daemon) bringTo(core *relay6.Relay, why string, eff *effect.Effects) error {
+func (d *player) bringTo(core *relay6.Relay, why string, eff *effect.Effects) error {
 	read := d.actual
 	if bare, _ := d.nft.Bare(); !bare && why == "" && core.HostCounts().Unproved == 0 {
 		read = d.actualRoutes
@@ -374,7 +374,7 @@ func (d *daemon) bringTo(core *relay6.Relay, why string, eff *effect.Effects) er
 }
 
 // actual reads back what the kernel has of ours.
-func (d *daemon) actual() (*hoststate.Reading, error) {
+func (d *player) actual() (*hoststate.Reading, error) {
 	r := hoststate.NewReading()
 	routes, err := d.nl.Routes()
 	if err != nil {
@@ -387,7 +387,7 @@ func (d *daemon) actual() (*hoststate.Reading, error) {
 }
 
 // actualRoutes reads back what the kernel has of our routes.
-func (d *daemon) actualRoutes() (*hoststate.Reading, error) {
+func (d *player) actualRoutes() (*hoststate.Reading, error) {
 	routes, err := d.nl.Routes()
 	return hoststate.OfRoutes(routes), err
 }

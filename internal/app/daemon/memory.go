@@ -1,4 +1,4 @@
-package relay
+package daemon
 
 import (
 	"context"
@@ -33,7 +33,9 @@ func (d *daemon) giveBack(ctx context.Context) error {
 		}
 		if received-before < calm {
 			if used, held := memory(); held > used+used/8+worthwhile {
-				d.inbox.Shrink()
+				for _, p := range d.players {
+					p.Inbox().Shrink()
+				}
 				debug.FreeOSMemory()
 			}
 		}

@@ -1,4 +1,4 @@
-package relay
+package daemon
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/privacy"
+	"fairlead/internal/app/role"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -76,7 +77,7 @@ func TestRelayIDFileRefused(t *testing.T) {
 // Without a place to keep it there is no identity, and no key of hashes that stays;
 // that is all it costs.
 func TestNothingCanBeWritten(t *testing.T) {
-	d := &daemon{log: slog.New(slog.DiscardHandler)}
+	d := &daemon{House: &role.House{Told: slog.New(slog.DiscardHandler)}}
 	gone := filepath.Join(t.TempDir(), "gone")
 	id, err := relayID(config.RelayID{}, gone)
 	if err := d.bear(err); err != nil || id != nil || len(d.unwritten) != 1 || !strings.Contains(d.unwritten[0], "relay-id: ") {
@@ -92,5 +93,40 @@ func TestNothingCanBeWritten(t *testing.T) {
 	other := errors.New("something else")
 	if err := d.bear(other); !errors.Is(err, other) || len(d.unwritten) != 2 {
 		t.Errorf("another error is %v", err)
+	}
+}
+
+func TestPrivacyKey(t *testing.T) {
+	state := t.TempDir()
+	path := filepath.Join(state, "privacy-key")
+	first, err := privacyKey(true, state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file is %v, %v; want one for its owner alone", info, err)
+	}
+	if again, err := privacyKey(true, state); err != nil || again != first {
+		t.Errorf("another key the second time, %v", err)
+	}
+	if other, err := privacyKey(true, t.TempDir()); err != nil || other == first {
+		t.Errorf("the same key elsewhere, %v", err)
+	}
+	if boot, err := privacyKey(false, state); err != nil || boot == first {
+		t.Errorf("the kept key where none is to be kept, %v", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file that nobody wants any more: %v", err)
+	}
+	for _, bad := range []string{"", "\n", "zz", "00"} {
+		if err := os.WriteFile(path, []byte(bad), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := privacyKey(true, state); err == nil || !strings.Contains(err.Error(), "not 32 octets in hexadecimal") {
+			t.Errorf("a file of %q: %v", bad, err)
+		}
+	}
+	if _, err := privacyKey(true, filepath.Join(state, "gone")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no state folder: %v", err)
 	}
 }

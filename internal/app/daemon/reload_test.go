@@ -1,4 +1,4 @@
-package relay
+package daemon
 
 import (
 	"net/netip"

@@ -1,4 +1,4 @@
-package relay
+package daemon
 
 import (
 	"crypto/rand"
@@ -32,7 +32,7 @@ func (d *daemon) bear(err error) error {
 	if !errors.As(err, &u) {
 		return err
 	}
-	d.log.Warn("state folder cannot be written", "cost", u.what, "error", u.err)
+	d.Told.Warn("state folder cannot be written", "cost", u.what, "error", u.err)
 	d.unwritten = append(d.unwritten, u.Error())
 	return nil
 }

@@ -1,0 +1,176 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"fairlead/docs/reference"
+)
+
+// Section is what a file says of one role.
+type Section interface {
+	// Changed are the keys, without the section's own, whose values differ in next.
+	Changed(next Section) []string
+	// Serves reports whether the role has its clients on the link of that name.
+	Serves(link string) bool
+}
+
+// Kind is the section of one role, before anything was read.
+type Kind struct {
+	Name    string         // its key in the file, which is also the role's name
+	Want    string         // what is wanted, where no role has a section
+	Default func() Section // without what every file must name
+	// Decode reads the section over its defaults, after the peers. What is wrong is
+	// reported to v.
+	Decode func(v Value, c *Process) Section
+	// Implied reports whether the role is played where no role has a section; nil: it
+	// is not.
+	Implied func(c *Process) bool
+}
+
+// Kinds are those of all roles that one process can play.
+type Kinds []Kind
+
+// Default is a configuration of defaults alone, with the sections of all roles. It has
+// neither peers nor links, which every file must name.
+func (k Kinds) Default() *Config {
+	c := Default()
+	for i := range k {
+		c.Sections[k[i].Name] = k[i].Default()
+	}
+	return c
+}
+
+// Parse reads a configuration from text, and the key files that it names; name
+// stands for it in problems. The error is Problems, sorted by position.
+func (k Kinds) Parse(name string, text []byte) (*Config, error) {
+	d := newDecoder(name)
+	c := d.config(text, k)
+	if err := d.failed(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Load reads a configuration file, and the key files that it names. It refuses a
+// file that others than its owner may write. The error is Problems if the file
+// could be read.
+func (k Kinds) Load(path string) (*Config, error) {
+	text, err := load(path)
+	if err != nil {
+		return nil, err
+	}
+	return k.Parse(path, text)
+}
+
+// Reference is the commented reference file: every key with its default and its
+// meaning. It is a valid configuration.
+func Reference() string { return reference.Fairlead }
+
+// sections are the fields of a file for the roles that have one there. What no role
+// has is asked of the first one.
+func (k Kinds) sections(whole Value, c *Config) []Field {
+	fields := make([]Field, 0, len(k))
+	none := !slices.ContainsFunc(k, func(kind Kind) bool { return whole.has(kind.Name) })
+	for i, kind := range k {
+		fields = append(fields, Required(kind.Name, kind.Want, func(v Value) {
+			c.Sections[kind.Name] = kind.Decode(v, &c.Process)
+		}).unless(func() bool { return i > 0 || !none || k.imply(c) }))
+	}
+	return fields
+}
+
+// imply gives the defaults to the roles that are played without a section, and reports
+// whether there are any.
+func (k Kinds) imply(c *Config) bool {
+	for i := range k {
+		if k[i].Implied != nil && k[i].Implied(&c.Process) {
+			c.Sections[k[i].Name] = k[i].Default()
+		}
+	}
+	return len(c.Sections) > 0
+}
+
+// Served is the role that has its clients on a link; empty: none has.
+func (c *Config) Served(link string) (role string) {
+	for _, name := range slices.Sorted(maps.Keys(c.Sections)) {
+		if c.Sections[name].Serves(link) {
+			return name
+		}
+	}
+	return ""
+}
+
+// sectionsChanged are the keys in which the sections of two files differ: that of the
+// whole section where only one file has it.
+func (c *Config) sectionsChanged(next *Config) (keys []string) {
+	names := slices.Collect(maps.Keys(c.Sections))
+	for name := range next.Sections {
+		if c.Sections[name] == nil {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		old, new := c.Sections[name], next.Sections[name]
+		if old == nil || new == nil {
+			keys = append(keys, name)
+			continue
+		}
+		for _, key := range old.Changed(new) {
+			if name != GuardName { // whose keys are the file's
+				key = name + "." + key
+			}
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// Links makes a reader of the names and globs of a role's client-facing links, or of
+// one. A link has clients of one role for each family: what another role of the same
+// family has already is reported.
+func Links(to *[]string, family Family) func(Value) {
+	return func(v Value) { v.d.links(family).decode(v, to) }
+}
+
+// Family is that of a role's messages.
+type Family uint8
+
+// The families of DHCP.
+const (
+	DHCPv4 Family = 4
+	DHCPv6 Family = 6
+)
+
+func (f Family) String() string { return fmt.Sprintf("DHCPv%d", f) }
+
+// links are the globs for client-facing links of a family that were read so far.
+func (d *decoder) links(f Family) *matches {
+	if d.facing[f] == nil {
+		d.facing[f] = &matches{family: f, of: make(map[string]string)}
+	}
+	return d.facing[f]
+}
+
+// section is the section of the file that a path leads into.
+func section(path string) string {
+	name, _, _ := strings.Cut(path, ".")
+	return name
+}
+
+// overlap reports whether a name may match two globs: one of them is a name, or they
+// begin, or end, alike as far as they are text.
+func overlap(a, b string) bool {
+	if !isGlob(a) || !isGlob(b) {
+		inB, _ := path.Match(b, a) // parsed before: no error
+		inA, _ := path.Match(a, b)
+		return inA || inB
+	}
+	const signs = `*?[\`
+	headA, headB := a[:strings.IndexAny(a, signs)], b[:strings.IndexAny(b, signs)]
+	return strings.HasPrefix(headA, headB) || strings.HasPrefix(headB, headA)
+}

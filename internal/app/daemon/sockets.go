@@ -1,0 +1,230 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"fairlead/internal/app/engine"
+	"fairlead/internal/app/role"
+	"fairlead/internal/app/service"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/host/ports"
+	"fairlead/internal/host/udp"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// openSockets opens the sockets, and hands each role its own or its share of them.
+func (d *daemon) openSockets() error {
+	conn, err := udp.Open(udp.Options{Logger: d.Told, Refused: func(x udp.Refusal) {
+		for _, p := range d.players {
+			p.Refused(x)
+		}
+	}})
+	if err != nil {
+		return taken(err)
+	}
+	d.conn = conn
+	d.sockets = newSockets(conn)
+	for _, name := range slices.Sorted(maps.Keys(d.players)) {
+		d.sockets.add(d.players[name])
+	}
+	d.sockets.open()
+	return nil
+}
+
+// closeSockets closes the sockets at the end, once what was decided has left.
+func (d *daemon) closeSockets(ctx context.Context) error {
+	<-ctx.Done()
+	for _, p := range d.players {
+		<-p.Done()
+	}
+	return d.conn.Close()
+}
+
+// taken names in an error of opening sockets who has the port.
+func taken(err error) error {
+	if !errors.Is(err, unix.EADDRINUSE) {
+		return err
+	}
+	all, lookErr := ports.InTheWay(dhcp6.ServerPort)
+	if lookErr != nil || len(all) == 0 {
+		return err
+	}
+	var names []string
+	for _, s := range all {
+		names = append(names, s.String())
+	}
+	return fmt.Errorf("%w: it is used by %s", err, strings.Join(names, ", "))
+}
+
+// shared is host/udp.
+type shared interface {
+	engine.Receiver
+	role.Sockets
+}
+
+// sockets are the sockets as the roles have them. One role reads from them by itself.
+// Where there are several, each has a share: what comes in on a link is fed to the role
+// that has its clients there, and everything else to the first role.
+type sockets struct {
+	conn   shared
+	shares []*share
+
+	mu     sync.Mutex // guards all following fields
+	owner  map[int]*share
+	locals map[udp.Local]int // how many roles speak from there
+}
+
+// share is what one role has of the sockets.
+type share struct {
+	of      *sockets
+	player  role.Player
+	inbox   *engine.Inbox
+	clients []udp.Link // guarded by of.mu
+	fed     bool       // in this drain; guarded by of.mu
+}
+
+func newSockets(conn shared) *sockets {
+	return &sockets{conn: conn, owner: make(map[int]*share), locals: make(map[udp.Local]int)}
+}
+
+func (s *sockets) add(p role.Player) {
+	s.shares = append(s.shares, &share{of: s, player: p, inbox: p.Inbox()})
+}
+
+// open has the players begin.
+func (s *sockets) open() {
+	for _, x := range s.shares {
+		if len(s.shares) == 1 {
+			x.player.Open(s.conn, s.conn)
+		} else {
+			x.player.Open(nil, x)
+		}
+	}
+}
+
+// run feeds the roles that share the sockets, until ctx ends or they are closed.
+func (s *sockets) run(ctx context.Context) error {
+	if len(s.shares) == 1 {
+		return nil
+	}
+	for {
+		if err := s.conn.Wait(); err != nil {
+			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+				return nil
+			}
+			return err
+		}
+		for s.feed(service.Now().Boot) {
+			continue
+		}
+	}
+}
+
+// atOnce is how many datagrams are taken from the sockets before the roles are told.
+const atOnce = 512
+
+// feed hands out what has come, and reports whether there was anything.
+func (s *sockets) feed(at instant.Instant) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	any := s.conn.Receive(atOnce, func(d *udp.Datagram) {
+		x := s.owner[d.Link]
+		if x == nil {
+			x = s.shares[0]
+		}
+		x.inbox.Feed(at, d)
+		x.fed = true
+	}) > 0
+	for _, x := range s.shares {
+		if x.fed {
+			x.inbox.Tell()
+		}
+		x.fed = false
+	}
+	return any
+}
+
+// settleAtOnce is how often the sockets are looked at until they are empty.
+const settleAtOnce = 256
+
+// settle takes in all that has come, and reports whether the sockets were empty then.
+func (s *sockets) settle(at instant.Instant) bool {
+	switch {
+	case s == nil || len(s.shares) == 0:
+		return true // they are not open
+	case len(s.shares) == 1:
+		return s.shares[0].inbox.Judge(at)
+	}
+	for range settleAtOnce {
+		if !s.feed(at) {
+			return true
+		}
+	}
+	return false
+}
+
+// Send is the sockets'.
+func (x *share) Send(batch []udp.Outgoing, failed func(i int, err error)) {
+	x.of.conn.Send(batch, failed)
+}
+
+// Source is the sockets'.
+func (x *share) Source(to netip.Addr, vrf string) (netip.Addr, error) {
+	return x.of.conn.Source(to, vrf)
+}
+
+// SetLinks has the sockets hear the links of all roles.
+func (x *share) SetLinks(client []udp.Link) error {
+	s := x.of
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x.clients = slices.Clone(client)
+	clear(s.owner)
+	var all []udp.Link
+	for _, of := range s.shares {
+		for _, l := range of.clients {
+			if s.owner[l.Index] == nil {
+				s.owner[l.Index] = of
+				all = append(all, l)
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b udp.Link) int { return a.Index - b.Index })
+	return s.conn.SetLinks(all)
+}
+
+// AddLocal opens a socket unless another role has it open.
+func (x *share) AddLocal(at udp.Local) error {
+	s := x.of
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.locals[at] == 0 {
+		if err := s.conn.AddLocal(at); err != nil {
+			return err
+		}
+	}
+	s.locals[at]++
+	return nil
+}
+
+// RemoveLocal closes a socket that no other role has open.
+func (x *share) RemoveLocal(at udp.Local) error {
+	s := x.of
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.locals[at]--; s.locals[at] > 0 {
+		return nil
+	}
+	delete(s.locals, at)
+	return s.conn.RemoveLocal(at)
+}

@@ -1,0 +1,114 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"time"
+
+	"fairlead/internal/app/api"
+	"fairlead/internal/app/control"
+	"fairlead/internal/app/protect"
+	"fairlead/internal/app/service"
+	"fairlead/internal/host/clock"
+	"fairlead/internal/host/udp"
+)
+
+// Status is the process and its roles at a glance.
+func (d *daemon) Status(ctx context.Context) (api.Status, error) {
+	c, err := d.counters(ctx)
+	if err != nil {
+		return api.Status{}, err
+	}
+	return d.judge(ctx, &c)
+}
+
+// judge is the status that figures belong to.
+func (d *daemon) judge(ctx context.Context, c *api.Counters) (api.Status, error) {
+	s := api.Status{
+		Version: c.Version, Started: c.Started, Uptime: api.Lifetime(time.Since(c.Started)), RelayID: c.RelayID,
+		Config: c.Config.ConfigStatus, Clock: c.Clock, Store: c.Store, Host: c.Host, Totals: c.Totals, Refusals: control.NonZero(maps.Clone(c.Sum.Refusals)),
+		Unmatched: c.Unmatched, Degraded: d.wrong(),
+	}
+	for i := range c.Peers {
+		s.Peers = append(s.Peers, c.Peers[i].Summary())
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.players)) {
+		if err := d.players[name].Judge(ctx, &s, c); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+// reasons are what is not as it should be, in words that name no client.
+func (d *daemon) reasons(ctx context.Context) ([]string, error) {
+	s, err := d.Status(ctx)
+	return s.Reasons(), err
+}
+
+// Counters is one snapshot of every figure there is.
+func (d *daemon) Counters(ctx context.Context) (api.Counters, error) {
+	c, err := d.counters(ctx)
+	if err != nil {
+		return c, err
+	}
+	s, err := d.judge(ctx, &c)
+	c.Degraded = s.Wrong()
+	return c, err
+}
+
+// counters are Counters without the verdict.
+func (d *daemon) counters(ctx context.Context) (api.Counters, error) {
+	c := api.Counters{
+		Version: service.Version(), Started: d.Started, RelayID: api.DUID(d.RelayID), Config: d.Reloads(),
+		Strangers: api.Traffic(d.Hops.Strangers()), EventsLost: d.Feed.Lost(),
+	}
+	if !d.Beside {
+		c.Clock = control.ClockOf(clock.Adjtimex())
+		c.Store = api.StoreStatus(d.Store.Stats())
+		c.Socket = api.SocketCounters(d.conn.Stats().Traffic)
+		c.Hook = d.Hook.Stats()
+	}
+	for _, p := range d.players {
+		if err := p.Count(ctx, &c); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}
+
+// wrong is what of the things that all roles share an operator should see to, in words.
+func (d *daemon) wrong() []string {
+	words := append([]string{}, d.unwritten...)
+	add := func(bad bool, text string) {
+		if bad {
+			words = append(words, text)
+		}
+	}
+	if !d.Beside {
+		s := d.Store.Stats()
+		add(!s.Healthy, "store: "+s.LastError)
+		add(s.CommitsLost > 0, fmt.Sprintf("store: the end of its log was lost before this start, and with it the last %d commits", s.CommitsLost))
+		add(len(s.DatabasesSetAside) > 0, "store: a damaged database was set aside")
+		add(!control.ClockOf(clock.Adjtimex()).Synchronised, "clock: not synchronised")
+		for _, index := range d.conn.Flooding() {
+			add(true, flooding(index, d.conn.Stats().Drops[udp.FloodFull.String()]))
+		}
+	}
+	add(d.Reloads().LastError != "", "configuration: the last reload was refused")
+	trouble := d.scrapes.Trouble()
+	add(trouble != "", trouble)
+	return append(words, protect.Degraded(d.Hops.States())...)
+}
+
+// flooding is what an operator should know of a link that fills the queue of all.
+func flooding(index int, lost uint64) string {
+	name := fmt.Sprint("with index ", index) // it has just gone
+	if on, err := net.InterfaceByIndex(index); err == nil {
+		name = on.Name
+	}
+	return fmt.Sprintf("link %s: floods, so what comes from it waits apart from other links; the kernel has dropped %d messages of such links", name, lost)
+}

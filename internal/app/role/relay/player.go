@@ -1,0 +1,171 @@
+// Package relay plays the DHCPv6 relay: it puts the core, the kernel, the store and the
+// operators' questions together, in the order that RFC 8987 S-1 asks for. What was kept
+// is restored and installed before the process opens the first socket, and compared with
+// what the kernel has as a whole after that.
+//
+// The engine drives the core, and calls on relay for what is the relay's own. The
+// other parts only bring events. All of them end when their context does.
+package relay
+
+import (
+	"context"
+	"log/slog"
+	"runtime"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"fairlead/internal/app/api"
+	"fairlead/internal/app/cli"
+	"fairlead/internal/app/config"
+	"fairlead/internal/app/control"
+	"fairlead/internal/app/engine"
+	"fairlead/internal/app/hook"
+	"fairlead/internal/app/privacy"
+	"fairlead/internal/app/process"
+	"fairlead/internal/app/protect"
+	"fairlead/internal/app/role"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/relay6"
+	"fairlead/internal/host/netlink"
+	"fairlead/internal/host/nft"
+	"fairlead/internal/host/store"
+	"fairlead/internal/host/udp"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// Role is the DHCPv6 relay.
+func Role() role.Role {
+	return role.Role{
+		Section: config.Relay6Kind(), Commands: cli.Relay(),
+		New: func(h *role.House) role.Player { return newPlayer(h) },
+	}
+}
+
+// player is all parts of the relay.
+type player struct {
+	log     *slog.Logger // those who watch are told of its warnings
+	quiet   *slog.Logger // the same for what they are told of otherwise
+	level   *slog.LevelVar
+	bootID  string
+	relayID dhcp6.DUID
+	host    string
+	privacy *privacy.Rules
+
+	store   *store.Store
+	keeper  keeper // to the store
+	nl      *netlink.Conn
+	nft     *nft.Table
+	hops    *protect.Supervisor
+	rivals  *rivals
+	foreign *foreignRoutes
+	inbox   *engine.Inbox
+	relay   *relay
+	engine  *engine.Engine[*relay6.Relay]
+	hook    *hook.Runner
+	feed    *control.Feed
+	audit   *auditor
+
+	mu        sync.Mutex // guards all following fields
+	cfg       *config.Config
+	tracers   int
+	traced    *relay6.Trace // what is read; nil: nothing
+	findings  map[string]uint64
+	filterErr error
+}
+
+var (
+	_ role.Player     = (*player)(nil)
+	_ control.Backend = (*player)(nil)
+)
+
+func newPlayer(h *role.House) *player {
+	d := &player{
+		log: h.Told, quiet: h.Log, level: &h.Level, bootID: h.BootID, relayID: h.RelayID, host: h.Host, privacy: h.Privacy,
+		store: h.Store, nl: h.Netlink, nft: h.Filter, hops: h.Hops, hook: h.Hook, feed: h.Feed,
+		cfg: h.Config, findings: noFindings(),
+	}
+	once := newLimiter(d.cfg.Log.Every)
+	fails := newFailures(d.log, once)
+	d.inbox = engine.NewInbox(fails.drop)
+	network := newNetwork(d.log)
+	network.configure(d.cfg.Peers, section(d.cfg).SourcePort)
+	network.inbox, network.may = d.inbox, d.hops.May
+	d.audit = newAuditor(d)
+	d.rivals = newRivals(d.log, func() uint16 { return section(d.config()).SourcePort })
+	d.foreign = &foreignRoutes{d: d}
+	d.relay = &relay{
+		net: network, lost: fails, build: d.buildCore, probe: d.answers, routed: d.foreign.watchRouted,
+		notes:  &notes{log: d.quiet, privacy: d.privacy, feed: d.feed, hook: d.hook, once: once},
+		silent: d.rivals.soon, others: d.audit.othersChanged, soon: d.audit.soon, later: d.audit.inAWhile,
+	}
+	d.keeper.to = d.store
+	d.engine = engine.New(engine.Options[*relay6.Relay]{
+		Log: d.log, Privacy: d.privacy, Role: d.relay, Inbox: d.inbox, Store: &d.keeper, Hosts: []engine.Installer{d.nl, d.nft}, Links: h.Events,
+	})
+	return d
+}
+
+// section is the relay's part of a configuration.
+func section(c *config.Config) *config.Relay6 { return c.Sections["relay6"].(*config.Relay6) }
+
+// Restore brings the kernel to what was kept.
+func (d *player) Restore() (held map[string]int, err error) {
+	if err := d.restore(); err != nil {
+		return nil, err
+	}
+	if lost := unmatched(d.engine.Core.Unmatched()); len(lost) > 0 {
+		d.log.Warn("no rule matches links with delegations: these have neither routes nor filters", "links", api.HoldingsText(lost))
+	}
+	return heldOn(d.engine.Core.Prospects(d.coreConfig(d.cfg))), nil
+}
+
+// Open begins with what was restored.
+func (d *player) Open(in engine.Receiver, out role.Sockets) {
+	gated := gatedSockets{out, d.hops.May}
+	d.relay.net.conn = gated
+	d.engine.Open(in, gated, runtime.GOMAXPROCS(0))
+	d.relay.LinksChanged(d.engine.Core)
+	d.rivals.soon()
+}
+
+// Tasks are what runs.
+func (d *player) Tasks() map[string]process.Task {
+	tasks := map[string]process.Task{
+		"audit": d.audit.run, "filter": d.audit.watch, "history": d.forgetHistory, "rivals": d.rivals.run, "foreign": d.foreign.run,
+	}
+	for name, run := range d.engine.Tasks() {
+		tasks[name] = run
+	}
+	return tasks
+}
+
+// Done is closed when all that was decided has left.
+func (d *player) Done() <-chan struct{} { return d.engine.Done() }
+
+// Alive returns once the loop has answered.
+func (d *player) Alive(ctx context.Context) error {
+	return d.engine.Call(ctx, func(instant.Now, *effect.Effects) {})
+}
+
+// Inbox is where datagrams go.
+func (d *player) Inbox() *engine.Inbox { return d.inbox }
+
+// Refused is told what the network says of a message to a peer.
+func (d *player) Refused(x udp.Refusal) { d.relay.refused.take(x) }
+
+// Routes are the relay's paths.
+func (d *player) Routes() []control.Route { return control.Relay(d) }
+
+// Collectors are none: all of the relay's figures are in api.Counters.
+func (d *player) Collectors() []prometheus.Collector { return nil }
+
+// Close closes what the relay has opened for itself.
+func (d *player) Close() error { return d.foreign.Close() }
+
+func (d *player) config() *config.Config {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.cfg
+}
