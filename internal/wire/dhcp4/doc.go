@@ -41,6 +41,7 @@
 //		out, err = EndAgentInformation(out, mark)
 //	}
 //	out = append(out, end...)
+//	SetHops(out, m.Hops()+1)
 //	SetGIAddr(out, address)
 //
 // # Memory and concurrency

@@ -109,7 +109,10 @@ func (m Message) Hops() uint8 { return m.octet(atHops) }
 
 // XID returns the transaction ID.
 func (m Message) XID() uint32 {
-	return uint32(m.uint16(atXID))<<16 | uint32(m.uint16(atXID+2))
+	if len(m.b) == 0 {
+		return 0
+	}
+	return binary.BigEndian.Uint32(m.b[atXID:])
 }
 
 // Secs returns the secs field: seconds since the client began.
