@@ -129,10 +129,10 @@ var rules = []rule{
 		forbids: func(i string) bool { return under(i, "internal/lab") },
 	},
 	{
-		name:    "labtest is for tests alone",
-		reason:  "it needs package testing, which no program carries, the demo included",
-		applies: func(p string) bool { return !under(p, "internal/lab/labtest") },
-		forbids: func(i string) bool { return under(i, "internal/lab/labtest") },
+		name:    "labtest and what the tests of the whole have in common are for tests alone",
+		reason:  "they need package testing, which no program carries, the demo included",
+		applies: func(p string) bool { return !under(p, "internal/lab/labtest", "internal/system") },
+		forbids: func(i string) bool { return under(i, "internal/lab/labtest", "internal/system") },
 	},
 	{
 		name:   "no grab bag",

@@ -7,6 +7,7 @@ import (
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/capture"
 	"fairlead/internal/lab/peer"
+	"fairlead/internal/system/rig"
 )
 
 // TestDelegation: every client gets two prefixes from every server through the
@@ -16,44 +17,36 @@ func TestDelegation(t *testing.T) {
 	for _, server := range peer.ServerKinds {
 		t.Run(string(server), func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, lab.Plan{Clients: len(peer.ClientKinds)}, "")
-			record, err := capture.Start(r.Relay, "any", capture.DHCPv6)
-			need(t, err)
-			_, err = peer.StartServer(r.Server, server, peer.ServerConfig{Timers: peer.LongTimers})
-			need(t, err)
-			r.start()
+			r := prepared(t, lab.Plan{Clients: len(peer.ClientKinds)})
+			record := r.Relay.Record("any", capture.DHCPv6)
+			r.Server.Serve(server, peer.ServerConfig{Timers: peer.LongTimers})
+			r.Fairlead.Start()
 
-			clients := make([]*peer.Client, len(peer.ClientKinds))
+			clients := make([]*rig.Foreign, len(peer.ClientKinds))
 			for i, kind := range peer.ClientKinds {
-				clients[i], err = peer.StartClient(r.Client(i+1), kind, peer.ClientConfig{Prefixes: 2})
-				need(t, err)
+				clients[i] = r.Client(i+1).Foreign(kind, peer.ClientConfig{Prefixes: 2})
 			}
 			for i, c := range clients {
-				held, err := c.Await(patience, 2)
-				need(t, err)
+				held := c.Await(2)
 				for _, p := range held {
 					if !lab.Delegable(i + 1).Contains(p.Addr()) {
 						t.Errorf("%s holds %s, which is not of its link", c.Kind, p)
 					}
-					r.routed(p, i+1)
+					r.WantRoute(p, i+1)
 				}
-				inside, err := c.Inside()
-				need(t, err)
-				reaches(t, r.Server, netip.Addr{}, inside)
-				reaches(t, c.Node, inside, lab.ServerAddress)
+				inside := c.Inside()
+				r.Server.Reaches(netip.Addr{}, inside)
+				r.Client(i+1).Reaches(inside, lab.ServerAddress)
 			}
 			for _, c := range clients {
 				held := c.Prefixes()
-				need(t, c.Release())
+				c.Release()
 				for _, p := range held {
-					need(t, lab.Until(patience, "the released "+p.String()+" is not routed", func() bool {
-						return r.route(p) == ""
-					}))
+					r.WantNoRoute(p)
 				}
 			}
-			need(t, record.Stop())
-			need(t, record.Check())
-			need(t, r.relay.Stop())
+			record.Check()
+			r.Fairlead.Stop()
 		})
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/capture"
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/peer"
 	"fairlead/internal/lab/routing"
 )
@@ -136,7 +137,7 @@ func everything(t *testing.T, n *lab.Net) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := record.Wait(patience, "dhcpv6.msgtype == 1 && ipv6.src == "+from.String(), "frame.number"); err != nil {
+		if _, err := record.Wait(labtest.Patience, "dhcpv6.msgtype == 1 && ipv6.src == "+from.String(), "frame.number"); err != nil {
 			t.Errorf("%s: %v", kind, err)
 		}
 		if i%2 == 0 {

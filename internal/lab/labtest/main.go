@@ -3,14 +3,10 @@ package labtest
 import (
 	"os"
 	"testing"
-	"time"
 
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/relay"
 )
-
-// Patience is for conditions that a slow machine may take long to reach.
-const Patience = 60 * time.Second
 
 // program is the path of the program under test, once Main has built it.
 var program string

@@ -92,6 +92,18 @@ func IAPD(iaid uint32, prefixes ...dhcp6.IAPrefix) []byte {
 	return b
 }
 
+// IANA encodes an IA_NA option without addresses.
+func IANA(iaid uint32) []byte {
+	b, mark := dhcp6.BeginIA(nil, dhcp6.OptionIANA, iaid, 0, 0)
+	b, _ = dhcp6.EndOption(b, mark) // which fails for what is too long
+	return b
+}
+
+// Option encodes an option of any code.
+func Option(code dhcp6.OptionCode, payload ...byte) []byte {
+	return dhcp6.AppendOption(nil, code, payload)
+}
+
 // ServerID encodes a Server Identifier option.
 func ServerID(duid dhcp6.DUID) []byte { return dhcp6.AppendServerID(nil, duid) }
 
@@ -162,12 +174,7 @@ func (c *Client) Obtain(limit time.Duration, iaids ...uint32) (dhcp6.Message, er
 
 // Lease is Obtain for one IA_NA.
 func (c *Client) Lease(limit time.Duration, iaid uint32) (dhcp6.Message, error) {
-	b, mark := dhcp6.BeginIA(nil, dhcp6.OptionIANA, iaid, 0, 0)
-	ia, err := dhcp6.EndOption(b, mark)
-	if err != nil {
-		return dhcp6.Message{}, err
-	}
-	advertise, err := c.Exchange(limit, c.Message(dhcp6.Solicit, ia))
+	advertise, err := c.Exchange(limit, c.Message(dhcp6.Solicit, IANA(iaid)))
 	if err != nil {
 		return advertise, err
 	}

@@ -9,27 +9,27 @@ import (
 	"testing"
 
 	"fairlead/internal/lab"
-	"fairlead/internal/lab/peer"
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/script"
+	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
 )
 
 // wantLinkAddress waits until the relay has taken notice of a change, and looks at the
 // link-address of a message from a client on the link of that name.
-func (r *rig) wantLinkAddress(c *script.Client, name string, want netip.Addr) {
-	r.t.Helper()
-	until(r.t, "the relay shows the link-address "+want.String(), func() bool {
+func (r *network) wantLinkAddress(c *rig.Client, name string, want netip.Addr) {
+	r.T.Helper()
+	r.Until("the relay shows the link-address "+want.String(), func() bool {
 		var link struct {
 			LinkAddress netip.Addr `json:"link_address"`
 		}
-		r.cli(&link, "links", name)
+		r.Fairlead.Show(&link, "links", name)
 		return link.LinkAddress == want
 	})
 	message := c.Message(dhcp6.InformationRequest)
-	_, err := c.Exchange(patience, message)
-	need(r.t, err)
-	if got := r.heard(message)[0].Relays[0].LinkAddress(); got != want {
-		r.t.Fatalf("the link-address is %s, want %s", got, want)
+	c.Exchange(message)
+	if got := r.Played.Heard(message)[0].Relays[0].LinkAddress(); got != want {
+		r.T.Fatalf("the link-address is %s, want %s", got, want)
 	}
 }
 
@@ -37,67 +37,63 @@ func (r *rig) wantLinkAddress(c *script.Client, name string, want netip.Addr) {
 // while the relay runs: another global one takes the place of one that is gone, not a
 // unique local one.
 func TestRFC8415_19_1_1_LinkAddressFollows(t *testing.T) {
-	parallel(t)
 	r := start(t, lab.Plan{Clients: 1})
 	c := r.client(1)
 	r.wantLinkAddress(c, "d1", lab.LinkAddress(1))
 	change := func(format string, args ...any) {
 		t.Helper()
-		_, err := r.Relay.IP(format, args...)
-		need(t, err)
+		r.Relay.IP(format, args...)
 	}
 	change("-6 addr add fd00:1::1/64 dev d1 nodad")
 	change("-6 addr del %s/64 dev d1", lab.LinkAddress(1))
 	change("-6 addr add 2001:db8:9::9/64 dev d1 nodad")
 	r.wantLinkAddress(c, "d1", netip.MustParseAddr("2001:db8:9::9"))
 	p := pfx("2001:db8:1100::/56")
-	r.grant(1, long(p))
-	r.obtain(c, 1)
-	r.wantRoute(p, 1)
+	r.grant(1, rig.Long(p))
+	c.Obtain(1)
+	r.WantRoute(p, 1)
 }
 
 // RFC 8415 section 19.1.1: a global address before a unique local one before a
 // link-local one, which is the last resort.
 func TestRFC8415_19_1_1_BetterLinkAddresses(t *testing.T) {
-	parallel(t)
 	r := build(t, lab.Plan{Clients: 1})
-	r.do("-6 addr del %s/64 dev d1", lab.LinkAddress(1))
-	need(t, r.relay.Start())
+	r.Relay.IP("-6 addr del %s/64 dev d1", lab.LinkAddress(1))
+	r.Fairlead.Start()
 	c := r.client(1)
-	own, err := r.Relay.LinkLocal("d1")
-	need(t, err)
+	own := r.Relay.LinkLocal("d1")
 	r.wantLinkAddress(c, "d1", own.WithZone(""))
-	r.do("-6 addr add fd00:1::1/64 dev d1 nodad")
+	r.Relay.IP("-6 addr add fd00:1::1/64 dev d1 nodad")
 	r.wantLinkAddress(c, "d1", netip.MustParseAddr("fd00:1::1"))
-	r.do("-6 addr add %s/64 dev d1 nodad", lab.LinkAddress(1))
+	r.Relay.IP("-6 addr add %s/64 dev d1 nodad", lab.LinkAddress(1))
 	r.wantLinkAddress(c, "d1", lab.LinkAddress(1))
 }
 
 // The filter's on-link prefixes follow too (R-3).
 func TestRFC8987_R3_OnLinkPrefixesFollow(t *testing.T) {
-	parallel(t)
 	r := start(t, lab.Plan{Clients: 1})
 	g := watch(r, 1)
 	g.passes("2001:db8:1::77")
 	g.stops(spoofed, "2001:db8:9::77")
-	_, err := r.Relay.IP("-6 addr add 2001:db8:9::9/64 dev d1 nodad")
-	need(t, err)
-	until(t, "the new on-link prefix is permitted", func() bool { return len(r.Permitted(`"2001:db8:9::"`)) > 0 })
+	r.Relay.IP("-6 addr add 2001:db8:9::9/64 dev d1 nodad")
+	r.Until("the new on-link prefix is permitted", func() bool { return len(r.Permitted(`"2001:db8:9::"`)) > 0 })
 	g.passes("2001:db8:9::77")
-	_, err = r.Relay.IP("-6 addr del 2001:db8:9::9/64 dev d1")
-	need(t, err)
-	until(t, "it is not any more", func() bool { return len(r.Permitted(`"2001:db8:9::"`)) == 0 })
+	r.Relay.IP("-6 addr del 2001:db8:9::9/64 dev d1")
+	r.Until("it is not any more", func() bool { return len(r.Permitted(`"2001:db8:9::"`)) == 0 })
 	g.stops(spoofed, "2001:db8:9::77")
 }
 
-// renamed is the standard configuration for d1 and for the name that it gets.
-func renamed(top *lab.Topology) string {
-	return strings.ReplaceAll(standard(top), `"d*"`, "[d1, wan1]")
+// renamed is build for one client, on d1 or on the name that this gets.
+func renamed(t *testing.T) *network {
+	t.Helper()
+	r := build(t, lab.Plan{Clients: 1})
+	r.Fairlead.Write(strings.ReplaceAll(r.Standard(), `"d*"`, "[d1, wan1]"))
+	return r
 }
 
 // permittedOn are the filter elements of a prefix on a link.
-func (r *rig) permittedOn(link string, p netip.Prefix) (found []string) {
-	r.t.Helper()
+func (r *network) permittedOn(link string, p netip.Prefix) (found []string) {
+	r.T.Helper()
 	for _, e := range r.Permitted(`"` + p.Addr().String() + `"`) {
 		if strings.Contains(e, `"`+link+`"`) {
 			found = append(found, e)
@@ -110,57 +106,48 @@ func (r *rig) permittedOn(link string, p netip.Prefix) (found []string) {
 // old name reaches its client, and what is delegated stays routed, without a moment
 // in which somebody else could see it withdrawn.
 func TestLinkIsRenamed(t *testing.T) {
-	parallel(t)
-	top, err := lab.ForTest(t).Topology(lab.Plan{Clients: 1})
-	need(t, err)
-	r := buildOn(t, top, renamed(top))
-	need(t, r.relay.Start())
+	r := renamed(t)
+	r.Fairlead.Start()
 	p, next := pfx("2001:db8:1100::/56"), pfx("2001:db8:1100:100::/56")
 	c, _ := r.delegate(1, p)
-	r.wantRoute(p, 1)
-	hop, err := r.Client(1).LinkLocal("c0")
-	need(t, err)
-	monitor, err := r.Relay.Start(lab.Command{Name: "monitor", Args: []string{"ip", "-6", "monitor", "route"}})
-	need(t, err)
+	r.WantRoute(p, 1)
+	hop := r.Client(1).LinkLocal("c0")
+	monitor := r.Relay.Start("monitor", "ip", "-6", "monitor", "route")
 	seen := func(mark string) {
 		t.Helper()
-		until(t, "the monitor shows "+mark, func() bool {
-			_, err := r.Relay.IP("-6 route replace unreachable %s metric 77", mark)
-			need(t, err)
+		r.Until("the monitor shows "+mark, func() bool {
+			r.Relay.IP("-6 route replace unreachable %s metric 77", mark)
 			return strings.Contains(monitor.Log(), mark)
 		})
 	}
 	seen("2001:db8:aaaa::/64")
 
-	r.server.Become(func(script.Request) [][]byte { return nil })
+	r.Played.Become(nil)
 	request := c.Message(dhcp6.Rebind, script.IAPD(2))
-	need(t, c.Send(request))
-	asked, err := r.server.Wait(patience, "the Rebind", func(q script.Request) bool { return bytes.Equal(q.Inner, request) })
-	need(t, err)
-	_, err = r.Relay.IP("link set d1 name wan1")
-	need(t, err)
-	until(t, "the filter knows the new name alone", func() bool {
+	c.Send(request)
+	asked := r.Played.Await(request)
+	r.Relay.IP("link set d1 name wan1")
+	r.Until("the filter knows the new name alone", func() bool {
 		return len(r.permittedOn("wan1", p)) > 0 && len(r.permittedOn("d1", p)) == 0
 	})
-	r.grant(1, long(p))
-	r.grant(2, long(next))
-	r.server.Become(r.book.answers().Answer)
+	r.grant(1, rig.Long(p))
+	r.grant(2, rig.Long(next))
+	r.Played.Become(r.book.answers().Answer)
 	for _, answer := range r.book.answers().Answer(asked) {
-		need(t, r.server.Send(asked.From, answer))
+		r.Played.Send(asked.From, answer)
 	}
-	if got, err := c.Receive(patience); err != nil || !bytes.Equal(got.Data[1:4], request[1:4]) {
-		t.Errorf("the answer that was under way: %x, %v", got.Data, err)
+	if got := c.Receive(); !bytes.Equal(got.Data[1:4], request[1:4]) {
+		t.Errorf("the answer that was under way: %x", got.Data)
 	}
 	r.WantRouteVia(p, hop.String(), "wan1")
 	r.WantRouteVia(next, hop.String(), "wan1")
 
-	_, err = r.Relay.IP("link set wan1 name d1")
-	need(t, err)
-	until(t, "the filter knows the first name again", func() bool {
+	r.Relay.IP("link set wan1 name d1")
+	r.Until("the filter knows the first name again", func() bool {
 		return len(r.permittedOn("d1", next)) > 0 && len(r.permittedOn("wan1", next)) == 0
 	})
-	r.wantRoute(p, 1)
-	r.wantRoute(next, 1)
+	r.WantRoute(p, 1)
+	r.WantRoute(next, 1)
 	seen("2001:db8:bbbb::/64")
 	for line := range strings.Lines(monitor.Log()) {
 		if strings.Contains(line, p.String()) {
@@ -172,111 +159,82 @@ func TestLinkIsRenamed(t *testing.T) {
 // The same with Kea: the client renews under the new name, and the relay has it so
 // after a restart.
 func TestLinkIsRenamedBeforeKea(t *testing.T) {
-	parallel(t)
-	top, err := lab.ForTest(t).Topology(lab.Plan{Clients: 1})
-	need(t, err)
-	r := buildOn(t, top, renamed(top))
-	need(t, r.server.Close())
-	_, err = peer.StartServer(r.Server, peer.Kea, peer.ServerConfig{Timers: peer.LongTimers})
-	need(t, err)
-	need(t, r.relay.Start())
-	hop, err := r.Client(1).LinkLocal("c0")
-	need(t, err)
+	r := renamed(t)
+	r.Played.Close()
+	r.Kea()
+	r.Fairlead.Start()
+	hop := r.Client(1).LinkLocal("c0")
 	c := r.client(1)
-	reply := r.obtain(c, 1)
+	reply := c.Obtain(1)
 	held := script.Delegations(reply)
 	if len(held) != 1 {
 		t.Fatalf("Kea gave %v, want one prefix", held)
 	}
 	p := held[0].Prefix
-	r.wantRoute(p, 1)
-	_, err = r.Relay.IP("link set d1 name wan1")
-	need(t, err)
-	r.renew(c, reply)
-	until(t, "the filter knows the new name", func() bool { return len(r.permittedOn("wan1", p)) > 0 })
+	r.WantRoute(p, 1)
+	r.Relay.IP("link set d1 name wan1")
+	c.Renew(reply)
+	r.Until("the filter knows the new name", func() bool { return len(r.permittedOn("wan1", p)) > 0 })
 	r.WantRouteVia(p, hop.String(), "wan1")
-	need(t, r.relay.Stop())
-	need(t, r.relay.Start())
+	r.Fairlead.Stop()
+	r.Fairlead.Start()
 	r.WantRouteVia(p, hop.String(), "wan1")
-	if got, err := r.relay.CLI("delegations", "--link", "wan1"); err != nil || !strings.Contains(got, p.String()) {
-		t.Errorf("delegations of wan1 after the restart: %v\n%s", err, got)
+	if got := r.Fairlead.CLI("delegations", "--link", "wan1"); !strings.Contains(got, p.String()) {
+		t.Errorf("delegations of wan1 after the restart:\n%s", got)
 	}
 }
 
 // Interfaces that a glob matches are served as they appear, at whatever state:
 // after the start, down at the start, and without an address yet.
 func TestLinksComeLater(t *testing.T) {
-	cable := func(t *testing.T, r *rig, commands ...string) *lab.Node {
+	cable := func(t *testing.T, r *network, commands ...string) *rig.Host {
 		t.Helper()
-		node, err := r.Node("late")
-		need(t, err)
+		node := r.Node("late")
 		for _, c := range append([]string{"link add name d77 type veth peer name c0 netns " + node.Namespace}, commands...) {
-			_, err := r.Relay.IP("%s", c)
-			need(t, err)
+			r.Relay.IP("%s", c)
 		}
-		_, err = node.IP("link set c0 up")
-		need(t, err)
+		node.IP("link set c0 up")
 		return node
 	}
-	served := func(t *testing.T, r *rig, node *lab.Node) {
+	served := func(t *testing.T, r *network, node *rig.Host) {
 		t.Helper()
 		p := pfx("2001:db8:7700::/56")
-		r.grant(7, long(p))
-		next, err := node.LinkLocal("c0")
-		need(t, err)
-		var c *script.Client
-		until(t, "the client's address is usable", func() bool {
-			c, err = script.StartClient(node, script.ClientConfig{DUID: duid(77)})
-			return err == nil
-		})
-		r.obtain(c, 7)
-		r.WantRouteVia(p, next.String(), "d77")
+		r.grant(7, rig.Long(p))
+		node.Play(rig.DUID(77)).Obtain(7)
+		r.WantRouteVia(p, node.LinkLocal("c0").String(), "d77")
 	}
 	t.Run("after the start", func(t *testing.T) {
-		parallel(t)
 		r := start(t, lab.Plan{})
 		served(t, r, cable(t, r, "link set d77 up", "-6 addr add 2001:db8:77::1/64 dev d77 nodad"))
 	})
 	t.Run("down at the start", func(t *testing.T) {
-		parallel(t)
 		r := build(t, lab.Plan{})
 		node := cable(t, r)
-		need(t, r.relay.Start())
-		_, err := r.Relay.IP("link set d77 up")
-		need(t, err)
-		need(t, r.Relay.Address("d77", "2001:db8:77::1/64"))
+		r.Fairlead.Start()
+		r.Relay.IP("link set d77 up")
+		r.Relay.Address("d77", "2001:db8:77::1/64")
 		served(t, r, node)
 	})
 	t.Run("no address at the start", func(t *testing.T) {
-		parallel(t)
 		r := build(t, lab.Plan{}, "unnumbered: u0")
 		node := cable(t, r, "link set d77 addrgenmode none", "link set d77 up")
-		need(t, r.relay.Start())
-		need(t, r.Relay.Address("d77", "fe80::77/64"))
-		var c *script.Client
-		until(t, "the client's address is usable", func() (ok bool) {
-			var err error
-			c, err = script.StartClient(node, script.ClientConfig{DUID: duid(77)})
-			return err == nil
-		})
+		r.Fairlead.Start()
+		r.Relay.Address("d77", "fe80::77/64")
+		c := node.Play(rig.DUID(77))
 		r.wantLinkAddress(c, "d77", lab.RelayAddress) // unnumbered: borrowed
-		need(t, c.Close())
+		c.Close()
 		served(t, r, node)
 	})
 	t.Run("gone and back under another index", func(t *testing.T) {
-		parallel(t)
 		r := start(t, lab.Plan{})
 		node := cable(t, r, "link set d77 up", "-6 addr add 2001:db8:77::1/64 dev d77 nodad")
 		served(t, r, node)
-		_, err := r.Relay.IP("link del d77")
-		need(t, err)
+		r.Relay.IP("link del d77")
 		r.WantStandIn(pfx("2001:db8:7700::/56"))
 		for _, c := range []string{"link add name d77 type veth peer name c0 netns " + node.Namespace, "link set d77 up"} {
-			_, err := r.Relay.IP("%s", c)
-			need(t, err)
+			r.Relay.IP("%s", c)
 		}
-		_, err = node.IP("link set c0 up")
-		need(t, err)
+		node.IP("link set c0 up")
 		// Another link-local address, for the cable is a new one: on a link that
 		// may be shared the old one is asked for, and is silent.
 		served(t, r, node)
@@ -289,34 +247,32 @@ const links = 200
 // Two hundred links at once: each client gets its own prefix and no other's, and
 // after kill -9 all routes are there when the relay is ready.
 func TestTwoHundredLinksAtOnce(t *testing.T) {
-	parallel(t)
 	r := build(t, lab.Plan{})
-	farm, err := r.Node("farm")
-	need(t, err)
-	need(t, farm.Sysctl("net/ipv6/conf/default/accept_dad", "0"))
+	farm := r.Node("farm")
+	farm.Sysctl("net/ipv6/conf/default/accept_dad", "0")
 	var ours, theirs []string
 	for i := 1; i <= links; i++ {
 		ours = append(ours,
 			fmt.Sprintf("link add name d%d type veth peer name c%d netns %s", i, i, farm.Namespace),
 			fmt.Sprintf("link set d%d up", i), fmt.Sprintf("addr add %s/64 dev d%d nodad", lab.LinkAddress(i), i))
 		theirs = append(theirs, fmt.Sprintf("link set c%d up", i))
-		r.grantOn(lab.LinkAddress(i), 1, long(pfx("2001:db8:%x::/48", 0x1000+i)))
+		r.grantOn(lab.LinkAddress(i), 1, rig.Long(pfx("2001:db8:%x::/48", 0x1000+i)))
 	}
-	need(t, r.Relay.Batch(ours[:len(ours)/2]...)) // some are there at the start, some come later
-	need(t, r.relay.Start())
-	need(t, r.Relay.Batch(ours[len(ours)/2:]...))
-	need(t, farm.Batch(theirs...))
+	r.Relay.Batch(ours[:len(ours)/2]...) // some are there at the start, some come later
+	r.Fairlead.Start()
+	r.Relay.Batch(ours[len(ours)/2:]...)
+	farm.Batch(theirs...)
 
 	var all sync.WaitGroup
 	failed := make(chan error, links)
 	for i := 1; i <= links; i++ {
 		all.Go(func() {
-			failed <- obtainOn(farm, i)
+			failed <- obtainOn(farm.Node, i)
 		})
 	}
 	all.Wait()
 	for range links {
-		need(t, <-failed)
+		r.Need(<-failed)
 	}
 	wrong := func() (n int) {
 		at := map[string]string{}
@@ -333,10 +289,9 @@ func TestTwoHundredLinksAtOnce(t *testing.T) {
 	if n := wrong(); n > 0 {
 		t.Errorf("%d of %d links have no route for their client", n, links)
 	}
-	need(t, r.relay.Kill())
-	_, err = r.Relay.IP("-6 route flush proto 87")
-	need(t, err)
-	need(t, r.relay.Start())
+	r.Fairlead.Kill()
+	r.Relay.IP("-6 route flush proto 87")
+	r.Fairlead.Start()
 	if n := wrong(); n > 0 {
 		t.Errorf("%d of %d links have no route when the relay is ready again", n, links)
 	}
@@ -347,20 +302,20 @@ func TestTwoHundredLinksAtOnce(t *testing.T) {
 func obtainOn(farm *lab.Node, number int) error {
 	name := fmt.Sprintf("c%d", number)
 	var c *script.Client
-	err := lab.Until(patience, name+" is usable", func() (ok bool) {
+	err := lab.Until(labtest.Patience, name+" is usable", func() (ok bool) {
 		var err error
-		c, err = script.StartClient(farm, script.ClientConfig{Interface: name, DUID: duid(1)})
+		c, err = script.StartClient(farm, script.ClientConfig{Interface: name, DUID: rig.DUID(1)})
 		return err == nil
 	})
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	reply, err := c.Obtain(patience, 1)
+	reply, err := c.Obtain(labtest.Patience, 1)
 	if err != nil {
 		return err
 	}
-	if got, want := held(reply), pfx("2001:db8:%x::/48", 0x1000+number); len(got) != 1 || got[0] != want {
+	if got, want := rig.Held(reply), pfx("2001:db8:%x::/48", 0x1000+number); len(got) != 1 || got[0] != want {
 		return fmt.Errorf("%s holds %v, want %s", name, got, want)
 	}
 	return nil

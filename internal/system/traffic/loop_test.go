@@ -10,33 +10,32 @@ import (
 	"testing"
 
 	"fairlead/internal/lab"
-	"fairlead/internal/lab/capture"
 	"fairlead/internal/lab/labtest"
+	"fairlead/internal/system/rig"
 )
 
 // loop watches packets for a prefix whose client has forgotten it, so that it
 // sends them back to the relay by its default route.
 type loop struct {
-	*rig
-	record *capture.Capture
+	*network
+	record *rig.Capture
 }
 
 // forgetful delegates a prefix to client 1, which never puts it anywhere, and
 // records what passes its link.
-func forgetful(r *rig, p netip.Prefix) *loop {
-	r.t.Helper()
+func forgetful(r *network, p netip.Prefix) *loop {
+	r.T.Helper()
 	r.delegate(1, p)
-	r.wantRoute(p, 1)
-	record, err := capture.Start(r.Client(1), "c0", fmt.Sprintf("icmp6 or udp port %d", labtest.Marks))
-	need(r.t, err)
-	return &loop{rig: r, record: record}
+	r.WantRoute(p, 1)
+	record := r.Client(1).Record("c0", fmt.Sprintf("icmp6 or udp port %d", labtest.Marks))
+	return &loop{network: r, record: record}
 }
 
 // hops are the hop limits with which packets to an address were on the link, as
 // tcpdump reads them: a packet that goes round has another one each time.
 func (l *loop) hops(to string) map[string]bool {
-	l.t.Helper()
-	out, err := l.Client(1).Run("tcpdump", "-n", "-v", "-r", l.record.File, "udp", "and", "dst", "host", to)
+	l.T.Helper()
+	out, err := l.Client(1).Node.Run("tcpdump", "-n", "-v", "-r", l.record.File, "udp", "and", "dst", "host", to)
 	if err != nil {
 		return nil // the file ends inside a packet
 	}
@@ -52,42 +51,42 @@ var hopLimit = regexp.MustCompile(`hlim (\d+)`)
 // ends sends a packet from the server to an address and fails unless it came
 // down to the client and up again, and no further.
 func (l *loop) ends(to string) {
-	l.t.Helper()
+	l.T.Helper()
 	l.fromServer(to, "ends")
-	until(l.t, "the packet has come back from the client", func() bool { return len(l.hops(to)) >= 2 })
+	l.Until("the packet has come back from the client", func() bool { return len(l.hops(to)) >= 2 })
 	for range 3 { // a packet that goes on is down again before a later one is answered
-		reaches(l.t, l.Server, netip.Addr{}, l.home())
+		l.Server.Reaches(netip.Addr{}, l.home())
 	}
 	if got := l.hops(to); len(got) != 2 {
-		l.t.Errorf("the packet to %s was on the link with %d hop limits, want 2: down and up", to, len(got))
+		l.T.Errorf("the packet to %s was on the link with %d hop limits, want 2: down and up", to, len(got))
 	}
 }
 
 // loops sends packets from the server to an address and waits until they have
 // gone round many times. (One alone may be lost on its way.)
 func (l *loop) loops(to string) {
-	l.t.Helper()
-	until(l.t, "a packet to "+to+" goes round", func() bool {
+	l.T.Helper()
+	l.Until("a packet to "+to+" goes round", func() bool {
 		l.fromServer(to, "loops")
 		return len(l.hops(to)) > 20
 	})
 }
 
 // fromServer sends one test packet from the server.
-func (r *rig) fromServer(to, name string) {
-	r.t.Helper()
+func (r *network) fromServer(to, name string) {
+	r.T.Helper()
 	_, err := r.Server.Feed(name, "socat", "-u", "-", fmt.Sprintf("UDP6-SENDTO:[%s]:%d,sourceport=%d", to, labtest.Marks, labtest.Marks))
-	need(r.t, err)
+	r.Need(err)
 }
 
 // home is an address of client 1 on its link.
 func (l *loop) home() netip.Addr {
-	l.t.Helper()
+	l.T.Helper()
 	home := netip.MustParseAddr("2001:db8:1::c1")
 	list, err := l.Client(1).Addresses("c0")
-	need(l.t, err)
+	l.Need(err)
 	if !slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Addr() == home }) {
-		need(l.t, l.Client(1).Address("c0", home.String()+"/64"))
+		l.Client(1).Address("c0", home.String()+"/64")
 	}
 	return home
 }
@@ -105,7 +104,6 @@ const anySource = "filter: off"
 func TestRFC8987_R5_LoopsEndOnEveryKindOfLink(t *testing.T) {
 	for name, access := range accesses {
 		t.Run(name, func(t *testing.T) {
-			parallel(t)
 			r := start(t, lab.Plan{Clients: 1, Access: access}, anySource)
 			l := forgetful(r, pfx("2001:db8:1100::/56"))
 			before := r.Counter("looped")
@@ -114,8 +112,7 @@ func TestRFC8987_R5_LoopsEndOnEveryKindOfLink(t *testing.T) {
 				t.Errorf("nft counts %d looped packets, want 1", n)
 			}
 			// An ICMPv6 error is the choice of others.
-			rows, err := l.record.Fields("icmpv6.type == 1 && icmpv6.code == 6", "frame.number")
-			need(t, err)
+			rows := l.record.Fields("icmpv6.type == 1 && icmpv6.code == 6", "frame.number")
 			if len(rows) > 0 {
 				t.Errorf("%d ICMPv6 errors of type 1 code 6, want none without reject", len(rows))
 			}
@@ -125,7 +122,6 @@ func TestRFC8987_R5_LoopsEndOnEveryKindOfLink(t *testing.T) {
 
 // R-5 is a policy: forward lets the packet go round until its hops are used up.
 func TestRFC8987_R5_ForwardByConfiguration(t *testing.T) {
-	parallel(t)
 	r := start(t, lab.Plan{Clients: 1}, anySource, "loop-drop: forward")
 	l := forgetful(r, pfx("2001:db8:1100::/56"))
 	l.loops("2001:db8:1100::77")
@@ -136,7 +132,6 @@ func TestRFC8987_R5_ForwardByConfiguration(t *testing.T) {
 func TestRFC8987_R5_ExemptDestination(t *testing.T) {
 	for name, access := range map[string]lab.Access{"switch": lab.Switch, "ppp": lab.PPP} {
 		t.Run(name, func(t *testing.T) {
-			parallel(t)
 			r := start(t, lab.Plan{Clients: 1, Access: access}, anySource, "loop-exempt:", `  destinations: ["2001:db8:1100:4::/64"]`)
 			l := forgetful(r, pfx("2001:db8:1100::/56"))
 			l.loops("2001:db8:1100:4::77")
@@ -149,8 +144,7 @@ func TestRFC8987_R5_ExemptDestination(t *testing.T) {
 func TestRFC8987_R5_ExemptClient(t *testing.T) {
 	for number, want := range map[int]string{1: "loops", 2: "is dropped"} {
 		t.Run(want, func(t *testing.T) {
-			parallel(t)
-			r := start(t, lab.Plan{Clients: 1, Access: lab.Switch}, anySource, "loop-exempt:", fmt.Sprintf("  clients: [%q]", duid(number).String()))
+			r := start(t, lab.Plan{Clients: 1, Access: lab.Switch}, anySource, "loop-exempt:", fmt.Sprintf("  clients: [%q]", rig.DUID(number).String()))
 			l := forgetful(r, pfx("2001:db8:1100::/56"))
 			if number == 1 {
 				l.loops("2001:db8:1100::77")
@@ -167,14 +161,11 @@ func TestRFC8987_R5_ExemptClient(t *testing.T) {
 func TestRFC8987_R5_RejectSendsICMPv6(t *testing.T) {
 	for name, access := range map[string]lab.Access{"switch": lab.Switch, "ppp": lab.PPP} {
 		t.Run(name, func(t *testing.T) {
-			parallel(t)
 			r := start(t, lab.Plan{Clients: 1, Access: access}, anySource, "loop-drop: reject")
 			l := forgetful(r, pfx("2001:db8:1100::/56"))
-			errors, err := capture.Start(r.Server, "s0", "icmp6")
-			need(t, err)
+			errors := r.Server.Record("s0", "icmp6")
 			l.ends("2001:db8:1100::77")
-			rows, err := errors.Wait(patience, "icmpv6.type == 1", "icmpv6.code", "ipv6.dst")
-			need(t, err)
+			rows := errors.Wait("icmpv6.type == 1", "icmpv6.code", "ipv6.dst")
 			if len(rows) != 1 || rows[0][0] != "6" || !strings.HasSuffix(rows[0][1], "2001:db8:1100::77") || !strings.HasPrefix(rows[0][1], server) {
 				t.Errorf("ICMPv6 errors (code, destination and that of the quoted packet): %v, want one of code 6 to %s", rows, server)
 			}
@@ -188,14 +179,13 @@ func TestRFC8987_R5_RejectSendsICMPv6(t *testing.T) {
 // R-5, multi-access: a packet turns around at the interface for good reason if
 // it comes from a neighbour of the next hop, and from no other.
 func TestRFC8987_R5_NeighboursReachEachOther(t *testing.T) {
-	parallel(t)
 	r := start(t, lab.Plan{Clients: 2, Access: lab.Switch})
 	first, second := pfx("2001:db8:1100::/56"), pfx("2001:db8:1100:100::/56")
 	r.delegate(1, first)
 	r.delegate(2, second)
-	one, two := r.settleIn(1, first), r.settleIn(2, second)
-	reaches(t, r.Client(1), one, two)
-	reaches(t, r.Client(2), two, one)
+	one, two := r.SettleIn(1, first), r.SettleIn(2, second)
+	r.Client(1).Reaches(one, two)
+	r.Client(2).Reaches(two, one)
 	if n := r.Counter("looped"); n > 0 {
 		t.Errorf("nft counts %d looped packets between neighbours, want none", n)
 	}
@@ -203,11 +193,11 @@ func TestRFC8987_R5_NeighboursReachEachOther(t *testing.T) {
 	g := r.throw(1)
 	before := r.Counter("looped")
 	g.Send("2001:db8:1100::1", "2001:db8:1100:9::9", "round")
-	until(t, "the packet of the next hop is counted", func() bool { return r.Counter("looped") == before+1 })
+	r.Until("the packet of the next hop is counted", func() bool { return r.Counter("looped") == before+1 })
 	g.SendFrom(net.HardwareAddr{2, 0, 0, 0, 0, 0x99}, "2001:db8:1100::1", "2001:db8:1100:9::9", "turned")
 	g.Send("2001:db8:1100::1", "2001:db8:1100:9::9", "round")
-	until(t, "the second packet of the next hop is counted", func() bool { return r.Counter("looped") >= before+2 })
+	r.Until("the second packet of the next hop is counted", func() bool { return r.Counter("looped") >= before+2 })
 	// The turned packet itself comes back from the next hop, which sends it to
 	// the relay once more, and there it ends.
-	until(t, "the turned packet ends where it comes from the next hop", func() bool { return r.Counter("looped") >= before+3 })
+	r.Until("the turned packet ends where it comes from the next hop", func() bool { return r.Counter("looped") >= before+3 })
 }

@@ -6,16 +6,16 @@ import (
 	"testing"
 
 	"fairlead/internal/lab"
-	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/script"
+	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
 )
 
 // sendsFrom has a client send from a prefix until a packet has passed.
-func (r *rig) sendsFrom(number int, p netip.Prefix) {
-	r.t.Helper()
-	in, x := labtest.Listen(r.t, r.Server), r.throw(number)
-	until(r.t, "a packet from "+p.String()+" passes", func() bool {
+func (r *network) sendsFrom(number int, p netip.Prefix) {
+	r.T.Helper()
+	in, x := r.Server.Listen(), r.throw(number)
+	r.Until("a packet from "+p.String()+" passes", func() bool {
 		x.Send(p.Addr().Next().String(), lab.ServerAddress.String(), "from the holder")
 		return slices.Contains(in.Got(), "from the holder")
 	})
@@ -27,24 +27,23 @@ func (r *rig) sendsFrom(number int, p netip.Prefix) {
 func TestReleasedWhileTheRelayWasDown(t *testing.T) {
 	for name, uses := range map[string]bool{"silent": false, "uses it": true} {
 		t.Run(name, func(t *testing.T) {
-			parallel(t)
 			r := start(t, lab.Plan{Clients: 2, Access: lab.Switch})
 			p := pfx("2001:db8:1100::/56")
 			first, _ := r.delegate(1, p)
-			r.wantRoute(p, 1)
-			need(t, r.relay.Stop())
-			release := first.Message(dhcp6.Release, script.ServerID(script.DefaultServerDUID), script.IAPD(1, long(p)))
-			need(t, first.Send(release))
-			need(t, r.relay.Start())
+			r.WantRoute(p, 1)
+			r.Fairlead.Stop()
+			release := first.Message(dhcp6.Release, script.ServerID(script.DefaultServerDUID), script.IAPD(1, rig.Long(p)))
+			first.Send(release)
+			r.Fairlead.Start()
 			routed := 2
 			if uses {
 				r.sendsFrom(1, p)
 				routed = 1
 			}
-			r.grant(2, long(p))
-			r.obtain(r.client(2), 2)
-			r.wantRoute(p, routed)
-			if n := len(r.heard(release)); n != 0 {
+			r.grant(2, rig.Long(p))
+			r.client(2).Obtain(2)
+			r.WantRoute(p, routed)
+			if n := len(r.Played.Heard(release)); n != 0 {
 				t.Errorf("the server heard the Release %d times: the test shows nothing", n)
 			}
 		})
@@ -55,11 +54,10 @@ func TestReleasedWhileTheRelayWasDown(t *testing.T) {
 // prefix, and the first one to another client. That is routed to whom the server gave it
 // last, although the first client still sends from it.
 func TestNoBindingAndGivenToAnother(t *testing.T) {
-	parallel(t)
 	r := start(t, lab.Plan{Clients: 2, Access: lab.Switch})
 	p, instead := pfx("2001:db8:1100::/56"), pfx("2001:db8:1100:100::/56")
 	first, reply := r.delegate(1, p)
-	r.server.Become(func(q script.Request) [][]byte {
+	r.Played.Become(func(q script.Request) [][]byte {
 		b := dhcp6.AppendMessageHeader(nil, dhcp6.Reply, q.Message.TransactionID())
 		client, _ := q.Message.ClientID()
 		b = dhcp6.AppendServerID(dhcp6.AppendClientID(b, client), script.DefaultServerDUID)
@@ -71,15 +69,15 @@ func TestNoBindingAndGivenToAnother(t *testing.T) {
 		}
 		return [][]byte{q.Wrap(b)}
 	})
-	r.renew(first, reply)
-	r.wantRoute(p, 1) // it ends nothing
-	r.server.Become(r.book.answers().Answer)
-	r.grant(1, long(instead))
-	r.obtain(first, 1)
-	r.wantRoute(instead, 1)
+	first.Renew(reply)
+	r.WantRoute(p, 1) // it ends nothing
+	r.Played.Become(r.book.answers().Answer)
+	r.grant(1, rig.Long(instead))
+	first.Obtain(1)
+	r.WantRoute(instead, 1)
 	r.sendsFrom(1, p)
-	r.grant(2, long(p))
-	r.obtain(r.client(2), 2)
-	r.wantRoute(p, 2)
-	r.wantRoute(instead, 1)
+	r.grant(2, rig.Long(p))
+	r.client(2).Obtain(2)
+	r.WantRoute(p, 2)
+	r.WantRoute(instead, 1)
 }

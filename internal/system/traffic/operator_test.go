@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fairlead/internal/lab"
-	"fairlead/internal/lab/script"
+	"fairlead/internal/lab/labtest"
+	"fairlead/internal/system/rig"
 )
 
 // prefixes are those of a view, in order.
@@ -30,7 +31,6 @@ func prefixes(all []shown) (list []string) {
 // delegated lease and client details such as the client identifier, next-hop
 // address, connected interface, and remaining lifetimes."
 func TestRFC8987_O1_ActiveDelegationsOnView(t *testing.T) {
-	parallel(t)
 	r := start(t, lab.Plan{Clients: 2})
 	a, b := pfx("2001:db8:1100::/56"), pfx("2001:db8:1200:300::/60")
 	r.delegate(1, a)
@@ -41,8 +41,7 @@ func TestRFC8987_O1_ActiveDelegationsOnView(t *testing.T) {
 	}
 	i := slices.IndexFunc(all, func(d shown) bool { return d.Prefix == b.String() })
 	got := all[i]
-	next, err := r.Client(2).LinkLocal("c0")
-	need(t, err)
+	next := r.Client(2).LinkLocal("c0")
 	left := func(v any, most float64) bool {
 		n, ok := v.(float64)
 		return ok && n <= most && n > most-300 // a machine that is slower than this has other problems
@@ -52,7 +51,7 @@ func TestRFC8987_O1_ActiveDelegationsOnView(t *testing.T) {
 	}
 	got.Preferred, got.Valid, got.Expires = nil, nil, time.Time{}
 	want := shown{
-		Prefix: b.String(), Link: "d2", Client: duid(2).String(), IAID: 2, NextHop: next.String(),
+		Prefix: b.String(), Link: "d2", Client: rig.DUID(2).String(), IAID: 2, NextHop: next.String(),
 		Server: "server", Source: "reply",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -62,20 +61,19 @@ func TestRFC8987_O1_ActiveDelegationsOnView(t *testing.T) {
 		flags []string
 		want  []string
 	}{
-		{[]string{"--client", duid(1).String()}, texts(a)},
+		{[]string{"--client", rig.DUID(1).String()}, texts(a)},
 		{[]string{"--link", "d2"}, texts(b)},
 		{[]string{"--prefix", "2001:db8:1100::/40"}, texts(a)},
-		{[]string{"--client", duid(1).String(), "--link", "d2"}, nil},
+		{[]string{"--client", rig.DUID(1).String(), "--link", "d2"}, nil},
 	} {
 		if diff := cmp.Diff(tt.want, prefixes(r.delegations(tt.flags...))); diff != "" {
 			t.Errorf("%v (-want +got):\n%s", tt.flags, diff)
 		}
 	}
 	// What people read has it all, too.
-	table, err := r.relay.CLI("delegations")
-	need(t, err)
-	for _, part := range []string{a.String(), duid(1).String(), "d1", next.String(), "2 delegations"} {
-		if !contains(table, part) {
+	table := r.Fairlead.CLI("delegations")
+	for _, part := range []string{a.String(), rig.DUID(1).String(), "d1", next.String(), "2 delegations"} {
+		if !strings.Contains(table, part) {
 			t.Errorf("the table lacks %q:\n%s", part, table)
 		}
 	}
@@ -83,15 +81,14 @@ func TestRFC8987_O1_ActiveDelegationsOnView(t *testing.T) {
 
 // O-1: remaining lifetimes run down, and what has ended is not active.
 func TestRFC8987_O1_LifetimesRunDown(t *testing.T) {
-	parallel(t)
 	r := start(t, lab.Plan{Clients: 1})
 	p := pfx("2001:db8:1100::/56")
-	r.grant(1, long(p))
+	r.grant(1, rig.Long(p))
 	c := r.client(1)
-	reply := r.obtain(c, 1)
-	left := float64(long(p).Valid)
+	reply := c.Obtain(1)
+	left := float64(rig.Long(p).Valid)
 	for range 2 {
-		until(t, fmt.Sprintf("less than %v s are left", left), func() bool {
+		r.Until(fmt.Sprintf("less than %v s are left", left), func() bool {
 			all := r.delegations()
 			if len(all) != 1 {
 				t.Fatalf("%d delegations on view, want one", len(all))
@@ -106,8 +103,8 @@ func TestRFC8987_O1_LifetimesRunDown(t *testing.T) {
 		})
 	}
 	r.grant(1, lasting(p, 1))
-	r.renew(c, reply)
-	until(t, "the delegation is not on view any more", func() bool { return len(r.delegations()) == 0 })
+	c.Renew(reply)
+	r.Until("the delegation is not on view any more", func() bool { return len(r.delegations()) == 0 })
 	if got := r.RouteOf(p); len(got) > 0 {
 		t.Errorf("not on view, and routed: %+v", got)
 	}
@@ -117,7 +114,6 @@ func TestRFC8987_O1_LifetimesRunDown(t *testing.T) {
 // bindings for an individual lease, client, or all bindings on a port." The
 // routes go at once, and the others stay.
 func TestRFC8987_O2_ClearByLeaseClientOrPort(t *testing.T) {
-	parallel(t)
 	r := start(t, lab.Plan{Clients: 3})
 	all := map[string]netip.Prefix{}
 	give := func(number int, iaids ...uint32) {
@@ -125,10 +121,10 @@ func TestRFC8987_O2_ClearByLeaseClientOrPort(t *testing.T) {
 		c := r.clientOnce(number)
 		for _, iaid := range iaids {
 			p := pfx("2001:db8:1%d%02x::/56", number, iaid)
-			r.grantOn(lab.LinkAddress(number), iaid, long(p))
+			r.grantOn(lab.LinkAddress(number), iaid, rig.Long(p))
 			all[strconv.Itoa(number)+"/"+strconv.Itoa(int(iaid))] = p
 		}
-		r.obtain(c, iaids...)
+		c.Obtain(iaids...)
 	}
 	give(1, 1, 2)
 	give(2, 1)
@@ -136,7 +132,7 @@ func TestRFC8987_O2_ClearByLeaseClientOrPort(t *testing.T) {
 	clear := func(want int, args ...string) {
 		t.Helper()
 		var got struct{ Cleared int }
-		r.cli(&got, append([]string{"clear"}, args...)...)
+		r.Fairlead.Show(&got, append([]string{"clear"}, args...)...)
 		if got.Cleared != want {
 			t.Errorf("clear %v: %d cleared, want %d", args, got.Cleared, want)
 		}
@@ -148,7 +144,7 @@ func TestRFC8987_O2_ClearByLeaseClientOrPort(t *testing.T) {
 			want = append(want, all[n])
 		}
 		var got []string
-		err := lab.Until(patience, "the routes follow", func() bool {
+		err := lab.Until(labtest.Patience, "the routes follow", func() bool {
 			got = r.Routed()
 			return slices.Equal(got, texts(want...))
 		})
@@ -158,7 +154,7 @@ func TestRFC8987_O2_ClearByLeaseClientOrPort(t *testing.T) {
 	}
 	clear(1, all["1/1"].String())
 	left("1/2", "2/1", "3/1", "3/2")
-	clear(1, "--client", duid(2).String())
+	clear(1, "--client", rig.DUID(2).String())
 	left("1/2", "3/1", "3/2")
 	clear(2, "--link", "d3")
 	left("1/2")
@@ -166,17 +162,16 @@ func TestRFC8987_O2_ClearByLeaseClientOrPort(t *testing.T) {
 		t.Errorf("the filter still has what was cleared: %v", got)
 	}
 	// It stays cleared across a restart, until the server grants it anew.
-	need(t, r.relay.Kill())
-	need(t, r.relay.Start())
+	r.Fairlead.Restart()
 	left("1/2")
 	give(3, 1)
 	left("1/2", "3/1")
 	clear(2, "--all")
 	left()
-	if out, err := r.relay.CLI("clear", "--all"); err == nil {
+	if out, err := r.Fairlead.Relay.CLI("clear", "--all"); err == nil {
 		t.Errorf("clear of nothing succeeds: %q", out)
 	}
-	if out, err := r.relay.CLI("clear"); err == nil {
+	if out, err := r.Fairlead.Relay.CLI("clear"); err == nil {
 		t.Errorf("clear without a selection succeeds: %q", out)
 	}
 }
@@ -186,31 +181,27 @@ func TestRFC8987_O2_ClearByLeaseClientOrPort(t *testing.T) {
 // messages pass all the same (G-1).
 func TestRFC8987_O2_BlockAndUnblock(t *testing.T) {
 	for what, words := range map[string][]string{
-		"lease": {"2001:db8:1100::/56"}, "client": {"--client", duid(1).String()}, "port": {"--link", "d1"},
+		"lease": {"2001:db8:1100::/56"}, "client": {"--client", rig.DUID(1).String()}, "port": {"--link", "d1"},
 	} {
 		t.Run(what, func(t *testing.T) {
-			parallel(t)
 			r := start(t, lab.Plan{Clients: 2})
 			p, other := pfx("2001:db8:1100::/56"), pfx("2001:db8:1200::/56")
 			c, reply := r.delegate(1, p)
-			_, err := r.relay.CLI(append([]string{"clear", "--block"}, words...)...)
-			need(t, err)
+			r.Fairlead.CLI(append([]string{"clear", "--block"}, words...)...)
 			r.WantNoRoute(p)
-			if got := held(r.renew(c, reply)); len(got) != 1 {
+			if got := rig.Held(c.Renew(reply)); len(got) != 1 {
 				t.Errorf("the client's Reply has %v, want its prefix: messages are not changed", got)
 			}
 			r.delegate(2, other)
-			r.wantRoute(other, 2)
-			need(t, r.relay.Kill())
-			need(t, r.relay.Start())
-			r.renew(c, reply)
+			r.WantRoute(other, 2)
+			r.Fairlead.Restart()
+			c.Renew(reply)
 			if diff := cmp.Diff(texts(other), r.Routed()); diff != "" {
 				t.Errorf("routes while it is blocked (-want +got):\n%s", diff)
 			}
-			_, err = r.relay.CLI(append([]string{"unblock"}, words...)...)
-			need(t, err)
-			r.renew(c, reply)
-			r.wantRoute(p, 1)
+			r.Fairlead.CLI(append([]string{"unblock"}, words...)...)
+			c.Renew(reply)
+			r.WantRoute(p, 1)
 		})
 	}
 }
@@ -220,11 +211,10 @@ func TestRFC8987_O2_BlockAndUnblock(t *testing.T) {
 // synchronization protocol be used by the delegating relays and DHCP servers."
 // Whether the clock is synchronised is shown, as the kernel has it.
 func TestRFC8987_O3_ClockIsShownAsTheKernelHasIt(t *testing.T) {
-	parallel(t)
 	r := start(t, lab.Plan{})
 	var kernel unix.Timex
 	state, err := unix.Adjtimex(&kernel)
-	need(t, err)
+	r.Need(err)
 	synced := kernel.Status&unix.STA_UNSYNC == 0 && state != unix.TIME_ERROR
 	var status struct {
 		Clock struct {
@@ -232,7 +222,7 @@ func TestRFC8987_O3_ClockIsShownAsTheKernelHasIt(t *testing.T) {
 		} `json:"clock"`
 		Degraded []string `json:"degraded"`
 	}
-	r.cli(&status, "status")
+	r.Fairlead.Show(&status, "status")
 	if status.Clock.Synchronised != synced {
 		t.Errorf("synchronised is shown as %v, and the kernel says %v (state %d, status %#x)", status.Clock.Synchronised, synced, state, kernel.Status)
 	}
@@ -240,9 +230,8 @@ func TestRFC8987_O3_ClockIsShownAsTheKernelHasIt(t *testing.T) {
 	if warned == synced {
 		t.Errorf("degraded: %q, want a word about the clock if it is not synchronised (%v)", status.Degraded, synced)
 	}
-	text, err := r.relay.CLI("status")
-	need(t, err)
-	if !contains(text, "clock") {
+	text := r.Fairlead.CLI("status")
+	if !strings.Contains(text, "clock") {
 		t.Errorf("the status for people says nothing of the clock:\n%s", text)
 	}
 }
@@ -250,22 +239,19 @@ func TestRFC8987_O3_ClockIsShownAsTheKernelHasIt(t *testing.T) {
 // RFC 4778 and the history: who had which prefix when, and why it ended, also
 // across a restart.
 func TestHistoryOfAPrefix(t *testing.T) {
-	parallel(t)
 	r := start(t, lab.Plan{Clients: 2})
 	p := pfx("2001:db8:1100::/56")
 	begin := time.Now().Add(-time.Second)
 	one, reply := r.delegate(1, p)
-	_, err := one.Release(patience, reply)
-	need(t, err)
+	one.Release(reply)
 	r.WantNoRoute(p)
 	r.grant(2, lasting(p, 2))
-	r.obtain(r.client(2), 2)
+	r.client(2).Obtain(2)
 	r.WantNoRoute(p)
-	r.grant(2, long(p))
-	last := r.clientAs(2, script.ClientConfig{DUID: duid(3)})
-	r.obtain(last, 2)
-	need(t, r.relay.Kill())
-	need(t, r.relay.Start())
+	r.grant(2, rig.Long(p))
+	last := r.Play(2, rig.DUID(3))
+	last.Obtain(2)
+	r.Fairlead.Restart()
 	type entry struct {
 		Prefix  string    `json:"prefix"`
 		Link    string    `json:"link"`
@@ -275,14 +261,14 @@ func TestHistoryOfAPrefix(t *testing.T) {
 		Reason  string    `json:"reason"`
 	}
 	var all []entry
-	r.cli(&all, "history", "--prefix", p.String())
+	r.Fairlead.Show(&all, "history", "--prefix", p.String())
 	if len(all) != 3 {
 		t.Fatalf("%d entries, want 3: %+v", len(all), all)
 	}
 	for i, want := range []entry{ // the latest first
-		{Link: "d2", Client: duid(3).String()},
-		{Link: "d2", Client: duid(2).String(), Reason: "expired"},
-		{Link: "d1", Client: duid(1).String(), Reason: "released"},
+		{Link: "d2", Client: rig.DUID(3).String()},
+		{Link: "d2", Client: rig.DUID(2).String(), Reason: "expired"},
+		{Link: "d1", Client: rig.DUID(1).String(), Reason: "released"},
 	} {
 		got := all[i]
 		if got.Prefix != p.String() || got.Link != want.Link || got.Client != want.Client || got.Reason != want.Reason {

@@ -2,8 +2,6 @@ package traffic_test
 
 import (
 	"time"
-
-	"fairlead/internal/lab/labtest"
 )
 
 // shown is a delegation as `fairlead delegations --json` shows it.
@@ -21,14 +19,8 @@ type shown struct {
 }
 
 // delegations are what the operator sees, with more flags if given.
-func (r *rig) delegations(flags ...string) (all []shown) {
-	r.t.Helper()
-	r.cli(&all, append([]string{"delegations"}, flags...)...)
+func (r *network) delegations(flags ...string) (all []shown) {
+	r.T.Helper()
+	r.Fairlead.Show(&all, append([]string{"delegations"}, flags...)...)
 	return all
-}
-
-// cli runs a command with --json and reads what it prints.
-func (r *rig) cli(into any, args ...string) {
-	r.t.Helper()
-	labtest.Show(r.t, r.relay, into, args...)
 }

@@ -1,29 +1,28 @@
 package traffic_test
 
 import (
-	"bytes"
-	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/script"
+	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
 )
 
 // reconfigure is a Relay-reply with a Reconfigure for a client, which has the
 // number told.
-func (r *rig) reconfigure(c *script.Client, number int, mark byte) (datagram, message []byte) {
-	message = c.Message(dhcp6.Reconfigure, script.ServerID(script.DefaultServerDUID), raw(19, 5), raw(40000, mark))
-	head := dhcp6.AppendRelayHeader(nil, dhcp6.RelayReply, 0, lab.LinkAddress(number), c.Source.Addr().WithZone(""))
-	return join(head, raw(dhcp6.OptionInterfaceID, []byte(r.Downlink(number))...), raw(dhcp6.OptionRelayMessage, message...)), message
+func (r *network) reconfigure(c *rig.Client, number int, mark byte) (datagram, message []byte) {
+	message = c.Message(dhcp6.Reconfigure, script.ServerID(script.DefaultServerDUID), script.Option(19, 5), script.Option(40000, mark))
+	head := dhcp6.AppendRelayHeader(nil, dhcp6.RelayReply, 0, lab.LinkAddress(number), c.Own())
+	return slices.Concat(head, script.Option(dhcp6.OptionInterfaceID, []byte(r.Downlink(number))...), script.Option(dhcp6.OptionRelayMessage, message...)), message
 }
 
 // met are the neighbours of the relay on a link with whom it has spoken by socket.
-func (r *rig) met(link string) string {
-	r.t.Helper()
-	out, err := r.Relay.IP("-6 neigh show dev %s", link)
-	need(r.t, err)
+func (r *network) met(link string) string {
+	r.T.Helper()
+	out := r.Relay.IP("-6 neigh show dev %s", link)
 	return out
 }
 
@@ -33,22 +32,15 @@ func (r *rig) met(link string) string {
 func TestReconfigureAfterARestart(t *testing.T) {
 	for name, access := range accesses {
 		t.Run(name, func(t *testing.T) {
-			parallel(t)
 			r := start(t, lab.Plan{Clients: 1, Access: access})
 			c, reply := r.delegate(1, pfx("2001:db8:1100::/56"))
-			need(t, r.relay.Kill())
-			need(t, r.relay.Start())
-			next := c.Source.Addr().WithZone("").String()
-			_, err := r.Relay.IP("-6 neigh flush dev %s", r.Downlink(1))
-			need(t, err)
-			to := netip.AddrPortFrom(lab.RelayAddress, dhcp6.ServerPort)
+			r.Fairlead.Restart()
+			next := c.Own().String()
+			r.Relay.IP("-6 neigh flush dev %s", r.Downlink(1))
 			for mark := range byte(3) {
 				datagram, message := r.reconfigure(c, 1, mark)
-				need(t, r.server.Send(to, datagram))
-				got, err := c.Receive(patience)
-				if err != nil || !bytes.Equal(got.Data, message) {
-					t.Errorf("the client got %x (%v), want %x", got.Data, err, message)
-				}
+				r.Played.Send(rig.ToRelay, datagram)
+				c.Gets(message)
 			}
 			if access == lab.PPP {
 				return
@@ -57,15 +49,11 @@ func TestReconfigureAfterARestart(t *testing.T) {
 				t.Errorf("%s is in no neighbour table: the message did not go by socket", next)
 			}
 			// What goes through the neighbour table now would get lost.
-			_, err = r.Relay.IP("-6 neigh replace %s lladdr 02:00:00:00:00:99 dev %s nud permanent", next, r.Downlink(1))
-			need(t, err)
-			r.renew(c, reply)
+			r.Relay.IP("-6 neigh replace %s lladdr 02:00:00:00:00:99 dev %s nud permanent", next, r.Downlink(1))
+			c.Renew(reply)
 			datagram, message := r.reconfigure(c, 1, 9)
-			need(t, r.server.Send(to, datagram))
-			got, err := c.Receive(patience)
-			if err != nil || !bytes.Equal(got.Data, message) {
-				t.Errorf("the client got %x (%v), want %x", got.Data, err, message)
-			}
+			r.Played.Send(rig.ToRelay, datagram)
+			c.Gets(message)
 		})
 	}
 }
@@ -73,35 +61,31 @@ func TestReconfigureAfterARestart(t *testing.T) {
 // One bad destination in a burst stops none of the others: what is for a client
 // whose link is down, or for one that never was, is lost, counted, and alone.
 func TestOneBadDestinationInABurst(t *testing.T) {
-	parallel(t)
 	r := start(t, lab.Plan{Clients: 2})
 	c, _ := r.delegate(1, pfx("2001:db8:1100::/56"))
 	gone, _ := r.delegate(2, pfx("2001:db8:1200::/56"))
-	_, err := r.Relay.IP("link set d2 down")
-	need(t, err)
-	until(t, "the relay knows that d2 is down", func() bool {
+	r.Relay.IP("link set d2 down")
+	r.Until("the relay knows that d2 is down", func() bool {
 		var link struct{ Up bool }
-		r.cli(&link, "links", "d2")
+		r.Fairlead.Show(&link, "links", "d2")
 		return !link.Up
 	})
 	const burst = 60
 	var want [][]byte
-	to := netip.AddrPortFrom(lab.RelayAddress, dhcp6.ServerPort)
 	// A link that is down may have lost its link-local address already.
-	lost := func() int { return r.drops("d2")["send-failed"] + r.drops("u0")["no-link-local"] }
+	lost := func() int {
+		return r.Fairlead.Counts("d2").Drops["send-failed"] + r.Fairlead.Counts("u0").Drops["no-link-local"]
+	}
 	before := lost()
 	for i := range byte(burst) {
 		good, message := r.reconfigure(c, 1, i)
 		want = append(want, message)
 		bad, _ := r.reconfigure(gone, 2, i)
-		need(t, r.server.Send(to, good))
-		need(t, r.server.Send(to, bad))
+		r.Played.Send(rig.ToRelay, good)
+		r.Played.Send(rig.ToRelay, bad)
 	}
-	for i, message := range want {
-		got, err := c.Receive(patience)
-		if err != nil || !bytes.Equal(got.Data, message) {
-			t.Fatalf("%d: the client got %x (%v), want %x", i, got.Data, err, message)
-		}
+	for _, message := range want {
+		c.Gets(message)
 	}
-	until(t, "each lost one is counted", func() bool { return lost() == before+burst })
+	r.Until("each lost one is counted", func() bool { return lost() == before+burst })
 }

@@ -1,14 +1,15 @@
 package traffic_test
 
 import (
-	"bytes"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/script"
+	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -16,15 +17,14 @@ import (
 // existing client on a port. A new client is connected to this port and sends a
 // Solicit message." It is served at once, and so is a third.
 func TestRFC8987_G1_NewClientOnABusyPort(t *testing.T) {
-	parallel(t)
 	r := start(t, lab.Plan{Clients: 1})
 	for i := 1; i <= 3; i++ {
 		p := pfx("2001:db8:11%02x::/56", i)
-		r.grant(uint32(i), long(p))
-		c := r.clientAs(1, script.ClientConfig{DUID: duid(i)})
-		r.obtain(c, uint32(i))
-		need(t, c.Close())
-		r.wantRoute(p, 1)
+		r.grant(uint32(i), rig.Long(p))
+		c := r.Play(1, rig.DUID(i))
+		c.Obtain(uint32(i))
+		c.Close()
+		r.WantRoute(p, 1)
 	}
 	if n := len(r.Routed()); n != 3 {
 		t.Errorf("%d routes, want 3: nobody's place was taken", n)
@@ -34,20 +34,14 @@ func TestRFC8987_G1_NewClientOnABusyPort(t *testing.T) {
 // G-4: "one or more interfaces on which it acts as a relay, as well as one or
 // more interfaces on which it does not".
 func TestRFC8987_G4_NoRelayOnOtherInterfaces(t *testing.T) {
-	parallel(t)
 	r := start(t, lab.Plan{Clients: 1})
-	var stranger *script.Client
-	until(t, "the core's address is usable", func() (ok bool) {
-		var err error
-		stranger, err = script.StartClient(r.Core, script.ClientConfig{Interface: "k0", DUID: duid(9)})
-		return err == nil
-	})
+	stranger := r.Core.PlayAs(script.ClientConfig{Interface: "k0", DUID: rig.DUID(9)})
 	message := stranger.Message(dhcp6.Solicit, script.IAPD(1))
-	need(t, stranger.Send(message))
-	need(t, stranger.SendTo(lab.RelayAddress, message))
-	until(t, "the drop is counted", func() bool { return r.drops("u0")["not-client-link"] > 0 })
-	passed(r.t, r.client(1))
-	if n := len(r.heard(message)); n != 0 {
+	stranger.Send(message)
+	stranger.SendTo(lab.RelayAddress, message)
+	r.Until("the drop is counted", func() bool { return r.Fairlead.Counts("u0").Drops["not-client-link"] > 0 })
+	r.client(1).Passed()
+	if n := len(r.Played.Heard(message)); n != 0 {
 		t.Errorf("the server got a message from the uplink %d times, want never", n)
 	}
 }
@@ -56,28 +50,24 @@ func TestRFC8987_G4_NoRelayOnOtherInterfaces(t *testing.T) {
 // that was swapped for another takes the place of the one that is gone, and not
 // of one that is there.
 func TestRFC8987_G6_SwappedRouterTakesTheOldPlace(t *testing.T) {
-	parallel(t)
 	r := start(t, lab.Plan{Clients: 2, Access: lab.Switch}, "limits:", "  link: 1", "  on-limit: replace-unreachable")
 	old, next := pfx("2001:db8:1100::/56"), pfx("2001:db8:1100:100::/56")
 	r.delegate(1, old)
-	r.wantRoute(old, 1)
+	r.WantRoute(old, 1)
 
-	r.grant(2, long(next))
+	r.grant(2, rig.Long(next))
 	two := r.client(2)
 	solicit := two.Message(dhcp6.Solicit, script.IAPD(2))
-	_, err := two.Exchange(patience, solicit)
-	need(t, err)
+	two.Exchange(solicit)
 	request := two.Message(dhcp6.Request, script.ServerID(script.DefaultServerDUID), script.IAPD(2))
-	need(t, two.Send(request))
-	_, err = r.server.Wait(patience, "the Request", func(q script.Request) bool { return bytes.Equal(q.Inner, request) })
-	need(t, err)
-	until(t, "the Reply above the limit is dropped", func() bool { return r.drops("br0")["limit"] > 0 })
-	r.wantRoute(old, 1)
+	two.Send(request)
+	r.Played.Await(request)
+	r.Until("the Reply above the limit is dropped", func() bool { return r.Fairlead.Counts("br0").Drops["limit"] > 0 })
+	r.WantRoute(old, 1)
 
-	_, err = r.Client(1).IP("link set c0 down")
-	need(t, err)
-	r.obtain(two, 2)
-	r.wantRoute(next, 2)
+	r.Client(1).IP("link set c0 down")
+	two.Obtain(2)
+	r.WantRoute(next, 2)
 	if diff := cmp.Diff(texts(next), r.Routed()); diff != "" {
 		t.Errorf("routes (-want +got):\n%s", diff)
 	}
@@ -86,31 +76,25 @@ func TestRFC8987_G6_SwappedRouterTakesTheOldPlace(t *testing.T) {
 // An address that a server assigns outside the prefixes on the link gets a route
 // of its own, and passes the filter; one inside needs neither.
 func TestRFC8987_R1_AssignedAddressesOffLink(t *testing.T) {
-	parallel(t)
 	r := start(t, lab.Plan{Clients: 1})
 	off, on := netip.MustParseAddr("2001:db8:1900::5"), netip.MustParseAddr("2001:db8:1::55")
 	answers := r.book.answers()
 	answers.Addresses = func(script.Request, dhcp6.IA) []dhcp6.IAAddr {
 		return []dhcp6.IAAddr{{Address: off, Preferred: 2000, Valid: 3000}, {Address: on, Preferred: 2000, Valid: 3000}}
 	}
-	r.server.Become(answers.Answer)
+	r.Played.Become(answers.Answer)
 	c := r.client(1)
-	na, mark := dhcp6.BeginIA(nil, dhcp6.OptionIANA, 1, 0, 0)
-	na, err := dhcp6.EndOption(na, mark)
-	need(t, err)
-	reply, err := c.Exchange(patience, c.Message(dhcp6.Request, script.ServerID(script.DefaultServerDUID), na))
-	need(t, err)
-	until(t, "the address is routed", func() bool { return len(r.Routed()) == 1 })
+	reply := c.Exchange(c.Message(dhcp6.Request, script.ServerID(script.DefaultServerDUID), script.IANA(1)))
+	r.Until("the address is routed", func() bool { return len(r.Routed()) == 1 })
 	if got := r.Routes()[0]; got.Dst != off.String() || got.Dev != "d1" {
 		t.Errorf("the route is %+v, want one to %s by d1", got, off)
 	}
-	need(t, r.Client(1).Address("c0", off.String()+"/128"))
-	reaches(t, r.Server, netip.Addr{}, off)
+	r.Client(1).Address("c0", off.String()+"/128")
+	r.Server.Reaches(netip.Addr{}, off)
 	g := watch(r, 1)
 	g.stops(spoofed, "2001:db8:1900::6")
-	_, err = c.Release(patience, reply)
-	need(t, err)
-	until(t, "the route has gone", func() bool { return len(r.Routed()) == 0 })
+	c.Release(reply)
+	r.Until("the route has gone", func() bool { return len(r.Routed()) == 0 })
 }
 
 // A server that starts a conversation (Reconfigure, RFC 8415 section 18.3.11)
@@ -118,23 +102,18 @@ func TestRFC8987_R1_AssignedAddressesOffLink(t *testing.T) {
 func TestRFC8415_19_2_ServerInitiatedReconfigure(t *testing.T) {
 	for name, access := range accesses {
 		t.Run(name, func(t *testing.T) {
-			parallel(t)
 			r := start(t, lab.Plan{Clients: 2, Access: access})
 			c := r.client(2)
-			own := c.Source.Addr().WithZone("")
-			message := c.Message(dhcp6.Reconfigure, script.ServerID(script.DefaultServerDUID), raw(19, 5))
+			own := c.Own()
+			message := c.Message(dhcp6.Reconfigure, script.ServerID(script.DefaultServerDUID), script.Option(19, 5))
 			link := lab.LinkAddress(2)
 			if access == lab.Switch {
 				link = lab.LinkAddress(1)
 			}
-			for _, options := range [][]byte{raw(dhcp6.OptionInterfaceID, []byte(r.Downlink(2))...), nil} {
+			for _, options := range [][]byte{script.Option(dhcp6.OptionInterfaceID, []byte(r.Downlink(2))...), nil} {
 				head := dhcp6.AppendRelayHeader(nil, dhcp6.RelayReply, 0, link, own)
-				to := netip.AddrPortFrom(lab.RelayAddress, dhcp6.ServerPort)
-				need(t, r.server.Send(to, join(head, options, raw(dhcp6.OptionRelayMessage, message...))))
-				got, err := c.Receive(patience)
-				if err != nil || !bytes.Equal(got.Data, message) {
-					t.Errorf("the client got %x (%v), want %x", got.Data, err, message)
-				}
+				r.Played.Send(rig.ToRelay, slices.Concat(head, options, script.Option(dhcp6.OptionRelayMessage, message...)))
+				c.Gets(message)
 			}
 		})
 	}

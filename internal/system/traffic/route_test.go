@@ -3,12 +3,14 @@ package traffic_test
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/peer"
+	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -22,27 +24,25 @@ var accesses = map[string]lab.Access{"cables": lab.Cables, "switch": lab.Switch,
 func TestRFC8987_R1_RoutesComeAndGoOnEveryKindOfLink(t *testing.T) {
 	for name, access := range accesses {
 		t.Run(name, func(t *testing.T) {
-			parallel(t)
 			r := start(t, lab.Plan{Clients: 2, Access: access})
 			first, second, brief := pfx("2001:db8:1100::/56"), pfx("2001:db8:1100:100::/56"), pfx("2001:db8:1100:200::/56")
 			if got := r.Routed(); len(got) > 0 {
 				t.Errorf("before anything is delegated: %v", got)
 			}
-			r.grant(1, long(first), long(brief))
+			r.grant(1, rig.Long(first), rig.Long(brief))
 			one := r.client(1)
-			reply := r.obtain(one, 1)
-			r.wantRoute(brief, 1)
-			r.wantRoute(first, 1)
+			reply := one.Obtain(1)
+			r.WantRoute(brief, 1)
+			r.WantRoute(first, 1)
 			r.delegate(2, second)
-			r.wantRoute(second, 2)
+			r.WantRoute(second, 2)
 
-			inside := r.settleIn(1, first)
-			reaches(t, r.Server, netip.Addr{}, inside)
+			inside := r.SettleIn(1, first)
+			r.Server.Reaches(netip.Addr{}, inside)
 
 			r.expires(one, reply, 1, brief, first)
-			r.wantRoute(first, 1)
-			_, err := one.Release(patience, reply)
-			need(t, err)
+			r.WantRoute(first, 1)
+			one.Release(reply)
 			r.WantNoRoute(first)
 			if diff := cmp.Diff([]string{second.String()}, r.Routed()); diff != "" {
 				t.Errorf("routes that are left (-want +got):\n%s", diff)
@@ -57,43 +57,37 @@ func TestRFC8987_R1_RoutesComeAndGoOnEveryKindOfLink(t *testing.T) {
 // R-1, the associated next hop: a client that comes back with another address
 // takes its routes along (a link of one client follows).
 func TestRFC8987_R1_NextHopFollowsTheClient(t *testing.T) {
-	parallel(t)
 	r := start(t, lab.Plan{Clients: 1}, "shared: false")
 	p := pfx("2001:db8:1100::/56")
 	c, _ := r.delegate(1, p)
-	r.wantRoute(p, 1)
-	need(t, c.Close())
+	r.WantRoute(p, 1)
+	c.Close()
 
-	need(t, r.Client(1).Address("c0", "fe80::77/64"))
+	r.Client(1).Address("c0", "fe80::77/64")
 	cfg := c.Config
 	cfg.Source = netip.MustParseAddr("fe80::77")
-	other := r.clientAs(1, cfg)
-	r.obtain(other, 1)
+	other := r.Client(1).PlayAs(cfg)
+	other.Obtain(1)
 	r.WantRouteVia(p, "fe80::77", "d1")
 }
 
 // R-1: routes go where the configuration says, and the operator's own are not
 // touched.
 func TestRFC8987_R1_TableAndMetric(t *testing.T) {
-	parallel(t)
 	r := build(t, lab.Plan{Clients: 1}, "routes:", "  table: 87", "  metric: 77")
 	p, own := pfx("2001:db8:1100::/56"), pfx("2001:db8:1200::/56")
-	next, err := r.Client(1).LinkLocal("c0")
-	need(t, err)
-	_, err = r.Relay.IP("-6 route add %s via %s dev d1 table 87 metric 77 proto static", own, next)
-	need(t, err)
-	need(t, r.relay.Start())
+	next := r.Client(1).LinkLocal("c0")
+	r.Relay.IP("-6 route add %s via %s dev d1 table 87 metric 77 proto static", own, next)
+	r.Fairlead.Start()
 	c, reply := r.delegate(1, p)
-	r.wantRoute(p, 1)
+	r.WantRoute(p, 1)
 	if got := r.RouteOf(p)[0]; got.Table != "87" || got.Metric != 77 {
 		t.Errorf("the route is in table %s with metric %d, want table 87 and metric 77", got.Table, got.Metric)
 	}
-	_, err = c.Release(patience, reply)
-	need(t, err)
+	c.Release(reply)
 	r.WantNoRoute(p)
-	out, err := r.Relay.IP("-6 route show table 87")
-	need(t, err)
-	if want := own.String() + " via " + next.String(); !contains(out, want) {
+	out := r.Relay.IP("-6 route show table 87")
+	if want := own.String() + " via " + next.String(); !strings.Contains(out, want) {
 		t.Errorf("table 87 is %q, want the operator's own route to %s in it", out, own)
 	}
 }
@@ -101,7 +95,6 @@ func TestRFC8987_R1_TableAndMetric(t *testing.T) {
 // R-2: "The delegating relay's routing entry MUST use the same prefix length for
 // the delegated prefix as given in the IA_PD."
 func TestRFC8987_R2_ExactLength(t *testing.T) {
-	parallel(t)
 	r := start(t, lab.Plan{Clients: 1})
 	granted := []netip.Prefix{
 		pfx("2001:db8:2000::/44"), pfx("2001:db8:1101::/48"), pfx("2001:db8:1102:300::/56"), pfx("2001:db8:1103:40::/60"),
@@ -110,13 +103,13 @@ func TestRFC8987_R2_ExactLength(t *testing.T) {
 	var list []dhcp6.IAPrefix
 	var want []string
 	for _, p := range granted {
-		list = append(list, long(p))
+		list = append(list, rig.Long(p))
 		want = append(want, p.String())
 	}
 	// ip shows a route of full length without one.
 	want[6] = granted[6].Addr().String()
 	r.grant(1, list...)
-	r.obtain(r.client(1), 1)
+	r.client(1).Obtain(1)
 	slices.Sort(want)
 	if diff := cmp.Diff(want, r.Routed()); diff != "" {
 		t.Errorf("routes (-want +got):\n%s", diff)
@@ -126,11 +119,9 @@ func TestRFC8987_R2_ExactLength(t *testing.T) {
 		"2001:db8:1101:ffff::1": "2001:db8:1100:ffff::1", "2001:db8:1102:3ff::1": "2001:db8:1102:400::1",
 		"2001:db8:1103:4f::1": "2001:db8:1103:50::1", "2001:db8:1104:5::1": "2001:db8:1104:6::1",
 	} {
-		got, err := r.Relay.IP("-o -6 route get %s", in)
-		need(t, err)
-		other, err := r.Relay.IP("-o -6 route get %s", out)
-		need(t, err)
-		if !contains(got, " dev d1 ") || !contains(other, " dev u0 ") {
+		got := r.Relay.IP("-o -6 route get %s", in)
+		other := r.Relay.IP("-o -6 route get %s", out)
+		if !strings.Contains(got, " dev d1 ") || !strings.Contains(other, " dev u0 ") {
 			t.Errorf("the kernel sends %s by %q and %s by %q, want d1 and u0", in, got, out, other)
 		}
 	}
@@ -138,21 +129,17 @@ func TestRFC8987_R2_ExactLength(t *testing.T) {
 
 // R-2, with a server by others: Kea delegates each length.
 func TestRFC8987_R2_LengthsOfKea(t *testing.T) {
-	parallel(t)
-	top, err := lab.ForTest(t).Topology(lab.Plan{Clients: 4})
-	need(t, err)
-	r := buildOn(t, top, standard(top))
-	need(t, r.server.Close())
-	need(t, r.relay.Start())
+	r := build(t, lab.Plan{Clients: 4})
+	r.Played.Close()
+	r.Fairlead.Start()
 	lengths := []int{48, 56, 60, 64}
 	var links []peer.Served
 	for i, n := range lengths {
 		links = append(links, peer.Served{Link: lab.Link(i + 1), Delegable: lab.Delegable(i + 1), Length: n})
 	}
-	_, err = peer.StartServer(top.Server, peer.Kea, peer.ServerConfig{Timers: peer.LongTimers, Links: links})
-	need(t, err)
+	r.Server.Serve(peer.Kea, peer.ServerConfig{Timers: peer.LongTimers, Links: links})
 	for i, n := range lengths {
-		r.obtain(r.client(i+1), 1)
+		r.client(i + 1).Obtain(1)
 		got := r.Routes()
 		if len(got) != i+1 {
 			t.Fatalf("%d routes after %d delegations: %+v", len(got), i+1, got)

@@ -11,16 +11,9 @@ import (
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/peer"
 	"fairlead/internal/lab/script"
+	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
 )
-
-// held are the prefixes of a Reply.
-func held(reply dhcp6.Message) (list []netip.Prefix) {
-	for _, d := range script.Delegations(reply) {
-		list = append(list, d.Prefix)
-	}
-	return list
-}
 
 // texts are prefixes as text, in the order of routed.
 func texts(prefixes ...netip.Prefix) (list []string) {
@@ -34,17 +27,16 @@ func texts(prefixes ...netip.Prefix) (list []string) {
 // G-2: "The relay MUST allow for multiple prefixes to be delegated for the same
 // client IA_PD. These delegations may have different lifetimes."
 func TestRFC8987_G2_SeveralPrefixesInOneIAPD(t *testing.T) {
-	parallel(t)
 	r := start(t, lab.Plan{Clients: 1})
 	short, middle, stays := pfx("2001:db8:1100::/56"), pfx("2001:db8:1101::/48"), pfx("2001:db8:1102:1::/64")
-	given := []dhcp6.IAPrefix{lasting(short, 1000), lasting(middle, 2000), long(stays)}
+	given := []dhcp6.IAPrefix{lasting(short, 1000), lasting(middle, 2000), rig.Long(stays)}
 	r.grant(1, given...)
 	c := r.client(1)
-	reply := r.obtain(c, 1)
+	reply := c.Obtain(1)
 	if diff := cmp.Diff(texts(short, middle, stays), r.Routed()); diff != "" {
 		t.Errorf("routes when the Reply has come (-want +got):\n%s", diff)
 	}
-	if n := len(held(reply)); n != 3 {
+	if n := len(rig.Held(reply)); n != 3 {
 		t.Errorf("the Reply has %d prefixes, want 3", n)
 	}
 	for _, d := range r.delegations() {
@@ -55,23 +47,22 @@ func TestRFC8987_G2_SeveralPrefixesInOneIAPD(t *testing.T) {
 	}
 	// Each ends in its own time.
 	r.expires(c, reply, 1, short, middle, stays)
-	r.wantRoute(middle, 1)
-	r.wantRoute(stays, 1)
+	r.WantRoute(middle, 1)
+	r.WantRoute(stays, 1)
 	r.expires(c, reply, 1, middle, stays)
-	r.wantRoute(stays, 1)
+	r.WantRoute(stays, 1)
 }
 
 // G-2: a Renew that adds one prefix, leaves one out and takes one back changes
 // just that.
 func TestRFC8987_G2_EachPrefixHasALifeOfItsOwn(t *testing.T) {
-	parallel(t)
 	r := start(t, lab.Plan{Clients: 1})
 	stays, silent, back, added := pfx("2001:db8:1100::/56"), pfx("2001:db8:1100:100::/56"), pfx("2001:db8:1100:200::/56"), pfx("2001:db8:1100:300::/56")
-	r.grant(1, long(stays), long(silent), long(back))
+	r.grant(1, rig.Long(stays), rig.Long(silent), rig.Long(back))
 	c := r.client(1)
-	reply := r.obtain(c, 1)
-	r.grant(1, long(stays), lasting(back, 0), long(added))
-	r.renew(c, reply)
+	reply := c.Obtain(1)
+	r.grant(1, rig.Long(stays), lasting(back, 0), rig.Long(added))
+	c.Renew(reply)
 	if diff := cmp.Diff(texts(stays, silent, added), r.Routed()); diff != "" {
 		t.Errorf("routes after the Renew (-want +got):\n%s", diff)
 	}
@@ -83,25 +74,23 @@ func TestRFC8987_G2_EachPrefixHasALifeOfItsOwn(t *testing.T) {
 func TestRFC8987_G3_SeveralIAPDsOfOneClient(t *testing.T) {
 	for name, access := range accesses {
 		t.Run(name, func(t *testing.T) {
-			parallel(t)
 			r := start(t, lab.Plan{Clients: 1, Access: access})
 			var all []netip.Prefix
 			for iaid := range uint32(4) {
 				a, b := pfx("2001:db8:11%02x::/56", iaid), pfx("2001:db8:11%02x:100::/56", iaid)
-				r.grant(iaid, long(a), long(b))
+				r.grant(iaid, rig.Long(a), rig.Long(b))
 				all = append(all, a, b)
 			}
 			c := r.client(1)
-			r.obtain(c, 0, 1, 2, 3)
+			c.Obtain(0, 1, 2, 3)
 			for _, p := range all {
-				r.wantRoute(p, 1)
+				r.WantRoute(p, 1)
 			}
-			reaches(t, r.Server, netip.Addr{}, r.settleIn(1, all[0]))
-			reaches(t, r.Server, netip.Addr{}, r.settleIn(1, all[7]))
+			r.Server.Reaches(netip.Addr{}, r.SettleIn(1, all[0]))
+			r.Server.Reaches(netip.Addr{}, r.SettleIn(1, all[7]))
 			// One IA_PD given back leaves the others.
 			m := c.Message(dhcp6.Release, script.ServerID(script.DefaultServerDUID), script.IAPD(2))
-			_, err := c.Exchange(patience, m)
-			need(t, err)
+			c.Exchange(m)
 			r.WantNoRoute(all[4])
 			r.WantNoRoute(all[5])
 			if n := len(r.Routed()); n != 6 {
@@ -113,20 +102,17 @@ func TestRFC8987_G3_SeveralIAPDsOfOneClient(t *testing.T) {
 
 // G-3 with programs by others: each client gets three prefixes from Kea.
 func TestRFC8987_G3_ClientsByOthers(t *testing.T) {
-	parallel(t)
 	kinds := []peer.ClientKind{peer.Dhcpcd, peer.DibblerClient}
 	r := startWithKea(t, len(kinds))
-	var clients []*peer.Client
+	var clients []*rig.Foreign
 	for i, kind := range kinds {
-		c, err := peer.StartClient(r.Client(i+1), kind, peer.ClientConfig{Prefixes: 3})
-		need(t, err)
+		c := r.Client(i+1).Foreign(kind, peer.ClientConfig{Prefixes: 3})
 		clients = append(clients, c)
 	}
 	for i, c := range clients {
-		got, err := c.Await(patience, 3)
-		need(t, err)
+		got := c.Await(3)
 		for _, p := range got {
-			r.wantRoute(p, i+1)
+			r.WantRoute(p, i+1)
 		}
 	}
 	if n := len(r.Routed()); n != 6 {
@@ -141,28 +127,25 @@ func TestRFC8987_G3_ClientsByOthers(t *testing.T) {
 func TestRFC8987_G4_SameDUIDOnTwoInterfaces(t *testing.T) {
 	for name, access := range map[string]lab.Access{"cables": lab.Cables, "ppp": lab.PPP} {
 		t.Run(name, func(t *testing.T) {
-			parallel(t)
 			r := start(t, lab.Plan{Clients: 2, Access: access})
 			for i := 1; i <= 2; i++ {
-				r.grantOn(lab.LinkAddress(i), 1, long(pfx("2001:db8:1%d00::/56", i)))
+				r.grantOn(lab.LinkAddress(i), 1, rig.Long(pfx("2001:db8:1%d00::/56", i)))
 				if access == lab.Cables {
-					_, err := r.Client(i).IP("link set c0 address 02:00:00:00:c0:aa")
-					need(t, err)
+					r.Client(i).IP("link set c0 address 02:00:00:00:c0:aa")
 				}
 			}
-			one := r.clientAs(1, script.ClientConfig{DUID: duid(7)})
-			two := r.clientAs(2, script.ClientConfig{DUID: duid(7)})
-			first, second := r.obtain(one, 1), r.obtain(two, 1)
-			r.wantRoute(held(first)[0], 1)
-			r.wantRoute(held(second)[0], 2)
-			for i, p := range []netip.Prefix{held(first)[0], held(second)[0]} {
-				reaches(t, r.Server, netip.Addr{}, r.settleIn(i+1, p))
+			one := r.Play(1, rig.DUID(7))
+			two := r.Play(2, rig.DUID(7))
+			first, second := one.Obtain(1), two.Obtain(1)
+			r.WantRoute(rig.Held(first)[0], 1)
+			r.WantRoute(rig.Held(second)[0], 2)
+			for i, p := range []netip.Prefix{rig.Held(first)[0], rig.Held(second)[0]} {
+				r.Server.Reaches(netip.Addr{}, r.SettleIn(i+1, p))
 			}
 			// What one gives back, the other keeps.
-			_, err := one.Release(patience, first)
-			need(t, err)
-			r.WantNoRoute(held(first)[0])
-			r.wantRoute(held(second)[0], 2)
+			one.Release(first)
+			r.WantNoRoute(rig.Held(first)[0])
+			r.WantRoute(rig.Held(second)[0], 2)
 		})
 	}
 }
@@ -171,34 +154,32 @@ func TestRFC8987_G4_SameDUIDOnTwoInterfaces(t *testing.T) {
 // security of the network": then it is configured, and the second is refused.
 // Its messages go through all the same.
 func TestRFC8987_G4_UniqueByConfiguration(t *testing.T) {
-	parallel(t)
 	r := start(t, lab.Plan{Clients: 2}, "unique-duid: true")
 	for i := 1; i <= 2; i++ {
-		r.grantOn(lab.LinkAddress(i), 1, long(pfx("2001:db8:1%d00::/56", i)))
+		r.grantOn(lab.LinkAddress(i), 1, rig.Long(pfx("2001:db8:1%d00::/56", i)))
 	}
-	one := r.clientAs(1, script.ClientConfig{DUID: duid(7)})
-	two := r.clientAs(2, script.ClientConfig{DUID: duid(7)})
-	first := r.obtain(one, 1)
-	second := r.obtain(two, 1)
-	if n := len(held(second)); n != 1 {
+	one := r.Play(1, rig.DUID(7))
+	two := r.Play(2, rig.DUID(7))
+	first := one.Obtain(1)
+	second := two.Obtain(1)
+	if n := len(rig.Held(second)); n != 1 {
 		t.Errorf("the second client's Reply has %d prefixes, want the 1 that the server put there", n)
 	}
 	if diff := cmp.Diff([]string{"2001:db8:1100::/56"}, r.Routed()); diff != "" {
 		t.Errorf("routes (-want +got):\n%s", diff)
 	}
-	_, err := one.Release(patience, first)
-	need(t, err)
-	r.WantNoRoute(held(first)[0])
-	r.obtain(two, 1)
-	r.wantRoute(held(second)[0], 2)
+	one.Release(first)
+	r.WantNoRoute(rig.Held(first)[0])
+	two.Obtain(1)
+	r.WantRoute(rig.Held(second)[0], 2)
 }
 
 // limited obtains one prefix for each of so many clients on a link, or IA_PDs of
 // one, and returns how many have a route.
-func limited(r *rig, ask func(i int) bool, upTo int) int {
-	r.t.Helper()
+func limited(r *network, ask func(i int) bool, upTo int) int {
+	r.T.Helper()
 	for i := 1; i <= upTo; i++ {
-		r.grant(uint32(i), long(pfx("2001:db8:11%02x::/56", i)))
+		r.grant(uint32(i), rig.Long(pfx("2001:db8:11%02x::/56", i)))
 		if !ask(i) {
 			break
 		}
@@ -208,15 +189,14 @@ func limited(r *rig, ask func(i int) bool, upTo int) int {
 
 // tries asks for one IA_PD more and reports whether it was answered. What is
 // above a limit is not: the Request stays at the relay.
-func (r *rig) tries(c *script.Client, iaid uint32) bool {
-	r.t.Helper()
+func (r *network) tries(c *rig.Client, iaid uint32) bool {
+	r.T.Helper()
 	solicit := c.Message(dhcp6.Solicit, script.IAPD(iaid))
-	_, err := c.Exchange(patience, solicit)
-	need(r.t, err)
-	request := c.Message(dhcp6.Request, script.ServerID(script.DefaultServerDUID), script.IAPD(iaid, long(pfx("2001:db8:11%02x::/56", iaid))))
-	need(r.t, c.Send(request))
-	passed(r.t, c)
-	return len(r.heard(request)) > 0
+	c.Exchange(solicit)
+	request := c.Message(dhcp6.Request, script.ServerID(script.DefaultServerDUID), script.IAPD(iaid, rig.Long(pfx("2001:db8:11%02x::/56", iaid))))
+	c.Send(request)
+	c.Passed()
+	return len(r.Played.Heard(request)) > 0
 }
 
 // G-5: "The maximum number of simultaneous prefixes delegated to a single client
@@ -224,7 +204,6 @@ func (r *rig) tries(c *script.Client, iaid uint32) bool {
 func TestRFC8987_G5_LimitPerClientByConfiguration(t *testing.T) {
 	for _, limit := range []int{1, 3} {
 		t.Run(fmt.Sprint(limit), func(t *testing.T) {
-			parallel(t)
 			r := start(t, lab.Plan{Clients: 2}, "limits:", fmt.Sprintf("  client: %d", limit))
 			c := r.client(1)
 			n := limited(r, func(i int) bool { return r.tries(c, uint32(i)) }, limit+2)
@@ -232,13 +211,12 @@ func TestRFC8987_G5_LimitPerClientByConfiguration(t *testing.T) {
 				t.Errorf("%d routes for one client, want %d", n, limit)
 			}
 			// Another client is not concerned, and a place that is given back is free.
-			r.grant(200, long(pfx("2001:db8:1200::/56")))
+			r.grant(200, rig.Long(pfx("2001:db8:1200::/56")))
 			if !r.tries(r.client(2), 200) {
 				t.Error("another client was refused")
 			}
 			m := c.Message(dhcp6.Release, script.ServerID(script.DefaultServerDUID), script.IAPD(1))
-			_, err := c.Exchange(patience, m)
-			need(t, err)
+			c.Exchange(m)
 			if !r.tries(c, uint32(limit+1)) {
 				t.Error("refused after a release")
 			}
@@ -249,12 +227,11 @@ func TestRFC8987_G5_LimitPerClientByConfiguration(t *testing.T) {
 // G-5: a server that gives more than the limit in one Reply gets the rest
 // refused: what fits is routed, and the Reply goes on as it is.
 func TestRFC8987_G5_ExcessInOneReply(t *testing.T) {
-	parallel(t)
 	r := start(t, lab.Plan{Clients: 1}, "limits:", "  client: 2")
 	a, b, c := pfx("2001:db8:1101::/56"), pfx("2001:db8:1102::/56"), pfx("2001:db8:1103::/56")
-	r.grant(1, long(a), long(b), long(c))
-	reply := r.obtain(r.client(1), 1)
-	if n := len(held(reply)); n != 3 {
+	r.grant(1, rig.Long(a), rig.Long(b), rig.Long(c))
+	reply := r.client(1).Obtain(1)
+	if n := len(rig.Held(reply)); n != 3 {
 		t.Errorf("the client's Reply has %d prefixes, want 3: it is not changed", n)
 	}
 	if diff := cmp.Diff(texts(a, b), r.Routed()); diff != "" {
@@ -269,20 +246,19 @@ func TestRFC8987_G5_ExcessInOneReply(t *testing.T) {
 // active prefix delegations on a single port for all client identifiers and
 // IA_PDs. This value MUST be configurable."
 func TestRFC8987_G6_LimitPerPortByConfiguration(t *testing.T) {
-	parallel(t)
 	r := start(t, lab.Plan{Clients: 2}, "limits:", "  link: 4", "  per-mac: none")
-	var clients []*script.Client // many identifiers on one port
+	var clients []*rig.Client // many identifiers on one port
 	n := limited(r, func(i int) bool {
-		c := r.clientAs(1, script.ClientConfig{DUID: duid(i)})
+		c := r.Play(1, rig.DUID(i))
 		clients = append(clients, c)
 		ok := r.tries(c, uint32(i))
-		need(t, c.Close())
+		c.Close()
 		return ok
 	}, 6)
 	if n != 4 || len(clients) != 5 {
 		t.Errorf("%d routes on one port and %d clients served, want 4 and 4", n, len(clients)-1)
 	}
-	r.grant(200, long(pfx("2001:db8:1200::/56")))
+	r.grant(200, rig.Long(pfx("2001:db8:1200::/56")))
 	if !r.tries(r.client(2), 200) {
 		t.Error("a client on another port was refused")
 	}
@@ -291,27 +267,25 @@ func TestRFC8987_G6_LimitPerPortByConfiguration(t *testing.T) {
 // G-6, divided on shared links: one host cannot use up its neighbours' share
 // with many identifiers.
 func TestRFC8987_G6_OneHostCannotUseUpASharedPort(t *testing.T) {
-	parallel(t)
 	r := start(t, lab.Plan{Clients: 2, Access: lab.Switch}, "limits:", "  client: 2", "  link: 100", "  per-mac: 3")
 	n := limited(r, func(i int) bool {
-		c := r.clientAs(1, script.ClientConfig{DUID: duid(i)})
+		c := r.Play(1, rig.DUID(i))
 		defer c.Close()
 		return r.tries(c, uint32(i))
 	}, 6)
 	if n != 3 {
 		t.Errorf("%d routes for one host, want 3", n)
 	}
-	r.grant(200, long(pfx("2001:db8:1200::/56")))
+	r.grant(200, rig.Long(pfx("2001:db8:1200::/56")))
 	if !r.tries(r.client(2), 200) {
 		t.Error("its neighbour was refused")
 	}
-	r.wantRoute(pfx("2001:db8:1200::/56"), 2)
+	r.WantRoute(pfx("2001:db8:1200::/56"), 2)
 }
 
 // G-7: "It is RECOMMENDED that delegating relays support at least 8 active
 // delegated leases per client device and use this as the default limit."
 func TestRFC8987_G7_EightByDefault(t *testing.T) {
-	parallel(t)
 	r := start(t, lab.Plan{Clients: 1})
 	c := r.client(1)
 	if n := limited(r, func(i int) bool { return r.tries(c, uint32(i)) }, 10); n != 8 {

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,26 +16,18 @@ import (
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/script"
+	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
 )
 
 // size is what a process takes of the machine.
 type size struct{ resident, files, threads int }
 
-func (r *rig) size() size {
-	r.t.Helper()
-	pid := r.relay.Proc().Pid()
-	var s size
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	need(r.t, err)
-	for line := range strings.Lines(string(text)) {
-		_, _ = fmt.Sscanf(line, "VmRSS: %d kB", &s.resident)
-		_, _ = fmt.Sscanf(line, "Threads: %d", &s.threads)
-	}
-	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
-	need(r.t, err)
-	s.files = len(files)
-	return s
+func (r *network) size() size {
+	r.T.Helper()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", r.Fairlead.Proc().Pid()))
+	r.Need(err)
+	return size{r.Fairlead.Resident(), r.Fairlead.Descriptors(), len(threads)}
 }
 
 // mutate changes a message in one to four ways that its seed decides.
@@ -80,9 +72,9 @@ func nested(message []byte, layers int) []byte {
 
 // flood is a test under way: a hostile link, and one whose client must be served.
 type flood struct {
-	*rig
+	*network
 	random *rand.Rand
-	good   *script.Client
+	good   *rig.Client
 	sent   int
 }
 
@@ -91,7 +83,7 @@ const pace = 64
 
 // after counts a message, and at times has the good client ask.
 func (f *flood) after() {
-	f.t.Helper()
+	f.T.Helper()
 	if f.sent++; f.sent%pace == 0 {
 		f.served()
 	}
@@ -99,52 +91,52 @@ func (f *flood) after() {
 
 // served ends the test if the good client is not.
 func (f *flood) served() {
-	f.t.Helper()
-	if _, err := f.good.Exchange(patience, f.good.Message(dhcp6.InformationRequest)); err != nil {
-		f.t.Fatalf("after %d bad messages: %v", f.sent, err)
+	f.T.Helper()
+	if _, err := f.good.Client.Exchange(labtest.Patience, f.good.Message(dhcp6.InformationRequest)); err != nil {
+		f.T.Fatalf("after %d bad messages: %v", f.sent, err)
 	}
 }
 
 // clean fails the test unless the relay is as it was before, but for counters.
 func (f *flood) clean(before size, lines int) {
-	f.t.Helper()
+	f.T.Helper()
 	f.served()
-	fresh := f.client(2, duid(99))
+	fresh := f.Play(2, rig.DUID(99))
 	f.obtain(fresh, 1)
-	f.routed(f.book.prefix(duid(99), 1), 2)
+	f.WantRoute(f.book.prefix(rig.DUID(99), 1), 2)
 	after := f.size()
 	const mebi = 1 << 10 // in units of /proc
 	if after.resident > before.resident+96*mebi {
-		f.t.Errorf("it has grown from %d to %d KiB", before.resident, after.resident)
+		f.T.Errorf("it has grown from %d to %d KiB", before.resident, after.resident)
 	}
 	if after.files > before.files+4 || after.threads > before.threads+16 {
-		f.t.Errorf("files and threads: %+v before, %+v after", before, after)
+		f.T.Errorf("files and threads: %+v before, %+v after", before, after)
 	}
-	written := strings.Count(f.relay.Proc().Log(), "\n")
+	written := strings.Count(f.Fairlead.Log(), "\n")
 	if written > lines {
-		f.t.Errorf("the log has %d lines after %d bad messages, want at most %d", written, f.sent, lines)
+		f.T.Errorf("the log has %d lines after %d bad messages, want at most %d", written, f.sent, lines)
 	}
-	if n := f.lines("panic"); n != 0 {
-		f.t.Errorf("%d lines of the log speak of a panic", n)
+	if n := rig.Lines(f.Fairlead.Log(), "panic"); n != 0 {
+		f.T.Errorf("%d lines of the log speak of a panic", n)
 	}
 	// At the end it tells of all its goroutines.
-	need(f.t, f.relay.Proc().Signal(syscall.SIGQUIT))
-	_ = f.relay.Proc().Wait(patience) // it ends badly, as told
-	log := f.relay.Proc().Log()
+	f.Need(f.Fairlead.Proc().Signal(syscall.SIGQUIT))
+	_ = f.Fairlead.Proc().Wait(labtest.Patience) // it ends badly, as told
+	log := f.Fairlead.Log()
 	goroutines := strings.Count(log, "\ngoroutine ")
 	if goroutines < 5 || goroutines > 80 {
-		f.t.Errorf("it ends with %d goroutines", goroutines)
+		f.T.Errorf("it ends with %d goroutines", goroutines)
 	}
-	f.t.Logf("%d bad messages: %d lines, %+v before, %+v after, %d goroutines", f.sent, written, before, after, goroutines)
+	f.T.Logf("%d bad messages: %d lines, %+v before, %+v after, %d goroutines", f.sent, written, before, after, goroutines)
 }
 
 // newFlood is a rig whose second client is served, and warm.
 func newFlood(t *testing.T, seed uint64, links ...string) (f *flood, before size) {
 	t.Helper()
 	r := start(t, plan{clients: 2, links: links})
-	f = &flood{rig: r, random: rand.New(rand.NewPCG(seed, 5)), good: r.client(2, duid(2))}
+	f = &flood{network: r, random: rand.New(rand.NewPCG(seed, 5)), good: r.Play(2, rig.DUID(2))}
 	r.obtain(f.good, 1)
-	r.routed(r.book.prefix(duid(2), 1), 2)
+	r.WantRoute(r.book.prefix(rig.DUID(2), 1), 2)
 	return f, r.size()
 }
 
@@ -157,7 +149,6 @@ func TestRubbishFromClients(t *testing.T) {
 		"trusted: true":  {"empty", "malformed", "hop-limit", "server-message"},
 	} {
 		t.Run(link, func(t *testing.T) {
-			parallel(t)
 			f, before := newFlood(t, 20, link)
 			f.fromClient(reasons)
 			f.clean(before, 1000)
@@ -168,14 +159,14 @@ func TestRubbishFromClients(t *testing.T) {
 // fromClient sends rubbish from the first client; it must be dropped for these
 // reasons at least.
 func (f *flood) fromClient(reasons []string) {
-	t := f.t
-	bad := f.client(1, duid(1))
+	t := f.T
+	bad := f.Play(1, rig.DUID(1))
 	asks := [][]byte{
 		bad.Message(dhcp6.Solicit, script.IAPD(1)),
-		bad.Message(dhcp6.Solicit, dhcp6.AppendOption(nil, dhcp6.OptionRapidCommit, nil), script.IAPD(1), script.IAPD(2)),
+		bad.Message(dhcp6.Solicit, script.Option(dhcp6.OptionRapidCommit), script.IAPD(1), script.IAPD(2)),
 		request(bad, 1),
-		bad.Message(dhcp6.Renew, script.ServerID(script.DefaultServerDUID), script.IAPD(1, dhcp6.IAPrefix{Prefix: f.book.prefix(duid(1), 1), Preferred: 1, Valid: 2})),
-		bad.Message(dhcp6.Release, script.ServerID(script.DefaultServerDUID), script.IAPD(1, dhcp6.IAPrefix{Prefix: f.book.prefix(duid(2), 1)})),
+		bad.Message(dhcp6.Renew, script.ServerID(script.DefaultServerDUID), script.IAPD(1, dhcp6.IAPrefix{Prefix: f.book.prefix(rig.DUID(1), 1), Preferred: 1, Valid: 2})),
+		bad.Message(dhcp6.Release, script.ServerID(script.DefaultServerDUID), script.IAPD(1, dhcp6.IAPrefix{Prefix: f.book.prefix(rig.DUID(2), 1)})),
 		bad.Message(dhcp6.MessageType(36)),
 	}
 	for _, layers := range []int{1, 2, 8, 9, 20} {
@@ -183,16 +174,16 @@ func (f *flood) fromClient(reasons []string) {
 	}
 	for _, whole := range asks { // every truncation
 		for n := range whole {
-			need(t, bad.Send(whole[:n]))
+			bad.Send(whole[:n])
 			f.after()
 		}
 	}
 	for range 24000 {
-		need(t, bad.Send(mutate(f.random, asks[f.random.IntN(len(asks))])))
+		bad.Send(mutate(f.random, asks[f.random.IntN(len(asks))]))
 		f.after()
 	}
-	f.routed(f.book.prefix(duid(2), 1), 2) // nobody has released it
-	c := f.counts("d1")
+	f.WantRoute(f.book.prefix(rig.DUID(2), 1), 2) // nobody has released it
+	c := f.Fairlead.Counts("d1")
 	if taken(c) < f.sent/2 {
 		t.Errorf("of %d messages %d were taken or dropped by name: the rest was never looked at", f.sent, taken(c))
 	}
@@ -206,34 +197,32 @@ func (f *flood) fromClient(reasons []string) {
 // TestRubbishFromTheServer: the same from the server's address: broken, nested
 // and forged Relay-replies.
 func TestRubbishFromTheServer(t *testing.T) {
-	parallel(t)
 	// A server may give a prefix that nobody claims to another. That is not what is asked here.
 	f, before := newFlood(t, 21, `delegable: [{prefix: "2001:db8:1100::/40", lengths: 56}]`, "lease-move: deny")
-	bad := f.client(1, duid(1))
+	bad := f.Play(1, rig.DUID(1))
 	f.obtain(bad, 1)
 	var asked script.Request
-	for _, q := range f.server.Received() {
-		if id, _ := q.Message.ClientID(); q.Message.Type() == dhcp6.Request && bytes.Equal(id, duid(1)) {
+	for _, q := range f.Played.Received() {
+		if id, _ := q.Message.ClientID(); q.Message.Type() == dhcp6.Request && bytes.Equal(id, rig.DUID(1)) {
 			asked = q
 		}
 	}
 	grants := f.book.answers().Answer(asked)
 	inner := dhcp6.AppendMessageHeader(nil, dhcp6.Reply, 1)
-	inner = dhcp6.AppendClientID(inner, duid(1))
+	inner = dhcp6.AppendClientID(inner, rig.DUID(1))
 	deep := inner
 	for range 12 {
 		deep = asked.Wrap(deep)
 	}
 	replies := [][]byte{grants[0], asked.Wrap(inner), asked.Wrap(asked.Wrap(inner)), deep, inner}
-	to := netip.AddrPortFrom(lab.RelayAddress, dhcp6.ServerPort)
 	for _, whole := range replies {
 		for n := range whole {
-			need(t, f.server.Send(to, whole[:n]))
+			f.Played.Send(rig.ToRelay, whole[:n])
 			f.after()
 		}
 	}
 	for range 16000 {
-		need(t, f.server.Send(to, mutate(f.random, replies[f.random.IntN(len(replies))])))
+		f.Played.Send(rig.ToRelay, mutate(f.random, replies[f.random.IntN(len(replies))]))
 		f.after()
 	}
 	for p := range f.routes() {
@@ -241,36 +230,35 @@ func TestRubbishFromTheServer(t *testing.T) {
 			t.Errorf("%s is routed, and may not be delegated", p)
 		}
 	}
-	f.routed(f.book.prefix(duid(2), 1), 2)
+	f.WantRoute(f.book.prefix(rig.DUID(2), 1), 2)
 	f.clean(before, 3000)
 }
 
 // TestForgedReplies: a Relay-reply that comes from a client's link counts for
 // nothing, even from the server's own address and port.
 func TestForgedReplies(t *testing.T) {
-	parallel(t)
 	r := start(t, plan{clients: 2})
-	good := r.client(2, duid(2))
+	good := r.Play(2, rig.DUID(2))
 	r.obtain(good, 1)
-	asked := r.server.Received()[len(r.server.Received())-1]
-	need(t, r.Client(1).Batch("addr add "+lab.ServerAddress.String()+"/128 dev c0 nodad"))
-	forger, err := script.StartClient(r.Client(1), script.ClientConfig{Source: lab.ServerAddress, Port: dhcp6.ServerPort})
-	need(t, err)
+	asked := r.Played.Received()[len(r.Played.Received())-1]
+	r.Client(1).Batch("addr add " + lab.ServerAddress.String() + "/128 dev c0 nodad")
+	forger := r.Client(1).PlayAs(script.ClientConfig{Source: lab.ServerAddress, Port: dhcp6.ServerPort})
 	forged := netip.MustParsePrefix("2001:db8:bad::/48")
 	grant := script.Grants{Prefixes: script.Always(dhcp6.IAPrefix{Prefix: forged, Preferred: 100, Valid: 200})}
+	var err error
 	asked.Message, err = dhcp6.ParseMessage(asked.Inner)
-	need(t, err)
+	r.Need(err)
 	reply := grant.Answer(asked)[0]
 	for _, to := range []netip.Addr{lab.LinkAddress(1), lab.RelayAddress, lab.LinkAddress(2), dhcp6.AllRelayAgentsAndServers} {
-		need(t, forger.SendTo(to, reply))
+		forger.SendTo(to, reply)
 	}
-	until(t, "the forgeries are counted", func() bool { return r.counts("d1").Drops["reply-from-client-link"] > 0 })
+	r.Until("the forgeries are counted", func() bool { return r.Fairlead.Counts("d1").Drops["reply-from-client-link"] > 0 })
 	r.obtain(good, 2)
 	if got := r.routes()[forged]; got != "" {
 		t.Errorf("a forged prefix is routed %s", got)
 	}
 	for {
-		p, err := good.Receive(quiet)
+		p, err := good.Client.Receive(quiet)
 		if err != nil {
 			break
 		}
@@ -280,12 +268,12 @@ func TestForgedReplies(t *testing.T) {
 	}
 
 	// The same from the server is believed: the forgery was no nonsense.
-	need(t, r.server.Send(netip.AddrPortFrom(lab.RelayAddress, dhcp6.ServerPort), reply))
-	r.routed(forged, 2)
+	r.Played.Send(rig.ToRelay, reply)
+	r.WantRoute(forged, 2)
 }
 
 // taken is how many messages were either taken or dropped by name.
-func taken(c labtest.Counts) (sum int) {
+func taken(c rig.Counts) (sum int) {
 	for _, m := range []map[string]int{c.Received, c.Drops} {
 		for _, n := range m {
 			sum += n
@@ -294,24 +282,18 @@ func taken(c labtest.Counts) (sum int) {
 	return sum
 }
 
-func (r *rig) counts(link string) labtest.Counts {
-	r.t.Helper()
-	return labtest.LinkCounts(r.t, r.relay, link)
-}
-
 // TestHugeMessages: a message of nearly 64 KiB goes both ways, in fragments, with
 // all its octets; one that has no room for what a relay adds is dropped and
 // counted; fragments without end cost nothing.
 func TestHugeMessages(t *testing.T) {
-	parallel(t)
 	f, before := newFlood(t, 22)
-	c := f.client(1, duid(1))
+	c := f.Play(1, rig.DUID(1))
 	rest := make([]byte, 60000)
 	for i := range rest {
 		rest[i] = byte(f.random.Uint32())
 	}
-	filler := dhcp6.AppendOption(nil, dhcp6.OptionCode(65000), rest)
-	f.server.Become(func(q script.Request) [][]byte {
+	filler := script.Option(65000, rest...)
+	f.Played.Become(func(q script.Request) [][]byte {
 		g := f.book.answers()
 		if len(q.Inner) > 60000 {
 			g.Options = filler
@@ -319,24 +301,22 @@ func TestHugeMessages(t *testing.T) {
 		return g.Answer(q)
 	})
 	message := c.Message(dhcp6.Request, script.ServerID(script.DefaultServerDUID), script.IAPD(1), filler)
-	reply, err := c.Exchange(patience, message)
-	need(t, err)
+	reply := c.Exchange(message)
 	if got, _ := reply.Options().First(65000); !bytes.Equal(got, rest) {
 		t.Errorf("%d octets came back, want the %d that the server sent", len(got), len(rest))
 	}
-	f.routed(f.book.prefix(duid(1), 1), 1)
-	_, err = f.server.Wait(patience, "the message as it was", func(q script.Request) bool { return bytes.Equal(q.Inner, message) })
-	need(t, err)
+	f.WantRoute(f.book.prefix(rig.DUID(1), 1), 1)
+	f.Played.Await(message)
 
 	const most = 65535 - 8 // of a UDP datagram
 	huge := c.Message(dhcp6.Request, script.IAPD(1))
 	huge = dhcp6.AppendOption(huge, 65000, make([]byte, most-len(huge)-4))
-	until(t, "the largest message is dropped and counted", func() bool {
-		need(t, c.Send(huge))
-		return f.counts("d1").Drops["too-big"] > 0
+	f.Until("the largest message is dropped and counted", func() bool {
+		c.Send(huge)
+		return f.Fairlead.Counts("d1").Drops["too-big"] > 0
 	})
 	for range 60 {
-		need(t, c.Send(mutated(f.random, message)))
+		c.Send(mutated(f.random, message))
 		f.after()
 	}
 	f.torn(4000)
@@ -355,16 +335,14 @@ func mutated(random *rand.Rand, message []byte) []byte {
 // torn sends that many first fragments, the rest of which never comes, from the
 // client's first link.
 func (f *flood) torn(count int) {
-	f.t.Helper()
-	source, err := f.Client(1).LinkLocal("c0")
-	need(f.t, err)
-	c0, err := f.Client(1).Interface("c0")
-	need(f.t, err)
+	f.T.Helper()
+	source := f.Client(1).LinkLocal("c0")
+	c0 := f.Client(1).Interface("c0")
 	fd := -1
-	need(f.t, f.Client(1).Do(func() (err error) {
+	f.Client(1).Do(func() (err error) {
 		fd, err = unix.Socket(unix.AF_INET6, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
 		return err
-	}))
+	})
 	defer unix.Close(fd)
 	to := &unix.SockaddrInet6{ZoneId: uint32(c0.Index), Addr: dhcp6.AllRelayAgentsAndServers.As16()}
 	for id := range count {
@@ -374,7 +352,7 @@ func (f *flood) torn(count int) {
 		b = binary.BigEndian.AppendUint32(append(b, 17, 0, 0, 1), uint32(id)) // more follows
 		b = append(b, 2, 34, 2, 35, 4, 0, 0, 0, byte(dhcp6.Solicit), 1, 2, 3)
 		b = append(b, make([]byte, 40+8+part-len(b))...)
-		need(f.t, lab.Insist(func() error { return unix.Sendto(fd, b, 0, to) }))
+		f.Need(lab.Insist(func() error { return unix.Sendto(fd, b, 0, to) }))
 		f.after()
 	}
 }

@@ -12,13 +12,14 @@ import (
 
 	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/script"
+	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
 )
 
 // crowd is many clients behind one link, and what they were told.
 type crowd struct {
 	link   int
-	socket *script.Client
+	socket *rig.Client
 	next   int // number of the next client
 	told   map[netip.Prefix]dhcp6.Lifetime
 }
@@ -39,9 +40,9 @@ func (c *crowd) ask(stop <-chan struct{}, told func()) error {
 		}
 		const burst = 8
 		for range burst {
-			c.socket.Config.DUID = duid(c.link<<12 + c.next)
+			c.socket.Config.DUID = rig.DUID(c.link<<12 + c.next)
 			c.next++
-			if err := c.socket.Send(request(c.socket, 1)); err != nil {
+			if err := c.socket.Client.Send(request(c.socket, 1)); err != nil {
 				return err
 			}
 		}
@@ -52,7 +53,7 @@ func (c *crowd) ask(stop <-chan struct{}, told func()) error {
 // listen records that many Replies, or fewer if nothing comes any more.
 func (c *crowd) listen(most int, told func()) {
 	for range most {
-		p, err := c.socket.Receive(quiet)
+		p, err := c.socket.Client.Receive(quiet)
 		if err != nil {
 			return
 		}
@@ -69,8 +70,8 @@ func (c *crowd) listen(most int, told func()) {
 
 // load has all crowds ask until they have been told so many more things, then
 // ends the relay and waits until all have listened to the end.
-func (r *rig) load(crowds []*crowd, replies int, end func() error) {
-	r.t.Helper()
+func (r *network) load(crowds []*crowd, replies int, end func()) {
+	r.T.Helper()
 	var (
 		mu   sync.Mutex
 		left = replies
@@ -90,13 +91,13 @@ func (r *rig) load(crowds []*crowd, replies int, end func() error) {
 	}
 	select {
 	case <-full:
-	case <-time.After(patience):
-		r.t.Error("the crowds were not told enough in time")
+	case <-time.After(labtest.Patience):
+		r.T.Error("the crowds were not told enough in time")
 	}
-	need(r.t, end())
+	end()
 	close(stop)
 	for range crowds {
-		need(r.t, <-done)
+		r.Need(<-done)
 	}
 }
 
@@ -108,13 +109,13 @@ type lease struct {
 	Source   string
 }
 
-func (r *rig) delegations() map[netip.Prefix]lease {
-	r.t.Helper()
+func (r *network) delegations() map[netip.Prefix]lease {
+	r.T.Helper()
 	var raw []struct {
 		lease
 		Lifetime json.RawMessage
 	}
-	labtest.Ask(r.t, r.relay, "/v1/delegations", &raw)
+	r.Fairlead.Ask("/v1/delegations", &raw)
 	all := map[netip.Prefix]lease{}
 	for _, d := range raw {
 		d.lease.Lifetime = string(d.Lifetime)
@@ -129,14 +130,12 @@ func (r *rig) delegations() map[netip.Prefix]lease {
 // that a client was told of is routed to that client and known with its lifetime.
 // (RFC 8987 section 4.3, S-1.)
 func TestRFC8987_S1_KilledUnderLoad(t *testing.T) {
-	parallel(t)
 	killedUnderLoad(t, 32)
 }
 
 // Where there are cores for it, what is received and what is sent are handed from
 // one goroutine to another. Nothing is lost or overtaken by that.
 func TestKilledUnderLoadWithManyCores(t *testing.T) {
-	parallel(t)
 	killedUnderLoad(t, 8, "GOMAXPROCS=4")
 }
 
@@ -147,30 +146,28 @@ func killedUnderLoad(t *testing.T, rounds int, env ...string) {
 	r := build(t, plan{clients: 3, links: []string{"limits: {link: 65000, per-mac: none}"}, env: env})
 	var crowds []*crowd
 	for link := 1; link <= 3; link++ {
-		crowds = append(crowds, &crowd{link: link, socket: r.client(link, nil), told: map[netip.Prefix]dhcp6.Lifetime{}})
+		crowds = append(crowds, &crowd{link: link, socket: r.Play(link, nil), told: map[netip.Prefix]dhcp6.Lifetime{}})
 	}
 	for round := range rounds {
-		need(t, r.relay.Start())
+		r.Fairlead.Start()
 		r.intact(crowds)
 		if t.Failed() {
 			t.Fatalf("in round %d of seed %d", round, seed)
 		}
-		end := r.relay.Kill
+		end := r.Fairlead.Kill
 		if round%4 == 3 { // what was decided is finished
-			end = r.relay.Stop
+			end = r.Fairlead.Stop
 		}
 		r.load(crowds, 1+random.IntN(60), end)
 		if round%2 == 0 {
-			_, err := r.Relay.IP("-6 route flush table all proto 87")
-			need(t, err)
-			_, err = r.Relay.Run("nft", "delete", "table", "inet", "fairlead")
-			need(t, err)
+			r.Relay.IP("-6 route flush table all proto 87")
+			r.Relay.Run("nft", "delete", "table", "inet", "fairlead")
 			if left := r.routes(); len(left) != 0 {
 				t.Fatalf("%d routes are left after the flush", len(left))
 			}
 		}
 	}
-	need(t, r.relay.Start())
+	r.Fairlead.Start()
 	r.intact(crowds)
 	total := 0
 	for _, c := range crowds {
@@ -183,21 +180,21 @@ func killedUnderLoad(t *testing.T, rounds int, env ...string) {
 }
 
 // intact fails the test if anything that a client was told is not there.
-func (r *rig) intact(crowds []*crowd) {
-	r.t.Helper()
+func (r *network) intact(crowds []*crowd) {
+	r.T.Helper()
 	routes, leases := r.routes(), r.delegations()
 	for _, c := range crowds {
 		way := r.way(c.link)
 		for p, valid := range c.told {
 			if valid != validity(p) {
-				r.t.Errorf("%s was told with a lifetime of %d, want %d", p, valid, validity(p))
+				r.T.Errorf("%s was told with a lifetime of %d, want %d", p, valid, validity(p))
 			}
 			if got := routes[p]; !strings.HasPrefix(got, way) {
-				r.t.Errorf("told %s, routed %q, want %q", p, got, way)
+				r.T.Errorf("told %s, routed %q, want %q", p, got, way)
 			}
 			want := lease{Prefix: p, Link: r.Downlink(c.link), Source: "store", Lifetime: lifetime(valid)}
 			if got := leases[p]; got != want {
-				r.t.Errorf("told %s, kept %+v, want %+v", p, got, want)
+				r.T.Errorf("told %s, kept %+v, want %+v", p, got, want)
 			}
 		}
 	}

@@ -13,7 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fairlead/internal/lab"
+	"fairlead/internal/lab/labtest"
+	"fairlead/internal/system/rig"
 )
 
 // manager is a socket in the place of the service manager, which listens all the
@@ -55,7 +56,7 @@ func (m *manager) any() string {
 	select {
 	case text := <-m.heard:
 		return text
-	case <-time.After(patience):
+	case <-time.After(labtest.Patience):
 		m.t.Fatal("the service manager is told nothing")
 		return ""
 	}
@@ -126,12 +127,11 @@ func monotonic(t *testing.T) int64 {
 // before it can relay, alive at all times, reloading and ready again be the file
 // good or bad, stopping.
 func TestServiceManagerIsTold(t *testing.T) {
-	parallel(t)
 	m := newManager(t)
 	r := build(t, plan{clients: 1, env: []string{"NOTIFY_SOCKET=" + m.path, "WATCHDOG_USEC=300000"}})
-	need(t, r.relay.Launch())
+	r.Fairlead.Launch()
 	m.says("READY=1")
-	r.obtain(r.client(1, duid(1)), 1) // it was true
+	r.obtain(r.Play(1, rig.DUID(1)), 1) // it was true
 
 	for range 3 {
 		if got := m.any(); got != alive {
@@ -139,15 +139,15 @@ func TestServiceManagerIsTold(t *testing.T) {
 		}
 	}
 	for _, text := range []string{r.config("subscriber-id: other"), r.config("no-such-key: 1")} {
-		need(t, r.relay.Write(text))
+		r.Fairlead.Write(text)
 		before := monotonic(t)
-		need(t, r.relay.Proc().Signal(syscall.SIGHUP))
+		r.Need(r.Fairlead.Proc().Signal(syscall.SIGHUP))
 		m.reloading(before)
 		before = monotonic(t)
-		_, _ = r.relay.CLI("reload") // the second is refused
+		_, _ = r.Fairlead.Relay.CLI("reload") // the second is refused
 		m.reloading(before)
 	}
-	need(t, r.relay.Stop())
+	r.Fairlead.Stop()
 	m.says("STOPPING=1")
 	m.silent()
 }
@@ -155,17 +155,16 @@ func TestServiceManagerIsTold(t *testing.T) {
 // TestSilentWhereItCannotStart: a relay that cannot start never says that it is
 // ready, and its exit status says that it failed.
 func TestSilentWhereItCannotStart(t *testing.T) {
-	parallel(t)
 	m := newManager(t)
 	r := build(t, plan{env: []string{"NOTIFY_SOCKET=" + m.path}})
-	need(t, r.relay.Write(r.config("no-such-key: 1")))
-	need(t, r.relay.Launch())
-	need(t, lab.Until(patience, "it ends", func() bool { return !r.relay.Proc().Running() }))
-	if err := r.relay.Proc().Wait(patience); err == nil {
+	r.Fairlead.Write(r.config("no-such-key: 1"))
+	r.Fairlead.Launch()
+	r.Until("it ends", func() bool { return !r.Fairlead.Proc().Running() })
+	if err := r.Fairlead.Proc().Wait(labtest.Patience); err == nil {
 		t.Error("it ends as if all were well")
 	}
-	for _, word := range []string{r.relay.File + ":", "no-such-key"} {
-		if text := r.relay.Proc().Log(); !strings.Contains(text, word) {
+	for _, word := range []string{r.Fairlead.File + ":", "no-such-key"} {
+		if text := r.Fairlead.Log(); !strings.Contains(text, word) {
 			t.Errorf("%q is not in\n%s", word, text)
 		}
 	}
@@ -175,23 +174,22 @@ func TestSilentWhereItCannotStart(t *testing.T) {
 // TestMetricsPortIsTaken: the metrics' port does not stop the relay. What is wrong is
 // in status until the port is free.
 func TestMetricsPortIsTaken(t *testing.T) {
-	parallel(t)
 	r := build(t, plan{clients: 1})
 	var theirs net.Listener
-	need(t, r.Relay.Do(func() (err error) {
+	r.Relay.Do(func() (err error) {
 		theirs, err = net.Listen("tcp6", "[::1]:9547")
 		return err
-	}))
+	})
 	defer theirs.Close()
-	need(t, r.relay.Write(strings.Replace(r.config(), "listen: off", `listen: "[::1]:9547"`, 1)))
-	need(t, r.relay.Start())
-	r.obtain(r.client(1, duid(1)), 1)
+	r.Fairlead.Write(strings.Replace(r.config(), "listen: off", `listen: "[::1]:9547"`, 1))
+	r.Fairlead.Start()
+	r.obtain(r.Play(1, rig.DUID(1)), 1)
 	told := func() bool {
 		return strings.Contains(strings.Join(r.status().Degraded, "\n"), "address already in use")
 	}
 	if !told() {
 		t.Errorf("status says %q, and nothing of the port", r.status().Degraded)
 	}
-	need(t, theirs.Close())
-	until(t, "the metrics are served", func() bool { return !told() })
+	r.Need(theirs.Close())
+	r.Until("the metrics are served", func() bool { return !told() })
 }

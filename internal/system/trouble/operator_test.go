@@ -19,9 +19,8 @@ import (
 	"github.com/prometheus/common/model"
 	"golang.org/x/sys/unix"
 
-	"fairlead/internal/lab"
-	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/script"
+	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -29,32 +28,31 @@ import (
 const nobody = 65534
 
 // as runs a fairlead command as another user with another group.
-func (r *rig) as(uid, gid int, args ...string) (string, error) {
-	r.t.Helper()
-	program := filepath.Join(r.relay.Dir, "anyone") // where all may go
+func (r *network) as(uid, gid int, args ...string) (string, error) {
+	r.T.Helper()
+	program := filepath.Join(r.Fairlead.Dir, "anyone") // where all may go
 	if _, err := os.Stat(program); err != nil {
-		b, err := os.ReadFile(labtest.Program())
-		need(r.t, err)
-		need(r.t, os.WriteFile(program, b, 0o755))
+		b, err := os.ReadFile(rig.Binary())
+		r.Need(err)
+		r.Need(os.WriteFile(program, b, 0o755))
 	}
 	all := []string{"setpriv", "--reuid", strconv.Itoa(uid), "--regid", strconv.Itoa(gid), "--clear-groups", program}
-	return r.Relay.Run(append(append(all, args...), "--socket", r.relay.Socket)...)
+	return r.Relay.Node.Run(append(append(all, args...), "--socket", r.Fairlead.Socket)...)
 }
 
 // TestRolesAndAuditLog: who may look and who may change things is told by the
 // kernel's word for who connects, and whoever tries to change something is in
 // the audit log. (RFC 4778 section 2.2.2; RFC 8987 O-2 for clear.)
 func TestRolesAndAuditLog(t *testing.T) {
-	parallel(t)
 	const group, reader, operator = 54321, 54322, 54323
 	record := filepath.Join(t.TempDir(), "audit.log")
 	r := build(t, plan{clients: 1})
 	text := fmt.Sprintf("control:\n  socket: %s\n  group: \"%d\"\n  operators: [\"%d\"]\n  readers: [\"%d\"]\naudit:\n  log: %s\n",
-		r.relay.Socket, group, operator, reader, record)
-	need(t, r.relay.Write(text+r.config()))
-	need(t, r.relay.Start())
-	r.obtain(r.client(1, duid(1)), 1, 2)
-	first, second := r.book.prefix(duid(1), 1).String(), r.book.prefix(duid(1), 2).String()
+		r.Fairlead.Socket, group, operator, reader, record)
+	r.Fairlead.Write(text + r.config())
+	r.Fairlead.Start()
+	r.obtain(r.Play(1, rig.DUID(1)), 1, 2)
+	first, second := r.book.prefix(rig.DUID(1), 1).String(), r.book.prefix(rig.DUID(1), 2).String()
 
 	for _, c := range []struct {
 		uid, gid int
@@ -83,10 +81,10 @@ func TestRolesAndAuditLog(t *testing.T) {
 			t.Errorf("user %d: %s: %q, %v, want a refusal with %q", c.uid, c.args, out, err, c.refusal)
 		}
 	}
-	until(t, "both routes are gone", func() bool { return len(r.routes()) == 0 })
+	r.Until("both routes are gone", func() bool { return len(r.routes()) == 0 })
 
 	b, err := os.ReadFile(record)
-	need(t, err)
+	r.Need(err)
 	var got []string
 	for line := range strings.Lines(string(b)) {
 		var e struct {
@@ -94,7 +92,7 @@ func TestRolesAndAuditLog(t *testing.T) {
 			UID, PID                                  int
 			Block                                     bool
 		}
-		need(t, json.Unmarshal([]byte(line), &e))
+		r.Need(json.Unmarshal([]byte(line), &e))
 		if e.Time == "" || e.Msg != "audit" || e.PID == 0 || e.Process == "" {
 			t.Errorf("the record does not say when or who: %s", line)
 		}
@@ -115,37 +113,35 @@ func TestRolesAndAuditLog(t *testing.T) {
 
 // TestAuditInTheJournal: without a file of its own the audit goes with the log.
 func TestAuditInTheJournal(t *testing.T) {
-	parallel(t)
 	r := start(t, plan{clients: 1})
-	r.obtain(r.client(1, duid(1)), 1)
-	p := r.book.prefix(duid(1), 1).String()
+	r.obtain(r.Play(1, rig.DUID(1)), 1)
+	p := r.book.prefix(rig.DUID(1), 1).String()
 	for _, args := range [][]string{{"clear", "--block", p}, {"unblock", p}, {"reload"}} {
-		_, err := r.relay.CLI(args...)
-		need(t, err)
+		r.Fairlead.CLI(args...)
 	}
 	for _, words := range [][]string{{"deed=clear", p, "block=true", "cleared=1"}, {"deed=unblock", p}, {"deed=reload"}} {
-		r.logged(append(words, "msg=audit", "outcome=done", "uid=0", "pid=")...)
+		r.Fairlead.Logged(append(words, "msg=audit", "outcome=done", "uid=0", "pid=")...)
 	}
 }
 
 // stream reads events of a path until the test ends. It begins when nothing is
 // missed any more.
-func (r *rig) stream(path string) *bufio.Reader {
-	r.t.Helper()
+func (r *network) stream(path string) *bufio.Reader {
+	r.T.Helper()
 	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
-		return d.DialContext(ctx, "unix", r.relay.Socket)
+		return d.DialContext(ctx, "unix", r.Fairlead.Socket)
 	}}}
 	ctx, cancel := context.WithCancel(context.Background())
-	r.t.Cleanup(cancel)
+	r.T.Cleanup(cancel)
 	q, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://fairlead"+path, nil)
-	need(r.t, err)
+	r.Need(err)
 	answer, err := client.Do(q)
-	need(r.t, err)
-	r.t.Cleanup(func() { answer.Body.Close() })
+	r.Need(err)
+	r.T.Cleanup(func() { answer.Body.Close() })
 	b := bufio.NewReader(answer.Body)
 	if line, err := b.ReadString('\n'); err != nil || line != ": ready\n" {
-		r.t.Fatalf("%s: %d, begins with %q, %v", path, answer.StatusCode, line, err)
+		r.T.Fatalf("%s: %d, begins with %q, %v", path, answer.StatusCode, line, err)
 	}
 	return b
 }
@@ -179,18 +175,17 @@ func next(t *testing.T, b *bufio.Reader, found func(event) bool) event {
 // TestWatchAndTrace: watch shows what becomes of delegations, and only what was
 // asked for; trace shows the steps of one client's messages and of nobody else's.
 func TestWatchAndTrace(t *testing.T) {
-	parallel(t)
 	r := start(t, plan{clients: 2})
-	one, two := r.client(1, duid(1)), r.client(2, duid(2))
+	one, two := r.Play(1, rig.DUID(1)), r.Play(2, rig.DUID(2))
 	all, d2 := r.stream("/v1/watch"), r.stream("/v1/watch?link=d2")
-	steps := r.stream("/v1/trace?client=" + duid(2).String())
+	steps := r.stream("/v1/trace?client=" + rig.DUID(2).String())
 	r.obtain(one, 1)
 	reply := r.obtain(two, 7)
 	delegation := func(e event) bool { return e.Kind == "delegation" }
 	type short struct{ text, link, prefix, client string }
 	cut := func(e event) short { return short{e.Text, e.Link, e.Delegation.Prefix, e.Client} }
-	first := short{"granted", "d1", r.book.prefix(duid(1), 1).String(), duid(1).String()}
-	second := short{"granted", "d2", r.book.prefix(duid(2), 7).String(), duid(2).String()}
+	first := short{"granted", "d1", r.book.prefix(rig.DUID(1), 1).String(), rig.DUID(1).String()}
+	second := short{"granted", "d2", r.book.prefix(rig.DUID(2), 7).String(), rig.DUID(2).String()}
 	for _, want := range []short{first, second} {
 		if got := cut(next(t, all, delegation)); got != want {
 			t.Errorf("watch shows %+v, want %+v", got, want)
@@ -199,8 +194,7 @@ func TestWatchAndTrace(t *testing.T) {
 	if got := cut(next(t, d2, delegation)); got != second {
 		t.Errorf("watch --link d2 shows %+v, want %+v", got, second)
 	}
-	_, err := two.Release(patience, reply)
-	need(t, err)
+	two.Release(reply)
 	second.text = "ended"
 	if got := cut(next(t, all, delegation)); got != second {
 		t.Errorf("after the Release watch shows %+v, want %+v", got, second)
@@ -208,8 +202,8 @@ func TestWatchAndTrace(t *testing.T) {
 	types := map[string]bool{}
 	for !types[dhcp6.Release.String()] || !types[dhcp6.Reply.String()] {
 		e := next(t, steps, func(e event) bool { return e.Kind == "trace" })
-		if e.Client != duid(2).String() || e.XID == "" {
-			t.Fatalf("the trace of %s shows %+v", duid(2), e)
+		if e.Client != rig.DUID(2).String() || e.XID == "" {
+			t.Fatalf("the trace of %s shows %+v", rig.DUID(2), e)
 		}
 		types[e.Type] = true
 	}
@@ -218,7 +212,7 @@ func TestWatchAndTrace(t *testing.T) {
 			t.Errorf("the trace shows %v, and no %v", types, want)
 		}
 	}
-	if code, body, err := r.relay.Call(http.MethodGet, "/v1/trace?link=d1", ""); err != nil || code != http.StatusServiceUnavailable {
+	if code, body, err := r.Fairlead.Call(http.MethodGet, "/v1/trace?link=d1", ""); err != nil || code != http.StatusServiceUnavailable {
 		t.Errorf("a second trace: %d %s %v", code, body, err)
 	}
 }
@@ -226,26 +220,22 @@ func TestWatchAndTrace(t *testing.T) {
 // TestHook: the hook program is called for the events that it is configured for,
 // with the facts in its environment and nothing of ours.
 func TestHook(t *testing.T) {
-	parallel(t)
 	dir := t.TempDir()
 	out, program := filepath.Join(dir, "out"), filepath.Join(dir, "hook")
 	need(t, os.WriteFile(program, []byte("#!/bin/sh\n{ env | grep -v '^_=\\|^PWD=\\|^SHLVL=' | sort; echo; } >>"+out+"\n"), 0o700))
 	r := start(t, plan{clients: 1, env: []string{"SECRET=ours"}, top: "hook:\n  program: " + program + "\n"})
-	c := r.client(1, duid(1))
+	c := r.Play(1, rig.DUID(1))
 	reply := r.obtain(c, 9)
-	_, err := c.Renew(patience, reply) // extended: not asked for
-	need(t, err)
-	_, err = c.Release(patience, reply)
-	need(t, err)
+	c.Renew(reply) // extended: not asked for
+	c.Release(reply)
 	var runs []string
-	until(t, "the hook has run twice", func() bool {
+	r.Until("the hook has run twice", func() bool {
 		b, _ := os.ReadFile(out)
 		runs = strings.Split(strings.TrimSuffix(string(b), "\n\n"), "\n\n")
 		return len(runs) == 2 && strings.HasSuffix(string(b), "\n\n")
 	})
-	p := r.book.prefix(duid(1), 9)
-	next, err := r.Client(1).LinkLocal("c0")
-	need(t, err)
+	p := r.book.prefix(rig.DUID(1), 9)
+	next := r.Client(1).LinkLocal("c0")
 	for i, name := range []string{"granted", "ended"} {
 		got := map[string]string{}
 		for _, line := range strings.Split(runs[i], "\n") {
@@ -253,7 +243,7 @@ func TestHook(t *testing.T) {
 			got[key] = value
 		}
 		for key, want := range map[string]string{
-			"EVENT": name, "PREFIX": p.String(), "KIND": "prefix", "CLIENT": duid(1).String(), "IAID": "9", "LINK": "d1",
+			"EVENT": name, "PREFIX": p.String(), "KIND": "prefix", "CLIENT": rig.DUID(1).String(), "IAID": "9", "LINK": "d1",
 			"NEXT_HOP": next.String(), "LINK_LAYER": "02:00:00:00:c0:01", "SERVER": "server",
 		} {
 			if got["FAIRLEAD_"+key] != want {
@@ -275,29 +265,28 @@ func TestHook(t *testing.T) {
 // TestMetrics scrapes the relay from inside its namespace, reads the answer with
 // the parser of others, and compares it with what was done.
 func TestMetrics(t *testing.T) {
-	parallel(t)
 	r := start(t, plan{clients: 1, top: "metrics:\n  listen: \"[::1]:9547\"\n"})
-	c := r.client(1, duid(1))
+	c := r.Play(1, rig.DUID(1))
 	r.obtain(c, 1, 2)
-	need(t, c.Send([]byte{byte(dhcp6.Reply), 1, 2, 3})) // what only servers send
+	c.Send([]byte{byte(dhcp6.Reply), 1, 2, 3}) // what only servers send
 	r.obtain(c, 1)
-	need(t, r.relay.Write(r.config("no-such-key: 1")))
-	_, _ = r.relay.CLI("reload") // refused
+	r.Fairlead.Write(r.config("no-such-key: 1"))
+	_, _ = r.Fairlead.Relay.CLI("reload") // refused
 	var conn net.Conn
-	need(t, r.Relay.Do(func() (err error) {
+	r.Relay.Do(func() (err error) {
 		conn, err = net.Dial("tcp6", "[::1]:9547")
 		return err
-	}))
+	})
 	defer conn.Close()
 	client := http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil }}}
 	answer, err := client.Get("http://relay/metrics")
-	need(t, err)
+	r.Need(err)
 	defer answer.Body.Close()
 	body, err := io.ReadAll(answer.Body)
-	need(t, err)
+	r.Need(err)
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(strings.NewReader(string(body)))
-	need(t, err)
+	r.Need(err)
 	value := func(name string, labels ...string) float64 {
 		t.Helper()
 		family := families["fairlead_"+name]
@@ -344,7 +333,7 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("%v %s, want %v", c.got, c.what, c.want)
 		}
 	}
-	if text := string(body); strings.Contains(text, duid(1).String()) {
+	if text := string(body); strings.Contains(text, rig.DUID(1).String()) {
 		t.Error("a client's DUID is in the metrics")
 	}
 }
@@ -352,20 +341,18 @@ func TestMetrics(t *testing.T) {
 // TestRFC8987_O3_Clock: what the relay shows of the clock is what the kernel
 // says. (RFC 8987 section 4.4, O-3.)
 func TestRFC8987_O3_Clock(t *testing.T) {
-	parallel(t)
 	r := start(t, plan{})
 	// Another program may change it in between: then look once more.
-	until(t, "the relay shows the clock as it is", func() bool {
+	r.Until("the relay shows the clock as it is", func() bool {
 		ask := func() bool {
 			var x unix.Timex
 			state, err := unix.Adjtimex(&x)
-			need(t, err)
+			r.Need(err)
 			return state != unix.TIME_ERROR && x.Status&unix.STA_UNSYNC == 0
 		}
 		before := ask()
 		s := r.status()
-		text, err := r.relay.CLI("status")
-		need(t, err)
+		text := r.Fairlead.CLI("status")
 		if ask() != before {
 			return false
 		}
@@ -387,7 +374,6 @@ func TestRFC8987_O3_Clock(t *testing.T) {
 func TestIdentifiersInTheLog(t *testing.T) {
 	for _, mode := range []string{"full", "short", "hashed", "none"} {
 		t.Run(mode, func(t *testing.T) {
-			parallel(t)
 			id := dhcp6.DUID{0, 2, 0, 0, 0x7e, 0xd9, 0xfa, 0xce, 0xb0, 0x0c, 0xba, 0xdc, 0x0f, 0xfe}
 			// The audit log has what the operator has written, as it was written.
 			audit := "audit:\n  log: " + filepath.Join(t.TempDir(), "audit.log") + "\n"
@@ -395,27 +381,24 @@ func TestIdentifiersInTheLog(t *testing.T) {
 				clients: 2, links: []string{"limits: {client: 2}", "unique-duid: true"},
 				top: audit + "log:\n  level: debug\n  every: 1s\nprivacy:\n  log: " + mode + "\n",
 			})
-			c := r.client(1, id)
+			c := r.Play(1, id)
 			r.stream("/v1/trace?client=" + id.String())
 			reply := r.obtain(c, 1, 2)
 			r.extend(c, dhcp6.Renew, reply)
-			need(t, c.Send(request(c, 3))) // beyond the limit
-			other := r.client(2, id)       // on another link, which is forbidden
-			need(t, other.Send(request(other, 4)))
-			_, err := r.relay.CLI("clear", "--client", id.String(), "--block")
-			need(t, err)
-			need(t, c.Send(request(c, 1)))
-			_, err = r.relay.CLI("unblock", "--client", id.String())
-			need(t, err)
+			c.Send(request(c, 3))  // beyond the limit
+			other := r.Play(2, id) // on another link, which is forbidden
+			other.Send(request(other, 4))
+			r.Fairlead.CLI("clear", "--client", id.String(), "--block")
+			c.Send(request(c, 1))
+			r.Fairlead.CLI("unblock", "--client", id.String())
 			reply = r.obtain(c, 1)
-			_, err = c.Release(patience, reply)
-			need(t, err)
-			need(t, r.relay.Stop())
+			c.Release(reply)
+			r.Fairlead.Stop()
 
-			log := strings.ToLower(r.relay.Proc().Log())
+			log := strings.ToLower(r.Fairlead.Log())
 			hex := fmt.Sprintf("%x", []byte(id))
 			shown := strings.Contains(log, id.String()) || strings.Contains(log, hex) || strings.Contains(log, "d9:fa:ce:b0:0c")
-			if addr := c.Source.Addr().WithZone("").String(); strings.Contains(log, addr) != (mode == "full") {
+			if addr := c.Own().String(); strings.Contains(log, addr) != (mode == "full") {
 				t.Errorf("privacy.log: %s, and the address %s is in the log: %v", mode, addr, mode != "full")
 			}
 			if shown != (mode == "full") {
@@ -439,60 +422,49 @@ func TestIdentifiersInTheLog(t *testing.T) {
 // TestWatchTellsOfTrouble: what goes wrong is seen by who watches, as the help
 // says: a reload that is refused, and datagrams that are dropped.
 func TestWatchTellsOfTrouble(t *testing.T) {
-	parallel(t)
 	r := start(t, plan{clients: 1})
-	watch, err := r.Relay.Start(lab.Command{Name: "watch", Args: []string{labtest.Program(), "watch", "--json", "--socket", r.relay.Socket}})
-	need(t, err)
-	c := r.client(1, duid(1))
+	watch := r.Fairlead.Follow("watch", "watch", "--json")
+	c := r.Play(1, rig.DUID(1))
 	told := func(words ...string) {
 		t.Helper()
-		until(t, fmt.Sprintf("watch tells of %q", words), func() bool {
-			for line := range strings.Lines(watch.Log()) {
-				if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
-					return true
-				}
-			}
-			return false
+		r.Until(fmt.Sprintf("watch tells of %q", words), func() bool {
+			return rig.Lines(watch.Log(), words...) > 0
 		})
 	}
-	until(t, "the watch is there", func() bool { // a lease tells that it is
+	r.Until("the watch is there", func() bool { // a lease tells that it is
 		r.obtain(c, 1)
 		return strings.Contains(watch.Log(), `"kind":"delegation"`)
 	})
-	need(t, r.relay.Write(r.config()+"no-such-key: 1\n"))
-	if _, err := r.relay.CLI("reload"); err == nil {
+	r.Fairlead.Write(r.config() + "no-such-key: 1\n")
+	if _, err := r.Fairlead.Relay.CLI("reload"); err == nil {
 		t.Error("a broken file was taken")
 	}
 	told(`"kind":"trouble"`, `"text":"configuration not reloaded: the old one stays"`, "no-such-key")
-	need(t, c.Send(c.Message(dhcp6.Advertise))) // not for a client to send
+	c.Send(c.Message(dhcp6.Advertise)) // not for a client to send
 	told(`"kind":"trouble"`, `"link":"`+r.Downlink(1)+`"`, `"reason":"server-message"`)
 }
 
 // TestPurgeWithoutAFile: where the configuration is gone, what is ours in the kernel
 // can still be taken out. The database is its owner's alone to read.
 func TestPurgeWithoutAFile(t *testing.T) {
-	parallel(t)
 	r := start(t, plan{clients: 1})
-	r.obtain(r.client(1, duid(1)), 1)
-	r.routed(r.book.prefix(duid(1), 1), 1)
-	files, err := r.Relay.Run("find", r.relay.State, "-type", "f", "-perm", "/077")
-	need(t, err)
+	r.obtain(r.Play(1, rig.DUID(1)), 1)
+	r.WantRoute(r.book.prefix(rig.DUID(1), 1), 1)
+	files := r.Relay.Run("find", r.Fairlead.State, "-type", "f", "-perm", "/077")
 	if files != "" {
 		t.Errorf("others can read\n%s", files)
 	}
-	need(t, r.relay.Stop())
-	need(t, os.Remove(r.relay.File))
-	out, err := r.Relay.Run(labtest.Program(), "purge", "--config", r.relay.File)
+	r.Fairlead.Stop()
+	r.Need(os.Remove(r.Fairlead.File))
+	out, err := r.Relay.Node.Run(rig.Binary(), "purge", "--config", r.Fairlead.File)
 	if err == nil || !strings.Contains(err.Error(), "no such file") {
 		t.Errorf("a file that is named and not there: %s, %v; want an error", out, err)
 	}
-	_, err = r.Relay.Run(labtest.Program(), "purge")
-	need(t, err)
+	r.Relay.Run(rig.Binary(), "purge")
 	if left := r.routes(); len(left) != 0 {
 		t.Errorf("after the purge there are routes %v", left)
 	}
-	tables, err := r.Relay.Run("nft", "list", "tables")
-	need(t, err)
+	tables := r.Relay.Run("nft", "list", "tables")
 	if strings.Contains(tables, "fairlead") {
 		t.Errorf("after the purge there are\n%s", tables)
 	}

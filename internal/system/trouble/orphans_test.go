@@ -1,25 +1,22 @@
 package trouble_test
 
 import (
-	"encoding/json"
 	"net/netip"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 
-	"fairlead/internal/lab"
 	"fairlead/internal/lab/script"
+	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
 )
 
 // unexplained is what the relay says of prefixes that its store does not explain.
-func (r *rig) unexplained() (prefixes []string) {
-	r.t.Helper()
-	out, err := r.relay.CLI("delegations", "--json")
-	need(r.t, err)
+func (r *network) unexplained() (prefixes []string) {
+	r.T.Helper()
 	var all []struct{ Prefix, Source, Client string }
-	need(r.t, json.Unmarshal([]byte(out), &all))
+	r.Fairlead.Show(&all, "delegations")
 	for _, d := range all {
 		if d.Source == "kernel" && d.Client == "" {
 			prefixes = append(prefixes, d.Prefix)
@@ -28,20 +25,12 @@ func (r *rig) unexplained() (prefixes []string) {
 	return prefixes
 }
 
-// settleIn gives a client's home network an address out of its prefix.
-func (r *rig) settleIn(client int, p netip.Prefix) netip.Addr {
-	r.t.Helper()
-	inside := p.Addr().Next()
-	need(r.t, r.Client(client).Address("lan0", inside.String()+"/64"))
-	return inside
-}
-
 // pass waits until traffic passes between the server and addresses of clients, there
 // and back.
-func (r *rig) pass(inside ...netip.Addr) {
-	r.t.Helper()
+func (r *network) pass(inside ...netip.Addr) {
+	r.T.Helper()
 	for _, a := range inside {
-		until(r.t, "the server reaches "+a.String(), func() bool { return r.Server.Ping(netip.Addr{}, a) == nil })
+		r.Server.Reaches(netip.Addr{}, a)
 	}
 }
 
@@ -50,30 +39,28 @@ func (r *rig) pass(inside ...netip.Addr) {
 // an operator ends the rest. With its own store, and after a flush, the store is
 // believed.
 func TestStateFolderIsLost(t *testing.T) {
-	parallel(t)
 	r := start(t, plan{clients: 2})
-	first, second := r.client(1, duid(1)), r.client(2, duid(2))
+	first, second := r.Play(1, rig.DUID(1)), r.Play(2, rig.DUID(2))
 	held := r.obtain(first, 1)
 	r.obtain(second, 1)
-	p1, p2 := r.book.prefix(duid(1), 1), r.book.prefix(duid(2), 1)
-	r.routed(p1, 1)
-	r.routed(p2, 2)
-	inside1, inside2 := r.settleIn(1, p1), r.settleIn(2, p2)
+	p1, p2 := r.book.prefix(rig.DUID(1), 1), r.book.prefix(rig.DUID(2), 1)
+	r.WantRoute(p1, 1)
+	r.WantRoute(p2, 2)
+	inside1, inside2 := r.SettleIn(1, p1), r.SettleIn(2, p2)
 	r.pass(inside1, inside2)
 	unmarked := func() string { // the mark of the store is another one each time
 		words := strings.Fields(r.elements())
 		return strings.Join(slices.DeleteFunc(words, func(w string) bool { return strings.HasPrefix(w, "store-") }), " ")
 	}
 	elements := unmarked()
-	watch, err := r.Relay.Start(lab.Command{Name: "monitor", Args: []string{"ip", "-6", "monitor", "route"}})
-	need(t, err)
-	away := r.relay.State + ".away"
-	need(t, r.relay.Stop())
-	need(t, os.Rename(r.relay.State, away))
+	watch := r.Relay.Start("monitor", "ip", "-6", "monitor", "route")
+	away := r.Fairlead.State + ".away"
+	r.Fairlead.Stop()
+	r.Need(os.Rename(r.Fairlead.State, away))
 
-	need(t, r.relay.Start())
-	r.routed(p1, 1)
-	r.routed(p2, 2)
+	r.Fairlead.Start()
+	r.WantRoute(p1, 1)
+	r.WantRoute(p2, 2)
 	if got := unmarked(); got != elements {
 		t.Errorf("the filter was\n%s\nand is\n%s", elements, got)
 	}
@@ -81,9 +68,8 @@ func TestStateFolderIsLost(t *testing.T) {
 		t.Errorf("not explained: %q, want both prefixes", got)
 	}
 	r.pass(inside1, inside2)
-	r.logged("level=WARN", "prefixes are routed that the store does not explain", "prefixes=2", "the store is new")
-	text, err := r.relay.CLI("status")
-	need(t, err)
+	r.Fairlead.Logged("level=WARN", "prefixes are routed that the store does not explain", "prefixes=2", "the store is new")
+	text := r.Fairlead.CLI("status")
 	for _, want := range []string{"2 prefixes unexplained until", "store: 2 prefixes are routed that it does not explain"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("status does not say %q:\n%s", want, text)
@@ -98,19 +84,17 @@ func TestStateFolderIsLost(t *testing.T) {
 	if got := unmarked(); got != elements {
 		t.Errorf("after the Renew the filter was\n%s\nand is\n%s", elements, got)
 	}
-	need(t, r.relay.Kill())
-	need(t, r.relay.Start())
+	r.Fairlead.Restart()
 	if got := r.unexplained(); len(got) != 1 || got[0] != p2.String() {
 		t.Errorf("not explained after a restart: %q, want %s alone", got, p2)
 	}
-	r.routed(p1, 1)
-	r.routed(p2, 2)
+	r.WantRoute(p1, 1)
+	r.WantRoute(p2, 2)
 	r.pass(inside1, inside2)
 	if log := watch.Log(); strings.Contains(log, "Deleted "+p1.Addr().String()) || strings.Contains(log, "Deleted "+p2.Addr().String()) {
 		t.Errorf("a route was away for a while:\n%s", log)
 	}
-	_, err = r.relay.CLI("clear", "--link", "d2")
-	need(t, err)
+	r.Fairlead.CLI("clear", "--link", "d2")
 	if got := r.routes(); got[p2] != "" || !strings.HasPrefix(got[p1], r.way(1)) {
 		t.Errorf("after a clear the routes are %v", got)
 	}
@@ -123,35 +107,32 @@ func TestStateFolderIsLost(t *testing.T) {
 	}
 
 	// The first folder comes back: it explains both.
-	need(t, r.relay.Stop())
-	need(t, os.RemoveAll(r.relay.State))
-	need(t, os.Rename(away, r.relay.State))
-	need(t, r.relay.Start())
+	r.Fairlead.Stop()
+	r.Need(os.RemoveAll(r.Fairlead.State))
+	r.Need(os.Rename(away, r.Fairlead.State))
+	r.Fairlead.Start()
 	if got := r.unexplained(); len(got) != 0 {
 		t.Errorf("not explained by the store that granted it: %q", got)
 	}
-	r.routed(p1, 1)
-	r.routed(p2, 2)
+	r.WantRoute(p1, 1)
+	r.WantRoute(p2, 2)
 
 	// What the own, whole store does not explain goes at once.
-	need(t, r.relay.Stop())
-	next, err := r.Client(2).LinkLocal("c0")
-	need(t, err)
-	_, err = r.Relay.IP("-6 route add 2001:db8:9900::/56 via %s dev d2 metric 8700 proto 87", next)
-	need(t, err)
-	need(t, r.relay.Start())
+	r.Fairlead.Stop()
+	next := r.Client(2).LinkLocal("c0")
+	r.Relay.IP("-6 route add 2001:db8:9900::/56 via %s dev d2 metric 8700 proto 87", next)
+	r.Fairlead.Start()
 	if len(r.routes()) != 2 {
 		t.Errorf("the routes are %v, want those that the store explains", r.routes())
 	}
 
 	// Without a table in the kernel a new store is believed.
-	need(t, r.relay.Stop())
-	need(t, os.RemoveAll(r.relay.State))
-	_, err = r.Relay.Run("nft", "flush", "ruleset")
-	need(t, err)
-	need(t, r.relay.Start())
+	r.Fairlead.Stop()
+	r.Need(os.RemoveAll(r.Fairlead.State))
+	r.Relay.Run("nft", "flush", "ruleset")
+	r.Fairlead.Start()
 	if len(r.routes()) != 0 {
 		t.Errorf("after a flush and with a new store the routes are %v", r.routes())
 	}
-	r.logged("level=WARN", "routes of ours that the store does not explain were removed", "had no filter table of ours", "routes=2")
+	r.Fairlead.Logged("level=WARN", "routes of ours that the store does not explain were removed", "had no filter table of ours", "routes=2")
 }

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/relay"
+	"fairlead/internal/system/rig"
 )
 
 // TestSecondRelay: a network namespace has one relay. A second one, with a state
@@ -16,26 +16,21 @@ import (
 // and so is a purge; the error says which process is in the way. After a kill the
 // next one starts at once.
 func TestSecondRelay(t *testing.T) {
-	parallel(t)
 	r := start(t, plan{clients: 1})
-	r.obtain(r.client(1, duid(1)), 1)
-	r.routed(r.book.prefix(duid(1), 1), 1)
-	second, err := relay.New(r.Relay, relay.Config{Binary: labtest.Program(), Text: r.config(), Name: "second"})
-	need(t, err)
-	need(t, os.Remove(second.State))
+	r.obtain(r.Play(1, rig.DUID(1)), 1)
+	r.WantRoute(r.book.prefix(rig.DUID(1), 1), 1)
+	second := r.Relay.Fairlead(relay.Config{Text: r.config(), Name: "second"})
+	r.Need(os.Remove(second.State))
 	kernel := func() string {
-		routes, err := r.Relay.IP("-6 route show table all")
-		need(t, err)
-		rules, err := r.Relay.Run("nft", "-s", "list", "ruleset") // without what time changes in it
-		need(t, err)
-		return routes + rules
+		routes := r.Relay.IP("-6 route show table all")
+		return routes + r.Relay.Run("nft", "-s", "list", "ruleset") // without what time changes in it
 	}
 	before := kernel()
 	refused := func() {
 		t.Helper()
-		holder := fmt.Sprintf("fairlead runs in this network namespace already (fairlead run, process %d): stop it first", r.relay.Proc().Pid())
+		holder := fmt.Sprintf("fairlead runs in this network namespace already (fairlead run, process %d): stop it first", r.Fairlead.Proc().Pid())
 		for _, command := range []string{"run", "purge"} {
-			_, err := r.Relay.Run(labtest.Program(), command, "--config", second.File)
+			_, err := r.Relay.Node.Run(rig.Binary(), command, "--config", second.File)
 			if err == nil || !strings.Contains(err.Error(), holder) {
 				t.Errorf("%s beside a relay: %v, want %q", command, err, holder)
 			}
@@ -51,16 +46,14 @@ func TestSecondRelay(t *testing.T) {
 		}
 	}
 
-	_, err = r.Relay.Run("nft", "flush", "ruleset")
-	need(t, err)
+	r.Relay.Run("nft", "flush", "ruleset")
 	refused()
-	until(t, "the filter is back", func() bool { return r.elements() != "" })
+	r.Until("the filter is back", func() bool { return r.elements() != "" })
 
-	need(t, r.relay.Kill())
-	need(t, second.Start())
-	need(t, second.Stop())
-	need(t, r.relay.Start())
-	need(t, r.relay.Stop())
-	_, err = r.Relay.Run(labtest.Program(), "purge", "--config", r.relay.File)
-	need(t, err)
+	r.Fairlead.Kill()
+	second.Start()
+	second.Stop()
+	r.Fairlead.Start()
+	r.Fairlead.Stop()
+	r.Fairlead.Purge()
 }

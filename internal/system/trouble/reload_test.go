@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"fairlead/internal/lab"
-	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/script"
+	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -30,7 +30,7 @@ type talk struct {
 const answered = 20 * time.Second
 
 // talkTo starts a talk of several messages at a time on each link.
-func talkTo(clients ...*script.Client) *talk {
+func talkTo(clients ...*rig.Client) *talk {
 	k := &talk{stop: make(chan struct{})}
 	for _, c := range clients {
 		k.done.Go(func() { k.converse(c) })
@@ -38,7 +38,7 @@ func talkTo(clients ...*script.Client) *talk {
 	return k
 }
 
-func (k *talk) converse(c *script.Client) {
+func (k *talk) converse(c *rig.Client) {
 	for {
 		select {
 		case <-k.stop:
@@ -51,7 +51,7 @@ func (k *talk) converse(c *script.Client) {
 			m := c.Message(dhcp6.InformationRequest)
 			parsed, err := dhcp6.ParseMessage(m)
 			if err == nil {
-				err = c.Send(m)
+				err = c.Client.Send(m)
 			}
 			if err == nil {
 				open[parsed.TransactionID()] = true
@@ -59,7 +59,7 @@ func (k *talk) converse(c *script.Client) {
 		}
 		asked := len(open)
 		for len(open) > 0 {
-			p, err := c.Receive(answered)
+			p, err := c.Client.Receive(answered)
 			if err != nil {
 				break
 			}
@@ -97,16 +97,15 @@ func (k *talk) end(t *testing.T) {
 // holds. (RFC 8987 takes no notice of reloads; the design does: without dropping
 // a packet.)
 func TestReloadUnderLoad(t *testing.T) {
-	parallel(t)
 	r := start(t, plan{clients: 3})
-	c := r.client(3, duid(3))
+	c := r.Play(3, rig.DUID(3))
 	r.obtain(c, 1)
-	held := r.book.prefix(duid(3), 1)
-	r.routed(held, 3)
-	k := talkTo(r.client(1, duid(1)), r.client(2, duid(2)))
+	held := r.book.prefix(rig.DUID(3), 1)
+	r.WantRoute(held, 3)
+	k := talkTo(r.Play(1, rig.DUID(1)), r.Play(2, rig.DUID(2)))
 	more := func() {
 		was := k.so()
-		until(t, "the talk goes on", func() bool { return k.so() > was+8 })
+		r.Until("the talk goes on", func() bool { return k.so() > was+8 })
 	}
 	for i := range 6 {
 		limit := i%2 + 1
@@ -114,17 +113,16 @@ func TestReloadUnderLoad(t *testing.T) {
 		text := r.config(fmt.Sprintf("limits: {client: %d}", limit), "remote-id: {enterprise: 32473, id: "+name+"}")
 		more()
 		if i%2 == 0 {
-			need(t, r.relay.Reload(text))
+			r.Fairlead.Reload(text)
 		} else {
-			need(t, r.relay.Write(text))
-			_, err := r.relay.CLI("reload")
-			need(t, err)
+			r.Fairlead.Write(text)
+			r.Fairlead.CLI("reload")
 		}
 		more()
 		// The new rule holds: it is in what the server hears.
-		before := len(r.server.Received())
-		until(t, "the server hears of "+name, func() bool {
-			for _, q := range r.server.Received()[before:] {
+		before := len(r.Played.Received())
+		r.Until("the server hears of "+name, func() bool {
+			for _, q := range r.Played.Received()[before:] {
 				if len(q.Relays) == 0 {
 					continue
 				}
@@ -136,7 +134,7 @@ func TestReloadUnderLoad(t *testing.T) {
 		})
 	}
 	k.end(t)
-	r.routed(held, 3)
+	r.WantRoute(held, 3)
 	if s := r.status(); s.Config.LastError != "" {
 		t.Errorf("the last reload was refused: %s", s.Config.LastError)
 	}
@@ -146,56 +144,51 @@ func TestReloadUnderLoad(t *testing.T) {
 // had not named, and stops to serve one that they no longer name, whose
 // delegations and routes stay.
 func TestReloadTakesLinksAndPeers(t *testing.T) {
-	parallel(t)
 	r := build(t, plan{clients: 2})
 	only := func(link string) string { return strings.Replace(r.config(), `"d*"`, link, 1) }
-	need(t, r.relay.Write(only("d1")))
-	need(t, r.relay.Start())
-	one, two := r.client(1, duid(1)), r.client(2, duid(2))
+	r.Fairlead.Write(only("d1"))
+	r.Fairlead.Start()
+	one, two := r.Play(1, rig.DUID(1)), r.Play(2, rig.DUID(2))
 	r.obtain(one, 1)
-	first := r.book.prefix(duid(1), 1)
-	r.routed(first, 1)
-	need(t, two.Send(request(two, 1)))
+	first := r.book.prefix(rig.DUID(1), 1)
+	r.WantRoute(first, 1)
+	two.Send(request(two, 1))
 	r.obtain(one, 2) // what came to d2 was dropped before that
-	for _, q := range r.server.Received() {
-		if id, _ := q.Message.ClientID(); id.String() == duid(2).String() {
+	for _, q := range r.Played.Received() {
+		if id, _ := q.Message.ClientID(); id.String() == rig.DUID(2).String() {
 			t.Fatal("a message came through from a link that faces no clients")
 		}
 	}
-	need(t, r.relay.Write(only("d2")))
-	_, err := r.relay.CLI("reload", "--force")
-	need(t, err)
+	r.Fairlead.Write(only("d2"))
+	r.Fairlead.CLI("reload", "--force")
 	r.obtain(two, 1)
-	r.routed(r.book.prefix(duid(2), 1), 2)
-	heard := len(r.server.Received())
-	need(t, one.Send(request(one, 3)))
+	r.WantRoute(r.book.prefix(rig.DUID(2), 1), 2)
+	heard := len(r.Played.Received())
+	one.Send(request(one, 3))
 	r.obtain(two, 2)
-	for _, q := range r.server.Received()[heard:] {
-		if id, _ := q.Message.ClientID(); id.String() == duid(1).String() {
+	for _, q := range r.Played.Received()[heard:] {
+		if id, _ := q.Message.ClientID(); id.String() == rig.DUID(1).String() {
 			t.Error("a message came through from a link that no longer faces clients")
 		}
 	}
 
 	// Another server, which is asked from then on.
-	node, err := r.AddServer(2)
-	need(t, err)
-	other, err := script.StartServer(node, lab.ExtraServerAddress(2), r.book.answers().Answer)
-	need(t, err)
-	need(t, r.relay.Reload(strings.Replace(only(`"d*"`), lab.ServerAddress.String(), lab.ExtraServerAddress(2).String(), 1)))
-	heard = len(r.server.Received())
+	node := r.AddServer(2)
+	other := node.Server(lab.ExtraServerAddress(2), r.book.answers().Answer)
+	r.Fairlead.Reload(strings.Replace(only(`"d*"`), lab.ServerAddress.String(), lab.ExtraServerAddress(2).String(), 1))
+	heard = len(r.Played.Received())
 	r.obtain(one, 3)
-	if got := len(other.Received()); got == 0 || len(r.server.Received()) != heard {
-		t.Errorf("the new server heard %d messages, and the old one %d more", got, len(r.server.Received())-heard)
+	if got := len(other.Received()); got == 0 || len(r.Played.Received()) != heard {
+		t.Errorf("the new server heard %d messages, and the old one %d more", got, len(r.Played.Received())-heard)
 	}
-	r.routed(first, 1)
+	r.WantRoute(first, 1)
 }
 
 // TestReloadRefused: a broken file, and one that changes what only a restart can,
 // are refused with words that help; what ran goes on, and answers everything.
 func TestReloadRefused(t *testing.T) {
-	parallel(t)
 	r := start(t, plan{clients: 2})
-	k := talkTo(r.client(1, duid(1)))
+	k := talkTo(r.Play(1, rig.DUID(1)))
 	good := r.config()
 	for _, broken := range []struct {
 		name, text string
@@ -207,16 +200,16 @@ func TestReloadRefused(t *testing.T) {
 		{"an empty file", "", []string{"peers"}},
 	} {
 		t.Run(broken.name, func(t *testing.T) {
-			need(t, r.relay.Write(broken.text))
-			out, err := r.relay.CLI("reload")
+			r.Fairlead.Write(broken.text)
+			out, err := r.Fairlead.Relay.CLI("reload")
 			if err == nil {
 				t.Fatalf("it was taken: %s", out)
 			}
 			text := err.Error()
-			if !strings.Contains(text, r.relay.File+":") {
+			if !strings.Contains(text, r.Fairlead.File+":") {
 				t.Errorf("no file in %q", text)
 			}
-			if rest := text[strings.Index(text, r.relay.File)+len(r.relay.File):]; broken.text != "" {
+			if rest := text[strings.Index(text, r.Fairlead.File)+len(r.Fairlead.File):]; broken.text != "" {
 				var line, column int
 				if n, _ := fmt.Sscanf(rest, ":%d:%d:", &line, &column); n != 2 || line < 4 || column < 1 {
 					t.Errorf("no line and column after the file in %q", text)
@@ -230,8 +223,8 @@ func TestReloadRefused(t *testing.T) {
 			refused(t, r)
 		})
 	}
-	need(t, os.Remove(r.relay.File))
-	if _, err := r.relay.CLI("reload"); err == nil || !strings.Contains(err.Error(), "no such file") {
+	r.Need(os.Remove(r.Fairlead.File))
+	if _, err := r.Fairlead.Relay.CLI("reload"); err == nil || !strings.Contains(err.Error(), "no such file") {
 		t.Errorf("without a file: %v", err)
 	}
 	refused(t, r)
@@ -242,19 +235,19 @@ func TestReloadRefused(t *testing.T) {
 		"log.format":     func(s string) string { return s + "log:\n  format: json\n" },
 		"state":          func(s string) string { return "state: " + t.TempDir() + "\n" + s },
 		"relay-id":       func(s string) string { return s + "relay-id: {source: config, value: \"00:02:00:00:ab:11\"}\n" },
-		"control":        func(s string) string { return "control:\n  socket: " + r.relay.Socket + "2\n" + s },
+		"control":        func(s string) string { return "control:\n  socket: " + r.Fairlead.Socket + "2\n" + s },
 	} {
-		need(t, r.relay.Write(change(good)))
-		_, err := r.relay.CLI("reload")
+		r.Fairlead.Write(change(good))
+		_, err := r.Fairlead.Relay.CLI("reload")
 		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "restart") {
 			t.Errorf("a new %s: %v, want a refusal that names it", name, err)
 		}
 	}
 	// By signal the reason goes to the log.
-	need(t, r.relay.Reload(good+"no-such-key: 1\n"))
-	r.logged("level=ERROR", r.relay.File+":", "no-such-key")
+	r.Fairlead.Reload(good + "no-such-key: 1\n")
+	r.Fairlead.Logged("level=ERROR", r.Fairlead.File+":", "no-such-key")
 	refused(t, r)
-	need(t, r.relay.Reload(good))
+	r.Fairlead.Reload(good)
 	if s := r.status(); s.Config.LastError != "" {
 		t.Errorf("after a good file the status still has %s", s.Config.LastError)
 	}
@@ -262,17 +255,16 @@ func TestReloadRefused(t *testing.T) {
 }
 
 // refused looks at what the status says after a refusal, and that all is served.
-func refused(t *testing.T, r *rig) {
+func refused(t *testing.T, r *network) {
 	t.Helper()
 	s := r.status()
 	if s.Config.LastError == "" || !strings.Contains(strings.Join(s.Degraded, "\n"), "configuration: the last reload was refused") {
 		t.Errorf("the status has %q and %q", s.Config.LastError, s.Degraded)
 	}
-	c := r.client(2, duid(2))
+	c := r.Play(2, rig.DUID(2))
 	defer c.Close()
-	reply, err := c.Obtain(patience, 1)
-	need(t, err)
-	want := r.book.prefix(duid(2), 1)
+	reply := c.Obtain(1)
+	want := r.book.prefix(rig.DUID(2), 1)
 	if got := script.Delegations(reply); len(got) != 1 || got[0].Prefix != want {
 		t.Errorf("the client got %v, want %v", got, want)
 	}
@@ -284,65 +276,63 @@ func refused(t *testing.T, r *rig) {
 // meant, --force has it done, and status lists what no rule matches until a rule
 // does.
 func TestReloadThatLosesLinks(t *testing.T) {
-	parallel(t)
 	r := start(t, plan{clients: 2})
-	one, two := r.client(1, duid(1)), r.client(2, duid(2))
+	one, two := r.Play(1, rig.DUID(1)), r.Play(2, rig.DUID(2))
 	r.obtain(one, 1, 2)
 	r.obtain(two, 1)
-	held := []netip.Prefix{r.book.prefix(duid(1), 1), r.book.prefix(duid(1), 2)}
-	other := r.book.prefix(duid(2), 1)
+	held := []netip.Prefix{r.book.prefix(rig.DUID(1), 1), r.book.prefix(rig.DUID(1), 2)}
+	other := r.book.prefix(rig.DUID(2), 1)
 	good := r.config()
 	rules := func(match string) string { return strings.Replace(good, `"d*"`, match, 1) }
 	ruled := func() {
 		t.Helper()
 		for _, p := range held {
-			r.routed(p, 1)
+			r.WantRoute(p, 1)
 		}
-		r.routed(other, 2)
+		r.WantRoute(other, 2)
 		r.obtain(one, 1)
 		r.obtain(two, 1)
 	}
 	ruled()
 	lost := fmt.Sprintf("%s (2 prefixes), %s (1 prefix)", r.Downlink(1), r.Downlink(2))
 
-	need(t, r.relay.Write(rules(`"cusst*"`)))
+	r.Fairlead.Write(rules(`"cusst*"`))
 	for _, how := range [][]string{{"reload"}, {"reload", "--json"}, {"reload", "--dry-run"}} {
-		out, err := r.relay.CLI(how...)
+		out, err := r.Fairlead.Relay.CLI(how...)
 		if err == nil || !strings.Contains(err.Error(), lost) || !strings.Contains(err.Error(), "--force") {
 			t.Errorf("%v: %s, %v; want a refusal that names %s and says how to force it", how, out, err, lost)
 		}
 	}
 	ruled()
-	need(t, r.relay.Reload(rules(`"cusst*"`))) // by signal
-	r.logged("level=ERROR", "configuration not reloaded", lost, "fairlead reload --force")
+	r.Fairlead.Reload(rules(`"cusst*"`)) // by signal
+	r.Fairlead.Logged("level=ERROR", "configuration not reloaded", lost, "fairlead reload --force")
 	ruled()
 	if s := r.status(); !strings.Contains(s.Config.LastError, lost) || len(s.Unmatched) != 0 {
 		t.Errorf("after the refusals the status has the error %q and unmatched %v", s.Config.LastError, s.Unmatched)
 	}
-	checked, err := r.Relay.Run(labtest.Program(), "config", "check", r.relay.File)
+	checked, err := r.Relay.Node.Run(rig.Binary(), "config", "check", r.Fairlead.File)
 	if want := fmt.Sprintf(`"cusst*" matches no interface now, and no rule matches these links with delegations: %s (2), %s (1) (a warning)`, r.Downlink(1), r.Downlink(2)); err != nil || !strings.Contains(checked, want) {
 		t.Errorf("the check says\n%s%v\nwant %s", checked, err, want)
 	}
 
 	// One of the two.
-	need(t, r.relay.Write(rules("["+r.Downlink(2)+", absent0]")))
-	if out, err := r.relay.CLI("reload"); err == nil || !strings.Contains(err.Error(), ": "+r.Downlink(1)+" (2 prefixes) (") {
+	r.Fairlead.Write(rules("[" + r.Downlink(2) + ", absent0]"))
+	if out, err := r.Fairlead.Relay.CLI("reload"); err == nil || !strings.Contains(err.Error(), ": "+r.Downlink(1)+" (2 prefixes) (") {
 		t.Errorf("%s, %v; want %s named alone", out, err, r.Downlink(1))
 	}
-	out, err := r.relay.CLI("reload", "--force")
-	need(t, err)
+	out := r.Fairlead.CLI("reload", "--force")
 	for _, want := range []string{
 		"link " + r.Downlink(1) + " (2 prefixes): lost, ",
 		"no rule matches these links with delegations: " + r.Downlink(1) + " (2 prefixes)",
-		`warning: ` + r.relay.File, `no interface is named "absent0" now`,
+		`warning: ` + r.Fairlead.File, `no interface is named "absent0" now`,
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the answer is\n%s\nwant %q in it", out, want)
 		}
 	}
-	r.logged("level=WARN", "configuration", `no interface is named \"absent0\" now`)
-	r.logged("level=INFO", "configuration reloaded", "links_lost=1", "links_unmatched=1")
-	r.routed(other, 2)
+	r.Fairlead.Logged("level=WARN", "configuration", `no interface is named \"absent0\" now`)
+	r.Fairlead.Logged("level=INFO", "configuration reloaded", "links_lost=1", "links_unmatched=1")
+	r.WantRoute(other, 2)
 	unmatched := func() {
 		t.Helper()
 		s := r.status()
@@ -356,23 +346,21 @@ func TestReloadThatLosesLinks(t *testing.T) {
 	unmatched()
 
 	// A start says it too, and the rule brings all back: nothing is lost to look at it.
-	need(t, r.relay.Stop())
-	need(t, r.relay.Start())
-	r.logged("level=WARN", "no rule matches links with delegations", r.Downlink(1)+" (2 prefixes)")
-	r.logged("level=WARN", "configuration", `no interface is named \"absent0\" now`)
+	r.Fairlead.Stop()
+	r.Fairlead.Start()
+	r.Fairlead.Logged("level=WARN", "no rule matches links with delegations", r.Downlink(1)+" (2 prefixes)")
+	r.Fairlead.Logged("level=WARN", "configuration", `no interface is named \"absent0\" now`)
 	unmatched()
-	need(t, r.relay.Write(good))
-	out, err = r.relay.CLI("reload", "--dry-run")
-	need(t, err)
+	r.Fairlead.Write(good)
+	out = r.Fairlead.CLI("reload", "--dry-run")
 	if want := "link " + r.Downlink(1) + " (2 prefixes): gained, faces clients"; !strings.Contains(out, "a reload would change:") || !strings.Contains(out, want) {
 		t.Errorf("the dry run says\n%s\nwant %q", out, want)
 	}
 	unmatched() // it was dry
-	need(t, r.relay.Reload(good))
+	r.Fairlead.Reload(good)
 	ruled()
-	need(t, r.relay.Write(r.config("limits: {client: 3}")))
-	out, err = r.relay.CLI("reload")
-	need(t, err)
+	r.Fairlead.Write(r.config("limits: {client: 3}"))
+	out = r.Fairlead.CLI("reload")
 	if want := "link " + r.Downlink(1) + " (2 prefixes): changed: limits.client from 8 to 3"; !strings.Contains(out, want) {
 		t.Errorf("the answer is\n%s\nwant %q", out, want)
 	}

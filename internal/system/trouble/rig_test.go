@@ -12,23 +12,16 @@ import (
 	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/relay"
 	"fairlead/internal/lab/script"
+	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
 )
 
-// patience is for conditions that a slow machine may take long to reach.
-const patience = labtest.Patience
+func TestMain(m *testing.M) { rig.Main(m) }
 
-func TestMain(m *testing.M) { labtest.Main(m) }
+// need is for what has no rig.
+var need = labtest.Need
 
-// What every test says often.
-var (
-	need     = labtest.Need
-	until    = labtest.Until
-	parallel = labtest.Parallel
-	duid     = labtest.DUID
-)
-
-// plan says what a rig is made of, beside the clients, which have a cable each.
+// plan says what a network is made of, beside the clients, which have a cable each.
 type plan struct {
 	clients int
 	top     string   // keys of the configuration's top
@@ -37,53 +30,39 @@ type plan struct {
 	program string // instead of the program under test
 }
 
-// rig is a network with a fairlead in its relay node and a server of the
-// laboratory that gives every identity association a prefix of its own.
-type rig struct {
-	*lab.Topology
-	t      *testing.T
-	plan   plan
-	relay  *relay.Relay
-	server *script.Server
-	book   *book
+// network is a rig whose server gives every identity association a prefix of its own.
+type network struct {
+	*rig.Rig
+	plan plan
+	book *book
 }
 
-// build makes a rig. Nothing runs yet but the server.
-func build(t *testing.T, p plan) *rig {
+// build makes a network. Nothing runs yet but the server. The test runs beside one other.
+func build(t *testing.T, p plan) *network {
 	t.Helper()
-	top, err := lab.ForTest(t).Topology(lab.Plan{Clients: p.clients})
-	need(t, err)
-	if p.program == "" {
-		p.program = labtest.Program()
-	}
-	r := &rig{Topology: top, t: t, plan: p, book: &book{prefixes: map[string]netip.Prefix{}}}
-	r.relay, err = relay.New(top.Relay, relay.Config{Binary: p.program, Text: r.config(p.links...), Env: p.env})
-	need(t, err)
-	r.server, err = script.StartServer(top.Server, lab.ServerAddress, r.book.answers().Answer)
-	need(t, err)
+	labtest.Parallel(t)
+	r := &network{Rig: rig.Build(t, lab.Plan{Clients: p.clients}), plan: p, book: &book{prefixes: map[string]netip.Prefix{}}}
+	r.Fairlead = r.Relay.Fairlead(relay.Config{Binary: p.program, Text: r.config(p.links...), Env: p.env})
+	r.Answers(r.book.answers().Answer)
 	return r
 }
 
 // start is build, and the relay started.
-func start(t *testing.T, p plan) *rig {
+func start(t *testing.T, p plan) *network {
 	t.Helper()
 	r := build(t, p)
-	need(t, r.relay.Start())
+	r.Fairlead.Start()
 	return r
 }
 
 // config is the configuration with these keys of the link entry. One host stands
 // for a crowd, and may send like one.
-func (r *rig) config(links ...string) string {
-	text := r.plan.top
-	if !strings.Contains(text, "metrics:") {
-		text += "metrics:\n  listen: off\n"
+func (r *network) config(links ...string) string {
+	text := r.Standard(append([]string{"rate: {link: unlimited, source: unlimited}"}, links...)...)
+	if strings.Contains(r.plan.top, "metrics:") {
+		text = strings.TrimPrefix(text, rig.NoMetrics)
 	}
-	text += relay.Standard(r.Topology) + "      rate: {link: unlimited, source: unlimited}\n"
-	for _, k := range links {
-		text += "      " + k + "\n"
-	}
-	return text
+	return r.plan.top + text
 }
 
 // book is what the server has granted.
@@ -121,32 +100,25 @@ func validity(p netip.Prefix) dhcp6.Lifetime {
 }
 
 func (b *book) answers() script.Grants {
-	return script.Grants{T1: 1000, T2: 1600, Prefixes: func(r script.Request, ia dhcp6.IA) []dhcp6.IAPrefix {
+	return rig.Grants(func(r script.Request, ia dhcp6.IA) []dhcp6.IAPrefix {
 		client, _ := r.Message.ClientID()
 		p := b.prefix(client, ia.IAID)
 		return []dhcp6.IAPrefix{{Prefix: p, Preferred: 2000, Valid: validity(p)}}
-	}}
-}
-
-// client opens the socket of the client on a link, with an identifier.
-func (r *rig) client(link int, id dhcp6.DUID) *script.Client {
-	r.t.Helper()
-	return labtest.Client(r.t, r.Client(link), script.ClientConfig{DUID: id})
+	})
 }
 
 // obtain gets a prefix for each identity association.
-func (r *rig) obtain(c *script.Client, iaids ...uint32) dhcp6.Message {
-	r.t.Helper()
-	reply, err := c.Obtain(patience, iaids...)
-	need(r.t, err)
+func (r *network) obtain(c *rig.Client, iaids ...uint32) dhcp6.Message {
+	r.T.Helper()
+	reply := c.Obtain(iaids...)
 	if got := len(script.Delegations(reply)); got != len(iaids) {
-		r.t.Fatalf("the Reply has %d prefixes, want %d", got, len(iaids))
+		r.T.Fatalf("the Reply has %d prefixes, want %d", got, len(iaids))
 	}
 	return reply
 }
 
 // request is a Request with one IA_PD, to the laboratory's server.
-func request(c *script.Client, iaid uint32) []byte {
+func request(c *rig.Client, iaid uint32) []byte {
 	return c.Message(dhcp6.Request, script.ServerID(script.DefaultServerDUID), script.IAPD(iaid))
 }
 
@@ -156,34 +128,24 @@ const unreachable = "7 "
 
 // routes are the relay's routes with our protocol number, by prefix, as ip
 // prints what follows the prefix.
-func (r *rig) routes() map[netip.Prefix]string {
-	r.t.Helper()
-	out, err := r.Relay.IP("-N -6 route show table all proto 87")
-	need(r.t, err)
+func (r *network) routes() map[netip.Prefix]string {
+	r.T.Helper()
+	out := r.Relay.IP("-N -6 route show table all proto 87")
 	all := map[netip.Prefix]string{}
 	for line := range strings.Lines(out) {
 		line = strings.TrimPrefix(line, unreachable)
 		word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 		p, err := netip.ParsePrefix(word)
-		need(r.t, err)
+		r.Need(err)
 		all[p] = rest
 	}
 	return all
 }
 
 // way is how a route to the client on a link begins.
-func (r *rig) way(link int) string {
-	r.t.Helper()
-	next, err := r.Client(link).LinkLocal("c0")
-	need(r.t, err)
-	return "via " + next.String() + " dev " + r.Downlink(link) + " "
-}
-
-// routed waits until the relay's kernel sends a prefix to the client on a link.
-func (r *rig) routed(p netip.Prefix, link int) {
-	r.t.Helper()
-	way := r.way(link)
-	until(r.t, "the relay routes "+p.String()+" "+way, func() bool { return strings.HasPrefix(r.routes()[p], way) })
+func (r *network) way(link int) string {
+	r.T.Helper()
+	return "via " + r.Client(link).LinkLocal("c0").String() + " dev " + r.Downlink(link) + " "
 }
 
 // status is what the test reads of the relay's own view.
@@ -225,30 +187,9 @@ type status struct {
 }
 
 // status asks the relay how it is.
-func (r *rig) status() status {
-	r.t.Helper()
+func (r *network) status() status {
+	r.T.Helper()
 	var s status
-	labtest.Ask(r.t, r.relay, "/v1/status", &s)
+	r.Fairlead.Ask("/v1/status", &s)
 	return s
-}
-
-// logged waits until the relay's log has a line with all words.
-func (r *rig) logged(words ...string) {
-	r.t.Helper()
-	until(r.t, fmt.Sprintf("a line of the log has all of %q", words), func() bool { return r.lines(words...) > 0 })
-}
-
-// lines counts the log's lines with all words.
-func (r *rig) lines(words ...string) int {
-	count := 0
-next:
-	for line := range strings.Lines(r.relay.Proc().Log()) {
-		for _, w := range words {
-			if !strings.Contains(line, w) {
-				continue next
-			}
-		}
-		count++
-	}
-	return count
 }

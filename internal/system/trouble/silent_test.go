@@ -5,8 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"fairlead/internal/lab/labtest"
-	"fairlead/internal/lab/peer"
+	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -15,13 +14,11 @@ import (
 // seconds; so is its return. RFC 8987 O-1 asks for nothing of this: it is what an
 // operator looks for first.
 func TestServerStopsAndStarts(t *testing.T) {
-	parallel(t)
 	r := build(t, plan{clients: 1})
-	need(t, r.server.Close())
-	kea, err := peer.StartServer(r.Server, peer.Kea, peer.ServerConfig{Timers: peer.LongTimers})
-	need(t, err)
-	need(t, r.relay.Start())
-	c := r.client(1, duid(1))
+	r.Played.Close()
+	kea := r.Kea()
+	r.Fairlead.Start()
+	c := r.Play(1, rig.DUID(1))
 	reply := r.obtain(c, 1)
 
 	var shown struct {
@@ -32,14 +29,14 @@ func TestServerStopsAndStarts(t *testing.T) {
 		Degraded []string
 	}
 	says := func(begins string) bool {
-		labtest.Ask(t, r.relay, "/v1/status", &shown)
+		r.Fairlead.Ask("/v1/status", &shown)
 		return slices.ContainsFunc(shown.Degraded, func(line string) bool { return strings.HasPrefix(line, begins) })
 	}
-	need(t, kea.Stop())
+	r.Need(kea.Stop())
 	renew := c.Message(dhcp6.Renew, renewal(reply)...)
 	name := "peer server: "
-	until(t, "status calls the server silent", func() bool {
-		need(t, c.Send(renew))
+	r.Until("status calls the server silent", func() bool {
+		c.Send(renew)
 		return says(name + "silent since ")
 	})
 	if shown.Peers[0].SilentSince == "" {
@@ -48,24 +45,19 @@ func TestServerStopsAndStarts(t *testing.T) {
 	if !says(name + "cannot be reached: port unreachable (ICMPv6 type 1, code 4, from ") {
 		t.Errorf("status does not say what the server's host says: %q", shown.Degraded)
 	}
-	client, err := r.Client(1).LinkLocal("c0")
-	need(t, err)
+	client := r.Client(1).LinkLocal("c0")
 	if !says("client " + client.String() + " on d1: no answer from peer server to ") {
 		t.Errorf("status does not name the client that waits: %q", shown.Degraded)
 	}
-	r.logged("level=WARN", `msg="server is silent"`, "peer=server")
-	r.logged("level=WARN", `msg="peer cannot be reached"`, "peer=server", "port unreachable")
-	out, err := r.relay.CLI("status")
-	if !strings.Contains(out, "SILENT since ") {
-		t.Errorf("status does not say it in words (%v):\n%s", err, out)
+	r.Fairlead.Logged("level=WARN", `msg="server is silent"`, "peer=server")
+	r.Fairlead.Logged("level=WARN", `msg="peer cannot be reached"`, "peer=server", "port unreachable")
+	if out := r.Fairlead.CLI("status"); !strings.Contains(out, "SILENT since ") {
+		t.Errorf("status does not say it in words:\n%s", out)
 	}
 
-	_, err = peer.StartServer(r.Server, peer.Kea, peer.ServerConfig{Timers: peer.LongTimers})
-	need(t, err)
-	if _, err := c.Exchange(patience, renew); err != nil {
-		t.Fatal(err)
-	}
-	r.logged("level=INFO", `msg="peer answers again"`, "peer=server")
+	r.Kea()
+	c.Exchange(renew)
+	r.Fairlead.Logged("level=INFO", `msg="peer answers again"`, "peer=server")
 	if says("peer ") || says("client ") {
 		t.Errorf("status after the server is back: %q", shown.Degraded)
 	}

@@ -12,22 +12,22 @@ import (
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/script"
+	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
 )
 
 // onSmallDisk is a rig whose relay has its state folder on a small disk of its
 // own, which nobody else sees and which outlives the relay. It is not started.
-func onSmallDisk(t *testing.T) (r *rig, disk *lab.Proc, state string) {
+func onSmallDisk(t *testing.T) (r *network, disk *lab.Proc, state string) {
 	t.Helper()
 	state = t.TempDir()
 	program := filepath.Join(t.TempDir(), "fairlead")
 	r = build(t, plan{clients: 2, program: program, top: "state: " + state + "\nstore:\n  reserve: 8MiB\n"})
 	script := "mount -t tmpfs -o size=48m,mode=700 tmpfs " + state + " && echo mounted && exec sleep infinity"
-	disk, err := r.Relay.Start(lab.Command{Name: "disk", Args: []string{"unshare", "-m", "sh", "-c", script}})
-	need(t, err)
-	need(t, disk.Logged(patience, "mounted"))
-	enter := fmt.Sprintf("#!/bin/sh\nexec nsenter -t %d -m %s \"$@\"\n", disk.Pid(), labtest.Program())
-	need(t, os.WriteFile(program, []byte(enter), 0o755))
+	disk = r.Relay.Start("disk", "unshare", "-m", "sh", "-c", script)
+	r.Need(disk.Logged(labtest.Patience, "mounted"))
+	enter := fmt.Sprintf("#!/bin/sh\nexec nsenter -t %d -m %s \"$@\"\n", disk.Pid(), rig.Binary())
+	r.Need(os.WriteFile(program, []byte(enter), 0o755))
 	return r, disk, state
 }
 
@@ -38,87 +38,82 @@ func flagged(reason string) bool { return strings.HasPrefix(reason, "store: ") }
 // stays routed and can be extended, also after a crash, the operator is told, and
 // all is well again once there is room. (Design, Keeping.)
 func TestFullDisk(t *testing.T) {
-	parallel(t)
 	r, disk, state := onSmallDisk(t)
-	need(t, r.relay.Start())
-	old, fresh := r.client(1, duid(1)), r.client(2, duid(2))
+	r.Fairlead.Start()
+	old, fresh := r.Play(1, rig.DUID(1)), r.Play(2, rig.DUID(2))
 	held := r.obtain(old, 1)
-	was := r.book.prefix(duid(1), 1)
-	r.routed(was, 1)
+	was := r.book.prefix(rig.DUID(1), 1)
+	r.WantRoute(was, 1)
 	if s := r.status(); !s.Store.Healthy || s.Store.Full {
 		t.Fatalf("the store is in trouble before there is any: %+v", s.Store)
 	}
 
 	fill := filepath.Join(state, "filler")
 	_, err := disk.Run("sh", "-c", "head -c 64M /dev/zero >"+fill+" 2>/dev/null; truncate -s -1M "+fill)
-	need(t, err)
+	r.Need(err)
 	r.withholds(old, fresh, held)
-	need(t, r.relay.Kill())
-	_, err = r.Relay.IP("-6 route flush table all proto 87")
-	need(t, err)
-	need(t, r.relay.Start())
+	r.Fairlead.Kill()
+	r.Relay.IP("-6 route flush table all proto 87")
+	r.Fairlead.Start()
 	if got := r.routes()[was]; !strings.HasPrefix(got, r.way(1)) {
 		t.Errorf("after a crash on a full disk %s is routed %q", was, got)
 	}
 	r.withholds(old, fresh, held)
 
 	_, err = disk.Run("rm", fill)
-	need(t, err)
-	until(t, "the store is well again", func() bool {
+	r.Need(err)
+	r.Until("the store is well again", func() bool {
 		s := r.status()
 		return s.Store.Healthy && !s.Store.Full && s.Totals.Unkept == 0 && !slices.ContainsFunc(s.Degraded, flagged)
 	})
 	r.obtain(fresh, 1)
-	r.routed(r.book.prefix(duid(2), 1), 2)
-	r.routed(was, 1)
+	r.WantRoute(r.book.prefix(rig.DUID(2), 1), 2)
+	r.WantRoute(was, 1)
 }
 
 // TestReadOnlyStateFolder: a state folder that takes no writes costs new grants,
 // and nothing else. What the store holds is routed after a reboot, and can be
 // extended; the status names what cannot be kept.
 func TestReadOnlyStateFolder(t *testing.T) {
-	parallel(t)
 	r, disk, state := onSmallDisk(t)
 	remount := func(how string) {
 		t.Helper()
 		_, err := disk.Run("mount", "-o", "remount,"+how, state)
-		need(t, err)
+		r.Need(err)
 	}
 	remount("ro")
-	need(t, r.relay.Start()) // nothing was ever kept
+	r.Fairlead.Start() // nothing was ever kept
 	told := strings.Join(r.status().Degraded, "\n")
 	if !strings.Contains(told, "relay-id: cannot be made and kept") || !strings.Contains(told, "store: ") {
 		t.Errorf("nothing can be written, and degraded is\n%s", told)
 	}
-	need(t, r.relay.Stop())
+	r.Fairlead.Stop()
 	remount("rw")
 
-	need(t, r.relay.Start())
-	old, fresh := r.client(1, duid(1)), r.client(2, duid(2))
+	r.Fairlead.Start()
+	old, fresh := r.Play(1, rig.DUID(1)), r.Play(2, rig.DUID(2))
 	held := r.obtain(old, 1)
-	was, denied := r.book.prefix(duid(1), 1), r.book.prefix(duid(2), 1)
-	r.routed(was, 1)
+	was, denied := r.book.prefix(rig.DUID(1), 1), r.book.prefix(rig.DUID(2), 1)
+	r.WantRoute(was, 1)
 	if s := r.status(); !s.Store.Healthy || slices.ContainsFunc(s.Degraded, flagged) {
 		t.Fatalf("the folder can be written, and the status is %+v", s)
 	}
-	need(t, r.relay.Kill())
+	r.Fairlead.Kill()
 	remount("ro")
-	_, err := r.Relay.IP("-6 route flush table all proto 87")
-	need(t, err)
-	_, err = r.Relay.Run("nft", "flush", "ruleset")
-	need(t, err)
+	r.Relay.IP("-6 route flush table all proto 87")
+	r.Relay.Run("nft", "flush", "ruleset")
 
-	need(t, r.relay.Start())
+	r.Fairlead.Start()
 	if got := r.routes()[was]; !strings.HasPrefix(got, r.way(1)) {
 		t.Errorf("after a start with a read-only folder %s is routed %q", was, got)
 	}
 	if s := r.status(); s.Store.Healthy || !slices.ContainsFunc(s.Degraded, flagged) {
 		t.Errorf("the folder is read-only, and the status is %+v", s)
 	}
-	r.logged("level=WARN", "opened for reading only")
-	before := len(r.server.Received())
-	need(t, fresh.Send(request(fresh, 1)))
-	until(t, "the server has answered the Request", func() bool { return len(r.server.Received()) > before })
+	r.Fairlead.Logged("level=WARN", "opened for reading only")
+	before := len(r.Played.Received())
+	fresh.Send(request(fresh, 1))
+	r.Until("the server has answered the Request", func() bool { return len(r.Played.Received()) > before })
 	if got := script.Delegations(r.extend(old, dhcp6.Renew, held)); len(got) != 1 || got[0].Prefix != was {
 		t.Errorf("the Renew of a kept delegation got %v, want %s", got, was)
 	}
@@ -127,23 +122,23 @@ func TestReadOnlyStateFolder(t *testing.T) {
 	}
 
 	remount("rw")
-	until(t, "the store is well again", func() bool {
+	r.Until("the store is well again", func() bool {
 		s := r.status()
 		return s.Store.Healthy && s.Totals.Unkept == 0 && !slices.ContainsFunc(s.Degraded, flagged)
 	})
 	r.obtain(fresh, 1)
-	r.routed(denied, 2)
+	r.WantRoute(denied, 2)
 }
 
 // withholds fails the test unless the relay, whose disk is full, grants the fresh
 // client nothing, extends what the old one holds, and says so.
-func (r *rig) withholds(old, fresh *script.Client, held dhcp6.Message) {
-	t := r.t
+func (r *network) withholds(old, fresh *rig.Client, held dhcp6.Message) {
+	t := r.T
 	t.Helper()
-	was, denied := r.book.prefix(duid(1), 1), r.book.prefix(duid(2), 1)
-	before := len(r.server.Received())
-	need(t, fresh.Send(request(fresh, 1)))
-	until(t, "the server has answered the Request", func() bool { return len(r.server.Received()) > before })
+	was, denied := r.book.prefix(rig.DUID(1), 1), r.book.prefix(rig.DUID(2), 1)
+	before := len(r.Played.Received())
+	fresh.Send(request(fresh, 1))
+	r.Until("the server has answered the Request", func() bool { return len(r.Played.Received()) > before })
 	// What the relay does for the old client it does after that: the Reply to
 	// the new one would have been here before.
 	for _, kind := range []dhcp6.MessageType{dhcp6.Renew, dhcp6.Rebind} {
@@ -152,13 +147,13 @@ func (r *rig) withholds(old, fresh *script.Client, held dhcp6.Message) {
 			t.Errorf("the %v of a kept delegation got %v, want %s", kind, got, was)
 		}
 	}
-	if p, err := fresh.Receive(quiet); err == nil {
+	if p, err := fresh.Client.Receive(quiet); err == nil {
 		t.Errorf("the disk is full and the new client was told %x", p.Data)
 	}
 	if got := r.routes()[denied]; got != "" {
 		t.Errorf("%s is not kept and routed %s", denied, got)
 	}
-	r.routed(was, 1)
+	r.WantRoute(was, 1)
 	s := r.status()
 	if s.Store.Healthy || !s.Store.Full || s.Totals.KeepFailed == 0 {
 		t.Errorf("the disk is full, and the status has %+v, %+v", s.Store, s.Totals)
@@ -169,24 +164,21 @@ func (r *rig) withholds(old, fresh *script.Client, held dhcp6.Message) {
 	if !slices.ContainsFunc(s.Degraded, flagged) {
 		t.Errorf("the disk is full, and degraded is %q", s.Degraded)
 	}
-	text, err := r.relay.CLI("status")
-	need(t, err)
+	text := r.Fairlead.CLI("status")
 	if !strings.Contains(text, "store: ") {
 		t.Errorf("the disk is full, and fairlead status says\n%s", text)
 	}
-	r.logged("level=WARN", "full")
+	r.Fairlead.Logged("level=WARN", "full")
 }
 
 // extend sends a message with the IA_PDs of an earlier Reply.
-func (r *rig) extend(c *script.Client, t dhcp6.MessageType, held dhcp6.Message) dhcp6.Message {
-	r.t.Helper()
+func (r *network) extend(c *rig.Client, t dhcp6.MessageType, held dhcp6.Message) dhcp6.Message {
+	r.T.Helper()
 	deed := c.Renew
 	if t == dhcp6.Rebind {
 		deed = c.Rebind
 	}
-	reply, err := deed(patience, held)
-	need(r.t, err)
-	return reply
+	return deed(held)
 }
 
 // TestDamagedStore damages the files of a relay that does not run. It starts all
@@ -222,16 +214,15 @@ func TestDamagedStore(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			parallel(t)
 			r := start(t, plan{clients: 2, links: []string{"limits: {link: 65000, client: 1000, per-mac: none}"}})
-			c := r.client(1, duid(1))
+			c := r.Play(1, rig.DUID(1))
 			const granted = 20
 			for i := range uint32(granted) { // each in a commit of its own
 				r.obtain(c, i+1)
 			}
-			need(t, r.relay.Kill())
-			damage(t, filepath.Join(r.relay.State, "db"))
-			need(t, r.relay.Start())
+			r.Fairlead.Kill()
+			damage(t, filepath.Join(r.Fairlead.State, "db"))
+			r.Fairlead.Start()
 
 			s := r.status()
 			if s.Store.RecordsSetAside == 0 && len(s.Store.DatabasesSetAside) == 0 {
@@ -240,8 +231,8 @@ func TestDamagedStore(t *testing.T) {
 			if !slices.ContainsFunc(s.Degraded, flagged) {
 				t.Errorf("the store is damaged, and degraded is %q", s.Degraded)
 			}
-			if r.lines("level=ERROR", "store")+r.lines("level=WARN", "store") == 0 {
-				t.Errorf("the store is damaged, and the log is\n%s", r.relay.Proc().Log())
+			if rig.Lines(r.Fairlead.Log(), "level=ERROR", "store")+rig.Lines(r.Fairlead.Log(), "level=WARN", "store") == 0 {
+				t.Errorf("the store is damaged, and the log is\n%s", r.Fairlead.Log())
 			}
 			// Whatever was saved, no route is there for what is not known.
 			leases := r.delegations()
@@ -252,12 +243,11 @@ func TestDamagedStore(t *testing.T) {
 			}
 			t.Logf("%d of %d delegations were saved", len(leases), granted)
 
-			other := r.client(2, duid(2))
+			other := r.Play(2, rig.DUID(2))
 			r.obtain(other, 1)
-			r.routed(r.book.prefix(duid(2), 1), 2)
-			need(t, r.relay.Kill())
-			need(t, r.relay.Start())
-			r.routed(r.book.prefix(duid(2), 1), 2)
+			r.WantRoute(r.book.prefix(rig.DUID(2), 1), 2)
+			r.Fairlead.Restart()
+			r.WantRoute(r.book.prefix(rig.DUID(2), 1), 2)
 		})
 	}
 }

@@ -5,68 +5,50 @@ import (
 	"syscall"
 	"testing"
 
-	"fairlead/internal/lab"
 	"fairlead/internal/lab/labtest"
+	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
 )
 
 // TestStreamsOnTheTerminal: watch and trace print what happens, one event a line,
 // until the operator ends them, which is no failure.
 func TestStreamsOnTheTerminal(t *testing.T) {
-	parallel(t)
 	r := start(t, plan{clients: 1})
-	c := r.client(1, duid(1))
+	c := r.Play(1, rig.DUID(1))
 	held := r.obtain(c, 1)
-	p := r.book.prefix(duid(1), 1).String()
+	p := r.book.prefix(rig.DUID(1), 1).String()
 	for name, follow := range map[string]struct {
 		args string
 		want []string // in one line
 	}{
-		"watch":     {"watch --link d1", []string{"d1:", "granted", p, duid(1).String()}},
+		"watch":     {"watch --link d1", []string{"d1:", "granted", p, rig.DUID(1).String()}},
 		"watchjson": {"watch --json --prefix " + p, []string{`"kind":"delegation"`, `"text":"granted"`, `"prefix":"` + p + `"`}},
-		"trace":     {"trace --client " + duid(1).String(), []string{"d1:", "sent", dhcp6.Reply.String(), "xid 0x"}},
+		"trace":     {"trace --client " + rig.DUID(1).String(), []string{"d1:", "sent", dhcp6.Reply.String(), "xid 0x"}},
 	} {
-		args := append(append([]string{labtest.Program()}, strings.Fields(follow.args)...), "--socket", r.relay.Socket)
-		screen, err := r.Relay.Start(lab.Command{Name: name, Args: args})
-		need(t, err)
-		until(t, "a line of "+follow.args+" has all of "+strings.Join(follow.want, " "), func() bool {
-			_, err := c.Release(patience, held)
-			need(t, err)
+		screen := r.Fairlead.Follow(name, strings.Fields(follow.args)...)
+		r.Until("a line of "+follow.args+" has all of "+strings.Join(follow.want, " "), func() bool {
+			c.Release(held)
 			held = r.obtain(c, 1)
-			return hasLine(screen.Log(), follow.want)
+			return rig.Lines(screen.Log(), follow.want...) > 0
 		})
-		need(t, screen.Signal(syscall.SIGINT))
-		if err := screen.Wait(patience); err != nil {
+		r.Need(screen.Signal(syscall.SIGINT))
+		if err := screen.Wait(labtest.Patience); err != nil {
 			t.Errorf("%s: ended by the operator: %v\n%s", follow.args, err, screen.Log())
 		}
 	}
 }
 
-func hasLine(text string, words []string) bool {
-next:
-	for line := range strings.Lines(text) {
-		for _, w := range words {
-			if !strings.Contains(line, w) {
-				continue next
-			}
-		}
-		return true
-	}
-	return false
-}
-
 // TestReaderWhoDoesNotRead: someone who opens a trace and does not read it holds
 // nobody up and takes no memory; where events are missing it says so, or it ends.
 func TestReaderWhoDoesNotRead(t *testing.T) {
-	parallel(t)
 	r := start(t, plan{clients: 1})
-	c := r.client(1, duid(1))
+	c := r.Play(1, rig.DUID(1))
 	r.obtain(c, 1)
 	before := r.size()
 	unread := r.stream("/v1/trace?link=d1")
 	k := talkTo(c)
 	const enough = 12000 // two events each, more than all buffers between us hold
-	until(t, "enough was said", func() bool { return k.so() > enough })
+	r.Until("enough was said", func() bool { return k.so() > enough })
 	k.end(t)
 	if after := r.size(); after.resident > before.resident+64<<10 {
 		t.Errorf("it has grown from %d to %d KiB", before.resident, after.resident)

@@ -1,0 +1,49 @@
+package rig
+
+import (
+	"fairlead/internal/lab/capture"
+	"fairlead/internal/lab/labtest"
+)
+
+// Capture is a recording.
+type Capture struct {
+	*capture.Capture
+	net *Net
+}
+
+func record(h *Host, link, filter string) *Capture {
+	h.Net.T.Helper()
+	c, err := capture.Start(h.Node, link, filter)
+	h.Net.Need(err)
+	return &Capture{c, h.Net}
+}
+
+// Wait waits until packets are recorded that match a tshark filter, and returns fields
+// of each.
+func (c *Capture) Wait(filter string, fields ...string) [][]string {
+	c.net.T.Helper()
+	rows, err := c.Capture.Wait(labtest.Patience, filter, fields...)
+	c.net.Need(err)
+	return rows
+}
+
+// Fields are those of the packets that match a tshark filter.
+func (c *Capture) Fields(filter string, fields ...string) [][]string {
+	c.net.T.Helper()
+	rows, err := c.Capture.Fields(filter, fields...)
+	c.net.Need(err)
+	return rows
+}
+
+// Stop ends the recording.
+func (c *Capture) Stop() {
+	c.net.T.Helper()
+	c.net.Need(c.Capture.Stop())
+}
+
+// Check ends the recording and fails unless all that it has is well formed.
+func (c *Capture) Check() {
+	c.net.T.Helper()
+	c.Stop()
+	c.net.Need(c.Capture.Check())
+}

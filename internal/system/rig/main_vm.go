@@ -1,0 +1,42 @@
+//go:build vm
+
+package rig
+
+import (
+	"os"
+	"testing"
+
+	"fairlead/internal/app/cli"
+	"fairlead/internal/app/daemon"
+	"fairlead/internal/app/guard"
+)
+
+// asProgram has the test binary be the program: it is set for everything that
+// the tests start.
+const asProgram = "FAIRLEAD_VM_PROGRAM"
+
+// Main is the TestMain of a package that runs in a virtual machine, where there is no
+// compiler: the test binary is the program as well. At the end it calls functions.
+func Main(m *testing.M, end ...func()) {
+	if os.Getenv(asProgram) != "" {
+		commands := cli.Commands{Run: daemon.Run, Purge: daemon.Purge, Guard: guard.Run, PurgeGuard: guard.Purge}
+		os.Exit(cli.Main(commands, os.Args[1:], os.Stdout, os.Stderr))
+	}
+	if err := os.Setenv(asProgram, "1"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	for _, f := range end {
+		f()
+	}
+	os.Exit(code)
+}
+
+// Binary is the path of the program under test.
+func Binary() string {
+	path, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	return path
+}

@@ -1,0 +1,188 @@
+package rig
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"fairlead/internal/lab"
+	"fairlead/internal/lab/relay"
+)
+
+// Program is a Fairlead.
+type Program struct {
+	*relay.Relay
+	net *Net
+}
+
+// Launch starts it and does not wait.
+func (p *Program) Launch() {
+	p.net.T.Helper()
+	p.net.Need(p.Relay.Launch())
+}
+
+// Start starts it and waits until it says that it is ready.
+func (p *Program) Start() {
+	p.net.T.Helper()
+	p.net.Need(p.Relay.Start())
+}
+
+// Stop asks it to end, and waits until it has.
+func (p *Program) Stop() {
+	p.net.T.Helper()
+	p.net.Need(p.Relay.Stop())
+}
+
+// Kill ends it at once.
+func (p *Program) Kill() {
+	p.net.T.Helper()
+	p.net.Need(p.Relay.Kill())
+}
+
+// Restart is Kill and Start.
+func (p *Program) Restart() {
+	p.net.T.Helper()
+	p.Kill()
+	p.Start()
+}
+
+// Write replaces its configuration.
+func (p *Program) Write(text string) {
+	p.net.T.Helper()
+	p.net.Need(p.Relay.Write(text))
+}
+
+// Text is its configuration.
+func (p *Program) Text() string {
+	p.net.T.Helper()
+	b, err := os.ReadFile(p.File)
+	p.net.Need(err)
+	return string(b)
+}
+
+// Reload gives it a configuration by signal, and waits until it has dealt with that, be
+// it by refusing it.
+func (p *Program) Reload(text string) {
+	p.net.T.Helper()
+	p.net.Need(p.Relay.Reload(text))
+}
+
+// Purge takes what is its own out of the kernel.
+func (p *Program) Purge() {
+	p.net.T.Helper()
+	_, err := p.Node.Run(Binary(), "purge", "--config", p.File)
+	p.net.Need(err)
+}
+
+// CLI runs a command that asks it, and returns what is printed.
+func (p *Program) CLI(args ...string) string {
+	p.net.T.Helper()
+	out, err := p.Relay.CLI(args...)
+	p.net.Need(err)
+	return out
+}
+
+// Follow runs a command that prints what happens, under a name, until it is ended.
+func (p *Program) Follow(name string, args ...string) *lab.Proc {
+	p.net.T.Helper()
+	all := append([]string{Binary()}, args...)
+	screen, err := p.Node.Start(lab.Command{Name: name, Args: append(all, "--socket", p.Socket)})
+	p.net.Need(err)
+	return screen
+}
+
+// Show runs a command with --json and reads what it prints.
+func (p *Program) Show(into any, args ...string) {
+	p.net.T.Helper()
+	out := p.CLI(append(args, "--json")...)
+	if err := json.Unmarshal([]byte(out), into); err != nil {
+		p.net.T.Fatalf("fairlead %v --json: %v in %q", args, err, out)
+	}
+}
+
+// Ask has it answer a GET of its control API, such as "/v1/status".
+func (p *Program) Ask(path string, into any) {
+	p.net.T.Helper()
+	code, body, err := p.Call(http.MethodGet, path, "")
+	p.net.Need(err)
+	if code != http.StatusOK {
+		p.net.T.Fatalf("GET %s: %d: %s", path, code, body)
+	}
+	p.net.Need(json.Unmarshal(body, into))
+}
+
+// Counts are the counters of a link: messages by type, in and out, drops by
+// reason, and grants that were not learned.
+type Counts struct {
+	Received  map[string]int
+	Delivered map[string]int
+	Drops     map[string]int
+	Refused   int
+}
+
+// Counts are the counters of one link, as `fairlead links` shows them.
+func (p *Program) Counts(link string) Counts {
+	p.net.T.Helper()
+	var shown struct{ Counters Counts }
+	p.Show(&shown, "links", link)
+	return shown.Counters
+}
+
+// Log is what this run of it has written.
+func (p *Program) Log() string { return p.Proc().Log() }
+
+// Logged waits until its log has a line with all words.
+func (p *Program) Logged(words ...string) {
+	p.net.T.Helper()
+	p.net.Until(fmt.Sprintf("a line of the log has all of %q", words), func() bool { return Lines(p.Log(), words...) > 0 })
+}
+
+// Lines counts the lines of a text that have all words.
+func Lines(text string, words ...string) (count int) {
+	for line := range strings.Lines(text) {
+		if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
+			count++
+		}
+	}
+	return count
+}
+
+// Resident is its memory in KiB.
+func (p *Program) Resident() (size int) {
+	p.net.T.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Proc().Pid()))
+	p.net.Need(err)
+	_, after, _ := strings.Cut(string(text), "VmRSS:")
+	_, err = fmt.Sscan(after, &size)
+	p.net.Need(err)
+	return size
+}
+
+// Descriptors is how many files and sockets it has open.
+func (p *Program) Descriptors() int {
+	p.net.T.Helper()
+	all, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Proc().Pid()))
+	p.net.Need(err)
+	return len(all)
+}
+
+// Asleep stops it while something happens, so that everything waits in the kernel.
+func (p *Program) Asleep(meanwhile func()) {
+	p.net.T.Helper()
+	p.net.Need(p.Proc().Signal(syscall.SIGSTOP))
+	defer func() { p.net.Need(p.Proc().Signal(syscall.SIGCONT)) }()
+	p.net.Until("the program has stopped", func() bool {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.Proc().Pid()))
+		p.net.Need(err)
+		return !slices.ContainsFunc(threads, func(thread string) bool {
+			text, err := os.ReadFile(thread)
+			return err == nil && !strings.Contains(string(text), ") T ")
+		})
+	})
+	meanwhile()
+}

@@ -1,0 +1,113 @@
+package rig
+
+import (
+	"net/netip"
+	"testing"
+
+	"fairlead/internal/lab"
+	"fairlead/internal/lab/labtest"
+	"fairlead/internal/lab/peer"
+	"fairlead/internal/lab/relay"
+	"fairlead/internal/lab/script"
+)
+
+// Rig is the usual topology with a Fairlead in its relay node.
+type Rig struct {
+	*Net
+	*labtest.Kernel // of the relay node
+	Plan            lab.Plan
+	Relay           *Host
+	Core            *Host
+	Server          *Host
+	Fairlead        *Program // after Prepare
+	Played          *Server  // after Answers
+
+	top     *lab.Topology
+	clients []*Host
+}
+
+// Build makes a topology. Nothing runs in it yet.
+func Build(t *testing.T, plan lab.Plan) *Rig {
+	t.Helper()
+	n := New(t)
+	top, err := n.Topology(plan)
+	n.Need(err)
+	host := func(d *lab.Node) *Host { return &Host{Node: d, Net: n} }
+	r := &Rig{
+		Net: n, Kernel: labtest.KernelOf(t, top.Relay), Plan: plan,
+		Relay: host(top.Relay), Core: host(top.Core), Server: host(top.Server), top: top,
+	}
+	for i := range plan.Clients {
+		r.clients = append(r.clients, host(top.Client(i+1)))
+	}
+	return r
+}
+
+// Client is the client with that number, counted from 1.
+func (r *Rig) Client(number int) *Host { return r.clients[number-1] }
+
+// Downlink is the name of the relay's interface towards a client.
+func (r *Rig) Downlink(number int) string { return r.top.Downlink(number) }
+
+// Line is the point-to-point link to a client, whose first end is the relay's.
+func (r *Rig) Line(number int) *lab.Pump { return r.top.Line(number) }
+
+// AddServer makes a further server host, 2 or higher, at lab.ExtraServerAddress.
+func (r *Rig) AddServer(number int) *Host {
+	r.T.Helper()
+	d, err := r.top.AddServer(number)
+	r.Need(err)
+	return &Host{Node: d, Net: r.Net}
+}
+
+// NoMetrics is how Standard begins.
+const NoMetrics = "metrics: {listen: off}\n"
+
+// Standard is the configuration for the topology: its server, its links to clients with
+// keys such as "filter: strict", no metrics, and all else as it comes.
+func (r *Rig) Standard(linkKeys ...string) string {
+	text := NoMetrics + relay.Standard(r.top)
+	for _, k := range linkKeys {
+		text += "      " + k + "\n"
+	}
+	return text
+}
+
+// Prepare makes the Fairlead of the relay node ready to be started with a configuration.
+func (r *Rig) Prepare(text string) {
+	r.T.Helper()
+	r.Fairlead = r.Relay.Fairlead(relay.Config{Text: text})
+}
+
+// Answers has a played server answer so on the server host.
+func (r *Rig) Answers(answer script.Answer) {
+	r.T.Helper()
+	r.Played = r.Server.Server(lab.ServerAddress, answer)
+}
+
+// Kea starts Kea on the server host, with leases that last.
+func (r *Rig) Kea() *lab.Proc {
+	r.T.Helper()
+	return r.Server.Serve(peer.Kea, peer.ServerConfig{Timers: peer.LongTimers})
+}
+
+// Play opens the socket of a played client on a link, with an identifier.
+func (r *Rig) Play(link int, id []byte) *Client {
+	r.T.Helper()
+	return r.Client(link).Play(id)
+}
+
+// WantRoute waits until the kernel has the only route to a prefix that sends it to a
+// client.
+func (r *Rig) WantRoute(p netip.Prefix, client int) {
+	r.T.Helper()
+	r.WantRouteVia(p, r.Client(client).LinkLocal("c0").String(), r.Downlink(client))
+}
+
+// SettleIn gives a client's home network an address out of a prefix and returns it.
+func (r *Rig) SettleIn(client int, p netip.Prefix) netip.Addr {
+	r.T.Helper()
+	inside := p.Addr().Next()
+	r.Client(client).Address("lan0", inside.String()+"/64")
+	return inside
+}
