@@ -7,6 +7,7 @@ import (
 
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/script"
+	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -16,13 +17,11 @@ import (
 func TestCopiedDUIDOnTheLink(t *testing.T) {
 	for _, mt := range []dhcp6.MessageType{dhcp6.Renew, dhcp6.Rebind, dhcp6.Request} {
 		t.Run(mt.String(), func(t *testing.T) {
-			parallel(t)
 			r := withKea(t)
 			v := r.victim()
-			thief := r.client(r.Client(2), duid(1))
+			thief := r.Client(2).Play(rig.DUID(1))
 			r.rises(func() int { return r.refused()["still-answers"] }, "still-answers", 1, func() {
-				reply, err := thief.Exchange(patience, v.says(mt))
-				need(t, err)
+				reply := thief.Exchange(v.says(mt))
 				if got := script.Delegations(reply); len(got) != 1 || got[0].Prefix != v.prefix || got[0].Valid == 0 {
 					t.Fatalf("the server gave the thief %v, want %s: the test shows nothing", got, v.prefix)
 				}
@@ -38,23 +37,19 @@ func TestCopiedDUIDOnTheLink(t *testing.T) {
 func TestCopiedDUIDOnAnotherLink(t *testing.T) {
 	for _, mt := range []dhcp6.MessageType{dhcp6.Renew, dhcp6.Rebind} {
 		t.Run("Kea "+mt.String(), func(t *testing.T) {
-			parallel(t)
 			r := withKea(t)
 			v := r.victim()
-			thief := r.client(r.far, duid(1))
-			_, err := thief.Exchange(patience, v.says(mt))
-			need(t, err)
+			thief := r.far.Play(rig.DUID(1))
+			thief.Exchange(v.says(mt))
 			v.unmoved()
 			r.cannotUse(r.far, other, "spoofed", v)
 		})
 		t.Run("careless "+mt.String(), func(t *testing.T) {
-			parallel(t)
 			r := withServer(t, always("2001:db8:1100::/56"))
 			v := r.victim()
-			thief := r.client(r.far, duid(1))
+			thief := r.far.Play(rig.DUID(1))
 			r.rises(func() int { return r.refused()["still-answers"] }, "still-answers", 1, func() {
-				_, err := thief.Exchange(patience, v.says(mt))
-				need(t, err)
+				thief.Exchange(v.says(mt))
 			})
 			v.unmoved()
 			r.cannotUse(r.far, other, "spoofed", v)
@@ -64,57 +59,50 @@ func TestCopiedDUIDOnAnotherLink(t *testing.T) {
 
 // always is a server that gives everyone the same prefixes.
 func always(prefixes ...string) script.Answer {
-	var all []dhcp6.IAPrefix
+	var all []netip.Prefix
 	for _, p := range prefixes {
-		all = append(all, dhcp6.IAPrefix{Prefix: netip.MustParsePrefix(p), Preferred: 2000, Valid: 3000})
+		all = append(all, netip.MustParsePrefix(p))
 	}
-	return script.Grants{T1: 1000, T2: 1600, Prefixes: script.Always(all...)}.Answer
+	return rig.Always(all...)
 }
 
 // The server can be brought to take the prefix back in an answer to an attacker
 // on the victim's link: it has heard a Release in the victim's name, and leased
 // the prefix to somebody else since. That ends nothing while the victim answers.
 func TestWithdrawalByAnAnswerToAnAttacker(t *testing.T) {
-	parallel(t)
 	r := withServer(t, always("2001:db8:1100::/56"))
 	v := r.victim()
-	thief := r.client(r.Client(2), duid(1))
-	r.server.Become(script.Grants{Prefixes: script.Always(dhcp6.IAPrefix{Prefix: v.prefix})}.Answer)
+	thief := r.Client(2).Play(rig.DUID(1))
+	r.Played.Become(script.Grants{Prefixes: script.Always(dhcp6.IAPrefix{Prefix: v.prefix})}.Answer)
 	r.rises(func() int { return r.refused()["still-answers"] }, "still-answers", 1, func() {
-		reply, err := thief.Exchange(patience, v.says(dhcp6.Renew))
-		need(t, err)
+		reply := thief.Exchange(v.says(dhcp6.Renew))
 		if got := script.Delegations(reply); len(got) != 1 || got[0].Valid != 0 {
 			t.Fatalf("the server gave the thief %v, want a lifetime of 0: the test shows nothing", got)
 		}
 	})
-	r.server.Become(always(v.prefix.String()))
+	r.Played.Become(always(v.prefix.String()))
 	v.unmoved()
 	// In an answer to the victim it counts.
-	r.server.Become(script.Grants{Prefixes: script.Always(dhcp6.IAPrefix{Prefix: v.prefix})}.Answer)
-	_, err := v.Renew(patience, v.reply)
-	need(t, err)
+	r.Played.Become(script.Grants{Prefixes: script.Always(dhcp6.IAPrefix{Prefix: v.prefix})}.Answer)
+	v.Renew(v.reply)
 	r.WantNoRoute(v.prefix)
 }
 
 // With Kea, from beginning to end: a Release in the victim's name frees the lease
 // at the server, and the attacker asks for the prefix under its own name.
 func TestReleasedAndTakenAtTheServer(t *testing.T) {
-	parallel(t)
 	r := withKea(t)
 	v := r.victim()
-	copied, thief := r.client(r.Client(2), duid(1)), duid(66)
+	copied, thief := r.Client(2).Play(rig.DUID(1)), rig.DUID(66)
 	r.mismatched(1, func() {
-		_, err := copied.Exchange(patience, v.says(dhcp6.Release))
-		need(t, err)
+		copied.Exchange(v.says(dhcp6.Release))
 	})
 	copied.Close()
-	own := r.client(r.Client(2), thief)
+	own := r.Client(2).Play(thief)
 	hint := dhcp6.IAPrefix{Prefix: v.prefix, Preferred: 2000, Valid: 3000}
-	advertise, err := own.Exchange(patience, own.Message(dhcp6.Solicit, iapd(iaid, hint)))
-	need(t, err)
+	advertise := own.Exchange(own.Message(dhcp6.Solicit, script.IAPD(iaid, hint)))
 	r.rises(func() int { return r.refused()["still-answers"] }, "still-answers", 1, func() {
-		reply, err := own.Exchange(patience, own.Message(dhcp6.Request, serverID(advertise), iapd(iaid, hint)))
-		need(t, err)
+		reply := own.Exchange(own.Message(dhcp6.Request, serverID(advertise), script.IAPD(iaid, hint)))
 		if got := script.Delegations(reply); len(got) != 1 || got[0].Prefix != v.prefix {
 			t.Fatalf("the server gave the thief %v, want %s: the test shows nothing", got, v.prefix)
 		}
@@ -127,45 +115,43 @@ func TestReleasedAndTakenAtTheServer(t *testing.T) {
 // Many prefixes under the victim's DUID, for a host that has copied it, do not
 // use up the victim's limit.
 func TestCopiedDUIDUsesUpTheLimit(t *testing.T) {
-	parallel(t)
 	r := withServer(t, numbered)
-	thief := r.client(r.Client(2), duid(1))
+	thief := r.Client(2).Play(rig.DUID(1))
 	var iaids []uint32
 	for i := range uint32(8) {
 		iaids = append(iaids, 100+i)
 	}
-	reply, err := thief.Obtain(patience, iaids...)
-	need(t, err)
+	reply := thief.Obtain(iaids...)
 	if got := script.Delegations(reply); len(got) != 8 {
 		t.Fatalf("the thief has %d prefixes, want 8, which is the limit", len(got))
 	}
 	r.dropped(shared, "limit", 1, func() {
-		need(t, thief.Send(thief.Message(dhcp6.Request, serverID(reply), iapd(108))))
-		passed(r.t, thief)
+		thief.Send(thief.Message(dhcp6.Request, serverID(reply), script.IAPD(108)))
+		thief.Passed()
 	})
 	v := r.victim()
 	v.unmoved()
 }
 
 // numbered is a server that gives each IA_PD a prefix of its own.
-var numbered = script.Grants{T1: 1000, T2: 1600, Prefixes: func(r script.Request, ia dhcp6.IA) []dhcp6.IAPrefix {
+var numbered = rig.Grants(func(r script.Request, ia dhcp6.IA) []dhcp6.IAPrefix {
 	client, _ := r.Message.ClientID()
 	a := lab.Delegable(1).Addr().As16()
 	a[4], a[5], a[6] = 0x11, client[len(client)-1], byte(ia.IAID)
-	return []dhcp6.IAPrefix{{Prefix: netip.PrefixFrom(netip.AddrFrom16(a), 56), Preferred: 2000, Valid: 3000}}
-}}.Answer
+	return []dhcp6.IAPrefix{rig.Long(netip.PrefixFrom(netip.AddrFrom16(a), 56))}
+}).Answer
 
 // cannotUse fails if a host gets a packet with the victim's source through: the
 // filter's counter must rise by each.
-func (r *rig) cannotUse(d *lab.Node, link, counter string, v *victim) {
-	r.t.Helper()
-	x, in := r.throw(d, "c0", link), r.listener()
+func (r *network) cannotUse(d *rig.Host, link, counter string, v *victim) {
+	r.T.Helper()
+	x, in := d.Throw("c0", r.Relay, link), r.Server.Listen()
 	r.rises(func() int { return r.Counter(counter) }, counter, 2, func() {
 		x.Send(v.inside.String(), lab.ServerAddress.String(), "stolen")
 		x.Send(v.prefix.Addr().Next().Next().String(), lab.ServerAddress.String(), "stolen as well")
 	})
 	if slices.Contains(in.Got(), "stolen") || slices.Contains(in.Got(), "stolen as well") {
-		r.t.Errorf("came through: %v", in.Got())
+		r.T.Errorf("came through: %v", in.Got())
 	}
 }
 
@@ -175,21 +161,18 @@ func (r *rig) cannotUse(d *lab.Node, link, counter string, v *victim) {
 func TestNeighbourUsesAnothersPrefix(t *testing.T) {
 	for _, filter := range []string{"link", "strict"} {
 		t.Run(filter, func(t *testing.T) {
-			parallel(t)
 			r := withServer(t, always("2001:db8:1100::/56"), "filter: "+filter)
-			holder, heir := r.client(r.Client(1), duid(1)), r.client(r.Client(3), duid(3))
-			reply, err := holder.Obtain(patience, iaid)
-			need(t, err)
+			holder, heir := r.Client(1).Play(rig.DUID(1)), r.Client(3).Play(rig.DUID(3))
+			reply := holder.Obtain(iaid)
 			p := script.Delegations(reply)[0].Prefix
-			r.WantRouteVia(p, holder.Source.Addr().WithZone("").String(), shared)
-			x, in := r.throw(r.Client(2), "c0", shared), r.listener()
-			until(t, "the neighbour's packets come to the filter", func() bool {
+			r.WantRouteVia(p, holder.Own().String(), shared)
+			x, in := r.Client(2).Throw("c0", r.Relay, shared), r.Server.Listen()
+			r.Until("the neighbour's packets come to the filter", func() bool {
 				x.Send(p.Addr().Next().String(), lab.ServerAddress.String(), "of a neighbour")
 				return slices.Contains(in.Got(), "of a neighbour") || r.Counter("spoofed-link-layer") > 0
 			})
-			_, err = heir.Obtain(patience, iaid)
-			need(t, err)
-			r.WantRouteVia(p, heir.Source.Addr().WithZone("").String(), shared)
+			heir.Obtain(iaid)
+			r.WantRouteVia(p, heir.Own().String(), shared)
 		})
 	}
 }

@@ -6,20 +6,15 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 
 	"github.com/gopacket/gopacket/layers"
 
-	"fairlead/internal/lab"
-	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/script"
+	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -53,19 +48,19 @@ func (x *thrower) start(frame func() []byte) *flood {
 
 // beside has a flood go on while honest people do what they do, from before its
 // first drop to after a later one.
-func (r *rig) beside(x *thrower, at place, reason string, frame func() []byte, honest func()) {
-	r.t.Helper()
+func (r *network) beside(x *thrower, at place, reason string, frame func() []byte, honest func()) {
+	r.T.Helper()
 	f := x.start(frame)
 	dropped := func(above int) {
-		r.t.Helper()
-		until(r.t, "the flood meets "+reason, func() bool { return r.drops(at.link)[reason] > above })
+		r.T.Helper()
+		r.Until("the flood meets "+reason, func() bool { return r.Fairlead.Counts(at.link).Drops[reason] > above })
 	}
 	dropped(0)
 	honest()
-	dropped(r.drops(at.link)[reason])
+	dropped(r.Fairlead.Counts(at.link).Drops[reason])
 	close(f.stop)
-	need(r.t, <-f.done)
-	r.t.Logf("%d frames sent; drops on %s: %v", f.sent.Load(), at.link, r.drops(at.link))
+	r.Need(<-f.done)
+	r.T.Logf("%d frames sent; drops on %s: %v", f.sent.Load(), at.link, r.Fairlead.Counts(at.link).Drops)
 }
 
 // solicits are Solicits of ever new clients. Mac and source say where one comes
@@ -75,7 +70,7 @@ func solicits(mac func() net.HardwareAddr, source func() netip.Addr) func() []by
 		m := dhcp6.AppendMessageHeader(nil, dhcp6.Solicit, rand.Uint32N(1<<24))
 		m = dhcp6.AppendClientID(m, dhcp6.AppendDUIDLL(nil, 1, []byte{6, byte(rand.Uint32()), byte(rand.Uint32()), byte(rand.Uint32()), byte(rand.Uint32()), 6}))
 		from := source()
-		return frame(mac(), from, layers.IPProtocolUDP, segment(from, join(m, iapd(iaid))))
+		return frame(mac(), from, layers.IPProtocolUDP, segment(from, slices.Concat(m, script.IAPD(iaid))))
 	}
 }
 
@@ -97,12 +92,10 @@ func sober(q script.Request) [][]byte {
 }
 
 // served fails if a client does not get through an exchange of each kind.
-func (r *rig) served(c *script.Client) {
-	r.t.Helper()
-	reply, err := c.Obtain(patience, iaid)
-	need(r.t, err)
-	_, err = c.Renew(patience, reply)
-	need(r.t, err)
+func (r *network) served(c *rig.Client) {
+	r.T.Helper()
+	reply := c.Obtain(iaid)
+	c.Renew(reply)
 }
 
 // A host that floods its link, with ever new DUIDs, link-local addresses and the
@@ -110,12 +103,11 @@ func (r *rig) served(c *script.Client) {
 // there and a client on another link are served, and its excess is dropped by
 // name.
 func TestFloodFromOneHost(t *testing.T) {
-	parallel(t)
 	r := withServer(t, sober)
 	v := r.victim()
 	x := r.thrower(r.Client(2), "c0", shared)
-	neighbour, far := r.client(r.Client(3), duid(3)), r.client(r.far, duid(9))
-	stolen := v.Source.Addr().WithZone("")
+	neighbour, far := r.Client(3).Play(rig.DUID(3)), r.far.Play(rig.DUID(9))
+	stolen := v.Own()
 	r.beside(x, onShared, "rate-source", solicits(func() net.HardwareAddr { return x.Own }, func() netip.Addr {
 		if rand.Uint32()&1 == 0 {
 			return stolen
@@ -134,15 +126,14 @@ func TestFloodFromOneHost(t *testing.T) {
 // was there before is served, and so is another link; the process does not grow
 // with the addresses.
 func TestFloodFromRandomLinkLayerAddresses(t *testing.T) {
-	parallel(t)
 	r := withServer(t, sober, "rate: {link: 2000, link-burst: 2000}") // so that any machine can flood it
 	v := r.victim()
-	neighbour, far := r.client(r.Client(3), duid(3)), r.client(r.far, duid(9))
+	neighbour, far := r.Client(3).Play(rig.DUID(3)), r.far.Play(rig.DUID(9))
 	for range 2 { // settled
 		r.served(neighbour)
 		v.unmoved()
 	}
-	before := r.resident()
+	before := r.Fairlead.Resident()
 	x := r.thrower(r.Client(2), "c0", shared)
 	r.beside(x, onShared, "rate-newcomers", solicits(func() net.HardwareAddr {
 		return net.HardwareAddr{2, 6, byte(rand.Uint32()), byte(rand.Uint32()), byte(rand.Uint32()), byte(rand.Uint32())}
@@ -151,11 +142,11 @@ func TestFloodFromRandomLinkLayerAddresses(t *testing.T) {
 		r.served(neighbour)
 		r.served(far)
 		v.unmoved()
-		until(t, "the flood is long", func() bool { return r.drops(shared)["rate-newcomers"] > 10_000 })
+		r.Until("the flood is long", func() bool { return r.Fairlead.Counts(shared).Drops["rate-newcomers"] > 10_000 })
 	})
 	v.unmoved()
 	const most = 64 << 10
-	grown := r.resident() - before
+	grown := r.Fairlead.Resident() - before
 	t.Logf("the process has grown by %d KiB", grown)
 	if grown > most {
 		t.Errorf("want %d KiB at most", most)
@@ -168,10 +159,9 @@ func TestFloodFromRandomLinkLayerAddresses(t *testing.T) {
 // everybody is served. Here the victim's traffic flows, and its renewal, for which
 // it has half its lease, goes through when the flood is over.
 func TestFloodFromManySettledLinkLayerAddresses(t *testing.T) {
-	parallel(t)
 	r := withServer(t, sober, "rate: {link: 1000, link-burst: 1000}")
 	v := r.victim()
-	far := r.client(r.far, duid(9))
+	far := r.far.Play(rig.DUID(9))
 	x := r.thrower(r.Client(2), "c0", shared)
 	// In turns they would keep step with the link's bucket: the same few would always
 	// come when it has room, and the others take long to settle.
@@ -187,13 +177,12 @@ func TestFloodFromManySettledLinkLayerAddresses(t *testing.T) {
 
 // A flood on the uplink of what a server could send, from a source that is none.
 func TestFloodOnTheUplink(t *testing.T) {
-	parallel(t)
 	r := withServer(t, sober)
 	v := r.victim()
 	x := r.thrower(r.path, "x0", uplink)
-	forged := v.replies(r.local(r.Client(2), "c0"))[0]
-	datagram := x.Packet(x.Own, x.Peer, netip.AddrPortFrom(pathAddress, dhcp6.ServerPort), netip.AddrPortFrom(lab.RelayAddress, dhcp6.ServerPort), forged)
-	far := r.client(r.far, duid(9))
+	forged := v.replies(r.Client(2).LinkLocal("c0"))[0]
+	datagram := x.Packet(x.Own, x.Peer, netip.AddrPortFrom(pathAddress, dhcp6.ServerPort), rig.ToRelay, forged)
+	far := r.far.Play(rig.DUID(9))
 	r.beside(x, onPath, "untrusted-server", func() []byte { return datagram }, func() {
 		v.unmoved()
 		r.served(far)
@@ -202,77 +191,42 @@ func TestFloodOnTheUplink(t *testing.T) {
 	v.unmoved()
 }
 
-// resident is the memory of the relay's process in KiB.
-func (r *rig) resident() int {
-	r.t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.relay.Proc().Pid()))
-	need(r.t, err)
-	_, after, found := strings.Cut(string(text), "VmRSS:")
-	if !found {
-		r.t.Fatalf("no VmRSS in %q", text)
-	}
-	n, err := strconv.Atoi(strings.Fields(after)[0])
-	need(r.t, err)
-	return n
-}
-
-// asleep stops the relay while something happens, so that everything waits in the
-// kernel.
-func (r *rig) asleep(meanwhile func()) {
-	r.t.Helper()
-	p := r.relay.Proc()
-	need(r.t, p.Signal(syscall.SIGSTOP))
-	until(r.t, "the relay has stopped", func() bool {
-		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.Pid()))
-		need(r.t, err)
-		return !slices.ContainsFunc(threads, func(thread string) bool {
-			text, err := os.ReadFile(thread)
-			return err == nil && !strings.Contains(string(text), ") T ")
-		})
-	})
-	meanwhile()
-	need(r.t, p.Signal(syscall.SIGCONT))
-}
-
 // A host sends more than the relay can read. The link is set apart, and from then on
 // a single Renew on another link is heard however full the queue of the flood is:
 // what is too much for it the kernel drops, under a name of its own.
 func TestFloodCostsNoOtherLink(t *testing.T) {
-	parallel(t)
 	r := withServer(t, sober)
 	v := r.victim()
 	x := r.thrower(r.Client(2), "c0", shared)
 	frame := solicits(func() net.HardwareAddr { return x.Own }, somebody)
-	far := r.client(r.far, duid(9))
-	r.costsNoOther(shared, func() { x.Put(frame()) }, far, func(message []byte) { need(t, far.Send(message)) })
+	far := r.far.Play(rig.DUID(9))
+	r.costsNoOther(shared, func() { x.Put(frame()) }, far, func(message []byte) { far.Send(message) })
 	v.unmoved()
 }
 
 // The same between two point-to-point links.
 func TestFloodOnAPointToPointLinkCostsNoOther(t *testing.T) {
-	parallel(t)
 	r := onLines(t, sober)
-	far := r.client(r.Client(2), duid(2))
+	far := r.Client(2).Play(rig.DUID(2))
 	const ethernet = 14 // octets of a header that these links do not have
 	nobody := net.HardwareAddr{2, 0, 0, 0, 0, 0}
 	solicit := solicits(func() net.HardwareAddr { return nobody }, somebody)
-	r.costsNoOther(r.Downlink(1), func() { need(t, r.Line(1).Arrive(0, solicit()[ethernet:])) }, far, func(message []byte) {
-		from := far.Source.Addr().WithZone("")
-		need(t, r.Line(2).Arrive(0, frame(nobody, from, layers.IPProtocolUDP, segment(from, message))[ethernet:]))
+	r.costsNoOther(r.Downlink(1), func() { r.Need(r.Line(1).Arrive(0, solicit()[ethernet:])) }, far, func(message []byte) {
+		from := far.Own()
+		r.Need(r.Line(2).Arrive(0, frame(nobody, from, layers.IPProtocolUDP, segment(from, message))[ethernet:]))
 	})
 }
 
 // costsNoOther has a link flood, by put, and shows that one message which is sent beside it
 // is answered. It is in the kernel when send returns.
-func (r *rig) costsNoOther(link string, put func(), far *script.Client, send func(message []byte)) {
-	t := r.t
+func (r *network) costsNoOther(link string, put func(), far *rig.Client, send func(message []byte)) {
+	t := r.T
 	t.Helper()
-	reply, err := far.Obtain(patience, iaid)
-	need(t, err)
+	reply := far.Obtain(iaid)
 	// lost is what the kernel dropped of links that flood; it is told while one does.
 	lost := func() (n int, flooding bool) {
 		var shown struct{ Degraded []string }
-		labtest.Show(t, r.relay, &shown, "status")
+		r.Fairlead.Show(&shown, "status")
 		for _, line := range shown.Degraded {
 			if _, err := fmt.Sscanf(line, "link "+link+": floods, so what comes from it waits apart from other links; the kernel has dropped %d", &n); err == nil {
 				return n, true
@@ -281,22 +235,22 @@ func (r *rig) costsNoOther(link string, put func(), far *script.Client, send fun
 		return 0, false
 	}
 	// apart is how often the link was set apart.
-	apart := func() int { return strings.Count(r.relay.Proc().Log(), "waits apart from other links") }
+	apart := func() int { return strings.Count(r.Fairlead.Log(), "waits apart from other links") }
 	// After ten seconds without a flood the link is among the others again. On a slow
 	// machine that may be before the second burst: then all of it is done again.
 	for shown := false; !shown; {
 		if _, flooding := lost(); !flooding {
-			r.asleep(func() {
+			r.Fairlead.Asleep(func() {
 				for range 1000 {
 					put()
 				}
 			})
 		}
-		until(t, "the link is set apart", func() bool { _, flooding := lost(); return flooding })
+		r.Until("the link is set apart", func() bool { _, flooding := lost(); return flooding })
 		times := apart()
 		before, _ := lost()
-		renew := far.Message(dhcp6.Renew, serverID(reply), iapd(iaid))
-		r.asleep(func() {
+		renew := far.Message(dhcp6.Renew, serverID(reply), script.IAPD(iaid))
+		r.Fairlead.Asleep(func() {
 			for range 3000 {
 				put()
 			}
@@ -310,8 +264,7 @@ func (r *rig) costsNoOther(link string, put func(), far *script.Client, send fun
 			t.Errorf("the kernel dropped %d messages of links that flood, before %d: that was no flood", after, before)
 		}
 		for answered := false; !answered; {
-			answer, err := far.Receive(patience)
-			need(t, err)
+			answer := far.Receive()
 			answered = bytes.Equal(answer.Data[1:4], renew[1:4]) // else it is that of a round before
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/script"
+	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -26,48 +27,47 @@ var (
 )
 
 // at is the node of a place.
-func (r *rig) at(p place) *lab.Node {
-	return map[string]*lab.Node{"c2": r.Client(2), "c9": r.far, "x": r.path, "w": r.aside}[p.node]
+func (r *network) at(p place) *rig.Host {
+	return map[string]*rig.Host{"c2": r.Client(2), "c9": r.far, "x": r.path, "w": r.aside}[p.node]
 }
 
 // throwAt prepares packets from there.
-func (r *rig) throwAt(p place) *labtest.Thrower {
-	r.t.Helper()
-	return r.throw(r.at(p), p.end, p.link)
+func (r *network) throwAt(p place) *labtest.Thrower {
+	r.T.Helper()
+	return r.at(p).Throw(p.end, r.Relay, p.link)
 }
 
 // replies are Relay-replies that would harm the victim, or serve the attacker at
 // a link-local address, if the server had sent them.
 func (v *victim) replies(attacker netip.Addr) [][]byte {
 	grant := func(p netip.Prefix, valid dhcp6.Lifetime) []byte {
-		return v.Message(dhcp6.Reply, serverID(v.reply), iapd(iaid, dhcp6.IAPrefix{Prefix: p, Preferred: valid, Valid: valid}))
+		return v.Message(dhcp6.Reply, serverID(v.reply), script.IAPD(iaid, dhcp6.IAPrefix{Prefix: p, Preferred: valid, Valid: valid}))
 	}
-	own := v.Source.Addr().WithZone("")
+	own := v.Own()
 	return [][]byte{
 		wrapped(attacker, grant(spare, 3000)),   // something for the attacker
 		wrapped(attacker, grant(v.prefix, 900)), // the victim's prefix for the attacker
 		wrapped(own, grant(v.prefix, 0)),        // nothing for the victim
 		wrapped(own, v.Message(dhcp6.Advertise, serverID(v.reply))),
-		wrapped(own, v.Message(dhcp6.Reconfigure, serverID(v.reply), option(19, 5))),
+		wrapped(own, v.Message(dhcp6.Reconfigure, serverID(v.reply), script.Option(19, 5))),
 	}
 }
 
 // wrapped is a message for somebody on the shared link in a Relay-reply.
 func wrapped(to netip.Addr, message []byte) []byte {
-	return join(
+	return slices.Concat(
 		dhcp6.AppendRelayHeader(nil, dhcp6.RelayReply, 0, lab.LinkAddress(1), to),
-		option(dhcp6.OptionInterfaceID, []byte(shared)...), option(dhcp6.OptionRelayMessage, message...))
+		script.Option(dhcp6.OptionInterfaceID, []byte(shared)...), script.Option(dhcp6.OptionRelayMessage, message...))
 }
 
 // A forged Relay-reply from client links, from a link that is neither, and from a
 // host on the uplink's path with a source that is not the server's.
 func TestForgedRelayReply(t *testing.T) {
-	parallel(t)
 	r := withServer(t, always("2001:db8:1100::/56"))
 	v := r.victim()
-	attacker := r.local(r.Client(2), "c0")
+	attacker := r.Client(2).LinkLocal("c0")
 	forged := v.replies(attacker)
-	served := labtest.LinkCounts(t, r.relay, shared).Delivered
+	served := r.Fairlead.Counts(shared).Delivered
 
 	onLink := map[place]netip.Addr{
 		onShared: netip.MustParseAddr("2001:db8:1::66"), onOther: netip.MustParseAddr("2001:db8:9::66"), onPath: pathAddress, onAside: asideAddress,
@@ -82,9 +82,9 @@ func TestForgedRelayReply(t *testing.T) {
 	}
 	for _, at := range []place{onShared, onOther} {
 		x := r.throwAt(at)
-		own := r.local(r.at(at), at.end)
+		own := r.at(at).LinkLocal(at.end)
 		r.dropped(at.link, "reply-from-client-link", 4*len(forged), func() {
-			throw(x, own, r.local(r.Relay, at.link))
+			throw(x, own, r.Relay.LinkLocal(at.link))
 			throw(x, onLink[at], near[at])
 			throw(x, onLink[at], lab.RelayAddress)
 			for _, m := range forged {
@@ -108,11 +108,11 @@ func TestForgedRelayReply(t *testing.T) {
 	x = r.throwAt(onPath)
 	r.dropped(uplink, "untrusted-server", 3*len(forged), func() {
 		throw(x, pathAddress, lab.RelayAddress)
-		throw(x, r.local(r.path, "x0"), r.local(r.Relay, uplink))
+		throw(x, r.path.LinkLocal("x0"), r.Relay.LinkLocal(uplink))
 		throw(x, lab.CoreAddress, lab.RelayAddress)
 	})
 
-	if got := labtest.LinkCounts(t, r.relay, shared).Delivered; !maps.Equal(got, served) {
+	if got := r.Fairlead.Counts(shared).Delivered; !maps.Equal(got, served) {
 		t.Errorf("delivered on the victim's link: %v, before the attack %v", got, served)
 	}
 	v.unmoved()
@@ -120,7 +120,7 @@ func TestForgedRelayReply(t *testing.T) {
 		t.Errorf("a forged Relay-reply made a route: %+v", got)
 	}
 	// The server itself may say so: nothing else was wrong with it.
-	need(t, r.server.Send(netip.AddrPortFrom(lab.RelayAddress, dhcp6.ServerPort), forged[0]))
+	r.Played.Send(rig.ToRelay, forged[0])
 	r.WantRouteVia(spare, attacker.String(), shared)
 }
 
@@ -128,8 +128,8 @@ func TestForgedRelayReply(t *testing.T) {
 // counts each packet. The relay is shown multicast before the filter, and so has
 // a counter for these too; but a kernel whose bridges filter (br_netfilter) does
 // not show it what comes by one.
-func (r *rig) asServer(at place, packets, multicast int, reason string, attack func()) {
-	r.t.Helper()
+func (r *network) asServer(at place, packets, multicast int, reason string, attack func()) {
+	r.T.Helper()
 	spoofed := func() { r.rises(func() int { return r.Counter("spoofed") }, "spoofed", packets, attack) }
 	if at == onShared {
 		spoofed()
@@ -149,17 +149,16 @@ func TestServerMessagesAndLeasequeriesOfClients(t *testing.T) {
 		{"leasequery", []dhcp6.MessageType{14, 22, 23}},
 	} {
 		t.Run(c.reason, func(t *testing.T) {
-			parallel(t)
 			r := withServer(t, always("2001:db8:1100::/56"))
 			v := r.victim()
-			asked := len(r.server.Received())
+			asked := len(r.Played.Received())
 			for _, at := range []place{onShared, onOther} {
 				x := r.throwAt(at)
-				own := r.client(r.at(at), duid(1))
+				own := r.at(at).Play(rig.DUID(1))
 				r.dropped(at.link, c.reason, 2*len(c.types), func() {
 					for _, mt := range c.types {
-						need(t, own.Send(v.says(mt)))
-						need(t, own.SendTo(r.local(r.Relay, at.link), v.says(mt)))
+						own.Send(v.says(mt))
+						own.SendTo(r.Relay.LinkLocal(at.link), v.says(mt))
 					}
 				})
 				r.asServer(at, len(c.types), len(c.types), c.reason, func() {
@@ -167,9 +166,9 @@ func TestServerMessagesAndLeasequeriesOfClients(t *testing.T) {
 						x.ToRelays(x.Own, lab.ServerAddress, v.says(mt))
 					}
 				})
-				passed(r.t, own)
+				own.Passed()
 			}
-			for _, q := range r.server.Received()[asked:] {
+			for _, q := range r.Played.Received()[asked:] {
 				if slices.Contains(c.types, q.Message.Type()) {
 					t.Errorf("the server was given a %v of a client", q.Message.Type())
 				}
@@ -182,17 +181,16 @@ func TestServerMessagesAndLeasequeriesOfClients(t *testing.T) {
 // A host that makes itself a relay: a Relay-forward with the victim's interface-id
 // and link-layer address, from where no relay is trusted.
 func TestForgedRelayForward(t *testing.T) {
-	parallel(t)
 	r := withServer(t, always("2001:db8:1100::/56"))
 	v := r.victim()
-	asked := len(r.server.Received())
+	asked := len(r.Played.Received())
 	solicit := v.says(dhcp6.Solicit)
 	layer := func(link, peer netip.Addr, message []byte) []byte {
-		return join(dhcp6.AppendRelayHeader(nil, dhcp6.RelayForward, 0, link, peer),
-			option(dhcp6.OptionInterfaceID, []byte(shared)...), option(dhcp6.OptionClientLinkLayer, 0, 1, 2, 0, 0, 0, 0xc0, 1),
-			option(dhcp6.OptionRelayMessage, message...))
+		return slices.Concat(dhcp6.AppendRelayHeader(nil, dhcp6.RelayForward, 0, link, peer),
+			script.Option(dhcp6.OptionInterfaceID, []byte(shared)...), script.Option(dhcp6.OptionClientLinkLayer, 0, 1, 2, 0, 0, 0, 0xc0, 1),
+			script.Option(dhcp6.OptionRelayMessage, message...))
 	}
-	own := v.Source.Addr().WithZone("")
+	own := v.Own()
 	forged := [][]byte{
 		layer(lab.LinkAddress(1), own, solicit),
 		layer(netip.IPv6Unspecified(), own, v.says(dhcp6.Release)), // as a lightweight relay
@@ -200,12 +198,12 @@ func TestForgedRelayForward(t *testing.T) {
 	}
 	ways := map[string]int{shared: 3, other: 2, aside: 1, uplink: 1}
 	for at, source := range map[place]netip.Addr{
-		onShared: r.local(r.Client(2), "c0"), onOther: r.local(r.far, "c0"), onAside: asideAddress, onPath: pathAddress,
+		onShared: r.Client(2).LinkLocal("c0"), onOther: r.far.LinkLocal("c0"), onAside: asideAddress, onPath: pathAddress,
 	} {
 		x := r.throwAt(at)
 		r.dropped(at.link, "untrusted-relay", len(forged)*ways[at.link], func() {
 			for _, m := range forged {
-				to := r.local(r.Relay, at.link)
+				to := r.Relay.LinkLocal(at.link)
 				if at.link == aside || at.link == uplink {
 					to = lab.RelayAddress
 				}
@@ -220,7 +218,7 @@ func TestForgedRelayForward(t *testing.T) {
 		})
 	}
 	v.unmoved()
-	for _, q := range r.server.Received()[asked:] {
+	for _, q := range r.Played.Received()[asked:] {
 		if string(q.Inner) == string(solicit) || len(q.Relays) != 1 {
 			t.Errorf("the server was given what a forged relay said: %d layers, %v", len(q.Relays), q.Message.Type())
 		}
@@ -230,21 +228,20 @@ func TestForgedRelayForward(t *testing.T) {
 // Nobody is served where no client is: not on the uplink, and not on a link that
 // is neither.
 func TestClientsWhereThereAreNone(t *testing.T) {
-	parallel(t)
 	r := withServer(t, always("2001:db8:1100::/56"))
 	v := r.victim()
-	asked := len(r.server.Received())
+	asked := len(r.Played.Received())
 	for at, source := range map[place]netip.Addr{onAside: asideAddress, onPath: pathAddress} {
 		x := r.throwAt(at)
 		r.dropped(at.link, "not-client-link", 2, func() {
 			for _, mt := range []dhcp6.MessageType{dhcp6.Solicit, dhcp6.Release} {
-				x.Datagram(x.Own, x.Peer, netip.AddrPortFrom(source, dhcp6.ClientPort), netip.AddrPortFrom(lab.RelayAddress, dhcp6.ServerPort), v.says(mt))
+				x.Datagram(x.Own, x.Peer, netip.AddrPortFrom(source, dhcp6.ClientPort), rig.ToRelay, v.says(mt))
 			}
 		})
-		x.ToRelays(x.Own, r.local(r.at(at), at.end), v.says(dhcp6.Solicit)) // which it does not even listen for
+		x.ToRelays(x.Own, r.at(at).LinkLocal(at.end), v.says(dhcp6.Solicit)) // which it does not even listen for
 	}
 	v.unmoved()
-	if got := r.server.Received()[asked:]; slices.ContainsFunc(got, func(q script.Request) bool { return q.Message.Type() != dhcp6.Renew }) {
+	if got := r.Played.Received()[asked:]; slices.ContainsFunc(got, func(q script.Request) bool { return q.Message.Type() != dhcp6.Renew }) {
 		t.Errorf("the server was given %d messages, want the victim's renewal alone", len(got))
 	}
 }

@@ -11,7 +11,8 @@ import (
 
 	"github.com/gopacket/gopacket/layers"
 
-	"fairlead/internal/lab/labtest"
+	"fairlead/internal/lab/script"
+	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -23,7 +24,7 @@ func behind(kind layers.IPProtocol, header ...byte) craft {
 	return func(x *thrower, source netip.Addr, message []byte) [][]byte {
 		h := slices.Clone(header)
 		h[0] = byte(layers.IPProtocolUDP)
-		return [][]byte{x.frame(source, kind, join(h, segment(source, message)))}
+		return [][]byte{x.frame(source, kind, slices.Concat(h, segment(source, message)))}
 	}
 }
 
@@ -52,7 +53,7 @@ func add(at int, by int) craft {
 // overlap cuts a message in two, of which the second repeats octets of the first
 // and says that they are others.
 func overlap(x *thrower, source netip.Addr, message []byte) [][]byte {
-	all := segment(source, join(message, option(40000, make([]byte, 1300)...)))
+	all := segment(source, slices.Concat(message, script.Option(40000, make([]byte, 1300)...)))
 	tail := slices.Clone(all[640:])
 	tail[0] ^= 0xff
 	return [][]byte{x.fragment(source, 7, 0, true, all[:1024]), x.fragment(source, 7, 640, false, tail)}
@@ -62,13 +63,12 @@ func overlap(x *thrower, source netip.Addr, message []byte) [][]byte {
 // them. None crashes it, none passes twice, and each message gets exactly as far
 // as its packet deserves.
 func TestOddPackets(t *testing.T) {
-	parallel(t)
 	r := withServer(t, always("2001:db8:1100::/56"))
 	v := r.victim()
 	x := r.thrower(r.far, "c0", other)
-	source := r.local(r.far, "c0")
-	noise := r.client(r.far, duid(66))
-	pid := r.relay.Proc().Pid()
+	source := r.far.LinkLocal("c0")
+	noise := r.far.Play(rig.DUID(66))
+	pid := r.Fairlead.Proc().Pid()
 
 	cases := []struct {
 		name  string
@@ -116,15 +116,15 @@ func TestOddPackets(t *testing.T) {
 		}},
 	}
 	messages := make([][]byte, len(cases))
-	before := r.counts(other)
+	before := r.Fairlead.Counts(other)
 	for i, c := range cases {
-		messages[i] = noise.Message(dhcp6.InformationRequest, option(40001, byte(i)))
+		messages[i] = noise.Message(dhcp6.InformationRequest, script.Option(40001, byte(i)))
 		for _, frame := range c.craft(x, source, messages[i]) {
 			x.Put(frame)
 		}
 	}
 	heard := func(m []byte) (n int) {
-		for _, q := range r.server.Received() {
+		for _, q := range r.Played.Received() {
 			if bytes.HasPrefix(q.Inner, m) {
 				n++
 			}
@@ -133,12 +133,11 @@ func TestOddPackets(t *testing.T) {
 	}
 	for i, c := range cases {
 		if c.want > 0 {
-			until(t, c.name+" arrives", func() bool { return heard(messages[i]) >= c.want })
+			r.Until(c.name+" arrives", func() bool { return heard(messages[i]) >= c.want })
 		}
 	}
-	passed(r.t, noise) // what came by frame before it was decided on, and by socket:
-	_, err := noise.Exchange(patience, noise.Message(dhcp6.InformationRequest, option(40000, make([]byte, 1400)...)))
-	need(t, err)
+	noise.Passed() // what came by frame before it was decided on, and by socket:
+	noise.Exchange(noise.Message(dhcp6.InformationRequest, script.Option(40000, make([]byte, 1400)...)))
 	passed := 0
 	for i, c := range cases {
 		if n := heard(messages[i]); n != c.want {
@@ -146,17 +145,11 @@ func TestOddPackets(t *testing.T) {
 		}
 		passed += c.want
 	}
-	if got := r.counts(other).Received["information-request"] - before.Received["information-request"]; got < passed+2 {
+	if got := r.Fairlead.Counts(other).Received["information-request"] - before.Received["information-request"]; got < passed+2 {
 		t.Errorf("%d messages counted, want %d at least", got, passed+2)
 	}
 	v.unmoved()
-	if r.relay.Proc().Pid() != pid || !r.relay.Proc().Running() || strings.Contains(r.relay.Proc().Log(), "panic") {
+	if r.Fairlead.Proc().Pid() != pid || !r.Fairlead.Proc().Running() || strings.Contains(r.Fairlead.Log(), "panic") {
 		t.Error("the relay has panicked or ended")
 	}
-}
-
-// counts are the counters of a link.
-func (r *rig) counts(link string) labtest.Counts {
-	r.t.Helper()
-	return labtest.LinkCounts(r.t, r.relay, link)
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"fairlead/internal/lab/script"
+	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -13,13 +14,11 @@ import (
 // an attacker, neither the default route, nor the links, nor the infrastructure,
 // nor a part of the victim's prefix goes there. No bounds are configured.
 func TestGrantOfWhatIsNotTheServersToGive(t *testing.T) {
-	parallel(t)
 	// The client asks for all that it is offered: that is not to be what stops it.
 	r := withServer(t, always("2001:db8:1100::/56"), "limits: {client: 64}")
 	v := r.victim()
 	unrelated := func() string {
-		out, err := r.Relay.IP("-6 route show table main")
-		need(t, err)
+		out := r.Relay.IP("-6 route show table main")
 		return out
 	}
 	before := unrelated()
@@ -32,26 +31,24 @@ func TestGrantOfWhatIsNotTheServersToGive(t *testing.T) {
 		"fe80::/64", "ff00::/8", "ff02::/16",
 	}
 	overlapping := []string{"2001:db8:1100:5::/64", "2001:db8:1100:80::/57", "2001:db8:1100::/48", "2001:db8:1100::1/128"}
-	r.server.Become(always(append(slices.Concat(reserved, overlapping), spare.String())...))
-	thief := r.client(r.Client(2), duid(66))
+	r.Played.Become(always(append(slices.Concat(reserved, overlapping), spare.String())...))
+	thief := r.Client(2).Play(rig.DUID(66))
 	count := func(reason string) func() int { return func() int { return r.refused()[reason] } }
 	r.rises(count("not-delegable"), "not-delegable", len(reserved), func() {
 		r.rises(count("overlap"), "overlap", len(overlapping), func() {
-			reply, err := thief.Obtain(patience, iaid)
-			need(t, err)
+			reply := thief.Obtain(iaid)
 			if got := len(script.Delegations(reply)); got != len(reserved)+len(overlapping)+1 {
 				t.Fatalf("the server's Reply has %d prefixes: the test shows nothing", got)
 			}
 		})
 	})
-	r.WantRouteVia(spare, thief.Source.Addr().WithZone("").String(), shared) // what is free is the server's to give
+	r.WantRouteVia(spare, thief.Own().String(), shared) // what is free is the server's to give
 	if got := r.Routed(); !slices.Equal(got, []string{v.prefix.String(), spare.String()}) {
 		t.Errorf("routed: %v, want %s and %s", got, v.prefix, spare)
 	}
-	r.server.Become(always(v.prefix.String()))
+	r.Played.Become(always(v.prefix.String()))
 	v.unmoved()
-	_, err := thief.Release(patience, replyWith(t, thief, spare))
-	need(t, err)
+	thief.Release(r.replyWith(thief, spare))
 	r.WantNoRoute(spare)
 	if after := unrelated(); after != before {
 		t.Errorf("the routing table is\n%swas\n%s", after, before)
@@ -59,9 +56,9 @@ func TestGrantOfWhatIsNotTheServersToGive(t *testing.T) {
 }
 
 // replyWith is a Reply to a client that holds a prefix.
-func replyWith(t *testing.T, c *script.Client, p netip.Prefix) dhcp6.Message {
-	t.Helper()
-	m, err := dhcp6.ParseMessage(c.Message(dhcp6.Reply, script.ServerID(script.DefaultServerDUID), iapd(iaid, dhcp6.IAPrefix{Prefix: p, Valid: 1})))
-	need(t, err)
+func (r *network) replyWith(c *rig.Client, p netip.Prefix) dhcp6.Message {
+	r.T.Helper()
+	m, err := dhcp6.ParseMessage(c.Message(dhcp6.Reply, script.ServerID(script.DefaultServerDUID), script.IAPD(iaid, dhcp6.IAPrefix{Prefix: p, Valid: 1})))
+	r.Need(err)
 	return m
 }

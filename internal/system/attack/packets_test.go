@@ -9,9 +9,9 @@ import (
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 
-	"fairlead/internal/lab"
 	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/script"
+	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -22,9 +22,9 @@ var allRelays = net.HardwareAddr{0x33, 0x33, 0, 1, 0, 2}
 type thrower struct{ *labtest.Thrower }
 
 // thrower is throw.
-func (r *rig) thrower(d *lab.Node, name, to string) *thrower {
-	r.t.Helper()
-	return &thrower{r.throw(d, name, to)}
+func (r *network) thrower(d *rig.Host, name, to string) *thrower {
+	r.T.Helper()
+	return &thrower{d.Throw(name, r.Relay, to)}
 }
 
 // frame is a frame for all relays on the link, with what follows the IPv6 header.
@@ -86,19 +86,8 @@ func fragments(x *thrower, source netip.Addr, message []byte, size int) (frames 
 	return frames
 }
 
-// join puts parts of a message together.
-func join(parts ...[]byte) []byte { return slices.Concat(parts...) }
-
-// option is an encoded option.
-func option(code dhcp6.OptionCode, payload ...byte) []byte {
-	return dhcp6.AppendOption(nil, code, payload)
-}
-
 // serverID is the Server Identifier option of a message.
 func serverID(m dhcp6.Message) []byte {
 	id, _ := m.ServerID()
 	return script.ServerID(id)
 }
-
-// iapd is script.IAPD.
-func iapd(iaid uint32, prefixes ...dhcp6.IAPrefix) []byte { return script.IAPD(iaid, prefixes...) }

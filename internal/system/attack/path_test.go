@@ -2,9 +2,12 @@ package attack_test
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	"fairlead/internal/lab"
+	"fairlead/internal/lab/script"
+	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -12,34 +15,31 @@ import (
 // while nothing protects that path. What is bounded holds against it: reserved
 // prefixes, parts of the victim's, and what the victim holds and answers for.
 func TestOnThePathWithTheServersAddress(t *testing.T) {
-	parallel(t)
 	r := withKea(t, `delegable: [{prefix: "2001:db8:1100::/40", lengths: 48-60}]`)
 	v := r.victim()
 	x := r.throwAt(onPath)
-	attacker := r.local(r.Client(2), "c0")
+	attacker := r.Client(2).LinkLocal("c0")
 	forge := func(to netip.Addr, duid dhcp6.DUID, prefixes ...dhcp6.IAPrefix) {
 		m := dhcp6.AppendClientID(dhcp6.AppendMessageHeader(nil, dhcp6.Reply, 0xbad), duid)
-		m = join(m, serverID(v.reply), iapd(iaid, prefixes...))
-		x.Datagram(x.Own, x.Peer, netip.AddrPortFrom(lab.ServerAddress, dhcp6.ServerPort), netip.AddrPortFrom(lab.RelayAddress, dhcp6.ServerPort), wrapped(to, m))
+		m = slices.Concat(m, serverID(v.reply), script.IAPD(iaid, prefixes...))
+		x.Datagram(x.Own, x.Peer, netip.AddrPortFrom(lab.ServerAddress, dhcp6.ServerPort), rig.ToRelay, wrapped(to, m))
 	}
-	long := func(text string) dhcp6.IAPrefix {
-		return dhcp6.IAPrefix{Prefix: netip.MustParsePrefix(text), Preferred: 2000, Valid: 3000}
-	}
+	long := func(text string) dhcp6.IAPrefix { return rig.Long(netip.MustParsePrefix(text)) }
 	count := func(reason string) func() int { return func() int { return r.refused()[reason] } }
 	inside, err := v.prefix.Addr().Prefix(60)
-	need(t, err)
+	r.Need(err)
 	for _, c := range []struct {
 		reason string
 		by     int
 		attack func()
 	}{
 		{"not-delegable", 4, func() {
-			forge(attacker, duid(66), long("::/0"), long("2001:db8:1::/64"), long("2001:db8:ff::/56"), long("2001:db8:2000::/56"))
+			forge(attacker, rig.DUID(66), long("::/0"), long("2001:db8:1::/64"), long("2001:db8:ff::/56"), long("2001:db8:2000::/56"))
 		}},
-		{"overlap", 1, func() { forge(attacker, duid(66), long(inside.String())) }},
-		{"still-answers", 1, func() { forge(attacker, duid(66), long(v.prefix.String())) }},
-		{"still-answers", 1, func() { forge(attacker, duid(1), long(v.prefix.String())) }},
-		{"still-answers", 1, func() { forge(attacker, duid(1), dhcp6.IAPrefix{Prefix: v.prefix}) }},
+		{"overlap", 1, func() { forge(attacker, rig.DUID(66), long(inside.String())) }},
+		{"still-answers", 1, func() { forge(attacker, rig.DUID(66), long(v.prefix.String())) }},
+		{"still-answers", 1, func() { forge(attacker, rig.DUID(1), long(v.prefix.String())) }},
+		{"still-answers", 1, func() { forge(attacker, rig.DUID(1), dhcp6.IAPrefix{Prefix: v.prefix}) }},
 	} {
 		r.rises(count(c.reason), c.reason, c.by, c.attack)
 	}
@@ -51,7 +51,7 @@ func TestOnThePathWithTheServersAddress(t *testing.T) {
 	// And this is what it can do, for which SECURITY.md asks to keep the path
 	// private until it is protected: a prefix that is free, within the bounds.
 	free := long("2001:db8:11ff:ff00::/56")
-	forge(attacker, duid(66), free)
+	forge(attacker, rig.DUID(66), free)
 	r.WantRouteVia(free.Prefix, attacker.String(), shared)
 	v.unmoved()
 }

@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/script"
+	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -15,10 +17,9 @@ import (
 // has heard the attacker last when the answer comes: the victim gets it all the
 // same, and its renewals count.
 func TestVictimsAddressIsContested(t *testing.T) {
-	parallel(t)
 	r := withServer(t, always("2001:db8:1100::/56"))
 	v := r.victim()
-	r.server.Become(nil)
+	r.Played.Become(nil)
 	poisoned := r.poison()
 	for range 3 {
 		v.unmoved()
@@ -33,7 +34,6 @@ func TestVictimsAddressIsContested(t *testing.T) {
 // which of the two it serves, so the filter does not bind the prefix to a
 // link-layer address, and it passes from the link; nor does a Release end it.
 func TestVictimsAddressIsContestedFromTheBeginning(t *testing.T) {
-	parallel(t)
 	r := withServer(t, nil)
 	poisoned := r.poison()
 	v := r.victim()
@@ -42,26 +42,26 @@ func TestVictimsAddressIsContestedFromTheBeginning(t *testing.T) {
 		t.Error("no message was poisoned: the test shows nothing")
 	}
 	x := r.thrower(r.Client(2), "c0", shared)
-	r.mismatched(1, func() { x.ToRelays(x.Own, v.Source.Addr().WithZone(""), v.says(dhcp6.Release)) })
+	r.mismatched(1, func() { x.ToRelays(x.Own, v.Own(), v.says(dhcp6.Release)) })
 	v.unmoved()
 	r.cannotUse(r.far, other, "spoofed", v)
 }
 
 // poison has the server answer each message after the attacker's was heard, and
 // counts them.
-func (r *rig) poison() *atomic.Int64 {
-	r.t.Helper()
+func (r *network) poison() *atomic.Int64 {
+	r.T.Helper()
 	x := r.thrower(r.Client(2), "c0", shared)
-	source := r.local(r.Client(1), "c0")
-	noise := r.client(r.Client(2), duid(66))
+	source := r.Client(1).LinkLocal("c0")
+	noise := r.Client(2).Play(rig.DUID(66))
 	answer := always("2001:db8:1100::/56")
 	poisoned := new(atomic.Int64)
 	stop, done := make(chan struct{}), make(chan struct{})
-	r.t.Cleanup(func() {
+	r.T.Cleanup(func() {
 		close(stop)
 		<-done
 	})
-	next := len(r.server.Received())
+	next := len(r.Played.Received())
 	go func() {
 		defer close(done)
 		for {
@@ -70,7 +70,7 @@ func (r *rig) poison() *atomic.Int64 {
 				return
 			case <-time.After(time.Millisecond): // the server shows what it has, and calls nobody
 			}
-			all := r.server.Received()
+			all := r.Played.Received()
 			for ; next < len(all); next++ {
 				q := all[next]
 				if q.Message.Type() == dhcp6.InformationRequest {
@@ -78,15 +78,15 @@ func (r *rig) poison() *atomic.Int64 {
 				}
 				m := noise.Message(dhcp6.InformationRequest)
 				x.ToRelays(x.Own, source, m)
-				_, err := r.server.Wait(patience, "the attacker's message", func(q script.Request) bool { return bytes.Equal(q.Inner, m) })
+				_, err := r.Played.Server.Wait(labtest.Patience, "the attacker's message", func(q script.Request) bool { return bytes.Equal(q.Inner, m) })
 				if err != nil {
-					r.t.Error(err)
+					r.T.Error(err)
 					return
 				}
 				poisoned.Add(1)
 				for _, d := range answer(q) {
-					if err := r.server.Send(q.From, d); err != nil {
-						r.t.Error(err)
+					if err := r.Played.Server.Send(q.From, d); err != nil {
+						r.T.Error(err)
 					}
 				}
 			}

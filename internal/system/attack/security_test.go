@@ -1,6 +1,7 @@
 package attack_test
 
 import (
+	"fairlead/internal/lab/labtest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,7 +12,7 @@ import (
 // SECURITY.md names the test of each attack, and every attack has its row.
 func TestSecurityNamesEveryAttack(t *testing.T) {
 	text, err := os.ReadFile("../../../SECURITY.md")
-	need(t, err)
+	labtest.Need(t, err)
 	var named []string
 	for _, m := range regexp.MustCompile(`(?:([a-z0-9/]+)\.)?(Test\w+)`).FindAllStringSubmatch(string(text), -1) {
 		folder := folderOf(m[1])
@@ -45,10 +46,10 @@ func folderOf(name string) string {
 func tests(t *testing.T, folder string) (names []string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(folder, "*_test.go"))
-	need(t, err)
+	labtest.Need(t, err)
 	for _, f := range files {
 		text, err := os.ReadFile(f)
-		need(t, err)
+		labtest.Need(t, err)
 		for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing`).FindAllStringSubmatch(string(text), -1) {
 			names = append(names, m[1])
 		}

@@ -5,8 +5,8 @@ import (
 	"testing"
 
 	"fairlead/internal/lab"
-	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/script"
+	"fairlead/internal/system/rig"
 )
 
 // Packets with sources of others: the victim's prefix from the same link and from
@@ -14,18 +14,16 @@ import (
 // other link, and inventions. Each is counted, none comes through; the
 // attackers' own addresses pass.
 func TestSpoofedSources(t *testing.T) {
-	parallel(t)
 	r := withKea(t)
 	v := r.victim()
 	own := map[place]string{}
 	for i, at := range []place{onShared, onOther} {
-		reply, err := r.client(r.at(at), duid(60+i)).Obtain(patience, iaid)
-		need(t, err)
+		reply := r.at(at).Play(rig.DUID(60 + i)).Obtain(iaid)
 		p := script.Delegations(reply)[0].Prefix
-		r.WantRouteVia(p, r.local(r.at(at), at.end).String(), at.link)
+		r.WantRouteVia(p, r.at(at).LinkLocal(at.end).String(), at.link)
 		own[at] = p.Addr().Next().String()
 	}
-	in := r.listener()
+	in := r.Server.Listen()
 	throw := func(at place, sources ...string) {
 		x := r.throwAt(at)
 		for _, s := range sources {
@@ -55,8 +53,8 @@ func TestSpoofedSources(t *testing.T) {
 
 // toldOfSpoofing looks at what an operator reads of the spoofed packets of a link: their
 // number, and where the last one that was noted came from.
-func (r *rig) toldOfSpoofing(link string, packets int) {
-	r.t.Helper()
+func (r *network) toldOfSpoofing(link string, packets int) {
+	r.T.Helper()
 	type source struct {
 		Source    netip.Addr
 		LinkLayer string `json:"link_layer"`
@@ -66,7 +64,7 @@ func (r *rig) toldOfSpoofing(link string, packets int) {
 		Counters struct{ Spoofed int }
 		Last     source `json:"last_spoofed"`
 	}
-	labtest.Ask(r.t, r.relay, "/v1/links", &links)
+	r.Fairlead.Ask("/v1/links", &links)
 	var status struct {
 		Spoofed []struct {
 			Link    string
@@ -74,10 +72,10 @@ func (r *rig) toldOfSpoofing(link string, packets int) {
 			Last    source
 		}
 	}
-	labtest.Ask(r.t, r.relay, "/v1/status", &status)
+	r.Fairlead.Ask("/v1/status", &status)
 	for _, l := range links {
 		if l.Name == link && (l.Counters.Spoofed != packets || !l.Last.Source.IsValid() || l.Last.LinkLayer == "") {
-			r.t.Errorf("links tells of %+v, want %d packets and where the last came from", l, packets)
+			r.T.Errorf("links tells of %+v, want %d packets and where the last came from", l, packets)
 		}
 	}
 	for _, s := range status.Spoofed {
@@ -85,5 +83,5 @@ func (r *rig) toldOfSpoofing(link string, packets int) {
 			return
 		}
 	}
-	r.t.Errorf("status tells of %+v, want %d packets on %s", status.Spoofed, packets, link)
+	r.T.Errorf("status tells of %+v, want %d packets on %s", status.Spoofed, packets, link)
 }
