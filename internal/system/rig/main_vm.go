@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"fairlead/internal/app/cli"
-	"fairlead/internal/app/daemon"
-	"fairlead/internal/app/guard"
+	"fairlead/internal/app/role/guard"
+	"fairlead/internal/app/role/relay"
 )
 
 // asProgram has the test binary be the program: it is set for everything that
@@ -19,7 +19,7 @@ const asProgram = "FAIRLEAD_VM_PROGRAM"
 // compiler: the test binary is the program as well. At the end it calls functions.
 func Main(m *testing.M, end ...func()) {
 	if os.Getenv(asProgram) != "" {
-		commands := cli.Commands{Run: daemon.Run, Purge: daemon.Purge, Guard: guard.Run, PurgeGuard: guard.Purge}
+		commands := cli.Commands{Run: relay.Run, Purge: relay.Purge, Guard: guard.Run, PurgeGuard: guard.Purge}
 		os.Exit(cli.Main(commands, os.Args[1:], os.Stdout, os.Stderr))
 	}
 	if err := os.Setenv(asProgram, "1"); err != nil {
