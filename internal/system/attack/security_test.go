@@ -1,12 +1,13 @@
 package attack_test
 
 import (
-	"fairlead/internal/lab/labtest"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"testing"
+
+	"fairlead/internal/lab/labtest"
 )
 
 // SECURITY.md names the test of each attack, and every attack has its row.
@@ -29,12 +30,12 @@ func TestSecurityNamesEveryAttack(t *testing.T) {
 }
 
 // folderOf is where the tests of a package are that SECURITY.md names by the end of its
-// path: this one, one of internal, or one of a floor of internal; empty if there is none.
+// path: this one, one of internal, one of a floor of internal, or a role; empty if there is none.
 func folderOf(name string) string {
 	if name == "" {
 		return "."
 	}
-	for _, floor := range []string{"../..", "..", "../../core", "../../app"} {
+	for _, floor := range []string{"../..", "..", "../../core", "../../app", "../../app/role"} {
 		if files, _ := filepath.Glob(filepath.Join(floor, name, "*_test.go")); len(files) > 0 {
 			return filepath.Join(floor, name)
 		}

@@ -11,20 +11,13 @@ import (
 	"time"
 
 	"fairlead/internal/app/api"
-	"fairlead/internal/lab"
-	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/relay"
 	"fairlead/internal/lab/script"
+	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
 )
 
-func TestMain(m *testing.M) { labtest.Main(m) }
-
-// What every test says often.
-var (
-	need  = labtest.Need
-	until = labtest.Until
-)
+func TestMain(m *testing.M) { rig.Main(m) }
 
 var (
 	linkAddress   = netip.MustParseAddr("2001:db8:1::1")
@@ -46,38 +39,27 @@ var flushes = []struct{ name, command string }{
 //
 //	c c0 --- d1 r u0 --- s0 s
 type world struct {
-	t       *testing.T
-	c, r, s *lab.Node
-	program *relay.Relay
-	client  *script.Client
-	server  *script.Server
+	*rig.Net
+	r       *rig.Host
+	program *rig.Program
+	client  *rig.Client
+	server  *rig.Server
 	forged  []byte // a Reply for the client, with a delegation
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t}
-	network := lab.ForTest(t)
-	for name, d := range map[string]**lab.Node{"c": &w.c, "r": &w.r, "s": &w.s} {
-		var err error
-		*d, err = network.Node(name)
-		need(t, err)
-	}
-	need(t, network.Veth(w.c, "c0", w.r, "d1"))
-	need(t, network.Veth(w.r, "u0", w.s, "s0"))
-	need(t, w.r.Address("d1", linkAddress.String()+"/64"))
-	need(t, w.r.Address("u0", relayAddress.String()+"/64"))
-	need(t, w.s.Address("s0", serverAddress.String()+"/64"))
-	var err error
-	w.program, err = relay.New(w.r, relay.Config{Binary: labtest.Program()})
-	need(t, err)
-	w.client, err = script.StartClient(w.c, script.ClientConfig{DUID: dhcp6.DUID{0, 3, 0, 1, 2, 0, 0, 0, 0xc0, 1}})
-	need(t, err)
-	w.server, err = script.StartServer(w.s, serverAddress, func(script.Request) [][]byte { return nil })
-	need(t, err)
-	at, err := w.c.Interface("c0")
-	need(t, err)
-	w.forge(linkLocal(at.HardwareAddr))
+	w := &world{Net: rig.New(t)}
+	c, r, s := w.Node("c"), w.Node("r"), w.Node("s")
+	w.Veth(c, "c0", r, "d1")
+	w.Veth(r, "u0", s, "s0")
+	r.Address("d1", linkAddress.String()+"/64")
+	r.Address("u0", relayAddress.String()+"/64")
+	s.Address("s0", serverAddress.String()+"/64")
+	w.r, w.program = r, r.Fairlead(relay.Config{})
+	w.client = c.Play(rig.DUID(1))
+	w.server = s.Server(serverAddress, nil)
+	w.forge(linkLocal(c.Interface("c0").HardwareAddr))
 	return w
 }
 
@@ -88,22 +70,22 @@ func linkLocal(mac []byte) netip.Addr {
 
 // forge makes the answer that would give the client a prefix, were it believed.
 func (w *world) forge(client netip.Addr) {
-	w.t.Helper()
+	w.T.Helper()
 	asked := w.client.Message(dhcp6.Request, script.ServerID(script.DefaultServerDUID), script.IAPD(1))
 	forward := dhcp6.AppendOption(dhcp6.AppendRelayHeader(nil, dhcp6.RelayForward, 0, linkAddress, client), dhcp6.OptionRelayMessage, asked)
 	request, err := script.Parse(script.Packet{Data: forward})
-	need(w.t, err)
-	answers := script.Grants{T1: 1000, T2: 1600, Prefixes: script.Always(dhcp6.IAPrefix{Prefix: delegated, Preferred: 2000, Valid: 3000})}.Answer(request)
+	w.Need(err)
+	answers := rig.Always(delegated)(request)
 	if len(answers) != 1 {
-		w.t.Fatalf("%d answers, want one", len(answers))
+		w.T.Fatalf("%d answers, want one", len(answers))
 	}
 	w.forged = answers[0]
 }
 
 // configure writes the relay's file, with that protection of its peer.
 func (w *world) configure(protection string) {
-	w.t.Helper()
-	need(w.t, w.program.Write(fmt.Sprintf(`metrics: {listen: "off"}
+	w.T.Helper()
+	w.program.Write(fmt.Sprintf(`metrics: {listen: "off"}
 ipsec: {vici-socket: %s}
 peers:
   - name: server
@@ -115,13 +97,13 @@ peers:
   links:
     - match: d1
       rate: {source: unlimited}
-`, filepath.Join(w.program.Dir, "no-charon.vici"), serverAddress, relayAddress, protection)))
+`, filepath.Join(w.program.Dir, "no-charon.vici"), serverAddress, relayAddress, protection))
 }
 
 func (w *world) key() string {
-	w.t.Helper()
+	w.T.Helper()
 	file := filepath.Join(w.program.Dir, "psk")
-	need(w.t, os.WriteFile(file, []byte("a secret of the relay and the server\n"), 0o600))
+	w.Need(os.WriteFile(file, []byte("a secret of the relay and the server\n"), 0o600))
 	return "    protection: ipsec\n    ike: {psk-file: " + file + "}\n"
 }
 
@@ -138,8 +120,8 @@ func (w *world) busy() (stop func()) {
 			case <-end:
 				return
 			case <-tick.C:
-				_ = w.client.Send(w.client.Message(dhcp6.Solicit, script.IAPD(1)))
-				_ = w.server.Send(to, w.forged)
+				_ = w.client.Client.Send(w.client.Message(dhcp6.Solicit, script.IAPD(1)))
+				_ = w.server.Server.Send(to, w.forged)
 			}
 		}
 	})
@@ -150,19 +132,8 @@ func (w *world) busy() (stop func()) {
 }
 
 func (w *world) routes() string {
-	w.t.Helper()
-	out, err := w.r.IP("-6 route show proto 87")
-	need(w.t, err)
-	return strings.TrimSpace(out)
-}
-
-// barriers reports whether both barriers of the kernel are there.
-func barriers(t *testing.T, d *lab.Node, table string) bool {
-	t.Helper()
-	policies, err := d.IP("xfrm policy")
-	need(t, err)
-	_, missing := d.Run("nft", "list", "table", "inet", table)
-	return missing == nil && strings.Count(policies, "action block") >= 4
+	w.T.Helper()
+	return strings.TrimSpace(w.r.IP("-6 route show proto 87"))
 }
 
 // A protected peer without strongSwan: whatever is flushed, nothing is sent to it, and
@@ -171,13 +142,12 @@ func barriers(t *testing.T, d *lab.Node, table string) bool {
 func TestRFC8213_3_RelayWhileFlushed(t *testing.T) {
 	w := newWorld(t)
 	w.configure(w.key())
-	need(t, w.program.Start())
+	w.program.Start()
 	stop := w.busy()
 	defer stop()
 	for _, f := range flushes {
 		for range 20 {
-			_, err := w.r.Run("sh", "-c", f.command)
-			need(t, err)
+			w.r.Run("sh", "-c", f.command)
 		}
 		if got := w.server.Received(); len(got) > 0 {
 			t.Errorf("%s flushed: the server has received %d messages in clear", f.name, len(got))
@@ -185,29 +155,27 @@ func TestRFC8213_3_RelayWhileFlushed(t *testing.T) {
 		if got := w.routes(); got != "" {
 			t.Errorf("%s flushed: routes from an answer in clear: %s", f.name, got)
 		}
-		until(t, f.name+" flushed: both barriers are back", func() bool { return barriers(t, w.r, "fairlead-relay-guard") })
+		w.Until(f.name+" flushed: both barriers are back", func() bool { return w.r.Barriers("fairlead-relay-guard") })
 	}
 	stop()
-	need(t, w.program.Stop())
-	if !barriers(t, w.r, "fairlead-relay-guard") {
+	w.program.Stop()
+	if !w.r.Barriers("fairlead-relay-guard") {
 		t.Error("a barrier is gone with the process")
 	}
-	need(t, w.program.Start())
+	w.program.Start()
 	if got, err := api.NewClient(w.program.Socket).Delegations(t.Context(), api.Filter{}); err != nil || len(got) > 0 {
 		t.Errorf("stored: %+v, error %v", got, err)
 	}
 	w.configure("    protection: none\n")
 	_, err := api.NewClient(w.program.Socket).Reload(t.Context(), api.ReloadRequest{})
-	need(t, err)
+	w.Need(err)
 	again := w.busy()
 	defer again()
-	until(t, "without protection the server is asked, and believed", func() bool {
+	w.Until("without protection the server is asked, and believed", func() bool {
 		return len(w.server.Received()) > 0 && strings.Contains(w.routes(), delegated.String())
 	})
 	again()
-	policies, err := w.r.IP("xfrm policy")
-	need(t, err)
-	if strings.Contains(policies, "action block") {
+	if policies := w.r.IP("xfrm policy"); strings.Contains(policies, "action block") {
 		t.Errorf("policies of a peer that needs none any more: %s", policies)
 	}
 }
@@ -216,14 +184,11 @@ func TestRFC8213_3_RelayWhileFlushed(t *testing.T) {
 func TestPurgeTakesPoliciesOut(t *testing.T) {
 	w := newWorld(t)
 	w.configure(w.key())
-	need(t, w.program.Start())
-	need(t, w.program.Stop())
-	_, err := w.r.IP("xfrm policy add src ::/0 dst 2001:db8:99::/64 dir out action block")
-	need(t, err)
-	_, err = w.r.Run(labtest.Program(), "purge", "--config", w.program.File)
-	need(t, err)
-	policies, err := w.r.IP("xfrm policy")
-	need(t, err)
+	w.program.Start()
+	w.program.Stop()
+	w.r.IP("xfrm policy add src ::/0 dst 2001:db8:99::/64 dir out action block")
+	w.program.Purge()
+	policies := w.r.IP("xfrm policy")
 	if strings.Count(policies, "action block") != 1 || !strings.Contains(policies, "2001:db8:99::/64") {
 		t.Errorf("policies after purge: %s", policies)
 	}

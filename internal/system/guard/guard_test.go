@@ -1,29 +1,21 @@
 package guard_test
 
 import (
-	"encoding/json"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"fairlead/internal/app/api"
-	"fairlead/internal/lab"
 	"fairlead/internal/lab/labtest"
+	fairlead "fairlead/internal/lab/relay"
+	"fairlead/internal/system/rig"
 )
 
-func TestMain(m *testing.M) { labtest.Main(m) }
-
-// What every test says often.
-var (
-	need  = labtest.Need
-	until = labtest.Until
-)
+func TestMain(m *testing.M) { rig.Main(m) }
 
 const (
 	server   = "192.0.2.1"
@@ -32,72 +24,53 @@ const (
 	stranger = "192.0.2.4"
 )
 
-// rig is a host that serves DHCPv4 under a guard, and a host beside it that has
+// network is a host that serves DHCPv4 under a guard, and a host beside it that has
 // the addresses of everybody else.
-type rig struct {
-	t            *testing.T
-	host, others *lab.Node
-	dir          string
-	proc         *lab.Proc
+type network struct {
+	*rig.Net
+	host, others *rig.Host
+	guard        *rig.Program
 	heard        chan string // what reached the server's port
 }
 
-func start(t *testing.T) *rig {
+func start(t *testing.T) *network {
 	t.Helper()
-	r := &rig{t: t, heard: make(chan string, 64)}
-	r.host, r.others = labtest.Pair(t, "host", "h0", "others", "o0")
-	_, err := r.host.IP("addr add %s/24 dev h0", server)
-	need(t, err)
+	r := &network{Net: rig.New(t), heard: make(chan string, 64)}
+	r.host, r.others = r.Node("host"), r.Node("others")
+	r.Veth(r.host, "h0", r.others, "o0")
+	r.host.IP("addr add %s/24 dev h0", server)
 	for _, a := range []string{relay, known, stranger} {
-		_, err = r.others.IP("addr add %s/24 dev o0", a)
-		need(t, err)
+		r.others.IP("addr add %s/24 dev o0", a)
 	}
-	r.dir, err = r.host.Folder("guard")
-	need(t, err)
-	need(t, os.WriteFile(r.path("psk"), []byte("a secret of the relay and the server\n"), 0o600))
+	r.guard = r.host.Fairlead(fairlead.Config{Name: "guard", Guard: true})
+	r.Need(os.WriteFile(r.path("psk"), []byte("a secret of the relay and the server\n"), 0o600))
 	r.configure("")
 	return r
 }
 
-func (r *rig) path(name string) string { return filepath.Join(r.dir, name) }
+func (r *network) path(name string) string { return filepath.Join(r.guard.Dir, name) }
 
 // configure writes the guard's file; more are further peers.
-func (r *rig) configure(more string) {
-	r.t.Helper()
-	need(r.t, os.WriteFile(r.path("guard.yaml"), []byte(fmt.Sprintf(`control: {socket: %s}
-ipsec: {vici-socket: %s}
+func (r *network) configure(more string) {
+	r.T.Helper()
+	r.guard.Write(fmt.Sprintf(`ipsec: {vici-socket: %s}
 peers:
   - {name: relay, address: %s, local: %s, role: relay, protection: ipsec, ike: {psk-file: %s}}
   - {name: known, address: %s, local: %s, role: relay, protection: none}
-%s`, r.path("control.sock"), r.path("charon.vici"), relay, server, r.path("psk"), known, server, more)), 0o644))
-}
-
-func (r *rig) launch() {
-	r.t.Helper()
-	var err error
-	r.proc, err = r.host.Start(lab.Command{Name: "guard", Args: []string{labtest.Program(), "guard", "--config", r.path("guard.yaml")}})
-	need(r.t, err)
-	need(r.t, r.proc.Logged(labtest.Patience, "msg=guarding"))
+%s`, r.path("charon.vici"), relay, server, r.path("psk"), known, server, more))
 }
 
 // status is what the command shows as JSON.
-func (r *rig) status() (s api.GuardStatus) {
-	r.t.Helper()
-	out, err := r.host.Run(labtest.Program(), "guard", "status", "--json", "--socket", r.path("control.sock"))
-	need(r.t, err)
-	need(r.t, json.Unmarshal([]byte(out), &s))
+func (r *network) status() (s api.GuardStatus) {
+	r.T.Helper()
+	r.guard.Show(&s, "guard", "status")
 	return s
 }
 
 // serve listens at the server's port.
-func (r *rig) serve() {
-	r.t.Helper()
-	var c *net.UDPConn
-	need(r.t, r.host.Do(func() (err error) {
-		c, err = net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.MustParseAddrPort(server+":67")))
-		return err
-	}))
-	r.t.Cleanup(func() { c.Close() })
+func (r *network) serve() {
+	r.T.Helper()
+	c := r.host.UDP(netip.MustParseAddrPort(server + ":67"))
 	go func() {
 		b := make([]byte, 1500)
 		for {
@@ -119,22 +92,18 @@ func request(giaddr string) []byte {
 	return b
 }
 
-func (r *rig) send(from string, message []byte) {
-	r.t.Helper()
-	var c *net.UDPConn
-	need(r.t, r.others.Do(func() (err error) {
-		c, err = net.DialUDP("udp4", net.UDPAddrFromAddrPort(netip.MustParseAddrPort(from+":67")), net.UDPAddrFromAddrPort(netip.MustParseAddrPort(server+":67")))
-		return err
-	}))
+func (r *network) send(from string, message []byte) {
+	r.T.Helper()
+	c := r.others.UDP(netip.MustParseAddrPort(from + ":67"))
 	defer c.Close()
-	_, err := c.Write(message)
-	need(r.t, err)
+	_, err := c.WriteToUDPAddrPort(message, netip.MustParseAddrPort(server+":67"))
+	r.Need(err)
 }
 
 // hears sends one message after another, and at the end one that passes: what
 // has not arrived before that will not any more.
-func (r *rig) hears(from string, message []byte) bool {
-	r.t.Helper()
+func (r *network) hears(from string, message []byte) bool {
+	r.T.Helper()
 	r.send(from, message)
 	r.send(known, request(known))
 	heard := false
@@ -146,16 +115,14 @@ func (r *rig) hears(from string, message []byte) bool {
 			}
 			heard = heard || who == from
 		case <-time.After(labtest.Patience):
-			r.t.Fatal("nothing arrives, not even from the peer in clear")
+			r.T.Fatal("nothing arrives, not even from the peer in clear")
 		}
 	}
 }
 
-func (r *rig) table() bool {
-	r.t.Helper()
-	out, err := r.host.Run("nft", "list", "tables")
-	need(r.t, err)
-	return strings.Contains(out, "fairlead-guard-guard")
+func (r *network) table() bool {
+	r.T.Helper()
+	return strings.Contains(r.host.Run("nft", "list", "tables"), "fairlead-guard-guard")
 }
 
 // RFC 8213 3p. Nothing of a protected peer comes in in clear, nothing relayed of
@@ -167,7 +134,7 @@ func TestOnlyPeersAreHeard(t *testing.T) {
 	if !r.hears(relay, request(relay)) || !r.hears(stranger, request(stranger)) {
 		t.Fatal("without a guard not everybody is heard")
 	}
-	r.launch()
+	r.guard.Start()
 	for _, tc := range []struct {
 		what, from, giaddr string
 		want               bool
@@ -181,7 +148,7 @@ func TestOnlyPeersAreHeard(t *testing.T) {
 			t.Errorf("%s is heard: %v, want %v", tc.what, got, tc.want)
 		}
 	}
-	until(t, "all is counted", func() bool {
+	r.Until("all is counted", func() bool {
 		s := r.status()
 		return s.Strangers.Packets == 1 && len(s.Peers) == 2 && len(s.Peers[0].Hops) == 1 && s.Peers[0].Hops[0].DroppedIn.Packets == 2
 	})
@@ -196,26 +163,24 @@ func TestOnlyPeersAreHeard(t *testing.T) {
 func TestGuardHolds(t *testing.T) {
 	r := start(t)
 	r.serve()
-	r.launch()
+	r.guard.Start()
 	for i, words := range []string{"flush ruleset", "delete table inet fairlead-guard-guard", "flush chain inet fairlead-guard-guard input"} {
-		_, err := r.host.Run(append([]string{"nft"}, strings.Fields(words)...)...)
-		need(t, err)
-		until(t, words+": noticed", func() bool { return strings.Count(r.proc.Log(), "guard table changed by somebody else") > i })
-		until(t, words+": mended", func() bool { return r.table() && !r.hears(relay, request(relay)) })
+		r.host.Run(append([]string{"nft"}, strings.Fields(words)...)...)
+		r.Until(words+": noticed", func() bool { return strings.Count(r.guard.Log(), "guard table changed by somebody else") > i })
+		r.Until(words+": mended", func() bool { return r.table() && !r.hears(relay, request(relay)) })
 	}
 	purge := func() error {
-		_, err := r.host.Run(labtest.Program(), "guard", "purge", "--config", r.path("guard.yaml"))
+		_, err := r.host.Node.Run(rig.Binary(), "guard", "purge", "--config", r.guard.File)
 		return err
 	}
 	if err := purge(); err == nil || !strings.Contains(err.Error(), "systemctl stop fairlead-guard") || !r.table() {
 		t.Errorf("a purge beside a guard that runs: %v, the table is there: %v", err, r.table())
 	}
-	need(t, r.proc.Signal(syscall.SIGTERM))
-	need(t, r.proc.Wait(labtest.Patience))
+	r.guard.Stop()
 	if !r.table() || r.hears(relay, request(relay)) {
 		t.Error("the guard went with its process")
 	}
-	need(t, purge())
+	r.Need(purge())
 	if r.table() || !r.hears(relay, request(relay)) {
 		t.Error("the guard is still there after a purge")
 	}
@@ -225,22 +190,22 @@ func TestGuardHolds(t *testing.T) {
 func TestReload(t *testing.T) {
 	r := start(t)
 	r.serve()
-	r.launch()
+	r.guard.Start()
 	reload := func() error {
-		_, err := r.host.Run(labtest.Program(), "reload", "--socket", r.path("control.sock"))
+		_, err := r.guard.Relay.CLI("reload")
 		return err
 	}
 	if !r.hears(stranger, request("0.0.0.0")) {
 		t.Fatal("a client is not heard")
 	}
-	need(t, os.WriteFile(r.path("other"), []byte("another secret, of the second relay\n"), 0o600))
+	r.Need(os.WriteFile(r.path("other"), []byte("another secret, of the second relay\n"), 0o600))
 	r.configure(fmt.Sprintf("  - {name: second, address: %s, local: %s, role: relay, protection: ipsec, ike: {psk-file: %s}}\n", stranger, server, r.path("other")))
-	need(t, reload())
+	r.Need(reload())
 	if r.hears(stranger, request("0.0.0.0")) {
 		t.Error("the second relay is heard in clear")
 	}
 	// Pairwise trust: the key of one peer is nobody else's.
-	need(t, os.WriteFile(r.path("other"), []byte("a secret of the relay and the server\n"), 0o600))
+	r.Need(os.WriteFile(r.path("other"), []byte("a secret of the relay and the server\n"), 0o600))
 	if err := reload(); err == nil || !strings.Contains(err.Error(), "the same key as peers[0]") {
 		t.Errorf("one key for two peers: %v", err)
 	}
@@ -253,15 +218,10 @@ func TestReload(t *testing.T) {
 // operator who was struck out must not go on.
 func TestReloadTakesControl(t *testing.T) {
 	r := start(t)
-	r.launch()
-	reload := func() {
-		t.Helper()
-		_, err := r.host.Run(labtest.Program(), "reload", "--socket", r.path("control.sock"))
-		need(t, err)
-	}
+	r.guard.Start()
 	r.configure(fmt.Sprintf("audit: {log: %s}\n", r.path("audit")))
-	reload()
-	reload()
+	r.guard.CLI("reload")
+	r.guard.CLI("reload")
 	b, err := os.ReadFile(r.path("audit"))
 	if err != nil || !strings.Contains(string(b), `"deed":"reload"`) {
 		t.Errorf("the audit log of the new configuration: %s, %v", b, err)
@@ -272,21 +232,18 @@ func TestReloadTakesControl(t *testing.T) {
 // first one's table away.
 func TestSecondGuardTakesNothing(t *testing.T) {
 	r := start(t)
-	r.launch()
-	before, err := r.host.Run("nft", "-a", "list", "table", "inet", "fairlead-guard-guard")
-	need(t, err)
-	text, err := os.ReadFile(r.path("guard.yaml"))
-	need(t, err)
-	need(t, os.WriteFile(r.path("other.yaml"), []byte(strings.Replace(string(text), "control.sock", "other.sock", 1)), 0o644))
-	holder := fmt.Sprintf("(fairlead guard, process %d)", r.proc.Pid())
-	for _, file := range []string{"guard.yaml", "other.yaml"} {
-		_, err = r.host.Run(labtest.Program(), "guard", "--config", r.path(file))
+	r.guard.Start()
+	before := r.host.Run("nft", "-a", "list", "table", "inet", "fairlead-guard-guard")
+	other := r.path("other.yaml")
+	r.Need(os.WriteFile(other, []byte(strings.Replace(r.guard.Text(), "control.sock", "other.sock", 1)), 0o644))
+	holder := fmt.Sprintf("(fairlead guard, process %d)", r.guard.Proc().Pid())
+	for _, file := range []string{r.guard.File, other} {
+		_, err := r.host.Node.Run(rig.Binary(), "guard", "--config", file)
 		if err == nil || !strings.Contains(err.Error(), holder) {
 			t.Errorf("a second guard with %s: %v, want an error with %q", file, err, holder)
 		}
 	}
-	after, err := r.host.Run("nft", "-a", "list", "table", "inet", "fairlead-guard-guard")
-	need(t, err)
+	after := r.host.Run("nft", "-a", "list", "table", "inet", "fairlead-guard-guard")
 	if before != after {
 		t.Errorf("the table is another one than before:\n%s\nbefore:\n%s", after, before)
 	}
@@ -296,17 +253,16 @@ func TestSecondGuardTakesNothing(t *testing.T) {
 // says so as long as it runs, and that what it sends so is held back.
 func TestProgramsThatPassIPsecBy(t *testing.T) {
 	r := start(t)
-	r.launch()
-	program, err := r.host.Start(lab.Command{Name: "dhcrelay", Args: []string{"dhcrelay", "-d", "-4", "-i", "h0", relay}})
-	need(t, err)
-	until(t, "dhcrelay is named", func() bool {
+	r.guard.Start()
+	program := r.host.Start("dhcrelay", "dhcrelay", "-d", "-4", "-i", "h0", relay)
+	r.Until("dhcrelay is named", func() bool {
 		s := r.status()
 		return len(s.Programs) == 1 && s.Programs[0].Name == "dhcrelay" && s.Programs[0].PID == program.Pid() &&
 			strings.Contains(s.Programs[0].Problem, "what it sends to peers by one is held back")
 	})
-	if log := r.proc.Log(); !strings.Contains(log, "a DHCP program passes IPsec by") {
+	if log := r.guard.Log(); !strings.Contains(log, "a DHCP program passes IPsec by") {
 		t.Errorf("the log says nothing of it:\n%s", log)
 	}
-	need(t, program.Stop())
-	until(t, "dhcrelay is gone", func() bool { return len(r.status().Programs) == 0 })
+	r.Need(program.Stop())
+	r.Until("dhcrelay is gone", func() bool { return len(r.status().Programs) == 0 })
 }

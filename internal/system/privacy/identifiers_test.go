@@ -14,10 +14,10 @@ import (
 
 	"fairlead/internal/core/binding"
 	"fairlead/internal/host/store"
-	"fairlead/internal/lab"
 	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/peer"
 	"fairlead/internal/lab/script"
+	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -104,72 +104,52 @@ func want(t *testing.T, place, text string, shown bool, all ...somebody) {
 }
 
 // become gives a client node somebody's link-layer address.
-func (r *rig) become(s somebody) {
-	r.t.Helper()
+func (r *network) become(s somebody) {
+	r.T.Helper()
 	node := r.Client(int(s))
-	need(r.t, node.Batch("link set c0 down", "link set c0 address "+joined(s.mac(), "%02x", ":"), "link set c0 up"))
-	until(r.t, "the client has the address", func() bool {
+	node.Batch("link set c0 down", "link set c0 address "+joined(s.mac(), "%02x", ":"), "link set c0 up")
+	r.Until("the client has the address", func() bool {
 		list, err := node.Addresses("c0")
 		return err == nil && slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Addr() == s.address() })
 	})
-	got, err := node.LinkLocal("c0")
-	need(r.t, err)
+	got := node.LinkLocal("c0")
 	if got != s.address() {
-		r.t.Fatalf("the client has %s, want %s", got, s.address())
+		r.T.Fatalf("the client has %s, want %s", got, s.address())
 	}
-}
-
-// follow runs a command that prints events until the test's relay ends.
-func (r *rig) follow(name string, args ...string) *lab.Proc {
-	r.t.Helper()
-	all := append([]string{labtest.Program()}, args...)
-	p, err := r.Relay.Start(lab.Command{Name: name, Args: append(all, "--socket", r.relay.Socket)})
-	need(r.t, err)
-	return p
 }
 
 // lives has three clients do and suffer what clients do: a dhcpcd, and two of the
 // laboratory. dhcpcd still has its prefix at the end.
-func (r *rig) lives() (held *peer.Client) {
-	t := r.t
-	real, err := peer.StartClient(r.Client(1), peer.Dhcpcd, peer.ClientConfig{NoAddress: true, DUID: somebody(1).duid()})
-	need(t, err)
-	_, err = real.Await(patience, 1)
-	need(t, err)
+func (r *network) lives() (held *rig.Foreign) {
+	t := r.T
+	real := r.Client(1).Foreign(peer.Dhcpcd, peer.ClientConfig{NoAddress: true, DUID: somebody(1).duid()})
+	real.Await(1)
 
-	two := r.client(2, somebody(2).duid())
-	reply, err := two.Obtain(patience, somebody(2).iaid())
-	need(t, err)
-	_, err = two.Renew(patience, reply)
-	need(t, err)
-	_, err = two.Release(patience, reply)
-	need(t, err)
-	_, err = two.Obtain(patience, brief) // and does not renew
-	need(t, err)
-	_, err = two.Obtain(patience, unwanted)
-	need(t, err)
-	_, err = two.Obtain(patience, 5)
-	need(t, err)
-	need(t, two.Send(two.Message(dhcp6.Request, script.ServerID(script.DefaultServerDUID), script.IAPD(6)))) // above the limit
-	need(t, two.Send(two.Message(dhcp6.Reply, script.IAPD(1))))                                              // from a client
-	need(t, two.Send(dhcp6.AppendRelayHeader(nil, dhcp6.RelayForward, 0, netip.IPv6Unspecified(), somebody(2).address())))
-	passed(r.t, two)
+	two := r.Play(2, somebody(2).duid())
+	reply := two.Obtain(somebody(2).iaid())
+	two.Renew(reply)
+	two.Release(reply)
+	two.Obtain(brief) // and does not renew
+	two.Obtain(unwanted)
+	two.Obtain(5)
+	two.Send(two.Message(dhcp6.Request, script.ServerID(script.DefaultServerDUID), script.IAPD(6))) // above the limit
+	two.Send(two.Message(dhcp6.Reply, script.IAPD(1)))                                              // from a client
+	two.Send(dhcp6.AppendRelayHeader(nil, dhcp6.RelayForward, 0, netip.IPv6Unspecified(), somebody(2).address()))
+	two.Passed()
 
-	three := r.client(3, somebody(2).duid()) // elsewhere: unique-duid
-	need(t, three.Send(three.Message(dhcp6.Request, script.ServerID(script.DefaultServerDUID), script.IAPD(1))))
+	three := r.Play(3, somebody(2).duid()) // elsewhere: unique-duid
+	three.Send(three.Message(dhcp6.Request, script.ServerID(script.DefaultServerDUID), script.IAPD(1)))
 	three.Close()
-	three = r.client(3, somebody(3).duid())
-	_, err = three.Obtain(patience, somebody(3).iaid())
-	need(t, err)
-	_, err = r.relay.CLI("clear", "--client", somebody(3).duid().String(), "--block")
-	need(t, err)
-	need(t, three.Send(three.Message(dhcp6.Request, script.ServerID(script.DefaultServerDUID), script.IAPD(somebody(3).iaid())))) // blocked
-	if _, err = r.relay.CLI("clear", prefixOf(3, 9).String()); err == nil {
+	three = r.Play(3, somebody(3).duid())
+	three.Obtain(somebody(3).iaid())
+	r.Fairlead.CLI("clear", "--client", somebody(3).duid().String(), "--block")
+	three.Send(three.Message(dhcp6.Request, script.ServerID(script.DefaultServerDUID), script.IAPD(somebody(3).iaid()))) // blocked
+	if _, err := r.Fairlead.Relay.CLI("clear", prefixOf(3, 9).String()); err == nil {
 		t.Error("what nobody has was cleared")
 	}
-	until(t, "the brief delegation has ended, dhcpcd's has not", func() bool {
+	r.Until("the brief delegation has ended, dhcpcd's has not", func() bool {
 		var all []struct{ Prefix netip.Prefix }
-		labtest.Show(t, r.relay, &all, "delegations")
+		r.Fairlead.Show(&all, "delegations")
 		has := func(p netip.Prefix) bool {
 			return slices.ContainsFunc(all, func(d struct{ Prefix netip.Prefix }) bool { return d.Prefix == p })
 		}
@@ -197,46 +177,41 @@ func TestIdentifiers(t *testing.T) {
 		"least":  {"json", "{log: hashed, history: hashed, trace: none, crash: hashed, store: minimal, salt: kept}", false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			parallel(t)
 			everybody := []somebody{1, 2, 3}
 			r := build(t, len(everybody), 1)
 			for _, s := range everybody {
 				r.become(s)
 			}
-			hook := filepath.Join(r.relay.Dir, "hook")
-			need(t, os.WriteFile(hook, []byte("#!/bin/sh\nunset FAIRLEAD_IAID # a number: in a program's output nobody can tell what it means\nenv\nexit 1\n"), 0o755))
+			hook := filepath.Join(r.Fairlead.Dir, "hook")
+			r.Need(os.WriteFile(hook, []byte("#!/bin/sh\nunset FAIRLEAD_IAID # a number: in a program's output nobody can tell what it means\nenv\nexit 1\n"), 0o755))
 			r.start(r.config(fmt.Sprintf("log: {level: debug, every: 1s, format: %s}\nhook: {program: %s, events: [granted, extended, moved, ended, refused]}\nprivacy: %s\n", c.format, hook, c.privacy),
 				"", "limits: {client: 2}", "unique-duid: true", "delegable: [{prefix: \"2001:db8:1000::/36\", lengths: 56}]"))
-			watch := r.follow("watch", "watch", "--json")
-			trace := r.follow("trace", "trace", "--json", "--client", somebody(2).duid().String())
-			screen := r.follow("screen", "watch")
+			watch := r.Fairlead.Follow("watch", "watch", "--json")
+			trace := r.Fairlead.Follow("trace", "trace", "--json", "--client", somebody(2).duid().String())
+			screen := r.Fairlead.Follow("screen", "watch")
 			held := r.lives()
-			now, err := r.relay.CLI("delegations", "--json")
-			need(t, err)
+			now := r.Fairlead.CLI("delegations", "--json")
 			var entries []json.RawMessage
-			until(t, "the past is written", func() bool {
-				labtest.Show(t, r.relay, &entries, "history")
+			r.Until("the past is written", func() bool {
+				r.Fairlead.Show(&entries, "history")
 				return !c.past || len(entries) >= 3
 			})
-			past, err := r.relay.CLI("history", "--json")
-			need(t, err)
+			past := r.Fairlead.CLI("history", "--json")
 			if !c.past {
 				past = strings.ReplaceAll(past, "null", "[]")
 			}
 			past = r.presentOut(past)
-			need(t, held.Release())
-			until(t, "dhcpcd's is gone", func() bool {
-				all, err := r.relay.CLI("delegations")
-				need(t, err)
+			held.Release()
+			r.Until("dhcpcd's is gone", func() bool {
+				all := r.Fairlead.CLI("delegations")
 				return !strings.Contains(all, prefixOf(1, 11).String())
 			})
-			_, err = r.relay.CLI("clear", "--all")
-			need(t, err)
-			need(t, r.relay.Proc().Signal(syscall.SIGQUIT))
-			_ = r.relay.Proc().Wait(patience) // it ends badly, as told
+			r.Fairlead.CLI("clear", "--all")
+			r.Need(r.Fairlead.Proc().Signal(syscall.SIGQUIT))
+			_ = r.Fairlead.Proc().Wait(labtest.Patience) // it ends badly, as told
 
 			for place, text := range map[string]string{
-				"log": r.relay.Proc().Log(), "watch --json": watch.Log(), "watch": screen.Log(), "trace --json": trace.Log(),
+				"log": r.Fairlead.Log(), "watch --json": watch.Log(), "watch": screen.Log(), "trace --json": trace.Log(),
 			} {
 				want(t, place, text, c.shown, everybody...)
 			}
@@ -254,26 +229,26 @@ func TestIdentifiers(t *testing.T) {
 }
 
 // presentOut takes delegations that last out of a history: they are the present.
-func (r *rig) presentOut(history string) string {
-	r.t.Helper()
+func (r *network) presentOut(history string) string {
+	r.T.Helper()
 	var all []map[string]any
-	need(r.t, json.Unmarshal([]byte(history), &all))
+	r.Need(json.Unmarshal([]byte(history), &all))
 	all = slices.DeleteFunc(all, func(d map[string]any) bool { return d["ended"] == nil })
 	b, err := json.Marshal(all)
-	need(r.t, err)
+	r.Need(err)
 	return string(b)
 }
 
 // lookIntoTheStore looks for everybody in all records and other files of a state
 // folder in which nothing is delegated any more.
-func (r *rig) lookIntoTheStore(shown, past bool) {
-	t := r.t
+func (r *network) lookIntoTheStore(shown, past bool) {
+	t := r.T
 	t.Helper()
-	s, err := store.Open(r.relay.State, store.Options{ReserveBytes: -1})
-	need(t, err)
+	s, err := store.Open(r.Fairlead.State, store.Options{ReserveBytes: -1})
+	r.Need(err)
 	defer s.Close()
 	kinds, traces := map[byte]int{}, 0
-	need(t, s.Scan(nil, nil, func(k, v []byte) bool {
+	r.Need(s.Scan(nil, nil, func(k, v []byte) bool {
 		kind := bytes.TrimPrefix(k, []byte(binding.Relay6))[0]
 		kinds[kind]++
 		if kind == 'b' {
@@ -297,17 +272,9 @@ func (r *rig) lookIntoTheStore(shown, past bool) {
 	if shown && traces == 0 {
 		t.Error("the search finds nobody in a store where all are")
 	}
-	key, err := os.Stat(filepath.Join(r.relay.State, "privacy-key"))
-	kept := strings.Contains(r.text(), "salt: kept")
+	key, err := os.Stat(filepath.Join(r.Fairlead.State, "privacy-key"))
+	kept := strings.Contains(r.Fairlead.Text(), "salt: kept")
 	if kept != (err == nil) || kept && key.Mode().Perm() != 0o600 {
 		t.Errorf("the key of hashes: %v %v", key, err)
 	}
-}
-
-// text is the relay's configuration.
-func (r *rig) text() string {
-	r.t.Helper()
-	b, err := os.ReadFile(r.relay.File)
-	need(r.t, err)
-	return string(b)
 }

@@ -5,17 +5,16 @@ import (
 	"testing"
 
 	"fairlead/internal/host/store"
-	"fairlead/internal/lab/labtest"
 )
 
 // past is how many records of what has ended the store of a relay that does not
 // run has, and how many of them tell of somebody.
-func (r *rig) past(s somebody) (records, telling int) {
-	r.t.Helper()
-	kept, err := store.Open(r.relay.State, store.Options{ReserveBytes: -1})
-	need(r.t, err)
+func (r *network) past(s somebody) (records, telling int) {
+	r.T.Helper()
+	kept, err := store.Open(r.Fairlead.State, store.Options{ReserveBytes: -1})
+	r.Need(err)
 	defer kept.Close()
-	need(r.t, kept.Scan([]byte("h"), []byte("i"), func(k, v []byte) bool {
+	r.Need(kept.Scan([]byte("h"), []byte("i"), func(k, v []byte) bool {
 		records++
 		for _, o := range s.octets() {
 			if bytes.Contains(k, o) || bytes.Contains(v, o) {
@@ -41,38 +40,34 @@ func TestStricterAboutThePast(t *testing.T) {
 		"minimal": {"store: minimal", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			parallel(t)
 			r := build(t, 1, 1)
 			r.become(1)
 			r.start(r.config("", ""))
-			c := r.client(1, somebody(1).duid())
+			c := r.Play(1, somebody(1).duid())
 			for range 2 {
-				reply, err := c.Obtain(patience, somebody(1).iaid())
-				need(t, err)
-				_, err = c.Release(patience, reply)
-				need(t, err)
+				reply := c.Obtain(somebody(1).iaid())
+				c.Release(reply)
 			}
 			var all []struct{ Reason string }
-			until(t, "two have ended", func() bool {
-				labtest.Show(t, r.relay, &all, "history", "--client", somebody(1).duid().String())
+			r.Until("two have ended", func() bool {
+				r.Fairlead.Show(&all, "history", "--client", somebody(1).duid().String())
 				return len(all) == 2 && all[0].Reason != "" && all[1].Reason != ""
 			})
-			need(t, r.relay.Stop())
+			r.Fairlead.Stop()
 			if records, telling := r.past(1); records != 2 || telling != 2 {
 				t.Fatalf("the store has %d records, of which %d tell of the client, want 2", records, telling)
 			}
 
 			r.start(r.config("privacy: {"+want.how+"}\n", ""))
-			until(t, "the past is as it should be", func() bool {
-				out, err := r.relay.CLI("history", "--json")
-				need(t, err)
+			r.Until("the past is as it should be", func() bool {
+				out := r.Fairlead.CLI("history", "--json")
 				return len(found(out, 1)) == 0
 			})
-			labtest.Show(t, r.relay, &all, "history", "--client", somebody(1).duid().String())
+			r.Fairlead.Show(&all, "history", "--client", somebody(1).duid().String())
 			if len(all) != want.records {
 				t.Errorf("who asks for the client finds %d, want %d", len(all), want.records)
 			}
-			need(t, r.relay.Stop())
+			r.Fairlead.Stop()
 			if records, telling := r.past(1); records != want.records || telling != 0 {
 				t.Errorf("the store has %d records, of which %d tell of the client, want %d and none", records, telling, want.records)
 			}

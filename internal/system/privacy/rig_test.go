@@ -9,53 +9,31 @@ import (
 	"testing"
 
 	"fairlead/internal/lab"
-	"fairlead/internal/lab/capture"
 	"fairlead/internal/lab/labtest"
-	"fairlead/internal/lab/relay"
 	"fairlead/internal/lab/script"
+	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
 )
 
-// patience is for conditions that a slow machine may take long to reach.
-const patience = labtest.Patience
+func TestMain(m *testing.M) { rig.Main(m) }
 
-func TestMain(m *testing.M) { labtest.Main(m) }
-
-// What every test says often.
-var (
-	need     = labtest.Need
-	until    = labtest.Until
-	parallel = labtest.Parallel
-	passed   = labtest.Passed
-)
-
-// rig is a network with a fairlead, a server in clear, and, if it was asked for,
-// a second one.
-type rig struct {
-	*lab.Topology
-	t       *testing.T
-	relay   *relay.Relay
-	server  *script.Server // named server
-	another *script.Server // named another, or nil
+// network is a rig with a server in clear, and, if it was asked for, a second one.
+type network struct {
+	*rig.Rig             // its server is named server
+	another  *rig.Server // named another, or nil
 }
 
-// build makes a rig. Nothing runs yet but the servers, which give prefixes as
-// granted says.
-func build(t *testing.T, clients int, servers int) *rig {
+// build makes a network. Nothing runs yet but the servers, which give prefixes as
+// granted says. The test runs beside one other.
+func build(t *testing.T, clients int, servers int) *network {
 	t.Helper()
-	top, err := lab.ForTest(t).Topology(lab.Plan{Clients: clients})
-	need(t, err)
-	r := &rig{Topology: top, t: t}
-	r.relay, err = relay.New(top.Relay, relay.Config{Binary: labtest.Program()})
-	need(t, err)
-	answers := script.Grants{T1: 1000, T2: 1600, Prefixes: granted}
-	r.server, err = script.StartServer(top.Server, lab.ServerAddress, answers.Answer)
-	need(t, err)
+	labtest.Parallel(t)
+	r := &network{Rig: rig.Build(t, lab.Plan{Clients: clients})}
+	r.Prepare("")
+	answer := rig.Grants(granted).Answer
+	r.Answers(answer)
 	if servers > 1 {
-		node, err := top.AddServer(2)
-		need(t, err)
-		r.another, err = script.StartServer(node, lab.ExtraServerAddress(2), answers.Answer)
-		need(t, err)
+		r.another = r.AddServer(2).Server(lab.ExtraServerAddress(2), answer)
 	}
 	return r
 }
@@ -92,64 +70,41 @@ func prefixOf(link int, iaid uint32) netip.Prefix {
 
 // config is a configuration with one server in clear; top are keys of its top,
 // peers further peers, links keys of its only link entry.
-func (r *rig) config(top, peers string, links ...string) string {
-	text := top + "metrics: {listen: off}\n" + relay.Standard(r.Topology)
-	text = strings.Replace(text, "relay6:\n", peers+"relay6:\n", 1)
-	for _, k := range links {
-		text += "      " + k + "\n"
-	}
-	return text
+func (r *network) config(top, peers string, links ...string) string {
+	return top + strings.Replace(r.Standard(links...), "relay6:\n", peers+"relay6:\n", 1)
 }
 
 // second is the second server's entry among the peers, with its protection.
-func (r *rig) second(protection string) string {
+func (r *network) second(protection string) string {
 	return fmt.Sprintf("  - {name: another, address: %s, local: %s, role: server, interfaces: [u0], %s}\n",
 		lab.ExtraServerAddress(2), lab.RelayAddress, protection)
 }
 
 // ike is a protection that cannot come about: nobody listens at the socket of
 // strongSwan, which top says.
-func (r *rig) ike() (top, protection string) {
-	r.t.Helper()
-	return "ipsec: {vici-socket: " + filepath.Join(r.relay.Dir, "charon.vici") + "}\n",
+func (r *network) ike() (top, protection string) {
+	r.T.Helper()
+	return "ipsec: {vici-socket: " + filepath.Join(r.Fairlead.Dir, "charon.vici") + "}\n",
 		"protection: ipsec, ike: {psk-file: " + r.secret("psk", "a secret of relay and server\n") + "}"
 }
 
 // secret writes a file that is nobody else's to read.
-func (r *rig) secret(name, text string) string {
-	r.t.Helper()
-	path := filepath.Join(r.relay.Dir, name)
-	need(r.t, os.WriteFile(path, []byte(text), 0o600))
+func (r *network) secret(name, text string) string {
+	r.T.Helper()
+	path := filepath.Join(r.Fairlead.Dir, name)
+	r.Need(os.WriteFile(path, []byte(text), 0o600))
 	return path
 }
 
 // start starts the relay with a configuration.
-func (r *rig) start(text string) {
-	r.t.Helper()
-	need(r.t, r.relay.Write(text))
-	need(r.t, r.relay.Start())
-}
-
-// client opens the socket of the client on a link.
-func (r *rig) client(link int, id dhcp6.DUID) *script.Client {
-	r.t.Helper()
-	return labtest.Client(r.t, r.Client(link), script.ClientConfig{DUID: id})
+func (r *network) start(text string) {
+	r.T.Helper()
+	r.Fairlead.Write(text)
+	r.Fairlead.Start()
 }
 
 // uplink records what passes the relay's interface towards the servers.
-func (r *rig) uplink() *capture.Capture {
-	r.t.Helper()
-	record, err := capture.Start(r.Relay, "u0", "ip6")
-	need(r.t, err)
-	return record
-}
-
-// heard reports whether a server has a message, by its transaction-id.
-func heard(s *script.Server, message []byte) bool {
-	for _, q := range s.Received() {
-		if len(q.Inner) >= 4 && string(q.Inner[:4]) == string(message[:4]) {
-			return true
-		}
-	}
-	return false
+func (r *network) uplink() *rig.Capture {
+	r.T.Helper()
+	return r.Relay.Record("u0", "ip6")
 }

@@ -8,15 +8,14 @@ import (
 )
 
 // pseudonym is how the log has the only client, after a run of the relay.
-func (r *rig) pseudonym(number int) string {
-	r.t.Helper()
-	c := r.client(1, somebody(1).duid())
+func (r *network) pseudonym(number int) string {
+	r.T.Helper()
+	c := r.Play(1, somebody(1).duid())
 	defer c.Close()
-	_, err := c.Obtain(patience, uint32(number))
-	need(r.t, err)
+	c.Obtain(uint32(number))
 	var got []string
-	until(r.t, "the log has the client", func() bool {
-		got = regexp.MustCompile(`msg="delegation granted".* client=(#[0-9a-f]{12}) `).FindStringSubmatch(r.relay.Proc().Log())
+	r.Until("the log has the client", func() bool {
+		got = regexp.MustCompile(`msg="delegation granted".* client=(#[0-9a-f]{12}) `).FindStringSubmatch(r.Fairlead.Log())
 		return got != nil
 	})
 	return got[1]
@@ -25,14 +24,13 @@ func (r *rig) pseudonym(number int) string {
 // With salt: kept one client is the same after a restart, and with boot another.
 // Whoever goes back to boot leaves no key behind.
 func TestSalt(t *testing.T) {
-	parallel(t)
 	r := build(t, 1, 1)
 	r.become(1)
 	again := func(number int, salt string) string {
 		r.start(r.config("privacy: {log: hashed, salt: "+salt+"}\n", ""))
 		name := r.pseudonym(number)
-		need(t, r.relay.Stop())
-		_, err := os.Stat(filepath.Join(r.relay.State, "privacy-key"))
+		r.Fairlead.Stop()
+		_, err := os.Stat(filepath.Join(r.Fairlead.State, "privacy-key"))
 		if kept := err == nil; kept != (salt == "kept") {
 			t.Errorf("salt: %s, and the key is kept: %v", salt, kept)
 		}

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"fairlead/internal/lab/labtest"
+	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -34,14 +34,14 @@ var described = []string{
 var sensitive = []dhcp6.OptionCode{37, 38, 105, 106, 107, 108, 109, 110}
 
 // omitted is how many messages of a link went without sensitive options.
-func (r *rig) omitted(link string) int {
-	r.t.Helper()
+func (r *network) omitted(link string) int {
+	r.T.Helper()
 	var shown struct {
 		Counters struct {
 			Omitted int `json:"sensitive_omitted"`
 		}
 	}
-	labtest.Show(r.t, r.relay, &shown, "links", link)
+	r.Fairlead.Show(&shown, "links", link)
 	return shown.Counters.Omitted
 }
 
@@ -51,16 +51,14 @@ func (r *rig) omitted(link string) int {
 // protects it; each message that went without them is counted. A remote-id that is
 // not marked goes to everybody.
 func TestSensitiveOptionsStayOnProtectedHops(t *testing.T) {
-	parallel(t)
 	r := build(t, 1, 2)
 	record := r.uplink()
 	top, protection := r.ike()
 	r.start(r.config(top, r.second(protection), described...))
-	c := r.client(1, somebody(1).duid())
-	_, err := c.Obtain(patience, 1)
-	need(t, err)
-	passed(r.t, c)
-	received := r.server.Received()
+	c := r.Play(1, somebody(1).duid())
+	c.Obtain(1)
+	c.Passed()
+	received := r.Played.Received()
 	if len(received) < 3 {
 		t.Fatalf("the server has %d messages", len(received))
 	}
@@ -77,9 +75,9 @@ func TestSensitiveOptionsStayOnProtectedHops(t *testing.T) {
 	if got := len(r.another.Received()); got != 0 {
 		t.Errorf("the server under IPsec has %d messages", got)
 	}
-	need(t, record.Stop())
+	record.Stop()
 	octets, err := os.ReadFile(record.File)
-	need(t, err)
+	r.Need(err)
 	if !bytes.Contains(octets, somebody(1).duid()) {
 		t.Error("the capture has not even the client's DUID")
 	}
@@ -90,10 +88,10 @@ func TestSensitiveOptionsStayOnProtectedHops(t *testing.T) {
 	}
 
 	// Not marked, it is an option like others.
-	need(t, r.relay.Reload(r.config(top, r.second(protection), strings.Replace(described[1], ", sensitive: true", "", 1))))
+	r.Fairlead.Reload(r.config(top, r.second(protection), strings.Replace(described[1], ", sensitive: true", "", 1)))
 	before := r.omitted("d1")
-	m := passed(r.t, c)
-	for _, q := range r.server.Received() {
+	m := c.Passed()
+	for _, q := range r.Played.Received() {
 		if !bytes.Equal(q.Inner[:4], m[:4]) {
 			continue
 		}
@@ -109,13 +107,12 @@ func TestSensitiveOptionsStayOnProtectedHops(t *testing.T) {
 // sensitive: require refuses a configuration in which a peer in clear could be
 // asked on a link that has something to hide, and says where that is.
 func TestSensitiveRequire(t *testing.T) {
-	parallel(t)
 	r := build(t, 0, 2)
 	top, protection := r.ike()
 	check := func(text string) (string, error) {
-		file := filepath.Join(r.relay.Dir, "checked.yaml")
-		need(t, os.WriteFile(file, []byte(text), 0o644))
-		return r.Relay.Run(labtest.Program(), "config", "check", file)
+		file := filepath.Join(r.Fairlead.Dir, "checked.yaml")
+		r.Need(os.WriteFile(file, []byte(text), 0o644))
+		return r.Relay.Node.Run(rig.Binary(), "config", "check", file)
 	}
 	for i, key := range described {
 		text := r.config(top, r.second(protection), key, "sensitive: require")

@@ -3,6 +3,7 @@ package rig
 import (
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"fairlead/internal/lab"
@@ -133,6 +134,27 @@ func (h *Host) Start(name string, args ...string) *lab.Proc {
 func (h *Host) Reaches(from, to netip.Addr) {
 	h.Net.T.Helper()
 	h.Net.Until(h.Name+" reaches "+to.String(), func() bool { return h.Ping(from, to) == nil })
+}
+
+// Barriers reports whether both barriers that hold a protected hop are in the kernel: a
+// guard table and the policies that block.
+func (h *Host) Barriers(table string) bool {
+	h.Net.T.Helper()
+	policies := h.IP("xfrm policy")
+	_, missing := h.Node.Run("nft", "list", "table", "inet", table)
+	return missing == nil && strings.Count(policies, "action block") >= 4 &&
+		strings.Contains(policies, "dir in action block") && strings.Contains(policies, "dir out action block")
+}
+
+// UDP opens a socket at an address, until the test ends.
+func (h *Host) UDP(at netip.AddrPort) (c *net.UDPConn) {
+	h.Net.T.Helper()
+	h.Do(func() (err error) {
+		c, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
+		return err
+	})
+	h.Net.T.Cleanup(func() { c.Close() })
+	return c
 }
 
 // Throw prepares packets from an interface towards a neighbour's.

@@ -13,14 +13,13 @@ import (
 // witness listens to the core's kernel: what it lost on the way can no longer be
 // seen afterwards.
 type witness struct {
-	*rig
+	*network
 	monitor *lab.Proc
 }
 
-func watch(r *rig) *witness {
-	r.t.Helper()
-	m, err := r.Core.Start(lab.Command{Name: "monitor", Args: []string{"ip", "-6", "monitor", "route"}})
-	need(r.t, err)
+func watch(r *network) *witness {
+	r.T.Helper()
+	m := r.Core.Start("monitor", "ip", "-6", "monitor", "route")
 	w := &witness{r, m}
 	w.fence(netip.MustParsePrefix("2001:db8:f00::/64")) // it listens
 	return w
@@ -28,13 +27,13 @@ func watch(r *rig) *witness {
 
 // fence adds a route to the core and waits until the monitor has shown it.
 func (w *witness) fence(p netip.Prefix) {
-	w.t.Helper()
-	need(w.t, lab.Until(patience, "the monitor shows the core's routes", func() bool {
-		if _, err := w.Core.IP("-6 route replace unreachable %s", p); err != nil {
+	w.T.Helper()
+	w.Until("the monitor shows the core's routes", func() bool {
+		if _, err := w.Core.Node.IP("-6 route replace unreachable %s", p); err != nil {
 			return false
 		}
 		return strings.Contains(w.monitor.Log(), p.String())
-	}))
+	})
 }
 
 // lost says how often the core's kernel has lost a route to a prefix. When the
@@ -66,35 +65,32 @@ func (w *witness) lost(p netip.Prefix) (times int) {
 // What was on its way has arrived when the core has seen a later withdrawal, the
 // marker's.
 func (w *witness) keeps(p netip.Prefix, s speaker) {
-	w.t.Helper()
-	_, err := w.relay.CLI("clear", marker.String())
-	need(w.t, err)
-	need(w.t, lab.Until(patience, "the core loses the marker", func() bool { return w.lost(marker) > 0 && !w.pair.Announced(marker) }))
+	w.T.Helper()
+	w.Fairlead.CLI("clear", marker.String())
+	w.Until("the core loses the marker", func() bool { return w.lost(marker) > 0 && !w.pair.Announced(marker) })
 	w.fence(netip.MustParsePrefix("2001:db8:f01::/64")) // all of it is told
 	if n := w.lost(p); n > 0 || !w.pair.Announced(p) {
-		w.t.Errorf("the core lost %s %d times, and has it now: %v", p, n, w.pair.Announced(p))
+		w.T.Errorf("the core lost %s %d times, and has it now: %v", p, n, w.pair.Announced(p))
 	}
 	if s.config.OSPF {
 		return
 	}
-	need(w.t, lab.Until(patience, "the marker's withdrawal is recorded", func() bool {
+	w.Until("the marker's withdrawal is recorded", func() bool {
 		return slices.Contains(w.withdrawn(), marker.Addr().String())
-	}))
+	})
 	if got := w.withdrawn(); slices.Contains(got, p.Addr().String()) {
-		w.t.Errorf("withdrawn on the wire: %v, want the marker alone", got)
+		w.T.Errorf("withdrawn on the wire: %v, want the marker alone", got)
 	}
 }
 
 // carrier flaps the client's end of the link.
-func (r *rig) carrier() {
-	r.t.Helper()
+func (r *network) carrier() {
+	r.T.Helper()
 	for _, to := range []struct{ state, shown string }{{"down", "NO-CARRIER"}, {"up", "LOWER_UP"}} {
-		_, err := r.Client(1).IP("link set c0 %s", to.state)
-		need(r.t, err)
-		need(r.t, lab.Until(patience, "d1 shows "+to.shown, func() bool {
-			out, err := r.Relay.IP("-o link show d1")
-			return err == nil && strings.Contains(out, to.shown)
-		}))
+		r.Client(1).IP("link set c0 %s", to.state)
+		r.Until("d1 shows "+to.shown, func() bool {
+			return strings.Contains(r.Relay.IP("-o link show d1"), to.shown)
+		})
 	}
 }
 
@@ -102,18 +98,18 @@ func (r *rig) carrier() {
 // relay, be it by kill -9.
 func noFlap(t *testing.T, name string) {
 	s := speakers[name]
-	r := newRig(t, s, "")
-	r.obtain(1)
+	r := start(t, s, "")
+	r.client.Obtain(1)
 	r.comes(first)
 	w := watch(r)
 	for range 3 {
 		r.carrier()
 	}
-	need(t, r.relay.Kill())
+	r.Fairlead.Kill()
 	r.carrier()
-	need(t, r.relay.Start())
-	need(t, r.relay.Stop())
-	need(t, r.relay.Start())
+	r.Fairlead.Start()
+	r.Fairlead.Stop()
+	r.Fairlead.Start()
 	w.keeps(first, s)
 }
 
@@ -133,18 +129,18 @@ const tries = 8
 
 // S-2 and R-4: a stand-in keeps the announcement while the interface is down or
 // gone, and after its return it is the client's route that is announced.
-func standsIn(t *testing.T, down, up func(r *rig)) {
+func standsIn(t *testing.T, down, up func(r *network)) {
 	s := speakers["FRR by metric"]
-	r := newRig(t, s, "")
-	r.obtain(1)
+	r := start(t, s, "")
+	r.client.Obtain(1)
 	r.comes(first)
 	w := watch(r)
 	lost := w.lost(first)
 	for try := 1; ; try++ {
 		down(r)
-		r.standIn(first, true)
+		r.WantStandIn(first)
 		up(r)
-		r.standIn(first, false)
+		r.WantRoute(first, 1)
 		r.comes(first)
 		now := w.lost(first)
 		if now == lost {
@@ -157,45 +153,43 @@ func standsIn(t *testing.T, down, up func(r *rig)) {
 	}
 	// While it is down, the prefix is announced, and packets end at the relay.
 	down(r)
-	r.standIn(first, true)
+	r.WantStandIn(first)
 	r.comes(first)
-	out, err := r.Server.Run("ping", "-6", "-n", "-c", "1", "-W", "2", first.Addr().Next().String())
+	out, err := r.Server.Node.Run("ping", "-6", "-n", "-c", "1", "-W", "2", first.Addr().Next().String())
 	if err == nil || !strings.Contains(out, "From "+lab.RelayAddress.String()) {
 		t.Errorf("a ping into the prefix says %q (%v), want that the relay calls it unreachable", out, err)
 	}
-	path, err := routing.Vtysh(r.Core, "show bgp ipv6 unicast "+first.String()+" json")
-	need(t, err)
+	path, err := routing.Vtysh(r.Core.Node, "show bgp ipv6 unicast "+first.String()+" json")
+	r.Need(err)
 	if !strings.Contains(path, lab.RelayAddress.String()) {
 		t.Errorf("FRR in the core says of %s: %s, want it from the relay", first, path)
 	}
 	up(r)
-	r.standIn(first, false)
+	r.WantRoute(first, 1)
 	r.traffic(first)
 }
 
 func TestRFC8987_R4_StandInHoldsTheAnnouncementWhileAdminDown(t *testing.T) {
 	standsIn(
 		t,
-		func(r *rig) { r.ip("link set d1 down") },
-		func(r *rig) { r.ip("link set d1 up") },
+		func(r *network) { r.Relay.IP("link set d1 down") },
+		func(r *network) { r.Relay.IP("link set d1 up") },
 	)
 }
 
 func TestRFC8987_R4_StandInHoldsTheAnnouncementWhileDeleted(t *testing.T) {
 	standsIn(
 		t,
-		func(r *rig) { r.ip("link del d1") },
-		func(r *rig) {
-			r.ip("link add name d1 address 02:00:00:00:d0:01 type veth peer name c0 address 02:00:00:00:c0:01 netns %s", r.Client(1).Namespace)
-			_, err := r.Client(1).IP("link set c0 up")
-			need(r.t, err)
-			r.ip("link set d1 up")
-			router, err := r.Relay.LinkLocal("d1")
-			need(r.t, err)
-			need(r.t, lab.Until(patience, "the client has a default route", func() bool {
-				_, err := r.Client(1).IP("-6 route replace default via %s dev c0", router)
+		func(r *network) { r.Relay.IP("link del d1") },
+		func(r *network) {
+			r.Relay.IP("link add name d1 address 02:00:00:00:d0:01 type veth peer name c0 address 02:00:00:00:c0:01 netns %s", r.Client(1).Namespace)
+			r.Client(1).IP("link set c0 up")
+			r.Relay.IP("link set d1 up")
+			router := r.Relay.LinkLocal("d1")
+			r.Until("the client has a default route", func() bool {
+				_, err := r.Client(1).Node.IP("-6 route replace default via %s dev c0", router)
 				return err == nil
-			}))
+			})
 		},
 	)
 }

@@ -20,32 +20,29 @@ import (
 // same kernel is not exported.
 func comeAndGo(t *testing.T, name string) {
 	s := speakers[name]
-	r := newRig(t, s, "")
-	short := r.obtain(3)
+	r := start(t, s, "")
+	short := r.client.Obtain(3)
 	r.comes(brief)
-	reply := r.obtain(1)
+	reply := r.client.Obtain(1)
 	r.comes(first)
-	r.obtain(2)
+	r.client.Obtain(2)
 	r.comes(second)
-	out, err := r.Core.Run("ping", "-6", "-n", "-c", "1", "-W", "1", lab.LinkAddress(1).String())
+	out, err := r.Core.Node.Run("ping", "-6", "-n", "-c", "1", "-W", "1", lab.LinkAddress(1).String())
 	if err != nil {
 		t.Errorf("the core does not reach the relay's link: %v %s", err, out)
 	}
 	r.traffic(first)
 
-	_, err = r.client.Renew(patience, short)
-	need(t, err)
+	r.client.Renew(short)
 	r.goes(brief) // expired
-	_, err = r.client.Release(patience, reply)
-	need(t, err)
+	r.client.Release(reply)
 	r.goes(first)
-	_, err = r.relay.CLI("clear", second.String())
-	need(t, err)
+	r.Fairlead.CLI("clear", second.String())
 	r.goes(second)
 	r.comes(marker) // and this one stays
 
 	foreign := netip.MustParsePrefix(strings.Fields(s.foreign)[0])
-	if out, err := r.Relay.IP("-6 route show exact %s", foreign); err != nil || out == "" {
+	if out, err := r.Relay.Node.IP("-6 route show exact %s", foreign); err != nil || out == "" {
 		t.Errorf("%s has gone from the relay's kernel: the test shows nothing (%v)", foreign, err)
 	}
 	if r.pair.Announced(foreign) {
@@ -66,13 +63,9 @@ func comeAndGo(t *testing.T, name string) {
 
 // traffic waits until the server reaches an address in a client's prefix, by no
 // other routes than those of the protocol.
-func (r *rig) traffic(p netip.Prefix) {
-	r.t.Helper()
-	inside := p.Addr().Next()
-	need(r.t, r.Client(1).Address("lan0", inside.String()+"/64"))
-	need(r.t, lab.Until(patience, "the server reaches "+inside.String(), func() bool {
-		return r.Server.Ping(netip.Addr{}, inside) == nil
-	}))
+func (r *network) traffic(p netip.Prefix) {
+	r.T.Helper()
+	r.Server.Reaches(netip.Addr{}, r.SettleIn(1, p))
 }
 
 func TestRFC8987_R4_FRRByMetricSeesPrefixesComeAndGo(t *testing.T) {
@@ -99,25 +92,24 @@ func TestRFC8987_R4_BIRDByTableSeesPrefixesComeAndGo(t *testing.T) {
 // it, and what nobody holds ends at the edge instead of going round.
 func TestRFC8987_R4_AggregateStandsForThePool(t *testing.T) {
 	pool := netip.MustParsePrefix("2001:db8:1100::/44")
-	r := newRig(t, speakers["FRR by metric"], fmt.Sprintf("host:\n  aggregates:\n    - prefix: %s\n", pool))
+	r := start(t, speakers["FRR by metric"], fmt.Sprintf("host:\n  aggregates:\n    - prefix: %s\n", pool))
 	r.comes(pool)
-	reply := r.obtain(1)
+	reply := r.client.Obtain(1)
 	r.comes(first)
 	r.traffic(first)
-	_, err := r.client.Release(patience, reply)
-	need(t, err)
+	r.client.Release(reply)
 	r.goes(first)
 	// The pool's route is still there, and traffic for what is free ends at the
 	// relay: unreachable, not up again by the default route.
 	if !r.pair.Announced(pool) {
 		t.Error("the core has lost the aggregate with a delegation")
 	}
-	out, err := r.Server.Run("ping", "-6", "-n", "-c", "1", "-W", "2", first.Addr().Next().String())
+	out, err := r.Server.Node.Run("ping", "-6", "-n", "-c", "1", "-W", "2", first.Addr().Next().String())
 	if err == nil || !strings.Contains(out, "From "+lab.RelayAddress.String()) || !strings.Contains(out, "Destination unreachable") {
 		t.Errorf("a ping to what nobody holds says %q, want that the relay calls it unreachable", out)
 	}
 	// It is configuration that takes it away.
-	need(t, r.relay.Reload(strings.ReplaceAll(r.text(), fmt.Sprintf("    - prefix: %s\n", pool), "    []\n")))
+	r.Fairlead.Reload(strings.ReplaceAll(r.Fairlead.Text(), fmt.Sprintf("    - prefix: %s\n", pool), "    []\n"))
 	r.goes(pool)
 	r.comes(marker)
 }
@@ -125,15 +117,13 @@ func TestRFC8987_R4_AggregateStandsForThePool(t *testing.T) {
 // R-4: a delegation that moves to another next hop or is extended is not
 // withdrawn in between.
 func TestRFC8987_R4_ExtendingWithdrawsNothing(t *testing.T) {
-	r := newRig(t, speakers["BIRD by protocol"], "")
-	reply := r.obtain(1)
+	r := start(t, speakers["BIRD by protocol"], "")
+	reply := r.client.Obtain(1)
 	r.comes(first)
 	for range 5 {
-		_, err := r.client.Renew(patience, reply)
-		need(t, err)
+		r.client.Renew(reply)
 	}
-	_, err := r.relay.CLI("clear", marker.String())
-	need(t, err)
+	r.Fairlead.CLI("clear", marker.String())
 	r.goes(marker)
 	if diff := cmp.Diff([]string{marker.Addr().String()}, r.withdrawn()); diff != "" {
 		t.Errorf("withdrawn on the wire (-want +got):\n%s", diff)
@@ -146,17 +136,17 @@ func TestRFC8987_R4_ExtendingWithdrawsNothing(t *testing.T) {
 // R-4, what the daemons themselves say of the relay's routes on the edge.
 func TestRFC8987_R4_DaemonsNameTheRelaysRoutes(t *testing.T) {
 	t.Run("FRR", func(t *testing.T) {
-		r := newRig(t, speakers["FRR by metric"], "")
-		out, err := routing.Vtysh(r.Core, "show bgp ipv6 unicast "+marker.String()+" json")
-		need(t, err)
+		r := start(t, speakers["FRR by metric"], "")
+		out, err := routing.Vtysh(r.Core.Node, "show bgp ipv6 unicast "+marker.String()+" json")
+		r.Need(err)
 		if !strings.Contains(out, `"metric":8700`) || !strings.Contains(out, lab.RelayAddress.String()) {
 			t.Errorf("FRR in the core says of %s: %s; want metric 8700 and the relay as next hop", marker, out)
 		}
 	})
 	t.Run("BIRD", func(t *testing.T) {
-		r := newRig(t, speakers["BIRD by protocol"], "")
-		out, err := routing.Birdc(r.Relay, "show route all for "+marker.String()+" table delegated")
-		need(t, err)
+		r := start(t, speakers["BIRD by protocol"], "")
+		out, err := routing.Birdc(r.Relay.Node, "show route all for "+marker.String()+" table delegated")
+		r.Need(err)
 		if !strings.Contains(out, "Kernel.source: 87") || !strings.Contains(out, "Kernel.metric: 8700") {
 			t.Errorf("BIRD at the edge says of %s: %s; want source 87 and metric 8700", marker, out)
 		}

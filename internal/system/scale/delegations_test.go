@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"fairlead/internal/lab"
-	"fairlead/internal/lab/labtest"
+	"fairlead/internal/system/rig"
 )
 
 // A hundred thousand clients on one link: each has its route and its filter
@@ -15,49 +15,45 @@ import (
 // RFC 8987 S-1, O-2.
 func TestHundredThousandDelegations(t *testing.T) {
 	const clients = 100_000
-	r := newRig(t, lab.Plan{Clients: 1}, "d*")
-	labtest.Need(t, r.relay.Start())
+	r := build(t, lab.Plan{Clients: 1}, "d*")
+	r.Fairlead.Start()
 	r.tell("started")
-	_, err := r.Client(1).Run(labtest.Program(), "load", "--interface", "c0", "--clients", fmt.Sprint(clients),
+	r.Client(1).Run(rig.Binary(), "load", "--interface", "c0", "--clients", fmt.Sprint(clients),
 		"--prepare", fmt.Sprint(clients), "--mix", "renew", "--count", "100")
-	labtest.Need(t, err)
 	r.tell("filled")
 	r.want(clients)
 	r.tell("counted")
 
-	labtest.Need(t, r.relay.Kill())
-	_, err = r.Relay.IP("-6 route flush proto 87")
-	labtest.Need(t, err)
-	_, err = r.Relay.Run("nft", "delete", "table", "inet", "fairlead")
-	labtest.Need(t, err)
+	r.Fairlead.Kill()
+	r.Relay.IP("-6 route flush proto 87")
+	r.Relay.Run("nft", "delete", "table", "inet", "fairlead")
 	if n := r.routes(); n != 0 {
 		t.Fatalf("%d routes are left of those that were flushed", n)
 	}
 	began := time.Now()
-	labtest.Need(t, r.relay.Start())
+	r.Fairlead.Start()
 	r.tell(fmt.Sprint("restarted in ", time.Since(began).Round(time.Millisecond)))
 	r.want(clients)
 
-	_, err = r.relay.CLI("clear", "--link", "d1")
-	labtest.Need(t, err)
-	labtest.Until(t, "no route is left", func() bool { return r.routes() == 0 })
+	r.Fairlead.CLI("clear", "--link", "d1")
+	r.Until("no route is left", func() bool { return r.routes() == 0 })
 	r.want(0)
 	r.tell("cleared")
-	labtest.Need(t, r.relay.Stop())
-	labtest.Need(t, r.relay.Start())
+	r.Fairlead.Stop()
+	r.Fairlead.Start()
 	r.want(0)
-	labtest.Need(t, r.relay.Stop())
+	r.Fairlead.Stop()
 }
 
-func (r *rig) tell(what string) { r.t.Logf("%s: %d MiB", what, r.resident()) }
+func (r *network) tell(what string) { r.T.Logf("%s: %d MiB", what, r.Fairlead.Resident()>>10) }
 
 // want checks that as many delegations are known, routed and filtered.
-func (r *rig) want(n int) {
-	r.t.Helper()
+func (r *network) want(n int) {
+	r.T.Helper()
 	var status struct {
 		Totals struct{ Prefixes int }
 	}
-	labtest.Ask(r.t, r.relay, "/v1/status", &status)
+	r.Fairlead.Ask("/v1/status", &status)
 	strict := r.elements("source-strict-56")
 	for _, c := range []struct {
 		what      string
@@ -72,10 +68,10 @@ func (r *rig) want(n int) {
 		{"loops", r.elements("loop-shared-56"), strict},
 	} {
 		if c.got != c.want {
-			r.t.Errorf("%d %s, want %d", c.got, c.what, c.want)
+			r.T.Errorf("%d %s, want %d", c.got, c.what, c.want)
 		}
 	}
 	if strict < n*9/10 {
-		r.t.Errorf("%d of %d prefixes are bound to a link-layer address", strict, n)
+		r.T.Errorf("%d of %d prefixes are bound to a link-layer address", strict, n)
 	}
 }

@@ -11,15 +11,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fairlead/internal/lab"
-	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/script"
+	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
 )
 
 // crowd is a node behind very many links of the relay: d0 to c0, and so on.
 type crowd struct {
-	*rig
-	node   *lab.Node
+	*network
+	node   *rig.Host
 	socket int
 }
 
@@ -27,7 +27,7 @@ type crowd struct {
 // alone, but for those that have it when they come up: the relay's ends are the
 // last, and the clients' ends are given what they would have to wait for.
 func (c *crowd) add(from, to int) {
-	c.t.Helper()
+	c.T.Helper()
 	var made, there, up []string
 	for i := from; i < to; i++ {
 		made = append(made, fmt.Sprintf("link add d%d index %d type veth peer name c%d index %d netns %s", i, 1000+i, i, clientIndex(i), c.node.Namespace))
@@ -36,18 +36,18 @@ func (c *crowd) add(from, to int) {
 			fmt.Sprintf("route replace multicast ff00::/8 dev c%d table local", i))
 		up = append(up, fmt.Sprintf("link set d%d up", i))
 	}
-	labtest.Need(c.t, c.rig.Relay.Batch(made...))
-	labtest.Need(c.t, c.node.Batch(there...))
-	labtest.Need(c.t, c.rig.Relay.Batch(up...))
+	c.Relay.Batch(made...)
+	c.node.Batch(there...)
+	c.Relay.Batch(up...)
 }
 
 func (c *crowd) remove(from, to int) {
-	c.t.Helper()
+	c.T.Helper()
 	var lines []string
 	for i := from; i < to; i++ {
 		lines = append(lines, fmt.Sprintf("link del d%d", i))
 	}
-	labtest.Need(c.t, c.rig.Relay.Batch(lines...))
+	c.Relay.Batch(lines...)
 }
 
 // clientIndex is the interface at the client's end of link i.
@@ -56,27 +56,27 @@ func clientIndex(i int) int { return 100_000 + i }
 // listen opens the one socket that speaks on all links: what asks the kernel for
 // an interface by name is slow among thousands.
 func (c *crowd) listen() {
-	c.t.Helper()
-	labtest.Need(c.t, c.node.Do(func() (err error) {
+	c.T.Helper()
+	c.node.Do(func() (err error) {
 		c.socket, err = unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.IPPROTO_UDP)
 		return err
-	}))
-	c.t.Cleanup(func() { unix.Close(c.socket) })
-	labtest.Need(c.t, unix.Bind(c.socket, &unix.SockaddrInet6{Port: dhcp6.ClientPort}))
-	labtest.Need(c.t, unix.SetsockoptTimeval(c.socket, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 200_000}))
+	})
+	c.T.Cleanup(func() { unix.Close(c.socket) })
+	c.Need(unix.Bind(c.socket, &unix.SockaddrInet6{Port: dhcp6.ClientPort}))
+	c.Need(unix.SetsockoptTimeval(c.socket, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 200_000}))
 }
 
 // answered has the clients on some links solicit, each until it is answered. A
 // link that is new to the kernel may lose what is sent at first.
 func (c *crowd) answered(links ...int) {
-	c.t.Helper()
+	c.T.Helper()
 	open := map[int]bool{}
 	for _, i := range links {
 		open[i] = true
 	}
 	began := time.Now()
-	defer func() { c.t.Logf("%d links: %d not answered after %v", len(links), len(open), time.Since(began)) }()
-	labtest.Until(c.t, "a Solicit is answered on each link", func() bool {
+	defer func() { c.T.Logf("%d links: %d not answered after %v", len(links), len(open), time.Since(began)) }()
+	c.Until("a Solicit is answered on each link", func() bool {
 		for batch := range slices.Chunk(slices.Collect(maps.Keys(open)), 64) {
 			for _, i := range batch {
 				c.solicit(i)
@@ -100,7 +100,7 @@ func (c *crowd) solicit(i int) {
 	to := &unix.SockaddrInet6{Port: dhcp6.ServerPort, ZoneId: uint32(clientIndex(i)), Addr: dhcp6.AllRelayAgentsAndServers.As16()}
 	// What the kernel refuses for a moment is sent again with the next round.
 	if err := unix.Sendto(c.socket, b, 0, to); err != nil && !lab.Momentary(err) {
-		c.t.Fatalf("link %d: %v", i, err)
+		c.T.Fatalf("link %d: %v", i, err)
 	}
 }
 
@@ -111,12 +111,12 @@ func (c *crowd) advertised() (link int, ok bool) {
 	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
 		return 0, false
 	}
-	labtest.Need(c.t, err)
+	c.Need(err)
 	m, err := dhcp6.ParseMessage(b[:n])
-	labtest.Need(c.t, err)
+	c.Need(err)
 	link = int(from.(*unix.SockaddrInet6).ZoneId) - clientIndex(0)
 	if m.Type() != dhcp6.Advertise || int(m.TransactionID()) != link {
-		c.t.Fatalf("link %d: a %v of transaction %d, want its Advertise", link, m.Type(), m.TransactionID())
+		c.T.Fatalf("link %d: a %v of transaction %d, want its Advertise", link, m.Type(), m.TransactionID())
 	}
 	return link, true
 }
@@ -134,20 +134,18 @@ func each(from, to, step int) (all []int) {
 // reload; the others do not notice, and neither do the sockets.
 func TestFourThousandLinks(t *testing.T) {
 	const links, vanishing = 4000, 500
-	r := newRig(t, lab.Plan{}, "d*")
-	node, err := r.Net.Node("crowd")
-	labtest.Need(t, err)
-	c := &crowd{rig: r, node: node}
+	r := build(t, lab.Plan{}, "d*")
+	c := &crowd{network: r, node: r.Node("crowd")}
 	c.listen()
 	c.add(0, links/2)
-	labtest.Need(t, r.relay.Start())
-	t.Logf("%d links: %d MiB, %d descriptors", links/2, r.resident(), r.descriptors())
+	r.Fairlead.Start()
+	t.Logf("%d links: %d MiB, %d descriptors", links/2, r.Fairlead.Resident()>>10, r.Fairlead.Descriptors())
 	c.add(links/2, links)
 	c.answered(each(0, links, 1)...)
-	t.Logf("%d links: %d MiB, %d descriptors", links, r.resident(), r.descriptors())
+	t.Logf("%d links: %d MiB, %d descriptors", links, r.Fairlead.Resident()>>10, r.Fairlead.Descriptors())
 	// A membership per link, hundreds of them on one socket.
 	const enough = 64
-	if n := r.descriptors(); n > enough {
+	if n := r.Fairlead.Descriptors(); n > enough {
 		t.Errorf("%d descriptors are open, want %d at most", n, enough)
 	}
 
@@ -156,8 +154,8 @@ func TestFourThousandLinks(t *testing.T) {
 	c.add(links-vanishing, links)
 	c.answered(each(0, links, 50)...)
 	c.answered(each(links-vanishing, links, 1)...)
-	if n := r.descriptors(); n > enough {
+	if n := r.Fairlead.Descriptors(); n > enough {
 		t.Errorf("%d descriptors are open after links came back, want %d at most", n, enough)
 	}
-	labtest.Need(t, r.relay.Stop())
+	r.Fairlead.Stop()
 }
