@@ -17,7 +17,7 @@ type Cut struct {
 var (
 	StrongSwanKilled = Cut{
 		Name: "strongSwan killed", Notice: []string{"strongSwan cannot be reached"},
-		Happen: func(e *End) { need(e.T, e.Charon.Kill()) }, Heal: func(e *End) { need(e.T, e.Charon.Start()) },
+		Happen: func(e *End) { e.Net.Need(e.Charon.Kill()) }, Heal: func(e *End) { e.Net.Need(e.Charon.Start()) },
 	}
 	SAsDeleted = Cut{Name: "SAs deleted", Notice: []string{"SA"}, Happen: func(e *End) { e.IP("xfrm state deleteall") }}
 	// RulesetFlushed is what a restart of a firewall does: with the other barrier there
@@ -30,7 +30,7 @@ var (
 // ends are protected again. It returns how long it took until it was noticed, and
 // from there, healed, until all was well.
 func (c *Cut) Try(at *End, all ...*End) (noticed, recovered time.Duration) {
-	at.T.Helper()
+	at.Net.T.Helper()
 	started := time.Now()
 	c.Happen(at)
 	if c.Notice != nil {
@@ -47,16 +47,8 @@ func (c *Cut) Try(at *End, all ...*End) (noticed, recovered time.Duration) {
 	return noticed, time.Since(healed)
 }
 
-// IP runs ip at the end, in words as people type them.
-func (e *End) IP(words string) {
-	e.T.Helper()
-	_, err := e.Node.IP("%s", words)
-	need(e.T, err)
-}
-
-// NFT runs nft likewise.
+// NFT runs nft at the end, in words as people type them.
 func (e *End) NFT(words string) {
-	e.T.Helper()
-	_, err := e.Node.Run(append([]string{"nft"}, strings.Fields(words)...)...)
-	need(e.T, err)
+	e.Net.T.Helper()
+	e.Run(append([]string{"nft"}, strings.Fields(words)...)...)
 }

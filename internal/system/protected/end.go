@@ -3,17 +3,17 @@ package protected
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"testing"
 	"time"
 
 	"fairlead/internal/app/api"
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/ike"
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/relay"
+	"fairlead/internal/system/rig"
 )
 
 // Config says what an end is.
@@ -23,17 +23,14 @@ type Config struct {
 	Guards bool
 	// Charon is added to the section charon of strongswan.conf.
 	Charon string
-	// Patience is how long the end may take for anything that is waited for.
-	Patience time.Duration
 }
 
 // End is one host of a hop: a node, its strongSwan, and the fairlead that keeps
 // the hop protected, be it the relay itself or a guard.
 type End struct {
-	T       *testing.T // that fails if the end does
-	Node    *lab.Node
+	*rig.Host
 	Charon  *ike.Charon // nil where keys are made by hand
-	Program *relay.Relay
+	Program *rig.Program
 	Relay6  string // more of the relay's section of that name, in YAML
 
 	config Config
@@ -44,41 +41,28 @@ type End struct {
 const pace = 200 * time.Millisecond
 
 // New prepares an end without starting anything.
-func New(t *testing.T, d *lab.Node, c Config) *End {
-	t.Helper()
-	binary, err := os.Executable()
-	need(t, err)
-	e := &End{T: t, Node: d, config: c}
+func New(h *rig.Host, c Config) *End {
+	h.Net.T.Helper()
 	name := "fairlead"
 	if c.Guards {
 		name = "guard"
 	}
-	e.Program, err = relay.New(d, relay.Config{Name: name, Guard: c.Guards, Binary: binary})
-	need(t, err)
-	return e
-}
-
-// need ends the test if there is an error.
-func need(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
+	return &End{Host: h, Program: h.Fairlead(relay.Config{Name: name, Guard: c.Guards}), config: c}
 }
 
 // Strongswan starts a charon at this end.
 func (e *End) Strongswan() {
-	e.T.Helper()
+	e.Net.T.Helper()
 	var err error
 	e.Charon, err = ike.Start(e.Node, ike.Config{Charon: e.config.Charon})
-	need(e.T, err)
+	e.Net.Need(err)
 }
 
 // Configure writes the configuration: peers in YAML, and for a relay the links,
 // which are those whose names begin with d. One client there sends as fast as it
 // is answered, which the usual limit of a source's rate would not let pass.
 func (e *End) Configure(peers string) {
-	e.T.Helper()
+	e.Net.T.Helper()
 	text := "metrics:\n  listen: \"off\"\npeers:\n" + peers
 	if e.Charon != nil {
 		text += "ipsec:\n  vici-socket: " + e.Charon.Socket + "\n"
@@ -86,40 +70,38 @@ func (e *End) Configure(peers string) {
 	if !e.config.Guards {
 		text += "relay6:\n" + e.Relay6 + "  links:\n    - match: \"d*\"\n      rate: {source: unlimited}\n"
 	}
-	need(e.T, e.Program.Write(text))
+	e.Program.Write(text)
 }
 
 // Start starts the program and waits until it says that it is ready.
 func (e *End) Start() {
-	e.T.Helper()
-	need(e.T, e.Program.Start())
+	e.Net.T.Helper()
+	e.Program.Start()
 }
 
 // asking bounds one question to the program.
 func (e *End) asking() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), e.config.Patience)
+	return context.WithTimeout(context.Background(), labtest.Patience)
 }
 
 // Reload has the program take its configuration anew, and waits until it has.
 func (e *End) Reload() {
-	e.T.Helper()
+	e.Net.T.Helper()
 	ctx, cancel := e.asking()
 	defer cancel()
 	if e.config.Guards {
 		_, err := api.NewGuardClient(e.Program.Socket).Reload(ctx, api.ReloadRequest{})
-		need(e.T, err)
+		e.Net.Need(err)
 		return
 	}
 	_, err := api.NewClient(e.Program.Socket).Reload(ctx, api.ReloadRequest{})
-	need(e.T, err)
+	e.Net.Need(err)
 }
 
 // Allow has a guard let messages of relays in that are not configured.
 func (e *End) Allow() {
-	e.T.Helper()
-	text, err := os.ReadFile(e.Program.File)
-	need(e.T, err)
-	need(e.T, e.Program.Write(string(text)+"others: allow\n"))
+	e.Net.T.Helper()
+	e.Program.Write(e.Program.Text() + "others: allow\n")
 	e.Reload()
 }
 
@@ -132,18 +114,16 @@ func (e *End) GuardStatus() (api.GuardStatus, error) {
 
 // Says is what "fairlead guard status" prints.
 func (e *End) Says() string {
-	e.T.Helper()
-	out, err := e.Program.CLI("guard", "status")
-	need(e.T, err)
-	return out
+	e.Net.T.Helper()
+	return e.Program.CLI("guard", "status")
 }
 
 // Strangers is how many relayed messages of nobody that is configured a guard has
 // dropped.
 func (e *End) Strangers() uint64 {
-	e.T.Helper()
+	e.Net.T.Helper()
 	status, err := e.GuardStatus()
-	need(e.T, err)
+	e.Net.Need(err)
 	return status.Strangers.Packets
 }
 
@@ -167,10 +147,10 @@ func (e *End) Hops() (hops []api.Hop, err error) {
 
 // Becomes waits until something is true of the end's hops.
 func (e *End) Becomes(what string, is func([]api.Hop) bool) []api.Hop {
-	e.T.Helper()
+	e.Net.T.Helper()
 	var hops []api.Hop
 	var err error
-	late := lab.Until(e.config.Patience, e.Node.Name+": "+what, func() bool {
+	late := lab.Until(labtest.Patience, e.Node.Name+": "+what, func() bool {
 		if hops, err = e.Hops(); err == nil && is(hops) {
 			return true
 		}
@@ -178,14 +158,14 @@ func (e *End) Becomes(what string, is func([]api.Hop) bool) []api.Hop {
 		return false
 	})
 	if late != nil {
-		e.T.Fatalf("%v; its hops are %+v, %v", late, hops, err)
+		e.Net.T.Fatalf("%v; its hops are %+v, %v", late, hops, err)
 	}
 	return hops
 }
 
 // BecomesProtected waits until all hops are protected.
 func (e *End) BecomesProtected() []api.Hop {
-	e.T.Helper()
+	e.Net.T.Helper()
 	return e.Becomes("all hops are protected", func(hops []api.Hop) bool {
 		for i := range hops {
 			if !hops[i].Protected {
@@ -200,7 +180,7 @@ func (e *End) BecomesProtected() []api.Hop {
 // of the texts in it. The log is asked, too: a hop's last error may give way to another
 // between two looks.
 func (e *End) Notices(since time.Time, texts ...string) {
-	e.T.Helper()
+	e.Net.T.Helper()
 	e.Becomes(fmt.Sprintf("one of %q is noticed", texts), func(hops []api.Hop) bool {
 		for i := range hops {
 			h := &hops[i]
@@ -220,7 +200,7 @@ func contains(what string, texts []string) bool {
 // is lost or cannot be negotiated, for a reason with one of the texts in it, or of the guard:
 // that may be mended before its hops are looked at.
 func (e *End) logged(since time.Time, texts []string) bool {
-	for line := range strings.Lines(e.Program.Proc().Log()) {
+	for line := range strings.Lines(e.Program.Log()) {
 		stamp, rest, _ := strings.Cut(strings.TrimPrefix(line, "time="), " ")
 		at, err := time.Parse(time.RFC3339Nano, stamp)
 		if err == nil && at.After(since) && contains(rest, texts) &&
@@ -234,17 +214,16 @@ func (e *End) logged(since time.Time, texts []string) bool {
 
 // XFRM is one of the kernel's counters at the end: XfrmInStateSeqError and the like.
 func (e *End) XFRM(name string) int {
-	e.T.Helper()
-	out, err := e.Node.Run("cat", "/proc/net/xfrm_stat")
-	need(e.T, err)
+	e.Net.T.Helper()
+	out := e.Run("cat", "/proc/net/xfrm_stat")
 	for line := range strings.Lines(out) {
 		if f := strings.Fields(line); len(f) == 2 && f[0] == name {
 			n, err := strconv.Atoi(f[1])
-			need(e.T, err)
+			e.Net.Need(err)
 			return n
 		}
 	}
-	e.T.Fatalf("no counter %s in %s", name, out)
+	e.Net.T.Fatalf("no counter %s in %s", name, out)
 	return 0
 }
 

@@ -7,15 +7,15 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"testing"
 
 	"fairlead/internal/lab/ike"
+	"fairlead/internal/system/rig"
 )
 
 // Keying makes the keys of a hop between two ends, of which the relay's has one
 // address or more, and returns what stands in the stanza of each, in YAML,
 // indented by four. Addresses beside a relay's first are its further giaddrs.
-type Keying func(t *testing.T, dir string, server netip.Addr, relay ...netip.Addr) (atRelay, atServer string)
+type Keying func(n *rig.Net, server netip.Addr, relay ...netip.Addr) (atRelay, atServer string)
 
 // Keyings are the three that there are.
 var Keyings = map[string]Keying{"psk": Preshared, "certificate": Certificates, "manual": ByHand}
@@ -29,23 +29,23 @@ func Random(octets int) string {
 
 // KeyFile writes a file that its owner alone can read, with a name that nothing
 // else has.
-func KeyFile(t *testing.T, dir, text string) string {
-	t.Helper()
-	path := filepath.Join(dir, "key-"+Random(8))
-	need(t, os.WriteFile(path, []byte(text), 0o600))
+func KeyFile(n *rig.Net, text string) string {
+	n.T.Helper()
+	path := filepath.Join(n.Dir(), "key-"+Random(8))
+	n.Need(os.WriteFile(path, []byte(text), 0o600))
 	return path
 }
 
 // PSK is the stanza of either end with that key, in hexadecimal.
-func PSK(t *testing.T, dir, key string) string {
-	t.Helper()
-	return "    ike:\n      psk-file: " + KeyFile(t, dir, "0x"+key+"\n") + "\n"
+func PSK(n *rig.Net, key string) string {
+	n.T.Helper()
+	return "    ike:\n      psk-file: " + KeyFile(n, "0x"+key+"\n") + "\n"
 }
 
 // Preshared is the Keying by a pre-shared key.
-func Preshared(t *testing.T, dir string, _ netip.Addr, relay ...netip.Addr) (atRelay, atServer string) {
-	t.Helper()
-	text := PSK(t, dir, Random(32)) + giaddrs(relay[1:])
+func Preshared(n *rig.Net, _ netip.Addr, relay ...netip.Addr) (atRelay, atServer string) {
+	n.T.Helper()
+	text := PSK(n, Random(32)) + giaddrs(relay[1:])
 	return text, text
 }
 
@@ -62,39 +62,39 @@ func giaddrs(further []netip.Addr) string {
 }
 
 // Certificates is the Keying by certificates of one authority.
-func Certificates(t *testing.T, dir string, server netip.Addr, relay ...netip.Addr) (atRelay, atServer string) {
-	t.Helper()
+func Certificates(n *rig.Net, server netip.Addr, relay ...netip.Addr) (atRelay, atServer string) {
+	n.T.Helper()
 	a, err := ike.NewAuthority("authority")
-	need(t, err)
+	n.Need(err)
 	further := giaddrs(relay[1:])
-	return Certificate(t, dir, a, a, ike.Request{Addresses: relay}) + further,
-		Certificate(t, dir, a, a, ike.Request{Addresses: []netip.Addr{server}}) + further
+	return Certificate(n, a, a, ike.Request{Addresses: relay}) + further,
+		Certificate(n, a, a, ike.Request{Addresses: []netip.Addr{server}}) + further
 }
 
 // Certificate is the stanza of an end whose certificate is by one authority while
 // it believes in another. It is given a name that nothing else has.
-func Certificate(t *testing.T, dir string, by, trusted *ike.Authority, r ike.Request) string {
-	t.Helper()
+func Certificate(n *rig.Net, by, trusted *ike.Authority, r ike.Request) string {
+	n.T.Helper()
 	r.Name = "end-" + Random(4)
 	c, err := by.Issue(r)
-	need(t, err)
-	files, err := c.Write(dir, trusted)
-	need(t, err)
+	n.Need(err)
+	files, err := c.Write(n.Dir(), trusted)
+	n.Need(err)
 	return files.Stanza()
 }
 
 // ManualKeys is a file with a new pair of keys.
-func ManualKeys(t *testing.T, dir string) string {
-	t.Helper()
-	return KeyFile(t, dir, "encryption "+Random(32)+"\nintegrity "+Random(32)+"\n")
+func ManualKeys(n *rig.Net) string {
+	n.T.Helper()
+	return KeyFile(n, "encryption "+Random(32)+"\nintegrity "+Random(32)+"\n")
 }
 
 // ByHand is the Keying by manual keys: SPIs from 0x1001 to the server, from 0x2001
 // back, and keys of its own for each address of the relay.
-func ByHand(t *testing.T, dir string, _ netip.Addr, relay ...netip.Addr) (atRelay, atServer string) {
-	t.Helper()
+func ByHand(n *rig.Net, _ netip.Addr, relay ...netip.Addr) (atRelay, atServer string) {
+	n.T.Helper()
 	for i, a := range relay {
-		to, from := ManualKeys(t, dir), ManualKeys(t, dir)
+		to, from := ManualKeys(n), ManualKeys(n)
 		toSPI, fromSPI := 0x1001+i, 0x2001+i
 		indent := "    "
 		if i == 1 {

@@ -19,14 +19,14 @@ const written = 3 * time.Minute
 // reply of Ethernet's Configuration Testing Protocol, which hosts do not speak,
 // between addresses that nobody has.
 func (x *Wire) mark() error {
-	link, err := x.node.Interface(x.link)
+	link, err := x.host.Node.Interface(x.link)
 	if err != nil {
 		return err
 	}
 	frame := []byte{2, 0, 0, 0, 0x90, 1, 2, 0, 0, 0, 0x90, 2, 0x90, 0}
 	frame = append(frame, 0, 0, 1, 0) // nothing to skip, a reply
 	frame = binary.LittleEndian.AppendUint16(frame, x.marks)
-	return x.node.Do(func() error {
+	return x.host.Node.Do(func() error {
 		// Not kept: a guard on this host would take us for a program that reads frames.
 		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 		if err != nil {

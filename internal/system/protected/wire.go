@@ -5,28 +5,25 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"testing"
 
 	"fairlead/internal/lab"
-	"fairlead/internal/lab/capture"
+	"fairlead/internal/system/rig"
 )
 
 // Wire is a recording of what passes between two ends.
 type Wire struct {
-	T       *testing.T // that fails if the recording does
-	Capture *capture.Capture
+	Capture *rig.Capture
 
-	node  *lab.Node
+	net   *rig.Net
+	host  *rig.Host
 	link  string
 	marks uint16 // how many there were
 }
 
 // Record records what passes an interface and matches a tcpdump filter.
-func Record(t *testing.T, d *lab.Node, link, filter string) *Wire {
-	t.Helper()
-	c, err := capture.Start(d, link, "("+filter+") or ether proto 0x9000")
-	need(t, err)
-	return &Wire{T: t, Capture: c, node: d, link: link}
+func Record(h *rig.Host, link, filter string) *Wire {
+	h.Net.T.Helper()
+	return &Wire{Capture: h.Record(link, "("+filter+") or ether proto 0x9000"), net: h.Net, host: h, link: link}
 }
 
 // neighbourly is what hosts on a link say about themselves, in tcpdump's words.
@@ -36,14 +33,14 @@ var neighbourly = []string{"neighbor solicitation", "neighbor advertisement", "m
 // Lines is what tcpdump prints of all that has passed so far, but for the
 // neighbours' talk about themselves.
 func (x *Wire) Lines(options ...string) (lines []string) {
-	x.T.Helper()
+	x.net.T.Helper()
 	x.marks++
 	word := fmt.Sprintf("%s%d,", marked, x.marks)
-	need(x.T, lab.Until(written, "the recording has "+word, func() (found bool) {
-		need(x.T, x.mark())
+	x.net.Need(lab.Until(written, "the recording has "+word, func() (found bool) {
+		x.net.Need(x.mark())
 		var err error
 		lines, err = x.Capture.Lines(options...)
-		need(x.T, err)
+		x.net.Need(err)
 		return slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, word) })
 	}))
 	return slices.DeleteFunc(lines, func(line string) bool {
@@ -66,22 +63,30 @@ func isIKE(line string) bool {
 // OnlyESP fails unless every packet since the line of that number is ESP or IKE.
 // It returns how many lines there are now, and how many of the new ones are ESP.
 func (x *Wire) OnlyESP(from int) (now, esp int) {
-	x.T.Helper()
+	x.net.T.Helper()
 	lines := x.Lines()
 	for _, line := range lines[from:] {
 		switch {
 		case isESP(line):
 			esp++
 		case !isIKE(line):
-			x.T.Errorf("in clear: %s", line)
+			x.net.T.Errorf("in clear: %s", line)
 		}
 	}
 	return len(lines), esp
 }
 
+// WantESP is OnlyESP that fails unless so many of the new lines at least are ESP.
+func (x *Wire) WantESP(from, least int) {
+	x.net.T.Helper()
+	if _, esp := x.OnlyESP(from); esp < least {
+		x.net.T.Errorf("%d ESP packets, want at least %d", esp, least)
+	}
+}
+
 // ESP counts the ESP packets between two addresses.
 func (x *Wire) ESP(source, dest netip.Addr) (n int) {
-	x.T.Helper()
+	x.net.T.Helper()
 	for _, line := range x.Lines() {
 		if isESP(line) && strings.Contains(line, fmt.Sprintf(" %s > %s: ", source, dest)) {
 			n++
@@ -93,7 +98,7 @@ func (x *Wire) ESP(source, dest netip.Addr) (n int) {
 // SPIs are those of ESP packets from an address since the line of that number, as
 // tcpdump prints them, and how many packets each has.
 func (x *Wire) SPIs(from int, source netip.Addr) map[string]int {
-	x.T.Helper()
+	x.net.T.Helper()
 	found := make(map[string]int)
 	for _, line := range x.Lines()[from:] {
 		if !isESP(line) || !strings.Contains(line, fmt.Sprintf(" %s > ", source)) {

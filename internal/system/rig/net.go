@@ -37,6 +37,16 @@ func (n *Net) Until(what string, done func() bool) {
 	labtest.Until(n.T, what, done)
 }
 
+// Run runs a subtest, which the network fails meanwhile.
+func (n *Net) Run(name string, f func(t *testing.T)) {
+	outer := n.T
+	outer.Run(name, func(t *testing.T) {
+		n.T = t
+		defer func() { n.T = outer }()
+		f(t)
+	})
+}
+
 // Node makes a host.
 func (n *Net) Node(name string) *Host {
 	n.T.Helper()

@@ -76,21 +76,30 @@ func (c *crowd) answered(links ...int) {
 	}
 	began := time.Now()
 	defer func() { c.T.Logf("%d links: %d not answered after %v", len(links), len(open), time.Since(began)) }()
-	c.Until("a Solicit is answered on each link", func() bool {
-		for batch := range slices.Chunk(slices.Collect(maps.Keys(open)), 64) {
-			for _, i := range batch {
-				c.solicit(i)
-			}
-			for n := len(batch); n > 0; n-- {
-				i, ok := c.advertised()
-				if !ok {
-					break
-				}
-				delete(open, i)
-			}
+	for len(open) > 0 { // as long as there is progress, however slow the machine
+		c.Until("a Solicit is answered on one more link", func() bool {
+			before := len(open)
+			c.ask(open)
+			return len(open) < before
+		})
+	}
+}
+
+// ask has the clients on some links solicit once, and takes out who is answered.
+func (c *crowd) ask(open map[int]bool) {
+	c.T.Helper()
+	for batch := range slices.Chunk(slices.Collect(maps.Keys(open)), 64) {
+		for _, i := range batch {
+			c.solicit(i)
 		}
-		return len(open) == 0
-	})
+		for n := len(batch); n > 0; n-- {
+			i, ok := c.advertised()
+			if !ok {
+				break
+			}
+			delete(open, i)
+		}
+	}
 }
 
 func (c *crowd) solicit(i int) {

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"fairlead/internal/app/api"
-	"fairlead/internal/lab"
 	"fairlead/internal/system/protected"
 )
 
@@ -23,7 +22,7 @@ func TestRFC8213_3j_NegotiatedAlgorithms(t *testing.T) {
 		{"chacha20poly1305-ecp256", "CHACHA20_POLY1305", "aead rfc7539esp(chacha20,poly1305) of 36 octets, 128 bits"},
 		{"aes128-sha256-ecp256", "AES_CBC-128/HMAC_SHA2_256_128", "auth-trunc hmac(sha256) of 32 octets, 128 bits; enc cbc(aes) of 16 octets"},
 	} {
-		keys := protected.PSK(t, w.Dir(), protected.Random(32)) + fmt.Sprintf("      esp: [%s]\n", c.proposal)
+		keys := protected.PSK(w.Net, protected.Random(32)) + fmt.Sprintf("      esp: [%s]\n", c.proposal)
 		relay, server := stanzas(keys, keys)
 		if i == 0 {
 			w.relay.Configure(relay)
@@ -37,7 +36,7 @@ func TestRFC8213_3j_NegotiatedAlgorithms(t *testing.T) {
 			e.Becomes(c.shown+" is shown", func(hops []api.Hop) bool { return hops[0].Protected && hops[0].Algorithms == c.shown })
 		}
 		var used map[string]string // by SPI, of packets that passed just now
-		need(t, lab.Until(patience, "packets pass under SAs that stay", func() bool {
+		w.Until("packets pass under SAs that stay", func() bool {
 			from := len(w.wire.Lines())
 			w.exchange()
 			kernel := algorithms(w.relay)
@@ -56,7 +55,7 @@ func TestRFC8213_3j_NegotiatedAlgorithms(t *testing.T) {
 				}
 			}
 			return true
-		}))
+		})
 		for spi, has := range used {
 			if has != c.kernel {
 				t.Errorf("%s: SA %s has %s, want %s", c.proposal, spi, has, c.kernel)
@@ -68,9 +67,8 @@ func TestRFC8213_3j_NegotiatedAlgorithms(t *testing.T) {
 
 // algorithms are those of the kernel's SAs at an end, by SPI.
 func algorithms(e *protected.End) map[string]string {
-	e.T.Helper()
-	out, err := e.Node.IP("-o xfrm state")
-	need(e.T, err)
+	e.Net.T.Helper()
+	out := e.IP("-o xfrm state")
 	found := make(map[string]string)
 	for line := range strings.Lines(out) {
 		f := strings.Fields(strings.ReplaceAll(line, `\`, " "))

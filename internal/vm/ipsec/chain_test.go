@@ -9,11 +9,10 @@ import (
 	"testing"
 
 	"fairlead/internal/app/api"
-	"fairlead/internal/lab"
 	"fairlead/internal/lab/peer"
 	"fairlead/internal/lab/script"
 	"fairlead/internal/system/protected"
-	"fairlead/internal/wire/dhcp6"
+	"fairlead/internal/system/rig"
 )
 
 // peerOf is a protected peer's stanza.
@@ -28,9 +27,8 @@ func peerOf(name, role string, address, local netip.Addr, link, keys string) str
 //
 //	c c0 --- d1 a u0 --- x0 b u0 --- s0 s
 type chain struct {
-	*lab.Net
-	t                           *testing.T
-	c, a, b, s                  *lab.Node
+	*rig.Net
+	c, a, b, s                  *rig.Host
 	lower, below, above, server netip.Addr
 	ends                        []*protected.End  // of a, b and s
 	wires                       []*protected.Wire // of the lower hop and the upper one
@@ -41,33 +39,29 @@ type chain struct {
 func newChain(t *testing.T, guarded bool) *chain {
 	t.Helper()
 	h := &chain{
-		Net: lab.ForTest(t), t: t,
+		Net:   rig.New(t),
 		lower: netip.MustParseAddr("2001:db8:ab::a"), below: netip.MustParseAddr("2001:db8:ab::b"),
 		above: netip.MustParseAddr("2001:db8:b5::b"), server: netip.MustParseAddr("2001:db8:b5::5"),
 	}
-	for name, d := range map[string]**lab.Node{"c": &h.c, "a": &h.a, "b": &h.b, "s": &h.s} {
-		var err error
-		*d, err = h.Node(name)
-		need(t, err)
-	}
-	need(t, h.Veth(h.c, "c0", h.a, "d1"))
-	need(t, h.Veth(h.a, "u0", h.b, "x0"))
-	need(t, h.Veth(h.b, "u0", h.s, "s0"))
-	need(t, h.a.Address("d1", "2001:db8:1::1/64"))
-	need(t, h.a.Address("u0", h.lower.String()+"/64"))
-	need(t, h.b.Address("x0", h.below.String()+"/64"))
-	need(t, h.b.Address("u0", h.above.String()+"/64"))
-	need(t, h.s.Address("s0", h.server.String()+"/64"))
-	h.ends = []*protected.End{newEnd(t, h.a, guarded), newEnd(t, h.b, false), newEnd(t, h.s, true)}
+	h.c, h.a, h.b, h.s = h.Node("c"), h.Node("a"), h.Node("b"), h.Node("s")
+	h.Veth(h.c, "c0", h.a, "d1")
+	h.Veth(h.a, "u0", h.b, "x0")
+	h.Veth(h.b, "u0", h.s, "s0")
+	h.a.Address("d1", "2001:db8:1::1/64")
+	h.a.Address("u0", h.lower.String()+"/64")
+	h.b.Address("x0", h.below.String()+"/64")
+	h.b.Address("u0", h.above.String()+"/64")
+	h.s.Address("s0", h.server.String()+"/64")
+	h.ends = []*protected.End{newEnd(h.a, guarded), newEnd(h.b, false), newEnd(h.s, true)}
 	for _, e := range h.ends {
 		e.Strongswan()
 	}
-	atA, atBelow := protected.Preshared(t, h.Dir(), h.below, h.lower)
-	atAbove, atServer := protected.Certificates(t, h.Dir(), h.server, h.above)
+	atA, atBelow := protected.Preshared(h.Net, h.below, h.lower)
+	atAbove, atServer := protected.Certificates(h.Net, h.server, h.above)
 	h.ends[0].Configure(peerOf("b", "server", h.below, h.lower, "u0", atA))
 	h.ends[1].Configure(peerOf("s", "server", h.server, h.above, "u0", atAbove) + peerOf("a", "relay", h.lower, h.below, "x0", atBelow))
 	h.ends[2].Configure(peerOf("b", "relay", h.above, h.server, "s0", atServer))
-	h.wires = []*protected.Wire{record(t, h.b, "x0"), record(t, h.s, "s0")}
+	h.wires = []*protected.Wire{record(h.b, "x0"), record(h.s, "s0")}
 	return h
 }
 
@@ -75,36 +69,30 @@ func newChain(t *testing.T, guarded bool) *chain {
 // through both relays, and fails unless both hops were in ESP, each by SAs of its
 // own.
 func (h *chain) obtains() {
-	h.t.Helper()
-	scripted, err := script.StartServer(h.s, h.server, script.Grants{T1: 1000, T2: 1600, Prefixes: func(script.Request, dhcp6.IA) []dhcp6.IAPrefix {
-		return []dhcp6.IAPrefix{{Prefix: delegated, Preferred: 2000, Valid: 3000}}
-	}}.Answer)
-	need(h.t, err)
+	h.T.Helper()
+	scripted := h.s.Server(h.server, rig.Always(delegated))
 	for _, e := range h.ends {
 		e.Start()
 	}
 	for _, e := range h.ends {
 		e.BecomesProtected()
 	}
-	client, err := script.StartClient(h.c, script.ClientConfig{DUID: dhcp6.DUID{0, 3, 0, 1, 2, 0, 0, 0, 0xc0, 1}})
-	need(h.t, err)
-	reply, err := client.Obtain(patience, 1)
-	need(h.t, err)
+	reply := h.c.Play(rig.DUID(1)).Obtain(1)
 	if got := script.Delegations(reply); len(got) != 1 || got[0].Prefix != delegated {
-		h.t.Errorf("delegated: %v, want %v", got, delegated)
+		h.T.Errorf("delegated: %v, want %v", got, delegated)
 	}
 	if q := scripted.Received()[0]; len(q.Relays) != 2 {
-		h.t.Errorf("the server's message came through %d relays, want 2", len(q.Relays))
+		h.T.Errorf("the server's message came through %d relays, want 2", len(q.Relays))
 	}
 	spis := []map[string]int{h.wires[0].SPIs(0, h.lower), h.wires[1].SPIs(0, h.above)}
 	for i, x := range h.wires {
 		if _, esp := x.OnlyESP(0); esp < 4 || len(spis[i]) == 0 {
-			h.t.Errorf("hop %d: %d ESP packets under %v, want at least 4", i+1, esp, spis[i])
+			h.T.Errorf("hop %d: %d ESP packets under %v, want at least 4", i+1, esp, spis[i])
 		}
 	}
 	for spi := range spis[0] {
 		if spis[1][spi] > 0 {
-			h.t.Errorf("SPI %s is on both hops", spi)
+			h.T.Errorf("SPI %s is on both hops", spi)
 		}
 	}
 }
@@ -117,13 +105,12 @@ func TestRFC8213_3_HopByHop(t *testing.T) {
 	h.obtains()
 	// What the lower end holds says nothing of the upper hop, and the reverse.
 	for i, other := range map[int]netip.Addr{0: h.server, 2: h.lower} {
-		out, err := h.ends[i].Node.IP("xfrm state")
-		need(t, err)
+		out := h.ends[i].IP("xfrm state")
 		if strings.Contains(out, other.String()) {
 			t.Errorf("%s holds SAs with %s:\n%s", h.ends[i].Node.Name, other, out)
 		}
 	}
-	wrong, _ := protected.Preshared(t, h.Dir(), h.below, h.lower)
+	wrong, _ := protected.Preshared(h.Net, h.below, h.lower)
 	h.ends[0].Configure(peerOf("b", "server", h.below, h.lower, "u0", wrong))
 	h.ends[0].Reload()
 	h.ends[1].Becomes("the lower hop is lost, and the upper one is not", func(hops []api.Hop) bool {
@@ -135,8 +122,8 @@ func TestRFC8213_3_HopByHop(t *testing.T) {
 // ours. RFC 8213 3a and 3f.
 func TestRFC8213_3_ForeignRelayBelow(t *testing.T) {
 	h := newChain(t, true)
-	_, err := peer.StartRelay(h.a, peer.RelayConfig{Down: "d1", Up: "u0", Server: h.below})
-	need(t, err)
+	_, err := peer.StartRelay(h.a.Node, peer.RelayConfig{Down: "d1", Up: "u0", Server: h.below})
+	h.Need(err)
 	h.obtains()
 }
 
@@ -144,27 +131,18 @@ func TestRFC8213_3_ForeignRelayBelow(t *testing.T) {
 // RFC 8213 4e.
 func TestRFC8213_3_LinkLocal(t *testing.T) {
 	w := newWorld(t)
-	a, err := w.r.LinkLocal("u0")
-	need(t, err)
-	b, err := w.s.LinkLocal("s0")
-	need(t, err)
+	a := w.r.LinkLocal("u0")
+	b := w.s.LinkLocal("s0")
 	w.relay.Strongswan()
 	w.server.Strongswan()
-	atRelay, atServer := protected.Preshared(t, w.Dir(), b, a)
+	atRelay, atServer := protected.Preshared(w.Net, b, a)
 	w.relay.Configure(peerOf("server", "server", b, a, "u0", atRelay))
 	w.server.Configure(peerOf("relay", "relay", a, b, "s0", atServer))
-	link, err := w.s.Interface("s0")
-	need(t, err)
-	_, err = script.StartServer(w.s, b.WithZone(fmt.Sprint(link.Index)), script.Grants{T1: 1000, T2: 1600, Prefixes: func(script.Request, dhcp6.IA) []dhcp6.IAPrefix {
-		return []dhcp6.IAPrefix{{Prefix: delegated, Preferred: 2000, Valid: 3000}}
-	}}.Answer)
-	need(t, err)
+	w.s.Server(b.WithZone(fmt.Sprint(w.s.Interface("s0").Index)), rig.Always(delegated))
 	w.relay.Start()
 	w.server.Start()
 	w.settled()
-	if _, esp := w.wire.OnlyESP(0); esp < 2 {
-		t.Errorf("%d ESP packets, want at least 2", esp)
-	}
+	w.wire.WantESP(0, 2)
 	for _, e := range []*protected.End{w.relay, w.server} {
 		hop := e.Becomes("packets in ESP are counted", func(hops []api.Hop) bool {
 			return hops[0].Protected && hops[0].In.Packets > 0 && hops[0].Out.Packets > 0

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"fairlead/internal/app/api"
-	"fairlead/internal/lab"
 	"fairlead/internal/lab/peer"
 	"fairlead/internal/lab/script"
 	"fairlead/internal/system/protected"
@@ -24,14 +23,14 @@ func TestClear(t *testing.T) {
 	w.serve()
 	w.relay.Start()
 	w.exchange()
-	need(t, lab.Until(patience, "a message is seen in clear", func() bool {
+	w.Until("a message is seen in clear", func() bool {
 		return strings.Contains(strings.Join(w.wire.Lines(), "\n"), "dhcp6 relay-fwd")
-	}))
+	})
 	f := w.busy()
-	need(t, lab.Until(patience, "client and server hear the intruder", func() bool {
+	w.Until("client and server hear the intruder", func() bool {
 		atClient, atServer := f.taken()
 		return atClient > 0 && atServer > 0
-	}))
+	})
 	f.stop()
 }
 
@@ -42,23 +41,19 @@ func TestRFC8213_3_Exchange6(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			w := newWorld(t)
 			w.protect(kind)
-			_, err := peer.StartServer(w.s, peer.Kea, peer.ServerConfig{
+			w.s.Serve(peer.Kea, peer.ServerConfig{
 				Interface: "s0", Address: serverAddress, Timers: peer.LongTimers,
 				Links: []peer.Served{{Link: netip.MustParsePrefix("2001:db8:1::/64"), Delegable: netip.MustParsePrefix("2001:db8:1100::/40")}},
 			})
-			need(t, err)
 			w.relay.Start()
 			w.server.Start()
 			w.relay.BecomesProtected()
 			w.server.BecomesProtected()
-			reply, err := w.client.Obtain(patience, 1)
-			need(t, err)
+			reply := w.client.Obtain(1)
 			if got := script.Delegations(reply); len(got) != 1 || got[0].Prefix.Bits() != 56 {
 				t.Errorf("delegated: %+v, want one prefix of length 56", got)
 			}
-			if _, esp := w.wire.OnlyESP(0); esp < 4 {
-				t.Errorf("%d ESP packets, want at least 4", esp)
-			}
+			w.wire.WantESP(0, 4)
 			for _, e := range []*protected.End{w.relay, w.server} {
 				hop := e.Becomes("four messages are counted", func(hops []api.Hop) bool {
 					return hops[0].Protected && hops[0].In.Packets >= 2 && hops[0].Out.Packets >= 2

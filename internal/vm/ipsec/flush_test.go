@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"fairlead/internal/app/api"
-	"fairlead/internal/lab"
 	"fairlead/internal/system/protected"
 )
 
@@ -18,8 +17,7 @@ func flushes(together bool) []protected.Cut {
 	flush := func(name string, commands ...string) protected.Cut {
 		return protected.Cut{Name: name, Happen: func(e *protected.End) {
 			for range 3 { // again, once what it took is on its way back
-				_, err := e.Node.Run("sh", "-c", strings.Join(commands, " && "))
-				need(e.T, err)
+				e.Run("sh", "-c", strings.Join(commands, " && "))
 			}
 		}}
 	}
@@ -44,20 +42,17 @@ func TestRFC8213_3_FailsClosedFlushed(t *testing.T) {
 				if !running {
 					name += " without strongSwan"
 				}
-				t.Run(name, func(t *testing.T) {
-					outer := w.t
-					w.under(t)
-					defer w.under(outer)
+				w.Run(name, func(t *testing.T) {
 					if running {
 						w.during(at, c)
 						return
 					}
 					gone := c
 					gone.Happen = func(e *protected.End) {
-						need(t, e.Charon.Kill())
+						e.Net.Need(e.Charon.Kill())
 						c.Happen(e)
 					}
-					gone.Heal = func(e *protected.End) { need(t, e.Charon.Start()) }
+					gone.Heal = func(e *protected.End) { e.Net.Need(e.Charon.Start()) }
 					w.during(at, gone)
 				})
 			}
@@ -77,29 +72,20 @@ func TestRFC8213_3_FailsClosedAgainAtAGuard(t *testing.T) {
 		if !running {
 			name = "without strongSwan"
 		}
-		t.Run(name, func(t *testing.T) {
-			outer := w.t
-			w.under(t)
-			defer w.under(outer)
+		w.Run(name, func(t *testing.T) {
 			w.settled()
 			if !running {
-				need(t, w.server.Charon.Kill())
+				w.Need(w.server.Charon.Kill())
 			}
 			meanwhile := w.busy()
 			everything.Happen(w.server)
-			need(t, lab.Until(patience, "both barriers are back", func() bool {
-				_, err := w.s.Run("nft", "list", "table", "inet", w.server.Table())
-				policies, listed := w.s.IP("xfrm policy")
-				need(t, listed)
-				blocks := func(dir string) bool { return strings.Contains(policies, "dir "+dir+" action block") }
-				return err == nil && blocks("in") && blocks("out")
-			}))
+			w.Until("both barriers are back", func() bool { return w.s.Barriers(w.server.Table()) })
 			meanwhile.stop()
 			from := len(w.wire.Lines())
 			f := w.busyAs(later)
-			need(t, lab.Until(patience, "the client has solicited twenty times", func() bool { return f.solicited() >= 20 }))
+			w.Until("the client has solicited twenty times", func() bool { return f.solicited() >= 20 })
 			if !running {
-				need(t, w.server.Charon.Start())
+				w.Need(w.server.Charon.Start())
 			}
 			w.relay.BecomesProtected()
 			w.server.BecomesProtected()
@@ -117,18 +103,15 @@ func TestRFC8213_3_FailsClosedAgainAtAGuard(t *testing.T) {
 func TestRFC8213_3_StrongSwanHangs(t *testing.T) {
 	w := protectedWorld(t, "psk")
 	for _, c := range []struct{ hangs, asks *protected.End }{{w.relay, w.server}, {w.server, w.relay}} {
-		t.Run("at "+c.hangs.Node.Name, func(t *testing.T) {
-			outer := w.t
-			w.under(t)
-			defer w.under(outer)
+		w.Run("at "+c.hangs.Node.Name, func(t *testing.T) {
 			w.settled()
 			from := len(w.wire.Lines())
-			need(t, c.hangs.Charon.Proc().Signal(syscall.SIGSTOP))
-			defer func() { need(t, c.hangs.Charon.Proc().Signal(syscall.SIGCONT)) }()
+			w.Need(c.hangs.Charon.Proc().Signal(syscall.SIGSTOP))
+			defer func() { w.Need(c.hangs.Charon.Proc().Signal(syscall.SIGCONT)) }()
 			begun := len(c.asks.Charon.Log())
-			need(t, lab.Until(patience, "the other strongSwan has asked three times", func() bool {
+			w.Until("the other strongSwan has asked three times", func() bool {
 				return strings.Contains(c.asks.Charon.Log()[begun:], "retransmit 2 of request")
-			}))
+			})
 			c.hangs.Becomes("what hangs is told, and that the peer is protected", func(h []api.Hop) bool {
 				return len(h) == 1 && h[0].Protected && strings.Contains(strings.Join(h[0].Warnings, " "), "strongSwan cannot be reached")
 			})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fairlead/internal/lab"
+	"fairlead/internal/lab/labtest"
 )
 
 // A connection to TCP port 547 of the server, which leasequery uses (RFC 5460,
@@ -19,10 +20,10 @@ func TestRFC8213_3_Leasequery(t *testing.T) {
 	w := protectedWorld(t, "psk")
 	from := len(w.wire.Lines())
 	var listener net.Listener
-	need(t, w.s.Do(func() (err error) {
+	w.s.Do(func() (err error) {
 		listener, err = net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(serverAddress, 547)))
 		return err
-	}))
+	})
 	defer listener.Close()
 	heard := make(chan string, 1)
 	go func() {
@@ -40,8 +41,8 @@ func TestRFC8213_3_Leasequery(t *testing.T) {
 	}()
 	// The first segments are lost while the SA is negotiated, and refused to the
 	// sender; a leasequery client tries again, too.
-	err := lab.Until(patience, "a connection is made", func() bool {
-		return w.r.Do(func() error {
+	err := lab.Until(labtest.Patience, "a connection is made", func() bool {
+		return w.r.Node.Do(func() error {
 			d := net.Dialer{Timeout: 5 * time.Second, LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(relayAddress, 0))}
 			conn, err := d.Dial("tcp", netip.AddrPortFrom(serverAddress, 547).String())
 			if err != nil {
@@ -51,16 +52,14 @@ func TestRFC8213_3_Leasequery(t *testing.T) {
 			return errors.Join(err, conn.Close())
 		}) == nil
 	})
-	need(t, err)
+	w.Need(err)
 	select {
 	case text := <-heard:
 		if text != "who has it?" {
 			t.Errorf("heard %q", text)
 		}
-	case <-time.After(patience):
+	case <-time.After(labtest.Patience):
 		t.Error("nothing was heard")
 	}
-	if _, esp := w.wire.OnlyESP(from); esp < 4 {
-		t.Errorf("%d ESP packets, want at least 4", esp)
-	}
+	w.wire.WantESP(from, 4)
 }

@@ -11,8 +11,10 @@ import (
 
 	"fairlead/internal/app/api"
 	"fairlead/internal/lab"
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/script"
 	"fairlead/internal/system/protected"
+	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -24,11 +26,11 @@ func (w *world) once() error {
 	if err != nil {
 		return err
 	}
-	if err := w.client.Send(message); err != nil {
+	if err := w.client.Client.Send(message); err != nil {
 		return err
 	}
-	for end := time.Now().Add(patience); ; {
-		p, err := w.client.Receive(time.Until(end))
+	for end := time.Now().Add(labtest.Patience); ; {
+		p, err := w.client.Client.Receive(time.Until(end))
 		if err != nil {
 			return fmt.Errorf("an exchange was lost: %w", err)
 		}
@@ -42,7 +44,7 @@ func (w *world) once() error {
 // may ask for a few more to be completed first. None may be lost, and nothing
 // pass in clear.
 func (w *world) withoutLoss(what string, happen func(more func())) {
-	w.t.Helper()
+	w.T.Helper()
 	w.settled()
 	from := len(w.wire.Lines())
 	end, ended := make(chan struct{}), make(chan error, 1)
@@ -63,25 +65,25 @@ func (w *world) withoutLoss(what string, happen func(more func())) {
 		}
 	}()
 	happen(func() {
-		w.t.Helper()
+		w.T.Helper()
 		before := count.Load()
-		need(w.t, lab.Until(patience, "exchanges go on", func() bool { return count.Load() >= before+3 }))
+		w.Until("exchanges go on", func() bool { return count.Load() >= before+3 })
 	})
 	close(end)
-	need(w.t, <-ended)
+	w.Need(<-ended)
 	_, esp := w.wire.OnlyESP(from)
 	if n := int(count.Load()); n == 0 || esp < 2*n {
-		w.t.Errorf("%d exchanges, %d ESP packets", n, esp)
+		w.T.Errorf("%d exchanges, %d ESP packets", n, esp)
 	}
-	w.t.Logf("%s: %d exchanges, %d ESP packets", what, count.Load(), esp)
+	w.T.Logf("%s: %d exchanges, %d ESP packets", what, count.Load(), esp)
 }
 
 // SAs that live for seconds are renewed while exchanges go on, and none of these
 // is lost (RFC 7296 section 2.8).
 func TestRFC8213_3_RekeyUnderLoad(t *testing.T) {
 	w := newWorld(t)
-	w.keyed(true, func(t *testing.T, dir string, server netip.Addr, relay ...netip.Addr) (string, string) {
-		atRelay, atServer := protected.Preshared(t, dir, server, relay...)
+	w.keyed(true, func(n *rig.Net, server netip.Addr, relay ...netip.Addr) (string, string) {
+		atRelay, atServer := protected.Preshared(n, server, relay...)
 		return atRelay + "      lifetime: 10s\n", atServer + "      lifetime: 10s\n"
 	})
 	w.serve()
@@ -112,7 +114,7 @@ func TestRFC8213_3_ManualRollOver(t *testing.T) {
 		}
 		return text
 	}
-	fresh := func(spi int) keys { return keys{spi, protected.ManualKeys(t, w.Dir())} }
+	fresh := func(spi int) keys { return keys{spi, protected.ManualKeys(w.Net)} }
 	to, from := fresh(0x1001), fresh(0x2001)
 	newTo, newFrom := fresh(0x1002), fresh(0x2002)
 	configure := func(atRelay, atServer string) {
@@ -146,13 +148,13 @@ func TestRFC8213_3_ManualRollOver(t *testing.T) {
 func TestRFC8213_3_AnyOrder(t *testing.T) {
 	w := newWorld(t)
 	w.protect("psk")
-	need(t, w.relay.Charon.Stop())
+	w.Need(w.relay.Charon.Stop())
 	w.serve()
 	w.relay.Start()
-	need(t, w.client.Send(w.client.Message(dhcp6.Solicit, script.IAPD(1))))
+	w.client.Send(w.client.Message(dhcp6.Solicit, script.IAPD(1)))
 	w.relay.Notices(time.Time{}, "strongSwan cannot be reached")
 	w.server.Start()
-	need(t, w.relay.Charon.Start())
+	w.Need(w.relay.Charon.Start())
 	w.settled()
 	for _, c := range []struct {
 		name        string
@@ -163,8 +165,8 @@ func TestRFC8213_3_AnyOrder(t *testing.T) {
 		{"guard, after both were killed", w.server, w.relay, (*lab.Proc).Kill},
 	} {
 		f := w.busy()
-		need(t, c.ends(c.first.Program.Proc()))
-		need(t, c.ends(c.then.Program.Proc()))
+		w.Need(c.ends(c.first.Program.Proc()))
+		w.Need(c.ends(c.then.Program.Proc()))
 		c.first.Start()
 		c.then.Start()
 		w.relay.BecomesProtected()

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/peer"
 	"fairlead/internal/lab/script"
 	"fairlead/internal/system/protected"
@@ -24,38 +25,31 @@ func TestRFC8213_3_ForeignServers(t *testing.T) {
 		leases func(t *testing.T)
 	}{
 		{peer.Dhcpd, func(t *testing.T) {
-			reply, err := w.client.Obtain(patience, 1)
-			need(t, err)
+			reply := w.client.Obtain(1)
 			if got := script.Delegations(reply); len(got) != 1 || !delegable.Contains(got[0].Prefix.Addr()) {
 				t.Errorf("delegated: %+v, want one of %s", got, delegable)
 			}
 		}},
 		{peer.Dnsmasq6, func(t *testing.T) {
-			reply, err := w.client.Lease(patience, 1)
-			need(t, err)
+			reply, err := w.client.Client.Lease(labtest.Patience, 1)
+			w.Need(err)
 			if got := script.Leases(reply); len(got) != 1 || !link.Contains(got[0].Address) {
 				t.Errorf("leased: %+v, want one of %s", got, link)
 			}
 		}},
 	} {
-		t.Run(string(c.kind), func(t *testing.T) {
-			outer := w.t
-			w.under(t)
-			defer w.under(outer)
+		w.Run(string(c.kind), func(t *testing.T) {
 			from := len(w.wire.Lines())
-			program, err := peer.StartServer(w.s, c.kind, peer.ServerConfig{
+			program := w.s.Serve(c.kind, peer.ServerConfig{
 				Interface: "s0", Address: serverAddress, Timers: peer.LongTimers,
 				Links: []peer.Served{{Link: link, Delegable: delegable}},
 			})
-			need(t, err)
 			c.leases(t)
-			if _, esp := w.wire.OnlyESP(from); esp < 4 {
-				t.Errorf("%d ESP packets, want at least 4", esp)
-			}
+			w.wire.WantESP(from, 4)
 			for _, e := range []*protected.End{w.relay, w.server} {
 				e.BecomesProtected()
 			}
-			need(t, program.Stop())
+			w.Need(program.Stop())
 		})
 	}
 }

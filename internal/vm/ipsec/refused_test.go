@@ -9,6 +9,7 @@ import (
 
 	"fairlead/internal/lab/ike"
 	"fairlead/internal/system/protected"
+	"fairlead/internal/system/rig"
 )
 
 // refusal is keys that one end does not believe, and what each end says of it.
@@ -24,36 +25,36 @@ const denied = "AUTHENTICATION_FAILED"
 // badly has certificates of which the relay's is as the request and the
 // authorities say.
 func badly(r func(relay []netip.Addr) ike.Request, stranger bool) protected.Keying {
-	return func(t *testing.T, dir string, server netip.Addr, relay ...netip.Addr) (atRelay, atServer string) {
-		t.Helper()
+	return func(n *rig.Net, server netip.Addr, relay ...netip.Addr) (atRelay, atServer string) {
+		n.T.Helper()
 		good, err := ike.NewAuthority("authority")
-		need(t, err)
+		n.Need(err)
 		other, err := ike.NewAuthority("stranger")
-		need(t, err)
+		n.Need(err)
 		by := good
 		if stranger {
 			by = other
 		}
-		return protected.Certificate(t, dir, by, good, r(relay)), protected.Certificate(t, dir, good, good, ike.Request{Addresses: []netip.Addr{server}})
+		return protected.Certificate(n, by, good, r(relay)), protected.Certificate(n, good, good, ike.Request{Addresses: []netip.Addr{server}})
 	}
 }
 
 var refusals = []refusal{
-	{"wrong pre-shared key", func(t *testing.T, dir string, server netip.Addr, relay ...netip.Addr) (string, string) {
-		atRelay, _ := protected.Preshared(t, dir, server, relay...)
-		_, atServer := protected.Preshared(t, dir, server, relay...)
+	{"wrong pre-shared key", func(n *rig.Net, server netip.Addr, relay ...netip.Addr) (string, string) {
+		atRelay, _ := protected.Preshared(n, server, relay...)
+		_, atServer := protected.Preshared(n, server, relay...)
 		return atRelay, atServer
 	}, denied, "MAC mismatched"},
 	{"expired certificate", badly(func(relay []netip.Addr) ike.Request {
 		return ike.Request{Addresses: relay, From: time.Now().Add(-48 * time.Hour), Until: time.Now().Add(-24 * time.Hour)}
 	}, false), denied, "certificate"},
 	{"unknown authority", badly(func(relay []netip.Addr) ike.Request { return ike.Request{Addresses: relay} }, true), denied, "no trusted"},
-	{"somebody else's certificate", func(t *testing.T, dir string, server netip.Addr, relay ...netip.Addr) (string, string) {
+	{"somebody else's certificate", func(n *rig.Net, server netip.Addr, relay ...netip.Addr) (string, string) {
 		authority, err := ike.NewAuthority("authority")
-		need(t, err)
+		n.Need(err)
 		other := netip.MustParseAddr("2001:db8:ff::99")
-		return protected.Certificate(t, dir, authority, authority, ike.Request{Addresses: []netip.Addr{other}}) + "      local-id: " + other.String() + "\n",
-			protected.Certificate(t, dir, authority, authority, ike.Request{Addresses: []netip.Addr{server}})
+		return protected.Certificate(n, authority, authority, ike.Request{Addresses: []netip.Addr{other}}) + "      local-id: " + other.String() + "\n",
+			protected.Certificate(n, authority, authority, ike.Request{Addresses: []netip.Addr{server}})
 	}, denied, "no matching peer config found"},
 }
 
@@ -62,15 +63,12 @@ var refusals = []refusal{
 func TestRFC8213_3_Refused(t *testing.T) {
 	w := protectedWorld(t, "psk")
 	right := [2]string{}
-	right[0], right[1] = stanzas(protected.Preshared(t, w.Dir(), serverAddress, relayAddress))
+	right[0], right[1] = stanzas(protected.Preshared(w.Net, serverAddress, relayAddress))
 	for _, c := range refusals {
-		t.Run(c.name, func(t *testing.T) {
-			outer := w.t
-			w.under(t)
-			defer w.under(outer)
+		w.Run(c.name, func(t *testing.T) {
 			from := len(w.wire.Lines())
 			started := time.Now()
-			w.rekeyed(stanzas(c.keys(t, w.Dir(), serverAddress, relayAddress)))
+			w.rekeyed(stanzas(c.keys(w.Net, serverAddress, relayAddress)))
 			f := w.busy()
 			w.server.Notices(started, c.atServer)
 			w.relay.Notices(started, c.atRelay)
@@ -89,13 +87,13 @@ func TestRFC8213_3_Refused(t *testing.T) {
 
 // rekeyed gives both ends other peers, and ends what they had negotiated.
 func (w *world) rekeyed(relay, server string) {
-	w.t.Helper()
+	w.T.Helper()
 	w.relay.Configure(relay)
 	w.server.Configure(server)
 	w.relay.Reload()
 	w.server.Reload()
 	_, err := w.relay.Charon.Swanctl("--terminate", "--ike", "fairlead-relay-server")
 	if err != nil {
-		w.t.Logf("terminate: %v", err) // the change of keys may have ended it already
+		w.T.Logf("terminate: %v", err) // the change of keys may have ended it already
 	}
 }

@@ -9,15 +9,14 @@ import (
 	"strings"
 	"testing"
 
-	"fairlead/internal/lab"
 	"fairlead/internal/system/protected"
 )
 
 // recordedBy are the frames of a recording, as they were on the wire.
-func recordedBy(x *protected.Wire) (frames [][]byte) {
-	x.T.Helper()
+func (w *world) recordedBy(x *protected.Wire) (frames [][]byte) {
+	w.T.Helper()
 	b, err := os.ReadFile(x.Capture.File)
-	need(x.T, err)
+	w.Need(err)
 	const head, each = 24, 16 // of the file, and of a packet, in the order of this machine
 	for b = b[min(head, len(b)):]; len(b) >= each; {
 		size := int(binary.NativeEndian.Uint32(b[8:]))
@@ -38,19 +37,19 @@ func toServer(frame []byte) bool {
 
 // recorded has an exchange and returns the ESP frames that went to the server.
 func (w *world) recorded() (sent [][]byte) {
-	w.t.Helper()
+	w.T.Helper()
 	w.drained()
-	before := len(recordedBy(w.wire))
+	before := len(w.recordedBy(w.wire))
 	w.drained()
-	need(w.t, lab.Until(patience, "ESP for the server is recorded", func() bool {
+	w.Until("ESP for the server is recorded", func() bool {
 		sent = nil
-		for _, frame := range recordedBy(w.wire)[before:] {
+		for _, frame := range w.recordedBy(w.wire)[before:] {
 			if toServer(frame) {
 				sent = append(sent, frame)
 			}
 		}
 		return len(sent) > 0
-	}))
+	})
 	return sent
 }
 
@@ -79,9 +78,9 @@ func TestRFC8213_3_ReplayIsRejected(t *testing.T) {
 		for _, frame := range sent {
 			w.intruder.toServer.Put(c.frame(frame))
 		}
-		need(t, lab.Until(patience, c.name+": "+c.counter+" counts them", func() bool {
+		w.Until(c.name+": "+c.counter+" counts them", func() bool {
 			return w.server.XFRM(c.counter) >= before+len(sent)
-		}))
+		})
 		if now := len(w.scripted.Received()); now != received {
 			t.Errorf("%s: the server has received %d messages", c.name, now-received)
 		}
@@ -98,12 +97,12 @@ func TestRFC8213_4_ManualKeysKnowNoReplay(t *testing.T) {
 	for _, frame := range sent {
 		w.intruder.toServer.Put(frame)
 	}
-	need(t, lab.Until(patience, "a replayed packet is taken", func() bool {
+	w.Until("a replayed packet is taken", func() bool {
 		return len(w.scripted.Received()) >= received+len(sent)
-	}))
+	})
 	for _, e := range []*protected.End{w.relay, w.server} {
 		hops, err := e.Hops()
-		need(t, err)
+		w.Need(err)
 		if len(hops[0].Warnings) == 0 || !strings.Contains(strings.Join(hops[0].Warnings, " "), "replay") {
 			t.Errorf("%s warns of %q, not of replay", e.Node.Name, hops[0].Warnings)
 		}

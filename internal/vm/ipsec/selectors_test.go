@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"testing"
 
-	"fairlead/internal/lab"
 	"fairlead/internal/lab/script"
 	"fairlead/internal/system/protected"
 	"fairlead/internal/wire/dhcp6"
@@ -18,7 +17,7 @@ func TestRFC8213_3_RelaySourcePort(t *testing.T) {
 	w := newWorld(t)
 	w.relay.Strongswan()
 	w.server.Strongswan()
-	relay, server := stanzas(protected.Preshared(t, w.Dir(), serverAddress, relayAddress))
+	relay, server := stanzas(protected.Preshared(w.Net, serverAddress, relayAddress))
 	w.relay.Relay6 = "  source-port: 1547\n"
 	w.relay.Configure(relay)
 	w.server.Configure(server + "    source-port: 1547\n")
@@ -26,14 +25,11 @@ func TestRFC8213_3_RelaySourcePort(t *testing.T) {
 	w.relay.Start()
 	w.server.Start()
 	w.settled()
-	q, err := w.scripted.Wait(patience, "a request", func(q script.Request) bool { return len(q.Relays) > 0 })
-	need(t, err)
+	q := w.scripted.Wait("a request", func(q script.Request) bool { return len(q.Relays) > 0 })
 	if q.From.Port() != 1547 {
 		t.Errorf("the request came from port %d, want 1547", q.From.Port())
 	}
-	if _, esp := w.wire.OnlyESP(0); esp < 2 {
-		t.Errorf("%d ESP packets, want at least 2", esp)
-	}
+	w.wire.WantESP(0, 2)
 }
 
 // A relayed message from nobody that is configured does not reach a guarded
@@ -49,10 +45,9 @@ func TestRFC8213_3_Strangers(t *testing.T) {
 	for range 3 {
 		w.intruder.toServer.Put(w.intruder.packet(w.intruder.toServer, stranger, to, relayed))
 	}
-	need(t, lab.Until(patience, "three strangers are counted", func() bool { return w.server.Strangers() == before+3 }))
+	w.Until("three strangers are counted", func() bool { return w.server.Strangers() == before+3 })
 	w.intruder.toServer.Put(w.intruder.packet(w.intruder.toServer, netip.AddrPortFrom(stranger.Addr(), 546), to, client))
-	q, err := w.scripted.Wait(patience, "the client's message", func(q script.Request) bool { return q.From.Addr() == stranger.Addr() })
-	need(t, err)
+	q := w.scripted.Wait("the client's message", func(q script.Request) bool { return q.From.Addr() == stranger.Addr() })
 	if len(q.Relays) != 0 {
 		t.Error("a stranger's relayed message was heard")
 	}

@@ -5,11 +5,10 @@ package ipsec_test
 import (
 	"net"
 	"net/netip"
-	"testing"
 
-	"fairlead/internal/lab"
 	"fairlead/internal/lab/labtest"
 	"fairlead/internal/system/protected"
+	"fairlead/internal/system/rig"
 )
 
 // intruderMAC marks the frames that tests put on the wire, so that they are not
@@ -31,7 +30,7 @@ func (i *intruder) packet(x *labtest.Thrower, from, to netip.AddrPort, payload [
 }
 
 // record records what passes a link, intruders left out.
-func record(t *testing.T, d *lab.Node, link string) *protected.Wire {
-	t.Helper()
-	return protected.Record(t, d, link, "not arp and not ether src "+intruderMAC)
+func record(h *rig.Host, link string) *protected.Wire {
+	h.Net.T.Helper()
+	return protected.Record(h, link, "not arp and not ether src "+intruderMAC)
 }

@@ -4,16 +4,14 @@ package ipsec_test
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"sync"
 	"testing"
 	"time"
 
-	"fairlead/internal/lab"
-	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/script"
 	"fairlead/internal/system/protected"
+	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -31,66 +29,44 @@ var delegated = netip.MustParsePrefix("2001:db8:1100::/56")
 //
 //	c c0 --- d1 r u0 --- m1 m m2 --- s0 s
 type world struct {
-	*lab.Net
-	t             *testing.T
-	c, r, m, s    *lab.Node
+	*rig.Net
+	c, r, m, s    *rig.Host
 	relay, server *protected.End
 	wire          *protected.Wire
-	client        *script.Client
-	scripted      *script.Server // nil where Kea serves
+	client        *rig.Client
+	scripted      *rig.Server // nil where Kea serves
 	intruder      *intruder
 }
 
 // newWorld makes the network and records the wire. Nothing runs yet.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{Net: lab.ForTest(t), t: t}
-	for name, d := range map[string]**lab.Node{"c": &w.c, "r": &w.r, "m": &w.m, "s": &w.s} {
-		var err error
-		*d, err = w.Node(name)
-		need(t, err)
-	}
-	need(t, w.Veth(w.c, "c0", w.r, "d1"))
-	need(t, w.Veth(w.r, "u0", w.m, "m1"))
-	need(t, w.Veth(w.m, "m2", w.s, "s0"))
-	need(t, w.m.Bridge("br0", "m1", "m2"))
-	need(t, w.r.Address("d1", "2001:db8:1::1/64"))
-	need(t, w.r.Address("u0", relayAddress.String()+"/64"))
-	need(t, w.s.Address("s0", serverAddress.String()+"/64"))
-	w.relay, w.server = newEnd(t, w.r, false), newEnd(t, w.s, true)
-	w.wire = record(t, w.m, "m2")
-	var err error
-	w.client, err = script.StartClient(w.c, script.ClientConfig{DUID: dhcp6.DUID{0, 3, 0, 1, 2, 0, 0, 0, 0xc0, 1}})
-	need(t, err)
-	w.intruder = &intruder{
-		toRelay: labtest.Throw(t, w.m, "m1", hardware(t, w.r, "u0")), toServer: labtest.Throw(t, w.m, "m2", hardware(t, w.s, "s0")),
-	}
+	w := &world{Net: rig.New(t)}
+	w.c, w.r, w.m, w.s = w.Node("c"), w.Node("r"), w.Node("m"), w.Node("s")
+	w.Veth(w.c, "c0", w.r, "d1")
+	w.Veth(w.r, "u0", w.m, "m1")
+	w.Veth(w.m, "m2", w.s, "s0")
+	w.Need(w.m.Bridge("br0", "m1", "m2"))
+	w.r.Address("d1", "2001:db8:1::1/64")
+	w.r.Address("u0", relayAddress.String()+"/64")
+	w.s.Address("s0", serverAddress.String()+"/64")
+	w.relay, w.server = newEnd(w.r, false), newEnd(w.s, true)
+	w.wire = record(w.m, "m2")
+	w.client = w.c.Play(rig.DUID(1))
+	w.intruder = &intruder{toRelay: w.m.Throw("m1", w.r, "u0"), toServer: w.m.Throw("m2", w.s, "s0")}
 	return w
 }
 
 // newEnd prepares the relay, or a guard.
-func newEnd(t *testing.T, d *lab.Node, guards bool) *protected.End {
-	t.Helper()
-	return protected.New(t, d, protected.Config{Guards: guards, Patience: patience})
-}
-
-func hardware(t *testing.T, d *lab.Node, link string) net.HardwareAddr {
-	t.Helper()
-	found, err := d.Interface(link)
-	need(t, err)
-	return found.HardwareAddr
+func newEnd(h *rig.Host, guards bool) *protected.End {
+	h.Net.T.Helper()
+	return protected.New(h, protected.Config{Guards: guards})
 }
 
 // serve starts the scripted server.
 func (w *world) serve() {
-	w.t.Helper()
-	var err error
-	w.scripted, err = script.StartServer(w.s, serverAddress, func(r script.Request) [][]byte {
-		return script.Grants{T1: 1000, T2: 1600, Prefixes: func(script.Request, dhcp6.IA) []dhcp6.IAPrefix {
-			return []dhcp6.IAPrefix{{Prefix: delegated, Preferred: 2000, Valid: 3000}}
-		}}.Answer(r)
-	})
-	need(w.t, err)
+	w.T.Helper()
+	w.scripted = w.s.Server(serverAddress, rig.Always(delegated))
 }
 
 // stanzas are the peers of both ends, for keys as they stand in each.
@@ -104,17 +80,17 @@ func stanzas(atRelay, atServer string) (relay, server string) {
 // protect configures both ends with keys of that kind, with strongSwan unless
 // they are made by hand.
 func (w *world) protect(kind string) {
-	w.t.Helper()
+	w.T.Helper()
 	w.keyed(kind != "manual", protected.Keyings[kind])
 }
 
 func (w *world) keyed(strongswan bool, keys protected.Keying) {
-	w.t.Helper()
+	w.T.Helper()
 	if strongswan {
 		w.relay.Strongswan()
 		w.server.Strongswan()
 	}
-	relay, server := stanzas(keys(w.t, w.Dir(), serverAddress, relayAddress))
+	relay, server := stanzas(keys(w.Net, serverAddress, relayAddress))
 	w.relay.Configure(relay)
 	w.server.Configure(server)
 }
@@ -131,12 +107,9 @@ func protectedWorld(t *testing.T, kind string) *world {
 	return w
 }
 
-// under has what goes wrong from now on be that test's fault.
-func (w *world) under(t *testing.T) { w.t, w.relay.T, w.server.T, w.wire.T = t, t, t, t }
-
 // settled waits until both ends say that they are protected, and messages pass.
 func (w *world) settled() {
-	w.t.Helper()
+	w.T.Helper()
 	w.relay.BecomesProtected()
 	w.server.BecomesProtected()
 	w.exchange()
@@ -144,19 +117,18 @@ func (w *world) settled() {
 
 // exchange has a client solicit and the server's Advertise come back.
 func (w *world) exchange() {
-	w.t.Helper()
-	reply, err := w.client.Exchange(patience, w.client.Message(dhcp6.Solicit, script.IAPD(1)))
-	need(w.t, err)
+	w.T.Helper()
+	reply := w.client.Exchange(w.client.Message(dhcp6.Solicit, script.IAPD(1)))
 	if reply.Type() != dhcp6.Advertise {
-		w.t.Fatalf("the answer is a %v", reply.Type())
+		w.T.Fatalf("the answer is a %v", reply.Type())
 	}
 }
 
 // drained waits until what was sent so far has come to the server or is lost: a
 // message that overtakes nothing has come. It passes, so both ends are protected.
 func (w *world) drained() {
-	w.t.Helper()
-	need(w.t, w.once())
+	w.T.Helper()
+	w.Need(w.once())
 }
 
 // traffic is what goes on while a hop is cut: a client solicits, the server
@@ -185,9 +157,8 @@ func (w *world) busy() *traffic { return w.busyAs(forged) }
 
 // busyAs is busy with a mark on what the intruder sends.
 func (w *world) busyAs(mark uint32) *traffic {
-	w.t.Helper()
-	q, err := w.scripted.Wait(patience, "a request", func(q script.Request) bool { return len(q.Relays) > 0 })
-	need(w.t, err)
+	w.T.Helper()
+	q := w.scripted.Wait("a request", func(q script.Request) bool { return len(q.Relays) > 0 })
 	message := func(xid uint32) []byte {
 		return dhcp6.AppendServerID(dhcp6.AppendMessageHeader(nil, dhcp6.Advertise, xid), script.DefaultServerDUID)
 	}
@@ -208,7 +179,7 @@ func (w *world) busyAs(mark uint32) *traffic {
 			default:
 			}
 			f.solicit()
-			_ = w.scripted.Send(relay, own) // refused while the guard drops it
+			_ = w.scripted.Server.Send(relay, own) // refused while the guard drops it
 			_ = w.intruder.toRelay.TryPut(toRelay)
 			_ = w.intruder.toServer.TryPut(toServer)
 			f.hear()
@@ -232,13 +203,13 @@ func (f *traffic) solicit() {
 		f.sent[m.TransactionID()] = true
 		f.mu.Unlock()
 	}
-	_ = f.w.client.Send(b)
+	_ = f.w.client.Client.Send(b)
 }
 
 // hear takes what has come to the client in a tenth of a second.
 func (f *traffic) hear() {
 	for end := time.Now().Add(100 * time.Millisecond); ; {
-		p, err := f.w.client.Receive(time.Until(end))
+		p, err := f.w.client.Client.Receive(time.Until(end))
 		if err != nil {
 			return
 		}

@@ -4,7 +4,6 @@ package ipsec4_test
 
 import (
 	"net/netip"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -39,14 +38,14 @@ func TestRFC8213_3_FailsClosed4(t *testing.T) {
 // forger has programs of others run at both ends, heard by a host on the wire, and
 // then guards.
 func (w *world) forger() *forger {
-	w.t.Helper()
-	f := &forger{w: w, program: w.serve(peer.Dnsmasq4), heard: record(w.t, w.c1, "c0")}
+	w.T.Helper()
+	f := &forger{w: w, program: w.serve(peer.Dnsmasq4), heard: record(w.c1, "c0")}
 	w.relays(peer.DnsmasqRelay)
-	need(w.t, lab.Until(patience, "server and client hear the host on the wire", func() bool {
+	w.Until("server and client hear the host on the wire", func() bool {
 		f.forge() // again: the relay may not be there yet
 		atServer, atClient := f.taken()
 		return atServer > 0 && atClient > 0
-	}))
+	})
 	w.guard()
 	w.leases(w.c1, "10.1.0.0/16")
 	return f
@@ -54,12 +53,9 @@ func (w *world) forger() *forger {
 
 // cuts tries ways to take the protection away at both ends.
 func (w *world) cuts(f *forger, list []protected.Cut) {
-	outer := w.t
-	defer w.under(outer)
 	for _, c := range list {
 		for _, at := range []*protected.End{w.relay, w.server} {
-			outer.Run(c.Name+" at "+at.Node.Name, func(t *testing.T) {
-				w.under(t)
+			w.Run(c.Name+" at "+at.Node.Name, func(t *testing.T) {
 				w.during(f, at, c)
 			})
 		}
@@ -69,7 +65,7 @@ func (w *world) cuts(f *forger, list []protected.Cut) {
 // during has traffic go on while a hop is cut and until both ends are protected
 // again.
 func (w *world) during(f *forger, at *protected.End, c protected.Cut) {
-	w.t.Helper()
+	w.T.Helper()
 	w.relay.BecomesProtected()
 	w.server.BecomesProtected()
 	from := len(w.wire.Lines())
@@ -80,9 +76,9 @@ func (w *world) during(f *forger, at *protected.End, c protected.Cut) {
 	stop()
 	w.leases(w.c1, "10.1.0.0/16")
 	_, esp := w.wire.OnlyESP(from)
-	w.t.Logf("noticed after %v, protected again %v later; %d ESP packets", noticed, recovered, esp)
+	w.T.Logf("noticed after %v, protected again %v later; %d ESP packets", noticed, recovered, esp)
 	if s, c := f.taken(); s != atServer || c != atClient {
-		w.t.Errorf("taken in clear: %d messages at the server, %d at the client", s-atServer, c-atClient)
+		w.T.Errorf("taken in clear: %d messages at the server, %d at the client", s-atServer, c-atClient)
 	}
 }
 
@@ -96,8 +92,8 @@ type forger struct {
 // forge sends one message to each end, from the other's address.
 func (f *forger) forge() {
 	relayPort, serverPort := netip.AddrPortFrom(giaddr1, 67), netip.AddrPortFrom(server, 67)
-	send(f.w.t, f.w.m, relayPort, serverPort, request(f.w.t, giaddr1))
-	send(f.w.t, f.w.m, serverPort, relayPort, offer(f.w.t, giaddr1))
+	send(f.w.m, relayPort, serverPort, f.w.request(giaddr1))
+	send(f.w.m, serverPort, relayPort, f.w.offer(giaddr1))
 }
 
 // taken are how many of the messages the server and a client have heard.
@@ -133,13 +129,12 @@ func (f *forger) start() (stop func()) {
 func TestRFC8213_3p_WrongKey4(t *testing.T) {
 	w := newWorld(t)
 	w.protect("psk", giaddr1)
-	right, err := os.ReadFile(w.server.Program.File)
-	need(t, err)
-	_, other := protected.Preshared(t, w.Dir(), server, giaddr1)
-	_, wrong, _ := strings.Cut(string(right), "    ike:\n")
+	right := w.server.Program.Text()
+	_, other := protected.Preshared(w.Net, server, giaddr1)
+	_, wrong, _ := strings.Cut(right, "    ike:\n")
 	_, wrong, _ = strings.Cut(wrong, "\n")
-	before, _, _ := strings.Cut(string(right), "    ike:\n")
-	need(t, os.WriteFile(w.server.Program.File, []byte(before+other+wrong), 0o644))
+	before, _, _ := strings.Cut(right, "    ike:\n")
+	w.server.Program.Write(before + other + wrong)
 	w.serve(peer.Kea4UDP)
 	w.relays(peer.DnsmasqRelay)
 	started := time.Now()
@@ -151,7 +146,7 @@ func TestRFC8213_3p_WrongKey4(t *testing.T) {
 	if _, esp := w.wire.OnlyESP(0); esp > 0 {
 		t.Errorf("%d ESP packets with two keys", esp)
 	}
-	need(t, os.WriteFile(w.server.Program.File, right, 0o644))
+	w.server.Program.Write(right)
 	w.server.Reload()
 	w.leases(w.c1, "10.1.0.0/16")
 	w.wire.OnlyESP(0)

@@ -5,7 +5,6 @@ package ipsec4_test
 import (
 	"testing"
 
-	"fairlead/internal/lab"
 	"fairlead/internal/system/protected"
 )
 
@@ -18,15 +17,15 @@ func TestRFC8213_3_FailsClosedManual4(t *testing.T) {
 	f := w.forger()
 	w.cuts(f, []protected.Cut{protected.SAsDeleted, policiesDeleted, protected.GuardDeleted})
 
-	atRelay, atServer := protected.ByHand(t, w.Dir(), server, giaddr1)
+	atRelay, atServer := protected.ByHand(w.Net, server, giaddr1)
 	w.relay.Configure(stanza("server", server, giaddr1) + atRelay)
 	w.relay.Reload()
 	from, rejected := len(w.wire.Lines()), w.server.XFRM("XfrmInStateProtoError")
 	heardAtServer, heardAtClient := f.taken()
 	stop := f.start()
-	need(t, lab.Until(patience, "packets fail authentication", func() bool {
+	w.Until("packets fail authentication", func() bool {
 		return w.server.XFRM("XfrmInStateProtoError") >= rejected+3
-	}))
+	})
 	stop()
 	if got, err := w.asks(w.c1, enough); err == nil {
 		t.Errorf("the client got %s with keys that are not the server's", got)

@@ -28,7 +28,7 @@ func TestRFC8213_3g_Giaddrs(t *testing.T) {
 				w.passed(giaddr, server)
 				w.passed(server, giaddr)
 			}
-			need(t, program.Stop())
+			w.Need(program.Stop())
 			if n := w.wire.ESP(uplink, server); n > 0 {
 				t.Errorf("%d ESP packets from %s, want none as yet", n, uplink)
 			}
@@ -55,18 +55,18 @@ func TestRFC8213_3g_Giaddrs(t *testing.T) {
 
 // passed fails unless there were two ESP packets or more.
 func (w *world) passed(source, dest netip.Addr) {
-	w.t.Helper()
+	w.T.Helper()
 	if n := w.wire.ESP(source, dest); n < 2 {
-		w.t.Errorf("%d ESP packets from %s to %s, want at least 2", n, source, dest)
+		w.T.Errorf("%d ESP packets from %s to %s, want at least 2", n, source, dest)
 	}
 }
 
 // relayFromUplink relays for the first link's clients by UDP sockets, from the
 // address on the wire.
 func (w *world) relayFromUplink() {
-	w.t.Helper()
-	relay := open(w.t, w.r, netip.MustParseAddrPort("0.0.0.0:67"), "")
-	clients := open(w.t, w.r, netip.MustParseAddrPort("0.0.0.0:0"), "d1")
+	w.T.Helper()
+	relay := open(w.r, netip.MustParseAddrPort("0.0.0.0:67"), "")
+	clients := open(w.r, netip.MustParseAddrPort("0.0.0.0:0"), "d1")
 	go func() {
 		b := make([]byte, 2048)
 		for {

@@ -8,13 +8,12 @@ import (
 	"net"
 	"net/netip"
 	"syscall"
-	"testing"
+
+	"fairlead/internal/system/rig"
 
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 	"golang.org/x/sys/unix"
-
-	"fairlead/internal/lab"
 )
 
 // What the forged messages say, which nothing else does.
@@ -24,21 +23,21 @@ const (
 )
 
 // request is a Discover as a relay passes it on, from a client that is not there.
-func request(t *testing.T, giaddr netip.Addr) []byte {
-	t.Helper()
-	return message(t, giaddr, layers.DHCPOpRequest, layers.DHCPMsgTypeDiscover, netip.IPv4Unspecified())
+func (w *world) request(giaddr netip.Addr) []byte {
+	w.T.Helper()
+	return w.message(giaddr, layers.DHCPOpRequest, layers.DHCPMsgTypeDiscover, netip.IPv4Unspecified())
 }
 
 // offer is what a server would answer, to be broadcast to clients.
-func offer(t *testing.T, giaddr netip.Addr) []byte {
-	t.Helper()
-	return message(t, giaddr, layers.DHCPOpReply, layers.DHCPMsgTypeOffer, netip.MustParseAddr(forgedLease))
+func (w *world) offer(giaddr netip.Addr) []byte {
+	w.T.Helper()
+	return w.message(giaddr, layers.DHCPOpReply, layers.DHCPMsgTypeOffer, netip.MustParseAddr(forgedLease))
 }
 
-func message(t *testing.T, giaddr netip.Addr, op layers.DHCPOp, kind layers.DHCPMsgType, lease netip.Addr) []byte {
-	t.Helper()
+func (w *world) message(giaddr netip.Addr, op layers.DHCPOp, kind layers.DHCPMsgType, lease netip.Addr) []byte {
+	w.T.Helper()
 	mac, err := net.ParseMAC(forgedMAC)
-	need(t, err)
+	w.Need(err)
 	m := &layers.DHCPv4{
 		Operation: op, HardwareType: layers.LinkTypeEthernet, HardwareLen: 6, Xid: 0x66666666, Flags: 0x8000,
 		ClientIP: net.IPv4zero, YourClientIP: lease.AsSlice(), NextServerIP: net.IPv4zero, RelayAgentIP: giaddr.AsSlice(),
@@ -52,14 +51,14 @@ func message(t *testing.T, giaddr netip.Addr, op layers.DHCPOp, kind layers.DHCP
 		m.Options = m.Options[:1]
 	}
 	buffer := gopacket.NewSerializeBuffer()
-	need(t, gopacket.SerializeLayers(buffer, gopacket.SerializeOptions{FixLengths: true}, m))
+	w.Need(gopacket.SerializeLayers(buffer, gopacket.SerializeOptions{FixLengths: true}, m))
 	return buffer.Bytes()
 }
 
 // open opens a UDP socket in a node, for as long as the test lasts. Its address
 // may be somebody else's. With a link, it sends and hears there alone.
-func open(t *testing.T, d *lab.Node, at netip.AddrPort, link string) *net.UDPConn {
-	t.Helper()
+func open(h *rig.Host, at netip.AddrPort, link string) *net.UDPConn {
+	h.Net.T.Helper()
 	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
 		var err error
 		return errors.Join(raw.Control(func(fd uintptr) {
@@ -70,19 +69,19 @@ func open(t *testing.T, d *lab.Node, at netip.AddrPort, link string) *net.UDPCon
 		}), err)
 	}}
 	var conn net.PacketConn
-	need(t, d.Do(func() (err error) {
+	h.Do(func() (err error) {
 		conn, err = config.ListenPacket(context.Background(), "udp4", at.String())
 		return err
-	}))
-	t.Cleanup(func() { conn.Close() })
+	})
+	h.Net.T.Cleanup(func() { conn.Close() })
 	return conn.(*net.UDPConn)
 }
 
 // send sends one datagram from a node, whose own address the source need not be.
-func send(t *testing.T, d *lab.Node, from, to netip.AddrPort, text []byte) {
-	t.Helper()
-	conn := open(t, d, from, "")
+func send(h *rig.Host, from, to netip.AddrPort, text []byte) {
+	h.Net.T.Helper()
+	conn := open(h, from, "")
 	defer conn.Close()
 	_, err := conn.WriteToUDPAddrPort(text, to)
-	need(t, err)
+	h.Net.Need(err)
 }

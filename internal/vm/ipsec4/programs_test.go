@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"fairlead/internal/app/api"
-	"fairlead/internal/lab"
 	"fairlead/internal/lab/peer"
 	"fairlead/internal/system/protected"
 )
@@ -37,17 +36,16 @@ func TestServersThatReadFrames(t *testing.T) {
 		{peer.Kea4Raw, "kea-dhcp4", true},
 		{peer.Dhcpd4, "dhcpd", false},
 	} {
-		t.Run(string(c.kind), func(t *testing.T) {
-			w.under(t)
+		w.Run(string(c.kind), func(t *testing.T) {
 			program := w.serve(c.kind)
 			warns(w.server, c.program, program.Pid())
 			from, out, held := len(w.wire.Lines()), w.wire.ESP(server, giaddr1), heldBack(w.server)
 			if got, err := w.asks(w.c1, enough); err == nil {
 				t.Errorf("the client got %s, want that no answer comes in clear, and that the relay cannot read ESP", got)
 			}
-			need(t, lab.Until(patience, "an answer is held back or in ESP", func() bool {
+			w.Until("an answer is held back or in ESP", func() bool {
 				return heldBack(w.server) > held || w.wire.ESP(server, giaddr1) > out
-			}))
+			})
 			if answered(w.wire, from) {
 				t.Errorf("an answer in clear:\n%s", strings.Join(w.wire.Lines()[from:], "\n"))
 			}
@@ -57,25 +55,22 @@ func TestServersThatReadFrames(t *testing.T) {
 			if got := w.wire.ESP(server, giaddr1) > out; got == c.frames {
 				t.Errorf("answers in ESP: %v, want %v", got, !c.frames)
 			}
-			need(t, program.Stop())
+			w.Need(program.Stop())
 		})
 	}
-	w.under(t)
 	w.relay.Start()
 	for _, kind := range []peer.Server4Kind{peer.Kea4Raw, peer.Dhcpd4} {
-		t.Run("protected "+string(kind), func(t *testing.T) {
-			w.under(t)
+		w.Run("protected "+string(kind), func(t *testing.T) {
 			program := w.serve(kind)
 			from, in := len(w.wire.Lines()), w.wire.ESP(giaddr1, server)
 			if got, err := w.asks(w.c1, enough); err == nil {
 				t.Errorf("the client got %s, want that the server hears nothing", got)
 			}
-			need(t, lab.Until(patience, "a request comes in ESP", func() bool { return w.wire.ESP(giaddr1, server) > in }))
+			w.Until("a request comes in ESP", func() bool { return w.wire.ESP(giaddr1, server) > in })
 			w.wire.OnlyESP(from)
-			need(t, program.Stop())
+			w.Need(program.Stop())
 		})
 	}
-	w.under(t)
 }
 
 // dhcrelay sends by a UDP socket, which is protected, and reads frames: it never
@@ -91,23 +86,23 @@ func TestRelayThatReadsFrames(t *testing.T) {
 	if got, err := w.asks(w.c1, enough); err == nil {
 		t.Errorf("the client got %s, want that the relay hears no answer", got)
 	}
-	need(t, lab.Until(patience, "requests and answers are in ESP", func() bool {
+	w.Until("requests and answers are in ESP", func() bool {
 		return w.wire.ESP(uplink, server) > 0 && w.wire.ESP(server, giaddr1) > 0
-	}))
+	})
 	w.wire.OnlyESP(0)
-	heard := record(t, w.c1, "c0")
-	send(t, w.m, netip.AddrPortFrom(server, 67), netip.AddrPortFrom(giaddr1, 67), offer(t, giaddr1))
-	need(t, lab.Until(patience, "a client hears the host on the wire", func() bool {
+	heard := record(w.c1, "c0")
+	send(w.m, netip.AddrPortFrom(server, 67), netip.AddrPortFrom(giaddr1, 67), w.offer(giaddr1))
+	w.Until("a client hears the host on the wire", func() bool {
 		return strings.Contains(strings.Join(heard.Lines("-v"), "\n"), "Your-IP "+forgedLease)
-	}))
+	})
 }
 
 // heldBack is how many packets to the peer the guard has kept from leaving in
 // clear.
 func heldBack(e *protected.End) (packets uint64) {
-	e.T.Helper()
+	e.Net.T.Helper()
 	hops, err := e.Hops()
-	need(e.T, err)
+	e.Net.Need(err)
 	for i := range hops {
 		packets += hops[i].DroppedOut.Packets
 	}
@@ -117,25 +112,21 @@ func heldBack(e *protected.End) (packets uint64) {
 // warns waits until the guard knows of a program, and checks that "fairlead guard
 // status" names it and warns.
 func warns(e *protected.End, program string, pid int) {
-	e.T.Helper()
-	need(e.T, lab.Until(patience, "the guard finds "+program, func() bool {
+	e.Net.T.Helper()
+	e.Net.Until("the guard finds "+program, func() bool {
 		status, err := e.GuardStatus()
-		need(e.T, err)
+		e.Net.Need(err)
 		return slices.ContainsFunc(status.Programs, func(p api.Program) bool { return p.PID == pid })
-	}))
+	})
 	want := fmt.Sprintf("program %s (%d): reads packets past IPsec", program, pid)
 	if said := e.Says(); !strings.Contains(said, want) || strings.Contains(said, "All is well.") {
-		e.T.Errorf("the guard says\n%s\nwant %q, and that not all is well", said, want)
+		e.Net.T.Errorf("the guard says\n%s\nwant %q, and that not all is well", said, want)
 	}
 }
-
-// under has what goes wrong from now on be that test's fault.
-func (w *world) under(t *testing.T) { w.t, w.relay.T, w.server.T, w.wire.T = t, t, t, t }
 
 // answered reports whether the server has answered in clear since the line of
 // that number.
 func answered(x *protected.Wire, from int) bool {
-	x.T.Helper()
 	for _, line := range readable(x, from) {
 		if strings.Contains(line, "BOOTP/DHCP, Reply") {
 			return true
@@ -146,7 +137,6 @@ func answered(x *protected.Wire, from int) bool {
 
 // readable are the lines since that number with DHCPv4 that anybody can read.
 func readable(x *protected.Wire, from int) (lines []string) {
-	x.T.Helper()
 	for _, line := range x.Lines()[from:] {
 		if strings.Contains(line, "BOOTP/DHCP") {
 			lines = append(lines, line)

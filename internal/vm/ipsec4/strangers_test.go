@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"fairlead/internal/lab"
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/peer"
 	"fairlead/internal/system/protected"
 )
@@ -28,19 +28,19 @@ func TestRFC8213_3p_Strangers4(t *testing.T) {
 		to      netip.Addr
 		message []byte
 	}{
-		{w.server, server, request(t, stranger)},
-		{w.server, server, request(t, giaddr1)}, // it says that it is the relay, from its own address
-		{w.relay, uplink, offer(t, giaddr1)},
+		{w.server, server, w.request(stranger)},
+		{w.server, server, w.request(giaddr1)}, // it says that it is the relay, from its own address
+		{w.relay, uplink, w.offer(giaddr1)},
 	} {
 		before := c.at.Strangers()
-		send(t, w.m, from, netip.AddrPortFrom(c.to, 67), c.message)
-		need(t, lab.Until(patience, "a stranger is counted", func() bool { return c.at.Strangers() == before+1 }))
+		send(w.m, from, netip.AddrPortFrom(c.to, 67), c.message)
+		w.Until("a stranger is counted", func() bool { return c.at.Strangers() == before+1 })
 	}
 	w.leases(w.m, "192.0.2.0/24")
 	if log := program.Log(); strings.Contains(log, forgedMAC) {
 		t.Errorf("the server has heard a stranger:\n%s", log)
 	}
 	w.server.Allow()
-	send(t, w.m, from, netip.AddrPortFrom(server, 67), request(t, giaddr1))
-	need(t, program.Logged(patience, forgedMAC))
+	send(w.m, from, netip.AddrPortFrom(server, 67), w.request(giaddr1))
+	w.Need(program.Logged(labtest.Patience, forgedMAC))
 }
