@@ -21,11 +21,6 @@ func unnumbered(t *testing.T, linkKeys ...string) *network {
 	return r
 }
 
-func (r *network) route(change string) {
-	r.T.Helper()
-	r.Relay.IP("-6 route %s", change)
-}
-
 // permits waits until the filter has an element of a prefix, or has none.
 func (r *network) permits(prefix string, want bool) {
 	r.T.Helper()
