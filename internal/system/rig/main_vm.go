@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"fairlead/internal/app/cli"
+	"fairlead/internal/app/daemon"
 	"fairlead/internal/app/role/guard"
 	"fairlead/internal/app/role/relay"
 )
@@ -19,7 +20,7 @@ const asProgram = "FAIRLEAD_VM_PROGRAM"
 // compiler: the test binary is the program as well. At the end it calls functions.
 func Main(m *testing.M, end ...func()) {
 	if os.Getenv(asProgram) != "" {
-		commands := cli.Commands{Run: relay.Run, Purge: relay.Purge, Guard: guard.Run, PurgeGuard: guard.Purge}
+		commands := daemon.Commands(guard.Role(), relay.Role())
 		os.Exit(cli.Main(commands, os.Args[1:], os.Stdout, os.Stderr))
 	}
 	if err := os.Setenv(asProgram, "1"); err != nil {
