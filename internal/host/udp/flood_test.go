@@ -37,7 +37,6 @@ func besideAnotherWith(t testing.TB, o Options) (l *lab, c1 Link, other *node, o
 
 // besideAnotherInVRF is besideAnother with both links in a VRF.
 func besideAnotherInVRF(t testing.TB) (l *lab, c1 Link, other *node, otherEnd Link) {
-	newNamespace(t).need("link add red type vrf table 100")
 	l, c1, other, otherEnd = besideAnotherWith(t, Options{ReceiveBuffer: 64 << 10}) // virtual machines are slow
 	l.relay.ip("link add red type vrf table 100", "link set red up", "link set c0 master red", "link set c1 master red")
 	l.c0, c1 = l.relay.upLink("c0"), l.relay.upLink("c1")
@@ -341,6 +340,7 @@ func TestFloodBySocketCostsNoOtherLink(t *testing.T) {
 
 // It does not in a VRF either. Of multicast, the link that floods is not heard meanwhile.
 func TestFloodBySocketInVRFCostsNoOtherLink(t *testing.T) {
+	newNamespace(t).need("link add red type vrf table 100")
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) { floodBySocket(t, way, besideAnotherInVRF) })
 	}
