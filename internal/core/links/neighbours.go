@@ -28,6 +28,15 @@ func NeighbourOf(link int, a netip.Addr) Neighbour {
 	return Neighbour{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:]), link}
 }
 
+// Hash spreads neighbours over numbers. Whoever chooses addresses can choose two with the
+// same number.
+func (k Neighbour) Hash() uint64 {
+	const odd = 0x9e3779b97f4a7c15
+	h := (k.high ^ uint64(k.link)<<24) * odd
+	h = (h ^ h>>32 ^ k.low) * odd
+	return h ^ h>>32
+}
+
 // claim is who says that an address is theirs. Anybody can write it into a
 // message as the source, so one that two hosts use belongs to neither for a time.
 type claim struct {

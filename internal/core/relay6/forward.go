@@ -234,6 +234,10 @@ func (s *peerState) answering() bool { return s.answered && !s.silent }
 // reports whether the message goes on.
 func (r *Relay) observe(now instant.Now, l *link, p *inbound.Packet, source netip.Addr, payload []byte, eff *effect.Effects) bool {
 	t := dhcp6.MessageType(payload[0])
+	from := links.NeighbourOf(l.Index, source)
+	if t != dhcp6.Release && t != dhcp6.Decline {
+		r.releases.others.note(now.Boot, from, dhcp6.TransactionIDOf(payload))
+	}
 	switch {
 	case l.line != 0: // who speaks there is of interest, whatever it says
 	case t == dhcp6.Request, t == dhcp6.Release, t == dhcp6.Decline:
@@ -256,7 +260,7 @@ func (r *Relay) observe(now instant.Now, l *link, p *inbound.Packet, source neti
 	if source != p.Source.Addr() {
 		host = linkaddr.Addr{} // a lightweight relay's own: not the client's
 	}
-	switch from := links.NeighbourOf(l.Index, source); {
+	switch {
 	case t == dhcp6.Release || t == dhcp6.Decline:
 		r.releases.note(now.Boot, asked{from, host, string(client), m.TransactionID()})
 	case !r.releases.idle(now.Boot):

@@ -15,6 +15,35 @@ import (
 type releases struct {
 	young, old map[asked]instant.Instant // when it was forwarded
 	newest     instant.Instant
+	others     *others
+}
+
+// others remembers when other messages than Releases were forwarded, by a hash of link,
+// source and transaction-id. It is asked whether the Reply to somebody may answer one of
+// those. It never says no where it is so; where two have one place, it may say yes where
+// it is not.
+type others struct {
+	at    [1 << 16]uint16 // seconds; every 18 hours they begin anew
+	since instant.Instant // when the first was forwarded; 0: none was
+}
+
+func placeOf(from links.Neighbour, xid uint32) uint64 {
+	return (from.Hash() ^ uint64(xid)) * 0x9e3779b97f4a7c15 >> 48
+}
+
+func seconds(now instant.Instant) uint16 { return uint16(now / 1e9) }
+
+func (o *others) note(now instant.Instant, from links.Neighbour, xid uint32) {
+	if o.since == 0 {
+		o.since = now
+	}
+	o.at[placeOf(from, xid)] = seconds(now)
+}
+
+// waiting reports whether one of them may still be answered. What was forwarded before the
+// relay began is not known.
+func (o *others) waiting(now instant.Instant, from links.Neighbour, xid uint32) bool {
+	return o.since == 0 || now-o.since <= releaseAnswered || seconds(now)-o.at[placeOf(from, xid)] <= releaseAnswered/1e9
 }
 
 // asked is what a message and its answer have in common. The answer does not show
@@ -36,7 +65,9 @@ const (
 	maxDUID = 130
 )
 
-func newReleases() releases { return releases{young: make(map[asked]instant.Instant)} }
+func newReleases() releases {
+	return releases{young: make(map[asked]instant.Instant), others: new(others)}
+}
 
 // idle reports whether none is waited for.
 func (s *releases) idle(now instant.Instant) bool {
@@ -77,11 +108,22 @@ func (s *releases) answered(now instant.Instant, k asked) bool {
 }
 
 // answersRelease reports whether a Reply to a client answers a Release or Decline.
-// While several hosts use the client's address, anybody may have sent that.
+// While several hosts use the client's address, anybody may have sent that. One that did
+// not show its link-layer address, as in fragments, may have been sent by anybody too. It
+// counts only while nothing else with its transaction-id waits for an answer: so nobody
+// can make the answer to a Request one to a Release.
 func (r *Relay) answersRelease(now instant.Now, l *link, client netip.Addr, m dhcp6.Message, duid string) bool {
 	if r.releases.idle(now.Boot) {
 		return false
 	}
 	by, contested := r.neighbours.Claimed(now.Boot, l.Index, client)
-	return !contested && r.releases.answered(now.Boot, asked{links.NeighbourOf(l.Index, client), by, duid, m.TransactionID()})
+	if contested {
+		return false
+	}
+	k := asked{links.NeighbourOf(l.Index, client), by, duid, m.TransactionID()}
+	if r.releases.answered(now.Boot, k) {
+		return true
+	}
+	k.host = linkaddr.Addr{}
+	return by.IsValid() && r.releases.answered(now.Boot, k) && !r.releases.others.waiting(now.Boot, k.from, k.xid)
 }

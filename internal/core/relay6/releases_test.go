@@ -115,6 +115,87 @@ func TestAnswerToAReleaseOfLongAgo(t *testing.T) {
 	}
 }
 
+// unproved is a client whose messages do not show its link-layer address, as in fragments.
+func unproved(c client) client {
+	c.mac = linkaddr.Addr{}
+	return c
+}
+
+// settledWorld is one in which the relay knows of all that waits for an answer.
+func settledWorld(t *testing.T) *world {
+	w := newWorld(t, movePolicy(delegation.MoveProbe))
+	w.says(bob, message(dhcp6.Solicit, 1, clientID(bob.duid)))
+	w.move(w.now.Boot.After(2 * time.Minute))
+	return w
+}
+
+// The answer to a Release that does not show its link-layer address grants nothing either,
+// while nothing else with its transaction-id waits for an answer. The delegation stays as
+// it is, as anybody may have sent that Release.
+func TestAnswerToAnUnprovedReleaseGrantsNothing(t *testing.T) {
+	for _, mt := range []dhcp6.MessageType{dhcp6.Release, dhcp6.Decline} {
+		w := settledWorld(t)
+		w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
+		w.move(w.now.Boot.After(2 * time.Minute))
+		forwarded := w.releases(unproved(alice), mt)
+		for range 2 { // servers may be two
+			w.serves(w.answer(forwarded, w.reply(alice, iaPD(1, prefix("2001:db8:100::/56", 600), prefix("2001:db8:200::/56", 600)))))
+		}
+		w.wants("lan0 2001:db8:100::/56 via fe80::a for 8m0s")
+		if got := w.noted(effect.NoteDelegation); len(got) != 4 {
+			t.Errorf("%v: refusals %q, want answers-release for each", mt, got)
+		}
+	}
+}
+
+// Anybody can send a Release with a client's addresses, DUID and transaction-id that does
+// not show its link-layer address. Whether it comes before or after the client's own
+// message, what the client is granted is learned. So is what the Reply to a message grants
+// that the relay may have forwarded before it was restarted.
+func TestUnprovedReleaseTakesNoGrant(t *testing.T) {
+	release := message(dhcp6.Release, 0xabc, clientID(alice.duid), iaPD(1))
+	for _, mt := range []dhcp6.MessageType{dhcp6.Solicit, dhcp6.Request, dhcp6.Renew, dhcp6.Rebind} {
+		for _, before := range []bool{true, false} {
+			w := settledWorld(t)
+			w.says(alice, message(dhcp6.Solicit, 0xabb, clientID(alice.duid))) // so that her address is known
+			if before {
+				w.says(unproved(alice), release)
+			}
+			asks := w.says(alice, message(mt, 0xabc, clientID(alice.duid), iaPD(1)))
+			w.move(w.now.Boot.After(59 * time.Second))
+			if !before {
+				w.says(unproved(alice), release)
+			}
+			w.serves(w.answer(asks[0].Payload, w.reply(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))))
+			w.wants("lan0 2001:db8:100::/56 via fe80::a for 10m0s")
+		}
+	}
+
+	w := newWorld(t)
+	w.says(alice, message(dhcp6.Solicit, 0xabb, clientID(alice.duid)))
+	forwarded := w.says(unproved(alice), release)[0].Payload
+	w.move(w.now.Boot.After(59 * time.Second))
+	w.serves(w.answer(forwarded, w.reply(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))))
+	w.wants("lan0 2001:db8:100::/56 via fe80::a for 10m0s")
+}
+
+// Floods of Releases that show no link-layer address take no other client's grant; nor do
+// they, or other messages, cost more than what there is.
+func TestFloodOfUnprovedReleases(t *testing.T) {
+	w := settledWorld(t)
+	w.says(alice, message(dhcp6.Solicit, 0xabb, clientID(alice.duid)))
+	asks := w.says(alice, message(dhcp6.Request, 0xabc, clientID(alice.duid), iaPD(1)))
+	for n := range 10_000 {
+		w.says(client{lan0Index, alice.duid, fmt.Sprintf("fe80::1:%x", n), linkaddr.Addr{}}, message(dhcp6.Release, 0xabc, clientID(alice.duid), iaPD(1)))
+		w.says(unproved(alice), message(dhcp6.Release, uint32(n), clientID(alice.duid), iaPD(1)))
+	}
+	w.serves(w.answer(asks[0].Payload, w.reply(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))))
+	w.wants("lan0 2001:db8:100::/56 via fe80::a for 10m0s")
+	if got := w.core.Totals().Releases; got > 4096 {
+		t.Errorf("%d Releases remembered, want 4096 at most", got)
+	}
+}
+
 // A flood of Releases costs bounded memory, and the last of them is still known.
 func TestReleasesUnderWayAreBounded(t *testing.T) {
 	w := newWorld(t)

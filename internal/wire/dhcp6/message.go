@@ -42,6 +42,9 @@ func (m Message) TransactionID() uint32 {
 	return binary.BigEndian.Uint32(m.b) & 0xffffff
 }
 
+// TransactionIDOf is Message.TransactionID for octets whose options need not be sound.
+func TransactionIDOf(b []byte) uint32 { return Message{b}.TransactionID() }
+
 // Options returns the top-level options.
 func (m Message) Options() Options {
 	if len(m.b) < messageHeaderLen {
