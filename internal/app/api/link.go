@@ -27,17 +27,22 @@ type Link struct {
 	InterfaceID        string `json:"interface_id"`
 	// Routed is what routes of others lead to the link, where that is permitted as
 	// source (permit-routed).
-	Routed      []netip.Prefix `json:"permitted_routed,omitempty"`
-	Limit       int            `json:"limit" gauge:"link_delegations_limit" help:"How many delegated prefixes a client-facing link may have (limits.link)."` // 0: not client-facing
-	ClientLimit int            `json:"-" gauge:"link_client_limit" help:"How many delegated prefixes one client of a link may have (limits.client)."`
-	HostLimit   int            `json:"-" gauge:"link_host_limit" help:"How many delegated prefixes may be behind one link-layer address of a link (limits.per-mac); 0: any number."`
-	Use         Use            `json:"-"`
-	Prefixes    int            `json:"delegated_prefixes" gauge:"delegations" labels:"kind=prefix" help:"Live delegated prefixes and assigned addresses."`
-	Assigned    int            `json:"assigned_addresses" gauge:"delegations" labels:"kind=address"`
-	Counters    LinkCounters   `json:"counters"`
+	Routed []netip.Prefix `json:"permitted_routed,omitempty"`
+	LinkFigures
+	Use      Use          `json:"-"`
+	Counters LinkCounters `json:"counters"`
 	// LastSpoofed is the last packet that was dropped for its source; absent if there
 	// was none in the last ten minutes.
 	LastSpoofed *SpoofedSource `json:"last_spoofed,omitempty"`
+}
+
+// LinkFigures are what clients have on a link, and may have.
+type LinkFigures struct {
+	Limit       int `json:"limit" gauge:"link_delegations_limit" help:"How many delegated prefixes a client-facing link may have (limits.link)."` // 0: not client-facing
+	ClientLimit int `json:"-" gauge:"link_client_limit" help:"How many delegated prefixes one client of a link may have (limits.client)."`
+	HostLimit   int `json:"-" gauge:"link_host_limit" help:"How many delegated prefixes may be behind one link-layer address of a link (limits.per-mac); 0: any number."`
+	Prefixes    int `json:"delegated_prefixes" gauge:"delegations" labels:"kind=prefix" help:"Live delegated prefixes and assigned addresses."`
+	Assigned    int `json:"assigned_addresses" gauge:"delegations" labels:"kind=address"`
 }
 
 // SpoofedSource is where a packet came from that was dropped for its source.

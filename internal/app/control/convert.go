@@ -61,8 +61,7 @@ func LinkOf(v *relay6.LinkView) api.Link {
 		PointToPoint: v.PointToPoint, Shared: v.Shared, Trusted: v.Trusted, MTU: v.MTU,
 		LinkLayer: v.LinkLayer.String(), VRF: v.VRF, Table: v.Table, Addresses: addrs,
 		LinkAddress: v.LinkAddress, LinkAddressMissing: v.Missing, InterfaceID: v.InterfaceID,
-		Limit: v.Limit, ClientLimit: v.ClientLimit, HostLimit: v.HostLimit, Use: api.Use(v.Use), Prefixes: v.Prefixes, Assigned: v.Addresses,
-		Counters: LinkCountersOf(&v.Counters),
+		LinkFigures: api.LinkFigures(v.LinkFigures), Use: api.Use(v.Use), Counters: LinkCountersOf(&v.Counters),
 	}
 }
 

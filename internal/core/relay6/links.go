@@ -285,13 +285,17 @@ type LinkView struct {
 	Missing      bool // LinkAddress is no longer on the link that had it
 	InterfaceID  string
 	Trusted      bool
-	Limit        int
-	ClientLimit  int
-	HostLimit    int // 0: there is none
-	Use          delegation.Use
-	Prefixes     int
-	Addresses    int
-	Counters     LinkCounters
+	LinkFigures
+	Use      delegation.Use
+	Counters LinkCounters
+}
+
+// LinkFigures are what clients have on a link, and may have. Operators read them as
+// api.LinkFigures, which has the same fields.
+type LinkFigures struct {
+	Limit, ClientLimit int
+	HostLimit          int // 0: there is none
+	Prefixes, Assigned int // live delegated prefixes and assigned addresses
 }
 
 // Links are all links, by name.
@@ -300,7 +304,7 @@ func (r *Relay) Links() []LinkView {
 	for l := range r.links.All() {
 		v := LinkView{
 			Link: *l.Link, ClientFacing: l.rule != nil, LinkAddress: l.Address(), InterfaceID: r.sentInterfaceID(l), Missing: r.missing(l),
-			Prefixes: r.table.LinkLen(l.Name, binding.Prefix), Addresses: r.table.LinkLen(l.Name, binding.Address), Counters: l.counters,
+			LinkFigures: LinkFigures{Prefixes: r.table.LinkLen(l.Name, binding.Prefix), Assigned: r.table.LinkLen(l.Name, binding.Address)}, Counters: l.counters,
 		}
 		if l.rule != nil {
 			host, policy := l.rule.resolve(l.Link)

@@ -63,7 +63,7 @@ func links() []api.Link {
 			MTU: 1500, LinkLayer: "02:00:5e:00:53:07", Table: 254,
 			Addresses:   []netip.Prefix{netip.MustParsePrefix("2001:db8:7::1/64")},
 			LinkAddress: netip.MustParseAddr("2001:db8:7::1"), InterfaceID: "br-cust7",
-			Limit: 4096, Prefixes: 2, Assigned: 1,
+			LinkFigures: api.LinkFigures{Limit: 4096, Prefixes: 2, Assigned: 1},
 			Counters: api.LinkCounters{
 				Received:   map[string]uint64{"solicit": 5, "request": 3},
 				Delivered:  map[string]uint64{"advertise": 5, "reply": 3},
@@ -79,7 +79,7 @@ func links() []api.Link {
 		},
 		{
 			Name: "ppp0", Index: 9, ClientFacing: true, Up: true, PointToPoint: true, MTU: 1492, VRF: "red", Table: 1001,
-			Addresses: []netip.Prefix{}, InterfaceID: "ppp0", Limit: 8, Counters: noCounts(),
+			Addresses: []netip.Prefix{}, InterfaceID: "ppp0", LinkFigures: api.LinkFigures{Limit: 8}, Counters: noCounts(),
 		},
 	}
 }
