@@ -26,16 +26,6 @@ const (
 // DUID is the client of that DUID; without octets it is nobody.
 func DUID[T ~string | ~[]byte](octets T) Client { return client(ByDUID, octets) }
 
-// ClientID is the client of that DHCPv4 client identifier.
-func ClientID[T ~string | ~[]byte](octets T) Client { return client(ByClientID, octets) }
-
-// Hardware is the DHCPv4 client of that hardware type and address.
-func Hardware(htype byte, address linkaddr.Addr) Client {
-	var b [1 + linkaddr.MaxLen]byte
-	b[0] = htype
-	return client(ByHardware, address.Append(b[:1]))
-}
-
 // AtAddress is a client of which only its addresses on its link are known: a server
 // told of the binding without the DUID.
 func AtAddress(nextHop netip.Addr, linkLayer linkaddr.Addr) Client {

@@ -41,7 +41,7 @@ func readAll(t testing.TB, b []byte) int {
 	for c, payload := range m.Options().All() {
 		switch c {
 		case dhcp6.OptionORO:
-			if !dhcp6.OROContains(payload, dhcp6.OptionSolMaxRT) {
+			if !dhcp6.ORO(payload).Contains(dhcp6.OptionSolMaxRT) {
 				t.Fatal("SOL_MAX_RT is not requested")
 			}
 		case dhcp6.OptionIAPD:

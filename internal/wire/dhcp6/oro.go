@@ -28,7 +28,8 @@ func (o ORO) All() iter.Seq[OptionCode] {
 	}
 }
 
-// Contains reports whether c is requested.
+// Contains reports whether c is requested. In a payload that ParseORO has not seen, an
+// odd octet at the end is ignored.
 func (o ORO) Contains(c OptionCode) bool {
 	for requested := range o.All() {
 		if requested == c {
@@ -37,10 +38,6 @@ func (o ORO) Contains(c OptionCode) bool {
 	}
 	return false
 }
-
-// OROContains reports whether the payload of an Option Request option asks for
-// c. An odd octet at the end is ignored.
-func OROContains(payload []byte, c OptionCode) bool { return ORO(payload).Contains(c) }
 
 // AppendORO appends a whole ORO option with the codes in the order given.
 func AppendORO(b []byte, codes ...OptionCode) []byte {

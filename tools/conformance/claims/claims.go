@@ -4,8 +4,6 @@
 // tests, which tools/conformance finds by their names and comments.
 package claims
 
-import "strings"
-
 // Row is one requirement.
 type Row struct {
 	ID    string // as the document has it, "G-1"; else the section and a letter that counts its sentences
@@ -13,9 +11,6 @@ type Row struct {
 	Text  string // the sentence, shortened
 	Note  string // what is to be known of it; one that begins with "to come" says that it is not claimed yet
 }
-
-// Claimed reports whether there is to be evidence of the row.
-func (r Row) Claimed() bool { return !strings.HasPrefix(r.Note, "to come") }
 
 // Table is the rows of one document.
 type Table struct {
