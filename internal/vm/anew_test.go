@@ -5,12 +5,9 @@ package vm_test
 import (
 	"fmt"
 	"net/netip"
-	"os"
 	"strings"
 	"testing"
-	"time"
 
-	"fairlead/internal/lab"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -35,16 +32,13 @@ func TestVRFMadeAnew(t *testing.T) {
 		anew("green", green, "d3.30", linkAddress(3)),
 		anew("blue", blue, "u2", near(2)),
 	} {
-		r.asleep(func() { need(t, r.node.Batch(lines...)) })
+		r.Fairlead.Asleep(func() { r.node.Batch(lines...) })
 		r.becomesRouted(green, prefix, client, "d3.30")
 		r.becomes(main, prefix, "")
-		var err error
-		reply, err = client.Renew(patience, reply)
-		need(t, err)
+		reply = client.Renew(reply)
 		holds(t, reply, prefix)
 		// In fragments it is heard by the socket.
-		_, err = client.Exchange(patience, client.Message(dhcp6.Rebind, tooLong()))
-		need(t, err)
+		client.Exchange(client.Message(dhcp6.Rebind, tooLong()))
 	}
 	r.releases(client, reply, green, prefix)
 }
@@ -55,21 +49,17 @@ func TestLinkMadeAnewWithItsIndex(t *testing.T) {
 	r := vrfs(t)
 	client := r.client(3)
 	r.servers[1].Become(grants{}.answer)
-	was, err := r.node.Interface("d3.30")
-	need(t, err)
-	r.asleep(func() {
-		need(t, r.node.Batch(
+	was := r.node.Interface("d3.30")
+	r.Fairlead.Asleep(func() {
+		r.node.Batch(
 			"link del d3.30",
 			fmt.Sprintf("link add link d3 name d3.30 index %d type vlan id 30", was.Index),
 			"link set d3.30 master green",
 			"link set d3.30 up",
-			"addr replace "+linkAddress(3)+"/64 dev d3.30 nodad"))
+			"addr replace "+linkAddress(3)+"/64 dev d3.30 nodad")
 	})
-	_, err = client.Exchange(20*time.Second, client.Message(dhcp6.Rebind, tooLong()))
-	need(t, err)
-	out, err := r.node.Run("ip", "-6", "maddr", "show", "dev", "d3.30")
-	need(t, err)
-	if !strings.Contains(out, "ff02::1:2") {
+	client.Exchange(client.Message(dhcp6.Rebind, tooLong()))
+	if out := r.node.IP("-6 maddr show dev d3.30"); !strings.Contains(out, "ff02::1:2") {
 		t.Errorf("d3.30 is not in the relays' group:\n%s", out)
 	}
 }
@@ -86,18 +76,17 @@ func TestLinkBornOutsideItsVRF(t *testing.T) {
 	r.servers[1].Become(grants{linkAddress(2): prefix, linkAddress(3): prefix}.answer)
 	replyOutside := obtains(t, outside, prefix)
 	replyInside := obtains(t, inside, prefix)
-	changes, err := r.node.Start(lab.Command{Name: "monitor", Args: []string{"ip", "-6", "-N", "monitor", "route"}})
-	need(t, err)
+	changes := r.node.Start("monitor", "ip", "-6", "-N", "monitor", "route")
 
-	need(t, r.node.Batch("link del d3.30"))
+	r.node.Batch("link del d3.30")
 	r.becomes(green, prefix, standIn(prefix))
-	need(t, vlan(r.node, "d3", 30))
+	vlan(r.node, "d3", 30)
 	r.becomes(green, prefix, "")
 	r.routed(main, prefix, outside, "d2")
 	r.enslave("d3.30", "green", linkAddress(3)+"/64")
 	r.becomesRouted(green, prefix, inside, "d3.30")
 	r.routed(main, prefix, outside, "d2")
-	need(t, changes.Stop())
+	r.Need(changes.Stop())
 	for line := range strings.Lines(changes.Log()) {
 		if strings.Contains(line, prefix) && !strings.Contains(line, "table 200") {
 			t.Errorf("outside the VRF: %s", line)
@@ -111,20 +100,19 @@ func TestLinkBornOutsideItsVRF(t *testing.T) {
 // VRFs, too. What comes from this host, and what comes in by a VRF, passes.
 func TestGlobOfEverything(t *testing.T) {
 	r := vrfs(t)
-	text, err := os.ReadFile(r.relay.File)
-	need(t, err)
-	t.Cleanup(func() { need(t, r.relay.Reload(string(text))) })
-	need(t, r.relay.Reload(strings.Replace(string(text), "match: [d*, ppp*]", "match: \"*\"", 1)))
+	text := r.Fairlead.Text()
+	t.Cleanup(func() { r.Fairlead.Reload(text) })
+	r.Fairlead.Reload(strings.Replace(text, "match: [d*, ppp*]", "match: \"*\"", 1))
 	const prefix, source = "2001:db8:b000::/56", "2001:db8:b000::1"
 	client := r.client(1)
-	need(t, r.nodes[1].Address("lo", source+"/128"))
+	r.nodes[1].Address("lo", source+"/128")
 	r.servers[1].Become(grants{linkAddress(1): prefix}.answer)
 	reply := obtains(t, client, prefix)
 	for what, ping := range map[string]func() error{
 		"the client reaches the far end": func() error { return r.nodes[1].Ping(netip.MustParseAddr(source), netip.MustParseAddr(beyond(3))) },
 		"the relay node reaches itself":  func() error { return r.node.Ping(netip.Addr{}, netip.IPv6Loopback()) },
 	} {
-		need(t, lab.Until(20*time.Second, what, func() bool { return ping() == nil }))
+		r.Until(what, func() bool { return ping() == nil })
 	}
 	r.releases(client, reply, red, prefix)
 }

@@ -5,10 +5,8 @@ package vm_test
 import (
 	"fmt"
 	"net/netip"
-	"os"
 	"testing"
 
-	"fairlead/internal/lab/script"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -16,11 +14,9 @@ import (
 // given one. A relay below us may be in a VRF, too.
 func TestPeersInVRF(t *testing.T) {
 	r := vrfs(t)
-	text, err := os.ReadFile(r.relay.File)
-	need(t, err)
-	t.Cleanup(func() { need(t, r.relay.Reload(string(text))) })
-	local, err := r.far.LinkLocal("s2")
-	need(t, err)
+	text := r.Fairlead.Text()
+	t.Cleanup(func() { r.Fairlead.Reload(text) })
+	local := r.far.LinkLocal("s2")
 	const prefix = "2001:db8:a000::/56"
 	for _, c := range []struct {
 		name, address, from string
@@ -31,22 +27,21 @@ func TestPeersInVRF(t *testing.T) {
 		{name: "multicast", address: "ff05::1:3", join: dhcp6.AllServers},
 		{name: "multicast of the link", address: "ff02::1:2", join: dhcp6.AllRelayAgentsAndServers},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		r.Run(c.name, func(t *testing.T) {
 			from := "auto"
 			if c.from != "" {
 				from = c.from
 			}
-			need(t, r.relay.Reload(fmt.Sprintf("metrics:\n  listen: \"off\"\npeers:\n"+
+			r.Fairlead.Reload(fmt.Sprintf("metrics:\n  listen: \"off\"\npeers:\n"+
 				"  - {name: server2, address: %q, local: %q, role: server, interfaces: [u2], protection: none}\n"+
-				"relay6:\n  links:\n  - match: [d*, ppp*]\n", c.address, from)))
+				"relay6:\n  links:\n  - match: [d*, ppp*]\n", c.address, from))
 			server := r.servers[2]
 			if c.from == "" {
-				server, err = script.StartServer(r.far, netip.IPv6Unspecified(), nil)
-				need(t, err)
-				defer func() { need(t, server.Close()) }()
+				server = r.far.Server(netip.IPv6Unspecified(), nil)
+				defer server.Close()
 			}
 			if c.join.IsValid() {
-				need(t, server.Join("s2", c.join))
+				r.Need(server.Join("s2", c.join))
 			}
 			server.Become(grants{linkAddress(1): prefix}.answer)
 			client := r.client(1)

@@ -11,39 +11,38 @@ import (
 
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/labtest"
-	"fairlead/internal/lab/script"
+	"fairlead/internal/system/rig"
 )
 
 // onPPP is a rig with PPP links: each client is a node whose pppd talks to one on
 // the relay node, which takes the lowest unit that is free.
 type onPPP struct {
-	*rig
+	*network
 	*labtest.Kernel
-	server *script.Server
+	server *rig.Server
 }
 
 // customer is a node with a PPP link.
 type customer struct {
-	*script.Client
-	node *lab.Node
+	*rig.Client
+	node *rig.Host
 	call *lab.Call
 	far  *labtest.Listener // test packets that arrive at the node
 }
 
 // dial gives a node a PPP link to the relay, which must become the interface unit
 // there. The customer's end is fe80::LETTER.
-func (r *onPPP) dial(node *lab.Node, letter, unit string, options ...string) *lab.Call {
-	r.t.Helper()
+func (r *onPPP) dial(node *rig.Host, letter, unit string, options ...string) *lab.Call {
+	r.T.Helper()
 	call, err := r.Dial(
-		lab.PPPEnd{Node: r.node, Program: "pppd" + node.Name, ID: "::1", Options: options},
-		lab.PPPEnd{Node: node, Program: "pppd", ID: "::" + letter, Options: []string{"ifname", "c0"}})
-	need(r.t, err)
+		lab.PPPEnd{Node: r.node.Node, Program: "pppd" + node.Name, ID: "::1", Options: options},
+		lab.PPPEnd{Node: node.Node, Program: "pppd", ID: "::" + letter, Options: []string{"ifname", "c0"}})
+	r.Need(err)
 	if call.Interfaces[0] != unit {
-		r.t.Fatalf("the relay's end of %s is %s, want %s", node.Name, call.Interfaces[0], unit)
+		r.T.Fatalf("the relay's end of %s is %s, want %s", node.Name, call.Interfaces[0], unit)
 	}
-	need(r.t, r.node.Address(unit, onUnit(unit)+"/64"))
-	_, err = node.IP("-6 route replace default via fe80::1 dev c0")
-	need(r.t, err)
+	r.node.Address(unit, onUnit(unit)+"/64")
+	node.IP("-6 route replace default via fe80::1 dev c0")
 	return call
 }
 
@@ -52,45 +51,40 @@ func onUnit(unit string) string { return linkAddress(0x70 + int(unit[len(unit)-1
 
 // customer is a node with a link, a DHCPv6 client and an address of its prefix.
 func (r *onPPP) customer(letter, unit string, prefix netip.Prefix, options ...string) *customer {
-	r.t.Helper()
-	c := &customer{node: r.add(letter)}
-	need(r.t, c.node.Address("lo", prefix.Addr().Next().String()+"/128"))
+	r.T.Helper()
+	c := &customer{node: r.Node(letter)}
+	c.node.Address("lo", prefix.Addr().Next().String()+"/128")
 	c.call = r.dial(c.node, letter, unit, options...)
-	c.Client = r.rig.client(c.node, "c0", letter[0])
-	c.far = labtest.Listen(r.t, c.node)
+	c.Client = r.network.client(c.node, "c0", letter[0])
+	c.far = c.node.Listen()
 	return c
 }
 
 // unproved waits until a prefix of a unit has a stand-in and no place in the filter,
 // and is shown so.
 func (r *onPPP) unproved(prefix netip.Prefix) {
-	r.t.Helper()
+	r.T.Helper()
 	r.WantStandIn(prefix)
 	r.filtered(prefix, false)
-	if got, err := r.relay.CLI("delegations", "--prefix", prefix.String()); err != nil || !strings.Contains(got, "unproved") {
-		r.t.Errorf("delegations: %v\n%s", err, got)
+	if got := r.Fairlead.CLI("delegations", "--prefix", prefix.String()); !strings.Contains(got, "unproved") {
+		r.T.Errorf("delegations:\n%s", got)
 	}
 }
 
 // filtered waits until the source filter lets a prefix pass from a PPP interface, or no
 // longer does.
 func (r *onPPP) filtered(prefix netip.Prefix, want bool) {
-	r.t.Helper()
-	labtest.Until(r.t, fmt.Sprintf("it is %v that the filter lets %s pass", want, prefix), func() bool {
+	r.T.Helper()
+	r.Until(fmt.Sprintf("it is %v that the filter lets %s pass", want, prefix), func() bool {
 		return want == slices.ContainsFunc(r.Permitted(`"`+prefix.Addr().String()+`"`), func(e string) bool { return strings.HasPrefix(e, "source") })
 	})
 }
 
 // throws sends a test packet from a node to an address, named by its payload.
-func (r *onPPP) throws(from *lab.Node, link string, source, dest netip.Addr, name string) {
-	r.t.Helper()
-	var router []byte
-	if link == "s1" {
-		near, err := r.node.Interface("u1")
-		need(r.t, err)
-		router = near.HardwareAddr
-	}
-	labtest.Throw(r.t, from, link, router).Send(source.String(), dest.String(), name)
+func (r *onPPP) throws(from *rig.Host, link string, source, dest netip.Addr, name string) {
+	r.T.Helper()
+	near := map[string]string{"s1": "u1", "c0": "ppp0"}[link]
+	from.Throw(link, r.node, near).Send(source.String(), dest.String(), name)
 }
 
 // R-3 and S-2 with real PPP: A's line ends, and B is given the unit that A had. What
@@ -98,14 +92,13 @@ func (r *onPPP) throws(from *lab.Node, link string, source, dest netip.Addr, nam
 // is there. On a link whose addresses are marked as fixed, the address of the peer
 // says it.
 func TestRFC8987_R3_PPPUnitIsUsedAgain(t *testing.T) {
-	r := &onPPP{rig: newRig(t)}
-	r.Kernel = labtest.KernelOf(t, r.node)
+	r := &onPPP{network: build(rig.New(t))}
+	r.Kernel = labtest.KernelOf(t, r.node.Node)
 	r.uplink(1, "")
-	_, err := r.far.IP("-6 route add default via %s", near(1))
-	need(t, err)
-	r.server = r.rig.server(1)
+	r.far.IP("-6 route add default via %s", near(1))
+	r.server = r.network.server(1)
 	r.start("  - {match: ppp9, reuse: fixed-addresses}\n  - match: \"ppp*\"\n", 1)
-	beyondAll := labtest.Listen(t, r.far)
+	beyondAll := r.far.Listen()
 	remote := netip.MustParseAddr(beyond(1))
 	as, bs, fs := netip.MustParsePrefix("2001:db8:a00::/56"), netip.MustParsePrefix("2001:db8:b00::/56"), netip.MustParsePrefix("2001:db8:f00::/56")
 	in := func(p netip.Prefix) netip.Addr { return p.Addr().Next() }
@@ -128,18 +121,17 @@ func TestRFC8987_R3_PPPUnitIsUsedAgain(t *testing.T) {
 	beyondAll.Wait("by A")
 
 	// A itself calls again: another line, to which the next renewal belongs.
-	need(t, a.call.HangUp())
+	r.Need(a.call.HangUp())
 	r.unproved(as)
 	a.call = r.dial(a.node, "a", "ppp0")
 	r.unproved(as)
-	a.Client = r.rig.client(a.node, "c0", 'a')
-	_, err = a.Renew(patience, reply)
-	need(t, err)
+	a.Client = r.network.client(a.node, "c0", 'a')
+	a.Renew(reply)
 	r.WantRouteVia(as, "fe80::a", "ppp0")
 	r.filtered(as, true)
 
 	// A's line ends, and B is given the unit.
-	need(t, a.call.HangUp())
+	r.Need(a.call.HangUp())
 	r.unproved(as)
 	b := r.customer("b", "ppp0", bs)
 	grant("ppp0", bs)
@@ -165,11 +157,11 @@ func TestRFC8987_R3_PPPUnitIsUsedAgain(t *testing.T) {
 
 	// A fixed address: nobody else's, and the customer's own again.
 	r.WantRouteVia(fs, "fe80::f", "ppp9")
-	need(t, fixed.call.HangUp())
+	r.Need(fixed.call.HangUp())
 	r.unproved(fs)
-	call := r.dial(r.add("g"), "e", "ppp9", "unit", "9")
+	call := r.dial(r.Node("g"), "e", "ppp9", "unit", "9")
 	r.unproved(fs)
-	need(t, call.HangUp())
+	r.Need(call.HangUp())
 	fixed.call = r.dial(fixed.node, "f", "ppp9", "unit", "9")
 	r.WantRouteVia(fs, "fe80::f", "ppp9")
 	r.filtered(fs, true)

@@ -11,12 +11,15 @@ import (
 	"time"
 
 	"fairlead/internal/lab"
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/script"
+	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
 )
 
 // vlan makes a VLAN on a trunk.
-func vlan(d *lab.Node, trunk string, id int, addresses ...string) error {
+func vlan(d *rig.Host, trunk string, id int, addresses ...string) {
+	d.Net.T.Helper()
 	name := fmt.Sprintf("%s.%d", trunk, id)
 	lines := []string{
 		fmt.Sprintf("link add link %s name %s type vlan id %d", trunk, name, id),
@@ -25,18 +28,18 @@ func vlan(d *lab.Node, trunk string, id int, addresses ...string) error {
 	for _, a := range addresses {
 		lines = append(lines, "addr add "+a+" dev "+name+" nodad")
 	}
-	return d.Batch(lines...)
+	d.Batch(lines...)
 }
 
 // onTrunk is a rig with a client node on a trunk with VLANs 10 and 20, d1.10 and
 // d1.20 on the relay. The clients on the two are as like as can be: one DUID,
 // one IAID, one link-layer address, one link-local address.
 type onTrunk struct {
-	*rig
-	server   *script.Server
-	c1       *lab.Node
-	on10     *script.Client
-	on20     *script.Client
+	*network
+	server   *rig.Server
+	c1       *rig.Host
+	on10     *rig.Client
+	on20     *rig.Client
 	replies  [2]dhcp6.Message // what was granted on VLAN 10 and 20
 	granting script.Answer
 }
@@ -48,19 +51,18 @@ const (
 
 func newTrunk(t *testing.T) *onTrunk {
 	t.Helper()
-	r := &onTrunk{rig: newRig(t)}
+	r := &onTrunk{network: build(rig.New(t))}
 	r.uplink(1, "")
-	_, err := r.far.IP("-6 route add default via %s", near(1))
-	need(t, err)
-	r.server = r.rig.server(1)
-	r.c1 = r.add("c1")
-	need(t, r.Veth(r.node, "d1", r.c1, "c0"))
+	r.far.IP("-6 route add default via %s", near(1))
+	r.server = r.network.server(1)
+	r.c1 = r.Node("c1")
+	r.Veth(r.node, "d1", r.c1, "c0")
 	for _, id := range []int{10, 20} {
-		need(t, vlan(r.node, "d1", id, linkAddress(id)+"/64"))
-		need(t, vlan(r.c1, "c0", id))
+		vlan(r.node, "d1", id, linkAddress(id)+"/64")
+		vlan(r.c1, "c0", id)
 	}
 	r.on10, r.on20 = r.client(r.c1, "c0.10", 1), r.client(r.c1, "c0.20", 1)
-	if r.on10.Source.Addr().WithZone("") != r.on20.Source.Addr().WithZone("") {
+	if r.on10.Own() != r.on20.Own() {
 		t.Fatalf("%v and %v are not alike", r.on10.Source, r.on20.Source)
 	}
 	r.granting = grants{linkAddress(10): prefix10, linkAddress(20): prefix20}.answer
@@ -70,20 +72,20 @@ func newTrunk(t *testing.T) *onTrunk {
 // obtainBoth has both clients obtain their prefixes at once, from a server that
 // answers when both have asked.
 func (r *onTrunk) obtainBoth() {
-	r.t.Helper()
+	r.T.Helper()
 	r.server.Become(afterBoth(r.granting))
 	var both sync.WaitGroup
-	for i, c := range []*script.Client{r.on10, r.on20} {
+	for i, c := range []*rig.Client{r.on10, r.on20} {
 		both.Go(func() {
 			var err error
-			if r.replies[i], err = c.Obtain(patience, 1); err != nil {
-				r.t.Error(err)
+			if r.replies[i], err = c.Client.Obtain(labtest.Patience, 1); err != nil {
+				r.T.Error(err)
 			}
 		})
 	}
 	both.Wait()
-	if r.t.Failed() {
-		r.t.FailNow()
+	if r.T.Failed() {
+		r.T.FailNow()
 	}
 	r.server.Become(r.granting)
 }
@@ -120,42 +122,39 @@ func afterBoth(answer script.Answer) script.Answer {
 func TestRFC8987_G4_SameDUIDOnTwoVLANs(t *testing.T) {
 	r := newTrunk(t)
 	r.start("  - match: d1.*\n", 1)
-	wire := listen(t, r.c1, "wire", "c0", "udp or vlan and udp", "-e", "-v")
+	wire := listen(r.c1, "wire", "c0", "udp or vlan and udp", "-e", "-v")
 	r.obtainBoth()
 	holds(t, r.replies[0], prefix10)
 	holds(t, r.replies[1], prefix20)
 	r.routed(254, prefix10, r.on10, "d1.10")
 	r.routed(254, prefix20, r.on20, "d1.20")
-	onVLAN(t, wire, r.replies[0], 10)
-	onVLAN(t, wire, r.replies[1], 20)
+	r.onVLAN(wire, r.replies[0], 10)
+	r.onVLAN(wire, r.replies[1], 20)
 
 	// The answers were frames of our own: the kernel never asked for the client.
-	out, err := r.node.IP("-6 neigh show to %s", r.on10.Source.Addr().WithZone(""))
-	need(t, err)
+	out := r.node.IP("-6 neigh show to %s", r.on10.Own())
 	if strings.TrimSpace(out) != "" {
 		t.Errorf("neighbours %q, want none", out)
 	}
 
 	// What happens on one VLAN is nothing to the other.
-	renewed, err := r.on20.Renew(patience, r.replies[1])
-	need(t, err)
+	renewed := r.on20.Renew(r.replies[1])
 	holds(t, renewed, prefix20)
-	onVLAN(t, wire, renewed, 20)
-	_, err = r.on10.Release(patience, r.replies[0])
-	need(t, err)
+	r.onVLAN(wire, renewed, 20)
+	r.on10.Release(r.replies[0])
 	r.becomes(254, prefix10, "")
 	r.routed(254, prefix20, r.on20, "d1.20")
 }
 
 // onVLAN checks that a message to a client was seen, and always with the tag of
 // its VLAN.
-func onVLAN(t *testing.T, wire *lab.Proc, m dhcp6.Message, id int) {
-	t.Helper()
+func (r *onTrunk) onVLAN(wire *lab.Proc, m dhcp6.Message, id int) {
+	r.T.Helper()
 	want, xid := fmt.Sprintf("vlan %d,", id), fmt.Sprintf("dhcp6 reply (xid=%x ", m.TransactionID())
-	need(t, wire.Logged(patience, xid))
+	r.Need(wire.Logged(labtest.Patience, xid))
 	for line := range strings.Lines(wire.Log()) {
 		if strings.Contains(line, xid) && !strings.Contains(line, want) {
-			t.Errorf("not on VLAN %d: %s", id, line)
+			r.T.Errorf("not on VLAN %d: %s", id, line)
 		}
 	}
 }
@@ -163,9 +162,9 @@ func onVLAN(t *testing.T, wire *lab.Proc, m dhcp6.Message, id int) {
 // traffic is a client's packets to the far end: from a source of its own, and
 // from one that is not.
 type traffic struct {
-	t           *testing.T
-	sink        *script.Server
-	good, wrong *script.Client
+	*rig.Net
+	sink        *rig.Server
+	good, wrong *rig.Client
 }
 
 const (
@@ -175,27 +174,24 @@ const (
 )
 
 func (r *onTrunk) traffic() *traffic {
-	r.t.Helper()
-	need(r.t, r.far.Address("s1", sinkAddress+"/64"))
-	need(r.t, r.c1.Address("lo", goodSource+"/128", wrongSource+"/128"))
+	r.T.Helper()
+	r.far.Address("s1", sinkAddress+"/64")
+	r.c1.Address("lo", goodSource+"/128", wrongSource+"/128")
 	r.defaultRoute(r.c1, "c0.10", "d1.10")
-	sink, err := script.StartServer(r.far, netip.MustParseAddr(sinkAddress), nil)
-	need(r.t, err)
-	from := func(source string) *script.Client {
-		c, err := script.StartClient(r.c1, script.ClientConfig{Interface: "c0.10", Source: netip.MustParseAddr(source), Port: 1000})
-		need(r.t, err)
-		return c
+	sink := r.far.Server(netip.MustParseAddr(sinkAddress), nil)
+	from := func(source string) *rig.Client {
+		return r.c1.PlayAs(script.ClientConfig{Interface: "c0.10", Source: netip.MustParseAddr(source), Port: 1000})
 	}
-	return &traffic{t: r.t, sink: sink, good: from(goodSource), wrong: from(wrongSource)}
+	return &traffic{Net: r.Net, sink: sink, good: from(goodSource), wrong: from(wrongSource)}
 }
 
 // send sends one packet. That there is no way at the moment is no error.
-func (w *traffic) send(c *script.Client) {
-	_ = c.SendTo(netip.MustParseAddr(sinkAddress), []byte("traffic"))
+func (w *traffic) send(c *rig.Client) {
+	_ = c.Client.SendTo(netip.MustParseAddr(sinkAddress), []byte("traffic"))
 }
 
 // arrived is how many packets of a client the far end has received.
-func (w *traffic) arrived(c *script.Client) (n int) {
+func (w *traffic) arrived(c *rig.Client) (n int) {
 	for _, p := range w.sink.Received() {
 		if p.From == c.Source {
 			n++
@@ -205,10 +201,10 @@ func (w *traffic) arrived(c *script.Client) (n int) {
 }
 
 // more waits until another packet of a client is received.
-func (w *traffic) more(c *script.Client, when string) {
-	w.t.Helper()
+func (w *traffic) more(c *rig.Client, when string) {
+	w.T.Helper()
 	before := w.arrived(c)
-	need(w.t, lab.Until(patience, "a packet is received "+when, func() bool { return w.arrived(c) > before }))
+	w.Until("a packet is received "+when, func() bool { return w.arrived(c) > before })
 }
 
 // flow sends both kinds until stop is called.
@@ -240,31 +236,28 @@ func (w *traffic) flow() (stop func()) {
 func TestRFC8987_S2_VLANMadeAnewUnderTraffic(t *testing.T) {
 	r := newTrunk(t)
 	w := r.traffic()
-	need(t, lab.Until(patience, "a wrong source passes where there is no filter", func() bool {
+	r.Until("a wrong source passes where there is no filter", func() bool {
 		w.send(w.wrong)
 		return w.arrived(w.wrong) > 0
-	}))
+	})
 	r.start("  - match: d1.*\n", 1)
 	r.obtainBoth()
-	need(t, lab.Until(patience, "all that has passed before has arrived", func() bool {
+	r.Until("all that has passed before has arrived", func() bool {
 		w.send(w.good)
 		return w.arrived(w.good) > 0
-	}))
+	})
 	passed := w.arrived(w.wrong)
 	stop := w.flow()
 	w.more(w.good, "at first")
 
-	was, err := r.node.Interface("d1.10")
-	need(t, err)
-	_, err = r.node.IP("link del d1.10")
-	need(t, err)
+	was := r.node.Interface("d1.10")
+	r.node.IP("link del d1.10")
 	r.becomes(254, prefix10, standIn(prefix10))
-	r.asleep(func() {
-		need(t, vlan(r.node, "d1", 10, linkAddress(10)+"/64"))
+	r.Fairlead.Asleep(func() {
+		vlan(r.node, "d1", 10, linkAddress(10)+"/64")
 		w.more(w.good, "on the new device, before the relay knows of it")
 	})
-	is, err := r.node.Interface("d1.10")
-	need(t, err)
+	is := r.node.Interface("d1.10")
 	if is.Index == was.Index {
 		t.Fatalf("d1.10 has index %d again", is.Index)
 	}
@@ -279,7 +272,6 @@ func TestRFC8987_S2_VLANMadeAnewUnderTraffic(t *testing.T) {
 	r.routed(254, prefix20, r.on20, "d1.20")
 
 	// The new device is heard as the old one was.
-	renewed, err := r.on10.Renew(patience, r.replies[0])
-	need(t, err)
+	renewed := r.on10.Renew(r.replies[0])
 	holds(t, renewed, prefix10)
 }

@@ -9,7 +9,9 @@ import (
 	"testing"
 
 	"fairlead/internal/lab"
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/script"
+	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -26,9 +28,9 @@ const (
 //	c3 c0.30 --- d3.30 in green   u3 in red --- s3
 //	c4 c0 ------ ppp4 in red
 type inVRFs struct {
-	*rig
-	servers map[int]*script.Server
-	nodes   map[int]*lab.Node
+	*network
+	servers map[int]*rig.Server
+	nodes   map[int]*rig.Host
 }
 
 // shared is built by the first test that wants it. What a test delegates it
@@ -39,13 +41,12 @@ func vrfs(t *testing.T) *inVRFs {
 	t.Helper()
 	if shared == nil {
 		n, err := lab.New()
-		need(t, err)
-		shared = &inVRFs{rig: &rig{Net: n}}
-		shared.t = t
+		labtest.Need(t, err)
+		shared = &inVRFs{network: build(&rig.Net{Net: n, T: t})}
 		shared.build()
 	}
 	r := shared
-	r.t = t
+	r.T = t
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("%s", r.Logs(40))
@@ -58,48 +59,41 @@ func vrfs(t *testing.T) *inVRFs {
 }
 
 func (r *inVRFs) build() {
-	r.t.Helper()
-	r.node, r.far = r.add("r"), r.add("s")
-	need(r.t, r.node.Sysctl("net/ipv6/conf/all/forwarding", "1"))
+	r.T.Helper()
 	r.vrf("red", red)
 	r.vrf("green", green)
 	r.vrf("blue", blue)
 	r.uplink(1, "")
 	r.uplink(2, "blue")
 	r.uplink(3, "red")
-	_, err := r.far.IP("-6 route add default via %s", near(3))
-	need(r.t, err)
-	r.servers = map[int]*script.Server{1: r.server(1), 2: r.server(2)}
-	r.nodes = map[int]*lab.Node{1: r.clientNode(1, "red"), 2: r.clientNode(2, ""), 3: r.add("c3")}
-	need(r.t, r.Veth(r.node, "d3", r.nodes[3], "c0"))
-	need(r.t, vlan(r.node, "d3", 30))
+	r.far.IP("-6 route add default via %s", near(3))
+	r.servers = map[int]*rig.Server{1: r.server(1), 2: r.server(2)}
+	r.nodes = map[int]*rig.Host{1: r.clientNode(1, "red"), 2: r.clientNode(2, ""), 3: r.Node("c3")}
+	r.Veth(r.node, "d3", r.nodes[3], "c0")
+	vlan(r.node, "d3", 30)
 	r.enslave("d3.30", "green", linkAddress(3)+"/64")
-	need(r.t, vlan(r.nodes[3], "c0", 30))
-	r.nodes[4] = r.add("c4")
-	_, err = r.Tun(r.node, "ppp4", "fe80::1/64", r.nodes[4], "c0", "fe80::c4/64")
-	need(r.t, err)
+	vlan(r.nodes[3], "c0", 30)
+	r.nodes[4] = r.Node("c4")
+	r.Tun(r.node, "ppp4", "fe80::1/64", r.nodes[4], "c0", "fe80::c4/64")
 	r.enslave("ppp4", "red", "fe80::1/64", linkAddress(4)+"/64")
 	r.defaultRoute(r.nodes[4], "c0", "ppp4")
 	r.start("  - match: [d*, ppp*]\n", 1, 2)
 }
 
 // client is a client on the link with that number, as long as the test lasts.
-func (r *inVRFs) client(number int) *script.Client {
-	r.t.Helper()
+func (r *inVRFs) client(number int) *rig.Client {
+	r.T.Helper()
 	link := "c0"
 	if number == 3 {
 		link = "c0.30"
 	}
-	c := r.rig.client(r.nodes[number], link, byte(number))
-	r.t.Cleanup(func() { need(r.t, c.Close()) })
-	return c
+	return r.network.client(r.nodes[number], link, byte(number))
 }
 
 // releases ends what a client was granted.
-func (r *inVRFs) releases(c *script.Client, reply dhcp6.Message, table int, prefix string) {
-	r.t.Helper()
-	_, err := c.Release(patience, reply)
-	need(r.t, err)
+func (r *inVRFs) releases(c *rig.Client, reply dhcp6.Message, table int, prefix string) {
+	r.T.Helper()
+	c.Release(reply)
 	r.becomes(table, prefix, "")
 }
 
@@ -127,10 +121,9 @@ func TestRFC8987_R1_ClientAndServerVRFsDiffer(t *testing.T) {
 			if c.table != main {
 				r.has(main, c.prefix, "")
 			}
-			q, err := server.Wait(patience, "the Request", func(q script.Request) bool {
+			q := server.Wait("the Request", func(q script.Request) bool {
 				return q.Message.Type() == dhcp6.Request && len(q.Relays) == 1 && q.Relays[0].LinkAddress() == netip.MustParseAddr(linkAddress(c.client))
 			})
-			need(t, err)
 			if from := netip.MustParseAddr(near(c.server)); q.From.Addr() != from {
 				t.Errorf("the Request came from %v, want %v", q.From, from)
 			}
@@ -149,8 +142,8 @@ func TestRFC8987_R3_SourceFilterInVRF(t *testing.T) {
 	)
 	c1, to := r.nodes[1], netip.MustParseAddr(beyond(3))
 	client := r.client(1)
-	need(t, c1.Address("lo", inside+"/128", outside+"/128"))
-	seen := listen(t, r.far, "far", "s3", "icmp6[0]==128")
+	c1.Address("lo", inside+"/128", outside+"/128")
+	seen := listen(r.far, "far", "s3", "icmp6[0]==128")
 	passes := func(source string) bool { return c1.Ping(netip.MustParseAddr(source), to) == nil }
 	dropped := func(source, when string) {
 		t.Helper()
@@ -167,14 +160,14 @@ func TestRFC8987_R3_SourceFilterInVRF(t *testing.T) {
 	r.servers[1].Become(grants{linkAddress(1): prefix}.answer)
 	reply := obtains(t, client, prefix)
 	dropped(outside, "beside what is delegated")
-	need(t, lab.Until(patience, "a delegated source passes", func() bool { return passes(inside) }))
-	need(t, seen.Logged(patience, inside+" > "))
+	r.Until("a delegated source passes", func() bool { return passes(inside) })
+	r.Need(seen.Logged(labtest.Patience, inside+" > "))
 	if strings.Contains(seen.Log(), outside+" > ") {
 		t.Errorf("the far end has seen %s:\n%s", outside, seen.Log())
 	}
 	r.releases(client, reply, red, prefix)
 	dropped(inside, "after its release")
-	need(t, seen.Stop())
+	r.Need(seen.Stop())
 }
 
 // In a VRF the forward hook sees the VRF device as the input interface. A packet
@@ -184,10 +177,10 @@ func TestRFC8987_R5_LoopInVRF(t *testing.T) {
 	for number, prefix := range map[int]string{1: "2001:db8:5000::/56", 4: "2001:db8:5001::/56"} {
 		used, unused := netip.MustParsePrefix(prefix).Addr().Next(), netip.MustParsePrefix(prefix).Addr().Next().Next()
 		node, client := r.nodes[number], r.client(number)
-		need(t, node.Address("lo", used.String()+"/128"))
+		node.Address("lo", used.String()+"/128")
 		r.servers[1].Become(grants{linkAddress(number): prefix}.answer)
 		reply := obtains(t, client, prefix)
-		came := listen(t, node, "came", "c0", "icmp6[0]==128", "-Q", "in")
+		came := listen(node, "came", "c0", "icmp6[0]==128", "-Q", "in")
 
 		before := r.counter("looped")
 		if node.Ping(used, unused) == nil {
@@ -197,14 +190,14 @@ func TestRFC8987_R5_LoopInVRF(t *testing.T) {
 			t.Errorf("from %s: %d packets dropped as looping, want 1", used, n)
 		}
 		// What comes from elsewhere to the same prefix does arrive.
-		need(t, lab.Until(patience, "the far end reaches "+used.String(), func() bool {
+		r.Until("the far end reaches "+used.String(), func() bool {
 			return r.far.Ping(netip.Addr{}, used) == nil
-		}))
-		need(t, came.Logged(patience, "> "+used.String()))
+		})
+		r.Need(came.Logged(labtest.Patience, "> "+used.String()))
 		if strings.Contains(came.Log(), "> "+unused.String()) {
 			t.Errorf("a packet came back:\n%s", came.Log())
 		}
-		need(t, came.Stop())
+		r.Need(came.Stop())
 		r.releases(client, reply, red, prefix)
 	}
 }
@@ -226,9 +219,7 @@ func TestRFC8987_R1_LinkMovesBetweenVRFs(t *testing.T) {
 		r.becomesRouted(to.here, prefix, client, "d2")
 		r.becomes(to.there, prefix, "")
 		// It is heard and answered there.
-		var err error
-		reply, err = client.Renew(patience, reply)
-		need(t, err)
+		reply = client.Renew(reply)
 		holds(t, reply, prefix)
 		r.routed(to.here, prefix, client, "d2")
 	}
@@ -250,10 +241,10 @@ func TestRFC8987_S1_OnePrefixInTwoVRFs(t *testing.T) {
 	replyGreen := obtains(t, inGreen, prefix)
 	both()
 
-	need(t, r.relay.Kill())
-	need(t, r.node.Batch("route flush table 100 proto 87", "route flush table 200 proto 87"))
+	r.Fairlead.Kill()
+	r.node.Batch("route flush table 100 proto 87", "route flush table 200 proto 87")
 	r.has(red, prefix, "")
-	need(t, r.relay.Start())
+	r.Fairlead.Start()
 	both()
 
 	r.releases(inRed, replyRed, red, prefix)
@@ -268,12 +259,11 @@ func TestRFC8987_S1_OnePrefixInTwoVRFs(t *testing.T) {
 func TestRFC8987_G1_FragmentsAndUnicastInVRF(t *testing.T) {
 	r := vrfs(t)
 	large := dhcp6.AppendOption(nil, 65001, bytes.Repeat([]byte("large"), 700))
-	relayLocal, err := r.node.LinkLocal("d1")
-	need(t, err)
+	relayLocal := r.node.LinkLocal("d1")
 	const everywhere = "net/ipv4/udp_l3mdev_accept" // of IPv6 as well
-	defer func() { need(t, r.node.Sysctl(everywhere, "0")) }()
+	defer func() { r.node.Sysctl(everywhere, "0") }()
 	for _, accept := range []string{"0", "1"} {
-		need(t, r.node.Sysctl(everywhere, accept))
+		r.node.Sysctl(everywhere, accept)
 		for _, c := range []struct {
 			name    string
 			client  int
@@ -287,8 +277,7 @@ func TestRFC8987_G1_FragmentsAndUnicastInVRF(t *testing.T) {
 			{"to the global address", 1, netip.MustParseAddr(linkAddress(1)), nil},
 			{"point-to-point", 4, dhcp6.AllRelayAgentsAndServers, nil},
 		} {
-			t.Run(c.name+" "+accept, func(t *testing.T) {
-				r.t = t
+			r.Run(c.name+" "+accept, func(t *testing.T) {
 				r.passes(r.client(c.client), c.client, c.to, c.options)
 			})
 		}
@@ -297,25 +286,24 @@ func TestRFC8987_G1_FragmentsAndUnicastInVRF(t *testing.T) {
 
 // passes has a message and its answer, both with the options, pass as they are
 // and once.
-func (r *inVRFs) passes(client *script.Client, number int, to netip.Addr, options []byte) {
-	r.t.Helper()
+func (r *inVRFs) passes(client *rig.Client, number int, to netip.Addr, options []byte) {
+	r.T.Helper()
 	server := r.servers[2]
 	up := client.Message(dhcp6.Solicit, script.IAPD(1), options)
 	down := append(dhcp6.AppendServerID(dhcp6.AppendMessageHeader(nil, dhcp6.Advertise, 7), script.DefaultServerDUID), options...)
 	server.Become(func(q script.Request) [][]byte { return [][]byte{q.Wrap(down)} })
 	defer server.Become(nil)
 	before := len(server.Received())
-	need(r.t, client.SendTo(to, up))
-	p, err := client.Receive(patience)
-	need(r.t, err)
+	client.SendTo(to, up)
+	p := client.Receive()
 	if !bytes.Equal(p.Data, down) {
-		r.t.Errorf("the client received %x, want %x", p.Data, down)
+		r.T.Errorf("the client received %x, want %x", p.Data, down)
 	}
 	got := server.Received()[before:]
 	if len(got) != 1 || !bytes.Equal(got[0].Inner, up) {
-		r.t.Fatalf("the server received %d messages, the first %x; want one, %x", len(got), got[0].Inner, up)
+		r.T.Fatalf("the server received %d messages, the first %x; want one, %x", len(got), got[0].Inner, up)
 	}
 	if link := got[0].Relays[0].LinkAddress().String(); link != linkAddress(number) {
-		r.t.Errorf("link-address %s, want %s", link, linkAddress(number))
+		r.T.Errorf("link-address %s, want %s", link, linkAddress(number))
 	}
 }
