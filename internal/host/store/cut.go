@@ -26,6 +26,7 @@ type cutFS struct {
 	vfs.FS
 	readOnly bool // nothing is written at all, and that is no failure
 	onCut    func()
+	ahead    ahead
 
 	mu       sync.RWMutex // guards all following fields
 	why      error

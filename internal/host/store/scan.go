@@ -68,6 +68,8 @@ func (e *engine) walk(lower, upper []byte, fn func(key, frame []byte) bool) erro
 	if bytes.Compare(lower, upper) >= 0 {
 		return nil
 	}
+	e.fs.ahead.begin()
+	defer e.fs.ahead.end()
 	it, err := e.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 	if err != nil {
 		return err
