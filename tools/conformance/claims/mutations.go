@@ -174,6 +174,14 @@ var mutations = []Mutation{
 		"r.hasLost(l, p) && (l.gone || !r.lost[l.Name].all)", "r.hasLost(l, p)", relay, "TestLostPrefixIsNoObstacle",
 	},
 	{
+		"", "what another link has within a lost prefix ends that", dir + "relay6/lost.go",
+		"r.reserved.around(l.VRF, p)", "slices.Concat(r.reserved.around(l.VRF, p), r.reserved.within(l.VRF, p))", relay, "TestPartOfLostPrefixIsOnAnotherLink",
+	},
+	{
+		"", "a prefix that does not come back with the others is waited for as long as all", dir + "relay6/lost.go",
+		"lost.all && !all || ", "", relay, "TestLinkHasSomeOfItsPrefixes",
+	},
+	{
 		"", "a link that is renumbered keeps what it had", dir + "relay6/lost.go",
 		"if l.rule != nil && !slices.ContainsFunc(own, func(p netip.Prefix) bool { return !l.staked(p) }) {", "if l.rule != nil {", relay, "TestCoveredLinkIsMadeAnew",
 	},
