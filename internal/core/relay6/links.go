@@ -38,11 +38,12 @@ func (l *link) FacesClients() bool { return l.rule != nil }
 // is the same link.
 func (r *Relay) SetLink(h links.Link, eff *effect.Effects) {
 	var ops []hoststate.Op
+	elsewhere := false // what is delegated on the link was in another VRF
 	if other := r.links.At(h.Index); other != nil && other.Name != h.Name {
-		ops = r.rename(other, &h, eff)
+		ops, elsewhere = r.rename(other, &h, eff)
 	}
 	l := r.links.Named(h.Name)
-	elsewhere := l == nil || l.VRF != h.VRF
+	elsewhere = elsewhere || l == nil || l.VRF != h.VRF
 	if l == nil {
 		l = &link{counters: r.gone.Take(h.Name)}
 		eff.Note(effect.Note{Kind: effect.NoteLink, Link: h.Name, Text: "link appeared"})

@@ -12,15 +12,15 @@ import (
 // has now: delegations, blocks, what is under way, routes and filter. The store
 // hears of the delegations at the next Tick. Another interface that has had the name
 // is gone, or the kernel would not have given it away; what was delegated there is
-// this link's now.
-func (r *Relay) rename(l *link, to *links.Link, eff *effect.Effects) (ops []hoststate.Op) {
+// this link's now. Elsewhere says that some of it was left in a VRF where the link is not.
+func (r *Relay) rename(l *link, to *links.Link, eff *effect.Effects) (ops []hoststate.Op, elsewhere bool) {
 	old, name := l.Name, to.Name
 	if other := r.links.Named(name); other != nil {
 		r.dropLink(other, eff)
 	}
 	for d := range r.table.OnLink(name) {
-		if d.VRF != to.VRF { // it was left in a VRF where the link is not
-			ops = r.host.Delete(ops, name, d.Prefix)
+		if d.VRF != to.VRF {
+			ops, elsewhere = r.host.Delete(ops, name, d.Prefix), true
 		}
 	}
 	for d := range r.table.OnLink(old) {
@@ -34,7 +34,7 @@ func (r *Relay) rename(l *link, to *links.Link, eff *effect.Effects) (ops []host
 	r.renameLost(l, old)
 	r.resolveBorrowers(old, eff)
 	eff.Note(effect.Note{Kind: effect.NoteLink, Link: name, Text: "link renamed", Reason: "it was " + old})
-	return r.settleCovered(r.host.Rename(ops, old, name), name)
+	return r.settleCovered(r.host.Rename(ops, old, name), name), elsewhere
 }
 
 // renameCovering renames a link in what is known of delegations that cover prefixes.

@@ -235,6 +235,19 @@ func TestLinkRenamedToTheNameOfOneThatIsGone(t *testing.T) {
 	}
 }
 
+// What a link that is gone had left in another VRF comes along, as when one of that name is
+// made anew in this VRF.
+func TestLinkRenamedToTheNameOfOneInAnotherVRF(t *testing.T) {
+	w := newWorld(t)
+	w.setLink("lan1", func(l *links.Link) { l.VRF, l.Table = "red", 100 })
+	w.lease(carol, iaPD(1, prefix("2001:db8:300::/56", 600)))
+	w.removeLink("lan1")
+	w.renames("lan0", "lan1")
+	w.wants("lan1 2001:db8:300::/56 via fe80::c for 10m0s")
+	w.wantRoutes("2001:db8:300::/56", "2001:db8:300::/56 via fe80::c dev 10 table 254 metric 1024")
+	w.wantPasses("lan1", "2001:db8:300::1", true)
+}
+
 // A point-to-point link that is renamed while it is up is the same line.
 func TestLineIsRenamed(t *testing.T) {
 	w := newLine(t)
