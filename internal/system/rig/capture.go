@@ -11,28 +11,17 @@ type Capture struct {
 	net *Net
 }
 
-func record(h *Host, link, filter string) *Capture {
-	h.Net.T.Helper()
-	c, err := capture.Start(h.Node, link, filter)
-	h.Net.Need(err)
-	return &Capture{c, h.Net}
-}
-
 // Wait waits until packets are recorded that match a tshark filter, and returns fields
 // of each.
 func (c *Capture) Wait(filter string, fields ...string) [][]string {
 	c.net.T.Helper()
-	rows, err := c.Capture.Wait(labtest.Patience, filter, fields...)
-	c.net.Need(err)
-	return rows
+	return must[[][]string](c.net)(c.Capture.Wait(labtest.Patience, filter, fields...))
 }
 
 // Fields are those of the packets that match a tshark filter.
 func (c *Capture) Fields(filter string, fields ...string) [][]string {
 	c.net.T.Helper()
-	rows, err := c.Capture.Fields(filter, fields...)
-	c.net.Need(err)
-	return rows
+	return must[[][]string](c.net)(c.Capture.Fields(filter, fields...))
 }
 
 // Stop ends the recording.

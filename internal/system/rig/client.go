@@ -58,9 +58,7 @@ func (c *Client) SendTo(to netip.Addr, data []byte) {
 // Receive waits for the next datagram.
 func (c *Client) Receive() script.Packet {
 	c.net.T.Helper()
-	p, err := c.Client.Receive(labtest.Patience)
-	c.net.Need(err)
-	return p
+	return must[script.Packet](c.net)(c.Client.Receive(labtest.Patience))
 }
 
 // Gets waits for the next datagram, and fails unless it is that message.
@@ -76,42 +74,32 @@ func (c *Client) Gets(message []byte) script.Packet {
 // Exchange sends a message until it is answered, and returns the answer.
 func (c *Client) Exchange(message []byte) dhcp6.Message {
 	c.net.T.Helper()
-	m, err := c.Client.Exchange(labtest.Patience, message)
-	c.net.Need(err)
-	return m
+	return must[dhcp6.Message](c.net)(c.Client.Exchange(labtest.Patience, message))
 }
 
 // Obtain goes through the four messages for some IA_PDs and returns the Reply.
 func (c *Client) Obtain(iaids ...uint32) dhcp6.Message {
 	c.net.T.Helper()
-	m, err := c.Client.Obtain(labtest.Patience, iaids...)
-	c.net.Need(err)
-	return m
+	return must[dhcp6.Message](c.net)(c.Client.Obtain(labtest.Patience, iaids...))
 }
 
 // Renew, Rebind and Release send that message with what an earlier Reply gave, and return
 // the answer.
 func (c *Client) Renew(reply dhcp6.Message) dhcp6.Message {
 	c.net.T.Helper()
-	m, err := c.Client.Renew(labtest.Patience, reply)
-	c.net.Need(err)
-	return m
+	return must[dhcp6.Message](c.net)(c.Client.Renew(labtest.Patience, reply))
 }
 
 // Rebind: see Renew.
 func (c *Client) Rebind(reply dhcp6.Message) dhcp6.Message {
 	c.net.T.Helper()
-	m, err := c.Client.Rebind(labtest.Patience, reply)
-	c.net.Need(err)
-	return m
+	return must[dhcp6.Message](c.net)(c.Client.Rebind(labtest.Patience, reply))
 }
 
 // Release: see Renew.
 func (c *Client) Release(reply dhcp6.Message) dhcp6.Message {
 	c.net.T.Helper()
-	m, err := c.Client.Release(labtest.Patience, reply)
-	c.net.Need(err)
-	return m
+	return must[dhcp6.Message](c.net)(c.Client.Release(labtest.Patience, reply))
 }
 
 // Passed has the client ask for information until it is answered. What it has sent
@@ -147,17 +135,13 @@ type Foreign struct {
 // Await waits until the client holds that many prefixes.
 func (f *Foreign) Await(count int) []netip.Prefix {
 	f.net.T.Helper()
-	held, err := f.Client.Await(labtest.Patience, count)
-	f.net.Need(err)
-	return held
+	return must[[]netip.Prefix](f.net)(f.Client.Await(labtest.Patience, count))
 }
 
 // Inside is the address of its prefix that it has given to its home network.
 func (f *Foreign) Inside() netip.Addr {
 	f.net.T.Helper()
-	a, err := f.Client.Inside()
-	f.net.Need(err)
-	return a
+	return must[netip.Addr](f.net)(f.Client.Inside())
 }
 
 // Release has it release what it holds.

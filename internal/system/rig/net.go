@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"fairlead/internal/lab"
+	"fairlead/internal/lab/capture"
 	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/peer"
 	"fairlead/internal/lab/relay"
@@ -31,6 +32,15 @@ func (n *Net) Need(err error) {
 	labtest.Need(n.T, err)
 }
 
+// must is for what a call returns, of which an error ends the test.
+func must[T any](n *Net) func(T, error) T {
+	return func(v T, err error) T {
+		n.T.Helper()
+		n.Need(err)
+		return v
+	}
+}
+
 // Until waits for a condition and ends the test if it never comes.
 func (n *Net) Until(what string, done func() bool) {
 	n.T.Helper()
@@ -50,9 +60,7 @@ func (n *Net) Run(name string, f func(t *testing.T)) {
 // Node makes a host.
 func (n *Net) Node(name string) *Host {
 	n.T.Helper()
-	d, err := n.Net.Node(name)
-	n.Need(err)
-	return &Host{Node: d, Net: n}
+	return &Host{Node: must[*lab.Node](n)(n.Net.Node(name)), Net: n}
 }
 
 // Veth joins two hosts with a cable.
@@ -64,9 +72,7 @@ func (n *Net) Veth(a *Host, nameA string, b *Host, nameB string) {
 // Tun joins two hosts with a point-to-point link.
 func (n *Net) Tun(a *Host, nameA, addrA string, b *Host, nameB, addrB string) *lab.Pump {
 	n.T.Helper()
-	p, err := n.Net.Tun(a.Node, nameA, addrA, b.Node, nameB, addrB)
-	n.Need(err)
-	return p
+	return must[*lab.Pump](n)(n.Net.Tun(a.Node, nameA, addrA, b.Node, nameB, addrB))
 }
 
 // Host is a node of a network.
@@ -78,17 +84,13 @@ type Host struct {
 // IP runs the ip command and returns what it prints.
 func (h *Host) IP(format string, args ...any) string {
 	h.Net.T.Helper()
-	out, err := h.Node.IP(format, args...)
-	h.Net.Need(err)
-	return out
+	return must[string](h.Net)(h.Node.IP(format, args...))
 }
 
 // Run runs a command and returns what it prints.
 func (h *Host) Run(args ...string) string {
 	h.Net.T.Helper()
-	out, err := h.Node.Run(args...)
-	h.Net.Need(err)
-	return out
+	return must[string](h.Net)(h.Node.Run(args...))
 }
 
 // Batch runs many ip -6 commands, one a line.
@@ -118,25 +120,19 @@ func (h *Host) Address(link string, addresses ...string) {
 // LinkLocal is the link-local address of an interface, without a zone.
 func (h *Host) LinkLocal(link string) netip.Addr {
 	h.Net.T.Helper()
-	a, err := h.Node.LinkLocal(link)
-	h.Net.Need(err)
-	return a
+	return must[netip.Addr](h.Net)(h.Node.LinkLocal(link))
 }
 
 // Interface is an interface as it is now.
 func (h *Host) Interface(link string) *net.Interface {
 	h.Net.T.Helper()
-	found, err := h.Node.Interface(link)
-	h.Net.Need(err)
-	return found
+	return must[*net.Interface](h.Net)(h.Node.Interface(link))
 }
 
 // Start starts a program, which is ended with the network at the latest.
 func (h *Host) Start(name string, args ...string) *lab.Proc {
 	h.Net.T.Helper()
-	p, err := h.Node.Start(lab.Command{Name: name, Args: args})
-	h.Net.Need(err)
-	return p
+	return must[*lab.Proc](h.Net)(h.Node.Start(lab.Command{Name: name, Args: args}))
 }
 
 // Reaches waits until an address answers. An invalid from leaves the source to the
@@ -186,7 +182,7 @@ func (h *Host) Listen() *labtest.Listener {
 // Record records what passes an interface and matches a tcpdump filter.
 func (h *Host) Record(link, filter string) *Capture {
 	h.Net.T.Helper()
-	return record(h, link, filter)
+	return &Capture{Capture: must[*capture.Capture](h.Net)(capture.Start(h.Node, link, filter)), net: h.Net}
 }
 
 // Fairlead prepares a program with a configuration, which may be written later.
@@ -195,9 +191,7 @@ func (h *Host) Fairlead(c relay.Config) *Program {
 	if c.Binary == "" {
 		c.Binary = Binary()
 	}
-	r, err := relay.New(h.Node, c)
-	h.Net.Need(err)
-	return &Program{Relay: r, net: h.Net}
+	return &Program{Relay: must[*relay.Relay](h.Net)(relay.New(h.Node, c)), net: h.Net}
 }
 
 // Play is PlayAs for a client on c0 with an identifier.
@@ -210,23 +204,17 @@ func (h *Host) Play(id []byte) *Client {
 // answer is silence.
 func (h *Host) Server(address netip.Addr, answer script.Answer) *Server {
 	h.Net.T.Helper()
-	s, err := script.StartServer(h.Node, address, answer)
-	h.Net.Need(err)
-	return &Server{Server: s, net: h.Net}
+	return &Server{Server: must[*script.Server](h.Net)(script.StartServer(h.Node, address, answer)), net: h.Net}
 }
 
 // Serve starts a DHCPv6 server by others.
 func (h *Host) Serve(kind peer.ServerKind, c peer.ServerConfig) *lab.Proc {
 	h.Net.T.Helper()
-	p, err := peer.StartServer(h.Node, kind, c)
-	h.Net.Need(err)
-	return p
+	return must[*lab.Proc](h.Net)(peer.StartServer(h.Node, kind, c))
 }
 
 // Foreign starts a DHCPv6 client by others.
 func (h *Host) Foreign(kind peer.ClientKind, c peer.ClientConfig) *Foreign {
 	h.Net.T.Helper()
-	f, err := peer.StartClient(h.Node, kind, c)
-	h.Net.Need(err)
-	return &Foreign{Client: f, net: h.Net}
+	return &Foreign{Client: must[*peer.Client](h.Net)(peer.StartClient(h.Node, kind, c)), net: h.Net}
 }

@@ -20,12 +20,6 @@ type Program struct {
 	net *Net
 }
 
-// Launch starts it and does not wait.
-func (p *Program) Launch() {
-	p.net.T.Helper()
-	p.net.Need(p.Relay.Launch())
-}
-
 // Start starts it and waits until it says that it is ready.
 func (p *Program) Start() {
 	p.net.T.Helper()
@@ -60,9 +54,7 @@ func (p *Program) Write(text string) {
 // Text is its configuration.
 func (p *Program) Text() string {
 	p.net.T.Helper()
-	b, err := os.ReadFile(p.File)
-	p.net.Need(err)
-	return string(b)
+	return string(must[[]byte](p.net)(os.ReadFile(p.File)))
 }
 
 // Reload gives it a configuration by signal, and waits until it has dealt with that, be
@@ -82,9 +74,7 @@ func (p *Program) Purge() {
 // CLI runs a command that asks it, and returns what is printed.
 func (p *Program) CLI(args ...string) string {
 	p.net.T.Helper()
-	out, err := p.Relay.CLI(args...)
-	p.net.Need(err)
-	return out
+	return must[string](p.net)(p.Relay.CLI(args...))
 }
 
 // Follow runs a command that prints what happens, under a name, until it is ended.
@@ -166,9 +156,7 @@ func (p *Program) Resident() (size int) {
 // Descriptors is how many files and sockets it has open.
 func (p *Program) Descriptors() int {
 	p.net.T.Helper()
-	all, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Proc().Pid()))
-	p.net.Need(err)
-	return len(all)
+	return len(must[[]os.DirEntry](p.net)(os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Proc().Pid()))))
 }
 
 // Asleep stops it while something happens, so that everything waits in the kernel.

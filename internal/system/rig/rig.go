@@ -30,8 +30,7 @@ type Rig struct {
 func Build(t *testing.T, plan lab.Plan) *Rig {
 	t.Helper()
 	n := New(t)
-	top, err := n.Topology(plan)
-	n.Need(err)
+	top := must[*lab.Topology](n)(n.Topology(plan))
 	host := func(d *lab.Node) *Host { return &Host{Node: d, Net: n} }
 	r := &Rig{
 		Net: n, Kernel: labtest.KernelOf(t, top.Relay), Plan: plan,
@@ -55,9 +54,7 @@ func (r *Rig) Line(number int) *lab.Pump { return r.top.Line(number) }
 // AddServer makes a further server host, 2 or higher, at lab.ExtraServerAddress.
 func (r *Rig) AddServer(number int) *Host {
 	r.T.Helper()
-	d, err := r.top.AddServer(number)
-	r.Need(err)
-	return &Host{Node: d, Net: r.Net}
+	return &Host{Node: must[*lab.Node](r.Net)(r.top.AddServer(number)), Net: r.Net}
 }
 
 // NoMetrics is how Standard begins.

@@ -29,9 +29,7 @@ func (s *Server) Send(to netip.AddrPort, data []byte) {
 // Wait waits for the first request, of all that came, for which found is true.
 func (s *Server) Wait(what string, found func(script.Request) bool) script.Request {
 	s.net.T.Helper()
-	q, err := s.Server.Wait(labtest.Patience, what, found)
-	s.net.Need(err)
-	return q
+	return must[script.Request](s.net)(s.Server.Wait(labtest.Patience, what, found))
 }
 
 // Await waits for a client's message, octet by octet.

@@ -139,7 +139,7 @@ func TestDelegationAroundWhatIsOurs(t *testing.T) {
 		t.Errorf("routed: %q, want %s alone", got, free)
 	}
 	for _, want := range []string{"covers 2001:db8:300:5::/64 of mgmt1", "covers 3fff:0:200::1/128 of lo"} {
-		r.Until("the log says "+want, func() bool { return strings.Contains(r.Fairlead.Log(), want) })
+		r.Fairlead.Logged(want)
 	}
 	r.Until("status names the refusal", func() bool {
 		text := r.Fairlead.CLI("status")

@@ -129,7 +129,7 @@ func monotonic(t *testing.T) int64 {
 func TestServiceManagerIsTold(t *testing.T) {
 	m := newManager(t)
 	r := build(t, plan{clients: 1, env: []string{"NOTIFY_SOCKET=" + m.path, "WATCHDOG_USEC=300000"}})
-	r.Fairlead.Launch()
+	r.Need(r.Fairlead.Relay.Launch())
 	m.says("READY=1")
 	r.obtain(r.Play(1, rig.DUID(1)), 1) // it was true
 
@@ -158,7 +158,7 @@ func TestSilentWhereItCannotStart(t *testing.T) {
 	m := newManager(t)
 	r := build(t, plan{env: []string{"NOTIFY_SOCKET=" + m.path}})
 	r.Fairlead.Write(r.config("no-such-key: 1"))
-	r.Fairlead.Launch()
+	r.Need(r.Fairlead.Relay.Launch())
 	r.Until("it ends", func() bool { return !r.Fairlead.Proc().Running() })
 	if err := r.Fairlead.Proc().Wait(labtest.Patience); err == nil {
 		t.Error("it ends as if all were well")

@@ -117,7 +117,7 @@ func TestRFC8213_3_StrongSwanHangs(t *testing.T) {
 			})
 			w.drained()
 			for _, e := range []*protected.End{w.relay, w.server} {
-				if log := e.Program.Proc().Log(); strings.Contains(log, "nothing passes") {
+				if log := e.Program.Log(); strings.Contains(log, "nothing passes") {
 					t.Errorf("%s: a false alarm:\n%s", e.Node.Name, log)
 				}
 			}
