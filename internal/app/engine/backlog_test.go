@@ -75,7 +75,7 @@ func TestLoopHoldsBackWhatAsksForChanges(t *testing.T) {
 	come := func(xid uint32) {
 		renew := solicit(linkA, xid+1)
 		renew.Payload[0] = byte(dhcp6.Renew)
-		a.come(solicit(linkA, xid).Datagram, renew.Datagram)
+		a.come(solicit(linkA, xid).datagram(), renew.datagram())
 		q.waitsFor(l)
 	}
 	come(1)

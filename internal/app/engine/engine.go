@@ -35,8 +35,8 @@ type Core interface {
 	Settle(now instant.Now, o effect.Outcome, eff *effect.Effects)
 	Probed(now instant.Now, q binding.Question, answers bool, eff *effect.Effects)
 	Unprobed(now instant.Now, q binding.Question, eff *effect.Effects)
-	CountDrop(link int, d effect.Drop, n uint64)
-	Unkept() int // records that the store has not got
+	CountDrop(link int, d effect.Drop, n uint64) // of what the engine discards
+	Unkept() int                                 // records that the store has not got
 }
 
 // Role is what an engine leaves to the role that it plays. All but Probe and Unsent are
@@ -59,8 +59,8 @@ type Role[C Core] interface {
 	Pass(at instant.Instant, core C)
 	// Outgoing is a datagram as the sockets take it.
 	Outgoing(s *effect.Send) udp.Outgoing
-	// Unsent is told of a datagram that did not leave, and why: ErrNotKept,
-	// ErrNotInstalled, or the socket's word.
+	// Unsent is told of a datagram that did not leave, and why: what held it back
+	// (HeldBack), or the socket's word. It is counted already.
 	Unsent(o udp.Outgoing, err error)
 	// Suspect tells apart, among the packets of one interface, whose fault it is if
 	// they make the core panic.
@@ -87,11 +87,11 @@ type Options[C Core] struct {
 // New is an engine without a core and without sockets.
 func New[C Core](o Options[C]) *Engine[C] {
 	e := &Engine[C]{
-		log: o.Log, privacy: o.Privacy, role: o.Role, inbox: o.Inbox, links: o.Links,
+		log: o.Log, privacy: o.Privacy, role: o.Role, inbox: o.Inbox, discards: o.Inbox.discards, links: o.Links,
 		pipe: newPipeline(o.Log, o.Store, o.Hosts), turn: new(turn), quarantine: newQuarantine(),
 		probed: make(chan probeResult), calls: make(chan func(instant.Now, *effect.Effects)), ended: make(chan struct{}),
 	}
-	e.pipe.unsent, e.pipe.breathe = o.Role.Unsent, o.Inbox.Glance
+	e.pipe.unsent, e.pipe.breathe = e.unsent, o.Inbox.Glance
 	return e
 }
 

@@ -11,8 +11,10 @@ import (
 	"fairlead/internal/app/service"
 	"fairlead/internal/core/admission"
 	"fairlead/internal/core/effect"
+	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/host/udp"
+	"fairlead/internal/wire/linkaddr"
 )
 
 // Receiver is where datagrams come from: host/udp.
@@ -21,10 +23,10 @@ type Receiver interface {
 	Receive(limit int, handle func(*udp.Datagram)) int
 }
 
-// Classifier tells of each datagram, before anything else is done with it, whose turn
-// it waits for. It is called under the inbox's lock and keeps nothing of a datagram.
+// Classifier tells of each packet, before anything else is done with it, whose turn
+// it waits for. It is called under the inbox's lock and keeps nothing of a packet.
 type Classifier interface {
-	Classify(d *udp.Datagram) Arrival
+	Classify(p *inbound.Packet) Arrival
 	// AsksForChange reports whether what follows from a client's message is likely to
 	// change a delegation.
 	AsksForChange(payload []byte) bool
@@ -39,9 +41,9 @@ type Arrival struct {
 	Limited bool // the rates of its link hold
 }
 
-// message is a datagram that was admitted, with a copy of its payload.
+// message is a packet that was admitted, with a copy of its payload.
 type message struct {
-	udp.Datagram
+	inbound.Packet
 	room []byte
 }
 
@@ -64,9 +66,9 @@ type message struct {
 // Where there are more cores, Run takes in what has come, and tells the loop of it;
 // nobody needs to glance. Nor where roles share the sockets: then the inbox is fed.
 type Inbox struct {
-	conn  Receiver
-	lost  func(link int, d effect.Drop)
-	cores bool // there are cores for Run to take in what comes
+	conn     Receiver
+	discards *discards
+	cores    bool // there are cores for Run to take in what comes
 
 	told    chan struct{} // there is something for the loop
 	always  chan struct{} // closed
@@ -83,6 +85,7 @@ type Inbox struct {
 	free       []*message
 	long       int // messages in use whose room is above longRoom
 	admit      func(*udp.Datagram)
+	packet     inbound.Packet // the one that is judged
 }
 
 const (
@@ -92,14 +95,13 @@ const (
 	maxLong      = 64   // of these at a time: no flood of them takes much memory
 )
 
-// NewInbox is an inbox without sockets. Lost hears of each datagram that goes no
-// further.
-func NewInbox(lost func(link int, d effect.Drop)) *Inbox {
+// NewInbox is an inbox without sockets.
+func NewInbox() *Inbox {
 	var secret [16]byte
 	_, _ = rand.Read(secret[:]) // never fails
 	key := admission.Key{binary.NativeEndian.Uint64(secret[:8]), binary.NativeEndian.Uint64(secret[8:])}
 	in := &Inbox{
-		lost: lost, limits: make(map[int]admission.Limits),
+		discards: newDiscards(), limits: make(map[int]admission.Limits),
 		told: make(chan struct{}, 1), always: make(chan struct{}), drained: make(chan struct{}, 1),
 		gate:  admission.NewGate(key, admission.DefaultSources),
 		queue: admission.NewQueue[*message](key, admission.DefaultBounds()...),
@@ -274,31 +276,36 @@ func (in *Inbox) done(batch []*message) {
 
 // judge admits or discards one datagram, which is the sockets'.
 func (in *Inbox) judge(d *udp.Datagram) {
-	a := in.classifier.Classify(d)
+	p := &in.packet
+	*p = inbound.Packet{
+		Link: d.Link, Source: d.Source, Dest: d.Dest, LinkLayer: linkaddr.From(d.MAC[:d.MACLen]),
+		HardwareType: d.HardwareType, Framed: d.Path == udp.PathFrame, Payload: d.Payload,
+	}
+	a := in.classifier.Classify(p)
 	if a.Refused {
-		in.lost(d.Link, a.Drop)
+		in.discards.add(d.Link, a.Drop)
 		return
 	}
 	if a.Limited {
 		verdict := in.gate.Admit(in.at, d.Link, a.Source)
 		if !verdict.Admitted() {
-			in.lost(d.Link, overRate[verdict])
+			in.discards.add(d.Link, overRate[verdict])
 			return
 		}
 		if verdict == admission.Newcomer {
 			a.Source = admission.Newcomers()
 		}
 	}
-	if a.Class == admission.Clients && in.classifier.AsksForChange(d.Payload) {
+	if a.Class == admission.Clients && in.classifier.AsksForChange(p.Payload) {
 		a.Class = admission.Changes
 	}
-	m := in.take(d)
+	m := in.take(p)
 	if m == nil {
-		in.lost(d.Link, effect.DropQueueFull)
+		in.discards.add(d.Link, effect.DropQueueFull)
 		return
 	}
 	if shed, dropped := in.queue.Push(a.Class, d.Link, a.Source, m); dropped {
-		in.lost(shed.Link, effect.DropQueueFull)
+		in.discards.add(shed.Link, effect.DropQueueFull)
 		in.put(shed)
 	}
 }
@@ -310,14 +317,14 @@ var overRate = [...]effect.Drop{
 	admission.OverNewcomers: effect.DropRateNewcomers,
 }
 
-// take copies a datagram; nil if too many long ones are there.
-func (in *Inbox) take(d *udp.Datagram) *message {
+// take copies a packet; nil if too many long ones are there.
+func (in *Inbox) take(p *inbound.Packet) *message {
 	var m *message
 	switch n := len(in.free); {
-	case len(d.Payload) > longRoom && in.long == maxLong:
+	case len(p.Payload) > longRoom && in.long == maxLong:
 		return nil
-	case len(d.Payload) > ordinaryRoom:
-		m = &message{room: make([]byte, len(d.Payload))}
+	case len(p.Payload) > ordinaryRoom:
+		m = &message{room: make([]byte, len(p.Payload))}
 	case n > 0:
 		m = in.free[n-1]
 		in.free = in.free[:n-1]
@@ -327,8 +334,8 @@ func (in *Inbox) take(d *udp.Datagram) *message {
 	if len(m.room) > longRoom {
 		in.long++
 	}
-	m.Datagram = *d
-	m.Payload = m.room[:copy(m.room, d.Payload)]
+	m.Packet = *p
+	m.Payload = m.room[:copy(m.room, p.Payload)]
 	return m
 }
 

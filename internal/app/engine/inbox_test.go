@@ -11,10 +11,10 @@ import (
 
 	"fairlead/internal/core/admission"
 	"fairlead/internal/core/effect"
+	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/host/udp"
 	"fairlead/internal/wire/dhcp6"
-	"fairlead/internal/wire/linkaddr"
 )
 
 // arrivals is a receiver whose datagrams are in one buffer that the next one
@@ -24,16 +24,10 @@ type arrivals struct {
 	waiting []udp.Datagram
 	wake    chan struct{}
 	closed  chan struct{}
-	lost    map[loss]uint64 // what goes no further
-}
-
-type loss struct {
-	link   int
-	reason effect.Drop
 }
 
 func newArrivals() *arrivals {
-	return &arrivals{wake: make(chan struct{}, 1), closed: make(chan struct{}), lost: make(map[loss]uint64)}
+	return &arrivals{wake: make(chan struct{}, 1), closed: make(chan struct{})}
 }
 
 func (a *arrivals) come(d ...udp.Datagram) {
@@ -83,11 +77,11 @@ func from(link int, host byte, payload ...byte) udp.Datagram {
 // asks for changes.
 type hosts struct{}
 
-func (hosts) Classify(d *udp.Datagram) Arrival {
-	if d.Link == uplink {
-		return Arrival{Class: admission.Answers, Source: admission.SourceOf(linkaddr.From(d.MAC[:d.MACLen]), d.Source.Addr())}
+func (hosts) Classify(p *inbound.Packet) Arrival {
+	if p.Link == uplink {
+		return Arrival{Class: admission.Answers, Source: admission.SourceOf(p.LinkLayer, p.Source.Addr())}
 	}
-	return Arrival{Class: admission.Clients, Source: admission.SourceOf(linkaddr.From(d.MAC[:d.MACLen]), d.Source.Addr()), Limited: true}
+	return Arrival{Class: admission.Clients, Source: admission.SourceOf(p.LinkLayer, p.Source.Addr()), Limited: true}
 }
 
 func (hosts) AsksForChange(payload []byte) bool {
@@ -97,7 +91,7 @@ func (hosts) AsksForChange(payload []byte) bool {
 // newTestInbox is an inbox of two client links that have these limits, and an uplink.
 func newTestInbox(limits admission.Limits) (*Inbox, *arrivals) {
 	a := newArrivals()
-	in := NewInbox(func(link int, d effect.Drop) { a.lost[loss{link, d}]++ })
+	in := NewInbox()
 	in.open(a, false)
 	in.Configure(hosts{}, map[int]admission.Limits{linkA: limits, linkB: limits})
 	return in, a
@@ -125,7 +119,7 @@ func TestInboxFloodCostsTheFlooder(t *testing.T) {
 	}
 	admitted := map[byte]int{}
 	for _, m := range drainAll(in, 1e9) {
-		admitted[m.MAC[5]]++
+		admitted[m.Source.Addr().As16()[15]]++
 	}
 	if admitted[1] != 20 {
 		t.Errorf("%d messages of the flood admitted, want its burst of 20", admitted[1])
@@ -133,8 +127,8 @@ func TestInboxFloodCostsTheFlooder(t *testing.T) {
 	if len(admitted) != honest+1 {
 		t.Errorf("%d sources heard, want %d", len(admitted), honest+1)
 	}
-	want := map[loss]uint64{{linkA, effect.DropRateSource}: flood - 20}
-	if got := a.lost; len(got) != 1 || got[loss{linkA, effect.DropRateSource}] != flood-20 {
+	want := map[discard]uint64{{linkA, effect.DropRateSource}: flood - 20}
+	if got := in.discards.lost; len(got) != 1 || got[discard{linkA, effect.DropRateSource}] != flood-20 {
 		t.Errorf("counted %v, want %v", got, want)
 	}
 }
@@ -160,9 +154,9 @@ func TestInboxFullQueueIsFair(t *testing.T) {
 	if others != 100 {
 		t.Errorf("%d of the other link's messages admitted, want all 100", others)
 	}
-	dropped := a.lost[loss{linkA, effect.DropQueueFull}]
-	if len(a.lost) != 1 || int(dropped)+len(got) != 3*total+100 {
-		t.Errorf("%d admitted and %v counted of %d", len(got), a.lost, 3*total+100)
+	dropped := in.discards.lost[discard{linkA, effect.DropQueueFull}]
+	if len(in.discards.lost) != 1 || int(dropped)+len(got) != 3*total+100 {
+		t.Errorf("%d admitted and %v counted of %d", len(got), in.discards.lost, 3*total+100)
 	}
 }
 
@@ -188,7 +182,7 @@ func TestInboxKeepsItsOwnCopies(t *testing.T) {
 	if len(batch) != maxLong || !bytes.Equal(batch[0].Payload, long) {
 		t.Fatalf("%d long messages, want %d with all octets", len(batch), maxLong)
 	}
-	if n := a.lost[loss{linkA, effect.DropQueueFull}]; n != 10 {
+	if n := in.discards.lost[discard{linkA, effect.DropQueueFull}]; n != 10 {
 		t.Errorf("%d counted, want 10", n)
 	}
 	in.done(batch)
@@ -220,7 +214,7 @@ func TestLoopForwardsEverything(t *testing.T) {
 			seen := map[string]int{}
 			for round := range uint32(rounds) {
 				for i := range uint32(clients) {
-					d := solicit(linkA+int(i%2), round<<16|i).Datagram
+					d := solicit(linkA+int(i%2), round<<16|i).datagram()
 					d.Source = netip.AddrPortFrom(addr(byte(i)), 546)
 					a.come(d)
 				}
@@ -251,7 +245,7 @@ func TestLoopGlances(t *testing.T) {
 	l.Open(a, q, 1)
 	end := q.run(t, l)
 	for round := range uint32(20) {
-		a.come(solicit(linkA, round).Datagram)
+		a.come(solicit(linkA, round).datagram())
 		for sent := 0; sent == 0; sent = len(q.takeSent()) {
 			l.inbox.Glance()
 		}

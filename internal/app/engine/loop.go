@@ -16,8 +16,6 @@ import (
 	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/host/netlink"
-	"fairlead/internal/host/udp"
-	"fairlead/internal/wire/linkaddr"
 )
 
 // Engine is a loop with its pipeline. The loop is the one goroutine that owns the
@@ -26,13 +24,14 @@ type Engine[C Core] struct {
 	// Core belongs to the loop once that runs: it is for who is called by it.
 	Core C
 
-	log     *slog.Logger
-	privacy *privacy.Rules
-	role    Role[C]
-	inbox   *Inbox
-	pipe    *pipeline
-	out     Sender   // nil until the sockets are open
-	senders *senders // nil where there are no cores for them
+	log      *slog.Logger
+	privacy  *privacy.Rules
+	role     Role[C]
+	inbox    *Inbox
+	discards *discards // the inbox's and ours
+	pipe     *pipeline
+	out      Sender   // nil until the sockets are open
+	senders  *senders // nil where there are no cores for them
 
 	links  <-chan netlink.Event
 	probed chan probeResult
@@ -43,8 +42,7 @@ type Engine[C Core] struct {
 	at       instant.Now // of what is being handled
 	turn     *turn
 	batch    []*message
-	packet   inbound.Packet // the one that is decided on
-	inflight int            // changes in the pipeline
+	inflight int // changes in the pipeline
 	backlog  backlog
 	holds    bool // there are too many of them
 	ticked   instant.Instant
@@ -77,12 +75,6 @@ var (
 	errEnded     = errors.New("the program is ending: it takes no more requests")
 	errPanicked  = errors.New("the request made the program panic; the log has the report")
 	errWatchGone = errors.New("links: the watch has ended")
-)
-
-// What held a datagram back.
-var (
-	ErrNotKept      = errors.New("held back: not kept")
-	ErrNotInstalled = errors.New("held back: not installed")
 )
 
 // run ends with ctx. The pipeline then finishes what was decided and ends too.
@@ -154,13 +146,9 @@ func (e *Engine[C]) sleep() time.Duration {
 func (e *Engine[C]) handle(ctx context.Context, batch []*message) {
 	e.startAfresh()
 	for _, m := range batch {
-		p := &e.packet
-		*p = inbound.Packet{
-			Link: m.Link, Source: m.Source, Dest: m.Dest, LinkLayer: linkaddr.From(m.MAC[:m.MACLen]),
-			HardwareType: m.HardwareType, Framed: m.Path == udp.PathFrame, Payload: m.Payload,
-		}
+		p := &m.Packet
 		if drop, refused := e.quarantine.refuses(p, e.role.Suspect, e.at.Boot); refused {
-			e.Core.CountDrop(p.Link, drop, 1)
+			e.discards.add(p.Link, drop)
 			continue
 		}
 		if cause := e.decide(p); cause != nil {
@@ -248,6 +236,7 @@ func (e *Engine[C]) carryOut(ctx context.Context) {
 // begin is carryOut but for the datagrams that leave at once.
 func (e *Engine[C]) begin(ctx context.Context) {
 	eff := &e.turn.eff
+	e.discards.bring(e.Core)
 	e.role.Before(e.at, e.Core, eff)
 	e.role.Tell(eff)
 	for _, p := range eff.Probes {
@@ -327,7 +316,7 @@ func (e *Engine[C]) refuse(j *job) {
 			e.turn.toLinks = append(e.turn.toLinks, w.out)
 			continue
 		}
-		e.role.Unsent(w.out, fmt.Errorf("%w: %w", ErrNotKept, errStalled))
+		e.unsent(w.out, fmt.Errorf("%w: %w", ErrNotKept, errStalled))
 	}
 	var undo effect.Effects
 	for _, c := range j.changes {

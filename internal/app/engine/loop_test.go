@@ -166,10 +166,15 @@ func (q *quiet) run(t *testing.T, l *loop) (end func()) {
 }
 
 func solicit(link int, xid uint32) *message {
-	return &message{Datagram: udp.Datagram{
+	return &message{Packet: inbound.Packet{
 		Link: link, Source: netip.MustParseAddrPort("[fe80::1]:546"), Dest: dhcp6.AllRelayAgentsAndServers,
 		Payload: dhcp6.AppendElapsedTime(dhcp6.AppendMessageHeader(nil, dhcp6.Solicit, xid), 0),
 	}}
+}
+
+// datagram is the message as it comes from a socket.
+func (m *message) datagram() udp.Datagram {
+	return udp.Datagram{Link: m.Link, Source: m.Source, Dest: m.Dest, Payload: m.Payload}
 }
 
 // DESIGN section 5: a panic costs one packet. A link whose packets make the core

@@ -31,7 +31,7 @@ func relayReply(linkAddress string, xid uint32) *message {
 	b := append([]byte{byte(dhcp6.RelayReply), 0}, a[:]...)
 	b = append(b, peer[:]...)
 	b = append(b, 0, byte(dhcp6.OptionRelayMessage), 0, byte(len(inner)))
-	return &message{Datagram: udp.Datagram{Link: uplink, Source: netip.MustParseAddrPort("[2001:db8:ff::2]:547"), Payload: append(b, inner...)}}
+	return &message{Packet: inbound.Packet{Link: uplink, Source: netip.MustParseAddrPort("[2001:db8:ff::2]:547"), Payload: append(b, inner...)}}
 }
 
 // One client whose answers make the core panic mutes what the server sends to its

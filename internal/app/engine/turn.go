@@ -111,5 +111,5 @@ func (e *Engine[C]) send(batch []udp.Outgoing) {
 	if e.out == nil || len(batch) == 0 {
 		return
 	}
-	e.out.Send(batch, func(i int, err error) { e.role.Unsent(batch[i], err) })
+	e.out.Send(batch, func(i int, err error) { e.unsent(batch[i], err) })
 }

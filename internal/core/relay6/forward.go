@@ -60,7 +60,7 @@ func (r *Relay) handleRelayForward(now instant.Now, l *link, p *inbound.Packet, 
 		return
 	}
 	r.countReceived(l, p.Payload[0])
-	peer := r.trust.Find(trust.Relay, source, l.Name)
+	peer, protected := p.From(r.trust, trust.Relay, l.Name)
 	if peer == nil && (l.rule == nil || !l.rule.Trusted) {
 		r.drop(l, p, effect.DropUntrustedRelay, eff)
 		return
@@ -72,7 +72,7 @@ func (r *Relay) handleRelayForward(now instant.Now, l *link, p *inbound.Packet, 
 			return
 		}
 	}
-	if peer != nil && !inbound.Protected(peer, p.Dest, p.Framed) {
+	if !protected {
 		r.drop(l, p, effect.DropUnprotected, eff)
 		return
 	}

@@ -3,6 +3,7 @@ package relay6
 import (
 	"maps"
 	"net/netip"
+	"slices"
 
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
@@ -21,12 +22,12 @@ func (r *Relay) handleReply(now instant.Now, l *link, p *inbound.Packet, eff *ef
 		r.drop(l, p, effect.DropReplyFromClientLink, eff)
 		return
 	}
-	peer := r.trust.Find(trust.Server, p.Source.Addr(), l.Name)
+	peer, protected := p.From(r.trust, trust.Server, l.Name)
 	if peer == nil {
 		r.drop(l, p, effect.DropUntrustedServer, eff)
 		return
 	}
-	if !inbound.Protected(peer, p.Dest, p.Framed) {
+	if !protected {
 		r.drop(l, p, effect.DropUnprotected, eff)
 		return
 	}
@@ -230,10 +231,8 @@ func (r *Relay) dropDown(to addressee, source netip.Addr, d effect.Drop, eff *ef
 // heldReply is a Reply that waits until something was found out about a next hop.
 // There is one per question, so that repeats cost nothing.
 type heldReply struct {
-	payload  []byte
-	link     int
+	packet   inbound.Packet
 	of       *link // of the next hop; nil: it was gone
-	source   netip.AddrPort
 	answered map[binding.Question]bool
 	until    instant.Instant
 }
@@ -251,10 +250,9 @@ func (r *Relay) hold(now instant.Now, p *inbound.Packet, to addressee, q binding
 		r.dropDown(to, p.Source.Addr(), effect.DropProbing, eff)
 		return
 	}
-	r.held[q] = &heldReply{
-		payload: append([]byte(nil), p.Payload...), link: p.Link, of: r.links.Named(q.Hop.Link), source: p.Source,
-		answered: answered, until: now.Boot + holdFor,
-	}
+	h := &heldReply{packet: *p, of: r.links.Named(q.Hop.Link), answered: answered, until: now.Boot + holdFor}
+	h.packet.Payload = slices.Clone(p.Payload)
+	r.held[q] = h
 	r.probe(q, eff)
 }
 
@@ -304,14 +302,14 @@ func (r *Relay) heldAnswered(now instant.Now, q binding.Question, keeps bool, ef
 	for k, v := range h.answered {
 		answered[k] = v
 	}
-	l := r.links.At(h.link)
+	p := &h.packet
+	l := r.links.At(p.Link)
 	if l == nil {
 		return
 	}
-	p := &inbound.Packet{Link: h.link, Source: h.source, Payload: h.payload}
-	peer := r.trust.Find(trust.Server, h.source.Addr(), l.Name)
-	m, err := dhcp6.ParseRelay(h.payload)
-	if peer == nil || err != nil {
+	peer, protected := p.From(r.trust, trust.Server, l.Name)
+	m, err := dhcp6.ParseRelay(p.Payload)
+	if peer == nil || !protected || err != nil {
 		return
 	}
 	inner, _ := m.Inner()

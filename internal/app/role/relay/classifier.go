@@ -8,7 +8,6 @@ import (
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/trust"
-	"fairlead/internal/host/udp"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -29,22 +28,22 @@ type classifier struct {
 
 // Classify refuses what comes from a peer that is not protected as it must be. Servers,
 // and relay agents that we know, speak for many clients; anybody else is one host.
-func (c *classifier) Classify(d *udp.Datagram) engine.Arrival {
-	if c.may != nil && d.Path != udp.PathFrame && fromRelayOrServer(d.Payload) && !c.may(d.Dest, d.Source.Addr()) {
+func (c *classifier) Classify(p *inbound.Packet) engine.Arrival {
+	if c.may != nil && !p.Framed && fromRelayOrServer(p.Payload) && !c.may(p.Dest, p.Source.Addr()) {
 		return engine.Arrival{Refused: true, Drop: effect.DropUnprotected}
 	}
-	l := c.links[d.Link]
-	a := engine.Arrival{Class: admission.Clients, Source: admission.SourceOf(linkLayer(d), d.Source.Addr()), Limited: l.clients}
-	if len(d.Payload) == 0 {
+	l := c.links[p.Link]
+	a := engine.Arrival{Class: admission.Clients, Source: admission.SourceOf(p.LinkLayer, p.Source.Addr()), Limited: l.clients}
+	if len(p.Payload) == 0 {
 		return a
 	}
-	switch dhcp6.MessageType(d.Payload[0]) {
+	switch dhcp6.MessageType(p.Payload[0]) {
 	case dhcp6.RelayReply:
-		if !l.clients && c.fromPeer(trust.Server, d, &l) {
+		if !l.clients && c.believes(trust.Server, p, &l) {
 			a.Class, a.Source = admission.Answers, a.Source.ForMany()
 		}
 	case dhcp6.RelayForward:
-		if l.trusted || c.fromPeer(trust.Relay, d, &l) {
+		if l.trusted || c.believes(trust.Relay, p, &l) {
 			a.Source = a.Source.ForMany()
 		}
 	}
@@ -57,11 +56,11 @@ func fromRelayOrServer(payload []byte) bool {
 	return len(payload) > 0 && dhcp6.MessageType(payload[0]).IsRelay()
 }
 
-// fromPeer reports whether a datagram may be a peer's, by its source, and by the
-// way it came where the peer is protected.
-func (c *classifier) fromPeer(role trust.Role, d *udp.Datagram, l *inlet) bool {
-	p := c.peers.Find(role, d.Source.Addr(), l.name)
-	return p != nil && inbound.Protected(p, d.Dest, d.Path == udp.PathFrame)
+// believes reports whether a packet may be a peer's. The core asks the same of it when its
+// turn has come: peers and links may be others by then.
+func (c *classifier) believes(role trust.Role, p *inbound.Packet, l *inlet) bool {
+	peer, protected := p.From(c.peers, role, l.name)
+	return peer != nil && protected
 }
 
 // maxLayers is how many messages are in one at most: relay agents', and a client's.

@@ -6,18 +6,19 @@ import (
 
 	"fairlead/internal/core/admission"
 	"fairlead/internal/core/effect"
+	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/trust"
-	"fairlead/internal/host/udp"
 	"fairlead/internal/wire/dhcp6"
+	"fairlead/internal/wire/linkaddr"
 )
 
 func addr(host byte) netip.Addr { return netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 15: host}) }
 
-// from is a datagram from a host on a link.
-func from(link int, host byte, payload ...byte) *udp.Datagram {
-	return &udp.Datagram{
+// from is a packet from a host on a link.
+func from(link int, host byte, payload ...byte) *inbound.Packet {
+	return &inbound.Packet{
 		Link: link, Source: netip.AddrPortFrom(addr(host), 546),
-		MAC: [8]byte{2, 0, 0, 0, 0, host}, MACLen: 6, Payload: payload,
+		LinkLayer: linkaddr.From([]byte{2, 0, 0, 0, 0, host}), Payload: payload,
 	}
 }
 
@@ -39,17 +40,17 @@ func newTestClassifier(protection trust.Protection) *classifier {
 // frames, or to the group.
 func TestClassify(t *testing.T) {
 	host := func(n byte) admission.Source {
-		d := from(linkA, n)
-		return admission.SourceOf(linkLayer(d), d.Source.Addr())
+		p := from(linkA, n)
+		return admission.SourceOf(p.LinkLayer, p.Source.Addr())
 	}
-	own := func(d *udp.Datagram) *udp.Datagram { d.Dest = addr(9); return d }
-	frame := func(d *udp.Datagram) *udp.Datagram {
-		d.Path, d.Dest = udp.PathFrame, dhcp6.AllRelayAgentsAndServers
-		return d
+	own := func(p *inbound.Packet) *inbound.Packet { p.Dest = addr(9); return p }
+	frame := func(p *inbound.Packet) *inbound.Packet {
+		p.Framed, p.Dest = true, dhcp6.AllRelayAgentsAndServers
+		return p
 	}
 	forward, reply := byte(dhcp6.RelayForward), byte(dhcp6.RelayReply)
 	for what, c := range map[string]struct {
-		d       *udp.Datagram
+		p       *inbound.Packet
 		ipsec   bool
 		class   int
 		source  admission.Source
@@ -73,7 +74,7 @@ func TestClassify(t *testing.T) {
 		if c.ipsec {
 			protection = trust.ProtectionIPsec
 		}
-		got := newTestClassifier(protection).Classify(c.d)
+		got := newTestClassifier(protection).Classify(c.p)
 		if got.Refused || got.Class != c.class || got.Source != c.source || got.Limited != c.limited {
 			t.Errorf("%s: %+v, want class %d, source %v, limited %v", what, got, c.class, c.source, c.limited)
 		}
@@ -90,17 +91,17 @@ func TestClassifierBelievesNoUnprotectedPeer(t *testing.T) {
 		name     string
 		first    byte
 		local    string
-		path     udp.Path
+		framed   bool
 		admitted bool
 	}{
-		{"Relay-reply", 13, "2001:db8:1::1", udp.PathSocket, false},
-		{"Relay-forward", 12, "2001:db8:1::1", udp.PathSocket, false},
-		{"a client's message", 1, "2001:db8:1::1", udp.PathSocket, true},
-		{"by a packet socket, which the core refuses", 13, "2001:db8:1::1", udp.PathFrame, true},
-		{"of a pair that is open", 13, "2001:db8:1::2", udp.PathSocket, true},
+		{"Relay-reply", 13, "2001:db8:1::1", false, false},
+		{"Relay-forward", 12, "2001:db8:1::1", false, false},
+		{"a client's message", 1, "2001:db8:1::1", false, true},
+		{"by a packet socket, which the core refuses", 13, "2001:db8:1::1", true, true},
+		{"of a pair that is open", 13, "2001:db8:1::2", false, true},
 	} {
-		got := in.Classify(&udp.Datagram{
-			Link: 3, Path: c.path, Source: netip.MustParseAddrPort("[2001:db8::9]:547"), Dest: netip.MustParseAddr(c.local), Payload: []byte{c.first, 0, 0, 0},
+		got := in.Classify(&inbound.Packet{
+			Link: 3, Framed: c.framed, Source: netip.MustParseAddrPort("[2001:db8::9]:547"), Dest: netip.MustParseAddr(c.local), Payload: []byte{c.first, 0, 0, 0},
 		})
 		if got.Refused == c.admitted || got.Refused && got.Drop != effect.DropUnprotected {
 			t.Errorf("%s: %+v, want admitted: %v", c.name, got, c.admitted)

@@ -2,7 +2,6 @@ package relay
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -52,31 +51,6 @@ func TestWhatDidNotLeave(t *testing.T) {
 	f.count(core)
 	if sent() != 1 {
 		t.Errorf("%d messages count as sent, want the one that left", sent())
-	}
-}
-
-// Every discard has a counter on its link: what was held back and why, and what
-// a socket did not take.
-func TestWhatDidNotLeaveIsCounted(t *testing.T) {
-	l := quietPlayed(t)
-	to := udp.Outgoing{Link: linkA}
-	for _, err := range []error{
-		fmt.Errorf("%w: disk full", engine.ErrNotKept), fmt.Errorf("%w: refused", engine.ErrNotInstalled), fmt.Errorf("%w: refused", engine.ErrNotInstalled), errors.New("no route"),
-	} {
-		l.lost.report(to, err)
-	}
-	l.Before(service.Now(), l.Core, new(effect.Effects))
-	want := map[effect.Drop]uint64{effect.DropNotKept: 1, effect.DropNotInstalled: 2, effect.DropSendFailed: 1}
-	for _, v := range l.Core.Links() {
-		for d, n := range v.Counters.Drops {
-			expected := uint64(0)
-			if v.Index == linkA {
-				expected = want[effect.Drop(d)]
-			}
-			if n != expected {
-				t.Errorf("link %s: %d drops for %s, want %d", v.Name, n, effect.Drop(d), expected)
-			}
-		}
 	}
 }
 

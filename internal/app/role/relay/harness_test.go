@@ -60,7 +60,7 @@ func newPlayed(t *testing.T, log *slog.Logger, rules *privacy.Rules) *played {
 		net: newNetwork(log), lost: lost, silent: nothing, others: nothing, soon: nothing, later: nothing, routed: func(map[int]uint32, bool) {},
 		notes: &notes{log: log, privacy: rules, feed: control.NewFeed(), once: newLimiter(time.Hour)},
 	}
-	p.net.inbox = engine.NewInbox(lost.drop)
+	p.net.inbox = engine.NewInbox()
 	p.net.conn = p
 	p.net.configure(cfg.Peers, dhcp6.ServerPort)
 	p.Engine = engine.New(engine.Options[*relay6.Relay]{

@@ -21,7 +21,6 @@ import (
 	"fairlead/internal/core/trust"
 	"fairlead/internal/host/udp"
 	"fairlead/internal/wire/dhcp6"
-	"fairlead/internal/wire/linkaddr"
 )
 
 // network keeps the sockets in step with links and configuration, and turns the
@@ -379,5 +378,3 @@ func (n *network) outgoing(s *effect.Send) udp.Outgoing {
 	o.MACLen = uint8(len(s.LinkLayer.Append(o.MAC[:0])))
 	return o
 }
-
-func linkLayer(d *udp.Datagram) linkaddr.Addr { return linkaddr.From(d.MAC[:d.MACLen]) }

@@ -88,7 +88,7 @@ func newPlayer(h *role.House) *player {
 	}
 	once := newLimiter(d.cfg.Log.Every)
 	fails := newFailures(d.log, once)
-	d.inbox = engine.NewInbox(fails.drop)
+	d.inbox = engine.NewInbox()
 	network := newNetwork(d.log)
 	network.configure(d.cfg.Peers, section(d.cfg).SourcePort)
 	network.inbox, network.may = d.inbox, d.hops.May

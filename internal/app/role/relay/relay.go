@@ -39,8 +39,8 @@ func (r *relay) Build(now instant.Now, eff *effect.Effects) (*relay6.Relay, erro
 	return r.build(now, eff)
 }
 
-// Before hands the core what was lost meanwhile, and what the network says of messages
-// to peers.
+// Before tells the core what did not leave for peers meanwhile, and what the network says
+// of messages to them.
 func (r *relay) Before(now instant.Now, core *relay6.Relay, eff *effect.Effects) {
 	r.lost.count(core)
 	r.refused.tell(now, core, eff)
@@ -89,7 +89,7 @@ func (r *relay) Pass(at instant.Instant, core *relay6.Relay) { r.net.retry(at, c
 // Outgoing is a datagram as the sockets take it.
 func (r *relay) Outgoing(s *effect.Send) udp.Outgoing { return r.net.outgoing(s) }
 
-// Unsent counts and logs a datagram that did not leave.
+// Unsent logs a datagram that did not leave.
 func (r *relay) Unsent(o udp.Outgoing, err error) { r.lost.report(o, err) }
 
 // Suspect is the link-address of a Relay-reply, which names the client link that it is
