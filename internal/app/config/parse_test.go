@@ -14,6 +14,7 @@ import (
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/links"
+	"fairlead/internal/core/peers"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
@@ -91,7 +92,7 @@ func TestParseEverything(t *testing.T) {
 		State:   "/srv/fairlead",
 		RelayID: RelayID{Source: RelayIDConfigured, Value: uuid},
 		Sections: map[string]Section{"relay6": &Relay6{
-			Forward: relay6.ForwardFirst, SourcePort: 1547, Infrastructure: []netip.Prefix{pfx("2001:db8:ffff::/48")},
+			Forward: peers.First, SourcePort: 1547, Infrastructure: []netip.Prefix{pfx("2001:db8:ffff::/48")},
 			Defaults: link, Links: []relay6.LinkRule{matched},
 		}},
 		Host: Host{
@@ -109,7 +110,7 @@ func TestParseEverything(t *testing.T) {
 
 	core := relay6Of(got).Core(got.Peers, uuid, "edge1")
 	wantCore := relay6.Config{
-		Peers: want.Peers, Links: relay6Of(want).Links, Forward: relay6.ForwardFirst, RelayID: uuid,
+		Peers: want.Peers, Links: relay6Of(want).Links, Forward: peers.First, RelayID: uuid,
 		SourcePort: 1547, Infrastructure: relay6Of(want).Infrastructure, Hostname: "edge1",
 	}
 	if diff := cmp.Diff(wantCore, core, asWritten); diff != "" {

@@ -9,6 +9,7 @@ import (
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/links"
+	"fairlead/internal/core/peers"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
@@ -16,7 +17,7 @@ import (
 
 // Relay6 is the DHCPv6 relay.
 type Relay6 struct {
-	Forward        relay6.ForwardPolicy
+	Forward        peers.Policy
 	SourcePort     uint16 // 547 unless configured
 	Infrastructure []netip.Prefix
 	Defaults       relay6.LinkRule   // what Links start from; without Match
@@ -101,18 +102,18 @@ func (r *Relay6) Changed(next Section) (keys []string) {
 }
 
 func (r *Relay6) decode(v Value, c *Process) {
-	peers := c.Peers
+	configured := c.Peers
 	defaults := linkEntry{rule: r.Defaults, rate: defaultRate()}
 	linksGiven := false
 	var clear []string // servers without protection
-	for i := range peers {
-		if peers[i].Role == trust.Server && peers[i].Protection == trust.ProtectionNone {
-			clear = append(clear, peers[i].Name)
+	for i := range configured {
+		if p := &configured[i]; p.Role == trust.Server && p.Protection == trust.ProtectionNone {
+			clear = append(clear, p.Name)
 		}
 	}
 	isMapping := v.Mapping(
 		Optional("forward", Read(&r.Forward, oneOf(
-			choice[relay6.ForwardPolicy]{"all", relay6.ForwardAll}, choice[relay6.ForwardPolicy]{"first", relay6.ForwardFirst}))),
+			choice[peers.Policy]{"all", peers.All}, choice[peers.Policy]{"first", peers.First}))),
 		Optional("source-port", Read(&r.SourcePort, sourcePort)),
 		Optional("reserved-prefixes", ReadList(&r.Infrastructure, "prefixes", prefix)),
 		Optional("defaults", func(v Value) { defaults.decode(v, nil) }),
@@ -122,7 +123,7 @@ func (r *Relay6) decode(v Value, c *Process) {
 		}),
 	)
 	r.Defaults = defaults.finish()
-	if isMapping && !linksGiven && !anyRelay(peers) {
+	if isMapping && !linksGiven && !anyRelay(configured) {
 		v.part(v.node, v.child("links")).Problem("missing (the client-facing links, or else a peer with role: relay)")
 	}
 	if r.SourcePort != dhcp6.ServerPort {

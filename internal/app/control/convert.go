@@ -13,6 +13,7 @@ import (
 	"fairlead/internal/core/hop"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/peers"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/host/clock"
@@ -128,7 +129,7 @@ func allDrops(counts *[effect.DropCount]uint64) map[string]uint64 {
 
 // PeerOf is a peer by its configuration, by what passed, and with those of all
 // hops that are its own.
-func PeerOf(p *trust.Peer, v *relay6.PeerView, all []hop.State) api.Peer {
+func PeerOf(p *trust.Peer, v *peers.View, all []hop.State) api.Peer {
 	peer := api.Peer{
 		PeerProtection: ProtectionOf(p, all), Address: p.Address, Prefix: p.Prefix, Local: p.Local, Interfaces: append([]string{}, p.Interfaces...),
 		PeerCounters: api.PeerCounters(v.Counters), Answered: v.Answered, Preferred: v.Preferred,
@@ -143,7 +144,7 @@ func PeerOf(p *trust.Peer, v *relay6.PeerView, all []hop.State) api.Peer {
 	if p.Zone != "" {
 		peer.Address = p.Address.WithZone(p.Zone)
 	}
-	if v.LastType != 0 {
+	if v.LastType != nil {
 		peer.LastType = v.LastType.String()
 	}
 	return peer

@@ -15,6 +15,7 @@ import (
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/ledger"
+	"fairlead/internal/core/peers"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/host/clock"
@@ -124,7 +125,7 @@ func TestPeerOf(t *testing.T) {
 		Name: "kea", Address: netip.MustParseAddr("ff02::1:2"), Zone: "eth0", Role: trust.Server,
 		Interfaces: []string{"eth0"}, Protection: trust.ProtectionNone,
 	}
-	v := relay6.PeerView{Name: "kea", Answered: true}
+	v := peers.View{Name: "kea", Answered: true}
 	v.Counters.Sent, v.Counters.LastReceived, v.LastType = 3, wall, dhcp6.RelayReply
 	want := api.Peer{
 		PeerProtection: api.PeerProtection{Name: "kea", Role: "server", Protection: "none"},
@@ -134,7 +135,7 @@ func TestPeerOf(t *testing.T) {
 	if diff := cmp.Diff(want, control.PeerOf(&p, &v, nil), values); diff != "" {
 		t.Errorf("peer (-want +got):\n%s", diff)
 	}
-	v.LastType = 0
+	v.LastType = nil
 	if got := control.PeerOf(&p, &v, nil).LastType; got != "" {
 		t.Errorf("never heard, and yet with %q", got)
 	}

@@ -11,7 +11,7 @@ import (
 	"fairlead/internal/app/api"
 	"fairlead/internal/app/control"
 	"fairlead/internal/core/hop"
-	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/peers"
 	"fairlead/internal/core/trust"
 )
 
@@ -91,7 +91,7 @@ func TestHopsOfPeers(t *testing.T) {
 	s := state()
 	want := []api.Hop{control.HopOf(&s)}
 	p := trust.Peer{Name: "kea", Role: trust.Server, Protection: trust.ProtectionIPsec}
-	v := relay6.PeerView{Name: "kea"}
+	v := peers.View{Name: "kea"}
 	peer := control.PeerOf(&p, &v, all)
 	summary, guarded := peer.Summary(), control.ProtectionOf(&p, all)
 	for what, got := range map[string]struct {

@@ -10,6 +10,7 @@ import (
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/inbound"
+	"fairlead/internal/core/peers"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
 	"fairlead/internal/wire/linkaddr"
@@ -306,7 +307,7 @@ func TestGivenUpByAnotherServer(t *testing.T) {
 	grants(alice, iaPD(1, prefix(held, 600)))
 	inner := message(dhcp6.Reply, 5, clientID(alice.duid), raw(dhcp6.OptionServerID, 0, 3, 0, 1, 8), iaPD(1, status(dhcp6.StatusNoBinding)))
 	w.packet(inbound.Packet{Link: upIndex, Source: netip.AddrPortFrom(addr(other), 547), Dest: addr(localAddr), Payload: w.answer(w.renews(alice, 5, held), inner)})
-	if got := w.core.Peers(w.now); !slices.ContainsFunc(got, func(p relay6.PeerView) bool { return p.Name == "another" && p.Answered }) {
+	if got := w.core.Peers(w.now); !slices.ContainsFunc(got, func(p peers.View) bool { return p.Name == "another" && p.Answered }) {
 		t.Fatalf("the other server's Reply was not taken: %+v", got)
 	}
 	grants(bob, iaPD(7, prefix(held, 900)))

@@ -8,29 +8,17 @@ import (
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/links"
+	"fairlead/internal/core/peers"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
 )
-
-// ForwardPolicy says which servers get a client's message.
-type ForwardPolicy uint8
-
-// ForwardAll sends to every server; ForwardFirst to the first in the order of
-// the configuration that has answered lately, and to all where none has; one
-// before it that is silent gets a message now and then.
-const (
-	ForwardAll ForwardPolicy = iota
-	ForwardFirst
-)
-
-func (p ForwardPolicy) String() string { return [...]string{"all", "first"}[p] }
 
 // Config is what the operator wants of the relay. It is immutable and replaced
 // whole; the application validates it.
 type Config struct {
 	Peers   []trust.Peer
 	Links   []LinkRule // the first rule that matches a link's name holds
-	Forward ForwardPolicy
+	Forward peers.Policy
 	RelayID dhcp6.DUID // option 53; empty where none is known
 	// SourcePort is the UDP port that we send to servers from (RFC 8357); 0 and
 	// 547 are the ordinary port.

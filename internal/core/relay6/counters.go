@@ -4,7 +4,6 @@ import (
 	"net/netip"
 
 	"fairlead/internal/core/effect"
-	"fairlead/internal/core/trust"
 )
 
 // Traffic counts what came from below, went down and was discarded.
@@ -56,13 +55,7 @@ func (r *Relay) countDelivered(l *link, t byte) {
 
 // CountUnsent takes n datagrams back that the shell could not send to a peer.
 func (r *Relay) CountUnsent(to netip.Addr, n uint64) {
-	for _, role := range []trust.Role{trust.Server, trust.Relay} {
-		if p := r.trust.FindAddress(role, to); p != nil {
-			s := r.peers[p.Name]
-			s.Sent -= min(n, s.Sent)
-			return
-		}
-	}
+	r.peers.CountUnsent(to, n)
 }
 
 // countDrop counts n datagrams that were discarded on l; l is nil for those of

@@ -60,14 +60,14 @@ func (r *Relay) handleRelayForward(now instant.Now, l *link, p *inbound.Packet, 
 		return
 	}
 	r.countReceived(l, p.Payload[0])
-	peer, protected := p.From(r.trust, trust.Relay, l.Name)
+	peer, protected := p.From(r.peers.Set, trust.Relay, l.Name)
 	if peer == nil && (l.rule == nil || !l.rule.Trusted) {
 		r.drop(l, p, effect.DropUntrustedRelay, eff)
 		return
 	}
 	if peer == nil && rank(source) != rankLinkLocal {
 		// A link that trusts every relay trusts none in the name of a protected one.
-		if named := r.trust.FindAddress(trust.Relay, source); named != nil && named.Protection == trust.ProtectionIPsec {
+		if named := r.peers.FindAddress(trust.Relay, source); named != nil && named.Protection == trust.ProtectionIPsec {
 			r.drop(l, p, effect.DropUnprotected, eff)
 			return
 		}
@@ -91,7 +91,7 @@ func (r *Relay) handleRelayForward(now instant.Now, l *link, p *inbound.Packet, 
 		return
 	}
 	if peer != nil {
-		r.heard(now, peer, dhcp6.RelayForward, eff)
+		r.peers.Heard(now, peer, dhcp6.RelayForward, eff)
 	}
 	r.neighbours.Learn(now.Boot, p.Link, source, p.LinkLayer)
 	h := header{hops: m.HopCount() + 1, client: m.PeerAddress()}
@@ -157,13 +157,13 @@ func isLeasequery(t dhcp6.MessageType) bool {
 // is copied octet by octet (RFC 8987 G-1).
 func (r *Relay) forward(now instant.Now, l *link, p *inbound.Packet, h header, eff *effect.Effects) {
 	w := r.wrapping(l, p, h)
-	only := r.preferredServer()
+	targets := r.peers.Targets(now.Boot)
 	sent := false
 	for i := range r.cfg.Peers {
-		peer := &r.cfg.Peers[i]
-		if peer.Role != trust.Server || only != nil && peer != only && !r.worthATry(now, i, only) {
+		if !targets.Has(i) {
 			continue
 		}
+		peer := &r.cfg.Peers[i]
 		s := effect.Send{
 			ToPeer: true, Peer: peer, Source: peer.Local, SourcePort: r.cfg.SourcePort,
 			Dest: netip.AddrPortFrom(peer.Address, dhcp6.ServerPort),
@@ -182,11 +182,8 @@ func (r *Relay) forward(now instant.Now, l *link, p *inbound.Packet, h header, e
 			s.HopLimit = 8 // RFC 8415 section 19
 		}
 		eff.Sends = append(eff.Sends, s)
-		st := r.peers[peer.Name]
-		st.lastSent = now.Boot
-		st.Sent++
-		st.SinceAnswer++
-		r.asked(now.Boot, l, p, &h, peer, st)
+		r.peers.Asked(now.Boot, peer)
+		r.owes(now.Boot, l, p, &h, peer)
 		r.traceStep(eff, l, p.Source.Addr(), p.Payload, "forwarded", peer.Name)
 		sent = true
 	}
@@ -198,35 +195,6 @@ func (r *Relay) forward(now instant.Now, l *link, p *inbound.Packet, h header, e
 		r.drop(l, p, effect.DropNoServer, eff)
 	}
 }
-
-// preferredServer is the one server that forward: first chooses; nil for all.
-func (r *Relay) preferredServer() *trust.Peer {
-	if r.cfg.Forward != ForwardFirst {
-		return nil
-	}
-	for i := range r.cfg.Peers {
-		if p := &r.cfg.Peers[i]; p.Role == trust.Server && r.peers[p.Name].answering() {
-			return p
-		}
-	}
-	return nil
-}
-
-// worthATry reports whether a silent server that stands before the chosen one
-// gets a message beside it, to show whether it is back.
-func (r *Relay) worthATry(now instant.Now, i int, chosen *trust.Peer) bool {
-	for _, after := range r.cfg.Peers[i+1:] {
-		if after.Name == chosen.Name {
-			return now.Boot-r.peers[r.cfg.Peers[i].Name].lastSent >= tryEvery
-		}
-	}
-	return false
-}
-
-// tryEvery is how often a silent server is tried, in nanoseconds.
-const tryEvery = 30e9
-
-func (s *peerState) answering() bool { return s.answered && !s.silent }
 
 // observe reads a client's message for what RFC 8987 makes this relay's
 // business: a Request above a limit goes no further (G-5, G-6), a Release ends

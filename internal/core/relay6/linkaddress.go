@@ -53,7 +53,7 @@ func grade(p netip.Prefix) links.Grade {
 // settles reports whether an address of the link is ever a link-address that we
 // have to choose.
 func (r *Relay) settles(l *link) bool {
-	return l.rule != nil && !l.rule.LinkAddress.IsValid() || l.rule == nil && r.trust.HeardOn(trust.Relay, l.Name) ||
+	return l.rule != nil && !l.rule.LinkAddress.IsValid() || l.rule == nil && r.peers.HeardOn(trust.Relay, l.Name) ||
 		slices.ContainsFunc(r.cfg.Links, func(rule LinkRule) bool { return rule.Borrow == l.Name })
 }
 

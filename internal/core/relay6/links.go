@@ -132,7 +132,7 @@ func (r *Relay) dropLink(l *link, eff *effect.Effects) {
 // rules out that a client may. Nor is one without anything at its other end: a
 // guard on the loopback device or on that of a VRF would drop what comes from
 // this host, and what comes in by any link of the VRF.
-func (r *Relay) ruleFor(name string) *LinkRule { return r.ruleUnder(r.cfg, r.trust, name) }
+func (r *Relay) ruleFor(name string) *LinkRule { return r.ruleUnder(r.cfg, r.peers.Set, name) }
 
 // ruleUnder is ruleFor under a configuration with these peers.
 func (r *Relay) ruleUnder(cfg *Config, peers *trust.Set, name string) *LinkRule {

@@ -19,7 +19,6 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
-	"time"
 
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
@@ -29,14 +28,13 @@ import (
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/links"
-	"fairlead/internal/core/trust"
+	"fairlead/internal/core/peers"
 	"fairlead/internal/wire/dhcp6"
 )
 
 // Relay is the relay agent's state.
 type Relay struct {
 	cfg    *Config
-	trust  *trust.Set
 	bootID string
 
 	links      *links.Registry[*link]
@@ -52,9 +50,7 @@ type Relay struct {
 
 	table *delegation.Table
 	host  *hoststate.State
-	peers map[string]*peerState
-
-	chosen string // the server that forward: first sends to, or everyServer
+	peers peers.Peers
 
 	ledger        *ledger.Ledger
 	tracedChanges map[effect.ChangeID]tracedChange // what the messages wait for that are traced
@@ -72,30 +68,6 @@ type Relay struct {
 	events   []binding.Event // of one decision, reused
 }
 
-type peerState struct {
-	PeerCounters
-	lastType dhcp6.MessageType
-	lastSent instant.Instant
-	answered bool
-
-	// Of a server: what it owes, whether it is silent, and since when nothing came.
-	owed        owed
-	silent      bool
-	silentSince time.Time
-
-	failure  error // the network's last word about what was sent, since the peer's own
-	failedAt time.Time
-}
-
-// PeerCounters count what passed between a peer and us. Operators read them as
-// api.PeerCounters, which has the same fields.
-type PeerCounters struct {
-	Sent, Received uint64
-	SinceAnswer    uint64    // messages sent since the last one that came back
-	Unreachable    uint64    // errors from the network about what was sent
-	LastReceived   time.Time // zero: never
-}
-
 // New is a relay with a validated configuration, before it knows any link.
 func New(cfg *Config, bootID string) *Relay {
 	r := &Relay{
@@ -104,7 +76,6 @@ func New(cfg *Config, bootID string) *Relay {
 		releases:      newReleases(),
 		table:         delegation.New(),
 		host:          hoststate.New(),
-		peers:         make(map[string]*peerState),
 		met:           make(met),
 		tracedChanges: make(map[effect.ChangeID]tracedChange),
 		held:          make(map[binding.Question]*heldReply),
@@ -132,19 +103,10 @@ func (r *Relay) Start(eff *effect.Effects) {
 }
 
 func (r *Relay) configure(cfg *Config) {
-	r.cfg, r.trust = cfg, trust.NewSet(cfg.Peers)
+	r.cfg = cfg
+	r.peers.Configure(cfg.Peers, cfg.Forward)
 	r.ledger.Configure(cfg.Records)
 	r.reserved.configure(cfg)
-	kept := make(map[string]*peerState, len(cfg.Peers))
-	for _, p := range cfg.Peers {
-		if s := r.peers[p.Name]; s != nil {
-			kept[p.Name] = s
-		} else {
-			kept[p.Name] = new(peerState)
-		}
-	}
-	r.peers = kept
-	r.chosen = r.choice()
 }
 
 // Reconfigure replaces the configuration. Delegations stay; what the new one
@@ -250,10 +212,8 @@ func (r *Relay) Deadline() (instant.Instant, bool) {
 	if lapses := min(r.links.LapseAt(), r.lostAt); lapses != instant.Never && (!ok || lapses < at) {
 		at, ok = lapses, true
 	}
-	for _, s := range r.peers {
-		if silent, may := s.silentAt(); may && (!ok || silent < at) {
-			at, ok = silent, true
-		}
+	if silent, may := r.peers.Deadline(); may && (!ok || silent < at) {
+		at, ok = silent, true
 	}
 	if r.host.Counts().Orphans > 0 && (!ok || r.orphansEnd < at) {
 		at, ok = r.orphansEnd, true
@@ -279,7 +239,7 @@ func (r *Relay) Tick(now instant.Now, eff *effect.Effects) {
 		r.giveUpLost(now, eff)
 	}
 	r.ledger.Tick(now, eff)
-	r.tickPeers(now, eff)
+	r.peers.Tick(now, eff)
 	if r.host.Counts().Orphans > 0 && r.orphansEnd <= now.Boot {
 		n := r.endOrphans(func(string, netip.Prefix) bool { return true }, eff)
 		eff.Note(effect.Note{Kind: effect.NoteForeign, Text: "orphans ended: nobody has explained them in time", Reason: strconv.Itoa(n)})

@@ -10,6 +10,7 @@ import (
 	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/ledger"
+	"fairlead/internal/core/peers"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -22,7 +23,7 @@ func (r *Relay) handleReply(now instant.Now, l *link, p *inbound.Packet, eff *ef
 		r.drop(l, p, effect.DropReplyFromClientLink, eff)
 		return
 	}
-	peer, protected := p.From(r.trust, trust.Server, l.Name)
+	peer, protected := p.From(r.peers.Set, trust.Server, l.Name)
 	if peer == nil {
 		r.drop(l, p, effect.DropUntrustedServer, eff)
 		return
@@ -41,9 +42,9 @@ func (r *Relay) handleReply(now instant.Now, l *link, p *inbound.Packet, eff *ef
 		r.drop(l, p, effect.DropNoRelayMessage, eff)
 		return
 	}
-	r.heard(now, peer, dhcp6.MessageType(inner[0]), eff)
+	r.peers.Heard(now, peer, dhcp6.MessageType(inner[0]), eff)
 	to, d := r.addressee(now, m, inner)
-	r.peers[peer.Name].owed.answered(to.index(), answeredClient(m, inner))
+	r.peers.Answered(peer, peers.Client{Link: to.index(), Address: answeredClient(m, inner)})
 	if d != delivered {
 		r.drop(l, p, d, eff)
 		return
@@ -186,7 +187,7 @@ func (r *Relay) deliver(now instant.Now, p *inbound.Packet, to addressee, answer
 	switch {
 	case below != nil:
 		s.ToPeer, s.Peer, s.Source = true, below, below.Local
-		r.peers[below.Name].Sent++
+		r.peers.Told(below)
 	case s.Link == 0:
 		s.ToPeer = true
 		if to.link != nil {
@@ -218,9 +219,9 @@ func (r *Relay) lastOf(to addressee) effect.ChangeID {
 // relayPeer is the configured relay that a Relay-reply goes down to, or nil.
 func (r *Relay) relayPeer(to addressee) *trust.Peer {
 	if to.link != nil {
-		return r.trust.Find(trust.Relay, to.dest.Addr(), to.link.Name)
+		return r.peers.Find(trust.Relay, to.dest.Addr(), to.link.Name)
 	}
-	return r.trust.FindAddress(trust.Relay, to.dest.Addr())
+	return r.peers.FindAddress(trust.Relay, to.dest.Addr())
 }
 
 func (r *Relay) dropDown(to addressee, source netip.Addr, d effect.Drop, eff *effect.Effects) {
@@ -307,7 +308,7 @@ func (r *Relay) heldAnswered(now instant.Now, q binding.Question, keeps bool, ef
 	if l == nil {
 		return
 	}
-	peer, protected := p.From(r.trust, trust.Server, l.Name)
+	peer, protected := p.From(r.peers.Set, trust.Server, l.Name)
 	m, err := dhcp6.ParseRelay(p.Payload)
 	if peer == nil || !protected || err != nil {
 		return

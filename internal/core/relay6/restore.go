@@ -13,7 +13,7 @@ import (
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/ledger"
-	"fairlead/internal/wire/dhcp6"
+	"fairlead/internal/core/peers"
 )
 
 // Restore takes in what was kept, before any socket opens (RFC 8987 S-1). Links
@@ -182,42 +182,14 @@ func (r *Relay) Unblock(b delegation.Block, eff *effect.Effects) bool {
 	return true
 }
 
-// PeerView is what can be seen of a peer.
-type PeerView struct {
-	Name      string
-	Counters  PeerCounters
-	LastType  dhcp6.MessageType // the last that came; 0: none
-	Answered  bool
-	Preferred bool      // forward: first sends to this one
-	Silent    time.Time // since when; zero: it is not
-	Failure   error     // the network's last word about what was sent, since the peer's own last word
-	FailedAt  time.Time
-	Waiting   []Waiting // clients that wait for its answer
-}
-
 // Peers are all peers, in the order of the configuration.
-func (r *Relay) Peers(now instant.Now) []PeerView {
-	only := r.preferredServer()
-	all := make([]PeerView, 0, len(r.cfg.Peers))
-	for i := range r.cfg.Peers {
-		p := &r.cfg.Peers[i]
-		s := r.peers[p.Name]
-		v := PeerView{
-			Name: p.Name, Counters: s.PeerCounters, LastType: s.lastType, Answered: s.answered, Preferred: only == p,
-			Failure: s.failure, FailedAt: s.failedAt,
+func (r *Relay) Peers(now instant.Now) []peers.View {
+	return r.peers.Views(now.Boot, func(index int) string {
+		if l := r.links.At(index); l != nil {
+			return l.Name
 		}
-		if s.silent {
-			v.Silent = s.silentSince
-		}
-		for _, w := range s.owed.waiting(now.Boot) {
-			if l := r.links.At(w.index); l != nil {
-				w.Link = l.Name
-				v.Waiting = append(v.Waiting, w)
-			}
-		}
-		all = append(all, v)
-	}
-	return all
+		return ""
+	})
 }
 
 // Totals are figures of the relay as a whole.

@@ -8,13 +8,14 @@ import (
 
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/inbound"
+	"fairlead/internal/core/peers"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
 )
 
 func twoServers(c *relay6.Config) {
-	c.Forward = relay6.ForwardFirst
+	c.Forward = peers.First
 	c.Peers = append(c.Peers, server("srv2", "2001:db8:ffff::5"))
 }
 
@@ -67,7 +68,7 @@ func TestForwardFirst(t *testing.T) {
 }
 
 func TestForwardAll(t *testing.T) {
-	w := newWorld(t, twoServers, func(c *relay6.Config) { c.Forward = relay6.ForwardAll })
+	w := newWorld(t, twoServers, func(c *relay6.Config) { c.Forward = peers.All })
 	w.speaks(serverAddr)
 	if got := w.to(); !slices.Equal(got, []string{"srv", "srv2"}) {
 		t.Errorf("sent to %q, want both", got)

@@ -14,12 +14,7 @@ func (r *Relay) Succeed(old *Relay) {
 	r.lostAt = old.lostAt
 	r.links.Succeed(old.links)
 	r.expectAs(old)
-	for name, s := range old.peers {
-		if r.peers[name] != nil {
-			r.peers[name] = s
-		}
-	}
-	r.chosen = r.choice()
+	r.peers.Succeed(&old.peers)
 	if old.host.Counts().Orphans > 0 || old.host.Adopts() {
 		r.AdoptLeftOver(old.orphansEnd)
 	}

@@ -1,0 +1,268 @@
+// Package peers is what a relay agent knows of the servers and relays that it speaks
+// with: what passed between them and us, which servers a message goes to, and which of
+// them have fallen silent. It serves both families.
+package peers
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/trust"
+)
+
+// Policy says which servers get a client's message.
+type Policy uint8
+
+// All sends to every server; First to the first in the order of the configuration
+// that has answered lately, and to all where none has; one before it that is silent
+// gets a message now and then.
+const (
+	All Policy = iota
+	First
+)
+
+func (p Policy) String() string { return [...]string{"all", "first"}[p] }
+
+// Peers are the configured peers, with what is known of each. They belong to a core and
+// to its goroutine.
+type Peers struct {
+	*trust.Set
+	policy Policy
+	states map[string]*state // by name
+	chosen string            // the server that First sends to, or everyServer
+}
+
+type state struct {
+	Counters
+	lastType fmt.Stringer
+	lastSent instant.Instant
+	answered bool
+
+	// Of a server: what it owes, whether it is silent, and since when nothing came.
+	owed        owed
+	silent      bool
+	silentSince time.Time
+
+	failure  error // the network's last word about what was sent, since the peer's own
+	failedAt time.Time
+}
+
+// Counters count what passed between a peer and us. Operators read them as
+// api.PeerCounters, which has the same fields.
+type Counters struct {
+	Sent, Received uint64
+	SinceAnswer    uint64    // messages sent since the last one that came back
+	Unreachable    uint64    // errors from the network about what was sent
+	LastReceived   time.Time // zero: never
+}
+
+// Configure replaces the peers. What is known of those that stay is kept.
+func (s *Peers) Configure(list []trust.Peer, policy Policy) {
+	kept := make(map[string]*state, len(list))
+	for _, p := range list {
+		if kept[p.Name] = s.states[p.Name]; kept[p.Name] == nil {
+			kept[p.Name] = new(state)
+		}
+	}
+	s.Set, s.policy, s.states = trust.NewSet(list), policy, kept
+	s.chosen = s.choice()
+}
+
+// Succeed takes over what is known of peers from those of a core that panicked.
+func (s *Peers) Succeed(old *Peers) {
+	for name, o := range old.states {
+		if s.states[name] != nil {
+			s.states[name] = o
+		}
+	}
+	s.chosen = s.choice()
+}
+
+// Targets are the servers that a message goes to now.
+type Targets struct {
+	of   *Peers
+	only *trust.Peer // nil: all
+	now  instant.Instant
+}
+
+// Targets are the servers that a message goes to now.
+func (s *Peers) Targets(now instant.Instant) Targets {
+	return Targets{s, s.preferred(), now}
+}
+
+// Has reports whether the i-th of the peers is one of them.
+func (t Targets) Has(i int) bool {
+	p := &t.of.Peers()[i]
+	return p.Role == trust.Server && (t.only == nil || p == t.only || t.of.worthATry(t.now, i, t.only))
+}
+
+// preferred is the one server that First chooses; nil for all.
+func (s *Peers) preferred() *trust.Peer {
+	if s.policy != First {
+		return nil
+	}
+	list := s.Peers()
+	for i := range list {
+		if p := &list[i]; p.Role == trust.Server && s.states[p.Name].answering() {
+			return p
+		}
+	}
+	return nil
+}
+
+// worthATry reports whether a silent server that stands before the chosen one
+// gets a message beside it, to show whether it is back.
+func (s *Peers) worthATry(now instant.Instant, i int, chosen *trust.Peer) bool {
+	list := s.Peers()
+	for _, after := range list[i+1:] {
+		if after.Name == chosen.Name {
+			return now-s.states[list[i].Name].lastSent >= tryEvery
+		}
+	}
+	return false
+}
+
+// tryEvery is how often a silent server is tried, in nanoseconds.
+const tryEvery = 30e9
+
+func (s *state) answering() bool { return s.answered && !s.silent }
+
+// Asked takes in that a message was sent to a server.
+func (s *Peers) Asked(now instant.Instant, p *trust.Peer) {
+	st := s.states[p.Name]
+	st.lastSent = now
+	st.Sent++
+	st.SinceAnswer++
+}
+
+// Told takes in that a message was sent to a relay below us.
+func (s *Peers) Told(p *trust.Peer) { s.states[p.Name].Sent++ }
+
+// CountUnsent takes n datagrams back that could not be sent to a peer.
+func (s *Peers) CountUnsent(to netip.Addr, n uint64) {
+	for _, role := range []trust.Role{trust.Server, trust.Relay} {
+		if p := s.FindAddress(role, to); p != nil {
+			st := s.states[p.Name]
+			st.Sent -= min(n, st.Sent)
+			return
+		}
+	}
+}
+
+// OnlyServer reports whether there is no other server than this one.
+func (s *Peers) OnlyServer(server *trust.Peer) bool {
+	list := s.Peers()
+	for i := range list {
+		if p := &list[i]; p.Role == trust.Server && p.Name != server.Name {
+			return false
+		}
+	}
+	return true
+}
+
+// Heard takes in that a peer said something, of a type.
+func (s *Peers) Heard(now instant.Now, p *trust.Peer, t fmt.Stringer, eff *effect.Effects) {
+	st := s.states[p.Name]
+	st.Received++
+	st.LastReceived, st.lastType = now.Wall, t
+	st.SinceAnswer = 0
+	st.owed.heard()
+	first := !st.answered
+	st.answered = true
+	if st.silent || st.failure != nil {
+		st.silent, st.failure, st.failedAt = false, nil, time.Time{}
+		eff.Note(effect.Note{Kind: effect.NotePeer, Peer: p.Name, Text: "peer answers again"})
+		first = true
+	}
+	if first && p.Role == trust.Server {
+		s.choose(eff)
+	}
+}
+
+// Unreachable takes in that the network has answered what was sent to a peer by an
+// error. The address is one on the link of a name where it is link-local. The error is
+// shown, and changes nothing over: whoever is on the way can make one.
+func (s *Peers) Unreachable(now instant.Now, address netip.Addr, link string, cause error, eff *effect.Effects) {
+	list := s.Peers()
+	for i := range list {
+		p := &list[i]
+		if p.Address != address || p.Zone != "" && p.Zone != link {
+			continue
+		}
+		st := s.states[p.Name]
+		st.Unreachable++
+		st.failedAt = now.Wall
+		if st.failure == nil || st.failure.Error() != cause.Error() {
+			st.failure = cause
+			eff.Note(effect.Note{Kind: effect.NotePeer, Peer: p.Name, Text: "peer cannot be reached", Err: cause})
+		}
+	}
+}
+
+// everyServer stands for all servers, where messages go to all.
+const everyServer = ""
+
+// choice is the server that messages go to, or everyServer.
+func (s *Peers) choice() string {
+	if p := s.preferred(); p != nil {
+		return p.Name
+	}
+	return everyServer
+}
+
+// choose tells when First sends to another server than before.
+func (s *Peers) choose(eff *effect.Effects) {
+	before := s.chosen
+	s.chosen = s.choice()
+	switch s.chosen {
+	case before:
+	case everyServer:
+		eff.Note(effect.Note{Kind: effect.NotePeer, Peer: before, Text: "forward first: no server answers, messages go to all"})
+	default:
+		eff.Note(effect.Note{Kind: effect.NotePeer, Peer: s.chosen, Text: "forward first: messages go to this server"})
+	}
+}
+
+// View is what can be seen of a peer.
+type View struct {
+	Name      string
+	Counters  Counters
+	LastType  fmt.Stringer // of the last message that came; nil: none has
+	Answered  bool
+	Preferred bool      // First sends to this one
+	Silent    time.Time // since when; zero: it is not
+	Failure   error     // the network's last word about what was sent, since the peer's own last word
+	FailedAt  time.Time
+	Waiting   []Waiting // clients that wait for its answer
+}
+
+// Waiting is a client that has had no answer from a server for some time.
+type Waiting struct {
+	Link     string
+	Source   netip.Addr
+	For      time.Duration
+	Messages uint64
+}
+
+// Views are all peers, in the order of the configuration. nameOf is the name of the link
+// of an index; empty: there is none any more.
+func (s *Peers) Views(now instant.Instant, nameOf func(index int) string) []View {
+	only, list := s.preferred(), s.Peers()
+	all := make([]View, 0, len(list))
+	for i := range list {
+		p := &list[i]
+		st := s.states[p.Name]
+		v := View{
+			Name: p.Name, Counters: st.Counters, LastType: st.lastType, Answered: st.answered, Preferred: only == p,
+			Failure: st.failure, FailedAt: st.failedAt, Waiting: st.owed.waiting(now, nameOf),
+		}
+		if st.silent {
+			v.Silent = st.silentSince
+		}
+		all = append(all, v)
+	}
+	return all
+}

@@ -1,0 +1,183 @@
+package peers
+
+import (
+	"net/netip"
+	"time"
+
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/trust"
+)
+
+// A server is silent when nothing has come from it for silentAfter while it owes
+// answers that a server which works does not withhold: one to a message of a client
+// that holds a lease of this server, or some to silentClients clients. One client
+// without an answer says nothing of the server, which may have nothing for that
+// client's link, or not like what the client asks.
+const (
+	silentAfter   = 10 * time.Second
+	silentClients = 4
+	// patience is how long a client counts as waiting after its last message.
+	patience = 2 * time.Minute
+)
+
+// Client is who a server owes an answer.
+type Client struct {
+	Link    int // index of the interface
+	Address netip.Addr
+}
+
+// asker is a client that a server owes an answer.
+type asker struct {
+	Client
+	first    instant.Instant // of its messages that have no answer
+	last     instant.Instant
+	since    instant.Instant // of those, the first after the server's last word, if asked
+	asked    bool            // it has sent something since then
+	messages uint64
+}
+
+func (a *asker) is(c Client) bool {
+	return a.messages > 0 && a.Address == c.Address && (a.Link == c.Link || c.Link == 0)
+}
+
+func (a *asker) ask(now instant.Instant) {
+	if a.messages == 0 {
+		a.first = now
+	}
+	if !a.asked {
+		a.asked, a.since = true, now
+	}
+	a.messages, a.last = a.messages+1, now
+}
+
+// owed is what a server owes, as far as it matters: a few of its clients.
+type owed struct {
+	clients [silentClients]asker
+	holder  asker // of a lease of the server's, with a message that only this server answers
+}
+
+// ask takes in that a client's message went to the server.
+func (o *owed) ask(now instant.Instant, c Client) {
+	var free *asker
+	for i := range o.clients {
+		a := &o.clients[i]
+		if a.is(c) {
+			a.ask(now)
+			return
+		}
+		if a.messages == 0 || a.last.After(patience) < now {
+			free = a
+		}
+	}
+	if free != nil {
+		*free = asker{Client: c}
+		free.ask(now)
+	}
+}
+
+// heard takes in that something came from the server.
+func (o *owed) heard() {
+	o.holder = asker{}
+	for i := range o.clients {
+		o.clients[i].asked = false
+	}
+}
+
+// silentAt is when the server will be silent if nothing comes; false if it need not
+// be for all that is known.
+func (o *owed) silentAt() (at instant.Instant, ok bool) {
+	if o.holder.asked {
+		at, ok = o.holder.since.After(silentAfter), true
+	}
+	var last instant.Instant
+	for i := range o.clients {
+		a := &o.clients[i]
+		if !a.asked {
+			return at, ok
+		}
+		last = max(last, a.since)
+	}
+	for i := range o.clients {
+		if o.clients[i].last.After(patience) < last {
+			return at, ok // it had given up when the last of them asked
+		}
+	}
+	if all := last.After(silentAfter); !ok || all < at {
+		at, ok = all, true
+	}
+	return at, ok
+}
+
+// waiting are the clients that have waited for silentAfter, on links that there are.
+func (o *owed) waiting(now instant.Instant, nameOf func(index int) string) []Waiting {
+	var all []Waiting
+	for i := range o.clients {
+		a := &o.clients[i]
+		if a.messages == 0 || now < a.first.After(silentAfter) || a.last.After(patience) < now {
+			continue
+		}
+		if link := nameOf(a.Link); link != "" {
+			all = append(all, Waiting{Link: link, Source: a.Address, For: time.Duration(now - a.first), Messages: a.messages})
+		}
+	}
+	return all
+}
+
+// Owes takes in that a server which works answers a client's message that went to it.
+func (s *Peers) Owes(now instant.Instant, p *trust.Peer, c Client) {
+	s.states[p.Name].owed.ask(now, c)
+}
+
+// OwesHolder takes in that a client which holds a lease of a server asked it for an answer
+// that no other server gives.
+func (s *Peers) OwesHolder(now instant.Instant, p *trust.Peer) { s.states[p.Name].owed.holder.ask(now) }
+
+// Answered takes in which client the message of a server was for. Its link is 0 where it is
+// not known.
+func (s *Peers) Answered(p *trust.Peer, c Client) {
+	o := &s.states[p.Name].owed
+	for i := range o.clients {
+		if o.clients[i].is(c) {
+			o.clients[i] = asker{}
+		}
+	}
+}
+
+// Deadline is when Tick has something to do if nothing comes; false: never.
+func (s *Peers) Deadline() (at instant.Instant, ok bool) {
+	for _, st := range s.states {
+		if silent, may := st.silentAt(); may && (!ok || silent < at) {
+			at, ok = silent, true
+		}
+	}
+	return at, ok
+}
+
+// Tick finds the servers that have fallen silent.
+func (s *Peers) Tick(now instant.Now, eff *effect.Effects) {
+	list := s.Peers()
+	for i := range list {
+		p := &list[i]
+		st := s.states[p.Name]
+		at, ok := st.silentAt()
+		if !ok || now.Boot < at {
+			continue
+		}
+		st.silent, st.silentSince = true, now.Wall.Add(-time.Duration(now.Boot-at)-silentAfter)
+		reason := "messages of several clients wait for an answer"
+		if st.owed.holder.asked {
+			reason = "a client that holds a lease of it waits for an answer"
+		}
+		eff.Note(effect.Note{Kind: effect.NotePeer, Peer: p.Name, Text: "server is silent", Reason: reason})
+		s.choose(eff)
+	}
+}
+
+// silentAt is when the server will be silent; false if it is already, or need not be.
+func (s *state) silentAt() (instant.Instant, bool) {
+	if s.silent {
+		return 0, false
+	}
+	return s.owed.silentAt()
+}
