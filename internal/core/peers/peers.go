@@ -11,6 +11,7 @@ import (
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/linkaddr"
 )
 
 // Policy says which servers get a client's message.
@@ -241,10 +242,11 @@ type View struct {
 
 // Waiting is a client that has had no answer from a server for some time.
 type Waiting struct {
-	Link     string
-	Source   netip.Addr
-	For      time.Duration
-	Messages uint64
+	Link      string
+	Source    netip.Addr
+	LinkLayer linkaddr.Addr
+	For       time.Duration
+	Messages  uint64
 }
 
 // Views are all peers, in the order of the configuration. nameOf is the name of the link

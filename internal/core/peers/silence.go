@@ -7,6 +7,7 @@ import (
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/linkaddr"
 )
 
 // A server is silent when nothing has come from it for silentAfter while it owes
@@ -23,8 +24,9 @@ const (
 
 // Client is who a server owes an answer.
 type Client struct {
-	Link    int // index of the interface
-	Address netip.Addr
+	Link      int // index of the interface
+	Address   netip.Addr
+	LinkLayer linkaddr.Addr // where it has no address of its own yet
 }
 
 // asker is a client that a server owes an answer.
@@ -38,7 +40,7 @@ type asker struct {
 }
 
 func (a *asker) is(c Client) bool {
-	return a.messages > 0 && a.Address == c.Address && (a.Link == c.Link || c.Link == 0)
+	return a.messages > 0 && a.Address == c.Address && a.LinkLayer == c.LinkLayer && (a.Link == c.Link || c.Link == 0)
 }
 
 func (a *asker) ask(now instant.Instant) {
@@ -118,7 +120,7 @@ func (o *owed) waiting(now instant.Instant, nameOf func(index int) string) []Wai
 			continue
 		}
 		if link := nameOf(a.Link); link != "" {
-			all = append(all, Waiting{Link: link, Source: a.Address, For: time.Duration(now - a.first), Messages: a.messages})
+			all = append(all, Waiting{Link: link, Source: a.Address, LinkLayer: a.LinkLayer, For: time.Duration(now - a.first), Messages: a.messages})
 		}
 	}
 	return all

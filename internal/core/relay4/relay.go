@@ -1,0 +1,193 @@
+// Package relay4 is the DHCPv4 relay agent's decisions: what becomes of each datagram and
+// of each link event (RFC 1542 section 4, RFC 2131, RFC 3046 and its sub-options). It is a
+// function of (state, event, now) to Effects: it opens no socket, reads no clock and logs
+// nothing.
+//
+// A message's way: Handle takes it by its op. What a client or a relay agent below us
+// sends goes to the servers with giaddr, hops and, where we are told to, option 82
+// (request.go). What a server sends goes to the client that it is for, on the link that
+// giaddr, our circuit-id or the transaction tells, without the option that we added
+// (reply.go). Every other octet is as it came.
+//
+// A Relay belongs to one goroutine.
+package relay4
+
+import (
+	"net/netip"
+	"slices"
+
+	"fairlead/internal/core/binding"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/inbound"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/links"
+	"fairlead/internal/core/peers"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/dhcp4"
+)
+
+// Relay is the relay agent's state.
+type Relay struct {
+	cfg   *Config
+	peers peers.Peers
+
+	links *links.Registry[*link]
+	gone  links.Gone[LinkCounters]
+	users map[netip.Addr][]*link // client-facing links, by the giaddr that they use
+	room  int                    // octets of UDP payload that all interfaces towards servers take
+
+	pending pending
+
+	unknown [effect.DropCount]uint64 // datagrams of interfaces that are not known
+	sum     Traffic                  // of all links that ever were, and of unknown
+}
+
+// link is one interface of the host, client-facing if a rule matches it.
+type link struct {
+	links.Entry // its identifier is its circuit-id, as far as that is the link's own
+	rule        *LinkRule
+	port        Port       // what the configuration says of it by name
+	own         netip.Addr // the address that it has itself
+	subnet      netip.Addr // of own, for RFC 3527
+	counters    LinkCounters
+}
+
+// FacesClients reports whether clients are on the link.
+func (l *link) FacesClients() bool { return l.rule != nil }
+
+// New is a relay with a validated configuration, before it knows any link.
+func New(cfg *Config) *Relay {
+	r := &Relay{users: make(map[netip.Addr][]*link)}
+	r.links = links.NewRegistry(links.Role[*link]{
+		Grade: grade, Chooses: r.chooses,
+		Leased: func(string) bool { return false }, Changed: func(string) {},
+	})
+	r.configure(cfg)
+	return r
+}
+
+func (r *Relay) configure(cfg *Config) {
+	r.cfg = cfg
+	r.peers.Configure(cfg.Peers, cfg.Forward)
+	r.measure()
+}
+
+// Reconfigure replaces the configuration.
+func (r *Relay) Reconfigure(cfg *Config) {
+	r.configure(cfg)
+	for _, name := range r.links.Names() {
+		r.applyRule(r.links.Named(name))
+	}
+}
+
+// Succeed makes r, which knows no links yet, the successor of a relay that panicked.
+func (r *Relay) Succeed(old *Relay) {
+	r.peers.Succeed(&old.peers)
+	r.links.Succeed(old.links)
+	r.pending, r.unknown, r.sum = old.pending, old.unknown, old.sum
+	r.gone = old.gone.Clone()
+	for _, name := range old.links.Names() {
+		r.gone.Add(name, old.links.Named(name).counters)
+	}
+}
+
+// Handle decides on one received datagram.
+func (r *Relay) Handle(now instant.Now, p *inbound.Packet, eff *effect.Effects) {
+	l := r.links.At(p.Link)
+	if l == nil {
+		r.countDrop(nil, effect.DropUnknownLink, 1)
+		eff.Drop(effect.Dropped{Reason: effect.DropUnknownLink, Source: p.Source.Addr()})
+		return
+	}
+	if len(p.Payload) == 0 {
+		r.drop(l, p, effect.DropEmpty, eff)
+		return
+	}
+	m, err := dhcp4.ParseMessage(p.Payload)
+	if err != nil {
+		r.drop(l, p, effect.DropMalformed, eff)
+		return
+	}
+	switch m.Op() {
+	case dhcp4.BOOTRequest:
+		r.handleRequest(now, l, p, m, eff)
+	case dhcp4.BOOTReply:
+		r.handleReply(now, l, p, m, eff)
+	default: // RFC 1542 section 2.1
+		r.drop(l, p, effect.DropMalformed, eff)
+	}
+}
+
+func (r *Relay) drop(l *link, p *inbound.Packet, d effect.Drop, eff *effect.Effects) {
+	r.countDrop(l, d, 1)
+	eff.Drop(effect.Dropped{Reason: d, Link: l.Name, Source: p.Source.Addr()})
+}
+
+// Settle has nothing to do: the relay keeps nothing.
+func (r *Relay) Settle(instant.Now, effect.Outcome, *effect.Effects) {}
+
+// Probed and Unprobed have nothing to do: the relay asks nobody.
+func (r *Relay) Probed(instant.Now, binding.Question, bool, *effect.Effects) {}
+
+// Unprobed has nothing to do either.
+func (r *Relay) Unprobed(instant.Now, binding.Question, *effect.Effects) {}
+
+// Unkept is how many records the store has not got: none is meant for it.
+func (r *Relay) Unkept() int { return 0 }
+
+// Deadline is when Tick wants to be called; false if nothing is due.
+func (r *Relay) Deadline() (instant.Instant, bool) {
+	at, ok := r.peers.Deadline()
+	if lapses := r.links.LapseAt(); lapses != instant.Never && (!ok || lapses < at) {
+		at, ok = lapses, true
+	}
+	return at, ok
+}
+
+// Tick does what is due: it gives up addresses that are missing, and finds servers that
+// have fallen silent.
+func (r *Relay) Tick(now instant.Now, eff *effect.Effects) {
+	r.links.Age(now.Boot)
+	if r.links.LapseAt() <= now.Boot {
+		r.links.Lapse(now, r.resolveAddress)
+	}
+	r.peers.Tick(now, eff)
+}
+
+// Unreachable takes in that the network has answered what was sent to a peer by an error.
+func (r *Relay) Unreachable(now instant.Now, address netip.Addr, cause error, eff *effect.Effects) {
+	r.peers.Unreachable(now, address, "", cause, eff)
+}
+
+// Peers are all peers, in the order of the configuration.
+func (r *Relay) Peers(now instant.Now) []peers.View {
+	return r.peers.Views(now.Boot, func(index int) string {
+		if l := r.links.At(index); l != nil {
+			return l.Name
+		}
+		return ""
+	})
+}
+
+// Rule is the rule that makes the named link face clients; nil if it does not.
+func (r *Relay) Rule(name string) *LinkRule {
+	if l := r.links.Named(name); r.peers.HeardOn(trust.Server, name) || l != nil && l.IsHollow() {
+		return nil
+	}
+	for i := range r.cfg.Links {
+		if trust.MatchAny(r.cfg.Links[i].Match, name) {
+			return &r.cfg.Links[i]
+		}
+	}
+	return nil
+}
+
+// userless takes a link out of those that use its giaddr.
+func (r *Relay) userless(l *link, giaddr netip.Addr) {
+	left := slices.DeleteFunc(r.users[giaddr], func(x *link) bool { return x == l })
+	if len(left) == 0 {
+		delete(r.users, giaddr)
+	} else {
+		r.users[giaddr] = left
+	}
+}
