@@ -165,7 +165,7 @@ func (a *auditor) run(ctx context.Context) error {
 func (a *auditor) spend(times *rate.Limiter) time.Duration {
 	delay := times.Reserve().Delay()
 	if delay > 0 {
-		if n, due := a.d.relay.notes.once.due("undone again and again", service.Now().Boot); due {
+		if n, due := a.d.relay.notes.Once.Due("undone again and again", service.Now().Boot); due {
 			a.d.log.Warn("another program keeps changing routes or the filter of ours: they are mended less often", "every", quickEvery, "times", n)
 		}
 	}
@@ -331,7 +331,7 @@ func (a *auditor) report(found []hoststate.Finding) {
 			a.d.log.Warn("kernel differed: more was mended", "differences", len(found))
 			return
 		}
-		if times, due := a.d.relay.notes.once.due("finding "+f.String(), at); due {
+		if times, due := a.d.relay.notes.Once.Due("finding "+f.String(), at); due {
 			a.d.quiet.Warn("kernel differed: mended", "what", f.String(), "times", times)
 		}
 		a.d.feed.Offer(foundEvent(f))

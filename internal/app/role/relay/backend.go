@@ -24,7 +24,7 @@ import (
 func (d *player) Judge(ctx context.Context, s *api.Status, c *api.Counters) error {
 	s.Degraded = append(s.Degraded, d.degraded(c)...)
 	s.Spoofed = spoofedOn(c.Links)
-	s.RefusedGrants = d.relay.notes.refused.lately(time.Now())
+	s.RefusedGrants = d.refusedGrants.lately(time.Now())
 	routes, more, err := d.foreign.look(ctx)
 	if s.ForeignRoutes = routes; more > 0 {
 		s.Degraded = append(s.Degraded, fmt.Sprintf("kernel: %d more routes of other programs take clients' packets away", more))
@@ -34,11 +34,11 @@ func (d *player) Judge(ctx context.Context, s *api.Status, c *api.Counters) erro
 	}
 	return d.engine.Call(ctx, func(instant.Now, *effect.Effects) {
 		s.Limits = control.LimitsOf(d.engine.Core.LimitsMet())
-		for _, name := range slices.Sorted(maps.Keys(d.relay.net.mute)) {
-			s.Degraded = append(s.Degraded, "peer "+name+": its answers cannot come: "+d.relay.net.mute[name])
+		for _, name := range slices.Sorted(maps.Keys(d.relay.net.Mute())) {
+			s.Degraded = append(s.Degraded, "peer "+name+": its answers cannot come: "+d.relay.net.Mute()[name])
 		}
 		s.Degraded = append(s.Degraded, d.foreign.overfull()...)
-		s.Degraded = append(s.Degraded, absent(d.config(), d.relay.net.links)...)
+		s.Degraded = append(s.Degraded, absent(d.config(), d.relay.net.Links())...)
 	})
 }
 
@@ -77,7 +77,7 @@ func (d *player) degraded(c *api.Counters) []string {
 		l := &c.Links[i]
 		add(l.LinkAddressMissing, fmt.Sprintf("link %s: its link-address %s is no longer there, and is used for an hour at most", l.Name, l.LinkAddress))
 	}
-	for _, who := range d.rivals.names() {
+	for _, who := range d.rivals.Names() {
 		words = append(words, "port: "+who+" has a socket at our port, and may get what is meant for us")
 	}
 	for i := range c.Peers {
@@ -87,7 +87,7 @@ func (d *player) degraded(c *api.Counters) []string {
 	}
 	add(c.Totals.Uninstalled > 0, fmt.Sprintf("kernel: %d delegations without their route or filter element; the log says what the kernel did not take", c.Totals.Uninstalled))
 	add(c.Host.Refused > 0, fmt.Sprintf("kernel: %d routes are not taken, because their link is down or gone; unreachable routes stand in for them", c.Host.Refused))
-	for _, trouble := range []string{d.relay.lost.trouble(time.Now()), d.audit.trouble(), notForwarding(c.Links)} {
+	for _, trouble := range []string{d.relay.lost.Trouble(time.Now()), d.audit.trouble(), notForwarding(c.Links)} {
 		add(trouble != "", trouble)
 	}
 	return words

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"fairlead/internal/app/engine"
+	"fairlead/internal/app/network"
 	"fairlead/internal/core/admission"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/inbound"
@@ -11,19 +12,12 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// inlet is what the classifier has to know of a link.
-type inlet struct {
-	name    string
-	clients bool // clients are on it
-	trusted bool // relay agents on it may speak for many clients, whoever they are
-}
-
 // classifier tells whose turn a DHCPv6 message waits for. It is made anew when links or
 // peers change.
 type classifier struct {
 	may   func(local, remote netip.Addr) bool // protect.Supervisor's; nil: all may
 	peers *trust.Set
-	links map[int]inlet
+	links map[int]network.Inlet
 }
 
 // Classify refuses what comes from a peer that is not protected as it must be. Servers,
@@ -33,17 +27,17 @@ func (c *classifier) Classify(p *inbound.Packet) engine.Arrival {
 		return engine.Arrival{Refused: true, Drop: effect.DropUnprotected}
 	}
 	l := c.links[p.Link]
-	a := engine.Arrival{Class: admission.Clients, Source: admission.SourceOf(p.LinkLayer, p.Source.Addr()), Limited: l.clients}
+	a := engine.Arrival{Class: admission.Clients, Source: admission.SourceOf(p.LinkLayer, p.Source.Addr()), Limited: l.Clients}
 	if len(p.Payload) == 0 {
 		return a
 	}
 	switch dhcp6.MessageType(p.Payload[0]) {
 	case dhcp6.RelayReply:
-		if !l.clients && c.believes(trust.Server, p, &l) {
+		if !l.Clients && c.believes(trust.Server, p, &l) {
 			a.Class, a.Source = admission.Answers, a.Source.ForMany()
 		}
 	case dhcp6.RelayForward:
-		if l.trusted || c.believes(trust.Relay, p, &l) {
+		if l.Trusted || c.believes(trust.Relay, p, &l) {
 			a.Source = a.Source.ForMany()
 		}
 	}
@@ -58,8 +52,8 @@ func fromRelayOrServer(payload []byte) bool {
 
 // believes reports whether a packet may be a peer's. The core asks the same of it when its
 // turn has come: peers and links may be others by then.
-func (c *classifier) believes(role trust.Role, p *inbound.Packet, l *inlet) bool {
-	peer, protected := p.From(c.peers, role, l.name)
+func (c *classifier) believes(role trust.Role, p *inbound.Packet, l *network.Inlet) bool {
+	peer, protected := p.From(c.peers, role, l.Name)
 	return peer != nil && protected
 }
 

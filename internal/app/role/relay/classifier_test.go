@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"fairlead/internal/app/network"
 	"fairlead/internal/core/admission"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/inbound"
@@ -30,7 +31,7 @@ func newTestClassifier(protection trust.Protection) *classifier {
 			{Address: addr(4), Prefix: netip.PrefixFrom(addr(4), 128), Role: trust.Server, Interfaces: []string{"u0"}, Protection: protection, Local: addr(9)},
 			{Address: addr(5), Prefix: netip.PrefixFrom(addr(5), 128), Role: trust.Relay, Interfaces: []string{"dA"}, Protection: protection, Local: addr(9)},
 		}),
-		links: map[int]inlet{uplink: {name: "u0"}, linkA: {name: "dA", clients: true}, linkB: {name: "dB", clients: true, trusted: true}},
+		links: map[int]network.Inlet{uplink: {Name: "u0"}, linkA: {Name: "dA", Clients: true}, linkB: {Name: "dB", Clients: true, Trusted: true}},
 	}
 }
 

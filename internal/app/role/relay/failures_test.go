@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"fairlead/internal/app/engine"
+	"fairlead/internal/app/network"
+	"fairlead/internal/app/notes"
 	"fairlead/internal/app/service"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/inbound"
@@ -20,15 +22,15 @@ import (
 // An answer that could not be sent is in status for a while. A message that did not
 // leave for a peer is not counted as sent to it.
 func TestWhatDidNotLeave(t *testing.T) {
-	f := newFailures(slog.New(slog.DiscardHandler), newLimiter(time.Hour))
-	if got := f.trouble(time.Now()); got != "" {
+	f := network.NewFailures(slog.New(slog.DiscardHandler), notes.NewLimiter(time.Hour))
+	if got := f.Trouble(time.Now()); got != "" {
 		t.Errorf("nothing failed: %q", got)
 	}
-	f.report(udp.Outgoing{Link: linkA, Dest: netip.MustParseAddrPort("[fe80::1]:546")}, errors.New("network is down"))
-	if got := f.trouble(time.Now()); !strings.Contains(got, "1 answers could not be sent") || !strings.Contains(got, "network is down") {
+	f.Report(udp.Outgoing{Link: linkA, Dest: netip.MustParseAddrPort("[fe80::1]:546")}, errors.New("network is down"))
+	if got := f.Trouble(time.Now()); !strings.Contains(got, "1 answers could not be sent") || !strings.Contains(got, "network is down") {
 		t.Errorf("an answer failed: %q", got)
 	}
-	if got := f.trouble(time.Now().Add(recent + time.Minute)); got != "" {
+	if got := f.Trouble(time.Now().Add(network.Recent + time.Minute)); got != "" {
 		t.Errorf("long after: %q", got)
 	}
 
@@ -46,9 +48,9 @@ func TestWhatDidNotLeave(t *testing.T) {
 	if sent() != 2 {
 		t.Fatalf("%d messages forwarded, want 2", sent())
 	}
-	f.report(udp.Outgoing{Kind: udp.ToPeer, Dest: netip.AddrPortFrom(server.Address, dhcp6.ServerPort)}, engine.ErrNotKept)
-	f.count(core)
-	f.count(core)
+	f.Report(udp.Outgoing{Kind: udp.ToPeer, Dest: netip.AddrPortFrom(server.Address, dhcp6.ServerPort)}, engine.ErrNotKept)
+	f.Count(core)
+	f.Count(core)
 	if sent() != 1 {
 		t.Errorf("%d messages count as sent, want the one that left", sent())
 	}

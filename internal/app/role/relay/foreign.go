@@ -104,7 +104,7 @@ func (f *foreignRoutes) tell(level slog.Level, text string, some, others []api.F
 			f.d.log.Log(context.Background(), level, text+": there are more", "routes", len(some))
 			return
 		}
-		if times, due := f.d.relay.notes.once.due(text+r.Destination.String(), service.Now().Boot); due {
+		if times, due := f.d.relay.notes.Once.Due(text+r.Destination.String(), service.Now().Boot); due {
 			f.d.log.Log(context.Background(), level, text, "link", r.Link, "client", dhcp6.DUID(r.Client), "prefix", r.Prefix,
 				"destination", r.Destination, "protocol", r.Protocol, "device", r.Device, "gateway", r.Gateway, "metric", r.Metric, "kind", r.Kind, "times", times)
 		}
@@ -138,9 +138,9 @@ func (f *foreignRoutes) look(ctx context.Context) (routes []api.ForeignRoute, mo
 // the client as well, and where it is for a prefix of another link that serves clients:
 // such may lie within a delegation, and are not part of it.
 func (d *player) darkened(f *netlink.Foreign) (r api.ForeignRoute, ok bool) {
-	link := d.relay.net.names[f.Link]
+	link := d.relay.net.Name(f.Link)
 	held, is := d.engine.Core.DelegationOn(link, f.Ours)
-	device := d.relay.net.names[f.Device]
+	device := d.relay.net.Name(f.Device)
 	switch {
 	case is && f.Device == f.Link && f.Gateway == held.NextHop.WithZone(""):
 		return r, false

@@ -11,7 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fairlead/internal/app/api"
+	"fairlead/internal/app/notes"
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/links"
 	"fairlead/internal/host/netlink"
 )
 
@@ -20,7 +22,9 @@ import (
 func TestForeignRouteInAClientsWay(t *testing.T) {
 	l := quietPlayed(t)
 	d := &player{relay: l.relay, engine: l.Engine}
-	l.net.names[linkA], l.net.names[linkB], l.net.names[uplink] = "dA", "dB", "u0"
+	for index, name := range map[int]string{linkA: "dA", linkB: "dB", uplink: "u0"} {
+		l.net.Know(links.Link{Index: index, Name: name})
+	}
 	p := netip.MustParsePrefix("2001:db8:100::/56")
 	part := netip.MustParsePrefix("2001:db8:100:7::/64")
 	for name, c := range map[string]struct {
@@ -55,7 +59,7 @@ func TestForeignRoutesInTheLog(t *testing.T) {
 	}
 	var out strings.Builder
 	log := slog.New(slog.NewTextHandler(&out, nil))
-	f := &foreignRoutes{d: &player{log: log, relay: &relay{notes: &notes{once: newLimiter(time.Hour)}}}}
+	f := &foreignRoutes{d: &player{log: log, relay: &relay{notes: &notes.Notes{Once: notes.NewLimiter(time.Hour)}}}}
 	f.tell(slog.LevelWarn, "came", many, many[:1])
 	if got := strings.Count(out.String(), "destination="); got != maxReported || !strings.Contains(out.String(), "there are more") || strings.Contains(out.String(), many[0].Destination.String()) {
 		t.Errorf("%d routes named, want %d and a word that there are more, and not the one that was known:\n%s", got, maxReported, out.String())
@@ -67,7 +71,7 @@ func TestForeignRoutesInTheLog(t *testing.T) {
 	}
 	for _, how := range hidings {
 		log, _, out := masking(how)
-		f.d.log, f.d.relay.notes.once = log, newLimiter(time.Hour)
+		f.d.log, f.d.relay.notes.Once = log, notes.NewLimiter(time.Hour)
 		f.tell(slog.LevelWarn, "came", []api.ForeignRoute{{
 			Destination: netip.MustParsePrefix(somebodysRoute), Gateway: netip.MustParseAddr(somebodysHop), Client: somebody, Prefix: netip.MustParsePrefix(somebodysRoute),
 		}}, nil)

@@ -16,6 +16,8 @@ import (
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/engine"
+	"fairlead/internal/app/network"
+	"fairlead/internal/app/notes"
 	"fairlead/internal/app/privacy"
 	"fairlead/internal/app/service"
 	"fairlead/internal/core/effect"
@@ -40,7 +42,8 @@ const (
 type played struct {
 	*relay
 	*engine.Engine[*relay6.Relay]
-	log *slog.Logger
+	log   *slog.Logger
+	inbox *engine.Inbox
 
 	mu    sync.Mutex // guards trace
 	trace []string   // what was installed
@@ -54,17 +57,23 @@ func newPlayed(t *testing.T, log *slog.Logger, rules *privacy.Rules) *played {
 	}
 	cfg := &relay6.Config{Peers: []trust.Peer{server}, Links: []relay6.LinkRule{{Match: []string{"d*"}}}}
 	p := &played{log: log}
-	lost := newFailures(log, newLimiter(time.Hour))
+	lost := network.NewFailures(log, notes.NewLimiter(time.Hour))
 	nothing := func() {}
 	p.relay = &relay{
-		net: newNetwork(log), lost: lost, silent: nothing, others: nothing, soon: nothing, later: nothing, routed: func(map[int]uint32, bool) {},
-		notes: &notes{log: log, privacy: rules, feed: control.NewFeed(), once: newLimiter(time.Hour)},
+		lost: lost, silent: nothing, others: nothing, soon: nothing, later: nothing, routed: func(map[int]uint32, bool) {},
+		notes: &notes.Notes{Log: log, Privacy: rules, Feed: control.NewFeed(), Once: notes.NewLimiter(time.Hour)},
 	}
-	p.net.inbox = engine.NewInbox()
-	p.net.conn = p
-	p.net.configure(cfg.Peers, dhcp6.ServerPort)
+	p.inbox = engine.NewInbox()
+	p.net = network.New(network.Options{
+		Log: log, Inbox: p.inbox, Family: network.IPv6,
+		Classifier: func(peers *trust.Set, inlets map[int]network.Inlet) engine.Classifier {
+			return &classifier{nil, peers, inlets}
+		},
+	})
+	p.net.Open(p)
+	p.net.Configure(cfg.Peers, dhcp6.ServerPort)
 	p.Engine = engine.New(engine.Options[*relay6.Relay]{
-		Log: log, Privacy: rules, Role: p.relay, Inbox: p.net.inbox, Store: p, Hosts: []engine.Installer{p},
+		Log: log, Privacy: rules, Role: p.relay, Inbox: p.inbox, Store: p, Hosts: []engine.Installer{p},
 	})
 	p.build = func(_ instant.Now, eff *effect.Effects) (*relay6.Relay, error) {
 		core := relay6.New(cfg, "boot")

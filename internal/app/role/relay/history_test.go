@@ -142,7 +142,7 @@ func TestHistoryCountsWhatIsKept(t *testing.T) {
 	s := newShelf(t)
 	s.put(t, ends(0, 5))
 	l := quietPlayed(t)
-	e := engine.New(engine.Options[*relay6.Relay]{Log: l.log, Role: l.relay, Inbox: l.net.inbox, Store: s})
+	e := engine.New(engine.Options[*relay6.Relay]{Log: l.log, Role: l.relay, Inbox: l.inbox, Store: s})
 	e.Core = l.Core
 	commit := func(changes ...effect.Change) { e.CarryOutNow(service.Now, &effect.Effects{Changes: changes}) }
 	h := &history{from: s, added: e.Past}

@@ -21,6 +21,8 @@ import (
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/engine"
 	"fairlead/internal/app/hook"
+	"fairlead/internal/app/network"
+	"fairlead/internal/app/notes"
 	"fairlead/internal/app/privacy"
 	"fairlead/internal/app/process"
 	"fairlead/internal/app/protect"
@@ -28,6 +30,7 @@ import (
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/trust"
 	"fairlead/internal/host/netlink"
 	"fairlead/internal/host/nft"
 	"fairlead/internal/host/store"
@@ -53,19 +56,20 @@ type player struct {
 	host    string
 	privacy *privacy.Rules
 
-	store   *store.Store
-	keeper  keeper // to the store
-	nl      *netlink.Conn
-	nft     *nft.Table
-	hops    *protect.Supervisor
-	rivals  *rivals
-	foreign *foreignRoutes
-	inbox   *engine.Inbox
-	relay   *relay
-	engine  *engine.Engine[*relay6.Relay]
-	hook    *hook.Runner
-	feed    *control.Feed
-	audit   *auditor
+	store         *store.Store
+	keeper        keeper // to the store
+	nl            *netlink.Conn
+	nft           *nft.Table
+	hops          *protect.Supervisor
+	rivals        *network.Rivals
+	foreign       *foreignRoutes
+	inbox         *engine.Inbox
+	relay         *relay
+	refusedGrants refusedGrants
+	engine        *engine.Engine[*relay6.Relay]
+	hook          *hook.Runner
+	feed          *control.Feed
+	audit         *auditor
 
 	mu        sync.Mutex // guards all following fields
 	cfg       *config.Config
@@ -86,19 +90,24 @@ func newPlayer(h *role.House) *player {
 		store: h.Store, nl: h.Netlink, nft: h.Filter, hops: h.Hops, hook: h.Hook, feed: h.Feed,
 		cfg: h.Config, findings: noFindings(),
 	}
-	once := newLimiter(d.cfg.Log.Every)
-	fails := newFailures(d.log, once)
+	once := notes.NewLimiter(d.cfg.Log.Every)
+	fails := network.NewFailures(d.log, once)
 	d.inbox = engine.NewInbox()
-	network := newNetwork(d.log)
-	network.configure(d.cfg.Peers, section(d.cfg).SourcePort)
-	network.inbox, network.may = d.inbox, d.hops.May
+	net := network.New(network.Options{
+		Log: d.log, Inbox: d.inbox, Family: network.IPv6,
+		Classifier: func(peers *trust.Set, inlets map[int]network.Inlet) engine.Classifier {
+			return &classifier{d.hops.May, peers, inlets}
+		},
+	})
+	net.Configure(d.cfg.Peers, section(d.cfg).SourcePort)
 	d.audit = newAuditor(d)
-	d.rivals = newRivals(d.log, func() uint16 { return section(d.config()).SourcePort })
+	d.rivals = network.NewRivals(d.log, network.IPv6, func() uint16 { return section(d.config()).SourcePort })
 	d.foreign = &foreignRoutes{d: d}
+	told := &notes.Notes{Log: d.quiet, Privacy: d.privacy, Feed: d.feed, Hook: d.hook, Once: once, Happened: d.refusedGrants.take}
 	d.relay = &relay{
-		net: network, lost: fails, build: d.buildCore, probe: d.answers, routed: d.foreign.watchRouted,
-		notes:  &notes{log: d.quiet, privacy: d.privacy, feed: d.feed, hook: d.hook, once: once},
-		silent: d.rivals.soon, others: d.audit.othersChanged, soon: d.audit.soon, later: d.audit.inAWhile,
+		net: net, lost: fails, build: d.buildCore, probe: d.answers, routed: d.foreign.watchRouted,
+		notes:  told,
+		silent: d.rivals.Soon, others: d.audit.othersChanged, soon: d.audit.soon, later: d.audit.inAWhile,
 	}
 	d.keeper.to = d.store
 	d.engine = engine.New(engine.Options[*relay6.Relay]{
@@ -123,17 +132,17 @@ func (d *player) Restore() (held map[string]int, err error) {
 
 // Open begins with what was restored.
 func (d *player) Open(in engine.Receiver, out role.Sockets) {
-	gated := gatedSockets{out, d.hops.May}
-	d.relay.net.conn = gated
+	gated := network.Gated{Sockets: out, May: d.hops.May}
+	d.relay.net.Open(gated)
 	d.engine.Open(in, gated, runtime.GOMAXPROCS(0))
 	d.relay.LinksChanged(d.engine.Core)
-	d.rivals.soon()
+	d.rivals.Soon()
 }
 
 // Tasks are what runs.
 func (d *player) Tasks() map[string]process.Task {
 	tasks := map[string]process.Task{
-		"audit": d.audit.run, "filter": d.audit.watch, "history": d.forgetHistory, "rivals": d.rivals.run, "foreign": d.foreign.run,
+		"audit": d.audit.run, "filter": d.audit.watch, "history": d.forgetHistory, "rivals": d.rivals.Run, "foreign": d.foreign.run,
 	}
 	for name, run := range d.engine.Tasks() {
 		tasks[name] = run
@@ -153,7 +162,7 @@ func (d *player) Alive(ctx context.Context) error {
 func (d *player) Inbox() *engine.Inbox { return d.inbox }
 
 // Refused is told what the network says of a message to a peer.
-func (d *player) Refused(x udp.Refusal) { d.relay.refused.take(x) }
+func (d *player) Refused(x udp.Refusal) { d.relay.refused.Take(x) }
 
 // Routes are the relay's paths.
 func (d *player) Routes() []control.Route { return control.Relay(d) }

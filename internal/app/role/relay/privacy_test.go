@@ -16,6 +16,8 @@ import (
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/engine"
+	"fairlead/internal/app/network"
+	"fairlead/internal/app/notes"
 	"fairlead/internal/app/privacy"
 	"fairlead/internal/app/process"
 	"fairlead/internal/core/binding"
@@ -100,16 +102,16 @@ func TestNobodyIsInTheLogOfNotes(t *testing.T) {
 	for _, how := range hidings {
 		for _, note := range every() {
 			log, rules, out := masking(how)
-			n := &notes{log: log, privacy: rules, feed: control.NewFeed(), once: newLimiter(time.Hour)}
-			n.take(&effect.Effects{Notes: []effect.Note{note}})
+			n := &notes.Notes{Log: log, Privacy: rules, Feed: control.NewFeed(), Once: notes.NewLimiter(time.Hour)}
+			n.Take(&effect.Effects{Notes: []effect.Note{note}})
 			findNobody(t, fmt.Sprint(how, " ", note.Kind), out.String())
 			if !strings.Contains(out.String(), "happened to") || !strings.Contains(out.String(), "link=d1") {
 				t.Errorf("%v: too little is left of it:\n%s", note.Kind, out)
 			}
 		}
 		log, rules, out := masking(how)
-		n := &notes{log: log, privacy: rules, feed: control.NewFeed(), once: newLimiter(time.Hour)}
-		n.take(&effect.Effects{Drops: []effect.Dropped{{Reason: effect.DropBadSource, Link: "d1", Source: netip.MustParseAddr(somebodysHop)}}})
+		n := &notes.Notes{Log: log, Privacy: rules, Feed: control.NewFeed(), Once: notes.NewLimiter(time.Hour)}
+		n.Take(&effect.Effects{Drops: []effect.Dropped{{Reason: effect.DropBadSource, Link: "d1", Source: netip.MustParseAddr(somebodysHop)}}})
 		findNobody(t, fmt.Sprint(how, " drop"), out.String())
 	}
 }
@@ -121,7 +123,7 @@ func TestNobodyIsInTheLogOfFailures(t *testing.T) {
 			engine.ErrNotKept, fmt.Errorf("%w: route %s: file exists", engine.ErrNotInstalled, somebodysRoute), fmt.Errorf("sendmsg %v: no route", to.Dest),
 		} {
 			log, _, out := masking(how)
-			newFailures(log, newLimiter(time.Hour)).report(to, err)
+			network.NewFailures(log, notes.NewLimiter(time.Hour)).Report(to, err)
 			findNobody(t, fmt.Sprint(how, " ", err), out.String())
 			if !strings.Contains(out.String(), "datagram not sent") || !strings.Contains(out.String(), "link=3") {
 				t.Errorf("too little is left of it:\n%s", out)
@@ -137,7 +139,7 @@ func TestNobodyIsInFindings(t *testing.T) {
 	}
 	for _, how := range hidings {
 		log, rules, out := masking(how)
-		d := &player{log: log, quiet: log, privacy: rules, feed: control.NewFeed(), findings: make(map[string]uint64), relay: &relay{notes: &notes{log: log, once: newLimiter(time.Hour)}}}
+		d := &player{log: log, quiet: log, privacy: rules, feed: control.NewFeed(), findings: make(map[string]uint64), relay: &relay{notes: &notes.Notes{Log: log, Once: notes.NewLimiter(time.Hour)}}}
 		ctx, cancel := context.WithCancel(t.Context())
 		events, err := (&process.Process{Feed: d.feed, Privacy: rules}).Watch(ctx, api.Filter{})
 		if err != nil {
@@ -162,7 +164,7 @@ func TestNobodyIsInWhatWatchesTell(t *testing.T) {
 	for _, how := range hidings {
 		log, rules, _ := masking(how)
 		d := &player{log: log, quiet: log, privacy: rules, feed: control.NewFeed()}
-		n := &notes{log: log, privacy: rules, feed: d.feed, once: newLimiter(time.Hour)}
+		n := &notes.Notes{Log: log, Privacy: rules, Feed: d.feed, Once: notes.NewLimiter(time.Hour)}
 		ctx, cancel := context.WithCancel(t.Context())
 		events, err := (&process.Process{Feed: d.feed, Privacy: rules}).Watch(ctx, api.Filter{Client: somebody})
 		if err != nil {
@@ -170,7 +172,7 @@ func TestNobodyIsInWhatWatchesTell(t *testing.T) {
 		}
 		other := every()[0]
 		other.Client, other.Event.New.Client = binding.DUID("another"), binding.DUID("another")
-		n.take(&effect.Effects{Notes: append(every(), other)})
+		n.Take(&effect.Effects{Notes: append(every(), other)})
 		for k := effect.NoteDelegation; k <= effect.NoteClock; k++ {
 			if k == effect.NoteTrace { // is for those who trace
 				continue

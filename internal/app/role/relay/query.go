@@ -71,7 +71,7 @@ func (d *player) orphans(ctx context.Context, f *api.Filter) (found []api.Delega
 	err = d.engine.Call(ctx, func(at instant.Now, _ *effect.Effects) {
 		for o := range d.engine.Core.Orphans {
 			if f.Matches("", o.Prefix, o.Link) {
-				found = append(found, control.OrphanOf(&o, d.relay.net.links[o.Link].VRF, d.engine.Core.OrphansEnd(), at))
+				found = append(found, control.OrphanOf(&o, d.relay.net.Links()[o.Link].VRF, d.engine.Core.OrphansEnd(), at))
 			}
 		}
 	})

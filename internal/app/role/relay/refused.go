@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fairlead/internal/app/api"
+	"fairlead/internal/app/network"
 	"fairlead/internal/core/binding"
 )
 
@@ -39,7 +40,7 @@ func (r *refusedGrants) take(e *binding.Event, now time.Time) {
 	defer r.mu.Unlock()
 	k := refusedKey{e.New.Link, e.Reason.String()}
 	one := r.all[k]
-	if one == nil || now.Sub(one.last) > recent {
+	if one == nil || now.Sub(one.last) > network.Recent {
 		if one == nil && len(r.all) == maxRefused {
 			delete(r.all, slices.MinFunc(slices.Collect(maps.Keys(r.all)), func(a, b refusedKey) int { return r.all[a].last.Compare(r.all[b].last) }))
 		}
@@ -59,7 +60,7 @@ func (r *refusedGrants) lately(now time.Time) []api.RefusedGrants {
 	defer r.mu.Unlock()
 	found := []api.RefusedGrants{}
 	for k, one := range r.all {
-		if now.Sub(one.last) <= recent {
+		if now.Sub(one.last) <= network.Recent {
 			found = append(found, api.RefusedGrants{Link: k.link, Reason: k.reason, Times: one.times, Prefix: one.prefix, Detail: one.detail, Last: one.last})
 		}
 	}

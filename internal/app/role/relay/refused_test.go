@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"fairlead/internal/app/api"
+	"fairlead/internal/app/network"
 	"fairlead/internal/core/binding"
 )
 
@@ -40,10 +41,10 @@ func TestRefusedGrants(t *testing.T) {
 	if diff := cmp.Diff(want, r.lately(begin.Add(3*time.Minute)), prefixes); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(want[:1], r.lately(begin.Add(time.Minute+recent+time.Second)), prefixes); diff != "" {
+	if diff := cmp.Diff(want[:1], r.lately(begin.Add(time.Minute+network.Recent+time.Second)), prefixes); diff != "" {
 		t.Errorf("when one is old (-want +got):\n%s", diff)
 	}
-	later := begin.Add(2 * recent)
+	later := begin.Add(2 * network.Recent)
 	r.take(event("c1", binding.Overlap, first), later)
 	if got := r.lately(later); len(got) != 1 || got[0].Times != 1 {
 		t.Errorf("after a long pause: %+v, want it counted anew", got)

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"fairlead/internal/app/engine"
+	"fairlead/internal/app/network"
+	"fairlead/internal/app/notes"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
@@ -16,10 +18,10 @@ import (
 // relay is the role that the engine plays: what lies between the relay's core and the
 // network, the operators and the rest of the process.
 type relay struct {
-	net     *network
-	lost    *failures
-	refused refusals
-	notes   *notes
+	net     *network.Network
+	lost    *network.Failures
+	refused network.Refusals
+	notes   *notes.Notes
 
 	build  func(now instant.Now, eff *effect.Effects) (*relay6.Relay, error)
 	probe  func(ctx context.Context, p effect.Probe) (answers, asked bool)
@@ -42,8 +44,10 @@ func (r *relay) Build(now instant.Now, eff *effect.Effects) (*relay6.Relay, erro
 // Before tells the core what did not leave for peers meanwhile, and what the network says
 // of messages to them.
 func (r *relay) Before(now instant.Now, core *relay6.Relay, eff *effect.Effects) {
-	r.lost.count(core)
-	r.refused.tell(now, core, eff)
+	r.lost.Count(core)
+	r.refused.Tell(dhcp6.ServerPort, func(x udp.Refusal) {
+		core.Unreachable(now, x.Dest.Addr(), x.Link, x, eff)
+	})
 }
 
 // Tell takes notes where they are heard.
@@ -51,21 +55,21 @@ func (r *relay) Tell(eff *effect.Effects) {
 	if slices.ContainsFunc(eff.Notes, func(n effect.Note) bool { return n.Kind == effect.NotePeer && n.Reason != "" }) {
 		r.silent()
 	}
-	r.notes.take(eff)
+	r.notes.Take(eff)
 }
 
 // HearsExtensions reports whether anybody hears of delegations that are extended.
-func (r *relay) HearsExtensions() bool { return r.notes.hearExtensions() }
+func (r *relay) HearsExtensions() bool { return r.notes.HearExtensions() }
 
 // LinkChanged brings a link event to the network and to the core.
 func (r *relay) LinkChanged(core *relay6.Relay, e netlink.Event, eff *effect.Effects) (compare bool) {
 	switch {
 	case e.Link != nil:
-		r.net.know(*e.Link)
+		r.net.Know(*e.Link)
 		r.fell = r.fell || !e.Link.Up
 		core.SetLink(*e.Link, eff)
 	case e.Removed != "":
-		r.net.forget(e.Removed)
+		r.net.Forget(e.Removed)
 		r.fell = true
 		core.RemoveLink(e.Removed, eff)
 	case e.RouteChanged:
@@ -78,19 +82,19 @@ func (r *relay) LinkChanged(core *relay6.Relay, e netlink.Event, eff *effect.Eff
 
 // LinksChanged opens and closes sockets, and has the routes to links looked at.
 func (r *relay) LinksChanged(core *relay6.Relay) {
-	r.net.update(core)
-	r.routed(r.net.routedTables(core), r.fell)
+	r.net.Update(inlets(core))
+	r.routed(r.routedTables(core), r.fell)
 	r.fell = false
 }
 
 // Pass tries again what could not be opened.
-func (r *relay) Pass(at instant.Instant, core *relay6.Relay) { r.net.retry(at, core) }
+func (r *relay) Pass(at instant.Instant, core *relay6.Relay) { r.net.Retry(at, inlets(core)) }
 
 // Outgoing is a datagram as the sockets take it.
-func (r *relay) Outgoing(s *effect.Send) udp.Outgoing { return r.net.outgoing(s) }
+func (r *relay) Outgoing(s *effect.Send) udp.Outgoing { return r.net.Outgoing(s) }
 
 // Unsent logs a datagram that did not leave.
-func (r *relay) Unsent(o udp.Outgoing, err error) { r.lost.report(o, err) }
+func (r *relay) Unsent(o udp.Outgoing, err error) { r.lost.Report(o, err) }
 
 // Suspect is the link-address of a Relay-reply, which names the client link that it is
 // for: what one client brings a server to answer must not mute the uplink for all
@@ -110,3 +114,14 @@ func (r *relay) Probe(ctx context.Context, p effect.Probe) (answers, asked bool)
 // CompareSoon and CompareLater ask for a comparison with the kernel.
 func (r *relay) CompareSoon()  { r.soon() }
 func (r *relay) CompareLater() { r.later() }
+
+// inlets are the links as a core's rules have them.
+func inlets(core *relay6.Relay) network.Rules {
+	return func(link string) network.Inlet {
+		in := network.Inlet{Name: link}
+		if rule := core.Rule(link); rule != nil {
+			in.Clients, in.Trusted, in.Rate = true, rule.Trusted, rule.Rate
+		}
+		return in
+	}
+}

@@ -32,7 +32,7 @@ func (d *player) answers(ctx context.Context, p effect.Probe) (there, asked bool
 	}
 	there, err := probe.Answers(ctx, p.Index, p.Hop.Addr, p.Hop.LinkLayer)
 	if err != nil {
-		if times, due := d.relay.notes.once.due("probe "+p.Hop.Link, service.Now().Boot); due && ctx.Err() == nil {
+		if times, due := d.relay.notes.Once.Due("probe "+p.Hop.Link, service.Now().Boot); due && ctx.Err() == nil {
 			d.log.Warn("next hop not probed", "link", p.Hop.Link, "error", err, "times", times)
 		}
 		return false, false
@@ -47,7 +47,7 @@ func (d *player) uses(p effect.Probe) bool {
 	if err == nil && known {
 		return ago < binding.Claimed
 	}
-	if times, due := d.relay.notes.once.due("uses "+p.Hop.Link, service.Now().Boot); due {
+	if times, due := d.relay.notes.Once.Due("uses "+p.Hop.Link, service.Now().Boot); due {
 		d.log.Warn("the filter does not tell whether a client uses its prefix: that it answers a probe is enough to keep it", "link", p.Hop.Link, "error", err, "times", times)
 	}
 	return true
@@ -100,7 +100,7 @@ func (d *player) coreOf(n instant.Now, eff *effect.Effects) (*relay6.Relay, erro
 		return nil, err
 	}
 	for _, l := range links {
-		d.relay.net.know(l)
+		d.relay.net.Know(l)
 		core.SetLink(l, eff)
 	}
 	if d.engine.Core == nil {

@@ -13,9 +13,9 @@ import (
 
 // routedTables are the links where what routes of others lead there is permitted as
 // source, by index, with the routing table of each.
-func (n *network) routedTables(core *relay6.Relay) map[int]uint32 {
+func (r *relay) routedTables(core *relay6.Relay) map[int]uint32 {
 	tables := make(map[int]uint32)
-	for name, l := range n.links {
+	for name, l := range r.net.Links() {
 		if rule := core.Rule(name); l.Up && l.Index > 0 && rule != nil && rule.PermitsRouted() {
 			tables[l.Index] = l.Table
 		}
@@ -50,13 +50,13 @@ func (f *foreignRoutes) routed() map[int]netlink.Routed {
 // are more than are taken.
 func (f *foreignRoutes) permit(core *relay6.Relay, eff *effect.Effects) {
 	routed := f.routed()
-	for name, l := range f.d.relay.net.links {
+	for name, l := range f.d.relay.net.Links() {
 		r := routed[l.Index]
 		core.SetRouted(name, r.Prefixes, eff)
 		if r.More == 0 {
 			continue
 		}
-		if times, due := f.d.relay.notes.once.due("routed "+name, service.Now().Boot); due {
+		if times, due := f.d.relay.notes.Once.Due("routed "+name, service.Now().Boot); due {
 			f.d.log.Warn("more routes lead to the link than are taken for what its clients may use as source", "link", name, "taken", len(r.Prefixes), "more", r.More, "times", times)
 		}
 	}
@@ -65,7 +65,7 @@ func (f *foreignRoutes) permit(core *relay6.Relay, eff *effect.Effects) {
 // begin looks for the first time, before anything is compared with the kernel: who was
 // permitted before a restart is permitted throughout it.
 func (f *foreignRoutes) begin(core *relay6.Relay) {
-	f.watchRouted(f.d.relay.net.routedTables(core), false)
+	f.watchRouted(f.d.relay.routedTables(core), false)
 	w, err := f.open()
 	if err == nil {
 		err = w.Look()
@@ -80,7 +80,7 @@ func (f *foreignRoutes) overfull() (words []string) {
 	routed := f.routed()
 	for _, index := range slices.Sorted(maps.Keys(routed)) {
 		if r := routed[index]; r.More > 0 {
-			words = append(words, fmt.Sprintf("link %s: %d more routes lead there than the %d that are taken for what its clients may use as source (permit-routed)", f.d.relay.net.names[index], r.More, len(r.Prefixes)))
+			words = append(words, fmt.Sprintf("link %s: %d more routes lead there than the %d that are taken for what its clients may use as source (permit-routed)", f.d.relay.net.Name(index), r.More, len(r.Prefixes)))
 		}
 	}
 	return words

@@ -1,4 +1,4 @@
-package relay
+package network
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ import (
 
 // sent keeps what was sent, by the last octet of the destination, and fails for some.
 type sent struct {
-	sockets
+	Sockets
 	got  []byte
 	fail byte
 }
@@ -39,7 +39,7 @@ func toPeer(kind udp.Kind, n byte) udp.Outgoing {
 func TestGatedSend(t *testing.T) {
 	closed := []byte{1, 4, 5, 8}
 	below := &sent{fail: 7}
-	g := gatedSockets{below, func(_, remote netip.Addr) bool { return !slices.Contains(closed, remote.As16()[15]) }}
+	g := Gated{below, func(_, remote netip.Addr) bool { return !slices.Contains(closed, remote.As16()[15]) }}
 	var batch []udp.Outgoing
 	for n := range byte(9) {
 		batch = append(batch, toPeer(udp.ToPeer, n))

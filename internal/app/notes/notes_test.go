@@ -1,4 +1,4 @@
-package relay
+package notes
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ import (
 )
 
 func TestLimiterSpeaksOncePerInterval(t *testing.T) {
-	l := newLimiter(time.Minute)
+	l := NewLimiter(time.Minute)
 	minute := instant.Instant(time.Minute)
 	for _, step := range []struct {
 		subject string
@@ -32,7 +32,7 @@ func TestLimiterSpeaksOncePerInterval(t *testing.T) {
 		{"a", 5 + minute, 3, true},
 		{"a", 5 + 2*minute, 1, true},
 	} {
-		times, due := l.due(step.subject, step.at)
+		times, due := l.Due(step.subject, step.at)
 		if times != step.times || due != step.due {
 			t.Errorf("%s at %d: %d, %v; want %d, %v", step.subject, step.at, times, due, step.times, step.due)
 		}
@@ -43,11 +43,11 @@ func TestLimiterSpeaksOncePerInterval(t *testing.T) {
 // that find no room speak with one voice. Who is remembered is not disturbed, and
 // what has long been silent makes room.
 func TestLimiterIsBounded(t *testing.T) {
-	l := newLimiter(time.Minute)
+	l := NewLimiter(time.Minute)
 	spoke := 0
 	for range 10 {
 		for i := range 3 * maxSubjects {
-			if _, due := l.due(strconv.Itoa(i), 1); due {
+			if _, due := l.Due(strconv.Itoa(i), 1); due {
 				spoke++
 			}
 		}
@@ -59,7 +59,7 @@ func TestLimiterIsBounded(t *testing.T) {
 		t.Errorf("%d subjects remembered, want at most %d", len(l.last), maxSubjects)
 	}
 	later := 2 + 2*instant.Instant(time.Minute)
-	if _, due := l.due("new", later); !due {
+	if _, due := l.Due("new", later); !due {
 		t.Error("a new subject may not speak although all others have long been silent")
 	}
 	if len(l.last) != 1 {
@@ -70,12 +70,12 @@ func TestLimiterIsBounded(t *testing.T) {
 // Many drops of one reason on one link are one line.
 func TestNotesGatherDrops(t *testing.T) {
 	var out bytes.Buffer
-	n := &notes{log: slog.New(slog.NewTextHandler(&out, nil)), feed: control.NewFeed(), once: newLimiter(time.Hour)}
+	n := &Notes{Log: slog.New(slog.NewTextHandler(&out, nil)), Feed: control.NewFeed(), Once: NewLimiter(time.Hour)}
 	eff := effect.Effects{}
 	for range 100 {
 		eff.Drops = append(eff.Drops, effect.Dropped{Reason: effect.DropBadSource, Link: "d1"}, effect.Dropped{Reason: effect.DropBadSource, Link: "d2"})
 	}
-	n.take(&eff)
+	n.Take(&eff)
 	if got := strings.Count(out.String(), "reason=bad-source"); got != 2 {
 		t.Errorf("%d lines, want one for each link:\n%s", got, &out)
 	}
@@ -87,7 +87,7 @@ func TestNotesGatherDrops(t *testing.T) {
 // Of a refused grant the log and those who watch hear what is in its way.
 func TestNotesTellWhatIsInTheWay(t *testing.T) {
 	var out bytes.Buffer
-	n := &notes{log: slog.New(slog.NewTextHandler(&out, nil)), feed: control.NewFeed(), once: newLimiter(time.Hour)}
+	n := &Notes{Log: slog.New(slog.NewTextHandler(&out, nil)), Feed: control.NewFeed(), Once: NewLimiter(time.Hour)}
 	const detail = "covers 2001:db8:100:ff::/64 of up0"
 	note := effect.Note{
 		Kind: effect.NoteDelegation, Text: "refused", Reason: "not-delegable", Link: "d1",
@@ -96,7 +96,7 @@ func TestNotesTellWhatIsInTheWay(t *testing.T) {
 	if e := control.EventOf(&note, instant.Now{}); e.Reason != "not-delegable" || e.Detail != detail {
 		t.Errorf("event: reason %q, detail %q", e.Reason, e.Detail)
 	}
-	n.take(&effect.Effects{Notes: []effect.Note{note}})
+	n.Take(&effect.Effects{Notes: []effect.Note{note}})
 	if got := out.String(); !strings.Contains(got, "reason=not-delegable detail="+strconv.Quote(detail)) {
 		t.Errorf("log: %s", got)
 	}
@@ -119,16 +119,16 @@ func TestExtensionsAreHeard(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
-		notes *notes
+		notes *Notes
 		want  bool
 	}{
-		"nobody":        {&notes{log: logger(slog.LevelInfo), feed: control.NewFeed()}, false},
-		"the log":       {&notes{log: logger(slog.LevelDebug), feed: control.NewFeed()}, true},
-		"who watches":   {&notes{log: logger(slog.LevelInfo), feed: watched}, true},
-		"the program":   {&notes{log: logger(slog.LevelInfo), feed: control.NewFeed(), hook: only(binding.Extended)}, true},
-		"not a program": {&notes{log: logger(slog.LevelInfo), feed: control.NewFeed(), hook: only(binding.Ended)}, false},
+		"nobody":        {&Notes{Log: logger(slog.LevelInfo), Feed: control.NewFeed()}, false},
+		"the log":       {&Notes{Log: logger(slog.LevelDebug), Feed: control.NewFeed()}, true},
+		"who watches":   {&Notes{Log: logger(slog.LevelInfo), Feed: watched}, true},
+		"the program":   {&Notes{Log: logger(slog.LevelInfo), Feed: control.NewFeed(), Hook: only(binding.Extended)}, true},
+		"not a program": {&Notes{Log: logger(slog.LevelInfo), Feed: control.NewFeed(), Hook: only(binding.Ended)}, false},
 	} {
-		if got := (&relay{notes: c.notes}).HearsExtensions(); got != c.want {
+		if got := c.notes.HearExtensions(); got != c.want {
 			t.Errorf("%s: extensions are told: %v, want %v", name, got, c.want)
 		}
 	}

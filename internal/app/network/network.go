@@ -1,4 +1,8 @@
-package relay
+// Package network keeps the sockets in step with links and configuration, for whichever
+// role relays, in either family: which links it hears its clients on, and from which
+// addresses it speaks to peers. It turns what a core sends into what the sockets take, holds
+// back what must not leave in clear, and gathers what did not leave.
+package network
 
 import (
 	"fmt"
@@ -17,37 +21,71 @@ import (
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/links"
-	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/host/udp"
+	"fairlead/internal/wire/dhcp4"
 	"fairlead/internal/wire/dhcp6"
 )
 
-// network keeps the sockets in step with links and configuration, and turns the
-// core's datagrams into the sockets'. It belongs to the loop.
-type network struct {
-	log    *slog.Logger
-	conn   sockets // nil until everything kept was restored
-	inbox  *engine.Inbox
-	may    func(local, remote netip.Addr) bool // protect.Supervisor's; nil: all may
-	peers  []trust.Peer
-	port   uint16
-	links  map[string]links.Link
-	names  map[int]string  // of links, by index
-	gone   map[string]bool // names that a device has lost since the last update
-	locals map[udp.Local]struct{}
-	joined []udp.Link
-	vrfs   map[string]string     // by peer name
-	from   map[string]netip.Addr // what servers are spoken to from where the configuration leaves it open
-	last   string                // last error of SetLinks, so that it is logged once
+// Options are what a Network is made of.
+type Options struct {
+	Log    *slog.Logger
+	Inbox  *engine.Inbox
+	Family Family
+	// Classifier tells whose turn a message waits for. It is made anew when links or
+	// peers change.
+	Classifier func(peers *trust.Set, inlets map[int]Inlet) engine.Classifier
+}
+
+// Family is what differs between DHCPv6 and DHCPv4.
+type Family struct {
+	ServerPort  uint16 // of servers and relay agents
+	Unspecified netip.Addr
+	OnLoopback  string // an address that a server may have for itself, for a hint
+}
+
+// IPv6 and IPv4 are the families.
+var (
+	IPv6 = Family{dhcp6.ServerPort, netip.IPv6Unspecified(), "2001:db8::547/128"}
+	IPv4 = Family{dhcp4.ServerPort, netip.IPv4Unspecified(), "192.0.2.67/32"}
+)
+
+// Inlet is what a classifier has to know of a link.
+type Inlet struct {
+	Name    string
+	Clients bool // clients are on it
+	Trusted bool // relay agents on it may speak for many clients, whoever they are
+	Rate    admission.Limits
+}
+
+// Rules tells what the configuration makes of the link of a name, whose Clients is false
+// where no client of the role is on it.
+type Rules func(link string) Inlet
+
+// Network keeps the sockets in step with links and configuration, and turns the core's
+// datagrams into the sockets'. It belongs to the loop.
+type Network struct {
+	options Options
+	log     *slog.Logger
+	conn    Sockets // nil until everything kept was restored
+	peers   []trust.Peer
+	port    uint16
+	links   map[string]links.Link
+	names   map[int]string  // of links, by index
+	gone    map[string]bool // names that a device has lost since the last update
+	locals  map[udp.Local]struct{}
+	joined  []udp.Link
+	vrfs    map[string]string     // by peer name
+	from    map[string]netip.Addr // what servers are spoken to from where the configuration leaves it open
+	last    string                // last error of SetLinks, so that it is logged once
 
 	unopened map[udp.Local]string // why, so that it is logged once
 	mute     map[string]string    // servers on this machine whose answers cannot come, by name: why
 	retryAt  instant.Instant
 }
 
-// sockets is host/udp.
-type sockets interface {
+// Sockets is host/udp.
+type Sockets interface {
 	engine.Sender
 	SetLinks(client []udp.Link) error
 	AddLocal(at udp.Local) error
@@ -55,38 +93,53 @@ type sockets interface {
 	Source(to netip.Addr, vrf string) (netip.Addr, error)
 }
 
-func newNetwork(log *slog.Logger) *network {
-	return &network{
-		log: log, links: make(map[string]links.Link), names: make(map[int]string), gone: make(map[string]bool),
+// New is a Network without sockets.
+func New(o Options) *Network {
+	return &Network{
+		options: o, log: o.Log, links: make(map[string]links.Link), names: make(map[int]string), gone: make(map[string]bool),
 		locals: make(map[udp.Local]struct{}), vrfs: make(map[string]string), from: make(map[string]netip.Addr), unopened: make(map[udp.Local]string), mute: make(map[string]string),
 	}
 }
 
-func (n *network) configure(peers []trust.Peer, port uint16) {
+// Configure replaces peers, and the port that servers are spoken to from. Update follows.
+func (n *Network) Configure(peers []trust.Peer, port uint16) {
 	n.peers, n.port = peers, port
 }
 
-// know takes in what a link is now; the one of its index has its name.
-func (n *network) know(l links.Link) {
+// Open gives the network its sockets. Update follows.
+func (n *Network) Open(conn Sockets) { n.conn = conn }
+
+// Links are all links, by name. The caller must not change them.
+func (n *Network) Links() map[string]links.Link { return n.links }
+
+// Name is the name of the link of an index; empty: there is none.
+func (n *Network) Name(index int) string { return n.names[index] }
+
+// Mute are the servers on this machine whose answers cannot come, and why.
+func (n *Network) Mute() map[string]string { return n.mute }
+
+// Know takes in what a link is now; the one of its index has its name.
+func (n *Network) Know(l links.Link) {
 	if name := n.names[l.Index]; name != l.Name && n.links[name].Index == l.Index {
 		delete(n.links, name)
 	}
 	n.links[l.Name], n.names[l.Index] = l, l.Name
 }
 
-func (n *network) forget(name string) {
+// Forget takes in that a link is gone.
+func (n *Network) Forget(name string) {
 	delete(n.names, n.links[name].Index)
 	delete(n.links, name)
 	n.gone[name] = true
 }
 
-// update opens and closes what links and configuration ask for.
-func (n *network) update(core *relay6.Relay) {
+// Update opens and closes what links and configuration ask for.
+func (n *Network) Update(rules Rules) {
 	if n.conn == nil {
 		return
 	}
 	n.letGo()
-	n.updateLinks(core)
+	n.updateLinks(rules)
 	n.updateLocals()
 }
 
@@ -94,14 +147,14 @@ func (n *network) update(core *relay6.Relay) {
 // changes meanwhile: another process may have been in the way.
 const retryEvery = 5 * time.Second
 
-// retry tries again what could not be opened, if it is time.
-func (n *network) retry(at instant.Instant, core *relay6.Relay) {
+// Retry tries again what could not be opened, if it is time.
+func (n *Network) Retry(at instant.Instant, rules Rules) {
 	if at < n.retryAt || n.conn == nil {
 		return
 	}
 	n.retryAt = at.After(retryEvery)
 	if n.last != "" || len(n.unopened) > 0 || n.moved() {
-		n.update(core)
+		n.Update(rules)
 	}
 }
 
@@ -109,7 +162,7 @@ func (n *network) retry(at instant.Instant, core *relay6.Relay) {
 // another of that name by now: a socket bound to a VRF that was deleted hears
 // nothing, and the kernel has forgotten the memberships of a deleted link, also
 // where the new one has its index.
-func (n *network) letGo() {
+func (n *Network) letGo() {
 	if len(n.gone) == 0 {
 		return
 	}
@@ -125,23 +178,23 @@ func (n *network) letGo() {
 	clear(n.gone)
 }
 
-func (n *network) updateLinks(core *relay6.Relay) {
+func (n *Network) updateLinks(rules Rules) {
 	var want []udp.Link
-	inlets, limits := make(map[int]inlet), make(map[int]admission.Limits)
+	inlets, limits := make(map[int]Inlet), make(map[int]admission.Limits)
 	for name, l := range n.links {
 		if !l.Up || l.Index <= 0 {
 			continue
 		}
-		in := inlet{name: name}
-		if rule := core.Rule(name); rule != nil {
-			in.clients, in.trusted, limits[l.Index] = true, rule.Trusted, rule.Rate
+		in := rules(name)
+		if in.Clients {
+			limits[l.Index] = in.Rate
 		}
 		inlets[l.Index] = in
-		if in.clients || n.hearsRelay(name) {
+		if in.Clients || n.hearsRelay(name) {
 			want = append(want, clientLink(l))
 		}
 	}
-	n.inbox.Configure(&classifier{n.may, trust.NewSet(n.peers), inlets}, limits)
+	n.options.Inbox.Configure(n.options.Classifier(trust.NewSet(n.peers), inlets), limits)
 	slices.SortFunc(want, func(a, b udp.Link) int { return a.Index - b.Index })
 	if slices.EqualFunc(want, n.joined, sameLink) && n.last == "" {
 		return
@@ -149,7 +202,7 @@ func (n *network) updateLinks(core *relay6.Relay) {
 	n.setLinks(want)
 }
 
-func (n *network) setLinks(want []udp.Link) {
+func (n *Network) setLinks(want []udp.Link) {
 	text := ""
 	if err := n.conn.SetLinks(want); err != nil {
 		text = err.Error()
@@ -182,7 +235,7 @@ func clientLink(l links.Link) udp.Link {
 // hearsRelay reports whether a relay may speak on the link to ff02::1:2, which
 // IPsec does not protect: one that must be protected is heard at our own address
 // alone.
-func (n *network) hearsRelay(name string) bool {
+func (n *Network) hearsRelay(name string) bool {
 	for i := range n.peers {
 		p := &n.peers[i]
 		if p.Role == trust.Relay && p.Protection == trust.ProtectionNone && p.Address.IsLinkLocalUnicast() && p.On(name) {
@@ -196,7 +249,7 @@ func (n *network) hearsRelay(name string) bool {
 // configuration leaves a server's open, it is the one that the kernel chooses now:
 // a socket that is bound to it gets the server's answers before the wildcard sockets
 // of other programs that use our port. Invalid: the wildcard socket.
-func (n *network) localOf(p *trust.Peer, vrf string) netip.Addr {
+func (n *Network) localOf(p *trust.Peer, vrf string) netip.Addr {
 	if p.Local.IsValid() || p.Role != trust.Server || p.Address.IsMulticast() {
 		return p.Local
 	}
@@ -220,7 +273,7 @@ func (n *network) localOf(p *trust.Peer, vrf string) netip.Addr {
 // kernel has what comes to an address of ours come in on the interface that has the
 // address, so it is one of the interfaces that the server is heard on. Invalid: there
 // is none.
-func (n *network) otherThan(p *trust.Peer) netip.Addr {
+func (n *Network) otherThan(p *trust.Peer) netip.Addr {
 	for _, name := range slices.Sorted(maps.Keys(n.links)) {
 		if !p.On(name) {
 			continue
@@ -235,7 +288,7 @@ func (n *network) otherThan(p *trust.Peer) netip.Addr {
 }
 
 // holderOf is the link that has an address of this machine.
-func (n *network) holderOf(a netip.Addr) (name string, ok bool) {
+func (n *Network) holderOf(a netip.Addr) (name string, ok bool) {
 	for name, l := range n.links {
 		if slices.ContainsFunc(l.Addrs, func(p netip.Prefix) bool { return p.Addr() == a }) {
 			return name, true
@@ -246,14 +299,14 @@ func (n *network) holderOf(a netip.Addr) (name string, ok bool) {
 
 // muteBecause is why the answers of a server on this machine cannot come, and what
 // would let them; empty: they can, or the server is elsewhere.
-func (n *network) muteBecause(p *trust.Peer, local netip.Addr) string {
+func (n *Network) muteBecause(p *trust.Peer, local netip.Addr) string {
 	if p.Role != trust.Server || p.Address.IsMulticast() {
 		return ""
 	}
 	if _, here := n.holderOf(p.Address); !here {
 		return ""
 	}
-	const way = "have the server listen at an address of its own, such as 2001:db8::547/128 on lo, and name an interface that has another global address among the peer's interfaces"
+	way := "have the server listen at an address of its own, such as " + n.options.Family.OnLoopback + " on lo, and name an interface that has another global address among the peer's interfaces"
 	on, ours := n.holderOf(local)
 	switch {
 	case !local.IsValid():
@@ -267,7 +320,7 @@ func (n *network) muteBecause(p *trust.Peer, local netip.Addr) string {
 }
 
 // noteMute keeps why a server's answers cannot come, and logs what is new.
-func (n *network) noteMute(p *trust.Peer, local netip.Addr) {
+func (n *Network) noteMute(p *trust.Peer, local netip.Addr) {
 	why := n.muteBecause(p, local)
 	if why == n.mute[p.Name] {
 		return
@@ -281,14 +334,14 @@ func (n *network) noteMute(p *trust.Peer, local netip.Addr) {
 
 // moved reports whether the kernel would talk to a server from another address than
 // the one that we use: routes come and go without a word to us.
-func (n *network) moved() bool {
+func (n *Network) moved() bool {
 	return slices.ContainsFunc(n.peers, func(p trust.Peer) bool {
 		return !p.Local.IsValid() && n.localOf(&p, n.vrfs[p.Name]) != n.from[p.Name]
 	})
 }
 
 // updateLocals opens the sockets that peers are talked to from.
-func (n *network) updateLocals() {
+func (n *Network) updateLocals() {
 	want := make(map[udp.Local]struct{})
 	maps.DeleteFunc(n.mute, func(name, _ string) bool {
 		return !slices.ContainsFunc(n.peers, func(p trust.Peer) bool { return p.Name == name })
@@ -302,16 +355,16 @@ func (n *network) updateLocals() {
 		n.noteMute(p, local)
 		k := udp.Local{Addr: local, VRF: vrf}
 		if !local.IsValid() {
-			k.Addr = netip.IPv6Unspecified()
+			k.Addr = n.options.Family.Unspecified
 		} else if local.IsLinkLocalUnicast() {
 			k.Index = n.links[p.Zone].Index
 		}
-		if p.Role == trust.Server && n.port != dhcp6.ServerPort {
+		if p.Role == trust.Server && n.port != n.options.Family.ServerPort {
 			k.Port = n.port
 		}
 		if local.IsGlobalUnicast() && p.Role == trust.Server && p.Address.IsGlobalUnicast() {
 			only := k
-			only.Peer = netip.AddrPortFrom(p.Address, dhcp6.ServerPort)
+			only.Peer = netip.AddrPortFrom(p.Address, n.options.Family.ServerPort)
 			want[only] = struct{}{}
 		}
 		want[k] = struct{}{}
@@ -329,7 +382,7 @@ func (n *network) updateLocals() {
 	}
 }
 
-func (n *network) openLocal(k udp.Local) {
+func (n *Network) openLocal(k udp.Local) {
 	if err := n.conn.AddLocal(k); err != nil {
 		if text := err.Error(); n.unopened[k] != text {
 			n.unopened[k] = text
@@ -344,7 +397,7 @@ func (n *network) openLocal(k udp.Local) {
 	}
 }
 
-func (n *network) closeLocal(k udp.Local) {
+func (n *Network) closeLocal(k udp.Local) {
 	if err := n.conn.RemoveLocal(k); err != nil {
 		n.log.Warn("socket not closed", "local", k.String(), "error", err)
 	}
@@ -353,7 +406,7 @@ func (n *network) closeLocal(k udp.Local) {
 
 // vrfOf is the VRF of the interfaces that a peer is reached by; of several, that
 // of the first by name.
-func (n *network) vrfOf(p *trust.Peer) string {
+func (n *Network) vrfOf(p *trust.Peer) string {
 	first := ""
 	for name, l := range n.links {
 		if l.VRF != "" && (first == "" || name < first) && p.On(name) {
@@ -363,7 +416,8 @@ func (n *network) vrfOf(p *trust.Peer) string {
 	return n.links[first].VRF
 }
 
-func (n *network) outgoing(s *effect.Send) udp.Outgoing {
+// Outgoing is a datagram as the sockets take it.
+func (n *Network) Outgoing(s *effect.Send) udp.Outgoing {
 	o := udp.Outgoing{Link: s.Link, Source: s.Source, SourcePort: s.SourcePort, Dest: s.Dest, HopLimit: s.HopLimit, Payload: s.Payload}
 	if s.ToPeer {
 		o.Kind = udp.ToPeer

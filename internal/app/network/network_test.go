@@ -1,4 +1,4 @@
-package relay
+package network
 
 import (
 	"bytes"
@@ -11,20 +11,57 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fairlead/internal/app/engine"
 	"fairlead/internal/app/service"
 	"fairlead/internal/core/effect"
+	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/links"
+	"fairlead/internal/core/trust"
 	"fairlead/internal/host/netlink"
 	"fairlead/internal/host/udp"
 )
 
-// openings is sockets that write down what is opened and closed.
+const (
+	uplink = iota + 1
+	linkA
+	linkB
+)
+
+// rules have clients on the links d*.
+func rules(link string) Inlet { return Inlet{Name: link, Clients: strings.HasPrefix(link, "d")} }
+
+// anybody is a classifier that takes all there is.
+type anybody struct{}
+
+func (anybody) Classify(*inbound.Packet) engine.Arrival { return engine.Arrival{} }
+func (anybody) AsksForChange([]byte) bool               { return false }
+
+// openings is a network whose sockets write down what is opened and closed. It has one
+// server, behind u0.
 type openings struct {
-	*played
+	*Network
+	logged bytes.Buffer
 	trace  []string
 	refuse error
 	source string // what the kernel chooses; empty: it knows no way
 }
+
+func newOpenings() *openings {
+	o := new(openings)
+	o.Network = New(Options{
+		Log: slog.New(slog.NewTextHandler(&o.logged, nil)), Inbox: engine.NewInbox(), Family: IPv6,
+		Classifier: func(*trust.Set, map[int]Inlet) engine.Classifier { return anybody{} },
+	})
+	server := trust.Peer{
+		Name: "server", Address: netip.MustParseAddr("2001:db8:ff::2"), Prefix: netip.MustParsePrefix("2001:db8:ff::2/128"),
+		Role: trust.Server, Interfaces: []string{"u0"}, Protection: trust.ProtectionNone,
+	}
+	o.Configure([]trust.Peer{server}, IPv6.ServerPort)
+	o.Open(o)
+	return o
+}
+
+func (o *openings) Send([]udp.Outgoing, func(int, error)) {}
 
 func (o *openings) Source(netip.Addr, string) (netip.Addr, error) {
 	if o.source == "" {
@@ -65,13 +102,22 @@ func link(index int, name, vrf string) netlink.Event {
 }
 
 // tell hands events over as one burst.
-func (o *openings) tell(l *played, events ...netlink.Event) {
+func (o *openings) tell(events ...netlink.Event) {
 	o.trace = nil
-	var eff effect.Effects
 	for _, e := range events {
-		l.LinkChanged(l.Core, e, &eff)
+		if e.Link != nil {
+			o.Know(*e.Link)
+		} else {
+			o.Forget(e.Removed)
+		}
 	}
-	l.LinksChanged(l.Core)
+	o.Update(rules)
+}
+
+// again has what could not be opened tried again.
+func (o *openings) again() {
+	o.trace, o.retryAt = nil, 0
+	o.Retry(service.Now().Boot, rules)
 }
 
 func (o *openings) want(t *testing.T, want ...string) {
@@ -84,51 +130,45 @@ func (o *openings) want(t *testing.T, want ...string) {
 // A device that was deleted and made anew between two looks is not the old one,
 // even if it is like it in every way that can be seen.
 func TestNetworkLetsGoOfWhatIsGone(t *testing.T) {
-	l := quietPlayed(t)
-	o := &openings{played: l}
-	l.net.conn = o
-	o.tell(l, link(10, "red", ""), link(11, "blue", ""), link(uplink, "u0", "blue"), link(linkA, "dA", "red"), link(linkB, "dB", ""))
+	o := newOpenings()
+	o.tell(link(10, "red", ""), link(11, "blue", ""), link(uplink, "u0", "blue"), link(linkA, "dA", "red"), link(linkB, "dB", ""))
 	o.want(t, "links dA/2/red dB/3/", "open :: blue")
 
-	o.tell(l, netlink.Event{Removed: "dB"}, link(linkB, "dB", ""))
+	o.tell(netlink.Event{Removed: "dB"}, link(linkB, "dB", ""))
 	o.want(t, "links dA/2/red", "links dA/2/red dB/3/")
 
-	o.tell(l, link(linkA, "dA", ""), netlink.Event{Removed: "red"}, link(12, "red", ""), link(linkA, "dA", "red"))
+	o.tell(link(linkA, "dA", ""), netlink.Event{Removed: "red"}, link(12, "red", ""), link(linkA, "dA", "red"))
 	o.want(t, "links dB/3/", "links dA/2/red dB/3/")
 
-	o.tell(l, link(uplink, "u0", ""), netlink.Event{Removed: "blue"}, link(13, "blue", ""), link(uplink, "u0", "blue"))
+	o.tell(link(uplink, "u0", ""), netlink.Event{Removed: "blue"}, link(13, "blue", ""), link(uplink, "u0", "blue"))
 	o.want(t, "close :: blue", "open :: blue")
 
 	// What is gone and does not matter costs nothing.
-	o.tell(l, netlink.Event{Removed: "blue2"}, link(linkA, "dA", "red"))
+	o.tell(netlink.Event{Removed: "blue2"}, link(linkA, "dA", "red"))
 	o.want(t)
 }
 
 // What cannot be opened is tried again, when links change and now and then
 // without, and is told once.
 func TestNetworkRetriesWhatIsNotOpen(t *testing.T) {
-	l := quietPlayed(t)
-	var out bytes.Buffer
-	l.net.log = slog.New(slog.NewTextHandler(&out, nil))
-	o := &openings{played: l, refuse: unix.EADDRNOTAVAIL}
-	l.net.conn = o
-	o.tell(l, link(linkA, "dA", ""))
-	o.tell(l, link(linkB, "dB", ""))
+	o := newOpenings()
+	o.refuse = unix.EADDRNOTAVAIL
+	o.tell(link(linkA, "dA", ""))
+	o.tell(link(linkB, "dB", ""))
 	o.want(t, "links refused", "open :: refused")
 	o.trace = nil
-	l.net.retry(service.Now().Boot, l.Core)
+	o.Retry(service.Now().Boot, rules)
 	o.want(t, "links refused", "open :: refused")
 	o.trace = nil
-	l.net.retry(service.Now().Boot, l.Core) // the time is not there yet
+	o.Retry(service.Now().Boot, rules) // the time is not there yet
 	o.want(t)
-	if n := strings.Count(out.String(), "level=WARN"); n != 2 {
-		t.Errorf("%d warnings, want one for links and one for the socket:\n%s", n, &out)
+	if n := strings.Count(o.logged.String(), "level=WARN"); n != 2 {
+		t.Errorf("%d warnings, want one for links and one for the socket:\n%s", n, &o.logged)
 	}
-	o.refuse, l.net.retryAt = nil, 0
-	l.net.retry(service.Now().Boot, l.Core)
+	o.refuse = nil
+	o.again()
 	o.want(t, "links dA/2/ dB/3/", "open :: ")
-	o.trace, l.net.retryAt = nil, 0
-	l.net.retry(service.Now().Boot, l.Core) // nothing is left to try
+	o.again() // nothing is left to try
 	o.want(t)
 }
 
@@ -136,22 +176,16 @@ func TestNetworkRetriesWhatIsNotOpen(t *testing.T) {
 // socket that is bound to the address which the kernel chooses, for as long as it
 // chooses that one.
 func TestNetworkBindsWhatTheKernelChooses(t *testing.T) {
-	l := quietPlayed(t)
-	o := &openings{played: l}
-	l.net.conn = o
-	server := l.net.peers[0]
+	o := newOpenings()
+	server := o.peers[0]
 	from := func() netip.Addr {
-		out := l.net.outgoing(&effect.Send{ToPeer: true, Peer: &server})
+		out := o.Outgoing(&effect.Send{ToPeer: true, Peer: &server})
 		return out.Source
 	}
-	o.tell(l, link(uplink, "u0", ""))
+	o.tell(link(uplink, "u0", ""))
 	o.want(t, "open :: ")
 	if from().IsValid() {
 		t.Errorf("without a way to the server it is sent from %v", from())
-	}
-	again := func() {
-		o.trace, l.net.retryAt = nil, 0
-		l.net.retry(service.Now().Boot, l.Core)
 	}
 	for _, c := range []struct {
 		source string
@@ -164,7 +198,7 @@ func TestNetworkBindsWhatTheKernelChooses(t *testing.T) {
 		{"", []string{"close 2001:db8:fd::1 ", "close 2001:db8:fd::1 ", "open :: "}, "invalid IP"},
 	} {
 		o.source = c.source
-		again()
+		o.again()
 		o.want(t, c.want...)
 		if got := from(); got.String() != c.from {
 			t.Errorf("%q: sent from %v, want %s", c.source, got, c.from)
@@ -175,10 +209,7 @@ func TestNetworkBindsWhatTheKernelChooses(t *testing.T) {
 // A server on this machine whose answers cannot come is told of, with what would let
 // them come, until they can.
 func TestServerOnThisMachine(t *testing.T) {
-	l := quietPlayed(t)
-	var out bytes.Buffer
-	l.net.log = slog.New(slog.NewTextHandler(&out, nil))
-	l.net.conn = &openings{played: l, source: "2001:db8:ff::2"} // the kernel's choice towards an address of its own
+	o := newOpenings()
 	has := func(name string, index int, addrs ...string) netlink.Event {
 		e := link(index, name, "")
 		for _, a := range addrs {
@@ -186,36 +217,34 @@ func TestServerOnThisMachine(t *testing.T) {
 		}
 		return e
 	}
-	o := l.net.conn.(*openings)
 	because := func(want string) {
 		t.Helper()
-		l.net.retryAt = 0
-		l.net.update(l.Core)
-		if got := l.net.mute["server"]; (got == "") != (want == "") || !strings.Contains(got, want) {
+		o.Update(rules)
+		if got := o.mute["server"]; (got == "") != (want == "") || !strings.Contains(got, want) {
 			t.Errorf("the server's answers cannot come because %q, want %q", got, want)
 		}
 	}
 	o.source = "2001:db8:fe::1"
-	o.tell(l, has("u0", uplink, "2001:db8:fe::1/64"))
+	o.tell(has("u0", uplink, "2001:db8:fe::1/64"))
 	because("") // it is elsewhere
 
 	o.source = "2001:db8:ff::2"
-	o.tell(l, has("u0", uplink), has("lo", 20, "2001:db8:ff::2/128"))
+	o.tell(has("u0", uplink), has("lo", 20, "2001:db8:ff::2/128"))
 	because("no interface of u0 has another global address of ours that it could answer to: have the server listen at an address of its own")
-	o.tell(l, has("u0", uplink, "2001:db8:fe::1/64"), has("lo", 20, "2001:db8:ff::2/128"))
+	o.tell(has("u0", uplink, "2001:db8:fe::1/64"), has("lo", 20, "2001:db8:ff::2/128"))
 	because("") // the way that works
 
-	l.net.peers[0].Local = netip.MustParseAddr("2001:db8:fd::1")
-	o.tell(l, has("m0", 9, "2001:db8:fd::1/64"))
+	o.peers[0].Local = netip.MustParseAddr("2001:db8:fd::1")
+	o.tell(has("m0", 9, "2001:db8:fd::1/64"))
 	because("its answers come in on m0, which has our address 2001:db8:fd::1 and is not among the peer's interfaces u0")
-	l.net.peers[0].Local = l.net.peers[0].Address
+	o.peers[0].Local = o.peers[0].Address
 	because("it would answer itself")
-	if n := strings.Count(out.String(), "the server's answers cannot come"); n != 3 {
-		t.Errorf("%d lines in the log, want one for each reason:\n%s", n, &out)
+	if n := strings.Count(o.logged.String(), "the server's answers cannot come"); n != 3 {
+		t.Errorf("%d lines in the log, want one for each reason:\n%s", n, &o.logged)
 	}
-	l.net.configure(nil, l.net.port)
-	l.net.update(l.Core)
-	if len(l.net.mute) > 0 {
-		t.Errorf("without the peer: %q", l.net.mute)
+	o.Configure(nil, o.port)
+	o.Update(rules)
+	if len(o.mute) > 0 {
+		t.Errorf("without the peer: %q", o.mute)
 	}
 }

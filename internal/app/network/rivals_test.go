@@ -1,4 +1,4 @@
-package relay
+package network
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ func TestRivals(t *testing.T) {
 	var out bytes.Buffer
 	var found []ports.Socket
 	var fails error
-	r := &rivals{log: slog.New(slog.NewTextHandler(&out, nil)), look: func() ([]ports.Socket, error) { return found, fails }}
+	r := &Rivals{log: slog.New(slog.NewTextHandler(&out, nil)), look: func() ([]ports.Socket, error) { return found, fails }}
 	warnings := func() int {
 		n := strings.Count(out.String(), "level=WARN")
 		out.Reset()
@@ -40,13 +40,13 @@ func TestRivals(t *testing.T) {
 	} {
 		found = c.found
 		r.update()
-		if n := warnings(); n != c.warnings || !slices.Equal(r.names(), c.want) {
-			t.Errorf("%s: %d warnings and %q, want %d and %q", c.name, n, r.names(), c.warnings, c.want)
+		if n := warnings(); n != c.warnings || !slices.Equal(r.Names(), c.want) {
+			t.Errorf("%s: %d warnings and %q, want %d and %q", c.name, n, r.Names(), c.warnings, c.want)
 		}
 	}
 	fails = errors.New("no such socket")
 	r.update()
-	if n := warnings(); n != 1 || len(r.names()) != 1 {
-		t.Errorf("it could not be looked: %d warnings and %q, want one warning and what was found before", n, r.names())
+	if n := warnings(); n != 1 || len(r.Names()) != 1 {
+		t.Errorf("it could not be looked: %d warnings and %q, want one warning and what was found before", n, r.Names())
 	}
 }

@@ -1,4 +1,4 @@
-package relay
+package network
 
 import (
 	"context"
@@ -8,13 +8,12 @@ import (
 	"time"
 
 	"fairlead/internal/host/ports"
-	"fairlead/internal/wire/dhcp6"
 )
 
-// rivals are the programs of others that have sockets at our port and may get what is
+// Rivals are the programs of others that have sockets at our port and may get what is
 // meant for us. They are looked for at the start, when a server falls silent, and as
 // long as there are any.
-type rivals struct {
+type Rivals struct {
 	log  *slog.Logger
 	look func() ([]ports.Socket, error)
 	wake chan struct{}
@@ -23,15 +22,15 @@ type rivals struct {
 	found []string
 }
 
-func newRivals(log *slog.Logger, port func() uint16) *rivals {
-	return &rivals{log: log, wake: make(chan struct{}, 1), look: func() ([]ports.Socket, error) { return allRivals(port()) }}
+// NewRivals looks at the port of relay agents, and at the one that servers are spoken to from
+// where that is another (RFC 8357).
+func NewRivals(log *slog.Logger, family Family, source func() uint16) *Rivals {
+	return &Rivals{log: log, wake: make(chan struct{}, 1), look: func() ([]ports.Socket, error) { return allRivals(family.ServerPort, source()) }}
 }
 
-// allRivals looks at the port of relay agents, and at the one that we send to servers
-// from where that is another (RFC 8357).
-func allRivals(source uint16) ([]ports.Socket, error) {
-	found, err := ports.InTheWay(dhcp6.ServerPort)
-	if source == 0 || source == dhcp6.ServerPort || err != nil {
+func allRivals(port, source uint16) ([]ports.Socket, error) {
+	found, err := ports.InTheWay(port)
+	if source == 0 || source == port || err != nil {
 		return found, err
 	}
 	more, err := ports.InTheWay(source)
@@ -41,8 +40,8 @@ func allRivals(source uint16) ([]ports.Socket, error) {
 // lookAgain is how often it is looked whether those that were found are still there.
 const lookAgain = time.Minute
 
-// run looks whenever it is woken.
-func (r *rivals) run(ctx context.Context) error {
+// Run looks whenever it is woken.
+func (r *Rivals) Run(ctx context.Context) error {
 	again := time.NewTicker(lookAgain)
 	defer again.Stop()
 	for {
@@ -51,7 +50,7 @@ func (r *rivals) run(ctx context.Context) error {
 			return nil
 		case <-r.wake:
 		case <-again.C:
-			if len(r.names()) == 0 {
+			if len(r.Names()) == 0 {
 				continue
 			}
 		}
@@ -59,8 +58,8 @@ func (r *rivals) run(ctx context.Context) error {
 	}
 }
 
-// soon has run look.
-func (r *rivals) soon() {
+// Soon has Run look.
+func (r *Rivals) Soon() {
 	select {
 	case r.wake <- struct{}{}:
 	default: // it will look anyway
@@ -68,13 +67,13 @@ func (r *rivals) soon() {
 }
 
 // update looks, and tells of those that were not there before.
-func (r *rivals) update() {
+func (r *Rivals) update() {
 	all, err := r.look()
 	if err != nil {
 		r.log.Warn("other programs at our port cannot be looked for", "error", err)
 		return
 	}
-	before, now := r.names(), make([]string, 0, len(all))
+	before, now := r.Names(), make([]string, 0, len(all))
 	for _, s := range all {
 		text := s.String()
 		now = append(now, text)
@@ -87,8 +86,8 @@ func (r *rivals) update() {
 	r.mu.Unlock()
 }
 
-// names are those that were found the last time.
-func (r *rivals) names() []string {
+// Names are those that were found the last time.
+func (r *Rivals) Names() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.found

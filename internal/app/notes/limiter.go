@@ -1,0 +1,65 @@
+package notes
+
+import (
+	"maps"
+	"sync"
+	"time"
+
+	"fairlead/internal/core/instant"
+)
+
+// Limiter lets each of a bounded number of subjects speak once an interval, and
+// says how often it wanted to. Those that find no room are one subject together:
+// with more subjects than room the log would else be as long as the flood.
+type Limiter struct {
+	every time.Duration
+
+	mu    sync.Mutex // guards all following fields
+	last  map[string]*spoken
+	rest  spoken          // those without room
+	again instant.Instant // when room is looked for next
+}
+
+type spoken struct {
+	after instant.Instant // it may speak again
+	times uint64
+}
+
+const maxSubjects = 4096
+
+// NewLimiter has heard nobody yet.
+func NewLimiter(every time.Duration) *Limiter {
+	return &Limiter{every: every, last: make(map[string]*spoken)}
+}
+
+// Due reports whether a subject may speak now, and how often it wanted to since
+// it last did.
+func (l *Limiter) Due(subject string, at instant.Instant) (times uint64, due bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.last[subject]
+	if s == nil {
+		s = l.add(subject, at)
+	}
+	s.times++
+	if at < s.after {
+		return 0, false
+	}
+	times, s.times, s.after = s.times, 0, at.After(l.every)
+	return times, true
+}
+
+// add makes room for a subject, if need be in the place of those that may speak
+// again anyway.
+func (l *Limiter) add(subject string, at instant.Instant) *spoken {
+	if len(l.last) >= maxSubjects && at >= l.again {
+		l.again = at.After(l.every)
+		maps.DeleteFunc(l.last, func(_ string, s *spoken) bool { return at >= s.after })
+	}
+	if len(l.last) >= maxSubjects {
+		return &l.rest
+	}
+	s := &spoken{after: at}
+	l.last[subject] = s
+	return s
+}
