@@ -118,6 +118,11 @@ func (f Filter) query() url.Values {
 
 func (f TraceFilter) query() url.Values { return Filter{Client: f.Client, Link: f.Link}.query() }
 
+// Get asks for what the path of a role answers, below /v1, such as "links".
+func Get[T any](ctx context.Context, c *Client, path string) (T, error) {
+	return get[T](ctx, c, path, nil)
+}
+
 func get[T any](ctx context.Context, c *Client, path string, q url.Values) (T, error) {
 	return ask[T](ctx, c, http.MethodGet, path, q, nil)
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
 
 	"github.com/spf13/cobra"
@@ -154,6 +155,20 @@ func Relay() []Command {
 		{Changes, clearCommand()},
 		{Changes, unblockCommand()},
 	}
+}
+
+// Look is a command of a role that asks for what a path of the control interface below /v1 answers,
+// and has show print it for people.
+func Look[T any](use, short, path string, show func(io.Writer, T) error) Command {
+	var a ask
+	cmd := &cobra.Command{
+		Use: use, Short: short, Args: atMost(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return look(cmd, &a, func(ctx context.Context, c *api.Client) (T, error) { return api.Get[T](ctx, c, path) }, show)
+		},
+	}
+	a.flags(cmd)
+	return Command{Looks, cmd}
 }
 
 // atMost is a check of the number of arguments.

@@ -74,7 +74,8 @@ type shared interface {
 
 // sockets are the sockets as the roles have them. One role reads from them by itself.
 // Where there are several, each has a share: what comes in on a link is fed to the role
-// that has its clients there, and everything else to the first role.
+// that has its clients there, everything else to the first role that hears it, and what
+// none hears to the first, which counts it.
 type sockets struct {
 	conn   shared
 	shares []*share
@@ -138,10 +139,7 @@ func (s *sockets) feed(at instant.Instant) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	any := s.conn.Receive(atOnce, func(d *udp.Datagram) {
-		x := s.owner[d.Link]
-		if x == nil {
-			x = s.shares[0]
-		}
+		x := s.of(d)
 		x.inbox.Feed(at, d)
 		x.fed = true
 	}) > 0
@@ -152,6 +150,19 @@ func (s *sockets) feed(at instant.Instant) bool {
 		x.fed = false
 	}
 	return any
+}
+
+// of is the share of the role that a datagram is for.
+func (s *sockets) of(d *udp.Datagram) *share {
+	if x := s.owner[d.Link]; x != nil {
+		return x
+	}
+	for _, x := range s.shares {
+		if x.player.Hears(d) {
+			return x
+		}
+	}
+	return s.shares[0]
 }
 
 // settleAtOnce is how often the sockets are looked at until they are empty.

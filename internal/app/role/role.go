@@ -69,6 +69,9 @@ type Player interface {
 	Open(in engine.Receiver, out Sockets)
 	// Inbox is where its datagrams go; nil: it has none.
 	Inbox() *engine.Inbox
+	// Hears reports whether a datagram that came in on a link without clients of any role
+	// is for the role, such as a peer's. It is asked where several roles share the sockets.
+	Hears(d *udp.Datagram) bool
 	// Tasks are what runs until its context ends, by name.
 	Tasks() map[string]process.Task
 	// Done is closed when all has left that was decided before the end.

@@ -70,6 +70,9 @@ func (g *guard) Open(engine.Receiver, role.Sockets) {}
 // Inbox is none.
 func (g *guard) Inbox() *engine.Inbox { return nil }
 
+// Hears is not asked.
+func (g *guard) Hears(*udp.Datagram) bool { return false }
+
 // Refused is not called.
 func (g *guard) Refused(udp.Refusal) {}
 

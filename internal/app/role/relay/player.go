@@ -161,6 +161,9 @@ func (d *player) Alive(ctx context.Context) error {
 // Inbox is where datagrams go.
 func (d *player) Inbox() *engine.Inbox { return d.inbox }
 
+// Hears reports whether a datagram is one of relay agents or servers.
+func (d *player) Hears(m *udp.Datagram) bool { return fromRelayOrServer(m.Payload) }
+
 // Refused is told what the network says of a message to a peer.
 func (d *player) Refused(x udp.Refusal) { d.relay.refused.Take(x) }
 
