@@ -35,11 +35,13 @@ func TestSnapshotAmongChanges(t *testing.T) {
 	for range changes / 2 {
 		churn.WriteString("addr add 2001:db8:ffff::1/64 dev lo nodad\naddr del 2001:db8:ffff::1/64 dev lo\n")
 	}
-	// A change in the middle of a listing is noticed.
+	// A change in the middle of a listing is noticed. It is that an address goes, since the
+	// kernel counts one that comes only once it is done with it, which may be later.
+	run(t, "ip addr add 2001:db8:ffff::1/64 dev lo nodad")
 	again := 0
 	change := func() {
 		if again++; again == 1 {
-			run(t, "ip addr add 2001:db8:ffff::1/64 dev lo nodad")
+			run(t, "ip addr del 2001:db8:ffff::1/64 dev lo")
 		}
 	}
 	fixed := make([]byte, unix.SizeofIfAddrmsg)
@@ -47,9 +49,8 @@ func TestSnapshotAmongChanges(t *testing.T) {
 	b, start := bulk.Begin(nil, unix.RTM_GETADDR, unix.NLM_F_DUMP, fixed...)
 	err := c.queries.Dump(bulk.End(b, start), 1, func() {}, func(uint16, []byte) { change() })
 	if !errors.Is(err, bulk.ErrInterrupted) || again < staying {
-		t.Fatalf("an address came within a listing of %d: %v, want %v", again, err, bulk.ErrInterrupted)
+		t.Fatalf("an address went within a listing of %d: %v, want %v", again, err, bulk.ErrInterrupted)
 	}
-	run(t, "ip addr del 2001:db8:ffff::1/64 dev lo")
 
 	// What is listed among changes is whole.
 	changing := batch(&churn)
