@@ -150,7 +150,8 @@ func (e *Engine[C]) Settled(ctx context.Context, f func()) error {
 }
 
 // CarryOutNow carries out what was decided before the engine runs, without the
-// pipeline, until nothing is left.
+// pipeline, until nothing is left. Routes and filter elements are installed side by side:
+// no packet waits yet for one of the processors.
 func (e *Engine[C]) CarryOutNow(now func() instant.Now, eff *effect.Effects) {
 	for range 4 {
 		e.role.Tell(eff)
@@ -159,7 +160,7 @@ func (e *Engine[C]) CarryOutNow(now func() instant.Now, eff *effect.Effects) {
 		}
 		j := &job{changes: append([]effect.Change(nil), eff.Changes...)}
 		e.pipe.commit([]*job{j})
-		outcomes := e.pipe.install([]*job{j})
+		outcomes := e.pipe.installBy([]Installer{sideBySide(e.pipe.hosts)}, []*job{j})
 		eff.Reset()
 		for _, o := range outcomes {
 			e.Core.Settle(now(), o, eff)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,6 +26,28 @@ type Keeper interface {
 // Installer is where changes are installed: routes and filter elements.
 type Installer interface {
 	Apply(ops []hoststate.Op, failed func(i int, err error)) error
+}
+
+// sideBySide is Installers that work at the same time, each on what is its own among the
+// operations: the kernel has one lock for routes and another one for nftables.
+type sideBySide []Installer
+
+// Apply is Installer's. It returns once all have ended.
+func (s sideBySide) Apply(ops []hoststate.Op, failed func(i int, err error)) error {
+	var mu sync.Mutex // failed is for one caller at a time
+	var all sync.WaitGroup
+	errs := make([]error, len(s))
+	for n, h := range s {
+		all.Go(func() {
+			errs[n] = h.Apply(ops, func(i int, err error) {
+				mu.Lock()
+				defer mu.Unlock()
+				failed(i, err)
+			})
+		})
+	}
+	all.Wait()
+	return errors.Join(errs...)
 }
 
 // Sender is where datagrams leave: host/udp.
@@ -276,7 +299,9 @@ func (p *pipeline) join(group []*job) []*job {
 
 // install carries out the host operations of a group of jobs and says what
 // became of each change.
-func (p *pipeline) install(group []*job) []effect.Outcome {
+func (p *pipeline) install(group []*job) []effect.Outcome { return p.installBy(p.hosts, group) }
+
+func (p *pipeline) installBy(hosts []Installer, group []*job) []effect.Outcome {
 	changes, deeds := 0, 0
 	for _, j := range group {
 		changes += len(j.changes)
@@ -302,7 +327,7 @@ func (p *pipeline) install(group []*job) []effect.Outcome {
 		}
 	}
 	if len(ops) > 0 {
-		for _, h := range p.hosts {
+		for _, h := range hosts {
 			p.breathe()
 			p.apply(h, ops, func(i int, err error) {
 				o := &outcomes[owner[i]]
