@@ -382,3 +382,22 @@ func TestForeignRoutesAreNamed(t *testing.T) {
 	r.Relay.IP("-6 route del %s proto static", inner)
 	wants("both are gone")
 }
+
+// TestForwardingIsOff: where the kernel passes no packets of a link on, delegations there
+// are of no use, and status says so until it does.
+func TestForwardingIsOff(t *testing.T) {
+	r := build(t, plan{clients: 1})
+	r.Fairlead.Start()
+	const line = "kernel: IPv6 forwarding is off on d1"
+	says := func() bool {
+		out, err := r.Fairlead.Relay.CLI("status", "--check")
+		return err != nil && strings.Contains(out+err.Error(), line)
+	}
+	if says() {
+		t.Errorf("status says %q while forwarding is on", line)
+	}
+	r.Relay.Run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=0")
+	r.Until("status says that forwarding is off", says)
+	r.Relay.Run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
+	r.Until("status says it no longer", func() bool { return !says() })
+}
