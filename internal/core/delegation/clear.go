@@ -23,8 +23,11 @@ func (s Selection) selects(p netip.Prefix, client binding.Client, link string) b
 	if !s.Prefix.IsValid() && s.Client.IsZero() && s.Link == "" {
 		return false
 	}
-	return (!s.Prefix.IsValid() || s.Prefix == p) && (s.Client.IsZero() || s.Client == client) && (s.Link == "" || s.Link == link)
+	return (!s.Prefix.IsValid() || s.Prefix == p) && (s.Client.IsZero() || s.Client == client) && s.isOn(link)
 }
+
+// isOn reports whether delegations on a link may be selected.
+func (s Selection) isOn(link string) bool { return s.All || s.Link == "" || s.Link == link }
 
 // clearAtOnce bounds how many delegations one Clear ends.
 const clearAtOnce = 1024
@@ -36,7 +39,7 @@ func (t *Table) Clear(events []binding.Event, s Selection) []binding.Event {
 	t.excess.clear(s)
 	var found []*entry
 	for link := range t.Links() {
-		if !s.All && s.Link != "" && link != s.Link {
+		if !s.isOn(link) {
 			continue
 		}
 		begin := len(found)

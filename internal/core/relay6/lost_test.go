@@ -296,6 +296,12 @@ func TestLinkHasSomeOfItsPrefixes(t *testing.T) {
 			w.onLan1up()
 			w.onLan1("2001:db8:100:ff::1/64")
 		},
+		"it was up without any for a while": func(w *world) {
+			w.setLink("lan1", func(l *links.Link) { l.Up, l.Addrs = false, nil })
+			w.onLan1up()
+			w.sleep(10 * time.Minute) // by now all of them are waited for, for an hour
+			w.onLan1("2001:db8:100:ff::1/64")
+		},
 		"restart": func(w *world) {
 			w.tick()
 			w.links["lan1"] = func(l links.Link) links.Link {

@@ -99,7 +99,7 @@ var mutations = []Mutation{
 	},
 	{
 		"O-2", "a client's leases are cleared on every port", dir + "delegation/clear.go",
-		`s.Link != "" && link != s.Link`, `s.Link != "" && link == ""`, relay, "",
+		`s.All || s.Link == "" || s.Link == link`, "true", relay, "",
 	},
 	{
 		"O-3", "an unsynchronised clock is believed", dir + "binding/restore.go",
