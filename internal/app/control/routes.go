@@ -43,7 +43,28 @@ func change[R request, T any](name string, do func(context.Context, R, string) (
 }
 
 // Status is the path of a process at a glance.
-func Status(ask func(context.Context) (api.Status, error)) Route { return Look("/v1/status", ask) }
+func Status(ask func(context.Context) (api.Status, error)) Route {
+	return Look("/v1/status", func(ctx context.Context) (api.Status, error) {
+		status, err := ask(ctx)
+		return wholeStatus(status), err
+	})
+}
+
+// wholeStatus has what is empty where there was none, which JSON would call null: not every
+// role has all of it.
+func wholeStatus(s api.Status) api.Status {
+	s.Peers, _ = list(s.Peers, nil)
+	if s.Refusals == nil {
+		s.Refusals = make(map[string]uint64)
+	}
+	s.Unmatched, _ = list(s.Unmatched, nil)
+	s.Limits, _ = list(s.Limits, nil)
+	s.Spoofed, _ = list(s.Spoofed, nil)
+	s.ForeignRoutes, _ = list(s.ForeignRoutes, nil)
+	s.RefusedGrants, _ = list(s.RefusedGrants, nil)
+	s.Degraded, _ = list(s.Degraded, nil)
+	return s
+}
 
 // Process are the paths of what a process does, whichever roles it plays.
 func Process(b ProcessBackend) []Route {

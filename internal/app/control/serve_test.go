@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
@@ -23,8 +24,10 @@ import (
 	"fairlead/internal/lab/labtest"
 )
 
-// values lets cmp compare what has its own equality.
+// values lets cmp compare what has its own equality. A list that is not there is an empty
+// one once it was JSON.
 var values = cmp.Options{
+	cmpopts.EquateEmpty(),
 	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
 }

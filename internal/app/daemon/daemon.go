@@ -186,7 +186,7 @@ func (d *daemon) open(watch context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		maps.Copy(held, leases)
+		addTo(held, leases)
 	}
 	process.Warn(d.Told, process.Misfits(d.Told, held, d.cfg))
 	return nil

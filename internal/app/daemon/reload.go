@@ -63,12 +63,19 @@ func (d *daemon) prospect(ctx context.Context, next *config.Config) (api.ReloadR
 		if err != nil {
 			return result, err
 		}
-		maps.Copy(held, leases)
+		addTo(held, leases)
 	}
 	for _, w := range slices.Concat(next.Warnings, process.Misfits(d.Told, held, next)) {
 		result.Warnings = append(result.Warnings, w.String())
 	}
 	return result, nil
+}
+
+// addTo adds what a role has leased on each link: two families may share a link.
+func addTo(held, leases map[string]int) {
+	for link, n := range leases {
+		held[link] += n
+	}
 }
 
 // take has a configuration hold that is good.

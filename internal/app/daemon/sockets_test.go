@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"fairlead/internal/app/engine"
 	"fairlead/internal/app/role"
 	"fairlead/internal/core/inbound"
+	"fairlead/internal/core/instant"
 	"fairlead/internal/host/netlink"
 	"fairlead/internal/host/udp"
 )
@@ -23,11 +25,13 @@ type wires struct {
 	opened  []string
 	links   []udp.Link
 	refuse  error
+	end     error // of Wait, once nothing is there any more; nil: closed
+	sent    []udp.Outgoing
 }
 
 func (w *wires) Wait() error {
 	if len(w.waiting) == 0 {
-		return net.ErrClosed
+		return cmp.Or(w.end, net.ErrClosed)
 	}
 	return nil
 }
@@ -41,8 +45,12 @@ func (w *wires) Receive(limit int, handle func(*udp.Datagram)) int {
 	return n
 }
 
-func (w *wires) Send([]udp.Outgoing, func(int, error))         {}
-func (w *wires) Source(netip.Addr, string) (netip.Addr, error) { return netip.Addr{}, nil }
+func (w *wires) Send(batch []udp.Outgoing, failed func(int, error)) {
+	w.sent = append(w.sent, batch...)
+	failed(len(batch)-1, w.refuse)
+}
+
+func (w *wires) Source(to netip.Addr, _ string) (netip.Addr, error) { return to.Next(), w.refuse }
 
 func (w *wires) SetLinks(client []udp.Link) error {
 	w.links = client
@@ -86,7 +94,22 @@ func (l *listener) Classify(p *inbound.Packet) engine.Arrival {
 	return engine.Arrival{}
 }
 
-// share is sockets that roles share, opened.
+// feeds is an inbox that counts.
+type feeds struct {
+	fed, told int
+	always    func() // called for each datagram; nil: nothing is
+}
+
+func (f *feeds) Feed(instant.Instant, *udp.Datagram) {
+	f.fed++
+	if f.always != nil {
+		f.always()
+	}
+}
+func (f *feeds) Tell()                      { f.told++ }
+func (f *feeds) Judge(instant.Instant) bool { return f.fed > 0 }
+
+// shareSockets are sockets that roles share, opened.
 func shareSockets(conn shared, players ...*listener) *sockets {
 	s := newSockets(conn)
 	for _, p := range players {
@@ -157,14 +180,110 @@ func TestOneRoleReadsByItself(t *testing.T) {
 	conn := new(wires)
 	a := newListener('a')
 	s := shareSockets(conn, a)
+	conn.waiting = make([]udp.Datagram, 1)
 	if a.in != engine.Receiver(conn) || a.out != role.Sockets(conn) {
 		t.Error("a role that is alone does not have the sockets themselves")
 	}
 	if err := s.run(t.Context()); err != nil {
 		t.Errorf("nobody has to be fed, and that ended in %v", err)
 	}
+	if len(conn.waiting) != 1 {
+		t.Error("what a role that is alone would read was taken away")
+	}
+	for fed, empty := range []bool{false, true} {
+		if s.shares[0].inbox = (&feeds{fed: fed}); s.settle(0) != empty {
+			t.Errorf("whether the sockets are empty is not what the role's inbox says: %v", empty)
+		}
+	}
 	if !(*sockets)(nil).settle(0) {
 		t.Error("sockets that are not open are empty")
+	}
+}
+
+// Each role is told once of what it was fed in one go, and not where that is nothing. What
+// does not fit into one go comes in the next.
+func TestWhoIsTold(t *testing.T) {
+	conn := new(wires)
+	a, b := newListener('a'), newListener('b')
+	s := shareSockets(conn, a, b)
+	if a.in != nil || b.in != nil {
+		t.Error("roles that share the sockets read from them")
+	}
+	if err := b.out.SetLinks([]udp.Link{{Index: 6}}); err != nil {
+		t.Fatal(err)
+	}
+	first, second := new(feeds), new(feeds)
+	s.shares[0].inbox, s.shares[1].inbox = first, second
+	several := func(n, link int) {
+		for range n {
+			conn.waiting = append(conn.waiting, udp.Datagram{Link: link, Payload: []byte{0}})
+		}
+	}
+	several(3, 6)
+	if !s.settle(0) || second.fed != 3 || second.told != 1 || first.told != 0 {
+		t.Errorf("the second role was fed %d and told %d times, the first told %d times", second.fed, second.told, first.told)
+	}
+	several(atOnce+1, 5)
+	if !s.settle(0) || first.fed != atOnce+1 || first.told != 2 || second.told != 1 {
+		t.Errorf("the first role was fed %d and told %d times, the second told %d times", first.fed, first.told, second.told)
+	}
+
+	// There is an end to it where more comes than can be taken.
+	first.always = func() { several(1, 5) }
+	several(1, 5)
+	if s.settle(0) {
+		t.Error("sockets that fill as they are emptied count as empty")
+	}
+}
+
+// Who feeds the roles ends well with the process, and where the sockets are closed; another
+// failure is told.
+func TestFeedingEnds(t *testing.T) {
+	conn := &wires{end: errors.New("no memory")}
+	s := shareSockets(conn, newListener('a'), newListener('b'))
+	if err := s.run(t.Context()); !errors.Is(err, conn.end) {
+		t.Errorf("the sockets fail: %v", err)
+	}
+	ctx, end := context.WithCancel(t.Context())
+	end()
+	if err := s.run(ctx); err != nil {
+		t.Errorf("the process ends: %v", err)
+	}
+	conn.end = nil
+	if err := s.run(t.Context()); err != nil {
+		t.Errorf("the sockets are closed: %v", err)
+	}
+}
+
+// What a role sends is the sockets' to send, and the links that it names are its own even
+// if it uses their memory again.
+func TestShareOfTheSockets(t *testing.T) {
+	conn := &wires{refuse: errors.New("not there")}
+	a, b := newListener('a'), newListener('b')
+	s := shareSockets(conn, a, b)
+	failed := -1
+	a.out.Send(make([]udp.Outgoing, 2), func(i int, err error) {
+		if errors.Is(err, conn.refuse) {
+			failed = i
+		}
+	})
+	if len(conn.sent) != 2 || failed != 1 {
+		t.Errorf("%d datagrams were sent, and number %d failed; want 2, and the last", len(conn.sent), failed)
+	}
+	to := netip.MustParseAddr("2001:db8::1")
+	if got, err := a.out.Source(to, ""); got != to.Next() || !errors.Is(err, conn.refuse) {
+		t.Errorf("the source of what goes to %v: %v, %v", to, got, err)
+	}
+	links := []udp.Link{{Index: 7}}
+	if err := a.out.SetLinks(links); !errors.Is(err, conn.refuse) {
+		t.Errorf("links that cannot be opened: %v", err)
+	}
+	conn.refuse, links[0].Index = nil, 8
+	if err := b.out.SetLinks(nil); err != nil {
+		t.Fatal(err)
+	}
+	if s.owner[7] != s.shares[0] || len(s.owner) != 1 {
+		t.Error("a role has changed its links without a word")
 	}
 }
 
@@ -180,12 +299,13 @@ func TestLocalsAreShared(t *testing.T) {
 		t.Errorf("a socket that cannot be opened: %v", err)
 	}
 	conn.refuse, conn.opened = nil, nil
-	for _, err := range []error{a.out.AddLocal(at), b.out.AddLocal(at), a.out.RemoveLocal(at), b.out.RemoveLocal(at), b.out.AddLocal(at)} {
+	for _, err := range []error{a.out.AddLocal(at), b.out.AddLocal(at), a.out.RemoveLocal(at), b.out.RemoveLocal(at), b.out.RemoveLocal(at), b.out.AddLocal(at)} {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	if want := []string{"open 2001:db8::1", "close 2001:db8::1", "open 2001:db8::1"}; !slices.Equal(conn.opened, want) {
+	// That one closes what is not open is for the sockets to judge.
+	if want := []string{"open 2001:db8::1", "close 2001:db8::1", "close 2001:db8::1", "open 2001:db8::1"}; !slices.Equal(conn.opened, want) {
 		t.Errorf("got %q, want %q", conn.opened, want)
 	}
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"context"
 	"maps"
 	"net"
 	"net/netip"
@@ -199,17 +200,39 @@ func TestInboxKeepsItsOwnCopies(t *testing.T) {
 	}
 }
 
-// The whole loop, with and without senders of its own: each message is forwarded
-// once, whole, although the sockets' memory and the messages are used again.
+// feed is who reads from sockets that several inboxes share, of which this is one.
+func feed(in *Inbox, a *arrivals) error {
+	for {
+		if err := a.Wait(); err != nil {
+			return err
+		}
+		for a.Receive(drainAtOnce, func(d *udp.Datagram) { in.Feed(1, d) }) > 0 {
+			in.Tell()
+		}
+	}
+}
+
+// The whole loop, with and without senders of its own, reading by itself or fed: each
+// message is forwarded once, whole, although the sockets' memory and the messages are used
+// again.
 func TestLoopForwardsEverything(t *testing.T) {
-	for name, spread := range map[string]bool{"one core": false, "many cores": true} {
+	for name, c := range map[string]struct {
+		cores int
+		fed   bool
+	}{"one core": {1, false}, "many cores": {3, false}, "one core, fed": {1, true}, "many cores, fed": {3, true}} {
 		t.Run(name, func(t *testing.T) {
 			l, q := newQuietLoop(t)
 			a := newArrivals()
-			l.Open(a, q, map[bool]int{false: 1, true: 3}[spread])
+			receive := func() error { return l.inbox.Run(t.Context()) }
+			if c.fed {
+				l.Open(nil, q, c.cores)
+				receive = func() error { return feed(l.inbox, a) }
+			} else {
+				l.Open(a, q, c.cores)
+			}
 			end := q.run(t, l)
 			received := make(chan error, 1)
-			go func() { received <- l.inbox.Run(t.Context()) }()
+			go func() { received <- receive() }()
 			const clients, rounds = 50, 20
 			seen := map[string]int{}
 			for round := range uint32(rounds) {
@@ -311,5 +334,62 @@ func TestInboxTellsOnceAllIsDone(t *testing.T) {
 	in.rest()
 	if len(in.drained) != 1 {
 		t.Errorf("told %d times of empty sockets, want once", len(in.drained))
+	}
+}
+
+// An inbox that is fed admits by the rates of the link at the time that it is told, copies
+// what it is fed, wakes the loop once it is told to, and has no sockets to look at.
+func TestInboxIsFed(t *testing.T) {
+	in := NewInbox()
+	in.open(nil, false)
+	in.Configure(hosts{}, map[int]admission.Limits{linkA: {Source: admission.Rate{PerSecond: 1, Burst: 2}}})
+	fed := func(at instant.Instant, payload ...byte) {
+		d := from(linkA, 1, payload...)
+		in.Feed(at, &d)
+		clear(d.Payload)
+	}
+	woken := func() bool {
+		select {
+		case <-in.ready():
+			return true
+		default:
+			return false
+		}
+	}
+	fed(1e9, 1, 1)
+	fed(1e9, 1, 2)
+	fed(1e9, 1, 3)
+	if woken() {
+		t.Error("the loop is woken before all is fed")
+	}
+	in.Tell()
+	in.Tell()
+	if !woken() || woken() {
+		t.Error("the loop is not woken, or woken twice")
+	}
+	if n := in.discards.lost[discard{linkA, effect.DropRateSource}]; n != 1 {
+		t.Errorf("%d above the rate counted, want 1", n)
+	}
+	if !in.Judge(2e9) || woken() {
+		t.Error("there are sockets to look at")
+	}
+	in.Glance()
+	if woken() {
+		t.Error("the loop is asked to look at sockets")
+	}
+	fed(2e9, 1, 4)
+	for i, want := range []byte{1, 2, 4} {
+		if got := in.turn(2e9, nil, 1); len(got) != 1 || !bytes.Equal(got[0].Payload, []byte{1, want}) {
+			t.Fatalf("turn %d: %v, want message %d", i+1, got, want)
+		}
+		if woken() != (want != 4) {
+			t.Errorf("after turn %d the loop goes on: %v", i+1, want == 4)
+		}
+	}
+	in.rest()
+	ctx, end := context.WithCancel(t.Context())
+	end()
+	if err := in.Run(ctx); err != nil {
+		t.Errorf("Run: %v, want it to end with its context", err)
 	}
 }

@@ -58,8 +58,8 @@ type House struct {
 	Wrong func() []string
 }
 
-// Player plays a role. Reconfigure, Count, Judge and Prospect are called while Tasks
-// run, from several goroutines.
+// Player plays a role. Hears, Refused, Reconfigure, Count, Judge and Prospect are called
+// while Tasks run, from several goroutines.
 type Player interface {
 	// Restore brings the host to what was kept, before any socket is open, and returns
 	// how many leases are held on each link.
@@ -67,7 +67,7 @@ type Player interface {
 	// Open hands the player its sockets, before Tasks run. Where roles share them in is
 	// nil, and what comes is fed to Inbox.
 	Open(in engine.Receiver, out Sockets)
-	// Inbox is where its datagrams go; nil: it has none.
+	// Inbox is where its datagrams go. It is not asked of a guard, which has none.
 	Inbox() *engine.Inbox
 	// Hears reports whether a datagram that came in on a link without clients of any role
 	// is for the role, such as a peer's. It is asked where several roles share the sockets.

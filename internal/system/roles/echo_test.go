@@ -143,14 +143,6 @@ func (e *echo) rules(link string) network.Inlet {
 	return network.Inlet{Name: link, Clients: e.section.Serves(link)}
 }
 
-func (e *echo) Tasks() map[string]process.Task {
-	tasks := make(map[string]process.Task)
-	for name, run := range e.engine.Tasks() {
-		tasks["echo "+name] = run
-	}
-	return tasks
-}
-
 func (e *echo) Alive(ctx context.Context) error {
 	return e.engine.Call(ctx, func(instant.Now, *effect.Effects) {})
 }
@@ -179,6 +171,7 @@ func (e *echo) Reconfigure(ctx context.Context, next *config.Config) error {
 	})
 }
 
+func (e *echo) Tasks() map[string]process.Task                        { return e.engine.Tasks() }
 func (e *echo) Inbox() *engine.Inbox                                  { return e.inbox }
 func (e *echo) Done() <-chan struct{}                                 { return e.engine.Done() }
 func (*echo) Hears(*udp.Datagram) bool                                { return false }

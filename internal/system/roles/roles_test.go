@@ -2,7 +2,10 @@ package roles_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,10 +15,10 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// sections is the standard configuration, whose relay serves the first link, with what is
-// said of the toy besides.
-func sections(r *rig.Rig, echo string) string {
-	return strings.ReplaceAll(r.Standard(), `"d*"`, r.Downlink(1)) + echo
+// relaying is the standard configuration, whose relay serves one link, with what is said of
+// the toy besides.
+func relaying(r *rig.Rig, link int, echo string) string {
+	return strings.ReplaceAll(r.Standard(), `"d*"`, r.Downlink(link)) + echo
 }
 
 // on is the toy's section.
@@ -39,52 +42,143 @@ func ask(r *rig.Rig, link int) dhcp6.DUID {
 // isEcho reports whether the toy has answered.
 func isEcho(id dhcp6.DUID) bool { return bytes.HasSuffix([]byte(id), []byte("echo")) }
 
+// scrape is what the Fairlead shows to Prometheus.
+func scrape(r *rig.Rig) string {
+	r.T.Helper()
+	return r.Relay.Run("curl", "-sf", "http://"+scraped+"/metrics")
+}
+
+// scraped is where the metrics are, and withMetrics a configuration that has them there.
+const scraped = "[::1]:9847"
+
+func withMetrics(text string) string {
+	return strings.Replace(text, rig.NoMetrics, "metrics: {listen: \""+scraped+"\"}\n", 1)
+}
+
+// wants fails where a text lacks one of the words.
+func wants(t *testing.T, what, text string, words ...string) {
+	t.Helper()
+	for _, w := range words {
+		if !strings.Contains(text, w) {
+			t.Errorf("%s: %q is missing in\n%s", what, w, text)
+		}
+	}
+}
+
 // Two roles in one process: each answers its own clients, by the sockets of both; each has
 // its path, its command and its metric; and what a client of the relay is granted is routed.
 func TestTwoRoles(t *testing.T) {
 	r := rig.Build(t, lab.Plan{Clients: 2})
-	prepare(r, strings.Replace(sections(r, on(r.Downlink(2))), rig.NoMetrics, "metrics: {listen: \"[::1]:9847\"}\n", 1))
+	prepare(r, withMetrics(relaying(r, 1, on(r.Downlink(2)))))
 	r.Kea()
 	r.Fairlead.Start()
 	wire := r.Client(2).Record("c0", "udp port 546 or udp port 547")
 	if id := ask(r, 2); !isEcho(id) {
 		t.Errorf("a client of the toy was answered by %v", id)
 	}
+	if id := ask(r, 1); isEcho(id) {
+		t.Error("a client of the relay was answered by the toy")
+	}
 	wire.Wait("dhcpv6.msgtype == 7", "ipv6.src", "dhcpv6.duid.bytes")
+	wire.Check()
 	p := rig.Held(r.Play(1, rig.DUID(1)).Obtain(1))[0]
 	r.WantRoute(p, 1)
 	if got := r.Fairlead.CLI("echo"); got != "1 answered\n" {
 		t.Errorf("the command prints %q", got)
 	}
-	if got := r.Relay.Run("curl", "-sf", "http://[::1]:9847/metrics"); !strings.Contains(got, "fairlead_echo_answers_total 1") || !strings.Contains(got, "fairlead_delegations") {
-		t.Errorf("the metrics of a role are missing:\n%s", got)
-	}
-	if got := r.Fairlead.CLI("delegations"); !strings.Contains(got, p.String()) {
-		t.Errorf("the relay's own command prints\n%s", got)
-	}
+	wants(t, "the command of the relay", r.Fairlead.CLI("delegations"), p.String())
+	wants(t, "the metrics", scrape(r), "fairlead_echo_answers_total 1", "fairlead_delegations")
+}
 
-	// The relay's peers speak to the relay although the toy hears on the same sockets.
+// A program of others takes the toy for a server: dhclient asks for information alone, and
+// has its script told who answered.
+func TestForeignClient(t *testing.T) {
+	r := rig.Build(t, lab.Plan{Clients: 1})
+	prepare(r, strings.Split(r.Standard(), "relay6:")[0]+on(r.Downlink(1)))
+	r.Fairlead.Start()
+	folder, err := r.Client(1).Folder("dhclient")
+	r.Need(err)
+	told, script := filepath.Join(folder, "told"), filepath.Join(folder, "script")
+	r.Need(os.WriteFile(script, []byte("#!/bin/sh\n[ -z \"$new_dhcp6_server_id\" ] || echo \"$new_dhcp6_server_id\" >"+told+".new && mv "+told+".new "+told+"\n"), 0o755))
+	r.Client(1).Start("dhclient", "dhclient", "-6", "-S", "-d", "-v", "-D", "LL", "-cf", "/dev/null", "-sf", script,
+		"-lf", filepath.Join(folder, "leases"), "-pf", filepath.Join(folder, "pid"), "c0")
+	var text []byte
+	r.Until("dhclient has an answer", func() bool {
+		text, err = os.ReadFile(told)
+		return err == nil
+	})
+	if got, want := strings.TrimSpace(string(text)), "0:3:0:1:65:63:68:6f"; got != want {
+		t.Errorf("dhclient was answered by %s, want %s", got, want)
+	}
+}
+
+// A reload takes up what changes within sections, for all roles at once: a link goes from
+// one role to the other. One that adds or removes a section changes nothing.
+func TestReload(t *testing.T) {
+	r := rig.Build(t, lab.Plan{Clients: 2})
+	prepare(r, relaying(r, 1, on(r.Downlink(2))))
+	r.Kea()
+	r.Fairlead.Start()
 	reload := func(text, want string) {
 		t.Helper()
 		r.Fairlead.Reload(text)
 		r.Fairlead.Logged(want)
 	}
-	reload(sections(r, ""), "restart")
+	reload(relaying(r, 1, ""), "echo6: cannot change while running: restart instead")
 	if !isEcho(ask(r, 2)) {
 		t.Error("a reload that was refused ended a role")
 	}
-	r.Relay.IP("link set %s down", r.Downlink(2))
-	r.Relay.IP("link set %s up", r.Downlink(2))
-	if !isEcho(ask(r, 2)) {
-		t.Error("the toy does not answer on a link that was down")
+	reload(relaying(r, 2, on(r.Downlink(1))), "configuration reloaded")
+	if !isEcho(ask(r, 1)) || isEcho(ask(r, 2)) {
+		t.Error("after a reload that exchanges their links, the roles answer on their former ones")
+	}
+	r.Fairlead.Stop()
+	r.Fairlead.Write(relaying(r, 1, ""))
+	r.Fairlead.Start()
+	reload(relaying(r, 1, on(r.Downlink(2))), "echo6: cannot change while running: restart instead")
+	if _, err := r.Fairlead.Relay.CLI("echo"); err == nil {
+		t.Error("the path of a role is there although the reload that adds the role was refused")
+	}
+	if isEcho(ask(r, 1)) {
+		t.Error("the toy answers although it is not played")
 	}
 }
 
-// A role alone.
+// The link of a role goes down and comes up, and is deleted and made anew, while the link
+// of the other stays: service returns there, and goes on here.
+func TestLinkReturns(t *testing.T) {
+	r := rig.Build(t, lab.Plan{Clients: 2})
+	prepare(r, relaying(r, 1, on(r.Downlink(2))))
+	r.Kea()
+	r.Fairlead.Start()
+	for _, round := range []struct {
+		what     string
+		commands []string
+	}{
+		{"down and up", []string{"link set d2 down", "link set d2 up"}},
+		{"deleted and made anew", []string{
+			"link del d2",
+			"link add name d2 address 02:00:00:00:d0:02 type veth peer name c0 address 02:00:00:00:c0:02 netns " + r.Client(2).Namespace,
+			"link set d2 up",
+		}},
+	} {
+		for _, command := range round.commands {
+			r.Relay.IP("%s", command)
+		}
+		r.Client(2).IP("link set c0 up")
+		if !isEcho(ask(r, 2)) {
+			t.Errorf("%s: a client of the toy is answered by another", round.what)
+		}
+		if isEcho(ask(r, 1)) {
+			t.Errorf("%s: a client of the relay is answered by the toy", round.what)
+		}
+	}
+}
+
+// A role alone: what is the relay's is not there, and what all roles share is whole.
 func TestOneRole(t *testing.T) {
 	r := rig.Build(t, lab.Plan{Clients: 1})
-	text, _, _ := strings.Cut(r.Standard(), "relay6:")
-	prepare(r, text+on(r.Downlink(1)))
+	prepare(r, withMetrics(strings.Split(r.Standard(), "relay6:")[0]+on(r.Downlink(1))))
 	r.Fairlead.Start()
 	if !isEcho(ask(r, 1)) {
 		t.Error("the toy alone does not answer")
@@ -92,14 +186,24 @@ func TestOneRole(t *testing.T) {
 	if _, err := r.Fairlead.Relay.CLI("delegations"); err == nil {
 		t.Error("the relay's path is there although the relay is not")
 	}
+	wants(t, "the metrics", scrape(r), "fairlead_echo_answers_total 1", "fairlead_build_info")
+	var status map[string]any
+	r.Fairlead.Ask("/v1/status", &status)
+	for key, value := range status {
+		if value == nil {
+			t.Errorf("the status has %s: null", key)
+		}
+	}
 }
 
-// A link has clients of one role of a family.
+// A link has clients of one role of a family. The file is refused, and the place is named.
 func TestTwoRolesOnALink(t *testing.T) {
 	r := rig.Build(t, lab.Plan{Clients: 1})
 	prepare(r, r.Standard()+on(r.Downlink(1)))
-	err := r.Fairlead.Relay.Start()
-	if err == nil || !strings.Contains(err.Error()+r.Fairlead.Log(), "relay6") {
-		t.Errorf("a link of two roles: %v\n%s", err, r.Fairlead.Log())
+	if err := r.Fairlead.Relay.Start(); err == nil {
+		t.Error("the program plays two roles on a link")
 	}
+	lines := strings.Split(r.Fairlead.Text(), "\n")
+	at := slices.IndexFunc(lines, func(l string) bool { return strings.Contains(l, `["d1"]`) })
+	r.Fairlead.Logged(fmt.Sprintf(`:%d:%d: echo6.links[0]: "d1" may name a link that "d*" of relay6.links[0].match names`, at+1, strings.Index(lines[at], `"d1"`)+1))
 }
