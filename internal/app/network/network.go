@@ -215,7 +215,7 @@ func (n *Network) setLinks(want []udp.Link) {
 
 func sameLink(a, b udp.Link) bool {
 	return a.Index == b.Index && a.Name == b.Name && a.MTU == b.MTU && a.Ethernet == b.Ethernet && a.VRF == b.VRF &&
-		a.LinkLocal == b.LinkLocal && slices.Equal(a.MAC, b.MAC)
+		a.Source == b.Source && slices.Equal(a.MAC, b.MAC)
 }
 
 func clientLink(l links.Link) udp.Link {
@@ -225,7 +225,7 @@ func clientLink(l links.Link) udp.Link {
 	}
 	for _, a := range l.Addrs {
 		if a.Addr().IsLinkLocalUnicast() {
-			u.LinkLocal = a.Addr()
+			u.Source = a.Addr()
 			break
 		}
 	}
@@ -256,7 +256,7 @@ func (n *Network) localOf(p *trust.Peer, vrf string) netip.Addr {
 	if p.Address.IsLinkLocalUnicast() {
 		l := n.links[p.Zone]
 		u := clientLink(l)
-		return u.LinkLocal
+		return u.Source
 	}
 	a, err := n.conn.Source(p.Address, vrf)
 	switch {

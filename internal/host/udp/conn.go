@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -21,13 +20,14 @@ var (
 	ErrNoLocal = errors.New("udp: no socket at this local address")
 	// ErrTooBig says that a payload does not fit into a datagram.
 	ErrTooBig = errors.New("udp: message too big")
-	// ErrDestination says that the destination is not an IPv6 address and port.
-	ErrDestination = errors.New("udp: no IPv6 destination")
+	// ErrDestination says that the destination is not an address of the family and a port.
+	ErrDestination = errors.New("udp: no destination of this family")
 )
 
 // Conn is all the datagram traffic of a relay.
 type Conn struct {
 	options Options
+	profile *profile // of Options.Family
 	count   counters
 	poll    *os.File // an epoll descriptor over all sockets
 	wait    syscall.RawConn
@@ -65,6 +65,7 @@ func Open(o Options) (*Conn, error) {
 	}
 	c := &Conn{
 		options: o,
+		profile: o.Family.profile(),
 		links:   map[int]*link{},
 		sockets: map[Local]*socket{},
 		byFD:    map[int32]*socket{},
@@ -115,7 +116,7 @@ func (c *Conn) open() error {
 }
 
 func (c *Conn) wildcard(vrf string) Local {
-	return Local{Addr: netip.IPv6Unspecified(), VRF: vrf, Port: c.options.Port}
+	return Local{Addr: c.profile.unspecified, VRF: vrf, Port: c.options.Port}
 }
 
 // ensure returns the socket at e, opened if need be. A VRF device that was

@@ -3,7 +3,7 @@ package udp
 import "time"
 
 // fragmentsFor is how long small copies are not skipped once a fragment to
-// ff02::1:2 was seen.
+// the group was seen.
 const fragmentsFor = 10 * time.Minute
 
 // copies is about datagrams that come by both paths. The kernel keeps back the copy of a
@@ -19,7 +19,7 @@ type copies struct {
 	over  bool // closed
 }
 
-// hearFragments is called where a fragment to ff02::1:2 was seen. The caller
+// hearFragments is called where a fragment to the group was seen. The caller
 // holds c.mu for reading.
 func (c *Conn) hearFragments() {
 	c.filters.Lock()

@@ -2,24 +2,17 @@ package udp
 
 import (
 	"golang.org/x/sys/unix"
-
-	"fairlead/internal/wire/dhcp6"
 )
 
 const (
-	protocolUDP      = 17
-	protocolFragment = 44
-	ipv6Header       = 40
-	udpHeader        = 8
-	frameHeaders     = ipv6Header + udpHeader
+	protocolUDP = 17
+	udpHeader   = 8
 
 	// From linux/filter.h: offsets that ask for metadata, or for octets from the
 	// network header on, whatever the socket sees first.
 	skfADPktType = 0xfffff000 + 4
 	skfADIfindex = 0xfffff000 + 8
 	skfNetOff    = 0xfff00000
-
-	minimumMTU = 1280 // RFC 8200 section 5
 )
 
 // Places among the sockets that share the wildcard by SO_REUSEPORT, in the order in
@@ -38,24 +31,20 @@ func steer(apart []int) []unix.SockFilter {
 	return p.whole()
 }
 
-// groupFilter is for a socket that gets the multicast of all links. Of the links that are
-// apart it takes nothing, or theirs says that it is for these alone. With skip it refuses
-// what the frame path takes: to ff02::1:2, no extension header left in the packet, and so
-// small that no node has reason to send it in fragments (copies.go is about those that
-// do).
-func groupFilter(apart []int, theirs, skip bool) []unix.SockFilter {
+// groupFilter is for a socket that gets what is sent to the group on all links. Of the links that
+// are apart it takes nothing, or theirs says that it is for these alone. With skip it
+// refuses what the frame path takes: to the group, no extension header left in the
+// packet, and so small that no node has reason to send it in fragments (copies.go is about
+// those that do).
+func (f *profile) groupFilter(apart []int, theirs, skip bool) []unix.SockFilter {
 	var p program
 	p.only(apart, theirs)
 	if skip {
-		group := dhcp6.AllRelayAgentsAndServers.As16()
 		p.add(unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_LEN})
-		p.branch(unix.BPF_JGT, minimumMTU-ipv6Header, accept, next)
-		p.load(unix.BPF_W, skfNetOff+24)
-		p.branch(unix.BPF_JEQ, word(group[0:4]), next, accept)
-		p.load(unix.BPF_B, skfNetOff+6)
-		p.branch(unix.BPF_JEQ, protocolUDP, next, accept)
-		p.load(unix.BPF_W, skfNetOff+36)
-		p.branch(unix.BPF_JEQ, word(group[12:16]), refuse, accept)
+		p.branch(unix.BPF_JGT, uint32(f.minimumMTU-f.header), accept, next)
+		f.toGroup(&p, skfNetOff, accept)
+		p.load(unix.BPF_B, skfNetOff+uint32(f.protocolAt))
+		p.branch(unix.BPF_JEQ, protocolUDP, refuse, accept)
 	}
 	p.result(accept, 0xffffffff)
 	p.result(refuse, 0)
@@ -63,36 +52,38 @@ func groupFilter(apart []int, theirs, skip bool) []unix.SockFilter {
 }
 
 // clientFilter lets through what the frame path handles: UDP to port without
-// extension headers to ff02::1:2, no longer than frameRoom, not sent by this host
-// and not for another link-layer address. Beside that, fragments to that group,
+// extension headers to the group, no longer than frameRoom, not sent by this host
+// and not for another link-layer address. Beside that, fragments to the group,
 // which show that somebody sends such. Of the links that are apart it takes nothing,
-// or theirs says that it is for these alone. Each IPv6 packet that this host receives
-// or forwards passes here, so the test that nearly all of them fail comes first.
-// The socket is of type SOCK_DGRAM: offset 0 is the IPv6 header whatever the
+// or theirs says that it is for these alone. Each packet of the family that this host
+// receives or forwards passes here, so the test that nearly all of them fail comes first.
+// The socket is of type SOCK_DGRAM: offset 0 is the IP header whatever the
 // link.
-func clientFilter(port uint16, apart []int, theirs bool) []unix.SockFilter {
+func (f *profile) clientFilter(port uint16, apart []int, theirs bool) []unix.SockFilter {
 	var p program
 	if !theirs || len(apart) > 0 {
-		to := dhcp6.AllRelayAgentsAndServers.As16()
-		for _, w := range []int{0, 12, 4, 8} {
-			p.load(unix.BPF_W, uint32(24+w))
-			p.branch(unix.BPF_JEQ, word(to[w:]), next, refuse)
-		}
+		f.toGroup(&p, 0, refuse)
 		p.only(apart, theirs)
 		p.load(unix.BPF_B, skfADPktType)
 		// PACKET_OTHERHOST and PACKET_OUTGOING are above PACKET_MULTICAST.
 		p.branch(unix.BPF_JGT, unix.PACKET_MULTICAST, refuse, next)
-		p.load(unix.BPF_B, 6)
-		p.branch(unix.BPF_JEQ, protocolFragment, accept, next)
-		p.branch(unix.BPF_JEQ, protocolUDP, next, refuse)
-		p.load(unix.BPF_H, ipv6Header+2)
-		p.branch(unix.BPF_JEQ, uint32(port), next, refuse)
-		p.load(unix.BPF_H, 4)
-		p.branch(unix.BPF_JGT, frameRoom-ipv6Header, refuse, next)
+		f.takes(&p, port)
 		p.result(accept, frameRoom)
 	}
 	p.result(refuse, 0)
 	return p.whole()
+}
+
+// toGroup goes to others with what has another destination than the group, in a packet
+// that begins at an offset. Words that differ most come first.
+func (f *profile) toGroup(p *program, from uint32, others label) {
+	to := f.group.AsSlice()
+	for _, w := range []int{0, 12, 4, 8} {
+		if w < len(to) {
+			p.load(unix.BPF_W, from+uint32(f.sourceAt+f.addrLen+w))
+			p.branch(unix.BPF_JEQ, word(to[w:]), next, others)
+		}
+	}
 }
 
 func word(b []byte) uint32 {

@@ -185,7 +185,7 @@ func (c *Conn) partInVRFs(links []flooding, apart []int) {
 func (c *Conn) createOwn(vrf string) error {
 	for f := &c.floods; vrf != "" && len(f.own) < maxOwn; {
 		s := &socket{at: c.wildcard(""), apart: true}
-		if err := s.create(); err != nil {
+		if err := s.create(c.profile); err != nil {
 			return err
 		}
 		f.own = append(f.own, s)
@@ -307,11 +307,11 @@ func (c *Conn) filter(s *socket) {
 	var err error
 	switch {
 	case s.frames:
-		err = attach(s.fd, unix.SO_ATTACH_FILTER, clientFilter(c.options.Port, apart, s.apart))
+		err = attach(s.fd, unix.SO_ATTACH_FILTER, c.profile.clientFilter(c.options.Port, apart, s.apart))
 	case s.at.VRF != "":
-		err = s.attach(nil, !c.copies.seen)
+		err = s.attach(c.profile, nil, !c.copies.seen)
 	default:
-		err = s.attach(apart, !c.copies.seen)
+		err = s.attach(c.profile, apart, !c.copies.seen)
 	}
 	if err != nil {
 		c.options.Logger.Warn("filter of a socket not changed", "socket", s.String(), "reason", err.Error())
@@ -333,7 +333,7 @@ func (c *Conn) openApart() error {
 	if err := c.listen(frames); err != nil {
 		return err
 	}
-	if err := multicast.create(); err != nil {
+	if err := multicast.create(c.profile); err != nil {
 		return err
 	}
 	if err := c.listen(multicast); err != nil {

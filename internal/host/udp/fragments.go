@@ -1,7 +1,6 @@
 package udp
 
 import (
-	"encoding/binary"
 	"hash/maphash"
 	"net/netip"
 	"time"
@@ -25,11 +24,9 @@ type fragmentSources struct {
 const (
 	maxPackets = 64 // that are remembered
 	maxParts   = 16 // of each; one with more has no known source
-	// A packet is remembered as long as the kernel waits for its fragments (RFC 8200
-	// section 4.5).
+	// A packet is remembered as long as the kernel waits for its fragments, or longer: for those
+	// of IPv6 60 seconds (RFC 8200 section 4.5), of IPv4 30.
 	fragmentsLast = 60 * time.Second
-
-	fragmentHeader = 8
 )
 
 // fragmented is a packet of which fragments were seen.
@@ -51,28 +48,42 @@ type part struct {
 	hash           uint64 // of the octets, without the UDP header
 }
 
-// hear remembers a frame if it is a fragment of a UDP datagram.
-func (t *fragmentSources) hear(now time.Time, f rawFrame) {
-	p, name := f.packet, f.name
-	if len(p) < ipv6Header+fragmentHeader || p[6] != protocolFragment || p[ipv6Header] != protocolUDP || name[11] != etherLen {
-		return
-	}
-	id := binary.BigEndian.Uint32(p[ipv6Header+4:])
-	of := t.packet(now, linkOf(name), netip.AddrFrom16([16]byte(p[8:24])), id, [etherLen]byte(name[12:]))
-	end := ipv6Header + int(binary.BigEndian.Uint16(p[4:]))
-	offset := int(binary.BigEndian.Uint16(p[ipv6Header+2:]))
-	at := part{offset: offset &^ 7, more: offset&1 != 0}
-	from := ipv6Header + fragmentHeader
-	if at.offset == 0 {
+// fragment is what a fragment of a UDP datagram says.
+type fragment struct {
+	source netip.Addr
+	id     uint32
+	offset int // of its octets in the UDP segment
+	more   bool
+	length int
+	octets []byte // without the UDP header; nil if they are not whole
+}
+
+// take has f be the octets between two places of a packet.
+func (f *fragment) take(packet []byte, from, end int) {
+	f.length = end - from
+	if f.offset == 0 {
 		from += udpHeader
 	}
-	if of.broken || of.n == maxParts || end > len(p) || from > end {
+	if end <= len(packet) && from <= end {
+		f.octets = packet[from:end]
+	}
+}
+
+// hear remembers a frame if it is a fragment of a UDP datagram.
+func (t *fragmentSources) hear(now time.Time, p *profile, f rawFrame) {
+	if f.name[11] != etherLen {
+		return
+	}
+	piece, ok := p.fragment(f.packet)
+	if !ok {
+		return
+	}
+	of := t.packet(now, linkOf(f.name), piece.source, piece.id, [etherLen]byte(f.name[12:]))
+	if of.broken || of.n == maxParts || piece.octets == nil {
 		of.broken = true
 		return
 	}
-	at.length = end - ipv6Header - fragmentHeader
-	at.hash = maphash.Bytes(t.seed, p[from:end])
-	of.parts[of.n] = at
+	of.parts[of.n] = part{offset: piece.offset, length: piece.length, more: piece.more, hash: maphash.Bytes(t.seed, piece.octets)}
 	of.n++
 }
 
@@ -161,7 +172,7 @@ func (r *reader) foresee(now time.Time, from *ring) {
 		if !ok {
 			return
 		}
-		r.fragments.hear(now, f)
+		r.fragments.hear(now, r.conn.profile, f)
 		from.foreseen++
 	}
 }

@@ -17,11 +17,14 @@ var (
 	stranger = [6]byte{2, 0, 0, 0, 0, 0x66}
 )
 
-// pieces are the fragments of a message to ff02::1:2, of 800 octets, with an
+// pieces are the fragments of a message to the group, of 800 octets, with an
 // identification.
 func (l *lab) pieces(t *testing.T, id byte, message string) (all [][]byte) {
 	t.Helper()
-	return pieces(id, packet(t, l.clientEnd.LinkLocal, message, nil))
+	if l.family == IPv4 {
+		return fragments4(id, l.packet(message), 800)
+	}
+	return pieces(id, l.packet(message))
 }
 
 // pieces cuts a packet.
@@ -44,7 +47,9 @@ func pieces(id byte, p []byte) (all [][]byte) {
 // The fragments of a datagram tell its link-layer source, as the kernel makes them and
 // in any order; and one who sends the same octets, or a part of them, can make it
 // unknown at most.
-func TestLinkLayerSourceOfFragments(t *testing.T) {
+func TestLinkLayerSourceOfFragments(t *testing.T) { both(t, linkLayerSourceOfFragments) }
+
+func linkLayerSourceOfFragments(t *testing.T, f Family) {
 	own := [6]byte(clientMAC[:6])
 	for _, test := range []struct {
 		name string
@@ -59,7 +64,7 @@ func TestLinkLayerSourceOfFragments(t *testing.T) {
 				l.packets.writeFrom(own, f)
 			}
 		}, own[:]},
-		{"of a stranger, with the client's IPv6 address", func(l *lab) {
+		{"of a stranger, with the client's IP address", func(l *lab) {
 			for _, f := range l.pieces(t, 7, long) {
 				l.packets.writeFrom(stranger, f)
 			}
@@ -97,7 +102,7 @@ func TestLinkLayerSourceOfFragments(t *testing.T) {
 		}, own[:]},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			l := newRig(t, Options{})
+			l := newRig(t, Options{Family: f})
 			test.send(l) // before anything is read
 			got := l.received(long)
 			if !slices.Equal(got.MAC[:got.MACLen], test.want) {
@@ -126,8 +131,10 @@ func (l *lab) received(message string) (found Datagram) {
 
 // Fragments that found the ring full prove nothing: nobody can have those of another
 // datagram stand for them.
-func TestLostFragmentsProveNothing(t *testing.T) {
-	l := newRig(t, Options{})
+func TestLostFragmentsProveNothing(t *testing.T) { both(t, lostFragmentsProveNothing) }
+
+func lostFragmentsProveNothing(t *testing.T, f Family) {
+	l := newRig(t, Options{Family: f})
 	flood(l.host, l.clientEnd, ringFrames)
 	for _, f := range l.pieces(t, 7, long) {
 		l.packets.writeFrom([6]byte(clientMAC[:6]), f)
@@ -138,8 +145,10 @@ func TestLostFragmentsProveNothing(t *testing.T) {
 }
 
 // Fragments are heard behind any number of frames that wait, and each of them once.
-func TestFragmentsBehindOtherFrames(t *testing.T) {
-	l := newRig(t, Options{})
+func TestFragmentsBehindOtherFrames(t *testing.T) { both(t, fragmentsBehindOtherFrames) }
+
+func fragmentsBehindOtherFrames(t *testing.T, f Family) {
+	l := newRig(t, Options{Family: f})
 	flood(l.host, l.clientEnd, 500)
 	for range 3 {
 		l.host.multicast(l.clientEnd.Index, []byte(long))
@@ -156,31 +165,33 @@ func TestFragmentsBehindOtherFrames(t *testing.T) {
 }
 
 // What is remembered is bounded in number, size and time.
-func TestFragmentsAreForgotten(t *testing.T) {
-	l := newRig(t, Options{})
+func TestFragmentsAreForgotten(t *testing.T) { both(t, fragmentsAreForgotten) }
+
+func fragmentsAreForgotten(t *testing.T, f Family) {
+	l := newRig(t, Options{Family: f})
 	r := &l.conn.in
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	start := time.Now()
+	start, other, another := time.Now(), strings.Repeat("other ", 200), strings.Repeat("another ", 200)
 	name := make([]byte, nameRoom)
 	name[4], name[11] = 11, etherLen // on a little-endian machine; the same link for all
 	copy(name[12:], clientMAC[:])
 	link := linkOf(name)
 	hear := func(id byte, message string) {
 		for _, p := range l.pieces(t, id, message) {
-			r.fragments.hear(start, rawFrame{name: name, packet: p})
+			r.fragments.hear(start, l.conn.profile, rawFrame{name: name, packet: p})
 		}
 	}
 	sender := func(at time.Time, source netip.Addr, message string) bool {
 		_, known := r.fragments.sender(at, link, source, []byte(message))
 		return known
 	}
-	own := l.clientEnd.LinkLocal
+	own := l.clientEnd.Source
 	hear(1, long)
 	if sender(start.Add(fragmentsLast), own, long) {
 		t.Error("known after its time")
 	}
-	if sender(start, netip.MustParseAddr("fe80::66"), long) {
+	if sender(start, l.beside, long) {
 		t.Error("known of another source")
 	}
 	if !sender(start.Add(fragmentsLast-1), own, long) {
@@ -191,7 +202,7 @@ func TestFragmentsAreForgotten(t *testing.T) {
 	}
 	hear(1, long)
 	for id := range byte(maxPackets) {
-		hear(2+id, "short")
+		hear(2+id, other)
 	}
 	if sender(start, own, long) {
 		t.Error("known after many others")
@@ -200,18 +211,21 @@ func TestFragmentsAreForgotten(t *testing.T) {
 	if sender(start, own, strings.Repeat("x", maxParts*800)) {
 		t.Error("known with more fragments than are remembered")
 	}
-	hear(1, "another") // after one with the same identification that is broken
-	if sender(start, own, "another") {
+	hear(1, another) // after one with the same identification that is broken
+	if sender(start, own, another) {
 		t.Error("known with an identification that was used for another")
 	}
-	if n := testing.AllocsPerRun(100, func() { r.fragments.sender(start, link, own, []byte("short")) }); n != 0 {
+	payload := []byte(other)
+	if n := testing.AllocsPerRun(100, func() { r.fragments.sender(start, link, own, payload) }); n != 0 {
 		t.Errorf("%v allocations, want none", n)
 	}
 }
 
 // No part of a datagram, and no longer one, is taken for it.
-func TestFragmentsOfAnotherDatagram(t *testing.T) {
-	l := newRig(t, Options{})
+func TestFragmentsOfAnotherDatagram(t *testing.T) { both(t, fragmentsOfAnotherDatagram) }
+
+func fragmentsOfAnotherDatagram(t *testing.T, f Family) {
+	l := newRig(t, Options{Family: f})
 	var table fragmentSources
 	table.seed = l.conn.in.fragments.seed
 	now := time.Now()
@@ -223,9 +237,9 @@ func TestFragmentsOfAnotherDatagram(t *testing.T) {
 		table.packets = [maxPackets]fragmented{}
 		name[4] = 1
 		for _, p := range l.pieces(t, 1, long[:len(long)-1]) {
-			table.hear(now, rawFrame{name: name, packet: p})
+			table.hear(now, l.conn.profile, rawFrame{name: name, packet: p})
 		}
-		if _, known := table.sender(now, linkOf(name), l.clientEnd.LinkLocal, []byte(message)); known != (len(message) == len(long)-1) {
+		if _, known := table.sender(now, linkOf(name), l.clientEnd.Source, []byte(message)); known != (len(message) == len(long)-1) {
 			t.Errorf("%d octets: known %v, sent were %d", len(message), known, len(long)-1)
 		}
 	}

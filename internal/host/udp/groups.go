@@ -18,7 +18,7 @@ const maxHolders = 256
 
 var errTooManyHolders = fmt.Errorf("more than %d sockets would be needed to hold the memberships", maxHolders)
 
-// groups keeps the membership of ff02::1:2 on each client link. A membership
+// groups keeps the membership of ff02::1:2 on each client link, for IPv6 (IPv4 has broadcast). A membership
 // makes the network card pass the group's frames, the kernel accept its
 // datagrams and a snooping switch forward them. Its owner guards it.
 type groups struct {
@@ -157,7 +157,7 @@ type sourceFilter struct {
 func (g *groups) mute(index int, on bool) error {
 	m, ok := g.joined[index]
 	if !ok {
-		return errors.New("mute: not joined")
+		return errors.New("mute: no group is joined there")
 	}
 	f := sourceFilter{link: uint32(index), mode: unix.MCAST_EXCLUDE}
 	f.group.set(dhcp6.AllRelayAgentsAndServers)

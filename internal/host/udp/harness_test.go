@@ -15,8 +15,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"fairlead/internal/wire/dhcp6"
 )
 
 // patience is how long a test waits for what the kernel does at once.
@@ -24,9 +22,10 @@ const patience = time.Minute
 
 // namespace is a network namespace and the thread that lives in it.
 type namespace struct {
-	t     testing.TB
-	tid   int
-	calls chan func()
+	family Family // of what its nodes say
+	t      testing.TB
+	tid    int
+	calls  chan func()
 }
 
 func newNamespace(t testing.TB) *namespace {
@@ -74,7 +73,7 @@ func (n *namespace) ip(lines ...string) string {
 	n.t.Helper()
 	var out []byte
 	n.do(func() (err error) {
-		command := exec.Command("ip", "-6", "-batch", "-")
+		command := exec.Command("ip", "-batch", "-")
 		command.Stdin = strings.NewReader(strings.Join(lines, "\n") + "\n")
 		if out, err = command.CombinedOutput(); err != nil {
 			return fmt.Errorf("ip %q: %w: %s", lines, err, out)
@@ -99,7 +98,10 @@ func (n *namespace) link(name string) Link {
 			return err
 		}
 		l = Link{Index: i.Index, Name: name, MTU: i.MTU, MAC: i.HardwareAddr, Ethernet: len(i.HardwareAddr) == 6}
-		l.LinkLocal, err = linkLocal(name)
+		l.Source, err = linkLocal(name)
+		if n.family == IPv4 {
+			l.Source, err = address4(i)
+		}
 		return err
 	})
 	return l
@@ -130,12 +132,24 @@ func linkLocal(name string) (netip.Addr, error) {
 	return netip.Addr{}, nil
 }
 
-// upLink is link, waiting for the link-local address that follows the carrier.
+// address4 is an IPv4 address of an interface, or none.
+func address4(i *net.Interface) (netip.Addr, error) {
+	all, err := i.Addrs()
+	for _, a := range all {
+		if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().Is4() {
+			return p.Addr(), nil
+		}
+	}
+	return netip.Addr{}, err
+}
+
+// upLink is link, waiting for the link-local address that follows the carrier, or for one of
+// IPv4.
 func (n *namespace) upLink(name string) (l Link) {
 	n.t.Helper()
-	eventually(n.t, name+" has a link-local address", func() bool {
+	eventually(n.t, name+" has an address", func() bool {
 		l = n.link(name)
-		return l.LinkLocal.IsValid()
+		return l.Source.IsValid()
 	})
 	return l
 }
@@ -176,10 +190,10 @@ func (n *namespace) setLinks(c *Conn, links ...Link) {
 // udp is an ordinary UDP socket.
 func (n *namespace) udp(addr string, ifindex int, port uint16) *node {
 	n.t.Helper()
-	p := &node{t: n.t}
+	p := &node{t: n.t, family: n.family}
 	n.do(func() (err error) {
 		a := netip.AddrPortFrom(zoned(netip.MustParseAddr(addr), ifindex), port)
-		p.conn, err = net.ListenUDP("udp6", net.UDPAddrFromAddrPort(a))
+		p.conn, err = net.ListenUDP(map[bool]string{true: "udp4", false: "udp6"}[a.Addr().Is4()], net.UDPAddrFromAddrPort(a))
 		return err
 	})
 	n.t.Cleanup(func() { p.conn.Close() })
@@ -189,7 +203,7 @@ func (n *namespace) udp(addr string, ifindex int, port uint16) *node {
 // zoned gives link-local addresses a numeric zone: names mean nothing in
 // another namespace.
 func zoned(a netip.Addr, ifindex int) netip.Addr {
-	if a.IsLinkLocalUnicast() || a.IsLinkLocalMulticast() {
+	if a.Is6() && (a.IsLinkLocalUnicast() || a.IsLinkLocalMulticast()) {
 		return a.WithZone(strconv.Itoa(ifindex))
 	}
 	return a
@@ -197,8 +211,9 @@ func zoned(a netip.Addr, ifindex int) netip.Addr {
 
 // node is another host with an ordinary socket.
 type node struct {
-	t    testing.TB
-	conn *net.UDPConn
+	family Family
+	t      testing.TB
+	conn   *net.UDPConn
 }
 
 func (p *node) send(dest netip.Addr, ifindex int, port uint16, payload []byte) {
@@ -208,10 +223,10 @@ func (p *node) send(dest netip.Addr, ifindex int, port uint16, payload []byte) {
 	}
 }
 
-// multicast sends as a client does.
+// multicast sends as a client does, which broadcasts in IPv4.
 func (p *node) multicast(ifindex int, payload []byte) {
 	p.t.Helper()
-	p.send(dhcp6.AllRelayAgentsAndServers, ifindex, 547, payload)
+	p.send(p.family.profile().group, ifindex, p.family.profile().port, payload)
 }
 
 // option sets a socket option of IPv6.
@@ -305,15 +320,46 @@ func eventually(t testing.TB, what string, condition func() bool) {
 	}
 }
 
+// both runs a test for each family.
+func both(t *testing.T, test func(*testing.T, Family)) {
+	for f := range families {
+		t.Run(f.String(), func(t *testing.T) { test(t, f) })
+	}
+}
+
+// site is what the addresses of a lab are in a family.
+type site struct {
+	first, second  netip.Addr // of the relay, on the uplink
+	server, beside netip.Addr // on the server's side
+	nowhere        netip.Addr // there is no way to it
+	clientPort     uint16
+}
+
+var sites = [families]site{
+	IPv6: {
+		first: netip.MustParseAddr("2001:db8:1::1"), second: netip.MustParseAddr("2001:db8:1::2"),
+		server: netip.MustParseAddr("2001:db8:1::547"), beside: netip.MustParseAddr("2001:db8:1::548"),
+		nowhere: netip.MustParseAddr("2001:db8:dead::1"), clientPort: 546,
+	},
+	IPv4: {
+		first: netip.MustParseAddr("198.51.100.1"), second: netip.MustParseAddr("198.51.100.2"),
+		server: netip.MustParseAddr("198.51.100.67"), beside: netip.MustParseAddr("198.51.100.68"),
+		nowhere: netip.MustParseAddr("203.0.113.1"), clientPort: 68,
+	},
+}
+
 // lab is a relay with one client link c0 and one uplink u0, both veth.
 type lab struct {
-	t                     testing.TB
+	t testing.TB
+	site
+	family                Family
+	port                  uint16 // of the relay
 	relay, client, server *namespace
 	conn                  *Conn
 	in                    *inbox
 	c0, u0                Link    // the relay's ends
 	clientEnd             Link    // the client's end of c0
-	host                  *node   // the client's socket, port 546
+	host                  *node   // the client's socket
 	packets               *tapped // the client's end, as frames
 }
 
@@ -328,18 +374,23 @@ func newLabWith(t *testing.T, o Options) *lab {
 // newRig is a lab whose Conn nobody reads yet.
 func newRig(t testing.TB, o Options) *lab {
 	l := &lab{t: t, relay: newNamespace(t), client: newNamespace(t), server: newNamespace(t)}
+	l.family, l.site, l.port = o.Family, sites[o.Family], o.Family.profile().port
+	for _, n := range []*namespace{l.relay, l.client, l.server} {
+		n.family = o.Family
+	}
 	// The kernel is in no hurry, one second, to bring up a veth whose peer has
 	// the same index in another namespace.
 	l.relay.ip(fmt.Sprintf("link add c0 index 11 address 02:00:00:00:00:01 type veth peer name h0 index 101 address 02:00:00:00:00:c1 netns %d", l.client.tid),
 		fmt.Sprintf("link add u0 index 12 type veth peer name s0 index 102 netns %d", l.server.tid),
 		"link set c0 up", "link set u0 up",
-		"addr add 2001:db8:1::1/64 dev u0 nodad", "addr add 2001:db8:1::2/64 dev u0 nodad")
-	l.client.ip("link set h0 up")
-	l.server.ip("link set s0 up", "addr add 2001:db8:1::547/64 dev s0 nodad")
+		"addr add 2001:db8:1::1/64 dev u0 nodad", "addr add 2001:db8:1::2/64 dev u0 nodad",
+		"addr add 198.51.100.1/24 dev u0", "addr add 198.51.100.2/24 dev u0", "addr add 192.0.2.1/26 dev c0")
+	l.client.ip("link set h0 up", "addr add 192.0.2.2/26 dev h0")
+	l.server.ip("link set s0 up", "addr add 2001:db8:1::547/64 dev s0 nodad", "addr add 198.51.100.67/24 dev s0")
 	l.c0, l.u0, l.clientEnd = l.relay.upLink("c0"), l.relay.upLink("u0"), l.client.upLink("h0")
 	l.conn = l.relay.open(o)
 	l.relay.setLinks(l.conn, l.c0)
-	l.host = l.client.udp(l.clientEnd.LinkLocal.String(), l.clientEnd.Index, 546)
+	l.host = l.client.udp(l.clientEnd.Source.String(), l.clientEnd.Index, l.clientPort)
 	l.packets = l.client.tap("h0")
 	return l
 }
@@ -350,9 +401,18 @@ var clientMAC = [8]byte{2, 0, 0, 0, 0, 0xc1}
 // reply is a message to the lab's client.
 func (l *lab) reply(payload string) Outgoing {
 	return Outgoing{
-		Kind: ToClient, Link: l.c0.Index, Dest: netip.AddrPortFrom(l.clientEnd.LinkLocal, 546),
+		Kind: ToClient, Link: l.c0.Index, Dest: netip.AddrPortFrom(l.clientEnd.Source, l.clientPort),
 		MAC: clientMAC, MACLen: 6, Payload: []byte(payload),
 	}
+}
+
+// packet is UDP in IP built by a foreign encoder, from the client to the group.
+func (l *lab) packet(payload string) []byte {
+	l.t.Helper()
+	if l.family == IPv4 {
+		return packet4(l.t, l.clientEnd.Source, payload, nil)
+	}
+	return packet(l.t, l.clientEnd.Source, payload, nil)
 }
 
 // send sends one batch; none of it may fail.

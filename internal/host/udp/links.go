@@ -7,12 +7,10 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
-
-	"fairlead/internal/wire/dhcp6"
 )
 
-// SetLinks makes client the client links, all of them: joins ff02::1:2 on new
-// ones, leaves it on those that are gone, opens and closes the wildcard sockets
+// SetLinks makes client the client links, all of them: joins ff02::1:2 (IPv6) on
+// new ones, leaves it on those that are gone, opens and closes the wildcard sockets
 // of VRFs. It may be called as often as something changes, and again to retry
 // what failed. What fails for one link is part of the joined error and does not
 // stop the others.
@@ -40,7 +38,9 @@ func (c *Conn) SetLinks(client []Link) error {
 	c.links = next
 	c.mu.Unlock()
 	c.removeUnused()
-	errs = append(errs, c.groups.set(order, next)...)
+	if c.profile.group.IsMulticast() {
+		errs = append(errs, c.groups.set(order, next)...)
+	}
 	return errors.Join(errs...)
 }
 
@@ -119,24 +119,36 @@ func (c *Conn) AddLocal(at Local) error {
 // Source is the address that the kernel would send from to a global address: an
 // error says that there is no way to it.
 func (c *Conn) Source(to netip.Addr, vrf string) (netip.Addr, error) {
-	s := &socket{at: Local{Addr: netip.IPv6Unspecified(), VRF: vrf}}
-	var err error
-	if s.fd, err = unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.IPPROTO_UDP); err != nil {
-		return netip.Addr{}, fmt.Errorf("udp: source to %v: %w", to, err)
-	}
-	defer unix.Close(s.fd)
-	if err := s.bindVRF(); err != nil {
-		return netip.Addr{}, fmt.Errorf("udp: source to %v: %w", to, err)
-	}
-	// The port is any but 0; nothing is sent.
-	if err := unix.Connect(s.fd, &unix.SockaddrInet6{Port: dhcp6.ServerPort, Addr: to.As16()}); err != nil {
-		return netip.Addr{}, fmt.Errorf("udp: source to %v: %w", to, err)
-	}
-	name, err := unix.Getsockname(s.fd)
+	from, err := c.source(to, vrf)
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("udp: source to %v: %w", to, err)
 	}
-	return netip.AddrFrom16(name.(*unix.SockaddrInet6).Addr), nil
+	return from, nil
+}
+
+func (c *Conn) source(to netip.Addr, vrf string) (netip.Addr, error) {
+	p := c.profile
+	if !p.is(to) {
+		return netip.Addr{}, ErrDestination
+	}
+	s := &socket{at: c.wildcard(vrf)}
+	if err := s.create(p); err != nil {
+		return netip.Addr{}, err
+	}
+	defer unix.Close(s.fd)
+	if err := s.bindVRF(); err != nil {
+		return netip.Addr{}, err
+	}
+	// The port is any but 0; nothing is sent.
+	if err := unix.Connect(s.fd, p.sockaddr(netip.AddrPortFrom(to, p.port), 0)); err != nil {
+		return netip.Addr{}, err
+	}
+	name, err := unix.Getsockname(s.fd)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	from, _, _ := p.fromSockaddr(name)
+	return from.Addr(), nil
 }
 
 // RemoveLocal closes the socket that AddLocal opened, unless client links use it.
@@ -166,13 +178,13 @@ func (c *Conn) local(at Local) (Local, error) {
 	if at.Port == 0 {
 		at.Port = c.options.Port
 	}
-	peer := at.Peer.Addr()
+	p, peer := c.profile, at.Peer.Addr()
 	switch {
-	case !at.Addr.Is6() || at.Addr.Is4In6() || at.Addr.IsMulticast():
-		return at, fmt.Errorf("udp: local address %v: not a unicast IPv6 address", at.Addr)
-	case at.Peer.IsValid() && (!peer.Is6() || peer.Is4In6() || !peer.IsGlobalUnicast() || at.Peer.Port() == 0):
-		return at, fmt.Errorf("udp: peer %v: not a global IPv6 address and port", at.Peer)
-	case !at.Addr.IsLinkLocalUnicast():
+	case !p.is(at.Addr) || at.Addr.IsMulticast() || at.Addr == p.group:
+		return at, fmt.Errorf("udp: local address %v: not a unicast %s address", at.Addr, p.name)
+	case at.Peer.IsValid() && (!p.is(peer) || !peer.IsGlobalUnicast() || at.Peer.Port() == 0):
+		return at, fmt.Errorf("udp: peer %v: not a global %s address and port", at.Peer, p.name)
+	case !p.scoped(at.Addr):
 		at.Index = 0
 	case at.Index <= 0:
 		return at, fmt.Errorf("udp: local address %v: link-local and no interface", at.Addr)

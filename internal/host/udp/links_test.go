@@ -102,7 +102,7 @@ func TestLinkDeletedAndMadeAnew(t *testing.T) {
 		if !l.relay.joined()["c0"] {
 			t.Errorf("round %d: not joined", i)
 		}
-		l.host = l.client.udp(l.clientEnd.LinkLocal.String(), l.clientEnd.Index, 546)
+		l.host = l.client.udp(l.clientEnd.Source.String(), l.clientEnd.Index, 546)
 		l.host.multicast(l.clientEnd.Index, []byte("small"))
 		if got := l.in.next(); got.Path != PathFrame || got.Link != index || got.MAC != clientMAC {
 			t.Errorf("round %d: got %+v", i, got)
@@ -191,7 +191,7 @@ func TestPointToPointLink(t *testing.T) {
 		if n < 48 || b[6] != protocolUDP {
 			continue
 		}
-		if source := netip.AddrFrom16([16]byte(b[8:24])); source != ppp.LinkLocal || string(b[48:n]) != "advertise" {
+		if source := netip.AddrFrom16([16]byte(b[8:24])); source != ppp.Source || string(b[48:n]) != "advertise" {
 			t.Errorf("got %q from %v", b[48:n], source)
 		}
 		return

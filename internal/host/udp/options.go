@@ -3,8 +3,6 @@ package udp
 import (
 	"fmt"
 	"log/slog"
-
-	"fairlead/internal/wire/dhcp6"
 )
 
 const (
@@ -21,7 +19,9 @@ const (
 type Options struct {
 	// Logger gets what is worth knowing and cannot be returned; nil is silence.
 	Logger *slog.Logger
-	// Port is the port of the relay agent, 547.
+	// Family is what the Conn carries, IPv6 if it is not set.
+	Family Family
+	// Port is the port of the relay agent: 547 for IPv6, 67 for IPv4.
 	Port uint16
 	// Batch is how many datagrams one system call moves at most: 1 to 1024,
 	// default 128. Receive fills at most that many.
@@ -30,10 +30,10 @@ type Options struct {
 	// in octets: 16 KiB to 1 MiB, default 512 KiB. Longer queues only make
 	// answers late.
 	ReceiveBuffer, SendBuffer int
-	// Refused is called with ICMPv6 errors about what was sent to peers, from the
+	// Refused is called with ICMP errors about what was sent to peers, from the
 	// goroutine that is in Receive. It must not call the Conn. nil: nobody hears.
 	Refused func(Refusal)
-	// MaxDatagram is the longest IPv6 packet that is received, without link
+	// MaxDatagram is the longest IP packet that is received, without link
 	// header: 1280 to 65535, the default.
 	MaxDatagram int
 }
@@ -42,8 +42,11 @@ func (o *Options) complete() error {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Family >= families {
+		return fmt.Errorf("udp: options: there is no family %d", o.Family)
+	}
 	if o.Port == 0 {
-		o.Port = dhcp6.ServerPort
+		o.Port = o.Family.profile().port
 	}
 	for _, f := range []struct {
 		name              string

@@ -10,14 +10,12 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"fairlead/internal/wire/dhcp6"
 )
 
 const (
 	etherLen   = 6
 	maxMAC     = 8
-	nameRoom   = 32  // sockaddr_in6 and sockaddr_ll are shorter
+	nameRoom   = 32  // sockaddr_in6, sockaddr_in and sockaddr_ll are shorter
 	oobRoom    = 256 // longer control messages are cut, which is told
 	maxSockets = 64  // ready sockets looked at in one round
 )
@@ -198,8 +196,8 @@ func (r *reader) takeFrames(s *socket, room int) int {
 		if !ok {
 			return n
 		}
-		if s.ring.foreseen == 0 && isFragment(f.packet) {
-			r.fragments.hear(time.Now(), f)
+		if s.ring.foreseen == 0 && r.conn.profile.isFragment(f.packet) {
+			r.fragments.hear(time.Now(), r.conn.profile, f)
 		}
 		r.d = Datagram{}
 		if r.conn.frame(&r.d, f) {
@@ -256,7 +254,7 @@ func (r *reader) decode(s *socket, i int, d *Datagram) bool {
 	if !r.conn.datagram(d, s, name, packet, oob, cut) {
 		return false
 	}
-	if l := r.conn.links[d.Link]; s.multicast && l.macs {
+	if s.multicast && d.Dest == r.conn.profile.group && r.conn.links[d.Link].macs {
 		r.prove(d)
 	}
 	return true
@@ -264,15 +262,22 @@ func (r *reader) decode(s *socket, i int, d *Datagram) bool {
 
 // datagram is the socket path.
 func (c *Conn) datagram(d *Datagram, s *socket, name *[nameRoom]byte, payload, oob []byte, cut bool) bool {
-	hints := readControl(oob)
-	d.Link, d.Dest = hints.ifindex, hints.dest
-	d.Source = netip.AddrPortFrom(netip.AddrFrom16([16]byte(name[8:24])), binary.BigEndian.Uint16(name[2:]))
+	p := c.profile
+	h := p.readControl(oob)
+	h.headers = h.headers || cut
+	d.Link, d.Dest = h.ifindex, h.dest
+	d.Source = netip.AddrPortFrom(p.addr(name[p.nameAt:]), binary.BigEndian.Uint16(name[2:]))
 	d.LocalPort = s.at.Port
 	d.Payload = payload
-	if s.multicast && !c.multicast(d, s, hints.headers || cut) {
+	switch {
+	case s.multicast && !c.multicast(d, s, h):
 		return false
-	}
-	if !answerable(d.Source.Addr()) {
+	case !s.multicast && h.broadcast:
+		// To a broadcast address, but not by link-layer broadcast, so that the filter of the socket
+		// let it pass. The socket for the group has it as well.
+		c.count.otherPath.Add(1)
+		return false
+	case !p.answerable(d.Source.Addr()):
 		c.count.drop(BadSource)
 		return false
 	}
@@ -280,20 +285,18 @@ func (c *Conn) datagram(d *Datagram, s *socket, name *[nameRoom]byte, payload, o
 	return true
 }
 
-// multicast decides whether what came by s, for multicast, is one for the socket
-// path. headers says that it was fragmented or had extension headers.
-func (c *Conn) multicast(d *Datagram, s *socket, headers bool) bool {
-	l := c.links[d.Link]
+// multicast decides whether what came by s, for multicast and broadcast, is one for the
+// socket path.
+func (c *Conn) multicast(d *Datagram, s *socket, h hints) bool {
+	l, toGroup := c.links[d.Link], d.Dest == c.profile.group
 	switch {
-	case d.Dest != dhcp6.AllRelayAgentsAndServers:
+	case !toGroup && !h.broadcast:
 		c.count.drop(OtherGroup)
-	case l == nil && headers:
-		c.count.drop(NotClientLink)
+	case toGroup && !h.headers && c.profile.headers()+h.options+len(d.Payload) <= frameRoom:
+		// The frame path has it, and counts it as not ours if it is not.
+		c.count.otherPath.Add(1)
 	case l == nil:
-		// The frame path sees it as well and counts it as not ours.
-		c.count.otherPath.Add(1)
-	case !headers && frameHeaders+len(d.Payload) <= frameRoom:
-		c.count.otherPath.Add(1)
+		c.count.drop(NotClientLink)
 	case s.at.VRF != l.VRF:
 		// With net.ipv4.udp_l3mdev_accept the wildcard socket of the default
 		// VRF sees what comes in on enslaved links, too.
@@ -302,44 +305,4 @@ func (c *Conn) multicast(d *Datagram, s *socket, headers bool) bool {
 		return true
 	}
 	return false
-}
-
-// answerable says whether a datagram from a can be one, as the kernel does for
-// its own sockets, and can be answered.
-func answerable(a netip.Addr) bool {
-	return !a.IsMulticast() && !a.IsUnspecified() && !a.IsLoopback() && !a.Is4In6()
-}
-
-type hints struct {
-	ifindex int
-	dest    netip.Addr
-	headers bool
-}
-
-// readControl reads the control messages of a UDP socket: RFC 3542 section 6.2
-// for the interface and the destination; the presence of others shows that the
-// packet was not just IPv6 and UDP. Of the other extension headers, the kernel
-// refuses routing headers in multicast.
-func readControl(oob []byte) hints {
-	var h hints
-	for len(oob) >= unix.SizeofCmsghdr {
-		header, data, rest, err := unix.ParseOneSocketControlMessage(oob)
-		if err != nil {
-			break
-		}
-		oob = rest
-		if header.Level != unix.IPPROTO_IPV6 {
-			continue
-		}
-		switch header.Type {
-		case unix.IPV6_PKTINFO:
-			if len(data) >= unix.SizeofInet6Pktinfo {
-				h.dest = netip.AddrFrom16([16]byte(data))
-				h.ifindex = int(binary.NativeEndian.Uint32(data[16:]))
-			}
-		case unix.IPV6_RECVFRAGSIZE, unix.IPV6_HOPOPTS, unix.IPV6_DSTOPTS:
-			h.headers = true
-		}
-	}
-	return h
 }

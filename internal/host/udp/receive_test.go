@@ -7,19 +7,19 @@ import (
 
 	"github.com/gopacket/gopacket/layers"
 	"golang.org/x/sys/unix"
-
-	"fairlead/internal/wire/dhcp6"
 )
 
 // A client's message comes by the frame path with its link-layer address, and
 // the socket path drops its copy.
-func TestMulticastComesOnceAsFrame(t *testing.T) {
-	l := newLab(t)
+func TestMulticastComesOnceAsFrame(t *testing.T) { both(t, multicastComesOnceAsFrame) }
+
+func multicastComesOnceAsFrame(t *testing.T, f Family) {
+	l := newLabWith(t, Options{Family: f})
 	l.host.multicast(l.clientEnd.Index, []byte("solicit"))
 	got := l.in.next()
 	want := Datagram{
-		Link: l.c0.Index, Source: netip.AddrPortFrom(l.clientEnd.LinkLocal, 546),
-		Dest: netip.MustParseAddr("ff02::1:2"), LocalPort: 547,
+		Link: l.c0.Index, Source: netip.AddrPortFrom(l.clientEnd.Source, l.clientPort),
+		Dest: f.profile().group, LocalPort: l.port,
 		MAC: clientMAC, MACLen: 6, HardwareType: 1, Path: PathFrame,
 	}
 	if payload := string(got.Payload); payload != "solicit" {
@@ -42,21 +42,23 @@ func equal(a, b Datagram) bool {
 }
 
 // Unicast comes by the socket path.
-func TestUnicastComesBySocket(t *testing.T) {
-	l := newLab(t)
-	server := l.server.udp("2001:db8:1::547", 0, 547)
-	server.send(netip.MustParseAddr("2001:db8:1::2"), 0, 547, []byte("relay-reply"))
+func TestUnicastComesBySocket(t *testing.T) { both(t, unicastComesBySocket) }
+
+func unicastComesBySocket(t *testing.T, f Family) {
+	l := newLabWith(t, Options{Family: f})
+	server := l.server.udp(l.site.server.String(), 0, l.port)
+	server.send(l.second, 0, l.port, []byte("relay-reply"))
 	got := l.in.next()
 	want := Datagram{
-		Link: l.u0.Index, Source: netip.MustParseAddrPort("[2001:db8:1::547]:547"),
-		Dest: netip.MustParseAddr("2001:db8:1::2"), LocalPort: 547, Path: PathSocket,
+		Link: l.u0.Index, Source: netip.AddrPortFrom(l.site.server, l.port),
+		Dest: l.second, LocalPort: l.port, Path: PathSocket,
 	}
 	if !equal(got, want) || string(got.Payload) != "relay-reply" {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 	// A client's unicast is seen as well; what to do with it is not decided here.
-	l.host.send(l.c0.LinkLocal, l.clientEnd.Index, 547, []byte("unicast"))
-	if got := l.in.next(); got.Path != PathSocket || got.Dest != l.c0.LinkLocal || got.Link != l.c0.Index || got.MACLen != 0 {
+	l.host.send(l.c0.Source, l.clientEnd.Index, l.port, []byte("unicast"))
+	if got := l.in.next(); got.Path != PathSocket || got.Dest != l.c0.Source || got.Link != l.c0.Index || got.MACLen != 0 {
 		t.Errorf("unicast from a client: got %+v", got)
 	}
 }
@@ -93,11 +95,14 @@ func TestFragmentsAndExtensionHeadersComeOnceBySocket(t *testing.T) {
 	}
 }
 
-// The socket path never sees what the frame path took, up to 1280 octets with
-// the headers.
-func TestSmallCopiesSkipped(t *testing.T) {
-	l := newLab(t)
-	for copies, size := range []int{1280 - 48, 1280 - 48 + 1} {
+// The socket path never sees what the frame path took, up to what every
+// node takes whole.
+func TestSmallCopiesSkipped(t *testing.T) { both(t, smallCopiesSkipped) }
+
+func smallCopiesSkipped(t *testing.T, f Family) {
+	l := newLabWith(t, Options{Family: f})
+	most := f.profile().minimumMTU - f.profile().headers()
+	for copies, size := range []int{most, most + 1} {
 		l.host.multicast(l.clientEnd.Index, make([]byte, size))
 		if got := l.in.next(); got.Path != PathFrame || len(got.Payload) != size {
 			t.Errorf("%d octets: got %d by %v", size, len(got.Payload), got.Path)
@@ -113,12 +118,17 @@ func TestSmallCopiesSkipped(t *testing.T) {
 // Fragmented for no reason: an atomic fragment (RFC 6946), and fragments that
 // would have fitted the link together. The first such datagram makes the relay
 // listen for them; from the next on they are heard.
-func TestNeedlessFragmentsComeOnceBySocket(t *testing.T) {
+func TestNeedlessFragmentsComeOnceBySocket(t *testing.T) { both(t, needlessFragmentsComeOnceBySocket) }
+
+func needlessFragmentsComeOnceBySocket(t *testing.T, f Family) {
 	for name, cut := range map[string]int{"atomic": 0, "two small ones": 16} {
 		t.Run(name, func(t *testing.T) {
-			l := newLab(t)
+			if f == IPv4 && cut == 0 {
+				t.Skip("a fragment that is the whole is none in IPv4")
+			}
+			l := newLabWith(t, Options{Family: f})
 			send := func(message string) {
-				for _, f := range fragments(packet(t, l.clientEnd.LinkLocal, message, nil), cut) {
+				for _, f := range fragments(l.packet(message), cut) {
 					l.packets.write(f)
 				}
 			}
@@ -153,11 +163,14 @@ func TestNeedlessFragmentsComeOnceBySocket(t *testing.T) {
 
 // A datagram that is whole and longer than a frame of the ring comes by the
 // socket path, once, with all of its octets.
-func TestLongFramesComeOnceBySocket(t *testing.T) {
-	l := newLab(t)
+func TestLongFramesComeOnceBySocket(t *testing.T) { both(t, longFramesComeOnceBySocket) }
+
+func longFramesComeOnceBySocket(t *testing.T, f Family) {
+	l := newLabWith(t, Options{Family: f})
 	l.relay.ip("link set c0 mtu 9000")
 	l.client.ip("link set h0 mtu 9000")
-	for size, path := range map[int]Path{frameRoom - frameHeaders: PathFrame, frameRoom - frameHeaders + 1: PathSocket, 8000: PathSocket} {
+	headers := f.profile().headers()
+	for size, path := range map[int]Path{frameRoom - headers: PathFrame, frameRoom - headers + 1: PathSocket, 8000: PathSocket} {
 		payload := strings.Repeat("x", size)
 		l.host.multicast(l.clientEnd.Index, []byte(payload))
 		if got := l.in.next(); got.Path != path || string(got.Payload) != payload {
@@ -171,7 +184,7 @@ func TestLongFramesComeOnceBySocket(t *testing.T) {
 // them: none may deliver one.
 func TestRoutingHeader(t *testing.T) {
 	l := newLab(t)
-	plain := packet(t, l.clientEnd.LinkLocal, "routed", nil)
+	plain := packet(t, l.clientEnd.Source, "routed", nil)
 	routed := append([]byte(nil), plain[:40]...)
 	routed[5], routed[6] = plain[5]+8, 43
 	routed = append(routed, 17, 0, 253, 0, 0, 0, 0, 0) // experimental type, no segments left
@@ -181,6 +194,9 @@ func TestRoutingHeader(t *testing.T) {
 
 // fragments cuts the UDP segment of a packet at an offset, 0 for not at all.
 func fragments(packet []byte, cut int) [][]byte {
+	if packet[0]>>4 == 4 {
+		return fragments4(7, packet, cut)
+	}
 	fragment := func(offset int, more byte, data []byte) []byte {
 		f := append([]byte(nil), packet[:40]...)
 		f[4], f[5], f[6] = 0, byte(8+len(data)), 44
@@ -198,9 +214,9 @@ func fragments(packet []byte, cut int) [][]byte {
 // queues has been handled when both have come.
 func (l *lab) onlyOnce() {
 	l.t.Helper()
-	last := l.client.udp(l.clientEnd.LinkLocal.String(), l.clientEnd.Index, 0)
+	last := l.client.udp(l.clientEnd.Source.String(), l.clientEnd.Index, 0)
 	last.multicast(l.clientEnd.Index, []byte("last"))
-	last.send(l.c0.LinkLocal, l.clientEnd.Index, 547, []byte("last"))
+	last.send(l.c0.Source, l.clientEnd.Index, l.port, []byte("last"))
 	for range 2 {
 		if got := l.in.next(); string(got.Payload) != "last" {
 			l.t.Errorf("one datagram too many: %d octets by %v", len(got.Payload), got.Path)
@@ -247,14 +263,16 @@ func TestBadFramesAreCounted(t *testing.T) {
 
 // A frame of a host on the same machine, at the other end of a veth, has no
 // checksum yet: the kernel says so (TP_STATUS_CSUMNOTREADY), and its word is taken.
-func TestChecksumThatIsNotReady(t *testing.T) {
-	l := newLab(t)
+func TestChecksumThatIsNotReady(t *testing.T) { both(t, checksumThatIsNotReady) }
+
+func checksumThatIsNotReady(t *testing.T, f Family) {
+	l := newLabWith(t, Options{Family: f})
 	beside := l.relay.tap("c0")
 	l.host.multicast(l.clientEnd.Index, []byte("solicit"))
 	got := l.in.next()
-	frame, _ := beside.readUDP(547)
-	segment, ok := udpSegment(frame)
-	if !ok || checksumRight(frame, segment) {
+	frame, _ := beside.readUDP(l.port)
+	segment, _, ok := l.conn.profile.segment(frame)
+	if !ok || l.conn.profile.checksumRight(frame, segment) {
 		t.Fatalf("the frame has its checksum, and shows nothing: %x", frame)
 	}
 	if s := l.conn.Stats(); string(got.Payload) != "solicit" || got.Path != PathFrame || s.Drops["bad-checksum"] != 0 {
@@ -272,12 +290,14 @@ func TestChecksumThatIsNotReady(t *testing.T) {
 }
 
 // A frame cannot come from a group, and could not be answered.
-func TestGroupAsLinkLayerSource(t *testing.T) {
-	l := newLab(t)
+func TestGroupAsLinkLayerSource(t *testing.T) { both(t, groupAsLinkLayerSource) }
+
+func groupAsLinkLayerSource(t *testing.T, f Family) {
+	l := newLabWith(t, Options{Family: f})
 	for _, source := range [][6]byte{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, {0x33, 0x33, 0, 0, 0, 1}, {}} {
-		l.packets.writeFrom(source, packet(t, l.clientEnd.LinkLocal, "from a group", nil))
+		l.packets.writeFrom(source, l.packet("from a group"))
 	}
-	l.packets.writeFrom([6]byte{2, 0, 0, 0, 0, 0x77}, packet(t, l.clientEnd.LinkLocal, "good", nil))
+	l.packets.writeFrom([6]byte{2, 0, 0, 0, 0, 0x77}, l.packet("good"))
 	if got := l.in.next(); string(got.Payload) != "good" || got.MAC != [8]byte{2, 0, 0, 0, 0, 0x77} {
 		t.Errorf("got %q from %x", got.Payload, got.MAC)
 	}
@@ -287,9 +307,11 @@ func TestGroupAsLinkLayerSource(t *testing.T) {
 }
 
 // Padding behind the packet is no part of the message.
-func TestFramePadding(t *testing.T) {
-	l := newLab(t)
-	p := packet(t, l.clientEnd.LinkLocal, "short", nil)
+func TestFramePadding(t *testing.T) { both(t, framePadding) }
+
+func framePadding(t *testing.T, f Family) {
+	l := newLabWith(t, Options{Family: f})
+	p := l.packet("short")
 	l.packets.write(append(p, make([]byte, 13)...))
 	if got := l.in.next(); string(got.Payload) != "short" || got.Path != PathFrame {
 		t.Errorf("got %q by %v", got.Payload, got.Path)
@@ -300,14 +322,14 @@ func TestFramePadding(t *testing.T) {
 func TestFramesForOthersAreInvisible(t *testing.T) {
 	l := newLab(t)
 	other := func(change func(*layers.IPv6, *layers.UDP)) {
-		l.packets.write(packet(t, l.clientEnd.LinkLocal, "other", change))
+		l.packets.write(packet(t, l.clientEnd.Source, "other", change))
 	}
 	other(func(ip *layers.IPv6, _ *layers.UDP) { ip.DstIP = netip.MustParseAddr("ff02::1:3").AsSlice() })
 	other(func(ip *layers.IPv6, _ *layers.UDP) { ip.DstIP = netip.MustParseAddr("ff05::1:2").AsSlice() })
 	other(func(_ *layers.IPv6, u *layers.UDP) { u.DstPort = 548 })
-	l.packets.writeTo([6]byte{2, 0, 0, 0, 0, 0x99}, packet(t, l.clientEnd.LinkLocal, "other host", nil))
+	l.packets.writeTo([6]byte{2, 0, 0, 0, 0, 0x99}, packet(t, l.clientEnd.Source, "other host", nil))
 	// To this host alone (RFC 6085) is a way to send multicast.
-	l.packets.writeTo([6]byte(l.c0.MAC), packet(t, l.clientEnd.LinkLocal, "mine", nil))
+	l.packets.writeTo([6]byte(l.c0.MAC), packet(t, l.clientEnd.Source, "mine", nil))
 	if got := l.in.next(); string(got.Payload) != "mine" {
 		t.Errorf("got %q by %v, want only what was for this host", got.Payload, got.Path)
 	}
@@ -324,12 +346,12 @@ func TestNotAClientLink(t *testing.T) {
 	foreign.option(unix.IPV6_JOIN_GROUP, membershipRequest("ff02::1:2", l.u0.Index))
 	foreign.option(unix.IPV6_JOIN_GROUP, membershipRequest("ff05::1:3", l.u0.Index))
 	s0 := l.server.upLink("s0")
-	server := l.server.udp(s0.LinkLocal.String(), s0.Index, 546)
+	server := l.server.udp(s0.Source.String(), s0.Index, 546)
 	server.multicast(s0.Index, []byte("plain"))
 	server.multicast(s0.Index, []byte(strings.Repeat("x", 3000)))
 	server.option(unix.IPV6_MULTICAST_IF, []byte{byte(s0.Index), 0, 0, 0})
 	server.send(netip.MustParseAddr("ff05::1:3"), 0, 547, []byte("to all servers"))
-	server.send(l.u0.LinkLocal, s0.Index, 547, []byte("last"))
+	server.send(l.u0.Source, s0.Index, 547, []byte("last"))
 	if got := l.in.next(); string(got.Payload) != "last" {
 		t.Errorf("got %d octets by %v", len(got.Payload), got.Path)
 	}
@@ -347,14 +369,16 @@ func membershipRequest(group string, ifindex int) []byte {
 }
 
 // Longer than the buffer is discarded, not cut.
-func TestTruncatedIsDiscarded(t *testing.T) {
-	l := newLab(t)
-	c := l.relay.open(Options{MaxDatagram: 1280, Port: 5547})
+func TestTruncatedIsDiscarded(t *testing.T) { both(t, truncatedIsDiscarded) }
+
+func truncatedIsDiscarded(t *testing.T, f Family) {
+	l := newLabWith(t, Options{Family: f})
+	c := l.relay.open(Options{Family: f, MaxDatagram: 1280, Port: 5547})
 	l.relay.setLinks(c, l.c0)
 	in := read(t, c)
-	l.host.send(dhcp6.AllRelayAgentsAndServers, l.clientEnd.Index, 5547, make([]byte, 1300)) // a frame of 1348
-	l.host.send(l.c0.LinkLocal, l.clientEnd.Index, 5547, make([]byte, 1281))
-	l.host.send(l.c0.LinkLocal, l.clientEnd.Index, 5547, make([]byte, 1280))
+	l.host.send(f.profile().group, l.clientEnd.Index, 5547, make([]byte, 1300)) // a frame of more
+	l.host.send(l.c0.Source, l.clientEnd.Index, 5547, make([]byte, 1281))
+	l.host.send(l.c0.Source, l.clientEnd.Index, 5547, make([]byte, 1280))
 	if got := in.next(); len(got.Payload) != 1280 {
 		t.Errorf("got %d octets by %v, want the 1280", len(got.Payload), got.Path)
 	}

@@ -8,45 +8,63 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Refusal is an ICMPv6 error about a datagram that left by a socket for peers.
+// Refusal is an ICMP error about a datagram that left by a socket for peers.
 type Refusal struct {
 	Dest       netip.AddrPort // where the datagram was to go
-	Link       int            // if that is a link-local address
+	Link       int            // if that is a link-local address of IPv6
 	From       netip.Addr     // who says so
-	Type, Code uint8          // RFC 4443
+	Type, Code uint8          // RFC 4443, or RFC 792 where Dest is IPv4
 }
 
 func (r Refusal) Error() string {
-	what := "an error"
-	switch r.Type {
-	case unreachable:
-		what = "unreachable"
-		if int(r.Code) < len(unreachables) {
-			what = unreachables[r.Code]
-		}
-	case timeExceeded:
-		what = "hop limit exceeded on the way"
-	case parameterProblem:
-		what = "parameter problem"
+	protocol, all, codes := "ICMPv6", errors6, unreachables6
+	if r.Dest.Addr().Is4() {
+		protocol, all, codes = "ICMP", errors4, unreachables4
 	}
-	return fmt.Sprintf("%s (ICMPv6 type %d, code %d, from %s)", what, r.Type, r.Code, r.From)
+	what := all[r.Type]
+	if what == "" {
+		what = "an error"
+	}
+	if what == unreachable && int(r.Code) < len(codes) {
+		what = codes[r.Code]
+	}
+	return fmt.Sprintf("%s (%s type %d, code %d, from %s)", what, protocol, r.Type, r.Code, r.From)
 }
 
-// Types of ICMPv6 errors (RFC 4443 section 3).
-const (
-	unreachable      = 1
-	packetTooBig     = 2
-	timeExceeded     = 3
-	parameterProblem = 4
+const unreachable = "unreachable"
+
+// Errors by their type, and the codes of Destination Unreachable (RFC 4443 section 3).
+var (
+	errors6 = map[uint8]string{
+		1: unreachable, packetTooBig6: "packet too big", 3: "hop limit exceeded on the way", 4: "parameter problem",
+	}
+	unreachables6 = []string{
+		"no route to destination", "administratively prohibited", "beyond scope of source address", "address unreachable",
+		"port unreachable", "source address failed policy", "reject route to destination",
+	}
 )
 
-// unreachables are the codes of Destination Unreachable (RFC 4443 section 3.1).
-var unreachables = [...]string{
-	"no route to destination", "administratively prohibited", "beyond scope of source address", "address unreachable",
-	"port unreachable", "source address failed policy", "reject route to destination",
-}
+const packetTooBig6 = 2
 
-// hearsRefusals says whether the kernel keeps for s what comes back by ICMPv6: for
+// The same of RFC 792, RFC 1122 section 3.2.2.1 and RFC 1812 section 5.2.7.1.
+var (
+	errors4 = map[uint8]string{
+		unreachable4: unreachable, 11: "time to live exceeded on the way", 12: "parameter problem",
+	}
+	unreachables4 = []string{
+		"network unreachable", "host unreachable", "protocol unreachable", "port unreachable", "fragmentation needed",
+		"source route failed", "network unknown", "host unknown", "source host isolated", "network administratively prohibited",
+		"host administratively prohibited", "network unreachable for this type of service", "host unreachable for this type of service",
+		"administratively prohibited", "host precedence violation", "precedence cutoff",
+	}
+)
+
+const (
+	unreachable4         = 3
+	fragmentationNeeded4 = 4 // code of unreachable4
+)
+
+// hearsRefusals says whether the kernel keeps for s what comes back by ICMP: for
 // the sockets of peers alone, since any client can make errors for those of clients.
 func (s *socket) hearsRefusals() bool { return !s.frames && !s.shared }
 
@@ -63,7 +81,7 @@ func (r *reader) refusals(s *socket) {
 		if err != nil {
 			return
 		}
-		refusal, ok := readRefusal(oob[:n], dest)
+		refusal, ok := r.conn.profile.readRefusal(oob[:n], dest)
 		if ok && r.conn.options.Refused != nil {
 			r.conn.options.Refused(refusal)
 		}
@@ -72,26 +90,26 @@ func (r *reader) refusals(s *socket) {
 
 // readRefusal reads a struct sock_extended_err with the address behind it. A packet
 // that is too big is the kernel's business: it sends fragments from then on.
-func readRefusal(oob []byte, dest unix.Sockaddr) (r Refusal, ok bool) {
-	to, isIPv6 := dest.(*unix.SockaddrInet6)
+func (p *profile) readRefusal(oob []byte, dest unix.Sockaddr) (r Refusal, ok bool) {
+	to, link, ok := p.fromSockaddr(dest)
 	messages, err := unix.ParseSocketControlMessage(oob)
-	if err != nil || !isIPv6 {
+	if err != nil || !ok {
 		return r, false
 	}
 	for _, m := range messages {
 		const size = 16
-		if m.Header.Level != unix.IPPROTO_IPV6 || m.Header.Type != unix.IPV6_RECVERR || len(m.Data) < size+unix.SizeofSockaddrInet6 {
+		if int(m.Header.Level) != p.level || int(m.Header.Type) != p.receivedError || len(m.Data) < size+p.nameLen {
 			continue
 		}
-		if m.Data[4] != unix.SO_EE_ORIGIN_ICMP6 || m.Data[5] == packetTooBig {
+		if m.Data[4] != p.errorOrigin || p.tooBig(m.Data[5], m.Data[6]) {
 			continue
 		}
-		r.Dest, r.Type, r.Code = netip.AddrPortFrom(netip.AddrFrom16(to.Addr), uint16(to.Port)), m.Data[5], m.Data[6]
-		if r.Dest.Addr().IsLinkLocalUnicast() {
-			r.Link = int(to.ZoneId)
+		r.Dest, r.Type, r.Code = to, m.Data[5], m.Data[6]
+		if p.scoped(to.Addr()) {
+			r.Link = link
 		}
-		if offender := m.Data[size:]; binary.NativeEndian.Uint16(offender) == unix.AF_INET6 {
-			r.From = netip.AddrFrom16([16]byte(offender[8:24]))
+		if offender := m.Data[size:]; int(binary.NativeEndian.Uint16(offender)) == p.domain {
+			r.From = p.addr(offender[p.nameAt:])
 		}
 		return r, true
 	}

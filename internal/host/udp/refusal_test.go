@@ -9,30 +9,39 @@ import (
 // The error that comes back for what was sent to a peer is told, with the place it
 // was for, and costs no other message: of a socket for one peer, of one at an
 // address, and of one at a link-local address.
-func TestRefusals(t *testing.T) {
+func TestRefusals(t *testing.T) { both(t, refusals) }
+
+func refusals(t *testing.T, f Family) {
 	told := make(chan Refusal, 64)
-	l := newLabWith(t, Options{Refused: func(r Refusal) { told <- r }})
-	server, local := netip.MustParseAddrPort("[2001:db8:1::547]:547"), netip.MustParseAddr("2001:db8:1::2")
+	l := newLabWith(t, Options{Family: f, Refused: func(r Refusal) { told <- r }})
+	server, local := netip.AddrPortFrom(l.site.server, l.port), l.second
 	s0 := l.server.upLink("s0")
-	scoped := netip.AddrPortFrom(s0.LinkLocal, 547)
-	for _, at := range []Local{{Addr: local, Peer: server}, {Addr: local}, {Addr: l.u0.LinkLocal, Index: l.u0.Index}} {
+	scoped := netip.AddrPortFrom(s0.Source, l.port)
+	for _, at := range []Local{{Addr: local, Peer: server}, {Addr: local}} {
 		l.relay.do(func() error { return l.conn.AddLocal(at) })
 	}
-	for _, c := range []struct {
+	type sent struct {
 		name string
 		o    Outgoing
-	}{
+	}
+	ways := []sent{
 		{"a socket for one peer", Outgoing{Source: local, Dest: server}},
 		{"a socket at an address", Outgoing{Source: local, Dest: netip.AddrPortFrom(server.Addr(), 5470)}},
-		{"a socket at a link-local address", Outgoing{Source: l.u0.LinkLocal, Link: l.u0.Index, Dest: scoped}},
-	} {
+	}
+	text := "port unreachable (ICMP type 3, code 3, from "
+	if f == IPv6 {
+		text = "port unreachable (ICMPv6 type 1, code 4, from "
+		l.relay.do(func() error { return l.conn.AddLocal(Local{Addr: l.u0.Source, Index: l.u0.Index}) })
+		ways = append(ways, sent{"a socket at a link-local address", Outgoing{Source: l.u0.Source, Link: l.u0.Index, Dest: scoped}})
+	}
+	for _, c := range ways {
 		c.o.Kind, c.o.Payload = ToPeer, []byte("hello")
 		r := l.refused(told, c.o)
 		zone := 0
-		if c.o.Dest == scoped {
+		if f == IPv6 && c.o.Dest == scoped {
 			zone = l.u0.Index
 		}
-		if r.Link != zone || !strings.HasPrefix(r.Error(), "port unreachable (ICMPv6 type 1, code 4, from ") || r.From != c.o.Dest.Addr() {
+		if r.Link != zone || !strings.HasPrefix(r.Error(), text) || r.From != c.o.Dest.Addr() {
 			t.Errorf("%s: told %+v: %v", c.name, r, r)
 		}
 		there := l.server.udp(c.o.Dest.Addr().String(), s0.Index, c.o.Dest.Port())
@@ -46,7 +55,7 @@ func TestRefusals(t *testing.T) {
 	o := l.reply("to a client")
 	o.MACLen = 0
 	l.send(o)
-	l.refused(told, Outgoing{Kind: ToPeer, Source: local, Dest: netip.MustParseAddrPort("[2001:db8:1::547]:5999"), Payload: []byte("last")})
+	l.refused(told, Outgoing{Kind: ToPeer, Source: local, Dest: netip.AddrPortFrom(server.Addr(), 5999), Payload: []byte("last")})
 }
 
 // refused sends a message that nobody listens for, again and again, as hosts bound
@@ -58,7 +67,7 @@ func (l *lab) refused(told <-chan Refusal, o Outgoing) (r Refusal) {
 		for {
 			select {
 			case r = <-told:
-				if r.Dest.Port() == 546 {
+				if r.Dest.Port() == l.clientPort {
 					l.t.Fatalf("told of a client: %v", r)
 				}
 				if r.Dest == o.Dest {

@@ -31,9 +31,9 @@ const (
 	// the sockaddr_ll that follows it.
 	ringStatus, ringSnapped, ringNetwork, ringName = 0, 8, 14, 32
 
-	// ringHeaders is more than the kernel puts before an IPv6 packet.
+	// ringHeaders is more than the kernel puts before an IP packet.
 	ringHeaders = 96
-	// frameRoom is the longest IPv6 packet that the frame path takes; longer
+	// frameRoom is the longest IP packet that the frame path takes; longer
 	// ones, of links with a larger MTU, come by the socket path.
 	frameRoom = ringFrame - ringHeaders
 )

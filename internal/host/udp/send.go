@@ -9,21 +9,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	frameHopLimit         = 64
-	multicastPeerHopLimit = 8 // RFC 8415 section 19.1
-	maxPayload            = 65535 - udpHeader
-)
+const frameHopLimit = 64
 
 // parcel is the place of one message in a system call.
 type parcel struct {
 	oob     [oobOutRoom]byte
 	name    [nameRoom]byte
-	headers [frameHeaders]byte
-	iov     [2]unix.Iovec // headers of a frame, payload
+	headers [ipv6Header + udpHeader]byte // those of IPv4 are shorter
+	iov     [2]unix.Iovec                // headers of a frame, payload
 }
 
-const oobOutRoom = 64 // IPV6_PKTINFO and IPV6_HOPLIMIT: 40 and 24 octets
+const oobOutRoom = 64 // IPV6_PKTINFO and IPV6_HOPLIMIT: 40 and 24 octets; those of IPv4 are shorter
 
 // writer is the memory of one Send.
 type writer struct {
@@ -127,9 +123,9 @@ func (c *Conn) choose(o *Outgoing) (*socket, error) {
 	switch {
 	case c.closing.Load():
 		return nil, net.ErrClosed
-	case !o.Dest.Addr().Is6() || o.Dest.Addr().Is4In6() || o.Dest.Port() == 0:
+	case !c.profile.is(o.Dest.Addr()) || o.Dest.Port() == 0:
 		return nil, ErrDestination
-	case len(o.Payload) > maxPayload:
+	case len(o.Payload) > c.profile.maxPayload:
 		return nil, ErrTooBig
 	case o.Kind == ToPeer:
 		return c.toPeer(o)
@@ -138,7 +134,7 @@ func (c *Conn) choose(o *Outgoing) (*socket, error) {
 	switch {
 	case l == nil:
 		return nil, ErrNotClientLink
-	case l.takesFrame(o):
+	case c.takesFrame(l, o):
 		return c.frames, nil
 	case l.socket == nil:
 		return nil, ErrNoLocal
@@ -146,12 +142,15 @@ func (c *Conn) choose(o *Outgoing) (*socket, error) {
 	return l.socket, nil
 }
 
-// takesFrame says whether o can leave as one frame.
-func (l *link) takesFrame(o *Outgoing) bool {
-	return l.macs && o.MACLen == etherLen && unicastMAC(o.MAC[:etherLen]) &&
-		(l.LinkLocal.Is6() || o.Source.Is6()) && !o.Dest.Addr().IsMulticast() &&
-		frameHeaders+len(o.Payload) <= l.MTU
+// takesFrame says whether o can leave as one frame on l.
+func (c *Conn) takesFrame(l *link, o *Outgoing) bool {
+	p, dest := c.profile, o.Dest.Addr()
+	return l.macs && o.MACLen == etherLen && !dest.IsMulticast() &&
+		(unicastMAC(o.MAC[:etherLen]) || dest == p.group && [etherLen]byte(o.MAC[:]) == broadcastMAC) &&
+		(p.is(l.Source) || p.is(o.Source)) && p.headers()+len(o.Payload) <= l.MTU
 }
+
+var broadcastMAC = [etherLen]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 
 // toPeer prefers the socket that is for this peer alone, then the one at
 // o.Source, then the wildcard of the VRF.
@@ -160,8 +159,8 @@ func (c *Conn) toPeer(o *Outgoing) (*socket, error) {
 	if e.Port == 0 {
 		e.Port = c.options.Port
 	}
-	if o.Source.Is6() {
-		if o.Source.IsLinkLocalUnicast() {
+	if c.profile.is(o.Source) {
+		if c.profile.scoped(o.Source) {
 			e.Index = o.Link
 		}
 		e.Peer = o.Dest
@@ -173,7 +172,7 @@ func (c *Conn) toPeer(o *Outgoing) (*socket, error) {
 			return s, nil
 		}
 	}
-	e.Addr, e.Index = netip.IPv6Unspecified(), 0
+	e.Addr, e.Index = c.profile.unspecified, 0
 	if s := c.sockets[e]; s != nil {
 		return s, nil
 	}
@@ -183,88 +182,73 @@ func (c *Conn) toPeer(o *Outgoing) (*socket, error) {
 // pack fills parcel n with o.
 func (w *writer) pack(n int, s *socket, o *Outgoing) {
 	p, h := &w.parcels[n], &w.headers[n].Hdr
+	p.name = [nameRoom]byte{}
 	if s.frames {
-		p.frame(h, w.conn.links[o.Link], w.conn.options.Port, o)
+		p.frame(h, w.conn.links[o.Link], w.conn.options.Port, o, w.conn.profile)
 		return
 	}
-	p.datagram(h, s, o)
+	p.datagram(h, s, o, w.conn.profile)
 }
 
-func (p *parcel) frame(h *unix.Msghdr, l *link, port uint16, o *Outgoing) {
-	source, hopLimit := l.LinkLocal, o.HopLimit
-	if o.Source.Is6() {
+func (p *parcel) frame(h *unix.Msghdr, l *link, port uint16, o *Outgoing, ip *profile) {
+	source, hopLimit := l.Source, o.HopLimit
+	if ip.is(o.Source) {
 		source = o.Source
 	}
 	if hopLimit == 0 {
 		hopLimit = frameHopLimit
 	}
-	putFrameHeaders(p.headers[:], netip.AddrPortFrom(source, port), o.Dest, hopLimit, o.Payload)
-	p.name = [nameRoom]byte{}
+	headers := ip.putFrameHeaders(p.headers[:], netip.AddrPortFrom(source, port), o.Dest, hopLimit, o.Payload)
 	binary.NativeEndian.PutUint16(p.name[0:], unix.AF_PACKET)
-	binary.BigEndian.PutUint16(p.name[2:], unix.ETH_P_IPV6)
+	binary.BigEndian.PutUint16(p.name[2:], ip.etherType)
 	binary.NativeEndian.PutUint32(p.name[4:], uint32(l.Index))
 	p.name[11] = etherLen
 	copy(p.name[12:], o.MAC[:etherLen])
-	p.load(h, unix.SizeofSockaddrLinklayer, 0, p.headers[:], o.Payload)
+	p.load(h, unix.SizeofSockaddrLinklayer, 0, headers, o.Payload)
 }
 
-func (p *parcel) datagram(h *unix.Msghdr, s *socket, o *Outgoing) {
+func (p *parcel) datagram(h *unix.Msghdr, s *socket, o *Outgoing, ip *profile) {
 	if s.at.Peer.IsValid() && o.HopLimit == 0 {
 		p.load(h, 0, 0, nil, o.Payload)
 		return
 	}
 	dest := o.Dest.Addr()
-	scoped := dest.IsLinkLocalUnicast() || dest.IsMulticast()
-	p.name = [nameRoom]byte{}
-	binary.NativeEndian.PutUint16(p.name[0:], unix.AF_INET6)
-	binary.BigEndian.PutUint16(p.name[2:], o.Dest.Port())
-	addr := dest.As16()
-	copy(p.name[8:], addr[:])
-	if scoped {
-		binary.NativeEndian.PutUint32(p.name[24:], uint32(o.Link))
+	scope, ifindex := 0, 0
+	if ip.scoped(dest) {
+		scope = o.Link
 	}
-	var ifindex int
-	if o.Kind == ToClient || scoped {
+	if ifindex = scope; o.Kind == ToClient {
 		ifindex = o.Link
 	}
+	ip.putName(p.name[:], o.Dest, scope)
 	size := 0
-	// A socket that is bound to an address needs no telling.
-	if source := o.Source.Is6() && s.at.Addr.IsUnspecified(); source || ifindex != 0 {
-		size += p.putPacketInfo(size, source, o.Source, ifindex)
+	var source netip.Addr
+	if s.at.Addr.IsUnspecified() && ip.is(o.Source) { // one that is bound to an address needs no telling
+		source = o.Source
+	}
+	if source.IsValid() || ifindex != 0 {
+		ip.putPacketInfo(p.control(ip.level, &size, ip.packetInfo, ip.packetInfoLen), source, ifindex)
 	}
 	hopLimit := o.HopLimit
 	if hopLimit == 0 && o.Kind == ToPeer && dest.IsMulticast() {
-		hopLimit = multicastPeerHopLimit
+		hopLimit = ip.multicastHopLimit
 	}
 	if hopLimit != 0 {
-		data := p.control(size, unix.IPV6_HOPLIMIT, 4)
-		binary.NativeEndian.PutUint32(data, uint32(hopLimit))
-		size += unix.CmsgSpace(4)
+		binary.NativeEndian.PutUint32(p.control(ip.level, &size, ip.hopLimit, 4), uint32(hopLimit))
 	}
-	p.load(h, unix.SizeofSockaddrInet6, size, nil, o.Payload)
+	p.load(h, ip.nameLen, size, nil, o.Payload)
 }
 
-// putPacketInfo writes the source address and the interface (RFC 3542 section
-// 6.1) and returns the room taken.
-func (p *parcel) putPacketInfo(at int, withSource bool, source netip.Addr, ifindex int) int {
-	data := p.control(at, unix.IPV6_PKTINFO, unix.SizeofInet6Pktinfo)
-	clear(data[:16])
-	if withSource {
-		a := source.As16()
-		copy(data, a[:])
-	}
-	binary.NativeEndian.PutUint32(data[16:], uint32(ifindex))
-	return unix.CmsgSpace(unix.SizeofInet6Pktinfo)
-}
-
-// control writes the header of a control message at an offset and returns the
-// place of its data.
-func (p *parcel) control(at, kind, length int) []byte {
-	header := (*unix.Cmsghdr)(unsafe.Pointer(&p.oob[at]))
-	header.Level, header.Type = unix.IPPROTO_IPV6, int32(kind)
+// control begins a control message behind those of a size, which it adds to, and returns
+// the place of its data, which is zero.
+func (p *parcel) control(level int, size *int, kind, length int) []byte {
+	header := (*unix.Cmsghdr)(unsafe.Pointer(&p.oob[*size]))
+	header.Level, header.Type = int32(level), int32(kind)
 	header.SetLen(unix.CmsgLen(length))
-	data := at + unix.CmsgLen(0)
-	return p.oob[data : data+length]
+	data := p.oob[*size+unix.CmsgLen(0):][:length]
+	clear(data)
+	*size += unix.CmsgSpace(length)
+	return data
 }
 
 // load points h at what is to be sent.

@@ -16,22 +16,25 @@ import (
 
 // An answer to a link-layer address reaches an ordinary client, is a right
 // packet to a foreign decoder, and leaves the neighbour table alone.
-func TestAnswerAsFrame(t *testing.T) {
-	l := newLab(t)
-	for _, payload := range []string{"", "odd", "even", strings.Repeat("m", 1500-48)} {
+func TestAnswerAsFrame(t *testing.T) { both(t, answerAsFrame) }
+
+func answerAsFrame(t *testing.T, f Family) {
+	l := newLabWith(t, Options{Family: f})
+	headers := f.profile().headers()
+	for _, payload := range []string{"", "odd", "even", strings.Repeat("m", 1500-headers)} {
 		l.send(l.reply(payload))
 		got, from := l.host.receive()
-		if want := netip.AddrPortFrom(l.c0.LinkLocal, 547); got != payload || from != want {
+		if want := netip.AddrPortFrom(l.c0.Source, l.port); got != payload || from != want {
 			t.Errorf("got %d octets from %v, want %d from %v", len(got), from, len(payload), want)
 		}
-		sent, sender := l.packets.readUDP(546)
+		sent, sender := l.packets.readUDP(l.clientPort)
 		if want := recoded(t, sent); !bytes.Equal(sent, want) {
 			t.Errorf("packet\n%x, a foreign encoder writes\n%x", sent, want)
 		}
 		if !bytes.Equal(sender.Addr[:6], l.c0.MAC) {
 			t.Errorf("frame from %x, want %v", sender.Addr[:6], l.c0.MAC)
 		}
-		if hopLimit := sent[7]; hopLimit != 64 {
+		if hopLimit := hopLimitOf(sent); hopLimit != 64 {
 			t.Errorf("hop limit %d, want 64", hopLimit)
 		}
 	}
@@ -47,43 +50,52 @@ func TestAnswerAsFrame(t *testing.T) {
 // checksum of its own.
 func recoded(t *testing.T, packet []byte) []byte {
 	t.Helper()
-	p := gopacket.NewPacket(packet, layers.LayerTypeIPv6, gopacket.Default)
-	ip, udp := p.Layer(layers.LayerTypeIPv6).(*layers.IPv6), p.Layer(layers.LayerTypeUDP).(*layers.UDP)
+	p := gopacket.NewPacket(packet, layerType(packet), gopacket.Default)
+	udp := p.Layer(layers.LayerTypeUDP).(*layers.UDP)
 	payload := append([]byte(nil), udp.Payload...)
-	udp.Checksum, udp.Length, ip.Length = 0, 0, 0
-	if err := udp.SetNetworkLayerForChecksum(ip); err != nil {
-		t.Fatal(err)
+	udp.Checksum, udp.Length = 0, 0
+	if ip, ok := p.NetworkLayer().(*layers.IPv4); ok {
+		ip.Checksum, ip.Length = 0, 0
+		return encoded(t, ip, udp, string(payload))
 	}
-	b := gopacket.NewSerializeBuffer()
-	options := gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}
-	if err := gopacket.SerializeLayers(b, options, ip, udp, gopacket.Payload(payload)); err != nil {
-		t.Fatal(err)
+	ip := p.NetworkLayer().(*layers.IPv6)
+	ip.Length = 0
+	return encoded(t, ip, udp, string(payload))
+}
+
+// hopLimitOf is that of a packet, in IPv4 its time to live.
+func hopLimitOf(packet []byte) byte {
+	if packet[0]>>4 == 4 {
+		return packet[8]
 	}
-	return b.Bytes()
+	return packet[7]
 }
 
 // What a frame cannot carry leaves by the socket, and arrives.
-func TestAnswerBySocket(t *testing.T) {
+func TestAnswerBySocket(t *testing.T) { both(t, answerBySocket) }
+
+func answerBySocket(t *testing.T, f Family) {
+	headers := f.profile().headers()
 	for name, change := range map[string]func(*lab, *Outgoing){
-		"above the MTU":            func(_ *lab, o *Outgoing) { o.Payload = bytes.Repeat([]byte("b"), 1500-48+1) },
+		"above the MTU":            func(_ *lab, o *Outgoing) { o.Payload = bytes.Repeat([]byte("b"), 1500-headers+1) },
 		"far above the MTU":        func(_ *lab, o *Outgoing) { o.Payload = bytes.Repeat([]byte("B"), 60000) },
 		"no link-layer address":    func(_ *lab, o *Outgoing) { o.MAC, o.MACLen = [8]byte{}, 0 },
 		"EUI-64":                   func(_ *lab, o *Outgoing) { o.MACLen = 8 },
 		"group link-layer address": func(_ *lab, o *Outgoing) { o.MAC[0] |= 1 },
 		"all zeros":                func(_ *lab, o *Outgoing) { o.MAC = [8]byte{} },
-		"link-local address not known": func(l *lab, _ *Outgoing) {
+		"source not known": func(l *lab, _ *Outgoing) {
 			c0 := l.c0
-			c0.LinkLocal = netip.Addr{}
+			c0.Source = netip.Addr{}
 			l.relay.setLinks(l.conn, c0)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := newLab(t)
+			l := newLabWith(t, Options{Family: f})
 			o := l.reply("plain")
 			change(l, &o)
 			l.send(o)
 			got, from := l.host.receive()
-			if want := netip.AddrPortFrom(l.c0.LinkLocal, 547); got != string(o.Payload) || from != want {
+			if want := netip.AddrPortFrom(l.c0.Source, l.port); got != string(o.Payload) || from != want {
 				t.Errorf("got %d octets from %v, want %d from %v", len(got), from, len(o.Payload), want)
 			}
 			if s := l.conn.Stats(); s.Sent["frame"] != 0 || s.Sent["socket"] != 1 {
@@ -95,54 +107,57 @@ func TestAnswerBySocket(t *testing.T) {
 
 // A downstream relay agent may have another port (RFC 8357), and a hop limit
 // can be asked for on either path.
-func TestPortAndHopLimit(t *testing.T) {
-	l := newLab(t)
-	relay := l.client.udp(l.clientEnd.LinkLocal.String(), l.clientEnd.Index, 5470)
+func TestPortAndHopLimit(t *testing.T) { both(t, portAndHopLimit) }
+
+func portAndHopLimit(t *testing.T, f Family) {
+	l := newLabWith(t, Options{Family: f})
+	relay := l.client.udp(l.clientEnd.Source.String(), l.clientEnd.Index, 5470)
 	for _, macLen := range []uint8{6, 0} {
 		o := l.reply("relay-reply")
-		o.Dest = netip.AddrPortFrom(l.clientEnd.LinkLocal, 5470)
+		o.Dest = netip.AddrPortFrom(l.clientEnd.Source, 5470)
 		o.HopLimit, o.MACLen = 9, macLen
 		l.send(o)
 		if got, _ := relay.receive(); got != "relay-reply" {
 			t.Errorf("got %q", got)
 		}
-		if p, _ := l.packets.readUDP(5470); p[7] != 9 {
-			t.Errorf("hop limit %d with a link-layer address of %d octets, want 9", p[7], macLen)
+		if p, _ := l.packets.readUDP(5470); hopLimitOf(p) != 9 {
+			t.Errorf("hop limit %d with a link-layer address of %d octets, want 9", hopLimitOf(p), macLen)
 		}
 	}
 }
 
 // A peer is reached by sockets alone, even with a link-layer address at hand,
 // from the address that was asked for.
-func TestToPeer(t *testing.T) {
-	l := newLab(t)
-	server := l.server.udp("2001:db8:1::547", 0, 547)
-	to := netip.MustParseAddrPort("[2001:db8:1::547]:547")
-	second := netip.MustParseAddr("2001:db8:1::2")
+func TestToPeer(t *testing.T) { both(t, toPeer) }
+
+func toPeer(t *testing.T, f Family) {
+	l := newLabWith(t, Options{Family: f})
+	server := l.server.udp(l.site.server.String(), 0, l.port)
+	to := netip.AddrPortFrom(l.site.server, l.port)
+	second := l.second
 	l.relay.do(func() error { return l.conn.AddLocal(Local{Addr: second}) })
 	l.relay.do(func() error { return l.conn.AddLocal(Local{Addr: second, Port: 5470}) })
-	l.relay.do(func() error { return l.conn.AddLocal(Local{Addr: netip.IPv6Unspecified(), Port: 5471}) })
-	l.relay.do(func() error { return l.conn.AddLocal(Local{Addr: l.u0.LinkLocal, Index: l.u0.Index}) })
+	l.relay.do(func() error { return l.conn.AddLocal(Local{Addr: f.profile().unspecified, Port: 5471}) })
 	for _, test := range []struct {
 		name string
 		o    Outgoing
-		from string
+		from netip.AddrPort
 	}{
-		{"local socket", Outgoing{Source: second}, "[2001:db8:1::2]:547"},
-		{"wildcard socket", Outgoing{Source: netip.MustParseAddr("2001:db8:1::1")}, "[2001:db8:1::1]:547"},
-		{"source port of RFC 8357", Outgoing{Source: second, SourcePort: 5470}, "[2001:db8:1::2]:5470"},
-		{"source port of RFC 8357, wildcard", Outgoing{Source: second, SourcePort: 5471}, "[2001:db8:1::2]:5471"},
-		{"link-layer address given", Outgoing{Source: second, Link: l.c0.Index, MAC: clientMAC, MACLen: 6}, "[2001:db8:1::2]:547"},
+		{"local socket", Outgoing{Source: second}, netip.AddrPortFrom(l.second, l.port)},
+		{"wildcard socket", Outgoing{Source: l.first}, netip.AddrPortFrom(l.first, l.port)},
+		{"source port of RFC 8357", Outgoing{Source: second, SourcePort: 5470}, netip.AddrPortFrom(l.second, 5470)},
+		{"source port of RFC 8357, wildcard", Outgoing{Source: second, SourcePort: 5471}, netip.AddrPortFrom(l.second, 5471)},
+		{"link-layer address given", Outgoing{Source: second, Link: l.c0.Index, MAC: clientMAC, MACLen: 6}, netip.AddrPortFrom(l.second, l.port)},
 	} {
 		test.o.Kind, test.o.Dest, test.o.Payload = ToPeer, to, []byte(test.name)
 		l.send(test.o)
-		if got, from := server.receive(); got != test.name || from != netip.MustParseAddrPort(test.from) {
-			t.Errorf("%s: got %q from %v, want it from %s", test.name, got, from, test.from)
+		if got, from := server.receive(); got != test.name || from != test.from {
+			t.Errorf("%s: got %q from %v, want it from %v", test.name, got, from, test.from)
 		}
 	}
 	// Without a source the kernel chooses one of the two.
 	l.send(Outgoing{Kind: ToPeer, Dest: to, Payload: []byte("any")})
-	if got, from := server.receive(); got != "any" || !netip.MustParsePrefix("2001:db8:1::/126").Contains(from.Addr()) {
+	if got, from := server.receive(); got != "any" || from.Addr() != l.first && from.Addr() != l.second {
 		t.Errorf("got %q from %v", got, from)
 	}
 	// The peer answers to the port that the message came from.
@@ -150,22 +165,8 @@ func TestToPeer(t *testing.T) {
 	if got := l.in.next(); string(got.Payload) != "answer" || got.LocalPort != 5470 || got.Dest != second || got.Link != l.u0.Index {
 		t.Errorf("got %+v", got)
 	}
-	s0 := l.server.upLink("s0")
-	scoped := l.server.udp(s0.LinkLocal.String(), s0.Index, 547)
-	l.send(Outgoing{
-		Kind: ToPeer, Link: l.u0.Index, Source: l.u0.LinkLocal,
-		Dest: netip.AddrPortFrom(s0.LinkLocal, 547), Payload: []byte("scoped"),
-	})
-	if got, from := scoped.receive(); got != "scoped" || from != netip.AddrPortFrom(l.u0.LinkLocal, 547) {
-		t.Errorf("got %q from %v", got, from)
-	}
-	l.relay.do(func() error { return l.conn.AddLocal(Local{Addr: l.u0.LinkLocal, Index: l.u0.Index, Port: 5472}) })
-	l.send(Outgoing{
-		Kind: ToPeer, Link: l.u0.Index, Source: l.u0.LinkLocal, SourcePort: 5472,
-		Dest: netip.AddrPortFrom(s0.LinkLocal, 547), Payload: []byte("scoped"),
-	})
-	if got, from := scoped.receive(); got != "scoped" || from != netip.AddrPortFrom(l.u0.LinkLocal, 5472) {
-		t.Errorf("got %q from %v", got, from)
+	if f == IPv6 {
+		l.toScopedPeer()
 	}
 	if n := l.conn.Stats().Sent["frame"]; n != 0 {
 		t.Errorf("%d frames to a peer, want none", n)
@@ -178,43 +179,69 @@ func TestToPeer(t *testing.T) {
 	}
 }
 
+// toScopedPeer is for peers with link-local addresses.
+func (l *lab) toScopedPeer() {
+	l.t.Helper()
+	t := l.t
+	l.relay.do(func() error { return l.conn.AddLocal(Local{Addr: l.u0.Source, Index: l.u0.Index}) })
+	s0 := l.server.upLink("s0")
+	scoped := l.server.udp(s0.Source.String(), s0.Index, l.port)
+	l.send(Outgoing{
+		Kind: ToPeer, Link: l.u0.Index, Source: l.u0.Source,
+		Dest: netip.AddrPortFrom(s0.Source, l.port), Payload: []byte("scoped"),
+	})
+	if got, from := scoped.receive(); got != "scoped" || from != netip.AddrPortFrom(l.u0.Source, l.port) {
+		t.Errorf("got %q from %v", got, from)
+	}
+	l.relay.do(func() error { return l.conn.AddLocal(Local{Addr: l.u0.Source, Index: l.u0.Index, Port: 5472}) })
+	l.send(Outgoing{
+		Kind: ToPeer, Link: l.u0.Index, Source: l.u0.Source, SourcePort: 5472,
+		Dest: netip.AddrPortFrom(s0.Source, l.port), Payload: []byte("scoped"),
+	})
+	if got, from := scoped.receive(); got != "scoped" || from != netip.AddrPortFrom(l.u0.Source, 5472) {
+		t.Errorf("got %q from %v", got, from)
+	}
+}
+
 // A socket for one peer carries what goes to it and what it answers; others go on
 // by the socket beside it. That the peer was away for a time, which the kernel
 // tells such a socket, costs no later message.
-func TestSocketForOnePeer(t *testing.T) {
+func TestSocketForOnePeer(t *testing.T) { both(t, socketForOnePeer) }
+
+func socketForOnePeer(t *testing.T, f Family) {
 	var refused atomic.Bool
-	l := newLabWith(t, Options{Refused: func(Refusal) { refused.Store(true) }})
-	second, to := netip.MustParseAddr("2001:db8:1::2"), netip.MustParseAddrPort("[2001:db8:1::547]:547")
-	l.server.ip("addr add 2001:db8:1::548/64 dev s0 nodad")
+	l := newLabWith(t, Options{Family: f, Refused: func(Refusal) { refused.Store(true) }})
+	second, to := l.second, netip.AddrPortFrom(l.site.server, l.port)
+	l.server.ip(fmt.Sprintf("addr add %s dev s0", netip.PrefixFrom(l.beside, 24)))
 	only := Local{Addr: second, Peer: to}
 	l.relay.do(func() error { return errors.Join(l.conn.AddLocal(Local{Addr: second}), l.conn.AddLocal(only)) })
 	exchange := func(what, address string) {
 		t.Helper()
-		server := l.server.udp(address, 0, 547)
+		server := l.server.udp(address, 0, l.port)
 		defer server.conn.Close()
-		l.send(Outgoing{Kind: ToPeer, Source: second, Dest: netip.AddrPortFrom(netip.MustParseAddr(address), 547), Payload: []byte(what)})
-		if got, from := server.receive(); got != what || from != netip.AddrPortFrom(second, 547) {
+		l.send(Outgoing{Kind: ToPeer, Source: second, Dest: netip.AddrPortFrom(netip.MustParseAddr(address), l.port), Payload: []byte(what)})
+		if got, from := server.receive(); got != what || from != netip.AddrPortFrom(second, l.port) {
 			t.Errorf("got %q from %v, want %q from %v", got, from, what, second)
 		}
-		server.send(second, 0, 547, []byte(what))
+		server.send(second, 0, l.port, []byte(what))
 		if got := l.in.next(); string(got.Payload) != what || got.Dest != second || got.Link != l.u0.Index {
 			t.Errorf("got %+v, want %q on link %d", got, what, l.u0.Index)
 		}
 	}
-	exchange("the peer", "2001:db8:1::547")
-	exchange("another", "2001:db8:1::548")
+	exchange("the peer", l.site.server.String())
+	exchange("another", l.beside.String())
 	// Nobody listens; the kernel says so in answer to the first.
 	l.send(Outgoing{Kind: ToPeer, Source: second, Dest: to, Payload: []byte("to nobody")})
 	eventually(t, "the peer's host refuses", refused.Load)
 	for _, again := range []string{"back", "and back"} {
 		l.send(Outgoing{Kind: ToPeer, Source: second, Dest: to, Payload: []byte("to nobody")})
-		exchange(again, "2001:db8:1::547")
+		exchange(again, l.site.server.String())
 	}
 	if n := l.conn.Stats().Drops["send-failed"]; n != 0 {
 		t.Errorf("%d messages were not sent", n)
 	}
 	l.relay.do(func() error { return l.conn.RemoveLocal(only) })
-	exchange("without its own socket", "2001:db8:1::547")
+	exchange("without its own socket", l.site.server.String())
 }
 
 // RFC 8415 section 19.1: to a multicast address the hop limit is 8.
@@ -234,22 +261,23 @@ func TestToMulticastPeer(t *testing.T) {
 
 // One bad destination stops nobody else, wherever it stands in the batch and
 // whichever socket it is for.
-func TestOneBadDestination(t *testing.T) {
-	const size, far = 64, "[2001:db8:dead::1]:547" // there is no route
-	server := netip.MustParseAddrPort("[2001:db8:1::547]:547")
+func TestOneBadDestination(t *testing.T) { both(t, oneBadDestination) }
+
+func oneBadDestination(t *testing.T, f Family) {
+	const size = 64
 	for _, bad := range []int{0, 31, 63} {
 		t.Run(fmt.Sprint("sockets at ", bad), func(t *testing.T) {
-			l := newLab(t)
-			node := l.server.udp("2001:db8:1::547", 0, 547)
+			l := newLabWith(t, Options{Family: f})
+			node := l.server.udp(l.site.server.String(), 0, l.port)
 			batch := make([]Outgoing, size)
 			for i := range batch {
-				batch[i] = Outgoing{Kind: ToPeer, Dest: server, Payload: fmt.Append(nil, i)}
+				batch[i] = Outgoing{Kind: ToPeer, Dest: netip.AddrPortFrom(l.site.server, l.port), Payload: fmt.Append(nil, i)}
 			}
-			batch[bad].Dest = netip.MustParseAddrPort(far)
+			batch[bad].Dest = netip.AddrPortFrom(l.nowhere, l.port)
 			l.sendWithOneBad(batch, bad, unix.ENETUNREACH, node)
 		})
 		t.Run(fmt.Sprint("frames at ", bad), func(t *testing.T) {
-			l := newLab(t)
+			l := newLabWith(t, Options{Family: f})
 			gone := l.c0
 			gone.Index = 4711
 			_ = l.conn.SetLinks([]Link{l.c0, gone})

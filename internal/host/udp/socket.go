@@ -48,6 +48,7 @@ type socket struct {
 	twin      *socket
 	multicast bool
 
+	refuses bool     // the kernel would give it what is for its twin: a filter refuses that
 	apart   bool     // for links that are apart
 	bound   bool     // it receives
 	ring    *ring    // of a packet socket
@@ -81,13 +82,13 @@ func openFrames(o *Options) (*socket, error) {
 
 // prepareFrames has a packet socket receive, which has its ring.
 func (s *socket) prepareFrames(o *Options) error {
-	if err := attach(s.fd, unix.SO_ATTACH_FILTER, clientFilter(o.Port, nil, s.apart)); err != nil {
+	if err := attach(s.fd, unix.SO_ATTACH_FILTER, o.Family.profile().clientFilter(o.Port, nil, s.apart)); err != nil {
 		return fmt.Errorf("packet socket: filter: %w", err)
 	}
 	if err := boundQueues(s.fd, o); err != nil {
 		return fmt.Errorf("packet socket: %w", err)
 	}
-	if err := unix.Bind(s.fd, &unix.SockaddrLinklayer{Protocol: networkOrder(unix.ETH_P_IPV6)}); err != nil {
+	if err := unix.Bind(s.fd, &unix.SockaddrLinklayer{Protocol: networkOrder(o.Family.profile().etherType)}); err != nil {
 		return fmt.Errorf("packet socket: bind: %w", err)
 	}
 	s.bound = true
@@ -130,7 +131,7 @@ func openTwins(e Local, o *Options) (*socket, error) {
 }
 
 func (s *socket) open(o *Options) error {
-	if err := s.create(); err != nil {
+	if err := s.create(o.Family.profile()); err != nil {
 		return err
 	}
 	if err := s.prepare(o); err != nil {
@@ -141,8 +142,8 @@ func (s *socket) open(o *Options) error {
 }
 
 // create makes a descriptor in the network namespace of this thread.
-func (s *socket) create() (err error) {
-	s.fd, err = unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_UDP)
+func (s *socket) create(p *profile) (err error) {
+	s.fd, err = unix.Socket(p.domain, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_UDP)
 	if err != nil {
 		return fmt.Errorf("socket at %v: %w", s.at, err)
 	}
@@ -158,22 +159,13 @@ func (s *socket) prepare(o *Options) error {
 }
 
 func (s *socket) set(o *Options) error {
-	for _, opt := range []struct {
-		level, name int
-		on          bool
-	}{
+	p := o.Family.profile()
+	for _, opt := range append(p.options(s), []option{
 		// Ours share a port among addresses, and other daemons on this host
 		// may serve other links on it.
 		{unix.SOL_SOCKET, unix.SO_REUSEADDR, true},
 		{unix.SOL_SOCKET, unix.SO_REUSEPORT, s.shared},
-		{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, true},
-		{unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL, s.multicast},
-		{unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, true},
-		{unix.IPPROTO_IPV6, unix.IPV6_RECVERR, s.hearsRefusals()},
-		{unix.IPPROTO_IPV6, unix.IPV6_RECVFRAGSIZE, s.multicast},
-		{unix.IPPROTO_IPV6, unix.IPV6_RECVHOPOPTS, s.multicast},
-		{unix.IPPROTO_IPV6, unix.IPV6_RECVDSTOPTS, s.multicast},
-	} {
+	}...) {
 		value := 0
 		if opt.on {
 			value = 1
@@ -187,32 +179,35 @@ func (s *socket) set(o *Options) error {
 	}
 	// Before it is bound, so that nothing passes by. That of links that are apart gets
 	// no multicast before there are any.
-	if err := s.attach(nil, true); err != nil {
+	if err := s.attach(p, nil, true); err != nil {
 		return fmt.Errorf("filter: %w", err)
+	}
+	if s.refuses = p.unicastOnly != nil && !s.multicast && s.at.Addr.IsUnspecified(); s.refuses {
+		if err := attach(s.fd, unix.SO_ATTACH_FILTER, p.unicastOnly); err != nil {
+			return fmt.Errorf("filter: %w", err)
+		}
 	}
 	if err := s.bindVRF(); err != nil {
 		return err
 	}
-	sa := unix.SockaddrInet6{Port: int(s.at.Port), ZoneId: uint32(s.at.Index), Addr: s.at.Addr.As16()}
-	if err := unix.Bind(s.fd, &sa); err != nil {
+	if err := unix.Bind(s.fd, p.sockaddr(netip.AddrPortFrom(s.at.Addr, s.at.Port), s.at.Index)); err != nil {
 		return fmt.Errorf("bind: %w", err)
 	}
 	s.bound = true
 	if !s.at.Peer.IsValid() {
 		return nil
 	}
-	peer := unix.SockaddrInet6{Port: int(s.at.Peer.Port()), Addr: s.at.Peer.Addr().As16()}
-	if err := unix.Connect(s.fd, &peer); err != nil {
+	if err := unix.Connect(s.fd, p.sockaddr(s.at.Peer, 0)); err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
 	return nil
 }
 
 // attach tells the kernel what a UDP socket gets, where several share a place.
-func (s *socket) attach(apart []int, skipCopies bool) error {
+func (s *socket) attach(p *profile, apart []int, skipCopies bool) error {
 	switch {
 	case s.multicast:
-		return attach(s.fd, unix.SO_ATTACH_FILTER, groupFilter(apart, s.apart, skipCopies))
+		return attach(s.fd, unix.SO_ATTACH_FILTER, p.groupFilter(apart, s.apart, skipCopies))
 	case s.shared && !s.apart:
 		return attach(s.fd, unix.SO_ATTACH_REUSEPORT_CBPF, steer(apart))
 	}
@@ -265,7 +260,7 @@ func interfaceIndex(name string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0) // any that the kernel always has
 	if err != nil {
 		return 0, err
 	}
@@ -285,7 +280,7 @@ func (s *socket) queueFull() uint64 {
 			return uint64(stats.Drops)
 		}
 		return 0
-	case s.multicast:
+	case s.multicast || s.refuses:
 		return 0 // what the filter keeps back is counted as drops too
 	}
 	return uint64(s.memory()[unix.SK_MEMINFO_DROPS])

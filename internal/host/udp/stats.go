@@ -10,7 +10,7 @@ type Stats struct {
 	OtherPath uint64 // the copy on one path of what the other path handles, where the kernel could not keep it back: normal
 
 	Sockets     int // open descriptors that receive or send
-	Memberships int // links whose group is joined
+	Memberships int // links whose group is joined (IPv6)
 	Holders     int // descriptors that hold memberships
 }
 
@@ -29,13 +29,13 @@ type Discard uint8
 // The reasons for which datagrams are discarded here.
 const (
 	SendFailed    Discard = iota // reported through Send's failed function
-	BadChecksum                  // a frame's UDP checksum was wrong or absent
+	BadChecksum                  // a frame's UDP or IPv4 checksum was wrong, or absent in IPv6
 	Malformed                    // a frame's lengths contradict each other
-	BadSource                    // a source that cannot be answered: multicast, loopback, unspecified, or a group link-layer address
+	BadSource                    // a source that cannot be: multicast, loopback, unspecified (IPv6), broadcast (IPv4), or a group link-layer address
 	NotClientLink                // multicast from an interface that is no client link
 	OtherGroup                   // multicast to a group that is not ours
 	Truncated                    // longer than Options.MaxDatagram
-	QueueFull                    // dropped by the kernel because a socket's queue was full; but not of multicast by the socket path
+	QueueFull                    // dropped by the kernel because a socket's queue was full; but not where the kernel counts with it what a filter refused: multicast and broadcast by the socket path, and IPv4 by a socket at no address
 	FloodFull                    // the same of the queues of links that flood
 	ReceiveError                 // an error that a socket reported and that was passed over, such as ENETDOWN
 	discards

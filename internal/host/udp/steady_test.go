@@ -10,17 +10,19 @@ import (
 )
 
 // A batch in and a batch out allocate nothing, on either path.
-func TestSteadyStateAllocatesNothing(t *testing.T) {
+func TestSteadyStateAllocatesNothing(t *testing.T) { both(t, steadyStateAllocatesNothing) }
+
+func steadyStateAllocatesNothing(t *testing.T, f Family) {
 	const size = 32
-	l := newRig(t, Options{})
-	server := l.server.udp("2001:db8:1::547", 0, 547)
-	second := netip.MustParseAddr("2001:db8:1::2")
+	l := newRig(t, Options{Family: f})
+	server := l.server.udp(l.site.server.String(), 0, l.port)
+	second := l.second
 	l.relay.do(func() error { return l.conn.AddLocal(Local{Addr: second}) })
 	up, down := make([]Outgoing, 0, 2*size), make([]Outgoing, 0, 2*size)
 	solicit := []byte("solicit")
 	answer := func(d *Datagram) {
 		if d.Path == PathFrame {
-			up = append(up, Outgoing{Kind: ToPeer, Source: second, Dest: netip.AddrPortFrom(serverAddr, 547), Payload: solicit})
+			up = append(up, Outgoing{Kind: ToPeer, Source: second, Dest: netip.AddrPortFrom(l.site.server, l.port), Payload: solicit})
 			down = append(down, Outgoing{Link: d.Link, Dest: d.Source, MAC: d.MAC, MACLen: d.MACLen, Payload: solicit})
 		}
 	}
@@ -35,7 +37,7 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 	for round := range rounds {
 		for range size {
 			l.host.multicast(l.clientEnd.Index, solicit)
-			server.send(second, 0, 547, []byte("relay-reply"))
+			server.send(second, 0, l.port, []byte("relay-reply"))
 		}
 		runtime.ReadMemStats(&before)
 		for n := 0; n < 2*size; {
@@ -67,20 +69,20 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 	}
 }
 
-var serverAddr = netip.MustParseAddr("2001:db8:1::547")
-
 // All sockets that have something get a share of a batch, however much one of
 // them has.
-func TestBatchIsShared(t *testing.T) {
-	l := newRig(t, Options{})
-	server := l.server.udp("2001:db8:1::547", 0, 547)
-	second := netip.MustParseAddr("2001:db8:1::2")
+func TestBatchIsShared(t *testing.T) { both(t, batchIsShared) }
+
+func batchIsShared(t *testing.T, f Family) {
+	l := newRig(t, Options{Family: f})
+	server := l.server.udp(l.site.server.String(), 0, l.port)
+	second := l.second
 	l.relay.do(func() error { return l.conn.AddLocal(Local{Addr: second}) })
 	for range 200 {
 		l.host.multicast(l.clientEnd.Index, []byte("flood"))
 	}
 	for range 4 {
-		server.send(second, 0, 547, []byte("answer"))
+		server.send(second, 0, l.port, []byte("answer"))
 	}
 	batch := receive(t, l.conn, 16)
 	if len(batch) != 16 {
@@ -107,13 +109,15 @@ func TestBatchIsShared(t *testing.T) {
 }
 
 // What is discarded between good datagrams leaves their payloads alone.
-func TestPayloadsSurviveDiscards(t *testing.T) {
+func TestPayloadsSurviveDiscards(t *testing.T) { both(t, payloadsSurviveDiscards) }
+
+func payloadsSurviveDiscards(t *testing.T, f Family) {
 	const frames, answers = 10, 8
-	l := newRig(t, Options{})
-	server := l.server.udp("2001:db8:1::547", 0, 547)
+	l := newRig(t, Options{Family: f})
+	server := l.server.udp(l.site.server.String(), 0, l.port)
 	want := map[string]bool{}
 	for i := range frames {
-		p := packet(t, l.clientEnd.LinkLocal, fmt.Sprint("frame ", i), nil)
+		p := l.packet(fmt.Sprint("frame ", i))
 		if i%2 == 0 {
 			p[len(p)-1] ^= 1 // its checksum is wrong now
 		} else {
@@ -124,7 +128,7 @@ func TestPayloadsSurviveDiscards(t *testing.T) {
 	for i := range answers {
 		// Longer than the headers that a frame's payload stands behind.
 		answer := fmt.Sprint("answer ", i, strings.Repeat(" ", 80))
-		server.send(netip.MustParseAddr("2001:db8:1::1"), 0, 547, []byte(answer))
+		server.send(l.first, 0, l.port, []byte(answer))
 		want[answer] = true
 	}
 	batch := receive(t, l.conn, 64)
@@ -141,16 +145,18 @@ func TestPayloadsSurviveDiscards(t *testing.T) {
 
 // A flood of clients does not push out what peers answer, even where no socket
 // is bound to a local address.
-func TestFloodLeavesRoomForAnswers(t *testing.T) {
-	l := newRig(t, Options{ReceiveBuffer: 16 << 10})
-	server := l.server.udp("2001:db8:1::547", 0, 547)
+func TestFloodLeavesRoomForAnswers(t *testing.T) { both(t, floodLeavesRoomForAnswers) }
+
+func floodLeavesRoomForAnswers(t *testing.T, f Family) {
+	l := newRig(t, Options{Family: f, ReceiveBuffer: 16 << 10})
+	server := l.server.udp(l.site.server.String(), 0, l.port)
 	for range 2 * ringFrames {
 		l.host.multicast(l.clientEnd.Index, []byte("flood"))
 	}
 	if l.conn.Stats().Drops["queue-full"] == 0 {
 		t.Fatal("that was no flood")
 	}
-	server.send(netip.MustParseAddr("2001:db8:1::1"), 0, 547, []byte("answer"))
+	server.send(l.first, 0, l.port, []byte("answer"))
 	batch := receive(t, l.conn, 16)
 	for _, d := range batch {
 		if string(d.Payload) == "answer" {
@@ -161,8 +167,10 @@ func TestFloodLeavesRoomForAnswers(t *testing.T) {
 }
 
 // A queue is bounded, and what the kernel dropped is told.
-func TestFullQueueIsCounted(t *testing.T) {
-	l := newRig(t, Options{ReceiveBuffer: 16 << 10})
+func TestFullQueueIsCounted(t *testing.T) { both(t, fullQueueIsCounted) }
+
+func fullQueueIsCounted(t *testing.T, f Family) {
+	l := newRig(t, Options{Family: f, ReceiveBuffer: 16 << 10})
 	for i := range ringFrames + 10 {
 		l.host.multicast(l.clientEnd.Index, fmt.Append(nil, i))
 	}
@@ -179,8 +187,14 @@ func TestFullQueueIsCounted(t *testing.T) {
 // BenchmarkRelayed is a datagram in by the frame path, its copy on the other
 // path dropped, and an answer out as a frame. Only our half is timed.
 func BenchmarkRelayed(b *testing.B) {
+	for f := range families {
+		b.Run(f.String(), func(b *testing.B) { relayed(b, f) })
+	}
+}
+
+func relayed(b *testing.B, f Family) {
 	const size = 64
-	l := newRig(b, Options{})
+	l := newRig(b, Options{Family: f})
 	out := make([]Outgoing, 0, size)
 	message := make([]byte, 120)
 	drained := make([]byte, 2000)

@@ -1,6 +1,7 @@
 package udp
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"testing"
 
@@ -18,13 +19,18 @@ type tapped struct {
 	in      *namespace
 	fd      int
 	ifindex int
+	ip      *profile
+	group   [6]byte // the link-layer address of the group
 }
 
 // tap opens a packet socket on an interface. What it reads are all frames that
 // come in, from then on.
 func (n *namespace) tap(name string) *tapped {
 	n.t.Helper()
-	p := &tapped{t: n.t, in: n, ifindex: n.link(name).Index}
+	p := &tapped{t: n.t, in: n, ifindex: n.link(name).Index, ip: n.family.profile(), group: [6]byte{0x33, 0x33, 0, 1, 0, 2}}
+	if n.family == IPv4 {
+		p.group = broadcastMAC
+	}
 	n.do(func() (err error) {
 		p.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
@@ -34,7 +40,7 @@ func (n *namespace) tap(name string) *tapped {
 		if err := unix.SetsockoptTimeval(p.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout); err != nil {
 			return err
 		}
-		return unix.Bind(p.fd, &unix.SockaddrLinklayer{Protocol: networkOrder(unix.ETH_P_IPV6), Ifindex: p.ifindex})
+		return unix.Bind(p.fd, &unix.SockaddrLinklayer{Protocol: networkOrder(p.ip.etherType), Ifindex: p.ifindex})
 	})
 	n.t.Cleanup(func() { unix.Close(p.fd) })
 	return p
@@ -49,15 +55,15 @@ func (p *tapped) bypass() {
 	}
 }
 
-// write sends a packet to the link-layer address of ff02::1:2.
+// write sends a packet to the link-layer address of the group.
 func (p *tapped) write(packet []byte) {
 	p.t.Helper()
-	p.writeTo([6]byte{0x33, 0x33, 0, 1, 0, 2}, packet)
+	p.writeTo(p.group, packet)
 }
 
 func (p *tapped) writeTo(mac [6]byte, packet []byte) {
 	p.t.Helper()
-	to := unix.SockaddrLinklayer{Protocol: networkOrder(unix.ETH_P_IPV6), Ifindex: p.ifindex, Halen: 6}
+	to := unix.SockaddrLinklayer{Protocol: networkOrder(p.ip.etherType), Ifindex: p.ifindex, Halen: 6}
 	copy(to.Addr[:], mac[:])
 	if err := unix.Sendto(p.fd, packet, 0, &to); err != nil {
 		p.t.Fatalf("write a packet: %v", err)
@@ -73,8 +79,8 @@ func (p *tapped) writeFrom(mac [6]byte, packet []byte) {
 		return err
 	})
 	defer unix.Close(fd)
-	frame := append([]byte{0x33, 0x33, 0, 1, 0, 2}, mac[:]...)
-	frame = append(append(frame, 0x86, 0xdd), packet...)
+	frame := append(p.group[:], mac[:]...)
+	frame = append(binary.BigEndian.AppendUint16(frame, p.ip.etherType), packet...)
 	if err := unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: p.ifindex}); err != nil {
 		p.t.Fatalf("write a frame: %v", err)
 	}
@@ -89,11 +95,19 @@ func (p *tapped) readUDP(port uint16) (packet []byte, sender unix.SockaddrLinkla
 		if err != nil {
 			p.t.Fatalf("read a packet: %v", err)
 		}
-		decoded := gopacket.NewPacket(b[:n], layers.LayerTypeIPv6, gopacket.Default)
+		decoded := gopacket.NewPacket(b[:n], layerType(b), gopacket.Default)
 		if u, ok := decoded.Layer(layers.LayerTypeUDP).(*layers.UDP); ok && uint16(u.DstPort) == port {
 			return b[:n], *from.(*unix.SockaddrLinklayer)
 		}
 	}
+}
+
+// layerType is the family of a packet.
+func layerType(packet []byte) gopacket.LayerType {
+	if packet[0]>>4 == 4 {
+		return layers.LayerTypeIPv4
+	}
+	return layers.LayerTypeIPv6
 }
 
 // packet is UDP in IPv6 built by a foreign encoder, to ff02::1:2 port 547
@@ -108,6 +122,29 @@ func packet(t testing.TB, source netip.Addr, payload string, change func(*layers
 	if change != nil {
 		change(ip, udp)
 	}
+	return encoded(t, ip, udp, payload)
+}
+
+// packet4 is the same in IPv4, to 255.255.255.255 port 67.
+func packet4(t testing.TB, source netip.Addr, payload string, change func(*layers.IPv4, *layers.UDP)) []byte {
+	t.Helper()
+	ip := &layers.IPv4{
+		Version: 4, Protocol: layers.IPProtocolUDP, TTL: 64, Id: 7,
+		SrcIP: source.AsSlice(), DstIP: ipv4.group.AsSlice(),
+	}
+	udp := &layers.UDP{SrcPort: 68, DstPort: 67}
+	if change != nil {
+		change(ip, udp)
+	}
+	return encoded(t, ip, udp, payload)
+}
+
+func encoded(t testing.TB, ip interface {
+	gopacket.NetworkLayer
+	gopacket.SerializableLayer
+}, udp *layers.UDP, payload string,
+) []byte {
+	t.Helper()
 	if err := udp.SetNetworkLayerForChecksum(ip); err != nil {
 		t.Fatal(err)
 	}

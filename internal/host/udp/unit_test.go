@@ -12,8 +12,8 @@ func TestChecksumIsNeverZero(t *testing.T) {
 	zeros := 0
 	for n := range 1 << 16 {
 		payload := binary.BigEndian.AppendUint16(nil, uint16(n))
-		var headers [frameHeaders]byte
-		putFrameHeaders(headers[:], source, dest, 64, payload)
+		var room [48]byte
+		headers := ipv6.putFrameHeaders(room[:], source, dest, 64, payload)
 		checksum := binary.BigEndian.Uint16(headers[46:])
 		if checksum == 0 {
 			t.Fatalf("payload %x: checksum 0", payload)
@@ -21,8 +21,8 @@ func TestChecksumIsNeverZero(t *testing.T) {
 		if checksum == 0xffff {
 			zeros++
 		}
-		p := append(headers[:], payload...)
-		if segment, ok := udpSegment(p); !ok || !checksumRight(p, segment) {
+		p := append(headers, payload...)
+		if segment, _, ok := ipv6.segment(p); !ok || !ipv6.checksumRight(p, segment) {
 			t.Fatalf("payload %x: not right", payload)
 		}
 	}
@@ -34,15 +34,15 @@ func TestChecksumIsNeverZero(t *testing.T) {
 func TestSegmentOfTruncatedPacket(t *testing.T) {
 	whole := packet(t, netip.MustParseAddr("fe80::1"), "payload", nil)
 	for n := range whole {
-		if segment, ok := udpSegment(whole[:n]); ok {
+		if segment, _, ok := ipv6.segment(whole[:n]); ok {
 			t.Errorf("first %d octets: segment %x, want none", n, segment)
 		}
 	}
-	if segment, ok := udpSegment(whole); !ok || string(segment[8:]) != "payload" {
+	if segment, _, ok := ipv6.segment(whole); !ok || string(segment[8:]) != "payload" {
 		t.Errorf("whole packet: %q, %v", segment, ok)
 	}
 	whole[0] = 0x45
-	if _, ok := udpSegment(whole); ok {
+	if _, _, ok := ipv6.segment(whole); ok {
 		t.Error("IPv4 was taken for IPv6")
 	}
 }

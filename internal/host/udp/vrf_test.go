@@ -25,9 +25,11 @@ func (n *namespace) need(command string) {
 
 // Clients in one VRF and servers in another:
 // the frame path sees the enslaved link, sockets are bound to the VRF devices.
-func TestVRF(t *testing.T) {
+func TestVRF(t *testing.T) { both(t, vRF) }
+
+func vRF(t *testing.T, f Family) {
 	newNamespace(t).need("link add red type vrf table 100")
-	l := newLab(t)
+	l := newLabWith(t, Options{Family: f})
 	l.relay.ip("link add red type vrf table 100", "link add blue type vrf table 200", "link set red up", "link set blue up",
 		"link set c0 master red", "link set u0 master blue",
 		// Enslaving takes global addresses away.
@@ -35,9 +37,9 @@ func TestVRF(t *testing.T) {
 	l.relay.upLink("c0")
 	l.c0.VRF = "red"
 	l.relay.setLinks(l.conn, l.c0)
-	second := netip.MustParseAddr("2001:db8:1::2")
+	second := l.second
 	l.relay.do(func() error { return l.conn.AddLocal(Local{Addr: second, VRF: "blue"}) })
-	l.relay.do(func() error { return l.conn.AddLocal(Local{Addr: netip.IPv6Unspecified(), VRF: "blue"}) })
+	l.relay.do(func() error { return l.conn.AddLocal(Local{Addr: f.profile().unspecified, VRF: "blue"}) })
 	l.clientsInVRF()
 	l.peersInVRF(second)
 	l.vrfMadeAnew()
@@ -63,7 +65,7 @@ func (l *lab) clientsInVRF() {
 	bySocket.MACLen = 0
 	for _, o := range []Outgoing{l.reply("by frame"), bySocket, l.reply(strings.Repeat("b", 3000))} {
 		l.send(o)
-		if got, from := l.host.receive(); got != string(o.Payload) || from != netip.AddrPortFrom(l.c0.LinkLocal, 547) {
+		if got, from := l.host.receive(); got != string(o.Payload) || from != netip.AddrPortFrom(l.c0.Source, l.port) {
 			l.t.Errorf("got %d octets from %v, want %d", len(got), from, len(o.Payload))
 		}
 	}
@@ -71,15 +73,15 @@ func (l *lab) clientsInVRF() {
 
 func (l *lab) peersInVRF(second netip.Addr) {
 	l.t.Helper()
-	server := l.server.udp("2001:db8:1::547", 0, 547)
+	server := l.server.udp(l.site.server.String(), 0, l.port)
 	defer server.conn.Close()
-	to := netip.AddrPortFrom(serverAddr, 547)
-	for _, source := range []netip.Addr{second, netip.MustParseAddr("2001:db8:1::1")} {
+	to := netip.AddrPortFrom(l.site.server, l.port)
+	for _, source := range []netip.Addr{second, l.first} {
 		l.send(Outgoing{Kind: ToPeer, VRF: "blue", Source: source, Dest: to, Payload: []byte("relay-forward")})
-		if got, from := server.receive(); got != "relay-forward" || from != netip.AddrPortFrom(source, 547) {
+		if got, from := server.receive(); got != "relay-forward" || from != netip.AddrPortFrom(source, l.port) {
 			l.t.Errorf("got %q from %v, want it from %v", got, from, source)
 		}
-		server.send(source, 0, 547, []byte("relay-reply"))
+		server.send(source, 0, l.port, []byte("relay-reply"))
 		if got := l.in.next(); string(got.Payload) != "relay-reply" || got.Link != l.u0.Index || got.Dest != source {
 			l.t.Errorf("got %+v, want it on link %d", got, l.u0.Index)
 		}
@@ -105,22 +107,24 @@ func (l *lab) vrfMadeAnew() {
 
 // A VLAN is a link of its own; what is tagged for another VLAN is not heard on
 // the trunk either.
-func TestVLAN(t *testing.T) {
-	l := newLab(t)
+func TestVLAN(t *testing.T) { both(t, vLAN) }
+
+func vLAN(t *testing.T, f Family) {
+	l := newLabWith(t, Options{Family: f})
 	l.relay.need("link add link c0 name c0.5 type vlan id 5")
-	l.relay.ip("link set c0.5 up")
-	l.client.ip("link add link h0 name h0.5 type vlan id 5", "link set h0.5 up", "link add link h0 name h0.6 type vlan id 6", "link set h0.6 up")
+	l.relay.ip("link set c0.5 up", "addr add 192.0.2.65/26 dev c0.5")
+	l.client.ip("link add link h0 name h0.5 type vlan id 5", "link set h0.5 up", "addr add 192.0.2.66/26 dev h0.5", "addr add 192.0.2.130/26 dev h0.6", "link add link h0 name h0.6 type vlan id 6", "link set h0.6 up")
 	tagged, host, stranger := l.relay.upLink("c0.5"), l.client.upLink("h0.5"), l.client.upLink("h0.6")
 	l.relay.setLinks(l.conn, l.c0, tagged)
-	l.client.udp(stranger.LinkLocal.String(), stranger.Index, 546).multicast(stranger.Index, []byte("nobody's"))
-	client := l.client.udp(host.LinkLocal.String(), host.Index, 546)
+	l.client.udp(stranger.Source.String(), stranger.Index, l.clientPort).multicast(stranger.Index, []byte("nobody's"))
+	client := l.client.udp(host.Source.String(), host.Index, l.clientPort)
 	client.multicast(host.Index, []byte("tagged"))
 	got := l.in.next()
 	if string(got.Payload) != "tagged" || got.Link != tagged.Index || got.Path != PathFrame {
 		t.Errorf("got %q on link %d by %v, want it on %d by frame", got.Payload, got.Link, got.Path, tagged.Index)
 	}
 	l.send(Outgoing{Link: tagged.Index, Dest: got.Source, MAC: got.MAC, MACLen: got.MACLen, Payload: []byte("answer")})
-	if answer, from := client.receive(); answer != "answer" || from.Addr() != tagged.LinkLocal {
+	if answer, from := client.receive(); answer != "answer" || from.Addr() != tagged.Source {
 		t.Errorf("got %q from %v", answer, from)
 	}
 	l.onlyOnce()
