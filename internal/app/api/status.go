@@ -145,14 +145,14 @@ type HostStatus struct {
 
 // HostCounts are how much is wanted of the kernel.
 type HostCounts struct {
-	Links    int `json:"links"`
-	Leases   int `json:"leases"`
-	Routes   int `json:"routes" gauge:"host_routes" help:"Routes that are wanted of the kernel."`
-	StandIns int `json:"stand_ins" gauge:"host_stand_ins" help:"Of these, unreachable routes in place of a delegation's own (RFC 8987 S-2)."`
-	Elements int `json:"elements" gauge:"host_elements" help:"Filter elements that are wanted of the kernel."`
-	Refused  int `json:"refused" gauge:"host_routes_refused" help:"Delegations whose route the kernel does not take now."`
-	Unproved int `json:"unproved" gauge:"host_unproved" help:"Delegations on point-to-point links that may be another client's by now: without route and filter element until the server renews them (RFC 8987 R-3)."`
-	Orphans  int `json:"orphans" gauge:"host_orphans" help:"Prefixes that are routed and that the store does not explain."`
+	Links       int `json:"links"`
+	Delegations int `json:"delegations"`
+	Routes      int `json:"routes" gauge:"host_routes" help:"Routes that are wanted of the kernel."`
+	StandIns    int `json:"stand_ins" gauge:"host_stand_ins" help:"Of these, unreachable routes in place of a delegation's own (RFC 8987 S-2)."`
+	Elements    int `json:"elements" gauge:"host_elements" help:"Filter elements that are wanted of the kernel."`
+	Refused     int `json:"refused" gauge:"host_routes_refused" help:"Delegations whose route the kernel does not take now."`
+	Unproved    int `json:"unproved" gauge:"host_unproved" help:"Delegations on point-to-point links that may be another client's by now: without route and filter element until the server renews them (RFC 8987 R-3)."`
+	Orphans     int `json:"orphans" gauge:"host_orphans" help:"Prefixes that are routed and that the store does not explain."`
 }
 
 // PeerSummary is a peer's part in the Status.

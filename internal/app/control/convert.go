@@ -172,7 +172,7 @@ func ClockOf(s clock.Status, err error) api.ClockStatus {
 
 // OrphanOf is a prefix or address that is routed and that the store does not
 // explain: whose it is is not known.
-func OrphanOf(l *hoststate.Lease, vrf string, end instant.Instant, now instant.Now) api.Delegation {
+func OrphanOf(l *hoststate.Delegation, vrf string, end instant.Instant, now instant.Now) api.Delegation {
 	d := binding.Binding{
 		Prefix: l.Prefix, Link: l.Link, VRF: vrf, NextHop: l.NextHop, LinkLayer: l.LinkLayer, Preferred: end, Valid: end,
 	}

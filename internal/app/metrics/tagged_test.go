@@ -63,7 +63,7 @@ var computed = map[string]string{
 	"Clock.MaxErrorMicros":    "clock_max_error_seconds",
 	"Clock.EstErrorMicros":    "the upper bound is shown",
 	"HostCounts.Links":        "link_up has each that faces clients",
-	"HostCounts.Leases":       "delegations",
+	"HostCounts.Delegations":  "delegations",
 	"HostStatus.LastFindings": "host_findings_total",
 	"Figures.Links":           "link_up has each that faces clients",
 	"Figures.Prefixes":        "delegations",

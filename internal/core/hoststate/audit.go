@@ -12,14 +12,14 @@ import (
 
 // Counts are sizes, for display.
 type Counts struct {
-	Links    int // interfaces that are there
-	Leases   int
-	Routes   int // wanted, aggregates included
-	StandIns int // of these, unreachable in place of a lease's own
-	Elements int // wanted
-	Refused  int // leases whose route the kernel did not take
-	Unproved int // leases on point-to-point interfaces that may lead to somebody else by now
-	Orphans  int // beside the leases
+	Links       int // interfaces that are there
+	Delegations int
+	Routes      int // wanted, aggregates included
+	StandIns    int // of these, unreachable in place of a delegation's own
+	Elements    int // wanted
+	Refused     int // delegations whose route the kernel did not take
+	Unproved    int // delegations on point-to-point interfaces that may lead to somebody else by now
+	Orphans     int // beside the delegations
 }
 
 // Counts costs nothing.

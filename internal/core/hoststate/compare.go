@@ -17,12 +17,12 @@ type Comparison struct {
 	routes   map[routeID]struct{}
 	lost     bool // more was touched than is remembered
 
-	stage  stage
-	links  []string  // still to be looked at
-	rec    *link     // under way
-	leases []ref     // of its, still to be looked at
-	ids    []routeID // of aggregates, still to be looked at
-	again  map[string]struct{}
+	stage       stage
+	links       []string  // still to be looked at
+	rec         *link     // under way
+	delegations []ref     // of its, still to be looked at
+	ids         []routeID // of aggregates, still to be looked at
+	again       map[string]struct{}
 
 	leftElements []element // that nobody wants
 	leftRoutes   []routeID
@@ -69,7 +69,7 @@ func (c *Comparison) mayTouch() bool {
 	return !c.lost
 }
 
-// settled takes note that a link was brought up to date. An element that a lease held
+// settled takes note that a link was brought up to date. An element that a delegation held
 // before may now be there for the link itself, or the other way round. Nothing is asked
 // of the kernel then, so the comparison has to look at the elements of this link again.
 func (c *Comparison) settled(name string) {
@@ -136,9 +136,9 @@ type partial struct {
 func (p *partial) wanted() (done bool) {
 	for p.limit > 0 {
 		switch {
-		case len(p.leases) > 0:
-			p.lease(p.of.leases.get(p.leases[0]))
-			p.leases = p.leases[1:]
+		case len(p.delegations) > 0:
+			p.delegation(p.of.delegations.get(p.delegations[0]))
+			p.delegations = p.delegations[1:]
 		case len(p.links) > 0:
 			p.rec = p.of.links[p.links[0]]
 			p.links = p.links[1:]
@@ -146,8 +146,8 @@ func (p *partial) wanted() (done bool) {
 				continue
 			}
 			p.link(p.rec)
-			for le := range p.of.each(p.rec) {
-				p.leases = append(p.leases, le.ref)
+			for d := range p.of.each(p.rec) {
+				p.delegations = append(p.delegations, d.ref)
 			}
 		case len(p.ids) > 0:
 			p.route(p.ids[0])
@@ -162,25 +162,25 @@ func (p *partial) wanted() (done bool) {
 	return false
 }
 
-// lease looks at what a lease has. The link may have lost it meanwhile.
-func (p *partial) lease(le *lease) {
-	if le.ref == 0 || le.link != p.rec.id {
+// delegation looks at what a delegation has. The link may have lost it meanwhile.
+func (p *partial) delegation(d *delegation) {
+	if d.ref == 0 || d.link != p.rec.id {
 		return
 	}
 	var a [4]Element
 	if p.r.elements == nil {
-		p.limit-- // a lease with neither element nor route is to count too
+		p.limit-- // a delegation with neither element nor route is to count too
 	} else {
-		for _, e := range le.holding().elements(a[:0], p.rec.Name, le.prefix.prefix()) {
+		for _, e := range d.holding().elements(a[:0], p.rec.Name, d.prefix.prefix()) {
 			p.element(e)
 		}
 	}
-	if le.table != 0 {
-		p.route(routeID{le.table, le.metric, le.prefix})
+	if d.table != 0 {
+		p.route(routeID{d.table, d.metric, d.prefix})
 	}
 }
 
-// link looks at what a link has without leases.
+// link looks at what a link has without delegations.
 func (p *partial) link(rec *link) {
 	for _, e := range sortedElements(rec.gates) {
 		p.element(e)

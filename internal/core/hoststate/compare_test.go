@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// While the kernel is compared part by part, links, policies and leases go on
+// While the kernel is compared part by part, links, policies and delegations go on
 // changing. In the end the kernel is what is wanted, whatever was damaged
 // before. Who renames a link begins anew.
 func TestComparisonWhileThingsChange(t *testing.T) {
@@ -53,13 +53,13 @@ func TestComparisonWhileThingsChange(t *testing.T) {
 
 // A part is no longer than was asked for, however much one link has.
 func TestComparisonInParts(t *testing.T) {
-	const leases, limit = 1000, 64
+	const delegations, limit = 1000, 64
 	s := New()
 	s.SetLink(nil, &links.Link{Index: 1, Name: "c0", Up: true})
 	s.SetPolicy(nil, "c0", &Policy{Filter: FilterStrict, Loop: LoopDrop, Shared: true})
-	for i := range leases {
+	for i := range delegations {
 		a := netip.AddrFrom16([16]byte{0x20, 1, 0x0d, 0xb8, byte(i >> 8), byte(i)})
-		s.Put(nil, Lease{Link: "c0", Prefix: netip.PrefixFrom(a, 56), NextHop: someHops[1], LinkLayer: someMACs[1]})
+		s.Put(nil, Delegation{Link: "c0", Prefix: netip.PrefixFrom(a, 56), NextHop: someHops[1], LinkLayer: someMACs[1]})
 	}
 	c, r := s.Compare(), Read(Actual{})
 	total, parts := 0, 0
@@ -71,8 +71,8 @@ func TestComparisonInParts(t *testing.T) {
 		}
 		total += len(ops)
 	}
-	// Each lease has a route and three elements; the link has two gates.
-	if want := 4*leases + 2; total != want || parts < want/(limit+4) {
+	// Each delegation has a route and three elements; the link has two gates.
+	if want := 4*delegations + 2; total != want || parts < want/(limit+4) {
 		t.Errorf("%d operations in %d parts, want %d in %d at least", total, parts, want, want/(limit+4))
 	}
 }
@@ -89,7 +89,7 @@ func TestComparisonEnds(t *testing.T) {
 	s.SetPolicy(nil, "c0", &Policy{Filter: FilterLink})
 	for i := 0; s.Compares(second) && i <= maxTouched; i++ {
 		a := netip.AddrFrom16([16]byte{0x20, 1, 0x0d, 0xb8, byte(i >> 16), byte(i >> 8), byte(i)})
-		s.Put(nil, Lease{Link: "c0", Prefix: netip.PrefixFrom(a, 64), NextHop: someHops[1]})
+		s.Put(nil, Delegation{Link: "c0", Prefix: netip.PrefixFrom(a, 64), NextHop: someHops[1]})
 	}
 	if s.Compares(second) {
 		t.Error("a comparison that cannot remember what was touched goes on")
@@ -104,7 +104,7 @@ func TestPutSilentlyIsFoundMissing(t *testing.T) {
 	s := New()
 	s.SetLink(nil, &links.Link{Index: 1, Name: "c0", Up: true})
 	s.SetPolicy(nil, "c0", &Policy{Filter: FilterLink})
-	s.PutSilently(Lease{Link: "c0", Prefix: somePrefixes[0], NextHop: someHops[1]})
+	s.PutSilently(Delegation{Link: "c0", Prefix: somePrefixes[0], NextHop: someHops[1]})
 	ops, found := s.Audit(nil, Actual{Elements: []Element{{Set: Guarded, Link: "c0"}}})
 	k := newKernel()
 	if c := k.apply(ops); len(c) > 0 || len(found) != 2 {
@@ -128,8 +128,8 @@ func TestComparisonOfRoutes(t *testing.T) {
 	s, k := New(), newKernel()
 	ops := s.SetLink(nil, &links.Link{Index: 1, Name: "c0", Up: true})
 	ops = s.SetPolicy(ops, "c0", &Policy{Filter: FilterStrict, Loop: LoopDrop, Shared: true, Permit: []netip.Prefix{prefix(100)}})
-	ops = s.Put(ops, Lease{Link: "c0", Prefix: prefix(1), NextHop: someHops[1], LinkLayer: someMACs[1]})
-	ops = s.Put(ops, Lease{Link: "c0", Prefix: prefix(2), NextHop: someHops[1], LinkLayer: someMACs[1]})
+	ops = s.Put(ops, Delegation{Link: "c0", Prefix: prefix(1), NextHop: someHops[1], LinkLayer: someMACs[1]})
+	ops = s.Put(ops, Delegation{Link: "c0", Prefix: prefix(2), NextHop: someHops[1], LinkLayer: someMACs[1]})
 	k.apply(ops)
 	routes := k.actual().Routes
 	if len(routes) != 2 || len(k.elements) == 0 {

@@ -9,7 +9,7 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// holding says which elements a lease wants: of families for sources and for loops
+// holding says which elements a delegation wants: of families for sources and for loops
 // one each, or none (0), and the link-layer address in their keys.
 type holding struct {
 	source, loop Set
@@ -17,11 +17,11 @@ type holding struct {
 	linkLayer    linkaddr.Addr
 }
 
-// holding is what the lease holds.
-func (le *lease) holding() holding {
-	h := holding{source: le.source, loop: le.loop, holder: le.holder}
+// holding is what the delegation holds.
+func (d *delegation) holding() holding {
+	h := holding{source: d.source, loop: d.loop, holder: d.holder}
 	if h.hasLinkLayer() {
-		h.linkLayer = le.linkLayer
+		h.linkLayer = d.linkLayer
 	}
 	return h
 }
@@ -30,15 +30,15 @@ func (h holding) hasLinkLayer() bool {
 	return h.holder || h.source.HasLinkLayer() || h.loop.HasLinkLayer()
 }
 
-// wantsOf is the elements of one lease. None for a link that is not
+// wantsOf is the elements of one delegation. None for a link that is not
 // client-facing, none for an assigned address that an on-link prefix covers
-// anyway, and none while the lease is not proved.
-func (rec *link) wantsOf(le *lease) holding {
+// anyway, and none while the delegation is not proved.
+func (rec *link) wantsOf(d *delegation) holding {
 	var h holding
-	if rec.policy == nil || rec.covers(le.prefix) || !rec.proves(le) {
+	if rec.policy == nil || rec.covers(d.prefix) || !rec.proves(d) {
 		return h
 	}
-	ethernet := le.linkLayer.Len() == 6
+	ethernet := d.linkLayer.Len() == 6
 	switch {
 	case rec.policy.Filter == FilterStrict && ethernet:
 		h.source = SourceStrict
@@ -49,14 +49,14 @@ func (rec *link) wantsOf(le *lease) holding {
 	// RFC 8987 R-5: on a multi-access link a packet loops only if it came from
 	// the next hop, so without that address nothing can be told.
 	switch {
-	case rec.policy.Loop == LoopForward || le.exempt:
+	case rec.policy.Loop == LoopForward || d.exempt:
 	case rec.PointToPoint || !rec.policy.Shared:
 		h.loop = LoopPoint
 	case ethernet:
 		h.loop = LoopShared
 	}
 	if h.hasLinkLayer() {
-		h.linkLayer = le.linkLayer
+		h.linkLayer = d.linkLayer
 	}
 	return h
 }
@@ -95,17 +95,17 @@ func (h holding) elements(dst []Element, name string, p netip.Prefix) []Element 
 	return dst
 }
 
-// hold changes what a lease holds. What is new is added before what is old goes,
+// hold changes what a delegation holds. What is new is added before what is old goes,
 // so that the client's packets pass throughout. An element that the link holds
-// as well, without the lease, is left alone. Only of a lease that is new is it known
+// as well, without the delegation, is left alone. Only of a delegation that is new is it known
 // that its client has not used the prefix.
-func (s *State) hold(ops []Op, rec *link, le *lease, old, now holding, isNew bool) []Op {
-	le.source, le.loop, le.holder = now.source, now.loop, now.holder
+func (s *State) hold(ops []Op, rec *link, d *delegation, old, now holding, isNew bool) []Op {
+	d.source, d.loop, d.holder = now.source, now.loop, now.holder
 	if old == now {
 		return ops
 	}
 	var a, b [4]Element
-	prefix := le.prefix.prefix()
+	prefix := d.prefix.prefix()
 	was := old.elements(a[:0], rec.Name, prefix)
 	wants := now.elements(b[:0], rec.Name, prefix)
 	begin := len(ops)
@@ -127,18 +127,18 @@ func (s *State) hold(ops []Op, rec *link, le *lease, old, now holding, isNew boo
 	return ops
 }
 
-// holds reports whether the link holds an element of a lease without the lease as
-// well: of the families that leases are in, links have elements in one.
+// holds reports whether the link holds an element of a delegation without the delegation as
+// well: of the families that delegations are in, links have elements in one.
 func (rec *link) holds(e Element) bool { return e.Set == SourceLink && rec.static[e] }
 
-// held reports whether a lease of the link holds e.
+// held reports whether a delegation of the link holds e.
 func (s *State) held(rec *link, e Element) bool {
-	le := s.leases.find(spot{rec.id, pack(e.Prefix)})
-	if le == nil {
+	d := s.delegations.find(spot{rec.id, pack(e.Prefix)})
+	if d == nil {
 		return false
 	}
 	var a [4]Element
-	return slices.Contains(le.holding().elements(a[:0], rec.Name, e.Prefix), e)
+	return slices.Contains(d.holding().elements(a[:0], rec.Name, e.Prefix), e)
 }
 
 // settleLink brings everything about one link up to date. A guard goes before
@@ -158,8 +158,8 @@ func (s *State) settleLink(ops []Op, rec *link) []Op {
 		}
 	}
 	rec.static = union(old, static)
-	for _, le := range s.sorted(rec) {
-		ops = s.settleLease(ops, rec, le, le.holding(), false)
+	for _, d := range s.sorted(rec) {
+		ops = s.settleDelegation(ops, rec, d, d.holding(), false)
 	}
 	rec.static = static
 	for _, e := range sortedElements(old) {
@@ -185,8 +185,8 @@ func (s *State) elements(rec *link) iter.Seq[Element] {
 			}
 		}
 		var a [4]Element
-		for _, le := range s.sorted(rec) {
-			for _, e := range le.holding().elements(a[:0], rec.Name, le.prefix.prefix()) {
+		for _, d := range s.sorted(rec) {
+			for _, e := range d.holding().elements(a[:0], rec.Name, d.prefix.prefix()) {
 				if !rec.static[e] && !yield(e) {
 					return
 				}
@@ -195,7 +195,7 @@ func (s *State) elements(rec *link) iter.Seq[Element] {
 	}
 }
 
-// wants recomputes the on-link prefixes and the elements that no lease is
+// wants recomputes the on-link prefixes and the elements that no delegation is
 // behind.
 func (rec *link) wants() (gates, static map[Element]bool) {
 	gates, static = map[Element]bool{}, map[Element]bool{}
@@ -230,7 +230,7 @@ func (rec *link) wants() (gates, static map[Element]bool) {
 	return gates, static
 }
 
-// foreign is what is covered by leases of the link and is not on the link itself, nor
+// foreign is what is covered by delegations of the link and is not on the link itself, nor
 // permitted there.
 func (rec *link) foreign() []netip.Prefix {
 	return slices.DeleteFunc(prefixesOf(rec.covered), func(p netip.Prefix) bool {
@@ -256,12 +256,12 @@ func (rec *link) putAll(dst map[Element]bool, set Set, prefixes []netip.Prefix) 
 	}
 }
 
-// settleLease brings one lease, which held was, up to date. The filter lets a
+// settleDelegation brings one delegation, which held was, up to date. The filter lets a
 // source pass before its route is there.
-func (s *State) settleLease(ops []Op, rec *link, le *lease, was holding, isNew bool) []Op {
-	s.weigh(rec, le)
-	ops = s.hold(ops, rec, le, was, rec.wantsOf(le), isNew)
-	return s.claimRoute(ops, le, rec.routeOf(le))
+func (s *State) settleDelegation(ops []Op, rec *link, d *delegation, was holding, isNew bool) []Op {
+	s.weigh(rec, d)
+	ops = s.hold(ops, rec, d, was, rec.wantsOf(d), isNew)
+	return s.claimRoute(ops, d, rec.routeOf(d))
 }
 
 func (s *State) element(ops []Op, e Element, remove bool) []Op {
@@ -281,7 +281,7 @@ func (s *State) element(ops []Op, e Element, remove bool) []Op {
 	return append(ops, again(e))
 }
 
-// again is the operation that makes an element of a lease that may have been there
+// again is the operation that makes an element of a delegation that may have been there
 // before. Whether its holder has used the prefix lately is not known then, and it counts
 // as if it had.
 func again(e Element) Op { return Op{Element: &e, Again: e.Set.IsTimed()} }

@@ -2,7 +2,7 @@
 // elements we want there. It computes changes; host/netlink and host/nft carry them
 // out. It touches nothing itself.
 //
-// The wanted state follows from three inputs: the links, the leases on them and
+// The wanted state follows from three inputs: the links, the delegations on them and
 // a policy per link. Every method that changes an input appends the operations
 // that bring the kernel there. Operations are idempotent, so that repeating them
 // does no harm.
@@ -55,13 +55,12 @@ type Policy struct {
 	LoopExempt []netip.Prefix
 	Reuse      Reuse
 	Shared     bool // several clients on the link: loops are told by link-layer address
-	// Holders has the filter tell when the holder of a lease last used it as source.
+	// Holders has the filter tell when the holder of a delegation last used it as source.
 	Holders bool
 }
 
-// Lease is a delegated prefix or an assigned address, as far as the kernel is
-// concerned.
-type Lease struct {
+// Delegation is what the kernel has to know of a delegated prefix or an assigned address.
+type Delegation struct {
 	Link       string // interface name: what survives a reboot
 	Prefix     netip.Prefix
 	NextHop    netip.Addr // the client's link-local address
@@ -100,7 +99,7 @@ const (
 	StandingMetric  = 1<<32 - 1
 )
 
-// Covered is a part of leased prefixes that is not its client's.
+// Covered is a part of delegated prefixes that is not its client's.
 type Covered struct {
 	Prefix   netip.Prefix
 	Reserved bool // it is reserved for an interface: the kernel routes it in the table of that
@@ -129,7 +128,7 @@ const (
 	Rejecting                    // link on which loops are answered by ICMPv6 (no prefix)
 	Turning                      // link whose packets are looked at when they turn around (no prefix)
 	SourceKnown                  // source that SourceStrict binds to an address: tells a stolen source from a foreign one
-	SourceHolder                 // source that SourceLink allows, from the holder of a lease
+	SourceHolder                 // source that SourceLink allows, from the holder of a delegation
 	SourceCovered                // source that is not allowed, unless a prefix allows it that is as long or longer
 )
 
@@ -152,7 +151,7 @@ func (s Set) HasPrefix() bool { return s != Guarded && s != Rejecting && s != Tu
 func (s Set) HasLinkLayer() bool { return s == SourceStrict || s == LoopShared || s == SourceHolder }
 
 // IsTimed reports whether the kernel remembers of each element of the family when a
-// packet last matched it: these tell when the holder of a lease last used it as source.
+// packet last matched it: these tell when the holder of a delegation last used it as source.
 func (s Set) IsTimed() bool { return s == SourceStrict || s == SourceHolder }
 
 // Element is one wanted element of a set.

@@ -9,15 +9,15 @@ import (
 // The name of a point-to-point interface says little about who is at its other
 // end: a PPP daemon gives the lowest free unit, sometimes with its index, to
 // whoever comes next. A line is such an interface from the moment that it comes up
-// until it goes down or away. A lease is proved on the
+// until it goes down or away. A delegation is proved on the
 // line for which the server's word about it was heard, and on no other. Until then
 // it has no filter element, and an unreachable route stands in for its own.
 
 // Reuse says what else proves that a point-to-point interface leads to the client
-// of a lease.
+// of a delegation.
 type Reuse uint8
 
-// ReusePossible: nothing. ReuseFixedAddresses: that the kernel reports the lease's
+// ReusePossible: nothing. ReuseFixedAddresses: that the kernel reports the delegation's
 // next hop as the address of the interface's peer. ReuseNever: the name alone.
 const (
 	ReusePossible Reuse = iota
@@ -57,9 +57,9 @@ func (s *State) renew(rec *link, pointToPoint bool) {
 }
 
 // proves reports whether the interface, as it now is, leads to the client of a
-// lease. Of one that was never told nobody knows whether it is point-to-point; if
+// delegation. Of one that was never told nobody knows whether it is point-to-point; if
 // the client has a link-layer address, it is not.
-func (rec *link) proves(le *lease) bool {
+func (rec *link) proves(d *delegation) bool {
 	reuse := ReusePossible
 	if rec.policy != nil {
 		reuse = rec.policy.Reuse
@@ -68,32 +68,32 @@ func (rec *link) proves(le *lease) bool {
 	case reuse == ReuseNever, rec.told && !rec.PointToPoint:
 		return true
 	case !rec.told:
-		return le.linkLayer.IsValid()
-	case le.line == rec.line:
+		return d.linkLayer.IsValid()
+	case d.line == rec.line:
 		return true
 	}
-	return reuse == ReuseFixedAddresses && slices.Contains(rec.Peers, le.nextHop.addr())
+	return reuse == ReuseFixedAddresses && slices.Contains(rec.Peers, d.nextHop.addr())
 }
 
-// weigh keeps the number of leases that are not proved.
-func (s *State) weigh(rec *link, le *lease) {
-	unproved := rec.policy != nil && !rec.proves(le)
+// weigh keeps the number of delegations that are not proved.
+func (s *State) weigh(rec *link, d *delegation) {
+	unproved := rec.policy != nil && !rec.proves(d)
 	switch {
-	case unproved && !le.unproved:
+	case unproved && !d.unproved:
 		s.counts.Unproved++
-	case !unproved && le.unproved:
+	case !unproved && d.unproved:
 		s.counts.Unproved--
 	}
-	le.unproved = unproved
+	d.unproved = unproved
 }
 
-// Unproved reports whether a lease waits for a proof that its interface still
+// Unproved reports whether a delegation waits for a proof that its interface still
 // leads to its client.
-func (s *State) Unproved(l Lease) bool {
+func (s *State) Unproved(l Delegation) bool {
 	rec := s.links[l.Link]
 	if rec == nil || s.counts.Unproved == 0 {
 		return false
 	}
-	le := s.leases.find(spot{rec.id, pack(l.Prefix)})
-	return le != nil && le.unproved
+	d := s.delegations.find(spot{rec.id, pack(l.Prefix)})
+	return d != nil && d.unproved
 }

@@ -42,7 +42,7 @@ func TestPointToPointNameIsUsedAgain(t *testing.T) {
 			follow(t, k, s.SetLink(nil, &back))
 			want(t, k, guarded, turning, standIn)
 			if got := s.Counts().Unproved; got != 1 {
-				t.Errorf("%d leases unproved, want 1", got)
+				t.Errorf("%d delegations unproved, want 1", got)
 			}
 			again := granted
 			again.Link = "ppp0"
@@ -51,7 +51,7 @@ func TestPointToPointNameIsUsedAgain(t *testing.T) {
 			again.Line = s.Line("ppp0")
 			follow(t, k, s.Put(nil, again))
 			if got := s.Counts().Unproved; got != 0 || k.routes["254 2001:db8:100::/56 1024"].Link != back.Index {
-				t.Errorf("%d leases unproved, routes %v", got, k.routes)
+				t.Errorf("%d delegations unproved, routes %v", got, k.routes)
 			}
 		})
 	}
@@ -76,7 +76,7 @@ func TestTheSameLine(t *testing.T) {
 	other := ppp
 	other.MTU, other.Addrs = 1400, []netip.Prefix{netip.MustParsePrefix("fe80::10/128")}
 	if ops := s.SetLink(nil, &other); len(ops) != 0 || s.Counts().Unproved != 0 {
-		t.Errorf("operations %v, %d leases unproved", ops, s.Counts().Unproved)
+		t.Errorf("operations %v, %d delegations unproved", ops, s.Counts().Unproved)
 	}
 }
 
@@ -106,13 +106,13 @@ func TestReuse(t *testing.T) {
 	}
 }
 
-// A lease that is kept in the store, on an interface that is not there yet, has no
+// A delegation that is kept in the store, on an interface that is not there yet, has no
 // element if it may be on a point-to-point one.
-func TestLeaseBeforePointToPointLink(t *testing.T) {
+func TestDelegationBeforePointToPointLink(t *testing.T) {
 	s, k := New(), newKernel()
-	lease := granted
-	lease.Link, lease.LinkLayer = "ppp0", ppp.LinkLayer
-	follow(t, k, s.Put(s.SetPolicy(nil, "ppp0", &guard), lease))
+	delegation := granted
+	delegation.Link, delegation.LinkLayer = "ppp0", ppp.LinkLayer
+	follow(t, k, s.Put(s.SetPolicy(nil, "ppp0", &guard), delegation))
 	const standIn = "route unreachable 2001:db8:100::/56 table 254 metric 1024"
 	want(t, k, "element guarded ppp0", "element turning ppp0", standIn)
 	follow(t, k, s.SetLink(nil, &ppp))

@@ -150,7 +150,7 @@ func step(t *rapid.T, s *State, w *twin) (ops []Op, again func() []Op) {
 		w.setPolicy(name, p)
 		again = func() []Op { return s.SetPolicy(nil, name, p) }
 	case 5, 6:
-		l := Lease{
+		l := Delegation{
 			Link: name, Prefix: prefix, NextHop: rapid.SampledFrom(someHops).Draw(t, "next hop"),
 			LinkLayer: rapid.SampledFrom(someMACs).Draw(t, "mac"), LoopExempt: rapid.Bool().Draw(t, "exempt"),
 			New: rapid.Bool().Draw(t, "new"),
@@ -216,7 +216,7 @@ func step(t *rapid.T, s *State, w *twin) (ops []Op, again func() []Op) {
 
 // Random inputs give what the twin says, by operations of which none is idle,
 // none opens a gap, and none comes when nothing changed. An element counts as never used
-// only if its lease is new.
+// only if its delegation is new.
 func TestStateIsItsTwin(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s, w, k := New(), newTwin(), newKernel()
@@ -242,7 +242,7 @@ func TestStateIsItsTwin(t *testing.T) {
 	})
 }
 
-// fromNothing makes everything from nothing: what links have without leases first, as it
+// fromNothing makes everything from nothing: what links have without delegations first, as it
 // was asked for when they were told of.
 func fromNothing(s *State) (ops []Op) {
 	for _, rec := range s.links {
@@ -256,7 +256,7 @@ func fromNothing(s *State) (ops []Op) {
 			ops = append(ops, Op{Route: &r})
 		}
 	}
-	return slices.AppendSeq(ops, s.Leased)
+	return slices.AppendSeq(ops, s.Delegated)
 }
 
 // checkWhole looks at what does not come step by step.
@@ -269,16 +269,16 @@ func checkWhole(t *rapid.T, s *State, w *twin, k *kernel) {
 		t.Fatalf("wanted from nothing, -want +got:\n%s", diff)
 	}
 	standIns := 0
-	leased := map[string]bool{}
-	for key := range w.leases {
-		leased[key.prefix.String()] = true
+	delegated := map[string]bool{}
+	for key := range w.delegations {
+		delegated[key.prefix.String()] = true
 	}
 	for _, r := range k.routes {
 		aggregate := slices.ContainsFunc(w.aggregates, func(a Aggregate) bool { return a.Prefix == r.Prefix })
 		for _, covered := range w.covered {
 			aggregate = aggregate || slices.ContainsFunc(covered, func(x Covered) bool { return x.Prefix == r.Prefix })
 		}
-		if r.Link == 0 && leased[r.Prefix.String()] && !aggregate {
+		if r.Link == 0 && delegated[r.Prefix.String()] && !aggregate {
 			standIns++
 		}
 	}
@@ -287,7 +287,7 @@ func checkWhole(t *rapid.T, s *State, w *twin, k *kernel) {
 		t.Fatalf("stand-ins: got %d, want %d", got.StandIns, standIns)
 	}
 	want := Counts{
-		Links: len(w.links), Leases: len(w.leases), Routes: len(k.routes), StandIns: got.StandIns,
+		Links: len(w.links), Delegations: len(w.delegations), Routes: len(k.routes), StandIns: got.StandIns,
 		Elements: len(k.elements), Refused: len(w.refused), Unproved: w.unproved(),
 	}
 	if got != want {

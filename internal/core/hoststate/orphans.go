@@ -9,9 +9,9 @@ import (
 	"github.com/gaissmai/bart"
 )
 
-// An orphan is a lease that nobody knows of: the store that would explain it was
-// lost, and its route was found in the kernel. It has what a lease has, so that its
-// client's traffic passes; a lease of its prefix on its link takes its place, any
+// An orphan is a delegation that nobody knows of: the store that would explain it was
+// lost, and its route was found in the kernel. It has what a delegation has, so that its
+// client's traffic passes; a delegation of its prefix on its link takes its place, any
 // other that it overlaps ends it, and so does any change of what its interface is.
 // It is never on a point-to-point interface, where a name says little about who is
 // at the other end.
@@ -26,12 +26,12 @@ func (s *State) AdoptLeftOver() { s.adopts = true }
 // Adopts reports whether AdoptLeftOver was called and the comparison has not come yet.
 func (s *State) Adopts() bool { return s.adopts }
 
-// Orphans are the orphans now, as leases.
-func (s *State) Orphans(yield func(Lease) bool) {
+// Orphans are the orphans now, as delegations.
+func (s *State) Orphans(yield func(Delegation) bool) {
 	for _, t := range s.orphans {
 		for p, r := range t.AllSorted() {
-			le := s.leases.get(r)
-			if !yield(Lease{Link: s.byID[le.link].Name, Prefix: p, NextHop: le.nextHop.addr(), LinkLayer: le.linkLayer}) {
+			d := s.delegations.get(r)
+			if !yield(Delegation{Link: s.byID[d.link].Name, Prefix: p, NextHop: d.nextHop.addr(), LinkLayer: d.linkLayer}) {
 				return
 			}
 		}
@@ -39,27 +39,27 @@ func (s *State) Orphans(yield func(Lease) bool) {
 }
 
 // Orphan is the orphan of a prefix on a link; nil if there is none.
-func (s *State) Orphan(name string, p netip.Prefix) *Lease {
+func (s *State) Orphan(name string, p netip.Prefix) *Delegation {
 	rec := s.links[name]
 	if rec == nil || s.counts.Orphans == 0 {
 		return nil
 	}
-	le := s.leases.find(spot{rec.id, pack(p.Masked())})
-	if le == nil || !le.orphan {
+	d := s.delegations.find(spot{rec.id, pack(p.Masked())})
+	if d == nil || !d.orphan {
 		return nil
 	}
-	return &Lease{Link: name, Prefix: p.Masked(), NextHop: le.nextHop.addr(), LinkLayer: le.linkLayer}
+	return &Delegation{Link: name, Prefix: p.Masked(), NextHop: d.nextHop.addr(), LinkLayer: d.linkLayer}
 }
 
-// PutOrphan makes an orphan again of what a lease has taken the place of, where there may
-// be one still. It ends the lease.
-func (s *State) PutOrphan(ops []Op, l Lease) []Op {
+// PutOrphan makes an orphan again of what a delegation has taken the place of, where there may
+// be one still. It ends the delegation.
+func (s *State) PutOrphan(ops []Op, l Delegation) []Op {
 	rec := s.links[l.Link]
 	if rec == nil || !rec.mayHaveOrphans() {
 		return s.Delete(ops, l.Link, l.Prefix)
 	}
 	ops = s.Put(ops, l)
-	s.makeOrphan(rec, s.leases.find(spot{rec.id, pack(l.Prefix)}))
+	s.makeOrphan(rec, s.delegations.find(spot{rec.id, pack(l.Prefix)}))
 	return ops
 }
 
@@ -69,7 +69,7 @@ func (rec *link) mayHaveOrphans() bool {
 
 // EndOrphans ends orphans that match, limit of them at most, and says how many.
 func (s *State) EndOrphans(ops []Op, limit int, match func(link string, p netip.Prefix) bool) (_ []Op, n int) {
-	var found []Lease
+	var found []Delegation
 	for l := range s.Orphans {
 		if match(l.Link, l.Prefix) {
 			if found = append(found, l); len(found) == limit {
@@ -91,8 +91,8 @@ func (s *State) endOrphansOn(ops []Op, rec *link) []Op {
 	return ops
 }
 
-// disarmOverlapped takes the filter elements of those orphans away that a lease on a link
-// overlaps, but for the one whose place it takes. They end once the lease has its
+// disarmOverlapped takes the filter elements of those orphans away that a delegation on a link
+// overlaps, but for the one whose place it takes. They end once the delegation has its
 // route, which may have been theirs.
 func (s *State) disarmOverlapped(ops []Op, rec *link, p netip.Prefix) (_ []Op, found []ref) {
 	t := s.orphans[rec.VRF]
@@ -107,16 +107,16 @@ func (s *State) disarmOverlapped(ops []Op, rec *link, p netip.Prefix) (_ []Op, f
 			found = append(found, r)
 		}
 	}
-	found = slices.DeleteFunc(found, func(r ref) bool { return s.leases.get(r).spot == spot{rec.id, pack(p)} })
+	found = slices.DeleteFunc(found, func(r ref) bool { return s.delegations.get(r).spot == spot{rec.id, pack(p)} })
 	for _, r := range found {
-		le := s.leases.get(r)
-		ops = s.hold(ops, s.byID[le.link], le, le.holding(), holding{}, false)
+		d := s.delegations.get(r)
+		ops = s.hold(ops, s.byID[d.link], d, d.holding(), holding{}, false)
 	}
 	return ops, found
 }
 
-// makeOrphan makes an orphan of a lease.
-func (s *State) makeOrphan(rec *link, le *lease) {
+// makeOrphan makes an orphan of a delegation.
+func (s *State) makeOrphan(rec *link, d *delegation) {
 	if s.orphans == nil {
 		s.orphans = orphans{}
 	}
@@ -125,18 +125,18 @@ func (s *State) makeOrphan(rec *link, le *lease) {
 		t = new(bart.Table[ref])
 		s.orphans[rec.VRF] = t
 	}
-	t.Insert(le.prefix.prefix(), le.ref)
-	le.orphan = true
-	s.counts.Leases--
+	t.Insert(d.prefix.prefix(), d.ref)
+	d.orphan = true
+	s.counts.Delegations--
 	s.counts.Orphans++
 }
 
-// markKnown ends that a lease is an orphan.
-func (s *State) markKnown(rec *link, le *lease) {
-	if le.orphan {
-		s.orphans[rec.VRF].Delete(le.prefix.prefix())
-		le.orphan = false
-		s.counts.Leases++
+// markKnown ends that a delegation is an orphan.
+func (s *State) markKnown(rec *link, d *delegation) {
+	if d.orphan {
+		s.orphans[rec.VRF].Delete(d.prefix.prefix())
+		d.orphan = false
+		s.counts.Delegations++
 		s.counts.Orphans--
 	}
 }
@@ -153,8 +153,8 @@ func (p *partial) adopt() {
 		if taken[rec.VRF] == nil {
 			taken[rec.VRF] = new(bart.Lite)
 		}
-		for le := range s.each(rec) {
-			taken[rec.VRF].Insert(le.prefix.prefix())
+		for d := range s.each(rec) {
+			taken[rec.VRF].Insert(d.prefix.prefix())
 		}
 		if rec.mayHaveOrphans() {
 			links[int32(rec.Index)] = rec
@@ -169,11 +169,11 @@ func (p *partial) adopt() {
 			continue
 		}
 		taken[rec.VRF].Insert(prefix)
-		s.PutSilently(Lease{Link: rec.Name, Prefix: prefix, NextHop: is.gateway.addr(), LinkLayer: hosts[spot{rec.id, id.prefix}]})
-		le := s.leases.find(spot{rec.id, id.prefix})
-		s.makeOrphan(rec, le)
+		s.PutSilently(Delegation{Link: rec.Name, Prefix: prefix, NextHop: is.gateway.addr(), LinkLayer: hosts[spot{rec.id, id.prefix}]})
+		d := s.delegations.find(spot{rec.id, id.prefix})
+		s.makeOrphan(rec, d)
 		p.rec = rec
-		p.lease(le)
+		p.delegation(d)
 	}
 }
 

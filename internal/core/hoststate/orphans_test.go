@@ -14,13 +14,13 @@ import (
 
 // adopted is a State that knows links and policies, and has adopted what a kernel
 // holds.
-func adopted(k *kernel, there []links.Link, policies map[string]*Policy, leases ...Lease) (s *State, ops []Op) {
+func adopted(k *kernel, there []links.Link, policies map[string]*Policy, delegations ...Delegation) (s *State, ops []Op) {
 	s = New()
 	for _, l := range there {
 		ops = s.SetLink(ops, &l)
 		ops = s.SetPolicy(ops, l.Name, policies[l.Name])
 	}
-	for _, l := range leases {
+	for _, l := range delegations {
 		s.PutSilently(l)
 	}
 	k.apply(ops)
@@ -65,7 +65,7 @@ func TestOrphansAreInNobodysWay(t *testing.T) {
 			// the link has by itself from now on.
 			c := slices.DeleteFunc(k.apply(ops), func(text string) bool {
 				return strings.HasPrefix(text, "gap in element ") &&
-					slices.ContainsFunc(past, func(l Lease) bool { return strings.HasSuffix(text, " "+l.Prefix.String()) })
+					slices.ContainsFunc(past, func(l Delegation) bool { return strings.HasSuffix(text, " "+l.Prefix.String()) })
 			})
 			if len(c) > 0 {
 				t.Fatalf("operations: %q", c)
@@ -80,8 +80,8 @@ func TestOrphansAreInNobodysWay(t *testing.T) {
 				t.Fatalf("audit of what is right: findings %v", found)
 			}
 			counts := s.Counts()
-			if counts.Leases != len(w.leases) || counts.Orphans != len(slices.Collect(s.Orphans)) {
-				t.Fatalf("counts %+v with %d leases", counts, len(w.leases))
+			if counts.Delegations != len(w.delegations) || counts.Orphans != len(slices.Collect(s.Orphans)) {
+				t.Fatalf("counts %+v with %d delegations", counts, len(w.delegations))
 			}
 		}
 		ops, _ = s.EndOrphans(nil, -1, everyOrphan)
@@ -95,7 +95,7 @@ func TestOrphansAreInNobodysWay(t *testing.T) {
 }
 
 // hasOrphansRoute reports whether an aggregate that is wanted is not there because the
-// route of an orphan is in its place, as that of a lease would be.
+// route of an orphan is in its place, as that of a delegation would be.
 func hasOrphansRoute(s *State, wanted string, holds map[string]bool) bool {
 	for l := range s.Orphans {
 		rest, ok := strings.CutPrefix(wanted, "route unreachable "+l.Prefix.String()+" ")
@@ -122,17 +122,17 @@ func TestAdoptLeftOver(t *testing.T) {
 	policies := map[string]*Policy{"c0": strict, "ppp0": strict}
 	hop, other := netip.MustParseAddr("fe80::1"), netip.MustParseAddr("fe80::2")
 	p := netip.MustParsePrefix
-	mine := Lease{Link: "c0", Prefix: p("2001:db8:100::/56"), NextHop: hop, LinkLayer: someMACs[1]}
-	onPPP := Lease{Link: "ppp0", Prefix: p("2001:db8:200::/56"), NextHop: hop}
-	known := Lease{Link: "c0", Prefix: p("2001:db8:300::/56"), NextHop: hop}
-	inside := Lease{Link: "c0", Prefix: p("2001:db8:300:80::/60"), NextHop: other}
+	mine := Delegation{Link: "c0", Prefix: p("2001:db8:100::/56"), NextHop: hop, LinkLayer: someMACs[1]}
+	onPPP := Delegation{Link: "ppp0", Prefix: p("2001:db8:200::/56"), NextHop: hop}
+	known := Delegation{Link: "c0", Prefix: p("2001:db8:300::/56"), NextHop: hop}
+	inside := Delegation{Link: "c0", Prefix: p("2001:db8:300:80::/60"), NextHop: other}
 
 	old, k := New(), newKernel()
 	var ops []Op
 	for _, l := range there {
 		ops = old.SetPolicy(old.SetLink(ops, &l), l.Name, policies[l.Name])
 	}
-	for _, l := range []Lease{mine, onPPP, known, inside} {
+	for _, l := range []Delegation{mine, onPPP, known, inside} {
 		ops = old.Put(ops, l)
 	}
 	k.apply(ops)
@@ -140,7 +140,7 @@ func TestAdoptLeftOver(t *testing.T) {
 	k.routes["stand-in"] = Route{Table: MainTable, Prefix: p("2001:db8:500::/56"), Metric: DefaultMetric}
 
 	s, ops := adopted(k, there, policies, known)
-	if got := slices.Collect(s.Orphans); !slices.Equal(got, []Lease{mine}) {
+	if got := slices.Collect(s.Orphans); !slices.Equal(got, []Delegation{mine}) {
 		t.Fatalf("orphans %v, want %v alone", got, mine)
 	}
 	for _, op := range ops {
@@ -164,14 +164,14 @@ func TestEndsOfOrphans(t *testing.T) {
 	policy := &Policy{Filter: FilterStrict, Loop: LoopDrop}
 	policies := map[string]*Policy{"c0": policy, "c1": policy}
 	hop := netip.MustParseAddr("fe80::1")
-	mine := Lease{Link: "c0", Prefix: netip.MustParsePrefix("2001:db8:100::/56"), NextHop: hop, LinkLayer: someMACs[1]}
+	mine := Delegation{Link: "c0", Prefix: netip.MustParsePrefix("2001:db8:100::/56"), NextHop: hop, LinkLayer: someMACs[1]}
 	for name, tt := range map[string]struct {
 		end  func(s *State) []Op
 		ends bool
 	}{
-		"its lease": {func(s *State) []Op { return s.Put(nil, mine) }, false},
-		"a lease beside it": {func(s *State) []Op {
-			return s.Put(nil, Lease{Link: "c0", Prefix: netip.MustParsePrefix("2001:db8:200::/56"), NextHop: hop})
+		"its delegation": {func(s *State) []Op { return s.Put(nil, mine) }, false},
+		"a delegation beside it": {func(s *State) []Op {
+			return s.Put(nil, Delegation{Link: "c0", Prefix: netip.MustParsePrefix("2001:db8:200::/56"), NextHop: hop})
 		}, false},
 		"its prefix on another link": {func(s *State) []Op { l := mine; l.Link = "c1"; return s.Put(nil, l) }, true},
 		"a part of it": {func(s *State) []Op {
@@ -210,13 +210,13 @@ func TestEndsOfOrphans(t *testing.T) {
 				t.Fatalf("to adopt takes %v and makes %d orphans", ops, s.Counts().Orphans)
 			}
 			ops = tt.end(s)
-			if got := s.Counts().Orphans == 0; got != tt.ends && name != "its lease" {
+			if got := s.Counts().Orphans == 0; got != tt.ends && name != "its delegation" {
 				t.Errorf("the orphan ends: %v, want %v", got, tt.ends)
 			}
 			switch name {
-			case "its lease":
-				if len(ops) > 0 || s.Counts().Orphans != 0 || s.Counts().Leases != 1 {
-					t.Errorf("its lease costs %v; counts %+v", ops, s.Counts())
+			case "its delegation":
+				if len(ops) > 0 || s.Counts().Orphans != 0 || s.Counts().Delegations != 1 {
+					t.Errorf("its delegation costs %v; counts %+v", ops, s.Counts())
 				}
 				return
 			case "its prefix on another link": // the route goes over, it is not taken away

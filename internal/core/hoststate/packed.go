@@ -8,10 +8,10 @@ import (
 	"fairlead/internal/core/slab"
 )
 
-// There may be a hundred thousand leases and more. What is kept of each has no
+// There may be a hundred thousand delegations and more. What is kept of each has no
 // pointers, so that it is small and costs the garbage collector nothing.
 
-// packed is an IPv6 prefix. Its zero value is ::/0, which nobody leases.
+// packed is an IPv6 prefix. Its zero value is ::/0, which is delegated to nobody.
 type packed struct {
 	addr [16]byte
 	bits uint8
@@ -52,12 +52,12 @@ func (h hop) addr() netip.Addr {
 	return netip.AddrFrom16(h)
 }
 
-// ref names a lease; 0 names none.
+// ref names a delegation; 0 names none.
 type ref = slab.Ref
 
-// leases are found by number and by place.
-type leases struct {
-	all slab.Slab[lease]
+// delegations are found by number and by place.
+type delegations struct {
+	all slab.Slab[delegation]
 	at  map[spot]ref
 }
 
@@ -67,24 +67,24 @@ type spot struct {
 	prefix packed
 }
 
-func (s *leases) get(r ref) *lease { return s.all.At(r) }
+func (s *delegations) get(r ref) *delegation { return s.all.At(r) }
 
-func (s *leases) find(p spot) *lease {
+func (s *delegations) find(p spot) *delegation {
 	if r := s.at[p]; r != 0 {
 		return s.get(r)
 	}
 	return nil
 }
 
-// add makes a lease. Pointers to others stay good.
-func (s *leases) add(p spot) *lease {
-	r, le := s.all.Add()
-	le.spot, le.ref = p, r
+// add makes a delegation. Pointers to others stay good.
+func (s *delegations) add(p spot) *delegation {
+	r, d := s.all.Add()
+	d.spot, d.ref = p, r
 	s.at[p] = r
-	return le
+	return d
 }
 
-func (s *leases) remove(le *lease) {
-	delete(s.at, le.spot)
-	s.all.Remove(le.ref)
+func (s *delegations) remove(d *delegation) {
+	delete(s.at, d.spot)
+	s.all.Remove(d.ref)
 }

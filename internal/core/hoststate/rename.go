@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// Rename takes note that an interface has another name now. Its leases and its
+// Rename takes note that an interface has another name now. Its delegations and its
 // policy go along, and its routes stay as they are. Its elements, which go by name,
-// are made for the new name before they go for the old one. The leases that an
+// are made for the new name before they go for the old one. The delegations that an
 // interface which is gone has left under the new name are this one's now, but for
 // those of prefixes that it has itself, which end. Nothing happens where there is no
 // interface of the old name.
@@ -70,30 +70,30 @@ func renamed(elements map[Element]bool, name string) map[Element]bool {
 	return m
 }
 
-// yield ends leases that were left under a name, of prefixes that a link has itself.
+// yield ends delegations that were left under a name, of prefixes that a link has itself.
 func (s *State) yield(ops []Op, rec *link, name string) []Op {
 	left := s.links[name]
 	if left == nil {
 		return ops
 	}
-	for _, le := range s.sorted(left) {
-		if s.leases.find(spot{rec.id, le.prefix}) != nil {
-			ops = s.Delete(ops, name, le.prefix.prefix())
+	for _, d := range s.sorted(left) {
+		if s.delegations.find(spot{rec.id, d.prefix}) != nil {
+			ops = s.Delete(ops, name, d.prefix.prefix())
 		}
 	}
 	return ops
 }
 
-// inherit gives a link the leases that another one has left, and ends the other's
+// inherit gives a link the delegations that another one has left, and ends the other's
 // record. Elements stay as they are.
 func (s *State) inherit(rec, left *link) {
-	for _, le := range s.sorted(left) {
-		s.pardon(le)
-		s.part(left, le)
-		delete(s.leases.at, le.spot)
-		le.prev, le.spot = 0, spot{rec.id, le.prefix}
-		s.leases.at[le.spot] = le.ref
-		s.join(rec, le)
+	for _, d := range s.sorted(left) {
+		s.pardon(d)
+		s.part(left, d)
+		delete(s.delegations.at, d.spot)
+		d.prev, d.spot = 0, spot{rec.id, d.prefix}
+		s.delegations.at[d.spot] = d.ref
+		s.join(rec, d)
 	}
 	rec.covered = inOrder(slices.Concat(rec.covered, left.covered))
 	s.drop(left)

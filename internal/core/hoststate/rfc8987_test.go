@@ -15,18 +15,18 @@ var (
 	eth     = links.Link{Index: 5, Name: "c0", Up: true, Running: true, Table: 254, Addrs: []netip.Prefix{netip.MustParsePrefix("2001:db8:1::1/64")}}
 	ppp     = links.Link{Index: 6, Name: "ppp0", Up: true, Running: true, PointToPoint: true, Table: 254}
 	guard   = Policy{Filter: FilterLink, Loop: LoopDrop}
-	granted = Lease{Link: "c0", Prefix: netip.MustParsePrefix("2001:db8:100::/56"), NextHop: netip.MustParseAddr("fe80::1"), LinkLayer: mac1}
+	granted = Delegation{Link: "c0", Prefix: netip.MustParsePrefix("2001:db8:100::/56"), NextHop: netip.MustParseAddr("fe80::1"), LinkLayer: mac1}
 )
 
 // with is a state with one link under a policy, and the kernel that follows it. The
-// leases are proved there.
-func with(t *testing.T, l links.Link, p Policy, leases ...Lease) (*State, *kernel) {
+// delegations are proved there.
+func with(t *testing.T, l links.Link, p Policy, delegations ...Delegation) (*State, *kernel) {
 	t.Helper()
 	s, k := New(), newKernel()
 	ops := s.SetPolicy(s.SetLink(nil, &l), l.Name, &p)
-	for _, le := range leases {
-		le.Link, le.Line = l.Name, s.Line(l.Name)
-		ops = s.Put(ops, le)
+	for _, d := range delegations {
+		d.Link, d.Line = l.Name, s.Line(l.Name)
+		ops = s.Put(ops, d)
 	}
 	follow(t, k, ops)
 	return s, k
@@ -50,8 +50,8 @@ func want(t *testing.T, k *kernel, lines ...string) {
 	}
 }
 
-// RFC 8987 R-1: routes come with leases, and go with them.
-func TestR1RouteFollowsLease(t *testing.T) {
+// RFC 8987 R-1: routes come with delegations, and go with them.
+func TestR1RouteFollowsDelegation(t *testing.T) {
 	s, k := with(t, ppp, Policy{}, granted)
 	want(t, k, "route 2001:db8:100::/56 via fe80::1 dev 6 table 254 metric 1024")
 	moved := granted
@@ -65,11 +65,11 @@ func TestR1RouteFollowsLease(t *testing.T) {
 // RFC 8987: route and filter have the length of the delegation, also
 // where delegations of other lengths lie beside it or inside it.
 func TestR2R3ExactLength(t *testing.T) {
-	var leases []Lease
+	var delegations []Delegation
 	for _, p := range []string{"2001:db8:100::/56", "2001:db8:200::/60", "2001:db8:210::/64", "2001:db8:220::/63"} {
-		leases = append(leases, Lease{Prefix: netip.MustParsePrefix(p), NextHop: granted.NextHop})
+		delegations = append(delegations, Delegation{Prefix: netip.MustParsePrefix(p), NextHop: granted.NextHop})
 	}
-	_, k := with(t, ppp, Policy{Filter: FilterLink}, leases...)
+	_, k := with(t, ppp, Policy{Filter: FilterLink}, delegations...)
 	want(
 		t, k, "element guarded ppp0",
 		"route 2001:db8:100::/56 via fe80::1 dev 6 table 254 metric 1024", "element source-link ppp0 2001:db8:100::/56",
@@ -79,9 +79,9 @@ func TestR2R3ExactLength(t *testing.T) {
 	)
 }
 
-// RFC 8987 R-3: the filter follows the leases; strict binds to the link-layer
+// RFC 8987 R-3: the filter follows the delegations; strict binds to the link-layer
 // address, and does what it can where that is not known.
-func TestR3FilterFollowsLease(t *testing.T) {
+func TestR3FilterFollowsDelegation(t *testing.T) {
 	p := Policy{Filter: FilterStrict, Permit: []netip.Prefix{netip.MustParsePrefix("2001:db8:5::/64")}}
 	s, k := with(t, eth, p, granted)
 	fixed := []string{
@@ -104,23 +104,23 @@ func TestR3FilterFollowsLease(t *testing.T) {
 // by policy.
 func TestR5LoopElements(t *testing.T) {
 	for _, c := range []struct {
-		name   string
-		link   links.Link
-		policy Policy
-		lease  Lease
-		want   []string
+		name       string
+		link       links.Link
+		policy     Policy
+		delegation Delegation
+		want       []string
 	}{
 		{"point to point", ppp, Policy{Loop: LoopDrop, Shared: true}, granted, []string{"element turning ppp0", "element loop-point ppp0 2001:db8:100::/56"}},
 		{"one client", eth, Policy{Loop: LoopDrop}, granted, []string{"element turning c0", "element loop-point c0 2001:db8:100::/56"}},
 		{"multi-access", eth, Policy{Loop: LoopDrop, Shared: true}, granted, []string{"element turning c0", "element loop-shared c0 02:00:00:00:00:01 2001:db8:100::/56"}},
-		{"multi-access, address unknown", eth, Policy{Loop: LoopDrop, Shared: true}, Lease{Prefix: granted.Prefix, NextHop: granted.NextHop}, []string{"element turning c0"}},
-		{"client exempt", eth, Policy{Loop: LoopDrop}, Lease{Prefix: granted.Prefix, NextHop: granted.NextHop, LoopExempt: true}, []string{"element turning c0"}},
+		{"multi-access, address unknown", eth, Policy{Loop: LoopDrop, Shared: true}, Delegation{Prefix: granted.Prefix, NextHop: granted.NextHop}, []string{"element turning c0"}},
+		{"client exempt", eth, Policy{Loop: LoopDrop}, Delegation{Prefix: granted.Prefix, NextHop: granted.NextHop, LoopExempt: true}, []string{"element turning c0"}},
 		{"destination exempt", eth, Policy{Loop: LoopDrop, LoopExempt: []netip.Prefix{netip.MustParsePrefix("2001:db8:100:1::/64")}}, granted, []string{"element turning c0", "element loop-point c0 2001:db8:100::/56", "element loop-exempt c0 2001:db8:100:1::/64"}},
 		{"answered", eth, Policy{Loop: LoopReject}, granted, []string{"element turning c0", "element rejecting c0", "element loop-point c0 2001:db8:100::/56"}},
 		{"off", eth, Policy{Loop: LoopForward}, granted, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, k := with(t, c.link, c.policy, c.lease)
+			_, k := with(t, c.link, c.policy, c.delegation)
 			k.routes = map[string]Route{}
 			want(t, k, c.want...)
 		})
@@ -159,8 +159,8 @@ func TestS2RouteIsRetained(t *testing.T) {
 	want(t, k, "route 2001:db8:100::/56 via fe80::1 dev 9 table 254 metric 1024")
 }
 
-// A lease that is kept in the store is routed to nowhere until its link appears.
-func TestLeaseBeforeLink(t *testing.T) {
+// A delegation that is kept in the store is routed to nowhere until its link appears.
+func TestDelegationBeforeLink(t *testing.T) {
 	s, k := New(), newKernel()
 	follow(t, k, s.Put(s.SetPolicy(nil, "c0", &guard), granted))
 	want(
@@ -224,7 +224,7 @@ func TestFindingString(t *testing.T) {
 	}
 }
 
-// A change costs the same with many leases as with few.
+// A change costs the same with many delegations as with few.
 func BenchmarkPut(b *testing.B) {
 	s := New()
 	ops := s.SetPolicy(s.SetLink(nil, &eth), "c0", &guard)

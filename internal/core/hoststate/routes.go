@@ -24,14 +24,14 @@ func newID(p packed, table, metric, fallback uint32) routeID {
 	return routeID{table: table, metric: metric, prefix: p}
 }
 
-// claim is one route: the leases that want it, and what was last asked of the
+// claim is one route: the delegations that want it, and what was last asked of the
 // kernel.
 type claim struct {
 	by      ref // the first of them, chained by rival; seldom more than one
 	link    int32
 	gateway hop
 	there   bool
-	standIn bool // unreachable, with a lease behind it
+	standIn bool // unreachable, with a delegation behind it
 }
 
 // route is what was last asked of the kernel.
@@ -39,35 +39,35 @@ func (c claim) route(id routeID) Route {
 	return Route{Table: id.table, Prefix: id.prefix.prefix(), Metric: id.metric, Link: int(c.link), Gateway: c.gateway.addr()}
 }
 
-// winner is the lease that was put last.
-func (s *State) winner(c claim) *lease {
-	var w *lease
+// winner is the delegation that was put last.
+func (s *State) winner(c claim) *delegation {
+	var w *delegation
 	for r := c.by; r != 0; {
-		le := s.leases.get(r)
-		if w == nil || le.put > w.put {
-			w = le
+		d := s.delegations.get(r)
+		if w == nil || d.put > w.put {
+			w = d
 		}
-		r = le.rival
+		r = d.rival
 	}
 	return w
 }
 
-// routeOf is the identity of a lease's route: its own length (RFC 8987 R-2), in
+// routeOf is the identity of a delegation's route: its own length (RFC 8987 R-2), in
 // the policy's table, else in that of the link. No route for a link that is not
 // client-facing, nor for an address that an on-link prefix covers.
-func (rec *link) routeOf(le *lease) routeID {
-	if rec.policy == nil || rec.covers(le.prefix) {
+func (rec *link) routeOf(d *delegation) routeID {
+	if rec.policy == nil || rec.covers(d.prefix) {
 		return routeID{}
 	}
 	table := rec.policy.Table
 	if table == 0 {
 		table = rec.Table
 	}
-	return newID(le.prefix, table, rec.policy.Metric, DefaultMetric)
+	return newID(d.prefix, table, rec.policy.Metric, DefaultMetric)
 }
 
 // wanted is the value of a route. ok is false where there should be none.
-func (s *State) wanted(id routeID, w *lease) (link int32, gateway hop, ok bool) {
+func (s *State) wanted(id routeID, w *delegation) (link int32, gateway hop, ok bool) {
 	if w == nil {
 		switch stands := s.standing[id]; {
 		case s.aggregates[id] || stands.unreachable > 0:
@@ -88,22 +88,22 @@ func (s *State) wanted(id routeID, w *lease) (link int32, gateway hop, ok bool) 
 	return int32(on.Index), w.nextHop, true
 }
 
-// claimRoute moves the lease's claim to another route, or brings the same one up
+// claimRoute moves the delegation's claim to another route, or brings the same one up
 // to date. The new one comes before the old one goes.
-func (s *State) claimRoute(ops []Op, le *lease, id routeID) []Op {
-	old := routeID{le.table, le.metric, le.prefix}
-	if le.table == 0 {
+func (s *State) claimRoute(ops []Op, d *delegation, id routeID) []Op {
+	old := routeID{d.table, d.metric, d.prefix}
+	if d.table == 0 {
 		old = routeID{}
 	}
 	if old != id {
-		s.unclaim(old, le)
-		le.table, le.metric = id.table, id.metric
+		s.unclaim(old, d)
+		d.table, d.metric = id.table, id.metric
 	}
 	if id != (routeID{}) {
 		c, known := s.routes[id]
 		was := c
 		if old != id {
-			le.rival, c.by = c.by, le.ref
+			d.rival, c.by = c.by, d.ref
 			if c.there {
 				s.comparison.adopted([]routeID{id})
 			}
@@ -116,27 +116,27 @@ func (s *State) claimRoute(ops []Op, le *lease, id routeID) []Op {
 	return ops
 }
 
-// unclaim takes a lease out of those that want a route.
-func (s *State) unclaim(id routeID, le *lease) {
+// unclaim takes a delegation out of those that want a route.
+func (s *State) unclaim(id routeID, d *delegation) {
 	if id == (routeID{}) {
 		return
 	}
 	c := s.routes[id]
-	if c.by == le.ref {
-		c.by = le.rival
+	if c.by == d.ref {
+		c.by = d.rival
 		s.routes[id] = c
 	}
 	for r := c.by; r != 0; {
-		other := s.leases.get(r)
-		if other.rival == le.ref {
-			other.rival = le.rival
+		other := s.delegations.get(r)
+		if other.rival == d.ref {
+			other.rival = d.rival
 		}
 		r = other.rival
 	}
-	le.rival = 0
+	d.rival = 0
 }
 
-// standing says how many links want a route that stands for what their leases cover, by
+// standing says how many links want a route that stands for what their delegations cover, by
 // its kind.
 type standing struct{ unreachable, throw int }
 
@@ -146,8 +146,8 @@ type stands struct {
 	throw bool
 }
 
-// standingOf are the routes that stand for what a link's leases cover. What is for an
-// interface is routed in the link's own table. Where the leases' routes are in another
+// standingOf are the routes that stand for what a link's delegations cover. What is for an
+// interface is routed in the link's own table. Where the delegations' routes are in another
 // one, that must send it on to there, whichever of the two is looked up first.
 func (rec *link) standingOf() (all []stands) {
 	if rec.policy == nil {
@@ -166,7 +166,7 @@ func (rec *link) standingOf() (all []stands) {
 	return all
 }
 
-// settleStanding brings the routes that stand for what a link's leases cover up to
+// settleStanding brings the routes that stand for what a link's delegations cover up to
 // date. A route over the interface itself, or to whoever was given the prefix, wins by
 // its metric.
 func (s *State) settleStanding(ops []Op, rec *link) []Op {

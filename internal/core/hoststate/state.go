@@ -14,21 +14,21 @@ import (
 // for concurrent use; one goroutine owns it. What it is given it copies, but for
 // links; the operations that it returns belong to the caller.
 type State struct {
-	links      map[string]*link
-	byID       []*link // by linkID; nil: free
-	freed      []linkID
-	vacant     *list.List // of *link, those that left first in front
-	leases     leases
-	routes     map[routeID]claim
-	aggregates map[routeID]bool
-	standing   map[routeID]standing // routes that stand for what leases cover
-	puts       uint64               // number of the last Put
-	lines      uint32               // number of the newest line
-	counts     Counts
-	orphans    orphans
-	adopts     bool        // the next comparison makes orphans of what is left over
-	comparison *Comparison // under way; nil: none
-	silent     bool        // no operations are wanted
+	links       map[string]*link
+	byID        []*link // by linkID; nil: free
+	freed       []linkID
+	vacant      *list.List // of *link, those that left first in front
+	delegations delegations
+	routes      map[routeID]claim
+	aggregates  map[routeID]bool
+	standing    map[routeID]standing // routes that stand for what delegations cover
+	puts        uint64               // number of the last Put
+	lines       uint32               // number of the newest line
+	counts      Counts
+	orphans     orphans
+	adopts      bool        // the next comparison makes orphans of what is left over
+	comparison  *Comparison // under way; nil: none
+	silent      bool        // no operations are wanted
 }
 
 // linkID numbers the records of links.
@@ -44,26 +44,26 @@ type link struct {
 	onLink      []netip.Prefix
 	id          linkID
 	gates       map[Element]bool // elements without a prefix
-	static      map[Element]bool // elements that no lease is behind
-	covered     []Covered        // inside prefixes leased here
+	static      map[Element]bool // elements that no delegation is behind
+	covered     []Covered        // inside prefixes delegated here
 	routed      []netip.Prefix   // that routes of others lead to the link; none while it is down or gone
 	stands      []stands         // for these, in State.standing
-	first       ref              // of its leases, chained by next
-	leases      int
-	refused     int           // leases whose route the kernel refused
+	first       ref              // of its delegations, chained by next
+	delegations int
+	refused     int           // delegations whose route the kernel refused
 	vacant      *list.Element // among State.vacant; nil: it is not
 }
 
 // maxVacant bounds the names that stay guarded although no interface has them and
-// nothing is leased there: names may come and never come back. A name that comes
+// nothing is delegated there: names may come and never come back. A name that comes
 // back later than that is guarded once it is told.
 const maxVacant = 4096
 
-type lease struct {
+type delegation struct {
 	spot
 	ref        ref
 	prev, next ref // of the same link
-	rival      ref // the next lease that wants the same route
+	rival      ref // the next delegation that wants the same route
 
 	put       uint64 // the later of two Puts wins the route
 	nextHop   hop
@@ -82,12 +82,12 @@ type lease struct {
 // New has nothing in it and wants nothing.
 func New() *State {
 	return &State{
-		links:      map[string]*link{},
-		vacant:     list.New(),
-		leases:     leases{at: map[spot]ref{}},
-		routes:     map[routeID]claim{},
-		aggregates: map[routeID]bool{},
-		standing:   map[routeID]standing{},
+		links:       map[string]*link{},
+		vacant:      list.New(),
+		delegations: delegations{at: map[spot]ref{}},
+		routes:      map[routeID]claim{},
+		aggregates:  map[routeID]bool{},
+		standing:    map[routeID]standing{},
 	}
 }
 
@@ -120,10 +120,10 @@ func (s *State) SetLink(ops []Op, l *links.Link) []Op {
 	return s.settleLink(ops, rec)
 }
 
-// RemoveLink takes note that an interface is gone. Its leases stay, with
+// RemoveLink takes note that an interface is gone. Its delegations stay, with
 // unreachable routes standing in for theirs (RFC 8987 S-2), and so do the
 // elements, which go by name: an interface made anew is filtered from its first
-// packet. Of the names without leases that holds for the newest maxVacant. Those of
+// packet. Of the names without delegations that holds for the newest maxVacant. Those of
 // a point-to-point interface have no elements until they are proved again.
 func (s *State) RemoveLink(ops []Op, name string) []Op {
 	rec := s.links[name]
@@ -139,7 +139,7 @@ func (s *State) RemoveLink(ops []Op, name string) []Op {
 }
 
 // SetPolicy makes a link client-facing, changes how, or ends it (nil): then its
-// guard, elements and routes go, while its leases are remembered.
+// guard, elements and routes go, while its delegations are remembered.
 func (s *State) SetPolicy(ops []Op, name string, p *Policy) []Op {
 	if p == nil && s.links[name] == nil {
 		return ops
@@ -152,9 +152,9 @@ func (s *State) SetPolicy(ops []Op, name string, p *Policy) []Op {
 	return s.forget(s.settleLink(ops, rec), rec)
 }
 
-// SetCovered says what lies inside the prefixes that are leased on a link and is
-// not part of the leases: prefixes of interfaces, and what RFC 6603 excludes. Nobody
-// on the link has it as a source, unless it is on the link itself, permitted or leased
+// SetCovered says what lies inside the prefixes that are delegated on a link and is
+// not part of the delegations: prefixes of interfaces, and what RFC 6603 excludes. Nobody
+// on the link has it as a source, unless it is on the link itself, permitted or delegated
 // there; and an unreachable route stands for it, so that what is for it does not go to
 // the client while the interface is down whose prefix it is.
 func (s *State) SetCovered(ops []Op, name string, covered []Covered) []Op {
@@ -193,10 +193,10 @@ func (s *State) SetRouted(ops []Op, name string, routed []netip.Prefix) []Op {
 	return s.settleLink(ops, rec)
 }
 
-// Put takes note of a lease that is new, or whose next hop, link-layer address,
-// line or exemption changed. A prefix leased on two links is routed to the one that
+// Put takes note of a delegation that is new, or whose next hop, link-layer address,
+// line or exemption changed. A prefix delegated on two links is routed to the one that
 // was put last. A prefix that is not IPv6 is ignored.
-func (s *State) Put(ops []Op, l Lease) []Op {
+func (s *State) Put(ops []Op, l Delegation) []Op {
 	if !l.Prefix.IsValid() || !l.Prefix.Addr().Is6() || l.Prefix.Addr().Is4In6() {
 		return ops
 	}
@@ -208,20 +208,20 @@ func (s *State) Put(ops []Op, l Lease) []Op {
 	s.puts++
 	at := spot{rec.id, pack(l.Prefix.Masked())}
 	next := packHop(l.NextHop.WithZone(""))
-	le := s.leases.find(at)
-	if le == nil {
-		le = s.leases.add(at)
-		s.join(rec, le)
+	d := s.delegations.find(at)
+	if d == nil {
+		d = s.delegations.add(at)
+		s.join(rec, d)
 		s.occupy(rec)
-	} else if le.nextHop != next {
-		s.pardon(le)
+	} else if d.nextHop != next {
+		s.pardon(d)
 	}
-	s.markKnown(rec, le)
-	was := le.holding()
-	le.put, le.nextHop, le.linkLayer, le.exempt, le.line = s.puts, next, l.LinkLayer, l.LoopExempt, l.Line
-	ops = s.settleLease(ops, rec, le, was, l.New)
+	s.markKnown(rec, d)
+	was := d.holding()
+	d.put, d.nextHop, d.linkLayer, d.exempt, d.line = s.puts, next, l.LinkLayer, l.LoopExempt, l.Line
+	ops = s.settleDelegation(ops, rec, d, was, l.New)
 	for _, r := range ended {
-		orphan := s.leases.get(r)
+		orphan := s.delegations.get(r)
 		ops = s.Delete(ops, s.byID[orphan.link].Name, orphan.prefix.prefix())
 	}
 	return ops
@@ -229,92 +229,92 @@ func (s *State) Put(ops []Op, l Lease) []Op {
 
 // PutSilently is Put without the operations: to take in what was kept before the
 // kernel is compared.
-func (s *State) PutSilently(l Lease) {
+func (s *State) PutSilently(l Delegation) {
 	s.silent = true
 	s.Put(nil, l)
 	s.silent = false
 }
 
-// Delete takes note of a lease that ended. To delete what is not there is no
+// Delete takes note of a delegation that ended. To delete what is not there is no
 // mistake.
 func (s *State) Delete(ops []Op, name string, p netip.Prefix) []Op {
 	rec := s.links[name]
 	if rec == nil || !p.IsValid() {
 		return ops
 	}
-	le := s.leases.find(spot{rec.id, pack(p.Masked())})
-	if le == nil {
+	d := s.delegations.find(spot{rec.id, pack(p.Masked())})
+	if d == nil {
 		return ops
 	}
-	s.pardon(le)
-	s.markKnown(rec, le)
-	if le.unproved {
+	s.pardon(d)
+	s.markKnown(rec, d)
+	if d.unproved {
 		s.counts.Unproved--
 	}
-	ops = s.hold(ops, rec, le, le.holding(), holding{}, false)
-	ops = s.claimRoute(ops, le, routeID{})
-	s.part(rec, le)
-	s.leases.remove(le)
+	ops = s.hold(ops, rec, d, d.holding(), holding{}, false)
+	ops = s.claimRoute(ops, d, routeID{})
+	s.part(rec, d)
+	s.delegations.remove(d)
 	return s.forget(ops, rec)
 }
 
-// join and part keep the chain of a link's leases.
-func (s *State) join(rec *link, le *lease) {
-	if le.next = rec.first; le.next != 0 {
-		s.leases.get(le.next).prev = le.ref
+// join and part keep the chain of a link's delegations.
+func (s *State) join(rec *link, d *delegation) {
+	if d.next = rec.first; d.next != 0 {
+		s.delegations.get(d.next).prev = d.ref
 	}
-	rec.first = le.ref
-	rec.leases++
-	s.counts.Leases++
+	rec.first = d.ref
+	rec.delegations++
+	s.counts.Delegations++
 }
 
-func (s *State) part(rec *link, le *lease) {
-	if le.prev != 0 {
-		s.leases.get(le.prev).next = le.next
+func (s *State) part(rec *link, d *delegation) {
+	if d.prev != 0 {
+		s.delegations.get(d.prev).next = d.next
 	} else {
-		rec.first = le.next
+		rec.first = d.next
 	}
-	if le.next != 0 {
-		s.leases.get(le.next).prev = le.prev
+	if d.next != 0 {
+		s.delegations.get(d.next).prev = d.prev
 	}
-	rec.leases--
-	s.counts.Leases--
+	rec.delegations--
+	s.counts.Delegations--
 }
 
-// each yields the leases of a link, the newest first.
-func (s *State) each(rec *link) iter.Seq[*lease] {
-	return func(yield func(*lease) bool) {
+// each yields the delegations of a link, the newest first.
+func (s *State) each(rec *link) iter.Seq[*delegation] {
+	return func(yield func(*delegation) bool) {
 		for r := rec.first; r != 0; {
-			le := s.leases.get(r)
-			r = le.next
-			if !yield(le) {
+			d := s.delegations.get(r)
+			r = d.next
+			if !yield(d) {
 				return
 			}
 		}
 	}
 }
 
-// sorted are the leases of a link in the order of their prefixes.
-func (s *State) sorted(rec *link) []*lease {
-	all := slices.AppendSeq(make([]*lease, 0, rec.leases), s.each(rec))
-	slices.SortFunc(all, func(a, b *lease) int { return a.prefix.compare(b.prefix) })
+// sorted are the delegations of a link in the order of their prefixes.
+func (s *State) sorted(rec *link) []*delegation {
+	all := slices.AppendSeq(make([]*delegation, 0, rec.delegations), s.each(rec))
+	slices.SortFunc(all, func(a, b *delegation) int { return a.prefix.compare(b.prefix) })
 	return all
 }
 
 // Refused takes note that the kernel did not take a route, because its device
 // is down or gone: an unreachable route stands in until the link's next event,
-// or until the lease's next hop changes (RFC 8987 S-2).
+// or until the delegation's next hop changes (RFC 8987 S-2).
 func (s *State) Refused(ops []Op, r Route) []Op {
 	c := s.routes[r.id()]
 	if r.Link <= 0 || !c.there || int(c.link) != r.Link || c.gateway != packHop(r.Gateway) {
 		return ops
 	}
-	le := s.winner(c)
-	if le == nil || le.refused {
+	d := s.winner(c)
+	if d == nil || d.refused {
 		return ops
 	}
-	le.refused = true
-	s.byID[le.link].refused++
+	d.refused = true
+	s.byID[d.link].refused++
 	s.counts.Refused++
 	return s.settleRoute(ops, r.id())
 }
@@ -371,7 +371,7 @@ func (s *State) freeID() linkID {
 // been so the longest is dropped.
 func (s *State) forget(ops []Op, rec *link) []Op {
 	switch {
-	case rec.present || rec.leases > 0:
+	case rec.present || rec.delegations > 0:
 		return ops
 	case rec.policy == nil:
 		s.drop(rec)
@@ -400,20 +400,20 @@ func (s *State) occupy(rec *link) {
 	}
 }
 
-// forgive lets every lease of a link try its own route again.
+// forgive lets every delegation of a link try its own route again.
 func (s *State) forgive(rec *link) {
 	if rec.refused == 0 {
 		return
 	}
-	for le := range s.each(rec) {
-		s.pardon(le)
+	for d := range s.each(rec) {
+		s.pardon(d)
 	}
 }
 
-func (s *State) pardon(le *lease) {
-	if le.refused {
-		le.refused = false
-		s.byID[le.link].refused--
+func (s *State) pardon(d *delegation) {
+	if d.refused {
+		d.refused = false
+		s.byID[d.link].refused--
 		s.counts.Refused--
 	}
 }

@@ -11,19 +11,19 @@ import (
 // twin is the slow and obvious form of State: it keeps what it was told and
 // recomputes everything that is wanted each time it is asked.
 type twin struct {
-	links      map[string]links.Link // those that are there
-	last       map[string]links.Link // as last seen, for those that are gone
-	policies   map[string]Policy
-	leases     map[twinKey]twinLease
-	refused    map[twinKey]bool
-	lines      map[string]int // which one a name is
-	aggregates []Aggregate
-	covered    map[string][]Covered
-	routed     map[string][]netip.Prefix
-	clock      int
-	isNew      bool // the last step was the grant of a new lease
-	line       int  // the newest
-	renames    int
+	links       map[string]links.Link // those that are there
+	last        map[string]links.Link // as last seen, for those that are gone
+	policies    map[string]Policy
+	delegations map[twinKey]twinDelegation
+	refused     map[twinKey]bool
+	lines       map[string]int // which one a name is
+	aggregates  []Aggregate
+	covered     map[string][]Covered
+	routed      map[string][]netip.Prefix
+	clock       int
+	isNew       bool // the last step was the grant of a new delegation
+	line        int  // the newest
+	renames     int
 }
 
 type twinKey struct {
@@ -31,8 +31,8 @@ type twinKey struct {
 	prefix netip.Prefix
 }
 
-type twinLease struct {
-	Lease
+type twinDelegation struct {
+	Delegation
 	when int
 	line int // on which it was proved; -1: on none
 }
@@ -40,7 +40,7 @@ type twinLease struct {
 func newTwin() *twin {
 	return &twin{
 		links: map[string]links.Link{}, last: map[string]links.Link{}, policies: map[string]Policy{},
-		leases: map[twinKey]twinLease{}, refused: map[twinKey]bool{}, lines: map[string]int{},
+		delegations: map[twinKey]twinDelegation{}, refused: map[twinKey]bool{}, lines: map[string]int{},
 		covered: map[string][]Covered{}, routed: map[string][]netip.Prefix{},
 	}
 }
@@ -103,21 +103,21 @@ func (t *twin) rename(old, name string) {
 		t.policies[name] = p
 		delete(t.policies, old)
 	}
-	for k, lease := range t.leases {
+	for k, delegation := range t.delegations {
 		if k.link == old {
 			to := twinKey{name, k.prefix}
-			t.leases[to] = lease
-			delete(t.leases, k)
+			t.delegations[to] = delegation
+			delete(t.delegations, k)
 		}
 	}
 	t.forgive(old) // it is an event of the link
 }
 
-// shared is a prefix that is leased on two links.
+// shared is a prefix that is delegated on two links.
 func (t *twin) shared(a, b string) (p netip.Prefix, ok bool) {
 	for _, p := range somePrefixes {
-		_, one := t.leases[twinKey{a, p}]
-		if _, two := t.leases[twinKey{b, p}]; one && two && a != b {
+		_, one := t.delegations[twinKey{a, p}]
+		if _, two := t.delegations[twinKey{b, p}]; one && two && a != b {
 			return p, true
 		}
 	}
@@ -132,21 +132,21 @@ func (t *twin) forgive(name string) {
 	}
 }
 
-func (t *twin) put(l Lease) {
+func (t *twin) put(l Delegation) {
 	k := twinKey{l.Link, l.Prefix}
-	if old, ok := t.leases[k]; ok && old.NextHop != l.NextHop {
+	if old, ok := t.delegations[k]; ok && old.NextHop != l.NextHop {
 		delete(t.refused, k)
 	}
 	t.clock++
 	t.isNew = l.New
-	t.leases[k] = twinLease{l, t.clock, -1}
+	t.delegations[k] = twinDelegation{l, t.clock, -1}
 	if l.Line != 0 {
-		t.leases[k] = twinLease{l, t.clock, t.lines[l.Link]}
+		t.delegations[k] = twinDelegation{l, t.clock, t.lines[l.Link]}
 	}
 }
 
-// proved reports whether the link leads to the client of a lease.
-func (t *twin) proved(k twinKey, l twinLease) bool {
+// proved reports whether the link leads to the client of a delegation.
+func (t *twin) proved(k twinKey, l twinDelegation) bool {
 	last, told := t.last[k.link]
 	switch p := t.policies[k.link]; {
 	case p.Reuse == ReuseNever:
@@ -160,7 +160,7 @@ func (t *twin) proved(k twinKey, l twinLease) bool {
 }
 
 func (t *twin) unproved() (n int) {
-	for k, l := range t.leases {
+	for k, l := range t.delegations {
 		if _, ok := t.policies[k.link]; ok && !t.proved(k, l) {
 			n++
 		}
@@ -169,7 +169,7 @@ func (t *twin) unproved() (n int) {
 }
 
 func (t *twin) remove(name string, p netip.Prefix) {
-	delete(t.leases, twinKey{name, p})
+	delete(t.delegations, twinKey{name, p})
 	delete(t.refused, twinKey{name, p})
 }
 
@@ -182,7 +182,7 @@ func (t *twin) setPolicy(name string, p *Policy) {
 }
 
 // known is what matters of a link, from memory if it is gone and was not
-// forgotten: nothing is remembered of a name without lease or policy.
+// forgotten: nothing is remembered of a name without delegation or policy.
 func (t *twin) known(name string) links.Link {
 	if l, ok := t.last[name]; ok {
 		return l
@@ -194,11 +194,11 @@ func (t *twin) forget() {
 	for _, name := range someNames {
 		_, there := t.links[name]
 		_, policy := t.policies[name]
-		leases := false
-		for k := range t.leases {
-			leases = leases || k.link == name
+		delegations := false
+		for k := range t.delegations {
+			delegations = delegations || k.link == name
 		}
-		if !there && !policy && !leases {
+		if !there && !policy && !delegations {
 			delete(t.covered, name)
 			delete(t.last, name)
 		}
@@ -276,7 +276,7 @@ func (t *twin) wanted() map[string]bool {
 			element(Rejecting, name, "", netip.Prefix{})
 		}
 	}
-	for k, l := range t.leases {
+	for k, l := range t.delegations {
 		p, ok := t.policies[k.link]
 		if !ok || k.prefix.Bits() == 128 && t.onLink(k.link, k.prefix.Addr()) || !t.proved(k, l) {
 			continue
@@ -334,7 +334,7 @@ func (t *twin) routes() []Route {
 			}
 		}
 	}
-	for k, l := range t.leases {
+	for k, l := range t.delegations {
 		p, ok := t.policies[k.link]
 		if !ok || k.prefix.Bits() == 128 && t.onLink(k.link, k.prefix.Addr()) {
 			continue
@@ -363,14 +363,14 @@ func (t *twin) routes() []Route {
 	return rs
 }
 
-// refuse marks the lease behind r, if r is what is wanted.
+// refuse marks the delegation behind r, if r is what is wanted.
 func (t *twin) refuse(r Route) {
 	if r.Link <= 0 || !slices.Contains(t.routes(), r) {
 		return
 	}
 	var winner twinKey
 	best := 0
-	for k, l := range t.leases {
+	for k, l := range t.delegations {
 		p, ok := t.policies[k.link]
 		if !ok || k.prefix != r.Prefix || l.when < best {
 			continue

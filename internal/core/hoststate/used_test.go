@@ -6,9 +6,9 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// Only what is granted anew was certainly not used yet. An element of a lease that was
+// Only what is granted anew was certainly not used yet. An element of a delegation that was
 // there before counts as used now, whatever the reason why it is made.
-func TestElementsOfALeaseThatWasThere(t *testing.T) {
+func TestElementsOfADelegationThatWasThere(t *testing.T) {
 	off, link, strict := guard, guard, guard
 	off.Filter, strict.Filter = FilterOff, FilterStrict
 	link.Holders = true
@@ -18,24 +18,24 @@ func TestElementsOfALeaseThatWasThere(t *testing.T) {
 	policy := func(p *Policy) func(*State) []Op {
 		return func(s *State) []Op { return s.SetPolicy(nil, "c0", p) }
 	}
-	put := func(l Lease) func(*State) []Op { return func(s *State) []Op { return s.Put(nil, l) } }
+	put := func(l Delegation) func(*State) []Op { return func(s *State) []Op { return s.Put(nil, l) } }
 	for _, c := range []struct {
-		name   string
-		before Policy
-		leases []Lease
-		change func(*State) []Op
-		again  bool
+		name        string
+		before      Policy
+		delegations []Delegation
+		change      func(*State) []Op
+		again       bool
 	}{
 		{"a grant", link, nil, put(anew), false},
 		{"a grant, strict", strict, nil, put(anew), false},
-		{"a grant that was taken back gives the lease back", link, nil, put(granted), true},
-		{"the filter goes on", off, []Lease{anew}, policy(&link), true},
-		{"the filter goes on, strict", off, []Lease{anew}, policy(&strict), true},
-		{"the filter becomes strict", link, []Lease{anew}, policy(&strict), true},
-		{"the use is asked for from now on", guard, []Lease{anew}, policy(&link), true},
-		{"the link-layer address is known now", link, []Lease{unknown}, put(granted), true},
+		{"a grant that was taken back gives the delegation back", link, nil, put(granted), true},
+		{"the filter goes on", off, []Delegation{anew}, policy(&link), true},
+		{"the filter goes on, strict", off, []Delegation{anew}, policy(&strict), true},
+		{"the filter becomes strict", link, []Delegation{anew}, policy(&strict), true},
+		{"the use is asked for from now on", guard, []Delegation{anew}, policy(&link), true},
+		{"the link-layer address is known now", link, []Delegation{unknown}, put(granted), true},
 	} {
-		s, _ := with(t, eth, c.before, c.leases...)
+		s, _ := with(t, eth, c.before, c.delegations...)
 		n := 0
 		for _, op := range c.change(s) {
 			if op.Element == nil || op.Remove || !op.Element.Set.IsTimed() {

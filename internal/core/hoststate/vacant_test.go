@@ -6,7 +6,7 @@ import (
 )
 
 // Interfaces whose names come and never come back, such as one for each session
-// of a customer, do not make the filter grow for ever. What is leased stays, and
+// of a customer, do not make the filter grow for ever. What is delegated stays, and
 // so does the guard of the names that went last.
 func TestVacantNamesAreBounded(t *testing.T) {
 	s, k := New(), newKernel()
@@ -23,12 +23,12 @@ func TestVacantNamesAreBounded(t *testing.T) {
 		}
 		return filter
 	}
-	come("leased")
-	lease := granted
-	lease.Link = "leased"
-	follow(t, k, s.Put(nil, lease))
+	come("delegated")
+	delegation := granted
+	delegation.Link = "delegated"
+	follow(t, k, s.Put(nil, delegation))
 	come("back")
-	for _, name := range []string{"leased", "back"} {
+	for _, name := range []string{"delegated", "back"} {
 		follow(t, k, s.RemoveLink(nil, name))
 	}
 	come("back")
@@ -44,17 +44,17 @@ func TestVacantNamesAreBounded(t *testing.T) {
 			t.Errorf("%s guarded: %v, want %v", name(i), got, want)
 		}
 	}
-	if !guarded("leased") || !guarded("back") {
-		t.Error("a link that is there, or has a lease, is not guarded")
+	if !guarded("delegated") || !guarded("back") {
+		t.Error("a link that is there, or has a delegation, is not guarded")
 	}
 	if got, want := len(s.links), maxVacant+2; got != want {
 		t.Errorf("%d names are known, want %d", got, want)
 	}
 
-	// The lease's end makes its name the newest that is vacant; what is there is not.
-	follow(t, k, s.Delete(nil, "leased", lease.Prefix))
-	if !guarded("leased") || guarded(name(over)) || !guarded(name(over+1)) {
-		t.Error("the end of a lease on a link that is gone does not push the oldest name out")
+	// The delegation's end makes its name the newest that is vacant; what is there is not.
+	follow(t, k, s.Delete(nil, "delegated", delegation.Prefix))
+	if !guarded("delegated") || guarded(name(over)) || !guarded(name(over+1)) {
+		t.Error("the end of a delegation on a link that is gone does not push the oldest name out")
 	}
 	follow(t, k, s.RemoveLink(nil, "back"))
 	if !guarded("back") || guarded(name(over+1)) {

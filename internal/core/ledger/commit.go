@@ -27,9 +27,9 @@ type deed struct {
 	place  Place
 	link   string // whose the binding is now
 	client binding.Client
-	old    *binding.Binding // what was in its place, if it moved
-	orphan *hoststate.Lease // whose place it took; nil: none's
-	value  []byte           // the record, where the store was told what to expect; else nil
+	old    *binding.Binding      // what was in its place, if it moved
+	orphan *hoststate.Delegation // whose place it took; nil: none's
+	value  []byte                // the record, where the store was told what to expect; else nil
 }
 
 // Commit turns events of the table into one Change: what to keep, then what to
@@ -63,7 +63,7 @@ func (d *draft) empty() bool { return len(d.Keep) == 0 && len(d.Host) == 0 }
 
 // enter adds an event to a change.
 func (l *Ledger) enter(now instant.Now, d *draft, e *binding.Event) {
-	var orphan *hoststate.Lease
+	var orphan *hoststate.Delegation
 	switch e.Kind {
 	case binding.Ended:
 		d.Keep = l.keepPast(append(d.Keep, l.forgetOp(&e.Old)), now, &e.Old, e.Reason)
@@ -135,9 +135,9 @@ func (l *Ledger) hostOps(ops []hoststate.Op, e *binding.Event) []hoststate.Op {
 		ops = l.host.Delete(ops, e.New.Link, e.New.Prefix)
 		delete(l.uninstalled, PlaceOf(&e.New))
 	}
-	lease := l.core.Lease(&e.New)
-	lease.New = e.Kind == binding.Granted || e.Kind == binding.Moved && e.Old.Client != e.New.Client
-	ops = l.host.Put(ops, lease)
+	wanted := l.core.ForKernel(&e.New)
+	wanted.New = e.Kind == binding.Granted || e.Kind == binding.Moved && e.Old.Client != e.New.Client
+	ops = l.host.Put(ops, wanted)
 	if e.Kind == binding.Moved && e.Old.Link != e.New.Link { // after Put, so that the route is never away
 		ops = l.cover(l.host.Delete(ops, e.Old.Link, e.Old.Prefix), &e.Old)
 	}

@@ -21,8 +21,8 @@ import (
 
 // Core is what a ledger asks the core that it belongs to.
 type Core struct {
-	// Lease is what a delegation wants of the kernel.
-	Lease func(*binding.Binding) hoststate.Lease
+	// ForKernel is what a delegation wants of the kernel.
+	ForKernel func(*binding.Binding) hoststate.Delegation
 	// Cover appends what else the kernel is to hold now that a delegation was put into
 	// the wanted state, or taken out of it: for what lies in its prefix and is not its
 	// client's. nil: nothing.

@@ -35,15 +35,15 @@ func newWorld(t *testing.T, r ledger.Records) *world {
 		t: t, now: instant.Now{Boot: 1, Wall: time.Unix(1700000000, 0), Synced: true},
 		table: delegation.New(), records: make(map[string][]byte),
 	}
-	lease := func(d *binding.Binding) hoststate.Lease {
-		return hoststate.Lease{Link: d.Link, Prefix: d.Prefix, NextHop: d.NextHop, LinkLayer: d.LinkLayer}
+	forKernel := func(d *binding.Binding) hoststate.Delegation {
+		return hoststate.Delegation{Link: d.Link, Prefix: d.Prefix, NextHop: d.NextHop, LinkLayer: d.LinkLayer}
 	}
 	host := hoststate.New()
 	for i, name := range []string{"lan0", "lan1"} {
 		host.SetLink(nil, &links.Link{Name: name, Index: 2 + i, Up: true})
 		host.SetPolicy(nil, name, &hoststate.Policy{Filter: hoststate.FilterLink, Holders: true})
 	}
-	w.ledger = ledger.New(w.table.Table, host, ledger.Core{Lease: lease, Record: func(key string) []byte { return w.records[key] }}, binding.Relay6, "boot")
+	w.ledger = ledger.New(w.table.Table, host, ledger.Core{ForKernel: forKernel, Record: func(key string) []byte { return w.records[key] }}, binding.Relay6, "boot")
 	w.ledger.Configure(r)
 	return w
 }

@@ -44,7 +44,7 @@ func (l *Ledger) Settle(now instant.Now, o effect.Outcome, eff *effect.Effects) 
 
 // notInstalled deals with an operation that the kernel did not take. A unicast
 // route over a device that is down or gone gets its stand-in; anything else is
-// left to the audit, and is tried again when the lease is next granted.
+// left to the audit, and is tried again when the prefix is next granted.
 func (l *Ledger) notInstalled(f effect.FailedOp, eff *effect.Effects) {
 	if f.Op.Route != nil && !f.Op.Remove && errors.Is(f.Err, effect.ErrRefused) {
 		l.Install(l.host.Refused(nil, *f.Op.Route), eff)
@@ -110,7 +110,7 @@ func (l *Ledger) takeBack(ops []hoststate.Op, d *deed) []hoststate.Op {
 	l.table.Remove(d.place.VRF, d.place.Prefix)
 	if d.kind == binding.Moved {
 		l.table.Put(*d.old)
-		ops = l.cover(l.host.Put(ops, l.core.Lease(d.old)), d.old)
+		ops = l.cover(l.host.Put(ops, l.core.ForKernel(d.old)), d.old)
 		if d.old.Link == d.link {
 			return ops
 		}

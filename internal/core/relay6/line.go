@@ -60,7 +60,7 @@ func (r *Relay) proof(g delegation.Grant, l *link) delegation.Grant {
 
 // Unproved reports whether a delegation waits, on a point-to-point link, for the
 // server's word that it is still that client's.
-func (r *Relay) Unproved(d *binding.Binding) bool { return r.host.Unproved(r.lease(d)) }
+func (r *Relay) Unproved(d *binding.Binding) bool { return r.host.Unproved(r.forKernel(d)) }
 
 // resume makes a link what it was for the relay before, if that has panicked and the
 // link is the same: then it is known who spoke there.

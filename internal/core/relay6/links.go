@@ -91,7 +91,7 @@ func (r *Relay) put(ops []hoststate.Op, d *binding.Binding) []hoststate.Op {
 	if r.stranded(d) {
 		return ops
 	}
-	return r.host.Put(ops, r.lease(d))
+	return r.host.Put(ops, r.forKernel(d))
 }
 
 // rehome moves the delegations of a link that has changed its VRF, as far as

@@ -88,7 +88,7 @@ func New(cfg *Config, bootID string) *Relay {
 		Grade: grade, Chooses: r.settles, Leased: r.leasesOn,
 		Changed: func(name string) { r.ledger.LackRecord(LinkKey(name)) },
 	})
-	r.ledger = ledger.New(r.table.Table, r.host, ledger.Core{Lease: r.lease, Cover: r.cover, Record: r.linkValue}, binding.Relay6, bootID)
+	r.ledger = ledger.New(r.table.Table, r.host, ledger.Core{ForKernel: r.forKernel, Cover: r.cover, Record: r.linkValue}, binding.Relay6, bootID)
 	r.reserved.reset()
 	r.mayNot = r.reservedFor
 	r.covering = make(map[string]map[netip.Prefix]struct{})
@@ -246,15 +246,15 @@ func (r *Relay) Tick(now instant.Now, eff *effect.Effects) {
 	}
 }
 
-// lease is what a delegation wants of the kernel.
-func (r *Relay) lease(d *binding.Binding) hoststate.Lease {
+// forKernel is what a delegation wants of the kernel.
+func (r *Relay) forKernel(d *binding.Binding) hoststate.Delegation {
 	var rule *LinkRule
 	if l := r.links.Named(d.Link); l != nil && l.rule != nil {
 		rule = l.rule
 	} else {
 		rule = r.ruleFor(d.Link)
 	}
-	return hoststate.Lease{
+	return hoststate.Delegation{
 		Link: d.Link, Prefix: d.Prefix, NextHop: d.NextHop, LinkLayer: d.LinkLayer, Line: d.Line,
 		LoopExempt: rule != nil && rule.loopExempt(d.Client),
 	}

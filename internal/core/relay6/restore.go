@@ -37,7 +37,7 @@ func (r *Relay) Restore(now instant.Now, records iter.Seq[binding.Record], block
 	r.tellAddressesSince(eff)
 	for d := range r.table.All() {
 		if !r.stranded(&d) {
-			r.host.PutSilently(r.lease(&d))
+			r.host.PutSilently(r.forKernel(&d))
 		}
 		if r.covers(&d) {
 			r.markCovering(d.Link, d.Prefix)
@@ -59,7 +59,7 @@ func (r *Relay) AdoptLeftOver(until instant.Instant) {
 }
 
 // Orphans are the orphans now.
-func (r *Relay) Orphans(yield func(hoststate.Lease) bool) { r.host.Orphans(yield) }
+func (r *Relay) Orphans(yield func(hoststate.Delegation) bool) { r.host.Orphans(yield) }
 
 // OrphansEnd is when all orphans end that are left by then.
 func (r *Relay) OrphansEnd() instant.Instant { return r.orphansEnd }
@@ -74,10 +74,10 @@ func (r *Relay) endOrphans(match func(link string, p netip.Prefix) bool, eff *ef
 // orphansAtOnce bounds how many orphans end together.
 const orphansAtOnce = 1024
 
-// InstallLeased has everything installed that delegations want of the kernel, which has
+// InstallDelegated has everything installed that delegations want of the kernel, which has
 // nothing of it, part by part: carryOut carries out what is in the Effects. It says how
 // many operations these were.
-func (r *Relay) InstallLeased(eff *effect.Effects, carryOut func()) (n int) {
+func (r *Relay) InstallDelegated(eff *effect.Effects, carryOut func()) (n int) {
 	ops := make([]hoststate.Op, 0, partOfAudit)
 	install := func() {
 		eff.Reset()
@@ -86,7 +86,7 @@ func (r *Relay) InstallLeased(eff *effect.Effects, carryOut func()) (n int) {
 		n += len(ops)
 		ops = ops[:0]
 	}
-	for op := range r.host.Leased {
+	for op := range r.host.Delegated {
 		if ops = append(ops, op); len(ops) == cap(ops) {
 			install()
 		}

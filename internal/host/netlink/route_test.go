@@ -240,7 +240,7 @@ func TestAuditMendsRoutes(t *testing.T) {
 		s := hoststate.New()
 		ops := s.SetPolicy(s.SetLink(nil, &links.Link{Index: w.index("c0"), Name: "c0", Up: true}), "c0", &hoststate.Policy{})
 		for _, p := range []string{"2001:db8:100::/56", "2001:db8:200::/56"} {
-			ops = s.Put(ops, hoststate.Lease{Link: "c0", Prefix: netip.MustParsePrefix(p), NextHop: netip.MustParseAddr("fe80::1")})
+			ops = s.Put(ops, hoststate.Delegation{Link: "c0", Prefix: netip.MustParsePrefix(p), NextHop: netip.MustParseAddr("fe80::1")})
 		}
 		apply(t, w, ops...)
 		w.delete(*unicast(w, "2001:db8:100::/56", "fe80::1"))
@@ -275,7 +275,7 @@ func TestAuditMendsCrookedRoutes(t *testing.T) {
 	s := hoststate.New()
 	ops := s.SetPolicy(s.SetLink(nil, &links.Link{Index: w.index("c0"), Name: "c0", Up: true}), "c0", &hoststate.Policy{})
 	for _, p := range []string{"2001:db8:100::/56", "2001:db8:200::/56", "2001:db8:300::/56"} {
-		ops = s.Put(ops, hoststate.Lease{Link: "c0", Prefix: netip.MustParsePrefix(p), NextHop: netip.MustParseAddr("fe80::1")})
+		ops = s.Put(ops, hoststate.Delegation{Link: "c0", Prefix: netip.MustParsePrefix(p), NextHop: netip.MustParseAddr("fe80::1")})
 	}
 	apply(t, w, ops...)
 	run(t, "ip -6 route append 2001:db8:100::/56 via fe80::2 dev c0 proto 87")

@@ -279,7 +279,7 @@ func TestAuditMendsFilter(t *testing.T) {
 	n := newNetwork(t)
 	s := hoststate.New()
 	ops := s.SetPolicy(nil, "c0", &hoststate.Policy{Filter: hoststate.FilterLink, Loop: hoststate.LoopDrop, Reuse: hoststate.ReuseNever, Permit: []netip.Prefix{netip.MustParsePrefix("2001:db8:1::/64")}})
-	ops = s.Put(ops, hoststate.Lease{Link: "c0", Prefix: netip.MustParsePrefix("2001:db8:100::/56")})
+	ops = s.Put(ops, hoststate.Delegation{Link: "c0", Prefix: netip.MustParsePrefix("2001:db8:100::/56")})
 	n.apply(ops...)
 	spoof := func() {
 		t.Helper()

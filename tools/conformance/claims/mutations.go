@@ -68,7 +68,7 @@ var mutations = []Mutation{
 	},
 	{
 		"R-2", "every route is a /64", dir + "hoststate/routes.go",
-		"return newID(le.prefix, table, rec.policy.Metric, DefaultMetric)",
+		"return newID(d.prefix, table, rec.policy.Metric, DefaultMetric)",
 		"return newID(packed{le.prefix.addr, 64}, table, rec.policy.Metric, DefaultMetric)", relay, "",
 	},
 	{
@@ -82,7 +82,7 @@ var mutations = []Mutation{
 	},
 	{
 		"R-5", "the policy per client is not heeded", dir + "hoststate/elements.go",
-		"case rec.policy.Loop == LoopForward || le.exempt:", "case rec.policy.Loop == LoopForward:", relay, "",
+		"case rec.policy.Loop == LoopForward || d.exempt:", "case rec.policy.Loop == LoopForward:", relay, "",
 	},
 	{
 		"S-1", "delegations are not kept", dir + "ledger/commit.go",
@@ -187,8 +187,8 @@ var mutations = []Mutation{
 	},
 	{
 		"", "what an old holder has again after a grant was taken back counts as unused", dir + "ledger/undo.go",
-		"		ops = l.cover(l.host.Put(ops, l.core.Lease(d.old)), d.old)\n",
-		"		lease := l.core.Lease(d.old)\n		lease.New = true\n		ops = l.cover(l.host.Put(ops, lease), d.old)\n", "./internal/core/ledger", "TestTakenBackCountsAsUsed",
+		"		ops = l.cover(l.host.Put(ops, l.core.ForKernel(d.old)), d.old)\n",
+		"		wanted := l.core.ForKernel(d.old)\n		wanted.New = true\n		ops = l.cover(l.host.Put(ops, wanted), d.old)\n", "./internal/core/ledger", "TestTakenBackCountsAsUsed",
 	},
 	{
 		"", "a prefix that its holder has given up is not taken without a question", dir + "delegation/grant.go",

@@ -304,7 +304,7 @@ func (d *player) restore() error {
 		return err
 	}
 	if nothing && why == "" {
-		d.installLeased(core, &eff)
+		d.installDelegated(core, &eff)
 		d.audit.seen = version
 	} else if err := d.bringTo(core, why, &eff); err != nil {
 		return err
@@ -326,11 +326,11 @@ func (d *player) hostHasNothing() (bool, nft.Version, error) {
 	return len(routes) == 0, version, err
 }
 
-// installLeased installs everything that was restored. There is nothing that it would
+// installDelegated installs everything that was restored. There is nothing that it would
 // have to be compared with, and nothing in the filter but what is installed here, as the
 // first audit learns from the filter's Version.
-func (d *player) installLeased(core *relay6.Relay, eff *effect.Effects) {
-	n := core.InstallLeased(eff, func() { d.engine.CarryOutNow(service.Now, eff) })
+func (d *player) installDelegated(core *relay6.Relay, eff *effect.Effects) {
+	n := core.InstallDelegated(eff, func() { d.engine.CarryOutNow(service.Now, eff) })
 	d.log.Info("kernel brought to what was kept", "differences", n)
 }
 

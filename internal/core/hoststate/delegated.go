@@ -5,34 +5,34 @@ import (
 	"slices"
 )
 
-// Leased yields the operations that make from nothing what leases want of the kernel: the
-// elements of each, then its route. What links have without leases was asked for when
+// Delegated yields the operations that make from nothing what delegations want of the kernel: the
+// elements of each, then its route. What links have without delegations was asked for when
 // they were told of. Meanwhile the State may take in that a route was Refused.
-func (s *State) Leased(yield func(Op) bool) {
+func (s *State) Delegated(yield func(Op) bool) {
 	var room opRoom
 	for _, name := range slices.Sorted(maps.Keys(s.links)) {
 		rec := s.links[name]
-		for le := range s.each(rec) {
-			if !s.leased(rec, le, &room, yield) {
+		for d := range s.each(rec) {
+			if !s.delegated(rec, d, &room, yield) {
 				return
 			}
 		}
 	}
 }
 
-func (s *State) leased(rec *link, le *lease, room *opRoom, yield func(Op) bool) bool {
+func (s *State) delegated(rec *link, d *delegation, room *opRoom, yield func(Op) bool) bool {
 	var a [4]Element
-	for _, e := range le.holding().elements(a[:0], rec.Name, le.prefix.prefix()) {
+	for _, e := range d.holding().elements(a[:0], rec.Name, d.prefix.prefix()) {
 		if !rec.holds(e) && !yield(room.again(e)) {
 			return false
 		}
 	}
-	if le.table == 0 {
+	if d.table == 0 {
 		return true
 	}
-	id := routeID{le.table, le.metric, le.prefix}
+	id := routeID{d.table, d.metric, d.prefix}
 	c := s.routes[id]
-	return s.winner(c) != le || yield(room.route(c.route(id)))
+	return s.winner(c) != d || yield(room.route(c.route(id)))
 }
 
 // opRoom is where operations that come by the hundred thousand have what they are about,
@@ -45,7 +45,7 @@ type opRoom struct {
 // roomAtOnce is how many are made at once.
 const roomAtOnce = 256
 
-// again is the operation that makes an element of a lease which may have been there
+// again is the operation that makes an element of a delegation which may have been there
 // before.
 func (r *opRoom) again(e Element) Op {
 	if len(r.elements) == cap(r.elements) {
