@@ -220,7 +220,7 @@ func (rec *link) wants() (gates, static map[Element]bool) {
 		rec.putAll(static, SourceCovered, rec.foreign())
 	}
 	if rec.policy.Loop != LoopForward {
-		gates[Element{Set: Turning, Link: rec.Name}] = true
+		gates[Element{Set: Hairpin, Link: rec.Name}] = true
 		rec.putAll(static, LoopExempt, rec.policy.LoopExempt)
 		rec.putAll(static, LoopExempt, prefixesOf(rec.covered))
 	}
@@ -261,7 +261,7 @@ func (rec *link) putAll(dst map[Element]bool, set Set, prefixes []netip.Prefix) 
 func (s *State) settleDelegation(ops []Op, rec *link, d *delegation, was holding, isNew bool) []Op {
 	s.weigh(rec, d)
 	ops = s.hold(ops, rec, d, was, rec.wantsOf(d), isNew)
-	return s.claimRoute(ops, d, rec.routeOf(d))
+	return s.wantRoute(ops, d, rec.routeOf(d))
 }
 
 func (s *State) element(ops []Op, e Element, remove bool) []Op {

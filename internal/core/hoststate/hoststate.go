@@ -126,7 +126,7 @@ const (
 	LoopExempt                   // destination exempt from the loop drop (no link-layer address)
 	Guarded                      // link whose sources are checked (no prefix)
 	Rejecting                    // link on which loops are answered by ICMPv6 (no prefix)
-	Turning                      // link whose packets are looked at when they turn around (no prefix)
+	Hairpin                      // link whose packets are looked at when they would leave by it again (no prefix)
 	SourceKnown                  // source that SourceStrict binds to an address: tells a stolen source from a foreign one
 	SourceHolder                 // source that SourceLink allows, from the holder of a delegation
 	SourceCovered                // source that is not allowed, unless a prefix allows it that is as long or longer
@@ -134,7 +134,7 @@ const (
 
 var setNames = [...]string{
 	"none", "source-link", "source-strict", "loop-point", "loop-shared", "loop-exempt",
-	"guarded", "rejecting", "turning", "source-known", "source-holder", "source-covered",
+	"guarded", "rejecting", "hairpin", "source-known", "source-holder", "source-covered",
 }
 
 func (s Set) String() string {
@@ -145,7 +145,7 @@ func (s Set) String() string {
 }
 
 // HasPrefix reports whether the keys of the family end in a prefix.
-func (s Set) HasPrefix() bool { return s != Guarded && s != Rejecting && s != Turning }
+func (s Set) HasPrefix() bool { return s != Guarded && s != Rejecting && s != Hairpin }
 
 // HasLinkLayer reports whether the keys of the family hold a link-layer address.
 func (s Set) HasLinkLayer() bool { return s == SourceStrict || s == LoopShared || s == SourceHolder }

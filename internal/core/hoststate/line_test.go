@@ -12,7 +12,7 @@ import (
 // until it is proved there.
 func TestPointToPointNameIsUsedAgain(t *testing.T) {
 	const (
-		guarded, turning = "element guarded ppp0", "element turning ppp0"
+		guarded, hairpin = "element guarded ppp0", "element hairpin ppp0"
 		source, loop     = "element source-link ppp0 2001:db8:100::/56", "element loop-point ppp0 2001:db8:100::/56"
 		live             = "route 2001:db8:100::/56 via fe80::1 dev 6 table 254 metric 1024"
 		standIn          = "route unreachable 2001:db8:100::/56 table 254 metric 1024"
@@ -37,17 +37,17 @@ func TestPointToPointNameIsUsedAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, k := with(t, ppp, guard, granted)
-			want(t, k, guarded, turning, source, loop, live)
+			want(t, k, guarded, hairpin, source, loop, live)
 			back := between(s, k)
 			follow(t, k, s.SetLink(nil, &back))
-			want(t, k, guarded, turning, standIn)
+			want(t, k, guarded, hairpin, standIn)
 			if got := s.Counts().Unproved; got != 1 {
 				t.Errorf("%d delegations unproved, want 1", got)
 			}
 			again := granted
 			again.Link = "ppp0"
 			follow(t, k, s.Put(nil, again)) // a change without the server's word
-			want(t, k, guarded, turning, standIn)
+			want(t, k, guarded, hairpin, standIn)
 			again.Line = s.Line("ppp0")
 			follow(t, k, s.Put(nil, again))
 			if got := s.Counts().Unproved; got != 0 || k.routes["254 2001:db8:100::/56 1024"].Link != back.Index {
@@ -67,7 +67,7 @@ func TestGrantWhileTheLineIsDown(t *testing.T) {
 	late.Link, late.Line = "ppp0", s.Line("ppp0")
 	follow(t, k, s.Put(nil, late))
 	follow(t, k, s.SetLink(nil, &ppp))
-	want(t, k, "element guarded ppp0", "element turning ppp0", "route unreachable 2001:db8:100::/56 table 254 metric 1024")
+	want(t, k, "element guarded ppp0", "element hairpin ppp0", "route unreachable 2001:db8:100::/56 table 254 metric 1024")
 }
 
 // Addresses that come and go, and the MTU, do not make another line.
@@ -114,7 +114,7 @@ func TestDelegationBeforePointToPointLink(t *testing.T) {
 	delegation.Link, delegation.LinkLayer = "ppp0", ppp.LinkLayer
 	follow(t, k, s.Put(s.SetPolicy(nil, "ppp0", &guard), delegation))
 	const standIn = "route unreachable 2001:db8:100::/56 table 254 metric 1024"
-	want(t, k, "element guarded ppp0", "element turning ppp0", standIn)
+	want(t, k, "element guarded ppp0", "element hairpin ppp0", standIn)
 	follow(t, k, s.SetLink(nil, &ppp))
-	want(t, k, "element guarded ppp0", "element turning ppp0", standIn)
+	want(t, k, "element guarded ppp0", "element hairpin ppp0", standIn)
 }

@@ -110,13 +110,13 @@ func TestR5LoopElements(t *testing.T) {
 		delegation Delegation
 		want       []string
 	}{
-		{"point to point", ppp, Policy{Loop: LoopDrop, Shared: true}, granted, []string{"element turning ppp0", "element loop-point ppp0 2001:db8:100::/56"}},
-		{"one client", eth, Policy{Loop: LoopDrop}, granted, []string{"element turning c0", "element loop-point c0 2001:db8:100::/56"}},
-		{"multi-access", eth, Policy{Loop: LoopDrop, Shared: true}, granted, []string{"element turning c0", "element loop-shared c0 02:00:00:00:00:01 2001:db8:100::/56"}},
-		{"multi-access, address unknown", eth, Policy{Loop: LoopDrop, Shared: true}, Delegation{Prefix: granted.Prefix, NextHop: granted.NextHop}, []string{"element turning c0"}},
-		{"client exempt", eth, Policy{Loop: LoopDrop}, Delegation{Prefix: granted.Prefix, NextHop: granted.NextHop, LoopExempt: true}, []string{"element turning c0"}},
-		{"destination exempt", eth, Policy{Loop: LoopDrop, LoopExempt: []netip.Prefix{netip.MustParsePrefix("2001:db8:100:1::/64")}}, granted, []string{"element turning c0", "element loop-point c0 2001:db8:100::/56", "element loop-exempt c0 2001:db8:100:1::/64"}},
-		{"answered", eth, Policy{Loop: LoopReject}, granted, []string{"element turning c0", "element rejecting c0", "element loop-point c0 2001:db8:100::/56"}},
+		{"point to point", ppp, Policy{Loop: LoopDrop, Shared: true}, granted, []string{"element hairpin ppp0", "element loop-point ppp0 2001:db8:100::/56"}},
+		{"one client", eth, Policy{Loop: LoopDrop}, granted, []string{"element hairpin c0", "element loop-point c0 2001:db8:100::/56"}},
+		{"multi-access", eth, Policy{Loop: LoopDrop, Shared: true}, granted, []string{"element hairpin c0", "element loop-shared c0 02:00:00:00:00:01 2001:db8:100::/56"}},
+		{"multi-access, address unknown", eth, Policy{Loop: LoopDrop, Shared: true}, Delegation{Prefix: granted.Prefix, NextHop: granted.NextHop}, []string{"element hairpin c0"}},
+		{"client exempt", eth, Policy{Loop: LoopDrop}, Delegation{Prefix: granted.Prefix, NextHop: granted.NextHop, LoopExempt: true}, []string{"element hairpin c0"}},
+		{"destination exempt", eth, Policy{Loop: LoopDrop, LoopExempt: []netip.Prefix{netip.MustParsePrefix("2001:db8:100:1::/64")}}, granted, []string{"element hairpin c0", "element loop-point c0 2001:db8:100::/56", "element loop-exempt c0 2001:db8:100:1::/64"}},
+		{"answered", eth, Policy{Loop: LoopReject}, granted, []string{"element hairpin c0", "element rejecting c0", "element loop-point c0 2001:db8:100::/56"}},
 		{"off", eth, Policy{Loop: LoopForward}, granted, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -164,14 +164,14 @@ func TestDelegationBeforeLink(t *testing.T) {
 	s, k := New(), newKernel()
 	follow(t, k, s.Put(s.SetPolicy(nil, "c0", &guard), granted))
 	want(
-		t, k, "element guarded c0", "element turning c0", "element source-link c0 2001:db8:100::/56",
+		t, k, "element guarded c0", "element hairpin c0", "element source-link c0 2001:db8:100::/56",
 		"element loop-point c0 2001:db8:100::/56", "route unreachable 2001:db8:100::/56 table 254 metric 1024",
 	)
 	vrf := eth
 	vrf.Table, vrf.Addrs = 10, nil
 	follow(t, k, s.SetLink(nil, &vrf))
 	want(
-		t, k, "element guarded c0", "element turning c0", "element source-link c0 2001:db8:100::/56",
+		t, k, "element guarded c0", "element hairpin c0", "element source-link c0 2001:db8:100::/56",
 		"element loop-point c0 2001:db8:100::/56", "route 2001:db8:100::/56 via fe80::1 dev 5 table 10 metric 1024",
 	)
 	follow(t, k, s.SetPolicy(nil, "c0", nil))

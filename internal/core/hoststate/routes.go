@@ -24,9 +24,9 @@ func newID(p packed, table, metric, fallback uint32) routeID {
 	return routeID{table: table, metric: metric, prefix: p}
 }
 
-// claim is one route: the delegations that want it, and what was last asked of the
+// ownRoute is one route of ours: the delegations that want it, and what was last asked of the
 // kernel.
-type claim struct {
+type ownRoute struct {
 	by      ref // the first of them, chained by rival; seldom more than one
 	link    int32
 	gateway hop
@@ -35,12 +35,12 @@ type claim struct {
 }
 
 // route is what was last asked of the kernel.
-func (c claim) route(id routeID) Route {
+func (c ownRoute) route(id routeID) Route {
 	return Route{Table: id.table, Prefix: id.prefix.prefix(), Metric: id.metric, Link: int(c.link), Gateway: c.gateway.addr()}
 }
 
 // winner is the delegation that was put last.
-func (s *State) winner(c claim) *delegation {
+func (s *State) winner(c ownRoute) *delegation {
 	var w *delegation
 	for r := c.by; r != 0; {
 		d := s.delegations.get(r)
@@ -88,15 +88,15 @@ func (s *State) wanted(id routeID, w *delegation) (link int32, gateway hop, ok b
 	return int32(on.Index), w.nextHop, true
 }
 
-// claimRoute moves the delegation's claim to another route, or brings the same one up
-// to date. The new one comes before the old one goes.
-func (s *State) claimRoute(ops []Op, d *delegation, id routeID) []Op {
+// wantRoute has the delegation want another route, or brings the one that it wants up to
+// date. The new one comes before the old one goes.
+func (s *State) wantRoute(ops []Op, d *delegation, id routeID) []Op {
 	old := routeID{d.table, d.metric, d.prefix}
 	if d.table == 0 {
 		old = routeID{}
 	}
 	if old != id {
-		s.unclaim(old, d)
+		s.unwantRoute(old, d)
 		d.table, d.metric = id.table, id.metric
 	}
 	if id != (routeID{}) {
@@ -108,7 +108,7 @@ func (s *State) claimRoute(ops []Op, d *delegation, id routeID) []Op {
 				s.comparison.adopted([]routeID{id})
 			}
 		}
-		ops = s.settleClaim(ops, id, c, was, known)
+		ops = s.settleKnown(ops, id, c, was, known)
 	}
 	if old != id && old != (routeID{}) {
 		ops = s.settleRoute(ops, old)
@@ -116,8 +116,8 @@ func (s *State) claimRoute(ops []Op, d *delegation, id routeID) []Op {
 	return ops
 }
 
-// unclaim takes a delegation out of those that want a route.
-func (s *State) unclaim(id routeID, d *delegation) {
+// unwantRoute takes a delegation out of those that want a route.
+func (s *State) unwantRoute(id routeID, d *delegation) {
 	if id == (routeID{}) {
 		return
 	}
@@ -206,11 +206,11 @@ func (s *State) countStanding(w stands, n int) {
 // the kernel.
 func (s *State) settleRoute(ops []Op, id routeID) []Op {
 	c, known := s.routes[id]
-	return s.settleClaim(ops, id, c, c, known)
+	return s.settleKnown(ops, id, c, c, known)
 }
 
-// settleClaim is settleRoute for a claim that was, if it was known, and is c now.
-func (s *State) settleClaim(ops []Op, id routeID, c, was claim, known bool) []Op {
+// settleKnown is settleRoute for a route that was, if it was known, and is c now.
+func (s *State) settleKnown(ops []Op, id routeID, c, was ownRoute, known bool) []Op {
 	w := s.winner(c)
 	link, gateway, ok := s.wanted(id, w)
 	if !ok {
@@ -249,7 +249,7 @@ func (s *State) routeOp(ops []Op, r Route, remove bool) []Op {
 	return append(ops, Op{Remove: remove, Route: &asked})
 }
 
-func (s *State) standIn(c *claim, now bool) {
+func (s *State) standIn(c *ownRoute, now bool) {
 	switch {
 	case now && !c.standIn:
 		s.counts.StandIns++

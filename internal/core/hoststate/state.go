@@ -19,7 +19,7 @@ type State struct {
 	freed       []linkID
 	vacant      *list.List // of *link, those that left first in front
 	delegations delegations
-	routes      map[routeID]claim
+	routes      map[routeID]ownRoute
 	aggregates  map[routeID]bool
 	standing    map[routeID]standing // routes that stand for what delegations cover
 	puts        uint64               // number of the last Put
@@ -85,7 +85,7 @@ func New() *State {
 		links:       map[string]*link{},
 		vacant:      list.New(),
 		delegations: delegations{at: map[spot]ref{}},
-		routes:      map[routeID]claim{},
+		routes:      map[routeID]ownRoute{},
 		aggregates:  map[routeID]bool{},
 		standing:    map[routeID]standing{},
 	}
@@ -252,7 +252,7 @@ func (s *State) Delete(ops []Op, name string, p netip.Prefix) []Op {
 		s.counts.Unproved--
 	}
 	ops = s.hold(ops, rec, d, d.holding(), holding{}, false)
-	ops = s.claimRoute(ops, d, routeID{})
+	ops = s.wantRoute(ops, d, routeID{})
 	s.part(rec, d)
 	s.delegations.remove(d)
 	return s.forget(ops, rec)

@@ -264,7 +264,7 @@ func (t *twin) wanted() map[string]bool {
 			}
 		}
 		if p.Loop != LoopForward {
-			element(Turning, name, "", netip.Prefix{})
+			element(Hairpin, name, "", netip.Prefix{})
 			for _, x := range p.LoopExempt {
 				element(LoopExempt, name, "", x)
 			}

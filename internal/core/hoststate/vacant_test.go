@@ -17,7 +17,7 @@ func TestVacantNamesAreBounded(t *testing.T) {
 	}
 	guarded := func(name string) bool {
 		_, filter := k.elements[Element{Set: Guarded, Link: name}.String()]
-		_, loop := k.elements[Element{Set: Turning, Link: name}.String()]
+		_, loop := k.elements[Element{Set: Hairpin, Link: name}.String()]
 		if filter != loop {
 			t.Errorf("%s: half of it is guarded", name)
 		}

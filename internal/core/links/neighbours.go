@@ -13,7 +13,7 @@ import (
 // were not heard for long the oldest go, half of all at a time, so that made-up
 // ones never take the place of one that has just asked. An address that was
 // crowded out costs its client an answer by socket.
-type Neighbours struct{ young, old map[Neighbour]claim }
+type Neighbours struct{ young, old map[Neighbour]use }
 
 // Neighbour is an address on a link, without a pointer for the garbage collector:
 // there may be very many.
@@ -37,9 +37,9 @@ func (k Neighbour) Hash() uint64 {
 	return h ^ h>>32
 }
 
-// claim is who says that an address is theirs. Anybody can write it into a
-// message as the source, so one that two hosts use belongs to neither for a time.
-type claim struct {
+// use is who has used an address lately. Anybody can write an address into a message as
+// its source, so one that two hosts use belongs to neither of them for a time.
+type use struct {
 	by    linkaddr.Addr   // the last
 	other instant.Instant // when the last took over from another; 0: never
 }
@@ -55,12 +55,12 @@ const (
 )
 
 // NewNeighbours knows nobody.
-func NewNeighbours() Neighbours { return Neighbours{young: make(map[Neighbour]claim)} }
+func NewNeighbours() Neighbours { return Neighbours{young: make(map[Neighbour]use)} }
 
 // Len is how many addresses are remembered.
 func (n *Neighbours) Len() int { return len(n.young) + len(n.old) }
 
-func (n *Neighbours) find(k Neighbour) (c claim, ok bool) {
+func (n *Neighbours) find(k Neighbour) (c use, ok bool) {
 	if c, ok = n.young[k]; !ok {
 		c, ok = n.old[k]
 	}
@@ -84,7 +84,7 @@ func (n *Neighbours) Learn(now instant.Instant, link int, a netip.Addr, l linkad
 		c.other = now
 	}
 	if len(n.young) >= maxNeighbours/2 {
-		n.young, n.old = make(map[Neighbour]claim), n.young
+		n.young, n.old = make(map[Neighbour]use), n.young
 	}
 	c.by = l
 	n.young[k] = c
@@ -100,12 +100,12 @@ func (n *Neighbours) Lookup(now instant.Instant, link int, a netip.Addr) linkadd
 	return c.by
 }
 
-// Claimed is the link-layer address that an address was last used from, and
+// LastUsedBy is the link-layer address that an address was last used from, and
 // whether another has used it lately.
-func (n *Neighbours) Claimed(now instant.Instant, link int, a netip.Addr) (by linkaddr.Addr, contested bool) {
+func (n *Neighbours) LastUsedBy(now instant.Instant, link int, a netip.Addr) (by linkaddr.Addr, contested bool) {
 	c, _ := n.find(NeighbourOf(link, a))
 	return c.by, c.since(now, quiet)
 }
 
 // since reports whether the last took over from another so short a time ago.
-func (c claim) since(now, span instant.Instant) bool { return c.other != 0 && now-c.other < span }
+func (c use) since(now, span instant.Instant) bool { return c.other != 0 && now-c.other < span }

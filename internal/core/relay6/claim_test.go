@@ -173,7 +173,7 @@ func TestRenewWhileUseIsAsked(t *testing.T) {
 
 // RFC 8987 R-1: the server answers a Renew with NoBinding, or gives another prefix
 // instead. That ends nothing. When it gives the prefix to another later, that moves, and
-// nobody is asked; the mark goes when the holder gets the prefix again.
+// nobody is asked. The prefix is not given up any more when the holder gets the prefix again.
 func TestGivenUp(t *testing.T) {
 	noBinding := func(w *world) {
 		w.answered(w.renews(alice, 5, held), alice, 5, iaPD(1, status(dhcp6.StatusNoBinding)))

@@ -255,7 +255,7 @@ func (r *Relay) observe(now instant.Now, l *link, p *inbound.Packet, source neti
 // alone, and those that it names (RFC 8415 section 18.2.8).
 func (r *Relay) release(now instant.Now, l *link, m dhcp6.Message, client binding.Client, source netip.Addr, host linkaddr.Addr, eff *effect.Effects) {
 	r.events = r.events[:0]
-	_, contested := r.neighbours.Claimed(now.Boot, l.Index, source)
+	_, contested := r.neighbours.LastUsedBy(now.Boot, l.Index, source)
 	for code, body := range m.Options().All() {
 		if code != dhcp6.OptionIAPD && code != dhcp6.OptionIANA {
 			continue
@@ -289,7 +289,7 @@ func (r *Relay) release(now instant.Now, l *link, m dhcp6.Message, client bindin
 
 // renewing takes note of what a Renew or Rebind names.
 func (r *Relay) renewing(now instant.Now, l *link, m dhcp6.Message, client binding.Client, source netip.Addr, host linkaddr.Addr) {
-	_, contested := r.neighbours.Claimed(now.Boot, l.Index, source)
+	_, contested := r.neighbours.LastUsedBy(now.Boot, l.Index, source)
 	for code, body := range m.Options().All() {
 		if code != dhcp6.OptionIAPD && code != dhcp6.OptionIANA {
 			continue

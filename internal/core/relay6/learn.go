@@ -42,7 +42,7 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[binding.Questi
 		r.unicast++
 		eff.Note(effect.Note{Kind: effect.NoteServerUnicast, Link: l.Name, Peer: to.peer.Name, Client: v.client, XID: m.TransactionID(), Text: "server allows unicast: renewals may pass the relay by"})
 	}
-	by, contested := r.neighbours.Claimed(now.Boot, l.Index, to.client)
+	by, contested := r.neighbours.LastUsedBy(now.Boot, l.Index, to.client)
 	g := delegation.Grant{
 		Link: l.Name, VRF: l.VRF, Client: v.client, NextHop: to.client,
 		LinkLayer: by, Contested: contested, Line: l.lineOf(to.client, string(duid)), Server: to.peer.Name, Source: binding.FromReply,

@@ -116,7 +116,7 @@ func (r *Relay) answersRelease(now instant.Now, l *link, client netip.Addr, m dh
 	if r.releases.idle(now.Boot) {
 		return false
 	}
-	by, contested := r.neighbours.Claimed(now.Boot, l.Index, client)
+	by, contested := r.neighbours.LastUsedBy(now.Boot, l.Index, client)
 	if contested {
 		return false
 	}

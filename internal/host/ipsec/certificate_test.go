@@ -97,7 +97,7 @@ func TestAuthorityOfAnotherPeer(t *testing.T) {
 }
 
 // Private keys have no names in strongSwan: those that we loaded are told by
-// marks. One that was there before stays, and so does one that another owner uses.
+// labels. One that was there before stays, and so does one that another owner uses.
 func TestPrivateKeys(t *testing.T) {
 	r := newRig(t)
 	ca := authority(t, "ca")

@@ -17,7 +17,7 @@ import (
 // loaded is what charon was given for a connection.
 type loaded struct {
 	digest [sha256.Size]byte // of the connection and its secrets, to see a change
-	shared string            // name of its pre-shared key, or of its private key's mark
+	shared string            // name of its pre-shared key, or of its private key's label
 	key    string            // number of its private key; empty with a pre-shared one
 	stale  bool              // charon refused what was to take its place
 }

@@ -16,8 +16,8 @@ import (
 
 // After a restart of ours we must still know what the SAs of a connection were made with:
 // SAs that an old key made must end. charon does not tell secrets, but it tells the names
-// of shared keys. So we load one more shared key for each connection whose SAs were all
-// made with what is loaded now. This key is random and serves nothing else; its name says
+// of shared keys. So we load a label for each connection whose SAs were all made with
+// what is loaded now: a shared key that is random and serves nothing else. Its name says
 // what the SAs were made with. The name has a digest of the connection with its
 // certificates, and of the edition of a pre-shared key. It has no digest of the key itself,
 // which would let everybody who sees the name try keys.
@@ -70,14 +70,14 @@ func (r *ring) vouch(ctx context.Context, made string) error {
 	if made == "" || slices.Contains(r.shared, made) {
 		return nil
 	}
-	return r.chance(ctx, made)
+	return r.loadLabel(ctx, made)
 }
 
-// chance loads a shared key that is nobody's, and nothing but a name.
-func (r *ring) chance(ctx context.Context, name string) error {
+// loadLabel loads a random shared key that no peer uses, for the sake of its name.
+func (r *ring) loadLabel(ctx context.Context, name string) error {
 	octets := make([]byte, 32)
 	if _, err := rand.Read(octets); err != nil {
-		return fmt.Errorf("strongswan: chance: %w", err)
+		return fmt.Errorf("strongswan: random octets: %w", err)
 	}
 	return r.put(ctx, name, "PPK", string(octets), []string{name})
 }

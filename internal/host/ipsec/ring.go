@@ -14,9 +14,9 @@ import (
 //
 // Shared keys have names there and private keys have none: their number, the
 // digest of the public key, is all there is. To know later, and after a restart of ours,
-// that we loaded a private key, we load a shared key beside it whose name has that
-// number: a mark. The shared key of a mark is random, and no peer uses it. A private key
-// that was there before us has no mark, and stays.
+// that we loaded a private key, we load a label: a shared key whose name has that number.
+// The key of a label is random, and no peer uses it. A private key that was there before
+// us has no label, and stays.
 type ring struct {
 	s      *Strongswan
 	shared []string // names of shared keys, whoever loaded them
@@ -24,8 +24,8 @@ type ring struct {
 	used   map[string]bool
 }
 
-// markTail parts a mark's owner from the number of the key.
-const markTail = "~key~"
+// keyTail parts a label's owner from the number of the key.
+const keyTail = "~key~"
 
 func (s *Strongswan) openRing(ctx context.Context) (*ring, error) {
 	r := &ring{s: s, used: make(map[string]bool)}
@@ -41,15 +41,15 @@ func (s *Strongswan) openRing(ctx context.Context) (*ring, error) {
 	return r, nil
 }
 
-// mark is the name of the mark for a private key.
-func (r *ring) mark(key string) string { return r.s.owner.Prefix() + markTail + key }
+// label is the name of the label for a private key.
+func (r *ring) label(key string) string { return r.s.owner.Prefix() + keyTail + key }
 
 // keep spares the credentials of a hop from the sweep.
 func (r *ring) keep(h *hop.Hop) {
 	if shared, is := r.s.owner.Shared(h); is {
 		r.used[shared.ID] = true
 	} else if key, err := h.IKE.KeyID(); err == nil {
-		r.used[r.mark(key)] = true
+		r.used[r.label(key)] = true
 	}
 }
 
@@ -73,10 +73,10 @@ func (r *ring) load(ctx context.Context, h *hop.Hop) (loaded, error) {
 	if err != nil {
 		return loaded{}, err
 	}
-	if err := r.claim(ctx, key); err != nil {
+	if err := r.own(ctx, key); err != nil {
 		return loaded{}, err
 	}
-	return loaded{shared: r.mark(key), key: key}, r.putKey(ctx, key, h.IKE.Key)
+	return loaded{shared: r.label(key), key: key}, r.putKey(ctx, key, h.IKE.Key)
 }
 
 func (r *ring) putKey(ctx context.Context, key string, secret hop.Secret) error {
@@ -98,17 +98,17 @@ func (r *ring) putKey(ctx context.Context, key string, secret hop.Secret) error 
 	return errors.Join(fmt.Errorf("private key: is not that of the certificate: its identifier is %s, not %s", got, key), err)
 }
 
-// claim marks a private key as ours, unless somebody else has loaded it.
-func (r *ring) claim(ctx context.Context, key string) error {
-	if slices.Contains(r.keys, key) && len(r.claims(key)) == 0 {
+// own labels a private key as ours, unless somebody else has loaded it.
+func (r *ring) own(ctx context.Context, key string) error {
+	if slices.Contains(r.keys, key) && len(r.labels(key)) == 0 {
 		return nil
 	}
-	return r.chance(ctx, r.mark(key))
+	return r.loadLabel(ctx, r.label(key))
 }
 
-// claims are the marks of a private key, other owners' among them.
-func (r *ring) claims(key string) []string {
-	return slices.DeleteFunc(slices.Clone(r.shared), func(n string) bool { return !strings.HasSuffix(n, markTail+key) })
+// labels are those of a private key, other owners' among them.
+func (r *ring) labels(key string) []string {
+	return slices.DeleteFunc(slices.Clone(r.shared), func(n string) bool { return !strings.HasSuffix(n, keyTail+key) })
 }
 
 func (r *ring) put(ctx context.Context, name, kind, data string, owners []string) error {
@@ -126,8 +126,8 @@ func (r *ring) sweep(ctx context.Context) error {
 		if !r.s.ours(name) || r.used[name] {
 			continue
 		}
-		_, key, is := strings.Cut(name, markTail)
-		if is && len(r.claims(key)) == 1 {
+		_, key, is := strings.Cut(name, keyTail)
+		if is && len(r.labels(key)) == 1 {
 			if err := r.remove(ctx, "unload-key", key); err != nil {
 				return err
 			}

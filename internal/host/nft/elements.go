@@ -33,7 +33,7 @@ func appendKey(b []byte, e hoststate.Element) []byte {
 	var name [nameLen]byte
 	copy(name[:], e.Link)
 	b = append(b, name[:]...)
-	if e.Set == hoststate.Turning {
+	if e.Set == hoststate.Hairpin {
 		b = append(b, name[:]...)
 	}
 	if e.Set.HasLinkLayer() {
@@ -51,7 +51,7 @@ func appendKey(b []byte, e hoststate.Element) []byte {
 func parseKey(id setID, b []byte, names map[string]string) (e hoststate.Element, ok bool) {
 	want := nameLen
 	switch {
-	case id.family == hoststate.Turning:
+	case id.family == hoststate.Hairpin:
 		want += nameLen
 	case id.family.HasLinkLayer():
 		want += etherLen

@@ -15,8 +15,8 @@
 //	stolen            per length: the right source with the wrong link-layer address -> misused
 //	spoofed, misused  noted, then drop
 //	noted             counts the packet for its link, and keeps its source for a time
-//	forward (filter)  name in . name out in @turning, that is, the packet turns around -> turned
-//	turned            exempt, looping
+//	forward (filter)  name in . name out in @hairpin, that is, both are one link -> hairpin
+//	hairpin           exempt, looping
 //	exempt            per length: name . masked destination: accept
 //	looping           per length: name . [ether .] masked destination -> loop
 //	loop              name in @rejecting: answer type 1 code 6, else drop
@@ -54,7 +54,7 @@ const Name = "fairlead"
 
 // layout is the name of an empty chain that tells which version of this package
 // made the table. It changes when the sets change.
-const layout = "layout-2"
+const layout = "layout-3"
 
 // Options say how to open a Table. The zero value is what the product uses.
 type Options struct {
@@ -63,17 +63,17 @@ type Options struct {
 
 // Table is the filter table in the kernel.
 type Table struct {
-	reader    *bulk.Conn // long listings
-	found     bool       // by Open
-	foundMark string
-	bare      bool // it was empty when Open had opened it
-	opened    Version
+	reader  *bulk.Conn // long listings
+	found   bool       // by Open
+	foundID string
+	bare    bool // it was empty when Open had opened it
+	opened  Version
 
 	mu sync.Mutex // guards all following fields
 	session
-	sets  map[setID]bool // those that are there
-	mark  string         // see SetMark; empty: none
-	print [sha256.Size]byte
+	sets    map[setID]bool // those that are there
+	storeID string         // see SetStoreID; empty: none
+	print   [sha256.Size]byte
 }
 
 // setID is one set. Length is 0 for the families without a prefix.
@@ -83,7 +83,7 @@ type setID struct {
 }
 
 // gates are the sets without a prefix, which are always there.
-var gates = []setID{{family: hoststate.Guarded}, {family: hoststate.Rejecting}, {family: hoststate.Turning}}
+var gates = []setID{{family: hoststate.Guarded}, {family: hoststate.Rejecting}, {family: hoststate.Hairpin}}
 
 func idOf(e hoststate.Element) setID {
 	if !e.Set.HasPrefix() {
@@ -157,9 +157,9 @@ func (t *Table) adopt() error {
 			return err
 		}
 		drop = !slices.Contains(chains, layout)
-		t.mark = markOf(chains)
+		t.storeID = storeIDOf(chains)
 	}
-	t.found, t.foundMark = there, t.mark
+	t.found, t.foundID = there, t.storeID
 	if err = t.findSets(); err != nil {
 		return err
 	}

@@ -160,7 +160,7 @@ func TestR3Strict(t *testing.T) {
 }
 
 // RFC 8987 R-5: on a link with one client, a packet that came by it and would
-// leave by it again, towards a prefix delegated there, goes at its first turn.
+// leave by it again, towards a prefix delegated there, is dropped the first time.
 // Others go round, and packets from elsewhere are delivered.
 func TestR5OneClient(t *testing.T) { r5OneClient(t, newNetwork(t)) }
 
@@ -170,7 +170,7 @@ func r5OneClient(t *testing.T, n *network) {
 	n.flush()
 	expect(t, "without the rule", n.backWords(), "before")
 
-	n.apply(add(hoststate.LoopPoint, "c0", "2001:db8:100::/56"), add(hoststate.Turning, "c0", ""))
+	n.apply(add(hoststate.LoopPoint, "c0", "2001:db8:100::/56"), add(hoststate.Hairpin, "c0", ""))
 	loop("2001:db8:100:1::1", "dropped")
 	loop("2001:db8:200::1", "not delegated there")
 	n.flush()
@@ -201,7 +201,7 @@ func r5OneClient(t *testing.T, n *network) {
 func TestR5MultiAccess(t *testing.T) { r5MultiAccess(t, newNetwork(t)) }
 
 func r5MultiAccess(t *testing.T, n *network) {
-	n.apply(addMAC(hoststate.LoopShared, "c0", rightMAC, "2001:db8:100::/56"), add(hoststate.Turning, "c0", ""))
+	n.apply(addMAC(hoststate.LoopShared, "c0", rightMAC, "2001:db8:100::/56"), add(hoststate.Hairpin, "c0", ""))
 	n.clientTap.send(rightMAC, packet("2001:db8:100::1", "2001:db8:100:1::1", "from the next hop"))
 	n.clientTap.send(otherMAC, packet("2001:db8:200::1", "2001:db8:100:1::1", "from its neighbour"))
 	n.flush()
@@ -223,7 +223,7 @@ func TestR5RejectBesideTheSourceFilter(t *testing.T) { r5RejectFiltered(t, newNe
 
 func r5RejectFiltered(t *testing.T, n *network) {
 	n.apply(
-		add(hoststate.LoopPoint, "c0", "2001:db8:100::/56"), add(hoststate.Turning, "c0", ""), add(hoststate.Rejecting, "c0", ""),
+		add(hoststate.LoopPoint, "c0", "2001:db8:100::/56"), add(hoststate.Hairpin, "c0", ""), add(hoststate.Rejecting, "c0", ""),
 		add(hoststate.Guarded, "c0", ""), add(hoststate.SourceLink, "c0", "2001:db8:100::/56"), add(hoststate.SourceLink, "c0", "2001:db8:1::/64"),
 		add(hoststate.LoopExempt, "c0", "2001:db8:100:7::/64"),
 	)
@@ -251,7 +251,7 @@ func r5RejectFiltered(t *testing.T, n *network) {
 
 func r5Reject(t *testing.T, n *network) {
 	n.apply(
-		add(hoststate.LoopPoint, "c0", "2001:db8:100::/56"), add(hoststate.Turning, "c0", ""), add(hoststate.Rejecting, "c0", ""),
+		add(hoststate.LoopPoint, "c0", "2001:db8:100::/56"), add(hoststate.Hairpin, "c0", ""), add(hoststate.Rejecting, "c0", ""),
 	)
 	n.clientTap.send(rightMAC, packet("2001:db8:100::1", "2001:db8:100:1::1", "looping"))
 	n.flush()

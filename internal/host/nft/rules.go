@@ -32,7 +32,7 @@ const (
 	chainMisused    = "misused"
 	chainNoted      = "noted"
 	chainForward    = "forward"
-	chainTurned     = "turned"
+	chainHairpin    = "hairpin"
 	chainExempt     = "exempt"
 	chainLooping    = "looping"
 	chainLoop       = "loop"
@@ -86,8 +86,8 @@ func (t *Table) tryBuild(drop bool) error {
 		x.addFilled(i, f)
 	}
 	x.addChains()
-	if t.mark != "" {
-		x.addChain(markPrefix + t.mark)
+	if t.storeID != "" {
+		x.addChain(storePrefix + t.storeID)
 	}
 	for _, id := range ids {
 		x.addLookup(id)
@@ -107,7 +107,7 @@ func (x *transaction) addChains() {
 	x.addBaseChain(chainForward, hookForward, priorityFilter, "")
 	for _, n := range []string{
 		chainSource, chainCovered, chainLongest, chainHolders, chainPermitted, chainStolen, chainReturning, chainStaying, chainBack, chainSpoofed, chainMisused, chainNoted,
-		chainTurned, chainExempt, chainLooping, chainLoop, layout,
+		chainHairpin, chainExempt, chainLooping, chainLoop, layout,
 	} {
 		x.addChain(n)
 	}
@@ -126,7 +126,7 @@ func (x *transaction) addChains() {
 
 	// A packet of the Internet that a client sends back has a source that is not the
 	// client's. It is in a loop all the same, and would be dropped as spoofed before
-	// it was seen to turn around.
+	// it was seen to go back.
 	x.rule(chainReturning, to(expr.VerdictJump, chainStaying))
 	x.rule(chainReturning, to(expr.VerdictJump, chainBack))
 	x.rule(chainReturning, to(expr.VerdictGoto, chainSpoofed))
@@ -138,10 +138,10 @@ func (x *transaction) addChains() {
 
 	for _, in := range []expr.MetaKey{expr.MetaKeyIIFNAME, metaSDIFName} {
 		x.rule(chainForward, ipv6(), meta(in, 0), meta(expr.MetaKeyOIFNAME, 4),
-			lookup(setID{family: hoststate.Turning}), to(expr.VerdictGoto, chainTurned))
+			lookup(setID{family: hoststate.Hairpin}), to(expr.VerdictGoto, chainHairpin))
 	}
-	x.rule(chainTurned, to(expr.VerdictJump, chainExempt))
-	x.rule(chainTurned, to(expr.VerdictJump, chainLooping))
+	x.rule(chainHairpin, to(expr.VerdictJump, chainExempt))
+	x.rule(chainHairpin, to(expr.VerdictJump, chainLooping))
 
 	// The link is the input interface before routing, and the output interface of a
 	// packet that is forwarded, whose input interface may be a VRF. The source may be
@@ -187,7 +187,7 @@ const codeRejectRoute = 6
 func (x *transaction) addLongest(ids []setID) {
 	x.flushChain(chainLongest)
 	for _, id := range slices.SortedFunc(slices.Values(ids), func(a, b setID) int {
-		return cmp.Or(cmp.Compare(b.length, a.length), cmp.Compare(a.turn(), b.turn()))
+		return cmp.Or(cmp.Compare(b.length, a.length), cmp.Compare(a.rank(), b.rank()))
 	}) {
 		switch id.family {
 		case hoststate.SourceHolder, hoststate.SourceStrict:
@@ -200,8 +200,8 @@ func (x *transaction) addLongest(ids []setID) {
 	}
 }
 
-// turn is which of the sets of one length is asked first.
-func (id setID) turn() int {
+// rank says which of the sets of one length is asked first: that of the lowest rank.
+func (id setID) rank() int {
 	switch id.family {
 	case hoststate.SourceHolder, hoststate.SourceStrict: // see chainHolders
 		return 0

@@ -62,14 +62,14 @@ func holds(t *testing.T, k kernel, want ...string) {
 func TestElementLife(t *testing.T) {
 	both(t, func(t *testing.T, k kernel) {
 		all := []hoststate.Op{
-			add(hoststate.Guarded, "c0", ""), add(hoststate.Rejecting, "c0", ""), add(hoststate.Turning, "c0", ""),
+			add(hoststate.Guarded, "c0", ""), add(hoststate.Rejecting, "c0", ""), add(hoststate.Hairpin, "c0", ""),
 			add(hoststate.SourceLink, "c0", "2001:db8:100::/56"), addMAC(hoststate.SourceStrict, "c0", rightMAC, "2001:db8:100::/56"),
 			add(hoststate.SourceKnown, "a-name-of-15-ch", "::/0"), add(hoststate.LoopPoint, "c0", "2001:db8:100::1/128"),
 			addMAC(hoststate.LoopShared, "c0", otherMAC, "2001:db8:100::/56"), add(hoststate.LoopExempt, "c0", "2001:db8:100::/57"),
 			add(hoststate.SourceCovered, "c0", "2001:db8:100:ff::/64"),
 		}
 		want := []string{
-			"guarded c0", "rejecting c0", "turning c0", "source-link c0 2001:db8:100::/56",
+			"guarded c0", "rejecting c0", "hairpin c0", "source-link c0 2001:db8:100::/56",
 			"source-strict c0 02:00:00:00:00:01 2001:db8:100::/56", "source-known a-name-of-15-ch ::/0",
 			"loop-point c0 2001:db8:100::1/128", "loop-shared c0 02:00:00:00:00:02 2001:db8:100::/56",
 			"loop-exempt c0 2001:db8:100::/57", "source-covered c0 2001:db8:100:ff::/64",
@@ -154,7 +154,7 @@ func TestTwentyThousandElements(t *testing.T) {
 // though its index is another.
 func TestInterfaceMadeAnew(t *testing.T) {
 	n := guarded(t)
-	n.apply(add(hoststate.LoopPoint, "c0", "2001:db8:100::/56"), add(hoststate.Turning, "c0", ""))
+	n.apply(add(hoststate.LoopPoint, "c0", "2001:db8:100::/56"), add(hoststate.Hairpin, "c0", ""))
 	n.edge.run("ip link del c0")
 	n.edge.run("ip link add filler type veth peer name filler2")
 	n.makeClientLink()
@@ -226,7 +226,7 @@ func (n *network) changeAll(times int) error {
 				add(hoststate.SourceLink, "c0", "2001:db8:100::/56"),
 			}, func(_ int, e error) { err = e })
 			if err == nil {
-				err = exec.Command("nft", "add", "rule", "inet", "fairlead", "layout-2", "counter").Run()
+				err = exec.Command("nft", "add", "rule", "inet", "fairlead", "layout-3", "counter").Run()
 			}
 			mended := false
 			if err == nil {
@@ -265,7 +265,7 @@ func TestOtherLayout(t *testing.T) {
 func TestRuinedTable(t *testing.T) {
 	n := newNode(t)
 	n.run("nft add table inet fairlead")
-	n.run("nft add chain inet fairlead layout-2")
+	n.run("nft add chain inet fairlead layout-3")
 	n.run("nft add set inet fairlead guarded { type ipv6_addr ; }")
 	n.run("nft add set inet fairlead source-link-56 { type ifname ; }")
 	table := tableOf(t, n)

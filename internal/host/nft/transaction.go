@@ -99,7 +99,7 @@ func (x *transaction) addCounterAt(name string, c Counter) {
 func (x *transaction) addSet(id setID) {
 	fields := []nftables.SetDatatype{nftables.TypeIFName}
 	switch {
-	case id.family == hoststate.Turning:
+	case id.family == hoststate.Hairpin:
 		fields = append(fields, nftables.TypeIFName)
 	case id.family.HasLinkLayer():
 		fields = append(fields, nftables.TypeEtherAddr)

@@ -38,7 +38,7 @@ func TestPointToPoint(t *testing.T) {
 		t.Errorf("spoofed by ppp7: %+v, %v; want 2 packets, the last of a source without a link-layer address", all["ppp7"], err)
 	}
 
-	n.apply(add(hoststate.LoopPoint, "ppp7", "2001:db8:700::/56"), add(hoststate.Turning, "ppp7", ""))
+	n.apply(add(hoststate.LoopPoint, "ppp7", "2001:db8:700::/56"), add(hoststate.Hairpin, "ppp7", ""))
 	write("2001:db8:700::1", "2001:db8:700:1::1", "looping")
 	write("2001:db8:700::1", "2001:db8:cccc::1", "end")
 	expect(t, "passed", n.farTap.until("end"))

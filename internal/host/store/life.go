@@ -13,9 +13,9 @@ import (
 // new ones: each keeps its memory.
 const maxLost = 8
 
-// claim takes the lock that keeps other processes out. A disk that takes no
+// takeLock takes the lock that keeps other processes out. A disk that takes no
 // writes needs none, until it does.
-func (s *Store) claim() error {
+func (s *Store) takeLock() error {
 	if s.lock != nil {
 		return nil
 	}
@@ -30,8 +30,8 @@ func (s *Store) claim() error {
 	return fmt.Errorf("%w: %w", ErrLocked, err)
 }
 
-// release gives the lock back.
-func (s *Store) release() error {
+// returnLock gives the lock back.
+func (s *Store) returnLock() error {
 	if s.lock == nil {
 		return nil
 	}
@@ -184,7 +184,7 @@ func (s *Store) openForWriting() error {
 	if err := s.makeDir(); err != nil {
 		return err
 	}
-	if err := s.claim(); err != nil {
+	if err := s.takeLock(); err != nil {
 		return err
 	}
 	if s.tighten != nil {

@@ -128,7 +128,7 @@ func Open(dir string, o Options) (*Store, error) {
 		s.engines.memTable = o.memTable
 	}
 	if err := s.start(); err != nil {
-		return nil, opError("open", errors.Join(err, s.release()))
+		return nil, opError("open", errors.Join(err, s.returnLock()))
 	}
 	go s.keep()
 	return s, nil
@@ -149,5 +149,5 @@ func (s *Store) Close() error {
 	defer s.reading.Unlock()
 	s.letGoOfReached()
 	err := errors.Join(s.sayGoodbye(), s.drop())
-	return errors.Join(err, s.release())
+	return errors.Join(err, s.returnLock())
 }

@@ -48,11 +48,11 @@ func TestStateFolderIsLost(t *testing.T) {
 	r.WantRoute(p2, 2)
 	inside1, inside2 := r.SettleIn(1, p1), r.SettleIn(2, p2)
 	r.pass(inside1, inside2)
-	unmarked := func() string { // the mark of the store is another one each time
+	withoutID := func() string { // the id of the store is another one each time
 		words := strings.Fields(r.elements())
 		return strings.Join(slices.DeleteFunc(words, func(w string) bool { return strings.HasPrefix(w, "store-") }), " ")
 	}
-	elements := unmarked()
+	elements := withoutID()
 	watch := r.Relay.Start("monitor", "ip", "-6", "monitor", "route")
 	away := r.Fairlead.State + ".away"
 	r.Fairlead.Stop()
@@ -61,7 +61,7 @@ func TestStateFolderIsLost(t *testing.T) {
 	r.Fairlead.Start()
 	r.WantRoute(p1, 1)
 	r.WantRoute(p2, 2)
-	if got := unmarked(); got != elements {
+	if got := withoutID(); got != elements {
 		t.Errorf("the filter was\n%s\nand is\n%s", elements, got)
 	}
 	if got := r.unexplained(); len(got) != 2 {
@@ -81,7 +81,7 @@ func TestStateFolderIsLost(t *testing.T) {
 	if got := r.unexplained(); len(got) != 1 || got[0] != p2.String() {
 		t.Errorf("not explained: %q, want %s alone", got, p2)
 	}
-	if got := unmarked(); got != elements {
+	if got := withoutID(); got != elements {
 		t.Errorf("after the Renew the filter was\n%s\nand is\n%s", elements, got)
 	}
 	r.Fairlead.Restart()

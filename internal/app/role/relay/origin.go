@@ -56,19 +56,19 @@ func (o *origin) kept() []store.Op {
 }
 
 // unexplained says why what the kernel has and the store does not explain stays;
-// empty: it goes. found and mark are those of the filter table.
-func (o *origin) unexplained(stats store.Stats, boot string, found bool, mark string, now instant.Now) string {
+// empty: it goes. found says whether there was a filter table, tableID is its store id.
+func (o *origin) unexplained(stats store.Stats, boot string, found bool, tableID string, now instant.Now) string {
 	damaged := stats.RecordsSetAside > o.records || uint64(len(stats.DatabasesSetAside)) > o.databases || stats.CommitsLost > 0
 	switch {
 	case !found: // after a reboot, or a flush
 		return ""
-	case o.id == "" && mark == "" && o.used && !damaged: // of a version that had no ids
+	case o.id == "" && tableID == "" && o.used && !damaged: // of a version that had no ids
 		return ""
 	case o.id == "" && !o.used:
 		return "the store is new"
 	case damaged:
 		return "the store was damaged"
-	case hex.EncodeToString([]byte(o.id)) != mark:
+	case hex.EncodeToString([]byte(o.id)) != tableID:
 		return "the store is another one than before"
 	case o.boot == boot && now.Boot < o.until:
 		return "the store was replaced or damaged before an earlier start"
@@ -84,9 +84,9 @@ func (d *player) matchStoreAndTable(cfg *config.Config, now instant.Now) (string
 		return "", err
 	}
 	stats := d.store.Stats()
-	found, mark := d.nft.Found()
-	why := o.unexplained(stats, d.bootID, found, mark, now)
-	goesOn := o.boot == d.bootID && now.Boot < o.until && hex.EncodeToString([]byte(o.id)) == mark
+	found, tableID := d.nft.Found()
+	why := o.unexplained(stats, d.bootID, found, tableID, now)
+	goesOn := o.boot == d.bootID && now.Boot < o.until && hex.EncodeToString([]byte(o.id)) == tableID
 	switch {
 	case why == "" || cfg.Host.Orphans == 0:
 		why, o.boot = "", ""
@@ -103,11 +103,11 @@ func (d *player) matchStoreAndTable(cfg *config.Config, now instant.Now) (string
 	}
 	o.records, o.databases = stats.RecordsSetAside, uint64(len(stats.DatabasesSetAside))
 	if err := d.store.Commit(o.kept()); err != nil {
-		// The table keeps its mark: at the next start the question is the same.
+		// The table keeps its store id: at the next start the question is the same.
 		d.log.Warn("id of the store not kept", "error", err)
 		return why, nil
 	}
-	return why, d.nft.SetMark(hex.EncodeToString([]byte(o.id)))
+	return why, d.nft.SetStoreID(hex.EncodeToString([]byte(o.id)))
 }
 
 // tellOfOrphans says what was not explained, and forgets that there would be any if

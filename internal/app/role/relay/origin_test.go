@@ -14,33 +14,33 @@ import (
 func TestUnexplained(t *testing.T) {
 	const boot = "this boot"
 	id := strings.Repeat("i", 16)
-	mark, now := hex.EncodeToString([]byte(id)), instant.Now{Boot: 100}
+	tableID, now := hex.EncodeToString([]byte(id)), instant.Now{Boot: 100}
 	whole := origin{id: id, used: true}
 	with := func(change func(*origin)) origin { o := whole; change(&o); return o }
 	for name, tt := range map[string]struct {
-		o     origin
-		stats store.Stats
-		found bool
-		mark  string
-		want  string
+		o       origin
+		stats   store.Stats
+		found   bool
+		tableID string
+		want    string
 	}{
-		"the own store, whole":               {whole, store.Stats{}, true, mark, ""},
+		"the own store, whole":               {whole, store.Stats{}, true, tableID, ""},
 		"no table, whatever the store":       {origin{}, store.Stats{CommitsLost: 1}, false, "", ""},
-		"a new store":                        {origin{}, store.Stats{}, true, mark, "the store is new"},
-		"a new store, a table without mark":  {origin{}, store.Stats{}, true, "", "the store is new"},
+		"a new store":                        {origin{}, store.Stats{}, true, tableID, "the store is new"},
+		"a new store, a table without an id": {origin{}, store.Stats{}, true, "", "the store is new"},
 		"another store":                      {whole, store.Stats{}, true, strings.Repeat("0", 32), "the store is another one than before"},
-		"a table that has lost its mark":     {whole, store.Stats{}, true, "", "the store is another one than before"},
+		"a table that has lost its id":       {whole, store.Stats{}, true, "", "the store is another one than before"},
 		"both of a version without ids":      {origin{used: true}, store.Stats{}, true, "", ""},
-		"a record was set aside":             {whole, store.Stats{RecordsSetAside: 1}, true, mark, "the store was damaged"},
-		"one had been set aside before":      {with(func(o *origin) { o.records = 1 }), store.Stats{RecordsSetAside: 1}, true, mark, ""},
-		"a database was set aside":           {whole, store.Stats{DatabasesSetAside: []string{"corrupt-1"}}, true, mark, "the store was damaged"},
+		"a record was set aside":             {whole, store.Stats{RecordsSetAside: 1}, true, tableID, "the store was damaged"},
+		"one had been set aside before":      {with(func(o *origin) { o.records = 1 }), store.Stats{RecordsSetAside: 1}, true, tableID, ""},
+		"a database was set aside":           {whole, store.Stats{DatabasesSetAside: []string{"corrupt-1"}}, true, tableID, "the store was damaged"},
 		"one was, before it had an id":       {origin{used: true}, store.Stats{DatabasesSetAside: []string{"corrupt-1"}}, true, "", "the store was damaged"},
-		"the log had lost its end":           {whole, store.Stats{CommitsLost: 3}, true, mark, "the store was damaged"},
-		"the time of orphans has not passed": {with(func(o *origin) { o.boot, o.until = boot, 101 }), store.Stats{}, true, mark, "the store was replaced or damaged before an earlier start"},
-		"their time has passed":              {with(func(o *origin) { o.boot, o.until = boot, 100 }), store.Stats{}, true, mark, ""},
-		"their time was in another boot":     {with(func(o *origin) { o.boot, o.until = "another", 101 }), store.Stats{}, true, mark, ""},
+		"the log had lost its end":           {whole, store.Stats{CommitsLost: 3}, true, tableID, "the store was damaged"},
+		"the time of orphans has not passed": {with(func(o *origin) { o.boot, o.until = boot, 101 }), store.Stats{}, true, tableID, "the store was replaced or damaged before an earlier start"},
+		"their time has passed":              {with(func(o *origin) { o.boot, o.until = boot, 100 }), store.Stats{}, true, tableID, ""},
+		"their time was in another boot":     {with(func(o *origin) { o.boot, o.until = "another", 101 }), store.Stats{}, true, tableID, ""},
 	} {
-		if got := tt.o.unexplained(tt.stats, boot, tt.found, tt.mark, now); got != tt.want {
+		if got := tt.o.unexplained(tt.stats, boot, tt.found, tt.tableID, now); got != tt.want {
 			t.Errorf("%s: %q, want %q", name, got, tt.want)
 		}
 	}

@@ -10,8 +10,8 @@ import (
 	"fairlead/internal/host/nft"
 )
 
-// A mark outlives the process and the mending of the table; a flush takes it away.
-func TestMark(t *testing.T) {
+// A store id outlives the process and the mending of the table; a flush takes it away.
+func TestStoreID(t *testing.T) {
 	n := newNode(t)
 	open := func() (table *nft.Table) {
 		t.Helper()
@@ -21,15 +21,15 @@ func TestMark(t *testing.T) {
 		}
 		return table
 	}
-	want := func(table *nft.Table, there bool, mark string) {
+	want := func(table *nft.Table, there bool, storeID string) {
 		t.Helper()
-		if gotThere, got := table.Found(); gotThere != there || got != mark {
-			t.Errorf("found %v, %q, want %v, %q", gotThere, got, there, mark)
+		if gotThere, got := table.Found(); gotThere != there || got != storeID {
+			t.Errorf("found %v, %q, want %v, %q", gotThere, got, there, storeID)
 		}
 	}
-	set := func(table *nft.Table, mark string) {
+	set := func(table *nft.Table, storeID string) {
 		t.Helper()
-		if err := table.SetMark(mark); err != nil {
+		if err := table.SetStoreID(storeID); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -95,7 +95,7 @@ func TestBare(t *testing.T) {
 	opened("no table", true, guarded)
 	opened("a table with a guarded link", false, onLink)
 	opened("a table with a prefix", false, onLink)
-	n.run("nft delete chain inet fairlead layout-2")
+	n.run("nft delete chain inet fairlead layout-3")
 	opened("a table of another layout", true, onLink)
 	opened("after that", false, onLink)
 }
