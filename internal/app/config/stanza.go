@@ -54,7 +54,7 @@ func decodeStanza(v Value) *stanza {
 		Optional("address", s.keep("address", Read(&p.Address, peer))),
 		Optional("local", s.keep("local", Read(&p.Local, orWord("auto", netip.Addr{}, unicastOf(host))))),
 		Required("role", "one of: server, relay", s.keep("role", Read(&p.Role, oneOf(
-			choice[trust.Role]{"server", trust.Server}, choice[trust.Role]{"relay", trust.Relay})))),
+			choice[trust.PeerRole]{"server", trust.Server}, choice[trust.PeerRole]{"relay", trust.Relay})))),
 		interfaces,
 		Required("protection", "there is no default; none: messages in clear; ipsec: in ESP or not at all",
 			s.keep("protection", Read(&p.Protection, protection))),

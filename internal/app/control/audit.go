@@ -57,7 +57,7 @@ func openAudit(path string) (*os.File, error) {
 }
 
 // record is one deed or attempt. A nil err is success.
-func (a *audit) record(deed string, who *caller, role Role, err error, what ...slog.Attr) {
+func (a *audit) record(deed string, who *caller, role CallerRole, err error, what ...slog.Attr) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	outcome := "done"

@@ -11,17 +11,17 @@ import (
 	"fairlead/internal/app/config"
 )
 
-// Role is what a caller may do.
-type Role uint8
+// CallerRole is what a caller may do.
+type CallerRole uint8
 
 // Refused may do nothing, a Reader may look, an Operator may also change things.
 const (
-	Refused Role = iota
+	Refused CallerRole = iota
 	Reader
 	Operator
 )
 
-func (r Role) String() string { return [...]string{"refused", "reader", "operator"}[r] }
+func (r CallerRole) String() string { return [...]string{"refused", "reader", "operator"}[r] }
 
 // caller is who is at the other end of a connection.
 type caller struct {
@@ -129,7 +129,7 @@ func (p *principals) has(c *caller) bool {
 // role is what the caller may do now. Root on this machine may do everything; a
 // certificate only what its common name, or one of its organisational units as
 // a group, is listed for.
-func (a *access) role(c *caller) Role {
+func (a *access) role(c *caller) CallerRole {
 	switch {
 	case c.cert == nil && c.uid == 0, a.operators.has(c):
 		return Operator

@@ -230,7 +230,7 @@ func deed[R request, T any](s *Server, name string, do func(context.Context, R, 
 var errForbidden = errors.New("not permitted")
 
 // admit says who asks, and whether they may do what needs a role.
-func (s *Server) admit(r *http.Request, needs Role) (*caller, error) {
+func (s *Server) admit(r *http.Request, needs CallerRole) (*caller, error) {
 	who, err := callerOf(r)
 	if err != nil {
 		return nil, err

@@ -40,9 +40,9 @@ func (v *Supervisor) do(ctx context.Context, a hop.Action) (late bool) {
 	case hop.InstallGuard:
 		v.log.Warn("guard table changed by somebody else: installed again", "what", a.Why)
 		err = v.setGuard(&settings, v.holding())
-	case hop.InstallBlocks:
+	case hop.InstallBlockPolicies:
 		v.log.Warn("block policies changed by somebody else: installed again", "what", a.Why)
-		err = v.setBlocks(&settings, v.holding())
+		err = v.setBlockPolicies(&settings, v.holding())
 	case hop.InstallManual:
 		err = v.xfrm.Install(settings.Hops)
 	default:
@@ -136,19 +136,19 @@ func Purge(o Options) error {
 
 // purge takes the barriers away last, and whatever became of the rest.
 func (v *Supervisor) purge() error {
-	return errors.Join(v.unload(), v.xfrm.Remove(), v.xfrm.Block(nil), v.guard.Remove(), v.Close())
+	return errors.Join(v.unload(), v.xfrm.Remove(), v.xfrm.SetBlockPolicies(nil), v.guard.Remove(), v.Close())
 }
 
-// setBlocks makes the block policies hold for the settings, and for hops that were in
+// setBlockPolicies makes the block policies hold for the settings, and for hops that were in
 // them.
-func (v *Supervisor) setBlocks(s *Settings, held []hop.Hop) error {
-	return v.xfrm.Block(slices.Concat(s.Hops, held))
+func (v *Supervisor) setBlockPolicies(s *Settings, held []hop.Hop) error {
+	return v.xfrm.SetBlockPolicies(slices.Concat(s.Hops, held))
 }
 
 // setBarriers makes both hold. The guard table must; that the block policies do not
 // is told by the monitor.
 func (v *Supervisor) setBarriers(s *Settings, held []hop.Hop) error {
-	if err := v.setBlocks(s, held); err != nil {
+	if err := v.setBlockPolicies(s, held); err != nil {
 		v.log.Debug("block policies not installed", "error", err)
 	}
 	return v.setGuard(s, held)

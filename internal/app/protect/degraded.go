@@ -15,7 +15,7 @@ func Degraded(states []hop.State) []string {
 			words = append(words, "peer "+s.Peer+": not protected, nothing passes: "+s.Problem)
 		}
 		for _, w := range s.Warnings {
-			if w == hop.WarnAge || strings.HasPrefix(w, hop.WarnBlocks) || strings.HasPrefix(w, hop.WarnIKE) {
+			if w == hop.WarnAge || strings.HasPrefix(w, hop.WarnBlockPolicies) || strings.HasPrefix(w, hop.WarnIKE) {
 				words = append(words, "peer "+s.Peer+": "+w)
 			}
 		}

@@ -27,7 +27,7 @@ func Plan(o hop.Owner, s Settings, links ...hop.GuardLink) string {
 			part("warning: "+s.Hops[i].Name+": "+hop.WarnReplay, "#   IKE has neither this weakness nor keys that never change (RFC 8213 section 4)")
 		}
 	}
-	part("what the kernel blocks unless another policy wants it in ESP: of all policies these count last", hop.BlockText(o, s.Hops))
+	part("what the kernel blocks unless another policy wants it in ESP: of all policies these count last", hop.BlockPolicyText(o, s.Hops))
 	part("the guard, in nftables", hop.GuardText(o, s.Hops, s.Others, s.Open...))
 	if o.HoldsFrames() && len(s.Hops) > 0 {
 		frames := o.FrameTable(s.Hops, links)

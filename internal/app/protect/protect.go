@@ -58,7 +58,7 @@ type strongswan interface {
 type xfrm interface {
 	Install(hops []hop.Hop) error
 	Remove() error
-	Block(hops []hop.Hop) error
+	SetBlockPolicies(hops []hop.Hop) error
 	Unblocked() (string, error)
 	Observe() (hop.Kernel, error)
 	VRF(hops []hop.Hop) map[string]bool

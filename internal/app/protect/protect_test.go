@@ -169,7 +169,7 @@ func (f fakeXfrm) Install(hops []hop.Hop) error {
 	return f.did("xfrm " + strings.Join(keyed, " "))
 }
 
-func (f fakeXfrm) Block(hops []hop.Hop) error {
+func (f fakeXfrm) SetBlockPolicies(hops []hop.Hop) error {
 	f.change(func() { f.blocks = !f.noBlocks })
 	return f.did("blocks " + strings.Join(names(hops, func(*hop.Hop) bool { return true }), " "))
 }
@@ -356,7 +356,7 @@ func TestBlocksAreMended(t *testing.T) {
 		time.Sleep(4 * time.Second)
 		synctest.Wait()
 		s := v.States()
-		if words := Degraded(s); !s[0].Protected || len(words) != 1 || !strings.Contains(words[0], hop.WarnBlocks+"flushed") {
+		if words := Degraded(s); !s[0].Protected || len(words) != 1 || !strings.Contains(words[0], hop.WarnBlockPolicies+"flushed") {
 			t.Errorf("state %+v, degraded %q", s[0], words)
 		}
 		m.change(func() { m.noBlocks = false })

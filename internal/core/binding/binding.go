@@ -88,8 +88,8 @@ type NextHop struct {
 	LinkLayer linkaddr.Addr
 }
 
-// Hop is the next hop of a binding.
-func (b *Binding) Hop() NextHop {
+// Via is the next hop of a binding.
+func (b *Binding) Via() NextHop {
 	return NextHop{Link: b.Link, Addr: b.NextHop, LinkLayer: b.LinkLayer}
 }
 
@@ -97,6 +97,6 @@ func (b *Binding) Hop() NextHop {
 // Prefix is set, whether it has lately sent from that as well. Both must be so for it
 // to keep what it holds.
 type Question struct {
-	Hop    NextHop
-	Prefix netip.Prefix
+	NextHop NextHop
+	Prefix  netip.Prefix
 }

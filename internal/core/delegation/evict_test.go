@@ -32,7 +32,7 @@ func full(t *testing.T) (*delegation.Table, *delegation.Policy, func(client stri
 	return table, policy, learn
 }
 
-var silent = map[binding.Question]bool{{Hop: binding.NextHop{Link: "lan0", Addr: modelHops[0]}}: false}
+var silent = map[binding.Question]bool{{NextHop: binding.NextHop{Link: "lan0", Addr: modelHops[0]}}: false}
 
 // A client's own limit is no reason to end another's delegations.
 func TestNoEvictionForAClientsOwnLimit(t *testing.T) {
@@ -48,7 +48,7 @@ func TestNoEvictionForAClientsOwnLimit(t *testing.T) {
 
 // Nobody is evicted who was not asked, or who answered.
 func TestNoEvictionOfWhoAnswers(t *testing.T) {
-	for _, answered := range []map[binding.Question]bool{nil, {{Hop: binding.NextHop{Link: "lan0", Addr: modelHops[0]}}: true}} {
+	for _, answered := range []map[binding.Question]bool{nil, {{NextHop: binding.NextHop{Link: "lan0", Addr: modelHops[0]}}: true}} {
 		_, _, learn := full(t)
 		got := learn("bob", modelHops[1], modelPrefix[6], answered)
 		if len(got) != 1 || got[0].Reason != binding.LimitLink {

@@ -98,7 +98,7 @@ func (g Grant) mayTake(old *binding.Binding) bool {
 // prefix: the server may have believed that. Otherwise it must use the prefix as
 // well. What it sends is told by its link-layer address.
 func (g Grant) question(now instant.Now, old *binding.Binding) binding.Question {
-	q := binding.Question{Hop: old.Hop()}
+	q := binding.Question{NextHop: old.Via()}
 	renewed := old.Standing.Renewed != 0 && time.Duration(now.Boot-old.Standing.Renewed) < binding.Claimed
 	if g.Client != old.Client && !old.Standing.Doubted && !renewed && old.LinkLayer.IsValid() {
 		q.Prefix = old.Prefix

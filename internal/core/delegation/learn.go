@@ -60,8 +60,8 @@ func (t *Table) NeedsProbe(now instant.Now, g Grant, terms Terms) *binding.Quest
 		}
 	}
 	if !g.ends() && g.isNew(old) && terms.Policy.OnLimit == LimitReplaceUnreachable && t.room(g, old, terms) == binding.LimitLink {
-		if victim := t.oldestOther(g, old); victim != nil && !terms.knows(binding.Question{Hop: victim.Hop()}) {
-			return &binding.Question{Hop: victim.Hop()}
+		if victim := t.oldestOther(g, old); victim != nil && !terms.knows(binding.Question{NextHop: victim.Via()}) {
+			return &binding.Question{NextHop: victim.Via()}
 		}
 	}
 	return nil

@@ -16,12 +16,12 @@ func (t *Table) makeRoom(events []binding.Event, g Grant, old *entry, terms Term
 		return events, r
 	}
 	victim := t.oldestOther(g, old)
-	if victim == nil || !terms.denied(binding.Question{Hop: victim.Hop()}) {
+	if victim == nil || !terms.denied(binding.Question{NextHop: victim.Via()}) {
 		return events, r
 	}
-	hop := victim.Hop()
+	hop := victim.Via()
 	for s := range t.SlotsOf(victim.Link, victim.Client) {
-		if e := t.entry(s); !e.is(old) && e.Hop() == hop && e.Kind == g.Kind {
+		if e := t.entry(s); !e.is(old) && e.Via() == hop && e.Kind == g.Kind {
 			events = append(events, t.End(s, binding.Evicted))
 		}
 	}
@@ -109,7 +109,7 @@ func (t *Table) OldestOther(link string, client binding.Client, k binding.Kind) 
 	if e == nil {
 		return binding.NextHop{}, false
 	}
-	return e.Hop(), true
+	return e.Via(), true
 }
 
 // oldestOther is the delegation of another client on the link that ends first.

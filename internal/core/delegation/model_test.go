@@ -108,7 +108,7 @@ func (m *model) learn(t *rapid.T) {
 	m.compare(t, got, m.twin.learn(m.now, g, terms))
 	for _, e := range got {
 		hop := binding.NextHop{Link: e.Old.Link, Addr: e.Old.NextHop, LinkLayer: e.Old.LinkLayer}
-		if e.Reason == binding.StillAnswers && !answered[binding.Question{Hop: hop}] && !answered[binding.Question{Hop: hop, Prefix: e.Old.Prefix}] {
+		if e.Reason == binding.StillAnswers && !answered[binding.Question{NextHop: hop}] && !answered[binding.Question{NextHop: hop, Prefix: e.Old.Prefix}] {
 			t.Fatalf("refused because %+v answers, which it was not asked or did not", hop)
 		}
 	}

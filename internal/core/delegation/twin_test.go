@@ -249,7 +249,7 @@ func (m *twin) stays(now instant.Now, g delegation.Grant, old binding.Binding, t
 	if terms.Policy.Move == delegation.MoveFollow {
 		return binding.NoReason
 	}
-	q := binding.Question{Hop: binding.NextHop{Link: old.Link, Addr: old.NextHop, LinkLayer: old.LinkLayer}}
+	q := binding.Question{NextHop: binding.NextHop{Link: old.Link, Addr: old.NextHop, LinkLayer: old.LinkLayer}}
 	if old.Client != g.Client {
 		if old.Standing.GivenUp {
 			return binding.NoReason
@@ -404,7 +404,7 @@ func (m *twin) evict(g delegation.Grant, terms delegation.Terms) []binding.Event
 	v := slices.MinFunc(others, func(a, b binding.Binding) int {
 		return cmp.Or(cmp.Compare(a.Valid, b.Valid), a.Prefix.Compare(b.Prefix))
 	})
-	if answers, asked := terms.Answered[binding.Question{Hop: binding.NextHop{Link: v.Link, Addr: v.NextHop, LinkLayer: v.LinkLayer}}]; !asked || answers {
+	if answers, asked := terms.Answered[binding.Question{NextHop: binding.NextHop{Link: v.Link, Addr: v.NextHop, LinkLayer: v.LinkLayer}}]; !asked || answers {
 		return nil
 	}
 	return m.end(binding.Evicted, func(d binding.Binding) bool {

@@ -16,18 +16,18 @@ import (
 // alone, whatever their priority; so each of these is for more local addresses than
 // one, and is never in the way of a policy for a pair of addresses.
 
-// BlockPriority is the priority of an owner's block policies, and marks them as the
+// BlockPolicyPriority is the priority of an owner's block policies, and marks them as the
 // owner's: they have no template, and so no request id.
-func (o Owner) BlockPriority() uint32 { return o.Reqid() }
+func (o Owner) BlockPolicyPriority() uint32 { return o.Reqid() }
 
-// Blocks are a hop's block policies. They hold back what the guard table does: UDP
+// BlockPolicies are a hop's block policies. They hold back what the guard table does: UDP
 // to and from the peer at one of the hop's ports, whatever the local address and the
 // other port, and connections for leasequery.
 //
 // Between link-local addresses they are for both ports, and on input for the pair of
 // addresses but for the last bit of ours: the kernel compares no interface there,
 // and the same address may be somebody else's on another link.
-func (o Owner) Blocks(h *Hop) []Policy {
+func (o Owner) BlockPolicies(h *Hop) []Policy {
 	remote, local := host(h.Remote), netip.PrefixFrom(h.Local, 0).Masked()
 	if h.Link != "" {
 		local = netip.PrefixFrom(h.Local, h.Local.BitLen()-1).Masked()
@@ -56,17 +56,17 @@ func (o Owner) Blocks(h *Hop) []Policy {
 	return all
 }
 
-// BlockText is the block policies of hops, as commands of ip-xfrm(8).
-func BlockText(o Owner, hops []Hop) string {
+// BlockPolicyText is the block policies of hops, as commands of ip-xfrm(8).
+func BlockPolicyText(o Owner, hops []Hop) string {
 	var b strings.Builder
 	seen := make(map[string]bool)
 	for i := range hops {
-		for _, p := range o.Blocks(&hops[i]) {
+		for _, p := range o.BlockPolicies(&hops[i]) {
 			direction := "in"
 			if p.Out {
 				direction = "out"
 			}
-			line := fmt.Sprintf("ip xfrm policy add %s dir %s action block priority %d\n", p.selector(), direction, o.BlockPriority())
+			line := fmt.Sprintf("ip xfrm policy add %s dir %s action block priority %d\n", p.selector(), direction, o.BlockPolicyPriority())
 			if !seen[line] {
 				seen[line] = true
 				b.WriteString(line)

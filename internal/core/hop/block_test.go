@@ -12,7 +12,7 @@ import (
 )
 
 func blocksOf(o hop.Owner, h hop.Hop) (all []string) {
-	for _, p := range o.Blocks(&h) {
+	for _, p := range o.BlockPolicies(&h) {
 		all = append(all, fmt.Sprintf("out=%v %v.%d>%v.%d %d %s", p.Out, p.Source, p.SourcePort, p.Dest, p.DestPort, p.Protocol, p.Link))
 	}
 	return all
@@ -60,14 +60,14 @@ func TestBlocks(t *testing.T) {
 // They cover all that is to be in ESP, and have no selector of a policy with a
 // template: the kernel would take the one for the other.
 func TestBlocksCoverAndDoNotCollide(t *testing.T) {
-	for _, role := range []trust.Role{trust.Server, trust.Relay} {
+	for _, role := range []trust.PeerRole{trust.Server, trust.Relay} {
 		for _, link := range []string{"", "lan0"} {
 			h := manual6(hop.AES256SHA256, 1)
 			h.Role, h.RelayPort, h.Link = role, 1547, link
 			if link != "" {
 				h.Local, h.Remote = netip.MustParseAddr("fe80::1"), netip.MustParseAddr("fe80::2")
 			}
-			blocks := hop.OwnerRelay.Blocks(&h)
+			blocks := hop.OwnerRelay.BlockPolicies(&h)
 			for _, p := range hop.OwnerRelay.Policies(&h) {
 				covered := slices.ContainsFunc(blocks, func(b hop.Policy) bool {
 					return b.Out == p.Out && b.Protocol == p.Protocol && b.Link == p.Link && b.Source.Contains(p.Source.Addr()) && b.Dest.Contains(p.Dest.Addr()) &&
@@ -80,7 +80,7 @@ func TestBlocksCoverAndDoNotCollide(t *testing.T) {
 			}
 		}
 	}
-	if hop.OwnerRelay.BlockPriority() <= hop.ManualPriority || hop.OwnerRelay.BlockPriority() == hop.OwnerGuard.BlockPriority() {
+	if hop.OwnerRelay.BlockPolicyPriority() <= hop.ManualPriority || hop.OwnerRelay.BlockPolicyPriority() == hop.OwnerGuard.BlockPolicyPriority() {
 		t.Error("the priority is not an owner's, behind all others")
 	}
 }

@@ -146,7 +146,7 @@ func (g *Gate) Take(e *KernelEvent) {
 		case PolicySet:
 			// One that demands ESP may take another's place, one that blocks lets
 			// nothing pass.
-			if !e.Policy.ESP && !e.Policy.Block && h.passedBy(&e.Policy) {
+			if !e.Policy.ESP && !e.Policy.Stops && h.passedBy(&e.Policy) {
 				g.close(h, bypassed)
 			}
 		case PoliciesFlushed:

@@ -115,11 +115,11 @@ func TestGateStaysOpen(t *testing.T) {
 	w := newGateWorld(t, ikeHop(trust.Server))
 	other := w.seen.Kernel.States[0]
 	other.SPI++
-	block := hop.OwnerRelay.Blocks(&hop.Hop{Role: trust.Server, Local: here, Remote: there})[0]
+	block := hop.OwnerRelay.BlockPolicies(&hop.Hop{Role: trust.Server, Local: here, Remote: there})[0]
 	w.tell(hop.StateGone, ofState(other))
 	w.tell(hop.PolicySet, ofPolicy(w.seen.Kernel.Policies[0]))
-	w.tell(hop.PolicySet, ofPolicy(hop.XfrmPolicy{Out: true, Source: block.Source, Dest: block.Dest, Block: true}))
-	w.tell(hop.PolicyGone, ofPolicy(hop.XfrmPolicy{Out: true, Source: block.Source, Dest: block.Dest, Block: true}))
+	w.tell(hop.PolicySet, ofPolicy(hop.XfrmPolicy{Out: true, Source: block.Source, Dest: block.Dest, Stops: true}))
+	w.tell(hop.PolicyGone, ofPolicy(hop.XfrmPolicy{Out: true, Source: block.Source, Dest: block.Dest, Stops: true}))
 	w.tell(hop.PolicyGone, ofPolicy(w.seen.Kernel.Policies[2])) // leasequery's, which no datagram needs
 	w.want("after all that", "")
 	if !w.gate.May(here, here) {

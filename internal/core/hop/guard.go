@@ -237,7 +237,7 @@ func (o Owner) GuardTable(hops []Hop, others bool, open ...Open) GuardTable {
 // Open is a peer that is configured to be heard in clear. A prefix wider than an
 // address costs a rule of its own.
 type Open struct {
-	Role    trust.Role
+	Role    trust.PeerRole
 	Address netip.Addr   // of multicast: anybody on the link
 	Prefix  netip.Prefix // of the addresses that count as this peer; invalid: Address alone
 	Link    string       // interface of a link-local or multicast address, else empty

@@ -277,17 +277,17 @@ func relayPort(hops []hop.Hop, p *seen) bool {
 
 // roleOf is the role of those who may send such a message; 0 if nobody may, since
 // it may be a relayed one of either kind.
-func roleOf(p *seen) (role trust.Role, relayed bool) {
+func roleOf(p *seen) (role trust.PeerRole, relayed bool) {
 	b := p.payload
 	switch {
 	case len(b) == 0:
 		return 0, true
 	case p.source.Is6():
-		return map[byte]trust.Role{12: trust.Relay, 13: trust.Server}[b[0]], b[0] == 12 || b[0] == 13
+		return map[byte]trust.PeerRole{12: trust.Relay, 13: trust.Server}[b[0]], b[0] == 12 || b[0] == 13
 	case b[0] == 1 && len(b) >= 28 && bytes.Equal(b[24:28], []byte{0, 0, 0, 0}):
 		return 0, false
 	}
-	return map[byte]trust.Role{1: trust.Relay, 2: trust.Server}[b[0]], true
+	return map[byte]trust.PeerRole{1: trust.Relay, 2: trust.Server}[b[0]], true
 }
 
 // guarded are hops of all kinds: each family, link-local, with a relay port, of

@@ -126,7 +126,7 @@ func (g *guardBuilder) outgoing(h *Hop, port uint16) {
 }
 
 // sender lets relayed messages of an address in.
-func (g *guardBuilder) sender(r trust.Role, a netip.Addr, link string) {
+func (g *guardBuilder) sender(r trust.PeerRole, a netip.Addr, link string) {
 	kind := setServers
 	if r == trust.Relay {
 		kind = setRelays

@@ -26,13 +26,13 @@ const Port4 = 67
 // Hop is one pair of addresses between which DHCP travels in ESP or not at all.
 // Exactly one of IKE and Manual is set.
 type Hop struct {
-	Name      string     // unique: the peer's name; NAME+1 and so on for its further addresses
-	Peer      string     // name of the peer it belongs to
-	Role      trust.Role // what the peer is to us
-	Local     netip.Addr // of this host, without zone
-	Remote    netip.Addr // of the peer, of the same family, without zone
-	Link      string     // interface, where the addresses are link-local; else empty
-	RelayPort uint16     // port that the relay of the two sends from beside the well-known one (RFC 8357); 0: none
+	Name      string         // unique: the peer's name; NAME+1 and so on for its further addresses
+	Peer      string         // name of the peer it belongs to
+	Role      trust.PeerRole // what the peer is to us
+	Local     netip.Addr     // of this host, without zone
+	Remote    netip.Addr     // of the peer, of the same family, without zone
+	Link      string         // interface, where the addresses are link-local; else empty
+	RelayPort uint16         // port that the relay of the two sends from beside the well-known one (RFC 8357); 0: none
 	IKE       *IKE
 	Manual    *Manual
 }

@@ -30,13 +30,13 @@ type ActionKind uint8
 
 // The actions. All of them may be asked for again while they have not helped.
 const (
-	InstallGuard  ActionKind = iota + 1 // the guard table, whole
-	InstallBlocks                       // the block policies, all
-	InstallManual                       // states and policies of all hops with manual keys
-	Load                                // credentials and connections of all hops with IKE
-	Reinstall                           // one hop's connection: its SAs end, its traps are set anew
-	Initiate                            // one hop's SA for one selector
-	Prune                               // IKE SAs that are too many
+	InstallGuard         ActionKind = iota + 1 // the guard table, whole
+	InstallBlockPolicies                       // the block policies, all
+	InstallManual                              // states and policies of all hops with manual keys
+	Load                                       // credentials and connections of all hops with IKE
+	Reinstall                                  // one hop's connection: its SAs end, its traps are set anew
+	Initiate                                   // one hop's SA for one selector
+	Prune                                      // IKE SAs that are too many
 )
 
 var actionNames = [...]string{"", "install guard", "install block policies", "install manual keys", "load connections", "reinstall connection", "initiate", "prune"}
@@ -210,7 +210,7 @@ func (m *Monitor) Failed(now instant.Now, a Action, text string) {
 	for name, w := range m.watched {
 		concerns := a.Hop == name
 		switch a.Kind {
-		case InstallGuard, InstallBlocks:
+		case InstallGuard, InstallBlockPolicies:
 			concerns = true
 		case InstallManual:
 			concerns = w.hop.Manual != nil
@@ -248,7 +248,7 @@ func (m *Monitor) Observe(now instant.Now, seen *Seen) (actions []Action, notes 
 			w.state.Warnings = append(w.state.Warnings, WarnVRF)
 		}
 		if m.missed > 1 && seen.Unblocked != "" {
-			w.state.Warnings = append(w.state.Warnings, WarnBlocks+seen.Unblocked)
+			w.state.Warnings = append(w.state.Warnings, WarnBlockPolicies+seen.Unblocked)
 		}
 		if w.hop.Manual != nil {
 			problem = w.follow(now, w.observeManual(now, v), seen)
@@ -317,7 +317,7 @@ func (m *Monitor) ObserveGuard(now instant.Now, seen *Seen) (actions []Action) {
 	} else {
 		m.missed++
 		if m.blocks.due(now.Boot) {
-			actions = append(actions, Action{Kind: InstallBlocks, Why: seen.Unblocked})
+			actions = append(actions, Action{Kind: InstallBlockPolicies, Why: seen.Unblocked})
 		}
 	}
 	problem := guardProblem(seen)
@@ -422,8 +422,8 @@ const WarnVRF = "link-local addresses in a VRF: Linux 6.1 loses what comes in ES
 // WarnIKE begins the warning that SAs do their work and strongSwan does not.
 const WarnIKE = "messages pass in ESP, but not for ever: "
 
-// WarnBlocks begins the warning that the second barrier is not whole.
-const WarnBlocks = "the kernel's block policies are not in place, and the guard table alone holds messages in clear back: "
+// WarnBlockPolicies begins the warning that the second barrier is not whole.
+const WarnBlockPolicies = "the kernel's block policies are not in place, and the guard table alone holds messages in clear back: "
 
 // hasPolicies reports whether the kernel requires ESP for all traffic of the hop.
 func (w *watched) hasPolicies(v *view) bool {

@@ -39,7 +39,7 @@ func newWorld(t *testing.T, h hop.Hop) *world {
 	return w
 }
 
-func ikeHop(role trust.Role) hop.Hop {
+func ikeHop(role trust.PeerRole) hop.Hop {
 	return hop.Hop{Name: "srv", Peer: "srv", Role: role, Local: here, Remote: there, IKE: &hop.IKE{PSK: hop.Secret("a secret of some length")}}
 }
 
@@ -413,7 +413,7 @@ func TestFailuresThatFlood(t *testing.T) {
 // Whoever asks takes the others away first.
 func TestTooManySAs(t *testing.T) {
 	for _, tc := range []struct {
-		role  trust.Role
+		role  trust.PeerRole
 		by    int // the SA by which the peer sends; -1: none
 		after int // looks, a second apart
 		goes  []uint32

@@ -66,7 +66,7 @@ type XfrmPolicy struct {
 	Priority             uint32 // the smallest wins
 	Reqid                uint32 // of its first template
 	ESP                  bool   // requires ESP in transport mode
-	Block                bool   // lets nothing pass
+	Stops                bool   // lets nothing pass
 }
 
 // Event is what strongSwan tells of a hop between two observations.

@@ -42,7 +42,7 @@ func text(t *testing.T, s hop.Section, path ...string) string {
 // TestRFC8213_3h_Selectors: the ports and addresses of each kind of hop and no
 // others, in transport mode: RFC 8213 3h and 3i.
 func TestRFC8213_3h_Selectors(t *testing.T) {
-	six := func(role trust.Role, port uint16) hop.Hop {
+	six := func(role trust.PeerRole, port uint16) hop.Hop {
 		h := server6()
 		h.Role, h.RelayPort = role, port
 		return h
@@ -168,7 +168,7 @@ func TestLifetimes(t *testing.T) {
 
 // TestDeadPeer: the relay begins anew, the server waits for it.
 func TestDeadPeer(t *testing.T) {
-	for role, want := range map[trust.Role]string{trust.Server: "restart", trust.Relay: "trap"} {
+	for role, want := range map[trust.PeerRole]string{trust.Server: "restart", trust.Relay: "trap"} {
 		h := server6()
 		h.Role = role
 		if got := text(t, hop.OwnerRelay.Connection(&h), "children", "dhcp", "dpd_action"); got != want {

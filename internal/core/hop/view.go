@@ -59,7 +59,7 @@ func (v *view) sortKernel(k *Kernel) {
 		switch {
 		case p.ESP:
 			v.demanded[p.selector()] = p.Priority
-		case !p.Block:
+		case !p.Stops:
 			v.passing = append(v.passing, p)
 		}
 	}
@@ -67,7 +67,7 @@ func (v *view) sortKernel(k *Kernel) {
 
 // selector is what of a policy says which packets it is for.
 func (p XfrmPolicy) selector() XfrmPolicy {
-	p.Priority, p.Reqid, p.ESP, p.Block = 0, 0, false, false
+	p.Priority, p.Reqid, p.ESP, p.Stops = 0, 0, false, false
 	return p
 }
 

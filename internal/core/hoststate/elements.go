@@ -141,8 +141,9 @@ func (s *State) held(rec *link, e Element) bool {
 	return slices.Contains(d.holding().elements(a[:0], rec.Name, e.Prefix), e)
 }
 
-// settleLink brings everything about one link up to date. A guard goes before
-// the elements that feed it and comes after them.
+// settleLink brings everything about one link up to date. A gate has
+// the packets of the link looked at: it goes before the elements that let them pass, and
+// comes after them.
 func (s *State) settleLink(ops []Op, rec *link) []Op {
 	s.comparison.settled(rec.Name)
 	gates, static := rec.wants()
@@ -211,7 +212,7 @@ func (rec *link) wants() (gates, static map[Element]bool) {
 		return gates, static
 	}
 	if rec.policy.Filter != FilterOff {
-		gates[Element{Set: Guarded, Link: rec.Name}] = true
+		gates[Element{Set: Checked, Link: rec.Name}] = true
 		rec.putAll(static, SourceLink, rec.onLink)
 		rec.putAll(static, SourceLink, rec.policy.Permit)
 		if rec.policy.Routed {

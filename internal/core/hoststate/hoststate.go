@@ -124,7 +124,7 @@ const (
 	LoopPoint                    // destination delegated on a point-to-point link
 	LoopShared                   // destination delegated to this link-layer address
 	LoopExempt                   // destination exempt from the loop drop (no link-layer address)
-	Guarded                      // link whose sources are checked (no prefix)
+	Checked                      // link whose sources are checked (no prefix)
 	Rejecting                    // link on which loops are answered by ICMPv6 (no prefix)
 	Hairpin                      // link whose packets are looked at when they would leave by it again (no prefix)
 	SourceKnown                  // source that SourceStrict binds to an address: tells a stolen source from a foreign one
@@ -134,7 +134,7 @@ const (
 
 var setNames = [...]string{
 	"none", "source-link", "source-strict", "loop-point", "loop-shared", "loop-exempt",
-	"guarded", "rejecting", "hairpin", "source-known", "source-holder", "source-covered",
+	"checked", "rejecting", "hairpin", "source-known", "source-holder", "source-covered",
 }
 
 func (s Set) String() string {
@@ -145,7 +145,7 @@ func (s Set) String() string {
 }
 
 // HasPrefix reports whether the keys of the family end in a prefix.
-func (s Set) HasPrefix() bool { return s != Guarded && s != Rejecting && s != Hairpin }
+func (s Set) HasPrefix() bool { return s != Checked && s != Rejecting && s != Hairpin }
 
 // HasLinkLayer reports whether the keys of the family hold a link-layer address.
 func (s Set) HasLinkLayer() bool { return s == SourceStrict || s == LoopShared || s == SourceHolder }

@@ -12,7 +12,7 @@ import (
 // until it is proved there.
 func TestPointToPointNameIsUsedAgain(t *testing.T) {
 	const (
-		guarded, hairpin = "element guarded ppp0", "element hairpin ppp0"
+		checked, hairpin = "element checked ppp0", "element hairpin ppp0"
 		source, loop     = "element source-link ppp0 2001:db8:100::/56", "element loop-point ppp0 2001:db8:100::/56"
 		live             = "route 2001:db8:100::/56 via fe80::1 dev 6 table 254 metric 1024"
 		standIn          = "route unreachable 2001:db8:100::/56 table 254 metric 1024"
@@ -36,18 +36,18 @@ func TestPointToPointNameIsUsedAgain(t *testing.T) {
 		"carrier lost meanwhile":    func(*State, *kernel) links.Link { return change(func(l *links.Link) { l.CarrierDowns++ }) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, k := with(t, ppp, guard, granted)
-			want(t, k, guarded, hairpin, source, loop, live)
+			s, k := with(t, ppp, filtered, granted)
+			want(t, k, checked, hairpin, source, loop, live)
 			back := between(s, k)
 			follow(t, k, s.SetLink(nil, &back))
-			want(t, k, guarded, hairpin, standIn)
+			want(t, k, checked, hairpin, standIn)
 			if got := s.Counts().Unproved; got != 1 {
 				t.Errorf("%d delegations unproved, want 1", got)
 			}
 			again := granted
 			again.Link = "ppp0"
 			follow(t, k, s.Put(nil, again)) // a change without the server's word
-			want(t, k, guarded, hairpin, standIn)
+			want(t, k, checked, hairpin, standIn)
 			again.Line = s.Line("ppp0")
 			follow(t, k, s.Put(nil, again))
 			if got := s.Counts().Unproved; got != 0 || k.routes["254 2001:db8:100::/56 1024"].Link != back.Index {
@@ -59,7 +59,7 @@ func TestPointToPointNameIsUsedAgain(t *testing.T) {
 
 // What happened on a line that is down proves nothing on the next one.
 func TestGrantWhileTheLineIsDown(t *testing.T) {
-	s, k := with(t, ppp, guard, granted)
+	s, k := with(t, ppp, filtered, granted)
 	down := ppp
 	down.Up, down.Running = false, false
 	follow(t, k, s.SetLink(nil, &down))
@@ -67,12 +67,12 @@ func TestGrantWhileTheLineIsDown(t *testing.T) {
 	late.Link, late.Line = "ppp0", s.Line("ppp0")
 	follow(t, k, s.Put(nil, late))
 	follow(t, k, s.SetLink(nil, &ppp))
-	want(t, k, "element guarded ppp0", "element hairpin ppp0", "route unreachable 2001:db8:100::/56 table 254 metric 1024")
+	want(t, k, "element checked ppp0", "element hairpin ppp0", "route unreachable 2001:db8:100::/56 table 254 metric 1024")
 }
 
 // Addresses that come and go, and the MTU, do not make another line.
 func TestTheSameLine(t *testing.T) {
-	s, _ := with(t, ppp, guard, granted)
+	s, _ := with(t, ppp, filtered, granted)
 	other := ppp
 	other.MTU, other.Addrs = 1400, []netip.Prefix{netip.MustParsePrefix("fe80::10/128")}
 	if ops := s.SetLink(nil, &other); len(ops) != 0 || s.Counts().Unproved != 0 {
@@ -112,9 +112,9 @@ func TestDelegationBeforePointToPointLink(t *testing.T) {
 	s, k := New(), newKernel()
 	delegation := granted
 	delegation.Link, delegation.LinkLayer = "ppp0", ppp.LinkLayer
-	follow(t, k, s.Put(s.SetPolicy(nil, "ppp0", &guard), delegation))
+	follow(t, k, s.Put(s.SetPolicy(nil, "ppp0", &filtered), delegation))
 	const standIn = "route unreachable 2001:db8:100::/56 table 254 metric 1024"
-	want(t, k, "element guarded ppp0", "element hairpin ppp0", standIn)
+	want(t, k, "element checked ppp0", "element hairpin ppp0", standIn)
 	follow(t, k, s.SetLink(nil, &ppp))
-	want(t, k, "element guarded ppp0", "element hairpin ppp0", standIn)
+	want(t, k, "element checked ppp0", "element hairpin ppp0", standIn)
 }

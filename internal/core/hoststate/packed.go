@@ -35,18 +35,18 @@ func (p packed) compare(q packed) int {
 	return cmp.Compare(p.bits, q.bits)
 }
 
-// hop is a next hop; the unspecified address is none.
-type hop [16]byte
+// nextHop is a next nextHop; the unspecified address is none.
+type nextHop [16]byte
 
-func packHop(a netip.Addr) hop {
+func packNextHop(a netip.Addr) nextHop {
 	if !a.Is6() {
-		return hop{}
+		return nextHop{}
 	}
 	return a.As16()
 }
 
-func (h hop) addr() netip.Addr {
-	if h == (hop{}) {
+func (h nextHop) addr() netip.Addr {
+	if h == (nextHop{}) {
 		return netip.Addr{}
 	}
 	return netip.AddrFrom16(h)

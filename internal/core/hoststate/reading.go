@@ -71,7 +71,7 @@ func (n *names) unpack(e element) Element {
 // reached is the value of a route.
 type reached struct {
 	link    int32
-	gateway hop
+	gateway nextHop
 	seen    bool // a comparison has come by
 }
 
@@ -101,7 +101,7 @@ func (r *Reading) AddElement(e Element) {
 
 // AddRoute takes in one route. The kernel may have several of one identity.
 func (r *Reading) AddRoute(x Route) {
-	id, v := x.id(), reached{link: int32(x.Link), gateway: packHop(x.Gateway)}
+	id, v := x.id(), reached{link: int32(x.Link), gateway: packNextHop(x.Gateway)}
 	if _, several := r.routes[id]; several {
 		r.more[id] = append(r.more[id], v)
 		return

@@ -11,11 +11,11 @@ import (
 )
 
 var (
-	mac1    = linkaddr.From([]byte{2, 0, 0, 0, 0, 1})
-	eth     = links.Link{Index: 5, Name: "c0", Up: true, Running: true, Table: 254, Addrs: []netip.Prefix{netip.MustParsePrefix("2001:db8:1::1/64")}}
-	ppp     = links.Link{Index: 6, Name: "ppp0", Up: true, Running: true, PointToPoint: true, Table: 254}
-	guard   = Policy{Filter: FilterLink, Loop: LoopDrop}
-	granted = Delegation{Link: "c0", Prefix: netip.MustParsePrefix("2001:db8:100::/56"), NextHop: netip.MustParseAddr("fe80::1"), LinkLayer: mac1}
+	mac1     = linkaddr.From([]byte{2, 0, 0, 0, 0, 1})
+	eth      = links.Link{Index: 5, Name: "c0", Up: true, Running: true, Table: 254, Addrs: []netip.Prefix{netip.MustParsePrefix("2001:db8:1::1/64")}}
+	ppp      = links.Link{Index: 6, Name: "ppp0", Up: true, Running: true, PointToPoint: true, Table: 254}
+	filtered = Policy{Filter: FilterLink, Loop: LoopDrop}
+	granted  = Delegation{Link: "c0", Prefix: netip.MustParsePrefix("2001:db8:100::/56"), NextHop: netip.MustParseAddr("fe80::1"), LinkLayer: mac1}
 )
 
 // with is a state with one link under a policy, and the kernel that follows it. The
@@ -71,7 +71,7 @@ func TestR2R3ExactLength(t *testing.T) {
 	}
 	_, k := with(t, ppp, Policy{Filter: FilterLink}, delegations...)
 	want(
-		t, k, "element guarded ppp0",
+		t, k, "element checked ppp0",
 		"route 2001:db8:100::/56 via fe80::1 dev 6 table 254 metric 1024", "element source-link ppp0 2001:db8:100::/56",
 		"route 2001:db8:200::/60 via fe80::1 dev 6 table 254 metric 1024", "element source-link ppp0 2001:db8:200::/60",
 		"route 2001:db8:210::/64 via fe80::1 dev 6 table 254 metric 1024", "element source-link ppp0 2001:db8:210::/64",
@@ -85,7 +85,7 @@ func TestR3FilterFollowsDelegation(t *testing.T) {
 	p := Policy{Filter: FilterStrict, Permit: []netip.Prefix{netip.MustParsePrefix("2001:db8:5::/64")}}
 	s, k := with(t, eth, p, granted)
 	fixed := []string{
-		"element guarded c0", "element source-link c0 2001:db8:1::/64", "element source-link c0 2001:db8:5::/64",
+		"element checked c0", "element source-link c0 2001:db8:1::/64", "element source-link c0 2001:db8:5::/64",
 		"route 2001:db8:100::/56 via fe80::1 dev 5 table 254 metric 1024",
 	}
 	want(t, k, append(
@@ -162,16 +162,16 @@ func TestS2RouteIsRetained(t *testing.T) {
 // A delegation that is kept in the store is routed to nowhere until its link appears.
 func TestDelegationBeforeLink(t *testing.T) {
 	s, k := New(), newKernel()
-	follow(t, k, s.Put(s.SetPolicy(nil, "c0", &guard), granted))
+	follow(t, k, s.Put(s.SetPolicy(nil, "c0", &filtered), granted))
 	want(
-		t, k, "element guarded c0", "element hairpin c0", "element source-link c0 2001:db8:100::/56",
+		t, k, "element checked c0", "element hairpin c0", "element source-link c0 2001:db8:100::/56",
 		"element loop-point c0 2001:db8:100::/56", "route unreachable 2001:db8:100::/56 table 254 metric 1024",
 	)
 	vrf := eth
 	vrf.Table, vrf.Addrs = 10, nil
 	follow(t, k, s.SetLink(nil, &vrf))
 	want(
-		t, k, "element guarded c0", "element hairpin c0", "element source-link c0 2001:db8:100::/56",
+		t, k, "element checked c0", "element hairpin c0", "element source-link c0 2001:db8:100::/56",
 		"element loop-point c0 2001:db8:100::/56", "route 2001:db8:100::/56 via fe80::1 dev 5 table 10 metric 1024",
 	)
 	follow(t, k, s.SetPolicy(nil, "c0", nil))
@@ -205,7 +205,7 @@ func TestSamePrefixOnTwoLinks(t *testing.T) {
 
 // A finding is a line for an operator.
 func TestFindingString(t *testing.T) {
-	s, _ := with(t, eth, guard, granted)
+	s, _ := with(t, eth, filtered, granted)
 	_, found := s.Audit(nil, Actual{
 		Routes: []Route{{Table: 254, Prefix: granted.Prefix, Metric: 1024, Link: OtherKind}, {Table: 7, Prefix: granted.Prefix, Metric: 1}},
 	})
@@ -214,7 +214,7 @@ func TestFindingString(t *testing.T) {
 		got[f.String()] = true
 	}
 	for _, line := range []string{
-		"missing element guarded c0", "missing element loop-point c0 2001:db8:100::/56",
+		"missing element checked c0", "missing element loop-point c0 2001:db8:100::/56",
 		"changed route 2001:db8:100::/56 via fe80::1 dev 5 table 254 metric 1024",
 		"left over route unreachable 2001:db8:100::/56 table 7 metric 1",
 	} {
@@ -227,7 +227,7 @@ func TestFindingString(t *testing.T) {
 // A change costs the same with many delegations as with few.
 func BenchmarkPut(b *testing.B) {
 	s := New()
-	ops := s.SetPolicy(s.SetLink(nil, &eth), "c0", &guard)
+	ops := s.SetPolicy(s.SetLink(nil, &eth), "c0", &filtered)
 	a := netip.MustParseAddr("2001:db8::").As16()
 	for i := range 100_000 {
 		a[4], a[5], a[6] = byte(i>>16), byte(i>>8), byte(i)

@@ -29,7 +29,7 @@ func newID(p packed, table, metric, fallback uint32) routeID {
 type ownRoute struct {
 	by      ref // the first of them, chained by rival; seldom more than one
 	link    int32
-	gateway hop
+	gateway nextHop
 	there   bool
 	standIn bool // unreachable, with a delegation behind it
 }
@@ -67,23 +67,23 @@ func (rec *link) routeOf(d *delegation) routeID {
 }
 
 // wanted is the value of a route. ok is false where there should be none.
-func (s *State) wanted(id routeID, w *delegation) (link int32, gateway hop, ok bool) {
+func (s *State) wanted(id routeID, w *delegation) (link int32, gateway nextHop, ok bool) {
 	if w == nil {
 		switch stands := s.standing[id]; {
 		case s.aggregates[id] || stands.unreachable > 0:
-			return 0, hop{}, true
+			return 0, nextHop{}, true
 		default:
-			return Throw, hop{}, stands.throw > 0
+			return Throw, nextHop{}, stands.throw > 0
 		}
 	}
 	// RFC 8987 S-2: the route stays while the next hop cannot be reached. While
 	// the kernel would not have it, an unreachable one stands in.
 	on := s.byID[w.link]
 	if !on.present || !on.Up || w.refused || w.unproved {
-		return 0, hop{}, true
+		return 0, nextHop{}, true
 	}
-	if w.nextHop == (hop{}) && !on.PointToPoint && id.prefix.bits != 128 {
-		return 0, hop{}, true
+	if w.nextHop == (nextHop{}) && !on.PointToPoint && id.prefix.bits != 128 {
+		return 0, nextHop{}, true
 	}
 	return int32(on.Index), w.nextHop, true
 }

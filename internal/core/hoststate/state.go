@@ -54,9 +54,9 @@ type link struct {
 	vacant      *list.Element // among State.vacant; nil: it is not
 }
 
-// maxVacant bounds the names that stay guarded although no interface has them and
+// maxVacant bounds the names that stay checked although no interface has them and
 // nothing is delegated there: names may come and never come back. A name that comes
-// back later than that is guarded once it is told.
+// back later than that is checked once it is told.
 const maxVacant = 4096
 
 type delegation struct {
@@ -66,7 +66,7 @@ type delegation struct {
 	rival      ref // the next delegation that wants the same route
 
 	put       uint64 // the later of two Puts wins the route
-	nextHop   hop
+	nextHop   nextHop
 	linkLayer linkaddr.Addr
 	line      uint32 // on which it is proved; 0: on none
 	exempt    bool
@@ -139,7 +139,7 @@ func (s *State) RemoveLink(ops []Op, name string) []Op {
 }
 
 // SetPolicy makes a link client-facing, changes how, or ends it (nil): then its
-// guard, elements and routes go, while its delegations are remembered.
+// gates, elements and routes go, while its delegations are remembered.
 func (s *State) SetPolicy(ops []Op, name string, p *Policy) []Op {
 	if p == nil && s.links[name] == nil {
 		return ops
@@ -207,7 +207,7 @@ func (s *State) Put(ops []Op, l Delegation) []Op {
 	}
 	s.puts++
 	at := spot{rec.id, pack(l.Prefix.Masked())}
-	next := packHop(l.NextHop.WithZone(""))
+	next := packNextHop(l.NextHop.WithZone(""))
 	d := s.delegations.find(at)
 	if d == nil {
 		d = s.delegations.add(at)
@@ -306,7 +306,7 @@ func (s *State) sorted(rec *link) []*delegation {
 // or until the delegation's next hop changes (RFC 8987 S-2).
 func (s *State) Refused(ops []Op, r Route) []Op {
 	c := s.routes[r.id()]
-	if r.Link <= 0 || !c.there || int(c.link) != r.Link || c.gateway != packHop(r.Gateway) {
+	if r.Link <= 0 || !c.there || int(c.link) != r.Link || c.gateway != packNextHop(r.Gateway) {
 		return ops
 	}
 	d := s.winner(c)

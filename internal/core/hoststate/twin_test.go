@@ -234,7 +234,7 @@ func (t *twin) wanted() map[string]bool {
 	}
 	for name, p := range t.policies {
 		if p.Filter != FilterOff {
-			element(Guarded, name, "", netip.Prefix{})
+			element(Checked, name, "", netip.Prefix{})
 			for _, x := range p.Permit {
 				element(SourceLink, name, "", x)
 			}

@@ -9,7 +9,7 @@ import (
 // Only what is granted anew was certainly not used yet. An element of a delegation that was
 // there before counts as used now, whatever the reason why it is made.
 func TestElementsOfADelegationThatWasThere(t *testing.T) {
-	off, link, strict := guard, guard, guard
+	off, link, strict := filtered, filtered, filtered
 	off.Filter, strict.Filter = FilterOff, FilterStrict
 	link.Holders = true
 	anew, unknown := granted, granted
@@ -32,7 +32,7 @@ func TestElementsOfADelegationThatWasThere(t *testing.T) {
 		{"the filter goes on", off, []Delegation{anew}, policy(&link), true},
 		{"the filter goes on, strict", off, []Delegation{anew}, policy(&strict), true},
 		{"the filter becomes strict", link, []Delegation{anew}, policy(&strict), true},
-		{"the use is asked for from now on", guard, []Delegation{anew}, policy(&link), true},
+		{"the use is asked for from now on", filtered, []Delegation{anew}, policy(&link), true},
 		{"the link-layer address is known now", link, []Delegation{unknown}, put(granted), true},
 	} {
 		s, _ := with(t, eth, c.before, c.delegations...)

@@ -7,19 +7,19 @@ import (
 
 // Interfaces whose names come and never come back, such as one for each session
 // of a customer, do not make the filter grow for ever. What is delegated stays, and
-// so does the guard of the names that went last.
+// so do the gates of the names that went last.
 func TestVacantNamesAreBounded(t *testing.T) {
 	s, k := New(), newKernel()
 	come := func(name string) {
 		l := ppp
 		l.Name = name
-		follow(t, k, s.SetPolicy(s.SetLink(nil, &l), name, &guard))
+		follow(t, k, s.SetPolicy(s.SetLink(nil, &l), name, &filtered))
 	}
-	guarded := func(name string) bool {
-		_, filter := k.elements[Element{Set: Guarded, Link: name}.String()]
+	checked := func(name string) bool {
+		_, filter := k.elements[Element{Set: Checked, Link: name}.String()]
 		_, loop := k.elements[Element{Set: Hairpin, Link: name}.String()]
 		if filter != loop {
-			t.Errorf("%s: half of it is guarded", name)
+			t.Errorf("%s: half of it is checked", name)
 		}
 		return filter
 	}
@@ -40,12 +40,12 @@ func TestVacantNamesAreBounded(t *testing.T) {
 		follow(t, k, s.RemoveLink(nil, name(i)))
 	}
 	for i, want := range map[int]bool{0: false, over - 1: false, over: true, maxVacant + over - 1: true} {
-		if got := guarded(name(i)); got != want {
-			t.Errorf("%s guarded: %v, want %v", name(i), got, want)
+		if got := checked(name(i)); got != want {
+			t.Errorf("%s checked: %v, want %v", name(i), got, want)
 		}
 	}
-	if !guarded("delegated") || !guarded("back") {
-		t.Error("a link that is there, or has a delegation, is not guarded")
+	if !checked("delegated") || !checked("back") {
+		t.Error("a link that is there, or has a delegation, is not checked")
 	}
 	if got, want := len(s.links), maxVacant+2; got != want {
 		t.Errorf("%d names are known, want %d", got, want)
@@ -53,11 +53,11 @@ func TestVacantNamesAreBounded(t *testing.T) {
 
 	// The delegation's end makes its name the newest that is vacant; what is there is not.
 	follow(t, k, s.Delete(nil, "delegated", delegation.Prefix))
-	if !guarded("delegated") || guarded(name(over)) || !guarded(name(over+1)) {
+	if !checked("delegated") || checked(name(over)) || !checked(name(over+1)) {
 		t.Error("the end of a delegation on a link that is gone does not push the oldest name out")
 	}
 	follow(t, k, s.RemoveLink(nil, "back"))
-	if !guarded("back") || guarded(name(over+1)) {
+	if !checked("back") || checked(name(over+1)) {
 		t.Error("a name that came back and left does not push the oldest name out")
 	}
 	if got := s.vacant.Len(); got != maxVacant || len(s.links) != maxVacant {

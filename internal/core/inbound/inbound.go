@@ -26,7 +26,7 @@ type Packet struct {
 // addresses: what was sent to a group has come in none, and what a packet socket
 // saw has passed neither XFRM nor the guard table. That the rest was protected is
 // for those two to say.
-func (p *Packet) From(peers *trust.Set, role trust.Role, link string) (peer *trust.Peer, protected bool) {
+func (p *Packet) From(peers *trust.Set, role trust.PeerRole, link string) (peer *trust.Peer, protected bool) {
 	peer = peers.Find(role, p.Source.Addr(), link)
 	return peer, peer == nil || peer.Protection != trust.ProtectionIPsec || !p.Framed && p.Dest == peer.Local
 }

@@ -185,9 +185,9 @@ func (r *Registry[L]) Succeed(old *Registry[L]) {
 	}
 }
 
-// Moved yields the links with clients whose address is not the one that was used in an
+// Readdressed yields the links with clients whose address is not the one that was used in an
 // earlier life of the process, by name, and that address.
-func (r *Registry[L]) Moved(yield func(l L, before netip.Addr) bool) {
+func (r *Registry[L]) Readdressed(yield func(l L, before netip.Addr) bool) {
 	var none L
 	for _, name := range slices.Sorted(maps.Keys(r.settled)) {
 		s, l := r.settled[name], r.byName[name]

@@ -144,7 +144,7 @@ func (s *Peers) Told(p *trust.Peer) { s.states[p.Name].Sent++ }
 
 // CountUnsent takes n datagrams back that could not be sent to a peer.
 func (s *Peers) CountUnsent(to netip.Addr, n uint64) {
-	for _, role := range []trust.Role{trust.Server, trust.Relay} {
+	for _, role := range []trust.PeerRole{trust.Server, trust.Relay} {
 		if p := s.FindAddress(role, to); p != nil {
 			st := s.states[p.Name]
 			st.Sent -= min(n, st.Sent)

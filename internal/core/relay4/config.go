@@ -40,8 +40,8 @@ func (i Insertion) String() string { return [...]string{"off", "add", "replace"}
 // The hop limits of RFC 1542 section 4.1.1: the largest, and what a rule has unless the
 // operator says otherwise.
 const (
-	MaxHops     = 16
-	DefaultHops = 4
+	MaxHopCount     = 16
+	DefaultHopCount = 4
 )
 
 // LinkRule is what the operator wants of the client-facing links whose names match.
@@ -57,7 +57,7 @@ type LinkRule struct {
 	// (RFC 3046 section 2.1).
 	Trusted         bool
 	AllowLeasequery bool   // RFC 4388 from clients is forwarded
-	Hops            uint8  // a message that has passed more relay agents is dropped
+	HopCount        uint8  // a message that has passed more relay agents is dropped
 	Secs            uint16 // so is one of a client that has tried for less time than this
 
 	AgentInformation Insertion

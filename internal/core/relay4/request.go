@@ -41,7 +41,7 @@ func (r *Relay) handleClient(now instant.Now, l *link, p *inbound.Packet, m dhcp
 	case isLeasequery(t) && !l.rule.AllowLeasequery:
 		r.drop(l, p, effect.DropLeasequery, eff)
 		return
-	case m.Hops() > l.rule.Hops:
+	case m.Hops() > l.rule.HopCount:
 		r.drop(l, p, effect.DropHopLimit, eff)
 		return
 	case m.Secs() < l.rule.Secs:
@@ -66,9 +66,9 @@ func (r *Relay) handleClient(now instant.Now, l *link, p *inbound.Packet, m dhcp
 func (r *Relay) handleRelayed(now instant.Now, l *link, p *inbound.Packet, m dhcp4.Message, eff *effect.Effects) {
 	r.countReceived(l, m.Type())
 	peer, protected := p.From(r.peers.Set, trust.Relay, l.Name)
-	hops := uint8(MaxHops)
+	hops := uint8(MaxHopCount)
 	if l.rule != nil {
-		hops = l.rule.Hops
+		hops = l.rule.HopCount
 	}
 	switch {
 	case !validSource(p.Source.Addr()):

@@ -47,8 +47,8 @@ func (w *world) toBob() []effect.Send {
 func (w *world) asked() (prefixes []netip.Prefix) {
 	w.Helper()
 	for _, p := range w.probes {
-		if want := (binding.NextHop{Link: "lan0", Addr: addr(alice.addr), LinkLayer: alice.mac}); p.Hop != want {
-			w.Fatalf("probe of %+v, want %+v", p.Hop, want)
+		if want := (binding.NextHop{Link: "lan0", Addr: addr(alice.addr), LinkLayer: alice.mac}); p.NextHop != want {
+			w.Fatalf("probe of %+v, want %+v", p.NextHop, want)
 		}
 		prefixes = append(prefixes, p.Prefix)
 	}

@@ -108,7 +108,7 @@ func (r *Relay) hasRoom(now instant.Now, l *link, client binding.Client, eff *ef
 	}
 	if v.asked == 0 || now.Boot-v.asked >= holdFor {
 		v.asked = now.Boot
-		r.probe(binding.Question{Hop: hop}, eff)
+		r.probe(binding.Question{NextHop: hop}, eff)
 	}
 	return false
 }

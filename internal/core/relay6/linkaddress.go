@@ -72,7 +72,7 @@ func (r *Relay) tellAddress(l *link, before netip.Addr, eff *effect.Effects) {
 // tellAddressesSince tells of links whose link-address is not the one that was
 // used in an earlier life of the process.
 func (r *Relay) tellAddressesSince(eff *effect.Effects) {
-	for l, before := range r.links.Moved {
+	for l, before := range r.links.Readdressed {
 		if r.leasesOn(l.Name) {
 			r.tellAddress(l, before, eff)
 		}

@@ -130,7 +130,7 @@ func (r *Relay) dropLink(l *link, eff *effect.Effects) {
 // ruleFor is the first rule that matches a link's name. An interface on which a
 // server is heard is never client-facing: that a Relay-reply may come from it
 // rules out that a client may. Nor is one without anything at its other end: a
-// guard on the loopback device or on that of a VRF would drop what comes from
+// filter on the loopback device or on that of a VRF would drop what comes from
 // this host, and what comes in by any link of the VRF.
 func (r *Relay) ruleFor(name string) *LinkRule { return r.ruleUnder(r.cfg, r.peers.Set, name) }
 

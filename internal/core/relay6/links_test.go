@@ -196,7 +196,7 @@ func TestHollowDevicesNeverFaceClients(t *testing.T) {
 	} {
 		w.links[name] = l
 		w.setLink(name, nil)
-		if w.core.Rule(name) != nil || w.kernel.elements[hoststate.Element{Set: hoststate.Guarded, Link: name}] {
+		if w.core.Rule(name) != nil || w.kernel.elements[hoststate.Element{Set: hoststate.Checked, Link: name}] {
 			t.Errorf("%s faces clients", name)
 		}
 	}

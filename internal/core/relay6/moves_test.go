@@ -90,7 +90,7 @@ func TestMoveProbe(t *testing.T) {
 				t.Fatalf("%s: delivered before the probe: %+v", name, got)
 			}
 			want := binding.NextHop{Link: "lan0", Addr: addr(alice.addr), LinkLayer: alice.mac}
-			if len(w.probes) != 1 || w.probes[0].Hop != want || w.probes[0].Index != lan0Index {
+			if len(w.probes) != 1 || w.probes[0].NextHop != want || w.probes[0].Index != lan0Index {
 				t.Fatalf("%s: probes %+v, want %+v on %d", name, w.probes, want, lan0Index)
 			}
 			if got := w.probed(answers); len(got) != 1 {

@@ -36,7 +36,7 @@ func (r *Relay) askOther(now instant.Now, e *binding.Event, eff *effect.Effects)
 		return // the client's next Renew asks again
 	}
 	r.others[to] = &otherAddress{client: e.New.Client, places: []ledger.Place{ledger.PlaceOf(&e.New)}, until: now.Boot + holdFor}
-	r.probe(binding.Question{Hop: to}, eff)
+	r.probe(binding.Question{NextHop: to}, eff)
 }
 
 // otherAnswered takes in whether an address answered that a holder has asked from.

@@ -33,7 +33,7 @@ func TestHolderRenewsFromAnotherAddress(t *testing.T) {
 			}
 			w.wants("lan0 2001:db8:100::/56 via fe80::a for 15m0s", "lan0 2001:db8:101::/56 via fe80::a for 15m0s")
 			want := effect.Probe{Index: lan0Index}
-			want.Hop = binding.NextHop{Link: "lan0", Addr: addr("fe80::1"), LinkLayer: alice.mac}
+			want.NextHop = binding.NextHop{Link: "lan0", Addr: addr("fe80::1"), LinkLayer: alice.mac}
 			if !slices.Equal(w.probes, []effect.Probe{want}) {
 				t.Fatalf("%s: probes %+v, want %+v", name, w.probes, want)
 			}
@@ -112,7 +112,7 @@ func TestNotTheHolderAtAnotherAddress(t *testing.T) {
 		w := newWorld(t, movePolicy(delegation.MoveProbe))
 		w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
 		ask(w)
-		if len(w.probes) != 1 || w.probes[0].Hop.Addr != addr(alice.addr) {
+		if len(w.probes) != 1 || w.probes[0].NextHop.Addr != addr(alice.addr) {
 			t.Fatalf("%s: probes %+v, want one of %s", name, w.probes, alice.addr)
 		}
 		w.probed(true)

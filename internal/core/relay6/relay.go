@@ -143,7 +143,7 @@ func (r *Relay) lostLinks() []string {
 }
 
 // applyLostPolicy gives a link that is gone its policy, so that its delegations
-// keep their stand-ins and its name stays guarded.
+// keep their stand-ins and its name stays checked.
 func (r *Relay) applyLostPolicy(name string) []hoststate.Op {
 	rule := r.ruleFor(name)
 	if rule == nil {

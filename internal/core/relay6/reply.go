@@ -251,7 +251,7 @@ func (r *Relay) hold(now instant.Now, p *inbound.Packet, to addressee, q binding
 		r.dropDown(to, p.Source.Addr(), effect.DropProbing, eff)
 		return
 	}
-	h := &heldReply{packet: *p, of: r.links.Named(q.Hop.Link), answered: answered, until: now.Boot + holdFor}
+	h := &heldReply{packet: *p, of: r.links.Named(q.NextHop.Link), answered: answered, until: now.Boot + holdFor}
 	h.packet.Payload = slices.Clone(p.Payload)
 	r.held[q] = h
 	r.probe(q, eff)
@@ -259,7 +259,7 @@ func (r *Relay) hold(now instant.Now, p *inbound.Packet, to addressee, q binding
 
 func (r *Relay) probe(q binding.Question, eff *effect.Effects) {
 	probe := effect.Probe{Question: q}
-	if l := r.links.Named(q.Hop.Link); l != nil && l.Up {
+	if l := r.links.Named(q.NextHop.Link); l != nil && l.Up {
 		probe.Index = l.Index
 	}
 	eff.Probes = append(eff.Probes, probe)
@@ -270,8 +270,8 @@ func (r *Relay) probe(q binding.Question, eff *effect.Effects) {
 // that waited for it is decided on.
 func (r *Relay) Probed(now instant.Now, q binding.Question, answers bool, eff *effect.Effects) {
 	if !q.Prefix.IsValid() {
-		r.otherAnswered(now, q.Hop, answers, eff)
-		r.victimAnswered(now, q.Hop, answers)
+		r.otherAnswered(now, q.NextHop, answers, eff)
+		r.victimAnswered(now, q.NextHop, answers)
 	}
 	r.heldAnswered(now, q, answers, eff)
 }
@@ -281,7 +281,7 @@ func (r *Relay) Probed(now instant.Now, q binding.Question, answers bool, eff *e
 // as empty.
 func (r *Relay) Unprobed(now instant.Now, q binding.Question, eff *effect.Effects) {
 	if !q.Prefix.IsValid() {
-		r.otherAnswered(now, q.Hop, false, eff)
+		r.otherAnswered(now, q.NextHop, false, eff)
 	}
 	r.heldAnswered(now, q, true, eff)
 }
@@ -297,7 +297,7 @@ func (r *Relay) heldAnswered(now instant.Now, q binding.Question, keeps bool, ef
 		return // the client has asked again since
 	}
 	if h.of != nil {
-		q.Hop.Link = h.of.Name // it may have been renamed since
+		q.NextHop.Link = h.of.Name // it may have been renamed since
 	}
 	answered := map[binding.Question]bool{q: keeps}
 	for k, v := range h.answered {

@@ -69,9 +69,9 @@ func TestRFC8987_R2_RouteHasTheLengthDelegated(t *testing.T) {
 // in the IA_PD."
 func TestRFC8987_R3_FilterFollowsLeases(t *testing.T) {
 	w := newWorld(t)
-	guarded := hoststate.Element{Set: hoststate.Guarded, Link: "lan0"}
-	if !w.kernel.elements[guarded] {
-		t.Error("lan0 is not guarded before any lease: every source would pass")
+	checked := hoststate.Element{Set: hoststate.Checked, Link: "lan0"}
+	if !w.kernel.elements[checked] {
+		t.Error("lan0 is not checked before any lease: every source would pass")
 	}
 	for _, p := range []string{"2001:db8:100::/56", "2001:db8:200::/61"} {
 		w.lease(alice, iaPD(1, prefix(p, 600)))
@@ -86,8 +86,8 @@ func TestRFC8987_R3_FilterFollowsLeases(t *testing.T) {
 			t.Errorf("%s ended, and is still allowed as a source", p)
 		}
 	}
-	if !w.kernel.elements[guarded] {
-		t.Error("lan0 is no longer guarded")
+	if !w.kernel.elements[checked] {
+		t.Error("lan0 is no longer checked")
 	}
 }
 

@@ -48,10 +48,10 @@ func (w *world) traceEffects() {
 	}
 	for _, p := range w.eff.Probes {
 		if p.Prefix.IsValid() {
-			w.tracef("probe   %s on %s, if it has used %s", w.name(p.Hop.Addr.String()), p.Hop.Link, p.Prefix)
+			w.tracef("probe   %s on %s, if it has used %s", w.name(p.NextHop.Addr.String()), p.NextHop.Link, p.Prefix)
 			continue
 		}
-		w.tracef("probe   %s on %s", w.name(p.Hop.Addr.String()), p.Hop.Link)
+		w.tracef("probe   %s on %s", w.name(p.NextHop.Addr.String()), p.NextHop.Link)
 	}
 }
 

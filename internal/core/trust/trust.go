@@ -8,17 +8,17 @@ import (
 	"path"
 )
 
-// Role is what a peer is to us.
-type Role uint8
+// PeerRole is what a peer is to us.
+type PeerRole uint8
 
 // The roles. A server takes Relay-forwards from us and sends Relay-replies; a
 // relay sends Relay-forwards to us and takes Relay-replies.
 const (
-	Server Role = iota + 1
+	Server PeerRole = iota + 1
 	Relay
 )
 
-func (r Role) String() string {
+func (r PeerRole) String() string {
 	switch r {
 	case Server:
 		return "server"
@@ -68,7 +68,7 @@ type Peer struct {
 	Prefix     netip.Prefix // of the addresses that count as this peer; a host prefix unless configured
 	Zone       string       // interface of a link-local or multicast address, else empty
 	Local      netip.Addr   // address that our socket binds; invalid: the kernel chooses
-	Role       Role
+	Role       PeerRole
 	Interfaces []string // interfaces on which it is heard: names or globs
 	Protection Protection
 	Delegable  []Range // empty: no bound of this peer's own
@@ -99,16 +99,16 @@ func (s *Set) Peers() []Peer { return s.peers }
 // Find is the peer of that role that may send from this source on this link,
 // nil if there is none. Of several the one that has just this address counts,
 // then the first.
-func (s *Set) Find(role Role, source netip.Addr, link string) *Peer {
+func (s *Set) Find(role PeerRole, source netip.Addr, link string) *Peer {
 	return s.find(role, source, func(p *Peer) bool { return p.On(link) && (p.Zone == "" || p.Zone == link) })
 }
 
 // FindAddress is Find for an address that is not one link's, whatever the link.
-func (s *Set) FindAddress(role Role, a netip.Addr) *Peer {
+func (s *Set) FindAddress(role PeerRole, a netip.Addr) *Peer {
 	return s.find(role, a, func(*Peer) bool { return true })
 }
 
-func (s *Set) find(role Role, a netip.Addr, may func(*Peer) bool) (first *Peer) {
+func (s *Set) find(role PeerRole, a netip.Addr, may func(*Peer) bool) (first *Peer) {
 	for i := range s.peers {
 		p := &s.peers[i]
 		if p.Role != role || !p.counts(a) || !may(p) {
@@ -129,7 +129,7 @@ func (s *Set) find(role Role, a netip.Addr, may func(*Peer) bool) (first *Peer) 
 func (p *Peer) counts(a netip.Addr) bool { return p.Address.IsMulticast() || p.Prefix.Contains(a) }
 
 // HeardOn reports whether any peer of the role may be heard on the link.
-func (s *Set) HeardOn(role Role, link string) bool {
+func (s *Set) HeardOn(role PeerRole, link string) bool {
 	for i := range s.peers {
 		if s.peers[i].Role == role && s.peers[i].On(link) {
 			return true

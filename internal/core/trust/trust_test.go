@@ -7,7 +7,7 @@ import (
 	"fairlead/internal/core/trust"
 )
 
-func peer(name, address string, role trust.Role, zone string, interfaces ...string) trust.Peer {
+func peer(name, address string, role trust.PeerRole, zone string, interfaces ...string) trust.Peer {
 	a := netip.MustParseAddr(address)
 	return trust.Peer{Name: name, Address: a, Prefix: netip.PrefixFrom(a, 128), Zone: zone, Role: role, Interfaces: interfaces, Protection: trust.ProtectionNone}
 }
@@ -23,7 +23,7 @@ func TestFind(t *testing.T) {
 		peer("all", "ff05::1:3", trust.Server, "core0", "core0"),
 	})
 	for _, tc := range []struct {
-		role   trust.Role
+		role   trust.PeerRole
 		source string
 		link   string
 		want   string
@@ -67,7 +67,7 @@ func TestFindTheNearest(t *testing.T) {
 	server.Protection = trust.ProtectionIPsec
 	set := trust.NewSet([]trust.Peer{farm, all, own, server})
 	for _, tc := range []struct {
-		role   trust.Role
+		role   trust.PeerRole
 		source string
 		want   trust.Protection
 	}{

@@ -10,11 +10,11 @@ import (
 	"fairlead/internal/core/hop"
 )
 
-// Block brings it about that the owner's block policies (hop.Owner.Blocks) are
+// SetBlockPolicies brings it about that the owner's block policies (hop.Owner.BlockPolicies) are
 // exactly those of these hops. New ones are added before old ones go. Where somebody
 // else's policy has the place of one, the error names it, and all others are there
 // all the same; one that blocks too is as good as ours.
-func (k *Kernel) Block(hops []hop.Hop) error {
+func (k *Kernel) SetBlockPolicies(hops []hop.Hop) error {
 	if k.absent != nil {
 		if len(hops) == 0 {
 			return nil
@@ -25,7 +25,7 @@ func (k *Kernel) Block(hops []hop.Hop) error {
 	defer k.mu.Unlock()
 	k.blocks = nil
 	for i := range hops {
-		k.blocks = append(k.blocks, k.owner.Blocks(&hops[i])...)
+		k.blocks = append(k.blocks, k.owner.BlockPolicies(&hops[i])...)
 	}
 	laid, err := k.policies()
 	if err != nil {
@@ -52,7 +52,7 @@ func (k *Kernel) Block(hops []hop.Hop) error {
 	}
 	for i := range laid {
 		l := &laid[i]
-		if !l.Block || l.Priority != k.owner.BlockPriority() || wanted[l.place()] {
+		if !l.Stops || l.Priority != k.owner.BlockPolicyPriority() || wanted[l.place()] {
 			continue
 		}
 		err := k.writer.XfrmPolicyDel(&netlink.XfrmPolicy{Dir: direction(l.Out), Index: int(l.index)})
@@ -73,7 +73,7 @@ func placesOf(all []laid) map[place]*laid {
 
 // block adds one policy, unless what is there blocks as well.
 func (k *Kernel) block(p *hop.Policy, link int32, there *laid) error {
-	if there != nil && there.Block {
+	if there != nil && there.Stops {
 		return nil
 	}
 	if there != nil {
@@ -82,7 +82,7 @@ func (k *Kernel) block(p *hop.Policy, link int32, there *laid) error {
 	err := k.writer.XfrmPolicyAdd(&netlink.XfrmPolicy{
 		Src: network(p.Source), Dst: network(p.Dest), Proto: netlink.Proto(p.Protocol),
 		SrcPort: int(p.SourcePort), DstPort: int(p.DestPort), Dir: direction(p.Out),
-		Priority: int(k.owner.BlockPriority()), Ifindex: int(link), Action: netlink.XFRM_POLICY_BLOCK,
+		Priority: int(k.owner.BlockPolicyPriority()), Ifindex: int(link), Action: netlink.XFRM_POLICY_BLOCK,
 	})
 	return explain(err)
 }
@@ -96,14 +96,14 @@ func (k *Kernel) unblocked(all []laid) string {
 		if err != nil {
 			return err.Error()
 		}
-		if l := there[placeOfPolicy(p, link)]; l == nil || !l.Block {
+		if l := there[placeOfPolicy(p, link)]; l == nil || !l.Stops {
 			return "the block policy " + describe(p) + " is missing"
 		}
 	}
 	return ""
 }
 
-// Unblocked says why the block policies that Block was asked for are not all there;
+// Unblocked says why the block policies that SetBlockPolicies was asked for are not all there;
 // empty: they are.
 func (k *Kernel) Unblocked() (string, error) {
 	if k.absent != nil {

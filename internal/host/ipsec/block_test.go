@@ -46,7 +46,7 @@ func TestBlock(t *testing.T) {
 	d := loneNode(t)
 	k := openKernel(t, d, hop.OwnerRelay)
 	six, four := manual("six", "2001:db8::1", "2001:db8::2", 0x1001, 0x2001), manual("four", "192.0.2.1", "192.0.2.2", 0x1001, 0x2001)
-	need(t, k.Block([]hop.Hop{six, four}))
+	need(t, k.SetBlockPolicies([]hop.Hop{six, four}))
 	wantPolicies(t, d, append(sixBlocks[:4:4], fourBlocks...)...)
 	install(t, k, six)
 	if got := len(policies(t, d)); got != 12 {
@@ -55,7 +55,7 @@ func TestBlock(t *testing.T) {
 	theirs := "src 2001:db8::/64 dst 2001:db8::2/128 proto udp dport 547 dir out"
 	_, err := d.IP("xfrm policy add %s priority 7 tmpl proto esp mode transport", theirs)
 	need(t, err)
-	need(t, k.Block([]hop.Hop{six}))
+	need(t, k.SetBlockPolicies([]hop.Hop{six}))
 	need(t, k.Install(nil))
 	wantPolicies(t, d, append(sixBlocks[:4:4], theirs+" priority 7 tmpl src :: dst :: proto esp reqid 0 mode transport")...)
 	if why := unblocked(t, k); why != "" {
@@ -66,9 +66,9 @@ func TestBlock(t *testing.T) {
 	if why := unblocked(t, k); !strings.Contains(why, "is missing") {
 		t.Errorf("all is gone, and it says %q", why)
 	}
-	need(t, k.Block([]hop.Hop{six}))
+	need(t, k.SetBlockPolicies([]hop.Hop{six}))
 	wantPolicies(t, d, sixBlocks...)
-	need(t, k.Block(nil))
+	need(t, k.SetBlockPolicies(nil))
 	wantPolicies(t, d)
 }
 
@@ -81,7 +81,7 @@ func TestBlockInTheWay(t *testing.T) {
 	theirs := "src ::/0 dst 2001:db8::2/128 proto udp dport 547 dir out"
 	_, err := d.IP("xfrm policy add %s priority 7 tmpl proto esp mode transport", theirs)
 	need(t, err)
-	if err := relay.Block([]hop.Hop{six}); err == nil || !strings.Contains(err.Error(), "which is not ours") {
+	if err := relay.SetBlockPolicies([]hop.Hop{six}); err == nil || !strings.Contains(err.Error(), "which is not ours") {
 		t.Errorf("error: %v", err)
 	}
 	if why := unblocked(t, relay); why == "" {
@@ -90,10 +90,10 @@ func TestBlockInTheWay(t *testing.T) {
 	wantPolicies(t, d, sixBlocks[0], sixBlocks[1], sixBlocks[3], theirs+" priority 7 tmpl src :: dst :: proto esp reqid 0 mode transport")
 	_, err = d.IP("xfrm policy deleteall dir out")
 	need(t, err)
-	need(t, relay.Block([]hop.Hop{six}))
-	need(t, guard.Block([]hop.Hop{six}))
+	need(t, relay.SetBlockPolicies([]hop.Hop{six}))
+	need(t, guard.SetBlockPolicies([]hop.Hop{six}))
 	wantPolicies(t, d, sixBlocks...)
-	need(t, guard.Block(nil))
+	need(t, guard.SetBlockPolicies(nil))
 	wantPolicies(t, d, sixBlocks...)
 }
 
@@ -115,7 +115,7 @@ func TestBlockHoldsBack(t *testing.T) {
 				need(t, err)
 			}
 			k := openKernel(t, a, hop.OwnerRelay)
-			need(t, k.Block([]hop.Hop{manual("peer", c.here, c.there, 0x1001, 0x2001)}))
+			need(t, k.SetBlockPolicies([]hop.Hop{manual("peer", c.here, c.there, 0x1001, 0x2001)}))
 			ours, theirs := listen(t, a, c.here, c.port), listen(t, b, c.there, c.port)
 			ike, client := listen(t, a, c.here, 500), listen(t, b, c.there, 500)
 			if _, err := ours.WriteTo([]byte("clear"), theirs.LocalAddr()); !errors.Is(err, unix.EPERM) {
@@ -126,7 +126,7 @@ func TestBlockHoldsBack(t *testing.T) {
 			send(t, client, ike, "ike")
 			wantHeard(t, client, "ike")
 			wantHeard(t, ike, "ike")
-			need(t, k.Block(nil))
+			need(t, k.SetBlockPolicies(nil))
 			// What was sent first would have come first.
 			send(t, theirs, ours, "after")
 			wantHeard(t, ours, "after")

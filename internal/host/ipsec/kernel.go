@@ -21,7 +21,7 @@ type Kernel struct {
 	mu     sync.Mutex // guards all following fields
 	reader *bulk.Conn
 	writer *netlink.Handle
-	blocks []hop.Policy      // that Block was asked for last
+	blocks []hop.Policy      // that SetBlockPolicies was asked for last
 	manual []hop.Association // that Install was asked for last
 }
 

@@ -182,7 +182,7 @@ func TestForeignPolicies(t *testing.T) {
 	seen, err := k.Observe()
 	need(t, err)
 	want := []hop.XfrmPolicy{
-		{Source: netip.MustParsePrefix("2001:db8::/32"), Dest: netip.MustParsePrefix("2001:db8:9::/48"), Priority: 78, Block: true},
+		{Source: netip.MustParsePrefix("2001:db8::/32"), Dest: netip.MustParsePrefix("2001:db8:9::/48"), Priority: 78, Stops: true},
 		{Out: true, Source: netip.MustParsePrefix("2001:db8::1/128"), Dest: netip.MustParsePrefix("2001:db8::2/128"), Protocol: hop.UDP, SourcePort: 547, DestPort: 547, Priority: 77, Reqid: 9, ESP: true},
 		{Source: netip.MustParsePrefix("2001:db8::2/128"), Dest: netip.MustParsePrefix("2001:db8::1/128"), Protocol: hop.UDP, SourcePort: 547, DestPort: 547, Priority: hop.ManualPriority, Reqid: hop.OwnerRelay.Reqid(), ESP: true},
 	}

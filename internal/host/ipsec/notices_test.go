@@ -25,7 +25,7 @@ func TestNotices(t *testing.T) {
 	var got []string
 	take := func(e *hop.KernelEvent) {
 		p := e.Policy
-		got = append(got, fmt.Sprintf("%d %v %v>%v %d %d esp=%v block=%v", e.Kind, p.Out, p.Source, p.Dest, p.DestPort, p.Priority, p.ESP, p.Block))
+		got = append(got, fmt.Sprintf("%d %v %v>%v %d %d esp=%v block=%v", e.Kind, p.Out, p.Source, p.Dest, p.DestPort, p.Priority, p.ESP, p.Stops))
 	}
 	ip := func(d *lab.Node, words string) {
 		t.Helper()

@@ -127,7 +127,7 @@ func policyFrom(b, attrs []byte) (laid, bool) {
 			// than we ask for: its own number is as good as any.
 			SourcePort: narrow(m.Sel.Sport & m.Sel.SportMask), DestPort: narrow(m.Sel.Dport & m.Sel.DportMask),
 			Priority: m.Priority,
-			Block:    m.Action == uint8(netlink.XFRM_POLICY_BLOCK),
+			Stops:    m.Action == uint8(netlink.XFRM_POLICY_BLOCK),
 		},
 		index: m.Index,
 		link:  m.Sel.Ifindex,

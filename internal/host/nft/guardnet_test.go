@@ -91,7 +91,7 @@ func (p *pair) observe() hop.Guard {
 	return o
 }
 
-func hopTo(name string, role trust.Role, local, remote string) hop.Hop {
+func hopTo(name string, role trust.PeerRole, local, remote string) hop.Hop {
 	h := hop.Hop{Name: name, Peer: name, Role: role, Local: netip.MustParseAddr(local), Remote: netip.MustParseAddr(remote)}
 	if h.Remote.Is6() && h.Remote.IsLinkLocalUnicast() {
 		h.Link = "e0"

@@ -72,7 +72,7 @@ func TestGuardOpenPeers(t *testing.T) {
 	p := newPair(t, "")
 	host6Port, host4Port := p.host.udp(t, "::", 547), p.host.udp(t, host4, 67)
 	other6, other4, linked := p.other.udp(t, else6, 5470), p.other.udp(t, else4, 5470), p.other.udp(t, elseLink, 5470)
-	open := func(role trust.Role, link string) {
+	open := func(role trust.PeerRole, link string) {
 		t.Helper()
 		var peers []hop.Open
 		for _, a := range []string{else6, else4, elseLink} {

@@ -8,7 +8,7 @@
 // take milliseconds when there are many elements, but one hash set per prefix
 // length in use, looked up with the masked address.
 //
-//	prerouting (raw)  IPv6, interface name in @guarded -> source
+//	prerouting (raw)  IPv6, interface name in @checked -> source
 //	source            :: and fe80::/10 pass; then holders, permitted, stolen; the rest is spoofed: drop
 //	holders           per length: name . ether . masked source: remember when, accept
 //	permitted         per length: name . masked source: accept
@@ -83,7 +83,7 @@ type setID struct {
 }
 
 // gates are the sets without a prefix, which are always there.
-var gates = []setID{{family: hoststate.Guarded}, {family: hoststate.Rejecting}, {family: hoststate.Hairpin}}
+var gates = []setID{{family: hoststate.Checked}, {family: hoststate.Rejecting}, {family: hoststate.Hairpin}}
 
 func idOf(e hoststate.Element) setID {
 	if !e.Set.HasPrefix() {

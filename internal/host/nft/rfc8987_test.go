@@ -20,12 +20,12 @@ func expect(t *testing.T, what string, got []string, want ...string) {
 	}
 }
 
-// guarded is a network with the filter of a link with one client.
-func guarded(t *testing.T) *network {
+// checked is a network with the filter of a link with one client.
+func checked(t *testing.T) *network {
 	n := newNetwork(t)
 	n.apply(
 		add(hoststate.SourceLink, "c0", "2001:db8:1::/64"), add(hoststate.SourceLink, "c0", "2001:db8:100::/56"),
-		add(hoststate.Guarded, "c0", ""),
+		add(hoststate.Checked, "c0", ""),
 	)
 	return n
 }
@@ -40,12 +40,12 @@ func r3SourceFilter(t *testing.T, n *network) {
 	from := func(src, name string) { n.clientTap.send(rightMAC, packet(src, to, name)) }
 
 	from("2001:db8:666::1", "unfiltered")
-	expect(t, "before there is a guard", n.flush(), "unfiltered")
+	expect(t, "before there is a filter", n.flush(), "unfiltered")
 
 	n.apply(
 		add(hoststate.SourceLink, "c0", "2001:db8:1::/64"), add(hoststate.SourceLink, "c0", "2001:db8:100::/56"),
 		add(hoststate.SourceLink, "c0", "2001:db8:5::/64"), add(hoststate.SourceLink, "c0", "2001:db8:7::7/128"),
-		add(hoststate.SourceLink, "c9", "2001:db8:9::/64"), add(hoststate.Guarded, "c0", ""),
+		add(hoststate.SourceLink, "c9", "2001:db8:9::/64"), add(hoststate.Checked, "c0", ""),
 	)
 	for _, src := range []string{
 		"2001:db8:100::1", "2001:db8:100:ff:ffff::", // delegated: first and last /64
@@ -57,7 +57,7 @@ func r3SourceFilter(t *testing.T, n *network) {
 		from(src, src)
 	}
 	expect(
-		t, "guarded", n.flush(),
+		t, "checked", n.flush(),
 		"2001:db8:100::1", "2001:db8:100:ff:ffff::", "2001:db8:1::77", "2001:db8:5::1", "2001:db8:7::7",
 	)
 	if got := n.counter("spoofed"); got != 5 {
@@ -70,9 +70,9 @@ func r3SourceFilter(t *testing.T, n *network) {
 	if got := n.counter("spoofed"); got != 6 {
 		t.Errorf("spoofed: %d, want 6", got)
 	}
-	n.apply(remove(add(hoststate.Guarded, "c0", "")))
+	n.apply(remove(add(hoststate.Checked, "c0", "")))
 	from("2001:db8:666::1", "free")
-	expect(t, "after the guard has gone", n.flush(), "free")
+	expect(t, "after the filter has gone", n.flush(), "free")
 }
 
 // What is covered by a delegation passes as far as a prefix as long as it, or longer,
@@ -80,7 +80,7 @@ func r3SourceFilter(t *testing.T, n *network) {
 // lengths that come later than others find their places, and after the table is opened
 // anew, or made anew, it is as before.
 func TestR3LongestPrefixDecides(t *testing.T) {
-	n := guarded(t)
+	n := checked(t)
 	from := func(src string) { n.clientTap.send(rightMAC, packet(src, "2001:db8:cccc::1", src)) }
 	const delegated, onLink, between, within, lease, foreign = "2001:db8:100:1::1", "2001:db8:100:ff::1", "2001:db8:100:f1::1", "2001:db8:100:f8::1", "2001:db8:100:f2::7", "2001:db8:100:e0::1"
 	check := func(when string, want ...string) {
@@ -112,7 +112,7 @@ func TestR3LongestPrefixDecides(t *testing.T) {
 // RFC 8987 R-3: the unspecified and link-local addresses are always sources, or
 // no client could ask for anything. Both reach the edge itself.
 func TestR3NeighbourDiscoveryPasses(t *testing.T) {
-	n := guarded(t)
+	n := checked(t)
 	n.client.run("ip addr add fe80::77/64 dev c0 nodad")
 	n.edge.run("ip addr add fe80::a/64 dev c0 nodad")
 	n.client.run("ping -6 -n -c 1 -w 20 -I c0 fe80::a%c0")
@@ -137,7 +137,7 @@ func TestR3Strict(t *testing.T) {
 		add(hoststate.SourceLink, "c0", "2001:db8:1::/64"),
 		addMAC(hoststate.SourceStrict, "c0", rightMAC, "2001:db8:100::/56"), add(hoststate.SourceKnown, "c0", "2001:db8:100::/56"),
 		addMAC(hoststate.SourceStrict, "c0", otherMAC, "2001:db8:200::/60"), add(hoststate.SourceKnown, "c0", "2001:db8:200::/60"),
-		add(hoststate.Guarded, "c0", ""),
+		add(hoststate.Checked, "c0", ""),
 	)
 	for _, p := range []struct{ mac, src string }{
 		{rightMAC, "2001:db8:100::1"},
@@ -224,7 +224,7 @@ func TestR5RejectBesideTheSourceFilter(t *testing.T) { r5RejectFiltered(t, newNe
 func r5RejectFiltered(t *testing.T, n *network) {
 	n.apply(
 		add(hoststate.LoopPoint, "c0", "2001:db8:100::/56"), add(hoststate.Hairpin, "c0", ""), add(hoststate.Rejecting, "c0", ""),
-		add(hoststate.Guarded, "c0", ""), add(hoststate.SourceLink, "c0", "2001:db8:100::/56"), add(hoststate.SourceLink, "c0", "2001:db8:1::/64"),
+		add(hoststate.Checked, "c0", ""), add(hoststate.SourceLink, "c0", "2001:db8:100::/56"), add(hoststate.SourceLink, "c0", "2001:db8:1::/64"),
 		add(hoststate.LoopExempt, "c0", "2001:db8:100:7::/64"),
 	)
 	n.clientTap.send(rightMAC, packet("2001:db8:cccc::1", "2001:db8:100:1::1", "sent back"))
@@ -274,7 +274,7 @@ func r5Reject(t *testing.T, n *network) {
 func TestR3SpoofedIsNoted(t *testing.T) {
 	n := newNetwork(t)
 	n.apply(
-		add(hoststate.SourceLink, "c0", "2001:db8:1::/64"), add(hoststate.Guarded, "c0", ""),
+		add(hoststate.SourceLink, "c0", "2001:db8:1::/64"), add(hoststate.Checked, "c0", ""),
 		addMAC(hoststate.SourceStrict, "c0", rightMAC, "2001:db8:100::/56"), add(hoststate.SourceKnown, "c0", "2001:db8:100::/56"),
 	)
 	look := func() nft.Spoofed {

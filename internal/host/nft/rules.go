@@ -112,7 +112,7 @@ func (x *transaction) addChains() {
 		x.addChain(n)
 	}
 
-	x.rule(chainPrerouting, ipv6(), meta(expr.MetaKeyIIFNAME, 0), lookup(setID{family: hoststate.Guarded}), to(expr.VerdictGoto, chainSource))
+	x.rule(chainPrerouting, ipv6(), meta(expr.MetaKeyIIFNAME, 0), lookup(setID{family: hoststate.Checked}), to(expr.VerdictGoto, chainSource))
 
 	x.rule(chainSource, ipv6(), address(source, 0), equals(0, netip.IPv6Unspecified()), verdict(expr.VerdictAccept))
 	x.rule(chainSource, ipv6(), address(source, 0), mask(0, 10), equals(0, netip.MustParseAddr("fe80::")), verdict(expr.VerdictAccept))

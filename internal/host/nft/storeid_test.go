@@ -70,11 +70,11 @@ func TestStoreID(t *testing.T) {
 }
 
 // A table is bare when it is new, and when one of another layout was replaced. One that
-// holds nothing but a link that is guarded is not.
+// holds nothing but a link that is checked is not.
 func TestBare(t *testing.T) {
 	n := newNode(t)
 	onLink := hoststate.Element{Set: hoststate.SourceLink, Link: "c0", Prefix: netip.MustParsePrefix("2001:db8:1::/48")}
-	guarded := hoststate.Element{Set: hoststate.Guarded, Link: "c0"}
+	checked := hoststate.Element{Set: hoststate.Checked, Link: "c0"}
 	opened := func(what string, bare bool, then hoststate.Element) {
 		t.Helper()
 		var table *nft.Table
@@ -92,8 +92,8 @@ func TestBare(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	opened("no table", true, guarded)
-	opened("a table with a guarded link", false, onLink)
+	opened("no table", true, checked)
+	opened("a table with a checked link", false, onLink)
 	opened("a table with a prefix", false, onLink)
 	n.run("nft delete chain inet fairlead layout-3")
 	opened("a table of another layout", true, onLink)

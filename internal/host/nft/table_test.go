@@ -62,14 +62,14 @@ func holds(t *testing.T, k kernel, want ...string) {
 func TestElementLife(t *testing.T) {
 	both(t, func(t *testing.T, k kernel) {
 		all := []hoststate.Op{
-			add(hoststate.Guarded, "c0", ""), add(hoststate.Rejecting, "c0", ""), add(hoststate.Hairpin, "c0", ""),
+			add(hoststate.Checked, "c0", ""), add(hoststate.Rejecting, "c0", ""), add(hoststate.Hairpin, "c0", ""),
 			add(hoststate.SourceLink, "c0", "2001:db8:100::/56"), addMAC(hoststate.SourceStrict, "c0", rightMAC, "2001:db8:100::/56"),
 			add(hoststate.SourceKnown, "a-name-of-15-ch", "::/0"), add(hoststate.LoopPoint, "c0", "2001:db8:100::1/128"),
 			addMAC(hoststate.LoopShared, "c0", otherMAC, "2001:db8:100::/56"), add(hoststate.LoopExempt, "c0", "2001:db8:100::/57"),
 			add(hoststate.SourceCovered, "c0", "2001:db8:100:ff::/64"),
 		}
 		want := []string{
-			"guarded c0", "rejecting c0", "hairpin c0", "source-link c0 2001:db8:100::/56",
+			"checked c0", "rejecting c0", "hairpin c0", "source-link c0 2001:db8:100::/56",
 			"source-strict c0 02:00:00:00:00:01 2001:db8:100::/56", "source-known a-name-of-15-ch ::/0",
 			"loop-point c0 2001:db8:100::1/128", "loop-shared c0 02:00:00:00:00:02 2001:db8:100::/56",
 			"loop-exempt c0 2001:db8:100::/57", "source-covered c0 2001:db8:100:ff::/64",
@@ -106,7 +106,7 @@ func TestElementThatCannotBe(t *testing.T) {
 		add(hoststate.SourceStrict, "c0", "2001:db8::/56"), add(hoststate.SourceLink, "c0", ""),
 		{Element: &hoststate.Element{Link: "c0"}},
 		{Route: &hoststate.Route{}},
-		add(hoststate.Guarded, "c0", ""),
+		add(hoststate.Checked, "c0", ""),
 	}
 	var failed []int
 	if err := table.Apply(ops, func(i int, _ error) { failed = append(failed, i) }); err != nil {
@@ -115,7 +115,7 @@ func TestElementThatCannotBe(t *testing.T) {
 	if want := []int{1, 2, 3, 4, 5, 6, 7}; !slices.Equal(failed, want) {
 		t.Errorf("failed %v, want %v", failed, want)
 	}
-	holds(t, table, "source-link c0 2001:db8:100::/56", "guarded c0")
+	holds(t, table, "source-link c0 2001:db8:100::/56", "checked c0")
 }
 
 // Very many elements go in, are read back, and go out.
@@ -153,7 +153,7 @@ func TestTwentyThousandElements(t *testing.T) {
 // An interface that is deleted and made anew is filtered from its first packet,
 // though its index is another.
 func TestInterfaceMadeAnew(t *testing.T) {
-	n := guarded(t)
+	n := checked(t)
 	n.apply(add(hoststate.LoopPoint, "c0", "2001:db8:100::/56"), add(hoststate.Hairpin, "c0", ""))
 	n.edge.run("ip link del c0")
 	n.edge.run("ip link add filler type veth peer name filler2")
@@ -172,7 +172,7 @@ func TestInterfaceMadeAnew(t *testing.T) {
 // and again, mended, and given sets of new lengths, no spoofed packet gets
 // through and no good one is lost.
 func TestNoGapWhileChanging(t *testing.T) {
-	n := guarded(t)
+	n := checked(t)
 	n.clientTap.send(rightMAC, packet("2001:db8:666::1", "2001:db8:cccc::1", "spoofed"))
 	n.flush()
 	if got := n.counter("spoofed"); got != 1 {
@@ -247,11 +247,11 @@ func (n *network) changeAll(times int) error {
 func TestOtherLayout(t *testing.T) {
 	n := newNode(t)
 	n.run("nft add table inet fairlead")
-	n.run("nft add set inet fairlead guarded { type ipv6_addr ; }")
+	n.run("nft add set inet fairlead checked { type ipv6_addr ; }")
 	n.run("nft add table inet theirs")
 	table := tableOf(t, n)
-	apply(t, table, add(hoststate.Guarded, "c0", ""))
-	holds(t, table, "guarded c0")
+	apply(t, table, add(hoststate.Checked, "c0", ""))
+	holds(t, table, "checked c0")
 	if err := table.Purge(); err != nil {
 		t.Fatal(err)
 	}
@@ -266,11 +266,11 @@ func TestRuinedTable(t *testing.T) {
 	n := newNode(t)
 	n.run("nft add table inet fairlead")
 	n.run("nft add chain inet fairlead layout-3")
-	n.run("nft add set inet fairlead guarded { type ipv6_addr ; }")
+	n.run("nft add set inet fairlead checked { type ipv6_addr ; }")
 	n.run("nft add set inet fairlead source-link-56 { type ifname ; }")
 	table := tableOf(t, n)
-	apply(t, table, add(hoststate.Guarded, "c0", ""), add(hoststate.SourceLink, "c0", "2001:db8:100::/56"))
-	holds(t, table, "guarded c0", "source-link c0 2001:db8:100::/56")
+	apply(t, table, add(hoststate.Checked, "c0", ""), add(hoststate.SourceLink, "c0", "2001:db8:100::/56"))
+	holds(t, table, "checked c0", "source-link c0 2001:db8:100::/56")
 }
 
 // What an operator broke is found and mended: an element, a rule, a set, the
@@ -312,8 +312,8 @@ func TestAuditMendsFilter(t *testing.T) {
 
 	n.edge.run(`nft delete element inet fairlead source-link-56 { "c0" . 2001:db8:100:: }`)
 	n.edge.run(`nft add element inet fairlead source-link-56 { "c0" . 2001:db8:600:: }`)
-	n.edge.run(`nft delete element inet fairlead guarded { "c0" }`)
-	expect(t, "elements", audit(), "missing element guarded c0", "missing element source-link c0 2001:db8:100::/56", "left over element source-link c0 2001:db8:600::/56")
+	n.edge.run(`nft delete element inet fairlead checked { "c0" }`)
+	expect(t, "elements", audit(), "missing element checked c0", "missing element source-link c0 2001:db8:100::/56", "left over element source-link c0 2001:db8:600::/56")
 	spoof()
 
 	n.edge.run("nft flush chain inet fairlead prerouting")

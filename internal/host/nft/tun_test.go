@@ -18,7 +18,7 @@ func TestPointToPoint(t *testing.T) {
 	n.edge.run("ip link set ppp7 up")
 	n.edge.run("ip -6 route add 2001:db8:700::/56 via fe80::7 dev ppp7")
 	n.apply(
-		add(hoststate.SourceLink, "ppp7", "2001:db8:700::/56"), add(hoststate.Guarded, "ppp7", ""),
+		add(hoststate.SourceLink, "ppp7", "2001:db8:700::/56"), add(hoststate.Checked, "ppp7", ""),
 		addMAC(hoststate.SourceStrict, "ppp7", rightMAC, "2001:db8:600::/56"),
 	)
 	write := func(src, dst, name string) {

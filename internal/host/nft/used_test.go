@@ -41,7 +41,7 @@ func TestLastUsed(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := newNetwork(t)
-			n.apply(append(c.ops, add(hoststate.SourceLink, "c0", "2001:db8:1::/64"), add(hoststate.Guarded, "c0", ""))...)
+			n.apply(append(c.ops, add(hoststate.SourceLink, "c0", "2001:db8:1::/64"), add(hoststate.Checked, "c0", ""))...)
 			sees := func(what, want string) {
 				t.Helper()
 				if got := n.used(rightMAC, p); got != want {
@@ -94,7 +94,7 @@ func TestLastUsedNotKnown(t *testing.T) {
 // Tools that do not know of sets with times list them all the same.
 func TestTimedSetIsListed(t *testing.T) {
 	n := newNetwork(t)
-	n.apply(addMAC(hoststate.SourceHolder, "c0", rightMAC, "2001:db8:100::/56"), add(hoststate.Guarded, "c0", ""))
+	n.apply(addMAC(hoststate.SourceHolder, "c0", rightMAC, "2001:db8:100::/56"), add(hoststate.Checked, "c0", ""))
 	want := `"c0" . ` + rightMAC + " . 2001:db8:100:: timeout"
 	if list := n.edge.run("nft list set inet fairlead source-holder-56"); !strings.Contains(list, want) {
 		t.Errorf("nft lists no %s:\n%s", want, list)

@@ -46,22 +46,22 @@ func TestVersionIgnoresOwnChanges(t *testing.T) {
 			t.Fatalf("after %s: %+v, want %+v", after, v, first)
 		}
 	}
-	guarded, six := add(hoststate.Guarded, "c0", ""), add(hoststate.SourceLink, "c0", "2001:db8:100::/56")
+	checked, six := add(hoststate.Checked, "c0", ""), add(hoststate.SourceLink, "c0", "2001:db8:100::/56")
 	seven := add(hoststate.SourceLink, "c0", "2001:db8:200::/56")
 	same("nothing")
-	apply(t, o, guarded)
+	apply(t, o, checked)
 	same("one element")
-	apply(t, o, guarded)
+	apply(t, o, checked)
 	same("the same again")
 	apply(t, o, six)
 	same("a set of a new length")
-	apply(t, o, six, guarded, seven, seven)
+	apply(t, o, six, checked, seven, seven)
 	same("some that are there, and one that is not, twice")
 	apply(t, o, remove(six), six, remove(six), remove(six))
 	same("in and out")
 	apply(t, o, remove(six), remove(add(hoststate.SourceLink, "c9", "::/1")))
 	same("removal of nothing")
-	apply(t, o, remove(six), guarded, remove(guarded))
+	apply(t, o, remove(six), checked, remove(checked))
 	same("some that are so already")
 	holds(t, o, "source-link c0 2001:db8:200::/56")
 
@@ -92,7 +92,7 @@ func TestVersionIgnoresOwnChanges(t *testing.T) {
 func TestVersionTellsOfOthers(t *testing.T) {
 	o := open(t)
 	const element = `inet fairlead source-link-56 { "c0" . 2001:db8:100:: }`
-	wanted := []hoststate.Op{add(hoststate.Guarded, "c0", ""), add(hoststate.SourceLink, "c0", "2001:db8:100::/56")}
+	wanted := []hoststate.Op{add(hoststate.Checked, "c0", ""), add(hoststate.SourceLink, "c0", "2001:db8:100::/56")}
 	apply(t, o, wanted...)
 	guard := openGuard(t, o.node, hop.OwnerRelay)
 	for _, c := range []struct {
@@ -129,7 +129,7 @@ func TestVersionTellsOfOthers(t *testing.T) {
 			t.Fatalf("%s: %v", c.name, err)
 		}
 		apply(t, o, append(wanted, remove(add(hoststate.SourceLink, "c0", "2001:db8:900::/56")))...)
-		holds(t, o, "guarded c0", "source-link c0 2001:db8:100::/56")
+		holds(t, o, "checked c0", "source-link c0 2001:db8:100::/56")
 		if v := o.version(); v != after {
 			t.Errorf("%s: mended: %+v, want %+v", c.name, v, after)
 		}
@@ -151,7 +151,7 @@ func TestVersionTellsOfLapses(t *testing.T) {
 	o := open(t)
 	before := o.version()
 	failed := 0
-	ops := []hoststate.Op{add(hoststate.Guarded, "c0", ""), add(hoststate.SourceLink, "c0", "2001:db8::1/56")}
+	ops := []hoststate.Op{add(hoststate.Checked, "c0", ""), add(hoststate.SourceLink, "c0", "2001:db8::1/56")}
 	if err := o.Apply(ops, func(int, error) { failed++ }); err != nil || failed != 1 {
 		t.Fatalf("%d failed, %v; want 1", failed, err)
 	}

@@ -154,7 +154,7 @@ func TestRFC8987_R3_ModesByConfiguration(t *testing.T) {
 	g.passes("2a00::1")
 }
 
-// an interface that is deleted and made anew is guarded from its first
+// an interface that is deleted and made anew is checked from its first
 // packet, and its delegated prefixes pass.
 func TestRFC8987_R3_GuardSurvivesTheInterface(t *testing.T) {
 	r := start(t, lab.Plan{Clients: 1})

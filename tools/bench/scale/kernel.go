@@ -61,7 +61,7 @@ func (simulated) apply(ops []hoststate.Op) (took time.Duration, _ error) {
 func (simulated) actual(w *world, n int) (*hoststate.Reading, time.Duration, error) {
 	r := hoststate.NewReading()
 	for i := range w.links {
-		for _, set := range []hoststate.Set{hoststate.Guarded, hoststate.Hairpin} {
+		for _, set := range []hoststate.Set{hoststate.Checked, hoststate.Hairpin} {
 			r.AddElement(hoststate.Element{Set: set, Link: linkName(i)})
 		}
 	}

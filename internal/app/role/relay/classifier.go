@@ -52,7 +52,7 @@ func fromRelayOrServer(payload []byte) bool {
 
 // believes reports whether a packet may be a peer's. The core asks the same of it when its
 // turn has come: peers and links may be others by then.
-func (c *classifier) believes(role trust.Role, p *inbound.Packet, l *network.Inlet) bool {
+func (c *classifier) believes(role trust.PeerRole, p *inbound.Packet, l *network.Inlet) bool {
 	peer, protected := p.From(c.peers, role, l.Name)
 	return peer != nil && protected
 }

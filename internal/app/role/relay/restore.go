@@ -30,10 +30,10 @@ func (d *player) answers(ctx context.Context, p effect.Probe) (there, asked bool
 	if p.Prefix.IsValid() && !d.uses(p) {
 		return false, true
 	}
-	there, err := probe.Answers(ctx, p.Index, p.Hop.Addr, p.Hop.LinkLayer)
+	there, err := probe.Answers(ctx, p.Index, p.NextHop.Addr, p.NextHop.LinkLayer)
 	if err != nil {
-		if times, due := d.relay.notes.Once.Due("probe "+p.Hop.Link, service.Now().Boot); due && ctx.Err() == nil {
-			d.log.Warn("next hop not probed", "link", p.Hop.Link, "error", err, "times", times)
+		if times, due := d.relay.notes.Once.Due("probe "+p.NextHop.Link, service.Now().Boot); due && ctx.Err() == nil {
+			d.log.Warn("next hop not probed", "link", p.NextHop.Link, "error", err, "times", times)
 		}
 		return false, false
 	}
@@ -43,12 +43,12 @@ func (d *player) answers(ctx context.Context, p effect.Probe) (there, asked bool
 // uses reports whether a next hop has sent from a prefix lately, as far as the filter
 // tells. Where it does not, whether it answers decides.
 func (d *player) uses(p effect.Probe) bool {
-	ago, known, err := d.nft.LastUsed(p.Hop.Link, p.Hop.LinkLayer, p.Prefix)
+	ago, known, err := d.nft.LastUsed(p.NextHop.Link, p.NextHop.LinkLayer, p.Prefix)
 	if err == nil && known {
 		return ago < binding.Claimed
 	}
-	if times, due := d.relay.notes.Once.Due("uses "+p.Hop.Link, service.Now().Boot); due {
-		d.log.Warn("the filter does not tell whether a client uses its prefix: that it answers a probe is enough to keep it", "link", p.Hop.Link, "error", err, "times", times)
+	if times, due := d.relay.notes.Once.Due("uses "+p.NextHop.Link, service.Now().Boot); due {
+		d.log.Warn("the filter does not tell whether a client uses its prefix: that it answers a probe is enough to keep it", "link", p.NextHop.Link, "error", err, "times", times)
 	}
 	return true
 }
