@@ -53,7 +53,7 @@ func (t *tour) crash() error {
 	for _, h := range t.homes() {
 		_ = t.check(h.routedIn(out), "the route to %s is there before the first packet (RFC 8987 S-1)", h.node.Name)
 	}
-	// The filter was this store's: the first audit reads it, while packets pass already.
+	// The filter was this store's: the first comparison reads it, while packets pass already.
 	_ = until(t.ctx, pace, patience, "the filter is mended", func() bool {
 		after, err := t.kernel()
 		return err == nil && sameLines(after, before) == nil

@@ -50,7 +50,7 @@ func TestKilledRelayReturns(t *testing.T) {
 }
 
 // TestRestartedRelayMendsItsFilter: what was done to the filter while the relay was
-// away is mended by its first audit, which comes when packets pass already; and what
+// away is mended by its first comparison, which comes when packets pass already; and what
 // was done to the routes is mended before. RFC 8987 S-1, R-3.
 func TestRestartedRelayMendsItsFilter(t *testing.T) {
 	r := prepared(t, lab.Plan{Clients: 1})

@@ -24,7 +24,7 @@ type Counters struct {
 	Strangers Traffic // relayed messages from nobody that is configured, which the guard table stopped
 
 	FilterDrops  map[string]uint64 `counter:"filter_dropped_packets_total" by:"reason" help:"Packets that the kernel's filter dropped (RFC 8987 R-3, R-5)."`
-	HostFindings map[string]uint64 `counter:"host_findings_total" by:"reason" help:"Differences that audits of the kernel have found and mended."` // "missing", "changed", "left-over"
+	HostFindings map[string]uint64 `counter:"host_findings_total" by:"reason" help:"Differences that comparisons of the kernel have found and mended."` // "missing", "changed", "left-over"
 	Panics       uint64            `counter:"panics_total" help:"Datagrams that cost a rebuild of the relay's state: each is a defect to report."`
 	EventsLost   uint64            `counter:"events_lost_total" help:"Events that readers of watch and trace were too slow for."`
 	Degraded     int               `gauge:"degraded_reasons" help:"How many things do not work as they should; fairlead status says which."` // Status.Wrong

@@ -138,9 +138,9 @@ type StoreStatus struct {
 // with what is there.
 type HostStatus struct {
 	HostCounts
-	OrphansEnd   time.Time `json:"orphans_end,omitzero"`
-	LastAudit    time.Time `json:"last_audit,omitzero" gauge:"host_audit_timestamp_seconds" help:"When the kernel was last compared with what is wanted; absent if never."`
-	LastFindings int       `json:"last_findings"` // differences that it found
+	OrphansEnd     time.Time `json:"orphans_end,omitzero"`
+	LastComparison time.Time `json:"last_comparison,omitzero" gauge:"host_compared_timestamp_seconds" help:"When the kernel was last compared with what is wanted; absent if never."`
+	LastFindings   int       `json:"last_findings"` // differences that it found
 }
 
 // HostCounts are how much is wanted of the kernel.

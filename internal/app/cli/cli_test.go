@@ -193,7 +193,7 @@ func relay(ts *testscript.TestScript, _ bool, args []string) {
 		o := &f.Overview
 		o.Clock = api.ClockStatus{Clock: api.Clock{State: "unsynchronised", MaxErrorMicros: 16000000}}
 		o.Store = api.StoreStatus{Full: true, DiskBytes: 900, RecordsSetAside: 1, LastError: "store: commit: disk full"}
-		o.Host.Refused, o.Host.LastAudit, o.Refusals = 2, time.Time{}, nil
+		o.Host.Refused, o.Host.LastComparison, o.Refusals = 2, time.Time{}, nil
 		o.Config.LastError = "fairlead.yaml:3:1: peers: missing"
 		o.Unmatched = []api.LinkHoldings{{Link: "ppp2", Prefixes: 1}, {Link: "ppp3", Prefixes: 2, Addresses: 1}}
 		o.Peers[1].Protection, o.Peers[1].Protected = "ipsec", false

@@ -188,10 +188,10 @@ func hostText(h *api.HostStatus) string {
 	if h.Orphans > 0 {
 		text += fmt.Sprintf(", %s unexplained until %s", count(h.Orphans, "prefix", "prefixes"), clockTime(h.OrphansEnd))
 	}
-	if h.LastAudit.IsZero() {
-		return text + ", not audited yet"
+	if h.LastComparison.IsZero() {
+		return text + ", not compared yet"
 	}
-	return text + fmt.Sprintf(", audited %s with %s", clockTime(h.LastAudit), count(h.LastFindings, "difference", "differences"))
+	return text + fmt.Sprintf(", compared %s with %s", clockTime(h.LastComparison), count(h.LastFindings, "difference", "differences"))
 }
 
 func peerText(p *api.PeerSummary) string {

@@ -144,7 +144,7 @@ type RelayID struct {
 type Host struct {
 	Protocol   uint8 // rtm_protocol of our routes
 	Aggregates []hoststate.Route
-	Audit      time.Duration // between two comparisons of the kernel with what we want; 0: none
+	Compare    time.Duration // between two comparisons of the kernel with what we want; 0: none
 	Orphans    time.Duration // how long what a lost store does not explain stays; 0: it goes at once
 }
 
@@ -192,7 +192,7 @@ func Default() *Config {
 			IPsec:   IPsec{Socket: defaultVICI},
 		},
 		State:   defaultState,
-		Host:    Host{Protocol: defaultProtocol, Audit: time.Minute, Orphans: day},
+		Host:    Host{Protocol: defaultProtocol, Compare: time.Minute, Orphans: day},
 		Store:   Store{Reserve: 16 << 20},
 		History: History{Keep: 30 * day, Entries: 1e6},
 		Hook: Hook{

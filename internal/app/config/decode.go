@@ -178,6 +178,7 @@ func (v Value) pair(pair *ast.MappingValueNode, fields []Field, present map[stri
 
 // renamed are keys by the names that they had once.
 var renamed = map[string]string{
+	"audit":          "compare",
 	"borrow":         "unnumbered",
 	"host":           "per-mac",
 	"infrastructure": "reserved-prefixes",

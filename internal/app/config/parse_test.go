@@ -268,7 +268,7 @@ func TestValues(t *testing.T) {
 		{"host: {protocol: 5}", func(c *Config) any { return c.Host.Protocol }, uint8(5)},
 		{"host: {protocol: 198}", func(c *Config) any { return c.Host.Protocol }, uint8(198)},
 		{"host: {protocol: 255}", func(c *Config) any { return c.Host.Protocol }, uint8(255)},
-		{"host: {audit: off}", func(c *Config) any { return c.Host.Audit }, time.Duration(0)},
+		{"host: {compare: off}", func(c *Config) any { return c.Host.Compare }, time.Duration(0)},
 		{"store: {reserve: 64KiB}", func(c *Config) any { return c.Store.Reserve }, int64(65536)},
 		{"store: {reserve: 1024GiB}", func(c *Config) any { return c.Store.Reserve }, int64(1) << 40},
 		{"hook: {events: []}", func(c *Config) any { return len(c.Hook.Events) }, 0},

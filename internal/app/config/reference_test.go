@@ -85,7 +85,7 @@ func TestDefaults(t *testing.T) {
 		{"leasequery from clients", d.AllowLeasequery, false},
 		{"relayed messages from clients", d.Trusted, false},
 		{"source port", relay6Of(c).SourcePort, uint16(547)},
-		{"audit", c.Host.Audit, 60 * time.Second},
+		{"compare", c.Host.Compare, 60 * time.Second},
 		{"history", c.History.Keep, 720 * time.Hour},
 		{"entries of the history", c.History.Entries, int64(1000000)},
 		{"reserve", c.Store.Reserve, int64(16777216)},
@@ -229,7 +229,7 @@ relay6:
 host:
   protocol: 88
   aggregates: [{prefix: 2001:db8:4000::/34, table: 100, metric: 5}]
-  audit: off
+  compare: off
   orphans: off
 store: {reserve: 1GiB}
 history: {keep: 1d, entries: 50000}

@@ -215,7 +215,7 @@ func (h *Host) decode(v Value) {
 				h.Aggregates = append(h.Aggregates, r)
 			})
 		}),
-		Optional("audit", Read(&h.Audit, orWord("off", 0, duration(time.Second, day)))),
+		Optional("compare", Read(&h.Compare, orWord("off", 0, duration(time.Second, day)))),
 		Optional("orphans", Read(&h.Orphans, orWord("off", 0, duration(time.Second, 30*day)))),
 	)
 }

@@ -35,9 +35,9 @@ func TestReloadRefusesWhatNeedsARestart(t *testing.T) {
 		}
 	}
 	var old, next config.Config
-	next.Log.Level, next.History.Keep, next.Host.Audit = config.LogWarn, time.Hour, time.Hour
+	next.Log.Level, next.History.Keep, next.Host.Compare = config.LogWarn, time.Hour, time.Hour
 	if err := needsRestart(&old, &next); err != nil {
-		t.Errorf("level, history and audit changed: %v; want it taken", err)
+		t.Errorf("level, history and comparison changed: %v; want it taken", err)
 	}
 	next.State, next.Log.Format = "/elsewhere", config.LogJSON
 	if err := needsRestart(&old, &next); err == nil || strings.Count(err.Error(), "\n") != 1 {

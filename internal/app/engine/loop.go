@@ -201,7 +201,7 @@ func (e *Engine[C]) linkEvents(ctx context.Context, event netlink.Event) {
 }
 
 // settle takes in outcomes. A route that was refused has its stand-in, and what
-// was not kept is undone; what failed otherwise is for the audit to mend.
+// was not kept is undone; what failed otherwise is for the comparison to mend.
 func (e *Engine[C]) settle(ctx context.Context, outcomes []effect.Outcome) {
 	e.returned(outcomes)
 	e.decideOn(ctx, func(n instant.Now, eff *effect.Effects) {
@@ -323,7 +323,7 @@ func (e *Engine[C]) refuse(j *job) {
 		e.Core.Settle(e.at, effect.Outcome{ID: c.ID, Keep: errStalled}, &undo)
 	}
 	e.role.Tell(&undo)
-	// What the undoing itself wants installed is found by the audit, and what it wants
+	// What the undoing itself wants installed is found by the comparison, and what it wants
 	// kept is kept later.
 	for i := 0; i < len(undo.Changes); i++ {
 		o := effect.Outcome{ID: undo.Changes[i].ID}

@@ -27,13 +27,13 @@ type loop = Engine[*relay6.Relay]
 // store, a kernel and sockets that always work. It is the role that is played, too.
 type quiet struct {
 	*bench
-	t                  *testing.T
-	loop               *loop
-	cfg                *relay6.Config
-	mu                 sync.Mutex // guards sent
-	sent               [][]byte
-	audits, lateAudits int
-	runs               bool // the loop closes the queue
+	t                             *testing.T
+	loop                          *loop
+	cfg                           *relay6.Config
+	mu                            sync.Mutex // guards sent
+	sent                          [][]byte
+	comparisons, laterComparisons int
+	runs                          bool // the loop closes the queue
 
 	build  func() (*relay6.Relay, error) // nil: a core that knows the links
 	probe  func() (answers, asked bool)
@@ -60,8 +60,8 @@ func (q *quiet) HearsExtensions() bool                              { return tru
 func (q *quiet) LinksChanged(*relay6.Relay)                         {}
 func (q *quiet) Pass(instant.Instant, *relay6.Relay)                {}
 func (q *quiet) Probe(context.Context, effect.Probe) (bool, bool)   { return q.probe() }
-func (q *quiet) CompareSoon()                                       { q.audits++ }
-func (q *quiet) CompareLater()                                      { q.lateAudits++ }
+func (q *quiet) CompareSoon()                                       { q.comparisons++ }
+func (q *quiet) CompareLater()                                      { q.laterComparisons++ }
 
 func (q *quiet) LinkChanged(core *relay6.Relay, e netlink.Event, eff *effect.Effects) bool {
 	core.RemoveLink(e.Removed, eff)

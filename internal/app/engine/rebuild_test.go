@@ -189,24 +189,24 @@ func TestFullPipelineLetsRenewalsLeave(t *testing.T) {
 	if len(q.sent) != 1 || string(q.sent[0]) != "renewal" {
 		t.Errorf("sent %q, want the renewal", q.sent)
 	}
-	if len(held) != 4 || q.lateAudits != 1 {
-		t.Errorf("held back %q and asked for %d audits, want four and one", held, q.lateAudits)
+	if len(held) != 4 || q.laterComparisons != 1 {
+		t.Errorf("held back %q and asked for %d comparisons, want four and one", held, q.laterComparisons)
 	}
 }
 
 // A route that the kernel refuses has its stand-in; only what else it did not
-// take is for an audit, and not at once: it may fail again.
-func TestSettleAsksForAnAuditOnlyIfNeeded(t *testing.T) {
+// take is for a comparison, and not at once: it may fail again.
+func TestSettleAsksForAComparisonOnlyIfNeeded(t *testing.T) {
 	l, q := newQuietLoop(t)
 	r := hoststate.Op{Route: &hoststate.Route{Prefix: netip.MustParsePrefix("2001:db8:5::/56")}}
 	id := l.Core.LastChange()
 	l.settle(t.Context(), []effect.Outcome{{ID: id, Keep: store.ErrFull}, {ID: id, Install: []effect.FailedOp{{Op: r, Err: effect.ErrRefused}}}})
-	if q.audits+q.lateAudits != 0 {
-		t.Error("an audit although nothing is left to mend")
+	if q.comparisons+q.laterComparisons != 0 {
+		t.Error("a comparison although nothing is left to mend")
 	}
 	l.settle(t.Context(), []effect.Outcome{{ID: id, Install: []effect.FailedOp{{Op: r, Err: errors.New("in the way")}}}})
-	if q.audits != 0 || q.lateAudits != 1 {
-		t.Errorf("%d audits at once, %d later; want one later", q.audits, q.lateAudits)
+	if q.comparisons != 0 || q.laterComparisons != 1 {
+		t.Errorf("%d comparisons at once, %d later; want one later", q.comparisons, q.laterComparisons)
 	}
 }
 

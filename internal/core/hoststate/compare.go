@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Comparison is an audit under way: what is wanted against what the kernel was
+// Comparison is one under way: what is wanted against what the kernel was
 // read to have, part by part, while the State goes on changing. What changes
 // after Compare is left out: the operations about it are on their way and say
 // themselves what became of them.
@@ -293,11 +293,11 @@ func (p *partial) leftRoute(id routeID) {
 	}
 }
 
-// Audit compares what is wanted with what is there, all at once, and appends
+// CompareAll compares what is wanted with what is there, all at once, and appends
 // what mends the difference. What it says of the kernel is right only if nothing
 // was asked of the kernel since actual was read. The state itself does not
 // change.
-func (s *State) Audit(ops []Op, actual Actual) (_ []Op, found []Finding) {
+func (s *State) CompareAll(ops []Op, actual Actual) (_ []Op, found []Finding) {
 	c, r := s.Compare(), Read(actual)
 	for done := false; !done; {
 		var more []Finding

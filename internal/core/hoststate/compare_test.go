@@ -99,13 +99,13 @@ func TestComparisonEnds(t *testing.T) {
 	}
 }
 
-// What is put silently is wanted all the same: an audit asks for it.
+// What is put silently is wanted all the same: a comparison asks for it.
 func TestPutSilentlyIsFoundMissing(t *testing.T) {
 	s := New()
 	s.SetLink(nil, &links.Link{Index: 1, Name: "c0", Up: true})
 	s.SetPolicy(nil, "c0", &Policy{Filter: FilterLink})
 	s.PutSilently(Delegation{Link: "c0", Prefix: somePrefixes[0], NextHop: someHops[1]})
-	ops, found := s.Audit(nil, Actual{Elements: []Element{{Set: Checked, Link: "c0"}}})
+	ops, found := s.CompareAll(nil, Actual{Elements: []Element{{Set: Checked, Link: "c0"}}})
 	k := newKernel()
 	if c := k.apply(ops); len(c) > 0 || len(found) != 2 {
 		t.Fatalf("findings %v, complaints %q; want a route and an element", found, c)

@@ -293,16 +293,16 @@ func checkWhole(t *rapid.T, s *State, w *twin, k *kernel) {
 	if got != want {
 		t.Fatalf("counts: got %+v, want %+v", got, want)
 	}
-	if ops, found := s.Audit(nil, k.actual()); len(ops)+len(found) > 0 {
-		t.Fatalf("audit of what is right: %d operations, findings %v", len(ops), found)
+	if ops, found := s.CompareAll(nil, k.actual()); len(ops)+len(found) > 0 {
+		t.Fatalf("comparison of what is right: %d operations, findings %v", len(ops), found)
 	}
 	damages := damage(t, k)
-	ops, found := s.Audit(nil, k.actual())
+	ops, found := s.CompareAll(nil, k.actual())
 	if len(found) != damages {
-		t.Fatalf("audit: findings %v, want %d", found, damages)
+		t.Fatalf("comparison: findings %v, want %d", found, damages)
 	}
 	if c := k.apply(ops); len(c) > 0 {
-		t.Fatalf("audit: %q", c)
+		t.Fatalf("comparison: %q", c)
 	}
 	if diff := cmp.Diff(w.wanted(), k.holds()); diff != "" {
 		t.Fatalf("mended, -want +got:\n%s", diff)

@@ -25,7 +25,7 @@ func adopted(k *kernel, there []links.Link, policies map[string]*Policy, delegat
 	}
 	k.apply(ops)
 	s.AdoptLeftOver()
-	ops, _ = s.Audit(nil, k.actual())
+	ops, _ = s.CompareAll(nil, k.actual())
 	return s, ops
 }
 
@@ -56,7 +56,7 @@ func TestOrphansAreInNobodysWay(t *testing.T) {
 		}
 		k.apply(ops)
 		s.AdoptLeftOver()
-		ops, _ = s.Audit(nil, k.actual())
+		ops, _ = s.CompareAll(nil, k.actual())
 		k.apply(ops)
 		for range rapid.IntRange(0, 15).Draw(t, "steps") {
 			past := slices.Collect(s.Orphans)
@@ -76,8 +76,8 @@ func TestOrphansAreInNobodysWay(t *testing.T) {
 					t.Fatalf("%s is wanted and not there", name)
 				}
 			}
-			if ops, found := s.Audit(nil, k.actual()); len(ops)+len(found) > 0 {
-				t.Fatalf("audit of what is right: findings %v", found)
+			if ops, found := s.CompareAll(nil, k.actual()); len(ops)+len(found) > 0 {
+				t.Fatalf("comparison of what is right: findings %v", found)
 			}
 			counts := s.Counts()
 			if counts.Delegations != len(w.delegations) || counts.Orphans != len(slices.Collect(s.Orphans)) {

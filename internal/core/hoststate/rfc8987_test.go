@@ -206,7 +206,7 @@ func TestSamePrefixOnTwoLinks(t *testing.T) {
 // A finding is a line for an operator.
 func TestFindingString(t *testing.T) {
 	s, _ := with(t, eth, filtered, granted)
-	_, found := s.Audit(nil, Actual{
+	_, found := s.CompareAll(nil, Actual{
 		Routes: []Route{{Table: 254, Prefix: granted.Prefix, Metric: 1024, Link: OtherKind}, {Table: 7, Prefix: granted.Prefix, Metric: 1}},
 	})
 	got := map[string]bool{}

@@ -44,7 +44,7 @@ func (l *Ledger) Settle(now instant.Now, o effect.Outcome, eff *effect.Effects) 
 
 // notInstalled deals with an operation that the kernel did not take. A unicast
 // route over a device that is down or gone gets its stand-in; anything else is
-// left to the audit, and is tried again when the prefix is next granted.
+// left to the comparison, and is tried again when the prefix is next granted.
 func (l *Ledger) notInstalled(f effect.FailedOp, eff *effect.Effects) {
 	if f.Op.Route != nil && !f.Op.Remove && errors.Is(f.Err, effect.ErrRefused) {
 		l.Install(l.host.Refused(nil, *f.Op.Route), eff)

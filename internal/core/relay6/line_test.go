@@ -252,7 +252,7 @@ func (w *world) succeed(between func()) {
 	records, blocks, lastWall := w.kept()
 	w.core.Restore(w.now, slices.Values(records), blocks, lastWall, &w.eff)
 	w.carryOut()
-	w.core.AuditHost(w.kernel.actual(), &w.eff)
+	w.core.CompareAll(w.kernel.actual(), &w.eff)
 	w.carryOut()
 }
 

@@ -293,11 +293,11 @@ func TestRestartWithoutTheLink(t *testing.T) {
 }
 
 // What another did to our routes is mended at the next look, and reported.
-func TestAuditMends(t *testing.T) {
+func TestComparisonMends(t *testing.T) {
 	w := newWorld(t)
 	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
 	clear(w.kernel.routes)
-	found := w.core.AuditHost(w.kernel.actual(), &w.eff)
+	found := w.core.CompareAll(w.kernel.actual(), &w.eff)
 	w.carryOut()
 	if len(found) != 1 || found[0].Kind != hoststate.Missing {
 		t.Errorf("found %v, want one missing route", found)

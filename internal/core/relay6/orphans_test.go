@@ -169,7 +169,7 @@ func TestOrphansOutliveAPanic(t *testing.T) {
 		w.core = next
 		w.carryOut()
 	}
-	next.AuditHost(w.kernel.actual(), &w.eff)
+	next.CompareAll(w.kernel.actual(), &w.eff)
 	w.carryOut()
 	w.wantOrphans(orphaned, orphaned2)
 	w.sleep(time.Hour)

@@ -18,7 +18,7 @@ import (
 
 // Restore takes in what was kept, before any socket opens (RFC 8987 S-1). Links
 // are told of before it. What it wants of routes and filter elements is not in
-// the Effects: an audit finds what of it the kernel lacks.
+// the Effects: a comparison finds what of it the kernel lacks.
 func (r *Relay) Restore(now instant.Now, records iter.Seq[binding.Record], blocks []delegation.Block, lastWall time.Time, eff *effect.Effects) {
 	for rec := range records {
 		rec.Line = r.resumed(&rec.Binding)
@@ -78,7 +78,7 @@ const orphansAtOnce = 1024
 // nothing of it, part by part: carryOut carries out what is in the Effects. It says how
 // many operations these were.
 func (r *Relay) InstallDelegated(eff *effect.Effects, carryOut func()) (n int) {
-	ops := make([]hoststate.Op, 0, partOfAudit)
+	ops := make([]hoststate.Op, 0, partOfComparison)
 	install := func() {
 		eff.Reset()
 		r.ledger.Install(ops, eff)
@@ -96,22 +96,22 @@ func (r *Relay) InstallDelegated(eff *effect.Effects, carryOut func()) (n int) {
 }
 
 // CompareHost begins to compare what the kernel has of ours with what is wanted.
-// It goes on with AuditPart once everything that was asked of the kernel until
+// It goes on with ComparePart once everything that was asked of the kernel until
 // now is carried out and the kernel is read.
 func (r *Relay) CompareHost() *hoststate.Comparison { return r.host.Compare() }
 
-// partOfAudit is how many routes and elements are compared at once: a few
+// partOfComparison is how many routes and elements are compared at once: a few
 // milliseconds at most, as packets wait meanwhile.
-const partOfAudit = 4096
+const partOfComparison = 4096
 
-// AuditPart goes on with a comparison and mends the differences that it finds.
+// ComparePart goes on with a comparison and mends the differences that it finds.
 // Whole is false where the comparison is worth nothing any more: too much has
 // changed since it began, or another core has come.
-func (r *Relay) AuditPart(c *hoststate.Comparison, reading *hoststate.Reading, eff *effect.Effects) (found []hoststate.Finding, done, whole bool) {
+func (r *Relay) ComparePart(c *hoststate.Comparison, reading *hoststate.Reading, eff *effect.Effects) (found []hoststate.Finding, done, whole bool) {
 	if !r.host.Compares(c) {
 		return nil, true, false
 	}
-	ops, found, done := c.Next(nil, reading, partOfAudit)
+	ops, found, done := c.Next(nil, reading, partOfComparison)
 	if done && reading.HasElements() {
 		r.ledger.Compared()
 	}
@@ -119,10 +119,10 @@ func (r *Relay) AuditPart(c *hoststate.Comparison, reading *hoststate.Reading, e
 	return found, done, true
 }
 
-// AuditHost does all of an audit at once. Nothing may have been asked of the
+// CompareAll does all of a comparison at once. Nothing may have been asked of the
 // kernel since it was read.
-func (r *Relay) AuditHost(actual hoststate.Actual, eff *effect.Effects) []hoststate.Finding {
-	ops, found := r.host.Audit(nil, actual)
+func (r *Relay) CompareAll(actual hoststate.Actual, eff *effect.Effects) []hoststate.Finding {
+	ops, found := r.host.CompareAll(nil, actual)
 	r.ledger.Install(ops, eff)
 	return found
 }

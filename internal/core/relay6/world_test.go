@@ -168,7 +168,7 @@ func (w *world) start() {
 	if w.orphansEnd > 0 {
 		w.core.AdoptLeftOver(w.orphansEnd)
 	}
-	w.core.AuditHost(w.kernel.actual(), &w.eff)
+	w.core.CompareAll(w.kernel.actual(), &w.eff)
 	w.core.Start(&w.eff)
 	w.carryOut()
 }

@@ -41,7 +41,7 @@ func (b *batch) reset() {
 // Apply carries out the route operations among ops, in order as far as they
 // concern one route, and passes over the others. For each that the kernel did
 // not take, failed is called with its place in ops and the reason, which is
-// ErrRefused, ErrForeign, or something that an audit may mend later; failed must
+// ErrRefused, ErrForeign, or something that a comparison may mend later; failed must
 // not call the Conn. To remove what is not there is success. The error that is
 // returned says that the Conn does not work; then nothing is known of the rest.
 func (c *Conn) Apply(ops []hoststate.Op, failed func(i int, err error)) error {

@@ -234,8 +234,8 @@ func TestPurge(t *testing.T) {
 	})
 }
 
-// The audit finds what others did to our routes, and mends it.
-func TestAuditMendsRoutes(t *testing.T) {
+// The comparison finds what others did to our routes, and mends it.
+func TestComparisonMendsRoutes(t *testing.T) {
 	both(t, func(t *testing.T, w world) {
 		s := hoststate.New()
 		ops := s.SetPolicy(s.SetLink(nil, &links.Link{Index: w.index("c0"), Name: "c0", Up: true}), "c0", &hoststate.Policy{})
@@ -251,7 +251,7 @@ func TestAuditMendsRoutes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ops, found := s.Audit(nil, hoststate.Actual{Routes: actual})
+		ops, found := s.CompareAll(nil, hoststate.Actual{Routes: actual})
 		got := map[string]bool{}
 		for _, f := range found {
 			got[f.Kind.String()+" "+f.Route.Prefix.String()] = true
@@ -270,7 +270,7 @@ func TestAuditMendsRoutes(t *testing.T) {
 
 // Routes with several next hops, and two routes where one should be, are found
 // and become one again.
-func TestAuditMendsCrookedRoutes(t *testing.T) {
+func TestComparisonMendsCrookedRoutes(t *testing.T) {
 	w := newReal(t)
 	s := hoststate.New()
 	ops := s.SetPolicy(s.SetLink(nil, &links.Link{Index: w.index("c0"), Name: "c0", Up: true}), "c0", &hoststate.Policy{})
@@ -285,7 +285,7 @@ func TestAuditMendsCrookedRoutes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ops, found := s.Audit(nil, hoststate.Actual{Routes: actual})
+	ops, found := s.CompareAll(nil, hoststate.Actual{Routes: actual})
 	if len(found) != 3 || found[0].Kind != hoststate.Changed || found[1].Kind != hoststate.Changed || found[2].Kind != hoststate.Changed {
 		t.Errorf("findings %v, want three changed", found)
 	}

@@ -22,8 +22,8 @@ import (
 type Event struct {
 	Link         *links.Link // an interface that appeared or changed; one of the same index has its name now
 	Removed      string      // the name of an interface that is gone
-	RouteChanged bool        // somebody else added, changed or removed routes with our protocol: an audit is due
-	Resync       bool        // the kernel's word was lost; links were told anew, an audit is due
+	RouteChanged bool        // somebody else added, changed or removed routes with our protocol: a comparison is due
+	Resync       bool        // the kernel's word was lost; links were told anew, a comparison is due
 }
 
 // settle is how long changes to routes are gathered into one event.

@@ -326,7 +326,7 @@ func to(v expr.VerdictKind, chain string) match { return match{&expr.Verdict{Kin
 
 // Mend compares chains and rules with what Open made, and makes them again if
 // anybody changed them, as Open does for a table that it adopts. It reports
-// whether it had to. Elements are the business of hoststate's audit.
+// whether it had to. Elements are the business of hoststate's comparison.
 func (t *Table) Mend() (mended bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

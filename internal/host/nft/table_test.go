@@ -275,7 +275,7 @@ func TestRuinedTable(t *testing.T) {
 
 // What an operator broke is found and mended: an element, a rule, a set, the
 // whole table.
-func TestAuditMendsFilter(t *testing.T) {
+func TestComparisonMendsFilter(t *testing.T) {
 	n := newNetwork(t)
 	s := hoststate.New()
 	ops := s.SetPolicy(nil, "c0", &hoststate.Policy{Filter: hoststate.FilterLink, Loop: hoststate.LoopDrop, Reuse: hoststate.ReuseNever, Permit: []netip.Prefix{netip.MustParsePrefix("2001:db8:1::/64")}})
@@ -287,7 +287,7 @@ func TestAuditMendsFilter(t *testing.T) {
 		n.clientTap.send(rightMAC, packet("2001:db8:100::1", "2001:db8:cccc::1", "good"))
 		expect(t, "passed", n.flush(), "good")
 	}
-	audit := func() (found []string) {
+	comparison := func() (found []string) {
 		t.Helper()
 		if mended, err := n.table.Mend(); err != nil {
 			t.Fatal(err)
@@ -298,7 +298,7 @@ func TestAuditMendsFilter(t *testing.T) {
 		if err := n.table.Elements(func(e hoststate.Element) { es = append(es, e) }); err != nil {
 			t.Fatal(err)
 		}
-		ops, fs := s.Audit(nil, hoststate.Actual{Elements: es})
+		ops, fs := s.CompareAll(nil, hoststate.Actual{Elements: es})
 		for _, f := range fs {
 			if f.Element != nil {
 				found = append(found, f.String())
@@ -308,35 +308,35 @@ func TestAuditMendsFilter(t *testing.T) {
 		return found
 	}
 	spoof()
-	expect(t, "nothing broken", audit())
+	expect(t, "nothing broken", comparison())
 
 	n.edge.run(`nft delete element inet fairlead source-link-56 { "c0" . 2001:db8:100:: }`)
 	n.edge.run(`nft add element inet fairlead source-link-56 { "c0" . 2001:db8:600:: }`)
 	n.edge.run(`nft delete element inet fairlead checked { "c0" }`)
-	expect(t, "elements", audit(), "missing element checked c0", "missing element source-link c0 2001:db8:100::/56", "left over element source-link c0 2001:db8:600::/56")
+	expect(t, "elements", comparison(), "missing element checked c0", "missing element source-link c0 2001:db8:100::/56", "left over element source-link c0 2001:db8:600::/56")
 	spoof()
 
 	n.edge.run("nft flush chain inet fairlead prerouting")
-	expect(t, "rules", audit(), "rules")
+	expect(t, "rules", comparison(), "rules")
 	spoof()
 
 	n.edge.run("nft flush chain inet fairlead permitted")
 	n.edge.run("nft flush chain inet fairlead longest")
 	n.edge.run("nft delete set inet fairlead source-link-56")
-	expect(t, "set", audit(), "rules", "missing element source-link c0 2001:db8:100::/56")
+	expect(t, "set", comparison(), "rules", "missing element source-link c0 2001:db8:100::/56")
 	spoof()
 
 	n.edge.run("nft delete table inet fairlead")
-	if found := audit(); len(found) != 6 || found[0] != "rules" {
+	if found := comparison(); len(found) != 6 || found[0] != "rules" {
 		t.Errorf("after deletion of the table: %q", found)
 	}
 	spoof()
 
-	// Without an audit: the next change finds the table gone.
+	// Without a comparison: the next change finds the table gone.
 	n.edge.run("nft delete table inet fairlead")
 	n.apply(add(hoststate.SourceLink, "c0", "2001:db8:700::/56"))
 	n.edge.run("nft delete table inet fairlead")
 	n.apply(remove(add(hoststate.SourceLink, "c0", "2001:db8:700::/56")))
-	audit()
+	comparison()
 	spoof()
 }

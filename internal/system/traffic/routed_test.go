@@ -57,7 +57,7 @@ func TestUnnumberedLinksClientsPass(t *testing.T) {
 	if after := r.Permitted(`"2001:db8:77::"`); len(before) == 0 || len(after) == 0 {
 		t.Errorf("permitted before the restart: %q, after it: %q", before, after)
 	}
-	r.permits("2001:db8:78::", false) // its route went meanwhile: the first audit takes it out
+	r.permits("2001:db8:78::", false) // its route went meanwhile: the first comparison takes it out
 	one.passes("2001:db8:77::1")
 
 	r.Relay.IP("-6 route del 2001:db8:77::/64 dev d1")

@@ -14,8 +14,8 @@ import (
 	"fairlead/internal/system/rig"
 )
 
-// quickAudit has the relay compare the kernel with what it wants all the time.
-const quickAudit = "host:\n  audit: 1s\n"
+// quickComparison has the relay compare the kernel with what it wants all the time.
+const quickComparison = "host:\n  compare: 1s\n"
 
 // filter is the relay's table, as nft prints it, but for the counters.
 func (r *network) filter() string {
@@ -39,7 +39,7 @@ func (r *network) elements() string {
 // TestOthersChangeOurState: what others take away of our routes and filters comes
 // back soon, and the operator reads what it was. (Design, Host state.)
 func TestOthersChangeOurState(t *testing.T) {
-	r := start(t, plan{clients: 2, top: quickAudit + "log:\n  every: 1s\n"})
+	r := start(t, plan{clients: 2, top: quickComparison + "log:\n  every: 1s\n"})
 	var prefixes []netip.Prefix
 	for link := 1; link <= 2; link++ {
 		r.obtain(r.Play(link, rig.DUID(link)), 1, 2)
@@ -98,9 +98,9 @@ func TestOthersChangeOurState(t *testing.T) {
 }
 
 // TestFilterIsMadeAgain: what empties the machine's whole rule set, such as another
-// firewall's reload, does not leave the filter open until the next audit.
+// firewall's reload, does not leave the filter open until the next comparison.
 func TestFilterIsMadeAgain(t *testing.T) {
-	r := start(t, plan{clients: 1, top: "host:\n  audit: 1d\n"})
+	r := start(t, plan{clients: 1, top: "host:\n  compare: 1d\n"})
 	r.obtain(r.Play(1, rig.DUID(1)), 1)
 	r.WantRoute(r.book.prefix(rig.DUID(1), 1), 1)
 	elements := r.elements()
@@ -111,10 +111,10 @@ func TestFilterIsMadeAgain(t *testing.T) {
 }
 
 // TestOthersChangesAreToldByTheKernel: one element, a whole set and a route with our
-// protocol are mended because the kernel tells of them, and not by the next audit on
+// protocol are mended because the kernel tells of them, and not by the next comparison on
 // the slow timer, which does not come here.
 func TestOthersChangesAreToldByTheKernel(t *testing.T) {
-	r := start(t, plan{clients: 1, top: "host:\n  audit: 1d\nlog:\n  every: 1s\n"})
+	r := start(t, plan{clients: 1, top: "host:\n  compare: 1d\nlog:\n  every: 1s\n"})
 	r.obtain(r.Play(1, rig.DUID(1)), 1)
 	p := r.book.prefix(rig.DUID(1), 1)
 	r.WantRoute(p, 1)
@@ -150,7 +150,7 @@ func (r *network) sets() string {
 // neither overwritten nor removed, whatever happens to ours, and the operator
 // reads of it; purge takes away what is ours and nothing else.
 func TestRoutesOfOthers(t *testing.T) {
-	r := build(t, plan{clients: 2, top: quickAudit})
+	r := build(t, plan{clients: 2, top: quickComparison})
 	c := r.Play(1, rig.DUID(1))
 	taken := r.book.prefix(rig.DUID(1), 1)
 	r.Relay.Batch(
@@ -197,8 +197,8 @@ func TestRoutesOfOthers(t *testing.T) {
 	if foreign == own || r.routes()[ours] != "" {
 		t.Fatalf("%s was not taken over", ours)
 	}
-	r.audits(2)
-	unhurt("audit")
+	r.comparisons(2)
+	unhurt("comparison")
 	r.Fairlead.Logged("level=WARN", "missing route "+ours.String())
 	r.Relay.IP("-6 route del %s proto static", ours)
 	foreign = own
@@ -217,13 +217,13 @@ func TestRoutesOfOthers(t *testing.T) {
 	unhurt("purge")
 }
 
-// audits waits until the relay has compared the kernel with what it wants that
+// comparisons waits until the relay has compared the kernel with what it wants that
 // often, from now on.
-func (r *network) audits(times int) {
+func (r *network) comparisons(times int) {
 	r.T.Helper()
 	for range times {
-		last := r.status().Host.LastAudit
-		r.Until("the relay looks at the kernel", func() bool { return r.status().Host.LastAudit.After(last) })
+		last := r.status().Host.LastComparison
+		r.Until("the relay looks at the kernel", func() bool { return r.status().Host.LastComparison.After(last) })
 	}
 }
 

@@ -166,11 +166,11 @@ type status struct {
 		LastError         string   `json:"last_error"`
 	}
 	Host struct {
-		Routes       int
-		Elements     int
-		Refused      int
-		LastAudit    time.Time `json:"last_audit"`
-		LastFindings int       `json:"last_findings"`
+		Routes         int
+		Elements       int
+		Refused        int
+		LastComparison time.Time `json:"last_comparison"`
+		LastFindings   int       `json:"last_findings"`
 	}
 	Totals struct {
 		Prefixes      int

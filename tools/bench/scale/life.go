@@ -123,15 +123,15 @@ func (w *world) restart() (r restored, err error) {
 	return r, w.mend(&r)
 }
 
-// mend has an audit find that the kernel has nothing, and gives it everything.
+// mend has a comparison find that the kernel has nothing, and gives it everything.
 func (w *world) mend(r *restored) error {
 	comparison := w.core.CompareHost()
 	reading := hoststate.NewReading()
 	for done := false; !done; {
 		w.eff.Reset()
 		began := harness.Busy()
-		_, done, _ = w.core.AuditPart(comparison, reading, &w.eff)
-		r.audit += harness.Busy() - began
+		_, done, _ = w.core.ComparePart(comparison, reading, &w.eff)
+		r.comparison += harness.Busy() - began
 		if err := w.carryOut(); err != nil {
 			return err
 		}
@@ -141,7 +141,7 @@ func (w *world) mend(r *restored) error {
 }
 
 // restored is how long the parts of a restart took.
-type restored struct{ open, core, audit, kernel time.Duration }
+type restored struct{ open, core, comparison, kernel time.Duration }
 
 // settledHeap is the memory in use once everything that can be freed is.
 func settledHeap() uint64 {

@@ -20,12 +20,12 @@ var rows = []struct {
 	{"one grant: kernel, µs", "kernel-sec/grant", 1e6},
 	{"restart: the store's look at every record, ms", "open-sec/restart", 1e3},
 	{"restart: records read and taken in by the core, ms", "core-sec/restart", 1e3},
-	{"restart: what the kernel lacks, ms", "audit-sec/restart", 1e3},
+	{"restart: what the kernel lacks, ms", "comparison-sec/restart", 1e3},
 	{"restart: kernel, ms", "kernel-sec/restart", 1e3},
 	{"restart: all, ms", "sec/restart", 1e3},
-	{"audit: the kernel read back, ms", "kernel-sec/audit", 1e3},
-	{"audit: comparing, ms", "sec/audit", 1e3},
-	{"audit: the longest part between packets, ms", "longest-sec/audit", 1e3},
+	{"comparison: the kernel read back, ms", "kernel-sec/comparison", 1e3},
+	{"comparison: the differences found, ms", "sec/comparison", 1e3},
+	{"comparison: the longest part between packets, ms", "longest-sec/comparison", 1e3},
 	{"one link cleared, ms", "sec/clear", 1e3},
 	{"all expired at once, until none is left, ms", "sec/expire", 1e3},
 	{"the longest Tick of these, ms", "longest-sec/expire", 1e3},
@@ -97,16 +97,16 @@ which were measured. {{code "go run ./tools/bench scale -kernel -sizes 1000,1000
   logarithm, the kernel's routes are a trie and its sets hash tables.
 - **A restart** grows in step: every record is looked at, read, and asked of the
   kernel. Up to a hundred thousand it takes seconds, most of it the kernel's.
-- **An audit** holds nobody up: it is compared in parts, between which packets
+- **A comparison** holds nobody up: it is done in parts, between which packets
   pass, and what changes meanwhile is left out. The longest part is the search
   for what nobody wants, at the end.
 - **Reading the filter back** is what grows faster than the delegations: the kernel
   walks a set from its beginning for each few hundred elements that it lists. At
-  a million it takes minutes, though none of ours. So an audit leaves it out while
+  a million it takes minutes, though none of ours. So a comparison leaves it out while
   nobody else has changed anything in nftables and nothing of ours has failed, but
   for one in 64: what is left, routes read and compared, takes a tenth of the time
   at a hundred thousand. Beside a program that changes nftables all the time,
-  audits would have to be rare.
+  comparisons would have to be rare.
 - **The end of all at once** comes in Ticks of 512 ends; packets pass between
   them.
 `)

@@ -1,6 +1,6 @@
 // Package scale fills a core and a store with up to a million delegations and
 // says what grows how: memory, the cost of one more grant, a restart, the end of
-// all of them, an audit. The kernel's part is counted with measured costs, or
+// all of them, a comparison. The kernel's part is counted with measured costs, or
 // really done in a network namespace of its own with -kernel.
 package scale
 
@@ -124,9 +124,9 @@ func (s *Suite) measure(n int) (_ figures, err error) {
 	}
 	f.time("open-sec/restart", r.open)
 	f.time("core-sec/restart", r.core)
-	f.time("audit-sec/restart", r.audit)
+	f.time("comparison-sec/restart", r.comparison)
 	f.time("kernel-sec/restart", r.kernel)
-	f.time("sec/restart", r.open+r.core+r.audit+r.kernel)
+	f.time("sec/restart", r.open+r.core+r.comparison+r.kernel)
 	if got := w.core.Totals().Prefixes; got != n {
 		return nil, fmt.Errorf("%d delegations are back after a restart", got)
 	}
@@ -147,21 +147,21 @@ func (w *world) look(f figures, n int) error {
 	if err != nil {
 		return err
 	}
-	f.time("kernel-sec/audit", took)
+	f.time("kernel-sec/comparison", took)
 	var all, longest time.Duration
 	comparison := w.core.CompareHost()
 	for done := false; !done; {
 		began := harness.Busy()
 		var found []hoststate.Finding
-		if found, done, _ = w.core.AuditPart(comparison, reading, &w.eff); len(found) > 0 {
+		if found, done, _ = w.core.ComparePart(comparison, reading, &w.eff); len(found) > 0 {
 			return fmt.Errorf("%d differences, the first: %v", len(found), found[0])
 		}
 		part := harness.Busy() - began
 		all += part
 		longest = max(longest, part)
 	}
-	f.time("sec/audit", all)
-	f.time("longest-sec/audit", longest)
+	f.time("sec/comparison", all)
+	f.time("longest-sec/comparison", longest)
 	return nil
 }
 

@@ -39,8 +39,8 @@ func overview() api.Status {
 		Clock:   api.ClockStatus{Clock: api.Clock{Synchronised: true, State: "ok", OffsetNanos: 1500, MaxErrorMicros: 16000}},
 		Store:   api.StoreStatus{Healthy: true, DiskBytes: 3 << 20, Commits: 120},
 		Host: api.HostStatus{
-			HostCounts: api.HostCounts{Links: 2, Delegations: 3, Routes: 4, StandIns: 1, Elements: 12, Unproved: 1},
-			LastAudit:  Start.Add(2 * time.Hour),
+			HostCounts:     api.HostCounts{Links: 2, Delegations: 3, Routes: 4, StandIns: 1, Elements: 12, Unproved: 1},
+			LastComparison: Start.Add(2 * time.Hour),
 		},
 		Peers: []api.PeerSummary{
 			{PeerProtection: api.PeerProtection{Name: "kea1", Role: "server", Protection: "none"}, Answered: true},

@@ -87,7 +87,7 @@ func (d *player) degraded(c *api.Counters) []string {
 	}
 	add(c.Totals.Uninstalled > 0, fmt.Sprintf("kernel: %d delegations without their route or filter element; the log says what the kernel did not take", c.Totals.Uninstalled))
 	add(c.Host.Refused > 0, fmt.Sprintf("kernel: %d routes are not taken, because their link is down or gone; unreachable routes stand in for them", c.Host.Refused))
-	for _, trouble := range []string{d.relay.lost.Trouble(time.Now()), d.audit.trouble(), notForwarding(c.Links)} {
+	for _, trouble := range []string{d.relay.lost.Trouble(time.Now()), d.comparer.trouble(), notForwarding(c.Links)} {
 		add(trouble != "", trouble)
 	}
 	return words
@@ -301,7 +301,7 @@ func (d *player) Count(ctx context.Context, c *api.Counters) error {
 	}))
 	c.Totals, c.Unknown = control.TotalsOf(&totals), control.DropsOf(&totals.Unknown)
 	c.Sum = control.TrafficOfAll(&totals)
-	c.Host.LastAudit, c.Host.LastFindings = d.audit.state()
+	c.Host.LastComparison, c.Host.LastFindings = d.comparer.state()
 	var filterErr error // somebody may have flushed the ruleset: that is news, not the end of it
 	c.FilterDrops, filterErr = d.nft.Dropped()
 	d.mu.Lock()

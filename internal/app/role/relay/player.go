@@ -69,7 +69,7 @@ type player struct {
 	engine        *engine.Engine[*relay6.Relay]
 	hook          *hook.Runner
 	feed          *control.Feed
-	audit         *auditor
+	comparer      *comparer
 
 	mu        sync.Mutex // guards all following fields
 	cfg       *config.Config
@@ -100,14 +100,14 @@ func newPlayer(h *role.House) *player {
 		},
 	})
 	net.Configure(d.cfg.Peers, section(d.cfg).SourcePort)
-	d.audit = newAuditor(d)
+	d.comparer = newComparer(d)
 	d.rivals = network.NewRivals(d.log, network.IPv6, func() uint16 { return section(d.config()).SourcePort })
 	d.foreign = &foreignRoutes{d: d}
 	told := &notes.Notes{Log: d.quiet, Privacy: d.privacy, Feed: d.feed, Hook: d.hook, Once: once, Happened: d.refusedGrants.take}
 	d.relay = &relay{
 		net: net, lost: fails, build: d.buildCore, probe: d.answers, routed: d.foreign.watchRouted,
 		notes:  told,
-		silent: d.rivals.Soon, others: d.audit.othersChanged, soon: d.audit.soon, later: d.audit.inAWhile,
+		silent: d.rivals.Soon, others: d.comparer.othersChanged, soon: d.comparer.soon, later: d.comparer.inAWhile,
 	}
 	d.keeper.to = d.store
 	d.engine = engine.New(engine.Options[*relay6.Relay]{
@@ -142,7 +142,7 @@ func (d *player) Open(in engine.Receiver, out role.Sockets) {
 // Tasks are what runs.
 func (d *player) Tasks() map[string]process.Task {
 	tasks := map[string]process.Task{
-		"audit": d.audit.run, "filter": d.audit.watch, "history": d.forgetHistory, "rivals": d.rivals.Run, "foreign": d.foreign.run,
+		"compare": d.comparer.run, "filter": d.comparer.watch, "history": d.forgetHistory, "rivals": d.rivals.Run, "foreign": d.foreign.run,
 	}
 	for name, run := range d.engine.Tasks() {
 		tasks[name] = run

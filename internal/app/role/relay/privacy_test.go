@@ -145,7 +145,7 @@ func TestNobodyIsInFindings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		(&auditor{d: d}).report(found)
+		(&comparer{d: d}).report(found)
 		findNobody(t, fmt.Sprint(how, " log"), out.String())
 		for range found {
 			text, err := json.Marshal(<-events)

@@ -305,7 +305,7 @@ func (d *player) restore() error {
 	}
 	if nothing && why == "" {
 		d.installDelegated(core, &eff)
-		d.audit.seen = version
+		d.comparer.seen = version
 	} else if err := d.bringTo(core, why, &eff); err != nil {
 		return err
 	}
@@ -328,7 +328,7 @@ func (d *player) hostHasNothing() (bool, nft.Version, error) {
 
 // installDelegated installs everything that was restored. There is nothing that it would
 // have to be compared with, and nothing in the filter but what is installed here, as the
-// first audit learns from the filter's Version.
+// first comparison learns from the filter's Version.
 func (d *player) installDelegated(core *relay6.Relay, eff *effect.Effects) {
 	n := core.InstallDelegated(eff, func() { d.engine.CarryOutNow(service.Now, eff) })
 	d.log.Info("kernel brought to what was kept", "differences", n)
@@ -336,7 +336,7 @@ func (d *player) installDelegated(core *relay6.Relay, eff *effect.Effects) {
 
 // bringTo compares what was restored with what the kernel has, and mends the
 // differences. Where the filter table is this store's (why is empty), its elements are left
-// to the first audit, which is done while packets pass: to read them takes seconds.
+// to the first comparison, which is done while packets pass: to read them takes seconds.
 // Not so where delegations on point-to-point interfaces wait for their proof, as what the
 // filter lets through there may be another client's by now; nor where the table is not
 // this store's, as the elements then tell what nobody explains.
@@ -344,7 +344,7 @@ func (d *player) bringTo(core *relay6.Relay, why string, eff *effect.Effects) er
 	read := d.actual
 	if bare, _ := d.nft.Bare(); !bare && why == "" && core.HostCounts().Unproved == 0 {
 		read = d.actualRoutes
-		d.audit.goesOn = true
+		d.comparer.goesOn = true
 	}
 	reading, err := read()
 	if err != nil {
@@ -355,7 +355,7 @@ func (d *player) bringTo(core *relay6.Relay, why string, eff *effect.Effects) er
 	for done := false; !done; {
 		eff.Reset()
 		var found []hoststate.Finding
-		found, done, _ = core.AuditPart(comparison, reading, eff)
+		found, done, _ = core.ComparePart(comparison, reading, eff)
 		differences += len(found)
 		for _, f := range found {
 			if f.Kind == hoststate.LeftOver && f.Route != nil {

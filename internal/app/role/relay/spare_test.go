@@ -16,7 +16,7 @@ import (
 // watched is a filter whose readings are counted. Its kernel has nothing.
 type watched struct {
 	*played
-	*auditor
+	*comparer
 	version            nft.Version
 	whole, routes      int // readings
 	versionErr, readIt error
@@ -26,21 +26,21 @@ type watched struct {
 func newWatched(t *testing.T) *watched {
 	t.Helper()
 	w := &watched{version: nft.Version{Others: 1}, during: func() {}}
-	w.auditor, w.played = newAuditBench(t, func() (*hoststate.Reading, error) {
+	w.comparer, w.played = newComparerBench(t, func() (*hoststate.Reading, error) {
 		w.whole++
 		w.during()
 		return hoststate.NewReading(), w.readIt
 	})
-	w.auditor.version = func() (nft.Version, error) { return w.version, w.versionErr }
-	w.auditor.routes = func() ([]hoststate.Route, error) { w.routes++; return nil, w.readIt }
+	w.comparer.version = func() (nft.Version, error) { return w.version, w.versionErr }
+	w.comparer.routes = func() ([]hoststate.Route, error) { w.routes++; return nil, w.readIt }
 	return w
 }
 
-// reads audits once and wants so many readings of all, and of routes alone.
+// reads compares once and wants so many readings of all, and of routes alone.
 func (w *watched) reads(t *testing.T, what string, all bool, whole, routes int, want error) {
 	t.Helper()
 	w.whole, w.routes = 0, 0
-	if _, err := w.audit(t.Context(), all); !errors.Is(err, want) {
+	if _, err := w.once(t.Context(), all); !errors.Is(err, want) {
 		t.Fatalf("%s: %v, want %v", what, err, want)
 	}
 	if w.whole != whole || w.routes != routes {
@@ -50,7 +50,7 @@ func (w *watched) reads(t *testing.T, what string, all bool, whole, routes int, 
 
 // The filter is read again once for everything of which its Version tells, for
 // whatever it does not know of, and now and then.
-func TestAuditSparesTheFilter(t *testing.T) {
+func TestComparisonSparesTheFilter(t *testing.T) {
 	w := newWatched(t)
 	quiet := func(after string) {
 		t.Helper()
@@ -82,8 +82,8 @@ func TestAuditSparesTheFilter(t *testing.T) {
 	quiet("the 64th")
 }
 
-// An audit that did not come to its end spares none.
-func TestAuditThatFailedSparesNone(t *testing.T) {
+// A comparison that did not come to its end spares none.
+func TestComparisonThatFailedSparesNone(t *testing.T) {
 	broken := errors.New("broken")
 	w := newWatched(t)
 	w.reads(t, "the first", false, 1, 0, nil)
@@ -97,7 +97,7 @@ func TestAuditThatFailedSparesNone(t *testing.T) {
 	w.readIt = broken
 	w.reads(t, "not read", false, 1, 0, broken)
 	w.readIt = nil
-	w.version.Others-- // not the same, but an audit might take it for that
+	w.version.Others-- // not the same, but a comparison might take it for that
 	w.reads(t, "after not read", false, 1, 0, nil)
 	w.reads(t, "whole again", false, 0, 1, nil)
 
@@ -111,16 +111,16 @@ func TestAuditThatFailedSparesNone(t *testing.T) {
 	w.during = func() {}
 	w.reads(t, "after it was overtaken", false, 1, 0, nil)
 
-	w.auditor.mend = func() (bool, error) { return false, broken }
+	w.comparer.mend = func() (bool, error) { return false, broken }
 	w.reads(t, "not mended", true, 0, 0, broken)
-	w.auditor.mend = func() (bool, error) { return true, nil }
+	w.comparer.mend = func() (bool, error) { return true, nil }
 	w.reads(t, "after not mended", false, 1, 0, nil)
 	w.reads(t, "whole once more", false, 0, 1, nil)
 }
 
 // Somebody's change between the Version and the reading is seen by the next
-// audit, even if this one missed it.
-func TestAuditTakesTheVersionFirst(t *testing.T) {
+// comparison, even if this one missed it.
+func TestComparisonTakesTheVersionFirst(t *testing.T) {
 	w := newWatched(t)
 	w.during = func() { w.version.Others++ }
 	w.reads(t, "changed while it was read", false, 1, 0, nil)
@@ -147,17 +147,17 @@ func (k *told) Wait(ctx context.Context) error {
 func (k *told) Read() bool   { return k.now }
 func (k *told) Close() error { return nil }
 
-// When somebody changes the filter, its rules are mended at once and an audit is due;
-// nothing is asked of the kernel meanwhile, nor where no audits are wanted.
+// When somebody changes the filter, its rules are mended at once and a comparison is due;
+// nothing is asked of the kernel meanwhile, nor where no comparisons are wanted.
 func TestRulesAreWatched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWatched(t)
-		w.d.cfg.Host.Audit = time.Hour
+		w.d.cfg.Host.Compare = time.Hour
 		kernel := &told{change: make(chan bool)}
-		w.auditor.listen = func() (notices, error) { return kernel, nil }
+		w.comparer.listen = func() (notices, error) { return kernel, nil }
 		mends := 0
 		var mendErr error
-		w.auditor.mend = func() (bool, error) { mends++; return true, mendErr }
+		w.comparer.mend = func() (bool, error) { mends++; return true, mendErr }
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		ended := make(chan error)
@@ -174,15 +174,15 @@ func TestRulesAreWatched(t *testing.T) {
 			default:
 			}
 			if mends != wantMends || due != wantMends {
-				t.Errorf("%s: rules mended %d times, %d audits are due, want %d of each", what, mends, due, wantMends)
+				t.Errorf("%s: rules mended %d times, %d comparisons are due, want %d of each", what, mends, due, wantMends)
 			}
 		}
 		look("others changed what is theirs", false, 0)
 		look("others changed the filter", true, 1)
 		mendErr = errors.New("no answer")
 		look("the rules cannot be mended", true, 1)
-		w.d.cfg.Host.Audit = 0
-		look("audits are not wanted", true, 0)
+		w.d.cfg.Host.Compare = 0
+		look("comparisons are not wanted", true, 0)
 		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)

@@ -32,7 +32,7 @@ type Actual struct {
 	Elements []Element
 }
 
-// FindingKind says what an audit found.
+// FindingKind says what a comparison found.
 type FindingKind uint8
 
 // Missing is wanted and not there; Changed is there with another value, or more

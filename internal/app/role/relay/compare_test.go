@@ -20,16 +20,16 @@ import (
 	"fairlead/internal/host/nft"
 )
 
-// newAuditBench is an auditor of a running loop. Its kernel is read by read.
-func newAuditBench(t *testing.T, read func() (*hoststate.Reading, error)) (*auditor, *played) {
+// newComparerBench is a comparer of a running loop. Its kernel is read by read.
+func newComparerBench(t *testing.T, read func() (*hoststate.Reading, error)) (*comparer, *played) {
 	t.Helper()
 	l := quietPlayed(t)
 	l.run(t)
 	d := &player{log: l.log, quiet: l.log, relay: l.relay, engine: l.Engine, feed: control.NewFeed(), cfg: relaying(config.Config{}), findings: map[string]uint64{}}
-	return &auditor{
+	return &comparer{
 		d: d, version: func() (nft.Version, error) { return nft.Version{Others: 1}, nil },
 		mend: func() (bool, error) { return false, nil }, actual: read,
-		// An audit that spares the filter, as the first one after the start may, finds none.
+		// A comparison that spares the filter, as the first one after the start may, finds none.
 		routes: func() ([]hoststate.Route, error) { return nil, nil },
 		due:    make(chan struct{}, 1), changed: make(chan struct{}, 1), late: make(chan struct{}, 1),
 		own: newQuick(), quick: newQuick(), rules: newQuick(),
@@ -43,11 +43,11 @@ func strayRoute(n int) hoststate.Route {
 
 // What is asked of the kernel while it is read is on its way, and no finding.
 // What nobody wants is one.
-func TestAuditUnderLoadReportsNoneThatIsOnItsWay(t *testing.T) {
-	var a *auditor
+func TestComparisonUnderLoadReportsNoneThatIsOnItsWay(t *testing.T) {
+	var a *comparer
 	var l *played
 	looks := 0
-	a, l = newAuditBench(t, func() (*hoststate.Reading, error) {
+	a, l = newComparerBench(t, func() (*hoststate.Reading, error) {
 		looks++
 		err := l.Call(t.Context(), func(_ instant.Now, eff *effect.Effects) {
 			l.Core.Reconfigure(&relay6.Config{Aggregates: []hoststate.Aggregate{{Prefix: netip.MustParsePrefix("2001:db8:aa::/48")}}}, eff)
@@ -55,7 +55,7 @@ func TestAuditUnderLoadReportsNoneThatIsOnItsWay(t *testing.T) {
 		return hoststate.Read(hoststate.Actual{Routes: []hoststate.Route{strayRoute(1)}}), err
 	})
 	began := time.Now()
-	found, err := a.audit(t.Context(), true)
+	found, err := a.once(t.Context(), true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,15 +71,15 @@ func TestAuditUnderLoadReportsNoneThatIsOnItsWay(t *testing.T) {
 }
 
 // What another program does is mended within a second. One that undoes it again and
-// again costs an audit every quickEvery after the first few, and is in status until
+// again costs a comparison every quickEvery after the first few, and is in status until
 // it gives up.
 func TestAnotherProgramUndoesWhatIsMended(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var a *auditor
+		var a *comparer
 		var looks atomic.Int32
 		var undoes atomic.Bool
 		undoes.Store(true)
-		a, _ = newAuditBench(t, func() (*hoststate.Reading, error) {
+		a, _ = newComparerBench(t, func() (*hoststate.Reading, error) {
 			look := int(looks.Add(1))
 			if undoes.Load() {
 				a.othersChanged()
@@ -94,12 +94,12 @@ func TestAnotherProgramUndoesWhatIsMended(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if looks.Load() == 0 || a.trouble() != "" {
-			t.Errorf("%d audits within a second, trouble %q; want one at least, and none", looks.Load(), a.trouble())
+			t.Errorf("%d comparisons within a second, trouble %q; want one at least, and none", looks.Load(), a.trouble())
 		}
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
 		if got, most := int(looks.Load()), quickAtOnce+int(10*time.Minute/quickEvery)+1; got > most || got < most-3 {
-			t.Errorf("%d audits in ten minutes, want about %d", got, most)
+			t.Errorf("%d comparisons in ten minutes, want about %d", got, most)
 		}
 		if a.trouble() == "" {
 			t.Error("it is not told")
@@ -117,13 +117,13 @@ func TestAnotherProgramUndoesWhatIsMended(t *testing.T) {
 	})
 }
 
-// What we do ourselves has an audit soon, however often it happens, and is not taken for
+// What we do ourselves has a comparison soon, however often it happens, and is not taken for
 // another program: reloads, and a kernel whose word is lost again and again. What
 // another program changes meanwhile is mended at once all the same.
-func TestAuditsOfOurOwn(t *testing.T) {
+func TestComparisonsOfOurOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		looks, stray := 0, false
-		a, _ := newAuditBench(t, func() (*hoststate.Reading, error) {
+		a, _ := newComparerBench(t, func() (*hoststate.Reading, error) {
 			looks++
 			if stray {
 				return hoststate.Read(hoststate.Actual{Routes: []hoststate.Route{strayRoute(looks)}}), nil
@@ -140,14 +140,14 @@ func TestAuditsOfOurOwn(t *testing.T) {
 		}
 		synctest.Wait()
 		if got := a.trouble(); got != "" || looks < quickAtOnce || looks > quickAtOnce+2 {
-			t.Errorf("%d audits, trouble %q; want about %d, and no word of another program", looks, got, quickAtOnce)
+			t.Errorf("%d comparisons, trouble %q; want about %d, and no word of another program", looks, got, quickAtOnce)
 		}
 		looks, stray = 0, true
 		a.othersChanged()
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if looks != 1 {
-			t.Errorf("%d audits within a second after another program's change, want 1", looks)
+			t.Errorf("%d comparisons within a second after another program's change, want 1", looks)
 		}
 		// Another program that changes what makes no difference is not blamed.
 		stray = false
@@ -177,10 +177,10 @@ func (othersAtWork) Close() error                   { return nil }
 // tells of it.
 func TestAnotherProgramChangesTheRules(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, _ := newAuditBench(t, func() (*hoststate.Reading, error) { return hoststate.NewReading(), nil })
+		a, _ := newComparerBench(t, func() (*hoststate.Reading, error) { return hoststate.NewReading(), nil })
 		var out strings.Builder
 		a.d.log = slog.New(slog.NewTextHandler(&out, nil))
-		a.d.cfg.Host.Audit = time.Hour
+		a.d.cfg.Host.Compare = time.Hour
 		mended := 0
 		a.mend = func() (bool, error) { mended++; return true, nil }
 		a.listen = func() (notices, error) { return othersAtWork{}, nil }
@@ -207,24 +207,24 @@ func TestAnotherProgramChangesTheRules(t *testing.T) {
 	})
 }
 
-// An audit that is overtaken each time gives up.
-func TestAuditThatIsOvertakenGivesUp(t *testing.T) {
+// A comparison that is overtaken each time gives up.
+func TestComparisonThatIsOvertakenGivesUp(t *testing.T) {
 	var l *played
 	looks := 0
-	a, l := newAuditBench(t, func() (*hoststate.Reading, error) {
+	a, l := newComparerBench(t, func() (*hoststate.Reading, error) {
 		looks++
 		err := l.Call(t.Context(), func(instant.Now, *effect.Effects) { l.Core.CompareHost() })
 		return hoststate.NewReading(), err
 	})
-	if _, err := a.audit(t.Context(), true); !errors.Is(err, errUnsettled) || looks != tries {
+	if _, err := a.once(t.Context(), true); !errors.Is(err, errUnsettled) || looks != tries {
 		t.Errorf("after %d readings: %v; want %v after %d", looks, err, errUnsettled, tries)
 	}
 }
 
-// A large audit comes to the loop in parts, so that packets pass between them.
-func TestAuditComesInParts(t *testing.T) {
+// A large comparison comes to the loop in parts, so that packets pass between them.
+func TestComparisonComesInParts(t *testing.T) {
 	const stray = 20_000
-	a, l := newAuditBench(t, func() (*hoststate.Reading, error) {
+	a, l := newComparerBench(t, func() (*hoststate.Reading, error) {
 		r := hoststate.NewReading()
 		for i := range stray {
 			r.AddRoute(strayRoute(i))
@@ -238,7 +238,7 @@ func TestAuditComesInParts(t *testing.T) {
 		}
 	}
 	last(&before)
-	found, err := a.audit(t.Context(), true)
+	found, err := a.once(t.Context(), true)
 	if err != nil || found != stray {
 		t.Fatalf("%d differences, %v; want %d", found, err, stray)
 	}
@@ -254,10 +254,10 @@ func TestAuditComesInParts(t *testing.T) {
 	}
 }
 
-// The first audit after a start is done while the relay serves: what comes while the
+// The first comparison after a start is done while the relay serves: what comes while the
 // kernel is read is forwarded, and so is what comes before all is compared. What the
-// start had left to this audit was restored; it is mended, and nobody is blamed for it.
-func TestRelayServesDuringTheFirstAudit(t *testing.T) {
+// start had left to this comparison was restored; it is mended, and nobody is blamed for it.
+func TestRelayServesDuringTheFirstComparison(t *testing.T) {
 	const stray = 20_000
 	var l *played
 	serve := func() {
@@ -269,10 +269,10 @@ func TestRelayServesDuringTheFirstAudit(t *testing.T) {
 			forwarded = len(eff.Sends)
 		})
 		if err != nil || forwarded != 1 {
-			t.Errorf("a Solicit during the audit was forwarded %d times, want once: %v", forwarded, err)
+			t.Errorf("a Solicit during the comparison was forwarded %d times, want once: %v", forwarded, err)
 		}
 	}
-	a, l := newAuditBench(t, func() (*hoststate.Reading, error) {
+	a, l := newComparerBench(t, func() (*hoststate.Reading, error) {
 		serve()
 		r := hoststate.NewReading()
 		for i := range stray {
@@ -296,7 +296,7 @@ func TestRelayServesDuringTheFirstAudit(t *testing.T) {
 	for done := false; !done; parts++ {
 		var found []hoststate.Finding
 		err := l.Call(t.Context(), func(_ instant.Now, eff *effect.Effects) {
-			found, done, _ = l.Core.AuditPart(c, reading, eff)
+			found, done, _ = l.Core.ComparePart(c, reading, eff)
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -309,7 +309,7 @@ func TestRelayServesDuringTheFirstAudit(t *testing.T) {
 	}
 
 	for _, reported := range []int{0, stray} { // what the second finds, somebody has done
-		if found, err := a.audit(t.Context(), true); err != nil || found != stray {
+		if found, err := a.once(t.Context(), true); err != nil || found != stray {
 			t.Fatalf("%d differences, %v; want %d", found, err, stray)
 		}
 		if n := a.d.findings[hoststate.LeftOver.String()]; n != uint64(reported) {
@@ -317,7 +317,7 @@ func TestRelayServesDuringTheFirstAudit(t *testing.T) {
 		}
 	}
 	if log := out.String(); strings.Count(log, "filter brought to what was kept") != 1 || !strings.Contains(log, "differences=20000") {
-		t.Errorf("of what the start had left to the audit it is told:\n%s", log)
+		t.Errorf("of what the start had left to the comparison it is told:\n%s", log)
 	}
 	if _, _, err := a.begin(t.Context()); err != nil { // all is installed
 		t.Fatal(err)

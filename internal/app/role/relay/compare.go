@@ -15,7 +15,7 @@ import (
 	"fairlead/internal/host/nft"
 )
 
-// auditor compares the kernel with what is wanted: on a slow timer, and soon
+// comparer compares the kernel with what is wanted: on a slow timer, and soon
 // after anything that may have put them apart, such as another program's change of
 // what is ours, which the kernel tells.
 //
@@ -24,7 +24,7 @@ import (
 // nothing of ours failed: then it is what the core believes. With another program
 // that changes nftables all the time, such as one that bans addresses, it is read
 // each time.
-type auditor struct {
+type comparer struct {
 	d       *player
 	version func() (nft.Version, error)
 	mend    func() (bool, error) // the filter's rules; true: they were changed by somebody
@@ -34,13 +34,13 @@ type auditor struct {
 	due     chan struct{}
 	changed chan struct{}
 	late    chan struct{}
-	own     *rate.Limiter // audits soon after something happened to us
-	quick   *rate.Limiter // audits that mend what another program has changed
+	own     *rate.Limiter // comparisons soon after something happened to us
+	quick   *rate.Limiter // comparisons that mend what another program has changed
 	rules   *rate.Limiter // times that the filter's rules are mended
 
 	seen   nft.Version // of the filter when it was last read and mended
 	panics uint64      // of the core until then
-	spared int         // audits since then
+	spared int         // comparisons since then
 
 	goesOn bool // where the start has left off: what it finds in the filter is what was restored
 
@@ -59,13 +59,13 @@ const (
 
 // Another program may undo what is mended, as often as it is mended. So many times it is
 // mended at once; from then on there is one time every quickEvery. What we do ourselves,
-// such as a reload, has as many audits of its own and is not taken for another program.
+// such as a reload, has as many comparisons of its own and is not taken for another program.
 const (
 	quickAtOnce = 10
 	quickEvery  = 30 * time.Second
 )
 
-// maxSpared is how many audits in a row may go by the filter's Version alone.
+// maxSpared is how many comparisons in a row may go by the filter's Version alone.
 const maxSpared = 63
 
 // noFindings counts nothing of each kind: figures are there before the first event.
@@ -77,8 +77,8 @@ func noFindings() map[string]uint64 {
 	return counts
 }
 
-func newAuditor(d *player) *auditor {
-	return &auditor{
+func newComparer(d *player) *comparer {
+	return &comparer{
 		d: d, version: d.nft.Version, mend: d.nft.Mend, actual: d.actual, routes: d.nl.Routes,
 		listen: func() (notices, error) { return d.nft.OpenNotices() },
 		due:    make(chan struct{}, 1), changed: make(chan struct{}, 1), late: make(chan struct{}, 1),
@@ -88,14 +88,14 @@ func newAuditor(d *player) *auditor {
 
 func newQuick() *rate.Limiter { return rate.NewLimiter(rate.Every(quickEvery), quickAtOnce) }
 
-// soon asks for an audit; it never waits.
-func (a *auditor) soon() { ask(a.due) }
+// soon asks for a comparison; it never waits.
+func (a *comparer) soon() { ask(a.due) }
 
-// othersChanged asks for an audit because another program has changed what is ours.
-func (a *auditor) othersChanged() { ask(a.changed) }
+// othersChanged asks for a comparison because another program has changed what is ours.
+func (a *comparer) othersChanged() { ask(a.changed) }
 
-// inAWhile asks for an audit after something could not be installed.
-func (a *auditor) inAWhile() { ask(a.late) }
+// inAWhile asks for a comparison after something could not be installed.
+func (a *comparer) inAWhile() { ask(a.late) }
 
 func ask(c chan struct{}) {
 	select {
@@ -104,15 +104,15 @@ func ask(c chan struct{}) {
 	}
 }
 
-func (a *auditor) run(ctx context.Context) error {
+func (a *comparer) run(ctx context.Context) error {
 	pause := settleTime
-	var later, soon, theirs <-chan time.Time // when to audit, for each that asked
+	var later, soon, theirs <-chan time.Time // when to compare, for each that asked
 	var notBefore, theirsNotBefore time.Time
 	first := time.After(settleTime) // goes on where the start has left off
 	wait := func(until time.Time) <-chan time.Time { return time.After(max(settleTime, time.Until(until))) }
 	for {
 		var slow <-chan time.Time
-		if every := a.d.config().Host.Audit; every > 0 {
+		if every := a.d.config().Host.Compare; every > 0 {
 			slow = time.After(every)
 		}
 		whole := true
@@ -144,9 +144,9 @@ func (a *auditor) run(ctx context.Context) error {
 			continue
 		}
 		byOthers := theirs != nil
-		whole = whole || later != nil || soon != nil || theirs != nil // this audit takes their place
+		whole = whole || later != nil || soon != nil || theirs != nil // this comparison takes their place
 		later, soon, theirs = nil, nil, nil
-		found, err := a.audit(ctx, whole)
+		found, err := a.once(ctx, whole)
 		if err != nil && ctx.Err() == nil {
 			a.d.log.Error("kernel not compared with what is wanted", "error", err)
 			a.inAWhile()
@@ -162,7 +162,7 @@ func (a *auditor) run(ctx context.Context) error {
 
 // spend takes one of the times that what another program changed is mended at once, and
 // is how long to wait until the next.
-func (a *auditor) spend(times *rate.Limiter) time.Duration {
+func (a *comparer) spend(times *rate.Limiter) time.Duration {
 	delay := times.Reserve().Delay()
 	if delay > 0 {
 		if n, due := a.d.relay.notes.Once.Due("undone again and again", service.Now().Boot); due {
@@ -173,22 +173,22 @@ func (a *auditor) spend(times *rate.Limiter) time.Duration {
 }
 
 // trouble is what an operator should know of other programs, in words.
-func (a *auditor) trouble() string {
+func (a *comparer) trouble() string {
 	if a.quick.Tokens() < 1 || a.rules.Tokens() < 1 {
 		return "kernel: another program keeps changing routes or the filter of ours; the log names them"
 	}
 	return ""
 }
 
-// tries is how often an audit starts anew because too much has changed meanwhile
+// tries is how often a comparison starts anew because too much has changed meanwhile
 // to tell what was on its way.
 const tries = 5
 
 var errUnsettled = errors.New("too much changes meanwhile")
 
-// audit compares once. Whole says that something may have come apart of which
+// once compares once. Whole says that something may have come apart of which
 // the filter's Version does not tell.
-func (a *auditor) audit(ctx context.Context, whole bool) (n int, err error) {
+func (a *comparer) once(ctx context.Context, whole bool) (n int, err error) {
 	if whole {
 		a.seen = nft.Version{}
 	}
@@ -225,7 +225,7 @@ func (a *auditor) audit(ctx context.Context, whole bool) (n int, err error) {
 }
 
 // readAll reads everything of ours back. The filter's rules are mended at once.
-func (a *auditor) readAll() (*hoststate.Reading, error) {
+func (a *comparer) readAll() (*hoststate.Reading, error) {
 	a.spared = 0
 	if _, err := a.mendRules(); err != nil {
 		return nil, err
@@ -233,7 +233,7 @@ func (a *auditor) readAll() (*hoststate.Reading, error) {
 	return a.actual()
 }
 
-func (a *auditor) mendRules() (mended bool, err error) {
+func (a *comparer) mendRules() (mended bool, err error) {
 	if mended, err = a.mend(); err == nil && mended {
 		a.d.log.Warn("filter rules were changed by somebody else: mended") // how often it happens is bounded: see quickEvery
 	}
@@ -248,9 +248,9 @@ type notices interface {
 }
 
 // watch mends the filter when somebody else changes it: its rules at once, since
-// without them nothing is filtered, and its elements by an audit. A program that changes
+// without them nothing is filtered, and its elements by a comparison. A program that changes
 // them again and again has them mended less often.
-func (a *auditor) watch(ctx context.Context) error {
+func (a *comparer) watch(ctx context.Context) error {
 	heard, err := a.listen()
 	if err != nil {
 		return err
@@ -258,7 +258,7 @@ func (a *auditor) watch(ctx context.Context) error {
 	defer heard.Close()
 	for heard.Wait(ctx) == nil {
 		pause := settleTime // a burst of changes is one
-		if heard.Read() && a.d.config().Host.Audit > 0 {
+		if heard.Read() && a.d.config().Host.Compare > 0 {
 			mended, err := a.mendRules()
 			if err != nil {
 				a.d.log.Error("filter rules not mended", "error", err)
@@ -277,7 +277,7 @@ func (a *auditor) watch(ctx context.Context) error {
 }
 
 // readRoutes reads back what the filter's Version does not speak for.
-func (a *auditor) readRoutes() (*hoststate.Reading, error) {
+func (a *comparer) readRoutes() (*hoststate.Reading, error) {
 	a.spared++
 	routes, err := a.routes()
 	return hoststate.OfRoutes(routes), err
@@ -285,11 +285,11 @@ func (a *auditor) readRoutes() (*hoststate.Reading, error) {
 
 // compare goes through a comparison part by part: between two of them the loop
 // does whatever else there is to do.
-func (a *auditor) compare(ctx context.Context, c *hoststate.Comparison, r *hoststate.Reading) (found []hoststate.Finding, settled bool, err error) {
+func (a *comparer) compare(ctx context.Context, c *hoststate.Comparison, r *hoststate.Reading) (found []hoststate.Finding, settled bool, err error) {
 	for done := false; !done; {
 		var more []hoststate.Finding
 		err := a.d.engine.Call(ctx, func(_ instant.Now, eff *effect.Effects) {
-			more, done, settled = a.d.engine.Core.AuditPart(c, r, eff)
+			more, done, settled = a.d.engine.Core.ComparePart(c, r, eff)
 		})
 		if err != nil {
 			return nil, false, err
@@ -301,15 +301,15 @@ func (a *auditor) compare(ctx context.Context, c *hoststate.Comparison, r *hosts
 
 // begin begins a comparison, and waits until everything that was decided before
 // is installed. After a panic the core may believe what it never asked for.
-func (a *auditor) begin(ctx context.Context) (c *hoststate.Comparison, panics uint64, err error) {
+func (a *comparer) begin(ctx context.Context) (c *hoststate.Comparison, panics uint64, err error) {
 	err = a.d.engine.Settled(ctx, func() { c, panics = a.d.engine.Core.CompareHost(), a.d.engine.Panics() })
 	return c, panics, err
 }
 
-// maxReported bounds how many differences of one audit are named in the log.
+// maxReported bounds how many differences of one comparison are named in the log.
 const maxReported = 10
 
-func (a *auditor) report(found []hoststate.Finding) {
+func (a *comparer) report(found []hoststate.Finding) {
 	a.mu.Lock()
 	a.last, a.found = time.Now(), len(found)
 	a.mu.Unlock()
@@ -338,7 +338,7 @@ func (a *auditor) report(found []hoststate.Finding) {
 	}
 }
 
-func (a *auditor) state() (last time.Time, found int) {
+func (a *comparer) state() (last time.Time, found int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.last, a.found
