@@ -83,7 +83,7 @@ func TestReloadAsksAllRoles(t *testing.T) {
 	if d.cfg, err = d.Load(""); err != nil {
 		t.Fatal(err)
 	}
-	d.cfg.Peers[0].Name, d.cfg.Host.Audit = "other", time.Hour
+	d.cfg.Peers[0].Name, d.cfg.Host.Compare = "other", time.Hour
 	result, err := d.reload(t.Context(), api.ReloadRequest{DryRun: true})
 	if err != nil {
 		t.Fatal(err)

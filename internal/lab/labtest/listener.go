@@ -11,8 +11,8 @@ import (
 	"fairlead/internal/lab"
 )
 
-// Marks is the UDP port of test packets. Their payload names them.
-const Marks = 9999
+// MarkerPort is the UDP port of test packets. Their payload names them.
+const MarkerPort = 9999
 
 // Listener takes test packets that arrive at a node.
 type Listener struct {
@@ -33,7 +33,7 @@ func Listen(t testing.TB, d *lab.Node) *Listener {
 			return err
 		}
 		l.file = os.NewFile(uintptr(fd), "marks")
-		return unix.Bind(fd, &unix.SockaddrInet6{Port: Marks})
+		return unix.Bind(fd, &unix.SockaddrInet6{Port: MarkerPort})
 	}))
 	done := make(chan struct{})
 	go func() {

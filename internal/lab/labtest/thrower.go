@@ -51,7 +51,7 @@ func (x *Thrower) Send(source, dest, name string) {
 // SendFrom is Send with another link-layer source.
 func (x *Thrower) SendFrom(mac net.HardwareAddr, source, dest, name string) {
 	x.t.Helper()
-	at := func(a string) netip.AddrPort { return netip.AddrPortFrom(netip.MustParseAddr(a), Marks) }
+	at := func(a string) netip.AddrPort { return netip.AddrPortFrom(netip.MustParseAddr(a), MarkerPort) }
 	x.Datagram(mac, x.Peer, at(source), at(dest), []byte(name))
 }
 

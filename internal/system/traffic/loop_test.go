@@ -27,7 +27,7 @@ func forgetful(r *network, p netip.Prefix) *loop {
 	r.T.Helper()
 	r.delegate(1, p)
 	r.WantRoute(p, 1)
-	record := r.Client(1).Record("c0", fmt.Sprintf("icmp6 or udp port %d", labtest.Marks))
+	record := r.Client(1).Record("c0", fmt.Sprintf("icmp6 or udp port %d", labtest.MarkerPort))
 	return &loop{network: r, record: record}
 }
 
@@ -75,7 +75,7 @@ func (l *loop) loops(to string) {
 // fromServer sends one test packet from the server.
 func (r *network) fromServer(to, name string) {
 	r.T.Helper()
-	_, err := r.Server.Feed(name, "socat", "-u", "-", fmt.Sprintf("UDP6-SENDTO:[%s]:%d,sourceport=%d", to, labtest.Marks, labtest.Marks))
+	_, err := r.Server.Feed(name, "socat", "-u", "-", fmt.Sprintf("UDP6-SENDTO:[%s]:%d,sourceport=%d", to, labtest.MarkerPort, labtest.MarkerPort))
 	r.Need(err)
 }
 
