@@ -37,9 +37,9 @@ type Process struct {
 	// Warnings are what is not wrong and should be known all the same.
 	Warnings Problems
 
-	hops       []hop.Hop
-	mentions   []mention
-	sourcePort uint16 // that servers are spoken to from; 0: that of their own
+	hops        []hop.Hop
+	mentions    []mention
+	sourcePorts map[Family]uint16 // that servers are spoken to from, where it is not their own
 }
 
 // Hops are the protected hops of all peers, in the order of the file. They hold
@@ -190,6 +190,8 @@ func Default() *Config {
 			Log:     Log{Level: LogInfo, Format: LogText, Every: 10 * time.Second},
 			Privacy: Privacy{Crash: IdentifiersHashed},
 			IPsec:   IPsec{Socket: defaultVICI},
+
+			sourcePorts: make(map[Family]uint16),
 		},
 		State:   defaultState,
 		Host:    Host{Protocol: defaultProtocol, Compare: time.Minute, Orphans: day},

@@ -211,6 +211,18 @@ func (v Value) visit(fields []Field, present map[string]*ast.MappingValueNode) {
 	v.d.visit(v.path, allowed, found)
 }
 
+// at is the value of a key, or the whole where it has none.
+func (v Value) at(key string) Value {
+	if n, ok := v.node.(*ast.MappingNode); ok {
+		for _, pair := range n.Values {
+			if text, _ := v.part(pair.Key, v.path).raw(); text == key && !isNull(pair.Value) {
+				return v.part(pair.Value, v.child(key))
+			}
+		}
+	}
+	return v.part(v.node, v.child(key))
+}
+
 // child is the path of a key of the value.
 func (v Value) child(key string) string {
 	if v.path == "" {

@@ -86,8 +86,8 @@ func TestParseEverything(t *testing.T) {
 			Privacy: Privacy{
 				Log: IdentifiersHashed, History: IdentifiersShort, Trace: IdentifiersNone, StoreMinimal: true, SaltKept: true,
 			},
-			IPsec:      IPsec{Socket: "/srv/charon.vici", Remove: true},
-			sourcePort: 1547,
+			IPsec:       IPsec{Socket: "/srv/charon.vici", Remove: true},
+			sourcePorts: map[Family]uint16{DHCPv6: 1547},
 		},
 		State:   "/srv/fairlead",
 		RelayID: RelayID{Source: RelayIDConfigured, Value: uuid},

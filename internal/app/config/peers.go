@@ -11,9 +11,9 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// decodePeers reads the list of peers.
-func decodePeers(v Value) []*stanza {
-	var peers []*stanza
+// decodePeers reads the list of peers. It is sound if nothing is wrong with any of them,
+// and those are among them that the program needs.
+func decodePeers(v Value) (peers []*stanza, sound bool) {
 	broken := false
 	v.list("peers", func(v Value) {
 		before := len(v.d.problems)
@@ -32,11 +32,13 @@ func decodePeers(v Value) []*stanza {
 		v.Problem("no protected peer (at least one with protection: ipsec)")
 	case !v.d.guard && !slices.ContainsFunc(peers, func(s *stanza) bool { return s.peer.Role == trust.Server }):
 		v.Problem("no server among the peers (at least one with role: server)")
+	default:
+		sound = true
 	}
 	for _, s := range peers {
 		s.noteUplinks()
 	}
-	return peers
+	return peers, sound
 }
 
 // trusted are the peers as the core knows them.
@@ -102,7 +104,7 @@ func (s *stanza) checkAddress() {
 			s.missing("address", "the peer's address")
 			return
 		case p.Role == trust.Relay:
-			s.at["role"].Problem("a relay without an address (address: an IPv6 address)")
+			s.at["role"].Problem("a relay without an address (address: an IPv6 or IPv4 address)")
 		}
 		p.Address = dhcp6.AllServers // where a relay agent sends to that was not told better (RFC 8415 section 19)
 	}
@@ -118,6 +120,9 @@ func (s *stanza) checkAddress() {
 			v.Problem("a prefix beside a multicast address (leave it out)")
 		}
 	}
+	if v, ok := s.at["delegable"]; ok && p.Address.Is4() {
+		v.Problem("prefixes of DHCPv6, and the peer's address is %s (leave it out)", p.Address)
+	}
 	switch {
 	case !p.Prefix.IsValid():
 		p.Prefix = netip.PrefixFrom(p.Address, p.Address.BitLen())
@@ -127,7 +132,9 @@ func (s *stanza) checkAddress() {
 	if p.Local.IsValid() && p.Local == p.Address && p.Role == trust.Server && p.Protection == trust.ProtectionNone {
 		s.at["local"].Problem("%s is the peer's address too: a server on this machine would answer itself (auto, or another address of this machine; %s)", p.Local, serverHere)
 	}
-	if p.Local.Is6() && p.Local.IsLinkLocalUnicast() && !p.Address.IsLinkLocalUnicast() && !p.Address.IsMulticast() {
+	if p.Local.IsValid() && p.Local.Is4() != p.Address.Is4() {
+		s.at["local"].Problem("%s and the peer's address %s are of two families (one of %s)", p.Local, p.Address, familyOf(p.Address).version())
+	} else if p.Local.Is6() && p.Local.IsLinkLocalUnicast() && !p.Address.IsLinkLocalUnicast() && !p.Address.IsMulticast() {
 		s.at["local"].Problem("%s is link-local, and the peer's address %s is not (a global or unique local address, or auto)", p.Local, p.Address)
 	}
 }

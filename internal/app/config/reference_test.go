@@ -271,7 +271,7 @@ func TestEveryFieldHasAKey(t *testing.T) {
 func unset(t *testing.T, path string, got, def reflect.Value) {
 	// Fields that another value of their neighbour rules out.
 	switch path {
-	case "Config.Warnings", "Config.hops", "Config.mentions", "Config.sourcePort", "Config.Sections": // what follows from the rest
+	case "Config.Warnings", "Config.hops", "Config.mentions", "Config.sourcePorts", "Config.Sections": // what follows from the rest
 		return
 	case "Config.Relay6.Defaults.Borrow", "Config.Relay6.Links[].Borrow", "Config.Relay6.Defaults.Match":
 		return

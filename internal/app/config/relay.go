@@ -2,167 +2,91 @@ package config
 
 import (
 	"fmt"
-	"net/netip"
 	"path"
 	"slices"
 
-	"fairlead/internal/core/delegation"
-	"fairlead/internal/core/hoststate"
-	"fairlead/internal/core/links"
 	"fairlead/internal/core/peers"
-	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
-	"fairlead/internal/wire/dhcp6"
 )
 
-// Relay6 is the DHCPv6 relay.
-type Relay6 struct {
-	Forward        peers.Policy
-	SourcePort     uint16 // 547 unless configured
-	Infrastructure []netip.Prefix
-	Defaults       relay6.LinkRule   // what Links start from; without Match
-	Links          []relay6.LinkRule // in the order of the file; the first that matches holds
+// relay is how the section of a relay is read, which is much the same for both.
+type relay struct {
+	family     Family
+	forward    *peers.Policy
+	sourcePort *uint16
+	own        []Field // keys that the other relay has not
+	defaults   func(Value)
+	link       func(v Value, seen *matches) // one rule for client-facing links, over the defaults
 }
 
-// Core is the configuration of the relay's core. The relay-id is the one in use,
-// hostname fills templates in.
-func (r *Relay6) Core(peers []trust.Peer, relayID dhcp6.DUID, hostname string) relay6.Config {
-	return relay6.Config{
-		Peers:          peers,
-		Links:          r.Links,
-		Forward:        r.Forward,
-		RelayID:        relayID,
-		SourcePort:     r.SourcePort,
-		Infrastructure: r.Infrastructure,
-		Hostname:       hostname,
+// wantRelay is what is wanted of a relay's section.
+const wantRelay = "a mapping with links, unless a peer has role: relay"
+
+func (r relay) decode(v Value, c *Process) {
+	linksGiven := false
+	isMapping := v.Mapping(slices.Concat([]Field{
+		Optional("forward", Read(r.forward, oneOf(
+			choice[peers.Policy]{"all", peers.All}, choice[peers.Policy]{"first", peers.First}))),
+		Optional("source-port", Read(r.sourcePort, sourcePort(r.family))),
+	}, r.own, []Field{
+		Optional("defaults", r.defaults),
+		Optional("links", func(v Value) {
+			linksGiven = true
+			seen := v.d.links(r.family)
+			v.list("links", func(v Value) { r.link(v, seen) })
+			if v.isEmptyList() {
+				v.Problem("no link (at least one)")
+			}
+		}),
+	})...)
+	if isMapping && !linksGiven && !anyRelay(c.Peers, r.family) {
+		v.part(v.node, v.child("links")).Problem("missing (the client-facing links, or else a peer with role: relay)")
+	}
+	if *r.sourcePort != r.family.serverPort() {
+		c.sourcePorts[r.family] = *r.sourcePort
 	}
 }
 
-// Relay6Kind is the section of the DHCPv6 relay. Below relay agents that are peers it is
-// played without one.
-func Relay6Kind() Kind {
-	return Kind{
-		Name: "relay6", Want: "a mapping with links, unless a peer has role: relay",
-		Default: func() Section { return defaultRelay6() },
-		Decode: func(v Value, c *Process) Section {
-			r := defaultRelay6()
-			r.decode(v, c)
-			return r
-		},
-		Implied: func(c *Process) bool { return anyRelay(c.Peers) },
+// anyRelay reports whether there is a relay of a family below us: then no link of ours
+// need face its clients.
+func anyRelay(peers []trust.Peer, f Family) bool {
+	return slices.ContainsFunc(peers, func(p trust.Peer) bool { return p.Role == trust.Relay && familyOf(p.Address) == f })
+}
+
+// inClear are the names of a family's servers without protection.
+func inClear(peers []trust.Peer, f Family) (names []string) {
+	for i := range peers {
+		if p := &peers[i]; p.Role == trust.Server && p.Protection == trust.ProtectionNone && familyOf(p.Address) == f {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
+// sourcePort makes a parser of the port that a relay sends to servers from (RFC 8357).
+func sourcePort(f Family) func(string) (uint16, error) {
+	return func(text string) (uint16, error) {
+		port, err := integer[uint16](1, 65535)(text)
+		if err == nil && port == f.clientPort() {
+			return 0, fmt.Errorf("%d is the port of clients (another port from 1 to 65535)", port)
+		}
+		return port, err
 	}
 }
 
-func defaultRelay6() *Relay6 {
-	interfaceID, err := links.ParseTemplate(defaultInterfaceID)
-	if err != nil {
-		panic("config: " + err.Error()) // a constant of ours
-	}
-	return &Relay6{
-		SourcePort: dhcp6.ServerPort,
-		Defaults: relay6.LinkRule{
-			SharedAuto:      true,
-			RoutedAuto:      true,
-			MoveAuto:        true,
-			InterfaceID:     interfaceID,
-			InsertRelayID:   true,
-			InsertLinkLayer: true,
-			Delegations: delegation.Policy{
-				ClientLimit: delegation.DefaultClientLimit,
-				LinkLimit:   delegation.DefaultLinkLimit,
-				HostLimit:   delegation.HostLimitAuto,
-			},
-			Rate: defaultRate().limits(false),
-			Host: hoststate.Policy{Filter: hoststate.FilterLink, Loop: hoststate.LoopDrop, Metric: defaultMetric},
-		},
-	}
+// setting is a key of a section, and whether its value changes.
+type setting struct {
+	key     string
+	changed bool
 }
 
-// Serves reports whether a rule matches a link.
-func (r *Relay6) Serves(link string) bool {
-	return slices.ContainsFunc(r.Links, func(rule relay6.LinkRule) bool { return trust.MatchAny(rule.Match, link) })
-}
-
-// Changed are the keys, beside rules for links, whose values differ in next.
-func (r *Relay6) Changed(next Section) (keys []string) {
-	n := next.(*Relay6)
-	for _, s := range []struct {
-		key     string
-		changed bool
-	}{
-		{"forward", r.Forward != n.Forward},
-		{"source-port", r.SourcePort != n.SourcePort},
-		{"reserved-prefixes", !slices.Equal(r.Infrastructure, n.Infrastructure)},
-	} {
+func changed(all ...setting) (keys []string) {
+	for _, s := range all {
 		if s.changed {
 			keys = append(keys, s.key)
 		}
 	}
 	return keys
-}
-
-func (r *Relay6) decode(v Value, c *Process) {
-	configured := c.Peers
-	defaults := linkEntry{rule: r.Defaults, rate: defaultRate()}
-	linksGiven := false
-	var clear []string // servers without protection
-	for i := range configured {
-		if p := &configured[i]; p.Role == trust.Server && p.Protection == trust.ProtectionNone {
-			clear = append(clear, p.Name)
-		}
-	}
-	isMapping := v.Mapping(
-		Optional("forward", Read(&r.Forward, oneOf(
-			choice[peers.Policy]{"all", peers.All}, choice[peers.Policy]{"first", peers.First}))),
-		Optional("source-port", Read(&r.SourcePort, sourcePort)),
-		Optional("reserved-prefixes", ReadList(&r.Infrastructure, "prefixes", prefix)),
-		Optional("defaults", func(v Value) { defaults.decode(v, nil) }),
-		Optional("links", func(v Value) {
-			linksGiven = true
-			r.Links = decodeLinks(v, defaults, clear)
-		}),
-	)
-	r.Defaults = defaults.finish()
-	if isMapping && !linksGiven && !anyRelay(configured) {
-		v.part(v.node, v.child("links")).Problem("missing (the client-facing links, or else a peer with role: relay)")
-	}
-	if r.SourcePort != dhcp6.ServerPort {
-		c.sourcePort = r.SourcePort
-	}
-}
-
-// anyRelay reports whether there is a relay below us: then no link of ours need face
-// clients.
-func anyRelay(peers []trust.Peer) bool {
-	return slices.ContainsFunc(peers, func(p trust.Peer) bool { return p.Role == trust.Relay })
-}
-
-// sourcePort parses the port that we send to servers from (RFC 8357).
-func sourcePort(text string) (uint16, error) {
-	port, err := integer[uint16](1, 65535)(text)
-	if err == nil && port == dhcp6.ClientPort {
-		return 0, fmt.Errorf("546 is the port of clients (another port from 1 to 65535)")
-	}
-	return port, err
-}
-
-// decodeLinks reads the rules for client-facing links, each over the defaults.
-func decodeLinks(v Value, defaults linkEntry, clear []string) []relay6.LinkRule {
-	var rules []relay6.LinkRule
-	seen := v.d.links(DHCPv6)
-	ids := make(map[string]string)
-	v.list("links", func(v Value) {
-		entry := defaults
-		entry.at, entry.id = Value{}, Value{}
-		entry.decode(v, seen)
-		entry.checkSensitive(v, clear)
-		entry.checkInterfaceID(v, ids)
-		rules = append(rules, entry.finish())
-	})
-	if v.isEmptyList() {
-		v.Problem("no link (at least one)")
-	}
-	return rules
 }
 
 // matches are the globs of the rules so far.

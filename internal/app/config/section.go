@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"fairlead/docs/reference"
+	"fairlead/internal/core/trust"
 )
 
 // Section is what a file says of one role.
@@ -22,12 +23,13 @@ type Section interface {
 type Kind struct {
 	Name    string         // its key in the file, which is also the role's name
 	Want    string         // what is wanted, where no role has a section
+	Family  Family         // of its messages, and of the servers that it needs among the peers
 	Default func() Section // without what every file must name
 	// Decode reads the section over its defaults, after the peers. What is wrong is
 	// reported to v.
 	Decode func(v Value, c *Process) Section
-	// Implied reports whether the role is played where no role has a section; nil: it
-	// is not.
+	// Implied reports whether the role is played where no role of its family has a
+	// section; nil: it is not.
 	Implied func(c *Process) bool
 }
 
@@ -84,14 +86,57 @@ func (k Kinds) sections(whole Value, c *Config) []Field {
 }
 
 // imply gives the defaults to the roles that are played without a section, and reports
-// whether there are any.
+// whether any role is played.
 func (k Kinds) imply(c *Config) bool {
 	for i := range k {
-		if k[i].Implied != nil && k[i].Implied(&c.Process) {
+		if k[i].Implied != nil && !k.plays(c, k[i].Family) && k[i].Implied(&c.Process) {
 			c.Sections[k[i].Name] = k[i].Default()
 		}
 	}
 	return len(c.Sections) > 0
+}
+
+// plays reports whether there is a section of a family.
+func (k Kinds) plays(c *Config, f Family) bool {
+	return slices.ContainsFunc(k, func(kind Kind) bool { return kind.Family == f && c.Sections[kind.Name] != nil })
+}
+
+// checkFamilies reports roles without a server of their family, and peers whose family no
+// role has.
+func (k Kinds) checkFamilies(whole Value, c *Config, peers []*stanza) {
+	if len(c.Sections) == 0 {
+		return // which is reported
+	}
+	for i := range k {
+		f := k[i].Family
+		isServer := func(p trust.Peer) bool { return p.Role == trust.Server && familyOf(p.Address) == f }
+		if c.Sections[k[i].Name] != nil && !slices.ContainsFunc(c.Peers, isServer) {
+			whole.at(k[i].Name).Problem("no %s server among the peers (at least one with role: server and an %s address)", f, f.version())
+		}
+	}
+	for _, s := range peers {
+		if f := familyOf(s.peer.Address); !k.plays(c, f) {
+			s.misfit(f, k)
+		}
+	}
+}
+
+// misfit reports a peer that no role speaks with.
+func (s *stanza) misfit(f Family, k Kinds) {
+	others := "an IPv4 address"
+	if f == DHCPv4 {
+		others = "an IPv6 address"
+	}
+	for i := range k {
+		if k[i].Family == f {
+			others += ", or a section " + k[i].Name
+		}
+	}
+	if v, given := s.at["address"]; given {
+		v.Problem("%s is %s, and no section is for %s (%s)", s.peer.Address, f.version(), f, others)
+		return
+	}
+	s.missing("address", fmt.Sprintf("%s; without one it is %s, which no section is for", others, s.peer.Address))
 }
 
 // Served is the role that has its clients on a link; empty: none has.
@@ -136,17 +181,6 @@ func (c *Config) sectionsChanged(next *Config) (keys []string) {
 func Links(to *[]string, family Family) func(Value) {
 	return func(v Value) { v.d.links(family).decode(v, to) }
 }
-
-// Family is that of a role's messages.
-type Family uint8
-
-// The families of DHCP.
-const (
-	DHCPv4 Family = 4
-	DHCPv6 Family = 6
-)
-
-func (f Family) String() string { return fmt.Sprintf("DHCPv%d", f) }
 
 // links are the globs for client-facing links of a family that were read so far.
 func (d *decoder) links(f Family) *matches {

@@ -27,7 +27,7 @@ func (o *other) Serves(link string) bool {
 	return slices.ContainsFunc(o.links, func(glob string) bool { ok, _ := path.Match(glob, link); return ok })
 }
 
-var two = Kinds{Relay6Kind(), {Name: "other6", Want: "a mapping with links", Default: func() Section { return new(other) }, Decode: decodeOther}}
+var two = Kinds{Relay6Kind(), {Name: "other6", Family: DHCPv6, Want: "a mapping with links", Default: func() Section { return new(other) }, Decode: decodeOther}}
 
 const anyServer = "peers: [{name: any, role: server, interfaces: [u0], protection: none}]\n"
 

@@ -19,6 +19,7 @@ import (
 func (d *decoder) config(text []byte, kinds Kinds) *Config {
 	c := Default()
 	var peers []*stanza
+	sound := false // the peers
 	whole, ok := d.top(text, "peers and relay6 are needed")
 	if !ok {
 		return nil
@@ -31,7 +32,7 @@ func (d *decoder) config(text []byte, kinds Kinds) *Config {
 		Optional("audit", c.Audit.decode),
 		Optional("relay-id", c.RelayID.decode),
 		Required("peers", "a list of at least one server", func(v Value) {
-			peers = decodePeers(v)
+			peers, sound = decodePeers(v)
 			c.Peers = trusted(peers)
 		}),
 	}, kinds.sections(whole, c), []Field{
@@ -49,9 +50,12 @@ func (d *decoder) config(text []byte, kinds Kinds) *Config {
 		Optional("privacy", c.Privacy.decode),
 		Optional("ipsec", c.IPsec.decode),
 	})...)
+	if kinds.imply(c); sound {
+		kinds.checkFamilies(whole, c, peers)
+	}
 	for _, s := range peers {
-		if s.peer.Role == trust.Server && c.sourcePort != 0 {
-			s.sourcePort = c.sourcePort
+		if port := c.sourcePorts[familyOf(s.peer.Address)]; s.peer.Role == trust.Server && port != 0 {
+			s.sourcePort = port
 		}
 		c.hops = append(c.hops, s.hops()...)
 	}

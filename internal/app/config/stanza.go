@@ -44,15 +44,15 @@ func decodeStanza(v Value) *stanza {
 			v.checkGlob(glob)
 			v.mention(mentionPeer, glob)
 		})))
-	host, peer := address, peerAddress
+	peer := peerAddress
 	if v.d.guard {
 		interfaces.required = ""
-		host, peer = hostAddress, hostAddress
+		peer = hostAddress
 	}
 	fields := []Field{
 		Required("name", "a name for logs, metrics and commands", s.keep("name", Read(&p.Name, peerName))),
 		Optional("address", s.keep("address", Read(&p.Address, peer))),
-		Optional("local", s.keep("local", Read(&p.Local, orWord("auto", netip.Addr{}, unicastOf(host))))),
+		Optional("local", s.keep("local", Read(&p.Local, orWord("auto", netip.Addr{}, hostAddress)))),
 		Required("role", "one of: server, relay", s.keep("role", Read(&p.Role, oneOf(
 			choice[trust.PeerRole]{"server", trust.Server}, choice[trust.PeerRole]{"relay", trust.Relay})))),
 		interfaces,
@@ -61,13 +61,13 @@ func decodeStanza(v Value) *stanza {
 		Optional("ike", s.keep("ike", s.decodeIKE)).hidden(),
 		Optional("manual", s.keep("manual", func(v Value) { s.manual = decodeManual(v) })).hidden(),
 		later("tls", noTLS),
-		Optional("source-port", s.keep("source-port", Read(&s.sourcePort, sourcePort))),
+		Optional("source-port", s.keep("source-port", func(v Value) { Read(&s.sourcePort, sourcePort(familyOf(p.Address)))(v) })),
 	}
 	if v.d.guard {
 		fields = append(fields, Optional("giaddrs", s.keep("giaddrs", s.decodeGiaddrs)))
 	} else {
-		fields = append(fields, Optional("delegable", func(v Value) { p.Delegable = decodeRanges(v) }))
-		fields = slices.Insert(fields, 2, Optional("prefix", s.keep("prefix", Read(&p.Prefix, prefix))))
+		fields = append(fields, Optional("delegable", s.keep("delegable", func(v Value) { p.Delegable = decodeRanges(v) })))
+		fields = slices.Insert(fields, 2, Optional("prefix", s.keep("prefix", Read(&p.Prefix, anyPrefix))))
 	}
 	v.Mapping(fields...)
 	s.check()
@@ -111,7 +111,7 @@ func (s *stanza) checkUnneeded() {
 func (s *stanza) checkSourcePort() {
 	v, ok := s.at["source-port"]
 	if ok && !v.d.guard && s.peer.Role == trust.Server {
-		v.Problem("the port of a relay, beside role: server (relay6.source-port is ours)")
+		v.Problem("the port of a relay, beside role: server (relay%d.source-port is ours)", familyOf(s.peer.Address))
 	}
 }
 
@@ -128,8 +128,7 @@ func (s *stanza) checkIPsec() {
 	case text == "auto":
 		local.Problem("auto beside protection: ipsec (an address of this host: ipsec is between two addresses that are known)")
 	case !p.Local.IsValid() || !p.Address.IsValid() || p.Address.IsMulticast():
-	case p.Local.Is4() != p.Address.Is4():
-		local.Problem("%s and the peer's address %s are of two families (one of %s)", p.Local, p.Address, family(p.Address))
+	case p.Local.Is4() != p.Address.Is4(): // reported
 	case p.Local == p.Address:
 		local.Problem("%s is the peer's address as well (an address of this host)", p.Local)
 	case p.Address.IsLinkLocalUnicast() && !p.Local.IsLinkLocalUnicast():
@@ -153,13 +152,6 @@ func (s *stanza) checkIPsec() {
 // missing reports a key of the peer that is not there.
 func (s *stanza) missing(key, want string) {
 	s.whole.part(s.whole.node, s.whole.child(key)).Problem("missing (%s)", want)
-}
-
-func family(a netip.Addr) string {
-	if a.Is4() {
-		return "IPv4"
-	}
-	return "IPv6"
 }
 
 // decodeGiaddrs reads further addresses of a DHCPv4 relay: alone where IKE makes

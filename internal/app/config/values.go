@@ -173,19 +173,23 @@ func listen(text string) (netip.AddrPort, error) {
 func address(text string) (netip.Addr, error) {
 	a, err := anyAddress(text, "an IPv6 address")
 	if err == nil && a.Is4() {
-		return netip.Addr{}, fmt.Errorf("%q is IPv4 (an IPv6 address; DHCPv4 is not relayed in this version, but \"fairlead guard\" protects other programs)", text)
+		return netip.Addr{}, fmt.Errorf("%q is IPv4 (an IPv6 address)", text)
 	}
 	return a, err
 }
 
 // hostAddress parses a unicast address of either family without zone.
 func hostAddress(text string) (netip.Addr, error) {
-	a, err := anyAddress(text, "an IPv6 or IPv4 address")
-	if err == nil && (a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255})) {
+	a, err := anyAddress(text, eitherAddress)
+	if err == nil && (a.IsMulticast() || a == broadcast) {
 		return netip.Addr{}, fmt.Errorf("%q is of many hosts (a unicast address)", text)
 	}
 	return a, err
 }
+
+const eitherAddress = "an IPv6 or IPv4 address"
+
+var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
 // giaddrAddress parses an IPv4 address of a relay.
 func giaddrAddress(text string) (netip.Addr, error) {
@@ -197,14 +201,18 @@ func giaddrAddress(text string) (netip.Addr, error) {
 }
 
 // serverHere is what a server on this machine needs.
-const serverHere = "a server on this machine needs an address of its own, such as 2001:db8::547/128 on lo"
+const serverHere = "a server on this machine needs an address of its own, such as 2001:db8::547/128 or 192.0.2.67/32 on lo"
 
-// peerAddress parses the address of a peer of the relay.
+// peerAddress parses the address of a peer of a relay: unicast, or a group of servers.
 func peerAddress(text string) (netip.Addr, error) {
-	if a, err := netip.ParseAddr(text); err == nil && a.IsLoopback() {
-		return netip.Addr{}, fmt.Errorf("%q is no address of a network (an IPv6 address; %s)", text, serverHere)
+	a, err := netip.ParseAddr(text)
+	switch {
+	case err == nil && a.IsLoopback():
+		return netip.Addr{}, fmt.Errorf("%q is no address of a network (%s; %s)", text, eitherAddress, serverHere)
+	case err == nil && a.Is6() && a.IsMulticast():
+		return address(text)
 	}
-	return address(text)
+	return hostAddress(text)
 }
 
 // anyAddress parses an address of a network, without zone.
@@ -223,21 +231,13 @@ func anyAddress(text, want string) (netip.Addr, error) {
 	return a, nil
 }
 
-// unicastOf makes a parser of a unicast address from one of addresses.
-func unicastOf(parse func(string) (netip.Addr, error)) func(string) (netip.Addr, error) {
-	return func(text string) (netip.Addr, error) {
-		a, err := parse(text)
-		if err == nil && a.IsMulticast() {
-			return netip.Addr{}, fmt.Errorf("%q is multicast (a unicast address)", text)
-		}
-		return a, err
-	}
-}
-
 // global parses an IPv6 address that names a link on other links too.
 func global(text string) (netip.Addr, error) {
-	a, err := unicastOf(address)(text)
-	if err == nil && a.IsLinkLocalUnicast() {
+	a, err := address(text)
+	switch {
+	case err == nil && a.IsMulticast():
+		return netip.Addr{}, fmt.Errorf("%q is multicast (a unicast address)", text)
+	case err == nil && a.IsLinkLocalUnicast():
 		return netip.Addr{}, fmt.Errorf("%q is link-local (a global or unique local address)", text)
 	}
 	return a, err
@@ -245,14 +245,23 @@ func global(text string) (netip.Addr, error) {
 
 // prefix parses an IPv6 prefix without host bits.
 func prefix(text string) (netip.Prefix, error) {
+	p, err := anyPrefix(text)
+	if err == nil && p.Addr().Is4() {
+		return netip.Prefix{}, fmt.Errorf("%q is IPv4 (an IPv6 prefix)", text)
+	}
+	return p, err
+}
+
+// anyPrefix parses a prefix of either family without host bits.
+func anyPrefix(text string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(text)
 	switch {
 	case err != nil:
 		return netip.Prefix{}, fmt.Errorf("%q is not a prefix (an address and a length from 1 to 128, such as 2001:db8::/32)", text)
-	case p.Addr().Is4() || p.Addr().Is4In6():
-		return netip.Prefix{}, fmt.Errorf("%q is IPv4 (an IPv6 prefix)", text)
+	case p.Addr().Is4In6():
+		return netip.Prefix{}, fmt.Errorf("%q is IPv4 in the form of IPv6 (a prefix of one of the two)", text)
 	case p.Bits() == 0:
-		return netip.Prefix{}, fmt.Errorf("%q holds every address (a length from 1 to 128)", text)
+		return netip.Prefix{}, fmt.Errorf("%q holds every address (a length from 1 to %d)", text, p.Addr().BitLen())
 	case p != p.Masked():
 		return netip.Prefix{}, fmt.Errorf("%q has bits beyond its length (write %s)", text, p.Masked())
 	}

@@ -1,0 +1,192 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/links"
+	"fairlead/internal/core/relay6"
+)
+
+// link6 is a rule for links of the DHCPv6 relay in the making. A copy of the defaults is
+// where each rule starts, so nothing in it may be written through a pointer.
+type link6 struct {
+	shared
+	rule       relay6.LinkRule
+	enterprise uint32 // of the remote-id
+	id         Value  // where the entry says its interface-id itself
+}
+
+// decode reads one entry of links, or the defaults where seen is nil.
+func (l *link6) decode(v Value, seen *matches) {
+	r := &l.rule
+	at := linkPlace{seen: seen, match: &r.Match, key: "link-address", address: &r.LinkAddress, parse: global, borrow: &r.Borrow}
+	v.Mapping(slices.Concat(at.fields(), []Field{
+		Optional("trusted", Read(&r.Trusted, truth)),
+		Optional("leasequery", Read(&r.AllowLeasequery, truth)),
+		Optional("shared", l.sharedLink),
+		Optional("reuse", Read(&r.Host.Reuse, oneOf(
+			choice[hoststate.Reuse]{"possible", hoststate.ReusePossible}, choice[hoststate.Reuse]{"fixed-addresses", hoststate.ReuseFixedAddresses},
+			choice[hoststate.Reuse]{"never", hoststate.ReuseNever}))),
+		Optional("interface-id", func(v Value) {
+			l.id = v
+			Read(&r.InterfaceID, orWord("none", links.Template{}, linkTemplate))(v)
+		}),
+		Optional("remote-id", l.remote6),
+		Optional("subscriber-id", Read(&r.SubscriberID, orWord("none", links.Template{}, template))),
+		Optional("relay-id", Read(&r.InsertRelayID, truth)),
+		Optional("client-link-layer", Read(&r.InsertLinkLayer, truth)),
+		Optional("access-network", l.accessNetwork),
+		Optional("sensitive", l.sensitive),
+		Optional("limits", l.limits),
+		Optional("rate", l.rate.decode),
+		Optional("lease-move", l.move),
+		Optional("unique-duid", Read(&r.Delegations.UniqueDUID, truth)),
+		Optional("delegable", func(v Value) { r.Delegations.Delegable = decodeRanges(v) }),
+		Optional("filter", Read(&r.Host.Filter, oneOf(
+			choice[hoststate.FilterMode]{"off", hoststate.FilterOff}, choice[hoststate.FilterMode]{"link", hoststate.FilterLink},
+			choice[hoststate.FilterMode]{"strict", hoststate.FilterStrict}))),
+		Optional("permit", ReadList(&r.Host.Permit, "prefixes", prefix)),
+		Optional("permit-routed", l.permitRouted),
+		Optional("loop-drop", Read(&r.Host.Loop, oneOf(
+			choice[hoststate.LoopMode]{"drop", hoststate.LoopDrop}, choice[hoststate.LoopMode]{"reject", hoststate.LoopReject},
+			choice[hoststate.LoopMode]{"forward", hoststate.LoopForward}))),
+		Optional("loop-exempt", func(v Value) {
+			v.Mapping(
+				Optional("clients", ReadList(&r.LoopExemptClient, "DUIDs", duid)),
+				Optional("destinations", ReadList(&r.Host.LoopExempt, "prefixes", prefix)),
+			)
+		}),
+		Optional("routes", func(v Value) {
+			v.Mapping(
+				Optional("table", Read(&r.Host.Table, orWord("auto", 0, table))),
+				Optional("metric", Read(&r.Host.Metric, metric)),
+			)
+		}),
+	})...)
+	at.check()
+}
+
+// finish is the rule that was read.
+func (l *link6) finish() relay6.LinkRule {
+	r := l.rule
+	r.Rate = l.rate.limits(r.Trusted)
+	r.RemoteID = nil
+	if !l.remote.id.IsEmpty() {
+		r.RemoteID = &relay6.RemoteID{EnterpriseNumber: l.enterprise, ID: l.remote.id, Sensitive: l.remote.sensitive}
+	}
+	r.AccessNetwork = l.network.octets()
+	return r
+}
+
+// checkInterfaceID warns of links that could have the same interface-id: to which
+// of them an answer belongs nobody could tell (RFC 8415 section 19.2), so that it
+// is dropped. Seen are the texts of the entries before, and where they are.
+func (l *link6) checkInterfaceID(v Value, seen map[string]string) {
+	r := &l.rule
+	if r.InterfaceID.IsEmpty() || r.InterfaceID.PerLink() {
+		return
+	}
+	text := r.InterfaceID.String()
+	if l.id.node != nil {
+		v = l.id
+	}
+	earlier, again := seen[text]
+	if !again {
+		seen[text] = v.path
+	}
+	switch {
+	case again:
+		v.warn(fmt.Sprintf("%q is the interface-id of %s too: where links have the same, answers to them are dropped (a text of its own, or a template with {interface})", text, earlier))
+	case len(r.Match) > 1 || len(r.Match) == 1 && isGlob(r.Match[0]):
+		v.warn(fmt.Sprintf("%q is the same for all links that match: where there are several, answers to them are dropped (a template with {interface})", text))
+	}
+}
+
+// sharedLink reads what the link's own nature decides unless the operator does.
+func (l *link6) sharedLink(v Value) {
+	r := &l.rule
+	if auto, yes, ok := autoOrBool(v); ok {
+		r.SharedAuto, r.Shared, r.Host.Shared = auto, yes, yes
+	}
+}
+
+// permitRouted reads what the key unnumbered decides unless the operator does.
+func (l *link6) permitRouted(v Value) {
+	if auto, yes, ok := autoOrBool(v); ok {
+		l.rule.RoutedAuto, l.rule.Host.Routed = auto, yes
+	}
+}
+
+func autoOrBool(v Value) (auto, yes, ok bool) {
+	got, ok := scalar(v, oneOf(choice[string]{"auto", "auto"}, choice[string]{"true", "true"}, choice[string]{"false", "false"}))
+	return got == "auto", got == "true", ok
+}
+
+func (l *link6) move(v Value) {
+	r := &l.rule
+	const auto = delegation.MovePolicy(255)
+	got, ok := scalar(v, oneOf(
+		choice[delegation.MovePolicy]{"auto", auto}, choice[delegation.MovePolicy]{"follow", delegation.MoveFollow},
+		choice[delegation.MovePolicy]{"probe", delegation.MoveProbe}, choice[delegation.MovePolicy]{"deny", delegation.MoveDeny}))
+	if !ok {
+		return
+	}
+	if r.MoveAuto = got == auto; r.MoveAuto {
+		got = delegation.MoveFollow
+	}
+	r.Delegations.Move = got
+}
+
+// most bounds the limits: more prefixes than a machine can hold are no limit.
+const most = 1 << 24
+
+func (l *link6) limits(v Value) {
+	p := &l.rule.Delegations
+	given := make(map[string]Value)
+	keep := func(key string, then func(Value)) Field {
+		return Optional(key, func(v Value) {
+			given[key] = v
+			then(v)
+		})
+	}
+	v.Mapping(
+		keep("client", Read(&p.ClientLimit, integer(1, most))),
+		keep("link", Read(&p.LinkLimit, integer(1, most))),
+		keep("per-mac", Read(&p.HostLimit, orWord("auto", delegation.HostLimitAuto, orWord("none", 0, integer(1, most))))),
+		Optional("on-limit", Read(&p.OnLimit, oneOf(
+			choice[delegation.LimitPolicy]{"refuse", delegation.LimitRefuse},
+			choice[delegation.LimitPolicy]{"replace-unreachable", delegation.LimitReplaceUnreachable}))),
+	)
+	for _, part := range []struct {
+		key   string
+		whose string
+		limit int
+	}{{"client", "client", p.ClientLimit}, {"per-mac", "host", p.HostLimit}} {
+		at, here := given[part.key]
+		if !here {
+			at, here = given["link"]
+		}
+		if here && part.limit > p.LinkLimit {
+			at.warn(fmt.Sprintf("limits.%s is %d and limits.link %d: the link's limit is met first, and one %s can take all of it", part.key, part.limit, p.LinkLimit, part.whose))
+		}
+	}
+}
+
+// linkTemplate parses a template whose text is the same for all clients of a
+// link: a Relay-reply finds its link by it (RFC 8415 section 19.2).
+func linkTemplate(text string) (links.Template, error) {
+	t, err := template(text)
+	if err == nil && t.PerClient() {
+		return links.Template{}, errors.New("{link-layer} names a client, and an interface-id a link (a template without {link-layer})")
+	}
+	return t, err
+}
+
+// remote6 reads the remote-id of RFC 4649, which a private enterprise number begins.
+func (l *link6) remote6(v Value) {
+	l.remoteID(v, Required("enterprise", "a private enterprise number", Read(&l.enterprise, enterprise)))
+}

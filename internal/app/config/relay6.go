@@ -1,0 +1,112 @@
+package config
+
+import (
+	"net/netip"
+	"slices"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/links"
+	"fairlead/internal/core/peers"
+	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// Relay6 is the DHCPv6 relay.
+type Relay6 struct {
+	Forward        peers.Policy
+	SourcePort     uint16 // 547 unless configured
+	Infrastructure []netip.Prefix
+	Defaults       relay6.LinkRule   // what Links start from; without Match
+	Links          []relay6.LinkRule // in the order of the file; the first that matches holds
+}
+
+// Core is the configuration of the relay's core, which has the peers of its family. The
+// relay-id is the one in use, hostname fills templates in.
+func (r *Relay6) Core(peers []trust.Peer, relayID dhcp6.DUID, hostname string) relay6.Config {
+	return relay6.Config{
+		Peers:          peersOf(peers, DHCPv6),
+		Links:          r.Links,
+		Forward:        r.Forward,
+		RelayID:        relayID,
+		SourcePort:     r.SourcePort,
+		Infrastructure: r.Infrastructure,
+		Hostname:       hostname,
+	}
+}
+
+// Relay6Kind is the section of the DHCPv6 relay. Below relay agents that are peers it is
+// played without one.
+func Relay6Kind() Kind {
+	return Kind{
+		Name: "relay6", Family: DHCPv6, Want: wantRelay,
+		Default: func() Section { return defaultRelay6() },
+		Decode: func(v Value, c *Process) Section {
+			r := defaultRelay6()
+			r.decode(v, c)
+			return r
+		},
+		Implied: func(c *Process) bool { return anyRelay(c.Peers, DHCPv6) },
+	}
+}
+
+func defaultRelay6() *Relay6 {
+	interfaceID, err := links.ParseTemplate(defaultInterfaceID)
+	if err != nil {
+		panic("config: " + err.Error()) // a constant of ours
+	}
+	return &Relay6{
+		SourcePort: dhcp6.ServerPort,
+		Defaults: relay6.LinkRule{
+			SharedAuto:      true,
+			RoutedAuto:      true,
+			MoveAuto:        true,
+			InterfaceID:     interfaceID,
+			InsertRelayID:   true,
+			InsertLinkLayer: true,
+			Delegations: delegation.Policy{
+				ClientLimit: delegation.DefaultClientLimit,
+				LinkLimit:   delegation.DefaultLinkLimit,
+				HostLimit:   delegation.HostLimitAuto,
+			},
+			Rate: defaultRate().limits(false),
+			Host: hoststate.Policy{Filter: hoststate.FilterLink, Loop: hoststate.LoopDrop, Metric: defaultMetric},
+		},
+	}
+}
+
+// Serves reports whether a rule matches a link.
+func (r *Relay6) Serves(link string) bool {
+	return slices.ContainsFunc(r.Links, func(rule relay6.LinkRule) bool { return trust.MatchAny(rule.Match, link) })
+}
+
+// Changed are the keys, beside rules for links, whose values differ in next.
+func (r *Relay6) Changed(next Section) []string {
+	n := next.(*Relay6)
+	return changed(
+		setting{"forward", r.Forward != n.Forward},
+		setting{"source-port", r.SourcePort != n.SourcePort},
+		setting{"reserved-prefixes", !slices.Equal(r.Infrastructure, n.Infrastructure)},
+	)
+}
+
+func (r *Relay6) decode(v Value, c *Process) {
+	defaults := link6{rule: r.Defaults, shared: shared{family: DHCPv6, rate: defaultRate()}}
+	ids := make(map[string]string)
+	clear := inClear(c.Peers, DHCPv6)
+	relay{
+		family: DHCPv6, forward: &r.Forward, sourcePort: &r.SourcePort,
+		own:      []Field{Optional("reserved-prefixes", ReadList(&r.Infrastructure, "prefixes", prefix))},
+		defaults: func(v Value) { defaults.decode(v, nil) },
+		link: func(v Value, seen *matches) {
+			entry := defaults
+			entry.at, entry.id = Value{}, Value{}
+			entry.decode(v, seen)
+			entry.checkSensitive(v, clear, !entry.rule.SubscriberID.IsEmpty(), !entry.remote.id.IsEmpty())
+			entry.checkInterfaceID(v, ids)
+			r.Links = append(r.Links, entry.finish())
+		},
+	}.decode(v, c)
+	r.Defaults = defaults.finish()
+}
