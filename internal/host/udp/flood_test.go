@@ -344,10 +344,15 @@ func TestFloodBySocketCostsNoOtherLink(t *testing.T) {
 	}
 }
 
-// It does not in a VRF either. Of multicast, the link that floods is not heard meanwhile.
+// It does not in a VRF either. Of multicast, the link that floods is not heard meanwhile. Of
+// IPv4 there is no multicast, and no filter of a socket can tell the links of a VRF apart:
+// what is broadcast there in fragments takes the room of other links' fragments.
 func TestFloodBySocketInVRFCostsNoOtherLink(t *testing.T) {
 	newNamespace(t).need("link add red type vrf table 100")
 	for _, way := range ways {
+		if way.family == IPv4 && !way.unicast {
+			continue
+		}
 		t.Run(way.name, func(t *testing.T) { floodBySocket(t, way, besideAnotherInVRF) })
 	}
 }

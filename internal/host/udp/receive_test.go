@@ -122,10 +122,10 @@ func TestNeedlessFragmentsComeOnceBySocket(t *testing.T) { both(t, needlessFragm
 
 func needlessFragmentsComeOnceBySocket(t *testing.T, f Family) {
 	for name, cut := range map[string]int{"atomic": 0, "two small ones": 16} {
+		if f == IPv4 && cut == 0 {
+			continue // a fragment that is the whole is none in IPv4
+		}
 		t.Run(name, func(t *testing.T) {
-			if f == IPv4 && cut == 0 {
-				t.Skip("a fragment that is the whole is none in IPv4")
-			}
 			l := newLabWith(t, Options{Family: f})
 			send := func(message string) {
 				for _, f := range fragments(l.packet(message), cut) {

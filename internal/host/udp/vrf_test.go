@@ -25,10 +25,12 @@ func (n *namespace) need(command string) {
 
 // Clients in one VRF and servers in another:
 // the frame path sees the enslaved link, sockets are bound to the VRF devices.
-func TestVRF(t *testing.T) { both(t, vRF) }
+func TestVRF(t *testing.T) {
+	newNamespace(t).need("link add red type vrf table 100")
+	both(t, vRF)
+}
 
 func vRF(t *testing.T, f Family) {
-	newNamespace(t).need("link add red type vrf table 100")
 	l := newLabWith(t, Options{Family: f})
 	l.relay.ip("link add red type vrf table 100", "link add blue type vrf table 200", "link set red up", "link set blue up",
 		"link set c0 master red", "link set u0 master blue",
@@ -107,13 +109,18 @@ func (l *lab) vrfMadeAnew() {
 
 // A VLAN is a link of its own; what is tagged for another VLAN is not heard on
 // the trunk either.
-func TestVLAN(t *testing.T) { both(t, vLAN) }
+func TestVLAN(t *testing.T) {
+	n := newNamespace(t)
+	n.ip("link add c0 type veth peer name h0")
+	n.need("link add link c0 name c0.5 type vlan id 5")
+	both(t, vLAN)
+}
 
 func vLAN(t *testing.T, f Family) {
 	l := newLabWith(t, Options{Family: f})
-	l.relay.need("link add link c0 name c0.5 type vlan id 5")
-	l.relay.ip("link set c0.5 up", "addr add 192.0.2.65/26 dev c0.5")
-	l.client.ip("link add link h0 name h0.5 type vlan id 5", "link set h0.5 up", "addr add 192.0.2.66/26 dev h0.5", "addr add 192.0.2.130/26 dev h0.6", "link add link h0 name h0.6 type vlan id 6", "link set h0.6 up")
+	l.relay.ip("link add link c0 name c0.5 type vlan id 5", "link set c0.5 up", "addr add 192.0.2.65/26 dev c0.5")
+	l.client.ip("link add link h0 name h0.5 type vlan id 5", "link set h0.5 up", "addr add 192.0.2.66/26 dev h0.5",
+		"link add link h0 name h0.6 type vlan id 6", "link set h0.6 up", "addr add 192.0.2.130/26 dev h0.6")
 	tagged, host, stranger := l.relay.upLink("c0.5"), l.client.upLink("h0.5"), l.client.upLink("h0.6")
 	l.relay.setLinks(l.conn, l.c0, tagged)
 	l.client.udp(stranger.Source.String(), stranger.Index, l.clientPort).multicast(stranger.Index, []byte("nobody's"))

@@ -34,7 +34,7 @@ import (
 func echoRole() role.Role {
 	return role.Role{
 		Section: config.Kind{
-			Name: echoName, Want: "a mapping with links",
+			Name: echoName, Want: "a mapping with links", Family: config.DHCPv6,
 			Default: func() config.Section { return new(echoSection) },
 			Decode: func(v config.Value, _ *config.Process) config.Section {
 				s := new(echoSection)
