@@ -52,7 +52,7 @@ func TestExamplesOfIPsec(t *testing.T) {
 			keep(t, dir, "other.esp")
 		}
 		if strings.Contains(whole, "\nrelay6:") {
-			_, err = config.Kinds{config.Relay6Kind()}.Parse("relay.yaml", []byte(whole))
+			_, err = config.Kinds{config.Relay6Kind(), config.Relay4Kind()}.Parse("relay.yaml", []byte(whole))
 		} else {
 			_, err = config.ParseGuard("guard.yaml", []byte(whole))
 		}

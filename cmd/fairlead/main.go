@@ -8,10 +8,11 @@ import (
 	"fairlead/internal/app/daemon"
 	"fairlead/internal/app/role/guard"
 	"fairlead/internal/app/role/relay"
+	"fairlead/internal/app/role/relay4"
 )
 
 func main() {
 	// The roles that "fairlead run" can play are the last ones.
-	commands := daemon.Commands(guard.Role(), relay.Role())
+	commands := daemon.Commands(guard.Role(), relay.Role(), relay4.Role())
 	os.Exit(cli.Main(commands, os.Args[1:], os.Stdout, os.Stderr))
 }

@@ -108,8 +108,9 @@ type PeerCounters struct {
 
 // Waiting is a client that waits for a server's answer.
 type Waiting struct {
-	Link     string     `json:"link"`
-	Source   netip.Addr `json:"source"`
-	For      Lifetime   `json:"for"`
-	Messages uint64     `json:"messages"` // that it has sent meanwhile
+	LinkLayer string     `json:"link_layer,omitempty"` // of one that has no address yet
+	Link      string     `json:"link"`
+	Source    netip.Addr `json:"source"`
+	For       Lifetime   `json:"for"`
+	Messages  uint64     `json:"messages"` // that it has sent meanwhile
 }

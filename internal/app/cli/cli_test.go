@@ -55,7 +55,7 @@ func program() int {
 		},
 		Guard:      func(_ context.Context, path string) error { return say("guard " + path) },
 		PurgeGuard: func(path string) error { return say("purge guard " + path) },
-		Load:       config.Kinds{config.Relay6Kind()}.Load, Roles: cli.Relay(),
+		Load:       config.Kinds{config.Relay6Kind(), config.Relay4Kind()}.Load, Roles: append(cli.Relay(), cli.Relay4()...),
 	}, os.Args[1:], stdout, os.Stderr)
 }
 

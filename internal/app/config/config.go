@@ -138,6 +138,15 @@ func (s RelayIDSource) String() string { return [...]string{"duid", "config"}[s]
 type RelayID struct {
 	Source RelayIDSource
 	Value  dhcp6.DUID // valid where Source is RelayIDConfigured
+	V4     []byte     // in DHCPv4, where that is not to be Value; nil: it is
+}
+
+// InDHCPv4 is what sub-option 12 holds (RFC 6925), where duid is the identifier in use.
+func (r *RelayID) InDHCPv4(duid []byte) []byte {
+	if r.V4 != nil {
+		return r.V4
+	}
+	return duid
 }
 
 // Host is what is common to all state in the kernel.

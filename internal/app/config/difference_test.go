@@ -62,15 +62,15 @@ func TestSettingsChanged(t *testing.T) {
 		switch path {
 		case "":
 			want = append(want, keys...)
-		case "relay6":
+		case "relay6", "relay4":
 			for _, key := range keys {
-				want = append(want, "relay6."+key)
+				want = append(want, path+"."+key)
 			}
 		}
 	}
 	d.config([]byte(every(t)), relays)
 	want = slices.DeleteFunc(want, func(key string) bool {
-		return slices.Contains([]string{"peers", "relay6", "relay6.defaults", "relay6.links"}, key)
+		return slices.Contains([]string{"peers", "relay6", "relay6.defaults", "relay6.links", "relay4", "relay4.defaults", "relay4.links"}, key)
 	})
 	slices.Sort(want)
 	got := old.SettingsChanged(all)

@@ -1,10 +1,13 @@
 package config
 
-// relays are the sections of a process that can be a relay alone.
-var relays = Kinds{Relay6Kind()}
+// relays are the sections of a process that can be a relay of either family.
+var relays = Kinds{Relay6Kind(), Relay4Kind()}
 
 // relay6Of is the section of the DHCPv6 relay.
 func relay6Of(c *Config) *Relay6 { return c.Sections["relay6"].(*Relay6) }
+
+// relay4Of is the section of a DHCPv4 relay.
+func relay4Of(c *Config) *Relay4 { return c.Sections["relay4"].(*Relay4) }
 
 // guardOf is the section of a guard.
 func guardOf(c *Config) *Guard { return c.Sections[GuardName].(*Guard) }

@@ -15,8 +15,10 @@ import (
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/links"
 	"fairlead/internal/core/peers"
+	"fairlead/internal/core/relay4"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/dhcp4"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -61,6 +63,17 @@ func TestParseEverything(t *testing.T) {
 	}
 	matched := link
 	matched.Match = []string{"ppp0", "br?"}
+	four := relay4.LinkRule{
+		GIAddr: addr("192.0.2.1"), Trusted: true, AllowLeasequery: true, HopCount: 16, Secs: 3,
+		AgentInformation: relay4.Replace, MaxSize: 1000,
+		CircuitID: templateOf(t, "{index}"), RemoteID: templateOf(t, "{hostname}"), SensitiveRemoteID: true, SubscriberID: templateOf(t, "{link-layer}"),
+		Ports:         map[string]relay4.Port{"ppp0": {CircuitID: "a", RemoteID: "b", SubscriberID: "c"}},
+		AccessNetwork: []byte{13, 2, 0, 3}, LinkSelection: true, ServerIDOverride: true, RelayFlags: true,
+		VSS:  &dhcp4.VSS{Type: dhcp4.VSSVPNID, Information: []byte{0, 0, 0x5e, 0, 0, 0, 1}},
+		Rate: link.Rate,
+	}
+	matched4 := four
+	matched4.Match = matched.Match
 	uuid := dhcp6.DUID("\x00\x04\x7d\x44\x48\x40\x9d\xc0\x11\xd1\xb2\x45\x5f\xfd\xce\x74\xfa\xd2")
 	want := &Config{
 		Process: Process{
@@ -82,18 +95,23 @@ func TestParseEverything(t *testing.T) {
 				Delegable: []trust.Range{
 					{Prefix: pfx("2001:db8::/32"), Min: 48, Max: 64}, {Prefix: pfx("2001:db8:1::/48"), Min: 48, Max: 64},
 				},
+			}, {
+				Name: "four", Address: addr("192.0.2.67"), Prefix: pfx("192.0.2.67/32"),
+				Role: trust.Server, Interfaces: []string{"eth0"}, Protection: trust.ProtectionNone,
 			}},
 			Privacy: Privacy{
 				Log: IdentifiersHashed, History: IdentifiersShort, Trace: IdentifiersNone, StoreMinimal: true, SaltKept: true,
 			},
 			IPsec:       IPsec{Socket: "/srv/charon.vici", Remove: true},
-			sourcePorts: map[Family]uint16{DHCPv6: 1547},
+			sourcePorts: map[Family]uint16{DHCPv6: 1547, DHCPv4: 1067},
 		},
 		State:   "/srv/fairlead",
-		RelayID: RelayID{Source: RelayIDConfigured, Value: uuid},
+		RelayID: RelayID{Source: RelayIDConfigured, Value: uuid, V4: []byte{1, 2}},
 		Sections: map[string]Section{"relay6": &Relay6{
 			Forward: peers.First, SourcePort: 1547, Infrastructure: []netip.Prefix{pfx("2001:db8:ffff::/48")},
 			Defaults: link, Links: []relay6.LinkRule{matched},
+		}, "relay4": &Relay4{
+			Forward: peers.First, SourcePort: 1067, Defaults: four, Links: []relay4.LinkRule{matched4},
 		}},
 		Host: Host{
 			Protocol:   88,
@@ -110,11 +128,18 @@ func TestParseEverything(t *testing.T) {
 
 	core := relay6Of(got).Core(got.Peers, uuid, "edge1")
 	wantCore := relay6.Config{
-		Peers: want.Peers, Links: relay6Of(want).Links, Forward: peers.First, RelayID: uuid,
+		Peers: want.Peers[:1], Links: relay6Of(want).Links, Forward: peers.First, RelayID: uuid,
 		SourcePort: 1547, Infrastructure: relay6Of(want).Infrastructure, Hostname: "edge1",
 	}
 	if diff := cmp.Diff(wantCore, core, asWritten); diff != "" {
 		t.Errorf("core (-want +got)\n%s", diff)
+	}
+	core4 := relay4Of(got).Core(got.Peers, got.RelayID.InDHCPv4(uuid), "edge1")
+	want4 := relay4.Config{
+		Peers: want.Peers[1:], Links: []relay4.LinkRule{matched4}, Forward: peers.First, RelayID: []byte{1, 2}, SourcePort: 1067, Hostname: "edge1",
+	}
+	if diff := cmp.Diff(want4, core4, asWritten); diff != "" {
+		t.Errorf("core of relay4 (-want +got)\n%s", diff)
 	}
 }
 

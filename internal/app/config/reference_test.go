@@ -17,6 +17,7 @@ import (
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/links"
+	"fairlead/internal/core/relay4"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 )
@@ -44,7 +45,7 @@ func TestReferenceHasTheDefaults(t *testing.T) {
 	got := parsed(t, Reference())
 	want := relays.Default()
 	// These have no default; the file has examples.
-	want.Peers, relay6Of(want).Links = got.Peers, relay6Of(got).Links
+	want.Peers, relay6Of(want).Links, relay4Of(want).Links = got.Peers, relay6Of(got).Links, relay4Of(got).Links
 	if diff := cmp.Diff(want, got, asWritten); diff != "" {
 		t.Errorf("defaults of the program and of the file (-program +file)\n%s", diff)
 	}
@@ -54,11 +55,18 @@ func TestReferenceHasTheDefaults(t *testing.T) {
 	if diff := cmp.Diff([]relay6.LinkRule{link}, relay6Of(got).Links, asWritten); diff != "" {
 		t.Errorf("links (-want +got)\n%s", diff)
 	}
+	link4 := defaultRelay4().Defaults
+	link4.Match = []string{"br-cust*"}
+	if diff := cmp.Diff([]relay4.LinkRule{link4}, relay4Of(got).Links, asWritten); diff != "" {
+		t.Errorf("links of relay4 (-want +got)\n%s", diff)
+	}
 	peer := trust.Peer{
 		Name: "kea1", Address: netip.MustParseAddr("2001:db8:ffff::547"), Prefix: netip.MustParsePrefix("2001:db8:ffff::547/128"),
 		Role: trust.Server, Interfaces: []string{"eth0"}, Protection: trust.ProtectionNone,
 	}
-	if diff := cmp.Diff([]trust.Peer{peer}, got.Peers, asWritten); diff != "" {
+	four := peer
+	four.Name, four.Address, four.Prefix = "kea4", netip.MustParseAddr("192.0.2.67"), netip.MustParsePrefix("192.0.2.67/32")
+	if diff := cmp.Diff([]trust.Peer{peer, four}, got.Peers, asWritten); diff != "" {
 		t.Errorf("peers (-want +got)\n%s", diff)
 	}
 }
@@ -163,15 +171,18 @@ func TestReferenceIsComplete(t *testing.T) {
 	allowed, present := visited(t, d, func() { d.config([]byte(every(t)), relays) })
 
 	// A link may have every key of the defaults, which are where they are shown.
-	wantLink := append([]string{"match"}, allowed["relay6.defaults"]...)
-	if got := allowed["relay6.links[]"]; !slices.Equal(got, wantLink) {
-		t.Errorf("keys of a link: %q, want %q", got, wantLink)
+	for _, section := range []string{"relay6", "relay4"} {
+		wantLink := append([]string{"match"}, allowed[section+".defaults"]...)
+		if got := allowed[section+".links[]"]; !slices.Equal(got, wantLink) {
+			t.Errorf("keys of a link of %s: %q, want %q", section, got, wantLink)
+		}
+		allowed[section+".links[]"] = []string{"match"}
 	}
-	allowed["relay6.links[]"] = []string{"match"}
 
 	complete(t, "fairlead.yaml", allowed, present, []string{
 		"", "audit", "control", "control.listen", "history", "hook", "host", "host.aggregates[]", "ipsec", "log", "metrics",
-		"peers[]", "peers[].delegable[]", "peers[].ike", "peers[].manual", "peers[].manual.in[]", "peers[].manual.out", "privacy", "relay-id", "relay6", "relay6.defaults", "relay6.defaults.access-network",
+		"peers[]", "peers[].delegable[]", "peers[].ike", "peers[].manual", "peers[].manual.in[]", "peers[].manual.out", "privacy", "relay-id",
+		"relay4", "relay4.defaults", "relay4.defaults.access-network", "relay4.defaults.ports[]", "relay4.defaults.rate", "relay4.defaults.remote-id", "relay4.links[]", "relay6", "relay6.defaults", "relay6.defaults.access-network",
 		"relay6.defaults.limits", "relay6.defaults.loop-exempt", "relay6.defaults.rate", "relay6.defaults.remote-id", "relay6.defaults.routes",
 		"relay6.links[]", "store",
 	})
@@ -209,7 +220,7 @@ control:
 metrics: {listen: 192.0.2.1:80}
 log: {level: debug, format: json, every: 1h30m}
 audit: {log: /var/log/fairlead-audit}
-relay-id: {source: config, value: 7d444840-9dc0-11d1-b245-5ffdce74fad2, required: none}
+relay-id: {source: config, value: 7d444840-9dc0-11d1-b245-5ffdce74fad2, v4: 0x0102, required: none}
 peers:
   - name: a
     address: fe80::547
@@ -219,6 +230,7 @@ peers:
     interfaces: [eth0]
     protection: none
     delegable: [{prefix: 2001:db8::/32, lengths: 48-64}, {prefix: 2001:db8:1::/48}]
+  - {name: four, address: 192.0.2.67, role: server, interfaces: [eth0], protection: none}
 relay6:
   forward: first
   source-port: 1547
@@ -226,6 +238,12 @@ relay6:
   defaults: &
   links:
     - &
+relay4:
+  forward: first
+  source-port: 1067
+  defaults: &4
+  links:
+    - &4
 host:
   protocol: 88
   aggregates: [{prefix: 2001:db8:4000::/34, table: 100, metric: 5}]
@@ -252,10 +270,21 @@ const linkSet = `{
       routes: {table: 10, metric: 20} }
 `
 
+const link4Set = `{
+      giaddr: 192.0.2.1, trusted: true, leasequery: true, hops: 16, secs: 3, agent-information: replace, max-size: 1000,
+      circuit-id: "{index}", remote-id: {id: "{hostname}", sensitive: true}, subscriber-id: "{link-layer}",
+      ports: [{name: ppp0, circuit-id: a, remote-id: b, subscriber-id: c}], relay-id: false, access-network: {technology: 3},
+      link-selection: true, server-id-override: true, relay-flags: true, vss: "0x00005e00000001",
+      rate: {link: 100, link-burst: 10, source: 20, source-burst: 5, newcomers: 30} }
+`
+
 func allSetText() string {
 	defaults := strings.ReplaceAll(linkSet, "\n", " ")
 	link := strings.Replace(defaults, "{", "{ match: [ppp0, br?],", 1)
-	text := strings.Replace(allSet, "defaults: &", "defaults: "+defaults, 1)
+	four := strings.ReplaceAll(link4Set, "\n", " ")
+	text := strings.Replace(allSet, "defaults: &4", "defaults: "+four, 1)
+	text = strings.Replace(text, "- &4", "- "+strings.Replace(four, "{", "{ match: [ppp0, br?],", 1), 1)
+	text = strings.Replace(text, "defaults: &", "defaults: "+defaults, 1)
 	return strings.Replace(text, "- &", "- "+link, 1)
 }
 
@@ -265,6 +294,8 @@ func TestEveryFieldHasAKey(t *testing.T) {
 	unset(t, "Config", got, reflect.ValueOf(*relays.Default()))
 	relay := relay6Of(parsed(t, allSetText()))
 	unset(t, "Config.Relay6", reflect.ValueOf(*relay), reflect.ValueOf(*defaultRelay6()))
+	four := relay4Of(parsed(t, allSetText()))
+	unset(t, "Config.Relay4", reflect.ValueOf(*four), reflect.ValueOf(*defaultRelay4()))
 }
 
 // unset reports the fields that are as in the default.
@@ -273,7 +304,8 @@ func unset(t *testing.T, path string, got, def reflect.Value) {
 	switch path {
 	case "Config.Warnings", "Config.hops", "Config.mentions", "Config.sourcePorts", "Config.Sections": // what follows from the rest
 		return
-	case "Config.Relay6.Defaults.Borrow", "Config.Relay6.Links[].Borrow", "Config.Relay6.Defaults.Match":
+	case "Config.Relay6.Defaults.Borrow", "Config.Relay6.Links[].Borrow", "Config.Relay6.Defaults.Match",
+		"Config.Relay4.Defaults.Borrow", "Config.Relay4.Links[].Borrow", "Config.Relay4.Defaults.Match":
 		return
 	case "Config.Relay6.Defaults.Host.Holders", "Config.Relay6.Links[].Host.Holders": // follows from the link and its key move
 		return
@@ -299,6 +331,9 @@ func unset(t *testing.T, path string, got, def reflect.Value) {
 		none := reflect.Zero(got.Type().Elem())
 		if strings.HasSuffix(path, "Links") {
 			none = reflect.ValueOf(defaultRelay6().Defaults)
+			if strings.HasPrefix(path, "Config.Relay4") {
+				none = reflect.ValueOf(defaultRelay4().Defaults)
+			}
 		}
 		first := got.Index(0)
 		for i := range first.NumField() {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"regexp"
@@ -13,6 +14,7 @@ import (
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/dhcp4"
 )
 
 // config decodes the whole file over the defaults.
@@ -178,6 +180,7 @@ func (r *RelayID) decode(v Value) {
 			given = v
 			Read(&r.Value, duid)(v)
 		}),
+		Optional("v4", Read(&r.V4, relayIDv4)),
 		Optional("required", func(v Value) {
 			scalar(v, notYet(oneOf(choice[bool]{"none", false}), "token"))
 		}),
@@ -188,6 +191,22 @@ func (r *RelayID) decode(v Value) {
 	case r.Source != RelayIDConfigured && given.node != nil:
 		given.Problem("a value is of use with source config alone (set source: config, or leave the value out)")
 	}
+}
+
+// relayIDv4 parses the identifier of a relay in DHCPv4, which may be any octets (RFC 6925
+// section 4): a text, or 0x and hexadecimal.
+func relayIDv4(text string) ([]byte, error) {
+	id := []byte(text)
+	if digits, isHex := strings.CutPrefix(text, "0x"); isHex {
+		var err error
+		if id, err = hex.DecodeString(digits); err != nil {
+			return nil, fmt.Errorf("%q is not 0x and octets in hexadecimal (such as 0x00040001, or a text)", text)
+		}
+	}
+	if len(id) == 0 || len(id) > dhcp4.MaxRelayIDLen {
+		return nil, fmt.Errorf("%d octets long (1 to %d)", len(id), dhcp4.MaxRelayIDLen)
+	}
+	return id, nil
 }
 
 // notYet makes a parser that knows words whose meaning a later version brings.

@@ -139,7 +139,7 @@ func PeerOf(p *trust.Peer, v *peers.View, all []hop.State) api.Peer {
 		peer.Failure = v.Failure.Error()
 	}
 	for _, w := range v.Waiting {
-		peer.Waiting = append(peer.Waiting, api.Waiting{Link: w.Link, Source: w.Source, For: api.Lifetime(w.For), Messages: w.Messages})
+		peer.Waiting = append(peer.Waiting, api.Waiting{Link: w.Link, Source: w.Source, LinkLayer: w.LinkLayer.String(), For: api.Lifetime(w.For), Messages: w.Messages})
 	}
 	if p.Zone != "" {
 		peer.Address = p.Address.WithZone(p.Zone)

@@ -37,7 +37,6 @@ import (
 	"fairlead/internal/host/netlink"
 	"fairlead/internal/host/nft"
 	"fairlead/internal/host/store"
-	"fairlead/internal/host/udp"
 )
 
 // Program is a process before it runs.
@@ -112,8 +111,7 @@ type daemon struct {
 	unwritten []string               // what the state folder would not take, and what that costs
 	owner     *nft.Owner             // of the network namespace, from the first deed to the last
 	events    []<-chan netlink.Event // of links and routes, for each role
-	conn      *udp.Conn
-	sockets   *sockets
+	wires     []wire                 // of each family that is spoken
 	api       *control.Server
 	scrapes   *metrics.Server
 
@@ -237,7 +235,7 @@ func (d *daemon) serve(ctx context.Context) (err error) {
 			return err
 		}
 		maps.Copy(tasks, map[string]process.Task{
-			"hook": d.Hook.Run, "watchdog": d.watchdog, "memory": d.giveBack, "sockets": d.sockets.run, "close": d.closeSockets,
+			"hook": d.Hook.Run, "watchdog": d.watchdog, "memory": d.giveBack, "sockets": d.feedRoles, "close": d.closeSockets,
 		})
 	}
 	routes, figures := d.asked()
@@ -271,7 +269,10 @@ func (d *daemon) asked() (routes []control.Route, figures []prometheus.Collector
 
 func (d *daemon) close() error {
 	var errs []error
-	parts := []io.Closer{closer(d.conn != nil, d.conn), closer(d.scrapes != nil, d.scrapes)}
+	parts := []io.Closer{closer(d.scrapes != nil, d.scrapes)}
+	for _, w := range d.wires {
+		parts = append(parts, w.conn)
+	}
 	for _, p := range d.players {
 		parts = append(parts, p)
 	}
@@ -329,7 +330,7 @@ func (d *daemon) protection() protect.Options {
 	return protect.Options{
 		Filter: d.Filter, Owner: d.Owner, Socket: d.cfg.IPsec.Socket, Log: d.Log,
 		Note:    func(n hop.Note) { d.Feed.Offer(control.HopEvent(&n, time.Now())) },
-		Settled: func() bool { return d.sockets.settle(service.Now().Boot) },
+		Settled: d.settled,
 	}
 }
 

@@ -27,10 +27,7 @@ func (d *daemon) giveBack(ctx context.Context) error {
 			return nil
 		case <-look.C:
 		}
-		received := uint64(0)
-		for _, n := range d.conn.Stats().Received {
-			received += n
-		}
+		received := d.received()
 		if received-before < calm {
 			if used, held := memory(); held > used+used/8+worthwhile {
 				for _, p := range d.players {

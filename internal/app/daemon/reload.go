@@ -71,10 +71,10 @@ func (d *daemon) prospect(ctx context.Context, next *config.Config) (api.ReloadR
 	return result, nil
 }
 
-// addTo adds what a role has leased on each link: two families may share a link.
-func addTo(held, leases map[string]int) {
-	for link, n := range leases {
-		held[link] += n
+// addTo adds numbers to those of the same keys, such as the leases of two families on a link.
+func addTo[N int | uint64](all, more map[string]N) {
+	for key, n := range more {
+		all[key] += n
 	}
 }
 

@@ -4,41 +4,106 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
+	"fairlead/internal/app/api"
+	"fairlead/internal/app/config"
 	"fairlead/internal/app/engine"
+	"fairlead/internal/app/network"
 	"fairlead/internal/app/role"
 	"fairlead/internal/app/service"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/host/ports"
 	"fairlead/internal/host/udp"
-	"fairlead/internal/wire/dhcp6"
 )
 
-// openSockets opens the sockets, and hands each role its own or its share of them.
+// wire is the sockets of one family of DHCP.
+type wire struct {
+	conn    *udp.Conn
+	sockets *sockets
+}
+
+// openSockets opens the sockets of the families that are spoken, and hands each role its
+// own or its share of them.
 func (d *daemon) openSockets() error {
-	conn, err := udp.Open(udp.Options{Logger: d.Told, Refused: func(x udp.Refusal) {
-		for _, p := range d.players {
-			p.Refused(x)
+	for _, f := range []struct {
+		dhcp config.Family
+		ip   udp.Family
+		of   network.Family
+	}{{config.DHCPv6, udp.IPv6, network.IPv6}, {config.DHCPv4, udp.IPv4, network.IPv4}} {
+		var players []role.Player // by the names of their roles
+		for i := range d.Roles {
+			s := &d.Roles[i].Section
+			if p := d.players[s.Name]; p != nil && s.Family == f.dhcp {
+				players = append(players, p)
+			}
 		}
-	}})
-	if err != nil {
-		return taken(err)
+		if len(players) == 0 {
+			continue
+		}
+		conn, err := udp.Open(udp.Options{Logger: d.Told, Family: f.ip, Refused: func(x udp.Refusal) {
+			for _, p := range players {
+				p.Refused(x)
+			}
+		}})
+		if err != nil {
+			return taken(f.of, err)
+		}
+		w := wire{conn, newSockets(conn)}
+		d.wires = append(d.wires, w)
+		for _, p := range players {
+			w.sockets.add(p)
+		}
+		w.sockets.open()
 	}
-	d.conn = conn
-	d.sockets = newSockets(conn)
-	for _, name := range slices.Sorted(maps.Keys(d.players)) {
-		d.sockets.add(d.players[name])
-	}
-	d.sockets.open()
 	return nil
+}
+
+// feedRoles hands out what comes in to the roles that share sockets.
+func (d *daemon) feedRoles(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, w := range d.wires {
+		group.Go(func() error { return w.sockets.run(ctx) })
+	}
+	return group.Wait()
+}
+
+// settled takes in all that has come, and reports whether the sockets were empty then.
+func (d *daemon) settled() bool {
+	empty := true
+	for _, w := range d.wires {
+		empty = w.sockets.settle(service.Now().Boot) && empty
+	}
+	return empty
+}
+
+// received is how many datagrams have come.
+func (d *daemon) received() (total uint64) {
+	for _, w := range d.wires {
+		for _, n := range w.conn.Stats().Received {
+			total += n
+		}
+	}
+	return total
+}
+
+// traffic is what passed the sockets, of all families together.
+func (d *daemon) traffic() (t api.SocketCounters) {
+	t = api.SocketCounters{Received: make(map[string]uint64), Sent: make(map[string]uint64), Drops: make(map[string]uint64)}
+	for _, w := range d.wires {
+		s := w.conn.Stats().Traffic
+		addTo(t.Received, s.Received)
+		addTo(t.Sent, s.Sent)
+		addTo(t.Drops, s.Drops)
+	}
+	return t
 }
 
 // closeSockets closes the sockets at the end, once what was decided has left.
@@ -47,15 +112,19 @@ func (d *daemon) closeSockets(ctx context.Context) error {
 	for _, p := range d.players {
 		<-p.Done()
 	}
-	return d.conn.Close()
+	var errs []error
+	for _, w := range d.wires {
+		errs = append(errs, w.conn.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // taken names in an error of opening sockets who has the port.
-func taken(err error) error {
+func taken(f network.Family, err error) error {
 	if !errors.Is(err, unix.EADDRINUSE) {
 		return err
 	}
-	all, lookErr := ports.InTheWay(dhcp6.ServerPort)
+	all, lookErr := ports.InTheWay(f.Unspecified, f.ServerPort)
 	if lookErr != nil || len(all) == 0 {
 		return err
 	}

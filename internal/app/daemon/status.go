@@ -69,7 +69,7 @@ func (d *daemon) counters(ctx context.Context) (api.Counters, error) {
 	if !d.Beside {
 		c.Clock = control.ClockOf(clock.Adjtimex())
 		c.Store = api.StoreStatus(d.Store.Stats())
-		c.Socket = api.SocketCounters(d.conn.Stats().Traffic)
+		c.Socket = d.traffic()
 		c.Hook = d.Hook.Stats()
 	}
 	for _, p := range d.players {
@@ -94,8 +94,10 @@ func (d *daemon) wrong() []string {
 		add(s.CommitsLost > 0, fmt.Sprintf("store: the end of its log was lost before this start, and with it the last %d commits", s.CommitsLost))
 		add(len(s.DatabasesSetAside) > 0, "store: a damaged database was set aside")
 		add(!control.ClockOf(clock.Adjtimex()).Synchronised, "clock: not synchronised")
-		for _, index := range d.conn.Flooding() {
-			add(true, flooding(index, d.conn.Stats().Drops[udp.FloodFull.String()]))
+		for _, w := range d.wires {
+			for _, index := range w.conn.Flooding() {
+				add(true, flooding(index, w.conn.Stats().Drops[udp.FloodFull.String()]))
+			}
 		}
 	}
 	add(d.Reloads().LastError != "", "configuration: the last reload was refused")

@@ -115,9 +115,6 @@ func (n *Network) Links() map[string]links.Link { return n.links }
 // Name is the name of the link of an index; empty: there is none.
 func (n *Network) Name(index int) string { return n.names[index] }
 
-// Mute are the servers on this machine whose answers cannot come, and why.
-func (n *Network) Mute() map[string]string { return n.mute }
-
 // Know takes in what a link is now; the one of its index has its name.
 func (n *Network) Know(l links.Link) {
 	if name := n.names[l.Index]; name != l.Name && n.links[name].Index == l.Index {

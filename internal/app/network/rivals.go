@@ -25,15 +25,15 @@ type Rivals struct {
 // NewRivals looks at the port of relay agents, and at the one that servers are spoken to from
 // where that is another (RFC 8357).
 func NewRivals(log *slog.Logger, family Family, source func() uint16) *Rivals {
-	return &Rivals{log: log, wake: make(chan struct{}, 1), look: func() ([]ports.Socket, error) { return allRivals(family.ServerPort, source()) }}
+	return &Rivals{log: log, wake: make(chan struct{}, 1), look: func() ([]ports.Socket, error) { return allRivals(family, source()) }}
 }
 
-func allRivals(port, source uint16) ([]ports.Socket, error) {
-	found, err := ports.InTheWay(port)
-	if source == 0 || source == port || err != nil {
+func allRivals(f Family, source uint16) ([]ports.Socket, error) {
+	found, err := ports.InTheWay(f.Unspecified, f.ServerPort)
+	if source == 0 || source == f.ServerPort || err != nil {
 		return found, err
 	}
-	more, err := ports.InTheWay(source)
+	more, err := ports.InTheWay(f.Unspecified, source)
 	return append(found, more...), err
 }
 

@@ -42,6 +42,7 @@ const (
 	DropNoGIAddr
 	DropSpoofedGIAddr
 	DropAmbiguousGIAddr
+	DropWrongVPN
 	drops
 )
 
@@ -50,7 +51,7 @@ var dropNames = [drops]string{
 	"reply-from-client-link", "untrusted-server", "no-server", "no-relay-message", "unknown-interface-id", "no-link", "bad-peer-address", "too-big",
 	"limit", "probing", "not-kept", "not-installed", "muted", "refused-fingerprint", "send-failed",
 	"rate-link", "rate-source", "rate-newcomers", "queue-full", "unprotected", "ambiguous-interface-id", "no-link-local",
-	"too-early", "agent-information", "no-giaddr", "spoofed-giaddr", "ambiguous-giaddr",
+	"too-early", "agent-information", "no-giaddr", "spoofed-giaddr", "ambiguous-giaddr", "wrong-vpn",
 }
 
 func (d Drop) String() string { return dropNames[d] }

@@ -120,6 +120,17 @@ func (r *Registry[L]) OwnAddress(l L) netip.Addr {
 	return best.Addr()
 }
 
+// PresentAddress is OwnAddress for a role in which an address that is missing is of no use:
+// the best of those that the link has is used instead.
+func (r *Registry[L]) PresentAddress(l L) netip.Addr {
+	e := l.Known()
+	if own := r.OwnAddress(l); e.Has(own) {
+		return own
+	}
+	best, _ := r.best(e.Link, e.address)
+	return best.Addr()
+}
+
 // use takes note of the address that is used instead of the settled one.
 func (r *Registry[L]) use(name string, s *settled, instead netip.Prefix) {
 	if s.instead != instead {

@@ -29,6 +29,7 @@ type Link struct {
 	CarrierDowns uint32         // how often a point-to-point interface has lost its carrier
 	Deprecated   []netip.Addr   // of these: whose preferred lifetime has ended
 	Temporary    []netip.Addr   // of these: that the host makes and gives up by itself (RFC 8981)
+	IPv4         []netip.Prefix // IPv4 addresses with their on-link prefix lengths, the primary one first
 }
 
 // loopback is ARPHRD_LOOPBACK.
@@ -53,8 +54,18 @@ func (l *Link) Covers(a netip.Addr) bool {
 // Gone is what there is to say of the name once no interface has it any more.
 func (l *Link) Gone() *Link {
 	gone := *l
-	gone.Index, gone.Up, gone.Running, gone.Addrs, gone.Peers = 0, false, false, nil, nil
+	gone.Index, gone.Up, gone.Running, gone.Addrs, gone.Peers, gone.IPv4 = 0, false, false, nil, nil, nil
 	return &gone
+}
+
+// ForIPv4 is the link as a role for DHCPv4 has it: its addresses are those of IPv4, in the
+// order in which the kernel lists those of IPv6, the oldest last.
+func (l *Link) ForIPv4() Link {
+	now := *l
+	now.Addrs = slices.Clone(l.IPv4)
+	slices.Reverse(now.Addrs)
+	now.Peers, now.Deprecated, now.Temporary, now.IPv4 = nil, nil, nil, nil
+	return now
 }
 
 // Renamed is the link under another name.

@@ -165,6 +165,21 @@ func (r *Registry[L]) SetAddress(l L, a netip.Addr) (before netip.Addr) {
 // IsUnique reports whether no other link is named by an address.
 func (r *Registry[L]) IsUnique(a netip.Addr) bool { return len(r.byAddress[a]) == 1 }
 
+// IsKnown reports whether any link has an address, or tells servers of itself by it.
+func (r *Registry[L]) IsKnown(a netip.Addr) bool { return len(r.byAddress[a]) > 0 }
+
+// IsCalled reports whether an answer may call a link by an address: it is one of its own,
+// or told servers of it before.
+func (r *Registry[L]) IsCalled(l L, a netip.Addr) bool {
+	return slices.Contains(l.Known().names, a) || r.wasCalled(l, a)
+}
+
+func (r *Registry[L]) wasCalled(l L, a netip.Addr) bool {
+	e := l.Known()
+	s := r.settled[e.Name]
+	return slices.Contains(e.former, a) || s != nil && s.Addr() == a
+}
+
 // ByAddress is the link that an address in an answer names: by one of its addresses, else
 // by one that told servers of it before, else by a prefix on it. It is nil where that is
 // not clear.
@@ -174,8 +189,7 @@ func (r *Registry[L]) ByAddress(a netip.Addr) (found L) {
 	}
 	var had []L
 	for _, l := range r.byName {
-		e := l.Known()
-		if s := r.settled[e.Name]; slices.Contains(e.former, a) || s != nil && s.Addr() == a {
+		if r.wasCalled(l, a) {
 			had = append(had, l)
 		}
 	}

@@ -192,3 +192,31 @@ func TestGone(t *testing.T) {
 		t.Errorf("the copy has %d", got)
 	}
 }
+
+// A link is called by its own addresses and by those that it had, and not by a prefix. To a
+// role that cannot use an address which is missing, another one is the link's.
+func TestOwnAddresses(t *testing.T) {
+	all := newToys()
+	a := all.tell(1, "a", true, "192.0.2.1/24", "198.51.100.1/24")
+	all.tell(2, "b", true, "203.0.113.1/24")
+	for text, want := range map[string][2]bool{"192.0.2.1": {true, true}, "198.51.100.1": {true, true}, "203.0.113.1": {true, false}, "192.0.2.77": {}, "10.0.0.1": {}} {
+		if got := [2]bool{all.IsKnown(address(text)), all.IsCalled(a, address(text))}; got != want {
+			t.Errorf("%s: known, and called so: %v, want %v", text, got, want)
+		}
+	}
+	all.tell(1, "a", true, "10.0.0.1/24")
+	if got := all.PresentAddress(a); got != address("10.0.0.1") {
+		t.Errorf("with another address: %v", got)
+	}
+	if was := address("198.51.100.1"); !all.IsCalled(a, was) || all.IsKnown(was) {
+		t.Error("not called by an address that it had")
+	}
+	all.tell(1, "a", true)
+	if got := all.PresentAddress(a); got.IsValid() {
+		t.Errorf("without an address: %v", got)
+	}
+	all.tell(3, "c", true, "203.0.113.1/24")
+	if !all.IsKnown(address("203.0.113.1")) {
+		t.Error("what two links have is not known")
+	}
+}

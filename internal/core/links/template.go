@@ -115,7 +115,7 @@ func (t Template) Append(b []byte, f Facts) []byte {
 		case fieldVRF:
 			b = append(b, f.Link.VRF...)
 		case fieldLinkLayer:
-			b = append(b, f.LinkLayer.String()...)
+			b = f.LinkLayer.AppendString(b)
 		}
 	}
 	return b

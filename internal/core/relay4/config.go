@@ -17,6 +17,9 @@ type Config struct {
 	Links   []LinkRule // the first rule that matches a link's name holds
 	Forward peers.Policy
 	RelayID []byte // sub-option 12, 1 to dhcp4.MaxRelayIDLen octets; empty: there is none
+	// RequireRelayID has a client's message dropped that has no room for the relay-id, on
+	// links that insert it (RFC 6925 section 6.2).
+	RequireRelayID bool
 	// SourcePort is the UDP port that we send to servers from (RFC 8357); 0 and 67
 	// are the ordinary port.
 	SourcePort uint16
@@ -72,7 +75,7 @@ type LinkRule struct {
 	VSS           *dhcp4.VSS       // nil: none
 	Rate          admission.Limits // for the shell, which admits messages before they come here
 
-	// LinkSelection tells the client's subnet by an option of its own, where giaddr is not
+	// LinkSelection tells the client's subnet by a sub-option, for links whose giaddr is not
 	// in it (RFC 3527). ServerIDOverride has clients renew through us (RFC 5107).
 	LinkSelection    bool
 	ServerIDOverride bool

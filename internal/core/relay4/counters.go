@@ -23,13 +23,13 @@ type LinkCounters struct {
 // LinkCounts are those of the counters of a link that are one number.
 type LinkCounts struct {
 	// AgentInformationOmitted counts messages that went to a server without option 82
-	// because it did not fit (RFC 3046 section 2.1), SensitiveOmitted those that went
+	// because there was no room for it (RFC 3046 section 2.1), SensitiveOmitted those that went
 	// without sub-options which only a protected hop may carry (RFC 8213 section 3).
 	AgentInformationOmitted, SensitiveOmitted uint64
 	// NotEchoed counts replies without the option that we had added.
 	NotEchoed uint64
-	// VSSIgnored counts replies of servers that did not heed the VPN that we told them
-	// (RFC 6607 section 5).
+	// VSSIgnored counts replies that were dropped because the server did not heed the VPN
+	// that it was told, or told us one (RFC 6607 sections 5 and 5.1).
 	VSSIgnored uint64
 }
 
@@ -54,6 +54,12 @@ func (r *Relay) countDelivered(l *link, t dhcp4.MessageType) {
 	r.sum.Delivered[typeSlot(t)]++
 }
 
+// count counts something that happened on a link.
+func (r *Relay) count(l *link, one func(*LinkCounts)) {
+	one(&l.counters.LinkCounts)
+	one(&r.sum.LinkCounts)
+}
+
 // countDrop counts n datagrams that were discarded on l; l is nil for those of
 // interfaces that are not known.
 func (r *Relay) countDrop(l *link, d effect.Drop, n uint64) {
@@ -73,4 +79,4 @@ func (r *Relay) CountUnsent(to netip.Addr, n uint64) { r.peers.CountUnsent(to, n
 
 // Sum counts what happened on all links that ever were, and unknown what was discarded of
 // interfaces that are not known.
-func (r *Relay) Sum() (sum Traffic, unknown [effect.DropCount]uint64) { return r.sum, r.unknown }
+func (r *Relay) Sum() (sum LinkCounters, unknown [effect.DropCount]uint64) { return r.sum, r.unknown }

@@ -1,24 +1,27 @@
 package relay4
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"slices"
 
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/links"
 	"fairlead/internal/core/trust"
-	"fairlead/internal/wire/dhcp4"
 )
 
 // SetLink takes in that an interface appeared or changed, with its IPv4 addresses. One that
 // has another name is the same link.
 func (r *Relay) SetLink(h links.Link, eff *effect.Effects) {
 	if other := r.links.At(h.Index); other != nil && other.Name != h.Name {
+		old := other.Name
 		if taken := r.links.Named(h.Name); taken != nil {
 			r.dropLink(taken, eff)
 		}
 		r.links.Rename(other, h.Name)
-		eff.Note(effect.Note{Kind: effect.NoteLink, Link: h.Name, Text: "link renamed"})
+		r.resolveBorrowers(old)
+		r.measureIf(old)
+		eff.Note(effect.Note{Kind: effect.NoteLink, Link: h.Name, Text: "link renamed", Reason: "it was " + old})
 	}
 	l := r.links.Named(h.Name)
 	if l == nil {
@@ -28,14 +31,13 @@ func (r *Relay) SetLink(h links.Link, eff *effect.Effects) {
 	r.links.Tell(l, &h)
 	r.applyRule(l)
 	r.links.TakeOver(l, r.resolveAddress)
-	r.measure()
+	r.measureIf(l.Name)
 }
 
 // RemoveLink takes in that an interface is gone.
 func (r *Relay) RemoveLink(name string, eff *effect.Effects) {
 	if l := r.links.Named(name); l != nil {
 		r.dropLink(l, eff)
-		r.measure()
 	}
 }
 
@@ -44,18 +46,18 @@ func (r *Relay) dropLink(l *link, eff *effect.Effects) {
 	r.userless(l, l.Address())
 	r.gone.Add(l.Name, l.counters)
 	r.resolveBorrowers(l.Name)
+	r.measureIf(l.Name)
 	eff.Note(effect.Note{Kind: effect.NoteLink, Link: l.Name, Text: "link vanished"})
 }
 
 // applyRule works out what the configuration means for a link as it now is.
 func (r *Relay) applyRule(l *link) {
 	l.rule, l.port = r.Rule(l.Name), Port{}
-	id := l.Name
+	id := ""
 	if l.rule != nil {
 		l.port = l.rule.Ports[l.Name]
-		var room [textRoom]byte
-		if text := l.circuitID(room[:0], r.facts(l)); len(text) > 0 && !l.perClient() {
-			id = string(text)
+		if perClient := l.port.CircuitID == "" && l.rule.CircuitID.PerClient(); l.rule.AgentInformation != Off && !perClient {
+			id = string(l.circuitID(nil, r.facts(l)))
 		}
 	}
 	r.links.Identify(l, id)
@@ -63,22 +65,39 @@ func (r *Relay) applyRule(l *link) {
 	r.resolveBorrowers(l.Name)
 }
 
-// perClient reports whether the circuit-id tells clients of the link apart, so that it does
-// not name the link.
-func (l *link) perClient() bool { return l.port.CircuitID == "" && l.rule.CircuitID.PerClient() }
-
-// grade is how good an address is as giaddr.
+// grade is how good an address is as giaddr. A broadcast address never is one (RFC 1542
+// section 4.1.1), and to a link-local one no server on another link can send.
 func grade(p netip.Prefix) links.Grade {
-	a := p.Addr()
-	switch {
-	case !a.Is4() || a.IsLoopback() || a.IsMulticast() || a.IsUnspecified():
+	switch a := p.Addr(); {
+	case !isUnicast(a) || isBroadcastIn(p, a) || a.IsLinkLocalUnicast():
 		return links.GradeNone
-	case a.IsLinkLocalUnicast():
-		return links.GradeLinkLocal
 	case p.Bits() == 32:
 		return links.GradeGlobalAlone
 	}
 	return links.GradeGlobal
+}
+
+// isUnicast reports whether an address may be that of one host.
+func isUnicast(a netip.Addr) bool {
+	return a.Is4() && !a.IsUnspecified() && !a.IsMulticast() && !a.IsLoopback() && a != limitedBroadcast
+}
+
+// isHost reports whether an address may be that of one host, as far as the link's subnets
+// tell.
+func (l *link) isHost(a netip.Addr) bool {
+	return isUnicast(a) && !slices.ContainsFunc(l.Addrs, func(p netip.Prefix) bool { return isBroadcastIn(p, a) })
+}
+
+// isBroadcastIn reports whether an address is a broadcast address of a subnet: its host bits
+// are all one, or all zero as of old.
+func isBroadcastIn(subnet netip.Prefix, a netip.Addr) bool {
+	if !a.Is4() || !subnet.Contains(a) || subnet.Bits() > 30 {
+		return false
+	}
+	octets := a.As4()
+	mask := uint32(1)<<(32-subnet.Bits()) - 1
+	host := binary.BigEndian.Uint32(octets[:]) & mask
+	return host == 0 || host == mask
 }
 
 // chooses reports whether an address of the link is ever a giaddr that we have to choose.
@@ -92,9 +111,10 @@ func (r *Relay) lends(name string) bool {
 
 // resolveAddress settles the giaddr of clients on l: as configured, else an address of the
 // link, else one that is borrowed from another interface. Of several addresses one is
-// used for all messages (RFC 1542 section 4.1.1).
+// used for all messages (RFC 1542 section 4.1.1). Unlike in DHCPv6 one that is missing is of
+// no use: it is where servers send replies, and by now it may be another host's.
 func (r *Relay) resolveAddress(l *link) {
-	l.own = r.links.OwnAddress(l)
+	l.own = r.links.PresentAddress(l)
 	l.subnet = netip.Addr{}
 	for _, p := range l.Addrs {
 		if p.Addr() == l.own {
@@ -105,17 +125,32 @@ func (r *Relay) resolveAddress(l *link) {
 	switch {
 	case l.rule == nil:
 	case l.rule.GIAddr.IsValid():
-		giaddr = l.rule.GIAddr
+		if giaddr = l.rule.GIAddr; !l.isHost(giaddr) {
+			giaddr = netip.Addr{}
+		}
 	case !giaddr.IsValid() && l.rule.Borrow != "":
 		if lender := r.links.Named(l.rule.Borrow); lender != nil {
-			giaddr = r.links.OwnAddress(lender)
+			giaddr = r.links.PresentAddress(lender)
 		}
 	}
 	r.userless(l, r.links.SetAddress(l, giaddr))
 	if l.rule != nil && giaddr.IsValid() {
-		r.userless(l, giaddr)
-		r.users[giaddr] = append(r.users[giaddr], l)
+		r.use(giaddr, append(r.users[giaddr].links, l))
 	}
+}
+
+// use says which links use a giaddr.
+func (r *Relay) use(giaddr netip.Addr, all []*link) {
+	if len(all) == 0 {
+		delete(r.users, giaddr)
+		return
+	}
+	r.users[giaddr] = users{all, slices.ContainsFunc(all, func(l *link) bool { return l.rule.Trusted && l.rule.AgentInformation != Replace })}
+}
+
+// userless takes a link out of those that use a giaddr.
+func (r *Relay) userless(l *link, giaddr netip.Addr) {
+	r.use(giaddr, slices.DeleteFunc(r.users[giaddr].links, func(x *link) bool { return x == l }))
 }
 
 // resolveBorrowers brings up to date whoever uses an address of a link.
@@ -130,19 +165,20 @@ func (r *Relay) resolveBorrowers(lender string) {
 	}
 }
 
-// isOurs reports whether an address is a giaddr of ours, or on one of our interfaces.
-func (r *Relay) isOurs(a netip.Addr) bool {
-	if len(r.users[a]) > 0 {
-		return true
-	}
-	l := r.links.ByAddress(a)
-	return l != nil && l.Has(a)
-}
-
 // ipHeaders is what stands before a UDP payload in a packet without IP options.
 const ipHeaders = 20 + 8
 
-// measure works out how large a message to a server may be. RFC 3046 section 2.1: "the
+// maxPayload is the largest UDP payload over IPv4.
+const maxPayload = 65535 - ipHeaders
+
+// measureIf measures anew where servers are heard on the link of a name.
+func (r *Relay) measureIf(name string) {
+	if r.peers.HeardOn(trust.Server, name) {
+		r.measure()
+	}
+}
+
+// measure works out how large a message to a server may become. RFC 3046 section 2.1: "the
 // agent SHALL NOT increase a forwarded DHCP packet size to exceed the MTU of the interface
 // on which it is forwarded".
 func (r *Relay) measure() {
@@ -156,7 +192,7 @@ func (r *Relay) measure() {
 	if mtu == 0 {
 		mtu = ethernet
 	}
-	r.room = max(mtu-ipHeaders, dhcp4.MinMessageSize-ipHeaders)
+	r.room = min(mtu-ipHeaders, maxPayload)
 }
 
 // LinkView is what can be seen of a link.

@@ -14,7 +14,6 @@ package relay4
 
 import (
 	"net/netip"
-	"slices"
 
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
@@ -33,13 +32,14 @@ type Relay struct {
 
 	links *links.Registry[*link]
 	gone  links.Gone[LinkCounters]
-	users map[netip.Addr][]*link // client-facing links, by the giaddr that they use
-	room  int                    // octets of UDP payload that all interfaces towards servers take
+	users map[netip.Addr]users // client-facing links, by the giaddr that they use
+	room  int                  // octets of UDP payload that all interfaces towards servers take
 
 	pending pending
+	joined  []byte // room for an option 82 that comes in parts
 
 	unknown [effect.DropCount]uint64 // datagrams of interfaces that are not known
-	sum     Traffic                  // of all links that ever were, and of unknown
+	sum     LinkCounters             // of all links that ever were, and of unknown
 }
 
 // link is one interface of the host, client-facing if a rule matches it.
@@ -52,12 +52,20 @@ type link struct {
 	counters    LinkCounters
 }
 
+// users are the client-facing links that use one giaddr.
+type users struct {
+	links []*link
+	// foreign says that others may have added option 82 on one of them, so that a circuit-id
+	// in a reply need not be ours.
+	foreign bool
+}
+
 // FacesClients reports whether clients are on the link.
 func (l *link) FacesClients() bool { return l.rule != nil }
 
 // New is a relay with a validated configuration, before it knows any link.
 func New(cfg *Config) *Relay {
-	r := &Relay{users: make(map[netip.Addr][]*link)}
+	r := &Relay{users: make(map[netip.Addr]users), joined: make([]byte, 0, 2*dhcp4.MaxOptionLen)}
 	r.links = links.NewRegistry(links.Role[*link]{
 		Grade: grade, Chooses: r.chooses,
 		Leased: func(string) bool { return false }, Changed: func(string) {},
@@ -104,17 +112,16 @@ func (r *Relay) Handle(now instant.Now, p *inbound.Packet, eff *effect.Effects) 
 		return
 	}
 	m, err := dhcp4.ParseMessage(p.Payload)
-	if err != nil {
+	if err != nil || m.Type() == 0 && len(p.Payload) < dhcp4.MinBOOTPLen {
+		// RFC 1542 section 2.1. DHCP has made messages of any length out of those of 300
+		// octets (RFC 2131 section 2), but BOOTP has not.
 		r.drop(l, p, effect.DropMalformed, eff)
 		return
 	}
-	switch m.Op() {
-	case dhcp4.BOOTRequest:
+	if m.Op() == dhcp4.BOOTRequest {
 		r.handleRequest(now, l, p, m, eff)
-	case dhcp4.BOOTReply:
+	} else {
 		r.handleReply(now, l, p, m, eff)
-	default: // RFC 1542 section 2.1
-		r.drop(l, p, effect.DropMalformed, eff)
 	}
 }
 
@@ -180,14 +187,4 @@ func (r *Relay) Rule(name string) *LinkRule {
 		}
 	}
 	return nil
-}
-
-// userless takes a link out of those that use its giaddr.
-func (r *Relay) userless(l *link, giaddr netip.Addr) {
-	left := slices.DeleteFunc(r.users[giaddr], func(x *link) bool { return x == l })
-	if len(left) == 0 {
-		delete(r.users, giaddr)
-	} else {
-		r.users[giaddr] = left
-	}
 }

@@ -1,13 +1,12 @@
 package relay4
 
 import (
+	"bytes"
 	"net/netip"
-	"slices"
 
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
-	"fairlead/internal/core/peers"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp4"
 	"fairlead/internal/wire/linkaddr"
@@ -30,109 +29,152 @@ func (r *Relay) handleReply(now instant.Now, l *link, p *inbound.Packet, m dhcp4
 		return
 	}
 	r.peers.Heard(now, peer, m.Type(), eff)
-	info, informed, err := m.AgentInformation(nil)
-	informed = informed && err == nil
-	to, began, d := r.addressee(now, m, info, informed)
-	client := peers.Client{Address: m.CIAddr(), LinkLayer: linkaddr.From(m.CHAddr())}
-	if to != nil {
-		client.Link = to.Index
+	info, informed, err := m.AgentInformation(r.joined)
+	if err != nil {
+		info = nil
 	}
-	r.peers.Answered(peer, client)
+	began, known := r.pending.find(now.Boot, m)
+	to, d := r.addressee(now, m, info, began, known)
+	r.peers.Answered(peer, clientOf(to, m))
 	if to == nil {
 		r.drop(l, p, d, eff)
 		return
 	}
 	payload := p.Payload
-	if added := r.added(to, began, info); added && !informed {
-		to.counters.NotEchoed++
-	} else if added {
-		start := len(eff.Arena)
-		eff.Arena = m.AppendWithoutAgentInformation(eff.Arena)
-		payload = eff.Arena[start:len(eff.Arena):len(eff.Arena)]
-		if _, ignored := info.First(dhcp4.SubOptionVSSControl); ignored && to.rule.VSS != nil {
-			to.counters.VSSIgnored++
+	if known = known && began.link == to.Index; r.added(to, m, info, began, known) {
+		if to.rule.AgentInformation != Off && !informed {
+			r.count(to, func(c *LinkCounts) { c.NotEchoed++ })
+		}
+		if to.isInWrongVPN(info) {
+			r.count(to, func(c *LinkCounts) { c.VSSIgnored++ })
+			r.drop(l, p, effect.DropWrongVPN, eff)
+			return
+		}
+		if informed {
+			payload = stripped(m, eff).Bytes()
 		}
 	}
 	r.countDelivered(to, m.Type())
 	dest, host := to.destination(m)
+	source := to.reachedAt()
+	if !source.IsValid() {
+		source = m.GIAddr() // until lately one of the link
+	}
 	eff.Sends = append(eff.Sends, effect.Send{
-		Link: to.Index, Source: to.override(), Dest: netip.AddrPortFrom(dest, dhcp4.ClientPort), LinkLayer: host, Payload: payload,
+		Link: to.Index, Source: source, Dest: netip.AddrPortFrom(dest, dhcp4.ClientPort), LinkLayer: host, Payload: payload,
 	})
 }
 
 // addressee is the link that a reply goes to. RFC 1542 section 4.1.2: giaddr identifies it,
-// and a reply whose giaddr is not ours is discarded. Where several links use one giaddr, our
-// circuit-id tells, which the server has echoed, else the transaction: a message is never
-// sent to a link that was guessed.
-func (r *Relay) addressee(now instant.Now, m dhcp4.Message, info dhcp4.AgentInformation, informed bool) (*link, *origin, effect.Drop) {
-	var began *origin
-	if o, ok := r.pending.find(m); ok {
-		began = &o
+// and a reply whose giaddr is not ours is discarded. Where several links use one giaddr, or
+// one had it before, our circuit-id tells, which the server has echoed, else the
+// transaction: a message is never sent to a link that was guessed.
+func (r *Relay) addressee(now instant.Now, m dhcp4.Message, info dhcp4.AgentInformation, began origin, known bool) (*link, effect.Drop) {
+	giaddr := m.GIAddr()
+	all := r.users[giaddr]
+	id, _ := info.First(dhcp4.SubOptionCircuitID)
+	if all.foreign {
+		id = nil
 	}
-	users := r.users[m.GIAddr()]
-	if len(users) == 0 {
-		if l := r.links.ByAddress(m.GIAddr()); l != nil && l.rule != nil {
-			return l, began, 0
-		}
-		return nil, nil, effect.DropNoLink
-	}
-	if len(users) == 1 {
-		return users[0], began, 0
-	}
-	if id, ok := info.First(dhcp4.SubOptionCircuitID); informed && ok {
-		if l, _ := r.links.ByIdentifier(now.Boot, id, m.GIAddr()); l != nil && slices.Contains(users, l) {
-			return l, began, 0
+	if len(id) > 0 {
+		if l, _ := r.links.ByIdentifier(now.Boot, id, giaddr); r.serves(l, giaddr) {
+			return l, 0
 		}
 	}
-	if began != nil {
-		if l := r.links.At(began.link); l != nil && slices.Contains(users, l) {
-			return l, began, 0
+	var l *link
+	switch {
+	case known && now.Boot < began.contested, !known && len(all.links) > 1:
+		return nil, effect.DropAmbiguousGIAddr
+	case known:
+		l = r.links.At(began.link)
+	case len(all.links) == 1:
+		l = all.links[0]
+		if len(id) > 0 && l.own != giaddr && !r.identifies(id, l, m) {
+			l = nil // it is that of a link which used the giaddr too, and is gone
 		}
+	default:
+		l = r.links.ByAddress(giaddr)
 	}
-	return nil, nil, effect.DropAmbiguousGIAddr
+	if !r.serves(l, giaddr) {
+		return nil, effect.DropNoLink
+	}
+	return l, 0
 }
 
-// added reports whether the message that a reply answers went to the server with option 82
-// of ours, which has to be removed then (RFC 3046 section 2.1). Where the transaction is
-// not known, it did if the link adds one and nobody else on it may, or if what is in the
-// reply has the circuit-id that we would add.
-func (r *Relay) added(l *link, began *origin, info dhcp4.AgentInformation) bool {
+// identifies reports whether a circuit-id is what we would add to a client's message.
+func (r *Relay) identifies(id []byte, l *link, m dhcp4.Message) bool {
+	f := r.facts(l)
+	f.LinkLayer = linkaddr.From(m.CHAddr())
+	var room [textRoom]byte
+	return bytes.Equal(id, l.circuitID(room[:0], f))
+}
+
+// serves reports whether a giaddr may stand for clients on a link.
+func (r *Relay) serves(l *link, giaddr netip.Addr) bool {
+	return l != nil && l.rule != nil && r.links.IsCalled(l, giaddr)
+}
+
+// added reports whether option 82 in a reply is ours, and has to be removed (RFC 3046
+// section 2.1). On a link where others may add one it is if the transaction says so, which
+// began there; else if it has the circuit-id that we would add.
+func (r *Relay) added(l *link, m dhcp4.Message, info dhcp4.AgentInformation, began origin, known bool) bool {
 	switch {
-	case began != nil && began.link == l.Index:
-		return began.added
-	case l.rule.AgentInformation == Off:
-		return false
 	case !l.rule.Trusted || l.rule.AgentInformation == Replace:
 		return true
+	case l.rule.AgentInformation == Off:
+		return false
+	case known:
+		return began.added
 	}
-	var room [textRoom]byte
-	id, ok := info.First(dhcp4.SubOptionCircuitID)
-	return ok && !l.perClient() && len(id) > 0 && string(id) == string(l.circuitID(room[:0], r.facts(l)))
+	id, _ := info.First(dhcp4.SubOptionCircuitID)
+	return len(id) > 0 && r.identifies(id, l, m)
+}
+
+// isInWrongVPN reports whether a server has answered for another VPN than that of the link:
+// it has not heeded the one that it was told, and says so by the VSS-Control sub-option or
+// by echoing nothing, or it demands one (RFC 6607 sections 5 and 5.1). The client must not
+// have an address from there (section 4.1).
+func (l *link) isInWrongVPN(info dhcp4.AgentInformation) bool {
+	vss, said := info.First(dhcp4.SubOptionVSS)
+	_, ignored := info.First(dhcp4.SubOptionVSSControl)
+	want := l.rule.VSS
+	if want == nil || l.rule.AgentInformation == Off {
+		return said
+	}
+	return !said || ignored || len(vss) == 0 || vss[0] != want.Type || !bytes.Equal(vss[1:], want.Information)
 }
 
 var (
 	limitedBroadcast   = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 	linkLayerBroadcast = linkaddr.From([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
+	noLinkLayer        = linkaddr.From(make([]byte, 6))
 )
 
 // destination is where a reply goes on the link. RFC 1542 section 4.1.2: to the address
 // that the client was given and its hardware address, or to the limited broadcast address
-// where it has asked for that, has no address, or cannot be reached by what chaddr holds. A
-// NAK is broadcast (RFC 2131 section 4.3.2). A client that has an address and got none is
-// answered there. Without a link-layer address the kernel finds the way.
+// where the client has asked for that, or cannot be reached by its hardware address. A NAK is
+// broadcast (RFC 2131 section 4.3.2). A client that has an address and was given none is
+// answered there. Links without Ethernet's addresses have no frames: there, the kernel
+// broadcasts, which on a point-to-point link reaches the one client.
 func (l *link) destination(m dhcp4.Message) (netip.Addr, linkaddr.Addr) {
 	a := m.YIAddr()
 	if a.IsUnspecified() {
 		a = m.CIAddr()
 	}
-	host := m.CHAddr()
+	host := linkaddr.From(m.CHAddr())
 	ethernet := l.HardwareType == uint16(dhcp4.HardwareEthernet) && l.LinkLayer.Len() == linkLayerBroadcast.Len()
-	reached := ethernet && m.HType() == dhcp4.HardwareEthernet && len(host) == l.LinkLayer.Len() && host[0]&1 == 0
 	switch {
-	case !m.Broadcast() && m.Type() != dhcp4.NAK && !a.IsUnspecified() && reached:
-		return a, linkaddr.From(host)
-	case ethernet:
+	case !ethernet:
+		return limitedBroadcast, linkaddr.Addr{}
+	case m.Broadcast() || m.Type() == dhcp4.NAK || !isUnicast(a) || m.HType() != dhcp4.HardwareEthernet || !isStation(host):
 		return limitedBroadcast, linkLayerBroadcast
 	}
-	return limitedBroadcast, linkaddr.Addr{}
+	return a, host
+}
+
+// isStation reports whether an Ethernet address is that of one host.
+func isStation(a linkaddr.Addr) bool {
+	var room [linkaddr.MaxLen]byte
+	octets := a.Append(room[:0])
+	return len(octets) == linkLayerBroadcast.Len() && octets[0]&1 == 0 && a != noLinkLayer
 }

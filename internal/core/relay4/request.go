@@ -29,9 +29,14 @@ func (r *Relay) handleClient(now instant.Now, l *link, p *inbound.Packet, m dhcp
 	}
 	t := m.Type()
 	r.countReceived(l, t)
-	_, informed, err := m.AgentInformation(nil)
+	informed := has(m, dhcp4.OptionAgentInformation)
+	adds := l.rule.AgentInformation
 	giaddr := l.Address()
 	switch {
+	case t == 0 && has(m, dhcp4.OptionMessageType):
+		// Servers differ in which of two types they obey: one may be a type that must not pass.
+		r.drop(l, p, effect.DropMalformed, eff)
+		return
 	case !validSource(p.Source.Addr()):
 		r.drop(l, p, effect.DropBadSource, eff)
 		return
@@ -47,17 +52,37 @@ func (r *Relay) handleClient(now instant.Now, l *link, p *inbound.Packet, m dhcp
 	case m.Secs() < l.rule.Secs:
 		r.drop(l, p, effect.DropTooEarly, eff)
 		return
-	case (informed || err != nil) && !l.rule.Trusted && l.rule.AgentInformation != Replace: // RFC 3046 section 2.1
+	case informed && !l.rule.Trusted && adds != Replace: // RFC 3046 section 2.1
 		r.drop(l, p, effect.DropAgentInformation, eff)
 		return
 	case !giaddr.IsValid():
 		r.drop(l, p, effect.DropNoGIAddr, eff)
 		return
 	}
-	w := wrapping{link: l, packet: p, message: m, giaddr: giaddr}
-	w.strip = informed && l.rule.AgentInformation == Replace
-	w.inform = l.rule.AgentInformation == Replace || l.rule.AgentInformation == Add && !informed
-	r.forward(now, &w, eff)
+	if informed && adds == Replace {
+		if m = stripped(m, eff); has(m, dhcp4.OptionAgentInformation) { // in the file or sname field
+			r.drop(l, p, effect.DropAgentInformation, eff)
+			return
+		}
+	}
+	r.forward(now, &wrapping{link: l, packet: p, message: m, giaddr: giaddr, inform: adds == Replace || adds == Add && !informed}, eff)
+}
+
+// has reports whether there is an option in any field that holds options.
+func has(m dhcp4.Message, c dhcp4.OptionCode) bool {
+	_, ok := m.Options().First(c)
+	return ok
+}
+
+// stripped is a message without the option 82 of its options field.
+func stripped(m dhcp4.Message, eff *effect.Effects) dhcp4.Message {
+	start := len(eff.Arena)
+	eff.Arena = m.AppendWithoutAgentInformation(eff.Arena)
+	m, err := dhcp4.ParseMessage(eff.Arena[start:len(eff.Arena):len(eff.Arena)])
+	if err != nil {
+		panic(err) // whole options were taken out of a message that was whole
+	}
+	return m
 }
 
 // handleRelayed takes a message that another relay agent was the first to forward: one
@@ -74,7 +99,7 @@ func (r *Relay) handleRelayed(now instant.Now, l *link, p *inbound.Packet, m dhc
 	case !validSource(p.Source.Addr()):
 		r.drop(l, p, effect.DropBadSource, eff)
 		return
-	case r.isOurs(m.GIAddr()):
+	case r.links.IsKnown(m.GIAddr()) || !l.isHost(m.GIAddr()):
 		r.drop(l, p, effect.DropSpoofedGIAddr, eff)
 		return
 	case peer == nil && (l.rule == nil || !l.rule.Trusted):
@@ -102,9 +127,7 @@ func (r *Relay) isProtected(a netip.Addr) bool {
 
 // validSource reports whether a client or a relay agent may send from an address. One
 // without an address yet sends from 0.0.0.0 (RFC 1542 section 4.1).
-func validSource(a netip.Addr) bool {
-	return a.Is4() && !a.IsMulticast() && !a.IsLoopback() && a != limitedBroadcast
-}
+func validSource(a netip.Addr) bool { return isUnicast(a) || a == netip.IPv4Unspecified() }
 
 // fromServerOnly reports whether only servers send messages of a type.
 func fromServerOnly(t dhcp4.MessageType) bool {
@@ -125,28 +148,38 @@ func owesAnswer(t dhcp4.MessageType) bool {
 	return t == dhcp4.Discover || t == dhcp4.Request || t == dhcp4.Inform
 }
 
+// clientOf is who waits for an answer, or gets one: a hardware address on a link.
+func clientOf(l *link, m dhcp4.Message) peers.Client {
+	c := peers.Client{LinkLayer: linkaddr.From(m.CHAddr())}
+	if l != nil {
+		c.Link = l.Index
+	}
+	return c
+}
+
 // forward sends a message towards the servers.
 func (r *Relay) forward(now instant.Now, w *wrapping, eff *effect.Effects) {
 	l, p, m := w.link, w.packet, w.message
 	w.private = w.inform && l.sensitive()
 	targets := r.peers.Targets(now.Boot)
 	owed := owesAnswer(m.Type())
-	_, namesServer := m.Options().First(dhcp4.OptionServerID)
-	client := peers.Client{Link: l.Index, Address: m.CIAddr(), LinkLayer: linkaddr.From(m.CHAddr())}
+	namesServer := has(m, dhcp4.OptionServerID)
+	client := clientOf(l, m)
 	sent := false
 	for i := range r.cfg.Peers {
 		if !targets.Has(i) {
 			continue
 		}
 		peer := &r.cfg.Peers[i]
-		payload := r.wrapFor(w, peer, eff)
-		if payload == nil {
+		b := r.wrapFor(w, peer, eff)
+		if b.payload == nil {
 			continue
 		}
-		eff.Sends = append(eff.Sends, effect.Send{
-			ToPeer: true, Peer: peer, Source: peer.Local, SourcePort: r.cfg.SourcePort,
-			Dest: netip.AddrPortFrom(peer.Address, dhcp4.ServerPort), Payload: payload,
-		})
+		send := effect.Send{ToPeer: true, Peer: peer, Source: peer.Local, Dest: netip.AddrPortFrom(peer.Address, dhcp4.ServerPort), Payload: b.payload}
+		if b.informed { // RFC 8357 section 5.1: a server that is not told answers to the ordinary port
+			send.SourcePort = r.cfg.SourcePort
+		}
+		eff.Sends = append(eff.Sends, send)
 		r.peers.Asked(now.Boot, peer)
 		if owed && (!namesServer || r.peers.OnlyServer(peer)) {
 			r.peers.Owes(now.Boot, peer, client)
@@ -155,13 +188,13 @@ func (r *Relay) forward(now instant.Now, w *wrapping, eff *effect.Effects) {
 	}
 	switch {
 	case sent:
-		if w.inform && (l.rule.Trusted || len(r.users[w.giaddr]) > 1) || w.giaddr.IsValid() && len(r.users[w.giaddr]) > 1 {
-			r.pending.note(m, origin{link: l.Index, added: w.inform && !w.omitted})
+		if w.giaddr.IsValid() && (w.giaddr != l.own || len(r.users[w.giaddr].links) > 1 || l.rule.Trusted && l.rule.AgentInformation == Add) {
+			r.pending.note(now.Boot, m, w.giaddr, l.Index, w.added)
 		}
 		if w.omitted {
-			l.counters.AgentInformationOmitted++
+			r.count(l, func(c *LinkCounts) { c.AgentInformationOmitted++ })
 		}
-	case w.tooBig:
+	case w.omitted:
 		r.drop(l, p, effect.DropTooBig, eff)
 	default:
 		r.drop(l, p, effect.DropNoServer, eff)

@@ -11,9 +11,6 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// maxPayload is the largest UDP payload over IPv4.
-const maxPayload = 65535 - ipHeaders
-
 // textRoom is the length of texts up to which they need no memory of their own.
 const textRoom = 128
 
@@ -25,97 +22,82 @@ type wrapping struct {
 	packet  *inbound.Packet
 	message dhcp4.Message
 	giaddr  netip.Addr // to be set; invalid: that of another relay agent stays
-	strip   bool       // the option 82 that is there goes
-	inform  bool       // one of ours is added
+	inform  bool       // option 82 of ours is to be added
 
 	private bool // there may be sub-options for protected hops alone
 	built   [2]wrapped
-	tooBig  bool // the message itself
-	omitted bool // the option did not fit
+	added   bool // some server gets option 82 of ours
+	omitted bool // there was no room for it
 }
 
-// wrapped is the message for one class of servers; nil while it is not built.
+// wrapped is the message for one class of servers.
 type wrapped struct {
-	payload  []byte
-	withheld bool // sub-options were left out
+	done     bool
+	payload  []byte // nil: it must not go without the option
+	informed bool   // it has option 82 of ours
+	withheld bool   // sub-options were left out
 }
 
-// wrapFor is the message for one server, nil where it would be too big.
-func (r *Relay) wrapFor(w *wrapping, peer *trust.Peer, eff *effect.Effects) []byte {
+// wrapFor is the message for one server.
+func (r *Relay) wrapFor(w *wrapping, peer *trust.Peer, eff *effect.Effects) *wrapped {
 	protected := !w.private || peer.Protection == trust.ProtectionIPsec
 	class := 0
 	if protected {
 		class = 1
 	}
 	b := &w.built[class]
-	if b.payload == nil {
-		b.payload, b.withheld = r.wrap(w, protected, eff)
+	if !b.done {
+		*b = r.wrap(w, protected, eff)
 	}
-	switch {
-	case b.payload == nil:
-		w.tooBig = true
-	case b.withheld:
-		w.link.counters.SensitiveOmitted++
+	if b.withheld {
+		r.count(w.link, func(c *LinkCounts) { c.SensitiveOmitted++ })
 	}
-	return b.payload
+	return b
 }
 
 // wrap is the message as a server gets it. RFC 1542 section 4.1.1: giaddr is filled in
 // where it is zero, hops is incremented, "All other BOOTP fields MUST be preserved intact".
-func (r *Relay) wrap(w *wrapping, protected bool, eff *effect.Effects) (payload []byte, withheld bool) {
+func (r *Relay) wrap(w *wrapping, protected bool, eff *effect.Effects) wrapped {
+	out := wrapped{done: true}
 	start := len(eff.Arena)
-	m := w.message
-	if w.strip {
-		eff.Arena = m.AppendWithoutAgentInformation(eff.Arena)
-		stripped, err := dhcp4.ParseMessage(eff.Arena[start:])
-		if err != nil {
-			eff.Arena = eff.Arena[:start]
-			return nil, false
-		}
-		m, start = stripped, len(eff.Arena)
-	}
-	b := eff.Arena
+	before, end, ok := w.message.Split()
+	b := append(eff.Arena, before...)
 	if w.inform {
-		b, withheld = r.appendInformed(b, w, m, protected)
+		mark, fits := len(b), false
+		if ok { // BOOTP with vendor information of another kind has no place for an option
+			b, out.withheld, fits = r.appendAgentInformation(b, w, protected)
+		}
+		out.informed = len(b) > mark
+		w.added = w.added || out.informed
+		w.omitted = w.omitted || !fits
+		if !fits && w.link.rule.InsertRelayID && r.cfg.RequireRelayID {
+			return out
+		}
 	}
-	if len(b) == start { // without the option, or it did not fit
-		b, withheld = append(b, m.Bytes()...), false
-		w.omitted = w.omitted || w.inform
-	}
-	if len(b)-start > maxPayload {
-		eff.Arena = b[:start]
-		return nil, false
-	}
-	out := b[start:len(b):len(b)]
-	dhcp4.SetHops(out, m.Hops()+1)
-	if w.giaddr.IsValid() {
-		dhcp4.SetGIAddr(out, w.giaddr)
-	}
+	b = append(b, end...)
 	eff.Arena = b
-	return out, withheld
+	out.payload = b[start:len(b):len(b)]
+	dhcp4.SetHops(out.payload, w.message.Hops()+1)
+	if w.giaddr.IsValid() {
+		dhcp4.SetGIAddr(out.payload, w.giaddr)
+	}
+	return out
 }
 
-// appendInformed appends the message with option 82 as its last option, or nothing where it
-// does not fit.
-func (r *Relay) appendInformed(b []byte, w *wrapping, m dhcp4.Message, protected bool) (_ []byte, withheld bool) {
-	start := len(b)
-	before, end, ok := m.Split()
-	if !ok {
-		return b, false
+// appendAgentInformation appends option 82, or nothing where the message has no room for it.
+// Withheld reports whether sub-options were left out of it.
+func (r *Relay) appendAgentInformation(b []byte, w *wrapping, protected bool) (_ []byte, withheld, fits bool) {
+	room := r.room
+	if w.link.rule.MaxSize > 0 {
+		room = min(w.link.rule.MaxSize, maxPayload)
 	}
-	b = append(b, before...)
 	b, mark := dhcp4.BeginAgentInformation(b)
 	b, withheld = r.appendSubOptions(b, w, protected)
 	b, err := dhcp4.EndAgentInformation(b, mark)
-	b = append(b, end...)
-	room := r.room
-	if w.link.rule.MaxSize > 0 {
-		room = w.link.rule.MaxSize
+	if added := len(b) - mark; err != nil || added > 0 && len(w.message.Bytes())+added > room {
+		return b[:mark], false, false
 	}
-	if err != nil || len(b)-start > room {
-		return b[:start], false
-	}
-	return b, withheld
+	return b, withheld, true
 }
 
 // facts are what templates stand for on a link, but for the client.
@@ -141,6 +123,17 @@ func appendText(b []byte, port string, t links.Template, f links.Facts) []byte {
 	return t.Append(b, f)
 }
 
+// appendID appends a text as a sub-option, unless it is empty.
+func appendID(b []byte, c dhcp4.SubOptionCode, text []byte) []byte {
+	switch {
+	case len(text) == 0:
+		return b
+	case len(text) > dhcp4.MaxOptionLen:
+		return append(b, text...) // so that the option as a whole is too big
+	}
+	return dhcp4.AppendSubOption(b, c, text)
+}
+
 // appendSubOptions appends what this relay has been told to say; withheld reports whether
 // there was something that is only for protected hops, and this is none.
 func (r *Relay) appendSubOptions(b []byte, w *wrapping, protected bool) (_ []byte, withheld bool) {
@@ -148,41 +141,33 @@ func (r *Relay) appendSubOptions(b []byte, w *wrapping, protected bool) (_ []byt
 	var room [textRoom]byte
 	f := r.facts(l)
 	f.LinkLayer = linkaddr.From(w.message.CHAddr())
-	if text := l.circuitID(room[:0], f); len(text) > 0 {
-		b = dhcp4.AppendCircuitID(b, text)
-	}
-	if text := appendText(room[:0], l.port.RemoteID, rule.RemoteID, f); len(text) > 0 {
-		if protected || !rule.SensitiveRemoteID {
-			b = dhcp4.AppendRemoteID(b, text)
-		} else {
-			withheld = true
-		}
+	b = appendID(b, dhcp4.SubOptionCircuitID, l.circuitID(room[:0], f))
+	if text := appendText(room[:0], l.port.RemoteID, rule.RemoteID, f); protected || !rule.SensitiveRemoteID {
+		b = appendID(b, dhcp4.SubOptionRemoteID, text)
+	} else {
+		withheld = len(text) > 0
 	}
 	if rule.LinkSelection && l.subnet.IsValid() { // RFC 3527 section 3
 		b = dhcp4.AppendLinkSelection(b, l.subnet)
 	}
-	if text := appendText(room[:0], l.port.SubscriberID, rule.SubscriberID, f); len(text) > 0 {
-		if protected {
-			b = dhcp4.AppendSubscriberID(b, text)
-		} else {
-			withheld = true
-		}
+	if text := appendText(room[:0], l.port.SubscriberID, rule.SubscriberID, f); protected {
+		b = appendID(b, dhcp4.SubOptionSubscriberID, text)
+	} else {
+		withheld = withheld || len(text) > 0
 	}
 	if rule.RelayFlags { // RFC 5010 section 4: in each option, however the message came
-		b = dhcp4.AppendRelayFlags(b, flagsOf(w.packet))
+		b = dhcp4.AppendRelayFlags(b, r.flagsOf(w.packet))
 	}
-	if override := l.override(); rule.ServerIDOverride && override.IsValid() { // RFC 5107 section 4
-		b = dhcp4.AppendServerIDOverride(b, override)
+	if rule.ServerIDOverride { // RFC 5107 section 4
+		b = dhcp4.AppendServerIDOverride(b, l.reachedAt())
 	}
 	if rule.InsertRelayID && len(r.cfg.RelayID) > 0 { // RFC 6925 section 4
 		b = dhcp4.AppendRelayID(b, r.cfg.RelayID)
 	}
-	if len(rule.AccessNetwork) > 0 {
-		if protected {
-			b = append(b, rule.AccessNetwork...)
-		} else {
-			withheld = true
-		}
+	if protected {
+		b = append(b, rule.AccessNetwork...)
+	} else {
+		withheld = withheld || len(rule.AccessNetwork) > 0
 	}
 	if port := r.cfg.SourcePort; port != 0 && port != dhcp4.ServerPort { // RFC 8357 section 5.1
 		b = dhcp4.AppendSourcePort(b)
@@ -193,16 +178,18 @@ func (r *Relay) appendSubOptions(b []byte, w *wrapping, protected bool) (_ []byt
 	return b, withheld
 }
 
-// override is the address at which clients of the link reach us.
-func (l *link) override() netip.Addr {
+// reachedAt is the address at which clients of the link reach us, if there is one.
+func (l *link) reachedAt() netip.Addr {
 	if l.own.IsValid() {
 		return l.own
 	}
 	return l.Address()
 }
 
-func flagsOf(p *inbound.Packet) dhcp4.RelayFlags {
-	if p.Dest != limitedBroadcast && !p.Framed {
+// flagsOf tells a message that was sent to an address of ours from one that was broadcast,
+// be it in a subnet alone (RFC 5010 section 3).
+func (r *Relay) flagsOf(p *inbound.Packet) dhcp4.RelayFlags {
+	if r.links.IsKnown(p.Dest) {
 		return dhcp4.RelayFlagUnicast
 	}
 	return 0

@@ -32,9 +32,15 @@ type addresses struct {
 	born  uint32
 
 	deprecated, temporary []netip.Addr
+
+	ipv4 []netip.Prefix
 }
 
 func (a *addresses) add(got *address) {
+	if got.prefix.Addr().Is4() {
+		a.ipv4 = append(a.ipv4, got.prefix)
+		return
+	}
 	a.all = append(a.all, got.prefix)
 	if got.peer.IsValid() {
 		a.peers = append(a.peers, got.peer)
@@ -51,11 +57,11 @@ func (a *addresses) add(got *address) {
 }
 
 func (d *device) addresses() addresses {
-	return addresses{d.Addrs, d.Peers, d.born, d.Deprecated, d.Temporary}
+	return addresses{d.Addrs, d.Peers, d.born, d.Deprecated, d.Temporary, d.IPv4}
 }
 
 func (d *device) take(a addresses) {
-	d.Addrs, d.Peers, d.born, d.Deprecated, d.Temporary = a.all, a.peers, a.born, a.deprecated, a.temporary
+	d.Addrs, d.Peers, d.born, d.Deprecated, d.Temporary, d.IPv4 = a.all, a.peers, a.born, a.deprecated, a.temporary, a.ipv4
 }
 
 const (
@@ -138,10 +144,17 @@ type address struct {
 }
 
 // parseAddr reads the body of an address message. ok is false for an address
-// that cannot be used: not IPv6, or one whose uniqueness is not sure (RFC 4862
-// section 5.4).
+// that cannot be used: of neither family of IP, or one whose uniqueness is not sure (RFC
+// 4862 section 5.4).
 func parseAddr(b []byte) (index int, a address, ok bool) {
-	if len(b) < unix.SizeofIfAddrmsg || b[0] != unix.AF_INET6 || b[1] > 128 {
+	if len(b) < unix.SizeofIfAddrmsg {
+		return 0, a, false
+	}
+	size := 16
+	if b[0] == unix.AF_INET {
+		size = 4
+	}
+	if b[0] != unix.AF_INET && b[0] != unix.AF_INET6 || int(b[1]) > 8*size {
 		return 0, a, false
 	}
 	flags := uint32(b[2])
@@ -149,10 +162,10 @@ func parseAddr(b []byte) (index int, a address, ok bool) {
 	var addr, local netip.Addr
 	bulk.Attrs(b[unix.SizeofIfAddrmsg:], func(kind uint16, v []byte) {
 		switch {
-		case kind == unix.IFA_ADDRESS && len(v) == 16:
-			addr = netip.AddrFrom16([16]byte(v))
-		case kind == unix.IFA_LOCAL && len(v) == 16:
-			local = netip.AddrFrom16([16]byte(v))
+		case kind == unix.IFA_ADDRESS && len(v) == size:
+			addr, _ = netip.AddrFromSlice(v)
+		case kind == unix.IFA_LOCAL && len(v) == size:
+			local, _ = netip.AddrFromSlice(v)
 		case kind == unix.IFA_FLAGS && len(v) == 4:
 			flags = binary.NativeEndian.Uint32(v)
 		case kind == unix.IFA_CACHEINFO && len(v) >= 12: // preferred, valid, made
@@ -166,13 +179,13 @@ func parseAddr(b []byte) (index int, a address, ok bool) {
 	// Where there is a local address, the other one and its length are the
 	// peer's.
 	if local.IsValid() && local != addr {
-		a.peer, addr, bits = addr, local, 128
+		a.peer, addr, bits = addr, local, 8*size
 	}
 	a.prefix, a.flags = netip.PrefixFrom(addr, bits), flags
 	return index, a, addr.IsValid()
 }
 
-// Snapshot reads every interface, ordered by index, and its IPv6 addresses.
+// Snapshot reads every interface, ordered by index, and its addresses.
 func (c *Conn) Snapshot() ([]links.Link, error) {
 	devices, err := c.devices()
 	if err != nil {
@@ -243,23 +256,36 @@ func (c *Conn) addressEach(all devices) error {
 	return nil
 }
 
+// located is an address of an interface.
+type located struct {
+	index int
+	address
+}
+
 // addrs reads the usable addresses of one interface, or of all (0), in the
 // kernel's order.
 func (c *Conn) addrs(index int) (map[int]addresses, error) {
-	fixed := make([]byte, unix.SizeofIfAddrmsg)
-	fixed[0] = unix.AF_INET6
-	binary.NativeEndian.PutUint32(fixed[4:], uint32(index))
-	b, start := bulk.Begin(nil, unix.RTM_GETADDR, unix.NLM_F_DUMP, fixed...)
-	all := map[int]addresses{}
-	err := c.queries.Dump(bulk.End(b, start), bulk.Tries, func() { clear(all) }, func(kind uint16, body []byte) {
-		if i, one, ok := parseAddr(body); ok && kind == unix.RTM_NEWADDR {
-			a := all[i]
-			a.add(&one)
-			all[i] = a
+	var found []located
+	for _, family := range [...]byte{unix.AF_INET6, unix.AF_INET} {
+		fixed := make([]byte, unix.SizeofIfAddrmsg)
+		fixed[0] = family
+		binary.NativeEndian.PutUint32(fixed[4:], uint32(index))
+		b, start := bulk.Begin(nil, unix.RTM_GETADDR, unix.NLM_F_DUMP, fixed...)
+		before := len(found)
+		err := c.queries.Dump(bulk.End(b, start), bulk.Tries, func() { found = found[:before] }, func(kind uint16, body []byte) {
+			if i, one, ok := parseAddr(body); ok && kind == unix.RTM_NEWADDR {
+				found = append(found, located{i, one})
+			}
+		})
+		if err != nil {
+			return nil, fmt.Errorf("addresses: %w", err)
 		}
-	})
-	if err != nil {
-		return nil, fmt.Errorf("addresses: %w", err)
+	}
+	all := map[int]addresses{}
+	for i := range found {
+		a := all[found[i].index]
+		a.add(&found[i].address)
+		all[found[i].index] = a
 	}
 	return all, nil
 }

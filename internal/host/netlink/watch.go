@@ -77,7 +77,7 @@ func (c *Conn) subscribe(nl *netlink.Conn) error {
 	if err := nl.SetBPF(program); err != nil {
 		return fmt.Errorf("watch: filter: %w", err)
 	}
-	for _, g := range []uint32{unix.RTNLGRP_LINK, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV6_ROUTE} {
+	for _, g := range []uint32{unix.RTNLGRP_LINK, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_ROUTE} {
 		if err := nl.JoinGroup(g); err != nil {
 			return fmt.Errorf("watch: group %d: %w", g, err)
 		}
@@ -258,13 +258,13 @@ func (w *watcher) tell(index int) {
 	}
 	w.told[index] = is
 	is.Addrs, is.Peers = slices.Clone(is.Addrs), slices.Clone(is.Peers)
-	is.Deprecated, is.Temporary = slices.Clone(is.Deprecated), slices.Clone(is.Temporary)
+	is.Deprecated, is.Temporary, is.IPv4 = slices.Clone(is.Deprecated), slices.Clone(is.Temporary), slices.Clone(is.IPv4)
 	w.send(Event{Link: &is})
 }
 
 func equal(a, b links.Link) bool {
 	same := slices.Equal(a.Addrs, b.Addrs) && slices.Equal(a.Peers, b.Peers) && a.CarrierDowns == b.CarrierDowns
-	same = same && slices.Equal(a.Deprecated, b.Deprecated) && slices.Equal(a.Temporary, b.Temporary)
+	same = same && slices.Equal(a.Deprecated, b.Deprecated) && slices.Equal(a.Temporary, b.Temporary) && slices.Equal(a.IPv4, b.IPv4)
 	return same && a.Index == b.Index && a.Name == b.Name && a.Up == b.Up && a.Running == b.Running &&
 		a.PointToPoint == b.PointToPoint && a.MTU == b.MTU && a.HardwareType == b.HardwareType &&
 		a.LinkLayer == b.LinkLayer && a.VRF == b.VRF && a.Table == b.Table

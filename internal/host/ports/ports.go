@@ -16,7 +16,7 @@ import (
 	"fairlead/internal/host/bypass"
 )
 
-// Socket is a UDP socket over IPv6.
+// Socket is a UDP socket.
 type Socket struct {
 	Addr  netip.Addr // where it is bound; unspecified: everywhere
 	Index int        // of the interface that it is bound to; 0: all
@@ -42,10 +42,11 @@ func (s Socket) String() string {
 }
 
 // InTheWay are the sockets of others at a port that the kernel may prefer to ours: at
-// every address, or at an address that a socket of this process is bound to. It looks
-// in the network namespace of the calling thread.
-func InTheWay(port uint16) ([]Socket, error) {
-	all, err := sockets(port)
+// every address, or at an address that a socket of this process is bound to. everywhere is
+// the unspecified address of the family that is asked for. It looks in the network
+// namespace of the calling thread.
+func InTheWay(everywhere netip.Addr, port uint16) ([]Socket, error) {
+	all, err := sockets(everywhere.Is4(), port)
 	if err != nil || len(all) == 0 {
 		return nil, err
 	}
@@ -57,7 +58,7 @@ func InTheWay(port uint16) ([]Socket, error) {
 	for _, inode := range inodes {
 		own[inode] = true
 	}
-	at := map[netip.Addr]bool{netip.IPv6Unspecified(): true}
+	at := map[netip.Addr]bool{everywhere: true}
 	for _, s := range all {
 		if own[inodeOf(s)] {
 			at[s.Addr] = true
@@ -112,8 +113,8 @@ const (
 	answerLength     = 72                     // struct inet_diag_msg
 )
 
-// sockets lists the UDP sockets over IPv6 at a port.
-func sockets(port uint16) ([]Socket, error) {
+// sockets lists the UDP sockets of a family at a port.
+func sockets(ipv4 bool, port uint16) ([]Socket, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
 		return nil, fmt.Errorf("ports: %w", err)
@@ -125,6 +126,9 @@ func sockets(port uint16) ([]Socket, error) {
 	binary.NativeEndian.PutUint16(request[6:], unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
 	body := request[unix.NLMSG_HDRLEN:]
 	body[0], body[1] = unix.AF_INET6, unix.IPPROTO_UDP
+	if ipv4 {
+		body[0] = unix.AF_INET
+	}
 	binary.NativeEndian.PutUint32(body[4:], ^uint32(0)) // in all states
 	binary.BigEndian.PutUint16(body[8:], port)
 	if err := unix.Sendto(fd, request, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
@@ -165,8 +169,12 @@ func parse(all *[]Socket, b []byte, port uint16) (done bool, err error) {
 		case kind == unix.NLMSG_ERROR && len(m) >= 4:
 			return true, fmt.Errorf("ports: %w", unix.Errno(-int32(binary.NativeEndian.Uint32(m))))
 		case kind == sockDiagByFamily && len(m) >= answerLength && binary.BigEndian.Uint16(m[4:]) == port:
+			address := netip.AddrFrom16([16]byte(m[8:24]))
+			if m[0] == unix.AF_INET {
+				address = netip.AddrFrom4([4]byte(m[8:12]))
+			}
 			*all = append(*all, Socket{
-				Addr: netip.AddrFrom16([16]byte(m[8:24])), Index: int(binary.NativeEndian.Uint32(m[40:])),
+				Addr: address, Index: int(binary.NativeEndian.Uint32(m[40:])),
 				UID: binary.NativeEndian.Uint32(m[64:]), Inode: binary.NativeEndian.Uint32(m[68:]),
 			})
 		}

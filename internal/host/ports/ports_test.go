@@ -14,10 +14,10 @@ import (
 var need = labtest.Need
 
 // look is what is in the way at a port in a node.
-func look(t *testing.T, d *lab.Node, port uint16) (found []ports.Socket) {
+func look(t *testing.T, d *lab.Node, everywhere netip.Addr, port uint16) (found []ports.Socket) {
 	t.Helper()
 	need(t, d.Do(func() (err error) {
-		found, err = ports.InTheWay(port)
+		found, err = ports.InTheWay(everywhere, port)
 		return err
 	}))
 	return found
@@ -36,7 +36,7 @@ func TestInTheWay(t *testing.T) {
 	for _, at := range []netip.Addr{netip.IPv6Unspecified(), ours} {
 		need(t, host.Do(func() error { return open(t, at) }))
 	}
-	if got := look(t, host, 547); len(got) != 0 {
+	if got := look(t, host, netip.IPv6Unspecified(), 547); len(got) != 0 {
 		t.Fatalf("nobody else is there, found %v", got)
 	}
 	start := func(at, options string) *lab.Proc {
@@ -51,7 +51,7 @@ func TestInTheWay(t *testing.T) {
 	here := start("547", ",bind=["+ours.String()+"]")
 	var got []ports.Socket
 	labtest.Until(t, "two sockets are found", func() bool {
-		got = look(t, host, 547)
+		got = look(t, host, netip.IPv6Unspecified(), 547)
 		return len(got) == 2 && got[0].PID != 0 && got[1].PID != 0
 	})
 	for _, s := range got {
@@ -63,8 +63,22 @@ func TestInTheWay(t *testing.T) {
 			t.Errorf("found %+v, want process %d at %v", s, pid, want)
 		}
 	}
-	if got := look(t, other, 547); len(got) != 0 {
+	if got := look(t, other, netip.IPv6Unspecified(), 547); len(got) != 0 {
 		t.Errorf("in another namespace found %v", got)
+	}
+
+	// In DHCPv4 the same port is another one.
+	_, err := host.Start(lab.Command{Name: "socat4", Args: []string{"socat", "-u", "UDP4-RECV:67,reuseaddr", "STDOUT"}})
+	need(t, err)
+	labtest.Until(t, "a socket of IPv4 is found", func() bool {
+		got = look(t, host, netip.IPv4Unspecified(), 67)
+		return len(got) == 1 && got[0].PID != 0
+	})
+	if got[0].Name != "socat" || got[0].Addr != netip.IPv4Unspecified() {
+		t.Errorf("found %+v", got[0])
+	}
+	if got := look(t, host, netip.IPv6Unspecified(), 67); len(got) != 0 {
+		t.Errorf("in the other family found %v", got)
 	}
 }
 

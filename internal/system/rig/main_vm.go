@@ -10,6 +10,7 @@ import (
 	"fairlead/internal/app/daemon"
 	"fairlead/internal/app/role/guard"
 	"fairlead/internal/app/role/relay"
+	"fairlead/internal/app/role/relay4"
 )
 
 // asProgram has the test binary be the program: it is set for everything that
@@ -20,7 +21,7 @@ const asProgram = "FAIRLEAD_VM_PROGRAM"
 // compiler: the test binary is the program as well. At the end it calls functions.
 func Main(m *testing.M, end ...func()) {
 	if os.Getenv(asProgram) != "" {
-		commands := daemon.Commands(guard.Role(), relay.Role())
+		commands := daemon.Commands(guard.Role(), relay.Role(), relay4.Role())
 		os.Exit(cli.Main(commands, os.Args[1:], os.Stdout, os.Stderr))
 	}
 	if err := os.Setenv(asProgram, "1"); err != nil {

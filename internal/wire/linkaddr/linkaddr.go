@@ -53,15 +53,16 @@ func (a Addr) Append(b []byte) []byte { return append(b, a.octets[:a.length]...)
 
 // String is the colon-separated form, empty where no address is known.
 func (a Addr) String() string {
-	if a.length == 0 {
-		return ""
-	}
-	b := make([]byte, 0, 3*MaxLen)
-	for i, o := range a.octets[:a.length] {
+	return string(a.AppendString(make([]byte, 0, 3*MaxLen)))
+}
+
+// AppendString appends what String says to b.
+func (a Addr) AppendString(b []byte) []byte {
+	for i := range a.octets[:a.length] {
 		if i > 0 {
 			b = append(b, ':')
 		}
-		b = hex.AppendEncode(b, []byte{o})
+		b = hex.AppendEncode(b, a.octets[i:i+1])
 	}
-	return string(b)
+	return b
 }

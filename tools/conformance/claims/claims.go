@@ -28,6 +28,18 @@ func Tables() []Table {
 		{RFC: "6603", Title: "RFC 6603, the side of the delegating router", Rows: rfc6603, Counted: len(rfc6603)},
 		{RFC: "8213", Title: "RFC 8213", Rows: rfc8213, Counted: len(rfc8213)},
 		{RFC: "8221", Title: "RFC 8221 section 3, manual keying", Rows: rfc8221, Counted: len(rfc8221)},
+		{RFC: "1542", Title: "RFC 1542, the relay agent", Rows: rfc1542, Counted: len(rfc1542)},
+		{RFC: "2131", Title: "RFC 2131, the relay agent", Rows: rfc2131, Counted: len(rfc2131)},
+		{RFC: "3046", Title: "RFC 3046, the relay agent", Rows: rfc3046, Counted: len(rfc3046)},
+		{RFC: "3118", Title: "RFC 3118, the relay agent", Rows: rfc3118, Counted: len(rfc3118)},
+		{RFC: "3527", Title: "RFC 3527, the relay agent", Rows: rfc3527, Counted: len(rfc3527)},
+		{RFC: "3993", Title: "RFC 3993, the relay agent", Rows: rfc3993, Counted: len(rfc3993)},
+		{RFC: "5010", Title: "RFC 5010, the relay agent", Rows: rfc5010, Counted: len(rfc5010)},
+		{RFC: "5107", Title: "RFC 5107, the relay agent", Rows: rfc5107, Counted: len(rfc5107)},
+		{RFC: "6607", Title: "RFC 6607, the DHCPv4 relay agent", Rows: rfc6607, Counted: len(rfc6607)},
+		{RFC: "6925", Title: "RFC 6925, the relay agent", Rows: rfc6925, Counted: len(rfc6925)},
+		{RFC: "7839", Title: "RFC 7839, the DHCPv4 relay agent", Rows: rfc7839, Counted: len(rfc7839)},
+		{RFC: "8357", Title: "RFC 8357 section 5, the relay agent", Rows: rfc8357, Counted: len(rfc8357)},
 	}
 }
 

@@ -14,6 +14,7 @@ type Mutation struct {
 
 const (
 	relay = "./internal/core/relay6"
+	four  = "./internal/core/relay4"
 	hops  = "./internal/core/hop"
 	dir   = "internal/core/"
 )
@@ -197,5 +198,92 @@ var mutations = []Mutation{
 	{
 		"", "whether the holder uses its prefix is never asked", dir + "delegation/grant.go",
 		"		q.Prefix = old.Prefix\n", "", relay, "TestHolderThatIsThereAndUsesNothing",
+	},
+	{
+		"", "a request keeps its hops", dir + "relay4/wrap.go",
+		"w.message.Hops()+1)", "w.message.Hops())", four, "TestRFC1542_4_1_1h_HopsIncremented",
+	},
+	{
+		"", "17 hops pass", dir + "relay4/request.go",
+		"case m.Hops() > l.rule.HopCount:", "case m.Hops() > l.rule.HopCount+1:", four, "TestRFC1542_4_1_1b_SixteenHops",
+	},
+	{
+		"", "a broadcast address is filled in as giaddr", dir + "relay4/links.go",
+		"case !isUnicast(a) || isBroadcastIn(p, a) || ", "case !isUnicast(a) || ", four, "TestRFC1542_4_1_1g_GIAddrIsNoBroadcastAddress",
+	},
+	{
+		"", "an address that is missing is giaddr", dir + "relay4/links.go",
+		"l.own = r.links.PresentAddress(l)", "l.own = r.links.OwnAddress(l)", four, "TestGIAddrChanges",
+	},
+	{
+		"", "a giaddr in a subnet of ours names the link", dir + "relay4/reply.go",
+		"return l != nil && l.rule != nil && r.links.IsCalled(l, giaddr)", "return l != nil && l.rule != nil", four, "TestRFC1542_4_1_2a_GIAddrOfNobody",
+	},
+	{
+		"", "a NAK is unicast where the server has not set the flag", dir + "relay4/reply.go",
+		" || m.Type() == dhcp4.NAK", "", four, "TestRFC2131_4_3_2a_NAKIsBroadcast",
+	},
+	{
+		"", "an option 82 in the file field passes an untrusted link", dir + "relay4/request.go",
+		`informed := has(m, dhcp4.OptionAgentInformation)
+`, `_, informed, _ := m.AgentInformation(nil)
+`, four, "TestRFC3046_2_1d_UntrustedCircuit",
+	},
+	{
+		"", "a second option 82 is added on a trusted link", dir + "relay4/request.go",
+		"adds == Add && !informed", "adds == Add", four, "TestRFC3046_2_1e_TrustedCircuit",
+	},
+	{
+		"", "the option makes a message larger than the MTU", dir + "relay4/links.go",
+		"min(mtu-ipHeaders, maxPayload)", "min(mtu, maxPayload)", four, "TestRFC3046_2_1g_MTU",
+	},
+	{
+		"", "a bridge's option 82 is taken out of replies", dir + "relay4/reply.go",
+		`		return began.added
+`, `		return true
+`, four, "TestRFC3046_2_1h_RemovedFromReplies",
+	},
+	{
+		"", "an address of ours that two interfaces have is no giaddr of ours", dir + "relay4/request.go",
+		"r.links.IsKnown(m.GIAddr())", "r.links.IsUnique(m.GIAddr())", four, "TestRFC3046_2_1_1a_SpoofedGIAddr",
+	},
+	{
+		"", "a copied circuit-id leads a reply to another link", dir + "relay4/reply.go",
+		`	if all.foreign {
+`, `	if false {
+`, four, "TestCopiedCircuitID",
+	},
+	{
+		"", "a copied transaction leads a reply to another link", dir + "relay4/pending.go",
+		`		o.contested = end
+`, "", four, "TestCopiedTransaction",
+	},
+	{
+		"", "a broadcast in the subnet counts as unicast", dir + "relay4/wrap.go",
+		"if r.links.IsKnown(p.Dest) {", "if p.Dest != limitedBroadcast {", four, "TestRFC5010_4a_InEveryOption",
+	},
+	{
+		"", "clients renew at giaddr", dir + "relay4/wrap.go",
+		`	if l.own.IsValid() {
+`, `	if false {
+`, four, "TestRFC5107_4a_Override",
+	},
+	{
+		"", "a server that says that it did not heed the VPN is believed", dir + "relay4/reply.go",
+		"!said || ignored || ", "!said || ignored && false || ", four, "TestRFC6607_5c_ResponseIsChecked",
+	},
+	{
+		"", "a message without the relay-id passes where that is required", dir + "relay4/wrap.go",
+		"r.cfg.RequireRelayID {", "false {", four, "TestRFC6925_6_2a_RefusesWithoutIdentifier",
+	},
+	{
+		"", "another source port is used without being told", dir + "relay4/request.go",
+		"\t\tif b.informed {", "\t\tif true {", four, "TestRFC8357_5_1_SourcePort",
+	},
+	{
+		"", "of two message types the relay sees none", dir + "relay4/request.go",
+		`	case t == 0 && has(m, dhcp4.OptionMessageType):
+`, `	case false:
+`, four, "TestTypesOfClients",
 	},
 }

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"fairlead/internal/app/api"
+	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
+	"fairlead/internal/app/network"
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
@@ -34,11 +36,9 @@ func (d *player) Judge(ctx context.Context, s *api.Status, c *api.Counters) erro
 	}
 	return d.engine.Call(ctx, func(instant.Now, *effect.Effects) {
 		s.Limits = control.LimitsOf(d.engine.Core.LimitsMet())
-		for _, name := range slices.Sorted(maps.Keys(d.relay.net.Mute())) {
-			s.Degraded = append(s.Degraded, "peer "+name+": its answers cannot come: "+d.relay.net.Mute()[name])
-		}
+		s.Degraded = append(s.Degraded, d.relay.net.Muted()...)
 		s.Degraded = append(s.Degraded, d.foreign.overfull()...)
-		s.Degraded = append(s.Degraded, absent(d.config(), d.relay.net.Links())...)
+		s.Degraded = append(s.Degraded, absent(d.config(), d.relay.net)...)
 	})
 }
 
@@ -82,34 +82,13 @@ func (d *player) degraded(c *api.Counters) []string {
 	}
 	for i := range c.Peers {
 		if p := &c.Peers[i]; p.Protected || p.Protection == trust.ProtectionNone.String() {
-			words = append(words, unanswered(p)...)
+			words = append(words, network.Unanswered(p)...)
 		}
 	}
 	add(c.Totals.Uninstalled > 0, fmt.Sprintf("kernel: %d delegations without their route or filter element; the log says what the kernel did not take", c.Totals.Uninstalled))
 	add(c.Host.Refused > 0, fmt.Sprintf("kernel: %d routes are not taken, because their link is down or gone; unreachable routes stand in for them", c.Host.Refused))
 	for _, trouble := range []string{d.relay.lost.Trouble(time.Now()), d.comparer.trouble(), notForwarding(c.Links)} {
 		add(trouble != "", trouble)
-	}
-	return words
-}
-
-// unanswered is what an operator should see to of a peer's answers.
-// silent is how many messages without any answer make a server one that has never
-// answered.
-const silent = 8
-
-func unanswered(p *api.Peer) (words []string) {
-	if p.Role == trust.Server.String() && !p.Answered && p.SinceAnswer >= silent {
-		words = append(words, fmt.Sprintf("peer %s: has never answered, %d messages were sent", p.Name, p.SinceAnswer))
-	}
-	if !p.SilentSince.IsZero() {
-		words = append(words, fmt.Sprintf("peer %s: silent since %s, %d messages without an answer", p.Name, p.SilentSince.Format(time.TimeOnly), p.SinceAnswer))
-	}
-	if p.Failure != "" {
-		words = append(words, fmt.Sprintf("peer %s: cannot be reached: %s", p.Name, p.Failure))
-	}
-	for _, w := range p.Waiting {
-		words = append(words, fmt.Sprintf("client %s on %s: no answer from peer %s to %d messages in %s", w.Source, w.Link, p.Name, w.Messages, w.For))
 	}
 	return words
 }
@@ -175,7 +154,7 @@ func (d *player) Peers(ctx context.Context) ([]api.Peer, error) {
 
 // peers are all peers; the loop calls it.
 func (d *player) peers(now instant.Now) []api.Peer {
-	views, peers, states := d.engine.Core.Peers(now), d.config().Peers, d.hops.States()
+	views, peers, states := d.engine.Core.Peers(now), d.config().PeersOf(config.DHCPv6), d.hops.States()
 	all := make([]api.Peer, 0, len(views))
 	for i := range views {
 		all = append(all, control.PeerOf(&peers[i], &views[i], states))

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"fairlead/internal/app/api"
+	"fairlead/internal/app/network"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -31,7 +32,7 @@ func TestServerThatNeverAnswered(t *testing.T) {
 		"it has fallen silent": {silent, []string{"peer p: silent since 05:06:07, 9 messages without an answer"}},
 		"it cannot be reached": {unreachable, []string{"peer p: cannot be reached: no route to host"}},
 	} {
-		if diff := cmp.Diff(c.want, unanswered(&c.peer)); diff != "" {
+		if diff := cmp.Diff(c.want, network.Unanswered(&c.peer)); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", what, diff)
 		}
 	}

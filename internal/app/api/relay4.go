@@ -1,0 +1,38 @@
+package api
+
+import "net/netip"
+
+// Relay4 is the DHCPv4 relay at a glance.
+type Relay4 struct {
+	RelayID string       `json:"relay_id,omitempty"` // what sub-option 12 holds, in hexadecimal
+	Links   []Relay4Link `json:"links"`              // those with clients
+	Peers   []Peer       `json:"peers"`
+	Relay4Counters
+}
+
+// Relay4Link is a link with clients of the DHCPv4 relay.
+type Relay4Link struct {
+	Name      string     `json:"name"`
+	Up        bool       `json:"up"`
+	VRF       string     `json:"vrf,omitempty"`
+	Trusted   bool       `json:"trusted"`
+	GIAddr    netip.Addr `json:"giaddr,omitzero"`
+	CircuitID string     `json:"circuit_id,omitempty"` // empty where it tells clients apart, and not links
+	Relay4Counters
+}
+
+// Relay4Counters are what the DHCPv4 relay, or one of its links, has passed and discarded.
+type Relay4Counters struct {
+	Received  map[string]uint64 `json:"received" counter:"relay4_received_messages_total" by:"type" help:"DHCPv4 messages from clients and relay agents below, by type."`
+	Delivered map[string]uint64 `json:"delivered" counter:"relay4_delivered_messages_total" by:"type" help:"DHCPv4 messages to clients, by type."`
+	Drops     map[string]uint64 `json:"drops" counter:"relay4_dropped_messages_total" by:"reason" help:"DHCPv4 messages that were discarded, by reason."`
+	Relay4Counts
+}
+
+// Relay4Counts are those of Relay4Counters that are one number.
+type Relay4Counts struct {
+	AgentInformationOmitted uint64 `json:"agent_information_omitted" counter:"relay4_agent_information_omitted_total" help:"DHCPv4 messages that went without option 82, since it did not fit (RFC 3046 section 2.1)."`
+	SensitiveOmitted        uint64 `json:"sensitive_omitted" counter:"relay4_sensitive_omitted_total" help:"DHCPv4 messages that went without sub-options which only protected peers may see (RFC 8213 section 3)."`
+	NotEchoed               uint64 `json:"not_echoed" counter:"relay4_not_echoed_total" help:"DHCPv4 replies without the option 82 that we had added."`
+	VSSIgnored              uint64 `json:"vss_ignored" counter:"relay4_vss_ignored_total" help:"DHCPv4 replies of servers that did not heed the VPN that they were told (RFC 6607 section 5)."`
+}

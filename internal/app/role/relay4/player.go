@@ -1,0 +1,228 @@
+// Package relay4 plays the DHCPv4 relay: it puts the core, the sockets and the operators'
+// questions together. The relay keeps nothing and has nothing in the kernel.
+package relay4
+
+import (
+	"context"
+	"encoding/hex"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"fairlead/internal/app/api"
+	"fairlead/internal/app/cli"
+	"fairlead/internal/app/config"
+	"fairlead/internal/app/control"
+	"fairlead/internal/app/engine"
+	"fairlead/internal/app/metrics"
+	"fairlead/internal/app/network"
+	"fairlead/internal/app/notes"
+	"fairlead/internal/app/process"
+	"fairlead/internal/app/role"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/relay4"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/host/udp"
+)
+
+// Role is the DHCPv4 relay.
+func Role() role.Role {
+	return role.Role{
+		Section: config.Relay4Kind(), Commands: cli.Relay4(),
+		New: func(h *role.House) role.Player { return newPlayer(h) },
+	}
+}
+
+// player is all parts of the relay.
+type player struct {
+	house  *role.House
+	rivals *network.Rivals
+	inbox  *engine.Inbox
+	relay  *relay
+	engine *engine.Engine[*relay4.Relay]
+
+	mu  sync.Mutex // guards cfg
+	cfg *config.Config
+}
+
+var _ role.Player = (*player)(nil)
+
+func newPlayer(h *role.House) *player {
+	d := &player{house: h, inbox: engine.NewInbox(), cfg: h.Config}
+	once := notes.NewLimiter(h.Config.Log.Every)
+	net := network.New(network.Options{
+		Log: h.Told, Inbox: d.inbox, Family: network.IPv4,
+		Classifier: func(peers *trust.Set, inlets map[int]network.Inlet) engine.Classifier {
+			return &classifier{h.Hops.May, peers, inlets}
+		},
+	})
+	d.rivals = network.NewRivals(h.Told, network.IPv4, func() uint16 { return section(d.config()).SourcePort })
+	d.relay = &relay{
+		net: net, lost: network.NewFailures(h.Told, once), silent: d.rivals.Soon, build: d.buildCore,
+		notes: &notes.Notes{Log: h.Log, Privacy: h.Privacy, Feed: h.Feed, Once: once},
+	}
+	d.configure(h.Config)
+	d.engine = engine.New(engine.Options[*relay4.Relay]{
+		Log: h.Told, Privacy: h.Privacy, Role: d.relay, Inbox: d.inbox, Store: h.Store, Links: h.Events,
+	})
+	return d
+}
+
+// section is the relay's part of a configuration.
+func section(c *config.Config) *config.Relay4 { return c.Sections["relay4"].(*config.Relay4) }
+
+func (d *player) configure(c *config.Config) {
+	d.relay.net.Configure(c.PeersOf(config.DHCPv4), section(c).SourcePort)
+}
+
+// relayID is what sub-option 12 holds.
+func (d *player) relayID(c *config.Config) []byte { return c.RelayID.InDHCPv4(d.house.RelayID) }
+
+func (d *player) coreConfig(c *config.Config) *relay4.Config {
+	core := section(c).Core(c.Peers, d.relayID(c), d.house.Host)
+	return &core
+}
+
+// buildCore is a core that knows the links, the successor of the one before.
+func (d *player) buildCore(_ instant.Now, eff *effect.Effects) (*relay4.Relay, error) {
+	core := relay4.New(d.coreConfig(d.config()))
+	if old := d.engine.Core; old != nil {
+		core.Succeed(old)
+	}
+	all, err := d.house.Netlink.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		l := all[i].ForIPv4()
+		d.relay.net.Know(l)
+		core.SetLink(l, eff)
+	}
+	return core, nil
+}
+
+// Restore has nothing to restore: the core begins with the links.
+func (d *player) Restore() (held map[string]int, err error) {
+	var eff effect.Effects
+	if d.engine.Core, err = d.buildCore(instant.Now{}, &eff); err != nil {
+		return nil, err
+	}
+	d.relay.notes.Take(&eff)
+	return nil, nil
+}
+
+// Open begins.
+func (d *player) Open(in engine.Receiver, out role.Sockets) {
+	gated := network.Gated{Sockets: out, May: d.house.Hops.May}
+	d.relay.net.Open(gated)
+	d.engine.Open(in, gated, runtime.GOMAXPROCS(0))
+	d.relay.LinksChanged(d.engine.Core)
+	d.rivals.Soon()
+}
+
+// Inbox is where datagrams go.
+func (d *player) Inbox() *engine.Inbox { return d.inbox }
+
+// Hears reports whether a datagram is one of servers or of relay agents.
+func (d *player) Hears(m *udp.Datagram) bool { return fromPeer(m.Payload) }
+
+// Tasks are what runs.
+func (d *player) Tasks() map[string]process.Task {
+	tasks := map[string]process.Task{"rivals": d.rivals.Run}
+	for name, run := range d.engine.Tasks() {
+		tasks[name] = run
+	}
+	return tasks
+}
+
+// Done is closed when all that was decided has left.
+func (d *player) Done() <-chan struct{} { return d.engine.Done() }
+
+// Alive returns once the loop has answered.
+func (d *player) Alive(ctx context.Context) error {
+	return d.engine.Call(ctx, func(instant.Now, *effect.Effects) {})
+}
+
+// Refused is told what the network says of a message to a peer.
+func (d *player) Refused(x udp.Refusal) { d.relay.refused.Take(x) }
+
+// Routes are the relay's path.
+func (d *player) Routes() []control.Route {
+	return []control.Route{control.Look("/v1/relay4", d.look)}
+}
+
+// Collectors are the relay's figures.
+func (d *player) Collectors() []prometheus.Collector {
+	return []prometheus.Collector{metrics.Of(d.figures)}
+}
+
+// Count has nothing to count that api.Counters has.
+func (d *player) Count(context.Context, *api.Counters) error { return nil }
+
+// Judge adds what is not as it should be.
+func (d *player) Judge(ctx context.Context, s *api.Status, _ *api.Counters) error {
+	for _, who := range d.rivals.Names() {
+		s.Degraded = append(s.Degraded, "port: "+who+" has a socket at our port, and may get what is meant for us")
+	}
+	if trouble := d.relay.lost.Trouble(time.Now()); trouble != "" {
+		s.Degraded = append(s.Degraded, trouble)
+	}
+	return d.engine.Call(ctx, func(now instant.Now, _ *effect.Effects) {
+		s.Degraded = append(s.Degraded, d.wrong(now)...)
+		s.Peers = append(s.Peers, summaries(d.peers(now))...)
+	})
+}
+
+// Prospect adds nothing yet: what a link is called in DHCPv4 is of no lease.
+func (d *player) Prospect(context.Context, *config.Config, *api.ReloadResult) (map[string]int, error) {
+	return nil, nil
+}
+
+// Reconfigure has a configuration hold.
+func (d *player) Reconfigure(ctx context.Context, next *config.Config) error {
+	return d.engine.Call(context.WithoutCancel(ctx), func(instant.Now, *effect.Effects) {
+		d.mu.Lock()
+		d.cfg = next
+		d.mu.Unlock()
+		d.engine.Core.Reconfigure(d.coreConfig(next))
+		d.configure(next)
+		d.relay.LinksChanged(d.engine.Core)
+	})
+}
+
+// Close has nothing to close.
+func (d *player) Close() error { return nil }
+
+func (d *player) config() *config.Config {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.cfg
+}
+
+// look is the relay at a glance.
+func (d *player) look(ctx context.Context) (v api.Relay4, err error) {
+	err = d.engine.Call(ctx, func(now instant.Now, _ *effect.Effects) {
+		v.RelayID = hex.EncodeToString(d.relayID(d.config()))
+		v.Links, v.Peers, v.Relay4Counters = linksOf(d.engine.Core), d.peers(now), countersOf(d.engine.Core)
+	})
+	return v, err
+}
+
+// figures are those of the relay as a whole.
+func (d *player) figures(ctx context.Context) (c api.Relay4Counters, err error) {
+	err = d.engine.Call(ctx, func(instant.Now, *effect.Effects) { c = countersOf(d.engine.Core) })
+	return c, err
+}
+
+// peers are all peers; the loop calls it.
+func (d *player) peers(now instant.Now) []api.Peer {
+	views, peers, states := d.engine.Core.Peers(now), d.config().PeersOf(config.DHCPv4), d.house.Hops.States()
+	all := make([]api.Peer, 0, len(views))
+	for i := range views {
+		all = append(all, control.PeerOf(&peers[i], &views[i], states))
+	}
+	return all
+}

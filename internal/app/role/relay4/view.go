@@ -1,0 +1,91 @@
+package relay4
+
+import (
+	"strings"
+
+	"fairlead/internal/app/api"
+	"fairlead/internal/app/network"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/relay4"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/dhcp4"
+)
+
+// linksOf are the links with clients.
+func linksOf(core *relay4.Relay) []api.Relay4Link {
+	found := []api.Relay4Link{}
+	for _, l := range core.Links() {
+		if l.ClientFacing {
+			found = append(found, api.Relay4Link{
+				Name: l.Name, Up: l.Up, VRF: l.VRF, Trusted: l.Trusted, GIAddr: l.GIAddr, CircuitID: l.CircuitID,
+				Relay4Counters: figuresOf(&l.Counters.Traffic, l.Counters.LinkCounts, nonZero),
+			})
+		}
+	}
+	return found
+}
+
+// countersOf are the figures of all links that ever were.
+func countersOf(core *relay4.Relay) api.Relay4Counters {
+	sum, _ := core.Sum()
+	return figuresOf(&sum.Traffic, sum.LinkCounts, all)
+}
+
+// figuresOf are figures as operators have them.
+func figuresOf(t *relay4.Traffic, counts relay4.LinkCounts, show func(uint64) bool) api.Relay4Counters {
+	c := api.Relay4Counters{
+		Received: typesOf(&t.Received, show), Delivered: typesOf(&t.Delivered, show), Drops: make(map[string]uint64),
+		Relay4Counts: api.Relay4Counts(counts),
+	}
+	for d, n := range t.Drops {
+		if show(n) {
+			c.Drops[effect.Drop(d).String()] = n
+		}
+	}
+	return c
+}
+
+func all(uint64) bool       { return true }
+func nonZero(n uint64) bool { return n > 0 }
+
+// typesOf are counts by the names of types: "discover", and "bootp" for what has none.
+func typesOf(counts *[relay4.TypeCount]uint64, show func(uint64) bool) map[string]uint64 {
+	m := make(map[string]uint64)
+	for t, n := range counts {
+		if show(n) {
+			m[strings.ToLower(strings.TrimPrefix(dhcp4.MessageType(t).String(), "DHCP"))] += n
+		}
+	}
+	return m
+}
+
+// wrong is what is not as it should be, in words; the loop calls it.
+func (d *player) wrong(now instant.Now) (words []string) {
+	cfg := d.config()
+	var match []string
+	for i := range section(cfg).Links {
+		match = append(match, section(cfg).Links[i].Match...)
+	}
+	words = append(words, d.relay.net.Muted()...)
+	words = append(words, d.relay.net.Absent(match)...)
+	for _, p := range d.peers(now) {
+		if p.Protected || p.Protection == trust.ProtectionNone.String() {
+			words = append(words, network.Unanswered(&p)...)
+		}
+	}
+	for _, l := range linksOf(d.engine.Core) {
+		if l.Up && !l.GIAddr.IsValid() {
+			words = append(words, "link "+l.Name+": it has no IPv4 address, and the rule names none: no DHCPv4 message of its clients is relayed")
+		}
+	}
+	return words
+}
+
+// summaries are peers as the status has them.
+func summaries(peers []api.Peer) (all []api.PeerSummary) {
+	for i := range peers {
+		all = append(all, peers[i].Summary())
+	}
+	return all
+}

@@ -1,0 +1,199 @@
+package relay4_test
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"fairlead/internal/app/api"
+	"fairlead/internal/lab/labtest"
+	"fairlead/internal/lab/peer"
+	fairlead "fairlead/internal/lab/relay"
+	"fairlead/internal/system/rig"
+)
+
+func TestMain(m *testing.M) { rig.Main(m) }
+
+const (
+	serverAddress = "10.9.0.2"
+	uplinkAddress = "10.9.0.1"
+)
+
+// network is two clients on links of their own, a relay, and a server behind it.
+type network struct {
+	*rig.Net
+	clients       [2]*rig.Host // each with c0
+	relay, server *rig.Host    // d1, d2 and u0; s0
+	fairlead      *rig.Program
+}
+
+// subnet is that of a link, counted from 1, and giaddr the relay's address on it.
+func subnet(link int) netip.Prefix { return netip.MustParsePrefix(fmt.Sprintf("10.1.%d.0/24", link)) }
+func giaddr(link int) netip.Addr   { return subnet(link).Addr().Next() }
+
+func build(t *testing.T) *network {
+	t.Helper()
+	n := &network{Net: rig.New(t)}
+	n.relay, n.server = n.Node("r"), n.Node("s")
+	n.Veth(n.relay, "u0", n.server, "s0")
+	n.relay.IP("addr add %s/24 dev u0", uplinkAddress)
+	n.server.IP("addr add %s/24 dev s0", serverAddress)
+	for i := range n.clients {
+		n.clients[i] = n.Node(fmt.Sprint("c", i+1))
+		link := fmt.Sprint("d", i+1)
+		n.Veth(n.relay, link, n.clients[i], "c0")
+		n.relay.IP("addr add %s/24 dev %s", giaddr(i+1), link)
+	}
+	n.server.IP("route add 10.1.0.0/16 via %s", uplinkAddress)
+	return n
+}
+
+// serve starts a server for both links.
+func (n *network) serve(kind peer.Server4Kind) {
+	n.T.Helper()
+	_, err := peer.StartServer4(n.server.Node, kind, peer.Server4Config{
+		Interface: "s0", Address: netip.MustParseAddr(serverAddress), Subnets: []netip.Prefix{subnet(1), subnet(2)},
+	})
+	n.Need(err)
+}
+
+// start runs the relay with keys for its links.
+func (n *network) start(keys ...string) {
+	n.T.Helper()
+	text := rig.NoMetrics + "peers:\n  - {name: server, address: " + serverAddress + ", role: server, interfaces: [u0], protection: none}\n" +
+		"relay4:\n  links:\n    - match: \"d*\"\n"
+	for _, k := range keys {
+		text += "      " + k + "\n"
+	}
+	n.fairlead = n.relay.Fairlead(fairlead.Config{Text: text})
+	n.fairlead.Start()
+}
+
+// obtain has the client of a link get a lease, and returns its address.
+func (n *network) obtain(link int) netip.Addr {
+	n.T.Helper()
+	c, err := peer.StartClient4(n.clients[link-1].Node, "c0")
+	n.Need(err)
+	defer c.Close()
+	got, err := c.Obtain(labtest.Patience)
+	n.Need(err)
+	return got
+}
+
+// wellFormed ends a recording, and fails if tshark objects to any DHCPv4 in it.
+func wellFormed(t *testing.T, c *rig.Capture) {
+	t.Helper()
+	c.Stop()
+	for _, f := range c.Fields(`dhcp && (_ws.malformed || udp.checksum.status == 0 || _ws.expert.severity >= "Warning")`, "frame.number", "_ws.expert.message") {
+		t.Errorf("tshark objects to frame %s: %s", f[0], f[1])
+	}
+}
+
+// Behind our relay each server leases from the subnet of the client's link; it sees giaddr,
+// one hop, circuit-id and relay-id, and the client sees none of them.
+func TestServersOfOthers(t *testing.T) {
+	for _, kind := range []peer.Server4Kind{peer.Kea4UDP, peer.Kea4Raw, peer.Dhcpd4, peer.Dnsmasq4} {
+		t.Run(string(kind), func(t *testing.T) {
+			n := build(t)
+			n.serve(kind)
+			n.start("agent-information: add")
+			up, down := n.server.Record("s0", "udp port 67"), n.clients[0].Record("c0", "udp port 67 or udp port 68")
+			for link := 1; link <= 2; link++ {
+				if got := n.obtain(link); !subnet(link).Contains(got) {
+					t.Errorf("the client on link %d got %v, want one of %v", link, got, subnet(link))
+				}
+			}
+			var about api.Relay4
+			n.fairlead.Ask("/v1/relay4", &about)
+			id := strings.ToLower(about.RelayID)
+			if id == "" {
+				t.Fatal("the relay does not say what its identifier is")
+			}
+			// What the server heard, by tshark.
+			circuits := map[string]bool{}
+			for _, f := range up.Wait("dhcp.type == 1 && ip.dst == "+serverAddress+" && dhcp.option.dhcp == 3", "dhcp.ip.relay", "dhcp.hops", "dhcp.option.agent_information_option.agent_circuit_id", "dhcp.option.agent_information_option.value") {
+				if f[1] != "1" {
+					t.Errorf("%s hops, want 1", f[1])
+				}
+				circuits[f[0]+" "+strings.ReplaceAll(f[2], ":", "")] = true
+				if !strings.Contains(strings.ReplaceAll(strings.Join(f, " "), ":", ""), id) {
+					t.Errorf("no relay-id %s in %q", id, f)
+				}
+			}
+			want := map[string]bool{giaddr(1).String() + " 6431": true, giaddr(2).String() + " 6432": true}
+			if fmt.Sprint(circuits) != fmt.Sprint(want) {
+				t.Errorf("giaddr and circuit-id are %v, want %v", circuits, want)
+			}
+			if got := down.Wait("dhcp.option.dhcp == 5", "dhcp.option.type", "ip.src", "udp.checksum.status"); slices.Contains(strings.Split(got[0][0], ","), "82") || got[0][1] != giaddr(1).String() {
+				t.Errorf("the client got %q, want no option 82, and from %v", got[0], giaddr(1))
+			}
+			wellFormed(t, up)
+			wellFormed(t, down)
+		})
+	}
+}
+
+// Clients of others get their addresses, by unicast frames where they do not ask for
+// broadcasts: the relay's neighbour table has nobody of them.
+func TestClientsOfOthers(t *testing.T) {
+	n := build(t)
+	n.serve(peer.Kea4UDP)
+	n.start("agent-information: add")
+	down := n.clients[0].Record("c0", "udp port 67 or udp port 68")
+	n.clients[0].Run("busybox", "udhcpc", "-i", "c0", "-n", "-q", "-f", "-t", "20", "-T", "1", "-s", "/bin/true")
+	got := down.Wait("dhcp.option.dhcp == 5", "eth.dst", "ip.dst", "dhcp.ip.your")
+	own := n.clients[0].Interface("c0").HardwareAddr.String()
+	if got[0][0] != own || got[0][1] != got[0][2] {
+		t.Errorf("the answer went to %q, want it to %s and to the address in it", got[0], own)
+	}
+	if table := n.relay.IP("-4 neigh show dev d1"); strings.Contains(table, got[0][2]) {
+		t.Errorf("the neighbour table has the client:\n%s", table)
+	}
+	dir := t.TempDir()
+	n.clients[1].Run("dhclient", "-4", "-1", "-v", "-sf", "/bin/true", "-lf", dir+"/leases", "-pf", dir+"/pid", "c0")
+	if leases := n.clients[1].Run("cat", dir+"/leases"); !strings.Contains(leases, "fixed-address 10.1.2.") {
+		t.Errorf("dhclient has\n%s", leases)
+	}
+	n.clients[1].Run("pkill", "-F", dir+"/pid")
+}
+
+// Two links without addresses of their own use that of the loopback device: the circuit-id
+// that a server echoes brings each answer to its link, and link-selection is not needed
+// where the server serves the borrowed address's subnet.
+func TestUnnumberedLinks(t *testing.T) {
+	n := build(t)
+	n.relay.IP("addr flush dev d1 scope global")
+	n.relay.IP("addr flush dev d2 scope global")
+	n.relay.IP("link set lo up")
+	n.relay.IP("addr add %s/32 dev lo", giaddr(1))
+	n.serve(peer.Kea4UDP)
+	n.start("unnumbered: lo", "agent-information: add")
+	for link := 1; link <= 2; link++ {
+		if got := n.obtain(link); !subnet(1).Contains(got) {
+			t.Errorf("the client on link %d got %v, want one of %v", link, got, subnet(1))
+		}
+	}
+	if out := n.fairlead.CLI("relay4"); !strings.Contains(out, giaddr(1).String()) || !strings.Contains(out, "server") {
+		t.Errorf("the command prints\n%s", out)
+	}
+}
+
+// A link that gets its address later is served from then on, and one that is deleted and
+// made anew again.
+func TestLinkComesLater(t *testing.T) {
+	n := build(t)
+	n.relay.IP("addr flush dev d1 scope global")
+	n.serve(peer.Kea4UDP)
+	n.start()
+	if out := n.fairlead.CLI("status"); !strings.Contains(out, "link d1: it has no IPv4 address") {
+		t.Errorf("status does not tell of a link without an address:\n%s", out)
+	}
+	n.relay.IP("addr add %s/24 dev d1", giaddr(1))
+	n.obtain(1)
+	n.relay.IP("link del d2")
+	n.Veth(n.relay, "d2", n.clients[1], "c0")
+	n.relay.IP("addr add %s/24 dev d2", giaddr(2))
+	n.obtain(2)
+}
