@@ -48,7 +48,7 @@ func writeStatus(out io.Writer, s api.Status) error {
 	g := newGrid()
 	g.row("version", s.Version)
 	g.row("running", fmt.Sprintf("%s, since %s", s.Uptime, clockTime(s.Started)))
-	g.row("relay-id", s.RelayID)
+	g.row("relay-id", dash(s.RelayID))
 	g.row("configuration", fmt.Sprintf("%s, read %s", s.Config.Path, clockTime(s.Config.Loaded)))
 	if s.Config.LastError != "" {
 		g.row("last reload", "refused: "+s.Config.LastError)

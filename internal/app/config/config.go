@@ -125,13 +125,14 @@ type Audit struct {
 type RelayIDSource uint8
 
 // RelayIDMade is a DUID that is made once and kept in the state folder;
-// RelayIDConfigured is RelayID.Value.
+// RelayIDConfigured is RelayID.Value, RelayIDOnFile what RelayID.File holds.
 const (
 	RelayIDMade RelayIDSource = iota
 	RelayIDConfigured
+	RelayIDOnFile
 )
 
-func (s RelayIDSource) String() string { return [...]string{"duid", "config"}[s] }
+func (s RelayIDSource) String() string { return [...]string{"duid", "config", "file"}[s] }
 
 // RelayID is the relay's identity in both families (RFC 5460 section 5.4, RFC
 // 6925).
@@ -139,6 +140,8 @@ type RelayID struct {
 	Source RelayIDSource
 	Value  dhcp6.DUID // valid where Source is RelayIDConfigured
 	V4     []byte     // in DHCPv4, where that is not to be Value; nil: it is
+	File   string     // where Source is RelayIDOnFile
+	Token  bool       // the file is on a token, without which nothing is relayed
 }
 
 // InDHCPv4 is what sub-option 12 holds (RFC 6925), where duid is the identifier in use.

@@ -134,6 +134,9 @@ func TestKnownKeysAreAllKeys(t *testing.T) {
 	d := withKeys(false)
 	d.visit = note
 	d.config([]byte(every(t)), relays)
+	d = withKeys(false)
+	d.visit = note
+	d.config([]byte(everyOnFile(t)), relays)
 	d = withKeys(true)
 	d.visit = note
 	d.guardFile([]byte(example.ReplaceAllString(GuardReference(), "$1$2")))

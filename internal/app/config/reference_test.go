@@ -111,9 +111,21 @@ var example = regexp.MustCompile(`(?m)^( *)#(\S)`)
 // every is the reference file with its examples in force.
 func every(t *testing.T) string {
 	text := example.ReplaceAllString(Reference(), "$1$2")
-	const from, to = "\n  source: duid\n", "\n  source: config\n" // a value is of use with config
+	return replaced(t, replaced(t, text, "\n  source: duid\n", "\n  source: config\n"), onFile, "\n") // a value is of use with config
+}
+
+const onFile = "\n  file: /media/token/relay-id\n"
+
+// everyOnFile is every, but with the relay-id in a file.
+func everyOnFile(t *testing.T) string {
+	return replaced(t, replaced(t, every(t), "\n  source: config\n", "\n  source: file"+onFile), "\n  value: 7d444840-9dc0-11d1-b245-5ffdce74fad2\n", "\n")
+}
+
+// replaced is a text with one place in it changed.
+func replaced(t *testing.T, text, from, to string) string {
+	t.Helper()
 	if strings.Count(text, from) != 1 {
-		t.Fatalf("the reference file has %d lines %q, want 1", strings.Count(text, from), from)
+		t.Fatalf("the reference file has %q %d times, want once", from, strings.Count(text, from))
 	}
 	return strings.Replace(text, from, to, 1)
 }
@@ -168,7 +180,12 @@ func complete(t *testing.T, file string, allowed map[string][]string, present ma
 // knows every key there: strictness makes the second half.
 func TestReferenceIsComplete(t *testing.T) {
 	d := withKeys(false)
-	allowed, present := visited(t, d, func() { d.config([]byte(every(t)), relays) })
+	allowed, present := visited(t, d, func() {
+		d.config([]byte(every(t)), relays)
+		other := withKeys(false)
+		other.visit = d.visit
+		other.config([]byte(everyOnFile(t)), relays)
+	})
 
 	// A link may have every key of the defaults, which are where they are shown.
 	for _, section := range []string{"relay6", "relay4"} {
@@ -302,6 +319,8 @@ func TestEveryFieldHasAKey(t *testing.T) {
 func unset(t *testing.T, path string, got, def reflect.Value) {
 	// Fields that another value of their neighbour rules out.
 	switch path {
+	case "Config.RelayID.File", "Config.RelayID.Token": // the source is another one
+		return
 	case "Config.Warnings", "Config.hops", "Config.mentions", "Config.sourcePorts", "Config.Sections": // what follows from the rest
 		return
 	case "Config.Relay6.Defaults.Borrow", "Config.Relay6.Links[].Borrow", "Config.Relay6.Defaults.Match",

@@ -172,24 +172,38 @@ func (l *Log) fields() []Field {
 }
 
 func (r *RelayID) decode(v Value) {
-	sources := oneOf(choice[RelayIDSource]{"duid", RelayIDMade}, choice[RelayIDSource]{"config", RelayIDConfigured})
-	var given Value
+	var value, onFile, required Value
 	v.Mapping(
-		Optional("source", Read(&r.Source, notYet(sources, "token"))),
+		Optional("source", Read(&r.Source, oneOf(choice[RelayIDSource]{"duid", RelayIDMade}, choice[RelayIDSource]{"config", RelayIDConfigured}, choice[RelayIDSource]{"file", RelayIDOnFile}))),
 		Optional("value", func(v Value) {
-			given = v
+			value = v
 			Read(&r.Value, duid)(v)
+		}),
+		Optional("file", func(v Value) {
+			onFile = v
+			Read(&r.File, file)(v)
 		}),
 		Optional("v4", Read(&r.V4, relayIDv4)),
 		Optional("required", func(v Value) {
-			scalar(v, notYet(oneOf(choice[bool]{"none", false}), "token"))
+			required = v
+			Read(&r.Token, oneOf(choice[bool]{"none", false}, choice[bool]{"token", true}))(v)
 		}),
 	)
-	switch {
-	case r.Source == RelayIDConfigured && given.node == nil:
-		v.part(v.node, v.child("value")).Problem("missing (a DUID or a UUID, for source config)")
-	case r.Source != RelayIDConfigured && given.node != nil:
-		given.Problem("a value is of use with source config alone (set source: config, or leave the value out)")
+	for _, of := range []struct {
+		source RelayIDSource
+		key    string
+		at     Value
+		want   string
+	}{{RelayIDConfigured, "value", value, "a DUID or a UUID"}, {RelayIDOnFile, "file", onFile, "a path"}} {
+		switch given := of.at.node != nil; {
+		case r.Source == of.source && !given:
+			v.part(v.node, v.child(of.key)).Problem("missing (%s, for source %s)", of.want, of.source)
+		case r.Source != of.source && given:
+			of.at.Problem("a %s is of use with source %s alone (set source: %s, or leave the %s out)", of.key, of.source, of.source, of.key)
+		}
+	}
+	if r.Token && r.Source != RelayIDOnFile {
+		required.Problem("a token is required, and the relay-id is not on one (source: file, or required: none)")
 	}
 }
 
@@ -207,20 +221,6 @@ func relayIDv4(text string) ([]byte, error) {
 		return nil, fmt.Errorf("%d octets long (1 to %d)", len(id), dhcp4.MaxRelayIDLen)
 	}
 	return id, nil
-}
-
-// notYet makes a parser that knows words whose meaning a later version brings.
-func notYet[T any](parse func(string) (T, error), words ...string) func(string) (T, error) {
-	return func(text string) (T, error) {
-		got, err := parse(text)
-		for _, w := range words {
-			if text == w {
-				_, allowed, _ := strings.Cut(err.Error(), " (")
-				return got, fmt.Errorf("%q is not available in this version (%s", text, allowed)
-			}
-		}
-		return got, err
-	}
 }
 
 func (h *Host) decode(v Value) {

@@ -206,11 +206,11 @@ func (d *daemon) openHost(watch context.Context) (err error) {
 		return err
 	}
 	d.Privacy.UseKey(key)
-	d.RelayID, err = relayID(d.cfg.RelayID, d.cfg.State)
+	d.Identity, err = d.identify()
 	if err = d.bear(err); err != nil {
 		return err
 	}
-	d.Told.Info("relay-id", "relay_id", d.RelayID.String())
+	d.Told.Info("relay-id", "relay_id", d.Identity.ID().String())
 	if d.Netlink, err = netlink.Open(netlink.Options{Protocol: d.cfg.Host.Protocol}); err != nil {
 		return err
 	}
@@ -231,11 +231,12 @@ func (d *daemon) openHost(watch context.Context) (err error) {
 func (d *daemon) serve(ctx context.Context) (err error) {
 	tasks := map[string]process.Task{"signals": d.Hangups(d.Told, d.Reload), "protection": d.Hops.Run}
 	if !d.Beside {
+		d.Identity.Changed(func() { d.identified(ctx) })
 		if err := d.openSockets(); err != nil {
 			return err
 		}
 		maps.Copy(tasks, map[string]process.Task{
-			"hook": d.Hook.Run, "watchdog": d.watchdog, "memory": d.giveBack, "sockets": d.feedRoles, "close": d.closeSockets,
+			"identity": d.Identity.Run, "hook": d.Hook.Run, "watchdog": d.watchdog, "memory": d.giveBack, "sockets": d.feedRoles, "close": d.closeSockets,
 		})
 	}
 	routes, figures := d.asked()

@@ -1,16 +1,19 @@
 package daemon
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 
 	"fairlead/internal/app/config"
+	"fairlead/internal/app/identity"
 	"fairlead/internal/app/privacy"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -37,6 +40,28 @@ func (d *daemon) bear(err error) error {
 	return nil
 }
 
+// identify is who the process is for servers.
+func (d *daemon) identify() (*identity.Identity, error) {
+	switch c := d.cfg.RelayID; {
+	case c.Source == config.RelayIDOnFile && c.Token:
+		return identity.OnToken(c.File, d.Told), nil
+	case c.Source == config.RelayIDOnFile:
+		return identity.FromFile(c.File)
+	default:
+		id, err := relayID(c, d.cfg.State)
+		return identity.Fixed(id), err
+	}
+}
+
+// identified has all roles take over the identifier that has just come to be known.
+func (d *daemon) identified(ctx context.Context) {
+	for _, name := range slices.Sorted(maps.Keys(d.players)) {
+		if err := d.players[name].Reconfigure(ctx, d.config()); err != nil {
+			d.Told.Error("relay-id: not taken over", "role", name, "error", err)
+		}
+	}
+}
+
 // relayID is the relay's identity (RFC 5460 section 5.4, RFC 6925): as
 // configured, or a DUID-UUID that is made once and kept in the state folder. One
 // that cannot be kept is none: servers would see another relay after each start.
@@ -47,7 +72,7 @@ func relayID(c config.RelayID, state string) (dhcp6.DUID, error) {
 	path := filepath.Join(state, "relay-id")
 	text, err := os.ReadFile(path)
 	if err == nil {
-		id, err := parseRelayID(string(text))
+		id, err := identity.Parse(string(text))
 		if err != nil {
 			return nil, fmt.Errorf("relay-id: %s: %w: write the identity there by which servers know this relay, and a newline, or remove the file, and a new identity is made at the next start", path, err)
 		}
@@ -67,23 +92,6 @@ func relayID(c config.RelayID, state string) (dhcp6.DUID, error) {
 		return nil, &unwritten{"relay-id: cannot be made and kept, so that messages carry none (configure one, or make the folder writable and restart)", err}
 	}
 	return id, nil
-}
-
-// parseRelayID reads what the file of the identity holds: a DUID and a newline. One
-// that was cut in half has no newline, and mostly not the length of its type.
-func parseRelayID(text string) (dhcp6.DUID, error) {
-	line, whole := strings.CutSuffix(text, "\n")
-	switch {
-	case strings.TrimSpace(text) == "":
-		return nil, errors.New("the file is empty")
-	case !whole:
-		return nil, errors.New("the file has no newline at its end, as if it had been cut")
-	}
-	id, err := dhcp6.ParseDUID(strings.TrimSpace(line))
-	if err == nil {
-		err = id.Whole()
-	}
-	return id, err
 }
 
 func trimNewline(b []byte) []byte {

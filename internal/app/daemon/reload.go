@@ -43,6 +43,9 @@ func (d *daemon) reload(ctx context.Context, r api.ReloadRequest) (api.ReloadRes
 	if err := d.take(ctx, next); err != nil {
 		return result, err
 	}
+	if r.Force && !d.Beside {
+		d.Identity.Accept()
+	}
 	result.Reloaded = true
 	for _, w := range result.Warnings {
 		d.Told.Warn("configuration", "warning", w)

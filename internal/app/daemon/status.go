@@ -63,7 +63,7 @@ func (d *daemon) Counters(ctx context.Context) (api.Counters, error) {
 // counters are Counters without the verdict.
 func (d *daemon) counters(ctx context.Context) (api.Counters, error) {
 	c := api.Counters{
-		Version: service.Version(), Started: d.Started, RelayID: api.DUID(d.RelayID), Config: d.Reloads(),
+		Version: service.Version(), Started: d.Started, RelayID: d.relayID(), Config: d.Reloads(),
 		Strangers: api.Traffic(d.Hops.Strangers()), EventsLost: d.Feed.Lost(),
 	}
 	if !d.Beside {
@@ -80,6 +80,14 @@ func (d *daemon) counters(ctx context.Context) (api.Counters, error) {
 	return c, nil
 }
 
+// relayID is who we are for servers.
+func (d *daemon) relayID() api.DUID {
+	if d.Beside {
+		return ""
+	}
+	return api.DUID(d.Identity.ID())
+}
+
 // wrong is what of the things that all roles share an operator should see to, in words.
 func (d *daemon) wrong() []string {
 	words := append([]string{}, d.unwritten...)
@@ -90,6 +98,8 @@ func (d *daemon) wrong() []string {
 	}
 	if !d.Beside {
 		s := d.Store.Stats()
+		trouble := d.Identity.Trouble()
+		add(trouble != "", trouble)
 		add(!s.Healthy, "store: "+s.LastError)
 		add(s.CommitsLost > 0, fmt.Sprintf("store: the end of its log was lost before this start, and with it the last %d commits", s.CommitsLost))
 		add(len(s.DatabasesSetAside) > 0, "store: a damaged database was set aside")

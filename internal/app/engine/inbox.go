@@ -81,6 +81,8 @@ type Inbox struct {
 	queue      *admission.Queue[*message]
 	classifier Classifier
 	limits     map[int]admission.Limits // by link
+	refuses    func() bool              // everything; nil: nothing
+	refusal    effect.Drop              // for which reason
 	at         instant.Instant          // of this drain
 	free       []*message
 	long       int // messages in use whose room is above longRoom
@@ -139,6 +141,12 @@ func (in *Inbox) Configure(c Classifier, limits map[int]admission.Limits) {
 		}
 	}
 	in.limits = limits
+}
+
+// RefuseWhile has everything that comes discarded for a reason while it is told to, before
+// the inbox has sockets.
+func (in *Inbox) RefuseWhile(told func() bool, reason effect.Drop) {
+	in.refuses, in.refusal = told, reason
 }
 
 // Run watches the sockets until ctx ends or they are closed.
@@ -276,6 +284,10 @@ func (in *Inbox) done(batch []*message) {
 
 // judge admits or discards one datagram, which is the sockets'.
 func (in *Inbox) judge(d *udp.Datagram) {
+	if in.refuses != nil && in.refuses() {
+		in.discards.add(d.Link, in.refusal)
+		return
+	}
 	p := &in.packet
 	*p = inbound.Packet{
 		Link: d.Link, Source: d.Source, Dest: d.Dest, LinkLayer: linkaddr.From(d.MAC[:d.MACLen]),

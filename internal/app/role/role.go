@@ -16,13 +16,13 @@ import (
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/engine"
 	"fairlead/internal/app/hook"
+	"fairlead/internal/app/identity"
 	"fairlead/internal/app/process"
 	"fairlead/internal/app/protect"
 	"fairlead/internal/host/netlink"
 	"fairlead/internal/host/nft"
 	"fairlead/internal/host/store"
 	"fairlead/internal/host/udp"
-	"fairlead/internal/wire/dhcp6"
 )
 
 // Role is one way to take part in DHCP.
@@ -42,17 +42,17 @@ type Role struct {
 // Process, Told, Config, Hops and Wrong.
 type House struct {
 	*process.Process
-	Told    *slog.Logger // Log, and those who watch are told of its warnings
-	Config  *config.Config
-	BootID  string
-	Host    string // the host's name
-	RelayID dhcp6.DUID
-	Store   *store.Store
-	Netlink *netlink.Conn
-	Events  <-chan netlink.Event // of links and routes, for this role
-	Filter  *nft.Table
-	Hops    *protect.Supervisor
-	Hook    *hook.Runner
+	Told     *slog.Logger // Log, and those who watch are told of its warnings
+	Config   *config.Config
+	BootID   string
+	Host     string             // the host's name
+	Identity *identity.Identity // who we are for servers
+	Store    *store.Store
+	Netlink  *netlink.Conn
+	Events   <-chan netlink.Event // of links and routes, for this role
+	Filter   *nft.Table
+	Hops     *protect.Supervisor
+	Hook     *hook.Runner
 
 	// Wrong is what does not work as it should of what all roles share, in words.
 	Wrong func() []string

@@ -43,6 +43,7 @@ const (
 	DropSpoofedGIAddr
 	DropAmbiguousGIAddr
 	DropWrongVPN
+	DropNoToken
 	drops
 )
 
@@ -52,6 +53,7 @@ var dropNames = [drops]string{
 	"limit", "probing", "not-kept", "not-installed", "muted", "refused-fingerprint", "send-failed",
 	"rate-link", "rate-source", "rate-newcomers", "queue-full", "unprotected", "ambiguous-interface-id", "no-link-local",
 	"too-early", "agent-information", "no-giaddr", "spoofed-giaddr", "ambiguous-giaddr", "wrong-vpn",
+	"no-token",
 }
 
 func (d Drop) String() string { return dropNames[d] }

@@ -93,14 +93,24 @@ func (c *Client4) Obtain(limit time.Duration) (netip.Addr, error) {
 	return netip.AddrFrom4([4]byte(reply[16:20])), nil
 }
 
+// Discover sends one Discover, and waits for nothing.
+func (c *Client4) Discover() error {
+	out := c.message(rand.Uint32(), discover4, nil)
+	return lab.Insist(func() error {
+		_, err := c.conn.WriteToUDPAddrPort(out, broadcast4)
+		return err
+	})
+}
+
+var broadcast4 = netip.MustParseAddrPort("255.255.255.255:67")
+
 // exchange sends a message until one of the wanted type comes back.
 func (c *Client4) exchange(deadline time.Time, xid uint32, send, want byte, options []byte) (message4, error) {
 	out := c.message(xid, send, options)
-	to := netip.MustParseAddrPort("255.255.255.255:67")
 	buffer := make([]byte, 2048)
 	for time.Now().Before(deadline) {
 		err := lab.Insist(func() error {
-			_, err := c.conn.WriteToUDPAddrPort(out, to)
+			_, err := c.conn.WriteToUDPAddrPort(out, broadcast4)
 			return err
 		})
 		if err != nil {

@@ -82,6 +82,15 @@ func (n *network) obtain(link int) netip.Addr {
 	return got
 }
 
+// discover has the client of a link send one Discover.
+func (n *network) discover(link int) {
+	n.T.Helper()
+	c, err := peer.StartClient4(n.clients[link-1].Node, "c0")
+	n.Need(err)
+	defer c.Close()
+	n.Need(c.Discover())
+}
+
 // wellFormed ends a recording, and fails if tshark objects to any DHCPv4 in it.
 func wellFormed(t *testing.T, c *rig.Capture) {
 	t.Helper()

@@ -21,6 +21,7 @@ import (
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/engine"
 	"fairlead/internal/app/hook"
+	"fairlead/internal/app/identity"
 	"fairlead/internal/app/network"
 	"fairlead/internal/app/notes"
 	"fairlead/internal/app/privacy"
@@ -35,7 +36,6 @@ import (
 	"fairlead/internal/host/nft"
 	"fairlead/internal/host/store"
 	"fairlead/internal/host/udp"
-	"fairlead/internal/wire/dhcp6"
 )
 
 // Role is the DHCPv6 relay.
@@ -48,13 +48,13 @@ func Role() role.Role {
 
 // player is all parts of the relay.
 type player struct {
-	log     *slog.Logger // those who watch are told of its warnings
-	quiet   *slog.Logger // the same for what they are told of otherwise
-	level   *slog.LevelVar
-	bootID  string
-	relayID dhcp6.DUID
-	host    string
-	privacy *privacy.Rules
+	log      *slog.Logger // those who watch are told of its warnings
+	quiet    *slog.Logger // the same for what they are told of otherwise
+	level    *slog.LevelVar
+	bootID   string
+	identity *identity.Identity
+	host     string
+	privacy  *privacy.Rules
 
 	store         *store.Store
 	keeper        keeper // to the store
@@ -86,13 +86,14 @@ var (
 
 func newPlayer(h *role.House) *player {
 	d := &player{
-		log: h.Told, quiet: h.Log, level: &h.Level, bootID: h.BootID, relayID: h.RelayID, host: h.Host, privacy: h.Privacy,
+		log: h.Told, quiet: h.Log, level: &h.Level, bootID: h.BootID, identity: h.Identity, host: h.Host, privacy: h.Privacy,
 		store: h.Store, nl: h.Netlink, nft: h.Filter, hops: h.Hops, hook: h.Hook, feed: h.Feed,
 		cfg: h.Config, findings: noFindings(),
 	}
 	once := notes.NewLimiter(d.cfg.Log.Every)
 	fails := network.NewFailures(d.log, once)
 	d.inbox = engine.NewInbox()
+	d.inbox.RefuseWhile(h.Identity.Missing, effect.DropNoToken)
 	net := network.New(network.Options{
 		Log: d.log, Inbox: d.inbox, Family: network.IPv6,
 		Classifier: func(peers *trust.Set, inlets map[int]network.Inlet) engine.Classifier {

@@ -16,6 +16,7 @@ import (
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/engine"
+	"fairlead/internal/app/identity"
 	"fairlead/internal/app/network"
 	"fairlead/internal/app/notes"
 	"fairlead/internal/app/privacy"
@@ -312,7 +313,7 @@ func TestNoHistoryByPrivacy(t *testing.T) {
 		if got := historyOf(c); got.Keep != tc.want || got.Entries != 7 {
 			t.Errorf("%+v: %+v, want it kept for %v", tc.p, got, tc.want)
 		}
-		d := &player{cfg: c}
+		d := &player{cfg: c, identity: identity.Fixed(nil)}
 		if core := d.coreConfig(c); core.Records.NoHistory != (tc.want == 0) || core.Records.Minimal != tc.p.StoreMinimal {
 			t.Errorf("%+v: the core keeps no history: %v, little: %v", tc.p, core.Records.NoHistory, core.Records.Minimal)
 		}

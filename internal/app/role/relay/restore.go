@@ -54,7 +54,7 @@ func (d *player) uses(p effect.Probe) bool {
 }
 
 func (d *player) coreConfig(cfg *config.Config) *relay6.Config {
-	c := section(cfg).Core(cfg.Peers, d.relayID, d.host)
+	c := section(cfg).Core(cfg.Peers, d.identity.ID(), d.host)
 	c.Records.NoHistory = historyOf(cfg).Keep == 0
 	c.Records.Minimal = cfg.Privacy.StoreMinimal
 	c.Records.MaskPast = func(past *binding.Binding) { d.privacy.History().Past(past) }

@@ -52,6 +52,7 @@ var _ role.Player = (*player)(nil)
 
 func newPlayer(h *role.House) *player {
 	d := &player{house: h, inbox: engine.NewInbox(), cfg: h.Config}
+	d.inbox.RefuseWhile(h.Identity.Missing, effect.DropNoToken)
 	once := notes.NewLimiter(h.Config.Log.Every)
 	net := network.New(network.Options{
 		Log: h.Told, Inbox: d.inbox, Family: network.IPv4,
@@ -79,10 +80,11 @@ func (d *player) configure(c *config.Config) {
 }
 
 // relayID is what sub-option 12 holds.
-func (d *player) relayID(c *config.Config) []byte { return c.RelayID.InDHCPv4(d.house.RelayID) }
+func (d *player) relayID(c *config.Config) []byte { return c.RelayID.InDHCPv4(d.house.Identity.ID()) }
 
 func (d *player) coreConfig(c *config.Config) *relay4.Config {
 	core := section(c).Core(c.Peers, d.relayID(c), d.house.Host)
+	core.RequireRelayID = c.RelayID.Token
 	return &core
 }
 
