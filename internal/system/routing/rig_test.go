@@ -2,7 +2,7 @@ package routing_test
 
 import (
 	"net/netip"
-	"slices"
+	"strings"
 	"testing"
 
 	"fairlead/internal/lab"
@@ -104,29 +104,35 @@ func (r *network) goes(p netip.Prefix) {
 	r.Need(r.pair.Await(labtest.Patience, p, false))
 }
 
-// withdrawn are the prefixes that BGP withdrew on the wire, and announced how
-// often one was announced.
-func (r *network) withdrawn() (list []string) {
+// traffic waits until the server reaches an address in a client's prefix, by no
+// other routes than those of the protocol.
+func (r *network) traffic(p netip.Prefix) {
 	r.T.Helper()
-	updates, err := r.pair.Updates()
-	r.Need(err)
-	for _, u := range updates {
-		for _, a := range u.Withdrawn {
-			list = append(list, a.String())
-		}
-	}
-	slices.Sort(list)
-	return slices.Compact(list)
+	r.Server.Reaches(netip.Addr{}, r.SettleIn(1, p))
 }
 
-func (r *network) announced(p netip.Prefix) (times int) {
+// endsHere fails unless the relay calls what is sent into a prefix unreachable.
+func (r *network) endsHere(p netip.Prefix) {
+	r.T.Helper()
+	out, err := r.Server.Node.Run("ping", "-6", "-n", "-c", "1", "-W", "2", p.Addr().Next().String())
+	if err == nil || !strings.Contains(out, "From "+lab.RelayAddress.String()) || !strings.Contains(out, "Destination unreachable") {
+		r.T.Errorf("a ping into %s says %q (%v), want that the relay calls it unreachable", p, out, err)
+	}
+}
+
+// onTheWire counts how often BGP announced and withdrew a prefix.
+func (r *network) onTheWire() (announced, withdrawn map[string]int) {
 	r.T.Helper()
 	updates, err := r.pair.Updates()
 	r.Need(err)
+	announced, withdrawn = map[string]int{}, map[string]int{}
 	for _, u := range updates {
-		if slices.Contains(u.Announced, p.Addr()) {
-			times++
+		for _, a := range u.Announced {
+			announced[a.String()]++
+		}
+		for _, a := range u.Withdrawn {
+			withdrawn[a.String()]++
 		}
 	}
-	return times
+	return announced, withdrawn
 }

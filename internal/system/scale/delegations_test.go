@@ -15,7 +15,7 @@ import (
 // RFC 8987 S-1, O-2.
 func TestHundredThousandDelegations(t *testing.T) {
 	const clients = 100_000
-	r := build(t, lab.Plan{Clients: 1}, "d*")
+	r := build(t, lab.Plan{Clients: 1})
 	r.Fairlead.Start()
 	r.tell("started")
 	r.Client(1).Run(rig.Binary(), "load", "--interface", "c0", "--clients", fmt.Sprint(clients),
@@ -27,7 +27,7 @@ func TestHundredThousandDelegations(t *testing.T) {
 	r.Fairlead.Kill()
 	r.Relay.IP("-6 route flush proto 87")
 	r.Relay.Run("nft", "delete", "table", "inet", "fairlead")
-	if n := r.routes(); n != 0 {
+	if n := len(r.Routes()); n != 0 {
 		t.Fatalf("%d routes are left of those that were flushed", n)
 	}
 	began := time.Now()
@@ -36,7 +36,7 @@ func TestHundredThousandDelegations(t *testing.T) {
 	r.want(clients)
 
 	r.Fairlead.CLI("clear", "--link", "d1")
-	r.Until("no route is left", func() bool { return r.routes() == 0 })
+	r.Until("no route is left", func() bool { return len(r.Routes()) == 0 })
 	r.want(0)
 	r.tell("cleared")
 	r.Fairlead.Stop()
@@ -60,7 +60,7 @@ func (r *network) want(n int) {
 		got, want int
 	}{
 		{"delegations", status.Totals.Prefixes, n},
-		{"routes", r.routes(), n},
+		{"routes", len(r.Routes()), n},
 		// A client whose link-layer address was forgotten meanwhile, as only so many
 		// are remembered, has its prefix for the link.
 		{"sources", strict + r.elements("source-link-56"), n},

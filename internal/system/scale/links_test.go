@@ -143,7 +143,7 @@ func each(from, to, step int) (all []int) {
 // reload; the others do not notice, and neither do the sockets.
 func TestFourThousandLinks(t *testing.T) {
 	const links, vanishing = 4000, 500
-	r := build(t, lab.Plan{}, "d*")
+	r := build(t, lab.Plan{})
 	c := &crowd{network: r, node: r.Node("crowd")}
 	c.listen()
 	c.add(0, links/2)

@@ -1,7 +1,6 @@
 package scale
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -16,9 +15,9 @@ func TestMain(m *testing.M) { rig.Main(m) }
 // started yet.
 type network struct{ *rig.Rig }
 
-// build prepares the relay for the links that match, with the strictest filter
-// and no limits but those that are told.
-func build(t *testing.T, plan lab.Plan, match string) *network {
+// build prepares the relay with the strictest filter and no limits but those that are
+// told.
+func build(t *testing.T, plan lab.Plan) *network {
 	t.Helper()
 	r := &network{rig.Build(t, plan)}
 	var server *reflector.Server
@@ -32,34 +31,9 @@ func build(t *testing.T, plan lab.Plan, match string) *network {
 		server.Close()
 		return <-served
 	})
-	r.Prepare(fmt.Sprintf(`log:
-  level: warn
-peers:
-  - name: server
-    address: %s
-    role: server
-    interfaces: [u0]
-    protection: none
-relay6:
-  defaults:
-    filter: strict
-    loop-drop: drop
-    limits:
-      link: 1000000
-    rate:
-      link: unlimited
-      source: unlimited
-      newcomers: unlimited
-  links:
-    - match: %q
-`, lab.ServerAddress, match))
+	r.Prepare("log: {level: warn}\n" + r.Standard("filter: strict", "loop-drop: drop",
+		"limits: {link: 1000000}", "rate: {link: unlimited, source: unlimited, newcomers: unlimited}"))
 	return r
-}
-
-// routes is how many routes of ours the kernel has.
-func (r *network) routes() int {
-	r.T.Helper()
-	return strings.Count(r.Relay.IP("-6 -N route show proto 87 table all"), "\n")
 }
 
 // elements is how many elements a set of the filter has; none if it was never
