@@ -263,15 +263,9 @@ func appendAddr(b []byte, a netip.Addr) []byte {
 	return append(b, octets[:]...)
 }
 
-// SetHops writes the hops field of the message b, and nothing else. Like the other
-// setters it is for a copy of a message that ParseMessage has accepted.
+// SetHops writes the hops field of the message b, and nothing else. Like
+// SetGIAddr it is for a copy of a message that ParseMessage has accepted.
 func SetHops(b []byte, hops uint8) { b[atHops] = hops }
-
-// SetSecs writes the secs field of the message b.
-func SetSecs(b []byte, secs uint16) { binary.BigEndian.PutUint16(b[atSecs:], secs) }
-
-// SetFlags writes the flags field of the message b.
-func SetFlags(b []byte, flags uint16) { binary.BigEndian.PutUint16(b[atFlags:], flags) }
 
 // SetGIAddr writes the giaddr field of the message b. The address is IPv4.
 func SetGIAddr(b []byte, a netip.Addr) {

@@ -6,15 +6,6 @@ import "encoding/binary"
 // registry of RFC 5213.
 type AccessTechnology uint8
 
-// ParseANIAccessTechnology reads the payload of an ANI_ATT option: a reserved
-// octet, which is ignored, and the type.
-func ParseANIAccessTechnology(b []byte) (AccessTechnology, error) {
-	if err := exactly(b, OptionANIAccessTechnology, 2); err != nil {
-		return 0, err
-	}
-	return AccessTechnology(b[1]), nil
-}
-
 // AppendANIAccessTechnology appends a whole ANI_ATT option. A relay agent that
 // sends any of the next three must send this one as well (RFC 7839 section 6).
 func AppendANIAccessTechnology(b []byte, v AccessTechnology) []byte {
@@ -35,27 +26,10 @@ func AppendANIAccessPointName(b, name []byte) []byte {
 	return AppendOption(b, OptionANIAccessPointName, name)
 }
 
-// ParseANIAccessPointBSSID reads the payload of an ANI_AP_BSSID option.
-func ParseANIAccessPointBSSID(b []byte) ([6]byte, error) {
-	if err := exactly(b, OptionANIAccessPointBSSID, 6); err != nil {
-		return [6]byte{}, err
-	}
-	return [6]byte(b), nil
-}
-
 // AppendANIAccessPointBSSID appends a whole ANI_AP_BSSID option (RFC 7839
 // section 5.2.3).
 func AppendANIAccessPointBSSID(b []byte, bssid [6]byte) []byte {
 	return AppendOption(b, OptionANIAccessPointBSSID, bssid[:])
-}
-
-// ParseANIOperatorID reads the payload of an ANI_OPERATOR_ID option: a private
-// enterprise number.
-func ParseANIOperatorID(b []byte) (uint32, error) {
-	if err := exactly(b, OptionANIOperatorID, 4); err != nil {
-		return 0, err
-	}
-	return binary.BigEndian.Uint32(b), nil
 }
 
 // AppendANIOperatorID appends a whole ANI_OPERATOR_ID option (RFC 7839 section

@@ -3,7 +3,6 @@ package dhcp6
 import (
 	"encoding/binary"
 	"net/netip"
-	"time"
 )
 
 // The UDP ports of RFC 8415 section 7.2.
@@ -21,9 +20,6 @@ var (
 // ElapsedTime is the payload of an Elapsed Time option (RFC 8415 section 21.9):
 // hundredths of a second, the largest value for all that is longer.
 type ElapsedTime uint16
-
-// Duration returns the elapsed time as a duration.
-func (e ElapsedTime) Duration() time.Duration { return time.Duration(e) * 10 * time.Millisecond }
 
 // ParseElapsedTime reads the payload of an ELAPSED_TIME option: two octets
 // exactly.

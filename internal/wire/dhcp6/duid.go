@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // DUID is a DHCP Unique Identifier (RFC 8415 section 11): the type and the
@@ -128,29 +127,6 @@ func ParseDUID(text string) (DUID, error) {
 		return nil, err
 	}
 	return d, nil
-}
-
-// DUIDTime returns t as a DUID-LLT counts it: seconds since the start of 2000 in
-// UTC, modulo 2^32 (RFC 8415 section 11.2).
-func DUIDTime(t time.Time) uint32 {
-	const year2000 = 946684800 // Unix seconds
-	return uint32(t.Unix() - year2000)
-}
-
-// AppendDUIDLLT appends a DUID of a link-layer address and the time when it was
-// made, as DUIDTime returns it (RFC 8415 section 11.2).
-func AppendDUIDLLT(b []byte, hardware uint16, time uint32, address []byte) []byte {
-	b = binary.BigEndian.AppendUint16(b, uint16(DUIDTypeLLT))
-	b = binary.BigEndian.AppendUint16(b, hardware)
-	b = binary.BigEndian.AppendUint32(b, time)
-	return append(b, address...)
-}
-
-// AppendDUIDEN appends a DUID that a vendor assigned (RFC 8415 section 11.3).
-func AppendDUIDEN(b []byte, enterprise uint32, id []byte) []byte {
-	b = binary.BigEndian.AppendUint16(b, uint16(DUIDTypeEN))
-	b = binary.BigEndian.AppendUint32(b, enterprise)
-	return append(b, id...)
 }
 
 // AppendDUIDLL appends a DUID of a link-layer address (RFC 8415 section 11.4).

@@ -198,9 +198,6 @@ func rewriteFlat(c dhcp6.OptionCode, b []byte) ([]byte, error) {
 	case dhcp6.OptionRemoteID:
 		v, err := dhcp6.ParseRemoteID(b)
 		return dhcp6.AppendRemoteID(nil, v), err
-	case dhcp6.OptionSubscriberID:
-		v, err := dhcp6.ParseSubscriberID(b)
-		return dhcp6.AppendSubscriberID(nil, v), err
 	case dhcp6.OptionRelayID:
 		v, err := dhcp6.ParseRelayID(b)
 		return dhcp6.AppendRelayID(nil, v), err
@@ -210,19 +207,6 @@ func rewriteFlat(c dhcp6.OptionCode, b []byte) ([]byte, error) {
 	case dhcp6.OptionRelayPort:
 		v, err := dhcp6.ParseRelayPort(b)
 		return dhcp6.AppendRelayPort(nil, v), err
-	case dhcp6.OptionANIAccessTechnology:
-		v, err := dhcp6.ParseANIAccessTechnology(b)
-		again := dhcp6.AppendANIAccessTechnology(nil, v)
-		if err == nil {
-			again[4] = b[0] // the reserved octet, which is not read
-		}
-		return again, err
-	case dhcp6.OptionANIAccessPointBSSID:
-		v, err := dhcp6.ParseANIAccessPointBSSID(b)
-		return dhcp6.AppendANIAccessPointBSSID(nil, v), err
-	case dhcp6.OptionANIOperatorID:
-		v, err := dhcp6.ParseANIOperatorID(b)
-		return dhcp6.AppendANIOperatorID(nil, v), err
 	}
 	return dhcp6.AppendOption(nil, c, b), nil
 }

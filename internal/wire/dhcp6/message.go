@@ -53,9 +53,6 @@ func (m Message) Options() Options {
 	return Options(m.b[messageHeaderLen:])
 }
 
-// Bytes returns the whole message as it was given to ParseMessage.
-func (m Message) Bytes() []byte { return m.b }
-
 // ClientID returns the first Client Identifier option as it stands; see
 // DUID.Valid.
 func (m Message) ClientID() (DUID, bool) { return m.Options().First(OptionClientID) }

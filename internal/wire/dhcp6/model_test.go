@@ -102,9 +102,9 @@ func (g generator) duid() []byte {
 	mac := g.octets(6, 6)
 	switch g.IntN(5) {
 	case 0:
-		return dhcp6.AppendDUIDLLT(nil, dhcp6.HardwareEthernet, g.Uint32(), mac)
+		return append(append([]byte{0, 1, 0, 1}, g.octets(4, 4)...), mac...) // with a time
 	case 1:
-		return dhcp6.AppendDUIDEN(nil, g.Uint32(), g.octets(1, 124))
+		return append([]byte{0, 2}, g.octets(5, 128)...) // a vendor's
 	case 2:
 		return dhcp6.AppendDUIDUUID(nil, [16]byte(g.octets(16, 16)))
 	case 3:

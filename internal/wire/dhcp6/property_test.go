@@ -162,18 +162,6 @@ func TestPropertySmallOptions(t *testing.T) {
 		port := dhcp6.RelayPort(rapid.Uint16().Draw(t, "port"))
 		gotPort, err := dhcp6.ParseRelayPort(payloadOf(t, dhcp6.AppendRelayPort(nil, port), 135))
 		same(t, port, gotPort, err)
-
-		technology := dhcp6.AccessTechnology(rapid.Byte().Draw(t, "technology"))
-		gotTechnology, err := dhcp6.ParseANIAccessTechnology(payloadOf(t, dhcp6.AppendANIAccessTechnology(nil, technology), 105))
-		same(t, technology, gotTechnology, err)
-
-		bssid := [6]byte(drawOctets(t, "bssid", 6, 6))
-		gotBSSID, err := dhcp6.ParseANIAccessPointBSSID(payloadOf(t, dhcp6.AppendANIAccessPointBSSID(nil, bssid), 108))
-		same(t, bssid, gotBSSID, err)
-
-		operator := rapid.Uint32().Draw(t, "operator")
-		gotOperator, err := dhcp6.ParseANIOperatorID(payloadOf(t, dhcp6.AppendANIOperatorID(nil, operator), 109))
-		same(t, operator, gotOperator, err)
 	})
 }
 

@@ -72,9 +72,6 @@ func (m RelayMessage) Options() Options {
 	return Options(m.b[relayHeaderLen:])
 }
 
-// Bytes returns the whole message as it was given to ParseRelay.
-func (m RelayMessage) Bytes() []byte { return m.b }
-
 // Inner returns the payload of the first Relay Message option (RFC 8415 section
 // 21.10): the message that this layer carries, unread.
 func (m RelayMessage) Inner() ([]byte, bool) { return m.Options().First(OptionRelayMessage) }

@@ -23,17 +23,8 @@ func AppendRemoteID(b []byte, v RemoteID) []byte {
 	return append(b, v.ID...)
 }
 
-// ParseSubscriberID reads the payload of a SUBSCRIBER_ID option (RFC 4580): one
-// octet or more, opaque.
-func ParseSubscriberID(b []byte) ([]byte, error) {
-	if len(b) == 0 {
-		return nil, &Error{Option: OptionSubscriberID, Field: "subscriber-id", Err: ErrTruncated}
-	}
-	return b[:len(b):len(b)], nil
-}
-
-// AppendSubscriberID appends a whole SUBSCRIBER_ID option. The id must not be
-// empty.
+// AppendSubscriberID appends a whole SUBSCRIBER_ID option (RFC 4580). The id must not
+// be empty.
 func AppendSubscriberID(b, id []byte) []byte { return AppendOption(b, OptionSubscriberID, id) }
 
 // AppendInterfaceID appends a whole INTERFACE_ID option (RFC 8415 section
