@@ -9,7 +9,6 @@ package capture
 
 import (
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -100,25 +99,6 @@ func (c *Capture) Fields(filter string, fields ...string) ([][]string, error) {
 		rows = append(rows, strings.Split(strings.TrimRight(line, "\n"), "|"))
 	}
 	return rows, err
-}
-
-// JSON has tshark dissect the packets that match: a list of objects as its
-// documentation describes them, with repeated keys as lists.
-func (c *Capture) JSON(filter string) ([]any, error) {
-	out, err := c.tshark(filter, "-T", "json", "--no-duplicate-keys")
-	if err != nil {
-		return nil, err
-	}
-	var packets []any
-	if err := json.Unmarshal([]byte(out), &packets); err != nil {
-		return nil, fmt.Errorf("capture: tshark's JSON: %w", err)
-	}
-	return packets, nil
-}
-
-// Text has tshark print all that it understands of the packets that match.
-func (c *Capture) Text(filter string) (string, error) {
-	return c.tshark(filter, "-V", "-O", "dhcpv6")
 }
 
 // Wait waits until a packet that matches a display filter has been recorded,

@@ -130,14 +130,6 @@ func (c *Charon) Stop() error { return c.proc.Stop() }
 // Kill ends charon as a crash does. Its SAs and policies stay in the kernel.
 func (c *Charon) Kill() error { return c.proc.Kill() }
 
-// Restart is Stop and Start.
-func (c *Charon) Restart() error {
-	if err := c.Stop(); err != nil {
-		return err
-	}
-	return c.Start()
-}
-
 // Swanctl runs swanctl with these arguments and returns what it printed.
 func (c *Charon) Swanctl(args ...string) (string, error) {
 	all := append([]string{"env", "STRONGSWAN_CONF=" + c.settings(), "SWANCTL_DIR=" + c.Dir, "swanctl"}, args...)

@@ -69,7 +69,8 @@ func TestCharon(t *testing.T) {
 	}
 	has(a, true)
 	has(b, false)
-	need(t, a.Restart())
+	need(t, a.Stop())
+	need(t, a.Start())
 	has(a, false)
 	need(t, a.Load(text))
 	need(t, a.Kill())

@@ -64,8 +64,3 @@ func StartLibreswan(d *lab.Node, connections, secrets string) (*Libreswan, error
 
 // Proc is the program.
 func (l *Libreswan) Proc() *lab.Proc { return l.proc }
-
-// Whack has pluto do something, or say something: "--trafficstatus".
-func (l *Libreswan) Whack(args ...string) (string, error) {
-	return l.Node.Run(append([]string{programs + "whack", "--ctlsocket", filepath.Join(l.Dir, "run", "pluto.ctl")}, args...)...)
-}

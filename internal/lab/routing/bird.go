@@ -85,7 +85,6 @@ func StartBIRD(edge, core *lab.Node, c Config) (*Pair, error) {
 		if err != nil {
 			return nil, err
 		}
-		p.started = append(p.started, proc)
 		if err := proc.Logged(ready, "Started"); err != nil {
 			return nil, err
 		}

@@ -69,7 +69,7 @@ func StartFRR(edge, core *lab.Node, c Config) (*Pair, error) {
 		node *lab.Node
 		text string
 	}{{edge, edgeText}, {core, coreText}} {
-		if err := p.startFRRSide(side.node, daemon, side.text); err != nil {
+		if err := startFRRSide(side.node, daemon, side.text); err != nil {
 			return nil, err
 		}
 	}
@@ -78,7 +78,7 @@ func StartFRR(edge, core *lab.Node, c Config) (*Pair, error) {
 
 // startFRRSide starts zebra and a protocol daemon on one node. They share a
 // folder for their sockets, which must be the frr user's.
-func (p *Pair) startFRRSide(d *lab.Node, daemon, text string) error {
+func startFRRSide(d *lab.Node, daemon, text string) error {
 	dir, err := d.Folder("frr")
 	if err != nil {
 		return err
@@ -99,7 +99,6 @@ func (p *Pair) startFRRSide(d *lab.Node, daemon, text string) error {
 		if err != nil {
 			return err
 		}
-		p.started = append(p.started, proc)
 		socket := filepath.Join(dir, name+".vty")
 		err = lab.Until(ready, name+" in "+d.Name+" has its socket", func() bool {
 			_, err := os.Stat(socket)

@@ -44,7 +44,6 @@ type Config struct {
 // Pair is a routing daemon at the edge and one in the core.
 type Pair struct {
 	edge, core *lab.Node
-	started    []*lab.Proc
 	wire       *capture.Capture
 }
 
@@ -94,16 +93,6 @@ func addresses(text string) []netip.Addr {
 		}
 	}
 	return list
-}
-
-// Stop ends the daemons and the recording of their messages.
-func (p *Pair) Stop() error {
-	for i := len(p.started) - 1; i >= 0; i-- {
-		if err := p.started[i].Stop(); err != nil {
-			return err
-		}
-	}
-	return p.wire.Stop()
 }
 
 // record starts the recording that Updates reads.

@@ -71,7 +71,6 @@ func TestPairs(t *testing.T) {
 					t.Errorf("on the wire: announced in message %d, withdrawn in message %d of %v", came, went, updates)
 				}
 			}
-			need(t, pair.Stop())
 		})
 	}
 }
