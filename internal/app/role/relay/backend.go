@@ -193,7 +193,7 @@ func (d *player) Trace(ctx context.Context, f api.TraceFilter) (<-chan api.Event
 		return nil, fmt.Errorf("trace: another trace is running: %w", control.ErrBusy)
 	}
 	d.tracers++
-	d.traced = &relay6.Trace{Client: binding.DUID(f.Client), Link: f.Link}
+	d.traced = &effect.Trace{Client: binding.DUID(f.Client), Link: f.Link}
 	d.mu.Unlock()
 	end := func() {
 		bounded, cancel := context.WithTimeout(context.Background(), endTrace)
@@ -229,11 +229,11 @@ func (d *player) retrace(ctx context.Context) error {
 
 // trace is what the core traces: every message where the log has level debug, else
 // what somebody reads, else nothing.
-func (d *player) trace() *relay6.Trace {
+func (d *player) trace() *effect.Trace {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.level.Level() <= slog.LevelDebug {
-		return &relay6.Trace{}
+		return &effect.Trace{}
 	}
 	return d.traced
 }
