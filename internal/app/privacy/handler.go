@@ -75,7 +75,7 @@ func (m Mask) value(v slog.Value) slog.Value {
 		return slog.StringValue(string(x))
 	case dhcp6.DUID:
 		return slog.StringValue(m.DUIDText(string(x)))
-	case api.Identifier:
+	case api.DUID:
 		return slog.StringValue(m.DUIDText(string(x)))
 	case netip.Addr:
 		return slog.StringValue(m.AddrText(x))
