@@ -1,4 +1,4 @@
-// Package load plays thousands of DHCPv6 clients and measures what becomes of
+// Package load plays thousands of DHCP clients and measures what becomes of
 // them: the command "fairlead load". Which client says what is decided by package
 // loadgen, and put on the link by package inject; here is the pace, the phases
 // and the report.

@@ -217,7 +217,7 @@ func TestLoss(t *testing.T) {
 	}
 	// Without a server nobody can be granted anything.
 	got = run(t, c, "--interface c0 --mix request --count 10")
-	if got.code != 1 || !strings.Contains(got.err, "no server has answered a Solicit in 10s") || len(got.events) != 0 {
+	if got.code != 1 || !strings.Contains(got.err, "no server has answered in 10s") || len(got.events) != 0 {
 		t.Errorf("exit code %d: %s, events %q", got.code, got.err, got.events)
 	}
 }

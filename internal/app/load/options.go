@@ -12,11 +12,13 @@ import (
 
 // Options is what a user can choose.
 type Options struct {
+	Family    loadgen.Family
 	Interface string // the clients' link
 	First     uint32
 	Clients   int
 	Mix       loadgen.Mix
-	IAs       loadgen.IAs
+	IAs       loadgen.IAs // of DHCPv6
+	Broadcast bool        // of DHCPv4: clients without a lease ask for broadcast answers
 
 	Rate    float64 // exchanges a second; 0: a window
 	Window  int     // exchanges under way at a time
@@ -25,13 +27,13 @@ type Options struct {
 	// without end.
 	Duration time.Duration
 	Count    uint64
-	Prepare  int // clients that get a delegation before it begins
+	Prepare  int // clients that get a lease before it begins
 	Seed     uint32
 
 	// Server, if valid, is spoken to directly, as a relay agent would.
 	Server      netip.Addr
-	Local       netip.Addr // of the relay agent
-	LinkAddress netip.Addr
+	Local       netip.Addr // of the relay agent, in DHCPv6
+	LinkAddress netip.Addr // in DHCPv4 giaddr, which is the relay agent's own
 	InterfaceID string
 
 	MaxLoss float64 // percent; above, Run returns an error. Negative: no limit
@@ -63,15 +65,22 @@ func (o *Options) Check() error {
 	refuse(o.Rate == 0 && (o.Window < 1 || o.Window > maxWindow), "--window %d: want 1 to %d", o.Window, maxWindow)
 	refuse(o.Timeout < time.Millisecond || o.Timeout > maxTimeout, "--timeout %s: want 1ms to %s", o.Timeout, maxTimeout)
 	refuse(o.Duration < 0, "--duration %s: is negative", o.Duration)
-	refuse(!o.IAs.NA && !o.IAs.PD, "--ia: want na, pd or both")
+	four := o.Family == loadgen.DHCPv4
+	refuse(!four && o.IAs == loadgen.IAs{}, "--ia: want na, pd or both")
+	refuse(four && o.IAs != loadgen.IAs{}, "--ia: is for DHCPv6")
+	refuse(!four && o.Broadcast, "--broadcast: is for DHCPv4")
 	refuse(o.MaxLoss > 100, "--max-loss %g: is a percentage", o.MaxLoss)
-	refuse(o.Mix.NeedsHolders() && o.Prepare == 0 && !o.Mix.Grants(),
-		"--mix %s: nobody holds a delegation to renew or release: use --prepare, or add request, rapid or four-way", o.Mix)
+	refuse(o.Family.NeedsHolders(o.Mix) && o.Prepare == 0 && !o.Family.Grants(o.Mix),
+		"--mix %s: nobody holds a lease for that: use --prepare, or add a kind that gets one, as four-way does", o.Family.MixText(o.Mix))
 	if o.Server.IsValid() {
 		refuse(o.Interface != "", "--interface: the clients of --server have none")
 		refuse(!o.LinkAddress.IsValid(), "--server: --link-address must say which link the clients are on")
+		refuse(four && o.Local.IsValid(), "--local: is for DHCPv6: a DHCPv4 relay agent sends from its --link-address")
+		// RFC 2131 section 4.3.5.
+		refuse(four && o.Mix[loadgen.InformationRequest] > 0, "--mix inform: servers answer it to the client itself, which is on no link with --server")
 		for _, a := range []netip.Addr{o.Server, o.Local, o.LinkAddress} {
-			refuse(a.IsValid() && !(a.Is6() && !a.Is4In6()), "%s: is no IPv6 address", a)
+			refuse(a.IsValid() && a.Is4() != four, "%s: is no address of %s", a, o.Family)
+			refuse(a.Is4In6(), "%s: is an IPv4 address in IPv6", a)
 		}
 	} else {
 		refuse(o.Interface == "", "--interface: say on which link the clients are, or --server")

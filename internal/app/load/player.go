@@ -10,7 +10,7 @@ import (
 // port is where messages leave and arrive: inject.Port or inject.Relay.
 type port interface {
 	Room() []byte
-	Queue(client, number uint32, message []byte)
+	Queue(m loadgen.Message, message []byte)
 	Flush()
 	Receive(limit int, each func(client uint32, arrived int64, message []byte)) int
 	Wait(d time.Duration)
@@ -63,7 +63,7 @@ func (p *player) listen() (all bool) {
 func (p *player) heard(client uint32, arrived int64, message []byte) {
 	at := time.Duration(arrived - p.wall)
 	if b, m, more := p.engine.Answer(p.port.Room(), client, at, message); more {
-		p.port.Queue(m.Client, m.Number, b)
+		p.port.Queue(m, b)
 	}
 }
 
@@ -71,7 +71,7 @@ func (p *player) heard(client uint32, arrived int64, message []byte) {
 func (p *player) begin(k loadgen.Kind, intended time.Duration) bool {
 	b, m, ok := p.engine.Begin(p.port.Room(), k, intended, p.now)
 	if ok {
-		p.port.Queue(m.Client, m.Number, b)
+		p.port.Queue(m, b)
 	}
 	return ok
 }

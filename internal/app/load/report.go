@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"fairlead/internal/core/loadgen"
-	"fairlead/internal/wire/dhcp6"
 )
 
 // reporter tells people and programs how it goes.
@@ -107,7 +106,7 @@ func (r *reporter) prepared(clients int) {
 		r.line(map[string]any{"event": "prepare", "clients": clients})
 		return
 	}
-	fmt.Fprintf(r.log, "%d clients hold a delegation\n", clients)
+	fmt.Fprintf(r.log, "%d clients hold a lease\n", clients)
 }
 
 func (r *reporter) measuring() {
@@ -146,22 +145,22 @@ func short(d time.Duration) string {
 	return fmt.Sprintf("%.3g s", d.Seconds())
 }
 
-func statusMap(t *loadgen.Tally) map[string]uint64 {
+func (r *reporter) statusMap(t *loadgen.Tally) map[string]uint64 {
 	m := map[string]uint64{}
 	for code, n := range t.Status {
 		if n > 0 {
-			m[dhcp6.StatusCode(code).String()] = n
+			m[r.options.Family.StatusName(code)] = n
 		}
 	}
 	return m
 }
 
 // statusText is what servers said instead of granting, for an error.
-func statusText(t *loadgen.Tally) string {
+func (r *reporter) statusText(t *loadgen.Tally) string {
 	var b strings.Builder
 	for code, n := range t.Status {
 		if n > 0 {
-			fmt.Fprintf(&b, "; %d answers said %s", n, dhcp6.StatusCode(code))
+			fmt.Fprintf(&b, "; %d answers said %s", n, r.options.Family.StatusName(code))
 		}
 	}
 	return b.String()
@@ -180,11 +179,11 @@ func (r *reporter) result(x *result) error {
 			Event: "result", Seconds: x.seconds, countJSON: countOf(total),
 			OfferedRate: offeredRate, AnsweredRate: answeredRate,
 			Kinds: map[string]countJSON{}, Unexpected: x.tally.Unexpected, Dropped: x.dropped,
-			Status: statusMap(x.tally), Exhausted: x.exhausted,
+			Status: r.statusMap(x.tally), Exhausted: x.exhausted,
 		}
 		for k := range x.tally.Kinds {
 			if c := &x.tally.Kinds[k]; c.Offered+c.SendFailed > 0 {
-				j.Kinds[loadgen.Kind(k).String()] = countOf(c)
+				j.Kinds[r.options.Family.KindName(loadgen.Kind(k))] = countOf(c)
 			}
 		}
 		err = r.line(j)

@@ -24,7 +24,7 @@ const (
 
 var (
 	errInterrupted = errors.New("interrupted")
-	errSilence     = errors.New("no server has answered a Solicit in " + patience.String())
+	errSilence     = errors.New("no server has answered in " + patience.String())
 )
 
 // ErrLoss: more was lost than Options.MaxLoss.
@@ -37,7 +37,7 @@ func Run(ctx context.Context, o Options, out, log io.Writer) error {
 		return err
 	}
 	e := loadgen.New(loadgen.Config{
-		First: o.First, Clients: o.Clients, Mix: o.Mix, IAs: o.IAs,
+		Family: o.Family, First: o.First, Clients: o.Clients, Mix: o.Mix, IAs: o.IAs, Broadcast: o.Broadcast,
 		Timeout: o.Timeout, Slots: o.slots(), Seed: o.Seed,
 	})
 	p := newPlayer(e)
@@ -66,11 +66,13 @@ func open(o Options, unsent func(uint32)) (port, error) {
 	var err error
 	if o.Server.IsValid() {
 		p, err = inject.OpenRelay(inject.RelayOptions{
-			Server: o.Server, Local: o.Local, LinkAddress: o.LinkAddress, InterfaceID: o.InterfaceID,
+			Family: o.Family, Server: o.Server, Local: o.Local, LinkAddress: o.LinkAddress, InterfaceID: o.InterfaceID,
 			First: o.First, Clients: uint32(o.Clients), Unsent: unsent,
 		})
 	} else {
-		p, err = inject.Open(inject.Options{Interface: o.Interface, First: o.First, Clients: uint32(o.Clients), Unsent: unsent})
+		p, err = inject.Open(inject.Options{
+			Family: o.Family, Interface: o.Interface, First: o.First, Clients: uint32(o.Clients), Unsent: unsent,
+		})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("load: %w", err)
@@ -83,7 +85,7 @@ func play(ctx context.Context, o Options, p *player, r *reporter) error {
 	var stop atomic.Bool
 	defer context.AfterFunc(ctx, func() { stop.Store(true) })()
 	s := &session{player: p, options: o, stop: &stop, report: r}
-	if o.Mix.NeedsServer() || o.Prepare > 0 {
+	if o.Family.NeedsServer(o.Mix) || o.Prepare > 0 {
 		if err := s.findServer(); err != nil {
 			return fmt.Errorf("load: %w", err)
 		}
@@ -129,7 +131,7 @@ func (s *session) findServer() error {
 	}
 }
 
-// prepare has the first clients each get a delegation, with as many attempts as
+// prepare has the first clients each get a lease, with as many attempts as
 // it takes.
 func (s *session) prepare() error {
 	o := s.options
@@ -144,7 +146,7 @@ func (s *session) prepare() error {
 			return errInterrupted
 		}
 		if s.now-changed > patience {
-			return fmt.Errorf("%d of %d clients have a delegation, and no other got one in %s%s", last, o.Prepare, patience, statusText(s.engine.Tally()))
+			return fmt.Errorf("%d of %d clients hold a lease, and no other got one in %s%s", last, o.Prepare, patience, s.report.statusText(s.engine.Tally()))
 		}
 		for n := prepareWindow - s.engine.Underway(); n > 0 && s.begin(loadgen.Request, s.now); n-- {
 		}

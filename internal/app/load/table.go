@@ -6,7 +6,6 @@ import (
 	"text/tabwriter"
 
 	"fairlead/internal/core/loadgen"
-	"fairlead/internal/wire/dhcp6"
 )
 
 // table writes the result for people.
@@ -22,7 +21,7 @@ func (r *reporter) table(x *result, total *loadgen.Count, offeredRate, answeredR
 	kinds := 0
 	for k := range x.tally.Kinds {
 		if c := &x.tally.Kinds[k]; c.Offered+c.SendFailed > 0 {
-			row(loadgen.Kind(k).String(), c)
+			row(r.options.Family.KindName(loadgen.Kind(k)), c)
 			kinds++
 		}
 	}
@@ -40,7 +39,7 @@ func (r *reporter) table(x *result, total *loadgen.Count, offeredRate, answeredR
 	}
 	for code, n := range x.tally.Status {
 		if n > 0 {
-			fmt.Fprintf(&b, "%d answers had the status %s\n", n, dhcp6.StatusCode(code))
+			fmt.Fprintf(&b, "%d answers had the status %s\n", n, r.options.Family.StatusName(code))
 		}
 	}
 	_, err := fmt.Fprint(r.out, b.String())

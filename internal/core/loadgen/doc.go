@@ -1,6 +1,7 @@
-// Package loadgen decides what thousands of DHCPv6 clients say: which client
-// speaks next, in which exchange (RFC 8415 section 18.2), what its message is
-// octet by octet, and what an answer means for it and for the count.
+// Package loadgen decides what thousands of DHCP clients say: which client
+// speaks next, in which exchange (RFC 8415 section 18.2, RFC 2131 section 4.4),
+// what its message is octet by octet, and what an answer means for it and for the
+// count.
 //
 // It is not a client: it never retransmits (a message that is not answered in
 // time is what is being measured), keeps no lifetimes and configures nothing. It

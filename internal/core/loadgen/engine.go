@@ -1,18 +1,21 @@
 package loadgen
 
 import (
+	"bytes"
+	"net/netip"
 	"time"
-
-	"fairlead/internal/wire/dhcp6"
 )
 
 // Config says who plays.
 type Config struct {
+	Family  Family
 	First   uint32 // index of the first client
 	Clients int    // how many, at least 1
 	Mix     Mix
-	IAs     IAs           // at least one
-	Timeout time.Duration // an answer that takes longer is late; above 0
+	IAs     IAs // DHCPv6: at least one
+	// Broadcast has clients of DHCPv4 that hold nothing ask for broadcast answers.
+	Broadcast bool
+	Timeout   time.Duration // an answer that takes longer is late; above 0
 	// Slots is how many messages are remembered: at least as many as can be
 	// sent within a timeout, better a few times that, so that late answers are
 	// told from foreign ones.
@@ -24,12 +27,16 @@ type Config struct {
 type Message struct {
 	Client uint32 // index of the sender
 	Number uint32 // for Unsent
+	// From is the sender's address, and To that of the only server that is to get the
+	// message. Not valid: the client has none of its own yet, and the message is for all.
+	From, To netip.Addr
 }
 
 // Engine is the clients and what they have under way. Instants are durations
 // since some point in time before the Engine was made, above 0.
 type Engine struct {
 	config   Config
+	family   *profile
 	picker   picker
 	pool     pool
 	ring     ring
@@ -44,21 +51,22 @@ type Engine struct {
 // are addressed to the first.
 const maxServers = 16
 
-// New makes clients that hold nothing. None is without a delegation in the eyes
+// New makes clients that hold nothing. None is without a lease in the eyes
 // of Begin until Admit.
 func New(c Config) *Engine {
 	return &Engine{
 		config:  c,
+		family:  c.Family.profile(),
 		picker:  newPicker(c.Mix),
 		pool:    newPool(c.Clients),
 		ring:    newRing(c.Slots, c.Seed),
-		general: newGeneral(c.IAs),
+		general: c.Family.profile().newGeneral(&c),
 		current: new(Tally),
 	}
 }
 
 // Admit lets the clients from one position in the pool up to, and without,
-// another be granted delegations, in that order.
+// another be granted leases, in that order.
 func (e *Engine) Admit(from, to int) {
 	for n := from; n < to; n++ {
 		e.pool.waiting(uint32(n))
@@ -81,19 +89,19 @@ func (e *Engine) Tally() *Tally { return e.current }
 // Underway is how many exchanges wait for an answer.
 func (e *Engine) Underway() int { return e.underway }
 
-// Holders is how many clients hold a delegation.
+// Holders is how many clients hold a lease.
 func (e *Engine) Holders() int { return len(e.pool.holders) }
 
 // KnowsServer: an answer has told who the server is.
 func (e *Engine) KnowsServer() bool { return len(e.servers) > 0 }
 
 // Next is the kind of the exchange that the mix has next. While nobody holds a
-// delegation, what only a holder can do gives way to what grants one.
+// lease, what only a holder can do gives way to what grants one.
 func (e *Engine) Next() Kind {
 	k := e.picker.pick()
-	if k.needsHolder() && len(e.pool.holders) == 0 {
+	if e.family.traits[k].speaker == holder && len(e.pool.holders) == 0 {
 		for other, w := range e.config.Mix {
-			if w > 0 && Kind(other).grants() {
+			if w > 0 && e.family.traits[other].grants {
 				return Kind(other)
 			}
 		}
@@ -120,13 +128,14 @@ func (e *Engine) Begin(b []byte, k Kind, intended, now time.Duration) ([]byte, M
 }
 
 func (e *Engine) choose(k Kind) (uint32, bool) {
+	t := &e.family.traits[k]
 	switch {
-	case k == Request && e.KnowsServer():
-		return e.pool.newcomer()
-	case k == Rebind, k.needsHolder() && e.KnowsServer():
-		return e.pool.holder()
-	case k == Request, k.needsHolder():
+	case t.named && !e.KnowsServer():
 		return 0, false
+	case t.speaker == newcomer:
+		return e.pool.newcomer()
+	case t.speaker == holder:
+		return e.pool.holder()
 	}
 	return e.pool.anyone(), true
 }
@@ -142,13 +151,30 @@ func (e *Engine) send(b []byte, n uint32, s slot) ([]byte, Message) {
 	*place = s
 	client := e.config.First + n
 	c := &e.pool.clients[n]
-	return e.template(s.kind, s.second, c).stamp(b, client, s.xid, &c.held), Message{Client: client, Number: number}
+	m := Message{Client: client, Number: number}
+	m.From, m.To = e.envelope(s.kind, c)
+	return e.template(s.kind, s.second, c).stamp(b, client, s.xid, &c.held), m
+}
+
+// envelope is from and to which address a message goes, where those are the client's and the
+// server's own. A client of DHCPv4 that holds an address uses it (RFC 2131 section 4.3.2), and
+// only a message to a known server does not go to all.
+func (e *Engine) envelope(k Kind, c *client) (from, to netip.Addr) {
+	t := &e.family.traits[k]
+	if e.config.Family != DHCPv4 || t.speaker != holder {
+		return from, to
+	}
+	from = netip.AddrFrom4([4]byte(c.held.address[12:]))
+	if t.named {
+		to = netip.AddrFrom4([4]byte(e.servers[c.server].id))
+	}
+	return from, to
 }
 
 func (e *Engine) template(k Kind, second bool, c *client) *template {
 	v := c.held.variant()
 	switch {
-	case k == Request, second:
+	case second, k == Request && !e.family.traits[k].offered:
 		return &e.servers[c.server].request[v]
 	case k == Renew:
 		return &e.servers[c.server].renew[v]
@@ -222,7 +248,7 @@ func (e *Engine) giveUp(s *slot) {
 
 // serverNumber is the place of a server with a valid identifier in e.servers,
 // made if there is none.
-func (e *Engine) serverNumber(id dhcp6.DUID) uint8 {
+func (e *Engine) serverNumber(id []byte) uint8 {
 	for i, s := range e.servers {
 		if string(s.id) == string(id) {
 			return uint8(i)
@@ -231,6 +257,6 @@ func (e *Engine) serverNumber(id dhcp6.DUID) uint8 {
 	if len(e.servers) == maxServers {
 		return 0
 	}
-	e.servers = append(e.servers, newServer(append(dhcp6.DUID(nil), id...), e.config.IAs))
+	e.servers = append(e.servers, e.family.newServer(bytes.Clone(id), &e.config))
 	return uint8(len(e.servers) - 1)
 }

@@ -36,10 +36,10 @@ func TestDelegation(t *testing.T) {
 	} {
 		m := r.say(step.kind)
 		if m.Client != step.client || heldPrefix(m) != step.prefix {
-			t.Errorf("%s: client %d names %q, want client %d and %s", step.kind, m.Client, heldPrefix(m), step.client, step.prefix)
+			t.Errorf("kind %d: client %d names %q, want client %d and %s", step.kind, m.Client, heldPrefix(m), step.client, step.prefix)
 		}
 		if names := m.Options.ServerID() != nil; names != (step.kind != loadgen.Rebind) {
-			t.Errorf("%s: names a server: %v", step.kind, names)
+			t.Errorf("kind %d: names a server: %v", step.kind, names)
 		}
 		r.hear(time.Millisecond, m, dhcp6.Reply, granting(step.prefix))
 	}
@@ -276,7 +276,7 @@ func TestNextWithoutHolders(t *testing.T) {
 	r := newRig(t, 4, "renew=3,four-way=1,solicit=0")
 	for range 8 {
 		if k := r.Next(); k != loadgen.FourWay {
-			t.Fatalf("a %s, and nobody holds anything", k)
+			t.Fatalf("kind %d, and nobody holds anything", k)
 		}
 	}
 	r.hear(1, r.say(loadgen.Rapid), dhcp6.Reply, granting("2001:db8:100::/56"))

@@ -20,6 +20,11 @@ func MAC(n uint32) (mac [6]byte) {
 	return mac
 }
 
+// IndexOf is the client whose link-layer address a MAC is, false if it is nobody's.
+func IndexOf(mac [6]byte) (uint32, bool) {
+	return binary.BigEndian.Uint32(mac[2:]), [2]byte(mac[:]) == macHead
+}
+
 // LinkLocal is the link-local address that the client with index n makes of its
 // link-layer address (RFC 4291, appendix A).
 func LinkLocal(n uint32) [16]byte {

@@ -9,36 +9,22 @@ import (
 // Kind is a kind of exchange.
 type Kind uint8
 
-// The kinds. Solicit changes nothing for the client, Request and four-way make
-// it hold a delegation, as does Rapid; Renew, Rebind and Release are of clients
-// that hold one.
+// The kinds, by the names of DHCPv6. DHCPv4 has the same but for some, with messages of its
+// own. Request, Rapid and FourWay make a client hold a lease.
 const (
-	Solicit            Kind   = iota // Solicit, Advertise
-	Request                          // Request, Reply; of a client that holds nothing
-	Renew                            // Renew, Reply
-	Rebind                           // Rebind, Reply
+	Solicit            Kind   = iota // Solicit, Advertise; Discover, Offer
+	Request                          // Request, Reply; all four messages; of a client that holds nothing
+	Renew                            // Renew, Reply; Request, ACK with the server alone
+	Rebind                           // Rebind, Reply; Request, ACK
 	Release                          // Release, Reply
-	InformationRequest               // Information-request, Reply
+	InformationRequest               // Information-request, Reply; Inform, ACK
 	Rapid                            // Solicit with Rapid Commit, Reply
-	FourWay                          // Solicit, Advertise, Request, Reply: one exchange
+	FourWay                          // Solicit, Advertise, Request, Reply; Discover, Offer, Request, ACK: one exchange
 	Kinds              = iota        // how many there are
 )
 
-var kindNames = [Kinds]string{"solicit", "request", "renew", "rebind", "release", "information-request", "rapid", "four-way"}
-
-// String is the name that ParseMix reads.
-func (k Kind) String() string {
-	if k < Kinds {
-		return kindNames[k]
-	}
-	return fmt.Sprintf("kind %d", uint8(k))
-}
-
-// needsHolder: only a client with a delegation can do it.
-func (k Kind) needsHolder() bool { return k == Renew || k == Rebind || k == Release }
-
-// grants: a client holds a delegation after it.
-func (k Kind) grants() bool { return k == Request || k == Rapid || k == FourWay }
+// KindName is the name that ParseMix reads.
+func (f Family) KindName(k Kind) string { return f.profile().traits[k].name }
 
 // Mix says how often each kind of exchange is begun, as weights.
 type Mix [Kinds]uint32
@@ -48,14 +34,14 @@ const maxWeight = 1_000_000
 
 // ParseMix reads "kind=weight,kind=weight"; a kind alone has the weight 1. At
 // least one weight is above 0.
-func ParseMix(text string) (Mix, error) {
+func (f Family) ParseMix(text string) (Mix, error) {
 	var m Mix
 	var named [Kinds]bool
 	for part := range strings.SplitSeq(text, ",") {
 		name, weight, found := strings.Cut(part, "=")
-		k := kindNamed(name)
-		if k == Kinds {
-			return Mix{}, fmt.Errorf("mix: no kind %q: there are %s", name, strings.Join(kindNames[:], ", "))
+		k, known := f.kindNamed(name)
+		if !known {
+			return Mix{}, fmt.Errorf("mix: no kind %q: there are %s", name, strings.Join(f.kindNames(), ", "))
 		}
 		if named[k] {
 			return Mix{}, fmt.Errorf("mix: %s is named twice", name)
@@ -76,34 +62,55 @@ func ParseMix(text string) (Mix, error) {
 	return m, nil
 }
 
-func kindNamed(name string) Kind {
-	for k, n := range kindNames {
-		if n == name {
-			return Kind(k)
+func (f Family) kindNamed(name string) (Kind, bool) {
+	for k, t := range f.profile().traits {
+		if t.name == name && name != "" {
+			return Kind(k), true
 		}
 	}
-	return Kinds
+	return 0, false
 }
 
-// String is the mix as ParseMix reads it.
-func (m Mix) String() string {
+func (f Family) kindNames() (names []string) {
+	for _, t := range f.profile().traits {
+		if t.name != "" {
+			names = append(names, t.name)
+		}
+	}
+	return names
+}
+
+// MixText is a mix as ParseMix reads it.
+func (f Family) MixText(m Mix) string {
 	var parts []string
 	for k, w := range m {
 		if w > 0 {
-			parts = append(parts, fmt.Sprintf("%s=%d", Kind(k), w))
+			parts = append(parts, fmt.Sprintf("%s=%d", f.KindName(Kind(k)), w))
 		}
 	}
 	return strings.Join(parts, ",")
 }
 
-// NeedsHolders: some kind in it is of clients that hold a delegation.
-func (m Mix) NeedsHolders() bool { return m[Renew] > 0 || m[Rebind] > 0 || m[Release] > 0 }
+// any reports whether some kind of a mix has a trait.
+func (f Family) any(m Mix, has func(trait) bool) bool {
+	for k, w := range m {
+		if w > 0 && has(f.profile().traits[k]) {
+			return true
+		}
+	}
+	return false
+}
 
-// NeedsServer: some kind in it begins with a message that names the server.
-func (m Mix) NeedsServer() bool { return m[Request] > 0 || m[Renew] > 0 || m[Release] > 0 }
+// NeedsHolders reports whether some kind of a mix is of clients that hold a lease.
+func (f Family) NeedsHolders(m Mix) bool {
+	return f.any(m, func(t trait) bool { return t.speaker == holder })
+}
 
-// Grants: some kind in it makes a client hold a delegation.
-func (m Mix) Grants() bool { return m[Request] > 0 || m[Rapid] > 0 || m[FourWay] > 0 }
+// NeedsServer reports whether some kind of a mix begins with a message for one server.
+func (f Family) NeedsServer(m Mix) bool { return f.any(m, func(t trait) bool { return t.named }) }
+
+// Grants reports whether some kind of a mix makes a client hold a lease.
+func (f Family) Grants(m Mix) bool { return f.any(m, func(t trait) bool { return t.grants }) }
 
 // picker spreads the kinds evenly: after any number of picks each kind has had
 // its share, to one. (Smooth weighted round robin: everybody gains his weight,

@@ -15,12 +15,12 @@ func TestParseMix(t *testing.T) {
 		"information-request=9": {loadgen.InformationRequest: 9},
 		"rebind=1000000,rapid":  {loadgen.Rebind: 1000000, loadgen.Rapid: 1},
 	} {
-		got, err := loadgen.ParseMix(text)
+		got, err := loadgen.DHCPv6.ParseMix(text)
 		if err != nil || got != want {
 			t.Errorf("%q: %v, %v, want %v", text, got, err, want)
 		}
-		if again, err := loadgen.ParseMix(got.String()); err != nil || again != got {
-			t.Errorf("%q, written and read again: %v, %v", got, again, err)
+		if again, err := loadgen.DHCPv6.ParseMix(loadgen.DHCPv6.MixText(got)); err != nil || again != got {
+			t.Errorf("%v, written and read again: %v, %v", got, again, err)
 		}
 	}
 	for text, want := range map[string]string{
@@ -33,7 +33,7 @@ func TestParseMix(t *testing.T) {
 		"solicit=1000001":     `mix: weight "1000001" of solicit`,
 		"solicit=0,renew=0":   `mix: "solicit=0,renew=0": every weight is 0`,
 	} {
-		if _, err := loadgen.ParseMix(text); err == nil || !strings.HasPrefix(err.Error(), want) {
+		if _, err := loadgen.DHCPv6.ParseMix(text); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q: %v, want %s...", text, err, want)
 		}
 	}
@@ -53,11 +53,5 @@ func TestMixIsEven(t *testing.T) {
 				t.Fatalf("after %d: %v, shares are %v", n, seen, weights)
 			}
 		}
-	}
-}
-
-func TestKindString(t *testing.T) {
-	if got := loadgen.Kind(200).String(); got != "kind 200" {
-		t.Errorf("%q", got)
 	}
 }

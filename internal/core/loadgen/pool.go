@@ -14,7 +14,7 @@ type pool struct {
 	clients []client
 	next    int // of any, round robin
 
-	// Those without a delegation wait in a ring. One that came by a delegation
+	// Those without a lease wait in a ring. One that came by a lease
 	// another way meanwhile keeps its place, and is passed over while it holds it.
 	fresh      []uint32
 	first, len int
@@ -40,7 +40,7 @@ func (p *pool) anyone() uint32 {
 	return uint32(n)
 }
 
-// waiting puts a client without a delegation at the end of the line.
+// waiting puts a client without a lease at the end of the line.
 func (p *pool) waiting(n uint32) {
 	c := &p.clients[n]
 	if c.queued || c.holding {
@@ -51,7 +51,7 @@ func (p *pool) waiting(n uint32) {
 	p.len++
 }
 
-// newcomer is the next in line without a delegation. It is nobody's any more until
+// newcomer is the next in line without a lease. It is nobody's any more until
 // it holds one or is put back by waiting.
 func (p *pool) newcomer() (uint32, bool) {
 	for p.len > 0 {
@@ -66,7 +66,7 @@ func (p *pool) newcomer() (uint32, bool) {
 	return 0, false
 }
 
-// holder is the next of the clients that hold a delegation.
+// holder is the next of the clients that hold a lease.
 func (p *pool) holder() (uint32, bool) {
 	if len(p.holders) == 0 {
 		return 0, false
@@ -90,7 +90,7 @@ func (p *pool) hold(n uint32, b binding, server uint8) {
 	p.holders = append(p.holders, n)
 }
 
-// drop takes a client's delegation away.
+// drop takes a client's lease away.
 func (p *pool) drop(n uint32) {
 	c := &p.clients[n]
 	if !c.holding {

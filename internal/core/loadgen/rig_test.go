@@ -17,12 +17,13 @@ const timeout = 100 * time.Millisecond
 type rig struct {
 	t *testing.T
 	*loadgen.Engine
-	now time.Duration
+	family loadgen.Family
+	now    time.Duration
 }
 
 func newRig(t *testing.T, clients int, mix string) *rig {
 	t.Helper()
-	m, err := loadgen.ParseMix(mix)
+	m, err := loadgen.DHCPv6.ParseMix(mix)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +52,7 @@ func (r *rig) say(k loadgen.Kind) sent {
 	r.t.Helper()
 	b, m, ok := r.Begin(nil, k, r.now, r.now)
 	if !ok {
-		r.t.Fatalf("nobody can begin a %s", k)
+		r.t.Fatalf("nobody can begin a %s", r.family.KindName(k))
 	}
 	return r.read(m, b)
 }
@@ -118,7 +119,7 @@ func (r *rig) want(k loadgen.Kind, want counts) {
 	r.t.Helper()
 	c := &r.Tally().Kinds[k]
 	if got := (counts{c.Offered, c.Answered, c.Late, c.Lost, c.SendFailed}); got != want {
-		r.t.Errorf("%s: %+v, want %+v", k, got, want)
+		r.t.Errorf("%s: %+v, want %+v", r.family.KindName(k), got, want)
 	}
 }
 

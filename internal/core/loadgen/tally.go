@@ -1,7 +1,5 @@
 package loadgen
 
-import "fairlead/internal/wire/dhcp6"
-
 // Count is what became of the exchanges of one kind. Offered is the sum of
 // Answered, Late, Lost and those that are still under way.
 type Count struct {
@@ -19,9 +17,9 @@ const statuses = 32
 // Tally is what became of all exchanges since it was made.
 type Tally struct {
 	Kinds      [Kinds]Count
-	Recent     Histogram // latencies since somebody called Recent.Reset
-	Unexpected uint64    // messages that answer nothing
-	Status     [statuses]uint64
+	Recent     Histogram        // latencies since somebody called Recent.Reset
+	Unexpected uint64           // messages that answer nothing
+	Status     [statuses]uint64 // Family.StatusName tells what each is
 }
 
 // Total is the sum over all kinds.
@@ -39,4 +37,4 @@ func (t *Tally) Total() *Count {
 	return sum
 }
 
-func (t *Tally) status(c dhcp6.StatusCode) { t.Status[min(c, statuses-1)]++ }
+func (t *Tally) status(c uint16) { t.Status[min(c, statuses-1)]++ }

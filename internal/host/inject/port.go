@@ -13,6 +13,7 @@ import (
 
 // Options says who plays, and where.
 type Options struct {
+	Family    loadgen.Family
 	Interface string // an Ethernet link that is up
 	First     uint32 // index of the first client
 	Clients   uint32 // how many; what comes for others is ignored
@@ -24,13 +25,20 @@ type Options struct {
 // Port is the clients' place on a link.
 type Port struct {
 	options  Options
+	profile  *profile
 	receiver int // packet sockets
 	sender   int
 	ring     []byte // shared with the kernel
 	next     int    // the frame of ring that is filled next
 	dropped  uint64
 	messages *batch
-	answers  *batch // to Neighbor Solicitations
+	answers  *batch // to who asks for link-layer addresses
+
+	// Of DHCPv4: who messages came from, by address and the last, and which client uses an
+	// address.
+	neighbours map[[4]byte][6]byte
+	last       [6]byte
+	owners     map[[4]byte]uint32
 }
 
 // ErrForbidden: the process may not send raw frames.
@@ -49,7 +57,11 @@ func Open(o Options) (*Port, error) {
 	case link.Flags&net.FlagUp == 0:
 		return nil, fmt.Errorf("interface %s: is down", o.Interface)
 	}
-	p := &Port{options: o, receiver: -1, sender: -1}
+	p := &Port{options: o, profile: profileOf(o.Family), receiver: -1, sender: -1}
+	if o.Family == loadgen.DHCPv4 {
+		p.neighbours = make(map[[4]byte][6]byte, maxNeighbours)
+		p.owners = make(map[[4]byte]uint32, o.Clients)
+	}
 	if err := errors.Join(p.openReceiver(link.Index), p.openSender(link.Index)); err != nil {
 		p.Close()
 		if errors.Is(err, unix.EPERM) {
@@ -57,8 +69,8 @@ func Open(o Options) (*Port, error) {
 		}
 		return nil, fmt.Errorf("interface %s: %w", o.Interface, err)
 	}
-	p.messages = newBatch(p.sender, blank(), nil, o.Unsent)
-	p.answers = newBatch(p.sender, blank(), nil, o.Unsent)
+	p.messages = newBatch(p.sender, p.profile.blank(), nil, o.Unsent)
+	p.answers = newBatch(p.sender, p.profile.blank(), nil, o.Unsent)
 	return p, nil
 }
 
@@ -114,7 +126,7 @@ func (p *Port) openReceiver(ifindex int) (err error) {
 	if err != nil {
 		return fmt.Errorf("packet socket: %w", err)
 	}
-	program := toClients()
+	program := p.profile.filter
 	filter := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
 	if err := unix.SetsockoptSockFprog(p.receiver, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &filter); err != nil {
 		return fmt.Errorf("packet socket: filter: %w", err)
@@ -133,7 +145,10 @@ func (p *Port) openReceiver(ifindex int) (err error) {
 	if err != nil {
 		return fmt.Errorf("packet socket: map the ring: %w", err)
 	}
-	at := unix.SockaddrLinklayer{Ifindex: ifindex, Protocol: networkOrder(unix.ETH_P_IPV6)}
+	if err := unix.SetsockoptInt(p.receiver, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1); err != nil {
+		return fmt.Errorf("packet socket: PACKET_IGNORE_OUTGOING: %w", err)
+	}
+	at := unix.SockaddrLinklayer{Ifindex: ifindex, Protocol: networkOrder(p.profile.protocol)}
 	if err := unix.Bind(p.receiver, &at); err != nil {
 		return fmt.Errorf("packet socket: bind: %w", err)
 	}
@@ -153,9 +168,3 @@ func networkOrder(v uint16) uint16 {
 
 // ours says whether a client index is one that plays here.
 func (p *Port) ours(index uint32) bool { return index-p.options.First < p.options.Clients }
-
-// clientOf is the client with a link-local address.
-func (p *Port) clientOf(address []byte) (uint32, bool) {
-	n, ok := loadgen.Index(address)
-	return n, ok && p.ours(n)
-}

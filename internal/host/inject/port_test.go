@@ -26,7 +26,7 @@ import (
 func TestFramesArrive(t *testing.T) {
 	c, s := cable(t)
 	var u unsent
-	p := openPort(t, c, &u)
+	p := openPort(t, c, loadgen.DHCPv6, &u)
 	server := listen(t, s, "[::]:547", dhcp6.AllRelayAgentsAndServers)
 	// Of all lengths, each with the rest of the ones before behind it; more than
 	// a batch at a time, and less than the server's buffer holds.
@@ -36,7 +36,7 @@ func TestFramesArrive(t *testing.T) {
 		want := map[string]uint32{}
 		for i := length; i < min(length+some, loadgen.MaxMessage+1); i++ {
 			message := strings.Repeat(string(rune('a'+i%26)), i)
-			p.Queue(uint32(1000+i), 0, append(p.Room(), message...))
+			p.Queue(loadgen.Message{Client: uint32(1000 + i), Number: 0}, append(p.Room(), message...))
 			want[message] = uint32(1000 + i)
 		}
 		p.Flush()
@@ -59,7 +59,7 @@ func TestFramesArrive(t *testing.T) {
 func TestChecksumZero(t *testing.T) {
 	c, s := cable(t)
 	var u unsent
-	p := openPort(t, c, &u)
+	p := openPort(t, c, loadgen.DHCPv6, &u)
 	server := listen(t, s, "[::]:547", dhcp6.AllRelayAgentsAndServers)
 	// The checksum of two octets of zero, sent as the two octets, makes it zero.
 	source := loadgen.LinkLocal(1000)
@@ -69,7 +69,7 @@ func TestChecksumZero(t *testing.T) {
 	b := gopacket.NewSerializeBuffer()
 	need(t, gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, segment, gopacket.Payload{0, 0}))
 	message := []byte{byte(segment.Checksum >> 8), byte(segment.Checksum)}
-	p.Queue(1000, 0, append(p.Room(), message...))
+	p.Queue(loadgen.Message{Client: 1000, Number: 0}, append(p.Room(), message...))
 	p.Flush()
 	got := make([]byte, 10)
 	n, _, err := server.ReadFromUDPAddrPort(got)
@@ -82,7 +82,7 @@ func TestChecksumZero(t *testing.T) {
 func TestArrival(t *testing.T) {
 	c, s := cable(t)
 	var u unsent
-	p := openPort(t, c, &u)
+	p := openPort(t, c, loadgen.DHCPv6, &u)
 	out := rawSocket(t, s, "s0")
 	packet := frame(t, 1001, 17, udp(546), gopacket.Payload("a message"))
 	wantArrival(t, p, func() error {
@@ -113,7 +113,7 @@ func wantArrival(t *testing.T, p receiver, send func() error) {
 func TestNeighbours(t *testing.T) {
 	c, s := cable(t)
 	var u unsent
-	p := openPort(t, c, &u)
+	p := openPort(t, c, loadgen.DHCPv6, &u)
 	tap, err := capture.Start(s, "s0", "icmp6")
 	need(t, err)
 	server := listen(t, s, "[::]:0")
@@ -193,7 +193,7 @@ func udp(port uint16) *layers.UDP {
 func TestReceivePassesOver(t *testing.T) {
 	c, s := cable(t)
 	var u unsent
-	p := openPort(t, c, &u)
+	p := openPort(t, c, loadgen.DHCPv6, &u)
 	out := rawSocket(t, s, "s0")
 	good := func(text string) []byte { return frame(t, 1001, 17, udp(546), gopacket.Payload(text)) }
 	short, long, cut := good("short"), good("long"), good("cut")
@@ -242,7 +242,7 @@ func TestRing(t *testing.T) {
 	const room = 4096
 	c, s := cable(t)
 	var u unsent
-	p := openPort(t, c, &u)
+	p := openPort(t, c, loadgen.DHCPv6, &u)
 	out := rawSocket(t, s, "s0")
 	b := frame(t, 1001, 17, udp(546), gopacket.Payload("again"))
 	for range room + 10 {
@@ -271,11 +271,11 @@ func TestRing(t *testing.T) {
 func TestUnsent(t *testing.T) {
 	c, _ := cable(t)
 	var u unsent
-	p := openPort(t, c, &u)
+	p := openPort(t, c, loadgen.DHCPv6, &u)
 	_, err := c.IP("link set c0 down")
 	need(t, err)
 	for i := range uint32(inject.Batch + 3) {
-		p.Queue(1000, 7+i, append(p.Room(), "lost"...))
+		p.Queue(loadgen.Message{Client: 1000, Number: 7 + i}, append(p.Room(), "lost"...))
 	}
 	p.Flush()
 	if len(u) != inject.Batch+3 || u[0] != 7 || u[inject.Batch+2] != 7+inject.Batch+2 {
@@ -336,7 +336,7 @@ func enter(namespace string) error {
 func TestDuplicateAddressDetection(t *testing.T) {
 	c, s := cable(t)
 	var u unsent
-	p := openPort(t, c, &u)
+	p := openPort(t, c, loadgen.DHCPv6, &u)
 	tap, err := capture.Start(s, "s0", "icmp6")
 	need(t, err)
 	address := loadgen.LinkLocal(1234)

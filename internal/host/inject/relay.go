@@ -1,7 +1,6 @@
 package inject
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -12,65 +11,59 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fairlead/internal/core/loadgen"
-	"fairlead/internal/wire/dhcp6"
 )
 
 // RelayOptions says for whom a relay agent speaks, and to whom.
 type RelayOptions struct {
-	Server      netip.Addr // port 547; a link-local address needs a zone
-	Local       netip.Addr // to send from; any if not valid
-	LinkAddress netip.Addr
-	InterfaceID string // none if empty
-	First       uint32 // index of the first client
-	Clients     uint32 // how many
+	Family      loadgen.Family
+	Server      netip.Addr // a link-local address needs a zone
+	Local       netip.Addr // DHCPv6: to send from; any if not valid
+	LinkAddress netip.Addr // DHCPv4: giaddr, an address of this host
+	InterfaceID string     // DHCPv4: the Agent Circuit ID; none if empty
+	First       uint32     // index of the first client
+	Clients     uint32     // how many
 	Unsent      func(number uint32)
 }
 
 // Relay is a relay agent in front of the clients: what they say goes to one
-// server in Relay-forwards. Answers are taken from any address, as a server may
-// have several.
+// server. Answers are taken from any address, as a server may have several.
 type Relay struct {
 	options  RelayOptions
+	profile  *profile
 	fd       int
 	messages *batch
-	payload  int // where in a buffer the client's message begins
+	head     int // octets in front of each message
 	in       intake
 }
 
 const (
-	maxInterfaceID = 255
-	atPeer         = 2 + 16 // peer-address in a Relay-forward (RFC 8415 section 9)
-	relayHeader    = 2 + 16 + 16
-	optionHeader   = 4
+	maxInterfaceID = 253 // what fits into an option 82
+	addedRoom      = 2 + 2 + maxInterfaceID
 )
 
 // ErrPortTaken: something else is the relay agent or server of this address.
-var ErrPortTaken = errors.New("UDP port 547 is in use: a relay agent or a server runs here, choose another --local")
+var ErrPortTaken = errors.New("a relay agent or a server has this address already")
 
 // OpenRelay opens the relay agent's socket.
 func OpenRelay(o RelayOptions) (*Relay, error) {
 	if len(o.InterfaceID) > maxInterfaceID {
 		return nil, fmt.Errorf("relay: an interface-id of %d octets: want at most %d", len(o.InterfaceID), maxInterfaceID)
 	}
-	to, err := nameOf(o.Server)
+	r := &Relay{options: o, profile: profileOf(o.Family)}
+	to, err := nameOf(netip.AddrPortFrom(o.Server, r.profile.port))
 	if err != nil {
 		return nil, fmt.Errorf("relay: server %s: %w", o.Server, err)
 	}
-	r := &Relay{options: o}
-	if r.fd, err = unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
+	if r.fd, err = unix.Socket(r.profile.domain, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
 		return nil, fmt.Errorf("relay: socket: %w", err)
 	}
 	if err := r.prepare(); err != nil {
 		r.Close()
 		return nil, fmt.Errorf("relay: %w", err)
 	}
-	head := dhcp6.AppendRelayHeader(nil, dhcp6.RelayForward, 0, o.LinkAddress, netip.IPv6Unspecified())
-	if o.InterfaceID != "" {
-		head = dhcp6.AppendInterfaceID(head, []byte(o.InterfaceID))
-	}
-	head = dhcp6.AppendOption(head, dhcp6.OptionRelayMessage, nil)
-	r.payload = len(head)
-	r.messages = newBatch(r.fd, append(head, make([]byte, loadgen.MaxMessage)...), to, o.Unsent)
+	head := r.profile.head(&o)
+	r.head = len(head)
+	r.messages = newBatch(r.fd, append(head, make([]byte, loadgen.MaxMessage+addedRoom)...), to, o.Unsent)
 	r.in.init()
 	return r, nil
 }
@@ -88,40 +81,41 @@ func (r *Relay) prepare() error {
 	if err := unix.SetsockoptInt(r.fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
 		return fmt.Errorf("SO_TIMESTAMPNS: %w", err)
 	}
-	at := &unix.SockaddrInet6{Port: dhcp6.ServerPort}
-	if a := r.options.Local; a.IsValid() {
-		at.Addr = a.As16()
-		zone, err := zoneOf(a)
-		if err != nil {
-			return err
-		}
-		at.ZoneId = zone
+	at := netip.AddrPortFrom(r.profile.local(&r.options), r.profile.port)
+	to, err := sockaddr(at)
+	if err != nil {
+		return err
 	}
-	err := unix.Bind(r.fd, at)
+	err = unix.Bind(r.fd, to)
 	switch {
 	case errors.Is(err, unix.EADDRINUSE):
-		return ErrPortTaken
+		return fmt.Errorf("UDP port %d of %s: %w", at.Port(), at.Addr(), ErrPortTaken)
 	case errors.Is(err, unix.EACCES):
-		return fmt.Errorf("UDP port %d: needs root or the capability CAP_NET_BIND_SERVICE", dhcp6.ServerPort)
+		return fmt.Errorf("UDP port %d: needs root or the capability CAP_NET_BIND_SERVICE", at.Port())
 	case err != nil:
-		return fmt.Errorf("bind to %s: %w", r.options.Local, err)
+		return fmt.Errorf("bind to %s: %w", at.Addr(), err)
 	}
 	return nil
 }
 
-// nameOf is a sockaddr_in6 with the server port.
-func nameOf(a netip.Addr) ([]byte, error) {
-	zone, err := zoneOf(a)
-	if err != nil {
-		return nil, err
+func sockaddr(a netip.AddrPort) (unix.Sockaddr, error) {
+	if a.Addr().Is4() {
+		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}, nil
 	}
-	name := make([]byte, unix.SizeofSockaddrInet6)
-	binary.NativeEndian.PutUint16(name, unix.AF_INET6)
-	binary.BigEndian.PutUint16(name[2:], dhcp6.ServerPort)
-	octets := a.As16()
-	copy(name[8:], octets[:])
-	binary.NativeEndian.PutUint32(name[24:], zone)
-	return name, nil
+	zone, err := zoneOf(a.Addr())
+	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16(), ZoneId: zone}, err
+}
+
+// nameOf is a struct sockaddr as sendmmsg wants it.
+func nameOf(a netip.AddrPort) ([]byte, error) {
+	port := networkOrder(a.Port())
+	if a.Addr().Is4() {
+		raw := unix.RawSockaddrInet4{Family: unix.AF_INET, Port: port, Addr: a.Addr().As4()}
+		return unsafe.Slice((*byte)(unsafe.Pointer(&raw)), unix.SizeofSockaddrInet4), nil
+	}
+	zone, err := zoneOf(a.Addr())
+	raw := unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: port, Addr: a.Addr().As16(), Scope_id: zone}
+	return unsafe.Slice((*byte)(unsafe.Pointer(&raw)), unix.SizeofSockaddrInet6), err
 }
 
 func zoneOf(a netip.Addr) (uint32, error) {
@@ -141,16 +135,13 @@ func (r *Relay) Close() { unix.Close(r.fd) }
 // Room is as Port.Room.
 func (r *Relay) Room() []byte {
 	b := r.messages.room()
-	return b[r.payload:r.payload:len(b)]
+	return b[r.head:r.head:len(b)]
 }
 
 // Queue is as Port.Queue.
-func (r *Relay) Queue(client, number uint32, message []byte) {
+func (r *Relay) Queue(m loadgen.Message, message []byte) {
 	b := r.messages.buffers[r.messages.n]
-	peer := loadgen.LinkLocal(client)
-	copy(b[atPeer:], peer[:])
-	binary.BigEndian.PutUint16(b[r.payload-2:], uint16(len(message)))
-	r.messages.add(number, r.payload+len(message))
+	r.messages.add(m.Number, r.profile.wrap(&r.options, b, r.head, m.Client, len(message)))
 }
 
 // Flush sends what is queued.
@@ -159,21 +150,15 @@ func (r *Relay) Flush() { r.messages.flush() }
 // Wait returns when there is something to receive, or after d.
 func (r *Relay) Wait(d time.Duration) { wait(r.fd, d) }
 
-// Receive is as Port.Receive: what is in the Relay-replies.
+// Receive is as Port.Receive: what is in the relay agent's answers.
 func (r *Relay) Receive(limit int, each func(client uint32, arrived int64, message []byte)) int {
 	n := 0
 	for n < limit {
 		got := r.in.read(r.fd, min(limit-n, Batch))
 		for i := range got {
-			reply, err := dhcp6.ParseRelay(r.in.octets(i))
-			if err != nil || reply.Type() != dhcp6.RelayReply {
-				continue
-			}
-			inner, ok := reply.Inner()
-			peer := reply.PeerAddress().As16()
-			client, known := loadgen.Index(peer[:])
-			if ok && known && client-r.options.First < r.options.Clients {
-				each(client, r.in.arrived(i), inner)
+			client, message, ok := r.profile.unwrap(r.in.octets(i))
+			if ok && client-r.options.First < r.options.Clients {
+				each(client, r.in.arrived(i), message)
 			}
 		}
 		n += got

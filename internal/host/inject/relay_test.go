@@ -48,7 +48,7 @@ func TestRelay(t *testing.T) {
 	server := listen(t, s, "[2001:db8:1::1]:547")
 	const some = 100 // more than a batch
 	for i := range uint32(some) {
-		r.Queue(1000+i, i, append(r.Room(), solicit(i)...))
+		r.Queue(loadgen.Message{Client: 1000 + i, Number: i}, append(r.Room(), solicit(i)...))
 	}
 	r.Flush()
 	b := make([]byte, 2000)
@@ -127,7 +127,7 @@ func TestRelayWithoutServer(t *testing.T) {
 	r := openRelay(t, c, relayOptions(&u))
 	for range 3 {
 		for i := range uint32(10) {
-			r.Queue(1000, i, append(r.Room(), solicit(i)...))
+			r.Queue(loadgen.Message{Client: 1000, Number: i}, append(r.Room(), solicit(i)...))
 		}
 		r.Flush()
 	}
@@ -149,8 +149,8 @@ func TestOpenRelayRefused(t *testing.T) {
 		options inject.RelayOptions
 		want    string
 	}{
-		"port":         {taken, "UDP port 547 is in use"},
-		"interface-id": {long, "an interface-id of 256 octets: want at most 255"},
+		"port":         {taken, "UDP port 547 of 2001:db8:1::c: a relay agent or a server has this address already"},
+		"interface-id": {long, "an interface-id of 256 octets: want at most 253"},
 		"zone":         {zone, "server fe80::1%none0: interface none0: there is none"},
 		"address":      {foreign, "bind to 2001:db8:1::dead: cannot assign requested address"},
 	} {

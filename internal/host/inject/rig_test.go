@@ -18,11 +18,15 @@ const patience = labtest.Patience
 
 var need = labtest.Need
 
-// cable is a cable with the address of a relay on c0.
+// cable is a cable with the addresses of a relay on c0.
 func cable(t *testing.T) (clients, server *lab.Node) {
 	t.Helper()
 	clients, server = labtest.Cable(t)
 	need(t, clients.Address("c0", "2001:db8:1::c/64"))
+	for d, address := range map[*lab.Node]string{clients: "192.0.2.12/24 dev c0", server: "192.0.2.1/24 dev s0"} {
+		_, err := d.IP("addr add %s", address)
+		need(t, err)
+	}
 	return clients, server
 }
 
@@ -32,11 +36,11 @@ type unsent []uint32
 func (u *unsent) note(number uint32) { *u = append(*u, number) }
 
 // openPort opens a Port for clients 1000 to 4999.
-func openPort(t *testing.T, d *lab.Node, u *unsent) *inject.Port {
+func openPort(t *testing.T, d *lab.Node, f loadgen.Family, u *unsent) *inject.Port {
 	t.Helper()
 	var p *inject.Port
 	need(t, d.Do(func() (err error) {
-		p, err = inject.Open(inject.Options{Interface: "c0", First: 1000, Clients: 4000, Unsent: u.note})
+		p, err = inject.Open(inject.Options{Family: f, Interface: "c0", First: 1000, Clients: 4000, Unsent: u.note})
 		return err
 	}))
 	t.Cleanup(p.Close)
@@ -79,7 +83,12 @@ func listen(t *testing.T, d *lab.Node, address string, groups ...netip.Addr) *ne
 	t.Helper()
 	var c *net.UDPConn
 	need(t, d.Do(func() (err error) {
-		c, err = net.ListenUDP("udp6", net.UDPAddrFromAddrPort(netip.MustParseAddrPort(address)))
+		at := netip.MustParseAddrPort(address)
+		network := "udp6"
+		if at.Addr().Is4() {
+			network = "udp4"
+		}
+		c, err = net.ListenUDP(network, net.UDPAddrFromAddrPort(at))
 		return err
 	}))
 	t.Cleanup(func() { c.Close() })

@@ -8,53 +8,24 @@ import (
 
 	"fairlead/internal/core/loadgen"
 	"fairlead/internal/wire/checksum"
-	"fairlead/internal/wire/dhcp6"
 )
 
 const (
 	// Batch is how many messages leave in one system call at most.
 	Batch = 64
 
-	frameRoom = atPayload + loadgen.MaxMessage
-	nobody    = 1<<32 - 1 // the number of what is nobody's message
+	nobody = 1<<32 - 1 // the number of what is nobody's message
 )
 
 // frame is an Ethernet frame under way, or room for one.
 type frame []byte
 
-// blank is what all clients' frames have in common.
-func blank() frame {
-	f := make(frame, frameRoom)
-	copy(f, []byte{0x33, 0x33, 0, 1, 0, 2})
-	binary.BigEndian.PutUint16(f[12:], unix.ETH_P_IPV6)
-	f[atIP] = 6 << 4
-	f[atNext], f[atHops] = protoUDP, 1
-	group := dhcp6.AllRelayAgentsAndServers.As16()
-	copy(f[atDest:], group[:])
-	binary.BigEndian.PutUint16(f[atUpper:], dhcp6.ClientPort)
-	binary.BigEndian.PutUint16(f[atUpper+2:], dhcp6.ServerPort)
-	return f
-}
-
-// address writes the sender and the length of a message, which is in its place
-// already, and the checksum.
-func (f frame) address(client uint32, message int) int {
-	mac, source := loadgen.MAC(client), loadgen.LinkLocal(client)
-	copy(f[6:], mac[:])
-	copy(f[atSource:], source[:])
-	length := udp + message
-	binary.BigEndian.PutUint16(f[atIP+4:], uint16(length))
-	binary.BigEndian.PutUint16(f[atUpper+4:], uint16(length))
-	f.checksum(atUpper+6, protoUDP, length)
-	return atUpper + length
-}
-
-// checksum writes that of RFC 8200 section 8.1 over length octets of the upper
-// layer.
-func (f frame) checksum(at int, protocol uint8, length int) {
+// checksum writes that of RFC 8200 section 8.1 and RFC 768 over length octets of the upper
+// layer. The two addresses begin at source, and the upper layer follows them.
+func (f frame) checksum(source, upper, at int, protocol uint8, length int) {
 	f[at], f[at+1] = 0, 0
-	s := checksum.Pseudo(f[atSource:atUpper], length, protocol)
-	c := ^checksum.Fold(checksum.Sum(f[atUpper:atUpper+length], s))
+	s := checksum.Pseudo(f[source:upper], length, protocol)
+	c := ^checksum.Fold(checksum.Sum(f[upper:upper+length], s))
 	if c == 0 {
 		c = 0xffff // the same number, and zero would say that there is none
 	}
@@ -125,13 +96,15 @@ func (b *batch) flush() {
 
 // Room is where the next message is to be appended: loadgen.MaxMessage octets,
 // none used. It sends first if no more fit.
-func (p *Port) Room() []byte { return p.messages.room()[atPayload:atPayload:frameRoom] }
+func (p *Port) Room() []byte {
+	at := p.profile.payload()
+	return p.messages.room()[at:at]
+}
 
-// Queue takes the message that was appended to Room, from a client. The number
-// is for Options.Unsent.
-func (p *Port) Queue(client, number uint32, message []byte) {
+// Queue takes the message that was appended to Room.
+func (p *Port) Queue(m loadgen.Message, message []byte) {
 	f := frame(p.messages.buffers[p.messages.n])
-	p.messages.add(number, f.address(client, len(message)))
+	p.messages.add(m.Number, p.profile.address(p, f, m, len(message)))
 }
 
 // Flush sends what is queued.

@@ -78,7 +78,7 @@ func netmask(p netip.Prefix) string {
 
 func startDhcpd4(d *lab.Node, c Server4Config) (*lab.Proc, error) {
 	var b strings.Builder
-	b.WriteString("authoritative;\ndefault-lease-time 3600;\n")
+	b.WriteString("authoritative;\ndefault-lease-time 3600;\nping-check false;\n")
 	own, err := c.Address.Prefix(24)
 	if err != nil {
 		return nil, fmt.Errorf("peer: server address: %w", err)

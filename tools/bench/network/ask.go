@@ -47,7 +47,7 @@ func (a *Asker) Answered(t dhcp6.MessageType, pause time.Duration) error {
 	first, answered := a.last+1, false
 	for end := time.Now().Add(Patience); time.Now().Before(end); {
 		a.last++
-		a.port.Queue(0, a.last, question(a.port.Room(), t, 0, a.last))
+		a.port.Queue(loadgen.Message{Client: 0, Number: a.last}, question(a.port.Room(), t, 0, a.last))
 		a.port.Flush()
 		for again := time.Now().Add(pause); time.Now().Before(again); a.port.Wait(time.Until(again)) {
 			a.port.Receive(inject.Batch, func(_ uint32, _ int64, data []byte) {
@@ -107,7 +107,7 @@ func throw(port string) error {
 		default:
 		}
 		for i := range uint32(Throwers) {
-			p.Queue(thrown+i, i, question(p.Room(), dhcp6.Solicit, thrown+i, i))
+			p.Queue(loadgen.Message{Client: thrown + i, Number: i}, question(p.Room(), dhcp6.Solicit, thrown+i, i))
 		}
 		sent += Throwers
 		p.Flush()

@@ -1,0 +1,102 @@
+package loadgen
+
+// Family is a version of DHCP. Which client speaks next and what an answer counts for is the
+// same in both; what a client says, and how an answer reads, is in the family's profile.
+type Family uint8
+
+// The families.
+const (
+	DHCPv6 Family = iota
+	DHCPv4
+	families
+)
+
+// String is "DHCPv6" or "DHCPv4".
+func (f Family) String() string { return f.profile().name }
+
+// StatusName is what the family calls a status of Tally.Status.
+func (f Family) StatusName(code int) string { return f.profile().statusName(code) }
+
+func (f Family) profile() *profile { return profiles[f] }
+
+var profiles = [families]*profile{DHCPv6: &dhcpv6, DHCPv4: &dhcpv4}
+
+// profile is all that differs between the families.
+type profile struct {
+	name   string
+	traits [Kinds]trait
+
+	newGeneral func(c *Config) *general
+	newServer  func(id []byte, c *Config) *server
+	// read returns what a message says. Not ok: it is no answer to a client that says who
+	// the server is.
+	read       func(message []byte) (answer, bool)
+	statusName func(code int) string
+}
+
+// trait is what an exchange of a kind is in a family.
+type trait struct {
+	name    string // as ParseMix reads it; empty: the family has no such exchange
+	speaker speaker
+	offered bool // the answer to the first message is an offer, which a Request takes up
+	grants  bool // the client holds a lease after it
+	named   bool // the first message is for a server that has been heard
+}
+
+// success is the status of an answer that refuses nothing.
+const success = 0
+
+// speaker says which clients can begin an exchange.
+type speaker uint8
+
+const (
+	anybody speaker = iota
+	newcomer
+	holder
+)
+
+// answer is what a server's message says.
+type answer struct {
+	xid    uint32
+	offer  bool   // an Advertise or an Offer
+	server []byte // its identifier, which is valid
+	status uint16 // the first that is not success
+	gone   bool   // the client holds nothing any more
+	got    binding
+}
+
+// binding is what a client holds, or was offered. An IPv4 address is the last four octets
+// of address.
+type binding struct {
+	address [16]byte // if na
+	prefix  [17]byte // IA_PD's: the length, then 16 octets, if pd
+	na, pd  bool
+}
+
+func (b *binding) empty() bool { return !b.na && !b.pd }
+
+// Which of the leases there are, as an index of templates.
+func (b *binding) variant() int {
+	v := 0
+	if b.na {
+		v |= 1
+	}
+	if b.pd {
+		v |= 2
+	}
+	return v
+}
+
+const variants = 4
+
+// general are the messages that are for any server.
+type general struct {
+	solicit, rapid, information template
+	rebind                      [variants]template
+}
+
+// server is a server that was heard, and the messages that are for it.
+type server struct {
+	id                      []byte
+	request, renew, release [variants]template
+}
