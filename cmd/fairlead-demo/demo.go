@@ -1,5 +1,5 @@
 // Command fairlead-demo makes a small access network on this machine, lets other
-// people's DHCPv6 clients and server talk through Fairlead, and says in plain English
+// people's DHCP clients and servers talk through Fairlead, and says in plain English
 // what happens, step by step. `fairlead-demo --ipsec` tells another story, of messages
 // between relays and server that nobody on the way can read (RFC 8213); see chain.
 //
@@ -16,7 +16,8 @@
 // tears it down, when it is interrupted, from another.
 //
 // The steps show RFC 8987 (G-1 to G-3, G-5, R-1 to R-3, R-5, S-1, O-1), RFC 8415
-// section 19, RFC 6939, RFC 4649 and option 53 of RFC 5460.
+// section 19, RFC 6939, RFC 4649 and option 53 of RFC 5460; for DHCPv4 RFC 3046 and
+// RFC 6925.
 package main
 
 import (
@@ -74,7 +75,7 @@ type story struct {
 var prefixes = story{
 	limit:    115 * time.Second,
 	packages: "demo",
-	programs: []string{"ip", "nft", "ping", "tcpdump", "tshark", "nsenter", "mount", "kea-dhcp6", "dhcpcd", "dhcp6c"},
+	programs: []string{"ip", "nft", "ping", "tcpdump", "tshark", "nsenter", "mount", "kea-dhcp6", "kea-dhcp4", "dhcpcd", "dhcp6c"},
 	tell: func(s *stage) (func(context.Context) error, func()) {
 		t := &tour{stage: s}
 		return t.lead, t.linger

@@ -16,7 +16,7 @@ const patience = 30 * time.Second
 // lead goes through the story.
 func (t *tour) lead(ctx context.Context) error {
 	t.ctx = ctx
-	t.write("%s\n", t.paint(bold, "Fairlead: a DHCPv6 relay that delegates prefixes (RFC 8987)"))
+	t.write("%s\n", t.paint(bold, "Fairlead: a DHCP relay for both families, which delegates prefixes (RFC 8987)"))
 	t.say("A small access network, in network namespaces on this machine:")
 	t.write("%s\n", t.paint(dim, picture))
 	t.say("Clients and server are other people's programs. What follows is seen with ip, nft, ping, " +
@@ -32,6 +32,7 @@ func (t *tour) lead(ctx context.Context) error {
 		{"What the relay said to the server, octet by octet", t.octets, false},
 		{"Routes", t.routes, false},
 		{"Packets go both ways", t.traffic, false},
+		{"The same link, the same process: an IPv4 address", t.family4, false},
 		{"A spoofed packet is dropped", t.spoof, false},
 		{"A loop is cut", t.loop, false},
 		{"A limit is met", t.limit, false},
@@ -46,7 +47,7 @@ func (t *tour) homes() []*home { return []*home{&t.home1, &t.home2} }
 // delegation starts the clients and waits for their prefixes.
 func (t *tour) delegation() (err error) {
 	t.say("Kea is running, and Fairlead between it and the homes, with this configuration:")
-	if _, err := t.here(30, "cat", t.relay.File); err != nil {
+	if _, err := t.here(40, "cat", t.relay.File); err != nil {
 		return err
 	}
 	t.say("dhcpcd starts in home1, and wide-dhcpv6-client in home2. Each asks for an address and a prefix.")
@@ -134,7 +135,11 @@ func (t *tour) ping(d *lab.Node, from, to netip.Addr) error {
 }
 
 func (t *tour) pingTimes(count int, d *lab.Node, from, to netip.Addr) error {
-	args := []string{"ping", "-6", "-n", "-q", "-c", strconv.Itoa(count), "-i", "0.2", "-W", "1"}
+	family := "-6"
+	if to.Is4() {
+		family = "-4"
+	}
+	args := []string{"ping", family, "-n", "-q", "-c", strconv.Itoa(count), "-i", "0.2", "-W", "1"}
 	if from.IsValid() {
 		args = append(args, "-I", from.String())
 	}

@@ -16,7 +16,7 @@ const picture = `
    home1      c0 ───────────── d1 ┐
    dhcpcd                         edge  u0 ── k0  core  k1 ── s0  server
    home2      c0 ──┐              Fairlead                        Kea
-   dhcp6c          switch ──── d2 ┘
+   dhcp6c, dhcpcd  switch ──── d2 ┘
    neighbour  c0 ──┘
 `
 
@@ -47,6 +47,7 @@ type tour struct {
 	kea          *lab.Proc
 	relay        *relay.Relay
 	serverWire   *capture.Capture
+	serverWire4  *capture.Capture
 }
 
 // timers keep the clients quiet, so that what is seen on the wire is what the
@@ -72,6 +73,11 @@ func configuration() string {
     role: server
     interfaces: [u0]
     protection: none
+  - name: kea4
+    address: %s
+    role: server
+    interfaces: [u0]
+    protection: none
 relay6:
   defaults:
     remote-id: {enterprise: %d, id: %q}
@@ -80,7 +86,13 @@ relay6:
     - match: d1
     - match: d2
       filter: strict
-`, lab.ServerAddress, enterprise, remoteID("{interface}"), clientLimit)
+relay4:
+  defaults:
+    agent-information: add
+  links:
+    - match: d1
+    - match: d2
+`, lab.ServerAddress, server4, enterprise, remoteID("{interface}"), clientLimit)
 }
 
 // build makes the nodes, the cables and the addresses.
@@ -99,7 +111,7 @@ func (t *tour) build() error {
 	if err := t.backbone(); err != nil {
 		return err
 	}
-	return t.access()
+	return errors.Join(t.access(), t.number4())
 }
 
 // backbone joins edge, core and server.
@@ -192,13 +204,16 @@ func (t *tour) settle(h *host) error {
 	return err
 }
 
-// serve starts the server and the relay, and records what they say.
+// serve starts the servers and the relay, and records what they say.
 func (t *tour) serve() (err error) {
 	if t.serverWire, err = capture.Start(t.server, "s0", capture.DHCPv6); err != nil {
 		return err
 	}
 	t.kea, err = peer.StartServer(t.server, peer.Kea, peer.ServerConfig{Links: peer.Links(2), Timers: timers})
 	if err != nil {
+		return err
+	}
+	if err := t.serve4(); err != nil {
 		return err
 	}
 	t.relay, err = relay.Start(t.edge, relay.Config{Binary: t.binary, Text: configuration()})

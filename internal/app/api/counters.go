@@ -6,7 +6,8 @@ import "time"
 // names one of many (links, peers) is bounded by the configuration and the host.
 type Counters struct {
 	Version   string
-	RelayID   DUID
+	RelayID   DUID      // in DHCPv6; empty: no role has one
+	RelayIDv4 DUID      // in DHCPv4, the same
 	Started   time.Time `gauge:"start_time_seconds" help:"When the process started, in seconds since 1970."`
 	Clock     ClockStatus
 	Store     StoreStatus

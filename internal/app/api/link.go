@@ -102,7 +102,7 @@ type PeerCounters struct {
 	Sent         uint64    `json:"sent" counter:"peer_messages_total" labels:"direction=sent" help:"Messages sent to and received from a peer."`
 	Received     uint64    `json:"received" counter:"peer_messages_total" labels:"direction=received"`
 	SinceAnswer  uint64    `json:"since_answer" gauge:"peer_messages_since_answer" help:"Messages sent to a peer since the last one that came back."`
-	Unreachable  uint64    `json:"unreachable" counter:"peer_unreachable_total" help:"Errors from the network (ICMPv6) about messages to a peer."`
+	Unreachable  uint64    `json:"unreachable" counter:"peer_unreachable_total" help:"Errors from the network (ICMP, ICMPv6) about messages to a peer."`
 	LastReceived time.Time `json:"last_received,omitzero" gauge:"peer_last_received_timestamp_seconds" help:"When a peer was last heard; absent if never."`
 }
 

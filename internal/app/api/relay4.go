@@ -4,10 +4,17 @@ import "net/netip"
 
 // Relay4 is the DHCPv4 relay at a glance.
 type Relay4 struct {
-	RelayID string       `json:"relay_id,omitempty"` // what sub-option 12 holds, in hexadecimal
-	Links   []Relay4Link `json:"links"`              // those with clients
-	Peers   []Peer       `json:"peers"`
+	RelayID DUID         `json:"relay_id"` // what sub-option 12 holds; empty: nothing is known yet
+	Links   []Relay4Link `json:"links"`    // those with clients
 	Relay4Counters
+}
+
+// Relay4Totals is the DHCPv4 relay's part in the Status.
+type Relay4Totals struct {
+	Links     int    `json:"links"` // with clients
+	Received  uint64 `json:"received"`
+	Delivered uint64 `json:"delivered"`
+	Dropped   uint64 `json:"dropped"`
 }
 
 // Relay4Link is a link with clients of the DHCPv4 relay.

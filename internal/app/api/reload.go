@@ -37,6 +37,7 @@ type PeerChange struct {
 // on, it is "lost" and does not any more, or its rule has "changed".
 type LinkChange struct {
 	LinkHoldings
+	Role   string      `json:"role"` // whose clients are on the link
 	Change string      `json:"change"`
 	Keys   []KeyChange `json:"keys,omitempty"` // of its rule, where that has changed
 }

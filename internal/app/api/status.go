@@ -9,17 +9,19 @@ import (
 
 // Status is the relay at a glance.
 type Status struct {
-	Version  string            `json:"version"`
-	Started  time.Time         `json:"started"`
-	Uptime   Lifetime          `json:"uptime"`
-	RelayID  DUID              `json:"relay_id"`
-	Config   ConfigStatus      `json:"config"`
-	Clock    ClockStatus       `json:"clock"`
-	Store    StoreStatus       `json:"store"`
-	Host     HostStatus        `json:"host"`
-	Peers    []PeerSummary     `json:"peers"`
-	Totals   Totals            `json:"totals"`
-	Refusals map[string]uint64 `json:"refusals"` // grants that were not learned and Releases that were not believed, by reason
+	Version   string            `json:"version"`
+	Started   time.Time         `json:"started"`
+	Uptime    Lifetime          `json:"uptime"`
+	Roles     []string          `json:"roles"`                 // that are played, by name
+	RelayID   DUID              `json:"relay_id,omitempty"`    // in DHCPv6
+	RelayIDv4 DUID              `json:"relay_id_v4,omitempty"` // in DHCPv4
+	Config    ConfigStatus      `json:"config"`
+	Clock     ClockStatus       `json:"clock"`
+	Store     StoreStatus       `json:"store"`
+	Host      HostStatus        `json:"host"`
+	Peers     []PeerSummary     `json:"peers"`
+	Totals    Totals            `json:"totals"`
+	Refusals  map[string]uint64 `json:"refusals"` // grants that were not learned and Releases that were not believed, by reason
 	// Unmatched are the links with delegations that no rule matches: these have
 	// neither route nor filter.
 	Unmatched []LinkHoldings `json:"unmatched"`
@@ -32,6 +34,7 @@ type Status struct {
 	// RefusedGrants are the grants that were not learned in the last ten minutes, but
 	// for those that a limit refused.
 	RefusedGrants []RefusedGrants `json:"refused_grants"`
+	Relay4        *Relay4Totals   `json:"relay4,omitempty"` // absent where the DHCPv4 relay is not played
 	// Degraded says in words what does not work as it should; empty: all well.
 	Degraded []string `json:"degraded"`
 }

@@ -92,7 +92,7 @@ func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(fo
 func New(c Commands) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "fairlead",
-		Short:         "DHCPv6 relay that delegates prefixes (RFC 8987), and the tools to operate it",
+		Short:         "DHCP relay for both families that delegates prefixes (RFC 8987), and the tools to operate it",
 		Version:       c.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -121,7 +121,7 @@ func New(c Commands) *cobra.Command {
 			root.AddCommand(cmd)
 		}
 	}
-	add(Looks, statusCommand(), watchCommand())
+	add(Looks, statusCommand(), peersCommand(), watchCommand())
 	add(Changes, reloadCommand())
 	for _, cmd := range c.Roles {
 		add(cmd.Title, cmd.Command)
@@ -147,7 +147,6 @@ const (
 func Relay() []Command {
 	return []Command{
 		{Looks, linksCommand()},
-		{Looks, peersCommand()},
 		{Looks, delegationsCommand()},
 		{Looks, historyCommand()},
 		{Looks, blocksCommand()},

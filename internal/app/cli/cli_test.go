@@ -230,10 +230,11 @@ func relay(ts *testscript.TestScript, _ bool, args []string) {
 		f.Reloaded = api.ReloadResult{
 			Peers: []api.PeerChange{{Peer: "kea2", Change: "added"}, {Peer: "kea3", Change: "removed"}},
 			Links: []api.LinkChange{
-				{LinkHoldings: held, Change: api.LinkChanged, Keys: []api.KeyChange{{Key: "limits.client", Old: "8", New: "1"}, {Key: "filter", Old: "link", New: "strict"}}},
-				{LinkHoldings: api.LinkHoldings{Link: "ppp0"}, Change: api.LinkGained},
-				{LinkHoldings: api.LinkHoldings{Link: "ppp1"}, Change: api.LinkLost},
-				{LinkHoldings: gone, Change: api.LinkLost},
+				{Role: "relay6", LinkHoldings: held, Change: api.LinkChanged, Keys: []api.KeyChange{{Key: "limits.client", Old: "8", New: "1"}, {Key: "filter", Old: "link", New: "strict"}}},
+				{Role: "relay6", LinkHoldings: api.LinkHoldings{Link: "ppp0"}, Change: api.LinkGained},
+				{Role: "relay6", LinkHoldings: api.LinkHoldings{Link: "ppp1"}, Change: api.LinkLost},
+				{Role: "relay4", LinkHoldings: api.LinkHoldings{Link: "ppp1"}, Change: api.LinkChanged, Keys: []api.KeyChange{{Key: "giaddr", Old: "auto", New: "192.0.2.1"}}},
+				{Role: "relay6", LinkHoldings: gone, Change: api.LinkLost},
 			},
 			Settings: []string{"log", "hook"}, Unmatched: []api.LinkHoldings{gone}, Warnings: []string{"f.yaml:1:2: peers: a warning"},
 		}

@@ -11,7 +11,7 @@ import (
 
 // Relay4 are the commands of the DHCPv4 relay.
 func Relay4() []Command {
-	return []Command{Look("relay4", "Show the DHCPv4 relay: its identity, its links and its peers", "relay4", writeRelay4)}
+	return []Command{Look("relay4", "Show the DHCPv4 relay: its identity, its links, and what it dropped", "relay4", writeRelay4)}
 }
 
 func writeRelay4(out io.Writer, r api.Relay4) error {
@@ -46,11 +46,5 @@ func writeRelay4(out io.Writer, r api.Relay4) error {
 			drops = append(drops, "dropped "+reason+": "+strconv.FormatUint(n, 10))
 		}
 	}
-	if err := writeLines(out, "", drops); err != nil {
-		return err
-	}
-	if _, err := io.WriteString(out, "\n"); err != nil {
-		return err
-	}
-	return writePeers(out, r.Peers)
+	return writeLines(out, "", drops)
 }

@@ -89,7 +89,7 @@ func reloadLines(r *api.ReloadResult) []string {
 	}
 	for i := range r.Links {
 		l := &r.Links[i]
-		text := fmt.Sprintf("link %s: %s", l.LinkHoldings, l.Change)
+		text := fmt.Sprintf("%s: link %s: %s", l.Role, l.LinkHoldings, l.Change)
 		switch {
 		case l.Change == api.LinkGained:
 			text += ", faces clients"

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -48,24 +49,36 @@ func writeStatus(out io.Writer, s api.Status) error {
 	g := newGrid()
 	g.row("version", s.Version)
 	g.row("running", fmt.Sprintf("%s, since %s", s.Uptime, clockTime(s.Started)))
-	g.row("relay-id", dash(s.RelayID))
+	g.row("roles", strings.Join(s.Roles, ", "))
+	g.row("relay-id", dash(cmp.Or(s.RelayID, s.RelayIDv4)))
+	if s.RelayID != "" && s.RelayIDv4 != "" && s.RelayID != s.RelayIDv4 {
+		g.row("relay-id.v4", s.RelayIDv4)
+	}
 	g.row("configuration", fmt.Sprintf("%s, read %s", s.Config.Path, clockTime(s.Config.Loaded)))
 	if s.Config.LastError != "" {
 		g.row("last reload", "refused: "+s.Config.LastError)
 	}
 	g.row("clock", clockText(&s.Clock))
 	g.row("store", storeText(&s.Store))
-	g.row("kernel", hostText(&s.Host))
+	plays6 := slices.Contains(s.Roles, "relay6")
+	if plays6 {
+		g.row("kernel", hostText(&s.Host))
+	}
 	for i := range s.Peers {
 		g.row("peer "+s.Peers[i].Name, peerText(&s.Peers[i]))
 	}
-	g.row("links", t.Links)
-	g.row("delegations", count(t.Prefixes, "prefix", "prefixes")+", "+count(t.Addresses, "address", "addresses"))
-	if len(s.Unmatched) > 0 {
-		g.row("without a rule", api.HoldingsText(s.Unmatched))
+	if plays6 {
+		g.row("links", t.Links)
+		g.row("delegations", count(t.Prefixes, "prefix", "prefixes")+", "+count(t.Addresses, "address", "addresses"))
+		if len(s.Unmatched) > 0 {
+			g.row("without a rule", api.HoldingsText(s.Unmatched))
+		}
+		g.row("in flight", fmt.Sprintf("%s, %s held for a probe", count(t.Pending, "change", "changes"), count(t.Held, "reply", "replies")))
+		g.row("grants refused", refusalsText(s.Refusals))
 	}
-	g.row("in flight", fmt.Sprintf("%s, %s held for a probe", count(t.Pending, "change", "changes"), count(t.Held, "reply", "replies")))
-	g.row("grants refused", refusalsText(s.Refusals))
+	if r := s.Relay4; r != nil {
+		g.row("DHCPv4", fmt.Sprintf("%s with clients, %s, %d delivered, %d dropped", count(r.Links, "link", "links"), count(r.Received, "message", "messages")+" received", r.Delivered, r.Dropped))
+	}
 	if err := g.write(out); err != nil {
 		return err
 	}

@@ -12,8 +12,10 @@ import (
 	"fairlead/internal/core/admission"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/hop"
+	"fairlead/internal/core/relay4"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/dhcp4"
 )
 
 // KeyChange is a key of the file whose value another file changes.
@@ -80,10 +82,18 @@ func (c *Config) SettingsChanged(next *Config) []string {
 	return append(keys, c.sectionsChanged(next)...)
 }
 
-// RuleChanged are the keys in which two rules for a link differ.
-func RuleChanged(old, next *relay6.LinkRule) []KeyChange {
-	var changed []KeyChange
-	was, is := ruleTexts(old), ruleTexts(next)
+// Rule6Changed are the keys in which two rules for a link differ.
+func Rule6Changed(old, next *relay6.LinkRule) []KeyChange {
+	return textsChanged(rule6Texts(old), rule6Texts(next))
+}
+
+// Rule4Changed are the keys in which two rules for the link of a name differ, as far as they
+// are about that link.
+func Rule4Changed(link string, old, next *relay4.LinkRule) []KeyChange {
+	return textsChanged(rule4Texts(link, old), rule4Texts(link, next))
+}
+
+func textsChanged(was, is []keyText) (changed []KeyChange) {
 	for i := range was {
 		if was[i] != is[i] {
 			changed = append(changed, KeyChange{was[i].key, was[i].text, is[i].text})
@@ -94,9 +104,9 @@ func RuleChanged(old, next *relay6.LinkRule) []KeyChange {
 
 type keyText struct{ key, text string }
 
-// ruleTexts are the values of a rule as the file says them, in the order of the
+// rule6Texts are the values of a rule as the file says them, in the order of the
 // reference.
-func ruleTexts(r *relay6.LinkRule) []keyText {
+func rule6Texts(r *relay6.LinkRule) []keyText {
 	d, h := &r.Delegations, &r.Host
 	remote := "none"
 	if r.RemoteID != nil {
@@ -142,6 +152,53 @@ func ruleTexts(r *relay6.LinkRule) []keyText {
 		{"routes.table", orAuto(h.Table != 0, strconv.FormatUint(uint64(h.Table), 10))},
 		{"routes.metric", strconv.FormatUint(uint64(h.Metric), 10)},
 	}
+}
+
+// rule4Texts are the same of a rule of the DHCPv4 relay; of the ports that of the link alone.
+func rule4Texts(link string, r *relay4.LinkRule) []keyText {
+	port := "none"
+	if p, ok := r.Ports[link]; ok {
+		port = fmt.Sprintf("circuit-id %q remote-id %q subscriber-id %q", p.CircuitID, p.RemoteID, p.SubscriberID)
+	}
+	remote := "none"
+	if !r.RemoteID.IsEmpty() {
+		remote = fmt.Sprintf("%s sensitive %v", r.RemoteID, r.SensitiveRemoteID)
+	}
+	return []keyText{
+		{"giaddr", orAuto(r.GIAddr.IsValid(), r.GIAddr.String())},
+		{"unnumbered", cmp.Or(r.Borrow, "none")},
+		{"trusted", strconv.FormatBool(r.Trusted)},
+		{"leasequery", strconv.FormatBool(r.AllowLeasequery)},
+		{"hops", strconv.Itoa(int(r.HopCount))},
+		{"secs", strconv.Itoa(int(r.Secs))},
+		{"agent-information", r.AgentInformation.String()},
+		{"max-size", orAuto(r.MaxSize != 0, strconv.Itoa(r.MaxSize))},
+		{"circuit-id", cmp.Or(r.CircuitID.String(), "none")},
+		{"remote-id", remote},
+		{"subscriber-id", cmp.Or(r.SubscriberID.String(), "none")},
+		{"ports", port},
+		{"relay-id", strconv.FormatBool(r.InsertRelayID)},
+		{"access-network", cmp.Or(hex.EncodeToString(r.AccessNetwork), "none")},
+		{"link-selection", strconv.FormatBool(r.LinkSelection)},
+		{"server-id-override", strconv.FormatBool(r.ServerIDOverride)},
+		{"relay-flags", strconv.FormatBool(r.RelayFlags)},
+		{"vss", vssText(r.VSS)},
+		{"rate.link", rateText(r.Rate.Link)},
+		{"rate.source", rateText(r.Rate.Source)},
+		{"rate.newcomers", rateText(r.Rate.Newcomers)},
+	}
+}
+
+func vssText(v *dhcp4.VSS) string {
+	switch {
+	case v == nil:
+		return "none"
+	case v.Type == dhcp4.VSSGlobal:
+		return "global"
+	case v.Type == dhcp4.VSSVPNID:
+		return "0x" + hex.EncodeToString(v.Information)
+	}
+	return string(v.Information)
 }
 
 func orAuto(given bool, text string) string {

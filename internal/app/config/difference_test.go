@@ -7,49 +7,72 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"fairlead/internal/wire/dhcp4"
 )
 
 // Each key of a rule that changes is named, and each key has its place in the
 // list.
 func TestRuleChanged(t *testing.T) {
-	old, next := defaultRelay6().Defaults, relay6Of(parsed(t, allSetText())).Links[0]
+	set := parsed(t, allSetText())
+	old6, next6 := defaultRelay6().Defaults, relay6Of(set).Links[0]
+	testRuleChanged(t, "relay6", Rule6Changed(&old6, &next6), rule6Texts(&old6))
+	old4, next4 := defaultRelay4().Defaults, relay4Of(set).Links[0]
+	testRuleChanged(t, "relay4", Rule4Changed("ppp0", &old4, &next4), rule4Texts("ppp0", &old4))
+	if c := slices.Concat(Rule6Changed(&next6, &next6), Rule4Changed("ppp0", &next4, &next4)); len(c) != 0 {
+		t.Errorf("a rule differs from itself: %v", c)
+	}
+	small := old6
+	small.Delegations.ClientLimit = 1
+	if diff := cmp.Diff([]KeyChange{{"limits.client", "8", "1"}}, Rule6Changed(&old6, &small)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	vpn := old4
+	vpn.VSS = &dhcp4.VSS{Type: dhcp4.VSSVPNID, Information: []byte{0, 0, 0x5e, 0, 0, 0, 1}}
+	if diff := cmp.Diff([]KeyChange{{"vss", "none", "0x00005e00000001"}}, Rule4Changed("ppp0", &old4, &vpn)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	// What is said of another port changes nothing for this link.
+	if c := Rule4Changed("ppp1", &next4, &next4); len(c) != 0 || slices.ContainsFunc(Rule4Changed("ppp1", &old4, &next4), func(c KeyChange) bool { return c.Key == "ports" }) {
+		t.Errorf("the ports of other links change this one: %v", c)
+	}
+}
+
+// testRuleChanged checks that all keys of a section's rules have changed.
+func testRuleChanged(t *testing.T, section string, changed []KeyChange, texts []keyText) {
+	t.Helper()
 	var got []string
-	for _, c := range RuleChanged(&old, &next) {
+	for _, c := range changed {
 		got = append(got, c.Key)
 		if c.Old == c.New {
-			t.Errorf("%s: %q to itself", c.Key, c.Old)
+			t.Errorf("%s: %s: %q to itself", section, c.Key, c.Old)
 		}
 	}
 	want := []string{}
-	for _, k := range ruleTexts(&old) {
-		if k.key != "unnumbered" { // a link-address rules it out
+	for _, k := range texts {
+		if k.key != "unnumbered" { // an address rules it out
 			want = append(want, k.key)
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got)\n%s", diff)
+		t.Errorf("%s (-want +got)\n%s", section, diff)
 	}
 	d := withKeys(false)
 	var keys []string
 	d.visit = func(path string, all, _ []string) {
-		if path == "relay6.defaults" {
+		if path == section+".defaults" {
 			keys = all
 		}
 	}
 	d.config([]byte(every(t)), relays)
+	if len(keys) == 0 {
+		t.Errorf("%s: no keys", section)
+	}
 	for _, key := range keys {
 		listed := slices.ContainsFunc(want, func(w string) bool { return w == key || strings.HasPrefix(w, key+".") })
 		if !listed && key != "unnumbered" && key != "sensitive" { // which allows no rule to differ
-			t.Errorf("a change of %s is not told", key)
+			t.Errorf("%s: a change of %s is not told", section, key)
 		}
-	}
-	if c := RuleChanged(&next, &next); len(c) != 0 {
-		t.Errorf("a rule differs from itself: %v", c)
-	}
-	small := old
-	small.Delegations.ClientLimit = 1
-	if diff := cmp.Diff([]KeyChange{{"limits.client", "8", "1"}}, RuleChanged(&old, &small)); diff != "" {
-		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
 

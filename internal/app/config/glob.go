@@ -28,9 +28,13 @@ func (v Value) checkGlob(glob string) {
 }
 
 // checkCover warns of a glob for client-facing links that covers others.
-func (v Value) checkCover(glob string) {
+func (v Value) checkCover(f Family, glob string) {
 	if strings.Trim(glob, "*") == "" && glob != "" {
-		v.warn(fmt.Sprintf("%q matches every interface that no server is heard on, one for management too: filters and rates would hold there (name the links)", glob))
+		there := "filters and rates would hold"
+		if f == DHCPv4 {
+			there = "whoever asks would be served"
+		}
+		v.warn(fmt.Sprintf("%q matches every interface that no server is heard on, one for management too: %s there (name the links)", glob, there))
 		return
 	}
 	for _, uplink := range slices.Sorted(maps.Keys(v.d.uplinks)) {

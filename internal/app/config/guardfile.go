@@ -24,7 +24,7 @@ func (g *Guard) Changed(next Section) []string {
 }
 
 // Serves is false: a guard has no clients.
-func (g *Guard) Serves(string) bool { return false }
+func (g *Guard) Serves(Family, string) bool { return false }
 
 const defaultGuardSocket = "/run/fairlead-guard/control.sock"
 

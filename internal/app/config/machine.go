@@ -21,9 +21,10 @@ type Machine struct {
 
 // mention is a name in the file of something on the host.
 type mention struct {
-	kind mentionKind
-	text string
-	at   Problem // without a text
+	kind   mentionKind
+	family Family // mentionMatch: of the clients on the links
+	text   string
+	at     Problem // without a text
 }
 
 type mentionKind uint8
@@ -37,9 +38,12 @@ const (
 )
 
 // mention notes a name, to be looked for on the host.
-func (v Value) mention(kind mentionKind, text string) {
+func (v Value) mention(kind mentionKind, text string) { v.note(mention{kind: kind, text: text}) }
+
+func (v Value) note(m mention) {
 	at := start(v.node)
-	v.d.mentions = append(v.d.mentions, mention{kind, text, Problem{v.d.file, at.Line, at.Column, v.path, ""}})
+	m.at = Problem{v.d.file, at.Line, at.Column, v.path, ""}
+	v.d.mentions = append(v.d.mentions, m)
 }
 
 // Misfits are warnings of what the file names and the host does not have.
@@ -54,7 +58,7 @@ func (c *Config) unmatched(held map[string]int) []string {
 	peers := trust.NewSet(c.Peers)
 	var words []string
 	for _, link := range slices.Sorted(maps.Keys(held)) {
-		if held[link] > 0 && (peers.HeardOn(trust.Server, link) || c.Served(link) == "") {
+		if held[link] > 0 && (peers.HeardOn(trust.Server, link) || c.Served(DHCPv6, link) == "") {
 			words = append(words, fmt.Sprintf("%s (%d)", link, held[link]))
 		}
 	}
@@ -91,7 +95,7 @@ func (n *mention) misfit(m *Machine, unmatched []string) string {
 			return fmt.Sprintf("no interface is named %q now: nothing is heard there until there is one", n.text)
 		case !isGlob(n.text):
 			return fmt.Sprintf("no interface is named %q now: nobody is served there until there is one", n.text)
-		case n.kind == mentionMatch && len(unmatched) > 0 && !slices.ContainsFunc(slices.Collect(maps.Keys(m.Held)), matches):
+		case n.family == DHCPv6 && len(unmatched) > 0 && !slices.ContainsFunc(slices.Collect(maps.Keys(m.Held)), matches):
 			return fmt.Sprintf("%q matches no interface now, and no rule matches these links with delegations: %s", n.text, strings.Join(unmatched, ", "))
 		}
 	case mentionUser:

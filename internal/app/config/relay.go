@@ -105,8 +105,8 @@ func (m *matches) decode(v Value, to *[]string) {
 		}
 		m.check(v, glob)
 		v.checkGlob(glob)
-		v.checkCover(glob)
-		v.mention(mentionMatch, glob)
+		v.checkCover(m.family, glob)
+		v.note(mention{kind: mentionMatch, family: m.family, text: glob})
 		*to = append(*to, glob)
 	}
 	if v.isScalar() {

@@ -60,8 +60,8 @@ func defaultRelay4() *Relay4 {
 }
 
 // Serves reports whether a rule matches a link.
-func (r *Relay4) Serves(link string) bool {
-	return slices.ContainsFunc(r.Links, func(rule relay4.LinkRule) bool { return trust.MatchAny(rule.Match, link) })
+func (r *Relay4) Serves(f Family, link string) bool {
+	return f == DHCPv4 && slices.ContainsFunc(r.Links, func(rule relay4.LinkRule) bool { return trust.MatchAny(rule.Match, link) })
 }
 
 // Changed are the keys, beside rules for links, whose values differ in next.

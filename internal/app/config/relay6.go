@@ -77,8 +77,8 @@ func defaultRelay6() *Relay6 {
 }
 
 // Serves reports whether a rule matches a link.
-func (r *Relay6) Serves(link string) bool {
-	return slices.ContainsFunc(r.Links, func(rule relay6.LinkRule) bool { return trust.MatchAny(rule.Match, link) })
+func (r *Relay6) Serves(f Family, link string) bool {
+	return f == DHCPv6 && slices.ContainsFunc(r.Links, func(rule relay6.LinkRule) bool { return trust.MatchAny(rule.Match, link) })
 }
 
 // Changed are the keys, beside rules for links, whose values differ in next.

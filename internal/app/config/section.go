@@ -15,8 +15,8 @@ import (
 type Section interface {
 	// Changed are the keys, without the section's own, whose values differ in next.
 	Changed(next Section) []string
-	// Serves reports whether the role has its clients on the link of that name.
-	Serves(link string) bool
+	// Serves reports whether the role has its clients of a family on the link of that name.
+	Serves(f Family, link string) bool
 }
 
 // Kind is the section of one role, before anything was read.
@@ -139,10 +139,10 @@ func (s *stanza) misfit(f Family, k Kinds) {
 	s.missing("address", fmt.Sprintf("%s; without one it is %s, which no section is for", others, s.peer.Address))
 }
 
-// Served is the role that has its clients on a link; empty: none has.
-func (c *Config) Served(link string) (role string) {
+// Served is the role that has its clients of a family on a link; empty: none has.
+func (c *Config) Served(f Family, link string) (role string) {
 	for _, name := range slices.Sorted(maps.Keys(c.Sections)) {
-		if c.Sections[name].Serves(link) {
+		if c.Sections[name].Serves(f, link) {
 			return name
 		}
 	}

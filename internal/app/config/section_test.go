@@ -23,8 +23,8 @@ func (o *other) Changed(next Section) []string {
 	return []string{"links"}
 }
 
-func (o *other) Serves(link string) bool {
-	return slices.ContainsFunc(o.links, func(glob string) bool { ok, _ := path.Match(glob, link); return ok })
+func (o *other) Serves(f Family, link string) bool {
+	return f == DHCPv6 && slices.ContainsFunc(o.links, func(glob string) bool { ok, _ := path.Match(glob, link); return ok })
 }
 
 var two = Kinds{Relay6Kind(), {Name: "other6", Family: DHCPv6, Want: "a mapping with links", Default: func() Section { return new(other) }, Decode: decodeOther}}
@@ -53,8 +53,8 @@ func TestSectionsOfTwoRoles(t *testing.T) {
 			t.Errorf("%s\n%v\nwant %s", c.text, err, c.wrong)
 		case c.wrong == "" && err != nil:
 			t.Errorf("%s\n%v", c.text, err)
-		case c.wrong == "" && got.Served("eth1") != c.served:
-			t.Errorf("%s\neth1 is served by %q, not by %q", c.text, got.Served("eth1"), c.served)
+		case c.wrong == "" && got.Served(DHCPv6, "eth1") != c.served:
+			t.Errorf("%s\neth1 is served by %q, not by %q", c.text, got.Served(DHCPv6, "eth1"), c.served)
 		}
 	}
 }

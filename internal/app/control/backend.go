@@ -24,7 +24,6 @@ type ProcessBackend interface {
 // Backend is what the control interface asks and commands of the DHCPv6 relay.
 type Backend interface {
 	Links(ctx context.Context) ([]api.Link, error)
-	Peers(ctx context.Context) ([]api.Peer, error)
 	Delegations(ctx context.Context, f api.Filter) ([]api.Delegation, error)
 	// History is who had which prefix when, the latest first, live delegations
 	// included.

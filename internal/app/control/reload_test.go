@@ -19,7 +19,7 @@ func TestReloadAnswers(t *testing.T) {
 	want := api.ReloadResult{
 		Reloaded:  true,
 		Peers:     []api.PeerChange{{Peer: "kea2", Change: "added"}},
-		Links:     []api.LinkChange{{LinkHoldings: api.LinkHoldings{Link: "ppp7", Prefixes: 2}, Change: api.LinkChanged, Keys: []api.KeyChange{{Key: "limits.client", Old: "8", New: "1"}}}},
+		Links:     []api.LinkChange{{Role: "relay4", LinkHoldings: api.LinkHoldings{Link: "ppp7", Prefixes: 2}, Change: api.LinkChanged, Keys: []api.KeyChange{{Key: "limits.client", Old: "8", New: "1"}}}},
 		Settings:  []string{"log"},
 		Unmatched: []api.LinkHoldings{{Link: "ppp9", Prefixes: 1, Addresses: 1}},
 		Warnings:  []string{"f.yaml:1:2: a warning"},

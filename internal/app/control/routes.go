@@ -53,6 +53,7 @@ func Status(ask func(context.Context) (api.Status, error)) Route {
 // wholeStatus has what is empty where there was none, which JSON would call null: not every
 // role has all of it.
 func wholeStatus(s api.Status) api.Status {
+	s.Roles, _ = list(s.Roles, nil)
 	s.Peers, _ = list(s.Peers, nil)
 	if s.Refusals == nil {
 		s.Refusals = make(map[string]uint64)
@@ -64,6 +65,11 @@ func wholeStatus(s api.Status) api.Status {
 	s.RefusedGrants, _ = list(s.RefusedGrants, nil)
 	s.Degraded, _ = list(s.Degraded, nil)
 	return s
+}
+
+// Peers is the path of the peers of all roles.
+func Peers(ask func(context.Context) ([]api.Peer, error)) Route {
+	return Look("/v1/peers", whole(ask))
 }
 
 // Process are the paths of what a process does, whichever roles it plays.
@@ -78,7 +84,6 @@ func Process(b ProcessBackend) []Route {
 func Relay(b Backend) []Route {
 	return []Route{
 		Look("/v1/links", whole(b.Links)),
-		Look("/v1/peers", whole(b.Peers)),
 		Look("/v1/blocks", whole(b.Blocks)),
 		get("/v1/delegations", parseFilter, func(ctx context.Context, f api.Filter) ([]api.Delegation, error) {
 			return list(b.Delegations(ctx, f))
@@ -137,7 +142,7 @@ func (s *Server) bounded() http.Handler {
 			}
 		}
 		if allowed == nil {
-			s.fail(w, fmt.Errorf("%w: no such path: %s", ErrNotFound, r.URL.Path))
+			s.fail(w, fmt.Errorf("%w: no such path: %s: no role that is played has it", ErrNotFound, r.URL.Path))
 			return
 		}
 		// RFC 9110 section 15.5.6: "The origin server MUST generate an Allow header

@@ -263,6 +263,7 @@ func (d *daemon) asked() (routes []control.Route, figures []prometheus.Collector
 		figures = append(figures, d.players[name].Collectors()...)
 	}
 	if !d.Beside {
+		routes = append(routes, control.Peers(d.Peers))
 		figures = append(figures, metrics.Counters(d.Counters))
 	}
 	return append(append(routes, control.Status(d.Status)), control.Process(d)...), figures

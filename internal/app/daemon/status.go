@@ -10,8 +10,10 @@ import (
 
 	"fairlead/internal/app/api"
 	"fairlead/internal/app/control"
+	"fairlead/internal/app/network"
 	"fairlead/internal/app/protect"
 	"fairlead/internal/app/service"
+	"fairlead/internal/core/trust"
 	"fairlead/internal/host/clock"
 	"fairlead/internal/host/udp"
 )
@@ -28,12 +30,14 @@ func (d *daemon) Status(ctx context.Context) (api.Status, error) {
 // judge is the status that figures belong to.
 func (d *daemon) judge(ctx context.Context, c *api.Counters) (api.Status, error) {
 	s := api.Status{
-		Version: c.Version, Started: c.Started, Uptime: api.Lifetime(time.Since(c.Started)), RelayID: c.RelayID,
+		Version: c.Version, Started: c.Started, Uptime: api.Lifetime(time.Since(c.Started)),
+		Roles: slices.Sorted(maps.Keys(d.players)), RelayID: c.RelayID, RelayIDv4: c.RelayIDv4,
 		Config: c.Config.ConfigStatus, Clock: c.Clock, Store: c.Store, Host: c.Host, Totals: c.Totals, Refusals: control.NonZero(maps.Clone(c.Sum.Refusals)),
 		Unmatched: c.Unmatched, Degraded: d.wrong(),
 	}
 	for i := range c.Peers {
 		s.Peers = append(s.Peers, c.Peers[i].Summary())
+		s.Degraded = append(s.Degraded, network.Unanswered(&c.Peers[i])...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.players)) {
 		if err := d.players[name].Judge(ctx, &s, c); err != nil {
@@ -63,7 +67,7 @@ func (d *daemon) Counters(ctx context.Context) (api.Counters, error) {
 // counters are Counters without the verdict.
 func (d *daemon) counters(ctx context.Context) (api.Counters, error) {
 	c := api.Counters{
-		Version: service.Version(), Started: d.Started, RelayID: d.relayID(), Config: d.Reloads(),
+		Version: service.Version(), Started: d.Started, Config: d.Reloads(),
 		Strangers: api.Traffic(d.Hops.Strangers()), EventsLost: d.Feed.Lost(),
 	}
 	if !d.Beside {
@@ -72,20 +76,23 @@ func (d *daemon) counters(ctx context.Context) (api.Counters, error) {
 		c.Socket = d.traffic()
 		c.Hook = d.Hook.Stats()
 	}
-	for _, p := range d.players {
-		if err := p.Count(ctx, &c); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(d.players)) {
+		if err := d.players[name].Count(ctx, &c); err != nil {
 			return c, err
 		}
 	}
+	peers := d.config().Peers
+	place := func(p *api.Peer) int {
+		return slices.IndexFunc(peers, func(one trust.Peer) bool { return one.Name == p.Name })
+	}
+	slices.SortStableFunc(c.Peers, func(a, b api.Peer) int { return place(&a) - place(&b) })
 	return c, nil
 }
 
-// relayID is who we are for servers.
-func (d *daemon) relayID() api.DUID {
-	if d.Beside {
-		return ""
-	}
-	return api.DUID(d.Identity.ID())
+// Peers are those of all roles, in the order of the file.
+func (d *daemon) Peers(ctx context.Context) ([]api.Peer, error) {
+	c, err := d.counters(ctx)
+	return c.Peers, err
 }
 
 // wrong is what of the things that all roles share an operator should see to, in words.

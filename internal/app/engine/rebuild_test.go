@@ -66,7 +66,7 @@ func TestRebuildGoesOnWhereTheOldCoreWas(t *testing.T) {
 		l.Core.Clear(n, delegation.Selection{Link: "elsewhere"}, true, eff)
 	})
 	l.carryOut(t.Context())
-	l.Core.SetTrace(&relay6.Trace{Link: "dB"})
+	l.Core.SetTrace(&effect.Trace{Link: "dB"})
 	before, old := l.Core.LastChange(), l.Core
 	l.planted = func(*inbound.Packet) { panic("planted") }
 	l.handle(t.Context(), []*message{solicit(linkA, 3)})

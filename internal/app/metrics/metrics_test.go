@@ -133,7 +133,7 @@ func fetch(t *testing.T, url string) (int, string) {
 // No label says who a client is: a series per client is memory without bound,
 // and private.
 func TestLabelsAreBounded(t *testing.T) {
-	allowed := []string{"link", "direction", "type", "reason", "peer", "hop", "kind", "path", "outcome", "version", "go", "relay_id"}
+	allowed := []string{"link", "direction", "type", "reason", "peer", "hop", "kind", "path", "outcome", "version", "go", "family", "relay_id"}
 	labels := make(map[string][]string)
 	for _, m := range relayMetrics {
 		labels[m.name] = m.labels

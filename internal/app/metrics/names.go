@@ -22,9 +22,16 @@ var processMetrics = []relayMetric{
 		func(c *api.Counters, emit emit) { emit(1, c.Version, runtime.Version()) },
 	},
 	{
-		"relay_id_info", "The relay-id in use, in hexadecimal with colons; always 1.", gauge,
-		[]string{"relay_id"},
-		func(c *api.Counters, emit emit) { emit(1, c.RelayID.String()) },
+		"relay_id_info", "The relay-id in use by family (dhcp4, dhcp6), in hexadecimal with colons; always 1.", gauge,
+		[]string{"family", "relay_id"},
+		func(c *api.Counters, emit emit) {
+			if c.RelayIDv4 != "" {
+				emit(1, "dhcp4", c.RelayIDv4.String())
+			}
+			if c.RelayID != "" {
+				emit(1, "dhcp6", c.RelayID.String())
+			}
+		},
 	},
 	{
 		"clock_offset_seconds", "What the kernel still has to correct of its wall clock.", gauge, nil,

@@ -86,6 +86,14 @@ func (r *Rivals) update() {
 	r.mu.Unlock()
 }
 
+// Trouble is what an operator should know of those that were found the last time, in words.
+func (r *Rivals) Trouble() (words []string) {
+	for _, who := range r.Names() {
+		words = append(words, "port: "+who+" has a socket at our port, and may get what is meant for us")
+	}
+	return words
+}
+
 // Names are those that were found the last time.
 func (r *Rivals) Names() []string {
 	r.mu.Lock()

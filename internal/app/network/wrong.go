@@ -15,8 +15,12 @@ import (
 // answered.
 const silent = 8
 
-// Unanswered is what an operator should see to of a peer's answers, in words.
+// Unanswered is what an operator should see to of a peer's answers, in words. Of one that
+// is not protected as it must be other words tell.
 func Unanswered(p *api.Peer) (words []string) {
+	if !p.Protected && p.Protection != trust.ProtectionNone.String() {
+		return nil
+	}
 	if p.Role == trust.Server.String() && !p.Answered && p.SinceAnswer >= silent {
 		words = append(words, fmt.Sprintf("peer %s: has never answered, %d messages were sent", p.Name, p.SinceAnswer))
 	}
@@ -44,9 +48,9 @@ func (n *Network) Muted() (words []string) {
 	return words
 }
 
-// Absent is what peers, and the rules with these names and globs, name and no interface has
-// as its name now, in words. A glob of a rule may match nothing for a while: its interfaces come and go.
-func (n *Network) Absent(match []string) (words []string) {
+// Absent is what peers, and the rules of a section with these names and globs, name and no
+// interface has as its name now, in words. A glob of a rule may match nothing for a while: its interfaces come and go.
+func (n *Network) Absent(section string, match []string) (words []string) {
 	missing := func(pattern string) bool {
 		if _, there := n.links[pattern]; there || isName(pattern) {
 			return !there
@@ -68,7 +72,7 @@ func (n *Network) Absent(match []string) (words []string) {
 		}
 	}
 	if rules := matching(matching(match, isName), missing); len(rules) > 0 {
-		words = append(words, fmt.Sprintf("links: no interface is named %s: nobody is served there", named(rules)))
+		words = append(words, fmt.Sprintf("%s.links: no interface is named %s: nobody is served there", section, named(rules)))
 	}
 	return words
 }

@@ -29,20 +29,20 @@ func TestNamesThatNoInterfaceHas(t *testing.T) {
 	want := []string{
 		"peer kea1: no interface is named eth1",
 		"peer kea2: no interface matches eth7, up*: nothing is heard from it",
-		"links: no interface is named cust2: nobody is served there",
+		"relay6.links: no interface is named cust2: nobody is served there",
 	}
-	if diff := cmp.Diff(want, n.Absent(match)); diff != "" {
+	if diff := cmp.Diff(want, n.Absent("relay6", match)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	know("eth1", "up3", "cust2")
-	if got := n.Absent(match); len(got) != 1 || got[0] != "peer kea2: no interface is named eth7" {
+	if got := n.Absent("relay6", match); len(got) != 1 || got[0] != "peer kea2: no interface is named eth7" {
 		t.Errorf("with all but eth7: %q", got)
 	}
 	match = nil
 	for i := range 20 {
 		match = append(match, fmt.Sprint("vlan", i))
 	}
-	if got := n.Absent(match)[1]; got != "links: no interface is named vlan0, vlan1, vlan2, vlan3, vlan4, vlan5, vlan6, vlan7 and 12 more: nobody is served there" {
+	if got := n.Absent("relay6", match)[1]; got != "relay6.links: no interface is named vlan0, vlan1, vlan2, vlan3, vlan4, vlan5, vlan6, vlan7 and 12 more: nobody is served there" {
 		t.Errorf("with many: %q", got)
 	}
 }

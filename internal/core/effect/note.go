@@ -55,3 +55,10 @@ type TracedLease struct {
 	Status           dhcp6.StatusCode
 	StatusSet        bool // a status was there
 }
+
+// Trace selects the messages whose steps become notes: those of a client, those of a
+// link, or, where both are empty, all.
+type Trace struct {
+	Client binding.Client
+	Link   string
+}

@@ -177,13 +177,16 @@ func (r *Relay) Peers(now instant.Now) []peers.View {
 }
 
 // Rule is the rule that makes the named link face clients; nil if it does not.
-func (r *Relay) Rule(name string) *LinkRule {
-	if l := r.links.Named(name); r.peers.HeardOn(trust.Server, name) || l != nil && l.IsHollow() {
+func (r *Relay) Rule(name string) *LinkRule { return r.ruleUnder(r.cfg, r.peers.Set, name) }
+
+// ruleUnder is Rule under a configuration with these peers.
+func (r *Relay) ruleUnder(cfg *Config, peers *trust.Set, name string) *LinkRule {
+	if l := r.links.Named(name); peers.HeardOn(trust.Server, name) || l != nil && l.IsHollow() {
 		return nil
 	}
-	for i := range r.cfg.Links {
-		if trust.MatchAny(r.cfg.Links[i].Match, name) {
-			return &r.cfg.Links[i]
+	for i := range cfg.Links {
+		if trust.MatchAny(cfg.Links[i].Match, name) {
+			return &cfg.Links[i]
 		}
 	}
 	return nil

@@ -63,7 +63,7 @@ type Relay struct {
 	refusals [64]uint64               // by binding.Reason
 	unicast  uint64                   // Replies with a Server Unicast option
 	met      met                      // limits that somebody has run into
-	trace    *Trace
+	trace    *effect.Trace
 	before   *Relay          // that panicked, until what is kept is restored; nil: there was none
 	events   []binding.Event // of one decision, reused
 }

@@ -8,7 +8,6 @@ import (
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
-	"fairlead/internal/core/relay6"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -54,7 +53,7 @@ func (w *world) wantSteps(want ...string) {
 // status that they carry, in the order in which it happens.
 func TestTraceTellsEachStep(t *testing.T) {
 	w := newWorld(t, policy(func(p *delegation.Policy) { p.ClientLimit = 1 }))
-	w.core.SetTrace(&relay6.Trace{Client: binding.DUID(alice.duid)})
+	w.core.SetTrace(&effect.Trace{Client: binding.DUID(alice.duid)})
 	w.lease(bob, iaPD(1, prefix("2001:db8:700::/56", 600)))
 	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)), iaPD(2, status(dhcp6.StatusNoPrefixAvail)))
 	w.wantSteps(
@@ -92,10 +91,10 @@ func TestTraceOfALink(t *testing.T) {
 	both := []string{
 		"lan0 alice Solicit received", "lan0 alice Solicit forwarded srv", "lan0 bob Solicit received", "lan0 bob Solicit forwarded srv",
 	}
-	w.core.SetTrace(&relay6.Trace{Link: "lan0"})
+	w.core.SetTrace(&effect.Trace{Link: "lan0"})
 	solicits()
 	w.wantSteps(both...)
-	w.core.SetTrace(&relay6.Trace{})
+	w.core.SetTrace(&effect.Trace{})
 	solicits()
 	w.wantSteps(append(both, "lan1 carol Solicit received", "lan1 carol Solicit forwarded srv")...)
 }
@@ -103,7 +102,7 @@ func TestTraceOfALink(t *testing.T) {
 // What cannot be kept is told, and that its Reply did not leave.
 func TestTraceOfWhatIsNotKept(t *testing.T) {
 	w := newWorld(t)
-	w.core.SetTrace(&relay6.Trace{Client: binding.DUID(alice.duid)})
+	w.core.SetTrace(&effect.Trace{Client: binding.DUID(alice.duid)})
 	w.keepFail = errStoreDown
 	w.exchange(alice, dhcp6.Request, iaPD(1, prefix("2001:db8:100::/56", 600)))
 	got := w.steps()

@@ -9,15 +9,8 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// Trace selects the messages whose steps become notes: those of a client DUID,
-// those of a link, or, where both are empty, all.
-type Trace struct {
-	Client binding.Client
-	Link   string
-}
-
 // SetTrace starts, changes or (nil) ends tracing.
-func (r *Relay) SetTrace(t *Trace) { r.trace = t }
+func (r *Relay) SetTrace(t *effect.Trace) { r.trace = t }
 
 // traced is the note that each step of a message begins as; ok is false for a
 // message that is not traced. There must be a Trace.

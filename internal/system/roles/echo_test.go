@@ -55,7 +55,9 @@ const echoName = "echo6"
 // echoSection is the role's part of the configuration.
 type echoSection struct{ links []string }
 
-func (s *echoSection) Serves(link string) bool { return trust.MatchAny(s.links, link) }
+func (s *echoSection) Serves(f config.Family, link string) bool {
+	return f == config.DHCPv6 && trust.MatchAny(s.links, link)
+}
 
 func (s *echoSection) Changed(next config.Section) []string {
 	if slices.Equal(s.links, next.(*echoSection).links) {
@@ -140,7 +142,7 @@ func (e *echo) Open(in engine.Receiver, out role.Sockets) {
 }
 
 func (e *echo) rules(link string) network.Inlet {
-	return network.Inlet{Name: link, Clients: e.section.Serves(link)}
+	return network.Inlet{Name: link, Clients: e.section.Serves(config.DHCPv6, link)}
 }
 
 func (e *echo) Alive(ctx context.Context) error {

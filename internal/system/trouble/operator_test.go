@@ -217,6 +217,47 @@ func TestWatchAndTrace(t *testing.T) {
 	}
 }
 
+// TestDebugWritesEachStep: with log.level debug the log has each step of every message,
+// as a trace shows them, from the reload that asks for it on, and no longer than that.
+func TestDebugWritesEachStep(t *testing.T) {
+	r := start(t, plan{clients: 2})
+	one, two := r.Play(1, rig.DUID(1)), r.Play(2, rig.DUID(2))
+	level := func(name string) {
+		r.Fairlead.Write("log: {level: " + name + "}\n" + r.config())
+		r.Fairlead.CLI("reload")
+	}
+	steps := func(n int) (found []string) {
+		for line := range strings.Lines(r.Fairlead.Log()) {
+			if strings.Contains(line, "level=DEBUG") && strings.Contains(line, "xid=") && strings.Contains(line, "link="+r.Downlink(n)+" ") {
+				found = append(found, line)
+			}
+		}
+		return found
+	}
+	r.obtain(one, 1)
+	if got := steps(1); len(got) > 0 {
+		t.Errorf("log.level: info, and the log has\n%s", strings.Join(got, ""))
+	}
+	level("debug")
+	r.obtain(one, 2)
+	r.obtain(two, 3)
+	for n := 1; n <= 2; n++ {
+		for _, text := range []string{"received", "forwarded", "server says", "carries", "granted", "waits until it is kept and installed", "kept", "installed", "sent"} {
+			r.Until(fmt.Sprintf("the log has the step %q on link %d", text, n), func() bool {
+				return slices.ContainsFunc(steps(n), func(line string) bool {
+					return strings.Contains(line, "msg="+text+" ") || strings.Contains(line, "msg="+strconv.Quote(text)+" ")
+				})
+			})
+		}
+	}
+	level("info")
+	before := len(steps(1))
+	r.obtain(one, 4)
+	if got := steps(1); len(got) > before {
+		t.Errorf("log.level is info again, and the log has\n%s", strings.Join(got[before:], ""))
+	}
+}
+
 // TestHook: the hook program is called for the events that it is configured for,
 // with the facts in its environment and nothing of ours.
 func TestHook(t *testing.T) {

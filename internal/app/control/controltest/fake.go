@@ -155,5 +155,5 @@ func (f *Fake) Counters(context.Context) (api.Counters, error) {
 
 // Routes are the paths that the relay answers.
 func (f *Fake) Routes() []control.Route {
-	return slices.Concat([]control.Route{control.Status(f.Status)}, control.Process(f), control.Relay(f))
+	return slices.Concat([]control.Route{control.Status(f.Status), control.Peers(f.Peers)}, control.Process(f), control.Relay(f))
 }

@@ -34,10 +34,11 @@ func New() *Fake {
 func overview() api.Status {
 	return api.Status{
 		Version: "1.2.3", Started: Start, Uptime: api.Lifetime(76*time.Hour + 5*time.Minute),
-		RelayID: "\x00\x04\x7d\x44\x48\x40\x9d\xc0\x11\xd1\xb2\x45\x5f\xfd\xce\x74\xfa\xd2",
-		Config:  api.ConfigStatus{Path: "/etc/fairlead/fairlead.yaml", Loaded: Start.Add(time.Hour)},
-		Clock:   api.ClockStatus{Clock: api.Clock{Synchronised: true, State: "ok", OffsetNanos: 1500, MaxErrorMicros: 16000}},
-		Store:   api.StoreStatus{Healthy: true, DiskBytes: 3 << 20, Commits: 120},
+		Roles:   []string{"relay4", "relay6"},
+		RelayID: "\x00\x04\x7d\x44\x48\x40\x9d\xc0\x11\xd1\xb2\x45\x5f\xfd\xce\x74\xfa\xd2", RelayIDv4: "old relay",
+		Config: api.ConfigStatus{Path: "/etc/fairlead/fairlead.yaml", Loaded: Start.Add(time.Hour)},
+		Clock:  api.ClockStatus{Clock: api.Clock{Synchronised: true, State: "ok", OffsetNanos: 1500, MaxErrorMicros: 16000}},
+		Store:  api.StoreStatus{Healthy: true, DiskBytes: 3 << 20, Commits: 120},
 		Host: api.HostStatus{
 			HostCounts:     api.HostCounts{Links: 2, Delegations: 3, Routes: 4, StandIns: 1, Elements: 12, Unproved: 1},
 			LastComparison: Start.Add(2 * time.Hour),
@@ -52,6 +53,7 @@ func overview() api.Status {
 			UnknownDrops: 2, Refusals: 4,
 		},
 		Refusals: map[string]uint64{"limit-link": 3, "overlap": 1},
+		Relay4:   &api.Relay4Totals{Links: 2, Received: 9, Delivered: 6, Dropped: 1},
 		Degraded: []string{},
 	}
 }
@@ -147,7 +149,7 @@ func figures() api.Counters {
 	l[2].ClientLimit = 8
 	p[1].Unreachable, p[1].SilentSince = 2, Start.Add(3*time.Hour)
 	return api.Counters{
-		Version: o.Version, RelayID: o.RelayID, Started: o.Started, Clock: o.Clock, Store: o.Store, Host: o.Host, Totals: o.Totals,
+		Version: o.Version, RelayID: o.RelayID, RelayIDv4: o.RelayIDv4, Started: o.Started, Clock: o.Clock, Store: o.Store, Host: o.Host, Totals: o.Totals,
 		Links: l, Peers: p,
 		Unknown: map[string]uint64{"unknown-link": 2},
 		Sum: api.TrafficCounts{

@@ -11,5 +11,5 @@ func absent(cfg *config.Config, net *network.Network) []string {
 	for i := range section(cfg).Links {
 		match = append(match, section(cfg).Links[i].Match...)
 	}
-	return net.Absent(match)
+	return net.Absent("relay6", match)
 }

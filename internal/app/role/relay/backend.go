@@ -11,13 +11,11 @@ import (
 	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
-	"fairlead/internal/app/network"
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
-	"fairlead/internal/core/trust"
 	"fairlead/internal/host/netlink"
 	"fairlead/internal/host/nft"
 )
@@ -77,14 +75,7 @@ func (d *player) degraded(c *api.Counters) []string {
 		l := &c.Links[i]
 		add(l.LinkAddressMissing, fmt.Sprintf("link %s: its link-address %s is no longer there, and is used for an hour at most", l.Name, l.LinkAddress))
 	}
-	for _, who := range d.rivals.Names() {
-		words = append(words, "port: "+who+" has a socket at our port, and may get what is meant for us")
-	}
-	for i := range c.Peers {
-		if p := &c.Peers[i]; p.Protected || p.Protection == trust.ProtectionNone.String() {
-			words = append(words, network.Unanswered(p)...)
-		}
-	}
+	words = append(words, d.rivals.Trouble()...)
 	add(c.Totals.Uninstalled > 0, fmt.Sprintf("kernel: %d delegations without their route or filter element; the log says what the kernel did not take", c.Totals.Uninstalled))
 	add(c.Host.Refused > 0, fmt.Sprintf("kernel: %d routes are not taken, because their link is down or gone; unreachable routes stand in for them", c.Host.Refused))
 	for _, trouble := range []string{d.relay.lost.Trouble(time.Now()), d.comparer.trouble(), notForwarding(c.Links)} {
@@ -146,12 +137,6 @@ func (d *player) spoofed() map[string]nft.Spoofed {
 	return all
 }
 
-func (d *player) Peers(ctx context.Context) ([]api.Peer, error) {
-	var all []api.Peer
-	err := d.engine.Call(ctx, func(n instant.Now, _ *effect.Effects) { all = d.peers(n) })
-	return all, err
-}
-
 // peers are all peers; the loop calls it.
 func (d *player) peers(now instant.Now) []api.Peer {
 	views, peers, states := d.engine.Core.Peers(now), d.config().PeersOf(config.DHCPv6), d.hops.States()
@@ -208,7 +193,7 @@ func (d *player) Trace(ctx context.Context, f api.TraceFilter) (<-chan api.Event
 		return nil, fmt.Errorf("trace: another trace is running: %w", control.ErrBusy)
 	}
 	d.tracers++
-	d.traced = &relay6.Trace{Client: binding.DUID(f.Client), Link: f.Link}
+	d.traced = &effect.Trace{Client: binding.DUID(f.Client), Link: f.Link}
 	d.mu.Unlock()
 	end := func() {
 		bounded, cancel := context.WithTimeout(context.Background(), endTrace)
@@ -244,11 +229,11 @@ func (d *player) retrace(ctx context.Context) error {
 
 // trace is what the core traces: every message where the log has level debug, else
 // what somebody reads, else nothing.
-func (d *player) trace() *relay6.Trace {
+func (d *player) trace() *effect.Trace {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.level.Level() <= slog.LevelDebug {
-		return &relay6.Trace{}
+		return &effect.Trace{}
 	}
 	return d.traced
 }
@@ -269,8 +254,8 @@ func (d *player) Count(ctx context.Context, c *api.Counters) error {
 		if c.Host.Orphans > 0 {
 			c.Host.OrphansEnd = n.WallAt(core.OrphansEnd())
 		}
-		links, c.Peers = core.Links(), d.peers(n)
-		c.Panics = d.engine.Panics()
+		links, c.Peers = core.Links(), append(c.Peers, d.peers(n)...)
+		c.Panics += d.engine.Panics()
 	})
 	if err != nil {
 		return err
@@ -280,6 +265,7 @@ func (d *player) Count(ctx context.Context, c *api.Counters) error {
 	}))
 	c.Totals, c.Unknown = control.TotalsOf(&totals), control.DropsOf(&totals.Unknown)
 	c.Sum = control.TrafficOfAll(&totals)
+	c.RelayID = api.DUID(d.identity.ID())
 	c.Host.LastComparison, c.Host.LastFindings = d.comparer.state()
 	var filterErr error // somebody may have flushed the ruleset: that is news, not the end of it
 	c.FilterDrops, filterErr = d.nft.Dropped()

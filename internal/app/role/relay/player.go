@@ -74,7 +74,7 @@ type player struct {
 	mu        sync.Mutex // guards all following fields
 	cfg       *config.Config
 	tracers   int
-	traced    *relay6.Trace // what is read; nil: nothing
+	traced    *effect.Trace // what is read; nil: nothing
 	findings  map[string]uint64
 	filterErr error
 }

@@ -5,6 +5,7 @@ import (
 
 	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
+	"fairlead/internal/app/role"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
@@ -16,7 +17,7 @@ func (d *player) Prospect(ctx context.Context, next *config.Config, result *api.
 	err = d.engine.Call(ctx, func(instant.Now, *effect.Effects) { links = d.engine.Core.Prospects(d.coreConfig(next)) })
 	for i := range links {
 		p := &links[i]
-		if c := linkChange(p); c.Change != "" {
+		if c := role.LinkChange("relay6", holdings(p), p.Now, p.Then, config.Rule6Changed); c.Change != "" {
 			result.Links = append(result.Links, c)
 		}
 		if p.Holds() && p.Then == nil {
@@ -35,26 +36,6 @@ func heldOn(links []relay6.Prospect) map[string]int {
 		}
 	}
 	return held
-}
-
-// linkChange is what becomes of a link; its Change is empty if nothing does.
-func linkChange(p *relay6.Prospect) api.LinkChange {
-	c := api.LinkChange{LinkHoldings: holdings(p)}
-	switch {
-	case p.Now == nil && p.Then == nil:
-	case p.Now == nil:
-		c.Change = api.LinkGained
-	case p.Then == nil:
-		c.Change = api.LinkLost
-	default:
-		for _, k := range config.RuleChanged(p.Now, p.Then) {
-			c.Keys = append(c.Keys, api.KeyChange{Key: k.Key, Old: k.Old, New: k.New})
-		}
-		if c.Keys != nil {
-			c.Change = api.LinkChanged
-		}
-	}
-	return c
 }
 
 func holdings(p *relay6.Prospect) api.LinkHoldings {

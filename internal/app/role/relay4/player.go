@@ -4,7 +4,6 @@ package relay4
 
 import (
 	"context"
-	"encoding/hex"
 	"runtime"
 	"sync"
 	"time"
@@ -161,26 +160,38 @@ func (d *player) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{metrics.Of(d.figures)}
 }
 
-// Count has nothing to count that api.Counters has.
-func (d *player) Count(context.Context, *api.Counters) error { return nil }
-
-// Judge adds what is not as it should be.
-func (d *player) Judge(ctx context.Context, s *api.Status, _ *api.Counters) error {
-	for _, who := range d.rivals.Names() {
-		s.Degraded = append(s.Degraded, "port: "+who+" has a socket at our port, and may get what is meant for us")
-	}
-	if trouble := d.relay.lost.Trouble(time.Now()); trouble != "" {
-		s.Degraded = append(s.Degraded, trouble)
-	}
+// Count fills in who the relay is, and its peers.
+func (d *player) Count(ctx context.Context, c *api.Counters) error {
+	c.RelayIDv4 = api.DUID(d.relayID(d.config()))
 	return d.engine.Call(ctx, func(now instant.Now, _ *effect.Effects) {
-		s.Degraded = append(s.Degraded, d.wrong(now)...)
-		s.Peers = append(s.Peers, summaries(d.peers(now))...)
+		c.Peers = append(c.Peers, d.peers(now)...)
+		c.Panics += d.engine.Panics()
 	})
 }
 
-// Prospect adds nothing yet: what a link is called in DHCPv4 is of no lease.
-func (d *player) Prospect(context.Context, *config.Config, *api.ReloadResult) (map[string]int, error) {
-	return nil, nil
+// Judge adds what is not as it should be.
+func (d *player) Judge(ctx context.Context, s *api.Status, _ *api.Counters) error {
+	s.Degraded = append(s.Degraded, d.rivals.Trouble()...)
+	if trouble := d.relay.lost.Trouble(time.Now()); trouble != "" {
+		s.Degraded = append(s.Degraded, trouble)
+	}
+	return d.engine.Call(ctx, func(instant.Now, *effect.Effects) {
+		s.Degraded = append(s.Degraded, d.wrong()...)
+		s.Relay4 = totalsOf(linksOf(d.engine.Core), countersOf(d.engine.Core))
+	})
+}
+
+// Prospect adds what another configuration would change. No lease is held.
+func (d *player) Prospect(ctx context.Context, next *config.Config, r *api.ReloadResult) (held map[string]int, err error) {
+	var links []relay4.Prospect
+	err = d.engine.Call(ctx, func(instant.Now, *effect.Effects) { links = d.engine.Core.Prospects(d.coreConfig(next)) })
+	for _, p := range links {
+		changed := func(now, then *relay4.LinkRule) []config.KeyChange { return config.Rule4Changed(p.Link, now, then) }
+		if c := role.LinkChange("relay4", api.LinkHoldings{Link: p.Link}, p.Now, p.Then, changed); c.Change != "" {
+			r.Links = append(r.Links, c)
+		}
+	}
+	return nil, err
 }
 
 // Reconfigure has a configuration hold.
@@ -206,9 +217,9 @@ func (d *player) config() *config.Config {
 
 // look is the relay at a glance.
 func (d *player) look(ctx context.Context) (v api.Relay4, err error) {
-	err = d.engine.Call(ctx, func(now instant.Now, _ *effect.Effects) {
-		v.RelayID = hex.EncodeToString(d.relayID(d.config()))
-		v.Links, v.Peers, v.Relay4Counters = linksOf(d.engine.Core), d.peers(now), countersOf(d.engine.Core)
+	err = d.engine.Call(ctx, func(instant.Now, *effect.Effects) {
+		v.RelayID = api.DUID(d.relayID(d.config()))
+		v.Links, v.Relay4Counters = linksOf(d.engine.Core), countersOf(d.engine.Core)
 	})
 	return v, err
 }

@@ -4,11 +4,8 @@ import (
 	"strings"
 
 	"fairlead/internal/app/api"
-	"fairlead/internal/app/network"
 	"fairlead/internal/core/effect"
-	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay4"
-	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp4"
 )
 
@@ -30,6 +27,17 @@ func linksOf(core *relay4.Relay) []api.Relay4Link {
 func countersOf(core *relay4.Relay) api.Relay4Counters {
 	sum, _ := core.Sum()
 	return figuresOf(&sum.Traffic, sum.LinkCounts, all)
+}
+
+// totalsOf are those figures at a glance.
+func totalsOf(links []api.Relay4Link, c api.Relay4Counters) *api.Relay4Totals {
+	sum := func(counts map[string]uint64) (n uint64) {
+		for _, count := range counts {
+			n += count
+		}
+		return n
+	}
+	return &api.Relay4Totals{Links: len(links), Received: sum(c.Received), Delivered: sum(c.Delivered), Dropped: sum(c.Drops)}
 }
 
 // figuresOf are figures as operators have them.
@@ -61,31 +69,18 @@ func typesOf(counts *[relay4.TypeCount]uint64, show func(uint64) bool) map[strin
 }
 
 // wrong is what is not as it should be, in words; the loop calls it.
-func (d *player) wrong(now instant.Now) (words []string) {
+func (d *player) wrong() (words []string) {
 	cfg := d.config()
 	var match []string
 	for i := range section(cfg).Links {
 		match = append(match, section(cfg).Links[i].Match...)
 	}
 	words = append(words, d.relay.net.Muted()...)
-	words = append(words, d.relay.net.Absent(match)...)
-	for _, p := range d.peers(now) {
-		if p.Protected || p.Protection == trust.ProtectionNone.String() {
-			words = append(words, network.Unanswered(&p)...)
-		}
-	}
+	words = append(words, d.relay.net.Absent("relay4", match)...)
 	for _, l := range linksOf(d.engine.Core) {
 		if l.Up && !l.GIAddr.IsValid() {
 			words = append(words, "link "+l.Name+": it has no IPv4 address, and the rule names none: no DHCPv4 message of its clients is relayed")
 		}
 	}
 	return words
-}
-
-// summaries are peers as the status has them.
-func summaries(peers []api.Peer) (all []api.PeerSummary) {
-	for i := range peers {
-		all = append(all, peers[i].Summary())
-	}
-	return all
 }

@@ -1,26 +1,30 @@
-package relay
+package network
 
 import (
 	"testing"
 	"time"
 
 	"fairlead/internal/app/api"
-	"fairlead/internal/app/network"
 
 	"github.com/google/go-cmp/cmp"
 )
 
 // A server that has never answered is told of after eight messages. One that answered
-// before, and a relay below us, which owes no answer, are not told of so.
+// before, and a relay below us, which owes no answer, are not told of so. Nor is one that is
+// not protected as it must be: that it does not answer is no news.
 func TestServerThatNeverAnswered(t *testing.T) {
 	peer := func(role string, sinceAnswer uint64) api.Peer {
-		return api.Peer{PeerProtection: api.PeerProtection{Name: "p", Role: role}, PeerCounters: api.PeerCounters{SinceAnswer: sinceAnswer}}
+		return api.Peer{PeerProtection: api.PeerProtection{Name: "p", Role: role, Protection: "none"}, PeerCounters: api.PeerCounters{SinceAnswer: sinceAnswer}}
 	}
 	heard := func(p api.Peer) api.Peer { p.Answered = true; return p }
 	silent := heard(peer("server", 9))
 	silent.SilentSince = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 	unreachable := heard(peer("server", 1))
 	unreachable.Failure = "no route to host"
+	exposed := peer("server", 8)
+	exposed.Protection = "ipsec"
+	protected := exposed
+	protected.Protected = true
 	for what, c := range map[string]struct {
 		peer api.Peer
 		want []string
@@ -30,9 +34,11 @@ func TestServerThatNeverAnswered(t *testing.T) {
 		"it answered before":   {heard(peer("server", 8)), nil},
 		"a relay":              {peer("relay", 8), nil},
 		"it has fallen silent": {silent, []string{"peer p: silent since 05:06:07, 9 messages without an answer"}},
+		"without its IPsec":    {exposed, nil},
+		"with its IPsec":       {protected, []string{"peer p: has never answered, 8 messages were sent"}},
 		"it cannot be reached": {unreachable, []string{"peer p: cannot be reached: no route to host"}},
 	} {
-		if diff := cmp.Diff(c.want, network.Unanswered(&c.peer)); diff != "" {
+		if diff := cmp.Diff(c.want, Unanswered(&c.peer)); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", what, diff)
 		}
 	}
