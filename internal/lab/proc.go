@@ -210,6 +210,12 @@ func (p *Proc) Logged(limit time.Duration, text string) error {
 	return nil
 }
 
+// Listens reports whether the program has a UDP socket at a port.
+func (p *Proc) Listens(port int) bool {
+	out, err := p.Node.Run("ss", "-Hulnp", fmt.Sprintf("sport = :%d", port))
+	return err == nil && strings.Contains(out, fmt.Sprintf("pid=%d,", p.Pid()))
+}
+
 // Run runs a command where the program is: in its node, and with its private
 // folders. Programs that talk to a running instance of themselves need that.
 func (p *Proc) Run(args ...string) (string, error) {

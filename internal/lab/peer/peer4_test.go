@@ -18,7 +18,7 @@ func TestDHCPv4(t *testing.T) {
 		}
 	}
 	for _, server := range []peer.Server4Kind{peer.Kea4UDP, peer.Kea4Raw, peer.Dhcpd4, peer.Dnsmasq4} {
-		for _, relay := range []peer.Relay4Kind{peer.Dhcrelay, peer.DnsmasqRelay} {
+		for _, relay := range []peer.Relay4Kind{peer.Dhcrelay, peer.DnsmasqRelay, peer.DhcpHelper} {
 			t.Run(string(server)+" "+string(relay), func(t *testing.T) {
 				n := lab.ForTest(t)
 				var nodes [3]*lab.Node

@@ -27,6 +27,7 @@ type network struct {
 	clients       [2]*rig.Host // each with c0
 	relay, server *rig.Host    // d1, d2 and u0; s0
 	fairlead      *rig.Program
+	peers         string // further ones, in YAML
 }
 
 // subnet is that of a link, counted from 1, and giaddr the relay's address on it.
@@ -50,11 +51,11 @@ func build(t *testing.T) *network {
 	return n
 }
 
-// serve starts a server for both links.
+// serve starts a server for both links, and for a third one behind another relay.
 func (n *network) serve(kind peer.Server4Kind) {
 	n.T.Helper()
 	_, err := peer.StartServer4(n.server.Node, kind, peer.Server4Config{
-		Interface: "s0", Address: netip.MustParseAddr(serverAddress), Subnets: []netip.Prefix{subnet(1), subnet(2)},
+		Interface: "s0", Address: netip.MustParseAddr(serverAddress), Subnets: []netip.Prefix{subnet(1), subnet(2), subnet(3)},
 	})
 	n.Need(err)
 }
@@ -63,7 +64,7 @@ func (n *network) serve(kind peer.Server4Kind) {
 func (n *network) start(keys ...string) {
 	n.T.Helper()
 	text := rig.NoMetrics + "peers:\n  - {name: server, address: " + serverAddress + ", role: server, interfaces: [u0], protection: none}\n" +
-		"relay4:\n  links:\n    - match: \"d*\"\n"
+		n.peers + "relay4:\n  links:\n    - match: \"d*\"\n"
 	for _, k := range keys {
 		text += "      " + k + "\n"
 	}
@@ -74,7 +75,13 @@ func (n *network) start(keys ...string) {
 // obtain has the client of a link get a lease, and returns its address.
 func (n *network) obtain(link int) netip.Addr {
 	n.T.Helper()
-	c, err := peer.StartClient4(n.clients[link-1].Node, "c0")
+	return n.obtainAs(n.clients[link-1], "c0")
+}
+
+// obtainAs is obtain for any host.
+func (n *network) obtainAs(h *rig.Host, link string) netip.Addr {
+	n.T.Helper()
+	c, err := peer.StartClient4(h.Node, link)
 	n.Need(err)
 	defer c.Close()
 	got, err := c.Obtain(labtest.Patience)
@@ -89,6 +96,13 @@ func (n *network) discover(link int) {
 	n.Need(err)
 	defer c.Close()
 	n.Need(c.Discover())
+}
+
+// look is what the relay says of itself.
+func (n *network) look() (about api.Relay4) {
+	n.T.Helper()
+	n.fairlead.Ask("/v1/relay4", &about)
+	return about
 }
 
 // wellFormed ends a recording, and fails if tshark objects to any DHCPv4 in it.

@@ -29,12 +29,12 @@ func TestPortIsShared(t *testing.T) {
 				var other *lab.Proc
 				if first {
 					other = run(r)
-					r.Until("the other program has its sockets", func() bool { return r.holdsPort(name) })
+					r.Until("the other program has its sockets", func() bool { return other.Listens(547) })
 				}
 				r.Fairlead.Start()
 				if !first {
 					other = run(r)
-					r.Until("the other program has its sockets", func() bool { return r.holdsPort(name) })
+					r.Until("the other program has its sockets", func() bool { return other.Listens(547) })
 				}
 				r.obtain(r.Play(1, rig.DUID(1)), 1)
 				named := func() bool {
@@ -49,11 +49,4 @@ func TestPortIsShared(t *testing.T) {
 			})
 		}
 	}
-}
-
-// holdsPort reports whether a program has a socket at port 547 in the relay's node.
-func (r *network) holdsPort(name string) bool {
-	r.T.Helper()
-	out := r.Relay.Run("ss", "-Hulnp6", "sport = :547")
-	return strings.Contains(out, `"`+name+`"`)
 }
