@@ -6,9 +6,9 @@ import "time"
 // names one of many (links, peers) is bounded by the configuration and the host.
 type Counters struct {
 	Version   string
-	RelayID   DUID      // in DHCPv6; empty: no role has one
-	RelayIDv4 DUID      // in DHCPv4, the same
-	Started   time.Time `gauge:"start_time_seconds" help:"When the process started, in seconds since 1970."`
+	RelayID   Identifier // in DHCPv6; empty: no role has one
+	RelayIDv4 Identifier // in DHCPv4, the same
+	Started   time.Time  `gauge:"start_time_seconds" help:"When the process started, in seconds since 1970."`
 	Clock     ClockStatus
 	Store     StoreStatus
 	Host      HostStatus

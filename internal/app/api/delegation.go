@@ -14,7 +14,7 @@ type Delegation struct {
 	Kind      string       `json:"kind"` // "prefix" or "address"
 	Link      string       `json:"link"`
 	VRF       string       `json:"vrf,omitempty"`
-	Client    DUID         `json:"client"`
+	Client    Identifier   `json:"client"`
 	IAID      uint32       `json:"iaid"`
 	NextHop   netip.Addr   `json:"next_hop"`
 	LinkLayer string       `json:"link_layer,omitempty"`
@@ -37,7 +37,7 @@ type HistoryEntry struct {
 	Kind    string       `json:"kind"`
 	Link    string       `json:"link"`
 	VRF     string       `json:"vrf,omitempty"`
-	Client  DUID         `json:"client"`
+	Client  Identifier   `json:"client"`
 	IAID    uint32       `json:"iaid"`
 	NextHop netip.Addr   `json:"next_hop"`
 	Server  string       `json:"server"`

@@ -13,18 +13,18 @@ type Event struct {
 	Time time.Time `json:"time"`
 	// Kind is an effect.NoteKind's word ("delegation", "limit", "link", "store",
 	// "foreign", "trace", "clock", ...), EventProtection, EventTrouble, or EventLost.
-	Kind   string `json:"kind"`
-	Text   string `json:"text,omitempty"` // what happened: "granted", "link vanished"
-	Link   string `json:"link,omitempty"`
-	Peer   string `json:"peer,omitempty"`
-	Hop    string `json:"hop,omitempty"` // EventProtection: of the peer's, by name
-	Client DUID   `json:"client,omitempty"`
-	IAID   uint32 `json:"iaid,omitempty"`
-	Type   string `json:"type,omitempty"` // message type
-	XID    XID    `json:"xid,omitempty"`
-	Reason string `json:"reason,omitempty"`
-	Detail string `json:"detail,omitempty"` // of a refused grant: what is in its way, "covers 2001:db8::/64 of up0"
-	Error  string `json:"error,omitempty"`
+	Kind   string     `json:"kind"`
+	Text   string     `json:"text,omitempty"` // what happened: "granted", "link vanished"
+	Link   string     `json:"link,omitempty"`
+	Peer   string     `json:"peer,omitempty"`
+	Hop    string     `json:"hop,omitempty"` // EventProtection: of the peer's, by name
+	Client Identifier `json:"client,omitempty"`
+	IAID   uint32     `json:"iaid,omitempty"`
+	Type   string     `json:"type,omitempty"` // message type
+	XID    XID        `json:"xid,omitempty"`
+	Reason string     `json:"reason,omitempty"`
+	Detail string     `json:"detail,omitempty"` // of a refused grant: what is in its way, "covers 2001:db8::/64 of up0"
+	Error  string     `json:"error,omitempty"`
 
 	Delegation *Delegation `json:"delegation,omitempty"` // what is, or what was refused or ended
 	Previous   *Delegation `json:"previous,omitempty"`   // what was before it was extended or moved

@@ -4,7 +4,7 @@ import "net/netip"
 
 // Relay4 is the DHCPv4 relay at a glance.
 type Relay4 struct {
-	RelayID DUID         `json:"relay_id"` // what sub-option 12 holds; empty: nothing is known yet
+	RelayID Identifier   `json:"relay_id"` // what sub-option 12 holds; empty: nothing is known yet
 	Links   []Relay4Link `json:"links"`    // those with clients
 	Relay4Counters
 }

@@ -10,14 +10,14 @@ import (
 // Filter selects delegations, and events about them: those that match every
 // field that is set.
 type Filter struct {
-	Client DUID
+	Client Identifier
 	Prefix netip.Prefix // delegations that lie in it, or that it lies in
 	Link   string
 }
 
 // Matches reports whether the filter selects what a client has on a link. An
 // invalid prefix stands for an event that is about none.
-func (f Filter) Matches(client DUID, prefix netip.Prefix, link string) bool {
+func (f Filter) Matches(client Identifier, prefix netip.Prefix, link string) bool {
 	return (f.Client == "" || f.Client == client) &&
 		(f.Link == "" || f.Link == link) &&
 		(!f.Prefix.IsValid() || prefix.IsValid() && f.Prefix.Overlaps(prefix))
@@ -37,7 +37,7 @@ const MaxHistory = 10000
 // TraceFilter selects the messages to trace: those of a client or those of a
 // link. One of them is set.
 type TraceFilter struct {
-	Client DUID
+	Client Identifier
 	Link   string
 }
 
@@ -47,7 +47,7 @@ type TraceFilter struct {
 // again until unblocked.
 type ClearRequest struct {
 	Prefix netip.Prefix `json:"prefix,omitzero"`
-	Client DUID         `json:"client,omitempty"`
+	Client Identifier   `json:"client,omitempty"`
 	Link   string       `json:"link,omitempty"`
 	All    bool         `json:"all,omitempty"`
 	Block  bool         `json:"block,omitempty"`
@@ -63,7 +63,7 @@ type ClearResult struct {
 // grant that matches every field that is set.
 type Block struct {
 	Prefix netip.Prefix `json:"prefix,omitzero"`
-	Client DUID         `json:"client,omitempty"`
+	Client Identifier   `json:"client,omitempty"`
 	Link   string       `json:"link,omitempty"`
 }
 
@@ -109,7 +109,7 @@ func (b Block) Check() error {
 // Attrs are what is asked, for logs.
 func (b Block) Attrs() []slog.Attr { return selectionAttrs(b.Prefix, b.Client, b.Link) }
 
-func selectionAttrs(p netip.Prefix, client DUID, link string) []slog.Attr {
+func selectionAttrs(p netip.Prefix, client Identifier, link string) []slog.Attr {
 	var a []slog.Attr
 	if p.IsValid() {
 		a = append(a, slog.String("prefix", p.String()))

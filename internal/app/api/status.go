@@ -13,8 +13,8 @@ type Status struct {
 	Started   time.Time         `json:"started"`
 	Uptime    Lifetime          `json:"uptime"`
 	Roles     []string          `json:"roles"`                 // that are played, by name
-	RelayID   DUID              `json:"relay_id,omitempty"`    // in DHCPv6
-	RelayIDv4 DUID              `json:"relay_id_v4,omitempty"` // in DHCPv4
+	RelayID   Identifier        `json:"relay_id,omitempty"`    // in DHCPv6
+	RelayIDv4 Identifier        `json:"relay_id_v4,omitempty"` // in DHCPv4
 	Config    ConfigStatus      `json:"config"`
 	Clock     ClockStatus       `json:"clock"`
 	Store     StoreStatus       `json:"store"`
@@ -77,7 +77,7 @@ type ForeignRoute struct {
 	Metric      uint32       `json:"metric"`
 	Table       uint32       `json:"table"`
 	Link        string       `json:"link"`   // of the client that is dark
-	Client      DUID         `json:"client"` // empty: not known; its grant could not be installed
+	Client      Identifier   `json:"client"` // empty: not known; its grant could not be installed
 	Prefix      netip.Prefix `json:"prefix"` // of the client
 }
 
@@ -93,12 +93,12 @@ type RefusedGrants struct {
 
 // LimitMet is a limit that somebody has run into and that has no room yet.
 type LimitMet struct {
-	Limit     string    `json:"limit"` // limit-client, limit-link or limit-host
-	Link      string    `json:"link"`
-	Client    DUID      `json:"client"`               // who ran into it last
-	LinkLayer string    `json:"link_layer,omitempty"` // of the host, for limits of clients and hosts
-	Last      time.Time `json:"last"`
-	Times     uint64    `json:"times"`
+	Limit     string     `json:"limit"` // limit-client, limit-link or limit-host
+	Link      string     `json:"link"`
+	Client    Identifier `json:"client"`               // who ran into it last
+	LinkLayer string     `json:"link_layer,omitempty"` // of the host, for limits of clients and hosts
+	Last      time.Time  `json:"last"`
+	Times     uint64     `json:"times"`
 }
 
 // ConfigStatus is which configuration runs.

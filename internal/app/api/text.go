@@ -13,33 +13,40 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// DUID is a client's identifier or a relay-id: its octets. As text it is
-// hexadecimal with colons, "00:03:00:01:02:00:5e:10:00:01".
-type DUID string
+// Identifier is the octets by which a client or a relay agent is known: a DUID, a DHCPv4
+// client identifier, or, for a client without one, the type and address of its hardware.
+// As text it is hexadecimal with colons, "00:03:00:01:02:00:5e:10:00:01".
+type Identifier string
 
-// ParseDUID reads what a person wrote: hexadecimal, with or without colons.
-// Errors are those of dhcp6.ParseDUID.
-func ParseDUID(text string) (DUID, error) {
-	d, err := dhcp6.ParseDUID(text)
-	if err != nil {
-		return "", fmt.Errorf("DUID %q: %w", text, err)
+// maxIdentifier is how many octets an option of DHCPv4 holds, and more than a DUID has.
+const maxIdentifier = 255
+
+// ParseIdentifier reads what a person wrote: hexadecimal, with or without colons. Errors
+// of the text are those of dhcp6.ParseOctets.
+func ParseIdentifier(text string) (Identifier, error) {
+	octets, err := dhcp6.ParseOctets(text)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("identifier %q: %w", text, err)
+	case len(octets) == 0 || len(octets) > maxIdentifier:
+		return "", fmt.Errorf("identifier %q: it has %d octets, and must have 1 to %d", text, len(octets), maxIdentifier)
 	}
-	return DUID(d), nil
+	return Identifier(octets), nil
 }
 
-func (d DUID) String() string { return dhcp6.DUID(d).String() }
+func (d Identifier) String() string { return dhcp6.DUID(d).String() }
 
 // MarshalText writes the octets with colons.
-func (d DUID) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+func (d Identifier) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// UnmarshalText reads what MarshalText writes. Unlike ParseDUID it takes any
-// length: a relay may have met a client whose DUID breaks the rules.
-func (d *DUID) UnmarshalText(b []byte) error {
+// UnmarshalText reads what MarshalText writes. Unlike ParseIdentifier it takes none and any
+// length: a relay may have met a client whose identifier breaks the rules.
+func (d *Identifier) UnmarshalText(b []byte) error {
 	octets, err := hex.DecodeString(strings.ReplaceAll(string(b), ":", ""))
 	if err != nil {
-		return fmt.Errorf("DUID %q: %w", b, err)
+		return fmt.Errorf("identifier %q: %w", b, err)
 	}
-	*d = DUID(octets)
+	*d = Identifier(octets)
 	return nil
 }
 

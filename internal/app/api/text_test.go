@@ -3,6 +3,7 @@ package api_test
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,33 +60,36 @@ func TestLifetimeFromJSON(t *testing.T) {
 	}
 }
 
-func TestParseDUID(t *testing.T) {
-	want := api.DUID("\x00\x03\x00\x01\x0a")
+func TestParseIdentifier(t *testing.T) {
+	want := api.Identifier("\x00\x03\x00\x01\x0a")
 	for _, text := range []string{"00:03:00:01:0a", "0003000a"[:4] + "00010a", "0:3:0:1:A"} {
-		if got, err := api.ParseDUID(text); err != nil || got != want {
+		if got, err := api.ParseIdentifier(text); err != nil || got != want {
 			t.Errorf("%q: %q, %v, want %q", text, got, err, want)
 		}
 	}
-	for text, want := range map[string]error{"00:01": dhcp6.ErrTruncated, "0g:01:02": dhcp6.ErrMalformed, "": dhcp6.ErrTruncated} {
-		if _, err := api.ParseDUID(text); !errors.Is(err, want) {
-			t.Errorf("%q: err = %v, want %v", text, err, want)
+	if _, err := api.ParseIdentifier("0g:01:02"); !errors.Is(err, dhcp6.ErrMalformed) {
+		t.Errorf("0g:01:02: err = %v, want %v", err, dhcp6.ErrMalformed)
+	}
+	for _, text := range []string{"", strings.Repeat("00", 256)} {
+		if _, err := api.ParseIdentifier(text); err == nil {
+			t.Errorf("%d octets are taken", len(text)/2)
 		}
 	}
 }
 
-// A client's DUID may break the rules; it is shown all the same.
-func TestDUIDTextTakesAnyLength(t *testing.T) {
-	for _, d := range []api.DUID{"", "\x01", api.DUID(make([]byte, 300))} {
+// A client's identifier may break the rules; it is shown all the same.
+func TestIdentifierTextTakesAnyLength(t *testing.T) {
+	for _, d := range []api.Identifier{"", "\x01", api.Identifier(make([]byte, 300))} {
 		text, err := d.MarshalText()
 		if err != nil {
 			t.Fatal(err)
 		}
-		var back api.DUID
+		var back api.Identifier
 		if err := back.UnmarshalText(text); err != nil || back != d {
 			t.Errorf("%d octets: %q came back as %d octets, %v", len(d), text, len(back), err)
 		}
 	}
-	var d api.DUID
+	var d api.Identifier
 	if err := d.UnmarshalText([]byte("00:0")); err == nil {
 		t.Error("00:0: taken, want an error")
 	}

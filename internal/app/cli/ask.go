@@ -95,7 +95,7 @@ func linkNames(ctx context.Context, a *ask) []string {
 func (s *selection) filter() (f api.Filter, err error) {
 	f.Link = s.link
 	if s.client != "" {
-		if f.Client, err = api.ParseDUID(s.client); err != nil {
+		if f.Client, err = api.ParseIdentifier(s.client); err != nil {
 			return f, usagef("--client: %w", err)
 		}
 	}

@@ -24,7 +24,7 @@ func change[T any](cmd *cobra.Command, a *ask, do func(context.Context, *api.Cli
 }
 
 // target is what a clear or an unblock names: [PREFIX] --client --link.
-func (s *selection) target(args []string) (p netip.Prefix, client api.DUID, err error) {
+func (s *selection) target(args []string) (p netip.Prefix, client api.Identifier, err error) {
 	if len(args) > 0 {
 		s.prefix = args[0]
 	}

@@ -25,7 +25,7 @@ import (
 func DelegationOf(d *binding.Binding, now instant.Now) api.Delegation {
 	return api.Delegation{
 		Prefix: d.Prefix, Kind: d.Kind.String(), Link: d.Link, VRF: d.VRF,
-		Client: api.DUID(d.Client.DUID()), IAID: d.IAID, NextHop: d.NextHop, LinkLayer: d.LinkLayer.String(),
+		Client: api.Identifier(d.Client.DUID()), IAID: d.IAID, NextHop: d.NextHop, LinkLayer: d.LinkLayer.String(),
 		Preferred: api.Lifetime(now.Until(d.Preferred)), Valid: api.Lifetime(now.Until(d.Valid)),
 		Expires: now.WallAt(d.Valid), Lifetime: api.Lifetime(d.Lifetime),
 		Server: d.Server, Source: d.Source.String(), Granted: d.Granted, Changed: d.Changed,
@@ -37,7 +37,7 @@ func DelegationOf(d *binding.Binding, now instant.Now) api.Delegation {
 func HistoryOf(d *binding.Binding, ended time.Time, reason string) api.HistoryEntry {
 	return api.HistoryEntry{
 		Prefix: d.Prefix, Kind: d.Kind.String(), Link: d.Link, VRF: d.VRF,
-		Client: api.DUID(d.Client.DUID()), IAID: d.IAID, NextHop: d.NextHop, Server: d.Server,
+		Client: api.Identifier(d.Client.DUID()), IAID: d.IAID, NextHop: d.NextHop, Server: d.Server,
 		Granted: d.Granted, Ended: ended, Reason: reason,
 	}
 }
@@ -47,7 +47,7 @@ func LimitsOf(all []relay6.LimitMet) []api.LimitMet {
 	limits := make([]api.LimitMet, 0, len(all))
 	for _, l := range all {
 		limits = append(limits, api.LimitMet{
-			Limit: l.Reason.String(), Link: l.Link, Client: api.DUID(l.Client.DUID()), LinkLayer: l.Host.String(), Last: l.Last, Times: l.Times,
+			Limit: l.Reason.String(), Link: l.Link, Client: api.Identifier(l.Client.DUID()), LinkLayer: l.Host.String(), Last: l.Last, Times: l.Times,
 		})
 	}
 	return limits
@@ -188,7 +188,7 @@ func OrphanOf(l *hoststate.Delegation, vrf string, end instant.Instant, now inst
 func EventOf(n *effect.Note, now instant.Now) api.Event {
 	e := api.Event{
 		Time: now.Wall, Kind: n.Kind.String(), Text: n.Text, Link: n.Link, Peer: n.Peer,
-		Client: api.DUID(n.Client.DUID()), IAID: n.IAID, XID: api.XID(n.XID), Reason: n.Reason,
+		Client: api.Identifier(n.Client.DUID()), IAID: n.IAID, XID: api.XID(n.XID), Reason: n.Reason,
 	}
 	if n.Type != 0 {
 		e.Type = n.Type.String()
@@ -233,7 +233,7 @@ func SelectionOf(r api.ClearRequest) delegation.Selection {
 
 // BlockOf is a block of the core.
 func BlockOf(b delegation.Block) api.Block {
-	return api.Block{Prefix: b.Prefix, Client: api.DUID(b.Client.DUID()), Link: b.Link}
+	return api.Block{Prefix: b.Prefix, Client: api.Identifier(b.Client.DUID()), Link: b.Link}
 }
 
 // CoreBlock is a block in the core's terms.

@@ -40,7 +40,7 @@ func parseFilter(r *http.Request) (api.Filter, error) {
 func filterOf(q url.Values) (f api.Filter, err error) {
 	f.Link = q.Get("link")
 	if text := q.Get("client"); text != "" {
-		if f.Client, err = api.ParseDUID(text); err != nil {
+		if f.Client, err = api.ParseIdentifier(text); err != nil {
 			return f, fmt.Errorf("%w: client: %w", ErrInvalid, err)
 		}
 	}

@@ -254,7 +254,7 @@ func TestRefusedRequests(t *testing.T) {
 		{"unknown parameter", "GET", "/v1/links?all=1", "", "", 400, "unknown here"},
 		{"a parameter twice", "GET", "/v1/delegations?link=a&link=b", "", "", 400, "there twice"},
 		{"a query that is none", "GET", "/v1/delegations?link=%zz", "", "", 400, "query"},
-		{"client that is no DUID", "GET", "/v1/delegations?client=0xyz", "", "", 400, "client: DUID"},
+		{"client that is no identifier", "GET", "/v1/delegations?client=0xyz", "", "", 400, "client: identifier"},
 		{"IPv4", "GET", "/v1/delegations?prefix=10.0.0.0/8", "", "", 400, "not IPv6"},
 		{"host bits", "GET", "/v1/delegations?prefix=2001:db8::1/32", "", "", 400, "bits are set"},
 		{"time", "GET", "/v1/history?from=yesterday", "", "", 400, "from:"},

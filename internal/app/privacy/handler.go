@@ -75,7 +75,7 @@ func (m Mask) value(v slog.Value) slog.Value {
 		return slog.StringValue(string(x))
 	case dhcp6.DUID:
 		return slog.StringValue(m.DUIDText(string(x)))
-	case api.DUID:
+	case api.Identifier:
 		return slog.StringValue(m.DUIDText(string(x)))
 	case netip.Addr:
 		return slog.StringValue(m.AddrText(x))

@@ -38,7 +38,7 @@ func TestLoggerMasksByType(t *testing.T) {
 	local := netip.MustParseAddr(somebodysLocal)
 	attrs := []slog.Attr{
 		slog.Any("addr", local), slog.Any("addrport", netip.AddrPortFrom(local, 546)), slog.Any("prefix", netip.MustParsePrefix(somebodysPrefix)),
-		slog.Any("duid", dhcp6.DUID(somebodysDUID)), slog.Any("shown", api.DUID(somebodysDUID)), slog.Any("mac", mac()),
+		slog.Any("duid", dhcp6.DUID(somebodysDUID)), slog.Any("shown", api.Identifier(somebodysDUID)), slog.Any("mac", mac()),
 		slog.Any("error", fmt.Errorf("route %s: %w", somebodysPrefix, errors.New("file exists"))),
 		slog.Any("stringer", stringer{"element " + somebodysPrefix}), slog.String("text", "via "+somebodysLocal),
 		slog.Any("list", []string{somebodysLocal}), slog.Group("in", slog.Any("addr", local), slog.Group("deeper", slog.String("who", somebodysMAC))),
@@ -83,12 +83,12 @@ func TestLoggerShowsAllIfItMay(t *testing.T) {
 
 func TestEventsAreMasked(t *testing.T) {
 	d := somebody()
-	shown := api.Delegation{Prefix: d.Prefix, Client: api.DUID(d.Client.DUID()), NextHop: d.NextHop, LinkLayer: d.LinkLayer.String(), Link: "lan0", Server: "srv", IAID: 7}
+	shown := api.Delegation{Prefix: d.Prefix, Client: api.Identifier(d.Client.DUID()), NextHop: d.NextHop, LinkLayer: d.LinkLayer.String(), Link: "lan0", Server: "srv", IAID: 7}
 	before := shown
 	for _, how := range hiding {
 		r := rules(how)
 		in := make(chan api.Event, 2)
-		in <- api.Event{Kind: "delegation", Text: "moved", Client: api.DUID(d.Client.DUID()), Delegation: &shown, Previous: &shown, IAID: 7}
+		in <- api.Event{Kind: "delegation", Text: "moved", Client: api.Identifier(d.Client.DUID()), Delegation: &shown, Previous: &shown, IAID: 7}
 		in <- api.Event{Kind: "foreign", Text: "kernel differed: mended", Reason: "missing route " + somebodysPrefix + " via " + somebodysLocal, Error: "element " + somebodysPrefix}
 		close(in)
 		n := 0

@@ -133,7 +133,7 @@ func (m Mask) Event(e *api.Event) {
 	}
 	client := string(e.Client)
 	e.IAID = m.IAID(client, e.IAID)
-	e.Client = api.DUID(m.DUID(client))
+	e.Client = api.Identifier(m.DUID(client))
 	e.Reason, e.Detail, e.Error = m.Text(e.Reason), m.Text(e.Detail), m.Text(e.Error)
 	e.Delegation, e.Previous = m.delegation(e.Delegation), m.delegation(e.Previous)
 	if e.Carries != nil {
@@ -150,7 +150,7 @@ func (m Mask) delegation(d *api.Delegation) *api.Delegation {
 	}
 	c := *d
 	c.IAID = m.IAID(string(d.Client), d.IAID)
-	c.Client = api.DUID(m.DUID(string(d.Client)))
+	c.Client = api.Identifier(m.DUID(string(d.Client)))
 	c.NextHop, c.Prefix = m.Addr(d.NextHop), m.Prefix(d.Prefix)
 	c.LinkLayer = ""
 	if a, ok := linkaddr.Parse(d.LinkLayer); ok {

@@ -105,7 +105,20 @@ func (d DUID) String() string {
 // checked as by Valid. The offset of an error counts characters if they are not
 // hexadecimal, octets if the length is wrong.
 func ParseDUID(text string) (DUID, error) {
-	var d DUID
+	octets, err := ParseOctets(text)
+	if err != nil {
+		return nil, err
+	}
+	if err := DUID(octets).Valid(); err != nil {
+		return nil, err
+	}
+	return octets, nil
+}
+
+// ParseOctets reads octets in the forms that ParseDUID takes, whether they are a DUID or
+// not; errors are *Error.
+func ParseOctets(text string) ([]byte, error) {
+	var d []byte
 	if strings.Contains(text, ":") {
 		at := 0
 		for digits := range strings.SplitSeq(text, ":") {
@@ -122,9 +135,6 @@ func ParseDUID(text string) (DUID, error) {
 			return nil, &Error{Field: "DUID text", Offset: 2 * len(octets), Err: ErrMalformed}
 		}
 		d = octets
-	}
-	if err := d.Valid(); err != nil {
-		return nil, err
 	}
 	return d, nil
 }

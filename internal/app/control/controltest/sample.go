@@ -13,8 +13,8 @@ var Start = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 
 // Clients of the sample relay.
 const (
-	Alice = api.DUID("\x00\x03\x00\x01\x02\x00\x5e\x10\x00\x01")
-	Bob   = api.DUID("\x00\x01\x00\x01\x2a\x2b\x2c\x2d\x02\x00\x5e\x10\x00\x02")
+	Alice = api.Identifier("\x00\x03\x00\x01\x02\x00\x5e\x10\x00\x01")
+	Bob   = api.Identifier("\x00\x01\x00\x01\x2a\x2b\x2c\x2d\x02\x00\x5e\x10\x00\x02")
 )
 
 // New is a relay with two links, two servers, three delegations and a past.
@@ -128,7 +128,7 @@ func live() []api.Delegation {
 }
 
 func past() []api.HistoryEntry {
-	entry := func(prefix string, client api.DUID, granted, ended time.Time, reason string) api.HistoryEntry {
+	entry := func(prefix string, client api.Identifier, granted, ended time.Time, reason string) api.HistoryEntry {
 		return api.HistoryEntry{
 			Prefix: netip.MustParsePrefix(prefix), Kind: "prefix", Link: "br-cust7", Client: client, IAID: 1,
 			NextHop: netip.MustParseAddr("fe80::1"), Server: "kea1", Granted: granted, Ended: ended, Reason: reason,

@@ -265,7 +265,7 @@ func (d *player) Count(ctx context.Context, c *api.Counters) error {
 	}))
 	c.Totals, c.Unknown = control.TotalsOf(&totals), control.DropsOf(&totals.Unknown)
 	c.Sum = control.TrafficOfAll(&totals)
-	c.RelayID = api.DUID(d.identity.ID())
+	c.RelayID = api.Identifier(d.identity.ID())
 	c.Host.LastComparison, c.Host.LastFindings = d.comparer.state()
 	var filterErr error // somebody may have flushed the ruleset: that is news, not the end of it
 	c.FilterDrops, filterErr = d.nft.Dropped()

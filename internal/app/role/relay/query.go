@@ -39,7 +39,7 @@ type living struct {
 }
 
 func matches(f *api.Filter, one *binding.Binding) bool {
-	return f.Matches(api.DUID(one.Client.DUID()), one.Prefix, one.Link)
+	return f.Matches(api.Identifier(one.Client.DUID()), one.Prefix, one.Link)
 }
 
 func (d *player) Delegations(ctx context.Context, f api.Filter) ([]api.Delegation, error) {
@@ -130,7 +130,7 @@ func (d *player) maskedFilter(f api.Filter) api.Filter {
 	if m.How() == config.IdentifiersNone { // there is nothing to be found
 		return f
 	}
-	f.Client, f.Prefix = api.DUID(m.DUID(string(f.Client))), m.Prefix(f.Prefix)
+	f.Client, f.Prefix = api.Identifier(m.DUID(string(f.Client))), m.Prefix(f.Prefix)
 	return f
 }
 

@@ -162,7 +162,7 @@ func (d *player) Collectors() []prometheus.Collector {
 
 // Count fills in who the relay is, and its peers.
 func (d *player) Count(ctx context.Context, c *api.Counters) error {
-	c.RelayIDv4 = api.DUID(d.relayID(d.config()))
+	c.RelayIDv4 = api.Identifier(d.relayID(d.config()))
 	return d.engine.Call(ctx, func(now instant.Now, _ *effect.Effects) {
 		c.Peers = append(c.Peers, d.peers(now)...)
 		c.Panics += d.engine.Panics()
@@ -218,7 +218,7 @@ func (d *player) config() *config.Config {
 // look is the relay at a glance.
 func (d *player) look(ctx context.Context) (v api.Relay4, err error) {
 	err = d.engine.Call(ctx, func(instant.Now, *effect.Effects) {
-		v.RelayID = api.DUID(d.relayID(d.config()))
+		v.RelayID = api.Identifier(d.relayID(d.config()))
 		v.Links, v.Relay4Counters = linksOf(d.engine.Core), countersOf(d.engine.Core)
 	})
 	return v, err
