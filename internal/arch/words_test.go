@@ -24,7 +24,7 @@ var meanings = map[string]struct {
 	longer []string
 }{
 	"audit": {in: []string{"app/config"}},
-	"block": {in: []string{"core/delegation", "core/relay6", "app/api", "app/control", "app/control/controltest", "app/role/relay"}, longer: []string{"BlockPolic"}},
+	"block": {in: []string{"core/delegation", "core/relay6", "app/api", "app/control", "app/control/controltest", "app/role/relay", "app/bindings"}, longer: []string{"BlockPolic"}},
 	"claim": {},
 	"guard": {in: []string{"core/hop", "host/nft", "app/api", "app/config", "app/control", "app/control/controltest", "app/metrics", "system/protected"}},
 	"hop": {

@@ -16,22 +16,26 @@ type ProcessBackend interface {
 	// takes the rule from links with delegations is an *api.LossError unless it is
 	// forced.
 	Reload(ctx context.Context, r api.ReloadRequest, who string) (api.ReloadResult, error)
-	// Watch, and a role's Trace, close their channel soon after the context is done, and
+	// Watch, and Trace of Bindings, close their channel soon after the context is done, and
 	// never wait for a reader: see Feed.
 	Watch(ctx context.Context, f api.Filter) (<-chan api.Event, error)
 }
 
-// Backend is what the control interface asks and commands of the DHCPv6 relay.
+// Backend is what the control interface asks and commands of the DHCPv6 relay alone.
 type Backend interface {
 	Links(ctx context.Context) ([]api.Link, error)
 	Delegations(ctx context.Context, f api.Filter) ([]api.Delegation, error)
-	// History is who had which prefix when, the latest first, live delegations
-	// included.
-	History(ctx context.Context, f api.HistoryFilter) ([]api.HistoryEntry, error)
-	Clear(ctx context.Context, r api.ClearRequest, who string) (api.ClearResult, error)
 	// Unblock takes a block away; ErrNotFound if there is none like it.
 	Unblock(ctx context.Context, b api.Block, who string) error
 	Blocks(ctx context.Context) ([]api.Block, error)
+}
+
+// Bindings is what the control interface asks and commands of all roles of a process that
+// know who holds what.
+type Bindings interface {
+	// History is who had what when, the latest first, what is held now included.
+	History(ctx context.Context, f api.HistoryFilter) ([]api.HistoryEntry, error)
+	Clear(ctx context.Context, r api.ClearRequest, who string) (api.ClearResult, error)
 	Trace(ctx context.Context, f api.TraceFilter) (<-chan api.Event, error)
 }
 

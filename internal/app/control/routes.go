@@ -80,22 +80,31 @@ func Process(b ProcessBackend) []Route {
 	}
 }
 
-// Relay are the paths of the DHCPv6 relay.
+// Relay are the paths of the DHCPv6 relay alone.
 func Relay(b Backend) []Route {
 	return []Route{
 		Look("/v1/links", whole(b.Links)),
 		Look("/v1/blocks", whole(b.Blocks)),
-		get("/v1/delegations", parseFilter, func(ctx context.Context, f api.Filter) ([]api.Delegation, error) {
-			return list(b.Delegations(ctx, f))
+		Held("/v1/delegations", b.Delegations),
+		change("unblock", func(ctx context.Context, what api.Block, who string) (struct{}, error) {
+			return struct{}{}, b.Unblock(ctx, what, who)
 		}),
+	}
+}
+
+// Held is the path of what clients hold by the word of a role.
+func Held(path string, ask func(context.Context, api.Filter) ([]api.Delegation, error)) Route {
+	return get(path, parseFilter, func(ctx context.Context, f api.Filter) ([]api.Delegation, error) { return list(ask(ctx, f)) })
+}
+
+// OfBindings are the paths of what clients hold by the word of all roles.
+func OfBindings(b Bindings) []Route {
+	return []Route{
 		get("/v1/history", parseHistoryFilter, func(ctx context.Context, f api.HistoryFilter) ([]api.HistoryEntry, error) {
 			return list(b.History(ctx, f))
 		}),
 		follow("/v1/trace", parseTraceFilter, b.Trace),
 		change("clear", b.Clear),
-		change("unblock", func(ctx context.Context, what api.Block, who string) (struct{}, error) {
-			return struct{}{}, b.Unblock(ctx, what, who)
-		}),
 	}
 }
 

@@ -23,6 +23,7 @@ import (
 	sd "github.com/coreos/go-systemd/v22/daemon"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"fairlead/internal/app/bindings"
 	"fairlead/internal/app/cli"
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
@@ -224,6 +225,7 @@ func (d *daemon) openHost(watch context.Context) (err error) {
 		return err
 	}
 	d.Hook = hook.New(d.cfg.Hook, d.Told)
+	d.Bindings = bindings.NewHouse(d.Told, d.Privacy, d.Store, d.Feed)
 	return nil
 }
 
@@ -263,6 +265,9 @@ func (d *daemon) asked() (routes []control.Route, figures []prometheus.Collector
 		figures = append(figures, d.players[name].Collectors()...)
 	}
 	if !d.Beside {
+		if d.Bindings.Holds() {
+			routes = append(routes, control.OfBindings(d.Bindings)...)
+		}
 		routes = append(routes, control.Peers(d.Peers))
 		figures = append(figures, metrics.Counters(d.Counters))
 	}

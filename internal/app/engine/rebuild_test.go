@@ -63,7 +63,7 @@ func TestRebuildGoesOnWhereTheOldCoreWas(t *testing.T) {
 	l.handle(t.Context(), []*message{solicit(linkB, 1), relayReply("2001:db8:9::1", 2)})
 	l.carryOut(t.Context())
 	l.decideOn(t.Context(), func(n instant.Now, eff *effect.Effects) {
-		l.Core.Clear(n, delegation.Selection{Link: "elsewhere"}, true, eff)
+		l.Core.Block(delegation.Block{Link: "elsewhere"}, eff)
 	})
 	l.carryOut(t.Context())
 	l.Core.SetTrace(&effect.Trace{Link: "dB"})
@@ -108,7 +108,7 @@ func TestNoRebuildWhileTheStoreFails(t *testing.T) {
 	l.decideOn(t.Context(), func(n instant.Now, eff *effect.Effects) {
 		d := binding.Binding{Prefix: netip.MustParsePrefix("2001:db8:5::/56"), Link: "dA", Client: binding.DUID("c"), Valid: 1}
 		l.Core.Restore(n, slices.Values([]binding.Record{{Space: binding.Relay6, Binding: d, BootID: "boot"}}), nil, n.Wall, eff)
-		l.Core.Clear(n, delegation.Selection{Link: "dA"}, false, eff)
+		l.Core.Clear(n, delegation.Selection{Link: "dA"}, eff)
 	})
 	l.rebuild(t.Context(), "planted")
 	if got := l.Core.Totals().Unkept; got != 1 {

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"fairlead/internal/app/api"
+	"fairlead/internal/app/bindings"
 	"fairlead/internal/app/cli"
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
@@ -53,6 +54,7 @@ type House struct {
 	Filter   *nft.Table
 	Hops     *protect.Supervisor
 	Hook     *hook.Runner
+	Bindings *bindings.House // of all roles
 
 	// Wrong is what does not work as it should of what all roles share, in words.
 	Wrong func() []string

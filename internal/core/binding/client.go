@@ -58,6 +58,15 @@ func (c Client) Kind() ClientKind {
 	return ClientKind(c.octets[0])
 }
 
+// Identifier is the octets by which a client is identified: its DUID, its client identifier,
+// or the type and the octets of its hardware address.
+func (c Client) Identifier() string {
+	if c.octets == "" {
+		return ""
+	}
+	return c.octets[1:]
+}
+
 // DUID is the octets of the client's DUID, empty where it is not known or has none.
 func (c Client) DUID() string {
 	if c.Kind() != ByDUID {

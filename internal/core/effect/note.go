@@ -59,6 +59,6 @@ type TracedLease struct {
 // Trace selects the messages whose steps become notes: those of a client, those of a
 // link, or, where both are empty, all.
 type Trace struct {
-	Client binding.Client
+	Client string // the octets of its identifier (binding.Client.Identifier)
 	Link   string
 }

@@ -134,7 +134,8 @@ func TestBlocks(t *testing.T) {
 	} {
 		w := newWorld(t)
 		w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
-		if n := w.core.Clear(w.now, tc.s, true, &w.eff); n != 1 {
+		w.core.Block(delegation.Block{Prefix: tc.s.Prefix, Client: tc.s.Client, Link: tc.s.Link}, &w.eff)
+		if n := w.core.Clear(w.now, tc.s, &w.eff); n != 1 {
 			t.Errorf("%s: %d cleared, want 1", name, n)
 		}
 		w.carryOut()
@@ -152,7 +153,7 @@ func TestBlocks(t *testing.T) {
 		if got := len(w.delegations()); got != 1 {
 			t.Errorf("%s: %d delegations of another, want 1", name, got)
 		}
-		w.core.Clear(w.now, delegation.Selection{All: true}, false, &w.eff)
+		w.core.Clear(w.now, delegation.Selection{All: true}, &w.eff)
 		if !w.core.Unblock(tc.b, &w.eff) || w.core.Unblock(tc.b, &w.eff) {
 			t.Errorf("%s: unblocking must do something once", name)
 		}
@@ -167,7 +168,7 @@ func TestBlocks(t *testing.T) {
 func TestClearedUntilTheServerSaysSomethingNewer(t *testing.T) {
 	w := newWorld(t)
 	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
-	w.core.Clear(w.now, delegation.Selection{Client: binding.DUID(alice.duid)}, false, &w.eff)
+	w.core.Clear(w.now, delegation.Selection{Client: binding.DUID(alice.duid)}, &w.eff)
 	w.carryOut()
 	w.restart()
 	w.wants()

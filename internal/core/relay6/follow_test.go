@@ -99,7 +99,7 @@ func TestOrderOfWhatNobodyIsTold(t *testing.T) {
 	w.sleep(time.Hour)
 	w.wantOrder("expired", "keep", "install")
 	w, _ = holds(t)
-	w.core.Clear(w.now, delegation.Selection{All: true}, false, &w.eff)
+	w.core.Clear(w.now, delegation.Selection{All: true}, &w.eff)
 	w.carryOut()
 	w.wantOrder("cleared", "keep", "install")
 }

@@ -137,7 +137,7 @@ func (w *world) stir(r *rand.Rand) {
 			w.keepFail = errStoreDown
 		}
 	case 4:
-		w.core.Clear(w.now, delegation.Selection{Link: "lan0"}, false, &w.eff)
+		w.core.Clear(w.now, delegation.Selection{Link: "lan0"}, &w.eff)
 		w.carryOut()
 	case 5:
 		w.store = make(map[string][]byte) // of the test's memory, not of the core's

@@ -43,7 +43,7 @@ func TestHistory(t *testing.T) {
 	w.sleep(10 * time.Minute)
 	w.says(bob, message(dhcp6.Release, 1, clientID(bob.duid), iaPD(1)))
 	w.lease(carol, iaPD(1, prefix("2001:db8:300::/56", 600), prefix("2001:db8:301::/56", 600)))
-	w.core.Clear(w.now, delegation.Selection{Link: "lan1"}, false, &w.eff)
+	w.core.Clear(w.now, delegation.Selection{Link: "lan1"}, &w.eff)
 	w.carryOut()
 	want := []string{
 		"alice 2001:db8:101::/56 moved-away 12:05:00", "alice 2001:db8:100::/56 expired 12:10:00", "bob 2001:db8:101::/56 released 12:15:00",

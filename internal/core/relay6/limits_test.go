@@ -303,7 +303,7 @@ func TestExcessOfABurstCounts(t *testing.T) {
 		t.Error("who asks again for what it was given is stopped")
 	}
 	// The operator's word ends that as well.
-	w.core.Clear(w.now, delegation.Selection{Link: "lan0"}, false, &w.eff)
+	w.core.Clear(w.now, delegation.Selection{Link: "lan0"}, &w.eff)
 	w.carryOut()
 	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
 }

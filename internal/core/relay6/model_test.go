@@ -115,7 +115,7 @@ func (r *random) time(t *rapid.T) {
 }
 
 func (r *random) operator(t *rapid.T) {
-	r.core.Clear(r.now, delegation.Selection{Link: pick(t, "link", []string{"lan0", "lan1"})}, false, &r.eff)
+	r.core.Clear(r.now, delegation.Selection{Link: pick(t, "link", []string{"lan0", "lan1"})}, &r.eff)
 	r.carryOut()
 	r.look(t)
 }

@@ -285,7 +285,7 @@ func TestClearIsKeptBeforeItCounts(t *testing.T) {
 	w := newWorld(t)
 	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
 	w.keepFail = errStoreDown
-	w.core.Clear(w.now, delegation.Selection{All: true}, false, &w.eff)
+	w.core.Clear(w.now, delegation.Selection{All: true}, &w.eff)
 	w.carryOut()
 	w.wantRoutes("2001:db8:100::/56")
 	w.keepFail = nil

@@ -145,7 +145,7 @@ func TestClearOfOrphans(t *testing.T) {
 		"nothing":        {delegation.Selection{}, []string{orphaned, orphaned2}},
 	} {
 		w := bereft(t)
-		n := w.core.Clear(w.now, tc.s, false, &w.eff)
+		n := w.core.Clear(w.now, tc.s, &w.eff)
 		w.carryOut()
 		if n != 2-len(tc.want) {
 			t.Errorf("%s: %d were cleared, want %d", name, n, 2-len(tc.want))

@@ -29,7 +29,7 @@ func (w *world) renames(old, name string) {
 func TestLinkRenamed(t *testing.T) {
 	w := newWorld(t, policy(func(p *delegation.Policy) { p.ClientLimit = 1 }))
 	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
-	w.core.Clear(w.now, delegation.Selection{Link: "lan0", Client: binding.DUID(carol.duid)}, true, &w.eff)
+	w.core.Block(delegation.Block{Link: "lan0", Client: binding.DUID(carol.duid)}, &w.eff)
 	w.carryOut()
 	received := w.counts("lan0").Received
 	var routes []string

@@ -149,9 +149,8 @@ func (r *Relay) DelegationOn(name string, p netip.Prefix) (d binding.Binding, ok
 
 // Clear ends delegations by the operator's word (RFC 8987 O-2), a bounded number
 // of them, and returns how many; it is called until that is none. Orphans are among
-// them, unless a client is named: of theirs nothing is known. With block, what the
-// selection names is not learned again until it is unblocked.
-func (r *Relay) Clear(now instant.Now, s delegation.Selection, block bool, eff *effect.Effects) int {
+// them, unless a client is named: of theirs nothing is known.
+func (r *Relay) Clear(now instant.Now, s delegation.Selection, eff *effect.Effects) int {
 	r.events = r.table.Clear(r.events[:0], s)
 	n := len(r.events)
 	for rest := r.events; len(rest) > 0; {
@@ -164,13 +163,14 @@ func (r *Relay) Clear(now instant.Now, s delegation.Selection, block bool, eff *
 			return (!s.Prefix.IsValid() || s.Prefix == p) && (s.Link == "" || s.Link == link)
 		}, eff)
 	}
-	if block {
-		b := delegation.Block{Prefix: s.Prefix, Client: s.Client, Link: s.Link}
-		if r.table.Block(b) {
-			r.ledger.Keep([]effect.KeepOp{{Key: delegation.BlockKey(nil, b), Value: []byte{}}}, eff)
-		}
-	}
 	return n
+}
+
+// Block has what matches b not learned until it is unblocked.
+func (r *Relay) Block(b delegation.Block, eff *effect.Effects) {
+	if r.table.Block(b) {
+		r.ledger.Keep([]effect.KeepOp{{Key: delegation.BlockKey(nil, b), Value: []byte{}}}, eff)
+	}
 }
 
 // Unblock takes a block away; false if there was none.

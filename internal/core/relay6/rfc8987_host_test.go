@@ -26,7 +26,7 @@ func TestRFC8987_R1_RoutesComeAndGoWithLeases(t *testing.T) {
 		"released":  func() { w.says(alice, message(dhcp6.Release, 1, clientID(alice.duid), iaPD(1, prefix(p, 0)))) },
 		"expired":   func() { w.sleep(time.Hour) },
 		"withdrawn": func() { w.exchange(alice, dhcp6.Renew, iaPD(1, prefix(p, 0))) },
-		"cleared":   func() { w.core.Clear(w.now, delegation.Selection{Prefix: cidr(p)}, false, &w.eff); w.carryOut() },
+		"cleared":   func() { w.core.Clear(w.now, delegation.Selection{Prefix: cidr(p)}, &w.eff); w.carryOut() },
 	} {
 		w.lease(alice, iaPD(1, prefix(p, 600)))
 		w.wantRoutes(p, route)
@@ -232,7 +232,7 @@ func TestRFC8987_O2_ClearByLeaseClientOrPort(t *testing.T) {
 		w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600), prefix("2001:db8:101::/56", 600)))
 		w.lease(bob, iaPD(1, prefix("2001:db8:200::/56", 600)))
 		w.lease(carol, iaPD(1, prefix("2001:db8:300::/56", 600)))
-		n := w.core.Clear(w.now, tc.s, false, &w.eff)
+		n := w.core.Clear(w.now, tc.s, &w.eff)
 		w.carryOut()
 		if n != tc.n {
 			t.Errorf("%s: %d cleared, want %d", tc.name, n, tc.n)

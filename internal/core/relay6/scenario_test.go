@@ -299,6 +299,9 @@ func (s *scene) clear(t *testing.T, words []string) {
 			t.Fatalf("clear %s", word)
 		}
 	}
-	s.w.core.Clear(s.w.now, sel, block, &s.w.eff)
+	s.w.core.Clear(s.w.now, sel, &s.w.eff)
+	if block {
+		s.w.core.Block(delegation.Block{Prefix: sel.Prefix, Client: sel.Client, Link: sel.Link}, &s.w.eff)
+	}
 	s.w.carryOut()
 }

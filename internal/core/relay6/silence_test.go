@@ -68,7 +68,7 @@ func TestServerFallsSilent(t *testing.T) {
 		{name: "a holder requests", after: moment, do: func(w *world) { w.seeks(alice, dhcp6.Request) }},
 		{name: "a holder solicits", never: true, do: func(w *world) { w.seeks(alice, dhcp6.Solicit) }},
 		{name: "whose lease has ended renews", never: true, do: func(w *world) {
-			w.core.Clear(w.now, delegation.Selection{All: true}, false, &w.eff)
+			w.core.Clear(w.now, delegation.Selection{All: true}, &w.eff)
 			w.carryOut()
 			w.seeks(alice, dhcp6.Renew)
 		}},

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"testing"
 
-	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/wire/dhcp6"
@@ -53,7 +52,7 @@ func (w *world) wantSteps(want ...string) {
 // status that they carry, in the order in which it happens.
 func TestTraceTellsEachStep(t *testing.T) {
 	w := newWorld(t, policy(func(p *delegation.Policy) { p.ClientLimit = 1 }))
-	w.core.SetTrace(&effect.Trace{Client: binding.DUID(alice.duid)})
+	w.core.SetTrace(&effect.Trace{Client: string(alice.duid)})
 	w.lease(bob, iaPD(1, prefix("2001:db8:700::/56", 600)))
 	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)), iaPD(2, status(dhcp6.StatusNoPrefixAvail)))
 	w.wantSteps(
@@ -102,7 +101,7 @@ func TestTraceOfALink(t *testing.T) {
 // What cannot be kept is told, and that its Reply did not leave.
 func TestTraceOfWhatIsNotKept(t *testing.T) {
 	w := newWorld(t)
-	w.core.SetTrace(&effect.Trace{Client: binding.DUID(alice.duid)})
+	w.core.SetTrace(&effect.Trace{Client: string(alice.duid)})
 	w.keepFail = errStoreDown
 	w.exchange(alice, dhcp6.Request, iaPD(1, prefix("2001:db8:100::/56", 600)))
 	got := w.steps()

@@ -31,7 +31,7 @@ func (r *Relay) traced(l *link, source netip.Addr, payload []byte) (n effect.Not
 			}
 		}
 	}
-	return n, r.trace.Client.IsZero() || r.trace.Client == n.Client
+	return n, r.trace.Client == "" || r.trace.Client == n.Client.Identifier()
 }
 
 // traceStep notes one step of a message, if it is traced.

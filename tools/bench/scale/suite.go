@@ -169,7 +169,7 @@ func (w *world) look(f figures, n int) error {
 func (w *world) expire(f figures) error {
 	w.eff.Reset()
 	began := harness.Busy()
-	w.core.Clear(w.now, delegation.Selection{Link: linkName(0)}, false, &w.eff)
+	w.core.Clear(w.now, delegation.Selection{Link: linkName(0)}, &w.eff)
 	f.time("sec/clear", harness.Busy()-began)
 	if err := w.carryOut(); err != nil {
 		return err

@@ -32,7 +32,10 @@ type Fake struct {
 	Fail      error            // what every question is answered with, if set
 }
 
-var _ control.Backend = (*Fake)(nil)
+var (
+	_ control.Backend  = (*Fake)(nil)
+	_ control.Bindings = (*Fake)(nil)
+)
 
 // Status is Overview.
 func (f *Fake) Status(context.Context) (api.Status, error) {
@@ -155,5 +158,5 @@ func (f *Fake) Counters(context.Context) (api.Counters, error) {
 
 // Routes are the paths that the relay answers.
 func (f *Fake) Routes() []control.Route {
-	return slices.Concat([]control.Route{control.Status(f.Status), control.Peers(f.Peers)}, control.Process(f), control.Relay(f))
+	return slices.Concat([]control.Route{control.Status(f.Status), control.Peers(f.Peers)}, control.Process(f), control.Relay(f), control.OfBindings(f))
 }

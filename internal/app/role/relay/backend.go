@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -11,7 +10,6 @@ import (
 	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
-	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
@@ -147,28 +145,6 @@ func (d *player) peers(now instant.Now) []api.Peer {
 	return all
 }
 
-func (d *player) Clear(ctx context.Context, r api.ClearRequest, who string) (api.ClearResult, error) {
-	if r.Block && r.All {
-		return api.ClearResult{}, fmt.Errorf("%w: all and block: everything cannot be blocked", control.ErrInvalid)
-	}
-	result := api.ClearResult{Blocked: r.Block}
-	for {
-		n := 0
-		err := d.engine.Call(ctx, func(now instant.Now, eff *effect.Effects) {
-			n = d.engine.Core.Clear(now, control.SelectionOf(r), r.Block, eff)
-		})
-		result.Cleared += n
-		// There may be very many: they are carried out before the next ones end.
-		if err == nil && n > 0 {
-			err = d.engine.Settled(ctx, func() {})
-		}
-		if n == 0 || err != nil {
-			d.log.Info("delegations cleared", "by", who, "cleared", result.Cleared, "blocked", result.Blocked, "whole", err == nil)
-			return result, err
-		}
-	}
-}
-
 func (d *player) Unblock(ctx context.Context, b api.Block, who string) error {
 	found := false
 	err := d.engine.Call(ctx, func(_ instant.Now, eff *effect.Effects) {
@@ -182,60 +158,6 @@ func (d *player) Unblock(ctx context.Context, b api.Block, who string) error {
 	}
 	d.log.Info("unblocked", "by", who)
 	return nil
-}
-
-// Trace turns tracing on while anybody reads it. One selection is traced at a
-// time: tracing costs every packet a look.
-func (d *player) Trace(ctx context.Context, f api.TraceFilter) (<-chan api.Event, error) {
-	d.mu.Lock()
-	if d.tracers > 0 {
-		d.mu.Unlock()
-		return nil, fmt.Errorf("trace: another trace is running: %w", control.ErrBusy)
-	}
-	d.tracers++
-	d.traced = &effect.Trace{Client: binding.DUID(f.Client), Link: f.Link}
-	d.mu.Unlock()
-	end := func() {
-		bounded, cancel := context.WithTimeout(context.Background(), endTrace)
-		defer cancel()
-		d.mu.Lock()
-		d.traced = nil
-		d.mu.Unlock()
-		if err := d.retrace(bounded); err != nil {
-			d.log.Warn("trace not ended", "error", err)
-		}
-		d.mu.Lock()
-		d.tracers--
-		d.mu.Unlock()
-	}
-	if err := d.retrace(ctx); err != nil {
-		end()
-		return nil, err
-	}
-	context.AfterFunc(ctx, end)
-	events, err := d.feed.Subscribe(ctx, func(e *api.Event) bool {
-		return e.Kind == effect.NoteTrace.String() && (f.Client == "" || f.Client == e.Client) && (f.Link == "" || f.Link == e.Link)
-	})
-	return d.privacy.Events(ctx, events), err
-}
-
-// endTrace bounds how long the end of a trace may wait for the core.
-const endTrace = 5 * time.Second
-
-// retrace has the core trace what is wanted now.
-func (d *player) retrace(ctx context.Context) error {
-	return d.engine.Call(ctx, func(instant.Now, *effect.Effects) { d.engine.Core.SetTrace(d.trace()) })
-}
-
-// trace is what the core traces: every message where the log has level debug, else
-// what somebody reads, else nothing.
-func (d *player) trace() *effect.Trace {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.level.Level() <= slog.LevelDebug {
-		return &effect.Trace{}
-	}
-	return d.traced
 }
 
 func foundEvent(f hoststate.Finding) api.Event {

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"fairlead/internal/app/api"
+	"fairlead/internal/app/bindings"
 	"fairlead/internal/app/cli"
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
@@ -28,6 +29,7 @@ import (
 	"fairlead/internal/app/process"
 	"fairlead/internal/app/protect"
 	"fairlead/internal/app/role"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
@@ -70,11 +72,10 @@ type player struct {
 	hook          *hook.Runner
 	feed          *control.Feed
 	comparer      *comparer
+	book          *bindings.Book[*relay6.Relay]
 
 	mu        sync.Mutex // guards all following fields
 	cfg       *config.Config
-	tracers   int
-	traced    *effect.Trace // what is read; nil: nothing
 	findings  map[string]uint64
 	filterErr error
 }
@@ -114,6 +115,16 @@ func newPlayer(h *role.House) *player {
 	d.engine = engine.New(engine.Options[*relay6.Relay]{
 		Log: d.log, Privacy: d.privacy, Role: d.relay, Inbox: d.inbox, Store: &d.keeper, Hosts: []engine.Installer{d.nl, d.nft}, Links: h.Events,
 	})
+	d.book = bindings.NewBook(bindings.Options[*relay6.Relay]{
+		Engine: d.engine, Level: d.level, Block: (*relay6.Relay).Block,
+		Clients: func(id api.Identifier) []binding.Client { return []binding.Client{binding.DUID(id)} },
+		Live: func(core *relay6.Relay, yield func(bindings.Living)) {
+			for b := range core.Delegations {
+				yield(bindings.Living{Binding: b, Unproved: core.Unproved(&b)})
+			}
+		},
+	})
+	h.Bindings.Add(d.book)
 	return d
 }
 

@@ -273,30 +273,6 @@ func TestHistoryIsMaskedAfterwards(t *testing.T) {
 	}
 }
 
-// Whoever knows a client or a prefix finds what he had, also where the history
-// does not say whose it is.
-func TestHistoryIsFoundByWhoKnows(t *testing.T) {
-	_, rules, _ := masking(config.IdentifiersHashed)
-	d := &player{privacy: rules}
-	p := hers()
-	rules.History().Past(&p)
-	for _, f := range []api.Filter{{Client: somebody}, {Prefix: netip.MustParsePrefix(somebodysRoute)}, {Link: "d1"}, {}} {
-		if masked := d.maskedFilter(f); !matches(&masked, &p) {
-			t.Errorf("%+v does not find %+v", f, p)
-		}
-	}
-	for _, f := range []api.Filter{{Client: "another"}, {Prefix: netip.MustParsePrefix("2001:db8:1::/56")}, {Link: "d2"}} {
-		if masked := d.maskedFilter(f); matches(&masked, &p) {
-			t.Errorf("%+v finds %+v", f, p)
-		}
-	}
-	_, hides, _ := masking(config.IdentifiersNone)
-	d.privacy = hides
-	if f := (api.Filter{Client: "another"}); d.maskedFilter(f) != f {
-		t.Errorf("%+v became %+v, which finds all", f, d.maskedFilter(f))
-	}
-}
-
 // There is no history where identifiers may not even be told apart, nor where
 // the store is to keep as little as it can.
 func TestNoHistoryByPrivacy(t *testing.T) {

@@ -85,7 +85,7 @@ func (d *player) coreOf(n instant.Now, eff *effect.Effects) (*relay6.Relay, erro
 	if old := d.engine.Core; old != nil {
 		core.Succeed(old)
 	}
-	core.SetTrace(d.trace())
+	core.SetTrace(d.book.Traced())
 	core.Start(eff)
 	k := keepsake{log: d.log, from: d.store}
 	if err := k.rewrite(d.store.Commit); err != nil {

@@ -1,0 +1,246 @@
+// Package bindings answers operators who ask for what clients hold, or have it end: of
+// every role of a process that knows of bindings, and of the history that all roles share.
+// A role has a Book, which asks its core in the engine's loop. House puts the books
+// together.
+package bindings
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"fairlead/internal/app/api"
+	"fairlead/internal/app/config"
+	"fairlead/internal/app/control"
+	"fairlead/internal/app/privacy"
+	"fairlead/internal/core/binding"
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/ledger"
+)
+
+// Holder is a role that knows who holds what: a Book.
+type Holder interface {
+	// Live are its live bindings, and when they were looked at.
+	Live(ctx context.Context) ([]Living, instant.Now, error)
+	// Clients are who an identifier may name.
+	Clients(id api.Identifier) []binding.Client
+	// Clear ends what is selected, and returns how many bindings that was.
+	Clear(ctx context.Context, s delegation.Selection) (int, error)
+	// Block ends what is selected, and has it not learned again; false if the role has no
+	// blocks.
+	Block(ctx context.Context, s delegation.Selection) (cleared int, can bool, err error)
+	// Trace has the core trace what is selected; nil: nothing.
+	Trace(ctx context.Context, t *effect.Trace) error
+}
+
+// Living is a live binding.
+type Living struct {
+	binding.Binding
+	Unproved bool // see api.Delegation
+}
+
+// Scanner is where the history is: host/store.
+type Scanner interface {
+	Scan(from, to []byte, fn func(k, v []byte) bool) error
+}
+
+// House is what clients hold by the word of all roles.
+type House struct {
+	log     *slog.Logger
+	privacy *privacy.Rules
+	store   Scanner
+	feed    *control.Feed
+	holders []Holder
+
+	mu      sync.Mutex // guards tracing
+	tracing bool
+}
+
+// NewHouse is a house without holders.
+func NewHouse(log *slog.Logger, rules *privacy.Rules, store Scanner, feed *control.Feed) *House {
+	return &House{log: log, privacy: rules, store: store, feed: feed}
+}
+
+// Add takes in a holder, before the first question.
+func (h *House) Add(one Holder) { h.holders = append(h.holders, one) }
+
+// Holds reports whether any role knows who holds what.
+func (h *House) Holds() bool { return len(h.holders) > 0 }
+
+var _ control.Bindings = (*House)(nil)
+
+// matches reports whether a filter selects a binding.
+func matches(f *api.Filter, one *binding.Binding) bool {
+	return f.Matches(api.Identifier(one.Client.Identifier()), one.Prefix, one.Link)
+}
+
+// List are the live bindings of a role that a filter selects, in the order of their
+// prefixes.
+func List(ctx context.Context, of Holder, f api.Filter) ([]api.Delegation, error) {
+	all, at, err := of.Live(ctx)
+	var found []api.Delegation
+	for i := range all {
+		if matches(&f, &all[i].Binding) {
+			one := control.DelegationOf(&all[i].Binding, at)
+			one.Unproved = all[i].Unproved
+			found = append(found, one)
+		}
+	}
+	Sort(found)
+	return found, err
+}
+
+// Sort brings bindings into the order of their prefixes.
+func Sort(all []api.Delegation) {
+	slices.SortFunc(all, func(a, b api.Delegation) int { return a.Prefix.Compare(b.Prefix) })
+}
+
+// History is the newest of what matches: what is held now, and what was held.
+func (h *House) History(ctx context.Context, f api.HistoryFilter) ([]api.HistoryEntry, error) {
+	if f.To.IsZero() {
+		f.To = time.Now()
+	}
+	if f.Limit <= 0 || f.Limit > api.MaxHistory {
+		f.Limit = api.MaxHistory
+	}
+	found := newest{limit: f.Limit}
+	for _, holder := range h.holders {
+		all, _, err := holder.Live(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for i := range all {
+			if all[i].Granted.Before(f.To) && matches(&f.Filter, &all[i].Binding) {
+				found.add(control.HistoryOf(&all[i].Binding, time.Time{}, ""))
+			}
+		}
+	}
+	from := f.From
+	if from.IsZero() {
+		from = time.Unix(0, 0)
+	}
+	// What ended after To may have been held before it.
+	lo, hi := ledger.HistoryRange(from, time.Now().Add(time.Hour))
+	masked := h.maskedFilter(f.Filter)
+	err := h.store.Scan(lo, hi, func(k, v []byte) bool {
+		past, err := ledger.ParsePast(k, v)
+		if err == nil && past.Granted.Before(f.To) && (matches(&f.Filter, &past.Binding) || matches(&masked, &past.Binding)) {
+			found.add(control.HistoryOf(&past.Binding, past.Ended, past.Reason))
+		}
+		return ctx.Err() == nil
+	})
+	if err == nil {
+		err = ctx.Err() // a part of it would look like the whole
+	}
+	return found.take(), err
+}
+
+// maskedFilter selects what a filter does among records that are masked: who asks for one
+// client, or for one prefix, knows him.
+func (h *House) maskedFilter(f api.Filter) api.Filter {
+	m := h.privacy.History()
+	if m.How() == config.IdentifiersNone { // there is nothing to be found
+		return f
+	}
+	f.Client, f.Prefix = api.Identifier(m.DUID(string(f.Client))), m.Prefix(f.Prefix)
+	return f
+}
+
+// selections are a request in the cores' terms, one for each client that it may name.
+func selections(r *api.ClearRequest, of Holder) []delegation.Selection {
+	s := delegation.Selection{Prefix: r.Prefix, Link: r.Link, All: r.All}
+	if r.Client == "" {
+		return []delegation.Selection{s}
+	}
+	var all []delegation.Selection
+	for _, s.Client = range of.Clients(r.Client) {
+		all = append(all, s)
+	}
+	return all
+}
+
+// Clear ends what a request names in every role. What is to be blocked as well ends only in
+// roles that have blocks.
+func (h *House) Clear(ctx context.Context, r api.ClearRequest, who string) (result api.ClearResult, err error) {
+	if r.Block && r.All {
+		return result, fmt.Errorf("%w: all and block: everything cannot be blocked", control.ErrInvalid)
+	}
+	for _, holder := range h.holders {
+		if err = clearIn(ctx, holder, &r, &result); err != nil {
+			break
+		}
+	}
+	h.log.Info("bindings cleared", "by", who, "cleared", result.Cleared, "blocked", result.Blocked, "whole", err == nil)
+	if err == nil && r.Block && !result.Blocked {
+		err = fmt.Errorf("%w: no role that runs has blocks", control.ErrInvalid)
+	}
+	return result, err
+}
+
+// clearIn ends what a request names in one role.
+func clearIn(ctx context.Context, of Holder, r *api.ClearRequest, result *api.ClearResult) error {
+	for _, s := range selections(r, of) {
+		var n int
+		var err error
+		if r.Block {
+			var can bool
+			n, can, err = of.Block(ctx, s)
+			result.Blocked = result.Blocked || can
+		} else {
+			n, err = of.Clear(ctx, s)
+		}
+		if result.Cleared += n; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Trace turns tracing on while anybody reads it. One selection is traced at a time:
+// tracing costs every packet a look.
+func (h *House) Trace(ctx context.Context, f api.TraceFilter) (<-chan api.Event, error) {
+	h.mu.Lock()
+	if h.tracing {
+		h.mu.Unlock()
+		return nil, fmt.Errorf("trace: another trace is running: %w", control.ErrBusy)
+	}
+	h.tracing = true
+	h.mu.Unlock()
+	end := func() {
+		bounded, cancel := context.WithTimeout(context.Background(), endTrace)
+		defer cancel()
+		if err := h.trace(bounded, nil); err != nil {
+			h.log.Warn("trace not ended", "error", err)
+		}
+		h.mu.Lock()
+		h.tracing = false
+		h.mu.Unlock()
+	}
+	if err := h.trace(ctx, &effect.Trace{Client: string(f.Client), Link: f.Link}); err != nil {
+		end()
+		return nil, err
+	}
+	context.AfterFunc(ctx, end)
+	events, err := h.feed.Subscribe(ctx, func(e *api.Event) bool {
+		return e.Kind == effect.NoteTrace.String() && (f.Client == "" || f.Client == e.Client) && (f.Link == "" || f.Link == e.Link)
+	})
+	return h.privacy.Events(ctx, events), err
+}
+
+// endTrace bounds how long the end of a trace may wait for the cores.
+const endTrace = 5 * time.Second
+
+// trace has every role trace what is selected; nil: nothing.
+func (h *House) trace(ctx context.Context, t *effect.Trace) error {
+	var errs []error
+	for _, holder := range h.holders {
+		errs = append(errs, holder.Trace(ctx, t))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,124 @@
+package bindings
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+
+	"fairlead/internal/app/api"
+	"fairlead/internal/app/engine"
+	"fairlead/internal/core/binding"
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/instant"
+)
+
+// Core is one that knows of bindings. Its methods belong to the engine's loop.
+type Core interface {
+	engine.Core
+	// Clear ends what is selected, a bounded number of bindings, and returns how many. It
+	// is called until that is none.
+	Clear(now instant.Now, s delegation.Selection, eff *effect.Effects) int
+	SetTrace(t *effect.Trace)
+}
+
+// Book is the bindings of one role.
+type Book[C Core] struct {
+	engine  *engine.Engine[C]
+	level   *slog.LevelVar
+	live    func(core C, yield func(Living))
+	clients func(api.Identifier) []binding.Client
+	block   func(core C, b delegation.Block, eff *effect.Effects)
+
+	mu     sync.Mutex // guards traced
+	traced *effect.Trace
+}
+
+// Options are what a Book is made of.
+type Options[C Core] struct {
+	Engine *engine.Engine[C]
+	// Level is the log's: at debug it has every step of every message.
+	Level *slog.LevelVar
+	// Live yields what clients hold now.
+	Live func(core C, yield func(Living))
+	// Clients are who an identifier may name.
+	Clients func(api.Identifier) []binding.Client
+	// Block has something not learned again; nil: the role has no blocks.
+	Block func(core C, b delegation.Block, eff *effect.Effects)
+}
+
+// NewBook is the book of a role, whose engine need not have a core yet.
+func NewBook[C Core](o Options[C]) *Book[C] {
+	return &Book[C]{engine: o.Engine, level: o.Level, live: o.Live, clients: o.Clients, block: o.Block}
+}
+
+// Live copies the live bindings out of the loop, which does nothing else for a caller: what
+// is chosen of them, and how it is shown, is worked out elsewhere.
+func (k *Book[C]) Live(ctx context.Context) (all []Living, at instant.Now, err error) {
+	err = k.engine.Call(ctx, func(now instant.Now, _ *effect.Effects) {
+		at = now
+		k.live(k.engine.Core, func(one Living) { all = append(all, one) })
+	})
+	return all, at, err
+}
+
+// Clients is Holder's.
+func (k *Book[C]) Clients(id api.Identifier) []binding.Client { return k.clients(id) }
+
+// Clear is Holder's.
+func (k *Book[C]) Clear(ctx context.Context, s delegation.Selection) (int, error) {
+	return k.clear(ctx, s, nil)
+}
+
+// Block is Holder's.
+func (k *Book[C]) Block(ctx context.Context, s delegation.Selection) (cleared int, can bool, err error) {
+	if k.block == nil {
+		return 0, false, nil
+	}
+	cleared, err = k.clear(ctx, s, k.block)
+	return cleared, true, err
+}
+
+func (k *Book[C]) clear(ctx context.Context, s delegation.Selection, block func(C, delegation.Block, *effect.Effects)) (cleared int, err error) {
+	for {
+		n := 0
+		err := k.engine.Call(ctx, func(now instant.Now, eff *effect.Effects) {
+			n = k.engine.Core.Clear(now, s, eff)
+			if block != nil { // in the same turn: nothing is learned in between
+				block(k.engine.Core, delegation.Block{Prefix: s.Prefix, Client: s.Client, Link: s.Link}, eff)
+			}
+		})
+		cleared += n
+		// There may be very many: they are carried out before the next ones end.
+		if err == nil && n > 0 {
+			err = k.engine.Settled(ctx, func() {})
+		}
+		if n == 0 || err != nil {
+			return cleared, err
+		}
+	}
+}
+
+// Trace is Holder's.
+func (k *Book[C]) Trace(ctx context.Context, t *effect.Trace) error {
+	k.mu.Lock()
+	k.traced = t
+	k.mu.Unlock()
+	return k.Retrace(ctx)
+}
+
+// Retrace has the core trace what is wanted now: the log may have another level.
+func (k *Book[C]) Retrace(ctx context.Context) error {
+	return k.engine.Call(ctx, func(instant.Now, *effect.Effects) { k.engine.Core.SetTrace(k.Traced()) })
+}
+
+// Traced is what a core traces: every message where the log has level debug, else what
+// somebody reads, else nothing.
+func (k *Book[C]) Traced() *effect.Trace {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.level.Level() <= slog.LevelDebug {
+		return &effect.Trace{}
+	}
+	return k.traced
+}
