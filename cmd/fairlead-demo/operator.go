@@ -13,7 +13,7 @@ import (
 // operator shows Fairlead's own tables.
 func (t *tour) operator() error {
 	t.say("So far nobody has asked Fairlead. These are its own words:")
-	for _, what := range []string{"delegations", "history", "links", "relay4", "peers", "status"} {
+	for _, what := range []string{"delegations", "history", "links", "peers", "status"} {
 		_, err := t.here(40, t.binary, what, "--socket", t.relay.Socket)
 		_ = t.check(err, "`fairlead %s` answers", what)
 	}

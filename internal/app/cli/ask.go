@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -79,17 +80,19 @@ func linkNames(ctx context.Context, a *ask) []string {
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	links, err := a.client().Links(ctx)
+	found, err := someLinks(false)(ctx, a.client())
 	if err != nil {
 		return nil
 	}
 	var names []string
-	for _, l := range links {
-		if l.ClientFacing {
-			names = append(names, l.Name)
-		}
+	for i := range found.Relay6 {
+		names = append(names, found.Relay6[i].Name)
 	}
-	return names
+	for i := range found.Relay4 {
+		names = append(names, found.Relay4[i].Name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 func (s *selection) filter() (f api.Filter, err error) {

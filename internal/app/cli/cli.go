@@ -121,7 +121,7 @@ func New(c Commands) *cobra.Command {
 			root.AddCommand(cmd)
 		}
 	}
-	add(Looks, statusCommand(), peersCommand(), watchCommand())
+	add(Looks, statusCommand(), linksCommand(), peersCommand(), watchCommand())
 	add(Changes, reloadCommand())
 	for _, cmd := range c.Roles {
 		add(cmd.Title, cmd.Command)
@@ -146,7 +146,6 @@ const (
 // Relay are the commands of the DHCPv6 relay.
 func Relay() []Command {
 	return []Command{
-		{Looks, linksCommand()},
 		{Looks, delegationsCommand()},
 		{Looks, historyCommand()},
 		{Looks, blocksCommand()},

@@ -211,7 +211,7 @@ func relay(ts *testscript.TestScript, _ bool, args []string) {
 			o.Spoofed = append(o.Spoofed, api.SpoofedOn{Link: fmt.Sprintf("vlan%02d", i), Packets: uint64(i + 1), Last: *f.LinkList[0].LastSpoofed})
 		}
 	case "empty":
-		f.Live, f.Past, f.Blocked, f.LinkList = nil, nil, nil, nil
+		f.Live, f.Past, f.Blocked, f.LinkList, f.Of4 = nil, nil, nil, nil, api.Relay4{}
 	case "broken":
 		f.Fail = errors.New("relay: does not answer")
 	case "protected":

@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -38,27 +40,67 @@ func linksCommand() *cobra.Command {
 	return cmd
 }
 
-func someLinks(all bool) func(context.Context, *api.Client) ([]api.Link, error) {
-	return func(ctx context.Context, c *api.Client) ([]api.Link, error) {
-		links, err := c.Links(ctx)
-		if !all {
-			links = slices.DeleteFunc(links, func(l api.Link) bool { return !l.ClientFacing })
+// links are those of each role; none where the role is not played, or has none.
+type links struct {
+	Relay6 []api.Link       `json:"relay6,omitzero"`
+	Relay4 []api.Relay4Link `json:"relay4,omitzero"`
+}
+
+// link is one of them, as each role has it.
+type link struct {
+	Relay6 *api.Link       `json:"relay6,omitempty"`
+	Relay4 *api.Relay4Link `json:"relay4,omitempty"`
+}
+
+// allLinks asks each role for its links.
+func allLinks(ctx context.Context, c *api.Client) (all links, err error) {
+	var err6, err4 error
+	all.Relay6, err6 = c.Links(ctx)
+	relay4, err4 := api.Get[api.Relay4](ctx, c, "relay4")
+	all.Relay4 = relay4.Links
+	if notPlayed(err6) && notPlayed(err4) {
+		return all, err6
+	}
+	for _, err := range []error{err6, err4} {
+		if err != nil && !notPlayed(err) {
+			return links{}, err
 		}
-		return links, err
+	}
+	return all, nil
+}
+
+// notPlayed reports whether an error says that no role has what was asked for.
+func notPlayed(err error) bool {
+	var remote *api.RemoteError
+	return errors.As(err, &remote) && remote.Code == http.StatusNotFound
+}
+
+func someLinks(all bool) func(context.Context, *api.Client) (links, error) {
+	return func(ctx context.Context, c *api.Client) (links, error) {
+		found, err := allLinks(ctx, c)
+		if !all {
+			found.Relay6 = slices.DeleteFunc(found.Relay6, func(l api.Link) bool { return !l.ClientFacing })
+		}
+		return found, err
 	}
 }
 
-func oneLink(name string) func(context.Context, *api.Client) (api.Link, error) {
-	return func(ctx context.Context, c *api.Client) (api.Link, error) {
-		links, err := c.Links(ctx)
+func oneLink(name string) func(context.Context, *api.Client) (link, error) {
+	return func(ctx context.Context, c *api.Client) (found link, err error) {
+		all, err := allLinks(ctx, c)
 		if err != nil {
-			return api.Link{}, err
+			return found, err
 		}
-		i := slices.IndexFunc(links, func(l api.Link) bool { return l.Name == name })
-		if i < 0 {
-			return api.Link{}, fmt.Errorf("%s: no such link", name)
+		if i := slices.IndexFunc(all.Relay6, func(l api.Link) bool { return l.Name == name }); i >= 0 {
+			found.Relay6 = &all.Relay6[i]
 		}
-		return links[i], nil
+		if i := slices.IndexFunc(all.Relay4, func(l api.Relay4Link) bool { return l.Name == name }); i >= 0 {
+			found.Relay4 = &all.Relay4[i]
+		}
+		if found == (link{}) {
+			return found, fmt.Errorf("%s: no such link", name)
+		}
+		return found, nil
 	}
 }
 
@@ -90,11 +132,36 @@ func facing(l *api.Link) string {
 	return "single"
 }
 
-func writeLinks(out io.Writer, links []api.Link) error {
-	if len(links) == 0 {
+func writeLinks(out io.Writer, all links) error {
+	if len(all.Relay6)+len(all.Relay4) == 0 {
 		_, err := fmt.Fprintln(out, "no link")
 		return err
 	}
+	return writeFamilies(out, len(all.Relay6) > 0, func() error { return writeLinks6(out, all.Relay6) },
+		len(all.Relay4) > 0, func() error { return writeLinks4(out, all.Relay4) })
+}
+
+// writeFamilies has what there is of each family written, under its name where there are both.
+func writeFamilies(out io.Writer, has6 bool, six func() error, has4 bool, four func() error) error {
+	switch {
+	case !has4:
+		return six()
+	case !has6:
+		return four()
+	}
+	if _, err := fmt.Fprintln(out, "DHCPv6:"); err != nil {
+		return err
+	}
+	if err := six(); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintln(out, "\nDHCPv4:"); err != nil {
+		return err
+	}
+	return four()
+}
+
+func writeLinks6(out io.Writer, links []api.Link) error {
 	g := newGrid("link", "state", "clients", "link-address", "vrf", "prefixes", "limit", "received", "delivered", "dropped", "refused", "spoofed")
 	g.right(6, 7, 8, 9, 10, 11, 12)
 	var missing []string
@@ -125,12 +192,17 @@ func prefixesText(all []netip.Prefix) string {
 	return strings.Join(texts, " ")
 }
 
-func writeLink(out io.Writer, l api.Link) error {
+func writeLink(out io.Writer, l link) error {
+	return writeFamilies(out, l.Relay6 != nil, func() error { return writeLink6(out, l.Relay6) },
+		l.Relay4 != nil, func() error { return writeLink4(out, l.Relay4) })
+}
+
+func writeLink6(out io.Writer, l *api.Link) error {
 	c := &l.Counters
 	g := newGrid()
 	g.row("link", fmt.Sprintf("%s (index %d)", l.Name, l.Index))
-	g.row("state", stateWord(&l))
-	g.row("clients", facing(&l))
+	g.row("state", stateWord(l))
+	g.row("clients", facing(l))
 	g.row("trusted", yes(l.Trusted))
 	g.row("point-to-point", yes(l.PointToPoint))
 	g.row("mtu", l.MTU)

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/links"
@@ -242,6 +244,31 @@ func TestReconfigure(t *testing.T) {
 	}
 	w.core.Reconfigure(w.cfg)
 	w.delivers(lan0Index, answer(up, typeOffer, true))
+}
+
+// What a configuration would mean is told for each link that it, or the present one, has a
+// rule for, and nothing changes.
+func TestProspects(t *testing.T) {
+	w := newWorld(t)
+	next := *w.cfg
+	next.Peers = append([]trust.Peer{}, w.cfg.Peers...)
+	next.Peers[0].Interfaces = []string{"lan0"}
+	next.Links = []relay4.LinkRule{{Match: []string{"*"}, HopCount: 9}}
+	told := make(map[string][2]uint8) // hops now and then
+	for _, p := range w.core.Prospects(&next) {
+		var hops [2]uint8
+		for i, rule := range []*relay4.LinkRule{p.Now, p.Then} {
+			if rule != nil {
+				hops[i] = rule.HopCount
+			}
+		}
+		told[p.Link] = hops
+	}
+	// lan0 is an uplink then, and up0 is none any more.
+	if diff := cmp.Diff(map[string][2]uint8{"lan0": {4, 0}, "lan1": {4, 9}, "up0": {0, 9}, "dum0": {0, 9}}, told); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	w.asks(alice, from(alice))
 }
 
 // An option of ours is removed although adding was switched off meanwhile.

@@ -41,7 +41,7 @@ func (r *network) omitted(link string) int {
 			Omitted int `json:"sensitive_omitted"`
 		}
 	}
-	r.Fairlead.Show(&shown, "links", link)
+	r.Fairlead.ShowLink(&shown, link)
 	return shown.Counters.Omitted
 }
 

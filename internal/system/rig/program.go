@@ -119,8 +119,16 @@ type Counts struct {
 func (p *Program) Counts(link string) Counts {
 	p.net.T.Helper()
 	var shown struct{ Counters Counts }
-	p.Show(&shown, "links", link)
+	p.ShowLink(&shown, link)
 	return shown.Counters
+}
+
+// ShowLink reads what `fairlead links` shows of one link for DHCPv6.
+func (p *Program) ShowLink(into any, link string) {
+	p.net.T.Helper()
+	p.Show(&struct {
+		Relay6 any `json:"relay6"`
+	}{into}, "links", link)
 }
 
 // Log is what this run of it has written.

@@ -23,7 +23,7 @@ func (r *network) wantLinkAddress(c *rig.Client, name string, want netip.Addr) {
 		var link struct {
 			LinkAddress netip.Addr `json:"link_address"`
 		}
-		r.Fairlead.Show(&link, "links", name)
+		r.Fairlead.ShowLink(&link, name)
 		return link.LinkAddress == want
 	})
 	message := c.Message(dhcp6.InformationRequest)

@@ -67,7 +67,7 @@ func TestOneBadDestinationInABurst(t *testing.T) {
 	r.Relay.IP("link set d2 down")
 	r.Until("the relay knows that d2 is down", func() bool {
 		var link struct{ Up bool }
-		r.Fairlead.Show(&link, "links", "d2")
+		r.Fairlead.ShowLink(&link, "d2")
 		return !link.Up
 	})
 	const burst = 60

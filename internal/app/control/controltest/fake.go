@@ -23,6 +23,7 @@ type Fake struct {
 	Overview  api.Status
 	LinkList  []api.Link
 	PeerList  []api.Peer
+	Of4       api.Relay4
 	Live      []api.Delegation
 	Past      []api.HistoryEntry
 	Blocked   []api.Block
@@ -49,6 +50,13 @@ func (f *Fake) Links(context.Context) ([]api.Link, error) {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
 	return slices.Clone(f.LinkList), f.Fail
+}
+
+// Relay4 is Of4.
+func (f *Fake) Relay4(context.Context) (api.Relay4, error) {
+	f.Mu.Lock()
+	defer f.Mu.Unlock()
+	return f.Of4, f.Fail
 }
 
 // Peers is PeerList.
@@ -158,5 +166,5 @@ func (f *Fake) Counters(context.Context) (api.Counters, error) {
 
 // Routes are the paths that the relay answers.
 func (f *Fake) Routes() []control.Route {
-	return slices.Concat([]control.Route{control.Status(f.Status), control.Peers(f.Peers)}, control.Process(f), control.Relay(f), control.OfBindings(f))
+	return slices.Concat([]control.Route{control.Status(f.Status), control.Peers(f.Peers), control.Look("/v1/relay4", f.Relay4)}, control.Process(f), control.Relay(f), control.OfBindings(f))
 }

@@ -25,6 +25,7 @@ func New() *Fake {
 		Overview: overview(),
 		LinkList: links(),
 		PeerList: peers(),
+		Of4:      relay4(),
 		Live:     live(),
 		Past:     past(),
 		Blocked:  []api.Block{{Link: "br-cust9"}, {Prefix: netip.MustParsePrefix("2001:db8:40ff::/56"), Client: Bob}},
@@ -82,6 +83,21 @@ func links() []api.Link {
 		{
 			Name: "ppp0", Index: 9, ClientFacing: true, Up: true, PointToPoint: true, MTU: 1492, VRF: "red", Table: 1001,
 			Addresses: []netip.Prefix{}, InterfaceID: "ppp0", LinkFigures: api.LinkFigures{Limit: 8}, Counters: noCounts(),
+		},
+	}
+}
+
+func relay4() api.Relay4 {
+	counters := api.Relay4Counters{
+		Received: map[string]uint64{"discover": 5, "request": 4}, Delivered: map[string]uint64{"offer": 4, "ack": 2}, Drops: map[string]uint64{"hop-limit": 1},
+		Relay4Counts: api.Relay4Counts{AgentInformationOmitted: 1, SensitiveOmitted: 2, NotEchoed: 3, VSSIgnored: 4},
+	}
+	none := api.Relay4Counters{Received: map[string]uint64{}, Delivered: map[string]uint64{}, Drops: map[string]uint64{}}
+	return api.Relay4{
+		RelayID: "old relay", Relay4Counters: counters,
+		Links: []api.Relay4Link{
+			{Name: "br-cust7", Up: true, Trusted: true, GIAddr: netip.MustParseAddr("192.0.2.1"), CircuitID: "br-cust7", Relay4Counters: counters},
+			{Name: "eth7", VRF: "red", Relay4Counters: none},
 		},
 	}
 }
