@@ -75,27 +75,27 @@ func (dhcpcd) prefixes(c *Client) []netip.Prefix { return c.hooked() }
 func (dhcpcd) ask(c *Client, what demand) error {
 	switch what {
 	case renew:
-		return dhcpcdSignal(c, syscall.SIGUSR1)
+		return signalDhcpcd(c.proc, syscall.SIGUSR1)
 	case rebind:
-		return dhcpcdSignal(c, syscall.SIGHUP)
+		return signalDhcpcd(c.proc, syscall.SIGHUP)
 	}
-	if err := dhcpcdSignal(c, syscall.SIGALRM); err != nil {
+	if err := signalDhcpcd(c.proc, syscall.SIGALRM); err != nil {
 		return err
 	}
 	return lab.Until(ready, "dhcpcd ends", func() bool { return !c.proc.Running() })
 }
 
-// dhcpcdSignal sends a signal until the log says that it was received: one that
+// signalDhcpcd sends a signal until the log says that it was received: one that
 // comes while a script runs can be lost.
-func dhcpcdSignal(c *Client, sig syscall.Signal) error {
+func signalDhcpcd(p *lab.Proc, sig syscall.Signal) error {
 	word := "received " + unix.SignalName(sig)
-	before := strings.Count(c.proc.Log(), word)
+	before := strings.Count(p.Log(), word)
 	for start := time.Now(); ; {
-		if err := c.proc.Signal(sig); err != nil {
+		if err := p.Signal(sig); err != nil {
 			return err
 		}
 		err := lab.Until(2*time.Second, "dhcpcd logs "+word, func() bool {
-			return strings.Count(c.proc.Log(), word) > before || !c.proc.Running()
+			return strings.Count(p.Log(), word) > before || !p.Running()
 		})
 		if err == nil || time.Since(start) > ready {
 			return err

@@ -15,8 +15,8 @@ type m = map[string]any
 
 // RunKea starts a Kea for the family 6 or 4 by a name of the caller's, and waits
 // until it has started. It is configured by what stands in the object Dhcp6 or
-// Dhcp4, to which are added its log and, for IPv6, that its files are in the
-// node's folder of that name. A configuration is not changed.
+// Dhcp4, to which are added the log of the whole and, for IPv6, that its files are in the
+// node's folder of that name. What it logs of parts stands in "loggers". A configuration is not changed.
 func RunKea(d *lab.Node, name string, family int, config map[string]any) (*lab.Proc, error) {
 	dir, err := d.Folder(name)
 	if err != nil {
@@ -24,7 +24,8 @@ func RunKea(d *lab.Node, name string, family int, config map[string]any) (*lab.P
 	}
 	program := fmt.Sprintf("kea-dhcp%d", family)
 	config = maps.Clone(config)
-	config["loggers"] = []m{{"name": program, "severity": "INFO", "output_options": []m{{"output": "stderr", "flush": true}}}}
+	loggers, _ := config["loggers"].([]m)
+	config["loggers"] = append(loggers, keaLogger(program, m{"severity": "INFO"}))
 	if family == 6 {
 		config["data-directory"] = dir
 	}
@@ -45,6 +46,12 @@ func RunKea(d *lab.Node, name string, family int, config map[string]any) (*lab.P
 		return nil, err
 	}
 	return p, p.Logged(ready, fmt.Sprintf("DHCP%d_STARTED", family))
+}
+
+// keaLogger is a logger of Kea's with its level, which writes to standard error.
+func keaLogger(name string, level m) m {
+	level["name"], level["output_options"] = name, []m{{"output": "stderr", "flush": true}}
+	return level
 }
 
 // runDhcpd starts a dhcpd of the family "-4" or "-6" with a configuration, and

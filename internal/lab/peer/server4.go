@@ -27,6 +27,21 @@ type Server4Config struct {
 	Interface string
 	Address   netip.Addr     // its own
 	Subnets   []netip.Prefix // of relayed clients, by giaddr; at most /24 long
+	// LogsRelayID has Kea and dhcpd log the relay-id of each message (RFC 6925), as
+	// LoggedRelayID says.
+	LogsRelayID bool
+}
+
+// LoggedRelayID is what a server's log has of a relay-id.
+func LoggedRelayID(kind Server4Kind, id []byte) string {
+	if kind != Dhcpd4 {
+		return fmt.Sprintf("type=012, len=%03d: %s", len(id), colons(id))
+	}
+	var parts []string
+	for _, octet := range id {
+		parts = append(parts, fmt.Sprintf("%x", octet))
+	}
+	return "relay-id " + strings.Join(parts, ":")
 }
 
 // pool4 returns the first and last address of a subnet that servers lease.
@@ -61,7 +76,13 @@ func startKea4(d *lab.Node, kind Server4Kind, c Server4Config) (*lab.Proc, error
 	if kind == Kea4Raw {
 		listen = "raw"
 	}
+	var loggers []m
+	if c.LogsRelayID {
+		const packets = 55 // the level at which Kea logs what is in a message
+		loggers = append(loggers, keaLogger("kea-dhcp4.packets", m{"severity": "DEBUG", "debuglevel": packets}))
+	}
 	return RunKea(d, string(kind), 4, m{
+		"loggers":           loggers,
 		"interfaces-config": m{"interfaces": []string{c.Interface + "/" + c.Address.String()}, "dhcp-socket-type": listen},
 		"lease-database":    m{"type": "memfile", "persist": false},
 		"valid-lifetime":    3600,
@@ -82,6 +103,9 @@ func startDhcpd4(d *lab.Node, c Server4Config) (*lab.Proc, error) {
 	own, err := c.Address.Prefix(24)
 	if err != nil {
 		return nil, fmt.Errorf("peer: server address: %w", err)
+	}
+	if c.LogsRelayID {
+		b.WriteString("option agent.relay-id code 12 = string;\nif exists agent.relay-id {\n\tlog(info, concat(\"relay-id \", binary-to-ascii(16, 8, \":\", option agent.relay-id)));\n}\n")
 	}
 	fmt.Fprintf(&b, "subnet %s netmask %s { }\n", own.Addr(), netmask(own))
 	for _, s := range c.Subnets {

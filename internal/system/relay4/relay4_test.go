@@ -1,6 +1,7 @@
 package relay4_test
 
 import (
+	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"fairlead/internal/app/api"
+	"fairlead/internal/lab"
 	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/peer"
 	fairlead "fairlead/internal/lab/relay"
@@ -53,12 +55,14 @@ func build(t *testing.T) *network {
 }
 
 // serve starts a server for both links, and for a third one behind another relay.
-func (n *network) serve(kind peer.Server4Kind) {
+func (n *network) serve(kind peer.Server4Kind) *lab.Proc {
 	n.T.Helper()
-	_, err := peer.StartServer4(n.server.Node, kind, peer.Server4Config{
+	p, err := peer.StartServer4(n.server.Node, kind, peer.Server4Config{
 		Interface: "s0", Address: netip.MustParseAddr(serverAddress), Subnets: []netip.Prefix{subnet(1), subnet(2), subnet(3)},
+		LogsRelayID: true,
 	})
 	n.Need(err)
+	return p
 }
 
 // start runs the relay with keys for its links.
@@ -117,12 +121,13 @@ func wellFormed(t *testing.T, c *rig.Capture) {
 }
 
 // Behind our relay each server leases from the subnet of the client's link; it sees giaddr,
-// one hop, circuit-id and relay-id, and the client sees none of them.
+// one hop, circuit-id and relay-id, and the client sees none of them. Kea and dhcpd log the
+// relay-id.
 func TestServersOfOthers(t *testing.T) {
 	for _, kind := range []peer.Server4Kind{peer.Kea4UDP, peer.Kea4Raw, peer.Dhcpd4, peer.Dnsmasq4} {
 		t.Run(string(kind), func(t *testing.T) {
 			n := build(t)
-			n.serve(kind)
+			server := n.serve(kind)
 			n.start("agent-information: add")
 			up, down := n.server.Record("s0", "udp port 67"), n.clients[0].Record("c0", "udp port 67 or udp port 68")
 			for link := 1; link <= 2; link++ {
@@ -135,6 +140,11 @@ func TestServersOfOthers(t *testing.T) {
 			id := strings.ReplaceAll(about.RelayID.String(), ":", "")
 			if id == "" {
 				t.Fatal("the relay does not say what its identifier is")
+			}
+			if kind != peer.Dnsmasq4 { // it has no word for it
+				octets, err := hex.DecodeString(id)
+				n.Need(err)
+				n.Need(server.Logged(labtest.Patience, peer.LoggedRelayID(kind, octets)))
 			}
 			// What the server heard, by tshark.
 			circuits := map[string]bool{}
@@ -182,6 +192,41 @@ func TestClientsOfOthers(t *testing.T) {
 		t.Errorf("dhclient has\n%s", leases)
 	}
 	n.clients[1].Run("pkill", "-F", dir+"/pid")
+	other, err := peer.StartDhcpcd4(n.clients[0].Node, "c0")
+	n.Need(err)
+	n.Until("dhcpcd has an address", func() bool { return strings.Contains(n.clients[0].IP("-4 addr show dev c0"), "inet 10.1.1.") })
+	n.Need(other.Stop())
+}
+
+// Both links have one giaddr, which is in neither of their subnets. Dnsmasq heeds the link
+// selection (RFC 3527) and leases from the subnet of the client's link, and it heeds the
+// server identifier override (RFC 5107): the client renews at our address on its link, and
+// that message too has option 82, which tells that it was a unicast (RFC 5010).
+func TestRFC5107_4a_LinkSelectionAndServerIDOverride(t *testing.T) {
+	n := build(t)
+	n.serve(peer.Dnsmasq4)
+	n.start("agent-information: add", "giaddr: "+uplinkAddress, "link-selection: true", "server-id-override: true", "relay-flags: true")
+	up, down := n.server.Record("s0", "udp port 67"), n.clients[1].Record("c0", "udp port 67 or udp port 68")
+	if got := n.obtain(1); !subnet(1).Contains(got) {
+		t.Errorf("the client on link 1 got %v, want one of %v", got, subnet(1))
+	}
+	c, err := peer.StartDhcpcd4(n.clients[1].Node, "c0")
+	n.Need(err)
+	const answer = "dhcp.option.dhcp == 5"
+	got := down.Wait(answer, "dhcp.option.dhcp_server_id", "dhcp.ip.your")[0]
+	if leased := netip.MustParseAddr(got[1]); got[0] != giaddr(2).String() || !subnet(2).Contains(leased) {
+		t.Errorf("dhcpcd on link 2 got %s of server %s, want one of %v of %v", got[1], got[0], subnet(2), giaddr(2))
+	}
+	n.Until("dhcpcd has given the address to its interface", func() bool { return strings.Contains(n.clients[1].IP("-4 addr show dev c0"), got[1]+"/") })
+	n.Need(c.Renew())
+	n.Until("the renewal is acknowledged", func() bool { return len(down.Fields(answer, "frame.number")) > 1 })
+	down.Wait("dhcp.option.dhcp == 3 && ip.src == "+got[1]+" && ip.dst == "+giaddr(2).String(), "frame.number")
+	heard := up.Wait("dhcp.option.dhcp == 3 && dhcp.ip.client == "+got[1], "dhcp.ip.relay", "ip.dst", "dhcp.option.agent_information_option.agent_circuit_id", "dhcp.option.agent_information_option.flags")[0]
+	if want := []string{uplinkAddress, serverAddress, "6432", "0x80"}; !slices.Equal(heard, want) {
+		t.Errorf("the server heard %q of the renewal, want %q", heard, want)
+	}
+	wellFormed(t, up)
+	wellFormed(t, down)
 }
 
 // Two links without addresses of their own use that of the loopback device: the circuit-id
