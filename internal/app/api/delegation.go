@@ -1,7 +1,9 @@
 package api
 
 import (
+	"encoding/json"
 	"net/netip"
+	"strconv"
 	"time"
 )
 
@@ -15,7 +17,7 @@ type Delegation struct {
 	Link      string       `json:"link"`
 	VRF       string       `json:"vrf,omitempty"`
 	Client    Identifier   `json:"client"`
-	IAID      uint32       `json:"iaid"`
+	IAID      IAID         `json:"iaid,omitzero"` // leases of DHCPv4 have none
 	NextHop   netip.Addr   `json:"next_hop"`
 	LinkLayer string       `json:"link_layer,omitempty"`
 	Preferred Lifetime     `json:"preferred"` // what is left of the preferred lifetime
@@ -31,6 +33,34 @@ type Delegation struct {
 	Unproved bool `json:"unproved,omitempty"`
 }
 
+// IAID is an IAID that may not be known: leases of DHCPv4 have none, and whoever tells of
+// a delegation need not tell it. In JSON it is a number.
+type IAID struct {
+	ID    uint32
+	Known bool
+}
+
+func (i IAID) String() string {
+	if !i.Known {
+		return "-"
+	}
+	return strconv.FormatUint(uint64(i.ID), 10)
+}
+
+// MarshalJSON writes the number, or null.
+func (i IAID) MarshalJSON() ([]byte, error) {
+	if !i.Known {
+		return []byte("null"), nil
+	}
+	return json.Marshal(i.ID)
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (i *IAID) UnmarshalJSON(b []byte) error {
+	*i = IAID{Known: string(b) != "null"}
+	return json.Unmarshal(b, &i.ID)
+}
+
 // HistoryEntry is who had a prefix from when to when.
 type HistoryEntry struct {
 	Prefix  netip.Prefix `json:"prefix"`
@@ -38,7 +68,7 @@ type HistoryEntry struct {
 	Link    string       `json:"link"`
 	VRF     string       `json:"vrf,omitempty"`
 	Client  Identifier   `json:"client"`
-	IAID    uint32       `json:"iaid"`
+	IAID    IAID         `json:"iaid,omitzero"`
 	NextHop netip.Addr   `json:"next_hop"`
 	Server  string       `json:"server"`
 	Granted time.Time    `json:"granted"`

@@ -34,7 +34,8 @@ type Event struct {
 	Lost uint64 `json:"lost,omitempty"` // EventLost: how many events are missing here
 }
 
-// XID is a transaction-id (RFC 8415 section 8). It is written in one form everywhere,
+// XID is a transaction-id, of 24 bits in DHCPv6 (RFC 8415 section 8) and of 32 in DHCPv4
+// (RFC 2131 section 2). It is written in one form everywhere,
 // "0x00ab12", which is tshark's as well.
 type XID uint32
 
@@ -45,7 +46,7 @@ func (x XID) MarshalText() ([]byte, error) { return []byte(x.String()), nil }
 
 // UnmarshalText reads what MarshalText wrote.
 func (x *XID) UnmarshalText(b []byte) error {
-	n, err := strconv.ParseUint(strings.TrimPrefix(string(b), "0x"), 16, 24)
+	n, err := strconv.ParseUint(strings.TrimPrefix(string(b), "0x"), 16, 32)
 	*x = XID(n)
 	return err
 }

@@ -94,3 +94,20 @@ func TestIdentifierTextTakesAnyLength(t *testing.T) {
 		t.Error("00:0: taken, want an error")
 	}
 }
+
+// An IAID is a number in JSON, and absent where there is none.
+func TestIAIDInJSON(t *testing.T) {
+	for want, d := range map[string]api.IAID{`{"iaid":0}`: {Known: true}, `{"iaid":4294967295}`: {ID: 4294967295, Known: true}, `{}`: {}} {
+		type with struct {
+			IAID api.IAID `json:"iaid,omitzero"`
+		}
+		b, err := json.Marshal(with{d})
+		if err != nil || string(b) != want {
+			t.Errorf("%+v is %s, %v; want %s", d, b, err, want)
+		}
+		var back with
+		if err := json.Unmarshal(b, &back); err != nil || back.IAID != d {
+			t.Errorf("%s is read as %+v, %v; want %+v", b, back.IAID, err, d)
+		}
+	}
+}

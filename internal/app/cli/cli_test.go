@@ -284,7 +284,7 @@ func guard(ts *testscript.TestScript, _ bool, args []string) {
 func emit(ts *testscript.TestScript, _ bool, args []string) {
 	fake := fakeOf(ts)
 	d := controltest.New().Live[0]
-	e := api.Event{Time: controltest.Start, Kind: "delegation", Text: args[0], Link: d.Link, Client: d.Client, IAID: d.IAID, Delegation: &d}
+	e := api.Event{Time: controltest.Start, Kind: "delegation", Text: args[0], Link: d.Link, Client: d.Client, IAID: d.IAID.ID, Delegation: &d}
 	switch args[0] {
 	case "granted", "extended":
 	case "moved":

@@ -115,7 +115,10 @@ func writeEvent(out io.Writer, e *api.Event) error {
 	if d := e.Delegation; d != nil {
 		words = append(words, d.Prefix.String())
 		add("client %s", e.Client.String())
-		words = append(words, fmt.Sprintf("iaid %d via %s", d.IAID, d.NextHop))
+		if d.IAID.Known {
+			words = append(words, "iaid "+d.IAID.String())
+		}
+		words = append(words, "via "+d.NextHop.String())
 		if p := e.Previous; p != nil && (p.NextHop != d.NextHop || p.Link != d.Link) {
 			words = append(words, fmt.Sprintf("(was %s on %s)", p.NextHop, p.Link))
 		}

@@ -25,7 +25,7 @@ import (
 func DelegationOf(d *binding.Binding, now instant.Now) api.Delegation {
 	return api.Delegation{
 		Prefix: d.Prefix, Kind: d.Kind.String(), Link: d.Link, VRF: d.VRF,
-		Client: api.Identifier(d.Client.DUID()), IAID: d.IAID, NextHop: d.NextHop, LinkLayer: d.LinkLayer.String(),
+		Client: api.Identifier(d.Client.Identifier()), IAID: api.IAID{ID: d.IAID, Known: !d.NoIAID}, NextHop: d.NextHop, LinkLayer: d.LinkLayer.String(),
 		Preferred: api.Lifetime(now.Until(d.Preferred)), Valid: api.Lifetime(now.Until(d.Valid)),
 		Expires: now.WallAt(d.Valid), Lifetime: api.Lifetime(d.Lifetime),
 		Server: d.Server, Source: d.Source.String(), Granted: d.Granted, Changed: d.Changed,
@@ -37,7 +37,7 @@ func DelegationOf(d *binding.Binding, now instant.Now) api.Delegation {
 func HistoryOf(d *binding.Binding, ended time.Time, reason string) api.HistoryEntry {
 	return api.HistoryEntry{
 		Prefix: d.Prefix, Kind: d.Kind.String(), Link: d.Link, VRF: d.VRF,
-		Client: api.Identifier(d.Client.DUID()), IAID: d.IAID, NextHop: d.NextHop, Server: d.Server,
+		Client: api.Identifier(d.Client.Identifier()), IAID: api.IAID{ID: d.IAID, Known: !d.NoIAID}, NextHop: d.NextHop, Server: d.Server,
 		Granted: d.Granted, Ended: ended, Reason: reason,
 	}
 }
@@ -47,7 +47,7 @@ func LimitsOf(all []relay6.LimitMet) []api.LimitMet {
 	limits := make([]api.LimitMet, 0, len(all))
 	for _, l := range all {
 		limits = append(limits, api.LimitMet{
-			Limit: l.Reason.String(), Link: l.Link, Client: api.Identifier(l.Client.DUID()), LinkLayer: l.Host.String(), Last: l.Last, Times: l.Times,
+			Limit: l.Reason.String(), Link: l.Link, Client: api.Identifier(l.Client.Identifier()), LinkLayer: l.Host.String(), Last: l.Last, Times: l.Times,
 		})
 	}
 	return limits
@@ -174,7 +174,7 @@ func ClockOf(s clock.Status, err error) api.ClockStatus {
 // explain: whose it is is not known.
 func OrphanOf(l *hoststate.Delegation, vrf string, end instant.Instant, now instant.Now) api.Delegation {
 	d := binding.Binding{
-		Prefix: l.Prefix, Link: l.Link, VRF: vrf, NextHop: l.NextHop, LinkLayer: l.LinkLayer, Preferred: end, Valid: end,
+		NoIAID: true, Prefix: l.Prefix, Link: l.Link, VRF: vrf, NextHop: l.NextHop, LinkLayer: l.LinkLayer, Preferred: end, Valid: end,
 	}
 	if l.Prefix.IsSingleIP() {
 		d.Kind = binding.Address
@@ -188,7 +188,7 @@ func OrphanOf(l *hoststate.Delegation, vrf string, end instant.Instant, now inst
 func EventOf(n *effect.Note, now instant.Now) api.Event {
 	e := api.Event{
 		Time: now.Wall, Kind: n.Kind.String(), Text: n.Text, Link: n.Link, Peer: n.Peer,
-		Client: api.Identifier(n.Client.DUID()), IAID: n.IAID, XID: api.XID(n.XID), Reason: n.Reason,
+		Client: api.Identifier(n.Client.Identifier()), IAID: n.IAID, XID: api.XID(n.XID), Reason: n.Reason,
 	}
 	if n.Type != 0 {
 		e.Type = n.Type.String()

@@ -38,7 +38,7 @@ func lease() binding.Binding {
 
 func leaseInWords() api.Delegation {
 	return api.Delegation{
-		Prefix: netip.MustParsePrefix("2001:db8:1::/48"), Kind: "prefix", Link: "lan0", VRF: "red", Client: "\x00\x01\x02", IAID: 7,
+		Prefix: netip.MustParsePrefix("2001:db8:1::/48"), Kind: "prefix", Link: "lan0", VRF: "red", Client: "\x00\x01\x02", IAID: api.IAID{ID: 7, Known: true},
 		NextHop: netip.MustParseAddr("fe80::1"), LinkLayer: "02:00:00:00:00:01",
 		Preferred: api.Lifetime(30 * time.Minute), Valid: api.Lifetime(time.Hour), Expires: wall.Add(time.Hour),
 		Lifetime: api.Lifetime(2 * time.Hour), Server: "kea1", Source: "reply",

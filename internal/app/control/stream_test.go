@@ -24,7 +24,7 @@ import (
 func granted(text string) api.Event {
 	d := controltest.New().Live[0]
 	return api.Event{
-		Time: controltest.Start, Kind: "delegation", Text: text, Link: d.Link, Client: d.Client, IAID: d.IAID, Delegation: &d,
+		Time: controltest.Start, Kind: "delegation", Text: text, Link: d.Link, Client: d.Client, IAID: d.IAID.ID, Delegation: &d,
 	}
 }
 

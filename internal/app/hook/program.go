@@ -31,8 +31,10 @@ func environment(e *binding.Event, now instant.Now) []string {
 	add("REASON", e.Reason.String())
 	add("KIND", d.Kind.String())
 	add("PREFIX", d.Prefix.String())
-	add("CLIENT", dhcp6.DUID(d.Client.DUID()).String())
-	add("IAID", strconv.FormatUint(uint64(d.IAID), 10))
+	add("CLIENT", dhcp6.DUID(d.Client.Identifier()).String())
+	if !d.NoIAID {
+		add("IAID", strconv.FormatUint(uint64(d.IAID), 10))
+	}
 	add("LINK", d.Link)
 	add("VRF", d.VRF)
 	add("NEXT_HOP", d.NextHop.String())
@@ -43,7 +45,7 @@ func environment(e *binding.Event, now instant.Now) []string {
 	if e.Kind == binding.Moved {
 		add("OLD_LINK", e.Old.Link)
 		add("OLD_NEXT_HOP", e.Old.NextHop.String())
-		add("OLD_CLIENT", dhcp6.DUID(e.Old.Client.DUID()).String())
+		add("OLD_CLIENT", dhcp6.DUID(e.Old.Client.Identifier()).String())
 	}
 	return env
 }

@@ -15,7 +15,6 @@ import (
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
-	"fairlead/internal/wire/dhcp6"
 )
 
 // Notes takes the core's typed events to the log, to those who watch and to the
@@ -88,20 +87,23 @@ func (n *Notes) write(note *effect.Note, at instant.Instant) {
 	if note.Peer != "" {
 		add(slog.String("peer", note.Peer))
 	}
-	if duid := note.Client.DUID(); duid != "" {
-		add(slog.Any("client", dhcp6.DUID(duid)))
+	client := note.Client.Identifier()
+	if client != "" {
+		add(slog.Any("client", api.Identifier(client)))
 	}
 	if note.XID != 0 {
 		add(slog.String("xid", api.XID(note.XID).String()))
 	}
 	if note.Event.Kind != 0 {
 		d := note.Event.Subject()
-		add(slog.Uint64("iaid", uint64(n.Privacy.Log().IAID(d.Client.DUID(), d.IAID))))
+		if !d.NoIAID {
+			add(slog.Uint64("iaid", uint64(n.Privacy.Log().IAID(d.Client.Identifier(), d.IAID))))
+		}
 		add(slog.Any("prefix", d.Prefix))
 		add(slog.Any("next_hop", d.NextHop))
 	}
 	if c := note.Lease; c != nil {
-		add(slog.Uint64("iaid", uint64(n.Privacy.Log().IAID(note.Client.DUID(), c.IAID))))
+		add(slog.Uint64("iaid", uint64(n.Privacy.Log().IAID(client, c.IAID))))
 		if c.Prefix.IsValid() {
 			add(slog.Any("prefix", c.Prefix))
 			add(slog.Any("valid", api.Lifetime(c.Valid)))

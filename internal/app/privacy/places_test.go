@@ -83,7 +83,7 @@ func TestLoggerShowsAllIfItMay(t *testing.T) {
 
 func TestEventsAreMasked(t *testing.T) {
 	d := somebody()
-	shown := api.Delegation{Prefix: d.Prefix, Client: api.Identifier(d.Client.DUID()), NextHop: d.NextHop, LinkLayer: d.LinkLayer.String(), Link: "lan0", Server: "srv", IAID: 7}
+	shown := api.Delegation{Prefix: d.Prefix, Client: api.Identifier(d.Client.DUID()), NextHop: d.NextHop, LinkLayer: d.LinkLayer.String(), Link: "lan0", Server: "srv", IAID: api.IAID{ID: 7, Known: true}}
 	before := shown
 	for _, how := range hiding {
 		r := rules(how)
@@ -102,7 +102,7 @@ func TestEventsAreMasked(t *testing.T) {
 			if err := json.Unmarshal(text, &read); err != nil {
 				t.Errorf("%v: the reader cannot read %s: %v", how, text, err)
 			}
-			if e.Delegation != nil && (e.Delegation.Link != "lan0" || e.Delegation.Server != "srv" || e.Delegation.IAID == 7 || e.IAID != e.Delegation.IAID || !e.Delegation.Prefix.IsValid()) {
+			if e.Delegation != nil && (e.Delegation.Link != "lan0" || e.Delegation.Server != "srv" || e.Delegation.IAID.ID == 7 || e.IAID != e.Delegation.IAID.ID || !e.Delegation.Prefix.IsValid()) {
 				t.Errorf("%v: %s", how, text)
 			}
 			n++
@@ -162,6 +162,35 @@ func TestShortPseudonyms(t *testing.T) {
 	}
 	if got := m.DUID("\x00\x03\x02\x01"); got != "\x00\x00\x00\x00" {
 		t.Errorf("a short DUID keeps %x", got)
+	}
+}
+
+// A lease of DHCPv4 is masked as a delegation is: its client stays one of its kind.
+func TestPastOfDHCPv4(t *testing.T) {
+	const clientID = "\x01\x02\x00\x5e\x77\x88\x99"
+	client, ok := binding.ParseClient("\x02" + clientID)
+	if !ok || client.Kind() != binding.ByClientID {
+		t.Fatalf("client %v", client)
+	}
+	lease := binding.Binding{
+		Link: "lan0", Client: client, NoIAID: true, Prefix: netip.MustParsePrefix("203.0.113.77/32"), NextHop: netip.MustParseAddr("203.0.113.77"), Kind: binding.Address,
+	}
+	for how, want := range map[config.Identifiers]string{config.IdentifiersShort: "203.0.0.0/32 203.0.0.77 01020000008899", config.IdentifiersNone: "::/0 :: "} {
+		d := lease
+		rules(how).History().Past(&d)
+		if got := fmt.Sprintf("%v %v %x", d.Prefix, d.NextHop, d.Client.Identifier()); got != want {
+			t.Errorf("%v: %s, want %s", how, got, want)
+		}
+	}
+	d := lease
+	m := rules(config.IdentifiersHashed).History()
+	m.Past(&d)
+	if text := fmt.Sprintf("%v %v %x", d.Prefix, d.NextHop, d.Client.Identifier()); strings.Contains(text, "203.") || strings.Contains(text, "7788") || d.Client.Kind() != binding.ByClientID {
+		t.Errorf("hashed: %s", text)
+	}
+	again := d
+	if m.Past(&again); again != d {
+		t.Errorf("masked once %+v, and again %+v", d, again)
 	}
 }
 

@@ -14,12 +14,13 @@ import (
 // A pseudonym stands where a value of the identifier's own type has to. It has
 // the octets of the same hash that the log shows after a #.
 //
-//   - a DUID of a type that does not exist, ff:ff, and the hash;
+//   - a DUID of a type that does not exist, ff:ff, and the hash; the same octets for a
+//     client identifier and for a hardware address;
 //   - an address in 100::/64, which is nobody's (RFC 6666), and ends with the
 //     hash; for a prefix, a /128 of this kind.
 //
-// What is shortened keeps its ends, with zeros between; of a prefix 32 bits. What
-// is hidden is an empty DUID, :: and ::/0.
+// What is shortened keeps its ends, with zeros between; of a prefix 32 bits, of one of
+// IPv4 16. What is hidden is an empty DUID, :: and ::/0.
 
 var (
 	pseudonymType  = "\xff\xff"
@@ -79,6 +80,10 @@ func (m Mask) Addr(a netip.Addr) netip.Addr {
 	octets := a.WithZone("").As16()
 	switch m.how {
 	case config.IdentifiersShort:
+		if a.Is4() {
+			clear(octets[13:15])
+			return netip.AddrFrom16(octets).Unmap()
+		}
 		clear(octets[4:14])
 		return netip.AddrFrom16(octets)
 	case config.IdentifiersHashed:
@@ -95,6 +100,10 @@ func (m Mask) Prefix(p netip.Prefix) netip.Prefix {
 	octets := p.Addr().As16()
 	switch m.how {
 	case config.IdentifiersShort:
+		if p.Addr().Is4() {
+			clear(octets[14:])
+			return netip.PrefixFrom(netip.AddrFrom16(octets).Unmap(), p.Bits()).Masked()
+		}
 		clear(octets[4:])
 		return netip.PrefixFrom(netip.AddrFrom16(octets), p.Bits()).Masked()
 	case config.IdentifiersHashed:
@@ -115,9 +124,9 @@ func (m Mask) Past(d *binding.Binding) {
 	if m.Shows() || pseudonym(d) {
 		return
 	}
-	duid := d.Client.DUID()
-	d.IAID = m.IAID(duid, d.IAID)
-	d.Client, d.NextHop, d.Prefix = binding.DUID(m.DUID(duid)), m.Addr(d.NextHop), m.Prefix(d.Prefix)
+	identifier := d.Client.Identifier()
+	d.IAID = m.IAID(identifier, d.IAID)
+	d.Client, d.NextHop, d.Prefix = d.Client.Under(m.DUID(identifier)), m.Addr(d.NextHop), m.Prefix(d.Prefix)
 	d.LinkLayer = linkaddr.Addr{}
 }
 
@@ -149,7 +158,9 @@ func (m Mask) delegation(d *api.Delegation) *api.Delegation {
 		return nil
 	}
 	c := *d
-	c.IAID = m.IAID(string(d.Client), d.IAID)
+	if d.IAID.Known {
+		c.IAID.ID = m.IAID(string(d.Client), d.IAID.ID)
+	}
 	c.Client = api.Identifier(m.DUID(string(d.Client)))
 	c.NextHop, c.Prefix = m.Addr(d.NextHop), m.Prefix(d.Prefix)
 	c.LinkLayer = ""

@@ -67,6 +67,9 @@ func (c Client) Identifier() string {
 	return c.octets[1:]
 }
 
+// Under is a client of the same kind with another identifier: a pseudonym.
+func (c Client) Under(identifier string) Client { return client(c.Kind(), identifier) }
+
 // DUID is the octets of the client's DUID, empty where it is not known or has none.
 func (c Client) DUID() string {
 	if c.Kind() != ByDUID {

@@ -124,18 +124,18 @@ func live() []api.Delegation {
 	hop := netip.MustParseAddr("fe80::5eff:fe10:1")
 	return []api.Delegation{
 		{
-			Prefix: netip.MustParsePrefix("2001:db8:4000::/56"), Kind: "prefix", Link: "br-cust7", Client: Alice, IAID: 1,
+			Prefix: netip.MustParsePrefix("2001:db8:4000::/56"), Kind: "prefix", Link: "br-cust7", Client: Alice, IAID: api.IAID{ID: 1, Known: true},
 			NextHop: hop, LinkLayer: "02:00:5e:10:00:01", Preferred: api.Lifetime(45 * time.Minute), Valid: api.Lifetime(time.Hour),
 			Expires: Start.Add(4 * time.Hour), Lifetime: api.Lifetime(2 * time.Hour), Server: "kea1", Source: "reply",
 			Granted: Start, Changed: Start.Add(2 * time.Hour),
 		},
 		{
-			Prefix: netip.MustParsePrefix("2001:db8:4100::/56"), Kind: "prefix", Link: "br-cust7", Client: Alice, IAID: 4294967295,
+			Prefix: netip.MustParsePrefix("2001:db8:4100::/56"), Kind: "prefix", Link: "br-cust7", Client: Alice, IAID: api.IAID{ID: 4294967295, Known: true},
 			NextHop: hop, LinkLayer: "02:00:5e:10:00:01", Preferred: api.Infinite, Valid: api.Infinite,
 			Lifetime: api.Infinite, Server: "kea1", Source: "store", Granted: Start, Changed: Start,
 		},
 		{
-			Prefix: netip.MustParsePrefix("2001:db8:5000::17/128"), Kind: "address", Link: "ppp0", Client: Bob, IAID: 2,
+			Prefix: netip.MustParsePrefix("2001:db8:5000::17/128"), Kind: "address", Link: "ppp0", Client: Bob, IAID: api.IAID{ID: 2, Known: true},
 			NextHop: netip.MustParseAddr("fe80::2"), Preferred: 0, Valid: api.Lifetime(59 * time.Second),
 			Expires: Start.Add(time.Minute), Lifetime: api.Lifetime(time.Hour), Server: "kea1", Source: "reply",
 			Granted: Start, Changed: Start, Unproved: true,
@@ -146,7 +146,7 @@ func live() []api.Delegation {
 func past() []api.HistoryEntry {
 	entry := func(prefix string, client api.Identifier, granted, ended time.Time, reason string) api.HistoryEntry {
 		return api.HistoryEntry{
-			Prefix: netip.MustParsePrefix(prefix), Kind: "prefix", Link: "br-cust7", Client: client, IAID: 1,
+			Prefix: netip.MustParsePrefix(prefix), Kind: "prefix", Link: "br-cust7", Client: client, IAID: api.IAID{ID: 1, Known: true},
 			NextHop: netip.MustParseAddr("fe80::1"), Server: "kea1", Granted: granted, Ended: ended, Reason: reason,
 		}
 	}
