@@ -10,7 +10,8 @@ import (
 	"fairlead/internal/lab/labtest"
 )
 
-// SECURITY.md names the test of each attack, and every attack has its row.
+// SECURITY.md names the test of each attack, and every attack has its row: those of this
+// package, and those that the core of the DHCPv4 relay is told to withstand.
 func TestSecurityNamesEveryAttack(t *testing.T) {
 	text, err := os.ReadFile("../../../SECURITY.md")
 	labtest.Need(t, err)
@@ -22,7 +23,7 @@ func TestSecurityNamesEveryAttack(t *testing.T) {
 		}
 		named = append(named, m[2])
 	}
-	for _, name := range tests(t, ".") {
+	for _, name := range append(tests(t, "."), testsIn(t, "../../core/relay4/attack_test.go")...) {
 		if !slices.Contains(named, name) && name != "TestNobodyAttacks" && name != "TestSecurityNamesEveryAttack" {
 			t.Errorf("SECURITY.md does not name %s", name)
 		}
@@ -49,11 +50,18 @@ func tests(t *testing.T, folder string) (names []string) {
 	files, err := filepath.Glob(filepath.Join(folder, "*_test.go"))
 	labtest.Need(t, err)
 	for _, f := range files {
-		text, err := os.ReadFile(f)
-		labtest.Need(t, err)
-		for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing`).FindAllStringSubmatch(string(text), -1) {
-			names = append(names, m[1])
-		}
+		names = append(names, testsIn(t, f)...)
+	}
+	return names
+}
+
+// testsIn are those of one file.
+func testsIn(t *testing.T, file string) (names []string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	labtest.Need(t, err)
+	for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing`).FindAllStringSubmatch(string(text), -1) {
+		names = append(names, m[1])
 	}
 	return names
 }
