@@ -32,6 +32,11 @@ func Guard(look func(context.Context) (api.GuardStatus, error)) prometheus.Colle
 	return newCollector(guardMetrics, look)
 }
 
+// Relay4 are the figures of the DHCPv4 relay's own.
+func Relay4(look func(context.Context) (api.Relay4, error)) prometheus.Collector {
+	return newCollector(relay4Metrics, look)
+}
+
 // Of are the figures of a role's own: the fields of T that have tags, as those of
 // api.Counters have.
 func Of[T any](look func(context.Context) (T, error)) prometheus.Collector {

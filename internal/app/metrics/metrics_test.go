@@ -89,6 +89,11 @@ func testNames(t *testing.T, path string, families []*dto.MetricFamily, describe
 	}
 }
 
+// The same of the DHCPv4 relay.
+func TestNamesOfRelay4(t *testing.T) {
+	testNames(t, "testdata/relay4-metrics.txt", gatherFrom(t, Relay4(controltest.New().Relay4)), len(relay4Metrics))
+}
+
 // The same as Prometheus reads it, values included.
 func TestScrape(t *testing.T) {
 	testScrape(t, "testdata/scrape.txt", relayHandler(protectedRelay()))
@@ -137,6 +142,9 @@ func TestLabelsAreBounded(t *testing.T) {
 	labels := make(map[string][]string)
 	for _, m := range relayMetrics {
 		labels[m.name] = m.labels
+	}
+	for _, m := range relay4Metrics {
+		labels[m.name] = append(labels[m.name], m.labels...)
 	}
 	for _, m := range guardMetrics {
 		labels[m.name] = append(labels[m.name], m.labels...)

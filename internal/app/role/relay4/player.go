@@ -157,7 +157,7 @@ func (d *player) Routes() []control.Route {
 
 // Collectors are the relay's figures.
 func (d *player) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{metrics.Of(d.figures)}
+	return []prometheus.Collector{metrics.Relay4(d.look)}
 }
 
 // Count fills in who the relay is, and its peers.
@@ -222,12 +222,6 @@ func (d *player) look(ctx context.Context) (v api.Relay4, err error) {
 		v.Links, v.Relay4Counters = linksOf(d.engine.Core), countersOf(d.engine.Core)
 	})
 	return v, err
-}
-
-// figures are those of the relay as a whole.
-func (d *player) figures(ctx context.Context) (c api.Relay4Counters, err error) {
-	err = d.engine.Call(ctx, func(instant.Now, *effect.Effects) { c = countersOf(d.engine.Core) })
-	return c, err
 }
 
 // peers are all peers; the loop calls it.
