@@ -65,16 +65,20 @@ func (n *network) serve(kind peer.Server4Kind) *lab.Proc {
 	return p
 }
 
-// start runs the relay with keys for its links.
-func (n *network) start(keys ...string) {
-	n.T.Helper()
+// config is a configuration with keys for the links.
+func (n *network) config(keys ...string) string {
 	text := rig.NoMetrics + "peers:\n  - {name: server, address: " + serverAddress + ", role: server, interfaces: [u0], protection: none}\n" +
 		n.peers + "relay4:\n  links:\n    - match: \"d*\"\n"
 	for _, k := range keys {
 		text += "      " + k + "\n"
 	}
-	n.text = text
-	n.fairlead = n.relay.Fairlead(fairlead.Config{Text: text})
+	return text
+}
+
+// start runs the relay with keys for its links.
+func (n *network) start(keys ...string) {
+	n.T.Helper()
+	n.fairlead = n.relay.Fairlead(fairlead.Config{Text: n.config(keys...)})
 	n.fairlead.Start()
 }
 

@@ -3,15 +3,15 @@ package claims
 // What the RFCs of DHCPv4 ask of a relay agent. What they ask of clients and servers alone is
 // not here.
 
-// sockets is the note of rows that the role's sockets are to show.
-const sockets = "to come, with the role and its sockets"
+// server is the note of rows that ask something of a server.
+const server = "to come, with the server"
 
 var rfc1542 = []Row{
 	{"2.1a", "SHOULD", "the minimal BOOTP header has 300 octets; a shorter message is silently discarded", "where it is BOOTP: DHCP has options of any length (RFC 2131 section 2)"},
 	{"2.1b", "MUST", "accept messages that are larger than the minimum size", ""},
 	{"2.1c", "MUST", "silently discard a message whose op is neither BOOTREQUEST nor BOOTREPLY", ""},
 	{"4.1a", "MUST", "accept BOOTREQUEST messages whose IP source address is 0.0.0.0, and those from legal ones", ""},
-	{"4.1b", "MUST", "silently discard what is sent to port 68", sockets},
+	{"4.1b", "MUST", "silently discard what is sent to port 68", ""},
 	{"4.1.1a", "SHOULD", "where secs is a factor in deciding whether to relay, its threshold is configurable", ""},
 	{"4.1.1b", "MUST", "silently discard BOOTREQUEST messages whose hops field exceeds 16", ""},
 	{"4.1.1c", "SHOULD", "a smaller threshold can be configured; the default is 4", ""},
@@ -24,7 +24,7 @@ var rfc1542 = []Row{
 	{"4.1.1j", "MUST", "the destinations are configurable", ""},
 	{"4.1.1k", "MUST NOT", "rebroadcast the BOOTREQUEST on the physical interface from whence it came", ""},
 	{"4.1.1l", "MUST", "use the same destinations for all BOOTREQUEST messages from a given client", "the operator may choose otherwise: see departures"},
-	{"4.1.1m", "states", "set TTL to the default or to that of the request, decremented; recalculate the UDP checksum", sockets},
+	{"4.1.1m", "states", "set TTL to the default or to that of the request, decremented; recalculate the UDP checksum", "the host's default"},
 	{"4.1.2a", "MUST", "silently discard a BOOTREPLY whose giaddr does not match one of the relay agent's interfaces", ""},
 	{"4.1.2b", "states", "giaddr identifies the interface from which the reply must be sent", "where several use one giaddr: the circuit-id, else the transaction"},
 	{"4.1.2c", "SHOULD", "broadcast the reply to 255.255.255.255 and the link-layer broadcast address if the BROADCAST flag is set", ""},
@@ -51,7 +51,7 @@ var rfc3046 = []Row{
 	{"2.1h", "MUST", "remove the option that it added when forwarding a response back to the client", ""},
 	{"2.1i", "SHALL NOT", "add an Option Overload option, or use the file or sname fields", ""},
 	{"2.1j", "SHALL NOT", "parse or remove options in the sname or file fields of a server-to-client packet", ""},
-	{"2.1k", "MUST NOT", "modify packets that use the IPsec AH or ESP", "to come, with the role: what is in transit never comes to its sockets"},
+	{"2.1k", "MUST NOT", "modify packets that use the IPsec AH or ESP", "what is in transit never comes to our sockets"},
 	{"2.1.1a", "SHALL", "discard a packet whose giaddr spoofs one of the local agent", ""},
 	{"2.1.1b", "SHALL", "forward any other packet with a valid giaddr without adding options or modifying giaddr", "from trusted links and configured relay agents: see departures"},
 	{"3.1", "states", "the circuit-id relays responses back to the proper circuit", ""},
@@ -86,14 +86,17 @@ var rfc6607 = []Row{
 var rfc6925 = []Row{
 	{"5a", "states", "the identifier needs to be present in all DHCP message types", ""},
 	{"5b", "SHOULD", "use a single identifier value consistently; it is configurable", ""},
-	{"5c", "SHOULD", "the identifier is committed to stable storage, unless it can be regenerated", "to come, with relay-id.source"},
-	{"5d", "MUST", "the identifier is unique within the administrative domain; it is visible to administrators (SHOULD)", "to come, with the role"},
-	{"6.2a", "states", "refuse to relay where the token's identifier is not to be had", "here: where a message has no room for it; the token itself is to come"},
+	{"5c", "SHOULD", "the identifier is committed to stable storage, unless it can be regenerated", ""},
+	{"5d", "MUST", "the identifier is unique within the administrative domain; it is visible to administrators (SHOULD)", "a DUID of type UUID, unless the operator configures another one"},
+	{"6.2a", "states", "refuse to relay where the token's identifier is not to be had", "and drop a message that has no room for it"},
+	{"5e", "states", "a server goes on to associate the identifier it has last seen with a lease that is renewed by unicast", server},
+	{"6.1a", "SHOULD", "the authentication sub-option (RFC 4030) is deployed as well, which is not a must", "it is not: see departures"},
+	{"5.1a", "states", "a server may notify operators of a relay identifier that it sees twice", server},
 }
 
 var rfc7839 = []Row{
 	{"6a", "MAY", "include the access network's sub-options", ""},
-	{"6b", "MUST", "include the Access-Technology-Type with the network's name and the access point's", "to come, with the configuration"},
+	{"6b", "MUST", "include the Access-Technology-Type with the network's name and the access point's", "a configuration without it is refused"},
 }
 
 var rfc8357 = []Row{
