@@ -41,7 +41,7 @@ func run(args []string) error {
 	}
 	switch name {
 	case "relays":
-		return harness.Main(&relays.Suite{}, &harness.Run{Name: name, Rounds: 5}, "docs/performance.md", "relay6-", args)
+		return harness.Main(&relays.Suite{}, &harness.Run{Name: name, Rounds: 5}, "docs/performance.md", "relay6- or relay4-", args)
 	case "ipsec":
 		return harness.Main(ipsec.Suite{}, &harness.Run{Name: name, Rounds: 5}, "docs/ipsec-figures.md", "ipsec-", args)
 	case "scale":

@@ -1,7 +1,7 @@
-// Package reflector is a DHCPv6 server behind a relay agent that costs almost
-// nothing: it keeps no state, and each answer is a function of the octets of the
-// question. It stands behind the relays that tools/bench measures, on the same
-// core as the load generator.
+// Package reflector is a server behind a relay agent that costs almost nothing: it
+// keeps no state, and each answer is a function of the octets of the question. It
+// stands behind the relays that tools/bench measures, on the same core as the load
+// generator.
 //
 // It is not a server for clients: it understands one relay layer (RFC 8415
 // section 9), knows no lease, no pool and no refusal, and offers to everybody
@@ -13,8 +13,15 @@
 //	Release, Decline        Reply with the status Success
 //	Information-request     Reply
 //
-// A message in the fast path allocates nothing. Append may be called from
-// several goroutines; a Server belongs to the one that calls Serve.
+// In DHCPv4 the number is the last four octets of the client's hardware address, of
+// which three make its address.
+//
+//	Discover                Offer with the address
+//	Request                 ACK with the address
+//	Inform                  ACK
+//
+// A message in the fast path allocates nothing. The functions Append
+// may be called from several goroutines; a Server belongs to the one that calls Serve.
 package reflector
 
 import (

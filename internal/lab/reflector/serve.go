@@ -1,6 +1,7 @@
 package reflector
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -9,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fairlead/internal/wire/dhcp4"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -22,6 +24,9 @@ const (
 type Server struct {
 	fd     int
 	closed atomic.Bool
+	append func(b, question []byte) ([]byte, bool)
+	// back is where an answer goes, if not to where the question came from.
+	back func(to *unix.RawSockaddrInet6, answer []byte)
 
 	in, out [batch][room]byte
 	names   [batch]unix.RawSockaddrInet6
@@ -31,22 +36,38 @@ type Server struct {
 	vecOut  [batch]unix.Mmsghdr
 }
 
-// Listen opens the socket at an address of the server, port 547. Call it in the
-// network namespace where the server shall be.
+// Listen opens the socket of a DHCPv6 server at its address. Call it in the network
+// namespace where the server shall be.
 func Listen(at netip.Addr) (*Server, error) {
-	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	s := &Server{append: Append, back: func(*unix.RawSockaddrInet6, []byte) {}}
+	return s, s.listen(unix.AF_INET6, &unix.SockaddrInet6{Port: dhcp6.ServerPort, Addr: at.As16()})
+}
+
+// Listen4 is Listen for DHCPv4. Answers go to giaddr (RFC 2131 section 4.1).
+func Listen4(of *Server4) (*Server, error) {
+	s := &Server{append: of.Append, back: func(name *unix.RawSockaddrInet6, answer []byte) {
+		const giaddr = 24
+		to := (*unix.RawSockaddrInet4)(unsafe.Pointer(name))
+		to.Addr = [4]byte(answer[giaddr:])
+		binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(&to.Port))[:], dhcp4.ServerPort)
+	}}
+	return s, s.listen(unix.AF_INET, &unix.SockaddrInet4{Port: dhcp4.ServerPort, Addr: of.Address.As4()})
+}
+
+func (s *Server) listen(domain int, at unix.Sockaddr) error {
+	fd, err := unix.Socket(domain, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("reflector: socket: %w", err)
+		return fmt.Errorf("reflector: socket: %w", err)
 	}
-	s := &Server{fd: fd}
+	s.fd = fd
 	err = errors.Join(
 		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, queueOctets),
 		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, queueOctets),
-		unix.Bind(fd, &unix.SockaddrInet6{Port: dhcp6.ServerPort, Addr: at.As16()}),
+		unix.Bind(fd, at),
 	)
 	if err != nil {
 		unix.Close(fd)
-		return nil, fmt.Errorf("reflector: port %d of %s: %w", dhcp6.ServerPort, at, err)
+		return fmt.Errorf("reflector: %w", err)
 	}
 	for i := range batch {
 		s.iovIn[i].Base = &s.in[i][0]
@@ -55,21 +76,7 @@ func Listen(at netip.Addr) (*Server, error) {
 		s.vecIn[i].Hdr.SetIovlen(1)
 		s.vecOut[i].Hdr.SetIovlen(1)
 	}
-	return s, nil
-}
-
-// Run answers at an address for as long as the process lives: it is for programs
-// that start themselves again in the namespace of the server.
-func Run(address string) error {
-	at, err := netip.ParseAddr(address)
-	if err != nil {
-		return fmt.Errorf("reflector: address: %w", err)
-	}
-	s, err := Listen(at)
-	if err != nil {
-		return err
-	}
-	return s.Serve()
+	return nil
 }
 
 // Close has Serve end, without an error.
@@ -116,7 +123,7 @@ func (s *Server) receive() (int, error) {
 func (s *Server) answer(n int) int {
 	answers := 0
 	for i := range n {
-		b, ok := Append(s.out[answers][:0], s.in[i][:s.vecIn[i].Len])
+		b, ok := s.append(s.out[answers][:0], s.in[i][:s.vecIn[i].Len])
 		if !ok || len(b) > room {
 			continue
 		}
@@ -124,7 +131,8 @@ func (s *Server) answer(n int) int {
 		s.iovOut[answers].SetLen(len(b))
 		h := &s.vecOut[answers].Hdr
 		h.Iov = &s.iovOut[answers]
-		h.Name, h.Namelen = (*byte)(unsafe.Pointer(&s.names[i])), unix.SizeofSockaddrInet6
+		s.back(&s.names[i], b)
+		h.Name, h.Namelen = (*byte)(unsafe.Pointer(&s.names[i])), s.vecIn[i].Hdr.Namelen
 		answers++
 	}
 	return answers

@@ -72,16 +72,17 @@ type Run struct {
 }
 
 // Main runs a suite with the arguments of a command line, and tidies up also when it
-// is interrupted. Bars may be named without the first word of the bars' names.
-func Main(s Suite, r *Run, document, word string, args []string) error {
+// is interrupted. Bars may be named without the first word of their names; words says
+// which there are, and is empty where nobody chooses among bars.
+func Main(s Suite, r *Run, document, words string, args []string) error {
 	flags := flag.NewFlagSet(r.Name, flag.ExitOnError)
 	flags.StringVar(&r.Fairlead, "fairlead", "build/fairlead", "the program")
 	flags.StringVar(&r.dir, "dir", "build", "a folder on a real file system, for stores, and for the figures in the Go benchmark format")
 	flags.StringVar(&r.document, "document", document, "what to write at the end of a whole run")
 	flags.IntVar(&r.Rounds, "rounds", r.Rounds, "how many times each program is measured")
 	bars := new(string)
-	if word != "" {
-		flags.StringVar(bars, "bars", "", "measure these bars alone, with commas; all have names that begin with \""+word+"\", which may be left out")
+	if words != "" {
+		flags.StringVar(bars, "bars", "", "measure these bars alone, with commas; all have names that begin with "+words+", which may be left out")
 	}
 	r.full = r.Rounds
 	s.Flags(flags)
@@ -94,9 +95,7 @@ func Main(s Suite, r *Run, document, word string, args []string) error {
 	case r.Rounds < 1:
 		return fmt.Errorf("-rounds %d: at least one round is wanted", r.Rounds)
 	}
-	for _, name := range Words(*bars) {
-		r.bars = append(r.bars, word+strings.TrimPrefix(name, word))
-	}
+	r.bars = Words(*bars)
 	figures, err := r.prepare()
 	if err != nil {
 		return err
@@ -191,7 +190,15 @@ func (r *Run) close() error {
 
 // Wants reports whether any of the bars is to be judged.
 func (r *Run) Wants(names ...string) bool {
-	return len(r.bars) == 0 || slices.ContainsFunc(names, func(n string) bool { return slices.Contains(r.bars, n) })
+	return len(r.bars) == 0 || slices.ContainsFunc(names, func(n string) bool {
+		return slices.ContainsFunc(r.bars, func(bar string) bool { return means(bar, n) })
+	})
+}
+
+// means says whether what a user calls a bar is one of that name.
+func means(bar, name string) bool {
+	_, rest, _ := strings.Cut(name, "-")
+	return bar == name || bar == rest
 }
 
 // run measures what was asked for, and tells. What goes wrong makes bars void, and
@@ -234,7 +241,9 @@ func (b *Bench) names() (names []string) {
 // known refuses bars that there are not.
 func (r *Run) known(benches []Bench) error {
 	for _, name := range r.bars {
-		if !slices.ContainsFunc(benches, func(b Bench) bool { return slices.Contains(b.names(), name) }) {
+		if !slices.ContainsFunc(benches, func(b Bench) bool {
+			return slices.ContainsFunc(b.Bars, func(bar Bar) bool { return means(name, bar.Name) })
+		}) {
 			return fmt.Errorf("there is no bar %q", name)
 		}
 	}

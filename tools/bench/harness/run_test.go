@@ -51,7 +51,7 @@ func TestRun(t *testing.T) {
 		},
 		"a part":        {[]string{"-bars", "b"}, []string{"begin one", "begin two", "turn one", "turn two", "turn one", "turn two", "end b", "closed"}, []string{"met"}, "", false},
 		"fewer rounds":  {[]string{"-bars", "x-b", "-rounds", "1"}, []string{"begin one", "begin two", "turn one", "turn two", "end b", "closed"}, []string{"no"}, "", false},
-		"no such bar":   {[]string{"-bars", "beauty"}, []string{"closed"}, nil, `there is no bar "x-beauty"`, false},
+		"no such bar":   {[]string{"-bars", "beauty"}, []string{"closed"}, nil, `there is no bar "beauty"`, false},
 		"no such round": {[]string{"-rounds", "0"}, nil, nil, "-rounds 0: at least one round is wanted", false},
 		"no option":     {[]string{"turns"}, nil, nil, `"turns" is no option: only options are wanted`, false},
 	} {

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"net/netip"
@@ -13,6 +14,7 @@ import (
 	"fairlead/internal/host/inject"
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/reflector"
+	"fairlead/internal/wire/dhcp4"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -33,7 +35,7 @@ type Asker struct {
 func (n *Network) Asker() (*Asker, error) {
 	var a Asker
 	err := n.Gen.Do(func() (err error) {
-		a.port, err = inject.Open(inject.Options{Interface: n.port(), Clients: 1, Unsent: func(uint32) {}})
+		a.port, err = inject.Open(inject.Options{Family: n.options.Family, Interface: n.port(), Clients: 1, Unsent: func(uint32) {}})
 		return err
 	})
 	return &a, err
@@ -44,22 +46,59 @@ func (a *Asker) Close() { a.port.Close() }
 
 // Answered asks, and again after each pause, until a message of this call is answered.
 func (a *Asker) Answered(t dhcp6.MessageType, pause time.Duration) error {
+	return a.ask(pause, fmt.Sprint(t), func(b []byte, xid uint32) []byte { return question(b, t, 0, xid) },
+		func(message []byte) (xid uint32, ok bool) {
+			m, err := dhcp6.ParseMessage(message)
+			return m.TransactionID(), err == nil
+		})
+}
+
+// Relayed has a client of DHCPv4 ask until it gets an Offer, and fails if that is not as a
+// relay agent delivers it: with giaddr, and without option 82.
+func (a *Asker) Relayed(pause time.Duration) error {
+	var got dhcp4.Message
+	err := a.ask(pause, fmt.Sprint(dhcp4.Discover), func(b []byte, xid uint32) []byte { return discover(b, 0, xid) },
+		func(message []byte) (xid uint32, ok bool) {
+			var err error
+			got, err = dhcp4.ParseMessage(bytes.Clone(message))
+			return got.XID(), err == nil && got.Type() == dhcp4.Offer
+		})
+	if err != nil {
+		return err
+	}
+	if _, left := got.Options().First(dhcp4.OptionAgentInformation); left || got.GIAddr().String() != LinkAddress4 || got.YIAddr() != reflector.Address4(0) {
+		return fmt.Errorf("an Offer of %v has giaddr %v (option 82: %v), want one of %v with %s and without option 82",
+			got.YIAddr(), got.GIAddr(), left, reflector.Address4(0), LinkAddress4)
+	}
+	return nil
+}
+
+// ask sends a question, and again after each pause, until one of this call is answered.
+// Read says to which transaction-id a message is an answer, if to any.
+func (a *Asker) ask(pause time.Duration, what string, write func(b []byte, xid uint32) []byte, read func(message []byte) (xid uint32, ok bool)) error {
 	first, answered := a.last+1, false
 	for end := time.Now().Add(Patience); time.Now().Before(end); {
 		a.last++
-		a.port.Queue(loadgen.Message{Client: 0, Number: a.last}, question(a.port.Room(), t, 0, a.last))
+		a.port.Queue(loadgen.Message{Client: 0, Number: a.last}, write(a.port.Room(), a.last))
 		a.port.Flush()
 		for again := time.Now().Add(pause); time.Now().Before(again); a.port.Wait(time.Until(again)) {
 			a.port.Receive(inject.Batch, func(_ uint32, _ int64, data []byte) {
-				m, err := dhcp6.ParseMessage(data)
-				answered = answered || err == nil && m.TransactionID() >= first && m.TransactionID() <= a.last
+				xid, ok := read(data)
+				answered = answered || ok && xid >= first && xid <= a.last
 			})
 			if answered {
 				return nil
 			}
 		}
 	}
-	return fmt.Errorf("no %v was answered in %v", t, Patience)
+	return fmt.Errorf("no %s was answered in %v", what, Patience)
+}
+
+// discover appends a Discover of a client.
+func discover(b []byte, client, xid uint32) []byte {
+	start, mac := len(b), loadgen.MAC(client)
+	b = dhcp4.AppendHeader(b, dhcp4.Header{Op: dhcp4.BOOTRequest, HType: dhcp4.HardwareEthernet, XID: xid, CHAddr: mac[:]})
+	return dhcp4.AppendEnd(dhcp4.AppendMessageType(b, dhcp4.Discover), start)
 }
 
 // question appends a client's message. In a Renew is what lab/reflector has given it.

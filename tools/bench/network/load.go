@@ -12,13 +12,15 @@ import (
 	"syscall"
 	"time"
 
+	"fairlead/internal/core/loadgen"
 	"fairlead/tools/bench/harness"
 )
 
 // Load is one run of the load generator.
 type Load struct {
+	Family         loadgen.Family // that of the network
 	Clients, First int
-	Prepare        int           // clients that get a delegation beforehand
+	Prepare        int           // clients that get a lease beforehand
 	Mix            string        // "solicit=1,information-request=1"
 	Rate           float64       // exchanges a second, or
 	Window         int           // exchanges under way at a time
@@ -27,8 +29,11 @@ type Load struct {
 	Timeout        time.Duration // as it is by default if 0
 }
 
-// Plain is a mix in which nothing changes.
-const Plain = "solicit=1,information-request=1"
+// Plain and Plain4 are mixes in which nothing changes.
+const (
+	Plain  = "solicit=1,information-request=1"
+	Plain4 = "discover=1"
+)
 
 // Result is what the load generator tells, and what the relay used meanwhile.
 type Result struct {
@@ -84,6 +89,9 @@ func (l Load) Arguments(port string) []string {
 	args := []string{
 		"load", "--json", "--interface", port,
 		"--clients", strconv.Itoa(l.Clients), "--first", strconv.Itoa(l.First), "--mix", l.Mix,
+	}
+	if l.Family == loadgen.DHCPv4 {
+		args = append(args, "-4")
 	}
 	if l.Prepare > 0 {
 		args = append(args, "--prepare", strconv.Itoa(l.Prepare))
@@ -188,6 +196,7 @@ type generator struct {
 
 // generate starts a load generator. It is to be followed.
 func (n *Network) generate(port string, l Load) (*generator, error) {
+	l.Family = n.options.Family
 	args := append([]string{n.options.Generator}, l.Arguments(port)...)
 	if n.options.Pinned {
 		args = harness.Pinned(otherCore, args...)

@@ -9,14 +9,18 @@ package network
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"fairlead/internal/core/loadgen"
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/reflector"
+	"fairlead/internal/wire/dhcp4"
 	"fairlead/tools/bench/harness"
 )
 
@@ -31,7 +35,22 @@ const (
 	LinkAddress   = "2001:db8:1::1"  // on d0
 	RelayAddress  = "2001:db8:ff::1" // on u0
 	ServerAddress = "2001:db8:ff::2" // on s0
+
+	LinkAddress4   = "10.255.255.254" // reflector.Pool4 has the others of the link
+	RelayAddress4  = "192.0.2.1"
+	ServerAddress4 = "192.0.2.2"
 )
+
+// Addresses are where link, relay and server are in one family.
+type Addresses struct{ Link, Relay, Server string }
+
+// AddressesOf are those of every network.
+func AddressesOf(f loadgen.Family) Addresses {
+	if f == loadgen.DHCPv4 {
+		return Addresses{LinkAddress4, RelayAddress4, ServerAddress4}
+	}
+	return Addresses{LinkAddress, RelayAddress, ServerAddress}
+}
 
 // Patience is how long something may take that surely happens, be it in an emulated
 // machine.
@@ -49,6 +68,10 @@ type Network struct {
 // Options say what a network is like.
 type Options struct {
 	Generator string // the fairlead that plays the clients
+	Family    loadgen.Family
+	// Needs are, in DHCPv4, the sub-options of option 82 without which the server does not
+	// answer: a relay that is to add them is seen to do it.
+	Needs []dhcp4.SubOptionCode
 	// Pinned gives the relay a core to itself, and puts everything before what else
 	// the machine does.
 	Pinned bool
@@ -86,6 +109,12 @@ func (n *Network) build() error {
 			n.Relay.Address("d0", LinkAddress+"/64"),
 			n.Relay.Address("u0", RelayAddress+"/64"),
 			n.Srv.Address("s0", ServerAddress+"/64"),
+			n.batch(n.Relay,
+				fmt.Sprintf("addr add %s/%d dev d0", LinkAddress4, reflector.Pool4.Bits()),
+				"addr add "+RelayAddress4+"/24 dev u0"),
+			n.batch(n.Srv,
+				"addr add "+ServerAddress4+"/24 dev s0",
+				fmt.Sprintf("route add %s via %s", reflector.Pool4, RelayAddress4)),
 		)
 	}
 	if err == nil && n.options.Switched {
@@ -100,10 +129,20 @@ func (n *Network) build() error {
 	if err := errors.Join(down, up, port); err != nil {
 		return err
 	}
-	if _, err := n.self(n.Srv, "reflector", ServerAddress); err != nil {
+	words := []string{AddressesOf(n.options.Family).Server}
+	for _, code := range n.options.Needs {
+		words = append(words, strconv.Itoa(int(code)))
+	}
+	if _, err := n.self(n.Srv, "reflector", words...); err != nil {
 		return err
 	}
 	return n.Listens(n.Srv)
+}
+
+// batch runs lines of ip(8) of either family.
+func (n *Network) batch(d *lab.Node, lines ...string) error {
+	_, err := d.Feed(strings.Join(lines, "\n")+"\n", "ip", "-batch", "-")
+	return err
 }
 
 // port is the interface that the clients are on.
@@ -115,38 +154,69 @@ func (n *Network) port() string {
 }
 
 // Self carries out what a bench starts itself for: `bench reflector ADDRESS` is the
-// server, and `bench thrower INTERFACE` a host that floods its link.
+// server, with the sub-options that it needs behind its IPv4 address, and `bench thrower
+// INTERFACE` a host that floods its link.
 func Self(args []string) (is bool, err error) {
-	if len(args) != 2 {
+	if len(args) < 2 {
 		return false, nil
 	}
 	switch args[0] {
 	case "reflector":
-		return true, reflector.Run(args[1])
+		return true, reflect(args[1], args[2:])
 	case "thrower":
 		return true, throw(args[1])
 	}
 	return false, nil
 }
 
+// reflect is the server, for as long as the process lives.
+func reflect(address string, needs []string) error {
+	at, err := netip.ParseAddr(address)
+	if err != nil {
+		return err
+	}
+	var s *reflector.Server
+	if at.Is4() {
+		of := reflector.Server4{Address: at}
+		for _, word := range needs {
+			code, err := strconv.ParseUint(word, 10, 8)
+			if err != nil {
+				return err
+			}
+			of.Needs = append(of.Needs, dhcp4.SubOptionCode(code))
+		}
+		s, err = reflector.Listen4(&of)
+	} else {
+		s, err = reflector.Listen(at)
+	}
+	if err != nil {
+		return err
+	}
+	return s.Serve()
+}
+
 // self has this program run in a node, for another task.
-func (n *Network) self(d *lab.Node, task, argument string) (*lab.Proc, error) {
+func (n *Network) self(d *lab.Node, task string, words ...string) (*lab.Proc, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	args := []string{self, task, argument}
+	args := append([]string{self, task}, words...)
 	if n.options.Pinned {
 		args = harness.Pinned(otherCore, args...)
 	}
 	return d.Start(lab.Command{Name: task, Args: args})
 }
 
-// Listens waits until port 547 is open in a node.
+// Listens waits until the port of servers and relay agents is open in a node.
 func (n *Network) Listens(d *lab.Node) error {
-	return lab.Until(Patience, d.Name+" listens on port 547", func() bool {
-		out, err := d.Run("cat", "/proc/net/udp6")
-		return err == nil && strings.Contains(out, ":0223 ")
+	table, port := "/proc/net/udp6", ":0223 "
+	if n.options.Family == loadgen.DHCPv4 {
+		table, port = "/proc/net/udp", ":0043 "
+	}
+	return lab.Until(Patience, d.Name+" listens", func() bool {
+		out, err := d.Run("cat", table)
+		return err == nil && strings.Contains(out, port)
 	})
 }
 
@@ -155,22 +225,26 @@ func (n *Network) Listens(d *lab.Node) error {
 // gives relay and server each other's too, since the machine has one neighbour
 // table, which something else may have filled.
 func (n *Network) Know(clients int) error {
+	at, address := AddressesOf(n.options.Family), linkLocal
+	if n.options.Family == loadgen.DHCPv4 {
+		address = reflector.Address4
+	}
 	lines := make([]string, clients)
 	for i := range uint32(clients) {
-		lines[i] = fmt.Sprintf("neigh replace %s lladdr %s dev d0 nud permanent", linkLocal(i), mac(i))
+		lines[i] = fmt.Sprintf("neigh replace %s lladdr %s dev d0 nud permanent", address(i), mac(i))
 	}
 	up, err := n.Relay.Interface("u0")
 	if err != nil {
 		return err
 	}
-	server, err := n.Srv.Interface("s0")
+	s0, err := n.Srv.Interface("s0")
 	if err != nil {
 		return err
 	}
-	lines = append(lines, fmt.Sprintf("neigh replace %s lladdr %s dev u0 nud permanent", ServerAddress, server.HardwareAddr))
+	lines = append(lines, fmt.Sprintf("neigh replace %s lladdr %s dev u0 nud permanent", at.Server, s0.HardwareAddr))
 	return errors.Join(
-		n.Relay.Batch(lines...),
-		n.Srv.Batch(fmt.Sprintf("neigh replace %s lladdr %s dev s0 nud permanent", RelayAddress, up.HardwareAddr)),
+		n.batch(n.Relay, lines...),
+		n.batch(n.Srv, fmt.Sprintf("neigh replace %s lladdr %s dev s0 nud permanent", at.Relay, up.HardwareAddr)),
 	)
 }
 

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
+	"fairlead/internal/core/loadgen"
 	"fairlead/tools/bench/harness"
 	"fairlead/tools/bench/network"
 )
@@ -26,35 +28,33 @@ const (
 	manyClients = 4096 // to see what costs more among many
 )
 
-// mixed is the load with state to keep.
-const mixed = "request=10,renew=50,solicit=20,information-request=20"
-
 // What is wanted.
 const (
-	wantVsBlind    = 1.2  // times the blind forwarder's CPU
-	wantVsPeer     = 0.75 // times the best peer's
-	wantMixVsPeer  = 1.0
-	wantOverload   = 0.9 // of the peak
-	wantBlindVsISC = 3.5 // else the run is void
+	wantVsBlind   = 1.2  // times the blind forwarder's CPU
+	wantVsPeer    = 0.75 // times the best peer's
+	wantMixVsPeer = 1.0
+	wantOverload  = 0.9 // of the peak
 )
 
 // contest has every contender in its own network, in turns.
 type contest struct {
-	*Suite
+	*role
 	networks map[string]*network.Network
-	granted  map[string]int // how many clients have got a delegation
+	granted  map[string]int // how many clients have got a lease
 }
 
-func (s *Suite) contest() harness.Bench {
+func (s *role) contest() harness.Bench {
 	c := &contest{s, map[string]*network.Network{}, map[string]int{}}
 	b := harness.Bench{
-		Name: "contest", Between: s.contenders(), Begin: c.enter, Turns: []harness.Turn{c.turn, c.crowd}, End: c.leave,
+		Name: s.bench("contest"), Between: s.between(), Begin: c.enter, Turns: []harness.Turn{c.turn, c.crowd}, End: c.leave,
 		Bars: []harness.Bar{
-			{Name: "relay6-cpu-vs-blind-c", Wanted: fmt.Sprintf("at most %g", wantVsBlind), Judge: vsBlind},
-			{Name: "relay6-cpu-vs-best-peer", Wanted: fmt.Sprintf("at most %g", wantVsPeer), Judge: vsPeer},
-			{Name: "relay6-mix-vs-best-peer", Wanted: fmt.Sprintf("at most %g", wantMixVsPeer), Judge: mixVsPeer},
-			{Name: "relay6-overload", Wanted: fmt.Sprintf("at least %g", wantOverload), Judge: overload},
+			{Name: s.bar("cpu-vs-blind-c"), Wanted: fmt.Sprintf("at most %g", wantVsBlind), Judge: s.vsBlind},
+			{Name: s.bar("cpu-vs-best-peer"), Wanted: fmt.Sprintf("at most %g", wantVsPeer), Judge: s.vsPeer},
+			{Name: s.bar("overload"), Wanted: fmt.Sprintf("at least %g", wantOverload), Judge: s.overload},
 		},
+	}
+	if s.family == loadgen.DHCPv6 { // the other relay keeps nothing
+		b.Bars = slices.Insert(b.Bars, 2, harness.Bar{Name: s.bar("mix-vs-best-peer"), Wanted: fmt.Sprintf("at most %g", wantMixVsPeer), Judge: s.mixVsPeer})
 	}
 	if s.against != "" {
 		b.Turns = b.Turns[:1]
@@ -76,15 +76,33 @@ func (c *contest) enter(who string) error {
 		if _, err := c.start(n, plan{name: who}); err != nil {
 			return err
 		}
-		if err := fill(n, c.present); err != nil {
-			return err
+		if c.present > 0 {
+			if err := fill(n, c.present); err != nil {
+				return err
+			}
 		}
 		c.granted[who] = c.present
 	} else if err := c.launch(who, n); err != nil {
 		return err
 	}
-	_, err = n.Play(network.Load{Clients: c.clients, Mix: network.Plain, Window: window, Length: c.length})
+	if _, err = n.Play(network.Load{Clients: c.clients, Mix: c.plainMix, Window: window, Length: c.length}); err != nil {
+		return err
+	}
+	if c.family == loadgen.DHCPv4 {
+		err = delivers(n)
+	}
 	return errors.Join(err, n.Rest())
+}
+
+// delivers looks whether what a client of DHCPv4 gets is what a relay agent delivers. In
+// DHCPv6 it would be no answer otherwise.
+func delivers(n *network.Network) error {
+	client, err := n.Asker()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return client.Relayed(time.Second)
 }
 
 // leave ends the contenders, so that they and their neighbours are out of the
@@ -103,7 +121,7 @@ func (c *contest) turn(who string, _ int, to *harness.Results) error {
 		if err := c.plain(who, to); err != nil {
 			return err
 		}
-		if !c.isOurs(who) || !c.Wants("relay6-mix-vs-best-peer", "relay6-overload") {
+		if !c.isOurs(who) || !c.Wants(c.bar("mix-vs-best-peer"), c.bar("overload")) {
 			return nil
 		}
 		return c.mix(who, to)
@@ -113,7 +131,7 @@ func (c *contest) turn(who string, _ int, to *harness.Results) error {
 // plain plays the plain load in a closed loop, in an open one, and above the
 // peak that the closed loop has shown. For two versions the closed one says enough.
 func (c *contest) plain(who string, to *harness.Results) error {
-	l := network.Load{Clients: c.clients, Mix: network.Plain, Window: window, Length: c.length}
+	l := network.Load{Clients: c.clients, Mix: c.plainMix, Window: window, Length: c.length}
 	peak, err := c.play(to, "Plain", "closed", who, l)
 	if err != nil || c.against != "" {
 		return err
@@ -148,7 +166,7 @@ func (c *contest) mix(who string, to *harness.Results) error {
 func (c *contest) play(to *harness.Results, bench, load, who string, l network.Load) (rate float64, err error) {
 	res, err := c.networks[who].Play(l)
 	if err == nil {
-		res.AddTo(to, named(bench, load, who))
+		res.AddTo(to, c.named(bench, load, who))
 	}
 	return res.AnsweredRate, err
 }
@@ -158,7 +176,7 @@ func (c *contest) play(to *harness.Results, bench, load, who string, l network.L
 // one.
 func (c *contest) mixedLoad(who string, window int) network.Load {
 	const numbers, renewing = 1 << 15, 1024
-	l := network.Load{First: c.granted[who], Clients: numbers, Prepare: renewing, Mix: mixed, Length: c.length, Window: window}
+	l := network.Load{First: c.granted[who], Clients: numbers, Prepare: renewing, Mix: c.fullMix, Length: c.length, Window: window}
 	c.granted[who] += numbers
 	return l
 }
@@ -171,69 +189,69 @@ func (c *contest) crowd(who string, _ int, to *harness.Results) error {
 		if err := n.Know(manyClients); err != nil {
 			return err
 		}
-		_, err := c.play(to, "Crowd", "closed", who, network.Load{Clients: manyClients, Mix: network.Plain, Window: window, Length: c.length})
+		_, err := c.play(to, "Crowd", "closed", who, network.Load{Clients: manyClients, Mix: c.plainMix, Window: window, Length: c.length})
 		return err
 	})
 }
 
-func plainCPU(r *harness.Results, who string) float64 {
-	return r.Median(named("Plain", "closed", who), network.CPU)
+func (s *role) plainCPU(r *harness.Results, who string) float64 {
+	return r.Median(s.named("Plain", "closed", who), network.CPU)
 }
 
 // mixCPU is of the wider closed loop: with few exchanges under way the relay has
 // little to do but to wait for its disk, and each group of commits holds little.
-func mixCPU(r *harness.Results, who string) float64 {
-	return r.Median(named("Mix", "peak", who), network.CPU)
+func (s *role) mixCPU(r *harness.Results, who string) float64 {
+	return r.Median(s.named("Mix", "peak", who), network.CPU)
 }
 
 // best is the peer with the least CPU time for a plain exchange, empty if none took
 // part.
-func best(r *harness.Results) string {
+func (s *role) best(r *harness.Results) string {
 	var peers []string
-	for _, c := range contenders {
-		if c.isPeer() && !math.IsNaN(plainCPU(r, c.name)) {
+	for _, c := range s.contenders {
+		if c.isPeer() && !math.IsNaN(s.plainCPU(r, c.name)) {
 			peers = append(peers, c.name)
 		}
 	}
 	if len(peers) == 0 {
 		return ""
 	}
-	return slices.MinFunc(peers, func(a, b string) int { return cmp.Compare(plainCPU(r, a), plainCPU(r, b)) })
+	return slices.MinFunc(peers, func(a, b string) int { return cmp.Compare(s.plainCPU(r, a), s.plainCPU(r, b)) })
 }
 
-func vsBlind(r *harness.Results) harness.Verdict {
-	return judgeable(r, harness.AtMost(wantVsBlind, plainCPU(r, ours)/plainCPU(r, limit), "the blind forwarder's"))
+func (s *role) vsBlind(r *harness.Results) harness.Verdict {
+	return s.judgeable(r, harness.AtMost(wantVsBlind, s.plainCPU(r, ours)/s.plainCPU(r, limit), "the blind forwarder's"))
 }
 
-func vsPeer(r *harness.Results) harness.Verdict {
-	return judgeable(r, harness.AtMost(wantVsPeer, plainCPU(r, ours)/plainCPU(r, best(r)), best(r)+"'s"))
+func (s *role) vsPeer(r *harness.Results) harness.Verdict {
+	return s.judgeable(r, harness.AtMost(wantVsPeer, s.plainCPU(r, ours)/s.plainCPU(r, s.best(r)), s.best(r)+"'s"))
 }
 
-func mixVsPeer(r *harness.Results) harness.Verdict {
-	return judgeable(r, harness.AtMost(wantMixVsPeer, mixCPU(r, ours)/plainCPU(r, best(r)), best(r)+"'s for plain"))
+func (s *role) mixVsPeer(r *harness.Results) harness.Verdict {
+	return s.judgeable(r, harness.AtMost(wantMixVsPeer, s.mixCPU(r, ours)/s.plainCPU(r, s.best(r)), s.best(r)+"'s for plain"))
 }
 
 // judgeable makes a verdict void if something else than relays was measured, which a
 // blind forwarder shows that is not far ahead of ISC dhcrelay.
-func judgeable(r *harness.Results, v harness.Verdict) harness.Verdict {
-	blind, slow := r.Median(named("Plain", "closed", limit), network.Rate), r.Median(named("Plain", "closed", isc), network.Rate)
+func (s *role) judgeable(r *harness.Results, v harness.Verdict) harness.Verdict {
+	blind, slow := r.Median(s.named("Plain", "closed", limit), network.Rate), r.Median(s.named("Plain", "closed", isc), network.Rate)
 	switch {
 	case v.Void != "":
 		v.Void = "not everybody who is needed took part"
 	case math.IsNaN(blind / slow):
 		v.Void = "the blind forwarder and ISC dhcrelay must take part"
-	case blind/slow < wantBlindVsISC:
-		v.Void = fmt.Sprintf("the blind forwarder did %.1f times what ISC dhcrelay did, and %g are needed", blind/slow, wantBlindVsISC)
+	case blind/slow < s.blindVsISC:
+		v.Void = fmt.Sprintf("the blind forwarder did %.1f times what ISC dhcrelay did, and %g are needed", blind/slow, s.blindVsISC)
 	}
 	return v
 }
 
 // overload is the bar of goodput above the peak, round by round.
-func overload(r *harness.Results) harness.Verdict {
-	above := named("Mix", "overload", ours)
+func (s *role) overload(r *harness.Results) harness.Verdict {
+	above := s.named("Mix", "overload", ours)
 	offered, answered := r.Values(above, network.Offered), r.Values(above, network.Rate)
-	peaks := r.Values(named("Mix", "closed", ours), network.Rate)
-	for i, wider := range r.Values(named("Mix", "peak", ours), network.Rate) {
+	peaks := r.Values(s.named("Mix", "closed", ours), network.Rate)
+	for i, wider := range r.Values(s.named("Mix", "peak", ours), network.Rate) {
 		peaks[i] = max(peaks[i], wider)
 		offered[i] /= peaks[i]
 		answered[i] /= peaks[i]

@@ -27,10 +27,10 @@ const (
 // slowDisk compares the waiting time of Solicits beside grants on a disk that is
 // slow with that on one that is not. strace holds each sync back after it is
 // done, and is there in both cases.
-func (s *Suite) slowDisk() harness.Bench {
+func (s *role) slowDisk() harness.Bench {
 	all := map[string]*loaded{}
 	return harness.Bench{
-		Name: "slow-disk", Between: []string{"quick", "slow"},
+		Name: s.bench("slow-disk"), Between: []string{"quick", "slow"},
 		Begin: func(disk string) (err error) {
 			if err := s.unload(); err != nil {
 				return err
@@ -47,7 +47,7 @@ func (s *Suite) slowDisk() harness.Bench {
 			}
 			return err
 		},
-		Bars: []harness.Bar{{Name: "relay6-slow-disk", Wanted: fmt.Sprintf("at most %g", wantSlowDisk), Judge: judgeSlowDisk}},
+		Bars: []harness.Bar{{Name: s.bar("slow-disk"), Wanted: fmt.Sprintf("at most %g", wantSlowDisk), Judge: judgeSlowDisk}},
 	}
 }
 
@@ -65,7 +65,7 @@ func judgeSlowDisk(r *harness.Results) harness.Verdict {
 
 // solicitsBesideGrants plays Solicits and as many grants that there is always one
 // on its way to the disk.
-func (s *Suite) solicitsBesideGrants(l *loaded, disk string, to *harness.Results) error {
+func (s *role) solicitsBesideGrants(l *loaded, disk string, to *harness.Results) error {
 	const clients = 1 << 14
 	before, err := s.syncs(disk)
 	if err != nil {
@@ -86,11 +86,11 @@ func (s *Suite) solicitsBesideGrants(l *loaded, disk string, to *harness.Results
 }
 
 // trace is the file that strace writes.
-func (s *Suite) trace(disk string) string { return s.Folder + "/" + disk + ".strace" }
+func (s *role) trace(disk string) string { return s.Folder + "/" + disk + ".strace" }
 
 // traced starts a fairlead of which strace sees the syncs, and perhaps tampers
 // with them.
-func (s *Suite) traced(disk string) (*loaded, error) {
+func (s *role) traced(disk string) (*loaded, error) {
 	const calls = "fdatasync,fsync"
 	under := []string{"strace", "-D", "-f", "--seccomp-bpf", "-q", "-o", s.trace(disk), "-e", "trace=" + calls}
 	if disk == "slow" {
@@ -100,7 +100,7 @@ func (s *Suite) traced(disk string) (*loaded, error) {
 }
 
 // syncs counts the syncs in what strace has written.
-func (s *Suite) syncs(disk string) (int, error) {
+func (s *role) syncs(disk string) (int, error) {
 	text, err := os.ReadFile(s.trace(disk))
 	return strings.Count(string(text), "sync(") - strings.Count(string(text), "resumed>"), err
 }

@@ -13,39 +13,44 @@ func (s *Suite) Told(r *harness.Run) (told string, err error) {
 	if s.against != "" {
 		return r.Compare("relay", []string{before, after}, []string{network.CPU, network.Rate, ready, renewed, network.RSS})
 	}
-	for _, g := range tables(r.Results) {
+	for _, g := range s.tables(r.Results) {
 		told += "\n" + g.String() + "\n"
 	}
 	return told, nil
 }
 
+// tables are those of both roles.
+func (s *Suite) tables(r *harness.Results) []harness.Grid {
+	return append(s.relay6().tables(r), s.relay4().tables(r)...)
+}
+
 // tables are the plain load for everybody and the mix for us.
-func tables(r *harness.Results) (all []harness.Grid) {
+func (s *role) tables(r *harness.Results) (all []harness.Grid) {
 	head := []string{
 		"relay", "exchanges/s", "CPU us/exchange", "p50 us", "p99 us",
 		fmt.Sprintf("p50 us at %d/s", openRate), "p99 us", "loss",
 		"offered/s in overload", "answered/s", "p99 us", "loss", "RSS MB",
 	}
-	g := harness.Grid{Title: "Plain: Solicit and Advertise, Information-request and Reply", Head: head}
+	g := harness.Grid{Title: fmt.Sprintf("%s, plain: %s", s.name, s.plainTitle), Head: head}
 	crowd := harness.Grid{
-		Title: fmt.Sprintf("Plain, with %d clients", manyClients),
+		Title: fmt.Sprintf("%s, plain, with %d clients", s.name, manyClients),
 		Head:  []string{"relay", "exchanges/s", "CPU us/exchange", "times the CPU with few"},
 	}
-	m := harness.Grid{Title: "Mix: a tenth grants, half renews, the rest looks", Head: head}
-	for _, c := range contenders {
-		name := named("Plain", "closed", c.name)
+	m := harness.Grid{Title: s.name + ", mix: a tenth grants, half renews, the rest looks", Head: head}
+	for _, c := range s.contenders {
+		name := s.named("Plain", "closed", c.name)
 		if len(r.Values(name, network.Rate)) == 0 {
 			continue
 		}
-		g.Rows = append(g.Rows, cells(r, c.name, "Plain", "closed", c.name))
-		name = named("Crowd", "closed", c.name)
+		g.Rows = append(g.Rows, s.cells(r, c.name, "Plain", "closed", c.name))
+		name = s.named("Crowd", "closed", c.name)
 		us := r.Median(name, network.CPU)
 		crowd.Rows = append(crowd.Rows, []string{
-			c.name, harness.Figure("%.0f", r.Median(name, network.Rate)), harness.Figure("%.1f", us*1e6), harness.Figure("%.2f", us/plainCPU(r, c.name)),
+			c.name, harness.Figure("%.0f", r.Median(name, network.Rate)), harness.Figure("%.1f", us*1e6), harness.Figure("%.2f", us/s.plainCPU(r, c.name)),
 		})
-		if name = named("Mix", "closed", c.name); len(r.Values(name, network.Rate)) > 0 {
-			m.Rows = append(m.Rows, cells(r, c.name, "Mix", "closed", c.name),
-				cells(r, fmt.Sprintf("%s, %d under way", c.name, peakWindow), "Mix", "peak", c.name))
+		if name = s.named("Mix", "closed", c.name); len(r.Values(name, network.Rate)) > 0 {
+			m.Rows = append(m.Rows, s.cells(r, c.name, "Mix", "closed", c.name),
+				s.cells(r, fmt.Sprintf("%s, %d under way", c.name, peakWindow), "Mix", "peak", c.name))
 		}
 	}
 	for _, one := range []harness.Grid{g, crowd, m} {
@@ -58,7 +63,7 @@ func tables(r *harness.Results) (all []harness.Grid) {
 
 // cells are a row: medians of the rounds, and a dash for what was not played. The
 // other loads are shown beside the closed loop.
-func cells(r *harness.Results, title, bench, closed, who string) []string {
+func (s *role) cells(r *harness.Results, title, bench, closed, who string) []string {
 	open, overload := "open", "overload"
 	if closed != "closed" {
 		open, overload = "", ""
@@ -81,7 +86,7 @@ func cells(r *harness.Results, title, bench, closed, who string) []string {
 		{overload, network.Loss, "%.1f %%", 100},
 		{closed, network.RSS, "%.0f", 1e-6},
 	} {
-		row = append(row, harness.Figure(c.format, c.times*r.Median(named(bench, c.load, who), c.unit)))
+		row = append(row, harness.Figure(c.format, c.times*r.Median(s.named(bench, c.load, who), c.unit)))
 	}
 	return row
 }
@@ -91,21 +96,21 @@ func (s *Suite) Document(r *harness.Run) (string, error) {
 	if s.only != "" || s.against != "" {
 		return "", nil
 	}
-	return s.document(r, time.Now().UTC(), titles())
+	return s.document(r, time.Now().UTC(), append(s.relay6().titles(), s.relay4().titles()...))
 }
 
-func titles() (all []string) {
-	for _, c := range contenders {
-		all = append(all, c.title())
+func (s *role) titles() (all []string) {
+	for _, c := range s.contenders {
+		all = append(all, s.name+": "+c.title())
 	}
 	return all
 }
 
 func (s *Suite) document(r *harness.Run, when time.Time, titles []string) (string, error) {
 	return harness.Fill(document, map[string]any{
-		"When": when, "Results": r.Results, "Judged": r.Judged, "Titles": titles, "Tables": tables(r.Results), "Notes": r.Notes(),
+		"When": when, "Results": r.Results, "Judged": r.Judged, "Titles": titles, "Tables": s.tables(r.Results), "Notes": r.Notes(),
 		"Rounds": r.Rounds, "Length": s.length, "Clients": s.clients, "Present": s.present,
-		"OpenRate": openRate, "PeakWindow": peakWindow, "Many": manyClients, "Factor": overloadFactor, "Enough": enoughOverload, "BlindVsISC": wantBlindVsISC,
+		"OpenRate": openRate, "PeakWindow": peakWindow, "Many": manyClients, "Factor": overloadFactor, "Enough": enoughOverload, "BlindVsISC": s.relay6().blindVsISC, "BlindVsISC4": s.relay4().blindVsISC,
 		"Throwers": network.Throwers, "LeastElsewhere": leastElsewhere,
 	})
 }
@@ -145,7 +150,8 @@ Each contender has three network namespaces, joined by veth pairs:
 
     gen g0 ------ d0 relay u0 ------ s0 srv
 
-The relay has one core to itself. On the other, {{code "fairlead load"}} plays the
+The two roles, relay6 for DHCPv6 and relay4 for DHCPv4, are measured one after the other
+in the same way; what follows says where they differ. The relay has one core to itself. On the other, {{code "fairlead load"}} plays the
 clients in gen, and a server that keeps no state (internal/lab/reflector) answers
 in srv. Contenders take turns, one round after another; those that wait are
 stopped. All of them have priority over what else the machine does. CPU time is what the relay's threads ran ({{code "/proc/PID/task/*/schedstat"}})
@@ -154,34 +160,44 @@ in time or late; on veth a sender's time includes the way of the packet into the
 receiver's queue.
 
 - Plain: {{.Clients}} clients, each with its own link-layer address, link-local address
-  and DUID, one Solicit for one Information-request. The kernel below every relay
+  and DUID, one Solicit for one Information-request; for relay4 Discovers, as every
+  other message changes or needs a lease. The kernel below every relay
   is told all link-layer addresses beforehand, so that relays which need them lose
   no time. 64 exchanges are under way at a time (closed loop); then there are {{.OpenRate}} a
   second (open loop); then {{.Factor}} times what the closed loop did (overload). With {{.Many}}
   clients there is one more closed loop, which counts for no bar.
-- Mix: of 100 exchanges 10 are a Request that grants a prefix to a client which had
+- Mix of relay6: of 100 exchanges 10 are a Request that grants a prefix to a client which had
   none, 50 Renews, 20 Solicits, 20 Information-requests. Only fairlead has state to
   keep, so only fairlead plays it: with 64 exchanges under way, with {{.PeakWindow}}, so
   that there is always something to do while the disk works (relay6-mix-vs-best-peer
   takes this one, and both are shown), and then with {{.Factor}}
   times the better of the two (overload).
-- fairlead: {{code "filter: strict"}}, {{code "loop-drop: drop"}}, {{.Present}} delegations present at the start, each
+- Mix of relay4: of 100 exchanges 10 are the four messages that get a client its lease,
+  50 Requests to all that renew one, 40 Discovers, in the same loops. The relay keeps
+  nothing of them.
+- fairlead as relay6: {{code "filter: strict"}}, {{code "loop-drop: drop"}}, {{.Present}} delegations present at the start, each
   with its route and its filter elements, the store on the file system above, rates
   unlimited except for the floods, warnings logged and no grants (what the others
   would log goes nowhere either). The runs of the mix and of relay6-grants leave
-  more delegations behind than there were.
+  more delegations behind than there were. As relay4: {{code "agent-information: add"}}, so that
+  option 82 with circuit-id and relay-id is in every message, and the same limits.
+- Who relays for DHCPv4 is seen to do it. The server answers no message without giaddr,
+  and none without the sub-options of option 82 that the contender is said below to add;
+  and each contender's first Offer must have giaddr and no option 82.
 - blind: {{code "tools/bench/relays/blind/blind.c"}} puts 38 octets in front of a message and takes 38
-  away from an answer, in batches, and looks at nothing: what UDP sockets permit.
-  If it does not do {{.BlindVsISC}} times what ISC dhcrelay does, the comparisons are void.
-- relay6-overload: void if less than {{.Enough}} times the peak was really sent.
-- relay6-cold-clients and relay6-4096-addresses: nothing is told to the kernel, and
+  away from an answer, in batches, and looks at nothing: what UDP sockets permit. In DHCPv4 it writes giaddr and hops, adds no option,
+  and sends answers to yiaddr.
+  If it does not do {{.BlindVsISC}} times what ISC dhcrelay does (relay4: {{.BlindVsISC4}} times, as
+  dhcrelay is faster there), the comparisons are void.
+- Overload: void if less than {{.Enough}} times the peak was really sent.
+- relay6-cold-clients and 4096-addresses: nothing is told to the kernel, and
   its neighbour table has its usual room of 1024.
 - relay6-slow-disk: strace holds back every sync of the store by 20 ms, and is there
   without doing so in the other run; 400 grants a second beside 1600 Solicits.
 - relay6-restore: routes and filter removed, page cache dropped; from the start of
   the program to the answer to a Renew, which a client sends every 10 ms, and then
   everything in the kernel is counted.
-- relay6-flood: two hosts on one switched link, default limits; 500 honest messages a
+- Flood: two hosts on one switched link, default limits; 500 honest messages a
   second from 256 clients, beside a host that sends all it can, from one link-layer
   address or from 65 536. The worse of the two counts.
 - relay6-flood-elsewhere: the same honest messages on one link, default limits, and beside

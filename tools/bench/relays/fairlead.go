@@ -17,9 +17,11 @@ import (
 func (s *Suite) isOurs(who string) bool { return s.programs[who] != "" }
 
 // network builds a network that is closed at the end of the run at the latest.
-func (s *Suite) network(who string, switched bool) (*network.Network, error) {
+func (s *role) network(who string, switched bool) (*network.Network, error) {
 	harness.Say("%s: a network", who)
-	return network.New(s.Run, network.Options{Generator: s.Fairlead, Pinned: true, Switched: switched})
+	return network.New(s.Run, network.Options{
+		Generator: s.Fairlead, Family: s.family, Needs: s.contender(who).adds, Pinned: true, Switched: switched,
+	})
 }
 
 // plan says how a fairlead is started.
@@ -34,18 +36,14 @@ type plan struct {
 	under []string
 }
 
-// configuration has filters strict, loop drop, and room for any number of
-// delegations on the one link. It logs no grants: what the others say about what
-// they do goes nowhere either.
-func (s *Suite) configuration(n *network.Network, p plan) string {
-	rates := ""
-	if !p.protected {
-		rates = unlimited
-	}
+// configuration logs no grants: what the others say about what they do goes nowhere
+// either.
+func (s *role) configuration(n *network.Network, p plan) string {
 	var links strings.Builder
 	for _, link := range append([]string{"d0"}, p.others...) {
 		fmt.Fprintf(&links, "    - match: %s\n", link)
 	}
+	at := network.AddressesOf(s.family)
 	text := fmt.Sprintf(`state: %s
 log:
   level: warn
@@ -56,34 +54,53 @@ peers:
     role: server
     interfaces: [u0]
     protection: none
-relay6:
-  defaults:
-    filter: strict
-    loop-drop: drop
-    limits:
-      link: 10000000
 %s  links:
-%s`, s.state(n, p), network.ServerAddress, network.RelayAddress, rates, links.String())
+%s`, s.state(n, p), at.Server, at.Relay, s.configure(p), links.String())
 	if p.name == before {
 		text = renamed(text, s.keys)
 	}
 	return text
 }
 
-// unlimited are the keys that take the limits on rates away.
-const unlimited = `    rate:
+// section6 has filters strict, loop drop, and room for any number of delegations on the one
+// link.
+func section6(p plan) string {
+	return `relay6:
+  defaults:
+    filter: strict
+    loop-drop: drop
+    limits:
+      link: 10000000
+` + p.rates()
+}
+
+// section4 adds option 82 with circuit-id and relay-id.
+func section4(p plan) string {
+	return `relay4:
+  defaults:
+    agent-information: add
+` + p.rates()
+}
+
+// rates are the keys that take the limits on rates away, if they are not to be there.
+func (p plan) rates() string {
+	if p.protected {
+		return ""
+	}
+	return `    rate:
       link: unlimited
       source: unlimited
       newcomers: unlimited
 `
+}
 
 // state is the folder of a fairlead's store, on the file system of the run's folder.
-func (s *Suite) state(n *network.Network, p plan) string {
+func (s *role) state(n *network.Network, p plan) string {
 	return filepath.Join(s.Folder, n.Relay.Namespace, p.name)
 }
 
 // start starts a fairlead and waits until it is ready.
-func (s *Suite) start(n *network.Network, p plan) (*relay.Relay, error) {
+func (s *role) start(n *network.Network, p plan) (*relay.Relay, error) {
 	state := s.state(n, p)
 	if err := os.MkdirAll(state, 0o700); err != nil {
 		return nil, err
@@ -156,7 +173,7 @@ const (
 )
 
 // load starts a fairlead with that many delegations.
-func (s *Suite) load(p plan, switched bool, clients int) (*loaded, error) {
+func (s *role) load(p plan, switched bool, clients int) (*loaded, error) {
 	n, err := s.network(p.name, switched)
 	if err != nil {
 		return nil, err
@@ -176,9 +193,9 @@ func (s *Suite) load(p plan, switched bool, clients int) (*loaded, error) {
 
 // single is a bench of fairlead alone with as many delegations as were asked for. All
 // such benches share one; of two versions, the one that waits is stopped.
-func (s *Suite) single(name string, turn func(l *loaded, who string, round int, to *harness.Results) error, bar harness.Bar) harness.Bench {
+func (s *role) single(name string, turn func(l *loaded, who string, round int, to *harness.Results) error, bar harness.Bar) harness.Bench {
 	return harness.Bench{
-		Name: name, Between: s.fairleads(), Bars: []harness.Bar{bar},
+		Name: s.bench(name), Between: s.fairleads(), Bars: []harness.Bar{bar},
 		Begin: func(who string) (err error) {
 			if s.loaded[who] == nil {
 				if s.loaded[who], err = s.load(plan{name: who}, false, s.present); err == nil {
@@ -196,7 +213,7 @@ func (s *Suite) single(name string, turn func(l *loaded, who string, round int, 
 
 // unload ends the fairleads that benches share: even a relay that has nothing to do
 // looks after its routes now and then.
-func (s *Suite) unload() error {
+func (s *role) unload() error {
 	var errs []error
 	for _, l := range s.loaded {
 		errs = append(errs, l.Close())

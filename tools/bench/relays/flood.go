@@ -27,10 +27,10 @@ const flood = "flood-messages/s"
 // flood has honest clients at a steady rate, alone and beside a host on the same
 // link that sends as fast as it can: with one link-layer address, and with a
 // new one in each message.
-func (s *Suite) flood() harness.Bench {
+func (s *role) flood() harness.Bench {
 	var l *loaded
 	return harness.Bench{
-		Name: "flood", Between: []string{ours},
+		Name: s.bench("flood"), Between: []string{ours},
 		Begin: func(who string) (err error) {
 			if l, err = s.load(plan{name: who}, true, s.present); err == nil {
 				err = l.fairlead.Reload(s.configuration(l.Network, plan{name: who, protected: true}))
@@ -42,10 +42,10 @@ func (s *Suite) flood() harness.Bench {
 			if err != nil {
 				return err
 			}
-			alone.AddTo(to, "Flood/beside=nobody")
+			alone.AddTo(to, s.beside("nobody"))
 			for name, addresses := range map[string]int{"one": 1, "many": 1 << 16} {
 				var honest network.Result
-				other := network.Load{Clients: addresses, First: floodNumbers, Rate: 100_000, Mix: "solicit=1", Length: 2 * s.length}
+				other := network.Load{Clients: addresses, First: floodNumbers, Rate: 100_000, Mix: s.ask, Length: 2 * s.length}
 				sent, err := l.Beside("f0", other, func() (err error) {
 					honest, err = s.honest(l)
 					return err
@@ -53,22 +53,25 @@ func (s *Suite) flood() harness.Bench {
 				if err != nil {
 					return err
 				}
-				honest.AddTo(to, "Flood/beside="+name)
-				to.Add("Flood/beside="+name, sent.Offered, harness.Of(sent.OfferedRate, flood))
+				honest.AddTo(to, s.beside(name))
+				to.Add(s.beside(name), sent.Offered, harness.Of(sent.OfferedRate, flood))
 			}
 			return nil
 		}},
 		End:  func() error { return l.Close() },
-		Bars: []harness.Bar{{Name: "relay6-flood", Wanted: fmt.Sprintf("at least %g", wantFlood), Judge: judgeFlood}},
+		Bars: []harness.Bar{{Name: s.bar("flood"), Wanted: fmt.Sprintf("at least %g", wantFlood), Judge: s.judgeFlood}},
 	}
 }
 
+// beside is the name of figures of honest clients beside somebody.
+func (s *role) beside(whom string) string { return s.bench("Flood") + "/beside=" + whom }
+
 // judgeFlood takes the worse of the shares of their rate that honest clients kept.
-func judgeFlood(r *harness.Results) harness.Verdict {
-	kept := func(beside string) float64 {
-		return harness.Median(r.Shares("Flood/beside="+beside, "Flood/beside=nobody", network.Rate))
+func (s *role) judgeFlood(r *harness.Results) harness.Verdict {
+	kept := func(whom string) float64 {
+		return harness.Median(r.Shares(s.beside(whom), s.beside("nobody"), network.Rate))
 	}
-	sentOne, sentMany := r.Median("Flood/beside=one", flood), r.Median("Flood/beside=many", flood)
+	sentOne, sentMany := r.Median(s.beside("one"), flood), r.Median(s.beside("many"), flood)
 	v := harness.AtLeast(wantFlood, min(kept("one"), kept("many")), "their rate")
 	v.Figure += fmt.Sprintf(" (%.2f beside %.0f/s from one address, %.2f beside %.0f/s from many)", kept("one"), sentOne, kept("many"), sentMany)
 	if min(sentOne, sentMany) < leastFlood {
@@ -77,8 +80,8 @@ func judgeFlood(r *harness.Results) harness.Verdict {
 	return v
 }
 
-func (s *Suite) honest(l *loaded) (network.Result, error) {
-	return l.Play(network.Load{Clients: 256, First: warmNumbers, Rate: honestRate, Mix: network.Plain, Length: s.length})
+func (s *role) honest(l *loaded) (network.Result, error) {
+	return l.Play(network.Load{Clients: 256, First: warmNumbers, Rate: honestRate, Mix: s.plainMix, Length: s.length})
 }
 
 // The other link, which the flood comes from: its ends in gen and at the relay.
@@ -92,11 +95,11 @@ const (
 
 // floodElsewhere has honest clients on one link, beside a flood on another one that
 // the relay does not serve, and beside the same flood on the same link when it does.
-func (s *Suite) floodElsewhere() harness.Bench {
+func (s *role) floodElsewhere() harness.Bench {
 	var l *loaded
 	plans := map[string]plan{"no": {name: ours, protected: true}, "yes": {name: ours, protected: true, others: []string{otherLink}}}
 	return harness.Bench{
-		Name: "flood-elsewhere", Between: []string{"no", "yes"},
+		Name: s.bench("flood-elsewhere"), Between: []string{"no", "yes"},
 		Begin: func(served string) (err error) {
 			if l != nil {
 				return nil // one relay, with two configurations
@@ -127,7 +130,7 @@ func (s *Suite) floodElsewhere() harness.Bench {
 			return nil
 		}},
 		End:  func() error { return l.Close() },
-		Bars: []harness.Bar{{Name: "relay6-flood-elsewhere", Wanted: fmt.Sprintf("at most %g %%", wantElsewhere), Judge: judgeElsewhere}},
+		Bars: []harness.Bar{{Name: s.bar("flood-elsewhere"), Wanted: fmt.Sprintf("at most %g %%", wantElsewhere), Judge: judgeElsewhere}},
 	}
 }
 

@@ -37,6 +37,33 @@ func did(name string, rate, us float64) (lines []string) {
 	return lines
 }
 
+// The bars of relay4 are judged by its own figures, and there is none about state.
+func TestComparisons4(t *testing.T) {
+	s := new(Suite).relay4()
+	var lines []string
+	for _, who := range [][]string{did(ours, 80_000, 11), did(limit, 90_000, 10), did(isc, 12_000, 80), did(helper, 60_000, 20), mix(21, 1.5, 0.95)} {
+		for _, line := range who {
+			lines = append(lines, line, strings.NewReplacer("Plain/", "Plain4/", "Mix/", "Mix4/").Replace(line))
+		}
+	}
+	r := read(t, append(lines, did("dibbler", 70_000, 1)...)...)
+	var got []string
+	for _, bar := range s.contest().Bars {
+		got = append(got, harness.Judged{Bar: bar, Verdict: bar.Judge(r)}.String())
+	}
+	want := []string{
+		"bar relay4-cpu-vs-blind-c: 1.10 times the blind forwarder's, wanted at most 1.2: met",
+		"bar relay4-cpu-vs-best-peer: 0.55 times dhcp-helper's, wanted at most 0.75: met",
+		"bar relay4-overload: 0.95 times the peak of 1000/s, with 1.50 times offered, wanted at least 0.9: met",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if v := new(Suite).relay4().vsPeer(read(t, did("dibbler", 70_000, 1)...)); v.Void == "" {
+		t.Errorf("without a run: %v", v)
+	}
+}
+
 // mix is what fairlead did with state to keep, the closed loop half as much as the
 // wider one: it waits for the disk.
 func mix(us, offered, goodput float64) []string {
@@ -50,7 +77,7 @@ func mix(us, offered, goodput float64) []string {
 func TestComparisons(t *testing.T) {
 	us := append(did(ours, 80_000, 11), mix(21, 1.5, 0.95)...)
 	blind, slow, quick := did(limit, 90_000, 10), did(isc, 12_000, 80), did("dnsmasq", 60_000, 20)
-	bars := new(Suite).contest().Bars
+	bars := new(Suite).relay6().contest().Bars
 	for name, c := range map[string]struct {
 		lines [][]string
 		want  []string
@@ -97,20 +124,23 @@ func TestOverload(t *testing.T) {
 		{1.5, 0.89, "missed"},
 		{1.39, 1, "void"},
 	} {
-		v := overload(read(t, mix(20, c.offered, c.goodput)...))
+		v := new(Suite).relay6().overload(read(t, mix(20, c.offered, c.goodput)...))
 		if got := (harness.Judged{Bar: harness.Bar{Wanted: "x"}, Verdict: v}).Word(); got != c.want {
 			t.Errorf("%v of the peak at %v times: %s, want %s", c.goodput, c.offered, got, c.want)
 		}
 	}
-	if got := overload(&harness.Results{}); got.Void != "nothing was measured" {
+	if got := new(Suite).relay6().overload(&harness.Results{}); got.Void != "nothing was measured" {
 		t.Errorf("without a run: %v", got)
 	}
 }
 
 func TestSingles(t *testing.T) {
-	var s Suite
+	s, four := new(Suite).relay6(), new(Suite).relay4()
 	bars := map[string]harness.Bar{}
-	for _, b := range []harness.Bench{allocations(), s.coldClients(), s.flood(), s.floodElsewhere(), s.slowDisk(), s.grants()} {
+	for _, b := range []harness.Bench{
+		s.allocations(), s.coldClients(), s.flood(), s.floodElsewhere(), s.slowDisk(), s.grants(),
+		four.allocations(), four.flood(), four.manyAddresses(),
+	} {
 		bars[b.Bars[0].Name] = b.Bars[0]
 	}
 	cold := func(answered int, p99 float64) []string {
@@ -150,11 +180,19 @@ func TestSingles(t *testing.T) {
 		{"allocs", []string{"Solicit-2 1 350 ns/op 0 B/op 0 allocs/op", "Advertise-2 1 2 ns/op 16 B/op 1 allocs/op"}, "0 for Solicit, 1 for Advertise, wanted 0 a message: missed"},
 		{"allocs", []string{"Solicit 1 350 ns/op 0 B/op 0 allocs/op", "Advertise 1 2 ns/op 0 B/op 0 allocs/op"}, "0 for Solicit, 0 for Advertise, wanted 0 a message: met"},
 		{"allocs", nil, "unknown, wanted 0 a message: void (not both benchmarks told)"},
+		{"relay4-allocs", []string{"Discover 1 350 ns/op 0 B/op 0 allocs/op", "Offer 1 2 ns/op 16 B/op 2 allocs/op", "Solicit 1 1 ns/op 9 B/op 9 allocs/op"}, "0 for Discover, 2 for Offer, wanted 0 a message: missed"},
+		{"relay4-flood", []string{
+			"Flood4/beside=nobody 1 500 exchanges/s", "Flood4/beside=one 1 500 exchanges/s 60000 flood-messages/s", "Flood4/beside=many 1 450 exchanges/s 50000 flood-messages/s",
+			"Flood/beside=one 1 1 exchanges/s 60000 flood-messages/s",
+		}, "0.90 times their rate (1.00 beside 60000/s from one address, 0.90 beside 50000/s from many), wanted at least 0.9: met"},
 		{"slow-disk", []string{"SlowDisk/disk=quick 1 0.002 p99-sec 5 syncs 9 grants", "SlowDisk/disk=slow 1 0.0026 p99-sec"}, "1.30 times the p99 of Solicits (2.60 ms, 2.00 ms without the delay), wanted at most 1.2: missed"},
 		{"slow-disk", []string{"SlowDisk/disk=quick 1 0.002 p99-sec 0 syncs 9 grants", "SlowDisk/disk=slow 1 0.002 p99-sec"}, "1.00 times the p99 of Solicits (2.00 ms, 2.00 ms without the delay), wanted at most 1.2: void (the store did not sync)"},
 		{"grants", []string{"Grants/relay=fairlead 1 15000 exchanges/s"}, "15000/s, wanted at least 15000/s: met"},
 	} {
-		bar := bars["relay6-"+c.bar]
+		bar, ok := bars[c.bar]
+		if !ok {
+			bar = bars["relay6-"+c.bar]
+		}
 		if got, want := (harness.Judged{Bar: bar, Verdict: bar.Judge(read(t, c.lines...))}).String(), "bar "+bar.Name+": "+c.want; got != want {
 			t.Errorf("\n got %s\nwant %s", got, want)
 		}
@@ -173,14 +211,20 @@ func TestDocument(t *testing.T) {
 	} {
 		r.Results.Describe(key, text)
 	}
+	suite := &Suite{length: 2 * time.Second, clients: 4096, present: 100_000}
+	six, four := suite.relay6(), suite.relay4()
 	for _, who := range []string{limit, ours, "dnsmasq"} {
 		for _, load := range []string{"closed", "open", "overload"} {
-			one.AddTo(r.Results, named("Plain", load, who))
+			one.AddTo(r.Results, six.named("Plain", load, who))
 		}
-		one.AddTo(r.Results, named("Crowd", "closed", who))
+		one.AddTo(r.Results, six.named("Crowd", "closed", who))
 	}
 	for _, load := range []string{"closed", "peak", "overload"} {
-		one.AddTo(r.Results, named("Mix", load, ours))
+		one.AddTo(r.Results, six.named("Mix", load, ours))
+	}
+	one.CPU *= 2
+	for _, who := range []string{limit, helper} {
+		one.AddTo(r.Results, four.named("Plain", "closed", who))
 	}
 	r.Judged = []harness.Judged{
 		{Bar: harness.Bar{Name: "relay6-grants", Wanted: "at least 15000/s"}, Verdict: harness.Verdict{Figure: "16000/s", Met: true}},
@@ -190,8 +234,7 @@ func TestDocument(t *testing.T) {
 			Verdict: harness.Verdict{Figure: "1.00 times", Void: "the store did not sync", Notes: []string{"Synced to disk: never."}},
 		},
 	}
-	s := &Suite{length: 2 * time.Second, clients: 4096, present: 100_000}
-	got, err := s.document(r, time.Date(2026, 11, 22, 7, 0, 0, 0, time.UTC), []string{"blind: looks at nothing", "fairlead: this tree", "dnsmasq: dnsmasq's relay, 2.90"})
+	got, err := suite.document(r, time.Date(2026, 11, 22, 7, 0, 0, 0, time.UTC), []string{"relay6: blind: looks at nothing", "relay6: fairlead: this tree", "relay6: dnsmasq: dnsmasq's relay, 2.90"})
 	if err != nil {
 		t.Fatal(err)
 	}

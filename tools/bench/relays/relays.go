@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"fairlead/internal/lab"
+	"fairlead/internal/wire/dhcp4"
 	"fairlead/tools/bench/harness"
 	"fairlead/tools/bench/network"
 )
@@ -19,29 +20,50 @@ type contender struct {
 	// about is what it is, for the document.
 	about string
 	deb   string // the Debian package, if it comes from one
+	// adds are the sub-options of option 82 that it puts into every message of a client.
+	adds []dhcp4.SubOptionCode
 	// command is the program and its arguments, and the folders of the machine
 	// that it gets its own version of.
-	command func(s *Suite, n *network.Network) (args, private []string, err error)
+	command func(s *role, n *network.Network) (args, private []string, err error)
 }
 
 const (
 	ours  = "fairlead"
 	limit = "blind"
 	isc   = "dhcrelay"
+
+	helper = "dhcp-helper"
 )
 
-var contenders = []contender{
-	{name: limit, about: "a forwarder in C that looks at nothing (recvmmsg, sendmmsg)", command: blindForwarder},
-	{name: ours, about: "this tree"},
+// about, for both roles.
+const (
+	aboutBlind = "a forwarder in C that looks at nothing (recvmmsg, sendmmsg)"
+	aboutOurs  = "this tree"
+)
+
+var contenders6 = []contender{
+	{name: limit, about: aboutBlind, command: blindForwarder},
+	{name: ours, about: aboutOurs},
 	{name: "dnsmasq", about: "dnsmasq's relay", deb: "dnsmasq-base", command: dnsmasq},
 	{name: isc, about: "ISC dhcrelay -6", deb: "isc-dhcp-relay", command: dhcrelay},
 	{name: "dibbler", about: "dibbler-relay", deb: "dibbler-relay", command: dibbler},
 	{name: "wide", about: "WIDE dhcp6relay", deb: "wide-dhcpv6-relay", command: wide},
 }
 
+var contenders4 = []contender{
+	{name: limit, about: aboutBlind, command: blindForwarder},
+	{name: ours, about: aboutOurs, adds: []dhcp4.SubOptionCode{dhcp4.SubOptionCircuitID, dhcp4.SubOptionRelayID}},
+	{name: "dnsmasq", about: "dnsmasq's relay, which adds no option 82", deb: "dnsmasq-base", command: dnsmasq},
+	{name: isc, about: "ISC dhcrelay -4 -a", deb: "isc-dhcp-relay", adds: []dhcp4.SubOptionCode{dhcp4.SubOptionCircuitID}, command: dhcrelay4},
+	{name: helper, about: "dhcp-helper, which adds no option 82", deb: helper, command: dhcpHelper},
+}
+
+// names are those of all contenders of both roles.
 func names() (names []string) {
-	for _, c := range contenders {
-		names = append(names, c.name)
+	for _, c := range slices.Concat(contenders6, contenders4) {
+		if !slices.Contains(names, c.name) {
+			names = append(names, c.name)
+		}
 	}
 	return names
 }
@@ -52,20 +74,26 @@ func (c *contender) isPeer() bool { return c.deb != "" }
 // title is what the document says of a contender: the version is the machine's.
 func (c *contender) title() string {
 	title := c.name + ": " + c.about
+	for i, code := range c.adds {
+		title += [...]string{", with ", " and "}[min(i, 1)] + code.String()
+	}
 	if !c.isPeer() {
 		return title
 	}
 	version, err := exec.Command("dpkg-query", "-W", "-f", "${Version}", c.deb).Output()
+	if c.name == helper { // which is not installed, and does not know its version
+		version, err = exec.Command("sh", "-c", "apt-cache show --no-all-versions "+c.deb+" | sed -n 's/^Version: //p'").Output()
+	}
 	if err != nil {
 		version = []byte("unknown")
 	}
-	return title + ", " + string(version)
+	return title + ", " + strings.TrimSpace(string(version))
 }
 
 // launch starts a contender of somebody else, or the blind forwarder, on the
 // relay's core, and waits until it listens.
-func (s *Suite) launch(name string, n *network.Network) error {
-	c := &contenders[slices.Index(names(), name)]
+func (s *role) launch(name string, n *network.Network) error {
+	c := s.contender(name)
 	args, private, err := c.command(s, n)
 	if err != nil {
 		return err
@@ -81,30 +109,49 @@ func (s *Suite) launch(name string, n *network.Network) error {
 	return nil
 }
 
-func blindForwarder(s *Suite, _ *network.Network) (args, private []string, err error) {
+func blindForwarder(s *role, _ *network.Network) (args, private []string, err error) {
 	binary := filepath.Join(s.Folder, "blind")
 	out, err := exec.Command("gcc", "-O2", "-o", binary, "tools/bench/relays/blind/blind.c").CombinedOutput()
 	if err != nil {
 		return nil, nil, fmt.Errorf("gcc: %w: %s", err, out)
 	}
-	return []string{binary, "d0", "u0", network.LinkAddress, network.ServerAddress}, nil, nil
+	at := network.AddressesOf(s.family)
+	return []string{binary, "d0", "u0", at.Link, at.Server}, nil, nil
 }
 
 // dhcrelay inserts an interface-id, as it must to tell links apart. It does not
 // detach, and what it says about each packet goes nowhere.
-func dhcrelay(*Suite, *network.Network) (args, private []string, err error) {
+func dhcrelay(*role, *network.Network) (args, private []string, err error) {
 	return silent("dhcrelay", "-6", "-d", "--no-pid", "-I", "-l", "d0", "-u", network.ServerAddress+"%u0"), nil, nil
 }
 
-func dnsmasq(*Suite, *network.Network) (args, private []string, err error) {
+// dhcrelay4 adds option 82.
+func dhcrelay4(*role, *network.Network) (args, private []string, err error) {
+	return silent("dhcrelay", "-4", "-d", "--no-pid", "-a", "-id", "d0", "-iu", "u0", network.ServerAddress4), nil, nil
+}
+
+// helperProgram is dhcp-helper, which scripts/packages takes out of its package: Debian does
+// not let it be installed beside dhcrelay.
+const helperProgram = "/usr/local/sbin/dhcp-helper"
+
+func dhcpHelper(_ *role, n *network.Network) (args, private []string, err error) {
+	dir, err := n.Relay.Folder(helper)
+	if err != nil {
+		return nil, nil, err
+	}
+	return silent(helperProgram, "-d", "-r", filepath.Join(dir, "pid"), "-s", network.ServerAddress4, "-i", "d0"), nil, nil
+}
+
+func dnsmasq(s *role, _ *network.Network) (args, private []string, err error) {
+	at := network.AddressesOf(s.family)
 	return []string{
 		"dnsmasq", "-k", "-C", "/dev/null", "-u", "root", "-g", "root", "--pid-file", "--port=0",
 		"--log-facility=/dev/null", "--quiet-dhcp6", "--bind-interfaces", "--interface=d0", "--interface=u0",
-		"--dhcp-relay=" + network.LinkAddress + "," + network.ServerAddress,
+		"--dhcp-relay=" + at.Link + "," + at.Server,
 	}, nil, nil
 }
 
-func dibbler(_ *Suite, n *network.Network) (args, private []string, err error) {
+func dibbler(_ *role, n *network.Network) (args, private []string, err error) {
 	const etc = "/etc/dibbler"
 	dir, err := n.Relay.Private("dibbler", etc)
 	if err != nil {
@@ -121,7 +168,7 @@ func dibbler(_ *Suite, n *network.Network) (args, private []string, err error) {
 	return silent("dibbler-relay", "run"), []string{etc, "/var/lib/dibbler", "/var/log/dibbler"}, nil
 }
 
-func wide(_ *Suite, n *network.Network) (args, private []string, err error) {
+func wide(_ *role, n *network.Network) (args, private []string, err error) {
 	dir, err := n.Relay.Folder("wide")
 	if err != nil {
 		return nil, nil, err

@@ -27,42 +27,42 @@ const (
 )
 
 // allocations runs the core's Go benchmarks of messages that are only forwarded.
-func allocations() harness.Bench {
+func (s *role) allocations() harness.Bench {
 	return harness.Bench{
-		Name: "allocs", Between: []string{ours}, Once: true,
+		Name: s.bench("allocs"), Between: []string{ours}, Once: true,
 		Turns: []harness.Turn{func(_ string, _ int, to *harness.Results) error {
-			cmd := exec.Command("go", "test", "-run", "^$", "-bench", "^Benchmark(Solicit|Advertise)$", "-benchmem", "./internal/core/relay6")
+			cmd := exec.Command("go", "test", "-run", "^$", "-bench", "^Benchmark("+strings.Join(s.benchmarks[:], "|")+")$", "-benchmem", "./internal/core/"+s.name)
 			out, err := cmd.CombinedOutput()
 			if err != nil {
 				return fmt.Errorf("go test: %w: %s", err, out)
 			}
 			return to.Read(strings.NewReader(string(out)))
 		}},
-		Bars: []harness.Bar{{Name: "relay6-allocs", Wanted: "0 a message", Judge: judgeAllocations}},
+		Bars: []harness.Bar{{Name: s.bar("allocs"), Wanted: "0 a message", Judge: s.judgeAllocations}},
 	}
 }
 
-func judgeAllocations(r *harness.Results) harness.Verdict {
-	solicit, advertise := r.Median("Solicit", "allocs/op"), r.Median("Advertise", "allocs/op")
-	if solicit != solicit || advertise != advertise {
+func (s *role) judgeAllocations(r *harness.Results) harness.Verdict {
+	asked, answered := r.Median(s.benchmarks[0], "allocs/op"), r.Median(s.benchmarks[1], "allocs/op")
+	if asked != asked || answered != answered {
 		return harness.Unknown("not both benchmarks told")
 	}
-	return harness.Verdict{Figure: fmt.Sprintf("%.0f for Solicit, %.0f for Advertise", solicit, advertise), Met: solicit+advertise == 0}
+	return harness.Verdict{Figure: fmt.Sprintf("%.0f for %s, %.0f for %s", asked, s.benchmarks[0], answered, s.benchmarks[1]), Met: asked+answered == 0}
 }
 
 // memory is that of a fairlead that had nothing to do but to grant. For two versions,
 // each round is a process of its own.
-func (s *Suite) memory() harness.Bench {
+func (s *role) memory() harness.Bench {
 	b := s.single("memory", func(l *loaded, who string, round int, to *harness.Results) error {
 		rss, err := l.settle()
 		if err == nil {
-			to.Add(of("Memory", who), s.present, harness.Of(float64(rss), network.RSS))
+			to.Add(s.of("Memory", who), s.present, harness.Of(float64(rss), network.RSS))
 		}
 		return err
 	}, harness.Bar{
-		Name: "relay6-memory", Wanted: fmt.Sprintf("under %.0f MB", wantMemory/1e6),
+		Name: s.bar("memory"), Wanted: fmt.Sprintf("under %.0f MB", wantMemory/1e6),
 		Judge: func(r *harness.Results) harness.Verdict {
-			rss := r.Median(of("Memory", ours), network.RSS)
+			rss := r.Median(s.of("Memory", ours), network.RSS)
 			return harness.Verdict{Figure: fmt.Sprintf("%.1f MB with %d delegations", rss/1e6, s.present), Met: rss < wantMemory}
 		},
 	})
@@ -86,18 +86,18 @@ func (s *Suite) memory() harness.Bench {
 }
 
 // coldClients has clients that the relay has never heard of ask once each.
-func (s *Suite) coldClients() harness.Bench {
+func (s *role) coldClients() harness.Bench {
 	const clients = 256
 	return s.single("cold-clients", func(l *loaded, who string, round int, to *harness.Results) error {
-		res, err := l.Play(network.Load{Clients: clients, First: coldNumbers + round*clients, Count: clients, Rate: openRate, Mix: "solicit=1"})
+		res, err := l.Play(network.Load{Clients: clients, First: coldNumbers + round*clients, Count: clients, Rate: openRate, Mix: s.ask})
 		if err == nil {
-			addAnswered(to, of("ColdClients", who), res)
+			addAnswered(to, s.of("ColdClients", who), res)
 		}
 		return err
 	}, harness.Bar{
-		Name: "relay6-cold-clients", Wanted: fmt.Sprintf("all, under %d ms", wantColdP99.Milliseconds()),
+		Name: s.bar("cold-clients"), Wanted: fmt.Sprintf("all, under %d ms", wantColdP99.Milliseconds()),
 		Judge: func(r *harness.Results) harness.Verdict {
-			name := of("ColdClients", ours)
+			name := s.of("ColdClients", ours)
 			offered, answered, p99 := r.Sum(name, messages), r.Sum(name, answers), r.Median(name, network.P99)
 			return harness.Verdict{
 				Figure: fmt.Sprintf("%.0f of %.0f answered, p99 %.1f ms", answered, offered, p99*1e3),
@@ -120,26 +120,26 @@ func addAnswered(to *harness.Results, name string, res network.Result) {
 
 // manyAddresses compares clients that fill the neighbour table of the kernel
 // several times over with a few that the relay knows.
-func (s *Suite) manyAddresses() harness.Bench {
+func (s *role) manyAddresses() harness.Bench {
 	const few, many = 256, manyClients
 	return s.single("4096-addresses", func(l *loaded, who string, _ int, to *harness.Results) error {
-		warm, err := l.Play(network.Load{Clients: few, First: warmNumbers, Mix: network.Plain, Window: window, Length: s.length})
+		warm, err := l.Play(network.Load{Clients: few, First: warmNumbers, Mix: s.plainMix, Window: window, Length: s.length})
 		if err != nil {
 			return err
 		}
-		all, err := l.Play(network.Load{Clients: many, First: manyNumbers, Mix: network.Plain, Window: window, Length: s.length})
+		all, err := l.Play(network.Load{Clients: many, First: manyNumbers, Mix: s.plainMix, Window: window, Length: s.length})
 		if err != nil {
 			return err
 		}
-		warm.AddTo(to, named("Addresses", "few", who))
-		all.AddTo(to, named("Addresses", "many", who))
+		warm.AddTo(to, s.named("Addresses", "few", who))
+		all.AddTo(to, s.named("Addresses", "many", who))
 		return nil
 	}, harness.Bar{
-		Name: "relay6-4096-addresses", Wanted: fmt.Sprintf("at least %g", wantAddresses),
+		Name: s.bar("4096-addresses"), Wanted: fmt.Sprintf("at least %g", wantAddresses),
 		Judge: func(r *harness.Results) harness.Verdict {
-			shares := r.Shares(named("Addresses", "many", ours), named("Addresses", "few", ours), network.Rate)
+			shares := r.Shares(s.named("Addresses", "many", ours), s.named("Addresses", "few", ours), network.Rate)
 			v := harness.AtLeast(wantAddresses, harness.Median(shares), "the warm rate")
-			if room := neighbours(); room >= many {
+			if room := s.room(); room >= many {
 				v.Void = fmt.Sprintf("this machine's neighbour table holds %d, not the usual 1024", room)
 			}
 			return v
@@ -147,9 +147,9 @@ func (s *Suite) manyAddresses() harness.Bench {
 	})
 }
 
-// neighbours is how many entries the machine's neighbour table may have.
-func neighbours() int {
-	text, err := os.ReadFile("/proc/sys/net/ipv6/neigh/default/gc_thresh3")
+// room is how many entries the machine's neighbour table may have.
+func (s *role) room() int {
+	text, err := os.ReadFile(s.neighbours)
 	if err != nil {
 		return 0
 	}
@@ -166,7 +166,7 @@ const (
 // restore starts a fairlead whose delegations are in the store alone: nothing in
 // the kernel, nothing in the page cache. It is there when a Renew is answered, and
 // everything must be in the kernel then.
-func (s *Suite) restore() harness.Bench {
+func (s *role) restore() harness.Bench {
 	return s.single("restore", func(l *loaded, who string, _ int, to *harness.Results) error {
 		want, err := routes(l.Network)
 		if err != nil {
@@ -184,20 +184,20 @@ func (s *Suite) restore() harness.Bench {
 		if got != want || strict+loose != want {
 			return fmt.Errorf("%d routes and %d filter elements of %d delegations were there when a Renew was answered", got, strict+loose, want)
 		}
-		to.Add(of("Restore", who), 1, harness.Of(readyAfter.Seconds(), ready), harness.Of(renewedAfter.Seconds(), renewed),
+		to.Add(s.of("Restore", who), 1, harness.Of(readyAfter.Seconds(), ready), harness.Of(renewedAfter.Seconds(), renewed),
 			harness.Of(float64(want), "delegations"), harness.Of(float64(strict), "strict-elements"), harness.Of(float64(loose), "loose-elements"))
 		if s.against != "" {
 			return nil
 		}
 		rss, err := l.settle()
 		if err == nil {
-			to.Add(of("Restore", who), 1, harness.Of(float64(rss), network.RSS))
+			to.Add(s.of("Restore", who), 1, harness.Of(float64(rss), network.RSS))
 		}
 		return err
 	}, harness.Bar{
-		Name: "relay6-restore", Wanted: fmt.Sprintf("under %g s", wantRestore.Seconds()),
+		Name: s.bar("restore"), Wanted: fmt.Sprintf("under %g s", wantRestore.Seconds()),
 		Judge: func(r *harness.Results) harness.Verdict {
-			median := func(unit string) float64 { return r.Median(of("Restore", ours), unit) }
+			median := func(unit string) float64 { return r.Median(s.of("Restore", ours), unit) }
 			return harness.Verdict{
 				Figure: fmt.Sprintf("%.2f s for %.0f", median(renewed), median("delegations")),
 				Met:    median(renewed) < wantRestore.Seconds(),
@@ -251,18 +251,18 @@ func (l *loaded) restart() (ready, renewed time.Duration, err error) {
 }
 
 // grants counts how many Replies that grant come in a second.
-func (s *Suite) grants() harness.Bench {
+func (s *role) grants() harness.Bench {
 	const count, window = 10_000, 512
 	return s.single("grants", func(l *loaded, who string, _ int, to *harness.Results) error {
 		res, err := l.grant(count, window)
 		if err == nil {
-			res.AddTo(to, of("Grants", who))
+			res.AddTo(to, s.of("Grants", who))
 		}
 		return err
 	}, harness.Bar{
-		Name: "relay6-grants", Wanted: fmt.Sprintf("at least %d/s", wantGrants),
+		Name: s.bar("grants"), Wanted: fmt.Sprintf("at least %d/s", wantGrants),
 		Judge: func(r *harness.Results) harness.Verdict {
-			rate := r.Median(of("Grants", ours), network.Rate)
+			rate := r.Median(s.of("Grants", ours), network.Rate)
 			return harness.Verdict{Figure: fmt.Sprintf("%.0f/s", rate), Met: rate >= wantGrants}
 		},
 	})
@@ -270,7 +270,7 @@ func (s *Suite) grants() harness.Bench {
 
 // grantGrowth compares the CPU time of a grant among few delegations with that
 // among many. Both relays have granted and ended some before.
-func (s *Suite) grantGrowth() harness.Bench {
+func (s *role) grantGrowth() harness.Bench {
 	const few, count = 100, 2000
 	var small *loaded
 	play := func(many *loaded, to *harness.Results) error {
@@ -286,8 +286,8 @@ func (s *Suite) grantGrowth() harness.Bench {
 			return err
 		}
 		if to != nil {
-			cheap.AddTo(to, named("Growth", "few", ours))
-			dear.AddTo(to, named("Growth", "many", ours))
+			cheap.AddTo(to, s.named("Growth", "few", ours))
+			dear.AddTo(to, s.named("Growth", "many", ours))
 		}
 		return small.clear()
 	}
@@ -302,9 +302,9 @@ func (s *Suite) grantGrowth() harness.Bench {
 		}
 		return err
 	}, harness.Bar{
-		Name: "relay6-grant-growth", Wanted: fmt.Sprintf("at most %g", wantGrowth),
+		Name: s.bar("grant-growth"), Wanted: fmt.Sprintf("at most %g", wantGrowth),
 		Judge: func(r *harness.Results) harness.Verdict {
-			among := r.Shares(named("Growth", "many", ours), named("Growth", "few", ours), network.CPU)
+			among := r.Shares(s.named("Growth", "many", ours), s.named("Growth", "few", ours), network.CPU)
 			return harness.AtMost(wantGrowth, harness.Median(among), "the cost among "+fmt.Sprint(few))
 		},
 	})

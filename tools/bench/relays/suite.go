@@ -36,8 +36,7 @@ type Suite struct {
 	against string
 	keys    string
 
-	programs map[string]string  // the fairleads that take part
-	loaded   map[string]*loaded // those that most benches share, once they are there
+	programs map[string]string // the fairleads that take part
 }
 
 // Flags: see harness.Suite.
@@ -52,7 +51,7 @@ func (s *Suite) Flags(f *flag.FlagSet) {
 
 // Benches: see harness.Suite.
 func (s *Suite) Benches(r *harness.Run) ([]harness.Bench, error) {
-	s.Run, s.loaded = r, map[string]*loaded{}
+	s.Run = r
 	if err := s.check(); err != nil {
 		return nil, err
 	}
@@ -60,10 +59,12 @@ func (s *Suite) Benches(r *harness.Run) ([]harness.Bench, error) {
 	if s.against != "" {
 		return s.versions()
 	}
+	six, four := s.relay6(), s.relay4()
 	return []harness.Bench{
 		// What adds delegations comes late.
-		s.contest(), allocations(), s.memory(), s.coldClients(), s.manyAddresses(), s.restore(), s.grantGrowth(), s.grants(),
-		s.slowDisk(), s.flood(), s.floodElsewhere(),
+		six.contest(), six.allocations(), six.memory(), six.coldClients(), six.manyAddresses(), six.restore(), six.grantGrowth(), six.grants(),
+		six.slowDisk(), six.flood(), six.floodElsewhere(),
+		four.contest(), four.allocations(), four.manyAddresses(), four.flood(),
 	}, nil
 }
 
@@ -93,23 +94,3 @@ func (s *Suite) check() error {
 
 // fairleads are the programs that take part.
 func (s *Suite) fairleads() []string { return slices.Sorted(maps.Keys(s.programs)) }
-
-// contenders are all that take part.
-func (s *Suite) contenders() (names []string) {
-	only := harness.Words(s.only)
-	for _, c := range contenders {
-		switch {
-		case s.against != "" && c.name == limit:
-			names = append(append(names, limit), s.fairleads()...)
-		case s.against == "" && (len(only) == 0 || slices.Contains(only, c.name)):
-			names = append(names, c.name)
-		}
-	}
-	return names
-}
-
-// named is the name of figures in the Go benchmark format.
-func named(bench, load, who string) string { return bench + "/load=" + load + "/relay=" + who }
-
-// of is the name of figures of a bench with one load.
-func of(bench, who string) string { return bench + "/relay=" + who }

@@ -30,7 +30,8 @@ func (s *Suite) versions() ([]harness.Bench, error) {
 		return nil, err
 	}
 	s.programs = map[string]string{before: other, after: s.Fairlead}
-	benches := []harness.Bench{s.contest(), s.memory(), s.restore(), s.grants()}
+	six, four := s.relay6(), s.relay4()
+	benches := []harness.Bench{six.contest(), six.memory(), six.restore(), six.grants(), four.contest()}
 	for _, b := range benches {
 		for i := range b.Bars {
 			b.Bars[i].Judge = nil

@@ -1,0 +1,85 @@
+package relays
+
+import (
+	"slices"
+
+	"fairlead/internal/core/loadgen"
+	"fairlead/tools/bench/harness"
+	"fairlead/tools/bench/network"
+)
+
+// role is what is measured of the relay of one family, and with whom it is compared.
+type role struct {
+	*Suite
+	name       string // of the role; those of its bars begin with it
+	mark       string // what tells its figures from the other role's
+	family     loadgen.Family
+	contenders []contender
+	blindVsISC float64 // how far the blind forwarder is ahead of ISC dhcrelay, else a run is void
+	plainMix   string  // in which nothing changes
+	plainTitle string
+	fullMix    string // new leases, renewals, and the rest
+	ask        string // the mix of first messages alone
+	present    int    // delegations that are there beforehand
+	configure  func(p plan) (section string)
+	benchmarks [2]string // of its core: a message of a client, and one of a server
+	neighbours string    // where the kernel says how many it has room for
+
+	loaded map[string]*loaded // those that most benches share, once they are there
+}
+
+func (s *Suite) relay6() *role {
+	return &role{
+		Suite: s, name: "relay6", family: loadgen.DHCPv6, contenders: contenders6, blindVsISC: 3.5,
+		plainMix: network.Plain, plainTitle: "Solicit and Advertise, Information-request and Reply", ask: "solicit=1", fullMix: "request=10,renew=50,solicit=20,information-request=20",
+		present: s.present, configure: section6, benchmarks: [2]string{"Solicit", "Advertise"},
+		neighbours: "/proc/sys/net/ipv6/neigh/default/gc_thresh3", loaded: map[string]*loaded{},
+	}
+}
+
+func (s *Suite) relay4() *role {
+	return &role{
+		Suite: s, name: "relay4", mark: "4", family: loadgen.DHCPv4, contenders: contenders4, blindVsISC: 2,
+		plainMix: network.Plain4, plainTitle: "Discover and Offer", ask: "discover=1", fullMix: "request=10,rebind=50,discover=40",
+		configure: section4, benchmarks: [2]string{"Discover", "Offer"},
+		neighbours: "/proc/sys/net/ipv4/neigh/default/gc_thresh3", loaded: map[string]*loaded{},
+	}
+}
+
+// bar is the full name of a bar.
+func (s *role) bar(name string) string { return s.name + "-" + name }
+
+// bench is the full name of a bench, and of figures in the Go benchmark format.
+func (s *role) bench(name string) string { return name + s.mark }
+
+// named is the name of figures in the Go benchmark format.
+func (s *role) named(bench, load, who string) string {
+	return s.bench(bench) + "/load=" + load + "/relay=" + who
+}
+
+// of is the name of figures of a bench with one load.
+func (s *role) of(bench, who string) string { return s.bench(bench) + "/relay=" + who }
+
+// between are the contenders that take part.
+func (s *role) between() (names []string) {
+	only := harness.Words(s.only)
+	for _, c := range s.contenders {
+		switch {
+		case s.against != "" && c.name == limit:
+			names = append(append(names, limit), s.fairleads()...)
+		case s.against == "" && (len(only) == 0 || slices.Contains(only, c.name)):
+			names = append(names, c.name)
+		}
+	}
+	return names
+}
+
+// contender is one of them by its name.
+func (s *role) contender(name string) *contender {
+	for i := range s.contenders {
+		if s.contenders[i].name == name {
+			return &s.contenders[i]
+		}
+	}
+	return s.contender(ours) // of two versions
+}
