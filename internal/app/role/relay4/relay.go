@@ -80,10 +80,11 @@ func (r *relay) Outgoing(s *effect.Send) udp.Outgoing { return r.net.Outgoing(s)
 // Unsent logs a datagram that did not leave.
 func (r *relay) Unsent(o udp.Outgoing, err error) { r.lost.Report(o, err) }
 
-// Suspect is the hardware address of the client that a message is of: what one client
-// brings a server to answer must not mute the uplink for all others.
+// Suspect is the hardware address of the client that an answer is for: what one client
+// brings a server to answer must not mute the uplink for all others. Of other messages it
+// is the link alone.
 func (r *relay) Suspect(payload []byte) (of [16]byte) {
-	if m, err := dhcp4.ParseMessage(payload); err == nil {
+	if m, err := dhcp4.ParseMessage(payload); err == nil && fromServer(payload) {
 		copy(of[:], m.CHAddr())
 	}
 	return of
