@@ -6,7 +6,8 @@
 // All paths begin with /v1. Names in JSON are snake_case, times RFC 3339,
 // lifetimes whole seconds or "infinite", DUIDs hexadecimal with colons. Watch
 // and trace are streams of server-sent events. Within /v1 fields are added, and
-// never renamed or removed.
+// never renamed or removed. docs/openapi.json describes all of it, with the comments of
+// this package as its words: `UPDATE=1 go test ./docs` writes it anew.
 //
 // Every value here is plain data, a copy of its owner's state: whoever gets one
 // may keep it. Clients may be used from any goroutine.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
+	"reflect"
 	"strings"
 	"time"
 
@@ -21,8 +22,20 @@ const maxBody = 64 << 10
 
 // Route is one path of the control interface.
 type Route struct {
-	pattern string // as http.ServeMux has it
+	Shape
 	handler func(*Server) http.Handler
+}
+
+// Shape is how a route is asked and how it answers, in types of package api. A GET has the
+// fields of Asks in its query, a POST has Asks as its body.
+type Shape struct {
+	Method, Path  string
+	Asks, Answers reflect.Type
+	Streams       bool // it answers with events, and each is what it Answers
+}
+
+func shape[F, T any](method, path string) Shape {
+	return Shape{Method: method, Path: path, Asks: reflect.TypeFor[F](), Answers: reflect.TypeFor[T]()}
 }
 
 // Look is a route for a request that selects nothing and changes nothing.
@@ -31,15 +44,17 @@ func Look[T any](path string, ask func(context.Context) (T, error)) Route {
 }
 
 func get[F, T any](path string, parse func(*http.Request) (F, error), ask func(context.Context, F) (T, error)) Route {
-	return Route{"GET " + path, func(s *Server) http.Handler { return query(s, parse, ask) }}
+	return Route{shape[F, T](http.MethodGet, path), func(s *Server) http.Handler { return query(s, parse, ask) }}
 }
 
 func follow[F any](path string, parse func(*http.Request) (F, error), open func(context.Context, F) (<-chan api.Event, error)) Route {
-	return Route{"GET " + path, func(s *Server) http.Handler { return stream(s, parse, open) }}
+	of := shape[F, api.Event](http.MethodGet, path)
+	of.Streams = true
+	return Route{of, func(s *Server) http.Handler { return stream(s, parse, open) }}
 }
 
 func change[R request, T any](name string, do func(context.Context, R, string) (T, error)) Route {
-	return Route{"POST /v1/" + name, func(s *Server) http.Handler { return deed(s, name, do) }}
+	return Route{shape[R, T](http.MethodPost, "/v1/"+name), func(s *Server) http.Handler { return deed(s, name, do) }}
 }
 
 // Status is the path of a process at a glance.
@@ -135,10 +150,11 @@ func (s *Server) bounded() http.Handler {
 	mux := http.NewServeMux()
 	there := make(map[string]bool, len(s.routes))
 	for _, r := range s.routes {
-		if !there[r.pattern] {
-			mux.Handle(r.pattern, r.handler(s))
+		pattern := r.Method + " " + r.Path
+		if !there[pattern] {
+			mux.Handle(pattern, r.handler(s))
 		}
-		there[r.pattern] = true
+		there[pattern] = true
 	}
 	const rest = "/"
 	mux.HandleFunc(rest, func(w http.ResponseWriter, r *http.Request) {
