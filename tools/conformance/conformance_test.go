@@ -30,7 +30,7 @@ func TestEveryClaimHasEvidence(t *testing.T) {
 	}
 	for _, table := range claims.Tables() {
 		for _, r := range table.Rows {
-			unclaimed := strings.HasPrefix(r.Note, "to come")
+			unclaimed := strings.HasPrefix(r.Note, "to come") || strings.HasPrefix(r.Note, "not done")
 			if has := len(found[row{table.RFC, r.ID}]) > 0; has == unclaimed {
 				t.Errorf("RFC %s %s: claimed %v, has a test %v", table.RFC, r.ID, !unclaimed, has)
 			}

@@ -9,7 +9,7 @@ type Row struct {
 	ID    string // as the document has it, "G-1"; else the section and a letter that counts its sentences
 	Level string // MUST, SHOULD, MAY and the like, or "states" for what it says without such a word
 	Text  string // the sentence, shortened
-	Note  string // what is to be known of it; one that begins with "to come" says that it is not claimed yet
+	Note  string // what is to be known of it; one that begins with "to come" or "not done" says that it is not claimed
 }
 
 // Table is the rows of one document.

@@ -90,7 +90,7 @@ var rfc6925 = []Row{
 	{"5d", "MUST", "the identifier is unique within the administrative domain; it is visible to administrators (SHOULD)", "a DUID of type UUID, unless the operator configures another one"},
 	{"6.2a", "states", "refuse to relay where the token's identifier is not to be had", "and drop a message that has no room for it"},
 	{"5e", "states", "a server goes on to associate the identifier it has last seen with a lease that is renewed by unicast", server},
-	{"6.1a", "SHOULD", "the authentication sub-option (RFC 4030) is deployed as well, which is not a must", "it is not: see departures"},
+	{"6.1a", "SHOULD", "the authentication sub-option (RFC 4030) is deployed as well, which is not a must", "not done: see departures"},
 	{"5.1a", "states", "a server may notify operators of a relay identifier that it sees twice", server},
 }
 
