@@ -71,6 +71,9 @@ func (p *pending) last(t transaction) origin {
 
 // find is where the transaction of a reply began, if a message of it came of late.
 func (p *pending) find(now instant.Instant, m dhcp4.Message) (o origin, ok bool) {
+	if len(p.young)+len(p.old) == 0 { // where each link has a giaddr of its own
+		return o, false
+	}
 	o = p.last(transactionOf(m, m.GIAddr()))
 	return o, o.link != 0 && now < o.at.After(answerTime)
 }

@@ -51,7 +51,7 @@ func (r *Relay) handleReply(now instant.Now, l *link, p *inbound.Packet, m dhcp4
 			return
 		}
 		if informed {
-			payload = stripped(m, eff).Bytes()
+			payload = stripped(m, eff)
 		}
 	}
 	r.countDelivered(to, m.Type())

@@ -60,7 +60,11 @@ func (r *Relay) handleClient(now instant.Now, l *link, p *inbound.Packet, m dhcp
 		return
 	}
 	if informed && adds == Replace {
-		if m = stripped(m, eff); has(m, dhcp4.OptionAgentInformation) { // in the file or sname field
+		var err error
+		if m, err = dhcp4.ParseMessage(stripped(m, eff)); err != nil {
+			panic(err) // whole options were taken out of a message that was whole
+		}
+		if has(m, dhcp4.OptionAgentInformation) { // in the file or sname field
 			r.drop(l, p, effect.DropAgentInformation, eff)
 			return
 		}
@@ -75,14 +79,10 @@ func has(m dhcp4.Message, c dhcp4.OptionCode) bool {
 }
 
 // stripped is a message without the option 82 of its options field.
-func stripped(m dhcp4.Message, eff *effect.Effects) dhcp4.Message {
+func stripped(m dhcp4.Message, eff *effect.Effects) []byte {
 	start := len(eff.Arena)
 	eff.Arena = m.AppendWithoutAgentInformation(eff.Arena)
-	m, err := dhcp4.ParseMessage(eff.Arena[start:len(eff.Arena):len(eff.Arena)])
-	if err != nil {
-		panic(err) // whole options were taken out of a message that was whole
-	}
-	return m
+	return eff.Arena[start:len(eff.Arena):len(eff.Arena)]
 }
 
 // handleRelayed takes a message that another relay agent was the first to forward: one

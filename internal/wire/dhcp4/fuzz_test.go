@@ -109,6 +109,19 @@ func options(t *testing.T, m dhcp4.Message, b []byte) {
 	if got := pairs(m.Options()); !slices.Equal(got, want) {
 		t.Fatalf("options %v, want %v", got, want)
 	}
+	var types []pair
+	for _, p := range want {
+		if p.Code == 53 {
+			types = append(types, p)
+		}
+	}
+	kind := dhcp4.MessageType(0)
+	if len(types) == 1 && len(types[0].Payload) == 1 {
+		kind = dhcp4.MessageType(types[0].Payload[0])
+	}
+	if m.Type() != kind {
+		t.Fatalf("type %v among %v, want %v", m.Type(), want, kind)
+	}
 	joined := map[int]string{}
 	for _, p := range want {
 		joined[p.Code] += p.Payload

@@ -60,8 +60,9 @@ const HardwareEthernet uint8 = 1
 // has no addresses and no options.
 type Message struct {
 	b        []byte
-	end      int   // where the End option is, len(b) if there is none; 0 if there are no options
-	overload uint8 // the bits of option 52
+	end      int         // where the End option is, len(b) if there is none; 0 if there are no options
+	overload uint8       // the bits of option 52
+	kind     MessageType // 0 where Type is
 }
 
 // ParseMessage checks the header and the frame of the options field, and does not
@@ -88,8 +89,7 @@ func ParseMessage(b []byte) (Message, error) {
 		}
 		return m, nil
 	}
-	var err error
-	if m.end, m.overload, err = checkOptions(b); err != nil {
+	if err := m.readOptions(); err != nil {
 		return Message{}, err
 	}
 	return m, nil
@@ -157,19 +157,11 @@ func (m Message) File() []byte { return m.field(atFile, atCookie) }
 // 2131 section 4.1): those of the options field, then those of the file and of the
 // sname field where option 52 says that they hold options. An option in these two
 // fields that goes past the end of its field is not returned, and none after it.
-func (m Message) Options() Options { return Options(m) }
+func (m Message) Options() Options { return Options{b: m.b, end: m.end, overload: m.overload} }
 
 // Type returns the DHCP message type, 0 if there is none, as in BOOTP, or if there is
 // not exactly one of one octet.
-func (m Message) Type() MessageType {
-	o := m.Options()
-	var p place
-	_, payload, _ := o.next(&p, int(OptionMessageType))
-	if _, _, more := o.next(&p, int(OptionMessageType)); more || len(payload) != 1 {
-		return 0
-	}
-	return MessageType(payload[0])
-}
+func (m Message) Type() MessageType { return m.kind }
 
 // optionsField returns the options of the options field alone.
 func (m Message) optionsField() Options { return Options{b: m.b, end: m.end} }

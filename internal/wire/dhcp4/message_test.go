@@ -198,6 +198,24 @@ func TestMessageType(t *testing.T) {
 			t.Errorf("options %q: %v, want %v", options, got, want)
 		}
 	}
+	// In the file or in the sname field, where option 52 says so (RFC 2132 section 9.3).
+	for options, want := range map[string][2]dhcp4.MessageType{
+		"ff":               {0, 0},
+		"340101 ff":        {dhcp4.Request, 0},
+		"340102 ff":        {0, dhcp4.Request},
+		"340103 ff":        {dhcp4.Request, dhcp4.Request},
+		"340103 350101 ff": {0, 0}, // two of them
+		"340104 350101 ff": {dhcp4.Discover, dhcp4.Discover},
+	} {
+		for i, at := range []int{108, 44} {
+			b := octets(t, request+options)
+			copy(b[at:], []byte{53, 1, 3, 255})
+			m, err := dhcp4.ParseMessage(b)
+			if err != nil || m.Type() != want[i] {
+				t.Errorf("options %q, a type at octet %d: %v, %v, want %v", options, at, m.Type(), err, want[i])
+			}
+		}
+	}
 }
 
 func TestZeroMessage(t *testing.T) {

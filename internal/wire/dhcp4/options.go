@@ -38,33 +38,55 @@ func (o *Options) field(i int) []byte {
 	return nil
 }
 
-// checkOptions reads the options field of the message b up to the End option: where
-// that is, and the bits of option 52. Of one that is longer than it should be the first
-// octet counts; of several, each: servers differ in which one they obey, and a relay
+// readOptions reads the options field up to the End option: where that is, the bits of
+// option 52, and the message type. Of an option 52 that is longer than it should be the
+// first octet counts; of several, each: servers differ in which one they obey, and a relay
 // agent must see whatever options they see.
-func checkOptions(b []byte) (end int, overload uint8, err error) {
-	for at := atOptions; at < len(b); {
+func (m *Message) readOptions() error {
+	b, at, types := m.b, atOptions, 0
+	for at < len(b) && OptionCode(b[at]) != OptionEnd {
 		c := OptionCode(b[at])
 		if c == OptionPad {
 			at++
 			continue
 		}
-		if c == OptionEnd {
-			return at, overload, nil
-		}
 		if len(b)-at < optionHeaderLen {
-			return 0, 0, &Error{Option: c, Field: "length", Offset: at, Err: ErrTruncated}
+			return &Error{Option: c, Field: "length", Offset: at, Err: ErrTruncated}
 		}
-		next := at + optionHeaderLen + int(b[at+1])
+		payload := at + optionHeaderLen
+		next := payload + int(b[at+1])
 		if next > len(b) {
-			return 0, 0, &Error{Option: c, Offset: at, Err: ErrTruncated}
+			return &Error{Option: c, Offset: at, Err: ErrTruncated}
 		}
-		if c == OptionOverload && b[at+1] > 0 {
-			overload |= b[at+optionHeaderLen]
+		switch {
+		case c == OptionMessageType:
+			types++
+			if next-payload == 1 {
+				m.kind = MessageType(b[payload])
+			}
+		case c == OptionOverload && next > payload:
+			m.overload |= b[payload]
 		}
 		at = next
 	}
-	return len(b), overload, nil
+	m.end = at
+	switch {
+	case m.overload&(overloadFile|overloadSName) != 0: // it may be elsewhere
+		m.kind = m.Options().messageType()
+	case types != 1:
+		m.kind = 0
+	}
+	return nil
+}
+
+// messageType is Message.Type.
+func (o Options) messageType() MessageType {
+	var p place
+	_, payload, _ := o.next(&p, int(OptionMessageType))
+	if _, _, more := o.next(&p, int(OptionMessageType)); more || len(payload) != 1 {
+		return 0
+	}
+	return MessageType(payload[0])
 }
 
 // place is where a walk over options has come to.
