@@ -244,15 +244,15 @@ func (p *partial) route(id routeID) {
 	p.found = append(p.found, Finding{Kind: kind, Route: &r})
 }
 
-// findLeft finds what nobody wants.
+// findLeft finds what nobody wants. What is of the other family is not this State's.
 func (p *partial) findLeft() {
 	for k, seen := range p.r.elements {
-		if !seen {
+		if !seen && p.r.names.unpack(k).IsIPv4() == p.of.ipv4 {
 			p.leftElements = append(p.leftElements, k)
 		}
 	}
 	for id, is := range p.r.routes {
-		if !is.seen {
+		if !is.seen && p.of.isOwn(id.prefix.prefix()) {
 			p.leftRoutes = append(p.leftRoutes, id)
 		}
 	}

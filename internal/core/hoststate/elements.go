@@ -35,7 +35,7 @@ func (h holding) hasLinkLayer() bool {
 // anyway, and none while the delegation is not proved.
 func (rec *link) wantsOf(d *delegation) holding {
 	var h holding
-	if rec.policy == nil || rec.covers(d.prefix) || !rec.proves(d) {
+	if rec.policy == nil || rec.covers(d.prefix) && !rec.onlyLeased() || !rec.proves(d) {
 		return h
 	}
 	ethernet := d.linkLayer.Len() == 6
@@ -60,6 +60,10 @@ func (rec *link) wantsOf(d *delegation) holding {
 	}
 	return h
 }
+
+// onlyLeased reports whether what is on the link is no good source by itself: in IPv4 it has
+// to be leased.
+func (rec *link) onlyLeased() bool { return rec.ipv4 && rec.policy.Filter == FilterStrict }
 
 // covers reports whether p is one address inside an on-link prefix of the link.
 func (rec *link) covers(p packed) bool {
@@ -204,7 +208,7 @@ func (rec *link) wants() (gates, static map[Element]bool) {
 	for _, a := range rec.Addrs {
 		// An address of full length says nothing of its neighbours, and a client
 		// that used it as a source would be using ours.
-		if a.Addr().Is6() && a.Bits() < 128 && !a.Addr().IsLinkLocalUnicast() {
+		if !a.IsSingleIP() && !a.Addr().IsLinkLocalUnicast() {
 			rec.onLink = append(rec.onLink, a.Masked())
 		}
 	}
@@ -212,8 +216,14 @@ func (rec *link) wants() (gates, static map[Element]bool) {
 		return gates, static
 	}
 	if rec.policy.Filter != FilterOff {
-		gates[Element{Set: Checked, Link: rec.Name}] = true
-		rec.putAll(static, SourceLink, rec.onLink)
+		if rec.ipv4 {
+			gates[Element{Set: CheckedIPv4, Link: rec.Name}] = true
+		} else {
+			gates[Element{Set: Checked, Link: rec.Name}] = true
+		}
+		if !rec.onlyLeased() {
+			rec.putAll(static, SourceLink, rec.onLink)
+		}
 		rec.putAll(static, SourceLink, rec.policy.Permit)
 		if rec.policy.Routed {
 			rec.putAll(static, SourceLink, rec.routed)
@@ -251,7 +261,7 @@ func prefixesOf(covered []Covered) []netip.Prefix {
 
 func (rec *link) putAll(dst map[Element]bool, set Set, prefixes []netip.Prefix) {
 	for _, p := range prefixes {
-		if p.IsValid() && p.Addr().Is6() {
+		if p.IsValid() && p.Addr().Is4() == rec.ipv4 {
 			dst[Element{Set: set, Link: rec.Name, Prefix: p.Masked()}] = true
 		}
 	}

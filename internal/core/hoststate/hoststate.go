@@ -20,7 +20,8 @@ import (
 type FilterMode uint8
 
 // FilterLink lets a delegated prefix be used as source by anyone on its link;
-// FilterStrict by its client's link-layer address alone.
+// FilterStrict by its client's link-layer address alone. What is on the link itself is a
+// good source for all as well, but in IPv4, where FilterStrict lets pass what is leased.
 const (
 	FilterOff FilterMode = iota
 	FilterLink
@@ -57,6 +58,8 @@ type Policy struct {
 	Shared     bool // several clients on the link: loops are told by link-layer address
 	// Holders has the filter tell when the holder of a delegation last used it as source.
 	Holders bool
+	// NoRoutes: delegations have no routes.
+	NoRoutes bool
 }
 
 // Delegation is what the kernel has to know of a delegated prefix or an assigned address.
@@ -70,7 +73,7 @@ type Delegation struct {
 	New        bool   // its client did not have it before, and has not used it yet
 }
 
-// Route is one wanted IPv6 route. Table, Prefix and Metric are its identity in
+// Route is one wanted route. Table, Prefix and Metric are its identity in
 // the kernel; the rest is its value.
 type Route struct {
 	Table   uint32
@@ -130,11 +133,22 @@ const (
 	SourceKnown                  // source that SourceStrict binds to an address: tells a stolen source from a foreign one
 	SourceHolder                 // source that SourceLink allows, from the holder of a delegation
 	SourceCovered                // source that is not allowed, unless a prefix allows it that is as long or longer
+	CheckedIPv4                  // link whose IPv4 sources are checked (no prefix)
+	setsEnd
 )
+
+// Valid reports whether it is a family.
+func (s Set) Valid() bool { return s >= SourceLink && s < setsEnd }
+
+// Sets are all families.
+func Sets(yield func(Set) bool) {
+	for s := SourceLink; s < setsEnd && yield(s); s++ {
+	}
+}
 
 var setNames = [...]string{
 	"none", "source-link", "source-strict", "loop-point", "loop-shared", "loop-exempt",
-	"checked", "rejecting", "hairpin", "source-known", "source-holder", "source-covered",
+	"checked", "rejecting", "hairpin", "source-known", "source-holder", "source-covered", "checked-ipv4",
 }
 
 func (s Set) String() string {
@@ -145,7 +159,9 @@ func (s Set) String() string {
 }
 
 // HasPrefix reports whether the keys of the family end in a prefix.
-func (s Set) HasPrefix() bool { return s != Checked && s != Rejecting && s != Hairpin }
+func (s Set) HasPrefix() bool {
+	return s != Checked && s != Rejecting && s != Hairpin && s != CheckedIPv4
+}
 
 // HasLinkLayer reports whether the keys of the family hold a link-layer address.
 func (s Set) HasLinkLayer() bool { return s == SourceStrict || s == LoopShared || s == SourceHolder }
@@ -161,6 +177,9 @@ type Element struct {
 	LinkLayer linkaddr.Addr
 	Prefix    netip.Prefix // masked; its length names the set; invalid where the family has no prefix
 }
+
+// IsIPv4 reports whether an element is of IPv4's filter.
+func (e Element) IsIPv4() bool { return e.Set == CheckedIPv4 || e.Prefix.Addr().Is4() }
 
 // Op is one change of the kernel: a route or an element, to be there or not to
 // be there. Exactly one of Route and Element is set.

@@ -165,7 +165,7 @@ func (p *partial) adopt() {
 		is, prefix := p.r.routes[id], id.prefix.prefix()
 		rec := links[is.link]
 		_, touched := p.routes[id] // what was asked for since is not what was read
-		if touched || is.seen || rec == nil || rec.covers(id.prefix) || is.gateway == (nextHop{}) && id.prefix.bits != 128 || taken[rec.VRF].OverlapsPrefix(prefix) {
+		if touched || is.seen || rec == nil || !s.isOwn(prefix) || rec.covers(id.prefix) || is.gateway == (nextHop{}) && id.prefix.bits != 128 || taken[rec.VRF].OverlapsPrefix(prefix) {
 			continue
 		}
 		taken[rec.VRF].Insert(prefix)

@@ -11,7 +11,8 @@ import (
 // There may be a hundred thousand delegations and more. What is kept of each has no
 // pointers, so that it is small and costs the garbage collector nothing.
 
-// packed is an IPv6 prefix. Its zero value is ::/0, which is delegated to nobody.
+// packed is a prefix: one of IPv4 is in ::ffff:0:0/96. Its zero value is ::/0, which is
+// delegated to nobody.
 type packed struct {
 	addr [16]byte
 	bits uint8
@@ -21,12 +22,23 @@ func pack(p netip.Prefix) packed {
 	if !p.IsValid() {
 		return packed{}
 	}
-	return packed{p.Addr().As16(), uint8(p.Bits())}
+	bits := p.Bits()
+	if p.Addr().Is4() {
+		bits += mappedBits
+	}
+	return packed{p.Addr().As16(), uint8(bits)}
 }
 
 func (p packed) prefix() netip.Prefix {
+	if a := netip.AddrFrom16(p.addr); a.Is4In6() && p.bits >= mappedBits {
+		return netip.PrefixFrom(a.Unmap(), int(p.bits)-mappedBits)
+	}
 	return netip.PrefixFrom(netip.AddrFrom16(p.addr), int(p.bits))
 }
+
+// mappedBits is what stands before an IPv4 address in the form of IPv6 (RFC 4291 section
+// 2.5.5.2).
+const mappedBits = 96
 
 func (p packed) compare(q packed) int {
 	if c := bytes.Compare(p.addr[:], q.addr[:]); c != 0 {

@@ -56,7 +56,7 @@ func (s *State) winner(c ownRoute) *delegation {
 // the policy's table, else in that of the link. No route for a link that is not
 // client-facing, nor for an address that an on-link prefix covers.
 func (rec *link) routeOf(d *delegation) routeID {
-	if rec.policy == nil || rec.covers(d.prefix) {
+	if rec.policy == nil || rec.policy.NoRoutes || rec.covers(d.prefix) {
 		return routeID{}
 	}
 	table := rec.policy.Table

@@ -14,6 +14,7 @@ import (
 // for concurrent use; one goroutine owns it. What it is given it copies, but for
 // links; the operations that it returns belong to the caller.
 type State struct {
+	ipv4        bool // it is of IPv4
 	links       map[string]*link
 	byID        []*link // by linkID; nil: free
 	freed       []linkID
@@ -36,7 +37,8 @@ type linkID uint32
 
 // link is what is known of one interface name, there or not.
 type link struct {
-	*links.Link // as last told; while it is gone: links.Link.Gone
+	*links.Link      // as last told; while it is gone: links.Link.Gone
+	ipv4        bool // the State is of IPv4
 	present     bool
 	told        bool // it was present once
 	line        uint32
@@ -79,9 +81,16 @@ type delegation struct {
 	table, metric uint32 // of its route; table 0: it has none
 }
 
-// New has nothing in it and wants nothing.
-func New() *State {
+// New has nothing in it and wants nothing. It is of IPv6.
+func New() *State { return newState(false) }
+
+// NewIPv4 is New of IPv4: the links that it is told have the addresses of that family.
+// Clients are neighbours on their links, and have no next hops.
+func NewIPv4() *State { return newState(true) }
+
+func newState(ipv4 bool) *State {
 	return &State{
+		ipv4:        ipv4,
 		links:       map[string]*link{},
 		vacant:      list.New(),
 		delegations: delegations{at: map[spot]ref{}},
@@ -195,9 +204,9 @@ func (s *State) SetRouted(ops []Op, name string, routed []netip.Prefix) []Op {
 
 // Put takes note of a delegation that is new, or whose next hop, link-layer address,
 // line or exemption changed. A prefix delegated on two links is routed to the one that
-// was put last. A prefix that is not IPv6 is ignored.
+// was put last. A prefix of the other family is ignored.
 func (s *State) Put(ops []Op, l Delegation) []Op {
-	if !l.Prefix.IsValid() || !l.Prefix.Addr().Is6() || l.Prefix.Addr().Is4In6() {
+	if !s.isOwn(l.Prefix) {
 		return ops
 	}
 	rec := s.link(l.Link)
@@ -225,6 +234,11 @@ func (s *State) Put(ops []Op, l Delegation) []Op {
 		ops = s.Delete(ops, s.byID[orphan.link].Name, orphan.prefix.prefix())
 	}
 	return ops
+}
+
+// isOwn reports whether a prefix is one of the family.
+func (s *State) isOwn(p netip.Prefix) bool {
+	return p.IsValid() && p.Addr().Is4() == s.ipv4 && !p.Addr().Is4In6()
 }
 
 // PutSilently is Put without the operations: to take in what was kept before the
@@ -326,7 +340,7 @@ func (s *State) SetAggregates(ops []Op, aggregates []Aggregate) []Op {
 	var order []routeID
 	for _, a := range aggregates {
 		id := a.id()
-		if !a.Prefix.IsValid() || !a.Prefix.Addr().Is6() || s.aggregates[id] {
+		if !s.isOwn(a.Prefix) || s.aggregates[id] {
 			continue
 		}
 		s.aggregates[id] = true
@@ -348,7 +362,7 @@ func (s *State) SetAggregates(ops []Op, aggregates []Aggregate) []Op {
 func (s *State) link(name string) *link {
 	rec := s.links[name]
 	if rec == nil {
-		rec = &link{Link: &links.Link{Name: name, Table: MainTable}, id: s.freeID()}
+		rec = &link{Link: &links.Link{Name: name, Table: MainTable}, ipv4: s.ipv4, id: s.freeID()}
 		s.links[name] = rec
 		s.byID[rec.id] = rec
 	}

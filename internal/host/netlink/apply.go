@@ -53,7 +53,7 @@ func (c *Conn) Apply(ops []hoststate.Op, failed func(i int, err error)) error {
 		if op.Route == nil {
 			continue
 		}
-		if !op.Route.Prefix.IsValid() || !op.Route.Prefix.Addr().Is6() || op.Route.Link == hoststate.OtherKind {
+		if !op.Route.Prefix.IsValid() || op.Route.Prefix.Addr().Is4In6() || op.Route.Link == hoststate.OtherKind {
 			failed(i, fmt.Errorf("route %v: cannot be installed", op.Route))
 			continue
 		}

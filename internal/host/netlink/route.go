@@ -2,6 +2,7 @@ package netlink
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -31,21 +32,31 @@ func appendRoute(b []byte, r *hoststate.Route, protocol uint8, flags uint16, ans
 	if r.Table < 256 {
 		table = uint8(r.Table)
 	}
+	family, scope := uint8(unix.AF_INET6), uint8(unix.RT_SCOPE_UNIVERSE)
+	if r.Prefix.Addr().Is4() {
+		family = unix.AF_INET
+		switch {
+		case flags == 0:
+			scope = unix.RT_SCOPE_NOWHERE // whichever it has
+		case r.Link > 0 && !r.Gateway.IsValid():
+			scope = unix.RT_SCOPE_LINK
+		}
+	}
 	ask := flags
 	if answer {
 		ask |= unix.NLM_F_ACK
 	}
 	b, start := bulk.Begin(b, kind, ask,
-		unix.AF_INET6, uint8(r.Prefix.Bits()), 0, 0, table, protocol, unix.RT_SCOPE_UNIVERSE, form, 0, 0, 0, 0)
+		family, uint8(r.Prefix.Bits()), 0, 0, table, protocol, scope, form, 0, 0, 0, 0)
 	dst := r.Prefix.Addr().As16()
-	b = bulk.Attr(b, unix.RTA_DST, dst[:])
+	b = bulk.Attr(b, unix.RTA_DST, dst[16-r.Prefix.Addr().BitLen()/8:])
 	b = bulk.AttrUint32(b, unix.RTA_TABLE, r.Table)
 	b = bulk.AttrUint32(b, unix.RTA_PRIORITY, r.Metric)
 	if flags != 0 && r.Link > 0 {
 		b = bulk.AttrUint32(b, unix.RTA_OIF, uint32(r.Link))
 		if r.Gateway.IsValid() {
 			via := r.Gateway.As16()
-			b = bulk.Attr(b, unix.RTA_GATEWAY, via[:])
+			b = bulk.Attr(b, unix.RTA_GATEWAY, via[16-r.Gateway.BitLen()/8:])
 		}
 	}
 	return bulk.End(b, start)
@@ -63,34 +74,47 @@ type heard struct {
 	oif      int
 }
 
-// parseRoute reads the body of an IPv6 route message. ok is false for what is
+// parseRoute reads the body of a route message of either family. ok is false for what is
 // not one, or is a clone made for one destination.
 func parseRoute(b []byte) (h heard, ok bool) {
-	if len(b) < unix.SizeofRtMsg || b[0] != unix.AF_INET6 || b[1] > 128 {
+	if len(b) < unix.SizeofRtMsg {
 		return h, false
 	}
+	var dst netip.Addr
+	switch b[0] {
+	case unix.AF_INET6:
+		dst = netip.IPv6Unspecified()
+	case unix.AF_INET:
+		dst = netip.IPv4Unspecified()
+	default:
+		return h, false
+	}
+	if int(b[1]) > dst.BitLen() {
+		return h, false
+	}
+	size := dst.BitLen() / 8
 	if binary.NativeEndian.Uint32(b[8:])&unix.RTM_F_CLONED != 0 {
 		return h, false
 	}
-	dst, several := [16]byte{}, false
+	several := false
 	h.Table, h.protocol, h.form, h.unicast = uint32(b[4]), b[5], b[7], b[7] == unix.RTN_UNICAST
 	bulk.Attrs(b[unix.SizeofRtMsg:], func(kind uint16, v []byte) {
 		switch {
-		case kind == unix.RTA_DST && len(v) == 16:
-			copy(dst[:], v)
+		case kind == unix.RTA_DST && len(v) == size:
+			dst, _ = netip.AddrFromSlice(v)
 		case kind == unix.RTA_TABLE && len(v) == 4:
 			h.Table = binary.NativeEndian.Uint32(v)
 		case kind == unix.RTA_PRIORITY && len(v) == 4:
 			h.Metric = binary.NativeEndian.Uint32(v)
 		case kind == unix.RTA_OIF && len(v) == 4:
 			h.oif = int(binary.NativeEndian.Uint32(v))
-		case kind == unix.RTA_GATEWAY && len(v) == 16:
-			h.Gateway = netip.AddrFrom16([16]byte(v))
+		case kind == unix.RTA_GATEWAY && len(v) == size:
+			h.Gateway, _ = netip.AddrFromSlice(v)
 		case kind == unix.RTA_MULTIPATH, kind == rtaNextHopID, kind == unix.RTA_ENCAP:
 			several = true
 		}
 	})
-	h.Prefix = netip.PrefixFrom(netip.AddrFrom16(dst), int(b[1]))
+	h.Prefix = netip.PrefixFrom(dst, int(b[1]))
 	switch {
 	case h.unicast && !several:
 		h.Link = h.oif
@@ -104,7 +128,7 @@ func parseRoute(b []byte) (h heard, ok bool) {
 	return h, true
 }
 
-// Routes reads back every route of our protocol, in all tables.
+// Routes reads back every route of our protocol, of both families, in all tables.
 func (c *Conn) Routes() ([]hoststate.Route, error) {
 	removals := c.owned.removed()
 	routes, err := c.routes(0)
@@ -117,20 +141,26 @@ func (c *Conn) Routes() ([]hoststate.Route, error) {
 
 // routes reads our routes in one table, or in all (0).
 func (c *Conn) routes(table uint32) ([]hoststate.Route, error) {
-	b, start := bulk.Begin(nil, unix.RTM_GETROUTE, unix.NLM_F_DUMP,
-		unix.AF_INET6, 0, 0, 0, 0, c.protocol, 0, 0, 0, 0, 0, 0)
-	if table != 0 {
-		b = bulk.AttrUint32(b, unix.RTA_TABLE, table)
-	}
-	b = bulk.End(b, start)
 	var routes []hoststate.Route
-	err := c.queries.Dump(b, bulk.Tries, func() { routes = routes[:0] }, func(kind uint16, body []byte) {
-		if kind != unix.RTM_NEWROUTE {
-			return
+	for _, family := range []byte{unix.AF_INET6, unix.AF_INET} {
+		b, start := bulk.Begin(nil, unix.RTM_GETROUTE, unix.NLM_F_DUMP,
+			family, 0, 0, 0, 0, c.protocol, 0, 0, 0, 0, 0, 0)
+		if table != 0 {
+			b = bulk.AttrUint32(b, unix.RTA_TABLE, table)
 		}
-		if h, ok := parseRoute(body); ok && h.protocol == c.protocol && (table == 0 || h.Table == table) {
-			routes = append(routes, h.Route)
+		b = bulk.End(b, start)
+		before := len(routes)
+		err := c.queries.Dump(b, bulk.Tries, func() { routes = routes[:before] }, func(kind uint16, body []byte) {
+			if kind != unix.RTM_NEWROUTE {
+				return
+			}
+			if h, ok := parseRoute(body); ok && h.protocol == c.protocol && (table == 0 || h.Table == table) {
+				routes = append(routes, h.Route)
+			}
+		})
+		if err != nil && !errors.Is(err, unix.ENOENT) { // there is no such table in this family
+			return nil, err
 		}
-	})
-	return routes, err
+	}
+	return routes, nil
 }

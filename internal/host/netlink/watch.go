@@ -77,7 +77,7 @@ func (c *Conn) subscribe(nl *netlink.Conn) error {
 	if err := nl.SetBPF(program); err != nil {
 		return fmt.Errorf("watch: filter: %w", err)
 	}
-	for _, g := range []uint32{unix.RTNLGRP_LINK, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_ROUTE} {
+	for _, g := range []uint32{unix.RTNLGRP_LINK, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_ROUTE} {
 		if err := nl.JoinGroup(g); err != nil {
 			return fmt.Errorf("watch: group %d: %w", g, err)
 		}

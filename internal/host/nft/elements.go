@@ -73,7 +73,11 @@ func parseKey(id setID, b []byte, names map[string]string) (e hoststate.Element,
 		e.LinkLayer = linkaddr.From(b[nameLen : nameLen+6])
 	}
 	if id.family.HasPrefix() {
-		e.Prefix = netip.PrefixFrom(netip.AddrFrom16([16]byte(b[len(b)-addrLen:])), id.length)
+		a, length := netip.AddrFrom16([16]byte(b[len(b)-addrLen:])), id.length
+		if a.Is4In6() && length >= ipv4Bits {
+			a, length = a.Unmap(), length-ipv4Bits
+		}
+		e.Prefix = netip.PrefixFrom(a, length)
 	}
 	return e, true
 }
@@ -81,14 +85,14 @@ func parseKey(id setID, b []byte, names map[string]string) (e hoststate.Element,
 // check says what is wrong with an element that no set can hold.
 func check(e hoststate.Element) error {
 	switch {
-	case e.Set < hoststate.SourceLink || e.Set > hoststate.SourceCovered:
+	case !e.Set.Valid():
 		return errors.New("no such set")
 	case e.Link == "" || len(e.Link) >= nameLen:
 		return errors.New("not an interface name")
 	case e.Set.HasLinkLayer() && e.LinkLayer.Len() != 6:
 		return errors.New("not an Ethernet address")
-	case e.Set.HasPrefix() && (!e.Prefix.IsValid() || !e.Prefix.Addr().Is6() || e.Prefix != e.Prefix.Masked()):
-		return errors.New("not a masked IPv6 prefix")
+	case e.Set.HasPrefix() && (!e.Prefix.IsValid() || e.Prefix.Addr().Is4In6() || e.Prefix != e.Prefix.Masked()):
+		return errors.New("not a masked prefix")
 	}
 	return nil
 }

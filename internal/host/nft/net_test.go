@@ -102,7 +102,7 @@ func (n *node) tap(name string) *tap {
 			return
 		}
 		p.index, p.mac = i.Index, i.HardwareAddr
-		proto := binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, unix.ETH_P_IPV6))
+		proto := binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, unix.ETH_P_ALL))
 		if p.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, int(proto)); err == nil {
 			err = unix.Bind(p.fd, &unix.SockaddrLinklayer{Protocol: proto, Ifindex: i.Index})
 		}
@@ -272,12 +272,26 @@ func packet(src, dst, word string) []byte {
 // send sends a packet from a link-layer address of the client to the edge.
 func (p *tap) send(mac string, payload []byte) {
 	p.t.Helper()
+	p.sendTo(edgeMAC, mac, payload)
+}
+
+// sendTo sends a packet from one link-layer address to another.
+func (p *tap) sendTo(dest, mac string, payload []byte) {
+	p.t.Helper()
 	from, _ := net.ParseMAC(mac)
-	to, _ := net.ParseMAC(edgeMAC)
-	f := append(append(append([]byte{}, to...), from...), 0x86, 0xdd)
+	to, _ := net.ParseMAC(dest)
+	f := append(append(append([]byte{}, to...), from...), etherTypeOf(payload)...)
 	if err := unix.Sendto(p.fd, append(f, payload...), 0, &unix.SockaddrLinklayer{Ifindex: p.index, Halen: 6}); err != nil {
 		p.t.Fatal(err)
 	}
+}
+
+// etherTypeOf is the type of the frame of a packet.
+func etherTypeOf(packet []byte) []byte {
+	if packet[0]>>4 == 4 {
+		return []byte{0x08, 0x00}
+	}
+	return []byte{0x86, 0xdd}
 }
 
 // word is the word in a frame, or empty.

@@ -9,10 +9,12 @@
 // length in use, looked up with the masked address.
 //
 //	prerouting (raw)  IPv6, interface name in @checked -> source
+//	                  IPv4, interface name in @checked-ipv4 -> source-ipv4
 //	source            :: and fe80::/10 pass; then holders, permitted, stolen; the rest is spoofed: drop
 //	holders           per length: name . ether . masked source: remember when, accept
 //	permitted         per length: name . masked source: accept
 //	stolen            per length: the right source with the wrong link-layer address -> misused
+//	source-ipv4       0.0.0.0 passes; then as source, with addresses in the form of IPv6
 //	spoofed, misused  noted, then drop
 //	noted             counts the packet for its link, and keeps its source for a time
 //	forward (filter)  name in . name out in @hairpin, that is, both are one link -> hairpin
@@ -83,13 +85,21 @@ type setID struct {
 }
 
 // gates are the sets without a prefix, which are always there.
-var gates = []setID{{family: hoststate.Checked}, {family: hoststate.Rejecting}, {family: hoststate.Hairpin}}
+var gates = []setID{{family: hoststate.Checked}, {family: hoststate.Rejecting}, {family: hoststate.Hairpin}, {family: hoststate.CheckedIPv4}}
+
+// ipv4Bits is how much longer a prefix of IPv4 is in the form that sets have it in:
+// ::ffff:0:0/96 (RFC 4291 section 2.5.5.2), so that one set serves both families.
+const ipv4Bits = 96
 
 func idOf(e hoststate.Element) setID {
 	if !e.Set.HasPrefix() {
 		return setID{family: e.Set}
 	}
-	return setID{family: e.Set, length: e.Prefix.Bits()}
+	length := e.Prefix.Bits()
+	if e.Prefix.Addr().Is4() {
+		length += ipv4Bits
+	}
+	return setID{family: e.Set, length: length}
 }
 
 func (id setID) String() string {
@@ -101,7 +111,7 @@ func (id setID) String() string {
 
 // parseSetID is the inverse of String.
 func parseSetID(name string) (id setID, ok bool) {
-	for f := hoststate.SourceLink; f <= hoststate.SourceCovered; f++ {
+	for f := range hoststate.Sets {
 		if !f.HasPrefix() {
 			if name == f.String() {
 				return setID{family: f}, true

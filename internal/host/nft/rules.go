@@ -36,6 +36,11 @@ const (
 	chainExempt     = "exempt"
 	chainLooping    = "looping"
 	chainLoop       = "loop"
+
+	chainSourceIPv4    = "source-ipv4"
+	chainHoldersIPv4   = "holders-ipv4"
+	chainPermittedIPv4 = "permitted-ipv4"
+	chainStolenIPv4    = "stolen-ipv4"
 )
 
 // metaSDIFName is NFT_META_SDIFNAME, since Linux 5.6.
@@ -107,7 +112,7 @@ func (x *transaction) addChains() {
 	x.addBaseChain(chainForward, hookForward, priorityFilter, "")
 	for _, n := range []string{
 		chainSource, chainCovered, chainLongest, chainHolders, chainPermitted, chainStolen, chainReturning, chainStaying, chainBack, chainSpoofed, chainMisused, chainNoted,
-		chainHairpin, chainExempt, chainLooping, chainLoop, layout,
+		chainHairpin, chainExempt, chainLooping, chainLoop, layout, chainSourceIPv4, chainHoldersIPv4, chainPermittedIPv4, chainStolenIPv4,
 	} {
 		x.addChain(n)
 	}
@@ -123,6 +128,15 @@ func (x *transaction) addChains() {
 	x.rule(chainSource, to(expr.VerdictJump, chainPermitted))
 	x.rule(chainSource, to(expr.VerdictJump, chainStolen))
 	x.rule(chainSource, to(expr.VerdictGoto, chainReturning))
+
+	x.rule(chainPrerouting, ipv4(), meta(expr.MetaKeyIIFNAME, 0), lookup(setID{family: hoststate.CheckedIPv4}), to(expr.VerdictGoto, chainSourceIPv4))
+	// A client without an address sends from 0.0.0.0 (RFC 2131 section 4.1), which is
+	// routed nowhere.
+	x.rule(chainSourceIPv4, ipv4(), addressIPv4(source, 0), equals(0, mappedUnspecified), verdict(expr.VerdictAccept))
+	x.rule(chainSourceIPv4, to(expr.VerdictJump, chainHoldersIPv4))
+	x.rule(chainSourceIPv4, to(expr.VerdictJump, chainPermittedIPv4))
+	x.rule(chainSourceIPv4, to(expr.VerdictJump, chainStolenIPv4))
+	x.rule(chainSourceIPv4, to(expr.VerdictGoto, chainSpoofed))
 
 	// A packet of the Internet that a client sends back has a source that is not the
 	// client's. It is in a loop all the same, and would be dropped as spoofed before
@@ -217,6 +231,7 @@ func (x *transaction) addLookup(id setID) {
 	if !id.family.HasPrefix() {
 		return
 	}
+	x.addLookupIPv4(id)
 	switch id.family {
 	case hoststate.SourceHolder, hoststate.SourceStrict:
 		x.addLookupTo(chainHolders, id, expr.MetaKeyIIFNAME, source, append(remember(id), verdict(expr.VerdictAccept)...))
@@ -235,10 +250,30 @@ func (x *transaction) addLookup(id setID) {
 	}
 }
 
-// addLookupTo appends a rule to a chain: where the set has the link, the link-layer
-// source if the set has such, and the address of one side, masked, end decides.
+// addLookupIPv4 appends the rule that looks for IPv4 sources in a set, if such may be in it.
+func (x *transaction) addLookupIPv4(id setID) {
+	if id.length < ipv4Bits {
+		return
+	}
+	switch id.family {
+	case hoststate.SourceHolder, hoststate.SourceStrict:
+		x.addLookupOf(familyIPv4, chainHoldersIPv4, id, expr.MetaKeyIIFNAME, source, append(remember(id), verdict(expr.VerdictAccept)...))
+	case hoststate.SourceKnown:
+		x.addLookupOf(familyIPv4, chainStolenIPv4, id, expr.MetaKeyIIFNAME, source, to(expr.VerdictGoto, chainMisused))
+	case hoststate.SourceLink:
+		x.addLookupOf(familyIPv4, chainPermittedIPv4, id, expr.MetaKeyIIFNAME, source, verdict(expr.VerdictAccept))
+	}
+}
+
+// addLookupTo appends a rule for packets of IPv6 to a chain: where the set has the link, the
+// link-layer source if the set has such, and the address of one side, masked, end decides.
 func (x *transaction) addLookupTo(chain string, id setID, link expr.MetaKey, side side, end match) {
-	parts := []match{ipv6()}
+	x.addLookupOf(familyIPv6, chain, id, link, side, end)
+}
+
+// addLookupOf is addLookupTo for packets of a family.
+func (x *transaction) addLookupOf(f family, chain string, id setID, link expr.MetaKey, side side, end match) {
+	parts := []match{f.is()}
 	at := uint32(4)
 	if id.family.HasLinkLayer() {
 		parts = append(parts, ethernet())
@@ -248,32 +283,49 @@ func (x *transaction) addLookupTo(chain string, id setID, link expr.MetaKey, sid
 		parts = append(parts, etherSource(at))
 		at += 2
 	}
-	parts = append(parts, address(side, at))
+	parts = append(parts, f.address(side, at))
 	if id.length < 128 {
 		parts = append(parts, mask(at, id.length))
 	}
 	x.rule(chain, append(parts, lookup(id), end)...)
 }
 
+// family is how the packets of a family are told, and how an address of them is loaded into
+// four registers.
+type family struct {
+	is      func() match
+	address func(s side, reg uint32) match
+}
+
+var (
+	familyIPv6 = family{ipv6, address}
+	familyIPv4 = family{ipv4, addressIPv4}
+	families   = []family{familyIPv6, familyIPv4}
+)
+
 // match is a part of a rule.
 type match []expr.Any
 
-// side is the offset of an address in the IPv6 header.
-type side uint32
+// side says which of the two addresses of a packet.
+type side uint8
 
 const (
-	source      side = 8
-	destination side = 24
+	source side = iota
+	destination
 )
 
 func meta(key expr.MetaKey, reg uint32) match {
 	return match{&expr.Meta{Key: key, Register: regFirst + reg}}
 }
 
-func ipv6() match {
+func ipv6() match { return protocol(unix.NFPROTO_IPV6) }
+
+func ipv4() match { return protocol(unix.NFPROTO_IPV4) }
+
+func protocol(p byte) match {
 	return match{
 		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: regFirst},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: regFirst, Data: []byte{unix.NFPROTO_IPV6}},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: regFirst, Data: []byte{p}},
 	}
 }
 
@@ -290,8 +342,20 @@ func etherSource(reg uint32) match {
 }
 
 func address(s side, reg uint32) match {
-	return match{&expr.Payload{DestRegister: regFirst + reg, Base: expr.PayloadBaseNetworkHeader, Offset: uint32(s), Len: 16}}
+	return match{&expr.Payload{DestRegister: regFirst + reg, Base: expr.PayloadBaseNetworkHeader, Offset: [...]uint32{8, 24}[s], Len: 16}}
 }
+
+// addressIPv4 is an IPv4 address in the form of IPv6.
+func addressIPv4(s side, reg uint32) match {
+	prefix := mappedUnspecified.As16()
+	return match{
+		&expr.Immediate{Register: regFirst + reg, Data: prefix[:12]},
+		&expr.Payload{DestRegister: regFirst + reg + 3, Base: expr.PayloadBaseNetworkHeader, Offset: [...]uint32{12, 16}[s], Len: 4},
+	}
+}
+
+// mappedUnspecified is 0.0.0.0 in the form of IPv6.
+var mappedUnspecified = netip.AddrFrom16(netip.IPv4Unspecified().As16())
 
 func mask(reg uint32, bits int) match {
 	return match{&expr.Bitwise{

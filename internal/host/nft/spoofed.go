@@ -47,9 +47,11 @@ func noted() *expr.Limit {
 func (x *transaction) noteSpoofed() {
 	x.rule(chainNoted, meta(expr.MetaKeyIIFNAME, 0), touch(spoofing, &expr.Counter{}))
 	note := []match{meta(expr.MetaKeyIIFNAME, 0), withinRate(noting, noted())}
-	remember := []match{address(source, 6), touch(spoofedSources)}
-	x.rule(chainNoted, join([]match{ethernet()}, note, []match{etherSource(4)}, remember)...)
-	x.rule(chainNoted, join([]match{notEthernet()}, note, []match{zeros(4, etherLen)}, remember)...)
+	for _, f := range families {
+		remember := []match{f.address(source, 6), touch(spoofedSources)}
+		x.rule(chainNoted, join([]match{f.is(), ethernet()}, note, []match{etherSource(4)}, remember)...)
+		x.rule(chainNoted, join([]match{f.is(), notEthernet()}, note, []match{zeros(4, etherLen)}, remember)...)
+	}
 }
 
 func join(parts ...[]match) (all []match) {
@@ -106,7 +108,7 @@ func (t *Table) Spoofed() (map[string]Spoofed, error) {
 		if mac := [6]byte(e.key[nameLen:]); mac != [6]byte{} {
 			l.LinkLayer = linkaddr.From(mac[:])
 		}
-		l.Source = netip.AddrFrom16([addrLen]byte(e.key[nameLen+etherLen:]))
+		l.Source = netip.AddrFrom16([addrLen]byte(e.key[nameLen+etherLen:])).Unmap()
 		links[name] = l
 	})
 }

@@ -102,7 +102,7 @@ func TestElementThatCannotBe(t *testing.T) {
 	unmasked := add(hoststate.SourceLink, "c0", "2001:db8::1/56")
 	ops := []hoststate.Op{
 		add(hoststate.SourceLink, "c0", "2001:db8:100::/56"), unmasked, add(hoststate.SourceLink, "", "2001:db8::/56"),
-		add(hoststate.SourceLink, "a-name-of-16-chr", "2001:db8::/56"), add(hoststate.SourceLink, "c0", "192.0.2.0/24"),
+		add(hoststate.SourceLink, "a-name-of-16-chr", "2001:db8::/56"), add(hoststate.SourceLink, "c0", "::ffff:192.0.2.0/120"),
 		add(hoststate.SourceStrict, "c0", "2001:db8::/56"), add(hoststate.SourceLink, "c0", ""),
 		{Element: &hoststate.Element{Link: "c0"}},
 		{Route: &hoststate.Route{}},
