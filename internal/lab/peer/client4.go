@@ -62,6 +62,8 @@ func StartClient4(d *lab.Node, link string) (*Client4, error) {
 		c.conn = conn.(*net.UDPConn)
 		return errors.Join(
 			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BROADCAST, 1),
+			// A program that is being started has the socket of the client before for a moment.
+			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1),
 			unix.BindToDevice(fd, link),
 			unix.Bind(fd, &unix.SockaddrInet4{Port: 68}))
 	})

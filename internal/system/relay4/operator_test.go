@@ -26,7 +26,8 @@ func tells(t *testing.T, what, text string, words ...string) {
 // check of a file, and what a reload would change, and then changes.
 func TestOperatorsRead(t *testing.T) {
 	n := build(t)
-	n.start("agent-information: add")
+	const key = "agent-information: add"
+	n.start(key)
 	for range 8 { // nobody answers
 		n.discover(1)
 	}
@@ -49,7 +50,7 @@ func TestOperatorsRead(t *testing.T) {
 		t.Errorf("peers: %v", peers)
 	}
 
-	next := strings.NewReplacer(": add\n", ": replace\n", `"d*"`, "[d1, absent0]").Replace(n.text)
+	next := strings.NewReplacer(": add\n", ": replace\n", `"d*"`, "[d1, absent0]").Replace(n.config(key))
 	n.fairlead.Write(next)
 	changes := []string{"relay4: link d1: changed: agent-information from add to replace", "relay4: link d2: lost, faces clients no more", `no interface is named "absent0" now: nobody is served there`}
 	tells(t, "the dry run", n.fairlead.CLI("reload", "--dry-run"), append(changes, "a reload would change:")...)
@@ -60,6 +61,6 @@ func TestOperatorsRead(t *testing.T) {
 		t.Errorf("d2 faces clients no more, and is shown:\n%s", out)
 	}
 	tells(t, "status", n.fairlead.CLI("status"), "relay4.links: no interface is named absent0: nobody is served there")
-	n.fairlead.Write(n.text)
+	n.fairlead.Write(n.config(key))
 	tells(t, "the way back", n.fairlead.CLI("reload"), "relay4: link d2: gained, faces clients")
 }

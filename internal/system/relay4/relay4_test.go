@@ -30,15 +30,16 @@ type network struct {
 	relay, server *rig.Host    // d1, d2 and u0; s0
 	fairlead      *rig.Program
 	peers         string // further ones, in YAML
-	text          string // its configuration
 }
 
 // subnet is that of a link, counted from 1, and giaddr the relay's address on it.
 func subnet(link int) netip.Prefix { return netip.MustParsePrefix(fmt.Sprintf("10.1.%d.0/24", link)) }
 func giaddr(link int) netip.Addr   { return subnet(link).Addr().Next() }
 
+// build makes the network. The test runs beside one other.
 func build(t *testing.T) *network {
 	t.Helper()
+	labtest.Parallel(t)
 	n := &network{Net: rig.New(t)}
 	n.relay, n.server = n.Node("r"), n.Node("s")
 	n.Veth(n.relay, "u0", n.server, "s0")
@@ -52,6 +53,15 @@ func build(t *testing.T) *network {
 	}
 	n.server.IP("route add 10.1.0.0/16 via %s", uplinkAddress)
 	return n
+}
+
+// unnumbered takes their addresses away from both links. That of the first is the loopback
+// device's then.
+func (n *network) unnumbered() {
+	n.T.Helper()
+	n.relay.IP("addr flush dev d1 scope global")
+	n.relay.IP("addr flush dev d2 scope global")
+	n.relay.IP("addr add %s/32 dev lo", giaddr(1))
 }
 
 // serve starts a server for both links, and for a third one behind another relay.
@@ -238,10 +248,7 @@ func TestRFC5107_4a_LinkSelectionAndServerIDOverride(t *testing.T) {
 // where the server serves the borrowed address's subnet.
 func TestUnnumberedLinks(t *testing.T) {
 	n := build(t)
-	n.relay.IP("addr flush dev d1 scope global")
-	n.relay.IP("addr flush dev d2 scope global")
-	n.relay.IP("link set lo up")
-	n.relay.IP("addr add %s/32 dev lo", giaddr(1))
+	n.unnumbered()
 	n.serve(peer.Kea4UDP)
 	n.start("unnumbered: lo", "agent-information: add")
 	for link := 1; link <= 2; link++ {

@@ -1,0 +1,155 @@
+package relay4_test
+
+import (
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"testing"
+
+	"github.com/gopacket/gopacket/layers"
+
+	"fairlead/internal/lab/labtest"
+	"fairlead/internal/system/rig"
+)
+
+// mine is how hardware addresses begin that a flood names; nobody else's does.
+var mine = []byte{2, 6}
+
+// forged is a hardware address that there has not been before.
+func forged() net.HardwareAddr {
+	return append(append(net.HardwareAddr{}, mine...), byte(rand.Uint32()), byte(rand.Uint32()), byte(rand.Uint32()), byte(rand.Uint32()))
+}
+
+// neighbour puts a second host on the link of client 1, whose interface is br0 then.
+func (n *network) neighbour() *rig.Host {
+	n.T.Helper()
+	x := n.Node("x")
+	n.Veth(n.clients[0], "x0", x, "e0")
+	n.Need(n.clients[0].Bridge("br0", "c0", "x0"))
+	return x
+}
+
+// sober has a server answer all but a flood.
+func (p *played) sober() {
+	p.silent = func(m *layers.DHCPv4) bool { return string(m.ClientHWAddr[:2]) == string(mine) }
+}
+
+// beside has frames sent as fast as the link takes them while honest people do what they
+// do, from before the first is dropped for a reason to after a later one.
+func (n *network) beside(x *labtest.Thrower, reason string, frame func() []byte, honest func()) {
+	n.T.Helper()
+	var sent atomic.Int64
+	stop, done := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				done <- nil
+				return
+			default:
+			}
+			if err := x.TryPut(frame()); err != nil {
+				done <- err
+				return
+			}
+			sent.Add(1)
+		}
+	}()
+	dropped := func(above uint64) {
+		n.T.Helper()
+		n.Until("the flood meets "+reason, func() bool { return n.look().Drops[reason] > above })
+	}
+	dropped(0)
+	honest()
+	dropped(n.look().Drops[reason])
+	close(stop)
+	n.Need(<-done)
+	n.T.Logf("%d frames sent; drops: %v", sent.Load(), n.look().Drops)
+}
+
+// A host that floods its link in the name of ever new clients, from its own hardware
+// address: its excess is dropped by name, and a neighbour on its link and a client on
+// another one are served.
+func TestFloodFromOneHost(t *testing.T) {
+	n := build(t)
+	x := n.neighbour().Throw("e0", n.relay, "d1")
+	n.play().sober()
+	n.start("agent-information: add")
+	n.beside(x, "rate-source", func() []byte {
+		return datagram(x.Own, everybody, fromClient, toServers, discover(forged(), rand.Uint32()))
+	}, func() {
+		for range 3 {
+			n.obtainAs(n.clients[0], "br0")
+			n.obtain(2)
+		}
+	})
+}
+
+// The same with a new hardware address in every frame. Who was there before is served, and
+// so is another link; the process does not grow with the addresses, nor with the
+// transactions.
+func TestFloodFromRandomHardwareAddresses(t *testing.T) {
+	n := build(t)
+	x := n.neighbour().Throw("e0", n.relay, "d1")
+	n.play().sober()
+	n.start("agent-information: add", "rate: {link: 2000, link-burst: 2000}") // so that any machine can flood it
+	honest := func() {
+		for range 3 {
+			n.obtainAs(n.clients[0], "br0")
+			n.obtain(2)
+		}
+	}
+	honest() // who is settled
+	before := n.fairlead.Resident()
+	n.beside(x, "rate-newcomers", func() []byte {
+		client := forged()
+		return datagram(client, everybody, fromClient, toServers, discover(client, rand.Uint32()))
+	}, func() {
+		honest()
+		n.Until("the flood is long", func() bool { return n.look().Drops["rate-newcomers"] > 10_000 })
+	})
+	const most = 64 << 10
+	grown := n.fairlead.Resident() - before
+	t.Logf("the process has grown by %d KiB", grown)
+	if grown > most {
+		t.Errorf("want %d KiB at most", most)
+	}
+}
+
+// A flood on the uplink of what a server could say, from a host that is none.
+func TestFloodOnTheUplink(t *testing.T) {
+	n := build(t)
+	n.play()
+	n.start("agent-information: add")
+	x := n.server.Throw("s0", n.relay, "u0")
+	frame := datagram(x.Own, x.Peer, netip.MustParseAddrPort("10.9.0.66:67"), netip.AddrPortFrom(giaddr(1), 67),
+		message(layers.DHCPOpReply, layers.DHCPMsgTypeOffer, x.Own, 1, giaddr(1)))
+	n.beside(x, "untrusted-server", func() []byte { return frame }, func() {
+		for range 3 {
+			n.obtain(1)
+			n.obtain(2)
+		}
+	})
+}
+
+// Two links share one giaddr, and the server does not echo option 82: only the transaction
+// tells where an answer goes. A flood of transactions on one link takes nobody's answer on
+// the other away.
+func TestFloodOfTransactions(t *testing.T) {
+	n := build(t)
+	n.unnumbered()
+	x := n.neighbour().Throw("e0", n.relay, "d1")
+	p := n.play()
+	p.sober()
+	p.mute = true
+	n.start("unnumbered: lo", "agent-information: add", "rate: {link: 2000, link-burst: 2000}")
+	n.beside(x, "rate-newcomers", func() []byte {
+		client := forged()
+		return datagram(client, everybody, fromClient, toServers, discover(client, rand.Uint32()))
+	}, func() {
+		for range 5 {
+			n.obtain(2)
+		}
+	})
+}

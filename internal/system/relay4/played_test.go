@@ -1,0 +1,114 @@
+package relay4_test
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+)
+
+// played is a server on the server's host that leases to each client the address that its
+// hardware address stands for, and can be asked to wait.
+type played struct {
+	n    *network
+	conn *net.UDPConn
+
+	mu    sync.Mutex
+	heard []*layers.DHCPv4 // what came, in order
+	// silent holds back answers to a message; nil: none.
+	silent func(*layers.DHCPv4) bool
+	// mute leaves option 82 out of answers.
+	mute bool
+}
+
+// play starts a played server.
+func (n *network) play() *played {
+	n.T.Helper()
+	p := &played{n: n, conn: n.server.UDP(netip.MustParseAddrPort(serverAddress + ":67"))}
+	go func() {
+		b := make([]byte, 2048)
+		for {
+			size, err := p.conn.Read(b)
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			var m layers.DHCPv4
+			if err == nil && m.DecodeFromBytes(bytes.Clone(b[:size]), gopacket.NilDecodeFeedback) == nil {
+				p.take(&m)
+			}
+		}
+	}()
+	return p
+}
+
+func (p *played) take(m *layers.DHCPv4) {
+	p.mu.Lock()
+	p.heard = append(p.heard, m)
+	silent := p.silent != nil && p.silent(m)
+	p.mu.Unlock()
+	if !silent {
+		p.answer(m)
+	}
+}
+
+// answer answers a message. One that cannot be sent now is asked for again.
+func (p *played) answer(m *layers.DHCPv4) {
+	kind := map[byte]layers.DHCPMsgType{byte(layers.DHCPMsgTypeDiscover): layers.DHCPMsgTypeOffer, byte(layers.DHCPMsgTypeRequest): layers.DHCPMsgTypeAck}[kindOf(m)]
+	if kind == layers.DHCPMsgTypeUnspecified {
+		return
+	}
+	a := *m
+	a.Operation, a.YourClientIP = layers.DHCPOpReply, leased(m.RelayAgentIP, m.ClientHWAddr)
+	a.Options = layers.DHCPOptions{
+		layers.NewDHCPOption(layers.DHCPOptMessageType, []byte{byte(kind)}),
+		layers.NewDHCPOption(layers.DHCPOptServerID, netip.MustParseAddr(serverAddress).AsSlice()),
+		layers.NewDHCPOption(layers.DHCPOptLeaseTime, []byte{0, 0, 0x0e, 0x10}),
+	}
+	const agentInformation = 82
+	for _, o := range m.Options {
+		if o.Type == agentInformation && !p.mute {
+			a.Options = append(a.Options, o)
+		}
+	}
+	relay, _ := netip.AddrFromSlice(m.RelayAgentIP.To4())
+	_, _ = p.conn.WriteToUDPAddrPort(serialized(&a), netip.AddrPortFrom(relay, 67))
+}
+
+// leased is the address that a client gets on the link of a giaddr.
+func leased(giaddr net.IP, client net.HardwareAddr) net.IP {
+	a := bytes.Clone(giaddr.To4())
+	a[3] = 100 + client[len(client)-1]%100
+	return a
+}
+
+// kindOf is a message's type; 0: it has none.
+func kindOf(m *layers.DHCPv4) byte {
+	for _, o := range m.Options {
+		if o.Type == layers.DHCPOptMessageType && len(o.Data) == 1 {
+			return o.Data[0]
+		}
+	}
+	return 0
+}
+
+// await has a client ask until the server has heard the transaction, and returns its newest
+// message.
+func (p *played) await(xid uint32, ask func()) (m *layers.DHCPv4) {
+	p.n.T.Helper()
+	p.n.Until("the server hears the transaction", func() bool {
+		ask()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for _, h := range p.heard {
+			if h.Xid == xid {
+				m = h
+			}
+		}
+		return m != nil
+	})
+	return m
+}
