@@ -6,6 +6,7 @@ import "net/netip"
 type Relay4 struct {
 	RelayID Identifier   `json:"relay_id"` // what sub-option 12 holds; empty: nothing is known yet
 	Links   []Relay4Link `json:"links"`    // those with clients
+	Relay4Leases
 	Relay4Counters
 }
 
@@ -15,6 +16,7 @@ type Relay4Totals struct {
 	Received  uint64 `json:"received"`
 	Delivered uint64 `json:"delivered"`
 	Dropped   uint64 `json:"dropped"`
+	Leases    int    `json:"leases"` // on view
 }
 
 // Relay4Link is a link with clients of the DHCPv4 relay.
@@ -25,6 +27,7 @@ type Relay4Link struct {
 	Trusted   bool       `json:"trusted"`
 	GIAddr    netip.Addr `json:"giaddr,omitzero"`
 	CircuitID string     `json:"circuit_id,omitempty"` // empty where it tells clients apart, and not links
+	Leases    int        `json:"leases"`               // on view
 	Relay4Counters
 }
 
@@ -34,6 +37,14 @@ type Relay4Counters struct {
 	Delivered map[string]uint64 `json:"delivered" counter:"relay4_delivered_messages_total" by:"type" help:"DHCPv4 messages to clients, by type."`
 	Drops     map[string]uint64 `json:"drops" counter:"relay4_dropped_messages_total" by:"reason" help:"DHCPv4 messages that were discarded, by reason."`
 	Relay4Counts
+}
+
+// Relay4Leases are figures of the leases on view.
+type Relay4Leases struct {
+	Leases      int               `json:"leases" gauge:"relay4_leases" help:"DHCPv4 leases on view."`
+	Unkept      int               `json:"unkept" gauge:"relay4_leases_unkept" help:"DHCPv4 leases that the store has not got as they are."`
+	HeldByClock int               `json:"held_by_clock" gauge:"relay4_leases_held_by_clock" help:"Restored DHCPv4 leases that wait for a trustworthy clock."`
+	Refusals    map[string]uint64 `json:"refusals" counter:"relay4_refusals_total" by:"reason" help:"DHCPv4 leases that were not taken in, and RELEASEs that were not believed, by reason."`
 }
 
 // Relay4Counts are those of Relay4Counters that are one number.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/links"
 	"fairlead/internal/wire/dhcp4"
 	"fairlead/internal/wire/dhcp6"
@@ -133,6 +134,39 @@ func (s *shared) checkSensitive(v Value, clear []string, subscriber, remote bool
 	}
 	v.Problem("%s would be left out towards %s, where protection is none (protection: ipsec there, or sensitive: omit)",
 		strings.Join(options, " and "), strings.Join(clear, ", "))
+}
+
+// most bounds the limits: more prefixes than a machine can hold are no limit.
+const most = 1 << 24
+
+// limits reads how much a client, a link and a host may have, with the keys that the family
+// adds to it.
+func limits(v Value, client, link, host *int, more ...Field) {
+	given := make(map[string]Value)
+	keep := func(key string, then func(Value)) Field {
+		return Optional(key, func(v Value) {
+			given[key] = v
+			then(v)
+		})
+	}
+	v.Mapping(append([]Field{
+		keep("client", Read(client, integer(1, most))),
+		keep("link", Read(link, integer(1, most))),
+		keep("per-mac", Read(host, orWord("auto", delegation.HostLimitAuto, orWord("none", 0, integer(1, most))))),
+	}, more...)...)
+	for _, part := range []struct {
+		key   string
+		whose string
+		limit int
+	}{{"client", "client", *client}, {"per-mac", "host", *host}} {
+		at, here := given[part.key]
+		if !here {
+			at, here = given["link"]
+		}
+		if here && part.limit > *link {
+			at.warn(fmt.Sprintf("limits.%s is %d and limits.link %d: the link's limit is met first, and one %s can take all of it", part.key, part.limit, *link, part.whose))
+		}
+	}
 }
 
 // enterprise is a private enterprise number; 0 is reserved.

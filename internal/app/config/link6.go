@@ -141,39 +141,11 @@ func (l *link6) move(v Value) {
 	r.Delegations.Move = got
 }
 
-// most bounds the limits: more prefixes than a machine can hold are no limit.
-const most = 1 << 24
-
 func (l *link6) limits(v Value) {
 	p := &l.rule.Delegations
-	given := make(map[string]Value)
-	keep := func(key string, then func(Value)) Field {
-		return Optional(key, func(v Value) {
-			given[key] = v
-			then(v)
-		})
-	}
-	v.Mapping(
-		keep("client", Read(&p.ClientLimit, integer(1, most))),
-		keep("link", Read(&p.LinkLimit, integer(1, most))),
-		keep("per-mac", Read(&p.HostLimit, orWord("auto", delegation.HostLimitAuto, orWord("none", 0, integer(1, most))))),
-		Optional("on-limit", Read(&p.OnLimit, oneOf(
-			choice[delegation.LimitPolicy]{"refuse", delegation.LimitRefuse},
-			choice[delegation.LimitPolicy]{"replace-unreachable", delegation.LimitReplaceUnreachable}))),
-	)
-	for _, part := range []struct {
-		key   string
-		whose string
-		limit int
-	}{{"client", "client", p.ClientLimit}, {"per-mac", "host", p.HostLimit}} {
-		at, here := given[part.key]
-		if !here {
-			at, here = given["link"]
-		}
-		if here && part.limit > p.LinkLimit {
-			at.warn(fmt.Sprintf("limits.%s is %d and limits.link %d: the link's limit is met first, and one %s can take all of it", part.key, part.limit, p.LinkLimit, part.whose))
-		}
-	}
+	limits(v, &p.ClientLimit, &p.LinkLimit, &p.HostLimit, Optional("on-limit", Read(&p.OnLimit, oneOf(
+		choice[delegation.LimitPolicy]{"refuse", delegation.LimitRefuse},
+		choice[delegation.LimitPolicy]{"replace-unreachable", delegation.LimitReplaceUnreachable}))))
 }
 
 // linkTemplate parses a template whose text is the same for all clients of a

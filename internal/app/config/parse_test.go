@@ -69,8 +69,9 @@ func TestParseEverything(t *testing.T) {
 		CircuitID: templateOf(t, "{index}"), RemoteID: templateOf(t, "{hostname}"), SensitiveRemoteID: true, SubscriberID: templateOf(t, "{link-layer}"),
 		Ports:         map[string]relay4.Port{"ppp0": {CircuitID: "a", RemoteID: "b", SubscriberID: "c"}},
 		AccessNetwork: []byte{13, 2, 0, 3}, LinkSelection: true, ServerIDOverride: true, RelayFlags: true,
-		VSS:  &dhcp4.VSS{Type: dhcp4.VSSVPNID, Information: []byte{0, 0, 0x5e, 0, 0, 0, 1}},
-		Rate: link.Rate,
+		VSS:    &dhcp4.VSS{Type: dhcp4.VSSVPNID, Information: []byte{0, 0, 0x5e, 0, 0, 0, 1}},
+		Limits: relay4.LeaseLimits{Client: 1, Link: 3, Host: 2},
+		Rate:   link.Rate,
 	}
 	matched4 := four
 	matched4.Match = matched.Match

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/links"
 	"fairlead/internal/core/peers"
 	"fairlead/internal/core/relay4"
@@ -55,6 +56,7 @@ func defaultRelay4() *Relay4 {
 		SourcePort: dhcp4.ServerPort,
 		Defaults: relay4.LinkRule{
 			HopCount: relay4.DefaultHopCount, CircuitID: circuitID, InsertRelayID: true, Rate: defaultRate().limits(false),
+			Limits: relay4.LeaseLimits{Client: delegation.DefaultClientLimit, Link: relay4.DefaultLinkLimit, Host: delegation.HostLimitAuto},
 		},
 	}
 }
@@ -130,6 +132,7 @@ func (l *link4) decode(v Value, seen *matches) {
 		inform("server-id-override", Read(&r.ServerIDOverride, truth)),
 		inform("relay-flags", Read(&r.RelayFlags, truth)),
 		inform("vss", Read(&r.VSS, vss)),
+		Optional("limits", func(v Value) { limits(v, &r.Limits.Client, &r.Limits.Link, &r.Limits.Host) }),
 		Optional("rate", l.rate.decode),
 	})...)
 	at.check()

@@ -43,7 +43,7 @@ func HistoryOf(d *binding.Binding, ended time.Time, reason string) api.HistoryEn
 }
 
 // LimitsOf are limits that somebody has run into.
-func LimitsOf(all []relay6.LimitMet) []api.LimitMet {
+func LimitsOf(all []delegation.LimitMet) []api.LimitMet {
 	limits := make([]api.LimitMet, 0, len(all))
 	for _, l := range all {
 		limits = append(limits, api.LimitMet{
@@ -188,10 +188,7 @@ func OrphanOf(l *hoststate.Delegation, vrf string, end instant.Instant, now inst
 func EventOf(n *effect.Note, now instant.Now) api.Event {
 	e := api.Event{
 		Time: now.Wall, Kind: n.Kind.String(), Text: n.Text, Link: n.Link, Peer: n.Peer,
-		Client: api.Identifier(n.Client.Identifier()), IAID: n.IAID, XID: api.XID(n.XID), Reason: n.Reason,
-	}
-	if n.Type != 0 {
-		e.Type = n.Type.String()
+		Client: api.Identifier(n.Client.Identifier()), IAID: n.IAID, Type: n.Type, XID: api.XID(n.XID), Reason: n.Reason,
 	}
 	if n.Err != nil {
 		e.Error = n.Err.Error()

@@ -86,7 +86,7 @@ func TestEventOf(t *testing.T) {
 		},
 		{
 			"limit",
-			effect.Note{Kind: effect.NoteLimit, Link: "lan0", Client: binding.DUID("\x00\x01\x02"), Type: dhcp6.Request, XID: 0x123456, Reason: "limit-client", Text: "request not forwarded: limit met"},
+			effect.Note{Kind: effect.NoteLimit, Link: "lan0", Client: binding.DUID("\x00\x01\x02"), Type: dhcp6.Request.String(), XID: 0x123456, Reason: "limit-client", Text: "request not forwarded: limit met"},
 			api.Event{Time: wall, Kind: "limit", Text: "request not forwarded: limit met", Link: "lan0", Client: "\x00\x01\x02", Type: "Request", XID: 0x123456, Reason: "limit-client"},
 		},
 		{

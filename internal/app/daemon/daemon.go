@@ -27,6 +27,7 @@ import (
 	"fairlead/internal/app/cli"
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
+	"fairlead/internal/app/history"
 	"fairlead/internal/app/hook"
 	"fairlead/internal/app/metrics"
 	"fairlead/internal/app/process"
@@ -202,6 +203,7 @@ func (d *daemon) openHost(watch context.Context) (err error) {
 	if d.Store, err = store.Open(d.cfg.State, store.Options{Logger: d.Told, ReserveBytes: d.cfg.Store.Reserve}); err != nil {
 		return err
 	}
+	d.History = history.New(d.Told, d.Store, d.Privacy)
 	key, err := privacyKey(d.cfg.Privacy.SaltKept, d.cfg.State)
 	if err = d.bear(err); err != nil {
 		return err
@@ -238,7 +240,8 @@ func (d *daemon) serve(ctx context.Context) (err error) {
 			return err
 		}
 		maps.Copy(tasks, map[string]process.Task{
-			"identity": d.Identity.Run, "hook": d.Hook.Run, "watchdog": d.watchdog, "memory": d.giveBack, "sockets": d.feedRoles, "close": d.closeSockets,
+			"identity": d.Identity.Run, "hook": d.Hook.Run, "watchdog": d.watchdog, "memory": d.giveBack, "history": func(ctx context.Context) error { return d.History.Run(ctx, d.config) },
+			"sockets": d.feedRoles, "close": d.closeSockets,
 		})
 	}
 	routes, figures := d.asked()

@@ -121,9 +121,6 @@ func (e *Engine[C]) Done() <-chan struct{} { return e.pipe.done }
 // Panics is how often the core has panicked. It belongs to the loop.
 func (e *Engine[C]) Panics() uint64 { return e.quarantine.panics }
 
-// Past is how many entries of the history were kept. It is safe for all.
-func (e *Engine[C]) Past() int64 { return e.pipe.past.Load() }
-
 // Settled calls f in the loop, and returns once all is installed that was decided
 // before.
 func (e *Engine[C]) Settled(ctx context.Context, f func()) error {

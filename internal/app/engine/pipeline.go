@@ -7,12 +7,10 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
-	"fairlead/internal/core/ledger"
 	"fairlead/internal/host/netlink"
 	"fairlead/internal/host/store"
 	"fairlead/internal/host/udp"
@@ -122,8 +120,6 @@ type pipeline struct {
 	breathe  func()        // called between two pieces of work, which others may have waited for
 	now      func() time.Time
 
-	past atomic.Int64 // entries of the history that were kept
-
 	failed map[effect.ChangeID]failure // changes whose datagrams are held back
 	order  []effect.ChangeID           // of failed, oldest first
 	batch  []udp.Outgoing
@@ -210,14 +206,10 @@ func (p *pipeline) commit(group []*job) {
 		}
 	}
 	ops := make([]store.Op, 0, records)
-	past := int64(0)
 	for _, j := range group {
 		for i := range j.changes {
 			for _, k := range j.changes[i].Keep {
 				ops = append(ops, store.Op{Key: k.Key, Value: k.Value})
-				if k.Value != nil && ledger.IsPast(k.Key) {
-					past++
-				}
 			}
 		}
 	}
@@ -226,9 +218,6 @@ func (p *pipeline) commit(group []*job) {
 	}
 	started := time.Now()
 	err := p.keep.Commit(ops)
-	if err == nil {
-		p.past.Add(past)
-	}
 	if took := time.Since(started); took > slowCommit {
 		p.log.Warn("store is slow", "took", took, "records", len(ops))
 	}

@@ -14,6 +14,10 @@ var relay4Metrics = slices.Concat(tagged[api.Relay4](), eachOf("link", relay4Lin
 		func(l *api.Relay4Link, emit emit) { emit(truth(l.Up)) },
 	},
 	{
+		"relay4_link_leases", "DHCPv4 leases on view, by link.", gauge, nil,
+		func(l *api.Relay4Link, emit emit) { emit(float64(l.Leases)) },
+	},
+	{
 		"relay4_link_messages_total", "DHCPv4 messages received from clients and relay agents below, and delivered to them, by link.", counter,
 		[]string{"direction", "type"},
 		func(l *api.Relay4Link, emit emit) {

@@ -114,7 +114,7 @@ func (n *Notes) write(note *effect.Note, at instant.Instant) {
 		}
 	}
 	if note.Kind == effect.NoteTrace {
-		add(slog.String("type", note.Type.String()))
+		add(slog.String("type", note.Type))
 		add(slog.String("source", note.Reason)) // where the message comes from
 	} else if note.Reason != "" {
 		add(slog.String("reason", note.Reason))

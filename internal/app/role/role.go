@@ -16,6 +16,7 @@ import (
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/engine"
+	"fairlead/internal/app/history"
 	"fairlead/internal/app/hook"
 	"fairlead/internal/app/identity"
 	"fairlead/internal/app/process"
@@ -49,6 +50,7 @@ type House struct {
 	Host     string             // the host's name
 	Identity *identity.Identity // who we are for servers
 	Store    *store.Store
+	History  *history.History // where a role keeps what it has decided
 	Netlink  *netlink.Conn
 	Events   <-chan netlink.Event // of links and routes, for this role
 	Filter   *nft.Table

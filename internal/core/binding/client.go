@@ -35,6 +35,17 @@ func AtAddress(nextHop netip.Addr, linkLayer linkaddr.Addr) Client {
 	return client(ByAddress, linkLayer.Append(b[:16]))
 }
 
+// ClientID is the client of that client identifier, as its option has it; without octets it
+// is nobody.
+func ClientID[T ~string | ~[]byte](octets T) Client { return client(ByClientID, octets) }
+
+// Hardware is the client of that hardware address, which is of one of the types of ARP.
+func Hardware(hardwareType uint8, address []byte) Client {
+	var b [1 + 16]byte // chaddr has 16 octets
+	b[0] = hardwareType
+	return client(ByHardware, append(b[:1], address...))
+}
+
 func client[T ~string | ~[]byte](k ClientKind, octets T) Client {
 	if len(octets) == 0 {
 		return Client{}
@@ -44,8 +55,8 @@ func client[T ~string | ~[]byte](k ClientKind, octets T) Client {
 }
 
 // stackID is how long an identifier may be to be put together without memory of its own:
-// a DUID has at most 130 octets (RFC 8415 section 11.1).
-const stackID = 130
+// a DUID has at most 130 octets (RFC 8415 section 11.1), a client identifier 255.
+const stackID = 255
 
 // IsZero reports whether it is nobody.
 func (c Client) IsZero() bool { return c.octets == "" }

@@ -44,6 +44,7 @@ const (
 	MovedAway
 	Cleared
 	Evicted
+	Replaced // the server gave its client another one in its place
 
 	LimitClient
 	LimitLink
@@ -62,7 +63,7 @@ const (
 )
 
 var reasonNames = [reasons]string{
-	"", "expired", "released", "withdrawn", "moved-away", "cleared", "evicted",
+	"", "expired", "released", "withdrawn", "moved-away", "cleared", "evicted", "replaced",
 	"limit-client", "limit-link", "limit-host", "not-delegable", "overlap", "move-denied", "still-answers", "duplicate-duid", "blocked", "bad-lifetimes", "not-kept", "release-mismatch", "answers-release",
 }
 

@@ -18,6 +18,7 @@ type Space string
 // The spaces.
 const (
 	Relay6 Space = "R6"
+	Relay4 Space = "R4"
 )
 
 // spaceLen is how many octets a Space has.

@@ -26,7 +26,7 @@ var (
 	mac     = linkaddr.From([]byte{2, 0, 0x5e, 0x10, 0, 1})
 	clients = []binding.Client{
 		{},
-		alice, binding.ClientID("\x01\x02\x00\x5e\x10\x00\x01"), binding.Hardware(1, mac),
+		alice, binding.ClientID("\x01\x02\x00\x5e\x10\x00\x01"), binding.Hardware(1, mac.Append(nil)),
 		binding.AtAddress(netip.MustParseAddr("fe80::a"), mac), binding.AtAddress(netip.MustParseAddr("fe80::a"), linkaddr.Addr{}),
 	}
 	prefixes = []netip.Prefix{netip.MustParsePrefix("2001:db8:100::/56"), netip.MustParsePrefix("2001:db8::7/128"), netip.MustParsePrefix("192.0.2.7/32")}
@@ -37,7 +37,7 @@ var (
 // read as it was kept.
 func TestClients(t *testing.T) {
 	seen := map[binding.Client]bool{}
-	for _, c := range append(clients, binding.ClientID(alice.DUID()), binding.Hardware(0, linkaddr.From([]byte(alice.DUID()[1:9])))) {
+	for _, c := range append(clients, binding.ClientID(alice.DUID()), binding.Hardware(0, []byte(alice.DUID()[1:9]))) {
 		if seen[c] {
 			t.Errorf("%q is there twice", c.Append(nil))
 		}

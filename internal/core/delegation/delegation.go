@@ -29,11 +29,12 @@ type Table struct {
 	*binding.Table
 	blocks map[Block]struct{}
 	excess excess
+	met    met
 }
 
 // New is an empty table.
 func New() *Table {
-	return &Table{Table: binding.NewTable(), blocks: make(map[Block]struct{}), excess: newExcess()}
+	return &Table{Table: binding.NewTable(), blocks: make(map[Block]struct{}), excess: newExcess(), met: make(met)}
 }
 
 // Deadline is when the next delegation may end, or what was not installed, and Expire

@@ -86,8 +86,8 @@ func (t *Table) Charge(now instant.Now, g Grant, p *Policy) {
 	heap.Push(&x.due, s)
 }
 
-// ChargeAs takes over what another table has counted.
-func (t *Table) ChargeAs(other *Table) { t.excess = other.excess }
+// Succeed takes over what another table has counted and is not kept.
+func (t *Table) Succeed(other *Table) { t.excess, t.met = other.excess, other.met }
 
 // Charged is how many grants in an IA are counted and not installed.
 func (t *Table) Charged(link string, client binding.Client, iaid uint32, k binding.Kind) int {

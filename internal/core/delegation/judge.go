@@ -34,16 +34,21 @@ func (t *Table) forbidden(g *Grant, s *binding.Slot, terms *Terms, renewal bool)
 }
 
 // never lists what is nobody's to delegate: the reserved low end of the address
-// space with ::, ::1 and mapped addresses, link-local and multicast.
+// space with ::, ::1 and mapped addresses, link-local and multicast; in IPv4 "this
+// network", loopback, link-local, multicast and what is above that (RFC 6890).
 var never = []netip.Prefix{
 	netip.MustParsePrefix("::/8"),
 	netip.MustParsePrefix("fe80::/10"),
 	netip.MustParsePrefix("ff00::/8"),
+	netip.MustParsePrefix("0.0.0.0/8"),
+	netip.MustParsePrefix("127.0.0.0/8"),
+	netip.MustParsePrefix("169.254.0.0/16"),
+	netip.MustParsePrefix("224.0.0.0/3"),
 }
 
 func delegable(g *Grant, terms *Terms) bool {
-	if g.Prefix.Bits() == 0 || !g.Prefix.Addr().Is6() {
-		return false
+	if g.Prefix.Bits() == 0 || g.Prefix.Addr().Is4() && g.Kind != binding.Address {
+		return false // DHCPv4 delegates no prefixes
 	}
 	for _, n := range never {
 		if n.Overlaps(g.Prefix) {

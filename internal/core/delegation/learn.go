@@ -111,6 +111,7 @@ func (t *Table) Learn(events []binding.Event, now instant.Now, g Grant, terms Te
 	if ev.Reason != binding.NoReason {
 		if ev.Reason.IsLimit() {
 			t.Charge(now, g, terms.Policy)
+			t.MeetLimit(now, ev.Reason, g.Link, g.Client, g.LinkLayer, g.Kind)
 		}
 		ev.Kind, ev.New = binding.Refused, fresh
 		return append(events, ev)

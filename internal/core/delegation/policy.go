@@ -56,3 +56,14 @@ type Policy struct {
 	UniqueDUID bool
 	Delegable  []trust.Range // empty: whatever the peer's own bounds allow
 }
+
+// SettleHostLimit gives HostLimitAuto its number on a link, which several clients may be on.
+func (p *Policy) SettleHostLimit(shared bool) {
+	switch {
+	case p.HostLimit != HostLimitAuto:
+	case shared:
+		p.HostLimit = 2 * p.ClientLimit
+	default:
+		p.HostLimit = 0
+	}
+}

@@ -37,7 +37,7 @@ type Note struct {
 	Peer   string
 	Client binding.Client
 	IAID   uint32
-	Type   dhcp6.MessageType
+	Type   string // of the message, by name
 	XID    uint32
 	Text   string // constant words: what happened
 	Reason string

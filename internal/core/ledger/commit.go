@@ -14,6 +14,7 @@ type pending struct {
 	deeds   []deed
 	grants  bool // something in it is not durable until it is kept
 	builds  bool // it extends what an unfinished change grants
+	told    bool // its clients know of it: what it grants is not taken back
 	order   Client
 	records []string // keys of the core's own records in it
 }
@@ -46,6 +47,17 @@ func (l *Ledger) Commit(now instant.Now, events []binding.Event, eff *effect.Eff
 	return l.submit(now, d, eff)
 }
 
+// Told is Commit for what the clients know of, or hear of with what leaves at once,
+// whatever becomes of the Change: that follows. What it grants and the store does not take
+// stays, and is kept once the store is back.
+func (l *Ledger) Told(now instant.Now, events []binding.Event, eff *effect.Effects) {
+	if id := l.Commit(now, events, eff); id != 0 {
+		eff.Changes[len(eff.Changes)-1].Follows = true
+		p := l.pending[id]
+		p.told, p.grants = true, false
+	}
+}
+
 // draft is a change in the making.
 type draft struct {
 	effect.Change
@@ -67,13 +79,15 @@ func (l *Ledger) enter(now instant.Now, d *draft, e *binding.Event) {
 	switch e.Kind {
 	case binding.Ended:
 		d.Keep = l.keepPast(append(d.Keep, l.forgetOp(&e.Old)), now, &e.Old, e.Reason)
-		d.Host = l.cover(l.host.Delete(d.Host, e.Old.Link, e.Old.Prefix), &e.Old)
+		d.Host = l.deleted(d.Host, &e.Old)
 		delete(l.uninstalled, PlaceOf(&e.Old))
 	case binding.Moved:
 		d.Keep = l.keepPast(d.Keep, now, &e.Old, binding.MovedAway)
 		fallthrough
 	case binding.Granted:
-		orphan = l.host.Orphan(e.New.Link, e.New.Prefix)
+		if l.host != nil {
+			orphan = l.host.Orphan(e.New.Link, e.New.Prefix)
+		}
 		d.p.grants = true
 		fallthrough
 	case binding.Extended:
@@ -139,16 +153,24 @@ func (l *Ledger) hostOps(ops []hoststate.Op, e *binding.Event) []hoststate.Op {
 	wanted.New = e.Kind == binding.Granted || e.Kind == binding.Moved && e.Old.Client != e.New.Client
 	ops = l.host.Put(ops, wanted)
 	if e.Kind == binding.Moved && e.Old.Link != e.New.Link { // after Put, so that the route is never away
-		ops = l.cover(l.host.Delete(ops, e.Old.Link, e.Old.Prefix), &e.Old)
+		ops = l.deleted(ops, &e.Old)
 	}
 	return l.cover(ops, &e.New)
+}
+
+// deleted appends what takes a delegation out of the kernel.
+func (l *Ledger) deleted(ops []hoststate.Op, d *binding.Binding) []hoststate.Op {
+	if l.host == nil {
+		return ops
+	}
+	return l.cover(l.host.Delete(ops, d.Link, d.Prefix), d)
 }
 
 // changesHost reports whether an event asks anything of the kernel, which knows
 // nothing of lifetimes.
 func (l *Ledger) changesHost(e *binding.Event) bool {
-	return e.Kind != binding.Extended || e.Old.NextHop != e.New.NextHop || e.Old.LinkLayer != e.New.LinkLayer ||
-		e.Old.Line != e.New.Line || e.Old.Exclude != e.New.Exclude || l.isUninstalled(&e.New)
+	return l.host != nil && (e.Kind != binding.Extended || e.Old.NextHop != e.New.NextHop || e.Old.LinkLayer != e.New.LinkLayer ||
+		e.Old.Line != e.New.Line || e.Old.Exclude != e.New.Exclude || l.isUninstalled(&e.New))
 }
 
 func (l *Ledger) isUninstalled(d *binding.Binding) bool {

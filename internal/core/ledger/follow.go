@@ -121,7 +121,7 @@ func (l *Ledger) overtake(now instant.Now, d *draft, e *binding.Event) {
 	if w, ok := l.waiting.take(PlaceOf(subject)); ok && w.Kind == binding.Ended {
 		d.Keep = l.keepPast(d.Keep, now, &w.Old, w.Reason)
 		if w.Old.Link != subject.Link {
-			d.Host = l.cover(l.host.Delete(d.Host, w.Old.Link, w.Old.Prefix), &w.Old)
+			d.Host = l.deleted(d.Host, &w.Old)
 		}
 	}
 	if e.Kind != binding.Granted && e.Kind != binding.Moved {

@@ -10,14 +10,14 @@ import (
 )
 
 // keepPast appends the record of who had what until when, if a history is kept.
-// The key sorts by the end; a sequence number keeps ends of one instant apart.
+// The key sorts by the end; a sequence number and the space keep ends of one instant apart.
 func (l *Ledger) keepPast(ops []effect.KeepOp, now instant.Now, d *binding.Binding, why binding.Reason) []effect.KeepOp {
 	if l.records.NoHistory {
 		return ops
 	}
 	l.historySeq++
 	key := binary.BigEndian.AppendUint64([]byte{'h'}, uint64(now.Wall.UnixNano()))
-	key = binary.BigEndian.AppendUint16(key, l.historySeq)
+	key = append(binary.BigEndian.AppendUint16(key, l.historySeq), l.in...)
 	past := *d
 	if l.records.MaskPast != nil {
 		l.records.MaskPast(&past)
@@ -39,11 +39,16 @@ func HistoryRange(from, to time.Time) (lo, hi []byte) {
 }
 
 // IsPast reports whether a key is one of the history.
-func IsPast(key []byte) bool { return len(key) == pastKey && key[0] == 'h' }
+func IsPast(key []byte) bool {
+	return (len(key) == pastKey || len(key) == formerPastKey) && key[0] == 'h'
+}
 
 // pastKey is the length of a key of the history: its letter, the instant of the
-// end, a sequence number.
-const pastKey = 1 + 8 + 2
+// end, a sequence number, a space. Keys of the time when there was one role end before that.
+const (
+	formerPastKey = 1 + 8 + 2
+	pastKey       = formerPastKey + 2
+)
 
 // Past is one delegation that ended.
 type Past struct {
@@ -54,7 +59,7 @@ type Past struct {
 
 // ParsePast reads one record of the history.
 func ParsePast(key, value []byte) (Past, error) {
-	if len(key) != pastKey || len(value) < 1 || len(value) < 1+int(value[0]) {
+	if !IsPast(key) || len(value) < 1 || len(value) < 1+int(value[0]) {
 		return Past{}, binding.ErrRecord
 	}
 	rec, err := binding.ParseRecord(value[1+int(value[0]):])

@@ -6,7 +6,8 @@
 //
 // A Change is made by Commit, or by Tell where a message tells a client of it: what
 // such a message takes from its client is kept once the message has left (follow.go).
-// Settle hears what became of it (undo.go).
+// What clients know already, or are told whatever becomes of it, is Told. Settle hears
+// what became of a Change (undo.go).
 package ledger
 
 import (
@@ -103,7 +104,7 @@ type Progress struct {
 }
 
 // New is the ledger of a core with its table, its wanted state of the kernel and its
-// space in the store, in one boot.
+// space in the store, in one boot. A core that wants nothing of the kernel has no host.
 func New(table *binding.Table, host *hoststate.State, core Core, in binding.Space, bootID string) *Ledger {
 	return &Ledger{
 		table: table, host: host, core: core, in: in, bootID: bootID,
@@ -199,9 +200,30 @@ func (l *Ledger) Keep(ops []effect.KeepOp, eff *effect.Effects) {
 	}
 }
 
+// Rehome moves what a link holds to the VRF that the link is in, as far as its prefixes
+// are free there. The next Tick keeps that.
+func (l *Ledger) Rehome(link, vrf string) {
+	var away []Place
+	for d := range l.table.OnLink(link) {
+		if d.VRF != vrf {
+			away = append(away, PlaceOf(&d))
+		}
+	}
+	for _, k := range away {
+		if l.table.Rehome(k.VRF, k.Prefix, vrf) {
+			l.Lack(k)
+			l.Lack(Place{VRF: vrf, Prefix: k.Prefix})
+		}
+	}
+}
+
 // Rename gives a link its new name in all that the outcomes of changes will be held
-// against.
+// against. It comes before the table is told: the next Tick keeps under the new name
+// what the link holds.
 func (l *Ledger) Rename(old, name string) {
+	for d := range l.table.OnLink(old) {
+		l.Lack(PlaceOf(&d))
+	}
 	ordered := make(map[Client]effect.ChangeID, len(l.ordered))
 	for k, id := range l.ordered {
 		if k.Link == old {

@@ -91,7 +91,7 @@ func (l *Ledger) undo(now instant.Now, o effect.Outcome, p *pending, eff *effect
 			taken = append(taken, d.place)
 			continue
 		}
-		if (d.kind == binding.Granted || d.kind == binding.Moved) && !l.handOn(o.ID, d) {
+		if !p.told && (d.kind == binding.Granted || d.kind == binding.Moved) && !l.handOn(o.ID, d) {
 			ops = l.takeBack(ops, d)
 		}
 		l.unkept[d.place] = struct{}{}

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"fairlead/internal/core/admission"
+	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/links"
 	"fairlead/internal/core/peers"
 	"fairlead/internal/core/trust"
@@ -23,7 +24,8 @@ type Config struct {
 	// SourcePort is the UDP port that we send to servers from (RFC 8357); 0 and 67
 	// are the ordinary port.
 	SourcePort uint16
-	Hostname   string // for templates
+	Hostname   string         // for templates
+	Records    ledger.Records // how leases are kept
 }
 
 // Insertion says what becomes of the Relay Agent Information option in messages whose
@@ -81,10 +83,23 @@ type LinkRule struct {
 	ServerIDOverride bool
 	RelayFlags       bool // RFC 5010
 	InsertRelayID    bool // RFC 6925
+	Limits           LeaseLimits
 	// SensitiveRemoteID has the remote-id go to protected peers alone, as the
 	// subscriber-id and the access network always do.
 	SensitiveRemoteID bool
 }
+
+// LeaseLimits are how many leases may be seen on a link. What a server gives above them does
+// not reach its client.
+type LeaseLimits struct {
+	Client int // of one client
+	Link   int
+	Host   int // of one link-layer address; 0: no limit, delegation.HostLimitAuto: twice the client's
+}
+
+// DefaultLinkLimit is how many leases a link may have unless the operator says otherwise: as
+// many as a subnet of 16 bits has addresses.
+const DefaultLinkLimit = 1 << 16
 
 // Port is what the configuration says of one link by its name. Empty texts say nothing.
 type Port struct{ CircuitID, RemoteID, SubscriberID string }

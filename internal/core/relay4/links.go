@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 
+	"fairlead/internal/core/binding"
+	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/links"
 	"fairlead/internal/core/trust"
@@ -18,6 +20,8 @@ func (r *Relay) SetLink(h links.Link, eff *effect.Effects) {
 		if taken := r.links.Named(h.Name); taken != nil {
 			r.dropLink(taken, eff)
 		}
+		r.ledger.Rename(old, h.Name)
+		r.table.Rename(old, h.Name)
 		r.links.Rename(other, h.Name)
 		r.resolveBorrowers(old)
 		r.measureIf(old)
@@ -29,12 +33,13 @@ func (r *Relay) SetLink(h links.Link, eff *effect.Effects) {
 		eff.Note(effect.Note{Kind: effect.NoteLink, Link: h.Name, Text: "link appeared"})
 	}
 	r.links.Tell(l, &h)
+	r.ledger.Rehome(l.Name, l.VRF)
 	r.applyRule(l)
 	r.links.TakeOver(l, r.resolveAddress)
 	r.measureIf(l.Name)
 }
 
-// RemoveLink takes in that an interface is gone.
+// RemoveLink takes in that an interface is gone. Leases on it stay on view.
 func (r *Relay) RemoveLink(name string, eff *effect.Effects) {
 	if l := r.links.Named(name); l != nil {
 		r.dropLink(l, eff)
@@ -55,6 +60,8 @@ func (r *Relay) applyRule(l *link) {
 	l.rule, l.port = r.Rule(l.Name), Port{}
 	id := ""
 	if l.rule != nil {
+		l.policy = delegation.Policy{ClientLimit: l.rule.Limits.Client, LinkLimit: l.rule.Limits.Link, HostLimit: l.rule.Limits.Host}
+		l.policy.SettleHostLimit(true)
 		l.port = l.rule.Ports[l.Name]
 		if perClient := l.port.CircuitID == "" && l.rule.CircuitID.PerClient(); l.rule.AgentInformation != Off && !perClient {
 			id = string(l.circuitID(nil, r.facts(l)))
@@ -202,7 +209,16 @@ type LinkView struct {
 	Trusted      bool
 	GIAddr       netip.Addr
 	CircuitID    string
-	Counters     LinkCounters
+	LinkFigures
+	Use      delegation.Use
+	Counters LinkCounters
+}
+
+// LinkFigures are what clients have on a link, and may have.
+type LinkFigures struct {
+	Limit, ClientLimit int
+	HostLimit          int // 0: there is none
+	Leases             int
 }
 
 // Links are all links, by name.
@@ -211,7 +227,9 @@ func (r *Relay) Links() []LinkView {
 	for _, name := range r.links.Names() {
 		l := r.links.Named(name)
 		v := LinkView{Link: *l.Link, ClientFacing: l.rule != nil, GIAddr: l.Address(), Counters: l.counters}
+		v.Leases = r.table.LinkLen(name, binding.Address)
 		if l.rule != nil {
+			v.Limit, v.ClientLimit, v.HostLimit, v.Use = l.policy.LinkLimit, l.policy.ClientLimit, l.policy.HostLimit, r.table.Use(name, &l.policy)
 			v.Trusted, v.CircuitID = l.rule.Trusted, l.Identifier()
 		}
 		all = append(all, v)

@@ -4,13 +4,16 @@ import (
 	"net/netip"
 	"time"
 
+	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/wire/dhcp4"
 )
 
 // pending remembers on which link a transaction began, where a reply does not tell by
-// itself: giaddr may be that of many links, and a server need not echo option 82. It is
-// bounded: of two generations the older one is forgotten when the younger one is full.
+// itself: giaddr may be that of many links, and a server need not echo option 82. Of what may
+// be answered by a lease it remembers who has asked for what: a server need not echo the client
+// identifier either. It is bounded: of two generations the older one is forgotten when the
+// younger one is full.
 type pending struct{ young, old map[transaction]origin }
 
 // transaction is what a reply has in common with the message that it answers.
@@ -27,6 +30,43 @@ type origin struct {
 	added     bool            // the message went to servers with option 82 of ours
 	at        instant.Instant // of the last message
 	contested instant.Instant // until when the transaction may be another link's as well
+	asks      bool            // it may be answered by a lease: asked is set
+	asked     asked
+}
+
+// asked is what a client has said of itself when it asked for a lease.
+type asked struct {
+	address [4]byte // that it has asked for; zero: any
+	own     bool    // it has shown that it is of whose hardware address it has
+	length  uint8   // of its client identifier; 0: it has said none
+	begin   [idRoom]byte
+	long    string // the client identifier, where begin has no room for it
+}
+
+// idRoom is how long a client identifier may be to need no memory of its own. Those of RFC
+// 4361 section 6.1 have 15 to 23 octets, as far as their DUIDs are of the types of RFC 8415.
+const idRoom = 32
+
+func (a *asked) id() []byte {
+	if a.long != "" {
+		return []byte(a.long)
+	}
+	return a.begin[:a.length]
+}
+
+// askedBy is what a message on a link asks for; false if none that may be answered by a lease.
+func (l *link) askedBy(p *inbound.Packet, m dhcp4.Message) (a asked, asks bool) {
+	if t := m.Type(); t != dhcp4.Request && (t != dhcp4.Discover || !has(m, dhcp4.OptionRapidCommit)) {
+		return a, false
+	}
+	about := named(m)
+	a.address, a.own = about.As4(), l.isOwn(p, m, about)
+	if id := clientIDOf(m); len(id) <= idRoom {
+		a.length = uint8(copy(a.begin[:], id))
+	} else {
+		a.long = string(id)
+	}
+	return a, true
 }
 
 const (
@@ -43,14 +83,19 @@ func transactionOf(m dhcp4.Message, giaddr netip.Addr) transaction {
 	return t
 }
 
-// note takes in that a message came on a link, and was given a giaddr.
-func (p *pending) note(now instant.Instant, m dhcp4.Message, giaddr netip.Addr, link int, added bool) {
+// note takes in that a message came on a link, and was given a giaddr. What somebody has asked
+// for who has shown that he is the client is not forgotten for another's word.
+func (p *pending) note(now instant.Instant, m dhcp4.Message, giaddr netip.Addr, began origin) {
 	t := transactionOf(m, giaddr)
 	o := p.last(t)
-	if end := o.at.After(answerTime); o.link != 0 && o.link != link && now < end {
-		o.contested = end
+	live := o.link != 0 && now < o.at.After(answerTime)
+	if live && o.link != began.link {
+		o.contested = o.at.After(answerTime)
 	}
-	o.link, o.added, o.at = link, added, now
+	if live && o.asks && o.link == began.link && (!began.asks || o.asked.own && !began.asked.own) {
+		began.asks, began.asked = o.asks, o.asked
+	}
+	o.link, o.added, o.asks, o.asked, o.at = began.link, began.added, began.asks, began.asked, now
 	if p.young == nil {
 		p.young, p.old = make(map[transaction]origin), make(map[transaction]origin)
 	}

@@ -7,7 +7,8 @@
 // sends goes to the servers with giaddr, hops and, where we are told to, option 82
 // (request.go). What a server sends goes to the client that it is for, on the link that
 // giaddr, our circuit-id or the transaction tells, without the option that we added
-// (reply.go). Every other octet is as it came.
+// (reply.go). Every other octet is as it came. Whom servers have given which address is seen
+// in passing, and kept (leases.go).
 //
 // A Relay belongs to one goroutine.
 package relay4
@@ -16,9 +17,11 @@ import (
 	"net/netip"
 
 	"fairlead/internal/core/binding"
+	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/links"
 	"fairlead/internal/core/peers"
 	"fairlead/internal/core/trust"
@@ -38,6 +41,14 @@ type Relay struct {
 	pending pending
 	joined  []byte // room for an option 82 that comes in parts
 
+	bootID   string
+	table    *delegation.Table
+	ledger   *ledger.Ledger
+	mayNot   func(*delegation.Grant) bool // reservedFor
+	refusals [64]uint64                   // by binding.Reason
+	trace    *effect.Trace
+	events   []binding.Event // of one decision, reused
+
 	unknown [effect.DropCount]uint64 // datagrams of interfaces that are not known
 	sum     LinkCounters             // of all links that ever were, and of unknown
 }
@@ -49,6 +60,7 @@ type link struct {
 	port        Port       // what the configuration says of it by name
 	own         netip.Addr // the address that it has itself
 	subnet      netip.Addr // of own, for RFC 3527
+	policy      delegation.Policy
 	counters    LinkCounters
 }
 
@@ -64,8 +76,13 @@ type users struct {
 func (l *link) FacesClients() bool { return l.rule != nil }
 
 // New is a relay with a validated configuration, before it knows any link.
-func New(cfg *Config) *Relay {
-	r := &Relay{users: make(map[netip.Addr]users), joined: make([]byte, 0, 2*dhcp4.MaxOptionLen)}
+func New(cfg *Config, bootID string) *Relay {
+	r := &Relay{
+		users: make(map[netip.Addr]users), joined: make([]byte, 0, 2*dhcp4.MaxOptionLen),
+		bootID: bootID, table: delegation.New(),
+	}
+	r.ledger = ledger.New(r.table.Table, nil, ledger.Core{}, binding.Relay4, bootID)
+	r.mayNot = r.reservedFor
 	r.links = links.NewRegistry(links.Role[*link]{
 		Grade: grade, Chooses: r.chooses,
 		Leased: func(string) bool { return false }, Changed: func(string) {},
@@ -77,6 +94,7 @@ func New(cfg *Config) *Relay {
 func (r *Relay) configure(cfg *Config) {
 	r.cfg = cfg
 	r.peers.Configure(cfg.Peers, cfg.Forward)
+	r.ledger.Configure(cfg.Records)
 	r.measure()
 }
 
@@ -88,8 +106,12 @@ func (r *Relay) Reconfigure(cfg *Config) {
 	}
 }
 
-// Succeed makes r, which knows no links yet, the successor of a relay that panicked.
+// Succeed makes r, which knows neither links nor leases yet, the successor of a relay that
+// panicked. The leases come from the store.
 func (r *Relay) Succeed(old *Relay) {
+	r.ledger.Succeed(old.ledger)
+	r.table.Succeed(old.table)
+	r.trace, r.refusals = old.trace, old.refusals
 	r.peers.Succeed(&old.peers)
 	r.links.Succeed(old.links)
 	r.pending, r.unknown, r.sum = old.pending, old.unknown, old.sum
@@ -128,10 +150,15 @@ func (r *Relay) Handle(now instant.Now, p *inbound.Packet, eff *effect.Effects) 
 func (r *Relay) drop(l *link, p *inbound.Packet, d effect.Drop, eff *effect.Effects) {
 	r.countDrop(l, d, 1)
 	eff.Drop(effect.Dropped{Reason: d, Link: l.Name, Source: p.Source.Addr()})
+	if r.trace != nil {
+		r.traceDrop(eff, l, p, d)
+	}
 }
 
-// Settle has nothing to do: the relay keeps nothing.
-func (r *Relay) Settle(instant.Now, effect.Outcome, *effect.Effects) {}
+// Settle takes in what became of a Change.
+func (r *Relay) Settle(now instant.Now, o effect.Outcome, eff *effect.Effects) {
+	r.ledger.Settle(now, o, eff)
+}
 
 // Probed and Unprobed have nothing to do: the relay asks nobody.
 func (r *Relay) Probed(instant.Now, binding.Question, bool, *effect.Effects) {}
@@ -139,22 +166,31 @@ func (r *Relay) Probed(instant.Now, binding.Question, bool, *effect.Effects) {}
 // Unprobed has nothing to do either.
 func (r *Relay) Unprobed(instant.Now, binding.Question, *effect.Effects) {}
 
-// Unkept is how many records the store has not got: none is meant for it.
-func (r *Relay) Unkept() int { return 0 }
+// Unkept is how many leases the store has not got as they are.
+func (r *Relay) Unkept() int { return r.ledger.Progress().Unkept }
 
 // Deadline is when Tick wants to be called; false if nothing is due.
 func (r *Relay) Deadline() (instant.Instant, bool) {
-	at, ok := r.peers.Deadline()
+	at, ok := r.table.Deadline()
+	if retry, lacks := r.ledger.Deadline(); lacks && (!ok || retry < at) {
+		at, ok = retry, true
+	}
+	if silent, may := r.peers.Deadline(); may && (!ok || silent < at) {
+		at, ok = silent, true
+	}
 	if lapses := r.links.LapseAt(); lapses != instant.Never && (!ok || lapses < at) {
 		at, ok = lapses, true
 	}
 	return at, ok
 }
 
-// Tick does what is due: it gives up addresses that are missing, and finds servers that
-// have fallen silent.
+// Tick does what is due: it ends leases whose time has come, keeps again what the store has
+// not got, gives up addresses that are missing, and finds servers that have fallen silent.
 func (r *Relay) Tick(now instant.Now, eff *effect.Effects) {
 	r.links.Age(now.Boot)
+	r.events = r.table.Expire(r.events[:0], now)
+	r.commit(now, eff)
+	r.ledger.Tick(now, eff)
 	if r.links.LapseAt() <= now.Boot {
 		r.links.Lapse(now, r.resolveAddress)
 	}

@@ -114,7 +114,7 @@ func TestSucceed(t *testing.T) {
 	w.delivers(lan1Index, answer(up, typeOffer, false))
 	w.says(alice, nil)
 	before, sum, _ := w.core.Links(), w.traffic(), w.now
-	next := relay4.New(w.cfg)
+	next := relay4.New(w.cfg, "boot")
 	next.Succeed(w.core)
 	w.start(next)
 	if w.traffic() != sum {

@@ -54,6 +54,16 @@ func (r *Relay) handleReply(now instant.Now, l *link, p *inbound.Packet, m dhcp4
 			payload = stripped(m, eff)
 		}
 	}
+	var asked *asked
+	if known && began.asks {
+		asked = &began.asked
+	}
+	r.traceReply(eff, to, m, asked, peer, serverSays)
+	r.refused(now, to, m, peer, asked, eff)
+	if r.learn(now, to, m, peer, asked, eff) {
+		r.drop(to, p, effect.DropLimit, eff)
+		return
+	}
 	r.countDelivered(to, m.Type())
 	dest, host := to.destination(m)
 	source := to.reachedAt()
@@ -63,6 +73,7 @@ func (r *Relay) handleReply(now instant.Now, l *link, p *inbound.Packet, m dhcp4
 	eff.Sends = append(eff.Sends, effect.Send{
 		Link: to.Index, Source: source, Dest: netip.AddrPortFrom(dest, dhcp4.ClientPort), LinkLayer: host, Payload: payload,
 	})
+	r.traceReply(eff, to, m, asked, peer, "sent")
 }
 
 // addressee is the link that a reply goes to. RFC 1542 section 4.1.2: giaddr identifies it,

@@ -3,6 +3,7 @@ package relay4
 import (
 	"net/netip"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
@@ -29,6 +30,7 @@ func (r *Relay) handleClient(now instant.Now, l *link, p *inbound.Packet, m dhcp
 	}
 	t := m.Type()
 	r.countReceived(l, t)
+	r.traceArrival(eff, l, p, m)
 	informed := has(m, dhcp4.OptionAgentInformation)
 	adds := l.rule.AgentInformation
 	giaddr := l.Address()
@@ -69,6 +71,12 @@ func (r *Relay) handleClient(now instant.Now, l *link, p *inbound.Packet, m dhcp
 			return
 		}
 	}
+	if t == dhcp4.Request && r.exceeds(now, l, m, eff) != binding.NoReason {
+		r.drop(l, p, effect.DropLimit, eff)
+		return
+	}
+	// A client has stopped to use what it gives back, even if no server can be reached.
+	r.released(now, l, p, m, eff)
 	r.forward(now, &wrapping{link: l, packet: p, message: m, giaddr: giaddr, inform: adds == Replace || adds == Add && !informed}, eff)
 }
 
@@ -184,12 +192,17 @@ func (r *Relay) forward(now instant.Now, w *wrapping, eff *effect.Effects) {
 		if owed && (!namesServer || r.peers.OnlyServer(peer)) {
 			r.peers.Owes(now.Boot, peer, client)
 		}
+		r.traceStep(eff, l, p, m, "forwarded", peer.Name)
 		sent = true
 	}
 	switch {
 	case sent:
-		if w.giaddr.IsValid() && (w.giaddr != l.own || len(r.users[w.giaddr].links) > 1 || l.rule.Trusted && l.rule.AgentInformation == Add) {
-			r.pending.note(now.Boot, m, w.giaddr, l.Index, w.added)
+		if w.giaddr.IsValid() {
+			began := origin{link: l.Index, added: w.added}
+			began.asked, began.asks = l.askedBy(p, m)
+			if began.asks || w.giaddr != l.own || len(r.users[w.giaddr].links) > 1 || l.rule.Trusted && l.rule.AgentInformation == Add {
+				r.pending.note(now.Boot, m, w.giaddr, began)
+			}
 		}
 		if w.omitted {
 			r.count(l, func(c *LinkCounts) { c.AgentInformationOmitted++ })

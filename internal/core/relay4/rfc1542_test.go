@@ -141,7 +141,7 @@ func TestRFC1542_4_1_1e_OneAddressOfSeveral(t *testing.T) {
 	}
 	w.core.Reconfigure(w.cfg)
 	w.same("after a reload", w.asks(alice, from(alice))[24:28], addr(lan0Addr).AsSlice())
-	next := relay4.New(w.cfg)
+	next := relay4.New(w.cfg, "boot")
 	next.Succeed(w.core)
 	w.start(next)
 	w.same("after a panic", w.asks(alice, from(alice))[24:28], addr(lan0Addr).AsSlice())

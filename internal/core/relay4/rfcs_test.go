@@ -324,7 +324,7 @@ func TestRFC6925_5b_OneIdentifier(t *testing.T) {
 		}
 	}
 	check("at first")
-	next := relay4.New(w.cfg)
+	next := relay4.New(w.cfg, "boot")
 	next.Succeed(w.core)
 	w.start(next)
 	check("after a panic")

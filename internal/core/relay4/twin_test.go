@@ -2,15 +2,18 @@ package relay4_test
 
 import (
 	"bytes"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
 	"time"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay4"
+	"fairlead/internal/wire/dhcp4"
 	"fairlead/internal/wire/linkaddr"
 )
 
@@ -21,6 +24,13 @@ type twin struct {
 	asked []asked                        // every message of a client that went to servers
 	had   map[string]map[netip.Addr]bool // the giaddrs that links have ever had, by name
 	next  int                            // the index of the next interface
+	given map[netip.Addr]twinLease       // the leases that clients were told of and that have not ended
+}
+
+// twinLease is a lease by the word of the ACK that has reached its client.
+type twinLease struct {
+	link, chaddr string
+	until        instant.Instant
 }
 
 // asked is one message that went to a server.
@@ -35,7 +45,7 @@ type asked struct {
 
 // newTwin watches a world, which twinWorld has made.
 func newTwin(w *world) *twin {
-	return &twin{world: w, had: make(map[string]map[netip.Addr]bool), next: 100}
+	return &twin{world: w, had: make(map[string]map[netip.Addr]bool), next: 100, given: make(map[netip.Addr]twinLease)}
 }
 
 // twinWorld has links with clients that come and go, of which lan3 is trusted, and has no
@@ -140,12 +150,161 @@ func (t *twin) ask(name string, in []byte) {
 		t.rightlyForwarded(name, in, s.Payload)
 		own := slices.ContainsFunc(l.Addrs, func(p netip.Prefix) bool { return p.Addr() == t.giaddrOf(name) })
 		users, _ := t.users(t.giaddrOf(name))
-		shared := !own || len(users) > 1 || name == "lan3" && t.cfg.Links[0].AgentInformation == relay4.Add
+		shared := !own || len(users) > 1 || mayGetLease(in) || name == "lan3" && t.cfg.Links[0].AgentInformation == relay4.Add
 		t.asked = append(t.asked, asked{t.now.Boot, name, l.Index, given, s.Payload, len(s.Payload) > len(in), shared})
 	}
 }
 
 var limited = addr("255.255.255.255")
+
+// mayGetLease reports whether the answer to a message may give an address: then the relay
+// remembers who has asked.
+func mayGetLease(in []byte) bool {
+	m, err := dhcp4.ParseMessage(in)
+	if err != nil {
+		return false
+	}
+	_, rapid := m.Options().First(dhcp4.OptionRapidCommit)
+	return m.Type() == dhcp4.Request || m.Type() == dhcp4.Discover && rapid
+}
+
+// twinLeases are the addresses that the server gives: few, so that clients get each other's.
+// The last is mostly one of this host.
+var twinLeases = []netip.Addr{addr("10.0.0.70"), addr("10.0.1.70"), addr("10.0.0.71"), addr(lentAddr)}
+
+// lease has a client on a link ask for an address, and the server give it, or refuse it.
+func (t *twin) lease(name string, who, which, answers byte) {
+	l, ok := t.links[name]
+	a := twinLeases[int(which)%len(twinLeases)]
+	mac := []byte{2, 0, 0, 0, 0, who % 2}
+	if !ok || !t.giaddrOf(name).IsValid() {
+		return
+	}
+	in := from(client{mac: mac}, ofType(typeRequest), wanting(a.String()), func(m *message) { m.xid = uint32(answers % 3) })
+	up := t.says(client{l.Index, mac}, in)
+	if len(up) != 1 {
+		t.Fatalf("%s: forwarded %d, drops %v", name, len(up), t.drops)
+	}
+	t.asked = append(t.asked, asked{t.now.Boot, name, l.Index, in, up[0].Payload, len(up[0].Payload) > len(in), true})
+	if answers%8 == 7 {
+		t.refuses(up[0].Payload, true)
+		return
+	}
+	lifetime := time.Duration(answers) * time.Second
+	to := t.serve(answer(up[0].Payload, typeACK, true, given(a.String(), uint32(answers))))
+	held, is := t.given[a]
+	hers := is && held.link == to && held.chaddr == string(mac)
+	switch {
+	case to == "":
+	case lifetime == 0:
+		if hers {
+			delete(t.given, a)
+		}
+	case !t.isOurs(a):
+		if to == name { // it has one address there
+			maps.DeleteFunc(t.given, func(other netip.Addr, g twinLease) bool { return other != a && g.link == to && g.chaddr == string(mac) })
+		}
+		t.given[a] = twinLease{to, string(mac), t.now.Boot.After(lifetime)}
+	}
+}
+
+// refuses is a NAK of the server to what was asked before on whatever link: who has asked for an
+// address on the link that the NAK goes to stops using that.
+func (t *twin) refuses(up []byte, echo bool) {
+	reply := answer(up, typeNAK, echo, func(m *message) { m.yi = "" })
+	to := t.serve(reply)
+	var last, asking *asked
+	for i := range t.asked {
+		a := &t.asked[i]
+		if !a.told || !a.isAnsweredBy(reply) {
+			continue
+		}
+		if last == nil || last.index != a.index || a.at >= last.at.After(time.Minute) {
+			asking = nil
+		}
+		if last = a; mayGetLease(a.in) {
+			asking = a
+		}
+	}
+	if to == "" || asking == nil || last.index != t.links[to].Index || t.now.Boot >= last.at.After(time.Minute) {
+		return
+	}
+	if o := optionOf(asking.in, 50); o != nil {
+		a := netip.AddrFrom4([4]byte(o[2:]))
+		if g := t.given[a]; g.link == to && g.chaddr == string(reply[28:34]) {
+			delete(t.given, a)
+		}
+	}
+}
+
+// isAnsweredBy reports whether a reply is of the transaction of a client's own message.
+func (a *asked) isAnsweredBy(reply []byte) bool {
+	return bytes.Equal(a.up[4:8], reply[4:8]) && bytes.Equal(chaddr(a.up), chaddr(reply)) && bytes.Equal(a.up[24:28], reply[24:28]) && bytes.Equal(a.in[24:28], make([]byte, 4))
+}
+
+// isOurs reports whether an address is one of this host.
+func (t *twin) isOurs(a netip.Addr) bool {
+	for _, l := range t.links {
+		if slices.ContainsFunc(l.Addrs, func(p netip.Prefix) bool { return p.Addr() == a }) {
+			return true
+		}
+	}
+	return false
+}
+
+// giveBack has a client release an address, which may be another's.
+func (t *twin) giveBack(name string, who, which, where byte) {
+	l, ok := t.links[name]
+	if !ok {
+		return
+	}
+	a, mac := twinLeases[int(which)%len(twinLeases)], []byte{2, 0, 0, 0, 0, who % 2}
+	sender := client{l.Index, []byte{2, 0, 0, 0, 0, where % 2}}
+	kind, about := byte(typeRelease), using(a.String())
+	if where&2 != 0 {
+		kind, about = typeDecline, wanting(a.String())
+	}
+	source := "0.0.0.0"
+	if kind == typeRelease && where&4 == 0 {
+		source = a.String()
+	}
+	got := t.packet(inbound.Packet{
+		Link: l.Index, Source: netip.AddrPortFrom(addr(source), 68), Dest: limited, LinkLayer: linkaddr.From(sender.mac), Framed: true,
+		Payload: from(client{mac: mac}, ofType(kind), about),
+	})
+	if g, is := t.given[a]; is && len(got) > 0 && g.link == name && g.chaddr == string(mac) && string(sender.mac) == string(mac) && (kind == typeDecline || source == a.String()) {
+		delete(t.given, a)
+	}
+}
+
+// seen: what is on view is what clients were told and have not given back, until its time has
+// come, and the store has the same.
+func (t *twin) seen() {
+	maps.DeleteFunc(t.given, func(_ netip.Addr, g twinLease) bool { return g.until <= t.now.Boot })
+	n := 0
+	for b := range t.core.Leases {
+		n++
+		a := b.Prefix.Addr()
+		if g := t.given[a]; g.link != b.Link || g.chaddr != string(b.LinkLayer.Append(nil)) || g.until != b.Valid {
+			t.Fatalf("on view %+v, want %+v", b, g)
+		}
+		if r, err := binding.ParseRecord(t.store[string(binding.Key(nil, binding.Relay4, b.VRF, b.Prefix))]); err != nil || r.Valid != b.Valid || r.Link != b.Link || r.Client != b.Client {
+			t.Fatalf("kept %+v, %v; on view %+v", r, err, b)
+		}
+	}
+	if n != len(t.given) {
+		t.Fatalf("%d leases on view, want %v", n, t.given)
+	}
+	lo, hi := binding.KeyRange(binding.Relay4)
+	for k := range t.store {
+		if k >= string(lo) && k < string(hi) {
+			n--
+		}
+	}
+	if n != 0 {
+		t.Fatalf("%d records too few", n)
+	}
+}
 
 // rightlyForwarded: all is as it came, but for hops, giaddr where it was zero, and one option
 // 82 of ours. A giaddr is an address of the link, or the lent one, and never a broadcast one.
@@ -260,7 +419,7 @@ func (t *twin) users(giaddr netip.Addr) (names []string, foreign bool) {
 func (t *twin) began(reply []byte) (last *asked, others bool) {
 	for i := range t.asked {
 		a := &t.asked[i]
-		if !a.told || t.now.Boot >= a.at.After(time.Minute) || !bytes.Equal(a.up[4:8], reply[4:8]) || !bytes.Equal(chaddr(a.up), chaddr(reply)) || !bytes.Equal(a.up[24:28], reply[24:28]) || !bytes.Equal(a.in[24:28], make([]byte, 4)) {
+		if !a.told || t.now.Boot >= a.at.After(time.Minute) || !a.isAnsweredBy(reply) {
 			continue
 		}
 		others = others || last != nil && last.index != a.index
@@ -333,7 +492,11 @@ func (t *twin) arrives(echo bool) {
 func (t *twin) step(kind, a, b, c byte) {
 	t.sent, t.drops, t.notes = t.sent[:0], t.drops[:0], t.notes[:0]
 	name := "lan" + strconv.Itoa(int(a%4))
-	switch kind % 8 {
+	switch kind % 11 {
+	case 8, 9:
+		t.lease(name, a>>2, b, c)
+	case 10:
+		t.giveBack(name, a>>2, b, c)
 	case 0, 1, 2:
 		change := []func(*message){func(m *message) {
 			m.xid, m.chaddr, m.flags = uint32(b%3), []byte{2, 0, 0, 0, 0, c % 2}, uint16(c&0x80)<<8
@@ -349,7 +512,11 @@ func (t *twin) step(kind, a, b, c byte) {
 		t.arrives(c&1 != 0)
 	case 4:
 		if len(t.asked) > 0 { // an old one
-			t.serve(answer(t.asked[int(b)%len(t.asked)].up, []byte{typeOffer, typeACK, typeNAK}[a%3], c&1 != 0))
+			if up := t.asked[int(b)%len(t.asked)].up; a%3 == 2 {
+				t.refuses(up, c&1 != 0)
+			} else {
+				t.serve(answer(up, []byte{typeOffer, typeACK}[a%3], c&1 != 0))
+			}
 		}
 	case 5:
 		if a&16 != 0 {
@@ -362,9 +529,10 @@ func (t *twin) step(kind, a, b, c byte) {
 		}
 	case 7:
 		t.sleep(time.Duration(c) * 400 * time.Millisecond)
-		t.core.Tick(t.now, &t.eff)
-		t.carryOut()
 	}
+	t.core.Tick(t.now, &t.eff)
+	t.carryOut()
+	t.seen()
 }
 
 // forget forgets the messages that no reply answers any more.

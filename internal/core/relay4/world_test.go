@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
@@ -41,6 +42,9 @@ type world struct {
 	now   instant.Now
 	links map[string]links.Link
 
+	store   map[string][]byte // what was kept
+	keepErr error             // the store takes nothing
+
 	sent  []effect.Send
 	notes []effect.Note
 	drops []effect.Dropped
@@ -51,12 +55,13 @@ func newWorld(tb testing.TB, change ...func(*world)) *world {
 	w := &world{
 		TB:    tb,
 		now:   instant.Now{Boot: instant.Instant(time.Hour), Wall: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), Synced: true},
-		links: make(map[string]links.Link),
+		links: make(map[string]links.Link), store: make(map[string][]byte),
 		cfg: &relay4.Config{
 			Peers: []trust.Peer{peer("srv", serverAddr)},
 			Links: []relay4.LinkRule{{
 				Match: []string{"lan*"}, HopCount: relay4.DefaultHopCount,
 				AgentInformation: relay4.Add, CircuitID: template("{interface}"),
+				Limits: relay4.LeaseLimits{Client: 4, Link: 100, Host: delegation.HostLimitAuto},
 			}},
 		},
 	}
@@ -73,7 +78,7 @@ func newWorld(tb testing.TB, change ...func(*world)) *world {
 	for _, c := range change {
 		c(w)
 	}
-	w.start(relay4.New(w.cfg))
+	w.start(relay4.New(w.cfg, "boot"))
 	return w
 }
 
@@ -177,17 +182,45 @@ func (w *world) move(to instant.Instant) {
 	w.now.Boot = to
 }
 
+// carryOut does what the core wants. No message waits until something is kept: what it tells
+// of is kept after it has left. Nothing is asked of the kernel, and nobody is probed.
 func (w *world) carryOut() {
-	for _, s := range w.eff.Sends {
-		s.Payload = slices.Clone(s.Payload)
-		w.sent = append(w.sent, s)
+	for len(w.eff.Sends)+len(w.eff.Changes)+len(w.eff.Probes)+len(w.eff.Notes)+len(w.eff.Drops) > 0 {
+		for _, s := range w.eff.Sends {
+			if s.After != 0 {
+				w.Fatalf("%+v waits for a change", s)
+			}
+			s.Payload = slices.Clone(s.Payload)
+			w.sent = append(w.sent, s)
+		}
+		w.notes = append(w.notes, w.eff.Notes...)
+		w.drops = append(w.drops, w.eff.Drops...)
+		if len(w.eff.Probes) > 0 {
+			w.Fatalf("the relay asks nobody, but wants %+v", w.eff.Probes)
+		}
+		changes := slices.Clone(w.eff.Changes)
+		follows := len(w.eff.Sends) > 0
+		w.eff.Reset()
+		for _, c := range changes {
+			w.carryOutChange(c, follows)
+		}
 	}
-	if len(w.eff.Changes) > 0 || len(w.eff.Probes) > 0 {
-		w.Fatalf("the relay keeps nothing and asks nobody, but wants %+v %+v", w.eff.Changes, w.eff.Probes)
+}
+
+func (w *world) carryOutChange(c effect.Change, follows bool) {
+	if len(c.Host) > 0 || follows && !c.Follows {
+		w.Fatalf("%+v", c)
 	}
-	w.notes = append(w.notes, w.eff.Notes...)
-	w.drops = append(w.drops, w.eff.Drops...)
-	w.eff.Reset()
+	for _, op := range c.Keep {
+		switch {
+		case w.keepErr != nil:
+		case op.Value == nil:
+			delete(w.store, string(op.Key))
+		default:
+			w.store[string(op.Key)] = slices.Clone(op.Value)
+		}
+	}
+	w.core.Settle(w.now, effect.Outcome{ID: c.ID, Keep: w.keepErr}, &w.eff)
 }
 
 // packet hands the core one datagram and returns what left because of it.
@@ -313,8 +346,11 @@ const (
 	typeDiscover = 1
 	typeOffer    = 2
 	typeRequest  = 3
+	typeDecline  = 4
 	typeACK      = 5
 	typeNAK      = 6
+	typeRelease  = 7
+	typeInform   = 8
 )
 
 const xid = 0x0102_0304

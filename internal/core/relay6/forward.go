@@ -239,8 +239,8 @@ func (r *Relay) observe(now instant.Now, l *link, p *inbound.Packet, source neti
 		if reason, text := r.exceeds(now, l, m, binding.DUID(client), p.LinkLayer, eff); reason != binding.NoReason {
 			who := binding.DUID(client)
 			r.drop(l, p, effect.DropLimit, eff)
-			r.met.note(now, reason, l.Name, who, p.LinkLayer, binding.Prefix)
-			eff.Note(effect.Note{Kind: effect.NoteLimit, Link: l.Name, Client: who, Type: t, XID: m.TransactionID(), Reason: reason.String(), Text: text})
+			r.table.MeetLimit(now, reason, l.Name, who, p.LinkLayer, binding.Prefix)
+			eff.Note(effect.Note{Kind: effect.NoteLimit, Link: l.Name, Client: who, Type: t.String(), XID: m.TransactionID(), Reason: reason.String(), Text: text})
 			return false
 		}
 	case dhcp6.Release, dhcp6.Decline:
@@ -277,14 +277,12 @@ func (r *Relay) release(now instant.Now, l *link, m dhcp6.Message, client bindin
 		r.events, mismatched = r.table.Release(r.events, rel)
 		if mismatched > 0 {
 			r.refusals[binding.ReleaseMismatch] += uint64(mismatched)
-			eff.Note(effect.Note{Kind: effect.NoteRelease, Link: l.Name, Client: client, IAID: ia.IAID, Type: m.Type(), XID: m.TransactionID(), Text: "release does not match the delegation: ignored"})
+			eff.Note(effect.Note{Kind: effect.NoteRelease, Link: l.Name, Client: client, IAID: ia.IAID, Type: m.Type().String(), XID: m.TransactionID(), Text: "release does not match the delegation: ignored"})
 		}
 	}
-	if r.ledger.Commit(now, r.events, eff) != 0 {
-		// The Release is on its way first. It ends what it gives back even if no
-		// server can be reached: the client has stopped using it.
-		eff.Changes[len(eff.Changes)-1].Follows = true
-	}
+	// The Release is on its way first. It ends what it gives back even if no server can be
+	// reached: the client has stopped using it.
+	r.ledger.Told(now, r.events, eff)
 }
 
 // renewing takes note of what a Renew or Rebind names.

@@ -90,7 +90,6 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[binding.Questi
 			r.explain(e)
 			if e.Reason.IsLimit() {
 				excess++
-				r.met.note(now, e.Reason, l.Name, v.client, by, e.New.Kind)
 			}
 		case binding.Granted, binding.Moved:
 			v.extends = false

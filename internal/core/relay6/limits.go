@@ -1,11 +1,7 @@
 package relay6
 
 import (
-	"cmp"
-	"maps"
 	"math"
-	"slices"
-	"time"
 
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
@@ -134,72 +130,13 @@ func prefixesIn(ia dhcp6.IA) (n int) {
 	return n
 }
 
-// met are the limits that somebody has run into lately.
-type met map[metKey]*metLimit
-
-type metKey struct {
-	reason binding.Reason
-	link   string
-	client binding.Client // of a client's limit
-	host   linkaddr.Addr  // of a client's or a host's
-}
-
-type metLimit struct {
-	client binding.Client // who ran into it last
-	kind   binding.Kind
-	last   time.Time
-	times  uint64
-}
-
-// maxMet bounds them. When it is reached the one that is longest ago gives way.
-const maxMet = 256
-
-// note remembers that a client has run into a limit.
-func (m met) note(now instant.Now, reason binding.Reason, link string, client binding.Client, host linkaddr.Addr, kind binding.Kind) {
-	k := metKey{reason: reason, link: link}
-	switch reason {
-	case binding.LimitClient:
-		k.client, k.host = client, host
-	case binding.LimitHost:
-		k.host = host
-	}
-	one := m[k]
-	if one == nil {
-		if len(m) == maxMet {
-			oldest := slices.MinFunc(slices.Collect(maps.Keys(m)), func(a, b metKey) int { return m[a].last.Compare(m[b].last) })
-			delete(m, oldest)
-		}
-		one = new(metLimit)
-		m[k] = one
-	}
-	one.client, one.kind, one.last = client, kind, now.Wall
-	one.times++
-}
-
-// LimitMet is a limit that somebody has run into and that has no room yet.
-type LimitMet struct {
-	Reason binding.Reason
-	Link   string
-	Client binding.Client // who ran into it last
-	Host   linkaddr.Addr  // of a limit of clients or hosts; invalid: unknown
-	Last   time.Time
-	Times  uint64
-}
-
 // LimitsMet are the limits that somebody has run into and that have no room yet, link
 // by link.
-func (r *Relay) LimitsMet() []LimitMet {
-	all := make([]LimitMet, 0, len(r.met))
-	for k, one := range r.met {
-		l := r.links.Named(k.link)
-		if l == nil || r.table.Room(k.link, one.client, k.host, one.kind, 1, 0, &l.policy) != k.reason &&
-			r.table.Exhausted(k.link, k.host, one.kind, &l.policy) != k.reason {
-			continue
+func (r *Relay) LimitsMet() []delegation.LimitMet {
+	return r.table.LimitsMet(func(link string) *delegation.Policy {
+		if l := r.links.Named(link); l != nil {
+			return &l.policy
 		}
-		all = append(all, LimitMet{Reason: k.reason, Link: k.link, Client: one.client, Host: k.host, Last: one.last, Times: one.times})
-	}
-	slices.SortFunc(all, func(a, b LimitMet) int {
-		return cmp.Or(cmp.Compare(a.Link, b.Link), cmp.Compare(a.Reason, b.Reason), a.Client.Compare(b.Client), cmp.Compare(a.Host.String(), b.Host.String()))
+		return nil
 	})
-	return all
 }

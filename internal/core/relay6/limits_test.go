@@ -344,7 +344,7 @@ func TestLimitsMetAreBounded(t *testing.T) {
 		w.sleep(time.Millisecond)
 	}
 	got := w.core.LimitsMet()
-	if len(got) != 256 || slices.ContainsFunc(got, func(l relay6.LimitMet) bool { return strings.HasSuffix(l.Client.DUID(), "id0000") }) {
+	if len(got) != 256 || slices.ContainsFunc(got, func(l delegation.LimitMet) bool { return strings.HasSuffix(l.Client.DUID(), "id0000") }) {
 		t.Errorf("%d limits are on view, want the newest 256", len(got))
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
-	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/links"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
@@ -50,7 +49,7 @@ func (r *Relay) SetLink(h links.Link, eff *effect.Effects) {
 	}
 	r.links.Tell(l, &h)
 	l.linkLocal = slices.ContainsFunc(h.Addrs, func(p netip.Prefix) bool { return p.Addr().IsLinkLocalUnicast() })
-	r.rehome(l)
+	r.ledger.Rehome(l.Name, l.VRF)
 	if elsewhere {
 		ops = r.strand(ops, l)
 	}
@@ -92,23 +91,6 @@ func (r *Relay) put(ops []hoststate.Op, d *binding.Binding) []hoststate.Op {
 		return ops
 	}
 	return r.host.Put(ops, r.forKernel(d))
-}
-
-// rehome moves the delegations of a link that has changed its VRF, as far as
-// their prefixes are free there; the store hears of it at the next Tick.
-func (r *Relay) rehome(l *link) {
-	var away []ledger.Place
-	for d := range r.table.OnLink(l.Name) {
-		if d.VRF != l.VRF {
-			away = append(away, ledger.PlaceOf(&d))
-		}
-	}
-	for _, k := range away {
-		if r.table.Rehome(k.VRF, k.Prefix, l.VRF) {
-			r.ledger.Lack(k)
-			r.ledger.Lack(ledger.Place{VRF: l.VRF, Prefix: k.Prefix})
-		}
-	}
 }
 
 // RemoveLink takes in that an interface is gone. What is delegated there stays
@@ -185,12 +167,7 @@ func (rule *LinkRule) resolve(h *links.Link) (hoststate.Policy, delegation.Polic
 	}
 	host.Routed = rule.PermitsRouted()
 	host.Holders = policy.Move == delegation.MoveProbe
-	if policy.HostLimit == delegation.HostLimitAuto {
-		policy.HostLimit = 0
-		if host.Shared {
-			policy.HostLimit = 2 * policy.ClientLimit
-		}
-	}
+	policy.SettleHostLimit(host.Shared)
 	return host, policy
 }
 

@@ -62,7 +62,6 @@ type Relay struct {
 	sum      Traffic                  // of all links that ever were, and of unknown
 	refusals [64]uint64               // by binding.Reason
 	unicast  uint64                   // Replies with a Server Unicast option
-	met      met                      // limits that somebody has run into
 	trace    *effect.Trace
 	before   *Relay          // that panicked, until what is kept is restored; nil: there was none
 	events   []binding.Event // of one decision, reused
@@ -76,7 +75,6 @@ func New(cfg *Config, bootID string) *Relay {
 		releases:      newReleases(),
 		table:         delegation.New(),
 		host:          hoststate.New(),
-		met:           make(met),
 		tracedChanges: make(map[effect.ChangeID]tracedChange),
 		held:          make(map[binding.Question]*heldReply),
 		others:        make(map[binding.NextHop]*otherAddress),

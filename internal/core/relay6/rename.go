@@ -4,7 +4,6 @@ import (
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
-	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/links"
 )
 
@@ -23,13 +22,10 @@ func (r *Relay) rename(l *link, to *links.Link, eff *effect.Effects) (ops []host
 			ops, elsewhere = r.host.Delete(ops, name, d.Prefix), true
 		}
 	}
-	for d := range r.table.OnLink(old) {
-		r.ledger.Lack(ledger.PlaceOf(&d))
-	}
+	r.ledger.Rename(old, name)
 	r.table.Rename(old, name)
 	r.renameCovering(old, name)
 	r.renameBlocks(old, name, eff)
-	r.ledger.Rename(old, name)
 	r.links.Rename(l, name)
 	r.renameLost(l, old)
 	r.resolveBorrowers(old, eff)

@@ -29,7 +29,7 @@ func (r *Relay) Restore(now instant.Now, records iter.Seq[binding.Record], block
 		r.table.Block(b)
 	}
 	for _, name := range r.links.Names() {
-		r.rehome(r.links.Named(name))
+		r.ledger.Rehome(name, r.links.Named(name).VRF)
 	}
 	for _, name := range r.lostLinks() {
 		r.ledger.Install(r.applyLostPolicy(name), eff)

@@ -16,7 +16,7 @@ func (w *world) steps() (all []string) {
 		if n.Kind != effect.NoteTrace {
 			continue
 		}
-		s := n.Link + " " + w.name(n.Client.DUID()) + " " + n.Type.String() + " " + n.Text
+		s := n.Link + " " + w.name(n.Client.DUID()) + " " + n.Type + " " + n.Text
 		if n.Peer != "" {
 			s += " " + n.Peer
 		}

@@ -23,7 +23,7 @@ func (r *Relay) traced(l *link, source netip.Addr, payload []byte) (n effect.Not
 		n.Reason = source.String()
 	}
 	if inner := innermost(payload); len(inner) > 0 {
-		n.Type = dhcp6.MessageType(inner[0])
+		n.Type = dhcp6.MessageType(inner[0]).String()
 		if m, err := dhcp6.ParseMessage(inner); err == nil {
 			n.XID = m.TransactionID()
 			if d, ok := m.ClientID(); ok {

@@ -29,6 +29,7 @@ const (
 	OptionRebindingTime        OptionCode = 59 // T2
 	OptionVendorClassID        OptionCode = 60
 	OptionClientID             OptionCode = 61
+	OptionRapidCommit          OptionCode = 80  // RFC 4039
 	OptionAgentInformation     OptionCode = 82  // Relay Agent Information, RFC 3046
 	OptionAuthentication       OptionCode = 90  // RFC 3118
 	OptionEnd                  OptionCode = 255 // no length, no payload
@@ -66,7 +67,7 @@ var optionNames = [...]string{
 	71: "Network News Transport Protocol Server", 72: "Default World Wide Web Server",
 	73: "Default Finger Server", 74: "Default Internet Relay Chat Server",
 	75: "StreetTalk Server", 76: "StreetTalk Directory Assistance Server",
-	82: "Relay Agent Information", 90: "Authentication",
+	80: "Rapid Commit", 82: "Relay Agent Information", 90: "Authentication",
 	91: "client-last-transaction-time", 92: "associated-ip", 118: "Subnet Selection",
 	151: "status-code", 152: "base-time", 153: "start-time-of-state",
 	154: "query-start-time", 155: "query-end-time", 156: "dhcp-state",

@@ -35,9 +35,15 @@ var rfc1542 = []Row{
 }
 
 var rfc2131 = []Row{
+	{"2.1a", "states", "a client has one address on a subnet", "a lease that is seen given takes the place of what the client had on its link"},
+	{"3.1a", "states", "a DHCPACK gives the client the address in yiaddr for the duration of the lease", "as the relay sees it"},
+	{"3.2a", "states", "a client that receives a DHCPNAK cannot reuse its address", "if the server is the one that gave it"},
 	{"4.1a", "SHOULD", "examine the BROADCAST bit: broadcast if it is set, else unicast to yiaddr and chaddr", ""},
 	{"4.1b", "states", "messages to servers go to port 67, messages to clients to port 68", ""},
+	{"4.2a", "MUST", "a client is identified by its client identifier, else by chaddr", "also where the server does not send the identifier back"},
 	{"4.3.2a", "states", "the relay agent broadcasts the DHCPNAK to the client", "whether the server has set the BROADCAST bit or not"},
+	{"4.3.5a", "MUST NOT", "the answer to a DHCPINFORM has no lease expiration time", "the relay takes it for no lease"},
+	{"4.4.6a", "states", "a DHCPRELEASE gives back the address in ciaddr, a DHCPDECLINE the requested one", "if it is the holder's"},
 }
 
 var rfc3046 = []Row{

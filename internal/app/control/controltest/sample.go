@@ -54,7 +54,7 @@ func overview() api.Status {
 			UnknownDrops: 2, Refusals: 4,
 		},
 		Refusals: map[string]uint64{"limit-link": 3, "overlap": 1},
-		Relay4:   &api.Relay4Totals{Links: 2, Received: 9, Delivered: 6, Dropped: 1},
+		Relay4:   &api.Relay4Totals{Links: 2, Received: 9, Delivered: 6, Dropped: 1, Leases: 3},
 		Degraded: []string{},
 	}
 }
@@ -95,8 +95,9 @@ func relay4() api.Relay4 {
 	none := api.Relay4Counters{Received: map[string]uint64{}, Delivered: map[string]uint64{}, Drops: map[string]uint64{}}
 	return api.Relay4{
 		RelayID: "old relay", Relay4Counters: counters,
+		Relay4Leases: api.Relay4Leases{Leases: 3, Unkept: 1, HeldByClock: 2, Refusals: map[string]uint64{"limit-link": 4}},
 		Links: []api.Relay4Link{
-			{Name: "br-cust7", Up: true, Trusted: true, GIAddr: netip.MustParseAddr("192.0.2.1"), CircuitID: "br-cust7", Relay4Counters: counters},
+			{Name: "br-cust7", Up: true, Trusted: true, GIAddr: netip.MustParseAddr("192.0.2.1"), CircuitID: "br-cust7", Leases: 3, Relay4Counters: counters},
 			{Name: "eth7", VRF: "red", Relay4Counters: none},
 		},
 	}

@@ -111,7 +111,7 @@ func newPlayer(h *role.House) *player {
 		notes:  told,
 		silent: d.rivals.Soon, others: d.comparer.othersChanged, soon: d.comparer.soon, later: d.comparer.inAWhile,
 	}
-	d.keeper.to = d.store
+	d.keeper.to = h.History
 	d.engine = engine.New(engine.Options[*relay6.Relay]{
 		Log: d.log, Privacy: d.privacy, Role: d.relay, Inbox: d.inbox, Store: &d.keeper, Hosts: []engine.Installer{d.nl, d.nft}, Links: h.Events,
 	})
@@ -154,7 +154,7 @@ func (d *player) Open(in engine.Receiver, out role.Sockets) {
 // Tasks are what runs.
 func (d *player) Tasks() map[string]process.Task {
 	tasks := map[string]process.Task{
-		"compare": d.comparer.run, "filter": d.comparer.watch, "history": d.forgetHistory, "rivals": d.rivals.Run, "foreign": d.foreign.run,
+		"compare": d.comparer.run, "filter": d.comparer.watch, "rivals": d.rivals.Run, "foreign": d.foreign.run,
 	}
 	for name, run := range d.engine.Tasks() {
 		tasks[name] = run

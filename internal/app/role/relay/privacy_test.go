@@ -16,7 +16,6 @@ import (
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/engine"
-	"fairlead/internal/app/identity"
 	"fairlead/internal/app/network"
 	"fairlead/internal/app/notes"
 	"fairlead/internal/app/privacy"
@@ -25,8 +24,6 @@ import (
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
-	"fairlead/internal/core/ledger"
-	"fairlead/internal/host/store"
 	"fairlead/internal/host/udp"
 	"fairlead/internal/wire/dhcp6"
 	"fairlead/internal/wire/linkaddr"
@@ -83,7 +80,7 @@ func hers() binding.Binding {
 func every() (all []effect.Note) {
 	route := hoststate.Route{Prefix: netip.MustParsePrefix(somebodysRoute), Gateway: netip.MustParseAddr(somebodysHop), Link: 3, Table: 254, Metric: 1024}
 	for k := effect.NoteDelegation; k <= effect.NoteClock; k++ {
-		n := effect.Note{Kind: k, Link: "d1", Peer: "server", Client: binding.DUID(somebody), IAID: 0x5e778899, Type: dhcp6.Request, XID: 9, Text: "happened to " + k.String()}
+		n := effect.Note{Kind: k, Link: "d1", Peer: "server", Client: binding.DUID(somebody), IAID: 0x5e778899, Type: dhcp6.Request.String(), XID: 9, Text: "happened to " + k.String()}
 		switch k {
 		case effect.NoteDelegation:
 			n.Event = binding.Event{Kind: binding.Moved, Old: hers(), New: hers()}
@@ -221,77 +218,6 @@ func TestNobodyIsInTheReportOfAPanic(t *testing.T) {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("%v: %q is not in\n%s", how, want, out)
 			}
-		}
-	}
-}
-
-// past is a record of the history, of what ended the nth minute.
-func past(n int) store.Op {
-	p := ledger.Past{Record: binding.Record{Space: binding.Relay6, Binding: hers(), BootID: "boot", ValidWall: time.Unix(2e9, 0)}, Reason: "expired"}
-	return store.Op{Key: ended(n), Value: p.Value()}
-}
-
-// What was kept before the configuration wanted it masked is masked, once, and
-// what is no record stays.
-func TestHistoryIsMaskedAfterwards(t *testing.T) {
-	_, rules, _ := masking(config.IdentifiersHashed)
-	s := newShelf(t)
-	var ops []store.Op
-	for n := range maskAtOnce + 2 {
-		ops = append(ops, past(n))
-	}
-	s.put(t, append(ops, store.Op{Key: ended(maskAtOnce + 2), Value: []byte("odd")}))
-	h := history{from: s, added: func() int64 { return 0 }, privacy: rules}
-	limits := config.History{Keep: 365 * 24 * time.Hour, Entries: 1e6}
-	now := firstEnd.Add(30 * 24 * time.Hour)
-	for range 2 {
-		if err := h.shorten(t.Context(), limits, now, true); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if len(s.sizes) != 2 || s.sizes[0] != maskAtOnce || s.sizes[1] != 2 {
-		t.Errorf("commits of %v entries, want %d and 2, once", s.sizes, maskAtOnce)
-	}
-	n := 0
-	err := s.Store.Scan([]byte("h"), []byte("i"), func(k, v []byte) bool {
-		n++
-		p, err := ledger.ParsePast(k, v)
-		if err != nil {
-			if string(v) != "odd" {
-				t.Errorf("%x is no record any more: %v", v, err)
-			}
-			return true
-		}
-		findNobody(t, "history", fmt.Sprintf("%x %s %v %v", v, p.Client, p.Prefix, p.NextHop))
-		if p.Link != "d1" || p.Reason != "expired" || !p.ValidWall.Equal(time.Unix(2e9, 0)) || !p.Granted.Equal(hers().Granted) {
-			t.Errorf("too little is left of it: %+v", p)
-		}
-		return true
-	})
-	if err != nil || n != maskAtOnce+3 {
-		t.Errorf("%d entries, %v; want %d", n, err, maskAtOnce+3)
-	}
-}
-
-// There is no history where identifiers may not even be told apart, nor where
-// the store is to keep as little as it can.
-func TestNoHistoryByPrivacy(t *testing.T) {
-	for _, tc := range []struct {
-		p    config.Privacy
-		want time.Duration
-	}{
-		{config.Privacy{}, time.Hour},
-		{config.Privacy{History: config.IdentifiersHashed}, time.Hour},
-		{config.Privacy{History: config.IdentifiersNone}, 0},
-		{config.Privacy{StoreMinimal: true}, 0},
-	} {
-		c := relaying(config.Config{Process: config.Process{Privacy: tc.p}, History: config.History{Keep: time.Hour, Entries: 7}})
-		if got := historyOf(c); got.Keep != tc.want || got.Entries != 7 {
-			t.Errorf("%+v: %+v, want it kept for %v", tc.p, got, tc.want)
-		}
-		d := &player{cfg: c, identity: identity.Fixed(nil)}
-		if core := d.coreConfig(c); core.Records.NoHistory != (tc.want == 0) || core.Records.Minimal != tc.p.StoreMinimal {
-			t.Errorf("%+v: the core keeps no history: %v, little: %v", tc.p, core.Records.NoHistory, core.Records.Minimal)
 		}
 	}
 }

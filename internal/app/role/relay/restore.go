@@ -3,7 +3,6 @@ package relay
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -11,13 +10,14 @@ import (
 
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/engine"
+	"fairlead/internal/app/history"
+	"fairlead/internal/app/kept"
 	"fairlead/internal/app/service"
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
-	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/nft"
 	"fairlead/internal/host/probe"
@@ -55,9 +55,7 @@ func (d *player) uses(p effect.Probe) bool {
 
 func (d *player) coreConfig(cfg *config.Config) *relay6.Config {
 	c := section(cfg).Core(cfg.Peers, d.identity.ID(), d.host)
-	c.Records.NoHistory = historyOf(cfg).Keep == 0
-	c.Records.Minimal = cfg.Privacy.StoreMinimal
-	c.Records.MaskPast = func(past *binding.Binding) { d.privacy.History().Past(past) }
+	c.Records = history.Records(cfg, d.privacy)
 	for _, a := range cfg.Host.Aggregates {
 		c.Aggregates = append(c.Aggregates, hoststate.Aggregate{Prefix: a.Prefix, Table: a.Table, Metric: a.Metric})
 	}
@@ -66,18 +64,9 @@ func (d *player) coreConfig(cfg *config.Config) *relay6.Config {
 
 // buildCore is a core that knows the links as they are and all that was kept,
 // and the successor of the one before, if there is one. What is kept is not yet
-// compared with the kernel. Where a part of the database cannot be read, the
-// store is let mend itself, once.
+// compared with the kernel.
 func (d *player) buildCore(n instant.Now, eff *effect.Effects) (*relay6.Relay, error) {
-	core, err := d.coreOf(n, eff)
-	if errors.Is(err, store.ErrDamaged) {
-		d.log.Error("store cannot be read: it is repaired", "error", err)
-		if err = d.store.Commit(nil); err == nil {
-			eff.Reset()
-			core, err = d.coreOf(n, eff)
-		}
-	}
-	return core, err
+	return kept.Build(d.log, d.store.Commit, eff, func() (*relay6.Relay, error) { return d.coreOf(n, eff) })
 }
 
 func (d *player) coreOf(n instant.Now, eff *effect.Effects) (*relay6.Relay, error) {
@@ -87,7 +76,7 @@ func (d *player) coreOf(n instant.Now, eff *effect.Effects) (*relay6.Relay, erro
 	}
 	core.SetTrace(d.book.Traced())
 	core.Start(eff)
-	k := keepsake{log: d.log, from: d.store}
+	k := newKeepsake(d.log, d.store)
 	if err := k.rewrite(d.store.Commit); err != nil {
 		return nil, err
 	}
@@ -110,11 +99,12 @@ func (d *player) coreOf(n instant.Now, eff *effect.Effects) (*relay6.Relay, erro
 	if err := k.readBlocks(); err != nil {
 		return nil, err
 	}
-	if err := k.readClock(); err != nil {
+	lastWall, err := k.Clock()
+	if err != nil {
 		return nil, err
 	}
-	core.Restore(n, k.records, k.blocks, k.lastWall, eff)
-	return core, k.err
+	core.Restore(n, k.Bindings(binding.Relay6), k.blocks, lastWall, eff)
+	return core, k.Err
 }
 
 // scanner is where records are read from: host/store.
@@ -122,15 +112,18 @@ type scanner interface {
 	Scan(from, to []byte, fn func(k, v []byte) bool) error
 }
 
-// keepsake is what was kept. A record that cannot be read is reported and left
-// alone; the others count.
+// keepsake is what was kept.
 type keepsake struct {
-	log      *slog.Logger
-	from     scanner
-	former   []store.Op // what was rewritten, and could not be kept so
-	blocks   []delegation.Block
-	lastWall time.Time
-	err      error // of records
+	kept.Reader
+	from   scanner
+	former []store.Op // what was rewritten, and could not be kept so
+	blocks []delegation.Block
+}
+
+func newKeepsake(log *slog.Logger, from scanner) *keepsake {
+	s := &keepsake{from: from}
+	s.Reader = kept.Reader{Log: log, Scan: s.scan}
+	return s
 }
 
 // rewriteAtOnce bounds how many records one commit rewrites.
@@ -150,7 +143,7 @@ func (s *keepsake) rewrite(commit func([]store.Op) error) error {
 			from = append(bytes.Clone(k), 0)
 			now, err := relay6.Rewrite(bytes.Clone(k), v)
 			if err != nil {
-				s.odd(k, err)
+				s.Odd(k, err)
 				return true
 			}
 			for _, op := range now {
@@ -165,7 +158,7 @@ func (s *keepsake) rewrite(commit func([]store.Op) error) error {
 			return err
 		}
 		if err := commit(ops); err != nil {
-			s.log.Error("records of a former version could not be rewritten: they are used all the same", "error", err)
+			s.Log.Error("records of a former version could not be rewritten: they are used all the same", "error", err)
 			s.former = append(s.former, ops...)
 		}
 	}
@@ -230,27 +223,12 @@ func (s *keepsake) scan(from, to []byte, fn func(k, v []byte) bool) error {
 	return err
 }
 
-// records yields what is kept of delegations, one after another: there may be
-// very many.
-func (s *keepsake) records(yield func(binding.Record) bool) {
-	lo, hi := binding.KeyRange(binding.Relay6)
-	var reader binding.Reader
-	s.err = s.scan(lo, hi, func(k, v []byte) bool {
-		r, err := reader.Parse(v)
-		if err != nil {
-			s.odd(k, err)
-			return true
-		}
-		return yield(r)
-	})
-}
-
 func (s *keepsake) readBlocks() error {
 	lo, hi := delegation.BlockRange()
 	return s.scan(lo, hi, func(k, _ []byte) bool {
 		b, err := delegation.ParseBlock(k)
 		if err != nil {
-			s.odd(k, err)
+			s.Odd(k, err)
 			return true
 		}
 		s.blocks = append(s.blocks, b)
@@ -264,24 +242,12 @@ func (s *keepsake) readLinks(restore func(link string, rec relay6.LinkRecord)) e
 	return s.scan(lo, hi, func(k, v []byte) bool {
 		link, rec, err := relay6.ParseLinkRecord(k, v)
 		if err != nil {
-			s.odd(k, err)
+			s.Odd(k, err)
 			return true
 		}
 		restore(link, rec)
 		return true
 	})
-}
-
-func (s *keepsake) readClock() error {
-	key := ledger.ClockKey()
-	return s.from.Scan(key, append(append([]byte(nil), key...), 0), func(_, v []byte) bool {
-		s.lastWall = ledger.ParseClock(v)
-		return false
-	})
-}
-
-func (s *keepsake) odd(key []byte, err error) {
-	s.log.Error("record not understood: left alone", "key", fmt.Sprintf("%x", key), "error", err)
 }
 
 // restore brings the kernel to what was kept, before any socket is open (RFC

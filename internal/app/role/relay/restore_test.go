@@ -45,9 +45,10 @@ func TestBadRecordIsLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	k := keepsake{log: slog.New(slog.NewTextHandler(&out, nil)), from: kept}
-	records := slices.Collect(k.records)
-	if err := errors.Join(k.err, k.readBlocks(), k.readClock()); err != nil {
+	k := newKeepsake(slog.New(slog.NewTextHandler(&out, nil)), kept)
+	records := slices.Collect(k.Bindings(binding.Relay6))
+	last, err := k.Clock()
+	if err := errors.Join(k.Err, k.readBlocks(), err); err != nil {
 		t.Fatal(err)
 	}
 	if len(records) != 2 || records[0].Prefix != prefix(0) || records[1].Prefix != prefix(2) {
@@ -56,8 +57,8 @@ func TestBadRecordIsLeftAlone(t *testing.T) {
 	if len(k.blocks) != 1 || k.blocks[0] != block {
 		t.Errorf("read blocks %v, want %v", k.blocks, block)
 	}
-	if !k.lastWall.IsZero() {
-		t.Errorf("last instant kept = %v, want none", k.lastWall)
+	if !last.IsZero() {
+		t.Errorf("last instant kept = %v, want none", last)
 	}
 	if n := strings.Count(out.String(), "record not understood"); n != 2 {
 		t.Errorf("%d reports, want 2:\n%s", n, &out)
@@ -103,7 +104,7 @@ func TestFormerRecordsAreRewritten(t *testing.T) {
 	for name, fail := range map[string]error{"kept": nil, "not kept": errors.New("read-only")} {
 		kept := former()
 		var out bytes.Buffer
-		k := keepsake{log: slog.New(slog.NewTextHandler(&out, nil)), from: kept}
+		k := newKeepsake(slog.New(slog.NewTextHandler(&out, nil)), kept)
 		commit := func(ops []store.Op) error {
 			if fail != nil {
 				return fail
@@ -114,8 +115,8 @@ func TestFormerRecordsAreRewritten(t *testing.T) {
 			t.Fatal(err)
 		}
 		addresses := map[string]netip.Prefix{}
-		records := slices.Collect(k.records)
-		if err := errors.Join(k.err, k.readBlocks(), k.readLinks(func(link string, rec relay6.LinkRecord) { addresses[link] = rec.Address })); err != nil {
+		records := slices.Collect(k.Bindings(binding.Relay6))
+		if err := errors.Join(k.Err, k.readBlocks(), k.readLinks(func(link string, rec relay6.LinkRecord) { addresses[link] = rec.Address })); err != nil {
 			t.Fatal(err)
 		}
 		if len(records) != 1 || records[0].Prefix != netip.MustParsePrefix("2001:db8:100::/56") || records[0].Client != alice || records[0].Space != binding.Relay6 {
@@ -156,12 +157,12 @@ func TestFormerRecordThatHasEnded(t *testing.T) {
 	disk.store, disk.err = kept, full
 	keeper := keeper{to: &disk}
 	start := func() []binding.Record {
-		k := keepsake{log: slog.New(slog.DiscardHandler), from: kept}
+		k := newKeepsake(slog.New(slog.DiscardHandler), kept)
 		if err := k.rewrite(disk.Commit); err != nil {
 			t.Fatal(err)
 		}
 		keeper.owe(k.former)
-		return slices.Collect(k.records)
+		return slices.Collect(k.Bindings(binding.Relay6))
 	}
 	records := start()
 	if len(records) != 1 {
@@ -208,11 +209,11 @@ func TestFormerRecordThatIsOlder(t *testing.T) {
 	if err := kept.Commit([]store.Op{{Key: key, Value: former}, now}); err != nil {
 		t.Fatal(err)
 	}
-	k := keepsake{log: slog.New(slog.DiscardHandler), from: kept}
+	k := newKeepsake(slog.New(slog.DiscardHandler), kept)
 	if err := k.rewrite(kept.Commit); err != nil {
 		t.Fatal(err)
 	}
-	if records := slices.Collect(k.records); len(records) != 1 || records[0].Client != newer.Client {
+	if records := slices.Collect(k.Bindings(binding.Relay6)); len(records) != 1 || records[0].Client != newer.Client {
 		t.Errorf("records %+v, want the newer one alone", records)
 	}
 	from, to := relay6.FormerRange()

@@ -68,5 +68,5 @@ func (c *classifier) believes(role trust.PeerRole, p *inbound.Packet, l *network
 	return peer != nil && protected
 }
 
-// AsksForChange is false: the relay keeps nothing.
+// AsksForChange is false: no message waits until a lease is kept.
 func (*classifier) AsksForChange([]byte) bool { return false }

@@ -1,5 +1,5 @@
-// Package relay4 plays the DHCPv4 relay: it puts the core, the sockets and the operators'
-// questions together. The relay keeps nothing and has nothing in the kernel.
+// Package relay4 plays the DHCPv4 relay: it puts the core, the sockets, the store and the
+// operators' questions together. The relay has nothing in the kernel.
 package relay4
 
 import (
@@ -15,11 +15,15 @@ import (
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/engine"
+	"fairlead/internal/app/history"
+	"fairlead/internal/app/kept"
 	"fairlead/internal/app/metrics"
 	"fairlead/internal/app/network"
 	"fairlead/internal/app/notes"
 	"fairlead/internal/app/process"
 	"fairlead/internal/app/role"
+	"fairlead/internal/app/service"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay4"
@@ -66,7 +70,7 @@ func newPlayer(h *role.House) *player {
 	}
 	d.configure(h.Config)
 	d.engine = engine.New(engine.Options[*relay4.Relay]{
-		Log: h.Told, Privacy: h.Privacy, Role: d.relay, Inbox: d.inbox, Store: h.Store, Links: h.Events,
+		Log: h.Told, Privacy: h.Privacy, Role: d.relay, Inbox: d.inbox, Store: h.History, Links: h.Events,
 	})
 	return d
 }
@@ -84,12 +88,18 @@ func (d *player) relayID(c *config.Config) []byte { return c.RelayID.InDHCPv4(d.
 func (d *player) coreConfig(c *config.Config) *relay4.Config {
 	core := section(c).Core(c.Peers, d.relayID(c), d.house.Host)
 	core.RequireRelayID = c.RelayID.Token
+	core.Records = history.Records(c, d.house.Privacy)
 	return &core
 }
 
-// buildCore is a core that knows the links, the successor of the one before.
-func (d *player) buildCore(_ instant.Now, eff *effect.Effects) (*relay4.Relay, error) {
-	core := relay4.New(d.coreConfig(d.config()))
+// buildCore is a core that knows the links and the leases that were kept, the successor of the
+// one before.
+func (d *player) buildCore(now instant.Now, eff *effect.Effects) (*relay4.Relay, error) {
+	return kept.Build(d.house.Told, d.house.Store.Commit, eff, func() (*relay4.Relay, error) { return d.coreOf(now, eff) })
+}
+
+func (d *player) coreOf(now instant.Now, eff *effect.Effects) (*relay4.Relay, error) {
+	core := relay4.New(d.coreConfig(d.config()), d.house.BootID)
 	if old := d.engine.Core; old != nil {
 		core.Succeed(old)
 	}
@@ -102,17 +112,37 @@ func (d *player) buildCore(_ instant.Now, eff *effect.Effects) (*relay4.Relay, e
 		d.relay.net.Know(l)
 		core.SetLink(l, eff)
 	}
-	return core, nil
-}
-
-// Restore has nothing to restore: the core begins with the links.
-func (d *player) Restore() (held map[string]int, err error) {
-	var eff effect.Effects
-	if d.engine.Core, err = d.buildCore(instant.Now{}, &eff); err != nil {
+	k := kept.Reader{Log: d.house.Told, Scan: d.house.Store.Scan}
+	lastWall, err := k.Clock()
+	if err != nil {
 		return nil, err
 	}
+	core.Restore(now, k.Bindings(binding.Relay4), lastWall, eff)
+	return core, k.Err
+}
+
+// Restore has the core begin with what was kept.
+func (d *player) Restore() (held map[string]int, err error) {
+	var eff effect.Effects
+	if d.engine.Core, err = d.buildCore(service.Now(), &eff); err != nil {
+		return nil, err
+	}
+	d.engine.CarryOutNow(service.Now, &eff)
 	d.relay.notes.Take(&eff)
-	return nil, nil
+	t := d.engine.Core.Totals()
+	d.house.Told.Info("restored", "leases", t.Leases)
+	return heldOn(d.engine.Core.Prospects(d.coreConfig(d.cfg))), nil
+}
+
+// heldOn are the leases by link.
+func heldOn(links []relay4.Prospect) map[string]int {
+	held := make(map[string]int)
+	for i := range links {
+		if p := &links[i]; p.Leases > 0 {
+			held[p.Link] = p.Leases
+		}
+	}
+	return held
 }
 
 // Open begins.
@@ -178,20 +208,22 @@ func (d *player) Judge(ctx context.Context, s *api.Status, _ *api.Counters) erro
 	return d.engine.Call(ctx, func(instant.Now, *effect.Effects) {
 		s.Degraded = append(s.Degraded, d.wrong()...)
 		s.Relay4 = totalsOf(linksOf(d.engine.Core), countersOf(d.engine.Core))
+		s.Relay4.Leases = d.engine.Core.Totals().Leases
+		s.Limits = append(s.Limits, control.LimitsOf(d.engine.Core.LimitsMet())...)
 	})
 }
 
-// Prospect adds what another configuration would change. No lease is held.
+// Prospect adds what another configuration would change.
 func (d *player) Prospect(ctx context.Context, next *config.Config, r *api.ReloadResult) (held map[string]int, err error) {
 	var links []relay4.Prospect
 	err = d.engine.Call(ctx, func(instant.Now, *effect.Effects) { links = d.engine.Core.Prospects(d.coreConfig(next)) })
 	for _, p := range links {
 		changed := func(now, then *relay4.LinkRule) []config.KeyChange { return config.Rule4Changed(p.Link, now, then) }
-		if c := role.LinkChange("relay4", api.LinkHoldings{Link: p.Link}, p.Now, p.Then, changed); c.Change != "" {
+		if c := role.LinkChange("relay4", api.LinkHoldings{Link: p.Link, Addresses: p.Leases}, p.Now, p.Then, changed); c.Change != "" {
 			r.Links = append(r.Links, c)
 		}
 	}
-	return nil, err
+	return heldOn(links), err
 }
 
 // Reconfigure has a configuration hold.
@@ -219,7 +251,7 @@ func (d *player) config() *config.Config {
 func (d *player) look(ctx context.Context) (v api.Relay4, err error) {
 	err = d.engine.Call(ctx, func(instant.Now, *effect.Effects) {
 		v.RelayID = api.Identifier(d.relayID(d.config()))
-		v.Links, v.Relay4Counters = linksOf(d.engine.Core), countersOf(d.engine.Core)
+		v.Links, v.Relay4Counters, v.Relay4Leases = linksOf(d.engine.Core), countersOf(d.engine.Core), leasesOf(d.engine.Core)
 	})
 	return v, err
 }

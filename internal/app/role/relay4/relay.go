@@ -51,8 +51,8 @@ func (r *relay) Tell(eff *effect.Effects) {
 	r.notes.Take(eff)
 }
 
-// HearsExtensions is false: the relay extends nothing.
-func (r *relay) HearsExtensions() bool { return false }
+// HearsExtensions reports whether anybody hears of leases that are extended.
+func (r *relay) HearsExtensions() bool { return r.notes.HearExtensions() }
 
 // LinkChanged brings a link event to the network and to the core.
 func (r *relay) LinkChanged(core *relay4.Relay, e netlink.Event, eff *effect.Effects) (compare bool) {

@@ -1,6 +1,7 @@
 package relay4
 
 import (
+	"fmt"
 	"strings"
 
 	"fairlead/internal/app/api"
@@ -15,7 +16,7 @@ func linksOf(core *relay4.Relay) []api.Relay4Link {
 	for _, l := range core.Links() {
 		if l.ClientFacing {
 			found = append(found, api.Relay4Link{
-				Name: l.Name, Up: l.Up, VRF: l.VRF, Trusted: l.Trusted, GIAddr: l.GIAddr, CircuitID: l.CircuitID,
+				Name: l.Name, Up: l.Up, VRF: l.VRF, Trusted: l.Trusted, GIAddr: l.GIAddr, CircuitID: l.CircuitID, Leases: l.Leases,
 				Relay4Counters: figuresOf(&l.Counters.Traffic, l.Counters.LinkCounts, nonZero),
 			})
 		}
@@ -27,6 +28,12 @@ func linksOf(core *relay4.Relay) []api.Relay4Link {
 func countersOf(core *relay4.Relay) api.Relay4Counters {
 	sum, _ := core.Sum()
 	return figuresOf(&sum.Traffic, sum.LinkCounts, all)
+}
+
+// leasesOf are the figures of the leases on view.
+func leasesOf(core *relay4.Relay) api.Relay4Leases {
+	t := core.Totals()
+	return api.Relay4Leases{Leases: t.Leases, Unkept: t.Unkept, HeldByClock: t.HeldByClock, Refusals: t.Refusals}
 }
 
 // totalsOf are those figures at a glance.
@@ -74,6 +81,9 @@ func (d *player) wrong() (words []string) {
 	var match []string
 	for i := range section(cfg).Links {
 		match = append(match, section(cfg).Links[i].Match...)
+	}
+	if t := d.engine.Core.Totals(); t.Unkept > 0 {
+		words = append(words, fmt.Sprintf("store: %d DHCPv4 leases not kept yet", t.Unkept))
 	}
 	words = append(words, d.relay.net.Muted()...)
 	words = append(words, d.relay.net.Absent("relay4", match)...)

@@ -1,18 +1,14 @@
-package relay
+package history
 
 import (
 	"encoding/binary"
 	"errors"
+	"log/slog"
 	"slices"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"fairlead/internal/app/config"
-	"fairlead/internal/app/engine"
-	"fairlead/internal/app/service"
-	"fairlead/internal/core/effect"
-	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/store"
 )
 
@@ -51,6 +47,8 @@ func (s *shelf) Scan(from, to []byte, fn func(k, v []byte) bool) error {
 
 var firstEnd = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
+var quiet = slog.New(slog.DiscardHandler)
+
 // ended is the key of what ended the nth minute.
 func ended(n int) []byte {
 	key := binary.BigEndian.AppendUint64([]byte("h"), uint64(firstEnd.Add(time.Duration(n)*time.Minute).UnixNano()))
@@ -88,20 +86,11 @@ func (s *shelf) want(t *testing.T, from, to int) {
 	}
 }
 
-func shorten(t *testing.T, h *history, entries int64, now time.Time, old bool) {
+func shorten(t *testing.T, h *History, entries int64, now time.Time, old bool) {
 	t.Helper()
 	if err := h.shorten(t.Context(), config.History{Keep: time.Hour, Entries: entries}, now, old); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// keeping is a change that keeps records.
-func keeping(id effect.ChangeID, ops ...store.Op) effect.Change {
-	c := effect.Change{ID: id}
-	for _, o := range ops {
-		c.Keep = append(c.Keep, effect.KeepOp{Key: o.Key, Value: o.Value})
-	}
-	return c
 }
 
 // Of a history that is too long the oldest go, in commits of a bounded size, and
@@ -110,7 +99,7 @@ func TestHistoryIsBoundedInNumber(t *testing.T) {
 	s := newShelf(t)
 	beside := []store.Op{{Key: []byte("d-before"), Value: []byte("d")}, {Key: []byte("m/wall"), Value: []byte("m")}}
 	s.put(t, append(ends(0, 2510), beside...))
-	h := &history{from: s, added: new(atomic.Int64).Load}
+	h := New(quiet, s, nil)
 	shorten(t, h, 2510, firstEnd, false)
 	s.want(t, 0, 2510)
 	shorten(t, h, 10, firstEnd, false)
@@ -136,29 +125,32 @@ func TestHistoryIsBoundedInNumber(t *testing.T) {
 	}
 }
 
-// What the pipeline keeps after the count counts, and nothing else does: not what
-// was not kept, nor what is deleted, nor other records.
+// What roles keep after the count counts, and nothing else does: not what was not kept, nor
+// what is deleted, nor other records.
 func TestHistoryCountsWhatIsKept(t *testing.T) {
 	s := newShelf(t)
 	s.put(t, ends(0, 5))
-	l := quietPlayed(t)
-	e := engine.New(engine.Options[*relay6.Relay]{Log: l.log, Role: l.relay, Inbox: l.inbox, Store: s})
-	e.Core = l.Core
-	commit := func(changes ...effect.Change) { e.CarryOutNow(service.Now, &effect.Effects{Changes: changes}) }
-	h := &history{from: s, added: e.Past}
+	h := New(quiet, s, nil)
 	shorten(t, h, 5, firstEnd, false)
-	commit(
-		keeping(1, append(ends(5, 7), store.Op{Key: []byte("d"), Value: []byte("d")}, store.Op{Key: []byte("h234567890-"), Value: nil})...),
-		keeping(2, append(ends(7, 8), store.Op{Key: []byte("h2345"), Value: []byte("no key of the history")})...),
-	)
+	odd := store.Op{Key: []byte("h2345"), Value: []byte("no key of the history")}
+	for _, ops := range [][]store.Op{
+		append(ends(5, 7), store.Op{Key: []byte("d"), Value: []byte("d")}, store.Op{Key: []byte("h234567890-"), Value: nil}),
+		append(ends(7, 8), odd),
+	} {
+		if err := h.Commit(ops); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if got := h.entries(); got != 8 {
 		t.Errorf("%d entries after three were added to five, want 8", got)
 	}
-	if err := s.Store.Commit([]store.Op{{Key: []byte("h2345")}}); err != nil {
+	if err := s.Store.Commit([]store.Op{{Key: odd.Key}}); err != nil {
 		t.Fatal(err)
 	}
 	s.fail = store.ErrFull
-	commit(keeping(3, ends(8, 20)...))
+	if err := h.Commit(ends(8, 20)); !errors.Is(err, store.ErrFull) {
+		t.Errorf("a full store: %v", err)
+	}
 	s.fail = nil
 	if got := h.entries(); got != 8 {
 		t.Errorf("%d entries after a commit that failed, want 8", got)
@@ -175,7 +167,8 @@ func TestHistoryIsCountedAgainAfterAFailure(t *testing.T) {
 	for _, made := range []bool{false, true} {
 		s := newShelf(t)
 		s.put(t, ends(0, 9))
-		h := &history{from: s, added: func() int64 { return 100 }} // kept, and forgotten, long ago
+		h := New(quiet, s, nil)
+		h.added.Store(100) // kept, and forgotten, long ago
 		s.fail, s.made = store.ErrBroken, made
 		err := h.shorten(t.Context(), config.History{Entries: 6}, firstEnd, false)
 		if !errors.Is(err, store.ErrBroken) {
@@ -194,7 +187,7 @@ func TestHistoryIsCountedAgainAfterAFailure(t *testing.T) {
 func TestHistoryIsBoundedInTime(t *testing.T) {
 	s := newShelf(t)
 	s.put(t, ends(0, 90))
-	h := &history{from: s, added: new(atomic.Int64).Load}
+	h := New(quiet, s, nil)
 	now := firstEnd.Add(80 * time.Minute)
 	shorten(t, h, 1000, now, false)
 	s.want(t, 0, 90)

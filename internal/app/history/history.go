@@ -1,13 +1,17 @@
-package relay
+// Package history keeps of what has ended as much as the configuration lets stay. All roles
+// write into one history.
+package history
 
 import (
 	"context"
+	"log/slog"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"fairlead/internal/app/config"
-	"fairlead/internal/app/engine"
 	"fairlead/internal/app/privacy"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/ledger"
 	"fairlead/internal/host/store"
 )
@@ -19,21 +23,78 @@ const (
 	maskAtOnce   = 1000
 )
 
-// forgetHistory takes away what is older, and what is more, than the
-// configuration keeps, until ctx ends.
-func (d *player) forgetHistory(ctx context.Context) error {
+// Of is how much of the past a configuration lets stay. Where the store keeps as little as
+// it can, and where identifiers may not even be told apart, there is none.
+func Of(c *config.Config) config.History {
+	h := c.History
+	if c.Privacy.StoreMinimal || c.Privacy.History == config.IdentifiersNone {
+		h.Keep = 0
+	}
+	return h
+}
+
+// Records are how a configuration has bindings kept. What of a client the history is not to
+// say is masked by the rules.
+func Records(c *config.Config, rules *privacy.Rules) ledger.Records {
+	return ledger.Records{
+		NoHistory: Of(c).Keep == 0, Minimal: c.Privacy.StoreMinimal,
+		MaskPast: func(past *binding.Binding) { rules.History().Past(past) },
+	}
+}
+
+// archive is where the history is: host/store.
+type archive interface {
+	Commit(ops []store.Op) error
+	Scan(from, to []byte, fn func(k, v []byte) bool) error
+}
+
+// History knows how long the history is without reading it each time: it counts once, and
+// then adds what is kept by Commit and takes off what it deleted.
+type History struct {
+	log     *slog.Logger
+	from    archive
+	privacy *privacy.Rules // nil: nothing is masked
+	added   atomic.Int64   // entries kept since the process began
+
+	masked  config.Identifiers // what the entries are known to be, at least
+	counted bool
+	base    int64 // entries, less what added tells
+}
+
+// New is the history in a store.
+func New(log *slog.Logger, from archive, rules *privacy.Rules) *History {
+	return &History{log: log, from: from, privacy: rules}
+}
+
+// Commit keeps what a role has decided. It is safe for all.
+func (h *History) Commit(ops []store.Op) error {
+	err := h.from.Commit(ops)
+	if err == nil {
+		past := int64(0)
+		for i := range ops {
+			if ops[i].Value != nil && ledger.IsPast(ops[i].Key) {
+				past++
+			}
+		}
+		h.added.Add(past)
+	}
+	return err
+}
+
+// Run takes away what is older, and what is more, than the configuration keeps, until ctx
+// ends.
+func (h *History) Run(ctx context.Context, cfg func() *config.Config) error {
 	age, excess := time.NewTicker(ageEvery), time.NewTicker(excessEvery)
 	defer age.Stop()
 	defer excess.Stop()
-	h := history{from: d.store, added: d.engine.Past, privacy: d.privacy}
 	failing := false
 	for old := true; ; {
-		err := h.shorten(ctx, historyOf(d.config()), time.Now(), old)
+		err := h.shorten(ctx, Of(cfg()), time.Now(), old)
 		if ctx.Err() != nil {
 			return nil
 		}
 		if err != nil && (old || !failing) { // not every ten seconds
-			d.log.Warn("history not shortened", "error", err)
+			h.log.Warn("history not shortened", "error", err)
 		}
 		failing = err != nil
 		select {
@@ -47,40 +108,11 @@ func (d *player) forgetHistory(ctx context.Context) error {
 	}
 }
 
-// historyOf is how much of the past the configuration lets stay. Where the store
-// keeps as little as it can, and where identifiers may not even be told apart,
-// there is none.
-func historyOf(c *config.Config) config.History {
-	h := c.History
-	if c.Privacy.StoreMinimal || c.Privacy.History == config.IdentifiersNone {
-		h.Keep = 0
-	}
-	return h
-}
-
-// archive is where the history is: host/store.
-type archive interface {
-	engine.Keeper
-	Scan(from, to []byte, fn func(k, v []byte) bool) error
-}
-
-// history knows how long the history is without reading it each time: it counts
-// once, and then adds what the pipeline kept and takes off what it deleted.
-type history struct {
-	from    archive
-	added   func() int64   // entries kept since the process began
-	privacy *privacy.Rules // nil: nothing is masked
-
-	masked  config.Identifiers // what the entries are known to be, at least
-	counted bool
-	base    int64 // entries, less what added tells
-}
-
-func (h *history) entries() int64 { return h.base + h.added() }
+func (h *History) entries() int64 { return h.base + h.added.Load() }
 
 // shorten deletes, oldest first, what is beyond the number that limits allow and,
 // where old is set, before that what ended too long ago.
-func (h *history) shorten(ctx context.Context, limits config.History, now time.Time, old bool) error {
+func (h *History) shorten(ctx context.Context, limits config.History, now time.Time, old bool) error {
 	if old {
 		if err := h.forgetBefore(ctx, now.Add(-limits.Keep)); err != nil {
 			return err
@@ -100,8 +132,8 @@ func (h *history) shorten(ctx context.Context, limits config.History, now time.T
 
 // count reads the whole history. What is kept in the instant in which that begins
 // may count twice: then as many of the oldest go early.
-func (h *history) count(ctx context.Context) error {
-	base := -h.added()
+func (h *History) count(ctx context.Context) error {
+	base := -h.added.Load()
 	lo, hi := wholeHistory()
 	err := h.from.Scan(lo, hi, func(_, _ []byte) bool {
 		base++
@@ -118,7 +150,7 @@ func (h *history) count(ctx context.Context) error {
 
 // mask masks what was kept before the configuration wanted it masked, once. What
 // is kept meanwhile is masked already.
-func (h *history) mask(ctx context.Context) error {
+func (h *History) mask(ctx context.Context) error {
 	m := h.privacy.History()
 	if m.How() == h.masked {
 		return nil
@@ -159,13 +191,13 @@ func wholeHistory() (lo, hi []byte) {
 	return ledger.HistoryRange(time.Unix(0, 0), time.Unix(0, math.MaxInt64))
 }
 
-func (h *history) forgetBefore(ctx context.Context, end time.Time) error {
+func (h *History) forgetBefore(ctx context.Context, end time.Time) error {
 	_, hi := ledger.HistoryRange(time.Unix(0, 0), end)
 	return h.forget(ctx, hi, math.MaxInt64)
 }
 
 // forget deletes the oldest entries below a key, and no more than most of them.
-func (h *history) forget(ctx context.Context, hi []byte, most int64) error {
+func (h *History) forget(ctx context.Context, hi []byte, most int64) error {
 	lo, _ := wholeHistory()
 	for most > 0 && ctx.Err() == nil {
 		var ops []store.Op

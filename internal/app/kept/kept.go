@@ -1,0 +1,70 @@
+// Package kept reads for a core that begins what was kept by the one before.
+package kept
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"time"
+
+	"fairlead/internal/core/binding"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/ledger"
+	"fairlead/internal/host/store"
+)
+
+// Reader reads records. One that cannot be read is reported and left alone; the others
+// count.
+type Reader struct {
+	Log  *slog.Logger
+	Scan func(from, to []byte, fn func(k, v []byte) bool) error // host/store's
+
+	Err error // of Bindings, which yields until then
+}
+
+// Bindings yields what is kept of bindings in a space, one after another: there may be very
+// many.
+func (r *Reader) Bindings(in binding.Space) iter.Seq[binding.Record] {
+	return func(yield func(binding.Record) bool) {
+		lo, hi := binding.KeyRange(in)
+		var reader binding.Reader
+		r.Err = r.Scan(lo, hi, func(k, v []byte) bool {
+			rec, err := reader.Parse(v)
+			if err != nil {
+				r.Odd(k, err)
+				return true
+			}
+			return yield(rec)
+		})
+	}
+}
+
+// Clock is the last instant that was kept; the zero time if there is none.
+func (r *Reader) Clock() (last time.Time, err error) {
+	key := ledger.ClockKey()
+	err = r.Scan(key, append(append([]byte(nil), key...), 0), func(_, v []byte) bool {
+		last = ledger.ParseClock(v)
+		return false
+	})
+	return last, err
+}
+
+// Odd reports a record that cannot be read.
+func (r *Reader) Odd(key []byte, err error) {
+	r.Log.Error("record not understood: left alone", "key", fmt.Sprintf("%x", key), "error", err)
+}
+
+// Build is a core that build makes from the store. Where a part of the database cannot be
+// read, the store is let mend itself, once.
+func Build[C any](log *slog.Logger, commit func([]store.Op) error, eff *effect.Effects, build func() (C, error)) (C, error) {
+	core, err := build()
+	if errors.Is(err, store.ErrDamaged) {
+		log.Error("store cannot be read: it is repaired", "error", err)
+		if err = commit(nil); err == nil {
+			eff.Reset()
+			core, err = build()
+		}
+	}
+	return core, err
+}

@@ -1,0 +1,96 @@
+package relay4
+
+import (
+	"iter"
+	"net/netip"
+	"time"
+
+	"fairlead/internal/core/binding"
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/ledger"
+)
+
+// Restore takes in what was kept, before any socket opens. Links are told of before it.
+func (r *Relay) Restore(now instant.Now, records iter.Seq[binding.Record], lastWall time.Time, eff *effect.Effects) {
+	for rec := range records {
+		r.table.Restore(now, rec, r.bootID, lastWall)
+	}
+	for _, name := range r.links.Names() {
+		r.ledger.Rehome(name, r.links.Named(name).VRF)
+	}
+	if r.table.Held() > 0 {
+		eff.Note(effect.Note{Kind: effect.NoteClock, Text: "wall clock cannot be trusted yet: no lease that was restored ends before its whole lifetime has passed"})
+	}
+}
+
+// Leases are the live leases, link by link.
+func (r *Relay) Leases(yield func(binding.Binding) bool) {
+	for b := range r.table.All() {
+		if !yield(b) {
+			return
+		}
+	}
+}
+
+// LeaseOn is the live lease of an address on a link.
+func (r *Relay) LeaseOn(name string, a netip.Addr) (b binding.Binding, ok bool) {
+	if l := r.links.Named(name); l != nil {
+		b, ok = r.table.Lookup(l.VRF, single(a))
+	}
+	return b, ok && b.Link == name
+}
+
+// Clear takes leases off the view by the operator's word, a bounded number of them, and
+// returns how many; it is called until that is none. What is cleared is there again once its
+// client renews it.
+func (r *Relay) Clear(now instant.Now, s delegation.Selection, eff *effect.Effects) int {
+	r.events = r.table.Clear(r.events[:0], s)
+	r.commit(now, eff)
+	return len(r.events)
+}
+
+// commitAtOnce bounds how many ends one Change has.
+const commitAtOnce = 256
+
+// commit keeps that leases have ended of which nobody is told.
+func (r *Relay) commit(now instant.Now, eff *effect.Effects) {
+	for rest := r.events; len(rest) > 0; {
+		n := min(len(rest), commitAtOnce)
+		r.ledger.Commit(now, rest[:n], eff)
+		rest = rest[n:]
+	}
+}
+
+// LimitsMet are the limits that somebody has run into and that have no room yet.
+func (r *Relay) LimitsMet() []delegation.LimitMet {
+	return r.table.LimitsMet(func(link string) *delegation.Policy {
+		if l := r.links.Named(link); l != nil && l.rule != nil {
+			return &l.policy
+		}
+		return nil
+	})
+}
+
+// Totals are figures of the leases on view.
+type Totals struct {
+	Leases      int
+	HeldByClock int // restored leases that wait for a trustworthy clock
+	ledger.Progress
+	Refusals map[string]uint64 // by every binding.Reason that refuses
+}
+
+// Totals are the figures now.
+func (r *Relay) Totals() Totals {
+	t := Totals{
+		Leases: r.table.Len(binding.Address), HeldByClock: r.table.Held(), Progress: r.ledger.Progress(),
+		Refusals: make(map[string]uint64),
+	}
+	for _, reason := range binding.Reasons() {
+		if reason.Refuses() {
+			t.Refusals[reason.String()] = r.refusals[reason]
+		}
+	}
+	return t
+}
