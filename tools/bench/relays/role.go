@@ -39,7 +39,7 @@ func (s *Suite) relay6() *role {
 
 func (s *Suite) relay4() *role {
 	return &role{
-		Suite: s, name: "relay4", mark: "4", family: loadgen.DHCPv4, contenders: contenders4, blindVsISC: 2,
+		Suite: s, name: "relay4", mark: "4", family: loadgen.DHCPv4, contenders: contenders4, blindVsISC: 1.75,
 		plainMix: network.Plain4, plainTitle: "Discover and Offer", ask: "discover=1", fullMix: "request=10,rebind=50,discover=40",
 		configure: section4, benchmarks: [2]string{"Discover", "Offer"},
 		neighbours: "/proc/sys/net/ipv4/neigh/default/gc_thresh3", loaded: map[string]*loaded{},
