@@ -51,7 +51,7 @@ func TestExamplesOfIPsec(t *testing.T) {
 			keep(t, dir, "other.psk")
 			keep(t, dir, "other.esp")
 		}
-		if strings.Contains(whole, "\nrelay6:") {
+		if strings.Contains(whole, "\nrelay6:") || strings.Contains(whole, "\nrelay4:") {
 			_, err = config.Kinds{config.Relay6Kind(), config.Relay4Kind()}.Parse("relay.yaml", []byte(whole))
 		} else {
 			_, err = config.ParseGuard("guard.yaml", []byte(whole))

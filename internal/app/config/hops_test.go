@@ -289,3 +289,17 @@ relay6:
 		t.Errorf("remote-id %+v, want it sensitive", remote)
 	}
 }
+
+// A server answers to giaddr, and a hop is between two addresses: under a protected DHCPv4
+// server each link's giaddr is our address towards it.
+func TestRFC8213_3g_GIAddrOfTheRelay(t *testing.T) {
+	for giaddr, wrong := range map[string]bool{"": true, "giaddr: auto": true, "unnumbered: lo": true, "giaddr: 192.0.2.1": true, "giaddr: 198.51.100.1": false} {
+		text := "relay4: {links: [{match: eth1, agent-information: add, link-selection: true, " + giaddr + "}]}\n" +
+			"peers: [{name: four, address: 198.51.100.67, local: 198.51.100.1, role: server, interfaces: [eth0], protection: ipsec, ike: {psk-file: /keys/a.psk}}]\n"
+		got := problems(t, text)
+		const want = `f.yaml:1:18: relay4.links[0]: the answers of peer "four" go to giaddr, and are protected at its local address alone (giaddr: 198.51.100.1;`
+		if strings.HasPrefix(got, want) != wrong || !wrong && got != "" {
+			t.Errorf("%s: %q, want a problem: %v", giaddr, got, wrong)
+		}
+	}
+}

@@ -86,6 +86,7 @@ func (r *Relay4) decode(v Value, c *Process) {
 			if r.SourcePort != dhcp4.ServerPort && entry.rule.AgentInformation == relay4.Off { // RFC 8357 section 5.1
 				v.Problem("agent-information is off, and source-port %d needs it: a server is told of another port than 67 by option 82 (agent-information: add)", r.SourcePort)
 			}
+			entry.checkGIAddr(v, c.Peers)
 			entry.checkPorts()
 			r.Links = append(r.Links, entry.finish())
 		},
@@ -188,6 +189,18 @@ func (l *link4) ports(v Value) {
 		ports[name] = p
 	})
 	l.rule.Ports = ports
+}
+
+// checkGIAddr reports that answers of a server which has to be protected would come to an
+// address that no hop of its is for: servers answer to giaddr (RFC 2131 section 4.1), and a
+// hop is between two addresses (RFC 8213 section 3).
+func (l *link4) checkGIAddr(v Value, peers []trust.Peer) {
+	for i := range peers {
+		p := &peers[i]
+		if p.Role == trust.Server && p.Protection == trust.ProtectionIPsec && p.Local.Is4() && l.rule.GIAddr != p.Local {
+			v.Problem("the answers of peer %q go to giaddr, and are protected at its local address alone (giaddr: %s; link-selection tells it the client's subnet)", p.Name, p.Local)
+		}
+	}
 }
 
 // checkPorts reports ports whose names the entry does not match.

@@ -31,7 +31,8 @@ type End struct {
 	*rig.Host
 	Charon  *ike.Charon // nil where keys are made by hand
 	Program *rig.Program
-	Relay6  string // more of the relay's section of that name, in YAML
+	Section string // the relay's section, but for its links, in YAML; "relay6:\n" at first
+	Keys    string // more of its links, in YAML
 
 	config Config
 }
@@ -47,7 +48,7 @@ func New(h *rig.Host, c Config) *End {
 	if c.Guards {
 		name = "guard"
 	}
-	return &End{Host: h, Program: h.Fairlead(relay.Config{Name: name, Guard: c.Guards}), config: c}
+	return &End{Host: h, Program: h.Fairlead(relay.Config{Name: name, Guard: c.Guards}), Section: "relay6:\n", config: c}
 }
 
 // Strongswan starts a charon at this end.
@@ -68,7 +69,7 @@ func (e *End) Configure(peers string) {
 		text += "ipsec:\n  vici-socket: " + e.Charon.Socket + "\n"
 	}
 	if !e.config.Guards {
-		text += "relay6:\n" + e.Relay6 + "  links:\n    - match: \"d*\"\n      rate: {source: unlimited}\n"
+		text += e.Section + "  links:\n    - match: \"d*\"\n      rate: {source: unlimited}\n" + e.Keys
 	}
 	e.Program.Write(text)
 }

@@ -210,6 +210,9 @@ func TestClientsOfOthers(t *testing.T) {
 	n.Need(err)
 	n.Until("dhcpcd has an address", func() bool { return strings.Contains(n.clients[0].IP("-4 addr show dev c0"), "inet 10.1.1.") })
 	n.Need(other.Stop())
+	_, err = peer.StartNetworkd(n.clients[1].Node, "c0")
+	n.Need(err)
+	n.Until("networkd has an address", func() bool { return strings.Contains(n.clients[1].IP("-4 addr show dev c0"), "inet 10.1.2.") })
 }
 
 // Both links have one giaddr, which is in neither of their subnets. Dnsmasq heeds the link

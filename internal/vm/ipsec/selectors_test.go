@@ -18,7 +18,7 @@ func TestRFC8213_3_RelaySourcePort(t *testing.T) {
 	w.relay.Strongswan()
 	w.server.Strongswan()
 	relay, server := stanzas(protected.Preshared(w.Net, serverAddress, relayAddress))
-	w.relay.Relay6 = "  source-port: 1547\n"
+	w.relay.Section += "  source-port: 1547\n"
 	w.relay.Configure(relay)
 	w.server.Configure(server + "    source-port: 1547\n")
 	w.serve()

@@ -39,7 +39,7 @@ func TestRFC8213_3_FailsClosed4(t *testing.T) {
 // then guards.
 func (w *world) forger() *forger {
 	w.T.Helper()
-	f := &forger{w: w, program: w.serve(peer.Dnsmasq4), heard: record(w.c1, "c0")}
+	f := &forger{w: w, relay: giaddr1, program: w.serve(peer.Dnsmasq4), heard: record(w.c1, "c0")}
 	w.relays(peer.DnsmasqRelay)
 	w.Until("server and client hear the host on the wire", func() bool {
 		f.forge() // again: the relay may not be there yet
@@ -85,15 +85,16 @@ func (w *world) during(f *forger, at *protected.End, c protected.Cut) {
 // forger is a host on the wire that sends as if it were either end.
 type forger struct {
 	w       *world
+	relay   netip.Addr      // the relay's end of the hop
 	program *lab.Proc       // the server
 	heard   *protected.Wire // a client's link
 }
 
 // forge sends one message to each end, from the other's address.
 func (f *forger) forge() {
-	relayPort, serverPort := netip.AddrPortFrom(giaddr1, 67), netip.AddrPortFrom(server, 67)
-	send(f.w.m, relayPort, serverPort, f.w.request(giaddr1))
-	send(f.w.m, serverPort, relayPort, f.w.offer(giaddr1))
+	relayPort, serverPort := netip.AddrPortFrom(f.relay, 67), netip.AddrPortFrom(server, 67)
+	send(f.w.m, relayPort, serverPort, f.w.request(f.relay))
+	send(f.w.m, serverPort, relayPort, f.w.offer(f.relay))
 }
 
 // taken are how many of the messages the server and a client have heard.

@@ -63,11 +63,13 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// newEnd prepares a guard. Its strongSwan gives up on a silent peer within a few
-// seconds instead of minutes.
+// eager has strongSwan give up on a silent peer within a few seconds instead of minutes.
+const eager = "retransmit_timeout = 1.0\nretransmit_tries = 3"
+
+// newEnd prepares a guard.
 func newEnd(h *rig.Host) *protected.End {
 	h.Net.T.Helper()
-	return protected.New(h, protected.Config{Guards: true, Charon: "retransmit_timeout = 1.0\nretransmit_tries = 3"})
+	return protected.New(h, protected.Config{Guards: true, Charon: eager})
 }
 
 // record records what passes a link, but for the host on the wire.

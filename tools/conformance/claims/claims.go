@@ -89,6 +89,7 @@ var Named = map[string][]string{
 	"TestRFC8213_3_FailsClosedWithoutStrongSwan": {"3p"},
 	"TestRFC8213_3_FailsClosedManual":            {"3m", "3p"},
 	"TestRFC8213_3_FailsClosed4":                 {"3b", "3p"},
+	"TestRFC8213_3_OurRelay4":                    {"3b", "3p"},
 	"TestRFC8213_3_NobodyThereQuotesNothing":     {"3k"},
 	"TestRFC8213_3_ForeignStrongSwan":            {"3d", "3i"},
 	"TestRFC8213_3_ForeignLibreswan":             {"3d", "3i"},

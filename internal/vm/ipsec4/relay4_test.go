@@ -1,0 +1,66 @@
+//go:build vm
+
+package ipsec4_test
+
+import (
+	"testing"
+
+	"fairlead/internal/app/api"
+	"fairlead/internal/lab/peer"
+	"fairlead/internal/system/protected"
+)
+
+// relays4 makes our own relay the relay's end, with a pre-shared key. Its giaddr on all links
+// is its address on the wire, to which the server's answers come.
+func (w *world) relays4() {
+	w.T.Helper()
+	w.relay = protected.New(w.r, protected.Config{Charon: eager})
+	w.relay.Section = "relay4:\n"
+	w.relay.Keys = "      giaddr: " + uplink.String() + "\n      agent-information: add\n      link-selection: true\n      subscriber-id: line 7\n"
+	w.relay.Strongswan()
+	w.server.Strongswan()
+	atRelay, atServer := protected.Preshared(w.Net, server, uplink)
+	w.relay.Configure(stanza("server", server, uplink) + "    interfaces: [u0]\n" + atRelay)
+	w.server.Configure(stanza("relay", uplink, server) + atServer)
+}
+
+// Between our own relay and a server with a guard there is nothing on the wire but ESP, and
+// before the server has its guard nothing at all: the relay sends nothing in clear, and
+// believes no answer that comes so. Clients of two links get addresses of their links, by
+// one pair of addresses, and the server is told what only a protected one may be. Whatever
+// is taken away at the relay meanwhile: nothing passes in clear, and it comes back by itself.
+func TestRFC8213_3_OurRelay4(t *testing.T) {
+	w := newWorld(t)
+	w.relays4()
+	f := &forger{w: w, relay: uplink, program: w.serve(peer.Dnsmasq4), heard: record(w.c1, "c0")}
+	w.relay.Start()
+	if got, err := w.asks(w.c1, enough); err == nil {
+		t.Errorf("the client got %s of a server that has no guard", got)
+	}
+	if _, esp := w.wire.OnlyESP(0); esp > 0 {
+		t.Errorf("%d ESP packets to a server without keys", esp)
+	}
+	w.Until("the server hears the host on the wire", func() bool {
+		f.forge()
+		atServer, _ := f.taken()
+		return atServer > 0
+	})
+	w.server.Start()
+	from := len(w.wire.Lines())
+	w.leases(w.c1, "10.1.0.0/16")
+	w.leases(w.c2, "10.2.0.0/16")
+	w.wire.OnlyESP(from)
+	w.passed(uplink, server)
+	w.passed(server, uplink)
+	var about api.Relay4
+	w.relay.Program.Ask("/v1/relay4", &about)
+	if about.SensitiveOmitted > 0 {
+		t.Errorf("%d messages to the server went without the subscriber-id", about.SensitiveOmitted)
+	}
+	for _, c := range []protected.Cut{protected.StrongSwanKilled, policiesDeleted, protected.RulesetFlushed} {
+		w.Run(c.Name, func(t *testing.T) { w.during(f, w.relay, c) })
+	}
+	if _, atClient := f.taken(); atClient > 0 {
+		t.Errorf("a client was given %d answers that came in clear", atClient)
+	}
+}
