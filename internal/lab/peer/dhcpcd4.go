@@ -34,3 +34,6 @@ func StartDhcpcd4(d *lab.Node, link string) (*Dhcpcd4, error) {
 
 // Renew has it renew its lease now.
 func (c *Dhcpcd4) Renew() error { return signalDhcpcd(c.Proc, syscall.SIGUSR1) }
+
+// Release has it give its lease back, and end.
+func (c *Dhcpcd4) Release() error { return signalDhcpcd(c.Proc, syscall.SIGALRM) }
