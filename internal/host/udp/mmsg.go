@@ -17,8 +17,22 @@ func sendMany(fd int, vec []unix.Mmsghdr) (int, unix.Errno) {
 	return messages(unix.SYS_SENDMMSG, fd, vec)
 }
 
-// messages does not tell the scheduler of the call, which never waits: it would
-// look after it every 20 microseconds, and run something else meanwhile, which
+// pollNow asks which sockets have something, and does not wait; negative after an error.
+func pollNow(poll uintptr, events []unix.EpollEvent) int {
+	for {
+		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, poll, uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
+		switch errno {
+		case 0:
+			return int(n)
+		case unix.EINTR:
+		default:
+			return -1
+		}
+	}
+}
+
+// messages, as pollNow, does not tell the scheduler of the call, which never waits: it
+// would look after it every 20 microseconds, and run something else meanwhile, which
 // costs more than it gains.
 func messages(call uintptr, fd int, vec []unix.Mmsghdr) (int, unix.Errno) {
 	for {

@@ -106,16 +106,6 @@ func (r *reader) something(poll uintptr) bool {
 	return r.conn.closing.Load() || pollNow(poll, r.first[:]) > 0
 }
 
-// pollNow asks which sockets have something, and does not wait.
-func pollNow(poll uintptr, events []unix.EpollEvent) int {
-	for {
-		n, err := unix.EpollWait(int(poll), events, 0)
-		if err != unix.EINTR {
-			return n
-		}
-	}
-}
-
 // Receive takes what has arrived, at most limit datagrams, and has handle look at
 // each. All sockets that have something get an equal share. It does not wait, and
 // returns how many datagrams there were, with those that were discarded.
