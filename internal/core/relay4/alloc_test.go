@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/relay4"
 	"fairlead/internal/core/trust"
@@ -114,4 +115,23 @@ func BenchmarkDiscoverUnnumbered(b *testing.B) {
 func BenchmarkOffer(b *testing.B) {
 	w := newWorld(b)
 	handles(b, w, inbound.Packet{Link: upIndex, Source: up0, Dest: addr(localAddr), Payload: answer(w.asks(alice, from(alice)), typeOffer, true)})
+}
+
+// BenchmarkRenew is a REQUEST and the ACK that extends its lease, with what is kept of that.
+func BenchmarkRenew(b *testing.B) {
+	w := newWorld(b)
+	request := from(alice, ofType(typeRequest), using("10.0.0.77"), identified("\x01\x02\x00\x5e\x00\x53\x0a"))
+	ack := answer(w.asks(alice, request), typeACK, true, given("10.0.0.77", 600), identified("\x01\x02\x00\x5e\x00\x53\x0a"))
+	up := inbound.Packet{Link: lan0Index, Source: client0, Dest: limited, LinkLayer: linkaddr.From(alice.mac), HardwareType: 1, Payload: request}
+	down := inbound.Packet{Link: upIndex, Source: up0, Dest: addr(localAddr), Payload: ack}
+	w.eff.OmitExtensions = true
+	b.ReportAllocs()
+	for b.Loop() {
+		w.eff.Reset()
+		w.core.Handle(w.now, &up, &w.eff)
+		w.core.Handle(w.now, &down, &w.eff)
+		for _, c := range w.eff.Changes {
+			w.core.Settle(w.now, effect.Outcome{ID: c.ID}, &w.eff)
+		}
+	}
 }

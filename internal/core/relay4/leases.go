@@ -185,12 +185,14 @@ func (r *Relay) refused(now instant.Now, l *link, m dhcp4.Message, server *trust
 // shows that it is the holder's. RFC 2131 section 4.4.4: a DECLINE is broadcast by a client that
 // has no address.
 func (r *Relay) released(now instant.Now, l *link, p *inbound.Packet, m dhcp4.Message, eff *effect.Effects) {
-	t := m.Type()
-	a := named(m)
-	if t == dhcp4.Release {
-		a = m.CIAddr()
+	t, a := m.Type(), m.CIAddr()
+	if t != dhcp4.Release && t != dhcp4.Decline {
+		return
 	}
-	if t != dhcp4.Release && t != dhcp4.Decline || r.table.At(l.VRF, single(a)) == nil {
+	if t == dhcp4.Decline {
+		a = named(m)
+	}
+	if r.table.At(l.VRF, single(a)) == nil {
 		return
 	}
 	n := delegation.Named{
