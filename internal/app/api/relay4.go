@@ -44,6 +44,8 @@ type Relay4Leases struct {
 	Leases      int               `json:"leases" gauge:"relay4_leases" help:"DHCPv4 leases on view."`
 	Unkept      int               `json:"unkept" gauge:"relay4_leases_unkept" help:"DHCPv4 leases that the store has not got as they are."`
 	HeldByClock int               `json:"held_by_clock" gauge:"relay4_leases_held_by_clock" help:"Restored DHCPv4 leases that wait for a trustworthy clock."`
+	Events      map[string]uint64 `json:"events" counter:"relay4_lease_events_total" by:"kind" help:"What happened to DHCPv4 leases: granted, extended, moved or ended."`
+	Ends        map[string]uint64 `json:"ends" counter:"relay4_lease_ends_total" by:"reason" help:"DHCPv4 leases that were seen to end, by reason."`
 	Refusals    map[string]uint64 `json:"refusals" counter:"relay4_refusals_total" by:"reason" help:"DHCPv4 leases that were not taken in, and RELEASEs that were not believed, by reason."`
 }
 

@@ -152,9 +152,31 @@ func (r *Relay) learn(now instant.Now, l *link, m dhcp4.Message, server *trust.P
 	for _, s := range before {
 		r.events = append(r.events, r.table.End(s, binding.Replaced))
 	}
-	r.ledger.Told(now, r.events, eff)
+	r.told(now, eff)
 	r.traceEvents(eff, l, m, g.Client, server)
 	return excess
+}
+
+// told has the store keep what has happened to leases, of which their clients know.
+func (r *Relay) told(now instant.Now, eff *effect.Effects) {
+	r.happened.add(r.events)
+	r.ledger.Told(now, r.events, eff)
+}
+
+// happened counts what has happened to leases.
+type happened struct {
+	events [binding.Refused + 1]uint64 // by binding.EventKind
+	ends   [64]uint64                  // by binding.Reason
+}
+
+func (h *happened) add(events []binding.Event) {
+	for i := range events {
+		e := &events[i]
+		h.events[e.Kind]++
+		if e.Kind == binding.Ended {
+			h.ends[e.Reason]++
+		}
+	}
 }
 
 // reservedFor reports whether no client on a link may have an address: it is ours or a peer's,
@@ -177,7 +199,7 @@ func (r *Relay) refused(now instant.Now, l *link, m dhcp4.Message, server *trust
 		return
 	}
 	r.events = append(r.events[:0], r.table.End(s, binding.Withdrawn))
-	r.ledger.Told(now, r.events, eff)
+	r.told(now, eff)
 	r.traceEvents(eff, l, m, r.events[0].Old.Client, server)
 }
 
@@ -210,7 +232,7 @@ func (r *Relay) released(now instant.Now, l *link, p *inbound.Packet, m dhcp4.Me
 		r.refusals[binding.ReleaseMismatch] += uint64(mismatched)
 		eff.Note(effect.Note{Kind: effect.NoteRelease, Link: l.Name, Client: n.Client, Type: t.String(), XID: m.XID(), Text: "release does not match the lease: ignored"})
 	}
-	r.ledger.Told(now, r.events, eff)
+	r.told(now, eff)
 }
 
 // exceeds is the limit for which a REQUEST goes no further: the server would give what its

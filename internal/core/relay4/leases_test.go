@@ -124,6 +124,10 @@ func TestRFC2131_3_1a_ACKGivesALease(t *testing.T) {
 	w.sleep(1)
 	w.wantShown("at its end", carols+"ever")
 	w.wantHappened("at its end", "ended 10.0.0.77 expired")
+	totals := w.core.Totals()
+	if e := totals.Events; e["granted"] != 2 || e["extended"] != 1 || e["ended"] != 1 || e["moved"] != 0 || totals.Ends["expired"] != 1 || totals.Ends["released"] != 0 {
+		t.Errorf("events %v, ends %v", e, totals.Ends)
+	}
 	w.sleep(1000 * time.Hour)
 	w.wantShown("later", carols+"ever")
 }

@@ -46,6 +46,7 @@ type Relay struct {
 	ledger   *ledger.Ledger
 	mayNot   func(*delegation.Grant) bool // reservedFor
 	refusals [64]uint64                   // by binding.Reason
+	happened happened
 	trace    *effect.Trace
 	events   []binding.Event // of one decision, reused
 
@@ -111,7 +112,7 @@ func (r *Relay) Reconfigure(cfg *Config) {
 func (r *Relay) Succeed(old *Relay) {
 	r.ledger.Succeed(old.ledger)
 	r.table.Succeed(old.table)
-	r.trace, r.refusals = old.trace, old.refusals
+	r.trace, r.refusals, r.happened = old.trace, old.refusals, old.happened
 	r.peers.Succeed(&old.peers)
 	r.links.Succeed(old.links)
 	r.pending, r.unknown, r.sum = old.pending, old.unknown, old.sum

@@ -56,6 +56,7 @@ const commitAtOnce = 256
 
 // commit keeps that leases have ended of which nobody is told.
 func (r *Relay) commit(now instant.Now, eff *effect.Effects) {
+	r.happened.add(r.events)
 	for rest := r.events; len(rest) > 0; {
 		n := min(len(rest), commitAtOnce)
 		r.ledger.Commit(now, rest[:n], eff)
@@ -78,6 +79,8 @@ type Totals struct {
 	Leases      int
 	HeldByClock int // restored leases that wait for a trustworthy clock
 	ledger.Progress
+	Events   map[string]uint64 // leases that were granted, extended, moved and ended
+	Ends     map[string]uint64 // by every binding.Reason of an end
 	Refusals map[string]uint64 // by every binding.Reason that refuses
 }
 
@@ -85,11 +88,16 @@ type Totals struct {
 func (r *Relay) Totals() Totals {
 	t := Totals{
 		Leases: r.table.Len(binding.Address), HeldByClock: r.table.Held(), Progress: r.ledger.Progress(),
-		Refusals: make(map[string]uint64),
+		Events: make(map[string]uint64), Ends: make(map[string]uint64), Refusals: make(map[string]uint64),
+	}
+	for kind := binding.Granted; kind < binding.Refused; kind++ {
+		t.Events[kind.String()] = r.happened.events[kind]
 	}
 	for _, reason := range binding.Reasons() {
 		if reason.Refuses() {
 			t.Refusals[reason.String()] = r.refusals[reason]
+		} else {
+			t.Ends[reason.String()] = r.happened.ends[reason]
 		}
 	}
 	return t

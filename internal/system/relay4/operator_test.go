@@ -52,7 +52,7 @@ func TestOperatorsRead(t *testing.T) {
 
 	next := strings.NewReplacer(": add\n", ": replace\n", `"d*"`, "[d1, absent0]").Replace(n.config(key))
 	n.fairlead.Write(next)
-	changes := []string{"relay4: link d1: changed: agent-information from add to replace", "relay4: link d2: lost, faces clients no more", `no interface is named "absent0" now: nobody is served there`}
+	changes := []string{"relay4: link d1 (1 address): changed: agent-information from add to replace", "relay4: link d2: lost, faces clients no more", `no interface is named "absent0" now: nobody is served there`}
 	tells(t, "the dry run", n.fairlead.CLI("reload", "--dry-run"), append(changes, "a reload would change:")...)
 	tells(t, "links after a dry run", n.fairlead.CLI("links"), "\nd2 ")
 	tells(t, "the check", n.relay.Run(rig.Binary(), "config", "check", n.fairlead.File), changes[2])
