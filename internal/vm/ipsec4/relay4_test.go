@@ -3,6 +3,7 @@
 package ipsec4_test
 
 import (
+	"strings"
 	"testing"
 
 	"fairlead/internal/app/api"
@@ -26,8 +27,8 @@ func (w *world) relays4() {
 
 // Between our own relay and a server with a guard there is nothing on the wire but ESP, and
 // before the server has its guard nothing at all: the relay sends nothing in clear, and
-// believes no answer that comes so. Clients of two links get addresses of their links, by
-// one pair of addresses, and the server is told what only a protected one may be. Whatever
+// believes no answer that comes so. Clients of two links, one of which is systemd-networkd,
+// get addresses of their links, by one pair of addresses, and the server is told what only a protected one may be. Whatever
 // is taken away at the relay meanwhile: nothing passes in clear, and it comes back by itself.
 func TestRFC8213_3_OurRelay4(t *testing.T) {
 	w := newWorld(t)
@@ -48,7 +49,12 @@ func TestRFC8213_3_OurRelay4(t *testing.T) {
 	w.server.Start()
 	from := len(w.wire.Lines())
 	w.leases(w.c1, "10.1.0.0/16")
-	w.leases(w.c2, "10.2.0.0/16")
+	networkd, err := peer.StartNetworkd(w.c2.Node, "c0")
+	w.Need(err)
+	w.Until("systemd-networkd has an address of the second link", func() bool {
+		return strings.Contains(w.c2.IP("-4 addr show dev c0"), "inet 10.2.")
+	})
+	w.Need(networkd.Stop())
 	w.wire.OnlyESP(from)
 	w.passed(uplink, server)
 	w.passed(server, uplink)
