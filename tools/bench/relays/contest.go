@@ -53,7 +53,7 @@ func (s *role) contest() harness.Bench {
 			{Name: s.bar("overload"), Wanted: fmt.Sprintf("at least %g", wantOverload), Judge: s.overload},
 		},
 	}
-	if s.family == loadgen.DHCPv6 { // the other relay keeps nothing
+	if s.family == loadgen.DHCPv6 {
 		b.Bars = slices.Insert(b.Bars, 2, harness.Bar{Name: s.bar("mix-vs-best-peer"), Wanted: fmt.Sprintf("at most %g", wantMixVsPeer), Judge: s.mixVsPeer})
 	}
 	if s.against != "" {
@@ -73,13 +73,12 @@ func (c *contest) enter(who string) error {
 		return err
 	}
 	if c.isOurs(who) {
-		if _, err := c.start(n, plan{name: who}); err != nil {
+		f, err := c.start(n, plan{name: who})
+		if err != nil {
 			return err
 		}
-		if c.present > 0 {
-			if err := fill(n, c.present); err != nil {
-				return err
-			}
+		if err := c.fill(n, f, c.present); err != nil {
+			return err
 		}
 		c.granted[who] = c.present
 	} else if err := c.launch(who, n); err != nil {

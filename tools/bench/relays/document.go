@@ -173,14 +173,15 @@ receiver's queue.
   takes this one, and both are shown), and then with {{.Factor}}
   times the better of the two (overload).
 - Mix of relay4: of 100 exchanges 10 are the four messages that get a client its lease,
-  50 Requests to all that renew one, 40 Discovers, in the same loops. The relay keeps
-  nothing of them.
+  50 Requests to all that renew one, 40 Discovers, in the same loops. What the relay sees
+  of leases it keeps, and no answer waits for that.
 - fairlead as relay6: {{code "filter: strict"}}, {{code "loop-drop: drop"}}, {{.Present}} delegations present at the start, each
   with its route and its filter elements, the store on the file system above, rates
   unlimited except for the floods, warnings logged and no grants (what the others
   would log goes nowhere either). The runs of the mix and of relay6-grants leave
   more delegations behind than there were. As relay4: {{code "agent-information: add"}}, so that
-  option 82 with circuit-id and relay-id is in every message, and the same limits.
+  option 82 with circuit-id and relay-id is in every message, {{.Present}} leases on view at
+  the start, and the rest as for relay6.
 - Who relays for DHCPv4 is seen to do it. The server answers no message without giaddr,
   and none without the sub-options of option 82 that the contender is said below to add;
   and each contender's first Offer must have giaddr and no option 82.

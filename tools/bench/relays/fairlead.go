@@ -1,8 +1,10 @@
 package relays
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -74,11 +76,14 @@ func section6(p plan) string {
 ` + p.rates()
 }
 
-// section4 adds option 82 with circuit-id and relay-id.
+// section4 adds option 82 with circuit-id and relay-id, and has room for any number of leases
+// on the one link.
 func section4(p plan) string {
 	return `relay4:
   defaults:
     agent-information: add
+    limits:
+      link: 10000000
 ` + p.rates()
 }
 
@@ -122,18 +127,31 @@ func (s *role) start(n *network.Network, p plan) (*relay.Relay, error) {
 	return f, nil
 }
 
-// fill has that many clients get a delegation, from number 0 on, and looks
-// whether all are in the kernel.
-func fill(n *network.Network, clients int) error {
-	_, err := n.Play(network.Load{Clients: clients, Prepare: clients, Mix: "solicit=1", Window: 1, Count: 1})
+// fill has that many clients get a lease, from number 0 on, and looks whether the relay
+// has all.
+func (s *role) fill(n *network.Network, f *relay.Relay, clients int) error {
+	_, err := n.Play(network.Load{Clients: clients, Prepare: clients, Mix: s.ask, Window: 1, Count: 1})
 	if err != nil {
 		return err
 	}
-	got, err := routes(n)
+	got, err := s.held(n, f)
 	if err == nil && got != clients {
-		err = fmt.Errorf("fill: %d routes of %d clients are in the kernel", got, clients)
+		err = fmt.Errorf("fill: the relay has %d leases of %d clients", got, clients)
 	}
 	return err
+}
+
+// onView counts the leases of IPv4 that fairlead has on view.
+func onView(_ *network.Network, f *relay.Relay) (int, error) {
+	status, body, err := f.Call("GET", "/v1/relay4", "")
+	if err != nil {
+		return 0, err
+	}
+	var view struct{ Leases int }
+	if err := json.Unmarshal(body, &view); err != nil || status != http.StatusOK {
+		return 0, fmt.Errorf("/v1/relay4: status %d: %s: %w", status, body, err)
+	}
+	return view.Leases, nil
 }
 
 // routes counts what fairlead has put into the main table.
@@ -186,7 +204,7 @@ func (s *role) load(p plan, switched bool, clients int) (*loaded, error) {
 		return nil, err
 	}
 	if clients > 0 {
-		err = fill(n, clients)
+		err = s.fill(n, f, clients)
 	}
 	return &loaded{n, f, freshNumbers}, err
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"fairlead/internal/core/loadgen"
+	"fairlead/internal/lab/relay"
 	"fairlead/tools/bench/harness"
 	"fairlead/tools/bench/network"
 )
@@ -20,7 +21,7 @@ type role struct {
 	plainTitle string
 	fullMix    string // new leases, renewals, and the rest
 	ask        string // the mix of first messages alone
-	present    int    // delegations that are there beforehand
+	held       func(n *network.Network, f *relay.Relay) (leases int, err error)
 	configure  func(p plan) (section string)
 	benchmarks [2]string // of its core: a message of a client, and one of a server
 	neighbours string    // where the kernel says how many it has room for
@@ -32,7 +33,7 @@ func (s *Suite) relay6() *role {
 	return &role{
 		Suite: s, name: "relay6", family: loadgen.DHCPv6, contenders: contenders6, blindVsISC: 3.5,
 		plainMix: network.Plain, plainTitle: "Solicit and Advertise, Information-request and Reply", ask: "solicit=1", fullMix: "request=10,renew=50,solicit=20,information-request=20",
-		present: s.present, configure: section6, benchmarks: [2]string{"Solicit", "Advertise"},
+		held: func(n *network.Network, _ *relay.Relay) (int, error) { return routes(n) }, configure: section6, benchmarks: [2]string{"Solicit", "Advertise"},
 		neighbours: "/proc/sys/net/ipv6/neigh/default/gc_thresh3", loaded: map[string]*loaded{},
 	}
 }
@@ -41,7 +42,7 @@ func (s *Suite) relay4() *role {
 	return &role{
 		Suite: s, name: "relay4", mark: "4", family: loadgen.DHCPv4, contenders: contenders4, blindVsISC: 1.75,
 		plainMix: network.Plain4, plainTitle: "Discover and Offer", ask: "discover=1", fullMix: "request=10,rebind=50,discover=40",
-		configure: section4, benchmarks: [2]string{"Discover", "Offer"},
+		held: onView, configure: section4, benchmarks: [2]string{"Discover", "Offer"},
 		neighbours: "/proc/sys/net/ipv4/neigh/default/gc_thresh3", loaded: map[string]*loaded{},
 	}
 }

@@ -274,7 +274,7 @@ func (s *role) grantGrowth() harness.Bench {
 	const few, count = 100, 2000
 	var small *loaded
 	play := func(many *loaded, to *harness.Results) error {
-		if err := fill(small.Network, few); err != nil {
+		if err := s.fill(small.Network, small.fairlead, few); err != nil {
 			return err
 		}
 		cheap, err := small.grant(count, window)
