@@ -56,7 +56,7 @@ func defaultRelay4() *Relay4 {
 		SourcePort: dhcp4.ServerPort,
 		Defaults: relay4.LinkRule{
 			HopCount: relay4.DefaultHopCount, CircuitID: circuitID, InsertRelayID: true, Rate: defaultRate().limits(false),
-			Limits: relay4.LeaseLimits{Client: delegation.DefaultClientLimit, Link: relay4.DefaultLinkLimit, Host: delegation.HostLimitAuto},
+			Limits: relay4.LeaseLimits{Client: delegation.DefaultClientLimit, Link: relay4.DefaultLinkLimit},
 		},
 	}
 }
