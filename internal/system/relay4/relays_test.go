@@ -164,6 +164,38 @@ func TestRelaysOfOthersBeside(t *testing.T) {
 	}
 }
 
+// A relay of others is our server, and we are its: somebody's mistake. What we send there comes
+// back with our giaddr in it, and is dropped by name at once.
+func TestRelaysThatFaceEachOther(t *testing.T) {
+	n := build(t)
+	_, err := peer.StartRelay4(n.server.Node, peer.DhcpHelper, peer.Relay4Config{
+		Down: map[string]netip.Addr{"s0": netip.MustParseAddr(serverAddress)}, Server: netip.MustParseAddr(uplinkAddress),
+	})
+	n.Need(err)
+	n.start("agent-information: add", "trusted: true")
+	between := n.server.Record("s0", "udp port 67")
+	for link := range uint64(2) {
+		n.Until("what came back is dropped", func() bool {
+			if n.look().Drops["spoofed-giaddr"] > link {
+				return true
+			}
+			n.discover(int(link) + 1)
+			return false
+		})
+	}
+	between.Stop()
+	all := tally(between)
+	for link := 1; link <= 2; link++ {
+		there, back := all[fmt.Sprintf("1 %s %s 1 to 67", uplinkAddress, giaddr(link))], all[fmt.Sprintf("1 %s %s 2 to 67", serverAddress, giaddr(link))]
+		if there == 0 || back > there || len(all) > 4 {
+			t.Errorf("link %d: %d messages there, %d back; in all %v", link, there, back, all)
+		}
+	}
+	if about := n.look(); sum(about.Drops) != about.Drops["spoofed-giaddr"] {
+		t.Errorf("dropped: %v", about.Drops)
+	}
+}
+
 // tally is how many messages a recording has by op, source, giaddr, hops and port. In answers
 // servers put what they like into hops.
 func tally(c *rig.Capture) map[string]int {
