@@ -14,7 +14,45 @@ import (
 // be answered by a lease it remembers who has asked for what: a server need not echo the client
 // identifier either. It is bounded: of two generations the older one is forgotten when the
 // younger one is full.
-type pending struct{ young, old map[transaction]origin }
+type pending struct{ young, old generation }
+
+// generation is some of the transactions. Most replies are looked for in vain, as theirs was
+// not worth remembering: the sieve has a bit for each transaction ID, or for several, and
+// tells without a look into a large map.
+type generation struct {
+	all   map[transaction]origin
+	sieve []uint64
+}
+
+const sieveBits = 20 // of the number of a bit: 128 KB
+
+func newGeneration() generation {
+	return generation{make(map[transaction]origin), make([]uint64, 1<<sieveBits/64)}
+}
+
+// bit is where in the sieve a transaction ID is.
+func bit(xid uint32) (word int, mask uint64) {
+	n := xid * 0x9e3779b1 >> (32 - sieveBits) // near ones far apart
+	return int(n / 64), 1 << (n % 64)
+}
+
+func (g *generation) put(t transaction, o origin) {
+	g.all[t] = o
+	word, mask := bit(t.xid)
+	g.sieve[word] |= mask
+}
+
+func (g *generation) find(t transaction) (o origin, ok bool) {
+	if word, mask := bit(t.xid); g.sieve[word]&mask != 0 {
+		o, ok = g.all[t]
+	}
+	return o, ok
+}
+
+func (g *generation) clear() {
+	clear(g.all)
+	clear(g.sieve)
+}
 
 // transaction is what a reply has in common with the message that it answers.
 type transaction struct {
@@ -86,6 +124,9 @@ func transactionOf(m dhcp4.Message, giaddr netip.Addr) transaction {
 // note takes in that a message came on a link, and was given a giaddr. What somebody has asked
 // for who has shown that he is the client is not forgotten for another's word.
 func (p *pending) note(now instant.Instant, m dhcp4.Message, giaddr netip.Addr, began origin) {
+	if p.young.all == nil {
+		p.young, p.old = newGeneration(), newGeneration()
+	}
 	t := transactionOf(m, giaddr)
 	o := p.last(t)
 	live := o.link != 0 && now < o.at.After(answerTime)
@@ -96,27 +137,25 @@ func (p *pending) note(now instant.Instant, m dhcp4.Message, giaddr netip.Addr, 
 		began.asks, began.asked = o.asks, o.asked
 	}
 	o.link, o.added, o.asks, o.asked, o.at = began.link, began.added, began.asks, began.asked, now
-	if p.young == nil {
-		p.young, p.old = make(map[transaction]origin), make(map[transaction]origin)
-	}
-	if len(p.young) >= maxPending/2 {
+	if len(p.young.all) >= maxPending/2 {
 		p.young, p.old = p.old, p.young
-		clear(p.young)
+		p.young.clear()
 	}
-	p.young[t] = o
+	p.young.put(t, o)
 }
 
 // last is what is known of a transaction, however long ago that was.
 func (p *pending) last(t transaction) origin {
-	if o, ok := p.young[t]; ok {
-		return o
+	o, ok := p.young.find(t)
+	if !ok {
+		o, _ = p.old.find(t)
 	}
-	return p.old[t]
+	return o
 }
 
 // find is where the transaction of a reply began, if a message of it came of late.
 func (p *pending) find(now instant.Instant, m dhcp4.Message) (o origin, ok bool) {
-	if len(p.young)+len(p.old) == 0 { // where each link has a giaddr of its own
+	if p.young.all == nil { // nothing was ever worth it
 		return o, false
 	}
 	o = p.last(transactionOf(m, m.GIAddr()))
