@@ -69,6 +69,11 @@ func (c *Client) Delegations(ctx context.Context, f Filter) ([]Delegation, error
 	return get[[]Delegation](ctx, c, "delegations", f.query())
 }
 
+// Leases are the live leases of DHCPv4 that f selects.
+func (c *Client) Leases(ctx context.Context, f Filter) ([]Delegation, error) {
+	return get[[]Delegation](ctx, c, "leases", f.query())
+}
+
 // History is who had what when, the latest first.
 func (c *Client) History(ctx context.Context, f HistoryFilter) ([]HistoryEntry, error) {
 	q := f.query()
@@ -84,7 +89,7 @@ func (c *Client) History(ctx context.Context, f HistoryFilter) ([]HistoryEntry, 
 	return get[[]HistoryEntry](ctx, c, "history", q)
 }
 
-// Clear ends delegations.
+// Clear ends what clients hold.
 func (c *Client) Clear(ctx context.Context, r ClearRequest) (ClearResult, error) {
 	return post[ClearResult](ctx, c, "clear", r)
 }

@@ -104,7 +104,7 @@ func (l *Lifetime) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// ParsePrefix reads an IPv6 prefix, or an address, which stands for its /128.
+// ParsePrefix reads a prefix, or an address, which stands for its own of full length.
 // Bits beyond the length are refused: they are mistakes.
 func ParsePrefix(text string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(text)
@@ -115,8 +115,8 @@ func ParsePrefix(text string) (netip.Prefix, error) {
 		}
 		p = netip.PrefixFrom(a, a.BitLen())
 	}
-	if !p.Addr().Is6() || p.Addr().Is4In6() {
-		return netip.Prefix{}, fmt.Errorf("prefix %q: not IPv6", text)
+	if p.Addr().Is4In6() {
+		return netip.Prefix{}, fmt.Errorf("prefix %q: an IPv4 address in the form of IPv6 (%s?)", text, p.Addr().Unmap())
 	}
 	if p != p.Masked() {
 		return netip.Prefix{}, fmt.Errorf("prefix %q: bits are set beyond its length (%s?)", text, p.Masked())

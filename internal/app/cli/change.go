@@ -32,7 +32,7 @@ func (s *selection) target(args []string) (p netip.Prefix, client api.Identifier
 	return f.Prefix, f.Client, err
 }
 
-var errNothing = errors.New("no delegation matches")
+var errNothing = errors.New("nothing matches")
 
 func clearCommand() *cobra.Command {
 	var a ask
@@ -40,13 +40,15 @@ func clearCommand() *cobra.Command {
 	var all, block bool
 	cmd := &cobra.Command{
 		Use:   "clear [PREFIX]",
-		Short: "End delegations: their routes and filters go at once",
-		Long: `End the delegations that match all that is named (RFC 8987 O-2): exactly this
-prefix, this client, this link. The client is not told; the server still has its
-lease, and may grant it again when the client next asks. With --block it is not
-learned again until "fairlead unblock" with the same words. All cannot be blocked:
-servers would go on granting prefixes that nobody can be reached by.`,
+		Short: "End what clients hold: routes and filters go at once",
+		Long: `End the delegations and leases that match all that is named (RFC 8987 O-2): exactly
+this prefix or address, this client, this link. The client is not told; the server
+still has its lease, and may grant it again when the client next asks. With --block
+it is not learned again until "fairlead unblock" with the same words; leases of
+DHCPv4 cannot be blocked. All cannot be blocked either: servers would go on granting
+prefixes that nobody can be reached by.`,
 		Example: `  fairlead clear 2001:db8:4000::/56
+  fairlead clear 192.0.2.7
   fairlead clear --client 00:03:00:01:02:00:5e:10:00:01 --link br-cust7 --block`,
 		Args: atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -68,7 +70,7 @@ servers would go on granting prefixes that nobody can be reached by.`,
 		},
 	}
 	s.flags(cmd, &a, false)
-	cmd.Flags().BoolVar(&all, "all", false, "every delegation")
+	cmd.Flags().BoolVar(&all, "all", false, "everything")
 	cmd.Flags().BoolVar(&block, "block", false, "and learn none like it until it is unblocked")
 	a.flags(cmd)
 	return cmd
@@ -78,7 +80,7 @@ func writeCleared(out io.Writer, r api.ClearResult) error {
 	if r.Cleared == 0 && !r.Blocked {
 		return errNothing
 	}
-	text := count(r.Cleared, "delegation", "delegations") + " cleared"
+	text := fmt.Sprint(r.Cleared, " cleared")
 	if r.Blocked {
 		text += ", blocked until \"fairlead unblock\""
 	}

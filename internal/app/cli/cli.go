@@ -121,8 +121,8 @@ func New(c Commands) *cobra.Command {
 			root.AddCommand(cmd)
 		}
 	}
-	add(Looks, statusCommand(), linksCommand(), peersCommand(), watchCommand())
-	add(Changes, reloadCommand())
+	add(Looks, statusCommand(), linksCommand(), peersCommand(), historyCommand(), traceCommand(), watchCommand())
+	add(Changes, clearCommand(), reloadCommand())
 	for _, cmd := range c.Roles {
 		add(cmd.Title, cmd.Command)
 	}
@@ -147,10 +147,7 @@ const (
 func Relay() []Command {
 	return []Command{
 		{Looks, delegationsCommand()},
-		{Looks, historyCommand()},
 		{Looks, blocksCommand()},
-		{Looks, traceCommand()},
-		{Changes, clearCommand()},
 		{Changes, unblockCommand()},
 	}
 }

@@ -18,10 +18,9 @@ func delegationsCommand() *cobra.Command {
 	var a ask
 	var s selection
 	cmd := &cobra.Command{
-		Use:     "delegations",
-		Aliases: []string{"leases"},
-		Short:   "Show who has which prefix now",
-		Args:    atMost(0),
+		Use:   "delegations",
+		Short: "Show who has which prefix now",
+		Args:  atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f, err := s.filter()
 			if err != nil {
@@ -38,12 +37,71 @@ func delegationsCommand() *cobra.Command {
 	return cmd
 }
 
+func leasesCommand() *cobra.Command {
+	var a ask
+	var s selection
+	cmd := &cobra.Command{
+		Use:   "leases",
+		Short: "Show who has which IPv4 address now",
+		Long: `Show the leases of DHCPv4 that passed the relay. A client that renews its lease
+straight at the server is not seen to do so: on links without server-id-override its
+lease may live on after it has gone from here.`,
+		Args: atMost(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			f, err := s.filter()
+			if err != nil {
+				return err
+			}
+			get := func(ctx context.Context, c *api.Client) ([]api.Delegation, error) { return c.Leases(ctx, f) }
+			return look(cmd, &a, get, writeLeases)
+		},
+	}
+	s.flags(cmd, &a, true)
+	a.flags(cmd)
+	return cmd
+}
+
+func writeLeases(out io.Writer, all []api.Delegation) error {
+	if len(all) == 0 {
+		_, err := fmt.Fprintln(out, "no lease")
+		return err
+	}
+	g := newGrid("address", "client", "link layer", "link", "valid", "source")
+	g.right(5)
+	vrf := inVRFs(all)
+	for i := range all {
+		d := &all[i]
+		g.row(d.Prefix.Addr(), d.Client, orDash(d.LinkLayer), linkText(d, vrf), d.Valid, learnedText(d))
+	}
+	if err := g.write(out); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(out, "\n%s\n", count(len(all), "lease", "leases"))
+	return err
+}
+
+// inVRFs reports whether links of VRFs are among those of bindings.
+func inVRFs(all []api.Delegation) bool {
+	return slices.ContainsFunc(all, func(d api.Delegation) bool { return d.VRF != "" })
+}
+
+// linkText is the link of a binding, with its VRF where there are such.
+func linkText(d *api.Delegation, vrf bool) string {
+	if vrf {
+		return d.Link + " (" + orDash(d.VRF) + ")"
+	}
+	return d.Link
+}
+
+// learnedText is by whose word a binding is known.
+func learnedText(d *api.Delegation) string { return fmt.Sprintf("%s of %s", d.Source, orDash(d.Server)) }
+
 func writeDelegations(out io.Writer, all []api.Delegation) error {
 	if len(all) == 0 {
 		_, err := fmt.Fprintln(out, "no delegation")
 		return err
 	}
-	vrf := slices.ContainsFunc(all, func(d api.Delegation) bool { return d.VRF != "" })
+	vrf := inVRFs(all)
 	columns := []any{"prefix", "client", "iaid", "link", "next hop", "preferred", "valid", "source"}
 	unproved := 0
 	for i := range all {
@@ -58,15 +116,11 @@ func writeDelegations(out io.Writer, all []api.Delegation) error {
 	g.right(3, 6, 7)
 	for i := range all {
 		d := &all[i]
-		link := d.Link
-		if vrf {
-			link += " (" + orDash(d.VRF) + ")"
-		}
-		client, iaid, source := any(d.Client), any(d.IAID), fmt.Sprintf("%s of %s", d.Source, orDash(d.Server))
+		client, source := any(d.Client), learnedText(d)
 		if d.Source == api.SourceKernel {
-			client, iaid, source = "-", "-", "kernel alone"
+			client, source = "-", "kernel alone"
 		}
-		cells := []any{d.Prefix, client, iaid, link, d.NextHop, d.Preferred, d.Valid, source}
+		cells := []any{d.Prefix, client, d.IAID, linkText(d, vrf), d.NextHop, d.Preferred, d.Valid, source}
 		if unproved > 0 {
 			cells = append(cells, proofText(d.Unproved))
 		}
@@ -103,8 +157,8 @@ func historyCommand() *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
 		Use:   "history",
-		Short: "Show who had which prefix when",
-		Long: `Show who had which prefix when, the latest first. How long it is remembered is
+		Short: "Show who had which prefix or address when",
+		Long: `Show who had which prefix or address when, the latest first. How long it is remembered is
 history.keep in the configuration. A time is a date, a date and a time in quotes
 ("2026-05-01 12:00"), RFC 3339, or so long ago: 90s, 12h, 30d.`,
 		Args: atMost(0),

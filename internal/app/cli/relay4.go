@@ -12,7 +12,10 @@ import (
 
 // Relay4 are the commands of the DHCPv4 relay.
 func Relay4() []Command {
-	return []Command{Look("relay4", "Show the DHCPv4 relay: its identity, its links, and what it dropped", "relay4", writeRelay4)}
+	return []Command{
+		Look("relay4", "Show the DHCPv4 relay: its identity, its links, and what it dropped", "relay4", writeRelay4),
+		{Looks, leasesCommand()},
+	}
 }
 
 func writeRelay4(out io.Writer, r api.Relay4) error {

@@ -245,17 +245,17 @@ func TestRefusedRequests(t *testing.T) {
 		code                           int
 		text                           string
 	}{
-		{"unknown path", "GET", "/v1/leases", "", "", 404, "no such path"},
+		{"unknown path", "GET", "/v1/prefixes", "", "", 404, "no such path"},
 		{"no version", "GET", "/status", "", "", 404, "no such path"},
 		{"another method", "POST", "/v1/status", json, "{}", 405, "method not allowed: POST (GET, HEAD)"},
 		{"a deed asked for", "GET", "/v1/reload", "", "", 405, "method not allowed: GET (POST)"},
 		{"a deed taken back", "DELETE", "/v1/clear", "", "", 405, "method not allowed: DELETE (POST)"},
-		{"another method of no path", "DELETE", "/v1/leases", "", "", 404, "no such path"},
+		{"another method of no path", "DELETE", "/v1/prefixes", "", "", 404, "no such path"},
 		{"unknown parameter", "GET", "/v1/links?all=1", "", "", 400, "unknown here"},
 		{"a parameter twice", "GET", "/v1/delegations?link=a&link=b", "", "", 400, "there twice"},
 		{"a query that is none", "GET", "/v1/delegations?link=%zz", "", "", 400, "query"},
 		{"client that is no identifier", "GET", "/v1/delegations?client=0xyz", "", "", 400, "client: identifier"},
-		{"IPv4", "GET", "/v1/delegations?prefix=10.0.0.0/8", "", "", 400, "not IPv6"},
+		{"IPv4 in IPv6", "GET", "/v1/delegations?prefix=::ffff:10.0.0.1", "", "", 400, "form of IPv6 (10.0.0.1?)"},
 		{"host bits", "GET", "/v1/delegations?prefix=2001:db8::1/32", "", "", 400, "bits are set"},
 		{"time", "GET", "/v1/history?from=yesterday", "", "", 400, "from:"},
 		{"limit", "GET", "/v1/history?limit=10001", "", "", 400, "limit:"},

@@ -25,6 +25,7 @@ type Fake struct {
 	PeerList  []api.Peer
 	Of4       api.Relay4
 	Live      []api.Delegation
+	Live4     []api.Delegation // leases of DHCPv4
 	Past      []api.HistoryEntry
 	Blocked   []api.Block
 	Reloaded  api.ReloadResult // what Reload answers
@@ -70,13 +71,23 @@ func (f *Fake) Peers(context.Context) ([]api.Peer, error) {
 func (f *Fake) Delegations(_ context.Context, filter api.Filter) ([]api.Delegation, error) {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
-	var found []api.Delegation
-	for _, d := range f.Live {
+	return selected(f.Live, filter), f.Fail
+}
+
+// Leases are those of Live4 that the filter selects.
+func (f *Fake) Leases(_ context.Context, filter api.Filter) ([]api.Delegation, error) {
+	f.Mu.Lock()
+	defer f.Mu.Unlock()
+	return selected(f.Live4, filter), f.Fail
+}
+
+func selected(all []api.Delegation, filter api.Filter) (found []api.Delegation) {
+	for _, d := range all {
 		if filter.Matches(d.Client, d.Prefix, d.Link) {
 			found = append(found, d)
 		}
 	}
-	return found, f.Fail
+	return found
 }
 
 // History are the entries of Past that the filter selects, by their order.
@@ -166,5 +177,5 @@ func (f *Fake) Counters(context.Context) (api.Counters, error) {
 
 // Routes are the paths that the relay answers.
 func (f *Fake) Routes() []control.Route {
-	return slices.Concat([]control.Route{control.Status(f.Status), control.Peers(f.Peers), control.Look("/v1/relay4", f.Relay4)}, control.Process(f), control.Relay(f), control.OfBindings(f))
+	return slices.Concat([]control.Route{control.Status(f.Status), control.Peers(f.Peers), control.Look("/v1/relay4", f.Relay4)}, control.Process(f), control.Relay(f), []control.Route{control.Held("/v1/leases", f.Leases)}, control.OfBindings(f))
 }

@@ -27,6 +27,7 @@ func New() *Fake {
 		PeerList: peers(),
 		Of4:      relay4(),
 		Live:     live(),
+		Live4:    live4(),
 		Past:     past(),
 		Blocked:  []api.Block{{Link: "br-cust9"}, {Prefix: netip.MustParsePrefix("2001:db8:40ff::/56"), Client: Bob}},
 	}
@@ -141,6 +142,20 @@ func live() []api.Delegation {
 			Expires: Start.Add(time.Minute), Lifetime: api.Lifetime(time.Hour), Server: "kea1", Source: "reply",
 			Granted: Start, Changed: Start, Unproved: true,
 		},
+	}
+}
+
+func live4() []api.Delegation {
+	lease := func(address string, client api.Identifier, linkLayer, link, vrf string, valid api.Lifetime) api.Delegation {
+		a := netip.MustParseAddr(address)
+		return api.Delegation{
+			Prefix: netip.PrefixFrom(a, 32), Kind: "address", Link: link, VRF: vrf, Client: client, NextHop: a, LinkLayer: linkLayer,
+			Preferred: valid, Valid: valid, Expires: Start.Add(time.Duration(valid)), Lifetime: api.Lifetime(time.Hour), Server: "kea1", Source: "reply", Granted: Start, Changed: Start,
+		}
+	}
+	return []api.Delegation{
+		lease("192.0.2.7", "\x01\x02\x00\x5e\x10\x00\x01", "02:00:5e:10:00:01", "br-cust7", "", api.Lifetime(45*time.Minute)),
+		lease("192.0.2.8", "\xff\x10\x00\x00\x02\x00\x03\x00\x01\x02\x00\x5e\x10\x00\x02", "", "eth7", "red", api.Lifetime(59*time.Second)),
 	}
 }
 
