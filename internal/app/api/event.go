@@ -55,7 +55,7 @@ func (x *XID) UnmarshalText(b []byte) error {
 // the whole IA, and without an IA of the whole message.
 type Carried struct {
 	IA        string       `json:"ia,omitempty"` // "IA_PD" or "IA_NA"
-	IAID      uint32       `json:"iaid"`
+	IAID      IAID         `json:"iaid,omitzero"` // absent without an IA
 	Prefix    netip.Prefix `json:"prefix,omitzero"`
 	Preferred Lifetime     `json:"preferred"`
 	Valid     Lifetime     `json:"valid"`

@@ -311,10 +311,10 @@ func emit(ts *testscript.TestScript, _ bool, args []string) {
 		e = api.Event{
 			Time: controltest.Start, Kind: "trace", Text: "carries", Link: "br-cust7", Peer: "kea1", Client: controltest.Alice,
 			Type: "Reply", XID: 0x00abcd, Reason: "fe80::1",
-			Carries: &api.Carried{IA: "IA_PD", IAID: 7, Prefix: d.Prefix, Preferred: api.Lifetime(30 * time.Minute), Valid: api.Lifetime(time.Hour)},
+			Carries: &api.Carried{IA: "IA_PD", IAID: api.IAID{ID: 7, Known: true}, Prefix: d.Prefix, Preferred: api.Lifetime(30 * time.Minute), Valid: api.Lifetime(time.Hour)},
 		}
 		if args[0] == "carries-status" {
-			e.Carries = &api.Carried{IA: "IA_NA", IAID: 8, Status: "NoBinding"}
+			e.Carries = &api.Carried{IA: "IA_NA", IAID: api.IAID{ID: 8, Known: true}, Status: "NoBinding"}
 		}
 	case "hostile":
 		e = api.Event{

@@ -77,7 +77,7 @@ func writeStatus(out io.Writer, s api.Status) error {
 		g.row("grants refused", refusalsText(s.Refusals))
 	}
 	if r := s.Relay4; r != nil {
-		g.row("DHCPv4", fmt.Sprintf("%s with clients, %s, %d delivered, %d dropped", count(r.Links, "link", "links"), count(r.Received, "message", "messages")+" received", r.Delivered, r.Dropped))
+		g.row("DHCPv4", fmt.Sprintf("%s with clients, %s on view, %s received, %d delivered, %d dropped", count(r.Links, "link", "links"), count(r.Leases, "lease", "leases"), count(r.Received, "message", "messages"), r.Delivered, r.Dropped))
 	}
 	if err := g.write(out); err != nil {
 		return err

@@ -151,7 +151,7 @@ func writeEvent(out io.Writer, e *api.Event) error {
 // carriedWords is what a message carries.
 func carriedWords(c *api.Carried) (words []string) {
 	if c.IA != "" {
-		words = append(words, fmt.Sprintf("%s %d", c.IA, c.IAID))
+		words = append(words, fmt.Sprintf("%s %s", c.IA, c.IAID))
 	}
 	if c.Prefix.IsValid() {
 		words = append(words, fmt.Sprintf("%s preferred %s valid %s", c.Prefix, c.Preferred, c.Valid))

@@ -210,7 +210,7 @@ func EventOf(n *effect.Note, now instant.Now) api.Event {
 }
 
 func carried(l *effect.TracedLease) *api.Carried {
-	c := &api.Carried{IAID: l.IAID, Prefix: l.Prefix, Preferred: api.Lifetime(l.Preferred), Valid: api.Lifetime(l.Valid)}
+	c := &api.Carried{IAID: api.IAID{ID: l.IAID, Known: l.IA != 0}, Prefix: l.Prefix, Preferred: api.Lifetime(l.Preferred), Valid: api.Lifetime(l.Valid)}
 	switch l.IA {
 	case dhcp6.OptionIAPD:
 		c.IA = "IA_PD"

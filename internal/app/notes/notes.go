@@ -103,7 +103,9 @@ func (n *Notes) write(note *effect.Note, at instant.Instant) {
 		add(slog.Any("next_hop", d.NextHop))
 	}
 	if c := note.Lease; c != nil {
-		add(slog.Uint64("iaid", uint64(n.Privacy.Log().IAID(client, c.IAID))))
+		if c.IA != 0 {
+			add(slog.Uint64("iaid", uint64(n.Privacy.Log().IAID(client, c.IAID))))
+		}
 		if c.Prefix.IsValid() {
 			add(slog.Any("prefix", c.Prefix))
 			add(slog.Any("valid", api.Lifetime(c.Valid)))

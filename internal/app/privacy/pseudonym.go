@@ -72,6 +72,14 @@ func (m Mask) IAID(duid string, iaid uint32) uint32 {
 	return iaid
 }
 
+// iaid is IAID of one that may not be known.
+func (m Mask) iaid(client string, i api.IAID) api.IAID {
+	if i.Known {
+		i.ID = m.IAID(client, i.ID)
+	}
+	return i
+}
+
 // Addr is an address or its pseudonym.
 func (m Mask) Addr(a netip.Addr) netip.Addr {
 	if !m.hides(a) {
@@ -147,7 +155,7 @@ func (m Mask) Event(e *api.Event) {
 	e.Delegation, e.Previous = m.delegation(e.Delegation), m.delegation(e.Previous)
 	if e.Carries != nil {
 		c := *e.Carries // others read the same event
-		c.IAID, c.Prefix = m.IAID(client, c.IAID), m.Prefix(c.Prefix)
+		c.IAID, c.Prefix = m.iaid(client, c.IAID), m.Prefix(c.Prefix)
 		e.Carries = &c
 	}
 }
@@ -158,9 +166,7 @@ func (m Mask) delegation(d *api.Delegation) *api.Delegation {
 		return nil
 	}
 	c := *d
-	if d.IAID.Known {
-		c.IAID.ID = m.IAID(string(d.Client), d.IAID.ID)
-	}
+	c.IAID = m.iaid(string(d.Client), d.IAID)
 	c.Client = api.Identifier(m.DUID(string(d.Client)))
 	c.NextHop, c.Prefix = m.Addr(d.NextHop), m.Prefix(d.Prefix)
 	c.LinkLayer = ""

@@ -1,10 +1,12 @@
 package relay4_test
 
 import (
+	"net/netip"
 	"regexp"
 	"strings"
 	"testing"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/lab/peer"
 	"fairlead/internal/system/rig"
 )
@@ -36,7 +38,7 @@ func TestOperatorsRead(t *testing.T) {
 		status = n.fairlead.CLI("status")
 		return strings.Contains(status, "peer server: has never answered, 8 messages were sent")
 	})
-	tells(t, "status", status, "roles relay4\n", "DHCPv4 2 links with clients, 8 messages received, 0 delivered, 0 dropped")
+	tells(t, "status", status, "roles relay4\n", "DHCPv4 2 links with clients, 0 leases on view, 8 messages received, 0 delivered, 0 dropped")
 	if strings.Contains(status, "delegations") || strings.Contains(status, "\nlinks ") {
 		t.Errorf("the status of a DHCPv4 relay tells of DHCPv6:\n%s", status)
 	}
@@ -63,4 +65,43 @@ func TestOperatorsRead(t *testing.T) {
 	tells(t, "status", n.fairlead.CLI("status"), "relay4.links: no interface is named absent0: nobody is served there")
 	n.fairlead.Write(n.config(key))
 	tells(t, "the way back", n.fairlead.CLI("reload"), "relay4: link d2: gained, faces clients")
+}
+
+// TestOperatorsSeeLeases: who has which address, since when and until when, is seen by all ways
+// that delegations are; and an operator's word takes a lease off the view.
+func TestOperatorsSeeLeases(t *testing.T) {
+	n := build(t)
+	n.start("agent-information: add")
+	n.serve(peer.Kea4UDP)
+	watch := n.fairlead.Follow("watch", "watch", "--json")
+	steps := n.fairlead.Follow("trace", "trace", "--link", "d1", "--json")
+	var one netip.Addr
+	n.Until("watch and trace are there", func() bool { // a lease tells that they are
+		one = n.obtain(1)
+		return rig.Lines(watch.Log(), `"kind":"delegation"`, one.String()) > 0 && rig.Lines(steps.Log(), `"type":"DHCPACK"`) > 0
+	})
+	two := n.obtain(2)
+	var leases []api.Delegation
+	n.fairlead.Show(&leases, "leases")
+	if len(leases) != 2 || leases[0].Prefix != netip.PrefixFrom(one, 32) || leases[0].Link != "d1" || leases[1].Prefix != netip.PrefixFrom(two, 32) || leases[1].Link != "d2" {
+		t.Fatalf("leases: %+v", leases)
+	}
+	mac := n.clients[0].Interface("c0").HardwareAddr.String()
+	first := &leases[0]
+	if first.LinkLayer != mac || first.Client.String() != "01:"+mac || first.IAID.Known || first.Server != "server" || first.Valid <= 0 || first.Valid > first.Lifetime {
+		t.Errorf("the first lease: %+v; the client has %s", first, mac)
+	}
+	tells(t, "leases of a client", n.fairlead.CLI("leases", "--client", "01:"+mac), one.String()+" 01:"+mac+" "+mac+" d1 ", "1 lease\n")
+	tells(t, "status", n.fairlead.CLI("status"), "2 leases")
+	tells(t, "history", n.fairlead.CLI("history", "--prefix", two.String()), " now "+two.String()+"/32 ")
+	if out, err := n.fairlead.Relay.CLI("clear", one.String(), "--block"); err == nil {
+		t.Errorf("a lease of DHCPv4 was blocked: %s", out)
+	}
+	tells(t, "clear", n.fairlead.CLI("clear", one.String()), "1 cleared")
+	n.fairlead.Show(&leases, "leases")
+	if len(leases) != 1 || leases[0].Prefix.Addr() != two {
+		t.Errorf("after the first was cleared: %+v", leases)
+	}
+	tells(t, "history", n.fairlead.CLI("history", "--client", "01:"+mac), one.String()+"/32 01:"+mac+" - d1 ", "cleared")
+	n.Until("watch tells of the end", func() bool { return rig.Lines(watch.Log(), `"text":"ended"`, one.String()) > 0 })
 }

@@ -31,7 +31,7 @@ func (d *player) Judge(ctx context.Context, s *api.Status, c *api.Counters) erro
 		return err
 	}
 	return d.engine.Call(ctx, func(instant.Now, *effect.Effects) {
-		s.Limits = control.LimitsOf(d.engine.Core.LimitsMet())
+		s.Limits = append(s.Limits, control.LimitsOf(d.engine.Core.LimitsMet())...)
 		s.Degraded = append(s.Degraded, d.relay.net.Muted()...)
 		s.Degraded = append(s.Degraded, d.foreign.overfull()...)
 		s.Degraded = append(s.Degraded, absent(d.config(), d.relay.net)...)

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"fairlead/internal/app/api"
+	"fairlead/internal/app/bindings"
 	"fairlead/internal/app/cli"
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
@@ -46,6 +47,7 @@ type player struct {
 	inbox  *engine.Inbox
 	relay  *relay
 	engine *engine.Engine[*relay4.Relay]
+	book   *bindings.Book[*relay4.Relay]
 
 	mu  sync.Mutex // guards cfg
 	cfg *config.Config
@@ -72,7 +74,22 @@ func newPlayer(h *role.House) *player {
 	d.engine = engine.New(engine.Options[*relay4.Relay]{
 		Log: h.Told, Privacy: h.Privacy, Role: d.relay, Inbox: d.inbox, Store: h.History, Links: h.Events,
 	})
+	d.book = bindings.NewBook(bindings.Options[*relay4.Relay]{
+		Engine: d.engine, Level: &h.Level, Clients: clients,
+		Live: func(core *relay4.Relay, yield func(bindings.Living)) {
+			for b := range core.Leases {
+				yield(bindings.Living{Binding: b})
+			}
+		},
+	})
+	h.Bindings.Add(d.book)
 	return d
+}
+
+// clients are who an identifier may name: a client identifier, or type and address of a
+// client's hardware.
+func clients(id api.Identifier) []binding.Client {
+	return []binding.Client{binding.ClientID(id), binding.Hardware(id[0], []byte(id[1:]))}
 }
 
 // section is the relay's part of a configuration.
@@ -103,6 +120,7 @@ func (d *player) coreOf(now instant.Now, eff *effect.Effects) (*relay4.Relay, er
 	if old := d.engine.Core; old != nil {
 		core.Succeed(old)
 	}
+	core.SetTrace(d.book.Traced())
 	all, err := d.house.Netlink.Snapshot()
 	if err != nil {
 		return nil, err
@@ -180,9 +198,14 @@ func (d *player) Alive(ctx context.Context) error {
 // Refused is told what the network says of a message to a peer.
 func (d *player) Refused(x udp.Refusal) { d.relay.refused.Take(x) }
 
-// Routes are the relay's path.
+// Routes are the relay's paths.
 func (d *player) Routes() []control.Route {
-	return []control.Route{control.Look("/v1/relay4", d.look)}
+	return []control.Route{
+		control.Look("/v1/relay4", d.look),
+		control.Held("/v1/leases", func(ctx context.Context, f api.Filter) ([]api.Delegation, error) {
+			return bindings.List(ctx, d.book, f)
+		}),
+	}
 }
 
 // Collectors are the relay's figures.
@@ -233,6 +256,7 @@ func (d *player) Reconfigure(ctx context.Context, next *config.Config) error {
 		d.cfg = next
 		d.mu.Unlock()
 		d.engine.Core.Reconfigure(d.coreConfig(next))
+		d.engine.Core.SetTrace(d.book.Traced())
 		d.configure(next)
 		d.relay.LinksChanged(d.engine.Core)
 	})
