@@ -31,7 +31,7 @@ var meanings = map[string]struct {
 		in:     []string{"core/hop", "app/api", "app/config", "app/control", "app/control/controltest", "system/protected"},
 		longer: []string{"NextHop", "HopCount", "HopLimit", "MaxHops", "DefaultHops"},
 	},
-	"lease": {in: []string{"core/effect", "core/relay4", "app/api", "lab/script"}},
+	"lease": {in: []string{"app/control/controltest", "core/effect", "core/relay4", "app/api", "lab/script"}},
 	"mark":  {in: []string{"core/effect"}},
 	"turn":  {},
 }

@@ -54,7 +54,7 @@ func (x *XID) UnmarshalText(b []byte) error {
 // Carried is a prefix, an address or a status in a message. Without a prefix it is of
 // the whole IA, and without an IA of the whole message.
 type Carried struct {
-	IA        string       `json:"ia,omitempty"` // "IA_PD" or "IA_NA"
+	IA        string       `json:"ia,omitempty"`  // "IA_PD" or "IA_NA"
 	IAID      IAID         `json:"iaid,omitzero"` // absent without an IA
 	Prefix    netip.Prefix `json:"prefix,omitzero"`
 	Preferred Lifetime     `json:"preferred"`

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -40,7 +41,9 @@ type holder struct {
 	fail    error
 	cleared []delegation.Selection
 	blocked []delegation.Selection
-	traced  []*effect.Trace
+
+	mu     sync.Mutex // guards traced
+	traced []*effect.Trace
 }
 
 func (h *holder) Live(context.Context) (all []Living, at instant.Now, err error) {
@@ -68,8 +71,17 @@ func (h *holder) Block(_ context.Context, s delegation.Selection) (int, bool, er
 }
 
 func (h *holder) Trace(_ context.Context, t *effect.Trace) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.traced = append(h.traced, t)
 	return h.fail
+}
+
+// asked is what was to be traced so far.
+func (h *holder) asked() []*effect.Trace {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.traced)
 }
 
 // past is a history in memory.
@@ -182,8 +194,8 @@ func TestTraceInEveryRole(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, one := range []*holder{a, b} {
-		if len(one.traced) != 1 || *one.traced[0] != (effect.Trace{Client: somebody}) {
-			t.Errorf("traced %v", one.traced)
+		if all := one.asked(); len(all) != 1 || *all[0] != (effect.Trace{Client: somebody}) {
+			t.Errorf("traced %v", all)
 		}
 	}
 	if _, err := h.Trace(t.Context(), api.TraceFilter{Link: "d1"}); !errors.Is(err, control.ErrBusy) {
@@ -202,8 +214,8 @@ func TestTraceInEveryRole(t *testing.T) {
 		}
 	}
 	for _, one := range []*holder{a, b} {
-		if one.traced[1] != nil {
-			t.Errorf("after the end of the first trace, %v is traced", one.traced[1])
+		if next := one.asked()[1]; next != nil {
+			t.Errorf("after the end of the first trace, %v is traced", next)
 		}
 	}
 }

@@ -94,7 +94,9 @@ func linkText(d *api.Delegation, vrf bool) string {
 }
 
 // learnedText is by whose word a binding is known.
-func learnedText(d *api.Delegation) string { return fmt.Sprintf("%s of %s", d.Source, orDash(d.Server)) }
+func learnedText(d *api.Delegation) string {
+	return fmt.Sprintf("%s of %s", d.Source, orDash(d.Server))
+}
 
 func writeDelegations(out io.Writer, all []api.Delegation) error {
 	if len(all) == 0 {

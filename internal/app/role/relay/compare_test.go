@@ -181,28 +181,29 @@ func TestAnotherProgramChangesTheRules(t *testing.T) {
 		var out strings.Builder
 		a.d.log = slog.New(slog.NewTextHandler(&out, nil))
 		a.d.cfg.Host.Compare = time.Hour
-		mended := 0
-		a.mend = func() (bool, error) { mended++; return true, nil }
+		var times atomic.Int32
+		a.mend = func() (bool, error) { times.Add(1); return true, nil }
 		a.listen = func() (notices, error) { return othersAtWork{}, nil }
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- a.watch(ctx) }()
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
-		if mended != quickAtOnce+1 || a.trouble() == "" {
+		if mended := times.Load(); mended != quickAtOnce+1 || a.trouble() == "" {
 			t.Errorf("mended %d times in 3 s, trouble %q; want %d times, and that it is told", mended, a.trouble(), quickAtOnce+1)
 		}
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
+		mended := int(times.Load())
 		if most := quickAtOnce + 2 + int(10*time.Minute/quickEvery); mended > most || mended < most-3 {
 			t.Errorf("mended %d times in ten minutes, want about %d", mended, most)
-		}
-		if lines := strings.Count(out.String(), "filter rules were changed"); lines != mended {
-			t.Errorf("%d lines for %d times:\n%s", lines, mended, out.String())
 		}
 		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)
+		}
+		if lines := strings.Count(out.String(), "filter rules were changed"); lines != mended {
+			t.Errorf("%d lines for %d times:\n%s", lines, mended, out.String())
 		}
 	})
 }
