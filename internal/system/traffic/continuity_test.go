@@ -225,6 +225,10 @@ func TestRFC8987_S1_TimeGoesOnMeanwhile(t *testing.T) {
 		if got := r.RouteOf(gone); len(got) > 0 {
 			t.Errorf("what ended while the relay was away has its route: %+v", got)
 		}
+		log := r.Fairlead.Log()
+		if end, restored := strings.LastIndex(log, "prefix="+gone.String()+" "), strings.LastIndex(log, "msg=restored"); end < 0 || end > restored {
+			t.Errorf("what ended while the relay was away did not end before the kernel was brought to what was kept:\n%s", log)
+		}
 		kept := len(r.RouteOf(brief)) > 0
 		if lives(begin, 4*valid) && !kept {
 			t.Errorf("the route is gone before its valid lifetime of %d s has elapsed", 4*valid)

@@ -265,6 +265,7 @@ func (d *player) restore() error {
 		return err
 	}
 	d.engine.CarryOutNow(service.Now, &eff)
+	d.endPast(core, &eff)
 	why, err := d.matchStoreAndTable(d.config(), service.Now())
 	if err != nil {
 		return err
@@ -280,6 +281,23 @@ func (d *player) restore() error {
 	d.log.Info("restored", "prefixes", t.Prefixes, "addresses", t.Addresses, "took", time.Since(started).Round(time.Millisecond))
 	return nil
 }
+
+// endPast ends what has ended while nobody looked (RFC 8987 S-1, G-8): it is not installed,
+// and what it has in the kernel goes before the relay says that it is ready.
+func (d *player) endPast(core *relay6.Relay, eff *effect.Effects) {
+	for range maxPast {
+		now := service.Now()
+		if at, due := core.Deadline(); !due || at > now.Boot {
+			return
+		}
+		eff.Reset()
+		core.Tick(now, eff)
+		d.engine.CarryOutNow(service.Now, eff)
+	}
+}
+
+// maxPast bounds how often a start has the core end what is due. Each time it ends hundreds.
+const maxPast = 4096
 
 // hostHasNothing reports whether the kernel has nothing of ours, as after a reboot, and
 // the filter's Version when it had nothing.
