@@ -42,6 +42,7 @@ type Relay4Counters struct {
 // Relay4Leases are figures of the leases on view.
 type Relay4Leases struct {
 	Leases      int               `json:"leases" gauge:"relay4_leases" help:"DHCPv4 leases on view."`
+	Pending     int               `json:"pending" gauge:"relay4_changes_pending" help:"Changes of DHCPv4 leases that are being kept."`
 	Unkept      int               `json:"unkept" gauge:"relay4_leases_unkept" help:"DHCPv4 leases that the store has not got as they are."`
 	HeldByClock int               `json:"held_by_clock" gauge:"relay4_leases_held_by_clock" help:"Restored DHCPv4 leases that wait for a trustworthy clock."`
 	Events      map[string]uint64 `json:"events" counter:"relay4_lease_events_total" by:"kind" help:"What happened to DHCPv4 leases: granted, extended, moved or ended."`

@@ -10,7 +10,8 @@ import (
 	fairlead "fairlead/internal/lab/relay"
 )
 
-// onView has the relay show how many leases there are on each link, or waits until it does.
+// onView has the relay show how many leases there are on each link, all of them kept, or waits
+// until it does.
 func (n *network) onView(d1, d2 int) {
 	n.T.Helper()
 	n.Until("the leases on view are as many as wanted", func() bool {
@@ -18,7 +19,7 @@ func (n *network) onView(d1, d2 int) {
 		for _, l := range about.Links {
 			got[l.Name] = l.Leases
 		}
-		return about.Leases == d1+d2 && got["d1"] == d1 && got["d2"] == d2
+		return about.Pending == 0 && about.Leases == d1+d2 && got["d1"] == d1 && got["d2"] == d2
 	})
 }
 

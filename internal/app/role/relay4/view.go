@@ -33,7 +33,7 @@ func countersOf(core *relay4.Relay) api.Relay4Counters {
 // leasesOf are the figures of the leases on view.
 func leasesOf(core *relay4.Relay) api.Relay4Leases {
 	t := core.Totals()
-	return api.Relay4Leases{Leases: t.Leases, Unkept: t.Unkept, HeldByClock: t.HeldByClock, Events: t.Events, Ends: t.Ends, Refusals: t.Refusals}
+	return api.Relay4Leases{Leases: t.Leases, Pending: t.Pending, Unkept: t.Unkept, HeldByClock: t.HeldByClock, Events: t.Events, Ends: t.Ends, Refusals: t.Refusals}
 }
 
 // totalsOf are those figures at a glance.
