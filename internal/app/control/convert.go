@@ -223,11 +223,6 @@ func carried(l *effect.TracedLease) *api.Carried {
 	return c
 }
 
-// SelectionOf is the request in the core's terms.
-func SelectionOf(r api.ClearRequest) delegation.Selection {
-	return delegation.Selection{Prefix: r.Prefix, Client: binding.DUID(r.Client), Link: r.Link, All: r.All}
-}
-
 // BlockOf is a block of the core.
 func BlockOf(b delegation.Block) api.Block {
 	return api.Block{Prefix: b.Prefix, Client: api.Identifier(b.Client.DUID()), Link: b.Link}
