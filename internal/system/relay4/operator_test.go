@@ -2,12 +2,15 @@ package relay4_test
 
 import (
 	"net/netip"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"fairlead/internal/app/api"
 	"fairlead/internal/lab/peer"
+	fairlead "fairlead/internal/lab/relay"
 	"fairlead/internal/system/rig"
 )
 
@@ -104,4 +107,32 @@ func TestOperatorsSeeLeases(t *testing.T) {
 	}
 	tells(t, "history", n.fairlead.CLI("history", "--client", "01:"+mac), one.String()+"/32 01:"+mac+" - d1 ", "cleared")
 	n.Until("watch tells of the end", func() bool { return rig.Lines(watch.Log(), `"text":"ended"`, one.String()) > 0 })
+}
+
+// TestHookHearsOfLeases: the operator's program is called for a lease as for a delegation, with
+// no IAID, which there is none of.
+func TestHookHearsOfLeases(t *testing.T) {
+	n := build(t)
+	dir := t.TempDir()
+	out, program := filepath.Join(dir, "out"), filepath.Join(dir, "hook")
+	n.Need(os.WriteFile(program, []byte("#!/bin/sh\n{ env | sort; echo; } >>"+out+"\n"), 0o700))
+	n.fairlead = n.relay.Fairlead(fairlead.Config{Text: "hook: {program: " + program + "}\n" + n.config("agent-information: add")})
+	n.fairlead.Start()
+	n.serve(peer.Kea4UDP)
+	address := n.obtain(1)
+	mac := n.clients[0].Interface("c0").HardwareAddr.String()
+	var told string
+	n.Until("the program was called", func() bool {
+		b, _ := os.ReadFile(out)
+		told = string(b)
+		return strings.HasSuffix(told, "\n\n")
+	})
+	for _, want := range []string{"EVENT=granted", "PREFIX=" + address.String() + "/32", "KIND=address", "CLIENT=01:" + mac, "LINK_LAYER=" + mac, "LINK=d1", "SERVER=server"} {
+		if !strings.Contains(told, "FAIRLEAD_"+want+"\n") {
+			t.Errorf("want FAIRLEAD_%s in\n%s", want, told)
+		}
+	}
+	if strings.Contains(told, "IAID") {
+		t.Errorf("a lease of DHCPv4 has an IAID:\n%s", told)
+	}
 }

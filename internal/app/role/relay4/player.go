@@ -68,7 +68,7 @@ func newPlayer(h *role.House) *player {
 	d.rivals = network.NewRivals(h.Told, network.IPv4, func() uint16 { return section(d.config()).SourcePort })
 	d.relay = &relay{
 		net: net, lost: network.NewFailures(h.Told, once), silent: d.rivals.Soon, build: d.buildCore,
-		notes: &notes.Notes{Log: h.Log, Privacy: h.Privacy, Feed: h.Feed, Once: once},
+		notes: &notes.Notes{Log: h.Log, Privacy: h.Privacy, Feed: h.Feed, Hook: h.Hook, Once: once},
 	}
 	d.configure(h.Config)
 	d.engine = engine.New(engine.Options[*relay4.Relay]{
