@@ -64,13 +64,13 @@ var mutations = []Mutation{
 	},
 	{
 		"R-1", "a route stays when its lease ends", dir + "ledger/commit.go",
-		"d.Host = l.cover(l.host.Delete(d.Host, e.Old.Link, e.Old.Prefix), &e.Old)\n		delete(l.uninstalled, PlaceOf(&e.Old))",
+		"d.Host = l.deleted(d.Host, &e.Old)\n		delete(l.uninstalled, PlaceOf(&e.Old))",
 		"delete(l.uninstalled, PlaceOf(&e.Old))", relay, "",
 	},
 	{
 		"R-2", "every route is a /64", dir + "hoststate/routes.go",
 		"return newID(d.prefix, table, rec.policy.Metric, DefaultMetric)",
-		"return newID(packed{le.prefix.addr, 64}, table, rec.policy.Metric, DefaultMetric)", relay, "",
+		"return newID(packed{d.prefix.addr, 64}, table, rec.policy.Metric, DefaultMetric)", relay, "",
 	},
 	{
 		"R-3", "a delegated prefix is not let through", dir + "hoststate/elements.go",
@@ -78,7 +78,7 @@ var mutations = []Mutation{
 	},
 	{
 		"R-4", "a route stays when its lease ends, and so does its announcement", dir + "ledger/commit.go",
-		"d.Host = l.cover(l.host.Delete(d.Host, e.Old.Link, e.Old.Prefix), &e.Old)\n		delete(l.uninstalled, PlaceOf(&e.Old))",
+		"d.Host = l.deleted(d.Host, &e.Old)\n		delete(l.uninstalled, PlaceOf(&e.Old))",
 		"delete(l.uninstalled, PlaceOf(&e.Old))", "./internal/system/routing", "BIRDByProtocolSeesPrefixesComeAndGo",
 	},
 	{
@@ -255,7 +255,7 @@ var mutations = []Mutation{
 	},
 	{
 		"", "a copied transaction leads a reply to another link", dir + "relay4/pending.go",
-		`		o.contested = end
+		`		o.contested = o.at.After(answerTime)
 `, "", four, "TestCopiedTransaction",
 	},
 	{

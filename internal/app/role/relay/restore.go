@@ -265,11 +265,11 @@ func (d *player) restore() error {
 		return err
 	}
 	d.engine.CarryOutNow(service.Now, &eff)
-	d.endPast(core, &eff)
 	why, err := d.matchStoreAndTable(d.config(), service.Now())
 	if err != nil {
 		return err
 	}
+	d.endPast(core, &eff)
 	if nothing && why == "" {
 		d.installDelegated(core, &eff)
 		d.comparer.seen = version
