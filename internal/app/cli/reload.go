@@ -20,8 +20,9 @@ func reloadCommand() *cobra.Command {
 		Short: "Read the configuration file again, without losing a packet",
 		Long: `Read the configuration file again, without losing a packet, and show what that
 changes. If the file has problems they are shown, and Fairlead goes on with the
-configuration that it has. So it does where links with delegations would lose their
-rule, and these their routes and filters, unless --force says that it is meant.`,
+configuration that it has. It also does so if the new file has no rule for a link that
+has delegations: they would lose their routes and filters. --force takes the new file
+all the same.`,
 		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if r.DryRun && r.Force {

@@ -139,7 +139,7 @@ func (s RelayIDSource) String() string { return [...]string{"duid", "config", "f
 type RelayID struct {
 	Source RelayIDSource
 	Value  dhcp6.DUID // valid where Source is RelayIDConfigured
-	V4     []byte     // in DHCPv4, where that is not to be Value; nil: it is
+	V4     []byte     // for DHCPv4, if it differs from that for DHCPv6; nil: it is the same
 	File   string     // where Source is RelayIDOnFile
 	Token  bool       // the file is on a token, without which nothing is relayed
 }

@@ -1,8 +1,8 @@
 package config
 
-// Privacy is what is kept of those who can be told by it: of clients (DUIDs,
-// addresses, prefixes, link-layer addresses) and of relays and lines (remote-id,
-// subscriber-id, interface-id, relay-id). It bounds what is written down, not
+// Privacy says how much is written down of what identifies clients (DUIDs, addresses,
+// prefixes, link-layer addresses) and relays and lines (remote-id, subscriber-id,
+// interface-id, relay-id). It bounds what is written down, not
 // what operators are shown of the present. How long the history lasts is
 // History.Keep.
 type Privacy struct {

@@ -137,7 +137,7 @@ func privacyKey(kept bool, state string) (privacy.Key, error) {
 			return key, nil
 		}
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return key, &unwritten{"privacy key: an old one cannot be removed, and still tells whose old hashes are whose", err}
+			return key, &unwritten{"privacy key: the old file cannot be removed; whoever reads it can still find out which client an old hash stands for", err}
 		}
 		return key, nil
 	}

@@ -71,8 +71,8 @@ func (j *job) onlyKeeps(id effect.ChangeID) bool {
 	return i >= 0 && len(j.changes[i].Keep) > 0 && len(j.changes[i].Host) == 0
 }
 
-// split takes the first n changes off a job, and the datagrams that wait for none
-// that is left: who is told that a change is carried out may count on that they have
+// split takes the first n changes off a job, and the datagrams that wait for none of the
+// rest. When a change is told to be carried out, the datagrams that waited for it have
 // left.
 func (j *job) split(n int) *job {
 	first := &job{changes: j.changes[:n], left: j.left}

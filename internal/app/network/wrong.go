@@ -15,8 +15,9 @@ import (
 // answered.
 const silent = 8
 
-// Unanswered is what an operator should see to of a peer's answers, in words. Of one that
-// is not protected as it must be other words tell.
+// Unanswered is what an operator should see to of a peer's answers, in words. A peer
+// without the protection that it must have is left out: the status of the protection tells
+// of it.
 func Unanswered(p *api.Peer) (words []string) {
 	if !p.Protected && p.Protection != trust.ProtectionNone.String() {
 		return nil

@@ -250,8 +250,8 @@ func (t *Table) End(s *Slot, why Reason) Event {
 	return Event{Kind: Ended, Reason: why, Old: t.Take(s)}
 }
 
-// Unchecked counts the bindings that were put in without a look for overlaps: since
-// it was as it is, none has come but by Add.
+// Unchecked counts the bindings that were put in without a look for overlaps. While it
+// stays as it is, bindings come by Add alone.
 func (t *Table) Unchecked() uint32 { return t.unchecked }
 
 // insert puts in what nobody has looked at: it may overlap with anything.

@@ -9,9 +9,9 @@ import (
 )
 
 // forbidden is why a grant may never be learned here, whatever holds its prefix now: s,
-// or nobody if that is nil. With renewal, s is what the grant renews: then nobody else's
-// can have come to overlap with it since the last look but what was put in unchecked, for
-// all others would have been refused.
+// or nobody if that is nil. With renewal, s is the binding that the grant renews. Overlaps
+// were looked for when s was granted, and later grants that overlap with it were refused:
+// only a binding that was put in without a look can overlap with it now.
 func (t *Table) forbidden(g *Grant, s *binding.Slot, terms *Terms, renewal bool) binding.Reason {
 	switch {
 	case g.Preferred > g.Lifetime: // RFC 8415 section 21.22: to be discarded

@@ -41,8 +41,8 @@ func (t *Table) room(g Grant, old *entry, terms Terms) binding.Reason {
 // Room is the limit that n more delegations of one client would exceed, or
 // NoReason (RFC 8987 G-5, G-6, G-7). Where hosts have a bound of their own, what
 // is behind another host does not count against the client: that host may have
-// copied the client's DUID. What servers gave and is not installed counts as well, but
-// for own of it, which is what the n are. Where an unreachable client makes room, that
+// copied the client's DUID. Grants of a server that were not installed count as well; own
+// of them are among the n, and are not counted twice. Where an unreachable client makes room, that
 // alone decides for the link.
 func (t *Table) Room(link string, client binding.Client, host linkaddr.Addr, k binding.Kind, n, own int, p *Policy) binding.Reason {
 	return t.roomBut(nil, link, client, host, k, n, own, p)

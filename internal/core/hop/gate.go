@@ -244,8 +244,8 @@ func (g *Gate) See(seen *Seen) (ripe bool) {
 }
 
 // Open opens the hops that were seen to be protected. closed is what Closed was before
-// they were looked at: where something was told since, what was seen may be older than
-// that, and false says that it has to be looked at again.
+// they were looked at. If the kernel has told of a change since then, what was seen may be
+// out of date: Open returns false, and the caller has to look again.
 func (g *Gate) Open(closed uint64) bool {
 	if g.closed != closed {
 		return false

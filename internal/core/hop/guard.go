@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/dhcp4"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -213,9 +214,9 @@ func (o Owner) GuardTable(hops []Hop, others bool, open ...Open) GuardTable {
 	if !others {
 		g.counter(CounterStrangers)
 		g.port(ports, dhcp6.ServerPort)
-		g.port(ports, Port4)
+		g.port(ports, dhcp4.ServerPort)
 		g.port(ports6, dhcp6.ServerPort)
-		g.port(ports4, Port4)
+		g.port(ports4, dhcp4.ServerPort)
 		for i := range hops {
 			h := &hops[i]
 			g.sender(h.Role, h.Remote, h.Link)

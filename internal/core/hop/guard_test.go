@@ -13,6 +13,7 @@ import (
 
 	"fairlead/internal/core/hop"
 	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/dhcp4"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -251,7 +252,7 @@ func mustQuoting(hops []hop.Hop, others bool, p *seen) string {
 	q := p.quotes
 	isError := map[bool]string{false: "\x03\x04\x05\x0b\x0c", true: "\x01\x02\x03\x04"}[p.source.Is6()]
 	guarded := slices.ContainsFunc([]uint16{q.sport, q.dport}, func(v uint16) bool {
-		return !others && (v == hop.Port4 || v == dhcp6.ServerPort) ||
+		return !others && (v == dhcp4.ServerPort || v == dhcp6.ServerPort) ||
 			slices.ContainsFunc(hops, func(h hop.Hop) bool { return v == h.Port() || h.RelayPort != 0 && v == h.RelayPort })
 	})
 	if p.hook == hop.HookInput || p.esp || !strings.Contains(isError, string(rune(q.kind))) || q.protocol != 17 && q.protocol != 6 || q.short || !guarded {

@@ -17,11 +17,9 @@ import (
 	"time"
 
 	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/dhcp4"
 	"fairlead/internal/wire/dhcp6"
 )
-
-// Port4 is the port of DHCPv4 servers and relay agents (RFC 2131 section 4.1).
-const Port4 = 67
 
 // Hop is one pair of addresses between which DHCP travels in ESP or not at all.
 // Exactly one of IKE and Manual is set.
@@ -40,7 +38,7 @@ type Hop struct {
 // Port is the well-known port of servers and relay agents in the hop's family.
 func (h *Hop) Port() uint16 {
 	if h.Local.Is4() {
-		return Port4
+		return dhcp4.ServerPort
 	}
 	return dhcp6.ServerPort
 }

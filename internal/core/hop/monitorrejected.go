@@ -2,8 +2,8 @@ package hop
 
 import "fairlead/internal/core/instant"
 
-// Why packets in ESP were rejected. Nothing can be told from it of who sent them, so
-// it is none of a problem of the hop's.
+// Why packets in ESP were rejected. The reasons do not show who sent the packets, so
+// they do not count as a fault of the hop.
 const (
 	unauthentic = "packets fail authentication: the peer has another key, or they are forged"
 	replayed    = "packets came twice: they are replayed"

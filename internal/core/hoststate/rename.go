@@ -7,9 +7,9 @@ import (
 
 // Rename takes note that an interface has another name now. Its delegations and its
 // policy go along, and its routes stay as they are. Its elements, which go by name,
-// are made for the new name before they go for the old one. The delegations that an
-// interface which is gone has left under the new name are this one's now, but for
-// those of prefixes that it has itself, which end. Nothing happens where there is no
+// are made for the new name before they go for the old one. If an interface that is gone
+// had the new name, the delegations that it has left pass to this one; those whose prefix
+// this one has already end. Nothing happens where there is no
 // interface of the old name.
 func (s *State) Rename(ops []Op, old, name string) []Op {
 	rec := s.links[old]

@@ -107,8 +107,8 @@ func (l *Ledger) enter(now instant.Now, d *draft, e *binding.Event) {
 }
 
 // expect has the store keep the newest record of a change only if nobody else has come
-// first: one that is granted where there is none, and one that builds on a grant
-// which is not durable yet where that grant is.
+// first. A new grant expects that the store has no record of the prefix. A change that
+// extends a grant which is not durable yet expects the record of that grant.
 func (l *Ledger) expect(d *draft, kind binding.EventKind) {
 	op, of := &d.Keep[len(d.Keep)-1], &d.p.deeds[len(d.p.deeds)-1]
 	var newest effect.ChangeID

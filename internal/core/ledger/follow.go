@@ -113,9 +113,9 @@ func (l *Ledger) follow(now instant.Now, f *following, eff *effect.Effects) effe
 	return l.submit(now, d, eff)
 }
 
-// overtake adds to a change what waits and must not come after it: of the place of an
-// event, whose record is the newer one, and, if something is granted there, the ends
-// of what others had that overlaps with it.
+// overtake moves events that wait into this change if they must not be kept after it: an
+// event of the same prefix, whose record would be older, and, if this event grants a
+// prefix, the ends of other clients' prefixes that overlap with it.
 func (l *Ledger) overtake(now instant.Now, d *draft, e *binding.Event) {
 	subject := e.Subject()
 	if w, ok := l.waiting.take(PlaceOf(subject)); ok && w.Kind == binding.Ended {

@@ -80,9 +80,9 @@ func truth(b bool) int {
 	return 0
 }
 
-// OwnAddress is the address that a link has of itself to tell servers of it: the best of
-// its addresses, or the settled one for as long as that is missing and nothing as good is
-// there.
+// OwnAddress is the address by which a link makes itself known to servers: the best of its
+// addresses. If the one that was settled on is missing, it is still used until an address
+// of the same grade is there.
 func (r *Registry[L]) OwnAddress(l L) netip.Addr {
 	e := l.Known()
 	s := r.settled[e.Name]

@@ -126,8 +126,8 @@ func (r *Relay) serves(l *link, giaddr netip.Addr) bool {
 }
 
 // added reports whether option 82 in a reply is ours, and has to be removed (RFC 3046
-// section 2.1). On a link where others may add one it is if the transaction says so, which
-// began there; else if it has the circuit-id that we would add.
+// section 2.1). On a link where other devices may add one, it is ours if we remember adding
+// it in this transaction, or else if it has the circuit-id that we would add.
 func (r *Relay) added(l *link, m dhcp4.Message, info dhcp4.AgentInformation, began origin, known bool) bool {
 	switch {
 	case !l.rule.Trusted || l.rule.AgentInformation == Replace:

@@ -46,8 +46,8 @@ func (l *link) lineOf(client netip.Addr, duid string) uint32 {
 	return l.line
 }
 
-// proof is g with the line on which it is proved: that of the Reply, or else the
-// one that what is there was proved on before.
+// proof is g with the line that proves it: the line of the Reply or, if that has none, the
+// line of the delegation that the table has already.
 func (r *Relay) proof(g delegation.Grant, l *link) delegation.Grant {
 	if l.line == 0 || g.Line != 0 {
 		return g

@@ -8,7 +8,7 @@
 // A message's way: Handle takes it by type. From a client or a relay below it
 // is wrapped and sent to the servers (forward.go); a Relay-reply is unwrapped
 // and sent down (reply.go), after what it grants has become a Change (learn.go,
-// commit.go). Messages are never altered: what is carried is the received
+// package ledger). Messages are never altered: what is carried is the received
 // octets.
 //
 // A Relay belongs to one goroutine.

@@ -20,8 +20,8 @@ type releases struct {
 
 // others remembers when other messages than Releases were forwarded, by a hash of link,
 // source and transaction-id. It is asked whether the Reply to somebody may answer one of
-// those. It never says no where it is so; where two have one place, it may say yes where
-// it is not.
+// those. If one may, it says yes. Two messages with the same hash share a place, so it may
+// say yes where no is right.
 type others struct {
 	at    [1 << 16]uint16 // seconds; every 18 hours they begin anew
 	since instant.Instant // when the first was forwarded; 0: none was

@@ -266,8 +266,8 @@ func (r *Relay) probe(q binding.Question, eff *effect.Effects) {
 }
 
 // Probed takes in what became of a Probe: whether the next hop answered, and has used
-// the prefix if that was asked. What was to follow its holder there moves, and the Reply
-// that waited for it is decided on.
+// the prefix if that was asked. If a holder answers from its new address, its delegations
+// get that next hop. The Reply that waited for this answer is decided on now.
 func (r *Relay) Probed(now instant.Now, q binding.Question, answers bool, eff *effect.Effects) {
 	if !q.Prefix.IsValid() {
 		r.otherAnswered(now, q.NextHop, answers, eff)
@@ -276,9 +276,8 @@ func (r *Relay) Probed(now instant.Now, q binding.Question, answers bool, eff *e
 	r.heldAnswered(now, q, answers, eff)
 }
 
-// Unprobed takes in that a next hop could not be asked. Then nothing moves: who is
-// there counts as there and as using the prefix, and where nobody is known to be counts
-// as empty.
+// Unprobed takes in that a next hop could not be asked. Then nothing moves: the old holder
+// counts as present and as using the prefix, and the new address counts as unused.
 func (r *Relay) Unprobed(now instant.Now, q binding.Question, eff *effect.Effects) {
 	if !q.Prefix.IsValid() {
 		r.otherAnswered(now, q.NextHop, false, eff)

@@ -14,6 +14,7 @@ import (
 	"fairlead/internal/core/hop"
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/labtest"
+	"fairlead/internal/wire/dhcp4"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -103,11 +104,11 @@ func TestBlockHoldsBack(t *testing.T) {
 	for _, c := range []struct {
 		name, here, there string
 		port              int
-	}{{"IPv6", "2001:db8::1", "2001:db8::2", dhcp6.ServerPort}, {"IPv4", "192.0.2.1", "192.0.2.2", hop.Port4}} {
+	}{{"IPv6", "2001:db8::1", "2001:db8::2", dhcp6.ServerPort}, {"IPv4", "192.0.2.1", "192.0.2.2", dhcp4.ServerPort}} {
 		t.Run(c.name, func(t *testing.T) {
 			a, b := labtest.Pair(t, "a", "a0", "b", "b0")
 			length, options := 64, " nodad"
-			if c.port == hop.Port4 {
+			if c.port == dhcp4.ServerPort {
 				length, options = 24, ""
 			}
 			for d, address := range map[*lab.Node]string{a: c.here, b: c.there} {

@@ -21,6 +21,7 @@ import (
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/ike"
 	"fairlead/internal/lab/labtest"
+	"fairlead/internal/wire/dhcp4"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -41,7 +42,7 @@ func newEnds(t *testing.T, family int) *ends {
 	e := &ends{t: t, addrA: "2001:db8::1", addrB: "2001:db8::2"}
 	length, port := 64, dhcp6.ServerPort
 	if family == 4 {
-		e.addrA, e.addrB, length, port = "192.0.2.1", "192.0.2.2", 24, hop.Port4
+		e.addrA, e.addrB, length, port = "192.0.2.1", "192.0.2.2", 24, dhcp4.ServerPort
 	}
 	e.a, e.b = labtest.Pair(t, "a", "a0", "b", "b0")
 	for d, address := range map[*lab.Node]string{e.a: e.addrA, e.b: e.addrB} {

@@ -20,7 +20,7 @@ type session struct {
 	buf     []byte
 	answers []error
 	own     uint64 // transactions that the kernel carried out
-	lapses  uint64 // times that not all came about that was asked for, or may not have
+	lapses  uint64 // requests that the kernel carried out only in part, or may have
 }
 
 // openSession opens a session about the table of that family and name, in the

@@ -18,9 +18,9 @@ import (
 // Pebble ends the process when a write to its log or manifest fails, and waits
 // for ever for a flush that cannot be. Neither is an answer for a relay. With
 // the cut, Pebble never learns of the failure: what is on disk is what a power
-// cut at the failed write would have left, which it can recover from, and the
-// engine goes on in a dream until it is closed in an orderly way. Nothing that
-// was decided in the dream is believed: whoever waits for a write asks cause
+// cut at the failed write would have left, which it can recover from. From then on the
+// engine writes to nothing and believes that its writes succeed, until it is closed. None
+// of its results from that time is trusted: whoever waits for a write asks cause
 // afterwards.
 type cutFS struct {
 	vfs.FS
@@ -92,12 +92,12 @@ func (c *cutFS) try(what, name string, write func() error, answers ...error) (to
 	return err == nil, nil
 }
 
-// tryFile opens a file for writing. In the dream it is another that keeps nothing.
+// tryFile opens a file for writing. After the cut it is another that keeps nothing.
 func (c *cutFS) tryFile(what, name string, open func() (vfs.File, error)) vfs.File {
 	var f vfs.File
 	took, _ := c.try(what, name, func() (err error) { f, err = open(); return err })
 	if !took {
-		return newDreamFile()
+		return newDiscardFile()
 	}
 	return &cutFile{File: f, fs: c, name: name}
 }
@@ -194,7 +194,7 @@ func (f *cutFile) SyncData() error {
 	return err
 }
 
-// SyncTo claims a full sync in the dream, as nothing more can be done there.
+// SyncTo claims a full sync after the cut, as nothing more can be done there.
 func (f *cutFile) SyncTo(length int64) (bool, error) {
 	full := true
 	took, err := f.fs.try("sync", f.name, func() (err error) {
@@ -210,12 +210,12 @@ func (f *cutFile) Stat() (vfs.FileInfo, error) {
 	info, err := f.File.Stat()
 	if err != nil {
 		f.fs.cut(classify(fmt.Errorf("stat %s: %w", f.name, err)))
-		return newDreamFile().Stat()
+		return newDiscardFile().Stat()
 	}
 	return info, nil
 }
 
-// Close closes the file on disk in the dream as well: descriptors are real.
+// Close closes the file on disk after the cut as well: descriptors are real.
 func (f *cutFile) Close() error {
 	if err := f.File.Close(); err != nil {
 		f.fs.cut(classify(fmt.Errorf("close %s: %w", f.name, err)))
@@ -223,11 +223,11 @@ func (f *cutFile) Close() error {
 	return nil
 }
 
-// dreamFile is a file made after the cut: an empty one that takes all that is
+// discardFile is a file made after the cut: an empty one that takes all that is
 // written to it and keeps nothing.
-type dreamFile struct{ vfs.File }
+type discardFile struct{ vfs.File }
 
-func newDreamFile() vfs.File { return dreamFile{vfs.NewMemFile(nil)} }
+func newDiscardFile() vfs.File { return discardFile{vfs.NewMemFile(nil)} }
 
-func (dreamFile) Write(p []byte) (int, error)            { return len(p), nil }
-func (dreamFile) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
+func (discardFile) Write(p []byte) (int, error)            { return len(p), nil }
+func (discardFile) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }

@@ -129,7 +129,7 @@ func (c *Conn) part() {
 	}
 	f := &c.floods
 	c.filters.Lock()
-	f.changed = false // of what is heard from now on somebody else tells
+	f.changed = false // a change after this point is told by the next run
 	links, known := slices.Clone(f.links), f.apart()
 	c.filters.Unlock()
 	err := c.openQueues()
@@ -381,8 +381,8 @@ func (c *Conn) listen(s *socket) error {
 	return nil
 }
 
-// Flooding are the links, by their index, of which all that comes waits in queues of
-// their own because they filled those of all.
+// Flooding are the links, by their index, that have filled a queue of all links. What
+// comes from them waits in queues of their own.
 func (c *Conn) Flooding() []int {
 	c.filters.Lock()
 	defer c.filters.Unlock()

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fairlead/internal/lab"
+	"fairlead/internal/wire/dhcp4"
 )
 
 // Messages and options of DHCPv4 (RFC 2132 section 9).
@@ -65,7 +66,7 @@ func StartClient4(d *lab.Node, link string) (*Client4, error) {
 			// A program that is being started has the socket of the client before for a moment.
 			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1),
 			unix.BindToDevice(fd, link),
-			unix.Bind(fd, &unix.SockaddrInet4{Port: 68}))
+			unix.Bind(fd, &unix.SockaddrInet4{Port: dhcp4.ClientPort}))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("peer: client on %s: %w", link, err)
@@ -104,7 +105,7 @@ func (c *Client4) Discover() error {
 	})
 }
 
-var broadcast4 = netip.MustParseAddrPort("255.255.255.255:67")
+var broadcast4 = netip.AddrPortFrom(netip.AddrFrom4([4]byte{255, 255, 255, 255}), dhcp4.ServerPort)
 
 // exchange sends a message until one of the wanted type comes back.
 func (c *Client4) exchange(deadline time.Time, xid uint32, send, want byte, options []byte) (message4, error) {

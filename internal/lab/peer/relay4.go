@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"fairlead/internal/lab"
+	"fairlead/internal/wire/dhcp4"
 )
 
 // Relay4Kind names a DHCPv4 relay program.
@@ -71,7 +72,7 @@ func StartRelay4(d *lab.Node, kind Relay4Kind, c Relay4Config) (*lab.Proc, error
 		return nil, err
 	}
 	if listens == "" { // it logs nothing
-		return p, lab.Until(ready, p.Name+" listens", func() bool { return p.Listens(67) })
+		return p, lab.Until(ready, p.Name+" listens", func() bool { return p.Listens(dhcp4.ServerPort) })
 	}
 	return p, p.Logged(ready, listens)
 }

@@ -85,7 +85,7 @@ func (e *End) asking() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), labtest.Patience)
 }
 
-// Reload has the program take its configuration anew, and waits until it has.
+// Reload makes the program read its configuration file again, and waits until it has.
 func (e *End) Reload() {
 	e.Net.T.Helper()
 	ctx, cancel := e.asking()

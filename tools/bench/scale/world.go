@@ -143,7 +143,7 @@ func (c client) asks() inbound.Packet {
 	b, mark := dhcp6.BeginIA(b, dhcp6.OptionIAPD, 1, 0, 0)
 	b, _ = dhcp6.EndOption(b, mark)
 	return inbound.Packet{
-		Link: firstLink + c.link, Source: netip.AddrPortFrom(c.addr, dhcp6.ClientPort), Dest: netip.MustParseAddr("ff02::1:2"),
+		Link: firstLink + c.link, Source: netip.AddrPortFrom(c.addr, dhcp6.ClientPort), Dest: dhcp6.AllRelayAgentsAndServers,
 		LinkLayer: c.mac, HardwareType: 1, Payload: b,
 	}
 }
