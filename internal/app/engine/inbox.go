@@ -55,16 +55,22 @@ type message struct {
 // It also wakes the loop, and lets it sleep. On one or two cores the loop takes in by
 // itself what has come, and Run, the receiver, only watches the sockets for it:
 //
-//	           Run: something is in the sockets
-//	+--------+       Glance: look now          +------+   the loop takes   +------+
-//	| asleep | ------------------------------> | told | -----------------> | busy |
-//	+--------+                                 +------+     a turn         +------+
-//	    ^                                                                   |  ^ |
-//	    |      nothing is in the sockets, and no turn is left: Run,         |  +-+ more is left, or
-//	    +-------------------- if it waits, watches again -------------------+      was let go of (Hold)
+//	+--------+   Tell: Run has seen something  +------+   the loop takes   +------+
+//	| asleep |   in the sockets, or Glance or  | told |     a turn         | busy |
+//	|        | --- Judge asks for a look ----> |      | -----------------> |      |
+//	+--------+                                 +------+                    +------+
+//	   ^  |                                                                 |  ^ ^ |
+//	   |  +-- hold(false): what had to wait may go on -------------------------+ +-+ more is left,
+//	   |                                                                    |      or hold(false)
+//	   +---- nothing is in the sockets, and no turn is left (rest): Run, ---+
+//	         if it waits, watches again
 //
-// Where there are more cores, Run takes in what has come, and tells the loop of it;
-// nobody needs to glance. Nor where roles share the sockets: then the inbox is fed.
+// The inbox is busy while its flag busy is set, and told while told has something in it:
+// hold may set the flag in each state. Where there are more cores, Run takes in what has
+// come itself and then calls Tell; Glance has nothing to do. Where roles share the sockets
+// nobody runs Run: whoever reads them calls Feed for each datagram, and Tell after a burst.
+// In both cases the loop goes from told to busy and to asleep in the same way, without
+// looking at the sockets.
 type Inbox struct {
 	conn     Receiver
 	discards *discards
