@@ -56,6 +56,7 @@ func TestTheRestIsFilledIn(t *testing.T) {
 	elsewhere := func(g delegation.Grant) delegation.Grant { g.NextHop = netip.MustParseAddr("fe80::b"); return g }
 	byAnother := func(g delegation.Grant) delegation.Grant { g.LinkLayer = another; return g }
 	noHost := func(g delegation.Grant) delegation.Grant { g.LinkLayer = linkaddr.Addr{}; return g }
+	onLAN1 := func(g delegation.Grant) delegation.Grant { g.Link = "lan1"; return g }
 	contested := func(g delegation.Grant) delegation.Grant { g.Contested = true; return g }
 	for name, tc := range map[string]struct {
 		first, second delegation.Grant
@@ -73,6 +74,8 @@ func TestTheRestIsFilledIn(t *testing.T) {
 		"an IAID that is not known stays so":                    {withoutIAID(), withoutDUID(), binding.Extended, her, false},
 		"another next hop is a move":                            {withoutDUID(), elsewhere(reply()), binding.Refused, withoutDUID().Client, false},
 		"another next hop is a move, also without an IAID":      {noHost(withoutIAID()), elsewhere(reply()), binding.Refused, her, false},
+		"another link is a move":                                {withoutDUID(), onLAN1(reply()), binding.Refused, withoutDUID().Client, false},
+		"another link is a move, also without an IAID":          {withoutIAID(), onLAN1(reply()), binding.Refused, her, false},
 		"another link-layer address is a move":                  {withoutDUID(), byAnother(reply()), binding.Refused, withoutDUID().Client, false},
 		"a contested address says nothing of who somebody is":   {withoutDUID(), contested(byAnother(reply())), binding.Refused, withoutDUID().Client, false},
 		"a word without a DUID for somebody else's is a move":   {reply(), byAnother(withoutDUID()), binding.Refused, her, true},
@@ -133,6 +136,7 @@ func TestReleaseWithoutIAID(t *testing.T) {
 	}{
 		"the holder's":               {func(*delegation.Named) {}, true, 0},
 		"of any IAID":                {func(r *delegation.Named) { r.IAID = 8 }, true, 0},
+		"on another link":            {func(r *delegation.Named) { r.Link = "lan1" }, false, 1},
 		"from another source":        {func(r *delegation.Named) { r.Source = netip.MustParseAddr("fe80::b") }, false, 1},
 		"by another host":            {func(r *delegation.Named) { r.LinkLayer = another }, false, 1},
 		"without link-layer address": {func(r *delegation.Named) { r.LinkLayer = linkaddr.Addr{} }, false, 1},
