@@ -81,7 +81,7 @@ func TestLeasesOfClientsOfOthers(t *testing.T) {
 			n.fairlead.Logged("delegation granted", "link=d1", "prefix=10.1.1.")
 			dir := t.TempDir()
 			n.clients[1].Run("dhclient", "-4", "-1", "-v", "-sf", "/bin/true", "-lf", dir+"/leases", "-pf", dir+"/pid", "c0")
-			n.clients[1].Run("pkill", "-F", dir+"/pid")
+			n.endDaemon(1, dir+"/pid")
 			n.onView(1, 1)
 			// The link may have one lease: another client of it is not served. The same one is.
 			down := n.clients[0].Record("c0", "udp port 67 or udp port 68")

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -125,6 +126,17 @@ func (n *network) look() (about api.Relay4) {
 	return about
 }
 
+// endDaemon ends a program of a client that goes on in the background, once it has written
+// its process id: dhclient does that after who started it has gone on.
+func (n *network) endDaemon(client int, pidFile string) {
+	n.T.Helper()
+	n.Until("the program has written its process id", func() bool {
+		b, err := os.ReadFile(pidFile)
+		return err == nil && strings.HasSuffix(string(b), "\n")
+	})
+	n.clients[client].Run("pkill", "-F", pidFile)
+}
+
 // wellFormed ends a recording, and fails if tshark objects to any DHCPv4 in it.
 func wellFormed(t *testing.T, c *rig.Capture) {
 	t.Helper()
@@ -205,7 +217,7 @@ func TestClientsOfOthers(t *testing.T) {
 	if leases := n.clients[1].Run("cat", dir+"/leases"); !strings.Contains(leases, "fixed-address 10.1.2.") {
 		t.Errorf("dhclient has\n%s", leases)
 	}
-	n.clients[1].Run("pkill", "-F", dir+"/pid")
+	n.endDaemon(1, dir+"/pid")
 	other, err := peer.StartDhcpcd4(n.clients[0].Node, "c0")
 	n.Need(err)
 	n.Until("dhcpcd has an address", func() bool { return strings.Contains(n.clients[0].IP("-4 addr show dev c0"), "inet 10.1.1.") })

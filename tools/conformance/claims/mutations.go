@@ -92,7 +92,7 @@ var mutations = []Mutation{
 	{
 		"S-2", "the route goes with its link", dir + "hoststate/routes.go",
 		"if !on.present || !on.Up || w.refused || w.unproved {\n		return 0, nextHop{}, true",
-		"if !on.present || !on.Up || w.refused || w.unproved {\n		return 0, hop{}, false", relay, "",
+		"if !on.present || !on.Up || w.refused || w.unproved {\n		return 0, nextHop{}, false", relay, "",
 	},
 	{
 		"O-1", "the IAID is not on view", dir + "delegation/grant.go",
