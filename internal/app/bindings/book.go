@@ -24,11 +24,7 @@ type Core interface {
 
 // Book is the bindings of one role.
 type Book[C Core] struct {
-	engine  *engine.Engine[C]
-	level   *slog.LevelVar
-	live    func(core C, yield func(Living))
-	clients func(api.Identifier) []binding.Client
-	block   func(core C, b delegation.Block, eff *effect.Effects)
+	role Options[C]
 
 	mu     sync.Mutex // guards traced
 	traced *effect.Trace
@@ -48,22 +44,20 @@ type Options[C Core] struct {
 }
 
 // NewBook is the book of a role, whose engine need not have a core yet.
-func NewBook[C Core](o Options[C]) *Book[C] {
-	return &Book[C]{engine: o.Engine, level: o.Level, live: o.Live, clients: o.Clients, block: o.Block}
-}
+func NewBook[C Core](o Options[C]) *Book[C] { return &Book[C]{role: o} }
 
 // Live copies the live bindings out of the loop, which does nothing else for a caller: what
 // is chosen of them, and how it is shown, is worked out elsewhere.
 func (k *Book[C]) Live(ctx context.Context) (all []Living, at instant.Now, err error) {
-	err = k.engine.Call(ctx, func(now instant.Now, _ *effect.Effects) {
+	err = k.role.Engine.Call(ctx, func(now instant.Now, _ *effect.Effects) {
 		at = now
-		k.live(k.engine.Core, func(one Living) { all = append(all, one) })
+		k.role.Live(k.role.Engine.Core, func(one Living) { all = append(all, one) })
 	})
 	return all, at, err
 }
 
 // Clients is Holder's.
-func (k *Book[C]) Clients(id api.Identifier) []binding.Client { return k.clients(id) }
+func (k *Book[C]) Clients(id api.Identifier) []binding.Client { return k.role.Clients(id) }
 
 // Clear is Holder's.
 func (k *Book[C]) Clear(ctx context.Context, s delegation.Selection) (int, error) {
@@ -72,26 +66,26 @@ func (k *Book[C]) Clear(ctx context.Context, s delegation.Selection) (int, error
 
 // Block is Holder's.
 func (k *Book[C]) Block(ctx context.Context, s delegation.Selection) (cleared int, can bool, err error) {
-	if k.block == nil {
+	if k.role.Block == nil {
 		return 0, false, nil
 	}
-	cleared, err = k.clear(ctx, s, k.block)
+	cleared, err = k.clear(ctx, s, k.role.Block)
 	return cleared, true, err
 }
 
 func (k *Book[C]) clear(ctx context.Context, s delegation.Selection, block func(C, delegation.Block, *effect.Effects)) (cleared int, err error) {
 	for {
 		n := 0
-		err := k.engine.Call(ctx, func(now instant.Now, eff *effect.Effects) {
-			n = k.engine.Core.Clear(now, s, eff)
+		err := k.role.Engine.Call(ctx, func(now instant.Now, eff *effect.Effects) {
+			n = k.role.Engine.Core.Clear(now, s, eff)
 			if block != nil { // in the same turn: nothing is learned in between
-				block(k.engine.Core, delegation.Block{Prefix: s.Prefix, Client: s.Client, Link: s.Link}, eff)
+				block(k.role.Engine.Core, delegation.Block{Prefix: s.Prefix, Client: s.Client, Link: s.Link}, eff)
 			}
 		})
 		cleared += n
 		// There may be very many: they are carried out before the next ones end.
 		if err == nil && n > 0 {
-			err = k.engine.Settled(ctx, func() {})
+			err = k.role.Engine.Settled(ctx, func() {})
 		}
 		if n == 0 || err != nil {
 			return cleared, err
@@ -109,7 +103,7 @@ func (k *Book[C]) Trace(ctx context.Context, t *effect.Trace) error {
 
 // Retrace has the core trace what is wanted now: the log may have another level.
 func (k *Book[C]) Retrace(ctx context.Context) error {
-	return k.engine.Call(ctx, func(instant.Now, *effect.Effects) { k.engine.Core.SetTrace(k.Traced()) })
+	return k.role.Engine.Call(ctx, func(instant.Now, *effect.Effects) { k.role.Engine.Core.SetTrace(k.Traced()) })
 }
 
 // Traced is what a core traces: every message where the log has level debug, else what
@@ -117,7 +111,7 @@ func (k *Book[C]) Retrace(ctx context.Context) error {
 func (k *Book[C]) Traced() *effect.Trace {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.level.Level() <= slog.LevelDebug {
+	if k.role.Level.Level() <= slog.LevelDebug {
 		return &effect.Trace{}
 	}
 	return k.traced
