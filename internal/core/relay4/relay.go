@@ -218,13 +218,8 @@ func (r *Relay) Rule(name string) *LinkRule { return r.ruleUnder(r.cfg, r.peers.
 
 // ruleUnder is Rule under a configuration with these peers.
 func (r *Relay) ruleUnder(cfg *Config, peers *trust.Set, name string) *LinkRule {
-	if l := r.links.Named(name); peers.HeardOn(trust.Server, name) || l != nil && l.IsHollow() {
+	if l := r.links.Named(name); l != nil && l.IsHollow() {
 		return nil
 	}
-	for i := range cfg.Links {
-		if trust.MatchAny(cfg.Links[i].Match, name) {
-			return &cfg.Links[i]
-		}
-	}
-	return nil
+	return trust.ClientRule(peers, cfg.Links, func(rule *LinkRule) []string { return rule.Match }, name)
 }

@@ -87,6 +87,21 @@ func MatchAny(globs []string, link string) bool {
 	return false
 }
 
+// ClientRule is the first of the rules whose globs match a link's name, which makes it one
+// with clients. It is nil where there is none, and where peers that are servers are heard on
+// the link: no client is believed there.
+func ClientRule[R any](peers *Set, rules []R, globs func(*R) []string, link string) *R {
+	if peers.HeardOn(Server, link) {
+		return nil
+	}
+	for i := range rules {
+		if MatchAny(globs(&rules[i]), link) {
+			return &rules[i]
+		}
+	}
+	return nil
+}
+
 // Set is the configured peers.
 type Set struct{ peers []Peer }
 
