@@ -77,6 +77,8 @@ func (r ClearRequest) Check() error {
 		return errors.New("all goes with nothing else")
 	case r.All && r.Block: // a Reply is no less forwarded for it (G-1): every client would have a prefix and no route
 		return errors.New("all cannot be blocked")
+	case r.Block && r.Prefix.IsValid() && r.Prefix.Addr().Is4():
+		return errors.New("leases of DHCPv4 cannot be blocked")
 	case !r.All && !named:
 		return errors.New("clear needs a prefix, a client, a link or all")
 	}

@@ -178,7 +178,7 @@ func (h *House) Clear(ctx context.Context, r api.ClearRequest, who string) (resu
 	}
 	h.log.Info("bindings cleared", "by", who, "cleared", result.Cleared, "blocked", result.Blocked, "whole", err == nil)
 	if err == nil && r.Block && !result.Blocked {
-		err = fmt.Errorf("%w: no role that runs has blocks", control.ErrInvalid)
+		err = fmt.Errorf("%w: block: only delegations of DHCPv6 can be blocked, and the DHCPv6 relay does not run", control.ErrInvalid)
 	}
 	return result, err
 }

@@ -270,6 +270,7 @@ func TestRefusedRequests(t *testing.T) {
 		{"clear of nothing", "POST", "/v1/clear", json, `{}`, 400, "clear needs"},
 		{"clear of all and one", "POST", "/v1/clear", json, `{"all":true,"link":"a"}`, 400, "nothing else"},
 		{"all blocked", "POST", "/v1/clear", json, `{"all":true,"block":true}`, 400, "cannot be blocked"},
+		{"a lease blocked", "POST", "/v1/clear", json, `{"prefix":"192.0.2.7/32","block":true}`, 400, "leases of DHCPv4 cannot be blocked"},
 		{"clear with host bits", "POST", "/v1/clear", json, `{"prefix":"2001:db8::1/32"}`, 400, "bits are set"},
 		{"unblock of nothing", "POST", "/v1/unblock", json, `{}`, 400, "unblock needs"},
 		{"body too large", "POST", "/v1/clear", json, `{"link":"` + strings.Repeat("x", control.MaxBody) + `"}`, 413, "too large"},
