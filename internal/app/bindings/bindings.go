@@ -24,16 +24,16 @@ import (
 	"fairlead/internal/core/ledger"
 )
 
-// Holder is a role that knows who holds what: a Book.
-type Holder interface {
+// AnyBook is a Book, whatever its core is.
+type AnyBook interface {
 	// Live are its live bindings, and when they were looked at.
 	Live(ctx context.Context) ([]Living, instant.Now, error)
 	// Clients are who an identifier may name.
 	Clients(id api.Identifier) []binding.Client
 	// Clear ends what is selected, and returns how many bindings that was.
 	Clear(ctx context.Context, s delegation.Selection) (int, error)
-	// Block ends what is selected, and has it not learned again; false if the role has no
-	// blocks.
+	// Block ends what is selected, and has it not learned again. can is false, and nothing
+	// is done, if the role has no blocks.
 	Block(ctx context.Context, s delegation.Selection) (cleared int, can bool, err error)
 	// Trace has the core trace what is selected; nil: nothing.
 	Trace(ctx context.Context, t *effect.Trace) error
@@ -56,22 +56,22 @@ type House struct {
 	privacy *privacy.Rules
 	store   Scanner
 	feed    *control.Feed
-	holders []Holder
+	books   []AnyBook
 
 	mu      sync.Mutex // guards tracing
 	tracing bool
 }
 
-// NewHouse is a house without holders.
+// NewHouse is a house without books.
 func NewHouse(log *slog.Logger, rules *privacy.Rules, store Scanner, feed *control.Feed) *House {
 	return &House{log: log, privacy: rules, store: store, feed: feed}
 }
 
-// Add takes in a holder, before the first question.
-func (h *House) Add(one Holder) { h.holders = append(h.holders, one) }
+// Add takes in the book of a role. It is called before the first question comes.
+func (h *House) Add(one AnyBook) { h.books = append(h.books, one) }
 
-// Holds reports whether any role knows who holds what.
-func (h *House) Holds() bool { return len(h.holders) > 0 }
+// Holds reports whether there is any book.
+func (h *House) Holds() bool { return len(h.books) > 0 }
 
 var _ control.Bindings = (*House)(nil)
 
@@ -82,7 +82,7 @@ func matches(f *api.Filter, one *binding.Binding) bool {
 
 // List are the live bindings of a role that a filter selects, in the order of their
 // prefixes.
-func List(ctx context.Context, of Holder, f api.Filter) ([]api.Delegation, error) {
+func List(ctx context.Context, of AnyBook, f api.Filter) ([]api.Delegation, error) {
 	all, at, err := of.Live(ctx)
 	var found []api.Delegation
 	for i := range all {
@@ -110,8 +110,8 @@ func (h *House) History(ctx context.Context, f api.HistoryFilter) ([]api.History
 		f.Limit = api.MaxHistory
 	}
 	found := newest{limit: f.Limit}
-	for _, holder := range h.holders {
-		all, _, err := holder.Live(ctx)
+	for _, book := range h.books {
+		all, _, err := book.Live(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -153,7 +153,7 @@ func (h *House) maskedFilter(f api.Filter) api.Filter {
 }
 
 // selections are a request in the cores' terms, one for each client that it may name.
-func selections(r *api.ClearRequest, of Holder) []delegation.Selection {
+func selections(r *api.ClearRequest, of AnyBook) []delegation.Selection {
 	s := delegation.Selection{Prefix: r.Prefix, Link: r.Link, All: r.All}
 	if r.Client == "" {
 		return []delegation.Selection{s}
@@ -171,8 +171,8 @@ func (h *House) Clear(ctx context.Context, r api.ClearRequest, who string) (resu
 	if r.Block && r.All {
 		return result, fmt.Errorf("%w: all and block: everything cannot be blocked", control.ErrInvalid)
 	}
-	for _, holder := range h.holders {
-		if err = clearIn(ctx, holder, &r, &result); err != nil {
+	for _, book := range h.books {
+		if err = clearIn(ctx, book, &r, &result); err != nil {
 			break
 		}
 	}
@@ -184,7 +184,7 @@ func (h *House) Clear(ctx context.Context, r api.ClearRequest, who string) (resu
 }
 
 // clearIn ends what a request names in one role.
-func clearIn(ctx context.Context, of Holder, r *api.ClearRequest, result *api.ClearResult) error {
+func clearIn(ctx context.Context, of AnyBook, r *api.ClearRequest, result *api.ClearResult) error {
 	for _, s := range selections(r, of) {
 		var n int
 		var err error
@@ -239,8 +239,8 @@ const endTrace = 5 * time.Second
 // trace has every role trace what is selected; nil: nothing.
 func (h *House) trace(ctx context.Context, t *effect.Trace) error {
 	var errs []error
-	for _, holder := range h.holders {
-		errs = append(errs, holder.Trace(ctx, t))
+	for _, book := range h.books {
+		errs = append(errs, book.Trace(ctx, t))
 	}
 	return errors.Join(errs...)
 }

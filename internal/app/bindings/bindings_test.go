@@ -34,8 +34,8 @@ func hers() binding.Binding {
 	}
 }
 
-// holder is a role that holds what it was given, and remembers what is asked of it.
-type holder struct {
+// book is a role that holds what it was given, and remembers what is asked of it.
+type book struct {
 	live    []binding.Binding
 	blocks  bool
 	fail    error
@@ -46,23 +46,23 @@ type holder struct {
 	traced []*effect.Trace
 }
 
-func (h *holder) Live(context.Context) (all []Living, at instant.Now, err error) {
+func (h *book) Live(context.Context) (all []Living, at instant.Now, err error) {
 	for _, b := range h.live {
 		all = append(all, Living{Binding: b})
 	}
 	return all, instant.Now{Wall: started}, h.fail
 }
 
-func (h *holder) Clients(id api.Identifier) []binding.Client {
+func (h *book) Clients(id api.Identifier) []binding.Client {
 	return []binding.Client{binding.DUID(id), binding.DUID(id + "'s")}
 }
 
-func (h *holder) Clear(_ context.Context, s delegation.Selection) (int, error) {
+func (h *book) Clear(_ context.Context, s delegation.Selection) (int, error) {
 	h.cleared = append(h.cleared, s)
 	return len(h.live), h.fail
 }
 
-func (h *holder) Block(_ context.Context, s delegation.Selection) (int, bool, error) {
+func (h *book) Block(_ context.Context, s delegation.Selection) (int, bool, error) {
 	if !h.blocks {
 		return 0, false, nil
 	}
@@ -70,7 +70,7 @@ func (h *holder) Block(_ context.Context, s delegation.Selection) (int, bool, er
 	return len(h.live), true, h.fail
 }
 
-func (h *holder) Trace(_ context.Context, t *effect.Trace) error {
+func (h *book) Trace(_ context.Context, t *effect.Trace) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.traced = append(h.traced, t)
@@ -78,7 +78,7 @@ func (h *holder) Trace(_ context.Context, t *effect.Trace) error {
 }
 
 // asked is what was to be traced so far.
-func (h *holder) asked() []*effect.Trace {
+func (h *book) asked() []*effect.Trace {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Clone(h.traced)
@@ -100,7 +100,7 @@ func rules(how config.Identifiers) *privacy.Rules {
 	return privacy.New(privacy.NewKey(), config.Privacy{History: how}, nil)
 }
 
-func houseOf(all ...Holder) *House {
+func houseOf(all ...AnyBook) *House {
 	h := NewHouse(slog.New(slog.DiscardHandler), rules(config.IdentifiersFull), past{}, control.NewFeed())
 	for _, one := range all {
 		h.Add(one)
@@ -137,7 +137,7 @@ func TestHistoryOfAllRoles(t *testing.T) {
 	later.Link, later.Granted = "d2", started.Add(time.Minute)
 	ended := hers()
 	ended.Link, ended.Granted = "d3", started.Add(time.Hour)
-	h := houseOf(&holder{live: []binding.Binding{hers()}}, &holder{live: []binding.Binding{later}})
+	h := houseOf(&book{live: []binding.Binding{hers()}}, &book{live: []binding.Binding{later}})
 	got, err := h.History(t.Context(), api.HistoryFilter{})
 	if err != nil || len(got) != 2 || got[0].Link != "d2" || got[1].Link != "d1" {
 		t.Errorf("history %+v, %v", got, err)
@@ -146,7 +146,7 @@ func TestHistoryOfAllRoles(t *testing.T) {
 		t.Errorf("the newest entry: %+v, %v", got, err)
 	}
 	broken := errors.New("down")
-	h.Add(&holder{fail: broken})
+	h.Add(&book{fail: broken})
 	if _, err = h.History(t.Context(), api.HistoryFilter{}); !errors.Is(err, broken) {
 		t.Errorf("with a role that does not answer: %v, want %v", err, broken)
 	}
@@ -154,7 +154,7 @@ func TestHistoryOfAllRoles(t *testing.T) {
 
 // What a request names ends in every role, whoever of its clients the identifier names.
 func TestClearInEveryRole(t *testing.T) {
-	a, b := &holder{live: make([]binding.Binding, 2)}, &holder{live: make([]binding.Binding, 1)}
+	a, b := &book{live: make([]binding.Binding, 2)}, &book{live: make([]binding.Binding, 1)}
 	h := houseOf(a, b)
 	result, err := h.Clear(t.Context(), api.ClearRequest{Client: somebody, Link: "d1"}, "operator")
 	want := []delegation.Selection{{Client: binding.DUID(somebody), Link: "d1"}, {Client: binding.DUID(somebody + "'s"), Link: "d1"}}
@@ -173,7 +173,7 @@ func TestClearInEveryRole(t *testing.T) {
 
 // What is blocked ends only in roles that have blocks; where none has, that is an error.
 func TestBlockWhereThereAreBlocks(t *testing.T) {
-	with, without := &holder{live: make([]binding.Binding, 1), blocks: true}, &holder{live: make([]binding.Binding, 1)}
+	with, without := &book{live: make([]binding.Binding, 1), blocks: true}, &book{live: make([]binding.Binding, 1)}
 	r := api.ClearRequest{Link: "d1", Block: true}
 	result, err := houseOf(without, with).Clear(t.Context(), r, "operator")
 	if err != nil || !result.Blocked || result.Cleared != 1 || len(with.blocked) != 1 || len(without.cleared)+len(without.blocked)+len(with.cleared) != 0 {
@@ -186,14 +186,14 @@ func TestBlockWhereThereAreBlocks(t *testing.T) {
 
 // One selection is traced at a time, in every role, and as long as anybody reads.
 func TestTraceInEveryRole(t *testing.T) {
-	a, b := &holder{}, &holder{}
+	a, b := &book{}, &book{}
 	h := houseOf(a, b)
 	ctx, end := context.WithCancel(t.Context())
 	events, err := h.Trace(ctx, api.TraceFilter{Client: somebody})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, one := range []*holder{a, b} {
+	for _, one := range []*book{a, b} {
 		if all := one.asked(); len(all) != 1 || *all[0] != (effect.Trace{Client: somebody}) {
 			t.Errorf("traced %v", all)
 		}
@@ -213,7 +213,7 @@ func TestTraceInEveryRole(t *testing.T) {
 			break
 		}
 	}
-	for _, one := range []*holder{a, b} {
+	for _, one := range []*book{a, b} {
 		if next := one.asked()[1]; next != nil {
 			t.Errorf("after the end of the first trace, %v is traced", next)
 		}

@@ -56,15 +56,15 @@ func (k *Book[C]) Live(ctx context.Context) (all []Living, at instant.Now, err e
 	return all, at, err
 }
 
-// Clients is Holder's.
+// Clients is described at AnyBook.
 func (k *Book[C]) Clients(id api.Identifier) []binding.Client { return k.role.Clients(id) }
 
-// Clear is Holder's.
+// Clear is described at AnyBook.
 func (k *Book[C]) Clear(ctx context.Context, s delegation.Selection) (int, error) {
 	return k.clear(ctx, s, nil)
 }
 
-// Block is Holder's.
+// Block is described at AnyBook.
 func (k *Book[C]) Block(ctx context.Context, s delegation.Selection) (cleared int, can bool, err error) {
 	if k.role.Block == nil {
 		return 0, false, nil
@@ -93,7 +93,7 @@ func (k *Book[C]) clear(ctx context.Context, s delegation.Selection, block func(
 	}
 }
 
-// Trace is Holder's.
+// Trace is described at AnyBook.
 func (k *Book[C]) Trace(ctx context.Context, t *effect.Trace) error {
 	k.mu.Lock()
 	k.traced = t

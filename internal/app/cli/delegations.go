@@ -43,9 +43,9 @@ func leasesCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "leases",
 		Short: "Show who has which IPv4 address now",
-		Long: `Show the leases of DHCPv4 that passed the relay. A client that renews its lease
-straight at the server is not seen to do so: on links without server-id-override its
-lease may live on after it has gone from here.`,
+		Long: `Show the leases of DHCPv4 that the relay has seen. A client may renew its lease with
+the server directly. The relay sees this only on links with server-id-override. On
+other links a lease may still be valid when it is not shown any more.`,
 		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f, err := s.filter()

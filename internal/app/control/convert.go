@@ -127,6 +127,16 @@ func allDrops(counts *[effect.DropCount]uint64) map[string]uint64 {
 	return m
 }
 
+// PeersOf are peers in the order of the configuration, by what a core has seen of each and
+// with the states of all hops.
+func PeersOf(of []trust.Peer, views []peers.View, all []hop.State) []api.Peer {
+	found := make([]api.Peer, 0, len(views))
+	for i := range views {
+		found = append(found, PeerOf(&of[i], &views[i], all))
+	}
+	return found
+}
+
 // PeerOf is a peer by its configuration, by what passed, and with those of all
 // hops that are its own.
 func PeerOf(p *trust.Peer, v *peers.View, all []hop.State) api.Peer {

@@ -137,12 +137,7 @@ func (d *player) spoofed() map[string]nft.Spoofed {
 
 // peers are all peers; the loop calls it.
 func (d *player) peers(now instant.Now) []api.Peer {
-	views, peers, states := d.engine.Core.Peers(now), d.config().PeersOf(config.DHCPv6), d.hops.States()
-	all := make([]api.Peer, 0, len(views))
-	for i := range views {
-		all = append(all, control.PeerOf(&peers[i], &views[i], states))
-	}
-	return all
+	return control.PeersOf(d.config().PeersOf(config.DHCPv6), d.engine.Core.Peers(now), d.hops.States())
 }
 
 func (d *player) Unblock(ctx context.Context, b api.Block, who string) error {

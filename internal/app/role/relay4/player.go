@@ -86,8 +86,8 @@ func newPlayer(h *role.House) *player {
 	return d
 }
 
-// clients are who an identifier may name: a client identifier, or type and address of a
-// client's hardware.
+// clients are the clients that an identifier may name: one with that client identifier, and
+// one without any whose hardware has that type (the first octet) and address.
 func clients(id api.Identifier) []binding.Client {
 	return []binding.Client{binding.ClientID(id), binding.Hardware(id[0], []byte(id[1:]))}
 }
@@ -282,10 +282,5 @@ func (d *player) look(ctx context.Context) (v api.Relay4, err error) {
 
 // peers are all peers; the loop calls it.
 func (d *player) peers(now instant.Now) []api.Peer {
-	views, peers, states := d.engine.Core.Peers(now), d.config().PeersOf(config.DHCPv4), d.house.Hops.States()
-	all := make([]api.Peer, 0, len(views))
-	for i := range views {
-		all = append(all, control.PeerOf(&peers[i], &views[i], states))
-	}
-	return all
+	return control.PeersOf(d.config().PeersOf(config.DHCPv4), d.engine.Core.Peers(now), d.house.Hops.States())
 }
