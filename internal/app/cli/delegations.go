@@ -15,45 +15,27 @@ import (
 )
 
 func delegationsCommand() *cobra.Command {
-	var a ask
-	var s selection
-	cmd := &cobra.Command{
-		Use:   "delegations",
-		Short: "Show who has which prefix now",
-		Args:  atMost(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			f, err := s.filter()
-			if err != nil {
-				return err
-			}
-			get := func(ctx context.Context, c *api.Client) ([]api.Delegation, error) {
-				return c.Delegations(ctx, f)
-			}
-			return look(cmd, &a, get, writeDelegations)
-		},
-	}
-	s.flags(cmd, &a, true)
-	a.flags(cmd)
-	return cmd
+	return bindingsCommand("delegations", "Show who has which prefix now", "", (*api.Client).Delegations, writeDelegations)
 }
 
 func leasesCommand() *cobra.Command {
+	return bindingsCommand("leases", "Show who has which IPv4 address now", `Show the leases of DHCPv4 that the relay has seen. A client may renew its lease with
+the server directly. The relay sees this only on links with server-id-override. On
+other links a lease may still be valid when it is not shown any more.`, (*api.Client).Leases, writeLeases)
+}
+
+// bindingsCommand is a command that lists what clients hold, as far as a selection goes.
+func bindingsCommand(use, short, long string, get func(*api.Client, context.Context, api.Filter) ([]api.Delegation, error), write func(io.Writer, []api.Delegation) error) *cobra.Command {
 	var a ask
 	var s selection
 	cmd := &cobra.Command{
-		Use:   "leases",
-		Short: "Show who has which IPv4 address now",
-		Long: `Show the leases of DHCPv4 that the relay has seen. A client may renew its lease with
-the server directly. The relay sees this only on links with server-id-override. On
-other links a lease may still be valid when it is not shown any more.`,
-		Args: atMost(0),
+		Use: use, Short: short, Long: long, Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f, err := s.filter()
 			if err != nil {
 				return err
 			}
-			get := func(ctx context.Context, c *api.Client) ([]api.Delegation, error) { return c.Leases(ctx, f) }
-			return look(cmd, &a, get, writeLeases)
+			return look(cmd, &a, func(ctx context.Context, c *api.Client) ([]api.Delegation, error) { return get(c, ctx, f) }, write)
 		},
 	}
 	s.flags(cmd, &a, true)

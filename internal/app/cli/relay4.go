@@ -40,11 +40,11 @@ func writeRelay4(out io.Writer, r api.Relay4) error {
 }
 
 func writeLinks4(out io.Writer, links []api.Relay4Link) error {
-	g := newGrid("link", "state", "giaddr", "vrf", "circuit-id", "received", "delivered", "dropped")
-	g.right(6, 7, 8)
+	g := newGrid("link", "state", "giaddr", "vrf", "circuit-id", "leases", "received", "delivered", "dropped")
+	g.right(6, 7, 8, 9)
 	for i := range links {
 		l := &links[i]
-		g.row(l.Name, upWord(l.Up), giaddrText(l), dash(l.VRF), dash(l.CircuitID), sum(l.Received), sum(l.Delivered), sum(l.Drops))
+		g.row(l.Name, upWord(l.Up), giaddrText(l), dash(l.VRF), dash(l.CircuitID), l.Leases, sum(l.Received), sum(l.Delivered), sum(l.Drops))
 	}
 	return g.write(out)
 }
@@ -57,6 +57,7 @@ func writeLink4(out io.Writer, l *api.Relay4Link) error {
 	g.row("vrf", dash(l.VRF))
 	g.row("giaddr", giaddrText(l))
 	g.row("circuit-id", dash(l.CircuitID))
+	g.row("leases", l.Leases)
 	g.row("received", dash(countsText(l.Received)))
 	g.row("delivered", dash(countsText(l.Delivered)))
 	g.row("dropped", dash(countsText(l.Drops)))
