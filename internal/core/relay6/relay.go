@@ -192,7 +192,9 @@ func (r *Relay) CountDrop(index int, d effect.Drop, n uint64) {
 func (r *Relay) LastChange() effect.ChangeID { return r.ledger.LastChange() }
 
 // Settle takes in what became of a Change, once all datagrams of its Effects that
-// name it have left or were given up.
+// name it have left or were given up. What the ledger returns as taken by another
+// (effect.ErrTaken) is not looked at: nobody else writes into a relay's part of the store, so
+// it is always empty. A server that shares its part with another has to decide on it again.
 func (r *Relay) Settle(now instant.Now, o effect.Outcome, eff *effect.Effects) {
 	if t, ok := r.tracedChanges[o.ID]; ok {
 		delete(r.tracedChanges, o.ID)
