@@ -14,7 +14,9 @@ import (
 )
 
 // Identifier is the octets by which a client or a relay agent is known: a DUID, a DHCPv4
-// client identifier, or, for a client without one, the type and address of its hardware.
+// client identifier, or, for a client without one, the type and address of its hardware. A
+// client whose DUID is not known has its link-local address and then, where that is known,
+// its link-layer address.
 // As text it is hexadecimal with colons, "00:03:00:01:02:00:5e:10:00:01".
 type Identifier string
 

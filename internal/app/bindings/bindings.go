@@ -171,6 +171,11 @@ func (h *House) Clear(ctx context.Context, r api.ClearRequest, who string) (resu
 	if r.Block && r.All {
 		return result, fmt.Errorf("%w: all and block: everything cannot be blocked", control.ErrInvalid)
 	}
+	if r.Block && r.Client != "" {
+		if err = h.mayBlock(ctx, r.Client); err != nil {
+			return result, err
+		}
+	}
 	for _, book := range h.books {
 		if err = clearIn(ctx, book, &r, &result); err != nil {
 			break
@@ -181,6 +186,23 @@ func (h *House) Clear(ctx context.Context, r api.ClearRequest, who string) (resu
 		err = fmt.Errorf("%w: block: only delegations of DHCPv6 can be blocked, and the DHCPv6 relay does not run", control.ErrInvalid)
 	}
 	return result, err
+}
+
+// mayBlock is an error where an identifier names a client that is known by its addresses
+// alone: a block of it would hold no longer than until a server's message tells its DUID.
+func (h *House) mayBlock(ctx context.Context, id api.Identifier) error {
+	for _, book := range h.books {
+		all, _, err := book.Live(ctx)
+		if err != nil {
+			return err
+		}
+		for i := range all {
+			if c := all[i].Client; c.Kind() == binding.ByAddress && c.Identifier() == string(id) {
+				return fmt.Errorf("%w: block: the DUID of this client is not known, and a block of its addresses would end as soon as a server tells it: block the prefix or the link", control.ErrInvalid)
+			}
+		}
+	}
+	return nil
 }
 
 // clearIn ends what a request names in one role.

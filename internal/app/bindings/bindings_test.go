@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -181,6 +182,29 @@ func TestBlockWhereThereAreBlocks(t *testing.T) {
 	}
 	if result, err = houseOf(without).Clear(t.Context(), r, "operator"); !errors.Is(err, control.ErrInvalid) || result.Cleared != 0 {
 		t.Errorf("without blocks: %+v, %v", result, err)
+	}
+}
+
+// A client that is known by its addresses alone cannot be blocked, and nothing of it ends by
+// the attempt. Others that are named together with a link or a prefix can.
+func TestBlockOfAddressesIsRefused(t *testing.T) {
+	b := hers()
+	b.Client = binding.AtAddress(b.NextHop, b.LinkLayer)
+	one := &book{live: []binding.Binding{b}, blocks: true}
+	h := houseOf(&book{}, one)
+	r := api.ClearRequest{Client: api.Identifier(b.Client.Identifier()), Link: "d1", Block: true}
+	result, err := h.Clear(t.Context(), r, "operator")
+	if !errors.Is(err, control.ErrInvalid) || !strings.Contains(err.Error(), "DUID") || result != (api.ClearResult{}) || len(one.blocked)+len(one.cleared) != 0 {
+		t.Errorf("%+v, %v; cleared %v, blocked %v", result, err, one.cleared, one.blocked)
+	}
+	r.Client = somebody
+	if _, err := h.Clear(t.Context(), r, "operator"); err != nil || len(one.blocked) != 2 {
+		t.Errorf("somebody else: %v, blocked %v", err, one.blocked)
+	}
+	down := errors.New("down")
+	one.fail = down
+	if _, err := h.Clear(t.Context(), r, "operator"); !errors.Is(err, down) {
+		t.Errorf("with a role that does not answer: %v", err)
 	}
 }
 

@@ -63,7 +63,7 @@ func (s *selection) flags(cmd *cobra.Command, a *ask, withPrefix bool) {
 }
 
 func (s *selection) clientFlag(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&s.client, "client", "", "those of this client: its DUID, or in DHCPv4 its client identifier or 01 and its MAC address, in hexadecimal")
+	cmd.Flags().StringVar(&s.client, "client", "", "those of this client, as lists show it, in hexadecimal: its DUID, or its link-local and link-layer addresses where the DUID is not known; in DHCPv4 its client identifier, or 01 and its MAC address")
 }
 
 func (s *selection) linkFlag(cmd *cobra.Command, a *ask) {

@@ -44,9 +44,10 @@ func clearCommand() *cobra.Command {
 		Long: `End the delegations and leases that match all that is named (RFC 8987 O-2): exactly
 this prefix or address, this client, this link. The client is not told; the server
 still has its lease, and may grant it again when the client next asks. With --block
-it is not learned again until "fairlead unblock" with the same words; leases of
-DHCPv4 cannot be blocked. All cannot be blocked either: servers would go on granting
-prefixes that nobody can be reached by.`,
+it is not learned again until "fairlead unblock" with the same words. Leases of DHCPv4
+cannot be blocked, nor can a client whose DUID is not known: as soon as a server tells
+it, no block would meet the client. All cannot be blocked either: servers would go on
+granting prefixes that nobody can be reached by.`,
 		Example: `  fairlead clear 2001:db8:4000::/56
   fairlead clear 192.0.2.7
   fairlead clear --client 00:03:00:01:02:00:5e:10:00:01 --link br-cust7 --block`,

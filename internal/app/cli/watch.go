@@ -44,7 +44,8 @@ func traceCommand() *cobra.Command {
 		Long: `Show what comes of the messages of one client or one link, a line for each step:
 received, what a message carries (IAs, prefixes, lifetimes, status codes), to which
 server it was forwarded, what the server said, what was granted, extended, refused or
-ended and why, kept, installed and sent, or dropped and why.`,
+ended and why, kept, installed and sent, or dropped and why. For a client whose DUID is
+not known, name its link.`,
 		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f, err := s.filter()

@@ -134,7 +134,7 @@ func (m Mask) Past(d *binding.Binding) {
 	}
 	identifier := d.Client.Identifier()
 	d.IAID = m.IAID(identifier, d.IAID)
-	d.Client, d.NextHop, d.Prefix = d.Client.Under(m.DUID(identifier)), m.Addr(d.NextHop), m.Prefix(d.Prefix)
+	d.Client, d.NextHop, d.Prefix = binding.Identified(d.Client.Kind(), m.DUID(identifier)), m.Addr(d.NextHop), m.Prefix(d.Prefix)
 	d.LinkLayer = linkaddr.Addr{}
 }
 

@@ -24,7 +24,7 @@ const (
 )
 
 // DUID is the client of that DUID; without octets it is nobody.
-func DUID[T ~string | ~[]byte](octets T) Client { return client(ByDUID, octets) }
+func DUID[T ~string | ~[]byte](octets T) Client { return Identified(ByDUID, octets) }
 
 // AtAddress is a client of which only its addresses on its link are known: a server
 // told of the binding without the DUID.
@@ -32,26 +32,27 @@ func AtAddress(nextHop netip.Addr, linkLayer linkaddr.Addr) Client {
 	var b [16 + linkaddr.MaxLen]byte
 	a := nextHop.As16()
 	copy(b[:], a[:])
-	return client(ByAddress, linkLayer.Append(b[:16]))
+	return Identified(ByAddress, linkLayer.Append(b[:16]))
 }
 
 // ClientID is the client of that client identifier, as its option has it; without octets it
 // is nobody.
-func ClientID[T ~string | ~[]byte](octets T) Client { return client(ByClientID, octets) }
+func ClientID[T ~string | ~[]byte](octets T) Client { return Identified(ByClientID, octets) }
 
 // Hardware is the client of that hardware address, which is of one of the types of ARP.
 func Hardware(hardwareType uint8, address []byte) Client {
 	var b [1 + 16]byte // chaddr has 16 octets
 	b[0] = hardwareType
-	return client(ByHardware, append(b[:1], address...))
+	return Identified(ByHardware, append(b[:1], address...))
 }
 
-func client[T ~string | ~[]byte](k ClientKind, octets T) Client {
-	if len(octets) == 0 {
+// Identified is the client of a kind with that identifier; without octets it is nobody.
+func Identified[T ~string | ~[]byte](k ClientKind, identifier T) Client {
+	if len(identifier) == 0 {
 		return Client{}
 	}
 	b := make([]byte, 0, 1+stackID)
-	return Client{string(append(append(b, byte(k)), octets...))}
+	return Client{string(append(append(b, byte(k)), identifier...))}
 }
 
 // stackID is how long an identifier may be to be put together without memory of its own:
@@ -70,16 +71,14 @@ func (c Client) Kind() ClientKind {
 }
 
 // Identifier is the octets by which a client is identified: its DUID, its client identifier,
-// or the type and the octets of its hardware address.
+// the type and the octets of its hardware address, or its link-local and then its link-layer
+// address.
 func (c Client) Identifier() string {
 	if c.octets == "" {
 		return ""
 	}
 	return c.octets[1:]
 }
-
-// Under is a client of the same kind with another identifier: a pseudonym.
-func (c Client) Under(identifier string) Client { return client(c.Kind(), identifier) }
 
 // DUID is the octets of the client's DUID, empty where it is not known or has none.
 func (c Client) DUID() string {

@@ -149,6 +149,6 @@ func (d *player) darkened(f *netlink.Foreign) (r api.ForeignRoute, ok bool) {
 	}
 	return api.ForeignRoute{
 		Destination: f.Prefix, Protocol: netlink.ProtocolName(f.Protocol), Kind: netlink.FormName(f.Form), Device: device, Gateway: f.Gateway,
-		Metric: f.Metric, Table: f.Table, Link: link, Client: api.Identifier(held.Client.DUID()), Prefix: f.Ours,
+		Metric: f.Metric, Table: f.Table, Link: link, Client: api.Identifier(held.Client.Identifier()), Prefix: f.Ours,
 	}, true
 }

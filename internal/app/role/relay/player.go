@@ -29,7 +29,6 @@ import (
 	"fairlead/internal/app/process"
 	"fairlead/internal/app/protect"
 	"fairlead/internal/app/role"
-	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
@@ -117,7 +116,7 @@ func newPlayer(h *role.House) *player {
 	})
 	d.book = bindings.NewBook(bindings.Options[*relay6.Relay]{
 		Engine: d.engine, Level: d.level, Block: (*relay6.Relay).Block,
-		Clients: func(id api.Identifier) []binding.Client { return []binding.Client{binding.DUID(id)} },
+		Clients: clients,
 		Live: func(core *relay6.Relay, yield func(bindings.Living)) {
 			for b := range core.Delegations {
 				yield(bindings.Living{Binding: b, Unproved: core.Unproved(&b)})

@@ -6,10 +6,17 @@ import (
 	"fairlead/internal/app/api"
 	"fairlead/internal/app/bindings"
 	"fairlead/internal/app/control"
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 )
+
+// clients are the clients that an identifier may name, as lists show it: the one with that
+// DUID, and the one of whom no more is known than these addresses.
+func clients(id api.Identifier) []binding.Client {
+	return []binding.Client{binding.DUID(id), binding.Identified(binding.ByAddress, id)}
+}
 
 func (d *player) Delegations(ctx context.Context, f api.Filter) ([]api.Delegation, error) {
 	found, err := bindings.List(ctx, d.book, f)
