@@ -130,7 +130,7 @@ func (c *chain) hopsOf(r *relay.Relay) (all []api.Hop, err error) {
 	ctx, cancel := context.WithTimeout(c.ctx, ample)
 	defer cancel()
 	if r == c.guard {
-		status, err := api.NewGuardClient(r.Socket).Status(ctx)
+		status, err := api.NewGuardClient(r.Socket).GuardStatus(ctx)
 		for i := range status.Peers {
 			all = append(all, status.Peers[i].Hops...)
 		}

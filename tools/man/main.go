@@ -10,6 +10,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra/doc"
 
@@ -32,7 +33,7 @@ func write(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	root := cli.New(cli.Commands{Roles: cli.Relay()})
+	root := cli.New(cli.Commands{Roles: slices.Concat(cli.Relay(), cli.Relay4())})
 	root.DisableAutoGenTag = true // no date: the same sources make the same pages
 	return doc.GenManTree(root, &doc.GenManHeader{Section: "8", Source: "Fairlead"}, dir)
 }

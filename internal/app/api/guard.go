@@ -27,29 +27,17 @@ type Program struct {
 	Problem string `json:"problem"`
 }
 
-// GuardClient speaks with a running guard over its Unix socket, as Client does
-// with a relay.
-type GuardClient struct{ c *Client }
+// Wrong is how many things are not as they should be.
+func (s *GuardStatus) Wrong() int { return len(s.Degraded) }
 
-// NewGuardClient does not connect yet.
-func NewGuardClient(socket string) *GuardClient {
+// NewGuardClient is for a running guard. It does not connect yet.
+func NewGuardClient(socket string) *Client {
 	c := NewClient(socket)
 	c.program = "fairlead guard"
-	return &GuardClient{c}
+	return c
 }
 
-// Status is the guard at a glance.
-func (g *GuardClient) Status(ctx context.Context) (GuardStatus, error) {
-	return get[GuardStatus](ctx, g.c, "status", nil)
-}
-
-// Reload makes the guard read its configuration file again. A file with errors is
-// a RemoteError with Problems.
-func (g *GuardClient) Reload(ctx context.Context, r ReloadRequest) (ReloadResult, error) {
-	return g.c.Reload(ctx, r)
-}
-
-// Watch opens a stream of what happens to the protection, as Client.Watch does.
-func (g *GuardClient) Watch(ctx context.Context) (Stream, error) {
-	return g.c.open(ctx, "watch", nil)
+// GuardStatus is a guard at a glance.
+func (c *Client) GuardStatus(ctx context.Context) (GuardStatus, error) {
+	return get[GuardStatus](ctx, c, "status", nil)
 }

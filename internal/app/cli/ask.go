@@ -21,16 +21,26 @@ const (
 
 // ask is what all commands that talk to a running Fairlead have in common.
 type ask struct {
+	guard  bool // "fairlead guard" is asked, and not "fairlead run"
 	socket string
 	json   bool
 }
 
 func (a *ask) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&a.socket, "socket", config.Default().Control.Socket, "control socket of the running Fairlead")
+	socket, whose := config.Default().Control.Socket, "Fairlead"
+	if a.guard {
+		socket, whose = config.DefaultGuard().Control.Socket, "guard"
+	}
+	cmd.Flags().StringVar(&a.socket, "socket", socket, "control socket of the running "+whose)
 	cmd.Flags().BoolVar(&a.json, "json", false, "print JSON")
 }
 
-func (a *ask) client() *api.Client { return api.NewClient(a.socket) }
+func (a *ask) client() *api.Client {
+	if a.guard {
+		return api.NewGuardClient(a.socket)
+	}
+	return api.NewClient(a.socket)
+}
 
 // print writes a value as JSON, or lets table write it for people.
 func print[T any](cmd *cobra.Command, a *ask, value T, table func(io.Writer, T) error) error {

@@ -16,38 +16,29 @@ import (
 )
 
 func configCommand(load loader) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "config",
-		Short: "Check a configuration file, or print one with every key explained",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("no command %q, there are check and reference", args[0])
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.AddCommand(checkCommand(load), referenceCommand())
-	return cmd
+	return group("config", "Check a configuration file, or print one with every key explained", checkCommand(load), referenceCommand())
 }
 
 // loader reads a configuration.
 type loader = func(path string) (*config.Config, error)
 
 func checkCommand(load loader) *cobra.Command {
-	var asJSON bool
-	var path string
-	cmd := &cobra.Command{
-		Use:   "check [FILE]",
-		Short: "Check a configuration file and show everything that is wrong with it",
-		Long: `Check a configuration file, and the key files that it names, and show everything
+	return checkOf(defaultConfig, "Check a configuration file and show everything that is wrong with it",
+		`Check a configuration file, and the key files that it names, and show everything
 that is wrong, each with file, line and column. Nothing is changed, and Fairlead
-need not run. The file is ` + defaultConfig + ` unless it is named.
+need not run. The file is `+defaultConfig+` unless it is named.
 
 Warnings tell of what is likely to be a mistake, and of interfaces, accounts and
 programs that this machine does not have; the file can be used all the same. Where
-Fairlead runs, they also tell of a glob that misses links with delegations.`,
-		Args: atMost(1),
+Fairlead runs, they also tell of a glob that misses links with delegations.`, load, true)
+}
+
+// checkOf checks a file, which is that path unless it is named. relays says that delegations
+// may be held by its rules.
+func checkOf(path, short, long string, load loader, relays bool) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "check [FILE]", Short: short, Long: long, Args: atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				if cmd.Flags().Changed("config") {
@@ -55,10 +46,10 @@ Fairlead runs, they also tell of a glob that misses links with delegations.`,
 				}
 				path = args[0]
 			}
-			return check(cmd, path, asJSON, load, true)
+			return check(cmd, path, asJSON, load, relays)
 		},
 	}
-	configFlag(cmd, &path)
+	configFlag(cmd, &path, path)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON: a list of problems")
 	return cmd
 }

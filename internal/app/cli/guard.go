@@ -16,7 +16,28 @@ import (
 const defaultGuardConfig = "/etc/fairlead/guard.yaml"
 
 func guardCommand(run func(context.Context, string) error, purge func(string) error) *cobra.Command {
-	commands := []*cobra.Command{guardCheckCommand(), guardStatusCommand(), guardWatchCommand(), guardReloadCommand(), guardPurgeCommand(purge)}
+	a := ask{guard: true}
+	commands := []*cobra.Command{
+		checkOf(defaultGuardConfig, "Check a guard's configuration file and show everything that is wrong with it",
+			`Check a guard's configuration file, and the key files that it names, and show
+everything that is wrong, each with file, line and column. Nothing is changed, and
+the guard need not run. The file is `+defaultGuardConfig+` unless it is named.
+"fairlead config reference --guard" explains every key.`, config.LoadGuard, false),
+		statusOf(a, "Show what a running guard protects, and what does not work as it should",
+			`Show what a running guard protects, and what does not work as it should. With
+--check the exit code is 0 if all is well, 3 if something is not as it should be, and
+1 if the guard does not answer.`, (*api.Client).GuardStatus, (*api.GuardStatus).Wrong, writeGuardStatus),
+		watchOf(a, "Show what happens to the protection, as it happens", ""),
+		reloadOf(a, "Make a running guard read its configuration file again",
+			`Make a running guard read its configuration file again, and show what that changes.
+If the file has problems they are shown, and the guard goes on with the
+configuration that it has.`),
+		purgeOf(defaultGuardConfig, "Remove the guard's filter and keys, for a guard that is not to come back",
+			`Remove the guard's filter from the kernel, and its connections and keys from
+strongSwan and the kernel, for a guard that is not to come back. One that runs is
+left alone: stop it first. From then on messages travel in clear again. Where there
+is no configuration file any more the defaults hold.`, purge, "nothing of the guard is left: DHCP travels in clear"),
+	}
 	var path string
 	cmd := &cobra.Command{
 		Use:   "guard",
@@ -33,93 +54,15 @@ reported: IPsec never sees what it does.`,
 		Args: noOther(commands),
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), path) },
 	}
-	guardConfigFlag(cmd, &path)
+	configFlag(cmd, &path, defaultGuardConfig)
 	cmd.AddCommand(commands...)
-	return cmd
-}
-
-func guardConfigFlag(cmd *cobra.Command, path *string) {
-	cmd.Flags().StringVarP(path, "config", "c", defaultGuardConfig, "configuration file")
-	mustFlag(cmd.MarkFlagFilename("config", "yaml", "yml"))
-}
-
-func guardCheckCommand() *cobra.Command {
-	var path string
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:   "check",
-		Short: "Check a guard's configuration file and show everything that is wrong with it",
-		Long: `Check a guard's configuration file, and the key files that it names, and show
-everything that is wrong, each with file, line and column. Nothing is changed, and
-the guard need not run. "fairlead config reference --guard" explains every key.`,
-		Args: atMost(0),
-		RunE: func(cmd *cobra.Command, _ []string) error { return check(cmd, path, asJSON, config.LoadGuard, false) },
-	}
-	guardConfigFlag(cmd, &path)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON: a list of problems")
-	return cmd
-}
-
-func guardPurgeCommand(purge func(string) error) *cobra.Command {
-	var path string
-	cmd := &cobra.Command{
-		Use:   "purge",
-		Short: "Remove the guard's filter and keys, for a guard that is not to come back",
-		Long: `Remove the guard's filter from the kernel, and its connections and keys from
-strongSwan and the kernel, for a guard that is not to come back. One that runs is
-left alone: stop it first. From then on messages travel in clear again. Where there
-is no configuration file any more the defaults hold.`,
-		Args: atMost(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := purge(orNone(cmd, path)); err != nil {
-				return err
-			}
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), "nothing of the guard is left: DHCP travels in clear")
-			return err
-		},
-	}
-	guardConfigFlag(cmd, &path)
-	return cmd
-}
-
-// askGuard is what all commands that talk to a running guard have in common.
-type askGuard struct{ ask }
-
-func (a *askGuard) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&a.socket, "socket", config.DefaultGuard().Control.Socket, "control socket of the running guard")
-	cmd.Flags().BoolVar(&a.json, "json", false, "print JSON")
-}
-
-func (a *askGuard) client() *api.GuardClient { return api.NewGuardClient(a.socket) }
-
-func guardStatusCommand() *cobra.Command {
-	var a askGuard
-	cmd := &cobra.Command{
-		Use:   "status",
-		Short: "Show what a running guard protects, and what does not work as it should",
-		Args:  atMost(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, cancel := context.WithTimeout(cmd.Context(), lookWithin)
-			defer cancel()
-			s, err := a.client().Status(ctx)
-			if err != nil {
-				return err
-			}
-			return print(cmd, &a.ask, s, writeGuardStatus)
-		},
-	}
-	a.flags(cmd)
 	return cmd
 }
 
 func writeGuardStatus(out io.Writer, s api.GuardStatus) error {
 	g := newGrid()
-	g.row("version", s.Version)
-	g.row("running", fmt.Sprintf("%s, since %s", s.Uptime, clockTime(s.Started)))
-	g.row("configuration", fmt.Sprintf("%s, read %s", s.Config.Path, clockTime(s.Config.Loaded)))
-	if s.Config.LastError != "" {
-		g.row("last reload", "refused: "+s.Config.LastError)
-	}
+	runningRows(g, s.Version, s.Uptime, s.Started)
+	configRows(g, &s.Config)
 	var hops []api.Hop
 	for i := range s.Peers {
 		p := &s.Peers[i]
@@ -142,44 +85,4 @@ func writeGuardStatus(out io.Writer, s api.GuardStatus) error {
 		}
 	}
 	return writeVerdict(out, s.Degraded)
-}
-
-// writeVerdict ends a status with what does not work as it should.
-func writeVerdict(out io.Writer, degraded []string) error {
-	if len(degraded) > 0 {
-		return writeLines(out, "Not as it should be:", degraded)
-	}
-	_, err := fmt.Fprintln(out, "\nAll is well.")
-	return err
-}
-
-func guardWatchCommand() *cobra.Command {
-	var a askGuard
-	cmd := &cobra.Command{
-		Use:   "watch",
-		Short: "Show what happens to the protection, as it happens",
-		Args:  atMost(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return follow(cmd, &a.ask, func(ctx context.Context) (api.Stream, error) { return a.client().Watch(ctx) })
-		},
-	}
-	a.flags(cmd)
-	return cmd
-}
-
-func guardReloadCommand() *cobra.Command {
-	var a askGuard
-	var r api.ReloadRequest
-	cmd := &cobra.Command{
-		Use:   "reload",
-		Short: "Make a running guard read its configuration file again",
-		Long: `Make a running guard read its configuration file again, and show what that changes.
-If the file has problems they are shown, and the guard goes on with the
-configuration that it has.`,
-		Args: atMost(0),
-		RunE: func(cmd *cobra.Command, _ []string) error { return reload(cmd, &a.ask, r, a.client().Reload) },
-	}
-	cmd.Flags().BoolVar(&r.DryRun, "dry-run", false, "show what would change, and change nothing")
-	a.flags(cmd)
-	return cmd
 }

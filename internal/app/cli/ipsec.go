@@ -69,7 +69,7 @@ left out. Nothing is changed, and Fairlead need not run.`,
 			return err
 		},
 	}
-	configFlag(cmd, &path)
+	configFlag(cmd, &path, defaultConfig)
 	cmd.Flags().BoolVar(&guard, "guard", false, "the file is that of \"fairlead guard\" (then "+defaultGuardConfig+" by default)")
 	return cmd
 }

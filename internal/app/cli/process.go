@@ -16,8 +16,8 @@ import (
 // defaultConfig is where packages and the systemd unit have the configuration.
 const defaultConfig = "/etc/fairlead/fairlead.yaml"
 
-func configFlag(cmd *cobra.Command, path *string) {
-	cmd.Flags().StringVarP(path, "config", "c", defaultConfig, "configuration file")
+func configFlag(cmd *cobra.Command, path *string, unnamed string) {
+	cmd.Flags().StringVarP(path, "config", "c", unnamed, "configuration file")
 	mustFlag(cmd.MarkFlagFilename("config", "yaml", "yml"))
 }
 
@@ -39,31 +39,33 @@ stays when it stops, so that its clients keep their routes until it is back; "fa
 		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), path) },
 	}
-	configFlag(cmd, &path)
+	configFlag(cmd, &path, defaultConfig)
 	return cmd
 }
 
 func purgeCommand(purge func(string) error) *cobra.Command {
-	var path string
-	cmd := &cobra.Command{
-		Use:   "purge",
-		Short: "Remove every route, filter and IPsec key of Fairlead",
-		Long: `Remove every route, filter and IPsec key of Fairlead from the kernel, and its
+	return purgeOf(defaultConfig, "Remove every route, filter and IPsec key of Fairlead",
+		`Remove every route, filter and IPsec key of Fairlead from the kernel, and its
 connections from strongSwan, for a Fairlead that is not to come back. One that
 runs is left alone: stop it first. What goes to and from protected peers travels
 in clear from then on. What Fairlead keeps on disk stays, and so does what belongs
 to "fairlead guard", which has a purge of its own. Where there is no configuration
-file any more the defaults hold: routes with protocol 87.`,
-		Args: atMost(0),
+file any more the defaults hold: routes with protocol 87.`, purge, "the kernel has no route, no filter and no key of Fairlead any more")
+}
+
+// purgeOf purges by a file, which is that path unless it is named, and then says what is so.
+func purgeOf(path, short, long string, purge func(string) error, done string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "purge", Short: short, Long: long, Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := purge(orNone(cmd, path)); err != nil {
 				return err
 			}
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), "the kernel has no route, no filter and no key of Fairlead any more")
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), done)
 			return err
 		},
 	}
-	configFlag(cmd, &path)
+	configFlag(cmd, &path, path)
 	return cmd
 }
 

@@ -13,46 +13,43 @@ import (
 )
 
 func reloadCommand() *cobra.Command {
-	var a ask
-	var r api.ReloadRequest
-	cmd := &cobra.Command{
-		Use:   "reload",
-		Short: "Read the configuration file again, without losing a packet",
-		Long: `Read the configuration file again, without losing a packet, and show what that
+	return reloadOf(ask{}, "Read the configuration file again, without losing a packet",
+		`Read the configuration file again, without losing a packet, and show what that
 changes. If the file has problems they are shown, and Fairlead goes on with the
 configuration that it has. It also does so if the new file has no rule for a link that
 has delegations: they would lose their routes and filters. --force takes the new file
-all the same.`,
-		Args: atMost(0),
+all the same.`)
+}
+
+// reloadOf has a process read its configuration file again, and prints what that changes. A
+// dry run of a reload that would be refused fails as the reload would. A guard has no links
+// with delegations, and nothing to be forced.
+func reloadOf(a ask, short, long string) *cobra.Command {
+	var r api.ReloadRequest
+	cmd := &cobra.Command{
+		Use: "reload", Short: short, Long: long, Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if r.DryRun && r.Force {
 				return usagef("--dry-run and --force: want one of them")
 			}
-			return reload(cmd, &a, r, a.client().Reload)
+			var refused string
+			do := func(ctx context.Context, c *api.Client) (api.ReloadResult, error) {
+				result, err := c.Reload(ctx, r)
+				refused = result.Refused
+				return result, err
+			}
+			if err := change(cmd, &a, do, writeReload); err != nil || refused == "" {
+				return err
+			}
+			return errors.New("it would be refused: " + refused)
 		},
 	}
 	cmd.Flags().BoolVar(&r.DryRun, "dry-run", false, "show what would change, and change nothing")
-	cmd.Flags().BoolVar(&r.Force, "force", false, "also where links with delegations lose their rule")
+	if !a.guard {
+		cmd.Flags().BoolVar(&r.Force, "force", false, "also where links with delegations lose their rule")
+	}
 	a.flags(cmd)
 	return cmd
-}
-
-// reload asks for a reload and prints what it changes. A dry run of one that would
-// be refused fails as the reload would.
-func reload(cmd *cobra.Command, a *ask, r api.ReloadRequest, do func(context.Context, api.ReloadRequest) (api.ReloadResult, error)) error {
-	ctx, cancel := context.WithTimeout(cmd.Context(), changeWithin)
-	defer cancel()
-	result, err := do(ctx, r)
-	if err != nil {
-		return err
-	}
-	if err := print(cmd, a, result, writeReload); err != nil {
-		return err
-	}
-	if result.Refused != "" {
-		return errors.New("it would be refused: " + result.Refused)
-	}
-	return nil
 }
 
 func writeReload(out io.Writer, r api.ReloadResult) error {

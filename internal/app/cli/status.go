@@ -16,24 +16,26 @@ import (
 )
 
 func statusCommand() *cobra.Command {
-	var a ask
-	var check bool
-	cmd := &cobra.Command{
-		Use:   "status",
-		Short: "Show the relay at a glance, and what does not work as it should",
-		Long: `Show the relay at a glance, and what does not work as it should. With --check the
+	return statusOf(ask{}, "Show the relay at a glance, and what does not work as it should",
+		`Show the relay at a glance, and what does not work as it should. With --check the
 exit code is 0 if all is well, 3 if something is not as it should be, and 1 if the
 relay does not answer. What clients do wrong counts too, for ten minutes: packets with
-sources of others, and limits that are met.`,
-		Args: atMost(0),
+sources of others, and limits that are met.`, (*api.Client).Status, (*api.Status).Wrong, writeStatus)
+}
+
+// statusOf shows a process at a glance.
+func statusOf[S any](a ask, short, long string, status func(*api.Client, context.Context) (S, error), wrong func(*S) int, write func(io.Writer, S) error) *cobra.Command {
+	var check bool
+	cmd := &cobra.Command{
+		Use: "status", Short: short, Long: long, Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			well := true
-			get := func(ctx context.Context, c *api.Client) (api.Status, error) {
-				s, err := c.Status(ctx)
-				well = s.Wrong() == 0
+			get := func(ctx context.Context, c *api.Client) (S, error) {
+				s, err := status(c, ctx)
+				well = wrong(&s) == 0
 				return s, err
 			}
-			if err := look(cmd, &a, get, writeStatus); err != nil || well || !check {
+			if err := look(cmd, &a, get, write); err != nil || well || !check {
 				return err
 			}
 			return errTrouble
@@ -47,17 +49,13 @@ sources of others, and limits that are met.`,
 func writeStatus(out io.Writer, s api.Status) error {
 	t := &s.Totals
 	g := newGrid()
-	g.row("version", s.Version)
-	g.row("running", fmt.Sprintf("%s, since %s", s.Uptime, clockTime(s.Started)))
+	runningRows(g, s.Version, s.Uptime, s.Started)
 	g.row("roles", strings.Join(s.Roles, ", "))
 	g.row("relay-id", dash(cmp.Or(s.RelayID, s.RelayIDv4)))
 	if s.RelayID != "" && s.RelayIDv4 != "" && s.RelayID != s.RelayIDv4 {
 		g.row("relay-id.v4", s.RelayIDv4)
 	}
-	g.row("configuration", fmt.Sprintf("%s, read %s", s.Config.Path, clockTime(s.Config.Loaded)))
-	if s.Config.LastError != "" {
-		g.row("last reload", "refused: "+s.Config.LastError)
-	}
+	configRows(g, &s.Config)
 	g.row("clock", clockText(&s.Clock))
 	g.row("store", storeText(&s.Store))
 	plays6 := slices.Contains(s.Roles, "relay6")
@@ -83,6 +81,27 @@ func writeStatus(out io.Writer, s api.Status) error {
 		return err
 	}
 	return writeVerdict(out, slices.Concat(s.Degraded, foreignText(s.ForeignRoutes), limitsText(s.Limits), refusedText(s.RefusedGrants), spoofedText(s.Spoofed)))
+}
+
+func runningRows(g grid, version string, uptime api.Lifetime, started time.Time) {
+	g.row("version", version)
+	g.row("running", fmt.Sprintf("%s, since %s", uptime, clockTime(started)))
+}
+
+func configRows(g grid, c *api.ConfigStatus) {
+	g.row("configuration", fmt.Sprintf("%s, read %s", c.Path, clockTime(c.Loaded)))
+	if c.LastError != "" {
+		g.row("last reload", "refused: "+c.LastError)
+	}
+}
+
+// writeVerdict ends a status with what does not work as it should.
+func writeVerdict(out io.Writer, degraded []string) error {
+	if len(degraded) > 0 {
+		return writeLines(out, "Not as it should be:", degraded)
+	}
+	_, err := fmt.Fprintln(out, "\nAll is well.")
+	return err
 }
 
 // maxLines bounds the lines about many things of one kind.

@@ -13,15 +13,17 @@ import (
 )
 
 func watchCommand() *cobra.Command {
-	var a ask
+	return watchOf(ask{}, "Show what happens, as it happens",
+		`Show delegations that are granted, moved, refused or ended, links that come and
+go, protection that is lost or back, and what goes wrong, as it happens. With
+--json each event is one line.`)
+}
+
+// watchOf shows what happens in a process. Nothing of it is a client's in a guard.
+func watchOf(a ask, short, long string) *cobra.Command {
 	var s selection
 	cmd := &cobra.Command{
-		Use:   "watch",
-		Short: "Show what happens, as it happens",
-		Long: `Show delegations that are granted, moved, refused or ended, links that come and
-go, protection that is lost or back, and what goes wrong, as it happens. With
---json each event is one line.`,
-		Args: atMost(0),
+		Use: "watch", Short: short, Long: long, Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f, err := s.filter()
 			if err != nil {
@@ -30,7 +32,9 @@ go, protection that is lost or back, and what goes wrong, as it happens. With
 			return follow(cmd, &a, func(ctx context.Context) (api.Stream, error) { return a.client().Watch(ctx, f) })
 		},
 	}
-	s.flags(cmd, &a, true)
+	if !a.guard {
+		s.flags(cmd, &a, true)
+	}
 	a.flags(cmd)
 	return cmd
 }

@@ -25,7 +25,7 @@ import (
 // servedGuard is a running server over a fake guard.
 type servedGuard struct {
 	*control.Server
-	*api.GuardClient
+	*api.Client
 	config config.Process
 	fake   *controltest.FakeGuard
 	log    *labtest.Log
@@ -52,7 +52,7 @@ func serveGuard(t *testing.T, tune func(*servedGuard)) *servedGuard {
 			t.Errorf("Run: %v", err)
 		}
 	})
-	s.GuardClient = api.NewGuardClient(s.config.Control.Socket)
+	s.Client = api.NewGuardClient(s.config.Control.Socket)
 	return s
 }
 
@@ -86,7 +86,7 @@ func TestGuardStatus(t *testing.T) {
 	s := serveGuard(t, nil)
 	want := controltest.NewGuard().Overview
 	want.Programs, want.Degraded = []api.Program{}, []string{}
-	got, err := s.Status(within(t))
+	got, err := s.GuardStatus(within(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +179,7 @@ func TestGuardWatch(t *testing.T) {
 	s := serveGuard(t, nil)
 	ctx, cancel := context.WithCancel(within(t))
 	defer cancel()
-	stream, err := s.Watch(ctx)
+	stream, err := s.Watch(ctx, api.Filter{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +198,7 @@ func TestGuardWatch(t *testing.T) {
 
 func TestNoGuardListens(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "none.sock")
-	_, err := api.NewGuardClient(path).Status(within(t))
+	_, err := api.NewGuardClient(path).GuardStatus(within(t))
 	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), path+": fairlead guard does not run here") {
 		t.Errorf("no socket: err = %v, want one that names it and the guard", err)
 	}

@@ -110,7 +110,7 @@ func (e *End) Allow() {
 func (e *End) GuardStatus() (api.GuardStatus, error) {
 	ctx, cancel := e.asking()
 	defer cancel()
-	return api.NewGuardClient(e.Program.Socket).Status(ctx)
+	return api.NewGuardClient(e.Program.Socket).GuardStatus(ctx)
 }
 
 // Says is what "fairlead guard status" prints.
