@@ -134,12 +134,7 @@ func TestCopiedDUIDUsesUpTheLimit(t *testing.T) {
 }
 
 // numbered is a server that gives each IA_PD a prefix of its own.
-var numbered = rig.Grants(func(r script.Request, ia dhcp6.IA) []dhcp6.IAPrefix {
-	client, _ := r.Message.ClientID()
-	a := lab.Delegable(1).Addr().As16()
-	a[4], a[5], a[6] = 0x11, client[len(client)-1], byte(ia.IAID)
-	return []dhcp6.IAPrefix{rig.Long(netip.PrefixFrom(netip.AddrFrom16(a), 56))}
-}).Answer
+var numbered = new(rig.Book).Grants().Answer
 
 // cannotUse fails if a host gets a packet with the victim's source through: the
 // filter's counter must rise by each.

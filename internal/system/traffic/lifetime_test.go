@@ -117,7 +117,7 @@ func TestRFC8987_G8_ZeroAndInfinity(t *testing.T) {
 func TestRFC8987_G8_AddressesAndRapidCommit(t *testing.T) {
 	r := start(t, lab.Plan{Clients: 1})
 	p := pfx("2001:db8:1100::/56")
-	answers := r.book.answers()
+	answers := r.said.answers()
 	answers.Addresses = func(script.Request, dhcp6.IA) []dhcp6.IAAddr {
 		return []dhcp6.IAAddr{{Address: netip.MustParseAddr("2001:db8:1::55"), Preferred: 1, Valid: 1}}
 	}

@@ -132,8 +132,8 @@ func TestLinkIsRenamed(t *testing.T) {
 	})
 	r.grant(1, rig.Long(p))
 	r.grant(2, rig.Long(next))
-	r.Played.Become(r.book.answers().Answer)
-	for _, answer := range r.book.answers().Answer(asked) {
+	r.Played.Become(r.said.answers().Answer)
+	for _, answer := range r.said.answers().Answer(asked) {
 		r.Played.Send(asked.From, answer)
 	}
 	if got := c.Receive(); !bytes.Equal(got.Data[1:4], request[1:4]) {

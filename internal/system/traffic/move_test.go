@@ -71,7 +71,7 @@ func TestNoBindingAndGivenToAnother(t *testing.T) {
 	})
 	first.Renew(reply)
 	r.WantRoute(p, 1) // it ends nothing
-	r.Played.Become(r.book.answers().Answer)
+	r.Played.Become(r.said.answers().Answer)
 	r.grant(1, rig.Long(instead))
 	first.Obtain(1)
 	r.WantRoute(instead, 1)

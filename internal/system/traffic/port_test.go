@@ -78,7 +78,7 @@ func TestRFC8987_G6_SwappedRouterTakesTheOldPlace(t *testing.T) {
 func TestRFC8987_R1_AssignedAddressesOffLink(t *testing.T) {
 	r := start(t, lab.Plan{Clients: 1})
 	off, on := netip.MustParseAddr("2001:db8:1900::5"), netip.MustParseAddr("2001:db8:1::55")
-	answers := r.book.answers()
+	answers := r.said.answers()
 	answers.Addresses = func(script.Request, dhcp6.IA) []dhcp6.IAAddr {
 		return []dhcp6.IAAddr{{Address: off, Preferred: 2000, Valid: 3000}, {Address: on, Preferred: 2000, Valid: 3000}}
 	}

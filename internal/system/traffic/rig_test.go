@@ -16,10 +16,10 @@ import (
 
 func TestMain(m *testing.M) { rig.Main(m) }
 
-// network is a rig whose server grants what its book says.
+// network is a rig whose server grants what the test says.
 type network struct {
 	*rig.Rig
-	book    *book
+	said    *said
 	clients map[int]*rig.Client
 }
 
@@ -29,9 +29,9 @@ type network struct {
 func build(t *testing.T, plan lab.Plan, linkKeys ...string) *network {
 	t.Helper()
 	labtest.Parallel(t)
-	r := &network{Rig: rig.Build(t, plan), book: &book{grants: map[page][]dhcp6.IAPrefix{}}}
+	r := &network{Rig: rig.Build(t, plan), said: &said{grants: map[page][]dhcp6.IAPrefix{}}}
 	r.Prepare(r.Standard(linkKeys...))
-	r.Answers(r.book.answers().Answer)
+	r.Answers(r.said.answers().Answer)
 	return r
 }
 
@@ -53,9 +53,9 @@ func startWithKea(t *testing.T, clients int) *network {
 	return r
 }
 
-// book is what the server grants.
-type book struct {
-	mu     sync.Mutex
+// said is what the server was told to grant.
+type said struct {
+	mu     sync.Mutex // guards grants
 	grants map[page][]dhcp6.IAPrefix
 }
 
@@ -66,16 +66,16 @@ type page struct {
 }
 
 // answers is the server's behaviour.
-func (b *book) answers() script.Grants {
+func (s *said) answers() script.Grants {
 	return rig.Grants(func(r script.Request, ia dhcp6.IA) []dhcp6.IAPrefix {
-		b.mu.Lock()
-		defer b.mu.Unlock()
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		if len(r.Relays) > 0 {
-			if own, ok := b.grants[page{r.Relays[len(r.Relays)-1].LinkAddress(), ia.IAID}]; ok {
+			if own, ok := s.grants[page{r.Relays[len(r.Relays)-1].LinkAddress(), ia.IAID}]; ok {
 				return own
 			}
 		}
-		return b.grants[page{iaid: ia.IAID}]
+		return s.grants[page{iaid: ia.IAID}]
 	})
 }
 
@@ -86,9 +86,9 @@ func (r *network) grant(iaid uint32, prefixes ...dhcp6.IAPrefix) {
 
 // grantOn is grant for the link with that link-address alone.
 func (r *network) grantOn(link netip.Addr, iaid uint32, prefixes ...dhcp6.IAPrefix) {
-	r.book.mu.Lock()
-	defer r.book.mu.Unlock()
-	r.book.grants[page{link, iaid}] = prefixes
+	r.said.mu.Lock()
+	defer r.said.mu.Unlock()
+	r.said.grants[page{link, iaid}] = prefixes
 }
 
 // pfx is a prefix.

@@ -103,7 +103,7 @@ func (f *flood) clean(before size, lines int) {
 	f.served()
 	fresh := f.Play(2, rig.DUID(99))
 	f.obtain(fresh, 1)
-	f.WantRoute(f.book.prefix(rig.DUID(99), 1), 2)
+	f.WantRoute(f.book.Prefix(rig.DUID(99), 1), 2)
 	after := f.size()
 	const mebi = 1 << 10 // in units of /proc
 	if after.resident > before.resident+96*mebi {
@@ -136,7 +136,7 @@ func newFlood(t *testing.T, seed uint64, links ...string) (f *flood, before size
 	r := start(t, plan{clients: 2, links: links})
 	f = &flood{network: r, random: rand.New(rand.NewPCG(seed, 5)), good: r.Play(2, rig.DUID(2))}
 	r.obtain(f.good, 1)
-	r.WantRoute(r.book.prefix(rig.DUID(2), 1), 2)
+	r.WantRoute(r.book.Prefix(rig.DUID(2), 1), 2)
 	return f, r.size()
 }
 
@@ -165,8 +165,8 @@ func (f *flood) fromClient(reasons []string) {
 		bad.Message(dhcp6.Solicit, script.IAPD(1)),
 		bad.Message(dhcp6.Solicit, script.Option(dhcp6.OptionRapidCommit), script.IAPD(1), script.IAPD(2)),
 		request(bad, 1),
-		bad.Message(dhcp6.Renew, script.ServerID(script.DefaultServerDUID), script.IAPD(1, dhcp6.IAPrefix{Prefix: f.book.prefix(rig.DUID(1), 1), Preferred: 1, Valid: 2})),
-		bad.Message(dhcp6.Release, script.ServerID(script.DefaultServerDUID), script.IAPD(1, dhcp6.IAPrefix{Prefix: f.book.prefix(rig.DUID(2), 1)})),
+		bad.Message(dhcp6.Renew, script.ServerID(script.DefaultServerDUID), script.IAPD(1, dhcp6.IAPrefix{Prefix: f.book.Prefix(rig.DUID(1), 1), Preferred: 1, Valid: 2})),
+		bad.Message(dhcp6.Release, script.ServerID(script.DefaultServerDUID), script.IAPD(1, dhcp6.IAPrefix{Prefix: f.book.Prefix(rig.DUID(2), 1)})),
 		bad.Message(dhcp6.MessageType(36)),
 	}
 	for _, layers := range []int{1, 2, 8, 9, 20} {
@@ -182,7 +182,7 @@ func (f *flood) fromClient(reasons []string) {
 		bad.Send(mutate(f.random, asks[f.random.IntN(len(asks))]))
 		f.after()
 	}
-	f.WantRoute(f.book.prefix(rig.DUID(2), 1), 2) // nobody has released it
+	f.WantRoute(f.book.Prefix(rig.DUID(2), 1), 2) // nobody has released it
 	c := f.Fairlead.Counts("d1")
 	if taken(c) < f.sent/2 {
 		t.Errorf("of %d messages %d were taken or dropped by name: the rest was never looked at", f.sent, taken(c))
@@ -207,7 +207,7 @@ func TestRubbishFromTheServer(t *testing.T) {
 			asked = q
 		}
 	}
-	grants := f.book.answers().Answer(asked)
+	grants := f.book.Grants().Answer(asked)
 	inner := dhcp6.AppendMessageHeader(nil, dhcp6.Reply, 1)
 	inner = dhcp6.AppendClientID(inner, rig.DUID(1))
 	deep := inner
@@ -230,7 +230,7 @@ func TestRubbishFromTheServer(t *testing.T) {
 			t.Errorf("%s is routed, and may not be delegated", p)
 		}
 	}
-	f.WantRoute(f.book.prefix(rig.DUID(2), 1), 2)
+	f.WantRoute(f.book.Prefix(rig.DUID(2), 1), 2)
 	f.clean(before, 3000)
 }
 
@@ -294,7 +294,7 @@ func TestHugeMessages(t *testing.T) {
 	}
 	filler := script.Option(65000, rest...)
 	f.Played.Become(func(q script.Request) [][]byte {
-		g := f.book.answers()
+		g := f.book.Grants()
 		if len(q.Inner) > 60000 {
 			g.Options = filler
 		}
@@ -305,7 +305,7 @@ func TestHugeMessages(t *testing.T) {
 	if got, _ := reply.Options().First(65000); !bytes.Equal(got, rest) {
 		t.Errorf("%d octets came back, want the %d that the server sent", len(got), len(rest))
 	}
-	f.WantRoute(f.book.prefix(rig.DUID(1), 1), 1)
+	f.WantRoute(f.book.Prefix(rig.DUID(1), 1), 1)
 	f.Played.Await(message)
 
 	const most = 65535 - 8 // of a UDP datagram

@@ -173,7 +173,7 @@ func killedUnderLoad(t *testing.T, rounds int, env ...string) {
 	for _, c := range crowds {
 		total += len(c.told)
 	}
-	t.Logf("%d ends, %d prefixes told, %d granted by the server", rounds, total, r.book.granted())
+	t.Logf("%d ends, %d prefixes told, %d granted by the server", rounds, total, r.book.Len())
 	if total < rounds {
 		t.Errorf("the clients were told of %d prefixes, which proves nothing", total)
 	}
@@ -186,8 +186,8 @@ func (r *network) intact(crowds []*crowd) {
 	for _, c := range crowds {
 		way := r.way(c.link)
 		for p, valid := range c.told {
-			if valid != validity(p) {
-				r.T.Errorf("%s was told with a lifetime of %d, want %d", p, valid, validity(p))
+			if valid != r.book.Valid(p) {
+				r.T.Errorf("%s was told with a lifetime of %d, want %d", p, valid, r.book.Valid(p))
 			}
 			if got := routes[p]; !strings.HasPrefix(got, way) {
 				r.T.Errorf("told %s, routed %q, want %q", p, got, way)

@@ -44,7 +44,7 @@ func TestOthersChangeOurState(t *testing.T) {
 	for link := 1; link <= 2; link++ {
 		r.obtain(r.Play(link, rig.DUID(link)), 1, 2)
 		for iaid := range uint32(2) {
-			p := r.book.prefix(rig.DUID(link), iaid+1)
+			p := r.book.Prefix(rig.DUID(link), iaid+1)
 			r.WantRoute(p, link)
 			prefixes = append(prefixes, p)
 		}
@@ -102,7 +102,7 @@ func TestOthersChangeOurState(t *testing.T) {
 func TestFilterIsMadeAgain(t *testing.T) {
 	r := start(t, plan{clients: 1, top: "host:\n  compare: 1d\n"})
 	r.obtain(r.Play(1, rig.DUID(1)), 1)
-	r.WantRoute(r.book.prefix(rig.DUID(1), 1), 1)
+	r.WantRoute(r.book.Prefix(rig.DUID(1), 1), 1)
 	elements := r.elements()
 	for _, deed := range []string{"nft flush ruleset", "nft flush table inet fairlead", "nft flush ruleset"} {
 		r.Relay.Run(strings.Fields(deed)...)
@@ -116,7 +116,7 @@ func TestFilterIsMadeAgain(t *testing.T) {
 func TestOthersChangesAreToldByTheKernel(t *testing.T) {
 	r := start(t, plan{clients: 1, top: "host:\n  compare: 1d\nlog:\n  every: 1s\n"})
 	r.obtain(r.Play(1, rig.DUID(1)), 1)
-	p := r.book.prefix(rig.DUID(1), 1)
+	p := r.book.Prefix(rig.DUID(1), 1)
 	r.WantRoute(p, 1)
 	elements := r.elements()
 	set := fmt.Sprintf("source-link-%d", p.Bits())
@@ -152,7 +152,7 @@ func (r *network) sets() string {
 func TestRoutesOfOthers(t *testing.T) {
 	r := build(t, plan{clients: 2, top: quickComparison})
 	c := r.Play(1, rig.DUID(1))
-	taken := r.book.prefix(rig.DUID(1), 1)
+	taken := r.book.Prefix(rig.DUID(1), 1)
 	r.Relay.Batch(
 		"route add "+taken.String()+" via 2001:db8:fe::2 dev u0 metric 8700 proto static",
 		"route add 2001:db8:bead::/48 via 2001:db8:fe::2 dev u0 metric 8700 proto 88",
@@ -183,7 +183,7 @@ func TestRoutesOfOthers(t *testing.T) {
 		t.Errorf("%s is another's, and the client was told %x", taken, p.Data)
 	}
 	unhurt("grant")
-	ours := r.book.prefix(rig.DUID(2), 1)
+	ours := r.book.Prefix(rig.DUID(2), 1)
 	r.WantRoute(ours, 2)
 	if got := r.routes()[taken]; got != "" {
 		t.Errorf("%s is routed %s beside another's route", taken, got)
@@ -257,7 +257,7 @@ func TestAdoption(t *testing.T) {
 	for link := 1; link <= 2; link++ {
 		r.obtain(r.Play(link, rig.DUID(link)), 1, 2, 3)
 		for iaid := range uint32(3) {
-			r.WantRoute(r.book.prefix(rig.DUID(link), iaid+1), link)
+			r.WantRoute(r.book.Prefix(rig.DUID(link), iaid+1), link)
 		}
 	}
 	routes, elements := r.routes(), r.elements()
@@ -339,7 +339,7 @@ func between(text, from, to string) string {
 // goes. A route that wins nothing is of no interest.
 func TestForeignRoutesAreNamed(t *testing.T) {
 	r := build(t, plan{clients: 2, top: "log:\n  every: 1s\n"})
-	first, second := r.book.prefix(rig.DUID(1), 1), r.book.prefix(rig.DUID(2), 1)
+	first, second := r.book.Prefix(rig.DUID(1), 1), r.book.Prefix(rig.DUID(2), 1)
 	r.Relay.IP("-6 route add %s via 2001:db8:fe::2 dev u0 proto bgp metric 20", first)
 	r.Fairlead.Start()
 	r.obtain(r.Play(1, rig.DUID(1)), 1)

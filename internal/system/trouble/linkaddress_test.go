@@ -79,5 +79,5 @@ func TestLinkWithoutLinkLocal(t *testing.T) {
 	}
 	r.Relay.Batch("addr add " + own.String() + "/64 dev d1 nodad")
 	r.obtain(c, 1)
-	r.WantRoute(r.book.prefix(rig.DUID(1), 1), 1)
+	r.WantRoute(r.book.Prefix(rig.DUID(1), 1), 1)
 }

@@ -52,7 +52,7 @@ func TestRolesAndAuditLog(t *testing.T) {
 	r.Fairlead.Write(text + r.config())
 	r.Fairlead.Start()
 	r.obtain(r.Play(1, rig.DUID(1)), 1, 2)
-	first, second := r.book.prefix(rig.DUID(1), 1).String(), r.book.prefix(rig.DUID(1), 2).String()
+	first, second := r.book.Prefix(rig.DUID(1), 1).String(), r.book.Prefix(rig.DUID(1), 2).String()
 
 	for _, c := range []struct {
 		uid, gid int
@@ -115,7 +115,7 @@ func TestRolesAndAuditLog(t *testing.T) {
 func TestAuditInTheJournal(t *testing.T) {
 	r := start(t, plan{clients: 1})
 	r.obtain(r.Play(1, rig.DUID(1)), 1)
-	p := r.book.prefix(rig.DUID(1), 1).String()
+	p := r.book.Prefix(rig.DUID(1), 1).String()
 	for _, args := range [][]string{{"clear", "--block", p}, {"unblock", p}, {"reload"}} {
 		r.Fairlead.CLI(args...)
 	}
@@ -184,8 +184,8 @@ func TestWatchAndTrace(t *testing.T) {
 	delegation := func(e event) bool { return e.Kind == "delegation" }
 	type short struct{ text, link, prefix, client string }
 	cut := func(e event) short { return short{e.Text, e.Link, e.Delegation.Prefix, e.Client} }
-	first := short{"granted", "d1", r.book.prefix(rig.DUID(1), 1).String(), rig.DUID(1).String()}
-	second := short{"granted", "d2", r.book.prefix(rig.DUID(2), 7).String(), rig.DUID(2).String()}
+	first := short{"granted", "d1", r.book.Prefix(rig.DUID(1), 1).String(), rig.DUID(1).String()}
+	second := short{"granted", "d2", r.book.Prefix(rig.DUID(2), 7).String(), rig.DUID(2).String()}
 	for _, want := range []short{first, second} {
 		if got := cut(next(t, all, delegation)); got != want {
 			t.Errorf("watch shows %+v, want %+v", got, want)
@@ -275,7 +275,7 @@ func TestHook(t *testing.T) {
 		runs = strings.Split(strings.TrimSuffix(string(b), "\n\n"), "\n\n")
 		return len(runs) == 2 && strings.HasSuffix(string(b), "\n\n")
 	})
-	p := r.book.prefix(rig.DUID(1), 9)
+	p := r.book.Prefix(rig.DUID(1), 9)
 	next := r.Client(1).LinkLocal("c0")
 	for i, name := range []string{"granted", "ended"} {
 		got := map[string]string{}
@@ -292,7 +292,7 @@ func TestHook(t *testing.T) {
 			}
 		}
 		left, err := strconv.Atoi(got["FAIRLEAD_VALID"])
-		if most := int(validity(p)); name == "granted" && (err != nil || left > most || left < most-600) {
+		if most := int(r.book.Valid(p)); name == "granted" && (err != nil || left > most || left < most-600) {
 			t.Errorf("granted: FAIRLEAD_VALID is %q, want about %d", got["FAIRLEAD_VALID"], most)
 		}
 		for key := range got {
@@ -490,7 +490,7 @@ func TestWatchTellsOfTrouble(t *testing.T) {
 func TestPurgeWithoutAFile(t *testing.T) {
 	r := start(t, plan{clients: 1})
 	r.obtain(r.Play(1, rig.DUID(1)), 1)
-	r.WantRoute(r.book.prefix(rig.DUID(1), 1), 1)
+	r.WantRoute(r.book.Prefix(rig.DUID(1), 1), 1)
 	files := r.Relay.Run("find", r.Fairlead.State, "-type", "f", "-perm", "/077")
 	if files != "" {
 		t.Errorf("others can read\n%s", files)

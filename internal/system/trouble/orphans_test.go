@@ -43,7 +43,7 @@ func TestStateFolderIsLost(t *testing.T) {
 	first, second := r.Play(1, rig.DUID(1)), r.Play(2, rig.DUID(2))
 	held := r.obtain(first, 1)
 	r.obtain(second, 1)
-	p1, p2 := r.book.prefix(rig.DUID(1), 1), r.book.prefix(rig.DUID(2), 1)
+	p1, p2 := r.book.Prefix(rig.DUID(1), 1), r.book.Prefix(rig.DUID(2), 1)
 	r.WantRoute(p1, 1)
 	r.WantRoute(p2, 2)
 	inside1, inside2 := r.SettleIn(1, p1), r.SettleIn(2, p2)

@@ -18,7 +18,7 @@ import (
 func TestSecondRelay(t *testing.T) {
 	r := start(t, plan{clients: 1})
 	r.obtain(r.Play(1, rig.DUID(1)), 1)
-	r.WantRoute(r.book.prefix(rig.DUID(1), 1), 1)
+	r.WantRoute(r.book.Prefix(rig.DUID(1), 1), 1)
 	second := r.Relay.Fairlead(relay.Config{Text: r.config(), Name: "second"})
 	r.Need(os.Remove(second.State))
 	kernel := func() string {

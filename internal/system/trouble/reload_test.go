@@ -100,7 +100,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	r := start(t, plan{clients: 3})
 	c := r.Play(3, rig.DUID(3))
 	r.obtain(c, 1)
-	held := r.book.prefix(rig.DUID(3), 1)
+	held := r.book.Prefix(rig.DUID(3), 1)
 	r.WantRoute(held, 3)
 	k := talkTo(r.Play(1, rig.DUID(1)), r.Play(2, rig.DUID(2)))
 	more := func() {
@@ -150,7 +150,7 @@ func TestReloadTakesLinksAndPeers(t *testing.T) {
 	r.Fairlead.Start()
 	one, two := r.Play(1, rig.DUID(1)), r.Play(2, rig.DUID(2))
 	r.obtain(one, 1)
-	first := r.book.prefix(rig.DUID(1), 1)
+	first := r.book.Prefix(rig.DUID(1), 1)
 	r.WantRoute(first, 1)
 	two.Send(request(two, 1))
 	r.obtain(one, 2) // what came to d2 was dropped before that
@@ -162,7 +162,7 @@ func TestReloadTakesLinksAndPeers(t *testing.T) {
 	r.Fairlead.Write(only("d2"))
 	r.Fairlead.CLI("reload", "--force")
 	r.obtain(two, 1)
-	r.WantRoute(r.book.prefix(rig.DUID(2), 1), 2)
+	r.WantRoute(r.book.Prefix(rig.DUID(2), 1), 2)
 	heard := len(r.Played.Received())
 	one.Send(request(one, 3))
 	r.obtain(two, 2)
@@ -174,7 +174,7 @@ func TestReloadTakesLinksAndPeers(t *testing.T) {
 
 	// Another server, which is asked from then on.
 	node := r.AddServer(2)
-	other := node.Server(lab.ExtraServerAddress(2), r.book.answers().Answer)
+	other := node.Server(lab.ExtraServerAddress(2), r.book.Grants().Answer)
 	r.Fairlead.Reload(strings.Replace(only(`"d*"`), lab.ServerAddress.String(), lab.ExtraServerAddress(2).String(), 1))
 	heard = len(r.Played.Received())
 	r.obtain(one, 3)
@@ -264,7 +264,7 @@ func refused(t *testing.T, r *network) {
 	c := r.Play(2, rig.DUID(2))
 	defer c.Close()
 	reply := c.Obtain(1)
-	want := r.book.prefix(rig.DUID(2), 1)
+	want := r.book.Prefix(rig.DUID(2), 1)
 	if got := script.Delegations(reply); len(got) != 1 || got[0].Prefix != want {
 		t.Errorf("the client got %v, want %v", got, want)
 	}
@@ -280,8 +280,8 @@ func TestReloadThatLosesLinks(t *testing.T) {
 	one, two := r.Play(1, rig.DUID(1)), r.Play(2, rig.DUID(2))
 	r.obtain(one, 1, 2)
 	r.obtain(two, 1)
-	held := []netip.Prefix{r.book.prefix(rig.DUID(1), 1), r.book.prefix(rig.DUID(1), 2)}
-	other := r.book.prefix(rig.DUID(2), 1)
+	held := []netip.Prefix{r.book.Prefix(rig.DUID(1), 1), r.book.Prefix(rig.DUID(1), 2)}
+	other := r.book.Prefix(rig.DUID(2), 1)
 	good := r.config()
 	rules := func(match string) string { return strings.Replace(good, `"d*"`, match, 1) }
 	ruled := func() {

@@ -1,10 +1,8 @@
 package trouble_test
 
 import (
-	"fmt"
 	"net/netip"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -34,16 +32,16 @@ type plan struct {
 type network struct {
 	*rig.Rig
 	plan plan
-	book *book
+	book rig.Book
 }
 
 // build makes a network. Nothing runs yet but the server. The test runs beside one other.
 func build(t *testing.T, p plan) *network {
 	t.Helper()
 	labtest.Parallel(t)
-	r := &network{Rig: rig.Build(t, lab.Plan{Clients: p.clients}), plan: p, book: &book{prefixes: map[string]netip.Prefix{}}}
+	r := &network{Rig: rig.Build(t, lab.Plan{Clients: p.clients}), plan: p}
 	r.Fairlead = r.Relay.Fairlead(relay.Config{Binary: p.program, Text: r.config(p.links...), Env: p.env})
-	r.Answers(r.book.answers().Answer)
+	r.Answers(r.book.Grants().Answer)
 	return r
 }
 
@@ -63,48 +61,6 @@ func (r *network) config(links ...string) string {
 		text = strings.TrimPrefix(text, rig.NoMetrics)
 	}
 	return r.plan.top + text
-}
-
-// book is what the server has granted.
-type book struct {
-	mu       sync.Mutex
-	prefixes map[string]netip.Prefix
-}
-
-// prefix is what a client's identity association gets, now and ever.
-func (b *book) prefix(client dhcp6.DUID, iaid uint32) netip.Prefix {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	key := fmt.Sprintf("%x/%d", client, iaid)
-	p, ok := b.prefixes[key]
-	if !ok {
-		a := lab.Delegable(1).Addr().As16()
-		a[5], a[6] = byte(len(b.prefixes)>>8), byte(len(b.prefixes))
-		p = netip.PrefixFrom(netip.AddrFrom16(a), 56)
-		b.prefixes[key] = p
-	}
-	return p
-}
-
-// granted is how many prefixes were given out.
-func (b *book) granted() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.prefixes)
-}
-
-// validity is a valid lifetime that tells prefixes apart.
-func validity(p netip.Prefix) dhcp6.Lifetime {
-	a := p.Addr().As16()
-	return dhcp6.Lifetime(20000 + int(a[5])<<8 + int(a[6]))
-}
-
-func (b *book) answers() script.Grants {
-	return rig.Grants(func(r script.Request, ia dhcp6.IA) []dhcp6.IAPrefix {
-		client, _ := r.Message.ClientID()
-		p := b.prefix(client, ia.IAID)
-		return []dhcp6.IAPrefix{{Prefix: p, Preferred: 2000, Valid: validity(p)}}
-	})
 }
 
 // obtain gets a prefix for each identity association.

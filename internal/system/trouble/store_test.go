@@ -42,7 +42,7 @@ func TestFullDisk(t *testing.T) {
 	r.Fairlead.Start()
 	old, fresh := r.Play(1, rig.DUID(1)), r.Play(2, rig.DUID(2))
 	held := r.obtain(old, 1)
-	was := r.book.prefix(rig.DUID(1), 1)
+	was := r.book.Prefix(rig.DUID(1), 1)
 	r.WantRoute(was, 1)
 	if s := r.status(); !s.Store.Healthy || s.Store.Full {
 		t.Fatalf("the store is in trouble before there is any: %+v", s.Store)
@@ -67,7 +67,7 @@ func TestFullDisk(t *testing.T) {
 		return s.Store.Healthy && !s.Store.Full && s.Totals.Unkept == 0 && !slices.ContainsFunc(s.Degraded, flagged)
 	})
 	r.obtain(fresh, 1)
-	r.WantRoute(r.book.prefix(rig.DUID(2), 1), 2)
+	r.WantRoute(r.book.Prefix(rig.DUID(2), 1), 2)
 	r.WantRoute(was, 1)
 }
 
@@ -93,7 +93,7 @@ func TestReadOnlyStateFolder(t *testing.T) {
 	r.Fairlead.Start()
 	old, fresh := r.Play(1, rig.DUID(1)), r.Play(2, rig.DUID(2))
 	held := r.obtain(old, 1)
-	was, denied := r.book.prefix(rig.DUID(1), 1), r.book.prefix(rig.DUID(2), 1)
+	was, denied := r.book.Prefix(rig.DUID(1), 1), r.book.Prefix(rig.DUID(2), 1)
 	r.WantRoute(was, 1)
 	if s := r.status(); !s.Store.Healthy || slices.ContainsFunc(s.Degraded, flagged) {
 		t.Fatalf("the folder can be written, and the status is %+v", s)
@@ -135,7 +135,7 @@ func TestReadOnlyStateFolder(t *testing.T) {
 func (r *network) withholds(old, fresh *rig.Client, held dhcp6.Message) {
 	t := r.T
 	t.Helper()
-	was, denied := r.book.prefix(rig.DUID(1), 1), r.book.prefix(rig.DUID(2), 1)
+	was, denied := r.book.Prefix(rig.DUID(1), 1), r.book.Prefix(rig.DUID(2), 1)
 	before := len(r.Played.Received())
 	fresh.Send(request(fresh, 1))
 	r.Until("the server has answered the Request", func() bool { return len(r.Played.Received()) > before })
@@ -245,9 +245,9 @@ func TestDamagedStore(t *testing.T) {
 
 			other := r.Play(2, rig.DUID(2))
 			r.obtain(other, 1)
-			r.WantRoute(r.book.prefix(rig.DUID(2), 1), 2)
+			r.WantRoute(r.book.Prefix(rig.DUID(2), 1), 2)
 			r.Fairlead.Restart()
-			r.WantRoute(r.book.prefix(rig.DUID(2), 1), 2)
+			r.WantRoute(r.book.Prefix(rig.DUID(2), 1), 2)
 		})
 	}
 }

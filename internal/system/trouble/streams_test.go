@@ -16,7 +16,7 @@ func TestStreamsOnTheTerminal(t *testing.T) {
 	r := start(t, plan{clients: 1})
 	c := r.Play(1, rig.DUID(1))
 	held := r.obtain(c, 1)
-	p := r.book.prefix(rig.DUID(1), 1).String()
+	p := r.book.Prefix(rig.DUID(1), 1).String()
 	for name, follow := range map[string]struct {
 		args string
 		want []string // in one line
