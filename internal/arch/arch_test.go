@@ -106,7 +106,7 @@ var rules = []rule{
 		name:   "only the process and its roles serve the control interface",
 		reason: "a command, a metric or a tool that shows an answer needs app/api; app/control makes the answers out of what cores and hosts know",
 		applies: func(p string) bool {
-			return !under(p, "internal/app/role", "internal/app/daemon", "internal/app/process", "internal/app/control", "internal/app/notes", "internal/app/bindings")
+			return !under(p, "internal/app/role", "internal/app/daemon", "internal/app/process", "internal/app/control", "internal/app/notes", "internal/app/bindings", "internal/app/kernel")
 		},
 		forbids: func(i string) bool { return under(i, "internal/app/control") },
 	},

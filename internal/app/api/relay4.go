@@ -28,6 +28,10 @@ type Relay4Link struct {
 	GIAddr    netip.Addr `json:"giaddr,omitzero"`
 	CircuitID string     `json:"circuit_id,omitempty"` // empty where it tells clients apart, and not links
 	Leases    int        `json:"leases"`               // on view
+	Filter    string     `json:"filter"`               // "strict" or "off"
+	Spoofed   uint64     `json:"spoofed"`              // packets that the filter dropped for their source, of IPv6 too
+	// LastSpoofed is the last of these; absent if there was none in the last ten minutes.
+	LastSpoofed *SpoofedSource `json:"last_spoofed,omitempty"`
 	Relay4Counters
 }
 
@@ -44,6 +48,7 @@ type Relay4Leases struct {
 	Leases      int               `json:"leases" gauge:"relay4_leases" help:"DHCPv4 leases on view."`
 	Pending     int               `json:"pending" gauge:"relay4_changes_pending" help:"Changes of DHCPv4 leases that are being kept."`
 	Unkept      int               `json:"unkept" gauge:"relay4_leases_unkept" help:"DHCPv4 leases that the store has not got as they are."`
+	Uninstalled int               `json:"uninstalled" gauge:"relay4_leases_uninstalled" help:"DHCPv4 leases without their route or filter element, because the kernel did not take it."`
 	HeldByClock int               `json:"held_by_clock" gauge:"relay4_leases_held_by_clock" help:"Restored DHCPv4 leases that wait for a trustworthy clock."`
 	Events      map[string]uint64 `json:"events" counter:"relay4_lease_events_total" by:"kind" help:"What happened to DHCPv4 leases: granted, extended, moved or ended."`
 	Ends        map[string]uint64 `json:"ends" counter:"relay4_lease_ends_total" by:"reason" help:"DHCPv4 leases that were seen to end, by reason."`

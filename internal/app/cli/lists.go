@@ -224,15 +224,20 @@ func writeLink6(out io.Writer, l *api.Link) error {
 	g.row("delivered", dash(countsText(c.Delivered)))
 	g.row("dropped", dash(countsText(c.Drops)))
 	g.row("refused", count(c.Refused, "grant", "grants"))
-	spoofed := count(c.Spoofed, "packet", "packets")
-	if l.LastSpoofed != nil {
-		spoofed += ", the last from " + sourceText(l.LastSpoofed)
-	}
-	g.row("spoofed", spoofed)
+	g.row("spoofed", spoofedBy(c.Spoofed, l.LastSpoofed))
 	if c.SensitiveOmitted > 0 {
 		g.row("sensitive", fmt.Sprintf("options left out of %s to unprotected peers", count(c.SensitiveOmitted, "message", "messages")))
 	}
 	return g.write(out)
+}
+
+// spoofedBy is how many packets were dropped on a link for their source, and the last of them.
+func spoofedBy(packets uint64, last *api.SpoofedSource) string {
+	text := count(packets, "packet", "packets")
+	if last != nil {
+		text += ", the last from " + sourceText(last)
+	}
+	return text
 }
 
 func peersCommand() *cobra.Command {

@@ -58,6 +58,10 @@ func writeLink4(out io.Writer, l *api.Relay4Link) error {
 	g.row("giaddr", giaddrText(l))
 	g.row("circuit-id", dash(l.CircuitID))
 	g.row("leases", l.Leases)
+	g.row("filter", l.Filter)
+	if l.Spoofed > 0 || l.LastSpoofed != nil {
+		g.row("spoofed", spoofedBy(l.Spoofed, l.LastSpoofed))
+	}
 	g.row("received", dash(countsText(l.Received)))
 	g.row("delivered", dash(countsText(l.Delivered)))
 	g.row("dropped", dash(countsText(l.Drops)))

@@ -12,6 +12,7 @@ import (
 	"fairlead/internal/core/admission"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/hop"
+	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/relay4"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
@@ -149,8 +150,8 @@ func rule6Texts(r *relay6.LinkRule) []keyText {
 		{"loop-drop", h.Loop.String()},
 		{"loop-exempt.clients", listText(r.LoopExemptClient)},
 		{"loop-exempt.destinations", listText(h.LoopExempt)},
-		{"routes.table", orAuto(h.Table != 0, strconv.FormatUint(uint64(h.Table), 10))},
-		{"routes.metric", strconv.FormatUint(uint64(h.Metric), 10)},
+		{"routes.table", tableText(h)},
+		{"routes.metric", metricText(h)},
 	}
 }
 
@@ -189,8 +190,20 @@ func rule4Texts(link string, r *relay4.LinkRule) []keyText {
 		{"rate.link", rateText(r.Rate.Link)},
 		{"rate.source", rateText(r.Rate.Source)},
 		{"rate.newcomers", rateText(r.Rate.Newcomers)},
+		{"filter", r.Host.Filter.String()},
+		{"permit", listText(r.Host.Permit)},
+		{"reuse", r.Host.Reuse.String()},
+		{"host-routes", strconv.FormatBool(r.HostRoutes)},
+		{"routes.table", tableText(&r.Host)},
+		{"routes.metric", metricText(&r.Host)},
 	}
 }
+
+func tableText(h *hoststate.Policy) string {
+	return orAuto(h.Table != 0, strconv.FormatUint(uint64(h.Table), 10))
+}
+
+func metricText(h *hoststate.Policy) string { return strconv.FormatUint(uint64(h.Metric), 10) }
 
 func vssText(v *dhcp4.VSS) string {
 	switch {

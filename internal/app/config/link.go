@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/links"
 	"fairlead/internal/wire/dhcp4"
 	"fairlead/internal/wire/dhcp6"
@@ -134,6 +135,28 @@ func (s *shared) checkSensitive(v Value, clear []string, subscriber, remote bool
 	}
 	v.Problem("%s would be left out towards %s, where protection is none (protection: ipsec there, or sensitive: omit)",
 		strings.Join(options, " and "), strings.Join(clear, ", "))
+}
+
+// kernelFields are the keys, of both relays, for what the kernel is to do about a link, with
+// the filter's modes. prefix parses what is permitted.
+func kernelFields(p *hoststate.Policy, prefix func(string) (netip.Prefix, error), filter ...hoststate.FilterMode) []Field {
+	modes := make([]choice[hoststate.FilterMode], len(filter))
+	for i, mode := range filter {
+		modes[i] = choice[hoststate.FilterMode]{mode.String(), mode}
+	}
+	return []Field{
+		Optional("reuse", Read(&p.Reuse, oneOf(
+			choice[hoststate.Reuse]{"possible", hoststate.ReusePossible}, choice[hoststate.Reuse]{"fixed-addresses", hoststate.ReuseFixedAddresses},
+			choice[hoststate.Reuse]{"never", hoststate.ReuseNever}))),
+		Optional("filter", Read(&p.Filter, oneOf(modes...))),
+		Optional("permit", ReadList(&p.Permit, "prefixes", prefix)),
+		Optional("routes", func(v Value) {
+			v.Mapping(
+				Optional("table", Read(&p.Table, orWord("auto", 0, table))),
+				Optional("metric", Read(&p.Metric, metric)),
+			)
+		}),
+	}
 }
 
 // most bounds the limits: more prefixes than a machine can hold are no limit.

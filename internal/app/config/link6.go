@@ -28,9 +28,6 @@ func (l *link6) decode(v Value, seen *matches) {
 		Optional("trusted", Read(&r.Trusted, truth)),
 		Optional("leasequery", Read(&r.AllowLeasequery, truth)),
 		Optional("shared", l.sharedLink),
-		Optional("reuse", Read(&r.Host.Reuse, oneOf(
-			choice[hoststate.Reuse]{"possible", hoststate.ReusePossible}, choice[hoststate.Reuse]{"fixed-addresses", hoststate.ReuseFixedAddresses},
-			choice[hoststate.Reuse]{"never", hoststate.ReuseNever}))),
 		Optional("interface-id", func(v Value) {
 			l.id = v
 			Read(&r.InterfaceID, orWord("none", links.Template{}, linkTemplate))(v)
@@ -46,10 +43,6 @@ func (l *link6) decode(v Value, seen *matches) {
 		Optional("lease-move", l.move),
 		Optional("unique-duid", Read(&r.Delegations.UniqueDUID, truth)),
 		Optional("delegable", func(v Value) { r.Delegations.Delegable = decodeRanges(v) }),
-		Optional("filter", Read(&r.Host.Filter, oneOf(
-			choice[hoststate.FilterMode]{"off", hoststate.FilterOff}, choice[hoststate.FilterMode]{"link", hoststate.FilterLink},
-			choice[hoststate.FilterMode]{"strict", hoststate.FilterStrict}))),
-		Optional("permit", ReadList(&r.Host.Permit, "prefixes", prefix)),
 		Optional("permit-routed", l.permitRouted),
 		Optional("loop-drop", Read(&r.Host.Loop, oneOf(
 			choice[hoststate.LoopMode]{"drop", hoststate.LoopDrop}, choice[hoststate.LoopMode]{"reject", hoststate.LoopReject},
@@ -60,13 +53,7 @@ func (l *link6) decode(v Value, seen *matches) {
 				Optional("destinations", ReadList(&r.Host.LoopExempt, "prefixes", prefix)),
 			)
 		}),
-		Optional("routes", func(v Value) {
-			v.Mapping(
-				Optional("table", Read(&r.Host.Table, orWord("auto", 0, table))),
-				Optional("metric", Read(&r.Host.Metric, metric)),
-			)
-		}),
-	})...)
+	}, kernelFields(&r.Host, prefix, hoststate.FilterOff, hoststate.FilterLink, hoststate.FilterStrict))...)
 	at.check()
 }
 

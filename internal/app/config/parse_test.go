@@ -72,6 +72,10 @@ func TestParseEverything(t *testing.T) {
 		VSS:    &dhcp4.VSS{Type: dhcp4.VSSVPNID, Information: []byte{0, 0, 0x5e, 0, 0, 0, 1}},
 		Limits: relay4.LeaseLimits{Client: 1, Link: 3, Host: 2},
 		Rate:   link.Rate,
+		Host: hoststate.Policy{
+			Filter: hoststate.FilterStrict, Permit: []netip.Prefix{pfx("192.0.2.0/24")}, Reuse: hoststate.ReuseNever, Table: 10, Metric: 9,
+		},
+		HostRoutes: true,
 	}
 	matched4 := four
 	matched4.Match = matched.Match

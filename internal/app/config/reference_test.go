@@ -199,7 +199,7 @@ func TestReferenceIsComplete(t *testing.T) {
 	complete(t, "fairlead.yaml", allowed, present, []string{
 		"", "audit", "control", "control.listen", "history", "hook", "host", "host.aggregates[]", "ipsec", "log", "metrics",
 		"peers[]", "peers[].delegable[]", "peers[].ike", "peers[].manual", "peers[].manual.in[]", "peers[].manual.out", "privacy", "relay-id",
-		"relay4", "relay4.defaults", "relay4.defaults.access-network", "relay4.defaults.limits", "relay4.defaults.ports[]", "relay4.defaults.rate", "relay4.defaults.remote-id", "relay4.links[]", "relay6", "relay6.defaults", "relay6.defaults.access-network",
+		"relay4", "relay4.defaults", "relay4.defaults.access-network", "relay4.defaults.limits", "relay4.defaults.ports[]", "relay4.defaults.rate", "relay4.defaults.remote-id", "relay4.defaults.routes", "relay4.links[]", "relay6", "relay6.defaults", "relay6.defaults.access-network",
 		"relay6.defaults.limits", "relay6.defaults.loop-exempt", "relay6.defaults.rate", "relay6.defaults.remote-id", "relay6.defaults.routes",
 		"relay6.links[]", "store",
 	})
@@ -292,6 +292,7 @@ const link4Set = `{
       circuit-id: "{index}", remote-id: {id: "{hostname}", sensitive: true}, subscriber-id: "{link-layer}",
       ports: [{name: ppp0, circuit-id: a, remote-id: b, subscriber-id: c}], relay-id: false, access-network: {technology: 3},
       link-selection: true, server-id-override: true, relay-flags: true, vss: "0x00005e00000001",
+      filter: strict, permit: [192.0.2.0/24], reuse: never, host-routes: true, routes: {table: 10, metric: 9},
       limits: {client: 1, link: 3, per-mac: 2},
       rate: {link: 100, link-burst: 10, source: 20, source-burst: 5, newcomers: 30} }
 `
@@ -331,6 +332,9 @@ func unset(t *testing.T, path string, got, def reflect.Value) {
 		return
 	case "Config.Relay6.Defaults.Host.NoRoutes", "Config.Relay6.Links[].Host.NoRoutes": // of IPv4 alone
 		return
+	}
+	if strings.HasPrefix(path, "Config.Relay4.") && slices.Contains([]string{"Routed", "Loop", "LoopExempt", "Shared", "Holders", "NoRoutes"}, path[strings.LastIndex(path, ".")+1:]) {
+		return // of IPv6 alone, or follows from HostRoutes
 	}
 	_, isText := got.Interface().(interface{ String() string })
 	switch {

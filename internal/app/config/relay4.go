@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/links"
 	"fairlead/internal/core/peers"
 	"fairlead/internal/core/relay4"
@@ -57,6 +58,7 @@ func defaultRelay4() *Relay4 {
 		Defaults: relay4.LinkRule{
 			HopCount: relay4.DefaultHopCount, CircuitID: circuitID, InsertRelayID: true, Rate: defaultRate().limits(false),
 			Limits: relay4.LeaseLimits{Client: delegation.DefaultClientLimit, Link: relay4.DefaultLinkLimit},
+			Host:   hoststate.Policy{Metric: defaultMetric},
 		},
 	}
 }
@@ -88,6 +90,7 @@ func (r *Relay4) decode(v Value, c *Process) {
 			}
 			entry.checkGIAddr(v, c.Peers)
 			entry.checkPorts()
+			entry.checkRenewals(v)
 			r.Links = append(r.Links, entry.finish())
 		},
 	}.decode(v, c)
@@ -135,7 +138,8 @@ func (l *link4) decode(v Value, seen *matches) {
 		inform("vss", Read(&r.VSS, vss)),
 		Optional("limits", func(v Value) { limits(v, &r.Limits.Client, &r.Limits.Link, &r.Limits.Host) }),
 		Optional("rate", l.rate.decode),
-	})...)
+		Optional("host-routes", Read(&r.HostRoutes, truth)),
+	}, kernelFields(&r.Host, prefixIPv4, hoststate.FilterOff, hoststate.FilterStrict))...)
 	at.check()
 	if seen != nil && r.AgentInformation == relay4.Off {
 		for _, v := range l.informing {
@@ -201,6 +205,20 @@ func (l *link4) checkGIAddr(v Value, peers []trust.Peer) {
 			v.Problem("the answers of peer %q go to giaddr, and are protected at its local address alone (giaddr: %s; link-selection tells it the client's subnet)", p.Name, p.Local)
 		}
 	}
+}
+
+// checkRenewals reports that the kernel is to know of leases, of whose renewals the relay would
+// not hear: clients renew by unicast with the server that they know (RFC 2131 section 4.4.5).
+func (l *link4) checkRenewals(v Value) {
+	r := &l.rule
+	if r.Host.Filter == hoststate.FilterOff && !r.HostRoutes || r.ServerIDOverride && r.AgentInformation != relay4.Off {
+		return
+	}
+	what := "host-routes: true"
+	if r.Host.Filter != hoststate.FilterOff {
+		what = "filter: " + r.Host.Filter.String()
+	}
+	v.Problem("%s needs to hear of renewals, which clients send past the relay: a client that has renewed would be cut off when its first lease ends (server-id-override: true, with agent-information: add)", what)
 }
 
 // checkPorts reports ports whose names the entry does not match.

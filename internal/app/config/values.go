@@ -252,6 +252,15 @@ func prefix(text string) (netip.Prefix, error) {
 	return p, err
 }
 
+// prefixIPv4 parses an IPv4 prefix without host bits.
+func prefixIPv4(text string) (netip.Prefix, error) {
+	p, err := anyPrefix(text)
+	if err == nil && !p.Addr().Is4() {
+		return netip.Prefix{}, fmt.Errorf("%q is IPv6 (an IPv4 prefix)", text)
+	}
+	return p, err
+}
+
 // anyPrefix parses a prefix of either family without host bits.
 func anyPrefix(text string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(text)

@@ -242,3 +242,16 @@ func BlockOf(b delegation.Block) api.Block {
 func CoreBlock(b api.Block) delegation.Block {
 	return delegation.Block{Prefix: b.Prefix, Client: binding.DUID(b.Client), Link: b.Link}
 }
+
+// AddHostCounts adds what one role wants of the kernel.
+func AddHostCounts(c *api.Counters, more hoststate.Counts) {
+	h := &c.Host
+	h.Links = max(h.Links, more.Links) // the same ones for each role
+	h.Delegations += more.Delegations
+	h.Routes += more.Routes
+	h.StandIns += more.StandIns
+	h.Elements += more.Elements
+	h.Refused += more.Refused
+	h.Unproved += more.Unproved
+	h.Orphans += more.Orphans
+}

@@ -29,6 +29,7 @@ import (
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/history"
 	"fairlead/internal/app/hook"
+	"fairlead/internal/app/kernel"
 	"fairlead/internal/app/metrics"
 	"fairlead/internal/app/process"
 	"fairlead/internal/app/protect"
@@ -49,8 +50,8 @@ type Program struct {
 	Load    func(path string) (*config.Config, error)
 	Default func() *config.Config // what holds for Purge where there is no file
 
-	Kernel nft.Role  // whose the network namespace is
-	Owner  hop.Owner // whose the protection is
+	Namespace nft.Role  // whose the network namespace is
+	Owner     hop.Owner // whose the protection is
 	// Beside: it stands beside other people's programs. It keeps nothing, has no routes
 	// and no filter, and sends and receives no datagrams.
 	Beside bool
@@ -63,7 +64,7 @@ func Relaying(roles ...role.Role) Program {
 		kinds = append(kinds, roles[i].Section)
 	}
 	return Program{
-		Command: "fairlead run", Doing: "relaying", Roles: roles, Load: kinds.Load, Default: kinds.Default, Kernel: nft.RoleRelay, Owner: hop.OwnerRelay,
+		Command: "fairlead run", Doing: "relaying", Roles: roles, Load: kinds.Load, Default: kinds.Default, Namespace: nft.RoleRelay, Owner: hop.OwnerRelay,
 	}
 }
 
@@ -71,7 +72,7 @@ func Relaying(roles ...role.Role) Program {
 func Guarding(guard role.Role) Program {
 	return Program{
 		Command: "fairlead guard", Doing: "guarding", Roles: []role.Role{guard}, Load: config.LoadGuard, Default: config.DefaultGuard,
-		Kernel: nft.RoleGuard, Owner: hop.OwnerGuard, Beside: true,
+		Namespace: nft.RoleGuard, Owner: hop.OwnerGuard, Beside: true,
 	}
 }
 
@@ -158,7 +159,7 @@ func (d *daemon) run(ctx context.Context) error {
 // open opens what the roles stand on, and has them restore what was kept.
 func (d *daemon) open(watch context.Context) (err error) {
 	// Before anything else: what a process that runs has in the kernel is its own.
-	if d.owner, err = nft.Own(d.Kernel, d.Command); err != nil {
+	if d.owner, err = nft.Own(d.Namespace, d.Command); err != nil {
 		return err
 	}
 	if !d.Beside {
@@ -226,6 +227,11 @@ func (d *daemon) openHost(watch context.Context) (err error) {
 	if d.Filter, err = nft.Open(nft.Options{}); err != nil {
 		return err
 	}
+	if d.Kernel, err = kernel.Open(kernel.Options{
+		Told: d.Told, Log: d.Log, Feed: d.Feed, Config: d.config, BootID: d.BootID, Store: d.Store, Routes: d.Netlink, Filter: d.Filter,
+	}); err != nil {
+		return err
+	}
 	d.Hook = hook.New(d.cfg.Hook, d.Told)
 	d.Bindings = bindings.NewHouse(d.Told, d.Privacy, d.Store, d.Feed)
 	return nil
@@ -243,6 +249,7 @@ func (d *daemon) serve(ctx context.Context) (err error) {
 			"identity": d.Identity.Run, "hook": d.Hook.Run, "watchdog": d.watchdog, "memory": d.giveBack, "history": func(ctx context.Context) error { return d.History.Run(ctx, d.config) },
 			"sockets": d.feedRoles, "close": d.closeSockets,
 		})
+		maps.Copy(tasks, d.Kernel.Tasks())
 	}
 	routes, figures := d.asked()
 	d.scrapes = metrics.Listen(d.cfg.Metrics, metrics.Handler(d.Command, d.reasons, figures...), d.Told)
@@ -364,7 +371,7 @@ func (p Program) Plan(path string) (string, error) {
 // forget that too. A process that runs is an error, and loses nothing.
 // Without a file (path is "") the defaults hold.
 func (p Program) Purge(path string) error {
-	return process.Purge(path, p.Load, p.Default, p.Kernel, strings.TrimSuffix(p.Command, " run")+" purge", p.purge)
+	return process.Purge(path, p.Load, p.Default, p.Namespace, strings.TrimSuffix(p.Command, " run")+" purge", p.purge)
 }
 
 func (p Program) purge(cfg *config.Config) (gone error) {

@@ -104,6 +104,9 @@ func (d *daemon) take(ctx context.Context, next *config.Config) error {
 			return err
 		}
 	}
+	if !d.Beside {
+		d.Kernel.Soon()
+	}
 	d.Hops.Release()
 	return nil
 }

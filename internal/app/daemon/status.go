@@ -35,6 +35,9 @@ func (d *daemon) judge(ctx context.Context, c *api.Counters) (api.Status, error)
 		Config: c.Config.ConfigStatus, Clock: c.Clock, Store: c.Store, Host: c.Host, Totals: c.Totals, Refusals: control.NonZero(maps.Clone(c.Sum.Refusals)),
 		Unmatched: c.Unmatched, Degraded: d.wrong(),
 	}
+	if !d.Beside {
+		s.Spoofed = d.Kernel.SpoofedOn()
+	}
 	for i := range c.Peers {
 		s.Peers = append(s.Peers, c.Peers[i].Summary())
 		s.Degraded = append(s.Degraded, network.Unanswered(&c.Peers[i])...)
@@ -75,6 +78,7 @@ func (d *daemon) counters(ctx context.Context) (api.Counters, error) {
 		c.Store = api.StoreStatus(d.Store.Stats())
 		c.Socket = d.traffic()
 		c.Hook = d.Hook.Stats()
+		d.Kernel.Count(&c)
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.players)) {
 		if err := d.players[name].Count(ctx, &c); err != nil {
@@ -110,6 +114,7 @@ func (d *daemon) wrong() []string {
 		add(!s.Healthy, "store: "+s.LastError)
 		add(s.CommitsLost > 0, fmt.Sprintf("store: the end of its log was lost before this start, and with it the last %d commits", s.CommitsLost))
 		add(len(s.DatabasesSetAside) > 0, "store: a damaged database was set aside")
+		words = append(words, d.Kernel.Trouble()...)
 		add(!control.ClockOf(clock.Adjtimex()).Synchronised, "clock: not synchronised")
 		for _, w := range d.wires {
 			for _, index := range w.conn.Flooding() {

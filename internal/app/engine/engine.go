@@ -51,9 +51,8 @@ type Role[C Core] interface {
 	Tell(eff *effect.Effects)
 	// HearsExtensions reports whether anybody hears of delegations that are extended.
 	HearsExtensions() bool
-	// LinkChanged takes in one event, LinksChanged follows after a burst of them. The
-	// kernel is compared with what is wanted where compare says so.
-	LinkChanged(core C, e netlink.Event, eff *effect.Effects) (compare bool)
+	// LinkChanged takes in what happened to one link, LinksChanged follows after a burst.
+	LinkChanged(core C, e netlink.Event, eff *effect.Effects)
 	LinksChanged(core C)
 	// Pass is called each time before the loop waits.
 	Pass(at instant.Instant, core C)
@@ -67,10 +66,14 @@ type Role[C Core] interface {
 	Suspect(payload []byte) [16]byte
 	// Probe asks a next hop. What could not be asked is no answer.
 	Probe(ctx context.Context, p effect.Probe) (answers, asked bool)
-	// CompareSoon and CompareLater ask for a comparison with the kernel, the second
-	// after something could not be installed.
-	CompareSoon()
-	CompareLater()
+}
+
+// Kernel is what an engine asks to compare the kernel with what is wanted: app/kernel. None of
+// its methods waits.
+type Kernel interface {
+	Soon()
+	Later()         // something could not be installed
+	OthersChanged() // another program has changed what is ours
 }
 
 // Options are what an engine is made of.
@@ -81,13 +84,14 @@ type Options[C Core] struct {
 	Inbox   *Inbox
 	Store   Keeper
 	Hosts   []Installer
+	Kernel  Kernel
 	Links   <-chan netlink.Event
 }
 
 // New is an engine without a core and without sockets.
 func New[C Core](o Options[C]) *Engine[C] {
 	e := &Engine[C]{
-		log: o.Log, privacy: o.Privacy, role: o.Role, inbox: o.Inbox, discards: o.Inbox.discards, links: o.Links,
+		log: o.Log, privacy: o.Privacy, role: o.Role, inbox: o.Inbox, discards: o.Inbox.discards, links: o.Links, kernel: o.Kernel,
 		pipe: newPipeline(o.Log, o.Store, o.Hosts), turn: new(turn), quarantine: newQuarantine(),
 		probed: make(chan probeResult), calls: make(chan func(instant.Now, *effect.Effects)), ended: make(chan struct{}),
 	}
@@ -162,5 +166,22 @@ func (e *Engine[C]) CarryOutNow(now func() instant.Now, eff *effect.Effects) {
 		for _, o := range outcomes {
 			e.Core.Settle(now(), o, eff)
 		}
+	}
+}
+
+// maxPast bounds how often EndPast asks the core. Each time it ends hundreds.
+const maxPast = 4096
+
+// EndPast has the core do what is due before the engine runs, and carries that out: it ends
+// what has ended while nobody looked.
+func (e *Engine[C]) EndPast(now func() instant.Now, eff *effect.Effects) {
+	for range maxPast {
+		at := now()
+		if due, any := e.Core.Deadline(); !any || due > at.Boot {
+			return
+		}
+		eff.Reset()
+		e.Core.Tick(at, eff)
+		e.CarryOutNow(now, eff)
 	}
 }

@@ -34,6 +34,7 @@ type Engine[C Core] struct {
 	senders  *senders // nil where there are no cores for them
 
 	links  <-chan netlink.Event
+	kernel Kernel
 	probed chan probeResult
 	probes sync.WaitGroup
 	calls  chan func(now instant.Now, eff *effect.Effects)
@@ -179,9 +180,8 @@ func (e *Engine[C]) decide(p *inbound.Packet) (cause any) {
 const maxLinkEvents = 256
 
 func (e *Engine[C]) linkEvents(ctx context.Context, event netlink.Event) {
-	compare := false
 	e.decideOn(ctx, func(_ instant.Now, eff *effect.Effects) {
-		compare = e.role.LinkChanged(e.Core, event, eff)
+		e.linkEvent(event, eff)
 		for range maxLinkEvents {
 			var more bool
 			select {
@@ -191,12 +191,20 @@ func (e *Engine[C]) linkEvents(ctx context.Context, event netlink.Event) {
 			if !more {
 				break
 			}
-			compare = e.role.LinkChanged(e.Core, event, eff) || compare
+			e.linkEvent(event, eff)
 		}
 	})
 	e.role.LinksChanged(e.Core)
-	if compare {
-		e.role.CompareSoon()
+}
+
+func (e *Engine[C]) linkEvent(event netlink.Event, eff *effect.Effects) {
+	switch {
+	case event.RouteChanged:
+		e.kernel.OthersChanged()
+	case event.Resync:
+		e.kernel.Soon()
+	default:
+		e.role.LinkChanged(e.Core, event, eff)
 	}
 }
 
@@ -218,7 +226,7 @@ func (e *Engine[C]) returned(outcomes []effect.Outcome) {
 	if slices.ContainsFunc(outcomes, func(o effect.Outcome) bool {
 		return slices.ContainsFunc(o.Install, func(f effect.FailedOp) bool { return !errors.Is(f.Err, effect.ErrRefused) })
 	}) {
-		e.role.CompareLater()
+		e.kernel.Later()
 	}
 }
 
@@ -332,7 +340,7 @@ func (e *Engine[C]) refuse(j *job) {
 		}
 		e.Core.Settle(e.at, o, &undo)
 	}
-	e.role.CompareLater()
+	e.kernel.Later()
 }
 
 const probeTimeout = 3 * time.Second

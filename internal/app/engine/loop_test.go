@@ -60,12 +60,12 @@ func (q *quiet) HearsExtensions() bool                              { return tru
 func (q *quiet) LinksChanged(*relay6.Relay)                         {}
 func (q *quiet) Pass(instant.Instant, *relay6.Relay)                {}
 func (q *quiet) Probe(context.Context, effect.Probe) (bool, bool)   { return q.probe() }
-func (q *quiet) CompareSoon()                                       { q.comparisons++ }
-func (q *quiet) CompareLater()                                      { q.laterComparisons++ }
+func (q *quiet) Soon()                                              { q.comparisons++ }
+func (q *quiet) Later()                                             { q.laterComparisons++ }
+func (q *quiet) OthersChanged()                                     {}
 
-func (q *quiet) LinkChanged(core *relay6.Relay, e netlink.Event, eff *effect.Effects) bool {
+func (q *quiet) LinkChanged(core *relay6.Relay, e netlink.Event, eff *effect.Effects) {
 	core.RemoveLink(e.Removed, eff)
-	return false
 }
 
 func (q *quiet) Outgoing(s *effect.Send) udp.Outgoing {
@@ -125,7 +125,7 @@ func newQuietLoop(t *testing.T, change ...func(*relay6.Config)) (*loop, *quiet) 
 		c(q.cfg)
 	}
 	in, _ := newTestInbox(admission.Limits{})
-	l := New(Options[*relay6.Relay]{Log: slog.New(slog.DiscardHandler), Role: q, Inbox: in, Store: q.bench, Hosts: []Installer{q.bench}})
+	l := New(Options[*relay6.Relay]{Log: slog.New(slog.DiscardHandler), Role: q, Inbox: in, Store: q.bench, Hosts: []Installer{q.bench}, Kernel: q})
 	q.loop, q.pipe = l, l.pipe
 	l.out, l.pipe.out = q, q
 	core, err := q.Build(service.Now(), &l.turn.eff)

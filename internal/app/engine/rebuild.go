@@ -63,7 +63,7 @@ func (e *Engine[C]) rebuild(ctx context.Context, cause any) {
 		return
 	}
 	e.Core = core
-	e.role.CompareSoon()
+	e.kernel.Soon()
 }
 
 // finish waits until the pipeline has carried out everything, and leaves the

@@ -30,6 +30,10 @@ var relay4Metrics = slices.Concat(tagged[api.Relay4](), eachOf("link", relay4Lin
 		[]string{"reason"},
 		func(l *api.Relay4Link, emit emit) { spread(l.Drops, emit) },
 	},
+	{
+		"relay4_link_spoofed_packets_total", "Packets that the filter dropped for their source, of both families, by link.", counter, nil,
+		func(l *api.Relay4Link, emit emit) { emit(float64(l.Spoofed)) },
+	},
 }))
 
 func relay4Links(r *api.Relay4, do func(string, *api.Relay4Link)) {

@@ -19,6 +19,7 @@ import (
 	"fairlead/internal/app/history"
 	"fairlead/internal/app/hook"
 	"fairlead/internal/app/identity"
+	"fairlead/internal/app/kernel"
 	"fairlead/internal/app/process"
 	"fairlead/internal/app/protect"
 	"fairlead/internal/host/netlink"
@@ -54,6 +55,7 @@ type House struct {
 	Netlink  *netlink.Conn
 	Events   <-chan netlink.Event // of links and routes, for this role
 	Filter   *nft.Table
+	Kernel   *kernel.Kernel // what all roles have there
 	Hops     *protect.Supervisor
 	Hook     *hook.Runner
 	Bindings *bindings.House // of all roles

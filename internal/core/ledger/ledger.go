@@ -169,10 +169,6 @@ func (l *Ledger) LackRecord(key []byte) {
 	l.retryAt = 0
 }
 
-// Compared takes note that the kernel was compared as a whole: what it lacked is
-// mended with the rest, and what fails again is told again.
-func (l *Ledger) Compared() { clear(l.uninstalled) }
-
 // Deadline is when Tick has something to keep again; false if it has nothing.
 func (l *Ledger) Deadline() (instant.Instant, bool) {
 	return l.retryAt, len(l.unkept)+len(l.lacking) > 0

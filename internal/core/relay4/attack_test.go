@@ -82,7 +82,7 @@ func TestCopiedCircuitID(t *testing.T) {
 	for _, mode := range []relay4.Insertion{relay4.Off, relay4.Add} {
 		w := newWorld(t, lan0Trusted, unnumbered)
 		w.cfg.Links[0].AgentInformation = mode
-		w.core.Reconfigure(w.cfg)
+		w.core.Reconfigure(w.cfg, &w.eff)
 		in := answer(w.asks(alice, from(alice, with(copied))), typeOffer, true)
 		w.same("as it came", w.delivers(lan0Index, in).Payload, in)
 		w.sleep(time.Minute)
@@ -162,7 +162,7 @@ func TestRelayAgentsOfOthers(t *testing.T) {
 	}
 	w.dropped("broadcast", as("10.0.0.9", "255.255.255.255", true), effect.DropUnprotected)
 	w.cfg.Peers[1].Interfaces = []string{"other"}
-	w.core.Reconfigure(w.cfg)
+	w.core.Reconfigure(w.cfg, &w.eff)
 	w.dropped("in the name of a protected one, on a trusted link", as("10.0.0.9", lan0Addr, false), effect.DropUnprotected)
 	if got := as("10.0.0.8", lan0Addr, false); len(got) != 1 {
 		t.Errorf("another on the trusted link: %d datagrams, drops %v", len(got), w.drops)

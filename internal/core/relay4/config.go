@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"fairlead/internal/core/admission"
+	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/links"
 	"fairlead/internal/core/peers"
@@ -84,6 +85,10 @@ type LinkRule struct {
 	RelayFlags       bool // RFC 5010
 	InsertRelayID    bool // RFC 6925
 	Limits           LeaseLimits
+	// Host says whether the kernel is to take packets from leased addresses alone (FilterStrict),
+	// and HostRoutes that it is to have a route to each.
+	Host       hoststate.Policy
+	HostRoutes bool
 	// SensitiveRemoteID has the remote-id go to protected peers alone, as the
 	// subscriber-id and the access network always do.
 	SensitiveRemoteID bool

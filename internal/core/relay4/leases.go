@@ -15,8 +15,8 @@ import (
 )
 
 // What servers say to clients, and clients to servers, is read in passing: who has which
-// address until when. Nothing but the limits depends on it, so no message waits until it is
-// kept (ledger.Told). A client renews by unicast, which passes a relay agent by that does not
+// address until when. Where nothing but the limits depends on it, no message waits until it is
+// kept (ledger.Told); where the kernel is to know of it, ACKs wait (kernel.go). A client renews by unicast, which passes a relay agent by that does not
 // override the server identifier (RFC 5107): a lease may live on that was seen to end.
 
 // leased is the address that a server gives a client by a message, and for how long (RFC 2131
@@ -116,13 +116,15 @@ func (r *Relay) whose(l *link, m dhcp4.Message, asked *asked) binding.Client {
 	return clientBy(id, m)
 }
 
-// learn takes in the lease that an ACK gives a client on a link. It reports whether a limit
-// refuses that.
-func (r *Relay) learn(now instant.Now, l *link, m dhcp4.Message, server *trust.Peer, asked *asked, eff *effect.Effects) (excess bool) {
+// learn takes in the lease that an ACK gives a client on a link, and says what the ACK waits for
+// before it is sent. It reports whether a limit refuses the lease. began is where the
+// transaction began, if that is known.
+func (r *Relay) learn(now instant.Now, l *link, m dhcp4.Message, server *trust.Peer, began origin, known bool, send *effect.Send, eff *effect.Effects) (excess bool) {
 	a, lifetime, ok := leased(m)
 	if !ok {
 		return false
 	}
+	asked := began.of(known)
 	g := delegation.Grant{
 		Link: l.Name, VRF: l.VRF, Prefix: single(a), Kind: binding.Address, Client: r.whose(l, m, asked), NoIAID: true,
 		NextHop: a, LinkLayer: l.hostOf(m), Preferred: lifetime, Lifetime: lifetime, Server: server.Name, Source: binding.FromReply,
@@ -142,7 +144,7 @@ func (r *Relay) learn(now instant.Now, l *link, m dhcp4.Message, server *trust.P
 		}
 	}
 	terms.Ending[binding.Address] = len(before)
-	r.events = r.table.Learn(r.events[:0], now, g, terms)
+	r.events = r.table.Learn(r.events[:0], now, r.proof(g, l, began, known), terms)
 	for i := range r.events {
 		if e := &r.events[i]; e.Kind == binding.Refused {
 			r.refusals[e.Reason]++
@@ -152,7 +154,7 @@ func (r *Relay) learn(now instant.Now, l *link, m dhcp4.Message, server *trust.P
 	for _, s := range before {
 		r.events = append(r.events, r.table.End(s, binding.Replaced))
 	}
-	r.told(now, eff)
+	r.tell(now, l, g.Client, send, eff)
 	r.traceEvents(eff, l, m, g.Client, server)
 	return excess
 }

@@ -8,6 +8,7 @@ import (
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
+	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/links"
 	"fairlead/internal/core/trust"
 )
@@ -15,6 +16,8 @@ import (
 // SetLink takes in that an interface appeared or changed, with its IPv4 addresses. One that
 // has another name is the same link.
 func (r *Relay) SetLink(h links.Link, eff *effect.Effects) {
+	var ops []hoststate.Op
+	elsewhere := false // the leases on the link were in another VRF
 	if other := r.links.At(h.Index); other != nil && other.Name != h.Name {
 		old := other.Name
 		if taken := r.links.Named(h.Name); taken != nil {
@@ -23,18 +26,25 @@ func (r *Relay) SetLink(h links.Link, eff *effect.Effects) {
 		r.ledger.Rename(old, h.Name)
 		r.table.Rename(old, h.Name)
 		r.links.Rename(other, h.Name)
+		ops, elsewhere = r.host.Rename(ops, old, h.Name), true
 		r.resolveBorrowers(old)
 		r.measureIf(old)
 		eff.Note(effect.Note{Kind: effect.NoteLink, Link: h.Name, Text: "link renamed", Reason: "it was " + old})
 	}
 	l := r.links.Named(h.Name)
+	elsewhere = elsewhere || l == nil || l.VRF != h.VRF
 	if l == nil {
 		l = &link{counters: r.gone.Take(h.Name)}
 		eff.Note(effect.Note{Kind: effect.NoteLink, Link: h.Name, Text: "link appeared"})
 	}
 	r.links.Tell(l, &h)
 	r.ledger.Rehome(l.Name, l.VRF)
-	r.applyRule(l)
+	ops = r.host.SetLink(ops, l.Link)
+	l.line = r.host.Line(l.Name)
+	if elsewhere {
+		ops = r.putAll(ops, l.Name)
+	}
+	r.ledger.Install(r.applyRule(ops, l), eff)
 	r.links.TakeOver(l, r.resolveAddress)
 	r.measureIf(l.Name)
 }
@@ -48,6 +58,7 @@ func (r *Relay) RemoveLink(name string, eff *effect.Effects) {
 
 func (r *Relay) dropLink(l *link, eff *effect.Effects) {
 	r.links.Remove(l)
+	r.ledger.Install(r.host.RemoveLink(nil, l.Name), eff)
 	r.userless(l, l.Address())
 	r.gone.Add(l.Name, l.counters)
 	r.resolveBorrowers(l.Name)
@@ -56,7 +67,7 @@ func (r *Relay) dropLink(l *link, eff *effect.Effects) {
 }
 
 // applyRule works out what the configuration means for a link as it now is.
-func (r *Relay) applyRule(l *link) {
+func (r *Relay) applyRule(ops []hoststate.Op, l *link) []hoststate.Op {
 	l.rule, l.port = r.Rule(l.Name), Port{}
 	id := ""
 	if l.rule != nil {
@@ -70,6 +81,7 @@ func (r *Relay) applyRule(l *link) {
 	r.links.Identify(l, id)
 	r.resolveAddress(l)
 	r.resolveBorrowers(l.Name)
+	return r.setPolicy(ops, l.Name, l.rule)
 }
 
 // grade is how good an address is as giaddr. A broadcast address never is one (RFC 1542
@@ -209,6 +221,7 @@ type LinkView struct {
 	Trusted      bool
 	GIAddr       netip.Addr
 	CircuitID    string
+	Filter       hoststate.FilterMode
 	LinkFigures
 	Use      delegation.Use
 	Counters LinkCounters
@@ -230,7 +243,7 @@ func (r *Relay) Links() []LinkView {
 		v.Leases = r.table.LinkLen(name, binding.Address)
 		if l.rule != nil {
 			v.Limit, v.ClientLimit, v.HostLimit, v.Use = l.policy.LinkLimit, l.policy.ClientLimit, l.policy.HostLimit, r.table.Use(name, &l.policy)
-			v.Trusted, v.CircuitID = l.rule.Trusted, l.Identifier()
+			v.Trusted, v.CircuitID, v.Filter = l.rule.Trusted, l.Identifier(), l.rule.Host.Filter
 		}
 		all = append(all, v)
 	}

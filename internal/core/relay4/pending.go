@@ -65,6 +65,7 @@ type transaction struct {
 // that two links have the same transaction: nobody can say then which reply is whose.
 type origin struct {
 	link      int             // index of the interface, which the kernel gives no other so soon; 0: none
+	line      uint32          // that the link was, if it is a point-to-point one
 	added     bool            // the message went to servers with option 82 of ours
 	at        instant.Instant // of the last message
 	contested instant.Instant // until when the transaction may be another link's as well
@@ -90,6 +91,14 @@ func (a *asked) id() []byte {
 		return []byte(a.long)
 	}
 	return a.begin[:a.length]
+}
+
+// of is what was asked for where a transaction began; nil if that is not known.
+func (o *origin) of(known bool) *asked {
+	if !known || !o.asks {
+		return nil
+	}
+	return &o.asked
 }
 
 // askedBy is what a message on a link asks for; false if none that may be answered by a lease.
@@ -136,7 +145,7 @@ func (p *pending) note(now instant.Instant, m dhcp4.Message, giaddr netip.Addr, 
 	if live && o.asks && o.link == began.link && (!began.asks || o.asked.own && !began.asked.own) {
 		began.asks, began.asked = o.asks, o.asked
 	}
-	o.link, o.added, o.asks, o.asked, o.at = began.link, began.added, began.asks, began.asked, now
+	o.link, o.line, o.added, o.asks, o.asked, o.at = began.link, began.line, began.added, began.asks, began.asked, now
 	if len(p.young.all) >= maxPending/2 {
 		p.young, p.old = p.old, p.young
 		p.young.clear()

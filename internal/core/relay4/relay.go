@@ -19,6 +19,7 @@ import (
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
+	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/ledger"
@@ -43,6 +44,7 @@ type Relay struct {
 
 	bootID   string
 	table    *delegation.Table
+	host     *hoststate.State
 	ledger   *ledger.Ledger
 	mayNot   func(*delegation.Grant) bool // reservedFor
 	refusals [64]uint64                   // by binding.Reason
@@ -62,6 +64,7 @@ type link struct {
 	own         netip.Addr // the address that it has itself
 	subnet      netip.Addr // of own, for RFC 3527
 	policy      delegation.Policy
+	line        uint32 // that a point-to-point link is; see hoststate.State.Line
 	counters    LinkCounters
 }
 
@@ -80,9 +83,9 @@ func (l *link) FacesClients() bool { return l.rule != nil }
 func New(cfg *Config, bootID string) *Relay {
 	r := &Relay{
 		users: make(map[netip.Addr]users), joined: make([]byte, 0, 2*dhcp4.MaxOptionLen),
-		bootID: bootID, table: delegation.New(),
+		bootID: bootID, table: delegation.New(), host: hoststate.NewIPv4(),
 	}
-	r.ledger = ledger.New(r.table.Table, nil, ledger.Core{}, binding.Relay4, bootID)
+	r.ledger = ledger.New(r.table.Table, r.host, ledger.Core{ForKernel: forKernel}, binding.Relay4, bootID)
 	r.mayNot = r.reservedFor
 	r.links = links.NewRegistry(links.Role[*link]{
 		Grade: grade, Chooses: r.chooses,
@@ -99,12 +102,14 @@ func (r *Relay) configure(cfg *Config) {
 	r.measure()
 }
 
-// Reconfigure replaces the configuration.
-func (r *Relay) Reconfigure(cfg *Config) {
+// Reconfigure replaces the configuration. What the new one means for the kernel becomes
+// Changes.
+func (r *Relay) Reconfigure(cfg *Config, eff *effect.Effects) {
 	r.configure(cfg)
 	for _, name := range r.links.Names() {
-		r.applyRule(r.links.Named(name))
+		r.ledger.Install(r.applyRule(nil, r.links.Named(name)), eff)
 	}
+	r.setAbsentPolicies(eff)
 }
 
 // Succeed makes r, which knows neither links nor leases yet, the successor of a relay that

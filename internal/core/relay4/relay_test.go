@@ -232,7 +232,7 @@ func TestReconfigure(t *testing.T) {
 	next := *w.cfg
 	next.Peers = []trust.Peer{peer("next", "192.0.2.7")}
 	next.Links = []relay4.LinkRule{{Match: []string{"lan1"}, HopCount: 4}}
-	w.core.Reconfigure(&next)
+	w.core.Reconfigure(&next, &w.eff)
 	w.dropped("a server that was", w.serves(answer(up, typeOffer, true)), effect.DropUntrustedServer)
 	w.dropped("a link that was", w.says(alice, from(alice)), effect.DropNotClientLink)
 	if got := w.says(carol, from(carol)); len(got) != 1 || got[0].Dest.Addr() != addr("192.0.2.7") {
@@ -242,7 +242,7 @@ func TestReconfigure(t *testing.T) {
 	if l := w.core.Links(); l[1].ClientFacing || !l[2].ClientFacing {
 		t.Errorf("%+v", l)
 	}
-	w.core.Reconfigure(w.cfg)
+	w.core.Reconfigure(w.cfg, &w.eff)
 	w.delivers(lan0Index, answer(up, typeOffer, true))
 }
 
@@ -278,7 +278,7 @@ func TestOptionOffMeanwhile(t *testing.T) {
 	next := *w.cfg
 	next.Links = append([]relay4.LinkRule(nil), w.cfg.Links...)
 	next.Links[0].AgentInformation = relay4.Off
-	w.core.Reconfigure(&next)
+	w.core.Reconfigure(&next, &w.eff)
 	w.same("the reply", w.delivers(lan0Index, answer(up, typeOffer, true)).Payload, answer(up, typeOffer, false))
 }
 

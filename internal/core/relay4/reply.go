@@ -54,25 +54,22 @@ func (r *Relay) handleReply(now instant.Now, l *link, p *inbound.Packet, m dhcp4
 			payload = stripped(m, eff)
 		}
 	}
-	var asked *asked
-	if known && began.asks {
-		asked = &began.asked
-	}
+	asked := began.of(known)
 	r.traceReply(eff, to, m, asked, peer, serverSays)
 	r.refused(now, to, m, peer, asked, eff)
-	if r.learn(now, to, m, peer, asked, eff) {
+	dest, host := to.destination(m)
+	send := effect.Send{
+		Link: to.Index, Source: to.reachedAt(), Dest: netip.AddrPortFrom(dest, dhcp4.ClientPort), LinkLayer: host, Payload: payload,
+	}
+	if !send.Source.IsValid() {
+		send.Source = m.GIAddr() // until lately one of the link
+	}
+	if r.learn(now, to, m, peer, began, known, &send, eff) {
 		r.drop(to, p, effect.DropLimit, eff)
 		return
 	}
 	r.countDelivered(to, m.Type())
-	dest, host := to.destination(m)
-	source := to.reachedAt()
-	if !source.IsValid() {
-		source = m.GIAddr() // until lately one of the link
-	}
-	eff.Sends = append(eff.Sends, effect.Send{
-		Link: to.Index, Source: source, Dest: netip.AddrPortFrom(dest, dhcp4.ClientPort), LinkLayer: host, Payload: payload,
-	})
+	eff.Sends = append(eff.Sends, send)
 	r.traceReply(eff, to, m, asked, peer, "sent")
 }
 

@@ -198,7 +198,7 @@ func (r *Relay) forward(now instant.Now, w *wrapping, eff *effect.Effects) {
 	switch {
 	case sent:
 		if w.giaddr.IsValid() {
-			began := origin{link: l.Index, added: w.added}
+			began := origin{link: l.Index, line: l.line, added: w.added}
 			began.asked, began.asks = l.askedBy(p, m)
 			if began.asks || w.giaddr != l.own || len(r.users[w.giaddr].links) > 1 || l.rule.Trusted && l.rule.AgentInformation == Add {
 				r.pending.note(now.Boot, m, w.giaddr, began)

@@ -139,7 +139,7 @@ func TestRFC1542_4_1_1e_OneAddressOfSeveral(t *testing.T) {
 		})
 		w.same("with others", w.asks(alice, from(alice))[24:28], addr(lan0Addr).AsSlice())
 	}
-	w.core.Reconfigure(w.cfg)
+	w.core.Reconfigure(w.cfg, &w.eff)
 	w.same("after a reload", w.asks(alice, from(alice))[24:28], addr(lan0Addr).AsSlice())
 	next := relay4.New(w.cfg, "boot")
 	next.Succeed(w.core)

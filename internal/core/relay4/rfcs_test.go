@@ -303,7 +303,7 @@ func TestRFC6925_5a_InEveryMessageType(t *testing.T) {
 			t.Errorf("type %d: %x", n, id)
 		}
 	}
-	w.core.Reconfigure(&relay4.Config{Peers: w.cfg.Peers, Links: w.cfg.Links})
+	w.core.Reconfigure(&relay4.Config{Peers: w.cfg.Peers, Links: w.cfg.Links}, &w.eff)
 	if id, ok := w.subOptions(w.asks(alice, from(alice)))[12]; ok {
 		t.Errorf("without an identifier: %x", id)
 	}

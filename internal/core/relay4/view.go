@@ -12,13 +12,21 @@ import (
 	"fairlead/internal/core/ledger"
 )
 
-// Restore takes in what was kept, before any socket opens. Links are told of before it.
+// Restore takes in what was kept, before any socket opens. Links are told of before it. What it
+// wants of routes and filter elements is not in the Effects: a comparison finds what of it the
+// kernel lacks.
 func (r *Relay) Restore(now instant.Now, records iter.Seq[binding.Record], lastWall time.Time, eff *effect.Effects) {
 	for rec := range records {
 		r.table.Restore(now, rec, r.bootID, lastWall)
 	}
 	for _, name := range r.links.Names() {
 		r.ledger.Rehome(name, r.links.Named(name).VRF)
+	}
+	r.setAbsentPolicies(eff)
+	for d := range r.table.All() {
+		if !r.stranded(&d) {
+			r.host.PutSilently(forKernel(&d))
+		}
 	}
 	if r.table.Held() > 0 {
 		eff.Note(effect.Note{Kind: effect.NoteClock, Text: "wall clock cannot be trusted yet: no lease that was restored ends before its whole lifetime has passed"})
@@ -93,9 +101,11 @@ func (r *Relay) Totals() Totals {
 	for kind := binding.Granted; kind < binding.Refused; kind++ {
 		t.Events[kind.String()] = r.happened.events[kind]
 	}
+	refusals := r.refusals
+	refusals[binding.NotKept] += r.ledger.TakenBack()
 	for _, reason := range binding.Reasons() {
 		if reason.Refuses() {
-			t.Refusals[reason.String()] = r.refusals[reason]
+			t.Refusals[reason.String()] = refusals[reason]
 		} else {
 			t.Ends[reason.String()] = r.happened.ends[reason]
 		}

@@ -45,6 +45,9 @@ type world struct {
 	store   map[string][]byte // what was kept
 	keepErr error             // the store takes nothing
 
+	kernel *kernel  // nil: it is not to know of leases
+	order  []string // what was done, in its order
+
 	sent  []effect.Send
 	notes []effect.Note
 	drops []effect.Dropped
@@ -182,34 +185,56 @@ func (w *world) move(to instant.Instant) {
 	w.now.Boot = to
 }
 
-// carryOut does what the core wants. No message waits until something is kept: what it tells
-// of is kept after it has left. Nothing is asked of the kernel, and nobody is probed.
+// carryOut does what the core wants. Where the kernel is not to know of leases, no message waits
+// until something is kept: what it tells of is kept after it has left, and nothing is asked of
+// the kernel. Nobody is probed.
 func (w *world) carryOut() {
 	for len(w.eff.Sends)+len(w.eff.Changes)+len(w.eff.Probes)+len(w.eff.Notes)+len(w.eff.Drops) > 0 {
-		for _, s := range w.eff.Sends {
-			if s.After != 0 {
-				w.Fatalf("%+v waits for a change", s)
-			}
-			s.Payload = slices.Clone(s.Payload)
-			w.sent = append(w.sent, s)
-		}
+		sends, changes := slices.Clone(w.eff.Sends), slices.Clone(w.eff.Changes)
 		w.notes = append(w.notes, w.eff.Notes...)
 		w.drops = append(w.drops, w.eff.Drops...)
 		if len(w.eff.Probes) > 0 {
 			w.Fatalf("the relay asks nobody, but wants %+v", w.eff.Probes)
 		}
-		changes := slices.Clone(w.eff.Changes)
-		follows := len(w.eff.Sends) > 0
 		w.eff.Reset()
+		left := false // a message at once
+		for _, s := range sends {
+			switch {
+			case s.After == 0:
+				left = true
+				w.send(s)
+			case w.kernel == nil:
+				w.Fatalf("%+v waits for a change", s)
+			}
+		}
 		for _, c := range changes {
-			w.carryOutChange(c, follows)
+			if w.kernel == nil && (len(c.Host) > 0 || left && !c.Follows) {
+				w.Fatalf("%+v", c)
+			}
+			w.keep(&c)
+			w.kernel.install(c.Host)
+			if len(c.Host) > 0 {
+				w.order = append(w.order, "install")
+			}
+			for _, s := range sends {
+				if s.After == c.ID && (w.keepErr == nil || s.Extends) {
+					w.send(s)
+				}
+			}
+			w.core.Settle(w.now, effect.Outcome{ID: c.ID, Keep: w.keepErr}, &w.eff)
 		}
 	}
 }
 
-func (w *world) carryOutChange(c effect.Change, follows bool) {
-	if len(c.Host) > 0 || follows && !c.Follows {
-		w.Fatalf("%+v", c)
+func (w *world) send(s effect.Send) {
+	s.Payload = slices.Clone(s.Payload)
+	w.sent = append(w.sent, s)
+	w.order = append(w.order, "send")
+}
+
+func (w *world) keep(c *effect.Change) {
+	if len(c.Keep) > 0 {
+		w.order = append(w.order, "keep")
 	}
 	for _, op := range c.Keep {
 		switch {
@@ -220,7 +245,6 @@ func (w *world) carryOutChange(c effect.Change, follows bool) {
 			w.store[string(op.Key)] = slices.Clone(op.Value)
 		}
 	}
-	w.core.Settle(w.now, effect.Outcome{ID: c.ID, Keep: w.keepErr}, &w.eff)
 }
 
 // packet hands the core one datagram and returns what left because of it.

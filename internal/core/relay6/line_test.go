@@ -55,7 +55,7 @@ func (w *world) wantProved(want bool) {
 			unproved++
 		}
 	}
-	if got := w.core.HostCounts().Unproved; got != unproved || (got == 0) != want {
+	if got := w.core.Kernel().Counts().Unproved; got != unproved || (got == 0) != want {
 		w.Errorf("%d delegations unproved, %d counted, want some: %v", unproved, got, !want)
 	}
 }
@@ -252,7 +252,7 @@ func (w *world) succeed(between func()) {
 	records, blocks, lastWall := w.kept()
 	w.core.Restore(w.now, slices.Values(records), blocks, lastWall, &w.eff)
 	w.carryOut()
-	w.core.CompareAll(w.kernel.actual(), &w.eff)
+	compareAll(w.core, w.kernel.actual(), &w.eff)
 	w.carryOut()
 }
 

@@ -40,7 +40,7 @@ func (w *world) wantOrphans(want ...string) {
 	if !slices.Equal(got, want) {
 		w.Errorf("orphans %v, want %v", got, want)
 	}
-	if n := w.core.HostCounts().Orphans; n != len(want) {
+	if n := w.core.Kernel().Counts().Orphans; n != len(want) {
 		w.Errorf("%d orphans are counted, want %d", n, len(want))
 	}
 }
@@ -169,7 +169,7 @@ func TestOrphansOutliveAPanic(t *testing.T) {
 		w.core = next
 		w.carryOut()
 	}
-	next.CompareAll(w.kernel.actual(), &w.eff)
+	compareAll(next, w.kernel.actual(), &w.eff)
 	w.carryOut()
 	w.wantOrphans(orphaned, orphaned2)
 	w.sleep(time.Hour)

@@ -74,58 +74,8 @@ func (r *Relay) endOrphans(match func(link string, p netip.Prefix) bool, eff *ef
 // orphansAtOnce bounds how many orphans end together.
 const orphansAtOnce = 1024
 
-// InstallDelegated has everything installed that delegations want of the kernel, which has
-// nothing of it, part by part: carryOut carries out what is in the Effects. It says how
-// many operations these were.
-func (r *Relay) InstallDelegated(eff *effect.Effects, carryOut func()) (n int) {
-	ops := make([]hoststate.Op, 0, partOfComparison)
-	install := func() {
-		eff.Reset()
-		r.ledger.Install(ops, eff)
-		carryOut()
-		n += len(ops)
-		ops = ops[:0]
-	}
-	for op := range r.host.Delegated {
-		if ops = append(ops, op); len(ops) == cap(ops) {
-			install()
-		}
-	}
-	install()
-	return n
-}
-
-// CompareHost begins to compare what the kernel has of ours with what is wanted.
-// It goes on with ComparePart once everything that was asked of the kernel until
-// now is carried out and the kernel is read.
-func (r *Relay) CompareHost() *hoststate.Comparison { return r.host.Compare() }
-
-// partOfComparison is how many routes and elements are compared at once: a few
-// milliseconds at most, as packets wait meanwhile.
-const partOfComparison = 4096
-
-// ComparePart goes on with a comparison and mends the differences that it finds.
-// Whole is false where the comparison is worth nothing any more: too much has
-// changed since it began, or another core has come.
-func (r *Relay) ComparePart(c *hoststate.Comparison, reading *hoststate.Reading, eff *effect.Effects) (found []hoststate.Finding, done, whole bool) {
-	if !r.host.Compares(c) {
-		return nil, true, false
-	}
-	ops, found, done := c.Next(nil, reading, partOfComparison)
-	if done && reading.HasElements() {
-		r.ledger.Compared()
-	}
-	r.ledger.Install(ops, eff)
-	return found, done, true
-}
-
-// CompareAll does all of a comparison at once. Nothing may have been asked of the
-// kernel since it was read.
-func (r *Relay) CompareAll(actual hoststate.Actual, eff *effect.Effects) []hoststate.Finding {
-	ops, found := r.host.CompareAll(nil, actual)
-	r.ledger.Install(ops, eff)
-	return found
-}
+// Kernel is what the relay wants of the kernel.
+func (r *Relay) Kernel() ledger.Kernel { return r.ledger.Kernel() }
 
 // Blocks are the operator's blocks.
 func (r *Relay) Blocks() []delegation.Block { return r.table.Blocks() }
@@ -235,6 +185,3 @@ func (r *Relay) Totals() Totals {
 
 // Unkept is how many delegations the store has not got as they are.
 func (r *Relay) Unkept() int { return r.ledger.Progress().Unkept }
-
-// HostCounts are figures of what is wanted of the kernel.
-func (r *Relay) HostCounts() hoststate.Counts { return r.host.Counts() }

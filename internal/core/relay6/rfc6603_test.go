@@ -378,7 +378,7 @@ func (w *world) panics() {
 	records, blocks, lastWall := w.kept()
 	w.core.Restore(w.now, slices.Values(records), blocks, lastWall, &w.eff)
 	w.carryOut()
-	w.core.CompareAll(w.kernel.actual(), &w.eff)
+	compareAll(w.core, w.kernel.actual(), &w.eff)
 	w.carryOut()
 }
 

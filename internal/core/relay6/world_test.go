@@ -85,6 +85,18 @@ type inFlight struct {
 	sends  []effect.Send
 }
 
+// compareAll does all of a comparison at once. Nothing may have been asked of the
+// kernel since it was read.
+func compareAll(core *relay6.Relay, actual hoststate.Actual, eff *effect.Effects) (found []hoststate.Finding) {
+	c, reading := core.Kernel().Compare(), hoststate.Read(actual)
+	for done := false; !done; {
+		var more []hoststate.Finding
+		more, done, _ = core.Kernel().ComparePart(c, reading, eff)
+		found = append(found, more...)
+	}
+	return found
+}
+
 var errStoreDown = errors.New("store: down")
 
 // newWorld is a world with the ground plan, after the configuration was changed
@@ -168,7 +180,7 @@ func (w *world) start() {
 	if w.orphansEnd > 0 {
 		w.core.AdoptLeftOver(w.orphansEnd)
 	}
-	w.core.CompareAll(w.kernel.actual(), &w.eff)
+	compareAll(w.core, w.kernel.actual(), &w.eff)
 	w.core.Start(&w.eff)
 	w.carryOut()
 }

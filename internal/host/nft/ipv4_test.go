@@ -106,3 +106,35 @@ func TestUnspecifiedIPv4Passes(t *testing.T) {
 		t.Errorf("spoofed: %d, want 0", got)
 	}
 }
+
+// What a client sends to DHCP's port is heard on the host whatever its source, and is not
+// forwarded: neither its own renewals past the relay, nor what it sends in another's name.
+func TestDHCPv4IsForTheRelay(t *testing.T) {
+	n := newNetworkIPv4(t)
+	n.apply(
+		addMAC(hoststate.SourceStrict, "c0", rightMAC, "192.0.2.7/32"), add(hoststate.SourceKnown, "c0", "192.0.2.7/32"),
+		add(hoststate.CheckedIPv4, "c0", ""),
+	)
+	n.edge.run("nft add table inet eyes")
+	n.edge.run("nft add chain inet eyes in { type filter hook input priority 0 ; }")
+	n.edge.run("nft add rule inet eyes in udp dport 67 counter")
+	toDHCP := func(src, dst, name string) {
+		b := packetIPv4(src, dst, name)
+		binary.BigEndian.PutUint16(b[22:], 67)
+		n.clientTap.send(rightMAC, b)
+	}
+	toDHCP("192.0.2.9", "192.0.2.1", "of a client that is not known")
+	toDHCP("192.0.2.7", "203.0.113.9", "past the relay")
+	toDHCP("192.0.2.9", "203.0.113.9", "in another's name")
+	n.clientTap.send(rightMAC, packetIPv4("192.0.2.7", "203.0.113.9", "to another port"))
+	expect(t, "checked", n.flush(), "to another port")
+	if list := n.edge.run("nft list table inet eyes"); !strings.Contains(list, "counter packets 1 ") {
+		t.Errorf("the host itself heard other than one datagram:\n%s", list)
+	}
+	if past, spoofed := n.counter("past-relay"), n.counter("spoofed"); past != 2 || spoofed != 0 {
+		t.Errorf("past the relay: %d, spoofed: %d; want 2 and 0", past, spoofed)
+	}
+	n.apply(remove(add(hoststate.CheckedIPv4, "c0", "")))
+	toDHCP("192.0.2.9", "203.0.113.9", "free")
+	expect(t, "after the filter has gone", n.flush(), "free")
+}

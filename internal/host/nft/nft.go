@@ -9,7 +9,7 @@
 // length in use, looked up with the masked address.
 //
 //	prerouting (raw)  IPv6, interface name in @checked -> source
-//	                  IPv4, interface name in @checked-ipv4 -> source-ipv4
+//	                  IPv4, interface name in @checked-ipv4 -> source-ipv4, but for UDP to port 67
 //	source            :: and fe80::/10 pass; then holders, permitted, stolen; the rest is spoofed: drop
 //	holders           per length: name . ether . masked source: remember when, accept
 //	permitted         per length: name . masked source: accept
@@ -17,7 +17,8 @@
 //	source-ipv4       0.0.0.0 passes; then as source, with addresses in the form of IPv6
 //	spoofed, misused  noted, then drop
 //	noted             counts the packet for its link, and keeps its source for a time
-//	forward (filter)  name in . name out in @hairpin, that is, both are one link -> hairpin
+//	forward (filter)  IPv4, interface name in @checked-ipv4, UDP to port 67: drop
+//	                  name in . name out in @hairpin, that is, both are one link -> hairpin
 //	hairpin           exempt, looping
 //	exempt            per length: name . masked destination: accept
 //	looping           per length: name . [ether .] masked destination -> loop
@@ -210,9 +211,10 @@ const (
 	counterStolen   = "spoofed-link-layer" // source is right, the link-layer address is not its client's
 	counterLooped   = "looped"             // would have gone round (RFC 8987 R-5), dropped without a word
 	counterRejected = "looped-rejected"    // the same, answered with ICMPv6 type 1 code 6
+	counterPast     = "past-relay"         // a DHCPv4 client's message that would have passed the relay by
 )
 
-var counterNames = []string{counterSpoofed, counterStolen, counterLooped, counterRejected}
+var counterNames = []string{counterSpoofed, counterStolen, counterLooped, counterRejected, counterPast}
 
 // Dropped is how many packets were dropped since the table was made, by reason. Every
 // reason is there.

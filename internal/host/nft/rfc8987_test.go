@@ -154,7 +154,7 @@ func TestR3Strict(t *testing.T) {
 		t.Errorf("with the wrong link-layer address %d, want 2; spoofed %d, want 1", stolen, spoofed)
 	}
 	got, err := n.table.Dropped()
-	if want := map[string]uint64{"spoofed": 1, "spoofed-link-layer": 2, "looped": 0, "looped-rejected": 0}; err != nil || !maps.Equal(got, want) {
+	if want := map[string]uint64{"spoofed": 1, "spoofed-link-layer": 2, "looped": 0, "looped-rejected": 0, "past-relay": 0}; err != nil || !maps.Equal(got, want) {
 		t.Errorf("our own reading: %v, %v, want %v", got, err, want)
 	}
 }

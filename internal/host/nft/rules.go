@@ -10,6 +10,7 @@ import (
 
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/host/netlink/bulk"
+	"fairlead/internal/wire/dhcp4"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -129,7 +130,17 @@ func (x *transaction) addChains() {
 	x.rule(chainSource, to(expr.VerdictJump, chainStolen))
 	x.rule(chainSource, to(expr.VerdictGoto, chainReturning))
 
-	x.rule(chainPrerouting, ipv4(), meta(expr.MetaKeyIIFNAME, 0), lookup(setID{family: hoststate.CheckedIPv4}), to(expr.VerdictGoto, chainSourceIPv4))
+	// What a client sends to a DHCP server or relay agent is for the relay to judge, which hears a
+	// client too whose lease it does not know. It is not forwarded: the client would renew past
+	// the relay, or send in another's name.
+	checkedIPv4 := func(in expr.MetaKey) match {
+		return append(meta(in, 0), lookup(setID{family: hoststate.CheckedIPv4})...)
+	}
+	x.rule(chainPrerouting, ipv4(), toDHCPv4(), checkedIPv4(expr.MetaKeyIIFNAME), verdict(expr.VerdictAccept))
+	for _, in := range []expr.MetaKey{expr.MetaKeyIIFNAME, metaSDIFName} {
+		x.rule(chainForward, ipv4(), toDHCPv4(), checkedIPv4(in), count(counterPast), verdict(expr.VerdictDrop))
+	}
+	x.rule(chainPrerouting, ipv4(), checkedIPv4(expr.MetaKeyIIFNAME), to(expr.VerdictGoto, chainSourceIPv4))
 	// A client without an address sends from 0.0.0.0 (RFC 2131 section 4.1), which is
 	// routed nowhere.
 	x.rule(chainSourceIPv4, ipv4(), addressIPv4(source, 0), equals(0, mappedUnspecified), verdict(expr.VerdictAccept))
@@ -326,6 +337,16 @@ func protocol(p byte) match {
 	return match{
 		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: regFirst},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: regFirst, Data: []byte{p}},
+	}
+}
+
+// toDHCPv4 are datagrams to the port of servers and relay agents.
+func toDHCPv4() match {
+	return match{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: regFirst},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: regFirst, Data: []byte{unix.IPPROTO_UDP}},
+		&expr.Payload{DestRegister: regFirst, Base: transport, Offset: 2, Len: 2},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: regFirst, Data: binaryutil.BigEndian.PutUint16(dhcp4.ServerPort)},
 	}
 }
 

@@ -120,7 +120,7 @@ func newEcho(h *role.House) role.Player {
 		Log: h.Told, Inbox: e.inbox, Family: network.IPv6,
 		Classifier: func(*trust.Set, map[int]network.Inlet) engine.Classifier { return e },
 	})
-	e.engine = engine.New(engine.Options[*echoCore]{Log: h.Told, Privacy: h.Privacy, Role: e, Inbox: e.inbox, Store: h.Store, Links: h.Events})
+	e.engine = engine.New(engine.Options[*echoCore]{Log: h.Told, Privacy: h.Privacy, Role: e, Inbox: e.inbox, Store: h.Store, Kernel: h.Kernel, Links: h.Events})
 	e.engine.Core = new(echoCore)
 	return e
 }
@@ -198,14 +198,13 @@ func (e *echo) Outgoing(s *effect.Send) udp.Outgoing                  { return e
 func (e *echo) Pass(at instant.Instant, _ *echoCore)                  { e.net.Retry(at, e.rules) }
 func (e *echo) LinksChanged(*echoCore)                                { e.net.Update(e.rules) }
 
-func (e *echo) LinkChanged(_ *echoCore, event netlink.Event, _ *effect.Effects) (compare bool) {
+func (e *echo) LinkChanged(_ *echoCore, event netlink.Event, _ *effect.Effects) {
 	switch {
 	case event.Link != nil:
 		e.net.Know(*event.Link)
 	case event.Removed != "":
 		e.net.Forget(event.Removed)
 	}
-	return false
 }
 
 func (e *echo) Unsent(o udp.Outgoing, err error) {
@@ -216,5 +215,3 @@ func (*echo) Before(instant.Now, *echoCore, *effect.Effects)            {}
 func (*echo) HearsExtensions() bool                                     { return false }
 func (*echo) Suspect([]byte) (of [16]byte)                              { return of }
 func (*echo) Probe(context.Context, effect.Probe) (answers, asked bool) { return false, false }
-func (*echo) CompareSoon()                                              {}
-func (*echo) CompareLater()                                             {}

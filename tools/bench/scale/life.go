@@ -125,12 +125,12 @@ func (w *world) restart() (r restored, err error) {
 
 // mend has a comparison find that the kernel has nothing, and gives it everything.
 func (w *world) mend(r *restored) error {
-	comparison := w.core.CompareHost()
+	comparison := w.core.Kernel().Compare()
 	reading := hoststate.NewReading()
 	for done := false; !done; {
 		w.eff.Reset()
 		began := harness.Busy()
-		_, done, _ = w.core.ComparePart(comparison, reading, &w.eff)
+		_, done, _ = w.core.Kernel().ComparePart(comparison, reading, &w.eff)
 		r.comparison += harness.Busy() - began
 		if err := w.carryOut(); err != nil {
 			return err

@@ -149,11 +149,11 @@ func (w *world) look(f figures, n int) error {
 	}
 	f.time("kernel-sec/comparison", took)
 	var all, longest time.Duration
-	comparison := w.core.CompareHost()
+	comparison := w.core.Kernel().Compare()
 	for done := false; !done; {
 		began := harness.Busy()
 		var found []hoststate.Finding
-		if found, done, _ = w.core.ComparePart(comparison, reading, &w.eff); len(found) > 0 {
+		if found, done, _ = w.core.Kernel().ComparePart(comparison, reading, &w.eff); len(found) > 0 {
 			return fmt.Errorf("%d differences, the first: %v", len(found), found[0])
 		}
 		part := harness.Busy() - began

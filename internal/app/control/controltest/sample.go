@@ -98,8 +98,11 @@ func relay4() api.Relay4 {
 		RelayID: "old relay", Relay4Counters: counters,
 		Relay4Leases: api.Relay4Leases{Leases: 3, Unkept: 1, HeldByClock: 2, Events: map[string]uint64{"granted": 7, "ended": 4}, Ends: map[string]uint64{"released": 4}, Refusals: map[string]uint64{"limit-link": 4}},
 		Links: []api.Relay4Link{
-			{Name: "br-cust7", Up: true, Trusted: true, GIAddr: netip.MustParseAddr("192.0.2.1"), CircuitID: "br-cust7", Leases: 3, Relay4Counters: counters},
-			{Name: "eth7", VRF: "red", Relay4Counters: none},
+			{
+				Name: "br-cust7", Up: true, Trusted: true, GIAddr: netip.MustParseAddr("192.0.2.1"), CircuitID: "br-cust7", Leases: 3, Filter: "strict", Spoofed: 2,
+				LastSpoofed: &api.SpoofedSource{Source: netip.MustParseAddr("192.0.2.66"), LinkLayer: "02:00:5e:10:00:09", Seen: Start.Add(time.Hour)}, Relay4Counters: counters,
+			},
+			{Name: "eth7", VRF: "red", Filter: "off", Relay4Counters: none},
 		},
 	}
 }
@@ -190,7 +193,7 @@ func figures() api.Counters {
 			Drops:     map[string]uint64{"malformed": 2, "server-message": 1, "unknown-link": 2, "untrusted-server": 9, "limit": 0},
 			Refusals:  map[string]uint64{"limit-link": 3, "overlap": 1, "blocked": 0},
 		},
-		FilterDrops: map[string]uint64{"spoofed": 11, "spoofed-link-layer": 12, "looped": 13, "looped-rejected": 14},
+		FilterDrops: map[string]uint64{"spoofed": 11, "spoofed-link-layer": 12, "looped": 13, "looped-rejected": 14, "past-relay": 15},
 		Socket: api.SocketCounters{
 			Received: map[string]uint64{"frame": 21, "socket": 22}, Sent: map[string]uint64{"frame": 23, "socket": 24},
 			Drops: map[string]uint64{"bad-checksum": 25},

@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -11,17 +10,14 @@ import (
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/core/effect"
-	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/netlink"
-	"fairlead/internal/host/nft"
 )
 
 // Judge adds what is not as it should be.
 func (d *player) Judge(ctx context.Context, s *api.Status, c *api.Counters) error {
 	s.Degraded = append(s.Degraded, d.degraded(c)...)
-	s.Spoofed = spoofedOn(c.Links)
 	s.RefusedGrants = d.refusedGrants.lately(time.Now())
 	routes, more, err := d.foreign.look(ctx)
 	if s.ForeignRoutes = routes; more > 0 {
@@ -38,22 +34,8 @@ func (d *player) Judge(ctx context.Context, s *api.Status, c *api.Counters) erro
 	})
 }
 
-// spoofedOn are the links on which packets were dropped for their source lately.
-func spoofedOn(links []api.Link) []api.SpoofedOn {
-	found := []api.SpoofedOn{}
-	for i := range links {
-		if l := &links[i]; l.LastSpoofed != nil {
-			found = append(found, api.SpoofedOn{Link: l.Name, Packets: l.Counters.Spoofed, Last: *l.LastSpoofed})
-		}
-	}
-	return found
-}
-
 // degraded is what of the relay an operator should see to, in words.
 func (d *player) degraded(c *api.Counters) []string {
-	d.mu.Lock()
-	filterErr := d.filterErr
-	d.mu.Unlock()
 	var words []string
 	add := func(bad bool, text string) {
 		if bad {
@@ -66,9 +48,6 @@ func (d *player) degraded(c *api.Counters) []string {
 	if len(c.Unmatched) > 0 {
 		add(true, "delegations without routes and filters, because no rule matches their links: "+api.HoldingsText(c.Unmatched))
 	}
-	if filterErr != nil {
-		add(true, "filter: "+filterErr.Error())
-	}
 	for i := range c.Links {
 		l := &c.Links[i]
 		add(l.LinkAddressMissing, fmt.Sprintf("link %s: its link-address %s is no longer there, and is used for an hour at most", l.Name, l.LinkAddress))
@@ -76,7 +55,7 @@ func (d *player) degraded(c *api.Counters) []string {
 	words = append(words, d.rivals.Trouble()...)
 	add(c.Totals.Uninstalled > 0, fmt.Sprintf("kernel: %d delegations without their route or filter element; the log says what the kernel did not take", c.Totals.Uninstalled))
 	add(c.Host.Refused > 0, fmt.Sprintf("kernel: %d routes are not taken, because their link is down or gone; unreachable routes stand in for them", c.Host.Refused))
-	for _, trouble := range []string{d.relay.lost.Trouble(time.Now()), d.comparer.trouble(), notForwarding(c.Links)} {
+	for _, trouble := range []string{d.relay.lost.Trouble(time.Now()), notForwarding(c.Links)} {
 		add(trouble != "", trouble)
 	}
 	return words
@@ -113,7 +92,7 @@ func (d *player) Links(ctx context.Context) ([]api.Link, error) {
 
 // shown are links with what was dropped there for its source.
 func (d *player) shown(views []relay6.LinkView) []api.Link {
-	spoofed := d.spoofed()
+	spoofed := d.kernel.Spoofed()
 	links := make([]api.Link, 0, len(views))
 	for i := range views {
 		l := control.LinkOf(&views[i])
@@ -123,16 +102,6 @@ func (d *player) shown(views []relay6.LinkView) []api.Link {
 		links = append(links, l)
 	}
 	return links
-}
-
-// spoofed is what was dropped for its source, by link. Where the table is not there,
-// because somebody has flushed the ruleset, it is nothing: Counters tells of that.
-func (d *player) spoofed() map[string]nft.Spoofed {
-	all, err := d.nft.Spoofed()
-	if err != nil {
-		return nil
-	}
-	return all
 }
 
 // peers are all peers; the loop calls it.
@@ -155,10 +124,6 @@ func (d *player) Unblock(ctx context.Context, b api.Block, who string) error {
 	return nil
 }
 
-func foundEvent(f hoststate.Finding) api.Event {
-	return api.Event{Time: time.Now(), Kind: effect.NoteForeign.String(), Text: "kernel differed: mended", Reason: f.String()}
-}
-
 // Count fills in the relay's figures.
 func (d *player) Count(ctx context.Context, c *api.Counters) error {
 	var totals relay6.Totals
@@ -166,7 +131,7 @@ func (d *player) Count(ctx context.Context, c *api.Counters) error {
 	err := d.engine.Call(ctx, func(n instant.Now, _ *effect.Effects) {
 		core := d.engine.Core
 		totals = core.Totals()
-		c.Host.HostCounts = api.HostCounts(core.HostCounts())
+		control.AddHostCounts(c, core.Kernel().Counts())
 		c.Unmatched = unmatched(core.Unmatched())
 		if c.Host.Orphans > 0 {
 			c.Host.OrphansEnd = n.WallAt(core.OrphansEnd())
@@ -183,12 +148,5 @@ func (d *player) Count(ctx context.Context, c *api.Counters) error {
 	c.Totals, c.Unknown = control.TotalsOf(&totals), control.DropsOf(&totals.Unknown)
 	c.Sum = control.TrafficOfAll(&totals)
 	c.RelayID = api.Identifier(d.identity.ID())
-	c.Host.LastComparison, c.Host.LastFindings = d.comparer.state()
-	var filterErr error // somebody may have flushed the ruleset: that is news, not the end of it
-	c.FilterDrops, filterErr = d.nft.Dropped()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.filterErr = filterErr
-	c.HostFindings = maps.Clone(d.findings)
 	return nil
 }

@@ -93,6 +93,9 @@ func (f *foreignRoutes) update(ctx context.Context) {
 	f.known = now
 }
 
+// maxTold bounds how many routes are named in the log at once.
+const maxTold = 10
+
 // tell logs those routes of some that are not among others.
 func (f *foreignRoutes) tell(level slog.Level, text string, some, others []api.ForeignRoute) {
 	told := 0
@@ -100,7 +103,7 @@ func (f *foreignRoutes) tell(level slog.Level, text string, some, others []api.F
 		if slices.Contains(others, r) {
 			continue
 		}
-		if told++; told > maxReported {
+		if told++; told > maxTold {
 			f.d.log.Log(context.Background(), level, text+": there are more", "routes", len(some))
 			return
 		}

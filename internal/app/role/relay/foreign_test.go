@@ -54,15 +54,15 @@ func TestForeignRoutesInTheLog(t *testing.T) {
 		return api.ForeignRoute{Destination: netip.MustParsePrefix(fmt.Sprintf("2001:db8:100:%x::/64", i)), Protocol: "static", Link: "d1", Prefix: netip.MustParsePrefix("2001:db8:100::/56")}
 	}
 	var many []api.ForeignRoute
-	for i := range 3 * maxReported {
+	for i := range 3 * maxTold {
 		many = append(many, route(i))
 	}
 	var out strings.Builder
 	log := slog.New(slog.NewTextHandler(&out, nil))
 	f := &foreignRoutes{d: &player{log: log, relay: &relay{notes: &notes.Notes{Once: notes.NewLimiter(time.Hour)}}}}
 	f.tell(slog.LevelWarn, "came", many, many[:1])
-	if got := strings.Count(out.String(), "destination="); got != maxReported || !strings.Contains(out.String(), "there are more") || strings.Contains(out.String(), many[0].Destination.String()) {
-		t.Errorf("%d routes named, want %d and a word that there are more, and not the one that was known:\n%s", got, maxReported, out.String())
+	if got := strings.Count(out.String(), "destination="); got != maxTold || !strings.Contains(out.String(), "there are more") || strings.Contains(out.String(), many[0].Destination.String()) {
+		t.Errorf("%d routes named, want %d and a word that there are more, and not the one that was known:\n%s", got, maxTold, out.String())
 	}
 	out.Reset()
 	f.tell(slog.LevelWarn, "came", many[:3], many[:1])

@@ -2,18 +2,14 @@ package relay
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net/netip"
-	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/engine"
 	"fairlead/internal/app/network"
@@ -44,9 +40,6 @@ type played struct {
 	*engine.Engine[*relay6.Relay]
 	log   *slog.Logger
 	inbox *engine.Inbox
-
-	mu    sync.Mutex // guards trace
-	trace []string   // what was installed
 }
 
 func newPlayed(t *testing.T, log *slog.Logger, rules *privacy.Rules) *played {
@@ -60,7 +53,7 @@ func newPlayed(t *testing.T, log *slog.Logger, rules *privacy.Rules) *played {
 	lost := network.NewFailures(log, notes.NewLimiter(time.Hour))
 	nothing := func() {}
 	p.relay = &relay{
-		lost: lost, silent: nothing, others: nothing, soon: nothing, later: nothing, routed: func(map[int]uint32, bool) {},
+		lost: lost, silent: nothing, routed: func(map[int]uint32, bool) {},
 		notes: &notes.Notes{Log: log, Privacy: rules, Feed: control.NewFeed(), Once: notes.NewLimiter(time.Hour)},
 	}
 	p.inbox = engine.NewInbox()
@@ -73,7 +66,7 @@ func newPlayed(t *testing.T, log *slog.Logger, rules *privacy.Rules) *played {
 	p.net.Open(p)
 	p.net.Configure(cfg.Peers, dhcp6.ServerPort)
 	p.Engine = engine.New(engine.Options[*relay6.Relay]{
-		Log: log, Privacy: rules, Role: p.relay, Inbox: p.inbox, Store: p, Hosts: []engine.Installer{p},
+		Log: log, Privacy: rules, Role: p.relay, Inbox: p.inbox, Store: p, Hosts: []engine.Installer{p}, Kernel: p,
 	})
 	p.build = func(_ instant.Now, eff *effect.Effects) (*relay6.Relay, error) {
 		core := relay6.New(cfg, "boot")
@@ -115,28 +108,14 @@ func (p *played) run(t *testing.T) {
 	t.Cleanup(func() { cancel(); running.Wait() })
 }
 
+// Nobody compares the kernel.
+func (p *played) Soon()          {}
+func (p *played) Later()         {}
+func (p *played) OthersChanged() {}
+
 func (p *played) Commit([]store.Op) error { return nil }
 
-func (p *played) Apply(ops []hoststate.Op, _ func(int, error)) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, o := range ops {
-		p.trace = append(p.trace, fmt.Sprintf("install %s", o.Route.Prefix))
-	}
-	return nil
-}
-
-// installed is how many operations on prefixes that begin so were carried out.
-func (p *played) installed(prefix string) (n int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, line := range slices.Clone(p.trace) {
-		if strings.HasPrefix(line, "install "+prefix) {
-			n++
-		}
-	}
-	return n
-}
+func (p *played) Apply([]hoststate.Op, func(int, error)) error { return nil }
 
 func (p *played) Send([]udp.Outgoing, func(int, error)) {}
 func (p *played) SetLinks([]udp.Link) error             { return nil }
@@ -145,10 +124,4 @@ func (p *played) RemoveLocal(udp.Local) error           { return nil }
 
 func (p *played) Source(netip.Addr, string) (netip.Addr, error) {
 	return netip.Addr{}, unix.ENETUNREACH
-}
-
-// relaying is a configuration with the relay's section.
-func relaying(c config.Config) *config.Config {
-	c.Sections = map[string]config.Section{"relay6": new(config.Relay6)}
-	return &c
 }

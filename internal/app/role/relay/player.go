@@ -23,6 +23,7 @@ import (
 	"fairlead/internal/app/engine"
 	"fairlead/internal/app/hook"
 	"fairlead/internal/app/identity"
+	"fairlead/internal/app/kernel"
 	"fairlead/internal/app/network"
 	"fairlead/internal/app/notes"
 	"fairlead/internal/app/privacy"
@@ -70,13 +71,11 @@ type player struct {
 	engine        *engine.Engine[*relay6.Relay]
 	hook          *hook.Runner
 	feed          *control.Feed
-	comparer      *comparer
+	kernel        *kernel.Kernel
 	book          *bindings.Book[*relay6.Relay]
 
-	mu        sync.Mutex // guards all following fields
-	cfg       *config.Config
-	findings  map[string]uint64
-	filterErr error
+	mu  sync.Mutex // guards cfg
+	cfg *config.Config
 }
 
 var (
@@ -88,7 +87,7 @@ func newPlayer(h *role.House) *player {
 	d := &player{
 		log: h.Told, quiet: h.Log, level: &h.Level, bootID: h.BootID, identity: h.Identity, host: h.Host, privacy: h.Privacy,
 		store: h.Store, nl: h.Netlink, nft: h.Filter, hops: h.Hops, hook: h.Hook, feed: h.Feed,
-		cfg: h.Config, findings: noFindings(),
+		kernel: h.Kernel, cfg: h.Config,
 	}
 	once := notes.NewLimiter(d.cfg.Log.Every)
 	fails := network.NewFailures(d.log, once)
@@ -101,18 +100,17 @@ func newPlayer(h *role.House) *player {
 		},
 	})
 	net.Configure(d.cfg.PeersOf(config.DHCPv6), section(d.cfg).SourcePort)
-	d.comparer = newComparer(d)
 	d.rivals = network.NewRivals(d.log, network.IPv6, func() uint16 { return section(d.config()).SourcePort })
 	d.foreign = &foreignRoutes{d: d}
 	told := &notes.Notes{Log: d.quiet, Privacy: d.privacy, Feed: d.feed, Hook: d.hook, Once: once, Happened: d.refusedGrants.take}
 	d.relay = &relay{
 		net: net, lost: fails, build: d.buildCore, probe: d.answers, routed: d.foreign.watchRouted,
 		notes:  told,
-		silent: d.rivals.Soon, others: d.comparer.othersChanged, soon: d.comparer.soon, later: d.comparer.inAWhile,
+		silent: d.rivals.Soon,
 	}
 	d.keeper.to = h.History
 	d.engine = engine.New(engine.Options[*relay6.Relay]{
-		Log: d.log, Privacy: d.privacy, Role: d.relay, Inbox: d.inbox, Store: &d.keeper, Hosts: []engine.Installer{d.nl, d.nft}, Links: h.Events,
+		Log: d.log, Privacy: d.privacy, Role: d.relay, Inbox: d.inbox, Store: &d.keeper, Hosts: d.kernel.Hosts(), Kernel: d.kernel, Links: h.Events,
 	})
 	d.book = bindings.NewBook(bindings.Options[*relay6.Relay]{
 		Engine: d.engine, Level: d.level, Block: (*relay6.Relay).Block,
@@ -153,7 +151,7 @@ func (d *player) Open(in engine.Receiver, out role.Sockets) {
 // Tasks are what runs.
 func (d *player) Tasks() map[string]process.Task {
 	tasks := map[string]process.Task{
-		"compare": d.comparer.run, "filter": d.comparer.watch, "rivals": d.rivals.Run, "foreign": d.foreign.run,
+		"rivals": d.rivals.Run, "foreign": d.foreign.run,
 	}
 	for name, run := range d.engine.Tasks() {
 		tasks[name] = run

@@ -130,32 +130,6 @@ func TestNobodyIsInTheLogOfFailures(t *testing.T) {
 	}
 }
 
-func TestNobodyIsInFindings(t *testing.T) {
-	found := []hoststate.Finding{
-		{Kind: hoststate.Missing, Route: &hoststate.Route{Prefix: netip.MustParsePrefix(somebodysRoute), Gateway: netip.MustParseAddr(somebodysHop), Link: 3}},
-		{Kind: hoststate.LeftOver, Element: &hoststate.Element{Prefix: netip.MustParsePrefix(somebodysRoute), LinkLayer: hers().LinkLayer, Link: "d1"}},
-	}
-	for _, how := range hidings {
-		log, rules, out := masking(how)
-		d := &player{log: log, quiet: log, privacy: rules, feed: control.NewFeed(), findings: make(map[string]uint64), relay: &relay{notes: &notes.Notes{Log: log, Once: notes.NewLimiter(time.Hour)}}}
-		ctx, cancel := context.WithCancel(t.Context())
-		events, err := (&process.Process{Feed: d.feed, Privacy: rules}).Watch(ctx, api.Filter{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		(&comparer{d: d}).report(found)
-		findNobody(t, fmt.Sprint(how, " log"), out.String())
-		for range found {
-			text, err := json.Marshal(<-events)
-			if err != nil {
-				t.Fatal(err)
-			}
-			findNobody(t, fmt.Sprint(how, " watch"), string(text))
-		}
-		cancel()
-	}
-}
-
 // Who watches sees each kind of event, and nobody in it; who asked for one client
 // gets his all the same.
 func TestNobodyIsInWhatWatchesTell(t *testing.T) {

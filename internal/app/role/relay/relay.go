@@ -27,9 +27,6 @@ type relay struct {
 	probe  func(ctx context.Context, p effect.Probe) (answers, asked bool)
 	routed func(tables map[int]uint32, anew bool) // which links Routed tells of; anew: of some the core has forgotten it
 	silent func()                                 // a server has fallen silent
-	others func()                                 // another program has changed what is ours
-	soon   func()                                 // compare the kernel with what is wanted
-	later  func()                                 // the same, in a while
 
 	fell bool // a link went down or away: the core has forgotten what routes lead there
 }
@@ -62,7 +59,7 @@ func (r *relay) Tell(eff *effect.Effects) {
 func (r *relay) HearsExtensions() bool { return r.notes.HearExtensions() }
 
 // LinkChanged brings a link event to the network and to the core.
-func (r *relay) LinkChanged(core *relay6.Relay, e netlink.Event, eff *effect.Effects) (compare bool) {
+func (r *relay) LinkChanged(core *relay6.Relay, e netlink.Event, eff *effect.Effects) {
 	switch {
 	case e.Link != nil:
 		r.net.Know(*e.Link)
@@ -72,12 +69,7 @@ func (r *relay) LinkChanged(core *relay6.Relay, e netlink.Event, eff *effect.Eff
 		r.net.Forget(e.Removed)
 		r.fell = true
 		core.RemoveLink(e.Removed, eff)
-	case e.RouteChanged:
-		r.others()
-	default:
-		return true
 	}
-	return false
 }
 
 // LinksChanged opens and closes sockets, and has the routes to links looked at.
@@ -110,10 +102,6 @@ func (r *relay) Suspect(payload []byte) (of [16]byte) {
 func (r *relay) Probe(ctx context.Context, p effect.Probe) (answers, asked bool) {
 	return r.probe(ctx, p)
 }
-
-// CompareSoon and CompareLater ask for a comparison with the kernel.
-func (r *relay) CompareSoon()  { r.soon() }
-func (r *relay) CompareLater() { r.later() }
 
 // inlets are the links as a core's rules have them.
 func inlets(core *relay6.Relay) network.Rules {

@@ -10,7 +10,6 @@ import (
 
 // Reconfigure has a configuration hold.
 func (d *player) Reconfigure(ctx context.Context, next *config.Config) error {
-	defer d.comparer.soon()
 	return d.engine.Call(context.WithoutCancel(ctx), func(_ instant.Now, eff *effect.Effects) {
 		d.mu.Lock()
 		d.cfg = next

@@ -12,6 +12,7 @@ import (
 	"fairlead/internal/app/engine"
 	"fairlead/internal/app/history"
 	"fairlead/internal/app/kept"
+	"fairlead/internal/app/kernel"
 	"fairlead/internal/app/service"
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
@@ -19,7 +20,6 @@ import (
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
-	"fairlead/internal/host/nft"
 	"fairlead/internal/host/probe"
 	"fairlead/internal/host/store"
 )
@@ -251,7 +251,9 @@ func (s *keepsake) readLinks(restore func(link string, rec relay6.LinkRecord)) e
 }
 
 // restore brings the kernel to what was kept, before any socket is open (RFC
-// 8987 S-1), and takes in what the kernel had left of an earlier run.
+// 8987 S-1), and takes in what the kernel had left of an earlier run. What has ended while
+// nobody looked is not installed (RFC 8987 G-8), and what it has in the kernel goes before
+// the relay says that it is ready.
 func (d *player) restore() error {
 	started := time.Now()
 	var eff effect.Effects
@@ -260,118 +262,32 @@ func (d *player) restore() error {
 		return err
 	}
 	d.engine.Core = core
-	nothing, version, err := d.hostHasNothing()
-	if err != nil {
-		return err
-	}
 	d.engine.CarryOutNow(service.Now, &eff)
-	why, err := d.matchStoreAndTable(d.config(), service.Now())
-	if err != nil {
+	if why, until := d.kernel.Unexplained(); why != "" {
+		core.AdoptLeftOver(until)
+	}
+	d.engine.EndPast(service.Now, &eff)
+	if err := d.kernel.Restore(config.DHCPv6, kernel.Of(d.engine)); err != nil {
 		return err
 	}
-	d.endPast(core, &eff)
-	if nothing && why == "" {
-		d.installDelegated(core, &eff)
-		d.comparer.seen = version
-	} else if err := d.bringTo(core, why, &eff); err != nil {
-		return err
-	}
-	d.tellOfOrphans(why, service.Now())
+	d.tellOfOrphans(service.Now())
 	t := core.Totals()
 	d.log.Info("restored", "prefixes", t.Prefixes, "addresses", t.Addresses, "took", time.Since(started).Round(time.Millisecond))
 	return nil
 }
 
-// endPast ends what has ended while nobody looked (RFC 8987 S-1, G-8): it is not installed,
-// and what it has in the kernel goes before the relay says that it is ready.
-func (d *player) endPast(core *relay6.Relay, eff *effect.Effects) {
-	for range maxPast {
-		now := service.Now()
-		if at, due := core.Deadline(); !due || at > now.Boot {
-			return
-		}
-		eff.Reset()
-		core.Tick(now, eff)
-		d.engine.CarryOutNow(service.Now, eff)
+// tellOfOrphans says what was not explained, and forgets that there would be any if
+// there are none.
+func (d *player) tellOfOrphans(now instant.Now) {
+	why, _ := d.kernel.Unexplained()
+	n := d.engine.Core.Kernel().Counts().Orphans
+	switch {
+	case why == "":
+	case n == 0:
+		d.kernel.Explained()
+	default:
+		d.log.Warn("prefixes are routed that the store does not explain: they stay for a time, and their clients take them over as they renew",
+			"prefixes", n, "why", why, "until", now.WallAt(d.engine.Core.OrphansEnd()),
+			"see", `"fairlead delegations" shows them with source kernel, "fairlead clear" ends them`)
 	}
-}
-
-// maxPast bounds how often a start has the core end what is due. Each time it ends hundreds.
-const maxPast = 4096
-
-// hostHasNothing reports whether the kernel has nothing of ours, as after a reboot, and
-// the filter's Version when it had nothing.
-func (d *player) hostHasNothing() (bool, nft.Version, error) {
-	bare, version := d.nft.Bare()
-	if !bare {
-		return false, version, nil
-	}
-	routes, err := d.nl.Routes()
-	return len(routes) == 0, version, err
-}
-
-// installDelegated installs everything that was restored. There is nothing that it would
-// have to be compared with, and nothing in the filter but what is installed here, as the
-// first comparison learns from the filter's Version.
-func (d *player) installDelegated(core *relay6.Relay, eff *effect.Effects) {
-	n := core.InstallDelegated(eff, func() { d.engine.CarryOutNow(service.Now, eff) })
-	d.log.Info("kernel brought to what was kept", "differences", n)
-}
-
-// bringTo compares what was restored with what the kernel has, and mends the
-// differences. Where the filter table is this store's (why is empty), its elements are left
-// to the first comparison, which is done while packets pass: to read them takes seconds.
-// Not so where delegations on point-to-point interfaces wait for their proof, as what the
-// filter lets through there may be another client's by now; nor where the table is not
-// this store's, as the elements then tell what nobody explains.
-func (d *player) bringTo(core *relay6.Relay, why string, eff *effect.Effects) error {
-	read := d.actual
-	if bare, _ := d.nft.Bare(); !bare && why == "" && core.HostCounts().Unproved == 0 {
-		read = d.actualRoutes
-		d.comparer.goesOn = true
-	}
-	reading, err := read()
-	if err != nil {
-		return err
-	}
-	differences, leftOver := 0, 0
-	comparison := core.CompareHost()
-	for done := false; !done; {
-		eff.Reset()
-		var found []hoststate.Finding
-		found, done, _ = core.ComparePart(comparison, reading, eff)
-		differences += len(found)
-		for _, f := range found {
-			if f.Kind == hoststate.LeftOver && f.Route != nil {
-				leftOver++
-			}
-		}
-		d.engine.CarryOutNow(service.Now, eff)
-	}
-	if differences > 0 {
-		d.log.Info("kernel brought to what was kept", "differences", differences)
-	}
-	if there, _ := d.nft.Found(); !there && leftOver > 0 {
-		d.log.Warn("routes of ours that the store does not explain were removed: the kernel had no filter table of ours, so the store is believed", "routes", leftOver)
-	}
-	return nil
-}
-
-// actual reads back what the kernel has of ours.
-func (d *player) actual() (*hoststate.Reading, error) {
-	r := hoststate.NewReading()
-	routes, err := d.nl.Routes()
-	if err != nil {
-		return nil, err
-	}
-	for i := range routes {
-		r.AddRoute(routes[i])
-	}
-	return r, d.nft.Elements(r.AddElement)
-}
-
-// actualRoutes reads back what the kernel has of our routes.
-func (d *player) actualRoutes() (*hoststate.Reading, error) {
-	routes, err := d.nl.Routes()
-	return hoststate.OfRoutes(routes), err
 }

@@ -1,5 +1,5 @@
 // Package relay4 plays the DHCPv4 relay: it puts the core, the sockets, the store and the
-// operators' questions together. The relay has nothing in the kernel.
+// operators' questions together, and the kernel where a rule wants something of it.
 package relay4
 
 import (
@@ -18,6 +18,7 @@ import (
 	"fairlead/internal/app/engine"
 	"fairlead/internal/app/history"
 	"fairlead/internal/app/kept"
+	"fairlead/internal/app/kernel"
 	"fairlead/internal/app/metrics"
 	"fairlead/internal/app/network"
 	"fairlead/internal/app/notes"
@@ -72,13 +73,13 @@ func newPlayer(h *role.House) *player {
 	}
 	d.configure(h.Config)
 	d.engine = engine.New(engine.Options[*relay4.Relay]{
-		Log: h.Told, Privacy: h.Privacy, Role: d.relay, Inbox: d.inbox, Store: h.History, Links: h.Events,
+		Log: h.Told, Privacy: h.Privacy, Role: d.relay, Inbox: d.inbox, Store: h.History, Hosts: h.Kernel.Hosts(), Kernel: h.Kernel, Links: h.Events,
 	})
 	d.book = bindings.NewBook(bindings.Options[*relay4.Relay]{
 		Engine: d.engine, Level: &h.Level, Clients: clients,
 		Live: func(core *relay4.Relay, yield func(bindings.Living)) {
 			for b := range core.Leases {
-				yield(bindings.Living{Binding: b})
+				yield(bindings.Living{Binding: b, Unproved: core.Unproved(&b)})
 			}
 		},
 	})
@@ -139,14 +140,17 @@ func (d *player) coreOf(now instant.Now, eff *effect.Effects) (*relay4.Relay, er
 	return core, k.Err
 }
 
-// Restore has the core begin with what was kept.
+// Restore has the core begin with what was kept, and brings the kernel to it.
 func (d *player) Restore() (held map[string]int, err error) {
 	var eff effect.Effects
 	if d.engine.Core, err = d.buildCore(service.Now(), &eff); err != nil {
 		return nil, err
 	}
 	d.engine.CarryOutNow(service.Now, &eff)
-	d.relay.notes.Take(&eff)
+	d.engine.EndPast(service.Now, &eff)
+	if err := d.house.Kernel.Restore(config.DHCPv4, kernel.Of(d.engine)); err != nil {
+		return nil, err
+	}
 	t := d.engine.Core.Totals()
 	d.house.Told.Info("restored", "leases", t.Leases)
 	return heldOn(d.engine.Core.Prospects(d.coreConfig(d.cfg))), nil
@@ -219,6 +223,7 @@ func (d *player) Count(ctx context.Context, c *api.Counters) error {
 	return d.engine.Call(ctx, func(now instant.Now, _ *effect.Effects) {
 		c.Peers = append(c.Peers, d.peers(now)...)
 		c.Panics += d.engine.Panics()
+		control.AddHostCounts(c, d.engine.Core.Kernel().Counts())
 	})
 }
 
@@ -230,7 +235,7 @@ func (d *player) Judge(ctx context.Context, s *api.Status, _ *api.Counters) erro
 	}
 	return d.engine.Call(ctx, func(instant.Now, *effect.Effects) {
 		s.Degraded = append(s.Degraded, d.wrong()...)
-		s.Relay4 = totalsOf(linksOf(d.engine.Core), countersOf(d.engine.Core))
+		s.Relay4 = totalsOf(linksOf(d.engine.Core, nil), countersOf(d.engine.Core))
 		s.Relay4.Leases = d.engine.Core.Totals().Leases
 		s.Limits = append(s.Limits, control.LimitsOf(d.engine.Core.LimitsMet())...)
 	})
@@ -251,11 +256,11 @@ func (d *player) Prospect(ctx context.Context, next *config.Config, r *api.Reloa
 
 // Reconfigure has a configuration hold.
 func (d *player) Reconfigure(ctx context.Context, next *config.Config) error {
-	return d.engine.Call(context.WithoutCancel(ctx), func(instant.Now, *effect.Effects) {
+	return d.engine.Call(context.WithoutCancel(ctx), func(_ instant.Now, eff *effect.Effects) {
 		d.mu.Lock()
 		d.cfg = next
 		d.mu.Unlock()
-		d.engine.Core.Reconfigure(d.coreConfig(next))
+		d.engine.Core.Reconfigure(d.coreConfig(next), eff)
 		d.engine.Core.SetTrace(d.book.Traced())
 		d.configure(next)
 		d.relay.LinksChanged(d.engine.Core)
@@ -273,9 +278,10 @@ func (d *player) config() *config.Config {
 
 // look is the relay at a glance.
 func (d *player) look(ctx context.Context) (v api.Relay4, err error) {
+	spoofed := d.house.Kernel.Spoofed()
 	err = d.engine.Call(ctx, func(instant.Now, *effect.Effects) {
 		v.RelayID = api.Identifier(d.relayID(d.config()))
-		v.Links, v.Relay4Counters, v.Relay4Leases = linksOf(d.engine.Core), countersOf(d.engine.Core), leasesOf(d.engine.Core)
+		v.Links, v.Relay4Counters, v.Relay4Leases = linksOf(d.engine.Core, spoofed), countersOf(d.engine.Core), leasesOf(d.engine.Core)
 	})
 	return v, err
 }

@@ -55,7 +55,7 @@ func (r *relay) Tell(eff *effect.Effects) {
 func (r *relay) HearsExtensions() bool { return r.notes.HearExtensions() }
 
 // LinkChanged brings a link event to the network and to the core.
-func (r *relay) LinkChanged(core *relay4.Relay, e netlink.Event, eff *effect.Effects) (compare bool) {
+func (r *relay) LinkChanged(core *relay4.Relay, e netlink.Event, eff *effect.Effects) {
 	switch {
 	case e.Link != nil:
 		l := e.Link.ForIPv4()
@@ -65,7 +65,6 @@ func (r *relay) LinkChanged(core *relay4.Relay, e netlink.Event, eff *effect.Eff
 		r.net.Forget(e.Removed)
 		core.RemoveLink(e.Removed, eff)
 	}
-	return false
 }
 
 // LinksChanged opens and closes sockets.
@@ -92,12 +91,6 @@ func (r *relay) Suspect(payload []byte) (of [16]byte) {
 
 // Probe is not asked for.
 func (r *relay) Probe(context.Context, effect.Probe) (answers, asked bool) { return false, false }
-
-// CompareSoon has nothing to compare, as the relay has nothing in the kernel.
-func (r *relay) CompareSoon() {}
-
-// CompareLater has nothing either.
-func (r *relay) CompareLater() {}
 
 // inlets are the links as a core's rules have them.
 func inlets(core *relay4.Relay) network.Rules {

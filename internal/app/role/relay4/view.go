@@ -3,20 +3,25 @@ package relay4
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"fairlead/internal/app/api"
+	"fairlead/internal/app/control"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/relay4"
+	"fairlead/internal/host/nft"
 	"fairlead/internal/wire/dhcp4"
 )
 
-// linksOf are the links with clients.
-func linksOf(core *relay4.Relay) []api.Relay4Link {
+// linksOf are the links with clients, with what was dropped there for its source.
+func linksOf(core *relay4.Relay, spoofed map[string]nft.Spoofed) []api.Relay4Link {
 	found := []api.Relay4Link{}
 	for _, l := range core.Links() {
 		if l.ClientFacing {
+			at := spoofed[l.Name]
 			found = append(found, api.Relay4Link{
 				Name: l.Name, Up: l.Up, VRF: l.VRF, Trusted: l.Trusted, GIAddr: l.GIAddr, CircuitID: l.CircuitID, Leases: l.Leases,
+				Filter: l.Filter.String(), Spoofed: at.Packets, LastSpoofed: control.SpoofedOf(&at, time.Now()),
 				Relay4Counters: figuresOf(&l.Counters.Traffic, l.Counters.LinkCounts, nonZero),
 			})
 		}
@@ -33,7 +38,7 @@ func countersOf(core *relay4.Relay) api.Relay4Counters {
 // leasesOf are the figures of the leases on view.
 func leasesOf(core *relay4.Relay) api.Relay4Leases {
 	t := core.Totals()
-	return api.Relay4Leases{Leases: t.Leases, Pending: t.Pending, Unkept: t.Unkept, HeldByClock: t.HeldByClock, Events: t.Events, Ends: t.Ends, Refusals: t.Refusals}
+	return api.Relay4Leases{Leases: t.Leases, Pending: t.Pending, Unkept: t.Unkept, Uninstalled: t.Uninstalled, HeldByClock: t.HeldByClock, Events: t.Events, Ends: t.Ends, Refusals: t.Refusals}
 }
 
 // totalsOf are those figures at a glance.
@@ -82,13 +87,17 @@ func (d *player) wrong() (words []string) {
 	for i := range section(cfg).Links {
 		match = append(match, section(cfg).Links[i].Match...)
 	}
-	if t := d.engine.Core.Totals(); t.Unkept > 0 {
+	t := d.engine.Core.Totals()
+	if t.Unkept > 0 {
 		words = append(words, fmt.Sprintf("store: %d DHCPv4 leases not kept yet", t.Unkept))
+	}
+	if t.Uninstalled > 0 {
+		words = append(words, fmt.Sprintf("kernel: %d DHCPv4 leases without their route or filter element; the log says what the kernel did not take", t.Uninstalled))
 	}
 	words = append(words, d.relay.net.Muted()...)
 	words = append(words, d.relay.net.Absent("relay4", match)...)
-	for _, l := range linksOf(d.engine.Core) {
-		if l.Up && !l.GIAddr.IsValid() {
+	for _, l := range d.engine.Core.Links() {
+		if l.ClientFacing && l.Up && !l.GIAddr.IsValid() {
 			words = append(words, "link "+l.Name+": it has no IPv4 address, and the rule names none: no DHCPv4 message of its clients is relayed")
 		}
 	}

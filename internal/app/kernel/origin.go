@@ -1,4 +1,4 @@
-package relay
+package kernel
 
 import (
 	"crypto/rand"
@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 
-	"fairlead/internal/app/config"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/host/store"
 )
@@ -29,7 +28,7 @@ type origin struct {
 	used               bool   // something was kept in it
 }
 
-func readOrigin(from scanner) (o origin, err error) {
+func readOrigin(from *store.Store) (o origin, err error) {
 	err = from.Scan(nil, nil, func([]byte, []byte) bool {
 		o.used = true
 		return false
@@ -76,54 +75,46 @@ func (o *origin) unexplained(stats store.Stats, boot string, found bool, tableID
 	return ""
 }
 
-// matchStoreAndTable has the core make orphans of what the store does not explain, if there is
-// a reason to, and gives store and table one id. It returns the reason.
-func (d *player) matchStoreAndTable(cfg *config.Config, now instant.Now) (string, error) {
-	o, err := readOrigin(d.store)
+// match compares the ids of the store and of the filter table, and gives them one. It finds
+// out whether there is a reason to keep what the store does not explain, and until when.
+func (k *Kernel) match(now instant.Now) error {
+	o, err := readOrigin(k.o.Store)
 	if err != nil {
-		return "", err
+		return err
 	}
-	stats := d.store.Stats()
-	found, tableID := d.nft.Found()
-	why := o.unexplained(stats, d.bootID, found, tableID, now)
-	goesOn := o.boot == d.bootID && now.Boot < o.until && hex.EncodeToString([]byte(o.id)) == tableID
+	orphans := k.o.Config().Host.Orphans
+	stats := k.o.Store.Stats()
+	found, tableID := k.o.Filter.Found()
+	why := o.unexplained(stats, k.o.BootID, found, tableID, now)
+	goesOn := o.boot == k.o.BootID && now.Boot < o.until && hex.EncodeToString([]byte(o.id)) == tableID
 	switch {
-	case why == "" || cfg.Host.Orphans == 0:
+	case why == "" || orphans == 0:
 		why, o.boot = "", ""
 	case !goesOn:
-		o.boot, o.until = d.bootID, now.Boot.After(cfg.Host.Orphans)
+		o.boot, o.until = k.o.BootID, now.Boot.After(orphans)
 	}
-	if why != "" {
-		d.engine.Core.AdoptLeftOver(o.until)
-	}
+	k.unexplained, k.until = why, o.until
 	if o.id == "" {
 		var id [16]byte
 		_, _ = rand.Read(id[:]) // it never fails
 		o.id = string(id[:])
 	}
 	o.records, o.databases = stats.RecordsSetAside, uint64(len(stats.DatabasesSetAside))
-	if err := d.store.Commit(o.kept()); err != nil {
+	if err := k.o.Store.Commit(o.kept()); err != nil {
 		// The table keeps its store id: at the next start the question is the same.
-		d.log.Warn("id of the store not kept", "error", err)
-		return why, nil
+		k.o.Told.Warn("id of the store not kept", "error", err)
+		return nil
 	}
-	return why, d.nft.SetStoreID(hex.EncodeToString([]byte(o.id)))
+	return k.o.Filter.SetStoreID(hex.EncodeToString([]byte(o.id)))
 }
 
-// tellOfOrphans says what was not explained, and forgets that there would be any if
-// there are none.
-func (d *player) tellOfOrphans(why string, now instant.Now) {
-	if why == "" {
-		return
+// Unexplained says why what the kernel has and the store does not explain stays for a time,
+// as orphans, and until when; empty: it goes.
+func (k *Kernel) Unexplained() (why string, until instant.Instant) { return k.unexplained, k.until }
+
+// Explained forgets that there would be orphans: there are none.
+func (k *Kernel) Explained() {
+	if err := k.o.Store.Commit([]store.Op{{Key: orphansKey}}); err != nil {
+		k.o.Told.Warn("store: not kept that there are no orphans", "error", err)
 	}
-	n := d.engine.Core.HostCounts().Orphans
-	if n == 0 {
-		if err := d.store.Commit([]store.Op{{Key: orphansKey}}); err != nil {
-			d.log.Warn("store: not kept that there are no orphans", "error", err)
-		}
-		return
-	}
-	d.log.Warn("prefixes are routed that the store does not explain: they stay for a time, and their clients take them over as they renew",
-		"prefixes", n, "why", why, "until", now.WallAt(d.engine.Core.OrphansEnd()),
-		"see", `"fairlead delegations" shows them with source kernel, "fairlead clear" ends them`)
 }

@@ -1,13 +1,18 @@
-package relay
+package kernel
 
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
 
+	"fairlead/internal/app/api"
+	"fairlead/internal/app/control"
+	"fairlead/internal/app/notes"
 	"fairlead/internal/app/service"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
@@ -25,7 +30,12 @@ import (
 // that changes nftables all the time, such as one that bans addresses, it is read
 // each time.
 type comparer struct {
-	d       *player
+	log     *slog.Logger // those who watch are told of its warnings
+	quiet   *slog.Logger // the same for what they are told of otherwise
+	limiter *notes.Limiter
+	feed    *control.Feed
+	every   func() time.Duration // host.compare; 0: never
+	parts   []Part
 	version func() (nft.Version, error)
 	mend    func() (bool, error) // the filter's rules; true: they were changed by somebody
 	actual  func() (*hoststate.Reading, error)
@@ -44,9 +54,10 @@ type comparer struct {
 
 	goesOn bool // where the start has left off: what it finds in the filter is what was restored
 
-	mu    sync.Mutex // guards all following fields
-	last  time.Time
-	found int
+	mu       sync.Mutex // guards all following fields
+	last     time.Time
+	found    int
+	findings map[string]uint64 // by kind
 }
 
 // settleTime lets a burst of changes end before the kernel is read. What the
@@ -77,12 +88,14 @@ func noFindings() map[string]uint64 {
 	return counts
 }
 
-func newComparer(d *player) *comparer {
+func newComparer(o *Options) *comparer {
 	return &comparer{
-		d: d, version: d.nft.Version, mend: d.nft.Mend, actual: d.actual, routes: d.nl.Routes,
-		listen: func() (notices, error) { return d.nft.OpenNotices() },
+		log: o.Told, quiet: o.Log, limiter: notes.NewLimiter(o.Config().Log.Every), feed: o.Feed,
+		every:   func() time.Duration { return o.Config().Host.Compare },
+		version: o.Filter.Version, mend: o.Filter.Mend, actual: o.actual, routes: o.Routes.Routes,
+		listen: func() (notices, error) { return o.Filter.OpenNotices() },
 		due:    make(chan struct{}, 1), changed: make(chan struct{}, 1), late: make(chan struct{}, 1),
-		own: newQuick(), quick: newQuick(), rules: newQuick(),
+		own: newQuick(), quick: newQuick(), rules: newQuick(), findings: noFindings(),
 	}
 }
 
@@ -112,7 +125,7 @@ func (a *comparer) run(ctx context.Context) error {
 	wait := func(until time.Time) <-chan time.Time { return time.After(max(settleTime, time.Until(until))) }
 	for {
 		var slow <-chan time.Time
-		if every := a.d.config().Host.Compare; every > 0 {
+		if every := a.every(); every > 0 {
 			slow = time.After(every)
 		}
 		whole := true
@@ -148,7 +161,7 @@ func (a *comparer) run(ctx context.Context) error {
 		later, soon, theirs = nil, nil, nil
 		found, err := a.once(ctx, whole)
 		if err != nil && ctx.Err() == nil {
-			a.d.log.Error("kernel not compared with what is wanted", "error", err)
+			a.log.Error("kernel not compared with what is wanted", "error", err)
 			a.inAWhile()
 		}
 		if byOthers && found > 0 {
@@ -165,8 +178,8 @@ func (a *comparer) run(ctx context.Context) error {
 func (a *comparer) spend(times *rate.Limiter) time.Duration {
 	delay := times.Reserve().Delay()
 	if delay > 0 {
-		if n, due := a.d.relay.notes.Once.Due("undone again and again", service.Now().Boot); due {
-			a.d.log.Warn("another program keeps changing routes or the filter of ours: they are mended less often", "every", quickEvery, "times", n)
+		if n, due := a.limiter.Due("undone again and again", service.Now().Boot); due {
+			a.log.Warn("another program keeps changing routes or the filter of ours: they are mended less often", "every", quickEvery, "times", n)
 		}
 	}
 	return delay
@@ -193,7 +206,7 @@ func (a *comparer) once(ctx context.Context, whole bool) (n int, err error) {
 		a.seen = nft.Version{}
 	}
 	for range tries {
-		comparison, panics, err := a.begin(ctx)
+		under, panics, err := a.begin(ctx)
 		if err != nil {
 			return 0, err
 		}
@@ -211,7 +224,7 @@ func (a *comparer) once(ctx context.Context, whole bool) (n int, err error) {
 		if err != nil {
 			return 0, err
 		}
-		found, settled, err := a.compare(ctx, comparison, reading)
+		found, settled, err := a.compare(ctx, under, reading)
 		if err != nil {
 			return 0, err
 		}
@@ -235,7 +248,7 @@ func (a *comparer) readAll() (*hoststate.Reading, error) {
 
 func (a *comparer) mendRules() (mended bool, err error) {
 	if mended, err = a.mend(); err == nil && mended {
-		a.d.log.Warn("filter rules were changed by somebody else: mended") // how often it happens is bounded: see quickEvery
+		a.log.Warn("filter rules were changed by somebody else: mended") // how often it happens is bounded: see quickEvery
 	}
 	return mended, err
 }
@@ -258,10 +271,10 @@ func (a *comparer) watch(ctx context.Context) error {
 	defer heard.Close()
 	for heard.Wait(ctx) == nil {
 		pause := settleTime // a burst of changes is one
-		if heard.Read() && a.d.config().Host.Compare > 0 {
+		if heard.Read() && a.every() > 0 {
 			mended, err := a.mendRules()
 			if err != nil {
-				a.d.log.Error("filter rules not mended", "error", err)
+				a.log.Error("filter rules not mended", "error", err)
 			}
 			if mended || err != nil {
 				pause = max(pause, a.spend(a.rules))
@@ -283,27 +296,40 @@ func (a *comparer) readRoutes() (*hoststate.Reading, error) {
 	return hoststate.OfRoutes(routes), err
 }
 
-// compare goes through a comparison part by part: between two of them the loop
+// under is a comparison of each part, in their order.
+type under []*hoststate.Comparison
+
+// compare goes through the comparisons piece by piece: between two pieces the loop of a part
 // does whatever else there is to do.
-func (a *comparer) compare(ctx context.Context, c *hoststate.Comparison, r *hoststate.Reading) (found []hoststate.Finding, settled bool, err error) {
-	for done := false; !done; {
-		var more []hoststate.Finding
-		err := a.d.engine.Call(ctx, func(_ instant.Now, eff *effect.Effects) {
-			more, done, settled = a.d.engine.Core.ComparePart(c, r, eff)
-		})
-		if err != nil {
-			return nil, false, err
+func (a *comparer) compare(ctx context.Context, u under, r *hoststate.Reading) (found []hoststate.Finding, settled bool, err error) {
+	for i, part := range a.parts {
+		for done := false; !done; {
+			var more []hoststate.Finding
+			err := part.Call(ctx, func(_ instant.Now, eff *effect.Effects) {
+				more, done, settled = part.Kernel().ComparePart(u[i], r, eff)
+			})
+			if err != nil {
+				return nil, false, err
+			}
+			found = append(found, more...)
 		}
-		found = append(found, more...)
+		if !settled {
+			return nil, false, nil
+		}
 	}
-	return found, settled, nil
+	return found, true, nil
 }
 
-// begin begins a comparison, and waits until everything that was decided before
-// is installed. After a panic the core may believe what it never asked for.
-func (a *comparer) begin(ctx context.Context) (c *hoststate.Comparison, panics uint64, err error) {
-	err = a.d.engine.Settled(ctx, func() { c, panics = a.d.engine.Core.CompareHost(), a.d.engine.Panics() })
-	return c, panics, err
+// begin begins a comparison of each part, and waits until everything that was decided before
+// is installed. After a panic a core may believe what it never asked for: panics are those of
+// all cores.
+func (a *comparer) begin(ctx context.Context) (u under, panics uint64, err error) {
+	for _, part := range a.parts {
+		if err := part.Settled(ctx, func() { u, panics = append(u, part.Kernel().Compare()), panics+part.Panics() }); err != nil {
+			return nil, 0, err
+		}
+	}
+	return u, panics, nil
 }
 
 // maxReported bounds how many differences of one comparison are named in the log.
@@ -316,30 +342,36 @@ func (a *comparer) report(found []hoststate.Finding) {
 	if a.goesOn {
 		a.goesOn = false
 		if len(found) > 0 {
-			a.d.log.Info("filter brought to what was kept", "differences", len(found))
+			a.log.Info("filter brought to what was kept", "differences", len(found))
 		}
 		return
 	}
-	a.d.mu.Lock()
+	a.mu.Lock()
 	for _, f := range found {
-		a.d.findings[f.Kind.String()]++
+		a.findings[f.Kind.String()]++
 	}
-	a.d.mu.Unlock()
+	a.mu.Unlock()
 	at := service.Now().Boot
 	for i, f := range found {
 		if i == maxReported {
-			a.d.log.Warn("kernel differed: more was mended", "differences", len(found))
+			a.log.Warn("kernel differed: more was mended", "differences", len(found))
 			return
 		}
-		if times, due := a.d.relay.notes.Once.Due("finding "+f.String(), at); due {
-			a.d.quiet.Warn("kernel differed: mended", "what", f.String(), "times", times)
+		if times, due := a.limiter.Due("finding "+f.String(), at); due {
+			a.quiet.Warn("kernel differed: mended", "what", f.String(), "times", times)
 		}
-		a.d.feed.Offer(foundEvent(f))
+		a.feed.Offer(foundEvent(f))
 	}
 }
 
-func (a *comparer) state() (last time.Time, found int) {
+// count fills in what the comparisons have found.
+func (a *comparer) count(c *api.Counters) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.last, a.found
+	c.Host.LastComparison, c.Host.LastFindings = a.last, a.found
+	c.HostFindings = maps.Clone(a.findings)
+}
+
+func foundEvent(f hoststate.Finding) api.Event {
+	return api.Event{Time: time.Now(), Kind: effect.NoteForeign.String(), Text: "kernel differed: mended", Reason: f.String()}
 }

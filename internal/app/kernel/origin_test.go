@@ -1,4 +1,4 @@
-package relay
+package kernel
 
 import (
 	"encoding/hex"

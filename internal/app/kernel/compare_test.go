@@ -1,7 +1,8 @@
-package relay
+package kernel
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/netip"
@@ -11,35 +12,17 @@ import (
 	"testing/synctest"
 	"time"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
-	"fairlead/internal/app/control"
+	"fairlead/internal/app/engine"
+	"fairlead/internal/app/privacy"
+	"fairlead/internal/app/process"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
-	"fairlead/internal/core/relay6"
-	"fairlead/internal/host/nft"
+	"fairlead/internal/core/ledger"
+	"fairlead/internal/wire/linkaddr"
 )
-
-// newComparerBench is a comparer of a running loop. Its kernel is read by read.
-func newComparerBench(t *testing.T, read func() (*hoststate.Reading, error)) (*comparer, *played) {
-	t.Helper()
-	l := quietPlayed(t)
-	l.run(t)
-	d := &player{log: l.log, quiet: l.log, relay: l.relay, engine: l.Engine, feed: control.NewFeed(), cfg: relaying(config.Config{}), findings: map[string]uint64{}}
-	return &comparer{
-		d: d, version: func() (nft.Version, error) { return nft.Version{Others: 1}, nil },
-		mend: func() (bool, error) { return false, nil }, actual: read,
-		// A comparison that spares the filter, as the first one after the start may, finds none.
-		routes: func() ([]hoststate.Route, error) { return nil, nil },
-		due:    make(chan struct{}, 1), changed: make(chan struct{}, 1), late: make(chan struct{}, 1),
-		own: newQuick(), quick: newQuick(), rules: newQuick(),
-	}, l
-}
-
-func strayRoute(n int) hoststate.Route {
-	a := [16]byte{0x20, 0x01, 0x0d, 0xb8, 0xee, byte(n >> 8), byte(n)}
-	return hoststate.Route{Prefix: netip.PrefixFrom(netip.AddrFrom16(a), 56), Table: hoststate.MainTable, Metric: 1}
-}
 
 // What is asked of the kernel while it is read is on its way, and no finding.
 // What nobody wants is one.
@@ -50,7 +33,7 @@ func TestComparisonUnderLoadReportsNoneThatIsOnItsWay(t *testing.T) {
 	a, l = newComparerBench(t, func() (*hoststate.Reading, error) {
 		looks++
 		err := l.Call(t.Context(), func(_ instant.Now, eff *effect.Effects) {
-			l.Core.Reconfigure(&relay6.Config{Aggregates: []hoststate.Aggregate{{Prefix: netip.MustParsePrefix("2001:db8:aa::/48")}}}, eff)
+			l.ledger.Install(l.state.SetAggregates(nil, []hoststate.Aggregate{{Prefix: netip.MustParsePrefix("2001:db8:aa::/48")}}), eff)
 		})
 		return hoststate.Read(hoststate.Actual{Routes: []hoststate.Route{strayRoute(1)}}), err
 	})
@@ -62,11 +45,13 @@ func TestComparisonUnderLoadReportsNoneThatIsOnItsWay(t *testing.T) {
 	if looks != 1 || found != 1 {
 		t.Errorf("%d differences in %d readings, want 1 in 1", found, looks)
 	}
-	if n := a.d.findings[hoststate.LeftOver.String()]; n != 1 {
+	if n := a.findings[hoststate.LeftOver.String()]; n != 1 {
 		t.Errorf("%d left over reported, want 1", n)
 	}
-	if last, n := a.state(); n != found || last.Before(began) {
-		t.Errorf("state %v, %d; want %d found after %v", last, n, found, began)
+	var c api.Counters
+	a.count(&c)
+	if c.Host.LastFindings != found || c.Host.LastComparison.Before(began) {
+		t.Errorf("state %v, %d; want %d found after %v", c.Host.LastComparison, c.Host.LastFindings, found, began)
 	}
 }
 
@@ -179,8 +164,8 @@ func TestAnotherProgramChangesTheRules(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, _ := newComparerBench(t, func() (*hoststate.Reading, error) { return hoststate.NewReading(), nil })
 		var out strings.Builder
-		a.d.log = slog.New(slog.NewTextHandler(&out, nil))
-		a.d.cfg.Host.Compare = time.Hour
+		a.log = slog.New(slog.NewTextHandler(&out, nil))
+		a.every = func() time.Duration { return time.Hour }
 		var times atomic.Int32
 		a.mend = func() (bool, error) { times.Add(1); return true, nil }
 		a.listen = func() (notices, error) { return othersAtWork{}, nil }
@@ -214,7 +199,7 @@ func TestComparisonThatIsOvertakenGivesUp(t *testing.T) {
 	looks := 0
 	a, l := newComparerBench(t, func() (*hoststate.Reading, error) {
 		looks++
-		err := l.Call(t.Context(), func(instant.Now, *effect.Effects) { l.Core.CompareHost() })
+		err := l.Call(t.Context(), func(instant.Now, *effect.Effects) { l.Kernel().Compare() })
 		return hoststate.NewReading(), err
 	})
 	if _, err := a.once(t.Context(), true); !errors.Is(err, errUnsettled) || looks != tries {
@@ -234,7 +219,7 @@ func TestComparisonComesInParts(t *testing.T) {
 	})
 	var before, after effect.ChangeID
 	last := func(id *effect.ChangeID) {
-		if err := l.Call(t.Context(), func(instant.Now, *effect.Effects) { *id = l.Core.LastChange() }); err != nil {
+		if err := l.Call(t.Context(), func(instant.Now, *effect.Effects) { *id = l.ledger.LastChange() }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -255,26 +240,16 @@ func TestComparisonComesInParts(t *testing.T) {
 	}
 }
 
-// The first comparison after a start is done while the relay serves: what comes while the
-// kernel is read is forwarded, and so is what comes before all is compared. What the
-// start had left to this comparison was restored; it is mended, and nobody is blamed for it.
-func TestRelayServesDuringTheFirstComparison(t *testing.T) {
+// The first comparison after a start is done while the role serves: its loop is free while the
+// kernel is read, and between the pieces of the comparison. What the start had left to this
+// comparison was restored; it is mended, and nobody is blamed for it.
+func TestRoleServesDuringTheFirstComparison(t *testing.T) {
 	const stray = 20_000
 	var l *played
-	serve := func() {
-		t.Helper()
-		forwarded := 0
-		err := l.Call(t.Context(), func(now instant.Now, _ *effect.Effects) {
-			var eff effect.Effects
-			l.Core.Handle(now, solicit(linkA, 1), &eff)
-			forwarded = len(eff.Sends)
-		})
-		if err != nil || forwarded != 1 {
-			t.Errorf("a Solicit during the comparison was forwarded %d times, want once: %v", forwarded, err)
-		}
-	}
 	a, l := newComparerBench(t, func() (*hoststate.Reading, error) {
-		serve()
+		if err := l.Call(t.Context(), func(instant.Now, *effect.Effects) {}); err != nil {
+			t.Error(err)
+		}
 		r := hoststate.NewReading()
 		for i := range stray {
 			r.AddRoute(strayRoute(i))
@@ -282,48 +257,133 @@ func TestRelayServesDuringTheFirstComparison(t *testing.T) {
 		return r, nil
 	})
 	var out strings.Builder
-	a.d.log = slog.New(slog.NewTextHandler(&out, nil))
-	a.d.quiet = a.d.log
+	a.log = slog.New(slog.NewTextHandler(&out, nil))
+	a.quiet = a.log
 	a.goesOn = true
-	c, _, err := a.begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	reading, err := a.readAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	parts, first := 0, 0
-	for done := false; !done; parts++ {
-		var found []hoststate.Finding
-		err := l.Call(t.Context(), func(_ instant.Now, eff *effect.Effects) {
-			found, done, _ = l.Core.ComparePart(c, reading, eff)
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		first += len(found)
-		serve()
-	}
-	if parts < 4 || first != stray {
-		t.Errorf("%d differences in %d parts, want %d in 4 or more", first, parts, stray)
-	}
-
 	for _, reported := range []int{0, stray} { // what the second finds, somebody has done
+		l.calls = 0
 		if found, err := a.once(t.Context(), true); err != nil || found != stray {
 			t.Fatalf("%d differences, %v; want %d", found, err, stray)
 		}
-		if n := a.d.findings[hoststate.LeftOver.String()]; n != uint64(reported) {
+		if l.calls < 1+4 {
+			t.Errorf("the loop was asked %d times, want once while the kernel was read, and for 4 pieces or more", l.calls)
+		}
+		if n := a.findings[hoststate.LeftOver.String()]; n != uint64(reported) {
 			t.Errorf("%d left over counted, want %d", n, reported)
 		}
 	}
 	if log := out.String(); strings.Count(log, "filter brought to what was kept") != 1 || !strings.Contains(log, "differences=20000") {
 		t.Errorf("of what the start had left to the comparison it is told:\n%s", log)
 	}
-	if _, _, err := a.begin(t.Context()); err != nil { // all is installed
-		t.Fatal(err)
-	}
-	if removed := l.installed("2001:db8:ee"); removed != 3*stray {
+	if removed := l.installed("2001:db8:ee"); removed != 2*stray {
 		t.Errorf("%d routes removed, want %d each time", removed, stray)
+	}
+}
+
+// One reading of the kernel is for the parts of both families: each mends what is its own, and
+// leaves to the other what is the other's. Where one is overtaken both are compared anew.
+func TestComparisonOfBothFamilies(t *testing.T) {
+	four := newPlayed()
+	four.state = hoststate.NewIPv4()
+	four.ledger = ledger.New(nil, four.state, ledger.Core{}, "", "boot")
+	stray4 := hoststate.Route{Prefix: netip.MustParsePrefix("192.0.2.7/32"), Table: hoststate.MainTable, Metric: 1, Link: 3}
+	looks := 0
+	a, six := newComparerBench(t, func() (*hoststate.Reading, error) {
+		if looks++; looks == 1 {
+			four.Kernel().Compare() // another one has come meanwhile
+		}
+		return hoststate.Read(hoststate.Actual{
+			Routes: []hoststate.Route{strayRoute(1), stray4},
+			Elements: []hoststate.Element{
+				{Set: hoststate.Checked, Link: "d0"}, {Set: hoststate.CheckedIPv4, Link: "d0"},
+			},
+		}), nil
+	})
+	a.parts = append(a.parts, four)
+	found, err := a.once(t.Context(), true)
+	if err != nil || found != 4 || looks != 2 {
+		t.Errorf("%d differences in %d readings, %v; want 4 in 2", found, looks, err)
+	}
+	for family, p := range map[string]*played{"IPv6": six, "IPv4": four} {
+		for _, op := range p.done {
+			ofIPv4 := op.Route != nil && op.Route.Prefix.Addr().Is4() || op.Element != nil && op.Element.IsIPv4()
+			if !op.Remove || ofIPv4 != (p == four) {
+				t.Errorf("the part of %s did %+v", family, op)
+			}
+		}
+	}
+	if len(four.done) != 2 {
+		t.Errorf("%d operations of IPv4, want 2", len(four.done))
+	}
+}
+
+// What an earlier process has left of a family that nobody speaks goes.
+func TestNobodyWantsNothing(t *testing.T) {
+	kernel := newPlayed()
+	n := &nobody{ledger.New(nil, hoststate.NewIPv4(), ledger.Core{}, "", "boot"), []engine.Installer{applied{kernel}}}
+	a, _ := newComparerBench(t, func() (*hoststate.Reading, error) {
+		return hoststate.Read(hoststate.Actual{Elements: []hoststate.Element{{Set: hoststate.CheckedIPv4, Link: "d0"}, {Set: hoststate.Checked, Link: "d1"}}}), nil
+	})
+	a.parts = []Part{n}
+	if found, err := a.once(t.Context(), true); err != nil || found != 1 {
+		t.Errorf("%d differences, %v; want 1", found, err)
+	}
+	if len(kernel.done) != 1 || !kernel.done[0].Remove || kernel.done[0].Element.Set != hoststate.CheckedIPv4 {
+		t.Errorf("done: %+v", kernel.done)
+	}
+	if n.ledger.Progress().Pending != 0 {
+		t.Error("a change is under way for ever")
+	}
+}
+
+// applied takes note of what is asked of the kernel.
+type applied struct{ *played }
+
+func (a applied) Apply(ops []hoststate.Op, _ func(int, error)) error {
+	a.done = append(a.done, ops...)
+	return nil
+}
+
+const somebodysRoute, somebodysHop = "2001:db8:4000:5000::/56", "fe80::5054:ff:fe12:3456"
+
+// Nobody's prefix and address are in the log of what was found, nor in what watches tell, where
+// they are to be masked.
+func TestNobodyIsInFindings(t *testing.T) {
+	found := []hoststate.Finding{
+		{Kind: hoststate.Missing, Route: &hoststate.Route{Prefix: netip.MustParsePrefix(somebodysRoute), Gateway: netip.MustParseAddr(somebodysHop), Link: 3}},
+		{Kind: hoststate.LeftOver, Element: &hoststate.Element{Prefix: netip.MustParsePrefix(somebodysRoute), LinkLayer: linkaddr.From([]byte{0x52, 0x54, 0, 0x12, 0x34, 0x56}), Link: "d1"}},
+	}
+	nobodyIn := func(what, text string) {
+		t.Helper()
+		if text == "" {
+			t.Errorf("%s: nothing was written", what)
+		}
+		for _, trace := range []string{"4000:5000", "12:34:56", "12:3456"} {
+			if strings.Contains(text, trace) {
+				t.Errorf("%s: %q is in it:\n%s", what, trace, text)
+			}
+		}
+	}
+	for _, how := range []config.Identifiers{config.IdentifiersHashed, config.IdentifiersNone} {
+		var out strings.Builder
+		rules := privacy.New(privacy.NewKey(), config.Privacy{Log: how, History: how, Trace: how, Crash: how}, nil)
+		a, _ := newComparerBench(t, nil)
+		a.log = privacy.Logger(slog.New(slog.NewTextHandler(&out, nil)), rules)
+		a.quiet = a.log
+		ctx, cancel := context.WithCancel(t.Context())
+		events, err := (&process.Process{Feed: a.feed, Privacy: rules}).Watch(ctx, api.Filter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.report(found)
+		nobodyIn("log", out.String())
+		for range found {
+			text, err := json.Marshal(<-events)
+			if err != nil {
+				t.Fatal(err)
+			}
+			nobodyIn("watch", string(text))
+		}
+		cancel()
 	}
 }

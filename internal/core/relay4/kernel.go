@@ -1,0 +1,110 @@
+package relay4
+
+import (
+	"fairlead/internal/core/binding"
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/ledger"
+)
+
+// Where a rule says so, the kernel takes from a link only the packets whose sources are leased
+// there, and has a route to each leased address. Such rules override the server identifier (RFC
+// 5107), so that renewals come by and no lease ends here that lives on. On these links an ACK
+// leaves once the kernel has been told: its client may send at once.
+
+// wantsKernel reports whether leases on links of this rule want anything of the kernel.
+func (rule *LinkRule) wantsKernel() bool {
+	return rule != nil && (rule.Host.Filter != hoststate.FilterOff || rule.HostRoutes)
+}
+
+// setPolicy has the kernel treat the link of a name as its rule wants it; nil: it has none.
+func (r *Relay) setPolicy(ops []hoststate.Op, name string, rule *LinkRule) []hoststate.Op {
+	if !rule.wantsKernel() {
+		return r.host.SetPolicy(ops, name, nil)
+	}
+	policy := rule.Host
+	policy.NoRoutes = !rule.HostRoutes
+	return r.host.SetPolicy(ops, name, &policy)
+}
+
+// setAbsentPolicies does so for links on which leases are seen and that no interface is: their
+// names stay checked, and what routes there would be is unreachable.
+func (r *Relay) setAbsentPolicies(eff *effect.Effects) {
+	for name := range r.table.Links() {
+		if r.links.Named(name) == nil {
+			r.ledger.Install(r.setPolicy(nil, name, r.Rule(name)), eff)
+		}
+	}
+}
+
+// forKernel is what a lease wants of the kernel. Its client is a neighbour on the link.
+func forKernel(d *binding.Binding) hoststate.Delegation {
+	return hoststate.Delegation{Link: d.Link, Prefix: d.Prefix, LinkLayer: d.LinkLayer, Line: d.Line}
+}
+
+// stranded reports whether a lease's link is in another VRF, where the address is another
+// client's. It wants nothing of the kernel until the link is back.
+func (r *Relay) stranded(d *binding.Binding) bool {
+	l := r.links.Named(d.Link)
+	return l != nil && l.VRF != d.VRF
+}
+
+// putAll brings what the leases on a link want of the kernel up to date after the link has come
+// to another VRF.
+func (r *Relay) putAll(ops []hoststate.Op, name string) []hoststate.Op {
+	for d := range r.table.OnLink(name) {
+		if r.stranded(&d) {
+			ops = r.host.Delete(ops, name, d.Prefix)
+		} else {
+			ops = r.host.Put(ops, forKernel(&d))
+		}
+	}
+	return ops
+}
+
+// tell has the store and the kernel take in what an ACK has changed, and says what the ACK
+// waits for: where the kernel is to know of leases, for both.
+func (r *Relay) tell(now instant.Now, l *link, who binding.Client, send *effect.Send, eff *effect.Effects) {
+	if !l.rule.wantsKernel() {
+		r.told(now, eff)
+		return
+	}
+	r.happened.add(r.events)
+	send.Extends = !grants(r.events)
+	send.After = r.ledger.Tell(now, ledger.Client{Link: l.Name, ID: who}, r.events, &send.Extends, eff)
+}
+
+// grants reports whether events give a client what it had not.
+func grants(events []binding.Event) bool {
+	for i := range events {
+		if k := events[i].Kind; k == binding.Granted || k == binding.Moved {
+			return true
+		}
+	}
+	return false
+}
+
+// proof is g with the line of the link that it is proved on, if it is a point-to-point one
+// (hoststate.State.Line): that on which its client has asked, else that of the lease which the
+// client has already.
+func (r *Relay) proof(g delegation.Grant, l *link, began origin, known bool) delegation.Grant {
+	switch {
+	case l.line == 0:
+	case known && began.line == l.line:
+		g.Line = l.line
+	default:
+		if d, ok := r.table.Lookup(g.VRF, g.Prefix); ok && d.Link == g.Link && d.Client == g.Client {
+			g.Line = d.Line
+		}
+	}
+	return g
+}
+
+// Unproved reports whether a lease on a point-to-point link waits for the server's word that
+// it is still that client's.
+func (r *Relay) Unproved(d *binding.Binding) bool { return r.host.Unproved(forKernel(d)) }
+
+// Kernel is what the relay wants of the kernel.
+func (r *Relay) Kernel() ledger.Kernel { return r.ledger.Kernel() }
