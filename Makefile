@@ -43,7 +43,7 @@ demo: packages-demo $(BUILD)/fairlead $(BUILD)/fairlead-demo ## the main job, li
 demo-ipsec: packages-demo-ipsec $(BUILD)/fairlead $(BUILD)/fairlead-demo ## relays and a server under IPsec; in a virtual machine, where KEEP=1 is of no use, if the kernel has no ESP
 	$(SUDO) env FAIRLEAD_BIN=$(BUILD)/fairlead scripts/esp $(BUILD)/fairlead-demo --ipsec $(if $(KEEP),--keep)
 
-test: outside $(BUILD)/fairlead ## every layer; prints each layer's time; SHORT=1 only the first ones, within five minutes
+test: outside $(BUILD)/fairlead ## every layer; prints each layer's time; SHORT=1 only the first ones, within five minutes on two idle processors
 	$(SUDO) scripts/test
 
 outside: ## what the tests need from outside: packages, Go modules, the virtual machines' kernel
