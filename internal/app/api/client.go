@@ -59,11 +59,6 @@ func (c *Client) Peers(ctx context.Context) ([]Peer, error) {
 	return get[[]Peer](ctx, c, "peers", nil)
 }
 
-// Blocks are all blocks.
-func (c *Client) Blocks(ctx context.Context) ([]Block, error) {
-	return get[[]Block](ctx, c, "blocks", nil)
-}
-
 // Delegations are the live delegations that f selects.
 func (c *Client) Delegations(ctx context.Context, f Filter) ([]Delegation, error) {
 	return get[[]Delegation](ctx, c, "delegations", f.query())

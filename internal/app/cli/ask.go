@@ -42,23 +42,24 @@ func (a *ask) client() *api.Client {
 	return api.NewClient(a.socket)
 }
 
-// print writes a value as JSON, or lets table write it for people.
-func print[T any](cmd *cobra.Command, a *ask, value T, table func(io.Writer, T) error) error {
-	if a.json {
+// look asks for a value and prints it.
+func look[T any](cmd *cobra.Command, a *ask, get func(context.Context, *api.Client) (T, error), table func(io.Writer, T) error) error {
+	return within(lookWithin, cmd, a, get, table)
+}
+
+// within asks for a value, which is to come within a time, and prints it as JSON, or lets
+// table write it for people.
+func within[T any](most time.Duration, cmd *cobra.Command, a *ask, get func(context.Context, *api.Client) (T, error), table func(io.Writer, T) error) error {
+	ctx, cancel := context.WithTimeout(cmd.Context(), most)
+	defer cancel()
+	value, err := get(ctx, a.client())
+	switch {
+	case err != nil:
+		return err
+	case a.json:
 		return writeJSON(cmd.OutOrStdout(), value)
 	}
 	return table(cmd.OutOrStdout(), value)
-}
-
-// look asks for a value and prints it.
-func look[T any](cmd *cobra.Command, a *ask, get func(context.Context, *api.Client) (T, error), table func(io.Writer, T) error) error {
-	ctx, cancel := context.WithTimeout(cmd.Context(), lookWithin)
-	defer cancel()
-	value, err := get(ctx, a.client())
-	if err != nil {
-		return err
-	}
-	return print(cmd, a, value, table)
 }
 
 // selection is --client, --prefix and --link.

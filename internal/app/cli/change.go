@@ -12,15 +12,9 @@ import (
 	"fairlead/internal/app/api"
 )
 
-// change asks for a deed.
+// change asks for a deed, and prints what came of it.
 func change[T any](cmd *cobra.Command, a *ask, do func(context.Context, *api.Client) (T, error), text func(io.Writer, T) error) error {
-	ctx, cancel := context.WithTimeout(cmd.Context(), changeWithin)
-	defer cancel()
-	result, err := do(ctx, a.client())
-	if err != nil {
-		return err
-	}
-	return print(cmd, a, result, text)
+	return within(changeWithin, cmd, a, do, text)
 }
 
 // target is what a clear or an unblock names: [PREFIX] --client --link.
@@ -114,21 +108,6 @@ func unblockCommand() *cobra.Command {
 		},
 	}
 	s.flags(cmd, &a, false)
-	a.flags(cmd)
-	return cmd
-}
-
-func blocksCommand() *cobra.Command {
-	var a ask
-	cmd := &cobra.Command{
-		Use:   "blocks",
-		Short: "Show what must not be learned",
-		Args:  atMost(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			get := func(ctx context.Context, c *api.Client) ([]api.Block, error) { return c.Blocks(ctx) }
-			return look(cmd, &a, get, writeBlocks)
-		},
-	}
 	a.flags(cmd)
 	return cmd
 }

@@ -121,7 +121,8 @@ func New(c Commands) *cobra.Command {
 			root.AddCommand(cmd)
 		}
 	}
-	add(Looks, statusCommand(), linksCommand(), peersCommand(), historyCommand(), traceCommand(), watchCommand())
+	add(Looks, statusCommand(), linksCommand(), historyCommand(), traceCommand(), watchCommand(),
+		Look("peers", "Show servers and relays, and when each was last heard", "peers", writePeers).Command)
 	add(Changes, clearCommand(), reloadCommand())
 	for _, cmd := range c.Roles {
 		add(cmd.Title, cmd.Command)
@@ -147,7 +148,7 @@ const (
 func Relay() []Command {
 	return []Command{
 		{Looks, delegationsCommand()},
-		{Looks, blocksCommand()},
+		Look("blocks", "Show what must not be learned", "blocks", writeBlocks),
 		{Changes, unblockCommand()},
 	}
 }

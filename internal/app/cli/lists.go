@@ -240,21 +240,6 @@ func spoofedBy(packets uint64, last *api.SpoofedSource) string {
 	return text
 }
 
-func peersCommand() *cobra.Command {
-	var a ask
-	cmd := &cobra.Command{
-		Use:   "peers",
-		Short: "Show servers and relays, and when each was last heard",
-		Args:  atMost(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			get := func(ctx context.Context, c *api.Client) ([]api.Peer, error) { return c.Peers(ctx) }
-			return look(cmd, &a, get, writePeers)
-		},
-	}
-	a.flags(cmd)
-	return cmd
-}
-
 func writePeers(out io.Writer, peers []api.Peer) error {
 	g := newGrid("peer", "role", "address", "interfaces", "protection", "sent", "received", "unanswered", "last heard", "with")
 	g.right(6, 7, 8)

@@ -192,11 +192,7 @@ func list[T any](values []T, err error) ([]T, error) {
 // query answers a request that changes nothing.
 func query[F, T any](s *Server, parse func(*http.Request) (F, error), ask func(context.Context, F) (T, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, err := s.admit(r, Reader); err != nil {
-			s.fail(w, err)
-			return
-		}
-		f, err := parse(r)
+		_, f, err := asked(s, r, parse)
 		if err != nil {
 			s.fail(w, err)
 			return
@@ -210,6 +206,14 @@ func query[F, T any](s *Server, parse func(*http.Request) (F, error), ask func(c
 		}
 		s.answer(w, http.StatusOK, answer)
 	})
+}
+
+// asked is who asks, a reader at least, and for what.
+func asked[F any](s *Server, r *http.Request, parse func(*http.Request) (F, error)) (who *caller, f F, err error) {
+	if who, err = s.admit(r, Reader); err == nil {
+		f, err = parse(r)
+	}
+	return who, f, err
 }
 
 // request is the body of a deed.

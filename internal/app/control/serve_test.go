@@ -127,7 +127,7 @@ func TestQueries(t *testing.T) {
 	compare("links", sample.LinkList, links, err)
 	peers, err := s.Peers(ctx)
 	compare("peers", sample.PeerList, peers, err)
-	blocks, err := s.Blocks(ctx)
+	blocks, err := api.Get[[]api.Block](ctx, s.Client, "blocks")
 	compare("blocks", sample.Blocked, blocks, err)
 
 	all := sample.Live

@@ -16,12 +16,7 @@ import (
 // is counted; nothing is kept here.
 func stream[F any](s *Server, parse func(*http.Request) (F, error), open func(context.Context, F) (<-chan api.Event, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		who, err := s.admit(r, Reader)
-		if err != nil {
-			s.fail(w, err)
-			return
-		}
-		f, err := parse(r)
+		who, f, err := asked(s, r, parse)
 		if err != nil {
 			s.fail(w, err)
 			return

@@ -145,13 +145,16 @@ func (f *Fake) Reload(_ context.Context, r api.ReloadRequest, who string) (api.R
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
 	f.Deeds = append(f.Deeds, "reload by "+who)
-	result := f.Reloaded
-	if result.Reloaded = !r.DryRun; r.DryRun && f.ReloadErr != nil {
-		result.Refused = f.ReloadErr.Error()
+	return reloaded(f.Reloaded, f.ReloadErr, r)
+}
+
+func reloaded(result api.ReloadResult, err error, r api.ReloadRequest) (api.ReloadResult, error) {
+	if result.Reloaded = !r.DryRun; r.DryRun && err != nil {
+		result.Refused = err.Error()
 		return result, nil
 	}
-	if f.ReloadErr != nil && !r.Force {
-		return api.ReloadResult{}, f.ReloadErr
+	if err != nil && !r.Force {
+		return api.ReloadResult{}, err
 	}
 	return result, nil
 }

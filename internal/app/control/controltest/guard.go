@@ -80,15 +80,7 @@ func (f *FakeGuard) Reload(_ context.Context, r api.ReloadRequest, who string) (
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
 	f.Deeds = append(f.Deeds, "reload by "+who)
-	result := f.Reloaded
-	if result.Reloaded = !r.DryRun; r.DryRun && f.ReloadErr != nil {
-		result.Refused = f.ReloadErr.Error()
-		return result, nil
-	}
-	if f.ReloadErr != nil && !r.Force {
-		return api.ReloadResult{}, f.ReloadErr
-	}
-	return result, nil
+	return reloaded(f.Reloaded, f.ReloadErr, r)
 }
 
 // Watch hands out what is put into Feed.
