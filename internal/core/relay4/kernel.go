@@ -14,14 +14,15 @@ import (
 // 5107), so that renewals come by and no lease ends here that lives on. On these links an ACK
 // leaves once the kernel has been told: its client may send at once.
 
-// wantsKernel reports whether leases on links of this rule want anything of the kernel.
-func (rule *LinkRule) wantsKernel() bool {
+// WantsKernel reports whether leases on links of this rule want anything of the kernel. It is
+// false of no rule.
+func (rule *LinkRule) WantsKernel() bool {
 	return rule != nil && (rule.Host.Filter != hoststate.FilterOff || rule.HostRoutes)
 }
 
 // setPolicy has the kernel treat the link of a name as its rule wants it; nil: it has none.
 func (r *Relay) setPolicy(ops []hoststate.Op, name string, rule *LinkRule) []hoststate.Op {
-	if !rule.wantsKernel() {
+	if !rule.WantsKernel() {
 		return r.host.SetPolicy(ops, name, nil)
 	}
 	policy := rule.Host
@@ -67,7 +68,7 @@ func (r *Relay) putAll(ops []hoststate.Op, name string) []hoststate.Op {
 // tell has the store and the kernel take in what an ACK has changed, and says what the ACK
 // waits for: where the kernel is to know of leases, for both.
 func (r *Relay) tell(now instant.Now, l *link, who binding.Client, send *effect.Send, eff *effect.Effects) {
-	if !l.rule.wantsKernel() {
+	if !l.rule.WantsKernel() {
 		r.told(now, eff)
 		return
 	}

@@ -18,6 +18,7 @@ type classifier struct {
 	may   func(local, remote netip.Addr) bool // protect.Supervisor's; nil: all may
 	peers *trust.Set
 	links map[int]network.Inlet
+	waits bool // on some link, ACKs wait until a lease is kept and installed
 }
 
 // The places of fields in a message (RFC 2131 section 2).
@@ -68,5 +69,12 @@ func (c *classifier) believes(role trust.PeerRole, p *inbound.Packet, l *network
 	return peer != nil && protected
 }
 
-// AsksForChange is false: no message waits until a lease is kept.
-func (*classifier) AsksForChange([]byte) bool { return false }
+// AsksForChange reports whether what a server answers to a message waits until a lease is kept
+// and installed. On other links than those it waits for nothing, and is not late for it.
+func (c *classifier) AsksForChange(message []byte) bool {
+	if !c.waits || fromServer(message) {
+		return false
+	}
+	m, err := dhcp4.ParseMessage(message)
+	return err == nil && m.Type() == dhcp4.Request
+}

@@ -136,3 +136,28 @@ func TestSuspect(t *testing.T) {
 		}
 	}
 }
+
+// While the disk or the kernel is behind, only those wait whose answers wait for them: clients
+// that ask for a lease, where the kernel is to know of it.
+func TestAsksForChange(t *testing.T) {
+	typed := func(op dhcp4.Op, kind dhcp4.MessageType) []byte {
+		return append(header(op, 0, 1)[:236], 99, 130, 83, 99, byte(dhcp4.OptionMessageType), 1, byte(kind), byte(dhcp4.OptionEnd))
+	}
+	for _, c := range []struct {
+		what  string
+		waits bool
+		p     []byte
+		want  bool
+	}{
+		{"request", true, typed(dhcp4.BOOTRequest, dhcp4.Request), true},
+		{"request where nothing waits", false, typed(dhcp4.BOOTRequest, dhcp4.Request), false},
+		{"discover", true, typed(dhcp4.BOOTRequest, dhcp4.Discover), false},
+		{"answer", true, typed(dhcp4.BOOTReply, dhcp4.ACK), false},
+		{"cut short", true, []byte{1}, false},
+		{"empty", true, nil, false},
+	} {
+		if got := (&classifier{waits: c.waits}).AsksForChange(c.p); got != c.want {
+			t.Errorf("%s: %v, want %v", c.what, got, c.want)
+		}
+	}
+}

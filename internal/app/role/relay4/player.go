@@ -5,6 +5,7 @@ package relay4
 import (
 	"context"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -63,7 +64,8 @@ func newPlayer(h *role.House) *player {
 	net := network.New(network.Options{
 		Log: h.Told, Inbox: d.inbox, Family: network.IPv4,
 		Classifier: func(peers *trust.Set, inlets map[int]network.Inlet) engine.Classifier {
-			return &classifier{h.Hops.May, peers, inlets}
+			waits := slices.ContainsFunc(section(d.config()).Links, func(rule relay4.LinkRule) bool { return rule.WantsKernel() })
+			return &classifier{h.Hops.May, peers, inlets, waits}
 		},
 	})
 	d.rivals = network.NewRivals(h.Told, network.IPv4, func() uint16 { return section(d.config()).SourcePort })
