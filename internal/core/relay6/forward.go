@@ -244,27 +244,25 @@ func (r *Relay) observe(now instant.Now, l *link, p *inbound.Packet, source neti
 			return false
 		}
 	case dhcp6.Release, dhcp6.Decline:
-		r.release(now, l, m, binding.DUID(client), source, host, eff)
+		r.release(now, m, r.named(now, l, binding.DUID(client), source, host), eff)
 	case dhcp6.Renew, dhcp6.Rebind:
-		r.renewing(now, l, m, binding.DUID(client), source, host)
+		r.renewing(now, m, r.named(now, l, binding.DUID(client), source, host))
 	}
 	return true
 }
 
+// named is what a client on a link says of a binding, but for its IA and its prefixes.
+func (r *Relay) named(now instant.Now, l *link, client binding.Client, source netip.Addr, host linkaddr.Addr) delegation.Named {
+	_, contested := r.neighbours.LastUsedBy(now.Boot, l.Index, source)
+	return delegation.Named{Link: l.Name, VRF: l.VRF, Client: client, Source: source, LinkLayer: host, Contested: contested}
+}
+
 // release ends what a Release gives back, or what a Decline refuses: addresses
 // alone, and those that it names (RFC 8415 section 18.2.8).
-func (r *Relay) release(now instant.Now, l *link, m dhcp6.Message, client binding.Client, source netip.Addr, host linkaddr.Addr, eff *effect.Effects) {
+func (r *Relay) release(now instant.Now, m dhcp6.Message, rel delegation.Named, eff *effect.Effects) {
 	r.events = r.events[:0]
-	_, contested := r.neighbours.LastUsedBy(now.Boot, l.Index, source)
-	for code, body := range m.Options().All() {
-		if code != dhcp6.OptionIAPD && code != dhcp6.OptionIANA {
-			continue
-		}
-		ia, err := dhcp6.ParseIA(body)
-		if err != nil {
-			continue
-		}
-		rel := delegation.Named{Link: l.Name, VRF: l.VRF, Client: client, IAID: ia.IAID, Kind: kindOf(code), Source: source, LinkLayer: host, Contested: contested}
+	for code, ia := range m.Options().IAs() {
+		rel.IAID, rel.Kind, rel.Prefixes = ia.IAID, kindOf(code), nil
 		for inner, b := range ia.Options.All() {
 			if p, _, _, ok := leaseOption(inner, b); ok {
 				rel.Prefixes = append(rel.Prefixes, p)
@@ -277,7 +275,7 @@ func (r *Relay) release(now instant.Now, l *link, m dhcp6.Message, client bindin
 		r.events, mismatched = r.table.Release(r.events, rel)
 		if mismatched > 0 {
 			r.refusals[binding.ReleaseMismatch] += uint64(mismatched)
-			eff.Note(effect.Note{Kind: effect.NoteRelease, Link: l.Name, Client: client, IAID: ia.IAID, Type: m.Type().String(), XID: m.TransactionID(), Text: "release does not match the delegation: ignored"})
+			eff.Note(effect.Note{Kind: effect.NoteRelease, Link: rel.Link, Client: rel.Client, IAID: ia.IAID, Type: m.Type().String(), XID: m.TransactionID(), Text: "release does not match the delegation: ignored"})
 		}
 	}
 	// The Release is on its way first. It ends what it gives back even if no server can be
@@ -286,17 +284,9 @@ func (r *Relay) release(now instant.Now, l *link, m dhcp6.Message, client bindin
 }
 
 // renewing takes note of what a Renew or Rebind names.
-func (r *Relay) renewing(now instant.Now, l *link, m dhcp6.Message, client binding.Client, source netip.Addr, host linkaddr.Addr) {
-	_, contested := r.neighbours.LastUsedBy(now.Boot, l.Index, source)
-	for code, body := range m.Options().All() {
-		if code != dhcp6.OptionIAPD && code != dhcp6.OptionIANA {
-			continue
-		}
-		ia, err := dhcp6.ParseIA(body)
-		if err != nil {
-			continue
-		}
-		named := delegation.Named{Link: l.Name, VRF: l.VRF, Client: client, IAID: ia.IAID, Kind: kindOf(code), Source: source, LinkLayer: host, Contested: contested}
+func (r *Relay) renewing(now instant.Now, m dhcp6.Message, named delegation.Named) {
+	for code, ia := range m.Options().IAs() {
+		named.IAID, named.Kind = ia.IAID, kindOf(code)
 		for inner, b := range ia.Options.All() {
 			if p, _, _, ok := leaseOption(inner, b); ok {
 				r.table.Renewing(now, named, p, m.TransactionID())

@@ -109,12 +109,8 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[binding.Questi
 // has the status NoBinding for the IA (RFC 8415 section 18.3.4), or another prefix
 // there.
 func (r *Relay) givesUp(m dhcp6.Message, g *delegation.Grant) {
-	for code, body := range m.Options().All() {
-		if code != dhcp6.OptionIAPD && code != dhcp6.OptionIANA {
-			continue
-		}
-		ia, err := dhcp6.ParseIA(body)
-		if err != nil || ia.T1 > ia.T2 && ia.T2 > 0 { // RFC 8415 section 21.21
+	for code, ia := range m.Options().IAs() {
+		if ia.T1 > ia.T2 && ia.T2 > 0 { // RFC 8415 section 21.21
 			continue
 		}
 		left := delegation.Named{
@@ -172,12 +168,8 @@ func (r *Relay) leases(m dhcp6.Message, l *link) (found []lease, beside bool) {
 	if failed(m.Options()) {
 		return nil, false
 	}
-	for code, body := range m.Options().All() {
-		if code != dhcp6.OptionIAPD && code != dhcp6.OptionIANA {
-			continue
-		}
-		ia, err := dhcp6.ParseIA(body)
-		if err != nil || failed(ia.Options) || ia.T1 > ia.T2 && ia.T2 > 0 { // RFC 8415 section 21.21
+	for code, ia := range m.Options().IAs() {
+		if failed(ia.Options) || ia.T1 > ia.T2 && ia.T2 > 0 { // RFC 8415 section 21.21
 			continue
 		}
 		for inner, b := range ia.Options.All() {

@@ -66,14 +66,7 @@ func (r *Relay) traceArrival(eff *effect.Effects, l *link, source netip.Addr, pa
 		eff.Note(c)
 	}
 	traceStatus(m.Options(), effect.TracedLease{}, carries)
-	for code, body := range m.Options().All() {
-		if code != dhcp6.OptionIAPD && code != dhcp6.OptionIANA {
-			continue
-		}
-		ia, err := dhcp6.ParseIA(body)
-		if err != nil {
-			continue
-		}
+	for code, ia := range m.Options().IAs() {
 		whole := effect.TracedLease{IA: code, IAID: ia.IAID}
 		found := traceStatus(ia.Options, whole, carries)
 		for inner, b := range ia.Options.All() {

@@ -132,12 +132,8 @@ func appendMessage(b []byte, question dhcp6.Message) ([]byte, bool) {
 
 // appendPrefixes answers each IA_PD of the question with the client's prefix.
 func appendPrefixes(b []byte, question dhcp6.Options, client uint32) []byte {
-	for code, payload := range question.All() {
+	for code, ia := range question.IAs() {
 		if code != dhcp6.OptionIAPD {
-			continue
-		}
-		ia, err := dhcp6.ParseIA(payload)
-		if err != nil {
 			continue
 		}
 		var mark int

@@ -241,9 +241,8 @@ func Leases(m dhcp6.Message) (list []dhcp6.IAAddr) {
 // kind, each with its IAID.
 func bound(m dhcp6.Message, association, option dhcp6.OptionCode) iter.Seq2[uint32, []byte] {
 	return func(yield func(uint32, []byte) bool) {
-		for code, payload := range m.Options().All() {
-			ia, err := dhcp6.ParseIA(payload)
-			if code != association || err != nil {
+		for code, ia := range m.Options().IAs() {
+			if code != association {
 				continue
 			}
 			for code, payload := range ia.Options.All() {

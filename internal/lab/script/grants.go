@@ -71,12 +71,8 @@ func (g Grants) Answer(r Request) [][]byte {
 
 // bindings appends an IA for each that the client has sent.
 func (g Grants) bindings(b []byte, r Request) []byte {
-	for code, payload := range r.Message.Options().All() {
-		if code != dhcp6.OptionIAPD && code != dhcp6.OptionIANA {
-			continue
-		}
-		ia, err := dhcp6.ParseIA(payload)
-		if err != nil || code == dhcp6.OptionIANA && g.Addresses == nil {
+	for code, ia := range r.Message.Options().IAs() {
+		if code == dhcp6.OptionIANA && g.Addresses == nil {
 			continue
 		}
 		var mark int

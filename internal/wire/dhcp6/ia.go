@@ -2,6 +2,7 @@ package dhcp6
 
 import (
 	"encoding/binary"
+	"iter"
 	"math"
 	"net/netip"
 	"strconv"
@@ -62,6 +63,20 @@ func ParseIA(b []byte) (IA, error) {
 		T2:      Lifetime(binary.BigEndian.Uint32(b[8:])),
 		Options: inner,
 	}, nil
+}
+
+// IAs yields the IA_NA and IA_PD options that can be read, in wire order, each with its code.
+func (o Options) IAs() iter.Seq2[OptionCode, IA] {
+	return func(yield func(OptionCode, IA) bool) {
+		for code, payload := range o.All() {
+			if code != OptionIANA && code != OptionIAPD {
+				continue
+			}
+			if ia, err := ParseIA(payload); err == nil && !yield(code, ia) {
+				return
+			}
+		}
+	}
 }
 
 // BeginIA opens an IA_NA or IA_PD option, as c says, and writes its fixed

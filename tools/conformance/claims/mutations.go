@@ -60,7 +60,7 @@ var mutations = []Mutation{
 	},
 	{
 		"G-9", "a Release ends nothing", dir + "relay6/forward.go",
-		"		r.release(now, l, m, binding.DUID(client), source, host, eff)\n", "", relay, "",
+		"		r.release(now, m, r.named(now, l, binding.DUID(client), source, host), eff)\n", "", relay, "",
 	},
 	{
 		"R-1", "a route stays when its lease ends", dir + "ledger/commit.go",
