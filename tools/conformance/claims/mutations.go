@@ -200,6 +200,22 @@ var mutations = []Mutation{
 		"		q.Prefix = old.Prefix\n", "", relay, "TestHolderThatIsThereAndUsesNothing",
 	},
 	{
+		"", "an ACK leaves before the filter lets its client pass", dir + "relay4/kernel.go",
+		"	send.After = r.ledger.Tell(", "	_ = r.ledger.Tell(", four, "TestFilterFollowsLeases",
+	},
+	{
+		"", "an ACK leaves although its lease could not be kept", dir + "relay4/kernel.go",
+		"send.Extends = !grants(r.events)", "send.Extends = true", four, "TestStrictLeaseThatIsNotKept",
+	},
+	{
+		"", "an answer to who was there before proves a lease on a line", dir + "relay4/kernel.go",
+		"case known && began.line == l.line:", "case known:", four, "TestStrictOnPointToPointLinks",
+	},
+	{
+		"", "a lease is routed where its address is another client's", dir + "relay4/kernel.go",
+		"return l != nil && l.VRF != d.VRF", "return l != nil && false", four, "TestStrictLinkIsRenamedAndMoved",
+	},
+	{
 		"", "a request keeps its hops", dir + "relay4/wrap.go",
 		"w.message.Hops()+1)", "w.message.Hops())", four, "TestRFC1542_4_1_1h_HopsIncremented",
 	},
