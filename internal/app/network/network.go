@@ -42,12 +42,15 @@ type Family struct {
 	ServerPort  uint16 // of servers and relay agents
 	Unspecified netip.Addr
 	OnLoopback  string // an address that a server may have for itself, for a hint
+	// AnswersElsewhere: servers answer to another address than the one that they are asked
+	// from (giaddr, RFC 1542 section 4.1.2).
+	AnswersElsewhere bool
 }
 
 // IPv6 and IPv4 are the families.
 var (
-	IPv6 = Family{dhcp6.ServerPort, netip.IPv6Unspecified(), "2001:db8::547/128"}
-	IPv4 = Family{dhcp4.ServerPort, netip.IPv4Unspecified(), "192.0.2.67/32"}
+	IPv6 = Family{dhcp6.ServerPort, netip.IPv6Unspecified(), "2001:db8::547/128", false}
+	IPv4 = Family{dhcp4.ServerPort, netip.IPv4Unspecified(), "192.0.2.67/32", true}
 )
 
 // Inlet is what a classifier has to know of a link.
@@ -365,6 +368,9 @@ func (n *Network) updateLocals() {
 			want[only] = struct{}{}
 		}
 		want[k] = struct{}{}
+		if p.Role == trust.Server && n.options.Family.AnswersElsewhere {
+			want[udp.Local{Addr: n.options.Family.Unspecified, VRF: k.VRF, Port: k.Port}] = struct{}{}
+		}
 	}
 	for k := range n.locals {
 		if _, ok := want[k]; !ok {

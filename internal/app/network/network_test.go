@@ -172,6 +172,23 @@ func TestNetworkRetriesWhatIsNotOpen(t *testing.T) {
 	o.want(t)
 }
 
+// A DHCPv4 server answers to giaddr, which may be another address than the one that it is
+// asked from: answers are heard at all addresses of its VRF, and at the port that we send
+// from (RFC 8357 section 5.1).
+func TestAnswersToGIAddr(t *testing.T) {
+	o := newOpenings()
+	o.options.Family, o.source = IPv4, "192.0.2.1"
+	o.Configure([]trust.Peer{{
+		Name: "server", Address: netip.MustParseAddr("192.0.2.2"), Prefix: netip.MustParsePrefix("192.0.2.2/32"),
+		Role: trust.Server, Interfaces: []string{"u0"}, Protection: trust.ProtectionNone,
+	}}, 1067)
+	o.tell(link(uplink, "u0", "blue"))
+	all := udp.Local{Addr: netip.IPv4Unspecified(), VRF: "blue", Port: 1067}
+	if _, open := o.locals[all]; !open || len(o.locals) != 3 {
+		t.Errorf("open are %v, want %v, and the address that we send from, for the server and for others", o.locals, all)
+	}
+}
+
 // Where the configuration leaves our address to us, a server is talked to from a
 // socket that is bound to the address which the kernel chooses, for as long as it
 // chooses that one.

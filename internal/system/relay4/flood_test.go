@@ -32,7 +32,7 @@ func (n *network) neighbour() *rig.Host {
 
 // sober has a server answer all but a flood.
 func (p *played) sober() {
-	p.silent = func(m *layers.DHCPv4) bool { return string(m.ClientHWAddr[:2]) == string(mine) }
+	p.silent = func(m *request) bool { return string(m.ClientHWAddr[:2]) == string(mine) }
 }
 
 // beside has frames sent as fast as the link takes them while honest people do what they

@@ -18,11 +18,19 @@ type played struct {
 	conn *net.UDPConn
 
 	mu    sync.Mutex
-	heard []*layers.DHCPv4 // what came, in order
+	heard []*request // what came, in order
 	// silent holds back answers to a message; nil: none.
-	silent func(*layers.DHCPv4) bool
+	silent func(*request) bool
 	// mute leaves option 82 out of answers.
 	mute bool
+	// vpns has it lease in the VPN that it is told, and say so (RFC 6607 section 6).
+	vpns bool
+}
+
+// request is a message that came to a played server.
+type request struct {
+	*layers.DHCPv4
+	port uint16 // that it was sent from
 }
 
 // play starts a played server.
@@ -32,20 +40,20 @@ func (n *network) play() *played {
 	go func() {
 		b := make([]byte, 2048)
 		for {
-			size, err := p.conn.Read(b)
+			size, from, err := p.conn.ReadFromUDPAddrPort(b)
 			if errors.Is(err, net.ErrClosed) {
 				return
 			}
 			var m layers.DHCPv4
 			if err == nil && m.DecodeFromBytes(bytes.Clone(b[:size]), gopacket.NilDecodeFeedback) == nil {
-				p.take(&m)
+				p.take(&request{&m, from.Port()})
 			}
 		}
 	}()
 	return p
 }
 
-func (p *played) take(m *layers.DHCPv4) {
+func (p *played) take(m *request) {
 	p.mu.Lock()
 	p.heard = append(p.heard, m)
 	silent := p.silent != nil && p.silent(m)
@@ -55,27 +63,56 @@ func (p *played) take(m *layers.DHCPv4) {
 	}
 }
 
-// answer answers a message. One that cannot be sent now is asked for again.
-func (p *played) answer(m *layers.DHCPv4) {
-	kind := map[byte]layers.DHCPMsgType{byte(layers.DHCPMsgTypeDiscover): layers.DHCPMsgTypeOffer, byte(layers.DHCPMsgTypeRequest): layers.DHCPMsgTypeAck}[kindOf(m)]
+// answer answers a message, at the port that the Source Port sub-option asks for (RFC 8357
+// section 5.1). One that cannot be sent now is asked for again.
+func (p *played) answer(m *request) {
+	kind := map[byte]layers.DHCPMsgType{byte(layers.DHCPMsgTypeDiscover): layers.DHCPMsgTypeOffer, byte(layers.DHCPMsgTypeRequest): layers.DHCPMsgTypeAck}[kindOf(m.DHCPv4)]
 	if kind == layers.DHCPMsgTypeUnspecified {
 		return
 	}
-	a := *m
+	a := *m.DHCPv4
 	a.Operation, a.YourClientIP = layers.DHCPOpReply, leased(m.RelayAgentIP, m.ClientHWAddr)
 	a.Options = layers.DHCPOptions{
 		layers.NewDHCPOption(layers.DHCPOptMessageType, []byte{byte(kind)}),
 		layers.NewDHCPOption(layers.DHCPOptServerID, netip.MustParseAddr(serverAddress).AsSlice()),
 		layers.NewDHCPOption(layers.DHCPOptLeaseTime, []byte{0, 0, 0x0e, 0x10}),
 	}
-	const agentInformation = 82
+	port := uint16(67)
 	for _, o := range m.Options {
-		if o.Type == agentInformation && !p.mute {
-			a.Options = append(a.Options, o)
+		if o.Type != agentInformation {
+			continue
+		}
+		if _, told := without(o.Data, sourcePort); told {
+			port = m.port
+		}
+		if p.vpns {
+			o.Data, _ = without(o.Data, vssControl)
+		}
+		if !p.mute {
+			a.Options = append(a.Options, layers.NewDHCPOption(o.Type, o.Data))
 		}
 	}
 	relay, _ := netip.AddrFromSlice(m.RelayAgentIP.To4())
-	_, _ = p.conn.WriteToUDPAddrPort(serialized(&a), netip.AddrPortFrom(relay, 67))
+	_, _ = p.conn.WriteToUDPAddrPort(serialized(&a), netip.AddrPortFrom(relay, port))
+}
+
+// The option of relay agents, and sub-options of it that ask something of a server.
+const (
+	agentInformation = 82
+	sourcePort       = 19
+	vssControl       = 152
+)
+
+// without is option 82 but for one sub-option, and whether it had that.
+func without(information []byte, code byte) (rest []byte, found bool) {
+	for b := information; len(b) >= 2 && len(b) >= 2+int(b[1]); b = b[2+int(b[1]):] {
+		if b[0] == code {
+			found = true
+		} else {
+			rest = append(rest, b[:2+int(b[1])]...)
+		}
+	}
+	return rest, found
 }
 
 // leased is the address that a client gets on the link of a giaddr.
@@ -97,7 +134,7 @@ func kindOf(m *layers.DHCPv4) byte {
 
 // await has a client ask until the server has heard the transaction, and returns its newest
 // message.
-func (p *played) await(xid uint32, ask func()) (m *layers.DHCPv4) {
+func (p *played) await(xid uint32, ask func()) (m *request) {
 	p.n.T.Helper()
 	p.n.Until("the server hears the transaction", func() bool {
 		ask()

@@ -13,8 +13,6 @@ import (
 	"fairlead/internal/lab/peer"
 	fairlead "fairlead/internal/lab/relay"
 	"fairlead/internal/system/rig"
-
-	"github.com/gopacket/gopacket/layers"
 )
 
 // The relay is killed while a server takes its time. The answer that comes when the relay is
@@ -38,7 +36,7 @@ func TestKilledWhileAServerThinks(t *testing.T) {
 				n.unnumbered()
 			}
 			p := n.play()
-			p.mute, p.silent = c.mute, func(*layers.DHCPv4) bool { return true }
+			p.mute, p.silent = c.mute, func(*request) bool { return true }
 			n.start(c.keys...)
 			var heard [2]*rig.Capture
 			for i, h := range n.clients {
