@@ -43,15 +43,7 @@ func serveGuard(t *testing.T, tune func(*servedGuard)) *servedGuard {
 	if s.Server, err = control.Listen(&s.config, s.fake.Routes(), log); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("Run: %v", err)
-		}
-	})
+	labtest.Run(t, s.Run)
 	s.Client = api.NewGuardClient(s.config.Control.Socket)
 	return s
 }

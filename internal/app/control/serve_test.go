@@ -77,15 +77,7 @@ func serve(t *testing.T, tune func(*config.Config), before func(*control.Server)
 	if before != nil {
 		before(s.Server)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("Run: %v", err)
-		}
-	})
+	labtest.Run(t, s.Run)
 	s.Client = api.NewClient(s.config.Control.Socket)
 	return s
 }

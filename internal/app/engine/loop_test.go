@@ -17,6 +17,7 @@ import (
 	"fairlead/internal/core/trust"
 	"fairlead/internal/host/netlink"
 	"fairlead/internal/host/udp"
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -152,17 +153,7 @@ func newQuietLoop(t *testing.T, change ...func(*relay6.Config)) (*loop, *quiet) 
 // run runs the loop until end is called, or the test ends.
 func (q *quiet) run(t *testing.T, l *loop) (end func()) {
 	q.runs = true
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- l.run(ctx) }()
-	end = sync.OnceFunc(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("the loop ended with %v", err)
-		}
-	})
-	t.Cleanup(end)
-	return end
+	return labtest.Run(t, l.run)
 }
 
 func solicit(link int, xid uint32) *message {

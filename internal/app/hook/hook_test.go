@@ -1,7 +1,6 @@
 package hook
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -118,16 +116,7 @@ func start(t *testing.T, script string, tune func(*config.Hook)) *running {
 	}
 	r := &running{log: new(labtest.Log)}
 	r.Runner = New(c, slog.New(slog.NewTextHandler(r.log, nil)))
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- r.Run(ctx) }()
-	r.stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("Run: %v", err)
-		}
-	})
-	t.Cleanup(r.stop)
+	r.stop = labtest.Run(t, r.Run)
 	return r
 }
 

@@ -24,6 +24,7 @@ import (
 	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control/controltest"
+	"fairlead/internal/lab/labtest"
 )
 
 // golden compares with a file; with UPDATE=1 it is made what it should be, for review.
@@ -229,18 +230,12 @@ func TestClockBothWays(t *testing.T) {
 func served(t *testing.T, at string) *Server {
 	t.Helper()
 	s := Listen(config.Metrics{Listen: netip.MustParseAddrPort(at)}, relayHandler(controltest.New()), slog.New(slog.DiscardHandler))
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
 	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("run: %v", err)
-		}
 		if err := s.Close(); err != nil {
 			t.Errorf("close after Run: %v", err)
 		}
 	})
+	labtest.Run(t, s.Run)
 	return s
 }
 

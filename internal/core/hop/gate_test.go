@@ -274,15 +274,7 @@ func TestStateFollowsTheKernel(t *testing.T) {
 // A peer whose strongSwan does not answer keeps its SAs, as long as nothing is sent by
 // them in vain.
 func TestSilentPeerKeepsWorkingSAs(t *testing.T) {
-	w := newWorld(t, ikeHop(trust.Relay))
-	w.do(hop.Action{Kind: hop.InstallGuard})
-	w.do(hop.Action{Kind: hop.Load})
-	for i := range w.seen.Kernel.Policies {
-		p := &w.seen.Kernel.Policies[i]
-		if p.Protocol == 6 {
-			p.SourcePort, p.DestPort = p.DestPort, p.SourcePort
-		}
-	}
+	w := installed(t, trust.Relay)
 	w.negotiated()
 	w.settle()
 	w.told, w.asked = nil, nil
@@ -301,15 +293,7 @@ func TestSilentPeerKeepsWorkingSAs(t *testing.T) {
 // Two SAs, of which the kernel has not got one, as while both ends rekey at once: the
 // other does its work, and nothing is ended.
 func TestRekeyCollision(t *testing.T) {
-	w := newWorld(t, ikeHop(trust.Relay))
-	w.do(hop.Action{Kind: hop.InstallGuard})
-	w.do(hop.Action{Kind: hop.Load})
-	for i := range w.seen.Kernel.Policies {
-		p := &w.seen.Kernel.Policies[i]
-		if p.Protocol == 6 {
-			p.SourcePort, p.DestPort = p.DestPort, p.SourcePort
-		}
-	}
+	w := installed(t, trust.Relay)
 	w.negotiated()
 	w.settle()
 	w.told, w.asked = nil, nil

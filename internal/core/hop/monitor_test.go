@@ -43,6 +43,21 @@ func ikeHop(role trust.PeerRole) hop.Hop {
 	return hop.Hop{Name: "srv", Peer: "srv", Role: role, Local: here, Remote: there, IKE: &hop.IKE{PSK: hop.Secret("a secret of some length")}}
 }
 
+// installed is a world with one IKE hop, whose guard and connections are there.
+func installed(t *testing.T, role trust.PeerRole) *world {
+	w := newWorld(t, ikeHop(role))
+	w.do(hop.Action{Kind: hop.InstallGuard})
+	w.do(hop.Action{Kind: hop.Load})
+	if role == trust.Relay { // the selectors of this side: the server is asked for leases
+		for i := range w.seen.Kernel.Policies {
+			if p := &w.seen.Kernel.Policies[i]; p.Protocol == 6 {
+				p.SourcePort, p.DestPort = p.DestPort, p.SourcePort
+			}
+		}
+	}
+	return w
+}
+
 // step lets time pass and looks once.
 func (w *world) step(d time.Duration) []string {
 	w.t.Helper()
@@ -156,16 +171,7 @@ func TestFromNothingToProtected(t *testing.T) {
 
 // The relay begins; a server lets it, and begins itself if it does not.
 func TestWhoBegins(t *testing.T) {
-	w := newWorld(t, ikeHop(trust.Relay))
-	w.do(hop.Action{Kind: hop.InstallGuard})
-	w.do(hop.Action{Kind: hop.Load})
-	// The selectors of this side: the server is asked for leases.
-	for i := range w.seen.Kernel.Policies {
-		p := &w.seen.Kernel.Policies[i]
-		if p.Protocol == 6 {
-			p.SourcePort, p.DestPort = p.DestPort, p.SourcePort
-		}
-	}
+	w := installed(t, trust.Relay)
 	for range 3 {
 		w.want("while the relay may begin", w.step(time.Second))
 	}
@@ -301,9 +307,7 @@ func TestStaleSABesideANewOne(t *testing.T) {
 
 // A negotiation that hangs is begun again, and attempts come ever more rarely.
 func TestNegotiationThatHangs(t *testing.T) {
-	w := newWorld(t, ikeHop(trust.Server))
-	w.do(hop.Action{Kind: hop.InstallGuard})
-	w.do(hop.Action{Kind: hop.Load})
+	w := installed(t, trust.Server)
 	w.obeys = false
 	for i := range uint32(300) {
 		for _, a := range w.step(time.Second) {
@@ -320,9 +324,7 @@ func TestNegotiationThatHangs(t *testing.T) {
 // strongSwan counts its SAs from the start when it is restarted: what is known of
 // a number is not true of another SA that gets it.
 func TestNumbersAreUsedAgain(t *testing.T) {
-	w := newWorld(t, ikeHop(trust.Server))
-	w.do(hop.Action{Kind: hop.InstallGuard})
-	w.do(hop.Action{Kind: hop.Load})
+	w := installed(t, trust.Server)
 	w.obeys = false
 	w.want("first", w.step(time.Second), "initiate srv dhcp")
 	w.seen.Charon.IKE = []hop.IKESA{{Hop: "srv", ID: 1}}
@@ -423,16 +425,7 @@ func TestTooManySAs(t *testing.T) {
 		{trust.Server, -1, 11, []uint32{1, 2}},
 		{trust.Relay, 0, 16, []uint32{2, 3}},
 	} {
-		w := newWorld(t, ikeHop(tc.role))
-		w.do(hop.Action{Kind: hop.InstallGuard})
-		w.do(hop.Action{Kind: hop.Load})
-		if tc.role == trust.Relay {
-			for i := range w.seen.Kernel.Policies {
-				if p := &w.seen.Kernel.Policies[i]; p.Protocol == 6 {
-					p.SourcePort, p.DestPort = p.DestPort, p.SourcePort
-				}
-			}
-		}
+		w := installed(t, tc.role)
 		for range 3 {
 			w.negotiated()
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/lab/labtest"
 
 	"golang.org/x/sys/unix"
 )
@@ -56,15 +57,10 @@ func TestForeignRoutes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
 	told := make(chan struct{}, 100)
-	ended := make(chan error, 1)
-	go func() { ended <- w.Run(ctx, func() { told <- struct{}{} }) }()
+	end := labtest.Run(t, func(ctx context.Context) error { return w.Run(ctx, func() { told <- struct{}{} }) })
 	defer func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
+		end()
 		if err := w.Close(); err != nil {
 			t.Error(err)
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/lab/labtest"
 
 	"golang.org/x/sys/unix"
 )
@@ -45,15 +46,10 @@ func TestRoutedPrefixes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
 	told := make(chan struct{}, 1000)
-	ended := make(chan error, 1)
-	go func() { ended <- w.Run(ctx, func() { told <- struct{}{} }) }()
+	end := labtest.Run(t, func(ctx context.Context) error { return w.Run(ctx, func() { told <- struct{}{} }) })
 	defer func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
+		end()
 		if err := w.Close(); err != nil {
 			t.Error(err)
 		}
