@@ -5,19 +5,19 @@
 //
 //	datagram -> Gate.Admit -> Queue.Push ... Queue.Pop -> the relay
 //
-// It looks at who sent a message and over which link, never at what the message
-// says: that is the relay's. Clients are to limit themselves (RFC 8415 section
-// 14.1); how those who forward limit what they forward is left open there, and
-// section 22 names the flood that makes it needful.
+// It looks at who sent a message and over which link, never at what the message says: that
+// is the relay's. Clients are to limit themselves (RFC 8415 section 14.1); the RFC does
+// not say how a relay limits what it forwards, and section 22 names the flood against
+// which it must.
 //
-// A Gate and a Queue are used by one goroutine at a time. All memory is made with them
-// and stays as it is, whatever comes in; only what the Gate knows of a link
-// grows with the links that it is told of. Items are handed over by value and
-// forgotten as they leave.
+// A Gate and a Queue are used by one goroutine at a time. All memory is allocated when
+// they are made and does not grow with the traffic; only the Gate's table of links grows,
+// with the links that Set gives it. Items are passed by value; nothing remembers an item
+// that has left.
 //
-// Both find a source by a keyed hash. A host that could choose addresses which
-// fall together would push others out of the Gate's table, or make the Queue
-// slow: the Key is a secret of the process.
+// Both find a source by a keyed hash, and the Key is a secret of the process. A host that
+// could choose addresses with equal hashes would push other sources out of the Gate's
+// table, or make the Queue slow.
 package admission
 
 import (
@@ -28,9 +28,9 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// Source is who a message comes from, on its link: a link-layer address, or the
-// IP address where no link-layer address is known (PPP, unicast). It is
-// comparable; its zero value is the source of which nothing is known.
+// Source is the sender of a message on its link: a link-layer address, or the IP address
+// where no link-layer address is known (PPP, unicast). It is comparable. The zero Source
+// is the unknown sender.
 type Source struct {
 	high, low uint64
 	many      bool
@@ -44,21 +44,21 @@ func SourceOf(linkLayer linkaddr.Addr, ip netip.Addr) Source {
 	}
 	var octets [linkaddr.MaxLen]byte
 	linkLayer.Append(octets[:0])
-	// No IP packet has a multicast address as its source: nobody else is there.
+	// No IP packet has a multicast address as its source, so that no sender can be this one.
 	return Source{high: 0xff<<56 | uint64(linkLayer.Len()), low: binary.BigEndian.Uint64(octets[:])}
 }
 
-// ForMany is the source where the operator vouches that it speaks for many
-// clients: a relay agent below us, a server. Only the limit of its link holds
-// for it, and only the whole of a queue.
+// ForMany is a sender that speaks for many clients by the operator's configuration: a
+// relay agent below us, or a server. It is bounded by the limit of its link and by the
+// length of the queue, and has no limit of its own.
 func (s Source) ForMany() Source {
 	s.many = true
 	return s
 }
 
-// Newcomers is the one source in whose name a Queue takes all newcomers of a
-// link: made-up addresses, however many, then have one turn among the turns of
-// those who are known.
+// Newcomers is the one source under which a Queue files all newcomers of a link. However
+// many addresses a host invents, they then share one place in the rotation with the known
+// sources.
 func Newcomers() Source { return Source{high: 0xff << 56, many: true} }
 
 // Key is the secret of the hashes: random, never shown.

@@ -58,8 +58,8 @@ func newClass[T any](b Bounds) class[T] {
 	}
 }
 
-// newSource makes room for a source that has nothing queued, and for its link.
-// Whoever comes new stands at the end of the turns.
+// newSource makes room for a source that has nothing queued, and for its link. A new
+// source, and a new link, is served after those that wait already.
 func (c *class[T]) newSource(hash uint64, key sourceKey) int32 {
 	link := c.byLink.find(linkHash(key.link), key.link)
 	if link == none {
@@ -92,8 +92,8 @@ func (c *class[T]) push(source int32, item T) {
 // ready reports whether there is something to pop.
 func (c *class[T]) ready() bool { return c.count > 0 && !c.held }
 
-// pop takes the oldest item of the source whose turn it is on the link whose
-// turn it is, and passes both turns on.
+// pop takes the oldest item of the next source on the next link, and moves both to the end
+// of their rings.
 func (c *class[T]) pop() T {
 	link := c.turn
 	source := c.links[link].turn

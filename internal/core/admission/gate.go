@@ -5,14 +5,14 @@ import "fairlead/internal/core/instant"
 // Verdict is what a Gate says about one message.
 type Verdict uint8
 
-// The verdicts. Known and Newcomer admit the message; the others name the limit
-// that it exceeds.
+// The verdicts. Known and Newcomer admit the message; the other verdicts name the limit
+// that the message exceeds.
 const (
-	Known         Verdict = iota // from a source that was admitted before, or that needs not be known
+	Known         Verdict = iota // from a source that was admitted before, or one that has no entry of its own
 	Newcomer                     // from a source that is new on the link
 	OverLink                     // the link as a whole sends too much
 	OverSource                   // the source sends too much
-	OverNewcomers                // too many sources at once that are new, or not yet settled
+	OverNewcomers                // too much at once from sources that are new or not yet settled
 )
 
 func (v Verdict) String() string {
@@ -28,21 +28,21 @@ const DefaultSources = 1 << 17
 
 // Gate holds the token buckets of links and of sources on links.
 //
-// A source that was admitted once is known, and what it sends is measured by its
-// own bucket and the link's. All others pay from one bucket of their link
-// besides: made-up addresses use that up, and take nothing from those who are
-// known.
+// A source that was admitted once is known: its messages are charged to its own bucket and
+// to the link's. The messages of all other sources are charged to one more bucket of their
+// link, that of newcomers. A flood from invented addresses empties the bucket of
+// newcomers, and takes nothing from known sources.
 //
-// A source settles with its fourth message, and once half of the link's bucket is
-// used the other half is for those who have settled: addresses that are made up
-// for an exchange or two and left again take nothing from them either. (A host
-// that keeps on using more addresses than the link's limit serves is as many
-// sources as that; the ports of a switch can be told how many they may have.)
+// A source is settled from its fourth message on. Once half of the link's bucket is used,
+// the other half is for settled sources, so that addresses which are used for an exchange
+// or two take nothing from them either. (A host that goes on using more addresses than the
+// link's limit serves counts as so many sources; a switch can limit how many addresses a
+// port has.)
 //
-// Where the table of sources is full, one that has not settled makes room first;
-// then, of those whose buckets are full, one of the newcomer's own link or of a
-// link that holds more than its share. One whose bucket is in use never does:
-// the newcomer then stays a newcomer.
+// Where the table of sources is full, a newcomer takes the place of a source that is not
+// settled; if there is none, of a source whose bucket is full and that is on the
+// newcomer's own link, or on a link with more than its share of entries. A source whose
+// bucket is in use keeps its place: the newcomer then stays a newcomer.
 type Gate struct {
 	key    Key
 	table  table
@@ -62,16 +62,16 @@ type gateLink struct {
 	gone         bool
 }
 
-// maxGone bounds the links that are gone and whose entries are still there.
+// maxGone bounds the links that are gone and still have entries in the table.
 const maxGone = 1024
 
-// NewGate makes a gate without links that can know at least so many sources. All
-// memory for them is made at once.
+// NewGate makes a gate without links, whose table has room for at least so many sources.
+// The table is allocated at once.
 func NewGate(key Key, sources int) *Gate {
 	return &Gate{key: key, table: newTable(sources), places: make(map[int]int)}
 }
 
-// Set gives a link its limits. What is known of its sources stays.
+// Set gives a link its limits. Its known sources stay known.
 func (g *Gate) Set(link int, l Limits) {
 	p, ok := g.places[link]
 	if !ok {
@@ -175,8 +175,9 @@ func (g *Gate) Admit(now instant.Instant, link int, s Source) Verdict {
 	return v
 }
 
-// admit charges the link's bucket, if it has room for a source that has settled
-// or not. Where newcomers are without limit, all have the whole of it.
+// admit charges the link's bucket if there is room in the part of it that a source may
+// use, settled or not. Where newcomers have no limit, every source may use the whole
+// bucket.
 func (l *gateLink) admit(now instant.Instant, v Verdict, settled bool) Verdict {
 	if !l.link.allows(l.full, now) {
 		return OverLink
@@ -203,8 +204,8 @@ func (g *Gate) remember(now instant.Instant, hash uint64, place int) {
 	g.table.used++
 }
 
-// victim is the entry that makes room for a newcomer on the link at a place; nil
-// where none does.
+// victim is the entry that a newcomer on the link at a place may replace; nil if there is
+// none.
 func (g *Gate) victim(now instant.Instant, hash uint64, place int) *entry {
 	share := len(g.table.entries) / len(g.places)
 	return g.table.worst(hash, func(e *entry) int {

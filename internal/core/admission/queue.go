@@ -1,8 +1,8 @@
 package admission
 
-// The classes of a Queue of the relay: what servers answer goes before what
-// clients ask, since work has been done for it already. What asks for something
-// that will have to be kept is held back while too much waits for that.
+// The classes of a relay's Queue. Servers' answers go before clients' requests, since the
+// relay has done work for them already. Requests that will lead to a write into the store
+// are held back while too many writes are under way.
 const (
 	Answers = iota
 	Clients
@@ -12,22 +12,22 @@ const (
 // Bounds bound one class of a Queue, in items.
 type Bounds struct {
 	Total     int // at least 1
-	PerSource int // 0: Total; it holds for no source that speaks for many
+	PerSource int // 0: Total; not for a source that speaks for many
 }
 
-// DefaultBounds are the bounds of Answers, Clients and Changes: a few milliseconds
-// of work, so that what is answered is not late.
+// DefaultBounds are the bounds of Answers, Clients and Changes: a few milliseconds of
+// work, so that no answer is late.
 func DefaultBounds() []Bounds {
 	return []Bounds{{Total: 2048}, {Total: 1024, PerSource: 512}, {Total: 1024, PerSource: 512}}
 }
 
-// Queue is a bounded fair queue. The first class goes before the others, which take
-// turns. Within a class the links take turns, within a link its sources do, and
-// within a source the oldest item goes first. Where a class is full, the newest item of
-// the fullest source of the fullest link is shed, be it the one that has just
-// come: whoever sends most pays, and what has waited longest is answered soon.
-// Of links that hold equally much, and of sources, it is the one that came to
-// that last.
+// Queue is a bounded fair queue. The first class goes before the others, which take turns.
+// Within a class the links take turns, within a link its sources do, and within a source
+// the oldest item goes first. Where a class is full, the link with the most items loses
+// the newest item of its source with the most items, even if that is the item just pushed.
+// So the heaviest sender pays, and the items that have waited longest are served soon. Of
+// links, and of sources, with equally many items, the one that reached that number last
+// loses.
 //
 // Push and Pop take the same time however much is queued, and allocate nothing.
 type Queue[T any] struct {
@@ -45,8 +45,8 @@ func NewQueue[T any](key Key, classes ...Bounds) *Queue[T] {
 	return q
 }
 
-// Push queues an item. If one had to be shed for it, or it was refused itself,
-// that one is returned.
+// Push queues an item. It returns the item that was shed, if any: another one, or this
+// one.
 func (q *Queue[T]) Push(class, link int, s Source, item T) (shed T, dropped bool) {
 	c := &q.classes[class]
 	own := sourceKey{link, s}
@@ -66,7 +66,7 @@ func (q *Queue[T]) Push(class, link int, s Source, item T) (shed T, dropped bool
 	return c.take(fattest, c.waiting.tail(c.sources[fattest].items)), true
 }
 
-// Pop hands out the item whose turn it is, of classes that are not held back.
+// Pop returns the next item of the classes that are not held back.
 func (q *Queue[T]) Pop() (item T, ok bool) {
 	if c := &q.classes[0]; c.ready() {
 		return c.pop(), true
@@ -83,8 +83,8 @@ func (q *Queue[T]) Pop() (item T, ok bool) {
 	return item, false
 }
 
-// Hold holds a class back, or no longer. It takes in items all the same, as many
-// as it is bounded to.
+// Hold begins or ends the holding back of a class. A class that is held back still takes
+// items in, up to its bound.
 func (q *Queue[T]) Hold(class int, held bool) { q.classes[class].held = held }
 
 // Ready reports whether Pop has an item to hand out.

@@ -1,10 +1,9 @@
 package admission
 
-// ranking keeps elements in the order of how much they hold, so that the one
-// that holds most is found at once. An element gains and loses one at a time:
-// each list is a ring of steps, the lowest at its head, and a step is a ring of
-// the elements that hold equally much. A list is known by its head, which its
-// owner keeps.
+// ranking orders elements by their amounts, so that the element with the largest amount is
+// found at once. An amount changes by one at a time. Each list is a ring of steps, the
+// lowest at its head, and a step is a ring of the elements with equal amounts. The owner
+// of a list remembers its head.
 type ranking struct {
 	steps   rings
 	members rings
@@ -27,7 +26,7 @@ func newRanking(n int) ranking {
 	return r
 }
 
-// holds is how much an element holds.
+// holds is the amount of an element.
 func (r *ranking) holds(id int32) int {
 	if r.step[id] == none {
 		return 0
@@ -35,7 +34,7 @@ func (r *ranking) holds(id int32) int {
 	return r.amount[r.step[id]]
 }
 
-// most is the element of a list that holds most; of several the one that came to
+// most is the element of a list with the largest amount; of several the one that reached
 // it last.
 func (r *ranking) most(head int32) int32 { return r.members.tail(r.first[r.steps.tail(head)]) }
 
@@ -74,7 +73,7 @@ func (r *ranking) lose(head, id int32) int32 {
 	return head
 }
 
-// following is the next higher step of a list, none after the highest.
+// following is the next higher step of a list; none after the highest.
 func (r *ranking) following(head, step int32) int32 {
 	if next := r.steps.next[step]; next != head {
 		return next
@@ -82,7 +81,7 @@ func (r *ranking) following(head, step int32) int32 {
 	return none
 }
 
-// insert makes a step in front of another, at the end where that is none.
+// insert makes a step in front of another one, or at the end if before is none.
 func (r *ranking) insert(head, before int32, amount int) (newHead, step int32) {
 	step = r.free.take()
 	r.amount[step], r.first[step] = amount, none

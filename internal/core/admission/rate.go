@@ -17,9 +17,9 @@ type Rate struct {
 // it, and of all sources together that are new there. The zero value sets none.
 type Limits struct{ Link, Source, Newcomers Rate }
 
-// pace is a Rate as a bucket needs it. A bucket is one instant, the one at which
-// it will be full again: each message moves it on by the interval, and a message
-// for which it would have to move too far ahead of now is refused.
+// pace is a Rate in the form that a bucket uses. A bucket is one instant, at which it will
+// be full again. Each message moves that instant on by the interval; a message that would
+// move it more than the slack ahead of now is refused.
 type pace struct {
 	interval time.Duration // between two messages in the long run; 0: unlimited
 	slack    time.Duration // how far ahead of now the bucket may stand for one more
@@ -38,7 +38,8 @@ func (p pace) allows(full, now instant.Instant) bool {
 	return p.interval == 0 || full-now <= instant.Instant(p.slack)
 }
 
-// allowsHalf reports whether one message fits into the half that is used first.
+// allowsHalf reports whether one message fits into the half of the bucket that is for all
+// sources.
 func (p pace) allowsHalf(full, now instant.Instant) bool {
 	return p.interval == 0 || full-now <= instant.Instant(p.slack/2)
 }
@@ -48,8 +49,8 @@ func (p pace) charge(full, now instant.Instant) instant.Instant {
 	return max(full, now) + instant.Instant(p.interval)
 }
 
-// bound makes the bucket at most empty: it stands further ahead where it was
-// charged under other limits. The other methods want it like that.
+// bound makes the bucket at most empty, as the other methods require. A bucket that was
+// charged under former limits can be further ahead of now.
 func (p pace) bound(full *instant.Instant, now instant.Instant) {
 	*full = min(*full, now+instant.Instant(p.slack+p.interval))
 }

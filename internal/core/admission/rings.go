@@ -3,9 +3,9 @@ package admission
 // none is no element.
 const none int32 = -1
 
-// rings are circular lists of elements with numbers below a bound, each element
-// in one ring at most. A ring is known by its head, which its owner keeps; the
-// element before the head is the tail.
+// rings are circular lists of elements with numbers below a bound, each element in one
+// ring at most. The owner of a ring remembers its head; the element before the head is the
+// tail.
 type rings struct{ next, prev []int32 }
 
 func newRings(n int) rings {

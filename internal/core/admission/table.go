@@ -11,8 +11,8 @@ type entry struct {
 	owner owner
 }
 
-// owner is the place of a link plus one, and how often the source was admitted
-// after it was new, up to what settles it. Zero is an empty entry.
+// owner is the place of a link plus one, and how often the source was admitted since it
+// was new, up to the number at which it is settled. Zero is an empty entry.
 type owner uint32
 
 const (
@@ -35,9 +35,8 @@ func (o owner) again() owner {
 // ways is the number of entries of a set: two cache lines.
 const ways = 8
 
-// table keeps each source in one of two sets of entries. It neither grows nor
-// moves anything: a source that finds both sets taken takes the place of another
-// or stays outside.
+// table has each source in one of two sets of entries. It neither grows nor moves entries:
+// where both sets are full, a source replaces another one or gets no entry.
 type table struct {
 	entries []entry
 	sets    uint32 // a power of two
@@ -57,7 +56,7 @@ func (t *table) set(n uint32) []entry {
 	return t.entries[n*ways : n*ways+ways]
 }
 
-// both are the two sets in which a source can be.
+// both are the two sets that can have a source's entry.
 func (t *table) both(hash uint64) (first, second []entry) {
 	return t.set(uint32(hash)), t.set(uint32(hash) ^ uint32(hash>>32)*0x9e3779b1>>7)
 }
@@ -100,9 +99,9 @@ func emptyIn(set []entry) (e *entry, count int) {
 	return e, count
 }
 
-// worst is the entry of a source's sets that yields most easily to it. The rank
-// of an entry says how easily, 0 that it does not; among equals the one yields
-// that has been quiet for longest.
+// worst is the entry of a source's sets that it may replace best: the one of the highest
+// rank, and among equals the one that has been silent for longest. An entry of rank 0 must
+// not be replaced.
 func (t *table) worst(hash uint64, rank func(*entry) int) *entry {
 	var worst *entry
 	most := 0

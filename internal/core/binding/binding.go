@@ -1,10 +1,10 @@
-// Package binding knows who holds which prefix or address until when: on which link,
-// through which next hop, and by whose word. It has the value, its record and its key
-// in the store, and a table of all that are live, with every way to find one. It is for
-// all roles and for both families. What may be granted, refused or moved is decided
-// elsewhere: for a delegating relay by package delegation.
+// Package binding has the bindings of clients: who has which prefix or address until when,
+// on which link, through which next hop, and from which server. It has the type, its
+// record and key in the store, and a table of the live bindings with its indexes. It is
+// for all roles and for both families. Other packages decide what is granted, refused or
+// moved; for a delegating relay that is package delegation.
 //
-// A Table belongs to one goroutine. Bindings are values; what is handed out is a copy.
+// A Table belongs to one goroutine. Bindings are values; the table returns copies.
 package binding
 
 import (
@@ -48,11 +48,11 @@ type Binding struct {
 
 	Client    Client
 	IAID      uint32
-	NoIAID    bool       // whoever told of it does not know the IAID, as leasequery does not
+	NoIAID    bool       // the IAID is not known, as after a leasequery
 	NextHop   netip.Addr // where the client's messages come from
 	LinkLayer linkaddr.Addr
-	Line      uint32       // on which a server's word about it was heard, see hoststate.State.Line; not kept in the store
-	Exclude   netip.Prefix // a part of Prefix that the client has not got (RFC 6603); invalid: none
+	Line      uint32       // line on which a server's message about it came, see hoststate.State.Line; not kept in the store
+	Exclude   netip.Prefix // part of Prefix that is not delegated (RFC 6603); invalid: none
 
 	Preferred instant.Instant // when the preferred lifetime ends
 	Valid     instant.Instant // when the valid lifetime ends
@@ -66,22 +66,21 @@ type Binding struct {
 	Standing Standing
 }
 
-// Standing is how the holder stands to its binding, as far as messages have shown
-// since the process began. It is not kept: what is not known is no claim, and nothing
-// is given up.
+// Standing is what messages have shown since the process began about the holder's use of
+// its binding. It is not kept: after a start the holder has made no claim and given
+// nothing up.
 type Standing struct {
 	Renewed instant.Instant // when a Renew or Rebind of the holder last named it; 0: not yet
 	XID     uint32          // of that message
-	GivenUp bool            // the answer to it left the prefix out, and nothing has granted it since
-	Doubted bool            // since then a Release for it was forwarded that is not the holder's
+	GivenUp bool            // the answer to that message left the prefix out, and no server has granted it since
+	Doubted bool            // since then a Release for it was forwarded that did not come from the holder
 }
 
-// Claimed is how long a Renew or Rebind, or traffic, shows that a client still uses
-// its prefix.
+// Claimed is for how long a Renew, a Rebind or traffic counts as a claim.
 const Claimed = 60 * time.Second
 
-// NextHop is somebody who may or may not still be there: the client's
-// link-local address on a link, and its link-layer address where known.
+// NextHop is a next hop that may have left: the client's link-local address on a link, and
+// its link-layer address where that is known.
 type NextHop struct {
 	Link      string
 	Addr      netip.Addr
@@ -93,9 +92,9 @@ func (b *Binding) Via() NextHop {
 	return NextHop{Link: b.Link, Addr: b.NextHop, LinkLayer: b.LinkLayer}
 }
 
-// Question is what is to be found out about a next hop: whether it answers, and, if
-// Prefix is set, whether it has lately sent from that as well. Both must be so for it
-// to keep what it holds.
+// Question is what a probe is to find out about a next hop: whether it answers, and, if
+// Prefix is set, whether it has lately sent from that prefix as well. The holder keeps its
+// binding only if both are so.
 type Question struct {
 	NextHop NextHop
 	Prefix  netip.Prefix

@@ -7,12 +7,12 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// Client is who holds a binding. It can be compared, and the zero Client is nobody.
+// Client identifies the client of a binding. It is comparable; the zero Client is nobody.
 type Client struct {
 	octets string // its ClientKind, and then the identifier
 }
 
-// ClientKind says by what a client is identified.
+// ClientKind is the kind of a client's identifier.
 type ClientKind byte
 
 // The kinds. Their numbers are in the store.
@@ -20,14 +20,14 @@ const (
 	ByDUID     ClientKind = 1 // DHCPv6: its DUID (RFC 8415 section 11)
 	ByClientID ClientKind = 2 // DHCPv4: its client identifier (RFC 2132 section 9.14)
 	ByHardware ClientKind = 3 // DHCPv4 without one: type and address of its hardware (RFC 2131 section 4.2)
-	ByAddress  ClientKind = 4 // not known: told on its link by its link-local and link-layer addresses alone
+	ByAddress  ClientKind = 4 // identifier not known: link-local and link-layer address on its link
 )
 
 // DUID is the client of that DUID; without octets it is nobody.
 func DUID[T ~string | ~[]byte](octets T) Client { return Identified(ByDUID, octets) }
 
-// AtAddress is a client of which only its addresses on its link are known: a server
-// told of the binding without the DUID.
+// AtAddress is a client of which only the addresses on its link are known, because the
+// server named the binding without the DUID.
 func AtAddress(nextHop netip.Addr, linkLayer linkaddr.Addr) Client {
 	var b [16 + linkaddr.MaxLen]byte
 	a := nextHop.As16()
@@ -46,7 +46,7 @@ func Hardware(hardwareType uint8, address []byte) Client {
 	return Identified(ByHardware, append(b[:1], address...))
 }
 
-// Identified is the client of a kind with that identifier; without octets it is nobody.
+// Identified is the client with an identifier of a kind; without octets it is nobody.
 func Identified[T ~string | ~[]byte](k ClientKind, identifier T) Client {
 	if len(identifier) == 0 {
 		return Client{}
@@ -55,8 +55,8 @@ func Identified[T ~string | ~[]byte](k ClientKind, identifier T) Client {
 	return Client{string(append(append(b, byte(k)), identifier...))}
 }
 
-// stackID is how long an identifier may be to be put together without memory of its own:
-// a DUID has at most 130 octets (RFC 8415 section 11.1), a client identifier 255.
+// stackID is the length up to which an identifier is put together on the stack: a DUID has
+// at most 130 octets (RFC 8415 section 11.1), a client identifier 255.
 const stackID = 255
 
 // IsZero reports whether it is nobody.
@@ -80,7 +80,8 @@ func (c Client) Identifier() string {
 	return c.octets[1:]
 }
 
-// DUID is the octets of the client's DUID, empty where it is not known or has none.
+// DUID is the octets of the client's DUID; empty where the client has none or it is not
+// known.
 func (c Client) DUID() string {
 	if c.Kind() != ByDUID {
 		return ""
@@ -91,7 +92,7 @@ func (c Client) DUID() string {
 // Compare orders clients: by their kinds, then by their identifiers.
 func (c Client) Compare(other Client) int { return strings.Compare(c.octets, other.octets) }
 
-// Append appends the form in which a client is kept, which is ParseClient's.
+// Append appends the client as it is stored; ParseClient reads that.
 func (c Client) Append(b []byte) []byte { return append(b, c.octets...) }
 
 // Len is how many octets Append appends.

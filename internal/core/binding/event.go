@@ -25,10 +25,10 @@ type Event struct {
 	Kind     EventKind
 	Reason   Reason
 	Old, New Binding
-	Detail   string // of a refusal: what is in the way; who judges the Terms fills it in
+	Detail   string // of a refusal: what is in the way
 
-	// AskedFrom is set where the holder has asked from another address than its next
-	// hop. The core moves the next hop there once that address answers.
+	// AskedFrom is set where the holder has sent its message from another address than its
+	// next hop. The core moves the next hop to that address once it answers a probe.
 	AskedFrom netip.Addr
 }
 
@@ -44,7 +44,7 @@ const (
 	MovedAway
 	Cleared
 	Evicted
-	Replaced // the server gave its client another one in its place
+	Replaced // the server gave the client another one in its place
 
 	LimitClient
 	LimitLink
@@ -52,12 +52,12 @@ const (
 	NotDelegable
 	Overlap
 	MoveDenied
-	StillAnswers // the old next hop answered the probe, and claims the prefix
+	StillAnswers // the holder answered the probe, and claims the prefix
 	DuplicateDUID
 	Blocked
 	BadLifetimes
 	NotKept         // the store failed
-	ReleaseMismatch // a Release that is not the holder's: ignored
+	ReleaseMismatch // a Release that did not come from the holder: ignored
 	AnswersRelease  // it is in the answer to a Release
 	reasons
 )
@@ -81,11 +81,12 @@ func Reasons() []Reason {
 	return all
 }
 
-// Refuses reports whether a grant is refused, or a Release not believed, for the
-// reason; the others are those of an end.
+// Refuses reports whether the reason is one for which a grant is refused or a Release
+// ignored. The other reasons are those of an end.
 func (r Reason) Refuses() bool { return r >= LimitClient }
 
-// Subject is the binding that an event is about: what is, or else what was.
+// Subject is the binding that an event is about: the new one if there is one, else the old
+// one.
 func (e *Event) Subject() *Binding {
 	if e.Kind == Ended {
 		return &e.Old

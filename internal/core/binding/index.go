@@ -9,7 +9,8 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// Slots are the bindings of one link; the one that was yielded may be removed.
+// Slots are the bindings of one link. The loop's body may remove the binding that it was
+// given.
 func (t *Table) Slots(link string) iter.Seq[*Slot] { return t.onLink(t.names.find(link)) }
 
 func (t *Table) onLink(link nameID) iter.Seq[*Slot] {
@@ -28,8 +29,8 @@ func (t *Table) onLink(link nameID) iter.Seq[*Slot] {
 	}
 }
 
-// SlotsOf are the bindings that a client has on one link; the one that was yielded may
-// be removed.
+// SlotsOf are the bindings that a client has on one link. The loop's body may remove the
+// binding that it was given.
 func (t *Table) SlotsOf(link string, c Client) iter.Seq[*Slot] {
 	return t.slotsOf(t.Holder(link, c))
 }
@@ -85,11 +86,11 @@ func (t *Table) LinksOf(c Client) int {
 	return 0
 }
 
-// Holder is a client on a link in the table's own terms, to be compared with many
+// Holder is a client on a link by the table's own numbers, for a fast comparison with many
 // bindings.
 type Holder struct{ clientKey }
 
-// Holder is that client on that link, who need not have anything.
+// Holder is the value for a client on a link. The client need not have a binding.
 func (t *Table) Holder(link string, c Client) Holder {
 	return Holder{clientKey{t.names.find(link), t.names.find(c.octets)}}
 }
@@ -164,10 +165,9 @@ func (t *Table) partLink(s *Slot) {
 	}
 }
 
-// expiryHeap orders slots by the end of their valid lifetimes. The ends are kept
-// here as well, so that a slot is looked at only when it moves. One that is
-// extended, as most are again and again, does not move at once, but when the end
-// that it had before has come.
+// expiryHeap orders slots by the end of their valid lifetimes. It has a copy of each end,
+// so that a slot is read only when it moves. A slot that is extended does not move at
+// once, but only when its former end has come: most slots are extended again and again.
 type expiryHeap struct {
 	slots *slab.Slab[Slot]
 	due   []due
@@ -192,7 +192,7 @@ func (h *expiryHeap) fix(s *Slot) {
 	}
 }
 
-// postpone moves the first to its present end; false if it has come.
+// postpone moves the first slot to its present end; false if that has come.
 func (h *expiryHeap) postpone() bool {
 	at := h.slots.At(h.due[0].ref).valid
 	if at == h.due[0].at {
@@ -213,8 +213,8 @@ func (h *expiryHeap) Swap(i, j int) {
 	h.slots.At(h.due[i].ref).heapIndex, h.slots.At(h.due[j].ref).heapIndex = int32(i), int32(j)
 }
 
-// Push is never called: add appends. Pop takes the last one away; who it was is
-// known to remove.
+// Push is never called: add appends. Pop shortens the heap by its last slot, which remove
+// knows already.
 func (h *expiryHeap) Push(any) {}
 
 func (h *expiryHeap) Pop() any {

@@ -24,10 +24,10 @@ const (
 // spaceLen is how many octets a Space has.
 const spaceLen = 2
 
-// Record is what is kept of a binding. Instants of one boot mean nothing in
-// the next, so both clocks are kept, and the boot that the one belongs to. All
-// but Preferred, Granted, Changed, Server and Source serves a decision after a
-// restart; those five serve operators, who are to see the same as before.
+// Record is a binding as it is stored. Instants of one boot mean nothing in the next one,
+// so a record has the times of both clocks, and the boot of its instants. Preferred,
+// Granted, Changed, Server and Source are there for operators, who see the same after a
+// restart as before; a core needs all other fields for its decisions.
 type Record struct {
 	Binding
 	Space     Space
@@ -35,7 +35,7 @@ type Record struct {
 	ValidWall time.Time // zero: never, or the wall clock could not be trusted when it was kept
 }
 
-// Key is where a binding is kept: by VRF and prefix, which are unique in a space.
+// Key is the key of a binding's record: VRF and prefix, which are unique in a space.
 func Key(b []byte, in Space, vrf string, p netip.Prefix) []byte {
 	b = append(append(b, in...), letter)
 	b = append(b, vrf...)
@@ -50,14 +50,15 @@ const letter = 'd'
 // KeyRange is the range of the keys of all bindings in a space, for a scan.
 func KeyRange(in Space) (from, to []byte) { return Range(in, letter) }
 
-// Range is the range of all keys in a space that go on with a letter.
+// Range is the range of all keys of a space whose next octet is that letter.
 func Range(in Space, next byte) (from, to []byte) {
 	return append([]byte(in), next), append([]byte(in), next+1)
 }
 
-// The versions of records. The first two are of the time when there was one role: they
-// name no space, their client is a DUID, and their IAID is known. The second ends in the
-// prefix that is excluded, as one of the third does whose flag says so.
+// The versions of records. Versions one and two are from when there was one role: they
+// name no space, their client is a DUID, and their IAID is known. A record of version two
+// ends with the excluded prefix, and so does one of version three that has the flag for
+// it.
 const (
 	versionFirst     = 1
 	versionExclusion = 2
@@ -71,9 +72,9 @@ const (
 	flags
 )
 
-// AppendRecord appends the kept form of d. By a wall clock that cannot be trusted,
-// such as that of a machine without a battery before it has asked the network, it
-// says no end: once the clock is right that would long have passed.
+// AppendRecord appends the record of d. Where the wall clock cannot be trusted (a machine
+// without a battery that has not asked the network yet) the record has no end by the wall
+// clock: such an end would be long past once the clock is right.
 func AppendRecord(b []byte, in Space, d *Binding, now instant.Now, bootID string) []byte {
 	end := time.Time{}
 	if now.Synced {
@@ -82,7 +83,7 @@ func AppendRecord(b []byte, in Space, d *Binding, now instant.Now, bootID string
 	return appendRecord(b, in, d, end, bootID)
 }
 
-// Append appends the kept form of a record that was read.
+// Append appends a record that was read before.
 func (r *Record) Append(b []byte) []byte {
 	return appendRecord(b, r.Space, &r.Binding, r.ValidWall, r.BootID)
 }
@@ -133,19 +134,19 @@ func nanosWall(n int64) time.Time {
 	return time.Unix(0, n)
 }
 
-// ErrRecord is a kept record that cannot be read.
+// ErrRecord is a record that cannot be read.
 var ErrRecord = errors.New("binding record: malformed")
 
-// recordFixed is how many octets all records have from their kind on, up to the length
-// of the link-layer address.
+// recordFixed is the length in octets of the part that all records have: from the kind up
+// to the length of the link-layer address.
 const recordFixed = 2 + 16 + 1 + 16 + 4 + 6*8 + 1
 
 // ParseRecord is the reverse of AppendRecord, and reads the records of former versions
 // as those of Relay6, which they all are; errors wrap ErrRecord.
 func ParseRecord(b []byte) (Record, error) { return new(Reader).Parse(b) }
 
-// Reader reads many records one after another. A text that is the same in a record as in
-// the one before, as most are, is not made anew.
+// Reader reads many records one after another. It allocates a text only where it differs
+// from that of the record before, which is seldom.
 type Reader struct {
 	link, vrf, server, bootID string
 	space                     Space

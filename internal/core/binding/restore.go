@@ -8,24 +8,24 @@ import (
 	"fairlead/internal/core/instant"
 )
 
-// maxDoubt is how long a synchronised clock that is behind the last instant kept is
-// not believed. After that it was the other one that was wrong.
+// maxDoubt is for how long a synchronised clock that is behind the last stored time is not
+// believed. After that the stored time counts as wrong.
 const maxDoubt = time.Hour
 
-// Restore takes in what was kept (RFC 8987 S-1), before any client speaks. In
-// the boot that a record was written in its instants hold. After a reboot the
-// wall clock says how much is left; while that clock is unsynchronised or
-// behind lastWall, the last instant kept, nothing is ended: a binding then
-// gets its whole lifetime again, which is never too short, until Expire finds
-// the clock trustworthy and gives it its true end. So does, for good, one that
-// was kept while the clock could not be trusted.
+// Restore takes in stored bindings (RFC 8987 S-1), before any message is read. The
+// instants of a record hold in the boot in which it was written. After a reboot the wall
+// clock says how much of the lifetime is left. While that clock is not synchronised, or is
+// behind lastWall, the last stored time, no binding ends: it gets its whole lifetime
+// again, which is never too short, until the clock can be trusted and Expire sets its true
+// end. A binding that was stored while the clock could not be trusted has its whole
+// lifetime for good.
 func (t *Table) Restore(now instant.Now, r Record, bootID string, lastWall time.Time) {
 	b := r.Binding
 	b.Source = FromStore
 	held := false
 	if r.BootID != bootID && r.Valid != instant.Never {
 		if known := !r.ValidWall.IsZero(); known && now.Synced && !now.Wall.Before(lastWall) {
-			// More than the whole lifetime was never granted: the clock that said so was wrong.
+			// No server grants more than the whole lifetime: the clock was wrong.
 			left := min(r.ValidWall.Sub(now.Wall), r.Lifetime)
 			early := time.Duration(r.Valid - r.Preferred)
 			b.Valid = now.Boot.After(left)

@@ -9,9 +9,9 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// Slot is a binding in a table, to be looked at without a copy. It is good until the
-// binding is removed. There may be a hundred thousand and more: it has no pointers, so
-// that it is small and costs the garbage collector nothing.
+// Slot is a binding in a table, for reading without a copy. It is valid until the binding
+// is removed. There may be a hundred thousand and more: a Slot has no pointers, so that it
+// is small and costs the garbage collector nothing.
 type Slot struct {
 	ref        ref
 	prev, next ref // of the same link
@@ -28,8 +28,8 @@ type Slot struct {
 	source                    Source
 	line                      uint32
 
-	// Apart is what Table.Unchecked was when somebody last found that the binding
-	// overlaps with no other holder's.
+	// Apart is the value of Table.Unchecked when the binding was last found to overlap with no
+	// binding of another holder.
 	Apart uint32
 
 	preferred, valid instant.Instant
@@ -41,7 +41,7 @@ type Slot struct {
 // ref names a slot; 0 names none.
 type ref = slab.Ref
 
-// names keeps each text once, for as long as somebody holds it.
+// names has each text once, for as long as a slot or client refers to it.
 type names struct {
 	ids   map[string]nameID
 	texts []name
@@ -57,7 +57,7 @@ type name struct {
 // nameID names a text. The zero nameID is the empty one.
 type nameID uint32
 
-// none is the number of a text that nobody holds.
+// none is the number of a text that names does not have.
 const none = ^nameID(0)
 
 func newNames() names { return names{ids: map[string]nameID{}, texts: make([]name, 1)} }
@@ -106,7 +106,7 @@ func (t *Table) fill(s *Slot, d *Binding) {
 	t.fillRest(s, d)
 }
 
-// fillRest writes what is no text.
+// fillRest writes the fields that are not texts.
 func (t *Table) fillRest(s *Slot, d *Binding) {
 	s.iaid, s.noIAID, s.linkLayer, s.line, s.kind, s.source = d.IAID, d.NoIAID, d.LinkLayer, d.Line, d.Kind, d.Source
 	s.prefix, s.bits, s.nextHop = d.Prefix.Addr().As16(), uint8(d.Prefix.Bits()), d.NextHop.As16()
@@ -120,7 +120,7 @@ func (t *Table) fillRest(s *Slot, d *Binding) {
 	}
 }
 
-// letGo lets go of what fill took.
+// letGo gives back the texts that fill took.
 func (t *Table) letGo(s *Slot) {
 	for _, id := range [...]nameID{s.link, s.vrf, s.client, s.server} {
 		t.names.release(id)
@@ -142,17 +142,16 @@ func (t *Table) Read(s *Slot) Binding {
 // Link is the link of a binding.
 func (t *Table) Link(s *Slot) string { return t.names.text(s.link) }
 
-// Client is who holds a binding.
+// Client is the client of a binding.
 func (t *Table) Client(s *Slot) Client { return Client{t.names.text(s.client)} }
 
 // Server is the peer that a binding came through.
 func (t *Table) Server(s *Slot) string { return t.names.text(s.server) }
 
-// Exclude is the part of its prefix that a client has not got (RFC 6603), or the zero
-// prefix.
+// Exclude is the part of the prefix that is not delegated (RFC 6603), or the zero prefix.
 func (t *Table) Exclude(s *Slot) netip.Prefix { return t.excluded[s.ref] }
 
-// Prefix is what is held.
+// Prefix is the prefix of the binding.
 func (s *Slot) Prefix() netip.Prefix { return prefixOf(s.prefix, s.bits) }
 
 // Kind tells a prefix from an address.
@@ -169,7 +168,7 @@ func (s *Slot) NextHop() netip.Addr {
 // LinkLayer is the link-layer address of the next hop, where it is known.
 func (s *Slot) LinkLayer() linkaddr.Addr { return s.linkLayer }
 
-// IAID is the number of the IA; known is false where nobody has told it.
+// IAID is the number of the IA; known is false where no message has named it.
 func (s *Slot) IAID() (iaid uint32, known bool) { return s.iaid, !s.noIAID }
 
 // Valid is when the valid lifetime ends.

@@ -127,7 +127,7 @@ func (t *Table) sortedLinks() []nameID {
 	return slices.SortedFunc(maps.Keys(t.links), func(a, b nameID) int { return cmp.Compare(t.names.text(a), t.names.text(b)) })
 }
 
-// Links are the names of the links that hold anything, in their order.
+// Links are the names of the links with bindings, in alphabetical order.
 func (t *Table) Links() iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, id := range t.sortedLinks() {
@@ -162,11 +162,11 @@ func (t *Table) near(vrf string, p netip.Prefix, look func(*bart.Table[ref], net
 	}
 }
 
-// VRFs are all in which anybody ever had a binding.
+// VRFs are all VRFs that ever had a binding.
 func (t *Table) VRFs() iter.Seq[string] { return maps.Keys(t.spaces) }
 
-// Deadline is when the next binding may end, and Expire has something to look at;
-// false if none ever does. One that was extended since may be behind it.
+// Deadline is when Expire has something to do; false if no binding ever ends. It may be
+// too early, where a binding was extended since.
 func (t *Table) Deadline() (instant.Instant, bool) {
 	if len(t.expiry.due) == 0 {
 		return instant.Never, false
@@ -195,8 +195,8 @@ func (t *Table) Expire(events []Event, now instant.Now) []Event {
 	return events
 }
 
-// Put sets a binding as it is, without any check: to restore what was kept or to undo
-// what could not be.
+// Put sets a binding without any check: for restoring a stored binding, and for undoing a
+// change that failed.
 func (t *Table) Put(b Binding) {
 	t.Remove(b.VRF, b.Prefix)
 	t.insert(&b)
@@ -220,8 +220,8 @@ func (t *Table) Rename(link, to string) {
 	}
 }
 
-// change takes a binding out, has it changed and puts it in again: what is restored
-// and waits for a trustworthy clock goes on waiting.
+// change removes a binding, has it changed and puts it in again. A restored binding that
+// waits for a trustworthy clock goes on waiting.
 func (t *Table) change(s *Slot, by func(*Binding)) {
 	end, held := t.held[s.ref]
 	b := t.Take(s)
