@@ -11,8 +11,8 @@ import (
 	"fairlead/internal/core/binding"
 )
 
-// Block is what may not be learned until the operator unblocks it: every field
-// that is set must match.
+// Block forbids to learn the delegations that match all its fields that are set, until the
+// operator unblocks it.
 type Block struct {
 	Prefix netip.Prefix
 	Client binding.Client
@@ -69,7 +69,7 @@ func (t *Table) isBlocked(g *Grant) bool {
 	return false
 }
 
-// BlockKey and ParseBlock keep a block: the key is all there is to it.
+// BlockKey is the store's key of a block. A block has no other record.
 func BlockKey(b []byte, k Block) []byte {
 	b = append(append(b, binding.Relay6...), blockLetter)
 	var a [17]byte
@@ -98,8 +98,8 @@ func ParseBlock(key []byte) (Block, error) {
 	return parseBlock(rest, binding.ParseClient[[]byte])
 }
 
-// ParseFormerBlock reads a key of the time when there was one role: it begins with its
-// letter, and its client is a DUID.
+// ParseFormerBlock reads a key from when there was one role: such a key begins with the
+// letter of blocks, and its client is a DUID.
 func ParseFormerBlock(key []byte) (Block, error) {
 	rest, former := bytes.CutPrefix(key, []byte{blockLetter})
 	if !former {

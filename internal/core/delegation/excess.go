@@ -9,11 +9,11 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// excess is what servers gave and the relay did not install: grants above a limit, and
-// grants in the answer to a Release. The server has taken them out of its pool all the
-// same, so they count for the limits of their host and of their link until their
-// lifetimes have elapsed: else one host could have the server give away everything,
-// one refused prefix after another. It is not kept: a new process begins without.
+// excess are the grants that the relay did not install: those above a limit, and those in
+// the answer to a Release. They have left the server's pool all the same, so they count
+// against the limits of their host and link until their lifetimes have elapsed: otherwise
+// one host could empty the pool, one refused prefix after another. The excess is not kept:
+// a new process begins without.
 type excess struct {
 	at     map[excessPlace]*surplus
 	onLink map[excessLink]int
@@ -63,8 +63,8 @@ func newExcess() excess {
 	}
 }
 
-// Charge counts a grant that its client may have and that is not installed. Of one
-// link as many are counted as make a difference.
+// Charge counts a grant that was refused by a limit alone. For one link it counts no more
+// grants than make a difference to its limits.
 func (t *Table) Charge(now instant.Now, g Grant, p *Policy) {
 	x := &t.excess
 	at := excessPlace{g.VRF, g.Prefix}
@@ -86,7 +86,7 @@ func (t *Table) Charge(now instant.Now, g Grant, p *Policy) {
 	heap.Push(&x.due, s)
 }
 
-// Succeed takes over what another table has counted and is not kept.
+// Succeed takes over the excess of the table before, which is not in the store.
 func (t *Table) Succeed(other *Table) { t.excess, t.met = other.excess, other.met }
 
 // Charged is how many grants in an IA are counted and not installed.
@@ -94,8 +94,8 @@ func (t *Table) Charged(link string, client binding.Client, iaid uint32, k bindi
 	return t.excess.inIA[excessIA{excessLink{link, k}, client, iaid}]
 }
 
-// Exhausted is the limit that a host or a link has met twice, counting what is not
-// installed, or NoReason: what more it asks of a server it would not get.
+// Exhausted is the limit that a host or a link has reached twice over, with the excess
+// counted, or NoReason. No further grant of the server would be installed there.
 func (t *Table) Exhausted(link string, host linkaddr.Addr, k binding.Kind, p *Policy) binding.Reason {
 	on := excessLink{link, k}
 	switch {
@@ -115,7 +115,7 @@ func (x *excess) count(s *surplus, n int) {
 	}
 }
 
-// add changes a count that is not kept at 0.
+// add changes a count, and deletes it where it becomes 0.
 func add[K comparable](counts map[K]int, k K, n int) {
 	if counts[k] += n; counts[k] == 0 {
 		delete(counts, k)
@@ -150,7 +150,7 @@ func (x *excess) rename(link, to string) {
 	}
 }
 
-// clear takes out what an operator selects.
+// clear takes out the grants that an operator selects.
 func (x *excess) clear(s Selection) {
 	for _, one := range x.at {
 		if s.selects(one.prefix, one.client, one.link) {

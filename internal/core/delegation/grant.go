@@ -7,13 +7,13 @@ import (
 	"fairlead/internal/core/instant"
 )
 
-// What a grant is to the delegation that its prefix has already.
+// The relation of a grant to the delegation that exists for its prefix.
 
-// complete fills in what a grant tells and what is held does not, and the reverse.
-// Leasequery tells no IAID, and what a server tells a relay beside an encrypted Reply
-// has no DUID either. Both are of one delegation if they are of one link and next hop,
-// and of one link-layer address where that is known. Any other grant is one to another
-// holder. old may be nil.
+// complete fills in the IAID or DUID that one of grant and delegation lacks and the other
+// has. A leasequery's answer has no IAID, and a server's notification beside an encrypted
+// Reply has no DUID. The grant is for the old delegation's holder if link, next hop and,
+// where known, link-layer address are the same; otherwise it is for another holder. old
+// may be nil.
 func (g *Grant) complete(old *entry) {
 	if old == nil || g.Contested || g.Kind != old.Kind || !g.sameAddress(&old.Binding) || !mayBe(g.LinkLayer, old.LinkLayer) {
 		return
@@ -35,7 +35,7 @@ func (g *Grant) complete(old *entry) {
 	}
 }
 
-// isNew reports whether a grant adds to what its client holds on its link.
+// isNew reports whether a grant adds a delegation to those of its client on the link.
 func (g Grant) isNew(old *entry) bool {
 	return old == nil || old.Link != g.Link || old.Client != g.Client || old.Kind != g.Kind
 }
@@ -43,13 +43,13 @@ func (g Grant) isNew(old *entry) bool {
 // ends reports whether the server takes the prefix back.
 func (g Grant) ends() bool { return g.Lifetime == 0 && g.Preferred == 0 }
 
-// isHolder reports whether a grant names what its client holds on its link.
+// isHolder reports whether a grant is for the holder of the old delegation.
 func (g Grant) isHolder(old *entry) bool {
 	return old.Link == g.Link && old.Client == g.Client && g.sameIA(&old.Binding)
 }
 
-// sameIA reports whether a grant and a delegation are of one IA, as far as is known. An
-// IAID that one of them does not know is filled in by complete, or is another's.
+// sameIA reports whether a grant and a delegation are of one IA, as far as is known. Where
+// one of them lacks its IAID, complete has filled it in if they are of one IA.
 func (g Grant) sameIA(old *binding.Binding) bool { return g.IAID == old.IAID && g.NoIAID == old.NoIAID }
 
 func (g Grant) binding(now instant.Now) binding.Binding {
@@ -76,27 +76,27 @@ func (g Grant) movesFrom(old *binding.Binding) bool {
 		g.LinkLayer.IsValid() && old.LinkLayer.IsValid() && g.LinkLayer != old.LinkLayer
 }
 
-// takesFrom reports whether a grant would send traffic for old's prefix to another
-// than its holder. The holder of a delegation that has a link-layer address is who
-// shows that one with link, DUID and IAID, from whatever IPv6 address: a client may
-// have several, and ask from any of them.
+// takesFrom reports whether a grant would send the traffic for old's prefix to a client
+// that is not its holder. Where a delegation has a link-layer address, its holder is told
+// by that with link, DUID and IAID, and not by the IPv6 address: a client may have
+// several, and ask from any of them.
 func (g Grant) takesFrom(old *binding.Binding) bool {
 	holder := g.Link == old.Link && g.Client == old.Client && g.sameIA(old) && g.Kind == old.Kind &&
 		g.LinkLayer.IsValid() && g.LinkLayer == old.LinkLayer && !g.Contested
 	return !holder && g.movesFrom(old)
 }
 
-// mayTake reports whether old's holder has given the prefix up to whom a grant is
-// for: another client. One with the holder's own DUID may have copied it.
+// mayTake reports whether old's holder has given the prefix up, and the grant is for a
+// client with another DUID. A client with the holder's DUID may have copied it.
 func (g Grant) mayTake(old *binding.Binding) bool {
 	return old.Standing.GivenUp && g.Client != old.Client
 }
 
-// question is what decides whether old's holder keeps the prefix against a grant.
-// That it answers is enough where it has just named the prefix in a Renew, where who
-// asks uses its DUID, and where somebody else has lately sent a Release for the
-// prefix: the server may have believed that. Otherwise it must use the prefix as
-// well. What it sends is told by its link-layer address.
+// question is the probe that decides whether old's holder keeps the prefix against a
+// grant. An answer is enough where the holder has just named the prefix in a Renew, where
+// the new client uses the holder's DUID, and where another host has lately sent a Release
+// for the prefix, which the server may have believed. Otherwise the holder must also have
+// used the prefix; its traffic is recognised by its link-layer address.
 func (g Grant) question(now instant.Now, old *binding.Binding) binding.Question {
 	q := binding.Question{NextHop: old.Via()}
 	renewed := old.Standing.Renewed != 0 && time.Duration(now.Boot-old.Standing.Renewed) < binding.Claimed
@@ -106,7 +106,7 @@ func (g Grant) question(now instant.Now, old *binding.Binding) binding.Question 
 	return q
 }
 
-// granted is the standing after a grant or renewal to the holder.
+// granted is the holder's standing after a grant or a renewal.
 func granted(s binding.Standing) binding.Standing {
 	s.GivenUp = false
 	return s

@@ -8,10 +8,10 @@ import (
 	"fairlead/internal/core/trust"
 )
 
-// forbidden is why a grant may never be learned here, whatever holds its prefix now: s,
-// or nobody if that is nil. With renewal, s is the binding that the grant renews. Overlaps
-// were looked for when s was granted, and later grants that overlap with it were refused:
-// only a binding that was put in without a look can overlap with it now.
+// forbidden is why a grant may never be learned here, whether its prefix has a delegation
+// now (s) or not (nil). With renewal, s is the delegation that the grant renews. It was
+// compared with all others when it was granted, and later grants that overlap with it were
+// refused: only a binding that was put in without a check can overlap with it now.
 func (t *Table) forbidden(g *Grant, s *binding.Slot, terms *Terms, renewal bool) binding.Reason {
 	switch {
 	case g.Preferred > g.Lifetime: // RFC 8415 section 21.22: to be discarded
@@ -33,9 +33,9 @@ func (t *Table) forbidden(g *Grant, s *binding.Slot, terms *Terms, renewal bool)
 	return binding.NoReason
 }
 
-// never lists what is nobody's to delegate: the reserved low end of the address
-// space with ::, ::1 and mapped addresses, link-local and multicast; in IPv4 "this
-// network", loopback, link-local, multicast and what is above that (RFC 6890).
+// never lists the prefixes that no server may delegate: the reserved low end of the
+// address space with ::, ::1 and mapped addresses, link-local and multicast; in IPv4 "this
+// network", loopback, link-local, multicast and all above multicast (RFC 6890).
 var never = []netip.Prefix{
 	netip.MustParsePrefix("::/8"),
 	netip.MustParsePrefix("fe80::/10"),
@@ -96,8 +96,8 @@ func within(outer, p netip.Prefix) bool {
 	return outer.IsValid() && outer.Bits() <= p.Bits() && outer.Contains(p.Addr())
 }
 
-// heldElsewhere reports whether a client holds anything on another link; s is what has
-// the prefix of its grant now, or nil.
+// heldElsewhere reports whether a client has a delegation on another link. s is the
+// delegation that the prefix of the grant has now, or nil.
 func (t *Table) heldElsewhere(g *Grant, s *binding.Slot) bool {
 	n := t.LinksOf(g.Client)
 	if n == 0 {
@@ -106,7 +106,7 @@ func (t *Table) heldElsewhere(g *Grant, s *binding.Slot) bool {
 	if t.First(t.Holder(g.Link, g.Client)) != nil {
 		n--
 	}
-	// The prefix that is about to move here does not count against itself.
+	// The delegation that is about to move here does not count.
 	if s != nil && t.Link(s) != g.Link && t.Client(s) == g.Client && t.Next(t.First(t.Holder(t.Link(s), g.Client))) == nil {
 		n--
 	}

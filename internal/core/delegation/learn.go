@@ -9,19 +9,18 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// Terms are what a grant is judged by.
+// Terms are the facts and policies by which a grant is accepted or refused.
 type Terms struct {
 	Policy *Policy
 	// Peer bounds what this source may delegate; empty: no bound of its own.
 	Peer []trust.Range
-	// Reserved reports whether a grant touches what its client may not be given:
-	// prefixes of interfaces, addresses of peers, the infrastructure's.
+	// Reserved reports whether a grant overlaps with what no client may have: prefixes of
+	// interfaces, addresses of peers, the infrastructure's prefixes.
 	Reserved func(g *Grant) bool
-	// Answered tells what is known of next hops that were asked about: whether they
-	// keep what they hold.
+	// Answered has the results of probes: whether the holder keeps its delegations.
 	Answered map[binding.Question]bool
-	// Ending is how many of the client's delegations of each kind end before the grant
-	// is learned, so that they take no room any more.
+	// Ending is how many of the client's delegations of each kind end before the grant is
+	// learned. They do not count against the limits.
 	Ending [binding.Kinds]int
 }
 
@@ -36,8 +35,8 @@ func (terms *Terms) denied(q binding.Question) bool {
 	return known && !answered
 }
 
-// NeedsProbe is the question whose answer decides on a grant and is not known yet,
-// or nil: put the answer into Terms.Answered before Learn.
+// NeedsProbe is the question on whose answer a grant depends, if the answer is not known
+// yet; else nil. The caller puts the answer into Terms.Answered before Learn.
 func (t *Table) NeedsProbe(now instant.Now, g Grant, terms Terms) *binding.Question {
 	if t.renewed(&g) != nil {
 		return nil
@@ -67,8 +66,8 @@ func (t *Table) NeedsProbe(now instant.Now, g Grant, terms Terms) *binding.Quest
 	return nil
 }
 
-// Learn takes in one grant and appends what happened: that it was granted,
-// extended, moved or refused, or, with a lifetime of 0, that it ended.
+// Learn takes in one grant and appends its events: granted, extended, moved or refused,
+// or, with a lifetime of 0, ended.
 func (t *Table) Learn(events []binding.Event, now instant.Now, g Grant, terms Terms) []binding.Event {
 	if g.ends() {
 		return t.withdraw(events, now, g, terms)
@@ -85,8 +84,8 @@ func (t *Table) Learn(events []binding.Event, now instant.Now, g Grant, terms Te
 		moves, fresh.NextHop, ev.AskedFrom = false, old.NextHop, g.NextHop
 	}
 	if moves && !g.isNew(old) && g.sameAddress(&old.Binding) && t.mayMove(now, g, old, terms) != binding.NoReason {
-		// Somebody else has written the holder's address into a message of its own.
-		// The grant is for that address, so it is the holder's.
+		// Another host has used the holder's address as its source. The grant goes to that
+		// address, so it is for the holder.
 		moves, fresh.LinkLayer = false, old.LinkLayer
 	}
 	if old != nil {
@@ -99,7 +98,7 @@ func (t *Table) Learn(events []binding.Event, now instant.Now, g Grant, terms Te
 		}
 	}
 	if g.Contested && (g.isNew(old) || !g.sameAddress(&old.Binding) || !old.LinkLayer.IsValid()) {
-		fresh.LinkLayer = linkaddr.Addr{} // whose it is nobody can tell
+		fresh.LinkLayer = linkaddr.Addr{} // it is not known which host has the address
 	}
 	ev.Reason = t.forbidden(&g, old.at(), &terms, false)
 	if ev.Reason == binding.NoReason && moves {
@@ -154,9 +153,9 @@ func (t *Table) WouldEnd(g Grant) bool {
 	return old != nil && g.isHolder(old)
 }
 
-// withdraw is a valid lifetime of 0: the server takes the prefix back. In a Reply
-// that goes to another than the holder that is a move to nowhere: whoever copied
-// the holder's identifiers could have asked for it.
+// withdraw handles a valid lifetime of 0: the server takes the prefix back. In a Reply to
+// another client than the holder, it is checked as a move: a host that copied the holder's
+// identifiers could have asked for it.
 func (t *Table) withdraw(events []binding.Event, now instant.Now, g Grant, terms Terms) []binding.Event {
 	if s := t.excess.at[excessPlace{g.VRF, g.Prefix}]; s != nil && s.link == g.Link && s.client == g.Client && s.iaid == g.IAID {
 		t.excess.remove(s)
@@ -174,9 +173,9 @@ func (t *Table) withdraw(events []binding.Event, now instant.Now, g Grant, terms
 	return append(events, t.End(e.slot, binding.Withdrawn))
 }
 
-// Follow moves the next hop of a delegation to another address of its holder, which
-// has answered from there. It appends what happened: nothing if the delegation is
-// not that client's behind that link-layer address, or is there already.
+// Follow moves the next hop of a delegation to another address of its holder, which has
+// answered a probe there. It appends the event; there is none if the delegation is not
+// that client's behind that link-layer address, or has that next hop already.
 func (t *Table) Follow(events []binding.Event, vrf string, p netip.Prefix, client binding.Client, to binding.NextHop) []binding.Event {
 	old := t.find(vrf, p)
 	if old == nil || old.Link != to.Link || old.Client != client || !to.LinkLayer.IsValid() || old.LinkLayer != to.LinkLayer || old.NextHop == to.Addr {

@@ -7,9 +7,9 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// makeRoom checks the limits for one more delegation and, if the policy says
-// so, ends those of a client on the link that no longer answers. What the grant
-// takes the place of counts no more.
+// makeRoom checks the limits for one more delegation. If the policy says so, it ends the
+// delegations of a client on the link that no longer answers. A delegation that the grant
+// replaces does not count.
 func (t *Table) makeRoom(events []binding.Event, g Grant, old *entry, terms Terms) ([]binding.Event, binding.Reason) {
 	r := t.room(g, old, terms)
 	if r != binding.LimitLink || terms.Policy.OnLimit != LimitReplaceUnreachable {
@@ -28,8 +28,7 @@ func (t *Table) makeRoom(events []binding.Event, g Grant, old *entry, terms Term
 	return events, t.room(g, old, terms)
 }
 
-// room is the limit that a grant would exceed that takes the place of old, which may
-// be nil.
+// room is the limit that a grant would exceed. The grant replaces old, which may be nil.
 func (t *Table) room(g Grant, old *entry, terms Terms) binding.Reason {
 	if s := t.excess.at[excessPlace{g.VRF, g.Prefix}]; s != nil {
 		t.excess.count(s, -1)
@@ -38,12 +37,11 @@ func (t *Table) room(g Grant, old *entry, terms Terms) binding.Reason {
 	return t.roomBut(old, g.Link, g.Client, g.LinkLayer, g.Kind, 1-terms.Ending[g.Kind], 0, terms.Policy)
 }
 
-// Room is the limit that n more delegations of one client would exceed, or
-// NoReason (RFC 8987 G-5, G-6, G-7). Where hosts have a bound of their own, what
-// is behind another host does not count against the client: that host may have
-// copied the client's DUID. Grants of a server that were not installed count as well; own
-// of them are among the n, and are not counted twice. Where an unreachable client makes room, that
-// alone decides for the link.
+// Room is the limit that n more delegations of one client would exceed, or NoReason (RFC
+// 8987 G-5, G-6, G-7). Where hosts have a limit of their own, delegations behind another
+// host do not count against the client: that host may have copied the client's DUID. The
+// excess counts as well; own is how many of it are among the n, and are not counted twice.
+// Where an unreachable client can make room, the link's limit alone does not refuse.
 func (t *Table) Room(link string, client binding.Client, host linkaddr.Addr, k binding.Kind, n, own int, p *Policy) binding.Reason {
 	return t.roomBut(nil, link, client, host, k, n, own, p)
 }
@@ -78,11 +76,11 @@ func (t *Table) roomBut(old *entry, link string, client binding.Client, host lin
 	return binding.NoReason
 }
 
-// mayBe reports whether two link-layer addresses are one, as far as is known.
+// mayBe reports whether two link-layer addresses are equal, or one of them is not known.
 func mayBe(a, b linkaddr.Addr) bool { return a == b || !a.IsValid() || !b.IsValid() }
 
-// Holds reports whether the client holds anything of this kind in that IA, or in one
-// whose IAID nobody has told.
+// Holds reports whether the client has a delegation of this kind in that IA, or in one
+// whose IAID is not known.
 func (t *Table) Holds(link string, client binding.Client, iaid uint32, k binding.Kind) bool {
 	for s := t.First(t.Holder(link, client)); s != nil; s = t.Next(s) {
 		if in, known := s.IAID(); s.Kind() == k && (in == iaid || !known) {
@@ -92,7 +90,7 @@ func (t *Table) Holds(link string, client binding.Client, iaid uint32, k binding
 	return false
 }
 
-// HoldsOf reports whether the client of a DUID holds anything that came from the server.
+// HoldsOf reports whether the client with a DUID has a delegation from the server.
 func (t *Table) HoldsOf(link string, duid []byte, server string) bool {
 	for s := t.First(t.Holder(link, binding.DUID(duid))); s != nil; s = t.Next(s) {
 		if t.Server(s) == server {
@@ -102,8 +100,8 @@ func (t *Table) HoldsOf(link string, duid []byte, server string) bool {
 	return false
 }
 
-// OldestOther is the next hop of who would be asked to make room on a link for a client;
-// false if there is nobody.
+// OldestOther is the next hop that is probed to make room on a link for a client; false if
+// there is none.
 func (t *Table) OldestOther(link string, client binding.Client, k binding.Kind) (binding.NextHop, bool) {
 	e := t.oldestOther(Grant{Link: link, Client: client, Kind: k}, nil)
 	if e == nil {

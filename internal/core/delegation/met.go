@@ -11,7 +11,7 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// met are the limits that somebody has run into lately.
+// met are the limits that clients have reached lately.
 type met map[metKey]*metLimit
 
 type metKey struct {
@@ -28,10 +28,10 @@ type metLimit struct {
 	times  uint64
 }
 
-// maxMet bounds them. When it is reached the one that is longest ago gives way.
+// maxMet bounds them. Beyond it the oldest is forgotten.
 const maxMet = 256
 
-// MeetLimit remembers that a client has run into a limit.
+// MeetLimit remembers that a client has reached a limit.
 func (t *Table) MeetLimit(now instant.Now, reason binding.Reason, link string, client binding.Client, host linkaddr.Addr, kind binding.Kind) {
 	m := t.met
 	k := metKey{reason: reason, link: link}
@@ -54,7 +54,7 @@ func (t *Table) MeetLimit(now instant.Now, reason binding.Reason, link string, c
 	one.times++
 }
 
-// LimitMet is a limit that somebody has run into and that has no room yet.
+// LimitMet is a limit that a client has reached and that has no room yet.
 type LimitMet struct {
 	Reason binding.Reason
 	Link   string
@@ -64,8 +64,8 @@ type LimitMet struct {
 	Times  uint64
 }
 
-// LimitsMet are the limits that somebody has run into and that have no room yet, link
-// by link. policyOf is the policy of a link, nil where there is none.
+// LimitsMet are the limits that clients have reached and that have no room yet, link by
+// link. policyOf is the policy of a link, nil where there is none.
 func (t *Table) LimitsMet(policyOf func(link string) *Policy) []LimitMet {
 	all := make([]LimitMet, 0, len(t.met))
 	for k, one := range t.met {

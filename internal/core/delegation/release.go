@@ -9,8 +9,8 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// Named is one IA of a client's Release (RFC 8987 G-9), Decline, Renew or Rebind, or
-// of the answer: what it says about what the client holds.
+// Named is one IA of a client's Release (RFC 8987 G-9), Decline, Renew or Rebind, or of
+// the answer, with the prefixes that it lists.
 type Named struct {
 	Link, VRF string
 	Client    binding.Client
@@ -22,16 +22,16 @@ type Named struct {
 	Prefixes  []netip.Prefix
 }
 
-// is reports whether a delegation is in the IA that is named. One whose IAID nobody has
-// told is, if the message lists its prefix.
+// is reports whether a delegation is in the IA that is named. A delegation whose IAID is
+// not known is in it if the message lists its prefix.
 func (r Named) is(s *binding.Slot, listed bool) bool {
 	iaid, known := s.IAID()
 	return s.Kind() == r.Kind && (known && iaid == r.IAID || !known && listed)
 }
 
-// Release ends what the client gives back: the prefixes that the IA lists, or
-// all of the IA if it lists none. It counts only if it shows that it is the
-// holder's. Mismatched is how many delegations were named and did not match.
+// Release ends the delegations that the client gives back: the prefixes that the IA lists,
+// or all of the IA if it lists none. A Release counts only if it shows that it comes from
+// the holder. Mismatched is how many delegations it named without showing that.
 func (t *Table) Release(events []binding.Event, r Named) (_ []binding.Event, mismatched int) {
 	for s := range t.SlotsOf(r.Link, r.Client) {
 		listed := slices.Contains(r.Prefixes, s.Prefix())
@@ -49,7 +49,7 @@ func (t *Table) Release(events []binding.Event, r Named) (_ []binding.Event, mis
 	for _, p := range r.Prefixes {
 		if s := t.At(r.VRF, p); s != nil && (!own.Has(s) || !r.is(s, true)) {
 			s.Standing.Doubted = true
-			mismatched++ // somebody else's
+			mismatched++ // another holder's
 		}
 	}
 	if len(r.Prefixes) == 0 {
@@ -58,8 +58,8 @@ func (t *Table) Release(events []binding.Event, r Named) (_ []binding.Event, mis
 	return events, mismatched
 }
 
-// doubtElsewhere takes note of a Release that names no prefix: to a server it may be
-// about what its client holds on other links.
+// doubtElsewhere marks the client's delegations on other links: a server may apply a
+// Release that names no prefix to them as well.
 func (t *Table) doubtElsewhere(r Named) {
 	for s := range t.SlotsAnywhere(r.Client) {
 		if iaid, known := s.IAID(); t.Link(s) != r.Link && (iaid == r.IAID || !known) && s.Kind() == r.Kind {
@@ -68,8 +68,8 @@ func (t *Table) doubtElsewhere(r Named) {
 	}
 }
 
-// Renewing takes note that a Renew or Rebind with that transaction-id names a prefix,
-// if it is the holder's.
+// Renewing takes note that a Renew or Rebind with that transaction-id names a prefix, if
+// the message comes from the holder.
 func (t *Table) Renewing(now instant.Now, r Named, p netip.Prefix, xid uint32) {
 	s := t.At(r.VRF, p)
 	if s != nil && r.is(s, true) && t.Link(s) == r.Link && t.Client(s) == r.Client && r.isFrom(s) {
@@ -77,10 +77,10 @@ func (t *Table) Renewing(now instant.Now, r Named, p netip.Prefix, xid uint32) {
 	}
 }
 
-// GivesUp takes note of a Reply to the holder's Renew or Rebind with that
-// transaction-id, by the server that has granted the prefixes, which no longer gives
-// those that the message named: all but Prefixes. It ends nothing, as a client uses
-// what it has until that has expired, and gets it back if it asks in time.
+// GivesUp takes note of the Reply to the holder's Renew or Rebind with that
+// transaction-id, from the server that has granted the prefixes. Those that the holder
+// named and that are not among Prefixes are given up. Nothing ends: a client may use a
+// prefix until it expires, and gets it back if it asks in time.
 func (t *Table) GivesUp(r Named, server string, xid uint32) {
 	for s := range t.SlotsOf(r.Link, r.Client) {
 		if r.is(s, false) && s.Standing.Renewed != 0 && s.Standing.XID == xid &&
@@ -90,14 +90,13 @@ func (t *Table) GivesUp(r Named, server string, xid uint32) {
 	}
 }
 
-// isFrom reports whether a message that names a delegation by link, DUID and IAID
-// shows that it is the holder's. A source address is anybody's to write, and a
-// client may have several: it says nothing where the link-layer address is known
-// that the message must come from. A message that does not show its own (a unicast,
-// one whose fragments came from several) then proves nothing. Where the link-layer
-// address is not known, the source must be the next hop, and proves nothing while
-// several hosts use it. Where the IAID is not known, the source must be the next hop,
-// too.
+// isFrom reports whether a message that names a delegation by link, DUID and IAID shows
+// that it is the holder's. Any host can write any source address, and a client may have
+// several. So where the delegation has a link-layer address, the message must come from
+// that, and a message without one (a unicast, or fragments from several hosts) proves
+// nothing. Where the delegation has none, the source must be the next hop, and proves
+// nothing while several hosts use it. Where the IAID is not known, the source must be the
+// next hop as well.
 func (r Named) isFrom(s *binding.Slot) bool {
 	fromHop := s.NextHop() == r.Source
 	if holder := s.LinkLayer(); holder.IsValid() {

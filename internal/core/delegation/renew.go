@@ -5,8 +5,8 @@ import (
 	"fairlead/internal/core/instant"
 )
 
-// Most grants say again what the table holds, with new lifetimes: a client renews.
-// They are told from all others here, so that they cost little.
+// Most grants are renewals: they repeat a delegation of the table with new lifetimes. They
+// are recognised here first, so that they cost little.
 
 // renewed is the slot of the delegation that a grant only gives new lifetimes, and
 // whose next hop and link-layer address it leaves as they are; nil if there is

@@ -1,7 +1,6 @@
-// Package effect has what a core may ask for: state to keep and to install, datagrams
-// to send, probes, and what is told of (notes and drops). The shell carries it out, and
-// the order in which it does is part of the types. No core has types of its own for
-// this, so that one shell serves all of them.
+// Package effect has the effects that a core may ask for: state to keep and to install,
+// datagrams to send, probes, notes and drops. The shell carries them out in an order that
+// is part of the types. All cores use these types, so that one shell serves all of them.
 package effect
 
 import (
@@ -23,9 +22,9 @@ import (
 //     told by a Send that waits for a Change comes as another Change, out of the
 //     Settle of the first: the shell settles a Change once the Sends of the same
 //     Effects that name it have left or were given up.
-//   - What ends without a word to its client (it expired, an operator cleared it, it
-//     made room for another), or is granted to another at the same time, is kept at
-//     once.
+//   - A binding that ends without a message to its client (it expired, an operator
+//     cleared it, it made room for another), or that is granted to another client at
+//     the same time, is kept at once.
 //
 // Changes are carried out in the order of their IDs, so that of two changes of one
 // prefix the later one is in the store. A Reply that both grants and ends is thus two
@@ -41,8 +40,8 @@ type Effects struct {
 	Notes   []Note
 	Drops   []Dropped
 
-	// OmitExtensions leaves out the notes of delegations that are extended, by far
-	// the most of all: the shell sets it while nobody would hear them.
+	// OmitExtensions leaves out the notes of extended delegations, which are by far the most
+	// frequent. The shell sets it while there is no reader for them.
 	OmitExtensions bool
 
 	// Arena is memory for payloads of Sends, which the core appends to.
@@ -60,9 +59,9 @@ func (e *Effects) Reset() {
 // ChangeID numbers the changes, from 1, rising; 0 names none.
 type ChangeID uint64
 
-// Change is state to keep and to install. Every datagram that names it waits
-// until both are done; if either fails, none of them leaves, but for those that
-// need not be kept (Send.Extends).
+// Change is state to keep and to install. Every datagram that names it waits until both
+// are done; if either fails, none of them leaves, except where keeping failed and
+// Send.Extends is set.
 //
 // Host operations are carried out in the order of the changes even where keeping
 // failed, so that the kernel follows the table; a change of its own then takes
@@ -84,13 +83,13 @@ type KeepOp struct {
 	Expect []byte
 }
 
-// Absent is what a KeepOp expects that no other may have come before.
+// Absent is the expectation of a KeepOp that there is no record yet.
 var Absent = []byte{}
 
 // Send is one datagram to send.
 type Send struct {
 	After   ChangeID
-	Extends bool // it only extends what is durable: it may leave although keeping failed
+	Extends bool // it only extends a durable binding: it may leave although keeping failed
 
 	ToPeer     bool // towards a server or relay: by socket, never as a frame
 	Peer       *trust.Peer
@@ -129,8 +128,7 @@ func (e *Effects) Mark() Mark {
 	return Mark{len(e.Changes), len(e.Sends), len(e.Probes), len(e.Notes), len(e.Drops)}
 }
 
-// Rewind takes away what came after the mark: what a packet wanted whose
-// deciding did not end well.
+// Rewind takes away the effects after the mark, where the decision on a packet panicked.
 func (e *Effects) Rewind(m Mark) {
 	e.Changes, e.Sends, e.Probes, e.Notes, e.Drops = e.Changes[:m.changes], e.Sends[:m.sends], e.Probes[:m.probes], e.Notes[:m.notes], e.Drops[:m.drops]
 }

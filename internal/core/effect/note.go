@@ -20,7 +20,7 @@ const (
 	NoteLink                              // a link appeared, changed or vanished
 	NoteLinkAddress                       // the link-address of a link where clients hold leases changed
 	NoteStore                             // what could not be kept or installed: Err is set
-	NoteForeign                           // the kernel has another's route, or ours was changed
+	NoteForeign                           // another program's route takes a client's traffic, or ours was changed
 	NoteTrace                             // one step of a message that is traced
 	NoteClock                             // delegations are held until the clock can be trusted
 	NotePeer                              // a server fell silent, cannot be reached, answers again, or is chosen

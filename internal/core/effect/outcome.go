@@ -13,15 +13,15 @@ type Outcome struct {
 	Install []FailedOp // operations that failed; the others were carried out
 }
 
-// FailedOp is an operation that the kernel did not take.
+// FailedOp is an operation that the kernel refused.
 type FailedOp struct {
 	Op  hoststate.Op
 	Err error
 }
 
-// ErrTaken, wrapped by Outcome.Keep, says that a record was not what its KeepOp
-// expected: somebody else who writes into the same store came first. The core decides
-// again. A store with one writer never says it.
+// ErrTaken, wrapped by Outcome.Keep, says that a record was not what its KeepOp expected,
+// because another writer of the same store was faster. The core decides again. A store
+// with one writer never returns it.
 var ErrTaken = errors.New("taken by another")
 
 // ErrRefused, wrapped by a FailedOp's error, says that the kernel takes no route

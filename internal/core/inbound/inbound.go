@@ -1,4 +1,4 @@
-// Package inbound has what comes to a core from the network.
+// Package inbound has the packets that a core receives from the network.
 package inbound
 
 import (
@@ -19,13 +19,13 @@ type Packet struct {
 	Payload      []byte
 }
 
-// From is the peer of a role that a packet is from, which came in on the link of a name;
-// nil: it is from none. Protected is false where the packet, by where it was sent to and
-// whether it was read from a packet socket, cannot have come under the protection that
-// the peer requires. The security associations of RFC 8213 section 3 are between two
-// addresses: what was sent to a group has come in none, and what a packet socket
-// saw has passed neither XFRM nor the guard table. That the rest was protected is
-// for those two to say.
+// From is the peer with that role that has sent the packet, which came in on the link of
+// that name; nil if no peer has. Protected is false where the packet cannot have come
+// under the protection that the peer requires: its destination, or the packet socket that
+// it was read from, rules that out. The security associations of RFC 8213 section 3 are
+// between two addresses: a packet to a group has come in none, and a packet from a packet
+// socket has passed neither XFRM nor the guard table. XFRM and the guard table check all
+// other packets.
 func (p *Packet) From(peers *trust.Set, role trust.PeerRole, link string) (peer *trust.Peer, protected bool) {
 	peer = peers.Find(role, p.Source.Addr(), link)
 	return peer, peer == nil || peer.Protection != trust.ProtectionIPsec || !p.Framed && p.Dest == peer.Local

@@ -13,7 +13,7 @@ import (
 // serve it. An address that somebody adds to the link must not change it, nor may
 // an address that is away for a moment.
 
-// Role is what a registry asks the role that it belongs to.
+// Role has the questions that a registry asks its role.
 type Role[L Member] struct {
 	// Grade is how good an address of a link is, with its on-link prefix length.
 	Grade func(netip.Prefix) Grade
@@ -22,7 +22,7 @@ type Role[L Member] struct {
 	Chooses func(L) bool
 	// Leased reports whether clients hold anything on the link of a name.
 	Leased func(name string) bool
-	// Changed hears that what is kept of the link of a name is not what it was.
+	// Changed is called when the stored record of the link of a name has to be written again.
 	Changed func(name string)
 }
 
@@ -30,7 +30,8 @@ type Role[L Member] struct {
 // on: the less the better.
 type Grade int
 
-// The grades. An address of full length is from no prefix of the link: it is alone.
+// The grades. An address of full length is not from a prefix that the link's clients
+// share.
 const (
 	GradeGlobal Grade = iota
 	GradeUniqueLocal
@@ -40,15 +41,14 @@ const (
 	GradeNone
 )
 
-// settled is the address of a link that is preferred to others as good. It
-// outlives the process: the order in which the kernel lists addresses is not the
-// same after a reboot.
+// settled is the chosen address of a link: it is preferred to others of the same grade. It
+// is kept, because the kernel lists addresses in another order after a reboot.
 type settled struct {
 	netip.Prefix                 // the address, with its on-link prefix length
 	missing      bool            // it is not on the link, which is up
 	lapses       instant.Instant // when a missing one is given up; 0: the next Lapse says
-	instead      netip.Prefix    // used last, of those as good, while this one is missing
-	last         netip.Addr      // used last in an earlier life of the process
+	instead      netip.Prefix    // of the same grade, used last while this one is missing
+	last         netip.Addr      // used last by the process before
 }
 
 // MissingFor is how long an address that is no longer on its link is still used:
@@ -56,9 +56,9 @@ type settled struct {
 // as long to set them again.
 const MissingFor = time.Hour
 
-// best is the best address of a link: by its grade, then one that is not
-// deprecated, then the one before, then the one that has been there longest, which
-// the kernel lists last. A temporary one is none: it changes by itself.
+// best is the best address of a link: by its grade, then one that is not deprecated, then
+// the one that was chosen before, then the oldest, which the kernel lists last. A
+// temporary address is never chosen: it changes by itself.
 func (r *Registry[L]) best(l *Link, before netip.Addr) (best netip.Prefix, grade Grade) {
 	least := [3]int{int(GradeNone)}
 	for _, p := range l.Addrs {
@@ -81,8 +81,8 @@ func truth(b bool) int {
 }
 
 // OwnAddress is the address by which a link makes itself known to servers: the best of its
-// addresses. If the one that was settled on is missing, it is still used until an address
-// of the same grade is there.
+// addresses. If the settled address is missing, it is still used until an address of the
+// same grade is there.
 func (r *Registry[L]) OwnAddress(l L) netip.Addr {
 	e := l.Known()
 	s := r.settled[e.Name]
@@ -101,8 +101,8 @@ func (r *Registry[L]) OwnAddress(l L) netip.Addr {
 		}
 		return best.Addr()
 	}
-	// The addresses of a link go with it when it goes down: the time of the missing
-	// one begins when it is up again.
+	// A link that goes down loses its addresses: the time of a missing address begins when the
+	// link is up again.
 	if s.missing = e.Up; !s.missing {
 		s.lapses = 0
 	} else if s.lapses == 0 {
@@ -131,7 +131,7 @@ func (r *Registry[L]) PresentAddress(l L) netip.Addr {
 	return best.Addr()
 }
 
-// use takes note of the address that is used instead of the settled one.
+// use remembers the address that is used instead of the settled one.
 func (r *Registry[L]) use(name string, s *settled, instead netip.Prefix) {
 	if s.instead != instead {
 		s.instead = instead
@@ -139,8 +139,8 @@ func (r *Registry[L]) use(name string, s *settled, instead netip.Prefix) {
 	}
 }
 
-// maxSettled bounds the names of links whose settled addresses are remembered: of
-// too many, those are forgotten that no interface has and where nothing is leased.
+// maxSettled bounds the names of links whose settled addresses are remembered. Beyond it,
+// names are forgotten that no interface has and that have no leases.
 const maxSettled = 8192
 
 func (r *Registry[L]) settle(name string, p netip.Prefix) {
@@ -165,8 +165,8 @@ func (r *Registry[L]) unsettle(name string) {
 	r.role.Changed(name)
 }
 
-// Settled is the address that is settled for the link of a name, and the one that is used
-// while that is missing: both are to be kept. They may be invalid.
+// Settled is the settled address of the link of a name, and the address that is used while
+// that is missing. Both are for the store. They may be invalid.
 func (r *Registry[L]) Settled(name string) (address, instead netip.Prefix) {
 	if s := r.settled[name]; s != nil {
 		address, instead = s.Prefix, s.instead
@@ -174,7 +174,7 @@ func (r *Registry[L]) Settled(name string) (address, instead netip.Prefix) {
 	return address, instead
 }
 
-// Restore takes in what Settled said in an earlier life of the process.
+// Restore takes in what Settled returned to the process before.
 func (r *Registry[L]) Restore(name string, address, instead netip.Prefix) {
 	s := &settled{Prefix: address, instead: instead, last: address.Addr()}
 	if instead.IsValid() {
@@ -183,7 +183,7 @@ func (r *Registry[L]) Restore(name string, address, instead netip.Prefix) {
 	r.settled[name] = s
 }
 
-// Succeed takes over what is settled from the registry of a core that panicked.
+// Succeed takes over the settled addresses of the registry of a core that panicked.
 func (r *Registry[L]) Succeed(old *Registry[L]) {
 	var none L
 	r.lapseAt = old.lapseAt
@@ -196,8 +196,8 @@ func (r *Registry[L]) Succeed(old *Registry[L]) {
 	}
 }
 
-// Readdressed yields the links with clients whose address is not the one that was used in an
-// earlier life of the process, by name, and that address.
+// Readdressed yields the names of the links with clients whose address differs from the
+// one that the process before used, and that former address.
 func (r *Registry[L]) Readdressed(yield func(l L, before netip.Addr) bool) {
 	var none L
 	for _, name := range slices.Sorted(maps.Keys(r.settled)) {
@@ -208,8 +208,8 @@ func (r *Registry[L]) Readdressed(yield func(l L, before netip.Addr) bool) {
 	}
 }
 
-// isElsewhere reports whether an address is by now in a prefix of another link
-// with clients: it cannot stand for this one any more.
+// isElsewhere reports whether an address is now in a prefix of another link with clients,
+// so that it cannot stand for this link any more.
 func (r *Registry[L]) isElsewhere(l L, a netip.Addr) bool {
 	for _, other := range r.byName {
 		if o := other.Known(); other != l && other.FacesClients() && o.VRF == l.Known().VRF && o.Covers(a) {
@@ -219,8 +219,8 @@ func (r *Registry[L]) isElsewhere(l L, a netip.Addr) bool {
 	return false
 }
 
-// TakeOver has the addresses chosen anew of links whose missing one is in a prefix of l by
-// now.
+// TakeOver chooses new addresses for the links whose missing address is now in a prefix of
+// l.
 func (r *Registry[L]) TakeOver(l L, choose func(L)) {
 	if r.lapseAt == instant.Never || !l.FacesClients() {
 		return
@@ -237,8 +237,9 @@ func (r *Registry[L]) TakeOver(l L, choose func(L)) {
 // LapseAt is when Lapse has something to do.
 func (r *Registry[L]) LapseAt() instant.Instant { return r.lapseAt }
 
-// Lapse gives up addresses that have been missing for too long, and has others chosen. What
-// was used in the place of one stays, for as long again if it is missing too.
+// Lapse gives up addresses that have been missing for too long, and chooses others. The
+// address that was used instead of a missing one is then the settled one; if it is missing
+// as well, it has the same time again.
 func (r *Registry[L]) Lapse(now instant.Now, choose func(L)) {
 	var none L
 	next := instant.Never

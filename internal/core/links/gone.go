@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Gone keeps what there was to say of links that vanished, for their return; of
-// the newest maxGone names.
+// Gone remembers a value, such as counters, for each link that vanished, in case it
+// returns. It has the newest maxGone names.
 type Gone[T any] struct {
 	byName map[string]T
 	names  []string // oldest first
@@ -14,7 +14,7 @@ type Gone[T any] struct {
 
 const maxGone = 4096
 
-// Add keeps what there is to say of a link.
+// Add remembers the value of a link that vanished.
 func (g *Gone[T]) Add(name string, t T) {
 	if g.byName == nil {
 		g.byName = make(map[string]T)
@@ -27,7 +27,7 @@ func (g *Gone[T]) Add(name string, t T) {
 	g.names = append(g.names, name)
 }
 
-// Take is what was kept of a link, which is back.
+// Take returns, and forgets, the value of a link that is back.
 func (g *Gone[T]) Take(name string) (t T) {
 	t, ok := g.byName[name]
 	if ok {

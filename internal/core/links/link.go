@@ -1,6 +1,6 @@
-// Package links is the registry of links: what the host says of each network interface,
-// and how a core finds the one that a message or an answer is about. It is for every role
-// and both families; what a role wants to know of a link besides is the role's own.
+// Package links is the registry of links: the host's network interfaces, and the ways in
+// which a core finds the one that a message or an answer is about. It is for every role
+// and both families. What a role alone needs to know of a link is in the role's own type.
 package links
 
 import (
@@ -10,15 +10,15 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// Link is what the host says of one network interface. It is never changed once it was
-// told, so that all who want to know may share it: what the host says next is another.
+// Link is the state of one network interface, as the host reports it. A Link is never
+// changed, so that it can be shared: a new state is a new Link.
 type Link struct {
 	Index        int
 	Name         string
 	Up           bool // administratively up
 	Running      bool // carrier is there
 	PointToPoint bool
-	Dummy        bool // a device that holds addresses and has nobody behind it
+	Dummy        bool // a device that has addresses and no host behind it
 	MTU          int
 	HardwareType uint16 // ARPHRD_*
 	LinkLayer    linkaddr.Addr
@@ -35,7 +35,8 @@ type Link struct {
 // loopback is ARPHRD_LOOPBACK.
 const loopback = 772
 
-// IsHollow reports whether the link is a device that nobody is behind.
+// IsHollow reports whether no host can be behind the link: a loopback, dummy or VRF
+// device.
 func (l *Link) IsHollow() bool { return l.HardwareType == loopback || l.VRF == l.Name }
 
 // Passes reports whether packets can pass the interface.
@@ -51,15 +52,15 @@ func (l *Link) Covers(a netip.Addr) bool {
 	return slices.ContainsFunc(l.Addrs, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// Gone is what there is to say of the name once no interface has it any more.
+// Gone is a Link that stands for the name when no interface has it any more.
 func (l *Link) Gone() *Link {
 	gone := *l
 	gone.Index, gone.Up, gone.Running, gone.Addrs, gone.Peers, gone.IPv4 = 0, false, false, nil, nil, nil
 	return &gone
 }
 
-// ForIPv4 is the link as a role for DHCPv4 has it: its addresses are those of IPv4, in the
-// order in which the kernel lists those of IPv6, the oldest last.
+// ForIPv4 is the link for a role of DHCPv4: Addrs are the IPv4 addresses, with the oldest
+// last, as the kernel lists those of IPv6.
 func (l *Link) ForIPv4() Link {
 	now := *l
 	now.Addrs = slices.Clone(l.IPv4)

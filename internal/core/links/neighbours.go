@@ -8,11 +8,11 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// Neighbours remembers the link-layer address that each client's messages came
-// from, so that answers need no neighbour table. It is bounded: of addresses that
-// were not heard for long the oldest go, half of all at a time, so that made-up
-// ones never take the place of one that has just asked. An address that was
-// crowded out costs its client an answer by socket.
+// Neighbours remembers the link-layer address that each client's messages came from, so
+// that answers need no neighbour table. It is bounded: the addresses that were not heard
+// for longest are forgotten, half of all at a time, so that invented addresses never
+// displace a client that has just asked. The answer to a client whose address was
+// forgotten goes by socket.
 type Neighbours struct{ young, old map[Neighbour]use }
 
 // Neighbour is an address on a link, without a pointer for the garbage collector:
@@ -37,8 +37,8 @@ func (k Neighbour) Hash() uint64 {
 	return h ^ h>>32
 }
 
-// use is who has used an address lately. Anybody can write an address into a message as
-// its source, so one that two hosts use belongs to neither of them for a time.
+// use has the hosts that have used an address lately. Any host can send with any source
+// address, so an address that two hosts use proves nothing for either of them for a time.
 type use struct {
 	by    linkaddr.Addr   // the last
 	other instant.Instant // when the last took over from another; 0: never
@@ -46,15 +46,15 @@ type use struct {
 
 const (
 	maxNeighbours = 1 << 16 // of both generations
-	// While two hosts use an address in turns, which of them is meant is for the
-	// kernel's neighbour discovery to find out.
+	// For how long after two hosts have both used an address the kernel's neighbour discovery
+	// decides which of them gets an answer.
 	inTurns = 30e9 // nanoseconds
-	// How long it takes until the last is believed to be the only one: longer than
-	// most clients are silent.
+	// For how long the last host must have been the only one before the address is its own
+	// again: longer than most clients are silent.
 	quiet = 24 * 3600e9
 )
 
-// NewNeighbours knows nobody.
+// NewNeighbours is empty.
 func NewNeighbours() Neighbours { return Neighbours{young: make(map[Neighbour]use)} }
 
 // Len is how many addresses are remembered.
@@ -90,8 +90,7 @@ func (n *Neighbours) Learn(now instant.Instant, link int, a netip.Addr, l linkad
 	n.young[k] = c
 }
 
-// Lookup is the link-layer address that an answer may be sent to; invalid: by
-// socket.
+// Lookup is the link-layer address for an answer; invalid where the answer goes by socket.
 func (n *Neighbours) Lookup(now instant.Instant, link int, a netip.Addr) linkaddr.Addr {
 	c, _ := n.find(NeighbourOf(link, a))
 	if c.since(now, inTurns) {
@@ -107,5 +106,5 @@ func (n *Neighbours) LastUsedBy(now instant.Instant, link int, a netip.Addr) (by
 	return c.by, c.since(now, quiet)
 }
 
-// since reports whether the last took over from another so short a time ago.
+// since reports whether the last host took over from another one less than d ago.
 func (c use) since(now, span instant.Instant) bool { return c.other != 0 && now-c.other < span }

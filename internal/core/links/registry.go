@@ -9,7 +9,7 @@ import (
 	"fairlead/internal/core/instant"
 )
 
-// Entry is what a Registry knows of a link. What a role knows of a link embeds it.
+// Entry is what a Registry knows of a link. A role's own type for a link embeds it.
 type Entry struct {
 	*Link      // as the host has told it last
 	identifier string
@@ -18,18 +18,18 @@ type Entry struct {
 	names      []netip.Addr // by which an answer may name the link
 }
 
-// Known is what the registry knows of the link.
+// Known is the link's Entry.
 func (e *Entry) Known() *Entry { return e }
 
-// Identifier is what names the link where its address does not: interface-id in DHCPv6,
+// Identifier names the link in messages beside its address: interface-id in DHCPv6,
 // circuit-id in DHCPv4.
 func (e *Entry) Identifier() string { return e.identifier }
 
-// Address is what tells servers which link a client is on: link-address in DHCPv6, giaddr
-// in DHCPv4. It is invalid where none is to be had.
+// Address tells servers which link a client is on: link-address in DHCPv6, giaddr in
+// DHCPv4. It is invalid where the link has none.
 func (e *Entry) Address() netip.Addr { return e.address }
 
-// Member is a pointer to what a role knows of a link: to a struct that embeds an Entry.
+// Member is a pointer to a role's type for a link: a struct that embeds an Entry.
 type Member interface {
 	comparable
 	Known() *Entry
@@ -37,8 +37,8 @@ type Member interface {
 	FacesClients() bool
 }
 
-// Registry is the links that there are. It finds them by index and name, and by what
-// answers call them. It belongs to a core and to its goroutine.
+// Registry has all links. It finds them by index and name, and by the addresses and
+// identifiers in answers. It belongs to a core and to its goroutine.
 type Registry[L Member] struct {
 	byIndex      map[int]L
 	byName       map[string]L
@@ -75,7 +75,7 @@ func (r *Registry[L]) All() iter.Seq[L] { return maps.Values(r.byName) }
 // Names are the names of all links, in order.
 func (r *Registry[L]) Names() []string { return slices.Sorted(maps.Keys(r.byName)) }
 
-// Tell takes in what the host says of a link now, which may be new.
+// Tell takes in the present state of a link, which may be new.
 func (r *Registry[L]) Tell(l L, now *Link) {
 	e := l.Known()
 	if e.Link != nil {
@@ -85,8 +85,8 @@ func (r *Registry[L]) Tell(l L, now *Link) {
 	r.byName[now.Name], r.byIndex[now.Index] = l, l
 }
 
-// Rename gives a link another name. That an answer calls it by the identifier that it has
-// had is understood for a while.
+// Rename gives a link another name. Answers with the link's former identifier still find
+// it for a while.
 func (r *Registry[L]) Rename(l L, name string) {
 	e := l.Known()
 	delete(r.byName, e.Name)
@@ -122,7 +122,7 @@ func (r *Registry[L]) Identify(l L, identifier string) {
 	}
 }
 
-// callBy replaces the addresses by which an answer may name a link.
+// callBy replaces the addresses by which answers find a link.
 func (r *Registry[L]) callBy(l L, names []netip.Addr) {
 	e := l.Known()
 	for _, a := range e.names {
@@ -134,12 +134,12 @@ func (r *Registry[L]) callBy(l L, names []netip.Addr) {
 	}
 }
 
-// maxFormer bounds how many addresses that a link no longer has are understood in
-// answers that come late.
+// maxFormer bounds how many former addresses of a link still find it, for answers that
+// come late.
 const maxFormer = 4
 
-// SetAddress says which address tells servers that a client is on a link, and returns
-// what that was before. The other addresses of the link name it in answers as well.
+// SetAddress sets the address that tells servers which link a client is on, and returns
+// the former one. Answers find the link by its other addresses as well.
 func (r *Registry[L]) SetAddress(l L, a netip.Addr) (before netip.Addr) {
 	e := l.Known()
 	before = e.address
@@ -165,11 +165,11 @@ func (r *Registry[L]) SetAddress(l L, a netip.Addr) (before netip.Addr) {
 // IsUnique reports whether no other link is named by an address.
 func (r *Registry[L]) IsUnique(a netip.Addr) bool { return len(r.byAddress[a]) == 1 }
 
-// IsKnown reports whether any link has an address, or tells servers of itself by it.
+// IsKnown reports whether any link has an address, or uses it towards servers.
 func (r *Registry[L]) IsKnown(a netip.Addr) bool { return len(r.byAddress[a]) > 0 }
 
-// IsCalled reports whether an answer may call a link by an address: it is one of its own,
-// or told servers of it before.
+// IsCalled reports whether an answer may name a link by an address: one that the link has,
+// or has used towards servers before.
 func (r *Registry[L]) IsCalled(l L, a netip.Addr) bool {
 	return slices.Contains(l.Known().names, a) || r.wasCalled(l, a)
 }
@@ -180,9 +180,9 @@ func (r *Registry[L]) wasCalled(l L, a netip.Addr) bool {
 	return slices.Contains(e.former, a) || s != nil && s.Addr() == a
 }
 
-// ByAddress is the link that an address in an answer names: by one of its addresses, else
-// by one that told servers of it before, else by a prefix on it. It is nil where that is
-// not clear.
+// ByAddress is the link that an address in an answer names: the one with that address,
+// else the one that has used it towards servers before, else the one with a prefix around
+// it. It is nil where that is not clear.
 func (r *Registry[L]) ByAddress(a netip.Addr) (found L) {
 	if named := r.byAddress[a]; len(named) > 0 {
 		return only(named)
@@ -210,8 +210,8 @@ func (r *Registry[L]) ByAddress(a netip.Addr) (found L) {
 }
 
 // ByIdentifier is the link that the identifier in an answer names: the one that has it, or
-// that had it until it was renamed lately. Where these are two, the address in the answer
-// says which of them is meant; where it does not, the answer is ambiguous.
+// that had it before it was renamed lately. Where these are two links, the address in the
+// answer decides between them; if it does not, the answer is ambiguous.
 func (r *Registry[L]) ByIdentifier(now instant.Instant, identifier []byte, address netip.Addr) (_ L, ambiguous bool) {
 	have := r.byIdentifier[string(identifier)]
 	if len(r.formerly) == 0 {
@@ -232,8 +232,8 @@ func (r *Registry[L]) ByIdentifier(now instant.Instant, identifier []byte, addre
 	return none, true
 }
 
-// formerly is whose an identifier was before its link was renamed: answers to what
-// was forwarded then still come with it.
+// formerly is the link that had an identifier before it was renamed: answers to messages
+// from before still have that identifier.
 type formerly[L Member] struct {
 	link  L
 	until instant.Instant // 0: the time has not begun yet
@@ -241,12 +241,13 @@ type formerly[L Member] struct {
 
 const (
 	maxFormerly = 4096
-	// How long answers may be under way. A client that has got none asks again
-	// (RFC 8415 section 7.6: a Request within 30 s), by the new name.
+	// How long answers may be under way. A client without an answer asks again (RFC 8415
+	// section 7.6: a Request within 30 s), and its message is then forwarded with the new
+	// identifier.
 	formerlyFor = 120e9 // nanoseconds
 )
 
-// Age begins the time of former identifiers, and ends it.
+// Age sets when former identifiers lapse, and forgets those that have.
 func (r *Registry[L]) Age(now instant.Instant) {
 	for id, f := range r.formerly {
 		switch {
@@ -259,7 +260,7 @@ func (r *Registry[L]) Age(now instant.Instant) {
 	}
 }
 
-// byKey finds links by what names them: mostly one, seldom several.
+// byKey finds links by an address, prefix or identifier: mostly one link, seldom several.
 type byKey[K comparable, L Member] map[K][]L
 
 func (m byKey[K, L]) add(k K, l L) {
@@ -277,8 +278,8 @@ func (m byKey[K, L]) remove(k K, l L) {
 	}
 }
 
-// only is the one link of several candidates, or the one of them that faces
-// clients, or nil: a message is never sent to a link that was guessed.
+// only is the single candidate, else the single one that faces clients, else nil: a
+// message is never sent to a guessed link.
 func only[L Member](candidates []L) (facing L) {
 	if len(candidates) == 1 {
 		return candidates[0]

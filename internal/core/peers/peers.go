@@ -1,6 +1,6 @@
-// Package peers is what a relay agent knows of the servers and relays that it speaks
-// with: what passed between them and us, which servers a message goes to, and which of
-// them have fallen silent. It serves both families.
+// Package peers has what a relay agent knows of its servers and relays: counters, which
+// servers a message goes to, and which servers have fallen silent. It serves both
+// families.
 package peers
 
 import (
@@ -17,9 +17,9 @@ import (
 // Policy says which servers get a client's message.
 type Policy uint8
 
-// All sends to every server; First to the first in the order of the configuration
-// that has answered lately, and to all where none has; one before it that is silent
-// gets a message now and then.
+// All sends to every server. First sends to the first server in the order of the
+// configuration that has answered lately, or to all where none has; a silent server before
+// that one gets a message now and then.
 const (
 	All Policy = iota
 	First
@@ -27,8 +27,8 @@ const (
 
 func (p Policy) String() string { return [...]string{"all", "first"}[p] }
 
-// Peers are the configured peers, with what is known of each. They belong to a core and
-// to its goroutine.
+// Peers are the configured peers and the state of each. They belong to a core and to its
+// goroutine.
 type Peers struct {
 	*trust.Set
 	policy Policy
@@ -42,12 +42,12 @@ type state struct {
 	lastSent instant.Instant
 	answered bool
 
-	// Of a server: what it owes, whether it is silent, and since when nothing came.
+	// Of a server: the answers that it owes, whether it is silent, and since when.
 	owed        owed
 	silent      bool
 	silentSince time.Time
 
-	failure  error // the network's last word about what was sent, since the peer's own
+	failure  error // the network's last error about a message to the peer, since the peer was heard
 	failedAt time.Time
 }
 
@@ -60,7 +60,7 @@ type Counters struct {
 	LastReceived   time.Time // zero: never
 }
 
-// Configure replaces the peers. What is known of those that stay is kept.
+// Configure replaces the peers. Peers that stay have their state as before.
 func (s *Peers) Configure(list []trust.Peer, policy Policy) {
 	kept := make(map[string]*state, len(list))
 	for _, p := range list {
@@ -72,7 +72,7 @@ func (s *Peers) Configure(list []trust.Peer, policy Policy) {
 	s.chosen = s.choice()
 }
 
-// Succeed takes over what is known of peers from those of a core that panicked.
+// Succeed takes over the states of the peers of a core that panicked.
 func (s *Peers) Succeed(old *Peers) {
 	for name, o := range old.states {
 		if s.states[name] != nil {
@@ -94,13 +94,13 @@ func (s *Peers) Targets(now instant.Instant) Targets {
 	return Targets{s, s.preferred(), now}
 }
 
-// Has reports whether the i-th of the peers is one of them.
+// Has reports whether the i-th of the peers is among the targets.
 func (t Targets) Has(i int) bool {
 	p := &t.of.Peers()[i]
 	return p.Role == trust.Server && (t.only == nil || p == t.only || t.of.worthATry(t.now, i, t.only))
 }
 
-// preferred is the one server that First chooses; nil for all.
+// preferred is the one server that First chooses; nil: all servers.
 func (s *Peers) preferred() *trust.Peer {
 	if s.policy != First {
 		return nil
@@ -114,8 +114,8 @@ func (s *Peers) preferred() *trust.Peer {
 	return nil
 }
 
-// worthATry reports whether a silent server that stands before the chosen one
-// gets a message beside it, to show whether it is back.
+// worthATry reports whether a silent server before the chosen one gets this message as
+// well, to find out whether it is back.
 func (s *Peers) worthATry(now instant.Instant, i int, chosen *trust.Peer) bool {
 	list := s.Peers()
 	for _, after := range list[i+1:] {
@@ -131,7 +131,7 @@ const tryEvery = 30e9
 
 func (s *state) answering() bool { return s.answered && !s.silent }
 
-// Asked takes in that a message was sent to a server.
+// Asked counts a message that was sent to a server.
 func (s *Peers) Asked(now instant.Instant, p *trust.Peer) {
 	st := s.states[p.Name]
 	st.lastSent = now
@@ -139,7 +139,7 @@ func (s *Peers) Asked(now instant.Instant, p *trust.Peer) {
 	st.SinceAnswer++
 }
 
-// Told takes in that a message was sent to a relay below us.
+// Told counts a message that was sent to a relay below us.
 func (s *Peers) Told(p *trust.Peer) { s.states[p.Name].Sent++ }
 
 // CountUnsent takes n datagrams back that could not be sent to a peer.
@@ -164,7 +164,7 @@ func (s *Peers) OnlyServer(server *trust.Peer) bool {
 	return true
 }
 
-// Heard takes in that a peer said something, of a type.
+// Heard counts a message of a type that came from a peer.
 func (s *Peers) Heard(now instant.Now, p *trust.Peer, t fmt.Stringer, eff *effect.Effects) {
 	st := s.states[p.Name]
 	st.Received++
@@ -183,9 +183,9 @@ func (s *Peers) Heard(now instant.Now, p *trust.Peer, t fmt.Stringer, eff *effec
 	}
 }
 
-// Unreachable takes in that the network has answered what was sent to a peer by an
-// error. The address is one on the link of a name where it is link-local. The error is
-// shown, and changes nothing over: whoever is on the way can make one.
+// Unreachable takes in an error of the network (ICMP) about a message to a peer. A
+// link-local address is on the link of that name. The error is shown to operators and
+// changes no decision: any host on the path can forge one.
 func (s *Peers) Unreachable(now instant.Now, address netip.Addr, link string, cause error, eff *effect.Effects) {
 	list := s.Peers()
 	for i := range list {
@@ -214,7 +214,7 @@ func (s *Peers) choice() string {
 	return everyServer
 }
 
-// choose tells when First sends to another server than before.
+// choose sets the server that First sends to, and notes a change.
 func (s *Peers) choose(eff *effect.Effects) {
 	before := s.chosen
 	s.chosen = s.choice()
@@ -227,7 +227,7 @@ func (s *Peers) choose(eff *effect.Effects) {
 	}
 }
 
-// View is what can be seen of a peer.
+// View is a peer's state for operators.
 type View struct {
 	Name      string
 	Counters  Counters
@@ -235,7 +235,7 @@ type View struct {
 	Answered  bool
 	Preferred bool      // First sends to this one
 	Silent    time.Time // since when; zero: it is not
-	Failure   error     // the network's last word about what was sent, since the peer's own last word
+	Failure   error     // the network's last error about a message to the peer, since the peer was heard
 	FailedAt  time.Time
 	Waiting   []Waiting // clients that wait for its answer
 }
@@ -249,8 +249,8 @@ type Waiting struct {
 	Messages  uint64
 }
 
-// Views are all peers, in the order of the configuration. nameOf is the name of the link
-// of an index; empty: there is none any more.
+// Views are all peers, in the order of the configuration. nameOf returns the name of the
+// link of an index, or nothing if the link is gone.
 func (s *Peers) Views(now instant.Instant, nameOf func(index int) string) []View {
 	only, list := s.preferred(), s.Peers()
 	all := make([]View, 0, len(list))

@@ -10,11 +10,10 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// A server is silent when nothing has come from it for silentAfter while it owes
-// answers that a server which works does not withhold: one to a message of a client
-// that holds a lease of this server, or some to silentClients clients. One client
-// without an answer says nothing of the server, which may have nothing for that
-// client's link, or not like what the client asks.
+// A server is silent when nothing has come from it for silentAfter although it owes
+// answers: one to a client that has a lease from this server, or some to silentClients
+// clients. One other client without an answer proves nothing: the server may have nothing
+// for its link, or refuse what it asks.
 const (
 	silentAfter   = 10 * time.Second
 	silentClients = 4
@@ -22,7 +21,7 @@ const (
 	patience = 2 * time.Minute
 )
 
-// Client is who a server owes an answer.
+// Client is a client to which a server owes an answer.
 type Client struct {
 	Link      int // index of the interface
 	Address   netip.Addr
@@ -53,7 +52,7 @@ func (a *asker) ask(now instant.Instant) {
 	a.messages, a.last = a.messages+1, now
 }
 
-// owed is what a server owes, as far as it matters: a few of its clients.
+// owed are the answers that a server owes, to a few clients: more make no difference.
 type owed struct {
 	clients [silentClients]asker
 	holder  asker // of a lease of the server's, with a message that only this server answers
@@ -86,8 +85,8 @@ func (o *owed) heard() {
 	}
 }
 
-// silentAt is when the server will be silent if nothing comes; false if it need not
-// be for all that is known.
+// silentAt is when the server will count as silent if nothing comes; false if it owes too
+// little for that.
 func (o *owed) silentAt() (at instant.Instant, ok bool) {
 	if o.holder.asked {
 		at, ok = o.holder.since.After(silentAfter), true
@@ -111,7 +110,7 @@ func (o *owed) silentAt() (at instant.Instant, ok bool) {
 	return at, ok
 }
 
-// waiting are the clients that have waited for silentAfter, on links that there are.
+// waiting are the clients that have waited for silentAfter, on links that exist.
 func (o *owed) waiting(now instant.Instant, nameOf func(index int) string) []Waiting {
 	var all []Waiting
 	for i := range o.clients {
@@ -126,17 +125,17 @@ func (o *owed) waiting(now instant.Instant, nameOf func(index int) string) []Wai
 	return all
 }
 
-// Owes takes in that a server which works answers a client's message that went to it.
+// Owes takes in a client's message to a server that has to be answered.
 func (s *Peers) Owes(now instant.Instant, p *trust.Peer, c Client) {
 	s.states[p.Name].owed.ask(now, c)
 }
 
-// OwesHolder takes in that a client which holds a lease of a server asked it for an answer
-// that no other server gives.
+// OwesHolder takes in a message that only this server answers, from a client that has a
+// lease from it.
 func (s *Peers) OwesHolder(now instant.Instant, p *trust.Peer) { s.states[p.Name].owed.holder.ask(now) }
 
-// Answered takes in which client the message of a server was for. Its link is 0 where it is
-// not known.
+// Answered takes in the client that a server has answered. The client's link is 0 where it
+// is not known.
 func (s *Peers) Answered(p *trust.Peer, c Client) {
 	o := &s.states[p.Name].owed
 	for i := range o.clients {
@@ -176,7 +175,8 @@ func (s *Peers) Tick(now instant.Now, eff *effect.Effects) {
 	}
 }
 
-// silentAt is when the server will be silent; false if it is already, or need not be.
+// silentAt is when the server will count as silent; false if it does already, or owes too
+// little.
 func (s *state) silentAt() (instant.Instant, bool) {
 	if s.silent {
 		return 0, false

@@ -5,9 +5,9 @@
 // chunk of values without pointers costs it nothing. Values refer to each other
 // by Ref, which is half of a pointer.
 //
-// It is no map: whoever wants a value by anything but its Ref keeps an index
-// beside. A Slab is not safe for concurrent use. It never gives memory back: it
-// has room for as many values as it ever held at once.
+// It finds values by their Refs alone; a user that looks for anything else has an index of
+// its own. A Slab is not safe for concurrent use. It never gives memory back: it has room
+// for as many values as it ever held at once.
 package slab
 
 // Ref names a value for as long as it is there. 0 names none.

@@ -8,7 +8,7 @@ import (
 	"path"
 )
 
-// PeerRole is what a peer is to us.
+// PeerRole is the role of a peer towards us.
 type PeerRole uint8
 
 // The roles. A server takes Relay-forwards from us and sends Relay-replies; a
@@ -28,12 +28,12 @@ func (r PeerRole) String() string {
 	return "unknown"
 }
 
-// Protection is what a peer's datagrams must come in.
+// Protection is how a peer's datagrams must be protected.
 type Protection uint8
 
-// The protections. ProtectionNone is datagrams in clear, by the operator's
-// explicit word: there is no default. ProtectionIPsec is ESP between the two
-// addresses (RFC 8213), or nothing.
+// The protections. ProtectionNone is datagrams in clear, which the operator must configure
+// explicitly: there is no default. ProtectionIPsec is ESP between the two addresses (RFC
+// 8213), or nothing.
 const (
 	ProtectionNone Protection = iota + 1
 	ProtectionIPsec
@@ -87,9 +87,9 @@ func MatchAny(globs []string, link string) bool {
 	return false
 }
 
-// ClientRule is the first of the rules whose globs match a link's name, which makes it one
-// with clients. It is nil where there is none, and where peers that are servers are heard on
-// the link: no client is believed there.
+// ClientRule is the first of the rules whose globs match a link's name, which makes it a
+// link with clients. It is nil where there is none, and where a server is heard on the
+// link: an uplink has no clients.
 func ClientRule[R any](peers *Set, rules []R, globs func(*R) []string, link string) *R {
 	if peers.HeardOn(Server, link) {
 		return nil
@@ -111,14 +111,13 @@ func NewSet(peers []Peer) *Set { return &Set{peers: peers} }
 // Peers are all peers, in the order of the configuration.
 func (s *Set) Peers() []Peer { return s.peers }
 
-// Find is the peer of that role that may send from this source on this link,
-// nil if there is none. Of several the one that has just this address counts,
-// then the first.
+// Find is the peer with that role that may send from this source on this link, nil if
+// there is none. Of several it is the one that has exactly this address, else the first.
 func (s *Set) Find(role PeerRole, source netip.Addr, link string) *Peer {
 	return s.find(role, source, func(p *Peer) bool { return p.On(link) && (p.Zone == "" || p.Zone == link) })
 }
 
-// FindAddress is Find for an address that is not one link's, whatever the link.
+// FindAddress is Find for a global address, on any link.
 func (s *Set) FindAddress(role PeerRole, a netip.Addr) *Peer {
 	return s.find(role, a, func(*Peer) bool { return true })
 }
@@ -139,8 +138,8 @@ func (s *Set) find(role PeerRole, a netip.Addr, may func(*Peer) bool) (first *Pe
 	return first
 }
 
-// counts reports whether an address counts as the peer. A multicast destination
-// says nothing of who answers from there: any source on its uplinks is that peer.
+// counts reports whether an address counts as the peer. Where the peer's address is
+// multicast, any source on its uplinks counts: the address does not tell who answers.
 func (p *Peer) counts(a netip.Addr) bool { return p.Address.IsMulticast() || p.Prefix.Contains(a) }
 
 // HeardOn reports whether any peer of the role may be heard on the link.
