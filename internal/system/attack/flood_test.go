@@ -2,12 +2,10 @@ package attack_test
 
 import (
 	"bytes"
-	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -220,52 +218,15 @@ func TestFloodOnAPointToPointLinkCostsNoOther(t *testing.T) {
 // costsNoOther has a link flood, by put, and shows that one message which is sent beside it
 // is answered. It is in the kernel when send returns.
 func (r *network) costsNoOther(link string, put func(), far *rig.Client, send func(message []byte)) {
-	t := r.T
-	t.Helper()
+	r.T.Helper()
 	reply := far.Obtain(iaid)
-	// lost is what the kernel dropped of links that flood; it is told while one does.
-	lost := func() (n int, flooding bool) {
-		var shown struct{ Degraded []string }
-		r.Fairlead.Show(&shown, "status")
-		for _, line := range shown.Degraded {
-			if _, err := fmt.Sscanf(line, "link "+link+": floods, so what comes from it waits apart from other links; the kernel has dropped %d", &n); err == nil {
-				return n, true
-			}
-		}
-		return 0, false
-	}
-	// apart is how often the link was set apart.
-	apart := func() int { return strings.Count(r.Fairlead.Log(), "waits apart from other links") }
-	// After ten seconds without a flood the link is among the others again. On a slow
-	// machine that may be before the second burst: then all of it is done again.
-	for shown := false; !shown; {
-		if _, flooding := lost(); !flooding {
-			r.Fairlead.Asleep(func() {
-				for range 1000 {
-					put()
-				}
-			})
-		}
-		r.Until("the link is set apart", func() bool { _, flooding := lost(); return flooding })
-		times := apart()
-		before, _ := lost()
-		renew := far.Message(dhcp6.Renew, serverID(reply), script.IAPD(iaid))
-		r.Fairlead.Asleep(func() {
-			for range 3000 {
-				put()
-			}
-			send(renew) // once
-		})
-		after, flooding := lost()
-		if shown = flooding && apart() == times; !shown {
-			continue
-		}
-		if after <= before {
-			t.Errorf("the kernel dropped %d messages of links that flood, before %d: that was no flood", after, before)
-		}
-		for answered := false; !answered; {
-			answer := far.Receive()
-			answered = bytes.Equal(answer.Data[1:4], renew[1:4]) // else it is that of a round before
-		}
+	var renew []byte
+	r.Fairlead.Drowned(link, put, func() {
+		renew = far.Message(dhcp6.Renew, serverID(reply), script.IAPD(iaid))
+		send(renew) // once
+	})
+	for answered := false; !answered; {
+		answer := far.Receive()
+		answered = bytes.Equal(answer.Data[1:4], renew[1:4]) // else it is that of a round before
 	}
 }

@@ -1,6 +1,7 @@
 package relay4_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -152,4 +153,24 @@ func TestFloodOfTransactions(t *testing.T) {
 			n.obtain(2)
 		}
 	})
+}
+
+// A host sends more than the relay can read. The link is set apart, and from then on a single
+// Discover on another link is heard however full the queue of the flood is: what is too much
+// for it the kernel drops.
+func TestFloodCostsNoOtherLink(t *testing.T) {
+	n := build(t)
+	n.play().sober()
+	n.start("agent-information: add")
+	n.obtain(2)
+	x, other := n.clients[0].Throw("c0", n.relay, "d1"), n.clients[1].Throw("c0", n.relay, "d2")
+	heard := n.clients[1].Record("c0", "udp port 68 and src port 67")
+	xid := uint32(0)
+	n.fairlead.Drowned("d1", func() {
+		x.Put(datagram(x.Own, everybody, fromClient, toServers, discover(forged(), rand.Uint32())))
+	}, func() {
+		xid = rand.Uint32()
+		other.Put(datagram(other.Own, everybody, fromClient, toServers, discover(other.Own, xid))) // once
+	})
+	heard.Wait(fmt.Sprintf("dhcp.option.dhcp == 2 && dhcp.id == %#x", xid), "frame.number")
 }
