@@ -3,24 +3,29 @@
 package ipsec4_test
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
 	"fairlead/internal/app/api"
+	"fairlead/internal/lab/labtest"
 	"fairlead/internal/lab/peer"
 	"fairlead/internal/system/protected"
 )
 
-// relays4 makes our own relay the relay's end, with a pre-shared key. Its giaddr on all links
+// relays4 makes our own relay the relay's end, with keys of that kind. Its giaddr on all links
 // is its address on the wire, to which the server's answers come.
-func (w *world) relays4() {
+func (w *world) relays4(kind string) {
 	w.T.Helper()
 	w.relay = protected.New(w.r, protected.Config{Charon: eager})
 	w.relay.Section = "relay4:\n"
-	w.relay.Keys = "      giaddr: " + uplink.String() + "\n      agent-information: add\n      link-selection: true\n      subscriber-id: line 7\n"
-	w.relay.Strongswan()
-	w.server.Strongswan()
-	atRelay, atServer := protected.Preshared(w.Net, server, uplink)
+	w.relay.Keys = "      giaddr: " + uplink.String() + "\n      agent-information: add\n      link-selection: true\n      subscriber-id: line 7\n" +
+		"      access-network: {technology: 4, network-name: Example Net, access-point-name: ap-17, access-point-bssid: \"02:00:5e:10:00:01\", operator-id: 32473, operator-realm: example.com}\n"
+	if kind != "manual" {
+		w.relay.Strongswan()
+		w.server.Strongswan()
+	}
+	atRelay, atServer := protected.Keyings[kind](w.Net, server, uplink)
 	w.relay.Configure(stanza("server", server, uplink) + "    interfaces: [u0]\n" + atRelay)
 	w.server.Configure(stanza("relay", uplink, server) + atServer)
 }
@@ -32,7 +37,7 @@ func (w *world) relays4() {
 // is taken away at the relay meanwhile: nothing passes in clear, and it comes back by itself.
 func TestRFC8213_3_OurRelay4(t *testing.T) {
 	w := newWorld(t)
-	w.relays4()
+	w.relays4("psk")
 	f := &forger{w: w, relay: uplink, program: w.serve(peer.Dnsmasq4), heard: record(w.c1, "c0")}
 	w.relay.Start()
 	if got, err := w.asks(w.c1, enough); err == nil {
@@ -68,5 +73,32 @@ func TestRFC8213_3_OurRelay4(t *testing.T) {
 	}
 	if _, atClient := f.taken(); atClient > 0 {
 		t.Errorf("a client was given %d answers that came in clear", atClient)
+	}
+}
+
+// The same with manual keys: a client gets its address through ESP and nothing is in clear. The
+// server is told of the access network, which only a protected one may be.
+//
+// RFC 7839 6a.
+func TestRFC8213_3b_OurRelay4Manual(t *testing.T) {
+	w := newWorld(t)
+	w.relays4("manual")
+	kea, err := peer.StartServer4(w.s.Node, peer.Kea4UDP, peer.Server4Config{
+		Interface: "s0", Address: server, Subnets: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("192.0.2.0/24")},
+		LogsRelayID: true,
+	})
+	w.Need(err)
+	w.relay.Start()
+	w.server.Start()
+	w.leases(w.c1, "10.1.0.0/16")
+	w.wire.OnlyESP(0)
+	w.passed(uplink, server)
+	w.passed(server, uplink)
+	w.Need(kea.Logged(labtest.Patience, "type=013, len=002: 00:04"))
+	w.Need(kea.Logged(labtest.Patience, "type=018, len=011: "))
+	var about api.Relay4
+	w.relay.Program.Ask("/v1/relay4", &about)
+	if about.SensitiveOmitted > 0 || about.Delivered["ack"] == 0 {
+		t.Errorf("%d messages to the server went without what is for protected ones; delivered %v", about.SensitiveOmitted, about.Delivered)
 	}
 }
