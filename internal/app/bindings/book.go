@@ -69,6 +69,10 @@ func (k *Book[C]) Block(ctx context.Context, s delegation.Selection) (cleared in
 	if k.role.Block == nil {
 		return 0, false, nil
 	}
+	if s.Client.Kind() == binding.ByAddress { // one that an identifier may name: it cannot be blocked
+		cleared, err = k.clear(ctx, s, nil)
+		return cleared, true, err
+	}
 	cleared, err = k.clear(ctx, s, k.role.Block)
 	return cleared, true, err
 }

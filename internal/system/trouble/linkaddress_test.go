@@ -65,6 +65,9 @@ func TestLinkWithoutLinkLocal(t *testing.T) {
 	c := r.Play(1, rig.DUID(1))
 	own := r.Relay.LinkLocal("d1")
 	r.Relay.Batch("link set d1 addrgenmode none", "addr del "+own.String()+"/64 dev d1")
+	r.Until("the relay knows that the address is gone", func() bool {
+		return !strings.Contains(r.Fairlead.CLI("links", "d1"), own.String())
+	})
 	r.Until("messages are dropped as no-link-local", func() bool {
 		c.Send(request(c, 1))
 		return r.Fairlead.Counts("d1").Drops["no-link-local"] > 0

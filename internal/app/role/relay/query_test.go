@@ -65,4 +65,10 @@ func TestClientIsNamedAsItIsShown(t *testing.T) {
 			t.Errorf("after the clear of %v: %+v, %v", named, left, err)
 		}
 	}
+	if done, err := house.Clear(t.Context(), api.ClearRequest{Client: "somebody", Block: true}, "operator"); err != nil || !done.Blocked {
+		t.Errorf("a block: %+v, %v", done, err)
+	}
+	if blocks := p.Core.Blocks(); len(blocks) != 1 || blocks[0].Client != binding.DUID("somebody") {
+		t.Errorf("blocked: %+v, want the client with that DUID alone", blocks)
+	}
 }
