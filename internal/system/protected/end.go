@@ -206,7 +206,7 @@ func (e *End) logged(since time.Time, texts []string) bool {
 		at, err := time.Parse(time.RFC3339Nano, stamp)
 		if err == nil && at.After(since) && contains(rest, texts) &&
 			(strings.Contains(rest, "peer not protected") || strings.Contains(rest, "protection not negotiated") ||
-				strings.Contains(rest, "guard table changed by somebody else")) {
+				strings.Contains(rest, "protection set up anew") || strings.Contains(rest, "guard table changed by somebody else")) {
 			return true
 		}
 	}
