@@ -197,9 +197,9 @@ func contains(what string, texts []string) bool {
 	return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(what, text) })
 }
 
-// logged reports whether this run of the program has told since then of a hop that
-// is lost or cannot be negotiated, for a reason with one of the texts in it, or of the guard:
-// that may be mended before its hops are looked at.
+// logged reports whether this run of the program has told since then of a hop that is
+// lost, set up anew or cannot be negotiated, for a reason with one of the texts in it, or of
+// the guard: all of these may be mended before the hops are looked at.
 func (e *End) logged(since time.Time, texts []string) bool {
 	for line := range strings.Lines(e.Program.Log()) {
 		stamp, rest, _ := strings.Cut(strings.TrimPrefix(line, "time="), " ")
