@@ -199,14 +199,14 @@ func contains(what string, texts []string) bool {
 
 // logged reports whether this run of the program has told since then of a hop that is
 // lost, set up anew or cannot be negotiated, for a reason with one of the texts in it, or of
-// the guard: all of these may be mended before the hops are looked at.
+// a barrier: all of these may be mended before the hops are looked at.
 func (e *End) logged(since time.Time, texts []string) bool {
 	for line := range strings.Lines(e.Program.Log()) {
 		stamp, rest, _ := strings.Cut(strings.TrimPrefix(line, "time="), " ")
 		at, err := time.Parse(time.RFC3339Nano, stamp)
 		if err == nil && at.After(since) && contains(rest, texts) &&
 			(strings.Contains(rest, "peer not protected") || strings.Contains(rest, "protection not negotiated") ||
-				strings.Contains(rest, "protection set up anew") || strings.Contains(rest, "guard table changed by somebody else")) {
+				strings.Contains(rest, "protection set up anew") || strings.Contains(rest, "changed by somebody else: installed again")) {
 			return true
 		}
 	}

@@ -14,8 +14,8 @@ import (
 // Somebody takes away what is in the kernel.
 var cutsInKernel = []protected.Cut{
 	protected.SAsDeleted,
-	{Name: "output policies deleted", Notice: []string{"policy is missing"}, Happen: func(e *protected.End) { e.IP("xfrm policy deleteall dir out") }},
-	{Name: "input policies deleted", Notice: []string{"policy is missing"}, Happen: func(e *protected.End) { e.IP("xfrm policy deleteall dir in") }},
+	{Name: "output policies deleted", Notice: []string{"policy is missing", "the block policy"}, Happen: func(e *protected.End) { e.IP("xfrm policy deleteall dir out") }},
+	{Name: "input policies deleted", Notice: []string{"policy is missing", "the block policy"}, Happen: func(e *protected.End) { e.IP("xfrm policy deleteall dir in") }},
 	protected.GuardDeleted,
 	{Name: "guard emptied", Notice: []string{"guard table"}, Happen: func(e *protected.End) { e.NFT("flush table inet " + e.Table()) }},
 }

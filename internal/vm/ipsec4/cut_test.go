@@ -23,7 +23,7 @@ var cuts = []protected.Cut{
 	protected.RulesetFlushed,
 }
 
-var policiesDeleted = protected.Cut{Name: "policies deleted", Notice: []string{"policy is missing"}, Happen: func(e *protected.End) { e.IP("xfrm policy deleteall") }}
+var policiesDeleted = protected.Cut{Name: "policies deleted", Notice: []string{"policy is missing", "the block policy"}, Happen: func(e *protected.End) { e.IP("xfrm policy deleteall") }}
 
 // Whatever is taken away at either end: not one octet of DHCPv4 passes in clear,
 // it is noticed, and it comes back by itself. All the while a client asks, and a
