@@ -4,13 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"fairlead/internal/lab"
+	"fairlead/internal/lab/labtest"
+	"fairlead/internal/lab/peer"
 	"fairlead/internal/lab/script"
 	"fairlead/internal/system/rig"
 	"fairlead/internal/wire/dhcp6"
@@ -28,15 +32,18 @@ type crowd struct {
 // last, and the clients' ends are given what they would have to wait for.
 func (c *crowd) add(from, to int) {
 	c.T.Helper()
-	var made, there, up []string
+	var made, there, up, addresses []string
 	for i := from; i < to; i++ {
 		made = append(made, fmt.Sprintf("link add d%d index %d type veth peer name c%d index %d netns %s", i, 1000+i, i, clientIndex(i), c.node.Namespace))
 		there = append(there, fmt.Sprintf("link set c%d addrgenmode none up", i),
 			fmt.Sprintf("addr add fe80::c/64 dev c%d nodad", i),
 			fmt.Sprintf("route replace multicast ff00::/8 dev c%d table local", i))
 		up = append(up, fmt.Sprintf("link set d%d up", i))
+		addresses = append(addresses, fmt.Sprintf("addr add %v dev d%d", subnet4(i), i))
 	}
 	c.Relay.Batch(made...)
+	_, err := c.Relay.Feed(strings.Join(addresses, "\n")+"\n", "ip", "-4", "-batch", "-")
+	c.Need(err)
 	c.node.Batch(there...)
 	c.Relay.Batch(up...)
 }
@@ -140,17 +147,21 @@ func each(from, to, step int) (all []int) {
 
 // Four thousand links in one process, half of them there at its start: a client
 // is answered on each of them. Five hundred vanish and come back without a
-// reload; the others do not notice, and neither do the sockets.
+// reload; the others do not notice, and neither do the sockets. The DHCPv4 relay serves
+// the same links beside it: clients on some of them get leases of their links.
 func TestFourThousandLinks(t *testing.T) {
 	const links, vanishing = 4000, 500
 	r := build(t, lab.Plan{})
 	c := &crowd{network: r, node: r.Node("crowd")}
+	asked := each(0, links, links/16)
+	c.serve4(asked)
 	c.listen()
 	c.add(0, links/2)
 	r.Fairlead.Start()
 	t.Logf("%d links: %d MiB, %d descriptors", links/2, r.Fairlead.Resident()>>10, r.Fairlead.Descriptors())
 	c.add(links/2, links)
 	c.answered(each(0, links, 1)...)
+	c.lease4(asked...)
 	t.Logf("%d links: %d MiB, %d descriptors", links, r.Fairlead.Resident()>>10, r.Fairlead.Descriptors())
 	// A membership per link, hundreds of them on one socket.
 	const enough = 64
@@ -163,8 +174,46 @@ func TestFourThousandLinks(t *testing.T) {
 	c.add(links-vanishing, links)
 	c.answered(each(0, links, 50)...)
 	c.answered(each(links-vanishing, links, 1)...)
+	c.lease4(asked[0], asked[len(asked)-1])
 	if n := r.Fairlead.Descriptors(); n > enough {
 		t.Errorf("%d descriptors are open after links came back, want %d at most", n, enough)
 	}
 	r.Fairlead.Stop()
+}
+
+// subnet4 is the IPv4 subnet of link i, and the relay's address in it.
+func subnet4(i int) netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 1}), 24)
+}
+
+// serve4 has the program relay DHCPv4 on all links, to a server that serves some of them.
+func (c *crowd) serve4(links []int) {
+	c.T.Helper()
+	const near, server = "192.0.2.1", "192.0.2.2"
+	c.Veth(c.Relay, "u4", c.Server, "s4")
+	c.Relay.IP("addr add %s/24 dev u4", near)
+	c.Server.IP("addr add %s/24 dev s4", server)
+	c.Server.IP("route add 10.0.0.0/8 via %s", near)
+	config := peer.Server4Config{Interface: "s4", Address: netip.MustParseAddr(server)}
+	for _, i := range links {
+		config.Subnets = append(config.Subnets, subnet4(i).Masked())
+	}
+	_, err := peer.StartServer4(c.Server.Node, peer.Kea4UDP, config)
+	c.Need(err)
+	text := strings.Replace(c.Fairlead.Text(), "peers:\n", "peers:\n  - {name: server4, address: "+server+", role: server, interfaces: [u4], protection: none}\n", 1)
+	c.Fairlead.Write(text + "relay4:\n  links:\n    - {match: \"d*\", agent-information: add}\n")
+}
+
+// lease4 has the clients of some links get leases of these links.
+func (c *crowd) lease4(links ...int) {
+	c.T.Helper()
+	for _, i := range links {
+		client, err := peer.StartClient4(c.node.Node, fmt.Sprint("c", i))
+		c.Need(err)
+		got, err := client.Obtain(labtest.Patience)
+		c.Need(errors.Join(err, client.Close()))
+		if !subnet4(i).Contains(got) {
+			c.T.Errorf("the client on link %d got %v, want one of %v", i, got, subnet4(i).Masked())
+		}
+	}
 }
