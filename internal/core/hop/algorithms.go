@@ -37,7 +37,7 @@ func CheckESP(proposal string) error { return check(proposal, esp) }
 // CheckIKE is CheckESP for the proposals of IKE SAs and RFC 8247.
 func CheckIKE(proposal string) error { return check(proposal, ike) }
 
-// protocol is what a proposal is for.
+// protocol is the protocol of a proposal: IKE or ESP.
 type protocol string
 
 const (
@@ -81,7 +81,7 @@ func kindsOf(proposal string, of protocol) (kinds, error) {
 	return has, nil
 }
 
-// whole reports what is missing or too much.
+// whole reports which transform is missing or too many.
 func (has kinds) whole(of protocol) error {
 	switch {
 	case !has[cipher] && !has[aead]:

@@ -20,7 +20,7 @@ func (l level) String() string {
 	return [...]string{"MAY", "MAY", "SHOULD", "SHOULD+", "MUST", "MUST-", "SHOULD NOT", "MUST NOT"}[l]
 }
 
-// kind is what a transform does in a proposal.
+// kind is the function of a transform in a proposal.
 type kind uint8
 
 const (
@@ -32,12 +32,11 @@ const (
 	sequence                  // extended sequence numbers, of ESP alone
 )
 
-// transform is a row of the RFCs' tables, or one that strongSwan knows beyond
-// them.
+// transform is a row of the RFCs' tables, or an algorithm that strongSwan has beyond them.
 type transform struct {
 	name     string // as the RFCs write it
 	kind     kind
-	words    string // strongSwan's words; where it has none, what somebody might write
+	words    string // strongSwan's words; where it has none, words that an operator might write
 	esp, ike level
 	refused  string // why it is, in words; empty: it is allowed
 }

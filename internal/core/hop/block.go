@@ -6,27 +6,27 @@ import (
 	"strings"
 )
 
-// The second barrier is policies of XFRM that block: what no other policy wants in
-// ESP is thrown away, both ways. It does not know nftables, and a flush of nftables
-// leaves it where it is.
+// The second barrier are policies of XFRM that block: they discard, both ways, the traffic
+// for which no other policy requires ESP. They do not depend on nftables, and a flush of
+// nftables does not remove them.
 //
-// It gives way to every policy of strongSwan, of manual keys and of administrators:
-// a kernel takes the matching policy with the smallest priority number, and these
-// have the largest that we use. The kernel tells policies apart by their selectors
-// alone, whatever their priority; so each of these is for more local addresses than
-// one, and is never in the way of a policy for a pair of addresses.
+// Every policy of strongSwan, of manual keys and of administrators has precedence over
+// them: the kernel takes the matching policy with the smallest priority number, and the
+// block policies have the largest that we use. The kernel allows one policy for each
+// selector, whatever the priority. So each block policy is for more than one local
+// address, and never has the same selector as a policy for a pair of addresses.
 
 // BlockPolicyPriority is the priority of an owner's block policies, and marks them as the
 // owner's: they have no template, and so no request id.
 func (o Owner) BlockPolicyPriority() uint32 { return o.Reqid() }
 
-// BlockPolicies are a hop's block policies. They hold back what the guard table does: UDP
-// to and from the peer at one of the hop's ports, whatever the local address and the
+// BlockPolicies are a hop's block policies. They stop the same traffic as the guard table:
+// UDP to and from the peer at one of the hop's ports, whatever the local address and the
 // other port, and connections for leasequery.
 //
 // Between link-local addresses they are for both ports, and on input for the pair of
-// addresses but for the last bit of ours: the kernel compares no interface there,
-// and the same address may be somebody else's on another link.
+// addresses but for the last bit of ours: the kernel compares no interface there, and
+// another host may have the same address on another link.
 func (o Owner) BlockPolicies(h *Hop) []Policy {
 	remote, local := host(h.Remote), netip.PrefixFrom(h.Local, 0).Masked()
 	if h.Link != "" {

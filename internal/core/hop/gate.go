@@ -6,28 +6,29 @@ import (
 	"slices"
 )
 
-// Gate is user space's own word on whether messages may go to a protected peer, and
-// whether what came from it is believed. For each hop it is open only while the
-// kernel has policies that demand ESP, both ways, and SAs both ways that are known to
-// be made with today's stanza. It is closed at once by what the kernel tells (Take),
-// and opened by nothing but a look at the kernel (See).
+// Gate decides in user space whether messages may go to a protected peer, and whether
+// messages from it are accepted. A hop is open only while the kernel has policies that
+// demand ESP, both ways, and SAs both ways that are known to be made with the present
+// stanza. An event of the kernel closes a hop at once (Take); only a look at the kernel's
+// state opens it (See, Open).
 //
-// What an SA was made with is kept with its number. Known are those of a connection
-// that strongSwan says it has as we loaded it, and manual ones as we installed them.
-// One that is added beside a known one with the same request id, while the hop is
-// open, takes its place for the moment: a rekeyed SA is used at once, and strongSwan
-// tells of it a little later. If it does not list it then, it is not known.
+// The gate remembers for each SA with which stanza it was made. An SA is known if it
+// belongs to a connection that strongSwan has as we loaded it, or if it is a manual SA as
+// we installed it. A new SA beside a known one with the same request id counts as known
+// for the moment while the hop is open: a rekeyed SA is used at once, and strongSwan
+// reports it a little later. If strongSwan does not list it then, it is not known any
+// more.
 type Gate struct {
 	hops   []*gated
 	remote map[netip.Addr][]*gated
-	closed uint64 // how often something that was told closed a hop, or might have
+	closed uint64 // how many events closed a hop, or might have
 }
 
 // gated is a hop and its SAs.
 type gated struct {
 	hop  *Hop
 	open bool
-	ripe bool   // what was seen last would open it
+	ripe bool   // the state that was seen last would open it
 	why  string // it is closed
 	sas  []knownSA
 }
@@ -38,7 +39,7 @@ type knownSA struct {
 	selector string // empty: all of the hop's
 	reqid    uint32
 	sure     bool
-	doubts   int // looks at strongSwan that did not find it
+	doubts   int // how often strongSwan did not list it
 }
 
 // KernelEvent is one change of XFRM, whoever made it.
@@ -51,7 +52,7 @@ type KernelEvent struct {
 // KernelEventKind says what changed.
 type KernelEventKind uint8
 
-// The kinds. EventsLost says that there were some of which nothing is known.
+// The kinds. EventsLost says that events were lost.
 const (
 	StateAdded KernelEventKind = iota + 1
 	StateGone
@@ -70,7 +71,7 @@ const (
 	lostEvent = "what changed in the kernel was not heard"
 )
 
-// Configure takes the hops there are. What is known of one that has not changed stays.
+// Configure replaces the hops. A hop that has not changed stays as it is.
 func (g *Gate) Configure(hops []Hop) {
 	old := g.hops
 	g.hops, g.remote = nil, make(map[netip.Addr][]*gated, len(hops))
@@ -88,9 +89,9 @@ func (g *Gate) Configure(hops []Hop) {
 	g.closed++
 }
 
-// May reports whether a message may pass between two addresses. A zone or link does
-// not count: the same pair on two links is not configured. What is none of a
-// protected peer's may.
+// May reports whether a message may pass between two addresses. A zone or link does not
+// count: the configuration cannot have the same pair on two links. Messages that do not go
+// to or come from a protected peer may pass.
 func (g *Gate) May(local, remote netip.Addr) bool {
 	if len(g.hops) == 0 {
 		return true
@@ -104,7 +105,7 @@ func (g *Gate) May(local, remote netip.Addr) bool {
 	return len(hops) == 0
 }
 
-// Why says of each hop why it is closed; empty if it is open.
+// Why is the reason for which each hop is closed; empty if it is open.
 func (g *Gate) Why() map[string]string {
 	why := make(map[string]string, len(g.hops))
 	for _, h := range g.hops {
@@ -118,7 +119,7 @@ func (g *Gate) Shut() bool {
 	return slices.ContainsFunc(g.hops, func(h *gated) bool { return !h.open })
 }
 
-// Closed counts what was told that closed a hop, or might have.
+// Closed counts the events that closed a hop, or might have.
 func (g *Gate) Closed() uint64 { return g.closed }
 
 func (g *Gate) close(h *gated, why string) {
@@ -126,7 +127,7 @@ func (g *Gate) close(h *gated, why string) {
 	h.open, h.ripe, h.why = false, false, why
 }
 
-// Take takes in what the kernel tells.
+// Take takes in the kernel's events.
 func (g *Gate) Take(e *KernelEvent) {
 	for _, h := range g.hops {
 		switch e.Kind {
@@ -144,8 +145,8 @@ func (g *Gate) Take(e *KernelEvent) {
 				g.close(h, noPolicy)
 			}
 		case PolicySet:
-			// One that demands ESP may take another's place, one that blocks lets
-			// nothing pass.
+			// A policy that demands ESP may replace another one; a policy that blocks lets nothing
+			// pass.
 			if !e.Policy.ESP && !e.Policy.Stops && h.passedBy(&e.Policy) {
 				g.close(h, bypassed)
 			}
@@ -157,7 +158,7 @@ func (g *Gate) Take(e *KernelEvent) {
 	}
 }
 
-// added takes a new SA for one of the hop's until strongSwan is asked.
+// added counts a new SA as known until strongSwan is asked.
 func (h *gated) added(s *XfrmState) {
 	out := s.Source == h.hop.Local && s.Dest == h.hop.Remote
 	if !h.open || !out && (s.Source != h.hop.Remote || s.Dest != h.hop.Local) {
@@ -207,8 +208,8 @@ func (h *gated) served() bool {
 	return true
 }
 
-// See takes in what was looked at. It closes what has to be closed, and says whether
-// there is a hop that Open would open.
+// See takes in the observed state. It closes hops that have to be closed, and reports
+// whether there is a hop that Open would open.
 func (g *Gate) See(seen *Seen) (ripe bool) {
 	if seen.Kernel == nil {
 		for _, h := range g.hops {
@@ -244,8 +245,8 @@ func (g *Gate) See(seen *Seen) (ripe bool) {
 }
 
 // Open opens the hops that were seen to be protected. closed is what Closed was before
-// they were looked at. If the kernel has told of a change since then, what was seen may be
-// out of date: Open returns false, and the caller has to look again.
+// they were looked at. If an event of the kernel has come since then, the observed state
+// may be out of date: Open returns false, and the caller has to look again.
 func (g *Gate) Open(closed uint64) bool {
 	if g.closed != closed {
 		return false
@@ -276,7 +277,7 @@ func (h *gated) learn(v *view) {
 		return
 	}
 	if v.Charon == nil || !v.loaded[h.hop.Name] {
-		return // what was known is, and strongSwan cannot be asked for more
+		return // known SAs stay known, and strongSwan has no news of others
 	}
 	listed := make(map[arrival]string)
 	for _, i := range v.ike[h.hop.Name] {
@@ -301,6 +302,6 @@ func (h *gated) learn(v *view) {
 	}
 }
 
-// maxDoubts is how often strongSwan may not list an SA that was added beside a known
-// one: it was asked at the same moment, perhaps.
+// maxDoubts is how often strongSwan may fail to list an SA that was added beside a known
+// one: perhaps it was asked at the same moment.
 const maxDoubts = 3

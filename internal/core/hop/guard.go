@@ -22,25 +22,24 @@ import (
 //	inbound              came out of ESP -> senders; from a peer: drop; else -> senders
 //	senders              relayed messages from nobody that is configured: drop
 //
-// A port is looked for first, so that what is not DHCP costs two lookups. Peers
-// are elements of hash maps, which also name the counter: a packet costs the same
-// whether there is one peer or a thousand.
+// The ports are compared first, so that a packet that is not DHCP costs two lookups. Peers
+// are elements of hash maps, which also name the counter: a packet costs the same whether
+// there is one peer or a thousand.
 //
-// What the guard does not do: it cannot tell which SA a packet came out of (that
-// it is the peer's own is checked by the kernel, against the state's selector and
-// the policy), nor what ESP does to it. It does not see what a program writes to
-// packet sockets, which is FrameTable's, nor what one reads from them, and leaves
-// alone what the host only forwards. What it bridges is not seen either, unless
-// br_netfilter is loaded: then it looks as if it were the host's own.
+// What the guard does not do: it cannot tell from which SA a packet came (the kernel
+// checks against the state's selector and the policy that it was the peer's own), nor
+// which algorithms ESP uses. It does not see frames that programs write to packet sockets
+// (FrameTable does) or read from them. It leaves forwarded packets alone. It does not see
+// bridged packets, unless br_netfilter is loaded: then it takes them for the host's own.
 //
-// ICMP errors are held back because they quote: where nobody listens, the kernel
-// answers a datagram that came in ESP with an error in clear, with the message in
-// it (RFC 4443 section 3.1; RFC 1812 section 4.3.2.3). Quoted packets with IPv4
-// options or IPv6 extension headers are not looked into: DHCP has none.
+// ICMP errors are stopped because they quote: where no program listens, the kernel answers
+// a datagram that came in ESP with an error in clear that contains the message (RFC 4443
+// section 3.1; RFC 1812 section 4.3.2.3). Quoted packets with IPv4 options or IPv6
+// extension headers are not looked into: DHCP has none.
 //
-// What a rule cannot read (a datagram cut off in its header) makes the rule not
-// match. Rules are therefore ordered so that what proves a packet harmless
-// accepts it, and what is left over is dropped.
+// A rule does not match if it cannot read a field, as where a datagram is cut off in its
+// header. Rules are therefore ordered so that a packet is accepted by what proves it
+// harmless, and all others are dropped.
 type GuardTable struct {
 	Family   TableFamily
 	Name     string
@@ -49,7 +48,7 @@ type GuardTable struct {
 	Chains   []GuardChain
 }
 
-// TableFamily is what the chains of a table are called with.
+// TableFamily is the nftables family of a table.
 type TableFamily uint8
 
 // The families of tables: packets of IPv4 and IPv6 on their way through the
@@ -128,7 +127,7 @@ const (
 	VerdictGoto
 )
 
-// GuardField is what a rule reads of a packet.
+// GuardField is a field of a packet that a rule reads.
 type GuardField uint8
 
 // The fields.
@@ -185,7 +184,7 @@ const (
 	priorityLast  = math.MaxInt32
 )
 
-// CounterStrangers is the counter of relayed messages from nobody that is configured.
+// CounterStrangers is the counter of relayed messages from strangers.
 const CounterStrangers = "strangers"
 
 // CounterName is the guard's counter of a hop. The sign + of further addresses,
@@ -198,14 +197,14 @@ func CounterName(hop string, out bool) string {
 	return direction + strings.ReplaceAll(hop, "+", "/")
 }
 
-// GuardTable decides what the owner's guard holds. Of hops with the same remote
-// address (one per giaddr of ours, say) the first has the counts of all.
+// GuardTable makes the owner's guard table. Where several hops have the same remote
+// address (one for each giaddr of ours, say) the counter of the first one counts for all.
 //
-// With others, relayed messages from anybody may come in: for a program that
-// checks them itself. Without, those of DHCPv6 (Relay-forward from a relay,
-// Relay-reply from a server) and of DHCPv4 (requests with a giaddr from a relay,
-// replies to a relay from a server) come in from the remote addresses of hops
-// and of open alone, each by its role.
+// With others, relayed messages from any address may come in: that is for a program that
+// checks them itself. Without others, relayed messages of DHCPv6 (Relay-forward from a
+// relay, Relay-reply from a server) and of DHCPv4 (requests with a giaddr from a relay,
+// replies to a relay from a server) may come in only from the remote addresses of hops and
+// of open peers, each by its role.
 func (o Owner) GuardTable(hops []Hop, others bool, open ...Open) GuardTable {
 	g := newGuard(Inet)
 	for i := range hops {
@@ -239,7 +238,7 @@ func (o Owner) GuardTable(hops []Hop, others bool, open ...Open) GuardTable {
 // address costs a rule of its own.
 type Open struct {
 	Role    trust.PeerRole
-	Address netip.Addr   // of multicast: anybody on the link
+	Address netip.Addr   // if multicast: any host on the link
 	Prefix  netip.Prefix // of the addresses that count as this peer; invalid: Address alone
 	Link    string       // interface of a link-local or multicast address, else empty
 }

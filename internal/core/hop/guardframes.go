@@ -8,25 +8,25 @@ type GuardLink struct {
 	Name  string
 }
 
-// HoldsFrames reports whether the owner holds back what programs send by packet
-// sockets. The relay does not: it speaks to peers by UDP sockets alone, and what
-// it sends by packet sockets, in great numbers, goes to clients.
+// HoldsFrames reports whether the owner's guard stops frames that programs send by packet
+// sockets. The relay's does not: it sends to peers by UDP sockets alone, and to clients
+// many frames by packet sockets.
 func (o Owner) HoldsFrames() bool { return o == OwnerGuard }
 
-// FrameTable is the guard's second table, in family netdev: some DHCP programs
-// answer by packet sockets, past XFRM and past GuardTable. Their frames are seen
-// where they leave by a device. What went through ESP is no UDP any more there, or
-// has other ports, so whatever of UDP goes to a peer's address and port is in
-// clear. (A device that does the whole of ESP itself would be shown it in clear;
-// nothing of ours asks for such an offload.)
+// FrameTable is the guard's second table, in family netdev: some DHCP programs answer by
+// packet sockets, past XFRM and past GuardTable. This table sees their frames where they
+// leave by a device. A packet that went through ESP is not UDP there any more, or has
+// other ports, so a UDP datagram to a peer's address and port is in clear. (A device that
+// does the whole of ESP itself would get packets in clear; we never ask for such an
+// offload.)
 //
 //	egress of each link  UDP -> leaving
 //	leaving              of a socket of this host, from or to a port -> outbound
 //	outbound             to a peer's address and port: drop
 //
-// What the host only forwards or bridges has no socket of this host and is left
-// alone, as by GuardTable. A frame passes each device that it goes through, a
-// VLAN's and then its parent's; the first of them drops it.
+// Forwarded and bridged packets have no socket of this host and are left alone, as in
+// GuardTable. A frame passes each of its devices, a VLAN's and then the parent's; the
+// first one drops it.
 //
 // Not seen are frames that have a VLAN tag when the program sends them, fragments
 // after the first, which have no ports, and what goes past the queues of links

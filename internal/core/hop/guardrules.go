@@ -99,7 +99,7 @@ func transport(chain string, before ...GuardMatch) []GuardRule {
 	return rules
 }
 
-// leaving sends on what may carry a message, or quote one.
+// leaving sends on packets that may carry a message, or quote one.
 func leaving(before ...GuardMatch) []GuardRule {
 	quotes := func(chain string, protocol uint32) GuardRule {
 		return goTo(chain, append(before[:len(before):len(before)], is(FieldProtocol, protocol))...)
@@ -107,15 +107,15 @@ func leaving(before ...GuardMatch) []GuardRule {
 	return append(transport(chainLeaving, before...), quotes(chainQuoting4, icmp4), quotes(chainQuoting6, icmp6))
 }
 
-// postrouting sends on what this host made itself: what is only forwarded is none
-// of our business. In a VRF such a packet seems to have come in from the VRF
-// device, but it has a socket.
+// postrouting sends on the packets that this host made itself, and not those that it only
+// forwards. In a VRF the host's own packet seems to have come in from the VRF device, but
+// it has a socket.
 func postrouting() []GuardRule {
 	return append(leaving(is(FieldIndexIn, 0)), leaving(isNot(FieldUser, nobody))...)
 }
 
-// quoting sends on errors that quote UDP or TCP of one of the ports. One that is
-// too short to have ports has nothing of a message either.
+// quoting sends on errors that quote UDP or TCP of one of the ports. An error that is too
+// short to have the ports has nothing of a message either.
 func (g *guardBuilder) quoting(types []uint32, protocol, source, dest GuardField) []GuardRule {
 	var others []GuardMatch
 	for _, t := range types {
@@ -135,7 +135,7 @@ func (g *guardBuilder) quoting(types []uint32, protocol, source, dest GuardField
 	return rules
 }
 
-// quoted drops what goes to a peer.
+// quoted drops errors to a peer.
 func (g *guardBuilder) quoted() []GuardRule {
 	var rules []GuardRule
 	look := func(family uint32, set string, key ...GuardField) {
@@ -152,18 +152,18 @@ func (g *guardBuilder) quoted() []GuardRule {
 	return rules
 }
 
-// gate sends on what has one of the ports at either end. Whoever answers from
-// another port is a peer all the same.
+// gate sends on packets with one of the ports at either end: a peer may answer from
+// another port.
 func gate(chain string) []GuardRule {
 	return []GuardRule{goTo(chain, in(ports, FieldDestPort)), goTo(chain, in(ports, FieldSourcePort))}
 }
 
-// outbound drops what would go to a peer in clear, from whichever address.
+// outbound drops packets that would go to a peer in clear, whatever their source.
 func (g *guardBuilder) outbound() []GuardRule {
 	return append([]GuardRule{accept(is(FieldESPOut, 1))}, g.clear(setOut, FieldDest4, FieldDest6, FieldLinkOut)...)
 }
 
-// inbound drops what came from a peer in clear. A fragment after the first has no
+// inbound drops packets that came from a peer in clear. A fragment after the first has no
 // ports and passes, but without the first it is never put together.
 func (g *guardBuilder) inbound(others bool) []GuardRule {
 	proven, rest := accept(is(FieldESPIn, 1)), []GuardRule(nil)
@@ -175,7 +175,7 @@ func (g *guardBuilder) inbound(others bool) []GuardRule {
 	return append(rules, rest...)
 }
 
-// clear drops what the maps of one direction have, by either port.
+// clear drops packets that the maps of one direction match, by either port.
 func (g *guardBuilder) clear(kind string, four, six GuardField, links ...GuardField) []GuardRule {
 	var rules []GuardRule
 	look := func(family uint32, set string, key ...GuardField) {
@@ -205,8 +205,8 @@ func senders() []GuardRule {
 	}
 }
 
-// relayed6 lets a Relay-forward in from relays, a Relay-reply from servers, and
-// what is neither from anybody.
+// relayed6 accepts a Relay-forward from relays, a Relay-reply from servers, and other
+// messages from any source.
 func (g *guardBuilder) relayed6() []GuardRule {
 	rules := []GuardRule{accept(isNot(FieldFirst, relayForward), isNot(FieldFirst, relayReply))}
 	rules = append(rules, g.wider(FamilyIPv6, FieldSource6, relayForward, relayReply)...)
@@ -215,8 +215,8 @@ func (g *guardBuilder) relayed6() []GuardRule {
 	return append(rules, GuardRule{Counter: CounterStrangers, Verdict: VerdictDrop})
 }
 
-// relayed4 lets requests in from clients, which have no giaddr, and from relays,
-// and replies from servers.
+// relayed4 accepts requests from clients, which have no giaddr, and from relays, and
+// replies from servers.
 func (g *guardBuilder) relayed4() []GuardRule {
 	rules := []GuardRule{accept(is(FieldFirst, bootRequest), is(FieldGiaddr, 0))}
 	rules = append(rules, g.wider(FamilyIPv4, FieldSource4, bootRequest, bootReply)...)
@@ -225,8 +225,8 @@ func (g *guardBuilder) relayed4() []GuardRule {
 	return append(rules, GuardRule{Counter: CounterStrangers, Verdict: VerdictDrop})
 }
 
-// from accepts what comes from an address in a set, on its interface where that
-// counts.
+// from accepts packets from an address in a set, and from its interface where the set has
+// that.
 func (g *guardBuilder) from(family uint32, set string, address GuardField, m GuardMatch) []GuardRule {
 	var rules []GuardRule
 	if g.sets[set] != nil {
@@ -240,8 +240,8 @@ func (g *guardBuilder) from(family uint32, set string, address GuardField, m Gua
 	return rules
 }
 
-// wider accepts what comes from peers that are more than one address: relay is
-// what begins a relay's message, server what begins a server's.
+// wider accepts messages from peers that are a prefix and not one address. relay is the
+// first octet of a relay's message, server that of a server's.
 func (g *guardBuilder) wider(family uint32, address GuardField, relay, server uint32) []GuardRule {
 	var rules []GuardRule
 	for _, p := range g.wide {

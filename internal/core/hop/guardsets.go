@@ -10,7 +10,7 @@ import (
 // Names of sets. Those of addresses end in the family, and in "-link" where the
 // interface is part of the key.
 const (
-	ports  = "ports"  // of all hops: what is in none of them is not looked at further
+	ports  = "ports"  // of all hops: a packet with none of them is let pass at once
 	ports4 = "ports4" // to which relayed messages come
 	ports6 = "ports6"
 
@@ -118,7 +118,7 @@ func (h *Hop) ports() []uint16 {
 	return []uint16{h.Port()}
 }
 
-// outgoing guards what goes to a hop's peer from or to a port.
+// outgoing guards packets to a hop's peer from or to a port.
 func (g *guardBuilder) outgoing(h *Hop, port uint16) {
 	_, dest := addresses(h.Remote)
 	g.add(g.set(setOf(setOut, h.Remote, h.Link), true, onLink(h.Link, FieldLinkOut, dest, FieldDestPort)...),

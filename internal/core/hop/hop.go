@@ -1,12 +1,12 @@
-// Package hop decides how the traffic between DHCP servers and relay agents is
-// protected hop by hop (RFC 8213): which pairs of addresses and ports come under
-// IPsec, how each is keyed, what strongSwan, the kernel's XFRM and the packet
-// filter are to hold for it, and what is to be done when one of them does not.
+// Package hop decides how the traffic between DHCP servers and relay agents is protected
+// hop by hop (RFC 8213): which pairs of addresses and ports come under IPsec, how each is
+// keyed, which state strongSwan, the kernel's XFRM and the packet filter must have for it,
+// and what is to be done when some of that state is missing.
 //
-// It carries nothing out: host/ipsec speaks to strongSwan and XFRM, host/nft has
-// the guard, app/protect drives both. The values it makes are printed by
-// "fairlead ipsec plan" as they are installed. Nothing here is safe for
-// concurrent use, except that values are never changed once made.
+// It only decides: host/ipsec speaks to strongSwan and XFRM, host/nft installs the guard,
+// and app/protect drives both. "fairlead ipsec plan" prints the values as they are
+// installed. Nothing here is safe for concurrent use, except that values are never changed
+// once made.
 package hop
 
 import (
@@ -74,8 +74,8 @@ func (h *Hop) Selectors() []Selector {
 	return append(s, Selector{Name: "leasequery", Protocol: TCP, Local: port})
 }
 
-// Owner is which of our processes a connection, a key or a table belongs to, so
-// that a relay and a guard on one host leave each other alone.
+// Owner is the process of ours to which a connection, a key or a table belongs. A relay
+// and a guard on one host leave each other's alone.
 type Owner string
 
 // The owners: the relay daemon, and "fairlead guard" for somebody else's program.
@@ -84,11 +84,11 @@ const (
 	OwnerGuard Owner = "guard"
 )
 
-// prefix begins the name of all that is ours in strongSwan.
+// prefix begins all our names in strongSwan.
 const prefix = "fairlead-"
 
-// Prefix begins the names of the owner's connections, keys and certificates in
-// strongSwan. What does not begin so is somebody else's.
+// Prefix begins the names of the owner's connections, keys and certificates in strongSwan.
+// All other names belong to other programs.
 func (o Owner) Prefix() string { return prefix + string(o) + "-" }
 
 // ConnectionName is the name of the hop's connection in strongSwan. Dots, which
@@ -126,14 +126,14 @@ func (s Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, s.String()) }
 // MarshalText hides the secret from encoders.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// IKE is how strongSwan keys a hop (RFC 7296). Either PSK or Certificate, Key and
-// Authorities are set.
+// IKE has the parameters by which strongSwan keys a hop (RFC 7296). Either PSK or
+// Certificate, Key and Authorities are set.
 type IKE struct {
 	PSK         Secret
-	Edition     string   // tells the PSK from others that were or will be in its place, but nothing of it; empty: nobody knows
+	Edition     string   // differs from that of any former or later PSK, and reveals nothing of the PSK; empty: not known
 	Certificate []byte   // DER
 	Key         Secret   // DER, PKCS #8
-	Authorities [][]byte // DER: who may have signed the peer's certificate
+	Authorities [][]byte // DER: authorities that may have signed the peer's certificate
 	LocalID     string   // identity; empty: the address
 	RemoteID    string
 	Proposals   []string      // of IKE, in strongSwan's words; empty: DefaultIKE

@@ -9,9 +9,8 @@ import (
 	"fairlead/internal/core/trust"
 )
 
-// Seen is everything that was observed at one moment. A part that could not be
-// read is nil, and its error says why. Charon stays nil without an error where no
-// hop is keyed by IKE.
+// Seen is the state that was observed at one moment. A part that could not be read is nil,
+// and its error says why. Charon stays nil without an error where no hop is keyed by IKE.
 type Seen struct {
 	Charon      *Charon
 	CharonError string
@@ -25,10 +24,10 @@ type Seen struct {
 	Events      []Event           // since the last time, in their order
 }
 
-// ActionKind is what the shell is asked to do.
+// ActionKind is the kind of an Action of the shell.
 type ActionKind uint8
 
-// The actions. All of them may be asked for again while they have not helped.
+// The actions. Each may be asked for again until it has helped.
 const (
 	InstallGuard         ActionKind = iota + 1 // the guard table, whole
 	InstallBlockPolicies                       // the block policies, all
@@ -77,24 +76,23 @@ type Note struct {
 	Text string
 }
 
-// The monitor's patience. A dead peer shows by a probe that stays unanswered, a
-// negotiation that hangs by its age: strongSwan itself would go on for minutes.
+// How long the monitor waits. A dead peer is found by a probe without an answer, a hanging
+// negotiation by its age: strongSwan itself would go on for minutes.
 const (
 	deafAfter   = 4 * time.Second  // of an unanswered dead peer detection
 	hangAfter   = 20 * time.Second // of an IKE SA that is not established: a peer may be slow
-	courtesy    = 3 * time.Second  // the peer that we serve is let to begin
+	courtesy    = 3 * time.Second  // for a peer that we serve to begin by itself
 	firstRetry  = 2 * time.Second  // between two attempts of the same kind
 	longestWait = 30 * time.Second // after many attempts
 )
 
-// maxTold is how many failures, and how many rekeyings, of a hop are told in a minute:
-// who sends as the peer has a say in them.
+// maxTold is how many failures, and how many rekeyings, of a hop become notes in a minute:
+// whoever sends as the peer can cause any number of them.
 const maxTold = 5
 
-// Monitor decides what is to be done so that every hop is protected, and keeps
-// what operators see of it. It is the twin of what strongSwan, XFRM and the guard
-// table are observed to hold: whatever is missing is asked for again, however it
-// went away.
+// Monitor decides what is to be done so that every hop is protected, and has the state
+// that operators see. It compares the observed state of strongSwan, XFRM and the guard
+// table with the configuration, and asks again for what is missing, whatever the cause.
 type Monitor struct {
 	hops    []Hop
 	watched map[string]*watched
@@ -105,16 +103,16 @@ type Monitor struct {
 	load    pace
 }
 
-// watched is what is known of one hop.
+// watched is the monitor's state of one hop.
 type watched struct {
 	hop   *Hop
 	state State
 
 	up        bool
-	aside     string    // what is wrong with its IKE while its SAs do their work
+	aside     string    // what is wrong with its IKE while its SAs carry traffic
 	unheard   int       // how often in a row strongSwan did not answer
 	rejected  rejection // of the SAs that there are
-	lostSA    uint32    // child that the kernel did not have the last time
+	lostSA    uint32    // child that the kernel lacked the last time
 	probing   map[uint32]instant.Instant
 	probed    [2]uint64 // packets that had passed when probing began: in, out
 	hanging   map[uint32]instant.Instant
@@ -129,7 +127,7 @@ type watched struct {
 	past     [2]Traffic         // of children that are gone: in, out
 }
 
-// pace keeps attempts apart, the longer the more there were.
+// pace is the time between attempts, which grows with their number.
 type pace struct {
 	after instant.Instant
 	wait  time.Duration
@@ -154,8 +152,8 @@ func NewMonitor(hops []Hop) *Monitor {
 	return m
 }
 
-// Reconfigure takes new hops; what is known of a hop whose pair of addresses
-// stays is kept.
+// Reconfigure replaces the hops. A hop whose pair of addresses stays has its state as
+// before.
 func (m *Monitor) Reconfigure(hops []Hop) {
 	old := m.watched
 	m.hops, m.watched = slices.Clone(hops), make(map[string]*watched, len(hops))
@@ -227,8 +225,8 @@ func (w *watched) fail(now instant.Now, text string) {
 	w.state.LastError, w.state.LastErrorAt = text, now.Wall
 }
 
-// Observe compares what is with what shall be. It returns what to do, and what
-// there is to tell.
+// Observe compares the observed state with the configuration. It returns actions and
+// notes.
 func (m *Monitor) Observe(now instant.Now, seen *Seen) (actions []Action, notes []Note) {
 	for _, e := range seen.Events {
 		if w := m.watched[e.Hop]; w != nil {
@@ -288,8 +286,8 @@ func (m *Monitor) Observe(now instant.Now, seen *Seen) (actions []Action, notes 
 	return actions, notes
 }
 
-// follow has what is said of a hop follow the kernel: while the gate is open messages
-// pass in ESP, whatever strongSwan says or does not say; while it is closed none pass.
+// follow makes the state of a hop agree with the gate: while the gate is open messages
+// pass in ESP, whatever strongSwan reports; while it is closed none pass.
 func (w *watched) follow(now instant.Now, problem string, seen *Seen) string {
 	why, asked := seen.Gate[w.hop.Name]
 	switch {
@@ -306,10 +304,10 @@ func (w *watched) follow(now instant.Now, problem string, seen *Seen) string {
 	return problem
 }
 
-// ObserveGuard is the part of Observe that nothing else may hold up: it looks at the
-// two barriers alone, of which it needs no more than Seen's Guard, GuardError and
-// Unblocked. Either holds without the other, so only the guard's absence, which
-// counts what passes, is a problem of the hops.
+// ObserveGuard is the part of Observe that must not wait for anything else: it looks at
+// the two barriers alone, and reads Seen's Guard, GuardError and Unblocked. Each barrier
+// is enough alone; only the guard's absence is a problem of the hops, because it has the
+// counters.
 func (m *Monitor) ObserveGuard(now instant.Now, seen *Seen) (actions []Action) {
 	if seen.Unblocked == "" {
 		m.missed = 0
@@ -346,7 +344,7 @@ func guardProblem(seen *Seen) string {
 	return ""
 }
 
-// settle brings a hop's state and what is told of it in line with its problem.
+// settle sets a hop's state from its problem, and makes the notes.
 func (w *watched) settle(now instant.Now, problem string, actions []Action, notes []Note) []Note {
 	note := func(k NoteKind, text string) {
 		notes = append(notes, Note{Kind: k, Hop: w.hop.Name, Peer: w.hop.Peer, Text: text})
@@ -369,7 +367,7 @@ func (w *watched) settle(now instant.Now, problem string, actions []Action, note
 	return notes
 }
 
-// take takes in what strongSwan told.
+// take takes in an event of strongSwan.
 func (w *watched) take(now instant.Now, e Event, notes []Note) []Note {
 	switch e.Kind {
 	case EventChildRekeyed:
@@ -387,13 +385,13 @@ func (w *watched) take(now instant.Now, e Event, notes []Note) []Note {
 	return notes
 }
 
-// telling is what was told in a minute.
+// telling counts the notes of one minute.
 type telling struct {
 	since instant.Instant
 	told  int
 }
 
-// may counts what is to be told, and reports whether it is one of few.
+// may counts a note, and reports whether it is within maxTold.
 func (t *telling) may(now instant.Instant) bool {
 	if t.told == 0 || now >= t.since.After(time.Minute) {
 		*t = telling{since: now}
@@ -419,7 +417,7 @@ const (
 // not find the receiver of what came out of ESP.
 const WarnVRF = "link-local addresses in a VRF: Linux 6.1 loses what comes in ESP (take global addresses, or the interface out of the VRF)"
 
-// WarnIKE begins the warning that SAs do their work and strongSwan does not.
+// WarnIKE begins the warning that the SAs carry traffic but something is wrong with IKE.
 const WarnIKE = "messages pass in ESP, but not for ever: "
 
 // WarnBlockPolicies begins the warning that the second barrier is not whole.
@@ -435,8 +433,8 @@ func (w *watched) hasPolicies(v *view) bool {
 	return true
 }
 
-// begins reports whether it is for us to negotiate: the relay does, which has
-// something to ask; the other side only after a while.
+// begins reports whether it is for us to negotiate: the relay begins, because it sends
+// first; the server begins only after a while.
 func (w *watched) begins(now instant.Instant) bool {
 	return w.hop.Role == trust.Server || now >= w.missing.After(courtesy)
 }

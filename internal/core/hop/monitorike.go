@@ -7,8 +7,8 @@ import (
 	"fairlead/internal/core/instant"
 )
 
-// observeIKE looks at a hop that strongSwan keys. It returns what is wrong with
-// it, and what is to be done for it alone.
+// observeIKE looks at a hop that strongSwan keys. It returns the hop's problem, and the
+// actions for this hop.
 func (w *watched) observeIKE(now instant.Now, v *view) (problem string, actions []Action) {
 	mine := v.ike[w.hop.Name]
 	if v.Charon != nil {
@@ -18,11 +18,11 @@ func (w *watched) observeIKE(now instant.Now, v *view) (problem string, actions 
 	case v.Charon == nil && v.CharonError == "":
 		return notWatched, nil
 	case v.Charon == nil:
-		// It may be late once, on a machine that is busy; traffic goes on meanwhile.
+		// strongSwan may be late once, on a busy machine; traffic goes on meanwhile.
 		if w.unheard++; w.unheard == 1 && w.up {
 			return w.state.Problem, nil
 		}
-		// It may come back, and number its SAs from the start.
+		// strongSwan may have restarted, and then numbers its SAs from the start.
 		clear(w.probing)
 		clear(w.hanging)
 		return noCharon + v.CharonError, nil
@@ -47,7 +47,7 @@ func (w *watched) observeIKE(now instant.Now, v *view) (problem string, actions 
 		return again(noPolicy)
 	}
 	if lost, twice := w.lacksState(v, mine); w.serving(v, mine, "dhcp", silent) != nil {
-		// Another does its work, as while both ends rekey at once.
+		// Another SA carries the traffic, as while both ends rekey at once.
 	} else if twice {
 		return again(noState)
 	} else if lost {
@@ -55,7 +55,7 @@ func (w *watched) observeIKE(now instant.Now, v *view) (problem string, actions 
 	}
 	for _, s := range w.hop.Selectors() {
 		if s.Protocol != UDP {
-			continue // a connection is there only while somebody asks for leases
+			continue // leasequery has a connection only while leases are asked for
 		}
 		switch {
 		case w.serving(v, mine, s.Name, silent) != nil:
@@ -76,7 +76,7 @@ func (w *watched) observeIKE(now instant.Now, v *view) (problem string, actions 
 	return "", nil
 }
 
-// negotiate begins what has not begun, and begins again what hangs.
+// negotiate begins a negotiation where there is none, and again where one hangs.
 func (w *watched) negotiate(now instant.Instant, mine []*IKESA, selector string, hangs bool) (string, []Action) {
 	if w.missing == 0 {
 		w.missing = now
@@ -96,13 +96,13 @@ func negotiating(mine []*IKESA) bool {
 	return slices.ContainsFunc(mine, func(s *IKESA) bool { return !s.Established })
 }
 
-// enoughUnanswered is how many packets must have left in vain before an SA counts as
-// one that does not work.
+// enoughUnanswered is how many packets must have left without any coming in before an SA
+// counts as one that does not work.
 const enoughUnanswered = 3
 
-// silent are the hop's IKE SAs whose peer does not answer. That its strongSwan does not
-// is not enough: as long as ESP comes in, or nothing is sent that could be answered,
-// the SAs may do their work, and may be all there is while that strongSwan hangs.
+// silent are the hop's IKE SAs whose peer does not answer. It is not enough that the
+// peer's IKE daemon does not answer: as long as ESP comes in, or we send nothing that
+// could be answered, the SAs may work, and a hanging daemon cannot make new ones.
 func (w *watched) silent(now instant.Instant, mine []*IKESA) map[uint32]bool {
 	before := len(w.probing)
 	long := lasting(now, mine, w.probing, deafAfter, func(s *IKESA) bool { return s.Probing })
@@ -116,8 +116,8 @@ func (w *watched) silent(now instant.Instant, mine []*IKESA) map[uint32]bool {
 	return long
 }
 
-// lasting are those of a hop's IKE SAs of which something has been true for
-// that long. since keeps when it became true.
+// lasting are the IKE SAs of a hop for which a condition has been true for that long.
+// since has the instants at which it became true.
 func lasting(now instant.Instant, mine []*IKESA, since map[uint32]instant.Instant, patience time.Duration, is func(*IKESA) bool) map[uint32]bool {
 	holds, long := make(map[uint32]bool), make(map[uint32]bool)
 	for _, s := range mine {
@@ -140,7 +140,7 @@ func lasting(now instant.Instant, mine []*IKESA, since map[uint32]instant.Instan
 	return long
 }
 
-// each calls f with every child of a hop that strongSwan holds for installed.
+// each calls f with every child of a hop that strongSwan reports as installed.
 func each(mine []*IKESA, f func(*IKESA, *ChildSA)) {
 	for _, i := range mine {
 		for j := range i.Children {
@@ -166,9 +166,8 @@ func (w *watched) inKernel(v *view, s *ChildSA) bool {
 	return v.state(w.hop.Local, s.SPIIn) != nil && v.state(w.hop.Remote, s.SPIOut) != nil
 }
 
-// lacksState reports whether the kernel is without an SA that strongSwan holds
-// for installed. strongSwan and kernel are not read at one moment, so only the
-// second time counts.
+// lacksState reports whether the kernel lacks an SA that strongSwan reports as installed.
+// strongSwan and kernel are not read at one moment, so only the second time counts.
 func (w *watched) lacksState(v *view, mine []*IKESA) (lost, twice bool) {
 	id := uint32(0)
 	each(mine, func(_ *IKESA, s *ChildSA) {

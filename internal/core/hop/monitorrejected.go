@@ -9,7 +9,7 @@ const (
 	replayed    = "packets came twice: they are replayed"
 )
 
-// countRejected takes in what the kernel has thrown away of what came for the hop.
+// countRejected counts the hop's incoming packets that the kernel has rejected.
 func (w *watched) countRejected(now instant.Now, v *view) {
 	if v.Kernel == nil {
 		return

@@ -9,14 +9,14 @@ import (
 	"fairlead/internal/core/trust"
 )
 
-// Both ends may begin at once, and an end that lost patience with a negotiation may
-// not know what came of it. Then there are several SAs for one hop, of which the peer
-// may know but one; the kernel sends by the newest, and nothing may arrive. So all but
-// one go, after a while: those by which nothing comes in.
+// Both ends may begin a negotiation at once, and an end that gave up a negotiation may not
+// know its result. Then there are several SAs for one hop, and the peer may know only one
+// of them. The kernel sends by the newest SA, and the peer may discard that. So after a
+// while all but one are ended: those by which nothing comes in.
 const manySAs = "several SAs for one hop: the peer may know of one alone"
 
-// How long several SAs are borne. The side that serves waits longer, so that both do
-// not take away what the other keeps.
+// How long several SAs may live side by side. The server waits longer, so that the two
+// ends do not each end the SA that the other one keeps.
 const (
 	bearTwins       = 10 * time.Second
 	bearTwinsLonger = 15 * time.Second
@@ -28,16 +28,16 @@ type twins struct {
 	in    map[uint32]uint64 // packets that had come in by each, then
 }
 
-// Why IKE SAs go that carry nothing, and how many of a hop are borne at all: one may be
-// on its way to a child, or be rekeyed.
+// Why IKE SAs without traffic are ended, and how many a hop may have: one may be about to
+// get its child, and one may be in rekeying.
 const (
 	idleSAs = "IKE SAs without an SA of ESP: the peer has no use for so many"
 	maxSAs  = 8
 )
 
-// crowd has those of a hop's IKE SAs ended that carry nothing, once they are many: the
-// oldest first. A peer with a good key may open as many as it likes, and all hops of
-// the host would pay for them.
+// crowd ends IKE SAs of a hop that have no traffic, the oldest first, once there are many:
+// a peer with a valid key could open any number of them, at the cost of all hops of the
+// host.
 func (w *watched) crowd(v *view) []Action {
 	var idle []*IKESA
 	for _, s := range v.ike[w.hop.Name] {
@@ -56,8 +56,8 @@ func (w *watched) crowd(v *view) []Action {
 	return []Action{a}
 }
 
-// prune returns those of a hop's IKE SAs that are too many, once there have been
-// several for a while.
+// prune returns the IKE SAs of a hop that are to be ended, once there have been several
+// for a while.
 func (w *watched) prune(now instant.Instant, mine []*IKESA) (many []uint32) {
 	holders := make(map[uint32]*ChildSA)
 	each(mine, func(i *IKESA, s *ChildSA) {
@@ -69,9 +69,9 @@ func (w *watched) prune(now instant.Instant, mine []*IKESA) (many []uint32) {
 		w.twins = twins{}
 		return nil
 	}
-	crowded := len(holders) > maxSAs // by a peer that makes more and more
+	crowded := len(holders) > maxSAs // the peer makes more and more of them
 	for id := range holders {
-		if _, known := w.twins.in[id]; !known && !crowded { // there is one more: from the start
+		if _, known := w.twins.in[id]; !known && !crowded { // a further SA: begin again
 			w.twins = twins{since: now, in: make(map[uint32]uint64, len(holders))}
 			for id, s := range holders {
 				w.twins.in[id] = s.In.Packets
@@ -101,8 +101,8 @@ func (w *watched) prune(now instant.Instant, mine []*IKESA) (many []uint32) {
 	return many
 }
 
-// better reports whether SA a is rather the one that the peer uses than b: more came
-// in by it, or it is newer.
+// better reports whether the peer more likely uses SA a than b: more came in by it, or it
+// is newer.
 func (t *twins) better(a uint32, sa *ChildSA, b uint32, sb *ChildSA) bool {
 	// A rekeyed child counts from the start.
 	gain := func(id uint32, s *ChildSA) uint64 { return s.In.Packets - min(t.in[id], s.In.Packets) }

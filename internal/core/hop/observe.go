@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Charon is what strongSwan has of ours at one moment.
+// Charon is our part of strongSwan's state at one moment.
 type Charon struct {
 	Connections []string // names of the hops whose connections are loaded
 	IKE         []IKESA
@@ -39,7 +39,7 @@ type Traffic = struct {
 	Packets, Bytes uint64
 }
 
-// Kernel is what XFRM has at one moment, whoever installed it.
+// Kernel is the state of XFRM at one moment, whichever program installed it.
 type Kernel struct {
 	States   []XfrmState
 	Policies []XfrmPolicy
@@ -54,7 +54,7 @@ type XfrmState struct {
 	Age          time.Duration
 	ReplayErrors uint64
 	AuthErrors   uint64
-	AsInstalled  bool // a manual one, and just as Install was asked for it last, keys and all
+	AsInstalled  bool // a manual SA that is as Install was asked for it last, with its keys
 }
 
 // XfrmPolicy is one policy for input or output in the kernel.
@@ -69,7 +69,7 @@ type XfrmPolicy struct {
 	Stops                bool   // lets nothing pass
 }
 
-// Event is what strongSwan tells of a hop between two observations.
+// Event is an event of strongSwan about a hop.
 type Event struct {
 	Hop   string
 	Kind  EventKind
@@ -91,15 +91,15 @@ const (
 	EventFailed // negotiation failed, and why
 )
 
-// Guard is what the guard table says of itself at one moment.
+// Guard is the state of the guard table at one moment.
 type Guard struct {
 	Intact    bool               // chains and rules are as they were installed
 	Hops      map[string]Dropped // by hop
-	Strangers Traffic            // relayed messages from nobody that is configured
-	Frames    string             // why what programs send by packet sockets is not held back; empty: it is
+	Strangers Traffic            // relayed messages from strangers
+	Frames    string             // why frames from packet sockets are not stopped; empty: they are
 }
 
-// Dropped is what came or would have left outside ESP.
+// Dropped are the packets that came, or would have left, outside ESP.
 type Dropped struct {
 	In, Out Traffic
 }

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// StrongswanText is what strongSwan is told of the hops with IKE, as swanctl.conf
-// has it. Where a secret belongs stands how long it is; certificates stand by the
-// names of files, and what is in them as comments. It is empty if there is no such
-// hop.
+// StrongswanText is strongSwan's configuration for the hops with IKE, in the form of
+// swanctl.conf. In the place of a secret it has the secret's length, and in the place of a
+// certificate the name of a file, with the content as a comment. It is empty if there is
+// no such hop.
 func StrongswanText(o Owner, hops []Hop) string {
 	var connections, secrets Section
 	var files strings.Builder
@@ -63,8 +63,8 @@ func (s Section) listFiles(b *strings.Builder) {
 	}
 }
 
-// XfrmText is what the kernel is told of the hops with manual keys, as commands of
-// ip-xfrm(8), where how long a key is stands for the key. It is empty if there is
+// XfrmText is the kernel's configuration for the hops with manual keys, as commands of
+// ip-xfrm(8), with the length of each key in the place of the key. It is empty if there is
 // no such hop.
 func XfrmText(o Owner, hops []Hop) string {
 	var b strings.Builder

@@ -45,7 +45,7 @@ func (s Section) print(b *strings.Builder, indent string) {
 	}
 }
 
-// value is what stands behind the key. swanctl parts lists at commas.
+// value is the text after the key. swanctl separates lists at commas.
 func (e *Entry) value() string {
 	list := e.List
 	for i := range e.Blobs {
@@ -57,9 +57,9 @@ func (e *Entry) value() string {
 	return quoted(e.Text + strings.Join(list, ", "))
 }
 
-// sectionName is a name as it may stand in front of a brace or an equals sign.
-// It cannot be quoted there, so that what would end it becomes a tilde; the names
-// of our own sections have nothing of it.
+// sectionName is a name as it may stand in front of a brace or an equals sign. It cannot
+// be quoted there, so characters that would end it become tildes; our own sections' names
+// have none of them.
 func sectionName(name string) string {
 	return strings.Map(func(r rune) rune {
 		if r <= ' ' || r == 0x7f || strings.ContainsRune(`#{}:.,="`, r) {

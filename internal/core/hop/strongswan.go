@@ -22,8 +22,8 @@ const (
 	replayAhead = 256         // packets that may overtake each other: many cores send
 )
 
-// LocalIdentity is who we say we are: by default our address, by which the peer's
-// keys are indexed (RFC 8213 section 3, "Authentication").
+// LocalIdentity is our identity in IKE: by default our address, by which the peer's keys
+// are indexed (RFC 8213 section 3, "Authentication").
 func (h *Hop) LocalIdentity() string {
 	if h.IKE != nil && h.IKE.LocalID != "" {
 		return h.IKE.LocalID
@@ -31,8 +31,8 @@ func (h *Hop) LocalIdentity() string {
 	return h.Local.String()
 }
 
-// RemoteIdentity is who the peer must prove to be: by default its address, which
-// a certificate must have as a subjectAltName.
+// RemoteIdentity is the identity that the peer must prove: by default its address, which a
+// certificate must have as a subjectAltName.
 func (h *Hop) RemoteIdentity() string {
 	if h.IKE != nil && h.IKE.RemoteID != "" {
 		return h.IKE.RemoteID
@@ -40,12 +40,12 @@ func (h *Hop) RemoteIdentity() string {
 	return h.Remote.String()
 }
 
-// Connection is what strongSwan is to know of a hop with IKE, for VICI's load-conn
-// under the name of ConnectionName, or connections.NAME in swanctl.conf(5).
+// Connection is strongSwan's configuration of a hop with IKE, for VICI's load-conn under
+// the name of ConnectionName, or connections.NAME in swanctl.conf(5).
 //
-// Whichever end has a datagram first begins, and both may at once. So there is no
-// policy of uniqueness: with any other, each end would delete the SA of the other,
-// and with INITIAL_CONTACT without telling it.
+// The end that first has a datagram begins, and both may begin at once. So there is no
+// policy of uniqueness: with any other, each end would delete the SA of the other, and
+// with INITIAL_CONTACT without telling it.
 func (o Owner) Connection(h *Hop) Section {
 	s := Section{
 		{Key: "version", Text: "2"},
@@ -57,7 +57,7 @@ func (o Owner) Connection(h *Hop) Section {
 		{Key: "keyingtries", Text: "0"}, // without end
 		{Key: "dpd_delay", Text: seconds(probeAfter)},
 		{Key: "rekey_time", Text: seconds(rekeyIKE)},
-		{Key: "reauth_time", Text: "0s"}, // it would break before it makes
+		{Key: "reauth_time", Text: "0s"}, // reauthentication would end the SA before the new one is there
 	}
 	if h.IKE.Public() {
 		// A foreign end may not ask for what it needs.
@@ -93,8 +93,8 @@ func (o Owner) localAuthentication(h *Hop) Section {
 // shorter than RFC 8247 section 3.1.1 wants RSA keys, or its like.
 const strongKeys = "rsa-2048-ecdsa-256"
 
-// remoteAuthentication names the authorities in the peer's own section: what one
-// peer's authority has signed does not open another peer's connection.
+// remoteAuthentication names the authorities in the peer's own section, so that a
+// certificate from one peer's authority does not authenticate another peer.
 func (o Owner) remoteAuthentication(h *Hop) Section {
 	if !h.IKE.Public() {
 		return Section{{Key: "auth", Text: "psk"}, {Key: "id", Text: h.RemoteIdentity()}}

@@ -2,19 +2,20 @@ package hop
 
 import "net/netip"
 
-// view is what was seen at one moment, sorted so that each of many hops finds its
-// own at once. It points into the Seen that it was made of.
+// view is a Seen with indexes, so that each of many hops finds its own part at once. It
+// points into the Seen.
 type view struct {
 	*Seen
 	loaded   map[string]bool // hops whose connections strongSwan has
 	ike      map[string][]*IKESA
 	states   map[arrival]*XfrmState
-	demanded map[XfrmPolicy]uint32 // what ESP is required for, by selector alone, and with which priority
-	passing  []XfrmPolicy          // let something pass in clear
+	demanded map[XfrmPolicy]uint32 // selectors of the policies that require ESP, and their priorities
+	passing  []XfrmPolicy          // policies that let traffic pass in clear
 	rejected map[flow]rejection
 }
 
-// arrival is where an SA ends: the kernel has one for each (RFC 4301 section 4.1).
+// arrival is the receiving end of an SA, of which the kernel has one for each (RFC 4301
+// section 4.1).
 type arrival struct {
 	dest netip.Addr
 	spi  uint32
@@ -65,7 +66,7 @@ func (v *view) sortKernel(k *Kernel) {
 	}
 }
 
-// selector is what of a policy says which packets it is for.
+// selector is the part of a policy that selects packets.
 func (p XfrmPolicy) selector() XfrmPolicy {
 	p.Priority, p.Reqid, p.ESP, p.Stops = 0, 0, false, false
 	return p
@@ -91,8 +92,8 @@ func (v *view) requires(h *Hop, s Selector) bool {
 	return true
 }
 
-// passes reports whether the kernel takes somebody's policy without ESP for some of
-// the traffic of a selector, although there is one with ESP.
+// passes reports whether for some of the traffic of a selector the kernel uses another
+// program's policy without ESP, although there is one with ESP.
 func (v *view) passes(h *Hop, s Selector) bool {
 	for _, p := range h.both(s) {
 		for i := range v.passing {

@@ -2,12 +2,12 @@ package hop
 
 import "net/netip"
 
-// What is the same of all that is installed for manual keys, ESP in transport mode
-// apart.
+// The properties that all states and policies of manual keys have, beside ESP in transport
+// mode.
 //
-// There is no defence against replays: who keys by hand SHOULD NOT provide it,
-// since the sender's counter starts anew when it reboots, and the counter that
-// nobody checks may wrap (RFC 4303 sections 3.3.3 and 5).
+// There is no protection against replays: with manual keys it SHOULD NOT be provided,
+// since the sender's counter starts anew when it reboots; a counter that is not checked
+// may wrap (RFC 4303 sections 3.3.3 and 5).
 const (
 	ManualReplayWindow = 0
 	ManualMayWrap      = true   // XFRM_SA_XFLAG_OSEQ_MAY_WRAP
@@ -43,8 +43,8 @@ type Policy struct {
 	Reqid                uint32
 }
 
-// Associations are the SAs of a hop with manual keys: the one that we send by, and
-// all that we take, two while a key rolls over.
+// Associations are the SAs of a hop with manual keys: the one for sending, and those for
+// receiving, which are two while a key rolls over.
 func (o Owner) Associations(h *Hop) []Association {
 	if h.Manual == nil {
 		return nil
@@ -71,9 +71,9 @@ func (o Owner) association(h *Hop, sa *ManualSA, out bool) Association {
 	return a
 }
 
-// Policies are what keeps the selectors of a hop with manual keys in ESP: for each
-// one for output, and one for input. One for input holds on every link: with a link
-// the kernel matches nothing.
+// Policies are the policies of a hop with manual keys: for each selector one for output
+// and one for input. The one for input is for every link: with a link the kernel would
+// match nothing.
 func (o Owner) Policies(h *Hop) []Policy {
 	if h.Manual == nil {
 		return nil

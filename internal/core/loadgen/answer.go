@@ -38,12 +38,13 @@ func (e *Engine) Answer(b []byte, index uint32, at time.Duration, message []byte
 	return b, request, true
 }
 
-// wantsOffer says whether the answer to a message is an offer, or what ends an exchange.
+// wantsOffer reports whether the answer to a message is an offer. Otherwise it ends the
+// exchange.
 func (e *Engine) wantsOffer(s *slot) bool {
 	return s.kind == Solicit || e.family.traits[s.kind].offered && !s.second
 }
 
-// late is an answer that came after its time. What it says still holds.
+// late takes in an answer that came after the timeout. Its leases are valid all the same.
 func (e *Engine) late(s *slot, a *answer, first bool) {
 	c := &e.current.Kinds[s.kind]
 	if s.state == overdue {
@@ -60,7 +61,7 @@ func (e *Engine) late(s *slot, a *answer, first bool) {
 	e.conclude(s, a)
 }
 
-// conclude notes what a finished exchange means for the client.
+// conclude updates the client after a finished exchange.
 func (e *Engine) conclude(s *slot, a *answer) {
 	if a.status != success {
 		e.current.status(a.status)

@@ -31,7 +31,7 @@ var dhcpv4 = profile{
 // statusNAK is the only status of DHCPv4: there is no code for it.
 const statusNAK = 1
 
-// wanted4 is what real clients ask for.
+// wanted4 are the options that real clients ask for.
 var wanted4 = []dhcp4.OptionCode{dhcp4.OptionSubnetMask, dhcp4.OptionRouter, dhcp4.OptionDomainNameServer, dhcp4.OptionDomainName}
 
 const (

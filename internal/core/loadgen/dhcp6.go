@@ -109,8 +109,8 @@ func newServer6(id []byte, c *Config) *server {
 }
 
 // read6 finds the first status of a message that is not Success, in itself or in an IA of
-// the client, and the leases in those. RFC 8415 sections 16.3 and 16.10: who does not say
-// who it is, is ignored.
+// the client, and the leases in those. A message without a server identifier is ignored
+// (RFC 8415 sections 16.3 and 16.10).
 func read6(message []byte) (answer, bool) {
 	m, err := dhcp6.ParseMessage(message)
 	if err != nil || m.Type() != dhcp6.Advertise && m.Type() != dhcp6.Reply {

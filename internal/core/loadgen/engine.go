@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Config says who plays.
+// Config is what an Engine is made of.
 type Config struct {
 	Family  Family
 	First   uint32 // index of the first client
@@ -23,7 +23,7 @@ type Config struct {
 	Seed  uint32 // of the transaction-ids
 }
 
-// Message says what was written by Begin or Answer.
+// Message describes the message that Begin or Answer has appended.
 type Message struct {
 	Client uint32 // index of the sender
 	Number uint32 // for Unsent
@@ -32,8 +32,8 @@ type Message struct {
 	From, To netip.Addr
 }
 
-// Engine is the clients and what they have under way. Instants are durations
-// since some point in time before the Engine was made, above 0.
+// Engine is the clients and their exchanges. Instants are durations above 0 since a point
+// in time before the Engine was made.
 type Engine struct {
 	config   Config
 	family   *profile
@@ -51,8 +51,7 @@ type Engine struct {
 // are addressed to the first.
 const maxServers = 16
 
-// New makes clients that hold nothing. None is without a lease in the eyes
-// of Begin until Admit.
+// New makes clients without leases. Begin does not choose them until Admit.
 func New(c Config) *Engine {
 	return &Engine{
 		config:  c,
@@ -73,8 +72,8 @@ func (e *Engine) Admit(from, to int) {
 	}
 }
 
-// Restart returns the present Tally and begins another. Answers to what was sent
-// before count as unexpected in it.
+// Restart returns the present Tally and begins another one, in which answers to messages
+// from before count as unexpected.
 func (e *Engine) Restart() *Tally {
 	old := e.current
 	e.current = new(Tally)
@@ -82,8 +81,7 @@ func (e *Engine) Restart() *Tally {
 	return old
 }
 
-// Tally is what became of the exchanges since the last Restart. It goes on
-// changing.
+// Tally are the results of the exchanges since the last Restart. It goes on changing.
 func (e *Engine) Tally() *Tally { return e.current }
 
 // Underway is how many exchanges wait for an answer.
@@ -92,11 +90,11 @@ func (e *Engine) Underway() int { return e.underway }
 // Holders is how many clients hold a lease.
 func (e *Engine) Holders() int { return len(e.pool.holders) }
 
-// KnowsServer: an answer has told who the server is.
+// KnowsServer reports whether an answer has named a server.
 func (e *Engine) KnowsServer() bool { return len(e.servers) > 0 }
 
-// Next is the kind of the exchange that the mix has next. While nobody holds a
-// lease, what only a holder can do gives way to what grants one.
+// Next is the kind of the next exchange of the mix. While no client has a lease, an
+// exchange that needs one is replaced by one that grants one.
 func (e *Engine) Next() Kind {
 	k := e.picker.pick()
 	if e.family.traits[k].speaker == holder && len(e.pool.holders) == 0 {
@@ -109,10 +107,10 @@ func (e *Engine) Next() Kind {
 	return k
 }
 
-// Begin appends the first message of an exchange that should begin at intended
-// and begins now. It returns false if there is no client for it: for Request
-// one that holds nothing, for Renew, Rebind and Release one that does. Request,
-// Renew and Release need KnowsServer.
+// Begin appends the first message of an exchange that should begin at intended and begins
+// now. It returns false if there is no client for it: for Request a client without a
+// lease, for Renew, Rebind and Release one with a lease. Request, Renew and Release need
+// KnowsServer.
 func (e *Engine) Begin(b []byte, k Kind, intended, now time.Duration) ([]byte, Message, bool) {
 	n, ok := e.choose(k)
 	if !ok {
@@ -140,7 +138,7 @@ func (e *Engine) choose(k Kind) (uint32, bool) {
 	return e.pool.anyone(), true
 }
 
-// send appends the message that a slot stands for.
+// send appends the message of a slot.
 func (e *Engine) send(b []byte, n uint32, s slot) ([]byte, Message) {
 	if e.ring.full() {
 		e.overdue(e.ring.at(e.ring.oldest))
@@ -205,7 +203,7 @@ func (e *Engine) Unsent(number uint32) {
 	e.giveUp(s)
 }
 
-// Expire counts what was not answered in time as lost.
+// Expire counts messages without an answer in time as lost.
 func (e *Engine) Expire(now time.Duration) {
 	for r := &e.ring; r.oldest != r.next; r.oldest++ {
 		s := r.at(r.oldest)
@@ -238,8 +236,7 @@ func (e *Engine) overdue(s *slot) {
 	e.giveUp(s)
 }
 
-// giveUp puts a client back that was to be granted something, or has released
-// it and was not told that it could.
+// giveUp puts a client back whose Request, or whose Release, was not answered.
 func (e *Engine) giveUp(s *slot) {
 	if s.kind == Request || s.kind == Release {
 		e.pool.waiting(s.client)

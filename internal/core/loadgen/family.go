@@ -1,7 +1,7 @@
 package loadgen
 
-// Family is a version of DHCP. Which client speaks next and what an answer counts for is the
-// same in both; what a client says, and how an answer reads, is in the family's profile.
+// Family is a version of DHCP. The choice of the next client and the statistics are the
+// same in both; messages are made and read by the family's profile.
 type Family uint8
 
 // The families.
@@ -14,27 +14,26 @@ const (
 // String is "DHCPv6" or "DHCPv4".
 func (f Family) String() string { return f.profile().name }
 
-// StatusName is what the family calls a status of Tally.Status.
+// StatusName is the family's name of a status of Tally.Status.
 func (f Family) StatusName(code int) string { return f.profile().statusName(code) }
 
 func (f Family) profile() *profile { return profiles[f] }
 
 var profiles = [families]*profile{DHCPv6: &dhcpv6, DHCPv4: &dhcpv4}
 
-// profile is all that differs between the families.
+// profile has all differences between the families.
 type profile struct {
 	name   string
 	traits [Kinds]trait
 
 	newGeneral func(c *Config) *general
 	newServer  func(id []byte, c *Config) *server
-	// read returns what a message says. Not ok: it is no answer to a client that says who
-	// the server is.
+	// read parses a message. It is not ok if it is no answer to a client, or names no server.
 	read       func(message []byte) (answer, bool)
 	statusName func(code int) string
 }
 
-// trait is what an exchange of a kind is in a family.
+// trait has the properties of an exchange of a kind in a family.
 type trait struct {
 	name    string // as ParseMix reads it; empty: the family has no such exchange
 	speaker speaker
@@ -43,10 +42,10 @@ type trait struct {
 	named   bool // the first message is for a server that has been heard
 }
 
-// success is the status of an answer that refuses nothing.
+// success is the status of an answer without a refusal.
 const success = 0
 
-// speaker says which clients can begin an exchange.
+// speaker tells which clients can begin an exchange.
 type speaker uint8
 
 const (
@@ -55,18 +54,18 @@ const (
 	holder
 )
 
-// answer is what a server's message says.
+// answer is the content of a server's message.
 type answer struct {
 	xid    uint32
 	offer  bool   // an Advertise or an Offer
 	server []byte // its identifier, which is valid
 	status uint16 // the first that is not success
-	gone   bool   // the client holds nothing any more
+	gone   bool   // the client has no lease any more
 	got    binding
 }
 
-// binding is what a client holds, or was offered. An IPv4 address is the last four octets
-// of address.
+// binding is a client's lease, or the lease that it was offered. An IPv4 address is the
+// last four octets of address.
 type binding struct {
 	address [16]byte // if na
 	prefix  [17]byte // IA_PD's: the length, then 16 octets, if pd

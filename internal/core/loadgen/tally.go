@@ -1,7 +1,7 @@
 package loadgen
 
-// Count is what became of the exchanges of one kind. Offered is the sum of
-// Answered, Late, Lost and those that are still under way.
+// Count are the results of the exchanges of one kind. Offered is the sum of Answered,
+// Late, Lost and those that are still under way.
 type Count struct {
 	Offered    uint64 // the first message was sent
 	Answered   uint64 // in time
@@ -14,11 +14,11 @@ type Count struct {
 // statuses: codes above are counted as the last.
 const statuses = 32
 
-// Tally is what became of all exchanges since it was made.
+// Tally are the results of all exchanges since it was made.
 type Tally struct {
 	Kinds      [Kinds]Count
 	Recent     Histogram        // latencies since somebody called Recent.Reset
-	Unexpected uint64           // messages that answer nothing
+	Unexpected uint64           // messages that answer no exchange
 	Status     [statuses]uint64 // Family.StatusName tells what each is
 }
 

@@ -5,11 +5,12 @@ import "encoding/binary"
 // MaxMessage is the most octets that a client's message has.
 const MaxMessage = 400
 
-// template is a message of client 0, and where in it that shows.
+// template is a message of client 0, with the offsets of the fields that differ between
+// clients.
 type template struct {
 	octets []byte
-	// xid is where the four octets are that end with the transaction-id; above is what
-	// stands in them before it.
+	// xid is the offset of the four octets that end with the transaction-id; above are the
+	// octets before it among those four.
 	xid     int
 	above   uint32
 	index   []int // of the client's index, in its identifiers
