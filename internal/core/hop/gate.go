@@ -277,7 +277,7 @@ func (h *gated) learn(v *view) {
 		return
 	}
 	if v.Charon == nil || !v.loaded[h.hop.Name] {
-		return // known SAs stay known, and strongSwan has no news of others
+		return // strongSwan cannot tell of new SAs; the known ones stay known
 	}
 	listed := make(map[arrival]string)
 	for _, i := range v.ike[h.hop.Name] {
