@@ -69,7 +69,7 @@ func (k *Book[C]) Block(ctx context.Context, s delegation.Selection) (cleared in
 	if k.role.Block == nil {
 		return 0, false, nil
 	}
-	if s.Client.Kind() == binding.ByAddress { // one that an identifier may name: it cannot be blocked
+	if s.Client.Kind() == binding.ByAddress { // a client that is known by its addresses cannot be blocked
 		cleared, err = k.clear(ctx, s, nil)
 		return cleared, true, err
 	}

@@ -207,18 +207,19 @@ func (l *link4) checkGIAddr(v Value, peers []trust.Peer) {
 	}
 }
 
-// checkRenewals reports that the kernel is to know of leases, of whose renewals the relay would
-// not hear: clients renew by unicast with the server that they know (RFC 2131 section 4.4.5).
+// checkRenewals reports an entry that has the kernel know of leases although the relay would not
+// hear of renewals: a client renews by unicast with the server that it knows (RFC 2131 section
+// 4.4.5).
 func (l *link4) checkRenewals(v Value) {
 	r := &l.rule
-	if r.Host.Filter == hoststate.FilterOff && !r.HostRoutes || r.ServerIDOverride && r.AgentInformation != relay4.Off {
+	if !r.WantsKernel() || r.ServerIDOverride && r.AgentInformation != relay4.Off {
 		return
 	}
 	what := "host-routes: true"
 	if r.Host.Filter != hoststate.FilterOff {
 		what = "filter: " + r.Host.Filter.String()
 	}
-	v.Problem("%s needs to hear of renewals, which clients send past the relay: a client that has renewed would be cut off when its first lease ends (server-id-override: true, with agent-information: add)", what)
+	v.Problem("with %s the relay has to hear of renewals, which clients send directly to the server: a client that has renewed would be cut off when its first lease ends (server-id-override: true, with agent-information: add)", what)
 }
 
 // checkPorts reports ports whose names the entry does not match.

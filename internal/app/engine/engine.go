@@ -177,7 +177,7 @@ const maxPast = 4096
 func (e *Engine[C]) EndPast(now func() instant.Now, eff *effect.Effects) {
 	for range maxPast {
 		at := now()
-		if due, any := e.Core.Deadline(); !any || due > at.Boot {
+		if deadline, waits := e.Core.Deadline(); !waits || deadline > at.Boot {
 			return
 		}
 		eff.Reset()

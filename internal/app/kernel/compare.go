@@ -17,8 +17,17 @@ import (
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/ledger"
 	"fairlead/internal/host/nft"
 )
+
+// compared is what can be compared with the kernel.
+type compared interface {
+	Kernel() ledger.Kernel // of the core; the loop asks
+	Call(ctx context.Context, f func(instant.Now, *effect.Effects)) error
+	Settled(ctx context.Context, f func()) error
+	Panics() uint64
+}
 
 // comparer compares the kernel with what is wanted: on a slow timer, and soon
 // after anything that may have put them apart, such as another program's change of
@@ -35,7 +44,7 @@ type comparer struct {
 	limiter *notes.Limiter
 	feed    *control.Feed
 	every   func() time.Duration // host.compare; 0: never
-	parts   []Part
+	parts   []compared
 	version func() (nft.Version, error)
 	mend    func() (bool, error) // the filter's rules; true: they were changed by somebody
 	actual  func() (*hoststate.Reading, error)

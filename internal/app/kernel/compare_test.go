@@ -324,7 +324,7 @@ func TestNobodyWantsNothing(t *testing.T) {
 	a, _ := newComparerBench(t, func() (*hoststate.Reading, error) {
 		return hoststate.Read(hoststate.Actual{Elements: []hoststate.Element{{Set: hoststate.CheckedIPv4, Link: "d0"}, {Set: hoststate.Checked, Link: "d1"}}}), nil
 	})
-	a.parts = []Part{n}
+	a.parts = []compared{n}
 	if found, err := a.once(t.Context(), true); err != nil || found != 1 {
 		t.Errorf("%d differences, %v; want 1", found, err)
 	}

@@ -59,8 +59,7 @@ func (p *played) Settled(_ context.Context, f func()) error {
 	return nil
 }
 
-func (p *played) CarryOutNow(_ func() instant.Now, eff *effect.Effects) { p.carryOut(eff) }
-func (p *played) Panics() uint64                                        { return p.panics }
+func (p *played) Panics() uint64 { return p.panics }
 
 // installed is how many operations on routes whose prefixes begin so were carried out.
 func (p *played) installed(prefix string) (n int) {
@@ -80,7 +79,7 @@ func newComparerBench(t *testing.T, read func() (*hoststate.Reading, error)) (*c
 	p, log := newPlayed(), slog.New(slog.DiscardHandler)
 	return &comparer{
 		log: log, quiet: log, limiter: notes.NewLimiter(time.Hour), feed: control.NewFeed(), every: func() time.Duration { return 0 },
-		parts: []Part{p}, findings: noFindings(),
+		parts: []compared{p}, findings: noFindings(),
 		version: func() (nft.Version, error) { return nft.Version{Others: 1}, nil },
 		mend:    func() (bool, error) { return false, nil }, actual: read,
 		// A comparison that spares the filter, as the first one after the start may, finds none.

@@ -30,11 +30,8 @@ import (
 
 // Part is what one role wants of the kernel: an engine, with the core that it drives.
 type Part interface {
-	Kernel() ledger.Kernel // of the core; the loop asks
-	Call(ctx context.Context, f func(instant.Now, *effect.Effects)) error
-	Settled(ctx context.Context, f func()) error
+	compared
 	CarryOutNow(now func() instant.Now, eff *effect.Effects)
-	Panics() uint64
 }
 
 // Core is a core that wants something of the kernel.
@@ -48,7 +45,7 @@ func Of[C Core](e *engine.Engine[C]) Part { return part[C]{e} }
 
 type part[C Core] struct{ *engine.Engine[C] }
 
-// Kernel is Part's.
+// Kernel is of compared.
 func (p part[C]) Kernel() ledger.Kernel { return p.Core.Kernel() }
 
 // Options are what a Kernel is made of.
@@ -63,11 +60,12 @@ type Options struct {
 	Filter *nft.Table
 }
 
-// Kernel is what all roles want of the kernel. Its methods that Part's loops call never wait.
+// Kernel is what all roles want of the kernel. The loops of engines call Soon, Later and
+// OthersChanged, which never wait.
 type Kernel struct {
 	o        Options
 	comparer *comparer
-	parts    map[config.Family]Part
+	parts    map[config.Family]compared
 
 	// What was found before any role had begun.
 	nothing     bool        // the kernel had nothing of ours, as after a reboot
@@ -81,7 +79,7 @@ type Kernel struct {
 
 // Open finds out what the kernel has of ours, before any role has begun.
 func Open(o Options) (*Kernel, error) {
-	k := &Kernel{o: o, comparer: newComparer(&o), parts: make(map[config.Family]Part)}
+	k := &Kernel{o: o, comparer: newComparer(&o), parts: make(map[config.Family]compared)}
 	bare, version := o.Filter.Bare()
 	if bare {
 		routes, err := o.Routes.Routes()
@@ -240,7 +238,8 @@ func (k *Kernel) SpoofedOn() []api.SpoofedOn {
 	return found
 }
 
-// nobody is the part of a family that no role speaks: nothing is wanted there.
+// nobody stands for a family that no role of this process speaks: nothing is wanted of the
+// kernel there.
 type nobody struct {
 	ledger *ledger.Ledger
 	hosts  []engine.Installer
@@ -254,10 +253,10 @@ func newNobody(k *Kernel, of config.Family) *nobody {
 	return &nobody{ledger.New(nil, state, ledger.Core{}, "", k.o.BootID), k.Hosts()}
 }
 
-// Kernel is Part's.
+// Kernel is of compared.
 func (n *nobody) Kernel() ledger.Kernel { return n.ledger.Kernel() }
 
-// Call is Part's: it calls f at once.
+// Call is of compared. It calls f at once, and carries out what f has decided.
 func (n *nobody) Call(_ context.Context, f func(instant.Now, *effect.Effects)) error {
 	var eff effect.Effects
 	f(service.Now(), &eff)
@@ -274,14 +273,11 @@ func (n *nobody) carryOut(eff *effect.Effects) (err error) {
 	return err
 }
 
-// Settled is Part's: all is installed at once.
+// Settled is of compared. Nothing is ever under way.
 func (n *nobody) Settled(_ context.Context, f func()) error {
 	f()
 	return nil
 }
 
-// CarryOutNow is Part's.
-func (n *nobody) CarryOutNow(_ func() instant.Now, eff *effect.Effects) { _ = n.carryOut(eff) }
-
-// Panics is Part's.
+// Panics is of compared: there is no core.
 func (n *nobody) Panics() uint64 { return 0 }

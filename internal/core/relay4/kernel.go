@@ -14,13 +14,14 @@ import (
 // 5107), so that renewals come by and no lease ends here that lives on. On these links an ACK
 // leaves once the kernel has been told: its client may send at once.
 
-// WantsKernel reports whether leases on links of this rule want anything of the kernel. It is
-// false of no rule.
+// WantsKernel reports whether leases on links of this rule want anything of the kernel. On a
+// link without a rule they want nothing.
 func (rule *LinkRule) WantsKernel() bool {
 	return rule != nil && (rule.Host.Filter != hoststate.FilterOff || rule.HostRoutes)
 }
 
-// setPolicy has the kernel treat the link of a name as its rule wants it; nil: it has none.
+// setPolicy has the kernel treat a link as the link's rule wants it. Without a rule (nil) the
+// kernel has nothing of ours for the link.
 func (r *Relay) setPolicy(ops []hoststate.Op, name string, rule *LinkRule) []hoststate.Op {
 	if !rule.WantsKernel() {
 		return r.host.SetPolicy(ops, name, nil)
@@ -30,8 +31,9 @@ func (r *Relay) setPolicy(ops []hoststate.Op, name string, rule *LinkRule) []hos
 	return r.host.SetPolicy(ops, name, &policy)
 }
 
-// setAbsentPolicies does so for links on which leases are seen and that no interface is: their
-// names stay checked, and what routes there would be is unreachable.
+// setAbsentPolicies calls setPolicy for links on which leases are seen and which have no
+// interface now. The kernel goes on checking packets by the names of these links, and
+// unreachable routes stand for the routes to the leased addresses.
 func (r *Relay) setAbsentPolicies(eff *effect.Effects) {
 	for name := range r.table.Links() {
 		if r.links.Named(name) == nil {
@@ -65,8 +67,8 @@ func (r *Relay) putAll(ops []hoststate.Op, name string) []hoststate.Op {
 	return ops
 }
 
-// tell has the store and the kernel take in what an ACK has changed, and says what the ACK
-// waits for: where the kernel is to know of leases, for both.
+// tell has the store and the kernel take in what an ACK has changed. Where the kernel is to know
+// of leases, the ACK (send) waits until both have done so.
 func (r *Relay) tell(now instant.Now, l *link, who binding.Client, send *effect.Send, eff *effect.Effects) {
 	if !l.rule.WantsKernel() {
 		r.told(now, eff)
@@ -87,9 +89,9 @@ func grants(events []binding.Event) bool {
 	return false
 }
 
-// proof is g with the line of the link that it is proved on, if it is a point-to-point one
-// (hoststate.State.Line): that on which its client has asked, else that of the lease which the
-// client has already.
+// proof is g with the line on which it is proved, where the link is a point-to-point one
+// (hoststate.State.Line). That is the line on which the client has asked. If the client has
+// asked on an earlier line, it is the line of the lease that the client has already.
 func (r *Relay) proof(g delegation.Grant, l *link, began origin, known bool) delegation.Grant {
 	switch {
 	case l.line == 0:

@@ -16,8 +16,9 @@ import (
 
 // What servers say to clients, and clients to servers, is read in passing: who has which
 // address until when. Where nothing but the limits depends on it, no message waits until it is
-// kept (ledger.Told); where the kernel is to know of it, ACKs wait (kernel.go). A client renews by unicast, which passes a relay agent by that does not
-// override the server identifier (RFC 5107): a lease may live on that was seen to end.
+// kept (ledger.Told). Where the kernel is to know of it, ACKs wait (kernel.go). A client renews
+// by unicast, which passes a relay agent by that does not override the server identifier (RFC
+// 5107): a lease may live on that was seen to end.
 
 // leased is the address that a server gives a client by a message, and for how long (RFC 2131
 // section 3.1). The answer to an INFORM gives none (section 4.3.5), and BOOTP knows no leases.
