@@ -212,7 +212,8 @@ func socketForOnePeer(t *testing.T, f Family) {
 	var refused atomic.Bool
 	l := newLabWith(t, Options{Family: f, Refused: func(Refusal) { refused.Store(true) }})
 	second, to := l.second, netip.AddrPortFrom(l.site.server, l.port)
-	l.server.ip(fmt.Sprintf("addr add %s dev s0", netip.PrefixFrom(l.beside, 24)))
+	// Without nodad the kernel lets nobody bind an IPv6 address until its own worker has looked at it.
+	l.server.ip(fmt.Sprintf("addr add %s dev s0 nodad", netip.PrefixFrom(l.beside, 24)))
 	only := Local{Addr: second, Peer: to}
 	l.relay.do(func() error { return errors.Join(l.conn.AddLocal(Local{Addr: second}), l.conn.AddLocal(only)) })
 	exchange := func(what, address string) {
