@@ -9,6 +9,12 @@ import _ "embed"
 //go:embed fairlead.yaml
 var Fairlead string
 
+// Server6 is the reference file of the section server6: every key with its default and its
+// meaning.
+//
+//go:embed server6.yaml
+var Server6 string
+
 // Minimal is the smallest configuration that relays.
 //
 //go:embed minimal.yaml

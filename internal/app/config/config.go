@@ -31,7 +31,7 @@ type Process struct {
 	Log     Log
 	Audit   Audit
 	Privacy Privacy
-	Peers   []trust.Peer // in the order of the file; at least one
+	Peers   []trust.Peer // in the order of the file; at least one, unless all roles are servers
 	IPsec   IPsec
 
 	// Warnings are what is not wrong and should be known all the same.

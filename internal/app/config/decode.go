@@ -261,6 +261,15 @@ func (v Value) list(what string, each func(Value)) {
 	}
 }
 
+// oneOrList reads the value as a list, or as the only entry of one.
+func (v Value) oneOrList(what string, each func(Value)) {
+	if v.isScalar() {
+		each(v)
+		return
+	}
+	v.list(what+", or one", each)
+}
+
 // text is the value as a scalar; the problem is reported if it is none.
 func (v Value) text() (string, bool) {
 	text, ok := v.raw()

@@ -10,6 +10,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"fairlead/internal/core/hop"
+	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/trust"
 )
 
@@ -53,6 +54,62 @@ func parseTest(text []byte) (*Config, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// FuzzParseServer6: the same for a file that may have a section server6.
+func FuzzParseServer6(f *testing.F) {
+	f.Add([]byte(Server6Reference()))
+	f.Add([]byte(everyOfServer6()))
+	f.Add([]byte(allOfServer6))
+	archive, err := txtar.ParseFile("testdata/problems.txtar")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range archive.Files {
+		if strings.HasPrefix(file.Name, "server6-") && strings.HasSuffix(file.Name, ".yaml") {
+			f.Add(file.Data)
+		}
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		d := withKeys(false)
+		c := d.config(text, servers)
+		if err := d.failed(); err != nil {
+			refused(t, text, nil, err)
+			return
+		}
+		if s, ok := c.Sections["server6"].(*Server6); ok {
+			acceptedServer6(t, s)
+		}
+	})
+}
+
+// acceptedServer6 is what the core relies on.
+func acceptedServer6(t *testing.T, s *Server6) {
+	networks := s.Core(nil, nil, [32]byte{}, ledger.Records{}).Networks
+	if len(networks) == 0 {
+		t.Error("no network")
+	}
+	for i := range networks {
+		if networks[i].Name == "" || len(networks[i].Subnets) == 0 {
+			t.Errorf("network %+v", networks[i])
+		}
+		for j := range networks[i].Subnets {
+			s := &networks[i].Subnets[j]
+			if l := s.Lifetimes; !s.Prefix.IsValid() || l.Preferred > l.Valid || l.Valid == 0 {
+				t.Errorf("subnet %+v", s)
+			}
+			for _, p := range s.Pools {
+				if !s.Prefix.Contains(p.First) || !s.Prefix.Contains(p.Last) || p.Last.Less(p.First) {
+					t.Errorf("pool %+v of %s", p, s.Prefix)
+				}
+			}
+			for _, p := range s.PDPools {
+				if p.Min < p.Prefix.Bits() || p.Length < p.Min || p.Max < p.Length || p.Exclude.IsValid() && p.Exclude.Bits() <= p.Max {
+					t.Errorf("pool %+v", p)
+				}
+			}
+		}
+	}
 }
 
 // FuzzParseGuard: the same for a file of the guard.

@@ -55,7 +55,7 @@ func (d *decoder) guardFile(text []byte) *Config {
 			v.Mapping(Optional("log", Read(&g.Privacy.Log, identifiers)), Optional("crash", Read(&g.Privacy.Crash, identifiers)))
 		}),
 		Required("peers", "a list of at least one peer under ipsec", func(v Value) {
-			peers, _ := decodePeers(v)
+			peers, _ := decodePeers(v, false)
 			for _, s := range peers {
 				g.Peers = append(g.Peers, s.peer)
 				g.hops = append(g.hops, s.hops()...)

@@ -1,7 +1,15 @@
 package config
 
+import "slices"
+
 // relays are the sections of a process that can be a relay of either family.
 var relays = Kinds{Relay6Kind(), Relay4Kind()}
+
+// servers are the sections of a process that can be the DHCPv6 server as well.
+var servers = append(slices.Clone(relays), Server6Kind())
+
+// server6Of is the section of the DHCPv6 server.
+func server6Of(c *Config) *Server6 { return c.Sections["server6"].(*Server6) }
 
 // relay6Of is the section of the DHCPv6 relay.
 func relay6Of(c *Config) *Relay6 { return c.Sections["relay6"].(*Relay6) }

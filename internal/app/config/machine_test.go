@@ -137,12 +137,15 @@ func TestKnownKeysAreAllKeys(t *testing.T) {
 	d = withKeys(false)
 	d.visit = note
 	d.config([]byte(everyOnFile(t)), relays)
+	d = withKeys(false)
+	d.visit = note
+	d.config([]byte(everyOfServer6()), servers)
 	d = withKeys(true)
 	d.visit = note
 	d.guardFile([]byte(example.ReplaceAllString(GuardReference(), "$1$2")))
 	for _, key := range knownKeys {
 		if !found[key] && key != "tls" { // which is for later
-			t.Errorf("%q is no key of either file", key)
+			t.Errorf("%q is no key of any file", key)
 		}
 	}
 	for key := range found {

@@ -73,5 +73,9 @@ func load(path string) ([]byte, error) {
 // GuardReference is the commented reference file of "fairlead guard".
 func GuardReference() string { return reference.Guard }
 
+// Server6Reference is the commented reference file of the DHCPv6 server's section. It is a
+// valid configuration.
+func Server6Reference() string { return reference.Server6 }
+
 // Minimal is the smallest configuration that relays.
 func Minimal() string { return reference.Minimal }

@@ -11,9 +11,9 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// decodePeers reads the list of peers. It is sound if nothing is wrong with any of them,
-// and those are among them that the program needs.
-func decodePeers(v Value) (peers []*stanza, sound bool) {
+// decodePeers reads the list of peers, among which there may have to be a server. It is sound
+// if nothing is wrong with any of them, and those are among them that the program needs.
+func decodePeers(v Value, server bool) (peers []*stanza, sound bool) {
 	broken := false
 	v.list("peers", func(v Value) {
 		before := len(v.d.problems)
@@ -30,7 +30,7 @@ func decodePeers(v Value) (peers []*stanza, sound bool) {
 	case !v.isList() || broken:
 	case v.d.guard && !slices.ContainsFunc(peers, func(s *stanza) bool { return s.peer.Protection == trust.ProtectionIPsec }):
 		v.Problem("no protected peer (at least one with protection: ipsec)")
-	case !v.d.guard && !slices.ContainsFunc(peers, func(s *stanza) bool { return s.peer.Role == trust.Server }):
+	case server && !slices.ContainsFunc(peers, func(s *stanza) bool { return s.peer.Role == trust.Server }):
 		v.Problem("no server among the peers (at least one with role: server)")
 	default:
 		sound = true

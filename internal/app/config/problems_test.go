@@ -44,6 +44,14 @@ func problems(t *testing.T, text string) string {
 	return said(t, d)
 }
 
+// serverProblems is the same for a file that may have a section server6.
+func serverProblems(t *testing.T, text string) string {
+	t.Helper()
+	d := withKeys(false)
+	d.config([]byte(text), servers)
+	return said(t, d)
+}
+
 // guardProblems is the same for a file of the guard.
 func guardProblems(t *testing.T, text string) string {
 	t.Helper()
@@ -89,6 +97,8 @@ func TestProblems(t *testing.T) {
 			switch {
 			case strings.HasPrefix(name, "guard-"):
 				look = guardProblems
+			case strings.HasPrefix(name, "server6-"):
+				look = serverProblems
 			case !strings.HasPrefix(name, "form-"):
 				text = whole(text)
 			}

@@ -209,7 +209,7 @@ func TestReferenceIsComplete(t *testing.T) {
 // block that has one: no key is left to be guessed.
 func TestReferenceExplains(t *testing.T) {
 	key := regexp.MustCompile(`^ *(?:- )?#?(?:- )?([a-z0-9-]+):`)
-	lines := strings.Split(Reference()+GuardReference(), "\n")
+	lines := strings.Split(Reference()+Server6Reference()+GuardReference(), "\n")
 	for i, line := range lines {
 		if !key.MatchString(line) || i == 0 {
 			continue

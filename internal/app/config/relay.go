@@ -109,11 +109,7 @@ func (m *matches) decode(v Value, to *[]string) {
 		v.note(mention{kind: mentionMatch, family: m.family, text: glob})
 		*to = append(*to, glob)
 	}
-	if v.isScalar() {
-		one(v)
-		return
-	}
-	v.list("names and globs, or one", one)
+	v.oneOrList("names and globs", one)
 	if v.isEmptyList() {
 		v.Problem("no name (at least one name or glob)")
 	}

@@ -24,6 +24,7 @@ type Kind struct {
 	Name    string         // its key in the file, which is also the role's name
 	Want    string         // what is wanted, where no role has a section
 	Family  Family         // of its messages, and of the servers that it needs among the peers
+	Server  bool           // the role is a server itself, and needs none among the peers
 	Default func() Section // without what every file must name
 	// Decode reads the section over its defaults, after the peers. What is wrong is
 	// reported to v.
@@ -96,6 +97,17 @@ func (k Kinds) imply(c *Config) bool {
 	return len(c.Sections) > 0
 }
 
+// alone reports whether all roles that a file has a section for are servers.
+func (k Kinds) alone(whole Value) bool {
+	some, others := false, false
+	for i := range k {
+		if whole.has(k[i].Name) {
+			some, others = some || k[i].Server, others || !k[i].Server
+		}
+	}
+	return some && !others
+}
+
 // plays reports whether there is a section of a family.
 func (k Kinds) plays(c *Config, f Family) bool {
 	return slices.ContainsFunc(k, func(kind Kind) bool { return kind.Family == f && c.Sections[kind.Name] != nil })
@@ -110,7 +122,7 @@ func (k Kinds) checkFamilies(whole Value, c *Config, peers []*stanza) {
 	for i := range k {
 		f := k[i].Family
 		isServer := func(p trust.Peer) bool { return p.Role == trust.Server && familyOf(p.Address) == f }
-		if c.Sections[k[i].Name] != nil && !slices.ContainsFunc(c.Peers, isServer) {
+		if c.Sections[k[i].Name] != nil && !k[i].Server && !slices.ContainsFunc(c.Peers, isServer) {
 			whole.at(k[i].Name).Problem("no %s server among the peers (at least one with role: server and an %s address)", f, f.version())
 		}
 	}

@@ -2,7 +2,6 @@ package config
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"regexp"
@@ -34,9 +33,9 @@ func (d *decoder) config(text []byte, kinds Kinds) *Config {
 		Optional("audit", c.Audit.decode),
 		Optional("relay-id", c.RelayID.decode),
 		Required("peers", "a list of at least one server", func(v Value) {
-			peers, sound = decodePeers(v)
+			peers, sound = decodePeers(v, !kinds.alone(whole))
 			c.Peers = trusted(peers)
-		}),
+		}).unless(func() bool { return kinds.alone(whole) }),
 	}, kinds.sections(whole, c), []Field{
 		Optional("host", c.Host.decode),
 		Optional("store", func(v Value) {
@@ -183,7 +182,7 @@ func (r *RelayID) decode(v Value) {
 			onFile = v
 			Read(&r.File, file)(v)
 		}),
-		Optional("v4", Read(&r.V4, relayIDv4)),
+		Optional("v4", Read(&r.V4, octetString(dhcp4.MaxRelayIDLen))), // any octets (RFC 6925 section 4)
 		Optional("required", func(v Value) {
 			required = v
 			Read(&r.Token, oneOf(choice[bool]{"none", false}, choice[bool]{"token", true}))(v)
@@ -205,22 +204,6 @@ func (r *RelayID) decode(v Value) {
 	if r.Token && r.Source != RelayIDOnFile {
 		required.Problem("a token is required, and the relay-id is not on one (source: file, or required: none)")
 	}
-}
-
-// relayIDv4 parses the identifier of a relay in DHCPv4, which may be any octets (RFC 6925
-// section 4): a text, or 0x and hexadecimal.
-func relayIDv4(text string) ([]byte, error) {
-	id := []byte(text)
-	if digits, isHex := strings.CutPrefix(text, "0x"); isHex {
-		var err error
-		if id, err = hex.DecodeString(digits); err != nil {
-			return nil, fmt.Errorf("%q is not 0x and octets in hexadecimal (such as 0x00040001, or a text)", text)
-		}
-	}
-	if len(id) == 0 || len(id) > dhcp4.MaxRelayIDLen {
-		return nil, fmt.Errorf("%d octets long (1 to %d)", len(id), dhcp4.MaxRelayIDLen)
-	}
-	return id, nil
 }
 
 func (h *Host) decode(v Value) {

@@ -369,6 +369,23 @@ func spi(text string) (uint32, error) {
 	return uint32(n), nil
 }
 
+// octetString makes a parser of 1 to most octets: a text, or 0x and hexadecimal.
+func octetString(most int) func(string) ([]byte, error) {
+	return func(text string) ([]byte, error) {
+		b := []byte(text)
+		if digits, isHex := strings.CutPrefix(text, "0x"); isHex {
+			var err error
+			if b, err = hex.DecodeString(digits); err != nil {
+				return nil, fmt.Errorf("%q is not 0x and octets in hexadecimal (such as 0x00040001, or a text)", text)
+			}
+		}
+		if len(b) == 0 || len(b) > most {
+			return nil, fmt.Errorf("%d octets long (1 to %d)", len(b), most)
+		}
+		return b, nil
+	}
+}
+
 var uuid = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 
 // duid parses a DUID in hexadecimal, or a UUID, which becomes a DUID of type 4.

@@ -1,0 +1,217 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/ledger"
+	"fairlead/internal/core/server6"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// Server6 is the DHCPv6 server.
+type Server6 struct {
+	ServerID dhcp6.DUID // nil: the one that the application makes and keeps
+	Links    []server6.LinkRule
+	Terms    Terms6 // of subnets and shared networks that have none of their own
+	Options  []server6.Option
+	Classes  []server6.Class
+	Subnets  []server6.Network // subnets by themselves
+	Shared   []server6.Network // shared networks
+}
+
+// Terms6 are what a subnet takes over from its shared network, and that from the server.
+type Terms6 struct {
+	Lifetimes   server6.Lifetimes
+	RapidCommit bool
+	Preference  uint8
+}
+
+// Core is the configuration of the server's core, which has the relays of its family. The
+// server-id is the one in use, the secret and how leases are kept are the application's.
+func (s *Server6) Core(peers []trust.Peer, serverID dhcp6.DUID, secret [32]byte, records ledger.Records) server6.Config {
+	return server6.Config{
+		ServerID: serverID,
+		Peers:    peersOf(peers, DHCPv6),
+		Links:    s.Links,
+		Networks: slices.Concat(s.Subnets, s.Shared),
+		Classes:  s.Classes,
+		Options:  s.Options,
+		Secret:   secret,
+		Records:  records,
+	}
+}
+
+// Server6Kind is the section of the DHCPv6 server.
+func Server6Kind() Kind {
+	return Kind{
+		Name: "server6", Family: DHCPv6, Want: "a mapping with subnets or shared-networks", Server: true,
+		Default: func() Section { return defaultServer6() },
+		Decode: func(v Value, c *Process) Section {
+			s := defaultServer6()
+			s.decode(v, c)
+			return s
+		},
+	}
+}
+
+func defaultServer6() *Server6 {
+	return &Server6{Terms: Terms6{Lifetimes: server6.Lifetimes{Preferred: 3600, Valid: 7200}}}
+}
+
+// Serves reports whether a rule matches a link.
+func (s *Server6) Serves(f Family, link string) bool {
+	return f == DHCPv6 && slices.ContainsFunc(s.Links, func(rule server6.LinkRule) bool { return trust.MatchAny(rule.Match, link) })
+}
+
+// Changed are the keys, beside rules for links, whose values differ in next. What subnets and
+// shared networks take over differs in them as well.
+func (s *Server6) Changed(next Section) []string {
+	n := next.(*Server6)
+	return changed(
+		setting{"server-id", !slices.Equal(s.ServerID, n.ServerID)},
+		setting{"lifetimes", s.Terms.Lifetimes != n.Terms.Lifetimes},
+		setting{"rapid-commit", s.Terms.RapidCommit != n.Terms.RapidCommit},
+		setting{"preference", s.Terms.Preference != n.Terms.Preference},
+		setting{"options", !reflect.DeepEqual(s.Options, n.Options)},
+		setting{"client-classes", !reflect.DeepEqual(s.Classes, n.Classes)},
+		setting{"subnets", !reflect.DeepEqual(s.Subnets, n.Subnets)},
+		setting{"shared-networks", !reflect.DeepEqual(s.Shared, n.Shared)},
+	)
+}
+
+func (s *Server6) decode(v Value, c *Process) {
+	p := newPlan6(s)
+	linksGiven, before := false, len(v.d.problems)
+	isMapping := v.Mapping(slices.Concat([]Field{
+		Optional("server-id", Read(&s.ServerID, orWord("auto", nil, duid))),
+		Optional("links", func(v Value) {
+			linksGiven = true
+			seen := v.d.links(DHCPv6)
+			v.list("links", func(v Value) { s.Links = append(s.Links, decodeServed6(v, seen)) })
+			if v.isEmptyList() {
+				v.Problem("no link (at least one)")
+			}
+		}),
+	}, s.Terms.fields(), []Field{
+		Optional("options", options6(&s.Options)),
+		Optional("client-classes", func(v Value) { v.list("mappings with name", p.class) }),
+		Optional("subnets", func(v Value) {
+			v.list("mappings with subnet", func(v Value) { s.Subnets = append(s.Subnets, p.alone(v)) })
+		}),
+		Optional("shared-networks", func(v Value) {
+			v.list("mappings with name and subnets", func(v Value) { s.Shared = append(s.Shared, p.shared(v)) })
+		}),
+	})...)
+	if !isMapping {
+		return
+	}
+	if len(p.subnets) == 0 && len(v.d.problems) == before {
+		v.Problem("no subnet (subnets or shared-networks, with at least one)")
+	}
+	if !linksGiven && !anyRelay(c.Peers, DHCPv6) {
+		v.part(v.node, v.child("links")).Problem("missing (the client-facing links, or else a peer with role: relay)")
+	}
+	p.check()
+}
+
+// decodeServed6 reads a rule for links of the server.
+func decodeServed6(v Value, seen *matches) server6.LinkRule {
+	r := server6.LinkRule{Limits: delegation.Policy{
+		ClientLimit: delegation.DefaultClientLimit, LinkLimit: delegation.DefaultLinkLimit, HostLimit: delegation.HostLimitAuto,
+	}}
+	rate := defaultRate()
+	v.Mapping(
+		Required("match", "a name, a glob, or a list of them", func(v Value) { seen.decode(v, &r.Match) }),
+		Optional("limits", func(v Value) { limits(v, &r.Limits.ClientLimit, &r.Limits.LinkLimit, &r.Limits.HostLimit) }),
+		Optional("rate", rate.decode),
+	)
+	r.Rate = rate.limits(false)
+	return r
+}
+
+func (t *Terms6) fields() []Field {
+	return []Field{
+		Optional("lifetimes", t.lifetimes),
+		Optional("rapid-commit", Read(&t.RapidCommit, truth)),
+		Optional("preference", Read(&t.Preference, integer[uint8](0, 255))),
+	}
+}
+
+// lifetimes reads the lifetimes that differ from those that are taken over.
+func (t *Terms6) lifetimes(v Value) {
+	l := &t.Lifetimes
+	before := len(v.d.problems)
+	v.Mapping(
+		Optional("preferred", Read(&l.Preferred, lifetime(0))),
+		Optional("valid", Read(&l.Valid, lifetime(time.Second))),
+		Optional("t1", Read(&l.T1, orWord("auto", 0, lifetime(time.Second)))),
+		Optional("t2", Read(&l.T2, orWord("auto", 0, lifetime(time.Second)))),
+	)
+	if len(v.d.problems) == before {
+		checkLifetimes(v, l)
+	}
+}
+
+// checkLifetimes reports a lifetime above one that must not be below it (RFC 8415 sections
+// 21.4 and 21.6), which has to stand in the mapping, or the other one.
+func checkLifetimes(v Value, l *server6.Lifetimes) {
+	type part struct {
+		key   string
+		value dhcp6.Lifetime
+		text  string
+	}
+	said := func(key string, value, auto dhcp6.Lifetime) part {
+		if value == 0 {
+			return part{key, auto, "auto, which is " + lifetimeText(auto)}
+		}
+		return part{key, value, lifetimeText(value)}
+	}
+	preferred := part{"preferred", l.Preferred, lifetimeText(l.Preferred)}
+	order := []part{preferred, {"valid", l.Valid, lifetimeText(l.Valid)}}
+	if l.Preferred > 0 { // of an address that is deprecated nothing else can be below
+		half, most := l.Preferred, l.Preferred
+		if l.Preferred != dhcp6.Infinity {
+			half, most = l.Preferred/2, dhcp6.Lifetime(uint64(l.Preferred)*4/5)
+		}
+		order = slices.Insert(order, 0, said("t1", l.T1, half), said("t2", l.T2, most))
+	}
+	for i := range order[1:] {
+		low, high := order[i], order[i+1]
+		if low.value <= high.value {
+			continue
+		}
+		at := v
+		for _, key := range []string{low.key, high.key} {
+			if v.has(key) {
+				at = v.at(key)
+			}
+		}
+		at.Problem("%s is %s, and %s is %s (t1, t2, preferred and valid in rising order)", low.key, low.text, high.key, high.text)
+		return
+	}
+}
+
+// lifetime makes a parser of lifetimes in whole seconds.
+func lifetime(least time.Duration) func(string) (dhcp6.Lifetime, error) {
+	const most = 36500 * day
+	seconds := duration(least, most)
+	return orWord("infinity", dhcp6.Infinity, func(text string) (dhcp6.Lifetime, error) {
+		t, err := seconds(text)
+		if err == nil && t%time.Second != 0 {
+			err = fmt.Errorf("%q (whole seconds, such as 90s, 12h or 30d)", text)
+		}
+		return dhcp6.Lifetime(t / time.Second), err
+	})
+}
+
+func lifetimeText(l dhcp6.Lifetime) string {
+	if l == dhcp6.Infinity {
+		return "infinity"
+	}
+	return shortTime(l.Duration())
+}

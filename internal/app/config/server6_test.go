@@ -1,0 +1,286 @@
+package config
+
+import (
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fairlead/internal/core/admission"
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/ledger"
+	"fairlead/internal/core/server6"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/dhcp6"
+	"fairlead/internal/wire/linkaddr"
+)
+
+// everyOfServer6 is the reference file of the DHCPv6 server with its examples in force.
+func everyOfServer6() string { return example.ReplaceAllString(Server6Reference(), "$1$2") }
+
+func served(t *testing.T, text string) *Server6 {
+	t.Helper()
+	c, err := servers.Parse("f.yaml", []byte(text))
+	if err != nil {
+		t.Fatalf("%v\nin\n%s", err, text)
+	}
+	return server6Of(c)
+}
+
+// The reference file says what the defaults are.
+func TestServer6ReferenceHasTheDefaults(t *testing.T) {
+	got := served(t, Server6Reference())
+	if c := server6Of(servers.Default()); len(c.Changed(got)) != 1 || c.Changed(got)[0] != "subnets" {
+		t.Errorf("keys that differ from the defaults: %q, want only the subnets, which have none", c.Changed(got))
+	}
+	links := []server6.LinkRule{{
+		Match:  []string{"eth1", "br-cust*"},
+		Limits: delegation.Policy{ClientLimit: 8, LinkLimit: 4096, HostLimit: delegation.HostLimitAuto},
+		Rate: admission.Limits{
+			Link:      admission.Rate{PerSecond: 10000, Burst: 10000},
+			Source:    admission.Rate{PerSecond: 50, Burst: 200},
+			Newcomers: admission.Rate{PerSecond: 5000, Burst: 5000},
+		},
+	}}
+	if diff := cmp.Diff(links, got.Links); diff != "" {
+		t.Errorf("links (-want +got)\n%s", diff)
+	}
+	short := served(t, "server6: {links: [{match: [eth1, br-cust*]}], subnets: [{subnet: 2001:db8:1::/64}]}")
+	if diff := cmp.Diff(short, got, asWritten); diff != "" {
+		t.Errorf("what is left out and what the file says (-left out +file)\n%s", diff)
+	}
+}
+
+// Every key that the decoder knows is in the reference file.
+func TestServer6ReferenceIsComplete(t *testing.T) {
+	d := withKeys(false)
+	allowed, present := visited(t, d, func() { d.config([]byte(everyOfServer6()), servers) })
+	// A subnet of a shared network has the keys of any other; the rest is in fairlead.yaml.
+	want := allowed["server6.subnets[]"]
+	if got := allowed["server6.shared-networks[].subnets[]"]; !cmp.Equal(got, want) {
+		t.Errorf("keys of a subnet of a shared network: %q, want %q", got, want)
+	}
+	delete(allowed, "server6.shared-networks[].subnets[]")
+	options := allowed["server6.options"]
+	for path, keys := range allowed {
+		switch {
+		case !strings.HasPrefix(path, "server6"):
+			delete(allowed, path)
+		case path != "server6.options" && strings.HasSuffix(path, ".options"):
+			if !cmp.Equal(keys, options) {
+				t.Errorf("%s: %q, want %q", path, keys, options)
+			}
+			delete(allowed, path)
+		}
+	}
+	complete(t, "server6.yaml", allowed, present, []string{
+		"server6", "server6.client-classes[]", "server6.client-classes[].relay-options[]", "server6.client-classes[].vendor-class",
+		"server6.lifetimes", "server6.links[]", "server6.links[].limits", "server6.links[].rate", "server6.options", "server6.options.raw[]",
+		"server6.shared-networks[]", "server6.shared-networks[].lifetimes", "server6.subnets[]", "server6.subnets[].lifetimes",
+		"server6.subnets[].pd-pools[]", "server6.subnets[].pools[]", "server6.subnets[].reservations[]", "server6.subnets[].reservations[].remote-id",
+	})
+}
+
+const allOfServer6 = `
+peers:
+  - {name: access7, address: 2001:db8:ffff::7, role: relay, interfaces: [eth0], protection: none}
+  - {name: four, address: 192.0.2.67, role: server, interfaces: [eth0], protection: none}
+relay4: {links: [{match: ppp0}]}
+server6:
+  server-id: 00:03:00:01:02:00:5e:10:00:09
+  links: [{match: eth1, limits: {client: 2, link: 9, per-mac: none}, rate: {link: 100, source: 10}}]
+  lifetimes: {preferred: 100s, valid: 200s, t1: 30s, t2: 60s}
+  rapid-commit: true
+  preference: 7
+  options: {raw: [{code: 23, hex: 20010db8000000000000000000000053, always: true}]}
+  client-classes:
+    - name: boxes
+      vendor-class: {enterprise: 4491, data: docsis}
+      user-class: 0x0102
+      architecture: 7
+      relay-options: [{code: 38, contains: gold}]
+      options: {raw: [{code: 41, text: CET}]}
+  subnets:
+    - subnet: 2001:db8:1::/64
+      interfaces: eth1
+      link-addresses: [2001:db8:1::1, 2001:db8:99::1]
+      interface-ids: [ge-0/0/1, 0x00ff]
+      options: {raw: [{code: 42, hex: "11"}]}
+      pools:
+        - {pool: "2001:db8:1::/120", class: boxes}
+        - pool: 2001:db8:1::1000 - 2001:db8:1::10ff
+          options: {raw: [{code: 42, hex: "12"}]}
+        - {pool: 2001:db8:1::2000-2001:db8:1::2000}
+      pd-pools:
+        - prefix: 2001:db8:4000::/34
+          delegated-length: 56
+          delegated-lengths: 52-60
+          exclude: 2001:db8:4000:f::/64
+          class: boxes
+          options: {raw: [{code: 42, hex: "13"}]}
+        - {prefix: 2001:db8:8000::/48, delegated-length: 64}
+      reservations:
+        - duid: 00:03:00:01:02:00:5e:10:00:01
+          link-layer-address: 02:00:5e:10:00:01
+          remote-id: {enterprise: 32473, id: line}
+          relay-id: 00:03:00:01:02:00:5e:10:00:07
+          interface-id: a
+          addresses: 2001:db8:1::10
+          prefixes: [2001:db8:4000:100::/56, 2001:db8:f000::/48]
+          options: {raw: [{code: 42, hex: "14"}]}
+  shared-networks:
+    - name: campus
+      lifetimes: {preferred: 1000s, valid: infinity, t1: auto, t2: auto}
+      preference: 8
+      options: {raw: [{code: 42, hex: "15"}]}
+      subnets:
+        - {subnet: 2001:db8:2::/64, interfaces: [eth2, "br*"]}
+        - {subnet: 2001:db8:3::/64, interfaces: "br-*", lifetimes: {preferred: 0}, rapid-commit: false, preference: 9}
+`
+
+// What the file says is what the core is told, with what is taken over.
+func TestServer6AsTheCoreHasIt(t *testing.T) {
+	c, err := servers.Parse("f.yaml", []byte(allOfServer6))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := server6Of(c)
+	duid := func(last byte) dhcp6.DUID { return dhcp6.DUID{0, 3, 0, 1, 2, 0, 0x5e, 0x10, 0, last} }
+	raw := func(code dhcp6.OptionCode, data string) []server6.Option {
+		return []server6.Option{{Code: code, Data: []byte(data)}}
+	}
+	lifetimes := server6.Lifetimes{Preferred: 100, Valid: 200, T1: 30, T2: 60}
+	shared := server6.Lifetimes{Preferred: 1000, Valid: dhcp6.Infinity}
+	deprecated := shared
+	deprecated.Preferred = 0
+	address, prefix := netip.MustParseAddr, netip.MustParsePrefix
+	want := server6.Config{
+		ServerID: duid(9),
+		Peers: []trust.Peer{{
+			Name: "access7", Address: address("2001:db8:ffff::7"), Prefix: prefix("2001:db8:ffff::7/128"),
+			Role: trust.Relay, Interfaces: []string{"eth0"}, Protection: trust.ProtectionNone,
+		}},
+		Links: []server6.LinkRule{{
+			Match: []string{"eth1"}, Limits: delegation.Policy{ClientLimit: 2, LinkLimit: 9},
+			Rate: admission.Limits{
+				Link:      admission.Rate{PerSecond: 100, Burst: 100},
+				Source:    admission.Rate{PerSecond: 10, Burst: 40},
+				Newcomers: admission.Rate{PerSecond: 50, Burst: 50},
+			},
+		}},
+		Networks: []server6.Network{{
+			Name: "2001:db8:1::/64",
+			Subnets: []server6.Subnet{{
+				Prefix: prefix("2001:db8:1::/64"), Interfaces: []string{"eth1"},
+				LinkAddresses: []netip.Addr{address("2001:db8:99::1")}, // the other one is in the prefix
+				InterfaceIDs:  [][]byte{[]byte("ge-0/0/1"), {0, 0xff}},
+				Lifetimes:     lifetimes, RapidCommit: true, Preference: 7,
+				Options: raw(42, "\x11"),
+				Pools: []server6.AddressPool{
+					{First: address("2001:db8:1::1"), Last: address("2001:db8:1::ff"), Class: "boxes"},
+					{First: address("2001:db8:1::1000"), Last: address("2001:db8:1::10ff"), Options: raw(42, "\x12")},
+					{First: address("2001:db8:1::2000"), Last: address("2001:db8:1::2000")},
+				},
+				PDPools: []server6.PrefixPool{
+					{
+						Prefix: prefix("2001:db8:4000::/34"), Length: 56, Min: 52, Max: 60, Exclude: prefix("2001:db8:4000:f::/64"),
+						Class: "boxes", Options: raw(42, "\x13"),
+					},
+					{Prefix: prefix("2001:db8:8000::/48"), Length: 64, Min: 64, Max: 64},
+				},
+				Reservations: []server6.Reservation{{
+					DUID: duid(1), LinkLayer: linkaddr.From([]byte{2, 0, 0x5e, 0x10, 0, 1}),
+					RemoteID: []byte("\x00\x00\x7e\xd9line"), RelayID: duid(7), InterfaceID: []byte("a"),
+					Addresses: []netip.Addr{address("2001:db8:1::10")},
+					Prefixes:  []netip.Prefix{prefix("2001:db8:4000:100::/56"), prefix("2001:db8:f000::/48")},
+					Options:   raw(42, "\x14"),
+				}},
+			}},
+		}, {
+			Name:    "campus",
+			Options: raw(42, "\x15"),
+			Subnets: []server6.Subnet{
+				{Prefix: prefix("2001:db8:2::/64"), Interfaces: []string{"eth2", "br*"}, Lifetimes: shared, RapidCommit: true, Preference: 8},
+				{Prefix: prefix("2001:db8:3::/64"), Interfaces: []string{"br-*"}, Lifetimes: deprecated, Preference: 9},
+			},
+		}},
+		Classes: []server6.Class{{
+			Name: "boxes",
+			Tests: []server6.Test{
+				{Option: dhcp6.OptionVendorClass, Enterprise: 4491, Contains: []byte("docsis")},
+				{Option: dhcp6.OptionUserClass, Contains: []byte{1, 2}},
+				{Option: 61, Contains: []byte{0, 7}},
+				{Option: dhcp6.OptionSubscriberID, Relay: true, Contains: []byte("gold")},
+			},
+			Options: raw(41, "CET"),
+		}},
+		Options: []server6.Option{{Code: 23, Data: address("2001:db8::53").AsSlice(), Always: true}},
+		Secret:  [32]byte{1},
+		Records: ledger.Records{Minimal: true},
+	}
+	got := s.Core(c.Peers, s.ServerID, [32]byte{1}, ledger.Records{Minimal: true})
+	if diff := cmp.Diff(want, got, asWritten, cmp.Comparer(func(a, b linkaddr.Addr) bool { return a == b })); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if !s.Serves(DHCPv6, "eth1") || s.Serves(DHCPv4, "eth1") || s.Serves(DHCPv6, "eth2") {
+		t.Error("the server serves other links than eth1, or not in DHCPv6")
+	}
+}
+
+// Every field of the core's types is filled in by some key.
+func TestEveryFieldOfServer6HasAKey(t *testing.T) {
+	c, err := servers.Parse("f.yaml", []byte(allOfServer6))
+	if err != nil {
+		t.Fatal(err)
+	}
+	filled := make(map[string]bool)
+	var look func(path string, v reflect.Value)
+	look = func(path string, v reflect.Value) {
+		switch {
+		case v.Kind() == reflect.Slice && strings.HasSuffix(v.Type().Elem().PkgPath(), "core/server6"):
+			if v.Type().Elem() == reflect.TypeFor[server6.Option]() {
+				filled[path] = filled[path] || v.Len() > 0
+				path = "Option" // one is as another
+			}
+			for i := range v.Len() {
+				look(path+"[]", v.Index(i))
+			}
+		case v.Kind() == reflect.Struct && strings.HasSuffix(v.Type().PkgPath(), "core/server6"):
+			for i := range v.NumField() {
+				look(path+"."+v.Type().Field(i).Name, v.Field(i))
+			}
+		default:
+			filled[path] = filled[path] || !v.IsZero()
+		}
+	}
+	look("Config", reflect.ValueOf(server6Of(c).Core(c.Peers, dhcp6.DUID{0, 1, 2}, [32]byte{1}, ledger.Records{Minimal: true})))
+	for path, ok := range filled {
+		if !ok {
+			t.Errorf("%s: never set, though every key is", path)
+		}
+	}
+	if len(filled) < 30 {
+		t.Errorf("%d fields, want those of all types", len(filled))
+	}
+}
+
+// The keys that two files differ in are told by name.
+func TestServer6Changed(t *testing.T) {
+	old := served(t, allOfServer6)
+	for _, c := range []struct{ from, to, want string }{
+		{"preference: 7", "preference: 6", "preference subnets"}, // the shared network has its own
+		{"t1: 30s", "t1: 20s", "lifetimes subnets"},
+		{"server-id: 00:03:00:01:02:00:5e:10:00:09", "server-id: auto", "server-id"},
+		{"text: CET", "text: CEST", "client-classes"},
+		{"preference: 9", "preference: 10", "shared-networks"},
+		{"hex: 20010db8000000000000000000000053", "hex: 20010db8000000000000000000000054", "options"},
+		{"match: eth1,", "match: eth3,", ""},
+	} {
+		next := served(t, replaced(t, allOfServer6, c.from, c.to))
+		if got := strings.Join(old.Changed(next), " "); got != c.want {
+			t.Errorf("%s: %q changed, want %q", c.to, got, c.want)
+		}
+	}
+}
