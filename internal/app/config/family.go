@@ -47,9 +47,11 @@ func familyOf(a netip.Addr) Family {
 	return DHCPv6
 }
 
-// PeersOf are the peers of one family, in the order of the file.
-func (p *Process) PeersOf(f Family) []trust.Peer { return peersOf(p.Peers, f) }
+// PeersOf are the peers of one family that a role hears, in the order of the file.
+func (p *Process) PeersOf(f Family, role string) []trust.Peer { return peersOf(p.Peers, f, role) }
 
-func peersOf(peers []trust.Peer, f Family) []trust.Peer {
-	return slices.DeleteFunc(slices.Clone(peers), func(p trust.Peer) bool { return familyOf(p.Address) != f })
+func peersOf(peers []trust.Peer, f Family, role string) []trust.Peer {
+	return slices.DeleteFunc(slices.Clone(peers), func(p trust.Peer) bool {
+		return familyOf(p.Address) != f || p.HeardBy != "" && p.HeardBy != role
+	})
 }

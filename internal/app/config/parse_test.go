@@ -96,13 +96,13 @@ func TestParseEverything(t *testing.T) {
 			Audit:   Audit{File: "/var/log/fairlead-audit"},
 			Peers: []trust.Peer{{
 				Name: "a", Address: addr("fe80::547"), Prefix: pfx("fe80::/64"), Zone: "eth0", Local: addr("fe80::1"),
-				Role: trust.Server, Interfaces: []string{"eth0"}, Protection: trust.ProtectionNone,
+				Role: trust.Server, Interfaces: []string{"eth0"}, HeardBy: "relay6", Protection: trust.ProtectionNone,
 				Delegable: []trust.Range{
 					{Prefix: pfx("2001:db8::/32"), Min: 48, Max: 64}, {Prefix: pfx("2001:db8:1::/48"), Min: 48, Max: 64},
 				},
 			}, {
 				Name: "four", Address: addr("192.0.2.67"), Prefix: pfx("192.0.2.67/32"),
-				Role: trust.Server, Interfaces: []string{"eth0"}, Protection: trust.ProtectionNone,
+				Role: trust.Server, Interfaces: []string{"eth0"}, HeardBy: "relay4", Protection: trust.ProtectionNone,
 			}},
 			Privacy: Privacy{
 				Log: IdentifiersHashed, History: IdentifiersShort, Trace: IdentifiersNone, StoreMinimal: true, SaltKept: true,

@@ -62,9 +62,10 @@ func TestReferenceHasTheDefaults(t *testing.T) {
 	}
 	peer := trust.Peer{
 		Name: "kea1", Address: netip.MustParseAddr("2001:db8:ffff::547"), Prefix: netip.MustParsePrefix("2001:db8:ffff::547/128"),
-		Role: trust.Server, Interfaces: []string{"eth0"}, Protection: trust.ProtectionNone,
+		Role: trust.Server, Interfaces: []string{"eth0"}, HeardBy: "relay6", Protection: trust.ProtectionNone,
 	}
 	four := peer
+	four.HeardBy = "relay4"
 	four.Name, four.Address, four.Prefix = "kea4", netip.MustParseAddr("192.0.2.67"), netip.MustParsePrefix("192.0.2.67/32")
 	if diff := cmp.Diff([]trust.Peer{peer, four}, got.Peers, asWritten); diff != "" {
 		t.Errorf("peers (-want +got)\n%s", diff)

@@ -39,7 +39,7 @@ func (r relay) decode(v Value, c *Process) {
 			}
 		}),
 	})...)
-	if isMapping && !linksGiven && !anyRelay(c.Peers, r.family) {
+	if isMapping && !linksGiven && !anyRelay(c.Peers, r.family, section(v.path)) {
 		v.part(v.node, v.child("links")).Problem("missing (the client-facing links, or else a peer with role: relay)")
 	}
 	if *r.sourcePort != r.family.serverPort() {
@@ -47,10 +47,10 @@ func (r relay) decode(v Value, c *Process) {
 	}
 }
 
-// anyRelay reports whether there is a relay of a family below us: then no link of ours
-// need face its clients.
-func anyRelay(peers []trust.Peer, f Family) bool {
-	return slices.ContainsFunc(peers, func(p trust.Peer) bool { return p.Role == trust.Relay && familyOf(p.Address) == f })
+// anyRelay reports whether a role hears a relay below us: then no link of ours need face its
+// clients.
+func anyRelay(peers []trust.Peer, f Family, role string) bool {
+	return slices.ContainsFunc(peersOf(peers, f, role), func(p trust.Peer) bool { return p.Role == trust.Relay })
 }
 
 // inClear are the names of a family's servers without protection.

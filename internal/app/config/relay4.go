@@ -25,11 +25,11 @@ type Relay4 struct {
 	Links      []relay4.LinkRule // in the order of the file; the first that matches holds
 }
 
-// Core is the configuration of the relay's core, which has the peers of its family. The
+// Core is the configuration of the relay's core, which has the peers that it hears. The
 // relay-id is what sub-option 12 holds; hostname fills templates in.
 func (r *Relay4) Core(peers []trust.Peer, relayID []byte, hostname string) relay4.Config {
 	return relay4.Config{
-		Peers: peersOf(peers, DHCPv4), Links: r.Links, Forward: r.Forward, RelayID: relayID, SourcePort: r.SourcePort, Hostname: hostname,
+		Peers: peersOf(peers, DHCPv4, "relay4"), Links: r.Links, Forward: r.Forward, RelayID: relayID, SourcePort: r.SourcePort, Hostname: hostname,
 	}
 }
 
@@ -44,7 +44,7 @@ func Relay4Kind() Kind {
 			r.decode(v, c)
 			return r
 		},
-		Implied: func(c *Process) bool { return anyRelay(c.Peers, DHCPv4) },
+		Implied: func(c *Process) bool { return anyRelay(c.Peers, DHCPv4, "relay4") },
 	}
 }
 

@@ -22,11 +22,11 @@ type Relay6 struct {
 	Links          []relay6.LinkRule // in the order of the file; the first that matches holds
 }
 
-// Core is the configuration of the relay's core, which has the peers of its family. The
+// Core is the configuration of the relay's core, which has the peers that it hears. The
 // relay-id is the one in use, hostname fills templates in.
 func (r *Relay6) Core(peers []trust.Peer, relayID dhcp6.DUID, hostname string) relay6.Config {
 	return relay6.Config{
-		Peers:          peersOf(peers, DHCPv6),
+		Peers:          peersOf(peers, DHCPv6, "relay6"),
 		Links:          r.Links,
 		Forward:        r.Forward,
 		RelayID:        relayID,
@@ -47,7 +47,7 @@ func Relay6Kind() Kind {
 			r.decode(v, c)
 			return r
 		},
-		Implied: func(c *Process) bool { return anyRelay(c.Peers, DHCPv6) },
+		Implied: func(c *Process) bool { return anyRelay(c.Peers, DHCPv6, "relay6") },
 	}
 }
 

@@ -108,6 +108,56 @@ func (k Kinds) alone(whole Value) bool {
 	return some && !others
 }
 
+// settleHearer finds the role that hears a peer, and reports whether nothing is wrong: what a
+// relay sends is for one role alone.
+func (k Kinds) settleHearer(whole Value, s *stanza) bool {
+	p := &s.peer
+	if p.Role == 0 || !p.Address.IsValid() {
+		return true // which is reported
+	}
+	f := familyOf(p.Address)
+	hearers := k.hearers(f, p.Role, func(kind *Kind) bool { return whole.has(kind.Name) })
+	if len(hearers) == 0 { // then those are played that need no section
+		hearers = k.hearers(f, p.Role, func(kind *Kind) bool { return kind.Implied != nil })
+	}
+	before := len(whole.d.problems)
+	switch v, given := s.at["heard-by"]; {
+	case given && p.Role != trust.Relay:
+		v.Problem("of a relay, beside role: %s (leave it out)", p.Role)
+	case len(hearers) == 0: // which is reported
+	case given:
+		choices := make([]choice[string], len(hearers))
+		for i, name := range hearers {
+			choices[i] = choice[string]{name, name}
+		}
+		Read(&p.HeardBy, oneOf(choices...))(v)
+	case len(hearers) == 1:
+		p.HeardBy = hearers[0]
+	case p.Role == trust.Relay:
+		s.missing("heard-by", "the role that its messages are for, "+among(hearers))
+	}
+	return len(whole.d.problems) == before
+}
+
+// hearers are the roles of a family that hear peers of a role, among those that are wanted.
+func (k Kinds) hearers(f Family, role trust.PeerRole, wanted func(*Kind) bool) (names []string) {
+	for i := range k {
+		if k[i].Family == f && wanted(&k[i]) && !(k[i].Server && role == trust.Server) {
+			names = append(names, k[i].Name)
+		}
+	}
+	return names
+}
+
+// possible are all roles that could hear a peer, in words.
+func (k Kinds) possible(p *trust.Peer) string {
+	var words strings.Builder
+	for _, name := range k.hearers(familyOf(p.Address), p.Role, func(*Kind) bool { return true }) {
+		words.WriteString(", or a section " + name)
+	}
+	return words.String()
+}
+
 // plays reports whether there is a section of a family.
 func (k Kinds) plays(c *Config, f Family) bool {
 	return slices.ContainsFunc(k, func(kind Kind) bool { return kind.Family == f && c.Sections[kind.Name] != nil })
@@ -127,8 +177,13 @@ func (k Kinds) checkFamilies(whole Value, c *Config, peers []*stanza) {
 		}
 	}
 	for _, s := range peers {
-		if f := familyOf(s.peer.Address); !k.plays(c, f) {
+		f := familyOf(s.peer.Address)
+		played := func(kind *Kind) bool { return c.Sections[kind.Name] != nil }
+		switch {
+		case !k.plays(c, f):
 			s.misfit(f, k)
+		case len(k.hearers(f, s.peer.Role, played)) == 0:
+			s.at["role"].Problem("a server, and no section asks one in %s (role: relay%s)", f, k.possible(&s.peer))
 		}
 	}
 }
@@ -139,11 +194,7 @@ func (s *stanza) misfit(f Family, k Kinds) {
 	if f == DHCPv4 {
 		others = "an IPv6 address"
 	}
-	for i := range k {
-		if k[i].Family == f {
-			others += ", or a section " + k[i].Name
-		}
-	}
+	others += k.possible(&s.peer)
 	if v, given := s.at["address"]; given {
 		v.Problem("%s is %s, and no section is for %s (%s)", s.peer.Address, f.version(), f, others)
 		return

@@ -34,6 +34,9 @@ func (d *decoder) config(text []byte, kinds Kinds) *Config {
 		Optional("relay-id", c.RelayID.decode),
 		Required("peers", "a list of at least one server", func(v Value) {
 			peers, sound = decodePeers(v, !kinds.alone(whole))
+			for _, s := range peers {
+				sound = kinds.settleHearer(whole, s) && sound
+			}
 			c.Peers = trusted(peers)
 		}).unless(func() bool { return kinds.alone(whole) }),
 	}, kinds.sections(whole, c), []Field{

@@ -31,12 +31,12 @@ type Terms6 struct {
 	Preference  uint8
 }
 
-// Core is the configuration of the server's core, which has the relays of its family. The
+// Core is the configuration of the server's core, which has the relays that it hears. The
 // server-id is the one in use, the secret and how leases are kept are the application's.
 func (s *Server6) Core(peers []trust.Peer, serverID dhcp6.DUID, secret [32]byte, records ledger.Records) server6.Config {
 	return server6.Config{
 		ServerID: serverID,
-		Peers:    peersOf(peers, DHCPv6),
+		Peers:    peersOf(peers, DHCPv6, "server6"),
 		Links:    s.Links,
 		Networks: slices.Concat(s.Subnets, s.Shared),
 		Classes:  s.Classes,
@@ -113,7 +113,7 @@ func (s *Server6) decode(v Value, c *Process) {
 	if len(p.subnets) == 0 && len(v.d.problems) == before {
 		v.Problem("no subnet (subnets or shared-networks, with at least one)")
 	}
-	if !linksGiven && !anyRelay(c.Peers, DHCPv6) {
+	if !linksGiven && !anyRelay(c.Peers, DHCPv6, "server6") {
 		v.part(v.node, v.child("links")).Problem("missing (the client-facing links, or else a peer with role: relay)")
 	}
 	p.check()

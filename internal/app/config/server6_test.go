@@ -160,7 +160,7 @@ func TestServer6AsTheCoreHasIt(t *testing.T) {
 		ServerID: duid(9),
 		Peers: []trust.Peer{{
 			Name: "access7", Address: address("2001:db8:ffff::7"), Prefix: prefix("2001:db8:ffff::7/128"),
-			Role: trust.Relay, Interfaces: []string{"eth0"}, Protection: trust.ProtectionNone,
+			Role: trust.Relay, Interfaces: []string{"eth0"}, HeardBy: "server6", Protection: trust.ProtectionNone,
 		}},
 		Links: []server6.LinkRule{{
 			Match: []string{"eth1"}, Limits: delegation.Policy{ClientLimit: 2, LinkLimit: 9},
@@ -263,6 +263,50 @@ func TestEveryFieldOfServer6HasAKey(t *testing.T) {
 	}
 	if len(filled) < 30 {
 		t.Errorf("%d fields, want those of all types", len(filled))
+	}
+}
+
+// What a relay sends is for one role: the only one of its family, or the one that is named.
+func TestPeersAreHeardByOneRole(t *testing.T) {
+	const (
+		server   = "{name: kea, address: 2001:db8::547, role: server, interfaces: [u0], protection: none}"
+		relay    = "{name: access, address: 2001:db8::7, role: relay, interfaces: [u1], protection: none"
+		four     = "{name: four, address: 192.0.2.7, role: relay, interfaces: [u1], protection: none}, {name: kea4, address: 192.0.2.67, role: server, interfaces: [u0], protection: none}"
+		relayed  = "relay6: {links: [{match: ppp0}]}\n"
+		subnet   = "subnets: [{subnet: 2001:db8:1::/64}]"
+		serving  = "server6: {links: [{match: eth1}], " + subnet + "}\n"
+		relaying = "server6: {" + subnet + "}\n"
+	)
+	for _, c := range []struct{ name, text, six, relay, four string }{
+		{"the relay alone", "peers: [" + server + ", " + relay + "}]\n" + relayed, "", "kea access", ""},
+		{"the relay without a section", "peers: [" + server + ", " + relay + "}]\n", "", "kea access", ""},
+		{"the server alone", "peers: [" + relay + "}]\n" + relaying, "access", "", ""},
+		{"the server by name", "peers: [" + relay + ", heard-by: server6}]\n" + relaying, "access", "", ""},
+		{"both, and the server", "peers: [" + server + ", " + relay + ", heard-by: server6}]\n" + relayed + relaying, "access", "kea", ""},
+		{"both, and the relay", "peers: [" + server + ", " + relay + ", heard-by: relay6}]\nrelay6: {}\n" + serving, "", "kea access", ""},
+		{"another family", "peers: [" + relay + "}, " + four + "]\n" + relaying, "access", "", "four kea4"},
+	} {
+		config, err := servers.Parse("f.yaml", []byte(c.text))
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		for _, want := range []struct {
+			role   string
+			family Family
+			peers  string
+		}{{"server6", DHCPv6, c.six}, {"relay6", DHCPv6, c.relay}, {"relay4", DHCPv4, c.four}} {
+			var names []string
+			for _, p := range config.PeersOf(want.family, want.role) {
+				names = append(names, p.Name)
+			}
+			if got := strings.Join(names, " "); got != want.peers {
+				t.Errorf("%s: %s hears %q, want %q", c.name, want.role, got, want.peers)
+			}
+			if played := config.Sections[want.role] != nil; played != (want.peers != "") && want.role != "server6" {
+				t.Errorf("%s: %s is played: %v", c.name, want.role, played)
+			}
+		}
 	}
 }
 

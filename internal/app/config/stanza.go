@@ -67,6 +67,7 @@ func decodeStanza(v Value) *stanza {
 		fields = append(fields, Optional("giaddrs", s.keep("giaddrs", s.decodeGiaddrs)))
 	} else {
 		fields = append(fields, Optional("delegable", s.keep("delegable", func(v Value) { p.Delegable = decodeRanges(v) })))
+		fields = append(fields, Optional("heard-by", s.keep("heard-by", func(Value) {})))
 		fields = slices.Insert(fields, 2, Optional("prefix", s.keep("prefix", Read(&p.Prefix, anyPrefix))))
 	}
 	v.Mapping(fields...)

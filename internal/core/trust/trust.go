@@ -70,6 +70,7 @@ type Peer struct {
 	Local      netip.Addr   // address that our socket binds; invalid: the kernel chooses
 	Role       PeerRole
 	Interfaces []string // interfaces on which it is heard: names or globs
+	HeardBy    string   // the role of ours that it talks to; empty: every one of its family
 	Protection Protection
 	Delegable  []Range // empty: no bound of this peer's own
 }

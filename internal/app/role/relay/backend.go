@@ -106,7 +106,7 @@ func (d *player) shown(views []relay6.LinkView) []api.Link {
 
 // peers are all peers; the loop calls it.
 func (d *player) peers(now instant.Now) []api.Peer {
-	return control.PeersOf(d.config().PeersOf(config.DHCPv6), d.engine.Core.Peers(now), d.hops.States())
+	return control.PeersOf(d.config().PeersOf(config.DHCPv6, "relay6"), d.engine.Core.Peers(now), d.hops.States())
 }
 
 func (d *player) Unblock(ctx context.Context, b api.Block, who string) error {

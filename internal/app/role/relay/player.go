@@ -99,7 +99,7 @@ func newPlayer(h *role.House) *player {
 			return &classifier{d.hops.May, peers, inlets}
 		},
 	})
-	net.Configure(d.cfg.PeersOf(config.DHCPv6), section(d.cfg).SourcePort)
+	net.Configure(d.cfg.PeersOf(config.DHCPv6, "relay6"), section(d.cfg).SourcePort)
 	d.rivals = network.NewRivals(d.log, network.IPv6, func() uint16 { return section(d.config()).SourcePort })
 	d.foreign = &foreignRoutes{d: d}
 	told := &notes.Notes{Log: d.quiet, Privacy: d.privacy, Feed: d.feed, Hook: d.hook, Once: once, Happened: d.refusedGrants.take}

@@ -16,7 +16,7 @@ func (d *player) Reconfigure(ctx context.Context, next *config.Config) error {
 		d.mu.Unlock()
 		d.engine.Core.Reconfigure(d.coreConfig(next), eff)
 		d.engine.Core.SetTrace(d.book.Traced())
-		d.relay.net.Configure(next.PeersOf(config.DHCPv6), section(next).SourcePort)
+		d.relay.net.Configure(next.PeersOf(config.DHCPv6, "relay6"), section(next).SourcePort)
 		d.relay.LinksChanged(d.engine.Core)
 	})
 }

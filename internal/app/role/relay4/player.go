@@ -99,7 +99,7 @@ func clients(id api.Identifier) []binding.Client {
 func section(c *config.Config) *config.Relay4 { return c.Sections["relay4"].(*config.Relay4) }
 
 func (d *player) configure(c *config.Config) {
-	d.relay.net.Configure(c.PeersOf(config.DHCPv4), section(c).SourcePort)
+	d.relay.net.Configure(c.PeersOf(config.DHCPv4, "relay4"), section(c).SourcePort)
 }
 
 // relayID is what sub-option 12 holds.
@@ -290,5 +290,5 @@ func (d *player) look(ctx context.Context) (v api.Relay4, err error) {
 
 // peers are all peers; the loop calls it.
 func (d *player) peers(now instant.Now) []api.Peer {
-	return control.PeersOf(d.config().PeersOf(config.DHCPv4), d.engine.Core.Peers(now), d.house.Hops.States())
+	return control.PeersOf(d.config().PeersOf(config.DHCPv4, "relay4"), d.engine.Core.Peers(now), d.house.Hops.States())
 }
