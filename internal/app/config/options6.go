@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"time"
 
 	"fairlead/internal/core/server6"
 	"fairlead/internal/wire/dhcp6"
@@ -44,10 +45,23 @@ func options6(to *[]server6.Option) func(Value) {
 	return func(v Value) {
 		o := &decoder6{at: make(map[dhcp6.OptionCode]Value)}
 		v.Mapping(
+			// The bounds are those outside of which clients do not heed them (RFC 8415 sections 21.23 to 21.25).
+			o.time("sol-max-rt", dhcp6.OptionSolMaxRT, seconds(time.Minute, day)),
+			o.time("inf-max-rt", dhcp6.OptionInfMaxRT, seconds(time.Minute, day)),
+			o.time("information-refresh-time", dhcp6.OptionInformationRefreshTime, lifetime(10*time.Minute)),
 			Optional("raw", func(v Value) { v.list("mappings with code, and hex or text", o.raw) }),
 		)
 		*to = o.options
 	}
+}
+
+// time is an option of a time in seconds.
+func (o *decoder6) time(key string, code dhcp6.OptionCode, parse func(string) (dhcp6.Lifetime, error)) Field {
+	return Optional(key, func(v Value) {
+		if t, ok := scalar(v, parse); ok {
+			o.add(v, server6.Option{Code: code, Data: binary.BigEndian.AppendUint32(nil, uint32(t))})
+		}
+	})
 }
 
 // raw reads an option by its number.

@@ -196,17 +196,21 @@ func checkLifetimes(v Value, l *server6.Lifetimes) {
 	}
 }
 
-// lifetime makes a parser of lifetimes in whole seconds.
+// lifetime makes a parser of lifetimes.
 func lifetime(least time.Duration) func(string) (dhcp6.Lifetime, error) {
-	const most = 36500 * day
-	seconds := duration(least, most)
-	return orWord("infinity", dhcp6.Infinity, func(text string) (dhcp6.Lifetime, error) {
-		t, err := seconds(text)
+	return orWord("infinity", dhcp6.Infinity, seconds(least, 36500*day))
+}
+
+// seconds makes a parser of durations in whole seconds.
+func seconds(least, most time.Duration) func(string) (dhcp6.Lifetime, error) {
+	parse := duration(least, most)
+	return func(text string) (dhcp6.Lifetime, error) {
+		t, err := parse(text)
 		if err == nil && t%time.Second != 0 {
 			err = fmt.Errorf("%q (whole seconds, such as 90s, 12h or 30d)", text)
 		}
 		return dhcp6.Lifetime(t / time.Second), err
-	})
+	}
 }
 
 func lifetimeText(l dhcp6.Lifetime) string {

@@ -134,7 +134,7 @@ server6:
     - name: campus
       lifetimes: {preferred: 1000s, valid: infinity, t1: auto, t2: auto}
       preference: 8
-      options: {raw: [{code: 42, hex: "15"}]}
+      options: {sol-max-rt: 1h, inf-max-rt: 1d, information-refresh-time: infinity}
       subnets:
         - {subnet: 2001:db8:2::/64, interfaces: [eth2, "br*"]}
         - {subnet: 2001:db8:3::/64, interfaces: "br-*", lifetimes: {preferred: 0}, rapid-commit: false, preference: 9}
@@ -199,8 +199,12 @@ func TestServer6AsTheCoreHasIt(t *testing.T) {
 				}},
 			}},
 		}, {
-			Name:    "campus",
-			Options: raw(42, "\x15"),
+			Name: "campus",
+			Options: []server6.Option{
+				{Code: dhcp6.OptionSolMaxRT, Data: []byte{0, 0, 0x0e, 0x10}},
+				{Code: dhcp6.OptionInfMaxRT, Data: []byte{0, 1, 0x51, 0x80}},
+				{Code: dhcp6.OptionInformationRefreshTime, Data: []byte{0xff, 0xff, 0xff, 0xff}},
+			},
 			Subnets: []server6.Subnet{
 				{Prefix: prefix("2001:db8:2::/64"), Interfaces: []string{"eth2", "br*"}, Lifetimes: shared, RapidCommit: true, Preference: 8},
 				{Prefix: prefix("2001:db8:3::/64"), Interfaces: []string{"br-*"}, Lifetimes: deprecated, Preference: 9},
