@@ -117,6 +117,7 @@ func (s *Server6) decode(v Value, c *Process) {
 		v.part(v.node, v.child("links")).Problem("missing (the client-facing links, or else a peer with role: relay)")
 	}
 	p.check()
+	p.checkHeard(peersOf(c.Peers, DHCPv6, "server6"))
 }
 
 // decodeServed6 reads a rule for links of the server.

@@ -314,6 +314,23 @@ func TestPeersAreHeardByOneRole(t *testing.T) {
 	}
 }
 
+// An interface that leads to a subnet has clients, or a relay, or is misspelt.
+func TestServer6WarnsOfInterfacesWithoutClients(t *testing.T) {
+	c, err := servers.Parse("f.yaml", []byte(`
+peers: [{name: access7, address: 2001:db8:ffff::7, role: relay, interfaces: [eth0], protection: none}]
+server6:
+  links: [{match: "eth1*"}]
+  subnets: [{subnet: 2001:db8:1::/64, interfaces: [eth11, eth0, "wlan*", eth2]}]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `f.yaml:5:74: server6.subnets[0].interfaces[3]: "eth2" is of no entry of links, and no relay is heard there: nobody is served by it`
+	if got := c.Warnings.Error(); got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+}
+
 // The keys that two files differ in are told by name.
 func TestServer6Changed(t *testing.T) {
 	old := served(t, allOfServer6)

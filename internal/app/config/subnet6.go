@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"fairlead/internal/core/server6"
+	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
 	"fairlead/internal/wire/linkaddr"
 )
@@ -366,6 +367,15 @@ func (p *plan6) check() {
 	for _, r := range p.reserved {
 		if pool, in := pools.meeting(r); !overlapping && in {
 			r.checkPool(pool)
+		}
+	}
+}
+
+// checkHeard warns of interfaces that lead to a subnet and on which nobody is heard.
+func (p *plan6) checkHeard(relays []trust.Peer) {
+	for _, name := range p.names {
+		if !isGlob(name) && !p.server.Serves(DHCPv6, name) && !trust.NewSet(relays).HeardOn(trust.Relay, name) {
+			p.interfaces[name].at.warn(fmt.Sprintf("%q is of no entry of links, and no relay is heard there: nobody is served by it", name))
 		}
 	}
 }
