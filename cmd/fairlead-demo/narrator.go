@@ -29,7 +29,7 @@ type narrator struct {
 	out    io.Writer
 	colour bool
 	step   int
-	held   int
+	passed int
 	failed []string
 
 	mu     sync.Mutex // guards the following field, and writing
@@ -112,7 +112,7 @@ func (n *narrator) command(line, output string, lines int) {
 func (n *narrator) check(err error, format string, args ...any) error {
 	claim := fmt.Sprintf(format, args...)
 	if err == nil {
-		n.held++
+		n.passed++
 		n.write("%s", n.mark(green, "✓", claim))
 		return nil
 	}

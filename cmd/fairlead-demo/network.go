@@ -162,7 +162,7 @@ func (t *tour) access() error {
 			return err
 		}
 	}
-	return errors.Join(t.settle(&t.home1.host), t.settle(&t.home2.host), t.settle(&t.neighbour))
+	return errors.Join(t.setUp(&t.home1.host), t.setUp(&t.home2.host), t.setUp(&t.neighbour))
 }
 
 // plug joins a customer's c0 with a port of another node.
@@ -178,9 +178,9 @@ func plug(h host, to *lab.Node, port string) error {
 	return err
 }
 
-// settle gives a customer a home network and the way out, and starts to record
+// setUp gives a customer a home network and the way out, and starts to record
 // its DHCPv6.
-func (t *tour) settle(h *host) error {
+func (t *tour) setUp(h *host) error {
 	gateway, err := t.edge.LinkLocal(h.port)
 	if err != nil {
 		return err

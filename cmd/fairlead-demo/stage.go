@@ -64,7 +64,7 @@ func (s *stage) within(ctx context.Context, limit time.Duration, lead func(conte
 			// end may be noticed before the signal.
 			select {
 			case <-timed.Done():
-			case <-time.After(settle):
+			case <-time.After(signalDelay):
 			}
 		}
 	case <-timed.Done():
@@ -85,21 +85,21 @@ func (s *stage) within(ctx context.Context, limit time.Duration, lead func(conte
 	return s.verdict(err, time.Since(started))
 }
 
-// settle is how long a signal may be on its way to us after a command has ended
+// signalDelay is how long a signal may be on its way to us after a command has ended
 // by it.
-const settle = 300 * time.Millisecond
+const signalDelay = 300 * time.Millisecond
 
 // verdict sums up.
 func (s *stage) verdict(err error, took time.Duration) error {
 	if err == nil && len(s.failed) == 0 {
 		s.say("")
-		s.loud("%s\n", s.paint(green, fmt.Sprintf("All %d checks held, in %.0f seconds.", s.held, took.Seconds())))
+		s.loud("%s\n", s.paint(green, fmt.Sprintf("All %d checks held, in %.0f seconds.", s.passed, took.Seconds())))
 		return nil
 	}
 	if err != nil {
 		s.failed = append(s.failed, err.Error())
 	}
-	s.loud("\n%s\n", s.paint(red, fmt.Sprintf("%d checks held, and this did not:", s.held)))
+	s.loud("\n%s\n", s.paint(red, fmt.Sprintf("%d checks held, and this did not:", s.passed)))
 	for _, f := range s.failed {
 		s.loud("  %s\n", f)
 	}

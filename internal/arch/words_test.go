@@ -31,9 +31,10 @@ var meanings = map[string]struct {
 		in:     []string{"core/hop", "app/api", "app/config", "app/control", "app/control/controltest", "system/protected"},
 		longer: []string{"NextHop", "HopCount", "HopLimit", "MaxHops", "DefaultHops"},
 	},
-	"lease": {in: []string{"app/control/controltest", "core/effect", "core/relay4", "app/api", "lab/script"}},
-	"mark":  {in: []string{"core/effect"}},
-	"turn":  {},
+	"lease":  {in: []string{"app/control/controltest", "core/effect", "core/relay4", "app/api", "lab/script"}},
+	"mark":   {in: []string{"core/effect"}},
+	"settle": {in: []string{"core/ledger", "core/relay4", "core/relay6"}},
+	"turn":   {},
 }
 
 // A word means one thing in exported names (docs/glossary.md).

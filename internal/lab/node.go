@@ -206,9 +206,9 @@ func (d *Node) Addresses(name string) ([]netip.Prefix, error) {
 	return list, nil
 }
 
-// settle is how long the kernel may take to give a link-local address to an
+// linkLocalWait is how long the kernel may take to give a link-local address to an
 // interface that has a carrier.
-const settle = 60 * time.Second
+const linkLocalWait = 60 * time.Second
 
 // LinkLocal returns the first link-local address of an interface, without a
 // zone. It waits for one, as the kernel makes it a moment after the carrier is
@@ -218,7 +218,7 @@ func (d *Node) LinkLocal(name string) (netip.Addr, error) {
 		found netip.Addr
 		err   error
 	)
-	late := Until(settle, d.Name+": "+name+" has a link-local address", func() bool {
+	late := Until(linkLocalWait, d.Name+": "+name+" has a link-local address", func() bool {
 		var list []netip.Prefix
 		list, err = d.Addresses(name)
 		for _, p := range list {

@@ -41,7 +41,7 @@ func Momentary(err error) bool {
 func Insist(send func() error) error {
 	var err error
 	for start := time.Now(); ; time.Sleep(pace) {
-		if err = send(); !Momentary(err) || time.Since(start) > settle {
+		if err = send(); !Momentary(err) || time.Since(start) > linkLocalWait {
 			return err
 		}
 	}

@@ -45,14 +45,14 @@ type Relay4Counters struct {
 
 // Relay4Leases are figures of the leases on view.
 type Relay4Leases struct {
-	Leases      int               `json:"leases" gauge:"relay4_leases" help:"DHCPv4 leases on view."`
-	Pending     int               `json:"pending" gauge:"relay4_changes_pending" help:"Changes of DHCPv4 leases that are being kept."`
-	Unkept      int               `json:"unkept" gauge:"relay4_leases_unkept" help:"DHCPv4 leases that the store has not got as they are."`
-	Uninstalled int               `json:"uninstalled" gauge:"relay4_leases_uninstalled" help:"DHCPv4 leases without their route or filter element, because the kernel did not take it."`
-	HeldByClock int               `json:"held_by_clock" gauge:"relay4_leases_held_by_clock" help:"Restored DHCPv4 leases that wait for a trustworthy clock."`
-	Events      map[string]uint64 `json:"events" counter:"relay4_lease_events_total" by:"kind" help:"What happened to DHCPv4 leases: granted, extended, moved or ended."`
-	Ends        map[string]uint64 `json:"ends" counter:"relay4_lease_ends_total" by:"reason" help:"DHCPv4 leases that were seen to end, by reason."`
-	Refusals    map[string]uint64 `json:"refusals" counter:"relay4_refusals_total" by:"reason" help:"DHCPv4 leases that were not taken in, and RELEASEs that were not believed, by reason."`
+	Leases       int               `json:"leases" gauge:"relay4_leases" help:"DHCPv4 leases on view."`
+	Pending      int               `json:"pending" gauge:"relay4_changes_pending" help:"Changes of DHCPv4 leases that are being kept."`
+	Unkept       int               `json:"unkept" gauge:"relay4_leases_unkept" help:"DHCPv4 leases that the store has not got as they are."`
+	Uninstalled  int               `json:"uninstalled" gauge:"relay4_leases_uninstalled" help:"DHCPv4 leases without their route or filter element, because the kernel did not take it."`
+	WaitForClock int               `json:"wait_for_clock" gauge:"relay4_leases_waiting_for_clock" help:"Restored DHCPv4 leases that wait for a trustworthy clock."`
+	Events       map[string]uint64 `json:"events" counter:"relay4_lease_events_total" by:"kind" help:"What happened to DHCPv4 leases: granted, extended, moved or ended."`
+	Ends         map[string]uint64 `json:"ends" counter:"relay4_lease_ends_total" by:"reason" help:"DHCPv4 leases that were seen to end, by reason."`
+	Refusals     map[string]uint64 `json:"refusals" counter:"relay4_refusals_total" by:"reason" help:"DHCPv4 leases that were not taken in, and RELEASEs that were not believed, by reason."`
 }
 
 // Relay4Counts are those of Relay4Counters that are one number.

@@ -183,8 +183,8 @@ type Figures struct {
 	Links         int    `json:"links"`
 	Prefixes      int    `json:"prefixes"`
 	Addresses     int    `json:"addresses"`
-	Held          int    `json:"held" gauge:"replies_held" help:"Replies that wait until an old next hop was probed."`
-	HeldByClock   int    `json:"held_by_clock" gauge:"delegations_held_by_clock" help:"Restored delegations that wait for a trustworthy clock."`
+	WaitForProbe  int    `json:"wait_for_probe" gauge:"replies_waiting_for_probe" help:"Replies that wait until an old next hop was probed."`
+	WaitForClock  int    `json:"wait_for_clock" gauge:"delegations_waiting_for_clock" help:"Restored delegations that wait for a trustworthy clock."`
 	Neighbours    int    `json:"neighbours" gauge:"neighbours" help:"Remembered link-layer addresses of clients."`
 	ServerUnicast uint64 `json:"server_unicast" counter:"server_unicast_total" help:"Replies whose Server Unicast option lets clients pass the relay by."`
 }

@@ -70,8 +70,8 @@ func NewHouse(log *slog.Logger, rules *privacy.Rules, store Scanner, feed *contr
 // Add takes in the book of a role. It is called before the first question comes.
 func (h *House) Add(one AnyBook) { h.books = append(h.books, one) }
 
-// Holds reports whether there is any book.
-func (h *House) Holds() bool { return len(h.books) > 0 }
+// HasBooks reports whether there is any book.
+func (h *House) HasBooks() bool { return len(h.books) > 0 }
 
 var _ control.Bindings = (*House)(nil)
 

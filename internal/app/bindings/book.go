@@ -89,7 +89,7 @@ func (k *Book[C]) clear(ctx context.Context, s delegation.Selection, block func(
 		cleared += n
 		// There may be very many: they are carried out before the next ones end.
 		if err == nil && n > 0 {
-			err = k.role.Engine.Settled(ctx, func() {})
+			err = k.role.Engine.Installed(ctx, func() {})
 		}
 		if n == 0 || err != nil {
 			return cleared, err

@@ -71,7 +71,7 @@ func writeStatus(out io.Writer, s api.Status) error {
 		if len(s.Unmatched) > 0 {
 			g.row("without a rule", api.HoldingsText(s.Unmatched))
 		}
-		g.row("in flight", fmt.Sprintf("%s, %s held for a probe", count(t.Pending, "change", "changes"), count(t.Held, "reply", "replies")))
+		g.row("in flight", fmt.Sprintf("%s, %s held for a probe", count(t.Pending, "change", "changes"), count(t.WaitForProbe, "reply", "replies")))
 		g.row("grants refused", refusalsText(s.Refusals))
 	}
 	if r := s.Relay4; r != nil {

@@ -275,7 +275,7 @@ func (d *daemon) asked() (routes []control.Route, figures []prometheus.Collector
 		figures = append(figures, d.players[name].Collectors()...)
 	}
 	if !d.Beside {
-		if d.Bindings.Holds() {
+		if d.Bindings.HasBooks() {
 			routes = append(routes, control.OfBindings(d.Bindings)...)
 		}
 		routes = append(routes, control.Peers(d.Peers))
@@ -346,8 +346,8 @@ func (d *daemon) config() *config.Config {
 func (d *daemon) protection() protect.Options {
 	return protect.Options{
 		Filter: d.Filter, Owner: d.Owner, Socket: d.cfg.IPsec.Socket, Log: d.Log,
-		Note:    func(n hop.Note) { d.Feed.Offer(control.HopEvent(&n, time.Now())) },
-		Settled: d.settled,
+		Note:   func(n hop.Note) { d.Feed.Offer(control.HopEvent(&n, time.Now())) },
+		Judged: d.judged,
 	}
 }
 

@@ -29,7 +29,7 @@ func (d *daemon) giveBack(ctx context.Context) error {
 		}
 		received := d.received()
 		if received-before < calm {
-			if used, held := memory(); held > used+used/8+worthwhile {
+			if used, taken := memory(); taken > used+used/8+worthwhile {
 				for _, p := range d.players {
 					p.Inbox().Shrink()
 				}
@@ -42,7 +42,7 @@ func (d *daemon) giveBack(ctx context.Context) error {
 
 // memory is what the last collection found in use, and what the heap holds of the
 // system's memory.
-func memory() (used, held uint64) {
+func memory() (used, taken uint64) {
 	samples := []metrics.Sample{
 		{Name: "/gc/heap/live:bytes"},
 		{Name: "/memory/classes/heap/objects:bytes"},
@@ -51,7 +51,7 @@ func memory() (used, held uint64) {
 	}
 	metrics.Read(samples)
 	for _, s := range samples[1:] {
-		held += s.Value.Uint64()
+		taken += s.Value.Uint64()
 	}
-	return samples[0].Value.Uint64(), held
+	return samples[0].Value.Uint64(), taken
 }

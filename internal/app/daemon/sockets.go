@@ -75,11 +75,11 @@ func (d *daemon) feedRoles(ctx context.Context) error {
 	return group.Wait()
 }
 
-// settled takes in all that has come, and reports whether the sockets were empty then.
-func (d *daemon) settled() bool {
+// judged takes in all that has come, and reports whether the sockets were empty then.
+func (d *daemon) judged() bool {
 	empty := true
 	for _, w := range d.wires {
-		empty = w.sockets.settle(service.Now().Boot) && empty
+		empty = w.sockets.judge(service.Now().Boot) && empty
 	}
 	return empty
 }
@@ -241,18 +241,18 @@ func (s *sockets) of(d *udp.Datagram) *share {
 	return s.shares[0]
 }
 
-// settleAtOnce is how often the sockets are looked at until they are empty.
-const settleAtOnce = 256
+// looksAtOnce is how often the sockets are looked at until they are empty.
+const looksAtOnce = 256
 
-// settle takes in all that has come, and reports whether the sockets were empty then.
-func (s *sockets) settle(at instant.Instant) bool {
+// judge takes in all that has come, and reports whether the sockets were empty then.
+func (s *sockets) judge(at instant.Instant) bool {
 	switch {
 	case s == nil:
 		return true // they are not open
 	case len(s.shares) == 1:
 		return s.shares[0].inbox.Judge(at)
 	}
-	for range settleAtOnce {
+	for range looksAtOnce {
 		if !s.feed(at) {
 			return true
 		}

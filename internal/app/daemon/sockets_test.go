@@ -167,7 +167,7 @@ func TestWhoIsFed(t *testing.T) {
 	a.fed, b.fed = nil, nil
 	say(5, "on the link of both")
 	say(7, "b on no link")
-	if !s.settle(0) {
+	if !s.judge(0) {
 		t.Error("all has come, and the sockets do not count as empty")
 	}
 	if len(a.fed) > 0 || len(b.fed) != 2 {
@@ -191,11 +191,11 @@ func TestOneRoleReadsByItself(t *testing.T) {
 		t.Error("what a role that is alone would read was taken away")
 	}
 	for fed, empty := range []bool{false, true} {
-		if s.shares[0].inbox = (&feeds{fed: fed}); s.settle(0) != empty {
+		if s.shares[0].inbox = (&feeds{fed: fed}); s.judge(0) != empty {
 			t.Errorf("whether the sockets are empty is not what the role's inbox says: %v", empty)
 		}
 	}
-	if !(*sockets)(nil).settle(0) {
+	if !(*sockets)(nil).judge(0) {
 		t.Error("sockets that are not open are empty")
 	}
 }
@@ -220,18 +220,18 @@ func TestWhoIsTold(t *testing.T) {
 		}
 	}
 	several(3, 6)
-	if !s.settle(0) || second.fed != 3 || second.told != 1 || first.told != 0 {
+	if !s.judge(0) || second.fed != 3 || second.told != 1 || first.told != 0 {
 		t.Errorf("the second role was fed %d and told %d times, the first told %d times", second.fed, second.told, first.told)
 	}
 	several(atOnce+1, 5)
-	if !s.settle(0) || first.fed != atOnce+1 || first.told != 2 || second.told != 1 {
+	if !s.judge(0) || first.fed != atOnce+1 || first.told != 2 || second.told != 1 {
 		t.Errorf("the first role was fed %d and told %d times, the second told %d times", first.fed, first.told, second.told)
 	}
 
 	// There is an end to it where more comes than can be taken.
 	first.always = func() { several(1, 5) }
 	several(1, 5)
-	if s.settle(0) {
+	if s.judge(0) {
 		t.Error("sockets that fill as they are emptied count as empty")
 	}
 }

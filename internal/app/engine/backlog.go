@@ -33,13 +33,13 @@ func (b *backlog) settled(now instant.Instant, changes int) {
 // full reports whether so many changes are too many.
 func (b *backlog) full(underway int) bool { return underway > max(leastBacklog, b.rate) }
 
-// hold has the inbox hold back what asks for changes while there are too many,
+// pauseChanges has the inbox hold back what asks for changes while there are too many,
 // or too many jobs of few changes each, and let go of it afterwards.
-func (e *Engine[C]) hold() {
+func (e *Engine[C]) pauseChanges() {
 	full := e.backlog.full(e.inflight) || len(e.pipe.jobs) > maxJobs/2
-	if full == e.holds {
+	if full == e.paused {
 		return
 	}
-	e.holds = full
-	e.inbox.hold(full)
+	e.paused = full
+	e.inbox.pauseChanges(full)
 }

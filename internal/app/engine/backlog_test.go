@@ -43,16 +43,16 @@ func TestLoopHoldsBackWhenJobsAreMany(t *testing.T) {
 	for range maxJobs / 2 {
 		l.pipe.offer(&job{})
 	}
-	if l.hold(); l.holds {
+	if l.pauseChanges(); l.paused {
 		t.Error("held back with half of the room taken")
 	}
 	l.pipe.offer(&job{})
-	l.hold()
-	if got := drainAll(in, 1e9); len(got) != 1 || got[0].Payload[0] != byte(dhcp6.Solicit) || !l.holds {
-		t.Errorf("%d messages, held back: %v; want the Solicit alone", len(got), l.holds)
+	l.pauseChanges()
+	if got := drainAll(in, 1e9); len(got) != 1 || got[0].Payload[0] != byte(dhcp6.Solicit) || !l.paused {
+		t.Errorf("%d messages, held back: %v; want the Solicit alone", len(got), l.paused)
 	}
 	<-l.pipe.jobs
-	l.hold()
+	l.pauseChanges()
 	if got := drainAll(in, 1e9); len(got) != 1 || !in.busy.Load() {
 		t.Errorf("%d messages, busy: %v; want the Renew", len(got), in.busy.Load())
 	}

@@ -40,26 +40,26 @@ func (d *discards) bring(core Core) {
 	}
 }
 
-// HeldBack is why a datagram did not leave that the sockets were not asked to send.
-type HeldBack struct {
+// Withheld is why a datagram did not leave that the sockets were not asked to send.
+type Withheld struct {
 	Reason effect.Drop
 	Text   string
 }
 
-func (h *HeldBack) Error() string { return "held back: " + h.Text }
+func (h *Withheld) Error() string { return "held back: " + h.Text }
 
 // What the pipeline holds back.
 var (
-	ErrNotKept      = &HeldBack{effect.DropNotKept, "not kept"}
-	ErrNotInstalled = &HeldBack{effect.DropNotInstalled, "not installed"}
+	ErrNotKept      = &Withheld{effect.DropNotKept, "not kept"}
+	ErrNotInstalled = &Withheld{effect.DropNotInstalled, "not installed"}
 )
 
 // unsent counts a datagram that did not leave, and tells the role. It is for the loop,
 // the pipeline and the senders.
 func (e *Engine[C]) unsent(o udp.Outgoing, err error) {
 	reason := effect.DropSendFailed
-	if held := (*HeldBack)(nil); errors.As(err, &held) {
-		reason = held.Reason
+	if withheld := (*Withheld)(nil); errors.As(err, &withheld) {
+		reason = withheld.Reason
 	}
 	e.discards.add(o.Link, reason)
 	e.role.Unsent(o, err)

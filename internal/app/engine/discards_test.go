@@ -17,7 +17,7 @@ func TestWhatDidNotLeaveIsCounted(t *testing.T) {
 	q.unsent = func(udp.Outgoing, error) { told++ }
 	for _, err := range []error{
 		fmt.Errorf("%w: disk full", ErrNotKept), fmt.Errorf("%w: refused", ErrNotInstalled), fmt.Errorf("%w: refused", ErrNotInstalled), errors.New("no route"),
-		&HeldBack{effect.DropUnprotected, "the role says so"},
+		&Withheld{effect.DropUnprotected, "the role says so"},
 	} {
 		l.unsent(udp.Outgoing{Link: linkA}, err)
 	}

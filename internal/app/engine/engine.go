@@ -59,7 +59,7 @@ type Role[C Core] interface {
 	// Outgoing is a datagram as the sockets take it.
 	Outgoing(s *effect.Send) udp.Outgoing
 	// Unsent is told of a datagram that did not leave, and why: what held it back
-	// (HeldBack), or the socket's word. It is counted already.
+	// (Withheld), or the socket's word. It is counted already.
 	Unsent(o udp.Outgoing, err error)
 	// Suspect tells apart, among the packets of one interface, whose fault it is if
 	// they make the core panic.
@@ -125,9 +125,9 @@ func (e *Engine[C]) Done() <-chan struct{} { return e.pipe.done }
 // Panics is how often the core has panicked. It belongs to the loop.
 func (e *Engine[C]) Panics() uint64 { return e.quarantine.panics }
 
-// Settled calls f in the loop, and returns once all is installed that was decided
+// Installed calls f in the loop, and returns once all is installed that was decided
 // before.
-func (e *Engine[C]) Settled(ctx context.Context, f func()) error {
+func (e *Engine[C]) Installed(ctx context.Context, f func()) error {
 	done := make(chan struct{})
 	offered := false
 	err := e.Call(ctx, func(instant.Now, *effect.Effects) {

@@ -227,13 +227,13 @@ func (in *Inbox) rest() {
 	}
 }
 
-// hold has messages that ask for changes wait, or no longer; then the loop looks for
+// pauseChanges has messages that ask for changes wait, or no longer; then the loop looks for
 // those that had to.
-func (in *Inbox) hold(held bool) {
+func (in *Inbox) pauseChanges(paused bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.queue.Hold(admission.Changes, held)
-	if !held {
+	in.queue.Pause(admission.Changes, paused)
+	if !paused {
 		in.busy.Store(true)
 	}
 }
@@ -261,8 +261,8 @@ func (in *Inbox) next(batch []*message, limit int) (_ []*message, more bool) {
 	return batch, in.queue.Ready()
 }
 
-// settleAtOnce is how often the sockets are looked at until they are empty.
-const settleAtOnce = 256
+// looksAtOnce is how often the sockets are looked at until they are empty.
+const looksAtOnce = 256
 
 // Judge takes in all that has come and was not read yet, so that what is said of it is
 // what holds now, and reports whether the sockets were empty then. The loop is told.
@@ -270,7 +270,7 @@ func (in *Inbox) Judge(at instant.Instant) (empty bool) {
 	if in.conn == nil {
 		return true // they are not open yet, or others read from them
 	}
-	for range settleAtOnce {
+	for range looksAtOnce {
 		if empty = !in.drain(at); empty {
 			break
 		}

@@ -324,7 +324,7 @@ func TestInboxTellsOnceAllIsDone(t *testing.T) {
 		}
 	}
 	in.turn(1, nil, 1)
-	in.hold(false)
+	in.pauseChanges(false)
 	in.rest()
 	if len(in.drained) != 0 {
 		t.Error("told of empty sockets although something may have been let go of")

@@ -45,7 +45,7 @@ type Engine[C Core] struct {
 	batch    []*message
 	inflight int // changes in the pipeline
 	backlog  backlog
-	holds    bool // there are too many of them
+	paused   bool // there are too many of them
 	ticked   instant.Instant
 
 	quarantine quarantine
@@ -68,8 +68,8 @@ func (p probeResult) tell(core Core, now instant.Now, eff *effect.Effects) {
 	}
 }
 
-// idle is the longest that the loop sleeps: the watchdog and the clock's
-// settling want a look now and then.
+// idle is the longest that the loop sleeps: the watchdog wants a look
+// now and then, and so does a clock that is being set.
 const idle = 5 * time.Second
 
 var (
@@ -253,7 +253,7 @@ func (e *Engine[C]) begin(ctx context.Context) {
 	if j := e.share(); j != nil {
 		e.enqueue(j)
 	}
-	e.hold()
+	e.pauseChanges()
 }
 
 // share divides what is to be sent into what leaves now and what waits for a

@@ -25,7 +25,7 @@ import (
 type compared interface {
 	Kernel() ledger.Kernel // of the core; the loop asks
 	Call(ctx context.Context, f func(instant.Now, *effect.Effects)) error
-	Settled(ctx context.Context, f func()) error
+	Installed(ctx context.Context, f func()) error
 	Panics() uint64
 }
 
@@ -69,12 +69,12 @@ type comparer struct {
 	findings map[string]uint64 // by kind
 }
 
-// settleTime lets a burst of changes end before the kernel is read. What the
+// calmTime lets a burst of changes end before the kernel is read. What the
 // kernel does not let us mend, such as a route of somebody else in the way of
 // ours, is tried again after twice the time, up to maxPause.
 const (
-	settleTime = 200 * time.Millisecond
-	maxPause   = time.Minute
+	calmTime = 200 * time.Millisecond
+	maxPause = time.Minute
 )
 
 // Another program may undo what is mended, as often as it is mended. So many times it is
@@ -127,11 +127,11 @@ func ask(c chan struct{}) {
 }
 
 func (a *comparer) run(ctx context.Context) error {
-	pause := settleTime
+	pause := calmTime
 	var later, soon, theirs <-chan time.Time // when to compare, for each that asked
 	var notBefore, theirsNotBefore time.Time
-	first := time.After(settleTime) // goes on where the start has left off
-	wait := func(until time.Time) <-chan time.Time { return time.After(max(settleTime, time.Until(until))) }
+	first := time.After(calmTime) // goes on where the start has left off
+	wait := func(until time.Time) <-chan time.Time { return time.After(max(calmTime, time.Until(until))) }
 	for {
 		var slow <-chan time.Time
 		if every := a.every(); every > 0 {
@@ -177,7 +177,7 @@ func (a *comparer) run(ctx context.Context) error {
 			theirsNotBefore = time.Now().Add(a.spend(a.quick))
 		}
 		if pause = min(2*pause, maxPause); err == nil && found == 0 {
-			pause = settleTime
+			pause = calmTime
 		}
 	}
 }
@@ -206,7 +206,7 @@ func (a *comparer) trouble() string {
 // to tell what was on its way.
 const tries = 5
 
-var errUnsettled = errors.New("too much changes meanwhile")
+var errChanging = errors.New("too much changes meanwhile")
 
 // once compares once. Whole says that something may have come apart of which
 // the filter's Version does not tell.
@@ -233,17 +233,17 @@ func (a *comparer) once(ctx context.Context, whole bool) (n int, err error) {
 		if err != nil {
 			return 0, err
 		}
-		found, settled, err := a.compare(ctx, under, reading)
+		found, calm, err := a.compare(ctx, under, reading)
 		if err != nil {
 			return 0, err
 		}
-		if settled {
+		if calm {
 			a.seen, a.panics = version, panics
 			a.report(found)
 			return len(found), nil
 		}
 	}
-	return 0, errUnsettled
+	return 0, errChanging
 }
 
 // readAll reads everything of ours back. The filter's rules are mended at once.
@@ -279,7 +279,7 @@ func (a *comparer) watch(ctx context.Context) error {
 	}
 	defer heard.Close()
 	for heard.Wait(ctx) == nil {
-		pause := settleTime // a burst of changes is one
+		pause := calmTime // a burst of changes is one
 		if heard.Read() && a.every() > 0 {
 			mended, err := a.mendRules()
 			if err != nil {
@@ -310,19 +310,19 @@ type under []*hoststate.Comparison
 
 // compare goes through the comparisons piece by piece: between two pieces the loop of a part
 // does whatever else there is to do.
-func (a *comparer) compare(ctx context.Context, u under, r *hoststate.Reading) (found []hoststate.Finding, settled bool, err error) {
+func (a *comparer) compare(ctx context.Context, u under, r *hoststate.Reading) (found []hoststate.Finding, calm bool, err error) {
 	for i, part := range a.parts {
 		for done := false; !done; {
 			var more []hoststate.Finding
 			err := part.Call(ctx, func(_ instant.Now, eff *effect.Effects) {
-				more, done, settled = part.Kernel().ComparePart(u[i], r, eff)
+				more, done, calm = part.Kernel().ComparePart(u[i], r, eff)
 			})
 			if err != nil {
 				return nil, false, err
 			}
 			found = append(found, more...)
 		}
-		if !settled {
+		if !calm {
 			return nil, false, nil
 		}
 	}
@@ -334,7 +334,7 @@ func (a *comparer) compare(ctx context.Context, u under, r *hoststate.Reading) (
 // all cores.
 func (a *comparer) begin(ctx context.Context) (u under, panics uint64, err error) {
 	for _, part := range a.parts {
-		if err := part.Settled(ctx, func() { u, panics = append(u, part.Kernel().Compare()), panics+part.Panics() }); err != nil {
+		if err := part.Installed(ctx, func() { u, panics = append(u, part.Kernel().Compare()), panics+part.Panics() }); err != nil {
 			return nil, 0, err
 		}
 	}

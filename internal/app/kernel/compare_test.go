@@ -202,8 +202,8 @@ func TestComparisonThatIsOvertakenGivesUp(t *testing.T) {
 		err := l.Call(t.Context(), func(instant.Now, *effect.Effects) { l.Kernel().Compare() })
 		return hoststate.NewReading(), err
 	})
-	if _, err := a.once(t.Context(), true); !errors.Is(err, errUnsettled) || looks != tries {
-		t.Errorf("after %d readings: %v; want %v after %d", looks, err, errUnsettled, tries)
+	if _, err := a.once(t.Context(), true); !errors.Is(err, errChanging) || looks != tries {
+		t.Errorf("after %d readings: %v; want %v after %d", looks, err, errChanging, tries)
 	}
 }
 

@@ -52,7 +52,7 @@ func (p *played) carryOut(eff *effect.Effects) {
 	}
 }
 
-func (p *played) Settled(_ context.Context, f func()) error {
+func (p *played) Installed(_ context.Context, f func()) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f()

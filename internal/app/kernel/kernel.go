@@ -273,8 +273,8 @@ func (n *nobody) carryOut(eff *effect.Effects) (err error) {
 	return err
 }
 
-// Settled is of compared. Nothing is ever under way.
-func (n *nobody) Settled(_ context.Context, f func()) error {
+// Installed is of compared. Nothing is ever under way.
+func (n *nobody) Installed(_ context.Context, f func()) error {
 	f()
 	return nil
 }

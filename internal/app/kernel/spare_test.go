@@ -105,7 +105,7 @@ func TestComparisonThatFailedSparesNone(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	w.reads(t, "overtaken", false, tries, 0, errUnsettled)
+	w.reads(t, "overtaken", false, tries, 0, errChanging)
 	w.during = func() {}
 	w.reads(t, "after it was overtaken", false, 1, 0, nil)
 

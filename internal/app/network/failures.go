@@ -16,7 +16,7 @@ import (
 )
 
 // errUnprotected is what holds a datagram back, beside the engine's reasons.
-var errUnprotected = &engine.HeldBack{Reason: effect.DropUnprotected, Text: "the peer is not protected"}
+var errUnprotected = &engine.Withheld{Reason: effect.DropUnprotected, Text: "the peer is not protected"}
 
 // Failures logs datagrams that did not leave, and keeps what status and the counters of
 // peers need of them. It is used from the loop and from the pipeline.

@@ -287,8 +287,8 @@ func (n *Network) otherThan(p *trust.Peer) netip.Addr {
 	return netip.Addr{}
 }
 
-// holderOf is the link that has an address of this machine.
-func (n *Network) holderOf(a netip.Addr) (name string, ok bool) {
+// linkWith is the link that has an address of this machine.
+func (n *Network) linkWith(a netip.Addr) (name string, ok bool) {
 	for name, l := range n.links {
 		if slices.ContainsFunc(l.Addrs, func(p netip.Prefix) bool { return p.Addr() == a }) {
 			return name, true
@@ -303,11 +303,11 @@ func (n *Network) muteBecause(p *trust.Peer, local netip.Addr) string {
 	if p.Role != trust.Server || p.Address.IsMulticast() {
 		return ""
 	}
-	if _, here := n.holderOf(p.Address); !here {
+	if _, here := n.linkWith(p.Address); !here {
 		return ""
 	}
 	way := "have the server listen at an address of its own, such as " + n.options.Family.OnLoopback + " on lo, and name an interface that has another global address among the peer's interfaces"
-	on, ours := n.holderOf(local)
+	on, ours := n.linkWith(local)
 	switch {
 	case !local.IsValid():
 		return fmt.Sprintf("it is on this machine, and no interface of %s has another global address of ours that it could answer to: %s", strings.Join(p.Interfaces, ", "), way)

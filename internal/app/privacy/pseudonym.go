@@ -48,12 +48,12 @@ func (m Mask) DUID(duid string) string {
 
 // blank has zeros in the place of all octets but for keep at either end, of
 // short ones of all.
-func blank(s string, keep int) string {
+func blank(s string, shown int) string {
 	b := []byte(s)
-	if len(b) <= 2*keep+2 {
-		keep = 0
+	if len(b) <= 2*shown+2 {
+		shown = 0
 	}
-	clear(b[keep : len(b)-keep])
+	clear(b[shown : len(b)-shown])
 	return string(b)
 }
 

@@ -36,8 +36,8 @@ type Process struct {
 	Privacy *privacy.Rules
 	Feed    *control.Feed // of those who watch
 
-	hangups chan os.Signal
-	turn    sync.Mutex // held by one reload
+	hangups   chan os.Signal
+	reloading sync.Mutex // held by one reload
 
 	mu      sync.Mutex // guards all following fields
 	reloads api.ConfigCounters
@@ -110,8 +110,8 @@ func (p *Process) Hangups(log *slog.Logger, reload Reload) Task {
 // Reload calls take to carry out a reload, never two at the same time. It tells the service manager, counts
 // the reloads, and writes into the log which were taken and which were refused.
 func (p *Process) Reload(ctx context.Context, log *slog.Logger, r api.ReloadRequest, who string, take func(context.Context, api.ReloadRequest) (api.ReloadResult, error)) (api.ReloadResult, error) {
-	p.turn.Lock()
-	defer p.turn.Unlock()
+	p.reloading.Lock()
+	defer p.reloading.Unlock()
 	if r.DryRun {
 		return take(ctx, r)
 	}

@@ -39,14 +39,14 @@ func (v *Supervisor) do(ctx context.Context, a hop.Action) (late bool) {
 	switch a.Kind {
 	case hop.InstallGuard:
 		v.log.Warn("guard table changed by somebody else: installed again", "what", a.Why)
-		err = v.setGuard(&settings, v.holding())
+		err = v.setGuard(&settings, v.leavingHops())
 	case hop.InstallBlockPolicies:
 		v.log.Warn("block policies changed by somebody else: installed again", "what", a.Why)
-		err = v.setBlockPolicies(&settings, v.holding())
+		err = v.setBlockPolicies(&settings, v.leavingHops())
 	case hop.InstallManual:
 		err = v.xfrm.Install(settings.Hops)
 	default:
-		err = v.guarded(ctx, new(hop.Seen), func() error { return v.ask(ctx, &settings, a) })
+		err = v.lookMeanwhile(ctx, new(hop.Seen), func() error { return v.ask(ctx, &settings, a) })
 	}
 	if err == nil {
 		v.log.Debug("protection", "did", a.Kind.String(), "hop", a.Hop, "why", a.Why)
@@ -141,8 +141,8 @@ func (v *Supervisor) purge() error {
 
 // setBlockPolicies makes the block policies hold for the settings, and for hops that were in
 // them.
-func (v *Supervisor) setBlockPolicies(s *Settings, held []hop.Hop) error {
-	return v.xfrm.SetBlockPolicies(slices.Concat(s.Hops, held))
+func (v *Supervisor) setBlockPolicies(s *Settings, leaving []hop.Hop) error {
+	return v.xfrm.SetBlockPolicies(slices.Concat(s.Hops, leaving))
 }
 
 // setBarriers makes both hold. The guard table must; that the block policies do not
@@ -178,8 +178,8 @@ func gone(before, after []hop.Hop) []hop.Hop {
 	})
 }
 
-func (v *Supervisor) holding() []hop.Hop {
+func (v *Supervisor) leavingHops() []hop.Hop {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.held
+	return v.leaving
 }

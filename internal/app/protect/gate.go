@@ -78,14 +78,14 @@ func (g *gate) begin() (closed uint64) {
 }
 
 // see takes in what was looked at, and opens what is protected. Before that everything
-// that has come must have been judged, with the gate closed: settled does that, and
+// that has come must have been judged, with the gate closed: judged does that, and
 // says whether it could. False says that the kernel has to be looked at again.
-func (g *gate) see(seen *hop.Seen, closed uint64, settled func() bool) bool {
+func (g *gate) see(seen *hop.Seen, closed uint64, judged func() bool) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if ripe := g.gate.See(seen); ripe {
 		g.mu.Unlock() // who judges asks us
-		ok := settled()
+		ok := judged()
 		g.mu.Lock()
 		g.hear()
 		if ok && !g.gate.Open(closed) {

@@ -48,14 +48,14 @@ func (v *Supervisor) glance() {
 	} else {
 		seen.Kernel = &k
 	}
-	if !v.gate.see(seen, closed, v.settled) {
+	if !v.gate.see(seen, closed, v.judged) {
 		v.look()
 	}
 }
 
-// guarded does what strongSwan may keep waiting, and goes on looking at the guard
+// lookMeanwhile does what strongSwan may keep waiting, and goes on looking at the guard
 // table meanwhile. seen has what was last seen of that.
-func (v *Supervisor) guarded(ctx context.Context, seen *hop.Seen, deed func() error) error {
+func (v *Supervisor) lookMeanwhile(ctx context.Context, seen *hop.Seen, deed func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- deed() }()
 	tick := time.NewTicker(v.every)
@@ -78,7 +78,7 @@ func (v *Supervisor) observe(ctx context.Context, hops []hop.Hop, seen *hop.Seen
 	if usesIKE(hops) {
 		limited, cancel := context.WithTimeout(ctx, lookLimit)
 		defer cancel()
-		err := v.guarded(ctx, seen, func() error {
+		err := v.lookMeanwhile(ctx, seen, func() error {
 			c, err := v.charon.Observe(limited)
 			if err == nil {
 				seen.Charon = &c

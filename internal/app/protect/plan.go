@@ -29,7 +29,7 @@ func Plan(o hop.Owner, s Settings, links ...hop.GuardLink) string {
 	}
 	part("what the kernel blocks unless another policy wants it in ESP: of all policies these count last", hop.BlockPolicyText(o, s.Hops))
 	part("the guard, in nftables", hop.GuardText(o, s.Hops, s.Others, s.Open...))
-	if o.HoldsFrames() && len(s.Hops) > 0 {
+	if o.StopsFrames() && len(s.Hops) > 0 {
 		frames := o.FrameTable(s.Hops, links)
 		part("the guard for what programs send by packet sockets, at each interface that this host has now", frames.String())
 	}

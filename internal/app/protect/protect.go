@@ -85,16 +85,16 @@ type Supervisor struct {
 	kick   chan struct{}
 	gate   *gate
 
-	settled   func() bool                  // Options.Settled
+	judged    func() bool                  // Options.Judged
 	xfrmHeard heard                        // nil: nothing is told
 	hearGuard func() (guardNotices, error) // begins to hear of changes in the guard's tables; nil: nothing is told
 
-	turn sync.Mutex // held by one look, or one change of settings
+	looking sync.Mutex // held by one look, or one change of settings
 
 	mu        sync.Mutex // guards all following fields
 	settings  Settings
 	installed bool      // settings have been installed once
-	held      []hop.Hop // no longer in the settings, but guarded until they are released
+	leaving   []hop.Hop // no longer in the settings, but guarded until they are released
 	monitor   *hop.Monitor
 	strangers hop.Traffic
 	frames    string // why what programs send by packet sockets is not held back; empty: it is
@@ -109,10 +109,10 @@ type Options struct {
 	Note   func(hop.Note) // called for every event, from Run; nil: only the log gets them
 	Filter *nft.Table     // of this process, whose changes are no news here; nil: there is none
 
-	// Settled has everything that came so far judged, which asks May, and reports
+	// Judged has everything that came so far judged, which asks May, and reports
 	// whether it could. It is called from Run before a hop is opened, so that nothing
 	// is believed that came before and was not read; nil: nobody asks May.
-	Settled func() bool
+	Judged func() bool
 }
 
 // heard is what wakes who waits for what the kernel tells.
@@ -177,13 +177,13 @@ func newSupervisor(o Options, charon strongswan, kernel xfrm, table guard) *Supe
 	if note == nil {
 		note = func(hop.Note) {}
 	}
-	settled := o.Settled
-	if settled == nil {
-		settled = func() bool { return true }
+	judged := o.Judged
+	if judged == nil {
+		judged = func() bool { return true }
 	}
 	v := &Supervisor{
-		settled: settled,
-		log:     o.Log, note: note, charon: charon, xfrm: kernel, guard: table, now: service.Now, every: interval,
+		judged: judged,
+		log:    o.Log, note: note, charon: charon, xfrm: kernel, guard: table, now: service.Now, every: interval,
 		kick: make(chan struct{}, 1), monitor: hop.NewMonitor(nil),
 	}
 	v.gate = newGate(nil, v.look)
@@ -205,10 +205,10 @@ func (v *Supervisor) Close() error {
 func (v *Supervisor) install(s Settings) error {
 	v.mu.Lock()
 	before, first := v.settings, !v.installed
-	held := gone(slices.Concat(before.Hops, v.held), s.Hops)
+	leaving := gone(slices.Concat(before.Hops, v.leaving), s.Hops)
 	v.installed = true
 	v.mu.Unlock()
-	if err := v.setBarriers(&s, held); err != nil {
+	if err := v.setBarriers(&s, leaving); err != nil {
 		return err
 	}
 	if err := v.xfrm.Install(s.Hops); err != nil {
@@ -216,9 +216,9 @@ func (v *Supervisor) install(s Settings) error {
 		// without XFRM is none of a problem to those who do not need it.
 		v.log.Debug("manual keys not installed", "error", err)
 	}
-	v.reopen(slices.Concat(s.Hops, held))
+	v.reopen(slices.Concat(s.Hops, leaving))
 	v.mu.Lock()
-	v.settings, v.held = s, held
+	v.settings, v.leaving = s, leaving
 	v.monitor.Reconfigure(s.Hops)
 	v.states = v.monitor.States()
 	v.mu.Unlock()
@@ -255,8 +255,8 @@ func (v *Supervisor) reopen(hops []hop.Hop) {
 // returns; connections follow. What is no longer in the settings is guarded until
 // Release, since whoever sends may not know yet.
 func (v *Supervisor) Reconfigure(s Settings) error {
-	v.turn.Lock()
-	defer v.turn.Unlock()
+	v.looking.Lock()
+	defer v.looking.Unlock()
 	if err := v.install(s); err != nil {
 		return err
 	}
@@ -270,10 +270,10 @@ func (v *Supervisor) Reconfigure(s Settings) error {
 // Release lets go of what the settings had before the last Reconfigure: nobody
 // sends there any more, or may do so in clear.
 func (v *Supervisor) Release() {
-	v.turn.Lock()
-	defer v.turn.Unlock()
+	v.looking.Lock()
+	defer v.looking.Unlock()
 	v.mu.Lock()
-	s, held := v.settings, v.held
+	s, held := v.settings, v.leaving
 	v.mu.Unlock()
 	if len(held) == 0 {
 		return
@@ -284,7 +284,7 @@ func (v *Supervisor) Release() {
 	}
 	v.reopen(s.Hops)
 	v.mu.Lock()
-	v.held = nil
+	v.leaving = nil
 	v.mu.Unlock()
 }
 
@@ -357,9 +357,9 @@ func (v *Supervisor) Run(ctx context.Context) error {
 			continue
 		}
 		gathered = nil
-		v.turn.Lock()
+		v.looking.Lock()
 		v.step(ctx, seen)
-		v.turn.Unlock()
+		v.looking.Unlock()
 		seen = seen[:0]
 	}
 }
@@ -375,8 +375,8 @@ func (v *Supervisor) listen(ctx context.Context, told heard, take func()) {
 }
 
 func (v *Supervisor) end() {
-	v.turn.Lock()
-	defer v.turn.Unlock()
+	v.looking.Lock()
+	defer v.looking.Unlock()
 	if !v.current().Remove {
 		return
 	}
@@ -407,7 +407,7 @@ func (v *Supervisor) step(ctx context.Context, events []hop.Event) {
 	for range looks {
 		closed := v.gate.begin()
 		v.observe(ctx, settings.Hops, seen)
-		if v.gate.see(seen, closed, v.settled) {
+		if v.gate.see(seen, closed, v.judged) {
 			break
 		}
 		v.look()

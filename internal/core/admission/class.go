@@ -5,9 +5,9 @@ package admission
 type class[T any] struct {
 	total, perSource int
 	count            int
-	held             bool // nothing is popped
+	paused           bool // nothing is popped
 
-	turn     int32 // head of the ring of links
+	nextLink int32 // head of the ring of links
 	linkRank int32 // head of the list of links in ofLinks
 
 	items     []T
@@ -17,9 +17,9 @@ type class[T any] struct {
 	freeLinks pool
 	freeOnes  pool // of sources
 
-	waiting  rings // items
-	inTurn   rings // sources
-	linkTurn rings
+	waiting     rings // items
+	sourceRings rings // sources
+	linkRings   rings
 
 	ofLinks   ranking
 	ofSources ranking
@@ -49,10 +49,10 @@ func newClass[T any](b Bounds) class[T] {
 	}
 	n := b.Total + 1 // one is shed after another was taken in
 	return class[T]{
-		total: b.Total, perSource: b.PerSource, turn: none, linkRank: none,
+		total: b.Total, perSource: b.PerSource, nextLink: none, linkRank: none,
 		items: make([]T, n), links: make([]queuedLink, n), sources: make([]queuedSource, n),
 		freeItems: newPool(n), freeLinks: newPool(n), freeOnes: newPool(n),
-		waiting: newRings(n), inTurn: newRings(n), linkTurn: newRings(n),
+		waiting: newRings(n), sourceRings: newRings(n), linkRings: newRings(n),
 		ofLinks: newRanking(n), ofSources: newRanking(n),
 		byLink: newIndex[int](n), bySource: newIndex[sourceKey](n),
 	}
@@ -66,12 +66,12 @@ func (c *class[T]) newSource(hash uint64, key sourceKey) int32 {
 		link = c.freeLinks.take()
 		c.byLink.insert(linkHash(key.link), key.link, link)
 		c.links[link] = queuedLink{turn: none, rank: none}
-		c.turn = c.linkTurn.add(c.turn, link)
+		c.nextLink = c.linkRings.add(c.nextLink, link)
 	}
 	id := c.freeOnes.take()
 	c.bySource.insert(hash, key, id)
 	c.sources[id] = queuedSource{hash: hash, link: link, items: none}
-	c.links[link].turn = c.inTurn.add(c.links[link].turn, id)
+	c.links[link].turn = c.sourceRings.add(c.links[link].turn, id)
 	return id
 }
 
@@ -90,15 +90,15 @@ func (c *class[T]) push(source int32, item T) {
 }
 
 // ready reports whether there is something to pop.
-func (c *class[T]) ready() bool { return c.count > 0 && !c.held }
+func (c *class[T]) ready() bool { return c.count > 0 && !c.paused }
 
 // pop takes the oldest item of the next source on the next link, and moves both to the end
 // of their rings.
 func (c *class[T]) pop() T {
-	link := c.turn
+	link := c.nextLink
 	source := c.links[link].turn
-	c.turn = c.linkTurn.next[link]
-	c.links[link].turn = c.inTurn.next[source]
+	c.nextLink = c.linkRings.next[link]
+	c.links[link].turn = c.sourceRings.next[source]
 	return c.take(source, c.sources[source].items)
 }
 
@@ -120,11 +120,11 @@ func (c *class[T]) take(source, id int32) T {
 		return item
 	}
 	c.bySource.remove(s.hash, source)
-	l.turn = c.inTurn.remove(l.turn, source)
+	l.turn = c.sourceRings.remove(l.turn, source)
 	c.freeOnes.give(source)
 	if l.turn == none {
 		c.byLink.remove(linkHash(c.byLink.keys[link]), link)
-		c.turn = c.linkTurn.remove(c.turn, link)
+		c.nextLink = c.linkRings.remove(c.nextLink, link)
 		c.freeLinks.give(link)
 	}
 	return item

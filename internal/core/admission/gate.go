@@ -12,7 +12,7 @@ const (
 	Newcomer                     // from a source that is new on the link
 	OverLink                     // the link as a whole sends too much
 	OverSource                   // the source sends too much
-	OverNewcomers                // too much at once from sources that are new or not yet settled
+	OverNewcomers                // too much at once from sources that are new or not yet established
 )
 
 func (v Verdict) String() string {
@@ -33,14 +33,14 @@ const DefaultSources = 1 << 17
 // link, that of newcomers. A flood from invented addresses empties the bucket of
 // newcomers, and takes nothing from known sources.
 //
-// A source is settled from its fourth message on. Once half of the link's bucket is used,
-// the other half is for settled sources, so that addresses which are used for an exchange
+// A source is established from its fourth message on. Once half of the link's bucket is used,
+// the other half is for established sources, so that addresses which are used for an exchange
 // or two take nothing from them either. (A host that goes on using more addresses than the
 // link's limit serves counts as so many sources; a switch can limit how many addresses a
 // port has.)
 //
 // Where the table of sources is full, a newcomer takes the place of a source that is not
-// settled; if there is none, of a source whose bucket is full and that is on the
+// established; if there is none, of a source whose bucket is full and that is on the
 // newcomer's own link, or on a link with more than its share of entries. A source whose
 // bucket is in use keeps its place: the newcomer then stays a newcomer.
 type Gate struct {
@@ -58,7 +58,7 @@ type gateLink struct {
 
 	full         instant.Instant // the link's bucket
 	newcomerFull instant.Instant
-	held         int // its entries in the table
+	entries      int // its entries in the table
 	gone         bool
 }
 
@@ -99,8 +99,8 @@ func (g *Gate) Remove(link int) {
 		return
 	}
 	delete(g.places, link)
-	g.links[p] = gateLink{held: g.links[p].held, gone: true}
-	if g.links[p].held == 0 {
+	g.links[p] = gateLink{entries: g.links[p].entries, gone: true}
+	if g.links[p].entries == 0 {
 		g.vacate(p)
 		return
 	}
@@ -130,7 +130,7 @@ func (g *Gate) evict(e *entry) {
 	*e = entry{}
 	g.table.used--
 	l := &g.links[p]
-	if l.held--; l.held == 0 && l.gone {
+	if l.entries--; l.entries == 0 && l.gone {
 		g.gone--
 		g.vacate(p)
 	}
@@ -157,7 +157,7 @@ func (g *Gate) Admit(now instant.Instant, link int, s Source) Verdict {
 		if l.source.bound(&e.full, now); !l.source.allows(e.full, now) {
 			return OverSource
 		}
-		v := l.admit(now, Known, e.owner.settled())
+		v := l.admit(now, Known, e.owner.established())
 		if v == Known {
 			e.full = l.source.charge(e.full, now)
 			e.owner = e.owner.again()
@@ -176,13 +176,13 @@ func (g *Gate) Admit(now instant.Instant, link int, s Source) Verdict {
 }
 
 // admit charges the link's bucket if there is room in the part of it that a source may
-// use, settled or not. Where newcomers have no limit, every source may use the whole
+// use, established or not. Where newcomers have no limit, every source may use the whole
 // bucket.
-func (l *gateLink) admit(now instant.Instant, v Verdict, settled bool) Verdict {
+func (l *gateLink) admit(now instant.Instant, v Verdict, established bool) Verdict {
 	if !l.link.allows(l.full, now) {
 		return OverLink
 	}
-	if !settled && l.newcomers.interval != 0 && !l.link.allowsHalf(l.full, now) {
+	if !established && l.newcomers.interval != 0 && !l.link.allowsHalf(l.full, now) {
 		return OverNewcomers
 	}
 	l.full = l.link.charge(l.full, now)
@@ -200,7 +200,7 @@ func (g *Gate) remember(now instant.Instant, hash uint64, place int) {
 	}
 	l := &g.links[place]
 	*e = entry{full: l.source.charge(0, now), print: uint32(hash >> 32), owner: ownerOf(place)}
-	l.held++
+	l.entries++
 	g.table.used++
 }
 
@@ -215,9 +215,9 @@ func (g *Gate) victim(now instant.Instant, hash uint64, place int) *entry {
 			return 3
 		case e.full > now:
 			return 0
-		case !e.owner.settled():
+		case !e.owner.established():
 			return 2
-		case e.owner.place() == place || l.held > share:
+		case e.owner.place() == place || l.entries > share:
 			return 1
 		}
 		return 0

@@ -277,7 +277,7 @@ func TestLinksWithoutSources(t *testing.T) {
 		checkTable(t, g)
 	}
 	for p, at := range g.links {
-		if gone := p == 1; at.held > 0 != (p == 2) || (at == gateLink{}) != gone {
+		if gone := p == 1; at.entries > 0 != (p == 2) || (at == gateLink{}) != gone {
 			t.Errorf("link %d: %+v", p+1, at)
 		}
 	}
@@ -302,8 +302,8 @@ func checkTable(t *testing.T, g *Gate) {
 	}
 	gone := 0
 	for p, l := range g.links {
-		if l.held != held[p] {
-			t.Errorf("place %d has %d entries, %d are counted", p, held[p], l.held)
+		if l.entries != held[p] {
+			t.Errorf("place %d has %d entries, %d are counted", p, held[p], l.entries)
 		}
 		if l.gone {
 			gone++

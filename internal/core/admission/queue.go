@@ -31,14 +31,14 @@ func DefaultBounds() []Bounds {
 //
 // Push and Pop take the same time however much is queued, and allocate nothing.
 type Queue[T any] struct {
-	key     Key
-	classes []class[T]
-	turn    int // the class that is asked first, after the first class
+	key       Key
+	classes   []class[T]
+	nextClass int // the class that is asked first, after the first class
 }
 
 // NewQueue makes a queue with one class for each of the bounds.
 func NewQueue[T any](key Key, classes ...Bounds) *Queue[T] {
-	q := &Queue[T]{key: key, turn: 1}
+	q := &Queue[T]{key: key, nextClass: 1}
 	for _, b := range classes {
 		q.classes = append(q.classes, newClass[T](b))
 	}
@@ -52,7 +52,7 @@ func (q *Queue[T]) Push(class, link int, s Source, item T) (shed T, dropped bool
 	own := sourceKey{link, s}
 	hash := q.key.of(link, s)
 	source := c.bySource.find(hash, own)
-	if source != none && !s.many && c.ofSources.holds(source) >= c.perSource {
+	if source != none && !s.many && c.ofSources.amountOf(source) >= c.perSource {
 		return item, true
 	}
 	if source == none {
@@ -72,9 +72,9 @@ func (q *Queue[T]) Pop() (item T, ok bool) {
 		return c.pop(), true
 	}
 	for range q.classes[1:] {
-		c := &q.classes[q.turn]
-		if q.turn++; q.turn == len(q.classes) {
-			q.turn = 1
+		c := &q.classes[q.nextClass]
+		if q.nextClass++; q.nextClass == len(q.classes) {
+			q.nextClass = 1
 		}
 		if c.ready() {
 			return c.pop(), true
@@ -83,9 +83,9 @@ func (q *Queue[T]) Pop() (item T, ok bool) {
 	return item, false
 }
 
-// Hold begins or ends the holding back of a class. A class that is held back still takes
+// Pause stops or goes on handing out of a class. A class that is paused still takes
 // items in, up to its bound.
-func (q *Queue[T]) Hold(class int, held bool) { q.classes[class].held = held }
+func (q *Queue[T]) Pause(class int, paused bool) { q.classes[class].paused = paused }
 
 // Ready reports whether Pop has an item to hand out.
 func (q *Queue[T]) Ready() bool {

@@ -144,7 +144,7 @@ func TestQueueModel(t *testing.T) {
 		for step := range 4000 {
 			if random.IntN(50) == 0 {
 				class, held := random.IntN(len(bounds)), random.IntN(3) == 0
-				q.Hold(class, held)
+				q.Pause(class, held)
 				twin.held[class] = held
 			}
 			// Full and empty by turns.
@@ -187,7 +187,7 @@ func TestQueueModel(t *testing.T) {
 			t.Errorf("seed %d: nothing was shed", seed)
 		}
 		for i := range bounds {
-			q.Hold(i, false)
+			q.Pause(i, false)
 		}
 		for {
 			if _, ok := q.Pop(); !ok {
@@ -210,8 +210,8 @@ func checkEmpty[T comparable](t *testing.T, q *Queue[T]) {
 			t.Errorf("class %d: %d items, %d sources, %d links and %d and %d steps are free, of %d", i,
 				len(c.freeItems), len(c.freeOnes), len(c.freeLinks), len(c.ofLinks.free)-1, len(c.ofSources.free)-1, n)
 		}
-		if c.turn != none || c.linkRank != none {
-			t.Errorf("class %d: link %d has the turn, step %d is the lowest", i, c.turn, c.linkRank)
+		if c.nextLink != none || c.linkRank != none {
+			t.Errorf("class %d: link %d has the turn, step %d is the lowest", i, c.nextLink, c.linkRank)
 		}
 		for _, item := range c.items {
 			if item != nothing {

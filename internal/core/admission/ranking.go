@@ -26,8 +26,8 @@ func newRanking(n int) ranking {
 	return r
 }
 
-// holds is the amount of an element.
-func (r *ranking) holds(id int32) int {
+// amountOf is the amount of an element.
+func (r *ranking) amountOf(id int32) int {
 	if r.step[id] == none {
 		return 0
 	}
@@ -40,7 +40,7 @@ func (r *ranking) most(head int32) int32 { return r.members.tail(r.first[r.steps
 
 // gain gives an element one more and returns the list's head.
 func (r *ranking) gain(head, id int32) int32 {
-	old, amount := r.step[id], r.holds(id)+1
+	old, amount := r.step[id], r.amountOf(id)+1
 	above := head
 	if old != none {
 		above = r.following(head, old)
@@ -55,7 +55,7 @@ func (r *ranking) gain(head, id int32) int32 {
 
 // lose takes one from an element and returns the list's head.
 func (r *ranking) lose(head, id int32) int32 {
-	old, amount := r.step[id], r.holds(id)-1
+	old, amount := r.step[id], r.amountOf(id)-1
 	if amount == 0 {
 		head = r.leave(head, id)
 		r.step[id] = none

@@ -12,21 +12,21 @@ type entry struct {
 }
 
 // owner is the place of a link plus one, and how often the source was admitted since it
-// was new, up to the number at which it is settled. Zero is an empty entry.
+// was new, up to the number at which it is established. Zero is an empty entry.
 type owner uint32
 
 const (
-	countBits = 2
-	settles   = 1<<countBits - 1
+	countBits     = 2
+	establishedAt = 1<<countBits - 1
 )
 
 func ownerOf(place int) owner     { return owner(place+1) << countBits }
 func (o owner) place() int        { return int(o>>countBits) - 1 }
 func (o owner) same(p owner) bool { return o>>countBits == p>>countBits }
-func (o owner) settled() bool     { return o&settles == settles }
+func (o owner) established() bool { return o&establishedAt == establishedAt }
 
 func (o owner) again() owner {
-	if o.settled() {
+	if o.established() {
 		return o
 	}
 	return o + 1

@@ -16,7 +16,7 @@ func TestNames(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"hold": func(t *rapid.T) {
 				s := text(t)
-				if id := n.hold(s); n.text(id) != s {
+				if id := n.acquire(s); n.text(id) != s {
 					t.Fatalf("%q is kept as %q", s, n.text(id))
 				}
 				held[s]++
@@ -44,7 +44,7 @@ func TestNames(t *testing.T) {
 				}
 			},
 		})
-		if n.hold(""); n.find("") != 0 {
+		if n.acquire(""); n.find("") != 0 {
 			t.Fatal("the empty text has another number than 0")
 		}
 	})

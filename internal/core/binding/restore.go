@@ -22,7 +22,7 @@ const maxDoubt = time.Hour
 func (t *Table) Restore(now instant.Now, r Record, bootID string, lastWall time.Time) {
 	b := r.Binding
 	b.Source = FromStore
-	held := false
+	waits := false
 	if r.BootID != bootID && r.Valid != instant.Never {
 		if known := !r.ValidWall.IsZero(); known && now.Synced && !now.Wall.Before(lastWall) {
 			// No server grants more than the whole lifetime: the clock was wrong.
@@ -32,32 +32,32 @@ func (t *Table) Restore(now instant.Now, r Record, bootID string, lastWall time.
 			b.Preferred = now.Boot.After(left - early)
 		} else {
 			b.Preferred, b.Valid = Lifetimes(now, r.Lifetime, r.Lifetime)
-			held = known
+			waits = known
 		}
 	}
 	t.Remove(b.VRF, b.Prefix)
 	s := t.insert(&b)
-	if held {
-		t.held[s.ref] = r.ValidWall.UnixNano()
+	if waits {
+		t.waiting[s.ref] = r.ValidWall.UnixNano()
 		t.minWall, t.doubtEnd = lastWall, now.Boot.After(maxDoubt)
 	}
 }
 
-// settle gives bindings that were restored under an untrusted wall clock
+// endWaiting gives bindings that were restored under an untrusted wall clock
 // their true end, once the clock can be trusted.
-func (t *Table) settle(now instant.Now) {
-	if len(t.held) == 0 || !now.Synced || now.Wall.Before(t.minWall) && now.Boot < t.doubtEnd {
+func (t *Table) endWaiting(now instant.Now) {
+	if len(t.waiting) == 0 || !now.Synced || now.Wall.Before(t.minWall) && now.Boot < t.doubtEnd {
 		return
 	}
-	for _, r := range slices.Sorted(maps.Keys(t.held)) {
-		end := t.held[r]
+	for _, r := range slices.Sorted(maps.Keys(t.waiting)) {
+		end := t.waiting[r]
 		b := t.Take(t.slots.At(r))
 		b.Valid = min(b.Valid, now.Boot.After(time.Unix(0, end).Sub(now.Wall)))
 		b.Preferred = min(b.Preferred, b.Valid)
 		t.insert(&b)
 	}
-	clear(t.held)
+	clear(t.waiting)
 }
 
-// Held is the number of restored bindings that wait for a trustworthy clock.
-func (t *Table) Held() int { return len(t.held) }
+// Waiting is the number of restored bindings that wait for a trustworthy clock.
+func (t *Table) Waiting() int { return len(t.waiting) }

@@ -50,7 +50,7 @@ type names struct {
 
 type name struct {
 	text  string
-	held  int32
+	uses  int32
 	links int32 // of a client: on how many links it has bindings
 }
 
@@ -75,7 +75,7 @@ func (n *names) find(text string) nameID {
 
 func (n *names) text(id nameID) string { return n.texts[id].text }
 
-func (n *names) hold(text string) nameID {
+func (n *names) acquire(text string) nameID {
 	id := n.find(text)
 	if id == none {
 		if last := len(n.free) - 1; last >= 0 {
@@ -87,12 +87,12 @@ func (n *names) hold(text string) nameID {
 		n.texts[id].text = text
 		n.ids[text] = id
 	}
-	n.texts[id].held++
+	n.texts[id].uses++
 	return id
 }
 
 func (n *names) release(id nameID) {
-	if n.texts[id].held--; n.texts[id].held > 0 || id == 0 {
+	if n.texts[id].uses--; n.texts[id].uses > 0 || id == 0 {
 		return
 	}
 	delete(n.ids, n.texts[id].text)
@@ -102,7 +102,7 @@ func (n *names) release(id nameID) {
 
 // fill writes a binding into a slot.
 func (t *Table) fill(s *Slot, d *Binding) {
-	s.link, s.vrf, s.client, s.server = t.names.hold(d.Link), t.names.hold(d.VRF), t.names.hold(d.Client.octets), t.names.hold(d.Server)
+	s.link, s.vrf, s.client, s.server = t.names.acquire(d.Link), t.names.acquire(d.VRF), t.names.acquire(d.Client.octets), t.names.acquire(d.Server)
 	t.fillRest(s, d)
 }
 

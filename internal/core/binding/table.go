@@ -31,7 +31,7 @@ type Table struct {
 
 	excluded map[ref]netip.Prefix // of the few bindings from which a part is excluded
 
-	held     map[ref]int64   // restored while the wall clock could not be trusted: when they end by it, nanoseconds
+	waiting  map[ref]int64   // restored while the wall clock could not be trusted: when they end by it, nanoseconds
 	minWall  time.Time       // a synchronised clock that is behind this is not believed,
 	doubtEnd instant.Instant // until this
 }
@@ -59,7 +59,7 @@ func NewTable() *Table {
 		clients:  make(map[clientKey]ref),
 		links:    make(map[nameID]*linkState),
 		hosts:    make(map[hostKey]int32),
-		held:     make(map[ref]int64),
+		waiting:  make(map[ref]int64),
 		excluded: make(map[ref]netip.Prefix),
 
 		unchecked: 1,
@@ -182,7 +182,7 @@ const expireAtOnce = 512
 // number of them, and appends an event for each. While more are due, Deadline is not
 // after now.
 func (t *Table) Expire(events []Event, now instant.Now) []Event {
-	t.settle(now)
+	t.endWaiting(now)
 	for range expireAtOnce {
 		if len(t.expiry.due) == 0 || t.expiry.due[0].at > now.Boot {
 			break
@@ -223,11 +223,11 @@ func (t *Table) Rename(link, to string) {
 // change removes a binding, has it changed and puts it in again. A restored binding that
 // waits for a trustworthy clock goes on waiting.
 func (t *Table) change(s *Slot, by func(*Binding)) {
-	end, held := t.held[s.ref]
+	end, waits := t.waiting[s.ref]
 	b := t.Take(s)
 	by(&b)
-	if s = t.insert(&b); held {
-		t.held[s.ref] = end
+	if s = t.insert(&b); waits {
+		t.waiting[s.ref] = end
 	}
 }
 
@@ -286,7 +286,7 @@ func (t *Table) add(b *Binding) *Slot {
 
 func (t *Table) remove(s *Slot) {
 	t.spaces[t.names.text(s.vrf)].Delete(s.Prefix())
-	delete(t.held, s.ref)
+	delete(t.waiting, s.ref)
 	t.countUse(s, -1)
 	delete(t.excluded, s.ref)
 	t.partClient(s)
@@ -305,10 +305,10 @@ func (t *Table) remove(s *Slot) {
 
 // Extend gives a binding that stays where it is, and whose, new lifetimes.
 func (t *Table) Extend(s *Slot, b *Binding) {
-	delete(t.held, s.ref)
+	delete(t.waiting, s.ref)
 	if t.names.text(s.server) != b.Server {
 		before := s.server
-		s.server = t.names.hold(b.Server)
+		s.server = t.names.acquire(b.Server)
 		t.names.release(before)
 	}
 	t.fillRest(s, b)

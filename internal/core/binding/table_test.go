@@ -516,7 +516,7 @@ func TestRestoredLifetimes(t *testing.T) {
 		if got.Valid != tc.want || got.Source != binding.FromStore || table.Len(binding.Prefix) != 1 {
 			t.Errorf("%s: valid until %d, want %d; source %v, %d bindings", name, got.Valid, tc.want, got.Source, table.Len(binding.Prefix))
 		}
-		if waits := table.Held() == 1; waits != (tc.want != tc.later) {
+		if waits := table.Waiting() == 1; waits != (tc.want != tc.later) {
 			t.Errorf("%s: waits for a clock: %v", name, waits)
 		}
 		table.Rename("lan0", "lan1") // it waits under another name as well
@@ -528,8 +528,8 @@ func TestRestoredLifetimes(t *testing.T) {
 			if there || len(ended) != 1 || ended[0].Old.Link != "lan1" {
 				t.Errorf("%s: its end has passed, and it is there: %v, %+v", name, there, ended)
 			}
-		} else if got.Valid != tc.later || got.Link != "lan1" || table.Held() != 0 {
-			t.Errorf("%s: later valid until %d on %s, want %d; %d wait", name, got.Valid, got.Link, tc.later, table.Held())
+		} else if got.Valid != tc.later || got.Link != "lan1" || table.Waiting() != 0 {
+			t.Errorf("%s: later valid until %d on %s, want %d; %d wait", name, got.Valid, got.Link, tc.later, table.Waiting())
 		}
 	}
 }

@@ -66,7 +66,7 @@ func inRanges(ranges []trust.Range, p netip.Prefix) bool {
 		return true
 	}
 	for _, r := range ranges {
-		if r.Holds(p) {
+		if r.Includes(p) {
 			return true
 		}
 	}

@@ -57,8 +57,8 @@ type Policy struct {
 	Delegable  []trust.Range // empty: whatever the peer's own bounds allow
 }
 
-// SettleHostLimit gives HostLimitAuto its number on a link, which several clients may be on.
-func (p *Policy) SettleHostLimit(shared bool) {
+// ResolveHostLimit gives HostLimitAuto its number on a link, which several clients may be on.
+func (p *Policy) ResolveHostLimit(shared bool) {
 	switch {
 	case p.HostLimit != HostLimitAuto:
 	case shared:

@@ -8,10 +8,10 @@ type GuardLink struct {
 	Name  string
 }
 
-// HoldsFrames reports whether the owner's guard stops frames that programs send by packet
+// StopsFrames reports whether the owner's guard stops frames that programs send by packet
 // sockets. The relay's does not: it sends to peers by UDP sockets alone, and to clients
 // many frames by packet sockets.
-func (o Owner) HoldsFrames() bool { return o == OwnerGuard }
+func (o Owner) StopsFrames() bool { return o == OwnerGuard }
 
 // FrameTable is the guard's second table, in family netdev: some DHCP programs answer by
 // packet sockets, past XFRM and past GuardTable. This table sees their frames where they

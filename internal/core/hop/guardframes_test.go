@@ -66,7 +66,7 @@ func TestFrameTableHasAChainForEachLink(t *testing.T) {
 	if got := names(); len(got) != 0 {
 		t.Errorf("no links: chains %q", got)
 	}
-	if hop.OwnerRelay.HoldsFrames() || !hop.OwnerGuard.HoldsFrames() {
+	if hop.OwnerRelay.StopsFrames() || !hop.OwnerGuard.StopsFrames() {
 		t.Error("frames are the guard's alone to hold back")
 	}
 }

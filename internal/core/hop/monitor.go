@@ -271,7 +271,7 @@ func (m *Monitor) Observe(now instant.Now, seen *Seen) (actions []Action, notes 
 			w.state.DroppedIn, w.state.DroppedOut = dropped.In, dropped.Out
 		}
 		actions = append(actions, more...)
-		notes = w.settle(now, problem, more, notes)
+		notes = w.setState(now, problem, more, notes)
 	}
 	if load == "" {
 		m.load.reset()
@@ -344,8 +344,8 @@ func guardProblem(seen *Seen) string {
 	return ""
 }
 
-// settle sets a hop's state from its problem, and makes the notes.
-func (w *watched) settle(now instant.Now, problem string, actions []Action, notes []Note) []Note {
+// setState sets a hop's state from its problem, and makes the notes.
+func (w *watched) setState(now instant.Now, problem string, actions []Action, notes []Note) []Note {
 	note := func(k NoteKind, text string) {
 		notes = append(notes, Note{Kind: k, Hop: w.hop.Name, Peer: w.hop.Peer, Text: text})
 	}

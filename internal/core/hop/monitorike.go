@@ -119,12 +119,12 @@ func (w *watched) silent(now instant.Instant, mine []*IKESA) map[uint32]bool {
 // lasting are the IKE SAs of a hop for which a condition has been true for that long.
 // since has the instants at which it became true.
 func lasting(now instant.Instant, mine []*IKESA, since map[uint32]instant.Instant, patience time.Duration, is func(*IKESA) bool) map[uint32]bool {
-	holds, long := make(map[uint32]bool), make(map[uint32]bool)
+	still, long := make(map[uint32]bool), make(map[uint32]bool)
 	for _, s := range mine {
 		if !is(s) {
 			continue
 		}
-		holds[s.ID] = true
+		still[s.ID] = true
 		if _, known := since[s.ID]; !known {
 			since[s.ID] = now
 		}
@@ -133,7 +133,7 @@ func lasting(now instant.Instant, mine []*IKESA, since map[uint32]instant.Instan
 		}
 	}
 	for id := range since {
-		if !holds[id] {
+		if !still[id] {
 			delete(since, id)
 		}
 	}

@@ -59,21 +59,21 @@ func (w *watched) crowd(v *view) []Action {
 // prune returns the IKE SAs of a hop that are to be ended, once there have been several
 // for a while.
 func (w *watched) prune(now instant.Instant, mine []*IKESA) (many []uint32) {
-	holders := make(map[uint32]*ChildSA)
+	newest := make(map[uint32]*ChildSA)
 	each(mine, func(i *IKESA, s *ChildSA) {
-		if best := holders[i.ID]; s.Selector == "dhcp" && (best == nil || s.Age < best.Age) {
-			holders[i.ID] = s
+		if best := newest[i.ID]; s.Selector == "dhcp" && (best == nil || s.Age < best.Age) {
+			newest[i.ID] = s
 		}
 	})
-	if len(holders) < 2 {
+	if len(newest) < 2 {
 		w.twins = twins{}
 		return nil
 	}
-	crowded := len(holders) > maxSAs // the peer makes more and more of them
-	for id := range holders {
+	crowded := len(newest) > maxSAs // the peer makes more and more of them
+	for id := range newest {
 		if _, known := w.twins.in[id]; !known && !crowded { // a further SA: begin again
-			w.twins = twins{since: now, in: make(map[uint32]uint64, len(holders))}
-			for id, s := range holders {
+			w.twins = twins{since: now, in: make(map[uint32]uint64, len(newest))}
+			for id, s := range newest {
 				w.twins.in[id] = s.In.Packets
 			}
 			return nil
@@ -87,12 +87,12 @@ func (w *watched) prune(now instant.Instant, mine []*IKESA) (many []uint32) {
 		return nil
 	}
 	best := uint32(0)
-	for id, s := range holders {
-		if best == 0 || w.twins.better(id, s, best, holders[best]) {
+	for id, s := range newest {
+		if best == 0 || w.twins.better(id, s, best, newest[best]) {
 			best = id
 		}
 	}
-	for id := range holders {
+	for id := range newest {
 		if id != best {
 			many = append(many, id)
 		}

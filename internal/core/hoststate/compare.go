@@ -69,10 +69,10 @@ func (c *Comparison) mayTouch() bool {
 	return !c.lost
 }
 
-// settled takes note that a link was brought up to date. An element that a delegation held
+// lookAgain takes note that a link was brought up to date. An element that a delegation held
 // before may now be there for the link itself, or the other way round. Nothing is asked
 // of the kernel then, so the comparison has to look at the elements of this link again.
-func (c *Comparison) settled(name string) {
+func (c *Comparison) lookAgain(name string) {
 	if c != nil && c.stage == atWanted {
 		c.again[name] = struct{}{}
 	}
@@ -171,7 +171,7 @@ func (p *partial) delegation(d *delegation) {
 	if p.r.elements == nil {
 		p.limit-- // a delegation with neither element nor route is to count too
 	} else {
-		for _, e := range d.holding().elements(a[:0], p.rec.Name, d.prefix.prefix()) {
+		for _, e := range d.elementSets().elements(a[:0], p.rec.Name, d.prefix.prefix()) {
 			p.element(e)
 		}
 	}

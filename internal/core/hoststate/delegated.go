@@ -22,8 +22,8 @@ func (s *State) Delegated(yield func(Op) bool) {
 
 func (s *State) delegated(rec *link, d *delegation, room *opRoom, yield func(Op) bool) bool {
 	var a [4]Element
-	for _, e := range d.holding().elements(a[:0], rec.Name, d.prefix.prefix()) {
-		if !rec.holds(e) && !yield(room.again(e)) {
+	for _, e := range d.elementSets().elements(a[:0], rec.Name, d.prefix.prefix()) {
+		if !rec.has(e) && !yield(room.again(e)) {
 			return false
 		}
 	}

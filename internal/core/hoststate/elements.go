@@ -9,32 +9,32 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// holding says which elements a delegation wants: of families for sources and for loops
+// elementSets says which elements a delegation wants: of families for sources and for loops
 // one each, or none (0), and the link-layer address in their keys.
-type holding struct {
+type elementSets struct {
 	source, loop Set
 	holder       bool // SourceHolder as well
 	linkLayer    linkaddr.Addr
 }
 
-// holding is what the delegation holds.
-func (d *delegation) holding() holding {
-	h := holding{source: d.source, loop: d.loop, holder: d.holder}
+// elementSets is what the delegation holds.
+func (d *delegation) elementSets() elementSets {
+	h := elementSets{source: d.source, loop: d.loop, holder: d.holder}
 	if h.hasLinkLayer() {
 		h.linkLayer = d.linkLayer
 	}
 	return h
 }
 
-func (h holding) hasLinkLayer() bool {
+func (h elementSets) hasLinkLayer() bool {
 	return h.holder || h.source.HasLinkLayer() || h.loop.HasLinkLayer()
 }
 
 // wantsOf is the elements of one delegation. None for a link that is not
 // client-facing, none for an assigned address that an on-link prefix covers
 // anyway, and none while the delegation is not proved.
-func (rec *link) wantsOf(d *delegation) holding {
-	var h holding
+func (rec *link) wantsOf(d *delegation) elementSets {
+	var h elementSets
 	if rec.policy == nil || rec.covers(d.prefix) && !rec.onlyLeased() || !rec.proves(d) {
 		return h
 	}
@@ -79,7 +79,7 @@ func (rec *link) covers(p packed) bool {
 }
 
 // elements appends the elements that h stands for.
-func (h holding) elements(dst []Element, name string, p netip.Prefix) []Element {
+func (h elementSets) elements(dst []Element, name string, p netip.Prefix) []Element {
 	for _, set := range [...]Set{h.source, h.loop} {
 		if set == 0 {
 			continue
@@ -99,11 +99,11 @@ func (h holding) elements(dst []Element, name string, p netip.Prefix) []Element 
 	return dst
 }
 
-// hold changes what a delegation holds. What is new is added before what is old goes,
+// changeElements changes what a delegation holds. What is new is added before what is old goes,
 // so that the client's packets pass throughout. An element that the link holds
 // as well, without the delegation, is left alone. Only of a delegation that is new is it known
 // that its client has not used the prefix.
-func (s *State) hold(ops []Op, rec *link, d *delegation, old, now holding, isNew bool) []Op {
+func (s *State) changeElements(ops []Op, rec *link, d *delegation, old, now elementSets, isNew bool) []Op {
 	d.source, d.loop, d.holder = now.source, now.loop, now.holder
 	if old == now {
 		return ops
@@ -114,7 +114,7 @@ func (s *State) hold(ops []Op, rec *link, d *delegation, old, now holding, isNew
 	wants := now.elements(b[:0], rec.Name, prefix)
 	begin := len(ops)
 	for _, e := range wants {
-		if !slices.Contains(was, e) && !rec.holds(e) {
+		if !slices.Contains(was, e) && !rec.has(e) {
 			ops = s.element(ops, e, false)
 		}
 	}
@@ -124,32 +124,32 @@ func (s *State) hold(ops []Op, rec *link, d *delegation, old, now holding, isNew
 		}
 	}
 	for _, e := range was {
-		if !slices.Contains(wants, e) && !rec.holds(e) {
+		if !slices.Contains(wants, e) && !rec.has(e) {
 			ops = s.element(ops, e, true)
 		}
 	}
 	return ops
 }
 
-// holds reports whether the link holds an element of a delegation without the delegation as
+// has reports whether the link holds an element of a delegation without the delegation as
 // well: of the families that delegations are in, links have elements in one.
-func (rec *link) holds(e Element) bool { return e.Set == SourceLink && rec.static[e] }
+func (rec *link) has(e Element) bool { return e.Set == SourceLink && rec.static[e] }
 
-// held reports whether a delegation of the link holds e.
-func (s *State) held(rec *link, e Element) bool {
+// inUse reports whether a delegation of the link holds e.
+func (s *State) inUse(rec *link, e Element) bool {
 	d := s.delegations.find(spot{rec.id, pack(e.Prefix)})
 	if d == nil {
 		return false
 	}
 	var a [4]Element
-	return slices.Contains(d.holding().elements(a[:0], rec.Name, e.Prefix), e)
+	return slices.Contains(d.elementSets().elements(a[:0], rec.Name, e.Prefix), e)
 }
 
-// settleLink brings everything about one link up to date. A gate has
+// updateLink brings everything about one link up to date. A gate has
 // the packets of the link looked at: it goes before the elements that let them pass, and
 // comes after them.
-func (s *State) settleLink(ops []Op, rec *link) []Op {
-	s.comparison.settled(rec.Name)
+func (s *State) updateLink(ops []Op, rec *link) []Op {
+	s.comparison.lookAgain(rec.Name)
 	gates, static := rec.wants()
 	for _, e := range sortedElements(rec.gates) {
 		if !gates[e] {
@@ -158,17 +158,17 @@ func (s *State) settleLink(ops []Op, rec *link) []Op {
 	}
 	old := rec.static
 	for _, e := range sortedElements(static) {
-		if !old[e] && !s.held(rec, e) {
+		if !old[e] && !s.inUse(rec, e) {
 			ops = s.element(ops, e, false)
 		}
 	}
 	rec.static = union(old, static)
 	for _, d := range s.sorted(rec) {
-		ops = s.settleDelegation(ops, rec, d, d.holding(), false)
+		ops = s.updateDelegation(ops, rec, d, d.elementSets(), false)
 	}
 	rec.static = static
 	for _, e := range sortedElements(old) {
-		if !static[e] && !s.held(rec, e) {
+		if !static[e] && !s.inUse(rec, e) {
 			ops = s.element(ops, e, true)
 		}
 	}
@@ -178,7 +178,7 @@ func (s *State) settleLink(ops []Op, rec *link) []Op {
 		}
 	}
 	rec.gates = gates
-	return s.settleStanding(ops, rec)
+	return s.updateStanding(ops, rec)
 }
 
 // elements yields every element of a link once, but its gates, in order.
@@ -191,7 +191,7 @@ func (s *State) elements(rec *link) iter.Seq[Element] {
 		}
 		var a [4]Element
 		for _, d := range s.sorted(rec) {
-			for _, e := range d.holding().elements(a[:0], rec.Name, d.prefix.prefix()) {
+			for _, e := range d.elementSets().elements(a[:0], rec.Name, d.prefix.prefix()) {
 				if !rec.static[e] && !yield(e) {
 					return
 				}
@@ -267,11 +267,11 @@ func (rec *link) putAll(dst map[Element]bool, set Set, prefixes []netip.Prefix) 
 	}
 }
 
-// settleDelegation brings one delegation, which held was, up to date. The filter lets a
+// updateDelegation brings one delegation, which held was, up to date. The filter lets a
 // source pass before its route is there.
-func (s *State) settleDelegation(ops []Op, rec *link, d *delegation, was holding, isNew bool) []Op {
+func (s *State) updateDelegation(ops []Op, rec *link, d *delegation, was elementSets, isNew bool) []Op {
 	s.weigh(rec, d)
-	ops = s.hold(ops, rec, d, was, rec.wantsOf(d), isNew)
+	ops = s.changeElements(ops, rec, d, was, rec.wantsOf(d), isNew)
 	return s.wantRoute(ops, d, rec.routeOf(d))
 }
 

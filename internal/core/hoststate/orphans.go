@@ -110,7 +110,7 @@ func (s *State) disarmOverlapped(ops []Op, rec *link, p netip.Prefix) (_ []Op, f
 	found = slices.DeleteFunc(found, func(r ref) bool { return s.delegations.get(r).spot == spot{rec.id, pack(p)} })
 	for _, r := range found {
 		d := s.delegations.get(r)
-		ops = s.hold(ops, s.byID[d.link], d, d.holding(), holding{}, false)
+		ops = s.changeElements(ops, s.byID[d.link], d, d.elementSets(), elementSets{}, false)
 	}
 	return ops, found
 }

@@ -45,10 +45,10 @@ func (s *State) Rename(ops []Op, old, name string) []Op {
 		ops = s.element(ops, e, true)
 	}
 	s.forgive(rec)
-	ops = s.settleLink(ops, rec)
+	ops = s.updateLink(ops, rec)
 	if left != nil {
 		left.covered = nil
-		ops = s.settleStanding(ops, left)
+		ops = s.updateStanding(ops, left)
 	}
 	return ops
 }

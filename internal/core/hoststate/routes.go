@@ -108,10 +108,10 @@ func (s *State) wantRoute(ops []Op, d *delegation, id routeID) []Op {
 				s.comparison.adopted([]routeID{id})
 			}
 		}
-		ops = s.settleKnown(ops, id, c, was, known)
+		ops = s.updateKnown(ops, id, c, was, known)
 	}
 	if old != id && old != (routeID{}) {
-		ops = s.settleRoute(ops, old)
+		ops = s.updateRoute(ops, old)
 	}
 	return ops
 }
@@ -166,10 +166,10 @@ func (rec *link) standingOf() (all []stands) {
 	return all
 }
 
-// settleStanding brings the routes that stand for what a link's delegations cover up to
+// updateStanding brings the routes that stand for what a link's delegations cover up to
 // date. A route over the interface itself, or to whoever was given the prefix, wins by
 // its metric.
-func (s *State) settleStanding(ops []Op, rec *link) []Op {
+func (s *State) updateStanding(ops []Op, rec *link) []Op {
 	now, old := rec.standingOf(), rec.stands
 	rec.stands = now
 	for _, w := range now {
@@ -181,11 +181,11 @@ func (s *State) settleStanding(ops []Op, rec *link) []Op {
 	ids := make([]routeID, len(now))
 	for i, w := range now {
 		ids[i] = w.id
-		ops = s.settleRoute(ops, w.id)
+		ops = s.updateRoute(ops, w.id)
 	}
 	s.comparison.adopted(ids)
 	for _, w := range old {
-		ops = s.settleRoute(ops, w.id)
+		ops = s.updateRoute(ops, w.id)
 	}
 	return ops
 }
@@ -202,15 +202,15 @@ func (s *State) countStanding(w stands, n int) {
 	}
 }
 
-// settleRoute compares what is wanted of one route with what was last asked of
+// updateRoute compares what is wanted of one route with what was last asked of
 // the kernel.
-func (s *State) settleRoute(ops []Op, id routeID) []Op {
+func (s *State) updateRoute(ops []Op, id routeID) []Op {
 	c, known := s.routes[id]
-	return s.settleKnown(ops, id, c, c, known)
+	return s.updateKnown(ops, id, c, c, known)
 }
 
-// settleKnown is settleRoute for a route that was, if it was known, and is c now.
-func (s *State) settleKnown(ops []Op, id routeID, c, was ownRoute, known bool) []Op {
+// updateKnown is updateRoute for a route that was, if it was known, and is c now.
+func (s *State) updateKnown(ops []Op, id routeID, c, was ownRoute, known bool) []Op {
 	w := s.winner(c)
 	link, gateway, ok := s.wanted(id, w)
 	if !ok {

@@ -126,7 +126,7 @@ func (s *State) SetLink(ops []Op, l *links.Link) []Op {
 		return ops
 	}
 	s.forgive(rec)
-	return s.settleLink(ops, rec)
+	return s.updateLink(ops, rec)
 }
 
 // RemoveLink takes note that an interface is gone. Its delegations stay, with
@@ -144,7 +144,7 @@ func (s *State) RemoveLink(ops []Op, name string) []Op {
 	rec.Link, rec.present, rec.routed = rec.Gone(), false, nil
 	s.renew(rec, rec.PointToPoint)
 	s.forgive(rec)
-	return s.forget(s.settleLink(ops, rec), rec)
+	return s.forget(s.updateLink(ops, rec), rec)
 }
 
 // SetPolicy makes a link client-facing, changes how, or ends it (nil): then its
@@ -158,7 +158,7 @@ func (s *State) SetPolicy(ops []Op, name string, p *Policy) []Op {
 		ops = s.endOrphansOn(ops, rec)
 	}
 	rec.policy = p.clone()
-	return s.forget(s.settleLink(ops, rec), rec)
+	return s.forget(s.updateLink(ops, rec), rec)
 }
 
 // SetCovered says what lies inside the prefixes that are delegated on a link and is
@@ -173,7 +173,7 @@ func (s *State) SetCovered(ops []Op, name string, covered []Covered) []Op {
 		return ops
 	}
 	rec.covered = covered
-	return s.settleLink(ops, rec)
+	return s.updateLink(ops, rec)
 }
 
 // inOrder sorts what is covered, and drops what is there twice.
@@ -199,7 +199,7 @@ func (s *State) SetRouted(ops []Op, name string, routed []netip.Prefix) []Op {
 		return ops
 	}
 	rec.routed = slices.Clone(routed)
-	return s.settleLink(ops, rec)
+	return s.updateLink(ops, rec)
 }
 
 // Put takes note of a delegation that is new, or whose next hop, link-layer address,
@@ -226,9 +226,9 @@ func (s *State) Put(ops []Op, l Delegation) []Op {
 		s.pardon(d)
 	}
 	s.markKnown(rec, d)
-	was := d.holding()
+	was := d.elementSets()
 	d.put, d.nextHop, d.linkLayer, d.exempt, d.line = s.puts, next, l.LinkLayer, l.LoopExempt, l.Line
-	ops = s.settleDelegation(ops, rec, d, was, l.New)
+	ops = s.updateDelegation(ops, rec, d, was, l.New)
 	for _, r := range ended {
 		orphan := s.delegations.get(r)
 		ops = s.Delete(ops, s.byID[orphan.link].Name, orphan.prefix.prefix())
@@ -265,7 +265,7 @@ func (s *State) Delete(ops []Op, name string, p netip.Prefix) []Op {
 	if d.unproved {
 		s.counts.Unproved--
 	}
-	ops = s.hold(ops, rec, d, d.holding(), holding{}, false)
+	ops = s.changeElements(ops, rec, d, d.elementSets(), elementSets{}, false)
 	ops = s.wantRoute(ops, d, routeID{})
 	s.part(rec, d)
 	s.delegations.remove(d)
@@ -330,7 +330,7 @@ func (s *State) Refused(ops []Op, r Route) []Op {
 	d.refused = true
 	s.byID[d.link].refused++
 	s.counts.Refused++
-	return s.settleRoute(ops, r.id())
+	return s.updateRoute(ops, r.id())
 }
 
 // SetAggregates replaces the aggregates.
@@ -347,12 +347,12 @@ func (s *State) SetAggregates(ops []Op, aggregates []Aggregate) []Op {
 		order = append(order, id)
 	}
 	for _, id := range order {
-		ops = s.settleRoute(ops, id)
+		ops = s.updateRoute(ops, id)
 	}
 	s.comparison.adopted(order)
 	for _, id := range sortedIDs(old) {
 		if !s.aggregates[id] {
-			ops = s.settleRoute(ops, id)
+			ops = s.updateRoute(ops, id)
 		}
 	}
 	return ops

@@ -41,9 +41,9 @@ const (
 	GradeNone
 )
 
-// settled is the chosen address of a link: it is preferred to others of the same grade. It
+// chosen is the chosen address of a link: it is preferred to others of the same grade. It
 // is kept, because the kernel lists addresses in another order after a reboot.
-type settled struct {
+type chosen struct {
 	netip.Prefix                 // the address, with its on-link prefix length
 	missing      bool            // it is not on the link, which is up
 	lapses       instant.Instant // when a missing one is given up; 0: the next Lapse says
@@ -81,13 +81,13 @@ func truth(b bool) int {
 }
 
 // OwnAddress is the address by which a link makes itself known to servers: the best of its
-// addresses. If the settled address is missing, it is still used until an address of the
+// addresses. If the chosen address is missing, it is still used until an address of the
 // same grade is there.
 func (r *Registry[L]) OwnAddress(l L) netip.Addr {
 	e := l.Known()
-	s := r.settled[e.Name]
+	s := r.chosen[e.Name]
 	if s == nil {
-		s = &settled{}
+		s = &chosen{}
 	}
 	best, grade := r.best(e.Link, s.Addr())
 	if !r.role.Chooses(l) {
@@ -97,7 +97,7 @@ func (r *Registry[L]) OwnAddress(l L) netip.Addr {
 		s.missing, s.lapses = false, 0
 		r.use(e.Name, s, netip.Prefix{})
 		if grade < GradeLinkLocal && best != s.Prefix {
-			r.settle(e.Name, best)
+			r.choose(e.Name, best)
 		}
 		return best.Addr()
 	}
@@ -112,9 +112,9 @@ func (r *Registry[L]) OwnAddress(l L) netip.Addr {
 		r.use(e.Name, s, best)
 		return best.Addr()
 	}
-	for _, held := range [...]netip.Prefix{s.instead, s.Prefix} { // the last one that was used first
-		if held.IsValid() && !r.isElsewhere(l, held.Addr()) {
-			return held.Addr()
+	for _, used := range [...]netip.Prefix{s.instead, s.Prefix} { // the last one that was used first
+		if used.IsValid() && !r.isElsewhere(l, used.Addr()) {
+			return used.Addr()
 		}
 	}
 	return best.Addr()
@@ -131,68 +131,68 @@ func (r *Registry[L]) PresentAddress(l L) netip.Addr {
 	return best.Addr()
 }
 
-// use remembers the address that is used instead of the settled one.
-func (r *Registry[L]) use(name string, s *settled, instead netip.Prefix) {
+// use remembers the address that is used instead of the chosen one.
+func (r *Registry[L]) use(name string, s *chosen, instead netip.Prefix) {
 	if s.instead != instead {
 		s.instead = instead
 		r.role.Changed(name)
 	}
 }
 
-// maxSettled bounds the names of links whose settled addresses are remembered. Beyond it,
+// maxChosen bounds the names of links whose chosen addresses are remembered. Beyond it,
 // names are forgotten that no interface has and that have no leases.
-const maxSettled = 8192
+const maxChosen = 8192
 
-func (r *Registry[L]) settle(name string, p netip.Prefix) {
+func (r *Registry[L]) choose(name string, p netip.Prefix) {
 	var none L
-	if r.settled[name] == nil && len(r.settled) >= maxSettled {
-		for other := range r.settled {
+	if r.chosen[name] == nil && len(r.chosen) >= maxChosen {
+		for other := range r.chosen {
 			if r.byName[other] == none && !r.role.Leased(other) {
-				r.unsettle(other)
+				r.forget(other)
 			}
 		}
 	}
-	now := &settled{Prefix: p}
-	if before := r.settled[name]; before != nil {
+	now := &chosen{Prefix: p}
+	if before := r.chosen[name]; before != nil {
 		now.last = before.last
 	}
-	r.settled[name] = now
+	r.chosen[name] = now
 	r.role.Changed(name)
 }
 
-func (r *Registry[L]) unsettle(name string) {
-	delete(r.settled, name)
+func (r *Registry[L]) forget(name string) {
+	delete(r.chosen, name)
 	r.role.Changed(name)
 }
 
-// Settled is the settled address of the link of a name, and the address that is used while
+// Chosen is the chosen address of the link of a name, and the address that is used while
 // that is missing. Both are for the store. They may be invalid.
-func (r *Registry[L]) Settled(name string) (address, instead netip.Prefix) {
-	if s := r.settled[name]; s != nil {
+func (r *Registry[L]) Chosen(name string) (address, instead netip.Prefix) {
+	if s := r.chosen[name]; s != nil {
 		address, instead = s.Prefix, s.instead
 	}
 	return address, instead
 }
 
-// Restore takes in what Settled returned to the process before.
+// Restore takes in what Chosen returned to the process before.
 func (r *Registry[L]) Restore(name string, address, instead netip.Prefix) {
-	s := &settled{Prefix: address, instead: instead, last: address.Addr()}
+	s := &chosen{Prefix: address, instead: instead, last: address.Addr()}
 	if instead.IsValid() {
 		s.last = instead.Addr()
 	}
-	r.settled[name] = s
+	r.chosen[name] = s
 }
 
-// Succeed takes over the settled addresses of the registry of a core that panicked.
+// Succeed takes over the chosen addresses of the registry of a core that panicked.
 func (r *Registry[L]) Succeed(old *Registry[L]) {
 	var none L
 	r.lapseAt = old.lapseAt
-	for name, s := range old.settled {
+	for name, s := range old.chosen {
 		same := *s
 		if l := old.byName[name]; l != none {
 			same.last = l.Known().address
 		}
-		r.settled[name] = &same
+		r.chosen[name] = &same
 	}
 }
 
@@ -200,8 +200,8 @@ func (r *Registry[L]) Succeed(old *Registry[L]) {
 // one that the process before used, and that former address.
 func (r *Registry[L]) Readdressed(yield func(l L, before netip.Addr) bool) {
 	var none L
-	for _, name := range slices.Sorted(maps.Keys(r.settled)) {
-		s, l := r.settled[name], r.byName[name]
+	for _, name := range slices.Sorted(maps.Keys(r.chosen)) {
+		s, l := r.chosen[name], r.byName[name]
 		if s.last.IsValid() && l != none && l.FacesClients() && l.Known().address != s.last && !yield(l, s.last) {
 			return
 		}
@@ -226,8 +226,8 @@ func (r *Registry[L]) TakeOver(l L, choose func(L)) {
 		return
 	}
 	var none L
-	for _, name := range slices.Sorted(maps.Keys(r.settled)) {
-		s, other := r.settled[name], r.byName[name]
+	for _, name := range slices.Sorted(maps.Keys(r.chosen)) {
+		s, other := r.chosen[name], r.byName[name]
 		if s.missing && other != none && other != l && l.Known().Covers(s.Addr()) {
 			choose(other)
 		}
@@ -238,13 +238,13 @@ func (r *Registry[L]) TakeOver(l L, choose func(L)) {
 func (r *Registry[L]) LapseAt() instant.Instant { return r.lapseAt }
 
 // Lapse gives up addresses that have been missing for too long, and chooses others. The
-// address that was used instead of a missing one is then the settled one; if it is missing
+// address that was used instead of a missing one is then the chosen one; if it is missing
 // as well, it has the same time again.
 func (r *Registry[L]) Lapse(now instant.Now, choose func(L)) {
 	var none L
 	next := instant.Never
-	for _, name := range slices.Sorted(maps.Keys(r.settled)) {
-		s, l := r.settled[name], r.byName[name]
+	for _, name := range slices.Sorted(maps.Keys(r.chosen)) {
+		s, l := r.chosen[name], r.byName[name]
 		if l == none || !s.missing {
 			continue
 		}
@@ -256,12 +256,12 @@ func (r *Registry[L]) Lapse(now instant.Now, choose func(L)) {
 			continue
 		}
 		if s.instead.IsValid() {
-			r.settle(name, s.instead)
+			r.choose(name, s.instead)
 		} else {
-			r.unsettle(name)
+			r.forget(name)
 		}
 		choose(l)
-		if s := r.settled[name]; s != nil && s.missing {
+		if s := r.chosen[name]; s != nil && s.missing {
 			s.lapses = now.Boot.After(MissingFor)
 			next = min(next, s.lapses)
 		}

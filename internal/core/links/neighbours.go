@@ -48,7 +48,7 @@ const (
 	maxNeighbours = 1 << 16 // of both generations
 	// For how long after two hosts have both used an address the kernel's neighbour discovery
 	// decides which of them gets an answer.
-	inTurns = 30e9 // nanoseconds
+	disputeFor = 30e9 // nanoseconds
 	// For how long the last host must have been the only one before the address is its own
 	// again: longer than most clients are silent.
 	quiet = 24 * 3600e9
@@ -93,7 +93,7 @@ func (n *Neighbours) Learn(now instant.Instant, link int, a netip.Addr, l linkad
 // Lookup is the link-layer address for an answer; invalid where the answer goes by socket.
 func (n *Neighbours) Lookup(now instant.Instant, link int, a netip.Addr) linkaddr.Addr {
 	c, _ := n.find(NeighbourOf(link, a))
-	if c.since(now, inTurns) {
+	if c.since(now, disputeFor) {
 		return linkaddr.Addr{}
 	}
 	return c.by

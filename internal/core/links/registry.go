@@ -47,8 +47,8 @@ type Registry[L Member] struct {
 	formerly     map[string]formerly[L] // by identifier
 
 	role    Role[L]
-	settled map[string]*settled // by name, also of links that are gone
-	lapseAt instant.Instant     // when Lapse has something to do
+	chosen  map[string]*chosen // by name, also of links that are gone
+	lapseAt instant.Instant    // when Lapse has something to do
 }
 
 // NewRegistry has no links yet.
@@ -56,7 +56,7 @@ func NewRegistry[L Member](role Role[L]) *Registry[L] {
 	return &Registry[L]{
 		byIndex: make(map[int]L), byName: make(map[string]L),
 		byIdentifier: make(byKey[string, L]), byAddress: make(byKey[netip.Addr, L]), formerly: make(map[string]formerly[L]),
-		role: role, settled: make(map[string]*settled), lapseAt: instant.Never,
+		role: role, chosen: make(map[string]*chosen), lapseAt: instant.Never,
 	}
 }
 
@@ -90,9 +90,9 @@ func (r *Registry[L]) Tell(l L, now *Link) {
 func (r *Registry[L]) Rename(l L, name string) {
 	e := l.Known()
 	delete(r.byName, e.Name)
-	if s := r.settled[e.Name]; s != nil {
-		r.settle(name, s.Prefix)
-		r.unsettle(e.Name)
+	if s := r.chosen[e.Name]; s != nil {
+		r.choose(name, s.Prefix)
+		r.forget(e.Name)
 	}
 	e.Link = e.Renamed(name)
 	r.byName[name] = l
@@ -176,7 +176,7 @@ func (r *Registry[L]) IsCalled(l L, a netip.Addr) bool {
 
 func (r *Registry[L]) wasCalled(l L, a netip.Addr) bool {
 	e := l.Known()
-	s := r.settled[e.Name]
+	s := r.chosen[e.Name]
 	return slices.Contains(e.former, a) || s != nil && s.Addr() == a
 }
 

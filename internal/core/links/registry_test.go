@@ -149,7 +149,7 @@ func TestAddressIsSettled(t *testing.T) {
 		t.Errorf("given up at %d, want %d", all.LapseAt(), want)
 	}
 	successor := newToys()
-	settled, instead := all.Settled("a")
+	settled, instead := all.Chosen("a")
 	successor.Restore("a", settled, instead)
 	if b := successor.tell(7, "a", true, "198.51.100.1/24", "192.0.2.1/24"); b.Address() != address("192.0.2.1") {
 		t.Errorf("in the next life of the process: %s", b.Address())

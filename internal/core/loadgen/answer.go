@@ -8,7 +8,7 @@ import "time"
 func (e *Engine) Answer(b []byte, index uint32, at time.Duration, message []byte) ([]byte, Message, bool) {
 	a, is := e.family.read(message)
 	s, found := e.ring.find(a.xid)
-	if !is || !found || s.state == settled || s.run != e.run || s.client != index-e.config.First || a.offer != e.wantsOffer(s) {
+	if !is || !found || s.state == answered || s.run != e.run || s.client != index-e.config.First || a.offer != e.wantsOffer(s) {
 		e.current.Unexpected++
 		return b, Message{}, false
 	}
@@ -18,7 +18,7 @@ func (e *Engine) Answer(b []byte, index uint32, at time.Duration, message []byte
 		e.late(s, &a, first)
 		return b, Message{}, false
 	}
-	s.state = settled
+	s.state = answered
 	if !first || a.status != success {
 		e.underway--
 		c.Answered++
@@ -52,7 +52,7 @@ func (e *Engine) late(s *slot, a *answer, first bool) {
 	} else {
 		e.underway--
 	}
-	s.state = settled
+	s.state = answered
 	if first {
 		c.Lost++ // the exchange did not go on
 		return

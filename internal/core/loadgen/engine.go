@@ -194,7 +194,7 @@ func (e *Engine) Unsent(number uint32) {
 	if s.state != waiting || s.xid != e.ring.xid(number) {
 		return
 	}
-	s.state = settled
+	s.state = answered
 	e.underway--
 	if s.run == e.run {
 		e.current.Kinds[s.kind].Offered--

@@ -19,8 +19,8 @@ type pool struct {
 	fresh      []uint32
 	first, len int
 
-	holders []uint32
-	turn    int // of the holders, round robin
+	holders    []uint32
+	nextHolder int // of the holders, round robin
 }
 
 func newPool(clients int) pool {
@@ -71,11 +71,11 @@ func (p *pool) holder() (uint32, bool) {
 	if len(p.holders) == 0 {
 		return 0, false
 	}
-	if p.turn >= len(p.holders) {
-		p.turn = 0
+	if p.nextHolder >= len(p.holders) {
+		p.nextHolder = 0
 	}
-	n := p.holders[p.turn]
-	p.turn++
+	n := p.holders[p.nextHolder]
+	p.nextHolder++
 	return n, true
 }
 

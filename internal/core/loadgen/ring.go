@@ -6,7 +6,7 @@ import "time"
 type state uint8
 
 const (
-	settled state = iota // answered, or the zero value
+	answered state = iota // answered, or the zero value
 	waiting
 	overdue // not answered in time: counted as lost, and as late if it still is
 )

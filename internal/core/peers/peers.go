@@ -62,13 +62,13 @@ type Counters struct {
 
 // Configure replaces the peers. Peers that stay have their state as before.
 func (s *Peers) Configure(list []trust.Peer, policy Policy) {
-	kept := make(map[string]*state, len(list))
+	states := make(map[string]*state, len(list))
 	for _, p := range list {
-		if kept[p.Name] = s.states[p.Name]; kept[p.Name] == nil {
-			kept[p.Name] = new(state)
+		if states[p.Name] = s.states[p.Name]; states[p.Name] == nil {
+			states[p.Name] = new(state)
 		}
 	}
-	s.Set, s.policy, s.states = trust.NewSet(list), policy, kept
+	s.Set, s.policy, s.states = trust.NewSet(list), policy, states
 	s.chosen = s.choice()
 }
 

@@ -72,7 +72,7 @@ func (r *Relay) applyRule(ops []hoststate.Op, l *link) []hoststate.Op {
 	id := ""
 	if l.rule != nil {
 		l.policy = delegation.Policy{ClientLimit: l.rule.Limits.Client, LinkLimit: l.rule.Limits.Link, HostLimit: l.rule.Limits.Host}
-		l.policy.SettleHostLimit(true)
+		l.policy.ResolveHostLimit(true)
 		l.port = l.rule.Ports[l.Name]
 		if perClient := l.port.CircuitID == "" && l.rule.CircuitID.PerClient(); l.rule.AgentInformation != Off && !perClient {
 			id = string(l.circuitID(nil, r.facts(l)))
@@ -128,7 +128,7 @@ func (r *Relay) lends(name string) bool {
 	return slices.ContainsFunc(r.cfg.Links, func(rule LinkRule) bool { return rule.Borrow == name })
 }
 
-// resolveAddress settles the giaddr of clients on l: as configured, else an address of the
+// resolveAddress chooses the giaddr of clients on l: as configured, else an address of the
 // link, else one that is borrowed from another interface. Of several addresses one is
 // used for all messages (RFC 1542 section 4.1.1). Unlike in DHCPv6 one that is missing is of
 // no use: it is where servers send replies, and by now it may be another host's.

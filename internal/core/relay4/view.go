@@ -28,7 +28,7 @@ func (r *Relay) Restore(now instant.Now, records iter.Seq[binding.Record], lastW
 			r.host.PutSilently(forKernel(&d))
 		}
 	}
-	if r.table.Held() > 0 {
+	if r.table.Waiting() > 0 {
 		eff.Note(effect.Note{Kind: effect.NoteClock, Text: "wall clock cannot be trusted yet: no lease that was restored ends before its whole lifetime has passed"})
 	}
 }
@@ -84,8 +84,8 @@ func (r *Relay) LimitsMet() []delegation.LimitMet {
 
 // Totals are figures of the leases on view.
 type Totals struct {
-	Leases      int
-	HeldByClock int // restored leases that wait for a trustworthy clock
+	Leases       int
+	WaitForClock int // restored leases that wait for a trustworthy clock
 	ledger.Progress
 	Events   map[string]uint64 // leases that were granted, extended, moved and ended
 	Ends     map[string]uint64 // by every binding.Reason of an end
@@ -95,7 +95,7 @@ type Totals struct {
 // Totals are the figures now.
 func (r *Relay) Totals() Totals {
 	t := Totals{
-		Leases: r.table.Len(binding.Address), HeldByClock: r.table.Held(), Progress: r.ledger.Progress(),
+		Leases: r.table.Len(binding.Address), WaitForClock: r.table.Waiting(), Progress: r.ledger.Progress(),
 		Events: make(map[string]uint64), Ends: make(map[string]uint64), Refusals: make(map[string]uint64),
 	}
 	for kind := binding.Granted; kind < binding.Refused; kind++ {

@@ -46,15 +46,15 @@ func TestRebootWithABadClock(t *testing.T) {
 		w.reboot(right.Add(tc.wall), tc.synced)
 		w.tick()
 		w.wants(leased + "1h0m0s")
-		if w.core.Totals().HeldByClock != 1 || len(w.noted(effect.NoteClock)) != 1 {
-			t.Errorf("%s: %d held, notes %q", name, w.core.Totals().HeldByClock, w.noted(effect.NoteClock))
+		if w.core.Totals().WaitForClock != 1 || len(w.noted(effect.NoteClock)) != 1 {
+			t.Errorf("%s: %d held, notes %q", name, w.core.Totals().WaitForClock, w.noted(effect.NoteClock))
 		}
 		// The clock is set right ten minutes later: 30 of 60 minutes have passed.
 		w.sleep(10 * time.Minute)
 		w.now.Wall, w.now.Synced = right.Add(10*time.Minute), true
 		w.tick()
 		w.wants(leased + "30m0s")
-		if n := w.core.Totals().HeldByClock; n != 0 {
+		if n := w.core.Totals().WaitForClock; n != 0 {
 			t.Errorf("%s: %d held although the clock is right", name, n)
 		}
 		w.sleep(30 * time.Minute)
@@ -158,19 +158,19 @@ func TestClockWasFarAheadOnce(t *testing.T) {
 		w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 4*3600)))
 
 		w.reboot(right.Add(10*time.Minute), true)
-		if doubts := w.core.Totals().HeldByClock > 0; doubts != synced {
+		if doubts := w.core.Totals().WaitForClock > 0; doubts != synced {
 			t.Errorf("kept by a clock that says it is synchronised: %v; the right one is in doubt: %v", synced, doubts)
 		}
 		w.sleep(time.Hour)
 		w.tick()
-		if n := w.core.Totals().HeldByClock; n != 0 {
+		if n := w.core.Totals().WaitForClock; n != 0 {
 			t.Errorf("synchronised %v: %d still wait for a clock after an hour", synced, n)
 		}
 		w.wants(leased+"3h0m0s", "lan0 2001:db8:200::/56 via fe80::b for 2h50m0s")
 		w.lease(bob, iaPD(1, prefix("2001:db8:200::/56", 4*3600)))
 
 		w.reboot(right.Add(80*time.Minute), true) // ten minutes after that
-		if n := w.core.Totals().HeldByClock; n != 0 {
+		if n := w.core.Totals().WaitForClock; n != 0 {
 			t.Errorf("synchronised %v: %d wait for a clock in the next boot", synced, n)
 		}
 		w.wants(leased+"4h0m0s", "lan0 2001:db8:200::/56 via fe80::b for 3h50m0s")

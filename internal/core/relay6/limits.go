@@ -102,7 +102,7 @@ func (r *Relay) hasRoom(now instant.Now, l *link, client binding.Client, eff *ef
 	if v.silent != 0 && now.Boot-v.silent < silentFor {
 		return true
 	}
-	if v.asked == 0 || now.Boot-v.asked >= holdFor {
+	if v.asked == 0 || now.Boot-v.asked >= waitFor {
 		v.asked = now.Boot
 		r.probe(binding.Question{NextHop: hop}, eff)
 	}

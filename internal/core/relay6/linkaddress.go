@@ -50,9 +50,9 @@ func grade(p netip.Prefix) links.Grade {
 	return links.GradeNone
 }
 
-// settles reports whether an address of the link is ever a link-address that we
+// choosesAddress reports whether an address of the link is ever a link-address that we
 // have to choose.
-func (r *Relay) settles(l *link) bool {
+func (r *Relay) choosesAddress(l *link) bool {
 	return l.rule != nil && !l.rule.LinkAddress.IsValid() || l.rule == nil && r.peers.HeardOn(trust.Relay, l.Name) ||
 		slices.ContainsFunc(r.cfg.Links, func(rule LinkRule) bool { return rule.Borrow == l.Name })
 }

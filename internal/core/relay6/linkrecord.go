@@ -12,7 +12,7 @@ import (
 // LinkRecord is what is kept of a link for a later life of the process: by then its
 // interface may be down, without its addresses, or gone.
 type LinkRecord struct {
-	Address  netip.Prefix   // settled as link-address, with its on-link prefix length; may be invalid
+	Address  netip.Prefix   // chosen as link-address, with its on-link prefix length; may be invalid
 	Instead  netip.Prefix   // used as link-address while Address is missing; mostly invalid
 	VRF      string         // of its interface
 	Prefixes []netip.Prefix // reserved for the link
@@ -28,7 +28,7 @@ const linkLetter = 'a'
 func LinkRange() (from, to []byte) { return binding.Range(binding.Relay6, linkLetter) }
 
 // linkVersion begins the records of today. Those of before are one prefix: that of the
-// settled address.
+// chosen address.
 const linkVersion = 1
 
 const (
@@ -138,7 +138,7 @@ func (r *Relay) expect(name, vrf string, stakes []stake) {
 func (r *Relay) linkValue(key string) []byte {
 	var rec LinkRecord
 	name := strings.TrimPrefix(key, string(LinkKey("")))
-	rec.Address, rec.Instead = r.links.Settled(name)
+	rec.Address, rec.Instead = r.links.Chosen(name)
 	l := r.links.Named(name)
 	if lost := r.lost[name]; lost != nil {
 		l = lost.of

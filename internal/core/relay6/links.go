@@ -147,7 +147,7 @@ func (r *Relay) applyRule(l *link, ops []hoststate.Op, eff *effect.Effects) []ho
 	return r.restake(r.host.SetPolicy(ops, l.Name, &host), l)
 }
 
-// resolve settles what a rule leaves to the link itself.
+// resolve decides what a rule leaves to the link itself.
 func (rule *LinkRule) resolve(h *links.Link) (hoststate.Policy, delegation.Policy) {
 	host, policy := rule.Host, rule.Delegations
 	host.Shared = rule.Shared
@@ -162,7 +162,7 @@ func (rule *LinkRule) resolve(h *links.Link) (hoststate.Policy, delegation.Polic
 	}
 	host.Routed = rule.PermitsRouted()
 	host.Holders = policy.Move == delegation.MoveProbe
-	policy.SettleHostLimit(host.Shared)
+	policy.ResolveHostLimit(host.Shared)
 	return host, policy
 }
 
@@ -184,7 +184,7 @@ func (r *Relay) SetRouted(name string, routed []netip.Prefix, eff *effect.Effect
 	}
 }
 
-// resolveAddress settles the link-address for clients on l.
+// resolveAddress chooses the link-address for clients on l.
 func (r *Relay) resolveAddress(l *link, eff *effect.Effects) {
 	a := r.chooseAddress(l)
 	if before := r.links.SetAddress(l, a); before.IsValid() && before != a && r.leasesOn(l.Name) {
@@ -192,7 +192,7 @@ func (r *Relay) resolveAddress(l *link, eff *effect.Effects) {
 	}
 }
 
-// chooseAnew settles the link-address of a link, and of who borrows it.
+// chooseAnew chooses the link-address of a link, and those of links that borrow it.
 func (r *Relay) chooseAnew(eff *effect.Effects) func(*link) {
 	return func(l *link) {
 		r.resolveAddress(l, eff)

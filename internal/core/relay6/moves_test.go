@@ -138,7 +138,7 @@ func TestForgottenProbesDoNotPileUp(t *testing.T) {
 		w.exchange(bob, dhcp6.Rebind, iaPD(uint32(n), p))
 		w.move(w.now.Boot.After(time.Second))
 	}
-	if held := w.core.Totals().Held; held > 256 {
+	if held := w.core.Totals().WaitForProbe; held > 256 {
 		t.Errorf("%d Replies held", held)
 	}
 	if got := len(w.probes); got != 300 {

@@ -29,13 +29,13 @@ func (r *Relay) askOther(now instant.Now, e *binding.Event, eff *effect.Effects)
 		}
 		return
 	}
-	if len(r.others) >= maxHeld {
+	if len(r.others) >= maxWaiting {
 		maps.DeleteFunc(r.others, func(_ binding.NextHop, f *otherAddress) bool { return f.until <= now.Boot })
 	}
-	if len(r.others) >= maxHeld {
+	if len(r.others) >= maxWaiting {
 		return // the client's next Renew asks again
 	}
-	r.others[to] = &otherAddress{client: e.New.Client, places: []ledger.Place{ledger.PlaceOf(&e.New)}, until: now.Boot + holdFor}
+	r.others[to] = &otherAddress{client: e.New.Client, places: []ledger.Place{ledger.PlaceOf(&e.New)}, until: now.Boot + waitFor}
 	r.probe(binding.Question{NextHop: to}, eff)
 }
 

@@ -54,7 +54,7 @@ type Relay struct {
 
 	ledger        *ledger.Ledger
 	tracedChanges map[effect.ChangeID]tracedChange // what the messages wait for that are traced
-	held          map[binding.Question]*heldReply
+	waiting       map[binding.Question]*waitingReply
 	others        map[binding.NextHop]*otherAddress
 	orphansEnd    instant.Instant // means something while there are orphans
 
@@ -76,14 +76,14 @@ func New(cfg *Config, bootID string) *Relay {
 		table:         delegation.New(),
 		host:          hoststate.New(),
 		tracedChanges: make(map[effect.ChangeID]tracedChange),
-		held:          make(map[binding.Question]*heldReply),
+		waiting:       make(map[binding.Question]*waitingReply),
 		others:        make(map[binding.NextHop]*otherAddress),
 
 		lost:   make(map[string]*lostPrefixes),
 		lostAt: instant.Never,
 	}
 	r.links = links.NewRegistry(links.Role[*link]{
-		Grade: grade, Chooses: r.settles, Leased: r.leasesOn,
+		Grade: grade, Chooses: r.choosesAddress, Leased: r.leasesOn,
 		Changed: func(name string) { r.ledger.LackRecord(LinkKey(name)) },
 	})
 	r.ledger = ledger.New(r.table.Table, r.host, ledger.Core{ForKernel: r.forKernel, Cover: r.cover, Record: r.linkValue}, binding.Relay6, bootID)

@@ -30,7 +30,7 @@ func (r *Relay) rename(l *link, to *links.Link, eff *effect.Effects) (ops []host
 	r.renameLost(l, old)
 	r.resolveBorrowers(old, eff)
 	eff.Note(effect.Note{Kind: effect.NoteLink, Link: name, Text: "link renamed", Reason: "it was " + old})
-	return r.settleCovered(r.host.Rename(ops, old, name), name), elsewhere
+	return r.updateCovered(r.host.Rename(ops, old, name), name), elsewhere
 }
 
 // renameCovering renames a link in what is known of delegations that cover prefixes.

@@ -162,7 +162,7 @@ func (r *Relay) deliver(now instant.Now, p *inbound.Packet, to addressee, answer
 	if len(to.inner) > 0 && dhcp6.MessageType(to.inner[0]) == dhcp6.Reply {
 		v := r.learn(now, to, answered, eff)
 		if v.probe != nil {
-			r.hold(now, p, to, *v.probe, answered, eff)
+			r.letWait(now, p, to, *v.probe, answered, eff)
 			return
 		}
 		if v.onlyExcess {
@@ -229,9 +229,9 @@ func (r *Relay) dropDown(to addressee, source netip.Addr, d effect.Drop, eff *ef
 	eff.Drop(effect.Dropped{Reason: d, Link: to.link.Name, Source: source})
 }
 
-// heldReply is a Reply that waits until something was found out about a next hop.
+// waitingReply is a Reply that waits until something was found out about a next hop.
 // There is one per question, so that repeats cost nothing.
-type heldReply struct {
+type waitingReply struct {
 	packet   inbound.Packet
 	of       *link // of the next hop; nil: it was gone
 	answered map[binding.Question]bool
@@ -239,21 +239,21 @@ type heldReply struct {
 }
 
 const (
-	maxHeld = 256
-	holdFor = 5e9 // nanoseconds: a probe whose result never comes is forgotten
+	maxWaiting = 256
+	waitFor    = 5e9 // nanoseconds: a probe whose result never comes is forgotten
 )
 
-func (r *Relay) hold(now instant.Now, p *inbound.Packet, to addressee, q binding.Question, answered map[binding.Question]bool, eff *effect.Effects) {
-	if len(r.held) >= maxHeld {
-		maps.DeleteFunc(r.held, func(_ binding.Question, h *heldReply) bool { return h.until <= now.Boot })
+func (r *Relay) letWait(now instant.Now, p *inbound.Packet, to addressee, q binding.Question, answered map[binding.Question]bool, eff *effect.Effects) {
+	if len(r.waiting) >= maxWaiting {
+		maps.DeleteFunc(r.waiting, func(_ binding.Question, h *waitingReply) bool { return h.until <= now.Boot })
 	}
-	if h := r.held[q]; h != nil && now.Boot < h.until || len(r.held) >= maxHeld {
+	if h := r.waiting[q]; h != nil && now.Boot < h.until || len(r.waiting) >= maxWaiting {
 		r.dropDown(to, p.Source.Addr(), effect.DropProbing, eff)
 		return
 	}
-	h := &heldReply{packet: *p, of: r.links.Named(q.NextHop.Link), answered: answered, until: now.Boot + holdFor}
+	h := &waitingReply{packet: *p, of: r.links.Named(q.NextHop.Link), answered: answered, until: now.Boot + waitFor}
 	h.packet.Payload = slices.Clone(p.Payload)
-	r.held[q] = h
+	r.waiting[q] = h
 	r.probe(q, eff)
 }
 
@@ -273,7 +273,7 @@ func (r *Relay) Probed(now instant.Now, q binding.Question, answers bool, eff *e
 		r.otherAnswered(now, q.NextHop, answers, eff)
 		r.victimAnswered(now, q.NextHop, answers)
 	}
-	r.heldAnswered(now, q, answers, eff)
+	r.goOn(now, q, answers, eff)
 }
 
 // Unprobed takes in that a next hop could not be asked. Then nothing moves: the old holder
@@ -282,16 +282,16 @@ func (r *Relay) Unprobed(now instant.Now, q binding.Question, eff *effect.Effect
 	if !q.Prefix.IsValid() {
 		r.otherAnswered(now, q.NextHop, false, eff)
 	}
-	r.heldAnswered(now, q, true, eff)
+	r.goOn(now, q, true, eff)
 }
 
-// heldAnswered decides on the Reply that waited for the answer to a question.
-func (r *Relay) heldAnswered(now instant.Now, q binding.Question, keeps bool, eff *effect.Effects) {
-	h := r.held[q]
+// goOn decides on the Reply that waited for the answer to a question.
+func (r *Relay) goOn(now instant.Now, q binding.Question, keeps bool, eff *effect.Effects) {
+	h := r.waiting[q]
 	if h == nil {
 		return
 	}
-	delete(r.held, q)
+	delete(r.waiting, q)
 	if h.until <= now.Boot {
 		return // the client has asked again since
 	}

@@ -203,7 +203,7 @@ func (r *Relay) stake(ops []hoststate.Op, l *link, prefixes []netip.Prefix) []ho
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(links)) {
-		ops = r.settleCovered(ops, name)
+		ops = r.updateCovered(ops, name)
 	}
 	return ops
 }
@@ -237,12 +237,12 @@ func (r *Relay) cover(ops []hoststate.Op, d *binding.Binding) []hoststate.Op {
 	if _, marked := r.covering[d.Link][d.Prefix]; !marked {
 		return ops
 	}
-	return r.settleCovered(ops, d.Link)
+	return r.updateCovered(ops, d.Link)
 }
 
-// settleCovered tells the host what the delegations of a link cover and do not
+// updateCovered tells the host what the delegations of a link cover and do not
 // hold: prefixes of interfaces, and what the server excludes.
-func (r *Relay) settleCovered(ops []hoststate.Op, name string) []hoststate.Op {
+func (r *Relay) updateCovered(ops []hoststate.Op, name string) []hoststate.Op {
 	var covered []hoststate.Covered
 	for p := range r.covering[name] {
 		found := false

@@ -44,9 +44,9 @@ func (r *Relay) Restore(now instant.Now, records iter.Seq[binding.Record], block
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.covering)) {
-		r.ledger.Install(r.settleCovered(nil, name), eff)
+		r.ledger.Install(r.updateCovered(nil, name), eff)
 	}
-	if r.table.Held() > 0 {
+	if r.table.Waiting() > 0 {
 		eff.Note(effect.Note{Kind: effect.NoteClock, Text: "wall clock cannot be trusted yet: nothing that was restored expires before its whole lifetime has passed"})
 	}
 }
@@ -157,8 +157,8 @@ type Totals struct {
 // has a name there.
 type Figures struct {
 	Links, Prefixes, Addresses int
-	Held                       int // Replies that wait for a probe
-	HeldByClock                int // restored delegations that wait for a trustworthy clock
+	WaitForProbe               int // Replies that wait for a probe
+	WaitForClock               int // restored delegations that wait for a trustworthy clock
 	Neighbours                 int
 	ServerUnicast              uint64 // Replies that let clients pass the relay by
 }
@@ -168,7 +168,7 @@ func (r *Relay) Totals() Totals {
 	t := Totals{
 		Figures: Figures{
 			Links: r.links.Len(), Prefixes: r.table.Len(binding.Prefix), Addresses: r.table.Len(binding.Address),
-			Held: len(r.held), HeldByClock: r.table.Held(), Neighbours: r.neighbours.Len(), ServerUnicast: r.unicast,
+			WaitForProbe: len(r.waiting), WaitForClock: r.table.Waiting(), Neighbours: r.neighbours.Len(), ServerUnicast: r.unicast,
 		},
 		Progress: r.ledger.Progress(),
 		Releases: len(r.releases.young) + len(r.releases.old), Unknown: r.unknown, Sum: r.sum, Refusals: make(map[string]uint64),

@@ -56,8 +56,8 @@ type Range struct {
 	Min, Max int
 }
 
-// Holds reports whether p lies in the range.
-func (r Range) Holds(p netip.Prefix) bool {
+// Includes reports whether p lies in the range.
+func (r Range) Includes(p netip.Prefix) bool {
 	return r.Prefix.Bits() <= p.Bits() && r.Prefix.Contains(p.Addr()) && r.Min <= p.Bits() && p.Bits() <= r.Max
 }
 

@@ -92,7 +92,7 @@ func TestRange(t *testing.T) {
 		"2001:db8::/48": true, "2001:db8:ffff:fff0::/60": true, "2001:db8::/47": false, "2001:db8::/61": false,
 		"2001:db9::/48": false, "2001:d00::/24": false,
 	} {
-		if got := r.Holds(netip.MustParsePrefix(p)); got != want {
+		if got := r.Includes(netip.MustParsePrefix(p)); got != want {
 			t.Errorf("holds %s: %v, want %v", p, got, want)
 		}
 	}

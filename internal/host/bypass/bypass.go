@@ -62,7 +62,7 @@ func Programs(ports ...uint16) ([]Program, error) {
 	if len(datagram) == 0 {
 		return nil, nil
 	}
-	return holders(packet, datagram)
+	return withBoth(packet, datagram)
 }
 
 // inodes reads one of the kernel's lists of sockets, without its heading.
@@ -87,8 +87,8 @@ func inodes(file string, parse func(fields []string) (inode string, port uint16,
 	return found, nil
 }
 
-// holders are the processes that hold a socket of both kinds.
-func holders(packet, datagram map[string]uint16) (found []Program, err error) {
+// withBoth are the processes that hold a socket of both kinds.
+func withBoth(packet, datagram map[string]uint16) (found []Program, err error) {
 	processes, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil, fmt.Errorf("bypass: %w", err)

@@ -126,7 +126,7 @@ type pass struct {
 	k            *Kernel
 	associations []hop.Association
 	policies     []hop.Policy
-	held         []held
+	states       []installed
 	laid         []laid
 	placed       map[place]bool // where policies are wanted
 }
@@ -138,7 +138,7 @@ func (k *Kernel) look(hops []hop.Hop) (*pass, error) {
 		p.policies = append(p.policies, k.owner.Policies(&hops[i])...)
 	}
 	var err error
-	if p.held, err = k.states(); err != nil {
+	if p.states, err = k.states(); err != nil {
 		return nil, err
 	}
 	p.laid, err = k.policies()

@@ -57,7 +57,7 @@ func (s *Strongswan) load(ctx context.Context, hops []hop.Hop) error {
 	}
 	var refused []error
 	for _, h := range wanted {
-		keys.keep(h)
+		keys.spare(h)
 		err := s.put(ctx, keys, h)
 		if err != nil {
 			err = fmt.Errorf("hop %s: %w", h.Name, err)
@@ -78,17 +78,17 @@ func isRefusal(err error) bool {
 // retire takes away the connections of hops that are not wanted, and all SAs
 // that belong to none that is.
 func (s *Strongswan) retire(ctx context.Context, wanted []*hop.Hop) error {
-	keep := make(map[string]bool, len(wanted))
+	wants := make(map[string]bool, len(wanted))
 	for _, h := range wanted {
-		keep[s.owner.ConnectionName(h.Name)] = true
+		wants[s.owner.ConnectionName(h.Name)] = true
 	}
-	maps.DeleteFunc(s.loaded, func(name string, _ loaded) bool { return !keep[name] })
+	maps.DeleteFunc(s.loaded, func(name string, _ loaded) bool { return !wants[name] })
 	names, err := s.connections(ctx)
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
-		if !keep[name] {
+		if !wants[name] {
 			if err := s.unloadConnection(ctx, name); err != nil {
 				return err
 			}
@@ -99,7 +99,7 @@ func (s *Strongswan) retire(ctx context.Context, wanted []*hop.Hop) error {
 		return err
 	}
 	for i := range sas {
-		if name := s.owner.ConnectionName(sas[i].Hop); !keep[name] {
+		if name := s.owner.ConnectionName(sas[i].Hop); !wants[name] {
 			if err := s.terminate(ctx, name); err != nil {
 				return err
 			}

@@ -44,8 +44,8 @@ func (s *Strongswan) openRing(ctx context.Context) (*ring, error) {
 // label is the name of the label for a private key.
 func (r *ring) label(key string) string { return r.s.owner.Prefix() + keyTail + key }
 
-// keep spares the credentials of a hop from the sweep.
-func (r *ring) keep(h *hop.Hop) {
+// spare spares the credentials of a hop from the sweep.
+func (r *ring) spare(h *hop.Hop) {
 	if shared, is := r.s.owner.Shared(h); is {
 		r.used[shared.ID] = true
 	} else if key, err := h.IKE.KeyID(); err == nil {

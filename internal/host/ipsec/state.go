@@ -31,7 +31,7 @@ func (p *pass) addStates(out bool) error {
 }
 
 func (p *pass) addState(a *hop.Association) error {
-	h := p.holding(a)
+	h := p.inPlaceOf(a)
 	if h != nil && h.Reqid != a.Reqid {
 		return fmt.Errorf("another with reqid %#x is there, which is not ours", h.Reqid)
 	}
@@ -49,11 +49,11 @@ func (p *pass) addState(a *hop.Association) error {
 	return explain(p.k.writer.XfrmStateAdd(stateOf(a)))
 }
 
-// holding is the state in the kernel that has the place of an SA: there can be
+// inPlaceOf is the state in the kernel that has the place of an SA: there can be
 // but one to a destination with an SPI (RFC 4301 section 4.1).
-func (p *pass) holding(a *hop.Association) *held {
-	for i := range p.held {
-		if h := &p.held[i]; h.Dest == a.Dest && h.SPI == a.SPI {
+func (p *pass) inPlaceOf(a *hop.Association) *installed {
+	for i := range p.states {
+		if h := &p.states[i]; h.Dest == a.Dest && h.SPI == a.SPI {
 			return h
 		}
 	}
@@ -68,8 +68,8 @@ func (p *pass) removeStates() error {
 		wanted[placeOf(p.associations[i].Dest, p.associations[i].SPI)] = true
 	}
 	var refused []error
-	for i := range p.held {
-		h := &p.held[i]
+	for i := range p.states {
+		h := &p.states[i]
 		if h.Reqid != p.k.owner.Reqid() || wanted[placeOf(h.Dest, h.SPI)] {
 			continue
 		}
@@ -85,7 +85,7 @@ func (p *pass) removeStates() error {
 }
 
 // superseded reports whether we send between a state's hosts by another one now.
-func (p *pass) superseded(h *held) bool {
+func (p *pass) superseded(h *installed) bool {
 	return slices.ContainsFunc(p.associations, func(a hop.Association) bool {
 		return a.Out && a.Source == h.Source && a.Dest == h.Dest
 	})
@@ -98,7 +98,7 @@ const linger = 5
 // runOut has the kernel pass a state over within a second or two, in favour of
 // one that does not end, and delete it after a while. The algorithms of the
 // request are not used, but must be there.
-func (k *Kernel) runOut(h *held) error {
+func (k *Kernel) runOut(h *installed) error {
 	if h.ends {
 		return nil
 	}
@@ -119,7 +119,7 @@ func (k *Kernel) runOut(h *held) error {
 
 func placeOf(dest fmt.Stringer, spi uint32) string { return fmt.Sprintf("%v %d", dest, spi) }
 
-func (k *Kernel) removeState(h *held) error {
+func (k *Kernel) removeState(h *installed) error {
 	err := k.writer.XfrmStateDel(&netlink.XfrmState{
 		Src: h.Source.AsSlice(), Dst: h.Dest.AsSlice(), Proto: netlink.XFRM_PROTO_ESP, Spi: int(h.SPI),
 	})
@@ -146,7 +146,7 @@ func stateOf(a *hop.Association) *netlink.XfrmState {
 
 // is reports whether a state is the SA, keys and all. A kernel under lockdown
 // shows zeros for keys: names and lengths must do then.
-func (h *held) is(a *hop.Association) bool {
+func (h *installed) is(a *hop.Association) bool {
 	if h.Source != a.Source || h.window != hop.ManualReplayWindow || h.from != host(a.Source) || h.to != host(a.Dest) {
 		return false
 	}

@@ -40,7 +40,7 @@ type Strongswan struct {
 	log   *slog.Logger
 	pause time.Duration
 
-	turn     chan struct{} // has room for one: who is in may use what follows
+	lock     chan struct{} // has room for one: who is in may use what follows
 	session  session
 	loaded   map[string]loaded // by connection name
 	outdated map[uint32]bool   // IKE SAs that were made before what is loaded now
@@ -68,7 +68,7 @@ func Open(o Options) *Strongswan {
 	}
 	return &Strongswan{
 		owner: o.Owner, log: o.Logger, pause: min(eventPause, o.Limit),
-		turn:    make(chan struct{}, 1),
+		lock:    make(chan struct{}, 1),
 		session: session{socket: o.Socket, limit: o.Limit},
 		loaded:  make(map[string]loaded), outdated: make(map[uint32]bool),
 	}
@@ -77,16 +77,16 @@ func Open(o Options) *Strongswan {
 // Close ends the connection to charon. What is loaded stays. A later call
 // connects anew.
 func (s *Strongswan) Close() {
-	s.turn <- struct{}{}
-	defer func() { <-s.turn }()
+	s.lock <- struct{}{}
+	defer func() { <-s.lock }()
 	s.session.drop()
 }
 
 // alone runs f while no other call uses the session.
 func (s *Strongswan) alone(ctx context.Context, f func() error) error {
 	select {
-	case s.turn <- struct{}{}:
-		defer func() { <-s.turn }()
+	case s.lock <- struct{}{}:
+		defer func() { <-s.lock }()
 		return f()
 	case <-ctx.Done():
 		return ctx.Err()

@@ -18,8 +18,8 @@ import (
 // address's last octets. Its structures are used. They alias the buffer, and are
 // read before the function returns.
 
-// held is a state in the kernel, and what tells it from others.
-type held struct {
+// installed is a state in the kernel, and what tells it from others.
+type installed struct {
 	hop.XfrmState
 	from, to netip.Prefix // its selector: whose packets it is for
 	keys     string       // algorithm names and keys; never printed
@@ -35,8 +35,8 @@ type laid struct {
 }
 
 // states lists the ESP SAs of the namespace, without those that wait for a key.
-func (k *Kernel) states() ([]held, error) {
-	var all []held
+func (k *Kernel) states() ([]installed, error) {
+	var all []installed
 	now := time.Now()
 	err := k.dump(nl.XFRM_MSG_GETSA, func() { all = all[:0] }, func(body []byte) {
 		if s, ok := parseState(body, now); ok {
@@ -68,15 +68,15 @@ func (k *Kernel) dump(kind uint16, restart func(), found func(body []byte)) erro
 	return k.reader.Dump(bulk.End(b, start), bulk.Tries, restart, func(_ uint16, body []byte) { found(body) })
 }
 
-func parseState(b []byte, now time.Time) (held, bool) {
+func parseState(b []byte, now time.Time) (installed, bool) {
 	if len(b) < nl.SizeofXfrmUsersaInfo {
-		return held{}, false
+		return installed{}, false
 	}
 	m := nl.DeserializeXfrmUsersaInfo(b)
 	if m.Id.Proto != unix.IPPROTO_ESP {
-		return held{}, false
+		return installed{}, false
 	}
-	s := held{
+	s := installed{
 		XfrmState: hop.XfrmState{
 			Source: address(m.Saddr, m.Family), Dest: address(m.Id.Daddr, m.Family),
 			SPI: wide(m.Id.Spi), Reqid: m.Reqid,

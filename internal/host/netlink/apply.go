@@ -145,7 +145,7 @@ func (c *Conn) judge(failed func(i int, err error)) (again int, err error) {
 			c.owned.add(*p.Route)
 			continue
 		case errors.Is(answer, unix.EEXIST) && p.doubts:
-			c.owned.keptOff(*p.Route)
+			c.owned.noteDisplaced(*p.Route)
 			failed(p.at, fmt.Errorf("route %v: %w", p.Route, ErrForeign))
 			continue
 		case errors.Is(answer, unix.EEXIST):

@@ -152,7 +152,7 @@ func (w *ForeignRoutes) Run(ctx context.Context, told func()) error {
 		select { // many changes are one
 		case <-ctx.Done():
 			return nil
-		case <-time.After(max(settle, readingShare*spent)):
+		case <-time.After(max(gatherFor, readingShare*spent)):
 		}
 	}
 }
@@ -193,7 +193,7 @@ func (w *ForeignRoutes) read() (changed bool, err error) {
 	routed := gathered{tables: w.tables, routed: map[int]Routed{}}
 	w.mu.Unlock()
 	b, start := bulk.Begin(nil, unix.RTM_GETROUTE, unix.NLM_F_DUMP, unix.AF_INET6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-	w.conn.owned.keptLately(time.Now())
+	w.conn.owned.forgetDisplaced(time.Now())
 	err = w.dump.Dump(bulk.End(b, start), bulk.Tries, func() { found, more = found[:0], 0; clear(routed.routed) }, func(_ uint16, body []byte) {
 		h, ok := parseRoute(body)
 		if !ok || h.protocol == w.conn.protocol {
@@ -251,7 +251,7 @@ func (o *owned) behind(h *heard) (f Foreign, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if f, ok = o.kinds.behind(h); !ok {
-		f, ok = o.kept.kinds.behind(h)
+		f, ok = o.displaced.kinds.behind(h)
 	}
 	return f, ok
 }
@@ -281,35 +281,35 @@ func (k kinds) behind(h *heard) (f Foreign, ok bool) {
 	return f, false
 }
 
-// kept are routes of ours that could not be installed because a foreign one has their
+// displaced are routes of ours that could not be installed because a foreign one has their
 // place. Of each it is known for some time: whoever asked for it may give up at once,
 // and the operator still has to read why.
-type kept struct {
+type displaced struct {
 	kinds kinds
 	since map[routeKey]time.Time // when it was last tried
 }
 
 const (
-	maxKeptOff = 256
-	keptOffFor = 10 * time.Minute
+	maxDisplaced = 256
+	displacedFor = 10 * time.Minute
 )
 
-func newKept() kept { return kept{kinds{}, make(map[routeKey]time.Time)} }
+func newDisplaced() displaced { return displaced{kinds{}, make(map[routeKey]time.Time)} }
 
-func (k *kept) remove(at routeKey) {
+func (k *displaced) remove(at routeKey) {
 	if len(k.since) > 0 {
 		k.kinds.remove(at)
 		delete(k.since, at)
 	}
 }
 
-// keptOff takes note that a foreign route has the place of one of ours.
-func (o *owned) keptOff(r hoststate.Route) {
+// noteDisplaced takes note that a foreign route has the place of one of ours.
+func (o *owned) noteDisplaced(r hoststate.Route) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	k := &o.kept
+	k := &o.displaced
 	at := keyOf(r)
-	if _, known := k.since[at]; !known && len(k.since) == maxKeptOff {
+	if _, known := k.since[at]; !known && len(k.since) == maxDisplaced {
 		oldest := slices.MinFunc(slices.Collect(maps.Keys(k.since)), func(a, b routeKey) int { return k.since[a].Compare(k.since[b]) })
 		k.remove(oldest)
 	}
@@ -320,13 +320,13 @@ func (o *owned) keptOff(r hoststate.Route) {
 	}
 }
 
-// keptLately forgets what is too old.
-func (o *owned) keptLately(now time.Time) {
+// forgetDisplaced forgets what is too old.
+func (o *owned) forgetDisplaced(now time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for at, last := range o.kept.since {
-		if now.Sub(last) > keptOffFor {
-			o.kept.remove(at)
+	for at, last := range o.displaced.since {
+		if now.Sub(last) > displacedFor {
+			o.displaced.remove(at)
 		}
 	}
 }

@@ -10,11 +10,11 @@ import (
 // is never replaced: the kernel's own replacement does not look at the protocol.
 // It forgets more readily than it remembers; what it does not know is looked up.
 type owned struct {
-	mu       sync.Mutex // guards all following fields
-	kinds    kinds
-	removals uint64 // how many entries were taken out
-	kept     kept   // off what a foreign route stands in the way of
-	came     func() // called, if set, when a unicast route has become ours
+	mu        sync.Mutex // guards all following fields
+	kinds     kinds
+	removals  uint64    // how many entries were taken out
+	displaced displaced // off what a foreign route stands in the way of
+	came      func()    // called, if set, when a unicast route has become ours
 }
 
 // kinds are routes, and by which link each leads. Nearly all share table and metric, so
@@ -84,7 +84,7 @@ func (k kinds) remove(at routeKey) {
 	}
 }
 
-func newOwned() owned { return owned{kinds: kinds{}, kept: newKept()} }
+func newOwned() owned { return owned{kinds: kinds{}, displaced: newDisplaced()} }
 
 func (o *owned) has(k routeKey) bool {
 	o.mu.Lock()
@@ -107,7 +107,7 @@ func (o *owned) add(r hoststate.Route) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	k := keyOf(r)
-	o.kept.remove(k)
+	o.displaced.remove(k)
 	if o.kinds.put(k, r.Link) && o.came != nil {
 		o.came()
 	}

@@ -26,8 +26,8 @@ type Event struct {
 	Resync       bool        // the kernel's word was lost; links were told anew, a comparison is due
 }
 
-// settle is how long changes to routes are gathered into one event.
-const settle = 250 * time.Millisecond
+// gatherFor is how long changes to routes are gathered into one event.
+const gatherFor = 250 * time.Millisecond
 
 // watchBuffer is room for a burst, in octets: an interface with many routes that
 // goes down has one message per route.
@@ -359,7 +359,7 @@ func (w *watcher) hearRoute(m netlink.Message) {
 // gather makes one event of many changes.
 func (w *watcher) gather() {
 	for range w.routes {
-		w.pause(settle)
+		w.pause(gatherFor)
 		select {
 		case <-w.routes:
 		default:

@@ -18,8 +18,8 @@ import (
 type Guard struct {
 	mu      sync.Mutex // guards all following fields
 	owner   hop.Owner
-	rules   kept       // hop.Owner.GuardTable
-	frames  kept       // hop.Owner.FrameTable; of owners that have it
+	rules   guardTable // hop.Owner.GuardTable
+	frames  guardTable // hop.Owner.FrameTable; of owners that have it
 	devices *bulk.Conn // lists links
 	links   []hop.GuardLink
 	guarded []hop.Hop // as last installed
@@ -35,10 +35,10 @@ type counters struct {
 // thread. It changes nothing.
 func OpenGuard(owner hop.Owner) (_ *Guard, err error) {
 	g := &Guard{owner: owner}
-	if g.rules, err = openKept(unix.NFPROTO_INET, owner.Table()); err != nil {
+	if g.rules, err = openGuardTable(unix.NFPROTO_INET, owner.Table()); err != nil {
 		return nil, err
 	}
-	if g.frames, err = openKept(unix.NFPROTO_NETDEV, owner.Table()); err != nil {
+	if g.frames, err = openGuardTable(unix.NFPROTO_NETDEV, owner.Table()); err != nil {
 		return nil, errors.Join(err, g.rules.bulk.Close())
 	}
 	if g.devices, err = bulk.Open(unix.NETLINK_ROUTE); err != nil {

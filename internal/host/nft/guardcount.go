@@ -16,7 +16,7 @@ type tally struct {
 
 // count reads the counters. One that began anew goes on from what it was: nobody
 // sees it fall.
-func (k *kept) count() error {
+func (k *guardTable) count() error {
 	err := k.eachCounter(func(name string, c Counter) {
 		t := k.tally[name]
 		if c.Packets < t.last.Packets {
@@ -31,22 +31,22 @@ func (k *kept) count() error {
 	return err
 }
 
-func (k *kept) total(name string) hop.Traffic {
+func (k *guardTable) total(name string) hop.Traffic {
 	t := k.tally[name]
 	return hop.Traffic{Packets: t.before.Packets + t.last.Packets, Bytes: t.before.Bytes + t.last.Bytes}
 }
 
 // forget keeps the tallies of the table's counters alone. With anew the kernel's
 // counters went on from the totals.
-func (k *kept) forget(t *hop.GuardTable, anew bool) {
-	kept := make(map[string]tally, len(t.Counters))
+func (k *guardTable) forget(t *hop.GuardTable, anew bool) {
+	tallies := make(map[string]tally, len(t.Counters))
 	for _, name := range t.Counters {
-		kept[name] = k.tally[name]
+		tallies[name] = k.tally[name]
 		if anew {
-			kept[name] = tally{last: Counter(k.total(name))}
+			tallies[name] = tally{last: Counter(k.total(name))}
 		}
 	}
-	k.tally = kept
+	k.tally = tallies
 }
 
 func sum(a, b hop.Traffic) hop.Traffic {

@@ -15,7 +15,7 @@ const maxLinks = 1024
 // back, or empty. While the kernel does not have what it needs, each call tries
 // again.
 func (g *Guard) follow() (intact bool, problem string) {
-	if !g.owner.HoldsFrames() {
+	if !g.owner.StopsFrames() {
 		return true, ""
 	}
 	if len(g.guarded) == 0 {

@@ -17,7 +17,7 @@ import (
 // transaction lets packets through that are between the two just then; that is
 // done only where the table is not one of ours any more, and holds nothing back
 // anyhow.
-func (k *kept) bringAbout(t *hop.GuardTable) error {
+func (k *guardTable) bringAbout(t *hop.GuardTable) error {
 	there, err := k.inventory()
 	if err != nil {
 		return err
@@ -65,7 +65,7 @@ type shape struct {
 }
 
 // inventory lists the table. Of one that is not there it is empty.
-func (k *kept) inventory() (inventory, error) {
+func (k *guardTable) inventory() (inventory, error) {
 	i := inventory{chains: map[string]hook{}, sets: map[string]shape{}}
 	tables, err := k.objects(unix.NFT_MSG_GETTABLE, ofTables)
 	if err != nil {

@@ -22,8 +22,8 @@ type print struct {
 	chains, rules, sets, elements int
 }
 
-// holds reports whether there is as much as there should be.
-func (p *print) holds(t *hop.GuardTable) bool {
+// matches reports whether there is as much as there should be.
+func (p *print) matches(t *hop.GuardTable) bool {
 	rules, elements := 0, 0
 	for _, c := range t.Chains {
 		rules += len(c.Rules)
@@ -47,7 +47,7 @@ var (
 )
 
 // look takes the print of what there is of a table now.
-func (k *kept) look(t *hop.GuardTable) (p print, err error) {
+func (k *guardTable) look(t *hop.GuardTable) (p print, err error) {
 	var all []byte
 	take := func(kind uint16, attributes []uint16) (n int) {
 		var found [][]byte
@@ -82,7 +82,7 @@ func (k *kept) look(t *hop.GuardTable) (p print, err error) {
 
 // objects lists the chosen attributes of the table's objects of a kind, in the
 // kernel's order.
-func (k *kept) objects(kind uint16, attributes []uint16) (found [][]byte, err error) {
+func (k *guardTable) objects(kind uint16, attributes []uint16) (found [][]byte, err error) {
 	err = k.list(kind, kind != unix.NFT_MSG_GETTABLE, func() { found = nil }, func(attrs []byte) {
 		ours := false
 		bulk.Attrs(attrs, func(kind uint16, v []byte) { ours = ours || kind == unix.NFTA_TABLE_NAME && text(v) == k.name })
@@ -98,7 +98,7 @@ func (k *kept) objects(kind uint16, attributes []uint16) (found [][]byte, err er
 
 // elements lists the elements of a set, sorted: their order in the kernel means
 // nothing. A set that is not there has none.
-func (k *kept) elements(set string) (found [][]byte, err error) {
+func (k *guardTable) elements(set string) (found [][]byte, err error) {
 	b := request(nil, k.family, unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP)
 	b = bulk.AttrString(b, unix.NFTA_SET_ELEM_LIST_TABLE, k.name)
 	b = bulk.End(bulk.AttrString(b, unix.NFTA_SET_ELEM_LIST_SET, set), 0)

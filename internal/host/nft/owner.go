@@ -53,7 +53,7 @@ func Own(r Role, doing string) (*Owner, error) {
 	case err == nil:
 		return &Owner{bulk: s.bulk}, nil
 	case errors.Is(err, unix.EPERM):
-		err = s.holder(r, err)
+		err = s.refusedBy(r, err)
 	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL):
 		err = fmt.Errorf("%w (nftables needs tables with an owner, since Linux 5.12)", err)
 	}
@@ -63,8 +63,8 @@ func Own(r Role, doing string) (*Owner, error) {
 // Close gives the Role up.
 func (o *Owner) Close() error { return o.bulk.Close() }
 
-// holder says why a Role was refused: who has it, or that we may not.
-func (s *session) holder(r Role, refusal error) error {
+// refusedBy says why a Role was refused: who has it, or that we may not.
+func (s *session) refusedBy(r Role, refusal error) error {
 	comment := ""
 	err := s.list(unix.NFT_MSG_GETTABLE, false, func() { comment = "" }, func(attrs []byte) {
 		name, owned, words := "", false, ""

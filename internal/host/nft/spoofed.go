@@ -24,12 +24,12 @@ var (
 	noting         = filled{name: "noting", fields: []nftables.SetDatatype{nftables.TypeIFName}, size: maxNames, timeout: 3 * time.Minute}
 	spoofedSources = filled{
 		name: "spoofed-sources", fields: []nftables.SetDatatype{nftables.TypeIFName, nftables.TypeEtherAddr, nftables.TypeIP6Addr},
-		size: maxSpoofedSources, timeout: SpoofedKept,
+		size: maxSpoofedSources, timeout: SpoofedRemembered,
 	}
 )
 
-// SpoofedKept is how long a spoofed source is kept after it was last noted.
-const SpoofedKept = 10 * time.Minute
+// SpoofedRemembered is how long a spoofed source is kept after it was last noted.
+const SpoofedRemembered = 10 * time.Minute
 
 const (
 	maxSpoofedSources = 8192
@@ -99,7 +99,7 @@ func (t *Table) Spoofed() (map[string]Spoofed, error) {
 		}
 		name := text(e.key[:nameLen])
 		l := links[name]
-		ago := SpoofedKept - e.left
+		ago := SpoofedRemembered - e.left
 		if l.Source.IsValid() && l.Ago <= ago {
 			return
 		}

@@ -132,8 +132,8 @@ func TestManyBadRecords(t *testing.T) {
 	if got := s.Stats().RecordsSetAside; got != n {
 		t.Errorf("after Open %d are set aside, want %d", got, n)
 	}
-	if got := len(s.Corrupt()); got != maxCorruptKept {
-		t.Errorf("the list has %d, want %d", got, maxCorruptKept)
+	if got := len(s.Corrupt()); got != maxCorruptListed {
+		t.Errorf("the list has %d, want %d", got, maxCorruptListed)
 	}
 	wantContent(t, s, "a=1", "z=2")
 }

@@ -54,7 +54,7 @@ func (o engineOptions) open(dir string, readOnly bool) (*engine, error) {
 		fs:    &cutFS{FS: o.disk, readOnly: readOnly, onCut: o.onCut},
 		fatal: make(chan struct{}),
 	}
-	err := guard(func() (err error) {
+	err := contain(func() (err error) {
 		e.db, err = pebble.Open(dir, e.options(o))
 		return err
 	})
@@ -119,7 +119,7 @@ func (e *engine) backgroundError(err error) {
 
 // apply commits a batch and returns when it is durable.
 func (e *engine) apply(fill func(*pebble.Batch) error) error {
-	err := guard(func() error {
+	err := contain(func() error {
 		b := e.db.NewBatch()
 		if err := fill(b); err != nil {
 			return errors.Join(err, b.Close())
@@ -152,7 +152,7 @@ func (e *engine) close() error {
 	default:
 	}
 	closed := make(chan error, 1)
-	go func() { closed <- guard(e.db.Close) }()
+	go func() { closed <- contain(e.db.Close) }()
 	select {
 	case err := <-closed:
 		return err
@@ -161,8 +161,8 @@ func (e *engine) close() error {
 	}
 }
 
-// guard runs a call into Pebble that might end its goroutine or panic.
-func guard(call func() error) error {
+// contain runs a call into Pebble that might end its goroutine or panic.
+func contain(call func() error) error {
 	err := errFatal
 	done := make(chan struct{})
 	go func() {

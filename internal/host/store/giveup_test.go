@@ -18,7 +18,7 @@ func TestDatabaseGivesUp(t *testing.T) {
 	commit(t, s, put("a", "1"))
 	for n := range maxLost {
 		e := s.engine
-		err := guard(func() error {
+		err := contain(func() error {
 			(&engineLogger{log: s.log, engine: e}).Fatalf("cannot go on: %d", n)
 			return nil
 		})
@@ -40,7 +40,7 @@ func TestDatabaseGivesUp(t *testing.T) {
 
 // A panic inside Pebble, in a call of ours, is an error as well.
 func TestDatabasePanics(t *testing.T) {
-	err := guard(func() error { panic("invariant") })
+	err := contain(func() error { panic("invariant") })
 	if !errors.Is(err, errFatal) || err.Error() != "the database gave up: invariant" {
 		t.Errorf("guard: err = %v", err)
 	}

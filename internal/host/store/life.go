@@ -83,9 +83,9 @@ func (s *Store) start() error {
 	return nil
 }
 
-// keep takes an engine out of service soon after it was cut off, also where nobody
+// awaitCutOff takes an engine out of service soon after it was cut off, also where nobody
 // commits: an engine that is cut off may try over and over what has failed.
-func (s *Store) keep() {
+func (s *Store) awaitCutOff() {
 	defer close(s.done)
 	for {
 		select {

@@ -26,17 +26,17 @@ func (s *Store) look() (bad int, err error) {
 		return 0, err
 	}
 	var marker string
-	holds := false
+	there := false
 	for _, name := range names {
 		if strings.HasPrefix(name, manifestMarker) {
 			marker = max(marker, name) // the later one counts, as for Pebble
 		}
 		if strings.HasSuffix(name, ".sst") || strings.HasSuffix(name, ".log") {
-			holds = true
+			there = true
 		}
 	}
 	switch {
-	case !holds:
+	case !there:
 		return 0, nil
 	case marker == "":
 		return 0, fmt.Errorf("%w: nothing points to its manifest", ErrDamaged)
@@ -57,7 +57,7 @@ func (s *Store) lookThrough(manifest reach) (bad int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	err = guard(func() error {
+	err = contain(func() error {
 		found, err := e.inspect()
 		if err != nil {
 			return err

@@ -53,7 +53,7 @@ func (s *Store) quarantine(bad []badRecord) {
 func (e *engine) quarantine(bad []badRecord) (moved int, err error) {
 	err = e.apply(func(b *pebble.Batch) error {
 		for _, r := range bad {
-			still, err := e.holds(r)
+			still, err := e.unchanged(r)
 			if err != nil {
 				return err
 			}
@@ -76,8 +76,8 @@ func (e *engine) quarantine(bad []badRecord) (moved int, err error) {
 	return moved, nil
 }
 
-// holds reports whether the record is still as it was found.
-func (e *engine) holds(r badRecord) (bool, error) {
+// unchanged reports whether the record is still as it was found.
+func (e *engine) unchanged(r badRecord) (bool, error) {
 	frame, closer, err := e.db.Get(spaced(spaceRecord, r.key))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return false, nil
@@ -91,7 +91,7 @@ func (e *engine) holds(r badRecord) (bool, error) {
 // takeStock returns what the database holds besides sound records. Where there
 // are damaged ones, it moves them to quarantine first.
 func (e *engine) takeStock(damaged bool, log *slog.Logger) (stock inventory, err error) {
-	err = guard(func() error {
+	err = contain(func() error {
 		for damaged {
 			found, err := e.inspect()
 			if err != nil {
@@ -156,7 +156,7 @@ func (e *engine) listQuarantine(found *inventory) error {
 	found.corrupt = make(map[string]string)
 	return e.walk([]byte{spaceQuarantine}, []byte{spaceQuarantine + 1}, func(key, frame []byte) bool {
 		found.quarantined++
-		if len(found.corrupt) < maxCorruptKept {
+		if len(found.corrupt) < maxCorruptListed {
 			_, _, reason := openFrame(spaced(spaceRecord, key[1:]), frame)
 			if reason == nil {
 				reason = errChecksum

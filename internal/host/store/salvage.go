@@ -36,7 +36,7 @@ func (s *Store) salvage() error {
 		default:
 			continue
 		}
-		if err := guard(func() error { return read(name) }); err != nil {
+		if err := contain(func() error { return read(name) }); err != nil {
 			s.log.Error("store: a part of the database cannot be read", "file", name, "reason", err)
 		}
 		if w.err != nil {
@@ -78,8 +78,8 @@ type wreck struct {
 // salvageBatchBytes is how much is written at a time.
 const salvageBatchBytes = 256 << 10
 
-// kept takes a version of a record. One that does not fit its frame stays behind.
-func (w *wreck) kept(key, frame []byte, engineSeq uint64) {
+// take takes a version of a record. One that does not fit its frame stays behind.
+func (w *wreck) take(key, frame []byte, engineSeq uint64) {
 	if key[0] == spaceQuarantine {
 		w.set(key, frame)
 		return

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// maxCorruptKept bounds the list of Corrupt.
-const maxCorruptKept = 1000
+// maxCorruptListed bounds the list of Corrupt.
+const maxCorruptListed = 1000
 
 // CorruptRecord is a record that was set aside.
 type CorruptRecord struct {
@@ -107,7 +107,7 @@ func (f *facts) corrupted(bad []badRecord, moved int) {
 		f.corrupt = make(map[string]string)
 	}
 	for _, b := range bad {
-		if len(f.corrupt) < maxCorruptKept {
+		if len(f.corrupt) < maxCorruptListed {
 			f.corrupt[string(b.key)] = b.reason.Error()
 		}
 	}

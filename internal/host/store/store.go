@@ -130,7 +130,7 @@ func Open(dir string, o Options) (*Store, error) {
 	if err := s.start(); err != nil {
 		return nil, opError("open", errors.Join(err, s.returnLock()))
 	}
-	go s.keep()
+	go s.awaitCutOff()
 	return s, nil
 }
 

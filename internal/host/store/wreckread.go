@@ -55,7 +55,7 @@ func (w *wreck) readPairs(table *sstable.Reader, backwards bool) error {
 			if err != nil {
 				return errors.Join(err, it.Close())
 			}
-			w.kept(kv.K.UserKey, frame, seq)
+			w.take(kv.K.UserKey, frame, seq)
 		case pebble.InternalKeyKindDelete, pebble.InternalKeyKindDeleteSized:
 			w.deleted(kv.K.UserKey, 0, seq)
 		}
@@ -92,7 +92,7 @@ func (w *wreck) takeBatch(batch []byte) {
 		switch {
 		case len(key) == 0:
 		case kind == pebble.InternalKeyKindSet:
-			w.kept(key, value, seq)
+			w.take(key, value, seq)
 		case kind == pebble.InternalKeyKindDelete:
 			w.deleted(key, own, seq)
 		}

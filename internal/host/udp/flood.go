@@ -108,7 +108,7 @@ func (f *floods) apart() (links []int) {
 
 // look sets links apart that have a large part of what waits in the first ring.
 func (r *reader) look() {
-	if !r.conn.frames.ring.holds(crowd) {
+	if !r.conn.frames.ring.hasWaiting(crowd) {
 		return
 	}
 	clear(r.crowd)
@@ -397,8 +397,8 @@ func (f *floods) close() {
 	}
 }
 
-// holds reports whether n frames wait.
-func (r *ring) holds(n int) bool {
+// hasWaiting reports whether n frames wait.
+func (r *ring) hasWaiting(n int) bool {
 	return r.waits((r.next + n - 1) % ringFrames)
 }
 

@@ -12,24 +12,24 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// maxHolders bounds the descriptors that hold memberships. With the smallest
+// maxMemberSockets bounds the descriptors that hold memberships. With the smallest
 // net.core.optmem_max in use, 20480, one of them holds 365.
-const maxHolders = 256
+const maxMemberSockets = 256
 
-var errTooManyHolders = fmt.Errorf("more than %d sockets would be needed to hold the memberships", maxHolders)
+var errTooManySockets = fmt.Errorf("more than %d sockets would be needed to hold the memberships", maxMemberSockets)
 
 // groups keeps the membership of ff02::1:2 on each client link, for IPv6 (IPv4 has broadcast). A membership
 // makes the network card pass the group's frames, the kernel accept its
 // datagrams and a snooping switch forward them. Its owner guards it.
 type groups struct {
-	holders     []*holder
+	sockets     []*memberSocket
 	joined      map[int]membership
 	nMembership *atomic.Int64
-	nHolder     *atomic.Int64
+	nSocket     *atomic.Int64
 }
 
-// holder is an unbound socket.
-type holder struct {
+// memberSocket is an unbound socket.
+type memberSocket struct {
 	fd    int
 	count int
 	full  bool
@@ -38,12 +38,12 @@ type holder struct {
 // membership remembers which interface it was made on: after an interface was
 // deleted and made anew with the same index, it must be made anew as well.
 type membership struct {
-	on        *holder
+	on        *memberSocket
 	name, mac string
 }
 
 func newGroups(n *counters) *groups {
-	return &groups{joined: map[int]membership{}, nMembership: &n.membershipsJoined, nHolder: &n.holderOpen}
+	return &groups{joined: map[int]membership{}, nMembership: &n.membershipsJoined, nSocket: &n.memberSockets}
 }
 
 // set makes the memberships those of links, which byIndex holds too. One that
@@ -77,7 +77,7 @@ func (g *groups) join(l *link) error {
 			// An empty one that has no room will not get it by being tried
 			// again.
 			if h.full = true; h.count == 0 {
-				g.closeHolder(h)
+				g.closeSocket(h)
 				return err
 			}
 			continue
@@ -98,14 +98,14 @@ func request(index int) *unix.IPv6Mreq {
 }
 
 // roomy returns a holder that is not known to be full.
-func (g *groups) roomy() (*holder, error) {
-	for _, h := range g.holders {
+func (g *groups) roomy() (*memberSocket, error) {
+	for _, h := range g.sockets {
 		if !h.full {
 			return h, nil
 		}
 	}
-	if len(g.holders) == maxHolders {
-		return nil, errTooManyHolders
+	if len(g.sockets) == maxMemberSockets {
+		return nil, errTooManySockets
 	}
 	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.IPPROTO_UDP)
 	if err != nil {
@@ -115,9 +115,9 @@ func (g *groups) roomy() (*holder, error) {
 		unix.Close(fd)
 		return nil, err
 	}
-	h := &holder{fd: fd}
-	g.holders = append(g.holders, h)
-	g.nHolder.Store(int64(len(g.holders)))
+	h := &memberSocket{fd: fd}
+	g.sockets = append(g.sockets, h)
+	g.nSocket.Store(int64(len(g.sockets)))
 	return h, nil
 }
 
@@ -173,28 +173,28 @@ func (g *groups) mute(index int, on bool) error {
 }
 
 // release closes h when it holds nothing.
-func (g *groups) release(h *holder) {
+func (g *groups) release(h *memberSocket) {
 	if h.count == 0 {
-		g.closeHolder(h)
+		g.closeSocket(h)
 	}
 }
 
-func (g *groups) closeHolder(h *holder) {
-	for i := range g.holders {
-		if g.holders[i] == h {
-			g.holders = append(g.holders[:i], g.holders[i+1:]...)
+func (g *groups) closeSocket(h *memberSocket) {
+	for i := range g.sockets {
+		if g.sockets[i] == h {
+			g.sockets = append(g.sockets[:i], g.sockets[i+1:]...)
 			break
 		}
 	}
 	unix.Close(h.fd)
-	g.nHolder.Store(int64(len(g.holders)))
+	g.nSocket.Store(int64(len(g.sockets)))
 }
 
 func (g *groups) close() {
-	for _, h := range g.holders {
+	for _, h := range g.sockets {
 		unix.Close(h.fd)
 	}
-	g.holders, g.joined = nil, map[int]membership{}
+	g.sockets, g.joined = nil, map[int]membership{}
 	g.nMembership.Store(0)
-	g.nHolder.Store(0)
+	g.nSocket.Store(0)
 }

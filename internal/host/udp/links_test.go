@@ -118,7 +118,7 @@ func TestLinkDeletedAndMadeAnew(t *testing.T) {
 		}
 		l.host.conn.Close()
 	}
-	if n := l.conn.Stats().Holders; n != 1 {
+	if n := l.conn.Stats().MemberSockets; n != 1 {
 		t.Errorf("%d sockets hold one membership, want 1", n)
 	}
 }

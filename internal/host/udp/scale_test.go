@@ -46,8 +46,8 @@ func TestManyLinks(t *testing.T) {
 		if got := relay.joined(); len(got) != count || s.Memberships != count {
 			t.Errorf("joined on %d, counted %d, want %d", len(got), s.Memberships, count)
 		}
-		if s.Holders < fewest || s.Holders > 8 || s.Sockets != 6 {
-			t.Errorf("%d sockets hold memberships, %d carry datagrams, want %d to 8, and 6", s.Holders, s.Sockets, fewest)
+		if s.MemberSockets < fewest || s.MemberSockets > 8 || s.Sockets != 6 {
+			t.Errorf("%d sockets hold memberships, %d carry datagrams, want %d to 8, and 6", s.MemberSockets, s.Sockets, fewest)
 		}
 	}
 	in := read(t, c)
@@ -67,8 +67,8 @@ func TestManyLinks(t *testing.T) {
 		})
 	}
 	relay.setLinks(c, links[:3]...)
-	if got := relay.joined(); len(got) != 3 || c.Stats().Holders > 3 {
-		t.Errorf("three links left: joined on %d, held by %d sockets", len(got), c.Stats().Holders)
+	if got := relay.joined(); len(got) != 3 || c.Stats().MemberSockets > 3 {
+		t.Errorf("three links left: joined on %d, held by %d sockets", len(got), c.Stats().MemberSockets)
 	}
 }
 

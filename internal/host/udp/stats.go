@@ -9,9 +9,9 @@ type Stats struct {
 	Fragments uint64 // seen by the frame path, which leaves them to the socket path: normal
 	OtherPath uint64 // the copy on one path of what the other path handles, where the kernel could not keep it back: normal
 
-	Sockets     int // open descriptors that receive or send
-	Memberships int // links whose group is joined (IPv6)
-	Holders     int // descriptors that hold memberships
+	Sockets       int // open descriptors that receive or send
+	Memberships   int // links whose group is joined (IPv6)
+	MemberSockets int // descriptors that hold memberships
 }
 
 // Traffic is what passed and what was discarded. Every path and every Discard has its
@@ -50,10 +50,10 @@ var discardNames = [discards]string{
 func (d Discard) String() string { return discardNames[d] }
 
 type counters struct {
-	received, sent                [2]atomic.Uint64 // by Path
-	drops                         [discards]atomic.Uint64
-	fragments, otherPath          atomic.Uint64
-	membershipsJoined, holderOpen atomic.Int64
+	received, sent                   [2]atomic.Uint64 // by Path
+	drops                            [discards]atomic.Uint64
+	fragments, otherPath             atomic.Uint64
+	membershipsJoined, memberSockets atomic.Int64
 }
 
 func (c *counters) drop(why Discard) { c.drops[why].Add(1) }
@@ -62,11 +62,11 @@ func (c *counters) drop(why Discard) { c.drops[why].Add(1) }
 func (c *Conn) Stats() Stats {
 	n := &c.count
 	s := Stats{
-		Traffic:     Traffic{Received: byPath(&n.received), Sent: byPath(&n.sent), Drops: make(map[string]uint64)},
-		Fragments:   n.fragments.Load(),
-		OtherPath:   n.otherPath.Load(),
-		Memberships: int(n.membershipsJoined.Load()),
-		Holders:     int(n.holderOpen.Load()),
+		Traffic:       Traffic{Received: byPath(&n.received), Sent: byPath(&n.sent), Drops: make(map[string]uint64)},
+		Fragments:     n.fragments.Load(),
+		OtherPath:     n.otherPath.Load(),
+		Memberships:   int(n.membershipsJoined.Load()),
+		MemberSockets: int(n.memberSockets.Load()),
 	}
 	c.mu.RLock()
 	defer c.mu.RUnlock()

@@ -101,8 +101,8 @@ func (r *Rig) WantRoute(p netip.Prefix, client int) {
 	r.WantRouteVia(p, r.Client(client).LinkLocal("c0").String(), r.Downlink(client))
 }
 
-// SettleIn gives a client's home network an address out of a prefix and returns it.
-func (r *Rig) SettleIn(client int, p netip.Prefix) netip.Addr {
+// AddressIn gives a client's home network an address out of a prefix and returns it.
+func (r *Rig) AddressIn(client int, p netip.Prefix) netip.Addr {
 	r.T.Helper()
 	inside := p.Addr().Next()
 	r.Client(client).Address("lan0", inside.String()+"/64")

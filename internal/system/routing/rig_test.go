@@ -108,7 +108,7 @@ func (r *network) goes(p netip.Prefix) {
 // other routes than those of the protocol.
 func (r *network) traffic(p netip.Prefix) {
 	r.T.Helper()
-	r.Server.Reaches(netip.Addr{}, r.SettleIn(1, p))
+	r.Server.Reaches(netip.Addr{}, r.AddressIn(1, p))
 }
 
 // endsHere fails unless the relay calls what is sent into a prefix unreachable.

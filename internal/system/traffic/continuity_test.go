@@ -24,7 +24,7 @@ func homed(t *testing.T, access lab.Access, linkKeys ...string) (r *network, p n
 	p = pfx("2001:db8:1100::/56")
 	c, _ := r.delegate(1, p)
 	r.WantRoute(p, 1)
-	inside = r.SettleIn(1, p)
+	inside = r.AddressIn(1, p)
 	r.Server.Reaches(netip.Addr{}, inside)
 	c.Close() // from now on the client is silent
 	return r, p, inside

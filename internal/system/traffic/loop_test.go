@@ -183,7 +183,7 @@ func TestRFC8987_R5_NeighboursReachEachOther(t *testing.T) {
 	first, second := pfx("2001:db8:1100::/56"), pfx("2001:db8:1100:100::/56")
 	r.delegate(1, first)
 	r.delegate(2, second)
-	one, two := r.SettleIn(1, first), r.SettleIn(2, second)
+	one, two := r.AddressIn(1, first), r.AddressIn(2, second)
 	r.Client(1).Reaches(one, two)
 	r.Client(2).Reaches(two, one)
 	if n := r.Counter("looped"); n > 0 {

@@ -37,7 +37,7 @@ func TestRFC8987_R1_RoutesComeAndGoOnEveryKindOfLink(t *testing.T) {
 			r.delegate(2, second)
 			r.WantRoute(second, 2)
 
-			inside := r.SettleIn(1, first)
+			inside := r.AddressIn(1, first)
 			r.Server.Reaches(netip.Addr{}, inside)
 
 			r.expires(one, reply, 1, brief, first)

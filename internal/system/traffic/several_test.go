@@ -87,8 +87,8 @@ func TestRFC8987_G3_SeveralIAPDsOfOneClient(t *testing.T) {
 			for _, p := range all {
 				r.WantRoute(p, 1)
 			}
-			r.Server.Reaches(netip.Addr{}, r.SettleIn(1, all[0]))
-			r.Server.Reaches(netip.Addr{}, r.SettleIn(1, all[7]))
+			r.Server.Reaches(netip.Addr{}, r.AddressIn(1, all[0]))
+			r.Server.Reaches(netip.Addr{}, r.AddressIn(1, all[7]))
 			// One IA_PD given back leaves the others.
 			m := c.Message(dhcp6.Release, script.ServerID(script.DefaultServerDUID), script.IAPD(2))
 			c.Exchange(m)
@@ -141,7 +141,7 @@ func TestRFC8987_G4_SameDUIDOnTwoInterfaces(t *testing.T) {
 			r.WantRoute(rig.Held(first)[0], 1)
 			r.WantRoute(rig.Held(second)[0], 2)
 			for i, p := range []netip.Prefix{rig.Held(first)[0], rig.Held(second)[0]} {
-				r.Server.Reaches(netip.Addr{}, r.SettleIn(i+1, p))
+				r.Server.Reaches(netip.Addr{}, r.AddressIn(i+1, p))
 			}
 			// What one gives back, the other keeps.
 			one.Release(first)

@@ -46,7 +46,7 @@ func TestStateFolderIsLost(t *testing.T) {
 	p1, p2 := r.book.Prefix(rig.DUID(1), 1), r.book.Prefix(rig.DUID(2), 1)
 	r.WantRoute(p1, 1)
 	r.WantRoute(p2, 2)
-	inside1, inside2 := r.SettleIn(1, p1), r.SettleIn(2, p2)
+	inside1, inside2 := r.AddressIn(1, p1), r.AddressIn(2, p2)
 	r.pass(inside1, inside2)
 	withoutID := func() string { // the id of the store is another one each time
 		words := strings.Fields(r.elements())

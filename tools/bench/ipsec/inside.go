@@ -81,11 +81,11 @@ func benches(r *harness.Run) []harness.Bench {
 				if rates[hop], err = newRig(r, hop == esp); err != nil {
 					return err
 				}
-				return errors.Join(rates[hop].launch(), rates[hop].settled(), rates[hop].Rest())
+				return errors.Join(rates[hop].launch(), rates[hop].ready(), rates[hop].Rest())
 			},
 			Turns: []harness.Turn{func(hop string, _ int, to *harness.Results) error {
 				return rates[hop].InTurn(func() error {
-					if err := rates[hop].settled(); err != nil {
+					if err := rates[hop].ready(); err != nil {
 						return err
 					}
 					res, err := rates[hop].PlayNow(throughput)
@@ -145,7 +145,7 @@ func cold(run *harness.Run) (took time.Duration, err error) {
 // cut deletes the relay's SAs while a client asks, and waits until the relay has
 // said so and an answer has come to what was asked since.
 func (r *rig) cut() (notice, back time.Duration, err error) {
-	if err := r.settled(); err != nil {
+	if err := r.ready(); err != nil {
 		return 0, 0, err
 	}
 	client, err := r.Asker()

@@ -101,8 +101,8 @@ func (r *rig) launch() error {
 	return err
 }
 
-// settled waits until the relay is ready, and all is protected that shall be.
-func (r *rig) settled() error {
+// ready waits until the relay is ready, and all is protected that shall be.
+func (r *rig) ready() error {
 	if err := r.fairlead.Ready(); err != nil || r.guard == nil {
 		return err
 	}

@@ -273,8 +273,8 @@ func (l *loaded) clear() error {
 	return errors.Join(err, late)
 }
 
-// settle waits until the relay's memory has stopped to change, and returns it.
-func (l *loaded) settle() (rss int64, err error) {
+// steadyMemory waits until the relay's memory has stopped to change, and returns it.
+func (l *loaded) steadyMemory() (rss int64, err error) {
 	const quiet = 5 * time.Second
 	since := time.Now()
 	for end := since.Add(network.Patience); time.Now().Before(end) && time.Since(since) < quiet; time.Sleep(time.Second) {

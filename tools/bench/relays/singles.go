@@ -54,7 +54,7 @@ func (s *role) judgeAllocations(r *harness.Results) harness.Verdict {
 // each round is a process of its own.
 func (s *role) memory() harness.Bench {
 	b := s.single("memory", func(l *loaded, who string, round int, to *harness.Results) error {
-		rss, err := l.settle()
+		rss, err := l.steadyMemory()
 		if err == nil {
 			to.Add(s.of("Memory", who), s.present, harness.Of(float64(rss), network.RSS))
 		}
@@ -189,7 +189,7 @@ func (s *role) restore() harness.Bench {
 		if s.against != "" {
 			return nil
 		}
-		rss, err := l.settle()
+		rss, err := l.steadyMemory()
 		if err == nil {
 			to.Add(s.of("Restore", who), 1, harness.Of(float64(rss), network.RSS))
 		}

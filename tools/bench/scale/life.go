@@ -143,8 +143,8 @@ func (w *world) mend(r *restored) error {
 // restored is how long the parts of a restart took.
 type restored struct{ open, core, comparison, kernel time.Duration }
 
-// settledHeap is the memory in use once everything that can be freed is.
-func settledHeap() uint64 {
+// heapInUse is the memory in use once everything that can be freed is.
+func heapInUse() uint64 {
 	runtime.GC()
 	debug.FreeOSMemory()
 	var m runtime.MemStats

@@ -83,7 +83,7 @@ func (s *Suite) measure(n int) (_ figures, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
-	empty := settledHeap()
+	empty := heapInUse()
 	if err := w.carryOut(); err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func (s *Suite) measure(n int) (_ figures, err error) {
 	f.time("last-store-sec/grant", last.store)
 	f.time("kernel-sec/grant", last.kernel)
 	w.eff.Reset()
-	heap := settledHeap()
+	heap := heapInUse()
 	heap -= min(empty, heap)
 	f["links"], f["core-B"], f["core-B/delegation"] = float64(links), float64(heap), float64(heap)/float64(n)
 	f["disk-B"], f["routes-B"] = float64(w.store.Stats().DiskBytes), float64(n*routeBytes)

@@ -96,7 +96,7 @@ func relay4() api.Relay4 {
 	none := api.Relay4Counters{Received: map[string]uint64{}, Delivered: map[string]uint64{}, Drops: map[string]uint64{}}
 	return api.Relay4{
 		RelayID: "old relay", Relay4Counters: counters,
-		Relay4Leases: api.Relay4Leases{Leases: 3, Unkept: 1, HeldByClock: 2, Events: map[string]uint64{"granted": 7, "ended": 4}, Ends: map[string]uint64{"released": 4}, Refusals: map[string]uint64{"limit-link": 4}},
+		Relay4Leases: api.Relay4Leases{Leases: 3, Unkept: 1, WaitForClock: 2, Events: map[string]uint64{"granted": 7, "ended": 4}, Ends: map[string]uint64{"released": 4}, Refusals: map[string]uint64{"limit-link": 4}},
 		Links: []api.Relay4Link{
 			{
 				Name: "br-cust7", Up: true, Trusted: true, GIAddr: netip.MustParseAddr("192.0.2.1"), CircuitID: "br-cust7", Leases: 3, Filter: "strict", Spoofed: 2,

@@ -44,7 +44,7 @@ func (d *player) degraded(c *api.Counters) []string {
 	}
 	add(c.Totals.Unkept > 0, fmt.Sprintf("store: %d records not kept yet", c.Totals.Unkept))
 	add(c.Host.Orphans > 0, fmt.Sprintf("store: %d prefixes are routed that it does not explain (\"fairlead delegations\": source kernel); their clients take them over as they renew, and the rest ends at %s", c.Host.Orphans, c.Host.OrphansEnd.Format(time.RFC3339)))
-	add(c.Totals.HeldByClock > 0, fmt.Sprintf("clock: %d delegations wait for a trustworthy clock", c.Totals.HeldByClock))
+	add(c.Totals.WaitForClock > 0, fmt.Sprintf("clock: %d delegations wait for a trustworthy clock", c.Totals.WaitForClock))
 	if len(c.Unmatched) > 0 {
 		add(true, "delegations without routes and filters, because no rule matches their links: "+api.HoldingsText(c.Unmatched))
 	}

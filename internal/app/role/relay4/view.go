@@ -38,7 +38,7 @@ func countersOf(core *relay4.Relay) api.Relay4Counters {
 // leasesOf are the figures of the leases on view.
 func leasesOf(core *relay4.Relay) api.Relay4Leases {
 	t := core.Totals()
-	return api.Relay4Leases{Leases: t.Leases, Pending: t.Pending, Unkept: t.Unkept, Uninstalled: t.Uninstalled, HeldByClock: t.HeldByClock, Events: t.Events, Ends: t.Ends, Refusals: t.Refusals}
+	return api.Relay4Leases{Leases: t.Leases, Pending: t.Pending, Unkept: t.Unkept, Uninstalled: t.Uninstalled, WaitForClock: t.WaitForClock, Events: t.Events, Ends: t.Ends, Refusals: t.Refusals}
 }
 
 // totalsOf are those figures at a glance.

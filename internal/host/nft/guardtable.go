@@ -6,8 +6,8 @@ import (
 	"fairlead/internal/core/hop"
 )
 
-// kept is one table of a guard, and what of it was installed.
-type kept struct {
+// guardTable is one table of a guard, and what of it was installed.
+type guardTable struct {
 	session
 	table *hop.GuardTable  // as last installed; nil: nothing was
 	tally map[string]tally // of each counter
@@ -15,13 +15,13 @@ type kept struct {
 	seen  uint32 // number of the rule set when everything was last found intact; 0: never
 }
 
-func openKept(family byte, name string) (kept, error) {
+func openGuardTable(family byte, name string) (guardTable, error) {
 	s, err := openSession(family, name)
-	return kept{session: s, tally: map[string]tally{}}, err
+	return guardTable{session: s, tally: map[string]tally{}}, err
 }
 
 // install makes the table hold what t says, whatever was in it.
-func (k *kept) install(t *hop.GuardTable) error {
+func (k *guardTable) install(t *hop.GuardTable) error {
 	if err := k.count(); err != nil {
 		return err
 	}
@@ -32,7 +32,7 @@ func (k *kept) install(t *hop.GuardTable) error {
 	if err != nil {
 		return err
 	}
-	if !p.holds(t) {
+	if !p.matches(t) {
 		return fmt.Errorf("nft: table %s: changed by somebody else while it was made", k.name)
 	}
 	k.table, k.print, k.seen = t, p, 0
@@ -41,7 +41,7 @@ func (k *kept) install(t *hop.GuardTable) error {
 
 // intact compares what there is with what was installed, unless nothing at all
 // has changed in nftables since that was last the same.
-func (k *kept) intact() (bool, error) {
+func (k *guardTable) intact() (bool, error) {
 	number, err := k.generation()
 	if err != nil {
 		return false, err
@@ -62,7 +62,7 @@ func (k *kept) intact() (bool, error) {
 }
 
 // remove removes the table if it is there.
-func (k *kept) remove() error {
+func (k *guardTable) remove() error {
 	k.table, k.seen = nil, 0
 	there, err := k.there()
 	if err != nil || !there {
