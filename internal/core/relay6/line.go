@@ -8,16 +8,16 @@ import (
 	"fairlead/internal/core/delegation"
 )
 
-// What a server grants on a point-to-point link is proved there as long as the link
-// is the same line (hoststate.State.Line). A Reply proves it only for somebody who
-// has spoken since the line began: one that was under way to the client of the line
-// before comes to whoever has the interface now.
+// A grant on a point-to-point link is proved there as long as the link is the same line
+// (hoststate.State.Line). A Reply proves its grants only for a client that has spoken since
+// the line began: a Reply that was under way to the client of the previous line reaches the
+// client of the present line.
 
-// speakers are clients that spoke on a line, the last first: mostly there is one.
+// speakers are the clients that spoke on a line, the latest first. Mostly there is one.
 type speakers [4]speaker
 
-// speaker is a client. Its address alone does not tell it: two customers one after the
-// other may choose the same.
+// speaker is a client. Its address alone does not identify it: two customers, one after the
+// other, may choose the same address.
 type speaker struct {
 	addr netip.Addr
 	duid string
@@ -31,7 +31,7 @@ func (s *speakers) add(a netip.Addr, duid []byte) {
 	s[0] = speaker{a, string(duid)}
 }
 
-// onLine takes note of which line a link is now.
+// onLine takes note of the line that a link is now.
 func (r *Relay) onLine(l *link) {
 	if line := r.host.Line(l.Name); line != l.line {
 		l.line, l.spoke = line, speakers{}
@@ -46,8 +46,8 @@ func (l *link) lineOf(client netip.Addr, duid string) uint32 {
 	return l.line
 }
 
-// proof is g with the line that proves it: the line of the Reply or, if that has none, the
-// line of the delegation that the table has already.
+// proof returns the grant g with the line that proves it: the line of the Reply or, if the
+// Reply has none, the line of the delegation that is in the table already.
 func (r *Relay) proof(g delegation.Grant, l *link) delegation.Grant {
 	if l.line == 0 || g.Line != 0 {
 		return g
@@ -59,18 +59,18 @@ func (r *Relay) proof(g delegation.Grant, l *link) delegation.Grant {
 }
 
 // Unproved reports whether a delegation waits, on a point-to-point link, for the
-// server's word that it is still that client's.
+// server to confirm that the client still has it.
 func (r *Relay) Unproved(d *binding.Binding) bool { return r.host.Unproved(r.forKernel(d)) }
 
-// resume makes a link what it was for the relay before, if that has panicked and the
-// link is the same: then it is known who spoke there.
+// resume gives a link the state that it had in the relay that panicked, if the link is the
+// same. The clients that spoke on it are then known.
 func (r *Relay) resume(l *link) {
 	if was := r.sameLink(l); was != nil {
 		l.spoke = was.spoke
 	}
 }
 
-// sameLink is the link of the relay before that l is; nil if there is none.
+// sameLink is the link that l was in the relay that panicked; nil if there is none.
 func (r *Relay) sameLink(l *link) *link {
 	if r.before == nil {
 		return nil
@@ -82,9 +82,9 @@ func (r *Relay) sameLink(l *link) *link {
 	return was
 }
 
-// resumed is the line on which a delegation was proved for the relay before; 0 if
-// it was not. What that relay granted to another client on this line, and had not kept,
-// proves nothing for the client that is in the store.
+// resumed is the line on which a delegation was proved in the relay that panicked; 0 if it
+// was not proved there. A grant of that relay to another client on this line, which was not
+// kept, proves nothing for the client that is in the store.
 func (r *Relay) resumed(d *binding.Binding) uint32 {
 	l := r.links.Named(d.Link)
 	if l == nil {

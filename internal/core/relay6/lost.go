@@ -13,21 +13,22 @@ import (
 )
 
 // A link with clients that goes down or away loses its prefixes, and mostly gets them
-// again. Until it is clear that it does not, they stay reserved for it: the client of a
-// delegation around them, on whatever link, does not get their traffic.
+// again. Until it is clear that the link does not get them again, the prefixes stay reserved
+// for the link: a client with a delegation around them, on whatever link, does not get their
+// traffic.
 
-// lostPrefixes are the prefixes that a link with clients has had and has not now.
+// lostPrefixes are the prefixes that a link with clients had and does not have any more.
 type lostPrefixes struct {
-	of       *link // one that only stands for its name if no interface has that
+	of       *link // where no interface has the name: a link that only stands for the name
 	prefixes []netip.Prefix
 	all      bool            // the link has no prefix at all
-	lapses   instant.Instant // when they are given up; 0: the next Tick says
+	lapses   instant.Instant // when the prefixes are given up; 0: the next Tick decides
 }
 
-// How long prefixes stay reserved that a link has lost. A link without any prefix may get
-// them back for as long as its link-address. If a link has others, then the addresses are
-// going one by one, or coming back one by one, or somebody has taken one away for good:
-// after a minute it is known which.
+// These are the times for which lost prefixes stay reserved. A link without any prefix may
+// get its prefixes back for as long as its link-address. Where a link has other prefixes, its
+// addresses are going one by one, or coming back one by one, or an operator has removed one
+// for good: after a minute it is known which of these it is.
 const (
 	allLostFor  = links.MissingFor
 	partLostFor = time.Minute
@@ -37,7 +38,7 @@ const (
 const maxLeft = 4096
 
 // prefixes are the prefixes that a link has now, in order. A loopback or dummy device
-// has only addresses: nobody is on a prefix of theirs.
+// has only addresses: there are no clients on its prefixes.
 func (l *link) prefixes() (own []netip.Prefix) {
 	for _, a := range l.Addrs {
 		if !a.Addr().Is6() || a.Addr().IsLinkLocalUnicast() {
@@ -53,7 +54,8 @@ func (l *link) prefixes() (own []netip.Prefix) {
 }
 
 // restake reserves for a link the prefixes that it has now, and those that it has lost.
-// What it has, or a part of that, is no longer reserved for another link that has lost it.
+// A prefix that the link has now, or a part of it, is no longer reserved for another link
+// that has lost it.
 func (r *Relay) restake(ops []hoststate.Op, l *link) []hoststate.Op {
 	own := l.prefixes()
 	all := slices.Concat(own, r.lose(l, own))
@@ -72,9 +74,9 @@ func (r *Relay) restake(ops []hoststate.Op, l *link) []hoststate.Op {
 	return ops
 }
 
-// lose takes note of what a link has lost, now that it has its own prefixes, and returns
-// it. One that the link had not before shows that the link is renumbered, and that what
-// it had does not come back.
+// lose takes note of the prefixes that a link has lost, once its present prefixes are known,
+// and returns the lost ones. A prefix that the link did not have before shows that the link
+// is renumbered, and that its lost prefixes do not come back.
 func (r *Relay) lose(l *link, own []netip.Prefix) []netip.Prefix {
 	var missing []netip.Prefix
 	if l.rule != nil && !slices.ContainsFunc(own, func(p netip.Prefix) bool { return !l.staked(p) }) {
@@ -99,7 +101,7 @@ func (r *Relay) lose(l *link, own []netip.Prefix) []netip.Prefix {
 	}
 	lost.of, lost.prefixes, lost.all = l, missing, all
 	if !l.gone && !l.Up {
-		lost.lapses = 0 // the time begins when the link is up again
+		lost.lapses = 0 // the time begins to run when the link is up again
 	} else if lost.lapses == 0 {
 		r.lostAt = 0
 	}
@@ -117,8 +119,8 @@ func (r *Relay) hasLost(l *link, p netip.Prefix) bool {
 	return lost != nil && lost.of == l && slices.Contains(lost.prefixes, p)
 }
 
-// hasLeft reports whether a prefix that a link has lost is gone with its interface, or
-// was taken from the link, which has others.
+// hasLeft reports whether a lost prefix is gone with the interface of its link, or was
+// removed from a link that still has other prefixes.
 func (r *Relay) hasLeft(l *link, p netip.Prefix) bool {
 	return r.hasLost(l, p) && (l.gone || !r.lost[l.Name].all)
 }
@@ -130,8 +132,7 @@ func (r *Relay) isOf(p netip.Prefix, l *link) bool {
 	})
 }
 
-// leave has the prefixes of a link stay reserved for its name although its interface is
-// gone.
+// leave keeps the prefixes of a link reserved for its name after its interface has gone.
 func (r *Relay) leave(ops []hoststate.Op, l *link) []hoststate.Op {
 	gone := &link{Entry: links.Entry{Link: l.Gone()}, rule: l.rule, gone: true}
 	r.handOver(l, gone)
@@ -163,7 +164,8 @@ func (p *lostPrefixes) endsBefore(q *lostPrefixes) bool {
 	return p.of.Name < q.of.Name
 }
 
-// takeBack gives a link what was reserved for its name while no interface had it.
+// takeBack gives a link the prefixes that were reserved for its name while no interface had
+// the name.
 func (r *Relay) takeBack(l *link) {
 	if lost := r.lost[l.Name]; lost != nil && lost.of.gone {
 		r.handOver(lost.of, l)
@@ -171,7 +173,7 @@ func (r *Relay) takeBack(l *link) {
 	}
 }
 
-// handOver reserves for one link what was reserved for another.
+// handOver reserves for one link the prefixes that were reserved for another.
 func (r *Relay) handOver(from, to *link) {
 	for _, at := range from.stakes {
 		r.reserved.remove(at, from)
@@ -183,7 +185,7 @@ func (r *Relay) handOver(from, to *link) {
 	from.stakes, to.kept = nil, from.kept
 }
 
-// giveUp ends what is reserved for a link that has lost it.
+// giveUp ends the reservations of a link for its lost prefixes.
 func (r *Relay) giveUp(ops []hoststate.Op, l *link) []hoststate.Op {
 	delete(r.lost, l.Name)
 	return r.stake(ops, l, l.prefixes())
@@ -210,8 +212,8 @@ func (r *Relay) giveUpLost(now instant.Now, eff *effect.Effects) {
 	}
 }
 
-// expectAs reserves what a relay that panicked had reserved for links with clients,
-// until this one is told of them.
+// expectAs reserves the prefixes that a relay that panicked had reserved for links with
+// clients, until this relay is told of those links.
 func (r *Relay) expectAs(old *Relay) {
 	for _, name := range old.links.Names() {
 		l := old.links.Named(name)
@@ -228,7 +230,8 @@ func (r *Relay) expectAs(old *Relay) {
 	}
 }
 
-// renameLost gives what a link has lost to its new name, with what is reserved for that.
+// renameLost moves the lost prefixes of a link to its new name, where they join those that
+// are reserved for the new name.
 func (r *Relay) renameLost(l *link, old string) {
 	r.takeBack(l)
 	if lost := r.lost[old]; lost != nil {

@@ -56,8 +56,9 @@ func (r *Relay) handleReply(now instant.Now, l *link, p *inbound.Packet, eff *ef
 	r.deliver(now, p, to, nil, eff)
 }
 
-// answeredClient is whose message a Relay-reply answers, as it was counted when it was
-// forwarded: of the layers below ours the outermost has its address.
+// answeredClient is the client whose message a Relay-reply answers, as the client was
+// counted when the message was forwarded: by the peer-address of the outermost layer below
+// ours.
 func answeredClient(m dhcp6.RelayMessage, inner []byte) netip.Addr {
 	if dhcp6.MessageType(inner[0]) == dhcp6.RelayReply {
 		if below, err := dhcp6.ParseRelay(inner); err == nil {
@@ -67,7 +68,7 @@ func answeredClient(m dhcp6.RelayMessage, inner []byte) netip.Addr {
 	return m.PeerAddress()
 }
 
-// delivered is no reason to drop.
+// delivered is the drop reason of a message that is not dropped.
 const delivered = effect.Drop(effect.DropCount)
 
 // addressee is where the message in a Relay-reply goes.
@@ -77,8 +78,8 @@ type addressee struct {
 	message []byte
 	relay   bool // another relay, not a client
 
-	// What is left once the layers of lightweight relays are off; set where we
-	// are the client's first hop.
+	// The message without the layers of lightweight relays; set where we are the client's
+	// first hop.
 	client netip.Addr
 	inner  []byte
 
@@ -155,7 +156,7 @@ func (r *Relay) addressee(now instant.Now, m dhcp6.RelayMessage, inner []byte) (
 }
 
 // deliver learns what a message grants, if we are the client's first hop, and
-// sends it down once that is kept and installed. RFC 8415 section 19.2: "Relay
+// sends the message down once the grants are kept and installed. RFC 8415 section 19.2: "Relay
 // agents MUST NOT modify the message."
 func (r *Relay) deliver(now instant.Now, p *inbound.Packet, to addressee, answered map[binding.Question]bool, eff *effect.Effects) {
 	s := effect.Send{Payload: to.message, Dest: to.dest}
@@ -171,7 +172,7 @@ func (r *Relay) deliver(now instant.Now, p *inbound.Packet, to addressee, answer
 		}
 		s.After, s.Extends = v.change, v.extends
 	} else if !r.ledger.Unordered() && len(to.inner) > 0 {
-		// It asks for nothing to be kept, but nothing overtakes within a client.
+		// The message asks for nothing to be kept, but no message of a client overtakes another.
 		s.After, s.Extends = r.lastOf(to), true
 	}
 	if to.link != nil {
@@ -229,8 +230,8 @@ func (r *Relay) dropDown(to addressee, source netip.Addr, d effect.Drop, eff *ef
 	eff.Drop(effect.Dropped{Reason: d, Link: to.link.Name, Source: source})
 }
 
-// waitingReply is a Reply that waits until something was found out about a next hop.
-// There is one per question, so that repeats cost nothing.
+// waitingReply is a Reply that waits for the answer to a question about a next hop. For each
+// question one Reply waits, so that repeated Replies cost nothing.
 type waitingReply struct {
 	packet   inbound.Packet
 	of       *link // of the next hop; nil: it was gone
@@ -240,7 +241,7 @@ type waitingReply struct {
 
 const (
 	maxWaiting = 256
-	waitFor    = 5e9 // nanoseconds: a probe whose result never comes is forgotten
+	waitFor    = 5e9 // nanoseconds, after which a probe without a result is forgotten
 )
 
 func (r *Relay) letWait(now instant.Now, p *inbound.Packet, to addressee, q binding.Question, answered map[binding.Question]bool, eff *effect.Effects) {
@@ -265,8 +266,8 @@ func (r *Relay) probe(q binding.Question, eff *effect.Effects) {
 	eff.Probes = append(eff.Probes, probe)
 }
 
-// Probed takes in what became of a Probe: whether the next hop answered, and has used
-// the prefix if that was asked. If a holder answers from its new address, its delegations
+// Probed takes in the result of a Probe: whether the next hop answered and, where the
+// question was about a prefix, whether it has used the prefix. If a holder answers from its new address, its delegations
 // get that next hop. The Reply that waited for this answer is decided on now.
 func (r *Relay) Probed(now instant.Now, q binding.Question, answers bool, eff *effect.Effects) {
 	if !q.Prefix.IsValid() {
@@ -296,7 +297,7 @@ func (r *Relay) goOn(now instant.Now, q binding.Question, keeps bool, eff *effec
 		return // the client has asked again since
 	}
 	if h.of != nil {
-		q.NextHop.Link = h.of.Name // it may have been renamed since
+		q.NextHop.Link = h.of.Name // the link may have been renamed since
 	}
 	answered := map[binding.Question]bool{q: keeps}
 	for k, v := range h.answered {
