@@ -6,22 +6,22 @@ import (
 	"fairlead/internal/core/effect"
 )
 
-// Traffic counts what came from below, went down and was discarded.
+// Traffic counts the messages that came from below, those that went down, and drops.
 type Traffic struct {
 	Received  [TypeCount]uint64 // by message type, from clients and relays below
 	Delivered [TypeCount]uint64 // by message type, to clients and relays below
 	Drops     [effect.DropCount]uint64
 }
 
-// LinkCounters count what happened on one link.
+// LinkCounters are the counters of one link.
 type LinkCounters struct {
 	Traffic
 	LinkCounts
 }
 
-// LinkCounts are those of the counters of a link that are one number. Operators read
-// them as api.LinkCounts, which has the same fields: one more here does not compile until
-// it has a name there.
+// LinkCounts are the counters of a link that are one number each. Operators read them as
+// api.LinkCounts, which has the same fields: the program does not compile until a new field
+// is in both.
 type LinkCounts struct {
 	Refused uint64 // grants that were not learned
 

@@ -251,7 +251,7 @@ func (r *Relay) observe(now instant.Now, l *link, p *inbound.Packet, source neti
 	return true
 }
 
-// named is what a client on a link says of a binding, but for its IA and its prefixes.
+// named is how a client on a link names a binding, without the IA and the prefixes.
 func (r *Relay) named(now instant.Now, l *link, client binding.Client, source netip.Addr, host linkaddr.Addr) delegation.Named {
 	_, contested := r.neighbours.LastUsedBy(now.Boot, l.Index, source)
 	return delegation.Named{Link: l.Name, VRF: l.VRF, Client: client, Source: source, LinkLayer: host, Contested: contested}

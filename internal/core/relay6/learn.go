@@ -13,12 +13,12 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// verdict is what learning from a Reply came to.
+// verdict is the result of learning from a Reply.
 type verdict struct {
-	probe      *binding.Question // nothing was learned: find this out and try again
+	probe      *binding.Question // nothing was learned: this question has to be answered first
 	onlyExcess bool              // everything in it exceeds a limit
 	change     effect.ChangeID   // what the Reply must wait for
-	extends    bool              // it grants nothing that is not durable already
+	extends    bool              // all that the Reply grants is durable already
 	client     binding.Client
 }
 
@@ -105,9 +105,9 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[binding.Questi
 	return v
 }
 
-// givesUp takes note of what the answer to the holder's Renew or Rebind leaves out: it
-// has the status NoBinding for the IA (RFC 8415 section 18.3.4), or another prefix
-// there.
+// givesUp takes note of the prefixes that the answer to the holder's Renew or Rebind leaves
+// out: the answer has the status NoBinding for their IA (RFC 8415 section 18.3.4), or another
+// prefix in it.
 func (r *Relay) givesUp(m dhcp6.Message, g *delegation.Grant) {
 	for code, ia := range m.Options().IAs() {
 		if ia.T1 > ia.T2 && ia.T2 > 0 { // RFC 8415 section 21.21

@@ -11,18 +11,19 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// What a Request that is not forwarded is told as.
+// These are the texts of the notes on a Request that is not forwarded.
 const (
 	limitMet      = "request not forwarded: limit met"
 	limitMetTwice = "request not forwarded: twice the limit met"
 )
 
-// exceeds is the limit for which a Request goes no further, and how it is told. It
-// stops only where nothing in it can be had: it asks for prefixes alone, and none of
-// them is there already or fits. What goes on is judged by its Reply. It also stops if
-// it asks for more than twice what a client may have, or if its host or its link has
-// been given twice what they may have and it asks for more, whatever else it asks:
-// else the server's pool could be emptied through us.
+// exceeds returns the limit for which a Request is not forwarded, and the text of its note.
+// A Request is not forwarded where nothing in it can be granted: it asks for prefixes alone,
+// its client has none of them yet, and none is within the limits. Any other Request is
+// forwarded, and its Reply is judged. A Request is not forwarded either where it asks for
+// more than twice the limit of a client, or where its host or its link has been given twice
+// its limit and the Request asks for more: without this rule a client could empty the
+// server's pool through the relay.
 func (r *Relay) exceeds(now instant.Now, l *link, m dhcp6.Message, client binding.Client, host linkaddr.Addr, eff *effect.Effects) (binding.Reason, string) {
 	asked, given, fresh, held, beside := 0, 0, 0, 0, false
 	for code, body := range m.Options().All() {
@@ -73,20 +74,21 @@ func (r *Relay) exceeds(now instant.Now, l *link, m dhcp6.Message, client bindin
 	return reason, limitMet
 }
 
-// victim is who would make room on a full link, and what is known of whether it is
-// there. On a link that has met its limit twice a Request goes on only once it has been
-// found not to answer: what the server then gives has room, so that its pool is not
-// emptied. The client's next Request finds it out.
+// victim is the next hop whose delegation would make room on a full link, and whether that
+// next hop answers, as far as it is known. On a link that has met its limit twice a Request
+// is forwarded only once the victim was found not to answer: then there is room for the
+// server's grant, and the server's pool is not emptied. The client's next Request meets the
+// result.
 type victim struct {
 	hop           binding.NextHop
-	asked, silent instant.Instant // when; 0: not
+	asked, silent instant.Instant // when it was asked, and found silent; 0: it was not
 }
 
 // silentFor is how long a victim counts as silent, in nanoseconds.
 const silentFor = 60e9
 
-// hasRoom reports whether a client that does not answer makes room for another, and asks
-// who would if that is not known.
+// hasRoom reports whether a client that does not answer makes room for another. Where it is
+// not known whether the victim answers, hasRoom asks it.
 func (r *Relay) hasRoom(now instant.Now, l *link, client binding.Client, eff *effect.Effects) bool {
 	if l.policy.OnLimit != delegation.LimitReplaceUnreachable {
 		return false

@@ -75,7 +75,7 @@ func (r *Relay) stranded(d *binding.Binding) bool {
 	return l != nil && l.VRF != d.VRF
 }
 
-// strand takes out of the host what a link could not take along to its VRF.
+// strand takes the delegations out of the host that a link could not take along to its VRF.
 func (r *Relay) strand(ops []hoststate.Op, l *link) []hoststate.Op {
 	for d := range r.table.OnLink(l.Name) {
 		if r.stranded(&d) {
@@ -222,7 +222,7 @@ func (r *Relay) chooseAddress(l *link) netip.Addr {
 	return own
 }
 
-// resolveBorrowers brings up to date whoever uses an address of a link.
+// resolveBorrowers brings the links up to date that borrow the address of a link.
 func (r *Relay) resolveBorrowers(lender string, eff *effect.Effects) {
 	if !slices.ContainsFunc(r.cfg.Links, func(rule LinkRule) bool { return rule.Borrow == lender }) {
 		return

@@ -10,17 +10,17 @@ import (
 	"fairlead/internal/core/ledger"
 )
 
-// otherAddress is what one client holds and asked for from another of its addresses
-// than the next hop: it goes there once that address answers a probe. No Reply
-// waits for that, and what holds the map is bounded as held is.
+// otherAddress has the delegations of one client for which it asked from another of its
+// addresses than the next hop. They get that address as their next hop once it answers a
+// probe. No Reply waits for that. The map of these is bounded as Relay.waiting is.
 type otherAddress struct {
 	client binding.Client
 	places []ledger.Place
 	until  instant.Instant
 }
 
-// askOther asks whether the address that the holder of a delegation has asked from
-// answers, unless that is being asked.
+// askOther sends a probe to the address from which the holder of a delegation has asked for
+// it, unless such a probe is under way.
 func (r *Relay) askOther(now instant.Now, e *binding.Event, eff *effect.Effects) {
 	to := binding.NextHop{Link: e.New.Link, Addr: e.AskedFrom, LinkLayer: e.New.LinkLayer}
 	if f := r.others[to]; f != nil && now.Boot < f.until && f.client == e.New.Client {

@@ -10,8 +10,8 @@ import (
 // rename gives a link, and all that goes by its name, the name that its interface
 // has now: delegations, blocks, what is under way, routes and filter. The store
 // hears of the delegations at the next Tick. Another interface that has had the name
-// is gone, or the kernel would not have given it away; what was delegated there is
-// this link's now. Elsewhere says that some of it was left in a VRF where the link is not.
+// is gone, as the kernel gives no two interfaces one name; the delegations there are now this
+// link's. elsewhere reports that some of them are in a VRF where the link is not.
 func (r *Relay) rename(l *link, to *links.Link, eff *effect.Effects) (ops []hoststate.Op, elsewhere bool) {
 	old, name := l.Name, to.Name
 	if other := r.links.Named(name); other != nil {

@@ -98,17 +98,17 @@ func (s *reserved) overlaps(vrf string, p netip.Prefix) bool {
 	return t != nil && t.OverlapsPrefix(p)
 }
 
-// obstacle is what stands in the way of a grant: whose prefix, and which.
+// obstacle is the reserved prefix that stands in the way of a grant, and whose it is.
 type obstacle struct {
 	of     string
 	prefix netip.Prefix
 }
 
-// obstacleTo is what stands in the way of a grant. It may cover the prefixes of other
-// links with clients if configuration bounds what may be delegated, and one of its own
-// link where the server excludes that from it (RFC 6603). It may also cover one that an
-// interface had which is gone, or that somebody has just taken away from a link: that is
-// reserved for a short time only, and the client does not get its traffic.
+// obstacleTo is the obstacle to a grant. A grant may cover the prefixes of other links with
+// clients if the configuration bounds what may be delegated, and a prefix of its own link
+// where the server excludes that prefix from the grant (RFC 6603). It may also cover a prefix
+// of an interface that is gone, or a prefix that was just removed from a link: such a prefix
+// is reserved for a short time only, and the client does not get its traffic.
 func (r *Relay) obstacleTo(g *delegation.Grant) (obstacle, bool) {
 	s := &r.reserved
 	if s.infrastructure.OverlapsPrefix(g.Prefix) {
@@ -154,7 +154,7 @@ func (r *Relay) reservedFor(g *delegation.Grant) bool {
 	return found
 }
 
-// explain says what is in the way of a grant that was refused, if it is ours.
+// explain tells the obstacle to a grant that was refused, if it is a prefix of ours.
 func (r *Relay) explain(e *binding.Event) {
 	if e.Reason != binding.NotDelegable {
 		return
@@ -193,7 +193,7 @@ func (r *Relay) stake(ops []hoststate.Op, l *link, prefixes []netip.Prefix) []ho
 	for _, at := range now {
 		r.reserved.add(at, l)
 	}
-	// Of what delegations cover this may be one prefix more, or one less.
+	// The delegations around these prefixes may now cover one prefix more, or one less.
 	links := make(map[string]struct{})
 	for _, at := range slices.Concat(before, now) {
 		for s := range r.table.Covering(at.vrf, at.prefix) {
@@ -240,8 +240,8 @@ func (r *Relay) cover(ops []hoststate.Op, d *binding.Binding) []hoststate.Op {
 	return r.updateCovered(ops, d.Link)
 }
 
-// updateCovered tells the host what the delegations of a link cover and do not
-// hold: prefixes of interfaces, and what the server excludes.
+// updateCovered tells the host the prefixes that lie within delegations of a link and are not
+// part of them: prefixes of interfaces, and prefixes that the server excludes.
 func (r *Relay) updateCovered(ops []hoststate.Op, name string) []hoststate.Op {
 	var covered []hoststate.Covered
 	for p := range r.covering[name] {

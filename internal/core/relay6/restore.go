@@ -51,8 +51,9 @@ func (r *Relay) Restore(now instant.Now, records iter.Seq[binding.Record], block
 	}
 }
 
-// AdoptLeftOver has the next whole comparison with the kernel make orphans of what
-// it finds left over, until that instant: what was kept cannot explain everything.
+// AdoptLeftOver has the next whole comparison with the kernel make orphans, until that
+// instant, of the routes and elements that it finds left over: the store cannot explain all
+// of them.
 func (r *Relay) AdoptLeftOver(until instant.Instant) {
 	r.orphansEnd = until
 	r.host.AdoptLeftOver()

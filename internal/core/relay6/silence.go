@@ -20,8 +20,9 @@ func owesAnswer(t dhcp6.MessageType) bool {
 	return false
 }
 
-// owes takes in what a server owes for a message that went to it: its answer to a client
-// that holds a lease of it, to a Request or a Renew, or an answer to the client.
+// owes takes in which answer a server owes for a message that was forwarded to it: for a
+// Request or a Renew of a client that holds a lease of this server, its own answer; for any
+// other message, any answer to the client.
 func (r *Relay) owes(now instant.Instant, l *link, p *inbound.Packet, h *header, server *trust.Peer) {
 	message := p.Payload
 	if h.message != nil {
@@ -49,7 +50,7 @@ func namesServer(t dhcp6.MessageType) bool {
 	return t == dhcp6.Request || t == dhcp6.Renew || t == dhcp6.Release || t == dhcp6.Decline
 }
 
-// holdsOf reports whether the client of a message holds anything of a server.
+// holdsOf reports whether the client of a message holds a lease of a server.
 func (r *Relay) holdsOf(l *link, message []byte, server *trust.Peer) bool {
 	m, err := dhcp6.ParseMessage(message)
 	if err != nil {

@@ -3,8 +3,9 @@ package relay6
 // Succeed makes r, which knows neither links nor delegations yet, the successor
 // of a relay that panicked. Its figures go on where the old ones were, its
 // Changes are numbered after the old ones, and it knows the neighbours, the Releases
-// under way, what servers gave beyond limits, and what is traced. What is delegated comes from the store; what was
-// proved on its line is proved. The old relay is not changed.
+// under way, the grants of servers beyond the limits, and the traced links and clients.
+// Delegations come from the store; those that were proved on their line are proved. The old
+// relay is not changed.
 func (r *Relay) Succeed(old *Relay) {
 	r.ledger.Succeed(old.ledger)
 	r.trace, r.neighbours, r.releases, r.before = old.trace, old.neighbours, old.releases, old

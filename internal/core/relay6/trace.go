@@ -118,8 +118,8 @@ func tracedLease(of effect.TracedLease, code dhcp6.OptionCode, b []byte) (effect
 	return of, true
 }
 
-// traceLearned notes what became of each lease of a Reply, and has what the change
-// comes to noted as well.
+// traceLearned notes the outcome of each lease of a Reply, and has the outcome of the change
+// noted later.
 func (r *Relay) traceLearned(eff *effect.Effects, to addressee, v *verdict, events []binding.Event) {
 	if r.trace == nil || to.peer == nil {
 		return
