@@ -15,17 +15,18 @@ import (
 	"unicode"
 )
 
-// meanings are words that had several meanings once: in the exported names of which
+// meanings are words that had several meanings once: in the names of which
 // packages each stands for what docs/glossary.md says, and which longer words, that begin or
 // end with it, mean something else. A word in another package, or in another meaning, gets a
 // longer name there.
 var meanings = map[string]struct {
 	in     []string // below internal
 	longer []string
+	all    bool // unexported names as well, and fields, but not those of the laboratory and the tests
 }{
-	"audit": {in: []string{"app/config"}},
+	"audit": {in: []string{"app/config", "app/control"}, all: true},
 	"block": {in: []string{"core/delegation", "core/relay6", "app/api", "app/control", "app/control/controltest", "app/role/relay", "app/bindings"}, longer: []string{"BlockPolic"}},
-	"claim": {},
+	"claim": {all: true},
 	"guard": {in: []string{"core/hop", "host/nft", "app/api", "app/config", "app/control", "app/control/controltest", "app/metrics", "system/protected"}},
 	"hop": {
 		in:     []string{"core/hop", "app/api", "app/config", "app/control", "app/control/controltest", "system/protected"},
@@ -33,11 +34,11 @@ var meanings = map[string]struct {
 	},
 	"lease":  {in: []string{"app/control/controltest", "core/effect", "core/relay4", "app/api", "lab/script"}},
 	"mark":   {in: []string{"core/effect"}},
-	"settle": {in: []string{"core/ledger", "core/relay4", "core/relay6"}},
-	"turn":   {},
+	"settle": {in: []string{"app/engine", "core/ledger", "core/relay4", "core/relay6"}, longer: []string{"settleHearer"}, all: true},
+	"turn":   {in: []string{"app/engine"}, all: true},
 }
 
-// A word means one thing in exported names (docs/glossary.md).
+// A word means one thing in exported names, and some words in all (docs/glossary.md).
 func TestOneWordOneMeaning(t *testing.T) {
 	glossary, err := os.ReadFile("../../docs/glossary.md")
 	if err != nil {
@@ -49,10 +50,10 @@ func TestOneWordOneMeaning(t *testing.T) {
 		}
 	}
 	used := make(map[string]map[string]bool) // packages by word
-	for pkg, names := range exported(t) {
+	for pkg, names := range declared(t) {
 		for _, name := range names {
 			for word, is := range meanings {
-				if !says(name, word, is.longer) {
+				if !token.IsExported(name) && (!is.all || !product.MatchString(pkg)) || !says(name, word, is.longer) {
 					continue
 				}
 				if used[word] == nil {
@@ -73,6 +74,9 @@ func TestOneWordOneMeaning(t *testing.T) {
 		}
 	}
 }
+
+// product are the packages of the program itself.
+var product = regexp.MustCompile(`^(core|host|app)/`)
 
 // says reports whether a name has a word by itself, and not as a part of a longer one.
 func says(name, word string, longer []string) bool {
@@ -100,15 +104,13 @@ func split(name string) (words []string) {
 	return words
 }
 
-// exported are the exported names of functions, methods, types, constants and variables,
-// by package below internal. Those of codecs are the RFCs' own.
-func exported(t *testing.T) map[string][]string {
+// declared are the names of functions, methods, types, constants, variables and unexported
+// fields, by package below internal. Those of codecs are the RFCs' own.
+func declared(t *testing.T) map[string][]string {
 	t.Helper()
 	names := make(map[string][]string)
 	add := func(pkg string, id *ast.Ident) {
-		if id.IsExported() {
-			names[pkg] = append(names[pkg], id.Name)
-		}
+		names[pkg] = append(names[pkg], id.Name)
 	}
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() && path == "../wire" {
@@ -131,6 +133,15 @@ func exported(t *testing.T) map[string][]string {
 					switch s := spec.(type) {
 					case *ast.TypeSpec:
 						add(pkg, s.Name)
+						if fields, is := s.Type.(*ast.StructType); is {
+							for _, f := range fields.Fields.List {
+								for _, id := range f.Names {
+									if !id.IsExported() {
+										add(pkg, id)
+									}
+								}
+							}
+						}
 					case *ast.ValueSpec:
 						for _, id := range s.Names {
 							add(pkg, id)

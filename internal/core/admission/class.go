@@ -33,8 +33,8 @@ type sourceKey struct {
 }
 
 type queuedLink struct {
-	turn int32 // head of its ring of sources
-	rank int32 // head of its list in ofSources
+	nextSource int32 // head of its ring of sources
+	rank       int32 // head of its list in ofSources
 }
 
 type queuedSource struct {
@@ -65,13 +65,13 @@ func (c *class[T]) newSource(hash uint64, key sourceKey) int32 {
 	if link == none {
 		link = c.freeLinks.take()
 		c.byLink.insert(linkHash(key.link), key.link, link)
-		c.links[link] = queuedLink{turn: none, rank: none}
+		c.links[link] = queuedLink{nextSource: none, rank: none}
 		c.nextLink = c.linkRings.add(c.nextLink, link)
 	}
 	id := c.freeOnes.take()
 	c.bySource.insert(hash, key, id)
 	c.sources[id] = queuedSource{hash: hash, link: link, items: none}
-	c.links[link].turn = c.sourceRings.add(c.links[link].turn, id)
+	c.links[link].nextSource = c.sourceRings.add(c.links[link].nextSource, id)
 	return id
 }
 
@@ -96,9 +96,9 @@ func (c *class[T]) ready() bool { return c.count > 0 && !c.paused }
 // of their rings.
 func (c *class[T]) pop() T {
 	link := c.nextLink
-	source := c.links[link].turn
+	source := c.links[link].nextSource
 	c.nextLink = c.linkRings.next[link]
-	c.links[link].turn = c.sourceRings.next[source]
+	c.links[link].nextSource = c.sourceRings.next[source]
 	return c.take(source, c.sources[source].items)
 }
 
@@ -120,9 +120,9 @@ func (c *class[T]) take(source, id int32) T {
 		return item
 	}
 	c.bySource.remove(s.hash, source)
-	l.turn = c.sourceRings.remove(l.turn, source)
+	l.nextSource = c.sourceRings.remove(l.nextSource, source)
 	c.freeOnes.give(source)
-	if l.turn == none {
+	if l.nextSource == none {
 		c.byLink.remove(linkHash(c.byLink.keys[link]), link)
 		c.nextLink = c.linkRings.remove(c.nextLink, link)
 		c.freeLinks.give(link)

@@ -21,8 +21,8 @@ func owesAnswer(t dhcp6.MessageType) bool {
 }
 
 // owes takes in which answer a server owes for a message that was forwarded to it: for a
-// Request or a Renew of a client that holds a lease of this server, its own answer; for any
-// other message, any answer to the client.
+// Request or a Renew of a client that holds a lease of this server, an answer of its own; for
+// every message, an answer to the client.
 func (r *Relay) owes(now instant.Instant, l *link, p *inbound.Packet, h *header, server *trust.Peer) {
 	message := p.Payload
 	if h.message != nil {
