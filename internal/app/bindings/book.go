@@ -13,7 +13,7 @@ import (
 	"fairlead/internal/core/instant"
 )
 
-// Core is one that knows of bindings. Its methods belong to the engine's loop.
+// Core is a core that has bindings. Its methods belong to the engine's loop.
 type Core interface {
 	engine.Core
 	// Clear ends what is selected, a bounded number of bindings, and returns how many. It
@@ -110,8 +110,8 @@ func (k *Book[C]) Retrace(ctx context.Context) error {
 	return k.role.Engine.Call(ctx, func(instant.Now, *effect.Effects) { k.role.Engine.Core.SetTrace(k.Traced()) })
 }
 
-// Traced is what a core traces: every message where the log has level debug, else what
-// somebody reads, else nothing.
+// Traced is what a core traces: every message where the log has level debug, else the
+// messages that a caller of the control interface watches, else nothing.
 func (k *Book[C]) Traced() *effect.Trace {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -23,22 +23,23 @@ type Receiver interface {
 	Receive(limit int, handle func(*udp.Datagram)) int
 }
 
-// Classifier tells of each packet, before anything else is done with it, whose turn
-// it waits for. It is called under the inbox's lock and keeps nothing of a packet.
+// Classifier tells for each packet, before anything else is done with it, in which class and
+// behind which link and source it waits. It is called under the inbox's lock and retains
+// nothing of a packet.
 type Classifier interface {
 	Classify(p *inbound.Packet) Arrival
-	// AsksForChange reports whether what follows from a client's message is likely to
-	// change a delegation.
+	// AsksForChange reports whether a client's message is likely to lead to a change of a
+	// delegation.
 	AsksForChange(payload []byte) bool
 }
 
-// Arrival is what a Classifier says.
+// Arrival is the answer of a Classifier.
 type Arrival struct {
-	Refused bool        // it goes no further, for the reason Drop
-	Drop    effect.Drop // means something where it is refused
+	Refused bool        // the packet is discarded, for the reason Drop
+	Drop    effect.Drop // means something where Refused is set
 	Class   int         // of admission
 	Source  admission.Source
-	Limited bool // the rates of its link hold
+	Limited bool // the rates of its link apply to it
 }
 
 // message is a packet that was admitted, with a copy of its payload.
@@ -48,9 +49,9 @@ type message struct {
 }
 
 // Inbox stands between the sockets and the core. It empties the sockets quickly, so
-// that who floods fills a queue of his own and not that of the kernel, which all share:
-// what is above a rate goes no further, the rest waits for its turn in a queue that is
-// short and fair.
+// that a sender of a flood fills its own queue in the inbox, and not the queue of the kernel,
+// which all senders share. Datagrams above a rate are discarded; the others wait for their
+// turn in a queue that is short and fair.
 //
 // It also wakes the loop, and lets it sleep. On one or two cores the loop takes in by
 // itself what has come, and Run, the receiver, only watches the sockets for it:
@@ -60,15 +61,16 @@ type message struct {
 //	|        | --- Judge asks for a look ----> |      | -----------------> |      |
 //	+--------+                                 +------+                    +------+
 //	   ^  |                                                                 |  ^ ^ |
-//	   |  +-- hold(false): what had to wait may go on -------------------------+ +-+ more is left,
-//	   |                                                                    |      or hold(false)
+//	   |  +-- pauseChanges(false): messages that had to wait may go on --------+ +-+ more is left, or
+//	   |                                                                    |      pauseChanges(false)
 //	   +---- nothing is in the sockets, and no turn is left (rest): Run, ---+
 //	         if it waits, watches again
 //
 // The inbox is busy while its flag busy is set, and told while told has something in it:
-// hold may set the flag in each state. Where there are more cores, Run takes in what has
-// come itself and then calls Tell; Glance has nothing to do. Where roles share the sockets
-// nobody runs Run: whoever reads them calls Feed for each datagram, and Tell after a burst.
+// pauseChanges may set the flag in each state. Where there are more cores, Run itself takes
+// in what has come and then calls Tell; Glance has nothing to do. Where roles share the
+// sockets Run does not run: the reader of the sockets calls Feed for each datagram, and Tell
+// after a burst.
 // In both cases the loop goes from told to busy and to asleep in the same way, without
 // looking at the sockets.
 type Inbox struct {
@@ -80,7 +82,7 @@ type Inbox struct {
 	always  chan struct{} // closed
 	busy    atomic.Bool   // the loop looks by itself
 	waits   atomic.Bool   // Run waits for the sockets to be empty
-	drained chan struct{} // they are: it is told by this
+	drained chan struct{} // receives a value once they are empty
 
 	mu         sync.Mutex // guards all following fields
 	gate       *admission.Gate
@@ -99,8 +101,8 @@ type Inbox struct {
 const (
 	drainAtOnce  = 512  // datagrams taken from the sockets between two turns of the core
 	ordinaryRoom = 512  // octets that most messages have room in
-	longRoom     = 2048 // octets of what comes in fragments, or over links of a large MTU
-	maxLong      = 64   // of these at a time: no flood of them takes much memory
+	longRoom     = 2048 // octets, for messages that come in fragments or over links with a large MTU
+	maxLong      = 64   // messages of that length at a time, so that no flood of them takes much memory
 )
 
 // NewInbox is an inbox without sockets.
@@ -122,8 +124,8 @@ func NewInbox() *Inbox {
 // open has the inbox read from conn; nil: it is fed.
 func (in *Inbox) open(conn Receiver, cores bool) { in.conn, in.cores = conn, cores || conn == nil }
 
-// Feed takes in a datagram of sockets that several inboxes share. Tell follows once all
-// are fed that have come.
+// Feed takes in a datagram of sockets that several inboxes share. The caller calls Tell once
+// it has fed all datagrams that have come.
 func (in *Inbox) Feed(at instant.Instant, d *udp.Datagram) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -131,7 +133,7 @@ func (in *Inbox) Feed(at instant.Instant, d *udp.Datagram) {
 	in.judge(d)
 }
 
-// Configure says what may come from each link.
+// Configure sets the limits of each link.
 func (in *Inbox) Configure(c Classifier, limits map[int]admission.Limits) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -192,8 +194,8 @@ func (in *Inbox) Tell() {
 	}
 }
 
-// Glance has the loop look at the sockets before its caller goes on, who shares the one
-// core with it. The runtime would do that only once no goroutine wants to run any more:
+// Glance has the loop look at the sockets before its caller, which shares the one core with
+// the loop, goes on. The runtime would do that only once no goroutine wants to run any more:
 // it does not ask the kernel before. A busy loop looks anyway.
 func (in *Inbox) Glance() {
 	if in.cores || in.busy.Load() {
@@ -219,16 +221,16 @@ func (in *Inbox) turn(at instant.Instant, batch []*message, limit int) []*messag
 	return batch
 }
 
-// rest is called after each turn, when what it asked for is on its way: if nothing is
-// left, who waits for that is told.
+// rest is called after each turn, when its Changes and datagrams are on their way. If no
+// message is left, Run is told, where it waits for that.
 func (in *Inbox) rest() {
 	if !in.busy.Load() && in.waits.Swap(false) {
 		in.drained <- struct{}{}
 	}
 }
 
-// pauseChanges has messages that ask for changes wait, or no longer; then the loop looks for
-// those that had to.
+// pauseChanges has messages that ask for changes wait, or go on; where they go on, the loop
+// looks for those that had to wait.
 func (in *Inbox) pauseChanges(paused bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -288,7 +290,7 @@ func (in *Inbox) done(batch []*message) {
 	}
 }
 
-// judge admits or discards one datagram, which is the sockets'.
+// judge admits or discards one datagram, which the sockets own.
 func (in *Inbox) judge(d *udp.Datagram) {
 	if in.refuses != nil && in.refuses() {
 		in.discards.add(d.Link, in.refusal)

@@ -30,7 +30,7 @@ type Installer interface {
 // operations: the kernel has one lock for routes and another one for nftables.
 type sideBySide []Installer
 
-// Apply is Installer's. It returns once all have ended.
+// Apply implements Installer. It returns once all installers have ended.
 func (s sideBySide) Apply(ops []hoststate.Op, failed func(i int, err error)) error {
 	var mu sync.Mutex // failed is for one caller at a time
 	var all sync.WaitGroup
@@ -53,7 +53,7 @@ type Sender interface {
 	Send(batch []udp.Outgoing, failed func(i int, err error))
 }
 
-// job is what one batch of decisions wants done, in the order of the effects:
+// job is the work that one batch of decisions asks for, in the order of the effects:
 // keep, install, send. look is called once everything before it is installed.
 type job struct {
 	changes []effect.Change
@@ -103,9 +103,8 @@ type waiting struct {
 	out     udp.Outgoing
 }
 
-// pipeline carries changes out behind the core's back: one goroutine keeps,
-// grouping whatever has queued up into one commit; the next installs and sends.
-// The core goes on deciding meanwhile.
+// pipeline carries changes out while the core goes on deciding: one goroutine keeps, with all
+// changes that have queued up in one commit; the next one installs and sends.
 type pipeline struct {
 	log    *slog.Logger
 	keep   Keeper

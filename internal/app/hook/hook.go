@@ -25,8 +25,8 @@ import (
 type Runner struct {
 	log  *slog.Logger
 	wake chan struct{}
-	// grace is what a program has left when fairlead stops; drain how long a
-	// grandchild may hold the pipe of one that has ended.
+	// grace is the time that a program has left when fairlead stops. drain is the time for
+	// which a child of the program may keep the pipe open after the program has ended.
 	grace, drain time.Duration
 	// after is time.AfterFunc: tests say themselves when time is up.
 	after func(time.Duration, func()) *time.Timer

@@ -93,7 +93,7 @@ func strong(c *x509.Certificate) error {
 	if err := strongKey(c.PublicKey); err != nil {
 		return err
 	}
-	// Nobody checks the signature of one that signed itself.
+	// The signature of a self-signed certificate is not checked by any peer.
 	if !bytes.Equal(c.RawIssuer, c.RawSubject) {
 		switch c.SignatureAlgorithm {
 		case x509.SHA1WithRSA, x509.ECDSAWithSHA1, x509.DSAWithSHA1, x509.MD5WithRSA, x509.MD2WithRSA:

@@ -192,7 +192,7 @@ func (m Mask) AddrText(a netip.Addr) string {
 	return text
 }
 
-// hides reports whether an address is somebody's and not in the configuration.
+// hides reports whether an address may be that of a client: the configuration does not name it.
 func (m Mask) hides(a netip.Addr) bool {
 	if m.Shows() || !a.IsValid() || a.IsUnspecified() || a.IsLoopback() || a.IsMulticast() {
 		return false

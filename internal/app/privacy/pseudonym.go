@@ -72,7 +72,7 @@ func (m Mask) IAID(duid string, iaid uint32) uint32 {
 	return iaid
 }
 
-// iaid is IAID of one that may not be known.
+// iaid is IAID for an IAID that may be unknown.
 func (m Mask) iaid(client string, i api.IAID) api.IAID {
 	if i.Known {
 		i.ID = m.IAID(client, i.ID)

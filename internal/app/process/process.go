@@ -27,7 +27,7 @@ import (
 	"fairlead/internal/host/nft"
 )
 
-// Process is one that runs.
+// Process is a running process.
 type Process struct {
 	Path    string // of the configuration
 	Started time.Time
@@ -88,7 +88,7 @@ func (p *Process) Serve(ctx context.Context, log *slog.Logger, parts map[string]
 // Reload is the Reload of a control.Backend.
 type Reload = func(ctx context.Context, r api.ReloadRequest, who string) (api.ReloadResult, error)
 
-// hangup is the name that the log has for whoever asked for a reload by a signal.
+// hangup is the name in the log for a caller that asked for a reload by a signal.
 const hangup = "SIGHUP"
 
 // Hangups has the configuration read again at each SIGHUP.
