@@ -96,6 +96,21 @@ var smallOptions = []struct {
 		func(b []byte) []byte { return dhcp6.AppendORO(b, 25, 23, 82) },
 	},
 	{
+		"reconfigure key", "000b 001c 03 01 00 0102030405060708 01 0102030405060708090a0b0c0d0e0f10",
+		dhcp6.Auth{
+			Protocol: 3, Algorithm: 1, ReplayDetection: 0x0102030405060708,
+			Information: []byte{1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16},
+		},
+		anyValue(dhcp6.ParseAuth),
+		func(b []byte) []byte { return dhcp6.AppendReconfigureKey(b, 0x0102030405060708, reconfigureKey) },
+	},
+	{
+		"authentication without information", "000b 000b 01 02 03 0000000000000000",
+		dhcp6.Auth{Protocol: 1, Algorithm: 2, RDM: 3, Information: []byte{}},
+		anyValue(dhcp6.ParseAuth),
+		func(b []byte) []byte { return dhcp6.AppendAuth(b, dhcp6.Auth{Protocol: 1, Algorithm: 2, RDM: 3}) },
+	},
+	{
 		"empty option request", "0006 0000",
 		dhcp6.ORO{},
 		anyValue(dhcp6.ParseORO),

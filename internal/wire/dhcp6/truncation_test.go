@@ -31,6 +31,7 @@ func TestTruncations(t *testing.T) {
 		{"client link-layer address", "0001 0200", asError(dhcp6.ParseClientLinkLayer), []int{2, 3}},
 		{"relay port", "1f90", asError(dhcp6.ParseRelayPort), nil},
 		{"elapsed time", "0102", asError(dhcp6.ParseElapsedTime), nil},
+		{"authentication", "03 01 00 0000000000000007 0100", asError(dhcp6.ParseAuth), []int{11, 12}},
 		{"reconfigure message", "05", asError(dhcp6.ParseReconfMessage), nil},
 	} {
 		whole := octets(t, tc.whole)
