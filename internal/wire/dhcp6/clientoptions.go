@@ -49,3 +49,16 @@ func ParseReconfMessage(b []byte) (MessageType, error) {
 func AppendReconfMessage(b []byte, t MessageType) []byte {
 	return append(appendOptionHeader(b, OptionReconfMessage, 1), byte(t))
 }
+
+// ParsePreference reads the payload of a PREFERENCE option (RFC 8415 section 21.8): one octet.
+func ParsePreference(b []byte) (uint8, error) {
+	if err := exactly(b, OptionPreference, 1); err != nil {
+		return 0, err
+	}
+	return b[0], nil
+}
+
+// AppendPreference appends a whole PREFERENCE option.
+func AppendPreference(b []byte, preference uint8) []byte {
+	return append(appendOptionHeader(b, OptionPreference, 1), preference)
+}

@@ -3,8 +3,9 @@
 //
 // It knows the frame of client/server messages (RFC 8415 section 8), of relay
 // messages (section 9), of option sequences (section 21.1) and of the options
-// that a relay agent or a delegation depends on (RFC 8415 section 21, RFC 4580,
-// RFC 4649, RFC 5460 section 5.4, RFC 6939, RFC 7839, RFC 8357). It does not
+// that a relay agent, a delegation or a server depends on (RFC 8415 section 21, RFC
+// 3646, RFC 4075, RFC 4580, RFC 4649, RFC 5460 section 5.4, RFC 5908, RFC 5970, RFC
+// 6939, RFC 7839, RFC 8357). It does not
 // decide anything: no state, no clock, no I/O, no policy on which message is
 // acceptable from whom. An option without a parser here is opaque octets and
 // passes through untouched, as does a message of an unknown type (RFC 7283).

@@ -195,6 +195,9 @@ func rewriteFlat(c dhcp6.OptionCode, b []byte) ([]byte, error) {
 	case dhcp6.OptionAuth:
 		v, err := dhcp6.ParseAuth(b)
 		return dhcp6.AppendAuth(nil, v), err
+	case dhcp6.OptionPreference:
+		v, err := dhcp6.ParsePreference(b)
+		return dhcp6.AppendPreference(nil, v), err
 	case dhcp6.OptionReconfMessage:
 		v, err := dhcp6.ParseReconfMessage(b)
 		return dhcp6.AppendReconfMessage(nil, v), err

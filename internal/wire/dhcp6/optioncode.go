@@ -44,6 +44,8 @@ const (
 	OptionLQClientLink           OptionCode = 48
 	OptionRelayID                OptionCode = 53 // RFC 5460 section 5.4
 	OptionNTPServer              OptionCode = 56
+	OptionBootFileURL            OptionCode = 59 // OPT_BOOTFILE_URL, RFC 5970
+	OptionClientArchitectures    OptionCode = 61 // CLIENT_ARCH_TYPE, RFC 5970
 	OptionAFTRName               OptionCode = 64
 	OptionRSOO                   OptionCode = 66 // Relay-Supplied Options, RFC 6422
 	OptionPDExclude              OptionCode = 67 // RFC 6603

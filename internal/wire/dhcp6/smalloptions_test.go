@@ -85,6 +85,11 @@ var smallOptions = []struct {
 		func(b []byte) []byte { return dhcp6.AppendElapsedTime(b, 258) },
 	},
 	{
+		"preference", "0007 0001 ff", uint8(255),
+		anyValue(dhcp6.ParsePreference),
+		func(b []byte) []byte { return dhcp6.AppendPreference(b, 255) },
+	},
+	{
 		"reconfigure message", "0013 0001 05", dhcp6.Renew,
 		anyValue(dhcp6.ParseReconfMessage),
 		func(b []byte) []byte { return dhcp6.AppendReconfMessage(b, dhcp6.Renew) },
@@ -176,6 +181,7 @@ func TestSmallOptionsRefused(t *testing.T) {
 		{"01", asError(dhcp6.ParseRelayPort), dhcp6.ErrTruncated, "dhcp6: option 135 at octet 1: truncated"},
 		{"010203", asError(dhcp6.ParseRelayPort), dhcp6.ErrMalformed, "dhcp6: option 135 option-len at octet 2: malformed"},
 		{"010203", asError(dhcp6.ParseElapsedTime), dhcp6.ErrMalformed, "dhcp6: option 8 option-len at octet 2: malformed"},
+		{"0102", asError(dhcp6.ParsePreference), dhcp6.ErrMalformed, "dhcp6: option 7 option-len at octet 1: malformed"},
 		{"0506", asError(dhcp6.ParseReconfMessage), dhcp6.ErrMalformed, "dhcp6: option 19 option-len at octet 1: malformed"},
 		{"001900", asError(dhcp6.ParseORO), dhcp6.ErrTruncated, "dhcp6: option 6 at octet 2: truncated"},
 	} {

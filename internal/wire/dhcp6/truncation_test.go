@@ -32,6 +32,10 @@ func TestTruncations(t *testing.T) {
 		{"relay port", "1f90", asError(dhcp6.ParseRelayPort), nil},
 		{"elapsed time", "0102", asError(dhcp6.ParseElapsedTime), nil},
 		{"authentication", "03 01 00 0000000000000007 0100", asError(dhcp6.ParseAuth), []int{11, 12}},
+		{"preference", "ff", asError(dhcp6.ParsePreference), nil},
+		{"user class", "0001 61 0002 6263", asError(dhcp6.ParseUserClass), []int{3}},
+		{"vendor class", "0000118b 0001 61 0000", asError(dhcp6.ParseVendorClass), []int{7}},
+		{"architectures", "0007 000b", asError(dhcp6.ParseClientArchitectures), []int{2}},
 		{"reconfigure message", "05", asError(dhcp6.ParseReconfMessage), nil},
 	} {
 		whole := octets(t, tc.whole)
