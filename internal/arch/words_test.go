@@ -34,7 +34,7 @@ var meanings = map[string]struct {
 	},
 	"lease":  {in: []string{"app/control/controltest", "core/effect", "core/relay4", "app/api", "lab/script"}},
 	"mark":   {in: []string{"core/effect"}},
-	"settle": {in: []string{"app/engine", "core/ledger", "core/relay4", "core/relay6"}, longer: []string{"settleHearer"}, all: true},
+	"settle": {in: []string{"app/engine", "core/ledger", "core/relay4", "core/relay6"}, all: true},
 	"turn":   {in: []string{"app/engine"}, all: true},
 }
 

@@ -10,10 +10,6 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// clientArchitecture is the code of the Client System Architecture Type option (RFC 5970
-// section 3.3).
-const clientArchitecture dhcp6.OptionCode = 61
-
 // maxOption bounds an option's payload, in octets: many of them have to go into one message.
 const maxOption = 1024
 
@@ -146,7 +142,7 @@ func (p *plan6) class(v Value) {
 		Optional("architecture", func(v Value) {
 			var n uint16
 			Read(&n, integer[uint16](0, 65535))(v)
-			test(server6.Test{Option: clientArchitecture, Contains: binary.BigEndian.AppendUint16(nil, n)})
+			test(server6.Test{Option: dhcp6.OptionClientArchitectures, Contains: binary.BigEndian.AppendUint16(nil, n)})
 		}),
 		Optional("relay-options", func(v Value) {
 			v.list("mappings with code and contains", func(v Value) {

@@ -108,9 +108,9 @@ func (k Kinds) alone(whole Value) bool {
 	return some && !others
 }
 
-// settleHearer finds the role that hears a peer, and reports whether nothing is wrong: what a
+// findHearer finds the role that hears a peer, and reports whether nothing is wrong: what a
 // relay sends is for one role alone.
-func (k Kinds) settleHearer(whole Value, s *stanza) bool {
+func (k Kinds) findHearer(whole Value, s *stanza) bool {
 	p := &s.peer
 	if p.Role == 0 || !p.Address.IsValid() {
 		return true // which is reported

@@ -35,7 +35,7 @@ func (d *decoder) config(text []byte, kinds Kinds) *Config {
 		Required("peers", "a list of at least one server", func(v Value) {
 			peers, sound = decodePeers(v, !kinds.alone(whole))
 			for _, s := range peers {
-				sound = kinds.settleHearer(whole, s) && sound
+				sound = kinds.findHearer(whole, s) && sound
 			}
 			c.Peers = trusted(peers)
 		}).unless(func() bool { return kinds.alone(whole) }),

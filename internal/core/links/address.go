@@ -41,8 +41,8 @@ const (
 	GradeNone
 )
 
-// chosen is the chosen address of a link: it is preferred to others of the same grade. It
-// is kept, because the kernel lists addresses in another order after a reboot.
+// chosen is the address that was chosen to name a link to servers. It is preferred to others
+// of the same grade. It is kept, because the kernel lists addresses in another order after a reboot.
 type chosen struct {
 	netip.Prefix                 // the address, with its on-link prefix length
 	missing      bool            // it is not on the link, which is up
