@@ -32,9 +32,9 @@ var meanings = map[string]struct {
 		in:     []string{"core/hop", "app/api", "app/config", "app/control", "app/control/controltest", "system/protected"},
 		longer: []string{"NextHop", "HopCount", "HopLimit", "MaxHops", "DefaultHops"},
 	},
-	"lease":  {in: []string{"app/control/controltest", "core/effect", "core/relay4", "app/api", "lab/script"}},
+	"lease":  {in: []string{"app/control/controltest", "core/effect", "core/relay4", "core/server6", "app/api", "app/bindings", "lab/script"}},
 	"mark":   {in: []string{"core/effect"}},
-	"settle": {in: []string{"app/engine", "core/ledger", "core/relay4", "core/relay6"}, all: true},
+	"settle": {in: []string{"app/engine", "core/ledger", "core/relay4", "core/relay6", "core/server6"}, all: true},
 	"turn":   {in: []string{"app/engine"}, all: true},
 }
 

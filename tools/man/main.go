@@ -10,7 +10,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"slices"
 
 	"github.com/spf13/cobra/doc"
 
@@ -33,7 +32,7 @@ func write(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	root := cli.New(cli.Commands{Roles: slices.Concat(cli.Relay(), cli.Relay4())})
+	root := cli.New(cli.Commands{Roles: cli.Join(cli.Relay(), cli.Relay4(), cli.Server6())})
 	root.DisableAutoGenTag = true // no date: the same sources make the same pages
 	return doc.GenManTree(root, &doc.GenManHeader{Section: "8", Source: "Fairlead"}, dir)
 }

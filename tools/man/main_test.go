@@ -18,7 +18,7 @@ func TestPages(t *testing.T) {
 		"fairlead-guard.8": "fairlead guard",
 		"fairlead-clear.8": "RFC 8987 O-2",
 
-		"fairlead-leases.8":        "leases of DHCPv4",
+		"fairlead-leases.8":        "server has given",
 		"fairlead-config-check.8":  "fairlead config check",
 		"fairlead-ipsec-key-psk.8": "fairlead ipsec key psk",
 	} {

@@ -34,7 +34,8 @@ type Status struct {
 	// RefusedGrants are the grants that were not learned in the last ten minutes, but
 	// for those that a limit refused.
 	RefusedGrants []RefusedGrants `json:"refused_grants"`
-	Relay4        *Relay4Totals   `json:"relay4,omitempty"` // absent where the DHCPv4 relay is not played
+	Relay4        *Relay4Totals   `json:"relay4,omitempty"`  // absent where the DHCPv4 relay is not played
+	Server6       *Server6Totals  `json:"server6,omitempty"` // absent where the DHCPv6 server is not played
 	// Degraded says in words what does not work as it should; empty: all well.
 	Degraded []string `json:"degraded"`
 }

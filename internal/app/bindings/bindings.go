@@ -57,6 +57,7 @@ type House struct {
 	store   Scanner
 	feed    *control.Feed
 	books   []AnyBook
+	leases  []AnyBook // of these: whose bindings are leases
 
 	mu      sync.Mutex // guards tracing
 	tracing bool
@@ -69,6 +70,28 @@ func NewHouse(log *slog.Logger, rules *privacy.Rules, store Scanner, feed *contr
 
 // Add takes in the book of a role. It is called before the first question comes.
 func (h *House) Add(one AnyBook) { h.books = append(h.books, one) }
+
+// AddLeases is Add for a role whose bindings are leases.
+func (h *House) AddLeases(one AnyBook) {
+	h.Add(one)
+	h.leases = append(h.leases, one)
+}
+
+// HasLeases reports whether any role has leases.
+func (h *House) HasLeases() bool { return len(h.leases) > 0 }
+
+// Leases are the leases of all roles that a filter selects, in the order of their prefixes.
+func (h *House) Leases(ctx context.Context, f api.Filter) (all []api.Delegation, err error) {
+	for _, one := range h.leases {
+		found, err := List(ctx, one, f)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	Sort(all)
+	return all, nil
+}
 
 // HasBooks reports whether there is any book.
 func (h *House) HasBooks() bool { return len(h.books) > 0 }

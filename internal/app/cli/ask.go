@@ -102,6 +102,9 @@ func linkNames(ctx context.Context, a *ask) []string {
 	for i := range found.Relay4 {
 		names = append(names, found.Relay4[i].Name)
 	}
+	for i := range found.Server6 {
+		names = append(names, found.Server6[i].Name)
+	}
 	slices.Sort(names)
 	return slices.Compact(names)
 }

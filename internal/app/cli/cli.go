@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -151,6 +152,19 @@ func Relay() []Command {
 		Look("blocks", "Show what must not be learned", "blocks", writeBlocks),
 		{Changes, unblockCommand()},
 	}
+}
+
+// Join are the commands of several roles. Where two roles have a command of one name, it is the
+// same, which asks the process for what all roles have.
+func Join(roles ...[]Command) (all []Command) {
+	for _, commands := range roles {
+		for _, one := range commands {
+			if !slices.ContainsFunc(all, func(known Command) bool { return known.Name() == one.Name() }) {
+				all = append(all, one)
+			}
+		}
+	}
+	return all
 }
 
 // Look is a command of a role that asks for what a path of the control interface below /v1 answers,

@@ -55,7 +55,7 @@ func program() int {
 		},
 		Guard:      func(_ context.Context, path string) error { return say("guard " + path) },
 		PurgeGuard: func(path string) error { return say("purge guard " + path) },
-		Load:       config.Kinds{config.Relay6Kind(), config.Relay4Kind()}.Load, Roles: append(cli.Relay(), cli.Relay4()...),
+		Load:       config.Kinds{config.Relay6Kind(), config.Relay4Kind(), config.Server6Kind()}.Load, Roles: cli.Join(cli.Relay(), cli.Relay4(), cli.Server6()),
 	}, os.Args[1:], stdout, os.Stderr)
 }
 
@@ -211,7 +211,7 @@ func relay(ts *testscript.TestScript, _ bool, args []string) {
 			o.Spoofed = append(o.Spoofed, api.SpoofedOn{Link: fmt.Sprintf("vlan%02d", i), Packets: uint64(i + 1), Last: *f.LinkList[0].LastSpoofed})
 		}
 	case "empty":
-		f.Live, f.Past, f.Blocked, f.LinkList, f.Of4 = nil, nil, nil, nil, api.Relay4{}
+		f.Live, f.Past, f.Blocked, f.LinkList, f.Of4, f.Served = nil, nil, nil, nil, api.Relay4{}, api.Server6{}
 	case "broken":
 		f.Fail = errors.New("relay: does not answer")
 	case "protected":

@@ -147,7 +147,7 @@ func writeProblems(out io.Writer, path string, problems, warnings config.Problem
 }
 
 func referenceCommand() *cobra.Command {
-	var minimal, guard bool
+	var minimal, guard, server6 bool
 	cmd := &cobra.Command{
 		Use:   "reference",
 		Short: "Print a configuration file with every key, its default and its meaning",
@@ -155,12 +155,14 @@ func referenceCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			text := config.Reference()
 			switch {
-			case minimal && guard:
-				return usagef("--minimal and --guard: want one of them")
+			case minimal && guard, minimal && server6, guard && server6:
+				return usagef("--minimal, --guard and --server6: want one of them")
 			case minimal:
 				text = config.Minimal()
 			case guard:
 				text = config.GuardReference()
+			case server6:
+				text = config.Server6Reference()
 			}
 			_, err := fmt.Fprint(cmd.OutOrStdout(), text)
 			return err
@@ -168,6 +170,7 @@ func referenceCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&minimal, "minimal", false, "print the smallest file that relays instead")
 	cmd.Flags().BoolVar(&guard, "guard", false, "print the file of \"fairlead guard\" instead")
+	cmd.Flags().BoolVar(&server6, "server6", false, "print a file of the DHCPv6 server instead")
 	return cmd
 }
 

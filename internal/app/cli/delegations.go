@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,9 +20,10 @@ func delegationsCommand() *cobra.Command {
 }
 
 func leasesCommand() *cobra.Command {
-	return bindingsCommand("leases", "Show who has which IPv4 address now", `Show the leases of DHCPv4 that the relay has seen. A client may renew its lease with
-the server directly. The relay sees this only on links with server-id-override. On
-other links a lease may still be valid when it is not shown any more.`, (*api.Client).Leases, writeLeases)
+	return bindingsCommand("leases", "Show who has which lease now", `Show the leases that the DHCPv6 server has given, and those of DHCPv4 that the relay
+has seen. A client of DHCPv4 may renew its lease with the server directly. The relay
+sees this only on links with server-id-override. On other links a lease may still be
+valid when it is not shown any more.`, (*api.Client).Leases, writeLeases)
 }
 
 // bindingsCommand is a command that lists what clients hold, as far as a selection goes.
@@ -48,18 +50,26 @@ func writeLeases(out io.Writer, all []api.Delegation) error {
 		_, err := fmt.Fprintln(out, "no lease")
 		return err
 	}
-	g := newGrid("address", "client", "link layer", "link", "valid", "source")
+	g := newGrid("lease", "client", "link layer", "link", "valid", "source")
 	g.right(5)
 	vrf := inVRFs(all)
 	for i := range all {
 		d := &all[i]
-		g.row(d.Prefix.Addr(), d.Client, orDash(d.LinkLayer), linkText(d, vrf), d.Valid, learnedText(d))
+		g.row(leaseText(d.Prefix), d.Client, orDash(d.LinkLayer), linkText(d, vrf), d.Valid, learnedText(d))
 	}
 	if err := g.write(out); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(out, "\n%s\n", count(len(all), "lease", "leases"))
 	return err
+}
+
+// leaseText is an address without its length, or a prefix.
+func leaseText(p netip.Prefix) string {
+	if p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return p.String()
 }
 
 // inVRFs reports whether links of VRFs are among those of bindings.
@@ -77,6 +87,9 @@ func linkText(d *api.Delegation, vrf bool) string {
 
 // learnedText is by whose word a binding is known.
 func learnedText(d *api.Delegation) string {
+	if d.Server == "" {
+		return d.Source
+	}
 	return fmt.Sprintf("%s of %s", d.Source, orDash(d.Server))
 }
 

@@ -42,26 +42,29 @@ func linksCommand() *cobra.Command {
 
 // links are those of each role; none where the role is not played, or has none.
 type links struct {
-	Relay6 []api.Link       `json:"relay6,omitzero"`
-	Relay4 []api.Relay4Link `json:"relay4,omitzero"`
+	Relay6  []api.Link        `json:"relay6,omitzero"`
+	Relay4  []api.Relay4Link  `json:"relay4,omitzero"`
+	Server6 []api.Server6Link `json:"server6,omitzero"`
 }
 
 // link is one of them, as each role has it.
 type link struct {
-	Relay6 *api.Link       `json:"relay6,omitempty"`
-	Relay4 *api.Relay4Link `json:"relay4,omitempty"`
+	Relay6  *api.Link        `json:"relay6,omitempty"`
+	Relay4  *api.Relay4Link  `json:"relay4,omitempty"`
+	Server6 *api.Server6Link `json:"server6,omitempty"`
 }
 
 // allLinks asks each role for its links.
 func allLinks(ctx context.Context, c *api.Client) (all links, err error) {
-	var err6, err4 error
+	var err6 error
 	all.Relay6, err6 = c.Links(ctx)
 	relay4, err4 := api.Get[api.Relay4](ctx, c, "relay4")
-	all.Relay4 = relay4.Links
-	if notPlayed(err6) && notPlayed(err4) {
+	server6, errServer := api.Get[api.Server6](ctx, c, "server6")
+	all.Relay4, all.Server6 = relay4.Links, server6.Links
+	if notPlayed(err6) && notPlayed(err4) && notPlayed(errServer) {
 		return all, err6
 	}
-	for _, err := range []error{err6, err4} {
+	for _, err := range []error{err6, err4, errServer} {
 		if err != nil && !notPlayed(err) {
 			return links{}, err
 		}
@@ -96,6 +99,9 @@ func oneLink(name string) func(context.Context, *api.Client) (link, error) {
 		}
 		if i := slices.IndexFunc(all.Relay4, func(l api.Relay4Link) bool { return l.Name == name }); i >= 0 {
 			found.Relay4 = &all.Relay4[i]
+		}
+		if i := slices.IndexFunc(all.Server6, func(l api.Server6Link) bool { return l.Name == name }); i >= 0 {
+			found.Server6 = &all.Server6[i]
 		}
 		if found == (link{}) {
 			return found, fmt.Errorf("%s: no such link", name)
@@ -133,32 +139,43 @@ func facing(l *api.Link) string {
 }
 
 func writeLinks(out io.Writer, all links) error {
-	if len(all.Relay6)+len(all.Relay4) == 0 {
+	if len(all.Relay6)+len(all.Relay4)+len(all.Server6) == 0 {
 		_, err := fmt.Fprintln(out, "no link")
 		return err
 	}
-	return writeFamilies(out, len(all.Relay6) > 0, func() error { return writeLinks6(out, all.Relay6) },
-		len(all.Relay4) > 0, func() error { return writeLinks4(out, all.Relay4) })
+	return writeRoles(
+		out,
+		ofRole{len(all.Relay6) > 0, "DHCPv6", func() error { return writeLinks6(out, all.Relay6) }},
+		ofRole{len(all.Relay4) > 0, "DHCPv4", func() error { return writeLinks4(out, all.Relay4) }},
+		ofRole{len(all.Server6) > 0, "DHCPv6 server", func() error { return writeServed6(out, all.Server6) }},
+	)
 }
 
-// writeFamilies has what there is of each family written, under its name where there are both.
-func writeFamilies(out io.Writer, has6 bool, six func() error, has4 bool, four func() error) error {
-	switch {
-	case !has4:
-		return six()
-	case !has6:
-		return four()
+// ofRole is what there is of one role, if there is anything.
+type ofRole struct {
+	there bool
+	title string
+	write func() error
+}
+
+// writeRoles has what there is of each role written, under its title where there are several.
+func writeRoles(out io.Writer, all ...ofRole) error {
+	all = slices.DeleteFunc(all, func(one ofRole) bool { return !one.there })
+	for i, one := range all {
+		if len(all) > 1 {
+			space := ""
+			if i > 0 {
+				space = "\n"
+			}
+			if _, err := fmt.Fprintf(out, "%s%s:\n", space, one.title); err != nil {
+				return err
+			}
+		}
+		if err := one.write(); err != nil {
+			return err
+		}
 	}
-	if _, err := fmt.Fprintln(out, "DHCPv6:"); err != nil {
-		return err
-	}
-	if err := six(); err != nil {
-		return err
-	}
-	if _, err := fmt.Fprintln(out, "\nDHCPv4:"); err != nil {
-		return err
-	}
-	return four()
+	return nil
 }
 
 func writeLinks6(out io.Writer, links []api.Link) error {
@@ -193,8 +210,12 @@ func prefixesText(all []netip.Prefix) string {
 }
 
 func writeLink(out io.Writer, l link) error {
-	return writeFamilies(out, l.Relay6 != nil, func() error { return writeLink6(out, l.Relay6) },
-		l.Relay4 != nil, func() error { return writeLink4(out, l.Relay4) })
+	return writeRoles(
+		out,
+		ofRole{l.Relay6 != nil, "DHCPv6", func() error { return writeLink6(out, l.Relay6) }},
+		ofRole{l.Relay4 != nil, "DHCPv4", func() error { return writeLink4(out, l.Relay4) }},
+		ofRole{l.Server6 != nil, "DHCPv6 server", func() error { return writeServedLink6(out, l.Server6) }},
+	)
 }
 
 func writeLink6(out io.Writer, l *api.Link) error {

@@ -3,9 +3,6 @@ package cli
 import (
 	"fmt"
 	"io"
-	"maps"
-	"slices"
-	"strconv"
 
 	"fairlead/internal/app/api"
 )
@@ -30,13 +27,7 @@ func writeRelay4(out io.Writer, r api.Relay4) error {
 	if err := writeLinks4(out, r.Links); err != nil {
 		return err
 	}
-	var drops []string
-	for _, reason := range slices.Sorted(maps.Keys(r.Drops)) {
-		if n := r.Drops[reason]; n > 0 {
-			drops = append(drops, "dropped "+reason+": "+strconv.FormatUint(n, 10))
-		}
-	}
-	return writeLines(out, "", drops)
+	return writeLines(out, "", dropLines(r.Drops))
 }
 
 func writeLinks4(out io.Writer, links []api.Relay4Link) error {

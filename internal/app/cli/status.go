@@ -77,6 +77,9 @@ func writeStatus(out io.Writer, s api.Status) error {
 	if r := s.Relay4; r != nil {
 		g.row("DHCPv4", fmt.Sprintf("%s with clients, %s on view, %s received, %d delivered, %d dropped", count(r.Links, "link", "links"), count(r.Leases, "lease", "leases"), count(r.Received, "message", "messages"), r.Delivered, r.Dropped))
 	}
+	if r := s.Server6; r != nil {
+		g.row("DHCPv6 server", fmt.Sprintf("%s with clients, %s and %s leased, %s received, %d sent, %d dropped", count(r.Links, "link", "links"), count(r.Prefixes, "prefix", "prefixes"), count(r.Addresses, "address", "addresses"), count(r.Received, "message", "messages"), r.Sent, r.Dropped))
+	}
 	if err := g.write(out); err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/relay4"
 	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/server6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp4"
 )
@@ -88,6 +89,11 @@ func Rule6Changed(old, next *relay6.LinkRule) []KeyChange {
 	return textsChanged(rule6Texts(old), rule6Texts(next))
 }
 
+// Served6Changed are the keys in which two rules for a link of the DHCPv6 server differ.
+func Served6Changed(old, next *server6.LinkRule) []KeyChange {
+	return textsChanged(served6Texts(old), served6Texts(next))
+}
+
 // Rule4Changed are the keys in which two rules for the link of a name differ, as far as they
 // are about that link.
 func Rule4Changed(link string, old, next *relay4.LinkRule) []KeyChange {
@@ -121,7 +127,7 @@ func rule6Texts(r *relay6.LinkRule) []keyText {
 	for _, p := range d.Delegable {
 		delegable = append(delegable, fmt.Sprintf("%s %d-%d", p.Prefix, p.Min, p.Max))
 	}
-	return []keyText{
+	return slices.Concat([]keyText{
 		{"link-address", orAuto(r.LinkAddress.IsValid(), r.LinkAddress.String())},
 		{"unnumbered", cmp.Or(r.Borrow, "none")},
 		{"trusted", strconv.FormatBool(r.Trusted)},
@@ -134,13 +140,7 @@ func rule6Texts(r *relay6.LinkRule) []keyText {
 		{"relay-id", strconv.FormatBool(r.InsertRelayID)},
 		{"client-link-layer", strconv.FormatBool(r.InsertLinkLayer)},
 		{"access-network", cmp.Or(strings.Join(network, ", "), "none")},
-		{"limits.client", strconv.Itoa(d.ClientLimit)},
-		{"limits.link", strconv.Itoa(d.LinkLimit)},
-		{"limits.per-mac", orAuto(d.HostLimit != delegation.HostLimitAuto, numberOr("none", d.HostLimit))},
-		{"limits.on-limit", d.OnLimit.String()},
-		{"rate.link", rateText(r.Rate.Link)},
-		{"rate.source", rateText(r.Rate.Source)},
-		{"rate.newcomers", rateText(r.Rate.Newcomers)},
+	}, slices.Insert(boundTexts(d.ClientLimit, d.LinkLimit, d.HostLimit, &r.Rate), 3, keyText{"limits.on-limit", d.OnLimit.String()}), []keyText{
 		{"lease-move", orAuto(!r.MoveAuto, d.Move.String())},
 		{"unique-duid", strconv.FormatBool(d.UniqueDUID)},
 		{"delegable", cmp.Or(strings.Join(delegable, ", "), "none")},
@@ -152,7 +152,7 @@ func rule6Texts(r *relay6.LinkRule) []keyText {
 		{"loop-exempt.destinations", listText(h.LoopExempt)},
 		{"routes.table", tableText(h)},
 		{"routes.metric", metricText(h)},
-	}
+	})
 }
 
 // rule4Texts are the same of a rule of the DHCPv4 relay; of the ports that of the link alone.
@@ -165,7 +165,7 @@ func rule4Texts(link string, r *relay4.LinkRule) []keyText {
 	if !r.RemoteID.IsEmpty() {
 		remote = fmt.Sprintf("%s sensitive %v", r.RemoteID, r.SensitiveRemoteID)
 	}
-	return []keyText{
+	return slices.Concat([]keyText{
 		{"giaddr", orAuto(r.GIAddr.IsValid(), r.GIAddr.String())},
 		{"unnumbered", cmp.Or(r.Borrow, "none")},
 		{"trusted", strconv.FormatBool(r.Trusted)},
@@ -184,18 +184,30 @@ func rule4Texts(link string, r *relay4.LinkRule) []keyText {
 		{"server-id-override", strconv.FormatBool(r.ServerIDOverride)},
 		{"relay-flags", strconv.FormatBool(r.RelayFlags)},
 		{"vss", vssText(r.VSS)},
-		{"limits.client", strconv.Itoa(r.Limits.Client)},
-		{"limits.link", strconv.Itoa(r.Limits.Link)},
-		{"limits.per-mac", orAuto(r.Limits.Host != delegation.HostLimitAuto, numberOr("none", r.Limits.Host))},
-		{"rate.link", rateText(r.Rate.Link)},
-		{"rate.source", rateText(r.Rate.Source)},
-		{"rate.newcomers", rateText(r.Rate.Newcomers)},
+	}, boundTexts(r.Limits.Client, r.Limits.Link, r.Limits.Host, &r.Rate), []keyText{
 		{"filter", r.Host.Filter.String()},
 		{"permit", listText(r.Host.Permit)},
 		{"reuse", r.Host.Reuse.String()},
 		{"host-routes", strconv.FormatBool(r.HostRoutes)},
 		{"routes.table", tableText(&r.Host)},
 		{"routes.metric", metricText(&r.Host)},
+	})
+}
+
+// served6Texts are the same of a rule of the DHCPv6 server.
+func served6Texts(r *server6.LinkRule) []keyText {
+	return boundTexts(r.Limits.ClientLimit, r.Limits.LinkLimit, r.Limits.HostLimit, &r.Rate)
+}
+
+// boundTexts are limits and rates, which the rules of all roles have.
+func boundTexts(client, link, host int, rate *admission.Limits) []keyText {
+	return []keyText{
+		{"limits.client", strconv.Itoa(client)},
+		{"limits.link", strconv.Itoa(link)},
+		{"limits.per-mac", orAuto(host != delegation.HostLimitAuto, numberOr("none", host))},
+		{"rate.link", rateText(rate.Link)},
+		{"rate.source", rateText(rate.Source)},
+		{"rate.newcomers", rateText(rate.Newcomers)},
 	}
 }
 

@@ -89,7 +89,7 @@ func Commands(guard role.Role, roles ...role.Role) cli.Commands {
 		},
 	}
 	for i := range roles {
-		c.Roles = append(c.Roles, roles[i].Commands...)
+		c.Roles = cli.Join(c.Roles, roles[i].Commands)
 	}
 	return c
 }
@@ -277,6 +277,9 @@ func (d *daemon) asked() (routes []control.Route, figures []prometheus.Collector
 	if !d.Beside {
 		if d.Bindings.HasBooks() {
 			routes = append(routes, control.OfBindings(d.Bindings)...)
+		}
+		if d.Bindings.HasLeases() {
+			routes = append(routes, control.Held("/v1/leases", d.Bindings.Leases))
 		}
 		routes = append(routes, control.Peers(d.Peers))
 		figures = append(figures, metrics.Counters(d.Counters))

@@ -37,6 +37,11 @@ func Relay4(look func(context.Context) (api.Relay4, error)) prometheus.Collector
 	return newCollector(relay4Metrics, look)
 }
 
+// Server6 are the figures of the DHCPv6 server's own.
+func Server6(look func(context.Context) (api.Server6, error)) prometheus.Collector {
+	return newCollector(server6Metrics, look)
+}
+
 // Of are the figures of a role's own: the fields of T that have tags, as those of
 // api.Counters have.
 func Of[T any](look func(context.Context) (T, error)) prometheus.Collector {

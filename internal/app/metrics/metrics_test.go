@@ -95,6 +95,11 @@ func TestNamesOfRelay4(t *testing.T) {
 	testNames(t, "testdata/relay4-metrics.txt", gatherFrom(t, Relay4(controltest.New().Relay4)), len(relay4Metrics))
 }
 
+// The same of the DHCPv6 server.
+func TestNamesOfServer6(t *testing.T) {
+	testNames(t, "testdata/server6-metrics.txt", gatherFrom(t, Server6(controltest.New().Server6)), len(server6Metrics))
+}
+
 // The same as Prometheus reads it, values included.
 func TestScrape(t *testing.T) {
 	testScrape(t, "testdata/scrape.txt", relayHandler(protectedRelay()))
@@ -139,12 +144,15 @@ func fetch(t *testing.T, url string) (int, string) {
 // No label says who a client is: a series per client is memory without bound,
 // and private.
 func TestLabelsAreBounded(t *testing.T) {
-	allowed := []string{"link", "direction", "type", "reason", "peer", "hop", "kind", "path", "outcome", "version", "go", "family", "relay_id"}
+	allowed := []string{"link", "direction", "type", "reason", "peer", "hop", "kind", "path", "outcome", "version", "go", "family", "relay_id", "pool"}
 	labels := make(map[string][]string)
 	for _, m := range relayMetrics {
 		labels[m.name] = m.labels
 	}
 	for _, m := range relay4Metrics {
+		labels[m.name] = append(labels[m.name], m.labels...)
+	}
+	for _, m := range server6Metrics {
 		labels[m.name] = append(labels[m.name], m.labels...)
 	}
 	for _, m := range guardMetrics {

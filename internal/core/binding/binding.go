@@ -35,9 +35,10 @@ type Source uint8
 const (
 	FromReply Source = iota + 1
 	FromStore
+	Assigned // by our own server
 )
 
-func (s Source) String() string { return [...]string{"unknown", "reply", "store"}[s] }
+func (s Source) String() string { return [...]string{"unknown", "reply", "store", "assigned"}[s] }
 
 // Binding is one prefix or address in the hands of one client.
 type Binding struct {

@@ -93,3 +93,13 @@ func (e *Event) Subject() *Binding {
 	}
 	return &e.New
 }
+
+// Grants reports whether events give a client what it had not.
+func Grants(events []Event) bool {
+	for i := range events {
+		if k := events[i].Kind; k == Granted || k == Moved {
+			return true
+		}
+	}
+	return false
+}

@@ -95,6 +95,16 @@ func (t *Table) Holder(link string, c Client) Holder {
 	return Holder{clientKey{t.names.find(link), t.names.find(c.octets)}}
 }
 
+// HolderBy is Holder for a client that is known by an identifier of a kind. It needs no memory.
+func (t *Table) HolderBy(link string, k ClientKind, identifier []byte) Holder {
+	var room [1 + stackID]byte
+	id, known := t.names.ids[string(append(append(room[:0], byte(k)), identifier...))]
+	if !known {
+		id = none
+	}
+	return Holder{clientKey{t.names.find(link), id}}
+}
+
 // Has reports whether a binding is the holder's.
 func (h Holder) Has(s *Slot) bool { return h.clientKey == clientKey{s.link, s.client} }
 

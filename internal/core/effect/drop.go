@@ -44,6 +44,11 @@ const (
 	DropAmbiguousGIAddr
 	DropWrongVPN
 	DropNoToken
+	DropNoSubnet
+	DropOtherServer
+	DropInvalid
+	DropUnknownType
+	DropNoAnswer
 	drops
 )
 
@@ -53,7 +58,7 @@ var dropNames = [drops]string{
 	"limit", "probing", "not-kept", "not-installed", "muted", "refused-fingerprint", "send-failed",
 	"rate-link", "rate-source", "rate-newcomers", "queue-full", "unprotected", "ambiguous-interface-id", "no-link-local",
 	"too-early", "agent-information", "no-giaddr", "spoofed-giaddr", "ambiguous-giaddr", "wrong-vpn",
-	"no-token",
+	"no-token", "no-subnet", "other-server", "invalid", "unknown-type", "no-answer",
 }
 
 func (d Drop) String() string { return dropNames[d] }

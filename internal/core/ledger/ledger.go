@@ -31,6 +31,9 @@ type Core struct {
 	// Record is the value of a record of the core's own as it is now, nil where it
 	// is not there any more. nil: the core has no such records.
 	Record func(key string) []byte
+	// TakenBack hears of each grant that was taken back because it could not be kept, and
+	// that has left its prefix to nobody. nil: nobody hears of it.
+	TakenBack func(*binding.Binding)
 }
 
 // Records say how delegations are kept.
@@ -194,6 +197,13 @@ func (l *Ledger) Keep(ops []effect.KeepOp, eff *effect.Effects) {
 	if len(ops) > 0 {
 		l.change(effect.Change{Keep: ops}, &pending{}, eff)
 	}
+}
+
+// KeepRecord makes a Change of a record of the core's own as it is now, which is kept again if
+// it fails.
+func (l *Ledger) KeepRecord(key []byte, eff *effect.Effects) {
+	op := effect.KeepOp{Key: key, Value: l.core.Record(string(key))}
+	l.change(effect.Change{Keep: []effect.KeepOp{op}}, &pending{records: []string{string(key)}}, eff)
 }
 
 // Rehome moves what a link holds to the VRF that the link is in, as far as its prefixes

@@ -108,8 +108,14 @@ func (l *Ledger) takeBack(ops []hoststate.Op, d *deed) []hoststate.Op {
 	}
 	l.takenBack++
 	l.table.Remove(d.place.VRF, d.place.Prefix)
+	if l.core.TakenBack != nil && d.kind != binding.Moved {
+		l.core.TakenBack(&held)
+	}
 	if d.kind == binding.Moved {
 		l.table.Put(*d.old)
+		if l.host == nil {
+			return ops
+		}
 		ops = l.cover(l.host.Put(ops, l.core.ForKernel(d.old)), d.old)
 		if d.old.Link == d.link {
 			return ops
@@ -118,7 +124,7 @@ func (l *Ledger) takeBack(ops []hoststate.Op, d *deed) []hoststate.Op {
 	if d.orphan != nil {
 		return l.cover(l.host.PutOrphan(ops, *d.orphan), &held)
 	}
-	return l.cover(l.host.Delete(ops, d.link, d.place.Prefix), &held)
+	return l.deleted(ops, &held)
 }
 
 // handOn leaves the undoing of a grant to the next unfinished change of the same

@@ -74,19 +74,9 @@ func (r *Relay) tell(now instant.Now, l *link, who binding.Client, send *effect.
 		r.told(now, eff)
 		return
 	}
-	r.happened.add(r.events)
-	send.Extends = !grants(r.events)
+	r.counts.Add(r.events)
+	send.Extends = !binding.Grants(r.events)
 	send.After = r.ledger.Tell(now, ledger.Client{Link: l.Name, ID: who}, r.events, &send.Extends, eff)
-}
-
-// grants reports whether events give a client what it had not.
-func grants(events []binding.Event) bool {
-	for i := range events {
-		if k := events[i].Kind; k == binding.Granted || k == binding.Moved {
-			return true
-		}
-	}
-	return false
 }
 
 // proof is g with the line on which it is proved, where the link is a point-to-point one

@@ -148,7 +148,6 @@ func (r *Relay) learn(now instant.Now, l *link, m dhcp4.Message, server *trust.P
 	r.events = r.table.Learn(r.events[:0], now, r.proof(g, l, began, known), terms)
 	for i := range r.events {
 		if e := &r.events[i]; e.Kind == binding.Refused {
-			r.refusals[e.Reason]++
 			excess, before = e.Reason.IsLimit(), nil
 		}
 	}
@@ -162,24 +161,8 @@ func (r *Relay) learn(now instant.Now, l *link, m dhcp4.Message, server *trust.P
 
 // told has the store keep what has happened to leases, of which their clients know.
 func (r *Relay) told(now instant.Now, eff *effect.Effects) {
-	r.happened.add(r.events)
+	r.counts.Add(r.events)
 	r.ledger.Told(now, r.events, eff)
-}
-
-// happened counts what has happened to leases.
-type happened struct {
-	events [binding.Refused + 1]uint64 // by binding.EventKind
-	ends   [64]uint64                  // by binding.Reason
-}
-
-func (h *happened) add(events []binding.Event) {
-	for i := range events {
-		e := &events[i]
-		h.events[e.Kind]++
-		if e.Kind == binding.Ended {
-			h.ends[e.Reason]++
-		}
-	}
 }
 
 // reservedFor reports whether no client on a link may have an address: it is ours or a peer's,
@@ -232,7 +215,7 @@ func (r *Relay) released(now instant.Now, l *link, p *inbound.Packet, m dhcp4.Me
 	}
 	var mismatched int
 	if r.events, mismatched = r.table.Release(r.events[:0], n); mismatched > 0 {
-		r.refusals[binding.ReleaseMismatch] += uint64(mismatched)
+		r.counts.Refuse(binding.ReleaseMismatch, uint64(mismatched))
 		eff.Note(effect.Note{Kind: effect.NoteRelease, Link: l.Name, Client: n.Client, Type: t.String(), XID: m.XID(), Text: "release does not match the lease: ignored"})
 	}
 	r.told(now, eff)

@@ -42,15 +42,14 @@ type Relay struct {
 	pending pending
 	joined  []byte // room for an option 82 that comes in parts
 
-	bootID   string
-	table    *delegation.Table
-	host     *hoststate.State
-	ledger   *ledger.Ledger
-	mayNot   func(*delegation.Grant) bool // reservedFor
-	refusals [64]uint64                   // by binding.Reason
-	happened happened
-	trace    *effect.Trace
-	events   []binding.Event // of one decision, reused
+	bootID string
+	table  *delegation.Table
+	host   *hoststate.State
+	ledger *ledger.Ledger
+	mayNot func(*delegation.Grant) bool // reservedFor
+	counts binding.Counts
+	trace  *effect.Trace
+	events []binding.Event // of one decision, reused
 
 	unknown [effect.DropCount]uint64 // datagrams of interfaces that are not known
 	sum     LinkCounters             // of all links that ever were, and of unknown
@@ -117,7 +116,7 @@ func (r *Relay) Reconfigure(cfg *Config, eff *effect.Effects) {
 func (r *Relay) Succeed(old *Relay) {
 	r.ledger.Succeed(old.ledger)
 	r.table.Succeed(old.table)
-	r.trace, r.refusals, r.happened = old.trace, old.refusals, old.happened
+	r.trace, r.counts = old.trace, old.counts
 	r.peers.Succeed(&old.peers)
 	r.links.Succeed(old.links)
 	r.pending, r.unknown, r.sum = old.pending, old.unknown, old.sum

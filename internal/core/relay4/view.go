@@ -64,7 +64,7 @@ const commitAtOnce = 256
 
 // commit keeps that leases have ended of which nobody is told.
 func (r *Relay) commit(now instant.Now, eff *effect.Effects) {
-	r.happened.add(r.events)
+	r.counts.Add(r.events)
 	for rest := r.events; len(rest) > 0; {
 		n := min(len(rest), commitAtOnce)
 		r.ledger.Commit(now, rest[:n], eff)
@@ -96,19 +96,9 @@ type Totals struct {
 func (r *Relay) Totals() Totals {
 	t := Totals{
 		Leases: r.table.Len(binding.Address), WaitForClock: r.table.Waiting(), Progress: r.ledger.Progress(),
-		Events: make(map[string]uint64), Ends: make(map[string]uint64), Refusals: make(map[string]uint64),
 	}
-	for kind := binding.Granted; kind < binding.Refused; kind++ {
-		t.Events[kind.String()] = r.happened.events[kind]
-	}
-	refusals := r.refusals
-	refusals[binding.NotKept] += r.ledger.TakenBack()
-	for _, reason := range binding.Reasons() {
-		if reason.Refuses() {
-			t.Refusals[reason.String()] = refusals[reason]
-		} else {
-			t.Ends[reason.String()] = r.happened.ends[reason]
-		}
-	}
+	counts := r.counts
+	counts.Refuse(binding.NotKept, r.ledger.TakenBack())
+	t.Events, t.Ends, t.Refusals = counts.ByName()
 	return t
 }

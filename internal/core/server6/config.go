@@ -101,9 +101,9 @@ type Class struct {
 }
 
 // Test holds where a message, or, where Relay is set, one of the relay layers around it, has an
-// option with a payload that has Contains in it. For vendor class (16) and user class (15), it is
-// one of the option's data fields that has to be equal to Contains. Enterprise is that of a
-// vendor class; 0: any.
+// option with a payload that has Contains in it. In a vendor class (16) and a user class (15), one
+// of the data fields has to be equal to Contains, and in option 61 one of the client's
+// architectures. Enterprise is that of a vendor class; 0: any.
 type Test struct {
 	Option     dhcp6.OptionCode
 	Relay      bool

@@ -205,7 +205,7 @@ var mutations = []Mutation{
 	},
 	{
 		"", "an ACK leaves although its lease could not be kept", dir + "relay4/kernel.go",
-		"send.Extends = !grants(r.events)", "send.Extends = true", four, "TestStrictLeaseThatIsNotKept",
+		"send.Extends = !binding.Grants(r.events)", "send.Extends = true", four, "TestStrictLeaseThatIsNotKept",
 	},
 	{
 		"", "an answer to who was there before proves a lease on a line", dir + "relay4/kernel.go",

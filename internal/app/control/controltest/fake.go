@@ -24,6 +24,7 @@ type Fake struct {
 	LinkList  []api.Link
 	PeerList  []api.Peer
 	Of4       api.Relay4
+	Served    api.Server6
 	Live      []api.Delegation
 	Live4     []api.Delegation // leases of DHCPv4
 	Past      []api.HistoryEntry
@@ -58,6 +59,13 @@ func (f *Fake) Relay4(context.Context) (api.Relay4, error) {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
 	return f.Of4, f.Fail
+}
+
+// Server6 is Served.
+func (f *Fake) Server6(context.Context) (api.Server6, error) {
+	f.Mu.Lock()
+	defer f.Mu.Unlock()
+	return f.Served, f.Fail
 }
 
 // Peers is PeerList.
@@ -180,5 +188,5 @@ func (f *Fake) Counters(context.Context) (api.Counters, error) {
 
 // Routes are the paths that the relay answers.
 func (f *Fake) Routes() []control.Route {
-	return slices.Concat([]control.Route{control.Status(f.Status), control.Peers(f.Peers), control.Look("/v1/relay4", f.Relay4)}, control.Process(f), control.Relay(f), []control.Route{control.Held("/v1/leases", f.Leases)}, control.OfBindings(f))
+	return slices.Concat([]control.Route{control.Status(f.Status), control.Peers(f.Peers), control.Look("/v1/relay4", f.Relay4), control.Look("/v1/server6", f.Server6)}, control.Process(f), control.Relay(f), []control.Route{control.Held("/v1/leases", f.Leases)}, control.OfBindings(f))
 }

@@ -26,6 +26,7 @@ func New() *Fake {
 		LinkList: links(),
 		PeerList: peers(),
 		Of4:      relay4(),
+		Served:   server6(),
 		Live:     live(),
 		Live4:    live4(),
 		Past:     past(),
@@ -103,6 +104,27 @@ func relay4() api.Relay4 {
 				LastSpoofed: &api.SpoofedSource{Source: netip.MustParseAddr("192.0.2.66"), LinkLayer: "02:00:5e:10:00:09", Seen: Start.Add(time.Hour)}, Relay4Counters: counters,
 			},
 			{Name: "eth7", VRF: "red", Filter: "off", Relay4Counters: none},
+		},
+	}
+}
+
+func server6() api.Server6 {
+	counters := api.Server6Counters{
+		Received: map[string]uint64{"Solicit": 5, "Request": 4}, Sent: map[string]uint64{"Advertise": 5, "Reply": 4}, Drops: map[string]uint64{"no-subnet": 1},
+	}
+	return api.Server6{
+		ServerID: "\x00\x04\x7d\x44\x48\x40\x9d\xc0\x11\xd1\xb2\x45\x5f\xfd\xce\x74\xfa\xd2", Server6Counters: counters,
+		Server6Leases: api.Server6Leases{
+			Prefixes: 2, Addresses: 3, Declined: 1, Unkept: 1, WaitForClock: 2,
+			Events: map[string]uint64{"granted": 7, "ended": 2}, Ends: map[string]uint64{"released": 2}, Refusals: map[string]uint64{"limit-client": 4},
+		},
+		Links: []api.Server6Link{
+			{Name: "br-lan", Up: true, Network: "2001:db8:1::/64", Prefixes: 2, Addresses: 1, Server6Counters: counters},
+			{Name: "eth8", VRF: "red", Server6Counters: api.Server6Counters{Received: map[string]uint64{}, Sent: map[string]uint64{}, Drops: map[string]uint64{}}},
+		},
+		Pools: []api.Server6Pool{
+			{Network: "2001:db8:1::/64", Subnet: netip.MustParsePrefix("2001:db8:1::/64"), First: netip.MustParseAddr("2001:db8:1::1000"), Last: netip.MustParseAddr("2001:db8:1::1fff"), Size: 4096, Taken: 3},
+			{Network: "2001:db8:1::/64", Subnet: netip.MustParsePrefix("2001:db8:1::/64"), Prefix: netip.MustParsePrefix("2001:db8:4000::/40"), Size: 65536, Taken: 2},
 		},
 	}
 }

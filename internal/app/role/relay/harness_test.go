@@ -59,9 +59,7 @@ func newPlayed(t *testing.T, log *slog.Logger, rules *privacy.Rules) *played {
 	p.inbox = engine.NewInbox()
 	p.net = network.New(network.Options{
 		Log: log, Inbox: p.inbox, Family: network.IPv6,
-		Classifier: func(peers *trust.Set, inlets map[int]network.Inlet) engine.Classifier {
-			return &classifier{nil, peers, inlets}
-		},
+		Classifier: network.Classifier6(nil),
 	})
 	p.net.Open(p)
 	p.net.Configure(cfg.Peers, dhcp6.ServerPort)

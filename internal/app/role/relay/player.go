@@ -33,7 +33,6 @@ import (
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
-	"fairlead/internal/core/trust"
 	"fairlead/internal/host/netlink"
 	"fairlead/internal/host/nft"
 	"fairlead/internal/host/store"
@@ -95,9 +94,7 @@ func newPlayer(h *role.House) *player {
 	d.inbox.RefuseWhile(h.Identity.Missing, effect.DropNoToken)
 	net := network.New(network.Options{
 		Log: d.log, Inbox: d.inbox, Family: network.IPv6,
-		Classifier: func(peers *trust.Set, inlets map[int]network.Inlet) engine.Classifier {
-			return &classifier{d.hops.May, peers, inlets}
-		},
+		Classifier: network.Classifier6(d.hops.May),
 	})
 	net.Configure(d.cfg.PeersOf(config.DHCPv6, "relay6"), section(d.cfg).SourcePort)
 	d.rivals = network.NewRivals(d.log, network.IPv6, func() uint16 { return section(d.config()).SourcePort })
@@ -171,7 +168,7 @@ func (d *player) Alive(ctx context.Context) error {
 func (d *player) Inbox() *engine.Inbox { return d.inbox }
 
 // Hears reports whether a datagram is one of relay agents or servers.
-func (d *player) Hears(m *udp.Datagram) bool { return fromRelayOrServer(m.Payload) }
+func (d *player) Hears(m *udp.Datagram) bool { return network.FromRelayOrServer(m.Payload) }
 
 // Refused is told what the network says of a message to a peer.
 func (d *player) Refused(x udp.Refusal) { d.relay.refused.Take(x) }

@@ -85,7 +85,7 @@ func newPlayer(h *role.House) *player {
 			}
 		},
 	})
-	h.Bindings.Add(d.book)
+	h.Bindings.AddLeases(d.book)
 	return d
 }
 
@@ -208,9 +208,6 @@ func (d *player) Refused(x udp.Refusal) { d.relay.refused.Take(x) }
 func (d *player) Routes() []control.Route {
 	return []control.Route{
 		control.Look("/v1/relay4", d.look),
-		control.Held("/v1/leases", func(ctx context.Context, f api.Filter) ([]api.Delegation, error) {
-			return bindings.List(ctx, d.book, f)
-		}),
 	}
 }
 

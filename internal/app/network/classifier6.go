@@ -1,10 +1,9 @@
-package relay
+package network
 
 import (
 	"net/netip"
 
 	"fairlead/internal/app/engine"
-	"fairlead/internal/app/network"
 	"fairlead/internal/core/admission"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/inbound"
@@ -12,18 +11,22 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// classifier tells whose turn a DHCPv6 message waits for. It is made anew when links or
-// peers change.
-type classifier struct {
-	may   func(local, remote netip.Addr) bool // protect.Supervisor's; nil: all may
+// Classifier6 makes classifiers of DHCPv6 messages. May is protect.Supervisor's; nil: all may.
+func Classifier6(may func(local, remote netip.Addr) bool) func(*trust.Set, map[int]Inlet) engine.Classifier {
+	return func(peers *trust.Set, links map[int]Inlet) engine.Classifier { return &classifier6{may, peers, links} }
+}
+
+// classifier6 tells whose turn a DHCPv6 message waits for.
+type classifier6 struct {
+	may   func(local, remote netip.Addr) bool
 	peers *trust.Set
-	links map[int]network.Inlet
+	links map[int]Inlet
 }
 
 // Classify refuses what comes from a peer that is not protected as it must be. Servers,
 // and relay agents that we know, speak for many clients; anybody else is one host.
-func (c *classifier) Classify(p *inbound.Packet) engine.Arrival {
-	if c.may != nil && !p.Framed && fromRelayOrServer(p.Payload) && !c.may(p.Dest, p.Source.Addr()) {
+func (c *classifier6) Classify(p *inbound.Packet) engine.Arrival {
+	if c.may != nil && !p.Framed && FromRelayOrServer(p.Payload) && !c.may(p.Dest, p.Source.Addr()) {
 		return engine.Arrival{Refused: true, Drop: effect.DropUnprotected}
 	}
 	l := c.links[p.Link]
@@ -44,15 +47,15 @@ func (c *classifier) Classify(p *inbound.Packet) engine.Arrival {
 	return a
 }
 
-// fromRelayOrServer reports whether a message is one that peers send. What comes from
+// FromRelayOrServer reports whether a message is one that peers send. What comes from
 // a peer by a packet socket is for the core to refuse.
-func fromRelayOrServer(payload []byte) bool {
+func FromRelayOrServer(payload []byte) bool {
 	return len(payload) > 0 && dhcp6.MessageType(payload[0]).IsRelay()
 }
 
 // believes reports whether a packet may be a peer's. The core asks the same of it when its
 // turn has come: peers and links may be others by then.
-func (c *classifier) believes(role trust.PeerRole, p *inbound.Packet, l *network.Inlet) bool {
+func (c *classifier6) believes(role trust.PeerRole, p *inbound.Packet, l *Inlet) bool {
 	peer, protected := p.From(c.peers, role, l.Name)
 	return peer != nil && protected
 }
@@ -63,7 +66,7 @@ const maxLayers = dhcp6.HopCountLimit + 1
 // AsksForChange reports whether what a server answers to a message is likely to
 // change a delegation. A Solicit with rapid commit may as well; that one is not
 // worth a look at the options of all others.
-func (*classifier) AsksForChange(message []byte) bool {
+func (*classifier6) AsksForChange(message []byte) bool {
 	for range maxLayers {
 		if len(message) == 0 {
 			return false

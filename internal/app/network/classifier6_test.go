@@ -1,10 +1,9 @@
-package relay
+package network
 
 import (
 	"net/netip"
 	"testing"
 
-	"fairlead/internal/app/network"
 	"fairlead/internal/core/admission"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/inbound"
@@ -25,13 +24,13 @@ func from(link int, host byte, payload ...byte) *inbound.Packet {
 
 // newTestClassifier has a server, which is host 4 on the uplink, a relay, which is host
 // 5 on one client link, and another client link that is trusted.
-func newTestClassifier(protection trust.Protection) *classifier {
-	return &classifier{
+func newTestClassifier(protection trust.Protection) *classifier6 {
+	return &classifier6{
 		peers: trust.NewSet([]trust.Peer{
 			{Address: addr(4), Prefix: netip.PrefixFrom(addr(4), 128), Role: trust.Server, Interfaces: []string{"u0"}, Protection: protection, Local: addr(9)},
 			{Address: addr(5), Prefix: netip.PrefixFrom(addr(5), 128), Role: trust.Relay, Interfaces: []string{"dA"}, Protection: protection, Local: addr(9)},
 		}),
-		links: map[int]network.Inlet{uplink: {Name: "u0"}, linkA: {Name: "dA", Clients: true}, linkB: {Name: "dB", Clients: true, Trusted: true}},
+		links: map[int]Inlet{uplink: {Name: "u0"}, linkA: {Name: "dA", Clients: true}, linkB: {Name: "dB", Clients: true, Trusted: true}},
 	}
 }
 
@@ -142,7 +141,7 @@ func TestAsksForChange(t *testing.T) {
 		{"relayed nothing", relayed(1, nil), false},
 		{"cut short", relayed(1, plain(dhcp6.Renew))[:20], false},
 	} {
-		if got := (*classifier)(nil).AsksForChange(c.message); got != c.want {
+		if got := (*classifier6)(nil).AsksForChange(c.message); got != c.want {
 			t.Errorf("%s: %v, want %v", c.what, got, c.want)
 		}
 	}

@@ -1,0 +1,101 @@
+package server6
+
+import (
+	"fmt"
+
+	"fairlead/internal/app/api"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/server6"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// viewOf is the server at a glance, but for its identity.
+func viewOf(core *server6.Server) api.Server6 {
+	t := core.Totals()
+	v := api.Server6{
+		Links: []api.Server6Link{}, Pools: []api.Server6Pool{},
+		Server6Leases: api.Server6Leases{
+			Prefixes: t.Prefixes, Addresses: t.Addresses, Declined: t.Declined, Pending: t.Pending, Unkept: t.Unkept, WaitForClock: t.WaitForClock,
+			Events: t.Events, Ends: t.Ends, Refusals: t.Refusals,
+		},
+	}
+	sum, _ := core.Sum()
+	v.Server6Counters = figuresOf(&sum, true)
+	for _, l := range core.Links() {
+		v.Links = append(v.Links, api.Server6Link{
+			Name: l.Name, Up: l.Up, VRF: l.VRF, Network: l.Network, Prefixes: l.Prefixes, Addresses: l.Addresses, Server6Counters: figuresOf(&l.Counters, false),
+		})
+	}
+	for _, p := range core.Pools() {
+		v.Pools = append(v.Pools, api.Server6Pool(p))
+	}
+	return v
+}
+
+// totalsOf are the figures in the status.
+func totalsOf(core *server6.Server) *api.Server6Totals {
+	t := core.Totals()
+	totals := &api.Server6Totals{Prefixes: t.Prefixes, Addresses: t.Addresses}
+	for _, l := range core.Links() {
+		if core.Rule(l.Name) != nil {
+			totals.Links++
+		}
+	}
+	sum, _ := core.Sum()
+	for i := range sum.Received {
+		totals.Received += sum.Received[i]
+		totals.Sent += sum.Sent[i]
+	}
+	for _, n := range sum.Drops {
+		totals.Dropped += n
+	}
+	return totals
+}
+
+// figuresOf are figures as operators have them, with those of 0 if all are wanted.
+func figuresOf(t *server6.Traffic, all bool) api.Server6Counters {
+	c := api.Server6Counters{Received: typesOf(&t.Received, all), Sent: typesOf(&t.Sent, all), Drops: make(map[string]uint64)}
+	for d, n := range t.Drops {
+		if all || n > 0 {
+			c.Drops[effect.Drop(d).String()] = n
+		}
+	}
+	return c
+}
+
+// typesOf are counts by the names of types.
+func typesOf(counts *[server6.TypeCount]uint64, all bool) map[string]uint64 {
+	m := make(map[string]uint64)
+	for t, n := range counts {
+		if n > 0 || all && (t > 0 && t <= int(dhcp6.InformationRequest)) {
+			m[dhcp6.MessageType(t).String()] = n
+		}
+	}
+	return m
+}
+
+// wrong is what is not as it should be, in words; the loop calls it.
+func (d *player) wrong() (words []string) {
+	cfg := d.config()
+	var match []string
+	for i := range section(cfg).Links {
+		match = append(match, section(cfg).Links[i].Match...)
+	}
+	core := d.engine.Core
+	if t := core.Totals(); t.Unkept > 0 {
+		words = append(words, fmt.Sprintf("store: %d DHCPv6 leases not kept yet", t.Unkept))
+	}
+	words = append(words, d.server.net.Absent("server6", match)...)
+	for _, l := range core.Links() {
+		if l.Up && l.Network == "" && core.Rule(l.Name) != nil {
+			words = append(words, "link "+l.Name+": no subnet of server6 is for it: its clients get no answer")
+		}
+	}
+	for _, p := range core.Pools() {
+		if share := float64(p.Taken) / float64(p.Size); share >= server6.NearlyFull {
+			one := api.Server6Pool(p)
+			words = append(words, fmt.Sprintf("pool %s of subnet %s: %.0f %% taken", one.Name(), p.Subnet, 100*share))
+		}
+	}
+	return words
+}

@@ -1,0 +1,93 @@
+package server6
+
+import (
+	"net/netip"
+
+	"fairlead/internal/core/binding"
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// confirm answers a Confirm (RFC 8415 section 18.3.3): whether all addresses in it are of the
+// client's link. Where it has none there is no answer.
+func (s *Server) confirm(now instant.Now, r *request, eff *effect.Effects) (effect.Drop, bool) {
+	r.status = dhcp6.StatusSuccess
+	for _, x := range r.m.Options().IAs() {
+		for c, payload := range x.Options.All() {
+			if c != dhcp6.OptionIAAddr {
+				continue
+			}
+			v, err := dhcp6.ParseIAAddr(payload)
+			if err != nil {
+				return effect.DropMalformed, false
+			}
+			if r.told = true; r.network.onLink(v.Address) == nil {
+				r.status = dhcp6.StatusNotOnLink
+			}
+		}
+	}
+	if !r.told {
+		return effect.DropNoAnswer, false
+	}
+	s.send(now, r, dhcp6.Reply, eff)
+	return 0, true
+}
+
+// giveBack answers a Release or a Decline (RFC 8415 sections 18.3.7 and 18.3.8). It counts only
+// for what the message shows to be its sender's (delegation.Named). What is declined is given
+// to nobody for a while.
+func (s *Server) giveBack(now instant.Now, r *request, eff *effect.Effects) (effect.Drop, bool) {
+	if !r.readIAs() {
+		return effect.DropInvalid, false
+	}
+	s.events = s.events[:0]
+	who, decline := r.who(), r.m.Type() == dhcp6.Decline
+	for i := range r.ias {
+		x := &r.ias[i]
+		if decline && x.kind == binding.Prefix { // RFC 8415 section 18.2.8: of addresses alone
+			x.status = dhcp6.StatusNoBinding
+			continue
+		}
+		if !s.table.Holds(r.link, who, x.id, x.kind) {
+			x.status = dhcp6.StatusNoBinding
+			continue
+		}
+		n := delegation.Named{Link: r.link, VRF: r.vrf, Client: who, IAID: x.id, Kind: x.kind, Source: r.source, LinkLayer: r.linkLayer, Prefixes: x.named()}
+		if len(n.Prefixes) == 0 {
+			continue // of no address: Named without any means all
+		}
+		var mismatched int
+		if s.events, mismatched = s.table.Release(s.events, n); mismatched > 0 {
+			s.counts.Refuse(binding.ReleaseMismatch, uint64(mismatched))
+			eff.Note(effect.Note{Kind: effect.NoteRelease, Link: r.link, Client: who, Type: r.m.Type().String(), XID: r.m.TransactionID(), Text: "release does not match the lease: ignored"})
+		}
+	}
+	s.apply(now)
+	if decline {
+		for i := range s.events {
+			s.decline(now, r, s.events[i].Old.Prefix, eff)
+		}
+	}
+	r.told = true
+	s.send(now, r, dhcp6.Reply, eff)
+	return 0, true
+}
+
+// named are the addresses or prefixes that an IA lists.
+func (x *ia) named() (all []netip.Prefix) {
+	for c, payload := range x.options.All() {
+		switch {
+		case c == dhcp6.OptionIAAddr && x.kind == binding.Address:
+			if v, err := dhcp6.ParseIAAddr(payload); err == nil {
+				all = append(all, netip.PrefixFrom(v.Address, v.Address.BitLen()))
+			}
+		case c == dhcp6.OptionIAPrefix && x.kind == binding.Prefix:
+			if v, err := dhcp6.ParseIAPrefix(payload); err == nil {
+				all = append(all, v.Prefix.Masked())
+			}
+		}
+	}
+	return all
+}

@@ -1,0 +1,192 @@
+package server6
+
+import (
+	"net/netip"
+
+	"fairlead/internal/core/binding"
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/inbound"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/dhcp6"
+	"fairlead/internal/wire/linkaddr"
+)
+
+// maxLayers is how many relay layers a message may have: a relay agent adds none to a message
+// that has passed HOP_COUNT_LIMIT of them (RFC 8415 section 19.1.2).
+const maxLayers = dhcp6.HopCountLimit + 1
+
+// request is a client's message, with what its way here tells of the client. It is used again
+// for each message.
+type request struct {
+	p      *inbound.Packet
+	at     *link       // where the message came in
+	relay  *trust.Peer // that it came through; nil: from the client itself
+	room   [maxLayers]dhcp6.RelayMessage
+	layers []dhcp6.RelayMessage // outermost first
+
+	m     dhcp6.Message
+	whole bool       // m is there
+	duid  dhcp6.DUID // empty: the message has none
+	oro   dhcp6.ORO
+
+	network   *network
+	link, vrf string // of the client's leases
+	policy    *delegation.Policy
+	source    netip.Addr    // the client's own address
+	linkLayer linkaddr.Addr // invalid: not known
+
+	classes  []bool // by their index in Config.Classes: which the client is of
+	reserved *Reservation
+	subnet   *subnet          // of the reservation, else of the first lease, else the network's first
+	status   dhcp6.StatusCode // of the whole answer
+	told     bool             // status is to be in the answer
+	rapid    bool             // the answer to a Solicit grants
+	ias      []ia
+	leases   []lease
+}
+
+// ia is one IA of a message, and what its client gets in it: some of request.leases.
+type ia struct {
+	code     dhcp6.OptionCode
+	kind     binding.Kind
+	id       uint32
+	options  dhcp6.Options // as the client sent them
+	from, to int           // in request.leases
+	status   dhcp6.StatusCode
+}
+
+// lease is one address or prefix in an answer. One without lifetimes is taken back.
+type lease struct {
+	prefix           netip.Prefix
+	subnet           *subnet
+	preferred, valid dhcp6.Lifetime
+	exclude          netip.Prefix
+	marked           bool // taken in its pool, until the answer is written
+}
+
+func (r *request) reset(p *inbound.Packet, at *link) {
+	*r = request{p: p, at: at, classes: r.classes[:0], ias: r.ias[:0], leases: r.leases[:0]}
+	r.layers = r.room[:0]
+}
+
+// who is the client. It allocates memory.
+func (r *request) who() binding.Client { return binding.DUID(r.duid) }
+
+// read takes the relay layers off a message, and refuses what a server must not answer.
+func (s *Server) read(now instant.Now, r *request, eff *effect.Effects) (effect.Drop, bool) {
+	payload := r.p.Payload
+	if len(payload) == 0 {
+		return effect.DropEmpty, false
+	}
+	r.source, r.linkLayer = r.p.Source.Addr().WithZone(""), r.p.LinkLayer
+	if t := dhcp6.MessageType(payload[0]); t == dhcp6.RelayForward {
+		var why effect.Drop
+		var ok bool
+		if payload, why, ok = s.unwrap(now, r, eff); !ok {
+			return why, false
+		}
+	} else if t == dhcp6.RelayReply {
+		return effect.DropServerMessage, false
+	} else if r.at.rule == nil {
+		return effect.DropNotClientLink, false
+	} else if !r.source.IsLinkLocalUnicast() && !r.source.IsGlobalUnicast() {
+		return effect.DropBadSource, false
+	}
+	m, err := dhcp6.ParseMessage(payload)
+	if err != nil {
+		return effect.DropMalformed, false
+	}
+	r.m, r.whole = m, true
+	if m.Type().FromServerOnly() {
+		return effect.DropServerMessage, false
+	}
+	return s.validate(r)
+}
+
+// unwrap takes the relay layers off a message from a relay agent that is configured.
+func (s *Server) unwrap(now instant.Now, r *request, eff *effect.Effects) ([]byte, effect.Drop, bool) {
+	peer, protected := r.p.From(s.peers.Set, trust.Relay, r.at.Name)
+	if peer == nil {
+		return nil, effect.DropUntrustedRelay, false
+	}
+	if !protected {
+		return nil, effect.DropUnprotected, false
+	}
+	s.peers.Heard(now, peer, dhcp6.RelayForward, eff)
+	r.relay, r.linkLayer = peer, linkaddr.Addr{}
+	payload := r.p.Payload
+	for dhcp6.MessageType(payload[0]) == dhcp6.RelayForward {
+		if len(r.layers) == maxLayers {
+			return nil, effect.DropHopLimit, false
+		}
+		m, err := dhcp6.ParseRelay(payload)
+		if err != nil {
+			return nil, effect.DropMalformed, false
+		}
+		r.layers = append(r.layers, m)
+		inner, ok := m.Inner()
+		if !ok || len(inner) == 0 {
+			return nil, effect.DropNoRelayMessage, false
+		}
+		payload = inner
+	}
+	nearest := r.layers[len(r.layers)-1]
+	r.source = nearest.PeerAddress()
+	if b, ok := nearest.Options().First(dhcp6.OptionClientLinkLayer); ok {
+		if v, err := dhcp6.ParseClientLinkLayer(b); err == nil {
+			r.linkLayer = linkaddr.From(v.Address)
+		}
+	}
+	return payload, 0, true
+}
+
+// validate refuses what RFC 8415 section 16 has servers discard, and finds the client's
+// network.
+func (s *Server) validate(r *request) (effect.Drop, bool) {
+	server, named := r.m.ServerID()
+	duid, known := r.m.ClientID()
+	if known && duid.Valid() != nil {
+		return effect.DropInvalid, false
+	}
+	r.duid = duid
+	switch r.m.Type() {
+	case dhcp6.Solicit, dhcp6.Confirm, dhcp6.Rebind:
+		if !known || named {
+			return effect.DropInvalid, false
+		}
+	case dhcp6.Request, dhcp6.Renew, dhcp6.Release, dhcp6.Decline:
+		if !known || !named {
+			return effect.DropInvalid, false
+		}
+	case dhcp6.InformationRequest:
+		for range r.m.Options().IAs() {
+			return effect.DropInvalid, false
+		}
+	default:
+		return effect.DropUnknownType, false
+	}
+	if named && string(server) != string(s.cfg.ServerID) {
+		return effect.DropOtherServer, false
+	}
+	if r.relay == nil {
+		r.network, r.link, r.vrf, r.policy = r.at.network, r.at.Name, r.at.VRF, &r.at.policy
+	} else if r.network = s.networks.ofRelay(r.layers); r.network != nil {
+		r.link, r.vrf, r.policy = r.network.link, r.at.VRF, &s.relayed
+	}
+	if r.network == nil {
+		return effect.DropNoSubnet, false
+	}
+	r.subnet = r.network.subnets[0]
+	if b, ok := r.m.Options().First(dhcp6.OptionORO); ok {
+		oro, err := dhcp6.ParseORO(b)
+		if err != nil {
+			return effect.DropMalformed, false
+		}
+		r.oro = oro
+	}
+	s.classify(r)
+	s.findReservation(r)
+	return 0, true
+}

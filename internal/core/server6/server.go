@@ -1,0 +1,248 @@
+// Package server6 is the DHCPv6 server's decisions: what becomes of each datagram and of
+// each link event (RFC 8415, RFC 9915). It is a function of (state, event, now) to Effects:
+// it opens no socket, reads no clock and logs nothing.
+//
+// A message's way: Handle takes the relay layers off it and finds the network that its client is
+// on (request.go, network.go). What each IA gets is decided on what the client has, its
+// reservation, its hints, and the pools (assign.go). The answer goes back through the same
+// relay agents (reply.go). A lease is durable before the Reply leaves that grants it; a Solicit
+// asks for nothing to be kept, and takes no memory.
+//
+// A Server belongs to one goroutine.
+package server6
+
+import (
+	"math"
+
+	"fairlead/internal/core/binding"
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/inbound"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/ledger"
+	"fairlead/internal/core/links"
+	"fairlead/internal/core/peers"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// Server is the server's state.
+type Server struct {
+	cfg      *Config
+	peers    peers.Peers
+	links    *links.Registry[*link]
+	gone     links.Gone[Traffic]
+	networks *networks
+
+	bootID     string
+	table      *delegation.Table
+	ledger     *ledger.Ledger
+	quarantine quarantine
+	relayed    delegation.Policy // of clients behind relay agents
+	counts     binding.Counts
+	events     []binding.Event // of one decision, reused
+	request    request         // reused
+	trace      *effect.Trace
+
+	unknown [effect.DropCount]uint64 // datagrams of interfaces that are not known
+	sum     Traffic                  // of all links that ever were, and of unknown
+}
+
+// link is one interface of the host. Clients of the server are on it if a rule matches it.
+type link struct {
+	links.Entry
+	rule     *LinkRule
+	policy   delegation.Policy
+	network  *network // nil: the configuration has no subnet for it
+	counters Traffic
+}
+
+// FacesClients reports whether clients are on the link.
+func (l *link) FacesClients() bool { return l.rule != nil }
+
+// New is a server with a validated configuration, before it knows any link.
+func New(cfg *Config, bootID string) *Server {
+	s := &Server{bootID: bootID, table: delegation.New(), quarantine: newQuarantine()}
+	s.ledger = ledger.New(s.table.Table, nil, ledger.Core{TakenBack: s.free, Record: s.quarantine.record}, binding.Server6, bootID)
+	s.links = links.NewRegistry(links.Role[*link]{}) // the server chooses no address of a link
+	s.configure(cfg)
+	return s
+}
+
+func (s *Server) configure(cfg *Config) {
+	s.cfg = cfg
+	s.peers.Configure(cfg.Peers, peers.All)
+	s.ledger.Configure(cfg.Records)
+	s.relayed = delegation.Policy{ClientLimit: delegation.DefaultClientLimit, LinkLimit: math.MaxInt32}
+	s.networks = newNetworks(cfg)
+	for b := range s.table.All() {
+		s.take(&b)
+	}
+	for p := range s.quarantine.declined {
+		s.networks.take(p)
+	}
+}
+
+// Reconfigure replaces the configuration. Leases stay as they are until their clients ask.
+func (s *Server) Reconfigure(cfg *Config) {
+	s.configure(cfg)
+	for _, name := range s.links.Names() {
+		s.applyRule(s.links.Named(name))
+	}
+}
+
+// Succeed makes s, which knows neither links nor leases yet, the successor of a server that
+// panicked. The leases come from the store.
+func (s *Server) Succeed(old *Server) {
+	s.ledger.Succeed(old.ledger)
+	s.table.Succeed(old.table)
+	s.counts, s.unknown, s.sum = old.counts, old.unknown, old.sum
+	s.peers.Succeed(&old.peers)
+	s.gone = old.gone.Clone()
+	for _, name := range old.links.Names() {
+		s.gone.Add(name, old.links.Named(name).counters)
+	}
+}
+
+// take and free keep the pools in step with the leases.
+func (s *Server) take(b *binding.Binding) { s.networks.take(b.Prefix) }
+func (s *Server) free(b *binding.Binding) { s.networks.free(b.Prefix) }
+
+// SetLink takes in that an interface appeared or changed. One that has another name is the same
+// link.
+func (s *Server) SetLink(h links.Link, eff *effect.Effects) {
+	if other := s.links.At(h.Index); other != nil && other.Name != h.Name {
+		old := other.Name
+		if taken := s.links.Named(h.Name); taken != nil {
+			s.dropLink(taken, eff)
+		}
+		s.ledger.Rename(old, h.Name)
+		s.table.Rename(old, h.Name)
+		s.links.Rename(other, h.Name)
+		eff.Note(effect.Note{Kind: effect.NoteLink, Link: h.Name, Text: "link renamed", Reason: "it was " + old})
+	}
+	l := s.links.Named(h.Name)
+	if l == nil {
+		l = &link{counters: s.gone.Take(h.Name)}
+		eff.Note(effect.Note{Kind: effect.NoteLink, Link: h.Name, Text: "link appeared"})
+	}
+	s.links.Tell(l, &h)
+	s.links.SetAddress(l, l.Address())
+	s.ledger.Rehome(l.Name, l.VRF)
+	s.applyRule(l)
+}
+
+// RemoveLink takes in that an interface is gone. Leases on it stay.
+func (s *Server) RemoveLink(name string, eff *effect.Effects) {
+	if l := s.links.Named(name); l != nil {
+		s.dropLink(l, eff)
+	}
+}
+
+func (s *Server) dropLink(l *link, eff *effect.Effects) {
+	s.links.Remove(l)
+	s.gone.Add(l.Name, l.counters)
+	eff.Note(effect.Note{Kind: effect.NoteLink, Link: l.Name, Text: "link vanished"})
+}
+
+// applyRule works out what the configuration means for a link as it now is.
+func (s *Server) applyRule(l *link) {
+	l.rule, l.network = s.Rule(l.Name), nil
+	if l.rule != nil {
+		l.policy = l.rule.Limits
+		l.policy.ResolveHostLimit(true)
+		l.network = s.networks.ofLink(l)
+	}
+}
+
+// Rule is the rule by which clients of the server are on the named link; nil if there is none.
+func (s *Server) Rule(name string) *LinkRule { return s.ruleUnder(s.cfg, s.peers.Set, name) }
+
+func (s *Server) ruleUnder(cfg *Config, peers *trust.Set, name string) *LinkRule {
+	if l := s.links.Named(name); l != nil && l.IsHollow() {
+		return nil
+	}
+	return trust.ClientRule(peers, cfg.Links, func(rule *LinkRule) []string { return rule.Match }, name)
+}
+
+// Handle decides on one received datagram.
+func (s *Server) Handle(now instant.Now, p *inbound.Packet, eff *effect.Effects) {
+	l := s.links.At(p.Link)
+	if l == nil {
+		s.countDrop(nil, effect.DropUnknownLink, 1)
+		eff.Drop(effect.Dropped{Reason: effect.DropUnknownLink, Source: p.Source.Addr()})
+		return
+	}
+	r := &s.request
+	r.reset(p, l)
+	if why, ok := s.read(now, r, eff); !ok {
+		s.drop(r, why, eff)
+		return
+	}
+	s.countReceived(l, r.m.Type())
+	s.traceStep(r, "received", eff)
+	if why, ok := s.answer(now, r, eff); !ok {
+		s.drop(r, why, eff)
+	}
+}
+
+func (s *Server) drop(r *request, d effect.Drop, eff *effect.Effects) {
+	s.countDrop(r.at, d, 1)
+	s.traceStep(r, "dropped: "+d.String(), eff)
+	eff.Drop(effect.Dropped{Reason: d, Link: r.at.Name, Source: r.p.Source.Addr()})
+}
+
+// answer decides on a message whose frame is sound.
+func (s *Server) answer(now instant.Now, r *request, eff *effect.Effects) (effect.Drop, bool) {
+	t := r.m.Type()
+	switch t {
+	case dhcp6.Solicit, dhcp6.Request, dhcp6.Renew, dhcp6.Rebind:
+		return s.assign(now, r, eff)
+	case dhcp6.Confirm:
+		return s.confirm(now, r, eff)
+	case dhcp6.Release, dhcp6.Decline:
+		return s.giveBack(now, r, eff)
+	case dhcp6.InformationRequest:
+		s.send(now, r, dhcp6.Reply, eff)
+		return 0, true
+	}
+	return effect.DropUnknownType, false
+}
+
+// Settle takes in what became of a Change.
+func (s *Server) Settle(now instant.Now, o effect.Outcome, eff *effect.Effects) {
+	s.ledger.Settle(now, o, eff)
+}
+
+// Probed and Unprobed have nothing to do: the server asks nobody.
+func (s *Server) Probed(instant.Now, binding.Question, bool, *effect.Effects) {}
+
+// Unprobed has nothing to do either.
+func (s *Server) Unprobed(instant.Now, binding.Question, *effect.Effects) {}
+
+// Unkept is how many leases the store has not got as they are.
+func (s *Server) Unkept() int { return s.ledger.Progress().Unkept }
+
+// Deadline is when Tick wants to be called; false if nothing is due.
+func (s *Server) Deadline() (instant.Instant, bool) {
+	at, ok := s.table.Deadline()
+	if retry, lacks := s.ledger.Deadline(); lacks && (!ok || retry < at) {
+		at, ok = retry, true
+	}
+	if ends, some := s.quarantine.deadline(); some && (!ok || ends < at) {
+		at, ok = ends, true
+	}
+	return at, ok
+}
+
+// Tick does what is due: it ends leases whose time has come, ends the quarantine of others, and
+// keeps again what the store has not got.
+func (s *Server) Tick(now instant.Now, eff *effect.Effects) {
+	s.events = s.table.Expire(s.events[:0], now)
+	s.commit(now, eff)
+	for _, p := range s.quarantine.expire(now.Boot) {
+		s.networks.free(p)
+		s.ledger.KeepRecord(declinedKey(p), eff)
+	}
+	s.ledger.Tick(now, eff)
+}

@@ -1,0 +1,190 @@
+package server6
+
+import (
+	"iter"
+	"net/netip"
+	"slices"
+	"time"
+
+	"fairlead/internal/core/binding"
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/ledger"
+	"fairlead/internal/core/peers"
+	"fairlead/internal/core/trust"
+)
+
+// Restore takes in the leases that were kept, before any socket opens. Links are told of before
+// it.
+func (s *Server) Restore(now instant.Now, records iter.Seq[binding.Record], lastWall time.Time, eff *effect.Effects) {
+	for rec := range records {
+		s.table.Restore(now, rec, s.bootID, lastWall)
+		s.take(&rec.Binding)
+	}
+	for _, name := range s.links.Names() {
+		s.ledger.Rehome(name, s.links.Named(name).VRF)
+	}
+	if s.table.Waiting() > 0 {
+		eff.Note(effect.Note{Kind: effect.NoteClock, Text: "wall clock cannot be trusted yet: no lease that was restored ends before its whole lifetime has passed"})
+	}
+}
+
+// Leases are the live leases, link by link. Those of clients behind relay agents are on a link
+// that is named "network/" and the network.
+func (s *Server) Leases(yield func(binding.Binding) bool) {
+	for b := range s.table.All() {
+		if !yield(b) {
+			return
+		}
+	}
+}
+
+// Clear ends leases by the operator's word, a bounded number of them, and returns how many; it
+// is called until that is none. Their clients are not told: the leases are given to others once
+// the clients' own lifetimes are over, or if they ask for them again.
+func (s *Server) Clear(now instant.Now, of delegation.Selection, eff *effect.Effects) int {
+	s.events = s.table.Clear(s.events[:0], of)
+	n := len(s.events)
+	s.commit(now, eff)
+	return n
+}
+
+// commitAtOnce bounds how many ends one Change has.
+const commitAtOnce = 256
+
+// commit keeps that leases have ended of which nobody is told.
+func (s *Server) commit(now instant.Now, eff *effect.Effects) {
+	s.apply(now)
+	for rest := s.events; len(rest) > 0; {
+		n := min(len(rest), commitAtOnce)
+		s.ledger.Commit(now, rest[:n], eff)
+		rest = rest[n:]
+	}
+	s.events = s.events[:0]
+}
+
+// LimitsMet are the limits that somebody has run into and that have no room yet.
+func (s *Server) LimitsMet() []delegation.LimitMet {
+	return s.table.LimitsMet(func(name string) *delegation.Policy {
+		if l := s.links.Named(name); l != nil && l.rule != nil {
+			return &l.policy
+		}
+		return &s.relayed
+	})
+}
+
+// Totals are figures of the server's leases.
+type Totals struct {
+	Prefixes, Addresses int
+	Declined            int // addresses that nobody gets, since a client has declined them
+	WaitForClock        int // restored leases that wait for a trustworthy clock
+	ledger.Progress
+	Events   map[string]uint64 // leases that were granted, extended, moved and ended
+	Ends     map[string]uint64 // by every binding.Reason of an end
+	Refusals map[string]uint64 // by every binding.Reason that refuses
+}
+
+// Totals are the figures now.
+func (s *Server) Totals() Totals {
+	t := Totals{
+		Prefixes: s.table.Len(binding.Prefix), Addresses: s.table.Len(binding.Address), Declined: len(s.quarantine.declined),
+		WaitForClock: s.table.Waiting(), Progress: s.ledger.Progress(),
+	}
+	counts := s.counts
+	counts.Refuse(binding.NotKept, s.ledger.TakenBack())
+	t.Events, t.Ends, t.Refusals = counts.ByName()
+	return t
+}
+
+// LinkView is a link with clients of the server.
+type LinkView struct {
+	Name, VRF           string
+	Up                  bool
+	Network             string // empty: the configuration has no subnet for it
+	Prefixes, Addresses int
+	Counters            Traffic
+}
+
+// Links are the links with clients, and the interfaces on which relay agents are heard, by name.
+func (s *Server) Links() (all []LinkView) {
+	for _, name := range s.links.Names() {
+		l := s.links.Named(name)
+		if l.rule == nil && !s.peers.HeardOn(trust.Relay, name) {
+			continue
+		}
+		v := LinkView{Name: name, VRF: l.VRF, Up: l.Passes(), Counters: l.counters, Prefixes: s.table.LinkLen(name, binding.Prefix), Addresses: s.table.LinkLen(name, binding.Address)}
+		if l.network != nil {
+			v.Network = l.network.Name
+		}
+		all = append(all, v)
+	}
+	return all
+}
+
+// PoolView is how far a pool is taken.
+type PoolView struct {
+	Network     string
+	Subnet      netip.Prefix
+	First, Last netip.Addr   // of a pool of addresses; invalid: of prefixes
+	Prefix      netip.Prefix // of a pool of prefixes; invalid: of addresses
+	Size, Taken uint64       // in the smallest parts that it gives
+}
+
+// NearlyFull is the share of a pool from which on operators are told that it gets full.
+const NearlyFull = 0.9
+
+// Pools are all pools, in the order of the configuration.
+func (s *Server) Pools() (all []PoolView) {
+	for _, nw := range s.networks.all {
+		for _, sn := range nw.subnets {
+			for i := range sn.addresses {
+				p := &sn.addresses[i]
+				all = append(all, PoolView{Network: nw.Name, Subnet: sn.Prefix, First: p.First, Last: p.Last, Size: p.pool.Size(), Taken: p.pool.Taken()})
+			}
+			for i := range sn.prefixes {
+				p := &sn.prefixes[i]
+				all = append(all, PoolView{Network: nw.Name, Subnet: sn.Prefix, Prefix: p.Prefix, Size: p.pool.Size(), Taken: p.pool.Taken()})
+			}
+		}
+	}
+	return all
+}
+
+// Unreachable takes in that the network has answered what was sent to a peer by an error. A
+// link-local address is on the link of an index.
+func (s *Server) Unreachable(now instant.Now, address netip.Addr, index int, cause error, eff *effect.Effects) {
+	s.peers.Unreachable(now, address, s.nameOf(index), cause, eff)
+}
+
+// Peers are all peers, in the order of the configuration.
+func (s *Server) Peers(now instant.Now) []peers.View { return s.peers.Views(now.Boot, s.nameOf) }
+
+func (s *Server) nameOf(index int) string {
+	if l := s.links.At(index); l != nil {
+		return l.Name
+	}
+	return ""
+}
+
+// Prospect is what a configuration means for one link, beside what the present one does.
+type Prospect struct {
+	Link                string
+	Now, Then           *LinkRule // nil: the link has no clients of the server
+	Prefixes, Addresses int
+}
+
+// Prospects are what cfg would mean for each link that is there or on which there are leases, by
+// name, as far as it has a rule now or then, or such leases. Nothing changes.
+func (s *Server) Prospects(cfg *Config) (all []Prospect) {
+	peers := trust.NewSet(cfg.Peers)
+	names := slices.Concat(s.links.Names(), slices.Collect(s.table.Links()))
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		p := Prospect{name, s.Rule(name), s.ruleUnder(cfg, peers, name), s.table.LinkLen(name, binding.Prefix), s.table.LinkLen(name, binding.Address)}
+		if p.Now != nil || p.Then != nil || p.Prefixes+p.Addresses > 0 {
+			all = append(all, p)
+		}
+	}
+	return all
+}
