@@ -11,7 +11,9 @@ import (
 
 	"fairlead/internal/core/hop"
 	"fairlead/internal/core/ledger"
+	"fairlead/internal/core/server6"
 	"fairlead/internal/core/trust"
+	"fairlead/internal/wire/dhcp6"
 )
 
 // FuzzParse: no text makes the decoder panic; what it refuses, it refuses with
@@ -89,7 +91,12 @@ func acceptedServer6(t *testing.T, s *Server6) {
 	if len(networks) == 0 {
 		t.Error("no network")
 	}
+	acceptedOptions(t, s.Options)
+	for i := range s.Classes {
+		acceptedOptions(t, s.Classes[i].Options)
+	}
 	for i := range networks {
+		acceptedOptions(t, networks[i].Options)
 		if networks[i].Name == "" || len(networks[i].Subnets) == 0 {
 			t.Errorf("network %+v", networks[i])
 		}
@@ -98,17 +105,38 @@ func acceptedServer6(t *testing.T, s *Server6) {
 			if l := s.Lifetimes; !s.Prefix.IsValid() || l.Preferred > l.Valid || l.Valid == 0 {
 				t.Errorf("subnet %+v", s)
 			}
+			acceptedOptions(t, s.Options)
+			for _, r := range s.Reservations {
+				acceptedOptions(t, r.Options)
+			}
 			for _, p := range s.Pools {
+				acceptedOptions(t, p.Options)
 				if !s.Prefix.Contains(p.First) || !s.Prefix.Contains(p.Last) || p.Last.Less(p.First) {
 					t.Errorf("pool %+v of %s", p, s.Prefix)
 				}
 			}
 			for _, p := range s.PDPools {
+				acceptedOptions(t, p.Options)
 				if p.Min < p.Prefix.Bits() || p.Length < p.Min || p.Max < p.Length || p.Exclude.IsValid() && p.Exclude.Bits() <= p.Max {
 					t.Errorf("pool %+v", p)
 				}
 			}
 		}
+	}
+}
+
+// acceptedOptions are options of one place: those of one code stand together, and only NTP has
+// several.
+func acceptedOptions(t *testing.T, options []server6.Option) {
+	seen := make(map[dhcp6.OptionCode]bool)
+	for i, o := range options {
+		if len(o.Data) > maxOption {
+			t.Errorf("%d octets of option %d", len(o.Data), o.Code)
+		}
+		if together := i > 0 && options[i-1].Code == o.Code && o.Code == dhcp6.OptionNTPServer; seen[o.Code] && !together {
+			t.Errorf("option %d is there twice", o.Code)
+		}
+		seen[o.Code] = true
 	}
 }
 

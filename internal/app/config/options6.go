@@ -2,15 +2,20 @@ package config
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"net/url"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"fairlead/internal/core/server6"
 	"fairlead/internal/wire/dhcp6"
 )
 
-// maxOption bounds an option's payload, in octets: many of them have to go into one message.
+// maxOption bounds the payload of the options with one code, in octets: many of them have to go
+// into one message.
 const maxOption = 1024
 
 // payload is what a whole option has behind its code and length.
@@ -22,18 +27,21 @@ type decoder6 struct {
 	at      map[dhcp6.OptionCode]Value
 }
 
-// add takes an option that is not there yet.
-func (o *decoder6) add(v Value, option server6.Option) {
-	if earlier, twice := o.at[option.Code]; twice {
-		v.Problem("option %d is there already, as %s (once)", option.Code, earlier.place())
+// add takes an option that is not there yet. One with several payloads is sent as so many
+// options.
+func (o *decoder6) add(v Value, code dhcp6.OptionCode, always bool, payloads ...[]byte) {
+	if earlier, twice := o.at[code]; twice {
+		v.Problem("option %d is there already, as %s (once)", code, earlier.place())
 		return
 	}
-	if len(option.Data) > maxOption {
-		v.Problem("%d octets long (an option has at most %d)", len(option.Data), maxOption)
+	if octets := len(slices.Concat(payloads...)); octets > maxOption {
+		v.Problem("%d octets long (an option has at most %d)", octets, maxOption)
 		return
 	}
-	o.at[option.Code] = v
-	o.options = append(o.options, option)
+	o.at[code] = v
+	for _, payload := range payloads {
+		o.options = append(o.options, server6.Option{Code: code, Data: payload, Always: always})
+	}
 }
 
 // options6 makes a reader of options that clients get.
@@ -41,46 +49,144 @@ func options6(to *[]server6.Option) func(Value) {
 	return func(v Value) {
 		o := &decoder6{at: make(map[dhcp6.OptionCode]Value)}
 		v.Mapping(
+			o.list("dns-servers", dhcp6.OptionDNSServers, "addresses", serverAddress),
+			o.list("domain-search", dhcp6.OptionDomainList, "domain names", domainName),
+			Optional("ntp-servers", func(v Value) {
+				if servers := payloads(v, "addresses and domain names", ntpServer); len(servers) > 0 {
+					o.add(v, dhcp6.OptionNTPServer, false, servers...) // an option for each (RFC 5908 section 4)
+				}
+			}),
+			o.list("sntp-servers", dhcp6.OptionSNTPServers, "addresses", serverAddress),
 			// The bounds are those outside of which clients do not heed them (RFC 8415 sections 21.23 to 21.25).
 			o.time("sol-max-rt", dhcp6.OptionSolMaxRT, seconds(time.Minute, day)),
 			o.time("inf-max-rt", dhcp6.OptionInfMaxRT, seconds(time.Minute, day)),
 			o.time("information-refresh-time", dhcp6.OptionInformationRefreshTime, lifetime(10*time.Minute)),
+			Optional("boot-file-url", func(v Value) {
+				if b, ok := scalar(v, bootFileURL); ok {
+					o.add(v, dhcp6.OptionBootFileURL, false, b)
+				}
+			}),
 			Optional("raw", func(v Value) { v.list("mappings with code, and hex or text", o.raw) }),
 		)
 		*to = o.options
 	}
 }
 
+// list is an option that has its entries one after the other.
+func (o *decoder6) list(key string, code dhcp6.OptionCode, what string, parse func(string) ([]byte, error)) Field {
+	return Optional(key, func(v Value) {
+		if entries := payloads(v, what, parse); len(entries) > 0 {
+			o.add(v, code, false, slices.Concat(entries...))
+		}
+	})
+}
+
+// payloads reads a list of at least one entry, or one; it is empty where something is wrong.
+func payloads(v Value, what string, parse func(string) ([]byte, error)) (all [][]byte) {
+	before := len(v.d.problems)
+	v.oneOrList(what, func(v Value) {
+		if b, ok := scalar(v, parse); ok {
+			all = append(all, b)
+		}
+	})
+	if v.isEmptyList() {
+		v.Problem("no entry (at least one, or leave the key out)")
+	}
+	if len(v.d.problems) > before {
+		return nil
+	}
+	return all
+}
+
 // time is an option of a time in seconds.
 func (o *decoder6) time(key string, code dhcp6.OptionCode, parse func(string) (dhcp6.Lifetime, error)) Field {
 	return Optional(key, func(v Value) {
 		if t, ok := scalar(v, parse); ok {
-			o.add(v, server6.Option{Code: code, Data: binary.BigEndian.AppendUint32(nil, uint32(t))})
+			o.add(v, code, false, binary.BigEndian.AppendUint32(nil, uint32(t)))
 		}
 	})
 }
 
 // raw reads an option by its number.
 func (o *decoder6) raw(v Value) {
-	var option server6.Option
-	var code Value
+	var code dhcp6.OptionCode
+	var number Value
+	var data []byte
+	var always bool
 	before := len(v.d.problems)
 	v.Mapping(
 		Required("code", "the option's number", func(v Value) {
-			code = v
-			Read(&option.Code, optionCode)(v)
+			number = v
+			Read(&code, optionCode)(v)
 		}),
-		Optional("hex", Read(&option.Data, hexadecimal)),
-		Optional("text", Read(&option.Data, func(text string) ([]byte, error) { return []byte(text), nil })),
-		Optional("always", Read(&option.Always, truth)),
+		Optional("hex", Read(&data, hexadecimal)),
+		Optional("text", Read(&data, func(text string) ([]byte, error) { return []byte(text), nil })),
+		Optional("always", Read(&always, truth)),
 	)
 	switch {
 	case len(v.d.problems) > before:
 	case v.has("hex") == v.has("text"):
 		v.Problem("the option's octets (hex or text, one of the two)")
 	default:
-		o.add(code, option)
+		o.add(number, code, always, data)
 	}
+}
+
+// serverAddress parses the address of a server that clients are told of.
+func serverAddress(text string) ([]byte, error) {
+	a, err := unicast(text)
+	return a.AsSlice(), err
+}
+
+// domainName parses a domain name as it is sent.
+func domainName(text string) ([]byte, error) {
+	b, err := dhcp6.AppendDomainList(nil, text)
+	return b, nameError(text, err)
+}
+
+// nameError says of a domain name what is wrong with it, and where.
+func nameError(text string, err error) error {
+	var at *dhcp6.Error
+	if !errors.As(err, &at) {
+		return err
+	}
+	// Up to there the name has as many octets in the message as in the text.
+	return &offsetError{at.Offset, fmt.Errorf("%q is no domain name (labels of a to z, 0 to 9, - and _ with dots between them, each of up to 63 characters, 253 in all)", text)}
+}
+
+// likeAddress is what no host's name has: a colon, or digits alone after the last dot.
+var likeAddress = regexp.MustCompile(`:|(^|\.)[0-9]+$`)
+
+// ntpServer parses an NTP server as one option has it: the domain name or the address of a host,
+// or a multicast address.
+func ntpServer(text string) ([]byte, error) {
+	if likeAddress.MatchString(text) {
+		a, err := address(text)
+		if err != nil {
+			return nil, err
+		}
+		return dhcp6.AppendNTPServerAddress(nil, a), nil
+	}
+	b, err := dhcp6.AppendNTPServerName(nil, text)
+	return b, nameError(text, err)
+}
+
+// ofURL are the characters of a URL beside letters and digits (RFC 3986 section 2).
+const ofURL = "-._~:/?#[]@!$&'()*+,;=%"
+
+// bootFileURL parses the URL of a boot file (RFC 5970 section 3.1).
+func bootFileURL(text string) ([]byte, error) {
+	foreign := strings.IndexFunc(text, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(ofURL, r)
+	})
+	if foreign >= 0 {
+		return nil, &offsetError{foreign, fmt.Errorf("%q has a character that no URL has (write it as %% and hexadecimal, such as %%20 for a space)", text)}
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme == "" || u.Host == "" && u.Opaque == "" || strings.Count(u.Host, ":") > 1 && u.Host[0] != '[' {
+		return nil, fmt.Errorf("%q is no URL (such as http://boot.example.org/boot.efi, or tftp://[2001:db8::69]/boot.efi with an IPv6 address in brackets)", text)
+	}
+	return []byte(text), nil
 }
 
 // hexadecimal parses octets, with or without colons between them.

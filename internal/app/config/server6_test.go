@@ -1,12 +1,17 @@
 package config
 
 import (
+	"encoding/binary"
+	"fmt"
+	"net"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/insomniacslk/dhcp/dhcpv6"
 
 	"fairlead/internal/core/admission"
 	"fairlead/internal/core/delegation"
@@ -134,7 +139,15 @@ server6:
     - name: campus
       lifetimes: {preferred: 1000s, valid: infinity, t1: auto, t2: auto}
       preference: 8
-      options: {sol-max-rt: 1h, inf-max-rt: 1d, information-refresh-time: infinity}
+      options:
+        dns-servers: [2001:db8::53, fe80::53]
+        domain-search: [example.org, a.]
+        ntp-servers: [ntp.example, 2001:db8::123, ff05::101]
+        sntp-servers: 2001:db8::123
+        sol-max-rt: 1h
+        inf-max-rt: 1d
+        information-refresh-time: infinity
+        boot-file-url: http://[2001:db8::80]/boot.efi
       subnets:
         - {subnet: 2001:db8:2::/64, interfaces: [eth2, "br*"]}
         - {subnet: 2001:db8:3::/64, interfaces: "br-*", lifetimes: {preferred: 0}, rapid-commit: false, preference: 9}
@@ -201,9 +214,16 @@ func TestServer6AsTheCoreHasIt(t *testing.T) {
 		}, {
 			Name: "campus",
 			Options: []server6.Option{
+				{Code: dhcp6.OptionDNSServers, Data: slices.Concat(address("2001:db8::53").AsSlice(), address("fe80::53").AsSlice())},
+				{Code: dhcp6.OptionDomainList, Data: []byte("\x07example\x03org\x00\x01a\x00")},
+				{Code: dhcp6.OptionNTPServer, Data: []byte("\x00\x03\x00\x0d\x03ntp\x07example\x00")},
+				{Code: dhcp6.OptionNTPServer, Data: slices.Concat([]byte{0, 1, 0, 16}, address("2001:db8::123").AsSlice())},
+				{Code: dhcp6.OptionNTPServer, Data: slices.Concat([]byte{0, 2, 0, 16}, address("ff05::101").AsSlice())},
+				{Code: dhcp6.OptionSNTPServers, Data: address("2001:db8::123").AsSlice()},
 				{Code: dhcp6.OptionSolMaxRT, Data: []byte{0, 0, 0x0e, 0x10}},
 				{Code: dhcp6.OptionInfMaxRT, Data: []byte{0, 1, 0x51, 0x80}},
 				{Code: dhcp6.OptionInformationRefreshTime, Data: []byte{0xff, 0xff, 0xff, 0xff}},
+				{Code: dhcp6.OptionBootFileURL, Data: []byte("http://[2001:db8::80]/boot.efi")},
 			},
 			Subnets: []server6.Subnet{
 				{Prefix: prefix("2001:db8:2::/64"), Interfaces: []string{"eth2", "br*"}, Lifetimes: shared, RapidCommit: true, Preference: 8},
@@ -231,6 +251,74 @@ func TestServer6AsTheCoreHasIt(t *testing.T) {
 	if !s.Serves(DHCPv6, "eth1") || s.Serves(DHCPv4, "eth1") || s.Serves(DHCPv6, "eth2") {
 		t.Error("the server serves other links than eth1, or not in DHCPv6")
 	}
+}
+
+// The same options may stand in every place, and a client that others wrote reads in all what
+// the file says.
+func TestServer6OptionsAsClientsReadThem(t *testing.T) {
+	const options = `options: {dns-servers: [2001:db8::53, 2001:db8::54], domain-search: [example.org, lab.example.],
+        ntp-servers: [2001:db8::123, ntp.example.org, ff05::101], sntp-servers: [2001:db8::123, 2001:db8::124],
+        sol-max-rt: 2h, inf-max-rt: 90m, information-refresh-time: 6h, boot-file-url: "tftp://[2001:db8::69]/boot.efi"}`
+	want := []string{
+		"DNS 2001:db8::53 2001:db8::54", "search example.org lab.example", "SNTP 2001:db8::123 2001:db8::124",
+		"NTP 2001:db8::123", "NTP ntp.example.org", "NTP on ff05::101", "refresh 6h0m0s", "boot tftp://[2001:db8::69]/boot.efi",
+		"82 7200", "83 5400",
+	}
+	s := served(t, strings.ReplaceAll(`
+server6:
+  links: [{match: eth1}]
+  OPTIONS
+  client-classes: [{name: a, user-class: x, OPTIONS}]
+  subnets:
+    - subnet: 2001:db8:1::/64
+      OPTIONS
+      pools: [{pool: "2001:db8:1::/112", OPTIONS}]
+      pd-pools: [{prefix: 2001:db8:4000::/40, delegated-length: 56, OPTIONS}]
+      reservations: [{duid: "00:01:02", OPTIONS}]
+  shared-networks: [{name: b, OPTIONS, subnets: [{subnet: 2001:db8:2::/64}]}]
+`, "OPTIONS", options))
+	subnet := &s.Subnets[0].Subnets[0]
+	for place, options := range map[string][]server6.Option{
+		"server": s.Options, "class": s.Classes[0].Options, "subnet": subnet.Options, "pool": subnet.Pools[0].Options,
+		"pd-pool": subnet.PDPools[0].Options, "reservation": subnet.Reservations[0].Options, "shared network": s.Shared[0].Options,
+	} {
+		b := dhcp6.AppendMessageHeader(nil, dhcp6.Reply, 1)
+		for _, o := range options {
+			b = dhcp6.AppendOption(b, o.Code, o.Data)
+		}
+		m, err := dhcpv6.MessageFromBytes(b)
+		if err != nil {
+			t.Fatalf("%s: %v", place, err)
+		}
+		o := m.Options
+		got := []string{
+			"DNS " + spaced(o.DNS()), "search " + strings.Join(o.DomainSearchList().Labels, " "), "SNTP " + spaced(o.SNTP()),
+		}
+		for _, server := range o.Get(dhcpv6.OptionNTPServer) {
+			for _, source := range server.(*dhcpv6.OptNTPServer).Suboptions {
+				switch source := source.(type) {
+				case *dhcpv6.NTPSuboptionSrvAddr:
+					got = append(got, "NTP "+net.IP(*source).String())
+				case *dhcpv6.NTPSuboptionSrvFQDN:
+					got = append(got, "NTP "+strings.Join(source.Labels.Labels, " "))
+				case *dhcpv6.NTPSuboptionMCAddr:
+					got = append(got, "NTP on "+net.IP(*source).String())
+				}
+			}
+		}
+		got = append(got, fmt.Sprintf("refresh %s", o.InformationRefreshTime(0)), "boot "+o.BootFileURL())
+		for _, code := range []dhcpv6.OptionCode{dhcpv6.OptionSolMaxRT, dhcpv6.OptionInfMaxRT} {
+			got = append(got, fmt.Sprintf("%d %d", code, binary.BigEndian.Uint32(o.GetOne(code).ToBytes())))
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", place, diff)
+		}
+	}
+}
+
+// spaced are addresses with spaces between them.
+func spaced(addresses []net.IP) string {
+	return strings.Trim(fmt.Sprint(addresses), "[]")
 }
 
 // Every field of the core's types is filled in by some key.

@@ -222,7 +222,7 @@ func anyAddress(text, want string) (netip.Addr, error) {
 	case err != nil:
 		return netip.Addr{}, fmt.Errorf("%q is not an address (%s)", text, want)
 	case a.Zone() != "":
-		return netip.Addr{}, fmt.Errorf("%q has a zone (write %s, and name the interface in interfaces)", text, a.WithZone(""))
+		return netip.Addr{}, fmt.Errorf("%q has a zone (write %s)", text, a.WithZone(""))
 	case a.Is4In6():
 		return netip.Addr{}, fmt.Errorf("%q is IPv4 in the form of IPv6 (%s)", text, want)
 	case a.IsUnspecified() || a.IsLoopback():
@@ -231,13 +231,19 @@ func anyAddress(text, want string) (netip.Addr, error) {
 	return a, nil
 }
 
+// unicast parses an IPv6 address of one host, without zone.
+func unicast(text string) (netip.Addr, error) {
+	a, err := address(text)
+	if err == nil && a.IsMulticast() {
+		return netip.Addr{}, fmt.Errorf("%q is multicast (a unicast address)", text)
+	}
+	return a, err
+}
+
 // global parses an IPv6 address that names a link on other links too.
 func global(text string) (netip.Addr, error) {
-	a, err := address(text)
-	switch {
-	case err == nil && a.IsMulticast():
-		return netip.Addr{}, fmt.Errorf("%q is multicast (a unicast address)", text)
-	case err == nil && a.IsLinkLocalUnicast():
+	a, err := unicast(text)
+	if err == nil && a.IsLinkLocalUnicast() {
 		return netip.Addr{}, fmt.Errorf("%q is link-local (a global or unique local address)", text)
 	}
 	return a, err

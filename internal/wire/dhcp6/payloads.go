@@ -26,15 +26,36 @@ func AppendAddressList(b []byte, addresses ...netip.Addr) ([]byte, error) {
 	return b, nil
 }
 
-// ntpServerAddress is NTP_SUBOPTION_SRV_ADDR, the suboption with a server's unicast address
-// (RFC 5908 section 4.1).
-const ntpServerAddress OptionCode = 1
+// The suboptions of NTP_SERVER (RFC 5908 section 4): a server's unicast address, a multicast
+// address at which servers are heard, and a server's domain name.
+const (
+	ntpServerAddress    OptionCode = 1
+	ntpMulticastAddress OptionCode = 2
+	ntpServerName       OptionCode = 3
+)
 
-// AppendNTPServerAddress appends the payload of an NTP_SERVER option for one server. The option
-// has one time source, so that several servers take as many options (RFC 5908 section 4).
+// AppendNTPServerAddress appends the payload of an NTP_SERVER option for a unicast or multicast
+// address. The option has one time source, so that several of them take as many options (RFC
+// 5908 section 4).
 func AppendNTPServerAddress(b []byte, server netip.Addr) []byte {
-	b = appendOptionHeader(b, ntpServerAddress, 16)
+	code := ntpServerAddress
+	if server.IsMulticast() {
+		code = ntpMulticastAddress
+	}
+	b = appendOptionHeader(b, code, 16)
 	return appendAddr(b, server)
+}
+
+// AppendNTPServerName appends the payload of an NTP_SERVER option for a server's domain name
+// (RFC 5908 section 4.3). The errors are those of AppendDomainList for the name. b is then
+// returned as it was.
+func AppendNTPServerName(b []byte, name string) ([]byte, error) {
+	in, mark := BeginOption(b, ntpServerName)
+	in, err := AppendDomainList(in, name)
+	if err != nil {
+		return b, err
+	}
+	return EndOption(in, mark)
 }
 
 // The bounds of a domain name in octets (RFC 1035 section 2.3.4): of a label, and of the name

@@ -41,6 +41,16 @@ func TestPayloads(t *testing.T) {
 			func(b []byte) ([]byte, error) { return dhcp6.AppendNTPServerAddress(b, addr("2001:db8::123")), nil },
 			"ee 0001 0010 20010db8000000000000000000000123",
 		},
+		{
+			"NTP servers on a multicast address",
+			func(b []byte) ([]byte, error) { return dhcp6.AppendNTPServerAddress(b, addr("ff05::101")), nil },
+			"ee 0002 0010 ff050000000000000000000000000101",
+		},
+		{
+			"NTP server by name",
+			func(b []byte) ([]byte, error) { return dhcp6.AppendNTPServerName(b, "ntp.example.") },
+			"ee 0003 000d 03 6e7470 07 6578616d706c65 00",
+		},
 	} {
 		got, err := tc.append([]byte{0xee})
 		if want := octets(t, tc.want); err != nil || !bytes.Equal(got, want) {
@@ -74,6 +84,9 @@ func TestPayloadBounds(t *testing.T) {
 	hosts := func(addresses ...netip.Addr) func([]byte) ([]byte, error) {
 		return func(b []byte) ([]byte, error) { return dhcp6.AppendAddressList(b, addresses...) }
 	}
+	ntp := func(name string) func([]byte) ([]byte, error) {
+		return func(b []byte) ([]byte, error) { return dhcp6.AppendNTPServerName(b, name) }
+	}
 	for _, tc := range []struct {
 		append func([]byte) ([]byte, error)
 		cause  error
@@ -88,6 +101,8 @@ func TestPayloadBounds(t *testing.T) {
 		{list(longLabel + "x"), dhcp6.ErrTooBig, "dhcp6: label at octet 0: too big"},
 		{list(longName + "x"), dhcp6.ErrTooBig, "dhcp6: domain name at octet 192: too big"},
 		{list(append(names, "a")...), dhcp6.ErrTooBig, "dhcp6: domain name at octet 65535: too big"},
+		{ntp("a..b"), dhcp6.ErrMalformed, "dhcp6: label at octet 2: malformed"},
+		{ntp(longName + "x"), dhcp6.ErrTooBig, "dhcp6: domain name at octet 192: too big"},
 		{hosts(addr("::1"), addr("192.0.2.1")), dhcp6.ErrMalformed, "dhcp6: address at octet 16: malformed"},
 		{hosts(addr("::ffff:192.0.2.1")), dhcp6.ErrMalformed, "dhcp6: address at octet 0: malformed"},
 		{hosts(netip.Addr{}), dhcp6.ErrMalformed, "dhcp6: address at octet 0: malformed"},
@@ -115,7 +130,13 @@ func configured(t testing.TB) []byte {
 	b = dhcp6.AppendOption(b, dhcp6.OptionDNSServers, servers)
 	b = dhcp6.AppendOption(b, dhcp6.OptionDomainList, domains)
 	b = dhcp6.AppendOption(b, dhcp6.OptionSNTPServers, servers)
+	ntp, err := dhcp6.AppendNTPServerName(nil, "ntp.example.org")
+	if err != nil {
+		t.Fatal(err)
+	}
 	b = dhcp6.AppendOption(b, dhcp6.OptionNTPServer, dhcp6.AppendNTPServerAddress(nil, addr("2001:db8::123")))
+	b = dhcp6.AppendOption(b, dhcp6.OptionNTPServer, ntp)
+	b = dhcp6.AppendOption(b, dhcp6.OptionNTPServer, dhcp6.AppendNTPServerAddress(nil, addr("ff05::101")))
 	return dhcp6.AppendReconfigureKey(b, 7, reconfigureKey)
 }
 
@@ -143,6 +164,8 @@ func TestOthersReadPayloads(t *testing.T) {
 		"dhcpv6.search_list_entry":     "example.org. lab.example.",
 		"dhcpv6.sntp_server":           "2001:db8::53 2001:db8::54",
 		"dhcpv6.ntpserver.addr":        "2001:db8::123",
+		"dhcpv6.ntpserver.fqdn":        "ntp.example.org.",
+		"dhcpv6.ntpserver.mc_addr":     "ff05::101",
 		"dhcpv6.auth.protocol":         "3",
 		"dhcpv6.auth.algorithm":        "1",
 		"dhcpv6.auth.rdm":              "0",
