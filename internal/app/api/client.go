@@ -17,16 +17,15 @@ import (
 	"time"
 )
 
-// Client speaks with a running Fairlead over its Unix socket. Errors are
-// *RemoteError where Fairlead itself refused, else they say why it could not be
-// asked.
+// Client speaks with a running Fairlead over its Unix socket. An error is a *RemoteError where
+// Fairlead itself refused; other errors say why it could not be asked.
 type Client struct {
 	socket  string
-	program string // whom it speaks with, for errors
+	program string // the program at the other end, for errors
 	http    http.Client
 }
 
-// NewClient does not connect yet.
+// NewClient makes a client; it connects with the first request.
 func NewClient(socket string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
@@ -34,7 +33,7 @@ func NewClient(socket string) *Client {
 	return &Client{socket: socket, program: "fairlead", http: http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
 }
 
-// RemoteError is what Fairlead answered instead of doing what it was asked.
+// RemoteError says why Fairlead did not do what it was asked.
 type RemoteError struct {
 	Code int // HTTP status
 	Failure
@@ -44,32 +43,32 @@ func (e *RemoteError) Error() string {
 	return strings.Join(append([]string{e.Text}, e.Problems...), "\n")
 }
 
-// Status is the relay at a glance.
+// Status asks for the status of the process.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	return get[Status](ctx, c, "status", nil)
 }
 
-// Links are all interfaces of the host.
+// Links asks for all interfaces of the host.
 func (c *Client) Links(ctx context.Context) ([]Link, error) {
 	return get[[]Link](ctx, c, "links", nil)
 }
 
-// Peers are all configured servers and relays.
+// Peers asks for all configured servers and relays.
 func (c *Client) Peers(ctx context.Context) ([]Peer, error) {
 	return get[[]Peer](ctx, c, "peers", nil)
 }
 
-// Delegations are the live delegations that f selects.
+// Delegations asks for the live delegations that f selects.
 func (c *Client) Delegations(ctx context.Context, f Filter) ([]Delegation, error) {
 	return get[[]Delegation](ctx, c, "delegations", f.query())
 }
 
-// Leases are the live leases of DHCPv4 that f selects.
+// Leases asks for the live leases of DHCPv4 that f selects.
 func (c *Client) Leases(ctx context.Context, f Filter) ([]Delegation, error) {
 	return get[[]Delegation](ctx, c, "leases", f.query())
 }
 
-// History is who had what when, the latest first.
+// History asks who had what and when, the latest first.
 func (c *Client) History(ctx context.Context, f HistoryFilter) ([]HistoryEntry, error) {
 	q := f.query()
 	if !f.From.IsZero() {
@@ -84,7 +83,7 @@ func (c *Client) History(ctx context.Context, f HistoryFilter) ([]HistoryEntry, 
 	return get[[]HistoryEntry](ctx, c, "history", q)
 }
 
-// Clear ends what clients hold.
+// Clear ends bindings of clients.
 func (c *Client) Clear(ctx context.Context, r ClearRequest) (ClearResult, error) {
 	return post[ClearResult](ctx, c, "clear", r)
 }
@@ -95,9 +94,9 @@ func (c *Client) Unblock(ctx context.Context, b Block) error {
 	return err
 }
 
-// Reload makes Fairlead read its configuration file again, and says what that
-// changes. A file with errors is a RemoteError with Problems, one that takes the
-// rule from links with delegations a RemoteError with Lost.
+// Reload makes Fairlead read its configuration file again, and returns what that changes. A file
+// with errors is a RemoteError with Problems. A file that takes the rule from links with
+// delegations is a RemoteError with Lost.
 func (c *Client) Reload(ctx context.Context, r ReloadRequest) (ReloadResult, error) {
 	return post[ReloadResult](ctx, c, "reload", r)
 }
@@ -118,7 +117,7 @@ func (f Filter) query() url.Values {
 
 func (f TraceFilter) query() url.Values { return Filter{Client: f.Client, Link: f.Link}.query() }
 
-// Get asks for what the path of a role answers, below /v1, such as "links".
+// Get asks for the answer of a path of a role, such as "links". The path is below /v1.
 func Get[T any](ctx context.Context, c *Client, path string) (T, error) {
 	return get[T](ctx, c, path, nil)
 }
@@ -147,8 +146,7 @@ func ask[T any](ctx context.Context, c *Client, method, path string, q url.Value
 	return answer, nil
 }
 
-// do sends a request and returns the answer if it is one of success; the caller
-// closes its body.
+// do sends a request, and returns the answer if it is a success. The caller closes the body.
 func (c *Client) do(ctx context.Context, method, path string, q url.Values, body []byte) (*http.Response, error) {
 	target := url.URL{Scheme: "http", Host: "fairlead", Path: "/v1/" + path, RawQuery: q.Encode()}
 	r, err := http.NewRequestWithContext(ctx, method, target.String(), bytes.NewReader(body))
@@ -177,8 +175,8 @@ func remoteError(r *http.Response) error {
 	return e
 }
 
-// explain says what it means that the socket could not be used. The address that
-// net/http would show is not the operator's.
+// explain says what it means that the socket could not be used. The address that net/http would
+// show tells an operator nothing.
 func (c *Client) explain(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
@@ -209,7 +207,7 @@ func innermost(err error) error {
 // Failure is the answer to a request that was not carried out.
 type Failure struct {
 	Text     string   `json:"error"`
-	Problems []string `json:"problems,omitempty"` // of a configuration, one a line
+	Problems []string `json:"problems,omitempty"` // problems of a configuration, one in each line
 	// Lost are the links with delegations that would lose their rule.
 	Lost []LinkHoldings `json:"lost,omitempty"`
 }

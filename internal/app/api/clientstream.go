@@ -15,24 +15,22 @@ import (
 	"time"
 )
 
-// Stream is events as they come. It ends at the first error; io.EOF means that
-// Fairlead ended it, because it stops.
+// Stream are events as they come. It ends at the first error; io.EOF means that Fairlead ended it
+// because it stops.
 type Stream = iter.Seq2[Event, error]
 
-// Watch opens a stream of what happens to delegations, links and so on. When it
-// returns, nothing that happens from then on is missed. The stream ends with
-// ctx, and must be ranged over or ctx cancelled.
+// Watch opens a stream of what happens to delegations, links and so on. Nothing that happens
+// after it returns is missed. The stream ends with ctx: range over it, or cancel ctx.
 func (c *Client) Watch(ctx context.Context, f Filter) (Stream, error) {
 	return c.open(ctx, "watch", f.query())
 }
 
-// Trace opens a stream of the steps of the messages that f selects, as Watch
-// does.
+// Trace opens a stream of the steps of the messages that f selects, as Watch does.
 func (c *Client) Trace(ctx context.Context, f TraceFilter) (Stream, error) {
 	return c.open(ctx, "trace", f.query())
 }
 
-// silence is how long a stream may say nothing: several beats of the server.
+// silence is how long a stream may be silent: several beats of the server.
 const silence = time.Minute
 
 // maxLine bounds one line of a stream.

@@ -7,34 +7,35 @@ import (
 	"time"
 )
 
-// SourceKernel is the source of a Delegation that the store does not explain.
+// SourceKernel is the source of an orphan: a Delegation that the kernel has and that the store
+// does not explain.
 const SourceKernel = "kernel"
 
-// Delegation is one prefix or address in the hands of one client.
+// Delegation is a prefix or address that one client has.
 type Delegation struct {
 	Prefix    netip.Prefix `json:"prefix"`
 	Kind      string       `json:"kind"` // "prefix" or "address"
 	Link      string       `json:"link"`
 	VRF       string       `json:"vrf,omitempty"`
 	Client    Identifier   `json:"client"`
-	IAID      IAID         `json:"iaid,omitzero"` // leases of DHCPv4 have none
+	IAID      IAID         `json:"iaid,omitzero"` // absent for leases of DHCPv4
 	NextHop   netip.Addr   `json:"next_hop"`
 	LinkLayer string       `json:"link_layer,omitempty"`
-	Preferred Lifetime     `json:"preferred"` // what is left of the preferred lifetime
-	Valid     Lifetime     `json:"valid"`     // what is left of the valid lifetime
+	Preferred Lifetime     `json:"preferred"` // remaining preferred lifetime
+	Valid     Lifetime     `json:"valid"`     // remaining valid lifetime
 	Expires   time.Time    `json:"expires,omitzero"`
-	Lifetime  Lifetime     `json:"lifetime"` // the valid lifetime as last granted
+	Lifetime  Lifetime     `json:"lifetime"` // valid lifetime as last granted
 	Server    string       `json:"server"`
-	Source    string       `json:"source"` // "reply" or "store"; SourceKernel, with no client: the store does not explain it
+	Source    string       `json:"source"` // "reply" or "store"; SourceKernel: an orphan, whose client is not known
 	Granted   time.Time    `json:"granted"`
 	Changed   time.Time    `json:"changed"`
-	// Unproved: on a point-to-point link that may be another client's by now, without
-	// route and filter element until the server grants or renews it there.
+	// Unproved: another client may have the point-to-point link by now. The delegation has
+	// neither route nor filter element until the server grants or renews it there.
 	Unproved bool `json:"unproved,omitempty"`
 }
 
-// IAID is an IAID that may not be known: leases of DHCPv4 have none, and whoever tells of
-// a delegation need not tell it. In JSON it is a number.
+// IAID is an IAID that may be unknown: leases of DHCPv4 have none, and some messages that tell of
+// a delegation do not tell its IAID. In JSON it is a number.
 type IAID struct {
 	ID    uint32
 	Known bool
@@ -61,7 +62,7 @@ func (i *IAID) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, &i.ID)
 }
 
-// HistoryEntry is who had a prefix from when to when.
+// HistoryEntry tells who had a prefix or address, from when to when.
 type HistoryEntry struct {
 	Prefix  netip.Prefix `json:"prefix"`
 	Kind    string       `json:"kind"`
@@ -72,6 +73,6 @@ type HistoryEntry struct {
 	NextHop netip.Addr   `json:"next_hop"`
 	Server  string       `json:"server"`
 	Granted time.Time    `json:"granted"`
-	Ended   time.Time    `json:"ended,omitzero"`   // absent: still theirs
+	Ended   time.Time    `json:"ended,omitzero"`   // absent: the client still has it
 	Reason  string       `json:"reason,omitempty"` // why it ended
 }

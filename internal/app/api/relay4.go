@@ -2,21 +2,21 @@ package api
 
 import "net/netip"
 
-// Relay4 is the DHCPv4 relay at a glance.
+// Relay4 is the status of the DHCPv4 relay.
 type Relay4 struct {
-	RelayID Identifier   `json:"relay_id"` // what sub-option 12 holds; empty: nothing is known yet
-	Links   []Relay4Link `json:"links"`    // those with clients
+	RelayID Identifier   `json:"relay_id"` // sub-option 12 of our messages; empty: it is not known yet
+	Links   []Relay4Link `json:"links"`    // links with clients
 	Relay4Leases
 	Relay4Counters
 }
 
-// Relay4Totals is the DHCPv4 relay's part in the Status.
+// Relay4Totals is the DHCPv4 relay's part of the Status.
 type Relay4Totals struct {
-	Links     int    `json:"links"` // with clients
+	Links     int    `json:"links"` // links with clients
 	Received  uint64 `json:"received"`
 	Delivered uint64 `json:"delivered"`
 	Dropped   uint64 `json:"dropped"`
-	Leases    int    `json:"leases"` // on view
+	Leases    int    `json:"leases"` // leases on view
 }
 
 // Relay4Link is a link with clients of the DHCPv4 relay.
@@ -26,16 +26,16 @@ type Relay4Link struct {
 	VRF       string     `json:"vrf,omitempty"`
 	Trusted   bool       `json:"trusted"`
 	GIAddr    netip.Addr `json:"giaddr,omitzero"`
-	CircuitID string     `json:"circuit_id,omitempty"` // empty where it tells clients apart, and not links
-	Leases    int        `json:"leases"`               // on view
+	CircuitID string     `json:"circuit_id,omitempty"` // empty where it names clients, and not links
+	Leases    int        `json:"leases"`               // leases on view
 	Filter    string     `json:"filter"`               // "strict" or "off"
-	Spoofed   uint64     `json:"spoofed"`              // packets that the filter dropped for their source, of IPv6 too
-	// LastSpoofed is the last of these; absent if there was none in the last ten minutes.
+	Spoofed   uint64     `json:"spoofed"`              // packets that the filter dropped for their source, those of IPv6 included
+	// LastSpoofed is the last of these packets; absent if there was none in the last ten minutes.
 	LastSpoofed *SpoofedSource `json:"last_spoofed,omitempty"`
 	Relay4Counters
 }
 
-// Relay4Counters are what the DHCPv4 relay, or one of its links, has passed and discarded.
+// Relay4Counters count what the DHCPv4 relay, or one of its links, has passed and discarded.
 type Relay4Counters struct {
 	Received  map[string]uint64 `json:"received" counter:"relay4_received_messages_total" by:"type" help:"DHCPv4 messages from clients and relay agents below, by type."`
 	Delivered map[string]uint64 `json:"delivered" counter:"relay4_delivered_messages_total" by:"type" help:"DHCPv4 messages to clients, by type."`
@@ -55,7 +55,7 @@ type Relay4Leases struct {
 	Refusals     map[string]uint64 `json:"refusals" counter:"relay4_refusals_total" by:"reason" help:"DHCPv4 leases that were not taken in, and RELEASEs that were not believed, by reason."`
 }
 
-// Relay4Counts are those of Relay4Counters that are one number.
+// Relay4Counts are the counters of Relay4Counters that are one number each.
 type Relay4Counts struct {
 	AgentInformationOmitted uint64 `json:"agent_information_omitted" counter:"relay4_agent_information_omitted_total" help:"DHCPv4 messages that went without option 82, since it did not fit (RFC 3046 section 2.1)."`
 	SensitiveOmitted        uint64 `json:"sensitive_omitted" counter:"relay4_sensitive_omitted_total" help:"DHCPv4 messages that went without sub-options which only protected peers may see (RFC 8213 section 3)."`

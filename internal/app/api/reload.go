@@ -9,40 +9,40 @@ import (
 
 // ReloadRequest asks the process to read its configuration file again.
 type ReloadRequest struct {
-	DryRun bool `json:"dry_run,omitempty"` // say what would change, and change nothing
-	Force  bool `json:"force,omitempty"`   // also where links with delegations lose their rule
+	DryRun bool `json:"dry_run,omitempty"` // tell what would change, and change nothing
+	Force  bool `json:"force,omitempty"`   // reload even where links with delegations lose their rule
 }
 
 // ReloadResult is what a reload has changed, or would change.
 type ReloadResult struct {
 	Reloaded bool `json:"reloaded"` // false: it was a dry run
-	// Refused says why a reload would be refused unless it is forced, after a dry
-	// run; empty: it would not.
+	// Refused is set by a dry run: why the reload would be refused unless it is forced. Empty: it
+	// would not be refused.
 	Refused  string       `json:"refused,omitempty"`
 	Peers    []PeerChange `json:"peers"`
 	Links    []LinkChange `json:"links"`
 	Settings []string     `json:"settings"` // other keys of the file whose values differ
-	// Unmatched are the links with delegations that no rule matches afterwards.
+	// Unmatched are links with delegations that no rule matches afterwards.
 	Unmatched []LinkHoldings `json:"unmatched"`
-	Warnings  []string       `json:"warnings"` // of the configuration, each with its place
+	Warnings  []string       `json:"warnings"` // of the configuration, each with its place in the file
 }
 
-// PeerChange is what becomes of a peer: it is "added", "removed" or "changed".
+// PeerChange tells what happens to a peer: it is "added", "removed" or "changed".
 type PeerChange struct {
 	Peer   string `json:"peer"`
 	Change string `json:"change"`
 }
 
-// LinkChange is what becomes of a link: it is "gained" and faces clients from now
-// on, it is "lost" and does not any more, or its rule has "changed".
+// LinkChange tells what happens to a link. It is "gained" where it faces clients from now on,
+// "lost" where it does so no longer, and "changed" where its rule has changed.
 type LinkChange struct {
 	LinkHoldings
-	Role   string      `json:"role"` // whose clients are on the link
+	Role   string      `json:"role"` // role whose clients are on the link
 	Change string      `json:"change"`
-	Keys   []KeyChange `json:"keys,omitempty"` // of its rule, where that has changed
+	Keys   []KeyChange `json:"keys,omitempty"` // keys of the rule that have changed
 }
 
-// The words of LinkChange.
+// The values of LinkChange.Change.
 const (
 	LinkGained  = "gained"
 	LinkLost    = "lost"
@@ -56,7 +56,7 @@ type KeyChange struct {
 	New string `json:"new"`
 }
 
-// LinkHoldings is how much is delegated on a link.
+// LinkHoldings is how many delegations a link has.
 type LinkHoldings struct {
 	Link      string `json:"link"`
 	Prefixes  int    `json:"prefixes"`
@@ -85,8 +85,8 @@ func (h LinkHoldings) String() string {
 // maxNamed bounds the links that one text names.
 const maxNamed = 16
 
-// HoldingsText names links with what is delegated on each; where there are very
-// many, the first of them.
+// HoldingsText names links with the number of their delegations. Where there are very many links,
+// it names the first ones.
 func HoldingsText(links []LinkHoldings) string {
 	var words []string
 	for i, l := range links {
@@ -99,8 +99,8 @@ func HoldingsText(links []LinkHoldings) string {
 	return strings.Join(words, ", ")
 }
 
-// LossError refuses a reload by which links with delegations would lose their
-// rule, and with it the routes and filters of these.
+// LossError refuses a reload by which links with delegations would lose their rule, and their
+// delegations would lose route and filter with it.
 type LossError struct{ Links []LinkHoldings }
 
 func (e *LossError) Error() string {
@@ -115,7 +115,7 @@ func (r ReloadRequest) Check() error {
 	return nil
 }
 
-// Attrs are what is asked, for logs.
+// Attrs is the request for logs.
 func (r ReloadRequest) Attrs() []slog.Attr {
 	var a []slog.Attr
 	if r.DryRun {
@@ -127,8 +127,8 @@ func (r ReloadRequest) Attrs() []slog.Attr {
 	return a
 }
 
-// Attrs are the figures of a reload, for logs. A process without links, for which Links is
-// nil, has only the number of peers that changed.
+// Attrs are the figures of a reload for logs. Where Links is nil, because the process has no
+// links, they are only the number of peers that have changed.
 func (r *ReloadResult) Attrs() []slog.Attr {
 	a := []slog.Attr{slog.Int("peers_changed", len(r.Peers))}
 	if r.Links == nil {

@@ -7,26 +7,25 @@ import (
 	"time"
 )
 
-// Filter selects delegations, and events about them: those that match every
-// field that is set.
+// Filter selects delegations, and events about them: those that match every field that is set.
 type Filter struct {
 	Client Identifier
-	Prefix netip.Prefix // delegations that lie in it, or that it lies in
+	Prefix netip.Prefix // delegations that lie in it, or in which it lies
 	Link   string
 }
 
-// Matches reports whether the filter selects what a client has on a link. An
-// invalid prefix stands for an event that is about none.
+// Matches reports whether the filter selects a binding of a client on a link. An invalid prefix
+// stands for an event that is not about a prefix.
 func (f Filter) Matches(client Identifier, prefix netip.Prefix, link string) bool {
 	return (f.Client == "" || f.Client == client) &&
 		(f.Link == "" || f.Link == link) &&
 		(!f.Prefix.IsValid() || prefix.IsValid() && f.Prefix.Overlaps(prefix))
 }
 
-// HistoryFilter selects what was delegated at some time in [From, To).
+// HistoryFilter selects what clients had at some time in [From, To).
 type HistoryFilter struct {
 	Filter
-	From  time.Time // zero: since the history begins
+	From  time.Time // zero: from the beginning of the history
 	To    time.Time // zero: until now
 	Limit int       // entries at most; 0: MaxHistory
 }
@@ -34,17 +33,16 @@ type HistoryFilter struct {
 // MaxHistory is the most entries that one answer of History holds.
 const MaxHistory = 10000
 
-// TraceFilter selects the messages to trace: those of a client or those of a
-// link. One of them is set.
+// TraceFilter selects the messages to trace: those of a client, or those of a link. Exactly one
+// of the two is set.
 type TraceFilter struct {
 	Client Identifier
 	Link   string
 }
 
-// ClearRequest names the delegations to end (RFC 8987 O-2): those that match
-// every field that is set, exactly. At least one of Prefix, Client, Link and
-// All is set. With Block, which does not go with All, what is named is not learned
-// again until unblocked.
+// ClearRequest names the delegations to end (RFC 8987 O-2): those that match every field that is
+// set, exactly. At least one of Prefix, Client, Link and All is set. With Block, grants that
+// match are not learned again until Unblock. Block cannot be combined with All.
 type ClearRequest struct {
 	Prefix netip.Prefix `json:"prefix,omitzero"`
 	Client Identifier   `json:"client,omitempty"`
@@ -53,14 +51,14 @@ type ClearRequest struct {
 	Block  bool         `json:"block,omitempty"`
 }
 
-// ClearResult is what a Clear did.
+// ClearResult tells what a ClearRequest has done.
 type ClearResult struct {
-	Cleared int  `json:"cleared"` // delegations ended
-	Blocked bool `json:"blocked"` // a block was added, or was there
+	Cleared int  `json:"cleared"` // delegations that have ended
+	Blocked bool `json:"blocked"` // there is a block now, a new one or one that was there before
 }
 
-// Block is what may not be learned until an operator takes the block away: a
-// grant that matches every field that is set.
+// Block is a block: a grant that matches every field that is set is not learned until an operator
+// takes the block away.
 type Block struct {
 	Prefix netip.Prefix `json:"prefix,omitzero"`
 	Client Identifier   `json:"client,omitempty"`
@@ -75,7 +73,7 @@ func (r ClearRequest) Check() error {
 		return errors.New("prefix: bits are set beyond its length")
 	case r.All && named:
 		return errors.New("all goes with nothing else")
-	case r.All && r.Block: // a Reply is no less forwarded for it (G-1): every client would have a prefix and no route
+	case r.All && r.Block: // the Reply would still be forwarded (G-1): every client would have a prefix and no route
 		return errors.New("all cannot be blocked")
 	case r.Block && r.Prefix.IsValid() && r.Prefix.Addr().Is4():
 		return errors.New("leases of DHCPv4 cannot be blocked")
@@ -85,7 +83,7 @@ func (r ClearRequest) Check() error {
 	return nil
 }
 
-// Attrs are what is asked, for logs.
+// Attrs is the request for logs.
 func (r ClearRequest) Attrs() []slog.Attr {
 	a := selectionAttrs(r.Prefix, r.Client, r.Link)
 	if r.All {
@@ -97,7 +95,7 @@ func (r ClearRequest) Attrs() []slog.Attr {
 	return a
 }
 
-// Attrs are what was done, for logs.
+// Attrs is the result for logs.
 func (r ClearResult) Attrs() []slog.Attr { return []slog.Attr{slog.Int("cleared", r.Cleared)} }
 
 // Check refuses a block that names nothing.
@@ -108,7 +106,7 @@ func (b Block) Check() error {
 	return nil
 }
 
-// Attrs are what is asked, for logs.
+// Attrs is the block for logs.
 func (b Block) Attrs() []slog.Attr { return selectionAttrs(b.Prefix, b.Client, b.Link) }
 
 func selectionAttrs(p netip.Prefix, client Identifier, link string) []slog.Attr {

@@ -7,36 +7,35 @@ import (
 	"time"
 )
 
-// Status is the relay at a glance.
+// Status is the status of the process.
 type Status struct {
 	Version   string            `json:"version"`
 	Started   time.Time         `json:"started"`
 	Uptime    Lifetime          `json:"uptime"`
-	Roles     []string          `json:"roles"`                 // that are played, by name
-	RelayID   Identifier        `json:"relay_id,omitempty"`    // in DHCPv6
-	RelayIDv4 Identifier        `json:"relay_id_v4,omitempty"` // in DHCPv4
+	Roles     []string          `json:"roles"`                 // roles that the process plays, by name
+	RelayID   Identifier        `json:"relay_id,omitempty"`    // DUID of the relay in DHCPv6
+	RelayIDv4 Identifier        `json:"relay_id_v4,omitempty"` // the same in DHCPv4
 	Config    ConfigStatus      `json:"config"`
 	Clock     ClockStatus       `json:"clock"`
 	Store     StoreStatus       `json:"store"`
 	Host      HostStatus        `json:"host"`
 	Peers     []PeerSummary     `json:"peers"`
 	Totals    Totals            `json:"totals"`
-	Refusals  map[string]uint64 `json:"refusals"` // grants that were not learned and Releases that were not believed, by reason
-	// Unmatched are the links with delegations that no rule matches: these have
-	// neither route nor filter.
+	Refusals  map[string]uint64 `json:"refusals"` // grants that were not learned, and Releases that were not believed, by reason
+	// Unmatched are links with delegations that no rule matches: these delegations have neither
+	// route nor filter.
 	Unmatched []LinkHoldings `json:"unmatched"`
-	Limits    []LimitMet     `json:"limits"` // that somebody has run into and that have no room yet
-	// Spoofed are the links on which packets were dropped for their source in the last
-	// ten minutes.
+	Limits    []LimitMet     `json:"limits"` // limits that somebody has run into, and that are still full
+	// Spoofed are links on which packets were dropped for their source in the last ten minutes.
 	Spoofed []SpoofedOn `json:"spoofed"`
-	// ForeignRoutes are routes of others that take packets away from clients.
+	// ForeignRoutes are routes of other programs that take packets away from clients.
 	ForeignRoutes []ForeignRoute `json:"foreign_routes"`
-	// RefusedGrants are the grants that were not learned in the last ten minutes, but
-	// for those that a limit refused.
+	// RefusedGrants are the grants that were not learned in the last ten minutes, except those
+	// that a limit refused.
 	RefusedGrants []RefusedGrants `json:"refused_grants"`
 	Relay4        *Relay4Totals   `json:"relay4,omitempty"`  // absent where the DHCPv4 relay is not played
 	Server6       *Server6Totals  `json:"server6,omitempty"` // absent where the DHCPv6 server is not played
-	// Degraded says in words what does not work as it should; empty: all well.
+	// Degraded says in words what does not work as it should; empty: everything does.
 	Degraded []string `json:"degraded"`
 }
 
@@ -45,7 +44,7 @@ func (s *Status) Wrong() int {
 	return len(s.Degraded) + len(s.Limits) + len(s.Spoofed) + len(s.RefusedGrants) + len(s.ForeignRoutes)
 }
 
-// Reasons are what is not as it should be, in words that name no client.
+// Reasons says in words what is not as it should be, without naming a client.
 func (s *Status) Reasons() []string {
 	all := slices.Clone(s.Degraded)
 	for _, few := range []struct {
@@ -66,54 +65,54 @@ type SpoofedOn struct {
 	Last    SpoofedSource `json:"last"`
 }
 
-// ForeignRoute is a route of another program that takes packets away from a client: one
-// for its prefix with the same metric as ours or a lower one, or one for a part of it
-// that leads elsewhere.
+// ForeignRoute is a route of another program that takes packets away from a client. It is for the
+// client's prefix, with the same metric as ours or a lower one; or it is for a part of that
+// prefix and leads elsewhere.
 type ForeignRoute struct {
 	Destination netip.Prefix `json:"destination"`
-	Protocol    string       `json:"protocol"` // as ip calls it
+	Protocol    string       `json:"protocol"` // name of the protocol as ip prints it
 	Kind        string       `json:"kind"`     // "unicast", "unreachable", "blackhole", "prohibit"
 	Device      string       `json:"device,omitempty"`
 	Gateway     netip.Addr   `json:"gateway,omitzero"`
 	Metric      uint32       `json:"metric"`
 	Table       uint32       `json:"table"`
-	Link        string       `json:"link"`   // of the client that is dark
-	Client      Identifier   `json:"client"` // empty: not known; its grant could not be installed
-	Prefix      netip.Prefix `json:"prefix"` // of the client
+	Link        string       `json:"link"`   // link of the client that loses packets
+	Client      Identifier   `json:"client"` // empty: not known, because the grant could not be installed
+	Prefix      netip.Prefix `json:"prefix"` // the client's prefix
 }
 
-// RefusedGrants are grants that were not learned on a link for one reason.
+// RefusedGrants are grants on one link that were not learned for one reason.
 type RefusedGrants struct {
 	Link   string       `json:"link"`
 	Reason string       `json:"reason"`
-	Times  uint64       `json:"times"`            // without a pause of ten minutes
-	Prefix netip.Prefix `json:"prefix"`           // of the last
-	Detail string       `json:"detail,omitempty"` // what was in its way, "covers 2001:db8::/64 of up0"
+	Times  uint64       `json:"times"`            // since the last pause of ten minutes
+	Prefix netip.Prefix `json:"prefix"`           // of the last grant
+	Detail string       `json:"detail,omitempty"` // what was in the way of the last grant, "covers 2001:db8::/64 of up0"
 	Last   time.Time    `json:"last"`
 }
 
-// LimitMet is a limit that somebody has run into and that has no room yet.
+// LimitMet is a limit that somebody has run into, and that is still full.
 type LimitMet struct {
 	Limit     string     `json:"limit"` // limit-client, limit-link or limit-host
 	Link      string     `json:"link"`
-	Client    Identifier `json:"client"`               // who ran into it last
-	LinkLayer string     `json:"link_layer,omitempty"` // of the host, for limits of clients and hosts
+	Client    Identifier `json:"client"`               // client that ran into it last
+	LinkLayer string     `json:"link_layer,omitempty"` // of the host, where the limit is that of a client or host
 	Last      time.Time  `json:"last"`
 	Times     uint64     `json:"times"`
 }
 
-// ConfigStatus is which configuration runs.
+// ConfigStatus tells which configuration is in use.
 type ConfigStatus struct {
 	Path   string    `json:"path"`
 	Loaded time.Time `json:"loaded" gauge:"config_loaded_timestamp_seconds" help:"When the configuration that runs was read."`
-	// LastError is why the last reload was refused; empty: it was not.
+	// LastError is why the last reload was refused; empty: it was not refused.
 	LastError string `json:"last_error,omitempty"`
 }
 
 // ClockStatus is what the kernel says of its wall clock (RFC 8987 O-3).
 type ClockStatus struct {
 	Clock
-	Error string `json:"error,omitempty"` // the kernel could not be asked
+	Error string `json:"error,omitempty"` // why the kernel could not be asked
 }
 
 // Clock is the kernel's answer.
@@ -138,16 +137,15 @@ type StoreStatus struct {
 	LastError         string   `json:"last_error,omitempty"`
 }
 
-// HostStatus is the state that is wanted of the kernel, and the last comparison
-// with what is there.
+// HostStatus tells what is wanted of the kernel, and what the last comparison found.
 type HostStatus struct {
 	HostCounts
 	OrphansEnd     time.Time `json:"orphans_end,omitzero"`
 	LastComparison time.Time `json:"last_comparison,omitzero" gauge:"host_compared_timestamp_seconds" help:"When the kernel was last compared with what is wanted; absent if never."`
-	LastFindings   int       `json:"last_findings"` // differences that it found
+	LastFindings   int       `json:"last_findings"` // differences that the last comparison found
 }
 
-// HostCounts are how much is wanted of the kernel.
+// HostCounts count what is wanted of the kernel.
 type HostCounts struct {
 	Links       int `json:"links"`
 	Delegations int `json:"delegations"`
@@ -159,14 +157,14 @@ type HostCounts struct {
 	Orphans     int `json:"orphans" gauge:"host_orphans" help:"Prefixes that are routed and that the store does not explain."`
 }
 
-// PeerSummary is a peer's part in the Status.
+// PeerSummary is a peer's part of the Status.
 type PeerSummary struct {
 	PeerProtection
 	Answered    bool      `json:"answered"`
-	SilentSince time.Time `json:"silent_since,omitzero"` // nothing has come since, although answers are owed
+	SilentSince time.Time `json:"silent_since,omitzero"` // nothing has come since, although the server owes answers
 }
 
-// Summary is the peer's part in the Status.
+// Summary is the peer's part of the Status.
 func (p *Peer) Summary() PeerSummary {
 	return PeerSummary{PeerProtection: p.PeerProtection, Answered: p.Answered, SilentSince: p.SilentSince}
 }
@@ -175,11 +173,11 @@ func (p *Peer) Summary() PeerSummary {
 type Totals struct {
 	Figures
 	Progress
-	UnknownDrops uint64 `json:"unknown_drops"`  // datagrams dropped from interfaces that are not known
+	UnknownDrops uint64 `json:"unknown_drops"`  // datagrams that were dropped from interfaces that are not known
 	Refusals     uint64 `json:"grants_refused"` // grants that were not learned
 }
 
-// Figures are those that the relay has at hand.
+// Figures are numbers of the relay's core.
 type Figures struct {
 	Links         int    `json:"links"`
 	Prefixes      int    `json:"prefixes"`
@@ -190,11 +188,11 @@ type Figures struct {
 	ServerUnicast uint64 `json:"server_unicast" counter:"server_unicast_total" help:"Replies whose Server Unicast option lets clients pass the relay by."`
 }
 
-// Progress is what is being kept and installed, and what failed.
+// Progress counts Changes that are being kept and installed, and those that failed.
 type Progress struct {
 	Pending       int    `json:"pending" gauge:"changes_pending" help:"Changes of delegations that are being kept or installed."`
 	Unkept        int    `json:"unkept" gauge:"records_unkept" help:"Records that the store has not got."`
-	Uninstalled   int    `json:"uninstalled"` // delegations without their route or filter element: the kernel did not take it
+	Uninstalled   int    `json:"uninstalled"` // delegations without route or filter element, because the kernel did not take it
 	KeepFailed    uint64 `json:"keep_failed" counter:"keep_failures_total" help:"Changes that the store did not take."`
 	InstallFailed uint64 `json:"install_failed" counter:"install_failures_total" help:"Operations that the kernel did not take."`
 }

@@ -13,18 +13,20 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// Identifier is the octets by which a client or a relay agent is known: a DUID, a DHCPv4
-// client identifier, or, for a client without one, the type and address of its hardware. A
-// client whose DUID is not known has its link-local address and then, where that is known,
-// its link-layer address.
+// Identifier are the octets by which a client or a relay agent is known: a DUID, a DHCPv4 client
+// identifier, or, for a client without one, the type and address of its hardware. For a client
+// whose DUID is not known they are its link-local address and, where that is known, its
+// link-layer address.
+//
 // As text it is hexadecimal with colons, "00:03:00:01:02:00:5e:10:00:01".
 type Identifier string
 
-// maxIdentifier is how many octets an option of DHCPv4 holds, and more than a DUID has.
+// maxIdentifier is how many octets an option of DHCPv4 can hold, which is more than a DUID may
+// have.
 const maxIdentifier = 255
 
-// ParseIdentifier reads what a person wrote: hexadecimal, with or without colons. Errors
-// of the text are those of dhcp6.ParseOctets.
+// ParseIdentifier reads what a person typed: hexadecimal, with or without colons. Its errors are
+// those of dhcp6.ParseOctets.
 func ParseIdentifier(text string) (Identifier, error) {
 	octets, err := dhcp6.ParseOctets(text)
 	switch {
@@ -41,8 +43,8 @@ func (d Identifier) String() string { return dhcp6.DUID(d).String() }
 // MarshalText writes the octets with colons.
 func (d Identifier) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// UnmarshalText reads what MarshalText writes. Unlike ParseIdentifier it takes none and any
-// length: a relay may have met a client whose identifier breaks the rules.
+// UnmarshalText reads what MarshalText writes. Unlike ParseIdentifier it accepts an empty
+// identifier and any length: a client may have an identifier that breaks the rules.
 func (d *Identifier) UnmarshalText(b []byte) error {
 	octets, err := hex.DecodeString(strings.ReplaceAll(string(b), ":", ""))
 	if err != nil {
@@ -52,15 +54,14 @@ func (d *Identifier) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// Lifetime is a time that is left or was granted. In JSON it is whole seconds,
-// never below 0, or "infinite" (RFC 8415 section 7.7).
+// Lifetime is a lifetime, remaining or granted. In JSON it is whole seconds, never below 0, or
+// "infinite" (RFC 8415 section 7.7).
 type Lifetime time.Duration
 
 // Infinite is a lifetime without end.
 const Infinite Lifetime = math.MaxInt64
 
-// String writes two units, "6d 4h", "59m 30s", which is what a table has room
-// for, or "infinite".
+// String writes two units, "6d 4h", "59m 30s", because a table has room for two, or "infinite".
 func (l Lifetime) String() string {
 	if l == Infinite {
 		return "infinite"
@@ -106,8 +107,8 @@ func (l *Lifetime) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// ParsePrefix reads a prefix, or an address, which stands for its own of full length.
-// Bits beyond the length are refused: they are mistakes.
+// ParsePrefix reads a prefix. An address stands for a prefix of full length. Bits after the
+// length are an error.
 func ParsePrefix(text string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(text)
 	if err != nil {

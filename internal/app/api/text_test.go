@@ -77,7 +77,7 @@ func TestParseIdentifier(t *testing.T) {
 	}
 }
 
-// A client's identifier may break the rules; it is shown all the same.
+// A client's identifier that breaks the rules is shown all the same.
 func TestIdentifierTextTakesAnyLength(t *testing.T) {
 	for _, d := range []api.Identifier{"", "\x01", api.Identifier(make([]byte, 300))} {
 		text, err := d.MarshalText()

@@ -19,9 +19,9 @@ const (
 	changeWithin = 90 * time.Second
 )
 
-// ask is what all commands that talk to a running Fairlead have in common.
+// ask is what all commands have in common that talk to a running Fairlead.
 type ask struct {
-	guard  bool // "fairlead guard" is asked, and not "fairlead run"
+	guard  bool // the process to ask is "fairlead guard", and not "fairlead run"
 	socket string
 	json   bool
 }
@@ -47,7 +47,7 @@ func look[T any](cmd *cobra.Command, a *ask, get func(context.Context, *api.Clie
 	return within(lookWithin, cmd, a, get, table)
 }
 
-// within asks for a value, which is to come within a time, and prints it as JSON, or lets
+// within asks for a value and waits no longer than most. It prints the value as JSON, or has
 // table write it for people.
 func within[T any](most time.Duration, cmd *cobra.Command, a *ask, get func(context.Context, *api.Client) (T, error), table func(io.Writer, T) error) error {
 	ctx, cancel := context.WithTimeout(cmd.Context(), most)
@@ -62,7 +62,7 @@ func within[T any](most time.Duration, cmd *cobra.Command, a *ask, get func(cont
 	return table(cmd.OutOrStdout(), value)
 }
 
-// selection is --client, --prefix and --link.
+// selection holds the flags --client, --prefix and --link.
 type selection struct{ client, prefix, link string }
 
 func (s *selection) flags(cmd *cobra.Command, a *ask, withPrefix bool) {
@@ -84,7 +84,7 @@ func (s *selection) linkFlag(cmd *cobra.Command, a *ask) {
 	}))
 }
 
-// linkNames are the client-facing links, or none if nobody can say.
+// linkNames are the client-facing links, for completion; none if Fairlead does not answer.
 func linkNames(ctx context.Context, a *ask) []string {
 	if ctx == nil {
 		ctx = context.Background()
@@ -124,7 +124,7 @@ func (s *selection) filter() (f api.Filter, err error) {
 	return f, nil
 }
 
-// count is "1 problem" or "2 problems".
+// count writes a number with its noun: "1 problem", "2 problems".
 func count[N int | uint64](n N, one, many string) string {
 	if n == 1 {
 		return "1 " + one

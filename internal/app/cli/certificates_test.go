@@ -15,8 +15,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// certificates writes ca.pem, and certificate.pem with key.pem of 192.0.2.1, for
-// which the time is over: certificates expired
+// certificates writes ca.pem, and certificate.pem with key.pem for 192.0.2.1, which have expired:
+// certificates expired
 func certificates(ts *testscript.TestScript, _ bool, _ []string) {
 	ca := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ca"},

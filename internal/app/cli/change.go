@@ -12,12 +12,12 @@ import (
 	"fairlead/internal/app/api"
 )
 
-// change asks for a deed, and prints what came of it.
+// change asks for a deed, and prints the result.
 func change[T any](cmd *cobra.Command, a *ask, do func(context.Context, *api.Client) (T, error), text func(io.Writer, T) error) error {
 	return within(changeWithin, cmd, a, do, text)
 }
 
-// target is what a clear or an unblock names: [PREFIX] --client --link.
+// target reads what a clear or an unblock names: [PREFIX] --client --link.
 func (s *selection) target(args []string) (p netip.Prefix, client api.Identifier, err error) {
 	if len(args) > 0 {
 		s.prefix = args[0]

@@ -1,9 +1,9 @@
-// Package cli is what a user types and reads. The commands that look at a
-// running Fairlead or change it are clients of its control interface; what is
-// behind run, guard, plan, purge and demo is handed in, so that this package
-// knows no relay.
+// Package cli has the commands that a user types, and the text that they print. The commands that
+// look at a running Fairlead or change it are clients of its control interface. What run, guard,
+// plan and purge do is given to this package, so that it knows no relay.
 //
-// Exit codes: 0 done, 1 not done (stderr says why), 2 the command line is wrong.
+// Exit codes: 0 done, 1 not done (stderr says why), 2 the command line is wrong, 3 status --check
+// has found something wrong.
 package cli
 
 import (
@@ -22,22 +22,22 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Commands is what the program does beside talking to a running Fairlead.
+// Commands is what the program does besides talking to a running Fairlead.
 type Commands struct {
 	Version string
 	Run     func(ctx context.Context, configPath string) error // returns when ctx ends
 	Purge   func(configPath string) error
-	// Plan is what a configuration, of the relay or of a guard, sets up so that
-	// peers are protected, without its keys.
+	// Plan describes what a configuration, of the relay or of a guard, sets up so that peers are
+	// protected. It leaves out the keys.
 	Plan       func(configPath string, guard bool) (string, error)
 	Guard      func(ctx context.Context, configPath string) error // returns when ctx ends
 	PurgeGuard func(configPath string) error
 
 	Load  func(configPath string) (*config.Config, error) // a configuration of run
-	Roles []Command                                       // those of the roles that run can play
+	Roles []Command                                       // commands of the roles that run can play
 }
 
-// Command is one of a role, under its title in the help.
+// Command is a command of a role, with its title in the help.
 type Command struct {
 	Title Title
 	*cobra.Command
@@ -51,7 +51,7 @@ const (
 	exitTrouble = 3 // status --check: something is not as it should be
 )
 
-// errTrouble ends status --check with exitTrouble; all has been said.
+// errTrouble ends status --check with exitTrouble. It has no text: status has told everything.
 var errTrouble = errors.New("")
 
 // Main runs one command line, without the program's name, and returns the exit
@@ -82,14 +82,14 @@ func Main(c Commands, args []string, stdout, stderr io.Writer) int {
 	return code
 }
 
-// usageError is a command line that is wrong.
+// usageError says that the command line is wrong.
 type usageError struct{ error }
 
 func (e *usageError) Unwrap() error { return e.error }
 
 func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
 
-// New is the tree of commands.
+// New makes the tree of commands.
 func New(c Commands) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "fairlead",
@@ -134,11 +134,10 @@ func New(c Commands) *cobra.Command {
 	return root
 }
 
-// Title is what a command stands under in the help.
+// Title is the heading above a group of commands in the help.
 type Title string
 
-// Looks are commands that look at a running Fairlead, Changes those that change what it
-// does.
+// Looks are commands that look at a running Fairlead, Changes those that change what it does.
 const (
 	Looks     Title = "look"
 	Changes   Title = "change"
@@ -167,8 +166,8 @@ func Join(roles ...[]Command) (all []Command) {
 	return all
 }
 
-// Look is a command of a role that asks for what a path of the control interface below /v1 answers,
-// and has show print it for people.
+// Look is a command of a role. It asks for the answer of a path of the control interface, below
+// /v1, and has show print it for people.
 func Look[T any](use, short, path string, show func(io.Writer, T) error) Command {
 	var a ask
 	cmd := &cobra.Command{
@@ -181,7 +180,7 @@ func Look[T any](use, short, path string, show func(io.Writer, T) error) Command
 	return Command{Looks, cmd}
 }
 
-// atMost is a check of the number of arguments.
+// atMost checks that there are no more than n arguments.
 func atMost(n int) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) > n {

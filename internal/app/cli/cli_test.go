@@ -27,8 +27,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"fairlead": func() { os.Exit(program()) }})
 }
 
-// program is cmd/fairlead with stand-ins for what this package is handed. What
-// it prints it also writes to the file $TEE, for scripts that wait for a line.
+// program is cmd/fairlead with stand-ins for the functions that are given to this package. It
+// also writes what it prints to the file $TEE, for scripts that wait for a line.
 func program() int {
 	var stdout io.Writer = os.Stdout
 	if path := os.Getenv("TEE"); path != "" {
@@ -59,9 +59,9 @@ func program() int {
 	}, os.Args[1:], stdout, os.Stderr)
 }
 
-// What a user types and reads, against a control server over a small relay of
-// fixed figures. Set UPDATE=1 to write what is printed into the scripts, and
-// read the difference.
+// The scripts type commands and check what is printed. The control server stands over a small
+// relay with fixed figures. With UPDATE=1 the output is written into the scripts: read the
+// difference.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -86,8 +86,8 @@ type (
 	guardKey struct{}
 )
 
-// setup starts the servers of one script: a relay's on the socket $SOCKET, a
-// guard's on $GUARD.
+// setup starts the servers of one script: that of a relay on the socket $SOCKET, that of a guard
+// on $GUARD.
 func setup(env *testscript.Env) error {
 	c := config.Default()
 	c.Control.Socket, c.Control.Group = filepath.Join(env.WorkDir, "c.sock"), "0"
@@ -109,7 +109,7 @@ func setup(env *testscript.Env) error {
 	env.Setenv("SOCKET", c.Control.Socket)
 	env.Setenv("GUARD", g.Control.Socket)
 	env.Setenv("TZ", "UTC")
-	env.Setenv("GORACE", "atexit_sleep_ms=0") // a race detector would wait a second at each end
+	env.Setenv("GORACE", "atexit_sleep_ms=0") // the race detector would wait a second at the end of each program
 	return nil
 }
 
@@ -127,7 +127,7 @@ func serve(env *testscript.Env, s *control.Server) {
 	})
 }
 
-// exit runs a command and asserts its exit code: exit CODE COMMAND...
+// exit runs a command and checks its exit code: exit CODE COMMAND...
 func exit(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exit CODE COMMAND [ARG...]")
@@ -163,15 +163,15 @@ func guardOf(ts *testscript.TestScript) *controltest.FakeGuard {
 	return ts.Value(guardKey{}).(*controltest.FakeGuard)
 }
 
-// attached waits until somebody watches relay or guard, ! attached until nobody
-// does: a server hears a moment later that a reader has gone.
+// attached waits until somebody watches relay or guard; ! attached waits until nobody does,
+// because a server learns only a moment later that a reader has gone.
 func attached(ts *testscript.TestScript, neg bool, _ []string) {
 	poll(ts, fmt.Sprintf("somebody watches: %v", !neg), func() bool {
 		return (fakeOf(ts).Feed.Active() || guardOf(ts).Feed.Active()) != neg
 	})
 }
 
-// lines waits until a file has so many lines: lines COUNT FILE
+// lines waits until a file has that many lines: lines COUNT FILE
 func lines(ts *testscript.TestScript, _ bool, args []string) {
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
@@ -182,7 +182,7 @@ func lines(ts *testscript.TestScript, _ bool, args []string) {
 	})
 }
 
-// relay makes the relay another: relay
+// relay changes the state of the relay: relay
 // degraded|empty|broken|problems|protected|manual|unprotected
 func relay(ts *testscript.TestScript, _ bool, args []string) {
 	f := fakeOf(ts)
@@ -248,7 +248,7 @@ func relay(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// protect makes kea1 one that requires protection.
+// protect has kea1 require protection.
 func protect(f *controltest.Fake, hops ...api.Hop) {
 	p := &f.PeerList[0]
 	p.Protection, p.Protected, p.Hops = "ipsec", true, hops
@@ -258,7 +258,7 @@ func protect(f *controltest.Fake, hops ...api.Hop) {
 	f.Overview.Peers[0] = p.Summary()
 }
 
-// guard makes the guard another: guard degraded|broken|problems
+// guard changes the state of the guard: guard degraded|broken|problems
 func guard(ts *testscript.TestScript, _ bool, args []string) {
 	f := guardOf(ts)
 	f.Mu.Lock()
@@ -280,7 +280,7 @@ func guard(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// emit makes something happen, to be watched.
+// emit makes an event happen, for those who watch.
 func emit(ts *testscript.TestScript, _ bool, args []string) {
 	fake := fakeOf(ts)
 	d := controltest.New().Live[0]
@@ -329,7 +329,7 @@ func emit(ts *testscript.TestScript, _ bool, args []string) {
 	default:
 		ts.Fatalf("nothing is called %s", args[0])
 	}
-	// Lost events come from the feed itself; everybody gets this one.
+	// The feed itself makes events of this kind; here all readers get it.
 	fake.Feed.Offer(e)
 	guardOf(ts).Feed.Offer(e)
 }

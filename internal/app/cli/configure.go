@@ -33,8 +33,8 @@ programs that this machine does not have; the file can be used all the same. Whe
 Fairlead runs, they also tell of a glob that misses links with delegations.`, load, true)
 }
 
-// checkOf checks a file, which is that path unless it is named. relays says that delegations
-// may be held by its rules.
+// checkOf is a command that checks a file, by default the one at this path. relays says that
+// links with delegations may be served by its rules.
 func checkOf(path, short, long string, load loader, relays bool) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -54,8 +54,7 @@ func checkOf(path, short, long string, load loader, relays bool) *cobra.Command 
 	return cmd
 }
 
-// problem is a config.Problem in JSON. A warning does not keep the file from
-// being used.
+// problem is a config.Problem in JSON. A file with warnings alone can be used.
 type problem struct {
 	File    string `json:"file"`
 	Line    int    `json:"line,omitempty"`
@@ -69,8 +68,8 @@ func problemOf(p config.Problem, warning bool) problem {
 	return problem{File: p.File, Line: p.Line, Column: p.Column, Path: p.Path, Text: p.Text, Warning: warning}
 }
 
-// warnings are those about a file and about what this machine does not have of it.
-// Where Fairlead runs, they also tell of delegations that no rule matches.
+// warnings are about a file, and about what it names and this machine does not have. Where
+// Fairlead runs, they also tell of delegations that no rule matches.
 func warnings(ctx context.Context, c *config.Config, running bool) (config.Problems, error) {
 	var held map[string]int
 	if running {
@@ -83,8 +82,8 @@ func warnings(ctx context.Context, c *config.Config, running bool) (config.Probl
 	return slices.Concat(c.Warnings, c.Misfits(m)), nil
 }
 
-// heldAt are the live delegations by link of the relay that listens at a socket;
-// none if it does not run or does not answer us.
+// heldAt counts the live delegations by link, of the relay that listens at a socket. It is nil if
+// the relay does not run, or does not answer us.
 func heldAt(ctx context.Context, socket string) map[string]int {
 	ctx, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
@@ -174,7 +173,7 @@ func referenceCommand() *cobra.Command {
 	return cmd
 }
 
-// writeJSON prints a value as people can read it too.
+// writeJSON prints a value as indented JSON.
 func writeJSON(out interface{ Write([]byte) (int, error) }, value any) error {
 	e := json.NewEncoder(out)
 	e.SetIndent("", "  ")

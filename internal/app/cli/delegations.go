@@ -26,7 +26,7 @@ sees this only on links with server-id-override. On other links a lease may stil
 valid when it is not shown any more.`, (*api.Client).Leases, writeLeases)
 }
 
-// bindingsCommand is a command that lists what clients hold, as far as a selection goes.
+// bindingsCommand is a command that lists what clients hold, as far as its flags select it.
 func bindingsCommand(use, short, long string, get func(*api.Client, context.Context, api.Filter) ([]api.Delegation, error), write func(io.Writer, []api.Delegation) error) *cobra.Command {
 	var a ask
 	var s selection
@@ -72,12 +72,12 @@ func leaseText(p netip.Prefix) string {
 	return p.String()
 }
 
-// inVRFs reports whether links of VRFs are among those of bindings.
+// inVRFs reports whether some bindings are on links in a VRF.
 func inVRFs(all []api.Delegation) bool {
 	return slices.ContainsFunc(all, func(d api.Delegation) bool { return d.VRF != "" })
 }
 
-// linkText is the link of a binding, with its VRF where there are such.
+// linkText names the link of a binding, with its VRF where vrf is set.
 func linkText(d *api.Delegation, vrf bool) string {
 	if vrf {
 		return d.Link + " (" + orDash(d.VRF) + ")"
@@ -85,7 +85,7 @@ func linkText(d *api.Delegation, vrf bool) string {
 	return d.Link
 }
 
-// learnedText is by whose word a binding is known.
+// learnedText tells from where a binding is known.
 func learnedText(d *api.Delegation) string {
 	if d.Server == "" {
 		return d.Source
@@ -187,8 +187,7 @@ history.keep in the configuration. A time is a date, a date and a time in quotes
 	return cmd
 }
 
-// parseTime reads a time in one of the forms that the help names; none is the
-// zero time.
+// parseTime reads a time in one of the forms that the help names. An empty text is the zero time.
 func parseTime(text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil

@@ -11,8 +11,7 @@ import (
 	"fairlead/internal/app/config"
 )
 
-// defaultGuardConfig is where packages and the systemd unit have the guard's
-// configuration.
+// defaultGuardConfig is where packages and the systemd unit expect the guard's configuration.
 const defaultGuardConfig = "/etc/fairlead/guard.yaml"
 
 func guardCommand(run func(context.Context, string) error, purge func(string) error) *cobra.Command {

@@ -19,7 +19,7 @@ func ipsecCommand(plan func(path string, guard bool) (string, error)) *cobra.Com
 	return cmd
 }
 
-// group is a command that does nothing but have others under it.
+// group is a command that only has other commands below it.
 func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   use,
@@ -31,7 +31,7 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// noOther is a check that an argument is not a command that there is not.
+// noOther refuses an argument that is not the name of a command of the group.
 func noOther(commands []*cobra.Command) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) == 0 {
@@ -84,8 +84,8 @@ Others must not be able to read the file that it goes into:
   umask 077
 `
 
-// pskOctets is the length of a new pre-shared key: as strong as the strongest
-// cipher that it may come to protect (RFC 7296 section 2.15).
+// pskOctets is the length of a new pre-shared key: as strong as the strongest cipher that it may
+// protect (RFC 7296 section 2.15).
 const pskOctets = 32
 
 func pskCommand() *cobra.Command {
@@ -149,7 +149,7 @@ func suiteNamed(name string) (hop.Suite, error) {
 	return 0, fmt.Errorf("%q is unknown (one of: %s)", name, strings.Join(suiteNames(), ", "))
 }
 
-// random is so many octets from the kernel's generator, which does not fail.
+// random makes n octets with the kernel's generator, which does not fail.
 func random(n int) []byte {
 	b := make([]byte, n)
 	_, _ = rand.Read(b) // never returns an error: see crypto/rand

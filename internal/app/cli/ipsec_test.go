@@ -10,7 +10,8 @@ import (
 	"fairlead/internal/app/cli"
 )
 
-// printed is what a command line prints; it must go well and say nothing else.
+// printed runs a command line, and returns what it prints. The command must succeed, and must
+// write nothing to stderr.
 func printed(t *testing.T, args ...string) string {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
@@ -20,7 +21,7 @@ func printed(t *testing.T, args ...string) string {
 	return stdout.String()
 }
 
-// RFC 7296 section 2.15: random keys of 256 bits, each another.
+// RFC 7296 section 2.15: keys are random and have 256 bits; no two are equal.
 func TestPresharedKey(t *testing.T) {
 	seen := make(map[string]bool)
 	for range 100 {

@@ -40,14 +40,14 @@ func linksCommand() *cobra.Command {
 	return cmd
 }
 
-// links are those of each role; none where the role is not played, or has none.
+// links are the links of each role; nil where the role is not played or has none.
 type links struct {
 	Relay6  []api.Link        `json:"relay6,omitzero"`
 	Relay4  []api.Relay4Link  `json:"relay4,omitzero"`
 	Server6 []api.Server6Link `json:"server6,omitzero"`
 }
 
-// link is one of them, as each role has it.
+// link is one link, as each role sees it.
 type link struct {
 	Relay6  *api.Link        `json:"relay6,omitempty"`
 	Relay4  *api.Relay4Link  `json:"relay4,omitempty"`
@@ -72,7 +72,7 @@ func allLinks(ctx context.Context, c *api.Client) (all links, err error) {
 	return all, nil
 }
 
-// notPlayed reports whether an error says that no role has what was asked for.
+// notPlayed reports whether an error says that no role answers this path.
 func notPlayed(err error) bool {
 	var remote *api.RemoteError
 	return errors.As(err, &remote) && remote.Code == http.StatusNotFound
@@ -117,7 +117,7 @@ func sum(counts map[string]uint64) (n uint64) {
 	return n
 }
 
-// stateWord is what the kernel says of an interface.
+// stateWord tells in a word what the kernel says of an interface.
 func stateWord(l *api.Link) string {
 	switch {
 	case !l.Up:
@@ -151,14 +151,15 @@ func writeLinks(out io.Writer, all links) error {
 	)
 }
 
-// ofRole is what there is of one role, if there is anything.
+// ofRole writes the answer of one role; there is false if the role has none.
 type ofRole struct {
 	there bool
 	title string
 	write func() error
 }
 
-// writeRoles has what there is of each role written, under its title where there are several.
+// writeRoles writes the answers of the roles that have one, below their titles where there are
+// several.
 func writeRoles(out io.Writer, all ...ofRole) error {
 	all = slices.DeleteFunc(all, func(one ofRole) bool { return !one.there })
 	for i, one := range all {
@@ -252,7 +253,8 @@ func writeLink6(out io.Writer, l *api.Link) error {
 	return g.write(out)
 }
 
-// spoofedBy is how many packets were dropped on a link for their source, and the last of them.
+// spoofedBy tells how many packets of a link were dropped for their source, and the source of the
+// last one.
 func spoofedBy(packets uint64, last *api.SpoofedSource) string {
 	text := count(packets, "packet", "packets")
 	if last != nil {

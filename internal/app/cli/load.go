@@ -12,7 +12,7 @@ import (
 	"fairlead/internal/core/loadgen"
 )
 
-// loadFlags are those that need reading.
+// loadFlags are the flags whose text has to be read.
 type loadFlags struct {
 	load.Options
 	mix, ias                   string
@@ -86,7 +86,7 @@ Ctrl-C ends the measurement and prints the result so far.`,
 	return cmd
 }
 
-// options reads what is text on the command line.
+// options reads the text of the flags.
 func (f *loadFlags) options() (load.Options, error) {
 	o := f.Options
 	var err error

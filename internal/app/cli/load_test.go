@@ -9,7 +9,7 @@ import (
 	"fairlead/internal/app/cli"
 )
 
-// The guide to fairlead load explains each of its flags.
+// docs/load.md explains every flag of fairlead load.
 func TestLoadGuide(t *testing.T) {
 	guide, err := os.ReadFile("../../../docs/load.md")
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// defaultConfig is where packages and the systemd unit have the configuration.
+// defaultConfig is where packages and the systemd unit expect the configuration.
 const defaultConfig = "/etc/fairlead/fairlead.yaml"
 
 func configFlag(cmd *cobra.Command, path *string, unnamed string) {
@@ -21,7 +21,7 @@ func configFlag(cmd *cobra.Command, path *string, unnamed string) {
 	mustFlag(cmd.MarkFlagFilename("config", "yaml", "yml"))
 }
 
-// mustFlag is for marks on flags that are there because we made them.
+// mustFlag panics where we marked a flag that does not exist.
 func mustFlag(err error) {
 	if err != nil {
 		panic("cli: " + err.Error())
@@ -53,7 +53,8 @@ to "fairlead guard", which has a purge of its own. Where there is no configurati
 file any more the defaults hold: routes with protocol 87.`, purge, "the kernel has no route, no filter and no key of Fairlead any more")
 }
 
-// purgeOf purges by a file, which is that path unless it is named, and then says what is so.
+// purgeOf is a command that purges by a file, by default the one at this path, and then prints
+// done.
 func purgeOf(path, short, long string, purge func(string) error, done string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "purge", Short: short, Long: long, Args: atMost(0),
@@ -69,8 +70,8 @@ func purgeOf(path, short, long string, purge func(string) error, done string) *c
 	return cmd
 }
 
-// orNone is the path of the configuration, or nothing where it is the default and
-// there is no file.
+// orNone is the path of the configuration; empty where the path is the default and there is no
+// file.
 func orNone(cmd *cobra.Command, path string) string {
 	if _, err := os.Lstat(path); !cmd.Flags().Changed("config") && errors.Is(err, fs.ErrNotExist) {
 		return ""

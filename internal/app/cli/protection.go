@@ -14,8 +14,8 @@ import (
 	"fairlead/internal/core/trust"
 )
 
-// protectionText is what a peer requires and what of it is there: "none",
-// "ipsec ok (ike psk, AES_GCM_16-256, 12m, 3 rekeys)", "ipsec MISSING: why".
+// protectionText tells what a peer requires, and whether it is there: "none", "ipsec ok (ike psk,
+// AES_GCM_16-256, 12m, 3 rekeys)", "ipsec MISSING: why".
 func protectionText(required string, protected bool, hops []api.Hop) string {
 	i := slices.IndexFunc(hops, func(h api.Hop) bool { return !h.Protected })
 	switch {
@@ -39,8 +39,8 @@ func protectionText(required string, protected bool, hops []api.Hop) string {
 	return fmt.Sprintf("%s MISSING on %d of %d hops: %s: %s", required, missing, len(hops), hops[i].Name, inShort(hops[i].Problem))
 }
 
-// inShort is a problem without its cause, which would make a table too wide:
-// "fairlead ipsec status" has it whole.
+// inShort is a problem without its cause, which would make a table too wide. "fairlead ipsec
+// status" shows all of it.
 func inShort(problem string) string {
 	short, _, _ := strings.Cut(orUnseen(problem), ": ")
 	return short
@@ -53,7 +53,7 @@ func orUnseen(problem string) string {
 	return problem
 }
 
-// hopText is how a hop is protected.
+// hopText tells how a hop is protected.
 func hopText(h *api.Hop) string {
 	text := h.Mode
 	if h.Algorithms != "" {
@@ -65,7 +65,7 @@ func hopText(h *api.Hop) string {
 	return text + ", " + h.Age.String() + ", " + count(h.Rekeys, "rekey", "rekeys")
 }
 
-// modeManual is api.Hop's mode of keys that do not change by themselves.
+// modeManual is the mode of an api.Hop whose keys do not change by themselves.
 const modeManual = "manual"
 
 func ipsecStatusCommand() *cobra.Command {
@@ -112,7 +112,7 @@ func writeProtection(out io.Writer, peers []api.PeerSummary) error {
 	return writeHops(out, hops)
 }
 
-// writeHops is a table of hops, and under it what does not fit into one.
+// writeHops writes a table of hops, and below it what does not fit into the table.
 func writeHops(out io.Writer, hops []api.Hop) error {
 	g := newGrid("hop", "state", "keys", "local", "remote", "algorithms", "age", "rekeys", "sent", "received", "clear out", "clear in")
 	g.right(8, 9, 10, 11, 12)
@@ -131,7 +131,7 @@ func writeHops(out io.Writer, hops []api.Hop) error {
 	return writeLines(out, "", hopNotes(hops))
 }
 
-// droppedText is how much was dropped of a hop, unless another counts it.
+// droppedText tells how much was dropped of a hop, unless another hop counts it.
 func droppedText(h *api.Hop, t api.Traffic) string {
 	if h.DroppedAt != "" {
 		return "-"
@@ -165,8 +165,8 @@ func hopWarnings(h *api.Hop) []string {
 	return warnings
 }
 
-// writeLines writes a title, if there is one, and lines under it; nothing
-// without lines.
+// writeLines writes lines below a title, which may be empty. It writes nothing where there are no
+// lines.
 func writeLines(out io.Writer, title string, lines []string) error {
 	if len(lines) == 0 {
 		return nil

@@ -21,9 +21,9 @@ has delegations: they would lose their routes and filters. --force takes the new
 all the same.`)
 }
 
-// reloadOf has a process read its configuration file again, and prints what that changes. A
-// dry run of a reload that would be refused fails as the reload would. A guard has no links
-// with delegations, and nothing to be forced.
+// reloadOf is a command that has a process read its configuration file again, and prints what
+// that changes. A dry run fails where the reload would be refused. A guard has no links with
+// delegations: it needs no --force.
 func reloadOf(a ask, short, long string) *cobra.Command {
 	var r api.ReloadRequest
 	cmd := &cobra.Command{
@@ -79,7 +79,7 @@ func writeReload(out io.Writer, r api.ReloadResult) error {
 	return err
 }
 
-// reloadLines are the changes, one a line.
+// reloadLines has one line for each change.
 func reloadLines(r *api.ReloadResult) []string {
 	var lines []string
 	for _, p := range r.Peers {

@@ -23,7 +23,7 @@ relay does not answer. What clients do wrong counts too, for ten minutes: packet
 sources of others, and limits that are met.`, (*api.Client).Status, (*api.Status).Wrong, writeStatus)
 }
 
-// statusOf shows a process at a glance.
+// statusOf is a command that shows the status of a process.
 func statusOf[S any](a ask, short, long string, status func(*api.Client, context.Context) (S, error), wrong func(*S) int, write func(io.Writer, S) error) *cobra.Command {
 	var check bool
 	cmd := &cobra.Command{
@@ -98,7 +98,7 @@ func configRows(g grid, c *api.ConfigStatus) {
 	}
 }
 
-// writeVerdict ends a status with what does not work as it should.
+// writeVerdict writes the end of a status: what does not work as it should.
 func writeVerdict(out io.Writer, degraded []string) error {
 	if len(degraded) > 0 {
 		return writeLines(out, "Not as it should be:", degraded)
@@ -107,10 +107,10 @@ func writeVerdict(out io.Writer, degraded []string) error {
 	return err
 }
 
-// maxLines bounds the lines about many things of one kind.
+// maxLines bounds the number of lines about things of one kind.
 const maxLines = 16
 
-// some are lines about things of one kind, of which not too many are shown.
+// some returns the first lines, with a last one that counts the rest.
 func some(lines []string) []string {
 	if n := len(lines) - maxLines; n > 0 {
 		return append(lines[:maxLines:maxLines], fmt.Sprintf("and %d more such; --json has all", n))
@@ -118,7 +118,7 @@ func some(lines []string) []string {
 	return lines
 }
 
-// foreignText names each route as ip writes it.
+// foreignText writes each route as ip does.
 func foreignText(all []api.ForeignRoute) (lines []string) {
 	for i := range all {
 		r := &all[i]
@@ -169,7 +169,7 @@ func sourceText(s *api.SpoofedSource) string {
 	return text + ", " + clockTime(s.Seen)
 }
 
-// limitsText is a line for each limit that somebody has run into.
+// limitsText has a line for each limit that somebody has run into.
 func limitsText(limits []api.LimitMet) (lines []string) {
 	for _, l := range limits {
 		who := "client " + l.Client.String()
@@ -247,7 +247,7 @@ func refusalsText(byReason map[string]uint64) string {
 	return countsText(byReason)
 }
 
-// countsText is "3 limit-link, 1 overlap", in the order of the names.
+// countsText writes "3 limit-link, 1 overlap", in the order of the names.
 func countsText(counts map[string]uint64) string {
 	words := make([]string, 0, len(counts))
 	for _, name := range slices.Sorted(maps.Keys(counts)) {
@@ -256,7 +256,7 @@ func countsText(counts map[string]uint64) string {
 	return strings.Join(words, ", ")
 }
 
-// size is a number of octets in words.
+// size writes a number of octets with a unit.
 func size(n uint64) string {
 	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
 	value, unit := float64(n), 0

@@ -11,7 +11,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 )
 
-// plain is columns with two spaces between, and nothing drawn.
+// plain separates columns by two spaces, and draws nothing.
 var plain = table.Style{
 	Name:    "plain",
 	Box:     table.BoxStyle{PaddingRight: "  "},
@@ -19,7 +19,7 @@ var plain = table.Style{
 	Format:  table.FormatOptions{Header: text.FormatUpper},
 }
 
-// grid is a table in the making.
+// grid is a table that is being written.
 type grid struct{ w table.Writer }
 
 func newGrid(columns ...any) grid {
@@ -39,8 +39,8 @@ func (g grid) write(out io.Writer) error {
 	return err
 }
 
-// printable is a text without what a terminal would obey: names of programs and
-// links, and what a peer says in a negotiation, are others' to choose.
+// printable removes from a text what a terminal would obey. Names of programs and links, and what
+// a peer says in a negotiation, are chosen by others.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r != '\n' && !unicode.IsPrint(r) {
@@ -50,7 +50,7 @@ func printable(s string) string {
 	}, s)
 }
 
-// line is a text that stays on its line.
+// line is a text on one line.
 func line(s string) string { return strings.ReplaceAll(printable(s), "\n", " ") }
 
 // right aligns the columns with these numbers, from 1.
@@ -62,7 +62,7 @@ func (g grid) right(columns ...int) {
 	g.w.SetColumnConfigs(configs)
 }
 
-// dash stands for what is not there.
+// dash writes "-" for a value that is absent.
 func dash[T comparable](v T) any {
 	var none T
 	if v == none {
@@ -71,7 +71,7 @@ func dash[T comparable](v T) any {
 	return v
 }
 
-// clockTime is a time as an operator reads it, in the zone of the terminal.
+// clockTime writes a time for operators, in the time zone of the terminal.
 func clockTime(t time.Time) string {
 	if t.IsZero() {
 		return "-"

@@ -19,7 +19,8 @@ go, protection that is lost or back, and what goes wrong, as it happens. With
 --json each event is one line.`)
 }
 
-// watchOf shows what happens in a process. Nothing of it is a client's in a guard.
+// watchOf is a command that shows what happens in a process. A guard has no clients, and so no
+// flags that select them.
 func watchOf(a ask, short, long string) *cobra.Command {
 	var s selection
 	cmd := &cobra.Command{
@@ -68,7 +69,7 @@ not known, name its link.`,
 	return cmd
 }
 
-// follow prints a stream until the user ends it, which is no error.
+// follow prints a stream until the user ends it, which is not an error.
 func follow(cmd *cobra.Command, a *ask, open func(context.Context) (api.Stream, error)) error {
 	ctx := cmd.Context()
 	stream, err := open(ctx)
@@ -96,7 +97,7 @@ func follow(cmd *cobra.Command, a *ask, open func(context.Context) (api.Stream, 
 	return nil
 }
 
-// writeEvent is one event on one line: when, where, what, about what, why.
+// writeEvent writes one event in one line: when, where, what, about what, why.
 func writeEvent(out io.Writer, e *api.Event) error {
 	if e.Kind == api.EventLost {
 		_, err := fmt.Fprintf(out, "%s  (%s lost here: this terminal was too slow)\n", clockTime(e.Time), count(e.Lost, "event was", "events were"))
@@ -139,7 +140,7 @@ func writeEvent(out io.Writer, e *api.Event) error {
 	if e.Kind != api.EventProtection {
 		add("peer %s", e.Peer)
 	}
-	if e.Kind == "trace" { // where the message comes from
+	if e.Kind == "trace" { // the source of the message
 		add("from %s", e.Reason)
 	} else {
 		add("(%s)", e.Reason)
@@ -153,7 +154,7 @@ func writeEvent(out io.Writer, e *api.Event) error {
 	return err
 }
 
-// carriedWords is what a message carries.
+// carriedWords writes what a message carries.
 func carriedWords(c *api.Carried) (words []string) {
 	if c.IA != "" {
 		words = append(words, fmt.Sprintf("%s %s", c.IA, c.IAID))
@@ -167,8 +168,8 @@ func carriedWords(c *api.Carried) (words []string) {
 	return words
 }
 
-// hopName is the peer that an event is about, and which of its hops if its name
-// does not say it.
+// hopName is the peer that an event is about. It names the hop too where the peer's name does not
+// tell which one it is.
 func hopName(e *api.Event) string {
 	if e.Hop == e.Peer {
 		return "peer " + e.Peer

@@ -13,15 +13,14 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// audit records who changed what, or tried to (RFC 4778 section 2.2.2): with
-// the log, or as one line of JSON in a file of its own. The file is only ever
-// appended to, and opened for each record, so that it can be moved away at any
-// time.
+// audit records who changed what, or tried to (RFC 4778 section 2.2.2): in the log, or as one
+// line of JSON in a file of its own. The file is only appended to, and it is opened for each
+// record, so that it can be moved away at any time.
 type audit struct {
 	log *slog.Logger
 
 	mu       sync.Mutex // guards all following fields
-	path     string     // empty: with the log
+	path     string     // empty: records go to the log
 	refused  *rate.Limiter
 	unspoken int // refused attempts that were not written
 }
@@ -31,7 +30,7 @@ func newAudit(path string, log *slog.Logger) (*audit, error) {
 	return a, a.use(path)
 }
 
-// use changes the file, after a look at whether it can be written.
+// use changes the file. It first makes sure that the file can be written.
 func (a *audit) use(path string) error {
 	if path != "" {
 		f, err := openAudit(path)
@@ -49,14 +48,14 @@ func (a *audit) use(path string) error {
 }
 
 func openAudit(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|syscall.O_NONBLOCK, 0o640) // a pipe that nobody reads must not hold us up
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|syscall.O_NONBLOCK, 0o640) // a pipe without a reader must not block us
 	if err != nil {
 		return nil, fmt.Errorf("audit log: %w", err)
 	}
 	return f, nil
 }
 
-// record is one deed or attempt. A nil err is success.
+// record writes one deed or attempt. A nil err means success.
 func (a *audit) record(deed string, who *caller, role CallerRole, err error, what ...slog.Attr) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -64,7 +63,7 @@ func (a *audit) record(deed string, who *caller, role CallerRole, err error, wha
 	switch {
 	case role != Operator:
 		outcome = "refused"
-		// Who may not do anything must not be able to fill our disk either.
+		// A caller who may do nothing must not be able to fill the disk.
 		if !a.refused.Allow() {
 			a.unspoken++
 			return
@@ -90,7 +89,7 @@ func (a *audit) record(deed string, who *caller, role CallerRole, err error, wha
 	}
 }
 
-// append writes one record to the file. It needs mu.
+// append writes one record to the file. The caller holds mu.
 func (a *audit) append(attrs []slog.Attr) error {
 	f, err := openAudit(a.path)
 	if err != nil {
@@ -118,7 +117,7 @@ func (w writerFunc) Write(b []byte) (int, error) { return w(b) }
 
 var _ io.Writer = writerFunc(nil)
 
-// attrs are the facts about a caller, for the audit log.
+// attrs tell the audit log who the caller is.
 func (c *caller) attrs() []slog.Attr {
 	if c.cert != nil {
 		return []slog.Attr{

@@ -23,7 +23,7 @@ import (
 
 var discard = slog.New(slog.DiscardHandler)
 
-// A request that never ends is cut off, header or body.
+// A request whose header or body never ends is cut off.
 func TestSlowRequests(t *testing.T) {
 	s := serve(t, nil, func(s *control.Server) { s.SetBounds(100*time.Millisecond, time.Minute, time.Minute, time.Minute) })
 	for name, begin := range map[string]string{
@@ -40,7 +40,7 @@ func TestSlowRequests(t *testing.T) {
 			if err := c.SetDeadline(time.Now().Add(labtest.Patience)); err != nil {
 				t.Fatal(err)
 			}
-			// On a machine that is held up, the connection may be closed by now.
+			// On a slow machine, the connection may be closed by now.
 			if _, err := io.WriteString(c, begin); err != nil && !errors.Is(err, syscall.EPIPE) {
 				t.Fatal(err)
 			}
@@ -74,7 +74,7 @@ func TestHeaderTooLarge(t *testing.T) {
 	}
 }
 
-// crowd opens one connection more than one user may, and prints how many stay.
+// crowd opens one connection more than one user may have, and prints how many stay open.
 func crowd(socket string) error {
 	var open []net.Conn
 	for range control.MaxPerOwner + 1 {
@@ -85,7 +85,7 @@ func crowd(socket string) error {
 		defer c.Close()
 		open = append(open, c)
 	}
-	// They are accepted in order, so the last is the one that may not stay.
+	// They are accepted in order, so the last one is closed.
 	last := open[len(open)-1]
 	if err := last.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		return err
@@ -112,7 +112,7 @@ func TestConnectionsPerUser(t *testing.T) {
 		c.Control.Readers = numbers(20002)
 	}, nil)
 	who := account{20002, []uint32{socketGroup}}
-	for range 2 { // what was counted is given back
+	for range 2 { // closed connections are not counted any more
 		if got, _ := doAs(t, who, "crowd", s.config.Control.Socket); got != "HTTP/1.0 200" {
 			t.Errorf("crowd: %q, want the first served and the last closed", got)
 		}
@@ -189,7 +189,7 @@ func TestSocketInTheWay(t *testing.T) {
 	}
 }
 
-// Addresses over TCP are bounded alike.
+// Addresses over TCP are bounded in the same way.
 func TestBoundedListener(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -227,7 +227,7 @@ func TestBoundedListener(t *testing.T) {
 	if _, err := dial().Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("one too many: err = %v, want it closed", err)
 	}
-	if err := errors.Join(first.Close(), ignoreClosed(first.Close())); err != nil { // twice, and counted once
+	if err := errors.Join(first.Close(), ignoreClosed(first.Close())); err != nil { // closed twice, and counted once
 		t.Fatal(err)
 	}
 	dial()

@@ -14,7 +14,7 @@ import (
 // CallerRole is what a caller may do.
 type CallerRole uint8
 
-// Refused may do nothing, a Reader may look, an Operator may also change things.
+// A Refused caller may do nothing, a Reader may look, an Operator may also change things.
 const (
 	Refused CallerRole = iota
 	Reader
@@ -23,17 +23,17 @@ const (
 
 func (r CallerRole) String() string { return [...]string{"refused", "reader", "operator"}[r] }
 
-// caller is who is at the other end of a connection.
+// caller is the program or person at the other end of a connection.
 type caller struct {
-	cert    *x509.Certificate // over TCP; the rest is then unset, except name
+	cert    *x509.Certificate // set over TCP; then no other field is, except name
 	uid     uint32
 	groups  []uint32 // primary and supplementary, as the kernel knew them at connect
 	pid     int32
-	process string // the name that the process gives itself: nothing to rely on
-	name    string // of the user, or the certificate's common name; "": unknown
+	process string // the name that the process gives itself: it proves nothing
+	name    string // the user's, or the common name of the certificate; "": unknown
 }
 
-// String is the caller in words, for logs.
+// String describes the caller in words, for logs.
 func (c *caller) String() string {
 	name := printable(c.name)
 	if c.cert != nil {
@@ -45,7 +45,7 @@ func (c *caller) String() string {
 	return fmt.Sprintf("%s (uid %d, pid %d, %s)", name, c.uid, c.pid, printable(c.process))
 }
 
-// printable quotes text from outside unless it is plain.
+// printable quotes a text that may have come from outside unless it is plain.
 func printable(s string) string {
 	plain := func(r rune) bool { return r > ' ' && r < 0x7f && r != '"' && r != '(' && r != ')' && r != ',' }
 	if strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) >= 0 {
@@ -54,18 +54,17 @@ func printable(s string) string {
 	return s
 }
 
-// access is who may do what. It is immutable and replaced whole.
+// access says who may do what. It is immutable, and is replaced as a whole.
 type access struct{ operators, readers principals }
 
-// principals are accounts by number for the Unix socket, and by name for
-// certificates.
+// principals are user and group ids for the Unix socket, and names for certificates.
 type principals struct {
 	users, groups         []uint32
 	userNames, groupNames []string
 }
 
-// newAccess looks names up. A name that the system does not know is handed to
-// unknown and matches nobody on the Unix socket.
+// newAccess looks up the ids of names. It calls unknown for a name that the system does not know;
+// such a name matches nobody on the Unix socket.
 func newAccess(c *config.Control, unknown func(name string)) *access {
 	return &access{
 		operators: resolve(c.Operators, unknown),
@@ -126,9 +125,9 @@ func (p *principals) has(c *caller) bool {
 		slices.ContainsFunc(c.groups, func(g uint32) bool { return slices.Contains(p.groups, g) })
 }
 
-// role is what the caller may do now. Root on this machine may do everything; a
-// certificate only what its common name, or one of its organisational units as
-// a group, is listed for.
+// role is what the caller may do now. Root on this machine may do everything. A certificate may
+// do what is permitted to its common name as a user, or to one of its organisational units as a
+// group.
 func (a *access) role(c *caller) CallerRole {
 	switch {
 	case c.cert == nil && c.uid == 0, a.operators.has(c):

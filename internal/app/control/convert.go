@@ -21,7 +21,7 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// DelegationOf is a delegation as it stands now.
+// DelegationOf makes the present state of a delegation.
 func DelegationOf(d *binding.Binding, now instant.Now) api.Delegation {
 	return api.Delegation{
 		Prefix: d.Prefix, Kind: d.Kind.String(), Link: d.Link, VRF: d.VRF,
@@ -32,8 +32,8 @@ func DelegationOf(d *binding.Binding, now instant.Now) api.Delegation {
 	}
 }
 
-// HistoryOf is a delegation that ended. One that has not has zero for ended and
-// no reason.
+// HistoryOf makes the entry of a delegation that has ended. For a delegation that has not, ended
+// is zero and reason is empty.
 func HistoryOf(d *binding.Binding, ended time.Time, reason string) api.HistoryEntry {
 	return api.HistoryEntry{
 		Prefix: d.Prefix, Kind: d.Kind.String(), Link: d.Link, VRF: d.VRF,
@@ -42,7 +42,7 @@ func HistoryOf(d *binding.Binding, ended time.Time, reason string) api.HistoryEn
 	}
 }
 
-// LimitsOf are limits that somebody has run into.
+// LimitsOf makes the limits that somebody has run into.
 func LimitsOf(all []delegation.LimitMet) []api.LimitMet {
 	limits := make([]api.LimitMet, 0, len(all))
 	for _, l := range all {
@@ -53,7 +53,7 @@ func LimitsOf(all []delegation.LimitMet) []api.LimitMet {
 	return limits
 }
 
-// LinkOf is a link with its counters.
+// LinkOf makes a link with its counters.
 func LinkOf(v *relay6.LinkView) api.Link {
 	addrs := make([]netip.Prefix, len(v.Addrs))
 	copy(addrs, v.Addrs)
@@ -66,8 +66,8 @@ func LinkOf(v *relay6.LinkView) api.Link {
 	}
 }
 
-// SpoofedOf is the source of the last packet that was dropped for its source, if there
-// was one lately.
+// SpoofedOf is the source of the last packet that was dropped for its source; nil if there was
+// none lately.
 func SpoofedOf(s *nft.Spoofed, now time.Time) *api.SpoofedSource {
 	if !s.Source.IsValid() {
 		return nil
@@ -83,7 +83,7 @@ func LinkCountersOf(c *relay6.LinkCounters) api.LinkCounters {
 	}
 }
 
-// TrafficOfAll are the figures of the whole process. What is 0 is there as well.
+// TrafficOfAll are the figures of the whole process, those that are 0 included.
 func TrafficOfAll(t *relay6.Totals) api.TrafficCounts {
 	return api.TrafficCounts{
 		Received: allTypes(&t.Sum.Received), Delivered: allTypes(&t.Sum.Delivered), Drops: allDrops(&t.Sum.Drops),
@@ -101,14 +101,13 @@ func allTypes(counts *[relay6.TypeCount]uint64) map[string]uint64 {
 	return m
 }
 
-// NonZero takes what is 0 out of m, and returns it.
+// NonZero removes the entries of m that are 0, and returns m.
 func NonZero(m map[string]uint64) map[string]uint64 {
 	maps.DeleteFunc(m, func(_ string, n uint64) bool { return n == 0 })
 	return m
 }
 
-// TypeName is a message type's name in lower case, "other" for types that have
-// none.
+// TypeName is the name of a message type in lower case, or "other".
 func TypeName(t dhcp6.MessageType) string {
 	if name := t.String(); !strings.HasPrefix(name, "message type") {
 		return strings.ToLower(name)
@@ -116,7 +115,7 @@ func TypeName(t dhcp6.MessageType) string {
 	return "other"
 }
 
-// DropsOf are counts of discarded datagrams by reason, without those that are 0.
+// DropsOf counts discarded datagrams by reason, without the reasons that are 0.
 func DropsOf(counts *[effect.DropCount]uint64) map[string]uint64 { return NonZero(allDrops(counts)) }
 
 func allDrops(counts *[effect.DropCount]uint64) map[string]uint64 {
@@ -127,8 +126,8 @@ func allDrops(counts *[effect.DropCount]uint64) map[string]uint64 {
 	return m
 }
 
-// PeersOf are peers in the order of the configuration, by what a core has seen of each and
-// with the states of all hops.
+// PeersOf makes the peers in the order of the configuration, from what a core has seen of each
+// and from the states of all hops.
 func PeersOf(of []trust.Peer, views []peers.View, all []hop.State) []api.Peer {
 	found := make([]api.Peer, 0, len(views))
 	for i := range views {
@@ -137,8 +136,8 @@ func PeersOf(of []trust.Peer, views []peers.View, all []hop.State) []api.Peer {
 	return found
 }
 
-// PeerOf is a peer by its configuration, by what passed, and with those of all
-// hops that are its own.
+// PeerOf makes a peer from its configuration, from what has passed, and from those of all hops
+// that are its own.
 func PeerOf(p *trust.Peer, v *peers.View, all []hop.State) api.Peer {
 	peer := api.Peer{
 		PeerProtection: ProtectionOf(p, all), Address: p.Address, Prefix: p.Prefix, Local: p.Local, Interfaces: append([]string{}, p.Interfaces...),
@@ -160,7 +159,7 @@ func PeerOf(p *trust.Peer, v *peers.View, all []hop.State) api.Peer {
 	return peer
 }
 
-// TotalsOf are the relay's own figures.
+// TotalsOf makes the relay's own figures.
 func TotalsOf(t *relay6.Totals) api.Totals {
 	totals := api.Totals{Figures: api.Figures(t.Figures), Progress: api.Progress(t.Progress)}
 	for _, n := range t.Unknown {
@@ -172,7 +171,7 @@ func TotalsOf(t *relay6.Totals) api.Totals {
 	return totals
 }
 
-// ClockOf is the kernel's answer about its clock, or why there is none.
+// ClockOf makes the kernel's answer about its clock, or tells why there is none.
 func ClockOf(s clock.Status, err error) api.ClockStatus {
 	if err != nil {
 		return api.ClockStatus{Clock: api.Clock{State: "unknown"}, Error: err.Error()}
@@ -180,8 +179,8 @@ func ClockOf(s clock.Status, err error) api.ClockStatus {
 	return api.ClockStatus{Clock: api.Clock(s)}
 }
 
-// OrphanOf is a prefix or address that is routed and that the store does not
-// explain: whose it is is not known.
+// OrphanOf makes a prefix or address that is routed and that the store does not explain. Whose it
+// is is not known.
 func OrphanOf(l *hoststate.Delegation, vrf string, end instant.Instant, now instant.Now) api.Delegation {
 	d := binding.Binding{
 		NoIAID: true, Prefix: l.Prefix, Link: l.Link, VRF: vrf, NextHop: l.NextHop, LinkLayer: l.LinkLayer, Preferred: end, Valid: end,
@@ -194,7 +193,7 @@ func OrphanOf(l *hoststate.Delegation, vrf string, end instant.Instant, now inst
 	return shown
 }
 
-// EventOf is a note of the core as an event.
+// EventOf makes an event from a note of the core.
 func EventOf(n *effect.Note, now instant.Now) api.Event {
 	e := api.Event{
 		Time: now.Wall, Kind: n.Kind.String(), Text: n.Text, Link: n.Link, Peer: n.Peer,
@@ -233,12 +232,12 @@ func carried(l *effect.TracedLease) *api.Carried {
 	return c
 }
 
-// BlockOf is a block of the core.
+// BlockOf makes the operators' form of a block.
 func BlockOf(b delegation.Block) api.Block {
 	return api.Block{Prefix: b.Prefix, Client: api.Identifier(b.Client.DUID()), Link: b.Link}
 }
 
-// CoreBlock is a block in the core's terms.
+// CoreBlock makes the core's form of a block.
 func CoreBlock(b api.Block) delegation.Block {
 	return delegation.Block{Prefix: b.Prefix, Client: binding.DUID(b.Client), Link: b.Link}
 }
@@ -246,7 +245,7 @@ func CoreBlock(b api.Block) delegation.Block {
 // AddHostCounts adds what one role wants of the kernel.
 func AddHostCounts(c *api.Counters, more hoststate.Counts) {
 	h := &c.Host
-	h.Links = max(h.Links, more.Links) // the same ones for each role
+	h.Links = max(h.Links, more.Links) // the roles have the same links
 	h.Delegations += more.Delegations
 	h.Routes += more.Routes
 	h.StandIns += more.StandIns

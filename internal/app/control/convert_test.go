@@ -150,7 +150,7 @@ func TestTotalsOf(t *testing.T) {
 	}
 }
 
-// RFC 8987 O-3, both ways, and the kernel that does not say.
+// RFC 8987 O-3: the clock is synchronised, it is not, and the kernel does not say.
 func TestClockOf(t *testing.T) {
 	got := control.ClockOf(clock.Status{Synchronised: true, State: "ok", OffsetNanos: 1, MaxErrorMicros: 2, EstErrorMicros: 3}, nil)
 	if want := (api.ClockStatus{Clock: api.Clock{Synchronised: true, State: "ok", OffsetNanos: 1, MaxErrorMicros: 2, EstErrorMicros: 3}}); got != want {
@@ -190,7 +190,7 @@ func controlConfig() config.Control {
 	}
 }
 
-// sockets are configurations that differ from controlConfig in a socket.
+// sockets are configurations that differ from controlConfig in one socket.
 func sockets() []config.Control {
 	var all []config.Control
 	for _, change := range []func(*config.Control){

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// SetBounds shortens a server's patience.
+// SetBounds shortens the times that a server gives.
 func (s *Server) SetBounds(request, answer, write, beat time.Duration) {
 	s.bounds.request, s.bounds.answer, s.bounds.write, s.bounds.beat = request, answer, write, beat
 }
@@ -17,7 +17,7 @@ func NewBounded(l net.Listener, log *slog.Logger) net.Listener { return newBound
 // TCPAddr is where the server listens for certificates.
 func (s *Server) TCPAddr() net.Addr { return s.tcp.Addr() }
 
-// The bounds, for tests that go one beyond.
+// The bounds, for tests that exceed them by one.
 const (
 	MaxBody     = maxBody
 	MaxPerOwner = maxPerOwner

@@ -8,9 +8,8 @@ import (
 	"fairlead/internal/app/api"
 )
 
-// Feed hands events to whoever watches. Offer never waits: each reader has a
-// queue of its own, and one that falls behind finds an EventLost in the place of
-// what did not fit.
+// Feed hands events to all who watch. Offer never waits: each reader has a queue of its own, and
+// a reader that falls behind finds an EventLost in the place of the events that did not fit.
 type Feed struct {
 	mu      sync.Mutex // guards all following fields and all fields of readers
 	readers map[*reader]struct{}
@@ -26,24 +25,23 @@ const (
 // NewFeed is a Feed that nobody reads yet.
 func NewFeed() *Feed { return &Feed{readers: make(map[*reader]struct{})} }
 
-// reader is one subscription. Its queue is a ring that starts small.
+// reader is one subscription. Its queue is a ring that starts small and grows.
 type reader struct {
 	wants  func(*api.Event) bool
 	queue  []api.Event
-	lost   uint64    // since the last event that went into the queue
-	lostAt api.Event // the first of these: its time stands for all
+	lost   uint64    // events lost since the last one that went into the queue
+	lostAt api.Event // the first of the lost events: its time stands for all of them
 	wake   chan struct{}
 }
 
-// Active reports whether anyone watches, so that the publisher can spare itself
-// the work of making events.
+// Active reports whether anybody watches. If nobody does, the publisher need not make events.
 func (f *Feed) Active() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.readers) > 0
 }
 
-// Lost is how many events readers were too slow for.
+// Lost is how many events were lost because readers were too slow.
 func (f *Feed) Lost() uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -96,9 +94,9 @@ func (f *Feed) take(r *reader, into []api.Event) []api.Event {
 	return into
 }
 
-// Subscribe returns the events that wants selects, from now until ctx is done;
-// then the channel is closed. wants is called by Offer and must be quick. The
-// error is ErrBusy where too many watch already.
+// Subscribe returns the events that wants selects, from now until ctx is done; then it closes the
+// channel. Offer calls wants, which must be quick. The error is ErrBusy where too many watch
+// already.
 func (f *Feed) Subscribe(ctx context.Context, wants func(*api.Event) bool) (<-chan api.Event, error) {
 	r := &reader{wants: wants, wake: make(chan struct{}, 1)}
 	f.mu.Lock()

@@ -13,8 +13,8 @@ import (
 
 func everything(*api.Event) bool { return true }
 
-// collect reads until n events came or were lost, and returns what came in
-// order, with the number of those lost at each gap.
+// collect reads until n events have come or were lost. It returns those that came, in order, and
+// the number of lost ones at each gap.
 func collect(t *testing.T, events <-chan api.Event, n int) (came []string, gaps []uint64) {
 	t.Helper()
 	timeout := time.After(30 * time.Second)
@@ -66,8 +66,8 @@ func TestFeedOrderAndFilter(t *testing.T) {
 	}
 }
 
-// A reader that does not read costs the publisher nothing and others nothing; it
-// is told how many events it missed, where it missed them.
+// A reader that does not read delays neither the publisher nor other readers. It is told where it
+// missed events, and how many.
 func TestFeedOverflow(t *testing.T) {
 	f := control.NewFeed()
 	slow, err := f.Subscribe(t.Context(), everything)
@@ -79,7 +79,7 @@ func TestFeedOverflow(t *testing.T) {
 		f.Offer(api.Event{Text: "x", Time: time.Unix(1, 0)})
 	}
 	lost := f.Lost()
-	// Before it blocks, its goroutine may have taken one queue's worth away.
+	// The reader's goroutine may have taken one queue's worth of events before it blocked.
 	if lost < offered-2*control.FeedQueue || lost > offered-control.FeedQueue {
 		t.Errorf("lost %d of %d, want all but one or two queues of %d", lost, offered, control.FeedQueue)
 	}
@@ -105,7 +105,7 @@ func TestFeedEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	cancel()
-	for range events { // what was on its way may still come
+	for range events { // events that were on their way may still come
 		t.Log("an event before the end")
 	}
 	// The channel is closed only after the reader has left the feed.

@@ -11,7 +11,7 @@ type GuardBackend interface {
 	Status(ctx context.Context) (api.GuardStatus, error)
 }
 
-// Guard are the paths of a guard, whose status is another one than Process's.
+// Guard are the paths of a guard. Its status is not that of Process.
 func Guard(b GuardBackend) []Route {
 	return []Route{
 		Look("/v1/status", func(ctx context.Context) (api.GuardStatus, error) {
@@ -21,7 +21,7 @@ func Guard(b GuardBackend) []Route {
 	}
 }
 
-// wholeGuard has an empty list where there was none, which JSON would call null.
+// wholeGuard replaces a nil list by an empty one, because JSON would say null.
 func wholeGuard(g api.GuardStatus) api.GuardStatus {
 	g.Peers, _ = list(g.Peers, nil)
 	g.Programs, _ = list(g.Programs, nil)

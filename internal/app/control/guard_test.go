@@ -48,7 +48,7 @@ func serveGuard(t *testing.T, tune func(*servedGuard)) *servedGuard {
 	return s
 }
 
-// askRaw sends a request over a socket and returns the code and the body.
+// askRaw sends a request over a socket, and returns the code and the body of the answer.
 func askRaw(t *testing.T, socket, method, path string) (int, string) {
 	t.Helper()
 	client := http.Client{Transport: &http.Transport{
@@ -100,7 +100,7 @@ func TestGuardStatus(t *testing.T) {
 	}
 }
 
-// A guard has none of the relay's paths, and its deeds are an operator's.
+// A guard has none of the relay's paths, and only operators may change anything.
 func TestGuardPaths(t *testing.T) {
 	s := serveGuard(t, nil)
 	for _, path := range []string{"GET /v1/links", "GET /v1/peers", "GET /v1/delegations", "GET /v1/trace", "POST /v1/clear", "POST /v1/unblock"} {

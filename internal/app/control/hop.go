@@ -6,7 +6,7 @@ import (
 	"fairlead/internal/core/trust"
 )
 
-// HopOf is a hop as it stands now.
+// HopOf makes the present state of a hop.
 func HopOf(s *hop.State) api.Hop {
 	return api.Hop{
 		Name: s.Hop, Mode: s.Mode, Local: s.Local, Remote: s.Remote,
@@ -16,7 +16,7 @@ func HopOf(s *hop.State) api.Hop {
 	}
 }
 
-// ProtectionOf is a peer with those of all hops that are its own.
+// ProtectionOf makes a peer's protection, from those of all hops that are its own.
 func ProtectionOf(p *trust.Peer, all []hop.State) api.PeerProtection {
 	return api.PeerProtection{
 		Name: p.Name, Role: p.Role.String(), Protection: p.Protection.String(),
@@ -24,7 +24,7 @@ func ProtectionOf(p *trust.Peer, all []hop.State) api.PeerProtection {
 	}
 }
 
-// HopsOf are the hops of one peer among all, none if the peer has none.
+// HopsOf are those of all hops that belong to one peer; none if the peer has none.
 func HopsOf(peer string, all []hop.State) []api.Hop {
 	var hops []api.Hop
 	for i := range all {
@@ -35,9 +35,9 @@ func HopsOf(peer string, all []hop.State) []api.Hop {
 	return hops
 }
 
-// Protected reports whether a peer's messages are protected: every one of its hops
-// is. A peer whose hops nobody has looked at yet is not, nor is one that requires no
-// protection: its messages are in clear.
+// Protected reports whether every hop of a peer is protected. A peer whose hops nobody has looked
+// at yet is not protected. A peer that requires no protection is not either: its messages are in
+// clear.
 func Protected(p *trust.Peer, all []hop.State) bool {
 	if p.Protection == trust.ProtectionNone {
 		return false

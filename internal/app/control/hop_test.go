@@ -15,7 +15,7 @@ import (
 	"fairlead/internal/core/trust"
 )
 
-// state is a hop in which every field has a value of its own.
+// state is a hop in which every field has another value.
 func state() hop.State {
 	return hop.State{
 		Hop: "kea+1", Peer: "kea", Mode: "ike psk",
@@ -29,7 +29,7 @@ func state() hop.State {
 	}
 }
 
-// The text is an interface: this is what others parse.
+// The text is an interface: other programs parse it.
 func TestHopOf(t *testing.T) {
 	s := state()
 	got, err := json.Marshal(control.HopOf(&s))
@@ -45,7 +45,7 @@ func TestHopOf(t *testing.T) {
 	}
 }
 
-// What HopOf hands out is its own.
+// HopOf returns a copy.
 func TestHopOfCopies(t *testing.T) {
 	s := state()
 	got := control.HopOf(&s)
@@ -83,8 +83,7 @@ func TestProtected(t *testing.T) {
 	}
 }
 
-// Peer, summary, figures and the guard's peer all have the peer's hops, and no
-// other's.
+// Each answer that names a peer has the hops of that peer, and no other ones.
 func TestHopsOfPeers(t *testing.T) {
 	other := hop.State{Hop: "other", Peer: "other"}
 	all := []hop.State{other, state()}

@@ -7,7 +7,7 @@ import (
 	"fairlead/internal/core/hop"
 )
 
-// HopEvent is a note about a hop's protection as an event.
+// HopEvent makes an event from a note about the protection of a hop.
 func HopEvent(n *hop.Note, at time.Time) api.Event {
 	return api.Event{Time: at, Kind: api.EventProtection, Text: protectionText(n.Kind), Peer: n.Peer, Hop: n.Hop, Reason: n.Text}
 }

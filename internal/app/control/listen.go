@@ -22,8 +22,8 @@ import (
 	"fairlead/internal/app/keyfile"
 )
 
-// listenUnix binds the socket so that at no moment anyone but root and the group
-// can connect: the kernel takes the mode of the unbound socket for the file.
+// listenUnix binds the socket. At no moment can anyone connect but root and the group: the kernel
+// gives the file the mode that the socket has before it is bound.
 func listenUnix(path, group string, log *slog.Logger) (*net.UnixListener, error) {
 	if err := removeStale(path); err != nil {
 		return nil, err
@@ -48,7 +48,7 @@ func listenUnix(path, group string, log *slog.Logger) (*net.UnixListener, error)
 	return l.(*net.UnixListener), nil
 }
 
-// removeStale removes the socket of a process that is no more.
+// removeStale removes the socket that a process left which is gone.
 func removeStale(path string) error {
 	info, err := os.Lstat(path)
 	switch {
@@ -83,9 +83,9 @@ func groupID(group string) (int, error) {
 	return strconv.Atoi(g.Gid)
 }
 
-// loadTLS reads the certificate, the key and the authority of the clients. A key
-// that others can read is refused, and so are files that others can write. Errors
-// name no path that could not be opened: it may be a key that stands in its place.
+// loadTLS reads the certificate, the key, and the authority of the clients. It refuses a key that
+// others can read, and files that others can write. An error does not name the path that could
+// not be opened: somebody may have put a key in its place.
 func loadTLS(c *config.ControlTLS) (*tls.Config, error) {
 	key, err := keyfile.Secret(c.Key)
 	if err != nil {
@@ -119,11 +119,11 @@ func loadTLS(c *config.ControlTLS) (*tls.Config, error) {
 // The bounds of one listener.
 const (
 	maxConns    = 128
-	maxPerOwner = 16 // of one user or of one address
+	maxPerOwner = 16 // of one user, or of one address
 )
 
-// bounded is a listener that closes what is more than its owner may have open,
-// so that nobody can lock the others out. Root on this machine is let in always.
+// bounded is a listener that closes connections above the number that one owner may have, so that
+// nobody can keep the others out. Root on this machine is always let in.
 type bounded struct {
 	net.Listener
 	log *slog.Logger
@@ -137,7 +137,7 @@ func newBounded(l net.Listener, log *slog.Logger) *bounded {
 	return &bounded{Listener: l, log: log, owned: make(map[string]int)}
 }
 
-// conn is a counted connection that knows who is at its other end.
+// conn is a counted connection that knows the caller.
 type conn struct {
 	net.Conn
 	who     *caller // nil over TCP: the certificate comes later
@@ -149,7 +149,7 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// Accept waits for the next connection that may stay.
+// Accept waits for the next connection that may stay open.
 func (b *bounded) Accept() (net.Conn, error) {
 	for {
 		c, err := b.Listener.Accept()

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unixCaller asks the kernel who connected. The answer is of the moment of the
-// connect and cannot be forged (unix(7), SO_PEERCRED and SO_PEERGROUPS).
+// unixCaller asks the kernel who connected. The answer is about the moment of the connect, and
+// cannot be forged (unix(7), SO_PEERCRED and SO_PEERGROUPS).
 func unixCaller(c *net.UnixConn) (*caller, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -53,7 +53,7 @@ func peerGroups(fd int) ([]uint32, error) {
 			return groups[:size/4], nil
 		case unix.ERANGE:
 			groups = make([]uint32, size/4) // at most NGROUPS_MAX, 65536
-		case unix.ENODATA, unix.ENOPROTOOPT: // none, or a kernel before 4.13
+		case unix.ENODATA, unix.ENOPROTOOPT: // no groups, or a kernel before 4.13
 			return nil, nil
 		default:
 			return nil, os.NewSyscallError("getsockopt SO_PEERGROUPS", errno)
@@ -61,7 +61,7 @@ func peerGroups(fd int) ([]uint32, error) {
 	}
 }
 
-// processName is what the process calls itself; it may be gone already.
+// processName is the name that the process gives itself; the process may be gone already.
 func processName(pid int32) string {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(int(pid)) + "/comm")
 	if err != nil {
@@ -70,7 +70,7 @@ func processName(pid int32) string {
 	return strings.TrimSuffix(string(b), "\n")
 }
 
-// tlsCaller is who the verified certificate says.
+// tlsCaller is the caller that the verified certificate names.
 func tlsCaller(s *tls.ConnectionState) (*caller, error) {
 	if len(s.VerifiedChains) == 0 || len(s.VerifiedChains[0]) == 0 {
 		return nil, fmt.Errorf("certificate: none that was verified")

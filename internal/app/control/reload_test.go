@@ -11,8 +11,8 @@ import (
 	"fairlead/internal/app/api"
 )
 
-// What a reload changes, or would change, comes back whole; one that takes links
-// away from their delegations is refused with their names, unless it is forced.
+// The caller gets all that a reload changes, or would change. A reload that takes the rule from
+// links with delegations is refused with the names of the links, unless it is forced.
 func TestReloadAnswers(t *testing.T) {
 	s := serve(t, nil, nil)
 	ctx := within(t)

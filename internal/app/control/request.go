@@ -12,7 +12,7 @@ import (
 
 func noFilter(r *http.Request) (struct{}, error) { return struct{}{}, only(r) }
 
-// only parses the query and refuses what is not among names, or there twice.
+// only parses the query. It refuses a name that is not among names, or that is there twice.
 func only(r *http.Request, names ...string) error {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {

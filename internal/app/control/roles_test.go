@@ -20,7 +20,7 @@ import (
 	"fairlead/internal/app/config"
 )
 
-// asChild names what this test binary does when it is run as another user.
+// asChild names the environment variable that tells this test binary what to do as another user.
 const asChild = "FAIRLEAD_CONTROL_CHILD"
 
 func TestMain(m *testing.M) {
@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// child does one thing and prints what came of it.
+// child does one thing, and prints the result.
 func child(deed, socket string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
@@ -66,11 +66,11 @@ func child(deed, socket string) error {
 		err = c.Unblock(ctx, api.Block{Link: "br-cust9"})
 	case "reload":
 		_, err = c.Reload(ctx, api.ReloadRequest{})
-	case "flood": // refused deeds, as fast as it goes
+	case "flood": // refused deeds, as fast as possible
 		for range 300 {
 			_, err = c.Clear(ctx, api.ClearRequest{All: true})
 		}
-	case "crowd": // connections that do nothing
+	case "crowd": // connections without requests
 		return crowd(socket)
 	}
 	var remote *api.RemoteError
@@ -93,14 +93,14 @@ type account struct {
 	groups []uint32 // the first is the primary one
 }
 
-// doAs runs a deed in a process of that account, and returns what it printed
-// and its process id.
+// doAs runs a deed in a process of that account. It returns what the process printed, and its
+// process id.
 func doAs(t *testing.T, who account, deed, socket string) (string, int) {
 	t.Helper()
 	return startAs(t, who, deed, socket)()
 }
 
-// startAs begins a deed; the function that it returns waits for the end.
+// startAs begins a deed. The function that it returns waits for the end.
 func startAs(t *testing.T, who account, deed, socket string) func() (string, int) {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -123,10 +123,10 @@ func startAs(t *testing.T, who account, deed, socket string) func() (string, int
 	}
 }
 
-// selfCopy is where copyOfSelf has put its copy; empty before.
+// selfCopy is the path of the copy that copyOfSelf has made; empty before.
 var selfCopy string
 
-// copyOfSelf is this test binary where everybody can run it.
+// copyOfSelf is a copy of this test binary that everybody can run.
 func copyOfSelf(t *testing.T) string {
 	t.Helper()
 	if selfCopy != "" {
@@ -217,7 +217,7 @@ func TestRoles(t *testing.T) {
 	}
 }
 
-// A new configuration holds at once for who connects next.
+// A new configuration holds at once for new connections.
 func TestRolesChange(t *testing.T) {
 	s := serve(t, func(c *config.Config) {
 		c.Control.Group = fmt.Sprint(socketGroup)
@@ -240,7 +240,7 @@ func TestRolesChange(t *testing.T) {
 	}
 }
 
-// An account that the system does not know is reported, and is nobody.
+// An account that the system does not know is logged, and matches nobody.
 func TestUnknownAccounts(t *testing.T) {
 	s := serve(t, func(c *config.Config) {
 		c.Control.Operators = []config.Principal{{Name: "no-such-user-here"}, {Group: true, Name: "no-such-group-here"}}
@@ -286,7 +286,7 @@ func readAudit(t *testing.T, path string) []deedLine {
 	return lines
 }
 
-// RFC 4778 section 2.2.2: who did what, when, and what was not permitted.
+// RFC 4778 section 2.2.2: the log tells who did what and when, and what was not permitted.
 func TestAudit(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
 	s := serve(t, func(c *config.Config) {
@@ -331,8 +331,8 @@ func TestAudit(t *testing.T) {
 	}
 }
 
-// Who may do nothing cannot fill the disk with refusals; how many there were is
-// told all the same.
+// A caller who may do nothing cannot fill the disk with refusals. The log still tells how many
+// there were.
 func TestAuditIsBounded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
 	s := serve(t, func(c *config.Config) {
@@ -357,8 +357,7 @@ func TestAuditIsBounded(t *testing.T) {
 	}
 }
 
-// The audit log may be moved away at any time; where it cannot be written, the
-// record goes to the log.
+// The audit log may be moved away at any time. Where it cannot be written, records go to the log.
 func TestAuditFileGoesAway(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "audit.log")

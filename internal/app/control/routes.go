@@ -26,19 +26,19 @@ type Route struct {
 	handler func(*Server) http.Handler
 }
 
-// Shape is how a route is asked and how it answers, in types of package api. A GET has the
-// fields of Asks in its query, a POST has Asks as its body.
+// Shape is what a route takes and what it answers, as types of package api. A GET has the fields
+// of Asks in its query; a POST has Asks as its body.
 type Shape struct {
 	Method, Path  string
 	Asks, Answers reflect.Type
-	Streams       bool // it answers with events, and each is what it Answers
+	Streams       bool // the route answers with a stream of events, each of them an Answers
 }
 
 func shape[F, T any](method, path string) Shape {
 	return Shape{Method: method, Path: path, Asks: reflect.TypeFor[F](), Answers: reflect.TypeFor[T]()}
 }
 
-// Look is a route for a request that selects nothing and changes nothing.
+// Look is a route for a request that takes no argument and changes nothing.
 func Look[T any](path string, ask func(context.Context) (T, error)) Route {
 	return get(path, noFilter, func(ctx context.Context, _ struct{}) (T, error) { return ask(ctx) })
 }
@@ -57,7 +57,7 @@ func change[R request, T any](name string, do func(context.Context, R, string) (
 	return Route{shape[R, T](http.MethodPost, "/v1/"+name), func(s *Server) http.Handler { return deed(s, name, do) }}
 }
 
-// Status is the path of a process at a glance.
+// Status is the path of the status of a process.
 func Status(ask func(context.Context) (api.Status, error)) Route {
 	return Look("/v1/status", func(ctx context.Context) (api.Status, error) {
 		status, err := ask(ctx)
@@ -65,8 +65,8 @@ func Status(ask func(context.Context) (api.Status, error)) Route {
 	})
 }
 
-// wholeStatus has what is empty where there was none, which JSON would call null: not every
-// role has all of it.
+// wholeStatus replaces nil lists and maps by empty ones, because JSON would say null: not every
+// role fills in all of them.
 func wholeStatus(s api.Status) api.Status {
 	s.Roles, _ = list(s.Roles, nil)
 	s.Peers, _ = list(s.Peers, nil)
@@ -87,7 +87,7 @@ func Peers(ask func(context.Context) ([]api.Peer, error)) Route {
 	return Look("/v1/peers", whole(ask))
 }
 
-// Process are the paths of what a process does, whichever roles it plays.
+// Process are the paths about the process itself, whatever roles it plays.
 func Process(b ProcessBackend) []Route {
 	return []Route{
 		follow("/v1/watch", parseFilter, b.Watch),
@@ -107,12 +107,12 @@ func Relay(b Backend) []Route {
 	}
 }
 
-// Held is the path of what clients hold by the word of a role.
+// Held is the path of what clients hold, as one role knows it.
 func Held(path string, ask func(context.Context, api.Filter) ([]api.Delegation, error)) Route {
 	return get(path, parseFilter, func(ctx context.Context, f api.Filter) ([]api.Delegation, error) { return list(ask(ctx, f)) })
 }
 
-// OfBindings are the paths of what clients hold by the word of all roles.
+// OfBindings are the paths of what clients hold, as all roles know it.
 func OfBindings(b Bindings) []Route {
 	return []Route{
 		get("/v1/history", parseHistoryFilter, func(ctx context.Context, f api.HistoryFilter) ([]api.HistoryEntry, error) {
@@ -123,7 +123,7 @@ func OfBindings(b Bindings) []Route {
 	}
 }
 
-// whole is ask, with an empty list in place of none.
+// whole is ask, with an empty list in place of nil.
 func whole[T any](ask func(context.Context) ([]T, error)) func(context.Context) ([]T, error) {
 	return func(ctx context.Context) ([]T, error) { return list(ask(ctx)) }
 }
@@ -135,7 +135,7 @@ func reload(do func(context.Context, api.ReloadRequest, string) (api.ReloadResul
 	})
 }
 
-// wholeReload has empty lists where there were none, which JSON would call null.
+// wholeReload replaces nil lists by empty ones, because JSON would say null.
 func wholeReload(r api.ReloadResult) api.ReloadResult {
 	r.Peers, _ = list(r.Peers, nil)
 	r.Links, _ = list(r.Links, nil)
@@ -145,7 +145,7 @@ func wholeReload(r api.ReloadResult) api.ReloadResult {
 	return r
 }
 
-// bounded answers by the routes, answers what none of them knows, and bounds all bodies.
+// bounded answers by the routes, refuses requests that no route takes, and bounds all bodies.
 func (s *Server) bounded() http.Handler {
 	mux := http.NewServeMux()
 	there := make(map[string]bool, len(s.routes))
@@ -178,10 +178,10 @@ func (s *Server) bounded() http.Handler {
 	return http.MaxBytesHandler(mux, maxBody)
 }
 
-// errMethod is an answer to a request whose path is there for others.
+// errMethod answers a request to a path that has only other methods.
 var errMethod = errors.New("method not allowed")
 
-// list makes an empty list of none, which JSON would call null.
+// list replaces a nil list by an empty one, because JSON would say null.
 func list[T any](values []T, err error) ([]T, error) {
 	if values == nil {
 		values = []T{}
@@ -208,7 +208,7 @@ func query[F, T any](s *Server, parse func(*http.Request) (F, error), ask func(c
 	})
 }
 
-// asked is who asks, a reader at least, and for what.
+// asked returns the caller, who must be a reader at least, and what the request asks.
 func asked[F any](s *Server, r *http.Request, parse func(*http.Request) (F, error)) (who *caller, f F, err error) {
 	if who, err = s.admit(r, Reader); err == nil {
 		f, err = parse(r)
@@ -222,7 +222,7 @@ type request interface {
 	Attrs() []slog.Attr
 }
 
-// deed carries out a request that changes something, and records it.
+// deed carries out a request that changes something, and records it in the audit log.
 func deed[R request, T any](s *Server, name string, do func(context.Context, R, string) (T, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who, err := s.admit(r, Operator)
@@ -260,10 +260,10 @@ func deed[R request, T any](s *Server, name string, do func(context.Context, R, 
 	})
 }
 
-// errForbidden is an answer to who is known and may not.
+// errForbidden answers a caller who is known and is not permitted to do this.
 var errForbidden = errors.New("not permitted")
 
-// admit says who asks, and whether they may do what needs a role.
+// admit returns the caller. The error says that the caller does not have the role that is needed.
 func (s *Server) admit(r *http.Request, needs CallerRole) (*caller, error) {
 	who, err := callerOf(r)
 	if err != nil {
@@ -279,7 +279,7 @@ func (s *Server) admit(r *http.Request, needs CallerRole) (*caller, error) {
 	}
 }
 
-// body reads the JSON of a deed, strictly.
+// body reads the JSON of a deed, and refuses unknown fields and further text.
 func (s *Server) body(w http.ResponseWriter, r *http.Request, into any) error {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return fmt.Errorf("%w: the body must be application/json", ErrInvalid)
@@ -292,8 +292,7 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request, into any) error {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return fmt.Errorf("%w: body: more than one value", ErrInvalid)
 	}
-	// The time to send a request is over; from here on a reset connection alone
-	// ends its context.
+	// The request has been read. From here on only a connection that is reset ends its context.
 	if err := http.NewResponseController(w).SetReadDeadline(time.Time{}); err != nil {
 		return fmt.Errorf("connection: %w", err)
 	}
@@ -343,7 +342,7 @@ func statusCode(err error) int {
 	return http.StatusInternalServerError
 }
 
-// answer writes a value; a caller that does not take it is cut off.
+// answer writes a value. A caller that does not read it in time is cut off.
 func (s *Server) answer(w http.ResponseWriter, code int, value any) {
 	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.bounds.write)); err != nil {
 		s.log.Debug("control: answer", "reason", err)

@@ -24,8 +24,8 @@ import (
 	"fairlead/internal/lab/labtest"
 )
 
-// values lets cmp compare what has its own equality. A list that is not there is an empty
-// one once it was JSON.
+// values compares values that have an equality of their own. A list that is absent comes out of
+// JSON as an empty one.
 var values = cmp.Options{
 	cmpopts.EquateEmpty(),
 	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
@@ -59,8 +59,8 @@ func openDir(t *testing.T) string {
 	return dir
 }
 
-// serve runs a server until the test ends. tune may change the configuration and
-// the server before it runs.
+// serve runs a server until the test ends. tune may change the configuration, and before may
+// change the server before it runs.
 func serve(t *testing.T, tune func(*config.Config), before func(*control.Server)) *served {
 	t.Helper()
 	s := &served{config: config.Default(), fake: controltest.New(), log: new(labtest.Log)}
@@ -82,7 +82,7 @@ func serve(t *testing.T, tune func(*config.Config), before func(*control.Server)
 	return s
 }
 
-// raw is an HTTP client that says what it likes.
+// raw is an HTTP client that can send any request.
 func (s *served) raw() *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
@@ -92,7 +92,7 @@ func (s *served) raw() *http.Client {
 	}}
 }
 
-// within is a context that ends long after any of these tests should.
+// within is a context that ends long after each of these tests should have ended.
 func within(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), labtest.Patience)
@@ -158,7 +158,7 @@ func TestQueries(t *testing.T) {
 	}
 }
 
-// The text on the wire is an interface: this is what others parse.
+// The text on the wire is an interface: other programs parse it.
 func TestWire(t *testing.T) {
 	s := serve(t, nil, nil)
 	r, err := s.raw().Get("http://x/v1/delegations?prefix=2001:db8:4100::/56")
@@ -220,7 +220,7 @@ func TestDeeds(t *testing.T) {
 	}
 }
 
-// wantCode asserts that Fairlead itself refused, and how.
+// wantCode checks that Fairlead itself refused, with this code and text.
 func wantCode(t *testing.T, what string, err error, code int, text string) {
 	t.Helper()
 	var remote *api.RemoteError
@@ -322,7 +322,7 @@ func TestNobodyListens(t *testing.T) {
 	}
 }
 
-// RFC 9110 section 15.5.6: a 405 says which methods there are.
+// RFC 9110 section 15.5.6: a 405 names the methods that are allowed.
 func TestAllowedMethods(t *testing.T) {
 	s := serve(t, nil, nil)
 	g := serveGuard(t, nil)

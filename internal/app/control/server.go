@@ -16,13 +16,13 @@ import (
 	"fairlead/internal/app/config"
 )
 
-// bounds are the times that a caller and the Backend get.
+// bounds are the times that callers and the Backend are given.
 type bounds struct {
 	request time.Duration // to send a request, header and body
 	answer  time.Duration // for the Backend to look something up
 	deed    time.Duration // for the Backend to change something
 	write   time.Duration // for the caller to take an answer, or one event
-	beat    time.Duration // between signs of life on a stream
+	beat    time.Duration // between two signs of life on a stream
 }
 
 var defaultBounds = bounds{
@@ -46,8 +46,8 @@ type Server struct {
 	tcp  net.Listener // nil: none
 }
 
-// Listen opens the Unix socket, and the TCP socket if there is one configured.
-// Connections wait until Run. Of two routes with one pattern the first holds.
+// Listen opens the Unix socket, and the TCP socket if one is configured. Connections wait until
+// Run. If two routes have the same pattern, the first one counts.
 func Listen(p *config.Process, routes []Route, log *slog.Logger) (*Server, error) {
 	c := &p.Control
 	a, err := newAudit(p.Audit.File, log)
@@ -79,9 +79,9 @@ func (s *Server) unknownAccount(name string) {
 	s.log.Warn("control: an account of the configuration is unknown here", "account", name)
 }
 
-// Reconfigure takes over who may do what, the audit log and the certificates,
-// and holds for open connections as well. The sockets themselves stay as they
-// are; NeedsRestart tells. An error means that nothing has changed.
+// Reconfigure takes the new rights, audit log and certificates. They hold for open connections as
+// well. The sockets stay as they are; NeedsRestart tells whether they should not. An error means
+// that nothing has changed.
 func (s *Server) Reconfigure(p *config.Process) error {
 	c := &p.Control
 	var t *tls.Config
@@ -110,7 +110,7 @@ func NeedsRestart(old, next *config.Control) bool {
 	return old.Listen != nil && old.Listen.Address != next.Listen.Address
 }
 
-// Run serves until ctx ends, then closes the sockets and ends all streams.
+// Run serves until ctx ends. Then it closes the sockets and ends all streams.
 func (s *Server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	web := &http.Server{
@@ -154,7 +154,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 type callerKey struct{}
 
-// rememberCaller puts who connected into the context of a connection.
+// rememberCaller puts the caller into the context of a connection.
 func rememberCaller(ctx context.Context, c net.Conn) context.Context {
 	if known, ok := c.(*conn); ok && known.who != nil {
 		return context.WithValue(ctx, callerKey{}, known.who)
@@ -162,7 +162,7 @@ func rememberCaller(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// callerOf is who sends a request; the error says that nobody knows.
+// callerOf is the caller who sent a request. The error says that the caller is not known.
 func callerOf(r *http.Request) (*caller, error) {
 	if who, ok := r.Context().Value(callerKey{}).(*caller); ok {
 		return who, nil

@@ -7,8 +7,7 @@ import (
 	"fairlead/internal/app/control/controltest"
 )
 
-// TestSpellingOfTheAPI: every field of every type that the control interface takes
-// or answers is spelt in one way.
+// Every field of every type that the control interface takes or answers is spelt in one way.
 func TestSpellingOfTheAPI(t *testing.T) {
 	n := controltest.Spelling(t,
 		api.Status{}, []api.Link{}, []api.Peer{}, []api.Delegation{}, []api.HistoryEntry{}, []api.Block{},

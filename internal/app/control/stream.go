@@ -11,9 +11,9 @@ import (
 	"fairlead/internal/app/api"
 )
 
-// stream sends events to a caller until one of the two goes away, or the caller
-// loses the role. What the caller is too slow for is lost in the Feed, where it
-// is counted; nothing is kept here.
+// stream sends events to a caller until the caller or the process goes away, or the caller loses
+// the role. Events that the caller is too slow for are lost in the Feed, which counts them; none
+// are stored here.
 func stream[F any](s *Server, parse func(*http.Request) (F, error), open func(context.Context, F) (<-chan api.Event, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who, f, err := asked(s, r, parse)
@@ -42,8 +42,8 @@ func stream[F any](s *Server, parse func(*http.Request) (F, error), open func(co
 	})
 }
 
-// carry writes events as they come, each within its time. The first line tells
-// the caller that from now on nothing is missed.
+// carry writes the events as they come, each before its deadline. The first line tells the caller
+// that from now on no event is missed.
 func (s *Server) carry(ctx context.Context, w http.ResponseWriter, out *http.ResponseController, who *caller, events <-chan api.Event) error {
 	send := func(b []byte) error {
 		if err := out.SetWriteDeadline(time.Now().Add(s.bounds.write)); err != nil {
@@ -84,8 +84,8 @@ func (s *Server) carry(ctx context.Context, w http.ResponseWriter, out *http.Res
 	}
 }
 
-// appendEvent writes an event in the form of server-sent events: its kind, then
-// its JSON, which has no newline in it.
+// appendEvent writes an event as a server-sent event: its kind, then its JSON, which has no
+// newline in it.
 func appendEvent(b *bytes.Buffer, e *api.Event) error {
 	data, err := json.Marshal(e)
 	if err != nil {

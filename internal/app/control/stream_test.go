@@ -71,8 +71,8 @@ func TestTrace(t *testing.T) {
 	}
 }
 
-// The form on the wire: ": ready", then an event per block, by server-sent
-// events' rules.
+// The form on the wire: ": ready", then one block for each event, by the rules of server-sent
+// events.
 func TestStreamWire(t *testing.T) {
 	s := serve(t, nil, nil)
 	lines := streamLines(t, s, "/v1/watch")
@@ -102,7 +102,7 @@ func streamLines(t *testing.T, s *served, path string) *bufio.Scanner {
 	return bufio.NewScanner(answer.Body)
 }
 
-// A stream outlives the time that a request may take.
+// A stream may last longer than a request.
 func TestStreamOutlivesRequestTime(t *testing.T) {
 	const request = 20 * time.Millisecond
 	s := serve(t, nil, func(s *control.Server) { s.SetBounds(request, request, time.Minute, request/4) })
@@ -112,7 +112,7 @@ func TestStreamOutlivesRequestTime(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// On a machine that is held up, the request itself may take too long.
+		// On a slow machine, the request itself may take too long.
 		if stream, err = s.raw().Do(r); err != nil && time.Now().After(deadline) {
 			t.Fatal(err)
 		}
@@ -129,8 +129,8 @@ func TestStreamOutlivesRequestTime(t *testing.T) {
 	}
 }
 
-// Over the socket as well: a reader that does not read loses events and learns
-// how many; the publisher never waits.
+// A reader that does not read loses events, over the socket too. It is told how many, and the
+// publisher never waits.
 func TestWatchOverflow(t *testing.T) {
 	s := serve(t, nil, nil)
 	stream, err := s.Watch(within(t), api.Filter{})
@@ -161,7 +161,7 @@ func TestWatchOverflow(t *testing.T) {
 	}
 }
 
-// A reader that is stuck for good is cut off, and what it held is let go.
+// A reader that never reads again is cut off, and its events are freed.
 func TestStuckReaderIsCutOff(t *testing.T) {
 	s := serve(t, nil, func(s *control.Server) { s.SetBounds(time.Minute, time.Minute, 50*time.Millisecond, time.Minute) })
 	ctx, cancel := context.WithCancel(within(t))
@@ -171,7 +171,7 @@ func TestStuckReaderIsCutOff(t *testing.T) {
 		if err == nil {
 			break
 		}
-		// On a machine that is held up, even the first line may come too late.
+		// On a slow machine, even the first line may come too late.
 		if !errors.Is(err, io.EOF) || ctx.Err() != nil {
 			t.Fatal(err)
 		}
@@ -185,7 +185,7 @@ func TestStuckReaderIsCutOff(t *testing.T) {
 	}
 }
 
-// Who loses the role loses the stream at the next beat.
+// A caller who loses the role loses the stream at the next beat.
 func TestStreamEndsWithTheRole(t *testing.T) {
 	s := serve(t, func(c *config.Config) {
 		c.Control.Group = fmt.Sprint(socketGroup)
@@ -218,7 +218,7 @@ func TestTooManyWatch(t *testing.T) {
 	wantCode(t, "watch", err, http.StatusServiceUnavailable, "busy")
 }
 
-// When Fairlead stops, streams end at once and the client can tell.
+// When Fairlead stops, streams end at once, and the client can tell why.
 func TestStreamEndsWithTheServer(t *testing.T) {
 	c := config.Default()
 	c.Control.Socket, c.Control.Group = openDir(t)+"/c.sock", "0"

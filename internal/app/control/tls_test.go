@@ -66,7 +66,7 @@ func parse(t *testing.T, template, parent *x509.Certificate, key, signer *ecdsa.
 	return cert
 }
 
-// issue makes a certificate for a name, with units, for client or server.
+// issue makes a certificate for a name, with organisational units, for a client or a server.
 func (a *authority) issue(t *testing.T, usage x509.ExtKeyUsage, name string, units ...string) tls.Certificate {
 	t.Helper()
 	a.next++
@@ -87,7 +87,7 @@ func writePEM(t *testing.T, path, kind string, der []byte, mode os.FileMode) str
 	return path
 }
 
-// files writes what the configuration names.
+// files writes the files that the configuration names.
 func (a *authority) files(t *testing.T, clients *authority) *config.ControlTLS {
 	t.Helper()
 	dir := t.TempDir()
@@ -104,14 +104,14 @@ func (a *authority) files(t *testing.T, clients *authority) *config.ControlTLS {
 	}
 }
 
-// call sends one request over TCP with a certificate, or with none.
+// call sends one request over TCP, with or without a certificate.
 func call(t *testing.T, s *served, trust *authority, pair *tls.Certificate, method, path string) (int, string, error) {
 	t.Helper()
 	pool := x509.NewCertPool()
 	pool.AddCert(trust.cert)
 	c := &tls.Config{RootCAs: pool}
 	if pair != nil {
-		// Shown whatever authority the server asks for.
+		// The client shows it, whatever authority the server asks for.
 		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return pair, nil }
 	}
 	web := &http.Client{Transport: &http.Transport{TLSClientConfig: c, DisableKeepAlives: true}}
@@ -142,7 +142,7 @@ func TestCertificates(t *testing.T) {
 	tests := []struct {
 		name         string
 		pair         tls.Certificate
-		look, change int // 0: no connection
+		look, change int // HTTP status; 0: no connection
 	}{
 		{"operator", clients.issue(t, user, "alice"), 200, 200},
 		{"operator by unit", clients.issue(t, user, "carol", "sales", "noc"), 200, 200},
@@ -182,7 +182,7 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// New certificates are taken over by a reload, and bad ones refused whole.
+// A reload takes new certificates over, and refuses bad ones as a whole.
 func TestCertificatesChange(t *testing.T) {
 	old, next, clients := newAuthority(t, "old"), newAuthority(t, "next"), newAuthority(t, "clients")
 	s := serve(t, func(c *config.Config) {
@@ -214,8 +214,8 @@ func TestCertificatesChange(t *testing.T) {
 	}
 }
 
-// A key that stands where its file's path belongs is not repeated, whatever it
-// begins with.
+// A key that stands in the place of its file's path is not repeated in an error, whatever its
+// first characters are.
 func TestListenFilesThatAreKeys(t *testing.T) {
 	const key = "/U3VwZXJTZWNyZXRLZXlPZlRoZVBlZXI="
 	for _, field := range []string{"certificate", "key", "client-ca"} {
@@ -230,7 +230,7 @@ func TestListenFilesThatAreKeys(t *testing.T) {
 	}
 }
 
-// Secret files that others can read are refused.
+// Files with secrets that others can read are refused.
 func TestKeyThatOthersCanRead(t *testing.T) {
 	a := newAuthority(t, "a")
 	c := config.Default()

@@ -168,7 +168,7 @@ func (m *message) datagram() udp.Datagram {
 	return udp.Datagram{Link: m.Link, Source: m.Source, Dest: m.Dest, Payload: m.Payload}
 }
 
-// DESIGN section 5: a panic costs one packet. A link whose packets make the core
+// A panic costs one packet. A link whose packets make the core
 // panic a thousand times, each packet another, costs the other link nothing.
 func TestLoopPanicsCostOnePacketEach(t *testing.T) {
 	l, q := newQuietLoop(t)

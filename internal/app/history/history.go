@@ -1,5 +1,5 @@
-// Package history keeps of what has ended as much as the configuration lets stay. All roles
-// write into one history.
+// Package history bounds what is kept of bindings that have ended, as the configuration asks. All
+// roles write into one history.
 package history
 
 import (
@@ -17,14 +17,14 @@ import (
 )
 
 const (
-	ageEvery     = time.Hour        // between two looks for what is too old
-	excessEvery  = 10 * time.Second // between two looks for what is too much
+	ageEvery     = time.Hour        // between two searches for entries that are too old
+	excessEvery  = 10 * time.Second // between two counts of the entries
 	forgetAtOnce = 1000             // entries in one commit
 	maskAtOnce   = 1000
 )
 
-// Of is how much of the past a configuration lets stay. Where the store keeps as little as
-// it can, and where identifiers may not even be told apart, there is none.
+// Of tells how much history a configuration permits. There is none where the store keeps as
+// little as possible, nor where identifiers are not even kept as hashes.
 func Of(c *config.Config) config.History {
 	h := c.History
 	if c.Privacy.StoreMinimal || c.Privacy.History == config.IdentifiersNone {
@@ -33,8 +33,8 @@ func Of(c *config.Config) config.History {
 	return h
 }
 
-// Records are how a configuration has bindings kept. What of a client the history is not to
-// say is masked by the rules.
+// Records tells how bindings are kept under a configuration. The rules mask what the history must
+// not tell of a client.
 func Records(c *config.Config, rules *privacy.Rules) ledger.Records {
 	return ledger.Records{
 		NoHistory: Of(c).Keep == 0, Minimal: c.Privacy.StoreMinimal,
@@ -42,31 +42,31 @@ func Records(c *config.Config, rules *privacy.Rules) ledger.Records {
 	}
 }
 
-// archive is where the history is: host/store.
+// archive is the store, host/store, which has the history.
 type archive interface {
 	Commit(ops []store.Op) error
 	Scan(from, to []byte, fn func(k, v []byte) bool) error
 }
 
-// History knows how long the history is without reading it each time: it counts once, and
-// then adds what is kept by Commit and takes off what it deleted.
+// History knows the length of the history without reading all of it each time: it counts once,
+// then adds what Commit keeps, and subtracts what it deletes.
 type History struct {
 	log     *slog.Logger
 	from    archive
 	privacy *privacy.Rules // nil: nothing is masked
-	added   atomic.Int64   // entries kept since the process began
+	added   atomic.Int64   // entries that were kept since the process began
 
-	masked  config.Identifiers // what the entries are known to be, at least
+	masked  config.Identifiers // every entry is masked at least as far as this says
 	counted bool
-	base    int64 // entries, less what added tells
+	base    int64 // the number of entries, less added
 }
 
-// New is the history in a store.
+// New makes the History of a store.
 func New(log *slog.Logger, from archive, rules *privacy.Rules) *History {
 	return &History{log: log, from: from, privacy: rules}
 }
 
-// Commit keeps what a role has decided. It is safe for all.
+// Commit keeps what a role has decided. Any goroutine may call it.
 func (h *History) Commit(ops []store.Op) error {
 	err := h.from.Commit(ops)
 	if err == nil {
@@ -81,8 +81,7 @@ func (h *History) Commit(ops []store.Op) error {
 	return err
 }
 
-// Run takes away what is older, and what is more, than the configuration keeps, until ctx
-// ends.
+// Run deletes the entries that are too old or too many for the configuration, until ctx ends.
 func (h *History) Run(ctx context.Context, cfg func() *config.Config) error {
 	age, excess := time.NewTicker(ageEvery), time.NewTicker(excessEvery)
 	defer age.Stop()
@@ -110,8 +109,8 @@ func (h *History) Run(ctx context.Context, cfg func() *config.Config) error {
 
 func (h *History) entries() int64 { return h.base + h.added.Load() }
 
-// shorten deletes, oldest first, what is beyond the number that limits allow and,
-// where old is set, before that what ended too long ago.
+// shorten deletes the oldest entries above the number that limits permit. Where old is set, it
+// first deletes those that ended too long ago.
 func (h *History) shorten(ctx context.Context, limits config.History, now time.Time, old bool) error {
 	if old {
 		if err := h.forgetBefore(ctx, now.Add(-limits.Keep)); err != nil {
@@ -130,8 +129,8 @@ func (h *History) shorten(ctx context.Context, limits config.History, now time.T
 	return h.forget(ctx, hi, h.entries()-limits.Entries)
 }
 
-// count reads the whole history. What is kept in the instant in which that begins
-// may count twice: then as many of the oldest go early.
+// count reads the whole history. An entry that is kept just as it begins may count twice: then
+// one of the oldest is deleted too early.
 func (h *History) count(ctx context.Context) error {
 	base := -h.added.Load()
 	lo, hi := wholeHistory()
@@ -148,8 +147,8 @@ func (h *History) count(ctx context.Context) error {
 	return err
 }
 
-// mask masks what was kept before the configuration wanted it masked, once. What
-// is kept meanwhile is masked already.
+// mask masks, once, the entries that were kept before the configuration wanted them masked. New
+// entries are masked already when they are kept.
 func (h *History) mask(ctx context.Context) error {
 	m := h.privacy.History()
 	if m.How() == h.masked {
@@ -162,7 +161,7 @@ func (h *History) mask(ctx context.Context) error {
 		err := h.from.Scan(lo, hi, func(k, v []byte) bool {
 			past, err := ledger.ParsePast(k, v)
 			if err != nil {
-				return true // it is nobody's to tell whose it is
+				return true // an entry that cannot be read stays as it is
 			}
 			before := past.Binding
 			if m.Past(&past.Binding); past.Binding != before {
@@ -196,7 +195,7 @@ func (h *History) forgetBefore(ctx context.Context, end time.Time) error {
 	return h.forget(ctx, hi, math.MaxInt64)
 }
 
-// forget deletes the oldest entries below a key, and no more than most of them.
+// forget deletes the oldest entries below a key, at most that many.
 func (h *History) forget(ctx context.Context, hi []byte, most int64) error {
 	lo, _ := wholeHistory()
 	for most > 0 && ctx.Err() == nil {
@@ -209,12 +208,12 @@ func (h *History) forget(ctx context.Context, hi []byte, most int64) error {
 			return err
 		}
 		if err := h.from.Commit(ops); err != nil {
-			h.counted = false // they may be deleted all the same
+			h.counted = false // they may be deleted in spite of the error
 			return err
 		}
 		h.base -= int64(len(ops))
 		most -= int64(len(ops))
-		lo = append(ops[len(ops)-1].Key, 0) // not again over what was deleted
+		lo = append(ops[len(ops)-1].Key, 0) // the next search begins after what was deleted
 	}
 	return nil
 }

@@ -12,12 +12,12 @@ import (
 	"fairlead/internal/host/store"
 )
 
-// shelf is a real store with a history in it, whose commits fail when told to,
-// after they were made or before.
+// shelf is a real store with a history in it. Its commits fail when they are told to, after they
+// were made or before.
 type shelf struct {
 	*store.Store
 	fail  error
-	made  bool // the commit that fails was made
+	made  bool // the commit is made, and then fails
 	sizes []int
 	scans int
 }
@@ -49,13 +49,13 @@ var firstEnd = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 var quiet = slog.New(slog.DiscardHandler)
 
-// ended is the key of what ended the nth minute.
+// ended is the key of the entry that ended in minute n.
 func ended(n int) []byte {
 	key := binary.BigEndian.AppendUint64([]byte("h"), uint64(firstEnd.Add(time.Duration(n)*time.Minute).UnixNano()))
 	return append(key, 0, 1)
 }
 
-// ends are those of the minutes in [from, to).
+// ends are the entries of the minutes in [from, to).
 func ends(from, to int) (ops []store.Op) {
 	for n := from; n < to; n++ {
 		ops = append(ops, store.Op{Key: ended(n), Value: []byte("past")})
@@ -70,7 +70,7 @@ func (s *shelf) put(t *testing.T, ops []store.Op) {
 	}
 }
 
-// want says that the history is what ended in the minutes [from, to).
+// want checks that the history has exactly the entries of the minutes [from, to).
 func (s *shelf) want(t *testing.T, from, to int) {
 	t.Helper()
 	var got, want [][]byte
@@ -93,8 +93,8 @@ func shorten(t *testing.T, h *History, entries int64, now time.Time, old bool) {
 	}
 }
 
-// Of a history that is too long the oldest go, in commits of a bounded size, and
-// what is no history stays.
+// Where a history is too long, its oldest entries are deleted, in commits of a bounded size.
+// Other records stay.
 func TestHistoryIsBoundedInNumber(t *testing.T) {
 	s := newShelf(t)
 	beside := []store.Op{{Key: []byte("d-before"), Value: []byte("d")}, {Key: []byte("m/wall"), Value: []byte("m")}}
@@ -125,8 +125,8 @@ func TestHistoryIsBoundedInNumber(t *testing.T) {
 	}
 }
 
-// What roles keep after the count counts, and nothing else does: not what was not kept, nor
-// what is deleted, nor other records.
+// After the count, each entry that roles keep is counted, and nothing else: no entry that could
+// not be kept, no entry that is deleted, and no other record.
 func TestHistoryCountsWhatIsKept(t *testing.T) {
 	s := newShelf(t)
 	s.put(t, ends(0, 5))
@@ -162,13 +162,13 @@ func TestHistoryCountsWhatIsKept(t *testing.T) {
 	}
 }
 
-// What could not be deleted is counted again, whether it is gone or not.
+// Entries that could not be deleted are counted again, whether they are gone or not.
 func TestHistoryIsCountedAgainAfterAFailure(t *testing.T) {
 	for _, made := range []bool{false, true} {
 		s := newShelf(t)
 		s.put(t, ends(0, 9))
 		h := New(quiet, s, nil)
-		h.added.Store(100) // kept, and forgotten, long ago
+		h.added.Store(100) // entries that were kept and deleted long ago
 		s.fail, s.made = store.ErrBroken, made
 		err := h.shorten(t.Context(), config.History{Entries: 6}, firstEnd, false)
 		if !errors.Is(err, store.ErrBroken) {
@@ -183,7 +183,7 @@ func TestHistoryIsCountedAgainAfterAFailure(t *testing.T) {
 	}
 }
 
-// What ended too long ago goes, however little it is, and is counted.
+// Entries that ended too long ago are deleted, however few they are, and counted as deleted.
 func TestHistoryIsBoundedInTime(t *testing.T) {
 	s := newShelf(t)
 	s.put(t, ends(0, 90))
@@ -192,7 +192,7 @@ func TestHistoryIsBoundedInTime(t *testing.T) {
 	shorten(t, h, 1000, now, false)
 	s.want(t, 0, 90)
 	shorten(t, h, 1000, now, true)
-	s.want(t, 20, 90) // what ended an hour ago to the instant stays
+	s.want(t, 20, 90) // an entry that ended exactly an hour ago stays
 	if got := h.entries(); got != 70 {
 		t.Errorf("%d entries are counted, want 70", got)
 	}

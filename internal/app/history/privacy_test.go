@@ -15,7 +15,7 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// hers is what somebody has held, in DHCPv6 or in DHCPv4.
+// hers is a binding that somebody has had, in DHCPv6 or in DHCPv4.
 func hers(in binding.Space) binding.Binding {
 	b := binding.Binding{
 		Link: "d1", Client: binding.DUID("\x00\x03\x00\x01somebody"), Prefix: netip.MustParsePrefix("2001:db8:beef:7700::/56"), NextHop: netip.MustParseAddr("fe80::beef:77"),
@@ -27,7 +27,7 @@ func hers(in binding.Space) binding.Binding {
 	return b
 }
 
-// leftOf are parts of these in octets and in words.
+// leftOf are parts of her identifiers and addresses, as octets and as text.
 var leftOf = []string{"ebody", "beef:77", "\xbe\xef\x77", "198.51.100.77", "\xc6\x33\x64\x4d"}
 
 func past(n int, in binding.Space) store.Op {
@@ -35,8 +35,8 @@ func past(n int, in binding.Space) store.Op {
 	return store.Op{Key: append(ended(n), in...), Value: p.Value()}
 }
 
-// What was kept before the configuration wanted it masked is masked, once, and
-// what is no record stays.
+// Entries that were kept before the configuration wanted them masked are masked once. What cannot
+// be read as an entry stays.
 func TestHistoryIsMaskedAfterwards(t *testing.T) {
 	all := config.IdentifiersHashed
 	rules := privacy.New(privacy.NewKey(), config.Privacy{Log: all, History: all, Trace: all, Crash: all}, nil)
@@ -83,8 +83,8 @@ func TestHistoryIsMaskedAfterwards(t *testing.T) {
 	}
 }
 
-// There is no history where identifiers may not even be told apart, nor where
-// the store is to keep as little as it can.
+// There is no history where identifiers are not even kept as hashes, nor where the store keeps as
+// little as possible.
 func TestNoHistoryByPrivacy(t *testing.T) {
 	for _, tc := range []struct {
 		p    config.Privacy

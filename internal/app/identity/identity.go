@@ -1,6 +1,6 @@
-// Package identity is who a relay is for servers: its relay-id (RFC 5460 section 5.4, RFC
-// 6925). It may be on a token, a file on a medium that can be pulled out: then nothing is
-// relayed while the token is not there.
+// Package identity has the relay-id, by which servers know a relay (RFC 5460 section 5.4, RFC
+// 6925). It may be on a token, a file on a medium that can be pulled out: nothing is relayed
+// while the token is not there.
 package identity
 
 import (
@@ -18,69 +18,69 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// Identity is that of a process. All of it is safe for several goroutines.
+// Identity is the identity of one process. Any goroutine may use it.
 type Identity struct {
 	log     *slog.Logger
-	file    string                       // of the token; empty: there is none
+	file    string                       // path of the token; empty: there is no token
 	read    func(string) ([]byte, error) // token.Read
-	missing atomic.Bool                  // the token
+	missing atomic.Bool                  // the token is missing
 
 	mu     sync.Mutex // guards all following fields
 	id     dhcp6.DUID
-	why    string // the token is missing
-	accept bool   // another token may take its place
-	known  func() // hears that the identifier is another one; nil: nobody does
+	why    string // why the token is missing
+	accept bool   // another token may take the place of the old one
+	known  func() // called when the identifier has changed; may be nil
 }
 
-// Fixed is an identity that never changes; empty: none is known.
+// Fixed is an identity that never changes. It may be empty: then no identifier is known.
 func Fixed(id dhcp6.DUID) *Identity { return &Identity{id: id} }
 
-// OnToken is the identity on a token, which need not be there yet.
+// OnToken is the identity on a token, which may be missing at first.
 func OnToken(file string, log *slog.Logger) *Identity {
 	i := &Identity{log: log, file: file, read: token.Read}
 	i.Look()
 	return i
 }
 
-// FromFile is what a file says now. It is not looked at again.
+// FromFile is the identity that a file holds now. The file is not read again.
 func FromFile(file string) (*Identity, error) {
 	id, err := readID(token.Read, file)
 	return Fixed(id), err
 }
 
-// ID is the identifier; empty: none is known.
+// ID is the identifier; empty where none is known.
 func (i *Identity) ID() dhcp6.DUID {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.id
 }
 
-// Missing reports whether a token is required and not there: then nothing is relayed.
+// Missing reports whether a token is required and missing. Then nothing is relayed.
 func (i *Identity) Missing() bool { return i.missing.Load() }
 
-// Trouble is why nothing is relayed, in words; empty: something is.
+// Trouble says in words why nothing is relayed; it is empty while messages are relayed.
 func (i *Identity) Trouble() string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.why
 }
 
-// Changed has known called when the identifier is another one.
+// Changed sets the function that is called when the identifier has changed.
 func (i *Identity) Changed(known func()) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.known = known
 }
 
-// Accept has the next look take whatever token is there.
+// Accept has the next look accept any token.
 func (i *Identity) Accept() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.accept = true
 }
 
-// lookEvery is how often the token is looked at: RFC 6925 says nothing of it, and an
-// operator who pulls a token out expects that to do something at once.
+// lookEvery is the time between two looks at the token. RFC 6925 does not name one. An operator
+// who pulls a token out expects the relay to stop at once.
 const lookEvery = 250 * time.Millisecond
 
 // Run looks at the token until ctx ends.
@@ -118,7 +118,7 @@ func (i *Identity) Look() {
 	i.why = why
 	known := i.known
 	i.mu.Unlock()
-	// A new identifier is told before anything is relayed under it.
+	// The core gets a new identifier before anything is relayed with it.
 	if err == nil && another && known != nil {
 		known()
 	}
@@ -132,7 +132,7 @@ func (i *Identity) Look() {
 	}
 }
 
-// readID reads a file that has an identity.
+// readID reads the file of an identity.
 func readID(read func(string) ([]byte, error), file string) (dhcp6.DUID, error) {
 	text, err := read(file)
 	if err != nil {
@@ -145,8 +145,8 @@ func readID(read func(string) ([]byte, error), file string) (dhcp6.DUID, error) 
 	return id, nil
 }
 
-// Parse reads what the file of an identity holds: a DUID and a newline. One that was cut in
-// half has no newline, and mostly not the length of its type.
+// Parse reads the content of an identity's file: a DUID and a newline. A file that was only half
+// written has no newline, and mostly a DUID that is too short for its type.
 func Parse(text string) (dhcp6.DUID, error) {
 	line, whole := strings.CutSuffix(text, "\n")
 	switch {

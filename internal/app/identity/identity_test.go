@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// A token that goes stops everything, the same one lets it go on, and another one is refused
-// until it is accepted.
+// Without its token a relay stops. The same token lets it go on; another token is refused until
+// it is accepted.
 func TestToken(t *testing.T) {
 	const one, two = "00:03:00:01:02:00:5e:00:53:01", "00:03:00:01:02:00:5e:00:53:02"
 	var logged bytes.Buffer
@@ -42,7 +42,7 @@ func TestToken(t *testing.T) {
 			i.Accept()
 		}
 		i.Look()
-		i.Look() // nothing more is said
+		i.Look() // nothing more is logged
 		if i.Missing() != step.missing || i.ID().String() != step.id {
 			t.Errorf("%s: missing %v, id %v; want %v, %v", step.what, i.Missing(), i.ID(), step.missing, step.id)
 		}

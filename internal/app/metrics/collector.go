@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metric is one metric: what it is called, and how it is read from a snapshot.
+// metric is one metric: its name and help, and how it is read from a snapshot.
 type metric[T any] struct {
 	name   string
 	help   string
@@ -19,17 +19,17 @@ type metric[T any] struct {
 	read   func(snapshot *T, emit emit)
 }
 
-// emit takes one sample with the values of the metric's labels.
+// emit adds one sample, with the values of the metric's labels.
 type emit func(value float64, labels ...string)
 
-// collector turns one snapshot into one scrape.
+// collector makes one scrape from one snapshot.
 type collector[T any] struct {
 	look    func(context.Context) (T, error)
 	metrics []metric[T]
-	descs   []*prometheus.Desc // as metrics
+	descs   []*prometheus.Desc // one for each of metrics
 }
 
-// newCollector is a collector for a registry of its own.
+// newCollector makes a collector of these metrics.
 func newCollector[T any](metrics []metric[T], look func(context.Context) (T, error)) *collector[T] {
 	c := &collector[T]{look: look, metrics: metrics}
 	for _, m := range metrics {
@@ -45,8 +45,8 @@ func (c *collector[T]) Describe(out chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect takes one snapshot. Without an answer the scrape fails as a whole: old
-// figures would be worse than none.
+// Collect takes one snapshot. Without a snapshot the whole scrape fails: old figures would be
+// worse than none.
 func (c *collector[T]) Collect(out chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
 	defer cancel()
@@ -59,7 +59,7 @@ func (c *collector[T]) Collect(out chan<- prometheus.Metric) {
 		m.read(&snapshot, func(value float64, labels ...string) {
 			texts := make([]string, len(labels))
 			for j, l := range labels {
-				texts[j] = strings.ToValidUTF8(l, "?") // the kernel takes any octets for a link's name
+				texts[j] = strings.ToValidUTF8(l, "?") // to the kernel, any octets are a link's name
 			}
 			out <- prometheus.MustNewConstMetric(c.descs[i], m.kind, value, texts...)
 		})
@@ -71,7 +71,7 @@ const (
 	counter = prometheus.CounterValue
 )
 
-// spread emits a map in the order of its keys, each behind the labels.
+// spread emits the values of a map in the order of its keys. The key is the last label.
 func spread(counts map[string]uint64, emit emit, labels ...string) {
 	for _, k := range slices.Sorted(maps.Keys(counts)) {
 		emit(float64(counts[k]), append(slices.Clip(labels), k)...)

@@ -7,8 +7,8 @@ import (
 	"fairlead/internal/app/api"
 )
 
-// guardMetrics are all that a guard has; testdata/guard-metrics.txt lists them.
-// What the relay has as well means the same there.
+// guardMetrics are all metrics of a guard; testdata/guard-metrics.txt lists them. A metric that
+// the relay has too means the same there.
 var guardMetrics = slices.Concat(tagged[api.GuardStatus](), []metric[api.GuardStatus]{
 	{
 		"build_info", "The version that runs; always 1.", gauge,

@@ -22,9 +22,8 @@ const (
 	retryEvery   = 2 * time.Second
 )
 
-// Server answers scrapes at one address. Figures are there to be looked at, and
-// the relay does not depend on anybody's looking: an address that another program
-// has, or that no interface has yet, is logged, shown by Trouble and tried again.
+// Server answers scrapes at one address. The relay works without it: where another program has
+// the address, or no interface has it yet, that is logged, shown by Trouble, and tried again.
 type Server struct {
 	off     bool
 	address string
@@ -33,18 +32,18 @@ type Server struct {
 
 	mu       sync.Mutex // guards all following fields
 	listener net.Listener
-	trouble  error // why the listener is nil
+	trouble  error // why listener is nil
 }
 
-// Listen makes a Server for the address of c and tries to open it at once. A scrape is
-// answered from Run on, by h: a Handler. Without an address none is.
+// Listen makes a Server for the address of c, and tries to open it at once. Run answers scrapes
+// by h, a Handler. Without an address nothing is answered.
 func Listen(c config.Metrics, h http.Handler, log *slog.Logger) *Server {
 	s := &Server{off: !c.Listen.IsValid(), address: c.Listen.String(), handler: h, log: log}
 	s.open()
 	return s
 }
 
-// Trouble is why no scrape can be answered; empty where one can.
+// Trouble says why no scrape can be answered; it is empty where they can.
 func (s *Server) Trouble() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -54,7 +53,7 @@ func (s *Server) Trouble() string {
 	return "metrics: " + s.trouble.Error()
 }
 
-// open opens the address if it is not open, and logs a trouble that is new.
+// open opens the address if it is not open, and logs an error that is new.
 func (s *Server) open() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -108,7 +107,7 @@ func (s *Server) Run(ctx context.Context) error {
 		WriteTimeout:      12 * answerWithin,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
-		// What goes wrong with a caller is the caller's to see.
+		// An error of a connection concerns only its caller.
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
 	}
 	served := make(chan error, 1)
@@ -125,10 +124,9 @@ func (s *Server) Run(ctx context.Context) error {
 	return err
 }
 
-// boundedListener is a listener that holds at most maxConns connections. A connection above
-// that takes the place of the oldest one that is not being answered, or else of
-// the oldest one. So those who connect and ask nothing, however many they are,
-// cannot keep out who asks.
+// boundedListener is a listener that holds at most maxConns connections. One more takes the place
+// of the oldest connection on which no request is being answered, or else of the oldest. So
+// callers who connect and ask nothing, however many they are, cannot keep out those who ask.
 type boundedListener struct {
 	net.Listener
 
@@ -140,7 +138,7 @@ type boundedListener struct {
 type boundedConn struct {
 	net.Conn
 	of    *boundedListener
-	asked bool // a request of it is being answered; guarded by of.mu
+	asked bool // a request on it is being answered; guarded by of.mu
 }
 
 // Accept waits for the next connection.
@@ -151,12 +149,12 @@ func (c *boundedListener) Accept() (net.Conn, error) {
 	}
 	v := &boundedConn{Conn: conn, of: c}
 	if victim := c.admit(v); victim != nil {
-		_ = victim.Conn.Close() // its reader and writer see it, and end
+		_ = victim.Conn.Close() // the goroutines that use it get an error, and end
 	}
 	return v, nil
 }
 
-// admit takes a connection in, and returns the one that must go for it, or nil.
+// admit takes in a connection, and returns the one that has to be closed for it, or nil.
 func (c *boundedListener) admit(v *boundedConn) (victim *boundedConn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -179,14 +177,14 @@ func (v *boundedConn) Close() error {
 	return v.Conn.Close()
 }
 
-// connKey is the key of a connection in the context of its requests.
+// connKey is the key of the connection in the context of a request.
 type connKey struct{}
 
 func remember(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, conn)
 }
 
-// marked marks the connection of each request while h answers it.
+// marked marks the connection of each request while h answers the request.
 func (c *boundedListener) marked(h http.Handler) http.Handler {
 	mark := func(r *http.Request, asked bool) {
 		if v, ok := r.Context().Value(connKey{}).(*boundedConn); ok {

@@ -1,12 +1,11 @@
-// Package metrics shows the figures of the relay, or of a guard, to Prometheus.
-// It counts nothing itself: each scrape takes one snapshot, so
-// that the figures of one scrape belong together.
+// Package metrics shows the figures of the relay, or of a guard, to Prometheus. It counts nothing
+// itself: each scrape takes one snapshot, so that its figures belong together.
 //
-// Labels come from bounded sets alone: links, peers, hops, directions, message types,
-// reasons. A client's identity is never a label. The counters of the whole process
-// are there from the start, with 0, so that an alert sees the first event. The
-// counters of one link (fairlead_link_...) appear with the first thing that they
-// count: a machine of 4 000 links would else have a hundred thousand series of zeros.
+// The values of labels come from bounded sets alone: links, peers, hops, directions, message
+// types, reasons. A client's identity is never a label. The counters of the whole process are
+// there from the start, with 0, so that an alert sees the first event. A counter of one link
+// (fairlead_link_...) appears when it first counts something: else a machine with 4 000 links
+// would have a hundred thousand series of zeros.
 package metrics
 
 import (
@@ -22,17 +21,17 @@ import (
 	"fairlead/internal/app/api"
 )
 
-// Counters are the figures of api.Counters.
+// Counters shows the figures of api.Counters.
 func Counters(look func(context.Context) (api.Counters, error)) prometheus.Collector {
 	return newCollector(relayMetrics, look)
 }
 
-// Guard are the figures of a guard.
+// Guard shows the figures of a guard.
 func Guard(look func(context.Context) (api.GuardStatus, error)) prometheus.Collector {
 	return newCollector(guardMetrics, look)
 }
 
-// Relay4 are the figures of the DHCPv4 relay's own.
+// Relay4 shows the figures that only the DHCPv4 relay has.
 func Relay4(look func(context.Context) (api.Relay4, error)) prometheus.Collector {
 	return newCollector(relay4Metrics, look)
 }
@@ -42,14 +41,14 @@ func Server6(look func(context.Context) (api.Server6, error)) prometheus.Collect
 	return newCollector(server6Metrics, look)
 }
 
-// Of are the figures of a role's own: the fields of T that have tags, as those of
+// Of shows the figures that only one role has: the fields of T that have tags, as those of
 // api.Counters have.
 func Of[T any](look func(context.Context) (T, error)) prometheus.Collector {
 	return newCollector(tagged[T](), look)
 }
 
-// Handler serves what was collected, and the health of what is called name: why it is
-// degraded, in words.
+// Handler serves the figures, and at /healthz the health of the process of this name: degraded
+// says in words what does not work as it should.
 func Handler(name string, degraded func(context.Context) ([]string, error), figures ...prometheus.Collector) http.Handler {
 	r := prometheus.NewRegistry()
 	r.MustRegister(figures...)
@@ -60,8 +59,8 @@ func Handler(name string, degraded func(context.Context) ([]string, error), figu
 	return mux
 }
 
-// healthz answers 200 as long as there are answers at all, even if something is
-// degraded: then the text says why. A restart would mend nothing.
+// healthz answers 200 as long as the process answers at all. If something does not work as it
+// should, the text says so: a restart would not help.
 func healthz(w http.ResponseWriter, r *http.Request, name string, degraded func(context.Context) ([]string, error)) {
 	ctx, cancel := context.WithTimeout(r.Context(), answerWithin)
 	defer cancel()

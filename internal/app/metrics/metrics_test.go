@@ -27,7 +27,7 @@ import (
 	"fairlead/internal/lab/labtest"
 )
 
-// golden compares with a file; with UPDATE=1 it is made what it should be, for review.
+// golden compares a text with a file. With UPDATE=1 it writes the file, for review.
 func golden(t *testing.T, path, got string) {
 	t.Helper()
 	if os.Getenv("UPDATE") == "1" {
@@ -60,13 +60,13 @@ func gatherFrom(t *testing.T, c prometheus.Collector) []*dto.MetricFamily {
 	return families
 }
 
-// Every metric, with its type, its labels and one sample each: the interface to
-// those who alert on it.
+// All metrics with type, labels and one sample each: those who have alerts on them depend on
+// these.
 func TestNames(t *testing.T) {
 	testNames(t, "testdata/metrics.txt", gather(t, protectedRelay()), len(relayMetrics))
 }
 
-// protectedRelay is a relay with some of everything.
+// protectedRelay is a relay in which every figure has a sample.
 func protectedRelay() *controltest.Fake {
 	fake := controltest.New()
 	fake.Figures.Peers[0].Protection, fake.Figures.Peers[0].Protected, fake.Figures.Peers[0].Hops = "ipsec", true, []api.Hop{controltest.IKEHop("kea1")}
@@ -90,7 +90,7 @@ func testNames(t *testing.T, path string, families []*dto.MetricFamily, describe
 	}
 }
 
-// The same of the DHCPv4 relay.
+// The same for the DHCPv4 relay.
 func TestNamesOfRelay4(t *testing.T) {
 	testNames(t, "testdata/relay4-metrics.txt", gatherFrom(t, Relay4(controltest.New().Relay4)), len(relay4Metrics))
 }
@@ -100,7 +100,7 @@ func TestNamesOfServer6(t *testing.T) {
 	testNames(t, "testdata/server6-metrics.txt", gatherFrom(t, Server6(controltest.New().Server6)), len(server6Metrics))
 }
 
-// The same as Prometheus reads it, values included.
+// The same as Prometheus reads it, with values.
 func TestScrape(t *testing.T) {
 	testScrape(t, "testdata/scrape.txt", relayHandler(protectedRelay()))
 }
@@ -141,8 +141,8 @@ func fetch(t *testing.T, url string) (int, string) {
 	return r.StatusCode, string(b)
 }
 
-// No label says who a client is: a series per client is memory without bound,
-// and private.
+// No label says who a client is: a series for each client would need memory without bound, and
+// would not be private.
 func TestLabelsAreBounded(t *testing.T) {
 	allowed := []string{"link", "direction", "type", "reason", "peer", "hop", "kind", "path", "outcome", "version", "go", "family", "relay_id", "pool"}
 	labels := make(map[string][]string)
@@ -167,8 +167,7 @@ func TestLabelsAreBounded(t *testing.T) {
 	}
 }
 
-// The kernel takes octets for a link's name that are no text; they must not cost
-// the scrape.
+// The kernel accepts a link name that is no valid text. It must not cost the scrape.
 func TestLinkNameThatIsNoText(t *testing.T) {
 	fake := controltest.New()
 	fake.Figures.Links[len(fake.Figures.Links)-1].Name = "a\xff\xfeb"
@@ -181,8 +180,8 @@ func TestLinkNameThatIsNoText(t *testing.T) {
 	}
 }
 
-// A relay without an answer makes the scrape fail: old or empty figures would
-// look like health.
+// If the relay does not answer, the scrape fails: old or empty figures would look as if all were
+// well.
 func TestNoAnswer(t *testing.T) {
 	fake := controltest.New()
 	fake.Fail = errors.New("the loop is stuck")
@@ -217,7 +216,7 @@ func TestHealthz(t *testing.T) {
 	}
 }
 
-// O-3 both ways: the figure follows the clock.
+// O-3: the figure follows the clock, in both directions.
 func TestClockBothWays(t *testing.T) {
 	for _, synchronised := range []bool{true, false} {
 		fake := controltest.New()
@@ -261,8 +260,8 @@ func TestServeEnds(t *testing.T) {
 	}
 }
 
-// An address that another program has does not stop the relay, whose figures are
-// only shown: it is said, and tried again until it is free.
+// An address that another program has does not stop the relay. It is logged, and tried again
+// until it is free.
 func TestAddressThatAnotherHas(t *testing.T) {
 	theirs, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -284,8 +283,8 @@ func TestAddressThatAnotherHas(t *testing.T) {
 	}
 }
 
-// Those who connect and ask nothing, and those who ask and do not read, do not
-// keep out who asks.
+// Callers who connect and ask nothing, and callers who ask and do not read, do not keep out
+// others.
 func TestManyConnections(t *testing.T) {
 	at := served(t, "127.0.0.1:0").listener.Addr().String()
 	for _, first := range []string{"", "GET /met", "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"} {
@@ -305,7 +304,7 @@ func TestManyConnections(t *testing.T) {
 	}
 }
 
-// relayHandler and guardHandler answer with what a process of the kind has.
+// relayHandler and guardHandler answer as a process of their kind does.
 func relayHandler(fake *controltest.Fake) http.Handler {
 	return Handler("relay", func(ctx context.Context) ([]string, error) {
 		s, err := fake.Status(ctx)

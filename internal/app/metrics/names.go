@@ -10,7 +10,7 @@ import (
 // relayMetric is a metric of the relay.
 type relayMetric = metric[api.Counters]
 
-// relayMetrics are all that the relay has. Names and labels are an interface:
+// relayMetrics are all metrics of the relay. Their names and labels are an interface:
 // testdata/metrics.txt lists them, and a change there is a change for operators.
 var relayMetrics = slices.Concat(tagged[api.Counters](), processMetrics, trafficMetrics,
 	eachOf("link", clientLinks, append(tagged[api.Link](), linkUp)), eachOf("peer", peers, append(tagged[api.Peer](), peerSilent)), relayProtection)
@@ -47,7 +47,7 @@ var processMetrics = []relayMetric{
 	},
 }
 
-// trafficMetrics are those of links that have uplinks as well.
+// trafficMetrics are the metrics of all links, uplinks included.
 var trafficMetrics = []relayMetric{
 	{
 		"link_messages_total", "Messages received from clients and relays below, and delivered to them, by link.", counter,

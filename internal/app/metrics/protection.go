@@ -8,7 +8,7 @@ import (
 	"fairlead/internal/core/trust"
 )
 
-// hopMetrics are those of one hop that are computed.
+// hopMetrics are the metrics of one hop that are computed.
 var hopMetrics = []metric[api.Hop]{
 	{
 		"ipsec_packets_total", "Packets that passed a hop in ESP.", counter,
@@ -43,8 +43,8 @@ func bothWays(read func(*api.Hop) (received, sent uint64)) func(*api.Hop, emit) 
 	}
 }
 
-// protection are the metrics of RFC 8213 that a relay and a guard have both. A
-// hop's name begins with its peer's, and is unique.
+// protection are the metrics of RFC 8213, which a relay and a guard both have. The name of a hop
+// begins with the name of its peer, and is unique.
 func protection[T any](peers func(*T) []api.PeerProtection, strangers func(*T) api.Traffic) []metric[T] {
 	hops := func(snapshot *T, do func(string, *api.Hop)) {
 		for _, p := range peers(snapshot) {

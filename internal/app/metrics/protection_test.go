@@ -14,7 +14,7 @@ import (
 	"fairlead/internal/app/control/controltest"
 )
 
-// A guard's metrics, as TestNames and TestScrape have the relay's.
+// The metrics of a guard, as TestNames and TestScrape show those of the relay.
 func TestGuardNames(t *testing.T) {
 	testNames(t, "testdata/guard-metrics.txt", gatherFrom(t, newCollector(guardMetrics, watchfulGuard().Status)), len(guardMetrics))
 }
@@ -23,7 +23,7 @@ func TestGuardScrape(t *testing.T) {
 	testScrape(t, "testdata/guard-scrape.txt", guardHandler(watchfulGuard()))
 }
 
-// watchfulGuard is a guard with some of everything.
+// watchfulGuard is a guard in which every figure has a sample.
 func watchfulGuard() *controltest.FakeGuard {
 	fake := controltest.NewGuard()
 	hop := controltest.IKEHop("loft")
@@ -36,8 +36,7 @@ func watchfulGuard() *controltest.FakeGuard {
 	return fake
 }
 
-// A metric that both have means the same: relay and guard are watched by the
-// same rules.
+// A metric that both have means the same: relay and guard are watched with the same rules.
 func TestSharedMetrics(t *testing.T) {
 	kind := make(map[string][]string)
 	for _, m := range relayMetrics {
@@ -59,9 +58,8 @@ func TestSharedMetrics(t *testing.T) {
 	}
 }
 
-// The figure follows the protection, each hop for itself; a peer whose hops nobody
-// has seen has one all the same, so that an alert on it has something to go by. A
-// peer that requires none has none.
+// The figure of each hop follows its protection. A peer whose hops nobody has seen yet has a
+// figure too, so that an alert on it works. A peer that requires no protection has none.
 func TestPeerProtectedBothWays(t *testing.T) {
 	up, down := controltest.IKEHop("kea1"), controltest.IKEHop("kea1+1")
 	down.Protected = false

@@ -6,8 +6,8 @@ import (
 	"fairlead/internal/app/api"
 )
 
-// relay4Metrics are all that the DHCPv4 relay has of its own; testdata/relay4-metrics.txt
-// lists them.
+// relay4Metrics are all metrics that only the DHCPv4 relay has; testdata/relay4-metrics.txt lists
+// them.
 var relay4Metrics = slices.Concat(tagged[api.Relay4](), eachOf("link", relay4Links, []metric[api.Relay4Link]{
 	{
 		"relay4_link_up", "1 if a link with clients of DHCPv4 is up.", gauge, nil,

@@ -52,7 +52,7 @@ func tagged[T any]() []metric[T] {
 	return all
 }
 
-// fieldsOf are the fields of a struct that have a metric, each with its index in the
+// fieldsOf are the fields of a struct that have a metric. The index of each begins at the
 // outermost struct.
 func fieldsOf(of reflect.Type, at []int) (found []reflect.StructField) {
 	for i := range of.NumField() {
@@ -68,7 +68,7 @@ func fieldsOf(of reflect.Type, at []int) (found []reflect.StructField) {
 	return found
 }
 
-// show emits what a field holds.
+// show emits the value of a field.
 func show(v reflect.Value, emit emit, labels []string) {
 	switch value := v.Interface().(type) {
 	case bool:
@@ -89,7 +89,7 @@ func show(v reflect.Value, emit emit, labels []string) {
 	}
 }
 
-// eachOf are metrics of the many T that a snapshot has: their first label is which.
+// eachOf are metrics of each T in a snapshot. Their first label names the T.
 func eachOf[S, T any](label string, many func(snapshot *S, do func(which string, one *T)), metrics []metric[T]) []metric[S] {
 	all := make([]metric[S], len(metrics))
 	for i, m := range metrics {

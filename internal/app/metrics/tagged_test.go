@@ -12,7 +12,7 @@ import (
 	"fairlead/internal/app/api"
 )
 
-// Every kind of field that can have a tag, and what becomes of it.
+// Every kind of field that can have a tag, and its metric.
 func TestTagged(t *testing.T) {
 	type part struct {
 		Full bool `gauge:"full" help:"1 if full."`
@@ -55,8 +55,8 @@ func TestTagged(t *testing.T) {
 	}
 }
 
-// computed are the figures without a tag, each with the metric that shows it or the
-// reason why none does.
+// computed are the figures without a tag, each with the metric that shows it, or with the reason
+// why no metric does.
 var computed = map[string]string{
 	"Counters.Unknown":        "link_drops_total",
 	"Clock.OffsetNanos":       "clock_offset_seconds",
@@ -81,7 +81,7 @@ var computed = map[string]string{
 	"HopFigures.Rejected":     "ipsec status has it",
 }
 
-// Who adds a figure gives it a metric, or says here why it has none.
+// Every figure has a metric, or computed says why it has none.
 func TestEveryFigureIsShown(t *testing.T) {
 	left := maps.Clone(computed)
 	seen := make(map[reflect.Type]bool)

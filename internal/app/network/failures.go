@@ -15,17 +15,17 @@ import (
 	"fairlead/internal/host/udp"
 )
 
-// errUnprotected is what holds a datagram back, beside the engine's reasons.
+// errUnprotected is why a datagram to a peer is held back. The engine has its own reasons.
 var errUnprotected = &engine.Withheld{Reason: effect.DropUnprotected, Text: "the peer is not protected"}
 
-// Failures logs datagrams that did not leave, and keeps what status and the counters of
-// peers need of them. It is used from the loop and from the pipeline.
+// Failures logs datagrams that did not leave. It counts what the status and the counters of peers
+// show of them. The loop and the pipeline both use it.
 type Failures struct {
 	log  *slog.Logger
 	once *notes.Limiter
 
 	mu      sync.Mutex            // guards all following fields
-	unsent  map[netip.Addr]uint64 // to peers, by their address
+	unsent  map[netip.Addr]uint64 // datagrams to peers, by the peer's address
 	answers unsentAnswers
 }
 
@@ -36,7 +36,7 @@ type unsentAnswers struct {
 	why   string
 }
 
-// NewFailures knows of none.
+// NewFailures begins with no failure.
 func NewFailures(log *slog.Logger, once *notes.Limiter) *Failures {
 	return &Failures{log: log, once: once, unsent: make(map[netip.Addr]uint64)}
 }
@@ -44,7 +44,7 @@ func NewFailures(log *slog.Logger, once *notes.Limiter) *Failures {
 // Report takes in that a datagram did not leave, and why.
 func (f *Failures) Report(o udp.Outgoing, err error) {
 	f.remember(o, err)
-	subject := "send " + strconv.Itoa(o.Link) // a client's address would let clients fill the log
+	subject := "send " + strconv.Itoa(o.Link) // not the client's address: with that, clients could fill the log
 	if o.Kind == udp.ToPeer {
 		subject += " " + o.Dest.Addr().String()
 	}
@@ -53,22 +53,22 @@ func (f *Failures) Report(o udp.Outgoing, err error) {
 	}
 }
 
-// remember keeps what status and the counters of peers need of a datagram that did
-// not leave.
+// remember counts a datagram that did not leave, for the status or for the counters of its peer.
 func (f *Failures) remember(o udp.Outgoing, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if o.Kind == udp.ToPeer {
-		f.unsent[o.Dest.Addr()]++ // peers bound it
+		f.unsent[o.Dest.Addr()]++ // bounded by the number of peers
 		return
 	}
 	f.answers = unsentAnswers{f.answers.times + 1, time.Now(), err.Error()}
 }
 
-// Recent is how long something that went wrong is shown in status.
+// Recent is how long the status shows something that went wrong.
 const Recent = 10 * time.Minute
 
-// Trouble is what of the answers that could not be sent an operator should know.
+// Trouble tells an operator of the answers that could not be sent. It is empty where there were
+// none lately.
 func (f *Failures) Trouble(now time.Time) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -78,7 +78,7 @@ func (f *Failures) Trouble(now time.Time) string {
 	return fmt.Sprintf("clients: %d answers could not be sent since the start, the last at %s: %s", f.answers.times, f.answers.last.Format(time.TimeOnly), f.answers.why)
 }
 
-// Count tells a core what did not leave for peers since the last time.
+// Count tells a core how many datagrams to each peer did not leave since the last call.
 func (f *Failures) Count(core interface{ CountUnsent(to netip.Addr, n uint64) }) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

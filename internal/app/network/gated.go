@@ -6,18 +6,18 @@ import (
 	"fairlead/internal/host/udp"
 )
 
-// Gated is the sockets, but for datagrams to peers that may not leave now: user space's
-// own barrier before those of the kernel.
+// Gated are the sockets behind the barrier in user space: datagrams to a peer leave only while
+// May permits it. The barriers in the kernel come after it.
 type Gated struct {
 	Sockets
-	May func(local, remote netip.Addr) bool // protect.Supervisor's
+	May func(local, remote netip.Addr) bool // the Supervisor's May, of package protect
 }
 
 func (g Gated) refuses(o *udp.Outgoing) bool {
 	return o.Kind == udp.ToPeer && !g.May(o.Source, o.Dest.Addr())
 }
 
-// Send sends what lies between those that are refused.
+// Send sends the datagrams that may leave, in their order, and reports the others as failed.
 func (g Gated) Send(batch []udp.Outgoing, failed func(i int, err error)) {
 	first := 0
 	for i := range batch {

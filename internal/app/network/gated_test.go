@@ -10,7 +10,7 @@ import (
 	"fairlead/internal/host/udp"
 )
 
-// sent keeps what was sent, by the last octet of the destination, and fails for some.
+// sent keeps the last octet of each destination, and fails for some of them.
 type sent struct {
 	Sockets
 	got  []byte
@@ -34,8 +34,8 @@ func toPeer(kind udp.Kind, n byte) udp.Outgoing {
 	return udp.Outgoing{Kind: kind, Source: netip.MustParseAddr("2001:db8:1::1"), Dest: netip.AddrPortFrom(netip.AddrFrom16(to), 547)}
 }
 
-// What may not leave does not, what may does in its order, and each failure is told of
-// its own datagram. Clients are none of the gate's.
+// A datagram that may not leave stays, and the others leave in their order. Each failure names
+// its own datagram. Datagrams to clients do not pass the gate.
 func TestGatedSend(t *testing.T) {
 	closed := []byte{1, 4, 5, 8}
 	below := &sent{fail: 7}

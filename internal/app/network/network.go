@@ -1,7 +1,7 @@
-// Package network keeps the sockets in step with links and configuration, for whichever
-// role relays, in either family: which links it hears its clients on, and from which
-// addresses it speaks to peers. It turns what a core sends into what the sockets take, holds
-// back what must not leave in clear, and gathers what did not leave.
+// Package network keeps the sockets of a relay, of either family, in step with links and
+// configuration: on which links it hears its clients, and from which addresses it speaks to
+// peers. It makes the sockets' datagrams from those that a core sends, holds back those that must
+// not leave in clear, and counts those that did not leave.
 package network
 
 import (
@@ -32,8 +32,7 @@ type Options struct {
 	Log    *slog.Logger
 	Inbox  *engine.Inbox
 	Family Family
-	// Classifier tells whose turn a message waits for. It is made anew when links or
-	// peers change.
+	// Classifier makes the classifier of incoming messages anew when links or peers change.
 	Classifier func(peers *trust.Set, inlets map[int]Inlet) engine.Classifier
 }
 
@@ -42,8 +41,8 @@ type Family struct {
 	ServerPort  uint16 // of servers and relay agents
 	Unspecified netip.Addr
 	OnLoopback  string // an address that a server may have for itself, for a hint
-	// AnswersElsewhere: servers answer to another address than the one that they are asked
-	// from (giaddr, RFC 1542 section 4.1.2).
+	// AnswersElsewhere: a server may send its answers to another address than the one from which
+	// it was asked (giaddr, RFC 1542 section 4.1.2).
 	AnswersElsewhere bool
 }
 
@@ -53,7 +52,7 @@ var (
 	IPv4 = Family{dhcp4.ServerPort, netip.IPv4Unspecified(), "192.0.2.67/32", true}
 )
 
-// Inlet is what a classifier has to know of a link.
+// Inlet is what a classifier needs to know of a link.
 type Inlet struct {
 	Name    string
 	Clients bool // clients are on it
@@ -61,16 +60,16 @@ type Inlet struct {
 	Rate    admission.Limits
 }
 
-// Rules tells what the configuration makes of the link of a name, whose Clients is false
-// where no client of the role is on it.
+// Rules tells what the configuration says of the named link. Clients is false where the link has
+// no clients of the role.
 type Rules func(link string) Inlet
 
-// Network keeps the sockets in step with links and configuration, and turns the core's
-// datagrams into the sockets'. It belongs to the loop.
+// Network keeps the sockets in step with links and configuration, and makes the sockets'
+// datagrams from the core's. Only the loop uses it.
 type Network struct {
 	options Options
 	log     *slog.Logger
-	conn    Sockets // nil until everything kept was restored
+	conn    Sockets // nil until the whole store was restored
 	peers   []trust.Peer
 	port    uint16
 	links   map[string]links.Link
@@ -79,11 +78,11 @@ type Network struct {
 	locals  map[udp.Local]struct{}
 	joined  []udp.Link
 	vrfs    map[string]string     // by peer name
-	from    map[string]netip.Addr // what servers are spoken to from where the configuration leaves it open
+	from    map[string]netip.Addr // our address towards each server for which the configuration names none
 	last    string                // last error of SetLinks, so that it is logged once
 
-	unopened map[udp.Local]string // why, so that it is logged once
-	mute     map[string]string    // servers on this machine whose answers cannot come, by name: why
+	unopened map[udp.Local]string // why the socket is not open; kept so that each reason is logged once
+	mute     map[string]string    // by the name of a server on this machine: why its answers cannot come
 	retryAt  instant.Instant
 }
 
@@ -104,12 +103,13 @@ func New(o Options) *Network {
 	}
 }
 
-// Configure replaces peers, and the port that servers are spoken to from. Update follows.
+// Configure replaces the peers, and the port that we speak to servers from. The caller then calls
+// Update.
 func (n *Network) Configure(peers []trust.Peer, port uint16) {
 	n.peers, n.port = peers, port
 }
 
-// Open gives the network its sockets. Update follows.
+// Open gives the network its sockets. The caller then calls Update.
 func (n *Network) Open(conn Sockets) { n.conn = conn }
 
 // Links are all links, by name. The caller must not change them.
@@ -118,7 +118,7 @@ func (n *Network) Links() map[string]links.Link { return n.links }
 // Name is the name of the link of an index; empty: there is none.
 func (n *Network) Name(index int) string { return n.names[index] }
 
-// Know takes in what a link is now; the one of its index has its name.
+// Know takes in the present state of a link. The index of the link now belongs to its name.
 func (n *Network) Know(l links.Link) {
 	if name := n.names[l.Index]; name != l.Name && n.links[name].Index == l.Index {
 		delete(n.links, name)
@@ -133,7 +133,7 @@ func (n *Network) Forget(name string) {
 	n.gone[name] = true
 }
 
-// Update opens and closes what links and configuration ask for.
+// Update opens the sockets that links and configuration ask for, and closes the others.
 func (n *Network) Update(rules Rules) {
 	if n.conn == nil {
 		return
@@ -143,11 +143,11 @@ func (n *Network) Update(rules Rules) {
 	n.updateLocals()
 }
 
-// retryEvery is how long what could not be opened waits, if no link or address
-// changes meanwhile: another process may have been in the way.
+// retryEvery is how long we wait until we try again to open a socket, if no link or address
+// changes meanwhile: another process may have used the port.
 const retryEvery = 5 * time.Second
 
-// Retry tries again what could not be opened, if it is time.
+// Retry tries again to open the sockets that are not open, if it is time.
 func (n *Network) Retry(at instant.Instant, rules Rules) {
 	if at < n.retryAt || n.conn == nil {
 		return
@@ -158,10 +158,9 @@ func (n *Network) Retry(at instant.Instant, rules Rules) {
 	}
 }
 
-// letGo closes what belonged to devices that are gone, although there may be
-// another of that name by now: a socket bound to a VRF that was deleted hears
-// nothing, and the kernel has forgotten the memberships of a deleted link, also
-// where the new one has its index.
+// letGo closes the sockets of devices that are gone, even if there is a new device of the same
+// name: a socket that is bound to a deleted VRF hears nothing, and the kernel has forgotten the
+// group memberships of a deleted link, also where the new link has the same index.
 func (n *Network) letGo() {
 	if len(n.gone) == 0 {
 		return
@@ -232,9 +231,8 @@ func clientLink(l links.Link) udp.Link {
 	return u
 }
 
-// hearsRelay reports whether a relay may speak on the link to ff02::1:2, which
-// IPsec does not protect: one that must be protected is heard at our own address
-// alone.
+// hearsRelay reports whether a relay on the link may send to ff02::1:2. IPsec does not protect
+// that address: a relay that must be protected is heard at our own address alone.
 func (n *Network) hearsRelay(name string) bool {
 	for i := range n.peers {
 		p := &n.peers[i]
@@ -245,10 +243,10 @@ func (n *Network) hearsRelay(name string) bool {
 	return false
 }
 
-// localOf is the address that a peer is talked to from, and heard at. Where the
-// configuration leaves a server's open, it is the one that the kernel chooses now:
-// a socket that is bound to it gets the server's answers before the wildcard sockets
-// of other programs that use our port. Invalid: the wildcard socket.
+// localOf is our address towards a peer. Where the configuration names none for a server, it is
+// the one that the kernel would choose now: a socket that is bound to it gets the server's
+// answers before the wildcard sockets of other programs at our port. An invalid address stands
+// for the wildcard socket.
 func (n *Network) localOf(p *trust.Peer, vrf string) netip.Addr {
 	if p.Local.IsValid() || p.Role != trust.Server || p.Address.IsMulticast() {
 		return p.Local
@@ -268,11 +266,11 @@ func (n *Network) localOf(p *trust.Peer, vrf string) netip.Addr {
 	return a
 }
 
-// otherThan is our address towards a server that runs on this machine too, at an
-// address of its own: sent from that one, answers would go to the server itself. The
-// kernel has what comes to an address of ours come in on the interface that has the
-// address, so it is one of the interfaces that the server is heard on. Invalid: there
-// is none.
+// otherThan is our address towards a server that runs on this machine too and has an address of
+// its own. If we sent from the server's address, the server would send its answers to itself. A
+// packet to an address of this machine comes in on the interface that has the address: so ours
+// must be on one of the interfaces that the server is heard on. It is invalid where there is no
+// such address.
 func (n *Network) otherThan(p *trust.Peer) netip.Addr {
 	for _, name := range slices.Sorted(maps.Keys(n.links)) {
 		if !p.On(name) {
@@ -287,7 +285,7 @@ func (n *Network) otherThan(p *trust.Peer) netip.Addr {
 	return netip.Addr{}
 }
 
-// linkWith is the link that has an address of this machine.
+// linkWith is the link that has this address of the machine.
 func (n *Network) linkWith(a netip.Addr) (name string, ok bool) {
 	for name, l := range n.links {
 		if slices.ContainsFunc(l.Addrs, func(p netip.Prefix) bool { return p.Addr() == a }) {
@@ -297,8 +295,8 @@ func (n *Network) linkWith(a netip.Addr) (name string, ok bool) {
 	return "", false
 }
 
-// muteBecause is why the answers of a server on this machine cannot come, and what
-// would let them; empty: they can, or the server is elsewhere.
+// muteBecause tells why the answers of a server on this machine cannot come, and what an operator
+// can do about it. It is empty where they can come, or the server is elsewhere.
 func (n *Network) muteBecause(p *trust.Peer, local netip.Addr) string {
 	if p.Role != trust.Server || p.Address.IsMulticast() {
 		return ""
@@ -319,7 +317,7 @@ func (n *Network) muteBecause(p *trust.Peer, local netip.Addr) string {
 	return ""
 }
 
-// noteMute keeps why a server's answers cannot come, and logs what is new.
+// noteMute remembers why a server's answers cannot come, and logs a reason that is new.
 func (n *Network) noteMute(p *trust.Peer, local netip.Addr) {
 	why := n.muteBecause(p, local)
 	if why == n.mute[p.Name] {
@@ -332,15 +330,15 @@ func (n *Network) noteMute(p *trust.Peer, local netip.Addr) {
 	n.log.Warn("the server's answers cannot come", "peer", p.Name, "why", why)
 }
 
-// moved reports whether the kernel would talk to a server from another address than
-// the one that we use: routes come and go without a word to us.
+// moved reports whether the kernel would now choose another address towards some server than the
+// one that we use. Routes change, and the kernel does not tell us.
 func (n *Network) moved() bool {
 	return slices.ContainsFunc(n.peers, func(p trust.Peer) bool {
 		return !p.Local.IsValid() && n.localOf(&p, n.vrfs[p.Name]) != n.from[p.Name]
 	})
 }
 
-// updateLocals opens the sockets that peers are talked to from.
+// updateLocals opens the sockets from which we speak to peers.
 func (n *Network) updateLocals() {
 	want := make(map[udp.Local]struct{})
 	maps.DeleteFunc(n.mute, func(name, _ string) bool {
@@ -407,8 +405,8 @@ func (n *Network) closeLocal(k udp.Local) {
 	delete(n.locals, k)
 }
 
-// vrfOf is the VRF of the interfaces that a peer is reached by; of several, that
-// of the first by name.
+// vrfOf is the VRF of the interfaces that lead to a peer. Where they are in several VRFs, it is
+// that of the first by name.
 func (n *Network) vrfOf(p *trust.Peer) string {
 	first := ""
 	for name, l := range n.links {
@@ -419,7 +417,7 @@ func (n *Network) vrfOf(p *trust.Peer) string {
 	return n.links[first].VRF
 }
 
-// Outgoing is a datagram as the sockets take it.
+// Outgoing makes the sockets' datagram from one of the core's.
 func (n *Network) Outgoing(s *effect.Send) udp.Outgoing {
 	o := udp.Outgoing{Link: s.Link, Source: s.Source, SourcePort: s.SourcePort, Dest: s.Dest, HopLimit: s.HopLimit, Payload: s.Payload}
 	if s.ToPeer {

@@ -27,23 +27,23 @@ const (
 	linkB
 )
 
-// rules have clients on the links d*.
+// rules has clients on the links d*.
 func rules(link string) Inlet { return Inlet{Name: link, Clients: strings.HasPrefix(link, "d")} }
 
-// anybody is a classifier that takes all there is.
+// anybody is a classifier that accepts every message.
 type anybody struct{}
 
 func (anybody) Classify(*inbound.Packet) engine.Arrival { return engine.Arrival{} }
 func (anybody) AsksForChange([]byte) bool               { return false }
 
-// openings is a network whose sockets write down what is opened and closed. It has one
-// server, behind u0.
+// openings is a network whose sockets write down what they open and close. It has one server,
+// behind u0.
 type openings struct {
 	*Network
 	logged bytes.Buffer
 	trace  []string
 	refuse error
-	source string // what the kernel chooses; empty: it knows no way
+	source string // the address that the kernel chooses; empty: there is no route
 }
 
 func newOpenings() *openings {
@@ -101,7 +101,7 @@ func link(index int, name, vrf string) netlink.Event {
 	return netlink.Event{Link: &links.Link{Index: index, Name: name, VRF: vrf, Up: true, Running: true, MTU: 1500, Addrs: []netip.Prefix{netip.MustParsePrefix("fe80::1/64")}}}
 }
 
-// tell hands events over as one burst.
+// tell hands all the events over at once.
 func (o *openings) tell(events ...netlink.Event) {
 	o.trace = nil
 	for _, e := range events {
@@ -114,7 +114,7 @@ func (o *openings) tell(events ...netlink.Event) {
 	o.Update(rules)
 }
 
-// again has what could not be opened tried again.
+// again tries once more to open what is not open.
 func (o *openings) again() {
 	o.trace, o.retryAt = nil, 0
 	o.Retry(service.Now().Boot, rules)
@@ -127,8 +127,8 @@ func (o *openings) want(t *testing.T, want ...string) {
 	}
 }
 
-// A device that was deleted and made anew between two looks is not the old one,
-// even if it is like it in every way that can be seen.
+// A device that was deleted and made again between two looks is not the old device, even if the
+// two look the same in every way.
 func TestNetworkLetsGoOfWhatIsGone(t *testing.T) {
 	o := newOpenings()
 	o.tell(link(10, "red", ""), link(11, "blue", ""), link(uplink, "u0", "blue"), link(linkA, "dA", "red"), link(linkB, "dB", ""))
@@ -143,13 +143,13 @@ func TestNetworkLetsGoOfWhatIsGone(t *testing.T) {
 	o.tell(link(uplink, "u0", ""), netlink.Event{Removed: "blue"}, link(13, "blue", ""), link(uplink, "u0", "blue"))
 	o.want(t, "close :: blue", "open :: blue")
 
-	// What is gone and does not matter costs nothing.
+	// A device that is gone and had no socket costs nothing.
 	o.tell(netlink.Event{Removed: "blue2"}, link(linkA, "dA", "red"))
 	o.want(t)
 }
 
-// What cannot be opened is tried again, when links change and now and then
-// without, and is told once.
+// A socket that cannot be opened is tried again when links change, and from time to time when
+// they do not. It is logged once.
 func TestNetworkRetriesWhatIsNotOpen(t *testing.T) {
 	o := newOpenings()
 	o.refuse = unix.EADDRNOTAVAIL
@@ -160,7 +160,7 @@ func TestNetworkRetriesWhatIsNotOpen(t *testing.T) {
 	o.Retry(service.Now().Boot, rules)
 	o.want(t, "links refused", "open :: refused")
 	o.trace = nil
-	o.Retry(service.Now().Boot, rules) // the time is not there yet
+	o.Retry(service.Now().Boot, rules) // it is not time yet
 	o.want(t)
 	if n := strings.Count(o.logged.String(), "level=WARN"); n != 2 {
 		t.Errorf("%d warnings, want one for links and one for the socket:\n%s", n, &o.logged)
@@ -168,13 +168,13 @@ func TestNetworkRetriesWhatIsNotOpen(t *testing.T) {
 	o.refuse = nil
 	o.again()
 	o.want(t, "links dA/2/ dB/3/", "open :: ")
-	o.again() // nothing is left to try
+	o.again() // there is nothing left to try
 	o.want(t)
 }
 
-// A DHCPv4 server answers to giaddr, which may be another address than the one that it is
-// asked from: answers are heard at all addresses of its VRF, and at the port that we send
-// from (RFC 8357 section 5.1).
+// A DHCPv4 server answers to giaddr, which may be another address than the one that asked it. So
+// answers are heard at all addresses of the VRF, at the port that we send from (RFC 8357 section
+// 5.1).
 func TestAnswersToGIAddr(t *testing.T) {
 	o := newOpenings()
 	o.options.Family, o.source = IPv4, "192.0.2.1"
@@ -189,9 +189,8 @@ func TestAnswersToGIAddr(t *testing.T) {
 	}
 }
 
-// Where the configuration leaves our address to us, a server is talked to from a
-// socket that is bound to the address which the kernel chooses, for as long as it
-// chooses that one.
+// Where the configuration does not name our address, we speak to a server from a socket that is
+// bound to the address that the kernel chooses, for as long as it chooses that address.
 func TestNetworkBindsWhatTheKernelChooses(t *testing.T) {
 	o := newOpenings()
 	server := o.peers[0]
@@ -223,8 +222,8 @@ func TestNetworkBindsWhatTheKernelChooses(t *testing.T) {
 	}
 }
 
-// A server on this machine whose answers cannot come is told of, with what would let
-// them come, until they can.
+// A server on this machine whose answers cannot come is shown with what would help, until they
+// can come.
 func TestServerOnThisMachine(t *testing.T) {
 	o := newOpenings()
 	has := func(name string, index int, addrs ...string) netlink.Event {
@@ -243,13 +242,13 @@ func TestServerOnThisMachine(t *testing.T) {
 	}
 	o.source = "2001:db8:fe::1"
 	o.tell(has("u0", uplink, "2001:db8:fe::1/64"))
-	because("") // it is elsewhere
+	because("") // the server is elsewhere
 
 	o.source = "2001:db8:ff::2"
 	o.tell(has("u0", uplink), has("lo", 20, "2001:db8:ff::2/128"))
 	because("no interface of u0 has another global address of ours that it could answer to: have the server listen at an address of its own")
 	o.tell(has("u0", uplink, "2001:db8:fe::1/64"), has("lo", 20, "2001:db8:ff::2/128"))
-	because("") // the way that works
+	because("") // the address with which it works
 
 	o.peers[0].Local = netip.MustParseAddr("2001:db8:fd::1")
 	o.tell(has("m0", 9, "2001:db8:fd::1/64"))

@@ -6,17 +6,16 @@ import (
 	"fairlead/internal/host/udp"
 )
 
-// Refusals brings what the network says of messages to peers from the sockets to the
-// core.
+// Refusals brings the network's errors about messages to peers from the sockets to the core.
 type Refusals struct {
 	mu   sync.Mutex
 	told []udp.Refusal
 }
 
-// maxRefusals bounds those that wait for the loop: more of them say nothing new.
+// maxRefusals bounds the errors that wait for the loop: more of them would tell nothing new.
 const maxRefusals = 64
 
-// Take takes in one; it may be called by all.
+// Take takes in one error. Any goroutine may call it.
 func (r *Refusals) Take(x udp.Refusal) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -25,7 +24,7 @@ func (r *Refusals) Take(x udp.Refusal) {
 	}
 }
 
-// Tell hands over those that came since the last time, of messages to a port.
+// Tell hands over the errors about messages to this port that came since the last call.
 func (r *Refusals) Tell(port uint16, to func(udp.Refusal)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

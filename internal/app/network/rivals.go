@@ -10,9 +10,8 @@ import (
 	"fairlead/internal/host/ports"
 )
 
-// Rivals are the programs of others that have sockets at our port and may get what is
-// meant for us. They are looked for at the start, when a server falls silent, and as
-// long as there are any.
+// Rivals are other programs' sockets at our port, which may get datagrams that are meant for us.
+// We look for them at the start, when a server falls silent, and as long as there are any.
 type Rivals struct {
 	log  *slog.Logger
 	look func() ([]ports.Socket, error)
@@ -22,8 +21,8 @@ type Rivals struct {
 	found []string
 }
 
-// NewRivals looks at the port of relay agents, and at the one that servers are spoken to from
-// where that is another (RFC 8357).
+// NewRivals looks at the port of relay agents, and at the port that we speak to servers from
+// where that is another one (RFC 8357).
 func NewRivals(log *slog.Logger, family Family, source func() uint16) *Rivals {
 	return &Rivals{log: log, wake: make(chan struct{}, 1), look: func() ([]ports.Socket, error) { return allRivals(family, source()) }}
 }
@@ -37,10 +36,10 @@ func allRivals(f Family, source uint16) ([]ports.Socket, error) {
 	return append(found, more...), err
 }
 
-// lookAgain is how often it is looked whether those that were found are still there.
+// lookAgain is the time between two looks whether the programs that were found are still there.
 const lookAgain = time.Minute
 
-// Run looks whenever it is woken.
+// Run looks whenever Soon wakes it, until ctx ends.
 func (r *Rivals) Run(ctx context.Context) error {
 	again := time.NewTicker(lookAgain)
 	defer again.Stop()
@@ -58,15 +57,15 @@ func (r *Rivals) Run(ctx context.Context) error {
 	}
 }
 
-// Soon has Run look.
+// Soon has Run look soon.
 func (r *Rivals) Soon() {
 	select {
 	case r.wake <- struct{}{}:
-	default: // it will look anyway
+	default: // Run will look anyway
 	}
 }
 
-// update looks, and tells of those that were not there before.
+// update looks once, and logs the programs that were not there before.
 func (r *Rivals) update() {
 	all, err := r.look()
 	if err != nil {
@@ -86,7 +85,7 @@ func (r *Rivals) update() {
 	r.mu.Unlock()
 }
 
-// Trouble is what an operator should know of those that were found the last time, in words.
+// Trouble tells an operator of the programs that the last look found.
 func (r *Rivals) Trouble() (words []string) {
 	for _, who := range r.Names() {
 		words = append(words, "port: "+who+" has a socket at our port, and may get what is meant for us")
@@ -94,7 +93,7 @@ func (r *Rivals) Trouble() (words []string) {
 	return words
 }
 
-// Names are those that were found the last time.
+// Names are the programs that the last look found.
 func (r *Rivals) Names() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

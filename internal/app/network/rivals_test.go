@@ -12,7 +12,7 @@ import (
 	"fairlead/internal/host/ports"
 )
 
-// Who has a socket at our port is told once, and named until it has gone.
+// A program that has a socket at our port is logged once, and named until it has gone.
 func TestRivals(t *testing.T) {
 	var out bytes.Buffer
 	var found []ports.Socket

@@ -9,9 +9,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A server that has never answered is told of after eight messages. One that answered
-// before, and a relay below us, which owes no answer, are not told of so. Nor is one that is
-// not protected as it must be: that it does not answer is no news.
+// A server that has never answered is shown after eight messages. A server that has answered
+// before is not, nor a relay below us, which owes no answer. A peer that lacks its protection is
+// not shown either: it is clear why it does not answer.
 func TestServerThatNeverAnswered(t *testing.T) {
 	peer := func(role string, sinceAnswer uint64) api.Peer {
 		return api.Peer{PeerProtection: api.PeerProtection{Name: "p", Role: role, Protection: "none"}, PeerCounters: api.PeerCounters{SinceAnswer: sinceAnswer}}

@@ -11,13 +11,12 @@ import (
 	"fairlead/internal/core/trust"
 )
 
-// silent is how many messages without any answer make a server one that has never
+// silent is how many messages go to a server without any answer before we say that it has never
 // answered.
 const silent = 8
 
-// Unanswered is what an operator should see to of a peer's answers, in words. A peer
-// without the protection that it must have is left out: the status of the protection tells
-// of it.
+// Unanswered tells an operator what is wrong with the answers of a peer. A peer without the
+// protection that it must have is left out: the status of its protection tells of it.
 func Unanswered(p *api.Peer) (words []string) {
 	if !p.Protected && p.Protection != trust.ProtectionNone.String() {
 		return nil
@@ -32,7 +31,7 @@ func Unanswered(p *api.Peer) (words []string) {
 		words = append(words, fmt.Sprintf("peer %s: cannot be reached: %s", p.Name, p.Failure))
 	}
 	for _, w := range p.Waiting {
-		who := w.LinkLayer // of one that has no address yet
+		who := w.LinkLayer // a client that has no address yet
 		if w.Source.IsValid() && !w.Source.IsUnspecified() {
 			who = w.Source.String()
 		}
@@ -49,8 +48,9 @@ func (n *Network) Muted() (words []string) {
 	return words
 }
 
-// Absent is what peers, and the rules of a section with these names and globs, name and no
-// interface has as its name now, in words. A glob of a rule may match nothing for a while: its interfaces come and go.
+// Absent tells which interfaces the peers, or the rules of a section with these names and globs,
+// name although no interface has such a name now. A glob in a rule may match nothing for a while:
+// its interfaces come and go.
 func (n *Network) Absent(section string, match []string) (words []string) {
 	missing := func(pattern string) bool {
 		if _, there := n.links[pattern]; there || isName(pattern) {

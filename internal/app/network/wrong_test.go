@@ -10,8 +10,8 @@ import (
 	"fairlead/internal/core/trust"
 )
 
-// What is configured and matches no interface is in status: uplinks, and rules without
-// wildcards. A glob of a rule may match nothing for a while.
+// The status shows configured names that match no interface: uplinks, and rules without
+// wildcards. A glob in a rule may match nothing for a while.
 func TestNamesThatNoInterfaceHas(t *testing.T) {
 	n := newOpenings()
 	n.Configure([]trust.Peer{

@@ -8,32 +8,31 @@ import (
 	"fairlead/internal/core/instant"
 )
 
-// Limiter lets each of a bounded number of subjects speak once an interval, and
-// says how often it wanted to. Those that find no room are one subject together:
-// with more subjects than room the log would else be as long as the flood.
+// Limiter lets each of a bounded number of subjects log once in an interval, and tells how often
+// it wanted to. The subjects for which there is no room count as one: else a flood of subjects
+// would make a flood of log lines.
 type Limiter struct {
 	every time.Duration
 
 	mu    sync.Mutex // guards all following fields
 	last  map[string]*spoken
-	rest  spoken          // those without room
-	again instant.Instant // when room is looked for next
+	rest  spoken          // the subjects without room
+	again instant.Instant // when there may be room next
 }
 
 type spoken struct {
-	after instant.Instant // it may speak again
+	after instant.Instant // from then on it may log again
 	times uint64
 }
 
 const maxSubjects = 4096
 
-// NewLimiter has heard nobody yet.
+// NewLimiter begins without subjects.
 func NewLimiter(every time.Duration) *Limiter {
 	return &Limiter{every: every, last: make(map[string]*spoken)}
 }
 
-// Due reports whether a subject may speak now, and how often it wanted to since
-// it last did.
+// Due reports whether a subject may log now, and how often it wanted to since it last did.
 func (l *Limiter) Due(subject string, at instant.Instant) (times uint64, due bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -49,8 +48,7 @@ func (l *Limiter) Due(subject string, at instant.Instant) (times uint64, due boo
 	return times, true
 }
 
-// add makes room for a subject, if need be in the place of those that may speak
-// again anyway.
+// add makes room for a subject. It may take the place of subjects that may log again anyway.
 func (l *Limiter) add(subject string, at instant.Instant) *spoken {
 	if len(l.last) >= maxSubjects && at >= l.again {
 		l.again = at.After(l.every)

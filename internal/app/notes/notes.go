@@ -1,5 +1,4 @@
-// Package notes takes what a core tells of to the log, to those who watch and to the hook
-// program.
+// Package notes takes the notes of a core to the log, to those who watch and to the hook program.
 package notes
 
 import (
@@ -17,16 +16,16 @@ import (
 	"fairlead/internal/core/instant"
 )
 
-// Notes takes the core's typed events to the log, to those who watch and to the
-// hook program. What of a client the first two get is masked behind it, by type;
-// the hook program needs it all. Take is the loop's; the rest is safe for all.
+// Notes takes the notes of a core to the log, to those who watch and to the hook program. For the
+// first two, clients are masked by types after it; the hook program gets everything. Only the
+// loop calls Take; any goroutine may call the other methods.
 type Notes struct {
 	Log     *slog.Logger
-	Privacy *privacy.Rules // nil: of nobody's concern
+	Privacy *privacy.Rules // nil: nothing is masked
 	Feed    *control.Feed
 	Hook    Hook // nil: there is none
 	Once    *Limiter
-	// Happened, if not nil, hears what happened to a binding as well.
+	// Happened is called too for what happened to a binding; nil: it is not.
 	Happened func(e *binding.Event, now time.Time)
 }
 
@@ -36,13 +35,13 @@ type Hook interface {
 	Offer(e binding.Event, now instant.Now)
 }
 
-// HearExtensions reports whether anybody hears of delegations that are extended.
+// HearExtensions reports whether anybody wants to hear of delegations that are extended.
 func (n *Notes) HearExtensions() bool {
 	return n.Log.Enabled(context.Background(), delegationLevel(binding.Extended)) ||
 		n.Feed.Active() || n.Hook != nil && n.Hook.Wants(binding.Extended)
 }
 
-// Take takes notes and drops out of eff to who wants to know of them.
+// Take hands the notes and drops of eff to those who want to know of them.
 func (n *Notes) Take(eff *effect.Effects) {
 	if len(eff.Notes) == 0 && len(eff.Drops) == 0 {
 		return
@@ -150,7 +149,7 @@ func levelOf(note *effect.Note) slog.Level {
 	case effect.NoteRelease, effect.NoteServerUnicast, effect.NoteLimit, effect.NoteLinkAddress, effect.NoteStore, effect.NoteForeign, effect.NoteClock:
 		return slog.LevelWarn
 	case effect.NotePeer:
-		if note.Reason != "" || note.Err != nil { // it is about something that is wrong
+		if note.Reason != "" || note.Err != nil { // the note tells of something that is wrong
 			return slog.LevelWarn
 		}
 	}

@@ -39,9 +39,9 @@ func TestLimiterSpeaksOncePerInterval(t *testing.T) {
 	}
 }
 
-// However many subjects there are, not each of their words is let through: those
-// that find no room speak with one voice. Who is remembered is not disturbed, and
-// what has long been silent makes room.
+// However many subjects there are, the lines stay few: the subjects without room count as one.
+// Subjects that are remembered are not affected, and one that has been silent for long gives up
+// its place.
 func TestLimiterIsBounded(t *testing.T) {
 	l := NewLimiter(time.Minute)
 	spoke := 0
@@ -84,7 +84,7 @@ func TestNotesGatherDrops(t *testing.T) {
 	}
 }
 
-// Of a refused grant the log and those who watch hear what is in its way.
+// The log and those who watch are told what is in the way of a refused grant.
 func TestNotesTellWhatIsInTheWay(t *testing.T) {
 	var out bytes.Buffer
 	n := &Notes{Log: slog.New(slog.NewTextHandler(&out, nil)), Feed: control.NewFeed(), Once: NewLimiter(time.Hour)}
@@ -102,14 +102,14 @@ func TestNotesTellWhatIsInTheWay(t *testing.T) {
 	}
 }
 
-// only is a hook program for events of one kind.
+// only is a hook program that wants events of one kind.
 type only binding.EventKind
 
 func (o only) Wants(k binding.EventKind) bool   { return k == binding.EventKind(o) }
 func (o only) Offer(binding.Event, instant.Now) {}
 
-// What is extended is told of while somebody would hear it: the log, who watches,
-// or the hook program.
+// Extensions are told while somebody would hear of them: the log, someone who watches, or the
+// hook program.
 func TestExtensionsAreHeard(t *testing.T) {
 	logger := func(level slog.Level) *slog.Logger {
 		return slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: level}))

@@ -14,14 +14,14 @@ import (
 	"fairlead/internal/host/nft"
 )
 
-// Deadlines of what strongSwan is asked: it may hang.
+// Deadlines for what we ask of strongSwan: it may hang.
 const (
 	lookLimit = 2 * time.Second
 	deedLimit = 10 * time.Second
-	loadEach  = 50 * time.Millisecond // more for each hop that is loaded: one that hangs ends before
+	loadEach  = 50 * time.Millisecond // added for each hop that is loaded; a strongSwan that hangs does not reach the end of it
 )
 
-// limit is how long a deed may take.
+// limit is how long an action may take.
 func limit(a hop.Action, hops int) time.Duration {
 	if a.Kind == hop.Load {
 		return deedLimit + time.Duration(hops)*loadEach
@@ -29,8 +29,8 @@ func limit(a hop.Action, hops int) time.Duration {
 	return deedLimit
 }
 
-// do carries one action out, and reports whether time was up before it was done.
-// What fails is told, and asked for again by the monitor.
+// do carries out one action, and reports whether its deadline passed first. A failure is logged,
+// and the monitor asks for the action again.
 func (v *Supervisor) do(ctx context.Context, a hop.Action) (late bool) {
 	settings := v.current()
 	ctx, cancel := context.WithTimeout(ctx, limit(a, len(settings.Hops)))
@@ -51,7 +51,7 @@ func (v *Supervisor) do(ctx context.Context, a hop.Action) (late bool) {
 	if err == nil {
 		v.log.Debug("protection", "did", a.Kind.String(), "hop", a.Hop, "why", a.Why)
 		if a.Kind != hop.Initiate {
-			v.look() // what it did shows at once
+			v.look() // the effect of the action shows at once
 		}
 		return false
 	}
@@ -66,7 +66,7 @@ func (v *Supervisor) do(ctx context.Context, a hop.Action) (late bool) {
 	return errors.Is(err, context.DeadlineExceeded)
 }
 
-// ask has strongSwan do its part.
+// ask has strongSwan do its part of an action.
 func (v *Supervisor) ask(ctx context.Context, s *Settings, a hop.Action) error {
 	switch a.Kind {
 	case hop.Load:
@@ -101,8 +101,8 @@ func (v *Supervisor) tell(n hop.Note) {
 	v.note(n)
 }
 
-// unload takes what is ours out of strongSwan. One that does not run has nothing
-// of ours.
+// unload takes out of strongSwan what is ours. A strongSwan that does not run has nothing of
+// ours.
 func (v *Supervisor) unload() error {
 	ctx, cancel := context.WithTimeout(context.Background(), deedLimit)
 	defer cancel()
@@ -119,8 +119,8 @@ func (v *Supervisor) tellOf(level slog.Level, err error) {
 	}
 }
 
-// Purge takes everything of the owner out of strongSwan, XFRM and the packet
-// filter. A strongSwan that does not run has nothing of ours.
+// Purge takes everything of the owner out of strongSwan, XFRM and the packet filter. A strongSwan
+// that does not run has nothing of ours.
 func Purge(o Options) error {
 	table, err := nft.OpenGuard(o.Owner)
 	if err != nil {
@@ -134,19 +134,19 @@ func Purge(o Options) error {
 	return v.purge()
 }
 
-// purge takes the barriers away last, and whatever became of the rest.
+// purge takes the barriers away last, even if something before that failed.
 func (v *Supervisor) purge() error {
 	return errors.Join(v.unload(), v.xfrm.Remove(), v.xfrm.SetBlockPolicies(nil), v.guard.Remove(), v.Close())
 }
 
-// setBlockPolicies makes the block policies hold for the settings, and for hops that were in
-// them.
+// setBlockPolicies installs the block policies for the hops of the settings, and for hops that
+// were in the settings before.
 func (v *Supervisor) setBlockPolicies(s *Settings, leaving []hop.Hop) error {
 	return v.xfrm.SetBlockPolicies(slices.Concat(s.Hops, leaving))
 }
 
-// setBarriers makes both hold. The guard table must; that the block policies do not
-// is told by the monitor.
+// setBarriers installs both barriers. It fails without the guard table; missing block policies
+// are reported by the monitor.
 func (v *Supervisor) setBarriers(s *Settings, held []hop.Hop) error {
 	if err := v.setBlockPolicies(s, held); err != nil {
 		v.log.Debug("block policies not installed", "error", err)
@@ -154,7 +154,8 @@ func (v *Supervisor) setBarriers(s *Settings, held []hop.Hop) error {
 	return v.setGuard(s, held)
 }
 
-// setGuard makes the guard hold for the settings, and for hops that were in them.
+// setGuard installs the guard table for the hops of the settings, and for hops that were in the
+// settings before.
 func (v *Supervisor) setGuard(s *Settings, held []hop.Hop) error {
 	if s.guards() || len(held) > 0 {
 		if err := v.guard.Install(slices.Concat(s.Hops, held), s.Others, s.Open...); err != nil {
@@ -163,13 +164,13 @@ func (v *Supervisor) setGuard(s *Settings, held []hop.Hop) error {
 		return nil
 	}
 	if err := v.guard.Remove(); err != nil {
-		// Nothing is to be guarded: a machine without nftables will do.
+		// There is nothing to guard: a machine without nftables will do.
 		v.log.Warn("guard table not removed: if there is one, it goes on holding back", "error", err)
 	}
 	return nil
 }
 
-// gone are those of the hops before whose peer is not guarded after.
+// gone are those of the hops before whose peer has no hop after.
 func gone(before, after []hop.Hop) []hop.Hop {
 	return slices.DeleteFunc(before, func(b hop.Hop) bool {
 		return slices.ContainsFunc(after, func(a hop.Hop) bool {

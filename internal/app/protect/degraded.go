@@ -6,7 +6,7 @@ import (
 	"fairlead/internal/core/hop"
 )
 
-// Degraded is what an operator should see to, in words.
+// Degraded tells an operator what does not work as it should.
 func Degraded(states []hop.State) []string {
 	words := []string{}
 	for i := range states {

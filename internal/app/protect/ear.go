@@ -6,15 +6,15 @@ import (
 	"fairlead/internal/core/hop"
 )
 
-// ear hears of strongSwan's events while there is somebody whom they concern. The
-// zero value but for charon is deaf.
+// ear listens to strongSwan's events while some hop needs them. A zero value with a charon does
+// not listen.
 type ear struct {
 	charon strongswan
-	events <-chan hop.Event // nil: deaf
+	events <-chan hop.Event // nil: it does not listen
 	stop   context.CancelFunc
 }
 
-// listen begins to listen, or ends it, unless it is so already.
+// listen begins or ends listening, as wanted says.
 func (e *ear) listen(ctx context.Context, wanted bool) {
 	switch {
 	case wanted && e.events == nil:
@@ -22,7 +22,7 @@ func (e *ear) listen(ctx context.Context, wanted bool) {
 		e.events = e.charon.Events(ctx)
 	case !wanted && e.events != nil:
 		e.stop()
-		for range e.events { // until nobody is left who would tell
+		for range e.events { // until no sender is left
 			continue
 		}
 		e.events = nil

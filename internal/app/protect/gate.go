@@ -14,16 +14,15 @@ type notices interface {
 	Read(take func(*hop.KernelEvent))
 }
 
-// gate is hop.Gate for those who send and receive, whichever goroutine they are in.
-// Before each answer it hears what the kernel has told: there is no moment in which a
-// change has been told and not been taken in.
+// gate is a hop.Gate that any goroutine may ask. Before each answer it takes in what the kernel
+// has told: once the kernel has told of a change, no answer ignores it.
 type gate struct {
 	some atomic.Bool // there are hops
-	wake func()      // has the hops looked at
+	wake func()      // asks for a look at the hops
 	take func(*hop.KernelEvent)
 
 	mu   sync.Mutex // guards all following fields
-	told notices    // nil: nothing is told
+	told notices    // nil: the kernel tells nothing
 	gate hop.Gate
 }
 
@@ -36,8 +35,8 @@ func newGate(told notices, wake func()) *gate {
 	return g
 }
 
-// may reports whether a message may pass between two addresses. It does not wait,
-// and allocates nothing while nothing was told.
+// may reports whether a message may pass between two addresses. It does not wait, and allocates
+// nothing unless the kernel has told something.
 func (g *gate) may(local, remote netip.Addr) bool {
 	if !g.some.Load() {
 		return true
@@ -77,14 +76,14 @@ func (g *gate) begin() (closed uint64) {
 	return g.gate.Closed()
 }
 
-// see takes in what was looked at, and opens what is protected. Before that everything
-// that has come must have been judged, with the gate closed: judged does that, and
-// says whether it could. False says that the kernel has to be looked at again.
+// see takes in what a look has found, and opens the hops that are protected. Before that,
+// everything that has come must have been judged with the gate closed: judged does so, and
+// reports whether it could. If see returns false, the kernel has to be looked at again.
 func (g *gate) see(seen *hop.Seen, closed uint64, judged func() bool) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if ripe := g.gate.See(seen); ripe {
-		g.mu.Unlock() // who judges asks us
+		g.mu.Unlock() // judged asks this gate
 		ok := judged()
 		g.mu.Lock()
 		g.hear()
@@ -96,7 +95,7 @@ func (g *gate) see(seen *hop.Seen, closed uint64, judged func() bool) bool {
 	return true
 }
 
-// configure takes the hops there are, and what the kernel has of them.
+// configure takes the hops, and what the kernel already has of them.
 func (g *gate) configure(hops []hop.Hop, kernel hop.Kernel) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -7,18 +7,18 @@ import (
 	"fairlead/internal/core/hop"
 )
 
-// observeGuard looks at the guard table and the block policies, and mends them before
-// anything else is done: strongSwan may take its time.
+// observeGuard looks at the guard table and the block policies, and mends them before anything
+// else is done, because strongSwan may be slow.
 func (v *Supervisor) observeGuard(ctx context.Context, seen *hop.Seen) {
 	if v.mend(ctx, seen) {
-		v.mend(ctx, seen) // what is so now
+		v.mend(ctx, seen) // what is there after the mending
 	}
 	if v.gate.closed() {
 		v.glance()
 	}
 }
 
-// mend looks at both barriers once, and reports whether it did something about them.
+// mend looks at both barriers once, and reports whether it changed anything.
 func (v *Supervisor) mend(ctx context.Context, seen *hop.Seen) bool {
 	seen.Guard, seen.GuardError = nil, ""
 	if g, err := v.guard.Observe(); err != nil {
@@ -39,7 +39,7 @@ func (v *Supervisor) mend(ctx context.Context, seen *hop.Seen) bool {
 	return len(actions) > 0
 }
 
-// glance looks at the kernel alone, which is enough for what is known of its SAs.
+// glance looks at the kernel alone. That is enough where its SAs are known already.
 func (v *Supervisor) glance() {
 	closed := v.gate.begin()
 	seen := new(hop.Seen)
@@ -53,8 +53,8 @@ func (v *Supervisor) glance() {
 	}
 }
 
-// lookMeanwhile does what strongSwan may keep waiting, and goes on looking at the guard
-// table meanwhile. seen has what was last seen of that.
+// lookMeanwhile runs a deed that strongSwan may delay, and goes on looking at the guard table
+// meanwhile. seen holds the last state of the guard table.
 func (v *Supervisor) lookMeanwhile(ctx context.Context, seen *hop.Seen, deed func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- deed() }()
@@ -72,7 +72,7 @@ func (v *Supervisor) lookMeanwhile(ctx context.Context, seen *hop.Seen, deed fun
 	}
 }
 
-// observe looks at all that is not the guard.
+// observe looks at everything except the guard.
 func (v *Supervisor) observe(ctx context.Context, hops []hop.Hop, seen *hop.Seen) {
 	seen.Charon, seen.CharonError, seen.Kernel, seen.KernelError = nil, "", nil, ""
 	if usesIKE(hops) {

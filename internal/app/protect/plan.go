@@ -6,10 +6,9 @@ import (
 	"fairlead/internal/core/hop"
 )
 
-// Plan is what is set up for an owner's hops, as the tools of each part read it:
-// strongSwan's swanctl.conf, commands of ip-xfrm(8), and nftables' own language.
-// No key is in it. links are the host's interfaces, of which the guard of frames
-// has a chain each.
+// Plan is what is set up for an owner's hops, in the language of each tool: strongSwan's
+// swanctl.conf, commands of ip-xfrm(8), and nftables' own language. It has no keys. links are the
+// host's interfaces; the guard of frames has a chain for each of them.
 func Plan(o hop.Owner, s Settings, links ...hop.GuardLink) string {
 	var b strings.Builder
 	part := func(heading, text string) {

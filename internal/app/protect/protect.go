@@ -1,12 +1,11 @@
-// Package protect keeps the hops of a configuration protected (RFC 8213): it
-// looks at strongSwan, at XFRM and at the guard table once a second and whenever
-// strongSwan tells something, asks core/hop what is to be done, and has it done.
-// The relay daemon and "fairlead guard" run it, each for its own peers.
+// Package protect keeps the hops of a configuration protected (RFC 8213). It looks at strongSwan,
+// at XFRM and at the guard table once a second, and whenever strongSwan or the kernel tells of a
+// change. It asks core/hop what to do, and does it. The relay daemon and "fairlead guard" run it,
+// each for its own peers.
 //
-// Two barriers come first: the guard table, and policies of XFRM that block. They are
-// in the kernel before Open returns, and stay when the process ends, so that nothing
-// passes in clear meanwhile. A Supervisor
-// is safe for concurrent use.
+// Two barriers come first: the guard table, and policies of XFRM that block. They are in the
+// kernel before Open returns, and stay when the process ends, so that nothing passes in clear
+// meanwhile. A Supervisor is safe for concurrent use.
 package protect
 
 import (
@@ -26,18 +25,18 @@ import (
 	"fairlead/internal/host/nft"
 )
 
-// Settings are what of a configuration concerns protection.
+// Settings are the part of a configuration that is about protection.
 type Settings struct {
 	Hops   []hop.Hop
-	Others bool       // relayed messages from those that are no peers are let through
-	Open   []hop.Open // peers that may be heard in clear
-	Remove bool       // at the end strongSwan and XFRM forget what is ours; the guard stays
+	Others bool       // relayed messages from senders that are no peers are let through
+	Open   []hop.Open // peers from which messages may come in clear
+	Remove bool       // at the end, what is ours is taken out of strongSwan and XFRM; the guard stays
 }
 
 // guards reports whether there is anything to guard.
 func (s *Settings) guards() bool { return len(s.Hops) > 0 || !s.Others }
 
-// find is the hop of that name; the monitor asks for none but those it was given.
+// find is the hop of that name. The monitor asks only for hops that it was given.
 func (s *Settings) find(name string) *hop.Hop {
 	return &s.Hops[slices.IndexFunc(s.Hops, func(h hop.Hop) bool { return h.Name == name })]
 }
@@ -86,18 +85,18 @@ type Supervisor struct {
 	gate   *gate
 
 	judged    func() bool                  // Options.Judged
-	xfrmHeard heard                        // nil: nothing is told
-	hearGuard func() (guardNotices, error) // begins to hear of changes in the guard's tables; nil: nothing is told
+	xfrmHeard heard                        // nil: the kernel tells nothing
+	hearGuard func() (guardNotices, error) // begins to listen for changes of the guard's tables; nil: nothing is told
 
-	looking sync.Mutex // held by one look, or one change of settings
+	looking sync.Mutex // held during one look or one change of settings
 
 	mu        sync.Mutex // guards all following fields
 	settings  Settings
-	installed bool      // settings have been installed once
-	leaving   []hop.Hop // no longer in the settings, but guarded until they are released
+	installed bool      // settings have been installed before
+	leaving   []hop.Hop // hops that have left the settings, and are guarded until Release
 	monitor   *hop.Monitor
 	strangers hop.Traffic
-	frames    string // why what programs send by packet sockets is not held back; empty: it is
+	frames    string // why packet sockets of other programs are not held back; empty: they are
 	states    []hop.State
 }
 
@@ -105,17 +104,17 @@ type Supervisor struct {
 type Options struct {
 	Owner  hop.Owner
 	Socket string         // strongSwan's; empty: where its packages have it
-	Log    *slog.Logger   // never nil
-	Note   func(hop.Note) // called for every event, from Run; nil: only the log gets them
-	Filter *nft.Table     // of this process, whose changes are no news here; nil: there is none
+	Log    *slog.Logger   // must not be nil
+	Note   func(hop.Note) // called by Run for every event; nil: only the log gets them
+	Filter *nft.Table     // the table of this process, whose changes are ignored here; nil: there is none
 
-	// Judged has everything that came so far judged, which asks May, and reports
-	// whether it could. It is called from Run before a hop is opened, so that nothing
-	// is believed that came before and was not read; nil: nobody asks May.
+	// Judged has everything that came so far judged, which asks May, and reports whether it
+	// could. Run calls it before it opens a hop: else a message could be believed that came
+	// before the hop was protected and was read after. nil: nobody asks May.
 	Judged func() bool
 }
 
-// heard is what wakes who waits for what the kernel tells.
+// heard wakes a goroutine when the kernel tells something.
 type heard interface {
 	Wait(ctx context.Context) error
 	Close() error
@@ -127,8 +126,8 @@ type guardNotices interface {
 	Read() (changed bool)
 }
 
-// Open installs the guard, in the network namespace of the calling thread, and
-// the keys that are in the configuration. strongSwan need not run yet.
+// Open installs the guard, in the network namespace of the calling thread, and the keys that are
+// in the configuration. strongSwan need not run yet.
 func Open(o Options, s Settings) (*Supervisor, error) {
 	table, err := nft.OpenGuard(o.Owner)
 	if err != nil {
@@ -140,7 +139,7 @@ func Open(o Options, s Settings) (*Supervisor, error) {
 	}
 	charon := ipsec.Open(ipsec.Options{Socket: o.Socket, Owner: o.Owner, Logger: o.Log})
 	v := newSupervisor(o, charon, kernel, table)
-	// Before anything is looked at, so that no change is missed.
+	// This comes before the first look, so that no change is missed.
 	if err := v.hear(); err != nil {
 		return nil, errors.Join(err, v.Close())
 	}
@@ -151,7 +150,7 @@ func Open(o Options, s Settings) (*Supervisor, error) {
 	return v, nil
 }
 
-// hear begins to hear of changes in XFRM.
+// hear begins to listen for changes of XFRM.
 func (v *Supervisor) hear() error {
 	changes, err := ipsec.OpenNotices()
 	if err != nil {
@@ -163,13 +162,13 @@ func (v *Supervisor) hear() error {
 	return nil
 }
 
-// May reports whether user space may send a message between two addresses, or believe
-// one that came: for a protected peer's only while the kernel has policies that demand
-// ESP both ways, and SAs both ways that are known to be made with the keys of the
-// configuration. Everything that the kernel has told before is taken into account.
+// May reports whether user space may send a message between two addresses, or believe one that
+// came. For a protected peer it may only while the kernel has policies that demand ESP in both
+// directions, and SAs in both directions that are known to be made with the keys of the
+// configuration. May takes into account everything that the kernel has told before.
 func (v *Supervisor) May(local, remote netip.Addr) bool { return v.gate.may(local, remote) }
 
-// interval is how often everything is looked at.
+// interval is the time between two looks at everything.
 const interval = time.Second
 
 func newSupervisor(o Options, charon strongswan, kernel xfrm, table guard) *Supervisor {
@@ -190,7 +189,7 @@ func newSupervisor(o Options, charon strongswan, kernel xfrm, table guard) *Supe
 	return v
 }
 
-// Close closes what Open opened. What was installed stays.
+// Close closes what Open opened. What was installed in the kernel stays.
 func (v *Supervisor) Close() error {
 	v.charon.Close()
 	var errs []error
@@ -200,8 +199,8 @@ func (v *Supervisor) Close() error {
 	return errors.Join(append(errs, v.xfrm.Close(), v.guard.Close())...)
 }
 
-// install brings the guard and the manual keys about. The guard of new hops is
-// there before anything else of them, and that of old ones stays until Release.
+// install installs the guard and the manual keys. New hops are guarded before anything else is
+// done for them, and hops that leave the settings are guarded until Release.
 func (v *Supervisor) install(s Settings) error {
 	v.mu.Lock()
 	before, first := v.settings, !v.installed
@@ -212,8 +211,8 @@ func (v *Supervisor) install(s Settings) error {
 		return err
 	}
 	if err := v.xfrm.Install(s.Hops); err != nil {
-		// The guard holds, and the monitor tries again and says so. A kernel
-		// without XFRM is none of a problem to those who do not need it.
+		// The guard holds; the monitor tries again, and reports it. Without XFRM in the kernel,
+		// those who do not need it have no problem.
 		v.log.Debug("manual keys not installed", "error", err)
 	}
 	v.reopen(slices.Concat(s.Hops, leaving))
@@ -226,7 +225,7 @@ func (v *Supervisor) install(s Settings) error {
 	case usesIKE(s.Hops):
 	case usesIKE(before.Hops):
 		v.tellOf(slog.LevelWarn, v.unload())
-	case first: // an earlier process may have left something; who never had IKE may have no rights to strongSwan
+	case first: // an earlier process may have left something; without IKE we may have no rights to strongSwan
 		v.tellOf(slog.LevelDebug, v.unload())
 	}
 	for i := range s.Hops {
@@ -238,8 +237,8 @@ func (v *Supervisor) install(s Settings) error {
 	return nil
 }
 
-// reopen gives the gate hops. What the kernel has of them already opens them at once,
-// as where manual keys roll over.
+// reopen gives the gate its hops. Hops for which the kernel already has what they need are open
+// at once, as where manual keys roll over.
 func (v *Supervisor) reopen(hops []hop.Hop) {
 	var has hop.Kernel
 	if len(hops) > 0 {
@@ -251,9 +250,9 @@ func (v *Supervisor) reopen(hops []hop.Hop) {
 	v.gate.configure(hops, has)
 }
 
-// Reconfigure takes new settings. The guard of what is new holds when it
-// returns; connections follow. What is no longer in the settings is guarded until
-// Release, since whoever sends may not know yet.
+// Reconfigure takes new settings. New hops are guarded when it returns; their connections come
+// later. Hops that have left the settings are guarded until Release, because the sender may not
+// know of the change yet.
 func (v *Supervisor) Reconfigure(s Settings) error {
 	v.looking.Lock()
 	defer v.looking.Unlock()
@@ -267,8 +266,8 @@ func (v *Supervisor) Reconfigure(s Settings) error {
 	return nil
 }
 
-// Release lets go of what the settings had before the last Reconfigure: nobody
-// sends there any more, or may do so in clear.
+// Release ends the guard of hops that the settings had before the last Reconfigure: nobody sends
+// there any more, or is now permitted to send in clear.
 func (v *Supervisor) Release() {
 	v.looking.Lock()
 	defer v.looking.Unlock()
@@ -301,8 +300,8 @@ func (v *Supervisor) look() {
 }
 
 const (
-	maxEvents = 256                    // that one look takes in
-	gather    = 100 * time.Millisecond // from an event to the look, which takes in those that follow
+	maxEvents = 256                    // taken in by one look
+	gather    = 100 * time.Millisecond // from an event to the look, so that the next events are taken in as well
 )
 
 // Run looks and acts until ctx ends.
@@ -311,9 +310,9 @@ func (v *Supervisor) Run(ctx context.Context) error {
 	defer listeners.Wait()
 	listeners.Go(func() { v.listen(ctx, v.xfrmHeard, v.gate.listen) })
 	if v.hearGuard != nil {
-		// Not before the first look, which is to come: while anybody listens the kernel
-		// writes a notice of each element of every table, also of the hundreds of
-		// thousands that a relay restores at its start.
+		// This comes after the first look, which is still to come. While anybody listens, the
+		// kernel writes a notice for each element of every table, and a relay may restore
+		// hundreds of thousands of them at its start.
 		tables, err := v.hearGuard()
 		if err != nil {
 			return err
@@ -392,11 +391,11 @@ func (v *Supervisor) current() Settings {
 	return v.settings
 }
 
-// looks is how often hops are looked at until nothing was told meanwhile. It goes on in
-// the next step otherwise.
+// looks is how often one step looks at the hops, at most, until the kernel tells of no change
+// meanwhile. If it tells of one each time, the next step goes on.
 const looks = 3
 
-// step looks once, and does what is to be done.
+// step looks once, and does what is needed.
 func (v *Supervisor) step(ctx context.Context, events []hop.Event) {
 	settings := v.current()
 	if !settings.guards() {
@@ -444,15 +443,15 @@ func (v *Supervisor) States() []hop.State {
 	return slices.Clone(v.states)
 }
 
-// Strangers is what the guard has dropped of those that are no peers.
+// Strangers are the packets that the guard has dropped because their sender is no peer.
 func (v *Supervisor) Strangers() hop.Traffic {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.strangers
 }
 
-// Frames is why what programs send to peers by packet sockets is not held back;
-// empty: it is.
+// Frames is why messages that other programs send to peers by packet sockets are not held back.
+// It is empty where they are.
 func (v *Supervisor) Frames() string {
 	v.mu.Lock()
 	defer v.mu.Unlock()

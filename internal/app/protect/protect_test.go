@@ -22,8 +22,8 @@ import (
 	"fairlead/internal/host/ipsec"
 )
 
-// machine has what host/ipsec and host/nft would: it protects a hop once it was
-// told everything, and keeps the order in which it was told.
+// machine stands for host/ipsec and host/nft: it protects a hop once it was told everything, and
+// records the order in which it was told.
 type machine struct {
 	mu       sync.Mutex
 	done     []string
@@ -31,24 +31,24 @@ type machine struct {
 	up       map[string]bool
 	table    bool
 	blocks   bool
-	noBlocks bool   // they cannot be had
+	noBlocks bool   // the machine cannot have block policies
 	frames   string // why the guard does not hold frames back
 	manual   []string
 	fail     map[string]error
 	hang     bool // strongSwan does not answer
-	slow     bool // it negotiates nothing, and says so never
+	slow     bool // strongSwan negotiates nothing, and reports no failure
 	events   chan hop.Event
 	observed int
-	limit    time.Duration // of the last load
+	limit    time.Duration // that the last load was given
 
-	listeners int // to events
+	listeners int // of events
 }
 
 func newMachine() *machine {
 	return &machine{up: map[string]bool{}, fail: map[string]error{}}
 }
 
-// did notes a deed, and says whether it fails.
+// did records a deed, and returns an error if the deed is to fail.
 func (m *machine) did(what string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -62,7 +62,7 @@ func (m *machine) deeds() []string {
 	return slices.Clone(m.done)
 }
 
-// change changes the machine while nobody looks.
+// change changes the machine without telling anybody.
 func (m *machine) change(f func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -239,11 +239,11 @@ func byHand(name string) hop.Hop {
 	return h
 }
 
-// supervised runs f beside a Supervisor of the machine, in a bubble.
+// supervised runs f with a Supervisor of the machine, in a synctest bubble.
 func supervised(t *testing.T, m *machine, s Settings, f func(v *Supervisor, log *strings.Builder)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		m.events = make(chan hop.Event) // a channel belongs to the bubble that it was made in
+		m.events = make(chan hop.Event) // a channel belongs to the bubble in which it was made
 		log := new(strings.Builder)
 		v := newSupervisor(Options{Log: slog.New(slog.NewTextHandler(log, nil))}, fakeCharon{m}, fakeXfrm{m}, fakeGuard{m})
 		began := time.Now()
@@ -265,8 +265,7 @@ func supervised(t *testing.T, m *machine, s Settings, f func(v *Supervisor, log 
 	})
 }
 
-// The guard is there before anything else, and the hop is up a second after
-// strongSwan is.
+// The guard is installed before anything else. The hop is up one second after strongSwan is.
 func TestFromStartToProtected(t *testing.T) {
 	m := newMachine()
 	supervised(t, m, Settings{Hops: []hop.Hop{keyed("srv")}, Others: true}, func(v *Supervisor, _ *strings.Builder) {
@@ -288,7 +287,7 @@ func TestFromStartToProtected(t *testing.T) {
 	}
 }
 
-// A kernel that cannot hold frames back is told of once, and no hop suffers.
+// If the kernel cannot hold frames back, that is logged once, and the hops work.
 func TestFramesThatAreNotHeldBack(t *testing.T) {
 	m := newMachine()
 	m.frames = "no such hook"
@@ -313,7 +312,7 @@ func TestFramesThatAreNotHeldBack(t *testing.T) {
 	})
 }
 
-// The plan of a guard has both tables, that of a relay the first.
+// The plan of a guard has both tables, the plan of a relay only the first.
 func TestPlanOfFrames(t *testing.T) {
 	s := Settings{Hops: []hop.Hop{keyed("srv")}}
 	link := hop.GuardLink{Index: 7, Name: "eth7"}
@@ -329,7 +328,7 @@ func TestPlanOfFrames(t *testing.T) {
 	}
 }
 
-// With remove, strongSwan and XFRM forget what is ours; the guard stays.
+// With remove, what is ours is taken out of strongSwan and XFRM; the guard stays.
 func TestRemoveAtTheEnd(t *testing.T) {
 	m := newMachine()
 	supervised(t, m, Settings{Hops: []hop.Hop{keyed("srv")}, Remove: true}, func(*Supervisor, *strings.Builder) {})
@@ -339,9 +338,9 @@ func TestRemoveAtTheEnd(t *testing.T) {
 	}
 }
 
-// Block policies that are taken away are back within a second or two, and that is
-// told; who cannot have them reads it in the status. The guard table holds meanwhile:
-// the peer is protected.
+// Block policies that are taken away are back within two seconds, and that is logged. Where the
+// kernel refuses them, the status says so. The guard table holds meanwhile, and the peer is
+// protected.
 func TestBlocksAreMended(t *testing.T) {
 	m := newMachine()
 	supervised(t, m, Settings{Hops: []hop.Hop{keyed("srv")}, Others: true}, func(v *Supervisor, log *strings.Builder) {
@@ -368,7 +367,7 @@ func TestBlocksAreMended(t *testing.T) {
 	})
 }
 
-// Whatever is taken away is noticed within three seconds, told, and back.
+// Whatever is taken away is back within three seconds, and that is logged.
 func TestNoticedAndRecovered(t *testing.T) {
 	for name, tc := range map[string]struct {
 		take func(m *machine)
@@ -399,8 +398,8 @@ func TestNoticedAndRecovered(t *testing.T) {
 	}
 }
 
-// Many hops are given the time to be loaded that they need: a load that is cut off
-// would begin with the first one again.
+// The time for a load grows with the number of hops: a load that is cut off would begin again
+// with the first hop.
 func TestTimeToLoad(t *testing.T) {
 	for n, want := range map[int]time.Duration{1: 10050 * time.Millisecond, 100: 15 * time.Second} {
 		m := newMachine()
@@ -420,14 +419,13 @@ func TestTimeToLoad(t *testing.T) {
 	}
 }
 
-// While strongSwan keeps one deed waiting, the guard is looked at and mended all the
-// same.
+// The guard is looked at and mended even while strongSwan does not answer a request.
 func TestGuardWhileCharonHangs(t *testing.T) {
 	m := newMachine()
 	supervised(t, m, Settings{Hops: []hop.Hop{keyed("srv")}, Others: true}, func(*Supervisor, *strings.Builder) {
 		time.Sleep(time.Minute)
 		m.change(func() { m.slow = true; clear(m.up) })
-		time.Sleep(2 * time.Second) // negotiating has begun, and goes on until its limit
+		time.Sleep(2 * time.Second) // the negotiation has begun, and goes on until its deadline
 		m.change(func() { m.table = false; m.done = nil })
 		time.Sleep(1500 * time.Millisecond)
 		synctest.Wait()
@@ -437,8 +435,8 @@ func TestGuardWhileCharonHangs(t *testing.T) {
 	})
 }
 
-// A strongSwan that hangs holds nothing else up for long. What its SAs carry passes:
-// the peer is protected, and the status says what is wrong. Without SAs it is not.
+// A strongSwan that hangs holds up nothing else for long. What its SAs carry still passes: the
+// peer is protected, and the status says what is wrong. Without SAs the peer is not protected.
 func TestCharonHangs(t *testing.T) {
 	m := newMachine()
 	supervised(t, m, Settings{Hops: []hop.Hop{keyed("srv")}, Others: true}, func(v *Supervisor, log *strings.Builder) {
@@ -474,8 +472,8 @@ func TestCharonHangs(t *testing.T) {
 	})
 }
 
-// One that answers questions and hangs over deeds costs one deed's patience, not
-// one for each hop.
+// Where strongSwan answers questions and hangs over deeds, we wait for one deed's deadline, and
+// not once for each hop.
 func TestCharonHangsOverDeeds(t *testing.T) {
 	m := newMachine()
 	var hops []hop.Hop
@@ -496,7 +494,7 @@ func TestCharonHangsOverDeeds(t *testing.T) {
 	})
 }
 
-// What fails is told in the hop's last error, and tried again.
+// A deed that fails shows in the hop's last error, and is tried again.
 func TestDeedsThatFail(t *testing.T) {
 	m := newMachine()
 	m.fail["load"] = errors.New("no such algorithm")
@@ -533,13 +531,13 @@ func TestReconfigure(t *testing.T) {
 		if !strings.Contains(log.String(), "replayed packets are not detected") {
 			t.Errorf("no warning of manual keys: %s", log)
 		}
-		// Nothing to guard any more: the table goes, after the rest.
+		// There is nothing to guard any more: the table is removed after the rest.
 		step(Settings{Others: true}, "blocks srv", "guard srv", "xfrm ")
 		v.Release()
 		if got := m.deeds(); got[len(got)-1] != "guard removed" {
 			t.Errorf("did %q, want the table to go at the end", got)
 		}
-		// Strangers alone are guarded against without any hop.
+		// Strangers alone are guarded against, without any hop.
 		step(Settings{}, "blocks ", "guard ", "xfrm ")
 		m.fail["guard "] = errors.New("no nftables")
 		if err := v.Reconfigure(Settings{}); err == nil || !strings.Contains(err.Error(), "no nftables") {
@@ -548,8 +546,8 @@ func TestReconfigure(t *testing.T) {
 	})
 }
 
-// Whoever sends to a peer that is no more, or has moved, finds out later than we
-// do. Until then the peer is guarded, also by a table that had to be mended.
+// A sender learns later than we do that a peer is gone or has moved. Until then the peer is
+// guarded, even where the table had to be mended meanwhile.
 func TestGuardOfWhatIsNoMore(t *testing.T) {
 	moved, gone := keyed("moved"), keyed("gone")
 	moved.Remote, gone.Remote = netip.MustParseAddr("2001:db8::3"), netip.MustParseAddr("2001:db8::4")
@@ -565,7 +563,7 @@ func TestGuardOfWhatIsNoMore(t *testing.T) {
 			}
 		}
 		reconfigure()
-		reconfigure() // the first one was never released
+		reconfigure() // the first change was never released
 		m.change(func() { m.table = false })
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
@@ -574,7 +572,7 @@ func TestGuardOfWhatIsNoMore(t *testing.T) {
 			t.Errorf("did %q, want %q alone", guards, want)
 		}
 		v.Release()
-		v.Release() // changes nothing any more
+		v.Release() // this changes nothing any more
 		guards = slices.DeleteFunc(m.deeds(), func(d string) bool { return !strings.HasPrefix(d, "guard ") })
 		if len(guards) != 4 || guards[3] != "guard srv moved" {
 			t.Errorf("did %q", guards)
@@ -582,7 +580,7 @@ func TestGuardOfWhatIsNoMore(t *testing.T) {
 	})
 }
 
-// What cannot be taken out of strongSwan is told, unless there is no strongSwan.
+// A failure to take something out of strongSwan is reported, unless there is no strongSwan.
 func TestPurge(t *testing.T) {
 	absent := ipsec.Open(ipsec.Options{Socket: filepath.Join(t.TempDir(), "none"), Owner: hop.OwnerRelay}).Unload(t.Context())
 	closed := filepath.Join(t.TempDir(), "closed")
@@ -612,8 +610,8 @@ func TestPurge(t *testing.T) {
 	}
 }
 
-// strongSwan is another's, or not there at all, where no peer is keyed by IKE: then
-// nobody listens to it.
+// Where no peer has keys by IKE, strongSwan may belong to another program, or not be there at
+// all: then nobody listens to it.
 func TestNobodyListensInVain(t *testing.T) {
 	m := newMachine()
 	supervised(t, m, Settings{Others: true}, func(v *Supervisor, _ *strings.Builder) {
@@ -635,8 +633,8 @@ func TestNobodyListensInVain(t *testing.T) {
 	})
 }
 
-// A machine without nftables has no table of ours, and need not have one where
-// nothing is to be guarded.
+// A machine without nftables has no table of ours. It need not have one where there is nothing to
+// guard.
 func TestNothingToGuard(t *testing.T) {
 	m := newMachine()
 	m.fail["guard removed"] = errors.New("no nftables")
@@ -647,7 +645,7 @@ func TestNothingToGuard(t *testing.T) {
 	})
 }
 
-// A look costs more than a packet that makes strongSwan say something.
+// A look costs more than a packet that makes strongSwan send an event: so events are gathered.
 func TestEventsThatFlood(t *testing.T) {
 	m := newMachine()
 	supervised(t, m, Settings{Hops: []hop.Hop{keyed("srv")}, Others: true}, func(*Supervisor, *strings.Builder) {
@@ -665,7 +663,7 @@ func TestEventsThatFlood(t *testing.T) {
 	})
 }
 
-// Events come into the next look, and many of them do not fill the memory.
+// The next look gets the events, and many events do not fill the memory.
 func TestEvents(t *testing.T) {
 	m := newMachine()
 	var told []hop.Note

@@ -9,8 +9,8 @@ import (
 	"fairlead/internal/app/config"
 )
 
-// Machine is this host, for config's Misfits. held are the live delegations by
-// link, as far as they are known.
+// Machine tells config.Misfits about this host. held are the live delegations by link, as far as
+// they are known.
 func Machine(held map[string]int) (*config.Machine, error) {
 	m := &config.Machine{
 		Held:    held,
@@ -31,7 +31,7 @@ func runnable(path string) error {
 	var at *os.PathError
 	switch {
 	case errors.As(err, &at):
-		return at.Err // whoever asked knows the path
+		return at.Err // the caller knows the path
 	case err != nil:
 		return err
 	case !info.Mode().IsRegular():

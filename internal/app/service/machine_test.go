@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// The machine is this one.
+// Machine tells of the machine that the test runs on.
 func TestMachine(t *testing.T) {
 	held := map[string]int{"a": 1}
 	m, err := Machine(held)

@@ -1,5 +1,5 @@
-// Package service is what the relay daemon and the guard have in common as
-// processes: the logger, the version, and what they tell the service manager.
+// Package service is what the relay daemon and the guard have in common as processes: the logger,
+// the version, and the messages to the service manager.
 package service
 
 import (
@@ -28,7 +28,7 @@ func Version() string {
 	return "unknown"
 }
 
-// NewLogger writes messages of a level or more.
+// NewLogger writes messages of this level or a higher one.
 func NewLogger(format config.LogFormat, level slog.Leveler, w io.Writer) *slog.Logger {
 	o := &slog.HandlerOptions{Level: level}
 	if format == config.LogJSON {
@@ -37,19 +37,20 @@ func NewLogger(format config.LogFormat, level slog.Leveler, w io.Writer) *slog.L
 	return slog.New(slog.NewTextHandler(w, o))
 }
 
-// Level is a configured level in slog's terms.
+// Level is slog's level for a configured one.
 func Level(l config.LogLevel) slog.Level {
 	return [...]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}[l]
 }
 
-// Notify tells the service manager a state, if there is one.
+// Notify tells the service manager a state, if there is a service manager.
 func Notify(log *slog.Logger, state string) {
 	if _, err := sd.SdNotify(false, state); err != nil {
 		log.Warn("service manager not told", "state", state, "error", err)
 	}
 }
 
-// Reloading is what notify-reload wants to hear: both in one message.
+// Reloading is the state that systemd expects from a service of Type=notify-reload: both lines in
+// one message.
 func Reloading() string {
 	var t unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) != nil {

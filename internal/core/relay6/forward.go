@@ -14,11 +14,11 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// handleClient takes a message from a client: any type but the relay messages.
+// handleClient takes a message of a client: any type but the relay messages.
 //
-// RFC 8415 section 19: "If the relay agent receives a message other than
-// Relay-forward and Relay-reply and the relay agent does not recognize its
-// message type, it MUST forward the message".
+// RFC 8415 section 19: "If the relay agent receives a message other than Relay-forward and
+// Relay-reply and the relay agent does not recognize its message type, it MUST forward the
+// message".
 func (r *Relay) handleClient(now instant.Now, l *link, p *inbound.Packet, eff *effect.Effects) {
 	if l.rule == nil {
 		r.drop(l, p, effect.DropNotClientLink, eff)
@@ -51,8 +51,8 @@ func (r *Relay) handleClient(now instant.Now, l *link, p *inbound.Packet, eff *e
 	r.forward(now, l, p, header{hops: 0, link: l.Address(), fromClient: true, client: source}, eff)
 }
 
-// handleRelayForward takes a Relay-forward from a relay below us: one that is
-// configured, or any on a link that is trusted.
+// handleRelayForward takes a Relay-forward of a relay below us. That relay must be configured, or
+// its link trusted.
 func (r *Relay) handleRelayForward(now instant.Now, l *link, p *inbound.Packet, eff *effect.Effects) {
 	source := p.Source.Addr()
 	if !validSource(source) {
@@ -66,7 +66,7 @@ func (r *Relay) handleRelayForward(now instant.Now, l *link, p *inbound.Packet, 
 		return
 	}
 	if peer == nil && rank(source) != rankLinkLocal {
-		// A link that trusts every relay trusts none in the name of a protected one.
+		// A link that trusts every relay does not trust one that claims to be a protected peer.
 		if named := r.peers.FindAddress(trust.Relay, source); named != nil && named.Protection == trust.ProtectionIPsec {
 			r.drop(l, p, effect.DropUnprotected, eff)
 			return
@@ -81,7 +81,7 @@ func (r *Relay) handleRelayForward(now instant.Now, l *link, p *inbound.Packet, 
 		r.drop(l, p, effect.DropMalformed, eff)
 		return
 	}
-	// RFC 8415 section 19.1.2: a hop count that has reached the limit ends here.
+	// RFC 8415 section 19.1.2: a message whose hop count has reached the limit is discarded.
 	if m.HopCount() >= dhcp6.HopCountLimit {
 		r.drop(l, p, effect.DropHopLimit, eff)
 		return
@@ -95,14 +95,13 @@ func (r *Relay) handleRelayForward(now instant.Now, l *link, p *inbound.Packet, 
 	}
 	r.neighbours.Learn(now.Boot, p.Link, source, p.LinkLayer)
 	h := header{hops: m.HopCount() + 1, client: m.PeerAddress()}
-	// RFC 8415 section 19.1.2: link-address 0 if the source is globally scoped;
+	// RFC 8415 section 19.1.2: the link-address is 0 where the source is globally scoped,
 	// otherwise an address of the interface.
 	if rank(source) == rankLinkLocal {
 		h.link = l.Address()
 	}
-	// RFC 8357 section 5.2. A lightweight relay just below speaks with its
-	// client's addresses, and may with its port, but hears on 547 alone (RFC 6221
-	// section 6.2).
+	// RFC 8357 section 5.2. A lightweight relay just below us sends from its client's address,
+	// and maybe from its client's port, but receives on port 547 alone (RFC 6221 section 6.2).
 	if port := p.Source.Port(); port != dhcp6.ServerPort && !(m.LinkAddress().IsUnspecified() && m.PeerAddress() == source) {
 		h.downstreamPort = port
 	}
@@ -115,9 +114,9 @@ func (r *Relay) handleRelayForward(now instant.Now, l *link, p *inbound.Packet, 
 	r.forward(now, l, p, h, eff)
 }
 
-// throughLDRAs looks through the layers of lightweight relays (link-address ::,
-// RFC 6221) for the client's own message. First is false where a layer-3 relay
-// is below us: that one is the client's first hop (RFC 8987 section 1).
+// throughLDRAs looks through the layers of lightweight relays (link-address ::, RFC 6221) for the
+// client's own message. first is false where a layer-3 relay is below us: then that relay is the
+// client's first hop (RFC 8987 section 1), not we.
 func throughLDRAs(m dhcp6.RelayMessage) (client netip.Addr, inner []byte, first bool) {
 	for range dhcp6.HopCountLimit + 1 {
 		if !m.LinkAddress().IsUnspecified() {
@@ -139,10 +138,10 @@ func throughLDRAs(m dhcp6.RelayMessage) (client netip.Addr, inner []byte, first 
 	return netip.Addr{}, nil, false
 }
 
-// cannotAnswer reports whether nothing can be sent to an address on the link: a link-local
-// one is answered from a link-local one, and the link has none yet, or none whose
-// uniqueness is sure. What cannot be answered is not forwarded, so that the server
-// grants nothing, and nothing is kept, of which the client never hears.
+// cannotAnswer reports whether we can send nothing to an address on the link. A link-local
+// address is answered from a link-local address, and the link may have none yet, or none that has
+// passed duplicate address detection. A message that cannot be answered is not forwarded: the
+// server would grant a lease, and the relay keep it, that the client never hears of.
 func (l *link) cannotAnswer(to netip.Addr) bool { return !l.linkLocal && rank(to) == rankLinkLocal }
 
 func validSource(a netip.Addr) bool {
@@ -196,10 +195,9 @@ func (r *Relay) forward(now instant.Now, l *link, p *inbound.Packet, h header, e
 	}
 }
 
-// observe reads a client's message for what RFC 8987 makes this relay's
-// business: a Request above a limit goes no further (G-5, G-6), a Release ends
-// what it gives back (G-9). What cannot be read is carried all the same. It
-// reports whether the message goes on.
+// observe reads a client's message for what RFC 8987 asks of the relay. A Request above a limit
+// goes no further (G-5, G-6); a Release ends the leases that it gives back (G-9). A message that
+// cannot be read is forwarded all the same. observe reports whether the message goes on.
 func (r *Relay) observe(now instant.Now, l *link, p *inbound.Packet, source netip.Addr, payload []byte, eff *effect.Effects) bool {
 	t := dhcp6.MessageType(payload[0])
 	from := links.NeighbourOf(l.Index, source)
@@ -207,7 +205,7 @@ func (r *Relay) observe(now instant.Now, l *link, p *inbound.Packet, source neti
 		r.releases.others.note(now.Boot, from, dhcp6.TransactionIDOf(payload))
 	}
 	switch {
-	case l.line != 0: // who speaks there is of interest, whatever it says
+	case l.line != 0: // which clients speak on a line matters for every message type
 	case t == dhcp6.Request, t == dhcp6.Release, t == dhcp6.Decline:
 	case t == dhcp6.Renew && l.policy.Move == delegation.MoveProbe, t == dhcp6.Rebind && l.policy.Move == delegation.MoveProbe:
 	case r.releases.idle(now.Boot):
@@ -226,7 +224,7 @@ func (r *Relay) observe(now instant.Now, l *link, p *inbound.Packet, source neti
 	}
 	host := p.LinkLayer
 	if source != p.Source.Addr() {
-		host = linkaddr.Addr{} // a lightweight relay's own: not the client's
+		host = linkaddr.Addr{} // the address is that of a lightweight relay, not the client's
 	}
 	switch {
 	case t == dhcp6.Release || t == dhcp6.Decline:
@@ -251,14 +249,14 @@ func (r *Relay) observe(now instant.Now, l *link, p *inbound.Packet, source neti
 	return true
 }
 
-// named is how a client on a link names a binding, without the IA and the prefixes.
+// named says how a client on a link names a binding; the caller adds the IA and the prefixes.
 func (r *Relay) named(now instant.Now, l *link, client binding.Client, source netip.Addr, host linkaddr.Addr) delegation.Named {
 	_, contested := r.neighbours.LastUsedBy(now.Boot, l.Index, source)
 	return delegation.Named{Link: l.Name, VRF: l.VRF, Client: client, Source: source, LinkLayer: host, Contested: contested}
 }
 
-// release ends what a Release gives back, or what a Decline refuses: addresses
-// alone, and those that it names (RFC 8415 section 18.2.8).
+// release ends the leases that a Release gives back or a Decline refuses. A Decline refuses
+// addresses alone, and only those that it names (RFC 8415 section 18.2.8).
 func (r *Relay) release(now instant.Now, m dhcp6.Message, rel delegation.Named, eff *effect.Effects) {
 	r.events = r.events[:0]
 	for code, ia := range m.Options().IAs() {
@@ -278,12 +276,12 @@ func (r *Relay) release(now instant.Now, m dhcp6.Message, rel delegation.Named, 
 			eff.Note(effect.Note{Kind: effect.NoteRelease, Link: rel.Link, Client: rel.Client, IAID: ia.IAID, Type: m.Type().String(), XID: m.TransactionID(), Text: "release does not match the delegation: ignored"})
 		}
 	}
-	// The Release is on its way first. It ends what it gives back even if no server can be
-	// reached: the client has stopped using it.
+	// The Release itself leaves first. The leases end even if no server can be reached: the
+	// client has stopped using them.
 	r.ledger.Told(now, r.events, eff)
 }
 
-// renewing takes note of what a Renew or Rebind names.
+// renewing takes note of the leases that a Renew or Rebind names.
 func (r *Relay) renewing(now instant.Now, m dhcp6.Message, named delegation.Named) {
 	for code, ia := range m.Options().IAs() {
 		named.IAID, named.Kind = ia.IAID, kindOf(code)

@@ -19,25 +19,25 @@ type link struct {
 	links.Entry           // its identifier is what option 18 holds for this link
 	rule        *LinkRule // nil: not client-facing
 	policy      delegation.Policy
-	idOptional  bool    // the identifier is sent only where the link-address does not identify the link
-	linkLocal   bool    // it has a link-local address
-	stakes      []stake // its prefixes, as reserved, in order
-	kept        []stake // those that the store has, or is to get
-	gone        bool    // no interface has the name: the link only stands for what it has lost
+	idOptional  bool    // the identifier is sent only where the link-address does not tell the link
+	linkLocal   bool    // the link has a link-local address
+	stakes      []stake // the prefixes of the link, as they are reserved, in order
+	kept        []stake // the stakes that the store has, or is to get
+	gone        bool    // no interface has the name: the link only stands for the prefixes that it has lost
 	counters    LinkCounters
-	line        uint32   // that a point-to-point link is; see hoststate.State.Line
-	spoke       speakers // on it
+	line        uint32   // the present line of a point-to-point link; see hoststate.State.Line
+	spoke       speakers // clients that have spoken on this line
 	victim      victim
 }
 
 // FacesClients reports whether clients are on the link.
 func (l *link) FacesClients() bool { return l.rule != nil }
 
-// SetLink takes in that an interface appeared or changed. One that has another name
+// SetLink takes in that an interface appeared or changed. An interface that has got another name
 // is the same link.
 func (r *Relay) SetLink(h links.Link, eff *effect.Effects) {
 	var ops []hoststate.Op
-	elsewhere := false // what is delegated on the link was in another VRF
+	elsewhere := false // the delegations of the link were in another VRF
 	if other := r.links.At(h.Index); other != nil && other.Name != h.Name {
 		ops, elsewhere = r.rename(other, &h, eff)
 	}
@@ -75,7 +75,7 @@ func (r *Relay) stranded(d *binding.Binding) bool {
 	return l != nil && l.VRF != d.VRF
 }
 
-// strand takes the delegations out of the host that a link could not take along to its VRF.
+// strand takes those delegations out of the host that the link has left behind in another VRF.
 func (r *Relay) strand(ops []hoststate.Op, l *link) []hoststate.Op {
 	for d := range r.table.OnLink(l.Name) {
 		if r.stranded(&d) {
@@ -85,7 +85,7 @@ func (r *Relay) strand(ops []hoststate.Op, l *link) []hoststate.Op {
 	return ops
 }
 
-// put wants a delegation in the host, unless it is stranded.
+// put asks the host for a delegation, unless the delegation is stranded.
 func (r *Relay) put(ops []hoststate.Op, d *binding.Binding) []hoststate.Op {
 	if r.stranded(d) {
 		return ops
@@ -93,8 +93,7 @@ func (r *Relay) put(ops []hoststate.Op, d *binding.Binding) []hoststate.Op {
 	return r.host.Put(ops, r.forKernel(d))
 }
 
-// RemoveLink takes in that an interface is gone. What is delegated there stays
-// (RFC 8987 S-2).
+// RemoveLink takes in that an interface is gone. The delegations of the link stay (RFC 8987 S-2).
 func (r *Relay) RemoveLink(name string, eff *effect.Effects) {
 	if l := r.links.Named(name); l != nil {
 		r.dropLink(l, eff)
@@ -109,11 +108,11 @@ func (r *Relay) dropLink(l *link, eff *effect.Effects) {
 	eff.Note(effect.Note{Kind: effect.NoteLink, Link: l.Name, Text: "link vanished"})
 }
 
-// ruleFor is the first rule that matches a link's name. An interface on which a
-// server is heard is never client-facing: that a Relay-reply may come from it
-// rules out that a client may. Nor is one without anything at its other end: a
-// filter on the loopback device or on that of a VRF would drop what comes from
-// this host, and what comes in by any link of the VRF.
+// ruleFor is the first rule that matches a link's name. An interface on which a server is heard
+// has no rule: Relay-replies come from it, and so a client must not be on it. An interface
+// without anything at its other end has none either: a filter on the loopback device would drop
+// what comes from this host, and a filter on the device of a VRF would drop what comes in by any
+// link of the VRF.
 func (r *Relay) ruleFor(name string) *LinkRule { return r.ruleUnder(r.cfg, r.peers.Set, name) }
 
 // ruleUnder is ruleFor under a configuration with these peers.
@@ -124,7 +123,7 @@ func (r *Relay) ruleUnder(cfg *Config, peers *trust.Set, name string) *LinkRule 
 	return trust.ClientRule(peers, cfg.Links, func(rule *LinkRule) []string { return rule.Match }, name)
 }
 
-// applyRule works out what the configuration means for a link as it now is.
+// applyRule works out what the configuration means for a link as it is now.
 func (r *Relay) applyRule(l *link, ops []hoststate.Op, eff *effect.Effects) []hoststate.Op {
 	l.rule = r.ruleFor(l.Name)
 	id := l.Name
@@ -147,7 +146,7 @@ func (r *Relay) applyRule(l *link, ops []hoststate.Op, eff *effect.Effects) []ho
 	return r.restake(r.host.SetPolicy(ops, l.Name, &host), l)
 }
 
-// resolve decides what a rule leaves to the link itself.
+// resolve decides what the rule leaves open, by the kind of the link.
 func (rule *LinkRule) resolve(h *links.Link) (hoststate.Policy, delegation.Policy) {
 	host, policy := rule.Host, rule.Delegations
 	host.Shared = rule.Shared
@@ -166,9 +165,9 @@ func (rule *LinkRule) resolve(h *links.Link) (hoststate.Policy, delegation.Polic
 	return host, policy
 }
 
-// PermitsRouted reports whether what routes of others lead to a link of this rule is
-// allowed there as source: such are the addresses of clients on an unnumbered link. A
-// link is unnumbered where the rule has it borrow its link-address.
+// PermitsRouted reports whether a packet on a link of this rule may have a source address that
+// routes of other programs lead to there. The addresses of clients on an unnumbered link are
+// such. A link is unnumbered where the rule has it borrow its link-address.
 func (rule *LinkRule) PermitsRouted() bool {
 	wanted := rule.Host.Routed
 	if rule.RoutedAuto {
@@ -177,7 +176,7 @@ func (rule *LinkRule) PermitsRouted() bool {
 	return wanted && rule.Host.Filter != hoststate.FilterOff
 }
 
-// SetRouted takes in what routes of others lead to a link that is up.
+// SetRouted takes in to which prefixes routes of other programs lead on a link that is up.
 func (r *Relay) SetRouted(name string, routed []netip.Prefix, eff *effect.Effects) {
 	if l := r.links.Named(name); l != nil {
 		r.ledger.Install(r.host.SetRouted(nil, name, routed), eff)
@@ -192,7 +191,8 @@ func (r *Relay) resolveAddress(l *link, eff *effect.Effects) {
 	}
 }
 
-// chooseAnew chooses the link-address of a link, and those of links that borrow it.
+// chooseAnew returns a function that chooses the link-address of a link anew, and those of the
+// links that borrow it.
 func (r *Relay) chooseAnew(eff *effect.Effects) func(*link) {
 	return func(l *link) {
 		r.resolveAddress(l, eff)
@@ -200,10 +200,9 @@ func (r *Relay) chooseAnew(eff *effect.Effects) func(*link) {
 	}
 }
 
-// chooseAddress chooses the link-address for clients on l (RFC 8415 section
-// 19.1.1): as configured, else a global address of the link, then a unique
-// local one, then one borrowed from another interface, and a link-local address
-// only as the last resort.
+// chooseAddress chooses the link-address for clients on l (RFC 8415 section 19.1.1): the
+// configured one, else a global address of the link, then a unique local one, then one that is
+// borrowed from another interface. A link-local address is the last resort.
 func (r *Relay) chooseAddress(l *link) netip.Addr {
 	own := r.links.OwnAddress(l)
 	switch {
@@ -222,7 +221,7 @@ func (r *Relay) chooseAddress(l *link) netip.Addr {
 	return own
 }
 
-// resolveBorrowers brings the links up to date that borrow the address of a link.
+// resolveBorrowers chooses anew the link-addresses of the links that borrow an address of lender.
 func (r *Relay) resolveBorrowers(lender string, eff *effect.Effects) {
 	if !slices.ContainsFunc(r.cfg.Links, func(rule LinkRule) bool { return rule.Borrow == lender }) {
 		return
@@ -234,14 +233,14 @@ func (r *Relay) resolveBorrowers(lender string, eff *effect.Effects) {
 	}
 }
 
-// identified reports whether the link-address alone says which link is meant
-// (RFC 8415 section 19.1.1).
+// identified reports whether the link-address alone tells the server which link is meant (RFC
+// 8415 section 19.1.1).
 func (r *Relay) identified(l *link) bool {
 	return rank(l.Address()) < rankLinkLocal && r.links.IsUnique(l.Address())
 }
 
-// sentInterfaceID is what option 18 holds in messages from this link, empty
-// where it is not sent.
+// sentInterfaceID is what option 18 holds in messages from this link. It is empty where the
+// option is not sent.
 func (r *Relay) sentInterfaceID(l *link) string {
 	if l.idOptional && r.identified(l) {
 		return ""
@@ -249,7 +248,7 @@ func (r *Relay) sentInterfaceID(l *link) string {
 	return l.Identifier()
 }
 
-// LinkView is what can be seen of a link.
+// LinkView is what operators see of a link.
 type LinkView struct {
 	links.Link
 	ClientFacing bool
@@ -263,11 +262,11 @@ type LinkView struct {
 	Counters LinkCounters
 }
 
-// LinkFigures are what clients have on a link, and may have. Operators read them as
-// api.LinkFigures, which has the same fields.
+// LinkFigures are how much clients have on a link, and how much they may have. Operators read
+// them as api.LinkFigures, which has the same fields.
 type LinkFigures struct {
 	Limit, ClientLimit int
-	HostLimit          int // 0: there is none
+	HostLimit          int // 0: no limit
 	Prefixes, Assigned int // live delegated prefixes and assigned addresses
 }
 
@@ -295,5 +294,5 @@ func (rule *LinkRule) loopExempt(client binding.Client) bool {
 	return slices.ContainsFunc(rule.LoopExemptClient, func(d dhcp6.DUID) bool { return binding.DUID(d) == client })
 }
 
-// Rule is the rule that makes the named link face clients; nil if it does not.
+// Rule is the rule that makes the named link face clients; nil if none does.
 func (r *Relay) Rule(name string) *LinkRule { return r.ruleFor(name) }

@@ -119,7 +119,7 @@ func TestFailedKeepHoldsBackItsOwnAlone(t *testing.T) {
 	}
 }
 
-// A full disk stops new grants, and not renewals (DESIGN: keeping).
+// A full disk stops new grants, and not renewals (a Change that is not kept is taken back).
 func TestExtensionLeavesAlthoughNotKept(t *testing.T) {
 	w := newWorld(t)
 	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))

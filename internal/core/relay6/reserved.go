@@ -13,8 +13,8 @@ import (
 	"fairlead/internal/core/hoststate"
 )
 
-// reserved is what no client may be given: the prefixes of interfaces, by VRF, the
-// addresses of peers and ours towards them, and the infrastructure's prefixes.
+// reserved is what no client may be given: the prefixes of interfaces, by VRF; the addresses of
+// peers, and ours towards them; and the prefixes of the infrastructure.
 type reserved struct {
 	spaces         map[string]*bart.Table[[]*link]
 	infrastructure bart.Lite
@@ -63,14 +63,14 @@ func (s *reserved) remove(at stake, l *link) {
 	}
 }
 
-// owned is a reserved prefix and whose it is.
+// owned is a reserved prefix, and the link that it is reserved for.
 type owned struct {
 	of     *link
 	prefix netip.Prefix
 }
 
-// around are the reserved prefixes that p is or lies in, and within those that are p or
-// lie in it.
+// around are the reserved prefixes that equal or contain p; within are those that equal p or lie
+// in it.
 func (s *reserved) around(vrf string, p netip.Prefix) []owned {
 	return s.find(vrf, p, (*bart.Table[[]*link]).Supernets)
 }
@@ -92,13 +92,13 @@ func (s *reserved) find(vrf string, p netip.Prefix, look func(*bart.Table[[]*lin
 	return found
 }
 
-// overlaps reports whether a prefix of any interface lies in p, or p in it.
+// overlaps reports whether p overlaps with a prefix of any interface.
 func (s *reserved) overlaps(vrf string, p netip.Prefix) bool {
 	t := s.spaces[vrf]
 	return t != nil && t.OverlapsPrefix(p)
 }
 
-// obstacle is the reserved prefix that stands in the way of a grant, and whose it is.
+// obstacle is the reserved prefix that stands in the way of a grant, with its owner in words.
 type obstacle struct {
 	of     string
 	prefix netip.Prefix
@@ -137,7 +137,7 @@ func (r *Relay) obstacleTo(g *delegation.Grant) (obstacle, bool) {
 	return obstacle{}, false
 }
 
-// first is a prefix of a set that overlaps with p.
+// first is an obstacle: a prefix of the set that overlaps with p.
 func first(set *bart.Lite, p netip.Prefix, of string) obstacle {
 	for at := range set.Supernets(p) {
 		return obstacle{of, at}
@@ -148,13 +148,14 @@ func first(set *bart.Lite, p netip.Prefix, of string) obstacle {
 	return obstacle{of, p}
 }
 
-// reservedFor is Terms.Reserved, under the bounds of what is judged.
+// reservedFor is Terms.Reserved, under the bounds of the configuration that is being judged.
 func (r *Relay) reservedFor(g *delegation.Grant) bool {
 	_, found := r.obstacleTo(g)
 	return found
 }
 
-// explain tells the obstacle to a grant that was refused, if it is a prefix of ours.
+// explain writes into the event of a refused grant which reserved prefix stood in its way, if one
+// did.
 func (r *Relay) explain(e *binding.Event) {
 	if e.Reason != binding.NotDelegable {
 		return
@@ -172,7 +173,7 @@ func (r *Relay) explain(e *binding.Event) {
 	}
 }
 
-// stake reserves these prefixes for a link, instead of those that it had.
+// stake reserves these prefixes for a link, in place of those that it had.
 func (r *Relay) stake(ops []hoststate.Op, l *link, prefixes []netip.Prefix) []hoststate.Op {
 	var now []stake
 	for _, p := range prefixes {
@@ -208,7 +209,7 @@ func (r *Relay) stake(ops []hoststate.Op, l *link, prefixes []netip.Prefix) []ho
 	return ops
 }
 
-// lasting are the stakes that outlive the link's interface.
+// lasting are the stakes that stay reserved when the link's interface has gone.
 func (l *link) lasting() []stake {
 	if l.rule == nil {
 		return nil
@@ -216,7 +217,7 @@ func (l *link) lasting() []stake {
 	return l.stakes
 }
 
-// covers reports whether a delegation has parts that are not its client's.
+// covers reports whether there are parts of a delegation that do not belong to its client.
 func (r *Relay) covers(d *binding.Binding) bool {
 	return d.Kind == binding.Prefix && (d.Exclude.IsValid() || r.reserved.overlaps(d.VRF, d.Prefix))
 }
@@ -228,8 +229,8 @@ func (r *Relay) markCovering(link string, p netip.Prefix) {
 	r.covering[link][p] = struct{}{}
 }
 
-// cover brings up to date what the host knows of the parts of a delegation that are
-// not its client's, once the delegation was granted, changed or ended.
+// cover tells the host again which parts of a delegation do not belong to its client. It is
+// called when the delegation was granted, has changed or has ended.
 func (r *Relay) cover(ops []hoststate.Op, d *binding.Binding) []hoststate.Op {
 	if r.covers(d) {
 		r.markCovering(d.Link, d.Prefix)

@@ -16,9 +16,9 @@ import (
 	"fairlead/internal/core/peers"
 )
 
-// Restore takes in what was kept, before any socket opens (RFC 8987 S-1). Links
-// are told of before it. What it wants of routes and filter elements is not in
-// the Effects: a comparison finds what of it the kernel lacks.
+// Restore takes in the records and blocks of the store, before any socket opens (RFC 8987 S-1).
+// SetLink is called for all links before it. The routes and filter elements that are wanted are
+// not in the Effects: a comparison finds which of them the kernel lacks.
 func (r *Relay) Restore(now instant.Now, records iter.Seq[binding.Record], blocks []delegation.Block, lastWall time.Time, eff *effect.Effects) {
 	for rec := range records {
 		rec.Line = r.resumed(&rec.Binding)
@@ -51,21 +51,21 @@ func (r *Relay) Restore(now instant.Now, records iter.Seq[binding.Record], block
 	}
 }
 
-// AdoptLeftOver has the next whole comparison with the kernel make orphans, until that
-// instant, of the routes and elements that it finds left over: the store cannot explain all
-// of them.
+// AdoptLeftOver has the next whole comparison with the kernel make orphans of the routes and
+// elements that are left over, because the store cannot explain all of them. They are orphans
+// until that instant at most.
 func (r *Relay) AdoptLeftOver(until instant.Instant) {
 	r.orphansEnd = until
 	r.host.AdoptLeftOver()
 }
 
-// Orphans are the orphans now.
+// Orphans yields the present orphans.
 func (r *Relay) Orphans(yield func(hoststate.Delegation) bool) { r.host.Orphans(yield) }
 
-// OrphansEnd is when all orphans end that are left by then.
+// OrphansEnd is when the orphans end that are left by then.
 func (r *Relay) OrphansEnd() instant.Instant { return r.orphansEnd }
 
-// endOrphans ends a bounded number of the orphans that match, and says how many.
+// endOrphans ends a bounded number of the orphans that match, and returns how many.
 func (r *Relay) endOrphans(match func(link string, p netip.Prefix) bool, eff *effect.Effects) int {
 	ops, n := r.host.EndOrphans(nil, orphansAtOnce, match)
 	r.ledger.Install(ops, eff)
@@ -78,7 +78,7 @@ const orphansAtOnce = 1024
 // Kernel is what the relay wants of the kernel.
 func (r *Relay) Kernel() ledger.Kernel { return r.ledger.Kernel() }
 
-// Blocks are the operator's blocks.
+// Blocks are the operators' blocks.
 func (r *Relay) Blocks() []delegation.Block { return r.table.Blocks() }
 
 // Delegations are the live delegations.
@@ -90,7 +90,7 @@ func (r *Relay) Delegations(yield func(binding.Binding) bool) {
 	}
 }
 
-// DelegationOn is the live delegation of exactly this prefix on a link.
+// DelegationOn is the live delegation of exactly this prefix on the named link.
 func (r *Relay) DelegationOn(name string, p netip.Prefix) (d binding.Binding, ok bool) {
 	if l := r.links.Named(name); l != nil {
 		d, ok = r.table.Lookup(l.VRF, p)
@@ -98,9 +98,9 @@ func (r *Relay) DelegationOn(name string, p netip.Prefix) (d binding.Binding, ok
 	return d, ok && d.Link == name
 }
 
-// Clear ends delegations by the operator's word (RFC 8987 O-2), a bounded number
-// of them, and returns how many; it is called until that is none. Orphans are among
-// them, unless a client is named: of theirs nothing is known.
+// Clear ends delegations on an operator's order (RFC 8987 O-2), a bounded number of them, and
+// returns how many it ended. The caller repeats the call until the result is 0. Orphans are ended
+// too, unless the order names a client: whose they are is not known.
 func (r *Relay) Clear(now instant.Now, s delegation.Selection, eff *effect.Effects) int {
 	r.events = r.table.Clear(r.events[:0], s)
 	n := len(r.events)
@@ -117,14 +117,14 @@ func (r *Relay) Clear(now instant.Now, s delegation.Selection, eff *effect.Effec
 	return n
 }
 
-// Block has what matches b not learned until it is unblocked.
+// Block has grants that match b not learned until Unblock.
 func (r *Relay) Block(b delegation.Block, eff *effect.Effects) {
 	if r.table.Block(b) {
 		r.ledger.Keep([]effect.KeepOp{{Key: delegation.BlockKey(nil, b), Value: []byte{}}}, eff)
 	}
 }
 
-// Unblock takes a block away; false if there was none.
+// Unblock takes a block away; false if there was no such block.
 func (r *Relay) Unblock(b delegation.Block, eff *effect.Effects) bool {
 	if !r.table.Unblock(b) {
 		return false
@@ -147,24 +147,23 @@ func (r *Relay) Peers(now instant.Now) []peers.View {
 type Totals struct {
 	Figures
 	ledger.Progress
-	Releases int // that are remembered, to know their answers
+	Releases int // remembered until they are answered
 	Unknown  [effect.DropCount]uint64
 	Sum      Traffic           // of all links that ever were, and of unknown interfaces
 	Refusals map[string]uint64 // by every binding.Reason that refuses
 }
 
-// Figures are the numbers among the totals. Operators read them as api.Figures, which
-// has the same fields in the same order: a figure more here does not compile until it
-// has a name there.
+// Figures are the numbers among the totals. Operators read them as api.Figures, which has the
+// same fields in the same order: a new field here does not compile until api.Figures has it too.
 type Figures struct {
 	Links, Prefixes, Addresses int
 	WaitForProbe               int // Replies that wait for a probe
 	WaitForClock               int // restored delegations that wait for a trustworthy clock
 	Neighbours                 int
-	ServerUnicast              uint64 // Replies that let clients pass the relay by
+	ServerUnicast              uint64 // Replies that let clients send to the server directly, past the relay
 }
 
-// Totals are the figures now.
+// Totals are the present figures.
 func (r *Relay) Totals() Totals {
 	t := Totals{
 		Figures: Figures{
@@ -184,5 +183,5 @@ func (r *Relay) Totals() Totals {
 	return t
 }
 
-// Unkept is how many delegations the store has not got as they are.
+// Unkept is how many delegations the store does not have in their present state.
 func (r *Relay) Unkept() int { return r.ledger.Progress().Unkept }

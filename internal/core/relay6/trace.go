@@ -12,8 +12,8 @@ import (
 // SetTrace starts, changes or (nil) ends tracing.
 func (r *Relay) SetTrace(t *effect.Trace) { r.trace = t }
 
-// traced is the note that each step of a message begins as; ok is false for a
-// message that is not traced. There must be a Trace.
+// traced is the note that begins each step of a message; ok is false for a message that is not
+// traced. The caller makes sure that there is a Trace.
 func (r *Relay) traced(l *link, source netip.Addr, payload []byte) (n effect.Note, ok bool) {
 	if r.trace.Link != "" && r.trace.Link != l.Name {
 		return n, false
@@ -34,7 +34,7 @@ func (r *Relay) traced(l *link, source netip.Addr, payload []byte) (n effect.Not
 	return n, r.trace.Client == "" || r.trace.Client == n.Client.Identifier()
 }
 
-// traceStep notes one step of a message, if it is traced.
+// traceStep notes one step of a message if the message is traced.
 func (r *Relay) traceStep(eff *effect.Effects, l *link, source netip.Addr, payload []byte, step, peer string) {
 	if r.trace == nil {
 		return
@@ -45,7 +45,8 @@ func (r *Relay) traceStep(eff *effect.Effects, l *link, source netip.Addr, paylo
 	}
 }
 
-// traceArrival notes that a message came, and what it carries, a note each.
+// traceArrival notes that a message came, and adds a note for each thing that the message
+// carries.
 func (r *Relay) traceArrival(eff *effect.Effects, l *link, source netip.Addr, payload []byte, step, peer string) {
 	if r.trace == nil {
 		return
@@ -76,7 +77,7 @@ func (r *Relay) traceArrival(eff *effect.Effects, l *link, source netip.Addr, pa
 			}
 		}
 		if !found {
-			carries(whole) // it asks for whatever the server gives
+			carries(whole) // it asks for any lease that the server chooses
 		}
 	}
 }
@@ -95,7 +96,7 @@ func traceStatus(o dhcp6.Options, of effect.TracedLease, carries func(effect.Tra
 	return true
 }
 
-// tracedLease reads an IAPREFIX or IAADDR, whatever its status.
+// tracedLease reads an IAPREFIX or IAADDR option, whatever its status.
 func tracedLease(of effect.TracedLease, code dhcp6.OptionCode, b []byte) (effect.TracedLease, bool) {
 	var inside dhcp6.Options
 	switch code {
@@ -118,8 +119,8 @@ func tracedLease(of effect.TracedLease, code dhcp6.OptionCode, b []byte) (effect
 	return of, true
 }
 
-// traceLearned notes the outcome of each lease of a Reply, and has the outcome of the change
-// noted later.
+// traceLearned notes the outcome of each lease of a Reply. The outcome of the Change is noted
+// later, by traceOutcome.
 func (r *Relay) traceLearned(eff *effect.Effects, to addressee, v *verdict, events []binding.Event) {
 	if r.trace == nil || to.peer == nil {
 		return
@@ -140,14 +141,14 @@ func (r *Relay) traceLearned(eff *effect.Effects, to addressee, v *verdict, even
 	}
 }
 
-// tracedChange is a message that waits for a change, and whether it only extends what
-// is durable.
+// tracedChange is a message that waits for a Change. extends is true where the Change only
+// extends leases that the store has.
 type tracedChange struct {
 	note    effect.Note
 	extends bool
 }
 
-// traceOutcome notes what became of a change, and of the message that waited for it.
+// traceOutcome notes what happened to a Change, and to the message that waited for it.
 func (r *Relay) traceOutcome(eff *effect.Effects, t tracedChange, o effect.Outcome) {
 	n := t.note
 	step := func(text string, err error) {
@@ -168,8 +169,8 @@ func (r *Relay) traceOutcome(eff *effect.Effects, t tracedChange, o effect.Outco
 	} else {
 		step("installed", nil)
 	}
-	// What was not kept is told only where it extends what was; what was not
-	// installed is not told.
+	// A message whose Change was not kept leaves only where it extends what was kept before. A
+	// message whose Change was not installed does not leave.
 	if len(failed) == 0 && (o.Keep == nil || t.extends) {
 		step("sent", nil)
 	} else {

@@ -1,12 +1,11 @@
-// Package bypass finds the DHCP programs of this host that IPsec cannot protect:
-// those that read the wire by a packet socket see a datagram before XFRM and the
-// packet filter do. What they send by one passes XFRM by; core/hop's FrameTable
-// holds it back where it leaves.
+// Package bypass finds the DHCP programs of this host that IPsec cannot protect. A program that
+// reads frames by a packet socket sees a datagram before XFRM and the packet filter do. What it
+// sends by such a socket does not pass XFRM; core/hop's FrameTable holds it back at the
+// interface.
 //
-// Such a program gives itself away by holding both a packet socket and a UDP
-// socket at a port of DHCP servers and relay agents: ISC dhcpd and dhcrelay for
-// DHCPv4 on Linux do, and Kea unless it is told dhcp-socket-type: udp. Reads the
-// proc file system alone, and changes nothing.
+// Such a program has both a packet socket and a UDP socket at a port of DHCP servers and relay
+// agents. ISC dhcpd and dhcrelay for DHCPv4 on Linux do, and Kea unless it is told
+// dhcp-socket-type: udp. The package only reads the proc file system, and changes nothing.
 package bypass
 
 import (
@@ -20,21 +19,20 @@ import (
 	"strings"
 )
 
-// Program is a process that reads DHCP, and may send it, past IPsec.
+// Program is a process that reads DHCP messages, and may send them, without IPsec.
 type Program struct {
 	PID  int
-	Name string   // of its executable, as the kernel has it
-	Port []uint16 // the ports of its UDP sockets that matter, rising
+	Name string   // name of its executable, as the kernel has it
+	Port []uint16 // the ports of its UDP sockets that were asked for, in ascending order
 }
 
-// ErrHidden says that the sockets of some processes could not be looked at:
-// without CAP_SYS_PTRACE, those of other users.
+// ErrHidden says that the sockets of some processes could not be seen. Without CAP_SYS_PTRACE
+// these are the processes of other users.
 var ErrHidden = errors.New("bypass: the sockets of some processes are hidden")
 
-// Programs finds the programs with a UDP socket at one of the ports and a packet
-// socket, in the network namespace of the calling thread. This process and others
-// of the same executable are left out. With ErrHidden the list is what could be
-// seen.
+// Programs finds the programs that have a packet socket and a UDP socket at one of the ports, in
+// the network namespace of the calling thread. It leaves out this process, and others with the
+// same executable. With ErrHidden the list has the programs that could be seen.
 func Programs(ports ...uint16) ([]Program, error) {
 	packet, err := inodes("/proc/thread-self/net/packet", func(f []string) (string, uint16, bool) {
 		return f[len(f)-1], 0, true
@@ -52,7 +50,7 @@ func Programs(ports ...uint16) ([]Program, error) {
 			n, err := strconv.ParseUint(port, 16, 16)
 			return f[9], uint16(n), err == nil && slices.Contains(ports, uint16(n))
 		})
-		if err != nil && !errors.Is(err, os.ErrNotExist) { // a kernel without IPv6
+		if err != nil && !errors.Is(err, os.ErrNotExist) { // the file is missing in a kernel without IPv6
 			return nil, err
 		}
 		for inode, port := range found {
@@ -65,7 +63,7 @@ func Programs(ports ...uint16) ([]Program, error) {
 	return withBoth(packet, datagram)
 }
 
-// inodes reads one of the kernel's lists of sockets, without its heading.
+// inodes reads one of the kernel's lists of sockets, without its first line.
 func inodes(file string, parse func(fields []string) (inode string, port uint16, wanted bool)) (map[string]uint16, error) {
 	f, err := os.Open(file)
 	if err != nil {
@@ -87,7 +85,7 @@ func inodes(file string, parse func(fields []string) (inode string, port uint16,
 	return found, nil
 }
 
-// withBoth are the processes that hold a socket of both kinds.
+// withBoth are the processes that have a socket of each kind.
 func withBoth(packet, datagram map[string]uint16) (found []Program, err error) {
 	processes, err := os.ReadDir("/proc")
 	if err != nil {
@@ -101,7 +99,7 @@ func withBoth(packet, datagram map[string]uint16) (found []Program, err error) {
 	for _, p := range processes {
 		pid, err := strconv.Atoi(p.Name())
 		if err != nil {
-			continue // no process
+			continue // not a process
 		}
 		sockets, err := Sockets(pid)
 		switch {

@@ -14,7 +14,7 @@ import (
 
 var need = labtest.Need
 
-// look is what is found in a node.
+// look is what Programs finds in a node.
 func look(t *testing.T, d *lab.Node, ports ...uint16) (found []bypass.Program) {
 	t.Helper()
 	need(t, d.Do(func() (err error) {
@@ -24,8 +24,8 @@ func look(t *testing.T, d *lab.Node, ports ...uint16) (found []bypass.Program) {
 	return found
 }
 
-// A program with both kinds of sockets is found, by name, in its own namespace
-// alone; one with either kind is not.
+// A program that has both kinds of sockets is found, by its name, and only in its own namespace.
+// A program that has one kind is not found.
 func TestPrograms(t *testing.T) {
 	host, other := labtest.Pair(t, "host", "h0", "other", "o0")
 	_, err := host.IP("addr add 192.0.2.1/24 dev h0")
@@ -33,7 +33,7 @@ func TestPrograms(t *testing.T) {
 	if got := look(t, host, 67, 547); len(got) != 0 {
 		t.Fatalf("nobody is there, found %+v", got)
 	}
-	// dhcrelay for DHCPv4 reads and sends frames, and keeps a UDP socket beside.
+	// dhcrelay for DHCPv4 reads and sends frames, and has a UDP socket as well.
 	relay, err := host.Start(lab.Command{Name: "dhcrelay", Args: []string{"dhcrelay", "-d", "-4", "-i", "h0", "192.0.2.2"}})
 	need(t, err)
 	only, err := host.Start(lab.Command{Name: "socat", Args: []string{"socat", "-u", "UDP6-RECV:547", "STDOUT"}})

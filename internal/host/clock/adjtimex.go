@@ -6,12 +6,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Status is what the kernel says of its wall clock.
+// Status is what the kernel tells of its wall clock.
 type Status struct {
-	Synchronised   bool   // disciplined by a time daemon, and no more
+	Synchronised   bool   // a time daemon adjusts it; no more is known
 	State          string // "ok", "insert-leap", "delete-leap", "leap", "after-leap", "unsynchronised", or "state-N"
-	OffsetNanos    int64  // still to be corrected
-	MaxErrorMicros int64  // upper bound of the error, grows while nobody corrects it
+	OffsetNanos    int64  // still to be corrected by the kernel
+	MaxErrorMicros int64  // upper bound of the error; it grows while nobody corrects the clock
 	EstErrorMicros int64  // the daemon's own estimate
 }
 

@@ -1,10 +1,9 @@
-// Package clock reads the two clocks that the cores are driven by, and says
-// whether the wall clock can be believed (RFC 8987 O-3).
+// Package clock reads the two clocks that the cores depend on, and tells whether the wall clock
+// can be believed (RFC 8987 O-3).
 //
-// Lifetimes run on CLOCK_BOOTTIME, which goes on during suspend and is never
-// stepped; what is kept on disk is dated by the wall clock together with the
-// boot's id. The package only reads: it never sets a clock, starts no
-// goroutine and no timer. All functions may be called from any goroutine.
+// Lifetimes run on CLOCK_BOOTTIME, which goes on during suspend and is never set. Times on disk
+// are those of the wall clock, together with the id of the boot. The package only reads clocks,
+// and never sets one. It starts no goroutine and no timer. Any goroutine may call its functions.
 package clock
 
 import (
@@ -22,7 +21,7 @@ import (
 type Reading struct {
 	Boot   time.Duration // CLOCK_BOOTTIME: since the boot, suspends included
 	Wall   time.Time     // CLOCK_REALTIME, without a monotonic part
-	Synced bool          // the kernel's view of Wall, at most a second old
+	Synced bool          // the kernel says that Wall is synchronised; at most a second old
 }
 
 // Now reads both clocks. It costs two system calls at most and cannot fail on
@@ -32,7 +31,7 @@ func Now() Reading { return system.now() }
 // system is the clock of the process.
 var system = source{kernel: unix.Adjtimex}
 
-// source is a clock over a kernel; tests put another kernel under it.
+// source is a clock that asks a kernel; tests give it another kernel.
 type source struct {
 	kernel func(*unix.Timex) (state int, err error)
 
@@ -42,7 +41,7 @@ type source struct {
 	synced  bool
 }
 
-// refreshAfter is how long an answer of adjtimex is believed.
+// refreshAfter is how long an answer of adjtimex is used.
 const refreshAfter = time.Second
 
 func (s *source) now() Reading {
@@ -54,8 +53,8 @@ func (s *source) now() Reading {
 	}
 }
 
-// isSynced asks the kernel at most once a second. A kernel that does not answer
-// counts as not synchronised.
+// isSynced asks the kernel at most once a second. If the kernel does not answer, the clock counts
+// as not synchronised.
 func (s *source) isSynced(boot time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -69,11 +68,11 @@ func (s *source) isSynced(boot time.Duration) bool {
 
 func read(id int32) time.Duration {
 	var ts unix.Timespec
-	// The scheduler is not told of a call that never waits: it is made for every few messages.
+	// The call is made for every few messages, and never waits: so the Go scheduler is not told
+	// of it.
 	_, _, errno := unix.RawSyscall(unix.SYS_CLOCK_GETTIME, uintptr(id), uintptr(unsafe.Pointer(&ts)), 0)
 	if errno != 0 {
-		// Only an unknown clock or a bad pointer can fail, and neither
-		// depends on anything outside this file.
+		// It fails only for an unknown clock or a bad pointer, and this file has neither.
 		panic(fmt.Sprintf("clock: clock_gettime %d: %v", id, errno))
 	}
 	return time.Duration(ts.Nano())
@@ -82,8 +81,8 @@ func read(id int32) time.Duration {
 // bootIDPath is where the kernel shows the random id of the boot.
 const bootIDPath = "/proc/sys/kernel/random/boot_id"
 
-// BootID returns the id that the kernel chose at this boot: readings of
-// CLOCK_BOOTTIME can be compared only where the ids are equal.
+// BootID is the id that the kernel chose at this boot. Two readings of CLOCK_BOOTTIME can be
+// compared only if they are of the same boot.
 func BootID() (string, error) { return readBootID(bootIDPath) }
 
 func readBootID(path string) (string, error) {

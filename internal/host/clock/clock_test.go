@@ -25,7 +25,7 @@ func answering(state int, tx unix.Timex, err error, asked *int) *source {
 	}}
 }
 
-// RFC 8987 O-3: whether the clock is synchronised can be told, both ways.
+// RFC 8987 O-3: whether the clock is synchronised can be told, in both cases.
 func TestStatus(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -117,7 +117,7 @@ func TestSyncedIsCached(t *testing.T) {
 	}
 }
 
-// A clock that loses its time daemon is seen within a second.
+// A clock that has lost its time daemon is noticed within a second.
 func TestSyncIsLost(t *testing.T) {
 	state := unix.TIME_OK
 	s := &source{kernel: func(*unix.Timex) (int, error) { return state, nil }}
@@ -130,7 +130,7 @@ func TestSyncIsLost(t *testing.T) {
 	}
 }
 
-// The real kernel, whatever it thinks of its clock.
+// The real kernel answers, whether its clock is synchronised or not.
 func TestNow(t *testing.T) {
 	before, wallBefore := Now(), time.Now().Round(0)
 	after := Now()

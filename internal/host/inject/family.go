@@ -8,27 +8,27 @@ import (
 	"fairlead/internal/core/loadgen"
 )
 
-// profile is all that differs between the families: on a link, and in front of a server.
+// profile has all that differs between the families, on a link and in front of a server.
 type profile struct {
 	port uint16 // of servers and relay agents
 
 	// On a link.
-	protocol uint16 // whose frames are received
+	protocol uint16 // the protocol whose frames are received
 	filter   []unix.SockFilter
-	upper    int // where UDP begins in a frame of ours
+	upper    int // offset of the UDP header in our frames
 	blank    func() frame
-	// address writes who sends a message to whom, and the checksums; the message is in its
-	// place already. It returns the length of the frame.
+	// address writes the source and the destination of a message, and the checksums, into a frame
+	// that has the message already. It returns the length of the frame.
 	address func(p *Port, f frame, m loadgen.Message, message int) int
-	// take handles one frame that passed the filter: it answers who asks for a client's
-	// link-layer address, and returns a message and whom it is for.
+	// take handles one frame that passed the filter. It answers a request for a client's
+	// link-layer address, and returns a message with the client that it is for.
 	take func(p *Port, f frame) (client uint32, message []byte, ok bool)
 
 	// In front of a server.
 	domain int
-	local  func(o *RelayOptions) netip.Addr // what the socket is bound to
-	// head is what stands in front of each message; wrap writes what a relay agent adds to
-	// one that is behind it, and returns the length of all; unwrap is the way back.
+	local  func(o *RelayOptions) netip.Addr // the address that the socket is bound to
+	// head is written once in front of each message. wrap adds what a relay agent writes around
+	// the message that follows it, and returns the whole length. unwrap is the reverse.
 	head   func(o *RelayOptions) []byte
 	wrap   func(o *RelayOptions, b []byte, head int, client uint32, message int) int
 	unwrap func(datagram []byte) (client uint32, message []byte, ok bool)
@@ -41,7 +41,7 @@ func profileOf(f loadgen.Family) *profile {
 	return &profile6
 }
 
-// payload is where a message begins in a frame of ours.
+// payload is the offset of the message in our frames.
 func (p *profile) payload() int { return p.upper + udpHeader }
 
 // Offsets in an Ethernet frame, and lengths.

@@ -8,11 +8,11 @@ import (
 )
 
 const (
-	datagramRoom = 2048 // a longer answer is cut, and its message ignored
+	datagramRoom = 2048 // a longer answer is cut, and ignored
 	controlRoom  = 64   // one time stamp
 )
 
-// intake is room for what is read from a UDP socket in one system call.
+// intake is room for the datagrams that one system call reads from a UDP socket.
 type intake struct {
 	buffers [Batch][datagramRoom]byte
 	control [Batch][controlRoom]byte
@@ -31,7 +31,7 @@ func (in *intake) init() {
 	}
 }
 
-// read returns how many datagrams it has got, at most limit; it does not wait.
+// read returns how many datagrams it has read, at most limit. It does not wait.
 func (in *intake) read(fd, limit int) int {
 	for i := range limit {
 		in.headers[i].Hdr.SetControllen(controlRoom)
@@ -45,11 +45,11 @@ func (in *intake) read(fd, limit int) int {
 	return int(n)
 }
 
-// octets of datagram i.
+// octets are those of datagram i.
 func (in *intake) octets(i int) []byte { return in.buffers[i][:in.headers[i].Len] }
 
-// arrived is when datagram i did, in nanoseconds since 1970: as the kernel has
-// noted, else now.
+// arrived is when datagram i arrived, in nanoseconds since 1970: by the kernel's time stamp, or
+// now where there is none.
 func (in *intake) arrived(i int) int64 {
 	h := (*unix.Cmsghdr)(unsafe.Pointer(&in.control[i][0]))
 	if int(in.headers[i].Hdr.Controllen) < unix.CmsgLen(int(unsafe.Sizeof(unix.Timespec{}))) ||

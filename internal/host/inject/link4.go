@@ -10,8 +10,8 @@ import (
 	"fairlead/internal/wire/dhcp4"
 )
 
-// Offsets in an Ethernet frame with IPv4, where it is ours: without options. In ARP (RFC
-// 826) for IPv4 they are other ones.
+// Offsets in our Ethernet frames with IPv4, which has no options there. In ARP for IPv4 (RFC 826)
+// there are other ones.
 const (
 	atLength4   = atIP + 2
 	atFragment4 = atIP + 6
@@ -22,18 +22,18 @@ const (
 	atUpper4    = atIP + 20
 
 	atOperation = atIP + 6
-	atSender    = atIP + 8 // link-layer address, then the other
+	atSender    = atIP + 8 // link-layer address, followed by the IPv4 address
 	atTarget    = atIP + 18
 	arpEnd      = atIP + 28
 	asks        = 1
 	answers     = 2
 
-	fragmented = 0x3fff // more fragments follow, or this is not the first
+	fragmented = 0x3fff // more fragments follow, or this is not the first one
 	timeToLive = 64
 	atCHAddr   = 28 // in a message
 )
 
-// profile4 receives two kinds of frames, and so all.
+// profile4 receives frames of two protocols, and so its socket takes all.
 var profile4 = profile{
 	port: dhcp4.ServerPort,
 
@@ -43,7 +43,7 @@ var profile4 = profile{
 	domain: unix.AF_INET, local: local4, head: head4, wrap: wrap4, unwrap: unwrap4,
 }
 
-// toClients4 lets pass UDP to the client port and questions of ARP.
+// toClients4 lets UDP to the client port and ARP requests pass.
 func toClients4() []unix.SockFilter {
 	return []unix.SockFilter{
 		{Code: load16, K: atType},
@@ -69,7 +69,7 @@ var (
 	broadcast = [4]byte{0xff, 0xff, 0xff, 0xff}
 )
 
-// blank4 is what all clients' frames have in common.
+// blank4 is the part that the frames of all clients have in common.
 func blank4() frame {
 	f := make(frame, atUpper4+udpHeader+loadgen.MaxMessage)
 	binary.BigEndian.PutUint16(f[atType:], unix.ETH_P_IP)
@@ -80,8 +80,9 @@ func blank4() frame {
 	return f
 }
 
-// address4 sends what is for a server alone to where messages from its address came from. If
-// there were none, the server is not on the link: what has answered last is on the way to it.
+// address4 sends a message for one server to the link-layer address that messages from this
+// server came from. If none came, the server is not on the link: the message goes to the
+// neighbour that has answered last, which leads to the server.
 func address4(p *Port, f frame, m loadgen.Message, message int) int {
 	mac, source, dest := loadgen.MAC(m.Client), [4]byte{}, broadcast
 	copy(f, everybody[:])
@@ -109,8 +110,8 @@ func address4(p *Port, f frame, m loadgen.Message, message int) int {
 	return atUpper4 + length
 }
 
-// take4 takes a message that came to the link-layer address of the client that it names, or
-// to all.
+// take4 takes a message that came to the link-layer address of the client that it names, or to
+// the broadcast address.
 func take4(p *Port, f frame) (client uint32, message []byte, ok bool) {
 	if len(f) < max(atUpper4+udpHeader, arpEnd) {
 		return 0, nil, false
@@ -133,10 +134,10 @@ func take4(p *Port, f frame) (client uint32, message []byte, ok bool) {
 	return client, message, true
 }
 
-// maxNeighbours is how many are known at a time; old ones go all at once.
+// maxNeighbours bounds how many neighbours are known. Above that, all are forgotten.
 const maxNeighbours = 64
 
-// met notes that a message of an address came from a neighbour.
+// met notes that a message from an address came from a neighbour.
 func (p *Port) met(address [4]byte, mac [6]byte) {
 	p.last = mac
 	if p.neighbours[address] == mac {
@@ -156,8 +157,8 @@ func clientIn(message []byte) (uint32, bool) {
 	return loadgen.IndexOf([6]byte(message[atCHAddr:]))
 }
 
-// own notes which client uses an address, so that it is found by it. There are no more
-// addresses than clients; old ones go all at once.
+// own notes which client uses an address, so that the client is found by it. There are no more
+// addresses than clients; above that, all are forgotten.
 func (p *Port) own(address [4]byte, client uint32) {
 	if _, known := p.owners[address]; !known && len(p.owners) >= int(p.options.Clients) {
 		clear(p.owners)
@@ -165,8 +166,7 @@ func (p *Port) own(address [4]byte, client uint32) {
 	p.owners[address] = client
 }
 
-// resolve queues the answer to a question for the link-layer address of a client that uses
-// an address (RFC 826).
+// resolve queues the answer to an ARP request for an address that a client uses (RFC 826).
 func (p *Port) resolve(f frame) {
 	client, ok := p.owners[[4]byte(f[atTarget+6:])]
 	if !ok {

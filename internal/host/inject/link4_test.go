@@ -30,7 +30,7 @@ func reply4(client uint32, text string) []byte {
 	return dhcp4.AppendEnd(dhcp4.AppendOption(b, dhcp4.OptionHostName, []byte(text)), 0)
 }
 
-// text4 is the text in a message.
+// text4 is the text that a message carries.
 func text4(t *testing.T, message string) string {
 	t.Helper()
 	m, err := dhcp4.ParseMessage([]byte(message))
@@ -39,15 +39,15 @@ func text4(t *testing.T, message string) string {
 	return string(text)
 }
 
-// A kernel takes the clients' frames for what they are: it has verified both checksums, and
-// names the sender. Who has no address sends from 0.0.0.0 to all.
+// The kernel accepts the clients' frames: it verifies both checksums, and tells who sent them. A
+// client without an address sends from 0.0.0.0 to the broadcast address.
 func TestFramesArrive4(t *testing.T) {
 	c, s := cable(t)
 	var u unsent
 	p := openPort(t, c, loadgen.DHCPv4, &u)
 	server := listen(t, s, "0.0.0.0:67")
-	// Of all lengths, each with the rest of the ones before behind it; more than a batch at
-	// a time, and less than the server's buffer holds.
+	// Messages of all lengths, in buffers that held others before; more than one batch at a
+	// time, and less than the server's buffer can hold.
 	const some = inject.Batch + 10
 	b := make([]byte, 2000)
 	for length := 0; length <= loadgen.MaxMessage; length += some {
@@ -76,8 +76,8 @@ func TestFramesArrive4(t *testing.T) {
 	}
 }
 
-// A kernel that has something for a client's address asks who has it, and is told if the
-// client uses it. What the client has for that server alone then goes to no other.
+// A kernel that has a packet for a client's address sends an ARP request, and gets an answer if
+// the client uses the address. What the client sends to that server alone then goes to no other.
 func TestNeighbours4(t *testing.T) {
 	c, s := cable(t)
 	var u unsent
@@ -109,7 +109,7 @@ func TestNeighbours4(t *testing.T) {
 		}
 		seen[h.client] = true
 	}
-	nextFrames(t, wire, 2*some) // of both directions
+	nextFrames(t, wire, 2*some) // in both directions
 	say(loadgen.Message{Client: 1001, From: inUse(1001), To: netip.MustParseAddr("192.0.2.1")})
 	say(loadgen.Message{Client: 1002, From: inUse(1002)})
 	p.Flush()
@@ -129,8 +129,8 @@ func TestNeighbours4(t *testing.T) {
 	}
 }
 
-// A message for one server goes to where its messages come from, and for a server that is not
-// on the link to where the last message came from.
+// A message for one server goes to where that server's messages come from. For a server that is
+// not on the link, it goes to where the last message came from.
 func TestTwoServers4(t *testing.T) {
 	c, s := cable(t)
 	var u unsent
@@ -143,7 +143,7 @@ func TestTwoServers4(t *testing.T) {
 		need(t, err)
 	}
 	hear(t, p, 3)
-	nextFrames(t, wire, 3) // of ours
+	nextFrames(t, wire, 3) // sent by us
 	var want []string
 	for _, x := range []struct{ to, mac string }{
 		{"192.0.2.10", "02:00:00:00:00:00"},
@@ -160,8 +160,8 @@ func TestTwoServers4(t *testing.T) {
 	}
 }
 
-// Who has an address is answered for the addresses that clients use, and for them alone; of
-// many more than there are clients the old ones are forgotten.
+// An ARP request is answered for addresses that clients use, and for no others. If there are many
+// more addresses than clients, the old ones are forgotten.
 func TestAddressResolution(t *testing.T) {
 	c, s := cable(t)
 	var u unsent
@@ -188,14 +188,14 @@ func TestAddressResolution(t *testing.T) {
 			}))
 		_, err := unix.Write(out, b.Bytes())
 		need(t, err)
-		// The kernel has put it into the ring before the write was over.
+		// The kernel has put the frame into the ring before the write returned.
 		p.Receive(10, func(uint32, int64, []byte) { t.Error("a message") })
 		p.Flush()
 	}
 	use(1000, "192.0.2.100")
 	use(1001, "192.0.2.101")
-	ask(1, "192.0.2.102") // nobody's
-	ask(2, "192.0.2.100") // is no question
+	ask(1, "192.0.2.102") // nobody uses it
+	ask(2, "192.0.2.100") // not a request
 	ask(1, "192.0.2.100")
 	ask(1, "192.0.2.101")
 	use(1000, "192.0.2.103") // one more than there are clients
@@ -206,7 +206,7 @@ func TestAddressResolution(t *testing.T) {
 		f := gopacket.NewPacket(nextFrame(t, wire), layers.LayerTypeEthernet, gopacket.Default)
 		e, a := f.Layer(layers.LayerTypeEthernet).(*layers.Ethernet), f.Layer(layers.LayerTypeARP).(*layers.ARP)
 		if e.SrcMAC.String() == net.HardwareAddr(asker).String() {
-			continue // our own questions
+			continue // our own requests
 		}
 		if e.DstMAC.String() != net.HardwareAddr(asker).String() || string(e.SrcMAC) != string(a.SourceHwAddress) || a.Operation != 2 ||
 			a.AddrType != layers.LinkTypeEthernet || a.Protocol != layers.EthernetTypeIPv4 || a.HwAddressSize != 6 || a.ProtAddressSize != 4 ||
@@ -221,7 +221,7 @@ func TestAddressResolution(t *testing.T) {
 	}
 }
 
-// packet4 is a frame with UDP for a client, by a foreign encoder.
+// packet4 is a frame with UDP for a client, made by a foreign encoder.
 type packet4 struct {
 	client  uint32
 	source  net.HardwareAddr // 02:00:00:00:00:01 if nil
@@ -265,8 +265,8 @@ func (p packet4) octets(t *testing.T) []byte {
 	return b.Bytes()
 }
 
-// What is not for a client here, or is broken, is passed over; what follows it is not. What
-// all get is for the client that it names.
+// A frame that is broken, or is not for one of our clients, is skipped, and the next one is read.
+// A broadcast is for the client that it names.
 func TestReceivePassesOver4(t *testing.T) {
 	c, s := cable(t)
 	var u unsent
@@ -284,7 +284,7 @@ func TestReceivePassesOver4(t *testing.T) {
 	all, long := for1001("all hear it"), for1001("with options of IPv4")
 	all.to, long.options = everybody, []layers.IPv4Option{{OptionType: 148, OptionLength: 4, OptionData: []byte{0, 0}}}
 	none := for1001("short").octets(t)
-	none[14+20+5], none[14+20+4] = 7, 0 // octets of UDP, less than its header
+	none[14+20+5], none[14+20+4] = 7, 0 // the UDP length is less than its header
 	for _, b := range [][]byte{
 		packet4{client: 999, message: reply4(999, "before the first")}.octets(t),
 		packet4{client: 5000, message: reply4(5000, "after the last")}.octets(t),
@@ -305,7 +305,7 @@ func TestReceivePassesOver4(t *testing.T) {
 	}
 }
 
-// tap is a socket that gets every frame of a protocol that an interface sees, both ways.
+// tap is a socket that gets every frame of a protocol on an interface, in both directions.
 func tap(t *testing.T, d *lab.Node, name string, protocol uint16) int {
 	t.Helper()
 	fd := rawSocket(t, d, name)
@@ -321,7 +321,7 @@ func tap(t *testing.T, d *lab.Node, name string, protocol uint16) int {
 		if err != nil {
 			return err
 		}
-		// What goes out is seen by who takes all protocols.
+		// Outgoing frames are seen only by a socket for all protocols.
 		at := unix.SockaddrLinklayer{Ifindex: link, Protocol: unix.ETH_P_ALL<<8 | unix.ETH_P_ALL>>8}
 		return unix.Bind(fd, &at)
 	}))
@@ -338,8 +338,8 @@ func nextFrame(t *testing.T, fd int) []byte {
 	return b[:n]
 }
 
-// nextFrames says of the next IPv4 frames to which link-layer address they go, from and to
-// which address.
+// nextFrames describes the next IPv4 frames: the link-layer address that each goes to, and both
+// IP addresses.
 func nextFrames(t *testing.T, fd, count int) (list []string) {
 	t.Helper()
 	for range count {

@@ -17,7 +17,7 @@ const (
 	atDest6    = atIP + 24
 	atUpper6   = atIP + 40                // UDP or ICMPv6
 	atTarget6  = atUpper6 + 8             // of a neighbour solicitation
-	minimum6   = atUpper6 + udpHeader + 4 // a DHCPv6 message has no less
+	minimum6   = atUpper6 + udpHeader + 4 // a frame with the shortest DHCPv6 message
 	protoICMP6 = 58
 	solicited  = 135 // Neighbor Solicitation, RFC 4861 section 4.3
 )
@@ -31,7 +31,7 @@ var profile6 = profile{
 	domain: unix.AF_INET6, local: local6, head: head6, wrap: wrap6, unwrap: unwrap6,
 }
 
-// toClients6 lets pass UDP to the client port and Neighbor Solicitations.
+// toClients6 lets UDP to the client port and Neighbor Solicitations pass.
 func toClients6() []unix.SockFilter {
 	return []unix.SockFilter{
 		{Code: load8, K: atNext6},
@@ -46,7 +46,7 @@ func toClients6() []unix.SockFilter {
 	}
 }
 
-// blank6 is what all clients' frames have in common.
+// blank6 is the part that the frames of all clients have in common.
 func blank6() frame {
 	f := make(frame, atUpper6+udpHeader+loadgen.MaxMessage)
 	copy(f, []byte{0x33, 0x33, 0, 1, 0, 2})
@@ -96,7 +96,7 @@ func (p *Port) clientOf(address []byte) (uint32, bool) {
 const (
 	advertised  = 136 // Neighbor Advertisement, RFC 4861 section 4.4
 	advertLen   = 32  // with the link-layer address
-	ndHops      = 255 // RFC 4861 section 7.1.1: it has passed no router
+	ndHops      = 255 // RFC 4861 section 7.1.1: it has not passed a router
 	flagAnswer  = 0x40
 	flagReplace = 0x20
 )
@@ -121,7 +121,7 @@ func (p *Port) solicitation(f []byte) {
 	copy(a[atDest6:], f[atSource6:atSource6+16])
 	flags := byte(flagAnswer | flagReplace)
 	if [16]byte(f[atSource6:atSource6+16]) == [16]byte{} {
-		// Somebody asks whether the address is free: all nodes are told.
+		// The sender asks whether the address is free: the answer goes to all nodes.
 		copy(a, []byte{0x33, 0x33, 0, 0, 0, 1})
 		copy(a[atDest6:], []byte{0: 0xff, 1: 0x02, 15: 1})
 		flags = flagReplace

@@ -11,31 +11,30 @@ import (
 	"fairlead/internal/core/loadgen"
 )
 
-// Options says who plays, and where.
+// Options says which clients speak, and on which link.
 type Options struct {
 	Family    loadgen.Family
 	Interface string // an Ethernet link that is up
 	First     uint32 // index of the first client
-	Clients   uint32 // how many; what comes for others is ignored
-	// Unsent is called by Flush for a message that could not be sent, with its
-	// number.
+	Clients   uint32 // number of clients; messages for others are ignored
+	// Unsent is called by Flush with the number of a message that could not be sent.
 	Unsent func(number uint32)
 }
 
-// Port is the clients' place on a link.
+// Port is the end of the link at which the clients are.
 type Port struct {
 	options  Options
 	profile  *profile
 	receiver int // packet sockets
 	sender   int
 	ring     []byte // shared with the kernel
-	next     int    // the frame of ring that is filled next
+	next     int    // the frame of ring that the kernel fills next
 	dropped  uint64
 	messages *batch
-	answers  *batch // to who asks for link-layer addresses
+	answers  *batch // answers to requests for link-layer addresses
 
-	// Of DHCPv4: who messages came from, by address and the last, and which client uses an
-	// address.
+	// For DHCPv4: from which neighbour messages of each address came, and the last one; and which
+	// client uses an address.
 	neighbours map[[4]byte][6]byte
 	last       [6]byte
 	owners     map[[4]byte]uint32
@@ -44,8 +43,8 @@ type Port struct {
 // ErrForbidden: the process may not send raw frames.
 var ErrForbidden = errors.New("raw frames need root or the capability CAP_NET_RAW")
 
-// Open takes the clients' place on a link. The link's other users are not
-// disturbed, but all its frames are received while the Port is open.
+// Open opens a Port on a link. Other programs on the link are not disturbed, but the interface
+// receives all frames while the Port is open.
 func Open(o Options) (*Port, error) {
 	link, err := net.InterfaceByName(o.Interface)
 	if err != nil {
@@ -74,7 +73,7 @@ func Open(o Options) (*Port, error) {
 	return p, nil
 }
 
-// Close gives the link back. No other method may be called any more.
+// Close closes the Port. No method may be called after it.
 func (p *Port) Close() {
 	if p.ring != nil {
 		unix.Munmap(p.ring) // cannot fail for what Mmap returned
@@ -88,9 +87,9 @@ func (p *Port) Close() {
 
 const sendBuffer = 8 << 20
 
-// openSender makes a socket that receives nothing and sends past the queueing
-// discipline: what a link cannot take at once is a failed send, not a delay that
-// would count as the network's.
+// openSender makes a socket that receives nothing, and sends past the queueing discipline. If the
+// link cannot take a frame at once, sending fails; it is not delayed, because a delay would look
+// like one of the network's.
 func (p *Port) openSender(ifindex int) (err error) {
 	p.sender, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -100,7 +99,7 @@ func (p *Port) openSender(ifindex int) (err error) {
 		return fmt.Errorf("packet socket: PACKET_QDISC_BYPASS: %w", err)
 	}
 	if err := unix.SetsockoptInt(p.sender, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer); err != nil {
-		// Without CAP_NET_ADMIN: as much as is allowed.
+		// Without CAP_NET_ADMIN the limit of the system holds.
 		if err := unix.SetsockoptInt(p.sender, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer); err != nil {
 			return fmt.Errorf("packet socket: SO_SNDBUF: %w", err)
 		}
@@ -118,9 +117,9 @@ const (
 	ringBlock  = 1 << 16
 )
 
-// openReceiver makes the ring into which the kernel puts what the filter lets
-// pass, at once and with the time of arrival (TPACKET_V2; the third version
-// hands over in blocks, late).
+// openReceiver makes the ring into which the kernel puts the frames that pass the filter, at once
+// and with the time of arrival. That is TPACKET_V2; the third version hands frames over in
+// blocks, later.
 func (p *Port) openReceiver(ifindex int) (err error) {
 	p.receiver, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -152,7 +151,7 @@ func (p *Port) openReceiver(ifindex int) (err error) {
 	if err := unix.Bind(p.receiver, &at); err != nil {
 		return fmt.Errorf("packet socket: bind: %w", err)
 	}
-	// The clients' link-layer addresses are not the card's.
+	// The link-layer addresses of the clients are not those of the card.
 	all := unix.PacketMreq{Ifindex: int32(ifindex), Type: unix.PACKET_MR_PROMISC}
 	if err := unix.SetsockoptPacketMreq(p.receiver, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &all); err != nil {
 		return fmt.Errorf("packet socket: promiscuous mode: %w", err)
@@ -160,11 +159,11 @@ func (p *Port) openReceiver(ifindex int) (err error) {
 	return nil
 }
 
-// networkOrder is v as it has to stand in memory for the kernel.
+// networkOrder is v in the order of octets in memory that the kernel expects.
 func networkOrder(v uint16) uint16 {
 	b := [2]byte{byte(v >> 8), byte(v)}
 	return *(*uint16)(unsafe.Pointer(&b))
 }
 
-// ours says whether a client index is one that plays here.
+// ours reports whether the client of this index is one of the Port's.
 func (p *Port) ours(index uint32) bool { return index-p.options.First < p.options.Clients }

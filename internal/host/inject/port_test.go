@@ -21,15 +21,14 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// A kernel takes the clients' frames for what they are: it has verified the
-// checksum, and names the sender.
+// The kernel accepts the clients' frames: it verifies the checksum, and tells who sent them.
 func TestFramesArrive(t *testing.T) {
 	c, s := cable(t)
 	var u unsent
 	p := openPort(t, c, loadgen.DHCPv6, &u)
 	server := listen(t, s, "[::]:547", dhcp6.AllRelayAgentsAndServers)
-	// Of all lengths, each with the rest of the ones before behind it; more than
-	// a batch at a time, and less than the server's buffer holds.
+	// Messages of all lengths, in buffers that held others before; more than one batch at a
+	// time, and less than the server's buffer can hold.
 	const some = inject.Batch + 10
 	b := make([]byte, 2000)
 	for length := 0; length <= loadgen.MaxMessage; length += some {
@@ -54,14 +53,15 @@ func TestFramesArrive(t *testing.T) {
 	}
 }
 
-// A checksum of zero would say that there is none, and the kernel would refuse
-// it (RFC 8200 section 8.1).
+// A checksum of 0 would say that there is none, and the kernel would refuse the frame (RFC 8200
+// section 8.1).
 func TestChecksumZero(t *testing.T) {
 	c, s := cable(t)
 	var u unsent
 	p := openPort(t, c, loadgen.DHCPv6, &u)
 	server := listen(t, s, "[::]:547", dhcp6.AllRelayAgentsAndServers)
-	// The checksum of two octets of zero, sent as the two octets, makes it zero.
+	// With two octets of zero the checksum has some value. With that value in the place of the
+	// two octets, the checksum is 0.
 	source := loadgen.LinkLocal(1000)
 	ip := &layers.IPv6{Version: 6, NextHeader: 17, HopLimit: 1, SrcIP: source[:], DstIP: dhcp6.AllRelayAgentsAndServers.AsSlice()}
 	segment := &layers.UDP{SrcPort: 546, DstPort: 547}
@@ -78,7 +78,7 @@ func TestChecksumZero(t *testing.T) {
 	}
 }
 
-// The time of arrival is the kernel's, not that of the look.
+// The time of arrival is the kernel's, not the time at which we look.
 func TestArrival(t *testing.T) {
 	c, s := cable(t)
 	var u unsent
@@ -91,8 +91,8 @@ func TestArrival(t *testing.T) {
 	})
 }
 
-// wantArrival has messages sent until one is found to have arrived before it was
-// looked for. (A kernel begins to note the time a moment after it was asked to.)
+// wantArrival sends messages until one has arrived before we looked for it. The kernel begins to
+// take time stamps a moment after it was asked to.
 func wantArrival(t *testing.T, p receiver, send func() error) {
 	t.Helper()
 	need(t, lab.Until(patience, "a message has the time of its arrival", func() bool {
@@ -108,8 +108,8 @@ func wantArrival(t *testing.T, p receiver, send func() error) {
 	}))
 }
 
-// A kernel that has something for a client asks for its link-layer address
-// first, and is told; for another address it is not.
+// A kernel that has a packet for a client sends a Neighbor Solicitation first, and gets an
+// answer. For an address that is no client's it gets none.
 func TestNeighbours(t *testing.T) {
 	c, s := cable(t)
 	var u unsent
@@ -121,7 +121,7 @@ func TestNeighbours(t *testing.T) {
 	need(t, err)
 	zone := strconv.Itoa(link.Index)
 	before := time.Now()
-	const some = inject.Batch + 10 // few enough for a neighbour table that all namespaces share
+	const some = inject.Batch + 10 // few enough for the neighbour table, which all namespaces share
 	for i := range uint32(some) {
 		_, err := server.WriteToUDPAddrPort(fmt.Appendf(nil, "for %d", 1000+i*20), at(1000+i*20, 546, zone))
 		need(t, err)
@@ -148,7 +148,7 @@ func TestNeighbours(t *testing.T) {
 	for _, row := range rows {
 		n, ok := loadgen.Index(netip.MustParseAddr(row[5]).AsSlice())
 		if !ok {
-			continue // of the node's own address
+			continue // about the node's own address
 		}
 		told++
 		mac := loadgen.MAC(n)
@@ -157,13 +157,13 @@ func TestNeighbours(t *testing.T) {
 			t.Errorf("advertisement %q for client %d", row, n)
 		}
 	}
-	// The capture may have lost some; the kernel, which heard us, has not.
+	// The capture may have lost some answers; the kernel has heard all of them.
 	if told == 0 {
 		t.Error("no advertisement was recorded")
 	}
 }
 
-// frame is what a foreign encoder makes for a client.
+// frame is a frame for a client, made by a foreign encoder.
 func frame(t *testing.T, client uint32, next layers.IPProtocol, upper ...gopacket.SerializableLayer) []byte {
 	t.Helper()
 	mac, address := loadgen.MAC(client), loadgen.LinkLocal(client)
@@ -188,8 +188,7 @@ func udp(port uint16) *layers.UDP {
 	return &layers.UDP{SrcPort: 547, DstPort: layers.UDPPort(port)}
 }
 
-// What is not for a client here, or is broken, is passed over; what follows it is
-// not.
+// A frame that is broken, or is not for one of our clients, is skipped, and the next one is read.
 func TestReceivePassesOver(t *testing.T) {
 	c, s := cable(t)
 	var u unsent
@@ -197,8 +196,8 @@ func TestReceivePassesOver(t *testing.T) {
 	out := rawSocket(t, s, "s0")
 	good := func(text string) []byte { return frame(t, 1001, 17, udp(546), gopacket.Payload(text)) }
 	short, long, cut := good("short"), good("long"), good("cut")
-	short[14+40+5] = 7                        // octets of UDP, less than its header
-	long[14+40+4], long[14+40+5] = 0xff, 0xff // more than there are
+	short[14+40+5] = 7                        // the UDP length is less than its header
+	long[14+40+4], long[14+40+5] = 0xff, 0xff // more octets than there are
 	for _, b := range [][]byte{
 		frame(t, 999, 17, udp(546), gopacket.Payload("before the first")),
 		frame(t, 5000, 17, udp(546), gopacket.Payload("after the last")),
@@ -237,7 +236,8 @@ func rawSocket(t *testing.T, d interface{ Do(func() error) error }, name string)
 	return fd
 }
 
-// The ring takes so many and no more, counts the rest, and goes round.
+// The ring holds a fixed number of frames, counts those for which there is no room, and begins
+// again at its start.
 func TestRing(t *testing.T) {
 	const room = 4096
 	c, s := cable(t)
@@ -267,7 +267,7 @@ func TestRing(t *testing.T) {
 	}
 }
 
-// On a link that is down nothing is sent, and each message is told of.
+// On a link that is down nothing is sent, and Unsent is called for each message.
 func TestUnsent(t *testing.T) {
 	c, _ := cable(t)
 	var u unsent
@@ -283,7 +283,7 @@ func TestUnsent(t *testing.T) {
 	}
 }
 
-// What cannot be opened says why.
+// An error of Open says why.
 func TestOpenRefused(t *testing.T) {
 	c, _ := cable(t)
 	_, err := c.IP("link add d0 type veth peer name d1")
@@ -301,7 +301,7 @@ func TestOpenRefused(t *testing.T) {
 			t.Errorf("%s: %v, want %s", name, err, want)
 		}
 	}
-	// A thread without capabilities, which is not used again.
+	// This thread loses its capabilities, and is not used again.
 	refused := make(chan error)
 	go func() {
 		runtime.LockOSThread()
@@ -332,7 +332,7 @@ func enter(namespace string) error {
 	return unix.Setns(fd, unix.CLONE_NEWNET)
 }
 
-// Somebody who asks whether an address is free is answered by a message to all.
+// Duplicate address detection is answered by a message to all nodes.
 func TestDuplicateAddressDetection(t *testing.T) {
 	c, s := cable(t)
 	var u unsent
@@ -350,7 +350,7 @@ func TestDuplicateAddressDetection(t *testing.T) {
 		ip, icmp, &layers.ICMPv6NeighborSolicitation{TargetAddress: address[:]}))
 	out := rawSocket(t, s, "s0")
 	routed := append([]byte(nil), b.Bytes()...)
-	routed[14+7] = 64 // it came from another link: no answer
+	routed[14+7] = 64 // it came from another link: it is not answered
 	for _, f := range [][]byte{routed, b.Bytes()} {
 		_, err = unix.Write(out, f)
 		need(t, err)

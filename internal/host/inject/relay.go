@@ -13,20 +13,20 @@ import (
 	"fairlead/internal/core/loadgen"
 )
 
-// RelayOptions says for whom a relay agent speaks, and to whom.
+// RelayOptions says for which clients a relay agent speaks, and to which server.
 type RelayOptions struct {
 	Family      loadgen.Family
 	Server      netip.Addr // a link-local address needs a zone
-	Local       netip.Addr // DHCPv6: to send from; any if not valid
+	Local       netip.Addr // DHCPv6: the address to send from; not valid: any
 	LinkAddress netip.Addr // DHCPv4: giaddr, an address of this host
-	InterfaceID string     // DHCPv4: the Agent Circuit ID; none if empty
+	InterfaceID string     // DHCPv4: the Agent Circuit ID; empty: none
 	First       uint32     // index of the first client
 	Clients     uint32     // how many
 	Unsent      func(number uint32)
 }
 
-// Relay is a relay agent in front of the clients: what they say goes to one
-// server. Answers are taken from any address, as a server may have several.
+// Relay is a relay agent in front of the clients. Their messages go to one server. Answers may
+// come from any address, because a server may have several.
 type Relay struct {
 	options  RelayOptions
 	profile  *profile
@@ -41,7 +41,7 @@ const (
 	addedRoom      = 2 + 2 + maxInterfaceID
 )
 
-// ErrPortTaken: something else is the relay agent or server of this address.
+// ErrPortTaken says that another program on this address is a relay agent or a server.
 var ErrPortTaken = errors.New("a relay agent or a server has this address already")
 
 // OpenRelay opens the relay agent's socket.
@@ -68,7 +68,7 @@ func OpenRelay(o RelayOptions) (*Relay, error) {
 	return r, nil
 }
 
-// prepare binds the socket and makes room in it.
+// prepare binds the socket, and makes its buffers large.
 func (r *Relay) prepare() error {
 	for _, buffer := range [][2]int{{unix.SO_RCVBUFFORCE, unix.SO_RCVBUF}, {unix.SO_SNDBUFFORCE, unix.SO_SNDBUF}} {
 		if unix.SetsockoptInt(r.fd, unix.SOL_SOCKET, buffer[0], sendBuffer) == nil {
@@ -106,7 +106,7 @@ func sockaddr(a netip.AddrPort) (unix.Sockaddr, error) {
 	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16(), ZoneId: zone}, err
 }
 
-// nameOf is a struct sockaddr as sendmmsg wants it.
+// nameOf is a struct sockaddr for sendmmsg.
 func nameOf(a netip.AddrPort) ([]byte, error) {
 	port := networkOrder(a.Port())
 	if a.Addr().Is4() {
@@ -129,28 +129,28 @@ func zoneOf(a netip.Addr) (uint32, error) {
 	return uint32(link.Index), nil
 }
 
-// Close closes the socket. No other method may be called any more.
+// Close closes the socket. No method may be called after it.
 func (r *Relay) Close() { unix.Close(r.fd) }
 
-// Room is as Port.Room.
+// Room does what Port.Room does.
 func (r *Relay) Room() []byte {
 	b := r.messages.room()
 	return b[r.head:r.head:len(b)]
 }
 
-// Queue is as Port.Queue.
+// Queue does what Port.Queue does.
 func (r *Relay) Queue(m loadgen.Message, message []byte) {
 	b := r.messages.buffers[r.messages.n]
 	r.messages.add(m.Number, r.profile.wrap(&r.options, b, r.head, m.Client, len(message)))
 }
 
-// Flush sends what is queued.
+// Flush sends the queued messages.
 func (r *Relay) Flush() { r.messages.flush() }
 
 // Wait returns when there is something to receive, or after d.
 func (r *Relay) Wait(d time.Duration) { wait(r.fd, d) }
 
-// Receive is as Port.Receive: what is in the relay agent's answers.
+// Receive does what Port.Receive does, with the messages inside the answers to the relay agent.
 func (r *Relay) Receive(limit int, each func(client uint32, arrived int64, message []byte)) int {
 	n := 0
 	for n < limit {
@@ -169,8 +169,7 @@ func (r *Relay) Receive(limit int, each func(client uint32, arrived int64, messa
 	return n
 }
 
-// Dropped is how many datagrams the kernel could not hand over so far, because
-// the socket's buffer was full.
+// Dropped is how many datagrams the kernel has discarded because the socket's buffer was full.
 func (r *Relay) Dropped() uint64 {
 	var info [unix.SK_MEMINFO_VARS]uint32
 	size := uint32(unsafe.Sizeof(info))

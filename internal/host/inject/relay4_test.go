@@ -28,7 +28,7 @@ func discover4(client uint32) []byte {
 	return dhcp4.AppendEnd(dhcp4.AppendMessageType(b, dhcp4.Discover), 0)
 }
 
-// A foreign decoder reads what the server gets, and its answers find the client.
+// A foreign decoder reads what the server gets, and the server's answers reach the right client.
 func TestRelay4(t *testing.T) {
 	for name, id := range map[string]string{"no circuit": "", "circuit": "port 7", "longest": strings.Repeat("x", 253)} {
 		t.Run(name, func(t *testing.T) {

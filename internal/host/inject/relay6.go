@@ -17,7 +17,8 @@ func local6(o *RelayOptions) netip.Addr {
 	return netip.IPv6Unspecified()
 }
 
-// head6 is the relay agent's header, options, and the header of the one that has the message.
+// head6 is the relay agent's header, its options, and the header of the option that holds the
+// message.
 func head6(o *RelayOptions) []byte {
 	head := dhcp6.AppendRelayHeader(nil, dhcp6.RelayForward, 0, o.LinkAddress, netip.IPv6Unspecified())
 	if o.InterfaceID != "" {

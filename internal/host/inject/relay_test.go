@@ -39,7 +39,7 @@ func solicit(xid uint32) []byte {
 	return dhcp6.AppendClientID(dhcp6.AppendMessageHeader(nil, dhcp6.Solicit, xid), loadgen.DUID(xid))
 }
 
-// A foreign decoder reads what the server gets, and its answers find the client.
+// A foreign decoder reads what the server gets, and the server's answers reach the right client.
 func TestRelay(t *testing.T) {
 	c, s := cable(t)
 	var u unsent
@@ -91,7 +91,7 @@ func TestRelay(t *testing.T) {
 	}
 }
 
-// badReplies are for nobody here.
+// badReplies are for no client here.
 func badReplies() [][]byte {
 	reply := func(t dhcp6.MessageType, client uint32) []byte {
 		b := dhcp6.AppendRelayHeader(nil, t, 0, netip.IPv6Unspecified(), netip.AddrFrom16(loadgen.LinkLocal(client)))
@@ -105,7 +105,7 @@ func badReplies() [][]byte {
 	}
 }
 
-// The time of arrival is the kernel's, not that of the look.
+// The time of arrival is the kernel's, not the time at which we look.
 func TestRelayArrival(t *testing.T) {
 	c, s := cable(t)
 	var u unsent
@@ -119,8 +119,7 @@ func TestRelayArrival(t *testing.T) {
 	})
 }
 
-// A server that is not there does no harm: what is sent to it is lost, not
-// refused.
+// Without a server, what is sent is lost, and sending does not fail.
 func TestRelayWithoutServer(t *testing.T) {
 	c, _ := cable(t)
 	var u unsent

@@ -18,7 +18,7 @@ const patience = labtest.Patience
 
 var need = labtest.Need
 
-// cable is a cable with the addresses of a relay on c0.
+// cable is two connected nodes, with the addresses of a relay on c0.
 func cable(t *testing.T) (clients, server *lab.Node) {
 	t.Helper()
 	clients, server = labtest.Cable(t)
@@ -30,7 +30,7 @@ func cable(t *testing.T) (clients, server *lab.Node) {
 	return clients, server
 }
 
-// unsent collects the numbers of messages that were not.
+// unsent collects the numbers of messages that could not be sent.
 type unsent []uint32
 
 func (u *unsent) note(number uint32) { *u = append(*u, number) }
@@ -54,15 +54,15 @@ type receiver interface {
 	Flush()
 }
 
-// heard is a message that came for a client.
+// heard is a message that came back for a client.
 type heard struct {
 	client  uint32
 	arrived time.Time
 	message string
 }
 
-// hear receives until so many messages have come, and answers whoever asks for
-// neighbours meanwhile.
+// hear receives until that many messages have come. Meanwhile it answers requests for link-layer
+// addresses.
 func hear(t *testing.T, p receiver, count int) []heard {
 	t.Helper()
 	var all []heard
@@ -78,7 +78,7 @@ func hear(t *testing.T, p receiver, count int) []heard {
 	return all
 }
 
-// listen opens a UDP socket that the kernel serves, in the groups given, on s0.
+// listen opens a UDP socket of the kernel on s0, which joins these groups.
 func listen(t *testing.T, d *lab.Node, address string, groups ...netip.Addr) *net.UDPConn {
 	t.Helper()
 	var c *net.UDPConn
@@ -106,13 +106,13 @@ func listen(t *testing.T, d *lab.Node, address string, groups ...netip.Addr) *ne
 	return c
 }
 
-// at is the address of a client, with a port. A zone is the index of the link
-// that it is on, as names mean another thing in this process's own namespace.
+// at is the address of a client, with a port. A zone is the index of its link: in the namespace
+// of this process, a name would mean another link.
 func at(client uint32, port uint16, zone string) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom16(loadgen.LinkLocal(client)).WithZone(zone), port)
 }
 
-// linkIndex is for use on a node's thread.
+// linkIndex must be called on the thread of a node.
 func linkIndex(name string) (int, error) {
 	link, err := net.InterfaceByName(name)
 	if err != nil {

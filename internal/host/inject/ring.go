@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Receive hands over what has come, up to limit frames: the client that it is
-// for, when it arrived (the wall clock, in nanoseconds since 1970), and the
-// message. It does not wait, and returns how many frames there were. Who asks
-// for a client's link-layer address is answered by the next Flush.
+// Receive hands over the frames that have come, at most limit: each time the client that the
+// frame is for, its time of arrival (by the wall clock, in nanoseconds since 1970), and its
+// message. It does not wait, and returns how many frames there were. Requests for a client's
+// link-layer address are answered by the next Flush.
 func (p *Port) Receive(limit int, each func(client uint32, arrived int64, message []byte)) int {
 	n := 0
 	for ; n < limit; n++ {
@@ -32,7 +32,8 @@ func (p *Port) Receive(limit int, each func(client uint32, arrived int64, messag
 	return n
 }
 
-// datagram is what UDP carries in a frame, where its header is; false if that is none.
+// datagram is the payload of the frame's UDP datagram, whose header begins at upper; false if it
+// is not one.
 func (f frame) datagram(upper int) ([]byte, bool) {
 	payload := upper + udpHeader
 	if len(f) < payload {
@@ -42,11 +43,10 @@ func (f frame) datagram(upper int) ([]byte, bool) {
 	return f[payload:max(payload, min(upper+length, len(f)))], length >= udpHeader
 }
 
-// Dropped is how many frames the kernel could not hand over so far, because the
-// ring was full.
+// Dropped is how many frames the kernel has discarded because the ring was full.
 func (p *Port) Dropped() uint64 {
 	if s, err := unix.GetsockoptTpacketStats(p.receiver, unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
-		p.dropped += uint64(s.Drops) // reading it clears it
+		p.dropped += uint64(s.Drops) // reading the counter sets it to 0
 	}
 	return p.dropped
 }

@@ -14,25 +14,25 @@ const (
 	// Batch is how many messages leave in one system call at most.
 	Batch = 64
 
-	nobody = 1<<32 - 1 // the number of what is nobody's message
+	nobody = 1<<32 - 1 // the number of a frame that is no message
 )
 
-// frame is an Ethernet frame under way, or room for one.
+// frame is an Ethernet frame, or room for one.
 type frame []byte
 
-// checksum writes that of RFC 8200 section 8.1 and RFC 768 over length octets of the upper
-// layer. The two addresses begin at source, and the upper layer follows them.
+// checksum writes the checksum of RFC 8200 section 8.1 and RFC 768 over length octets of the
+// upper layer. The two addresses begin at source, and the upper layer follows them.
 func (f frame) checksum(source, upper, at int, protocol uint8, length int) {
 	f[at], f[at+1] = 0, 0
 	s := checksum.Pseudo(f[source:upper], length, protocol)
 	c := ^checksum.Fold(checksum.Sum(f[upper:upper+length], s))
 	if c == 0 {
-		c = 0xffff // the same number, and zero would say that there is none
+		c = 0xffff // the same sum; 0 would say that there is no checksum
 	}
 	binary.BigEndian.PutUint16(f[at:], c)
 }
 
-// batch is what leaves together, by one socket.
+// batch are the messages that one socket sends together.
 type batch struct {
 	fd      int
 	n       int
@@ -43,8 +43,8 @@ type batch struct {
 	unsent  func(number uint32)
 }
 
-// newBatch has all buffers begin as copies of one. A name is where messages go,
-// for a socket that does not know.
+// newBatch has every buffer begin as a copy of like. name is the destination, for a socket that
+// is not connected.
 func newBatch(fd int, like, name []byte, unsent func(uint32)) *batch {
 	b := &batch{fd: fd, unsent: unsent}
 	for i := range b.buffers {
@@ -60,7 +60,7 @@ func newBatch(fd int, like, name []byte, unsent func(uint32)) *batch {
 	return b
 }
 
-// room is the next buffer. If there is none, all are sent.
+// room is the next free buffer. If there is none, all are sent first.
 func (b *batch) room() []byte {
 	if b.n == Batch {
 		b.flush()
@@ -68,14 +68,14 @@ func (b *batch) room() []byte {
 	return b.buffers[b.n]
 }
 
-// add takes the next buffer as it stands, with a length.
+// add takes the next buffer as it is, with this length.
 func (b *batch) add(number uint32, length int) {
 	b.iovs[b.n].SetLen(length)
 	b.numbers[b.n] = number
 	b.n++
 }
 
-// flush sends all, and goes on behind one that cannot be sent.
+// flush sends all buffers. If one cannot be sent, it goes on with the next.
 func (b *batch) flush() {
 	for i := 0; i < b.n; {
 		done, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(b.fd), uintptr(unsafe.Pointer(&b.headers[i])),
@@ -94,8 +94,8 @@ func (b *batch) flush() {
 	b.n = 0
 }
 
-// Room is where the next message is to be appended: loadgen.MaxMessage octets,
-// none used. It sends first if no more fit.
+// Room is a buffer with room for a message of loadgen.MaxMessage octets, which is to be appended.
+// If no buffer is free, all are sent first.
 func (p *Port) Room() []byte {
 	at := p.profile.payload()
 	return p.messages.room()[at:at]
@@ -107,7 +107,7 @@ func (p *Port) Queue(m loadgen.Message, message []byte) {
 	p.messages.add(m.Number, p.profile.address(p, f, m, len(message)))
 }
 
-// Flush sends what is queued.
+// Flush sends the queued messages.
 func (p *Port) Flush() {
 	p.answers.flush()
 	p.messages.flush()

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// longNap is what a thread may sleep without telling the runtime.
+// longNap is the longest time for which a thread may sleep without telling the Go runtime.
 const longNap = time.Millisecond
 
 // Wait returns when there is something to receive, or after d.

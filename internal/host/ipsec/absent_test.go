@@ -9,11 +9,11 @@ import (
 	"fairlead/internal/core/hop"
 )
 
-// noFamily is a number of netlink that no kernel has given to anything.
+// noFamily is a netlink family that no kernel has.
 const noFamily = 29
 
-// A kernel without XFRM is enough for whoever needs none, and says what it lacks
-// to all others.
+// A kernel without XFRM is enough where nothing needs XFRM. In all other cases the error says
+// what is missing.
 func TestKernelWithoutXFRM(t *testing.T) {
 	k, err := openFamily(hop.OwnerRelay, noFamily)
 	if err != nil {

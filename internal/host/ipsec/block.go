@@ -10,10 +10,10 @@ import (
 	"fairlead/internal/core/hop"
 )
 
-// SetBlockPolicies brings it about that the owner's block policies (hop.Owner.BlockPolicies) are
-// exactly those of these hops. New ones are added before old ones go. Where somebody
-// else's policy has the place of one, the error names it, and all others are there
-// all the same; one that blocks too is as good as ours.
+// SetBlockPolicies makes the owner's block policies (hop.Owner.BlockPolicies) exactly those of
+// these hops. It adds new ones before it removes old ones. Where another program's policy has the
+// place of one, the error names it, and the others are installed all the same. Another program's
+// policy that blocks is as good as ours.
 func (k *Kernel) SetBlockPolicies(hops []hop.Hop) error {
 	if k.absent != nil {
 		if len(hops) == 0 {
@@ -71,7 +71,7 @@ func placesOf(all []laid) map[place]*laid {
 	return at
 }
 
-// block adds one policy, unless what is there blocks as well.
+// block adds one policy, unless the policy that is there blocks as well.
 func (k *Kernel) block(p *hop.Policy, link int32, there *laid) error {
 	if there != nil && there.Stops {
 		return nil
@@ -87,7 +87,7 @@ func (k *Kernel) block(p *hop.Policy, link int32, there *laid) error {
 	return explain(err)
 }
 
-// unblocked says why the block policies are not all there; empty: they are.
+// unblocked says which of the block policies are missing, and why; empty: none is.
 func (k *Kernel) unblocked(all []laid) string {
 	there := placesOf(all)
 	for i := range k.blocks {
@@ -103,11 +103,11 @@ func (k *Kernel) unblocked(all []laid) string {
 	return ""
 }
 
-// Unblocked says why the block policies that SetBlockPolicies was asked for are not all there;
-// empty: they are.
+// Unblocked says which of the block policies that SetBlockPolicies was asked for are missing, and
+// why; empty: none is.
 func (k *Kernel) Unblocked() (string, error) {
 	if k.absent != nil {
-		return "", nil // nothing can be in ESP either: Observe says so
+		return "", nil // without XFRM nothing can be in ESP either; Observe reports that
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()

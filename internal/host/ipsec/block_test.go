@@ -41,8 +41,8 @@ func unblocked(t *testing.T, k interface{ Unblocked() (string, error) }) string 
 	return why
 }
 
-// Block policies come and go with the hops, beside those of manual keys and of
-// others, whatever the order; and they are seen to be missing.
+// Block policies come and go with the hops, in any order, beside policies of manual keys and of
+// other programs. A missing one is noticed.
 func TestBlock(t *testing.T) {
 	d := loneNode(t)
 	k := openKernel(t, d, hop.OwnerRelay)
@@ -73,8 +73,8 @@ func TestBlock(t *testing.T) {
 	wantPolicies(t, d)
 }
 
-// Where somebody's policy has the place of one, that stays, and the others are
-// there. A relay and a guard with the same peer share one that blocks.
+// A policy of another program in the place of ours stays, and the others of ours are installed. A
+// relay and a guard with the same peer share one policy that blocks.
 func TestBlockInTheWay(t *testing.T) {
 	d := loneNode(t)
 	relay, guard := openKernel(t, d, hop.OwnerRelay), openKernel(t, d, hop.OwnerGuard)
@@ -98,8 +98,8 @@ func TestBlockInTheWay(t *testing.T) {
 	wantPolicies(t, d, sixBlocks...)
 }
 
-// Without any other policy nothing passes to or from the peer's port, and all else
-// does: clients' messages, IKE.
+// Without any other policy, nothing passes to or from the peer's port. Everything else does:
+// clients' messages, IKE.
 func TestBlockHoldsBack(t *testing.T) {
 	for _, c := range []struct {
 		name, here, there string
@@ -128,7 +128,7 @@ func TestBlockHoldsBack(t *testing.T) {
 			wantHeard(t, client, "ike")
 			wantHeard(t, ike, "ike")
 			need(t, k.SetBlockPolicies(nil))
-			// What was sent first would have come first.
+			// If the blocked datagram had passed, it would have come before this one.
 			send(t, theirs, ours, "after")
 			wantHeard(t, ours, "after")
 			send(t, ours, theirs, "after")
@@ -154,7 +154,7 @@ func send(t *testing.T, from, to *net.UDPConn, text string) {
 	need(t, err)
 }
 
-// wantHeard takes the next datagram, which must be that one.
+// wantHeard takes the next datagram, which must be this one.
 func wantHeard(t *testing.T, at *net.UDPConn, want string) {
 	t.Helper()
 	buffer := make([]byte, 100)

@@ -42,7 +42,7 @@ func certified(own *ike.Credential, trusted *ike.Authority) hop.Hop {
 	return h
 }
 
-// Certificates that are not accepted: both ends are told why.
+// If a certificate is not accepted, both ends are told why.
 func TestCertificateFailures(t *testing.T) {
 	ours, theirs, other := authority(t, "ours"), authority(t, "theirs"), authority(t, "another")
 	there := []netip.Addr{six.Remote}
@@ -51,7 +51,7 @@ func TestCertificateFailures(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		yours *ike.Credential
-		why   string // the initiator's, of the responder
+		why   string // the reason that the initiator gives, about the responder
 	}{
 		{"authority", issue(t, other, ike.Request{Name: "b", Addresses: there}), "no trusted ECDSA public key found for '2001:db8::2': no issuer certificate found"},
 		{"expired", issue(t, theirs, ike.Request{Name: "b", Addresses: there, From: past, Until: past.Add(time.Hour)}), "no trusted ECDSA public key found for '2001:db8::2': subject certificate invalid (valid from"},
@@ -71,8 +71,8 @@ func TestCertificateFailures(t *testing.T) {
 	}
 }
 
-// RFC 8213 3e: what one peer's authority has signed does not open another peer's
-// connection, though strongSwan knows both authorities.
+// RFC 8213 3e: a certificate that one peer's authority has signed is not accepted for another
+// peer, although strongSwan knows both authorities.
 func TestAuthorityOfAnotherPeer(t *testing.T) {
 	ours, theirs, other := authority(t, "ours"), authority(t, "theirs"), authority(t, "another")
 	r := newRig(t)
@@ -96,8 +96,8 @@ func TestAuthorityOfAnotherPeer(t *testing.T) {
 	r.established(r.s, "srv.six")
 }
 
-// Private keys have no names in strongSwan: those that we loaded are told by
-// labels. One that was there before stays, and so does one that another owner uses.
+// Private keys have no names in strongSwan: labels tell which ones we loaded. A key that was
+// there before stays, and so does one that another owner uses.
 func TestPrivateKeys(t *testing.T) {
 	r := newRig(t)
 	ca := authority(t, "ca")
@@ -119,7 +119,7 @@ func TestPrivateKeys(t *testing.T) {
 	}
 	guard := r.open(r.a, hop.OwnerGuard)
 	need(t, guard.Load(t.Context(), []hop.Hop{certified(own, ca)}))
-	need(t, r.open(r.a, hop.OwnerRelay).Unload(t.Context())) // a new process, which remembers nothing
+	need(t, r.open(r.a, hop.OwnerRelay).Unload(t.Context())) // a new process, which does not know what was loaded
 	if got := keys(); len(got) != 2 {
 		t.Errorf("private keys %q, want those of the administrator and of the guard", got)
 	}
@@ -130,7 +130,7 @@ func TestPrivateKeys(t *testing.T) {
 	r.wantKeys(r.a, "ike-theirs")
 }
 
-// The number by which strongSwan knows a private key is foreseen for each kind.
+// We compute the number by which strongSwan will know a private key, for each kind of key.
 func TestKeyKinds(t *testing.T) {
 	r := newRig(t)
 	elliptical, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
@@ -158,7 +158,8 @@ func TestKeyKinds(t *testing.T) {
 	}
 }
 
-// A private key that is another certificate's is refused, and not left behind.
+// A private key that does not belong to its certificate is refused, and is not left in
+// strongSwan.
 func TestWrongPrivateKey(t *testing.T) {
 	r := newRig(t)
 	ca := authority(t, "ca")

@@ -17,8 +17,8 @@ import (
 	"fairlead/internal/lab/labtest"
 )
 
-// These tests speak to strongSwan as Debian has it. The kernel may have no ESP:
-// connections are loaded and IKE SAs come about all the same, ESP SAs do not.
+// These tests speak to strongSwan as Debian packages it. The kernel may have no ESP: then
+// connections are loaded and IKE SAs are made all the same, and ESP SAs are not.
 
 var need = labtest.Need
 
@@ -105,7 +105,7 @@ func keyed(name, local, remote, key string) hop.Hop {
 	}
 }
 
-// turned is a hop as the other end has it.
+// turned is the hop as the other end configures it.
 func turned(h hop.Hop) hop.Hop {
 	h.Local, h.Remote, h.Role = h.Remote, h.Local, trust.Relay
 	return h
@@ -143,8 +143,8 @@ secrets {
 }
 `
 
-// What is loaded is exactly what is asked for; another administrator's
-// connection and key are as they were.
+// Exactly the hops that are asked for are loaded. A connection and a key of another administrator
+// stay as they were.
 func TestLoad(t *testing.T) {
 	r := newRig(t)
 	need(t, r.a.Load(foreign))
@@ -171,7 +171,7 @@ func (r *rig) wantKeys(c *ike.Charon, want ...string) {
 	}
 }
 
-// A relay and a guard on one host have each their own.
+// A relay and a guard on one host each have their own connections and keys.
 func TestTwoOwners(t *testing.T) {
 	r := newRig(t)
 	guard := r.open(r.a, hop.OwnerGuard)
@@ -184,8 +184,8 @@ func TestTwoOwners(t *testing.T) {
 	r.wantKeys(r.a, "fairlead-guard-srv4")
 }
 
-// A killed charon is noticed, and its successor given all that it must have,
-// without a new Strongswan.
+// A charon that was killed is noticed. The next one is given everything that it needs, by the
+// same Strongswan.
 func TestCharonRestarts(t *testing.T) {
 	r := newRig(t)
 	need(t, r.s.Load(t.Context(), []hop.Hop{six}))
@@ -202,12 +202,12 @@ func TestCharonRestarts(t *testing.T) {
 	r.wantListed(r.a, "fairlead-relay-srv~six")
 }
 
-// Another administrator's program may take ours away, wholly or in part.
+// Another administrator's program may unload all of ours, or a part.
 func TestTakenAway(t *testing.T) {
 	r := newRig(t)
 	need(t, r.s.Load(t.Context(), []hop.Hop{six, four}))
 	r.wantSeen(r.s, "srv4", "srv.six")
-	need(t, r.a.Load(foreign)) // swanctl unloads what is not in its file
+	need(t, r.a.Load(foreign)) // swanctl unloads everything that is not in its file
 	r.wantSeen(r.s)
 	need(t, r.s.Load(t.Context(), []hop.Hop{six, four}))
 	r.wantSeen(r.s, "srv4", "srv.six")
@@ -225,7 +225,7 @@ func isRefusal(err error) bool {
 	return errors.As(err, &refusal)
 }
 
-// One hop that strongSwan cannot take is named, and does not keep others out.
+// A hop that strongSwan refuses is named in the error, and the other hops are loaded.
 func TestRefusedHop(t *testing.T) {
 	r := newRig(t)
 	odd := keyed("odd", "192.0.2.1", "192.0.2.9", "some key for that one")
@@ -239,7 +239,7 @@ func TestRefusedHop(t *testing.T) {
 		t.Errorf("the error names no hop: %v", err)
 	}
 	r.wantSeen(r.s, "srv.six")
-	// One that was good before is not taken for what it should be now.
+	// The connection that was loaded before does not count as the new one.
 	odd.IKE.Proposals = nil
 	need(t, r.s.Load(t.Context(), []hop.Hop{odd, six}))
 	r.wantSeen(r.s, "odd", "srv.six")
@@ -264,16 +264,16 @@ func (r *rig) established(s *ipsec.Strongswan, name string) (found hop.IKESA) {
 	return found
 }
 
-// An SA stays with a connection that is loaded again as it was, and goes with one
-// that changes or is no longer wanted. It is found again by a new process, and stays
-// if that knows that nothing has changed.
+// An SA stays when its connection is loaded again unchanged. It ends when the connection changes
+// or is no longer wanted. A new process finds the SA, and keeps it if it knows that nothing has
+// changed.
 func TestSAs(t *testing.T) {
 	r := newRig(t)
 	other := r.open(r.b, hop.OwnerGuard)
 	six := edition(six, "1")
 	need(t, other.Load(t.Context(), []hop.Hop{turned(six)}))
 	need(t, r.s.Load(t.Context(), []hop.Hop{six, four}))
-	_ = r.s.Initiate(t.Context(), &six, "dhcp") // an ESP SA may not be possible
+	_ = r.s.Initiate(t.Context(), &six, "dhcp") // the kernel may have no ESP
 	sa := r.established(r.s, "srv.six")
 
 	successor := r.open(r.a, hop.OwnerRelay)
@@ -299,16 +299,16 @@ func TestSAs(t *testing.T) {
 	}
 }
 
-// edition is a hop with a pre-shared key whose file is known.
+// edition is a hop whose pre-shared key has this edition.
 func edition(h hop.Hop, name string) hop.Hop {
 	ike := *h.IKE
 	ike.Edition, h.IKE = name, &ike
 	return h
 }
 
-// What an earlier process's key made goes when a new one has another key, or does
-// not know whether it has: also where that one was interrupted, and where its key is
-// taken back. Names in charon tell nothing of the key.
+// The SAs that an earlier process made with another key end when a new process starts, or cannot
+// tell whether the key is another one. That holds also where the earlier process was interrupted,
+// and where its key comes back. Names in charon tell nothing about the key.
 func TestKeyChangesWhileNobodyRuns(t *testing.T) {
 	r := newRig(t)
 	other := r.open(r.b, hop.OwnerGuard)
@@ -351,8 +351,8 @@ func TestKeyChangesWhileNobodyRuns(t *testing.T) {
 	outlives("the first key again, after another that did not come far", sa, first, false)
 }
 
-// heard waits for an event that satisfies a condition. As nobody tells when the
-// first listener is heard by charon, the cause is brought about again and again.
+// heard waits for an event that satisfies a condition. Nobody tells when charon hears its first
+// listener, so the cause of the event is repeated.
 func heard(t *testing.T, events <-chan hop.Event, what string, provoke func(), is func(hop.Event) bool) {
 	t.Helper()
 	deadline := time.After(labtest.Patience)
@@ -383,7 +383,7 @@ func failed(name, text string) func(hop.Event) bool {
 	}
 }
 
-// Both ends are told why a negotiation fails, in strongSwan's words.
+// Both ends are told why a negotiation failed, in strongSwan's words.
 func TestFailures(t *testing.T) {
 	wrong := keyed("srv.six", "2001:db8::1", "2001:db8::2", "not the key of that pair of hosts")
 	strict := turned(six)
@@ -414,7 +414,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// Events go on with a new charon, and the channel closes when nobody wants them.
+// Events come from a new charon too. The channel closes when ctx ends.
 func TestEventsOutliveCharon(t *testing.T) {
 	r := newRig(t)
 	other := r.open(r.b, hop.OwnerGuard)
@@ -438,6 +438,6 @@ func TestEventsOutliveCharon(t *testing.T) {
 		heard(t, events, what, both, func(e hop.Event) bool { return e.Kind == kind && e.Hop == "srv.six" })
 	}
 	cancel()
-	for range events { //nolint:revive // until it closes
+	for range events { //nolint:revive // until it is closed
 	}
 }

@@ -27,13 +27,13 @@ import (
 
 // These tests need a kernel with ESP: they run in the virtual machine.
 
-// ends are two hosts with an ESP hop between them, and a socket each.
+// ends are two hosts with an ESP hop between them, and a socket on each.
 type ends struct {
 	t            *testing.T
 	a, b         *lab.Node
 	ka, kb       *ipsec.Kernel
 	from, to     *net.UDPConn
-	dest         *net.UDPAddr // of to, as from sees it
+	dest         *net.UDPAddr // the address of to, as from sees it
 	addrA, addrB string
 }
 
@@ -58,11 +58,11 @@ func newEnds(t *testing.T, family int) *ends {
 	return e
 }
 
-// listen opens the sockets; link-local addresses have zones.
+// listen opens the sockets; link-local addresses need zones.
 func (e *ends) listen(port int, zoneA, zoneB string) {
 	e.from, e.to = udp(e.t, e.a, e.addrA+zoneA, port), udp(e.t, e.b, e.addrB+zoneB, port)
 	e.dest = net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(e.addrB+zoneA), uint16(port)))
-	// A link that has just come up may still lose what it is given.
+	// A link that has just come up may still lose packets.
 	need(e.t, lab.Until(labtest.Patience, "the link between the ends is up", func() bool { return e.pass("is it up") }))
 }
 
@@ -77,7 +77,7 @@ func udp(t *testing.T, d *lab.Node, address string, port int) *net.UDPConn {
 	return conn
 }
 
-// hopA and hopB are the hop as its two ends have it.
+// hopA and hopB are the hop as each of its two ends configures it.
 func (e *ends) hopA(out uint32, in ...uint32) hop.Hop {
 	return manual("b", e.addrA, e.addrB, out, in...)
 }
@@ -88,20 +88,20 @@ func (e *ends) hopB(out uint32, in ...uint32) hop.Hop {
 	return h
 }
 
-// pass sends a datagram and reports whether it arrives while we wait a second.
+// pass sends a datagram, and reports whether it arrives within a second.
 func (e *ends) pass(text string) bool {
 	e.t.Helper()
 	return e.send(text) == nil && e.arrives(text, 1)
 }
 
-// send fails where there is no SA to send a datagram by.
+// send fails where there is no SA for the datagram.
 func (e *ends) send(text string) error {
 	_, err := e.from.WriteToUDP([]byte(text), e.dest)
 	return err
 }
 
-// arrives waits for a datagram, so many times a second. The emulated machine may get no
-// processor for minutes, and its clock goes on meanwhile: that uses up one of the seconds.
+// arrives waits for a datagram, one second at a time and this many times. The emulated machine
+// may get no processor for minutes while its clock goes on: that uses up one of the seconds only.
 func (e *ends) arrives(text string, seconds int) bool {
 	e.t.Helper()
 	buffer := make([]byte, 100)
@@ -130,7 +130,7 @@ func (e *ends) wantPasses(text string) {
 	}
 }
 
-// state is one observed SA; the test ends if it is not there.
+// state is one observed SA. The test fails if the SA is not there.
 func state(t *testing.T, k *ipsec.Kernel, spi uint32) hop.XfrmState {
 	t.Helper()
 	seen, err := k.Observe()
@@ -162,7 +162,7 @@ func TestESPManual(t *testing.T) {
 			need(t, e.ka.Install([]hop.Hop{a}))
 			e.wantPasses("once")
 			out, in := state(t, e.ka, 0xff000001), state(t, e.kb, 0xff000001)
-			oldest := time.Since(began) + 2*time.Second // the kernel notes whole seconds, and of the wall clock
+			oldest := time.Since(began) + 2*time.Second // the kernel notes whole seconds of the wall clock
 			for _, s := range []hop.XfrmState{out, in} {
 				if s.Source.String() != e.addrA || s.Dest.String() != e.addrB || s.Traffic.Packets != 1 || s.Traffic.Bytes == 0 || s.Age > oldest {
 					t.Errorf("state %+v", s)
@@ -171,7 +171,7 @@ func TestESPManual(t *testing.T) {
 			if out.Reqid != hop.OwnerRelay.Reqid() || in.Reqid != hop.OwnerGuard.Reqid() {
 				t.Errorf("request ids %#x, %#x", out.Reqid, in.Reqid)
 			}
-			// Installing the same again disturbs nothing.
+			// Install changes nothing where everything is there already.
 			need(t, e.ka.Install([]hop.Hop{a}))
 			if again := state(t, e.ka, 0xff000001); again.Traffic.Packets != 1 {
 				t.Errorf("the state was made anew: %+v", again)
@@ -189,7 +189,7 @@ func TestESPManual(t *testing.T) {
 	}
 }
 
-// Between link-local addresses a hop holds for one link.
+// A hop between link-local addresses is protected on one link only.
 func TestESPLinkLocal(t *testing.T) {
 	e := newEnds(t, 6)
 	for d, address := range map[*lab.Node]*string{e.a: &e.addrA, e.b: &e.addrB} {
@@ -211,7 +211,7 @@ func TestESPLinkLocal(t *testing.T) {
 	}
 }
 
-// Keys that differ let nothing through, and it is counted.
+// With different keys nothing passes, and that is counted.
 func TestESPWrongKey(t *testing.T) {
 	e := newEnds(t, 6)
 	a, b := e.hopA(0x101, 0x102), e.hopB(0x102, 0x101)
@@ -224,13 +224,13 @@ func TestESPWrongKey(t *testing.T) {
 	if got := state(t, e.kb, 0x101); got.AuthErrors == 0 {
 		t.Errorf("not counted: %+v", got)
 	}
-	// The key is changed under the same SPI.
+	// The key changes, and the SPI stays.
 	need(t, e.kb.Install([]hop.Hop{e.hopB(0x102, 0x101)}))
 	e.wantPasses("under the right key")
 }
 
-// RFC 8213 3e and 3q. A peer's key is good for its own address alone: what it sends
-// with it under another peer's address is not taken.
+// RFC 8213 3e and 3q. A peer's key is good only for the peer's own address: what it sends with
+// the key from another peer's address is discarded.
 func TestESPKeyOfAnotherPeer(t *testing.T) {
 	e := newEnds(t, 6)
 	other := manual("other", e.addrB, "2001:db8::3", 0x202, 0x201)
@@ -249,7 +249,7 @@ func TestESPKeyOfAnotherPeer(t *testing.T) {
 	e.wantPasses("with the right one")
 }
 
-// Rolling keys over by two SPIs loses nothing of a stream.
+// No packet of a stream is lost while keys roll over from one SPI to another.
 func TestESPRollover(t *testing.T) {
 	e := newEnds(t, 6)
 	need(t, e.kb.Install([]hop.Hop{e.hopB(0x900, 0x101)}))
@@ -310,7 +310,7 @@ func TestESPRollover(t *testing.T) {
 		need(t, e.kb.Install([]hop.Hop{e.hopB(0x900, old, old+1)}))
 		need(t, e.ka.Install([]hop.Hop{e.hopA(old+1, 0x900)}))
 		until("the new SA is used", used(old+1))
-		need(t, e.ka.Install([]hop.Hop{e.hopA(old+1, 0x900)})) // again, which hastens nothing
+		need(t, e.ka.Install([]hop.Hop{e.hopA(old+1, 0x900)})) // once more, which does not make the old state end earlier
 		until("the old SA has run out", func() bool {
 			seen, err := e.ka.Observe()
 			need(t, err)
@@ -318,7 +318,7 @@ func TestESPRollover(t *testing.T) {
 		})
 		need(t, e.kb.Install([]hop.Hop{e.hopB(0x900, old+1)}))
 	}
-	// Back and forth: the first is wanted again before it has run out.
+	// Back and forth: the first state is wanted again before it has run out.
 	need(t, e.kb.Install([]hop.Hop{e.hopB(0x900, 0x103, 0x104)}))
 	need(t, e.ka.Install([]hop.Hop{e.hopA(0x104, 0x900)}))
 	need(t, e.ka.Install([]hop.Hop{e.hopA(0x103, 0x900)}))
@@ -333,7 +333,7 @@ func TestESPRollover(t *testing.T) {
 	receive(int(<-sent - next))
 }
 
-// Somebody else's state is not touched, and named where it is in the way.
+// A state of another program is not changed. Where it is in the way, the error names it.
 func TestESPForeignState(t *testing.T) {
 	e := newEnds(t, 6)
 	_, err := e.a.Run("ip", "xfrm", "state", "add", "src", e.addrA, "dst", e.addrB, "proto", "esp", "spi", "0x101", "reqid", "9",
@@ -349,7 +349,7 @@ func TestESPForeignState(t *testing.T) {
 	}
 }
 
-// child waits for a hop's installed ESP SA.
+// child waits until an ESP SA of a hop is installed.
 func (r *rig) child(s *ipsec.Strongswan, name string, not uint32) (found hop.ChildSA) {
 	r.t.Helper()
 	labtest.Until(r.t, "an ESP SA of "+name, func() bool {
@@ -365,9 +365,9 @@ func (r *rig) child(s *ipsec.Strongswan, name string, not uint32) (found hop.Chi
 	return found
 }
 
-// An SA that strongSwan made is in the kernel as it says, stays when its
-// connection is loaded again, is told of when it is rekeyed, and is made anew with
-// its policies when these have been taken away.
+// An SA of strongSwan is in the kernel as strongSwan reports it. It stays when its connection is
+// loaded again. Its rekeying is reported. If its policies are taken away, it is made again with
+// them.
 func TestESPStrongswan(t *testing.T) {
 	r := newRig(t)
 	k := openKernel(t, r.a.Node, hop.OwnerRelay)
@@ -415,7 +415,7 @@ func TestESPStrongswan(t *testing.T) {
 	r.child(r.s, "srv.six", second.ID)
 }
 
-// Certificates: the right one makes an SA; the reason is told for others.
+// The right certificate makes an SA; for any other, the reason is reported.
 func TestESPCertificates(t *testing.T) {
 	r := newRig(t)
 	ours, theirs := authority(t, "ours"), authority(t, "theirs")

@@ -12,8 +12,8 @@ import (
 	"fairlead/internal/lab/labtest"
 )
 
-// xfrmStates are a node's states as ip shows them, keys, flags, limits and all, but
-// for when they were made; each on one line, and sorted.
+// xfrmStates are a node's states as ip prints them, without their times: one state in each line,
+// sorted.
 func xfrmStates(t *testing.T, d *lab.Node) []string {
 	t.Helper()
 	out, err := d.IP("-s xfrm state")
@@ -32,8 +32,8 @@ func xfrmStates(t *testing.T, d *lab.Node) []string {
 	return all
 }
 
-// The plan's commands, given the keys, make the states that are installed, to the
-// letter: Install finds nothing to change in them.
+// The plan's commands, with the keys put in, make exactly the states that are installed: Install
+// finds nothing to change in them.
 func TestESPPlan(t *testing.T) {
 	d := loneNode(t)
 	_, err := d.IP("link add lan0 type veth peer name lan1")
@@ -63,9 +63,9 @@ func TestESPPlan(t *testing.T) {
 	}
 }
 
-// Keys that changed while nobody ran go at the next start: what comes by an old SPI
-// at once, and what we sent by once nothing is under way by it any more; another
-// owner's stay.
+// Keys that have changed while no process ran are removed at the next start: an SPI that we
+// receive by at once; one that we send by when no packet is under way with it any more. Those of
+// another owner stay.
 func TestESPKeysChangeWhileNobodyRuns(t *testing.T) {
 	d := loneNode(t)
 	guard := openKernel(t, d, hop.OwnerGuard)
@@ -87,7 +87,7 @@ func TestESPKeysChangeWhileNobodyRuns(t *testing.T) {
 		slices.Sort(all)
 		return all
 	}
-	// 0x101 was sent by towards the same host, and runs out.
+	// We sent to the same host with 0x101, which is running out.
 	if got, want := spis(), []uint32{0x101, 0x111, 0x202, 0x901, 0x902}; !slices.Equal(got, want) && !slices.Equal(got, want[1:]) {
 		t.Errorf("states %#x, want %#x", got, want)
 	}

@@ -13,12 +13,12 @@ import (
 
 const (
 	eventRoom = 256  // events that wait for the reader
-	burstRoom = 1024 // events of one kind that wait for room there; more are lost
+	burstRoom = 1024 // events of one kind that wait for room in there; above that, events are lost
 )
 
-// Events tells what happens to the owner's connections until ctx ends, which
-// closes the channel. It outlives charon: when that comes back, so do events. A
-// reader that is slow loses events; what is so is in Observe.
+// Events are what happens to the owner's connections until ctx ends, which closes the channel.
+// When charon restarts, events go on. A reader that is slow loses events; Observe tells the
+// present state.
 func (s *Strongswan) Events(ctx context.Context) <-chan hop.Event {
 	out := make(chan hop.Event, eventRoom)
 	var all sync.WaitGroup
@@ -29,7 +29,8 @@ func (s *Strongswan) Events(ctx context.Context) <-chan hop.Event {
 		"child-rekey":  s.childRekey,
 		"log":          newFailures(s).read,
 	}
-	// One event a session: the library locks up when it asks for a second.
+	// There is one session for each kind of event: the library locks up when a session asks for
+	// two.
 	for name, events := range read {
 		all.Go(func() { s.follow(ctx, name, events, out) })
 	}
@@ -40,7 +41,7 @@ func (s *Strongswan) Events(ctx context.Context) <-chan hop.Event {
 	return out
 }
 
-// follow keeps up one session for one event.
+// follow keeps a session open for one kind of event.
 func (s *Strongswan) follow(ctx context.Context, name string, read func(*vici.Message) []hop.Event, out chan<- hop.Event) {
 	for {
 		err := s.listen(ctx, name, read, out)
@@ -56,7 +57,7 @@ func (s *Strongswan) follow(ctx context.Context, name string, read func(*vici.Me
 	}
 }
 
-// listen hands on events until the session ends.
+// listen hands events on until the session ends.
 func (s *Strongswan) listen(ctx context.Context, name string, read func(*vici.Message) []hop.Event, out chan<- hop.Event) error {
 	first, cancel := context.WithTimeout(ctx, s.session.limit)
 	defer cancel()
@@ -65,7 +66,7 @@ func (s *Strongswan) listen(ctx context.Context, name string, read func(*vici.Me
 		return err
 	}
 	defer v.Close()
-	// Subscribe takes no context. Its connection is cut under it when time is up.
+	// Subscribe takes no context: its connection is closed when its time is over.
 	stop := context.AfterFunc(first, func() { _ = conn.Close() })
 	heard := make(chan vici.Event, burstRoom)
 	v.NotifyEvents(heard)
@@ -137,7 +138,7 @@ func (s *Strongswan) childRekey(m *vici.Message) (all []hop.Event) {
 	return all
 }
 
-// sections are the names of our connections in an event.
+// sections are those names in an event that are connections of ours.
 func (s *Strongswan) sections(m *vici.Message) (names []string) {
 	for _, key := range m.Keys() {
 		if _, is := m.Get(key).(*vici.Message); is && s.ours(key) {

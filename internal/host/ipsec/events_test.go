@@ -10,7 +10,7 @@ import (
 	"fairlead/internal/core/hop"
 )
 
-// subscribed answers a subscription, and then says what the script has for it.
+// subscribed answers a subscription, and then sends what the script has for it.
 func subscribed(say map[string][][]byte) func(*line) {
 	return func(l *line) {
 		kind, name, err := l.ask()
@@ -23,7 +23,7 @@ func subscribed(say map[string][][]byte) func(*line) {
 	}
 }
 
-// collect takes a number of events.
+// collect reads that many events.
 func collect(t *testing.T, events <-chan hop.Event, n int) map[hop.Event]int {
 	t.Helper()
 	got := make(map[hop.Event]int)
@@ -49,8 +49,8 @@ func logged(name, id, text string) []byte {
 	return event("log", append(parts, kv("msg", text))...)
 }
 
-// Each kind of event is read as strongSwan writes it; those of other people's
-// connections, and lines that give no reason, are nobody's concern.
+// Each kind of event is read as strongSwan writes it. Events of other programs' connections are
+// skipped, and so are log lines that give no reason.
 func TestReadEvents(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	child := inside("child-sas", inside("dhcp-3", kv("name", "dhcp")))
@@ -75,7 +75,7 @@ func TestReadEvents(t *testing.T) {
 			logged("fairlead-relay-a", "5", "received AUTHENTICATION_FAILED notify error"),
 			logged("(unnamed)", "7", "looking for peer configs matching 2001:db8::1[me]...2001:db8::2[you]"),
 			logged("(unnamed)", "7", "no matching peer config found"),
-			logged("theirs", "7", "received NO_PROPOSAL_CHOSEN notify error"), // it turned out to be another administrator's
+			logged("theirs", "7", "received NO_PROPOSAL_CHOSEN notify error"), // the SA turned out to be that of another administrator
 			logged("(unnamed)", "8", "2001:db8::9 is initiating an IKE_SA"),
 			logged("(unnamed)", "8", "received proposals unacceptable"),
 			logged("", "", "no IKE config found for 2001:db8::1...2001:db8::2, sending NO_PROPOSAL_CHOSEN"),
@@ -108,8 +108,8 @@ func TestReadEvents(t *testing.T) {
 	}
 }
 
-// What is remembered of SAs that have no name yet is bounded: whoever sends as a
-// peer begins as many as he likes.
+// What is remembered of SAs that have no name yet is bounded: anyone who can send with a peer's
+// address can begin as many as he likes.
 func TestTracesAreBounded(t *testing.T) {
 	s := Open(Options{Owner: hop.OwnerRelay})
 	s.remember([]hop.Hop{{Name: "six", Local: netip.MustParseAddr("2001:db8::1"), Remote: netip.MustParseAddr("2001:db8::2")}})
@@ -131,7 +131,7 @@ func TestTracesAreBounded(t *testing.T) {
 	}
 }
 
-// Whatever happens to a session, another one takes its place.
+// Whatever happens to a session, a new one follows.
 func TestEventsGoOn(t *testing.T) {
 	up := event("ike-updown", kv("up", "yes"), inside("fairlead-relay-a"))
 	for name, trouble := range map[string]func(*line){
@@ -147,7 +147,7 @@ func TestEventsGoOn(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			good := subscribed(map[string][][]byte{"ike-updown": {up}})
 			s := scripted(t, func(l *line) {
-				if l.number < 5 { // every event's first
+				if l.number < 5 { // the first session of each kind of event
 					trouble(l)
 					return
 				}
@@ -158,13 +158,13 @@ func TestEventsGoOn(t *testing.T) {
 				t.Errorf("got %v", got)
 			}
 			cancel()
-			for range events { //nolint:revive // until it closes
+			for range events { //nolint:revive // until it is closed
 			}
 		})
 	}
 }
 
-// A charon that never answers a subscription holds nobody up.
+// A charon that never answers a subscription blocks nobody.
 func TestEventsHang(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	asked := make(chan struct{}, 5)
@@ -183,7 +183,7 @@ func TestEventsHang(t *testing.T) {
 	}
 }
 
-// Nobody reads: what comes is lost, and nothing grows or hangs.
+// If nobody reads, events are lost, and nothing grows or hangs.
 func TestEventsUnread(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	said := make(chan struct{}, 5)

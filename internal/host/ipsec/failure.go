@@ -11,44 +11,44 @@ import (
 	"fairlead/internal/core/hop"
 )
 
-// reasons are parts of the log lines in which strongSwan 5.9 says why something
-// did not come about. The lines are passed on in its own words.
+// reasons are parts of log lines in which strongSwan 5.9 says why something failed. The lines are
+// passed on in strongSwan's own words.
 var reasons = []string{
-	// What the peer answered: AUTHENTICATION_FAILED, NO_PROPOSAL_CHOSEN, TS_UNACCEPTABLE.
+	// The peer's answer: AUTHENTICATION_FAILED, NO_PROPOSAL_CHOSEN, TS_UNACCEPTABLE.
 	"notify error", "no CHILD_SA built",
-	// What the peer offered.
+	// The peer's offer.
 	"received proposals unacceptable", "no acceptable", "traffic selectors", "peer didn't accept DH group",
 	"mode requested by responder", "not using transport mode",
-	// Who the peer is.
+	// The peer's identity.
 	"no matching peer config found", "no IKE config found", "but require", "selected peer config",
 	// Pre-shared keys.
 	"no shared key found", "MAC mismatched",
 	// Certificates.
 	untrusted, "is not trusted", "no private key found", "signature validation failed", "rejecting certificate", "(myself) failed",
 	"unable to verify peer certificate", "constraint check failed",
-	// Silence.
+	// No answer.
 	"giving up after", "peer not responding", "unable to resolve", "no route found",
 	// This host.
 	"in kernel", "from kernel", "installing trap failed", "not supported", "key derivation failed",
 }
 
-// untrusted is part of the line with which strongSwan ends its search for a
-// certificate to believe.
+// untrusted is part of the line with which strongSwan gives up its search for a certificate that
+// it can trust.
 const untrusted = "no trusted"
 
-// doubts are parts of the lines before that one, each of which says why one
-// certificate is not to be believed. Without that line another one was.
+// doubts are parts of the lines before that one. Each says why strongSwan does not trust one
+// certificate. Without the line with untrusted, another certificate was trusted.
 var doubts = []string{"no issuer certificate found", "certificate invalid", "certificate was revoked"}
 
-// unrelated is part of lines that contain a reason and are none.
+// unrelated is part of lines that contain a reason and do not report a failure.
 var unrelated = []string{"' successful", "selected peer config '", "DPD not supported"}
 
-// has returns whether a line contains a part.
+// has returns a function that reports whether the line contains a part.
 func has(line string) func(part string) bool {
 	return func(part string) bool { return strings.Contains(line, part) }
 }
 
-// tellsWhy reports whether a line says why something did not come about.
+// tellsWhy reports whether a line says why something failed.
 func tellsWhy(line string) bool {
 	if strings.HasSuffix(line, "unacceptable") || strings.Contains(line, "unacceptable: ") {
 		return true
@@ -56,7 +56,7 @@ func tellsWhy(line string) bool {
 	return slices.ContainsFunc(reasons, has(line)) && !slices.ContainsFunc(unrelated, has(line))
 }
 
-// pair finds the two hosts in the lines that strongSwan writes before it knows
+// pair finds the addresses of the two hosts, in lines that strongSwan writes before it knows
 // which connection a peer's request is for.
 var pair = []*regexp.Regexp{
 	regexp.MustCompile(`^looking for peer configs matching ([0-9a-fA-F:.%\w]+)\[.*\]\.\.\.([0-9a-fA-F:.%\w]+)\[`),
@@ -64,18 +64,17 @@ var pair = []*regexp.Regexp{
 	regexp.MustCompile(`^()([0-9a-fA-F:.%\w]+) is initiating an IKE_SA`),
 }
 
-// maxTraced bounds the SAs of which something is remembered.
+// maxTraced bounds the number of SAs of which something is remembered.
 const maxTraced = 256
 
-// maxLine bounds a line that is passed on, as peers have a say in it.
+// maxLine bounds the length of a line that is passed on, because peers have influence on it.
 const maxLine = 256
 
-// failures finds in strongSwan's log why negotiations of our hops failed. For
-// one goroutine.
+// failures finds in strongSwan's log why negotiations of our hops failed. One goroutine uses it.
 type failures struct {
 	s      *Strongswan
-	peers  map[string][]string // by number of an SA that has no name yet: our hops with its peer
-	doubts map[string]string   // by number of an SA: the last line about a certificate of its peer's
+	peers  map[string][]string // by number of an SA that has no name yet: our hops with the SA's peer
+	doubts map[string]string   // by number of an SA: the last line that doubts a certificate of its peer
 }
 
 func newFailures(s *Strongswan) *failures {
@@ -103,7 +102,7 @@ func (f *failures) read(m *vici.Message) (all []hop.Event) {
 		found = []string{f.s.hopOf(name)}
 		delete(f.peers, id)
 	case name != "" && name != "(unnamed)":
-		return nil // another administrator's
+		return nil // the connection is another administrator's
 	case found == nil:
 		found = f.peers[id]
 	}
@@ -113,7 +112,7 @@ func (f *failures) read(m *vici.Message) (all []hop.Event) {
 	return all
 }
 
-// trace finds which of our hops a line is about by its addresses.
+// trace finds the hops of ours that a line is about, by the addresses in it.
 func (f *failures) trace(line, id string) []string {
 	for _, p := range pair {
 		hosts := p.FindStringSubmatch(line)
@@ -134,7 +133,7 @@ func (f *failures) trace(line, id string) []string {
 	return nil
 }
 
-// remember keeps something of an SA, of few.
+// remember keeps something about an SA, for a bounded number of SAs.
 func remember[V any](all map[string]V, id string, v V) {
 	if len(all) >= maxTraced {
 		clear(all)

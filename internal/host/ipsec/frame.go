@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-// errFrame is any breach of the VICI framing by the other side.
+// errFrame says that what came does not have the form of VICI.
 var errFrame = errors.New("not VICI")
 
 // The types of VICI packets that charon sends.
@@ -23,24 +23,24 @@ const (
 	maxFrame = 512 << 10
 	// maxDepth bounds sections within sections; charon uses four.
 	maxDepth = 16
-	// maxUnread bounds streamed events that nobody has taken yet. The library
-	// silently loses those beyond 128.
+	// maxUnread bounds the streamed events that nobody has taken yet. The library loses those
+	// beyond 128 without a word.
 	maxUnread = 64
 )
 
-// framed is a connection to charon whose messages are checked before the
-// library sees them, which trusts lengths, keeps no bound and loses events.
+// framed is a connection to charon. It checks the messages before the library sees them, because
+// the library trusts lengths, has no bound, and loses events.
 type framed struct {
 	net.Conn
-	rest      []byte // of the message that is being read
-	streaming bool   // events answer commands, and are to be taken one by one
-	confirmed bool   // an event was registered
+	rest      []byte // the rest of the message that is being read
+	streaming bool   // answers come as events, which are taken one by one
+	confirmed bool   // an event has been subscribed to
 	unread    chan struct{}
 	closed    chan struct{}
 	once      sync.Once
 
 	mu    sync.Mutex // guards what follows
-	cause error      // that ended reading, which the library tells sometimes
+	cause error      // why reading ended; the library does not always tell
 }
 
 func newFramed(conn net.Conn, streaming bool) *framed {
@@ -50,7 +50,7 @@ func newFramed(conn net.Conn, streaming bool) *framed {
 	}
 }
 
-// Read gives octets of whole, well-formed messages only.
+// Read returns only octets of whole messages that are well formed.
 func (f *framed) Read(p []byte) (int, error) {
 	if len(f.rest) == 0 {
 		if err := f.next(); err != nil {
@@ -89,8 +89,8 @@ func (f *framed) next() error {
 	return nil
 }
 
-// admit holds an event back until there is room for it. An event that comes
-// before any was asked for would lock the library up.
+// admit holds an event back until there is room for it. An event that comes before a subscription
+// would lock the library up.
 func (f *framed) admit(kind byte) error {
 	switch kind {
 	case packetConfirm:
@@ -111,7 +111,7 @@ func (f *framed) admit(kind byte) error {
 	return nil
 }
 
-// broken is what ended reading, or nil.
+// broken is why reading has ended, or nil.
 func (f *framed) broken() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -126,7 +126,7 @@ func (f *framed) taken() {
 	}
 }
 
-// Close ends the connection and a Read that waits.
+// Close closes the connection, and ends a Read that waits.
 func (f *framed) Close() error {
 	f.once.Do(func() { close(f.closed) })
 	return f.Conn.Close()
@@ -142,7 +142,7 @@ const (
 	elementListEnd
 )
 
-// cursor walks a message.
+// cursor reads a message from its start to its end.
 type cursor struct {
 	b   []byte
 	bad bool
@@ -168,7 +168,7 @@ func (c *cursor) skip(n int) {
 func (c *cursor) name()  { c.skip(int(c.octet())) }
 func (c *cursor) value() { c.skip(int(c.octet())<<8 | int(c.octet())) }
 
-// checkPacket accepts what is a packet from its type to its last element.
+// checkPacket accepts a packet that is well formed from its type to its last element.
 func checkPacket(b []byte) error {
 	c := &cursor{b: b}
 	kind := c.octet()

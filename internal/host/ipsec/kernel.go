@@ -13,24 +13,25 @@ import (
 	"fairlead/internal/host/netlink/bulk"
 )
 
-// Kernel is what one owner has in a network namespace's XFRM by hand.
+// Kernel has what one owner keeps in the XFRM of a network namespace: states with manual keys,
+// and policies.
 type Kernel struct {
 	owner  hop.Owner
-	absent error // why there is no XFRM at all; nil: there is
+	absent error // why there is no XFRM; nil: there is
 
 	mu     sync.Mutex // guards all following fields
 	reader *bulk.Conn
 	writer *netlink.Handle
-	blocks []hop.Policy      // that SetBlockPolicies was asked for last
-	manual []hop.Association // that Install was asked for last
+	blocks []hop.Policy      // the last argument of SetBlockPolicies, as policies
+	manual []hop.Association // the last argument of Install, as SAs
 }
 
-// OpenKernel opens XFRM in the network namespace of the calling thread. A kernel
-// without it is no error: it has nothing of anybody's, and Observe and Install say
-// so when they are asked for more.
+// OpenKernel opens XFRM in the network namespace of the calling thread. A kernel without XFRM is
+// not an error: nothing can be installed there. Observe and Install return an error when
+// something needs it.
 func OpenKernel(owner hop.Owner) (*Kernel, error) { return openFamily(owner, unix.NETLINK_XFRM) }
 
-// openFamily opens the netlink family that has XFRM.
+// openFamily opens this netlink family; XFRM has one.
 func openFamily(owner hop.Owner, family int) (*Kernel, error) {
 	reader, err := bulk.Open(family)
 	if errors.Is(err, unix.EPROTONOSUPPORT) {
@@ -46,7 +47,7 @@ func openFamily(owner hop.Owner, family int) (*Kernel, error) {
 	return &Kernel{owner: owner, reader: reader, writer: writer}, nil
 }
 
-// Close gives the sockets back. What is installed stays.
+// Close closes the sockets. What is installed stays.
 func (k *Kernel) Close() error {
 	if k.absent != nil {
 		return nil
@@ -57,7 +58,7 @@ func (k *Kernel) Close() error {
 	return k.reader.Close()
 }
 
-// Observe is what XFRM has at this moment, whoever installed it.
+// Observe reads what XFRM has at this moment, whoever has installed it.
 func (k *Kernel) Observe() (hop.Kernel, error) {
 	if k.absent != nil {
 		return hop.Kernel{}, k.absent
@@ -90,20 +91,18 @@ func (k *Kernel) Observe() (hop.Kernel, error) {
 	return seen, nil
 }
 
-// Remove takes away all that is the owner's.
+// Remove removes everything that is the owner's.
 func (k *Kernel) Remove() error { return k.Install(nil) }
 
-// Install brings it about that the owner's states and policies are exactly those
-// of the hops with manual keys.
+// Install makes the owner's states and policies exactly those of the hops with manual keys.
 //
-// Keys roll over without loss (RFC 4301 section 4.4.2.1 lets both SAs be there):
-// states that are new are added before any is taken away, those that we receive
-// by first. The kernel sends by the new one within two seconds; the old one runs
-// out after five. A state whose key is changed under the same SPI is taken away
-// and added again, which can lose packets.
+// Keys roll over without loss (RFC 4301 section 4.4.2.1 lets both SAs be there): new states are
+// added before old ones are removed, and those that we receive by come first. The kernel sends by
+// the new state within two seconds; the old one runs out after five. If a key changes and its SPI
+// does not, the state is removed and added again, which can lose packets.
 //
-// What has another request id is not changed. Where it is in the way, the error
-// names it; the other hops are installed all the same.
+// Nothing with another request id is changed. Where it is in the way, the error names it, and the
+// other hops are installed all the same.
 func (k *Kernel) Install(hops []hop.Hop) error {
 	if k.absent != nil {
 		if slices.ContainsFunc(hops, func(h hop.Hop) bool { return h.Manual != nil }) {
@@ -121,7 +120,7 @@ func (k *Kernel) Install(hops []hop.Hop) error {
 	return errors.Join(p.addStates(false), p.addStates(true), p.addPolicies(), p.removeStates(), p.removePolicies())
 }
 
-// pass is one reconciliation.
+// pass is one comparison with the kernel, and what it changes.
 type pass struct {
 	k            *Kernel
 	associations []hop.Association
@@ -145,7 +144,7 @@ func (k *Kernel) look(hops []hop.Hop) (*pass, error) {
 	return p, err
 }
 
-// explain puts into words what the kernel's answer means here.
+// explain says in words what the kernel's answer means here.
 func explain(err error) error {
 	switch {
 	case errors.Is(err, unix.EPROTONOSUPPORT):

@@ -12,8 +12,8 @@ import (
 	"fairlead/internal/lab"
 )
 
-// The kernel may have no ESP. Policies are there all the same; states are tested
-// in the virtual machine.
+// The kernel may have no ESP. It has policies all the same; states are tested in the virtual
+// machine.
 
 func openKernel(t *testing.T, d *lab.Node, owner hop.Owner) *ipsec.Kernel {
 	t.Helper()
@@ -26,7 +26,7 @@ func openKernel(t *testing.T, d *lab.Node, owner hop.Owner) *ipsec.Kernel {
 	return k
 }
 
-// secret is a key that is all of one octet.
+// secret is a key of n times the same octet.
 func secret(octet byte, n int) hop.Secret { return slices.Repeat(hop.Secret{octet}, n) }
 
 func manualSA(spi uint32, suite hop.Suite) hop.ManualSA {
@@ -34,7 +34,7 @@ func manualSA(spi uint32, suite hop.Suite) hop.ManualSA {
 	return hop.ManualSA{SPI: spi, Suite: suite, Encryption: secret(byte(spi), e), Integrity: secret(byte(spi), i)}
 }
 
-// manual is a hop that sends with one SPI and takes others.
+// manual is a hop that sends with one SPI and receives with others.
 func manual(name, local, remote string, out uint32, in ...uint32) hop.Hop {
 	h := hop.Hop{
 		Name: name, Peer: name, Role: trust.Server,
@@ -55,14 +55,14 @@ func install(t *testing.T, k *ipsec.Kernel, hops ...hop.Hop) {
 	}
 }
 
-// policies are those of a node as ip shows them, with their templates, sorted.
+// policies are those of a node as ip prints them, with their templates, sorted.
 func policies(t *testing.T, d *lab.Node) []string {
 	t.Helper()
 	out, err := d.IP("xfrm policy")
 	need(t, err)
 	var all []string
 	for line := range strings.Lines(out) {
-		// Which of the two tables it is in is told by some kernels alone.
+		// Only some kernels say in which of the two tables a policy is.
 		text := strings.ReplaceAll(strings.Join(strings.Fields(line), " "), " ptype main", "")
 		switch {
 		case strings.HasPrefix(text, "socket"):
@@ -90,7 +90,8 @@ const (
 	tail4 = " priority 100000 tmpl src 0.0.0.0 dst 0.0.0.0 proto esp reqid 4196204545 mode transport"
 )
 
-// One policy each way for each selector, of both families, and none is left.
+// There is one policy in each direction for each selector, of both families. In the end none is
+// left.
 func TestPolicies(t *testing.T) {
 	d := loneNode(t)
 	k := openKernel(t, d, hop.OwnerRelay)
@@ -129,9 +130,10 @@ func loneNode(t *testing.T) *lab.Node {
 	return d
 }
 
-// Link-local addresses may be somebody else's on another link: a policy for output
-// holds for one interface, follows it when it is made anew, and needs it. One for
-// input holds on all, as the kernel would not find it otherwise.
+// A link-local address may be another host's on another link. So a policy for output holds for
+// one interface; it is installed again when the interface is made again, and it cannot be
+// installed without the interface. A policy for input holds on all interfaces, because the kernel
+// would not find it otherwise.
 func TestLinkPolicies(t *testing.T) {
 	d := loneNode(t)
 	k := openKernel(t, d, hop.OwnerRelay)
@@ -163,7 +165,8 @@ func TestLinkPolicies(t *testing.T) {
 	}
 }
 
-// Somebody else's policy stays, whether it is in the way or not, and is named.
+// A policy of another program stays, whether it is in the way or not. Where it is, the error
+// names it.
 func TestForeignPolicies(t *testing.T) {
 	d := loneNode(t)
 	k := openKernel(t, d, hop.OwnerRelay)
@@ -195,7 +198,7 @@ func TestForeignPolicies(t *testing.T) {
 	wantPolicies(t, d, theirs...)
 }
 
-// What was changed by hand is made right without being taken away first.
+// A policy of ours that somebody has changed is corrected, without being removed first.
 func TestMendPolicy(t *testing.T) {
 	d := loneNode(t)
 	k := openKernel(t, d, hop.OwnerRelay)
@@ -217,7 +220,7 @@ func TestMendPolicy(t *testing.T) {
 	}
 }
 
-// A relay and a guard on one host have each their own.
+// A relay and a guard on one host each have their own policies.
 func TestTwoKernelOwners(t *testing.T) {
 	d := loneNode(t)
 	relay, guard := openKernel(t, d, hop.OwnerRelay), openKernel(t, d, hop.OwnerGuard)

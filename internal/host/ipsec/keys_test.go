@@ -10,7 +10,7 @@ import (
 	"fairlead/internal/lab/ike"
 )
 
-// ask gives the list in a charon's answer to a command, in order.
+// ask returns the list with this key in a charon's answer to a command, in order.
 func ask(t *testing.T, c *ike.Charon, command, key string) []string {
 	t.Helper()
 	v, err := vici.NewSession(vici.WithAddr("unix", c.Socket))

@@ -14,23 +14,22 @@ import (
 	"fairlead/internal/core/hop"
 )
 
-// loaded is what charon was given for a connection.
+// loaded tells what charon was given for a connection.
 type loaded struct {
-	digest [sha256.Size]byte // of the connection and its secrets, to see a change
-	shared string            // name of its pre-shared key, or of its private key's label
-	key    string            // number of its private key; empty with a pre-shared one
-	stale  bool              // charon refused what was to take its place
+	digest [sha256.Size]byte // of the connection and its secrets: another digest means a change
+	shared string            // name of its pre-shared key, or of the label of its private key
+	key    string            // number of its private key; empty with a pre-shared key
+	stale  bool              // charon has refused the connection that should replace this one
 }
 
-// Load brings it about that strongSwan has the connections and credentials of
-// exactly these hops and no others of the owner; hops with manual keys are
-// passed over. What is no longer wanted goes first, with its SAs. A connection
-// that has not changed keeps its SAs; the SAs of one that has end, so that nothing
-// goes on under an old key or identity. So do those of an earlier process, unless
-// it is known that nothing has changed since.
+// Load makes the owner's connections and credentials in strongSwan exactly those of these hops;
+// hops with manual keys are skipped. Connections that are no longer wanted are removed first,
+// with their SAs. The SAs of a connection that has not changed stay. The SAs of one that has
+// changed end, so that no old key or identity stays in use. The SAs of an earlier process end
+// too, unless it is known that nothing has changed since.
 //
-// A hop that strongSwan refuses does not keep the others from being loaded; the
-// error joins what was said of each, as a *Refusal.
+// A hop that strongSwan refuses does not prevent the others from being loaded. The error joins
+// the refusals, each a *Refusal.
 func (s *Strongswan) Load(ctx context.Context, hops []hop.Hop) error {
 	return s.alone(ctx, func() error { return s.load(ctx, hops) })
 }
@@ -75,8 +74,8 @@ func isRefusal(err error) bool {
 	return errors.As(err, &r)
 }
 
-// retire takes away the connections of hops that are not wanted, and all SAs
-// that belong to none that is.
+// retire removes the connections of hops that are not wanted, and all SAs that belong to no
+// wanted hop.
 func (s *Strongswan) retire(ctx context.Context, wanted []*hop.Hop) error {
 	wants := make(map[string]bool, len(wanted))
 	for _, h := range wanted {
@@ -143,7 +142,7 @@ func (s *Strongswan) put(ctx context.Context, keys *ring, h *hop.Hop) error {
 		same = slices.Contains(keys.shared, made)
 	}
 	if !same {
-		// They may be listed for a while still.
+		// They may still be listed for a while.
 		sas, err := s.sas(ctx)
 		if err != nil {
 			return err
@@ -169,7 +168,7 @@ func digestOf(connection *vici.Message, i *hop.IKE) [sha256.Size]byte {
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-// unloadConnection takes a connection and its traps away. Its SAs stay.
+// unloadConnection removes a connection and its traps. Its SAs stay.
 func (s *Strongswan) unloadConnection(ctx context.Context, name string) error {
 	delete(s.loaded, name)
 	in, err := parameters("name", name)
@@ -180,8 +179,7 @@ func (s *Strongswan) unloadConnection(ctx context.Context, name string) error {
 	return unlessGone(err)
 }
 
-// unlessGone takes a refusal for success, where what was to be taken away may
-// not be there.
+// unlessGone turns a refusal into success, where what was to be removed may not be there.
 func unlessGone(err error) error {
 	if isRefusal(err) {
 		return nil
@@ -196,11 +194,10 @@ func (s *Strongswan) terminate(ctx context.Context, name string) error {
 		return err
 	}
 	_, err = s.session.call(ctx, "terminate", in)
-	return unlessGone(err) // there are none
+	return unlessGone(err) // there may be none
 }
 
-// Terminate ends IKE SAs, by the numbers that Observe gave them, without waiting for
-// the peer.
+// Terminate ends IKE SAs, by the numbers that Observe gave them. It does not wait for the peer.
 func (s *Strongswan) Terminate(ctx context.Context, ike ...uint32) error {
 	return s.alone(ctx, func() error {
 		for _, id := range ike {
@@ -216,8 +213,8 @@ func (s *Strongswan) Terminate(ctx context.Context, ike ...uint32) error {
 	})
 }
 
-// Reinstall ends all SAs of a hop and loads its connection anew, so that its
-// policies are in the kernel again.
+// Reinstall ends all SAs of a hop and loads its connection again, so that its policies are in the
+// kernel again.
 func (s *Strongswan) Reinstall(ctx context.Context, h *hop.Hop) error {
 	return s.alone(ctx, func() error {
 		name := s.owner.ConnectionName(h.Name)
@@ -238,8 +235,8 @@ func (s *Strongswan) Reinstall(ctx context.Context, h *hop.Hop) error {
 	})
 }
 
-// Initiate has strongSwan negotiate an SA for one selector of a hop, and does not
-// wait for it: Events and Observe tell what comes of it.
+// Initiate has strongSwan negotiate an SA for one selector of a hop. It does not wait for the
+// result: Events and Observe tell it.
 func (s *Strongswan) Initiate(ctx context.Context, h *hop.Hop, selector string) error {
 	return s.alone(ctx, func() error {
 		in, err := parameters("ike", s.owner.ConnectionName(h.Name), "child", selector, "timeout", "-1")

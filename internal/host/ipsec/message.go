@@ -39,7 +39,7 @@ func set(m *vici.Message, e hop.Entry) error {
 	return m.Set(e.Key, e.Text)
 }
 
-// parameters is a message of values and lists, in turn a key and its value.
+// parameters makes a message of values and lists. pairs has the keys and values in turn.
 func parameters(pairs ...any) (*vici.Message, error) {
 	m := vici.NewMessage()
 	for i := 0; i < len(pairs); i += 2 {

@@ -12,16 +12,16 @@ import (
 	"fairlead/internal/host/netlink/bulk"
 )
 
-// Notices is what the kernel tells of every change of XFRM in a network namespace.
-// Wait apart, it is for one goroutine at a time.
+// Notices are the kernel's notices of every change of XFRM in a network namespace. One goroutine
+// at a time uses them; only Wait may run beside another call.
 type Notices struct {
 	heard *bulk.Listener
-	take  func(*hop.KernelEvent)         // of this Read
-	parse func(kind uint16, body []byte) // bound once: who sends reads before each datagram
+	take  func(*hop.KernelEvent)         // the argument of the present Read
+	parse func(kind uint16, body []byte) // made once, because every sender reads before each datagram
 }
 
-// OpenNotices begins to listen, in the network namespace of the calling thread. A
-// kernel without XFRM tells nothing: nil.
+// OpenNotices begins to listen, in the network namespace of the calling thread. For a kernel
+// without XFRM, which tells nothing, it returns nil.
 func OpenNotices() (*Notices, error) {
 	l, err := bulk.Listen(unix.NETLINK_XFRM, nl.XFRMNLGRP_EXPIRE, nl.XFRMNLGRP_SA, nl.XFRMNLGRP_POLICY)
 	if errors.Is(err, unix.EPROTONOSUPPORT) {
@@ -43,11 +43,11 @@ func OpenNotices() (*Notices, error) {
 // Close ends Wait.
 func (n *Notices) Close() error { return n.heard.Close() }
 
-// Wait is bulk.Listener's.
+// Wait is Listener.Wait of package bulk.
 func (n *Notices) Wait(ctx context.Context) error { return n.heard.Wait(ctx) }
 
-// Read hands take every change that was told and not read yet, and does not wait.
-// What was lost is hop.EventsLost. The event is good until take returns.
+// Read gives take every notice that has come since the last Read, and does not wait. Where
+// notices were lost, take gets hop.EventsLost. An event is valid until take returns.
 func (n *Notices) Read(take func(*hop.KernelEvent)) {
 	n.take = take
 	if n.heard.Read(n.parse) {
@@ -55,11 +55,11 @@ func (n *Notices) Read(take func(*hop.KernelEvent)) {
 	}
 }
 
-// parseNotice reads one notice; false if it changes nothing that anybody asks for.
+// parseNotice reads one notice. It returns false for a notice that does not matter.
 func parseNotice(kind uint16, b []byte, e *hop.KernelEvent) bool {
 	state := func(k hop.KernelEventKind, b []byte) bool {
 		if len(b) < nl.SizeofXfrmUsersaInfo {
-			return true // lost
+			return true // as if it had been lost
 		}
 		m := nl.DeserializeXfrmUsersaInfo(b)
 		if m.Id.Proto != unix.IPPROTO_ESP {
@@ -71,7 +71,7 @@ func parseNotice(kind uint16, b []byte, e *hop.KernelEvent) bool {
 	}
 	policy := func(k hop.KernelEventKind, b, attrs []byte) bool {
 		if len(b) < nl.SizeofXfrmUserpolicyInfo {
-			return true // lost
+			return true // as if it had been lost
 		}
 		p, is := policyFrom(b, attrs)
 		if is {
@@ -86,7 +86,7 @@ func parseNotice(kind uint16, b []byte, e *hop.KernelEvent) bool {
 		return state(hop.StateGone, attribute(b, nl.SizeofXfrmUsersaId, nl.XFRMA_SA))
 	case nl.XFRM_MSG_EXPIRE:
 		if len(b) > nl.SizeofXfrmUsersaInfo && b[nl.SizeofXfrmUsersaInfo] == 0 {
-			return false // it is to be rekeyed
+			return false // it is to be rekeyed, and still holds
 		}
 		return state(hop.StateGone, b)
 	case nl.XFRM_MSG_FLUSHSA:
@@ -94,7 +94,7 @@ func parseNotice(kind uint16, b []byte, e *hop.KernelEvent) bool {
 		return true
 	case nl.XFRM_MSG_NEWPOLICY, nl.XFRM_MSG_UPDPOLICY:
 		if len(b) < nl.SizeofXfrmUserpolicyInfo {
-			return true // lost
+			return true // as if it had been lost
 		}
 		return policy(hop.PolicySet, b, b[nl.SizeofXfrmUserpolicyInfo:])
 	case nl.XFRM_MSG_DELPOLICY:
@@ -111,7 +111,7 @@ func parseNotice(kind uint16, b []byte, e *hop.KernelEvent) bool {
 	return false
 }
 
-// attribute is that of a kind after a head of that size.
+// attribute finds the attribute of a kind behind a header of that size.
 func attribute(b []byte, head int, wanted uint16) (found []byte) {
 	if len(b) < head {
 		return nil

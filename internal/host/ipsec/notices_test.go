@@ -13,8 +13,8 @@ import (
 	"fairlead/internal/lab"
 )
 
-// Whoever changes policies, it can be read when the change is made: there is nothing
-// to wait for.
+// When the call that changes a policy returns, the notice can be read: nothing has to be waited
+// for.
 func TestNotices(t *testing.T) {
 	d := loneNode(t)
 	var n *ipsec.Notices

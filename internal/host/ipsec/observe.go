@@ -12,10 +12,9 @@ import (
 	"fairlead/internal/core/hop"
 )
 
-// Observe is what strongSwan has of the owner at this moment. Connections are
-// those that this Strongswan loaded and whose credentials are there too: what an
-// earlier process left behind is to be loaded again, which costs no SA. An error
-// says that strongSwan could not be asked.
+// Observe reads what strongSwan has of the owner at this moment. It lists the connections that
+// this Strongswan has loaded and whose credentials are there too. Those of an earlier process are
+// to be loaded again, which ends no SA. An error says that strongSwan could not be asked.
 func (s *Strongswan) Observe(ctx context.Context) (hop.Charon, error) {
 	var seen hop.Charon
 	err := s.alone(ctx, func() (err error) {
@@ -31,7 +30,7 @@ func (s *Strongswan) Observe(ctx context.Context) (hop.Charon, error) {
 	return seen, nil
 }
 
-// whole are the hops whose connections and credentials are there.
+// whole are the hops whose connections and credentials are both there.
 func (s *Strongswan) whole(ctx context.Context) (hops []string, err error) {
 	names, err := s.connections(ctx)
 	if err != nil || len(names) == 0 {
@@ -49,14 +48,14 @@ func (s *Strongswan) whole(ctx context.Context) (hops []string, err error) {
 	return hops, nil
 }
 
-// hopOf is the name of the hop that a connection of ours is for.
+// hopOf is the name of the hop that a connection of ours belongs to.
 func (s *Strongswan) hopOf(connection string) string {
 	return strings.ReplaceAll(strings.TrimPrefix(connection, s.owner.Prefix()), "~", ".")
 }
 
 func (s *Strongswan) ours(name string) bool { return strings.HasPrefix(name, s.owner.Prefix()) }
 
-// connections are the names of ours that are loaded, in order.
+// connections are the names of our connections that are loaded, in order.
 func (s *Strongswan) connections(ctx context.Context) ([]string, error) {
 	out, err := s.session.call(ctx, "get-conns", nil)
 	if err != nil {
@@ -122,8 +121,7 @@ func childSA(m *vici.Message) hop.ChildSA {
 	}
 }
 
-// algorithms are written as strongSwan writes them: "AES_GCM_16-256",
-// "AES_CBC-128/HMAC_SHA2_256_128".
+// algorithms writes them as strongSwan does: "AES_GCM_16-256", "AES_CBC-128/HMAC_SHA2_256_128".
 func algorithms(m *vici.Message) string {
 	name := func(alg, size string) string {
 		a := text(m, alg)
@@ -136,7 +134,7 @@ func algorithms(m *vici.Message) string {
 	return strings.Join(slices.DeleteFunc(all, func(a string) bool { return a == "" }), "/")
 }
 
-// Numbers that strongSwan does not give, or not as numbers, are 0.
+// A number that strongSwan does not give, or that is not a number, is 0.
 
 func number(m *vici.Message, key string) uint32 {
 	n, _ := strconv.ParseUint(text(m, key), 10, 32)

@@ -14,10 +14,10 @@ import (
 	"fairlead/internal/core/hop"
 )
 
-// patience is for conditions that a slow machine may take long to reach.
+// patience bounds the wait for conditions that a slow machine may take long to reach.
 const patience = 60 * time.Second
 
-// The VICI packets of a charon (its README, "Packet layer"), by hand.
+// The types of VICI packets (charon's README, "Packet layer"), written independently.
 const (
 	isRequest    = 0
 	isResponse   = 1
@@ -58,10 +58,10 @@ func inside(name string, parts ...[]byte) []byte {
 // line is one connection to the scripted charon.
 type line struct {
 	net.Conn
-	number int // of the connection, from 0
+	number int // number of the connection, from 0
 }
 
-// ask reads a request: its type and the name of its command or event.
+// ask reads a request: its type, and the name of its command or event.
 func (l *line) ask() (kind byte, name string, err error) {
 	var head [4]byte
 	if _, err := io.ReadFull(l, head[:]); err != nil {
@@ -82,8 +82,8 @@ func (l *line) say(parts ...[]byte) error {
 // rest waits until the other side has closed the connection.
 func (l *line) rest() { _, _ = io.Copy(io.Discard, l) }
 
-// scripted is a socket where each connection is handled by the script, and
-// closed when it returns. At the end of the test nothing of it may be left.
+// scripted is a Strongswan whose charon runs the script for each connection, and closes the
+// connection when the script returns. At the end of the test no goroutine of it may be left.
 func scripted(t *testing.T, script func(*line)) *Strongswan {
 	t.Helper()
 	before := runtime.NumGoroutine()
@@ -121,8 +121,8 @@ func scripted(t *testing.T, script func(*line)) *Strongswan {
 	return s
 }
 
-// honest answers as a charon that has a connection of ours and one of somebody
-// else, without SAs.
+// honest answers like a charon that has a connection of ours and one of another program, and no
+// SAs.
 func honest(l *line) {
 	for {
 		kind, name, err := l.ask()

@@ -17,7 +17,7 @@ import (
 	"fairlead/internal/lab/ike"
 )
 
-// planned are hops of every kind with IKE, between the hosts of a rig.
+// planned are hops of each kind with IKE, between the hosts of a rig.
 func planned(t *testing.T) []hop.Hop {
 	t.Helper()
 	ours, theirs := authority(t, "ours"), authority(t, "theirs")
@@ -34,8 +34,8 @@ func planned(t *testing.T) []hop.Hop {
 	return []hop.Hop{relayPort, four, public, scoped}
 }
 
-// everything is all that a charon says of its connections, by their names, and all that
-// it has put into the kernel for them.
+// everything is what a charon tells of its connections, by their names, and what it has put into
+// the kernel for them.
 func everything(t *testing.T, c *ike.Charon) map[string]string {
 	t.Helper()
 	v, err := vici.NewSession(vici.WithAddr("unix", c.Socket))
@@ -57,9 +57,8 @@ func everything(t *testing.T, c *ike.Charon) map[string]string {
 	return all
 }
 
-// What the plan prints is what strongSwan is told: given to swanctl as it stands,
-// with the certificates that it names beside it, it makes the same connections,
-// credentials and policies as Load does.
+// strongSwan is told what the plan prints: given to swanctl unchanged, with the certificates that
+// it names, the plan makes the same connections, credentials and policies as Load does.
 func TestPlanIsWhatIsLoaded(t *testing.T) {
 	r := newRig(t)
 	_, err := r.a.Node.IP("addr add fe80::1/64 dev a0 nodad")
@@ -83,7 +82,7 @@ func TestPlanIsWhatIsLoaded(t *testing.T) {
 		t.Errorf("the plan makes %d connections and policies, %q, %q and %q", len(plan), planPolicies, shared, private)
 	}
 	for i, name := range shared {
-		shared[i] = strings.TrimPrefix(name, "ike-") // swanctl's sections begin so
+		shared[i] = strings.TrimPrefix(name, "ike-") // the names of swanctl's sections begin with this
 	}
 
 	need(t, os.RemoveAll(filepath.Join(r.a.Dir, "private")))
@@ -112,8 +111,8 @@ func TestPlanIsWhatIsLoaded(t *testing.T) {
 
 var reqid = regexp.MustCompile(`reqid \d+`)
 
-// unnumbered are policies without the numbers that strongSwan counts on and on, and
-// without those of its own sockets.
+// unnumbered are policies without the numbers that strongSwan counts up, and without those of its
+// own sockets.
 func unnumbered(policies []string) []string {
 	policies = slices.DeleteFunc(policies, func(p string) bool { return !strings.Contains(p, " dir ") })
 	for i := range policies {
@@ -125,7 +124,7 @@ func unnumbered(policies []string) []string {
 
 var hiddenKey = regexp.MustCompile(`<key of \d+ octets>`)
 
-// batch is the plan of hops with manual keys as "ip -batch" reads it, with the keys.
+// batch is the plan of hops with manual keys, with the keys, as "ip -batch" reads it.
 func batch(hops []hop.Hop) string {
 	var keys []hop.Secret
 	for i := range hops {
@@ -145,7 +144,7 @@ func batch(hops []hop.Hop) string {
 	return strings.Join(commands, "")
 }
 
-// byHand are hops of every kind with manual keys.
+// byHand are hops of each kind with manual keys.
 func byHand() []hop.Hop {
 	v6 := manual("six", "2001:db8::1", "2001:db8::2", 0x1001, 0x2001, 0x2002)
 	v6.RelayPort = 5470
@@ -156,7 +155,7 @@ func byHand() []hop.Hop {
 	return []hop.Hop{v6, v4, scoped}
 }
 
-// The plan's commands for policies make those that are installed.
+// The plan's commands for policies make the policies that are installed.
 func TestPlanOfPolicies(t *testing.T) {
 	d := loneNode(t)
 	_, err := d.IP("link add lan0 type veth peer name lan1")
@@ -173,7 +172,7 @@ func TestPlanOfPolicies(t *testing.T) {
 	}
 }
 
-// feed gives those lines of a batch to ip that begin so.
+// feed gives ip the lines of a batch that begin with prefix.
 func feed(t *testing.T, d *lab.Node, batch, prefix string) {
 	t.Helper()
 	var text string

@@ -12,7 +12,7 @@ import (
 	"fairlead/internal/core/hop"
 )
 
-// place is all that a kernel tells policies apart by, of what we use.
+// place has the parts of a policy by which a kernel tells policies apart, as far as we use them.
 type place struct {
 	out                  bool
 	source, dest         netip.Prefix
@@ -29,7 +29,7 @@ func placeOfPolicy(p *hop.Policy, link int32) place {
 	return place{p.Out, p.Source, p.Dest, p.Protocol, p.SourcePort, p.DestPort, link}
 }
 
-// addPolicies adds what is missing, and makes right what of ours is not.
+// addPolicies adds policies that are missing, and corrects those of ours that differ.
 func (p *pass) addPolicies() error {
 	p.placed = make(map[place]bool, len(p.policies))
 	var refused []error
@@ -73,7 +73,7 @@ func (p *pass) lying(at place) *laid {
 	return nil
 }
 
-// removePolicies takes ours away that no hop has.
+// removePolicies removes the policies of ours that no hop has.
 func (p *pass) removePolicies() error {
 	var refused []error
 	for i := range p.laid {
@@ -81,7 +81,7 @@ func (p *pass) removePolicies() error {
 		if l.Reqid != p.k.owner.Reqid() || p.placed[l.place()] {
 			continue
 		}
-		// By its number, which no other policy can have.
+		// The policy is removed by its number, which no other policy can have.
 		err := p.k.writer.XfrmPolicyDel(&netlink.XfrmPolicy{Dir: direction(l.Out), Index: int(l.index)})
 		if err != nil && !errors.Is(err, unix.ENOENT) {
 			refused = append(refused, fmt.Errorf("xfrm: policy %d: %w", l.index, explain(err)))
@@ -90,9 +90,9 @@ func (p *pass) removePolicies() error {
 	return errors.Join(refused...)
 }
 
-// index is the number of a policy's interface; 0 stands for any. On input the
-// kernel does not compare the interface by which a packet came: a policy for one
-// would hold for nothing there, and so it is for all.
+// index is the number of a policy's interface; 0 means any. For input the kernel does not compare
+// the interface by which a packet came: a policy for one interface would never apply. So it is
+// for all.
 func (k *Kernel) index(p *hop.Policy) (int32, error) {
 	if p.Link == "" || !p.Out {
 		return 0, nil
@@ -104,8 +104,8 @@ func (k *Kernel) index(p *hop.Policy) (int32, error) {
 	return int32(link.Attrs().Index), nil
 }
 
-// VRF tells of the interfaces of link-local hops which ones are in a VRF. One that is
-// not there, or of which the kernel says nothing, is in none.
+// VRF tells which interfaces of link-local hops are in a VRF. An interface that is not there, or
+// of which the kernel tells nothing, is in none.
 func (k *Kernel) VRF(hops []hop.Hop) map[string]bool {
 	in := make(map[string]bool)
 	if k.absent != nil {
@@ -139,8 +139,8 @@ func direction(out bool) netlink.Dir {
 	return netlink.XFRM_DIR_IN
 }
 
-// policyOf is a policy as the library has it. Adding it fails if there is one
-// with the same selector, whosever it is.
+// policyOf is a policy in the library's form. Adding it fails if there is a policy with the same
+// selector, whoever owns it.
 func policyOf(p *hop.Policy, link int32) *netlink.XfrmPolicy {
 	unspecified := net.IPv6unspecified
 	if p.Source.Addr().Is4() {

@@ -10,21 +10,20 @@ import (
 	"fairlead/internal/core/hop"
 )
 
-// ring is the credentials of the owner in charon.
+// ring has the credentials of the owner in charon.
 //
-// Shared keys have names there and private keys have none: their number, the
-// digest of the public key, is all there is. To know later, and after a restart of ours,
-// that we loaded a private key, we load a label: a shared key whose name has that number.
-// The key of a label is random, and no peer uses it. A private key that was there before
-// us has no label, and stays.
+// In charon, shared keys have names, and private keys have only a number, the digest of the
+// public key. To know later, and after a restart of ours, that we loaded a private key, we load a
+// label: a shared key whose name has that number. The key of a label is random, and no peer uses
+// it. A private key that was there before us has no label, and stays.
 type ring struct {
 	s      *Strongswan
-	shared []string // names of shared keys, whoever loaded them
-	keys   []string // numbers of private keys, whoever loaded them
+	shared []string // names of all shared keys, whoever has loaded them
+	keys   []string // numbers of all private keys, whoever has loaded them
 	used   map[string]bool
 }
 
-// keyTail parts a label's owner from the number of the key.
+// keyTail separates the owner from the number of the key in the name of a label.
 const keyTail = "~key~"
 
 func (s *Strongswan) openRing(ctx context.Context) (*ring, error) {
@@ -44,7 +43,7 @@ func (s *Strongswan) openRing(ctx context.Context) (*ring, error) {
 // label is the name of the label for a private key.
 func (r *ring) label(key string) string { return r.s.owner.Prefix() + keyTail + key }
 
-// spare spares the credentials of a hop from the sweep.
+// spare has sweep keep the credentials of a hop.
 func (r *ring) spare(h *hop.Hop) {
 	if shared, is := r.s.owner.Shared(h); is {
 		r.used[shared.ID] = true
@@ -53,9 +52,8 @@ func (r *ring) spare(h *hop.Hop) {
 	}
 }
 
-// has reports whether the credentials of a connection are still there. Other
-// administrators' programs take away all that they do not know: swanctl's
-// --load-creds does.
+// has reports whether the credentials of a connection are still there. Other administrators'
+// programs may remove all that they do not know: swanctl's --load-creds does.
 func (r *ring) has(l *loaded) bool {
 	if l.key != "" {
 		return slices.Contains(r.keys, l.key)
@@ -63,8 +61,8 @@ func (r *ring) has(l *loaded) bool {
 	return slices.Contains(r.shared, l.shared)
 }
 
-// load brings a hop's pre-shared or private key into charon, in place of the one
-// that the hop had before.
+// load gives charon a hop's pre-shared or private key, in place of the one that the hop had
+// before.
 func (r *ring) load(ctx context.Context, h *hop.Hop) (loaded, error) {
 	if shared, is := r.s.owner.Shared(h); is {
 		return loaded{shared: shared.ID}, r.put(ctx, shared.ID, "IKE", string(shared.Key), shared.Owners)
@@ -98,7 +96,7 @@ func (r *ring) putKey(ctx context.Context, key string, secret hop.Secret) error 
 	return errors.Join(fmt.Errorf("private key: is not that of the certificate: its identifier is %s, not %s", got, key), err)
 }
 
-// own labels a private key as ours, unless somebody else has loaded it.
+// own labels a private key as ours, unless another program has loaded it.
 func (r *ring) own(ctx context.Context, key string) error {
 	if slices.Contains(r.keys, key) && len(r.labels(key)) == 0 {
 		return nil
@@ -106,7 +104,7 @@ func (r *ring) own(ctx context.Context, key string) error {
 	return r.loadLabel(ctx, r.label(key))
 }
 
-// labels are those of a private key, other owners' among them.
+// labels are the labels of a private key, those of other owners included.
 func (r *ring) labels(key string) []string {
 	return slices.DeleteFunc(slices.Clone(r.shared), func(n string) bool { return !strings.HasSuffix(n, keyTail+key) })
 }
@@ -120,7 +118,7 @@ func (r *ring) put(ctx context.Context, name, kind, data string, owners []string
 	return err
 }
 
-// sweep takes away what no hop uses any more.
+// sweep removes the credentials that no hop uses any more.
 func (r *ring) sweep(ctx context.Context) error {
 	for _, name := range r.shared {
 		if !r.s.ours(name) || r.used[name] {

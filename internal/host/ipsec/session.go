@@ -10,8 +10,8 @@ import (
 	"github.com/strongswan/govici/vici"
 )
 
-// Refusal is what strongSwan said when it did not carry a command out. Any
-// other error of a command means that strongSwan cannot be talked to.
+// Refusal is strongSwan's answer when it did not carry a command out. Any other error of a
+// command means that we cannot talk to strongSwan.
 type Refusal struct {
 	Command string
 	Text    string // strongSwan's own words
@@ -21,9 +21,9 @@ func (r *Refusal) Error() string {
 	return "strongswan: " + r.Command + ": refused: " + r.Text
 }
 
-// session sends commands to charon. It connects when it must. An error other
-// than a refusal drops the connection, as the library cannot tell any more
-// which answer belongs to which command. For one goroutine.
+// session sends commands to charon, and connects when it has to. An error other than a refusal
+// closes the connection, because the library then cannot tell which answer belongs to which
+// command. One goroutine uses it.
 type session struct {
 	socket string
 	limit  time.Duration // of one command
@@ -31,8 +31,8 @@ type session struct {
 	conn   *framed
 }
 
-// connect opens a session of the library over a checked connection. It is for
-// streamed commands or for one event.
+// connect opens a session of the library over a checked connection. The session is for streamed
+// commands, or for one kind of event.
 func connect(ctx context.Context, socket string, streaming bool) (*vici.Session, *framed, error) {
 	var conn *framed
 	dial := func(_ context.Context, network, address string) (net.Conn, error) {
@@ -57,7 +57,7 @@ func (s *session) ready(ctx context.Context) (err error) {
 	return err
 }
 
-// up reports whether the last command was answered, were it by a refusal.
+// up reports whether the last command was answered; a refusal is an answer too.
 func (s *session) up() bool { return s.vici != nil }
 
 func (s *session) drop() {
@@ -84,8 +84,7 @@ func (s *session) call(ctx context.Context, command string, in *vici.Message) (*
 	return nil, s.fail(ctx, command, err)
 }
 
-// stream sends a command whose answer comes as events, each of which is given
-// to found.
+// stream sends a command whose answer comes as events, and gives each event to found.
 func (s *session) stream(ctx context.Context, command, event string, in *vici.Message, found func(*vici.Message) error) error {
 	ctx, cancel := context.WithTimeout(ctx, s.limit)
 	defer cancel()
@@ -118,8 +117,8 @@ func refusal(command string, m *vici.Message) error {
 	return &Refusal{Command: command, Text: text}
 }
 
-// fail drops the connection and says what was wrong with it: with what came, or
-// that nothing came in time, or else what the library says.
+// fail closes the connection, and says what was wrong: something that came, or that nothing came
+// in time, or else what the library says.
 func (s *session) fail(ctx context.Context, command string, err error) error {
 	broken, late := s.conn.broken(), context.Cause(ctx)
 	s.drop()
@@ -134,7 +133,7 @@ func (s *session) fail(ctx context.Context, command string, err error) error {
 	return fmt.Errorf("strongswan: %s: %w", command, err)
 }
 
-// text reads a value of a message; it is empty where there is none.
+// text reads a value of a message; empty if there is none.
 func text(m *vici.Message, key string) string {
 	v, _ := m.Get(key).(string)
 	return v
@@ -146,7 +145,7 @@ func list(m *vici.Message, key string) []string {
 	return v
 }
 
-// section reads a section of a message; it is empty where there is none.
+// section reads a section of a message; empty if there is none.
 func section(m *vici.Message, key string) *vici.Message {
 	if v, ok := m.Get(key).(*vici.Message); ok {
 		return v

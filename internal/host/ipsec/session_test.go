@@ -18,7 +18,7 @@ import (
 	"fairlead/internal/core/hop"
 )
 
-// wantWorks proves that the next call is none the worse for what went before.
+// wantWorks checks that the next call works in spite of what happened before.
 func wantWorks(t *testing.T, s *Strongswan) {
 	t.Helper()
 	s.loaded["fairlead-relay-a"] = loaded{shared: "fairlead-relay-a"}
@@ -31,7 +31,7 @@ func wantWorks(t *testing.T, s *Strongswan) {
 	}
 }
 
-// once runs a script for the first connection; those that follow are honest.
+// once runs a script for the first connection; later connections are honest.
 func once(script func(*line)) func(*line) {
 	return func(l *line) {
 		if l.number == 0 {
@@ -42,7 +42,7 @@ func once(script func(*line)) func(*line) {
 	}
 }
 
-// conversation is all that an honest charon says to an Observe.
+// conversation is what an honest charon sends during an Observe.
 var conversation = [][]byte{
 	packet(isResponse, items("conns", "fairlead-relay-a")),
 	packet(isResponse, items("keys", "fairlead-relay-a")),
@@ -53,7 +53,7 @@ var conversation = [][]byte{
 	packet(isConfirm),
 }
 
-// answers is how many of them follow one request.
+// answers is how many packets of the conversation answer the nth request.
 func answers(n int) int {
 	if n == 4 {
 		return 2 // the event, and the end of the stream
@@ -61,8 +61,7 @@ func answers(n int) int {
 	return 1
 }
 
-// recite says the conversation, of which one part is changed, and then ends as
-// asked for.
+// recite sends the conversation with one part changed, and then ends as asked.
 func recite(part int, change func([]byte) []byte, end func(*line)) func(*line) {
 	return func(l *line) {
 		for n := 0; n < len(conversation); n += answers(n) {
@@ -84,7 +83,7 @@ func recite(part int, change func([]byte) []byte, end func(*line)) func(*line) {
 	}
 }
 
-// The conversation is what is really said: as a whole it gives no error.
+// The conversation is what charon really sends: sent as it is, it gives no error.
 func TestConversation(t *testing.T) {
 	s := scripted(t, recite(-1, nil, nil))
 	s.loaded["fairlead-relay-a"] = loaded{shared: "fairlead-relay-a"}
@@ -94,7 +93,7 @@ func TestConversation(t *testing.T) {
 	}
 }
 
-// A connection cut at any octet of any answer is an error, and the last.
+// If a connection is cut at any octet of any answer, that is an error, and no later call suffers.
 func TestCut(t *testing.T) {
 	last := len(conversation) - 1 // the end of a subscription, which nobody needs
 	for part, whole := range conversation[:last] {
@@ -110,12 +109,12 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// isReset: the peer closed while a request of ours was under way.
+// isReset reports whether the peer closed the connection while a request of ours was under way.
 func isReset(err error) bool {
 	return errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET)
 }
 
-// A charon that falls silent costs a deadline.
+// A charon that does not answer costs one deadline.
 func TestHang(t *testing.T) {
 	for part, whole := range conversation[:len(conversation)-1] {
 		for _, n := range []int{0, 3, 4, len(whole) - 1} {
@@ -131,7 +130,7 @@ func TestHang(t *testing.T) {
 	}
 }
 
-// Neither does a caller who has lost interest wait, nor one behind it.
+// A caller whose context is cancelled does not wait, nor does the caller behind it.
 func TestCancel(t *testing.T) {
 	asked := make(chan struct{})
 	s := scripted(t, once(func(l *line) {
@@ -158,7 +157,7 @@ func TestCancel(t *testing.T) {
 	wantWorks(t, s)
 }
 
-// What is not VICI is told from what is, before the library sees it.
+// What is not VICI is refused before the library sees it.
 func TestGarbage(t *testing.T) {
 	deep := []byte{}
 	for range 1000 {
@@ -202,7 +201,7 @@ func TestGarbage(t *testing.T) {
 	}
 }
 
-// Answers that are well formed and not to the question.
+// These answers are well formed, and do not belong to the question.
 func TestOutOfOrder(t *testing.T) {
 	for name, odd := range map[string][]byte{
 		"confirmation":    packet(isConfirm),
@@ -223,7 +222,7 @@ func TestOutOfOrder(t *testing.T) {
 	}
 }
 
-// An answer that nobody asked for is not taken for that to a later question.
+// An answer that nobody asked for is not taken for the answer to a later question.
 func TestTwoAnswers(t *testing.T) {
 	s := scripted(t, once(func(l *line) {
 		_, _, _ = l.ask()
@@ -244,7 +243,7 @@ func TestTwoAnswers(t *testing.T) {
 	wantWorks(t, s)
 }
 
-// A refusal is told in charon's words, and costs no connection.
+// A refusal is reported in charon's words, and the connection stays open.
 func TestRefusal(t *testing.T) {
 	s := scripted(t, func(l *line) {
 		for {
@@ -305,7 +304,7 @@ func TestManySAs(t *testing.T) {
 	}
 }
 
-// All that is read of an SA, as strongSwan writes it.
+// Everything that is read of an SA, as strongSwan writes it.
 func TestReadSA(t *testing.T) {
 	child := inside("dhcp-7",
 		kv("name", "dhcp"), kv("uniqueid", "7"), kv("state", "INSTALLED"), kv("mode", "TRANSPORT"),

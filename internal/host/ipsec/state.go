@@ -14,8 +14,7 @@ import (
 	"fairlead/internal/core/hop"
 )
 
-// addStates adds what is missing of the states that we send by, or of those that
-// we receive by.
+// addStates adds the missing states: those that we send by, or those that we receive by.
 func (p *pass) addStates(out bool) error {
 	var refused []error
 	for i := range p.associations {
@@ -36,7 +35,7 @@ func (p *pass) addState(a *hop.Association) error {
 		return fmt.Errorf("another with reqid %#x is there, which is not ours", h.Reqid)
 	}
 	if h != nil && h.is(a) {
-		if h.ends { // it was superseded, and is wanted again
+		if h.ends { // it was superseded before, and is wanted again
 			return explain(p.k.writer.XfrmStateUpdate(stateOf(a)))
 		}
 		return nil
@@ -49,8 +48,8 @@ func (p *pass) addState(a *hop.Association) error {
 	return explain(p.k.writer.XfrmStateAdd(stateOf(a)))
 }
 
-// inPlaceOf is the state in the kernel that has the place of an SA: there can be
-// but one to a destination with an SPI (RFC 4301 section 4.1).
+// inPlaceOf is the state in the kernel that has the place of an SA: for one destination and SPI
+// there can be only one (RFC 4301 section 4.1).
 func (p *pass) inPlaceOf(a *hop.Association) *installed {
 	for i := range p.states {
 		if h := &p.states[i]; h.Dest == a.Dest && h.SPI == a.SPI {
@@ -60,8 +59,8 @@ func (p *pass) inPlaceOf(a *hop.Association) *installed {
 	return nil
 }
 
-// removeStates takes ours away that no hop has, and lets those run out that we
-// sent by until now.
+// removeStates removes the states of ours that no hop has. Those that we sent by until now run
+// out instead.
 func (p *pass) removeStates() error {
 	wanted := make(map[string]bool, len(p.associations))
 	for i := range p.associations {
@@ -84,20 +83,19 @@ func (p *pass) removeStates() error {
 	return errors.Join(refused...)
 }
 
-// superseded reports whether we send between a state's hosts by another one now.
+// superseded reports whether we now send between a state's hosts by another state.
 func (p *pass) superseded(h *installed) bool {
 	return slices.ContainsFunc(p.associations, func(a hop.Association) bool {
 		return a.Out && a.Source == h.Source && a.Dest == h.Dest
 	})
 }
 
-// linger is how long a superseded state stays, in seconds. Packets that have
-// chosen it must get through: deleted under them, the kernel throws them away.
+// linger is how long a superseded state stays, in seconds. Packets that are using it must get
+// through: if it is removed, the kernel discards them.
 const linger = 5
 
-// runOut has the kernel pass a state over within a second or two, in favour of
-// one that does not end, and delete it after a while. The algorithms of the
-// request are not used, but must be there.
+// runOut has the kernel prefer a state that does not end to this one, within a second or two, and
+// remove this one after a while. The algorithms in the request are not used, but must be there.
 func (k *Kernel) runOut(h *installed) error {
 	if h.ends {
 		return nil
@@ -129,9 +127,9 @@ func (k *Kernel) removeState(h *installed) error {
 	return explain(err)
 }
 
-// stateOf is an SA as the library has it. It holds keys: never print it. The
-// selector keeps each peer to its own address: in transport mode the kernel finds
-// a state by its destination and SPI alone, and does not look at who sends.
+// stateOf is an SA in the library's form. It has keys: never print it. The selector binds each
+// peer to its own address: in transport mode the kernel finds a state by destination and SPI
+// alone, and does not look at the source.
 func stateOf(a *hop.Association) *netlink.XfrmState {
 	return &netlink.XfrmState{
 		Selector: &netlink.XfrmPolicy{Src: network(host(a.Source)), Dst: network(host(a.Dest))},
@@ -144,8 +142,8 @@ func stateOf(a *hop.Association) *netlink.XfrmState {
 	}
 }
 
-// is reports whether a state is the SA, keys and all. A kernel under lockdown
-// shows zeros for keys: names and lengths must do then.
+// is reports whether a state is the SA, with the same keys. A kernel under lockdown shows zeros
+// for keys: then only names and lengths are compared.
 func (h *installed) is(a *hop.Association) bool {
 	if h.Source != a.Source || h.window != hop.ManualReplayWindow || h.from != host(a.Source) || h.to != host(a.Dest) {
 		return false
@@ -154,10 +152,10 @@ func (h *installed) is(a *hop.Association) bool {
 		h.keys == keysOf(a, make([]byte, len(a.Encryption.Key)), make([]byte, len(a.Integrity.Key)))
 }
 
-// host is the prefix of one address.
+// host is the prefix with one address.
 func host(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 
-// keysOf is how the kernel shows algorithms with such keys.
+// keysOf writes algorithms and keys as the kernel shows them.
 func keysOf(a *hop.Association, encryption, integrity []byte) string {
 	crypt := nl.XfrmAlgo{AlgKeyLen: uint32(8 * len(encryption)), AlgKey: encryption}
 	copy(crypt.AlgName[:], a.Encryption.Name)

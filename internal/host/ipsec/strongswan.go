@@ -16,46 +16,46 @@ import (
 const DefaultSocket = "/run/charon.vici"
 
 const (
-	// commandLimit is how long charon may take for one command. It answers in
-	// milliseconds unless it hangs or the machine does.
+	// commandLimit is how long charon may take for one command. It answers within milliseconds,
+	// unless it or the machine hangs.
 	commandLimit = 10 * time.Second
-	// eventPause is between two attempts to hear of events.
+	// eventPause is the time between two attempts to listen to events.
 	eventPause = time.Second
 )
 
 // errClosed says that charon ended a session.
 var errClosed = errors.New("strongswan: session: closed")
 
-// Options say which strongSwan, and for whom.
+// Options say where strongSwan is, and for which owner.
 type Options struct {
 	Socket string    // path; empty: DefaultSocket
-	Owner  hop.Owner // whose connections and keys; those of others are left alone
+	Owner  hop.Owner // whose connections and keys we handle; those of others stay
 	Logger *slog.Logger
-	Limit  time.Duration // of one command; 0: ten seconds
+	Limit  time.Duration // for one command; 0: ten seconds
 }
 
-// Strongswan is what one owner has in charon.
+// Strongswan handles what one owner has in charon.
 type Strongswan struct {
 	owner hop.Owner
 	log   *slog.Logger
 	pause time.Duration
 
-	lock     chan struct{} // has room for one: who is in may use what follows
+	lock     chan struct{} // has room for one: whoever has put a value in may use the following fields
 	session  session
 	loaded   map[string]loaded // by connection name
-	outdated map[uint32]bool   // IKE SAs that were made before what is loaded now
+	outdated map[uint32]bool   // IKE SAs that were made before the present credentials were loaded
 
 	mu   sync.Mutex // guards all following fields
 	hops []ends
 }
 
-// ends are a hop's name and addresses, to find it by in strongSwan's log.
+// ends are a hop's name and addresses. They find the hop in strongSwan's log.
 type ends struct {
 	name          string
 	local, remote netip.Addr
 }
 
-// Open makes a Strongswan. Charon need not run: every call connects if it must.
+// Open makes a Strongswan. Charon need not run: every call connects if it has to.
 func Open(o Options) *Strongswan {
 	if o.Socket == "" {
 		o.Socket = DefaultSocket
@@ -74,8 +74,7 @@ func Open(o Options) *Strongswan {
 	}
 }
 
-// Close ends the connection to charon. What is loaded stays. A later call
-// connects anew.
+// Close closes the connection to charon. What is loaded stays. A later call connects again.
 func (s *Strongswan) Close() {
 	s.lock <- struct{}{}
 	defer func() { <-s.lock }()
@@ -93,7 +92,7 @@ func (s *Strongswan) alone(ctx context.Context, f func() error) error {
 	}
 }
 
-// remember keeps where the hops are, for failures that name addresses alone.
+// remember keeps the addresses of the hops, for failures that name only addresses.
 func (s *Strongswan) remember(hops []hop.Hop) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,8 +102,7 @@ func (s *Strongswan) remember(hops []hop.Hop) {
 	}
 }
 
-// between names the hops between two hosts. A local address that is not valid
-// is any.
+// between names the hops between two hosts. A local address that is not valid matches any.
 func (s *Strongswan) between(local, remote netip.Addr) (names []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -9,8 +9,8 @@ import (
 	"fairlead/internal/core/hop"
 )
 
-// Which interfaces of link-local hops are in a VRF is seen as it changes; one that
-// belongs to a bridge is in none.
+// Whether an interface of a link-local hop is in a VRF is noticed when it changes. An interface
+// in a bridge is in no VRF.
 func TestESPLinksInVRF(t *testing.T) {
 	d := loneNode(t)
 	for _, words := range []string{

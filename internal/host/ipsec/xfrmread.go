@@ -14,20 +14,20 @@ import (
 	"fairlead/internal/host/netlink/bulk"
 )
 
-// Dumps are read here and not by the library, which guesses a family from an
-// address's last octets. Its structures are used. They alias the buffer, and are
-// read before the function returns.
+// Dumps are read here and not by the library, which guesses a family from an address's last
+// octets. Its structures are used. They point into the buffer, and are read before the function
+// returns.
 
-// installed is a state in the kernel, and what tells it from others.
+// installed is a state in the kernel, with what distinguishes it from others.
 type installed struct {
 	hop.XfrmState
-	from, to netip.Prefix // its selector: whose packets it is for
+	from, to netip.Prefix // its selector: the packets that it is for
 	keys     string       // algorithm names and keys; never printed
 	window   uint8
-	ends     bool // it has a lifetime
+	ends     bool // the state has a lifetime
 }
 
-// laid is a policy in the kernel, and what tells it from others.
+// laid is a policy in the kernel, with what distinguishes it from others.
 type laid struct {
 	hop.XfrmPolicy
 	index uint32
@@ -111,7 +111,7 @@ func parsePolicy(b []byte) (laid, bool) {
 	return policyFrom(b, b[nl.SizeofXfrmUserpolicyInfo:])
 }
 
-// policyFrom reads a policy whose attributes stand elsewhere, or nowhere.
+// policyFrom reads a policy. attrs may be empty, or be in another place than b.
 func policyFrom(b, attrs []byte) (laid, bool) {
 	m := nl.DeserializeXfrmUserpolicyInfo(b)
 	if m.Dir != uint8(netlink.XFRM_DIR_IN) && m.Dir != uint8(netlink.XFRM_DIR_OUT) {
@@ -123,8 +123,8 @@ func policyFrom(b, attrs []byte) (laid, bool) {
 			Source:   netip.PrefixFrom(address(m.Sel.Saddr, m.Sel.Family), int(m.Sel.PrefixlenS)),
 			Dest:     netip.PrefixFrom(address(m.Sel.Daddr, m.Sel.Family), int(m.Sel.PrefixlenD)),
 			Protocol: m.Sel.Proto,
-			// A port under a mask that is not whole is a range, which covers more
-			// than we ask for: its own number is as good as any.
+			// A port with a mask that is not whole is a range, which covers more than we ask for:
+			// so its own number is as good as any.
 			SourcePort: narrow(m.Sel.Sport & m.Sel.SportMask), DestPort: narrow(m.Sel.Dport & m.Sel.DportMask),
 			Priority: m.Priority,
 			Stops:    m.Action == uint8(netlink.XFRM_POLICY_BLOCK),

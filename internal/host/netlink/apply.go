@@ -10,11 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxBatch is how many routes travel in one system call. More gains nothing.
+// maxBatch is how many routes one system call takes at most. More would gain nothing.
 const maxBatch = 512
 
-// maxTries bounds how often one operation is sent: twice where a route is in the
-// way, and again when answers were lost.
+// maxTries bounds how often one operation is sent: twice where a route is in the way, and again
+// when answers were lost.
 const maxTries = 5
 
 // batch is a group of operations on different routes.
@@ -26,8 +26,8 @@ type batch struct {
 
 type part struct {
 	hoststate.Op
-	at     int  // its place in the caller's list
-	doubts bool // something was in the way, and was looked into
+	at     int  // its index in the caller's list
+	doubts bool // a route was in the way, and has been looked at
 }
 
 func (b *batch) reset() {
@@ -38,12 +38,12 @@ func (b *batch) reset() {
 	clear(b.keys)
 }
 
-// Apply carries out the route operations among ops, in order as far as they
-// concern one route, and passes over the others. For each that the kernel did
-// not take, failed is called with its place in ops and the reason, which is
-// ErrRefused, ErrForeign, or something that a comparison may mend later; failed must
-// not call the Conn. To remove what is not there is success. The error that is
-// returned says that the Conn does not work; then nothing is known of the rest.
+// Apply carries out the route operations among ops, and skips the others. Operations on one route
+// are carried out in their order. For each operation that the kernel refuses, failed is called
+// with its index in ops and the reason: ErrRefused, ErrForeign, or another error, which a later
+// comparison may mend. failed must not call the Conn. To remove a route that is not there is a
+// success. An error that Apply returns says that the Conn does not work; then nothing is known of
+// the other operations.
 func (c *Conn) Apply(ops []hoststate.Op, failed func(i int, err error)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -69,8 +69,8 @@ func (c *Conn) Apply(ops []hoststate.Op, failed func(i int, err error)) error {
 	return c.flush(failed)
 }
 
-// flush carries out the batch and empties it. What the kernel did not answer is
-// asked again, and what might be a foreign route in the way is looked into.
+// flush carries out the batch and empties it. Operations without an answer are sent again. Where
+// a route in the way might be foreign, it is looked at.
 func (c *Conn) flush(failed func(i int, err error)) error {
 	defer c.batch.reset()
 	for range maxTries {
@@ -92,10 +92,10 @@ func (c *Conn) flush(failed func(i int, err error)) error {
 	return nil
 }
 
-// exchange sends the batch. A route that is not known to be ours is only created
-// (NLM_F_EXCL): NLM_F_REPLACE would take over a foreign one without a word, and
-// NLM_F_CREATE alone would make one route with two next hops of both. The last
-// request asks for an answer, so that silence is told from success.
+// exchange sends the batch. A route that is not known to be ours is only created (NLM_F_EXCL).
+// NLM_F_REPLACE would replace a foreign one without an error, and NLM_F_CREATE alone would make
+// one route with the next hops of both. The last request asks for an answer, so that silence can
+// be told from success.
 func (c *Conn) exchange() error {
 	b := c.batch.buf[:0]
 	last := len(c.batch.parts) - 1
@@ -118,8 +118,8 @@ func (c *Conn) exchange() error {
 	return nil
 }
 
-// doubtSilence takes no silence for success where the last answer, which was asked
-// for, is missing.
+// doubtSilence does not count silence as success where the last answer, which was asked for, is
+// missing.
 func doubtSilence(answers []error) {
 	if !errors.Is(answers[len(answers)-1], bulk.ErrNoAnswer) {
 		return
@@ -131,10 +131,10 @@ func doubtSilence(answers []error) {
 	}
 }
 
-// judge looks at the answers. It moves to the front of the batch what is to be
-// sent again, and returns how many these are.
+// judge looks at the answers. It moves the operations that have to be sent again to the front of
+// the batch, and returns how many there are.
 func (c *Conn) judge(failed func(i int, err error)) (again int, err error) {
-	doubt := map[uint32]bool{} // tables in which something is in the way
+	doubt := map[uint32]bool{} // tables in which a route is in the way
 	for j, p := range c.batch.parts {
 		answer := c.answers[j]
 		switch {
@@ -151,7 +151,7 @@ func (c *Conn) judge(failed func(i int, err error)) (again int, err error) {
 		case errors.Is(answer, unix.EEXIST):
 			p.doubts = true
 			doubt[p.Route.Table] = true
-			c.owned.remove(keyOf(*p.Route)) // what is read next decides
+			c.owned.remove(keyOf(*p.Route)) // what is read next decides whether it is ours
 		case errors.Is(answer, bulk.ErrNoAnswer):
 		default:
 			failed(p.at, fmt.Errorf("route %v: %w", p.Route, explain(p.Op, answer)))
@@ -172,8 +172,7 @@ func (c *Conn) judge(failed func(i int, err error)) (again int, err error) {
 	return again, nil
 }
 
-// explain marks what the kernel says of a device that is down, gone or without
-// IPv6.
+// explain marks the kernel's errors about a device that is down, gone or without IPv6.
 func explain(op hoststate.Op, answer error) error {
 	if op.Remove || op.Route.Link <= 0 {
 		return answer
@@ -188,8 +187,7 @@ func explain(op hoststate.Op, answer error) error {
 	return answer
 }
 
-// Purge removes every route of our protocol from all tables, and returns how
-// many these were.
+// Purge removes every route of our protocol from all tables, and returns how many it removed.
 func (c *Conn) Purge() (n int, err error) {
 	routes, err := c.Routes()
 	if err != nil {

@@ -12,9 +12,9 @@ import (
 	"fairlead/internal/host/netlink/bulk"
 )
 
-// Where addresses come and go without end, as on a machine with thousands of
-// subscribers at its start, no listing of all stays whole. A snapshot has
-// everything that stays, all the same.
+// On a machine with thousands of subscribers, addresses come and go all the time at its start,
+// and the kernel interrupts every listing of all addresses. A snapshot has everything that stays,
+// all the same.
 func TestSnapshotAmongChanges(t *testing.T) {
 	const staying, changes, looks = 1500, 200_000, 50
 	c := open(t)
@@ -35,8 +35,8 @@ func TestSnapshotAmongChanges(t *testing.T) {
 	for range changes / 2 {
 		churn.WriteString("addr add 2001:db8:ffff::1/64 dev lo nodad\naddr del 2001:db8:ffff::1/64 dev lo\n")
 	}
-	// A change in the middle of a listing is noticed. It is that an address goes, since the
-	// kernel counts one that comes only once it is done with it, which may be later.
+	// A change during a listing is noticed. The change is that an address is removed: the kernel
+	// counts an added address only when it has finished with it, which may be later.
 	run(t, "ip addr add 2001:db8:ffff::1/64 dev lo nodad")
 	again := 0
 	change := func() {
@@ -52,7 +52,7 @@ func TestSnapshotAmongChanges(t *testing.T) {
 		t.Fatalf("an address went within a listing of %d: %v, want %v", again, err, bulk.ErrInterrupted)
 	}
 
-	// What is listed among changes is whole.
+	// A listing is whole even among changes.
 	changing := batch(&churn)
 	if err := changing.Start(); err != nil {
 		t.Fatal(err)

@@ -19,21 +19,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Foreign is a route of somebody else that takes packets away from a unicast route of
-// ours: one for the same prefix with the same metric or a lower one, or one for a part
-// of it that leads to another link.
+// Foreign is a route of another program that takes packets away from a unicast route of ours. It
+// is for the same prefix, with the same metric or a lower one; or it is for a part of that prefix
+// and leads to another link.
 type Foreign struct {
 	hoststate.Route
 	Protocol uint8
 	Form     uint8 // RTN_*
 	Device   int   // interface index; 0: none, or several
 	Ours     netip.Prefix
-	Link     int // interface index of ours
+	Link     int // interface index of our route
 }
 
-// ForeignRoutes finds foreign routes, and what routes of others lead to interfaces. Word
-// of the kernel, and new routes of ours, have it read the routing tables; nothing is
-// read while nothing changes that matters.
+// ForeignRoutes finds foreign routes, and the prefixes that routes of other programs lead to
+// interfaces. It reads the routing tables when the kernel tells of a change that matters, and
+// when there are new routes of ours.
 type ForeignRoutes struct {
 	conn  *Conn
 	heard *bulk.Listener
@@ -42,23 +42,23 @@ type ForeignRoutes struct {
 
 	mu    sync.Mutex // guards all following fields
 	found []Foreign
-	more  int // that there was no room for
+	more  int // how many there was no room for
 
-	tables map[int]uint32 // of the interfaces that Routed tells of, by index
-	anew   bool           // they are others than Run has told of
+	tables map[int]uint32 // routing tables of the interfaces that Routed tells of, by interface index
+	anew   bool           // Routed has changed since Run called told
 	routed map[int]Routed
-	places map[place]struct{} // of routed
+	places map[place]struct{} // the places of routed
 }
 
 const (
-	// maxForeign bounds what is remembered; more are only counted.
+	// maxForeign bounds how many are remembered; more are only counted.
 	maxForeign = 256
-	// The tables may be those of the whole Internet. To read them takes a hundredth of a
-	// processor's time at most. How long it takes does not count: where others have the
-	// processors, a short reading may take seconds.
+	// The tables may be those of the whole Internet. Reading them takes at most one hundredth of
+	// a processor's time. It is the processor's time that counts: where other programs use the
+	// processors, a short reading may last for seconds.
 	readingShare = 100
-	// While foreign routes are known, it is looked whether they are there: not every
-	// end is told, such as that of a next-hop object.
+	// While foreign routes are known, the tables are read again after this time: the kernel does
+	// not tell of every end, such as that of a next-hop object.
 	foreignAgain = time.Minute
 )
 
@@ -68,7 +68,7 @@ var protocolNames = map[uint8]string{
 	unix.RTPROT_BGP: "bgp", unix.RTPROT_ISIS: "isis", unix.RTPROT_OSPF: "ospf", unix.RTPROT_RIP: "rip", unix.RTPROT_EIGRP: "eigrp",
 }
 
-// ProtocolName is how ip calls a routing protocol.
+// ProtocolName is the name of a routing protocol, as ip prints it.
 func ProtocolName(p uint8) string {
 	if name := protocolNames[p]; name != "" {
 		return name
@@ -76,7 +76,7 @@ func ProtocolName(p uint8) string {
 	return strconv.Itoa(int(p))
 }
 
-// FormName is how ip calls a kind of routes.
+// FormName is the name of a kind of routes, as ip prints it.
 func FormName(form uint8) string {
 	switch form {
 	case unix.RTN_UNICAST:
@@ -91,8 +91,8 @@ func FormName(form uint8) string {
 	return strconv.Itoa(int(form))
 }
 
-// WatchForeign begins to listen, in the network namespace of the calling thread, which
-// must be the Conn's. There is one at a time.
+// WatchForeign begins to listen, in the network namespace of the calling thread, which must be
+// that of the Conn. There may be one ForeignRoutes at a time.
 func (c *Conn) WatchForeign() (*ForeignRoutes, error) {
 	heard, err := bulk.Listen(unix.NETLINK_ROUTE, unix.RTNLGRP_IPV6_ROUTE)
 	if err != nil {
@@ -110,13 +110,13 @@ func (c *Conn) WatchForeign() (*ForeignRoutes, error) {
 	return w, nil
 }
 
-// Close ends what WatchForeign began.
+// Close closes the socket that WatchForeign opened.
 func (w *ForeignRoutes) Close() error {
 	w.conn.owned.tell(nil)
 	return errors.Join(w.heard.Close(), w.dump.Close())
 }
 
-// soon has the tables read; it never waits.
+// soon asks for a reading of the tables; it never waits.
 func (w *ForeignRoutes) soon() {
 	select {
 	case w.due <- struct{}{}:
@@ -124,7 +124,7 @@ func (w *ForeignRoutes) soon() {
 	}
 }
 
-// Run looks until ctx ends, and calls told when something else is found than before.
+// Run looks until ctx ends. It calls told when it has found something else than before.
 func (w *ForeignRoutes) Run(ctx context.Context, told func()) error {
 	var hearing sync.WaitGroup
 	hearing.Go(func() { w.hear(ctx) })
@@ -149,7 +149,7 @@ func (w *ForeignRoutes) Run(ctx context.Context, told func()) error {
 		if changed {
 			told()
 		}
-		select { // many changes are one
+		select { // one reading for many changes
 		case <-ctx.Done():
 			return nil
 		case <-time.After(max(gatherFor, readingShare*spent)):
@@ -157,18 +157,18 @@ func (w *ForeignRoutes) Run(ctx context.Context, told func()) error {
 	}
 }
 
-// processorTime is for how long a processor works on what do does, in the kernel as well.
+// processorTime is how long a processor works for do, in the kernel included.
 func processorTime(do func()) time.Duration {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	var begin, end unix.Timespec // the thread's clock is always there
+	var begin, end unix.Timespec // every thread has this clock
 	_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &begin)
 	do()
 	_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &end)
 	return time.Duration(end.Nano() - begin.Nano())
 }
 
-// hear asks for a look when the kernel tells of a route of somebody else that matters.
+// hear asks for a reading when the kernel tells of another program's route that matters.
 func (w *ForeignRoutes) hear(ctx context.Context) {
 	for w.heard.Wait(ctx) == nil {
 		matters := false
@@ -184,8 +184,8 @@ func (w *ForeignRoutes) hear(ctx context.Context) {
 	}
 }
 
-// read reads all tables, and reports whether something else is found than before. Where
-// they change all the time, what was seen counts, and they are read again.
+// read reads all tables, and reports whether it has found something else than before. Where the
+// tables change all the time, it uses what it has seen, and has them read again.
 func (w *ForeignRoutes) read() (changed bool, err error) {
 	var found []Foreign
 	more := 0
@@ -226,8 +226,8 @@ func (w *ForeignRoutes) read() (changed bool, err error) {
 	return changed, nil
 }
 
-// Found are the foreign routes that are there, and how many more there are. Those whose
-// route of ours has ended meanwhile are left out.
+// Found are the foreign routes that are there, and how many more there are. It leaves out those
+// whose route of ours has ended meanwhile.
 func (w *ForeignRoutes) Found() (found []Foreign, more int) {
 	w.mu.Lock()
 	found, more = slices.Clone(w.found), w.more
@@ -238,15 +238,14 @@ func (w *ForeignRoutes) Found() (found []Foreign, more int) {
 	}), more
 }
 
-// tell has a function called when a unicast route has become ours.
+// tell sets the function that is called when a new unicast route is ours.
 func (o *owned) tell(came func()) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.came = came
 }
 
-// behind is the route of ours that a foreign one takes packets away from, if there is
-// one, with the foreign one.
+// behind finds the route of ours that a foreign one takes packets away from, if there is one.
 func (o *owned) behind(h *heard) (f Foreign, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -281,12 +280,12 @@ func (k kinds) behind(h *heard) (f Foreign, ok bool) {
 	return f, false
 }
 
-// displaced are routes of ours that could not be installed because a foreign one has their
-// place. Of each it is known for some time: whoever asked for it may give up at once,
-// and the operator still has to read why.
+// displaced are routes of ours that could not be installed because a foreign route has their
+// place. Each is remembered for some time: the role that asked for it may give up at once, and
+// the operator must still be able to read why.
 type displaced struct {
 	kinds kinds
-	since map[routeKey]time.Time // when it was last tried
+	since map[routeKey]time.Time // time of the last try
 }
 
 const (
@@ -303,7 +302,7 @@ func (k *displaced) remove(at routeKey) {
 	}
 }
 
-// noteDisplaced takes note that a foreign route has the place of one of ours.
+// noteDisplaced remembers that a foreign route has the place of one of ours.
 func (o *owned) noteDisplaced(r hoststate.Route) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -320,7 +319,7 @@ func (o *owned) noteDisplaced(r hoststate.Route) {
 	}
 }
 
-// forgetDisplaced forgets what is too old.
+// forgetDisplaced forgets entries that are too old.
 func (o *owned) forgetDisplaced(now time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -17,11 +17,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A route of somebody else that takes packets away from one of ours is found: when it
-// comes and when ours comes after it, for the same prefix at the same metric or a lower
-// one, and for a part of it. It is gone when the route is gone, in whatever way, or when
-// ours has ended. A route that wins nothing, that leads the same way, or that is in
-// another table is not found.
+// A route of another program that takes packets away from one of ours is found, whether it comes
+// before ours or after, for the same prefix with the same metric or a lower one, and for a part
+// of the prefix. It is forgotten when it has gone, in whatever way, or when ours has ended. A
+// route that takes nothing away is not found: one with a higher metric, one that leads the same
+// way, and one in another table.
 func TestForeignRoutes(t *testing.T) {
 	c := open(t)
 	for _, l := range []string{"c0", "e0"} {
@@ -65,7 +65,7 @@ func TestForeignRoutes(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	// found waits until just these are known.
+	// found waits until exactly these routes are known.
 	found := func(when string, want ...string) {
 		t.Helper()
 		late := time.After(patience)
@@ -92,12 +92,12 @@ func TestForeignRoutes(t *testing.T) {
 	part := fmt.Sprintf("2001:db8:100:7::/64 proto 186 dev %d metric 9000 over 2001:db8:100::/56", index("e0"))
 	found("at the start", same)
 	for _, harmless := range []string{
-		"2001:db8:100::/56 dev e0 proto static metric 9000",    // ours wins
-		"2001:db8:100:8::/64 dev c0 proto static",              // the same link
-		"2001:db8:100:9::/64 dev e0 proto static table 77",     // another table
-		"2001:db8:200::/56 dev e0 proto static",                // inside nobody's but an unreachable aggregate
-		"2001:db8:100::/48 dev e0 proto static metric 1",       // ours is longer
-		"unreachable 2001:db8:100:a::/64 proto 87 metric 1024", // ours
+		"2001:db8:100::/56 dev e0 proto static metric 9000",    // ours has the lower metric
+		"2001:db8:100:8::/64 dev c0 proto static",              // it leads to the same link
+		"2001:db8:100:9::/64 dev e0 proto static table 77",     // it is in another table
+		"2001:db8:200::/56 dev e0 proto static",                // it is only inside an unreachable aggregate
+		"2001:db8:100::/48 dev e0 proto static metric 1",       // our prefix is longer
+		"unreachable 2001:db8:100:a::/64 proto 87 metric 1024", // it is ours
 	} {
 		run(t, "ip -6 route add "+harmless)
 	}
@@ -112,7 +112,7 @@ func TestForeignRoutes(t *testing.T) {
 	run(t, "ip link set e0 down")
 	found("the device is down")
 
-	// One that has the place of ours keeps it from being installed.
+	// A foreign route in the place of ours keeps ours from being installed.
 	run(t, "ip link set e0 up")
 	run(t, "ip -6 route add 2001:db8:300::/56 dev e0 proto bird metric 8700")
 	apply(hoststate.Op{Route: ours("2001:db8:300::/56")})
@@ -121,7 +121,7 @@ func TestForeignRoutes(t *testing.T) {
 	run(t, "ip -6 route del 2001:db8:300::/56 proto bird")
 	found("it is gone")
 
-	// Very many fill no memory.
+	// A great number of them does not fill the memory.
 	var b strings.Builder
 	for i := range maxForeign + 44 {
 		fmt.Fprintf(&b, "route add 2001:db8:100:20:%x::/80 dev e0 proto static\n", i)
@@ -141,8 +141,8 @@ func TestForeignRoutes(t *testing.T) {
 	}
 }
 
-// Where a reading of the tables has to wait for others, as on a busy machine, the next
-// one comes no later for it: what counts is what it takes of the processors.
+// Where a reading of the tables takes long because the machine is busy, the next one does not
+// come later for that: the processor time of a reading counts.
 func TestForeignRoutesAfterASlowReading(t *testing.T) {
 	c := open(t)
 	run(t, "ip link set lo up")
@@ -178,7 +178,7 @@ func TestForeignRoutesAfterASlowReading(t *testing.T) {
 		}
 	}
 
-	c.owned.mu.Lock() // the first reading waits for it
+	c.owned.mu.Lock() // the first reading waits for this lock
 	go func() { ended <- w.Run(ctx, func() { told <- struct{}{} }) }()
 	<-time.After(2 * patience / readingShare)
 	c.owned.mu.Unlock()

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// Forwards reports whether the kernel passes on IPv6 packets that come in by an
-// interface, in the network namespace of the calling thread. An interface that is not
-// there, or cannot be asked, counts as one that does.
+// Forwards reports whether the kernel forwards IPv6 packets that come in by an interface, in the
+// network namespace of the calling thread. If the interface is not there, or cannot be asked, the
+// answer is true.
 func Forwards(link string) bool {
 	if strings.ContainsRune(link, '/') {
 		return true

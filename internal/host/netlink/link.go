@@ -17,15 +17,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// device is one network interface as the kernel tells of it.
+// device is one network interface, as the kernel tells of it.
 type device struct {
 	links.Link
-	master int    // index of the device that it is enslaved to, else 0
-	vrf    uint32 // of a VRF device: its table
+	master int    // index of the device that it is enslaved to; 0: none
+	vrf    uint32 // table of a VRF device
 	born   uint32 // when its newest link-local address was made, in hundredths of a second; 0: it has none
 }
 
-// addresses are the usable addresses of one interface, in the kernel's order.
+// addresses are the usable addresses of one interface, in the order of the kernel.
 type addresses struct {
 	all   []netip.Prefix
 	peers []netip.Addr
@@ -70,8 +70,8 @@ const (
 	kindDummy    = "dummy"
 )
 
-// parseLink reads the body of a link message. ok is false for what is not about
-// the interface itself, such as a bridge's word on one of its ports.
+// parseLink reads the body of a link message. ok is false for a message that is not about the
+// interface itself, such as a bridge's message about one of its ports.
 func parseLink(b []byte) (d device, ok bool) {
 	if len(b) < unix.SizeofIfInfomsg || b[0] != unix.AF_UNSPEC {
 		return d, false
@@ -82,7 +82,7 @@ func parseLink(b []byte) (d device, ok bool) {
 	d.Up = flags&unix.IFF_UP != 0
 	d.Running = flags&unix.IFF_LOWER_UP != 0
 	d.PointToPoint = flags&unix.IFF_POINTOPOINT != 0
-	if d.PointToPoint { // its operational state says more than its carrier
+	if d.PointToPoint { // its operational state tells more than its carrier
 		d.Running = d.Running && flags&unix.IFF_RUNNING != 0
 	}
 	bulk.Attrs(b[unix.SizeofIfInfomsg:], func(kind uint16, v []byte) {
@@ -104,7 +104,7 @@ func parseLink(b []byte) (d device, ok bool) {
 	return d, d.Name != "" && d.Index > 0
 }
 
-// kindOf reads what kind of device it is; most have none.
+// kindOf reads the kind of a device; most devices have none.
 func kindOf(b []byte) (kind string) {
 	bulk.Attrs(b, func(at uint16, v []byte) {
 		if at == unix.IFLA_INFO_KIND {
@@ -114,7 +114,7 @@ func kindOf(b []byte) (kind string) {
 	return kind
 }
 
-// parseVRF reads the table of a VRF device, or 0 for another kind of device.
+// parseVRF reads the table of a VRF device; 0 for any other device.
 func parseVRF(b []byte) (table uint32) {
 	var data []byte
 	bulk.Attrs(b, func(at uint16, v []byte) {
@@ -138,14 +138,13 @@ func text(v []byte) string { return string(bytes.TrimRight(v, "\x00")) }
 // address is one address of an interface.
 type address struct {
 	prefix netip.Prefix // with the on-link prefix's length
-	peer   netip.Addr   // at the other end of a point-to-point interface; invalid: not known
+	peer   netip.Addr   // address at the other end of a point-to-point interface; invalid: not known
 	born   uint32       // hundredths of a second since the boot
 	flags  uint32       // IFA_F_*
 }
 
-// parseAddr reads the body of an address message. ok is false for an address
-// that cannot be used: of neither family of IP, or one whose uniqueness is not sure (RFC
-// 4862 section 5.4).
+// parseAddr reads the body of an address message. ok is false for an address that cannot be used:
+// one that is neither IPv6 nor IPv4, or one that may not be unique (RFC 4862 section 5.4).
 func parseAddr(b []byte) (index int, a address, ok bool) {
 	if len(b) < unix.SizeofIfAddrmsg {
 		return 0, a, false
@@ -176,8 +175,7 @@ func parseAddr(b []byte) (index int, a address, ok bool) {
 		return index, a, false
 	}
 	bits := int(b[1])
-	// Where there is a local address, the other one and its length are the
-	// peer's.
+	// Where there is a local address, the other address and its length are those of the peer.
 	if local.IsValid() && local != addr {
 		a.peer, addr, bits = addr, local, 8*size
 	}
@@ -198,14 +196,14 @@ func (c *Conn) Snapshot() ([]links.Link, error) {
 	return all, nil
 }
 
-// devices is every interface by its index.
+// devices are all interfaces, by index.
 type devices map[int]device
 
-// link is a device with what its VRF adds.
+// link is a device together with its VRF.
 func (d devices) link(index int) links.Link {
 	l := d[index].Link
 	l.Table = hoststate.MainTable
-	if d[index].vrf != 0 { // a VRF device is in its own VRF, with its addresses
+	if d[index].vrf != 0 { // a VRF device is in its own VRF, and so are its addresses
 		l.VRF, l.Table = l.Name, d[index].vrf
 	}
 	if m, ok := d[d[index].master]; ok && m.vrf != 0 {
@@ -214,9 +212,9 @@ func (d devices) link(index int) links.Link {
 	return l
 }
 
-// devices reads what there is. Where so many interfaces come and go that no
-// listing stays whole, it takes what all of them together have shown: who watches
-// hears of the rest, and of those that have gone.
+// devices lists all interfaces. Where so many come and go that the kernel interrupts every
+// listing, it returns the interfaces that all these listings have shown together: Watch tells of
+// the others, and of those that have gone.
 func (c *Conn) devices() (devices, error) {
 	all := devices{}
 	b, start := bulk.Begin(nil, unix.RTM_GETLINK, unix.NLM_F_DUMP, make([]byte, unix.SizeofIfInfomsg)...)
@@ -242,8 +240,8 @@ func (c *Conn) devices() (devices, error) {
 	return all, nil
 }
 
-// addressEach reads the addresses of one interface after another: a listing that
-// is so short is whole, whatever changes elsewhere.
+// addressEach reads the addresses of one interface after another. A listing that short is whole,
+// whatever changes elsewhere.
 func (c *Conn) addressEach(all devices) error {
 	for i, d := range all {
 		addrs, err := c.addrs(i)
@@ -262,8 +260,7 @@ type located struct {
 	address
 }
 
-// addrs reads the usable addresses of one interface, or of all (0), in the
-// kernel's order.
+// addrs reads the usable addresses of one interface, or of all (0), in the order of the kernel.
 func (c *Conn) addrs(index int) (map[int]addresses, error) {
 	var found []located
 	for _, family := range [...]byte{unix.AF_INET6, unix.AF_INET} {

@@ -1,13 +1,12 @@
-// Package netlink carries out route operations and tells what happens to the
-// host's links, addresses and routes.
+// Package netlink carries out route operations, and tells what happens to the host's links,
+// addresses and routes.
 //
-// Routes of ours carry a protocol number of their own; no other route is
-// changed or removed, ever, also not by replacing it. The package decides
-// nothing: which routes there should be is core/hoststate's business. It does
-// not name next-hop objects, which die with their routes on carrier loss.
+// Our routes have a protocol number of their own. The package never changes, removes or replaces
+// any other route. It decides nothing: core/hoststate says which routes there should be. It does
+// not use next-hop objects, which the kernel removes with their routes when the carrier is lost.
 //
-// RFC 8987 and S-2 stand on it. A Conn is safe for concurrent use. It
-// belongs to the network namespace of the thread that opened it.
+// RFC 8987 and S-2 depend on it. A Conn is safe for concurrent use. It belongs to the
+// network namespace of the thread that opened it.
 package netlink
 
 import (
@@ -20,16 +19,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Protocol is the number in our routes (rtm_protocol), named fairlead by a file
-// in rt_protos.d.
+// Protocol is the number in our routes (rtm_protocol). A file in rt_protos.d names it fairlead.
 const Protocol = 87
 
-// ErrRefused is the kernel's answer to a route whose device is down, gone or
-// without IPv6. Something else has to stand in for the route.
+// ErrRefused is the kernel's answer to a route whose device is down, gone or without IPv6. A
+// stand-in route is needed.
 var ErrRefused = errors.New("route refused")
 
-// ErrForeign says that a route of the same table, prefix and metric is there
-// that is not ours. It is left as it is.
+// ErrForeign says that there is a route of the same table, prefix and metric that is not ours. It
+// stays as it is.
 var ErrForeign = errors.New("foreign route in the way")
 
 // Options say how to open a Conn. The zero value is what the product uses.
@@ -40,10 +38,10 @@ type Options struct {
 // Conn speaks rtnetlink.
 type Conn struct {
 	protocol uint8
-	requests *bulk.Conn // changes; their port marks notifications as ours
-	queries  *bulk.Conn // dumps, so that they do not hold up changes
+	requests *bulk.Conn // for changes; by its port we know the notices of our own changes
+	queries  *bulk.Conn // for dumps, so that they do not delay changes
 	owned    owned
-	// watchBuffer is room for notifications, in octets.
+	// watchBuffer is room for notices, in octets.
 	watchBuffer int
 
 	mu      sync.Mutex // guards all following fields

@@ -6,19 +6,19 @@ import (
 	"fairlead/internal/core/hoststate"
 )
 
-// owned remembers which routes in the kernel are ours, so that one that is not
-// is never replaced: the kernel's own replacement does not look at the protocol.
-// It forgets more readily than it remembers; what it does not know is looked up.
+// owned remembers which routes in the kernel are ours, so that a route that is not is never
+// replaced: the kernel's own replacement does not look at the protocol. In doubt it forgets a
+// route: then the route is looked up.
 type owned struct {
 	mu        sync.Mutex // guards all following fields
 	kinds     kinds
-	removals  uint64    // how many entries were taken out
-	displaced displaced // off what a foreign route stands in the way of
-	came      func()    // called, if set, when a unicast route has become ours
+	removals  uint64    // how many entries have been removed
+	displaced displaced // routes of ours whose place a foreign route has
+	came      func()    // called, unless nil, when a new unicast route is ours
 }
 
-// kinds are routes, and by which link each leads. Nearly all share table and metric, so
-// these are not kept with each of what may be a hundred thousand.
+// kinds are routes, and the link to which each leads. Nearly all have the same table and metric,
+// so these are not stored with each of perhaps a hundred thousand routes.
 type kinds map[space]*ways
 
 // ways are the routes of one table and metric.
@@ -53,7 +53,7 @@ func (k kinds) get(at routeKey) (unicast, ok bool) {
 	return link > 0, ok
 }
 
-// put reports whether there is a unicast route now and was none before.
+// put reports whether there is a unicast route now that was not there before.
 func (k kinds) put(at routeKey, link int) (came bool) {
 	w := k[at.space]
 	if w == nil {
@@ -93,9 +93,9 @@ func (o *owned) has(k routeKey) bool {
 	return ok
 }
 
-// surely reports whether r may replace what is there. A unicast route of ours for
-// which an unreachable one is to stand in has most likely gone with its device,
-// and what is there now may be somebody else's: then it has to be looked at.
+// surely reports whether r may replace the route that is there. Where an unreachable route is to
+// stand in for a unicast route of ours, that one has most likely gone with its device, and
+// another program's route may be there now: then we have to look.
 func (o *owned) surely(r hoststate.Route) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -120,9 +120,9 @@ func (o *owned) remove(k routeKey) {
 	o.kinds.remove(k)
 }
 
-// gone takes note of a deletion that the kernel told of, and reports whether it
-// says anything: word of a unicast route that went with its device may come when
-// its unreachable stand-in is already there.
+// gone takes in that the kernel has told of a removed route, and reports whether that means
+// anything. The notice of a unicast route that went with its device may come when its stand-in
+// route is already there.
 func (o *owned) gone(h heard) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -142,8 +142,8 @@ func (o *owned) removed() uint64 {
 	return o.removals
 }
 
-// replace starts anew from what was read back, unless anything was removed since
-// removals was asked for: it might be among what was read.
+// replace begins again with the routes that were read back, unless a route was removed since
+// removals was read: that one might be among those that were read.
 func (o *owned) replace(routes []hoststate.Route, removals uint64) {
 	read := kinds{}
 	for _, r := range routes {

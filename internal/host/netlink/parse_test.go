@@ -39,8 +39,8 @@ func slaveLink(index int, name string, master uint32) []byte {
 	return b
 }
 
-// A link in a VRF has the VRF's name and table, and so has the VRF's own device;
-// one in a bridge, or in nothing, has the main table.
+// A link in a VRF has the name and table of the VRF, and so has the device of the VRF itself. A
+// link in a bridge, or in nothing, has the main table.
 func TestVRF(t *testing.T) {
 	d := devices{}
 	for _, b := range [][]byte{
@@ -65,7 +65,7 @@ func TestVRF(t *testing.T) {
 			t.Errorf("%s: VRF %q, table %d, want none and 254", got.Name, got.VRF, got.Table)
 		}
 	}
-	// A VRF that goes, or changes its table, changes the links in it.
+	// If a VRF goes, or changes its table, the links in it change.
 	w := &watcher{ctx: t.Context(), out: make(chan Event, 9), devices: d, told: map[int]links.Link{2: d.link(2), 3: d.link(3), 4: d.link(4)}, born: map[int]uint32{}}
 	other, _ := parseLink(vrfLink(2, "red", 1001))
 	w.change(2, other, true)
@@ -82,7 +82,7 @@ func TestVRF(t *testing.T) {
 	}
 }
 
-// A bridge's word on one of its ports is not about the port's life.
+// A message of a bridge about one of its ports is not about the port itself.
 func TestBridgeMessageIsNoLink(t *testing.T) {
 	b := slaveLink(3, "c0", 2)
 	b[0] = unix.AF_BRIDGE
@@ -91,7 +91,7 @@ func TestBridgeMessageIsNoLink(t *testing.T) {
 	}
 }
 
-// An address with a peer has no on-link prefix of ours.
+// An address with a peer gives the link no on-link prefix of ours.
 func TestPeerAddress(t *testing.T) {
 	local, peer := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8:9::2")
 	b := []byte{unix.AF_INET6, 64, 0, 0, 7, 0, 0, 0}
@@ -125,9 +125,9 @@ func TestTruncated(t *testing.T) {
 	}
 }
 
-// Where messages were lost, names may have changed hands meanwhile. Whoever hears
-// of it is never told of a name that another has, nor that one is gone which nobody
-// has.
+// Where notices were lost, interfaces may have exchanged their names meanwhile. A reader is never
+// told of a name that another interface has in the reader's view, nor that an interface is gone
+// of which the reader does not know.
 func TestNamesThatChangeHands(t *testing.T) {
 	named := func(names map[int]string) devices {
 		all := devices{}
@@ -150,7 +150,7 @@ func TestNamesThatChangeHands(t *testing.T) {
 		w.devices = named(step.after)
 		w.tellAll()
 		close(w.out)
-		believed := map[string]int{} // as who hears of it does
+		believed := map[string]int{} // the reader's view
 		for e := range w.out {
 			if e.Link == nil {
 				if _, there := believed[e.Removed]; !there {
@@ -175,8 +175,8 @@ func TestNamesThatChangeHands(t *testing.T) {
 	}
 }
 
-// Where messages were lost, a point-to-point interface that was down meanwhile is
-// told of as one that was gone: another may be at its other end.
+// Where notices were lost, a point-to-point interface that was down meanwhile is reported as gone
+// and new: another client may be at its other end.
 func TestLinesAfterALoss(t *testing.T) {
 	ppp := device{Link: links.Link{Index: 5, Name: "ppp0", PointToPoint: true}, born: 700}
 	eth := device{Link: links.Link{Index: 6, Name: "c0", LinkLayer: linkaddr.From([]byte{2, 0, 0, 0, 0, 1})}, born: 700}

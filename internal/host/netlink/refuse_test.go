@@ -8,8 +8,8 @@ import (
 	"fairlead/internal/host/netlink"
 )
 
-// Whatever keeps a device from having the route is a refusal; what is no route
-// at all is not.
+// If a device cannot have the route, that is a refusal. If a request is not valid at all, it is
+// not.
 func TestRefusals(t *testing.T) {
 	w := newReal(t)
 	r := unicast(w, "2001:db8:100::/56", "fe80::1")

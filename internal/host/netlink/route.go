@@ -12,9 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// appendRoute appends a request about r. Flags 0 are a deletion, which names the
-// protocol so that it cannot hit a foreign route. Without answer the kernel says
-// something only if it does not do it.
+// appendRoute appends a request about r. Flags 0 mean a removal, which names the protocol so that
+// it cannot remove a foreign route. Without answer, the kernel answers only if it refuses.
 func appendRoute(b []byte, r *hoststate.Route, protocol uint8, flags uint16, answer bool) []byte {
 	kind := uint16(unix.RTM_NEWROUTE)
 	if flags == 0 {
@@ -37,7 +36,7 @@ func appendRoute(b []byte, r *hoststate.Route, protocol uint8, flags uint16, ans
 		family = unix.AF_INET
 		switch {
 		case flags == 0:
-			scope = unix.RT_SCOPE_NOWHERE // whichever it has
+			scope = unix.RT_SCOPE_NOWHERE // whatever scope it has
 		case r.Link > 0 && !r.Gateway.IsValid():
 			scope = unix.RT_SCOPE_LINK
 		}
@@ -74,8 +73,8 @@ type heard struct {
 	oif      int
 }
 
-// parseRoute reads the body of a route message of either family. ok is false for what is
-// not one, or is a clone made for one destination.
+// parseRoute reads the body of a route message of either family. ok is false for a message that
+// is not one, and for a clone, which the kernel makes for one destination.
 func parseRoute(b []byte) (h heard, ok bool) {
 	if len(b) < unix.SizeofRtMsg {
 		return h, false
@@ -158,7 +157,7 @@ func (c *Conn) routes(table uint32) ([]hoststate.Route, error) {
 				routes = append(routes, h.Route)
 			}
 		})
-		if err != nil && !errors.Is(err, unix.ENOENT) { // there is no such table in this family
+		if err != nil && !errors.Is(err, unix.ENOENT) { // ENOENT: this family has no such table
 			return nil, err
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"fairlead/internal/core/hoststate"
 )
 
-// routesIPv4 are all routes to 192.0.2.0/24, as ip shows them.
+// routesIPv4 are all routes to 192.0.2.0/24, as ip prints them.
 func routesIPv4(t *testing.T) (all []string) {
 	for line := range strings.Lines(run(t, "ip route show table all root 192.0.2.0/24")) {
 		if fields := strings.Fields(line); len(fields) > 0 && !slices.Contains(fields, "local") && !slices.Contains(fields, "broadcast") {
@@ -21,8 +21,8 @@ func routesIPv4(t *testing.T) (all []string) {
 }
 
 // A route to an IPv4 client comes, gives way to an unreachable one, comes back and goes, beside
-// routes of IPv6; in a table of its own as well. One that is not ours is left alone. What goes
-// with its link is heard of.
+// routes of IPv6, and in a table of its own. A route that is not ours stays. If routes go with
+// their link, that is noticed.
 func TestRoutesOfIPv4(t *testing.T) {
 	w := newReal(t)
 	events, err := w.(*real).Watch(t.Context())

@@ -19,8 +19,8 @@ import (
 
 type op = hoststate.Op
 
-// RFC 8987: a route comes, changes and goes as asked, with exactly
-// the length of the delegation, and alone.
+// RFC 8987: a route comes, changes and goes as asked. It has exactly the length of
+// the delegation, and no other route changes.
 func TestRouteLife(t *testing.T) {
 	both(t, func(t *testing.T, w world) {
 		apply(
@@ -44,7 +44,7 @@ func TestRouteLife(t *testing.T) {
 	})
 }
 
-// What is asked of one route in one call happens in that order.
+// Operations on one route in one call are carried out in their order.
 func TestOrderWithinOneCall(t *testing.T) {
 	both(t, func(t *testing.T, w world) {
 		r := unicast(w, "2001:db8:100::/56", "fe80::1")
@@ -55,7 +55,7 @@ func TestOrderWithinOneCall(t *testing.T) {
 	})
 }
 
-// Tables of VRFs and metrics keep routes of one prefix apart.
+// Routes of one prefix in different tables, or with different metrics, are different routes.
 func TestTableAndMetric(t *testing.T) {
 	both(t, func(t *testing.T, w world) {
 		main, vrf, far := unicast(w, "2001:db8:100::/56", "fe80::1"), unicast(w, "2001:db8:100::/56", "fe80::2"), unicast(w, "2001:db8:100::/56", "fe80::3")
@@ -71,8 +71,8 @@ func TestTableAndMetric(t *testing.T) {
 	})
 }
 
-// A throw route takes the place of an unreachable one and gives it up again, is read
-// back as what it is, and goes when all of ours go.
+// A throw route takes the place of an unreachable one, and gives it back. It is read back as a
+// throw route, and goes when all of ours go.
 func TestThrow(t *testing.T) {
 	both(t, func(t *testing.T, w world) {
 		u := unreachable("2001:db8:100::/64")
@@ -105,8 +105,8 @@ func TestThrow(t *testing.T) {
 	})
 }
 
-// RFC 8987 S-2: through loss of carrier the route stays; through administrative
-// down and deletion an unreachable one stands in, and gives way on return.
+// RFC 8987 S-2: a route stays when the carrier is lost. When the link is set down or deleted, an
+// unreachable route stands in, which gives way when the link is back.
 func TestS2InTheKernel(t *testing.T) {
 	both(t, func(t *testing.T, w world) {
 		const live = "2001:db8:100::/56 via fe80::1 dev c0 table 254 proto 87 metric 1024"
@@ -143,8 +143,8 @@ func TestS2InTheKernel(t *testing.T) {
 	})
 }
 
-// A foreign route is neither replaced nor removed, whether it was there first or
-// came later, and does not keep the others of the batch from going in.
+// A foreign route is neither replaced nor removed, whether it was there first or came later. The
+// other operations of the batch are carried out.
 func TestForeignRouteIsLeftAlone(t *testing.T) {
 	both(t, func(t *testing.T, w world) {
 		const theirs = "2001:db8:100::/56 via fe80::99 dev c0 table 254 proto 4 metric 1024"
@@ -172,8 +172,8 @@ func TestForeignRouteIsLeftAlone(t *testing.T) {
 	})
 }
 
-// A foreign route that took the place of one that went with its device is left
-// alone, though nobody told us (no watch is running here).
+// A foreign route may take the place of a route that went with its device. It stays, although we
+// were not told (no watch is running here).
 func TestForeignRouteInTheGap(t *testing.T) {
 	both(t, func(t *testing.T, w world) {
 		apply(t, w, op{Route: unicast(w, "2001:db8:100::/56", "fe80::1")})
@@ -187,7 +187,7 @@ func TestForeignRouteInTheGap(t *testing.T) {
 	})
 }
 
-// After a restart routes of the run before are ours still.
+// After a restart, routes of the process before are still ours.
 func TestOwnRoutesAfterRestart(t *testing.T) {
 	both(t, func(t *testing.T, w world) {
 		apply(t, w, op{Route: unicast(w, "2001:db8:100::/56", "fe80::1")}, op{Route: unreachable("2001:db8:200::/56")})
@@ -213,7 +213,7 @@ func inKernelOrder(rs []hoststate.Route) []hoststate.Route {
 	return rs
 }
 
-// Purge takes ours from every table and nothing else.
+// Purge removes our routes from every table, and nothing else.
 func TestPurge(t *testing.T) {
 	both(t, func(t *testing.T, w world) {
 		vrf := unicast(w, "2001:db8:100::/56", "fe80::1")
@@ -234,7 +234,7 @@ func TestPurge(t *testing.T) {
 	})
 }
 
-// The comparison finds what others did to our routes, and mends it.
+// A comparison finds what other programs did to our routes, and mends it.
 func TestComparisonMendsRoutes(t *testing.T) {
 	both(t, func(t *testing.T, w world) {
 		s := hoststate.New()
@@ -268,8 +268,8 @@ func TestComparisonMendsRoutes(t *testing.T) {
 	})
 }
 
-// Routes with several next hops, and two routes where one should be, are found
-// and become one again.
+// Routes with several next hops, and two routes in the place of one, are found, and become one
+// route again.
 func TestComparisonMendsCrookedRoutes(t *testing.T) {
 	w := newReal(t)
 	s := hoststate.New()
@@ -326,7 +326,7 @@ func TestTwentyThousandRoutes(t *testing.T) {
 	expect(t, w, "2001:db8:7::/48 via fe80::99 dev c0 table 254 proto 4 metric 1024")
 }
 
-// RFC 8987 S-2: at no moment between route and stand-in does a packet find
+// RFC 8987 S-2: between a route and its stand-in there is no moment in which a packet takes
 // another way.
 func TestSwapLeavesNoGap(t *testing.T) {
 	w := newReal(t)
@@ -361,7 +361,7 @@ func TestSwapLeavesNoGap(t *testing.T) {
 	}
 }
 
-// wayTo is the interface that the kernel would send a packet to a by, 0 if none.
+// wayTo is the interface by which the kernel would send a packet to a; 0 if there is none.
 func wayTo(c *bulk.Conn, a netip.Addr) (oif int) {
 	b, start := bulk.Begin(nil, unix.RTM_GETROUTE, unix.NLM_F_ACK, unix.AF_INET6, 128, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 	b = bulk.End(bulk.Attr(b, unix.RTA_DST, a.AsSlice()), start)

@@ -8,20 +8,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Routed is what routes of others lead to one interface.
+// Routed are the prefixes that routes of other programs lead to one interface.
 type Routed struct {
-	Prefixes []netip.Prefix // in the kernel's order, each once
-	More     int            // routes that there was no room for
+	Prefixes []netip.Prefix // in the order of the kernel, each once
+	More     int            // number of routes for which there was no room
 }
 
 func (r Routed) equal(o Routed) bool { return r.More == o.More && slices.Equal(r.Prefixes, o.Prefixes) }
 
 const (
-	// MaxRouted bounds what is remembered of one interface; more are only counted. A
-	// table of the whole Internet may lead to it.
+	// MaxRouted bounds how many are remembered for one interface; more are only counted. A table
+	// of the whole Internet may lead to it.
 	MaxRouted = 256
-	// Nobody is given a shorter prefix. A route for one is a default route in parts,
-	// such as 2000::/3, or ::/1 and 8000::/1.
+	// No client has a shorter prefix. A route for one is a part of a default route, such as
+	// 2000::/3, or ::/1 and 8000::/1.
 	minRoutedBits = 16
 )
 
@@ -31,9 +31,9 @@ type place struct {
 	prefix netip.Prefix
 }
 
-// WatchRouted says of which interfaces Routed is to tell, with the routing table of
-// each. If they are others than before, or with anew, they are looked up anew, and Run
-// tells of it even if the routes to them are the same as before.
+// WatchRouted sets the interfaces that Routed tells of, with the routing table of each. If they
+// have changed, or if anew is set, they are looked up again, and Run calls told even if the
+// routes to them are the same as before.
 func (w *ForeignRoutes) WatchRouted(tables map[int]uint32, anew bool) {
 	w.mu.Lock()
 	anew = anew && len(tables) > 0 || !maps.Equal(w.tables, tables)
@@ -46,15 +46,15 @@ func (w *ForeignRoutes) WatchRouted(tables map[int]uint32, anew bool) {
 	}
 }
 
-// Routed is what was found of each interface that was asked for. Those that no route
-// leads to are left out.
+// Routed tells what was found for each interface of WatchRouted. Interfaces to which no route
+// leads are left out.
 func (w *ForeignRoutes) Routed() map[int]Routed {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return maps.Clone(w.routed)
 }
 
-// Look reads the routing tables at once, if Routed is to tell of any interface.
+// Look reads the routing tables at once, if Routed tells of any interface.
 func (w *ForeignRoutes) Look() error {
 	w.mu.Lock()
 	wanted := len(w.tables) > 0
@@ -66,9 +66,10 @@ func (w *ForeignRoutes) Look() error {
 	return err
 }
 
-// leads reports whether a route of somebody else says that its prefix is behind one of
-// some interfaces. Who is behind an interface can have us learn routes by router
-// advertisements and redirects; those that the kernel makes are for our own addresses.
+// leads reports whether a route of another program says that its prefix is behind one of these
+// interfaces. Routes that the kernel learned from router advertisements and redirects do not
+// count: a host behind the interface can send such. Those that the kernel makes itself are for
+// our own addresses.
 func leads(tables map[int]uint32, h *heard) bool {
 	switch h.protocol {
 	case unix.RTPROT_RA, unix.RTPROT_REDIRECT, unix.RTPROT_KERNEL:
@@ -78,8 +79,8 @@ func leads(tables map[int]uint32, h *heard) bool {
 	return ok && h.unicast && table == h.Table && h.Prefix.Bits() >= minRoutedBits && h.Prefix.Addr().IsGlobalUnicast()
 }
 
-// concerns reports whether word of a route may change what Routed tells: the kernel
-// names only the new one where one takes the place of another.
+// concerns reports whether a notice about a route may change what Routed tells. Where one route
+// replaces another, the kernel names only the new one.
 func (w *ForeignRoutes) concerns(h *heard) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -87,7 +88,7 @@ func (w *ForeignRoutes) concerns(h *heard) bool {
 	return known || leads(w.tables, h)
 }
 
-// gathered is what routes lead to each interface, as they are read.
+// gathered are the prefixes that lead to each interface, while the tables are being read.
 type gathered struct {
 	tables map[int]uint32
 	routed map[int]Routed
@@ -101,7 +102,7 @@ func (g *gathered) add(h *heard) {
 	switch {
 	case len(r.Prefixes) == MaxRouted:
 		r.More++
-	case slices.Contains(r.Prefixes, h.Prefix): // with another metric
+	case slices.Contains(r.Prefixes, h.Prefix): // another route, with another metric
 		return
 	default:
 		r.Prefixes = append(r.Prefixes, h.Prefix)
@@ -109,8 +110,8 @@ func (g *gathered) add(h *heard) {
 	g.routed[h.oif] = r
 }
 
-// takeRouted keeps what was read, and reports whether there is something to tell. The
-// caller holds w.mu.
+// takeRouted stores what was read, and reports whether there is something to tell. The caller
+// holds w.mu.
 func (w *ForeignRoutes) takeRouted(g *gathered) (changed bool) {
 	changed = !maps.EqualFunc(g.routed, w.routed, Routed.equal)
 	if w.anew && maps.Equal(g.tables, w.tables) {

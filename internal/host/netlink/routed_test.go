@@ -18,10 +18,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What routes of others lead to an interface is told: of those that are asked for, in
-// the table that is asked for, and until the route is gone, in whatever way. A default
-// route leads nowhere, in one part or in several, nor does what was learned of a router
-// advertisement or a redirect, what the kernel made for an address, or what is ours.
+// Routed tells of the prefixes that other programs' routes lead to the interfaces that were asked
+// for, in their tables, until a route has gone, in whatever way. It does not tell of default
+// routes, whole or in parts, of routes that the kernel learned from router advertisements or
+// redirects or made for an address, nor of our own.
 func TestRoutedPrefixes(t *testing.T) {
 	c := open(t)
 	for _, l := range []string{"c0", "c1"} {
@@ -54,7 +54,7 @@ func TestRoutedPrefixes(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	// leads waits until just these are told of.
+	// leads waits until exactly these are told.
 	leads := func(when string, want map[int][]string) {
 		t.Helper()
 		late := time.After(patience)
@@ -97,7 +97,7 @@ func TestRoutedPrefixes(t *testing.T) {
 	run(t, "ip -6 route del "+one+" dev c0 metric 5")
 	run(t, "ip -6 route add 2001:db8:79::/64 dev c0 proto static")
 	leads("one more", map[int][]string{c0: {one, two, "2001:db8:79::/64"}})
-	run(t, "ip -6 route replace "+one+" dev c1 proto static") // the word of it does not name c0
+	run(t, "ip -6 route replace "+one+" dev c1 proto static") // the notice does not name c0
 	leads("another in its place", map[int][]string{c0: {two, "2001:db8:79::/64"}})
 	run(t, "ip -6 route del "+two)
 	leads("one is gone", map[int][]string{c0: {"2001:db8:79::/64"}})
@@ -105,7 +105,7 @@ func TestRoutedPrefixes(t *testing.T) {
 	leads("it is down", map[int][]string{})
 	run(t, "ip link set c0 up")
 
-	// Who asks anew is told, even if nothing else is found.
+	// If WatchRouted is called with anew, Run tells even if nothing else is found.
 	drain := func() {
 		for len(told) > 0 {
 			<-told
@@ -122,7 +122,7 @@ func TestRoutedPrefixes(t *testing.T) {
 		}
 	}
 
-	// Very many fill no memory, and are counted.
+	// A great number of routes does not fill the memory, and is counted.
 	var b strings.Builder
 	for i := range MaxRouted + 44 {
 		fmt.Fprintf(&b, "route add 2001:db8:80:%x::/64 dev c0 proto bird\n", i)

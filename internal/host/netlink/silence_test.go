@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Only the last request of a batch asks for an answer. If that is missing, nothing
-// is known of those that were not refused either.
+// Only the last request of a batch asks for an answer. If that answer is missing, nothing is
+// known of the requests that were not refused.
 func TestSilenceIsSuccessOnlyBeforeAnAnswer(t *testing.T) {
 	lost, refused := bulk.ErrNoAnswer, error(&bulk.Refusal{Errno: unix.EEXIST})
 	for _, c := range []struct{ answers, want []error }{

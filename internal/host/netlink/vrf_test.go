@@ -12,8 +12,8 @@ import (
 	"fairlead/internal/core/links"
 )
 
-// A link that joins a VRF is told with its table, and routes go there. Kernels
-// of build machines may have no VRF, so this runs in the virtual machine.
+// A link that joins a VRF is reported with its table, and routes go into that table. Kernels of
+// build machines may have no VRF, so this test runs in the virtual machine.
 func TestLinkInVRF(t *testing.T) {
 	c := open(t)
 	run(t, "ip link add c0 type veth peer name p0")

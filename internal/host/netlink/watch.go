@@ -20,29 +20,29 @@ import (
 
 // Event is one thing that happened to the host. Exactly one field is set.
 type Event struct {
-	Link         *links.Link // an interface that appeared or changed; one of the same index has its name now
+	Link         *links.Link // an interface that appeared or changed; its index now belongs to its name
 	Removed      string      // the name of an interface that is gone
-	RouteChanged bool        // somebody else added, changed or removed routes with our protocol: a comparison is due
-	Resync       bool        // the kernel's word was lost; links were told anew, a comparison is due
+	RouteChanged bool        // another program added, changed or removed routes with our protocol: a comparison is needed
+	Resync       bool        // notices of the kernel were lost; all links have been told again, and a comparison is needed
 }
 
 // gatherFor is how long changes to routes are gathered into one event.
 const gatherFor = 250 * time.Millisecond
 
-// watchBuffer is room for a burst, in octets: an interface with many routes that
-// goes down has one message per route.
+// watchBuffer is room for a burst of notices, in octets: if an interface with many routes goes
+// down, there is one notice for each route.
 const watchBuffer = 8 << 20
 
-// Watch tells first of every interface that is there and then of changes, until
-// ctx ends, which closes the channel. An event is told once per change of what
-// links.Link holds. A reader that is slow loses nothing for good: when the
-// kernel's queue overflows, the state is read again, and Resync follows.
+// Watch first tells of every interface that is there, and then of changes, until ctx ends, which
+// closes the channel. Each change of something in links.Link is one event. A slow reader loses
+// nothing for good: when the kernel's queue overflows, everything is read again, and Resync
+// follows.
 func (c *Conn) Watch(ctx context.Context) (<-chan Event, error) {
 	nl, err := netlink.Dial(unix.NETLINK_ROUTE, nil)
 	if err != nil {
 		return nil, fmt.Errorf("watch: %w", err)
 	}
-	// As much as we may; too little shows as Resync.
+	// As much as we may; if it is too little, the reader gets Resync.
 	_ = nl.SetReadBuffer(c.watchBuffer)
 	if err := c.subscribe(nl); err != nil {
 		return nil, errors.Join(err, nl.Close())
@@ -85,10 +85,10 @@ func (c *Conn) subscribe(nl *netlink.Conn) error {
 	return nil
 }
 
-// filter keeps the kernel from queueing what does not matter: of the route
-// messages only those of our protocol and replacements pass, and neither if we
-// asked for them ourselves, which the sender's port shows. A full routing table of
-// another daemon, or a restore of ours, costs nothing here.
+// filter keeps the kernel from queueing notices that do not matter. Of the notices about routes,
+// only those with our protocol and replacements pass, and neither if we asked for the change,
+// which the sender's port shows. So the full routing table of another program, or our own
+// restore, costs nothing here.
 func (c *Conn) filter() []bpf.Instruction {
 	half := func(v uint16) uint32 {
 		return uint32(binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, v)))
@@ -109,16 +109,15 @@ func (c *Conn) filter() []bpf.Instruction {
 	}
 }
 
-// watcher turns netlink messages into events. One goroutine owns it, but for
-// gather.
+// watcher turns netlink messages into events. One goroutine owns it, except for gather.
 type watcher struct {
 	conn    *Conn
 	ctx     context.Context //nolint:containedctx // lives exactly as long as the goroutine
 	out     chan Event
-	routes  chan struct{} // our routes were touched
+	routes  chan struct{} // our routes were changed
 	devices devices
 	told    map[int]links.Link
-	born    map[int]uint32 // of those that were told of: when their link-local addresses were made
+	born    map[int]uint32 // when the link-local addresses were made of the links that were told of
 }
 
 func (w *watcher) send(e Event) {
@@ -145,8 +144,8 @@ func (w *watcher) read(nl *netlink.Conn) {
 	}
 }
 
-// drain throws away what is queued. When messages were lost, those that are left
-// are older than them, and must not undo what is then read.
+// drain discards what is queued. When notices were lost, those that are left are older than the
+// lost ones, and must not change what is read next.
 func drain(nl *netlink.Conn) bool {
 	raw, err := nl.SyscallConn()
 	if err != nil {
@@ -163,8 +162,8 @@ func drain(nl *netlink.Conn) bool {
 	}) == nil
 }
 
-// resync reads everything again, after a pause unless messages were only lost.
-// It reports false when the watch ends.
+// resync reads everything again. It pauses first, unless the cause is only that notices were
+// lost. It returns false when the watch ends.
 func (w *watcher) resync(cause error) bool {
 	for cause != nil {
 		if !errors.Is(cause, unix.ENOBUFS) && !w.pause(time.Second) {
@@ -180,7 +179,7 @@ func (w *watcher) resync(cause error) bool {
 	return w.ctx.Err() == nil
 }
 
-// pause reports false when the watch ends meanwhile.
+// pause returns false when the watch ends meanwhile.
 func (w *watcher) pause(d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -192,8 +191,8 @@ func (w *watcher) pause(d time.Duration) bool {
 	}
 }
 
-// tellAll tells what differs from what was told: first which names are free, as
-// some may be another's by now.
+// tellAll tells what differs from what was told before. It first tells which names are free,
+// because another interface may have them now.
 func (w *watcher) tellAll() {
 	names := map[string]int{}
 	for _, i := range slices.Sorted(maps.Keys(w.told)) {
@@ -217,10 +216,9 @@ func (w *watcher) tellAll() {
 	}
 }
 
-// isAnother reports whether the interface that was told of with an index is gone,
-// as far as can be told where the kernel's word was lost. A point-to-point one that
-// was down meanwhile may lead to somebody else by now; it has lost its addresses
-// then.
+// isAnother reports whether the interface that was told of with this index is gone, as far as can
+// be known when notices were lost. A point-to-point interface that was down meanwhile may lead to
+// another client now; then it has lost its addresses.
 func (w *watcher) isAnother(index int) bool {
 	was, is := w.told[index], w.devices[index]
 	if was.PointToPoint || is.PointToPoint {
@@ -229,8 +227,8 @@ func (w *watcher) isAnother(index int) bool {
 	return is.Name == "" || was.HardwareType != is.HardwareType || was.Name != is.Name && was.LinkLayer != is.LinkLayer
 }
 
-// nameless is the name of an interface that has lost its own to another and whose
-// new one is still to be told: one that the kernel does not allow.
+// nameless stands for the name of an interface whose name another one has now, until its new name
+// is told. The kernel does not allow such a name.
 func nameless(index int) string { return "/" + strconv.Itoa(index) }
 
 // remove tells that an interface is gone.
@@ -241,7 +239,7 @@ func (w *watcher) remove(index int) {
 	w.send(Event{Removed: was.Name})
 }
 
-// tell tells of one interface if it differs from what was told.
+// tell tells of one interface if it differs from what was told before.
 func (w *watcher) tell(index int) {
 	was, known := w.told[index]
 	_, there := w.devices[index]
@@ -290,7 +288,7 @@ func (w *watcher) hear(m netlink.Message) error {
 	return nil
 }
 
-// change notes what a device is now. A VRF is told of by the links in it.
+// change notes the present state of a device. A change of a VRF is told by the links in it.
 func (w *watcher) change(index int, d device, there bool) {
 	vrf := w.devices[index].vrf != 0 || d.vrf != 0
 	if there {
@@ -309,8 +307,8 @@ func (w *watcher) change(index int, d device, there bool) {
 	}
 }
 
-// hearAddr reads the addresses of the link again, which gives the kernel's
-// order, and costs little.
+// hearAddr reads all addresses of the link again. That gives the order of the kernel, and costs
+// little.
 func (w *watcher) hearAddr(b []byte) error {
 	if len(b) < unix.SizeofIfAddrmsg {
 		return nil
@@ -330,8 +328,8 @@ func (w *watcher) hearAddr(b []byte) error {
 	return nil
 }
 
-// hearRoute learns what others did to our routes. Routes that go with a device
-// that is down or gone are no news: the link's own event says it.
+// hearRoute learns what other programs did to our routes. A route that goes with a device that is
+// down or gone is no news: there is an event for the link.
 func (w *watcher) hearRoute(m netlink.Message) {
 	h, ok := parseRoute(m.Data)
 	if !ok {

@@ -8,9 +8,9 @@ import (
 	"fairlead/internal/core/links"
 )
 
-// IPv4 addresses of a link are told as they come and go, apart from those of IPv6: the
-// primary ones of the subnets in the order in which they came. A link that goes down keeps
-// them. A role for DHCPv4 sees them in the place of the others, the oldest one last.
+// IPv4 addresses of a link are told as they come and go, apart from those of IPv6: the primary
+// addresses of the subnets, in the order in which they came. A link that goes down keeps them. A
+// role for DHCPv4 sees them in place of the IPv6 ones, the oldest last.
 func TestWatchIPv4Addresses(t *testing.T) {
 	c := open(t)
 	run(t, "ip link add c0 type veth peer name p0")
@@ -46,7 +46,7 @@ func TestWatchIPv4Addresses(t *testing.T) {
 		}
 	}
 	tells("as it is", "192.0.2.1/24")
-	run(t, "ip addr add 192.0.2.9/24 dev c0") // a secondary one
+	run(t, "ip addr add 192.0.2.9/24 dev c0") // a secondary address
 	tells("a second address of the subnet", "192.0.2.1/24", "192.0.2.9/24")
 	run(t, "ip addr add 198.51.100.1 peer 198.51.100.2/32 dev c0")
 	tells("an address that has a peer", "192.0.2.1/24", "198.51.100.1/32", "192.0.2.9/24")
@@ -58,7 +58,7 @@ func TestWatchIPv4Addresses(t *testing.T) {
 	run(t, "ip addr del 198.51.100.1 peer 198.51.100.2/32 dev c0")
 	tells("one is gone", "192.0.2.1/24", "192.0.2.9/24")
 	run(t, "sysctl -qw net.ipv4.conf.c0.promote_secondaries=0")
-	run(t, "ip addr del 192.0.2.1/24 dev c0") // with it goes the secondary one
+	run(t, "ip addr del 192.0.2.1/24 dev c0") // the secondary address goes with it
 	tells("all are gone")
 	run(t, "ip addr add 203.0.113.1/25 dev c0")
 	tells("another", "203.0.113.1/25")

@@ -24,8 +24,7 @@ import (
 
 const patience = 20 * time.Second
 
-// open opens a Conn in a network namespace of the test's own, whose thread dies
-// with the test.
+// open opens a Conn in a network namespace of the test, whose thread ends with the test.
 func open(t *testing.T) *Conn {
 	t.Helper()
 	runtime.LockOSThread()
@@ -48,7 +47,7 @@ func run(t *testing.T, line string) {
 	}
 }
 
-// until reads events until one pleases, and returns it.
+// until reads events until one is accepted, and returns it.
 func until(t *testing.T, events <-chan Event, what string, pleases func(Event) bool) Event {
 	t.Helper()
 	late := time.After(patience)
@@ -75,8 +74,8 @@ func has(addr string) func(l links.Link) bool {
 	return func(l links.Link) bool { return slices.Contains(l.Addrs, netip.MustParsePrefix(addr)) }
 }
 
-// Everything that happens to a link is told: it appears, goes down and up, gets
-// addresses, another name, another index, and is gone.
+// Everything that happens to a link is told: it appears, goes down and up, gets addresses,
+// another name, another index, and is gone.
 func TestWatchLink(t *testing.T) {
 	c := open(t)
 	run(t, "ip link add c0 type veth peer name p0")
@@ -120,7 +119,7 @@ func TestWatchLink(t *testing.T) {
 
 	run(t, "ip link set c0 down")
 	run(t, "ip link set c0 name c9")
-	// What happens to the name comes with the interface that has it.
+	// The event for the new name comes with the interface that has it.
 	e = until(t, events, "new name", func(e Event) bool { return e.Removed != "" || e.Link != nil && e.Link.Name == "c9" })
 	if e.Link == nil || e.Link.Index != first.Index {
 		t.Errorf("renamed: %+v, want c9 with index %d", e, first.Index)
@@ -135,8 +134,8 @@ func TestWatchLink(t *testing.T) {
 	}
 }
 
-// RFC 4862 section 5.4: an address counts when its uniqueness is sure; one that
-// another host has does not count at all.
+// RFC 4862 section 5.4: an address counts when it is known to be unique. An address that another
+// host has does not count at all.
 func TestWatchLeavesDoubtfulAddressesOut(t *testing.T) {
 	c := open(t)
 	run(t, "ip link add c0 type veth peer name p0")
@@ -160,7 +159,7 @@ func TestWatchLeavesDoubtfulAddressesOut(t *testing.T) {
 	}
 }
 
-// Only what others do to our routes passes the kernel's filter.
+// Only what other programs do to our routes passes the kernel's filter.
 func TestWatchFilter(t *testing.T) {
 	c := open(t)
 	run(t, "ip link add c0 type veth peer name p0")
@@ -211,8 +210,8 @@ func TestWatchFilter(t *testing.T) {
 	}
 }
 
-// What others do to our routes is one event, and a route that was taken over is
-// not ours any more.
+// Changes of other programs to our routes are one event. A route that they have taken over is not
+// ours any more.
 func TestWatchForeignChange(t *testing.T) {
 	c := open(t)
 	run(t, "ip link add c0 type veth peer name p0")
@@ -250,7 +249,7 @@ func TestWatchForeignChange(t *testing.T) {
 	until(t, events, "a route that somebody made with our protocol", changed)
 }
 
-// When the kernel's word is lost, everything is read again.
+// When notices of the kernel are lost, everything is read again.
 func TestWatchResync(t *testing.T) {
 	c := open(t)
 	c.watchBuffer = 1
@@ -264,7 +263,7 @@ func TestWatchResync(t *testing.T) {
 		t.Fatal(err)
 	}
 	i := slices.IndexFunc(snapshot, func(l links.Link) bool { return l.Name == "c0" })
-	// Nobody reads the events, so the kernel's queue fills.
+	// Nobody reads the events, so the queue of the kernel fills up.
 	var b []byte
 	for n := range uint32(1000) {
 		fixed := make([]byte, unix.SizeofIfInfomsg)
@@ -290,7 +289,7 @@ func TestWatchResync(t *testing.T) {
 		note(e)
 		return resync && told["c0"].MTU == 1400 && told["late"].Index != 0
 	})
-	// Nothing older comes after that.
+	// No older event comes after that.
 	run(t, "ip link set late mtu 1450")
 	until(t, events, "what came after", func(e Event) bool {
 		note(e)
@@ -323,8 +322,8 @@ func TestWatchEnds(t *testing.T) {
 	}
 }
 
-// What the kernel says of an address beside its place is told: that its preferred
-// lifetime has ended, and that it is a temporary one.
+// The watch tells too when the preferred lifetime of an address has ended, and whether an address
+// is temporary.
 func TestWatchAddressFlags(t *testing.T) {
 	c := open(t)
 	run(t, "ip link add c0 type veth peer name p0")
@@ -345,7 +344,7 @@ func TestWatchAddressFlags(t *testing.T) {
 	run(t, "ip addr change 2001:db8:1::1/64 dev c0 preferred_lft forever valid_lft forever")
 	until(t, events, "that it is preferred again", link("c0", func(l links.Link) bool { return has("2001:db8:1::1/64")(l) && len(l.Deprecated) == 0 }))
 
-	// The kernel makes a temporary address of one with mngtmpaddr (RFC 8981).
+	// The kernel makes a temporary address for an address with mngtmpaddr (RFC 8981).
 	run(t, "sysctl -qw net.ipv6.conf.c0.use_tempaddr=2")
 	run(t, "ip addr add 2001:db8:5::1/64 dev c0 nodad mngtmpaddr")
 	e = until(t, events, "the temporary address", link("c0", func(l links.Link) bool { return len(l.Temporary) == 1 }))

@@ -19,8 +19,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// world is a kernel with a client link c0 (its other end up, so that there is
-// carrier), and hands that are not ours.
+// world is a kernel with a client link c0, whose other end is up so that there is carrier, and
+// with ways to change routes as another program would.
 type world interface {
 	Apply(ops []hoststate.Op, failed func(i int, err error)) error
 	Routes() ([]hoststate.Route, error)
@@ -33,13 +33,12 @@ type world interface {
 	remove(name string)
 	foreign(r hoststate.Route)
 	delete(r hoststate.Route)
-	routes() string // all routes to 2001:db8::/32, in order, as seen by others
-	// restart begins anew with what is in the kernel.
+	routes() string // all routes to 2001:db8::/32, in order, as other programs see them
+	// restart begins again with what is in the kernel.
 	restart()
 }
 
-// enter moves the test into a network namespace of its own. The thread dies with
-// the test.
+// enter moves the test into a network namespace of its own. The thread ends with the test.
 func enter(t *testing.T) {
 	t.Helper()
 	runtime.LockOSThread()
@@ -49,7 +48,7 @@ func enter(t *testing.T) {
 	run(t, "ip link set lo up")
 }
 
-// run runs a program, words parted by spaces.
+// run runs a program; its arguments are separated by spaces.
 func run(t *testing.T, line string) string {
 	t.Helper()
 	words := strings.Fields(line)
@@ -165,7 +164,7 @@ func (r *real) routes() string {
 	return inOrder(lines)
 }
 
-// inOrder sorts lines by their text, without the word that may come first.
+// inOrder sorts lines by their text, without the word at their beginning.
 func inOrder(lines []string) string {
 	prefixed := func(s string) string { return strings.TrimPrefix(strings.TrimPrefix(s, "unreachable "), "throw ") }
 	slices.SortFunc(lines, func(a, b string) int { return strings.Compare(prefixed(a), prefixed(b)) })
@@ -218,7 +217,7 @@ func (f *fake) foreign(r hoststate.Route) { f.AddForeign(r) }
 func (f *fake) delete(r hoststate.Route)  { f.DeleteRoute(r) }
 func (f *fake) routes() string            { return inOrder(strings.SplitAfter(f.String(), "\n")) }
 
-// both runs one body simulated and real.
+// both runs one test body with the fake kernel and with the real one.
 func both(t *testing.T, body func(t *testing.T, w world)) {
 	t.Run("fake", func(t *testing.T) { body(t, newFake(t)) })
 	t.Run("real", func(t *testing.T) { body(t, newReal(t)) })
@@ -235,7 +234,7 @@ func unreachable(prefix string) *hoststate.Route {
 	return &hoststate.Route{Table: 254, Metric: 1024, Prefix: netip.MustParsePrefix(prefix)}
 }
 
-// apply carries out operations of which none may fail.
+// apply carries out operations, none of which may fail.
 func apply(t *testing.T, w world, ops ...hoststate.Op) {
 	t.Helper()
 	for i, err := range tryApply(t, w, ops...) {

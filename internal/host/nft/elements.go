@@ -21,14 +21,14 @@ const (
 	addrLen  = 16
 )
 
-// maxTransaction is how many elements change together. maxTries bounds how often
-// one transaction is tried, as what stands in its way is taken out.
+// maxTransaction is how many elements change together. maxTries bounds how often one transaction
+// is tried again after operations that the kernel refuses were taken out of it.
 const (
 	maxTransaction = 2048
 	maxTries       = 6
 )
 
-// appendKey appends the key of an element, in the order of its set.
+// appendKey appends the key of an element, in the form of its set.
 func appendKey(b []byte, e hoststate.Element) []byte {
 	var name [nameLen]byte
 	copy(name[:], e.Link)
@@ -46,8 +46,8 @@ func appendKey(b []byte, e hoststate.Element) []byte {
 	return b
 }
 
-// parseKey is the inverse of appendKey. ok is false for what was not made by it.
-// Each interface's name is kept once, in names.
+// parseKey is the inverse of appendKey. ok is false for a key that appendKey does not make. The
+// name of each interface is stored once, in names.
 func parseKey(id setID, b []byte, names map[string]string) (e hoststate.Element, ok bool) {
 	want := nameLen
 	switch {
@@ -82,7 +82,7 @@ func parseKey(id setID, b []byte, names map[string]string) (e hoststate.Element,
 	return e, true
 }
 
-// check says what is wrong with an element that no set can hold.
+// check says why no set can hold an element; nil: one can.
 func check(e hoststate.Element) error {
 	switch {
 	case !e.Set.Valid():
@@ -100,15 +100,14 @@ func check(e hoststate.Element) error {
 // part is one operation of a transaction.
 type part struct {
 	hoststate.Op
-	at int // its place in the caller's list
+	at int // its index in the caller's list
 }
 
-// Apply carries out the element operations among ops, in order, and passes over
-// the others. Some thousands at a time take effect together, or not at all. To
-// add what is there and to remove what is not is success. For each that the
-// kernel did not take, failed is called with its place in ops and the reason;
-// the others take effect all the same. The error that is returned says that
-// nftables does not work; then nothing is known of the rest.
+// Apply carries out the element operations among ops, in order, and skips the others. Some
+// thousands at a time take effect together, or not at all. To add an element that is there, and
+// to remove one that is not, is a success. For each operation that the kernel refuses, failed is
+// called with its index in ops and the reason; the others take effect all the same. An error that
+// Apply returns says that nftables does not work; then nothing is known of the other operations.
 func (t *Table) Apply(ops []hoststate.Op, failed func(i int, err error)) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -144,7 +143,7 @@ func (t *Table) applyAll(ops []hoststate.Op, failed func(i int, err error)) erro
 	return t.change(parts, failed)
 }
 
-// change brings a group of operations about.
+// change carries out a group of operations.
 func (t *Table) change(parts []part, failed func(i int, err error)) error {
 	for range maxTries {
 		if parts = t.prepare(parts); len(parts) == 0 {
@@ -178,7 +177,7 @@ func (t *Table) change(parts []part, failed func(i int, err error)) error {
 	return nil
 }
 
-// prepare drops removals from sets that were never made.
+// prepare drops removals from sets that have never been made.
 func (t *Table) prepare(parts []part) []part {
 	made := map[setID]bool{}
 	return slices.DeleteFunc(parts, func(p part) bool {
@@ -190,8 +189,8 @@ func (t *Table) prepare(parts []part) []part {
 	})
 }
 
-// ensure makes the sets that are needed for the first time, each with the rule
-// that looks into it.
+// ensure makes the sets that are needed for the first time, each with the rule that looks into
+// it.
 func (t *Table) ensure(parts []part) error {
 	fresh := map[setID]bool{}
 	for _, p := range parts {
@@ -220,7 +219,7 @@ func (t *Table) ensure(parts []part) error {
 		if !errors.Is(err, unix.ENOENT) {
 			return err
 		}
-		return t.rebuild() // somebody removed the table
+		return t.rebuild() // another program has removed the table
 	}
 	maps.Copy(t.sets, fresh)
 	var err error
@@ -228,8 +227,8 @@ func (t *Table) ensure(parts []part) error {
 	return err
 }
 
-// judge takes out of a failed transaction what must not be tried again. missing
-// says that somebody removed a set or the table.
+// judge takes operations that must not be tried again out of a failed transaction. missing says
+// that another program has removed a set or the table.
 func judge(parts []part, answers []error, failed func(i int, err error)) (left []part, missing bool) {
 	left = parts[:0]
 	for i, p := range parts {
@@ -237,7 +236,7 @@ func judge(parts []part, answers []error, failed func(i int, err error)) (left [
 		switch {
 		case answer == nil, isUnknown(answer):
 		case errors.Is(answer, unix.ENOENT) && p.Remove, errors.Is(answer, unix.EEXIST) && !p.Remove:
-			continue // it is so already
+			continue // the element is there, or is gone, already
 		case errors.Is(answer, unix.ENOENT):
 			missing = true
 		default:

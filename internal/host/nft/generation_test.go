@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The number of others' transactions outlasts the wrap of the kernel's number,
-// which passes over 0.
+// The number of others' transactions is right after the kernel's number has wrapped, which skips
+// 0.
 func TestOthersOf(t *testing.T) {
 	const last = 1<<32 - 1
 	for _, c := range []struct {
@@ -26,11 +26,11 @@ func TestOthersOf(t *testing.T) {
 		{9, 7, 2},
 		{last, 0, last},
 		{last, last - 1, 1},
-		{1, last, 1},          // one more than the last
-		{2, last, 2},          // and one of somebody else
-		{1, 1, last},          // all before were others'
+		{1, last, 1},          // the one after the last
+		{2, last, 2},          // and one of another program
+		{1, 1, last},          // all before were of other programs
 		{5, 4 + 3*last, 1},    // after the third wrap
-		{4, 4 + 3*last, last}, // one less is all but one more
+		{4, 4 + 3*last, last}, // one less means all but one more
 	} {
 		if got := othersOf(c.number, c.own); got != c.want {
 			t.Errorf("number %d, %d of our own: %d, want %d", c.number, c.own, got, c.want)
@@ -38,10 +38,10 @@ func TestOthersOf(t *testing.T) {
 	}
 }
 
-// openHere opens a table in a new namespace, which the calling goroutine enters.
+// openHere opens a table in a new namespace, in which the calling goroutine then is.
 func openHere(t *testing.T) *Table {
 	t.Helper()
-	runtime.LockOSThread() // the thread dies with the test, and the namespace with it
+	runtime.LockOSThread() // the thread ends with the test, and the namespace with the thread
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		t.Fatalf("network namespace: %v (root is needed)", err)
 	}
@@ -69,8 +69,8 @@ func less(n int) hoststate.Op {
 	return o
 }
 
-// What this package believes of the kernel: each transaction that changes
-// anything makes the number one more, and no other does.
+// This package relies on the kernel for this: each transaction that changes anything increases
+// the number by one, and no other transaction does.
 func TestGenerationCountsTransactions(t *testing.T) {
 	table := openHere(t)
 	for _, c := range []struct {
@@ -109,7 +109,7 @@ func TestGenerationCountsTransactions(t *testing.T) {
 	}
 }
 
-// Where answers are lost, nobody knows whether it was done: a lapse.
+// If answers are lost, it is not known whether the request was carried out: that is a lapse.
 func TestLostAnswersAreALapse(t *testing.T) {
 	const tooMany = 60_000 // for the socket's buffer
 	table := openHere(t)
@@ -120,7 +120,7 @@ func TestLostAnswersAreALapse(t *testing.T) {
 	x := begin(nil, unix.NFPROTO_INET, Name)
 	x.addSet(idOf(numbered56(1)))
 	for i := range tooMany {
-		x.element(less(i), i == tooMany-1) // each refused
+		x.element(less(i), i == tooMany-1) // the kernel refuses each of them
 	}
 	answers, err := table.send(x)
 	if err != nil {

@@ -12,17 +12,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Guard is a guard's tables in the kernel: the rules of core/hop that let nothing
-// pass in clear between peers (RFC 8213). What they hold stays when the process
-// ends. It is safe for concurrent use.
+// Guard has a guard's tables in the kernel. Their rules, made by core/hop, let nothing pass in
+// clear between peers (RFC 8213). They stay when the process ends. A Guard is safe for concurrent
+// use.
 type Guard struct {
 	mu      sync.Mutex // guards all following fields
 	owner   hop.Owner
 	rules   guardTable // hop.Owner.GuardTable
-	frames  guardTable // hop.Owner.FrameTable; of owners that have it
+	frames  guardTable // hop.Owner.FrameTable; unset for owners that have none
 	devices *bulk.Conn // lists links
 	links   []hop.GuardLink
-	guarded []hop.Hop // as last installed
+	guarded []hop.Hop // the hops that were installed last
 	hops    map[string]counters
 }
 
@@ -54,11 +54,11 @@ func (g *Guard) Close() error {
 	return errors.Join(g.rules.bulk.Close(), g.frames.bulk.Close(), g.devices.Close())
 }
 
-// Install makes the tables hold what core/hop decides for these hops, whatever was
-// in them, each in one transaction: there is no moment without the old rules or
-// the new. Counters go on from where they were. Peers that are open may be heard
-// in clear; hop.Owner.GuardTable says what others means. That the table of frames
-// cannot be had is no error: Observe tells.
+// Install makes the tables as core/hop decides for these hops, whatever was in them. Each changes
+// in one transaction: there is no moment without either the old rules or the new ones. Counters
+// go on from their values. Peers that are open may be heard in clear; hop.Owner.GuardTable
+// explains others. If the table of frames cannot be made, that is not an error: Observe reports
+// it.
 func (g *Guard) Install(hops []hop.Hop, others bool, open ...hop.Open) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -80,7 +80,7 @@ func (g *Guard) Install(hops []hop.Hop, others bool, open ...hop.Open) error {
 	return nil
 }
 
-// checkGuard says what is wrong with a table that the kernel would misread.
+// checkGuard says why the kernel would misread a table; nil: it would not.
 func checkGuard(t *hop.GuardTable) error {
 	var links []string
 	for _, s := range t.Sets {
@@ -103,9 +103,9 @@ func checkGuard(t *hop.GuardTable) error {
 	return nil
 }
 
-// Observe says whether everything is as it was installed, and what was dropped
-// so far. It costs little while nobody changes anything in nftables. Interfaces
-// that came since are guarded when it returns.
+// Observe tells whether the tables are as they were installed, and what was dropped so far. It
+// costs little while nobody changes nftables. When it returns, interfaces that are new since the
+// last call are guarded.
 func (g *Guard) Observe() (hop.Guard, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -130,8 +130,7 @@ func (g *Guard) Observe() (hop.Guard, error) {
 	return o, nil
 }
 
-// Remove removes the tables, and with them all protection against what is in
-// clear.
+// Remove removes the tables, and with them all protection against messages in clear.
 func (g *Guard) Remove() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -13,10 +13,10 @@ import (
 	"fairlead/internal/core/trust"
 )
 
-// What a message is does not matter to the rules for peers.
+// For the rules about peers, the content of a message does not matter.
 var plain = []byte{1, 0, 0, 7}
 
-// ways are the addresses of a hop's two ends, and of somebody else.
+// ways are the addresses of the two ends of a hop, and of another host.
 var ways = []struct {
 	name, host, peer, other string
 	port                    int
@@ -26,8 +26,8 @@ var ways = []struct {
 	{"link", hostLink, peerLink, elseLink, 547},
 }
 
-// RFC 8213 section 3: nothing passes between peers in clear, whichever of the
-// ports is at which end; other ports and other hosts are untouched.
+// RFC 8213 section 3: nothing passes between peers in clear, whichever end has which of the
+// ports. Other ports and other hosts are not affected.
 func TestGuardDropsClearDatagrams(t *testing.T) {
 	p := newPair(t, "")
 	p.install(true, threeHops()...)
@@ -55,7 +55,7 @@ func clearDatagrams(t *testing.T, p *pair) {
 			for _, d := range drops {
 				before := p.observe().Hops[w.name]
 				refused := send(t, d.from, address(d.to), plain)
-				// In a VRF the sender is not told.
+				// In a VRF the sender gets no error.
 				if d.out != refused && p.host.vrf == "" {
 					t.Errorf("%s: refused to the sender: %v, want %v", d.name, refused, d.out)
 				}
@@ -80,7 +80,7 @@ func clearDatagrams(t *testing.T, p *pair) {
 			}
 			before := p.observe()
 			for _, pass := range [][2]*net.UDPConn{{peerAny, hostAny}, {hostAny, peerAny}, {elsePort, hostPort}, {hostPort, elsePort}} {
-				until(t, fmt.Sprint(address(pass[1]), " is reached"), func() bool { // on a slow machine a neighbour may not be found at once
+				until(t, fmt.Sprint(address(pass[1]), " is reached"), func() bool { // on a slow machine, neighbor discovery may take a moment
 					send(t, pass[0], address(pass[1]), plain)
 					return waiting(t, pass[1]) > 0
 				})
@@ -92,14 +92,14 @@ func clearDatagrams(t *testing.T, p *pair) {
 	}
 }
 
-// address is where a socket is, without the zone, which the other node may not
-// have under that number.
+// address is the address of a socket, without its zone: the other node may number its links
+// differently.
 func address(c *net.UDPConn) string {
 	a := c.LocalAddr().(*net.UDPAddr)
 	return endpoint(a.IP.String(), a.Port)
 }
 
-// Leasequery over TCP is guarded as well, both ways.
+// Leasequery over TCP is guarded too, in both directions.
 func TestGuardDropsClearConnections(t *testing.T) {
 	p := newPair(t, "")
 	p.install(true, threeHops()...)
@@ -132,7 +132,7 @@ func TestGuardDropsClearConnections(t *testing.T) {
 	}
 }
 
-// RFC 8357: the port that a relay sends from is guarded as the well-known one is.
+// RFC 8357: the port that a relay sends from is guarded like the well-known one.
 func TestGuardRelayPort(t *testing.T) {
 	p := newPair(t, "")
 	h := hopTo("six", trust.Relay, host6, peer6)
@@ -151,7 +151,7 @@ func TestGuardRelayPort(t *testing.T) {
 	}
 }
 
-// A link-local address means another host on every link.
+// On each link, a link-local address means another host.
 func TestGuardLinkLocalByLink(t *testing.T) {
 	p := newPair(t, "")
 	p.host.run("ip link add e1 type veth peer name e1 netns " + p.other.path)
@@ -173,8 +173,8 @@ func TestGuardLinkLocalByLink(t *testing.T) {
 	}
 }
 
-// A clear datagram in fragments does not slip through: IPv6 shows the filter each
-// fragment, and only the first has ports.
+// A datagram in clear that is sent in fragments does not pass. For IPv6 the filter sees each
+// fragment, and only the first one has ports.
 func TestGuardFragments(t *testing.T) {
 	p := newPair(t, "")
 	p.install(true, threeHops()...)
@@ -199,7 +199,7 @@ func TestGuardFragments(t *testing.T) {
 	}
 }
 
-// Nor does one whose first fragment is as short as can be, or comes last.
+// Nor does it pass if its first fragment is as short as possible, or comes last.
 func TestGuardSmallFragments(t *testing.T) {
 	p := newPair(t, "")
 	p.install(true, threeHops()...)
@@ -236,8 +236,8 @@ func TestGuardSmallFragments(t *testing.T) {
 	}
 }
 
-// What this host forwards for others is none of its business; what it sends itself
-// is stopped after the output hook too.
+// What this host forwards for others is not guarded. What it sends itself is stopped after the
+// output hook too.
 func TestGuardPostrouting(t *testing.T) {
 	p := newPair(t, "")
 	third := newNode(t)
@@ -275,8 +275,7 @@ func TestGuardPostrouting(t *testing.T) {
 	}
 }
 
-// The text of a plan has the same effect as what is installed: in the kernel the
-// two are the same.
+// The text of a plan makes the same tables in the kernel as Install does.
 func TestGuardTextIsWhatIsInstalled(t *testing.T) {
 	n := newNode(t)
 	server := hopTo("of-a.server+1", trust.Server, host6, "2001:db8::9")
@@ -302,7 +301,7 @@ func TestGuardTextIsWhatIsInstalled(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := openGuard(t, n, hop.OwnerRelay)
-			if err := g.Remove(); err != nil { // so that chains come in the text's order
+			if err := g.Remove(); err != nil { // so that the chains are in the order of the text
 				t.Fatal(err)
 			}
 			if err := g.Install(c.hops, c.others, c.open...); err != nil {
@@ -322,8 +321,8 @@ func TestGuardTextIsWhatIsInstalled(t *testing.T) {
 	}
 }
 
-// listed is the table as nft reads it back and as the kernel carries it out,
-// without numbers of rules and in an order of elements that means something.
+// listed is the table as nft reads it from the kernel, without the numbers of rules, and with
+// elements in a fixed order.
 func listed(n *node) string { return listedAs(n, "inet", hop.OwnerRelay.Table()) }
 
 func listedAs(n *node, family, name string) string {
@@ -338,8 +337,8 @@ func listedAs(n *node, family, name string) string {
 	return strings.Join(sortedRuns(lines), "\n")
 }
 
-// sortedRuns sorts what the kernel lists by its hash: elements, which nft prints
-// one to a line.
+// sortedRuns sorts the elements, which the kernel lists by their hashes, and nft prints one in
+// each line.
 func sortedRuns(lines []string) []string {
 	start := -1
 	for i, line := range append(lines, "") {

@@ -8,14 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tally is one counter over all the tables that it was in.
+// tally adds one counter up over all tables that it was in.
 type tally struct {
-	before Counter // in those that are gone
-	last   Counter // in the kernel, when it was last read
+	before Counter // sum over the tables that are gone
+	last   Counter // value in the kernel when it was last read
 }
 
-// count reads the counters. One that began anew goes on from what it was: nobody
-// sees it fall.
+// count reads the counters. A counter that has begun again goes on from its old value: nobody
+// sees it decrease.
 func (k *guardTable) count() error {
 	err := k.eachCounter(func(name string, c Counter) {
 		t := k.tally[name]
@@ -26,7 +26,7 @@ func (k *guardTable) count() error {
 		k.tally[name] = t
 	})
 	if errors.Is(err, unix.ENOENT) {
-		return nil // no table: the tallies tell
+		return nil // there is no table: the tallies are the counts
 	}
 	return err
 }
@@ -36,8 +36,8 @@ func (k *guardTable) total(name string) hop.Traffic {
 	return hop.Traffic{Packets: t.before.Packets + t.last.Packets, Bytes: t.before.Bytes + t.last.Bytes}
 }
 
-// forget keeps the tallies of the table's counters alone. With anew the kernel's
-// counters went on from the totals.
+// forget keeps only the tallies of the table's counters. With anew, the counters of the kernel
+// began with the totals.
 func (k *guardTable) forget(t *hop.GuardTable, anew bool) {
 	tallies := make(map[string]tally, len(t.Counters))
 	for _, name := range t.Counters {

@@ -13,8 +13,8 @@ import (
 	"fairlead/internal/core/trust"
 )
 
-// withESP keys the two hosts by hand, for everything between the addresses of a
-// hop. The machine's kernel has ESP only in one of its images.
+// withESP gives the two hosts manual keys for everything between the addresses of a hop. Only one
+// image of the virtual machine has a kernel with ESP.
 func withESP(t *testing.T, p *pair) {
 	if os.Getenv("FAIRLEAD_VM_IMAGE") != "ipsec" {
 		t.Skip("probe: FAIRLEAD_VM_IMAGE is not ipsec: the plain image has no ESP")
@@ -37,12 +37,12 @@ func withESP(t *testing.T, p *pair) {
 	}
 }
 
-// What goes in ESP passes both ways, the guard counts nothing; without the keys
+// What is in ESP passes in both directions, and the guard counts nothing. Without the keys
 // nothing passes.
 func TestGuardESP(t *testing.T) { guardESP(t, newPair(t, "")) }
 
-// In a VRF as well, but for link-local addresses: Linux 6.1 loses what comes out of
-// ESP for one there, guard or no guard.
+// The same in a VRF, except for link-local addresses: Linux 6.1 loses what it decrypts for one
+// there, with or without the guard.
 func TestGuardESPApart(t *testing.T) { guardESP(t, newPair(t, "red")) }
 
 func guardESP(t *testing.T, p *pair) {
@@ -71,7 +71,7 @@ func guardESP(t *testing.T, p *pair) {
 			if err := p.other.dials(w.peer, listener, patience); err != nil {
 				t.Errorf("leasequery: %v", err)
 			}
-			// A relayed message of the other kind is a stranger's even in ESP.
+			// A relayed message whose sender is not configured is a stranger's, even in ESP.
 			before := p.observe()
 			reply := []byte{relayReply, 0}
 			if w.name == "four" {
@@ -92,19 +92,19 @@ func guardESP(t *testing.T, p *pair) {
 	clearDatagrams(t, p)
 }
 
-// A rule that changes the source after the output hook (masquerade) takes a packet
-// out of its policy. Without the guard it leaves in clear; with it, not at all.
+// A rule that changes the source after the output hook (masquerade) takes a packet out of its
+// policy. Without the guard it leaves in clear; with the guard it does not leave.
 func TestGuardESPAndMasquerade(t *testing.T) {
 	p := newPair(t, "")
 	withESP(t, p)
 	p.host.run("ip addr add 2001:db8::77/64 dev e0 nodad")
 	p.host.nft("table ip6 nat {\n chain post { type nat hook postrouting priority 100; oifname e0 udp dport 547 snat to 2001:db8::77; }\n}\n")
 	host, peer := p.host.udp(t, host6, 547), p.other.udp(t, peer6, 547)
-	// The peer takes what is not from us in clear, as any program would.
+	// The peer accepts messages in clear, as any program would.
 	send(t, host, address(peer), plain)
 	received(t, peer)
 	p.install(true, threeHops()...)
-	fresh := p.host.udp(t, host6, 546) // another connection for nat
+	fresh := p.host.udp(t, host6, 546) // to nat it must be another connection
 	if !send(t, fresh, address(peer), plain) {
 		t.Error("not refused")
 	}
@@ -116,7 +116,7 @@ func TestGuardESPAndMasquerade(t *testing.T) {
 	}
 }
 
-// What a VRF changes: the names of interfaces that the hooks see.
+// In a VRF, the hooks see other names of interfaces.
 func TestGuardInVRF(t *testing.T) {
 	p := newPair(t, "red")
 	p.install(true, threeHops()...)
@@ -129,8 +129,9 @@ func TestGuardInVRF(t *testing.T) {
 	}
 }
 
-// The guard cannot tell whose SA a packet came out of: that is the selector of the
-// state. Without one, a peer sends under another's address with its own key.
+// The guard cannot know by which peer's SA a packet came: the selector of the state binds it to
+// the peer's address. Without the selector, a peer can send from another peer's address with its
+// own key.
 func TestGuardESPReliesOnSelectors(t *testing.T) {
 	if os.Getenv("FAIRLEAD_VM_IMAGE") != "ipsec" {
 		t.Skip("probe: FAIRLEAD_VM_IMAGE is not ipsec: the plain image has no ESP")
@@ -160,9 +161,8 @@ func TestGuardESPReliesOnSelectors(t *testing.T) {
 	}
 }
 
-// Where nobody listens, the kernel answers what came in ESP with an error that
-// quotes it, in clear: the guard holds that back. The port that counts may be at
-// either end.
+// Where no program listens, the kernel answers what came in ESP with an error in clear that
+// quotes it: the guard holds that error back. The port that matters may be at either end.
 func TestGuardESPQuotesNothing(t *testing.T) {
 	p := newPair(t, "")
 	withESP(t, p)

@@ -7,13 +7,12 @@ import (
 	"fairlead/internal/core/hop"
 )
 
-// maxLinks is how many interfaces the table of frames is called at.
+// maxLinks bounds the number of interfaces whose frames the table filters.
 const maxLinks = 1024
 
-// follow keeps the table of frames, at the links that there are now. intact is
-// false if somebody else has changed it, problem is why not all frames are held
-// back, or empty. While the kernel does not have what it needs, each call tries
-// again.
+// follow keeps the table of frames in step with the links that there are. intact is false if
+// another program has changed the table. problem says why not all frames are held back, or is
+// empty. While the kernel refuses something, each call tries again.
 func (g *Guard) follow() (intact bool, problem string) {
 	if !g.owner.StopsFrames() {
 		return true, ""
@@ -33,7 +32,7 @@ func (g *Guard) follow() (intact bool, problem string) {
 		if intact {
 			return true, tooMany(links)
 		}
-		// A link that has gone meanwhile has taken its chain along.
+		// A link that has gone has taken its chain along.
 		now, failed := listLinks(g.devices)
 		switch {
 		case failed != nil:
@@ -56,8 +55,8 @@ func tooMany(links []hop.GuardLink) string {
 	return fmt.Sprintf("there are %d interfaces: only the first %d are guarded", len(links), maxLinks)
 }
 
-// framesAt makes the table anew if the links are others than before, and else
-// looks whether it is as it was made.
+// framesAt makes the table again if the links have changed. Otherwise it looks whether the table
+// is as it was made.
 func (g *Guard) framesAt(links []hop.GuardLink) (intact bool, err error) {
 	if g.frames.table != nil && slices.Equal(links, g.links) {
 		return g.frames.intact()

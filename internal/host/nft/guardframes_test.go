@@ -44,7 +44,7 @@ func (n *node) framer(t *testing.T, to *node) *framer {
 	return f
 }
 
-// send sends a datagram in a frame by a link, past the stack.
+// send sends a datagram in a frame on a link, without the network stack.
 func (f *framer) send(link, src, dst string, sport, dport uint16) {
 	f.t.Helper()
 	packet, kind := packetOf(src, dst, datagram(src, dst, sport, dport, plain))
@@ -56,13 +56,13 @@ func (f *framer) send(link, src, dst string, sport, dport uint16) {
 	}
 	frame := append(append(append([]byte{}, f.to...), i.HardwareAddr...), byte(kind>>8), byte(kind))
 	err = unix.Sendto(f.fd, append(frame, packet...), 0, &unix.SockaddrLinklayer{Ifindex: i.Index, Halen: 6})
-	// So the kernel may tell of a frame that is dropped: at a device, or by a VRF's.
+	// The kernel may report a frame that is dropped, at a device or in a VRF.
 	if err != nil && !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.EPERM) {
 		f.t.Fatalf("frame by %s: %v", link, err)
 	}
 }
 
-// packetOf is a datagram in a packet, and what Ethernet calls the packet.
+// packetOf is a packet with the datagram, and its Ethernet type.
 func packetOf(src, dst string, datagram []byte) (packet []byte, kind uint16) {
 	s, d := netip.MustParseAddr(src), netip.MustParseAddr(dst)
 	if s.Is6() {
@@ -80,8 +80,8 @@ func packetOf(src, dst string, datagram []byte) (packet []byte, kind uint16) {
 	return append(b, datagram...), unix.ETH_P_IP
 }
 
-// What a program sends by a packet socket to a peer, past the stack, is dropped
-// as it leaves, and counted; what goes to others or to other ports is not.
+// A frame that a program sends to a peer by a packet socket is dropped as it leaves, and counted.
+// Frames to other hosts or other ports are not.
 func TestGuardDropsClearFrames(t *testing.T) {
 	p := newPair(t, "")
 	p.install(true, threeHops()...)
@@ -95,7 +95,7 @@ func clearFrames(t *testing.T, p *pair) {
 			peerPort, peerAny := p.other.udp(t, w.peer, w.port), p.other.udp(t, w.peer, 5470)
 			port := uint16(w.port)
 			before := p.observe()
-			// A link that has just come up may lose frames still.
+			// A link that has just come up may still lose frames.
 			for what, pass := range map[string]struct {
 				to    *net.UDPConn
 				frame func()
@@ -123,7 +123,7 @@ func clearFrames(t *testing.T, p *pair) {
 	}
 }
 
-// dropped reports whether a frame to the peer by a link is held back.
+// dropped reports whether a frame to the peer on a link is held back.
 func (p *pair) dropped(f *framer, link string) bool {
 	p.t.Helper()
 	_, before, _ := totals(p.observe())
@@ -132,8 +132,8 @@ func (p *pair) dropped(f *framer, link string) bool {
 	return after == before+1
 }
 
-// Interfaces come, go, come again and change their names: what there is is
-// guarded at the next look, and nobody is said to have changed anything.
+// Interfaces come, go, come again and change their names. Those that are there are guarded after
+// the next look, and no change by another program is reported.
 func TestGuardFramesFollowLinks(t *testing.T) {
 	p := newPair(t, "")
 	p.install(true, threeHops()...)
@@ -166,7 +166,7 @@ func TestGuardFramesFollowLinks(t *testing.T) {
 	}
 }
 
-// links are those that are to be guarded.
+// links are the interfaces that are to be guarded.
 func (p *pair) links() []hop.GuardLink {
 	p.t.Helper()
 	var links []hop.GuardLink
@@ -178,7 +178,7 @@ func (p *pair) links() []hop.GuardLink {
 	return links
 }
 
-// Loopback and point-to-point interfaces have no programs that write Ethernet.
+// Loopback and point-to-point interfaces are left out: no program writes Ethernet frames to them.
 func TestGuardLinks(t *testing.T) {
 	p := newPair(t, "")
 	p.host.run("ip link add br0 type bridge")
@@ -192,8 +192,7 @@ func TestGuardLinks(t *testing.T) {
 	}
 }
 
-// What the host only bridges is none of its business, though it leaves by the
-// same interface.
+// What the host only bridges is not held back, although it leaves by the same interface.
 func TestGuardFramesOfOthers(t *testing.T) {
 	p := newPair(t, "")
 	third := newNode(t)
@@ -202,7 +201,7 @@ func TestGuardFramesOfOthers(t *testing.T) {
 	for _, line := range []string{"ip link set e1 up", "ip link set e0 master br0", "ip link set e1 master br0", "ip link set br0 up"} {
 		p.host.run(line)
 	}
-	p.host.run("sysctl -qew net.bridge.bridge-nf-call-ip6tables=0") // where br_netfilter is loaded, bridged packets pass as our own
+	p.host.run("sysctl -qew net.bridge.bridge-nf-call-ip6tables=0") // with br_netfilter loaded, bridged packets would look like our own
 	p.raise(third, "2001:db8::4/64")
 	third.ready("e0")
 	p.install(true, threeHops()...)

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Whatever is done by hand to the table of frames shows, and Install mends it.
+// Every change by hand to the table of frames is noticed, and Install mends it.
 func TestGuardNoticesTamperingWithFrames(t *testing.T) {
 	p := newPair(t, "")
 	p.install(true, threeHops()...)
@@ -40,7 +40,7 @@ func TestGuardNoticesTamperingWithFrames(t *testing.T) {
 			t.Fatalf("before %q: not intact", script)
 		}
 		p.host.nft(script)
-		for range 2 { // it is not forgotten either
+		for range 2 { // it is still reported at the second look
 			if p.observe().Intact {
 				t.Errorf("%s: intact", script)
 			}
@@ -55,7 +55,7 @@ func TestGuardNoticesTamperingWithFrames(t *testing.T) {
 	}
 }
 
-// While the tables are made anew again and again, no frame slips through.
+// While the tables are made again and again, no frame passes.
 func TestGuardFramesAreNeverLetThrough(t *testing.T) {
 	p := newPair(t, "")
 	p.install(true, threeHops()...)
@@ -85,7 +85,7 @@ func TestGuardFramesAreNeverLetThrough(t *testing.T) {
 	}
 }
 
-// Without hops nothing is called at any device, and Remove leaves nothing.
+// Without hops no device has a chain, and Remove leaves nothing.
 func TestGuardFramesAreRemoved(t *testing.T) {
 	p := newPair(t, "")
 	for _, away := range []func(){
@@ -117,8 +117,8 @@ func TestGuardFramesAreRemoved(t *testing.T) {
 	}
 }
 
-// A kernel that refuses the table of frames is told of, and all else is guarded.
-// Here somebody else owns the table, until he ends.
+// If the kernel refuses the table of frames, that is reported, and everything else is guarded. In
+// this test another owner has the table until it ends.
 func TestGuardWithoutFrames(t *testing.T) {
 	p := newPair(t, "")
 	var owner *bulk.Conn
@@ -148,7 +148,7 @@ func TestGuardWithoutFrames(t *testing.T) {
 	}
 }
 
-// claim makes a table of family netdev that nobody else may change.
+// claim makes a table of family netdev that only its owner may change.
 func claim(t *testing.T, c *bulk.Conn, name string) {
 	t.Helper()
 	const flags, owner = 2, 2 // NFTA_TABLE_FLAGS, NFT_TABLE_F_OWNER
@@ -164,7 +164,7 @@ func claim(t *testing.T, c *bulk.Conn, name string) {
 	}
 }
 
-// The text of a plan gives the same table as what is installed.
+// The text of a plan gives the same table as Install.
 func TestFrameTextIsWhatIsInstalled(t *testing.T) {
 	p := newPair(t, "")
 	p.host.run("ip link add e,1 type bridge")
@@ -181,7 +181,8 @@ func TestFrameTextIsWhatIsInstalled(t *testing.T) {
 	}
 }
 
-// Of very many interfaces the first are guarded, and the others are told of.
+// If there are very many interfaces, the first ones are guarded, and the number of the others is
+// reported.
 func TestGuardTooManyLinks(t *testing.T) {
 	p := newPair(t, "")
 	var batch strings.Builder

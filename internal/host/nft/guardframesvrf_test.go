@@ -7,11 +7,11 @@ import (
 	"testing"
 )
 
-// Where the link to the peers belongs to a VRF, frames by the link are held back,
-// as are those by the VRF's own device, which is none of those that are guarded.
-// A frame by a VLAN's device is dropped there, and so counted once, though it would
-// not pass the device below either. Older kernels than those of build machines
-// remove a chain with its device: nobody is said to have done it.
+// Where the link to the peers is in a VRF, frames by the link are held back, and so are frames by
+// the device of the VRF, which has no chain of its own. A frame by the device of a VLAN is
+// dropped there and counted once, although the device below it would drop it too. Kernels older
+// than those of build machines remove a chain with its device: that is not reported as a change
+// by another program.
 func TestGuardFramesVRFAndVLAN(t *testing.T) {
 	p := newPair(t, "red")
 	p.install(true, threeHops()...)

@@ -12,11 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bringAbout makes the table what t says. What is there of it is filled anew, in
-// its place. To remove a chain with a hook and to make it again in the same
-// transaction lets packets through that are between the two just then; that is
-// done only where the table is not one of ours any more, and holds nothing back
-// anyhow.
+// bringAbout makes the table what t says. If the table is there, it is emptied and filled again
+// in place. If a chain with a hook were removed and made again in the same transaction, packets
+// that are between the two just then would pass. So that is done only where the table is not one
+// of ours any more, and holds nothing back anyhow.
 func (k *guardTable) bringAbout(t *hop.GuardTable) error {
 	there, err := k.inventory()
 	if err != nil {
@@ -34,7 +33,7 @@ func (k *guardTable) bringAbout(t *hop.GuardTable) error {
 		}
 	}
 	x := k.begin()
-	x.addTable() // so that there is one
+	x.addTable() // in case there is none
 	x.dropTable()
 	x.addTable()
 	x.fill(t, k.total)
@@ -45,7 +44,7 @@ func (k *guardTable) bringAbout(t *hop.GuardTable) error {
 	return nil
 }
 
-// inventory is what there is in a table.
+// inventory lists what a table has.
 type inventory struct {
 	dormant  bool
 	chains   map[string]hook
@@ -53,18 +52,18 @@ type inventory struct {
 	counters []string
 }
 
-// hook is where the kernel calls a chain; number is -1 for one that others go to.
+// hook is where the kernel calls a chain; number is -1 for a chain that only other chains go to.
 type hook struct {
 	number, priority int32
-	device           string // of hooks that belong to one
+	device           string // only for hooks of a device
 }
 
-// shape is what a set has besides its elements.
+// shape describes a set without its elements.
 type shape struct {
 	flags, length uint32
 }
 
-// inventory lists the table. Of one that is not there it is empty.
+// inventory lists the table. If there is no table, the list is empty.
 func (k *guardTable) inventory() (inventory, error) {
 	i := inventory{chains: map[string]hook{}, sets: map[string]shape{}}
 	tables, err := k.objects(unix.NFT_MSG_GETTABLE, ofTables)
@@ -104,7 +103,7 @@ func (k *guardTable) inventory() (inventory, error) {
 	return i, nil
 }
 
-// numbered is the attribute of a kind that is a number, or 0.
+// numbered is the number in the attribute of a kind; 0 if there is none.
 func numbered(attrs []byte, wanted uint16) (n uint32) {
 	bulk.Attrs(attrs, within(wanted, func(v []byte) {
 		if len(v) == 4 {
@@ -119,11 +118,11 @@ var hooks = map[hop.Hook]int32{
 	hop.HookEgress: hookEgress,
 }
 
-// hookOf is where a chain should be called.
+// hookOf is the hook that a chain should have.
 func hookOf(c *hop.GuardChain) hook { return hook{hooks[c.Hook], c.Priority, c.Device} }
 
-// fits reports whether what is there can be filled anew. What is too much can be
-// removed, but what is there under a name of ours must be what we would make.
+// fits reports whether the table can be filled again in place. What is too much can be removed,
+// but an object under a name of ours must be what we would make.
 func (i *inventory) fits(t *hop.GuardTable) bool {
 	if i.dormant || len(i.chains) == 0 {
 		return false
@@ -152,7 +151,7 @@ func (x *transaction) empty(t *hop.GuardTable, there inventory) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(there.sets)) {
 		switch {
-		case strings.HasPrefix(name, "__"): // part of a rule, and gone with it
+		case strings.HasPrefix(name, "__"): // it belongs to a rule, and goes with the rule
 		case slices.ContainsFunc(t.Sets, func(s hop.GuardSet) bool { return s.Name == name }):
 			x.drop(unix.NFT_MSG_DELSETELEM, unix.NFTA_SET_ELEM_LIST_SET, name)
 		default:
@@ -161,7 +160,7 @@ func (x *transaction) empty(t *hop.GuardTable, there inventory) {
 	}
 }
 
-// dropCounters removes the counters of hops that are no more.
+// dropCounters removes the counters of hops that are gone.
 func (x *transaction) dropCounters(t *hop.GuardTable, there inventory) {
 	wanted := make(map[string]bool, len(t.Counters))
 	for _, c := range t.Counters {
@@ -181,8 +180,7 @@ func (x *transaction) drop(kind, attribute uint16, name string) {
 	x.message(kind, 0, func(b []byte) []byte { return bulk.AttrString(b, attribute, name) })
 }
 
-// fill makes everything that is not there. from is where counters begin; nil: at
-// nothing.
+// fill makes everything that is missing. from gives the first value of each counter; nil: 0.
 func (x *transaction) fill(t *hop.GuardTable, from func(counter string) hop.Traffic) {
 	for _, c := range t.Counters {
 		begin := Counter{}

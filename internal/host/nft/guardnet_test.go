@@ -21,8 +21,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pair is a guarded host and another, with one link e0. The other one has the
-// addresses of peers (2) and of somebody else (3).
+// pair is a guarded host and another host, with one link e0. The other host has the addresses of
+// peers (2) and of a stranger (3).
 type pair struct {
 	t           *testing.T
 	host, other *node
@@ -35,8 +35,8 @@ const (
 	hostLink, peerLink, elseLink = "fe80::1", "fe80::2", "fe80::3"
 )
 
-// newPair makes the two, and opens a guard that holds nothing yet. vrf is of
-// which the host's end is a part, or empty.
+// newPair makes the two hosts, and opens a guard that is still empty. vrf is the VRF of the
+// host's end, or empty.
 func newPair(t *testing.T, vrf string) *pair {
 	p := &pair{t: t, host: newNode(t), other: newNode(t)}
 	p.host.run("ip link add e0 address " + edgeMAC + " type veth peer name e0 netns " + p.other.path)
@@ -99,7 +99,7 @@ func hopTo(name string, role trust.PeerRole, local, remote string) hop.Hop {
 	return h
 }
 
-// threeHops are to relays at each kind of address.
+// threeHops are hops to relays, one at each kind of address.
 func threeHops() []hop.Hop {
 	return []hop.Hop{
 		hopTo("six", trust.Relay, host6, peer6),
@@ -108,7 +108,7 @@ func threeHops() []hop.Hop {
 	}
 }
 
-// totals add up what was dropped: in, out and of strangers.
+// totals add up what was dropped: of what came in, of what went out, and of strangers.
 func totals(o hop.Guard) (in, out, strangers int) {
 	for _, d := range o.Hops {
 		in += int(d.In.Packets)
@@ -175,7 +175,7 @@ func (n *node) dials(from string, to *net.TCPListener, limit time.Duration) erro
 	return err
 }
 
-// bound binds a socket to the node's VRF. A link-local address binds it to its
+// bound binds a socket to the node's VRF. A socket with a link-local address is bound to its
 // link.
 func (n *node) bound(a string) func(string, string, syscall.RawConn) error {
 	return func(_, _ string, c syscall.RawConn) error {
@@ -188,7 +188,7 @@ func (n *node) bound(a string) func(string, string, syscall.RawConn) error {
 	}
 }
 
-// send sends a datagram; a filter of the sender may refuse it.
+// send sends a datagram. It reports whether a filter of the sender refused it.
 func send(t *testing.T, from *net.UDPConn, to string, payload []byte) (refused bool) {
 	t.Helper()
 	dest, err := net.ResolveUDPAddr("udp", to)
@@ -217,7 +217,7 @@ func received(t *testing.T, c *net.UDPConn) []byte {
 	return b[:n]
 }
 
-// waiting reports how many datagrams are there already.
+// waiting counts the datagrams that can be read.
 func waiting(t *testing.T, c *net.UDPConn) (n int) {
 	t.Helper()
 	raw, err := c.SyscallConn()
@@ -238,7 +238,7 @@ func waiting(t *testing.T, c *net.UDPConn) (n int) {
 	return n
 }
 
-// until polls a condition that something else brings about.
+// until polls until a condition holds.
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for late := time.Now().Add(patience); !done(); {
@@ -248,7 +248,7 @@ func until(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// nft feeds nft from its standard input.
+// nft gives nft a script on its standard input.
 func (n *node) nft(script string, options ...string) string {
 	n.t.Helper()
 	var out []byte
@@ -264,7 +264,7 @@ func (n *node) nft(script string, options ...string) string {
 	return string(out)
 }
 
-// fragment is an IPv6 fragment of a UDP datagram. Offset is in octets.
+// fragment is an IPv6 fragment of a UDP datagram; offset is in octets.
 func fragment(src, dst string, offset int, more bool, part []byte) []byte {
 	b := binary.BigEndian.AppendUint16([]byte{0x60, 0, 0, 0}, uint16(8+len(part)))
 	b = append(b, unix.IPPROTO_FRAGMENT, 64)
@@ -277,7 +277,7 @@ func fragment(src, dst string, offset int, more bool, part []byte) []byte {
 	return append(append(b, 0, 0, 0, 42), part...)
 }
 
-// datagram is UDP with a right checksum.
+// datagram is a UDP datagram with a correct checksum.
 func datagram(src, dst string, sport, dport uint16, payload []byte) []byte {
 	u := binary.BigEndian.AppendUint16(nil, sport)
 	u = binary.BigEndian.AppendUint16(u, dport)

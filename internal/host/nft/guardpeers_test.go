@@ -10,7 +10,7 @@ import (
 	"fairlead/internal/core/trust"
 )
 
-// bootp is a DHCPv4 message as far as the guard reads it.
+// bootp has the parts of a DHCPv4 message that the guard reads.
 func bootp(op byte, giaddr string) []byte {
 	b := make([]byte, 240)
 	b[0] = op
@@ -23,7 +23,7 @@ const (
 	bootRequest, bootReply            = 1, 2      // RFC 2131 section 2
 )
 
-// message is one that may be refused to strangers.
+// message is a message that a stranger may or may not send.
 type message struct {
 	name    string
 	six     bool
@@ -31,7 +31,7 @@ type message struct {
 	refused bool
 }
 
-// fromStrangers are messages and whether RFC 8213 lets them in from anybody.
+// fromStrangers are messages, and whether RFC 8213 lets anybody send them.
 var fromStrangers = []message{
 	{"a client's", true, []byte{solicit, 0, 0, 7}, false},
 	{"a server's to a relay", true, []byte{relayReply, 0, 0, 7}, true},
@@ -52,8 +52,8 @@ var fromStrangers = []message{
 	{"empty", false, nil, true},
 }
 
-// RFC 8213 section 3: relayed messages come in from configured peers alone;
-// clients' come in from anybody.
+// RFC 8213 section 3: relayed messages come in only from configured peers; messages of clients
+// come in from anybody.
 func TestGuardStrangers(t *testing.T) {
 	p := newPair(t, "")
 	host := map[bool]*net.UDPConn{true: p.host.udp(t, host6, 547), false: p.host.udp(t, host4, 67)}
@@ -66,8 +66,8 @@ func TestGuardStrangers(t *testing.T) {
 	}
 }
 
-// Peers that are configured to be heard in clear send what their role may send,
-// from their address and link.
+// Peers that may be heard in clear can send what their role may send, from their address and
+// link.
 func TestGuardOpenPeers(t *testing.T) {
 	p := newPair(t, "")
 	host6Port, host4Port := p.host.udp(t, "::", 547), p.host.udp(t, host4, 67)
@@ -109,8 +109,8 @@ func TestGuardOpenPeers(t *testing.T) {
 	sees(other4, to4, bootp(bootReply, "0.0.0.0"), false)
 }
 
-// A relay of somebody else's hears servers on the port that it sends from (RFC
-// 8357), and strangers not there either.
+// A relay of another program receives from servers at the port that it sends from (RFC 8357), and
+// strangers are held back there too.
 func TestGuardStrangersAtRelayPort(t *testing.T) {
 	p := newPair(t, "")
 	h := hopTo("six", trust.Server, host6, peer6)
@@ -121,7 +121,7 @@ func TestGuardStrangersAtRelayPort(t *testing.T) {
 	p.sees(t, message{name: "no reply", payload: []byte{7, 0}}, other, address(host), host, false)
 }
 
-// sees sends a message and checks whether it comes in or is counted.
+// sees sends a message, and checks whether it comes in, or is dropped and counted.
 func (p *pair) sees(t *testing.T, m message, from *net.UDPConn, dest string, to *net.UDPConn, refused bool) {
 	t.Helper()
 	before := p.observe()

@@ -14,15 +14,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// print is a digest of a guard table: flags of the table, chains with their
-// hooks, rules, sets and their elements. Handles, uses and counts are not in it.
-// The numbers say how many there are.
+// print is a digest of a guard table: the flags of the table, chains with their hooks, rules,
+// sets and their elements. It leaves out handles, uses and counts. The numbers are how many of
+// each there are.
 type print struct {
 	digest                        [sha256.Size]byte
 	chains, rules, sets, elements int
 }
 
-// matches reports whether there is as much as there should be.
+// matches reports whether there are as many of each as there should be.
 func (p *print) matches(t *hop.GuardTable) bool {
 	rules, elements := 0, 0
 	for _, c := range t.Chains {
@@ -37,7 +37,7 @@ func (p *print) matches(t *hop.GuardTable) bool {
 // chainFlags is NFTA_CHAIN_FLAGS, which golang.org/x/sys does not name.
 const chainFlags = 10
 
-// What of each kind of object counts.
+// The attributes of each kind of object that go into the digest.
 var (
 	ofTables = []uint16{unix.NFTA_TABLE_NAME, unix.NFTA_TABLE_FLAGS}
 	ofChains = []uint16{unix.NFTA_CHAIN_NAME, unix.NFTA_CHAIN_HOOK, unix.NFTA_CHAIN_POLICY, unix.NFTA_CHAIN_TYPE, chainFlags}
@@ -46,7 +46,7 @@ var (
 	ofElems  = []uint16{unix.NFTA_SET_ELEM_KEY, unix.NFTA_SET_ELEM_OBJREF, unix.NFTA_SET_ELEM_FLAGS, unix.NFTA_SET_ELEM_TIMEOUT}
 )
 
-// look takes the print of what there is of a table now.
+// look makes the print of the present table.
 func (k *guardTable) look(t *hop.GuardTable) (p print, err error) {
 	var all []byte
 	take := func(kind uint16, attributes []uint16) (n int) {
@@ -80,8 +80,8 @@ func (k *guardTable) look(t *hop.GuardTable) (p print, err error) {
 	return p, err
 }
 
-// objects lists the chosen attributes of the table's objects of a kind, in the
-// kernel's order.
+// objects lists the chosen attributes of the table's objects of a kind, in the order of the
+// kernel.
 func (k *guardTable) objects(kind uint16, attributes []uint16) (found [][]byte, err error) {
 	err = k.list(kind, kind != unix.NFT_MSG_GETTABLE, func() { found = nil }, func(attrs []byte) {
 		ours := false
@@ -91,13 +91,13 @@ func (k *guardTable) objects(kind uint16, attributes []uint16) (found [][]byte, 
 		}
 	})
 	if errors.Is(err, unix.ENOENT) {
-		return nil, nil // no table, nothing in it
+		return nil, nil // there is no table
 	}
 	return found, err
 }
 
-// elements lists the elements of a set, sorted: their order in the kernel means
-// nothing. A set that is not there has none.
+// elements lists the elements of a set, sorted, because their order in the kernel means nothing.
+// A set that is not there has none.
 func (k *guardTable) elements(set string) (found [][]byte, err error) {
 	b := request(nil, k.family, unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP)
 	b = bulk.AttrString(b, unix.NFTA_SET_ELEM_LIST_TABLE, k.name)
@@ -113,7 +113,7 @@ func (k *guardTable) elements(set string) (found [][]byte, err error) {
 	return slices.CompactFunc(found, bytes.Equal), err
 }
 
-// chosen are some of the attributes, in the order in which they are wanted.
+// chosen are the attributes of these kinds, in this order.
 func chosen(attrs []byte, kinds []uint16) []byte {
 	type attribute struct {
 		kind  uint16

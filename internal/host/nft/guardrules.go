@@ -43,7 +43,8 @@ const (
 	transport = expr.PayloadBaseTransportHeader
 	udpHeader = 8
 
-	// Where an ICMP error begins to quote, and the headers that it quotes.
+	// Offset at which an ICMP error begins to quote, and the lengths of the headers that it
+	// quotes.
 	quote   = 8
 	header4 = 20
 	header6 = 40
@@ -78,7 +79,7 @@ var fields = map[hop.GuardField]field{
 	hop.FieldQuotedDest6:     {load: loadPayload(transport, quote+header6+2, 2), size: 2},
 }
 
-// appendValue appends a value as the kernel compares it.
+// appendValue appends a value in the form in which the kernel compares it.
 func (f field) appendValue(b []byte, v uint32) []byte {
 	switch {
 	case f.size == 1:
@@ -91,7 +92,7 @@ func (f field) appendValue(b []byte, v uint32) []byte {
 	return binary.BigEndian.AppendUint32(b, v)
 }
 
-// addGuardChain appends the chain's rules, in order. The chain is there.
+// addGuardChain appends the rules of a chain that is there, in order.
 func (x *transaction) addGuardChain(c *hop.GuardChain) {
 	for _, r := range c.Rules {
 		var bodies [][]byte
@@ -115,7 +116,7 @@ func guardVerdict(r hop.GuardRule) *expr.Verdict {
 	return &expr.Verdict{Kind: expr.VerdictDrop}
 }
 
-// guardMatch loads the fields one after the other and compares them.
+// guardMatch loads the fields one after the other, and compares them.
 func (x *transaction) guardMatch(m hop.GuardMatch) (bodies [][]byte) {
 	if m.Set == "" {
 		return x.comparison(m)
@@ -142,7 +143,7 @@ func (x *transaction) comparison(m hop.GuardMatch) [][]byte {
 		data = m.Prefix.Addr().AsSlice()
 		bits := m.Prefix.Bits()
 		if p, ok := load.(*expr.Payload); ok && bits%8 == 0 {
-			// The octets that count, and no others.
+			// Only the octets that the prefix covers.
 			data, p.Len = data[:bits/8], uint32(bits/8)
 			break
 		}
@@ -169,8 +170,8 @@ func (x *transaction) encode(e expr.Any) []byte {
 	return body
 }
 
-// counterOf is an expression that the library lacks: count in the counter that a
-// map has for the key.
+// counterOf is an expression that the library does not have: it counts in the counter to which a
+// map leads from the key.
 func counterOf(set string) []byte {
 	b := bulk.AttrString(nil, unix.NFTA_EXPR_NAME, "objref")
 	b, data := bulk.Nest(b, unix.NFTA_EXPR_DATA)
@@ -198,7 +199,7 @@ func (x *transaction) addGuardSet(s *hop.GuardSet, id uint32) {
 	}
 }
 
-// appendGuardKey appends the parts of an element's key; in a key of several each
+// appendGuardKey appends the parts of an element's key. In a key with several parts, each part
 // fills whole registers.
 func appendGuardKey(b []byte, key []hop.GuardField, e *hop.GuardElement) []byte {
 	for _, f := range key {
@@ -233,7 +234,7 @@ func datatypes(s *hop.GuardSet) (types []nftables.SetDatatype) {
 	return types
 }
 
-// shapeOf is what the set is without its elements.
+// shapeOf is the shape of a set.
 func shapeOf(s *hop.GuardSet) shape {
 	key, flags, _ := keyOf(datatypes(s), contentsOf(s))
 	return shape{flags: flags, length: key.Bytes}

@@ -6,13 +6,13 @@ import (
 	"fairlead/internal/core/hop"
 )
 
-// guardTable is one table of a guard, and what of it was installed.
+// guardTable is one table of a guard, with what was installed in it.
 type guardTable struct {
 	session
-	table *hop.GuardTable  // as last installed; nil: nothing was
-	tally map[string]tally // of each counter
+	table *hop.GuardTable  // what was installed last; nil: nothing
+	tally map[string]tally // by counter
 	print print
-	seen  uint32 // number of the rule set when everything was last found intact; 0: never
+	seen  uint32 // number of the rule set when the table was last found intact; 0: never
 }
 
 func openGuardTable(family byte, name string) (guardTable, error) {
@@ -20,7 +20,7 @@ func openGuardTable(family byte, name string) (guardTable, error) {
 	return guardTable{session: s, tally: map[string]tally{}}, err
 }
 
-// install makes the table hold what t says, whatever was in it.
+// install makes the table what t says, whatever was in it.
 func (k *guardTable) install(t *hop.GuardTable) error {
 	if err := k.count(); err != nil {
 		return err
@@ -39,8 +39,8 @@ func (k *guardTable) install(t *hop.GuardTable) error {
 	return nil
 }
 
-// intact compares what there is with what was installed, unless nothing at all
-// has changed in nftables since that was last the same.
+// intact compares the table with what was installed. It reads nothing if nftables has not changed
+// at all since the table was last intact.
 func (k *guardTable) intact() (bool, error) {
 	number, err := k.generation()
 	if err != nil {
@@ -61,7 +61,7 @@ func (k *guardTable) intact() (bool, error) {
 	return true, nil
 }
 
-// remove removes the table if it is there.
+// remove removes the table if there is one.
 func (k *guardTable) remove() error {
 	k.table, k.seen = nil, 0
 	there, err := k.there()
@@ -69,7 +69,7 @@ func (k *guardTable) remove() error {
 		return err
 	}
 	x := k.begin()
-	x.addTable() // so that there is one still
+	x.addTable() // in case there is none any more
 	x.dropTable()
 	return k.commit(x)
 }

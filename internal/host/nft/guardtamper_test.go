@@ -13,10 +13,10 @@ import (
 	"fairlead/internal/core/trust"
 )
 
-// table is the guard's, in nft's words.
+// table is the guard's table, as nft names it.
 var table = "inet " + hop.OwnerGuard.Table()
 
-// Whatever is done to the table by hand shows, and the next Install mends it.
+// Every change by hand to the table is noticed, and the next Install mends it.
 func TestGuardNoticesTampering(t *testing.T) {
 	p := newPair(t, "")
 	open := hop.Open{Role: trust.Relay, Address: netip.MustParseAddr(else6)}
@@ -61,7 +61,7 @@ func TestGuardNoticesTampering(t *testing.T) {
 		if p.observe().Intact {
 			t.Errorf("%s: intact", script)
 		}
-		if p.observe().Intact { // is not forgotten either
+		if p.observe().Intact { // it is still reported at the second look
 			t.Errorf("%s: intact at the second look", script)
 		}
 		install()
@@ -84,14 +84,14 @@ func TestGuardNoticesTampering(t *testing.T) {
 	}
 }
 
-// content is the lines of the guard's table, without counts, sorted.
+// content are the lines of the guard's table, without counts, sorted.
 func (p *pair) content() string {
 	lines := strings.Split(p.host.run("nft -s list table "+table), "\n")
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
 }
 
-// What somebody does to his own tables is none of our business.
+// What another program does to its own tables does not matter to the guard.
 func TestGuardIgnoresOtherTables(t *testing.T) {
 	p := newPair(t, "")
 	p.install(false, threeHops()...)
@@ -121,8 +121,7 @@ func TestGuardIgnoresOtherTables(t *testing.T) {
 	}
 }
 
-// Counts go on: through a new Install, through the loss of the table, and through
-// a new process.
+// Counts go on after a new Install, after the loss of the table, and in a new process.
 func TestGuardCountsSurvive(t *testing.T) {
 	p := newPair(t, "")
 	p.install(false, threeHops()...)
@@ -156,21 +155,20 @@ func TestGuardCountsSurvive(t *testing.T) {
 	p.guard = openGuard(t, p.host, hop.OwnerGuard)
 	p.install(false, threeHops()...)
 	p.observe()
-	// Of what a former process counted, the kernel's table tells.
+	// What the earlier process counted is in the table of the kernel.
 	wantIn, wantOut, wantStrangers = 0, 0, 0
 	clear()
 	p.guard = openGuard(t, p.host, hop.OwnerGuard)
 	p.install(false, threeHops()...)
 	clear()
-	// A hop that is no more is forgotten.
+	// A hop that is gone is forgotten.
 	p.install(false, threeHops()[1:]...)
 	if o := p.observe(); len(o.Hops) != 2 {
 		t.Errorf("hops: %+v, want two", o.Hops)
 	}
 }
 
-// While the table is made anew again and again, nothing slips through, in either
-// direction.
+// While the table is made again and again, nothing passes in either direction.
 func TestGuardIsNeverAbsent(t *testing.T) {
 	const times = 200
 	p := newPair(t, "")
@@ -206,7 +204,7 @@ func TestGuardIsNeverAbsent(t *testing.T) {
 	t.Logf("%d in and %d out were stopped during %d installations", sent.Load(), refused.Load(), times)
 }
 
-// A thousand peers are no slower for a packet than one, and no great work.
+// With a thousand peers a packet takes no longer than with one, and the guard is quickly made.
 func TestGuardThousandHops(t *testing.T) {
 	const many = 1000
 	p := newPair(t, "")
@@ -235,7 +233,7 @@ func TestGuardThousandHops(t *testing.T) {
 	}
 }
 
-// What the kernel would misread is refused, and changes nothing.
+// A table that the kernel would misread is refused, and nothing changes.
 func TestGuardRefusesNonsense(t *testing.T) {
 	p := newPair(t, "")
 	p.install(false, threeHops()...)

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// packetIPv4 is packet of IPv4, with a checksum of UDP that is none (RFC 768).
+// packetIPv4 is like packet, with IPv4 and without a UDP checksum (RFC 768).
 func packetIPv4(src, dst, word string) []byte {
 	udp := []byte{0x30, 0x39, 0, 9, 0, 0, 0, 0}
 	udp = append(append(udp, "WORD:"...), word...)
@@ -32,7 +32,7 @@ func packetIPv4(src, dst, word string) []byte {
 	return append(b, udp...)
 }
 
-// newNetworkIPv4 is a network with IPv4 as well, in which the client's link has 192.0.2.0/24.
+// newNetworkIPv4 is a network that has IPv4 too; the client's link has 192.0.2.0/24.
 func newNetworkIPv4(t *testing.T) *network {
 	n := newNetwork(t)
 	n.edge.run("sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.c0.rp_filter=0")
@@ -43,9 +43,9 @@ func newNetworkIPv4(t *testing.T) *network {
 	return n
 }
 
-// RFC 2827 for IPv4: an address passes from the link-layer address that it is leased to
-// alone; theft is counted apart from invention. What IPv6 has in the same sets, and whether
-// its sources are checked on the link, is of no account.
+// RFC 2827 for IPv4: an address passes only from the link-layer address that it is leased to. The
+// use of another client's address is counted apart from the use of nobody's. IPv6 elements in the
+// same sets make no difference, nor does it matter whether IPv6 sources are checked on the link.
 func TestStrictIPv4(t *testing.T) {
 	n := newNetworkIPv4(t)
 	const to = "203.0.113.9"
@@ -90,7 +90,7 @@ func TestStrictIPv4(t *testing.T) {
 	expect(t, "after the filter has gone", n.flush(), "free")
 }
 
-// A client without an address asks for one: 0.0.0.0 is always a source.
+// A client without an address asks for one from 0.0.0.0: that source always passes.
 func TestUnspecifiedIPv4Passes(t *testing.T) {
 	n := newNetworkIPv4(t)
 	n.apply(add(hoststate.CheckedIPv4, "c0", ""))
@@ -107,8 +107,8 @@ func TestUnspecifiedIPv4Passes(t *testing.T) {
 	}
 }
 
-// What a client sends to DHCP's port is heard on the host whatever its source, and is not
-// forwarded: neither its own renewals past the relay, nor what it sends in another's name.
+// What a client sends to the port of DHCP reaches the host whatever its source is, and is not
+// forwarded: neither its own renewals past the relay, nor messages in another client's name.
 func TestDHCPv4IsForTheRelay(t *testing.T) {
 	n := newNetworkIPv4(t)
 	n.apply(

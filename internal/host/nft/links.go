@@ -13,15 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// skipStatistics is RTEXT_FILTER_SKIP_STATS: counters are most of what the kernel
-// tells of a link.
+// skipStatistics is RTEXT_FILTER_SKIP_STATS: counters would be most of what the kernel tells of a
+// link.
 const skipStatistics = 8
 
-// Links are the interfaces by which frames to peers may leave this host, in the
-// network namespace of the calling thread, by rising index. Those that are left
-// out: loopback; point-to-point interfaces, since programs that use packet sockets
-// write Ethernet; and VRF devices, from which a packet goes through the stack, and
-// so through the guard, once more.
+// Links are the interfaces by which frames to peers may leave this host, in the network namespace
+// of the calling thread, in ascending order of their indexes. They do not include loopback, nor
+// point-to-point interfaces, because programs with packet sockets write Ethernet, nor the devices
+// of VRFs, from which a packet goes through the stack, and so through the guard, once more.
 func Links() ([]hop.GuardLink, error) {
 	c, err := bulk.Open(unix.NETLINK_ROUTE)
 	if err != nil {
@@ -46,8 +45,7 @@ func listLinks(c *bulk.Conn) (links []hop.GuardLink, err error) {
 	return links, nil
 }
 
-// parseLink reads the body of a link message. ok is false for a link that is left
-// out.
+// parseLink reads the body of a link message. ok is false for a link that Links does not include.
 func parseLink(b []byte) (l hop.GuardLink, ok bool) {
 	if len(b) < unix.SizeofIfInfomsg {
 		return l, false

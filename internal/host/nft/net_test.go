@@ -25,12 +25,11 @@ import (
 
 const patience = 20 * time.Second
 
-// node is a network namespace: a thread that lives in it, and does what it is
-// told.
+// node is a network namespace: a thread that is in it, and runs what it is given.
 type node struct {
 	t    *testing.T
 	path string
-	vrf  string // to which its sockets are bound, or empty
+	vrf  string // the VRF that its sockets are bound to, or empty
 	work chan func()
 }
 
@@ -38,7 +37,7 @@ func newNode(t *testing.T) *node {
 	n := &node{t: t, work: make(chan func())}
 	ready := make(chan error)
 	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread dies here
+		runtime.LockOSThread() // it is never unlocked: the thread ends here
 		err := unix.Unshare(unix.CLONE_NEWNET)
 		n.path = fmt.Sprintf("/proc/%d/task/%d/ns/net", os.Getpid(), unix.Gettid())
 		ready <- err
@@ -59,7 +58,7 @@ func (n *node) do(f func()) {
 	<-done
 }
 
-// run runs a program in the node, words parted by spaces.
+// run runs a program in the node; its arguments are separated by spaces.
 func (n *node) run(line string) string {
 	n.t.Helper()
 	var out []byte
@@ -72,8 +71,8 @@ func (n *node) run(line string) string {
 	return string(out)
 }
 
-// ready waits until an interface sends: the kernel lets it a while after its
-// other end is up, and drops everything until then.
+// ready waits until an interface can send: until some time after its other end has come up, the
+// kernel drops everything.
 func (n *node) ready(name string) {
 	n.t.Helper()
 	for late := time.Now().Add(patience); time.Now().Before(late); {
@@ -117,15 +116,14 @@ func (n *node) tap(name string) *tap {
 	return p
 }
 
-// network is an edge with the filter, a client behind c0 and a core behind u0.
-// The neighbour tables are filled by hand, so that nothing but what a test sends
-// goes over the links.
+// network is an edge with the filter, a client behind c0, and a core behind u0. The neighbour
+// tables are filled by hand, so that only what a test sends goes over the links.
 type network struct {
 	t                 *testing.T
 	edge, client, far *node
 	clientTap, farTap *tap
 	table             *nft.Table
-	vrf               string // of which both links are a part, or empty
+	vrf               string // the VRF of both links, or empty
 	sent              int
 }
 
@@ -161,8 +159,8 @@ func newNetworkIn(t *testing.T, vrf string) *network {
 	return n
 }
 
-// makeClientLink makes c0 with an on-link prefix and routes to two delegations
-// of the client.
+// makeClientLink makes c0, with an on-link prefix, and with routes to two delegations of the
+// client.
 func (n *network) makeClientLink() {
 	n.edge.run("ip link add c0 type veth peer name c0 netns " + n.client.path)
 	n.enslave("c0")
@@ -203,7 +201,7 @@ func (n *network) open() {
 	}
 }
 
-// apply carries out operations of which none may fail.
+// apply carries out operations, none of which may fail.
 func (n *network) apply(ops ...hoststate.Op) {
 	n.t.Helper()
 	if err := n.table.Apply(ops, func(i int, err error) { n.t.Errorf("operation %d: %v", i, err) }); err != nil {
@@ -211,7 +209,7 @@ func (n *network) apply(ops ...hoststate.Op) {
 	}
 }
 
-// counter reads a named counter with nft, not with our own code.
+// counter reads a named counter by nft, not by our own code.
 func (n *network) counter(name string) int {
 	n.t.Helper()
 	words := strings.Fields(n.edge.run("nft list counter inet fairlead " + name))
@@ -247,8 +245,8 @@ func remove(o hoststate.Op) hoststate.Op {
 	return o
 }
 
-// packet is an IPv6 packet with a word in it to know it by. Its checksum is
-// right: the kernel answers no packet that is damaged.
+// packet is an IPv6 packet with a word in it that identifies it. Its checksum is correct, because
+// the kernel does not answer a damaged packet.
 func packet(src, dst, word string) []byte {
 	udp := []byte{0x30, 0x39, 0, 9, 0, 0, 0, 0}
 	udp = append(append(udp, "WORD:"...), word...)
@@ -286,7 +284,7 @@ func (p *tap) sendTo(dest, mac string, payload []byte) {
 	}
 }
 
-// etherTypeOf is the type of the frame of a packet.
+// etherTypeOf is the Ethernet type of a packet.
 func etherTypeOf(packet []byte) []byte {
 	if packet[0]>>4 == 4 {
 		return []byte{0x08, 0x00}
@@ -303,8 +301,7 @@ func word(b []byte) string {
 	return string(b[i+5:])
 }
 
-// read reads frames until f is satisfied. A negative timeout of the socket ends
-// the test.
+// read reads frames until f returns true. If the socket's time is over, the test fails.
 func (p *tap) read(flags int, f func(frame []byte) (enough bool)) {
 	p.t.Helper()
 	b := make([]byte, 2048)
@@ -324,7 +321,7 @@ func (p *tap) read(flags int, f func(frame []byte) (enough bool)) {
 	}
 }
 
-// until is the words that arrived before the last one, in order.
+// until are the words that arrived before the word last, in order.
 func (p *tap) until(last string) (words []string) {
 	p.t.Helper()
 	p.read(0, func(frame []byte) bool {
@@ -337,9 +334,8 @@ func (p *tap) until(last string) (words []string) {
 	return words
 }
 
-// flush sends a packet that nothing stops, and waits until it has arrived: then
-// all that was sent before has been dealt with too. It returns what arrived at
-// the far end meanwhile.
+// flush sends a packet that the filter lets pass, and waits until it has arrived: then all
+// packets before it have been handled too. It returns what has arrived at the far end meanwhile.
 func (n *network) flush() []string {
 	n.t.Helper()
 	n.sent++
@@ -348,11 +344,11 @@ func (n *network) flush() []string {
 	return n.farTap.until(last)
 }
 
-// back is the frames that the client has received so far from the edge.
+// back are the frames that the client has received from the edge so far.
 func (n *network) back() (frames [][]byte) {
 	n.t.Helper()
 	n.clientTap.read(unix.MSG_DONTWAIT, func(f []byte) bool {
-		// Not what the client's own kernel says on the link.
+		// Leave out what the client's own kernel sends on the link.
 		if net.HardwareAddr(f[6:12]).String() == edgeMAC {
 			frames = append(frames, bytes.Clone(f))
 		}

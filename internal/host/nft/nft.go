@@ -1,22 +1,22 @@
 // Package nft carries out filter operations: the table inet fairlead, which is
-// ours alone. It drops packets from client-facing links whose source is nobody's
-// there (RFC 8987 R-3, RFC 2827), and packets that would go round between the
-// host and a client (RFC 8987 R-5). Nothing but this table is ever touched.
+// ours alone. It drops packets from client-facing links whose source belongs to no
+// client there (RFC 8987 R-3, RFC 2827), and packets that would loop between the
+// host and a client (RFC 8987 R-5). It never changes another table.
 //
-// The package decides nothing: which elements there should be is
-// core/hoststate's business. It does not use nft's interval sets, whose updates
-// take milliseconds when there are many elements, but one hash set per prefix
-// length in use, looked up with the masked address.
+// The package decides nothing: core/hoststate says which elements there should be.
+// It has one hash set for each prefix length in use, in which it looks for the masked
+// address. It does not use nft's interval sets, whose updates take milliseconds when
+// there are many elements.
 //
 //	prerouting (raw)  IPv6, interface name in @checked -> source
 //	                  IPv4, interface name in @checked-ipv4 -> source-ipv4, but for UDP to port 67
 //	source            :: and fe80::/10 pass; then holders, permitted, stolen; the rest is spoofed: drop
-//	holders           per length: name . ether . masked source: remember when, accept
+//	holders           per length: name . ether . masked source: remember the time, accept
 //	permitted         per length: name . masked source: accept
 //	stolen            per length: the right source with the wrong link-layer address -> misused
 //	source-ipv4       0.0.0.0 passes; then as source, with addresses in the form of IPv6
 //	spoofed, misused  noted, then drop
-//	noted             counts the packet for its link, and keeps its source for a time
+//	noted             counts the packet for its link, and remembers its source for a time
 //	forward (filter)  IPv4, interface name in @checked-ipv4, UDP to port 67: drop
 //	                  name in . name out in @hairpin, that is, both are one link -> hairpin
 //	hairpin           exempt, looping
@@ -24,14 +24,13 @@
 //	looping           per length: name . [ether .] masked destination -> loop
 //	loop              name in @rejecting: answer type 1 code 6, else drop
 //
-// Interfaces go by name, because an interface made anew has another index and
-// would be open without a word. In a VRF the forward hook sees the VRF device as
-// the input interface; there the name of the interface below it counts
-// (sdifname). Prerouting sees that one first.
+// The sets name interfaces and not their indexes: an interface that is made again has
+// another index, and would not be filtered. In a VRF the forward hook sees the device of
+// the VRF as the input interface; there the name of the interface below it counts
+// (sdifname). Prerouting sees that interface first.
 //
-// Beside it a Guard is the tables of hops that IPsec protects (RFC 8213): what they
-// hold is core/hop's GuardTable and FrameTable, with addresses in hash maps to
-// counters.
+// A Guard has the tables of hops that IPsec protects (RFC 8213): core/hop's GuardTable
+// and FrameTable, with addresses in hash maps to counters.
 //
 // A Table and a Guard are safe for concurrent use. They belong to the network
 // namespace of the thread that opened them.
@@ -55,8 +54,8 @@ import (
 // Name is the name of the table, in family inet.
 const Name = "fairlead"
 
-// layout is the name of an empty chain that tells which version of this package
-// made the table. It changes when the sets change.
+// layout is the name of an empty chain. It tells which version of this package made the table,
+// and changes when the sets change.
 const layout = "layout-3"
 
 // Options say how to open a Table. The zero value is what the product uses.
@@ -67,15 +66,15 @@ type Options struct {
 // Table is the filter table in the kernel.
 type Table struct {
 	reader  *bulk.Conn // long listings
-	found   bool       // by Open
+	found   bool       // whether Open found the table
 	foundID string
-	bare    bool // it was empty when Open had opened it
+	bare    bool // whether the table was empty when Open had opened it
 	opened  Version
 
 	mu sync.Mutex // guards all following fields
 	session
-	sets    map[setID]bool // those that are there
-	storeID string         // see SetStoreID; empty: none
+	sets    map[setID]bool // the sets that are there
+	storeID string         // empty: none; see SetStoreID
 	print   [sha256.Size]byte
 }
 
@@ -85,10 +84,10 @@ type setID struct {
 	length int
 }
 
-// gates are the sets without a prefix, which are always there.
+// gates are the sets without a prefix. They are always there.
 var gates = []setID{{family: hoststate.Checked}, {family: hoststate.Rejecting}, {family: hoststate.Hairpin}, {family: hoststate.CheckedIPv4}}
 
-// ipv4Bits is how much longer a prefix of IPv4 is in the form that sets have it in:
+// ipv4Bits is what the length of an IPv4 prefix increases by in sets: there it is in the form
 // ::ffff:0:0/96 (RFC 4291 section 2.5.5.2), so that one set serves both families.
 const ipv4Bits = 96
 
@@ -127,11 +126,10 @@ func parseSetID(name string) (id setID, ok bool) {
 	return setID{}, false
 }
 
-// Open adopts the table or makes it, in the network namespace of the calling
-// thread. Sets and counters of an adopted table stay as they are; its chains are
-// filled anew in one transaction, so that no packet passes that would not have.
-// A table of another layout, or one so broken that this fails, is replaced whole,
-// also in one transaction, and is empty then.
+// Open adopts the table or makes it, in the network namespace of the calling thread. Sets and
+// counters of an adopted table stay as they are. Its chains are filled again in one transaction,
+// so that no packet passes that should not. A table with another layout, or one so broken that
+// this fails, is replaced as a whole, also in one transaction; it is empty then.
 func Open(o Options) (*Table, error) {
 	if o.Name == "" {
 		o.Name = Name
@@ -183,7 +181,7 @@ func (t *Table) adopt() error {
 	return err
 }
 
-// findSets learns which of our sets are there.
+// findSets finds out which of our sets are there.
 func (t *Table) findSets() error {
 	clear(t.sets)
 	there, err := t.there()
@@ -199,25 +197,25 @@ func (t *Table) findSets() error {
 	return err
 }
 
-// Counter counts packets and their octets.
+// Counter counts packets, and octets in them.
 type Counter struct {
 	Packets, Bytes uint64
 }
 
-// What the filter drops is counted by reason. A counter's name in the table is the
-// reason's name in metrics.
+// Drops of the filter are counted by reason. The name of a counter in the table is the name of
+// the reason in metrics.
 const (
-	counterSpoofed  = "spoofed"            // source is nobody's on the link (RFC 8987 R-3)
-	counterStolen   = "spoofed-link-layer" // source is right, the link-layer address is not its client's
-	counterLooped   = "looped"             // would have gone round (RFC 8987 R-5), dropped without a word
-	counterRejected = "looped-rejected"    // the same, answered with ICMPv6 type 1 code 6
-	counterPast     = "past-relay"         // a DHCPv4 client's message that would have passed the relay by
+	counterSpoofed  = "spoofed"            // the source belongs to no client on the link (RFC 8987 R-3)
+	counterStolen   = "spoofed-link-layer" // the source belongs to a client, the link-layer address to another
+	counterLooped   = "looped"             // would have looped (RFC 8987 R-5); dropped without an answer
+	counterRejected = "looped-rejected"    // would have looped; answered with ICMPv6 type 1 code 6
+	counterPast     = "past-relay"         // message of a DHCPv4 client that would have been forwarded past the relay
 )
 
 var counterNames = []string{counterSpoofed, counterStolen, counterLooped, counterRejected, counterPast}
 
-// Dropped is how many packets were dropped since the table was made, by reason. Every
-// reason is there.
+// Dropped is how many packets were dropped since the table was made, by reason. Reasons with 0
+// packets are included.
 func (t *Table) Dropped() (map[string]uint64, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -228,7 +226,7 @@ func (t *Table) Dropped() (map[string]uint64, error) {
 	return dropped, t.eachCounter(func(name string, value Counter) { dropped[name] = value.Packets })
 }
 
-// Purge removes the table. The Table must not be used any more, but closed.
+// Purge removes the table. After it, the Table may only be closed.
 func (t *Table) Purge() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()

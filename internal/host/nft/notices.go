@@ -12,20 +12,20 @@ import (
 	"fairlead/internal/host/netlink/bulk"
 )
 
-// Notices is what the kernel tells of changes in one table.
+// Notices are the kernel's notices of changes in one table.
 type Notices struct {
 	heard *bulk.Listener
 	name  string
 }
 
-// OpenNotices begins to listen for changes in an owner's guard tables, in the network
-// namespace of the calling thread. Other is a Table whose changes, which may be tens of
-// thousands a second, are none of the guard's; nil if there is none.
+// OpenNotices begins to listen for changes in an owner's guard tables, in the network namespace
+// of the calling thread. Changes of other, which may be tens of thousands a second, do not
+// concern the guard and are left out; other may be nil.
 func OpenNotices(owner hop.Owner, other *Table) (*Notices, error) {
 	return openNotices(owner.Table(), other)
 }
 
-// OpenNotices begins to listen for what others change in the filter table, in the
+// OpenNotices begins to listen for changes that other programs make in the filter table, in the
 // network namespace of the calling thread, which must be the Table's.
 func (t *Table) OpenNotices() (*Notices, error) {
 	return openNotices(t.name, t)
@@ -47,17 +47,17 @@ func openNotices(table string, ignored *Table) (*Notices, error) {
 // Close ends Wait.
 func (n *Notices) Close() error { return n.heard.Close() }
 
-// Wait is bulk.Listener's.
+// Wait is Listener.Wait of package bulk.
 func (n *Notices) Wait(ctx context.Context) error { return n.heard.Wait(ctx) }
 
-// Read takes what was told and not read yet, and reports whether something may have
-// changed in the table. It does not wait.
+// Read reads the notices that have come since the last Read, and reports whether the table may
+// have changed. It does not wait.
 func (n *Notices) Read() (changed bool) {
 	lost := n.heard.Read(func(_ uint16, body []byte) {
 		if len(body) < sizeofNfgenmsg || changed {
 			return
 		}
-		// Whatever the notice is about, this attribute names its table.
+		// In a notice of any kind, this attribute is the name of the table.
 		bulk.Attrs(body[sizeofNfgenmsg:], within(unix.NFTA_TABLE_NAME, func(v []byte) {
 			changed = changed || string(bytes.TrimRight(v, "\x00")) == n.name
 		}))

@@ -7,8 +7,8 @@ import (
 	"fairlead/internal/host/nft"
 )
 
-// What others change in the filter table is told, be it an element, a set or the whole
-// rule set. What we change ourselves is not, nor what others change in their tables.
+// Changes of other programs in the filter table are reported, whether of an element, a set or the
+// whole rule set. Our own changes are not, nor are changes in other tables.
 func TestFilterNotices(t *testing.T) {
 	n := newNetwork(t)
 	var heard *nft.Notices

@@ -10,11 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Role is what one process at a time may be in a network namespace.
+// Role is a role that one process at a time may have in a network namespace.
 type Role struct {
-	program string // as an operator calls it
-	unit    string // of systemd
-	table   string // that the owner holds
+	program string // the program's name, as an operator types it
+	unit    string // name of the systemd unit
+	table   string // name of the table that the owner holds
 }
 
 // The roles.
@@ -26,15 +26,15 @@ var (
 // ErrOwned says that another process has a Role in this network namespace.
 var ErrOwned = errors.New("runs in this network namespace already")
 
-// Owner is the right to a Role in one network namespace. It is an empty table whose
-// flag "owner" (Linux 5.12) ties it to our socket: nobody can make it without
-// CAP_NET_ADMIN, nobody else can change it, a flush of the rule set leaves it, and
-// the kernel removes it when the process ends, whatever the end.
+// Owner is the right to a Role in one network namespace. It is an empty table whose flag "owner"
+// (Linux 5.12) ties it to our socket. Making it needs CAP_NET_ADMIN, nobody else can change it, a
+// flush of the rule set does not remove it, and the kernel removes it when the process ends,
+// however it ends.
 type Owner struct{ bulk *bulk.Conn }
 
-// Own takes a Role in the network namespace of the calling thread. doing says, for
-// whoever asks in vain, what the owner does. The error is ErrOwned where another
-// process has the Role; it names that process.
+// Own takes a Role in the network namespace of the calling thread. doing says what this process
+// does; another process that wants the Role reads it. The error is ErrOwned where another process
+// has the Role, and names that process.
 func Own(r Role, doing string) (*Owner, error) {
 	s, err := openSession(unix.NFPROTO_INET, r.table)
 	if err != nil {
@@ -43,7 +43,7 @@ func Own(r Role, doing string) (*Owner, error) {
 	comment := fmt.Sprintf("%s, process %d", doing, os.Getpid())
 	x := s.begin()
 	x.ownTable(comment)
-	if err = s.commit(x); errors.Is(err, unix.EEXIST) { // somebody left one that is nobody's
+	if err = s.commit(x); errors.Is(err, unix.EEXIST) { // there is a table of that name that no process owns
 		x = s.begin()
 		x.dropTable()
 		x.ownTable(comment)
@@ -60,10 +60,10 @@ func Own(r Role, doing string) (*Owner, error) {
 	return nil, errors.Join(err, s.bulk.Close())
 }
 
-// Close gives the Role up.
+// Close gives up the Role.
 func (o *Owner) Close() error { return o.bulk.Close() }
 
-// refusedBy says why a Role was refused: who has it, or that we may not.
+// refusedBy says why a Role was refused: another process has it, or we may not have it.
 func (s *session) refusedBy(r Role, refusal error) error {
 	comment := ""
 	err := s.list(unix.NFT_MSG_GETTABLE, false, func() { comment = "" }, func(attrs []byte) {
@@ -91,7 +91,7 @@ func (s *session) refusedBy(r Role, refusal error) error {
 	return fmt.Errorf("%s %w (%s): stop it first (systemctl stop %s)", r.program, ErrOwned, comment, r.unit)
 }
 
-// ownTable makes a table that goes with our socket, with a comment that nft shows.
+// ownTable makes a table that the kernel removes with our socket, with a comment that nft shows.
 func (x *transaction) ownTable(comment string) {
 	x.message(unix.NFT_MSG_NEWTABLE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, func(b []byte) []byte {
 		b = number(b, unix.NFTA_TABLE_FLAGS, flagOwner)
@@ -106,10 +106,10 @@ const (
 	tableUserdata = 6   // NFTA_TABLE_USERDATA
 	tableOwner    = 7   // NFTA_TABLE_OWNER
 	udataComment  = 0   // NFTNL_UDATA_TABLE_COMMENT
-	maxComment    = 127 // and a zero octet
+	maxComment    = 127 // without the octet 0 at its end
 )
 
-// commentOf reads a comment as nft writes it: kind, length, text, a zero octet.
+// commentOf reads a comment in the form in which nft writes it: kind, length, text, octet 0.
 func commentOf(udata []byte) string {
 	for len(udata) >= 2 && int(udata[1]) <= len(udata)-2 {
 		v := udata[2 : 2+udata[1]]

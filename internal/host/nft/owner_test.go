@@ -15,7 +15,8 @@ func (n *node) own(r nft.Role, doing string) (owner *nft.Owner, err error) {
 	return owner, err
 }
 
-// One process has a role in a network namespace, and in another namespace another.
+// One process has a role in a network namespace. In another namespace, another process may have
+// it.
 func TestOwn(t *testing.T) {
 	n := newNode(t)
 	first, err := n.own(nft.RoleRelay, "the first")
@@ -44,8 +45,8 @@ func TestOwn(t *testing.T) {
 	may(n, nft.RoleRelay, "after the first")
 }
 
-// A table of that name that is nobody's, as a restored rule set may leave it, stands
-// in nobody's way. A flush of the rule set takes nothing from the owner.
+// A table of that name that no process owns, as a restored rule set may have, does not prevent
+// owning. A flush of the rule set does not end it.
 func TestOwnBesideOtherTools(t *testing.T) {
 	n := newNode(t)
 	n.run("nft add table inet fairlead-owner")
@@ -63,8 +64,8 @@ func TestOwnBesideOtherTools(t *testing.T) {
 	}
 }
 
-// Who may not configure the network can neither have a role nor keep others from
-// it, and is told why.
+// A process that may not configure the network can neither have a role nor prevent others from
+// having it, and is told why.
 func TestOwnNeedsRights(t *testing.T) {
 	n := newNode(t)
 	var err error

@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Elements calls found with every element of all sets of ours, once each. To
-// read a set of a hundred thousand takes the kernel a second, during which
-// changes go on; what they touch may be listed as it was or as it is.
+// Elements calls found with every element of all our sets, once each. The kernel needs a second
+// to list a set of a hundred thousand elements, during which changes go on: an element that
+// changes may be listed or not.
 func (t *Table) Elements(found func(hoststate.Element)) error {
 	t.mu.Lock()
 	err := t.findSets()
@@ -28,7 +28,7 @@ func (t *Table) Elements(found func(hoststate.Element)) error {
 	for _, id := range ids {
 		keys, err := t.read(id, 2)
 		if errors.Is(err, bulk.ErrInterrupted) {
-			// So many changes that they have to wait.
+			// There are so many changes that they have to wait.
 			t.mu.Lock()
 			keys, err = t.read(id, bulk.Tries)
 			t.mu.Unlock()
@@ -45,24 +45,23 @@ func (t *Table) Elements(found func(hoststate.Element)) error {
 	return nil
 }
 
-// key is an element as the kernel has it.
+// key is an element in the form of the kernel.
 type key struct {
 	octets [2*nameLen + etherLen]byte
 	length uint8
 }
 
-// maxReads bounds how often a set is read until it is read whole; growTime is
-// the pause between, which becomes longer.
+// maxReads bounds how often a set is read until all of it was read. growTime is the pause between
+// two readings; it becomes longer.
 const (
 	maxReads = 40
 	growTime = 2 * time.Millisecond
 )
 
-// read reads one set; tries is how often it may change meanwhile. After many
-// additions the kernel goes on enlarging its hash table for a while. A listing
-// that this comes between has as many elements as the set, but some of them
-// twice, and others not at all; then it is read again, until as many different
-// ones were seen.
+// read reads one set; tries is how often the set may change during that. After many additions the
+// kernel goes on enlarging its hash table for a while. A listing during that time has as many
+// elements as the set, but lists some of them twice and others not at all. Then the set is read
+// again, until as many different elements were seen.
 func (t *Table) read(id setID, tries int) (map[key]struct{}, error) {
 	b := request(nil, t.family, unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP)
 	b = bulk.AttrString(b, unix.NFTA_SET_ELEM_LIST_TABLE, t.name)
@@ -114,7 +113,7 @@ func eachElement(body []byte, f func(elem []byte)) {
 	}))
 }
 
-// within calls then with the attributes of one kind.
+// within calls then with each attribute of one kind.
 func within(kind uint16, then func([]byte)) func(uint16, []byte) {
 	return func(k uint16, v []byte) {
 		if k == kind {

@@ -30,9 +30,9 @@ func checked(t *testing.T) *network {
 	return n
 }
 
-// RFC 8987 R-3: sources that are delegated, on-link or permitted pass, others do
-// not; the length is exactly that of the delegation; links that are not
-// client-facing are not looked at.
+// RFC 8987 R-3: sources that are delegated, on-link or permitted pass, and others do not. The
+// prefix length is exactly that of the delegation. Links that are not client-facing are not
+// filtered.
 func TestR3SourceFilter(t *testing.T) { r3SourceFilter(t, newNetwork(t)) }
 
 func r3SourceFilter(t *testing.T, n *network) {
@@ -48,11 +48,11 @@ func r3SourceFilter(t *testing.T, n *network) {
 		add(hoststate.SourceLink, "c9", "2001:db8:9::/64"), add(hoststate.Checked, "c0", ""),
 	)
 	for _, src := range []string{
-		"2001:db8:100::1", "2001:db8:100:ff:ffff::", // delegated: first and last /64
-		"2001:db8:100:100::1", "2001:db8:ff:ffff::1", // just outside
+		"2001:db8:100::1", "2001:db8:100:ff:ffff::", // delegated: in the first and in the last /64
+		"2001:db8:100:100::1", "2001:db8:ff:ffff::1", // just outside the delegation
 		"2001:db8:1::77", "2001:db8:5::1", // on-link, permitted
-		"2001:db8:7::7", "2001:db8:7::8", // an assigned address, its neighbour
-		"2001:db8:666::1", "2001:db8:9::1", // nobody's, somebody's on another link
+		"2001:db8:7::7", "2001:db8:7::8", // an assigned address, and the one next to it
+		"2001:db8:666::1", "2001:db8:9::1", // nobody's, and one on another link
 	} {
 		from(src, src)
 	}
@@ -75,10 +75,10 @@ func r3SourceFilter(t *testing.T, n *network) {
 	expect(t, "after the filter has gone", n.flush(), "free")
 }
 
-// What is covered by a delegation passes as far as a prefix as long as it, or longer,
-// lets it pass: that is the link's own prefix, or a lease there. The sets of prefix
-// lengths that come later than others find their places, and after the table is opened
-// anew, or made anew, it is as before.
+// A source in something that a delegation covers passes only if the longest prefix that contains
+// it lets it pass: the link's own prefix, or a lease in it. Sets of prefix lengths that are added
+// later take their places. After the table was opened again, or made again, everything is as
+// before.
 func TestR3LongestPrefixDecides(t *testing.T) {
 	n := checked(t)
 	from := func(src string) { n.clientTap.send(rightMAC, packet(src, "2001:db8:cccc::1", src)) }
@@ -109,8 +109,8 @@ func TestR3LongestPrefixDecides(t *testing.T) {
 	}
 }
 
-// RFC 8987 R-3: the unspecified and link-local addresses are always sources, or
-// no client could ask for anything. Both reach the edge itself.
+// RFC 8987 R-3: the unspecified address and link-local addresses always pass as sources; else no
+// client could ask for anything. Both reach the edge itself.
 func TestR3NeighbourDiscoveryPasses(t *testing.T) {
 	n := checked(t)
 	n.client.run("ip addr add fe80::77/64 dev c0 nodad")
@@ -129,8 +129,8 @@ func TestR3NeighbourDiscoveryPasses(t *testing.T) {
 	}
 }
 
-// RFC 8987 R-3, strict: a delegated source passes from its client's link-layer
-// address alone, and theft is counted apart from invention.
+// RFC 8987 R-3, strict: a delegated source passes only from its client's link-layer address. The
+// use of another client's source is counted apart from the use of nobody's.
 func TestR3Strict(t *testing.T) {
 	n := newNetwork(t)
 	n.apply(
@@ -159,9 +159,9 @@ func TestR3Strict(t *testing.T) {
 	}
 }
 
-// RFC 8987 R-5: on a link with one client, a packet that came by it and would
-// leave by it again, towards a prefix delegated there, is dropped the first time.
-// Others go round, and packets from elsewhere are delivered.
+// RFC 8987 R-5: on a link with one client, a packet that came from the link and would leave by it
+// again, towards a prefix that is delegated there, is dropped the first time. A packet to another
+// destination does loop, and packets from elsewhere are delivered.
 func TestR5OneClient(t *testing.T) { r5OneClient(t, newNetwork(t)) }
 
 func r5OneClient(t *testing.T, n *network) {
@@ -180,7 +180,7 @@ func r5OneClient(t *testing.T, n *network) {
 	}
 
 	n.farSend(packet("2001:db8:cccc::1", "2001:db8:100:1::1", "from outside"))
-	for len(n.backWords()) == 0 { // ends with the test if it never comes
+	for len(n.backWords()) == 0 { // if it never comes, the test fails
 		n.flush()
 	}
 
@@ -196,8 +196,8 @@ func r5OneClient(t *testing.T, n *network) {
 	expect(t, "without the client's element", n.backWords(), "exempt client")
 }
 
-// RFC 8987 R-5: on a multi-access link only what comes from the next hop's own
-// link-layer address loops; between two clients of one link packets may pass.
+// RFC 8987 R-5: on a multi-access link, only a packet from the next hop's own link-layer address
+// loops: two clients of one link may send packets to each other.
 func TestR5MultiAccess(t *testing.T) { r5MultiAccess(t, newNetwork(t)) }
 
 func r5MultiAccess(t *testing.T, n *network) {
@@ -211,14 +211,14 @@ func r5MultiAccess(t *testing.T, n *network) {
 	}
 }
 
-// RFC 8987 R-5 and RFC 4443 section 3.1: by choice a looping packet is answered
-// with type 1 code 6.
+// RFC 8987 R-5 and RFC 4443 section 3.1: if so configured, a looping packet is answered with type
+// 1 code 6.
 func TestR5Reject(t *testing.T) { r5Reject(t, newNetwork(t)) }
 
-// What a client sends back of the Internet's packets has a source that is nobody's
-// on the link. It is a loop and is answered as one, although the source filter sees
-// it first. To an exempt destination, and to one that is not delegated on the link,
-// it is spoofed. A link has so many answers and no more.
+// A packet of the Internet that a client sends back has a source that belongs to no client on the
+// link. It is a loop and is answered as one, although the source filter sees it first. If its
+// destination is exempt, or is not delegated on the link, it is spoofed. The number of answers
+// for each link is bounded.
 func TestR5RejectBesideTheSourceFilter(t *testing.T) { r5RejectFiltered(t, newNetwork(t)) }
 
 func r5RejectFiltered(t *testing.T, n *network) {
@@ -268,9 +268,9 @@ func r5Reject(t *testing.T, n *network) {
 	}
 }
 
-// What is dropped for its source is counted for its link, and the last source is kept
-// with its link-layer address. A flood of forged sources does not fill the set, and the
-// packets that it has no room for are dropped and counted all the same.
+// What is dropped for its source is counted for its link, and the last source is kept with its
+// link-layer address. A flood of forged sources does not fill the set, and packets for whose
+// source there is no room are dropped and counted all the same.
 func TestR3SpoofedIsNoted(t *testing.T) {
 	n := newNetwork(t)
 	n.apply(
@@ -295,7 +295,7 @@ func TestR3SpoofedIsNoted(t *testing.T) {
 	if got.Packets != 1 || got.Source != netip.MustParseAddr("2001:db8:666::1") || got.LinkLayer.String() != rightMAC || got.Ago < 0 || got.Ago > time.Minute {
 		t.Errorf("after a foreign source from %s: %+v", rightMAC, got)
 	}
-	for look().Ago < 20*time.Millisecond { // the kernel's timers are coarse; the later source must be seen to be later
+	for look().Ago < 20*time.Millisecond { // the kernel's timers are coarse; the second source must be seen to be later
 		continue
 	}
 	n.clientTap.send(otherMAC, packet("2001:db8:100::1", "2001:db8:cccc::1", "stolen"))

@@ -47,16 +47,16 @@ const (
 // metaSDIFName is NFT_META_SDIFNAME, since Linux 5.6.
 const metaSDIFName = expr.MetaKey(34)
 
-// The key of a lookup stands in consecutive registers of 4 octets, of which an
-// interface name takes 4, an Ethernet address 2 and an IPv6 address 4.
+// The key of a lookup is in consecutive registers of 4 octets: an interface name takes 4 of them,
+// an Ethernet address 2, and an IPv6 address 4.
 const (
 	regFirst = unix.NFT_REG32_00
 	regSet   = unix.NFT_REG_1 // the same register, for a lookup
 )
 
-// build makes whatever is missing and fills the chains anew, all in one
-// transaction. With drop, and also if it cannot be done otherwise, the table is
-// removed first, in the same transaction: then it is replaced.
+// build makes everything that is missing, and fills the chains again, all in one transaction.
+// With drop, or if there is no other way, it first removes the table in the same transaction:
+// then replaced is true.
 func (t *Table) build(drop bool) (replaced bool, err error) {
 	replaced = drop
 	if err = t.tryBuild(drop); err != nil && !drop {
@@ -73,7 +73,7 @@ func (t *Table) build(drop bool) (replaced bool, err error) {
 func (t *Table) tryBuild(drop bool) error {
 	x := t.begin()
 	if drop {
-		x.addTable() // so that there is one
+		x.addTable() // in case there is none
 		x.dropTable()
 		clear(t.sets)
 	}
@@ -106,8 +106,8 @@ func compareIDs(a, b setID) int {
 	return cmp.Or(cmp.Compare(a.family, b.family), cmp.Compare(a.length, b.length))
 }
 
-// addChains makes all chains and their rules, but for those that look into a set
-// of one prefix length.
+// addChains makes all chains and their rules, except the rules that look into a set of one prefix
+// length.
 func (x *transaction) addChains() {
 	x.addBaseChain(chainPrerouting, hookPrerouting, priorityRaw, "")
 	x.addBaseChain(chainForward, hookForward, priorityFilter, "")
@@ -123,16 +123,16 @@ func (x *transaction) addChains() {
 	x.rule(chainSource, ipv6(), address(source, 0), equals(0, netip.IPv6Unspecified()), verdict(expr.VerdictAccept))
 	x.rule(chainSource, ipv6(), address(source, 0), mask(0, 10), equals(0, netip.MustParseAddr("fe80::")), verdict(expr.VerdictAccept))
 	x.rule(chainSource, to(expr.VerdictJump, chainCovered))
-	// Holders come first: what allows a source to others as well would hide that its
-	// holder uses it.
+	// The chain of holders comes first: else a rule that allows a source to others as well would
+	// hide that its holder uses it.
 	x.rule(chainSource, to(expr.VerdictJump, chainHolders))
 	x.rule(chainSource, to(expr.VerdictJump, chainPermitted))
 	x.rule(chainSource, to(expr.VerdictJump, chainStolen))
 	x.rule(chainSource, to(expr.VerdictGoto, chainReturning))
 
-	// What a client sends to a DHCP server or relay agent is for the relay to judge, which hears a
-	// client too whose lease it does not know. It is not forwarded: the client would renew past
-	// the relay, or send in another's name.
+	// The relay judges what a client sends to a DHCP server or relay agent, and hears a client
+	// too whose lease it does not know. Such a message is not forwarded: the client would renew
+	// past the relay, or send in another client's name.
 	checkedIPv4 := func(in expr.MetaKey) match {
 		return append(meta(in, 0), lookup(setID{family: hoststate.CheckedIPv4})...)
 	}
@@ -141,17 +141,17 @@ func (x *transaction) addChains() {
 		x.rule(chainForward, ipv4(), toDHCPv4(), checkedIPv4(in), count(counterPast), verdict(expr.VerdictDrop))
 	}
 	x.rule(chainPrerouting, ipv4(), checkedIPv4(expr.MetaKeyIIFNAME), to(expr.VerdictGoto, chainSourceIPv4))
-	// A client without an address sends from 0.0.0.0 (RFC 2131 section 4.1), which is
-	// routed nowhere.
+	// A client without an address sends from 0.0.0.0 (RFC 2131 section 4.1), which is never
+	// routed.
 	x.rule(chainSourceIPv4, ipv4(), addressIPv4(source, 0), equals(0, mappedUnspecified), verdict(expr.VerdictAccept))
 	x.rule(chainSourceIPv4, to(expr.VerdictJump, chainHoldersIPv4))
 	x.rule(chainSourceIPv4, to(expr.VerdictJump, chainPermittedIPv4))
 	x.rule(chainSourceIPv4, to(expr.VerdictJump, chainStolenIPv4))
 	x.rule(chainSourceIPv4, to(expr.VerdictGoto, chainSpoofed))
 
-	// A packet of the Internet that a client sends back has a source that is not the
-	// client's. It is in a loop all the same, and would be dropped as spoofed before
-	// it was seen to go back.
+	// A packet of the Internet that a client sends back has a source that is not the client's. It
+	// is in a loop all the same, and without this rule it would be dropped as spoofed before it
+	// is seen to go back.
 	x.rule(chainReturning, to(expr.VerdictJump, chainStaying))
 	x.rule(chainReturning, to(expr.VerdictJump, chainBack))
 	x.rule(chainReturning, to(expr.VerdictGoto, chainSpoofed))
@@ -168,10 +168,10 @@ func (x *transaction) addChains() {
 	x.rule(chainHairpin, to(expr.VerdictJump, chainExempt))
 	x.rule(chainHairpin, to(expr.VerdictJump, chainLooping))
 
-	// The link is the input interface before routing, and the output interface of a
-	// packet that is forwarded, whose input interface may be a VRF. The source may be
-	// forged, so that the answer would go to somebody who did not send the packet: a
-	// link has so many answers a second and no more.
+	// The link is the input interface before routing, and the output interface of a packet that
+	// is forwarded, whose input interface may be a VRF. The source may be forged, and then the
+	// answer goes to a host that did not send the packet: so the number of answers a second is
+	// bounded for each link.
 	for _, link := range []expr.MetaKey{expr.MetaKeyOIFNAME, expr.MetaKeyIIFNAME} {
 		x.rule(chainLoop, ipv6(), meta(link, 0), lookup(setID{family: hoststate.Rejecting}), withinRate(answers, answered()), count(counterRejected),
 			match{&expr.Reject{Type: unix.NFT_REJECT_ICMP_UNREACH, Code: codeRejectRoute}})
@@ -179,27 +179,27 @@ func (x *transaction) addChains() {
 	x.rule(chainLoop, count(counterLooped), verdict(expr.VerdictDrop))
 }
 
-// answers are the links whose loops were answered lately, each with its rate. A link
-// stays longer than its rate takes to be as if it had never sent.
+// answers are the links whose loops were answered lately, each with its rate. A link stays in the
+// set until its rate is as if it had never sent.
 var answers = filled{name: "answers", fields: []nftables.SetDatatype{nftables.TypeIFName}, size: maxNames, timeout: time.Minute}
 
-// maxNames bounds how many links a set that rules fill holds.
+// maxNames bounds how many links there are in a set that rules fill.
 const maxNames = 65535
 
 // filledSets are all sets that rules fill.
 var filledSets = []filled{answers, spoofing, noting, spoofedSources}
 
-// answered is how many loops of a link are answered.
+// answered bounds how many loops of a link are answered.
 func answered() *expr.Limit {
 	return &expr.Limit{Type: expr.LimitTypePkts, Rate: 50, Unit: expr.LimitTimeSecond, Burst: 50}
 }
 
-// withinRate is true for as many packets as the rate of the link whose name is in the
-// first register allows.
+// withinRate is true while the link whose name is in the first register has not exceeded its
+// rate.
 func withinRate(f filled, rate *expr.Limit) match { return touch(f, rate) }
 
-// touch puts the key that begins in the first register into a set, or has its element
-// stay longer. What each element has of its own decides whether the rule goes on.
+// touch puts the key that begins in the first register into a set, or has its element stay
+// longer. The expressions in each then decide for that element whether the rule goes on.
 func touch(f filled, each ...expr.Any) match {
 	return match{&expr.Dynset{SrcRegKey: regSet, SetName: f.name, Operation: unix.NFT_DYNSET_OP_UPDATE, Exprs: each}}
 }
@@ -207,8 +207,8 @@ func touch(f filled, each ...expr.Any) match {
 // codeRejectRoute is ICMPv6 type 1 code 6 (RFC 4443 section 3.1).
 const codeRejectRoute = 6
 
-// addLongest fills the chain that judges a source in something that is covered. The
-// longest prefix that has it decides; of two that are as long, the one that allows it.
+// addLongest fills the chain that judges a source in a prefix that is covered. The longest prefix
+// that contains the source decides; of two that are equally long, the one that allows it.
 func (x *transaction) addLongest(ids []setID) {
 	x.flushChain(chainLongest)
 	for _, id := range slices.SortedFunc(slices.Values(ids), func(a, b setID) int {
@@ -225,7 +225,7 @@ func (x *transaction) addLongest(ids []setID) {
 	}
 }
 
-// rank says which of the sets of one length is asked first: that of the lowest rank.
+// rank is the order in which the sets of one length are asked: the lowest rank comes first.
 func (id setID) rank() int {
 	switch id.family {
 	case hoststate.SourceHolder, hoststate.SourceStrict: // see chainHolders
@@ -236,8 +236,8 @@ func (id setID) rank() int {
 	return 1
 }
 
-// addLookup appends the rule that looks into one set, or nothing for a gate. In a
-// chain these rules are alternatives: their order does not matter.
+// addLookup appends the rule that looks into one set. For a gate it appends nothing. The rules of
+// a chain are alternatives: their order does not matter.
 func (x *transaction) addLookup(id setID) {
 	if !id.family.HasPrefix() {
 		return
@@ -261,7 +261,7 @@ func (x *transaction) addLookup(id setID) {
 	}
 }
 
-// addLookupIPv4 appends the rule that looks for IPv4 sources in a set, if such may be in it.
+// addLookupIPv4 appends the rule that looks for IPv4 sources in a set, if the set may have such.
 func (x *transaction) addLookupIPv4(id setID) {
 	if id.length < ipv4Bits {
 		return
@@ -276,13 +276,14 @@ func (x *transaction) addLookupIPv4(id setID) {
 	}
 }
 
-// addLookupTo appends a rule for packets of IPv6 to a chain: where the set has the link, the
-// link-layer source if the set has such, and the address of one side, masked, end decides.
+// addLookupTo appends a rule for IPv6 packets to a chain. It applies where the set has the link,
+// the link-layer source (if the set has such), and the masked address of one side; then end
+// decides.
 func (x *transaction) addLookupTo(chain string, id setID, link expr.MetaKey, side side, end match) {
 	x.addLookupOf(familyIPv6, chain, id, link, side, end)
 }
 
-// addLookupOf is addLookupTo for packets of a family.
+// addLookupOf is addLookupTo for packets of either family.
 func (x *transaction) addLookupOf(f family, chain string, id setID, link expr.MetaKey, side side, end match) {
 	parts := []match{f.is()}
 	at := uint32(4)
@@ -301,7 +302,7 @@ func (x *transaction) addLookupOf(f family, chain string, id setID, link expr.Me
 	x.rule(chain, append(parts, lookup(id), end)...)
 }
 
-// family is how the packets of a family are told, and how an address of them is loaded into
+// family says how packets of a family are recognised, and how an address of theirs is loaded into
 // four registers.
 type family struct {
 	is      func() match
@@ -317,7 +318,7 @@ var (
 // match is a part of a rule.
 type match []expr.Any
 
-// side says which of the two addresses of a packet.
+// side is one of the two addresses of a packet.
 type side uint8
 
 const (
@@ -340,7 +341,7 @@ func protocol(p byte) match {
 	}
 }
 
-// toDHCPv4 are datagrams to the port of servers and relay agents.
+// toDHCPv4 matches datagrams to the port of servers and relay agents.
 func toDHCPv4() match {
 	return match{
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: regFirst},
@@ -350,7 +351,7 @@ func toDHCPv4() match {
 	}
 }
 
-// ethernet keeps other kinds of links out, which have no such header.
+// ethernet does not match on other kinds of links, which have no such header.
 func ethernet() match {
 	return match{
 		&expr.Meta{Key: expr.MetaKeyIIFTYPE, Register: regFirst},
@@ -366,7 +367,7 @@ func address(s side, reg uint32) match {
 	return match{&expr.Payload{DestRegister: regFirst + reg, Base: expr.PayloadBaseNetworkHeader, Offset: [...]uint32{8, 24}[s], Len: 16}}
 }
 
-// addressIPv4 is an IPv4 address in the form of IPv6.
+// addressIPv4 loads an IPv4 address in the form of IPv6.
 func addressIPv4(s side, reg uint32) match {
 	prefix := mappedUnspecified.As16()
 	return match{
@@ -384,7 +385,7 @@ func mask(reg uint32, bits int) match {
 	}}
 }
 
-// ones is a mask of a length in octets whose first bits are set.
+// ones is a mask of this length in octets whose first bits are set.
 func ones(length, bits int) []byte {
 	b := make([]byte, length)
 	for i := range bits {
@@ -409,9 +410,9 @@ func verdict(v expr.VerdictKind) match { return match{&expr.Verdict{Kind: v}} }
 
 func to(v expr.VerdictKind, chain string) match { return match{&expr.Verdict{Kind: v, Chain: chain}} }
 
-// Mend compares chains and rules with what Open made, and makes them again if
-// anybody changed them, as Open does for a table that it adopts. It reports
-// whether it had to. Elements are the business of hoststate's comparison.
+// Mend compares chains and rules with what Open made, and makes them again if another program has
+// changed them, as Open does for a table that it adopts. It reports whether it had to. Elements
+// are compared elsewhere, by hoststate.
 func (t *Table) Mend() (mended bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -422,7 +423,7 @@ func (t *Table) Mend() (mended bool, err error) {
 	return true, t.rebuild()
 }
 
-// rebuild makes the table again around the sets that are left.
+// rebuild makes the table again, and keeps the sets that are left.
 func (t *Table) rebuild() error {
 	if err := t.findSets(); err != nil {
 		return err
@@ -431,8 +432,8 @@ func (t *Table) rebuild() error {
 	return err
 }
 
-// fingerprint is a digest of all rules. Counters are named objects, so no
-// running number is in it.
+// fingerprint is a digest of all rules. Counters are named objects, so it has no numbers that
+// change by themselves.
 func (t *Table) fingerprint() ([sha256.Size]byte, error) {
 	h := sha256.New()
 	err := t.list(unix.NFT_MSG_GETRULE, true, h.Reset, func(attrs []byte) {

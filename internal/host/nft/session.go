@@ -19,8 +19,8 @@ type session struct {
 	bulk    *bulk.Conn
 	buf     []byte
 	answers []error
-	own     uint64 // transactions that the kernel carried out
-	lapses  uint64 // requests that the kernel carried out only in part, or may have
+	own     uint64 // transactions that the kernel has carried out
+	lapses  uint64 // requests that the kernel has carried out only in part, or may have
 }
 
 // openSession opens a session about the table of that family and name, in the
@@ -33,13 +33,13 @@ func openSession(family byte, name string) (session, error) {
 	return session{family: family, name: name, bulk: b}, nil
 }
 
-// begin begins a transaction about the table.
+// begin begins a transaction on the table.
 func (s *session) begin() *transaction { return begin(s.buf, s.family, s.name) }
 
-// send carries out a transaction. The answers are those to the beginning, to
-// each message, and to the end; without any of them an error, all of it took
-// effect, else nothing did. Each must change something if it succeeds: the kernel
-// does not number one that changes nothing.
+// send carries out a transaction. The answers are to its beginning, to each message, and to its
+// end. If none of them is an error, all of it has taken effect, else nothing has. Each
+// transaction must change something if it succeeds: the kernel does not number one that changes
+// nothing.
 func (s *session) send(x *transaction) (answers []error, err error) {
 	if x.err != nil {
 		return nil, x.err
@@ -50,13 +50,13 @@ func (s *session) send(x *transaction) (answers []error, err error) {
 		s.lapses++
 		return nil, fmt.Errorf("nft: %w", err)
 	}
-	// The frame is answered only when all of it fails.
+	// The beginning is answered only when the whole transaction fails.
 	if err := s.answers[0]; err != nil && !errors.Is(err, bulk.ErrNoAnswer) {
 		return nil, fmt.Errorf("nft: %w", err)
 	}
 	switch {
 	case slices.ContainsFunc(s.answers, isUnknown):
-		s.lapses++ // it may have been carried out or not
+		s.lapses++ // it may or may not have been carried out
 	case !slices.ContainsFunc(s.answers, isError):
 		s.own++
 	}
@@ -66,7 +66,7 @@ func (s *session) send(x *transaction) (answers []error, err error) {
 func isError(err error) bool   { return err != nil }
 func isUnknown(err error) bool { return errors.Is(err, bulk.ErrNoAnswer) }
 
-// commit carries out a transaction of which nothing may fail.
+// commit carries out a transaction, none of whose messages may fail.
 func (s *session) commit(x *transaction) error {
 	answers, err := s.send(x)
 	if err != nil {
@@ -80,8 +80,8 @@ func (s *session) commit(x *transaction) error {
 	return nil
 }
 
-// list calls found with the attributes of everything of one kind. table limits it
-// to what is in our table.
+// list calls found with the attributes of every object of one kind. With table, only with those
+// in our table.
 func (s *session) list(kind uint16, table bool, restart func(), found func(attrs []byte)) error {
 	b := request(nil, s.family, kind, unix.NLM_F_DUMP)
 	if table {
@@ -98,8 +98,7 @@ func (s *session) list(kind uint16, table bool, restart func(), found func(attrs
 	return nil
 }
 
-// names lists the names, which are in attribute name, of what of one kind is in
-// our table.
+// names lists the names of our table's objects of one kind. The attribute name has them.
 func (s *session) names(kind, name uint16) ([]string, error) {
 	var names []string
 	err := s.list(kind, kind != unix.NFT_MSG_GETTABLE, func() { names = nil }, func(attrs []byte) {

@@ -16,9 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What is known of spoofed packets beyond their number. Only packets that are dropped
-// pay for it. A link notes noteBurst sources at once, and then one in ten seconds, so
-// that a flood of forged sources fills no more of the set than that.
+// What is known of spoofed packets, besides their number. It costs something only for packets
+// that are dropped. A link notes noteBurst sources at once, and then one in ten seconds: so a
+// flood of forged sources takes no more room in the set than that.
 var (
 	spoofing       = filled{name: "spoofing", fields: []nftables.SetDatatype{nftables.TypeIFName}, size: maxNames}
 	noting         = filled{name: "noting", fields: []nftables.SetDatatype{nftables.TypeIFName}, size: maxNames, timeout: 3 * time.Minute}
@@ -28,7 +28,7 @@ var (
 	}
 )
 
-// SpoofedRemembered is how long a spoofed source is kept after it was last noted.
+// SpoofedRemembered is how long a spoofed source is remembered after it was last noted.
 const SpoofedRemembered = 10 * time.Minute
 
 const (
@@ -41,9 +41,9 @@ func noted() *expr.Limit {
 	return &expr.Limit{Type: expr.LimitTypePkts, Rate: notesEachMinute, Unit: expr.LimitTimeMinute, Burst: noteBurst}
 }
 
-// noteSpoofed fills the chain that every packet goes through that is dropped for its
-// source. Its rules drop nothing: a set without room must not save a packet. A link
-// that is no Ethernet has no link-layer address: it is zero there.
+// noteSpoofed fills the chain through which every packet goes that is dropped for its source. The
+// rules of this chain drop nothing: a set without room must not let a packet pass. A link that is
+// not Ethernet has no link-layer address: it is zero there.
 func (x *transaction) noteSpoofed() {
 	x.rule(chainNoted, meta(expr.MetaKeyIIFNAME, 0), touch(spoofing, &expr.Counter{}))
 	note := []match{meta(expr.MetaKeyIIFNAME, 0), withinRate(noting, noted())}
@@ -72,17 +72,17 @@ func zeros(reg uint32, n int) match {
 	return match{&expr.Immediate{Register: regFirst + reg, Data: make([]byte, n)}}
 }
 
-// Spoofed is what was dropped of one link because of its source.
+// Spoofed tells what was dropped on one link for its source.
 type Spoofed struct {
 	Link    string
 	Packets uint64
-	// The source that was noted last; invalid if none was lately.
+	// The source that was noted last; invalid if none was noted lately.
 	Source    netip.Addr
 	LinkLayer linkaddr.Addr
 	Ago       time.Duration
 }
 
-// Spoofed reads what was dropped for its source, by link, since the table was made.
+// Spoofed reads what was dropped for its source since the table was made, by link.
 func (t *Table) Spoofed() (map[string]Spoofed, error) {
 	links := make(map[string]Spoofed)
 	err := t.eachFilled(spoofing, func(e *filledElement) {
@@ -115,13 +115,13 @@ func (t *Table) Spoofed() (map[string]Spoofed, error) {
 
 // filledElement is an element that rules have made.
 type filledElement struct {
-	key     []byte // dies with the call
+	key     []byte // valid during the call alone
 	counter Counter
-	left    time.Duration // until it goes
+	left    time.Duration // time until it is removed
 }
 
-// eachFilled calls found with each element of a set that rules fill, of which some may
-// come twice.
+// eachFilled calls found with each element of a set that rules fill. Some elements may come
+// twice.
 func (t *Table) eachFilled(f filled, found func(*filledElement)) error {
 	b := request(nil, t.family, unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP)
 	b = bulk.AttrString(b, unix.NFTA_SET_ELEM_LIST_TABLE, t.name)
@@ -137,7 +137,7 @@ func (t *Table) eachFilled(f filled, found func(*filledElement)) error {
 	}
 	err := list(2)
 	if errors.Is(err, bulk.ErrInterrupted) {
-		t.mu.Lock() // so many changes that they have to wait
+		t.mu.Lock() // there are so many changes that they have to wait
 		err = list(bulk.Tries)
 		t.mu.Unlock()
 	}

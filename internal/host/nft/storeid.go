@@ -8,19 +8,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The table keeps the id of the store that its elements are from: it ends the name of an
-// empty chain, as the layout is the name of another.
+// The table remembers the id of the store that its elements are from. The id is the end of the
+// name of an empty chain.
 const storePrefix = "store-"
 
-// Found says whether Open found a table, and with which store id; empty: with none.
+// Found tells whether Open found a table, and the table's store id; empty: it has none.
 func (t *Table) Found() (there bool, storeID string) { return t.found, t.foundID }
 
-// Bare says whether the table was empty once Open had opened it, as after a reboot, and
-// which Version that was.
+// Bare tells whether the table was empty when Open had opened it, as after a reboot, and which
+// Version that was.
 func (t *Table) Bare() (bool, Version) { return t.bare, t.opened }
 
-// SetStoreID gives the table a store id, in place of the one it has. It keeps it, whatever
-// others do to the table.
+// SetStoreID gives the table a store id, in place of the present one. The id stays, whatever
+// other programs do to the table.
 func (t *Table) SetStoreID(storeID string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 	"fairlead/internal/host/nft"
 )
 
-// A store id outlives the process and the mending of the table; a flush takes it away.
+// A store id stays when the process ends, and when the table is mended. A flush removes it.
 func TestStoreID(t *testing.T) {
 	n := newNode(t)
 	open := func() (table *nft.Table) {
@@ -69,8 +69,8 @@ func TestStoreID(t *testing.T) {
 	}
 }
 
-// A table is bare when it is new, and when one of another layout was replaced. One that
-// holds nothing but a link that is checked is not.
+// A table is bare when it is new, and when it has replaced one of another layout. A table that
+// has only a link that is checked is not bare.
 func TestBare(t *testing.T) {
 	n := newNode(t)
 	onLink := hoststate.Element{Set: hoststate.SourceLink, Link: "c0", Prefix: netip.MustParsePrefix("2001:db8:1::/48")}

@@ -15,7 +15,7 @@ import (
 	"fairlead/internal/host/nft"
 )
 
-// both runs one body on the fake kernel and on the real one.
+// both runs one test body with the fake kernel and with the real one.
 func both(t *testing.T, body func(t *testing.T, k kernel)) {
 	t.Run("fake", func(t *testing.T) { body(t, fakekernel.New()) })
 	t.Run("real", func(t *testing.T) { body(t, tableOf(t, newNode(t))) })
@@ -57,8 +57,8 @@ func holds(t *testing.T, k kernel, want ...string) {
 	expect(t, "elements", got, want...)
 }
 
-// Elements of every family come and go; to add what is there and to remove what
-// is not there is no mistake, also among others, and in a set that never was.
+// Elements of each family come and go. To add one that is there, and to remove one that is not,
+// is no error, also among other operations, and in a set that never was.
 func TestElementLife(t *testing.T) {
 	both(t, func(t *testing.T, k kernel) {
 		all := []hoststate.Op{
@@ -95,7 +95,7 @@ func TestElementLife(t *testing.T) {
 	})
 }
 
-// What no set can hold fails alone.
+// An element that no set can hold fails alone.
 func TestElementThatCannotBe(t *testing.T) {
 	n := newNode(t)
 	table := tableOf(t, n)
@@ -150,8 +150,8 @@ func TestTwentyThousandElements(t *testing.T) {
 	holds(t, table)
 }
 
-// An interface that is deleted and made anew is filtered from its first packet,
-// though its index is another.
+// An interface that is deleted and made again is filtered from its first packet on, although its
+// index is another one.
 func TestInterfaceMadeAnew(t *testing.T) {
 	n := checked(t)
 	n.apply(add(hoststate.LoopPoint, "c0", "2001:db8:100::/56"), add(hoststate.Hairpin, "c0", ""))
@@ -168,9 +168,8 @@ func TestInterfaceMadeAnew(t *testing.T) {
 	}
 }
 
-// A table that is adopted keeps elements and counters. While it is adopted again
-// and again, mended, and given sets of new lengths, no spoofed packet gets
-// through and no good one is lost.
+// A table that is adopted keeps its elements and counters. While it is adopted again and again,
+// mended, and given sets of new lengths, no spoofed packet passes and no good one is lost.
 func TestNoGapWhileChanging(t *testing.T) {
 	n := checked(t)
 	n.clientTap.send(rightMAC, packet("2001:db8:666::1", "2001:db8:cccc::1", "spoofed"))
@@ -191,7 +190,7 @@ func TestNoGapWhileChanging(t *testing.T) {
 			done = true
 		default:
 		}
-		// Few at a time, so that no queue on the way overflows.
+		// Few at a time, so that no queue on the way is full.
 		for range 32 {
 			n.clientTap.send(rightMAC, packet("2001:db8:666::1", "2001:db8:cccc::1", "spoofed"))
 			n.clientTap.send(rightMAC, packet("2001:db8:100::1", "2001:db8:cccc::1", "good"))
@@ -212,7 +211,7 @@ func TestNoGapWhileChanging(t *testing.T) {
 	}
 }
 
-// changeAll does to the table whatever is done to it in its life, many times.
+// changeAll changes the table in every way in which it is changed in its life, many times.
 func (n *network) changeAll(times int) error {
 	for i := range times {
 		var err error
@@ -243,7 +242,7 @@ func (n *network) changeAll(times int) error {
 	return nil
 }
 
-// A table of another layout is replaced whole.
+// A table of another layout is replaced as a whole.
 func TestOtherLayout(t *testing.T) {
 	n := newNode(t)
 	n.run("nft add table inet fairlead")
@@ -261,7 +260,7 @@ func TestOtherLayout(t *testing.T) {
 	expect(t, "tables", strings.Split(strings.TrimSpace(n.run("nft list tables")), "\n"), "table inet theirs")
 }
 
-// A table that somebody made a ruin of is replaced whole too.
+// A table that is too broken to be adopted is replaced as a whole too.
 func TestRuinedTable(t *testing.T) {
 	n := newNode(t)
 	n.run("nft add table inet fairlead")
@@ -273,8 +272,7 @@ func TestRuinedTable(t *testing.T) {
 	holds(t, table, "checked c0", "source-link c0 2001:db8:100::/56")
 }
 
-// What an operator broke is found and mended: an element, a rule, a set, the
-// whole table.
+// What an operator has broken is found and mended: an element, a rule, a set, the whole table.
 func TestComparisonMendsFilter(t *testing.T) {
 	n := newNetwork(t)
 	s := hoststate.New()
@@ -332,7 +330,7 @@ func TestComparisonMendsFilter(t *testing.T) {
 	}
 	spoof()
 
-	// Without a comparison: the next change finds the table gone.
+	// There was no comparison: the next change finds that the table is gone.
 	n.edge.run("nft delete table inet fairlead")
 	n.apply(add(hoststate.SourceLink, "c0", "2001:db8:700::/56"))
 	n.edge.run("nft delete table inet fairlead")

@@ -36,12 +36,12 @@ const (
 	hookEgress      = 1 // NF_NETDEV_EGRESS
 )
 
-// transaction gathers changes that take effect together, or not at all.
+// transaction collects changes that take effect together, or not at all.
 type transaction struct {
 	family byte
 	table  string
 	b      []byte
-	err    error // of the first change that could not be written
+	err    error // why the first change could not be written
 }
 
 // begin begins a transaction in the buffer b.
@@ -61,8 +61,7 @@ func request(b []byte, family byte, kind, flags uint16) []byte {
 	return b
 }
 
-// message appends one message; the first attribute of all kinds is the name of
-// the table.
+// message appends one message. In all kinds, the first attribute is the name of the table.
 func (x *transaction) message(kind, flags uint16, attrs func(b []byte) []byte) {
 	start := len(x.b)
 	x.b = bulk.AttrString(request(x.b, x.family, kind, flags), unix.NFTA_TABLE_NAME, x.table)
@@ -79,8 +78,7 @@ func (x *transaction) addTable() {
 
 func (x *transaction) addCounter(name string) { x.addCounterAt(name, Counter{}) }
 
-// addCounterAt makes a counter that goes on from c. One that is there stays as it
-// is.
+// addCounterAt makes a counter that begins with c. A counter that is there stays as it is.
 func (x *transaction) addCounterAt(name string, c Counter) {
 	x.message(unix.NFT_MSG_NEWOBJ, unix.NLM_F_CREATE, func(b []byte) []byte {
 		b = bulk.AttrString(b, unix.NFTA_OBJ_NAME, name)
@@ -94,8 +92,8 @@ func (x *transaction) addCounterAt(name string, c Counter) {
 	})
 }
 
-// addSet makes the set of an ID. What it says of the key beyond its length serves
-// nft, which could not list the elements otherwise.
+// addSet makes the set of an id. nft needs the description of the key's fields to list the
+// elements.
 func (x *transaction) addSet(id setID) {
 	fields := []nftables.SetDatatype{nftables.TypeIFName}
 	switch {
@@ -114,7 +112,7 @@ func (x *transaction) addSet(id setID) {
 	x.addSetOf(id.String(), uint32(id.family)<<8|uint32(id.length), fields, what)
 }
 
-// contents is what the elements of a set have beside their keys.
+// contents says what the elements of a set have besides their keys.
 type contents uint8
 
 const (
@@ -123,7 +121,7 @@ const (
 	counterMap          // the name of a counter
 )
 
-// addSetOf makes a hash set. id is any number that is its alone in the transaction.
+// addSetOf makes a hash set. id is a number that no other set of the transaction has.
 func (x *transaction) addSetOf(name string, id uint32, fields []nftables.SetDatatype, what contents) {
 	key, flags, err := keyOf(fields, what)
 	if err != nil {
@@ -153,17 +151,16 @@ func (x *transaction) addSetOf(name string, id uint32, fields []nftables.SetData
 	})
 }
 
-// filled is a set that rules fill. It holds so many elements and no more; what finds
-// no room is left out.
+// filled is a set that rules fill. The number of its elements is bounded; further ones are left
+// out.
 type filled struct {
 	name    string
 	fields  []nftables.SetDatatype
 	size    uint32
-	timeout time.Duration // of an element since it was last touched; 0: it stays
+	timeout time.Duration // of an element, since it was last touched; 0: it stays
 }
 
-// filledID is added to the place among the filledSets, which makes no setID's number
-// in a transaction.
+// filledID plus the index among filledSets is a number that no setID has in a transaction.
 const filledID = 1 << 24
 
 func (x *transaction) addFilled(place int, f filled) {
@@ -193,7 +190,7 @@ func (x *transaction) addFilled(place int, f filled) {
 	})
 }
 
-// describe tells where the fields of a key end that has several.
+// describe tells nft where each field ends in a key that has several.
 func describe(b []byte, fields []nftables.SetDatatype) []byte {
 	if len(fields) == 1 {
 		return b
@@ -210,7 +207,7 @@ func describe(b []byte, fields []nftables.SetDatatype) []byte {
 // keyOf is the type of a key, and the flags of its set.
 func keyOf(fields []nftables.SetDatatype, what contents) (key nftables.SetDatatype, flags uint32, err error) {
 	if len(fields) == 1 {
-		key = fields[0] // whose length is not rounded up to registers
+		key = fields[0] // its length is not rounded up to whole registers
 	} else {
 		flags = setConcat
 		key, err = nftables.ConcatSetType(fields...)
@@ -224,7 +221,7 @@ func keyOf(fields []nftables.SetDatatype, what contents) (key nftables.SetDataty
 	return key, flags, err
 }
 
-// keyOrder tells nft how the key is written.
+// keyOrder tells nft in which order of octets the key is written.
 func keyOrder(f nftables.SetDatatype) []byte {
 	order := uint32(orderOfNetwork)
 	if f == nftables.TypeIFName {
@@ -233,7 +230,7 @@ func keyOrder(f nftables.SetDatatype) []byte {
 	return binary.NativeEndian.AppendUint32([]byte{udataKeyOrder, 4}, order)
 }
 
-// addChain makes a chain that others jump to, empty if it is there already.
+// addChain makes a chain that other chains jump to. A chain that is there is emptied.
 func (x *transaction) addChain(name string) {
 	x.message(unix.NFT_MSG_NEWCHAIN, unix.NLM_F_CREATE, func(b []byte) []byte {
 		return bulk.AttrString(b, unix.NFTA_CHAIN_NAME, name)
@@ -241,8 +238,8 @@ func (x *transaction) addChain(name string) {
 	x.flushChain(name)
 }
 
-// addBaseChain makes a chain that the kernel calls, empty if it is there
-// already. device is of hooks that belong to one, else empty.
+// addBaseChain makes a chain that the kernel calls. A chain that is there is emptied. device is
+// empty except for hooks of a device.
 func (x *transaction) addBaseChain(name string, hook uint32, priority int32, device string) {
 	x.message(unix.NFT_MSG_NEWCHAIN, unix.NLM_F_CREATE, func(b []byte) []byte {
 		b = bulk.AttrString(b, unix.NFTA_CHAIN_NAME, name)
@@ -276,7 +273,7 @@ func (x *transaction) rule(chain string, parts ...match) {
 	x.ruleOf(chain, bodies)
 }
 
-// ruleOf appends a rule that is made of encoded expressions.
+// ruleOf appends a rule of encoded expressions.
 func (x *transaction) ruleOf(chain string, bodies [][]byte) {
 	x.message(unix.NFT_MSG_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_APPEND, func(b []byte) []byte {
 		b = bulk.AttrString(b, unix.NFTA_RULE_CHAIN, chain)
@@ -288,10 +285,9 @@ func (x *transaction) ruleOf(chain string, bodies [][]byte) {
 	})
 }
 
-// element adds or removes an element. To add what is there is refused, as is to
-// remove what is not, so that a transaction that succeeds has changed something.
-// The last of a transaction asks for an answer, so that silence is told from
-// success.
+// element adds or removes an element. The kernel refuses to add one that is there, and to remove
+// one that is not, so that a transaction that succeeds has changed something. The last one of a
+// transaction asks for an answer, so that silence can be told from success.
 func (x *transaction) element(op hoststate.Op, last bool) {
 	kind, flags := uint16(unix.NFT_MSG_NEWSETELEM), uint16(unix.NLM_F_CREATE|unix.NLM_F_EXCL)
 	if op.Remove {
@@ -303,7 +299,7 @@ func (x *transaction) element(op hoststate.Op, last bool) {
 	x.message(kind, flags, func(b []byte) []byte { return elements(b, op) })
 }
 
-// elements appends the name of a set and a list of one element of it.
+// elements appends the name of a set, and a list with one element of it.
 func elements(b []byte, op hoststate.Op) []byte {
 	e := *op.Element
 	b = bulk.AttrString(b, unix.NFTA_SET_ELEM_LIST_SET, idOf(e).String())
@@ -319,7 +315,7 @@ func elements(b []byte, op hoststate.Op) []byte {
 	return bulk.EndNest(bulk.EndNest(b, elem), list)
 }
 
-// number appends a number in network order, as nftables has it.
+// number appends a number in network order, as nftables wants it.
 func number(b []byte, kind uint16, v uint32) []byte {
 	return bulk.Attr(b, kind, binary.BigEndian.AppendUint32(nil, v))
 }

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// RFC 8987 R-5 on a real point-to-point link, which has no link-layer addresses;
-// R-3, strict or not, works there too.
+// RFC 8987 R-5 on a real point-to-point link, which has no link-layer addresses. R-3 works there
+// too, strict or not.
 func TestPointToPoint(t *testing.T) {
 	n := newNetwork(t)
 	tun := n.tun("ppp7")
@@ -48,7 +48,7 @@ func TestPointToPoint(t *testing.T) {
 	}
 }
 
-// tun makes a tun device at the edge; the test is its other end.
+// tun makes a tun device at the edge. The test is its other end.
 func (n *network) tun(name string) (fd int) {
 	n.t.Helper()
 	var err error
@@ -74,7 +74,7 @@ func (n *network) tun(name string) (fd int) {
 	return fd
 }
 
-// readTun is the words in what the kernel has sent so far.
+// readTun are the words in the packets that the kernel has sent so far.
 func readTun(t *testing.T, fd int) (words []string) {
 	t.Helper()
 	b := make([]byte, 2048)

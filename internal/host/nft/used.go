@@ -15,28 +15,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An element of a timed set remembers when a packet last matched it: it has a timeout
-// so long that it never comes, and each packet begins that anew. What is left of it
-// tells how long ago that was. (The expression last would say so itself, but nft 1.0.6,
-// which Debian 12 has, crashes when it lists a table with that.) Only what is in the set
-// begins anew: made-up packets add nothing.
+// An element of a timed set remembers when a packet last matched it. Its timeout is so long that
+// it never ends, and each packet that matches sets it back: the time that is left tells how long
+// ago that was. (The expression "last" would tell it directly, but nft 1.0.6, which Debian 12
+// has, crashes when it lists a table with that.) Packets only set back elements that are in the
+// set: forged packets add nothing.
 const (
 	longTimeout = 10 * 365 * 24 * time.Hour
-	// How long ago a new element counts as used; and how often the kernel looks for
-	// elements whose timeout has come, which are none.
+	// neverUsed is how long ago a new element counts as used. It is also how often the kernel
+	// looks for elements whose timeout has ended; there are none.
 	neverUsed = 24 * time.Hour
-	// Elements that a timed set holds at most. Where it says nothing, the kernel makes
-	// that 65 535. The kernel makes room for all of them at once, of two words each.
+	// timedSize bounds the elements of a timed set. If a set says nothing, the kernel takes 65
+	// 535. The kernel makes room for all of them at once, two words each.
 	timedSize = 1 << 19
 )
 
-// remember has the element whose key is in the registers begin its timeout anew.
+// remember sets back the timeout of the element whose key is in the registers.
 func remember(id setID) match {
 	return match{&expr.Dynset{SrcRegKey: regSet, SetName: id.String(), Operation: unix.NFT_DYNSET_OP_UPDATE, Timeout: longTimeout}}
 }
 
-// beginUsed appends the times of a new element. One that is made again counts as used
-// just now: nobody knows.
+// beginUsed appends the times of a new element. An element that is made again counts as used just
+// now, because it is not known when it was.
 func beginUsed(b []byte, again bool) []byte {
 	left := longTimeout
 	if !again {
@@ -50,10 +50,10 @@ func milliseconds(d time.Duration) []byte {
 	return binary.BigEndian.AppendUint64(nil, uint64(d.Milliseconds()))
 }
 
-// LastUsed is how long ago a packet passed the filter that came from that link-layer
-// address on the link and had a source in the prefix: a day at least, if none has since
-// the lease began. Known is false if the filter does not tell: it is off on the link,
-// the address is no Ethernet address, or no lease wants it told.
+// LastUsed is how long ago a packet passed the filter that came from that link-layer address on
+// the link and had a source in the prefix. It is a day at least if there was none since the lease
+// began. known is false where the filter does not tell: it is off on the link, the address is not
+// an Ethernet address, or no lease asks for it.
 func (t *Table) LastUsed(link string, host linkaddr.Addr, p netip.Prefix) (ago time.Duration, known bool, err error) {
 	for _, family := range []hoststate.Set{hoststate.SourceHolder, hoststate.SourceStrict} {
 		e := hoststate.Element{Set: family, Link: link, LinkLayer: host, Prefix: p}

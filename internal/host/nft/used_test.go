@@ -10,7 +10,7 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// used is what the table says of a prefix of a link-layer address on c0.
+// used is what the table tells of a prefix and a link-layer address on c0.
 func (n *network) used(mac, prefix string) string {
 	n.t.Helper()
 	host, _ := linkaddr.Parse(mac)
@@ -26,9 +26,9 @@ func (n *network) used(mac, prefix string) string {
 	return "used"
 }
 
-// The filter tells when the holder of a prefix last sent from it. A neighbour that uses
-// a source in the prefix is not the holder, and what the holder sends from elsewhere is
-// no use of the prefix.
+// The filter tells when the holder of a prefix last sent from it. A neighbour that uses a source
+// in the prefix is not the holder, and what the holder sends from other sources is no use of the
+// prefix.
 func TestLastUsed(t *testing.T) {
 	const p = "2001:db8:100::/56"
 	for _, c := range []struct {
@@ -62,7 +62,7 @@ func TestLastUsed(t *testing.T) {
 				t.Errorf("of the neighbour: %s, want not known", got)
 			}
 
-			n.open() // as by the next process
+			n.open() // as the next process does
 			sees("in an adopted table", "used")
 
 			for _, o := range c.ops {
@@ -81,7 +81,7 @@ func TestLastUsed(t *testing.T) {
 	}
 }
 
-// What has no element cannot be asked for.
+// If there is no element, it is not known.
 func TestLastUsedNotKnown(t *testing.T) {
 	n := newNetwork(t)
 	for _, host := range []string{rightMAC, "", "02:00:00:00:00:01:02:03"} {
@@ -91,7 +91,7 @@ func TestLastUsedNotKnown(t *testing.T) {
 	}
 }
 
-// Tools that do not know of sets with times list them all the same.
+// Tools that do not know timed sets can list them all the same.
 func TestTimedSetIsListed(t *testing.T) {
 	n := newNetwork(t)
 	n.apply(addMAC(hoststate.SourceHolder, "c0", rightMAC, "2001:db8:100::/56"), add(hoststate.Checked, "c0", ""))

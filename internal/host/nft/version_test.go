@@ -32,8 +32,7 @@ func (o *opened) version() nft.Version {
 	return v
 }
 
-// Nothing that the table does itself makes another Version, whether it changes
-// much, little or nothing.
+// The table's own changes do not change the Version, whether they change much, little or nothing.
 func TestVersionIgnoresOwnChanges(t *testing.T) {
 	o := open(t)
 	first := o.version()
@@ -87,8 +86,8 @@ func TestVersionIgnoresOwnChanges(t *testing.T) {
 	same("somebody looking")
 }
 
-// What anybody else does makes another Version, once; the table's own mending of
-// it does not.
+// A change of another program changes the Version once. When the table mends it, the Version
+// stays.
 func TestVersionTellsOfOthers(t *testing.T) {
 	o := open(t)
 	const element = `inet fairlead source-link-56 { "c0" . 2001:db8:100:: }`
@@ -146,7 +145,7 @@ func TestVersionTellsOfOthers(t *testing.T) {
 	}
 }
 
-// What did not come about makes another Version: it is to be looked for.
+// If a request has failed in part, the Version changes: the table has to be read.
 func TestVersionTellsOfLapses(t *testing.T) {
 	o := open(t)
 	before := o.version()

@@ -4,9 +4,9 @@ package nft_test
 
 import "testing"
 
-// In a VRF the forward hook sees the VRF device where the packet came in, and
-// prerouting runs twice: everything holds there too. Kernels of build machines
-// may have no VRF, so this runs in the virtual machine.
+// In a VRF the forward hook sees the device of the VRF as the input interface, and prerouting
+// runs twice: the filter works there too. Kernels of build machines may have no VRF, so this test
+// runs in the virtual machine.
 func TestInVRF(t *testing.T) {
 	for name, body := range map[string]func(*testing.T, *network){
 		"R-3":              r3SourceFilter,

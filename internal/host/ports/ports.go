@@ -19,12 +19,12 @@ import (
 // Socket is a UDP socket.
 type Socket struct {
 	Addr  netip.Addr // where it is bound; unspecified: everywhere
-	Index int        // of the interface that it is bound to; 0: all
-	UID   uint32     // of who opened it
+	Index int        // interface that the socket is bound to; 0: all
+	UID   uint32     // user who opened the socket
 	Inode uint32
 
-	// Of the program that holds it; 0 and empty where that cannot be seen: without
-	// CAP_SYS_PTRACE the sockets of other users' programs are hidden.
+	// Of the program that holds the socket. They are 0 and empty where that cannot be seen:
+	// without CAP_SYS_PTRACE the programs of other users are hidden.
 	PID  int
 	Name string
 }
@@ -41,10 +41,10 @@ func (s Socket) String() string {
 	return who + " at " + where
 }
 
-// InTheWay are the sockets of others at a port that the kernel may prefer to ours: at
-// every address, or at an address that a socket of this process is bound to. everywhere is
-// the unspecified address of the family that is asked for. It looks in the network
-// namespace of the calling thread.
+// InTheWay are the sockets of other programs at a port that the kernel may prefer to ours: at the
+// unspecified address, or at an address that a socket of this process is bound to. everywhere is
+// the unspecified address of the family in question. The function looks in the network namespace
+// of the calling thread.
 func InTheWay(everywhere netip.Addr, port uint16) ([]Socket, error) {
 	all, err := sockets(everywhere.Is4(), port)
 	if err != nil || len(all) == 0 {
@@ -78,7 +78,7 @@ func InTheWay(everywhere netip.Addr, port uint16) ([]Socket, error) {
 
 func inodeOf(s Socket) string { return strconv.FormatUint(uint64(s.Inode), 10) }
 
-// name finds the programs of sockets.
+// name finds the programs that hold the sockets.
 func name(all []Socket) {
 	processes, err := os.ReadDir("/proc")
 	if err != nil {
@@ -87,7 +87,7 @@ func name(all []Socket) {
 	for _, p := range processes {
 		pid, err := strconv.Atoi(p.Name())
 		if err != nil {
-			continue // no process
+			continue // not a process
 		}
 		inodes, err := bypass.Sockets(pid)
 		if err != nil {
@@ -129,12 +129,12 @@ func sockets(ipv4 bool, port uint16) ([]Socket, error) {
 	if ipv4 {
 		body[0] = unix.AF_INET
 	}
-	binary.NativeEndian.PutUint32(body[4:], ^uint32(0)) // in all states
+	binary.NativeEndian.PutUint32(body[4:], ^uint32(0)) // sockets in all states
 	binary.BigEndian.PutUint16(body[8:], port)
 	if err := unix.Sendto(fd, request, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return nil, fmt.Errorf("ports: %w", err)
 	}
-	// The kernel answers at once; a limit all the same, as nobody must wait for ever.
+	// The kernel answers at once. The limit is there so that nobody waits for ever.
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 10}); err != nil {
 		return nil, fmt.Errorf("ports: %w", err)
 	}

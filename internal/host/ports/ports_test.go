@@ -13,7 +13,7 @@ import (
 
 var need = labtest.Need
 
-// look is what is in the way at a port in a node.
+// look is what InTheWay finds at a port in a node.
 func look(t *testing.T, d *lab.Node, everywhere netip.Addr, port uint16) (found []ports.Socket) {
 	t.Helper()
 	need(t, d.Do(func() (err error) {
@@ -23,9 +23,9 @@ func look(t *testing.T, d *lab.Node, everywhere netip.Addr, port uint16) (found 
 	return found
 }
 
-// Sockets of others at every address, and at an address of ours, are found with the
-// program that holds them; our own are not, nor is what is at another port, at an
-// address that we do not use, or in another namespace.
+// Sockets of other programs at the unspecified address, and at an address of ours, are found with
+// their programs. Our own sockets are not found, nor are sockets at another port, at an address
+// that we do not use, or in another namespace.
 func TestInTheWay(t *testing.T) {
 	host, other := labtest.Pair(t, "host", "h0", "other", "o0")
 	ours, foreign := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::2")
@@ -67,7 +67,7 @@ func TestInTheWay(t *testing.T) {
 		t.Errorf("in another namespace found %v", got)
 	}
 
-	// In DHCPv4 the same port is another one.
+	// The same port of DHCPv4 is another port.
 	_, err := host.Start(lab.Command{Name: "socat4", Args: []string{"socat", "-u", "UDP4-RECV:67,reuseaddr", "STDOUT"}})
 	need(t, err)
 	labtest.Until(t, "a socket of IPv4 is found", func() bool {

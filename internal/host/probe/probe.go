@@ -1,14 +1,12 @@
-// Package probe finds out whether a next hop on a client-facing link still
-// answers: by a Neighbor Solicitation to the very link-layer address that it
-// was seen with (RFC 4861 section 7.2) on links that have such addresses, by an
-// echo request elsewhere (RFC 4443 section 4.1).
+// Package probe finds out whether a next hop on a client-facing link still answers. On links with
+// link-layer addresses it sends a Neighbor Solicitation to the one with which the next hop was
+// seen (RFC 4861 section 7.2), elsewhere an echo request (RFC 4443 section 4.1).
 //
-// It does not use the kernel's neighbour table, which clients can fill. What it
-// tells is what was heard: an answer from the address and the link-layer
-// address asked for. Silence counts only if the question was really asked for
-// the whole time; everything else is an error. Each call opens a socket of its
-// own, whose filter lets nothing but answers in, and closes it; how many run at
-// once is the caller's to bound. None of them holds a thread while it waits.
+// It does not use the kernel's neighbour table, which clients can fill. Only an answer from the
+// address and the link-layer address that were asked counts. Silence counts only if the question
+// was really sent for the whole time; everything else is an error. Each call opens a socket,
+// whose filter lets only answers pass, and closes it. The caller bounds how many calls run at
+// once. No call holds a thread while it waits.
 package probe
 
 import (
@@ -27,22 +25,21 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// every is the time between two tries. RETRANS_TIMER of RFC 4861 section 10 is a
-// second; this is less, so that a loss does not cost a probe of a few seconds.
+// every is the time between two tries. RETRANS_TIMER of RFC 4861 section 10 is one second; this
+// is less, so that a probe of a few seconds survives a lost packet.
 const every = 700 * time.Millisecond
 
-// What a probe fails by, besides what the kernel says.
+// Errors of a probe, besides those of the kernel.
 var (
-	// ErrNoAddress says that the link has no address to ask from.
+	// ErrNoAddress says that the link has no address to send the question from.
 	ErrNoAddress = errors.New("no link-local address")
-	// ErrNotAsked says that no question could leave: silence tells nothing.
+	// ErrNotAsked says that the question could not be sent, so that silence tells nothing.
 	ErrNotAsked = errors.New("the question did not leave")
 )
 
-// Answers asks addr on the interface with that index until it answers or ctx's
-// deadline has passed. Where linkLayer is known, only an answer from it counts.
-// A ctx that is cancelled ends it with an error that wraps context.Canceled. On
-// a link that is down nobody answers.
+// Answers asks addr, on the interface with that index, until addr answers or ctx's deadline has
+// passed. Where linkLayer is known, only an answer from it counts. If ctx is cancelled, the error
+// wraps context.Canceled. On a link that is down nobody answers.
 func Answers(ctx context.Context, index int, addr netip.Addr, linkLayer linkaddr.Addr) (bool, error) {
 	ifi, err := net.InterfaceByIndex(index)
 	if err != nil {
@@ -81,7 +78,7 @@ func linkLocal(ifi *net.Interface) (netip.Addr, error) {
 	return netip.Addr{}, ErrNoAddress
 }
 
-// query is one question, where it goes, and what counts as its answer.
+// query is one question: what is sent, where it goes, and what counts as its answer.
 type query struct {
 	socket  *os.File
 	packet  []byte
@@ -119,7 +116,7 @@ func (q *query) run(ctx context.Context) (there bool, err error) {
 		}
 	}
 	switch {
-	case q.listen(raw, buf, false): // it came while this process had no turn
+	case q.listen(raw, buf, false): // it came while this process was not running
 		return true, nil
 	case errors.Is(ctx.Err(), context.Canceled):
 		return false, ctx.Err()
@@ -137,7 +134,7 @@ func (q *query) ask(raw syscall.RawConn) (err error) {
 	return errors.Join(failed, err)
 }
 
-// listen reads what there is, and waits for more until the deadline if it is to.
+// listen reads the packets that are there. If wait is set, it waits for more until the deadline.
 func (q *query) listen(raw syscall.RawConn, buf []byte, wait bool) (found bool) {
 	read := func(fd uintptr) bool {
 		for {
@@ -149,7 +146,7 @@ func (q *query) listen(raw syscall.RawConn, buf []byte, wait bool) (found bool) 
 				}
 			case errors.Is(err, unix.EAGAIN):
 				return !wait
-			case errors.Is(err, unix.EINTR), errors.Is(err, unix.ENETDOWN): // of the link: told once
+			case errors.Is(err, unix.EINTR), errors.Is(err, unix.ENETDOWN): // the link's error is reported once
 			default:
 				return true
 			}
@@ -163,8 +160,8 @@ func (q *query) listen(raw syscall.RawConn, buf []byte, wait bool) (found bool) 
 	return found
 }
 
-// isDark reports whether an error is the link's own: it is down or has no
-// carrier, and nobody on it answers.
+// isDark reports whether an error says that the link is down or has no carrier, so that nobody on
+// it can answer.
 func isDark(err error) bool {
 	return errors.Is(err, unix.ENETDOWN) || errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EHOSTUNREACH)
 }
@@ -179,9 +176,9 @@ const (
 	neighbourLen  = 24 // Neighbor Solicitation and Advertisement without options
 )
 
-// newSolicitation asks by a frame of our own: to the link-layer address where it
-// is known, so that nobody else can answer for it, else to the solicited-node
-// group (RFC 4291 section 2.7.1).
+// newSolicitation asks by a frame of our own. It goes to the link-layer address where that is
+// known, so that nobody else can answer, otherwise to the solicited-node group (RFC 4291 section
+// 2.7.1).
 func newSolicitation(ifi *net.Interface, from, addr netip.Addr, linkLayer linkaddr.Addr) (query, error) {
 	q := query{}
 	target := addr.As16()
@@ -197,7 +194,7 @@ func newSolicitation(ifi *net.Interface, from, addr netip.Addr, linkLayer linkad
 	icmp = append(icmp, ifi.HardwareAddr...)
 	q.packet = packet(from.As16(), dest, icmp)
 
-	// Protocol 0: nothing arrives before the filter is in place.
+	// With protocol 0 nothing arrives before the filter is in place.
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return q, err
@@ -226,8 +223,8 @@ func newSolicitation(ifi *net.Interface, from, addr netip.Addr, linkLayer linkad
 	return q, nil
 }
 
-// advertisements lets Neighbor Advertisements for a target pass and nothing
-// else, so that a busy link does not crowd the answer out.
+// advertisements lets only Neighbor Advertisements for a target pass, so that on a busy link
+// other packets do not fill the socket's buffer.
 func advertisements(target [16]byte) []unix.SockFilter {
 	tests := []struct {
 		size   uint16
@@ -243,7 +240,7 @@ func advertisements(target [16]byte) []unix.SockFilter {
 	}
 	var filter []unix.SockFilter
 	for i, t := range tests {
-		rest := uint8(2*(len(tests)-i) - 1) // to the last instruction
+		rest := uint8(2*(len(tests)-i) - 1) // number of instructions to the last one
 		filter = append(filter,
 			unix.SockFilter{Code: unix.BPF_LD | t.size | unix.BPF_ABS, K: t.offset},
 			unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: rest, K: t.want})
@@ -255,8 +252,8 @@ func advertisements(target [16]byte) []unix.SockFilter {
 
 func order(v uint16) uint16 { return v<<8 | v>>8 }
 
-// packet is an IPv6 packet with an ICMPv6 message and its checksum (RFC 4443
-// section 2.3). Hop limit 255 is what neighbour discovery demands.
+// packet is an IPv6 packet with an ICMPv6 message and its checksum (RFC 4443 section 2.3).
+// Neighbor discovery requires the hop limit 255.
 func packet(from, to [16]byte, icmp []byte) []byte {
 	b := make([]byte, ipv6Header, ipv6Header+len(icmp))
 	b[0], b[6], b[7] = 0x60, nextICMP6, 255
@@ -275,7 +272,7 @@ func packet(from, to [16]byte, icmp []byte) []byte {
 	return b
 }
 
-// newEcho asks with an echo request, on links without link-layer addresses.
+// newEcho asks by an echo request, on links without link-layer addresses.
 func newEcho(ifi *net.Interface, addr netip.Addr) (query, error) {
 	q := query{packet: []byte{typeEcho, 0, 0, 0, 0xfa, 0x1e, 0, 1}}
 	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_ICMPV6)

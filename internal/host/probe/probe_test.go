@@ -40,8 +40,8 @@ func newPair(t *testing.T, join func(n *lab.Net, p pair) error) pair {
 
 func cable(n *lab.Net, p pair) error { return n.Veth(p.here, "d0", p.there, "c0") }
 
-// patience is how long a next hop that is there may take to answer on a busy machine.
-// One that is not there is asked for silence: however short that is, nobody answers.
+// patience is how long a next hop that is there may take to answer on a busy machine. For a next
+// hop that is not there, a short time is enough: nobody answers in any case.
 func patience(there bool) time.Duration {
 	if there {
 		return labtest.Patience
@@ -49,7 +49,7 @@ func patience(there bool) time.Duration {
 	return 1500 * time.Millisecond
 }
 
-// ask probes from here.
+// ask sends a probe from the node here.
 func (p pair) ask(t *testing.T, addr netip.Addr, ll linkaddr.Addr, expected bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience(expected))
@@ -91,7 +91,7 @@ func TestNeighbourAnswers(t *testing.T) {
 	p.ask(t, there, mac, true)
 	p.ask(t, there, linkaddr.Addr{}, true)
 
-	// The same address at another link-layer address is somebody else.
+	// The same address at another link-layer address belongs to another host.
 	stranger, _ := linkaddr.Parse("02:00:5e:00:53:99")
 	p.ask(t, there, stranger, false)
 	p.ask(t, netip.MustParseAddr("fe80::dead"), mac, false)
@@ -122,7 +122,7 @@ func TestNoSuchLink(t *testing.T) {
 	}
 }
 
-// A probe that is cut short tells nothing: silence is no answer then.
+// A probe that is cut short is an error: its silence tells nothing.
 func TestCancelledProbeIsAnError(t *testing.T) {
 	p := newPair(t, cable)
 	linkLocal(t, p.here, "d0")
@@ -144,8 +144,8 @@ func TestCancelledProbeIsAnError(t *testing.T) {
 	}
 }
 
-// Many probes on one link, of next hops that are there and that are not: each
-// hears what is for it alone.
+// There are many probes on one link, of next hops that are there and of others. Each hears only
+// its own answers.
 func TestManyProbesAtOnce(t *testing.T) {
 	p := newPair(t, cable)
 	linkLocal(t, p.here, "d0")
@@ -170,7 +170,7 @@ func TestManyProbesAtOnce(t *testing.T) {
 		err   error
 	}
 	results := make(chan result, many)
-	var space *os.File // the namespace of here
+	var space *os.File // the network namespace of the node here
 	err = p.here.Do(func() (err error) {
 		space, err = os.Open("/proc/thread-self/ns/net")
 		return err
@@ -181,7 +181,7 @@ func TestManyProbesAtOnce(t *testing.T) {
 	defer space.Close()
 	for i := range many {
 		go func() {
-			runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+			runtime.LockOSThread() // it is never unlocked: the thread ends with the goroutine
 			r := result{n: i}
 			addr := netip.MustParseAddr(fmt.Sprintf("fe80::1:%x", i))
 			ctx, cancel := context.WithTimeout(t.Context(), patience(i < many/2))

@@ -8,13 +8,13 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// ahead reads tables in larger parts than blocks while they are walked through. Pebble
-// only tells the kernel what it will read, and asks for each block by a system call: that
-// is a third of the time in which all records are read at start.
+// ahead reads tables in parts that are larger than blocks, while they are walked through. Pebble
+// only tells the kernel what it is going to read, and asks for each block by a system call: that
+// would be a third of the time that it takes to read all records at the start.
 type ahead struct {
 	mu        sync.Mutex // guards all following fields, and those of aheadFile
 	walks     int
-	stretches []stretch // the one used last is last
+	stretches []stretch // the one that was used last is the last
 }
 
 // stretch is a part of a table.
@@ -26,8 +26,7 @@ type stretch struct {
 
 const (
 	stretchBytes = 32 << 10
-	// A walk reads as many tables at once as there are in the first level, and one of
-	// each other level.
+	// A walk reads at once all tables of the first level, and one table of each other level.
 	maxStretches = mergeAt + 8
 )
 
@@ -35,7 +34,7 @@ const (
 type aheadFile struct {
 	vfs.File
 	ahead *ahead
-	next  int64 // where the last block ended that was read
+	next  int64 // end of the last block that was read
 }
 
 // Open opens a file for reading.
@@ -70,8 +69,8 @@ func (f *aheadFile) ReadAt(b []byte, at int64) (int, error) {
 	return f.File.ReadAt(b, at)
 }
 
-// read reads a block that is in a stretch, or that follows the one that was read before. What
-// it cannot read, for whatever reason, the file is asked for.
+// read reads a block that is in a stretch, or that follows the block that was read before. If it
+// cannot, for whatever reason, it returns false, and the block is read from the file.
 func (a *ahead) read(f *aheadFile, b []byte, at int64) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -94,13 +93,13 @@ func (a *ahead) read(f *aheadFile, b []byte, at int64) bool {
 		i = 0
 	}
 	p := a.stretches[i]
-	n, _ := f.File.ReadAt(p.bytes[:stretchBytes], at) // at the end of the file there is less
+	n, _ := f.File.ReadAt(p.bytes[:stretchBytes], at) // at the end of the file it reads less
 	p.of, p.at, p.bytes = f, at, p.bytes[:n]
 	a.stretches = append(slices.Delete(a.stretches, i, i+1), p)
 	return p.copies(b, at)
 }
 
-// copies fills b, if all of it is there.
+// copies fills b if the stretch has all of it.
 func (p *stretch) copies(b []byte, at int64) bool {
 	from := at - p.at
 	if from < 0 || from+int64(len(b)) > int64(len(p.bytes)) {

@@ -33,14 +33,14 @@ func (f countedFile) ReadAt(b []byte, at int64) (int, error) {
 	return f.File.ReadAt(b, at)
 }
 
-// A scan of many records reads many blocks at once, also of tables that it reads side by
-// side, and gives the memory for that back.
+// A scan of many records reads many blocks at once, also of tables that it reads side by side. It
+// frees the memory for them.
 func TestScanReadsAhead(t *testing.T) {
 	const records, octets = 20_000, 200
 	dir, disk := t.TempDir(), &countingFS{FS: vfs.Default}
 	s := open(t, dir, Options{})
 	var ops []Op
-	for i := range records { // in an order that spreads them over all tables
+	for i := range records { // in an order that spreads the records over all tables
 		ops = append(ops, put(fmt.Sprintf("%08x", uint32(i)*2654435761), strings.Repeat("v", octets)))
 		if len(ops) == 500 {
 			commit(t, s, ops...)

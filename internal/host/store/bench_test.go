@@ -26,7 +26,7 @@ func group(from, size int) []Op {
 	return ops
 }
 
-// Durable records a second, by the number of records in a commit.
+// Durable records in a second, by the number of records in a commit.
 func BenchmarkCommit(b *testing.B) {
 	for _, size := range []int{1, 64, 512} {
 		b.Run(fmt.Sprintf("group=%d", size), func(b *testing.B) {
@@ -41,7 +41,7 @@ func BenchmarkCommit(b *testing.B) {
 	}
 }
 
-// A start with 100 000 records: the look at all of them, and reading them.
+// A start with 100 000 records: all of them are checked, and read.
 func BenchmarkLoad(b *testing.B) {
 	const records = 100_000
 	dir := b.TempDir()

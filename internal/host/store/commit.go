@@ -8,13 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Commit makes all changes of ops, in their order, or none, and returns when
-// they are durable. On a slow disk that takes as long as it takes. After a
-// failure the store is readable, and each call tries to open it for writing
-// again: how often is up to the caller.
+// Commit makes all changes of ops, in their order, or none. It returns when they are durable,
+// however slow the disk is. After a failure the store can be read, and each call tries to open it
+// for writing again: the caller decides how often.
 //
-// Errors: ErrFull, ErrBroken: nothing may be said on the strength of ops, which
-// may yet be found in the store, wholly or not at all. ErrTooLarge, ErrClosed.
+// Errors: ErrFull, ErrBroken: nobody may be told that ops are kept; they may still be found in
+// the store, all of them or none. ErrTooLarge, ErrClosed.
 func (s *Store) Commit(ops []Op) error {
 	size, grows, err := measure(ops)
 	if err != nil {
@@ -31,7 +30,7 @@ func (s *Store) Commit(ops []Op) error {
 	return nil
 }
 
-// commit is Commit with writing held.
+// commit does what Commit does. The caller holds writing.
 func (s *Store) commit(ops []Op, size uint64, grows bool) error {
 	if s.closed.Load() {
 		return ErrClosed
@@ -58,7 +57,7 @@ func (s *Store) commit(ops []Op, size uint64, grows bool) error {
 	return nil
 }
 
-// fillBatch puts ops into a batch, and what each commit says of itself.
+// fillBatch puts ops into a batch, and the record that each commit writes about itself.
 func fillBatch(b *pebble.Batch, ops []Op, seq uint64, manifest reach) error {
 	var key, frame []byte
 	set := func(space byte, k, v []byte) error {
@@ -81,8 +80,8 @@ func fillBatch(b *pebble.Batch, ops []Op, seq uint64, manifest reach) error {
 	return set(spaceMeta, metaSeq[1:], manifest.append(nil))
 }
 
-// sayGoodbye ends the log with an empty commit, which proves, if the one before it
-// is broken later, that it was whole.
+// sayGoodbye ends the log with an empty commit. If the commit before it is broken later, the
+// empty one proves that it was once whole.
 func (s *Store) sayGoodbye() error {
 	if s.engine == nil || !s.engine.writes() {
 		return nil
@@ -95,7 +94,7 @@ func (s *Store) sayGoodbye() error {
 	return nil
 }
 
-// measure returns how much a batch adds at most, and whether it adds anything.
+// measure returns how large a batch becomes at most, and whether it adds anything.
 func measure(ops []Op) (size uint64, grows bool, err error) {
 	for _, op := range ops {
 		if len(op.Key) > MaxKeyBytes {
@@ -110,7 +109,7 @@ func measure(ops []Op) (size uint64, grows bool, err error) {
 	return size, grows, nil
 }
 
-// room returns the free octets of the file system. One that does not tell has
+// room returns the free octets of the file system. If the file system does not tell, there is
 // room enough.
 func (s *Store) room() uint64 {
 	usage, err := s.fs.GetDiskUsage(s.dir)
@@ -120,7 +119,7 @@ func (s *Store) room() uint64 {
 	return usage.AvailBytes
 }
 
-// classify puts the sentinel in front of what went wrong with the disk.
+// classify puts ErrFull or ErrBroken in front of a disk's error.
 func classify(err error) error {
 	switch {
 	case errors.Is(err, ErrFull), errors.Is(err, ErrBroken):

@@ -10,9 +10,9 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 )
 
-// The power is cut before every single write of a run of commits, three times
-// each: nothing that was not synced survives, a random half of it, all of it.
-// What was acknowledged is there, and nothing is there by half.
+// The power is cut before every single write of a run of commits, three times each: of what was
+// not synced, nothing survives, or a random half, or all. What was acknowledged is there, and no
+// commit is there in part.
 func TestPowerCutAtEveryWrite(t *testing.T) {
 	w := newWorkload(70, 2000)
 	disk := crashable(t)
@@ -24,7 +24,7 @@ func TestPowerCutAtEveryWrite(t *testing.T) {
 		points++
 		kinds[op.Kind]++
 		for _, survives := range []int{0, 50, 100} {
-			// What is acknowledged is read first: the clone may only be newer.
+			// The acknowledged number is read first: the clone may only be newer.
 			k := int(acknowledged.Load())
 			left := disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: survives, RNG: rng})
 			there, err := w.verify(left, k)

@@ -12,19 +12,18 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// cutFS is the disk as one engine sees it. At the first write that fails it cuts
-// the engine off: that write and all later ones go nowhere and succeed.
+// cutFS is the disk as one engine sees it. At the first write that fails it cuts the engine off:
+// that write and all later ones write nothing, and succeed.
 //
-// Pebble ends the process when a write to its log or manifest fails, and waits
-// for ever for a flush that cannot be. Neither is an answer for a relay. With
-// the cut, Pebble never learns of the failure: what is on disk is what a power
-// cut at the failed write would have left, which it can recover from. From then on the
-// engine writes to nothing and believes that its writes succeed, until it is closed. None
-// of its results from that time is trusted: whoever waits for a write asks cause
-// afterwards.
+// Pebble ends the process when a write to its log or manifest fails, and waits for ever for a
+// flush that cannot succeed. A relay can use neither. With the cut, Pebble never learns of the
+// failure: the disk has what a power cut at the failed write would have left, and Pebble can
+// recover from that. From then on, until it is closed, the engine writes nothing and believes
+// that its writes succeed. None of its results from that time is trusted: whoever waits for a
+// write asks cause afterwards.
 type cutFS struct {
 	vfs.FS
-	readOnly bool // nothing is written at all, and that is no failure
+	readOnly bool // nothing is written at all, and that is not a failure
 	onCut    func()
 	ahead    ahead
 
@@ -33,16 +32,16 @@ type cutFS struct {
 	manifest reach
 }
 
-// manifestReach returns how far the manifest in use is durable.
+// manifestReach returns how far the present manifest is durable.
 func (c *cutFS) manifestReach() reach {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return c.manifest
 }
 
-// durable notes how far a manifest is durable. At first it makes the name durable
-// as well: Pebble does so only together with the pointer to it, and a disk may
-// keep the one and lose the other.
+// durable notes how far a manifest is durable. At the first time it makes the name durable too:
+// Pebble does that only together with the pointer to it, and a disk may keep the one and lose the
+// other.
 func (c *cutFS) durable(name string, size uint64) {
 	base := c.PathBase(name)
 	if known := c.manifestReach(); known.name != base {
@@ -74,8 +73,8 @@ func (c *cutFS) cut(why error) {
 	}
 }
 
-// try runs a write and reports whether it took place. The error is nil, or one of
-// the answers that Pebble is prepared for.
+// try runs a write, and reports whether it was made. The error is nil, or one of the errors that
+// Pebble expects.
 func (c *cutFS) try(what, name string, write func() error, answers ...error) (took bool, err error) {
 	if c.readOnly || c.cause() != nil {
 		return false, nil
@@ -92,7 +91,7 @@ func (c *cutFS) try(what, name string, write func() error, answers ...error) (to
 	return err == nil, nil
 }
 
-// tryFile opens a file for writing. After the cut it is another that keeps nothing.
+// tryFile opens a file for writing. After the cut it returns a file that keeps nothing.
 func (c *cutFS) tryFile(what, name string, open func() (vfs.File, error)) vfs.File {
 	var f vfs.File
 	took, _ := c.try(what, name, func() (err error) { f, err = open(); return err })
@@ -144,23 +143,23 @@ func (c *cutFS) MkdirAll(name string, perm os.FileMode) error {
 	return err
 }
 
-// Lock does nothing: the store holds a lock of its own over all its engines, so
-// that one which never ends cannot keep the next from starting.
+// Lock does nothing: the store has one lock for all its engines, so that an engine that never
+// ends does not prevent the next from starting.
 func (c *cutFS) Lock(string) (io.Closer, error) { return noLock{}, nil }
 
-// Unwrap returns the disk beneath.
+// Unwrap returns the disk below.
 func (c *cutFS) Unwrap() vfs.FS { return c.FS }
 
 type noLock struct{}
 
 func (noLock) Close() error { return nil }
 
-// cutFile is a file or directory open for writing or syncing.
+// cutFile is a file or directory that is open for writing or syncing.
 type cutFile struct {
 	vfs.File
 	fs   *cutFS
 	name string
-	size atomic.Uint64 // written so far
+	size atomic.Uint64 // octets written so far
 }
 
 func (f *cutFile) Write(p []byte) (int, error) {
@@ -194,7 +193,7 @@ func (f *cutFile) SyncData() error {
 	return err
 }
 
-// SyncTo claims a full sync after the cut, as nothing more can be done there.
+// SyncTo reports a full sync after the cut, because nothing more can be done then.
 func (f *cutFile) SyncTo(length int64) (bool, error) {
 	full := true
 	took, err := f.fs.try("sync", f.name, func() (err error) {
@@ -204,8 +203,7 @@ func (f *cutFile) SyncTo(length int64) (bool, error) {
 	return full || !took, err
 }
 
-// Stat answers in any case: Pebble ends the process where a log that it has just
-// made cannot tell its size.
+// Stat never fails: Pebble ends the process if a log that it has just made cannot tell its size.
 func (f *cutFile) Stat() (vfs.FileInfo, error) {
 	info, err := f.File.Stat()
 	if err != nil {
@@ -215,7 +213,7 @@ func (f *cutFile) Stat() (vfs.FileInfo, error) {
 	return info, nil
 }
 
-// Close closes the file on disk after the cut as well: descriptors are real.
+// Close closes the file on the disk after the cut too: the descriptor is in use.
 func (f *cutFile) Close() error {
 	if err := f.File.Close(); err != nil {
 		f.fs.cut(classify(fmt.Errorf("close %s: %w", f.name, err)))
@@ -223,8 +221,8 @@ func (f *cutFile) Close() error {
 	return nil
 }
 
-// discardFile is a file made after the cut: an empty one that takes all that is
-// written to it and keeps nothing.
+// discardFile is a file that was made after the cut: it is empty, accepts everything that is
+// written to it, and keeps nothing.
 type discardFile struct{ vfs.File }
 
 func newDiscardFile() vfs.File { return discardFile{vfs.NewMemFile(nil)} }

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// plant writes pairs into the database past the framing.
+// plant writes pairs into the database without frames.
 func plant(t *testing.T, s *Store, pairs map[string]string) {
 	t.Helper()
 	s.writing.Lock()
@@ -31,14 +31,14 @@ func plant(t *testing.T, s *Store, pairs map[string]string) {
 	}
 }
 
-// badFrames are values that do not fit, by key, and what is wrong with them.
+// badFrames are values that are not valid, by key, and what is wrong with each.
 func badFrames() (frames, reasons map[string]string) {
 	good := string(appendFrame(nil, spaced(spaceRecord, []byte("bad3")), 7, []byte("value")))
 	frames = map[string]string{
 		"bad0": "",
 		"bad1": good[:frameHeader-1],
 		"bad2": "\x02" + good[1:],
-		"bad4": good, // that of another key
+		"bad4": good, // the frame of another key
 		"bad5": good[:len(good)-1] + "E",
 		"bad6": good[:1] + "\xff" + good[2:],
 		"bad7": good[:len(good)-1],
@@ -83,7 +83,7 @@ func TestBadRecordsAreSetAsideByScan(t *testing.T) {
 	if stats := s.Stats(); !stats.Healthy || len(stats.DatabasesSetAside) > 0 {
 		t.Errorf("stats: %+v", stats)
 	}
-	// The key is free again, and the record in quarantine stays there.
+	// The key can be used again, and the record stays in quarantine.
 	commit(t, s, put("bad0", "anew"))
 	whole = []string{"a=1", "bad0=anew", "bad3=good", "z=2"}
 	wantContent(t, s, whole...)
@@ -110,7 +110,7 @@ func TestBadRecordsAreSetAsideByOpen(t *testing.T) {
 	wantContent(t, s, "a=1", "bad3=good", "z=2")
 }
 
-// More bad records than one pass moves, and more than the list holds.
+// There are more bad records than one pass moves, and more than the list holds.
 func TestManyBadRecords(t *testing.T) {
 	const n = 3000
 	frames := make(map[string]string)
@@ -138,11 +138,11 @@ func TestManyBadRecords(t *testing.T) {
 	wantContent(t, s, "a=1", "z=2")
 }
 
-// sample is a closed store with tables, a log and a manifest, and its content.
+// sample is a closed store with tables, a log and a manifest, and with its content.
 type sample struct {
 	dir     string
 	content map[string]string
-	had     map[string]bool // "key=value" of all that was ever committed
+	had     map[string]bool // "key=value" of everything that was ever committed
 }
 
 func newSample(t *testing.T) sample {
@@ -167,7 +167,7 @@ func newSample(t *testing.T) sample {
 	return sample{dir, content, had}
 }
 
-// copy makes a store that may be damaged.
+// copy makes a copy of the store, which may be damaged.
 func (s sample) copy(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "copy")
@@ -177,7 +177,7 @@ func (s sample) copy(t *testing.T) string {
 	return dir
 }
 
-// glob returns the files of a database, at least one.
+// glob returns the files of a database that match, at least one.
 func glob(t *testing.T, dir, pattern string) []string {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(dir, databaseDir, pattern))
@@ -187,9 +187,8 @@ func glob(t *testing.T, dir, pattern string) []string {
 	return paths
 }
 
-// served opens a damaged store and returns how many records it does not serve as
-// they were last. None may have a value that it never had, and what is served
-// must not depend on luck: a second start serves the same.
+// served opens a damaged store, and returns how many records it does not serve with their last
+// values. No record may have a value that it never had, and a second start must serve the same.
 func (s sample) served(t *testing.T, dir string) (lost int, stats Stats) {
 	t.Helper()
 	for start := range 2 {
@@ -225,9 +224,9 @@ func (s sample) served(t *testing.T, dir string) (lost int, stats Stats) {
 	return lost, stats
 }
 
-// A disk that lies in one octet, anywhere in the database, never stops the start
-// and never makes up a record. It costs a block of a table or a commit, or a
-// table where its index is hit, and nothing is lost in silence.
+// One wrong octet anywhere in the database never stops the start, and never makes a record that
+// was not there. It costs a block of a table or a commit, or a table if its index is hit, and
+// every loss is reported.
 func TestOneOctetFlipped(t *testing.T) {
 	s := newSample(t)
 	var flips, large int
@@ -262,7 +261,7 @@ func TestOneOctetFlipped(t *testing.T) {
 	}
 }
 
-// Whole files are gone, cut short or full of rubbish.
+// Whole files are gone, cut short, or full of random octets.
 func TestFilesDestroyed(t *testing.T) {
 	s := newSample(t)
 	cut := func(b []byte) []byte { return b[:len(b)/2] }
@@ -312,8 +311,8 @@ func TestFilesDestroyed(t *testing.T) {
 	}
 }
 
-// A table goes bad while the store is in use. The scan that meets it says so, and
-// the next commit repairs what can be.
+// A table becomes damaged while the store is in use. The scan that meets the damage reports it,
+// and the next commit repairs what can be repaired.
 func TestDamageWhileOpen(t *testing.T) {
 	sample := newSample(t)
 	dir := sample.copy(t)
@@ -352,8 +351,7 @@ func TestDamageWhileOpen(t *testing.T) {
 	}
 }
 
-// A batch that writes and deletes a key is taken whole from a log that is
-// salvaged.
+// A batch that writes and deletes a key is taken as a whole from a log that is salvaged.
 func TestSalvageKeepsTheOrderInABatch(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "store")
 	s := open(t, dir, Options{})
@@ -374,15 +372,14 @@ func TestSalvageKeepsTheOrderInABatch(t *testing.T) {
 	wantContent(t, s, "back=2")
 }
 
-// A commit that the power cut in two is gone, those before it are whole, and that
-// is no damage.
+// A commit that the power cut in two is gone, those before it are whole, and that is no damage.
 func TestTornTail(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "store")
 	s := open(t, dir, Options{})
 	for _, k := range "abc" {
 		commit(t, s, put(string(k), strings.Repeat("1", 50)))
 	}
-	// Not closed: the copy is what a power cut leaves.
+	// It is not closed: the copy has what a power cut leaves.
 	torn := sample{dir: dir}
 	logs := glob(t, dir, "*.log")
 	name := filepath.Base(logs[len(logs)-1])

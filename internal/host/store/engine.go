@@ -12,8 +12,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// engine is one Pebble instance with its view of the disk. It lives until its
-// view is cut off, and is then replaced.
+// engine is one Pebble instance with its view of the disk. When its view is cut off, another
+// engine replaces it.
 type engine struct {
 	db     *pebble.DB
 	fs     *cutFS
@@ -21,34 +21,33 @@ type engine struct {
 	giveUp sync.Once
 }
 
-// What Pebble may use. A store of 100 000 records of 200 octets is 25 MB on disk
-// and needs a few of these in memory.
+// The memory that Pebble may use. A store of 100 000 records of 200 octets is 25 MB on disk, and
+// needs a few of these in memory.
 const (
 	memTableBytes = 2 << 20
 	memTables     = 4
 	cacheBytes    = 2 << 20
 	maxOpenFiles  = 128
-	// The same records come again and again, as clients renew: the more of them are
-	// merged at once, the less is written again for each.
+	// Clients renew, so the same records are written again and again: the more of them are merged
+	// at once, the less is written again for each.
 	mergeAt = 16
-	// What is damaged is lost whole: the fewer records in one, the better.
+	// All records of a damaged table may be lost: so a table has few.
 	tableFileBytes  = 512 << 10
 	tableBlockBytes = 1 << 10
 )
 
-// errFatal stands for a call into Pebble that did not come back.
+// errFatal is the error of a call into Pebble that did not return.
 var errFatal = errors.New("the database gave up")
 
-// engineOptions is what all engines of a store have in common.
+// engineOptions are what all engines of a store have in common.
 type engineOptions struct {
 	disk     vfs.FS
 	memTable uint64
 	log      *slog.Logger
-	onCut    func() // called once if the engine is cut off from the disk; must not block
+	onCut    func() // called once when the engine is cut off from the disk; must not block
 }
 
-// open opens the database in dir. The error is the cause of the cut where there
-// was one.
+// open opens the database in dir. If the engine was cut off, the error is the reason.
 func (o engineOptions) open(dir string, readOnly bool) (*engine, error) {
 	e := &engine{
 		fs:    &cutFS{FS: o.disk, readOnly: readOnly, onCut: o.onCut},
@@ -81,7 +80,7 @@ func (e *engine) options(of engineOptions) *pebble.Options {
 		MemTableSize:                of.memTable,
 		MemTableStopWritesThreshold: memTables,
 		L0CompactionThreshold:       mergeAt,
-		// A compaction that cannot succeed must not make a commit wait for it.
+		// A compaction that cannot succeed must not delay a commit.
 		L0StopWritesThreshold:      math.MaxInt32,
 		CompactionConcurrencyRange: func() (int, int) { return 1, 1 },
 		EventListener: &pebble.EventListener{
@@ -94,17 +93,17 @@ func (e *engine) options(of engineOptions) *pebble.Options {
 	for i := range o.Levels {
 		o.TargetFileSizes[i] = tableFileBytes
 		o.Levels[i].BlockSize = tableBlockBytes
-		// It would cost a fifth of a commit's time, for records that are small.
+		// Compression would take a fifth of a commit's time, and the records are small.
 		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
 	}
 	return o
 }
 
-// writes reports whether the engine takes writes.
+// writes reports whether the engine accepts writes.
 func (e *engine) writes() bool { return !e.fs.readOnly && e.fs.cause() == nil }
 
-// backgroundError cuts the engine off: Pebble would try a failed flush or
-// compaction again at once and for ever.
+// backgroundError cuts the engine off: Pebble would try a failed flush or compaction again, at
+// once and for ever.
 func (e *engine) backgroundError(err error) {
 	if errors.Is(err, pebble.ErrCancelledCompaction) {
 		return
@@ -117,7 +116,7 @@ func (e *engine) backgroundError(err error) {
 	e.fs.cut(fmt.Errorf("background work: %w", err))
 }
 
-// apply commits a batch and returns when it is durable.
+// apply commits a batch, and returns when it is durable.
 func (e *engine) apply(fill func(*pebble.Batch) error) error {
 	err := contain(func() error {
 		b := e.db.NewBatch()
@@ -138,13 +137,13 @@ func (e *engine) apply(fill func(*pebble.Batch) error) error {
 	return err
 }
 
-// abandon marks the engine as one that cannot be closed, and takes it off the disk.
+// abandon marks the engine as one that cannot be closed, and cuts it off from the disk.
 func (e *engine) abandon(err error) {
 	e.giveUp.Do(func() { close(e.fatal) })
 	e.fs.cut(err)
 }
 
-// close ends the engine. One that gave up is left behind: errFatal.
+// close ends the engine. An engine that gave up is left behind: the error is errFatal.
 func (e *engine) close() error {
 	select {
 	case <-e.fatal:
@@ -161,7 +160,7 @@ func (e *engine) close() error {
 	}
 }
 
-// contain runs a call into Pebble that might end its goroutine or panic.
+// contain runs a call into Pebble that may end its goroutine or panic.
 func contain(call func() error) error {
 	err := errFatal
 	done := make(chan struct{})

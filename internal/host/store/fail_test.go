@@ -24,9 +24,8 @@ var diskErrors = []struct {
 	{syscall.EROFS, ErrBroken},
 }
 
-// One write fails, each in turn, and the disk is well again. Nothing ends the
-// process, the failure is an error, and the store helps itself: the very next
-// commit is kept.
+// One write fails, each in turn, and the disk works again. Nothing ends the process, the failure
+// is an error, and the store recovers: the next commit is kept.
 func TestEachWriteFailsOnce(t *testing.T) {
 	w := newWorkload(40, 2000)
 	before := runtime.NumGoroutine()
@@ -39,7 +38,7 @@ func TestEachWriteFailsOnce(t *testing.T) {
 		}
 		more = failed.Load()
 	}
-	// Engines that were replaced are closed, not left behind.
+	// Engines that were replaced are closed, and not left behind.
 	for deadline := time.Now().Add(20 * time.Second); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
@@ -47,8 +46,8 @@ func TestEachWriteFailsOnce(t *testing.T) {
 	}
 }
 
-// runThroughFailure runs the workload on a disk that fails once, and compares
-// what it leaves with the model.
+// runThroughFailure runs the workload on a disk that fails once, and compares the result with the
+// model.
 func (w *workload) runThroughFailure(disk vfs.FS, hook func(errorfs.Op) error, want error) error {
 	o := Options{FS: hooked(disk, hook), ReserveBytes: -1, memTable: testMemTable}
 	s, err := Open(memDir, o)
@@ -61,7 +60,7 @@ func (w *workload) runThroughFailure(disk vfs.FS, hook func(errorfs.Op) error, w
 		}
 	}
 	failures := 0
-	commit := func(k int, ops []Op) error { // after k others
+	commit := func(k int, ops []Op) error { // after k other commits
 		for {
 			err := s.Commit(ops)
 			if err == nil {
@@ -83,8 +82,8 @@ func (w *workload) runThroughFailure(disk vfs.FS, hook func(errorfs.Op) error, w
 	}
 	stats := s.Stats()
 	if all := len(w.commits); !stats.Healthy {
-		// It fell on work in the background that came last. The next commit, here
-		// the last one again, helps.
+		// The failure hit work in the background that came last. The next commit, here the last
+		// one again, recovers.
 		if err := commit(all, w.commits[all-1]); err != nil {
 			return err
 		}
@@ -99,8 +98,8 @@ func (w *workload) runThroughFailure(disk vfs.FS, hook func(errorfs.Op) error, w
 	if s.lost > 0 {
 		return errors.Join(fmt.Errorf("%d engines were left behind", s.lost), s.Close())
 	}
-	// The failure may fall on the close itself, which then may say so: what was
-	// committed is durable all the same.
+	// The failure may hit the close itself, which may then return an error. What was committed is
+	// durable all the same.
 	if err := s.Close(); err != nil && !errors.Is(err, want) {
 		return fmt.Errorf("close: %w", err)
 	}
@@ -108,9 +107,8 @@ func (w *workload) runThroughFailure(disk vfs.FS, hook func(errorfs.Op) error, w
 	return err
 }
 
-// From the nth write on all writes fail, and then the disk is well again. While
-// it fails, what was acknowledged can be read and commits are refused; then the
-// store goes on by itself.
+// From the nth write on all writes fail, and then the disk works again. While it fails, what was
+// acknowledged can be read, and commits are refused. Then the store goes on by itself.
 func TestAllWritesFailForAWhile(t *testing.T) {
 	w := newWorkload(30, 2000)
 	const step = 5

@@ -11,8 +11,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 )
 
-// When Pebble wants to end the process, the call that was made gets an error, the
-// engine is left behind, and the next commit makes another. That ends somewhere.
+// When Pebble wants to end the process, the call gets an error, the engine is left behind, and
+// the next commit makes another engine. The number of engines left behind is bounded.
 func TestDatabaseGivesUp(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
 	commit(t, s, put("a", "1"))
@@ -38,7 +38,7 @@ func TestDatabaseGivesUp(t *testing.T) {
 	wantContent(t, s, "a=1")
 }
 
-// A panic inside Pebble, in a call of ours, is an error as well.
+// A panic inside Pebble, in a call of ours, is an error too.
 func TestDatabasePanics(t *testing.T) {
 	err := contain(func() error { panic("invariant") })
 	if !errors.Is(err, errFatal) || err.Error() != "the database gave up: invariant" {
@@ -46,8 +46,8 @@ func TestDatabasePanics(t *testing.T) {
 	}
 }
 
-// One write in fifty fails, in the background or not, over and over, and now and
-// then the power is cut right there.
+// One write in fifty fails, in the background or not, again and again, and sometimes the power is
+// cut at that write.
 func TestWritesFailAtRandom(t *testing.T) {
 	w := newWorkload(150, 2000)
 	for seed := range uint64(4) {
@@ -92,7 +92,7 @@ func TestWritesFailAtRandom(t *testing.T) {
 		if s.lost > 0 {
 			t.Errorf("seed %d: %d engines were left behind", seed, s.lost)
 		}
-		_ = s.Close() // may meet a failure, which takes nothing back
+		_ = s.Close() // it may meet a failure, which undoes nothing
 		if _, err := w.verify(disk, len(w.commits)); err != nil {
 			t.Errorf("seed %d, after %d failures: %v", seed, failures, err)
 		}

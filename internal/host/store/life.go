@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxLost is how many engines may be left behind before the store stops making
-// new ones: each keeps its memory.
+// maxLost bounds the engines that are left behind before the store stops making new ones: each
+// keeps its memory.
 const maxLost = 8
 
-// takeLock takes the lock that keeps other processes out. A disk that takes no
-// writes needs none, until it does.
+// takeLock takes the lock that keeps other processes out. A disk that accepts no writes needs no
+// lock until it does.
 func (s *Store) takeLock() error {
 	if s.lock != nil {
 		return nil
@@ -30,7 +30,7 @@ func (s *Store) takeLock() error {
 	return fmt.Errorf("%w: %w", ErrLocked, err)
 }
 
-// returnLock gives the lock back.
+// returnLock releases the lock.
 func (s *Store) returnLock() error {
 	if s.lock == nil {
 		return nil
@@ -38,8 +38,8 @@ func (s *Store) returnLock() error {
 	return s.lock.Close()
 }
 
-// makeDir makes the folder so that it survives a power cut: each folder above it
-// that was made for it is synced, and the one above those.
+// makeDir makes the folder so that it survives a power cut: it syncs each parent folder that it
+// makes, and the folder above the first of them.
 func (s *Store) makeDir() error {
 	above := []string{s.fs.PathDir(s.dir)}
 	for {
@@ -54,8 +54,8 @@ func (s *Store) makeDir() error {
 		return err
 	}
 	for _, dir := range above {
-		// A folder that others made may be closed to us; what it holds is
-		// theirs to keep.
+		// We may not be permitted to open a folder that others made; to make it durable is up to
+		// them.
 		if err := syncDir(s.fs, dir); err != nil && !oserror.IsPermission(err) {
 			return err
 		}
@@ -65,9 +65,9 @@ func (s *Store) makeDir() error {
 
 func (s *Store) path(name string) string { return s.fs.PathJoin(s.dir, name) }
 
-// start opens the store for the first time, for reading only if its disk takes
-// no writes; where there is no database either, it is an empty one. It runs before
-// anything else knows the store.
+// start opens the store for the first time. If its disk accepts no writes, it is opened only for
+// reading; if there is no database either, it is empty. start runs before any other goroutine
+// knows the store.
 func (s *Store) start() error {
 	err := s.openForWriting()
 	if err == nil || errors.Is(err, ErrLocked) {
@@ -83,8 +83,8 @@ func (s *Store) start() error {
 	return nil
 }
 
-// awaitCutOff takes an engine out of service soon after it was cut off, also where nobody
-// commits: an engine that is cut off may try over and over what has failed.
+// awaitCutOff replaces an engine soon after it was cut off, even if nobody commits: an engine
+// that is cut off may try again and again what has failed.
 func (s *Store) awaitCutOff() {
 	defer close(s.done)
 	for {
@@ -107,8 +107,7 @@ func (s *Store) wake() {
 	}
 }
 
-// retire replaces an engine that was cut off by one that only reads. It needs
-// writing.
+// retire replaces an engine that was cut off by one that only reads. The caller holds writing.
 func (s *Store) retire() {
 	if s.engine == nil || s.engine.fs.cause() == nil {
 		return
@@ -126,7 +125,7 @@ func (s *Store) retire() {
 	}
 }
 
-// revive sees to it that there is an engine that writes. It needs writing.
+// revive makes sure that there is an engine that writes. The caller holds writing.
 func (s *Store) revive() error {
 	s.retire()
 	if s.engine != nil && s.engine.writes() {
@@ -153,7 +152,7 @@ func (s *Store) revive() error {
 	return nil
 }
 
-// drop closes the engine, if there is one. It needs writing and reading.
+// drop closes the engine if there is one. The caller holds writing and reading.
 func (s *Store) drop() error {
 	old := s.engine
 	s.engine = nil
@@ -167,8 +166,7 @@ func (s *Store) drop() error {
 	return err
 }
 
-// openForReading puts an engine in place that does not write. The disk must hold
-// a database.
+// openForReading makes the engine one that does not write. The disk must have a database.
 func (s *Store) openForReading() error {
 	e, err := s.engines.open(s.path(databaseDir), true)
 	if err != nil {
@@ -178,8 +176,8 @@ func (s *Store) openForReading() error {
 	return nil
 }
 
-// openForWriting puts an engine in place that writes, after a look at every
-// record. What is damaged is set aside first.
+// openForWriting makes the engine one that writes, after all records were checked. Damaged
+// records, or a damaged database, are set aside first.
 func (s *Store) openForWriting() error {
 	if err := s.makeDir(); err != nil {
 		return err
@@ -211,7 +209,7 @@ func (s *Store) openForWriting() error {
 	return nil
 }
 
-// openChecked looks at every record and then opens an engine that writes.
+// openChecked checks all records, and then opens an engine that writes.
 func (s *Store) openChecked() (*engine, inventory, error) {
 	bad, err := s.look()
 	if err != nil {
@@ -231,9 +229,9 @@ func (s *Store) openChecked() (*engine, inventory, error) {
 	return e, found, nil
 }
 
-// isDamage tells a database that cannot be read from a disk that cannot be
-// written, a lack of rights or a lack of memory or descriptors: where those are
-// the cause, the same database may open later.
+// isDamage reports whether an error means that the database cannot be read. Other causes are a
+// disk that cannot be written, a lack of rights, or a lack of memory or descriptors: then the
+// same database may open later.
 func isDamage(err error) bool {
 	if errors.Is(err, ErrDamaged) {
 		return true

@@ -16,10 +16,9 @@ const (
 	manifestPrefix = "MANIFEST-"
 )
 
-// look reads the whole database before anything may write to it: Pebble deletes
-// what its manifest does not name, and a manifest that lost its end names too
-// little. It returns how many records do not fit their frames. A database that
-// is not there, or was never finished, is sound.
+// look reads the whole database before anything may write to it: Pebble deletes files that its
+// manifest does not name, and a manifest that has lost its end does not name all. look returns
+// how many records are not valid. A database that is not there, or was never finished, is sound.
 func (s *Store) look() (bad int, err error) {
 	names, err := s.fs.List(s.path(databaseDir))
 	if err != nil && !oserror.IsNotExist(err) {
@@ -29,7 +28,7 @@ func (s *Store) look() (bad int, err error) {
 	there := false
 	for _, name := range names {
 		if strings.HasPrefix(name, manifestMarker) {
-			marker = max(marker, name) // the later one counts, as for Pebble
+			marker = max(marker, name) // the later one counts, as it does for Pebble
 		}
 		if strings.HasSuffix(name, ".sst") || strings.HasSuffix(name, ".log") {
 			there = true
@@ -82,8 +81,8 @@ func (s *Store) checkLogs(names []string) error {
 	return nil
 }
 
-// readLog reads a log of the database; another file is an empty one. A log is as
-// large as a memory table, or as the largest batch.
+// readLog reads a log of the database. It returns an empty log for a file that is not one. A log
+// is as large as a memory table, or as the largest batch.
 func (s *Store) readLog(name string) (pieceLog, error) {
 	number, _, ok := wal.ParseLogFilename(name)
 	if !ok {
@@ -93,7 +92,7 @@ func (s *Store) readLog(name string) (pieceLog, error) {
 	return pieceLog{data: data, number: uint32(number)}, err
 }
 
-// checkManifest returns how far the manifest that a marker points to is whole.
+// checkManifest returns how much of the manifest that a marker points to is whole.
 func (s *Store) checkManifest(marker string) (reach, error) {
 	at := strings.Index(marker, manifestPrefix)
 	if at < 0 {
@@ -120,8 +119,8 @@ func (s *Store) readFile(name string) ([]byte, error) {
 	return data, errors.Join(err, f.Close())
 }
 
-// reach says how far a manifest was durable. Each commit carries it, so that a
-// manifest that lost its end can be told.
+// reach says how far a manifest was durable. Each commit has it, so that a manifest that has lost
+// its end is noticed.
 type reach struct {
 	name string
 	size uint64
@@ -138,9 +137,8 @@ func parseReach(b []byte) reach {
 	return reach{name: string(b[8:]), size: binary.BigEndian.Uint64(b)}
 }
 
-// within reports, as an error, that the manifest once reached further than it
-// does now. Another manifest says nothing: the next one is written before it is
-// pointed to.
+// within returns an error if the manifest once reached further than it does now. If it is another
+// manifest, nothing can be said: a new manifest is written before anything points to it.
 func (r reach) within(now reach) error {
 	if r.name == now.name && r.size > now.size {
 		return fmt.Errorf("%w: %s has %d octets, and had %d", ErrDamaged, now.name, now.size, r.size)

@@ -13,25 +13,24 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 )
 
-// memDir is where stores live in the file systems of these tests: two folders
-// deep, so that a parent that is not synced shows.
+// memDir is the folder of stores in the file systems of these tests. It is two folders deep, so
+// that a missing sync of a parent shows.
 const memDir = "/var/store"
 
-// testMemTable is so small that a short workload flushes often, and that a
-// commit of half of it goes the way of large batches.
+// testMemTable is so small that a short workload flushes often, and that a commit of half of it
+// is handled as a large batch.
 const testMemTable = 16 << 10
 
-// workload is a run of commits and the content that the first k of them leave
-// behind, for each k. It is made large enough to fill memory tables, so that
-// flushes, compactions and changes of the log happen.
+// workload is a run of commits, with the content after the first k of them, for each k. It is
+// large enough to fill memory tables, so that flushes, compactions and new logs happen.
 type workload struct {
 	commits [][]Op
-	after   []map[string]string // after[k]: tags by key after k commits
+	after   []map[string]string // after[k]: tag of each key after k commits
 }
 
-// newWorkload makes n commits. Each writes three keys anew, which may be there
-// already, and deletes one or rewrites it, so that half a commit is no content
-// that any number of whole ones leaves.
+// newWorkload makes n commits. Each writes three keys, which may be there already, and deletes
+// one or writes it again: so the content after a part of a commit is not that after any number of
+// whole ones.
 func newWorkload(n, valueBytes int) *workload {
 	w := &workload{after: []map[string]string{{}}}
 	pad := strings.Repeat("x", valueBytes)
@@ -57,7 +56,7 @@ func newWorkload(n, valueBytes int) *workload {
 	return w
 }
 
-// tags reads a store as the states of a workload are written.
+// tags reads a store in the form of a workload's states.
 func tags(s *Store) (map[string]string, error) {
 	got := make(map[string]string)
 	err := s.Scan(nil, nil, func(k, v []byte) bool {
@@ -67,9 +66,9 @@ func tags(s *Store) (map[string]string, error) {
 	return got, err
 }
 
-// verify opens what is left on a disk after acknowledged commits and checks that
-// each of them is there, that the next one is there wholly or not at all, and
-// that the store goes on working. It returns how many commits are there.
+// verify opens what is on a disk after acknowledged commits. It checks that each of them is
+// there, that the next one is there as a whole or not at all, and that the store goes on working.
+// It returns how many commits are there.
 func (w *workload) verify(disk vfs.FS, acknowledged int) (int, error) {
 	s, err := Open(memDir, Options{FS: disk, ReserveBytes: -1, memTable: testMemTable})
 	if err != nil {
@@ -96,8 +95,8 @@ func (w *workload) verify(disk vfs.FS, acknowledged int) (int, error) {
 	return there, errors.Join(err, s.Close())
 }
 
-// matches reports how many commits the content of a store stands for, which must
-// be acknowledged or one more.
+// matches returns after how many commits the store has its present content. That must be
+// acknowledged, or one more.
 func (w *workload) matches(s *Store, acknowledged int) (int, error) {
 	got, err := tags(s)
 	if err != nil {
@@ -111,8 +110,8 @@ func (w *workload) matches(s *Store, acknowledged int) (int, error) {
 	return 0, fmt.Errorf("content is neither that of %d commits nor of one more:\n got %v\nwant %v", acknowledged, got, w.after[acknowledged])
 }
 
-// hooked calls before ahead of each write on disk, one at a time; an error is
-// returned in place of the write.
+// hooked calls before ahead of each write on disk, one at a time. If it returns an error, the
+// write is not made and fails with that error.
 func hooked(disk vfs.FS, before func(errorfs.Op) error) vfs.FS {
 	var mu sync.Mutex
 	return errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
@@ -131,8 +130,8 @@ func hooked(disk vfs.FS, before func(errorfs.Op) error) vfs.FS {
 	}))
 }
 
-// failing returns a hook that fails the writes with numbers from to to, counted
-// from 1, and tells whether it did.
+// failing returns a hook that fails the writes from number from to number to, counted from 1, and
+// a flag that says whether it has.
 func failing(from, to int, err error) (hook func(errorfs.Op) error, failed *atomic.Bool) {
 	n := 0
 	failed = new(atomic.Bool)

@@ -6,22 +6,21 @@ import (
 	"hash/crc32"
 )
 
-// Pebble's logs and manifests are runs of pieces, none of which straddles two
-// blocks; a batch, or an edit of the manifest, is one piece or several. Each is
-// headed by
+// Pebble's logs and manifests consist of pieces. A piece never lies in two blocks. A
+// batch, or an edit of the manifest, is one piece or several. Each piece begins with
 //
 //	CRC-32C (4)  length (2)  type (1)                                      types 1 to 4: manifests
 //	CRC-32C (4)  length (2)  type (1)  log number (4)                      types 5 to 8
 //	CRC-32C (4)  length (2)  type (1)  log number (4)  synced offset (8)   types 9 to 12
 //
-// in little-endian order. What follows the last piece may be anything: files are
-// used again.
+// in little-endian order. Anything may follow the last piece, because files are used
+// again.
 //
-// Pebble takes a broken piece in the last block for a torn tail and forgets what
-// follows. Here every commit waits for the one before it to be durable, and so
-// does every edit: the beginning of a later one proves that the broken piece was
-// whole once and that the disk has lost it since. The mark at the end of a log
-// proves nothing, it may be written together with the last batch.
+// Pebble takes a broken piece in the last block for a torn tail, and forgets what
+// follows. In this store every commit waits until the one before it is durable, and so
+// does every edit: the beginning of a later one proves that the broken piece was once
+// whole, and that the disk has lost it since. The mark at the end of a log proves
+// nothing, because it may be written together with the last batch.
 const (
 	logBlock       = 32 << 10
 	manifestHeader = 7
@@ -36,7 +35,7 @@ type pieceLog struct {
 	manifest bool
 }
 
-// piece is a part of a batch, found whole.
+// piece is a whole piece.
 type piece struct {
 	first, last bool
 	payload     []byte
@@ -77,14 +76,14 @@ func headerLen(kind byte) int {
 	return 0
 }
 
-// pieceSum is the CRC-32C in the disguise that the format prescribes.
+// pieceSum is the CRC-32C, masked as the format prescribes.
 func pieceSum(b []byte) uint32 {
 	sum := crc32.Checksum(b, castagnoli)
 	return (sum>>15 | sum<<17) + 0xa282ead8
 }
 
-// walk hands each whole batch to take. It returns where the last of them ends,
-// and the offsets of pieces that were lost, a torn tail not counted.
+// walk gives each whole batch to take. It returns the end of the last one, and the offsets
+// of pieces that were lost. A torn tail does not count as lost.
 func (l pieceLog) walk(take func(batch []byte)) (end int, lost []int) {
 	var batch []byte
 	within := false // a batch has begun and not ended
@@ -119,9 +118,9 @@ func (l pieceLog) walk(take func(batch []byte)) (end int, lost []int) {
 	return end, lost
 }
 
-// resume returns where the first batch after a broken piece begins, or -1. Where
-// the length of the broken piece leads to another, that is
-// where to go on; else it may be anywhere.
+// resume returns where the first batch after a broken piece begins, or -1. If the length
+// of the broken piece leads to another piece, reading goes on there. Otherwise the next
+// piece may be anywhere.
 func (l pieceLog) resume(off int) int {
 	if off+manifestHeader <= len(l.data) {
 		next := off + headerLen(l.data[off+6]) + int(binary.LittleEndian.Uint16(l.data[off+4:]))

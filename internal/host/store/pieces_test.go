@@ -9,8 +9,7 @@ import (
 	"testing"
 )
 
-// realLog is a log that Pebble wrote, of commits below and above the size of a
-// block.
+// realLog is a log that Pebble wrote, with commits that are smaller and larger than a block.
 func realLog(t testing.TB) (pieceLog, int) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "store")
@@ -59,7 +58,7 @@ func TestPiecesTruncated(t *testing.T) {
 	}
 }
 
-// A piece that breaks costs its batch and is told, unless it is in the last one.
+// A broken piece costs its batch, and is reported, unless it is in the last batch.
 func TestPiecesBroken(t *testing.T) {
 	log, want := realLog(t)
 	_, end, _ := log.count()
@@ -70,7 +69,7 @@ func TestPiecesBroken(t *testing.T) {
 		broken.data = bytes.Clone(log.data)
 		broken.data[at] ^= 1 << rng.IntN(8)
 		n, brokenEnd, lost := broken.count()
-		padding := n == want && brokenEnd == end // between two blocks
+		padding := n == want && brokenEnd == end // it is between two blocks
 		last := n == want-1 && brokenEnd < end && len(lost) == 0
 		middle := n < want && n >= want-2 && brokenEnd == end && len(lost) > 0
 		if !padding && !last && !middle {

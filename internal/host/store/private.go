@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The modes of what the store makes: who had which prefix is its owner's alone to
-// read, whatever the umask and the folder allow.
+// The modes of what the store makes. Only the owner may read who had which prefix, whatever the
+// umask and the folder permit.
 const (
 	privateFile = 0o600
 	privateDir  = 0o700
@@ -19,11 +19,11 @@ const (
 
 const lockFile = "lock"
 
-// privateFS is a disk on which new files are their owner's alone. Pebble makes them
-// readable for all that the umask lets.
+// privateFS is a disk on which only the owner can read new files. Pebble would make them readable
+// for all whom the umask permits.
 type privateFS struct{ vfs.FS }
 
-// made takes a file that was just made away from others.
+// made closes a new file to other users.
 func made(f vfs.File, err error) (vfs.File, error) {
 	if err != nil {
 		return f, err
@@ -35,7 +35,7 @@ func made(f vfs.File, err error) (vfs.File, error) {
 }
 
 func joinClose(err error, f vfs.File) error {
-	_ = f.Close() // nothing was written to it
+	_ = f.Close() // nothing has been written to it
 	return err
 }
 
@@ -53,12 +53,12 @@ func (p privateFS) ReuseForWrite(oldname, newname string, category vfs.DiskWrite
 
 func (p privateFS) MkdirAll(name string, _ os.FileMode) error { return p.FS.MkdirAll(name, privateDir) }
 
-// Unwrap returns the disk beneath.
+// Unwrap returns the disk below.
 func (p privateFS) Unwrap() vfs.FS { return p.FS }
 
-// tighten takes what an earlier version or another umask left open away from
-// others: the database, those set aside, and the lock. The folder may hold what is
-// not the store's.
+// tighten closes to other users what an earlier version or another umask left open: the database,
+// those that were set aside, and the lock. The folder may have other files, which are not the
+// store's.
 func tighten(dir string) error {
 	var errs []error
 	for _, pattern := range []string{databaseDir, salvagedDir, corruptDir + "*", lockFile} {

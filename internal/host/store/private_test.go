@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestFilesAreTheOwnersAlone: nobody else can read the database, whatever the umask
-// lets and the folder, and what an earlier version left open is closed.
+// Other users cannot read the database, whatever the umask and the folder permit. What an earlier
+// version left open is closed to them.
 func TestFilesAreTheOwnersAlone(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	files := func() (all []string) {
@@ -51,7 +51,7 @@ func TestFilesAreTheOwnersAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := files()
-	other := filepath.Join(dir, "notes") // not the store's
+	other := filepath.Join(dir, "notes") // it is not the store's
 	if err := os.WriteFile(other, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// childDir tells a copy of the test binary to be a child, and where to work.
+// childDir names the environment variable that tells a copy of the test binary to be a child, and
+// in which folder to work.
 const childDir = "FAIRLEAD_STORE_TEST_DIR"
 
 // TestMain lets the test binary be the process that is killed.
@@ -28,8 +29,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// write commits for ever, and prints the number of each commit that was
-// acknowledged.
+// write commits for ever, and prints the number of each commit that was acknowledged.
 func write(dir string) {
 	s, err := Open(dir, Options{memTable: testMemTable})
 	if err != nil {
@@ -58,7 +58,7 @@ func numbered(n int) []Op {
 	}
 }
 
-// numberedContent is what the first n commits of the writer leave.
+// numberedContent is the content after the first n commits of the writer.
 func numberedContent(n int) map[string]string {
 	state := make(map[string]string)
 	for i := 1; i <= n; i++ {
@@ -76,7 +76,7 @@ func numberOf(v []byte) string {
 	return n
 }
 
-// last returns the number of the last commit that is in a store, 0 for none.
+// last returns the number of the last commit that a store has; 0 for none.
 func last(s *Store) (n int) {
 	_ = s.Scan([]byte("last"), nil, func(_, v []byte) bool {
 		n, _ = strconv.Atoi(numberOf(v))
@@ -85,8 +85,8 @@ func last(s *Store) (n int) {
 	return n
 }
 
-// A process that commits as fast as it can is killed, again and again, at random
-// points. What it said to have committed is there.
+// A process that commits as fast as it can is killed at random moments, again and again. What it
+// acknowledged is there.
 func TestKilledUnderLoad(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "store")
 	rng := rand.New(rand.NewPCG(5, 6))
@@ -115,8 +115,8 @@ func TestKilledUnderLoad(t *testing.T) {
 	t.Logf("%d commits were acknowledged", acknowledged)
 }
 
-// runAndKill runs the writer, kills it after it has acknowledged some commits, and
-// returns the number of the last that it acknowledged.
+// runAndKill runs the writer, kills it after it has acknowledged some commits, and returns the
+// number of the last acknowledged one.
 func runAndKill(t *testing.T, dir string, commits int) (acknowledged int) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -147,8 +147,8 @@ func runAndKill(t *testing.T, dir string, commits int) (acknowledged int) {
 	return acknowledged
 }
 
-// A real file system fills up: a small tmpfs in a mount namespace that dies with
-// the child that has it.
+// A real file system becomes full: a small tmpfs in a mount namespace, which ends with the child
+// that made it.
 func TestFullFileSystem(t *testing.T) {
 	if dir := os.Getenv(childDir); dir != "" {
 		for _, reserve := range []int64{2 << 20, -1} {
@@ -190,7 +190,7 @@ func fillDisk(t *testing.T, mnt string, reserve int64) {
 	n, err := fill(t, s, 0)
 	t.Logf("full after %d commits: %v", n, err)
 	for range 3 {
-		// Work in the background may have made room in the meantime.
+		// Work in the background may have made room meanwhile.
 		n, _ = fill(t, s, n)
 		wantBulky(t, s, n)
 		if stats := s.Stats(); stats.Failures == 0 || stats.LastError == "" {
@@ -198,7 +198,7 @@ func fillDisk(t *testing.T, mnt string, reserve int64) {
 		}
 	}
 	if reserve > 0 {
-		commit(t, s, del("absent")) // takes no room that counts
+		commit(t, s, del("absent")) // it takes hardly any room
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -230,8 +230,7 @@ func openFiles(t *testing.T) int {
 	return len(names)
 }
 
-// bulky is the nth commit of those that fill a disk. Random octets cannot be
-// compressed.
+// bulky is the nth commit that fills a disk. Random octets cannot be compressed.
 func bulky(n int) []Op {
 	rng := rand.New(rand.NewPCG(uint64(n), 0))
 	value := make([]byte, 20<<10)
@@ -241,8 +240,8 @@ func bulky(n int) []Op {
 	return []Op{{Key: fmt.Appendf(nil, "%06d", n), Value: value}}
 }
 
-// fill commits from number n on until the disk is full, and returns the number of
-// the first commit that was refused.
+// fill commits from number n on until the disk is full, and returns the number of the first
+// commit that was refused.
 func fill(t *testing.T, s *Store, n int) (int, error) {
 	t.Helper()
 	for ; n < 2000; n++ {
@@ -256,8 +255,7 @@ func fill(t *testing.T, s *Store, n int) (int, error) {
 	return 0, nil
 }
 
-// wantBulky checks that the first n commits are there, and perhaps the one that
-// was refused.
+// wantBulky checks that the first n commits are there. The one that was refused may be there too.
 func wantBulky(t *testing.T, s *Store, n int) {
 	t.Helper()
 	i := 0

@@ -9,11 +9,11 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// maxQuarantineBatch bounds what one pass moves to quarantine; the next pass
-// finds the rest.
+// maxQuarantineBatch bounds how many records one pass moves to quarantine. The next pass finds
+// the others.
 const maxQuarantineBatch = 1024
 
-// badRecord is a record that does not fit its frame.
+// badRecord is a record with an invalid frame.
 type badRecord struct {
 	key    []byte // without its space
 	frame  []byte // as it was found
@@ -24,15 +24,15 @@ func newBadRecord(key, frame []byte, reason error) badRecord {
 	return badRecord{key: bytes.Clone(key[1:]), frame: bytes.Clone(frame), reason: reason}
 }
 
-// inventory is what a database holds besides sound records.
+// inventory tells what a database has besides sound records.
 type inventory struct {
-	seq         uint64            // of the last commit
+	seq         uint64            // number of the last commit
 	quarantined uint64            // records in quarantine
-	corrupt     map[string]string // their keys and reasons, at most maxCorruptKept
+	corrupt     map[string]string // their keys and the reasons, at most maxCorruptKept
 }
 
-// quarantine moves records out of the way that a scan came across, and reports
-// them. Where the store does not take writes, it only reports.
+// quarantine moves records out of the way that a scan found invalid, and reports them. If the
+// store cannot be written, it only reports them.
 func (s *Store) quarantine(bad []badRecord) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -48,8 +48,8 @@ func (s *Store) quarantine(bad []badRecord) {
 	s.log.Error("store: damaged records set aside", "found", len(bad), "moved", moved)
 }
 
-// quarantine moves bad records to their own space, except those that were
-// written anew since, and returns how many it moved.
+// quarantine moves bad records to a key space of their own, except those that were written again
+// since, and returns how many it moved.
 func (e *engine) quarantine(bad []badRecord) (moved int, err error) {
 	err = e.apply(func(b *pebble.Batch) error {
 		for _, r := range bad {
@@ -76,7 +76,7 @@ func (e *engine) quarantine(bad []badRecord) (moved int, err error) {
 	return moved, nil
 }
 
-// unchanged reports whether the record is still as it was found.
+// unchanged reports whether a record is still as it was found.
 func (e *engine) unchanged(r badRecord) (bool, error) {
 	frame, closer, err := e.db.Get(spaced(spaceRecord, r.key))
 	if errors.Is(err, pebble.ErrNotFound) {
@@ -88,8 +88,8 @@ func (e *engine) unchanged(r badRecord) (bool, error) {
 	return bytes.Equal(frame, r.frame), closer.Close()
 }
 
-// takeStock returns what the database holds besides sound records. Where there
-// are damaged ones, it moves them to quarantine first.
+// takeStock returns what the database has besides sound records. If there are damaged ones, it
+// first moves them to quarantine.
 func (e *engine) takeStock(damaged bool, log *slog.Logger) (stock inventory, err error) {
 	err = contain(func() error {
 		for damaged {
@@ -114,10 +114,10 @@ func (e *engine) takeStock(damaged bool, log *slog.Logger) (stock inventory, err
 	return stock, err
 }
 
-// findings are what a walk through the records shows.
+// findings are the result of a walk through the records.
 type findings struct {
-	bad      []badRecord // as many as one pass moves
-	manifest reach       // as the last commit knew it
+	bad      []badRecord // at most as many as one pass moves
+	manifest reach       // as the last commit has it
 }
 
 // inspect reads all records.
@@ -135,8 +135,8 @@ func (e *engine) inspect() (found findings, err error) {
 	return found, err
 }
 
-// lastCommit returns the number of the last commit and how far the manifest was
-// durable then, zero values in a new database.
+// lastCommit returns the number of the last commit, and how far the manifest was durable then. In
+// a new database both are zero.
 func (e *engine) lastCommit() (seq uint64, manifest reach, err error) {
 	frame, closer, err := e.db.Get(metaSeq)
 	if errors.Is(err, pebble.ErrNotFound) {

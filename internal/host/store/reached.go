@@ -11,16 +11,17 @@ import (
 )
 
 // A log that was cut looks as if it had never been longer. So the number of the last
-// commit that was acknowledged stands in a file of its own, too:
+// acknowledged commit is in a file of its own too:
 //
 //	number (8)  CRC-32C (4)
 //
-// It is written once the commit is durable, and not synced, which would cost as much
-// as the commit: after a power cut it may say too little, and never too much.
+// It is written when the commit is durable. It is not synced, because that would cost as
+// much as the commit: after a power cut the number may be too small, and is never too
+// large.
 const reachedFile = "reached"
 
-// noteReached writes the number of the last commit. To fail costs no more than that
-// a loss later is not noticed.
+// noteReached writes the number of the last commit. If that fails, a later loss is not noticed;
+// nothing else is affected.
 func (s *Store) noteReached() {
 	if s.reached == nil {
 		f, err := s.fs.OpenReadWrite(s.path(reachedFile), vfs.WriteCategoryUnspecified)
@@ -44,7 +45,7 @@ func (s *Store) letGoOfReached() {
 	}
 }
 
-// readReached reads the number; 0 if nothing is known.
+// readReached reads the number; 0 if it is not known.
 func (s *Store) readReached() (uint64, error) {
 	f, err := s.fs.Open(s.path(reachedFile))
 	if oserror.IsNotExist(err) {
@@ -63,8 +64,7 @@ func (s *Store) readReached() (uint64, error) {
 	return binary.BigEndian.Uint64(b), nil
 }
 
-// missing takes note of commits that had been acknowledged and that the database,
-// whose last one is seq, has not got.
+// missing notes how many acknowledged commits the database, whose last one is seq, does not have.
 func (s *Store) missing(seq uint64) {
 	reached, err := s.readReached()
 	if err != nil {

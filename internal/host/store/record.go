@@ -9,12 +9,12 @@ import (
 
 // The key spaces of the database: the first octet of each of its keys.
 const (
-	spaceRecord     = 'd' // the caller's records, framed
-	spaceMeta       = 'm' // our own, framed
-	spaceQuarantine = 'q' // records set aside, as they were found
+	spaceRecord     = 'd' // records of the caller, in frames
+	spaceMeta       = 'm' // the store's own, in frames
+	spaceQuarantine = 'q' // records that were set aside, as they were found
 )
 
-// metaSeq is where the number of the last commit is kept.
+// metaSeq is the key of the number of the last commit.
 var metaSeq = spaced(spaceMeta, []byte("seq"))
 
 // spaced puts key into a key space.
@@ -26,10 +26,10 @@ func spaced(space byte, key []byte) []byte {
 //
 //	version (1)  seq (8)  CRC-32C (4)  value
 //
-// in network order. The sum covers everything else in the frame and the key in
-// front of it, so that a value under the wrong key is noticed as well. seq is
-// the number of the commit that wrote it: it tells the newer of two versions
-// when a damaged database is pieced together again.
+// in network order. The checksum is that of the key and of everything else in the frame,
+// so that a value under the wrong key is noticed too. seq is the number of the commit that
+// wrote the value: when a damaged database is salvaged, it tells which of two versions is
+// newer.
 const (
 	frameVersion = 1
 	frameHeader  = 1 + 8 + 4
@@ -43,7 +43,7 @@ var (
 	errChecksum = errors.New("checksum mismatch")
 )
 
-// appendFrame appends the frame of value under the whole key, space included.
+// appendFrame appends the frame of a value; key is the whole key, with its space.
 func appendFrame(b []byte, key []byte, seq uint64, value []byte) []byte {
 	start := len(b)
 	b = append(b, frameVersion)
@@ -52,8 +52,8 @@ func appendFrame(b []byte, key []byte, seq uint64, value []byte) []byte {
 	return append(b, value...)
 }
 
-// openFrame returns the value in a frame and the number of its commit. The value
-// is a part of the frame, not a copy.
+// openFrame returns the value in a frame, and the number of its commit. The value is a part of
+// the frame, not a copy.
 func openFrame(key, frame []byte) (value []byte, seq uint64, err error) {
 	if len(frame) < frameHeader {
 		return nil, 0, fmt.Errorf("%w: %d octets", errShort, len(frame))

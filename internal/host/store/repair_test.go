@@ -18,8 +18,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 )
 
-// damagedDisk returns a disk with a store whose manifest is gone: all its records
-// can be salvaged.
+// damagedDisk is a disk with a store whose manifest is gone: all its records can be salvaged.
 func damagedDisk(t *testing.T) (disk *vfs.MemFS, want map[string]string) {
 	t.Helper()
 	w := newWorkload(40, 2000)
@@ -54,9 +53,8 @@ func damagedDisk(t *testing.T) (disk *vfs.MemFS, want map[string]string) {
 	return disk.CrashClone(all), w.after[len(w.commits)]
 }
 
-// repaired opens a store and checks that all of want is served and that a
-// database was set aside, records that were deleted before not counted: those may
-// come back.
+// repaired opens a store, and checks that it serves all of want and has set a database aside.
+// Records that had been deleted may come back, and are not checked.
 func repaired(disk vfs.FS, want map[string]string) error {
 	s, err := Open(memDir, Options{FS: disk, ReserveBytes: -1, memTable: testMemTable})
 	if err != nil {
@@ -77,8 +75,8 @@ func repaired(disk vfs.FS, want map[string]string) error {
 	return nil
 }
 
-// The power is cut at every write while a damaged database is set aside. The next
-// start finishes the work, and nothing is lost.
+// The power is cut at every write while a damaged database is set aside. The next start finishes
+// the work, and nothing is lost.
 func TestPowerCutWhileSettingAside(t *testing.T) {
 	disk, want := damagedDisk(t)
 	rng := rand.New(rand.NewPCG(3, 4))
@@ -99,8 +97,8 @@ func TestPowerCutWhileSettingAside(t *testing.T) {
 	t.Logf("%d cuts", cuts)
 }
 
-// Each write fails in turn while a damaged database is set aside. Open says so,
-// or goes on; the next one finishes the work.
+// Each write fails in turn while a damaged database is set aside. Open returns an error, or goes
+// on; the next Open finishes the work.
 func TestEachWriteFailsWhileSettingAside(t *testing.T) {
 	disk, want := damagedDisk(t)
 	for n, more := 1, true; more; n++ {
@@ -120,7 +118,7 @@ func TestEachWriteFailsWhileSettingAside(t *testing.T) {
 	}
 }
 
-// noLockFS is a disk on which a lock cannot be made before it is mended.
+// noLockFS is a disk on which no lock can be made until it is mended.
 type noLockFS struct {
 	mended *atomic.Bool
 	fault  error
@@ -134,8 +132,8 @@ func (d noLockFS) Lock(name string) (io.Closer, error) {
 	return d.FS.Lock(name)
 }
 
-// A disk on which nothing can be written does not keep an existing store from
-// being read, and a damaged one is not touched.
+// An existing store can be read even if nothing can be written to its disk. A damaged one is not
+// changed then.
 func TestOpenOnAFailingDisk(t *testing.T) {
 	for _, fault := range []syscall.Errno{syscall.EROFS, syscall.EACCES} {
 		t.Run(fault.Error(), func(t *testing.T) { openOnAFailingDisk(t, fault) })
@@ -179,8 +177,8 @@ func openOnAFailingDisk(t *testing.T, fault error) {
 	}
 }
 
-// Where nothing was ever kept and nothing can be written, the store is empty until
-// something can.
+// If nothing was ever kept and nothing can be written, the store is empty until something can be
+// written.
 func TestOpenWhereNothingCanBeWritten(t *testing.T) {
 	for _, fault := range []syscall.Errno{syscall.EROFS, syscall.EACCES, syscall.ENOSPC} {
 		var mended atomic.Bool

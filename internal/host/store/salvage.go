@@ -8,14 +8,14 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// salvage copies into a new database what can be read of a damaged one. It goes
-// by the tables and logs that are there, not by the manifest, which may be what
-// is lost, and tells old from new by the number of the commit in each frame.
+// salvage copies what can be read of a damaged database into a new one. It reads the tables and
+// logs that are there, and not the manifest, which may be what is lost. The number of the commit
+// in each frame tells which version of a record is newer.
 //
-// A record that was deleted may come back, where the proof of its deletion was in
-// the damaged part or was compacted away. What cannot be read is skipped.
+// A record that was deleted may come back, if the evidence of its deletion was in the damaged
+// part, or was compacted away. What cannot be read is skipped.
 //
-// It keeps a few words in memory for each key that it meets.
+// It needs a few words of memory for each key.
 func (s *Store) salvage() error {
 	names, err := s.fs.List(s.path(databaseDir))
 	if err != nil {
@@ -48,15 +48,14 @@ func (s *Store) salvage() error {
 	return errors.Join(err, to.close())
 }
 
-// versions is what is known of one key: the numbers of its newest version and of
-// its newest deletions. own counts commits and is in frames and logs; engine is
-// Pebble's count, which tables carry, and is 0 where Pebble knows that there is
-// nothing older.
+// versions tells what is known of one key: the numbers of its newest version and of its newest
+// deletions. own counts commits, and is in frames and logs. engine is Pebble's count, which is in
+// tables; it is 0 where Pebble knows that there is nothing older.
 type versions struct {
 	own, engine     uint64
 	exists          bool
 	deletedInLog    struct{ own, engine uint64 }
-	deletedInTables uint64 // by Pebble's count
+	deletedInTables uint64 // in Pebble's count
 }
 
 func (v versions) deleted() bool {
@@ -64,21 +63,21 @@ func (v versions) deleted() bool {
 	return d.own > v.own || d.own == v.own && d.engine > v.engine || v.deletedInTables > v.engine
 }
 
-// wreck is a salvage under way. Its first failure to write stays in err.
+// wreck is a salvage that is under way. err has its first failure to write.
 type wreck struct {
 	store *Store
 	to    *engine
 	batch *pebble.Batch
 	keys  map[string]versions
 	seq   uint64
-	left  int // versions that did not fit their frames
+	left  int // versions with invalid frames, which are not copied
 	err   error
 }
 
-// salvageBatchBytes is how much is written at a time.
+// salvageBatchBytes is how much one write has.
 const salvageBatchBytes = 256 << 10
 
-// take takes a version of a record. One that does not fit its frame stays behind.
+// take takes one version of a record. A version with an invalid frame is left.
 func (w *wreck) take(key, frame []byte, engineSeq uint64) {
 	if key[0] == spaceQuarantine {
 		w.set(key, frame)
@@ -129,15 +128,14 @@ func (w *wreck) write(err error) {
 	}
 }
 
-// flush writes what has come together, and starts again.
+// flush writes the present batch, and begins a new one.
 func (w *wreck) flush() {
 	full := w.batch
 	w.batch = w.to.db.NewBatch()
 	w.err = errors.Join(w.err, w.to.apply(func(b *pebble.Batch) error { return b.Apply(full, nil) }), full.Close())
 }
 
-// finish deletes what turned out to be deleted, and keeps the number of the last
-// commit.
+// finish deletes the keys whose deletion is the newest, and writes the number of the last commit.
 func (w *wreck) finish() error {
 	for key, v := range w.keys {
 		if v.exists && v.deleted() {

@@ -8,16 +8,15 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// Scan calls fn with each record of [from, to) in the order of the keys until fn
-// returns false. A nil from is the beginning, a nil to the end. k and v are valid
-// during the call alone and must not be changed; fn must not call the store.
+// Scan calls fn with each record of [from, to) in the order of the keys until fn returns false. A
+// nil from is the beginning, a nil to the end. k and v are valid only during the call, and must
+// not be changed; fn must not call the store.
 //
-// A record whose checksum fails is left out, reported by Corrupt and moved to
-// quarantine. A commit that is under way may be seen before it is acknowledged.
+// A record whose checksum is wrong is left out, reported by Corrupt, and moved to quarantine. A
+// commit that is under way may be seen before it is acknowledged.
 //
-// Errors: ErrClosed; ErrBroken, where not even reading is possible; ErrDamaged,
-// where a part of the database cannot be read: fn has seen what stands before
-// it, and the next Commit repairs the store.
+// Errors: ErrClosed; ErrBroken if nothing can be read; ErrDamaged if a part of the database
+// cannot be read: fn has seen what is before it, and the next Commit repairs the store.
 func (s *Store) Scan(from, to []byte, fn func(k, v []byte) bool) error {
 	bad, err := s.scan(from, to, fn)
 	if len(bad) > 0 {
@@ -62,8 +61,7 @@ func (s *Store) scan(from, to []byte, fn func(k, v []byte) bool) (bad []badRecor
 	return bad, err
 }
 
-// walk calls fn with each pair of the database in [lower, upper) until it
-// returns false.
+// walk calls fn with each pair of the database in [lower, upper) until fn returns false.
 func (e *engine) walk(lower, upper []byte, fn func(key, frame []byte) bool) error {
 	if bytes.Compare(lower, upper) >= 0 {
 		return nil

@@ -12,12 +12,12 @@ import (
 // The folders in the folder of the store.
 const (
 	databaseDir  = "db"
-	salvagingDir = "db.salvaging" // a copy in the making: worth nothing
-	salvagedDir  = "db.salvaged"  // a whole copy that waits to become the database
-	corruptDir   = "corrupt-"     // and a number: a database that was set aside
+	salvagingDir = "db.salvaging" // an unfinished copy, which is not used
+	salvagedDir  = "db.salvaged"  // a whole copy, which is to become the database
+	corruptDir   = "corrupt-"     // followed by a number: a database that was set aside
 )
 
-// finishSettingAside goes on where a crash interrupted setAside.
+// finishSettingAside goes on where a crash has interrupted setAside.
 func (s *Store) finishSettingAside() error {
 	if err := s.fs.RemoveAll(s.path(salvagingDir)); err != nil && !oserror.IsNotExist(err) {
 		return classify(err)
@@ -34,8 +34,8 @@ func (s *Store) finishSettingAside() error {
 	return s.listCorrupt()
 }
 
-// setAside copies what can be read of a damaged database, puts the copy in its
-// place and keeps the damaged one under another name.
+// setAside copies what can be read of a damaged database, puts the copy in its place, and keeps
+// the damaged one under another name.
 func (s *Store) setAside(why error) error {
 	s.log.Error("store: the database is damaged and will be set aside", "reason", why)
 	s.facts.failed(why)
@@ -51,8 +51,8 @@ func (s *Store) setAside(why error) error {
 	return s.listCorrupt()
 }
 
-// swap puts the salvaged copy in the place of the database. It may be repeated
-// after a crash at any point.
+// swap puts the salvaged copy in the place of the database. After a crash at any point it can be
+// repeated.
 func (s *Store) swap() error {
 	damaged, err := s.exists(databaseDir)
 	if err != nil {
@@ -71,7 +71,7 @@ func (s *Store) swap() error {
 	return s.rename(salvagedDir, databaseDir)
 }
 
-// rename renames in the folder of the store, durably.
+// rename renames a folder in the folder of the store, durably.
 func (s *Store) rename(from, to string) error {
 	if err := s.fs.Rename(s.path(from), s.path(to)); err != nil {
 		return err
@@ -85,7 +85,7 @@ func syncDir(disk vfs.FS, path string) error {
 		return err
 	}
 	if err := dir.Sync(); err != nil {
-		_ = dir.Close() // the sync says more
+		_ = dir.Close() // the error of the sync tells more
 		return err
 	}
 	return dir.Close()
@@ -99,7 +99,7 @@ func (s *Store) exists(name string) (bool, error) {
 	return err == nil, err
 }
 
-// freeName returns the first name for a damaged database that is not taken.
+// freeName returns the first unused name for a damaged database.
 func (s *Store) freeName() (string, error) {
 	for n := 1; ; n++ {
 		name := fmt.Sprintf("%s%d", corruptDir, n)
@@ -110,7 +110,7 @@ func (s *Store) freeName() (string, error) {
 	}
 }
 
-// listCorrupt finds the databases that were set aside, now and in earlier runs.
+// listCorrupt finds the databases that were set aside, by this process and by earlier ones.
 func (s *Store) listCorrupt() error {
 	names, err := s.fs.List(s.dir)
 	if err != nil {

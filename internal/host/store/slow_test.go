@@ -13,9 +13,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 )
 
-// On a slow disk Commit returns after the sync and not before, and the store can
-// be read in the meantime. Order is shown by events: the sync does not go on
-// until the test says so.
+// On a slow disk Commit returns after the sync and not before, and the store can be read
+// meanwhile. Events show the order: the sync does not go on until the test says so.
 func TestSlowDisk(t *testing.T) {
 	var slow sync.Map // switches the disk to slow
 	syncing, resume := make(chan string), make(chan struct{})
@@ -55,8 +54,8 @@ func TestSlowDisk(t *testing.T) {
 	wantContent(t, s, "a=1", "b=2")
 }
 
-// Scans, commits and looks at the state run beside each other, and a Close in the
-// middle ends them all with an error that says so.
+// Scans, commits and reads of the state run at the same time. A Close in the middle ends all of
+// them with ErrClosed.
 func TestConcurrentUse(t *testing.T) {
 	s := open(t, t.TempDir(), Options{memTable: testMemTable})
 	commit(t, s, put("a000", "0"), put("b000", "0"))
@@ -81,7 +80,7 @@ func TestConcurrentUse(t *testing.T) {
 		})
 	}
 	run(func(int) error {
-		// Each commit writes a pair: a scan sees both or none.
+		// Each commit writes a pair: a scan sees both or neither.
 		var a, b []string
 		err := s.Scan(nil, nil, func(k, v []byte) bool {
 			pair := fmt.Sprintf("%s=%d", k[1:], len(v))
@@ -118,7 +117,7 @@ func TestConcurrentUse(t *testing.T) {
 	wg.Wait()
 }
 
-// Files of others in the folder stay, and the folder is closed to others.
+// Other files in the folder stay, and the folder is closed to other users.
 func TestFolder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b")
 	s := open(t, dir, Options{})

@@ -6,32 +6,32 @@ import (
 	"sync"
 )
 
-// maxCorruptListed bounds the list of Corrupt.
+// maxCorruptListed bounds the list that Corrupt returns.
 const maxCorruptListed = 1000
 
 // CorruptRecord is a record that was set aside.
 type CorruptRecord struct {
 	Key    []byte // as its owner named it
-	Reason string // what was wrong with the value
+	Reason string // what is wrong with the value
 }
 
 // Stats is the state of a store at one moment.
 type Stats struct {
 	Healthy           bool     // open for writing, and the disk has room
 	Full              bool     // less than the reserve is free
-	DiskBytes         uint64   // of the database; what was set aside is not in it
+	DiskBytes         uint64   // of the database, without what was set aside
 	Commits           uint64   // since Open
-	Failures          uint64   // commits refused and cuts, since Open
+	Failures          uint64   // refused commits and cuts, since Open
 	RecordsSetAside   uint64   // in quarantine, earlier runs included
 	DatabasesSetAside []string // paths of folders, earlier runs included
-	CommitsLost       uint64   // that Open found missing at the end of the log, though they had been acknowledged
-	LastError         string   // the last failure since Open, though it be over
+	CommitsLost       uint64   // acknowledged commits that Open found missing at the end of the log
+	LastError         string   // the last failure since Open, even if it is over
 }
 
-// facts is what a store remembers of its own life.
+// facts is what a store remembers about itself.
 type facts struct {
 	mu      sync.Mutex        // guards all following fields
-	counted Stats             // but for Healthy, Full and DiskBytes, which are looked up
+	counted Stats             // without Healthy, Full and DiskBytes, which are looked up
 	corrupt map[string]string // key -> reason, at most maxCorruptKept
 }
 
@@ -49,9 +49,9 @@ func (f *facts) failed(err error) {
 	f.counted.LastError = err.Error()
 }
 
-// Corrupt returns the records that were set aside because their checksum did not
-// fit, those of earlier runs included, sorted by key. The list ends after 1000;
-// Stats counts them all.
+// Corrupt returns the records that were set aside because their checksums were wrong, those of
+// earlier processes included, sorted by key. The list ends after 1000; Stats has the whole
+// number.
 func (s *Store) Corrupt() []CorruptRecord {
 	s.facts.mu.Lock()
 	defer s.facts.mu.Unlock()
@@ -63,8 +63,7 @@ func (s *Store) Corrupt() []CorruptRecord {
 	return list
 }
 
-// Stats returns the state of the store. It waits while the store is being
-// opened again.
+// Stats returns the state of the store. It waits while the store is being opened again.
 func (s *Store) Stats() Stats {
 	full := s.room() < s.reserve
 	s.reading.RLock()
@@ -85,21 +84,21 @@ func (s *Store) Stats() Stats {
 	return now
 }
 
-// missed takes note of acknowledged commits that are not there.
+// missed notes that acknowledged commits are missing.
 func (f *facts) missed(commits uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.counted.CommitsLost = commits
 }
 
-// found takes over what a look at the whole database told.
+// found takes over the findings of a look at the whole database.
 func (f *facts) found(i inventory) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.counted.RecordsSetAside, f.corrupt = i.quarantined, i.corrupt
 }
 
-// corrupted adds records to the list; moved of them are in quarantine now.
+// corrupted adds records to the list; moved is how many of them are in quarantine now.
 func (f *facts) corrupted(bad []badRecord, moved int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -1,26 +1,26 @@
 // Package store keeps opaque records on disk so that a power cut, a kill or a
-// full disk loses nothing that was acknowledged (DESIGN section 8).
+// full disk loses nothing that was acknowledged.
 //
-// It is an ordered map of octet strings over the embedded database Pebble. It
-// knows nothing of DHCP: what a key or a value means is its caller's business,
-// and so is time. It is not a cache and not a log.
+// It is an ordered map of octet strings, on the embedded database Pebble. It knows
+// nothing of DHCP, nor of time: only its caller knows what keys and values mean. It is
+// not a cache and not a log.
 //
-// What it promises:
+// It promises:
 //
-//   - Commit is atomic and durable when it returns nil. After an error the batch
-//     is there wholly or not at all.
+//   - When Commit returns nil, the batch is durable as a whole. After an error, the batch
+//     is there as a whole or not at all.
 //   - A disk that fails or fills up is an error, never an exit or a hang: at the
-//     first write that fails the database is cut off from the disk as by a power
-//     cut, stays readable, and is opened again by a later Commit.
-//   - A torn tail is cut; where it held commits that had been acknowledged, that
-//     is told by Stats.CommitsLost. A record whose checksum fails is set aside, and so is a
-//     database that cannot be read, after what can be read of it was copied.
-//   - Files that it did not make are left alone: it works in dir/db, and never
-//     deletes what it set aside in dir/corrupt-….
+//     first write that fails the database is cut off from the disk, as by a power
+//     cut. It can still be read, and a later Commit opens it again.
+//   - A torn tail is cut off. If acknowledged commits were in it, Stats.CommitsLost tells how
+//     many. A record with a wrong checksum is set aside. So is a database that cannot be
+//     read, after what can be read of it was copied.
+//   - It leaves files alone that it did not make. It works in dir/db, and never deletes
+//     what it has set aside in dir/corrupt-….
 //
-// All methods may be called from any goroutine; commits are served one at a
-// time, and scans run beside them. Keys and values passed in are copied before
-// the method returns; slices handed to the function of a Scan die with its call.
+// Any goroutine may call the methods. Commits are made one at a time, and scans run
+// beside them. Keys and values of a caller are copied before the method returns. The
+// slices that a Scan gives to its function are valid only during that call.
 package store
 
 import (
@@ -33,7 +33,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// What callers branch on, by errors.Is.
+// Errors that callers distinguish, by errors.Is.
 var (
 	ErrClosed   = errors.New("the store is closed")
 	ErrFull     = errors.New("the disk is full")
@@ -49,7 +49,7 @@ const (
 	MaxBatchBytes = 64 << 20 // keys and values of one Commit
 )
 
-// DefaultReserve is the free space below which nothing grows any more.
+// DefaultReserve is the free space, in octets, below which nothing may grow.
 const DefaultReserve = 16 << 20
 
 // Op is one change: a record to keep, or one to delete.
@@ -61,10 +61,10 @@ type Op struct {
 // Options say where and how a store keeps its records. The zero value is usable.
 type Options struct {
 	FS           vfs.FS       // nil: the file system of the machine
-	Logger       *slog.Logger // nil: silence
-	ReserveBytes int64        // 0: DefaultReserve; below 0: the disk alone says when it is full
+	Logger       *slog.Logger // nil: nothing is logged
+	ReserveBytes int64        // 0: DefaultReserve; below 0: only the disk itself says that it is full
 
-	memTable uint64 // 0: memTableBytes. Tests flush more often.
+	memTable uint64 // 0: memTableBytes; smaller in tests, so that they flush more often
 }
 
 // Store is an open store.
@@ -74,33 +74,32 @@ type Store struct {
 	log     *slog.Logger
 	reserve uint64
 	engines engineOptions
-	tighten func(dir string) error // takes files away from others; nil: the disk is no folder of this host
+	tighten func(dir string) error // closes files to other users; nil: the disk is not a folder of this host
 	closed  atomic.Bool
 
-	cuts chan struct{} // an engine was cut off from its disk
-	quit chan struct{} // tells the keeper to end
-	done chan struct{} // the keeper has ended
+	cuts chan struct{} // tells the keeper that an engine was cut off from its disk
+	quit chan struct{} // closed to end the keeper
+	done chan struct{} // closed when the keeper has ended
 
-	writing sync.Mutex // held by whoever commits, opens, repairs or closes; guards all following fields
+	writing sync.Mutex // held while committing, opening, repairing and closing; guards all following fields
 	seq     uint64     // of the last commit
 	lost    int        // engines left behind
 	lock    io.Closer  // nil: not held
 	reached vfs.File   // see reachedFile; nil: not open
 
-	reading sync.RWMutex // held shared while engine is read, alone while it is replaced
-	engine  *engine      // nil: nothing to read from. Replaced only with writing held too.
+	reading sync.RWMutex // held shared while engine is used, alone while it is replaced
+	engine  *engine      // nil: nothing can be read; replaced only with writing held too
 	empty   bool         // there is no database yet, and none could be made; guarded as engine is
 
 	facts facts
 }
 
-// Open opens the store in dir, and makes it if need be, readable by its owner
-// alone. A torn tail is cut. A damaged database does not stop it: see
-// Stats.DatabasesSetAside. On a disk that takes no writes, whatever the reason, the
-// store is opened for reading, empty if nothing was ever kept, and Commit goes on
-// trying.
+// Open opens the store in dir. If there is none it makes one, which only its owner can read. A
+// torn tail is cut off. A damaged database does not prevent opening: see Stats.DatabasesSetAside.
+// If the disk accepts no writes, for whatever reason, the store is opened for reading, and is
+// empty if nothing was ever kept; each Commit tries again.
 //
-// Errors: ErrLocked, ErrFull, ErrBroken, or what the file system said.
+// Errors: ErrLocked, ErrFull, ErrBroken, or an error of the file system.
 func Open(dir string, o Options) (*Store, error) {
 	s := &Store{
 		fs:      o.FS,
@@ -134,9 +133,8 @@ func Open(dir string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// Close ends the store. What was committed is durable already, so that an error
-// is of no consequence to it. It waits for a Commit and for scans that are under
-// way. A second Close returns ErrClosed.
+// Close closes the store. What was committed is durable before that, whether Close fails or not.
+// Close waits for a Commit and for scans that are under way. A second Close returns ErrClosed.
 func (s *Store) Close() error {
 	if s.closed.Swap(true) {
 		return opError("close", ErrClosed)

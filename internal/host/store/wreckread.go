@@ -10,8 +10,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/sstable"
 )
 
-// readTable takes all that can be read of one table. From the front it comes up
-// to the first damaged block, from the back to the last.
+// readTable takes all records of one table that can be read: from the front up to the first
+// damaged block, from the back down to the last one.
 func (w *wreck) readTable(name string) error {
 	disk := w.store.fs
 	f, err := disk.Open(disk.PathJoin(w.store.path(databaseDir), name))
@@ -75,7 +75,7 @@ func (w *wreck) readLog(name string) error {
 	return nil
 }
 
-// takeBatch takes what one commit wrote. Its number is in the frame of the record
+// takeBatch takes what one commit wrote. The number of the commit is in the frame of the record
 // that each commit writes last.
 func (w *wreck) takeBatch(batch []byte) {
 	header, ok := batchrepr.ReadHeader(batch)

@@ -1,6 +1,5 @@
-// Package token reads a small file on a medium that may be pulled out at any time. What the
-// kernel still has of the file in its memory proves nothing, so each reading goes to the
-// medium.
+// Package token reads a small file on a medium that may be pulled out at any time. The kernel may
+// still have the file in its memory when the medium is gone, so each Read reads the medium.
 package token
 
 import (
@@ -15,9 +14,9 @@ import (
 // Size is the longest file that is read, in octets.
 const Size = 4096
 
-// Read reads the file from its medium: by O_DIRECT, which the file systems of media know.
-// One that does not, such as one in memory, has nothing to be pulled out; there the kernel
-// is asked to forget the file first.
+// Read reads the file from its medium, by O_DIRECT. A file system that does not support O_DIRECT,
+// such as one in memory, has no medium that can be pulled out; there the kernel is asked to
+// forget the file first.
 func Read(path string) ([]byte, error) {
 	b, err := read(path, unix.O_DIRECT)
 	if errors.Is(err, unix.EINVAL) {
@@ -46,9 +45,9 @@ func read(path string, flag int) ([]byte, error) {
 		return nil, &os.PathError{Op: "read", Path: path, Err: errors.New("not a file")}
 	}
 	if flag == 0 {
-		_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) // it may be in memory alone
+		_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) // the file may be in memory alone
 	}
-	// O_DIRECT wants memory that begins and ends with a block of the medium.
+	// For O_DIRECT, the buffer must begin and end at a block of the medium.
 	room := make([]byte, 2*Size)
 	b := room[Size-int(uintptr(unsafe.Pointer(&room[0]))%Size):][:Size]
 	n, err := unix.Pread(int(f.Fd()), b, 0)

@@ -11,7 +11,8 @@ import (
 	"fairlead/internal/host/token"
 )
 
-// A file is read as it is now, on a disk and in memory; what is none, or too long, is refused.
+// A file is read in its present state, on a disk and in memory. A path that is not a file, and a
+// file that is too long, are refused.
 func TestRead(t *testing.T) {
 	for _, dir := range []string{t.TempDir(), "/dev/shm"} {
 		path := filepath.Join(dir, "fairlead-token-test")

@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Close wakes up Wait, ends all that Open began and is told by every method.
+// Close wakes up Wait and closes everything that Open opened. After it, every method returns
+// net.ErrClosed.
 func TestClose(t *testing.T) {
 	relay := newNamespace(t)
 	relay.ip("link add a0 index 11 type veth peer name b0 index 12", "link set a0 up", "link set b0 up")
@@ -69,7 +70,7 @@ func descriptors(t *testing.T) int {
 	return len(list)
 }
 
-// waitingInPoller says whether a goroutine waits for input below a method.
+// waitingInPoller reports whether a goroutine is waiting for input inside a method.
 func waitingInPoller(method string) bool {
 	stacks := make([]byte, 1<<20)
 	stacks = stacks[:runtime.Stack(stacks, true)]
@@ -81,7 +82,7 @@ func waitingInPoller(method string) bool {
 	return false
 }
 
-// Sockets come and go under traffic: no message is lost that is not for them.
+// Sockets are opened and closed under traffic: only messages for a closed socket are lost.
 func TestLocalsComeAndGoUnderTraffic(t *testing.T) {
 	l := newLab(t)
 	second := netip.MustParseAddr("2001:db8:1::2")
@@ -117,7 +118,7 @@ func TestLocalsComeAndGoUnderTraffic(t *testing.T) {
 	l.in.empty()
 }
 
-// The arguments of AddLocal and RemoveLocal.
+// AddLocal and RemoveLocal check their arguments.
 func TestLocalRefused(t *testing.T) {
 	l := newLab(t)
 	for _, addr := range []string{"192.0.2.1", "::ffff:192.0.2.1", "ff02::1:2", "fe80::1"} {
@@ -152,7 +153,7 @@ func TestLocalRefused(t *testing.T) {
 	if !errors.Is(err, unix.ENETUNREACH) {
 		t.Errorf("AddLocal for a peer without a way to it: %v", err)
 	}
-	// The wildcard of Open stays.
+	// The wildcard socket of Open stays.
 	if err := l.conn.RemoveLocal(Local{Addr: netip.IPv6Unspecified()}); err != nil {
 		t.Errorf("RemoveLocal of the wildcard: %v", err)
 	}
@@ -161,7 +162,7 @@ func TestLocalRefused(t *testing.T) {
 	}
 }
 
-// Settings out of bounds are told before anything is opened.
+// Settings that are out of bounds are refused before anything is opened.
 func TestOptionsOutOfBounds(t *testing.T) {
 	for want, o := range map[string]Options{
 		"batch is -1":               {Batch: -1},

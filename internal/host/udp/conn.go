@@ -24,7 +24,7 @@ var (
 	ErrDestination = errors.New("udp: no destination of this family")
 )
 
-// Conn is all the datagram traffic of a relay.
+// Conn carries all datagrams of a relay.
 type Conn struct {
 	options Options
 	profile *profile // of Options.Family
@@ -33,7 +33,7 @@ type Conn struct {
 	wait    syscall.RawConn
 	closing atomic.Bool
 
-	admin  sync.Mutex // held by what changes links and sockets; taken before mu
+	admin  sync.Mutex // held by calls that change links and sockets; taken before mu
 	groups *groups    // guarded by admin
 
 	mu      sync.RWMutex // guards all following fields; held for reading by one batch
@@ -43,18 +43,18 @@ type Conn struct {
 	frames  *socket
 
 	in  reader
-	out chan *writer // those that are free
+	out chan *writer // writers that are free
 
-	filters sync.Mutex // guards copies and most of floods; taken last
+	filters sync.Mutex // guards copies and most of floods; taken after the other locks
 	copies  copies
 	floods  floods
 }
 
-// link is a client link and what serves it.
+// link is a client link, with the socket that serves it.
 type link struct {
 	Link
-	macs   bool    // it has link-layer addresses, which frames tell and are sent to
-	socket *socket // the wildcard of its VRF, nil when that could not be opened
+	macs   bool    // it has link-layer addresses, which frames have as source and destination
+	socket *socket // the wildcard socket of its VRF; nil if it could not be opened
 }
 
 // Open opens the packet socket and the wildcard socket. It needs CAP_NET_RAW
@@ -91,7 +91,7 @@ func (c *Conn) open() error {
 	if err != nil {
 		return fmt.Errorf("epoll: %w", err)
 	}
-	// Only a descriptor marked so is given to the runtime's poller.
+	// The runtime's poller accepts only a descriptor that is non-blocking.
 	if err := unix.SetNonblock(fd, true); err != nil {
 		unix.Close(fd)
 		return fmt.Errorf("epoll: %w", err)
@@ -119,9 +119,8 @@ func (c *Conn) wildcard(vrf string) Local {
 	return Local{Addr: c.profile.unspecified, VRF: vrf, Port: c.options.Port}
 }
 
-// ensure returns the socket at e, opened if need be. A VRF device that was
-// deleted and made anew leaves a socket behind that hears nothing: that one is
-// replaced.
+// ensure returns the socket at e, and opens it if there is none. If a VRF device was deleted and
+// made again, the old socket hears nothing: it is replaced.
 func (c *Conn) ensure(e Local) (*socket, error) {
 	old := c.sockets[e]
 	if old != nil && e.VRF == "" {
@@ -153,7 +152,7 @@ func (c *Conn) ensure(e Local) (*socket, error) {
 	return s, nil
 }
 
-// add makes s, and its twin, part of c, which owns them even when add fails.
+// add makes s and its twin part of c. c owns them even if add fails.
 func (c *Conn) add(s *socket) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -185,7 +184,7 @@ func (c *Conn) add(s *socket) error {
 	return nil
 }
 
-// watch has Receive wake up when fd has something.
+// watch makes Receive look at fd when there is something to read.
 func (c *Conn) watch(fd int) error {
 	var err error
 	failed := c.wait.Control(func(poll uintptr) {
@@ -194,8 +193,8 @@ func (c *Conn) watch(fd int) error {
 	return errors.Join(failed, err)
 }
 
-// remove closes s and its twin. No batch is running meanwhile, so nobody uses a descriptor
-// number that the kernel gives to something else.
+// remove closes s and its twin. No batch is running meanwhile, so nobody uses a descriptor number
+// that the kernel may give to another file.
 func (c *Conn) remove(s *socket) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

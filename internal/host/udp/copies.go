@@ -2,25 +2,23 @@ package udp
 
 import "time"
 
-// fragmentsFor is how long small copies are not skipped once a fragment to
-// the group was seen.
+// fragmentsFor is how long small copies are not skipped after a fragment to the group was seen.
 const fragmentsFor = 10 * time.Minute
 
-// copies is about datagrams that come by both paths. The kernel keeps back the copy of a
-// small datagram that is for the socket path (groupFilter). This saves a sixth of what a
-// client's message costs, and loses nothing, since the frame path has the datagram. There
-// is one exception: a small datagram that came in fragments, although it need not, comes
-// by the socket path alone. So once the frame path has seen a fragment, the socket path
-// gets every copy for a while. The first such datagram may be lost; clients send again.
-// Conn.filters guards all fields.
+// copies is about datagrams that come by both paths. The kernel does not give the socket path its
+// copy of a small datagram (groupFilter). That saves a sixth of the cost of a client's message,
+// and loses nothing, because the frame path has the datagram. There is one exception: a small
+// datagram that came in fragments, although it need not have, comes only by the socket path. So
+// once the frame path has seen a fragment, the socket path gets every copy for some time. The
+// first such datagram may be lost; clients send again. Conn.filters guards all fields.
 type copies struct {
 	timer *time.Timer
-	seen  bool // the timer runs
+	seen  bool // the timer is running
 	over  bool // closed
 }
 
-// hearFragments is called where a fragment to the group was seen. The caller
-// holds c.mu for reading.
+// hearFragments is called when a fragment to the group was seen. The caller holds c.mu for
+// reading.
 func (c *Conn) hearFragments() {
 	c.filters.Lock()
 	defer c.filters.Unlock()
@@ -42,7 +40,7 @@ func (c *Conn) forgetFragments() {
 	}
 }
 
-// filterGroups tells the kernel what becomes of small copies.
+// filterGroups tells the kernel whether to skip small copies.
 func (c *Conn) filterGroups() {
 	for _, s := range c.byFD {
 		if s.multicast {
@@ -51,7 +49,7 @@ func (c *Conn) filterGroups() {
 	}
 }
 
-// close ends the timer. The caller holds Conn.filters.
+// close stops the timer. The caller holds Conn.filters.
 func (m *copies) close() {
 	m.over = true
 	if m.timer != nil {

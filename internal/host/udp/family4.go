@@ -13,7 +13,7 @@ import (
 const (
 	ipv4Header = 20 // without options
 
-	// The flags of RFC 791 section 3.1, with the offset of a fragment behind them.
+	// The flags of RFC 791 section 3.1; the offset of a fragment follows them.
 	dontFragment  = 0x4000
 	moreFragments = 0x2000
 	offsetMask    = 0x1fff
@@ -23,16 +23,16 @@ const (
 
 // ipv4 is RFC 791, and ip(7) for the sockets.
 //
-// Clients broadcast: there is nothing to join, and the kernel gives each broadcast to every
-// socket that is bound to no address. Sockets for unicast refuse them by a filter. Of the
-// broadcast addresses the frame path takes 255.255.255.255 alone, which a filter can tell. The
-// others come by the socket path, since only the kernel knows them.
+// Clients broadcast. There is nothing to join, and the kernel gives each broadcast to every
+// socket that is bound to no address. A filter keeps them from the sockets for unicast. Of the
+// broadcast addresses, the frame path takes only 255.255.255.255, which a filter can recognise.
+// Datagrams to the others come by the socket path, because only the kernel knows these addresses.
 var ipv4 = profile{
 	name:        "IPv4",
 	port:        dhcp4.ServerPort,
 	unspecified: netip.IPv4Unspecified(),
 	group:       ipv4Group,
-	minimumMTU:  576, // not the least that a link may have, but what every host takes whole (RFC 791 section 3.1)
+	minimumMTU:  576, // not the smallest MTU that a link may have, but what every host accepts (RFC 791 section 3.1)
 	maxPayload:  65535 - ipv4Header - udpHeader,
 
 	etherType: unix.ETH_P_IP, header: ipv4Header, addrLen: 4, sourceAt: 12, protocolAt: 9, checksumOptional: true,
@@ -70,14 +70,14 @@ var ipv4 = profile{
 // ipv4Group is the limited broadcast address (RFC 919 section 7).
 var ipv4Group = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
-// answerable4 lets 0.0.0.0 pass, which clients have that do not have an address yet: their
-// messages say where to answer (RFC 1542 section 4.1.1, RFC 2131 section 4.1).
+// answerable4 accepts 0.0.0.0, from clients that have no address yet: their messages say where to
+// send the answer (RFC 1542 section 4.1.1, RFC 2131 section 4.1).
 func answerable4(a netip.Addr) bool {
 	return !a.IsMulticast() && !a.IsLoopback() && a != ipv4Group
 }
 
-// segment4 checks the header's checksum as well, which packet sockets see before the
-// kernel has.
+// segment4 verifies the checksum of the header too: a packet socket gets packets before the
+// kernel has verified it.
 func segment4(packet []byte) ([]byte, Discard, bool) {
 	if len(packet) < ipv4Header || packet[0]>>4 != 4 {
 		return nil, Malformed, false
@@ -117,7 +117,7 @@ func fragment4(p []byte) (f fragment, ok bool) {
 	return f, true
 }
 
-// putHeader4 writes what the kernel would: a packet that is not to be cut needs no
+// putHeader4 writes what the kernel would write. A packet that must not be fragmented needs no
 // identification (RFC 6864 section 4.1).
 func putHeader4(b []byte, source, dest netip.Addr, hopLimit uint8, length int) {
 	clear(b[:ipv4Header])
@@ -144,8 +144,8 @@ func takes4(p *program, port uint16) {
 	p.branch(unix.BPF_JEQ, uint32(port), next, refuse)
 }
 
-// unicastOnly4 refuses what is not for this host alone by its link-layer destination, as
-// RFC 1122 section 3.3.6 wants, and what links without such destinations broadcast.
+// unicastOnly4 refuses packets whose link-layer destination is not this host alone, as RFC 1122
+// section 3.3.6 asks, and packets that are broadcast on links without such destinations.
 func unicastOnly4() []unix.SockFilter {
 	var p program
 	p.load(unix.BPF_B, skfADPktType)
@@ -168,8 +168,8 @@ func options4(s *socket) []option {
 	}
 }
 
-// readControl4 reads struct in_pktinfo of ip(7). The address that the kernel would answer from is
-// the destination itself, unless that is a broadcast address.
+// readControl4 reads struct in_pktinfo of ip(7). The address from which the kernel would answer
+// is the destination itself, unless that is a broadcast address.
 func readControl4(oob []byte) (h hints) {
 	for len(oob) >= unix.SizeofCmsghdr {
 		header, data, rest, err := unix.ParseOneSocketControlMessage(oob)

@@ -2,8 +2,8 @@ package udp
 
 import "encoding/binary"
 
-// fragments4 cuts an IPv4 packet without options into fragments with so many octets of its
-// UDP segment, and an identification.
+// fragments4 cuts an IPv4 packet without options into fragments with this identification, each
+// with size octets of the UDP segment.
 func fragments4(id byte, p []byte, size int) (all [][]byte) {
 	for at := 0; at < len(p)-ipv4Header; at += size {
 		data := p[ipv4Header+at : min(ipv4Header+at+size, len(p))]
@@ -20,7 +20,7 @@ func fragments4(id byte, p []byte, size int) (all [][]byte) {
 	return all
 }
 
-// rightHeader4 gives an IPv4 packet the checksum of its header.
+// rightHeader4 gives an IPv4 packet the correct header checksum.
 func rightHeader4(p []byte) []byte {
 	p[10], p[11] = 0, 0
 	sum := uint32(0)

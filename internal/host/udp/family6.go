@@ -56,12 +56,12 @@ var ipv6 = profile{
 	tooBig:        func(kind, _ uint8) bool { return kind == packetTooBig6 },
 }
 
-// answerable6 is as the kernel decides for its own sockets.
+// answerable6 accepts the sources that the kernel accepts for its own sockets.
 func answerable6(a netip.Addr) bool {
 	return !a.IsMulticast() && !a.IsUnspecified() && !a.IsLoopback() && !a.Is4In6()
 }
 
-// segment6 takes no extension headers.
+// segment6 accepts no extension headers.
 func segment6(packet []byte) ([]byte, Discard, bool) {
 	if len(packet) < ipv6Header+udpHeader || packet[0]>>4 != 6 {
 		return nil, Malformed, false
@@ -122,9 +122,9 @@ func options6(s *socket) []option {
 	}
 }
 
-// readControl6 reads RFC 3542 section 6.2 for the interface and the destination; the
-// presence of others shows that the packet was not just IPv6 and UDP. Of the other
-// extension headers, the kernel refuses routing headers in multicast.
+// readControl6 reads the interface and the destination (RFC 3542 section 6.2). Other control
+// messages show that the packet had extension headers. Of the headers that are not shown, the
+// kernel refuses routing headers in multicast.
 func readControl6(oob []byte) (h hints) {
 	for len(oob) >= unix.SizeofCmsghdr {
 		header, data, rest, err := unix.ParseOneSocketControlMessage(oob)

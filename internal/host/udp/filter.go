@@ -8,15 +8,15 @@ const (
 	protocolUDP = 17
 	udpHeader   = 8
 
-	// From linux/filter.h: offsets that ask for metadata, or for octets from the
-	// network header on, whatever the socket sees first.
+	// From linux/filter.h: offsets of metadata, or of octets from the network header on, whatever
+	// the socket gets first.
 	skfADPktType = 0xfffff000 + 4
 	skfADIfindex = 0xfffff000 + 8
 	skfNetOff    = 0xfff00000
 )
 
-// Places among the sockets that share the wildcard by SO_REUSEPORT, in the order in
-// which they were bound. Unicast goes to one of them, multicast to each.
+// Indexes of the sockets that share the wildcard by SO_REUSEPORT, in the order in which they were
+// bound. Unicast goes to one of them, multicast to each.
 const (
 	placeOfAll   = 0
 	placeOfApart = 2
@@ -31,11 +31,10 @@ func steer(apart []int) []unix.SockFilter {
 	return p.whole()
 }
 
-// groupFilter is for a socket that gets what is sent to the group on all links. Of the links that
-// are apart it takes nothing, or theirs says that it is for these alone. With skip it
-// refuses what the frame path takes: to the group, no extension header left in the
-// packet, and so small that no node has reason to send it in fragments (copies.go is about
-// those that do).
+// groupFilter is for a socket that gets what is sent to the group on all links. It refuses the
+// links that are apart; with theirs, it accepts only these. With skip it also refuses what the
+// frame path takes: packets to the group that have no extension header and are so short that no
+// node has a reason to send them in fragments (copies.go handles those that do).
 func (f *profile) groupFilter(apart []int, theirs, skip bool) []unix.SockFilter {
 	var p program
 	p.only(apart, theirs)
@@ -51,21 +50,20 @@ func (f *profile) groupFilter(apart []int, theirs, skip bool) []unix.SockFilter 
 	return p.whole()
 }
 
-// clientFilter lets through what the frame path handles: UDP to port without
-// extension headers to the group, no longer than frameRoom, not sent by this host
-// and not for another link-layer address. Beside that, fragments to the group,
-// which show that somebody sends such. Of the links that are apart it takes nothing,
-// or theirs says that it is for these alone. Each packet of the family that this host
-// receives or forwards passes here, so the test that nearly all of them fail comes first.
-// The socket is of type SOCK_DGRAM: offset 0 is the IP header whatever the
-// link.
+// clientFilter accepts what the frame path handles: UDP to port, without extension headers, to
+// the group, no longer than frameRoom, not sent by this host, and not for another link-layer
+// address. It also accepts fragments to the group, which show that somebody sends fragments. It
+// refuses the links that are apart; with theirs, it accepts only these. Each packet of the family
+// that this host receives or forwards goes through this filter, so the test that nearly all of
+// them fail comes first. The socket is of type SOCK_DGRAM: offset 0 is the IP header on all
+// links.
 func (f *profile) clientFilter(port uint16, apart []int, theirs bool) []unix.SockFilter {
 	var p program
 	if !theirs || len(apart) > 0 {
 		f.toGroup(&p, 0, refuse)
 		p.only(apart, theirs)
 		p.load(unix.BPF_B, skfADPktType)
-		// PACKET_OTHERHOST and PACKET_OUTGOING are above PACKET_MULTICAST.
+		// PACKET_OTHERHOST and PACKET_OUTGOING are larger than PACKET_MULTICAST.
 		p.branch(unix.BPF_JGT, unix.PACKET_MULTICAST, refuse, next)
 		f.takes(&p, port)
 		p.result(accept, frameRoom)
@@ -74,8 +72,8 @@ func (f *profile) clientFilter(port uint16, apart []int, theirs bool) []unix.Soc
 	return p.whole()
 }
 
-// toGroup goes to others with what has another destination than the group, in a packet
-// that begins at an offset. Words that differ most come first.
+// toGroup jumps to others if the destination of the packet that begins at this offset is not the
+// group. The words that differ most are compared first.
 func (f *profile) toGroup(p *program, from uint32, others label) {
 	to := f.group.AsSlice()
 	for _, w := range []int{0, 12, 4, 8} {
@@ -90,20 +88,20 @@ func word(b []byte) uint32 {
 	return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
 }
 
-// program is a filter of the classic BPF that is being written. Jumps go forward only,
-// to labels that are placed later.
+// program is a filter in classic BPF that is being written. Jumps go only forward, to labels that
+// are placed later.
 type program struct {
 	code   []unix.SockFilter
 	jumps  []jump
 	places [labels]int
 }
 
-// label is a place in a program.
+// label is a position in a program.
 type label int
 
 const (
-	next   label = iota // the instruction that follows
-	others              // what follows a test for links
+	next   label = iota // the next instruction
+	others              // the instruction after a test for links
 	accept
 	refuse
 	labels
@@ -121,13 +119,13 @@ func (p *program) load(size uint16, offset uint32) {
 	p.add(unix.SockFilter{Code: unix.BPF_LD | size | unix.BPF_ABS, K: offset})
 }
 
-// branch compares what was loaded.
+// branch compares the value that was loaded.
 func (p *program) branch(test uint16, value uint32, yes, no label) {
 	p.jumps = append(p.jumps, jump{len(p.code), yes, no})
 	p.add(unix.SockFilter{Code: unix.BPF_JMP | test | unix.BPF_K, K: value})
 }
 
-// onLinks goes to found with what came in on one of some links, else to otherwise.
+// onLinks jumps to found if the packet came in on one of these links, else to otherwise.
 func (p *program) onLinks(links []int, found, otherwise label) {
 	p.load(unix.BPF_W, skfADIfindex)
 	for _, link := range links {
@@ -136,8 +134,8 @@ func (p *program) onLinks(links []int, found, otherwise label) {
 	p.branch(unix.BPF_JEQ, 0, otherwise, otherwise)
 }
 
-// only refuses what came in on links that are apart, or, for their own socket, what came
-// in on others.
+// only refuses packets that came in on links that are apart; with theirs, those that came in on
+// other links.
 func (p *program) only(apart []int, theirs bool) {
 	switch {
 	case theirs:

@@ -10,65 +10,65 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A link that fills a queue which all links share would take the room of the others,
-// since the kernel drops whatever comes when it is full. So when much waits there, links
-// that have a large part of it are set apart: the kernel puts what comes from them into
-// queues of their own, and drops what is too much for those. All queues are read in turns.
-// It does not matter whether such a link is one of SetLinks, nor which queue it filled: it
-// is set apart in all of them.
+// All links share the queues: the ring, and the two queues of each wildcard. The kernel
+// drops whatever comes when a queue is full, so a link that floods would take the room of
+// the others. So when much is waiting in a queue, the links that have a large part of it are
+// set apart: the kernel puts what comes from them into queues of their own, and drops what
+// is too much for those. All queues are read in turns. A link that fills one queue is set
+// apart in all of them, whether it is one of SetLinks or not.
 //
-// These are the ring, and the two queues of each wildcard. In another VRF than the default
-// one the kernel has forgotten which link a datagram came in on when a filter of a UDP
-// socket sees it. So a link there gets a socket of its own for unicast, bound to it, which
-// the kernel prefers to that of the VRF. Of multicast, that of the VRF would still get a
-// copy. So a link that fills the queue for it is muted: of what is sent there to the group,
-// the kernel takes nothing, and the ring still hears what it can take.
+// In a VRF, a filter of a UDP socket does not see on which link a datagram came in, except
+// in the default VRF. So a link there gets a socket of its own for unicast, bound to the
+// link, which the kernel prefers to that of the VRF. For multicast that would not help: the
+// socket of the VRF would still get a copy. So a link that fills the queue for multicast is
+// muted: the kernel takes nothing that is sent to the group on this link, and the ring still
+// gets what it can take.
 const (
-	crowd     = ringFrames / 4   // frames that wait before anybody is set apart
-	crowdOne  = ringFrames / 16  // those of one link among them
-	maxFloods = 64               // links that are apart at a time
-	floodFor  = 10 * time.Second // a link that is apart is looked at after so long
-	calm      = ringFrames       // and comes back if it sent less than that meanwhile
-	maxOwn    = 16               // links in VRFs that have a socket of their own at a time
+	crowd     = ringFrames / 4   // waiting frames above which links are set apart
+	crowdOne  = ringFrames / 16  // waiting frames of one link above which it is set apart
+	maxFloods = 64               // links that are apart at the same time
+	floodFor  = 10 * time.Second // how long a link is apart before it is looked at
+	calm      = ringFrames       // frames in that time below which the link comes back
+	maxOwn    = 16               // links in VRFs that have a socket of their own at the same time
 )
 
-// floods are the links that are apart.
+// floods are the links that are apart, and their queues.
 type floods struct {
-	// The queues of such links. The sockets are made with the Conn, in its network
-	// namespace; what costs something while nobody floods is made when it is needed first.
-	// Conn.admin guards them.
+	// Queues for links that are apart. The sockets are made with the Conn, in its network
+	// namespace. What costs something while nobody floods is made when it is first needed.
+	// Conn.admin guards these fields.
 	frames, multicast *socket
-	own               []*socket // for unicast of one link in a VRF each, which is at.Index; the one used last is last
+	own               []*socket // each for unicast of one link in a VRF, whose index is at.Index; the one that was used last is the last
 	mapRing           func(fd int) ([]byte, error)
 	period            time.Duration // floodFor
 
 	// Conn.filters guards all following fields.
 	links   []flooding
-	changed bool        // links is not yet what the kernel's filters say
-	refused time.Time   // the queues could not be had, and something flooded then or since
-	timer   *time.Timer // looks at the link that is apart for longest
-	over    bool        // closed
+	changed bool        // the kernel's filters do not have the present links yet
+	refused time.Time   // when the queues last could not be made, and a link flooded; zero: it is over
+	timer   *time.Timer // calls rejoin for the link that has been apart longest
+	over    bool        // the Conn is closed
 }
 
 // flooding is a link that is apart.
 type flooding struct {
 	link  int
-	since time.Time // it is apart, or was looked at; zero until the kernel knows
+	since time.Time // when it was set apart or last looked at; zero until the kernel knows
 
-	inVRF bool // needs a socket of its own for unicast
-	mute  bool // fills the queue for multicast in a VRF
-	muted bool // and the kernel knows
+	inVRF bool // it needs a socket of its own for unicast
+	mute  bool // it fills the queue for multicast in a VRF
+	muted bool // the kernel has been told to mute it
 }
 
-// hear is called where so much of a link waits in the queue of a socket that the link is
-// to be set apart. Only a goroutine of its own can do that: to make a ring takes the kernel
-// long. The caller holds Conn.mu for reading.
+// hear is called when so much of a link is waiting in the queue of a socket that the link has to
+// be set apart. That needs a goroutine of its own, because the kernel takes long to make a ring.
+// The caller holds Conn.mu for reading.
 func (c *Conn) hear(link int, in *socket) {
 	c.filters.Lock()
 	defer c.filters.Unlock()
 	f, now := &c.floods, time.Now()
 	if !f.refused.IsZero() && now.Sub(f.refused) < f.period {
-		f.refused = now // it is the same flood: it would be refused again
+		f.refused = now // it is the same flood, for which they would be refused again
 		return
 	}
 	l := flooding{link: link, inVRF: in.at.VRF != "", mute: in.at.VRF != "" && in.multicast}
@@ -96,7 +96,7 @@ func (c *Conn) hear(link int, in *socket) {
 	}
 }
 
-// apart are the links that the kernel was told of. The caller holds Conn.filters.
+// apart are the links of which the kernel has been told. The caller holds Conn.filters.
 func (f *floods) apart() (links []int) {
 	for _, l := range f.links {
 		if !l.since.IsZero() {
@@ -106,7 +106,7 @@ func (f *floods) apart() (links []int) {
 	return links
 }
 
-// look sets links apart that have a large part of what waits in the first ring.
+// look sets apart the links that have a large part of what is waiting in the first ring.
 func (r *reader) look() {
 	if !r.conn.frames.ring.hasWaiting(crowd) {
 		return
@@ -120,7 +120,7 @@ func (r *reader) look() {
 	}
 }
 
-// part tells the kernel of links that were heard, and looks at them again later.
+// part tells the kernel of new links that flood, and has them looked at later.
 func (c *Conn) part() {
 	c.admin.Lock()
 	defer c.admin.Unlock()
@@ -129,7 +129,7 @@ func (c *Conn) part() {
 	}
 	f := &c.floods
 	c.filters.Lock()
-	f.changed = false // a change after this point is told by the next run
+	f.changed = false // a later change starts another run
 	links, known := slices.Clone(f.links), f.apart()
 	c.filters.Unlock()
 	err := c.openQueues()
@@ -140,7 +140,7 @@ func (c *Conn) part() {
 	defer c.filters.Unlock()
 	now := time.Now()
 	if err != nil {
-		// None was apart before: it takes these queues.
+		// No link was apart before these: so there are no queues yet.
 		f.links, f.refused = nil, now
 		c.options.Logger.Warn("no second queue for links that flood: they take the room of other links", "reason", err.Error())
 		return
@@ -160,7 +160,7 @@ func (c *Conn) part() {
 	c.lookLater(now)
 }
 
-// partInVRFs does for links in VRFs what filters cannot. The caller holds admin.
+// partInVRFs does for links in VRFs what filters cannot do. The caller holds admin.
 func (c *Conn) partInVRFs(links []flooding, apart []int) {
 	for i := range links {
 		l := &links[i]
@@ -180,8 +180,8 @@ func (c *Conn) partInVRFs(links []flooding, apart []int) {
 	}
 }
 
-// createOwn makes the sockets for unicast of single links, in the namespace of this thread,
-// when the first VRF is served. The caller holds admin.
+// createOwn makes the sockets for unicast of single links, in the namespace of this thread, when
+// the first VRF is served. The caller holds admin.
 func (c *Conn) createOwn(vrf string) error {
 	for f := &c.floods; vrf != "" && len(f.own) < maxOwn; {
 		s := &socket{at: c.wildcard(""), apart: true}
@@ -198,9 +198,9 @@ func (c *Conn) createOwn(vrf string) error {
 
 var errNoneLeft = errors.New("too many links in VRFs flood")
 
-// giveOwn gives a link a socket of its own, which it keeps when it is not apart any more,
-// until another link that floods needs it: so nothing is lost that waits there. Of sockets
-// that fit as well, the kernel takes one that shares its place with none.
+// giveOwn gives a link a socket of its own. The link keeps it when it is not apart any more,
+// until another link that floods needs it: so nothing is lost that is waiting in it. Of the
+// sockets that fit, the kernel prefers one that does not share its place.
 func (c *Conn) giveOwn(link int, apart []int) error {
 	f := &c.floods
 	at := slices.IndexFunc(f.own, func(s *socket) bool { return s.at.Index == link })
@@ -225,8 +225,8 @@ func (c *Conn) giveOwn(link int, apart []int) error {
 	return s.prepare(&c.options)
 }
 
-// rejoin has links come back that were calm for a whole period. The others are
-// looked at anew after another one.
+// rejoin ends being apart for links that were calm for a whole period. The others are looked at
+// again after another period.
 func (c *Conn) rejoin(now time.Time) {
 	c.admin.Lock()
 	defer c.admin.Unlock()
@@ -263,8 +263,8 @@ func (c *Conn) rejoin(now time.Time) {
 	c.lookLater(now)
 }
 
-// lookLater has rejoin called when the next link was apart for a whole period. The
-// caller holds Conn.filters.
+// lookLater has rejoin called when the next link has been apart for a whole period. The caller
+// holds Conn.filters.
 func (c *Conn) lookLater(now time.Time) {
 	f := &c.floods
 	if f.timer != nil {
@@ -282,8 +282,8 @@ func (c *Conn) lookLater(now time.Time) {
 	}
 }
 
-// shared and apart are the sockets for what comes from all links, and from those that are
-// apart. The caller holds admin.
+// shared and apart are the sockets for all links, and those for links that are apart. The caller
+// holds admin.
 func (c *Conn) shared() []*socket {
 	wildcard := c.sockets[c.wildcard("")]
 	return []*socket{c.frames, wildcard.twin, wildcard}
@@ -291,10 +291,10 @@ func (c *Conn) shared() []*socket {
 
 func (c *Conn) apart() []*socket { return []*socket{c.floods.frames, c.floods.multicast} }
 
-// setFilters has each queue get what is for it, and those first that are to get less: what
-// comes meanwhile from a link that changes over is lost rather than taken twice. The
-// kernel has one program for all who share the wildcard's unicast, of which nothing is
-// lost. The caller holds Conn.filters.
+// setFilters tells the kernel what each queue gets. Queues that get less come first: if a packet
+// comes meanwhile from a link that changes over, it is lost rather than taken twice. All sockets
+// that share the wildcard's unicast have one program, so that no unicast is lost. The caller
+// holds Conn.filters.
 func (c *Conn) setFilters(less, more []*socket) {
 	for _, s := range slices.Concat(less, more) {
 		c.filter(s)
@@ -318,9 +318,8 @@ func (c *Conn) filter(s *socket) {
 	}
 }
 
-// openApart makes the sockets for links that are apart. Only that for unicast receives by
-// then: to be in its place among those that share the wildcard, it has to be bound with
-// them.
+// openApart makes the sockets for links that are apart. Only the socket for unicast receives at
+// once: it must be bound together with those that it shares the wildcard with.
 func (c *Conn) openApart() error {
 	at := c.wildcard("")
 	frames, err := packetSocket()
@@ -346,8 +345,8 @@ func (c *Conn) openApart() error {
 	return c.listen(unicast)
 }
 
-// openQueues has those sockets receive that do not yet. Nothing arrives as long as their
-// filters refuse all. What fails can be tried again. The caller holds admin.
+// openQueues has the other sockets receive. Nothing arrives while their filters refuse
+// everything. If something fails, it can be tried again. The caller holds admin.
 func (c *Conn) openQueues() error {
 	frames, multicast := c.floods.frames, c.floods.multicast
 	if frames.ring == nil {
@@ -370,7 +369,7 @@ func (c *Conn) openQueues() error {
 	return nil
 }
 
-// listen has Receive look at s, which c owns from then on even when listen fails.
+// listen has Receive look at s. c owns s from then on, even if listen fails.
 func (c *Conn) listen(s *socket) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -381,15 +380,15 @@ func (c *Conn) listen(s *socket) error {
 	return nil
 }
 
-// Flooding are the links, by their index, that have filled a queue of all links. What
-// comes from them waits in queues of their own.
+// Flooding are the indexes of the links that are apart because they filled a queue that all links
+// share.
 func (c *Conn) Flooding() []int {
 	c.filters.Lock()
 	defer c.filters.Unlock()
 	return c.floods.apart()
 }
 
-// close ends the timer. The caller holds Conn.filters.
+// close stops the timer. The caller holds Conn.filters.
 func (f *floods) close() {
 	f.over = true
 	if f.timer != nil {
@@ -397,12 +396,12 @@ func (f *floods) close() {
 	}
 }
 
-// hasWaiting reports whether n frames wait.
+// hasWaiting reports whether n frames are waiting.
 func (r *ring) hasWaiting(n int) bool {
 	return r.waits((r.next + n - 1) % ringFrames)
 }
 
-// count adds the frames that wait to those of their links.
+// count adds the waiting frames to those of their links.
 func (r *ring) count(of map[int]int) {
 	for n := range ringFrames {
 		at := (r.next + n) % ringFrames
@@ -416,7 +415,7 @@ func (r *ring) count(of map[int]int) {
 // linkOf is the interface that a sockaddr_ll names.
 func linkOf(name []byte) int { return int(binary.NativeEndian.Uint32(name[4:])) }
 
-// linkName is for the log. It asks in the namespace of a socket.
+// linkName is the name of a link, for the log. It asks in the namespace of a socket.
 func linkName(fd, index int) string {
 	if req, err := unix.NewIfreq(""); err == nil {
 		req.SetUint32(uint32(index))
@@ -424,5 +423,5 @@ func linkName(fd, index int) string {
 			return req.Name()
 		}
 	}
-	return fmt.Sprint("with index ", index) // it has just gone
+	return fmt.Sprint("with index ", index) // the link has just gone
 }

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// besideAnother is a rig whose relay serves a second link, with one more client.
+// besideAnother is a lab whose relay serves a second link, with one more client.
 func besideAnother(t testing.TB, f Family) (l *lab, c1 Link, other *node, otherEnd Link) {
 	return besideAnotherWith(t, Options{Family: f})
 }
@@ -43,10 +43,10 @@ func besideAnotherInVRF(t testing.TB, f Family) (l *lab, c1 Link, other *node, o
 	return l, c1, other, otherEnd
 }
 
-// slow has no link come back by itself.
+// slow keeps links apart for the whole test.
 func (l *lab) slow() { l.conn.floods.period = time.Hour }
 
-// flood sends so many messages, which nobody reads yet.
+// flood sends this many messages, which nobody reads yet.
 func flood(from *node, on Link, n int) {
 	for range n {
 		from.multicast(on.Index, []byte("flood"))
@@ -61,7 +61,7 @@ func (l *lab) setApart(from *node, on Link, link int) {
 	eventually(l.t, "the link is apart", func() bool { return slices.Contains(l.conn.Flooding(), link) })
 }
 
-// drain reads until nothing is left, and counts by payload and link.
+// drain reads until nothing is left, and counts the messages by payload and link.
 func (l *lab) drain() map[string]int {
 	l.t.Helper()
 	got := map[string]int{}
@@ -70,8 +70,8 @@ func (l *lab) drain() map[string]int {
 	return got
 }
 
-// A link that floods fills a queue of its own: what comes from another link is
-// heard, and what is too much is dropped by the kernel and counted.
+// A link that floods fills a queue of its own. Messages of another link are received; for those
+// that are too many, the kernel drops and counts.
 func TestFloodCostsNoOtherLink(t *testing.T) { both(t, floodCostsNoOtherLink) }
 
 func floodCostsNoOtherLink(t *testing.T, f Family) {
@@ -87,14 +87,14 @@ func floodCostsNoOtherLink(t *testing.T, f Family) {
 	if s := l.conn.Stats(); s.Drops["flood-queue-full"] != 100 || s.Drops["queue-full"] != 0 {
 		t.Errorf("%d and %d found a queue full, want 100 in that of the flood and 0 in the other", s.Drops["flood-queue-full"], s.Drops["queue-full"])
 	}
-	// Who shares the link with the flood is heard as ever, and once.
+	// Another client on the link of the flood is heard as before, and once.
 	l.host.multicast(l.clientEnd.Index, []byte("neighbour"))
 	if got := l.drain(); len(got) != 1 || got[fmt.Sprint("neighbour on ", l.c0.Index)] != 1 {
 		t.Errorf("got %v, want one message of the neighbour", got)
 	}
 }
 
-// It comes back when it has been calm for a whole period, and not before.
+// A link is apart until it has been calm for a whole period, and no longer.
 func TestFloodEnds(t *testing.T) { both(t, floodEnds) }
 
 func floodEnds(t *testing.T, f Family) {
@@ -127,21 +127,21 @@ func floodEnds(t *testing.T, f Family) {
 	}
 }
 
-// A link that is set apart just before another is looked at has its own period.
+// A link that is set apart just before another is looked at has a period of its own.
 func TestEachFloodHasItsOwnPeriod(t *testing.T) {
 	l, c1, other, otherEnd := besideAnother(t, IPv6)
 	l.setApart(l.host, l.clientEnd, l.c0.Index)
 	l.setApart(other, otherEnd, c1.Index)
 	first, second := &l.conn.floods.links[0], &l.conn.floods.links[1]
 	first.since = second.since.Add(1 - time.Hour)
-	now := second.since.Add(1) // the first one's period ends, and the second has just begun
+	now := second.since.Add(1) // the period of the first one ends, and that of the second has just begun
 	flood(other, otherEnd, calm)
 	l.drain()
 	l.conn.rejoin(now)
 	if got := l.conn.Flooding(); !slices.Equal(got, []int{c1.Index}) {
 		t.Fatalf("links %v are apart, want only %d", got, c1.Index)
 	}
-	// What it sent before the other came back counts.
+	// What it sent before the other link came back counts.
 	l.conn.rejoin(now.Add(time.Hour - 1))
 	if got := l.conn.Flooding(); !slices.Equal(got, []int{c1.Index}) {
 		t.Fatalf("links %v are apart, want %d, which has flooded since", got, c1.Index)
@@ -155,13 +155,13 @@ func TestEachFloodHasItsOwnPeriod(t *testing.T) {
 	}
 }
 
-// Where the second ring cannot be had, no link is told to be apart, the flood is told
-// once however long it lasts, and the next one is set apart if it can be.
+// If the second ring cannot be made, no link counts as apart. The flood is logged once, however
+// long it lasts, and the next flood is set apart if the ring can then be made.
 func TestFloodWithoutASecondQueue(t *testing.T) {
 	var said bytes.Buffer
 	l, c1, other, otherEnd := besideAnotherWith(t, Options{Logger: slog.New(slog.NewTextHandler(&said, nil))})
 	f := &l.conn.floods
-	// Under the lock that part holds; so part has ended, if it ran.
+	// part holds the same lock; so if part was running, it has ended.
 	mapped := func(by func(fd int) ([]byte, error)) {
 		l.conn.admin.Lock()
 		defer l.conn.admin.Unlock()
@@ -203,7 +203,7 @@ func TestFloodWithoutASecondQueue(t *testing.T) {
 	}
 }
 
-// A link that is not served has no message for us, but fills the queue as well.
+// A link that is not served has no message for us. It fills the queue all the same.
 func TestFloodOnALinkThatIsNotServed(t *testing.T) {
 	l, c1, other, otherEnd := besideAnother(t, IPv6)
 	stranger := l.server.udp("::", 0, 546)
@@ -219,7 +219,7 @@ func TestFloodOnALinkThatIsNotServed(t *testing.T) {
 	}
 }
 
-// A burst that does not come from one link sets nobody apart.
+// A burst that does not come from one link sets no link apart.
 func TestBurstOfManyIsNoFlood(t *testing.T) {
 	l := newRig(t, Options{})
 	r := &l.conn.in
@@ -230,8 +230,8 @@ func TestBurstOfManyIsNoFlood(t *testing.T) {
 	if got := l.conn.Flooding(); len(got) != 0 {
 		t.Errorf("links %v are apart, want none below %d", got, crowd)
 	}
-	// The frames of the ring as if they came from as many links as there can be
-	// without one of them having too many.
+	// The frames of the ring look as if they came from the greatest number of links that all stay
+	// below the limit for one link.
 	flood(l.host, l.clientEnd, 1)
 	for n := range crowd {
 		r.conn.frames.ring.memory[n*ringFrame+ringName+4] = byte(1 + n/(crowdOne-1))
@@ -242,15 +242,15 @@ func TestBurstOfManyIsNoFlood(t *testing.T) {
 	}
 }
 
-// lines are point-to-point links of a relay whose Conn nobody reads yet, as files that
-// packets are written to: ppp0, which will flood, and ppp1.
+// lines are point-to-point links of a relay whose Conn nobody reads yet. Packets are written to
+// their files. ppp0 will flood, ppp1 will not.
 type lines struct {
 	*lab
 	links [2]Link
 	files [2]int
 }
 
-// newLines makes them in a VRF, or in none where its name is empty.
+// newLines makes the lines in a VRF, or in no VRF if its name is empty.
 func newLines(t *testing.T, vrf string) *lines {
 	l := &lines{lab: &lab{t: t, relay: newNamespace(t)}}
 	if vrf != "" {
@@ -273,7 +273,7 @@ func newLines(t *testing.T, vrf string) *lines {
 	return l
 }
 
-// says has a client on a line send a message, so many times.
+// says has a client on a line send a message this many times.
 func (l *lines) says(line int, message string, times int) {
 	l.t.Helper()
 	p := packet(l.t, netip.MustParseAddr("fe80::b"), message, nil)
@@ -284,7 +284,7 @@ func (l *lines) says(line int, message string, times int) {
 	}
 }
 
-// A point-to-point link that floods fills a queue of its own, as every link does.
+// A point-to-point link that floods fills a queue of its own, as any link does.
 func TestFloodOnAPointToPointLink(t *testing.T) { newLines(t, "").floodOnOne() }
 
 func TestFloodOnAPointToPointLinkInVRF(t *testing.T) { newLines(t, "red").floodOnOne() }
@@ -317,8 +317,8 @@ func (l *lines) floodOnOne() {
 	}
 }
 
-// way is one in which a message comes by a UDP socket. The option, if any, is an
-// extension header, of which the frame path takes none.
+// way is a way by which a message comes to a UDP socket. option, if any, is an extension header,
+// which the frame path does not take.
 type way struct {
 	name    string
 	family  Family
@@ -337,16 +337,16 @@ var ways = []way{
 	{"unicast in fragments of IPv4", IPv4, 0, 20_000, true},
 }
 
-// Nor does a link that fills the queue of a UDP socket cost another one anything.
+// A link that fills the queue of a UDP socket does not affect other links either.
 func TestFloodBySocketCostsNoOtherLink(t *testing.T) {
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) { floodBySocket(t, way, besideAnother) })
 	}
 }
 
-// It does not in a VRF either. Of multicast, the link that floods is not heard meanwhile. Of
-// IPv4 there is no multicast, and no filter of a socket can tell the links of a VRF apart:
-// what is broadcast there in fragments takes the room of other links' fragments.
+// Nor does it in a VRF. Multicast of the link that floods is not heard meanwhile. In IPv4 there
+// is no multicast, and no filter of a socket can distinguish the links of a VRF: fragments that
+// are broadcast there take the room of other links' fragments.
 func TestFloodBySocketInVRFCostsNoOtherLink(t *testing.T) {
 	newNamespace(t).need("link add red type vrf table 100")
 	for _, way := range ways {
@@ -375,7 +375,7 @@ func floodBySocket(t *testing.T, way way, rig func(testing.TB, Family) (*lab, Li
 		}
 	}
 	fromFlood, fromOther := fmt.Sprint(message, " on ", l.c0.Index), fmt.Sprint(message, " on ", c1.Index)
-	// So many find the queue full, whatever one takes of it.
+	// So many that some find the queue full, even if others have been read.
 	fill := 2 * l.conn.options.ReceiveBuffer / (datagramRoom + way.size)
 	says(l.host, l.clientEnd, l.c0, 2*fill)
 	l.drain()
@@ -391,11 +391,11 @@ func floodBySocket(t *testing.T, way way, rig func(testing.TB, Family) (*lab, Li
 	if n := got[fromFlood]; (n == 0) != muted || n > 2*fill-1 {
 		t.Errorf("%d messages of the link that floods came, want some of %d, and none if it is muted: %v", n, 2*fill, muted)
 	}
-	after := l.conn.Stats() // where IPv4 lost some the kernel does not tell
+	after := l.conn.Stats() // in IPv4 the kernel does not tell where it lost some
 	if lost := after.Drops["flood-queue-full"] - before.Drops["flood-queue-full"]; after.Drops["queue-full"] != before.Drops["queue-full"] || lost == 0 && way.unicast && way.family == IPv6 {
 		t.Errorf("%d more found the queue of all full, and %d that of the flood", after.Drops["queue-full"]-before.Drops["queue-full"], lost)
 	}
-	// Afterwards each is heard, and once.
+	// Afterwards each is heard once.
 	l.conn.rejoin(time.Now().Add(2 * time.Hour))
 	l.conn.rejoin(time.Now().Add(4 * time.Hour))
 	if got := l.conn.Flooding(); len(got) != 0 {
@@ -408,9 +408,9 @@ func floodBySocket(t *testing.T, way way, rig func(testing.TB, Family) (*lab, Li
 	}
 }
 
-// A link keeps a socket of its own until another needs it, and no longer than it floods if
-// there are more of them than sockets. One that changes over takes what comes from its new
-// link, and each message comes once.
+// A link keeps a socket of its own until another link needs it, and if there are more such links
+// than sockets, no longer than it floods. A socket that changes over takes what comes from its
+// new link, and each message comes once.
 func TestSocketsOfSingleLinks(t *testing.T) { both(t, socketsOfSingleLinks) }
 
 func socketsOfSingleLinks(t *testing.T, f Family) {
@@ -431,7 +431,7 @@ func socketsOfSingleLinks(t *testing.T, f Family) {
 	if err := c.giveOwn(l.c0.Index, apart); !errors.Is(err, errNoneLeft) {
 		t.Errorf("one link more: %v, want %v", err, errNoneLeft)
 	}
-	for range 2 { // it has it by then
+	for range 2 { // at the second time it has the socket
 		if err := c.giveOwn(l.c0.Index, slices.Delete(slices.Clone(apart), 3, 4)); err != nil {
 			t.Errorf("when one is not apart any more: %v", err)
 		}
@@ -447,7 +447,7 @@ func socketsOfSingleLinks(t *testing.T, f Family) {
 	}
 }
 
-// Each message comes once, by each way, before a link is set apart, while it is and
+// Each message comes once, by each way, before a link is set apart, while it is apart, and
 // afterwards.
 func TestEachMessageOnceWhileQueuesChange(t *testing.T) { both(t, eachMessageOnceWhileQueuesChange) }
 
@@ -482,7 +482,7 @@ func eachMessageOnceWhileQueuesChange(t *testing.T, f Family) {
 	}
 }
 
-// Unicast loses nothing even in the moment in which the link changes over.
+// No unicast is lost, not even when a link is just being set apart.
 func TestUnicastWhileQueuesChange(t *testing.T) { both(t, unicastWhileQueuesChange) }
 
 func unicastWhileQueuesChange(t *testing.T, f Family) {
@@ -513,7 +513,7 @@ func unicastWhileQueuesChange(t *testing.T, f Family) {
 	}()
 	for i := range messages {
 		l.host.send(l.c0.Source, l.clientEnd.Index, l.port, fmt.Append(nil, i))
-		// No more than the queue holds is under way.
+		// Never more messages are under way than the queue holds.
 		if got := string(in.next().Payload); got != fmt.Sprint(i) {
 			t.Errorf("got %s, want %d", got, i)
 		}
@@ -523,7 +523,7 @@ func unicastWhileQueuesChange(t *testing.T, f Family) {
 	in.empty()
 }
 
-// However many links are apart, each frame comes once, and those of the last one too.
+// However many links are apart, each frame comes once, those of the last link too.
 func TestFiltersOfManyFloods(t *testing.T) { both(t, filtersOfManyFloods) }
 
 func filtersOfManyFloods(t *testing.T, f Family) {
@@ -547,7 +547,7 @@ func filtersOfManyFloods(t *testing.T, f Family) {
 	}
 }
 
-// Nothing is left of a flood after Close.
+// Close ends everything that a flood has started.
 func TestCloseWhileALinkFloods(t *testing.T) {
 	l, _, _, _ := besideAnother(t, IPv6)
 	l.setApart(l.host, l.clientEnd, l.c0.Index)

@@ -8,24 +8,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fragmentSources finds out which link-layer address a datagram came from that was sent in
-// fragments. The kernel puts such a datagram together, and the socket that it comes by
-// does not tell. The fragments are in the rings as well, each with its link-layer source.
-// So an address is believed if it alone sent fragments that, put together, are the
-// datagram, octet by octet. Whatever else anybody sends can make the source unknown, by
-// using the same identification or by filling this table or the rings; it can never
-// make it somebody else's.
+// fragmentSources finds the link-layer source of a datagram that was sent in fragments. The
+// kernel puts such a datagram together, and the UDP socket does not tell where it came from. The
+// fragments are in the rings too, each with its link-layer source. An address is believed if it
+// alone has sent fragments that, put together, are the datagram, octet by octet. Another sender
+// can make the source unknown, by using the same identification, or by filling this table or the
+// rings. It can never make the source another one.
 type fragmentSources struct {
-	seed    maphash.Seed // nobody can make other octets with the same hash
+	seed    maphash.Seed // nobody outside can find octets with the same hash
 	packets [maxPackets]fragmented
-	next    int // the place that is used next
+	next    int // the index that is used next
 }
 
 const (
-	maxPackets = 64 // that are remembered
-	maxParts   = 16 // of each; one with more has no known source
-	// A packet is remembered as long as the kernel waits for its fragments, or longer: for those
-	// of IPv6 60 seconds (RFC 8200 section 4.5), of IPv4 30.
+	maxPackets = 64 // number of packets that are remembered
+	maxParts   = 16 // of each packet; one with more has no known source
+	// fragmentsLast is how long a packet is remembered: at least as long as the kernel waits for
+	// its fragments, 60 seconds in IPv6 (RFC 8200 section 4.5), 30 seconds in IPv4.
 	fragmentsLast = 60 * time.Second
 )
 
@@ -36,29 +35,29 @@ type fragmented struct {
 	id     uint32
 	since  time.Time
 	mac    [etherLen]byte
-	broken bool // of several link-layer addresses, or more than can be remembered
+	broken bool // it has several link-layer sources, or more parts than can be remembered
 	n      int
 	parts  [maxParts]part
 }
 
-// part is one fragment: octets of the UDP segment.
+// part is one fragment: some octets of the UDP segment.
 type part struct {
 	offset, length int
 	more           bool
 	hash           uint64 // of the octets, without the UDP header
 }
 
-// fragment is what a fragment of a UDP datagram says.
+// fragment is the content of a fragment of a UDP datagram.
 type fragment struct {
 	source netip.Addr
 	id     uint32
-	offset int // of its octets in the UDP segment
+	offset int // offset of the octets in the UDP segment
 	more   bool
 	length int
-	octets []byte // without the UDP header; nil if they are not whole
+	octets []byte // without the UDP header; nil if they are not complete
 }
 
-// take has f be the octets between two places of a packet.
+// take makes f the octets of a packet from an offset to an end.
 func (f *fragment) take(packet []byte, from, end int) {
 	f.length = end - from
 	if f.offset == 0 {
@@ -87,7 +86,7 @@ func (t *fragmentSources) hear(now time.Time, p *profile, f rawFrame) {
 	of.n++
 }
 
-// packet is the place of a packet, which is made if it is new.
+// packet is the entry of a packet. It is made if the packet is new.
 func (t *fragmentSources) packet(now time.Time, link int, source netip.Addr, id uint32, mac [etherLen]byte) *fragmented {
 	for i := range t.packets {
 		if p := &t.packets[i]; p.link == link && p.id == id && p.source == source && now.Sub(p.since) < fragmentsLast {
@@ -101,8 +100,8 @@ func (t *fragmentSources) packet(now time.Time, link int, source netip.Addr, id 
 	return p
 }
 
-// sender is the link-layer address that alone sent a datagram in fragments, if that
-// is known. The fragments count once.
+// sender is the link-layer address that alone has sent a datagram in fragments, if that is known.
+// The fragments are then forgotten.
 func (t *fragmentSources) sender(now time.Time, link int, source netip.Addr, payload []byte) (mac [etherLen]byte, known bool) {
 	var first *fragmented
 	for i := range t.packets {
@@ -122,7 +121,7 @@ func (t *fragmentSources) sender(now time.Time, link int, source netip.Addr, pay
 	return first.mac, true
 }
 
-// is reports whether the fragments are those of a datagram, each once.
+// is reports whether the fragments are exactly those of a datagram, each once.
 func (p *fragmented) is(seed maphash.Seed, payload []byte) bool {
 	end, more := 0, true
 	for range p.n {
@@ -149,9 +148,9 @@ func (p *fragmented) at(offset int) *part {
 	return nil
 }
 
-// prove gives a datagram that came by a socket the link-layer address of who sent it
-// in fragments. All its fragments were put into the rings before it came: those that
-// still wait there are looked at first.
+// prove gives a datagram that came by a socket the link-layer address from which its fragments
+// came. All its fragments were put into the rings before it came: the frames that are still
+// waiting there are looked at first.
 func (r *reader) prove(d *Datagram) {
 	now := time.Now()
 	for _, s := range []*socket{r.conn.frames, r.conn.floods.frames} {
@@ -165,7 +164,7 @@ func (r *reader) prove(d *Datagram) {
 	}
 }
 
-// foresee hears the fragments among the frames that wait, each once.
+// foresee looks for fragments among the waiting frames, once in each.
 func (r *reader) foresee(now time.Time, from *ring) {
 	for from.foreseen < ringFrames {
 		f, ok := from.ahead(from.foreseen)

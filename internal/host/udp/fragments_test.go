@@ -10,15 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// long is a message that needs fragments, and stranger a link-layer address that is
-// not the client's.
+// long is a message that needs fragments. stranger is a link-layer address that is not the
+// client's.
 var (
 	long     = strings.Repeat("release ", 300)
 	stranger = [6]byte{2, 0, 0, 0, 0, 0x66}
 )
 
-// pieces are the fragments of a message to the group, of 800 octets, with an
-// identification.
+// pieces are the fragments of a message to the group with this identification, of 800 octets
+// each.
 func (l *lab) pieces(t *testing.T, id byte, message string) (all [][]byte) {
 	t.Helper()
 	if l.family == IPv4 {
@@ -44,9 +44,9 @@ func pieces(id byte, p []byte) (all [][]byte) {
 	return all
 }
 
-// The fragments of a datagram tell its link-layer source, as the kernel makes them and
-// in any order; and one who sends the same octets, or a part of them, can make it
-// unknown at most.
+// The fragments of a datagram tell its link-layer source, as the kernel makes them and in any
+// order. Another sender of the same octets, or of a part of them, can only make the source
+// unknown.
 func TestLinkLayerSourceOfFragments(t *testing.T) { both(t, linkLayerSourceOfFragments) }
 
 func linkLayerSourceOfFragments(t *testing.T, f Family) {
@@ -103,7 +103,7 @@ func linkLayerSourceOfFragments(t *testing.T, f Family) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l := newRig(t, Options{Family: f})
-			test.send(l) // before anything is read
+			test.send(l) // nothing has been read yet
 			got := l.received(long)
 			if !slices.Equal(got.MAC[:got.MACLen], test.want) {
 				t.Errorf("link-layer source %x, want %x", got.MAC[:got.MACLen], test.want)
@@ -115,7 +115,7 @@ func linkLayerSourceOfFragments(t *testing.T, f Family) {
 	}
 }
 
-// received reads until a message has come by the socket path.
+// received reads until this message has come by the socket path.
 func (l *lab) received(message string) (found Datagram) {
 	l.t.Helper()
 	eventually(l.t, "the message has come", func() bool {
@@ -129,8 +129,8 @@ func (l *lab) received(message string) (found Datagram) {
 	return found
 }
 
-// Fragments that found the ring full prove nothing: nobody can have those of another
-// datagram stand for them.
+// If the ring was full when fragments came, the source is not known: nobody can replace them by
+// those of another datagram.
 func TestLostFragmentsProveNothing(t *testing.T) { both(t, lostFragmentsProveNothing) }
 
 func lostFragmentsProveNothing(t *testing.T, f Family) {
@@ -144,7 +144,7 @@ func lostFragmentsProveNothing(t *testing.T, f Family) {
 	}
 }
 
-// Fragments are heard behind any number of frames that wait, and each of them once.
+// Fragments are found behind any number of waiting frames, and each of them once.
 func TestFragmentsBehindOtherFrames(t *testing.T) { both(t, fragmentsBehindOtherFrames) }
 
 func fragmentsBehindOtherFrames(t *testing.T, f Family) {
@@ -174,7 +174,7 @@ func fragmentsAreForgotten(t *testing.T, f Family) {
 	defer r.mu.Unlock()
 	start, other, another := time.Now(), strings.Repeat("other ", 200), strings.Repeat("another ", 200)
 	name := make([]byte, nameRoom)
-	name[4], name[11] = 11, etherLen // on a little-endian machine; the same link for all
+	name[4], name[11] = 11, etherLen // for a little-endian machine; all have the same link
 	copy(name[12:], clientMAC[:])
 	link := linkOf(name)
 	hear := func(id byte, message string) {
@@ -211,7 +211,7 @@ func fragmentsAreForgotten(t *testing.T, f Family) {
 	if sender(start, own, strings.Repeat("x", maxParts*800)) {
 		t.Error("known with more fragments than are remembered")
 	}
-	hear(1, another) // after one with the same identification that is broken
+	hear(1, another) // after a broken one with the same identification
 	if sender(start, own, another) {
 		t.Error("known with an identification that was used for another")
 	}
@@ -221,7 +221,7 @@ func fragmentsAreForgotten(t *testing.T, f Family) {
 	}
 }
 
-// No part of a datagram, and no longer one, is taken for it.
+// Fragments of a part of a datagram, or of a longer one, do not count as those of the datagram.
 func TestFragmentsOfAnotherDatagram(t *testing.T) { both(t, fragmentsOfAnotherDatagram) }
 
 func fragmentsOfAnotherDatagram(t *testing.T, f Family) {

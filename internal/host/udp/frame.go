@@ -5,8 +5,7 @@ import (
 	"net/netip"
 )
 
-// frame is the frame path: f begins with an IP header that passed
-// clientFilter.
+// frame is the frame path. f begins with an IP header, and has passed clientFilter.
 func (c *Conn) frame(d *Datagram, f rawFrame) bool {
 	name, packet, p := f.name, f.packet, c.profile
 	d.Link = linkOf(name)
@@ -48,8 +47,8 @@ func (c *Conn) frame(d *Datagram, f rawFrame) bool {
 	return true
 }
 
-// tellSender fills in the link-layer source, on a link that has such addresses. False
-// says that nobody can have it.
+// tellSender fills in the link-layer source, on a link that has such addresses. It returns false
+// for an address that nobody can have.
 func (l *link) tellSender(d *Datagram, name []byte) bool {
 	if !l.macs {
 		return true
@@ -63,8 +62,8 @@ func (l *link) tellSender(d *Datagram, name []byte) bool {
 	return unicastMAC(d.MAC[:d.MACLen])
 }
 
-// unicastMAC says whether a frame can be sent to mac: not a group address and
-// not all zeros.
+// unicastMAC reports whether a frame can be sent to mac: it is no group address and not all
+// zeros.
 func unicastMAC(mac []byte) bool {
 	if len(mac) == 0 || mac[0]&1 != 0 {
 		return false

@@ -13,14 +13,14 @@ import (
 )
 
 // maxMemberSockets bounds the descriptors that hold memberships. With the smallest
-// net.core.optmem_max in use, 20480, one of them holds 365.
+// net.core.optmem_max in use, 20480, one descriptor holds 365.
 const maxMemberSockets = 256
 
 var errTooManySockets = fmt.Errorf("more than %d sockets would be needed to hold the memberships", maxMemberSockets)
 
-// groups keeps the membership of ff02::1:2 on each client link, for IPv6 (IPv4 has broadcast). A membership
-// makes the network card pass the group's frames, the kernel accept its
-// datagrams and a snooping switch forward them. Its owner guards it.
+// groups keeps the membership of ff02::1:2 on each client link, for IPv6; IPv4 has broadcast. A
+// membership makes the network card accept the group's frames, the kernel its datagrams, and a
+// snooping switch forward them. The owner of groups guards it.
 type groups struct {
 	sockets     []*memberSocket
 	joined      map[int]membership
@@ -35,8 +35,8 @@ type memberSocket struct {
 	full  bool
 }
 
-// membership remembers which interface it was made on: after an interface was
-// deleted and made anew with the same index, it must be made anew as well.
+// membership tells on which interface it was made. If an interface was deleted and made again
+// with the same index, the membership has to be made again too.
 type membership struct {
 	on        *memberSocket
 	name, mac string
@@ -46,7 +46,7 @@ func newGroups(n *counters) *groups {
 	return &groups{joined: map[int]membership{}, nMembership: &n.membershipsJoined, nSocket: &n.memberSockets}
 }
 
-// set makes the memberships those of links, which byIndex holds too. One that
+// set makes the memberships exactly those of links; byIndex has the same links. A membership that
 // cannot be made is tried again by the next call.
 func (g *groups) set(links []*link, byIndex map[int]*link) []error {
 	for index, m := range g.joined {
@@ -74,8 +74,7 @@ func (g *groups) join(l *link) error {
 		}
 		err = unix.SetsockoptIPv6Mreq(h.fd, unix.IPPROTO_IPV6, unix.IPV6_JOIN_GROUP, request(l.Index))
 		if errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.ENOMEM) {
-			// An empty one that has no room will not get it by being tried
-			// again.
+			// If even an empty socket has no room, trying again does not help.
 			if h.full = true; h.count == 0 {
 				g.closeSocket(h)
 				return err
@@ -97,7 +96,7 @@ func request(index int) *unix.IPv6Mreq {
 	return &unix.IPv6Mreq{Multiaddr: dhcp6.AllRelayAgentsAndServers.As16(), Interface: uint32(index)}
 }
 
-// roomy returns a holder that is not known to be full.
+// roomy returns a socket that is not known to be full.
 func (g *groups) roomy() (*memberSocket, error) {
 	for _, h := range g.sockets {
 		if !h.full {
@@ -121,13 +120,13 @@ func (g *groups) roomy() (*memberSocket, error) {
 	return h, nil
 }
 
-// leave ends the membership on an interface. It must be done even when the
-// interface is gone: the entry takes room on the holder.
+// leave ends the membership on an interface, even if the interface is gone: the entry still takes
+// room on its socket.
 func (g *groups) leave(index int) {
 	m := g.joined[index]
 	delete(g.joined, index)
 	g.nMembership.Store(int64(len(g.joined)))
-	// The kernel removes the entry whatever it answers.
+	// The kernel removes the entry, whatever it answers.
 	_ = unix.SetsockoptIPv6Mreq(m.on.fd, unix.IPPROTO_IPV6, unix.IPV6_LEAVE_GROUP, request(index))
 	m.on.count--
 	m.on.full = false
@@ -149,11 +148,10 @@ type sourceFilter struct {
 	source        storage
 }
 
-// mute keeps the kernel from taking what is sent to the group on a link, whatever socket it
-// is for, or ends that. Packet sockets still hear it: the membership stays, with a filter
-// that lets nobody's address pass (RFC 3678 section 5.2.2). Snooping switches that look at
-// the group alone see no change; one that looks at sources as well keeps back from us what
-// the link sends.
+// mute has the kernel take nothing that is sent to the group on a link, for any UDP socket, or
+// ends that. Packet sockets still hear it. The membership stays, with a filter that accepts no
+// source address (RFC 3678 section 5.2.2). A snooping switch that looks only at groups sees no
+// change. A switch that looks at sources as well does not forward the group to us.
 func (g *groups) mute(index int, on bool) error {
 	m, ok := g.joined[index]
 	if !ok {
@@ -172,7 +170,7 @@ func (g *groups) mute(index int, on bool) error {
 	return nil
 }
 
-// release closes h when it holds nothing.
+// release closes h if it holds no membership.
 func (g *groups) release(h *memberSocket) {
 	if h.count == 0 {
 		g.closeSocket(h)

@@ -17,12 +17,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// patience is how long a test waits for what the kernel does at once.
+// patience bounds the wait for what the kernel does at once.
 const patience = time.Minute
 
-// namespace is a network namespace and the thread that lives in it.
+// namespace is a network namespace, with a thread that is in it.
 type namespace struct {
-	family Family // of what its nodes say
+	family Family // the family that its nodes use
 	t      testing.TB
 	tid    int
 	calls  chan func()
@@ -37,7 +37,7 @@ func newNamespace(t testing.TB) *namespace {
 	ready, ended := make(chan error), make(chan struct{})
 	go func() {
 		defer close(ended)
-		// Never unlocked: the thread ends with the goroutine.
+		// The thread is never unlocked: it ends with the goroutine.
 		runtime.LockOSThread()
 		n.tid = unix.Gettid()
 		err := unix.Unshare(unix.CLONE_NEWNET)
@@ -68,7 +68,7 @@ func (n *namespace) do(f func() error) {
 	}
 }
 
-// ip runs commands of ip(8), one a line, and returns what they print.
+// ip runs commands of ip(8), one in each line, and returns what they print.
 func (n *namespace) ip(lines ...string) string {
 	n.t.Helper()
 	var out []byte
@@ -88,7 +88,7 @@ func (n *namespace) sysctl(name, value string) {
 	n.do(func() error { return os.WriteFile("/proc/sys/"+name, []byte(value), 0o644) })
 }
 
-// link describes an interface as the daemon would.
+// link describes an interface as the daemon does.
 func (n *namespace) link(name string) Link {
 	n.t.Helper()
 	var l Link
@@ -107,8 +107,7 @@ func (n *namespace) link(name string) Link {
 	return l
 }
 
-// linkLocal finds an address in the namespace of this thread that can be used
-// already.
+// linkLocal finds a usable link-local address of an interface, in the namespace of this thread.
 func linkLocal(name string) (netip.Addr, error) {
 	const tentative = 0x40
 	table, err := os.ReadFile("/proc/thread-self/net/if_inet6")
@@ -132,7 +131,7 @@ func linkLocal(name string) (netip.Addr, error) {
 	return netip.Addr{}, nil
 }
 
-// address4 is an IPv4 address of an interface, or none.
+// address4 is an IPv4 address of an interface; invalid if it has none.
 func address4(i *net.Interface) (netip.Addr, error) {
 	all, err := i.Addrs()
 	for _, a := range all {
@@ -143,8 +142,8 @@ func address4(i *net.Interface) (netip.Addr, error) {
 	return netip.Addr{}, err
 }
 
-// upLink is link, waiting for the link-local address that follows the carrier, or for one of
-// IPv4.
+// upLink is link, after a wait for the link-local address that follows the carrier, or for an
+// IPv4 address.
 func (n *namespace) upLink(name string) (l Link) {
 	n.t.Helper()
 	eventually(n.t, name+" has an address", func() bool {
@@ -154,7 +153,7 @@ func (n *namespace) upLink(name string) (l Link) {
 	return l
 }
 
-// joined says on which interfaces the kernel has somebody in ff02::1:2.
+// joined are the interfaces on which some socket has joined ff02::1:2, as the kernel tells.
 func (n *namespace) joined() map[string]bool {
 	n.t.Helper()
 	names := map[string]bool{}
@@ -200,8 +199,8 @@ func (n *namespace) udp(addr string, ifindex int, port uint16) *node {
 	return p
 }
 
-// zoned gives link-local addresses a numeric zone: names mean nothing in
-// another namespace.
+// zoned gives a link-local address a numeric zone, because names are different in another
+// namespace.
 func zoned(a netip.Addr, ifindex int) netip.Addr {
 	if a.Is6() && (a.IsLinkLocalUnicast() || a.IsLinkLocalMulticast()) {
 		return a.WithZone(strconv.Itoa(ifindex))
@@ -223,7 +222,7 @@ func (p *node) send(dest netip.Addr, ifindex int, port uint16, payload []byte) {
 	}
 }
 
-// multicast sends as a client does, which broadcasts in IPv4.
+// multicast sends as a client does. In IPv4, clients broadcast.
 func (p *node) multicast(ifindex int, payload []byte) {
 	p.t.Helper()
 	p.send(p.family.profile().group, ifindex, p.family.profile().port, payload)
@@ -254,7 +253,7 @@ func (p *node) receive() (payload string, from netip.AddrPort) {
 	return string(b[:n]), netip.AddrPortFrom(from.Addr().WithZone(""), from.Port())
 }
 
-// inbox reads all that a Conn receives.
+// inbox reads everything that a Conn receives.
 type inbox struct {
 	t    testing.TB
 	mail chan Datagram
@@ -273,14 +272,14 @@ func read(t testing.TB, c *Conn) *inbox {
 	return in
 }
 
-// kept is a copy that stays as it is.
+// kept is a copy that later calls do not change.
 func kept(d *Datagram) Datagram {
 	k := *d
 	k.Payload = append([]byte(nil), d.Payload...)
 	return k
 }
 
-// receive waits for datagrams and takes at most limit of them at once.
+// receive waits for datagrams, and takes at most limit of them at once.
 func receive(t testing.TB, c *Conn, limit int) (got []Datagram) {
 	t.Helper()
 	if err := c.Wait(); err != nil {
@@ -310,7 +309,7 @@ func (in *inbox) empty() {
 	}
 }
 
-// eventually polls a real condition.
+// eventually polls until a condition holds.
 func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !condition(); time.Sleep(time.Millisecond) {
@@ -327,11 +326,11 @@ func both(t *testing.T, test func(*testing.T, Family)) {
 	}
 }
 
-// site is what the addresses of a lab are in a family.
+// site has the addresses of a lab in one family.
 type site struct {
-	first, second  netip.Addr // of the relay, on the uplink
+	first, second  netip.Addr // addresses of the relay on the uplink
 	server, beside netip.Addr // on the server's side
-	nowhere        netip.Addr // there is no way to it
+	nowhere        netip.Addr // there is no route to it
 	clientPort     uint16
 }
 
@@ -353,7 +352,7 @@ type lab struct {
 	t testing.TB
 	site
 	family                Family
-	port                  uint16 // of the relay
+	port                  uint16 // port of the relay
 	relay, client, server *namespace
 	conn                  *Conn
 	in                    *inbox
@@ -378,8 +377,8 @@ func newRig(t testing.TB, o Options) *lab {
 	for _, n := range []*namespace{l.relay, l.client, l.server} {
 		n.family = o.Family
 	}
-	// The kernel is in no hurry, one second, to bring up a veth whose peer has
-	// the same index in another namespace.
+	// The kernel takes a second to bring up a veth whose peer has the same index in another
+	// namespace.
 	l.relay.ip(fmt.Sprintf("link add c0 index 11 address 02:00:00:00:00:01 type veth peer name h0 index 101 address 02:00:00:00:00:c1 netns %d", l.client.tid),
 		fmt.Sprintf("link add u0 index 12 type veth peer name s0 index 102 netns %d", l.server.tid),
 		"link set c0 up", "link set u0 up",
@@ -395,7 +394,7 @@ func newRig(t testing.TB, o Options) *lab {
 	return l
 }
 
-// clientMAC is what newLab gives to the client.
+// clientMAC is the client's address in newLab.
 var clientMAC = [8]byte{2, 0, 0, 0, 0, 0xc1}
 
 // reply is a message to the lab's client.
@@ -406,7 +405,7 @@ func (l *lab) reply(payload string) Outgoing {
 	}
 }
 
-// packet is UDP in IP built by a foreign encoder, from the client to the group.
+// packet is UDP in IP from the client to the group, made by a foreign encoder.
 func (l *lab) packet(payload string) []byte {
 	l.t.Helper()
 	if l.family == IPv4 {

@@ -9,11 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SetLinks makes client the client links, all of them: joins ff02::1:2 (IPv6) on
-// new ones, leaves it on those that are gone, opens and closes the wildcard sockets
-// of VRFs. It may be called as often as something changes, and again to retry
-// what failed. What fails for one link is part of the joined error and does not
-// stop the others.
+// SetLinks makes client the set of client links. It joins ff02::1:2 (IPv6) on new links, leaves
+// it on those that are gone, and opens and closes the wildcard sockets of VRFs. It may be called
+// whenever something changes, and again to retry what has failed. A failure on one link is part
+// of the joined error, and does not affect the other links.
 func (c *Conn) SetLinks(client []Link) error {
 	c.admin.Lock()
 	defer c.admin.Unlock()
@@ -94,10 +93,10 @@ func (c *Conn) removeUnused() {
 	}
 }
 
-// AddLocal opens a socket for the traffic with peers. One that is there already is
-// left alone. An error that wraps EADDRNOTAVAIL means that the host does not have
-// the address, or that duplicate address detection has not ended, and
-// ENETUNREACH that there is no way to the peer: try again when addresses change.
+// AddLocal opens a socket for the traffic with peers. A socket that is there already stays. An
+// error that wraps EADDRNOTAVAIL means that the host does not have the address, or that duplicate
+// address detection has not ended. ENETUNREACH means that there is no route to the peer. Try
+// again when addresses change.
 func (c *Conn) AddLocal(at Local) error {
 	e, err := c.local(at)
 	if err != nil {
@@ -116,8 +115,8 @@ func (c *Conn) AddLocal(at Local) error {
 	return nil
 }
 
-// Source is the address that the kernel would send from to a global address: an
-// error says that there is no way to it.
+// Source is the address from which the kernel would send to a global address. An error says that
+// there is no route to it.
 func (c *Conn) Source(to netip.Addr, vrf string) (netip.Addr, error) {
 	from, err := c.source(to, vrf)
 	if err != nil {
@@ -139,7 +138,7 @@ func (c *Conn) source(to netip.Addr, vrf string) (netip.Addr, error) {
 	if err := s.bindVRF(); err != nil {
 		return netip.Addr{}, err
 	}
-	// The port is any but 0; nothing is sent.
+	// The port may be any but 0; nothing is sent.
 	if err := unix.Connect(s.fd, p.sockaddr(netip.AddrPortFrom(to, p.port), 0)); err != nil {
 		return netip.Addr{}, err
 	}
@@ -151,8 +150,8 @@ func (c *Conn) source(to netip.Addr, vrf string) (netip.Addr, error) {
 	return from.Addr(), nil
 }
 
-// RemoveLocal closes the socket that AddLocal opened, unless client links use it.
-// The wildcard socket of Open stays.
+// RemoveLocal closes the socket that AddLocal opened, unless client links use it. The wildcard
+// socket of Open stays.
 func (c *Conn) RemoveLocal(at Local) error {
 	e, err := c.local(at)
 	if err != nil {
@@ -172,7 +171,7 @@ func (c *Conn) RemoveLocal(at Local) error {
 	return nil
 }
 
-// local is at in the form that sockets are found by.
+// local is at in the form of the keys by which sockets are found.
 func (c *Conn) local(at Local) (Local, error) {
 	at.Addr = at.Addr.WithZone("")
 	if at.Port == 0 {

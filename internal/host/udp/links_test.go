@@ -13,7 +13,7 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// The kernel's own table says where the group is joined.
+// The kernel's own table tells where the group is joined.
 func TestMembershipsFollowLinks(t *testing.T) {
 	relay := newNamespace(t)
 	relay.ip("link add a0 index 11 type veth peer name b0 index 12", "link add a1 index 13 type veth peer name b1 index 14",
@@ -43,7 +43,7 @@ func TestMembershipsFollowLinks(t *testing.T) {
 	}
 }
 
-// What is wrong with one link does not stop the others and is tried again.
+// A failure on one link does not affect the others, and is tried again.
 func TestOneBadLink(t *testing.T) {
 	relay := newNamespace(t)
 	relay.ip("link add a0 index 11 type veth peer name b0 index 12", "link set a0 up", "link set b0 up")
@@ -70,7 +70,7 @@ func TestOneBadLink(t *testing.T) {
 			t.Errorf("joined on %v, want a0 and b0", got)
 		}
 	}
-	// The link in a VRF that is not there has no socket to answer by.
+	// The VRF of this link is not there, so there is no socket to answer by.
 	var got error
 	c.Send([]Outgoing{{Link: 12, Dest: netip.MustParseAddrPort("[fe80::1]:546")}}, func(_ int, err error) { got = err })
 	if !errors.Is(got, ErrNoLocal) {
@@ -87,8 +87,8 @@ func (c *Conn) setLinksIn(n *namespace, links []Link) (err error) {
 	return err
 }
 
-// A link is deleted and made anew: with another index, and with the same one
-// before anybody noticed.
+// A link is deleted and made again, with another index, and with the same index before anybody
+// has noticed.
 func TestLinkDeletedAndMadeAnew(t *testing.T) {
 	l := newLab(t)
 	l.host.conn.Close()
@@ -107,7 +107,7 @@ func TestLinkDeletedAndMadeAnew(t *testing.T) {
 		if got := l.in.next(); got.Path != PathFrame || got.Link != index || got.MAC != clientMAC {
 			t.Errorf("round %d: got %+v", i, got)
 		}
-		// This one needs the membership.
+		// This message needs the membership.
 		l.host.multicast(l.clientEnd.Index, make([]byte, 3000))
 		if got := l.in.next(); got.Path != PathSocket || got.Link != index {
 			t.Errorf("round %d: got %+v", i, got)
@@ -123,7 +123,7 @@ func TestLinkDeletedAndMadeAnew(t *testing.T) {
 	}
 }
 
-// A link that goes down and comes back needs nothing.
+// For a link that goes down and comes back nothing has to be done.
 func TestLinkDownAndUp(t *testing.T) {
 	l := newLab(t)
 	l.relay.ip("link set c0 down")
@@ -144,8 +144,8 @@ func TestLinkDownAndUp(t *testing.T) {
 	}
 }
 
-// On a link without link-layer addresses, as PPP, messages come by frame, and those in
-// fragments by socket; answers leave by socket.
+// On a link without link-layer addresses, as with PPP, messages come by frames, and those in
+// fragments by sockets. Answers leave by sockets.
 func TestPointToPointLink(t *testing.T) {
 	relay := newNamespace(t)
 	device := relay.tun("ppp0")
@@ -168,7 +168,7 @@ func TestPointToPointLink(t *testing.T) {
 	if !equal(got, want) || string(got.Payload) != "solicit" {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-	// What follows goes the other way in, so the first has no copy that is still to come.
+	// The next message comes by the other path, so no copy of the first is still to come.
 	whole := packet(t, netip.MustParseAddr("fe80::b"), strings.Repeat("x", 1500), nil)
 	for _, f := range pieces(7, whole) {
 		if _, err := unix.Write(device, f); err != nil {
@@ -187,7 +187,7 @@ func TestPointToPointLink(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// The kernel has things of its own to say on a new link.
+		// The kernel itself sends packets on a new link.
 		if n < 48 || b[6] != protocolUDP {
 			continue
 		}

@@ -6,18 +6,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// receiveMany fills vec with what is queued on fd and does not wait.
+// receiveMany fills vec with what is queued on fd. It does not wait.
 func receiveMany(fd int, vec []unix.Mmsghdr) (int, unix.Errno) {
 	return messages(unix.SYS_RECVMMSG, fd, vec)
 }
 
-// sendMany sends from vec until one fails; the error is told only when that is
-// the first.
+// sendMany sends from vec until one message fails. The error is returned only if that is the
+// first.
 func sendMany(fd int, vec []unix.Mmsghdr) (int, unix.Errno) {
 	return messages(unix.SYS_SENDMMSG, fd, vec)
 }
 
-// pollNow asks which sockets have something, and does not wait; negative after an error.
+// pollNow returns the sockets that have something to read, and does not wait. It returns a
+// negative number after an error.
 func pollNow(poll uintptr, events []unix.EpollEvent) int {
 	for {
 		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, poll, uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
@@ -31,9 +32,9 @@ func pollNow(poll uintptr, events []unix.EpollEvent) int {
 	}
 }
 
-// messages, as pollNow, does not tell the scheduler of the call, which never waits: it
-// would look after it every 20 microseconds, and run something else meanwhile, which
-// costs more than it gains.
+// messages, like pollNow, does not tell the Go scheduler of the call, which never waits.
+// Otherwise the scheduler would look at it every 20 microseconds and run something else
+// meanwhile, which costs more than it gains.
 func messages(call uintptr, fd int, vec []unix.Mmsghdr) (int, unix.Errno) {
 	for {
 		n, _, errno := unix.RawSyscall6(call, uintptr(fd), uintptr(unsafe.Pointer(&vec[0])), uintptr(len(vec)),

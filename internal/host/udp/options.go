@@ -15,9 +15,9 @@ const (
 	maxDatagram   = 65535
 )
 
-// Options are the settings of a Conn. Zero values are defaults.
+// Options are the settings of a Conn. Zero values mean defaults.
 type Options struct {
-	// Logger gets what is worth knowing and cannot be returned; nil is silence.
+	// Logger gets what is worth knowing and cannot be returned; nil: nothing is logged.
 	Logger *slog.Logger
 	// Family is what the Conn carries, IPv6 if it is not set.
 	Family Family
@@ -26,12 +26,11 @@ type Options struct {
 	// Batch is how many datagrams one system call moves at most: 1 to 1024,
 	// default 128. Receive fills at most that many.
 	Batch int
-	// ReceiveBuffer and SendBuffer bound the kernel's memory for each socket,
-	// in octets: 16 KiB to 1 MiB, default 512 KiB. Longer queues only make
-	// answers late.
+	// ReceiveBuffer and SendBuffer bound the kernel's memory for each socket, in octets: 16 KiB
+	// to 1 MiB, default 512 KiB. In a longer queue, answers would only be later.
 	ReceiveBuffer, SendBuffer int
-	// Refused is called with ICMP errors about what was sent to peers, from the
-	// goroutine that is in Receive. It must not call the Conn. nil: nobody hears.
+	// Refused is called with ICMP errors about messages to peers, by the goroutine that is in
+	// Receive. It must not call the Conn. It may be nil.
 	Refused func(Refusal)
 	// MaxDatagram is the longest IP packet that is received, without link
 	// header: 1280 to 65535, the default.

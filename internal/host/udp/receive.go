@@ -16,38 +16,38 @@ const (
 	etherLen   = 6
 	maxMAC     = 8
 	nameRoom   = 32  // sockaddr_in6, sockaddr_in and sockaddr_ll are shorter
-	oobRoom    = 256 // longer control messages are cut, which is told
-	maxSockets = 64  // ready sockets looked at in one round
+	oobRoom    = 256 // longer control messages are cut, and the kernel reports that
+	maxSockets = 64  // ready sockets that are looked at in one round
 )
 
-// slot is the place of one datagram of a UDP socket in a system call.
+// slot is the room for one datagram of a UDP socket in a system call.
 type slot struct {
 	oob  [oobRoom]byte
 	name [nameRoom]byte
 	iov  unix.Iovec
 }
 
-// reader is the receiving half.
+// reader is the receiving half of a Conn.
 type reader struct {
 	conn    *Conn
 	mu      sync.Mutex // held by one Receive; guards all following fields
 	slots   []slot
 	headers []unix.Mmsghdr
-	// Of the arena, only what was written to is there. Outside the heap, it makes
-	// the collector wait for nothing.
+	// Of the arena, only those pages exist that were written to. It is outside the heap, so the
+	// garbage collector does not look at it.
 	arena     []byte
 	buffers   [][]byte
 	events    []unix.EpollEvent
 	ready     []*socket
-	d         Datagram           // the one that is handed out
-	left      int                // how many more are looked at
-	handle    func(*Datagram)    // of this Receive
-	drain     func(poll uintptr) // round, bound once
-	waiting   func(uintptr) bool // something, bound once
-	first     [1]unix.EpollEvent // what something saw
+	d         Datagram           // given to handle
+	left      int                // how many more datagrams this Receive takes
+	handle    func(*Datagram)    // the argument of this Receive
+	drain     func(poll uintptr) // the method round, made once
+	waiting   func(uintptr) bool // the method something, made once
+	first     [1]unix.EpollEvent // the result of something
 	fragments fragmentSources
 	crowd     map[int]int // frames of each link that wait in the first ring: scratch
-	apart     map[int]int // frames of each link that is apart, of late: a long datagram counts as several
+	apart     map[int]int // recent frames of each link that is apart; a long datagram counts as several
 }
 
 func (r *reader) init(c *Conn) error {
@@ -79,16 +79,15 @@ func (r *reader) init(c *Conn) error {
 	return nil
 }
 
-// close gives back the memory; nobody receives any more.
+// close frees the memory. Nobody receives after it.
 func (r *reader) close() {
 	if r.arena != nil {
-		_ = unix.Munmap(r.arena) // can fail only for memory that is not mapped
+		_ = unix.Munmap(r.arena) // it can fail only for memory that is not mapped
 		r.arena = nil
 	}
 }
 
-// Wait returns when there is something to receive, with net.ErrClosed after
-// Close.
+// Wait returns when there is something to receive. After Close it returns net.ErrClosed.
 func (c *Conn) Wait() error {
 	err := c.wait.Read(c.in.waiting)
 	if c.closing.Load() {
@@ -100,37 +99,37 @@ func (c *Conn) Wait() error {
 	return nil
 }
 
-// something is called by the runtime's poller; false means to wait. One
-// goroutine at a time waits.
+// something is called by the runtime's poller. It returns false if there is nothing to receive.
+// One goroutine at a time waits.
 func (r *reader) something(poll uintptr) bool {
 	return r.conn.closing.Load() || pollNow(poll, r.first[:]) > 0
 }
 
-// Receive takes what has arrived, at most limit datagrams, and has handle look at
-// each. All sockets that have something get an equal share. It does not wait, and
-// returns how many datagrams there were, with those that were discarded.
+// Receive takes at most limit of the datagrams that have arrived, and calls handle with each. All
+// sockets that have datagrams get an equal share. Receive does not wait. It returns how many
+// datagrams there were, those that were discarded included.
 //
-// The Datagram and its payload are the Conn's and good until handle returns.
-// handle must not call the Conn.
+// The Datagram and its payload belong to the Conn, and are valid until handle returns. handle
+// must not call the Conn.
 func (c *Conn) Receive(limit int, handle func(*Datagram)) int {
 	r := &c.in
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.handle, r.left = handle, limit
-	_ = c.wait.Control(r.drain) // fails only after Close
+	_ = c.wait.Control(r.drain) // it fails only after Close
 	r.handle = nil
 	return limit - r.left
 }
 
-// round shares what is left among the sockets that are ready, until nothing is
-// left or they are empty.
+// round shares what is left of the limit among the sockets that are ready, until nothing of it is
+// left, or the sockets are empty.
 func (r *reader) round(poll uintptr) {
 	events := r.events[:max(0, pollNow(poll, r.events))]
 	r.conn.mu.RLock()
 	defer r.conn.mu.RUnlock()
 	r.ready = r.ready[:0]
 	for i := range events {
-		// A socket may have been closed since.
+		// The socket may have been closed meanwhile.
 		if s := r.conn.byFD[events[i].Fd]; s != nil {
 			if events[i].Events&unix.EPOLLERR != 0 && s.hearsRefusals() {
 				r.refusals(s)
@@ -201,7 +200,7 @@ func (r *reader) takeFrames(s *socket, room int) int {
 	return room
 }
 
-// takeSome fills vec with one system call.
+// takeSome fills vec by one system call.
 func (r *reader) takeSome(s *socket, vec []unix.Mmsghdr) int {
 	for i := range vec {
 		vec[i].Hdr.Namelen = nameRoom
@@ -210,7 +209,8 @@ func (r *reader) takeSome(s *socket, vec []unix.Mmsghdr) int {
 	n, errno := receiveMany(s.fd, vec)
 	if errno != 0 {
 		if errno != unix.EAGAIN {
-			// Such as ENETDOWN of a device: told once, and then it goes on.
+			// An error such as ENETDOWN of a device: the kernel reports it once, and then the
+			// socket goes on.
 			r.conn.count.drop(ReceiveError)
 			r.conn.options.Logger.Debug("socket reported an error", "reason", errno.Error())
 		}
@@ -231,7 +231,7 @@ func (r *reader) takeSome(s *socket, vec []unix.Mmsghdr) int {
 	return n
 }
 
-// decode makes d of what is in slot i, or counts why not.
+// decode makes d from slot i. If it cannot, it counts the reason.
 func (r *reader) decode(s *socket, i int, d *Datagram) bool {
 	h, n := &r.headers[i], &r.conn.count
 	if h.Hdr.Flags&unix.MSG_TRUNC != 0 {
@@ -250,7 +250,7 @@ func (r *reader) decode(s *socket, i int, d *Datagram) bool {
 	return true
 }
 
-// datagram is the socket path.
+// datagram handles a datagram of the socket path.
 func (c *Conn) datagram(d *Datagram, s *socket, name *[nameRoom]byte, payload, oob []byte, cut bool) bool {
 	p := c.profile
 	h := p.readControl(oob)
@@ -263,8 +263,8 @@ func (c *Conn) datagram(d *Datagram, s *socket, name *[nameRoom]byte, payload, o
 	case s.multicast && !c.multicast(d, s, h):
 		return false
 	case !s.multicast && h.broadcast:
-		// To a broadcast address, but not by link-layer broadcast, so that the filter of the socket
-		// let it pass. The socket for the group has it as well.
+		// It was sent to a broadcast address, but not by link-layer broadcast, so the filter of
+		// this socket let it pass. The socket for the group has it too.
 		c.count.otherPath.Add(1)
 		return false
 	case !p.answerable(d.Source.Addr()):
@@ -275,7 +275,7 @@ func (c *Conn) datagram(d *Datagram, s *socket, name *[nameRoom]byte, payload, o
 	return true
 }
 
-// multicast decides whether what came by s, for multicast and broadcast, is one for the
+// multicast decides whether a datagram that came by s, for multicast or broadcast, is for the
 // socket path.
 func (c *Conn) multicast(d *Datagram, s *socket, h hints) bool {
 	l, toGroup := c.links[d.Link], d.Dest == c.profile.group
@@ -283,13 +283,13 @@ func (c *Conn) multicast(d *Datagram, s *socket, h hints) bool {
 	case !toGroup && !h.broadcast:
 		c.count.drop(OtherGroup)
 	case toGroup && !h.headers && c.profile.headers()+h.options+len(d.Payload) <= frameRoom:
-		// The frame path has it, and counts it as not ours if it is not.
+		// The frame path has it. If it is not for us, the frame path counts that.
 		c.count.otherPath.Add(1)
 	case l == nil:
 		c.count.drop(NotClientLink)
 	case s.at.VRF != l.VRF:
-		// With net.ipv4.udp_l3mdev_accept the wildcard socket of the default
-		// VRF sees what comes in on enslaved links, too.
+		// With net.ipv4.udp_l3mdev_accept, the wildcard socket of the default VRF gets datagrams
+		// of enslaved links too.
 		c.count.otherPath.Add(1)
 	default:
 		return true

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A client's message comes by the frame path with its link-layer address, and
-// the socket path drops its copy.
+// A client's message comes by the frame path with its link-layer address. The socket path drops
+// its copy.
 func TestMulticastComesOnceAsFrame(t *testing.T) { both(t, multicastComesOnceAsFrame) }
 
 func multicastComesOnceAsFrame(t *testing.T, f Family) {
@@ -56,15 +56,15 @@ func unicastComesBySocket(t *testing.T, f Family) {
 	if !equal(got, want) || string(got.Payload) != "relay-reply" {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-	// A client's unicast is seen as well; what to do with it is not decided here.
+	// A client's unicast is received too. The caller decides what to do with it.
 	l.host.send(l.c0.Source, l.clientEnd.Index, l.port, []byte("unicast"))
 	if got := l.in.next(); got.Path != PathSocket || got.Dest != l.c0.Source || got.Link != l.c0.Index || got.MACLen != 0 {
 		t.Errorf("unicast from a client: got %+v", got)
 	}
 }
 
-// The frame path cannot take what is fragmented or has extension headers: it
-// comes by the socket path, once.
+// A message that is fragmented, or has extension headers, cannot come by the frame path: it comes
+// by the socket path, once.
 func TestFragmentsAndExtensionHeadersComeOnceBySocket(t *testing.T) {
 	padding := []byte{0, 0, 1, 4, 0, 0, 0, 0} // an options header with one PadN
 	for _, test := range []struct {
@@ -95,8 +95,8 @@ func TestFragmentsAndExtensionHeadersComeOnceBySocket(t *testing.T) {
 	}
 }
 
-// The socket path never sees what the frame path took, up to what every
-// node takes whole.
+// What the frame path took does not come by the socket path, if it is no longer than what every
+// node accepts.
 func TestSmallCopiesSkipped(t *testing.T) { both(t, smallCopiesSkipped) }
 
 func smallCopiesSkipped(t *testing.T, f Family) {
@@ -115,15 +115,15 @@ func smallCopiesSkipped(t *testing.T, f Family) {
 	}
 }
 
-// Fragmented for no reason: an atomic fragment (RFC 6946), and fragments that
-// would have fitted the link together. The first such datagram makes the relay
-// listen for them; from the next on they are heard.
+// Messages are fragmented although they need not be: an atomic fragment (RFC 6946), and fragments
+// that would have fitted into one packet. After the first such datagram the relay listens for
+// them: from the next one on they are heard.
 func TestNeedlessFragmentsComeOnceBySocket(t *testing.T) { both(t, needlessFragmentsComeOnceBySocket) }
 
 func needlessFragmentsComeOnceBySocket(t *testing.T, f Family) {
 	for name, cut := range map[string]int{"atomic": 0, "two small ones": 16} {
 		if f == IPv4 && cut == 0 {
-			continue // a fragment that is the whole is none in IPv4
+			continue // in IPv4, a fragment that has everything is no fragment
 		}
 		t.Run(name, func(t *testing.T) {
 			l := newLabWith(t, Options{Family: f})
@@ -161,8 +161,8 @@ func needlessFragmentsComeOnceBySocket(t *testing.T, f Family) {
 	}
 }
 
-// A datagram that is whole and longer than a frame of the ring comes by the
-// socket path, once, with all of its octets.
+// A whole datagram that is longer than a frame of the ring comes by the socket path, once, with
+// all its octets.
 func TestLongFramesComeOnceBySocket(t *testing.T) { both(t, longFramesComeOnceBySocket) }
 
 func longFramesComeOnceBySocket(t *testing.T, f Family) {
@@ -180,8 +180,8 @@ func longFramesComeOnceBySocket(t *testing.T, f Family) {
 	}
 }
 
-// The kernel refuses routing headers in multicast, so no path needs to know of
-// them: none may deliver one.
+// The kernel refuses routing headers in multicast. So the paths need not know them, and neither
+// may deliver such a packet.
 func TestRoutingHeader(t *testing.T) {
 	l := newLab(t)
 	plain := packet(t, l.clientEnd.Source, "routed", nil)
@@ -192,7 +192,7 @@ func TestRoutingHeader(t *testing.T) {
 	l.onlyOnce()
 }
 
-// fragments cuts the UDP segment of a packet at an offset, 0 for not at all.
+// fragments cuts the UDP segment of a packet at an offset; 0: it is not cut.
 func fragments(packet []byte, cut int) [][]byte {
 	if packet[0]>>4 == 4 {
 		return fragments4(7, packet, cut)
@@ -210,8 +210,8 @@ func fragments(packet []byte, cut int) [][]byte {
 	return [][]byte{fragment(0, 1, segment[:cut]), fragment(cut, 0, segment[cut:])}
 }
 
-// onlyOnce sends one more message down each path: what was before it in the
-// queues has been handled when both have come.
+// onlyOnce sends one more message by each path. When both have come, everything before them in
+// the queues has been handled.
 func (l *lab) onlyOnce() {
 	l.t.Helper()
 	last := l.client.udp(l.clientEnd.Source.String(), l.clientEnd.Index, 0)
@@ -225,8 +225,8 @@ func (l *lab) onlyOnce() {
 	l.in.empty()
 }
 
-// A frame is checked: what another host damaged must not pass, and there is no
-// message without a checksum in IPv6.
+// Frames are checked: one that was damaged on the way must not pass, and in IPv6 each message has
+// a checksum.
 func TestBadFramesAreCounted(t *testing.T) {
 	damage := func(at int, xor byte) func([]byte) { return func(p []byte) { p[at] ^= xor } }
 	for _, test := range []struct {
@@ -261,8 +261,8 @@ func TestBadFramesAreCounted(t *testing.T) {
 	}
 }
 
-// A frame of a host on the same machine, at the other end of a veth, has no
-// checksum yet: the kernel says so (TP_STATUS_CSUMNOTREADY), and its word is taken.
+// A frame from the same machine, at the other end of a veth, has no checksum yet. The kernel says
+// so (TP_STATUS_CSUMNOTREADY), and we believe it.
 func TestChecksumThatIsNotReady(t *testing.T) { both(t, checksumThatIsNotReady) }
 
 func checksumThatIsNotReady(t *testing.T, f Family) {
@@ -278,7 +278,7 @@ func checksumThatIsNotReady(t *testing.T, f Family) {
 	if s := l.conn.Stats(); string(got.Payload) != "solicit" || got.Path != PathFrame || s.Drops["bad-checksum"] != 0 {
 		t.Errorf("got %q by %v, with %d bad checksums; want it by frame", got.Payload, got.Path, s.Drops["bad-checksum"])
 	}
-	// The same octets from elsewhere are damaged.
+	// The same octets from another host are damaged.
 	l.packets.write(frame)
 	l.host.multicast(l.clientEnd.Index, []byte("next"))
 	if got := l.in.next(); string(got.Payload) != "next" {
@@ -289,7 +289,7 @@ func checksumThatIsNotReady(t *testing.T, f Family) {
 	}
 }
 
-// A frame cannot come from a group, and could not be answered.
+// A frame cannot come from a group address, and could not be answered.
 func TestGroupAsLinkLayerSource(t *testing.T) { both(t, groupAsLinkLayerSource) }
 
 func groupAsLinkLayerSource(t *testing.T, f Family) {
@@ -306,7 +306,7 @@ func groupAsLinkLayerSource(t *testing.T, f Family) {
 	}
 }
 
-// Padding behind the packet is no part of the message.
+// Padding after the packet is not a part of the message.
 func TestFramePadding(t *testing.T) { both(t, framePadding) }
 
 func framePadding(t *testing.T, f Family) {
@@ -318,7 +318,7 @@ func framePadding(t *testing.T, f Family) {
 	}
 }
 
-// Only ff02::1:2 port 547, and only frames for this host, concern the frame path.
+// The frame path takes only frames for ff02::1:2 port 547 and for this host.
 func TestFramesForOthersAreInvisible(t *testing.T) {
 	l := newLab(t)
 	other := func(change func(*layers.IPv6, *layers.UDP)) {
@@ -328,7 +328,7 @@ func TestFramesForOthersAreInvisible(t *testing.T) {
 	other(func(ip *layers.IPv6, _ *layers.UDP) { ip.DstIP = netip.MustParseAddr("ff05::1:2").AsSlice() })
 	other(func(_ *layers.IPv6, u *layers.UDP) { u.DstPort = 548 })
 	l.packets.writeTo([6]byte{2, 0, 0, 0, 0, 0x99}, packet(t, l.clientEnd.Source, "other host", nil))
-	// To this host alone (RFC 6085) is a way to send multicast.
+	// A multicast packet may be sent to the link-layer address of this host alone (RFC 6085).
 	l.packets.writeTo([6]byte(l.c0.MAC), packet(t, l.clientEnd.Source, "mine", nil))
 	if got := l.in.next(); string(got.Payload) != "mine" {
 		t.Errorf("got %q by %v, want only what was for this host", got.Payload, got.Path)
@@ -338,8 +338,8 @@ func TestFramesForOthersAreInvisible(t *testing.T) {
 	}
 }
 
-// An interface that is no client link is not listened to, by either path, even
-// when somebody else on this host joined the group there.
+// An interface that is not a client link is not heard by either path, even if another program on
+// this host has joined the group there.
 func TestNotAClientLink(t *testing.T) {
 	l := newLab(t)
 	foreign := l.relay.udp("::", 0, 5470)
@@ -355,8 +355,8 @@ func TestNotAClientLink(t *testing.T) {
 	if got := l.in.next(); string(got.Payload) != "last" {
 		t.Errorf("got %d octets by %v", len(got.Payload), got.Path)
 	}
-	// One frame that is not ours, whose copy the kernel kept back; one that came in
-	// three fragments, each of them, and the whole; one to another group.
+	// One frame that is not ours, whose copy the kernel did not give us; one that came in three
+	// fragments, which count as well as the whole; one to another group.
 	eventually(t, "all are counted", func() bool {
 		s := l.conn.Stats()
 		return s.Drops["not-client-link"] == 2 && s.Fragments == 3 && s.OtherPath == 0 && s.Drops["other-group"] == 1
@@ -368,7 +368,7 @@ func membershipRequest(group string, ifindex int) []byte {
 	return append(a[:], byte(ifindex), byte(ifindex>>8), 0, 0)
 }
 
-// Longer than the buffer is discarded, not cut.
+// A message that is longer than the buffer is discarded, not cut.
 func TestTruncatedIsDiscarded(t *testing.T) { both(t, truncatedIsDiscarded) }
 
 func truncatedIsDiscarded(t *testing.T, f Family) {
@@ -376,7 +376,7 @@ func truncatedIsDiscarded(t *testing.T, f Family) {
 	c := l.relay.open(Options{Family: f, MaxDatagram: 1280, Port: 5547})
 	l.relay.setLinks(c, l.c0)
 	in := read(t, c)
-	l.host.send(f.profile().group, l.clientEnd.Index, 5547, make([]byte, 1300)) // a frame of more
+	l.host.send(f.profile().group, l.clientEnd.Index, 5547, make([]byte, 1300)) // one frame has more
 	l.host.send(l.c0.Source, l.clientEnd.Index, 5547, make([]byte, 1281))
 	l.host.send(l.c0.Source, l.clientEnd.Index, 5547, make([]byte, 1280))
 	if got := in.next(); len(got.Payload) != 1280 {
@@ -384,7 +384,7 @@ func truncatedIsDiscarded(t *testing.T, f Family) {
 	}
 	eventually(t, "both are counted and the copy too", func() bool {
 		s := c.Stats()
-		// The frame's copy is too long for the socket path as well.
+		// For the socket path, the copy of the frame is too long as well.
 		return s.Drops["truncated"] == 3
 	})
 }

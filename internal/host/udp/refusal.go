@@ -10,9 +10,9 @@ import (
 
 // Refusal is an ICMP error about a datagram that left by a socket for peers.
 type Refusal struct {
-	Dest       netip.AddrPort // where the datagram was to go
-	Link       int            // if that is a link-local address of IPv6
-	From       netip.Addr     // who says so
+	Dest       netip.AddrPort // destination of the datagram
+	Link       int            // set if Dest is a link-local address of IPv6
+	From       netip.Addr     // sender of the error
 	Type, Code uint8          // RFC 4443, or RFC 792 where Dest is IPv4
 }
 
@@ -64,15 +64,15 @@ const (
 	fragmentationNeeded4 = 4 // code of unreachable4
 )
 
-// hearsRefusals says whether the kernel keeps for s what comes back by ICMP: for
-// the sockets of peers alone, since any client can make errors for those of clients.
+// hearsRefusals reports whether the kernel keeps ICMP errors for s. It does for the sockets of
+// peers only, because any client can cause errors about messages to clients.
 func (s *socket) hearsRefusals() bool { return !s.frames && !s.shared }
 
 // refusalsAtOnce bounds how many errors of a socket are read before its datagrams.
 const refusalsAtOnce = 16
 
-// refusals reads the errors that the kernel keeps for s. As long as there are any,
-// the socket counts as ready.
+// refusals reads the errors that the kernel keeps for s. The socket counts as ready as long as
+// there are any.
 func (r *reader) refusals(s *socket) {
 	var payload [1]byte
 	var oob [oobRoom]byte
@@ -88,8 +88,8 @@ func (r *reader) refusals(s *socket) {
 	}
 }
 
-// readRefusal reads a struct sock_extended_err with the address behind it. A packet
-// that is too big is the kernel's business: it sends fragments from then on.
+// readRefusal reads a struct sock_extended_err, which the address follows. A packet that is too
+// big is left to the kernel, which sends fragments from then on.
 func (p *profile) readRefusal(oob []byte, dest unix.Sockaddr) (r Refusal, ok bool) {
 	to, link, ok := p.fromSockaddr(dest)
 	messages, err := unix.ParseSocketControlMessage(oob)

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// The error that comes back for what was sent to a peer is told, with the place it
-// was for, and costs no other message: of a socket for one peer, of one at an
-// address, and of one at a link-local address.
+// An ICMP error about a message to a peer is reported with the message's destination. No other
+// message is lost. That holds for a socket for one peer, one at an address, and one at a
+// link-local address.
 func TestRefusals(t *testing.T) { both(t, refusals) }
 
 func refusals(t *testing.T, f Family) {
@@ -50,7 +50,7 @@ func refusals(t *testing.T, f Family) {
 			t.Errorf("%s: got %q", c.name, got)
 		}
 	}
-	// What a client's host says of messages to it is nobody's business.
+	// Errors that a client's host sends are ignored.
 	l.host.conn.Close()
 	o := l.reply("to a client")
 	o.MACLen = 0
@@ -58,8 +58,8 @@ func refusals(t *testing.T, f Family) {
 	l.refused(told, Outgoing{Kind: ToPeer, Source: local, Dest: netip.AddrPortFrom(server.Addr(), 5999), Payload: []byte("last")})
 }
 
-// refused sends a message that nobody listens for, again and again, as hosts bound
-// how many errors they send, until it is told that it was refused.
+// refused sends a message to a port where nobody listens, until an error is reported. It sends
+// again and again, because hosts bound the number of errors that they send.
 func (l *lab) refused(told <-chan Refusal, o Outgoing) (r Refusal) {
 	l.t.Helper()
 	eventually(l.t, "it is told that nobody listens at "+o.Dest.String(), func() bool {

@@ -10,13 +10,12 @@ import (
 	"time"
 )
 
-// Memberships by the thousand take few sockets, and each link is heard by both
-// paths.
+// Thousands of memberships take few sockets, and each link is heard by both paths.
 func TestManyLinks(t *testing.T) {
 	const count = 1500
 	relay, clients := newNamespace(t), newNamespace(t)
-	// The smallest default that kernels in use have, 365 groups a socket, where
-	// the kernel lets a namespace have its own.
+	// The smallest default of kernels in use, 365 groups on a socket, if each namespace may have
+	// its own.
 	fewest := 1
 	relay.do(func() error {
 		if os.WriteFile("/proc/sys/net/core/optmem_max", []byte("20480"), 0o644) == nil {
@@ -31,8 +30,8 @@ func TestManyLinks(t *testing.T) {
 		inRelay = append(inRelay,
 			fmt.Sprintf("link add %s index %d type veth peer name b%d index %d netns %d", name, index, i, clientIndex(i), clients.tid),
 			fmt.Sprintf("link set %s up", name),
-			// The kernel does that too, but only to a hundred new interfaces a
-			// second, as with the queueing disciplines.
+			// The kernel does that too, but only for a hundred new interfaces in a second, as it
+			// does for the queueing disciplines.
 			fmt.Sprintf("route replace multicast ff00::/8 dev %s table local", name))
 		inClients = append(inClients, fmt.Sprintf("link set b%d up", i))
 		links = append(links, Link{Index: index, Name: name, MTU: 1500, MAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}, Ethernet: true})
@@ -72,9 +71,8 @@ func TestManyLinks(t *testing.T) {
 	}
 }
 
-// insist sends until a datagram comes from the link and by the path of want. A
-// packet that meets a link in the moment when the kernel finds out about its
-// carrier may be lost, and clients send again, too.
+// insist sends until a datagram comes from the link and by the path of want. A packet may be lost
+// while the kernel is finding out about the carrier of a link; clients send again too.
 func (in *inbox) insist(want Datagram, send func()) {
 	in.t.Helper()
 	deadline := time.After(patience)
@@ -97,5 +95,5 @@ func (in *inbox) insist(want Datagram, send func()) {
 	}
 }
 
-// clientIndex is the interface at the client's end of link i.
+// clientIndex is the index of the interface at the client's end of link i.
 func clientIndex(i int) int { return 10010 + i }

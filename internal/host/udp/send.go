@@ -11,7 +11,7 @@ import (
 
 const frameHopLimit = 64
 
-// parcel is the place of one message in a system call.
+// parcel is the room for one message in a system call.
 type parcel struct {
 	oob     [oobOutRoom]byte
 	name    [nameRoom]byte
@@ -26,8 +26,8 @@ type writer struct {
 	conn    *Conn
 	parcels []parcel
 	headers []unix.Mmsghdr
-	route   []*socket // socket of each message, nil when it is done with
-	index   []int     // which message a parcel is
+	route   []*socket // the socket of each message; nil when the message is done
+	index   []int     // the index in the batch of each parcel's message
 }
 
 func newWriter(c *Conn) *writer {
@@ -43,11 +43,11 @@ func newWriter(c *Conn) *writer {
 // sendsAtOnce bounds the Send calls that run at the same time; others wait.
 const sendsAtOnce = 3
 
-// Send sends batch, with one system call for all that leaves by one socket.
-// What cannot be sent does not stop the rest: failed, if not nil, is called for
-// it with its index in batch, from this goroutine and before Send returns. The
-// order is kept among messages that leave by one socket. A full queue is a
-// failure of that message (EAGAIN), never a wait.
+// Send sends batch, with one system call for all messages that leave by one socket. If a message
+// cannot be sent, the others are sent all the same. failed, if not nil, is then called with the
+// index of the message in batch, by this goroutine and before Send returns. Messages that leave
+// by one socket keep their order. If a queue is full, the message fails with EAGAIN; Send never
+// waits.
 func (c *Conn) Send(batch []Outgoing, failed func(i int, err error)) {
 	w := <-c.out
 	defer func() { c.out <- w }()
@@ -99,9 +99,9 @@ func (w *writer) flush(s *socket, n int, failed func(int, error)) {
 	}
 	for i := 0; i < n; {
 		done, errno := sendMany(s.fd, w.headers[i:n])
-		// It may be about an earlier datagram, and it was told by this; there may be
-		// several. EINVAL says that the SA that was chosen was deleted just then, as
-		// happens when it is rekeyed: now the new one is taken.
+		// The error may be about an earlier datagram, and was reported only now; there may be
+		// several. EINVAL says that the SA that was chosen has just been deleted, as happens when
+		// it is rekeyed: the next try uses the new SA.
 		for tries := 0; errno != 0 && errno != unix.EAGAIN && tries < 3; tries++ {
 			done, errno = sendMany(s.fd, w.headers[i:n])
 		}
@@ -118,7 +118,7 @@ func (w *writer) flush(s *socket, n int, failed func(int, error)) {
 	}
 }
 
-// choose returns the socket that o leaves by.
+// choose returns the socket by which o leaves.
 func (c *Conn) choose(o *Outgoing) (*socket, error) {
 	switch {
 	case c.closing.Load():
@@ -142,7 +142,7 @@ func (c *Conn) choose(o *Outgoing) (*socket, error) {
 	return l.socket, nil
 }
 
-// takesFrame says whether o can leave as one frame on l.
+// takesFrame reports whether o can leave as one frame on l.
 func (c *Conn) takesFrame(l *link, o *Outgoing) bool {
 	p, dest := c.profile, o.Dest.Addr()
 	return l.macs && o.MACLen == etherLen && !dest.IsMulticast() &&
@@ -152,8 +152,8 @@ func (c *Conn) takesFrame(l *link, o *Outgoing) bool {
 
 var broadcastMAC = [etherLen]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 
-// toPeer prefers the socket that is for this peer alone, then the one at
-// o.Source, then the wildcard of the VRF.
+// toPeer returns the socket for this peer alone, or else the one at o.Source, or else the
+// wildcard of the VRF.
 func (c *Conn) toPeer(o *Outgoing) (*socket, error) {
 	e := Local{Addr: o.Source, VRF: o.VRF, Port: o.SourcePort}
 	if e.Port == 0 {
@@ -223,7 +223,7 @@ func (p *parcel) datagram(h *unix.Msghdr, s *socket, o *Outgoing, ip *profile) {
 	ip.putName(p.name[:], o.Dest, scope)
 	size := 0
 	var source netip.Addr
-	if s.at.Addr.IsUnspecified() && ip.is(o.Source) { // one that is bound to an address needs no telling
+	if s.at.Addr.IsUnspecified() && ip.is(o.Source) { // a socket that is bound to an address does not need it
 		source = o.Source
 	}
 	if source.IsValid() || ifindex != 0 {
@@ -239,8 +239,8 @@ func (p *parcel) datagram(h *unix.Msghdr, s *socket, o *Outgoing, ip *profile) {
 	p.load(h, ip.nameLen, size, nil, o.Payload)
 }
 
-// control begins a control message behind those of a size, which it adds to, and returns
-// the place of its data, which is zero.
+// control begins a control message after those of *size octets. It increases size, and returns
+// the room for the data, which is zero.
 func (p *parcel) control(level int, size *int, kind, length int) []byte {
 	header := (*unix.Cmsghdr)(unsafe.Pointer(&p.oob[*size]))
 	header.Level, header.Type = int32(level), int32(kind)
@@ -251,9 +251,9 @@ func (p *parcel) control(level int, size *int, kind, length int) []byte {
 	return data
 }
 
-// load points h at what is to be sent.
+// load makes h refer to what is to be sent.
 func (p *parcel) load(h *unix.Msghdr, nameLen, oobLen int, headers, payload []byte) {
-	h.Name = nil // as a connected socket wants it
+	h.Name = nil // for a connected socket
 	if nameLen > 0 {
 		h.Name = &p.name[0]
 	}

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An answer to a link-layer address reaches an ordinary client, is a right
-// packet to a foreign decoder, and leaves the neighbour table alone.
+// An answer to a link-layer address reaches an ordinary client. A foreign decoder finds the
+// packet correct, and the neighbour table does not change.
 func TestAnswerAsFrame(t *testing.T) { both(t, answerAsFrame) }
 
 func answerAsFrame(t *testing.T, f Family) {
@@ -46,8 +46,7 @@ func answerAsFrame(t *testing.T, f Family) {
 	}
 }
 
-// recoded is packet as a foreign encoder writes it again, with lengths and
-// checksum of its own.
+// recoded is packet, written again by a foreign encoder, which computes lengths and checksum.
 func recoded(t *testing.T, packet []byte) []byte {
 	t.Helper()
 	p := gopacket.NewPacket(packet, layerType(packet), gopacket.Default)
@@ -63,7 +62,7 @@ func recoded(t *testing.T, packet []byte) []byte {
 	return encoded(t, ip, udp, string(payload))
 }
 
-// hopLimitOf is that of a packet, in IPv4 its time to live.
+// hopLimitOf is the hop limit of a packet, or the time to live in IPv4.
 func hopLimitOf(packet []byte) byte {
 	if packet[0]>>4 == 4 {
 		return packet[8]
@@ -105,8 +104,8 @@ func answerBySocket(t *testing.T, f Family) {
 	}
 }
 
-// A downstream relay agent may have another port (RFC 8357), and a hop limit
-// can be asked for on either path.
+// A relay agent below may have another port (RFC 8357). A hop limit can be asked for on either
+// path.
 func TestPortAndHopLimit(t *testing.T) { both(t, portAndHopLimit) }
 
 func portAndHopLimit(t *testing.T, f Family) {
@@ -126,8 +125,8 @@ func portAndHopLimit(t *testing.T, f Family) {
 	}
 }
 
-// A peer is reached by sockets alone, even with a link-layer address at hand,
-// from the address that was asked for.
+// A peer is reached only by sockets, even if its link-layer address is known, from the address
+// that was asked for.
 func TestToPeer(t *testing.T) { both(t, toPeer) }
 
 func toPeer(t *testing.T, f Family) {
@@ -203,16 +202,17 @@ func (l *lab) toScopedPeer() {
 	}
 }
 
-// A socket for one peer carries what goes to it and what it answers; others go on
-// by the socket beside it. That the peer was away for a time, which the kernel
-// tells such a socket, costs no later message.
+// A socket for one peer carries what goes to that peer, and what it answers. Others use the
+// socket beside it. If the peer was away for a time, which the kernel reports on such a socket,
+// no later message is lost.
 func TestSocketForOnePeer(t *testing.T) { both(t, socketForOnePeer) }
 
 func socketForOnePeer(t *testing.T, f Family) {
 	var refused atomic.Bool
 	l := newLabWith(t, Options{Family: f, Refused: func(Refusal) { refused.Store(true) }})
 	second, to := l.second, netip.AddrPortFrom(l.site.server, l.port)
-	// Without nodad the kernel lets nobody bind an IPv6 address until its own worker has looked at it.
+	// Without nodad, an IPv6 address cannot be bound until the kernel's own worker has looked at
+	// it.
 	l.server.ip(fmt.Sprintf("addr add %s dev s0 nodad", netip.PrefixFrom(l.beside, 24)))
 	only := Local{Addr: second, Peer: to}
 	l.relay.do(func() error { return errors.Join(l.conn.AddLocal(Local{Addr: second}), l.conn.AddLocal(only)) })
@@ -231,7 +231,7 @@ func socketForOnePeer(t *testing.T, f Family) {
 	}
 	exchange("the peer", l.site.server.String())
 	exchange("another", l.beside.String())
-	// Nobody listens; the kernel says so in answer to the first.
+	// Nobody listens. The kernel answers the first message with an error.
 	l.send(Outgoing{Kind: ToPeer, Source: second, Dest: to, Payload: []byte("to nobody")})
 	eventually(t, "the peer's host refuses", refused.Load)
 	for _, again := range []string{"back", "and back"} {
@@ -260,7 +260,7 @@ func TestToMulticastPeer(t *testing.T) {
 	}
 }
 
-// One bad destination stops nobody else, wherever it stands in the batch and
+// One bad destination does not stop the other messages, at whatever index of the batch it is, and
 // whichever socket it is for.
 func TestOneBadDestination(t *testing.T) { both(t, oneBadDestination) }
 
@@ -312,8 +312,8 @@ func (l *lab) sendWithOneBad(batch []Outgoing, bad int, want error, to *node) {
 	}
 }
 
-// What is wrong with a message itself is told before any system call, and the
-// rest of a batch longer than a system call's goes on.
+// A message that is itself wrong is reported before any system call. The others of a batch, which
+// is longer than one system call takes, are sent.
 func TestRefused(t *testing.T) {
 	l := newLab(t)
 	c := l.relay.open(Options{Batch: 4, Port: 5547})
@@ -345,7 +345,7 @@ func TestRefused(t *testing.T) {
 			t.Errorf("got %q from %v, want %d", got, from, i+1)
 		}
 	}
-	c.Send(batch[:1], nil) // nobody wants to know
+	c.Send(batch[:1], nil) // failed may be nil
 	if n := c.Stats().Drops["send-failed"]; n != uint64(len(want))+1 {
 		t.Errorf("counted %d failures, want %d", n, len(want)+1)
 	}

@@ -36,26 +36,25 @@ type socket struct {
 	fd       int
 	frames   bool // a packet socket
 	at       Local
-	vrfIndex int  // index of the VRF device that it is bound to
-	wanted   bool // asked for by AddLocal, or by Open
-	links    int  // client links that use it
+	vrfIndex int  // index of the device of its VRF
+	wanted   bool // AddLocal or Open has asked for it
+	links    int  // number of client links that use it
 
-	// The wildcard that serves clients is two sockets at one place, so that
-	// clients cannot fill the queue that answers of peers wait in: one for
-	// unicast, and its twin for multicast, which only receives. That of the default
-	// VRF has two more, for links that are apart.
-	shared    bool // one of those
+	// The wildcard that serves clients is two sockets at one place, so that clients cannot fill
+	// the queue in which answers of peers wait: one for unicast, and its twin for multicast,
+	// which only receives. In the default VRF there are two more, for links that are apart.
+	shared    bool // it is one of those sockets
 	twin      *socket
 	multicast bool
 
-	refuses bool     // the kernel would give it what is for its twin: a filter refuses that
-	apart   bool     // for links that are apart
+	refuses bool     // a filter refuses what is for its twin, which the kernel would give it
+	apart   bool     // it is for links that are apart
 	bound   bool     // it receives
 	ring    *ring    // of a packet socket
-	weights *weights // where links are looked for that fill the queue
+	weights *weights // finds links that fill the queue
 }
 
-// packetSocket opens one that nothing arrives at, since its protocol is 0.
+// packetSocket opens a packet socket to which nothing arrives, because its protocol is 0.
 func packetSocket() (*socket, error) {
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -80,7 +79,7 @@ func openFrames(o *Options) (*socket, error) {
 	return s, nil
 }
 
-// prepareFrames has a packet socket receive, which has its ring.
+// prepareFrames has a packet socket receive. It has its ring already.
 func (s *socket) prepareFrames(o *Options) error {
 	if err := attach(s.fd, unix.SO_ATTACH_FILTER, o.Family.profile().clientFilter(o.Port, nil, s.apart)); err != nil {
 		return fmt.Errorf("packet socket: filter: %w", err)
@@ -104,8 +103,8 @@ func (s *socket) close() {
 
 func networkOrder(v uint16) uint16 { return v<<8 | v>>8 }
 
-// openUDP opens a socket at e. EADDRNOTAVAIL means that the host does not have
-// the address, or not yet: duplicate address detection may still run.
+// openUDP opens a socket at e. EADDRNOTAVAIL means that the host does not have the address, or
+// not yet, because duplicate address detection is still running.
 func openUDP(e Local, o *Options) (*socket, error) {
 	s := &socket{at: e}
 	if err := s.open(o); err != nil {
@@ -114,8 +113,7 @@ func openUDP(e Local, o *Options) (*socket, error) {
 	return s, nil
 }
 
-// openTwins opens the two sockets at a wildcard and returns the one for
-// unicast.
+// openTwins opens the two sockets at a wildcard, and returns the one for unicast.
 func openTwins(e Local, o *Options) (*socket, error) {
 	s, twin := &socket{at: e, shared: true}, &socket{at: e, shared: true, multicast: true}
 	s.twin, twin.twin = twin, s
@@ -161,8 +159,8 @@ func (s *socket) prepare(o *Options) error {
 func (s *socket) set(o *Options) error {
 	p := o.Family.profile()
 	for _, opt := range append(p.options(s), []option{
-		// Ours share a port among addresses, and other daemons on this host
-		// may serve other links on it.
+		// Our sockets share a port among addresses, and other programs on this host may serve
+		// other links on it.
 		{unix.SOL_SOCKET, unix.SO_REUSEADDR, true},
 		{unix.SOL_SOCKET, unix.SO_REUSEPORT, s.shared},
 	}...) {
@@ -177,8 +175,8 @@ func (s *socket) set(o *Options) error {
 	if err := boundQueues(s.fd, o); err != nil {
 		return err
 	}
-	// Before it is bound, so that nothing passes by. That of links that are apart gets
-	// no multicast before there are any.
+	// The filter comes before the bind, so that nothing passes without it. The socket for links
+	// that are apart gets no multicast until there are such links.
 	if err := s.attach(p, nil, true); err != nil {
 		return fmt.Errorf("filter: %w", err)
 	}
@@ -234,9 +232,9 @@ func (s *socket) bindVRF() error {
 	return nil
 }
 
-// boundQueues sets the kernel's memory for both queues of fd. The kernel
-// doubles what it is told, for its own bookkeeping. Without the capability to
-// go beyond the system's maximum, the maximum has to do.
+// boundQueues sets the kernel's memory for both queues of fd. The kernel doubles the number, for
+// its own bookkeeping. Without the capability to exceed the system's maximum, the maximum is
+// used.
 func boundQueues(fd int, o *Options) error {
 	for _, q := range []struct{ force, plain, size int }{
 		{unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, o.ReceiveBuffer},
@@ -253,14 +251,13 @@ func boundQueues(fd int, o *Options) error {
 	return nil
 }
 
-// interfaceIndex asks the kernel for one name; net.InterfaceByName would list
-// all interfaces.
+// interfaceIndex asks the kernel for one name. net.InterfaceByName would list all interfaces.
 func interfaceIndex(name string) (int, error) {
 	req, err := unix.NewIfreq(name)
 	if err != nil {
 		return 0, err
 	}
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0) // any that the kernel always has
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0) // a kind of socket that every kernel has
 	if err != nil {
 		return 0, err
 	}
@@ -271,8 +268,8 @@ func interfaceIndex(name string) (int, error) {
 	return int(req.Uint32()), nil
 }
 
-// queueFull is how many datagrams found the queue of s full, since the last call
-// for a packet socket, else since it was opened.
+// queueFull is how many datagrams found the queue of s full: for a packet socket since the last
+// call, otherwise since it was opened.
 func (s *socket) queueFull() uint64 {
 	switch {
 	case s.ring != nil:
@@ -281,13 +278,13 @@ func (s *socket) queueFull() uint64 {
 		}
 		return 0
 	case s.multicast || s.refuses:
-		return 0 // what the filter keeps back is counted as drops too
+		return 0 // the kernel counts what the filter refuses as drops too
 	}
 	return uint64(s.memory()[unix.SK_MEMINFO_DROPS])
 }
 
-// memory is what the kernel says of the queues of a UDP socket (SO_MEMINFO); zeros, if it
-// says nothing.
+// memory is what the kernel tells of the queues of a UDP socket (SO_MEMINFO); zeros if it tells
+// nothing.
 func (s *socket) memory() (info [unix.SK_MEMINFO_VARS]uint32) {
 	size := uint32(unsafe.Sizeof(info))
 	_, _, _ = unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(s.fd), unix.SOL_SOCKET, unix.SO_MEMINFO,

@@ -6,17 +6,16 @@ import "sync/atomic"
 type Stats struct {
 	Traffic
 
-	Fragments uint64 // seen by the frame path, which leaves them to the socket path: normal
-	OtherPath uint64 // the copy on one path of what the other path handles, where the kernel could not keep it back: normal
+	Fragments uint64 // seen by the frame path, which leaves them to the socket path; this is normal
+	OtherPath uint64 // copies on one path of what the other path handles, which the kernel could not skip; this is normal
 
 	Sockets       int // open descriptors that receive or send
 	Memberships   int // links whose group is joined (IPv6)
 	MemberSockets int // descriptors that hold memberships
 }
 
-// Traffic is what passed and what was discarded. Every path and every Discard has its
-// place from the start. Operators read it as api.SocketCounters, which has the same
-// fields.
+// Traffic counts what passed and what was discarded. Every path and every Discard has an entry
+// from the start. Operators read it as api.SocketCounters, which has the same fields.
 type Traffic struct {
 	Received map[string]uint64 // by Path
 	Sent     map[string]uint64 // by Path
@@ -28,16 +27,16 @@ type Discard uint8
 
 // The reasons for which datagrams are discarded here.
 const (
-	SendFailed    Discard = iota // reported through Send's failed function
+	SendFailed    Discard = iota // reported by Send's failed function
 	BadChecksum                  // a frame's UDP or IPv4 checksum was wrong, or absent in IPv6
 	Malformed                    // a frame's lengths contradict each other
-	BadSource                    // a source that cannot be: multicast, loopback, unspecified (IPv6), broadcast (IPv4), or a group link-layer address
+	BadSource                    // a source that is not possible: multicast, loopback, unspecified (IPv6), broadcast (IPv4), or a link-layer group address
 	NotClientLink                // multicast from an interface that is no client link
 	OtherGroup                   // multicast to a group that is not ours
 	Truncated                    // longer than Options.MaxDatagram
-	QueueFull                    // dropped by the kernel because a socket's queue was full; but not where the kernel counts with it what a filter refused: multicast and broadcast by the socket path, and IPv4 by a socket at no address
-	FloodFull                    // the same of the queues of links that flood
-	ReceiveError                 // an error that a socket reported and that was passed over, such as ENETDOWN
+	QueueFull                    // dropped by the kernel because a socket's queue was full; not counted where the kernel counts what a filter refused as well: multicast and broadcast by the socket path, and IPv4 by a socket at no address
+	FloodFull                    // the same for the queues of links that flood
+	ReceiveError                 // an error that a socket reported and that was skipped, such as ENETDOWN
 	discards
 )
 
@@ -58,7 +57,7 @@ type counters struct {
 
 func (c *counters) drop(why Discard) { c.drops[why].Add(1) }
 
-// Stats returns the counts of this moment.
+// Stats returns the present counts.
 func (c *Conn) Stats() Stats {
 	n := &c.count
 	s := Stats{
@@ -72,7 +71,7 @@ func (c *Conn) Stats() Stats {
 	defer c.mu.RUnlock()
 	for _, sock := range c.byFD {
 		lost := sock.queueFull()
-		if sock.frames { // the kernel forgets what it has told of a packet socket
+		if sock.frames { // the kernel forgets the number for a packet socket once it has told it
 			n.drops[sock.full()].Add(lost)
 		} else {
 			s.Drops[sock.full().String()] += lost
@@ -89,7 +88,7 @@ func byPath(counts *[2]atomic.Uint64) map[string]uint64 {
 	return map[string]uint64{PathFrame.String(): counts[PathFrame].Load(), PathSocket.String(): counts[PathSocket].Load()}
 }
 
-// full is how it is counted that the queue of s was full.
+// full is the Discard by which a full queue of s is counted.
 func (s *socket) full() Discard {
 	if s.apart {
 		return FloodFull

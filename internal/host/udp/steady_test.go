@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A batch in and a batch out allocate nothing, on either path.
+// Receiving a batch and sending a batch allocates nothing, on either path.
 func TestSteadyStateAllocatesNothing(t *testing.T) { both(t, steadyStateAllocatesNothing) }
 
 func steadyStateAllocatesNothing(t *testing.T, f Family) {
@@ -69,8 +69,7 @@ func steadyStateAllocatesNothing(t *testing.T, f Family) {
 	}
 }
 
-// All sockets that have something get a share of a batch, however much one of
-// them has.
+// All sockets that have datagrams get a share of a batch, however many one of them has.
 func TestBatchIsShared(t *testing.T) { both(t, batchIsShared) }
 
 func batchIsShared(t *testing.T, f Family) {
@@ -108,7 +107,7 @@ func batchIsShared(t *testing.T, f Family) {
 	}
 }
 
-// What is discarded between good datagrams leaves their payloads alone.
+// Datagrams that are discarded between good ones do not change the payloads of these.
 func TestPayloadsSurviveDiscards(t *testing.T) { both(t, payloadsSurviveDiscards) }
 
 func payloadsSurviveDiscards(t *testing.T, f Family) {
@@ -119,14 +118,14 @@ func payloadsSurviveDiscards(t *testing.T, f Family) {
 	for i := range frames {
 		p := l.packet(fmt.Sprint("frame ", i))
 		if i%2 == 0 {
-			p[len(p)-1] ^= 1 // its checksum is wrong now
+			p[len(p)-1] ^= 1 // its checksum is now wrong
 		} else {
 			want[fmt.Sprint("frame ", i)] = true
 		}
 		l.packets.write(p)
 	}
 	for i := range answers {
-		// Longer than the headers that a frame's payload stands behind.
+		// Longer than the headers that are in front of a frame's payload.
 		answer := fmt.Sprint("answer ", i, strings.Repeat(" ", 80))
 		server.send(l.first, 0, l.port, []byte(answer))
 		want[answer] = true
@@ -143,8 +142,8 @@ func payloadsSurviveDiscards(t *testing.T, f Family) {
 	}
 }
 
-// A flood of clients does not push out what peers answer, even where no socket
-// is bound to a local address.
+// A flood of clients does not take the room of peers' answers, even if no socket is bound to a
+// local address.
 func TestFloodLeavesRoomForAnswers(t *testing.T) { both(t, floodLeavesRoomForAnswers) }
 
 func floodLeavesRoomForAnswers(t *testing.T, f Family) {
@@ -166,7 +165,7 @@ func floodLeavesRoomForAnswers(t *testing.T, f Family) {
 	t.Errorf("the answer is not among the first %d datagrams", len(batch))
 }
 
-// A queue is bounded, and what the kernel dropped is told.
+// A queue is bounded, and the datagrams that the kernel dropped are counted.
 func TestFullQueueIsCounted(t *testing.T) { both(t, fullQueueIsCounted) }
 
 func fullQueueIsCounted(t *testing.T, f Family) {
@@ -174,7 +173,7 @@ func fullQueueIsCounted(t *testing.T, f Family) {
 	for i := range ringFrames + 10 {
 		l.host.multicast(l.clientEnd.Index, fmt.Append(nil, i))
 	}
-	for range 2 { // asked twice, told the same
+	for range 2 { // the second call returns the same
 		if n := l.conn.Stats().Drops["queue-full"]; n != 10 {
 			t.Errorf("%d datagrams found the queue full, want 10", n)
 		}
@@ -184,8 +183,8 @@ func fullQueueIsCounted(t *testing.T, f Family) {
 	}
 }
 
-// BenchmarkRelayed is a datagram in by the frame path, its copy on the other
-// path dropped, and an answer out as a frame. Only our half is timed.
+// BenchmarkRelayed receives a datagram by the frame path, drops its copy on the other path, and
+// sends an answer as a frame. Only our own part is timed.
 func BenchmarkRelayed(b *testing.B) {
 	for f := range families {
 		b.Run(f.String(), func(b *testing.B) { relayed(b, f) })

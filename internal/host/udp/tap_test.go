@@ -12,8 +12,8 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// tapped is an interface that a test writes IPv6 packets to and reads them
-// from, as a foreign stack would.
+// tapped is an interface to which a test writes packets, and from which it reads them, as another
+// host's stack would.
 type tapped struct {
 	t       testing.TB
 	in      *namespace
@@ -23,8 +23,7 @@ type tapped struct {
 	group   [6]byte // the link-layer address of the group
 }
 
-// tap opens a packet socket on an interface. What it reads are all frames that
-// come in, from then on.
+// tap opens a packet socket on an interface. It reads all frames that come in from then on.
 func (n *namespace) tap(name string) *tapped {
 	n.t.Helper()
 	p := &tapped{t: n.t, in: n, ifindex: n.link(name).Index, ip: n.family.profile(), group: [6]byte{0x33, 0x33, 0, 1, 0, 2}}
@@ -46,8 +45,8 @@ func (n *namespace) tap(name string) *tapped {
 	return p
 }
 
-// bypass sends without a queueing discipline. The kernel gives one only to a
-// hundred new interfaces a second.
+// bypass sends without a queueing discipline. The kernel gives one only to a hundred new
+// interfaces in a second.
 func (p *tapped) bypass() {
 	p.t.Helper()
 	if err := unix.SetsockoptInt(p.fd, unix.SOL_PACKET, unix.PACKET_QDISC_BYPASS, 1); err != nil {
@@ -70,7 +69,7 @@ func (p *tapped) writeTo(mac [6]byte, packet []byte) {
 	}
 }
 
-// writeFrom sends a packet under a link-layer source of choice.
+// writeFrom sends a packet with this link-layer source.
 func (p *tapped) writeFrom(mac [6]byte, packet []byte) {
 	p.t.Helper()
 	var fd int
@@ -86,7 +85,7 @@ func (p *tapped) writeFrom(mac [6]byte, packet []byte) {
 	}
 }
 
-// readUDP returns the next UDP packet that was sent to port.
+// readUDP returns the next UDP packet to port.
 func (p *tapped) readUDP(port uint16) (packet []byte, sender unix.SockaddrLinklayer) {
 	p.t.Helper()
 	b := make([]byte, 1<<16)
@@ -110,8 +109,8 @@ func layerType(packet []byte) gopacket.LayerType {
 	return layers.LayerTypeIPv6
 }
 
-// packet is UDP in IPv6 built by a foreign encoder, to ff02::1:2 port 547
-// unless change says otherwise.
+// packet is UDP in IPv6, made by a foreign encoder, to ff02::1:2 port 547 unless change makes it
+// otherwise.
 func packet(t testing.TB, source netip.Addr, payload string, change func(*layers.IPv6, *layers.UDP)) []byte {
 	t.Helper()
 	ip := &layers.IPv6{

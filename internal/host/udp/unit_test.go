@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A checksum that comes out as zero is written as 0xffff (RFC 8200 section 8.1).
+// If the computed checksum is 0, it is written as 0xffff (RFC 8200 section 8.1).
 func TestChecksumIsNeverZero(t *testing.T) {
 	source, dest := netip.MustParseAddrPort("[fe80::1]:547"), netip.MustParseAddrPort("[fe80::2]:546")
 	zeros := 0

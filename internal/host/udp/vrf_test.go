@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// need skips a test on kernels that cannot make a device, and says what was
-// tried.
+// need skips a test if the kernel cannot make a device, and names the command that failed.
 func (n *namespace) need(command string) {
 	n.t.Helper()
 	var out []byte
@@ -23,8 +22,8 @@ func (n *namespace) need(command string) {
 	}
 }
 
-// Clients in one VRF and servers in another:
-// the frame path sees the enslaved link, sockets are bound to the VRF devices.
+// Clients are in one VRF and servers in another. The frame path sees the enslaved link, and
+// sockets are bound to the devices of the VRFs.
 func TestVRF(t *testing.T) {
 	newNamespace(t).need("link add red type vrf table 100")
 	both(t, vRF)
@@ -34,7 +33,7 @@ func vRF(t *testing.T, f Family) {
 	l := newLabWith(t, Options{Family: f})
 	l.relay.ip("link add red type vrf table 100", "link add blue type vrf table 200", "link set red up", "link set blue up",
 		"link set c0 master red", "link set u0 master blue",
-		// Enslaving takes global addresses away.
+		// An interface that is enslaved loses its global addresses.
 		"addr replace 2001:db8:1::1/64 dev u0 nodad", "addr replace 2001:db8:1::2/64 dev u0 nodad")
 	l.relay.upLink("c0")
 	l.c0.VRF = "red"
@@ -95,7 +94,7 @@ func (l *lab) peersInVRF(second netip.Addr) {
 	}
 }
 
-// The VRF device is deleted and made anew: SetLinks finds out.
+// The device of the VRF is deleted and made again: SetLinks notices it.
 func (l *lab) vrfMadeAnew() {
 	l.t.Helper()
 	l.relay.ip("link del red", "link add red type vrf table 100", "link set red up", "link set c0 master red")
@@ -107,8 +106,7 @@ func (l *lab) vrfMadeAnew() {
 	l.onlyOnce()
 }
 
-// A VLAN is a link of its own; what is tagged for another VLAN is not heard on
-// the trunk either.
+// A VLAN is a link of its own. Frames with the tag of another VLAN are not heard on the trunk.
 func TestVLAN(t *testing.T) {
 	n := newNamespace(t)
 	n.ip("link add c0 type veth peer name h0")

@@ -2,24 +2,24 @@ package udp
 
 import "golang.org/x/sys/unix"
 
-// weights find links that fill the queue of a UDP socket. What waits there cannot be looked
-// at, other than in a ring. So while at least half of the queue is in use, what is read is
-// weighed: a link that had a sixteenth of the queue, before as much as the whole of it was
-// read, is to be set apart. The reader's lock guards them.
+// weights find links that fill the queue of a UDP socket. Unlike a ring, such a queue cannot be
+// looked at. So while at least half of the queue is in use, what is read is weighed: a link that
+// had a sixteenth of the queue before as much as the whole queue was read has to be set apart.
+// The reader's lock guards them.
 type weights struct {
-	links   map[int]int // octets of the kernel's memory, about, since the queue was crowded
+	links   map[int]int // octets of the kernel's memory, approximately, since the queue became half full
 	all     int
-	room    int // octets that the queue holds
+	room    int // size of the queue in octets
 	crowded bool
 }
 
-// datagramRoom is less than the kernel's memory for a datagram without its payload.
+// datagramRoom is less than the memory that the kernel takes for a datagram without its payload.
 const datagramRoom = 512
 
 func newWeights() *weights { return &weights{links: map[int]int{}} }
 
-// look is called before a queue is read. The kernel counts up to a quarter of the queue
-// for what was read already.
+// look is called before a queue is read. Up to a quarter of the queue is counted by the kernel
+// for datagrams that were read already.
 func (w *weights) look(memory [unix.SK_MEMINFO_VARS]uint32) {
 	w.room = int(memory[unix.SK_MEMINFO_RCVBUF])
 	w.crowded = w.room > 0 && int(memory[unix.SK_MEMINFO_RMEM_ALLOC]) >= w.room/2
@@ -35,7 +35,7 @@ func (w *weights) begin() {
 	}
 }
 
-// add weighs what was read, and reports whether its link is to be set apart.
+// add weighs a datagram that was read, and reports whether its link has to be set apart.
 func (w *weights) add(link, length int) bool {
 	if !w.crowded {
 		return false

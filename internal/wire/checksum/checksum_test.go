@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// slowSum is RFC 1071 as it is written, two octets at a time.
+// slowSum computes as RFC 1071 describes it, two octets at a time.
 func slowSum(parts ...[]byte) uint16 {
 	var all []byte
 	for _, p := range parts {
@@ -30,7 +30,7 @@ func TestSumEqualsSlowTwin(t *testing.T) {
 		random.Read(b)
 		if n%3 == 0 {
 			for i := range b {
-				b[i] = 0xff // all carries
+				b[i] = 0xff // every addition carries
 			}
 		}
 		addresses := make([]byte, 32)
@@ -38,7 +38,7 @@ func TestSumEqualsSlowTwin(t *testing.T) {
 		pseudo := binary.BigEndian.AppendUint32(append([]byte(nil), addresses...), uint32(n))
 		pseudo = append(pseudo, 0, 0, 0, 17)
 		got, want := Fold(Sum(b, Pseudo(addresses, n, 17))), slowSum(pseudo, b)
-		// Both are zero in one's complement.
+		// In one's complement, both values are zero.
 		if got != want && got%0xffff != want%0xffff {
 			t.Fatalf("%d octets: got %#x, want %#x", n, got, want)
 		}

@@ -66,9 +66,9 @@ func (c SubOptionCode) String() string {
 	return "sub-option " + strconv.Itoa(int(c))
 }
 
-// AgentInformation is the Agent Information Field (RFC 3046 section 2.0): sub-options
-// whose framing was checked, a view in wire order, duplicates included. Codes 0 and 255
-// are sub-options like any other, with a length.
+// AgentInformation is the Agent Information Field (RFC 3046 section 2.0): a view of sub-options
+// in wire order, duplicates included, whose framing was checked. Codes 0 and 255 are sub-options
+// like any other, with a length.
 type AgentInformation []byte
 
 // ParseAgentInformation checks that b is a whole number of sub-options, at least one,
@@ -87,7 +87,7 @@ func ParseAgentInformation(b []byte) (AgentInformation, error) {
 	return AgentInformation(b[:len(b):len(b)]), nil
 }
 
-// All yields each sub-option's code and value in wire order.
+// All yields the code and the value of each sub-option in wire order.
 func (a AgentInformation) All() iter.Seq2[SubOptionCode, []byte] {
 	return func(yield func(SubOptionCode, []byte) bool) {
 		for len(a) >= optionHeaderLen {
@@ -100,8 +100,7 @@ func (a AgentInformation) All() iter.Seq2[SubOptionCode, []byte] {
 	}
 }
 
-// First returns the value of the first sub-option with code c. A value without octets
-// is not nil.
+// First returns the value of the first sub-option with code c. An empty value is not nil.
 func (a AgentInformation) First(c SubOptionCode) ([]byte, bool) {
 	for code, value := range a.All() {
 		if code == c {

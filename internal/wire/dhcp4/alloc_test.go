@@ -6,7 +6,7 @@ import (
 	"fairlead/internal/wire/dhcp4"
 )
 
-// discover is what a home router sends first, filled to 300 octets.
+// discover is the first message of a home router, padded to 300 octets.
 func discover(t testing.TB) []byte {
 	b := octets(t, request+`
 		35 01 01
@@ -18,7 +18,7 @@ func discover(t testing.TB) []byte {
 	return append(b, make([]byte, 300-len(b))...)
 }
 
-// offer is what a server answers, with the relay agent's option 82.
+// offer is the answer of a server, with the relay agent's option 82.
 func offer(t testing.TB) []byte {
 	return octets(t, `02 01 06 00 11223344 0000 0000 00*4 c0000264 c0000202 c00002fe 0200000000c1 00*10 00*192 63825363
 		35 01 02
@@ -38,7 +38,7 @@ var (
 	ours    = addr("192.0.2.254")
 )
 
-// readAll reads what a relay agent looks at in a request.
+// readAll reads what a relay agent reads in a request.
 func readAll(t testing.TB, b []byte) {
 	m, err := dhcp4.ParseMessage(b)
 	if err != nil || m.Type() != dhcp4.Discover || !m.GIAddr().IsUnspecified() || len(m.CHAddr()) != 6 {
@@ -49,7 +49,7 @@ func readAll(t testing.TB, b []byte) {
 	}
 }
 
-// add appends the request b as a relay agent sends it to a server.
+// add appends the request b in the form in which a relay agent sends it to a server.
 func add(t testing.TB, out, b []byte) []byte {
 	m, err := dhcp4.ParseMessage(b)
 	if err != nil {
@@ -71,7 +71,7 @@ func add(t testing.TB, out, b []byte) []byte {
 	return out
 }
 
-// remove appends the reply b as a relay agent sends it to a client.
+// remove appends the reply b in the form in which a relay agent sends it to a client.
 func remove(t testing.TB, out, b, buf []byte) []byte {
 	m, err := dhcp4.ParseMessage(b)
 	if err != nil {

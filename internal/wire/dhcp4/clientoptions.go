@@ -25,7 +25,7 @@ func (l Lifetime) String() string {
 	return strconv.FormatUint(uint64(l), 10) + "s"
 }
 
-// Duration returns the lifetime as a duration, math.MaxInt64 for Infinity.
+// Duration returns the lifetime as a duration; Infinity is math.MaxInt64.
 func (l Lifetime) Duration() time.Duration {
 	if l == Infinity {
 		return math.MaxInt64
@@ -112,9 +112,9 @@ func AppendMessageType(b []byte, t MessageType) []byte {
 	return append(appendOptionHeader(b, OptionMessageType, 1), byte(t))
 }
 
-// ParseClientID reads the payload of a Client-identifier option (RFC 2132 section
-// 9.14): a type and an identifier, two octets or more, opaque and to be compared for
-// equality alone.
+// ParseClientID reads the payload of a Client-identifier option (RFC 2132 section 9.14): a type
+// and an identifier, together two octets or more. It is opaque, and may only be compared for
+// equality.
 func ParseClientID(b []byte) ([]byte, error) { return atLeast(b, OptionClientID, 0, 2) }
 
 // AppendClientID appends a whole Client-identifier option.
@@ -156,12 +156,12 @@ func AppendParameterRequestList(b []byte, codes ...OptionCode) []byte {
 	return b
 }
 
-// MinMessageSize is the least value of a Maximum DHCP Message Size option (RFC 2132
-// section 9.10), and what every client has to take (RFC 2131 section 2).
+// MinMessageSize is the smallest value of a Maximum DHCP Message Size option (RFC 2132 section
+// 9.10). Every client must accept messages of that size (RFC 2131 section 2).
 const MinMessageSize = 576
 
-// ParseMaxMessageSize reads the payload of a Maximum DHCP Message Size option: octets
-// with the IP and UDP headers. A value below MinMessageSize is ErrMalformed.
+// ParseMaxMessageSize reads the payload of a Maximum DHCP Message Size option: a number of
+// octets, IP and UDP headers included. A value below MinMessageSize is ErrMalformed.
 func ParseMaxMessageSize(b []byte) (uint16, error) {
 	if err := exactly(b, OptionMaxMessageSize, 0, 2); err != nil {
 		return 0, err
@@ -179,9 +179,9 @@ func AppendMaxMessageSize(b []byte, size uint16) []byte {
 	return binary.BigEndian.AppendUint16(b, size)
 }
 
-// Text returns the text in the payload of an option that holds NVT ASCII, such as a
-// host name or the message of a NAK: without the nulls at its end that some senders
-// add (RFC 2132 section 2). What is in it is not checked.
+// Text returns the text in the payload of an option of type NVT ASCII, such as a host name or the
+// message of a NAK. It leaves out the nulls that some senders add at the end (RFC 2132 section
+// 2), and does not check the text.
 func Text(b []byte) []byte { return bytes.TrimRight(b, "\x00") }
 
 // exactly returns nil if the payload b of an option or sub-option has n octets,

@@ -7,9 +7,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The second opinions: each one decodes what we built, and builds what we decode.
-// insomniacslk/dhcp puts options into a map, so it is asked about packets in which there is
-// one of each, in the order in which it writes them.
+// Other decoders: each one decodes what we build, and builds what we decode. insomniacslk/dhcp
+// puts options into a map, so it gets only packets that have each option once, in the order in
+// which it writes them.
 var opinions = []struct {
 	name     string
 	generate func(generator) packet

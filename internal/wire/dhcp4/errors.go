@@ -5,23 +5,23 @@ import (
 	"strconv"
 )
 
-// The causes that an *Error wraps; test for them with errors.Is.
+// The causes that an *Error wraps. Callers use errors.Is.
 var (
-	// ErrTruncated: the octets end before the field or option that they announce.
+	// ErrTruncated: the octets end before the end of the field or option.
 	ErrTruncated = errors.New("truncated")
-	// ErrMalformed: the octets are there and cannot mean anything.
+	// ErrMalformed: the octets are there, and have no valid meaning.
 	ErrMalformed = errors.New("malformed")
-	// ErrTooBig: what was built does not fit into its length field.
+	// ErrTooBig: what was built does not fit its length field.
 	ErrTooBig = errors.New("too big")
 )
 
-// Error says where octets were refused. The parsers of this package return no
-// other error type.
+// Error tells where octets were refused. The parsers of this package return no other type of
+// error.
 type Error struct {
 	Option    OptionCode    // the option that was read or written; 0 outside any option
 	SubOption SubOptionCode // the sub-option of option 82; 0 outside any sub-option
-	Field     string        // the field in the RFC's words; empty for the option as a whole
-	Offset    int           // octets from the start of what the parser or builder was given
+	Field     string        // the field, as the RFC names it; empty for the option as a whole
+	Offset    int           // octets from the start of the input of the parser or builder
 	Err       error         // ErrTruncated, ErrMalformed or ErrTooBig
 }
 

@@ -9,8 +9,8 @@ import (
 	"fairlead/internal/wire/dhcp4"
 )
 
-// refused checks an error of a parser that was given n octets: the type, one of the
-// causes, and an offset inside the octets or just after them.
+// refused checks the error of a parser that got n octets: its type, its cause, and an offset that
+// is inside the octets or just after them.
 func refused(t *testing.T, err error, n int) {
 	t.Helper()
 	var typed *dhcp4.Error
@@ -74,7 +74,7 @@ func FuzzMessage(f *testing.F) {
 			CIAddr: m.CIAddr(), YIAddr: m.YIAddr(), SIAddr: m.SIAddr(), GIAddr: m.GIAddr(),
 			CHAddr: m.CHAddr(), SName: m.SName(), File: m.File(),
 		})
-		copy(again[28+len(m.CHAddr()):44], b[28+len(m.CHAddr()):44]) // beyond hlen, which is not read
+		copy(again[28+len(m.CHAddr()):44], b[28+len(m.CHAddr()):44]) // octets after hlen, which are not read
 		if !bytes.Equal(again[:236], b[:236]) {
 			t.Fatalf("%x is written again as %x", b[:236], again[:236])
 		}
@@ -89,7 +89,7 @@ func FuzzMessage(f *testing.F) {
 	})
 }
 
-// options checks what is read in the options of m against the slow walk.
+// options compares what is read of the options of m with the slow walk.
 func options(t *testing.T, m dhcp4.Message, b []byte) {
 	t.Helper()
 	want := slowOptions(b[240:])
@@ -143,7 +143,8 @@ func options(t *testing.T, m dhcp4.Message, b []byte) {
 	}
 }
 
-// carried checks that an option 82 is removed alone, and that one which is added is.
+// carried checks that nothing but option 82 is removed, and that an option 82 that was added is
+// removed again.
 func carried(t *testing.T, m dhcp4.Message) {
 	t.Helper()
 	bare, err := dhcp4.ParseMessage(m.AppendWithoutAgentInformation(nil))
@@ -192,7 +193,7 @@ func FuzzAgentInformation(f *testing.F) {
 	})
 }
 
-// FuzzValue reads the payload of whichever option, or sub-option of option 82, the code
+// FuzzValue reads the payload of the option, or of the sub-option of option 82, that the code
 // names.
 func FuzzValue(f *testing.F) {
 	f.Fuzz(func(t *testing.T, sub bool, code byte, b []byte) {
@@ -214,7 +215,7 @@ func FuzzValue(f *testing.F) {
 	})
 }
 
-// rewriteOption reads a payload and writes the option again.
+// rewriteOption reads a payload, and writes the option again.
 func rewriteOption(code byte, b []byte) ([]byte, error) {
 	c := dhcp4.OptionCode(code)
 	switch c {
@@ -243,8 +244,8 @@ func rewriteOption(code byte, b []byte) ([]byte, error) {
 	return dhcp4.AppendOption(nil, c, b), nil
 }
 
-// rewriteSubOption reads a value and writes the sub-option again. What the reader ignores
-// is taken from the value.
+// rewriteSubOption reads a value, and writes the sub-option again. Parts that the reader ignores
+// are copied from the value.
 func rewriteSubOption(code byte, b []byte) ([]byte, error) {
 	c := dhcp4.SubOptionCode(code)
 	switch c {

@@ -14,8 +14,8 @@ import (
 	"fairlead/internal/wire/dhcp4"
 )
 
-// golden is a file of testdata/golden: a packet written by hand from the RFCs' figures,
-// what the package must read in it, and what tshark and scapy must.
+// golden is a file of testdata/golden: a packet that was written by hand from the figures of the
+// RFCs, with what the package, tshark and scapy must read in it.
 type golden struct {
 	name                string
 	packet              []byte
@@ -89,7 +89,7 @@ func TestTsharkAgreesOnGoldens(t *testing.T) {
 	}
 	for i, got := range tshark(t, packets, fields) {
 		for _, f := range fields {
-			// A golden file names the fields that matter in it.
+			// A golden file names only the fields that matter in it.
 			if expected, named := want[i][f]; named || f == dissect.Malformed || f == dissect.Complaint {
 				if diff := cmp.Diff(expected, got[f]); diff != "" {
 					t.Errorf("%s: %s (-want +tshark):\n%s", names[i], f, diff)
@@ -99,7 +99,7 @@ func TestTsharkAgreesOnGoldens(t *testing.T) {
 	}
 }
 
-// render writes what is read in a packet, one field, option or sub-option to a line.
+// render writes what is read in a packet: one field, option or sub-option in each line.
 func render(b []byte) string {
 	m, err := dhcp4.ParseMessage(b)
 	if err != nil {

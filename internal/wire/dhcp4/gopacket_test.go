@@ -9,8 +9,8 @@ import (
 	"github.com/gopacket/gopacket/layers"
 )
 
-// gopacket frames messages and options; what is inside the options is read here by the
-// RFC's figures, so that nothing of the package under test takes part.
+// gopacket reads messages and options. The content of the options is read here, by the figures of
+// the RFCs, without the package under test.
 
 func decodeGopacket(b []byte) (packet, error) {
 	var m layers.DHCPv4
@@ -76,7 +76,7 @@ func buildGopacket(p packet) ([]byte, error) {
 	err := m.SerializeTo(buffer, gopacket.SerializeOptions{FixLengths: true})
 	b := buffer.Bytes()
 	for len(b) < 300 {
-		b = append(b, 0) // it does not fill up
+		b = append(b, 0) // gopacket does not pad
 	}
 	return b, err
 }

@@ -39,7 +39,7 @@ func octets(t testing.TB, text string) []byte {
 // address, as octets reads it.
 const request = "01 01 06 00 11223344 0000 0000 00*16 0200000000c1 00*10 00*192 63825363 "
 
-// message parses the octets that text is.
+// message parses the octets of text.
 func message(t testing.TB, text string) dhcp4.Message {
 	t.Helper()
 	m, err := dhcp4.ParseMessage(octets(t, text))
@@ -51,7 +51,7 @@ func message(t testing.TB, text string) dhcp4.Message {
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
 
-// wantError asserts the cause, the text and the type of an error.
+// wantError checks the cause, the text and the type of an error.
 func wantError(t testing.TB, err, cause error, text string) {
 	t.Helper()
 	var typed *dhcp4.Error
@@ -60,7 +60,7 @@ func wantError(t testing.TB, err, cause error, text string) {
 	}
 }
 
-// wantPanic asserts that do panics with an *Error of the text.
+// wantPanic checks that do panics with an *Error of this text.
 func wantPanic(t *testing.T, text string, do func()) {
 	t.Helper()
 	defer func() {

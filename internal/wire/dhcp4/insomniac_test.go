@@ -36,7 +36,7 @@ func decodeInsomniac(b []byte) (packet, error) {
 	return p, nil
 }
 
-// lastIs82 is the place of a code in what it writes.
+// lastIs82 is the position of a code in the packets that insomniacslk/dhcp writes.
 func lastIs82(c uint8) int {
 	if c == 82 {
 		return 256

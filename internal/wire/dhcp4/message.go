@@ -11,13 +11,13 @@ const (
 	ClientPort = 68
 )
 
-// MinBOOTPLen is the least length of a BOOTP message (RFC 1542 section 2.1), whose
-// vend field has 64 octets. DHCP made the field one of any length (RFC 2131 section
-// 2), so a shorter message with options is read; whether it is served is for the
-// caller to say. AppendEnd fills what we write ourselves up to this length.
+// MinBOOTPLen is the smallest length of a BOOTP message (RFC 1542 section 2.1), whose vend field
+// has 64 octets. DHCP allows any length of that field (RFC 2131 section 2), so a shorter message
+// with options is read; the caller decides whether to serve it. AppendEnd pads our own messages
+// to this length.
 const MinBOOTPLen = 300
 
-// Where the fields of a message begin (RFC 2131 section 2, figure 1).
+// The offsets of the fields of a message (RFC 2131 section 2, figure 1).
 const (
 	atHType   = 1
 	atHLen    = 2
@@ -36,11 +36,11 @@ const (
 	atOptions = 240
 )
 
-// magicCookie stands before the options (RFC 2131 section 3). What follows another
-// one, or none, is not options.
+// magicCookie is in front of the options (RFC 2131 section 3). After another value there are no
+// options.
 const magicCookie = 0x63825363
 
-// Op is the op field: from a client or from a server.
+// Op is the op field: it tells whether the message is a client's or a server's.
 type Op uint8
 
 // The values of the op field (RFC 2131 section 2, table 1).
@@ -60,18 +60,18 @@ const HardwareEthernet uint8 = 1
 // has no addresses and no options.
 type Message struct {
 	b        []byte
-	end      int         // where the End option is, len(b) if there is none; 0 if there are no options
+	end      int         // offset of the End option, len(b) if there is none; 0 if there are no options
 	overload uint8       // the bits of option 52
-	kind     MessageType // 0 where Type is
+	kind     MessageType // 0 if Type is 0
 }
 
-// ParseMessage checks the header and the frame of the options field, and does not
-// look inside the options, nor into the file and sname fields. Neither the End option
-// (RFC 3046 section 2.1 says "if present") nor a message type is missed.
+// ParseMessage checks the header and the framing of the options field. It does not read the
+// content of the options, nor the file and sname fields. A message may lack the End option (RFC
+// 3046 section 2.1 says "if present") and a message type.
 //
-// A message without the magic cookie is BOOTP with vendor information of another
-// kind, or with none (RFC 1542 section 3.5): it is carried, and has no options. It is
-// ErrTruncated below MinBOOTPLen octets, since it has a vend field of that length.
+// A message without the magic cookie is a BOOTP message with other vendor information, or with
+// none (RFC 1542 section 3.5): a relay forwards it, and it has no options. It is ErrTruncated
+// below MinBOOTPLen octets, because it has a vend field of that length.
 func ParseMessage(b []byte) (Message, error) {
 	if len(b) < atOptions {
 		return Message{}, &Error{Field: "header", Offset: len(b), Err: ErrTruncated}
@@ -101,7 +101,7 @@ func (m Message) Bytes() []byte { return m.b }
 // Op returns the op field: BOOTRequest or BOOTReply.
 func (m Message) Op() Op { return Op(m.octet(0)) }
 
-// HType returns the hardware type of chaddr, IANA's for ARP.
+// HType returns the hardware type of chaddr, a number of IANA's ARP registry.
 func (m Message) HType() uint8 { return m.octet(atHType) }
 
 // Hops returns the hops field: how many relay agents the request has passed.
@@ -153,14 +153,14 @@ func (m Message) SName() []byte { return m.field(atSName, atFile) }
 // File returns the 128 octets of the file field, which may hold options.
 func (m Message) File() []byte { return m.field(atFile, atCookie) }
 
-// Options returns the options in the order in which they are to be interpreted (RFC
-// 2131 section 4.1): those of the options field, then those of the file and of the
-// sname field where option 52 says that they hold options. An option in these two
-// fields that goes past the end of its field is not returned, and none after it.
+// Options returns the options in the order in which they are interpreted (RFC 2131 section 4.1):
+// those of the options field, then those of the file and sname fields, where option 52 says that
+// they have options. If an option in the latter two goes past the end of its field, neither it
+// nor the options after it are returned.
 func (m Message) Options() Options { return Options{b: m.b, end: m.end, overload: m.overload} }
 
-// Type returns the DHCP message type, 0 if there is none, as in BOOTP, or if there is
-// not exactly one of one octet.
+// Type returns the DHCP message type. It is 0 where there is none, as in BOOTP, and where there
+// is not exactly one of one octet.
 func (m Message) Type() MessageType { return m.kind }
 
 // optionsField returns the options of the options field alone.
@@ -194,8 +194,8 @@ func (m Message) field(at, end int) []byte {
 	return m.b[at:end:end]
 }
 
-// Header is what a message begins with (RFC 2131 section 2, table 1). The addresses
-// are IPv4; the zero netip.Addr is sent as 0.0.0.0.
+// Header is the beginning of a message (RFC 2131 section 2, table 1). The addresses are IPv4; the
+// zero netip.Addr is sent as 0.0.0.0.
 type Header struct {
 	Op                             Op
 	HType, Hops                    uint8
@@ -224,8 +224,8 @@ func AppendHeader(b []byte, h Header) []byte {
 	return binary.BigEndian.AppendUint32(b, magicCookie)
 }
 
-// AppendEnd ends the message that begins at octet start of b: the End option, then as
-// many pads as a BOOTP message needs at least (RFC 1542 section 2.1).
+// AppendEnd ends the message that begins at octet start of b: it appends the End option, and pads
+// up to the smallest length of a BOOTP message (RFC 1542 section 2.1).
 func AppendEnd(b []byte, start int) []byte {
 	b = append(b, byte(OptionEnd))
 	for len(b)-start < MinBOOTPLen {
@@ -234,7 +234,7 @@ func AppendEnd(b []byte, start int) []byte {
 	return b
 }
 
-// appendField appends a field of n octets, filled up with zeros.
+// appendField appends a field of n octets, padded with zeros.
 func appendField(b []byte, name string, value []byte, n int) []byte {
 	if len(value) > n {
 		panic(&Error{Field: name, Offset: len(b), Err: ErrTooBig})
@@ -246,7 +246,7 @@ func appendField(b []byte, name string, value []byte, n int) []byte {
 	return b
 }
 
-// appendAddr appends the 4 octets of a, all zero if a is the zero Addr.
+// appendAddr appends the 4 octets of a; for the zero Addr they are zero.
 func appendAddr(b []byte, a netip.Addr) []byte {
 	octets := [4]byte{}
 	if a.IsValid() {
@@ -255,8 +255,8 @@ func appendAddr(b []byte, a netip.Addr) []byte {
 	return append(b, octets[:]...)
 }
 
-// SetHops writes the hops field of the message b, and nothing else. Like
-// SetGIAddr it is for a copy of a message that ParseMessage has accepted.
+// SetHops writes the hops field of the message b, and nothing else. Like SetGIAddr it is for a
+// copy of a message that ParseMessage has accepted.
 func SetHops(b []byte, hops uint8) { b[atHops] = hops }
 
 // SetGIAddr writes the giaddr field of the message b. The address is IPv4.

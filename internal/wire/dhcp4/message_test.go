@@ -60,8 +60,8 @@ func TestMessage(t *testing.T) {
 	}
 }
 
-// RFC 1542 section 2.2: the bits beside BROADCAST are ignored by relay agents, and so
-// they are no reason to refuse a message.
+// RFC 1542 section 2.2: relay agents ignore the bits beside BROADCAST, so these bits are no
+// reason to refuse a message.
 func TestRFC1542_2_2_ReservedFlagsAreIgnored(t *testing.T) {
 	for flags, want := range map[string]bool{"0000": false, "7fff": false, "8000": true, "ffff": true} {
 		m := message(t, "01 01 06 00 11223344 0000 "+flags+" 00*16 0200000000c1 00*10 00*192 63825363 ff")
@@ -87,9 +87,9 @@ func TestRFC1542_2_1_OpIsRequestOrReply(t *testing.T) {
 	}
 }
 
-// RFC 1542 section 2.1 has a least length of 300 octets, when vend had 64 octets. RFC
-// 2131 section 2 made the field one of any length, and RFC 3046 section 2.1 lets the
-// End option be missing.
+// RFC 1542 section 2.1 requires 300 octets, for a vend field of 64 octets. RFC 2131 section 2
+// allows any length of that field, and RFC 3046 section 2.1 allows a message without the End
+// option.
 func TestRFC1542_2_1_LeastLength(t *testing.T) {
 	for _, tc := range []struct{ name, in, want string }{
 		{"nothing", "", "dhcp4: header at octet 0: truncated"},
@@ -118,8 +118,8 @@ func TestRFC1542_2_1_LeastLength(t *testing.T) {
 	}
 }
 
-// RFC 1542 section 3.5: the magic cookie is recommended. Vendor information of another
-// kind is not read as options, though it may look like them.
+// RFC 1542 section 3.5: the magic cookie is recommended. Other vendor information is not read as
+// options, even if it looks like options.
 func TestRFC1542_3_5_OtherVendorInformationIsCarried(t *testing.T) {
 	for _, cookie := range []string{"00000000", "63825364"} {
 		m := message(t, "01 01 06 00 11223344 00*228 "+cookie+" 350101 5204 01026565 ff 00*60")
@@ -152,7 +152,7 @@ func TestHardwareAddressLength(t *testing.T) {
 	}
 }
 
-// A relay agent does not know where such a message's options end.
+// A relay agent cannot know where the options of such a message end.
 func TestOptionsFieldRefused(t *testing.T) {
 	for _, tc := range []struct{ options, want string }{
 		{"35", "dhcp4: option 53 length at octet 240: truncated"},
@@ -169,8 +169,8 @@ func TestOptionsFieldRefused(t *testing.T) {
 	}
 }
 
-// RFC 2131 section 4.1: the last option must be End, and RFC 3046 section 2.1 expects
-// that it is missing. What follows it is not options.
+// RFC 2131 section 4.1: the last option must be End; RFC 3046 section 2.1 expects that it may be
+// missing. Nothing after it is an option.
 func TestEndOption(t *testing.T) {
 	want := []pair{{53, "\x01"}, {12, ""}}
 	for _, options := range []string{
@@ -204,7 +204,7 @@ func TestMessageType(t *testing.T) {
 		"340101 ff":        {dhcp4.Request, 0},
 		"340102 ff":        {0, dhcp4.Request},
 		"340103 ff":        {dhcp4.Request, dhcp4.Request},
-		"340103 350101 ff": {0, 0}, // two of them
+		"340103 350101 ff": {0, 0}, // there are two
 		"340104 350101 ff": {dhcp4.Discover, dhcp4.Discover},
 	} {
 		for i, at := range []int{108, 44} {
@@ -258,7 +258,7 @@ func TestAppendHeader(t *testing.T) {
 	}
 }
 
-// RFC 1542 section 2.1: a BOOTP message has 300 octets at least.
+// RFC 1542 section 2.1: a BOOTP message has at least 300 octets.
 func TestAppendEnd(t *testing.T) {
 	for n := range 70 {
 		b := append(octets(t, "eeee"+" "+request), make([]byte, n)...)

@@ -13,8 +13,8 @@ import (
 	"fairlead/internal/wire/dhcp4"
 )
 
-// packet is a DHCPv4 packet as plain values, in which the tests describe what they build
-// and what each decoder found.
+// packet has the values of a DHCPv4 packet. The tests describe with it what they build, and what
+// each decoder has found.
 type packet struct {
 	Op, HType, Hops uint8
 	XID             uint32
@@ -22,7 +22,7 @@ type packet struct {
 	CI, YI, SI, GI  netip.Addr
 	CHAddr          []byte
 	SName, File     string   // empty where the fields hold options
-	Options         []option // as they are to be interpreted, those of option 82 included
+	Options         []option // in the order in which they are interpreted, the sub-options of option 82 included
 	InFile, InSName int      // how many of the last options are in these fields
 }
 
@@ -40,15 +40,16 @@ type (
 	agentValue   []pair // sub-options
 )
 
-// sameValues compares what was built with what was read: an empty slice and none are the
-// same on the wire, and where an option was is not what most decoders tell.
+// sameValues compares what was built with what was read. An empty slice equals nil, because the
+// two are the same on the wire. Most decoders do not tell in which field an option was, so that
+// is not compared.
 var sameValues = cmp.Options{
 	cmpopts.EquateEmpty(),
 	cmpopts.IgnoreFields(packet{}, "InFile", "InSName"),
 	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 }
 
-// generator makes packets from a seed, always the same ones.
+// generator makes packets from a seed: the same seed makes the same packets.
 type generator struct{ *rand.Rand }
 
 func newGenerator(seed uint64) generator { return generator{rand.New(rand.NewPCG(seed, 2131))} }
@@ -61,7 +62,7 @@ func (g generator) octets(least, most int) []byte {
 	return b
 }
 
-// text is printable, without what the tests use to separate fields.
+// text is a printable text, without the characters with which the tests separate fields.
 func (g generator) text(least, most int) string {
 	const letters = "abcdefghijklmnopqrstuvwxyz0123456789-./ABCDEF"
 	b := g.octets(least, most)
@@ -88,7 +89,7 @@ func (g generator) seconds() secondsValue {
 	return secondsValue(g.Uint32())
 }
 
-// agent makes sub-options, each code once, in the order of the codes.
+// agent makes sub-options, each code at most once, in the order of the codes.
 func (g generator) agent() agentValue {
 	makers := []struct {
 		code int
@@ -110,7 +111,7 @@ func (g generator) agent() agentValue {
 		{17, func() []byte { return g.octets(4, 4) }},
 		{18, func() []byte { return []byte(g.text(1, 10)) }},
 		{19, func() []byte { return nil }},
-		{200, func() []byte { return g.octets(0, 5) }}, // one of the future
+		{200, func() []byte { return g.octets(0, 5) }}, // one that no RFC has defined
 	}
 	var list agentValue
 	for len(list) == 0 {
@@ -152,11 +153,11 @@ func (g generator) option(c uint8) option {
 	return option{c, g.octets(0, 30)}
 }
 
-// plainCodes are those of the options that the generator makes, in order.
+// plainCodes are the codes of the options that the generator makes, in order.
 var plainCodes = []uint8{1, 3, 6, 12, 28, 50, 51, 53, 54, 55, 57, 58, 59, 61, 224, 230}
 
-// packet makes a packet in which each option is there once, in the order of the codes, with
-// option 82 last: insomniacslk/dhcp knows no others.
+// packet makes a packet that has each option at most once, in the order of the codes, with option
+// 82 last: insomniacslk/dhcp handles no others.
 func (g generator) packet() packet {
 	p := packet{
 		Op: uint8(1 + g.IntN(2)), HType: 1, Hops: uint8(g.IntN(17)), XID: g.Uint32(),
@@ -177,8 +178,8 @@ func (g generator) packet() packet {
 	return p
 }
 
-// wild makes a packet whose options are in any order, may be there several times, and may be
-// in the file and sname fields.
+// wild makes a packet whose options are in any order, may be there several times, and may be in
+// the file and sname fields.
 func (g generator) wild() packet {
 	p := g.packet()
 	p.Options = nil
@@ -204,7 +205,7 @@ func (g generator) wild() packet {
 	return p
 }
 
-// build writes p with the builders under test.
+// build writes p with the builders that are tested.
 func build(t testing.TB, p packet) []byte {
 	t.Helper()
 	field := func(list []option) (b []byte) {

@@ -2,8 +2,8 @@ package dhcp4
 
 import "iter"
 
-// MaxOptionLen is the most octets that one option or sub-option can hold: the length
-// is one octet.
+// MaxOptionLen is the largest number of octets in one option or sub-option, because the length is
+// one octet.
 const MaxOptionLen = 0xff
 
 // optionHeaderLen is the code and the length, one octet each.
@@ -15,17 +15,17 @@ const (
 	overloadSName = 2
 )
 
-// Options are the options of a message, a view: those of up to three fields, each in
-// wire order, duplicates included, without Pad and End options. The payloads are
-// sub-slices that cannot grow into their neighbours.
+// Options are a view of the options of a message: those of up to three fields, each in wire
+// order, duplicates included, without Pad and End. A payload is a sub-slice whose capacity ends
+// at its end.
 type Options struct {
 	b        []byte // the message
-	end      int    // of the options in the options field; 0 if there are none
-	overload uint8  // which other fields hold options
+	end      int    // end of the options in the options field; 0 if there are none
+	overload uint8  // bits that tell which other fields have options
 }
 
-// field returns the fields in the order in which they are interpreted (RFC 3396 section
-// 5), empty where they hold no options.
+// field returns the ith field in the order in which they are interpreted (RFC 3396 section 5). It
+// is empty if it has no options.
 func (o *Options) field(i int) []byte {
 	switch {
 	case i == 0 && o.end > 0:
@@ -38,10 +38,10 @@ func (o *Options) field(i int) []byte {
 	return nil
 }
 
-// readOptions reads the options field up to the End option: where that is, the bits of
-// option 52, and the message type. Of an option 52 that is longer than it should be the
-// first octet counts; of several, each: servers differ in which one they obey, and a relay
-// agent must see whatever options they see.
+// readOptions reads the options field up to the End option: the offset of End, the bits of option
+// 52, and the message type. If an option 52 is too long, its first octet counts. If there are
+// several, each counts: servers differ in which one they obey, and a relay agent must see every
+// option that a server may see.
 func (m *Message) readOptions() error {
 	b, at, types := m.b, atOptions, 0
 	for at < len(b) && OptionCode(b[at]) != OptionEnd {
@@ -71,7 +71,7 @@ func (m *Message) readOptions() error {
 	}
 	m.end = at
 	switch {
-	case m.overload&(overloadFile|overloadSName) != 0: // it may be elsewhere
+	case m.overload&(overloadFile|overloadSName) != 0: // it may be in another field
 		m.kind = m.Options().messageType()
 	case types != 1:
 		m.kind = 0
@@ -89,15 +89,14 @@ func (o Options) messageType() MessageType {
 	return MessageType(payload[0])
 }
 
-// place is where a walk over options has come to.
+// place is the present position of a walk over options.
 type place struct{ field, octet int }
 
-// anyOption is no code, but stands for all of them.
+// anyOption stands for all codes.
 const anyOption = -1
 
-// next returns the first option from p on that has the code c, and moves p behind it. A
-// field ends at its End option, and where no whole option is left. ok is false after the
-// last field.
+// next returns the first option from p on that has the code c, and moves p behind it. A field
+// ends at its End option, or where no whole option is left. After the last field, ok is false.
 func (o *Options) next(p *place, c int) (code OptionCode, payload []byte, ok bool) {
 	for ; p.field < 3; p.field, p.octet = p.field+1, 0 {
 		b, at := o.field(p.field), p.octet
@@ -121,8 +120,7 @@ func (o *Options) next(p *place, c int) (code OptionCode, payload []byte, ok boo
 	return 0, nil, false
 }
 
-// All yields each option's code and payload, in the order in which they are to be
-// interpreted.
+// All yields the code and the payload of each option, in the order in which they are interpreted.
 func (o Options) All() iter.Seq2[OptionCode, []byte] {
 	return func(yield func(OptionCode, []byte) bool) {
 		for p := (place{}); ; {
@@ -134,17 +132,15 @@ func (o Options) All() iter.Seq2[OptionCode, []byte] {
 	}
 }
 
-// First returns the payload of the first option with code c. A payload without octets
-// is not nil.
+// First returns the payload of the first option with code c. An empty payload is not nil.
 func (o Options) First(c OptionCode) ([]byte, bool) {
 	_, payload, ok := o.next(&place{}, int(c))
 	return payload, ok
 }
 
-// Value returns what the options with code c hold together (RFC 3396 section 7). Where
-// there is one, that is its payload, in place; the payloads of several are joined in
-// buf, which has to have room for them if nothing is to be allocated, and must not be
-// part of the message.
+// Value returns the joined payloads of the options with code c (RFC 3396 section 7). A single
+// payload is returned in place. Several are joined in buf. If buf has room for them, nothing is
+// allocated. buf must not be a part of the message.
 func (o Options) Value(c OptionCode, buf []byte) ([]byte, bool) {
 	var p place
 	_, value, ok := o.next(&p, int(c))
@@ -169,8 +165,8 @@ func AppendOption(b []byte, c OptionCode, payload []byte) []byte {
 	return append(b, payload...)
 }
 
-// AppendLongOption appends an option of any length, as several of at most MaxOptionLen
-// octets where it does not fit one (RFC 3396 section 6). Section 4 says to whom such
+// AppendLongOption appends an option of any length. If it does not fit one option, it becomes
+// several of at most MaxOptionLen octets (RFC 3396 section 6). Section 4 tells to whom such
 // options may be sent.
 func AppendLongOption(b []byte, c OptionCode, payload []byte) []byte {
 	for len(payload) > MaxOptionLen {

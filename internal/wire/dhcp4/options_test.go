@@ -28,8 +28,8 @@ func overloaded(t testing.TB, options, file, sname string) dhcp4.Message {
 	return m
 }
 
-// RFC 2131 section 4.1: the options field first, then file, then sname, each of the last
-// two where the option overload option says so, up to its End option.
+// RFC 2131 section 4.1: the options field comes first, then file, then sname. Each of the latter
+// two counts where the option overload option says so, up to its End option.
 func TestRFC2131_4_1_OverloadedFieldsInOrder(t *testing.T) {
 	const file, sname = "0c0166 00 0f0166 ff 0c0178", "0c0173 ff"
 	first, inFile, inSName := pair{12, "o"}, []pair{{12, "f"}, {15, "f"}}, []pair{{12, "s"}}
@@ -57,9 +57,8 @@ func TestRFC2131_4_1_OverloadedFieldsInOrder(t *testing.T) {
 	}
 }
 
-// RFC 2131 section 4.1: an option is entirely in one field, and option 52 counts in the
-// options field alone. What is wrong in file or sname is no reason for a relay agent to
-// refuse the message.
+// RFC 2131 section 4.1: an option is in one field only, and option 52 counts only in the options
+// field. An error in file or sname is no reason for a relay agent to refuse the message.
 func TestRFC2131_4_1_OptionsDoNotCrossFields(t *testing.T) {
 	for _, tc := range []struct {
 		name, options, file, sname string
@@ -79,12 +78,12 @@ func TestRFC2131_4_1_OptionsDoNotCrossFields(t *testing.T) {
 	}
 }
 
-// RFC 3396 section 7: options with the same code are joined, in the order options, file,
-// sname (section 5), wherever they were split.
+// RFC 3396 section 7: options with the same code are joined, in the order options, file, sname
+// (section 5), wherever they were split.
 func TestRFC3396_7_SplitOptionsAreJoined(t *testing.T) {
-	// The example of section 8, and another option between its parts.
+	// This is the example of section 8, with another option between its parts.
 	m := message(t, request+"43 07 2f6469736b6c65 0c 01 61 43 06 73732f666f6f ff")
-	room := bytes.Repeat([]byte("x"), 64) // what is in it does not matter
+	room := bytes.Repeat([]byte("x"), 64) // its content does not matter
 	got, ok := m.Options().Value(67, room)
 	if !ok || string(got) != "/diskless/foo" || &got[0] != &room[:1][0] {
 		t.Errorf("joined to %q, %v, in the caller's buffer %v", got, ok, len(got) > 0 && &got[0] == &room[:1][0])
@@ -113,8 +112,8 @@ func TestRFC3396_7_SplitOptionsAreJoined(t *testing.T) {
 	}
 }
 
-// RFC 3396 section 6: no part has more than 255 octets, the parts follow one another, and
-// joined they are what was written.
+// RFC 3396 section 6: no part has more than 255 octets, the parts follow one another, and joined
+// they are the whole.
 func TestRFC3396_6_LongOptionsAreSplit(t *testing.T) {
 	for n, parts := range map[int]string{0: "0", 1: "1", 254: "254", 255: "255", 256: "255 1", 510: "255 255", 511: "255 255 1"} {
 		payload := []byte(strings.Repeat("ab", n)[:n])
@@ -151,7 +150,7 @@ func TestAppendOption(t *testing.T) {
 	wantPanic(t, "dhcp4: option 82 sub-option 2 at octet 0: too big", func() { dhcp4.AppendSubOption(nil, 2, make([]byte, 256)) })
 }
 
-// A payload cannot grow into what follows it.
+// The capacity of a payload ends where the next option begins.
 func TestPayloadsAreClipped(t *testing.T) {
 	m := message(t, request+"0c0161 5204 01026161 0f0162 ff")
 	for c, payload := range m.Options().All() {
@@ -167,7 +166,7 @@ func TestPayloadsAreClipped(t *testing.T) {
 	}
 }
 
-// A caller may stop at any option.
+// A caller may stop after any option.
 func TestStoppingEarly(t *testing.T) {
 	m := overloaded(t, "340103 0c016f ff", "0c0166 ff", "0c0173 ff")
 	all := pairs(m.Options())

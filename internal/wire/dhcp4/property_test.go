@@ -14,9 +14,9 @@ func drawOctets(t *rapid.T, label string, least, most int) []byte {
 	return rapid.SliceOfN(rapid.Byte(), least, most).Draw(t, label)
 }
 
-// drawOptions draws an options field octet by octet, without the builders: options, pads
-// among them, and what may follow. without is the same field less its options 82, joined
-// what those hold.
+// drawOptions draws an options field octet by octet, without the builders: options, pads among
+// them, and what may follow. without is the same field without its options 82, and joined is what
+// those contain together.
 func drawOptions(t *rapid.T) (list []pair, field, without, joined []byte, has82 bool) {
 	for range rapid.IntRange(0, 8).Draw(t, "options") {
 		code := rapid.OneOf(rapid.ByteRange(1, 254), rapid.SampledFrom([]byte{0, 0, 52, 53, 82, 82})).Draw(t, "code")
@@ -40,15 +40,15 @@ func drawOptions(t *rapid.T) (list []pair, field, without, joined []byte, has82 
 	return list, field, without, joined, has82
 }
 
-// drawHeader draws a header that may be anything but one that is refused.
+// drawHeader draws any header that is not refused.
 func drawHeader(t *rapid.T) []byte {
 	h := drawOctets(t, "header", 236, 236)
 	h[0], h[2] = 1+h[0]%2, h[2]%17
 	return append(h, 0x63, 0x82, 0x53, 0x63)
 }
 
-// What is read is what was written; what is removed is option 82 and nothing else; what is
-// added is removed again without a trace.
+// What is read is what was written. Only option 82 is removed. If an option 82 is added and
+// removed, the message is as before.
 func TestPropertyCarriage(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		h := drawHeader(t)
@@ -96,7 +96,7 @@ func TestPropertyCarriage(t *testing.T) {
 	})
 }
 
-// An option of any length is read back as it was, also over three fields.
+// An option of any length is read back unchanged, also if it is in three fields.
 func TestPropertyLongOptions(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		payload := drawOctets(t, "payload", 0, 1200)

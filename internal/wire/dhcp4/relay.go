@@ -1,9 +1,9 @@
 package dhcp4
 
-// Split returns m in two parts: what stands before the End option, and that option
-// with all that follows it, which is nothing if there is no End option. Between them
-// a relay agent adds option 82, as the last option (RFC 3046 section 2.1). ok is false
-// if m has no options field, and before is all of m.
+// Split returns m in two parts: what is before the End option, and the End option with everything
+// after it; without an End option the second part is empty. A relay agent adds option 82 between
+// them, as the last option (RFC 3046 section 2.1). If m has no options field, ok is false, and
+// before is all of m.
 func (m Message) Split() (before, end []byte, ok bool) {
 	if m.end == 0 {
 		return m.b, nil, false
@@ -11,11 +11,10 @@ func (m Message) Split() (before, end []byte, ok bool) {
 	return m.b[:m.end:m.end], m.b[m.end:], true
 }
 
-// AgentInformation returns the Relay Agent Information option of the options field.
-// One in the file or sname field is not read, which RFC 3046 section 2.1 forbids for
-// what servers send; that there is one, Options tells. Where the option was split, buf
-// is used as by Options.Value. ok says that there is an option; the error, that it is
-// not as it should be.
+// AgentInformation returns the Relay Agent Information option of the options field. It does not
+// read one in the file or sname field, where servers must not send it (RFC 3046 section 2.1);
+// Options shows whether there is one. If the option was split, buf is used as by Options.Value.
+// ok says that there is an option. The error says that it is not valid.
 func (m Message) AgentInformation(buf []byte) (a AgentInformation, ok bool, err error) {
 	payload, ok := m.optionsField().Value(OptionAgentInformation, buf)
 	if !ok {
@@ -25,14 +24,13 @@ func (m Message) AgentInformation(buf []byte) (a AgentInformation, ok bool, err 
 	return a, true, err
 }
 
-// AppendWithoutAgentInformation appends m without the Relay Agent Information option
-// of the options field, and without all of them if there are several: they are parts of
-// one (RFC 3396 section 7). Every other octet is as it was, pads and what follows the
-// End option included, so that a client can check the authentication of the message
-// (RFC 3118 section 3). What the file and sname fields hold stays (RFC 3046 section
-// 2.1).
+// AppendWithoutAgentInformation appends m without the Relay Agent Information option of the
+// options field. If there are several, all are left out: they are parts of one (RFC 3396 section
+// 7). Every other octet stays as it is, pads and everything after the End option included, so
+// that a client can verify the authentication of the message (RFC 3118 section 3). The file and
+// sname fields stay as they are (RFC 3046 section 2.1).
 func (m Message) AppendWithoutAgentInformation(b []byte) []byte {
-	from := 0 // what was not appended yet
+	from := 0 // first octet that has not been appended yet
 	for at := atOptions; at < m.end; {
 		if OptionCode(m.b[at]) == OptionPad {
 			at++
@@ -48,17 +46,17 @@ func (m Message) AppendWithoutAgentInformation(b []byte) []byte {
 	return append(b, m.b[from:]...)
 }
 
-// BeginAgentInformation opens a Relay Agent Information option, whose sub-options the
-// caller appends next. mark goes to EndAgentInformation.
+// BeginAgentInformation opens a Relay Agent Information option. The caller appends its
+// sub-options, and gives mark to EndAgentInformation.
 func BeginAgentInformation(b []byte) (out []byte, mark int) {
 	return appendOptionHeader(b, OptionAgentInformation, 0), len(b)
 }
 
-// EndAgentInformation closes the option that BeginAgentInformation opened at mark: all
-// octets appended since are its sub-options. Without any, it takes the option off
-// again, as there must be one (RFC 3046 section 2.0). Above MaxOptionLen octets it
-// takes the option off and returns ErrTooBig: it is not split, as a server need not
-// know how to join it (RFC 3396 section 4).
+// EndAgentInformation closes the option that BeginAgentInformation opened at mark: all octets
+// appended since then are its sub-options. If there are none, it removes the option, because an
+// option must have one (RFC 3046 section 2.0). Above MaxOptionLen octets it removes the option
+// and returns ErrTooBig: the option is not split, because a server may not be able to join it
+// (RFC 3396 section 4).
 func EndAgentInformation(b []byte, mark int) ([]byte, error) {
 	n := len(b) - mark - optionHeaderLen
 	switch {

@@ -11,7 +11,7 @@ import (
 	"fairlead/internal/wire/dhcp4"
 )
 
-// added is m with an option 82 of one sub-option, as a relay agent adds it.
+// added is m with an option 82 that has one sub-option, as a relay agent adds it.
 func added(t testing.TB, m dhcp4.Message, circuit string) []byte {
 	t.Helper()
 	before, end, ok := m.Split()
@@ -26,7 +26,7 @@ func added(t testing.TB, m dhcp4.Message, circuit string) []byte {
 	return append(b, end...)
 }
 
-// RFC 3046 section 2.1: the option is the last one, but before the End option, if present.
+// RFC 3046 section 2.1: the option is the last one before the End option, if that is present.
 func TestRFC3046_2_1_AddedAsTheLastOptionBeforeEnd(t *testing.T) {
 	const option = " 5204 01026131 "
 	for _, tc := range []struct{ name, before, end string }{
@@ -56,8 +56,8 @@ func TestRFC3046_2_1_AddedAsTheLastOptionBeforeEnd(t *testing.T) {
 	}
 }
 
-// RFC 3046 section 2.1: the option that a server echoes is removed. What remains is octet
-// for octet what the server sent.
+// RFC 3046 section 2.1: the option that a server echoes is removed. Every other octet stays as
+// the server sent it.
 func TestRFC3046_2_1_RemovedFromReplies(t *testing.T) {
 	for _, tc := range []struct{ name, options, want string }{
 		{"last", "350105 5204 01026131 ff", "350105 ff"},
@@ -90,9 +90,9 @@ func TestRFC3046_2_1_RemovedFromReplies(t *testing.T) {
 	}
 }
 
-// RFC 3046 section 2.1: one in the sname or file field of what a server sends is neither
-// parsed nor removed. Options tells that it is there, so that a caller can refuse a
-// request which smuggles one to a server that joins it with the relay agent's own.
+// RFC 3046 section 2.1: an option 82 in the sname or file field of a server's message is neither
+// read nor removed. Options shows that it is there. So a caller can refuse a request that has
+// one, which a server may join with the relay agent's own.
 func TestRFC3046_2_1_SNameAndFileAreLeftAlone(t *testing.T) {
 	const circuit = "5204 01026666"
 	for _, tc := range []struct{ name, options, file, sname string }{
@@ -124,8 +124,8 @@ func TestRFC3046_2_1_SNameAndFileAreLeftAlone(t *testing.T) {
 	}
 }
 
-// RFC 3046 section 2.0: at least one sub-option; a sub-option may be empty; 0 and 255 are
-// codes like any other.
+// RFC 3046 section 2.0: there is at least one sub-option; a sub-option may be empty; 0 and 255
+// are codes like any other.
 func TestRFC3046_2_0_AgentInformationField(t *testing.T) {
 	for _, tc := range []struct {
 		field, err string
@@ -155,7 +155,7 @@ func TestRFC3046_2_0_AgentInformationField(t *testing.T) {
 		if diff := cmp.Diff(tc.want, subPairs(a)); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", tc.field, diff)
 		}
-		// The same in a message, and that there is an option at all.
+		// The same in a message; that shows too that there is an option at all.
 		m, parseErr := dhcp4.ParseMessage(append(dhcp4.AppendOption(octets(t, request), 82, field), 0xff))
 		if parseErr != nil {
 			t.Fatal(parseErr)
@@ -167,7 +167,7 @@ func TestRFC3046_2_0_AgentInformationField(t *testing.T) {
 	}
 }
 
-// RFC 3396 section 7: an option 82 that was split is one, wherever the cut is.
+// RFC 3396 section 7: an option 82 that was split is one option, wherever it was cut.
 func TestRFC3396_7_SplitAgentInformation(t *testing.T) {
 	field := octets(t, "010465746830 0c03 010203 0202 6162")
 	for cut := range len(field) + 1 {
@@ -198,9 +198,8 @@ func TestAgentInformationFirst(t *testing.T) {
 	}
 }
 
-// RFC 3046 section 2.0: the length is one octet, and an option without sub-options is not
-// one. What does not fit is taken off again, and the message goes without it (section
-// 2.1).
+// RFC 3046 section 2.0: the length is one octet, and an option has at least one sub-option. An
+// option that does not fit is removed again, and the message is sent without it (section 2.1).
 func TestRFC3046_2_0_LengthOfWhatIsAdded(t *testing.T) {
 	const start = "ee"
 	for _, n := range []int{0, 1, 252, 253} {
@@ -225,8 +224,9 @@ func TestRFC3046_2_0_LengthOfWhatIsAdded(t *testing.T) {
 	}
 }
 
-// RFC 3118 section 3: the digest of an authenticated message leaves out option 82, hops and
-// giaddr. It still holds after a relay agent added the option, and after it removed it.
+// RFC 3118 section 3: the digest of an authenticated message does not cover option 82, hops and
+// giaddr. It is still correct after a relay agent has added the option, and after it has removed
+// it.
 func TestRFC3118_3_AuthenticationSurvives(t *testing.T) {
 	key := []byte("a key of client and server")
 	// The digest is the last 16 octets of option 90; the message is padded.
@@ -253,7 +253,7 @@ func TestRFC3118_3_AuthenticationSurvives(t *testing.T) {
 	if m, err = dhcp4.ParseMessage(forwarded); err != nil {
 		t.Fatal(err)
 	}
-	seen := m.AppendWithoutAgentInformation(nil) // what the server computes over
+	seen := m.AppendWithoutAgentInformation(nil) // what the server computes the digest of
 	if !bytes.Equal(sign(seen), sent[digestAt:digestAt+16]) {
 		t.Error("the server computes another digest")
 	}

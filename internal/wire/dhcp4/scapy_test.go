@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// scapyProgram reads a packet in hexadecimal from each line, and writes what scapy makes
-// of it as a list of lines in JSON.
+// scapyProgram reads a packet in hexadecimal from each line, and writes what scapy reads in it as
+// a list of lines in JSON.
 const scapyProgram = `
 import json, sys
 from scapy.layers.dhcp import BOOTP, DHCP
@@ -26,8 +26,8 @@ for line in sys.stdin:
     print(json.dumps(lines))
 `
 
-// Scapy reads the golden packets as their files say: a second decoder which is
-// independent of ours. It belongs to Debian's own interpreter.
+// Scapy reads in the golden packets what their files say. It is a second decoder that is
+// independent of ours. It is a package of Debian's own interpreter.
 func TestScapyAgreesOnGoldens(t *testing.T) {
 	var in bytes.Buffer
 	var list []golden

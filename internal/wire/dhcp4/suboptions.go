@@ -6,16 +6,15 @@ import (
 	"net/netip"
 )
 
-// AppendCircuitID appends a whole Agent Circuit ID sub-option (RFC 3046 section 3.1).
-// Its value is opaque, of any length, and has no parser: it is what
-// AgentInformation.First returns. So is that of the remote ID.
+// AppendCircuitID appends a whole Agent Circuit ID sub-option (RFC 3046 section 3.1). Its value
+// is opaque and of any length, and has no parser: AgentInformation.First returns it. The same
+// holds for the remote ID.
 func AppendCircuitID(b, id []byte) []byte { return AppendSubOption(b, SubOptionCircuitID, id) }
 
 // AppendRemoteID appends a whole Agent Remote ID sub-option (RFC 3046 section 3.2).
 func AppendRemoteID(b, id []byte) []byte { return AppendSubOption(b, SubOptionRemoteID, id) }
 
-// DeviceClass is what a cable modem says of itself, a bit for each attribute (RFC 3256
-// section 2).
+// DeviceClass describes a cable modem, with a bit for each attribute (RFC 3256 section 2).
 type DeviceClass uint32
 
 // DeviceClassCCCM is the bit of a CPE Controlled Cable Modem.
@@ -32,8 +31,8 @@ func AppendDeviceClass(b []byte, v DeviceClass) []byte {
 	return appendUint32(b, SubOptionDeviceClass, uint32(v))
 }
 
-// ParseLinkSelection reads the value of a Link Selection sub-option (RFC 3527 section
-// 3): the address of the subnet, its host bits zero.
+// ParseLinkSelection reads the value of a Link Selection sub-option (RFC 3527 section 3): the
+// address of the subnet, whose host bits are zero.
 func ParseLinkSelection(b []byte) (netip.Addr, error) {
 	return parseSubAddress(SubOptionLinkSelection, b)
 }
@@ -50,8 +49,8 @@ func ParseSubscriberID(b []byte) ([]byte, error) {
 	return atLeast(b, OptionAgentInformation, SubOptionSubscriberID, 1)
 }
 
-// AppendSubscriberID appends a whole Subscriber-ID sub-option. The id must not be empty
-// and must not end with a null.
+// AppendSubscriberID appends a whole Subscriber-ID sub-option. The id must not be empty, and its
+// last octet must not be 0.
 func AppendSubscriberID(b, id []byte) []byte { return AppendSubOption(b, SubOptionSubscriberID, id) }
 
 // Authentication is the value of an Authentication sub-option (RFC 4030 section 4).
@@ -63,20 +62,19 @@ type Authentication struct {
 	Information     []byte // the Authentication Information field
 }
 
-// What RFC 4030 defines: a method of replay detection (section 5), and an algorithm
-// (section 7.1), whose Authentication Information is a key ID of 4 octets and a digest of
-// 20.
+// The method of replay detection of RFC 4030 (section 5), and its algorithm (section 7.1), whose
+// Authentication Information is a key ID of 4 octets and a digest of 20 octets.
 const (
 	RDMCounter        uint8 = 1
 	AlgorithmHMACSHA1 uint8 = 1
 	HMACSHA1Len             = 4 + 20
 )
 
-// authenticationHeaderLen is all before the Authentication Information.
+// authenticationHeaderLen is the length of the fields before the Authentication Information.
 const authenticationHeaderLen = 1 + 1 + 8 + 4
 
-// ParseAuthentication reads the value of an Authentication sub-option, and does not check
-// that its length fits the algorithm. The four bits beside the RDM are ignored.
+// ParseAuthentication reads the value of an Authentication sub-option. It does not check that the
+// length fits the algorithm. The four bits beside the RDM are ignored.
 func ParseAuthentication(b []byte) (Authentication, error) {
 	if len(b) < authenticationHeaderLen {
 		return Authentication{}, &Error{Option: OptionAgentInformation, SubOption: SubOptionAuthentication, Offset: len(b), Err: ErrTruncated}
@@ -99,8 +97,8 @@ func AppendAuthentication(b []byte, v Authentication) []byte {
 	return append(b, v.Information...)
 }
 
-// VendorInformation is the value of a Vendor-Specific Information sub-option (RFC 4243
-// section 3): for each vendor an enterprise number, a length of one octet, and data.
+// VendorInformation is the value of a Vendor-Specific Information sub-option (RFC 4243 section
+// 3): for each vendor an enterprise number, a length of one octet, and data.
 type VendorInformation []byte
 
 // vendorHeaderLen is the enterprise number and the length of the data.
@@ -150,8 +148,8 @@ type RelayFlags uint8
 // RelayFlagUnicast says that the relay agent received the request as a unicast.
 const RelayFlagUnicast RelayFlags = 0x80
 
-// ParseRelayFlags reads the value of a Flags sub-option: its first octet, whatever
-// follows (RFC 5010 section 5).
+// ParseRelayFlags reads the value of a Flags sub-option: its first octet. Octets after that are
+// ignored (RFC 5010 section 5).
 func ParseRelayFlags(b []byte) (RelayFlags, error) {
 	b, err := atLeast(b, OptionAgentInformation, SubOptionFlags, 1)
 	if err != nil {
@@ -160,8 +158,8 @@ func ParseRelayFlags(b []byte) (RelayFlags, error) {
 	return RelayFlags(b[0]), nil
 }
 
-// AppendRelayFlags appends a whole Flags sub-option. A relay agent that sends it at all
-// must send it in every option 82 that it adds (RFC 5010 section 4).
+// AppendRelayFlags appends a whole Flags sub-option. A relay agent that sends one must send it in
+// every option 82 that it adds (RFC 5010 section 4).
 func AppendRelayFlags(b []byte, v RelayFlags) []byte {
 	return append(appendSubOptionHeader(b, SubOptionFlags, 1), byte(v))
 }
@@ -208,9 +206,9 @@ func AppendAccessTechnology(b []byte, v AccessTechnology) []byte {
 	return append(appendSubOptionHeader(b, SubOptionAccessTechnology, 2), 0, byte(v))
 }
 
-// AppendNetworkName appends a whole Network-Name sub-option: an SSID or PLMN identifier
-// in UTF-8 (RFC 7839 section 4.3.1). Its value is the name and has no parser, nor have the
-// two other names.
+// AppendNetworkName appends a whole Network-Name sub-option: an SSID or PLMN identifier in UTF-8
+// (RFC 7839 section 4.3.1). The value is the name, and has no parser; the same holds for the
+// other two names.
 func AppendNetworkName(b, name []byte) []byte { return AppendSubOption(b, SubOptionNetworkName, name) }
 
 // AppendAccessPointName appends a whole Access-Point-Name sub-option: the name of the
@@ -242,15 +240,14 @@ func AppendOperatorID(b []byte, enterprise uint32) []byte {
 	return appendUint32(b, SubOptionOperatorID, enterprise)
 }
 
-// AppendOperatorRealm appends a whole Operator-Realm sub-option, for instance EXAMPLE.COM
-// (RFC 7839 section 4.4.2).
+// AppendOperatorRealm appends a whole Operator-Realm sub-option, for example EXAMPLE.COM (RFC
+// 7839 section 4.4.2).
 func AppendOperatorRealm(b, realm []byte) []byte {
 	return AppendSubOption(b, SubOptionOperatorRealm, realm)
 }
 
-// AppendSourcePort appends a whole Source Port sub-option (RFC 8357 section 4.1). It has
-// no value: that it is there says that replies go to the port that the request came
-// from.
+// AppendSourcePort appends a whole Source Port sub-option (RFC 8357 section 4.1). It has no
+// value. Its presence says that replies go to the port that the request came from.
 func AppendSourcePort(b []byte) []byte { return AppendSubOption(b, SubOptionSourcePort, nil) }
 
 // VSS is the value of a Virtual Subnet Selection sub-option (RFC 6607 section
@@ -267,9 +264,9 @@ const (
 	VSSGlobal uint8 = 255 // the global, default VPN, without information
 )
 
-// ParseVSS reads the value of a Virtual Subnet Selection sub-option (RFC 6607 section
-// 3.2). Information that is not as long as its type says is ErrTruncated or ErrMalformed;
-// that of unassigned types is not checked.
+// ParseVSS reads the value of a Virtual Subnet Selection sub-option (RFC 6607 section 3.2). If
+// the length of the information does not fit the type, the error is ErrTruncated or ErrMalformed.
+// The information of unassigned types is not checked.
 func ParseVSS(b []byte) (VSS, error) {
 	b, err := atLeast(b, OptionAgentInformation, SubOptionVSS, 1)
 	if err != nil {
@@ -295,9 +292,8 @@ func AppendVSS(b []byte, v VSS) []byte {
 	return append(append(b, v.Type), v.Information...)
 }
 
-// AppendVSSControl appends a whole Virtual Subnet Selection Control sub-option (RFC 6607
-// section 3.3). It has no value: in a reply it says that the server did not heed the VSS
-// sub-option.
+// AppendVSSControl appends a whole Virtual Subnet Selection Control sub-option (RFC 6607 section
+// 3.3). It has no value. In a reply it says that the server did not use the VSS sub-option.
 func AppendVSSControl(b []byte) []byte { return AppendSubOption(b, SubOptionVSSControl, nil) }
 
 func parseSubAddress(c SubOptionCode, b []byte) (netip.Addr, error) {

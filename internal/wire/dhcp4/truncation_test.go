@@ -9,14 +9,14 @@ import (
 	"fairlead/internal/wire/dhcp4"
 )
 
-// Every prefix of every structure is refused as truncated, but for the cuts that fall
-// between two options or at the end of a field of any length.
+// If a structure is cut short, it is refused as truncated, except for cuts between two options or
+// in a field of any length.
 func TestTruncations(t *testing.T) {
 	agent := "0104 65746830 0c02 6162 1300"
 	for _, tc := range []struct {
 		name, whole string
 		parse       func([]byte) error
-		legal       []int // cuts that leave something whole
+		legal       []int // lengths that leave a valid structure
 	}{
 		{"message", request + "350101 00 5206 0104 65746830 3d03 010203 ff", asError(dhcp4.ParseMessage), []int{240, 243, 244, 252, 257}},
 		{"BOOTP message", "01 01 06 00 00*296", asError(dhcp4.ParseMessage), nil},
@@ -47,7 +47,7 @@ func TestTruncations(t *testing.T) {
 			t.Errorf("%s: whole: %v", tc.name, err)
 		}
 		for n := range whole {
-			// A copy of its own, so that reading past the end cannot succeed.
+			// It is a copy, so that nothing can be read after its end.
 			err := tc.parse(slices.Clip(bytes.Clone(whole[:n])))
 			if slices.Contains(tc.legal, n) {
 				if err != nil {

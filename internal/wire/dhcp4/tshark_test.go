@@ -12,7 +12,7 @@ import (
 	"fairlead/internal/wire/dhcp4"
 )
 
-// dissection is what tshark says of a packet.
+// dissection is what tshark reads in a packet.
 type dissection dissect.Packet
 
 // tshark has tshark read DHCPv4 packets.
@@ -40,7 +40,7 @@ func datagram(payload []byte) []byte {
 	return append(b, payload...)
 }
 
-// agentField begins the names of tshark's fields of option 82.
+// agentField is the beginning of the names of tshark's fields of option 82.
 const agentField = "dhcp.option.agent_information_option."
 
 // The fields that TestTsharkAgrees compares.
@@ -65,7 +65,7 @@ func TestTsharkAgrees(t *testing.T) {
 	for len(packets) < generatedPackets {
 		p := g.wild()
 		if p.InFile+p.InSName > 0 {
-			continue // tshark reads these fields before the options field: a golden packet has them
+			continue // tshark reads these fields before the options field; a golden packet tests them
 		}
 		packets, want = append(packets, build(t, p)), append(want, expect(p))
 	}
@@ -76,8 +76,8 @@ func TestTsharkAgrees(t *testing.T) {
 	}
 }
 
-// TestTsharkAgrees rests on this: tshark complains of what goes past the end of an option,
-// or of the packet.
+// TestTsharkAgrees depends on this: tshark complains if an option goes past its end, or past the
+// end of the packet.
 func TestTsharkSeesBadPackets(t *testing.T) {
 	good := octets(t, request+"350101 5204 01026131 ff")
 	cut := octets(t, request+"350101 5206 01026131")
@@ -95,7 +95,7 @@ func (d dissection) add(field string, value any) {
 	d[field] = append(d[field], fmt.Sprint(value))
 }
 
-// expect writes down what tshark must say of p.
+// expect is what tshark must read in p.
 func expect(p packet) dissection {
 	d := dissection{}
 	d.add("dhcp.type", p.Op)
@@ -119,7 +119,7 @@ func expect(p packet) dissection {
 	for _, o := range p.Options {
 		d.option(o)
 	}
-	d.add("dhcp.option.type", 0) // what it says of an End option
+	d.add("dhcp.option.type", 0) // tshark's value for an End option
 	return d
 }
 
@@ -157,8 +157,8 @@ func (d dissection) option(o option) {
 	}
 }
 
-// sourcePortComplaint is what tshark 4.0 says of every Source Port sub-option: a fault of
-// its own, as it says itself.
+// sourcePortComplaint is tshark 4.0's complaint about every Source Port sub-option. It is a fault
+// of tshark, as its own text says.
 const sourcePortComplaint = "ERROR, please report: Unknown subopt type handler 19"
 
 // subOption adds what tshark reads in a sub-option of option 82.
@@ -203,7 +203,7 @@ func (d dissection) subOption(s pair) {
 	}
 }
 
-// colons writes octets as a link-layer address.
+// colons writes octets in the form of a link-layer address.
 func colons(octets string) string {
 	var parts []string
 	for _, o := range []byte(octets) {

@@ -12,17 +12,17 @@ import (
 	"fairlead/internal/wire/dhcp4"
 )
 
-// anyValue adapts a parser to one shape.
+// anyValue gives all parsers one type.
 func anyValue[T any](parse func([]byte) (T, error)) func([]byte) (any, error) {
 	return func(b []byte) (any, error) { return parse(b) }
 }
 
-// of adapts a parser that is told which option it reads.
+// of gives a parser the code of the option that it reads.
 func of[T any](c dhcp4.OptionCode, parse func(dhcp4.OptionCode, []byte) (T, error)) func([]byte) (T, error) {
 	return func(b []byte) (T, error) { return parse(c, b) }
 }
 
-// asError adapts a parser to its error alone.
+// asError keeps only the error of a parser.
 func asError[T any](parse func([]byte) (T, error)) func([]byte) error {
 	return func(b []byte) error {
 		_, err := parse(b)
@@ -30,8 +30,8 @@ func asError[T any](parse func([]byte) (T, error)) func([]byte) error {
 	}
 }
 
-// values pairs each option and sub-option with its octets, written from the RFC's figure,
-// and its value.
+// values has each option and sub-option as octets, written from the figure in the RFC, and as a
+// value.
 var values = []struct {
 	name   string
 	octets string // the whole option or sub-option
@@ -229,7 +229,7 @@ var values = []struct {
 
 func octetsOf(s string) []byte { return []byte(s) }
 
-// opaque stands for the parser of what has none: the payload is the value.
+// opaque is the parser of options that have no parser: the payload is the value.
 func opaque(b []byte) (any, error) { return b, nil }
 
 func TestValues(t *testing.T) {
@@ -299,7 +299,7 @@ func TestValuesRefused(t *testing.T) {
 	}
 }
 
-// RFC 5010 section 5: of more than one octet the first is evaluated.
+// RFC 5010 section 5: if there are several octets, the first one is evaluated.
 func TestRFC5010_5_FirstOctetOfLongFlags(t *testing.T) {
 	if got, err := dhcp4.ParseRelayFlags([]byte{0x81, 0, 0}); got != 0x81 || got&dhcp4.RelayFlagUnicast == 0 || err != nil {
 		t.Errorf("got %#x, %v", got, err)
@@ -320,7 +320,8 @@ func TestRFC4030_4_BitsBesideTheRDMAreIgnored(t *testing.T) {
 	}
 }
 
-// RFC 6925 section 4: the identifier has one octet at least. An option 82 holds one of 253.
+// RFC 6925 section 4: the identifier has at least one octet. An option 82 can hold one of 253
+// octets.
 func TestRFC6925_4_LengthOfTheIdentifier(t *testing.T) {
 	for _, n := range []int{1, 2, dhcp4.MaxRelayIDLen} {
 		id := bytes.Repeat([]byte{0xab}, n)

@@ -1,11 +1,11 @@
-// Package linkaddr has a value type for link-layer addresses (RFC 6939 calls
-// them client link-layer addresses). It is comparable, needs no allocation and
-// its zero value means that no address is known, as on PPP links.
+// Package linkaddr has the type of link-layer addresses (RFC 6939 calls them client link-layer
+// addresses). An Addr can be compared, and needs no allocation. The zero Addr means that the
+// address is not known, as on PPP links.
 package linkaddr
 
 import "encoding/hex"
 
-// MaxLen is the longest address that is held, in octets. EUI-64 needs 8.
+// MaxLen is the length of the longest address that an Addr can hold, in octets. EUI-64 needs 8.
 const MaxLen = 8
 
 // Addr is a link-layer address of 0 to MaxLen octets.
@@ -14,7 +14,7 @@ type Addr struct {
 	length uint8
 }
 
-// From copies b; an address longer than MaxLen is treated as unknown.
+// From copies b. An address that is longer than MaxLen counts as unknown.
 func From(b []byte) Addr {
 	var a Addr
 	if len(b) > MaxLen {
@@ -51,12 +51,12 @@ func (a Addr) Len() int { return int(a.length) }
 // Append appends the octets to b.
 func (a Addr) Append(b []byte) []byte { return append(b, a.octets[:a.length]...) }
 
-// String is the colon-separated form, empty where no address is known.
+// String is the colon-separated form; it is empty where the address is not known.
 func (a Addr) String() string {
 	return string(a.AppendString(make([]byte, 0, 3*MaxLen)))
 }
 
-// AppendString appends what String says to b.
+// AppendString appends the text of String to b.
 func (a Addr) AppendString(b []byte) []byte {
 	for i := range a.octets[:a.length] {
 		if i > 0 {

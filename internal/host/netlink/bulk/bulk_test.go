@@ -13,7 +13,7 @@ import (
 
 func open(t *testing.T) *Conn {
 	t.Helper()
-	runtime.LockOSThread() // the thread dies with the test, and the namespace with it
+	runtime.LockOSThread() // the thread ends with the test, and the namespace with the thread
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		t.Fatalf("network namespace: %v (root is needed)", err)
 	}
@@ -34,12 +34,12 @@ func unreachable(b []byte, n uint16, kind, flags uint16) []byte {
 
 const create = unix.NLM_F_CREATE | unix.NLM_F_EXCL | unix.NLM_F_ACK
 
-// Each message has its own answer, in its own place.
+// Each message gets its own answer, at its own index.
 func TestAnswers(t *testing.T) {
 	c := open(t)
 	b := unreachable(nil, 1, unix.RTM_NEWROUTE, create)
 	b = unreachable(b, 1, unix.RTM_NEWROUTE, create)
-	b = unreachable(b, 2, unix.RTM_DELROUTE, 0) // fails, and did not ask for an answer
+	b = unreachable(b, 2, unix.RTM_DELROUTE, 0) // it fails, and did not ask for an answer
 	b = unreachable(b, 3, unix.RTM_NEWROUTE, create&^unix.NLM_F_ACK)
 	b = unreachable(b, 1, unix.RTM_DELROUTE, unix.NLM_F_ACK)
 	answers, err := c.Exchange(b, nil)
@@ -52,7 +52,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// A refusal carries what the kernel has to say.
+// A refusal has the kernel's own text.
 func TestRefusalText(t *testing.T) {
 	c := open(t)
 	b, start := Begin(nil, unix.RTM_NEWROUTE, create, unix.AF_INET6, 129, 0, 0, unix.RT_TABLE_MAIN, 87, 0, unix.RTN_UNREACHABLE, 0, 0, 0, 0)
@@ -86,7 +86,7 @@ func TestLimit(t *testing.T) {
 	}
 }
 
-// When answers are lost, none is taken for success.
+// When answers are lost, none counts as success.
 func TestLostAnswers(t *testing.T) {
 	c := open(t)
 	if err := unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 1); err != nil {
@@ -94,7 +94,7 @@ func TestLostAnswers(t *testing.T) {
 	}
 	var b []byte
 	for n := range uint16(100) {
-		b = unreachable(b, n, unix.RTM_DELROUTE, 0) // each an error, none asked for
+		b = unreachable(b, n, unix.RTM_DELROUTE, 0) // each of them fails, and none asks for an answer
 	}
 	answers, err := c.Exchange(b, nil)
 	if err != nil {
@@ -114,7 +114,7 @@ func TestLostAnswers(t *testing.T) {
 	}
 }
 
-// What is not a message is not sent.
+// Octets that are no message are not sent.
 func TestExchangeRefusesNonsense(t *testing.T) {
 	c := open(t)
 	for _, length := range []uint32{0, 15, 17, 1 << 31} {
@@ -132,7 +132,7 @@ func TestExchangeRefusesNonsense(t *testing.T) {
 	}
 }
 
-// An error ends a dump, and so does the end.
+// A dump ends with an error, or with the kernel's end of the dump.
 func TestDump(t *testing.T) {
 	c := open(t)
 	b, start := Begin(nil, unix.RTM_GETLINK, unix.NLM_F_DUMP, make([]byte, unix.SizeofIfInfomsg)...)
@@ -146,8 +146,8 @@ func TestDump(t *testing.T) {
 	}
 }
 
-// What Begin, Attr and Nest make, each and Attrs read; cut short anywhere, they
-// read less and no further.
+// each and Attrs read what Begin, Attr and Nest write. If it is cut short anywhere, they read
+// less, and nothing beyond.
 func TestMessageRoundTrip(t *testing.T) {
 	b, start := Begin(nil, 7, unix.NLM_F_ACK, 1, 2, 3)
 	b = AttrString(Attr(b, 3, []byte{9}), 4, "name")

@@ -15,9 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Listener hears what the kernel tells groups of a netlink family. The kernel queues
-// a notice before the call that it is about returns: who reads knows of all changes
-// that were made before.
+// Listener hears the kernel's notices to groups of a netlink family. The kernel queues a notice
+// before the call that makes the change returns: a reader knows of all changes that were made
+// before it reads.
 type Listener struct {
 	file *os.File
 	raw  syscall.RawConn
@@ -27,11 +27,11 @@ type Listener struct {
 	buf []byte
 }
 
-// noticeRoom is for notices that are not read yet.
+// noticeRoom is room for notices that have not been read, in octets.
 const noticeRoom = 8 << 20
 
-// Listen begins to hear of groups of a family, by their numbers, in the network
-// namespace of the calling thread.
+// Listen begins to listen to groups of a family, by their numbers, in the network namespace of
+// the calling thread.
 func Listen(family int, groups ...int) (*Listener, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, family)
 	if err != nil {
@@ -45,7 +45,7 @@ func Listen(family int, groups ...int) (*Listener, error) {
 		return nil, errors.Join(fmt.Errorf("netlink: bind: %w", err), unix.Close(fd))
 	}
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, noticeRoom) != nil {
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, noticeRoom) // how much there is decides only when some are lost
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, noticeRoom) // the size only decides when notices are lost
 	}
 	l := &Listener{file: os.NewFile(uintptr(fd), "netlink notices"), fd: fd, buf: make([]byte, 64<<10)}
 	if l.raw, err = l.file.SyscallConn(); err != nil {
@@ -54,10 +54,10 @@ func Listen(family int, groups ...int) (*Listener, error) {
 	return l, nil
 }
 
-// Ignore keeps the kernel from queueing notices of what the socket with a netlink port
-// asked for. What changed together was asked for by one socket.
+// Ignore keeps the kernel from queueing notices of changes that the socket with this netlink port
+// asked for. One socket asks for all the changes of one notice.
 func (l *Listener) Ignore(port uint32) error {
-	const senderAt, all = 12, 1 << 18 // nlmsg_pid; more than any notice has
+	const senderAt, all = 12, 1 << 18 // offset of nlmsg_pid; longer than any notice
 	big := binary.BigEndian.Uint32(binary.NativeEndian.AppendUint32(nil, port))
 	program := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: senderAt},
@@ -74,7 +74,7 @@ func (l *Listener) Ignore(port uint32) error {
 	return nil
 }
 
-// Close ends Wait, and Read reads nothing from then on.
+// Close ends Wait. After it, Read reads nothing.
 func (l *Listener) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -85,9 +85,8 @@ func (l *Listener) Close() error {
 	return l.file.Close()
 }
 
-// Wait returns when there is something to read, or with an error: of ctx, when that has
-// ended, or net.ErrClosed after Close. One goroutine at a time waits, always with the
-// same ctx.
+// Wait returns when there is something to read, or with an error: that of ctx when it has ended,
+// or net.ErrClosed after Close. One goroutine at a time may wait, always with the same ctx.
 func (l *Listener) Wait(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { _ = l.file.SetReadDeadline(time.Unix(1, 0)) })()
 	err := l.raw.Read(func(fd uintptr) bool {
@@ -98,14 +97,14 @@ func (l *Listener) Wait(ctx context.Context) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil:
-		return net.ErrClosed // it fails in no other way
+		return net.ErrClosed // the socket fails for no other reason
 	}
 	return nil
 }
 
-// Read hands take the type and the body of each notice that is there, and does not
-// wait. A body is good until take returns. lost says that the kernel had some for
-// which there was no room, or that they could not be read.
+// Read gives take the type and the body of each notice that has come, and does not wait. A body
+// is valid until take returns. lost says that the kernel had no room for some notices, or that
+// some could not be read.
 func (l *Listener) Read(take func(kind uint16, body []byte)) (lost bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

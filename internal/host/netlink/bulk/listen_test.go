@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What the kernel tells can be read as soon as what it is about is done; what was lost
-// for want of room is told once, and what came after that is there.
+// A notice can be read as soon as the change is made. Notices that were lost for lack of room are
+// reported once, and later ones can be read.
 func TestListener(t *testing.T) {
 	c := open(t)
 	l, err := Listen(unix.NETLINK_ROUTE, unix.RTNLGRP_IPV6_ROUTE)

@@ -14,7 +14,7 @@ type message struct {
 	body        []byte
 }
 
-// each walks the messages in b until f says stop. A length that lies ends it.
+// each calls f with the messages in b until f returns false. A length that is wrong ends it.
 func each(b []byte, f func(message) bool) {
 	for len(b) >= headerLen {
 		n := int(binary.NativeEndian.Uint32(b))
@@ -47,8 +47,8 @@ func (m message) refusal() error {
 		errno = -errno
 	}
 	r := &Refusal{Errno: unix.Errno(errno)}
-	// An acknowledgement goes on with the header of the request, then, if the
-	// flag is set, attributes.
+	// An acknowledgement goes on with the header of the request, and then, if the flag is set,
+	// with attributes.
 	if m.flags&unix.NLM_F_ACK_TLVS != 0 && len(m.body) > 4+headerLen {
 		Attrs(m.body[4+headerLen:], func(kind uint16, v []byte) {
 			if kind == unix.NLMSGERR_ATTR_MSG {
@@ -59,8 +59,8 @@ func (m message) refusal() error {
 	return r
 }
 
-// Begin appends the header of a message and its fixed part. The message is
-// finished by End with the offset that Begin returns.
+// Begin appends the header of a message and its fixed part. End finishes the message, with the
+// offset that Begin returns.
 func Begin(b []byte, kind, flags uint16, fixed ...byte) (out []byte, start int) {
 	start = len(b)
 	b = append(b, 0, 0, 0, 0)
@@ -82,7 +82,7 @@ func Attr(b []byte, kind uint16, v []byte) []byte {
 	return pad(append(b, v...))
 }
 
-// AttrString appends a text with the zero octet that ends it.
+// AttrString appends a text, with the octet 0 at its end.
 func AttrString(b []byte, kind uint16, v string) []byte {
 	b = attrHeader(b, kind, len(v)+1)
 	return pad(append(append(b, v...), 0))
@@ -93,7 +93,7 @@ func AttrUint32(b []byte, kind uint16, v uint32) []byte {
 	return binary.NativeEndian.AppendUint32(attrHeader(b, kind, 4), v)
 }
 
-// Nest begins an attribute that holds attributes. It is finished by EndNest.
+// Nest begins an attribute that holds attributes. EndNest finishes it.
 func Nest(b []byte, kind uint16) (out []byte, start int) {
 	return attrHeader(b, kind|unix.NLA_F_NESTED, 0), len(b)
 }
@@ -104,8 +104,8 @@ func EndNest(b []byte, start int) []byte {
 	return b
 }
 
-// Attrs walks attributes. Kinds come without the flags in their high bits. A
-// length that lies ends it.
+// Attrs calls f with each attribute. Its kind comes without the flags in its high bits. A length
+// that is wrong ends it.
 func Attrs(b []byte, f func(kind uint16, v []byte)) {
 	for len(b) >= unix.SizeofNlAttr {
 		n := int(binary.NativeEndian.Uint16(b))

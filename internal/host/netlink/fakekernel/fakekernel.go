@@ -1,10 +1,10 @@
-// Package fakekernel behaves as Linux does towards routes and filter elements,
-// in memory, and prints what became of it. It takes the place of host/netlink
-// and host/nft in tests; the tests of host/netlink run the same body against it
-// and against the real kernel, which keeps it honest.
+// Package fakekernel behaves as Linux does towards routes and filter elements, in memory, and
+// prints the result. It takes the place of host/netlink and host/nft in tests. The tests of
+// host/netlink run the same code with it and with the real kernel, which shows that the two
+// agree.
 //
-// It does not forward packets, and knows one kind of foreign route. A Kernel is
-// safe for concurrent use.
+// It does not forward packets, and knows only one kind of foreign route. A Kernel is safe for
+// concurrent use.
 package fakekernel
 
 import (
@@ -47,23 +47,22 @@ type route struct {
 
 func idOf(r hoststate.Route) id { return id{table: r.Table, metric: r.Metric, prefix: r.Prefix} }
 
-// New has no links, routes or elements.
+// New makes a kernel without links, routes and elements.
 func New() *Kernel {
 	return &Kernel{
 		links: map[string]links.Link{}, routes: map[id]route{}, elements: map[hoststate.Element]bool{},
 	}
 }
 
-// Fail makes every later operation fail with err, until it is nil again.
+// Fail makes every later operation fail with err; nil ends that.
 func (k *Kernel) Fail(err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.fail = err
 }
 
-// SetLink makes or changes an interface. As in Linux, one that goes down, or is
-// made anew with another index, takes its unicast routes with it, while loss of
-// carrier takes none.
+// SetLink makes or changes an interface. As in Linux, an interface that goes down, or is made
+// again with another index, loses its unicast routes. One that loses its carrier keeps them.
 func (k *Kernel) SetLink(l links.Link) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -93,29 +92,28 @@ func (k *Kernel) AddForeign(r hoststate.Route) {
 	k.routes[idOf(r)] = route{r, Foreign}
 }
 
-// DeleteRoute removes a route behind our back, whoever's it is.
+// DeleteRoute removes a route of any owner without telling anybody.
 func (k *Kernel) DeleteRoute(r hoststate.Route) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	delete(k.routes, idOf(r))
 }
 
-// DeleteElement removes an element behind our back.
+// DeleteElement removes an element without telling anybody.
 func (k *Kernel) DeleteElement(e hoststate.Element) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	delete(k.elements, e)
 }
 
-// Snapshot is the interfaces, ordered by index.
+// Snapshot returns the interfaces, ordered by index.
 func (k *Kernel) Snapshot() ([]links.Link, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return slices.SortedFunc(maps.Values(k.links), func(a, b links.Link) int { return a.Index - b.Index }), nil
 }
 
-// Apply carries out operations on routes and elements, with the errors of
-// host/netlink.
+// Apply carries out operations on routes and elements, with the errors of host/netlink.
 func (k *Kernel) Apply(ops []hoststate.Op, failed func(i int, err error)) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -167,7 +165,7 @@ func (k *Kernel) up(index int) bool {
 	return false
 }
 
-// Routes is our routes, in order.
+// Routes returns our routes, in order.
 func (k *Kernel) Routes() ([]hoststate.Route, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -196,8 +194,7 @@ func (k *Kernel) Elements(found func(hoststate.Element)) error {
 	return nil
 }
 
-// Purge removes our routes and all elements, and returns how many routes these
-// were.
+// Purge removes our routes and all elements, and returns how many routes there were.
 func (k *Kernel) Purge() (n int, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -225,8 +222,8 @@ func (k *Kernel) sorted() []route {
 	})
 }
 
-// String prints routes as ip -6 route does, but with table and protocol always
-// said, and then the elements.
+// String prints routes as ip -6 route does, but always with table and protocol, and then the
+// elements.
 func (k *Kernel) String() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
