@@ -64,6 +64,7 @@ func (d *decoder) guardFile(text []byte) *Config {
 		Optional("others", Read(&own.Others, oneOf(choice[bool]{"refuse", false}, choice[bool]{"allow", true}))),
 		Optional("ipsec", g.IPsec.decode),
 	)
+	d.warnings.sort()
 	g.Warnings, g.mentions = d.warnings, d.mentions
 	return g
 }

@@ -63,6 +63,7 @@ func (d *decoder) config(text []byte, kinds Kinds) *Config {
 		}
 		c.hops = append(c.hops, s.hops()...)
 	}
+	d.warnings.sort()
 	c.Warnings, c.mentions = d.warnings, d.mentions
 	return c
 }

@@ -402,20 +402,34 @@ func TestPeersAreHeardByOneRole(t *testing.T) {
 	}
 }
 
-// An interface that leads to a subnet has clients, or a relay, or is misspelt.
-func TestServer6WarnsOfInterfacesWithoutClients(t *testing.T) {
+// What is permitted, and probably a mistake: interfaces that lead to a subnet and have neither
+// clients nor a relay, and prefixes for clients that are on a link.
+func TestServer6Warnings(t *testing.T) {
 	c, err := servers.Parse("f.yaml", []byte(`
 peers: [{name: access7, address: 2001:db8:ffff::7, role: relay, interfaces: [eth0], protection: none}]
 server6:
   links: [{match: "eth1*"}]
-  subnets: [{subnet: 2001:db8:1::/64, interfaces: [eth11, eth0, "wlan*", eth2]}]
+  subnets:
+    - subnet: 2001:db8:1::/64
+      interfaces: [eth11, eth0, "wlan*", eth2, "eth*"]
+      pd-pools:
+        - {prefix: 2001:db8::/44, delegated-length: 56}
+        - {prefix: 2001:db8:100::/44, delegated-length: 56, exclude: 2001:db8:100::/64}
+        - {prefix: 2001:db8:200::/44, delegated-length: 56}
+    - subnet: 2001:db8:100::/64
 `))
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `f.yaml:5:74: server6.subnets[0].interfaces[3]: "eth2" is of no entry of links, and no relay is heard there: nobody is served by it`
+	const want = `f.yaml:7:33: server6.subnets[0].interfaces[2]: "wlan*" is of no entry of links, and no relay is heard there: nobody is served by it
+f.yaml:7:42: server6.subnets[0].interfaces[3]: "eth2" is of no entry of links, and no relay is heard there: nobody is served by it
+f.yaml:9:20: server6.subnets[0].pd-pools[0].prefix: overlaps the subnet 2001:db8:1::/64 of server6.subnets[0].subnet, on line 6: hosts on that link look for its addresses there, not behind the client that has the prefix (a pool outside of all subnets, or exclude)`
 	if got := c.Warnings.Error(); got != want {
 		t.Errorf("%s\nwant %s", got, want)
+	}
+	const missing = `f.yaml:7:20: server6.subnets[0].interfaces[0]: no interface is named "eth11" now: nobody is served there until there is one`
+	if got := c.Misfits(machine(nil)).Error(); got != missing {
+		t.Errorf("%s\nwant %s", got, missing)
 	}
 }
 

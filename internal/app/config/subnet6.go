@@ -22,7 +22,9 @@ type plan6 struct {
 	titles   owners           // names of shared networks
 	subnets  []span
 	pools    []span
+	whole    []span // pd-pools without exclude
 	reserved []span
+	clients  owners // identifiers of reservations in the newest network
 
 	// What leads to a network, beside addresses in its subnets.
 	interfaces    owners   // by name or glob
@@ -37,16 +39,22 @@ func newPlan6(s *Server6) *plan6 {
 	}
 }
 
+// network begins a network.
+func (p *plan6) network() {
+	p.networks++
+	p.clients = make(owners)
+}
+
 // alone reads a subnet that is a network by itself.
 func (p *plan6) alone(v Value) server6.Network {
-	p.networks++
+	p.network()
 	subnet := p.subnet(v, p.server.Terms)
 	return server6.Network{Name: subnet.Prefix.String(), Subnets: []server6.Subnet{subnet}}
 }
 
 // shared reads a shared network.
 func (p *plan6) shared(v Value) (n server6.Network) {
-	p.networks++
+	p.network()
 	terms := p.server.Terms
 	v.Mapping(slices.Concat([]Field{
 		Required("name", "a name for logs and commands", func(v Value) {
@@ -75,7 +83,6 @@ func (p *plan6) subnet(v Value, terms Terms6) (s server6.Subnet) {
 			p.subnets = append(p.subnets, spanOf(s.Prefix, p.networks, v))
 		}
 	}
-	seen := make(owners) // identifiers of clients
 	v.Mapping(slices.Concat([]Field{
 		Required("subnet", "an IPv6 prefix", prefix),
 		Optional("interfaces", func(v Value) {
@@ -115,13 +122,16 @@ func (p *plan6) subnet(v Value, terms Terms6) (s server6.Subnet) {
 		}),
 		Optional("reservations", func(v Value) {
 			v.list("mappings with an identifier", func(v Value) {
-				s.Reservations = append(s.Reservations, p.reservation(v, s.Prefix, seen))
+				s.Reservations = append(s.Reservations, p.reservation(v, s.Prefix))
 			})
 		}),
 	})...)
 	s.Lifetimes, s.RapidCommit, s.Preference = terms.Lifetimes, terms.RapidCommit, terms.Preference
 	return s
 }
+
+// newest is where the prefix of the newest subnet is.
+func (p *plan6) newest() Value { return p.subnets[len(p.subnets)-1].at }
 
 // pool reads a pool of addresses of a subnet.
 func (p *plan6) pool(v Value, subnet netip.Prefix) (a server6.AddressPool) {
@@ -135,7 +145,7 @@ func (p *plan6) pool(v Value, subnet netip.Prefix) (a server6.AddressPool) {
 			switch {
 			case !subnet.IsValid(): // reported
 			case !subnet.Contains(a.First) || !subnet.Contains(a.Last):
-				v.Problem("not in the subnet %s (addresses of the subnet)", subnet)
+				v.Problem("not in the subnet %s of %s (addresses of the subnet)", subnet, p.newest().place())
 				return
 			case a.First == subnet.Addr() && subnet.Bits() < 127 && a.First != a.Last:
 				a.First = a.First.Next() // the first one is every router's (RFC 4291 section 2.6.1)
@@ -203,6 +213,9 @@ func (p *plan6) pdPool(v Value) (d server6.PrefixPool) {
 	taken := spanOf(d.Prefix, p.networks, whole)
 	taken.lengths = [2]int{d.Min, d.Max}
 	p.pools = append(p.pools, taken)
+	if exclude.node == nil {
+		p.whole = append(p.whole, taken)
+	}
 	switch {
 	case d.Length < d.Prefix.Bits():
 		length.Problem("%d is shorter than the pool itself (a length from %d to 128)", d.Length, d.Prefix.Bits())
@@ -220,7 +233,7 @@ func (p *plan6) pdPool(v Value) (d server6.PrefixPool) {
 }
 
 // reservation reads what a client of a subnet has for itself.
-func (p *plan6) reservation(v Value, subnet netip.Prefix, seen owners) (r server6.Reservation) {
+func (p *plan6) reservation(v Value, subnet netip.Prefix) (r server6.Reservation) {
 	var relay, id Value
 	before := len(v.d.problems)
 	isMapping := v.Mapping(
@@ -241,7 +254,7 @@ func (p *plan6) reservation(v Value, subnet netip.Prefix, seen owners) (r server
 				switch {
 				case !ok:
 				case subnet.IsValid() && !subnet.Contains(a):
-					v.Problem("%s is not in the subnet %s (an address of the subnet)", a, subnet)
+					v.Problem("%s is not in the subnet %s of %s (an address of the subnet)", a, subnet, p.newest().place())
 				default:
 					p.reserved = append(p.reserved, single(a, p.networks, v))
 					r.Addresses = append(r.Addresses, a)
@@ -261,7 +274,6 @@ func (p *plan6) reservation(v Value, subnet netip.Prefix, seen owners) (r server
 	if !isMapping || len(v.d.problems) > before {
 		return r
 	}
-	key := fmt.Sprintf("%x %v %x %x %x", r.DUID, r.LinkLayer, r.RemoteID, r.RelayID, r.InterfaceID)
 	switch {
 	case relay.node != nil && id.node == nil:
 		relay.Problem("a relay-id without interface-id (both: a relay has many clients)")
@@ -272,11 +284,43 @@ func (p *plan6) reservation(v Value, subnet netip.Prefix, seen owners) (r server
 	case len(r.Addresses) == 0 && len(r.Prefixes) == 0 && len(r.Options) == 0:
 		v.Problem("nothing is reserved (at least one of: addresses, prefixes, options)")
 	default:
-		if first, taken := seen.take(key, 0, v); taken {
-			v.Problem("the same identifiers as %s (one reservation for a client)", first.at.place())
-		}
+		p.checkClient(v, &r)
 	}
 	return r
+}
+
+// checkClient reports a reservation in whose place an earlier one of the network always holds:
+// it has the same identifiers, or some of them.
+func (p *plan6) checkClient(v Value, r *server6.Reservation) {
+	ids := [...][]byte{r.DUID, r.LinkLayer.Append(nil), r.RemoteID, r.RelayID, r.InterfaceID}
+	all := 0 // a bit for each that is there
+	for i, id := range ids {
+		if len(id) > 0 {
+			all |= 1 << i
+		}
+	}
+	key := func(some int) string {
+		of := ids
+		for i := range of {
+			if some>>i&1 == 0 {
+				of[i] = nil
+			}
+		}
+		return fmt.Sprintf("%x", of)
+	}
+	for some := all; some > 0; some = (some - 1) & all { // each set of some of them
+		first, taken := p.clients[key(some)]
+		switch {
+		case !taken:
+			continue
+		case some == all:
+			v.Problem("the same identifiers as %s (one reservation for a client)", first.at.place())
+		default:
+			v.Problem("has all identifiers of %s, which holds in its place (the one with more identifiers first)", first.at.place())
+		}
+		return
+	}
+	p.clients.take(key(all), 0, v)
 }
 
 // decodeRemoteID6 reads a remote-id as option 37 has it (RFC 4649).
@@ -357,6 +401,11 @@ func (p *plan6) check() {
 			a.at.Problem("%s is in the subnet %s of %s (subnets of one link are in one shared network)", a, s, s.at.place())
 		}
 	}
+	for _, pool := range p.whole {
+		if s, in := subnets.meeting(pool); in {
+			pool.at.warn(fmt.Sprintf("overlaps the subnet %s of %s: hosts on that link look for its addresses there, not behind the client that has the prefix (a pool outside of all subnets, or exclude)", s, s.at.place()))
+		}
+	}
 	pools := rasterOf(p.pools)
 	overlapping = pools.overlaps(func(earlier, later span) {
 		later.at.Problem("overlaps %s of %s (an address is in one pool)", earlier, earlier.at.place())
@@ -371,11 +420,22 @@ func (p *plan6) check() {
 	}
 }
 
-// checkHeard warns of interfaces that lead to a subnet and on which nobody is heard.
+// checkHeard warns of interfaces that lead to a subnet and on which nobody is heard. Names that
+// only a glob covers are looked for on the host.
 func (p *plan6) checkHeard(relays []trust.Peer) {
+	var heard []string
+	for i := range p.server.Links {
+		heard = append(heard, p.server.Links[i].Match...)
+	}
+	for i := range relays {
+		heard = append(heard, relays[i].Interfaces...)
+	}
 	for _, name := range p.names {
-		if !isGlob(name) && !p.server.Serves(DHCPv6, name) && !trust.NewSet(relays).HeardOn(trust.Relay, name) {
-			p.interfaces[name].at.warn(fmt.Sprintf("%q is of no entry of links, and no relay is heard there: nobody is served by it", name))
+		switch at := p.interfaces[name].at; {
+		case !slices.ContainsFunc(heard, func(glob string) bool { return overlap(glob, name) }):
+			at.warn(fmt.Sprintf("%q is of no entry of links, and no relay is heard there: nobody is served by it", name))
+		case !isGlob(name) && !slices.Contains(heard, name):
+			at.note(mention{kind: mentionMatch, family: DHCPv6, text: name})
 		}
 	}
 }
