@@ -21,7 +21,7 @@ const (
 	leastBacklog = 1024                  // changes that may always be under way: a slow disk takes many at a time
 )
 
-// settled counts changes that were carried out.
+// settled counts Changes whose outcome the core has taken in.
 func (b *backlog) settled(now instant.Instant, changes int) {
 	if took := time.Duration(now - b.since); took >= worthWhile {
 		b.rate = int(int64(b.done) * int64(worthWhile) / int64(took))

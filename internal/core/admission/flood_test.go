@@ -9,14 +9,15 @@ import (
 // As the daemon has it by default.
 var usual = Limits{Link: Rate{10000, 10000}, Source: Rate{50, 200}, Newcomers: Rate{5000, 5000}}
 
-// honest are 50 clients with one message in 100 ms each, who have settled.
+// honest are 50 clients that send one message in 100 ms each. establish makes them established
+// sources.
 const honest = 50
 
-func settle(t *testing.T, g *Gate, now instant.Instant, link int) {
+func establish(t *testing.T, g *Gate, now instant.Instant, link int) {
 	t.Helper()
 	for n := range honest {
 		if got, want := send(g, now, link, number(n), 4), (tally{Newcomer: 1, Known: 3}); got != want {
-			t.Fatalf("client %d settles: %v, want %v", n, got, want)
+			t.Fatalf("client %d: %v, want %v", n, got, want)
 		}
 	}
 }
@@ -49,11 +50,11 @@ func TestFloods(t *testing.T) {
 		{"each address twice", 3, func(k int) Source { return number(10_000 + k/2) }, 10_000, 10_000, 1},
 		{"each address thrice, later again", 3, func(k int) Source { return number(10_000 + k%100_000) }, 10_000, 10_000, 1},
 		// Their bursts together are twice what the link takes at once.
-		{"a hundred addresses that settle", 10, func(k int) Source { return number(10_000 + k%100) }, 100 * 50, 100 * 200, 0.9},
+		{"a hundred addresses that become established", 10, func(k int) Source { return number(10_000 + k%100) }, 100 * 50, 100 * 200, 0.9},
 	} {
 		g := NewGate(testKey, DefaultSources)
 		g.Set(1, usual)
-		settle(t, g, 0, 1)
+		establish(t, g, 0, 1)
 		bad, good := flood(g, 60*second, c.seconds, c.attacker)
 		sent := 500 * c.seconds
 		if least := int(c.share * float64(sent)); good[Known] < least || good[Known] > sent {
@@ -66,12 +67,12 @@ func TestFloods(t *testing.T) {
 	}
 }
 
-// A flood of made-up addresses that lasts for an hour does not push out those
-// who have settled, however quiet they are.
+// A flood of invented addresses that lasts for an hour does not make the gate forget
+// established sources, however seldom they send.
 func TestFloodDoesNotMakeForget(t *testing.T) {
 	g := NewGate(testKey, 1<<12)
 	g.Set(1, usual)
-	settle(t, g, 0, 1)
+	establish(t, g, 0, 1)
 	now := second
 	for k := range 5000 * 3600 / 20 { // the twentieth part is 220 times the table
 		now += second / 5000 * 20
@@ -90,13 +91,14 @@ func TestFloodDoesNotMakeForget(t *testing.T) {
 	checkTable(t, g)
 }
 
-// Nor does one on another link, even of addresses that settle there: a link
-// that holds more than its share makes room for the others, never they for it.
+// A flood on another link does not either, even if its addresses become established there:
+// a link with more than its share of the table makes room for other links, and never the
+// other way round.
 func TestFloodStaysOnItsLink(t *testing.T) {
 	g := NewGate(testKey, 1<<12)
 	g.Set(1, usual)
 	g.Set(2, Limits{Source: Rate{50, 200}})
-	settle(t, g, 0, 1)
+	establish(t, g, 0, 1)
 	now := second
 	for k := range 1 << 15 {
 		now += second

@@ -125,7 +125,7 @@ func TestGateModel(t *testing.T) {
 				// time with the next message.
 				twin.set(now, limits)
 				g.Set(link, limits)
-				g.settleAt(now, link)
+				g.boundAt(now, link)
 			case n == 1:
 				g.Remove(link)
 				delete(twins, link)
@@ -151,9 +151,9 @@ func TestGateModel(t *testing.T) {
 	}
 }
 
-// settleAt bounds all buckets of a link as of now, which a message of each
+// boundAt bounds all buckets of a link as of now, which a message of each
 // source would do.
-func (g *Gate) settleAt(now instant.Instant, link int) {
+func (g *Gate) boundAt(now instant.Instant, link int) {
 	p := g.places[link]
 	l := &g.links[p]
 	l.link.bound(&l.full, now)

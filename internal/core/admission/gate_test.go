@@ -87,15 +87,15 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// Half of a link's bucket is for those who have settled.
-func TestHalfIsForTheSettled(t *testing.T) {
+// Half of a link's bucket is for established sources.
+func TestHalfIsForTheEstablished(t *testing.T) {
 	g := gateWith(Limits{Link: Rate{1000, 101}, Source: Rate{10, 60}, Newcomers: Rate{1000, 1000}})
 	old, young := number(1), number(2)
 	if got, want := send(g, 0, 1, old, 4), (tally{Newcomer: 1, Known: 3}); got != want {
-		t.Fatalf("settling: %v, want %v", got, want)
+		t.Fatalf("the first: %v, want %v", got, want)
 	}
 	if got, want := send(g, 0, 1, young, 3), (tally{Newcomer: 1, Known: 2}); got != want {
-		t.Fatalf("not quite settling: %v, want %v", got, want)
+		t.Fatalf("the second, one message short: %v, want %v", got, want)
 	}
 	now := 100 * second
 	for n := range 51 { // the lower half is anybody's
@@ -107,10 +107,10 @@ func TestHalfIsForTheSettled(t *testing.T) {
 		t.Errorf("a newcomer above the half: %v, want %v", v, OverNewcomers)
 	}
 	if v := g.Admit(now, 1, young); v != OverNewcomers {
-		t.Errorf("one that is known and has not settled: %v, want %v", v, OverNewcomers)
+		t.Errorf("one that is known and not established: %v, want %v", v, OverNewcomers)
 	}
 	if got, want := send(g, now, 1, old, 60), (tally{Known: 50, OverLink: 10}); got != want {
-		t.Errorf("one that has settled: %v, want %v", got, want)
+		t.Errorf("one that is established: %v, want %v", got, want)
 	}
 	if v := g.Admit(now, 1, young); v != OverLink {
 		t.Errorf("after that: %v, want %v", v, OverLink)
@@ -272,7 +272,7 @@ func TestLinksWithoutSources(t *testing.T) {
 		}
 	}
 	g.Remove(2)
-	for n := range 1000 { // idle by then, and none of them has settled
+	for n := range 1000 { // idle by then, and none of them is established
 		send(g, 100*second+instant.Instant(n)*second, 3, number(100+n), 1)
 		checkTable(t, g)
 	}

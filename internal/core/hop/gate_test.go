@@ -245,7 +245,7 @@ func TestGatePassedBy(t *testing.T) {
 // hangs or looks for new ones, and are left alone; a gate that is closed is one.
 func TestStateFollowsTheKernel(t *testing.T) {
 	w := newWorld(t, ikeHop(trust.Server))
-	w.settle()
+	w.protect()
 	w.told, w.asked = nil, nil
 	charon := w.seen.Charon
 	w.seen.Charon, w.seen.CharonError = nil, "timeout"
@@ -276,7 +276,7 @@ func TestStateFollowsTheKernel(t *testing.T) {
 func TestSilentPeerKeepsWorkingSAs(t *testing.T) {
 	w := installed(t, trust.Relay)
 	w.negotiated()
-	w.settle()
+	w.protect()
 	w.told, w.asked = nil, nil
 	w.seen.Charon.IKE[0].Probing = true
 	for n := range uint64(60) {
@@ -295,7 +295,7 @@ func TestSilentPeerKeepsWorkingSAs(t *testing.T) {
 func TestRekeyCollision(t *testing.T) {
 	w := installed(t, trust.Relay)
 	w.negotiated()
-	w.settle()
+	w.protect()
 	w.told, w.asked = nil, nil
 	sa := &w.seen.Charon.IKE[0]
 	second := sa.Children[0]

@@ -138,8 +138,8 @@ func (w *world) negotiated() {
 
 func (w *world) current() hop.State { return w.monitor.States()[0] }
 
-// settle looks until the hop is protected.
-func (w *world) settle() {
+// protect looks until the hop is protected.
+func (w *world) protect() {
 	w.t.Helper()
 	for range 20 {
 		w.step(time.Second)
@@ -198,7 +198,7 @@ func TestTakenAway(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, ikeHop(trust.Server))
-			w.settle()
+			w.protect()
 			w.step(time.Minute)
 			tc.take(w)
 			w.told, w.asked, w.obeys = nil, nil, false
@@ -213,7 +213,7 @@ func TestTakenAway(t *testing.T) {
 			}
 			w.obeys, w.seen.GuardError = true, ""
 			w.now.Boot = w.now.Boot.After(time.Minute)
-			w.settle()
+			w.protect()
 			if w.told[len(w.told)-1] != "protected" {
 				t.Errorf("told %q", w.told)
 			}
@@ -225,7 +225,7 @@ func TestTakenAway(t *testing.T) {
 // SA is not in the kernel yet, or no more, is none of a loss.
 func TestOneLookIsNoLoss(t *testing.T) {
 	w := newWorld(t, ikeHop(trust.Server))
-	w.settle()
+	w.protect()
 	w.told = nil
 	was := w.seen.Kernel.States
 	w.seen.Kernel.States = was[:1]
@@ -238,7 +238,7 @@ func TestOneLookIsNoLoss(t *testing.T) {
 // strongSwan is away and comes back empty.
 func TestCharonRestarts(t *testing.T) {
 	w := newWorld(t, ikeHop(trust.Server))
-	w.settle()
+	w.protect()
 	w.told = nil
 	w.seen.Charon, w.seen.CharonError = nil, "connection refused"
 	w.want("while it is away", w.step(time.Second))
@@ -252,14 +252,14 @@ func TestCharonRestarts(t *testing.T) {
 	w.seen.Charon, w.seen.CharonError = &hop.Charon{}, ""
 	w.seen.Kernel = &hop.Kernel{}
 	w.want("when it is back", w.step(time.Second), "load connections")
-	w.settle()
+	w.protect()
 	w.want("notes", w.told, "unprotected", "protected")
 }
 
 // A busy machine is late now and then: that adds up to no loss.
 func TestLateAnswersDoNotAddUp(t *testing.T) {
 	w := newWorld(t, ikeHop(trust.Server))
-	w.settle()
+	w.protect()
 	w.told = nil
 	charon := w.seen.Charon
 	for range 3 {
@@ -275,7 +275,7 @@ func TestLateAnswersDoNotAddUp(t *testing.T) {
 // not one that lasts.
 func TestProbesThatAreAnswered(t *testing.T) {
 	w := newWorld(t, ikeHop(trust.Server))
-	w.settle()
+	w.protect()
 	w.asked = nil
 	for range 10 {
 		w.seen.Charon.IKE[0].Probing = true
@@ -291,7 +291,7 @@ func TestProbesThatAreAnswered(t *testing.T) {
 // waits for an answer. The new one is left alone, and the stale one goes.
 func TestStaleSABesideANewOne(t *testing.T) {
 	w := newWorld(t, ikeHop(trust.Server))
-	w.settle()
+	w.protect()
 	w.seen.Charon.IKE[0].Probing = true
 	w.negotiated()
 	w.asked, w.told = nil, nil
@@ -352,7 +352,7 @@ func TestNumbersAreUsedAgain(t *testing.T) {
 
 func TestRekeyedAndAdded(t *testing.T) {
 	w := newWorld(t, ikeHop(trust.Server))
-	w.settle()
+	w.protect()
 	old := w.seen.Charon.IKE[0].Children[0]
 	w.seen.Charon.IKE, w.seen.Kernel.States = nil, nil
 	w.negotiated()
@@ -466,7 +466,7 @@ func TestTooManySAs(t *testing.T) {
 func TestEverMoreSAs(t *testing.T) {
 	for _, children := range []bool{false, true} {
 		w := newWorld(t, ikeHop(trust.Server))
-		w.settle()
+		w.protect()
 		w.asked = nil
 		for n := range 100 {
 			if children {
@@ -490,7 +490,7 @@ func TestEverMoreSAs(t *testing.T) {
 		}
 	}
 	w := newWorld(t, ikeHop(trust.Server))
-	w.settle()
+	w.protect()
 	for n := range 9 { // the oldest goes
 		w.serial++
 		w.seen.Charon.IKE = append(w.seen.Charon.IKE, hop.IKESA{Hop: "srv", ID: w.serial, Established: true, Age: time.Duration(100-n) * time.Second})
@@ -505,7 +505,7 @@ func TestEverMoreSAs(t *testing.T) {
 // A peer decides how often it rekeys: all are counted, few are told.
 func TestRekeyingsThatFlood(t *testing.T) {
 	w := newWorld(t, ikeHop(trust.Server))
-	w.settle()
+	w.protect()
 	w.told = nil
 	for range 600 {
 		w.seen.Events = append(w.seen.Events, hop.Event{Hop: "srv", Kind: hop.EventChildRekeyed, Child: "dhcp"})
@@ -522,7 +522,7 @@ func TestRekeyingsThatFlood(t *testing.T) {
 // Two for a moment are none of a matter: an IKE SA that is rekeyed.
 func TestTwoSAsForAMoment(t *testing.T) {
 	w := newWorld(t, ikeHop(trust.Server))
-	w.settle()
+	w.protect()
 	w.asked = nil
 	w.negotiated()
 	for range 5 {
@@ -539,7 +539,7 @@ func TestTwoSAsForAMoment(t *testing.T) {
 // not make the hop unprotected: anybody can send it.
 func TestRejectedPackets(t *testing.T) {
 	w := newWorld(t, ikeHop(trust.Server))
-	w.settle()
+	w.protect()
 	w.asked = nil
 	in := &w.seen.Kernel.States[0]
 	for _, tc := range []struct {
@@ -572,7 +572,7 @@ func TestManualKeys(t *testing.T) {
 	made := time.Date(2026, 4, 1, 12, 0, 0, 0, time.UTC)
 	w := newWorld(t, manualHop(made))
 	w.want("first", w.step(0), "install guard", "install manual keys")
-	w.settle()
+	w.protect()
 	s := w.current()
 	if s.Mode != "manual" || s.Algorithms != "aes256-sha256" || s.Age < 30*24*time.Hour || !slices.Equal(s.Warnings, []string{hop.WarnReplay}) {
 		t.Errorf("state %+v", s)
@@ -602,7 +602,7 @@ func TestManualKeys(t *testing.T) {
 		w.obeys = true
 		w.now.Boot = w.now.Boot.After(time.Minute)
 		w.seen.Kernel.States = nil
-		w.settle()
+		w.protect()
 	}
 }
 
@@ -611,7 +611,7 @@ func TestManualKeys(t *testing.T) {
 func TestWarningOfVRF(t *testing.T) {
 	for _, h := range []hop.Hop{ikeHop(trust.Server), manualHop(time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC))} {
 		w := newWorld(t, h)
-		w.settle()
+		w.protect()
 		warned := func() bool { return slices.Contains(w.current().Warnings, hop.WarnVRF) }
 		w.seen.VRF = map[string]bool{"eth0": true}
 		w.step(time.Second)
@@ -637,7 +637,7 @@ func TestWarningOfVRF(t *testing.T) {
 // A new configuration keeps what is known of a hop whose addresses stay.
 func TestReconfigure(t *testing.T) {
 	w := newWorld(t, ikeHop(trust.Server))
-	w.settle()
+	w.protect()
 	h := ikeHop(trust.Server)
 	other := h
 	other.Name, other.Remote = "new", netip.MustParseAddr("2001:db8::3")
@@ -691,7 +691,7 @@ func TestSecretsDoNotPrint(t *testing.T) {
 // same: each of them says so.
 func TestGuardThatIsMendedAtOnceIsTold(t *testing.T) {
 	w := newWorld(t, ikeHop(trust.Server))
-	w.settle()
+	w.protect()
 	if s := w.current(); s.LastError != "" {
 		t.Fatalf("last error %q before anything happened", s.LastError)
 	}

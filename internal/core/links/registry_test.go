@@ -131,7 +131,7 @@ func TestFormerIdentifier(t *testing.T) {
 
 // The address of a link stays what it is when a newer one comes, is used for an hour while
 // it is missing, outlives the process, and is understood in late answers.
-func TestAddressIsSettled(t *testing.T) {
+func TestAddressStaysChosen(t *testing.T) {
 	all := newToys()
 	a := all.tell(1, "a", true, "192.0.2.1/24")
 	all.tell(1, "a", true, "198.51.100.1/24", "192.0.2.1/24")
@@ -149,8 +149,8 @@ func TestAddressIsSettled(t *testing.T) {
 		t.Errorf("given up at %d, want %d", all.LapseAt(), want)
 	}
 	successor := newToys()
-	settled, instead := all.Chosen("a")
-	successor.Restore("a", settled, instead)
+	chosen, instead := all.Chosen("a")
+	successor.Restore("a", chosen, instead)
 	if b := successor.tell(7, "a", true, "198.51.100.1/24", "192.0.2.1/24"); b.Address() != address("192.0.2.1") {
 		t.Errorf("in the next life of the process: %s", b.Address())
 	}

@@ -207,7 +207,7 @@ func TestUnsent(t *testing.T) {
 	r.want(loadgen.Request, counts{failed: 1})
 	m := r.say(loadgen.Request) // the client is free again
 	r.hear(1, m, dhcp6.Reply, refusing(dhcp6.StatusNoPrefixAvail))
-	r.Unsent(m.Number) // is settled
+	r.Unsent(m.Number) // it has been answered
 	r.want(loadgen.Request, counts{offered: 1, answered: 1, failed: 1})
 	_, second, _ := r.hear(1, r.say(loadgen.FourWay), dhcp6.Advertise, granting("2001:db8:100::/56"))
 	r.Unsent(second.Number)

@@ -228,7 +228,8 @@ func TestCrashAboveALimit(t *testing.T) {
 	w.wants("lan0 " + newPrefix + " via fe80::a for 10m0s")
 }
 
-// The shell settles nothing twice, and what waits is bounded by what is under way.
+// No Change is settled twice, and the number of messages that wait is bounded by that of the
+// Changes under way.
 func TestNothingWaitsForEver(t *testing.T) {
 	w, _ := holds(t)
 	w.slow = true

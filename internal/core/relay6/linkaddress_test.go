@@ -182,7 +182,7 @@ func TestLastLinkAddressIsHeld(t *testing.T) {
 	w.sleep(3 * time.Minute)
 	w.wantLinkAddress(alice, "both are given up", "fd00::1")
 
-	// While the last one is there it becomes the settled one once the first is given up.
+	// While the last one is there it becomes the chosen one once the first is given up.
 	w = newWorld(t)
 	w.tick()
 	w.on("lan0", "fe80::10/64", "2001:db8:9::1/64")
@@ -245,7 +245,7 @@ func TestFormerLinkAddressIsUnderstood(t *testing.T) {
 	if readLayer(t, forwarded[0].Payload).count(18) != 0 {
 		t.Fatal("the link is not told by its address alone")
 	}
-	for i := range 3 { // as many as are remembered beside the settled one
+	for i := range 3 { // as many as are remembered beside the chosen one
 		w.on("lan0", "fe80::10/64", fmt.Sprintf("2001:db8:%x::1/64", 0x90+i))
 	}
 	if got := w.serves(answer); len(got) != 1 || got[0].Link != lan0Index {
@@ -257,8 +257,8 @@ func TestFormerLinkAddressIsUnderstood(t *testing.T) {
 	}
 }
 
-// A settled address that the store does not take is kept when it is back.
-func TestSettledAddressIsKeptLater(t *testing.T) {
+// A chosen address that the store does not accept is kept when the store works again.
+func TestChosenAddressIsKeptLater(t *testing.T) {
 	w := newWorld(t)
 	w.keepFail = errors.New("disk: gone")
 	w.tick()
@@ -283,7 +283,7 @@ func TestSettledAddressIsKeptLater(t *testing.T) {
 }
 
 // Names of links that come and never come back are not remembered for ever.
-func TestSettledAddressesAreBounded(t *testing.T) {
+func TestChosenAddressesAreBounded(t *testing.T) {
 	w := newWorld(t)
 	for i := range 10000 {
 		l := w.links["lan1"]

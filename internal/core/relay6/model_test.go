@@ -158,9 +158,9 @@ func placeOf(d binding.Binding) string {
 	return d.Link + "\x00" + d.Client.DUID() + "\x00" + d.Prefix.String()
 }
 
-// settled: the store works again and everything was carried out. Then store,
-// table and kernel say the same.
-func (r *random) settled(t *rapid.T) {
+// carriedOut has the store work again and everything carried out. Then store, table and kernel
+// must agree.
+func (r *random) carriedOut(t *rapid.T) {
 	r.keepFail, r.slow = nil, false
 	for len(r.flight) > 0 {
 		r.finish(len(r.flight))
@@ -203,9 +203,9 @@ func TestModel(t *testing.T) {
 		r := newRandom(t)
 		t.Repeat(map[string]func(*rapid.T){
 			"reply": r.reply, "reply 2": r.reply, "reply 3": r.reply, "release": r.release, "store": r.theStore, "some": r.some,
-			"link": r.theLink, "probes": r.theProbes, "time": r.time, "operator": r.operator, "killed": r.killed, "settled": r.settled,
+			"link": r.theLink, "probes": r.theProbes, "time": r.time, "operator": r.operator, "killed": r.killed, "carried out": r.carriedOut,
 		})
-		r.settled(t)
+		r.carriedOut(t)
 	})
 }
 

@@ -121,8 +121,8 @@ func unproved(c client) client {
 	return c
 }
 
-// settledWorld is one in which the relay knows of all that waits for an answer.
-func settledWorld(t *testing.T) *world {
+// attentiveWorld is a world in which the relay has heard of every message that waits for an answer.
+func attentiveWorld(t *testing.T) *world {
 	w := newWorld(t, movePolicy(delegation.MoveProbe))
 	w.says(bob, message(dhcp6.Solicit, 1, clientID(bob.duid)))
 	w.move(w.now.Boot.After(2 * time.Minute))
@@ -134,7 +134,7 @@ func settledWorld(t *testing.T) *world {
 // it is, as anybody may have sent that Release.
 func TestAnswerToAnUnprovedReleaseGrantsNothing(t *testing.T) {
 	for _, mt := range []dhcp6.MessageType{dhcp6.Release, dhcp6.Decline} {
-		w := settledWorld(t)
+		w := attentiveWorld(t)
 		w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
 		w.move(w.now.Boot.After(2 * time.Minute))
 		forwarded := w.releases(unproved(alice), mt)
@@ -156,7 +156,7 @@ func TestUnprovedReleaseTakesNoGrant(t *testing.T) {
 	release := message(dhcp6.Release, 0xabc, clientID(alice.duid), iaPD(1))
 	for _, mt := range []dhcp6.MessageType{dhcp6.Solicit, dhcp6.Request, dhcp6.Renew, dhcp6.Rebind} {
 		for _, before := range []bool{true, false} {
-			w := settledWorld(t)
+			w := attentiveWorld(t)
 			w.says(alice, message(dhcp6.Solicit, 0xabb, clientID(alice.duid))) // so that her address is known
 			if before {
 				w.says(unproved(alice), release)
@@ -182,7 +182,7 @@ func TestUnprovedReleaseTakesNoGrant(t *testing.T) {
 // Floods of Releases that show no link-layer address take no other client's grant; nor do
 // they, or other messages, cost more than what there is.
 func TestFloodOfUnprovedReleases(t *testing.T) {
-	w := settledWorld(t)
+	w := attentiveWorld(t)
 	w.says(alice, message(dhcp6.Solicit, 0xabb, clientID(alice.duid)))
 	asks := w.says(alice, message(dhcp6.Request, 0xabc, clientID(alice.duid), iaPD(1)))
 	for n := range 10_000 {

@@ -127,7 +127,7 @@ func TestFloodFromRandomLinkLayerAddresses(t *testing.T) {
 	r := withServer(t, sober, "rate: {link: 2000, link-burst: 2000}") // so that any machine can flood it
 	v := r.victim()
 	neighbour, far := r.Client(3).Play(rig.DUID(3)), r.far.Play(rig.DUID(9))
-	for range 2 { // settled
+	for range 2 { // established
 		r.served(neighbour)
 		v.unmoved()
 	}
@@ -156,13 +156,13 @@ func TestFloodFromRandomLinkLayerAddresses(t *testing.T) {
 // the switch alone knows. It is its own link that the flood fills: elsewhere
 // everybody is served. Here the victim's traffic flows, and its renewal, for which
 // it has half its lease, goes through when the flood is over.
-func TestFloodFromManySettledLinkLayerAddresses(t *testing.T) {
+func TestFloodFromManyEstablishedLinkLayerAddresses(t *testing.T) {
 	r := withServer(t, sober, "rate: {link: 1000, link-burst: 1000}")
 	v := r.victim()
 	far := r.far.Play(rig.DUID(9))
 	x := r.thrower(r.Client(2), "c0", shared)
 	// In turns they would keep step with the link's bucket: the same few would always
-	// come when it has room, and the others take long to settle.
+	// come when it has room, and the others would take long to become established.
 	r.beside(x, onShared, "rate-link", solicits(func() net.HardwareAddr {
 		return net.HardwareAddr{2, 6, 0, 0, 0, byte(rand.Uint32())}
 	}, somebody), func() {

@@ -101,7 +101,7 @@ func TestFloodFromRandomHardwareAddresses(t *testing.T) {
 			n.obtain(2)
 		}
 	}
-	honest() // who is settled
+	honest() // an established source
 	before := n.fairlead.Resident()
 	n.beside(x, "rate-newcomers", func() []byte {
 		client := forged()

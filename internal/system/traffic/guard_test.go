@@ -32,7 +32,7 @@ func (r *network) untouched(p netip.Prefix, record *rig.Capture) {
 	// A message for client 2 that comes later is the first on its link.
 	c := r.client(2)
 	defer c.Close()
-	r.settled(c)
+	r.installed(c)
 	if got := r.RouteOf(p); len(got) > 0 {
 		r.T.Errorf("the forged Relay-reply made a route: %+v", got)
 	}

@@ -93,7 +93,7 @@ func TestRFC8987_G9_ForgedReleaseEndsNothing(t *testing.T) {
 			mac := r.Client(2).Interface("c0")
 			r.throw(2).ToRelays(mac.HardwareAddr, victim, second)
 			forger.Passed()
-			r.settled(forger)
+			r.installed(forger)
 			r.WantRoute(p, 1)
 			for i, m := range [][]byte{first, second} {
 				if n := len(r.Played.Heard(m)); n != 1 {
@@ -172,7 +172,7 @@ func TestHijackWithACopiedAddressIsRefused(t *testing.T) {
 	x.ToRelays(mac.HardwareAddr, victim.Own(), solicit)
 	r.Played.Wait("the forged Request", func(q script.Request) bool { return string(q.Inner) == string(solicit) })
 	thief.Passed()
-	r.settled(thief)
+	r.installed(thief)
 	own := r.Client(1).Interface("c0")
 	r.watchStrict(p, own.HardwareAddr, mac.HardwareAddr)
 }

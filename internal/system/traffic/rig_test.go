@@ -159,7 +159,7 @@ func (r *network) delegate(number int, p netip.Prefix) (*rig.Client, dhcp6.Messa
 	return c, c.Obtain(uint32(number))
 }
 
-// fence is what settled delegates.
+// fence is the prefix that installed delegates.
 var fence = pfx("2001:db8:1f00::/56")
 
 // expires has a client renew a prefix for a second, among others that stay, and waits
@@ -176,9 +176,9 @@ func (r *network) expires(c *rig.Client, reply dhcp6.Message, iaid uint32, p net
 	r.grant(iaid, list[1:]...)
 }
 
-// settled waits until the kernel has all that was decided so far: changes are
-// installed in their order, and a Reply that grants waits for its own.
-func (r *network) settled(c *rig.Client) {
+// installed waits until all Changes so far are in the kernel. It obtains one more prefix: Changes
+// are installed in their order, and the Reply waits until its own Change is installed.
+func (r *network) installed(c *rig.Client) {
 	r.T.Helper()
 	r.grant(240, rig.Long(fence))
 	c.Obtain(240)

@@ -141,7 +141,7 @@ func TestRFC8213_3_LinkLocal(t *testing.T) {
 	w.s.Server(b.WithZone(fmt.Sprint(w.s.Interface("s0").Index)), rig.Always(delegated))
 	w.relay.Start()
 	w.server.Start()
-	w.settled()
+	w.becomesProtected()
 	w.wire.WantESP(0, 2)
 	for _, e := range []*protected.End{w.relay, w.server} {
 		hop := e.Becomes("packets in ESP are counted", func(hops []api.Hop) bool {

@@ -69,7 +69,7 @@ func expire(e *protected.End) {
 // again, and fails if anything passes in clear or an intruder is heard.
 func (w *world) during(at *protected.End, c protected.Cut) {
 	w.T.Helper()
-	w.settled()
+	w.becomesProtected()
 	from := len(w.wire.Lines())
 	f := w.busy()
 	noticed, recovered := c.Try(at, w.relay, w.server)
@@ -128,7 +128,7 @@ func TestRFC8213_3_FailsClosedManualKeysWrong(t *testing.T) {
 	w.serve()
 	w.relay.Start()
 	w.server.Start()
-	w.settled()
+	w.becomesProtected()
 	wrong, _ := protected.ByHand(w.Net, serverAddress, relayAddress)
 	wrong, _ = stanzas(wrong, "")
 	w.drained()
@@ -149,5 +149,5 @@ func TestRFC8213_3_FailsClosedManualKeysWrong(t *testing.T) {
 	w.wire.OnlyESP(from)
 	w.relay.Configure(relay)
 	w.relay.Reload()
-	w.settled()
+	w.becomesProtected()
 }

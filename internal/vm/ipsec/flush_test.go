@@ -73,7 +73,7 @@ func TestRFC8213_3_FailsClosedAgainAtAGuard(t *testing.T) {
 			name = "without strongSwan"
 		}
 		w.Run(name, func(t *testing.T) {
-			w.settled()
+			w.becomesProtected()
 			if !running {
 				w.Need(w.server.Charon.Kill())
 			}
@@ -104,7 +104,7 @@ func TestRFC8213_3_StrongSwanHangs(t *testing.T) {
 	w := protectedWorld(t, "psk")
 	for _, c := range []struct{ hangs, asks *protected.End }{{w.relay, w.server}, {w.server, w.relay}} {
 		w.Run("at "+c.hangs.Node.Name, func(t *testing.T) {
-			w.settled()
+			w.becomesProtected()
 			from := len(w.wire.Lines())
 			w.Need(c.hangs.Charon.Proc().Signal(syscall.SIGSTOP))
 			defer func() { w.Need(c.hangs.Charon.Proc().Signal(syscall.SIGCONT)) }()
@@ -127,6 +127,6 @@ func TestRFC8213_3_StrongSwanHangs(t *testing.T) {
 			}
 			w.wire.OnlyESP(from)
 		})
-		w.settled()
+		w.becomesProtected()
 	}
 }

@@ -45,7 +45,7 @@ func (w *world) once() error {
 // pass in clear.
 func (w *world) withoutLoss(what string, happen func(more func())) {
 	w.T.Helper()
-	w.settled()
+	w.becomesProtected()
 	from := len(w.wire.Lines())
 	end, ended := make(chan struct{}), make(chan error, 1)
 	var count atomic.Int64
@@ -155,7 +155,7 @@ func TestRFC8213_3_AnyOrder(t *testing.T) {
 	w.relay.Notices(time.Time{}, "strongSwan cannot be reached")
 	w.server.Start()
 	w.Need(w.relay.Charon.Start())
-	w.settled()
+	w.becomesProtected()
 	for _, c := range []struct {
 		name        string
 		first, then *protected.End

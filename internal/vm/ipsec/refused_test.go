@@ -79,7 +79,7 @@ func TestRFC8213_3_Refused(t *testing.T) {
 			w.wire.OnlyESP(from)
 			corrected := time.Now()
 			w.rekeyed(right[0], right[1])
-			w.settled()
+			w.becomesProtected()
 			t.Logf("noticed after %v; with the right keys protected after %v", noticed, time.Since(corrected))
 		})
 	}

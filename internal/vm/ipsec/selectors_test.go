@@ -24,7 +24,7 @@ func TestRFC8213_3_RelaySourcePort(t *testing.T) {
 	w.serve()
 	w.relay.Start()
 	w.server.Start()
-	w.settled()
+	w.becomesProtected()
 	q := w.scripted.Wait("a request", func(q script.Request) bool { return len(q.Relays) > 0 })
 	if q.From.Port() != 1547 {
 		t.Errorf("the request came from port %d, want 1547", q.From.Port())

@@ -103,12 +103,12 @@ func protectedWorld(t *testing.T, kind string) *world {
 	w.serve()
 	w.relay.Start()
 	w.server.Start()
-	w.settled()
+	w.becomesProtected()
 	return w
 }
 
-// settled waits until both ends say that they are protected, and messages pass.
-func (w *world) settled() {
+// becomesProtected waits until both ends say that they are protected, and messages pass.
+func (w *world) becomesProtected() {
 	w.T.Helper()
 	w.relay.BecomesProtected()
 	w.server.BecomesProtected()
