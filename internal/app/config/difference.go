@@ -196,7 +196,17 @@ func rule4Texts(link string, r *relay4.LinkRule) []keyText {
 
 // served6Texts are the same of a rule of the DHCPv6 server.
 func served6Texts(r *server6.LinkRule) []keyText {
-	return boundTexts(r.Limits.ClientLimit, r.Limits.LinkLimit, r.Limits.HostLimit, &r.Rate)
+	return slices.Concat(boundTexts(r.Limits.ClientLimit, r.Limits.LinkLimit, r.Limits.HostLimit, &r.Rate), []keyText{
+		{"router", strconv.FormatBool(r.Router)},
+		{"filter", r.Host.Filter.String()},
+		{"permit", listText(r.Host.Permit)},
+		{"reuse", r.Host.Reuse.String()},
+		{"loop-drop", r.Host.Loop.String()},
+		{"loop-exempt.clients", listText(r.LoopExemptClient)},
+		{"loop-exempt.destinations", listText(r.Host.LoopExempt)},
+		{"routes.table", tableText(&r.Host)},
+		{"routes.metric", metricText(&r.Host)},
+	})
 }
 
 // boundTexts are limits and rates, which the rules of all roles have.

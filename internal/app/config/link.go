@@ -159,6 +159,27 @@ func kernelFields(p *hoststate.Policy, prefix func(string) (netip.Prefix, error)
 	}
 }
 
+// kernelFields6 are kernelFields of a role of DHCPv6, with what becomes of packets that would
+// loop.
+func kernelFields6(p *hoststate.Policy, loopExempt *[]dhcp6.DUID) []Field {
+	return append([]Field{
+		Optional("loop-drop", Read(&p.Loop, oneOf(
+			choice[hoststate.LoopMode]{"drop", hoststate.LoopDrop}, choice[hoststate.LoopMode]{"reject", hoststate.LoopReject},
+			choice[hoststate.LoopMode]{"forward", hoststate.LoopForward}))),
+		Optional("loop-exempt", func(v Value) {
+			v.Mapping(
+				Optional("clients", ReadList(loopExempt, "DUIDs", duid)),
+				Optional("destinations", ReadList(&p.LoopExempt, "prefixes", prefix)),
+			)
+		}),
+	}, kernelFields(p, prefix, hoststate.FilterOff, hoststate.FilterLink, hoststate.FilterStrict)...)
+}
+
+// defaultPolicy6 is what the kernel does on links of DHCPv6 where the file says nothing.
+func defaultPolicy6() hoststate.Policy {
+	return hoststate.Policy{Filter: hoststate.FilterLink, Loop: hoststate.LoopDrop, Metric: defaultMetric}
+}
+
 // most bounds the limits: more prefixes than a machine can hold are no limit.
 const most = 1 << 24
 

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"fairlead/internal/core/delegation"
-	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay6"
 )
@@ -44,16 +43,7 @@ func (l *link6) decode(v Value, seen *matches) {
 		Optional("unique-duid", Read(&r.Delegations.UniqueDUID, truth)),
 		Optional("delegable", func(v Value) { r.Delegations.Delegable = decodeRanges(v) }),
 		Optional("permit-routed", l.permitRouted),
-		Optional("loop-drop", Read(&r.Host.Loop, oneOf(
-			choice[hoststate.LoopMode]{"drop", hoststate.LoopDrop}, choice[hoststate.LoopMode]{"reject", hoststate.LoopReject},
-			choice[hoststate.LoopMode]{"forward", hoststate.LoopForward}))),
-		Optional("loop-exempt", func(v Value) {
-			v.Mapping(
-				Optional("clients", ReadList(&r.LoopExemptClient, "DUIDs", duid)),
-				Optional("destinations", ReadList(&r.Host.LoopExempt, "prefixes", prefix)),
-			)
-		}),
-	}, kernelFields(&r.Host, prefix, hoststate.FilterOff, hoststate.FilterLink, hoststate.FilterStrict))...)
+	}, kernelFields6(&r.Host, &r.LoopExemptClient))...)
 	at.check()
 }
 

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"fairlead/internal/core/delegation"
-	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/links"
 	"fairlead/internal/core/peers"
 	"fairlead/internal/core/relay6"
@@ -71,7 +70,7 @@ func defaultRelay6() *Relay6 {
 				HostLimit:   delegation.HostLimitAuto,
 			},
 			Rate: defaultRate().limits(false),
-			Host: hoststate.Policy{Filter: hoststate.FilterLink, Loop: hoststate.LoopDrop, Metric: defaultMetric},
+			Host: defaultPolicy6(),
 		},
 	}
 }

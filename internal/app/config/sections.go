@@ -56,6 +56,7 @@ func (d *decoder) config(text []byte, kinds Kinds) *Config {
 	})...)
 	if kinds.imply(c); sound {
 		kinds.checkFamilies(whole, c, peers)
+		checkRouter(whole, c)
 	}
 	for _, s := range peers {
 		if port := c.sourcePorts[familyOf(s.peer.Address)]; s.peer.Role == trust.Server && port != 0 {

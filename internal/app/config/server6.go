@@ -122,17 +122,30 @@ func (s *Server6) decode(v Value, c *Process) {
 
 // decodeServed6 reads a rule for links of the server.
 func decodeServed6(v Value, seen *matches) server6.LinkRule {
-	r := server6.LinkRule{Limits: delegation.Policy{
+	r := server6.LinkRule{Router: true, Host: defaultPolicy6(), Limits: delegation.Policy{
 		ClientLimit: delegation.DefaultClientLimit, LinkLimit: delegation.DefaultLinkLimit, HostLimit: delegation.HostLimitAuto,
 	}}
 	rate := defaultRate()
-	v.Mapping(
+	v.Mapping(slices.Concat([]Field{
 		Required("match", "a name, a glob, or a list of them", func(v Value) { seen.decode(v, &r.Match) }),
 		Optional("limits", func(v Value) { limits(v, &r.Limits.ClientLimit, &r.Limits.LinkLimit, &r.Limits.HostLimit) }),
 		Optional("rate", rate.decode),
-	)
+		Optional("router", Read(&r.Router, truth)),
+	}, kernelFields6(&r.Host, &r.LoopExemptClient))...)
 	r.Rate = rate.limits(false)
 	return r
+}
+
+// checkRouter reports links for which the server is to route where the DHCPv6 relay is played
+// beside it: what two roles of one family want of the kernel cannot be kept apart yet.
+func checkRouter(whole Value, c *Config) {
+	s, served := c.Sections["server6"].(*Server6)
+	if !served || c.Sections["relay6"] == nil {
+		return
+	}
+	if slices.ContainsFunc(s.Links, func(r server6.LinkRule) bool { return r.Router }) {
+		whole.at("server6").at("links").Problem("beside relay6 the server cannot route for a link yet (router: false for each, or one of the two roles alone)")
+	}
 }
 
 func (t *Terms6) fields() []Field {

@@ -15,6 +15,7 @@ import (
 
 	"fairlead/internal/core/admission"
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/server6"
 	"fairlead/internal/core/trust"
@@ -43,6 +44,7 @@ func TestServer6ReferenceHasTheDefaults(t *testing.T) {
 	links := []server6.LinkRule{{
 		Match:  []string{"eth1", "br-cust*"},
 		Limits: delegation.Policy{ClientLimit: 8, LinkLimit: 4096, HostLimit: delegation.HostLimitAuto},
+		Router: true, Host: defaultPolicy6(),
 		Rate: admission.Limits{
 			Link:      admission.Rate{PerSecond: 10000, Burst: 10000},
 			Source:    admission.Rate{PerSecond: 50, Burst: 200},
@@ -82,7 +84,7 @@ func TestServer6ReferenceIsComplete(t *testing.T) {
 	}
 	complete(t, "server6.yaml", allowed, present, []string{
 		"server6", "server6.client-classes[]", "server6.client-classes[].relay-options[]", "server6.client-classes[].vendor-class",
-		"server6.lifetimes", "server6.links[]", "server6.links[].limits", "server6.links[].rate", "server6.options", "server6.options.raw[]",
+		"server6.lifetimes", "server6.links[]", "server6.links[].limits", "server6.links[].loop-exempt", "server6.links[].rate", "server6.links[].routes", "server6.options", "server6.options.raw[]",
 		"server6.shared-networks[]", "server6.shared-networks[].lifetimes", "server6.subnets[]", "server6.subnets[].lifetimes",
 		"server6.subnets[].pd-pools[]", "server6.subnets[].pools[]", "server6.subnets[].reservations[]", "server6.subnets[].reservations[].remote-id",
 	})
@@ -95,7 +97,7 @@ peers:
 relay4: {links: [{match: ppp0}]}
 server6:
   server-id: 00:03:00:01:02:00:5e:10:00:09
-  links: [{match: eth1, limits: {client: 2, link: 9, per-mac: none}, rate: {link: 100, source: 10}}]
+  links: [{match: eth1, limits: {client: 2, link: 9, per-mac: none}, rate: {link: 100, source: 10}, filter: strict, loop-exempt: {clients: ["00:03:00:01:02:00:5e:10:00:01"]}}]
   lifetimes: {preferred: 100s, valid: 200s, t1: 30s, t2: 60s}
   rapid-commit: true
   preference: 7
@@ -168,6 +170,8 @@ func TestServer6AsTheCoreHasIt(t *testing.T) {
 	shared := server6.Lifetimes{Preferred: 1000, Valid: dhcp6.Infinity}
 	deprecated := shared
 	deprecated.Preferred = 0
+	strict := defaultPolicy6()
+	strict.Filter = hoststate.FilterStrict
 	address, prefix := netip.MustParseAddr, netip.MustParsePrefix
 	want := server6.Config{
 		ServerID: duid(9),
@@ -176,7 +180,7 @@ func TestServer6AsTheCoreHasIt(t *testing.T) {
 			Role: trust.Relay, Interfaces: []string{"eth0"}, HeardBy: "server6", Protection: trust.ProtectionNone,
 		}},
 		Links: []server6.LinkRule{{
-			Match: []string{"eth1"}, Limits: delegation.Policy{ClientLimit: 2, LinkLimit: 9},
+			Match: []string{"eth1"}, Limits: delegation.Policy{ClientLimit: 2, LinkLimit: 9}, Router: true, Host: strict, LoopExemptClient: []dhcp6.DUID{{0, 3, 0, 1, 2, 0, 0x5e, 0x10, 0, 1}},
 			Rate: admission.Limits{
 				Link:      admission.Rate{PerSecond: 100, Burst: 100},
 				Source:    admission.Rate{PerSecond: 10, Burst: 40},
@@ -366,7 +370,7 @@ func TestPeersAreHeardByOneRole(t *testing.T) {
 		four     = "{name: four, address: 192.0.2.7, role: relay, interfaces: [u1], protection: none}, {name: kea4, address: 192.0.2.67, role: server, interfaces: [u0], protection: none}"
 		relayed  = "relay6: {links: [{match: ppp0}]}\n"
 		subnet   = "subnets: [{subnet: 2001:db8:1::/64}]"
-		serving  = "server6: {links: [{match: eth1}], " + subnet + "}\n"
+		serving  = "server6: {links: [{match: eth1, router: false}], " + subnet + "}\n"
 		relaying = "server6: {" + subnet + "}\n"
 	)
 	for _, c := range []struct{ name, text, six, relay, four string }{

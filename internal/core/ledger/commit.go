@@ -85,7 +85,7 @@ func (l *Ledger) enter(now instant.Now, d *draft, e *binding.Event) {
 		d.Keep = l.keepPast(d.Keep, now, &e.Old, binding.MovedAway)
 		fallthrough
 	case binding.Granted:
-		if l.host != nil {
+		if l.inKernel(e.New.Link) {
 			orphan = l.host.Orphan(e.New.Link, e.New.Prefix)
 		}
 		d.p.grants = true
@@ -143,6 +143,9 @@ func (l *Ledger) submit(now instant.Now, d draft, eff *effect.Effects) effect.Ch
 // hostOps appends what installs a delegation that was granted, extended or moved.
 func (l *Ledger) hostOps(ops []hoststate.Op, e *binding.Event) []hoststate.Op {
 	if !l.changesHost(e) {
+		if e.Kind == binding.Moved && e.Old.Link != e.New.Link {
+			ops = l.deleted(ops, &e.Old)
+		}
 		return ops
 	}
 	if l.isUninstalled(&e.New) {
@@ -160,7 +163,7 @@ func (l *Ledger) hostOps(ops []hoststate.Op, e *binding.Event) []hoststate.Op {
 
 // deleted appends what takes a delegation out of the kernel.
 func (l *Ledger) deleted(ops []hoststate.Op, d *binding.Binding) []hoststate.Op {
-	if l.host == nil {
+	if !l.inKernel(d.Link) {
 		return ops
 	}
 	return l.cover(l.host.Delete(ops, d.Link, d.Prefix), d)
@@ -169,7 +172,7 @@ func (l *Ledger) deleted(ops []hoststate.Op, d *binding.Binding) []hoststate.Op 
 // changesHost reports whether an event asks anything of the kernel, which knows
 // nothing of lifetimes.
 func (l *Ledger) changesHost(e *binding.Event) bool {
-	return l.host != nil && (e.Kind != binding.Extended || e.Old.NextHop != e.New.NextHop || e.Old.LinkLayer != e.New.LinkLayer ||
+	return l.inKernel(e.New.Link) && (e.Kind != binding.Extended || e.Old.NextHop != e.New.NextHop || e.Old.LinkLayer != e.New.LinkLayer ||
 		e.Old.Line != e.New.Line || e.Old.Exclude != e.New.Exclude || l.isUninstalled(&e.New))
 }
 

@@ -24,6 +24,9 @@ import (
 type Core struct {
 	// ForKernel is what a delegation wants of the kernel.
 	ForKernel func(*binding.Binding) hoststate.Delegation
+	// InKernel reports whether the bindings of a link want anything of the kernel at all;
+	// nil: those of all links do.
+	InKernel func(link string) bool
 	// Cover appends what else the kernel is to hold now that a delegation was put into
 	// the wanted state, or taken out of it: for what lies in its prefix and is not its
 	// client's. nil: nothing.
@@ -118,6 +121,11 @@ func New(table *binding.Table, host *hoststate.State, core Core, in binding.Spac
 		lacking:     make(map[string]struct{}),
 		uninstalled: make(map[Place]struct{}),
 	}
+}
+
+// inKernel reports whether the bindings of a link want anything of the kernel.
+func (l *Ledger) inKernel(link string) bool {
+	return l.host != nil && (l.core.InKernel == nil || l.core.InKernel(link))
 }
 
 // cover is Core.Cover.
@@ -221,6 +229,19 @@ func (l *Ledger) Rehome(link, vrf string) {
 			l.Lack(Place{VRF: vrf, Prefix: k.Prefix})
 		}
 	}
+}
+
+// PutAll brings what the bindings on a link want of the kernel up to date after the link has
+// come to another VRF. Those that it could not take along want nothing.
+func (l *Ledger) PutAll(ops []hoststate.Op, link, vrf string) []hoststate.Op {
+	for d := range l.table.OnLink(link) {
+		if d.VRF != vrf {
+			ops = l.deleted(ops, &d)
+		} else {
+			ops = l.cover(l.host.Put(ops, l.core.ForKernel(&d)), &d)
+		}
+	}
+	return ops
 }
 
 // Rename gives a link its new name in all that the outcomes of changes will be held

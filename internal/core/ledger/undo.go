@@ -113,10 +113,9 @@ func (l *Ledger) takeBack(ops []hoststate.Op, d *deed) []hoststate.Op {
 	}
 	if d.kind == binding.Moved {
 		l.table.Put(*d.old)
-		if l.host == nil {
-			return ops
+		if l.inKernel(d.old.Link) {
+			ops = l.cover(l.host.Put(ops, l.core.ForKernel(d.old)), d.old)
 		}
-		ops = l.cover(l.host.Put(ops, l.core.ForKernel(d.old)), d.old)
 		if d.old.Link == d.link {
 			return ops
 		}

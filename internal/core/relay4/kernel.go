@@ -54,19 +54,6 @@ func (r *Relay) stranded(d *binding.Binding) bool {
 	return l != nil && l.VRF != d.VRF
 }
 
-// putAll brings what the leases on a link want of the kernel up to date after the link has come
-// to another VRF.
-func (r *Relay) putAll(ops []hoststate.Op, name string) []hoststate.Op {
-	for d := range r.table.OnLink(name) {
-		if r.stranded(&d) {
-			ops = r.host.Delete(ops, name, d.Prefix)
-		} else {
-			ops = r.host.Put(ops, forKernel(&d))
-		}
-	}
-	return ops
-}
-
 // tell has the store and the kernel take in what an ACK has changed. Where the kernel is to know
 // of leases, the ACK (send) waits until both have done so.
 func (r *Relay) tell(now instant.Now, l *link, who binding.Client, send *effect.Send, eff *effect.Effects) {

@@ -42,7 +42,7 @@ func (r *Relay) SetLink(h links.Link, eff *effect.Effects) {
 	ops = r.host.SetLink(ops, l.Link)
 	l.line = r.host.Line(l.Name)
 	if elsewhere {
-		ops = r.putAll(ops, l.Name)
+		ops = r.ledger.PutAll(ops, l.Name, l.VRF)
 	}
 	r.ledger.Install(r.applyRule(ops, l), eff)
 	r.links.TakeOver(l, r.resolveAddress)

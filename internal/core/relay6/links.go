@@ -59,7 +59,7 @@ func (r *Relay) SetLink(h links.Link, eff *effect.Effects) {
 	r.takeBack(l)
 	if elsewhere {
 		for d := range r.table.OnLink(l.Name) {
-			ops = r.cover(r.put(ops, &d), &d)
+			ops = r.covering.Cover(r.put(ops, &d), &d)
 		}
 	}
 	ops = r.applyRule(l, ops, eff)

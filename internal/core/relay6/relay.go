@@ -40,11 +40,11 @@ type Relay struct {
 	links      *links.Registry[*link]
 	gone       links.Gone[LinkCounters]
 	reserved   reserved
-	within     bool                                 // what is judged is bounded by configuration
-	mayNot     func(*delegation.Grant) bool         // reservedFor
-	covering   map[string]map[netip.Prefix]struct{} // delegations that cover prefixes of links, by link
-	lost       map[string]*lostPrefixes             // by link
-	lostAt     instant.Instant                      // when giveUpLost has something to do
+	within     bool                         // what is judged is bounded by configuration
+	mayNot     func(*delegation.Grant) bool // reservedFor
+	covering   *ledger.Covering
+	lost       map[string]*lostPrefixes // by link
+	lostAt     instant.Instant          // when giveUpLost has something to do
 	neighbours links.Neighbours
 	releases   releases
 
@@ -86,10 +86,10 @@ func New(cfg *Config, bootID string) *Relay {
 		Grade: grade, Chooses: r.choosesAddress, Leased: r.leasesOn,
 		Changed: func(name string) { r.ledger.LackRecord(LinkKey(name)) },
 	})
-	r.ledger = ledger.New(r.table.Table, r.host, ledger.Core{ForKernel: r.forKernel, Cover: r.cover, Record: r.linkValue}, binding.Relay6, bootID)
+	r.covering = ledger.NewCovering(r.table.Table, r.host, ledger.Parts{Stranded: r.stranded, Overlaps: r.reserved.overlaps, Within: r.reserved.prefixes})
+	r.ledger = ledger.New(r.table.Table, r.host, ledger.Core{ForKernel: r.forKernel, Cover: r.covering.Cover, Record: r.linkValue}, binding.Relay6, bootID)
 	r.reserved.reset()
 	r.mayNot = r.reservedFor
-	r.covering = make(map[string]map[netip.Prefix]struct{})
 	r.configure(cfg)
 	return r
 }

@@ -24,21 +24,13 @@ func (r *Relay) rename(l *link, to *links.Link, eff *effect.Effects) (ops []host
 	}
 	r.ledger.Rename(old, name)
 	r.table.Rename(old, name)
-	r.renameCovering(old, name)
+	r.covering.Rename(old, name)
 	r.renameBlocks(old, name, eff)
 	r.links.Rename(l, name)
 	r.renameLost(l, old)
 	r.resolveBorrowers(old, eff)
 	eff.Note(effect.Note{Kind: effect.NoteLink, Link: name, Text: "link renamed", Reason: "it was " + old})
-	return r.updateCovered(r.host.Rename(ops, old, name), name), elsewhere
-}
-
-// renameCovering renames a link in what is known of delegations that cover prefixes.
-func (r *Relay) renameCovering(old, name string) {
-	for p := range r.covering[old] {
-		r.markCovering(name, p)
-	}
-	delete(r.covering, old)
+	return r.covering.Update(r.host.Rename(ops, old, name), name), elsewhere
 }
 
 func (r *Relay) renameBlocks(old, name string, eff *effect.Effects) {

@@ -79,6 +79,19 @@ func (s *reserved) within(vrf string, p netip.Prefix) []owned {
 	return s.find(vrf, p, (*bart.Table[[]*link]).Subnets)
 }
 
+// prefixes are those of interfaces that lie in p or are p.
+func (s *reserved) prefixes(vrf string, p netip.Prefix) iter.Seq[netip.Prefix] {
+	return func(yield func(netip.Prefix) bool) {
+		if t := s.spaces[vrf]; t != nil {
+			for at := range t.Subnets(p) {
+				if !yield(at) {
+					return
+				}
+			}
+		}
+	}
+}
+
 func (s *reserved) find(vrf string, p netip.Prefix, look func(*bart.Table[[]*link], netip.Prefix) iter.Seq2[netip.Prefix, []*link]) (found []owned) {
 	t := s.spaces[vrf]
 	if t == nil {
@@ -199,12 +212,12 @@ func (r *Relay) stake(ops []hoststate.Op, l *link, prefixes []netip.Prefix) []ho
 	for _, at := range slices.Concat(before, now) {
 		for s := range r.table.Covering(at.vrf, at.prefix) {
 			link := r.table.Link(s)
-			r.markCovering(link, s.Prefix())
+			r.covering.Note(link, s.Prefix())
 			links[link] = struct{}{}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(links)) {
-		ops = r.updateCovered(ops, name)
+		ops = r.covering.Update(ops, name)
 	}
 	return ops
 }
@@ -215,68 +228,4 @@ func (l *link) lasting() []stake {
 		return nil
 	}
 	return l.stakes
-}
-
-// covers reports whether there are parts of a delegation that do not belong to its client.
-func (r *Relay) covers(d *binding.Binding) bool {
-	return d.Kind == binding.Prefix && (d.Exclude.IsValid() || r.reserved.overlaps(d.VRF, d.Prefix))
-}
-
-func (r *Relay) markCovering(link string, p netip.Prefix) {
-	if r.covering[link] == nil {
-		r.covering[link] = make(map[netip.Prefix]struct{})
-	}
-	r.covering[link][p] = struct{}{}
-}
-
-// cover tells the host again which parts of a delegation do not belong to its client. It is
-// called when the delegation was granted, has changed or has ended.
-func (r *Relay) cover(ops []hoststate.Op, d *binding.Binding) []hoststate.Op {
-	if r.covers(d) {
-		r.markCovering(d.Link, d.Prefix)
-	}
-	if _, marked := r.covering[d.Link][d.Prefix]; !marked {
-		return ops
-	}
-	return r.updateCovered(ops, d.Link)
-}
-
-// updateCovered tells the host the prefixes that lie within delegations of a link and are not
-// part of them: prefixes of interfaces, and prefixes that the server excludes.
-func (r *Relay) updateCovered(ops []hoststate.Op, name string) []hoststate.Op {
-	var covered []hoststate.Covered
-	for p := range r.covering[name] {
-		found := false
-		for vrf := range r.table.VRFs() {
-			d, ok := r.table.Lookup(vrf, p)
-			if !ok || d.Link != name || r.stranded(&d) {
-				continue
-			}
-			covered = r.appendCovered(covered, &d)
-			found = true
-		}
-		if !found {
-			delete(r.covering[name], p)
-		}
-	}
-	if len(r.covering[name]) == 0 {
-		delete(r.covering, name)
-	}
-	return r.host.SetCovered(ops, name, covered)
-}
-
-func (r *Relay) appendCovered(covered []hoststate.Covered, d *binding.Binding) []hoststate.Covered {
-	if d.Exclude.IsValid() {
-		covered = append(covered, hoststate.Covered{Prefix: d.Exclude})
-	}
-	t := r.reserved.spaces[d.VRF]
-	if t == nil {
-		return covered
-	}
-	for p := range t.Subnets(d.Prefix) {
-		if p != d.Prefix {
-			covered = append(covered, hoststate.Covered{Prefix: p, Reserved: true})
-		}
-	}
-	return covered
 }

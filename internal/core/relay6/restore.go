@@ -2,9 +2,7 @@ package relay6
 
 import (
 	"iter"
-	"maps"
 	"net/netip"
-	"slices"
 	"time"
 
 	"fairlead/internal/core/binding"
@@ -39,12 +37,10 @@ func (r *Relay) Restore(now instant.Now, records iter.Seq[binding.Record], block
 		if !r.stranded(&d) {
 			r.host.PutSilently(r.forKernel(&d))
 		}
-		if r.covers(&d) {
-			r.markCovering(d.Link, d.Prefix)
-		}
+		r.covering.Restored(&d)
 	}
-	for _, name := range slices.Sorted(maps.Keys(r.covering)) {
-		r.ledger.Install(r.updateCovered(nil, name), eff)
+	for _, name := range r.covering.Links() {
+		r.ledger.Install(r.covering.Update(nil, name), eff)
 	}
 	if r.table.Waiting() > 0 {
 		eff.Note(effect.Note{Kind: effect.NoteClock, Text: "wall clock cannot be trusted yet: nothing that was restored expires before its whole lifetime has passed"})

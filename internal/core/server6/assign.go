@@ -430,7 +430,7 @@ func (s *Server) learn(now instant.Now, r *request) {
 			}
 			g := delegation.Grant{
 				Link: r.link, VRF: r.vrf, Prefix: l.prefix, Kind: x.kind, Client: who, IAID: x.id, NextHop: r.source, LinkLayer: r.linkLayer,
-				Preferred: l.preferred.Duration(), Lifetime: l.valid.Duration(), Source: binding.Assigned, Exclude: l.exclude,
+				Preferred: l.preferred.Duration(), Lifetime: l.valid.Duration(), Source: binding.Assigned, Exclude: l.exclude, Line: r.line(),
 			}
 			before := len(s.events)
 			s.events = s.table.Learn(s.events, now, g, delegation.Terms{Policy: r.policy, Reserved: func(*delegation.Grant) bool { return false }})
@@ -445,6 +445,14 @@ func (s *Server) learn(now instant.Now, r *request) {
 		}
 	}
 	s.apply(now)
+}
+
+// line is the point-to-point line on which a client has asked; 0: it is on none.
+func (r *request) line() uint32 {
+	if r.relay != nil {
+		return 0
+	}
+	return r.at.line
 }
 
 // apply brings the pools in step with what has happened to leases, and counts it.

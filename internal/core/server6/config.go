@@ -7,6 +7,7 @@ import (
 
 	"fairlead/internal/core/admission"
 	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
@@ -30,7 +31,12 @@ type Config struct {
 type LinkRule struct {
 	Match  []string          // interface names or globs
 	Limits delegation.Policy // ClientLimit, LinkLimit and HostLimit
-	Rate   admission.Limits  // for the shell, which admits messages before they come here
+	// Router says that this machine routes for the clients: what is delegated there has its
+	// route and its part of the filter, as Host says.
+	Router           bool
+	Host             hoststate.Policy
+	LoopExemptClient []dhcp6.DUID
+	Rate             admission.Limits // for the shell, which admits messages before they come here
 }
 
 // Network is one link of clients, with the subnets that are in use on it: a shared network,

@@ -32,7 +32,7 @@ type request struct {
 	oro   dhcp6.ORO
 
 	network   *network
-	link, vrf string // of the client's leases
+	link, vrf string // of the client's leases; in no VRF behind relay agents
 	policy    *delegation.Policy
 	source    netip.Addr    // the client's own address
 	linkLayer linkaddr.Addr // invalid: not known
@@ -173,7 +173,7 @@ func (s *Server) validate(r *request) (effect.Drop, bool) {
 	if r.relay == nil {
 		r.network, r.link, r.vrf, r.policy = r.at.network, r.at.Name, r.at.VRF, &r.at.policy
 	} else if r.network = s.networks.ofRelay(r.layers); r.network != nil {
-		r.link, r.vrf, r.policy = r.network.link, r.at.VRF, &s.relayed
+		r.link, r.policy = r.network.link, &s.relayed
 	}
 	if r.network == nil {
 		return effect.DropNoSubnet, false

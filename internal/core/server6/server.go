@@ -17,6 +17,7 @@ import (
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
+	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/ledger"
@@ -37,6 +38,8 @@ type Server struct {
 	bootID     string
 	table      *delegation.Table
 	ledger     *ledger.Ledger
+	host       *hoststate.State
+	covering   *ledger.Covering
 	quarantine quarantine
 	relayed    delegation.Policy // of clients behind relay agents
 	counts     binding.Counts
@@ -53,6 +56,7 @@ type link struct {
 	links.Entry
 	rule     *LinkRule
 	policy   delegation.Policy
+	line     uint32   // that a point-to-point link is; see hoststate.State.Line
 	network  *network // nil: the configuration has no subnet for it
 	counters Traffic
 }
@@ -62,8 +66,11 @@ func (l *link) FacesClients() bool { return l.rule != nil }
 
 // New is a server with a validated configuration, before it knows any link.
 func New(cfg *Config, bootID string) *Server {
-	s := &Server{bootID: bootID, table: delegation.New(), quarantine: newQuarantine()}
-	s.ledger = ledger.New(s.table.Table, nil, ledger.Core{TakenBack: s.free, Record: s.quarantine.record}, binding.Server6, bootID)
+	s := &Server{bootID: bootID, table: delegation.New(), host: hoststate.New(), quarantine: newQuarantine()}
+	s.covering = ledger.NewCovering(s.table.Table, s.host, ledger.Parts{Stranded: s.stranded})
+	s.ledger = ledger.New(s.table.Table, s.host, ledger.Core{
+		ForKernel: s.forKernel, InKernel: isLocal, Cover: s.covering.Cover, TakenBack: s.free, Record: s.quarantine.record,
+	}, binding.Server6, bootID)
 	s.links = links.NewRegistry(links.Role[*link]{}) // the server chooses no address of a link
 	s.configure(cfg)
 	return s
@@ -83,12 +90,14 @@ func (s *Server) configure(cfg *Config) {
 	}
 }
 
-// Reconfigure replaces the configuration. Leases stay as they are until their clients ask.
-func (s *Server) Reconfigure(cfg *Config) {
+// Reconfigure replaces the configuration. Leases stay as they are until their clients ask. What
+// the new configuration means for the kernel becomes Changes.
+func (s *Server) Reconfigure(cfg *Config, eff *effect.Effects) {
 	s.configure(cfg)
 	for _, name := range s.links.Names() {
-		s.applyRule(s.links.Named(name))
+		s.ledger.Install(s.applyRule(nil, s.links.Named(name)), eff)
 	}
+	s.setAbsentPolicies(eff)
 }
 
 // Succeed makes s, which knows neither links nor leases yet, the successor of a server that
@@ -111,6 +120,8 @@ func (s *Server) free(b *binding.Binding) { s.networks.free(b.Prefix) }
 // SetLink takes in that an interface appeared or changed. One that has another name is the same
 // link.
 func (s *Server) SetLink(h links.Link, eff *effect.Effects) {
+	var ops []hoststate.Op
+	elsewhere := false // the leases on the link were in another VRF
 	if other := s.links.At(h.Index); other != nil && other.Name != h.Name {
 		old := other.Name
 		if taken := s.links.Named(h.Name); taken != nil {
@@ -118,10 +129,13 @@ func (s *Server) SetLink(h links.Link, eff *effect.Effects) {
 		}
 		s.ledger.Rename(old, h.Name)
 		s.table.Rename(old, h.Name)
+		s.covering.Rename(old, h.Name)
 		s.links.Rename(other, h.Name)
+		ops, elsewhere = s.covering.Update(s.host.Rename(ops, old, h.Name), h.Name), true
 		eff.Note(effect.Note{Kind: effect.NoteLink, Link: h.Name, Text: "link renamed", Reason: "it was " + old})
 	}
 	l := s.links.Named(h.Name)
+	elsewhere = elsewhere || l == nil || l.VRF != h.VRF
 	if l == nil {
 		l = &link{counters: s.gone.Take(h.Name)}
 		eff.Note(effect.Note{Kind: effect.NoteLink, Link: h.Name, Text: "link appeared"})
@@ -129,7 +143,12 @@ func (s *Server) SetLink(h links.Link, eff *effect.Effects) {
 	s.links.Tell(l, &h)
 	s.links.SetAddress(l, l.Address())
 	s.ledger.Rehome(l.Name, l.VRF)
-	s.applyRule(l)
+	ops = s.host.SetLink(ops, l.Link)
+	l.line = s.host.Line(l.Name)
+	if elsewhere {
+		ops = s.ledger.PutAll(ops, l.Name, l.VRF)
+	}
+	s.ledger.Install(s.applyRule(ops, l), eff)
 }
 
 // RemoveLink takes in that an interface is gone. Leases on it stay.
@@ -141,18 +160,20 @@ func (s *Server) RemoveLink(name string, eff *effect.Effects) {
 
 func (s *Server) dropLink(l *link, eff *effect.Effects) {
 	s.links.Remove(l)
+	s.ledger.Install(s.host.RemoveLink(nil, l.Name), eff)
 	s.gone.Add(l.Name, l.counters)
 	eff.Note(effect.Note{Kind: effect.NoteLink, Link: l.Name, Text: "link vanished"})
 }
 
 // applyRule works out what the configuration means for a link as it now is.
-func (s *Server) applyRule(l *link) {
+func (s *Server) applyRule(ops []hoststate.Op, l *link) []hoststate.Op {
 	l.rule, l.network = s.Rule(l.Name), nil
 	if l.rule != nil {
 		l.policy = l.rule.Limits
-		l.policy.ResolveHostLimit(true)
+		l.policy.ResolveHostLimit(!l.PointToPoint)
 		l.network = s.networks.ofLink(l)
 	}
+	return s.setPolicy(ops, l.Name, l.rule)
 }
 
 // Rule is the rule by which clients of the server are on the named link; nil if there is none.

@@ -25,6 +25,7 @@ func (s *Server) Restore(now instant.Now, records iter.Seq[binding.Record], last
 	for _, name := range s.links.Names() {
 		s.ledger.Rehome(name, s.links.Named(name).VRF)
 	}
+	s.putRestored(eff)
 	if s.table.Waiting() > 0 {
 		eff.Note(effect.Note{Kind: effect.NoteClock, Text: "wall clock cannot be trusted yet: no lease that was restored ends before its whole lifetime has passed"})
 	}

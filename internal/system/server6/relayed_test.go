@@ -82,6 +82,9 @@ func TestKilledServer(t *testing.T) {
 	}
 	r.Fairlead.Kill()
 	r.Fairlead.Start()
+	for _, p := range held {
+		r.WantRouteVia(p, r.Client(1).LinkLocal("c0").String(), "br0")
+	}
 	if _, prefixes := leases(r.Fairlead); !slices.Equal(prefixes, sorted(held)) {
 		t.Errorf("after the start the server has %v, the client %v", prefixes, held)
 	}

@@ -69,6 +69,7 @@ func TestClientsOfOthers(t *testing.T) {
 			if !lab.Delegable(1).Contains(got[0].Addr()) || got[0].Bits() != 56 {
 				t.Errorf("the client got %v, want a /56 of %v", got, lab.Delegable(1))
 			}
+			r.WantRoute(got[0], 1)
 			addresses, prefixes := leases(r.Fairlead)
 			if len(addresses) != 1 || !lab.Link(1).Contains(addresses[0].Addr()) || !slices.Equal(prefixes, got) {
 				t.Errorf("the server has the leases %v and %v, the client %v", addresses, prefixes, got)
@@ -78,6 +79,7 @@ func TestClientsOfOthers(t *testing.T) {
 				_, left := leases(r.Fairlead)
 				return len(left) == 0
 			})
+			r.WantNoRoute(got[0])
 		})
 	}
 }

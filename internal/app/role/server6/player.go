@@ -19,6 +19,7 @@ import (
 	"fairlead/internal/app/engine"
 	"fairlead/internal/app/history"
 	"fairlead/internal/app/kept"
+	"fairlead/internal/app/kernel"
 	"fairlead/internal/app/metrics"
 	"fairlead/internal/app/network"
 	"fairlead/internal/app/notes"
@@ -76,7 +77,7 @@ func newPlayer(h *role.House) *player {
 		Clients: func(id api.Identifier) []binding.Client { return []binding.Client{binding.DUID(id)} },
 		Live: func(core *server6.Server, yield func(bindings.Living)) {
 			for b := range core.Leases {
-				yield(bindings.Living{Binding: b})
+				yield(bindings.Living{Binding: b, Unproved: core.Unproved(&b)})
 			}
 		},
 	})
@@ -171,10 +172,18 @@ func (d *player) Restore() (held map[string]int, err error) {
 	}
 	d.engine.CarryOutNow(service.Now, &eff)
 	d.engine.EndPast(service.Now, &eff)
+	if d.routes() {
+		if err := d.house.Kernel.Restore(config.DHCPv6, kernel.Of(d.engine)); err != nil {
+			return nil, err
+		}
+	}
 	t := d.engine.Core.Totals()
 	d.house.Told.Info("restored", "prefixes", t.Prefixes, "addresses", t.Addresses)
 	return heldOn(d.engine.Core.Prospects(d.coreConfig(d.cfg))), nil
 }
+
+// routes reports whether the kernel is the server's to keep: the DHCPv6 relay is not played.
+func (d *player) routes() bool { return d.house.Config.Sections["relay6"] == nil }
 
 // heldOn are the leases by link.
 func heldOn(links []server6.Prospect) map[string]int {
@@ -239,6 +248,9 @@ func (d *player) Count(ctx context.Context, c *api.Counters) error {
 	return d.engine.Call(ctx, func(now instant.Now, _ *effect.Effects) {
 		c.Peers = append(c.Peers, control.PeersOf(d.config().PeersOf(config.DHCPv6, "server6"), d.engine.Core.Peers(now), d.house.Hops.States())...)
 		c.Panics += d.engine.Panics()
+		if d.routes() {
+			control.AddHostCounts(c, d.engine.Core.Kernel().Counts())
+		}
 	})
 }
 
@@ -270,11 +282,11 @@ func (d *player) Prospect(ctx context.Context, next *config.Config, r *api.Reloa
 
 // Reconfigure has a configuration hold.
 func (d *player) Reconfigure(ctx context.Context, next *config.Config) error {
-	return d.engine.Call(context.WithoutCancel(ctx), func(instant.Now, *effect.Effects) {
+	return d.engine.Call(context.WithoutCancel(ctx), func(_ instant.Now, eff *effect.Effects) {
 		d.mu.Lock()
 		d.cfg = next
 		d.mu.Unlock()
-		d.engine.Core.Reconfigure(d.coreConfig(next))
+		d.engine.Core.Reconfigure(d.coreConfig(next), eff)
 		d.engine.Core.SetTrace(d.book.Traced())
 		d.configure(next)
 		d.server.LinksChanged(d.engine.Core)

@@ -1,0 +1,116 @@
+package ledger
+
+import (
+	"iter"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"fairlead/internal/core/binding"
+	"fairlead/internal/core/hoststate"
+)
+
+// Covering tells the wanted state of the kernel which parts of delegations are not their
+// clients': parts that a server excludes (RFC 6603), and prefixes of interfaces. It belongs to
+// a core and to its goroutine.
+type Covering struct {
+	table  *binding.Table
+	host   *hoststate.State
+	parts  Parts
+	byLink map[string]map[netip.Prefix]struct{} // delegations with such parts, by the names of their links
+}
+
+// Parts are what a Covering asks its core.
+type Parts struct {
+	// Stranded reports whether a delegation wants nothing of the kernel now, because its
+	// link is in another VRF.
+	Stranded func(*binding.Binding) bool
+	// Overlaps reports whether a prefix overlaps with one of an interface, and Within are
+	// those that lie in a prefix or are equal to it. nil, both: there are none.
+	Overlaps func(vrf string, p netip.Prefix) bool
+	Within   func(vrf string, p netip.Prefix) iter.Seq[netip.Prefix]
+}
+
+// NewCovering knows of no delegation yet.
+func NewCovering(table *binding.Table, host *hoststate.State, parts Parts) *Covering {
+	return &Covering{table, host, parts, make(map[string]map[netip.Prefix]struct{})}
+}
+
+// has reports whether a delegation has parts that are not its client's.
+func (c *Covering) has(d *binding.Binding) bool {
+	return d.Kind == binding.Prefix && (d.Exclude.IsValid() || c.parts.Overlaps != nil && c.parts.Overlaps(d.VRF, d.Prefix))
+}
+
+// Note takes note that a delegation on a link may have such parts, or may have had some.
+func (c *Covering) Note(link string, p netip.Prefix) {
+	if c.byLink[link] == nil {
+		c.byLink[link] = make(map[netip.Prefix]struct{})
+	}
+	c.byLink[link][p] = struct{}{}
+}
+
+// Restored is Note for a delegation that was restored, if it has such parts.
+func (c *Covering) Restored(d *binding.Binding) {
+	if c.has(d) {
+		c.Note(d.Link, d.Prefix)
+	}
+}
+
+// Cover appends what makes the kernel know of the parts of a delegation, once that was granted,
+// changed or ended. It is Core.Cover.
+func (c *Covering) Cover(ops []hoststate.Op, d *binding.Binding) []hoststate.Op {
+	c.Restored(d)
+	if _, noted := c.byLink[d.Link][d.Prefix]; !noted {
+		return ops
+	}
+	return c.Update(ops, d.Link)
+}
+
+// Update appends the same for all delegations of a link.
+func (c *Covering) Update(ops []hoststate.Op, link string) []hoststate.Op {
+	var covered []hoststate.Covered
+	for p := range c.byLink[link] {
+		found := false
+		for vrf := range c.table.VRFs() {
+			d, ok := c.table.Lookup(vrf, p)
+			if !ok || d.Link != link || c.parts.Stranded(&d) {
+				continue
+			}
+			covered = c.append(covered, &d)
+			found = true
+		}
+		if !found {
+			delete(c.byLink[link], p)
+		}
+	}
+	if len(c.byLink[link]) == 0 {
+		delete(c.byLink, link)
+	}
+	return c.host.SetCovered(ops, link, covered)
+}
+
+func (c *Covering) append(covered []hoststate.Covered, d *binding.Binding) []hoststate.Covered {
+	if d.Exclude.IsValid() {
+		covered = append(covered, hoststate.Covered{Prefix: d.Exclude})
+	}
+	if c.parts.Within == nil {
+		return covered
+	}
+	for p := range c.parts.Within(d.VRF, d.Prefix) {
+		if p != d.Prefix {
+			covered = append(covered, hoststate.Covered{Prefix: p, Reserved: true})
+		}
+	}
+	return covered
+}
+
+// Links are the names of the links with such delegations, in order.
+func (c *Covering) Links() []string { return slices.Sorted(maps.Keys(c.byLink)) }
+
+// Rename moves what is known of a link to another name.
+func (c *Covering) Rename(old, name string) {
+	for p := range c.byLink[old] {
+		c.Note(name, p)
+	}
+	delete(c.byLink, old)
+}
