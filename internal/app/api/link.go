@@ -68,6 +68,9 @@ type LinkCounts struct {
 	// SensitiveOmitted counts Relay-forwards that were sent without the options which only
 	// protected peers may see (RFC 8213 section 3).
 	SensitiveOmitted uint64 `json:"sensitive_omitted" counter:"link_sensitive_omitted_total" help:"Relay-forwards that went without options which only protected peers may see (RFC 8213 section 3)."`
+	// AssignmentsRefused counts, for an uplink, Relay-replies whose word of what the server has
+	// assigned was not believed.
+	AssignmentsRefused uint64 `json:"assignments_refused" counter:"link_assignments_refused_total" help:"Relay-replies with a Relay Agent Assignment Notification of a server that is not to tell it, by uplink."`
 }
 
 // Peer is one configured server or relay, with counters of what passed between it and us.

@@ -55,6 +55,7 @@ type Server6Leases struct {
 	Prefixes     int               `json:"prefixes" gauge:"server6_prefixes" help:"Prefixes that the DHCPv6 server has delegated."`
 	Addresses    int               `json:"addresses" gauge:"server6_addresses" help:"Addresses that clients have of the DHCPv6 server."`
 	Declined     int               `json:"declined" gauge:"server6_addresses_declined" help:"Addresses that clients have declined, and that nobody gets for a day."`
+	Untold       uint64            `json:"assignments_refused" counter:"server6_assignments_refused_total" help:"Questions of relay agents for what a client has that were not answered, since the relay agent is not to be told."`
 	Pending      int               `json:"pending" gauge:"server6_changes_pending" help:"Changes of the DHCPv6 server's leases that are being kept."`
 	Unkept       int               `json:"unkept" gauge:"server6_leases_unkept" help:"Leases of the DHCPv6 server that the store has not got as they are."`
 	WaitForClock int               `json:"wait_for_clock" gauge:"server6_leases_waiting_for_clock" help:"Restored leases of the DHCPv6 server that wait for a trustworthy clock."`

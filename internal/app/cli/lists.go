@@ -247,6 +247,9 @@ func writeLink6(out io.Writer, l *api.Link) error {
 	g.row("dropped", dash(countsText(c.Drops)))
 	g.row("refused", count(c.Refused, "grant", "grants"))
 	g.row("spoofed", spoofedBy(c.Spoofed, l.LastSpoofed))
+	if c.AssignmentsRefused > 0 {
+		g.row("assignments", fmt.Sprintf("not believed in %s, as the server is not to tell them", count(c.AssignmentsRefused, "message", "messages")))
+	}
 	if c.SensitiveOmitted > 0 {
 		g.row("sensitive", fmt.Sprintf("options left out of %s to unprotected peers", count(c.SensitiveOmitted, "message", "messages")))
 	}

@@ -113,7 +113,7 @@ func TestParseEverything(t *testing.T) {
 		State:   "/srv/fairlead",
 		RelayID: RelayID{Source: RelayIDConfigured, Value: uuid, V4: []byte{1, 2}},
 		Sections: map[string]Section{"relay6": &Relay6{
-			Forward: peers.First, SourcePort: 1547, Infrastructure: []netip.Prefix{pfx("2001:db8:ffff::/48")},
+			Forward: peers.First, SourcePort: 1547, Assignment: 65281, Infrastructure: []netip.Prefix{pfx("2001:db8:ffff::/48")},
 			Defaults: link, Links: []relay6.LinkRule{matched},
 		}, "relay4": &Relay4{
 			Forward: peers.First, SourcePort: 1067, Defaults: four, Links: []relay4.LinkRule{matched4},
@@ -134,7 +134,7 @@ func TestParseEverything(t *testing.T) {
 	core := relay6Of(got).Core(got.Peers, uuid, "edge1")
 	wantCore := relay6.Config{
 		Peers: want.Peers[:1], Links: relay6Of(want).Links, Forward: peers.First, RelayID: uuid,
-		SourcePort: 1547, Infrastructure: relay6Of(want).Infrastructure, Hostname: "edge1",
+		SourcePort: 1547, AssignmentOption: 65281, Infrastructure: relay6Of(want).Infrastructure, Hostname: "edge1",
 	}
 	if diff := cmp.Diff(wantCore, core, asWritten); diff != "" {
 		t.Errorf("core (-want +got)\n%s", diff)

@@ -16,6 +16,7 @@ import (
 type Relay6 struct {
 	Forward        peers.Policy
 	SourcePort     uint16 // 547 unless configured
+	Assignment     dhcp6.OptionCode
 	Infrastructure []netip.Prefix
 	Defaults       relay6.LinkRule   // what Links start from; without Match
 	Links          []relay6.LinkRule // in the order of the file; the first that matches holds
@@ -25,14 +26,25 @@ type Relay6 struct {
 // relay-id is the one in use, hostname fills templates in.
 func (r *Relay6) Core(peers []trust.Peer, relayID dhcp6.DUID, hostname string) relay6.Config {
 	return relay6.Config{
-		Peers:          peersOf(peers, DHCPv6, "relay6"),
-		Links:          r.Links,
-		Forward:        r.Forward,
-		RelayID:        relayID,
-		SourcePort:     r.SourcePort,
-		Infrastructure: r.Infrastructure,
-		Hostname:       hostname,
+		Peers:      peersOf(peers, DHCPv6, "relay6"),
+		Links:      r.Links,
+		Forward:    r.Forward,
+		RelayID:    relayID,
+		SourcePort: r.SourcePort,
+
+		AssignmentOption: r.Assignment,
+		Infrastructure:   r.Infrastructure,
+		Hostname:         hostname,
 	}
+}
+
+// defaultAssignment is the code of the Relay Agent Assignment Notification option where the file
+// names none. The registry has none; options beyond those that it has are of no other meaning.
+const defaultAssignment dhcp6.OptionCode = 65280
+
+// assignmentOption reads a code that the registry has given to no option.
+func assignmentOption(text string) (dhcp6.OptionCode, error) {
+	return integer[dhcp6.OptionCode](1024, 65535)(text)
 }
 
 // Relay6Kind is the section of the DHCPv6 relay. Below relay agents that are peers it is
@@ -57,6 +69,7 @@ func defaultRelay6() *Relay6 {
 	}
 	return &Relay6{
 		SourcePort: dhcp6.ServerPort,
+		Assignment: defaultAssignment,
 		Defaults: relay6.LinkRule{
 			SharedAuto:      true,
 			RoutedAuto:      true,
@@ -86,6 +99,7 @@ func (r *Relay6) Changed(next Section) []string {
 	return changed(
 		setting{"forward", r.Forward != n.Forward},
 		setting{"source-port", r.SourcePort != n.SourcePort},
+		setting{"assignment-option", r.Assignment != n.Assignment},
 		setting{"reserved-prefixes", !slices.Equal(r.Infrastructure, n.Infrastructure)},
 	)
 }
@@ -96,7 +110,10 @@ func (r *Relay6) decode(v Value, c *Process) {
 	clear := inClear(c.Peers, DHCPv6)
 	relay{
 		family: DHCPv6, forward: &r.Forward, sourcePort: &r.SourcePort,
-		own:      []Field{Optional("reserved-prefixes", ReadList(&r.Infrastructure, "prefixes", prefix))},
+		own: []Field{
+			Optional("reserved-prefixes", ReadList(&r.Infrastructure, "prefixes", prefix)),
+			Optional("assignment-option", Read(&r.Assignment, assignmentOption)),
+		},
 		defaults: func(v Value) { defaults.decode(v, nil) },
 		link: func(v Value, seen *matches) {
 			entry := defaults

@@ -15,13 +15,14 @@ import (
 
 // Server6 is the DHCPv6 server.
 type Server6 struct {
-	ServerID dhcp6.DUID // nil: the one that the application makes and keeps
-	Links    []server6.LinkRule
-	Terms    Terms6 // of subnets and shared networks that have none of their own
-	Options  []server6.Option
-	Classes  []server6.Class
-	Subnets  []server6.Network // subnets by themselves
-	Shared   []server6.Network // shared networks
+	ServerID   dhcp6.DUID // nil: the one that the application makes and keeps
+	Links      []server6.LinkRule
+	Terms      Terms6 // of subnets and shared networks that have none of their own
+	Options    []server6.Option
+	Classes    []server6.Class
+	Assignment dhcp6.OptionCode
+	Subnets    []server6.Network // subnets by themselves
+	Shared     []server6.Network // shared networks
 }
 
 // Terms6 are what a subnet takes over from its shared network, and that from the server.
@@ -35,14 +36,15 @@ type Terms6 struct {
 // server-id is the one in use, the secret and how leases are kept are the application's.
 func (s *Server6) Core(peers []trust.Peer, serverID dhcp6.DUID, secret [32]byte, records ledger.Records) server6.Config {
 	return server6.Config{
-		ServerID: serverID,
-		Peers:    peersOf(peers, DHCPv6, "server6"),
-		Links:    s.Links,
-		Networks: slices.Concat(s.Subnets, s.Shared),
-		Classes:  s.Classes,
-		Options:  s.Options,
-		Secret:   secret,
-		Records:  records,
+		ServerID:         serverID,
+		Peers:            peersOf(peers, DHCPv6, "server6"),
+		Links:            s.Links,
+		Networks:         slices.Concat(s.Subnets, s.Shared),
+		Classes:          s.Classes,
+		Options:          s.Options,
+		AssignmentOption: s.Assignment,
+		Secret:           secret,
+		Records:          records,
 	}
 }
 
@@ -60,7 +62,7 @@ func Server6Kind() Kind {
 }
 
 func defaultServer6() *Server6 {
-	return &Server6{Terms: Terms6{Lifetimes: server6.Lifetimes{Preferred: 3600, Valid: 7200}}}
+	return &Server6{Assignment: defaultAssignment, Terms: Terms6{Lifetimes: server6.Lifetimes{Preferred: 3600, Valid: 7200}}}
 }
 
 // Serves reports whether a rule matches a link.
@@ -77,6 +79,7 @@ func (s *Server6) Changed(next Section) []string {
 		setting{"lifetimes", s.Terms.Lifetimes != n.Terms.Lifetimes},
 		setting{"rapid-commit", s.Terms.RapidCommit != n.Terms.RapidCommit},
 		setting{"preference", s.Terms.Preference != n.Terms.Preference},
+		setting{"assignment-option", s.Assignment != n.Assignment},
 		setting{"options", !reflect.DeepEqual(s.Options, n.Options)},
 		setting{"client-classes", !reflect.DeepEqual(s.Classes, n.Classes)},
 		setting{"subnets", !reflect.DeepEqual(s.Subnets, n.Subnets)},
@@ -98,6 +101,7 @@ func (s *Server6) decode(v Value, c *Process) {
 			}
 		}),
 	}, s.Terms.fields(), []Field{
+		Optional("assignment-option", Read(&s.Assignment, assignmentOption)),
 		Optional("options", options6(&s.Options)),
 		Optional("client-classes", func(v Value) { v.list("mappings with name", p.class) }),
 		Optional("subnets", func(v Value) {

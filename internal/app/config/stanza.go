@@ -67,6 +67,7 @@ func decodeStanza(v Value) *stanza {
 		fields = append(fields, Optional("giaddrs", s.keep("giaddrs", s.decodeGiaddrs)))
 	} else {
 		fields = append(fields, Optional("delegable", s.keep("delegable", func(v Value) { p.Delegable = decodeRanges(v) })))
+		fields = append(fields, Optional("assignments", s.keep("assignments", Read(&p.Assignments, truth))))
 		fields = append(fields, Optional("heard-by", s.keep("heard-by", func(Value) {})))
 		fields = slices.Insert(fields, 2, Optional("prefix", s.keep("prefix", Read(&p.Prefix, anyPrefix))))
 	}
@@ -94,6 +95,7 @@ func (s *stanza) check() {
 		s.checkIPsec()
 	}
 	s.checkSourcePort()
+	s.checkAssignments()
 }
 
 // checkUnneeded reports keys that protection none has no use for.
@@ -105,6 +107,16 @@ func (s *stanza) checkUnneeded() {
 		if v, ok := s.at[key]; ok {
 			v.Problem("beside protection: none (protection: ipsec, or leave %s out)", key)
 		}
+	}
+	if s.peer.Assignments {
+		s.at["assignments"].Problem("beside protection: none, where anybody could say it (protection: ipsec, or assignments: false)")
+	}
+}
+
+// checkAssignments: in DHCPv4 nothing is told beside a message.
+func (s *stanza) checkAssignments() {
+	if s.peer.Assignments && familyOf(s.peer.Address) == DHCPv4 {
+		s.at["assignments"].Problem("of a peer of DHCPv4, which has no such option (leave it out)")
 	}
 }
 

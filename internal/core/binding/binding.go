@@ -36,9 +36,12 @@ const (
 	FromReply Source = iota + 1
 	FromStore
 	Assigned // by our own server
+	Notified // by a server beside a message that the relay cannot read (RAAN)
 )
 
-func (s Source) String() string { return [...]string{"unknown", "reply", "store", "assigned"}[s] }
+func (s Source) String() string {
+	return [...]string{"unknown", "reply", "store", "assigned", "notification"}[s]
+}
 
 // Binding is one prefix or address in the hands of one client.
 type Binding struct {

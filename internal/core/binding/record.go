@@ -186,7 +186,7 @@ func (rd *Reader) Parse(b []byte) (Record, error) {
 	r.ValidWall, r.Granted, r.Changed = nanosWall(n[3]), nanosWall(n[4]), nanosWall(n[5])
 	ll := int(b[recordFixed-1])
 	b = b[recordFixed:]
-	if r.Kind >= Kinds || r.Source > Assigned || !r.Prefix.IsValid() || r.Prefix != r.Prefix.Masked() || ll > linkaddr.MaxLen || len(b) < ll {
+	if r.Kind >= Kinds || r.Source > Notified || !r.Prefix.IsValid() || r.Prefix != r.Prefix.Masked() || ll > linkaddr.MaxLen || len(b) < ll {
 		return Record{}, fmt.Errorf("%w: fields out of range", ErrRecord)
 	}
 	r.LinkLayer, b = linkaddr.From(b[:ll]), b[ll:]

@@ -23,6 +23,9 @@ type Config struct {
 	// SourcePort is the UDP port that we send to servers from (RFC 8357); 0 and
 	// 547 are the ordinary port.
 	SourcePort uint16
+	// AssignmentOption is the code of the Relay Agent Assignment Notification option, for
+	// which the registry has none.
+	AssignmentOption dhcp6.OptionCode
 	// Infrastructure lists prefixes that no client may ever be given.
 	Infrastructure []netip.Prefix
 	Aggregates     []hoststate.Aggregate

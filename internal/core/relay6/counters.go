@@ -28,6 +28,10 @@ type LinkCounts struct {
 	// SensitiveOmitted counts Relay-forwards that went without options which only
 	// a protected hop may carry (RFC 8213 section 3).
 	SensitiveOmitted uint64
+
+	// AssignmentsRefused counts Relay-replies whose word of what the server has assigned
+	// was not believed: the server is not protected, or is not to tell it.
+	AssignmentsRefused uint64
 }
 
 // TypeCount is the number of message types that are counted apart; slot 0 is

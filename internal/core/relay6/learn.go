@@ -47,12 +47,29 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[binding.Questi
 		Link: l.Name, VRF: l.VRF, Client: v.client, NextHop: to.client,
 		LinkLayer: by, Contested: contested, Line: l.lineOf(to.client, string(duid)), Server: to.peer.Name, Source: binding.FromReply,
 	}
-	terms := delegation.Terms{Policy: &l.policy, Peer: to.peer.Delegable, Reserved: r.mayNot, Answered: answered}
-	r.within = len(terms.Peer)+len(l.policy.Delegable) > 0
-
-	// Probes come first, so that a Reply is learned as a whole or not yet.
+	terms := r.terms(to, answered)
 	leases, beside := r.leases(m, l)
 	gone := r.answersRelease(now, l, to.client, m, string(duid))
+	if v.probe = r.needsProbe(now, g, leases, gone, &terms); v.probe != nil {
+		return v
+	}
+	if l.policy.Move == delegation.MoveProbe && !gone && !failed(m.Options()) {
+		r.givesUp(m, &g)
+	}
+	r.takeIn(now, to, g, leases, beside, gone, &terms, &v, eff)
+	return v
+}
+
+// terms are those of the grants of a server to a client.
+func (r *Relay) terms(to addressee, answered map[binding.Question]bool) delegation.Terms {
+	policy := &to.link.policy
+	r.within = len(to.peer.Delegable)+len(policy.Delegable) > 0
+	return delegation.Terms{Policy: policy, Peer: to.peer.Delegable, Reserved: r.mayNot, Answered: answered}
+}
+
+// needsProbe is the question that has to be answered before anything is learned of these
+// leases, so that a message is learned as a whole or not yet; nil if there is none.
+func (r *Relay) needsProbe(now instant.Now, g delegation.Grant, leases []lease, gone bool, terms *delegation.Terms) *binding.Question {
 	for _, ls := range leases {
 		if r.table.WouldEnd(ls.grant(g)) {
 			terms.Ending[ls.kind]++
@@ -62,15 +79,18 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[binding.Questi
 		if gone && !ls.ends() {
 			continue
 		}
-		if q := r.table.NeedsProbe(now, ls.grant(g), terms); q != nil {
-			v.probe = q
-			return v
+		if q := r.table.NeedsProbe(now, ls.grant(g), *terms); q != nil {
+			return q
 		}
 	}
-	if l.policy.Move == delegation.MoveProbe && !gone && !failed(m.Options()) {
-		r.givesUp(m, &g)
-	}
 	clear(terms.Ending[:])
+	return nil
+}
+
+// takeIn learns the leases that a server gives to a client by one message, and fills in the
+// verdict. The answer to a Release (gone) grants nothing.
+func (r *Relay) takeIn(now instant.Now, to addressee, g delegation.Grant, leases []lease, beside, gone bool, terms *delegation.Terms, v *verdict, eff *effect.Effects) {
+	l := to.link
 	r.events = r.events[:0]
 	for _, ls := range leases {
 		if gone && !ls.ends() {
@@ -78,7 +98,7 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[binding.Questi
 			r.table.Charge(now, ls.grant(g), terms.Policy)
 			continue
 		}
-		r.events = r.table.Learn(r.events, now, r.proof(ls.grant(g), l), terms)
+		r.events = r.table.Learn(r.events, now, r.proof(ls.grant(g), l), *terms)
 	}
 	v.extends = true
 	excess := 0
@@ -101,8 +121,7 @@ func (r *Relay) learn(now instant.Now, to addressee, answered map[binding.Questi
 	}
 	v.onlyExcess = excess > 0 && excess == len(leases) && !beside
 	v.change = r.ledger.Tell(now, ledger.Client{Link: l.Name, ID: v.client}, r.events, &v.extends, eff)
-	r.traceLearned(eff, to, &v, r.events)
-	return v
+	r.traceLearned(eff, to, v, r.events)
 }
 
 // givesUp takes note of the prefixes that the answer to the holder's Renew or Rebind leaves
@@ -184,7 +203,13 @@ func (r *Relay) leases(m dhcp6.Message, l *link) (found []lease, beside bool) {
 			found = append(found, lease{kind: kindOf(code), iaid: ia.IAID, prefix: p, preferred: preferred, valid: valid, exclude: excluded(inner, b)})
 		}
 	}
-	slices.SortStableFunc(found, func(a, b lease) int {
+	endsFirst(found)
+	return found, beside
+}
+
+// endsFirst brings the leases that end before the others.
+func endsFirst(leases []lease) {
+	slices.SortStableFunc(leases, func(a, b lease) int {
 		switch {
 		case a.ends() == b.ends():
 			return 0
@@ -193,7 +218,6 @@ func (r *Relay) leases(m dhcp6.Message, l *link) (found []lease, beside bool) {
 		}
 		return 1
 	})
-	return found, beside
 }
 
 // leaseOption reads an IAPREFIX or IAADDR; ok is false for anything else, and

@@ -50,6 +50,7 @@ func (r *Relay) handleReply(now instant.Now, l *link, p *inbound.Packet, eff *ef
 		return
 	}
 	to.uplink, to.peer = l, peer
+	to.assigned = r.assigned(l, peer, m)
 	if r.trace != nil && to.link != nil {
 		r.traceArrival(eff, to.link, to.client, inner, "server says", peer.Name)
 	}
@@ -83,8 +84,9 @@ type addressee struct {
 	client netip.Addr
 	inner  []byte
 
-	uplink *link
-	peer   *trust.Peer
+	uplink   *link
+	peer     *trust.Peer
+	assigned dhcp6.Options // what the server says beside the message that it has assigned to the client
 }
 
 // index is the link's interface, 0 if it is not known.
@@ -160,8 +162,12 @@ func (r *Relay) addressee(now instant.Now, m dhcp6.RelayMessage, inner []byte) (
 // agents MUST NOT modify the message."
 func (r *Relay) deliver(now instant.Now, p *inbound.Packet, to addressee, answered map[binding.Question]bool, eff *effect.Effects) {
 	s := effect.Send{Payload: to.message, Dest: to.dest}
-	if len(to.inner) > 0 && dhcp6.MessageType(to.inner[0]) == dhcp6.Reply {
-		v := r.learn(now, to, answered, eff)
+	if reads := len(to.inner) > 0 && dhcp6.MessageType(to.inner[0]) == dhcp6.Reply; reads || to.tellsAlone() {
+		learn := r.learn
+		if !reads {
+			learn = r.learnAssigned
+		}
+		v := learn(now, to, answered, eff)
 		if v.probe != nil {
 			r.letWait(now, p, to, *v.probe, answered, eff)
 			return
@@ -320,5 +326,6 @@ func (r *Relay) goOn(now instant.Now, q binding.Question, keeps bool, eff *effec
 		return
 	}
 	to.uplink, to.peer = l, peer
+	to.assigned = r.assigned(l, peer, m)
 	r.deliver(now, p, to, answered, eff)
 }

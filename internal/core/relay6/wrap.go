@@ -25,15 +25,17 @@ type header struct {
 }
 
 // wrapping is one message on its way to the servers. What a Relay-forward says
-// of the client may be for protected hops alone (RFC 8213 section 3), so there
-// are up to two of it; each is built when the first server needs it.
+// of the client may be for protected hops alone (RFC 8213 section 3), and some servers are
+// asked what they assign to the client. So there are up to three of it; each is built when
+// the first server needs it.
 type wrapping struct {
 	link   *link
 	packet *inbound.Packet
 	header header
 
 	private bool // there may be options for protected hops alone
-	built   [2]wrapped
+	asks    bool // servers may be asked what they assign to the client
+	built   [3]wrapped
 	tooBig  bool
 }
 
@@ -44,7 +46,8 @@ type wrapped struct {
 }
 
 func (r *Relay) wrapping(l *link, p *inbound.Packet, h header) wrapping {
-	return wrapping{link: l, packet: p, header: h, private: h.describes(l.rule) && l.rule.sensitive()}
+	describes := h.describes(l.rule)
+	return wrapping{link: l, packet: p, header: h, private: describes && l.rule.sensitive(), asks: describes}
 }
 
 // describes reports whether we add options about the client: they are the first
@@ -59,13 +62,17 @@ func (rule *LinkRule) sensitive() bool {
 // wrapFor is the Relay-forward for one server, nil where it would be too big.
 func (r *Relay) wrapFor(w *wrapping, peer *trust.Peer, eff *effect.Effects) []byte {
 	protected := !w.private || peer.Protection == trust.ProtectionIPsec
+	asks := w.asks && peer.Assignments
 	class := 0
-	if protected {
+	switch {
+	case asks:
+		class = 2
+	case protected:
 		class = 1
 	}
 	b := &w.built[class]
 	if b.payload == nil {
-		b.payload, b.omitted = r.wrap(w, protected, eff)
+		b.payload, b.omitted = r.wrap(w, protected, asks, eff)
 	}
 	switch {
 	case b.payload == nil:
@@ -76,10 +83,13 @@ func (r *Relay) wrapFor(w *wrapping, peer *trust.Peer, eff *effect.Effects) []by
 	return b.payload
 }
 
-func (r *Relay) wrap(w *wrapping, protected bool, eff *effect.Effects) (payload []byte, omitted bool) {
+func (r *Relay) wrap(w *wrapping, protected, asks bool, eff *effect.Effects) (payload []byte, omitted bool) {
 	start := len(eff.Arena)
 	b := dhcp6.AppendRelayHeader(eff.Arena, dhcp6.RelayForward, w.header.hops, w.header.link, w.packet.Source.Addr())
 	b = r.appendOwn(b, w.link, w.header)
+	if asks {
+		b = dhcp6.AppendORO(b, r.cfg.AssignmentOption)
+	}
 	if w.header.describes(w.link.rule) {
 		b, omitted = r.appendClient(b, w, protected)
 	}

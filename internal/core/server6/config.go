@@ -23,8 +23,11 @@ type Config struct {
 	Networks []Network    // each with at least one subnet
 	Classes  []Class      // in the order of the file
 	Options  []Option     // for all clients
-	Secret   [32]byte     // by which leases are spread over pools; kept by the application
-	Records  ledger.Records
+	// AssignmentOption is the code of the Relay Agent Assignment Notification option, for
+	// which the registry has none.
+	AssignmentOption dhcp6.OptionCode
+	Secret           [32]byte // by which leases are spread over pools; kept by the application
+	Records          ledger.Records
 }
 
 // LinkRule is what the operator wants of the links with clients of the server whose names match.

@@ -15,7 +15,7 @@ import (
 func (s *Server) send(now instant.Now, r *request, t dhcp6.MessageType, eff *effect.Effects) {
 	out := effect.Send{Dest: netip.AddrPortFrom(r.p.Source.Addr(), dhcp6.ClientPort), Link: r.at.Index, LinkLayer: r.p.LinkLayer, Extends: true}
 	from := len(eff.Arena)
-	payload, err := s.write(eff.Arena, r, t)
+	payload, err := s.write(now, eff.Arena, r, t)
 	if err != nil {
 		s.drop(r, effect.DropTooBig, eff)
 		return
@@ -43,15 +43,18 @@ func (s *Server) send(now instant.Now, r *request, t dhcp6.MessageType, eff *eff
 
 // write appends the answer to a message, in as many relay layers as the message came in
 // (RFC 8415 section 19.3).
-func (s *Server) write(b []byte, r *request, t dhcp6.MessageType) ([]byte, error) {
+func (s *Server) write(now instant.Now, b []byte, r *request, t dhcp6.MessageType) (_ []byte, err error) {
 	var marks [maxLayers]int
 	for i := range r.layers {
 		m := &r.layers[i]
 		b = dhcp6.AppendRelayHeader(b, dhcp6.RelayReply, m.HopCount(), m.LinkAddress(), m.PeerAddress())
 		b = echo(b, m.Options())
+		if b, err = s.tellAssigned(now, b, r, m.Options()); err != nil {
+			return b, err
+		}
 		b, marks[i] = dhcp6.BeginOption(b, dhcp6.OptionRelayMessage)
 	}
-	b, err := s.writeMessage(b, r, t)
+	b, err = s.writeMessage(b, r, t)
 	for i := len(r.layers) - 1; i >= 0 && err == nil; i-- {
 		b, err = dhcp6.EndOption(b, marks[i])
 	}
@@ -119,7 +122,7 @@ func (r *request) writeIA(b []byte, x *ia, t1, t2 dhcp6.Lifetime) (_ []byte, err
 		case x.kind == binding.Address:
 			b = dhcp6.AppendIAAddr(b, dhcp6.IAAddr{Address: l.prefix.Addr(), Preferred: l.preferred, Valid: l.valid})
 		default:
-			b = r.writePrefix(b, &l)
+			b = appendPrefix(b, &l)
 		}
 	}
 	if x.status != dhcp6.StatusSuccess {
@@ -128,9 +131,9 @@ func (r *request) writeIA(b []byte, x *ia, t1, t2 dhcp6.Lifetime) (_ []byte, err
 	return dhcp6.EndOption(b, mark)
 }
 
-// writePrefix appends an IAPREFIX option, with what of the prefix its client has not got (RFC
+// appendPrefix appends an IAPREFIX option, with what of the prefix its client has not got (RFC
 // 6603 section 4.2).
-func (r *request) writePrefix(b []byte, l *lease) []byte {
+func appendPrefix(b []byte, l *lease) []byte {
 	v := dhcp6.IAPrefix{Prefix: l.prefix, Preferred: l.preferred, Valid: l.valid}
 	if l.exclude.IsValid() {
 		var room [4 + 1 + 16]byte

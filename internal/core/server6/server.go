@@ -47,6 +47,7 @@ type Server struct {
 	request    request         // reused
 	trace      *effect.Trace
 
+	untold  uint64                   // what relay agents ask and are not told, since they are not protected or not to be told
 	unknown [effect.DropCount]uint64 // datagrams of interfaces that are not known
 	sum     Traffic                  // of all links that ever were, and of unknown
 }
@@ -105,7 +106,7 @@ func (s *Server) Reconfigure(cfg *Config, eff *effect.Effects) {
 func (s *Server) Succeed(old *Server) {
 	s.ledger.Succeed(old.ledger)
 	s.table.Succeed(old.table)
-	s.counts, s.unknown, s.sum = old.counts, old.unknown, old.sum
+	s.counts, s.unknown, s.sum, s.untold = old.counts, old.unknown, old.sum, old.untold
 	s.peers.Succeed(&old.peers)
 	s.gone = old.gone.Clone()
 	for _, name := range old.links.Names() {

@@ -78,8 +78,9 @@ func (s *Server) LimitsMet() []delegation.LimitMet {
 // Totals are figures of the server's leases.
 type Totals struct {
 	Prefixes, Addresses int
-	Declined            int // addresses that nobody gets, since a client has declined them
-	WaitForClock        int // restored leases that wait for a trustworthy clock
+	Declined            int    // addresses that nobody gets, since a client has declined them
+	Untold              uint64 // questions of relay agents for what a client has that were not answered
+	WaitForClock        int    // restored leases that wait for a trustworthy clock
 	ledger.Progress
 	Events   map[string]uint64 // leases that were granted, extended, moved and ended
 	Ends     map[string]uint64 // by every binding.Reason of an end
@@ -89,7 +90,7 @@ type Totals struct {
 // Totals are the figures now.
 func (s *Server) Totals() Totals {
 	t := Totals{
-		Prefixes: s.table.Len(binding.Prefix), Addresses: s.table.Len(binding.Address), Declined: len(s.quarantine.declined),
+		Prefixes: s.table.Len(binding.Prefix), Addresses: s.table.Len(binding.Address), Declined: len(s.quarantine.declined), Untold: s.untold,
 		WaitForClock: s.table.Waiting(), Progress: s.ledger.Progress(),
 	}
 	counts := s.counts

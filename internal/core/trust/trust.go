@@ -73,6 +73,10 @@ type Peer struct {
 	HeardBy    string   // the role of ours that it talks to; empty: every one of its family
 	Protection Protection
 	Delegable  []Range // empty: no bound of this peer's own
+	// Assignments says that a server tells what it has assigned beside the message for the
+	// client (RAAN): of a server that we ask it, of a relay that we tell it if the relay asks.
+	// It is set for peers alone that ProtectionIPsec protects.
+	Assignments bool
 }
 
 // On reports whether the peer may be heard on the named interface.

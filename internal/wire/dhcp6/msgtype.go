@@ -89,10 +89,15 @@ var messageTypeNames = [...]string{
 // String returns the RFC's name, such as "Relay-forward", or "message type N"
 // for a type that has none.
 func (t MessageType) String() string {
-	if int(t) < len(messageTypeNames) && messageTypeNames[t] != "" {
+	if t.Known() {
 		return messageTypeNames[t]
 	}
 	return "message type " + strconv.Itoa(int(t))
+}
+
+// Known reports whether the registry has a name for the type.
+func (t MessageType) Known() bool {
+	return int(t) < len(messageTypeNames) && messageTypeNames[t] != ""
 }
 
 // IsRelay reports whether a message of type t has the relay header of RFC 8415

@@ -73,7 +73,7 @@ func links() []api.Link {
 				Received:   map[string]uint64{"solicit": 5, "request": 3},
 				Delivered:  map[string]uint64{"advertise": 5, "reply": 3},
 				Drops:      map[string]uint64{"malformed": 2, "server-message": 1},
-				LinkCounts: api.LinkCounts{Refused: 4, SensitiveOmitted: 6}, Spoofed: 7,
+				LinkCounts: api.LinkCounts{Refused: 4, SensitiveOmitted: 6, AssignmentsRefused: 5}, Spoofed: 7,
 			},
 			LastSpoofed: &api.SpoofedSource{Source: netip.MustParseAddr("2001:db8:666::1"), LinkLayer: "02:00:5e:10:00:09", Seen: Start.Add(time.Hour)},
 		},
@@ -115,7 +115,7 @@ func server6() api.Server6 {
 	return api.Server6{
 		ServerID: "\x00\x04\x7d\x44\x48\x40\x9d\xc0\x11\xd1\xb2\x45\x5f\xfd\xce\x74\xfa\xd2", Server6Counters: counters,
 		Server6Leases: api.Server6Leases{
-			Prefixes: 2, Addresses: 3, Declined: 1, Unkept: 1, WaitForClock: 2,
+			Prefixes: 2, Addresses: 3, Declined: 1, Untold: 3, Unkept: 1, WaitForClock: 2,
 			Events: map[string]uint64{"granted": 7, "ended": 2}, Ends: map[string]uint64{"released": 2}, Refusals: map[string]uint64{"limit-client": 4},
 		},
 		Links: []api.Server6Link{

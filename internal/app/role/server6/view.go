@@ -15,7 +15,7 @@ func viewOf(core *server6.Server) api.Server6 {
 	v := api.Server6{
 		Links: []api.Server6Link{}, Pools: []api.Server6Pool{},
 		Server6Leases: api.Server6Leases{
-			Prefixes: t.Prefixes, Addresses: t.Addresses, Declined: t.Declined, Pending: t.Pending, Unkept: t.Unkept, WaitForClock: t.WaitForClock,
+			Prefixes: t.Prefixes, Addresses: t.Addresses, Declined: t.Declined, Untold: t.Untold, Pending: t.Pending, Unkept: t.Unkept, WaitForClock: t.WaitForClock,
 			Events: t.Events, Ends: t.Ends, Refusals: t.Refusals,
 		},
 	}
